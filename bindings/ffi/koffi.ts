@@ -1,0 +1,89 @@
+import { closeSync, fstatSync, openSync, readlinkSync } from "node:fs";
+import { dirname, join } from "node:path";
+
+/**
+ * The one place that loads koffi. Its native file is loaded directly: its JavaScript index costs 15 ms more at start-up, and
+ * Bun would extract an embedded native file to a predictable name in /tmp.
+ */
+
+/** An argument of a C function: an integer, or a buffer whose address is passed. `null` is the null pointer. */
+export type NativeArgument = number | bigint | Uint8Array | null;
+
+/** A C function with an integer result. */
+export type NativeFunction = ((...args: readonly (NativeArgument | string)[]) => number | bigint) & {
+  /** Calls the function in a thread of the engine's pool and hands the result to the callback. */
+  async: (...args: readonly unknown[]) => void;
+};
+
+export interface NativeLibrary {
+  /** Binds a function by its C prototype. `void *` parameters take integers and buffers alike. */
+  func(prototype: string): NativeFunction;
+}
+
+interface Koffi {
+  load(name: string | null): NativeLibrary;
+  errno(): number;
+  address(buffer: Uint8Array): bigint;
+}
+
+let koffi: Koffi | undefined;
+
+/** Where the native file may be: beside the executable, or in the installed package when the sources run under an engine. */
+function nativeFileCandidates(): string[] {
+  const executable = readlinkSync("/proc/self/exe");
+  const arch = process.arch;
+  const inPackage = join("node_modules", "@koromix", `koffi-linux-${arch}`, `linux_${arch}`, "koffi.node");
+  const here = import.meta.dirname ?? "/";
+  return [
+    join(dirname(executable), "koffi.node"),
+    join(here, "koffi.node"),
+    join(here, "..", "..", inPackage),
+  ];
+}
+
+/** Opens the first native file that exists. Refuses one that somebody else than its user or root could have written. */
+function findNativeFile(): string {
+  const candidates = nativeFileCandidates();
+  for (const candidate of candidates) {
+    let fd: number;
+    try {
+      fd = openSync(candidate, "r");
+    } catch {
+      continue;
+    }
+    try {
+      const { uid, mode } = fstatSync(fd);
+      if ((uid !== 0 && uid !== process.getuid?.()) || (mode & 0o022) !== 0) {
+        throw new Error(`${candidate} can be written by other users: refusing to load it`);
+      }
+      return candidate;
+    } finally {
+      closeSync(fd);
+    }
+  }
+  throw new Error(`koffi.node was not found; looked for ${candidates.join(", ")}`);
+}
+
+function load(): Koffi {
+  if (koffi === undefined) {
+    const module: { exports: unknown } = { exports: {} };
+    process.dlopen(module, findNativeFile());
+    koffi = module.exports as Koffi;
+  }
+  return koffi;
+}
+
+/** Loads a shared library by its soname; `null` is the C library that the engine itself is linked to. */
+export function loadLibrary(name: string | null): NativeLibrary {
+  return load().load(name);
+}
+
+/** errno of the last native call. Nothing may stand between the call and this: any file operation of the engine changes it. */
+export function lastErrno(): number {
+  return load().errno();
+}
+
+/** Address of a buffer's first byte. The buffer must stay referenced, and must not be resized, while the kernel uses it. */
+export function addressOf(buffer: Uint8Array): bigint {
+  return load().address(buffer);
+}

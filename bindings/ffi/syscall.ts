@@ -1,0 +1,42 @@
+import { errnoName } from "../abi/errno.ts";
+import { syscallNumbers } from "../abi/syscall-numbers.generated.ts";
+import { SyscallError } from "../syscall-error.ts";
+import { lastErrno, loadLibrary, type NativeArgument, type NativeFunction } from "./koffi.ts";
+
+export type SyscallName = keyof typeof syscallNumbers.x64;
+
+let invoke: NativeFunction | undefined;
+
+/** System call numbers of this machine's architecture. */
+export const numbers: Readonly<Record<SyscallName, number>> =
+  process.arch === "arm64" ? syscallNumbers.arm64 : syscallNumbers.x64;
+
+/**
+ * `long syscall(long number, ...)`, syscall(2). Returns the result, or the negative errno value of a failure: nothing may
+ * stand between the call and the reading of errno.
+ */
+export function trySyscall(name: SyscallName, ...args: readonly NativeArgument[]): number {
+  invoke ??= loadLibrary(null).func(
+    "int64_t syscall(int64_t nr, void *a, void *b, void *c, void *d, void *e, void *f)",
+  );
+  const [a = null, b = null, c = null, d = null, e = null, f = null] = args;
+  const result = Number(invoke(numbers[name], a, b, c, d, e, f));
+  return result === -1 ? -lastErrno() : result;
+}
+
+/** As trySyscall, but a failure throws a SyscallError; `shown` are the decoded arguments for its text. */
+export function syscall(
+  name: SyscallName,
+  args: readonly NativeArgument[],
+  shown: readonly string[] = [],
+): number {
+  const result = trySyscall(name, ...args);
+  if (result < 0) throw new SyscallError(name, errnoName(-result), shown);
+  return result;
+}
+
+/** A path or name as the kernel takes it: NUL-terminated UTF-8. A NUL inside would cut it short, so it is refused. */
+export function cString(text: string): Uint8Array {
+  if (text.includes("\0")) throw new SyscallError("path", "EINVAL", ["a NUL byte in a path"]);
+  return Buffer.from(`${text}\0`);
+}

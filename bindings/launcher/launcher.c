@@ -1,0 +1,145 @@
+/*
+ * The launcher: what users and engines execute as `runts`. It becomes the JavaScript engine that stands beside it,
+ * `runts-engine`, in a state that the engine cannot spoil and that the caller cannot poison.
+ *
+ * - The engine raises the soft RLIMIT_NOFILE to the hard one when it starts, before any JavaScript runs. A container
+ *   whose configuration sets no such limit has to inherit the caller's, so the launcher reads it and passes it on, as
+ *   RUNTS_NOFILE=<soft>:<hard>.
+ * - The engine, its allocator and the dynamic linker obey environment variables: BUN_*, JSC_*, NODE_*, MALLOC_*, LD_*.
+ *   A privileged runtime may not let its caller, or a hook that calls it, decide what it loads. Only the variables that
+ *   runts documents pass. ld.so(8) runs before the engine's main, hence this is a program of its own, linked to nothing.
+ *
+ * argv stays as it is, argv[0] included; nothing is opened; and the process stays the same one, so that LISTEN_PID
+ * (sd_listen_fds(3)) holds. Freestanding like the stub: no libc, no heap, some tenths of a millisecond saved.
+ */
+typedef unsigned long u64;
+typedef long i64;
+
+#if defined(__x86_64__)
+enum { SYS_write = 1, SYS_execve = 59, SYS_exit_group = 231, SYS_readlinkat = 267, SYS_prlimit64 = 302 };
+#elif defined(__aarch64__)
+enum { SYS_write = 64, SYS_execve = 221, SYS_exit_group = 94, SYS_readlinkat = 78, SYS_prlimit64 = 261 };
+#else
+#error "runts supports x86-64 and arm64"
+#endif
+
+enum { ENOENT = 2, AT_FDCWD = -100, RLIMIT_NOFILE = 7, PATH_MAX = 4096 };
+
+struct rlimit64 { u64 soft, hard; };
+
+/* Each once at most: execve(2) takes duplicates, and getenv(3) and the engine might choose different ones. */
+static const char *const passed[] = {
+	"PATH=", "HOME=", "USER=", "LOGNAME=", "TERM=", "LANG=", "XDG_RUNTIME_DIR=", "DBUS_SESSION_BUS_ADDRESS=",
+	"NOTIFY_SOCKET=", "LISTEN_FDS=", "LISTEN_PID=", "LISTEN_FDNAMES=",
+};
+enum { PASSED = sizeof passed / sizeof *passed };
+
+/* No crash reports and no telemetry; TZ saves the engine reading /etc/localtime, and all times of runts are UTC. */
+static char *const added[] = { "DO_NOT_TRACK=1", "BUN_ENABLE_CRASH_REPORTING=0", "TZ=UTC" };
+enum { ADDED = sizeof added / sizeof *added };
+
+static char path[PATH_MAX];
+static char nofile[64];
+static char *environment[PASSED + ADDED + 2];
+
+static i64 syscall4(u64 nr, u64 a, u64 b, u64 c, u64 d)
+{
+#if defined(__x86_64__)
+	i64 result;
+	register u64 r10 __asm__("r10") = d;
+	__asm__ volatile("syscall" : "=a"(result) : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10) : "rcx", "r11", "memory");
+	return result;
+#else
+	register u64 x8 __asm__("x8") = nr;
+	register u64 x0 __asm__("x0") = a;
+	register u64 x1 __asm__("x1") = b;
+	register u64 x2 __asm__("x2") = c;
+	register u64 x3 __asm__("x3") = d;
+	__asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3) : "memory");
+	return (i64)x0;
+#endif
+}
+
+static void say(const char *text)
+{
+	u64 length = 0;
+	while (text[length]) length++;
+	syscall4(SYS_write, 2, (u64)text, length, 0);
+}
+
+__attribute__((noreturn)) static void leave(const char *before, const char *about, const char *after)
+{
+	say("runts: ");
+	say(before);
+	say(about);
+	say(after);
+	for (;;) syscall4(SYS_exit_group, 1, 0, 0, 0);
+}
+
+static char *put_text(char *to, const char *text)
+{
+	while (*text) *to++ = *text++;
+	*to = 0;
+	return to;
+}
+
+static char *put_number(char *to, u64 number)
+{
+	char digits[21], *first = digits + 20;
+	*first = 0;
+	do *--first = '0' + number % 10;
+	while (number /= 10);
+	return put_text(to, first);
+}
+
+static int starts_with(const char *text, const char *prefix)
+{
+	while (*prefix)
+		if (*text++ != *prefix++) return 0;
+	return 1;
+}
+
+static void fill_environment(char *const *caller)
+{
+	char **to = environment;
+	for (int i = 0; i < PASSED; i++)
+		for (char *const *entry = caller; *entry; entry++)
+			if (starts_with(*entry, passed[i])) {
+				*to++ = *entry;
+				break;
+			}
+	for (int i = 0; i < ADDED; i++) *to++ = added[i];
+	struct rlimit64 limit;
+	if (syscall4(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (u64)&limit) < 0) return;
+	put_number(put_text(put_number(put_text(nofile, "RUNTS_NOFILE="), limit.soft), ":"), limit.hard);
+	*to = nofile;
+}
+
+/* The engine stands beside the file that is being executed, wherever a symbolic link to it may stand. */
+static void find_engine(void)
+{
+	static const char engine[] = "runts-engine";
+	i64 length = syscall4(SYS_readlinkat, AT_FDCWD, (u64)"/proc/self/exe", (u64)path, sizeof path);
+	if (length < 0) leave("cannot read ", "/proc/self/exe", "; is /proc mounted?\n");
+	if (length > (i64)(sizeof path - sizeof engine)) leave("the path of this program is too long", "", "\n");
+	while (length > 0 && path[length - 1] != '/') length--;
+	put_text(path + length, engine);
+}
+
+__attribute__((used, noreturn)) static void start(u64 *stack)
+{
+	char **argv = (char **)(stack + 1);
+	fill_environment(argv + stack[0] + 1);
+	find_engine();
+	i64 result = syscall4(SYS_execve, (u64)path, (u64)argv, (u64)environment, 0);
+	if (result == -ENOENT) leave("", path, " is missing; it belongs beside this program\n");
+	char reason[32];
+	put_text(put_number(put_text(reason, ": errno "), -result), "\n");
+	leave("cannot execute ", path, reason);
+}
+
+#if defined(__x86_64__)
+__asm__(".globl _start\n_start:\n\txor %ebp, %ebp\n\tmov %rsp, %rdi\n\tand $-16, %rsp\n\tcall start\n");
+#else
+__asm__(".globl _start\n_start:\n\tmov x29, xzr\n\tmov x0, sp\n\tbl start\n");
+#endif

@@ -1,0 +1,17 @@
+import { errnoName } from "../abi/errno.ts";
+import { syscall, trySyscall } from "../ffi/syscall.ts";
+import { SyscallError } from "../syscall-error.ts";
+
+/** int pidfd_open(pid_t pid, unsigned int flags). undefined if there is no such process. pidfd_open(2) */
+export function pidfdOpen(pid: number): number | undefined {
+  const fd = trySyscall("pidfd_open", pid, 0);
+  if (fd >= 0) return fd;
+  const errno = errnoName(-fd);
+  if (errno === "ESRCH") return undefined;
+  throw new SyscallError("pidfd_open", errno, [String(pid)]);
+}
+
+/** int pidfd_send_signal(int pidfd, int sig, siginfo_t *info, unsigned int flags). pidfd_send_signal(2) */
+export function pidfdSendSignal(pidfd: number, signal: number): void {
+  syscall("pidfd_send_signal", [pidfd, signal, null, 0], [String(signal)]);
+}

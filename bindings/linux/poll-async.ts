@@ -1,0 +1,24 @@
+import { loadLibrary } from "../ffi/koffi.ts";
+
+const POLLIN = 1;
+/** POLLIN, POLLERR, POLLHUP and POLLNVAL: in each case there is something to find out by reading. */
+const READY = 0x39;
+
+/**
+ * Waits, in a thread of the engine's pool, until one of the descriptors can be read; the event loop goes on meanwhile, which
+ * signal handlers need. Returns those that can. poll(2)
+ */
+export function pollReadable(fds: readonly number[]): Promise<number[]> {
+  const entries = new Int32Array(2 * fds.length);
+  fds.forEach((fd, index) => {
+    entries[2 * index] = fd;
+    entries[2 * index + 1] = POLLIN;
+  });
+  const poll = loadLibrary(null).func("int poll(void *fds, unsigned long count, int timeout)");
+  return new Promise((resolve) => {
+    // An interruption (-1) is answered like a wait without a result: the caller waits again.
+    poll.async(new Uint8Array(entries.buffer), fds.length, -1, () => {
+      resolve(fds.filter((_, index) => (((entries[2 * index + 1] ?? 0) >>> 16) & READY) !== 0));
+    });
+  });
+}

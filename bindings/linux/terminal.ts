@@ -1,0 +1,76 @@
+import {
+  BRKINT,
+  CS8,
+  CSIZE,
+  ECHO,
+  ECHONL,
+  ICANON,
+  ICRNL,
+  IEXTEN,
+  IGNBRK,
+  IGNCR,
+  INLCR,
+  ISIG,
+  ISTRIP,
+  IXON,
+  ONLCR,
+  PARENB,
+  PARMRK,
+  TCGETS,
+  TCSETS,
+  TIOCGWINSZ,
+  TIOCSWINSZ,
+  VMIN,
+  VTIME,
+} from "../abi/ioctl.ts";
+import { syscall, trySyscall } from "../ffi/syscall.ts";
+
+/** `struct termios` of the kernel: four words of flags, the line discipline, and 19 control characters. */
+export type Termios = Uint8Array;
+
+const TERMIOS_SIZE = 36;
+const CONTROL_CHARACTERS = 17;
+
+/** ioctl(fd, TCGETS, struct termios *). undefined if the descriptor is no terminal. ioctl_tty(2) */
+export function terminalSettings(fd: number): Termios | undefined {
+  const termios = new Uint8Array(TERMIOS_SIZE);
+  return trySyscall("ioctl", fd, TCGETS, termios) < 0 ? undefined : termios;
+}
+
+/** ioctl(fd, TCSETS, const struct termios *). ioctl_tty(2) */
+export function setTerminalSettings(fd: number, termios: Termios): void {
+  syscall("ioctl", [fd, TCSETS, termios], ["TCSETS"]);
+}
+
+/**
+ * The settings of a terminal that passes every key on: cfmakeraw of termios(3), but output processing stays, which turns the
+ * container's newlines into what this terminal needs.
+ */
+export function rawSettings(settings: Termios): Termios {
+  const raw = settings.slice();
+  const view = new DataView(raw.buffer);
+  const clear = (offset: number, flags: number) =>
+    view.setUint32(offset, view.getUint32(offset, true) & ~flags, true);
+  clear(0, IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
+  clear(8, CSIZE | PARENB);
+  view.setUint32(8, view.getUint32(8, true) | CS8, true);
+  clear(12, ECHO | ECHONL | ICANON | ISIG | IEXTEN);
+  raw[CONTROL_CHARACTERS + VMIN] = 1;
+  raw[CONTROL_CHARACTERS + VTIME] = 0;
+  return raw;
+}
+
+/** Stops a terminal from putting a carriage return before each newline, because another one behind it does. */
+export function withoutCarriageReturns(settings: Termios): Termios {
+  const changed = settings.slice();
+  const view = new DataView(changed.buffer);
+  view.setUint32(4, view.getUint32(4, true) & ~ONLCR, true);
+  return changed;
+}
+
+/** Gives one terminal the size of another. TIOCGWINSZ, TIOCSWINSZ: ioctl_tty(2) */
+export function copyWindowSize(from: number, to: number): void {
+  const size = new Uint8Array(8);
+  if (trySyscall("ioctl", from, TIOCGWINSZ, size) >= 0)
+    syscall("ioctl", [to, TIOCSWINSZ, size], ["TIOCSWINSZ"]);
+}

@@ -1,0 +1,197 @@
+import { closeSync } from "node:fs";
+import { errnoName } from "../abi/errno.ts";
+import {
+  F_ADD_SEALS,
+  F_SEAL_EXEC,
+  F_SEAL_FUTURE_WRITE,
+  F_SEAL_GROW,
+  F_SEAL_SEAL,
+  F_SEAL_SHRINK,
+  F_SEAL_WRITE,
+  F_SETFD,
+  MFD_ALLOW_SEALING,
+  MFD_CLOEXEC,
+  MFD_EXEC,
+} from "../abi/fcntl.ts";
+import { addressOf, loadLibrary } from "../ffi/koffi.ts";
+import { cString, syscall, trySyscall } from "../ffi/syscall.ts";
+import { SyscallError } from "../syscall-error.ts";
+import { encodeProgram } from "./encode.ts";
+import { Program, RegisterAllocator, type Reply } from "./program.ts";
+import { stubImages } from "./stub-image.generated.ts";
+
+const ALL_SEALS =
+  F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE | F_SEAL_EXEC;
+/** From <linux/socket.h>. */
+const AF_UNIX = 1;
+const SOCK_STREAM = 1;
+const SOCK_CLOEXEC = 0o2000000;
+const SOL_SOCKET = 1;
+const SCM_RIGHTS = 1;
+const MSG_WAITALL = 0x100;
+const MSG_NOSIGNAL = 0x4000;
+
+/** Name of the memfd, which `/proc/PID/exe` of a waiting init shows. */
+export const STUB_NAME = "runts-init";
+
+/** Puts the stub's image into a sealed memfd, so that nothing of the host is reachable by /proc/PID/exe (CVE-2019-5736). */
+export function openStubImage(): number {
+  const image = Buffer.from(process.arch === "arm64" ? stubImages.arm64 : stubImages.x64, "base64");
+  const create = (flags: number) => trySyscall("memfd_create", cString(STUB_NAME), flags);
+  let fd = create(MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
+  // MFD_EXEC came with Linux 6.3; before, every memfd was executable.
+  if (fd === -22) fd = create(MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (fd < 0) throw new SyscallError("memfd_create", errnoName(-fd), [STUB_NAME]);
+  syscall("write", [fd, image, image.length], [STUB_NAME]);
+  if (trySyscall("fcntl", fd, F_ADD_SEALS, ALL_SEALS) < 0) {
+    // F_SEAL_EXEC came with Linux 6.3.
+    syscall("fcntl", [fd, F_ADD_SEALS, ALL_SEALS & ~F_SEAL_EXEC], ["F_ADD_SEALS"]);
+  }
+  return fd;
+}
+
+/** Two connected stream sockets: the first close-on-exec and ours, the second for a stub to inherit. */
+export function channelPair(): readonly [ours: number, theirs: number] {
+  const ours = new Int32Array(2);
+  syscall("socketpair", [AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, new Uint8Array(ours.buffer)]);
+  return [ours[0] ?? -1, ours[1] ?? -1];
+}
+
+/** Makes a descriptor survive an execve of a child. */
+export function keepOnExec(fd: number): void {
+  syscall("fcntl", [fd, F_SETFD, 0], ["F_SETFD"]);
+}
+
+/** Spawns the stub with an empty environment; it serves `channel`. Returns its pid. posix_spawn(3). */
+export function spawnStub(image: number, channel: number): number {
+  const spawn = loadLibrary(null).func(
+    "int posix_spawn(void *pid, void *path, void *actions, void *attributes, void *argv, void *envp)",
+  );
+  const pid = new Int32Array(1);
+  const name = cString(STUB_NAME);
+  const number = cString(String(channel));
+  const argv = new BigUint64Array([addressOf(name), addressOf(number), 0n]);
+  const errno = Number(
+    spawn(
+      new Uint8Array(pid.buffer),
+      cString(`/proc/self/fd/${image}`),
+      null,
+      null,
+      new Uint8Array(argv.buffer),
+      new Uint8Array(8),
+    ),
+  );
+  if (errno !== 0) throw new SyscallError("posix_spawn", errnoName(errno), [STUB_NAME]);
+  return pid[0] ?? -1;
+}
+
+/** The socket to one stub: sends programs and receives the replies. */
+export class StubChannel {
+  readonly registers = new RegisterAllocator();
+  readonly #fd: number;
+  #sent: { readonly program: Program; readonly prologue: number; readonly outputLength: number }[] = [];
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  program(): Program {
+    return new Program(this.registers);
+  }
+
+  /** Sends a program and waits for its reply. */
+  run(program: Program): Reply {
+    this.send(program);
+    return this.receive();
+  }
+
+  /** Sends a program without waiting: replies arrive in the order of the programs. */
+  send(program: Program): void {
+    const { message, descriptors, prologue, outputLength } = encodeProgram(program);
+    let sent = sendWithDescriptors(this.#fd, message, descriptors);
+    while (sent < message.length) {
+      const rest = message.subarray(sent);
+      sent += syscall("sendto", [this.#fd, rest, rest.length, MSG_NOSIGNAL], ["a program"]);
+    }
+    if (!program.quiet) this.#sent.push({ program, prologue, outputLength });
+  }
+
+  /**
+   * Receives the copy of a reply that a clone of a stub sends: both run the rest of the program that had the clone3(2) in it,
+   * each on its own channel.
+   */
+  receiveFromClone(program: Program): Reply {
+    this.#sent.push({ program, prologue: program.descriptors.length, outputLength: 0 });
+    return this.receive();
+  }
+
+  /** Receives the reply to the oldest program without one. */
+  receive(): Reply {
+    const sent = this.#sent.shift();
+    if (sent === undefined) throw new Error("no program is waiting for a reply");
+    const head = new DataView(this.#read(8).buffer);
+    const ran = head.getUint32(0, true);
+    const errno = head.getUint32(4, true);
+    const results = new BigInt64Array(this.#read(8 * ran).buffer);
+    const outputBytes = this.#read(sent.outputLength);
+    const outputs: Uint8Array[] = [];
+    let offset = 0;
+    for (const { bytes } of sent.program.outputs) {
+      outputs.push(outputBytes.subarray(offset, offset + bytes.length));
+      offset += (bytes.length + 7) & ~7;
+    }
+    return {
+      results: Array.from(results.subarray(sent.prologue), Number),
+      outputs,
+      failure: errno === 0 ? undefined : { index: ran - 1 - sent.prologue, errno },
+    };
+  }
+
+  #read(length: number): Uint8Array {
+    const bytes = new Uint8Array(length);
+    let got = 0;
+    while (got < length) {
+      const part = bytes.subarray(got);
+      const count = trySyscall("recvfrom", this.#fd, part, part.length, MSG_WAITALL, null, null);
+      if (count === -4) continue; // EINTR
+      if (count < 0) throw new SyscallError("recvfrom", errnoName(-count), ["the stub"]);
+      if (count === 0) throw new SyscallError("recvfrom", "EPIPE", ["the stub ended"]);
+      got += count;
+    }
+    return bytes;
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+}
+
+/** sendmsg(2) with SCM_RIGHTS, unix(7). Returns how many bytes went out. */
+export function sendWithDescriptors(
+  socket: number,
+  message: Uint8Array,
+  descriptors: readonly number[],
+): number {
+  if (descriptors.length === 0) {
+    return syscall("sendto", [socket, message, message.length, MSG_NOSIGNAL], ["a message"]);
+  }
+  const control = new Uint8Array(16 + ((4 * descriptors.length + 7) & ~7));
+  const controlView = new DataView(control.buffer);
+  controlView.setBigUint64(0, BigInt(16 + 4 * descriptors.length), true);
+  controlView.setUint32(8, SOL_SOCKET, true);
+  controlView.setUint32(12, SCM_RIGHTS, true);
+  descriptors.forEach((fd, index) => {
+    controlView.setInt32(16 + 4 * index, fd, true);
+  });
+  const iovec = new BigUint64Array([addressOf(message), BigInt(message.length)]);
+  const header = new BigUint64Array([
+    0n,
+    0n,
+    addressOf(new Uint8Array(iovec.buffer)),
+    1n,
+    addressOf(control),
+    BigInt(control.length),
+    0n,
+  ]);
+  return syscall("sendmsg", [socket, new Uint8Array(header.buffer), MSG_NOSIGNAL], ["a message"]);
+}

@@ -1,0 +1,181 @@
+import type { SyscallName } from "../ffi/syscall.ts";
+
+/**
+ * Programs for the stub: what they consist of, and their form on the wire. stub.c is the other end.
+ *
+ * A program is built by plain calls, in the order of execution. Nothing is executed here, so that the same program can be
+ * explained, compared and tested without a kernel.
+ */
+
+/** A slot of the stub that keeps the result of an operation, also for later programs. */
+export interface Register {
+  readonly register: number;
+}
+
+/** Bytes inside the program; as an argument, their address. */
+export interface Data {
+  readonly bytes: Uint8Array;
+  /** Offset of the part that is meant, from the start of the bytes. */
+  readonly offset: number;
+}
+
+export type Argument = number | bigint | string | Register | Data;
+
+/** Condition on a register's value under which an operation is run; it is skipped, and changes nothing, otherwise. */
+export type Guard = "ok" | "failed" | "zero" | "positive";
+
+/** Operations of the stub itself, beside the system calls. */
+export type StubCall = "store" | "set-channel" | "copy" | "load";
+
+export interface Operation {
+  readonly call: SyscallName | StubCall;
+  readonly args: readonly Argument[];
+  /** Register that takes the result. */
+  readonly into: Register | undefined;
+  readonly guard: { readonly on: Register; readonly is: Guard } | undefined;
+  /** errno names that are not failures; `"any"` stands for all. */
+  readonly tolerate: readonly string[];
+  /** JSON pointer of the config property that asked for this operation; empty for what every container needs. */
+  readonly pointer: string;
+  /** What the operation is for, as a person would say it: `mount proc on /proc`. */
+  readonly purpose: string;
+  /** The path or name that the operation acts on, for messages. */
+  readonly path: string;
+}
+
+export interface CallOptions {
+  readonly into?: Register;
+  readonly if?: readonly [Register, Guard];
+  readonly tolerate?: readonly string[];
+  readonly path?: string;
+}
+
+/** Number of registers of the stub (REGISTERS in stub.c). */
+const REGISTERS = 4096;
+
+/** Hands out registers. One allocator belongs to one stub, since registers outlive programs. */
+export class RegisterAllocator {
+  #next = 0;
+
+  take(): Register {
+    if (this.#next >= REGISTERS) throw new Error(`a container may need at most ${REGISTERS} registers`);
+    return { register: this.#next++ };
+  }
+
+  /** Takes registers with consecutive numbers, as descriptors that come with a program need them. */
+  takeMany(count: number): Register[] {
+    return Array.from({ length: count }, () => this.take());
+  }
+}
+
+export class Program {
+  readonly operations: Operation[] = [];
+  readonly outputs: Data[] = [];
+  /** Descriptors of this process that go with the program, and the registers that take their numbers in the stub. */
+  readonly descriptors: { readonly fd: number; readonly into: Register }[] = [];
+  /** Sends no reply unless an operation fails; then the stub ends too. For the program that ends in execve. */
+  quiet = false;
+  readonly registers: RegisterAllocator;
+  #pointer = "";
+  #purpose = "";
+
+  constructor(registers: RegisterAllocator) {
+    this.registers = registers;
+  }
+
+  /** Says which config property the operations that follow belong to, and what they are for. */
+  about(pointer: string, purpose: string): this {
+    this.#pointer = pointer;
+    this.#purpose = purpose;
+    return this;
+  }
+
+  /** Adds an operation and returns the register of its result. Arguments stand in the kernel's order. */
+  call(call: SyscallName | StubCall, args: readonly Argument[], options: CallOptions = {}): Register {
+    const into = options.into ?? this.registers.take();
+    this.#add(call, args, into, options);
+    return into;
+  }
+
+  /** Adds an operation whose result nobody needs. */
+  do(call: SyscallName | StubCall, args: readonly Argument[], options: CallOptions = {}): void {
+    this.#add(call, args, options.into, options);
+  }
+
+  #add(
+    call: SyscallName | StubCall,
+    args: readonly Argument[],
+    into: Register | undefined,
+    options: CallOptions,
+  ): void {
+    const [on, is] = options.if ?? [];
+    this.operations.push({
+      call,
+      args,
+      into,
+      guard: on === undefined || is === undefined ? undefined : { on, is },
+      tolerate: options.tolerate ?? [],
+      pointer: this.#pointer,
+      purpose: this.#purpose,
+      path: options.path ?? (args.find((arg) => typeof arg === "string") ?? "").toString(),
+    });
+  }
+
+  /** Forgets the operations, after they have been run, to go on with others. */
+  clear(): void {
+    this.operations.length = 0;
+    this.outputs.length = 0;
+    this.descriptors.length = 0;
+  }
+
+  /** Puts a value into data when the program runs: a pointer, or a result, that a struct must contain. */
+  store(target: Data, value: Argument, width: 4 | 8, options: CallOptions = {}): void {
+    this.do("store", [target, value, width], options);
+  }
+
+  /** `char *[]` of NUL-terminated strings, ended by a null pointer: argv and envp. */
+  stringArray(strings: readonly string[]): Data {
+    const array = data(new Uint8Array(8 * (strings.length + 1)));
+    strings.forEach((text, index) => {
+      this.store(at(array, 8 * index), data(cText(text)), 8);
+    });
+    return array;
+  }
+
+  /** Bytes that system calls fill in and that come back with the reply. */
+  output(length: number): Data {
+    const output = data(new Uint8Array(length));
+    this.outputs.push(output);
+    return output;
+  }
+
+  /** Sends a descriptor of this process along; returns the register with its number in the stub. */
+  descriptor(fd: number): Register {
+    const into = this.registers.take();
+    this.descriptors.push({ fd, into });
+    return into;
+  }
+}
+
+export function data(bytes: Uint8Array): Data {
+  return { bytes, offset: 0 };
+}
+
+/** The part of the data that begins `offset` bytes further. */
+export function at(base: Data, offset: number): Data {
+  return { bytes: base.bytes, offset: base.offset + offset };
+}
+
+export function cText(text: string): Uint8Array {
+  return Buffer.from(`${text}\0`);
+}
+
+/** A reply of the stub. */
+export interface Reply {
+  /** Results by operation, a negative errno where one failed and that was tolerated, 0 where it was skipped. */
+  readonly results: readonly number[];
+  /** The bytes of each `output`, in order. */
+  readonly outputs: readonly Uint8Array[];
+  /** Index and errno of the operation that stopped the program. */
+  readonly failure: { readonly index: number; readonly errno: number } | undefined;
+}

@@ -1,0 +1,266 @@
+/*
+ * The stub: the only program of runts that enters a container. It runs system calls on request.
+ *
+ * It is freestanding (no libc, no heap, one thread) and takes its orders from a stream socket whose descriptor number is
+ * argv[1]. An order is a program: a header, a list of operations, and the bytes that the operations point into. The stub
+ * runs the operations in order, stops at the first error that the operation does not tolerate, and sends the results
+ * back. It ends when the socket does. `program.ts` beside this file is the other end, and documents the meaning of each
+ * field; the two must be changed together.
+ *
+ * All multi-byte fields are in the byte order of the machine.
+ */
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long u64;
+typedef long i64;
+
+#if defined(__x86_64__)
+enum { SYS_mmap = 9, SYS_munmap = 11, SYS_sendmsg = 46, SYS_recvmsg = 47, SYS_exit_group = 231 };
+#elif defined(__aarch64__)
+enum { SYS_mmap = 222, SYS_munmap = 215, SYS_sendmsg = 211, SYS_recvmsg = 212, SYS_exit_group = 94 };
+#else
+#error "runts supports x86-64 and arm64"
+#endif
+
+enum { EINVAL = 22, EPROTO = 71 };
+enum { MSG_WAITALL = 0x100, MSG_NOSIGNAL = 0x4000, MSG_CMSG_CLOEXEC = 0x40000000 };
+enum { PROT_READ = 1, PROT_WRITE = 2, MAP_PRIVATE = 2, MAP_ANONYMOUS = 32 };
+
+enum {
+	REGISTERS = 4096,
+	NO_REGISTER = 0xffff,
+	MAX_BODY = 16 << 20, /* larger than any argv and envp that execve(2) takes */
+	MAX_FDS = 253,       /* SCM_MAX_FD, unix(7) */
+	ANY_ERRNO = 255,
+};
+enum guard { ALWAYS, IF_NOT_NEGATIVE, IF_NEGATIVE, IF_ZERO, IF_POSITIVE };
+enum kind { CONSTANT, ADDRESS, REGISTER };
+/* Operations that are not system calls stand above every system call number. */
+enum { OP_STORE = 0x10000, OP_SET_CHANNEL, OP_COPY, OP_LOAD };
+enum { FLAG_QUIET = 1 }; /* no reply unless the program fails */
+
+struct header {
+	u32 body;      /* bytes that follow: operations, then data */
+	u32 ops;       /* number of operations */
+	u16 fd_count;  /* descriptors that come with the header */
+	u16 fd_first;  /* register of the first of them */
+	u32 flags;
+	u32 output; /* offset of the bytes that go back with the reply, from the start of the body */
+	u32 output_length;
+};
+
+struct op {
+	u32 nr;
+	u16 result; /* register, or NO_REGISTER */
+	u16 guard_register;
+	u8 guard;
+	u8 tolerated[3]; /* errno values that are not failures, 0 for none */
+	u16 kinds;       /* two bits for each argument */
+	u16 reserved;
+	u64 args[6];
+};
+
+struct reply {
+	u32 ran;   /* operations that were reached, the failed one included */
+	u32 error; /* errno of the operation that stopped the program, or 0 */
+};
+
+struct iovec { void *base; u64 length; };
+struct msghdr {
+	void *name; u32 name_length;
+	struct iovec *iov; u64 iov_length;
+	void *control; u64 control_length;
+	u32 flags;
+};
+struct cmsg { u64 length; u32 level, type; u32 fds[MAX_FDS]; };
+
+static i64 registers[REGISTERS];
+static u32 channel;
+
+static inline i64 syscall6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
+{
+#if defined(__x86_64__)
+	i64 result;
+	register u64 r10 __asm__("r10") = d;
+	register u64 r8 __asm__("r8") = e;
+	register u64 r9 __asm__("r9") = f;
+	__asm__ volatile("syscall" : "=a"(result) : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+			 : "rcx", "r11", "memory");
+	return result;
+#else
+	register u64 x8 __asm__("x8") = nr;
+	register u64 x0 __asm__("x0") = a;
+	register u64 x1 __asm__("x1") = b;
+	register u64 x2 __asm__("x2") = c;
+	register u64 x3 __asm__("x3") = d;
+	register u64 x4 __asm__("x4") = e;
+	register u64 x5 __asm__("x5") = f;
+	__asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
+	return (i64)x0;
+#endif
+}
+
+static void leave(int code) { syscall6(SYS_exit_group, code, 0, 0, 0, 0, 0); }
+
+/* Reads a header and stores the descriptors that came with it in registers. Ends the stub at the end of the stream. */
+static void receive_header(struct header *header)
+{
+	static struct cmsg control;
+	struct iovec iov = { header, sizeof *header };
+	struct msghdr message = { 0, 0, &iov, 1, &control, sizeof control, 0 };
+	i64 got = syscall6(SYS_recvmsg, channel, (u64)&message, MSG_WAITALL | MSG_CMSG_CLOEXEC, 0, 0, 0);
+	if (got != sizeof *header) leave(got == 0 ? 0 : EPROTO);
+	u64 fds = message.control_length < 16 ? 0 : (control.length - 16) / 4;
+	if (fds != header->fd_count || header->fd_first + fds > REGISTERS) leave(EPROTO);
+	for (u64 i = 0; i < fds; i++) registers[header->fd_first + i] = control.fds[i];
+}
+
+static void receive_body(u8 *body, u64 length)
+{
+	struct iovec iov = { body, length };
+	struct msghdr message = { 0, 0, &iov, 1, 0, 0, 0 };
+	while (iov.length > 0) {
+		i64 got = syscall6(SYS_recvmsg, channel, (u64)&message, MSG_WAITALL, 0, 0, 0);
+		if (got <= 0) leave(EPROTO);
+		iov.base = (u8 *)iov.base + got;
+		iov.length -= got;
+	}
+}
+
+static void send_reply(struct reply *reply, u8 *body, const struct header *header)
+{
+	struct iovec iov[3] = {
+		{ reply, sizeof *reply },
+		{ body, reply->ran * sizeof(i64) },
+		{ body + header->output, header->output_length },
+	};
+	struct msghdr message = { 0, 0, iov, 3, 0, 0, 0 };
+	while (iov[0].length + iov[1].length + iov[2].length > 0) {
+		i64 sent = syscall6(SYS_sendmsg, channel, (u64)&message, MSG_NOSIGNAL, 0, 0, 0);
+		if (sent <= 0) leave(EPROTO);
+		for (int i = 0; i < 3; i++) {
+			u64 part = (u64)sent < iov[i].length ? (u64)sent : iov[i].length;
+			iov[i].base = (u8 *)iov[i].base + part;
+			iov[i].length -= part;
+			sent -= part;
+		}
+	}
+}
+
+static int guard_holds(const struct op *op)
+{
+	if (op->guard == ALWAYS) return 1;
+	i64 value = registers[op->guard_register];
+	if (op->guard == IF_NOT_NEGATIVE) return value >= 0;
+	if (op->guard == IF_NEGATIVE) return value < 0;
+	if (op->guard == IF_ZERO) return value == 0;
+	return value > 0;
+}
+
+static int is_tolerated(const struct op *op, i64 result)
+{
+	for (int i = 0; i < 3; i++)
+		if (op->tolerated[i] && (op->tolerated[i] == ANY_ERRNO || op->tolerated[i] == (u8)-result)) return 1;
+	return 0;
+}
+
+/* Turns the arguments into what the kernel takes. Returns 0 for an operation that is not well formed. */
+static int resolve_args(const struct op *op, u8 *body, u64 length, u64 args[6])
+{
+	if (op->result != NO_REGISTER && op->result >= REGISTERS) return 0;
+	if (op->guard > IF_POSITIVE || (op->guard != ALWAYS && op->guard_register >= REGISTERS)) return 0;
+	for (int i = 0; i < 6; i++) {
+		u64 arg = op->args[i];
+		switch ((op->kinds >> (2 * i)) & 3) {
+		case CONSTANT: args[i] = arg; break;
+		case ADDRESS:
+			if (arg > length) return 0;
+			args[i] = (u64)(body + arg);
+			break;
+		case REGISTER:
+			if (arg >= REGISTERS) return 0;
+			args[i] = registers[arg];
+			break;
+		default: return 0;
+		}
+	}
+	return 1;
+}
+
+static i64 run_op(const struct op *op, const u64 args[6], const u8 *body, u64 length)
+{
+	switch (op->nr) {
+	case OP_STORE: /* address, value, width: puts a value into the data, where structs need pointers or results */
+		if ((args[2] != 4 && args[2] != 8) || args[0] < (u64)body || args[0] + args[2] > (u64)body + length) return -EINVAL;
+		if (args[2] == 4) *(u32 *)args[0] = args[1];
+		else *(u64 *)args[0] = args[1];
+		return 0;
+	case OP_SET_CHANNEL: channel = args[0]; return 0;
+	case OP_COPY: return args[0];
+	case OP_LOAD: /* address, width: a value that a system call has put into the data */
+		if ((args[1] != 2 && args[1] != 4) || args[0] < (u64)body || args[0] + args[1] > (u64)body + length) return -EINVAL;
+		return args[1] == 2 ? *(u16 *)args[0] : *(u32 *)args[0];
+	default:
+		if (op->nr > OP_STORE) return -EINVAL;
+		return syscall6(op->nr, args[0], args[1], args[2], args[3], args[4], args[5]);
+	}
+}
+
+/* Results take the place of the operations: result i lies before the end of operation i, which has been run by then. */
+static void run_program(u8 *body, const struct header *header, struct reply *reply)
+{
+	i64 *results = (i64 *)body;
+	for (u32 i = 0; i < header->ops; i++) {
+		const struct op *op = (const struct op *)body + i;
+		u64 args[6];
+		i64 result = 0;
+		int failed = 0;
+		if (!resolve_args(op, body, header->body, args)) {
+			result = -EINVAL;
+			failed = 1;
+		} else if (guard_holds(op)) {
+			result = run_op(op, args, body, header->body);
+			failed = result < 0 && result >= -4095 && !is_tolerated(op, result);
+			if (op->result != NO_REGISTER) registers[op->result] = result;
+		}
+		results[i] = result;
+		reply->ran = i + 1;
+		if (failed) {
+			reply->error = -result;
+			return;
+		}
+	}
+}
+
+static void serve(void)
+{
+	for (;;) {
+		struct header header;
+		receive_header(&header);
+		if (header.body > MAX_BODY || (u64)header.ops * sizeof(struct op) > header.body) leave(EPROTO);
+		if ((u64)header.output + header.output_length > header.body) leave(EPROTO);
+		u8 *body = (u8 *)syscall6(SYS_mmap, 0, header.body + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if ((i64)body < 0) leave(EPROTO);
+		receive_body(body, header.body);
+		struct reply reply;
+		reply.ran = reply.error = 0;
+		run_program(body, &header, &reply);
+		if (reply.error || !(header.flags & FLAG_QUIET)) send_reply(&reply, body, &header);
+		if (reply.error && (header.flags & FLAG_QUIET)) leave(127);
+		syscall6(SYS_munmap, (u64)body, header.body + 1, 0, 0, 0, 0);
+	}
+}
+
+__attribute__((used)) static void start(u64 *stack)
+{
+	if (stack[0] < 2) leave(EPROTO);
+	for (const char *digit = (const char *)stack[2]; *digit; digit++) channel = channel * 10 + (*digit - '0');
+	serve();
+}
+
+#if defined(__x86_64__)
+__asm__(".globl _start\n_start:\n\txor %ebp, %ebp\n\tmov %rsp, %rdi\n\tand $-16, %rsp\n\tcall start\n");
+#else
+__asm__(".globl _start\n_start:\n\tmov x29, xzr\n\tmov x0, sp\n\tbl start\n");
+#endif

@@ -1,0 +1,165 @@
+/**
+ * Compiles the two native programs and writes their images as TypeScript: `node scripts/build-native.mjs [--check]`.
+ *
+ * The images are committed, so that nobody needs a compiler to install or build runts; only a change of the C sources
+ * needs this script, gcc and aarch64-linux-gnu-gcc. With --check it writes nothing and fails unless a rebuild has the
+ * committed bytes or, where the compiler is another one, passes the tests of the programs.
+ */
+import { execFileSync, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+
+const root = join(import.meta.dirname, "..");
+
+const programs = [
+  { name: "stub", source: "bindings/stub/stub.c", output: "bindings/stub/stub-image.generated.ts" },
+  {
+    name: "launcher",
+    source: "bindings/launcher/launcher.c",
+    output: "bindings/launcher/launcher-image.generated.ts",
+  },
+];
+
+// Kernels for arm64 may have 64 KiB pages, and map segments of smaller alignment not at all.
+const targets = [
+  {
+    arch: "x64",
+    compilers: ["x86_64-linux-gnu-gcc", "gcc"],
+    machine: /^x86_64/,
+    flags: ["-fcf-protection=none", "-Wl,-z,max-page-size=4096"],
+  },
+  {
+    arch: "arm64",
+    compilers: ["aarch64-linux-gnu-gcc", "gcc"],
+    machine: /^aarch64/,
+    flags: ["-mbranch-protection=none", "-Wl,-z,max-page-size=65536"],
+  },
+];
+
+const flags = [
+  "-std=gnu11 -Os -Wall -Wextra -Werror -ffreestanding -fno-builtin -fno-tree-loop-distribute-patterns",
+  "-fno-strict-aliasing -fno-stack-protector -fno-asynchronous-unwind-tables -fno-unwind-tables",
+  "-fno-pic -fno-pie -fomit-frame-pointer -nostdlib -static -no-pie -s",
+  "-Wl,--build-id=none -Wl,-z,noseparate-code -Wl,-z,norelro -Wl,-z,noexecstack",
+].flatMap((line) => line.split(" "));
+
+function fail(message) {
+  process.stderr.write(`build-native: ${message}\n`);
+  process.exit(1);
+}
+
+/** The first compiler that exists and makes code for the target, with its version. */
+function findCompiler({ compilers, machine }) {
+  for (const command of compilers) {
+    const { status, stdout } = spawnSync(command, ["-dumpmachine"], { encoding: "utf8" });
+    if (status !== 0 || !machine.test(stdout)) continue;
+    const [version] = execFileSync(command, ["--version"], { encoding: "utf8" }).split("\n");
+    return { command, version: version.replace(/^\S+ /, "") };
+  }
+  return undefined;
+}
+
+/** Cuts off the section headers and what only they describe: the kernel reads program headers only (elf(5)). */
+function withoutSections(image) {
+  const headers = Number(image.readBigUInt64LE(32));
+  const headerSize = image.readUInt16LE(54);
+  let end = headers;
+  for (let i = 0; i < image.readUInt16LE(56); i++) {
+    const at = headers + i * headerSize;
+    const segmentEnd = Number(image.readBigUInt64LE(at + 8) + image.readBigUInt64LE(at + 32));
+    end = Math.max(end, at + headerSize, segmentEnd);
+  }
+  const bare = Buffer.from(image.subarray(0, end));
+  bare.writeBigUInt64LE(0n, 40); // e_shoff
+  bare.writeUInt16LE(0, 58); // e_shentsize
+  bare.writeUInt16LE(0, 60); // e_shnum
+  bare.writeUInt16LE(0, 62); // e_shstrndx
+  return bare;
+}
+
+function compile(program, target, compiler, directory) {
+  const output = join(directory, `${program.name}-${target.arch}`);
+  const args = [...flags, ...target.flags, "-o", output, program.source];
+  const { status } = spawnSync(compiler.command, args, {
+    cwd: root,
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  if (status !== 0) fail(`${compiler.command} could not compile ${program.source}`);
+  const image = withoutSections(readFileSync(output));
+  writeFileSync(output, image, { mode: 0o755 });
+  return image;
+}
+
+function sourceHash(program) {
+  return createHash("sha256")
+    .update(readFileSync(join(root, program.source)))
+    .digest("hex");
+}
+
+function generatedText(program, images) {
+  const lines = images.map(({ arch, image }) => `  ${arch}: "${image.toString("base64")}",\n`);
+  const compilers = images.map(({ arch, compiler }) => `// ${arch}: gcc ${compiler.version}\n`);
+  return `// Made by "node scripts/build-native.mjs" from ${basename(program.source)}. Do not edit.
+// source: sha256 ${sourceHash(program)}
+${compilers.join("")}
+/** ELF executables in base64. */
+export const ${program.name}Images: { readonly x64: string; readonly arm64: string } = {
+${lines.join("")}};
+`;
+}
+
+function build(directory) {
+  for (const program of programs) {
+    const images = targets.map((target) => {
+      const compiler = findCompiler(target);
+      if (!compiler) fail(`no compiler for ${target.arch}; install ${target.compilers[0]}`);
+      return { arch: target.arch, compiler, image: compile(program, target, compiler, directory) };
+    });
+    writeFileSync(join(root, program.output), generatedText(program, images));
+    const sizes = images.map(({ arch, image }) => `${arch} ${image.length} bytes`);
+    process.stdout.write(`${program.name}: ${sizes.join(", ")}\n`);
+  }
+}
+
+/** Returns whether the rebuilt image must prove itself by the tests, its compiler being another one. */
+function checkImage(program, target, directory) {
+  const committed = readFileSync(join(root, program.output), "utf8");
+  if (!committed.includes(`sha256 ${sourceHash(program)}`)) {
+    fail(`${program.source} has changed since ${program.output} was made; run node scripts/build-native.mjs`);
+  }
+  const compiler = findCompiler(target);
+  if (!compiler) {
+    process.stdout.write(`${program.name} ${target.arch}: not checked, no compiler\n`);
+    return false;
+  }
+  const image = compile(program, target, compiler, directory);
+  const same = committed.includes(`  ${target.arch}: "${image.toString("base64")}",`);
+  if (!same && committed.includes(`// ${target.arch}: gcc ${compiler.version}\n`)) {
+    fail(
+      `${program.name} for ${target.arch}: the same compiler and source make other bytes than the committed`,
+    );
+  }
+  process.stdout.write(
+    `${program.name} ${target.arch}: ${same ? "same bytes" : "other compiler, other bytes"}\n`,
+  );
+  return !same;
+}
+
+function check(directory) {
+  const differing = programs.flatMap((program) =>
+    targets.filter((target) => checkImage(program, target, directory)).map(() => program),
+  );
+  if (differing.length === 0) return;
+  const tests = [...new Set(differing)].map(({ name }) => `bindings/${name}/${name}.kernel.test.ts`);
+  // The tests take the images from this directory where it has them.
+  const env = { ...process.env, RUNTS_TEST_IMAGES: directory };
+  const { status } = spawnSync("npx", ["vitest", "run", ...tests], { cwd: root, env, stdio: "inherit" });
+  if (status !== 0) fail("a rebuilt image does not pass its tests");
+}
+
+const directory = mkdtempSync(join(tmpdir(), "runts-native-"));
+process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
+if (process.argv.includes("--check")) check(directory);
+else build(directory);

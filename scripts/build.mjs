@@ -1,0 +1,109 @@
+/**
+ * Builds dist/, whole: `npm run build`. Needs what npm installed and nothing else: no compiler and no network.
+ *
+ *   dist/runts          the launcher: what users execute
+ *   dist/runts-engine   the program, compiled by Bun into one executable
+ *   dist/koffi.node     koffi's native part, which both programs load from beside themselves
+ *   dist/runts.mjs      the program as one file for Node
+ */
+import { spawnSync } from "node:child_process";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+
+const root = join(import.meta.dirname, "..");
+const dist = join(root, "dist");
+/** Files are made here and then take the place of the old ones, of which some may be running. */
+const partial = join(dist, ".partial");
+const modules = join(root, "node_modules");
+
+function fail(message) {
+  process.stderr.write(`build: ${message}\n`);
+  process.exit(1);
+}
+
+/** The first Bun of the installed packages that runs. bun.exe does not where npm ran no install scripts. */
+function findBun(arch) {
+  const package_ = `bun-linux-${arch === "arm64" ? "aarch64" : "x64"}`;
+  const candidates = [
+    join(modules, "bun/bin/bun.exe"),
+    join(modules, "@oven", package_, "bin/bun"),
+    join(modules, "@oven", `${package_}-musl`, "bin/bun"),
+  ];
+  const found = candidates.find((file) => spawnSync(file, ["--version"]).status === 0);
+  if (!found) fail(`Bun is missing; run "npm install" (looked for ${candidates.join(", ")})`);
+  return found;
+}
+
+/** koffi's native file for the C library that Bun, and so the engine, is linked to. */
+function findKoffi(arch) {
+  const libc = process.report.getReport().header.glibcVersionRuntime === undefined ? "musl" : "linux";
+  const file = join(modules, `@koromix/koffi-linux-${arch}`, `${libc}_${arch}`, "koffi.node");
+  if (!statSync(file, { throwIfNoEntry: false })) fail(`koffi is missing; run "npm install" (${file})`);
+  return file;
+}
+
+/** Runs Bun's bundler in a directory without configuration that it would obey, and with a bare environment. */
+function bundle(bun, outfile, flags) {
+  const args = [
+    "build",
+    join(root, "src/main.ts"),
+    "--outfile",
+    join(partial, outfile),
+    "--format=esm",
+    ...flags,
+  ];
+  const env = { PATH: process.env.PATH, HOME: partial, DO_NOT_TRACK: "1", NODE_ENV: "production" };
+  const { status, stdout, stderr, error } = spawnSync(bun, args, { cwd: partial, env, encoding: "utf8" });
+  if (status !== 0) fail(`Bun could not build ${outfile}:\n${stdout}${stderr}${error?.message ?? ""}`);
+}
+
+/** Takes an image out of its generated file; Node 20 does not load TypeScript. */
+function readImage(file, arch) {
+  const text = readFileSync(join(root, file), "utf8");
+  const base64 = new RegExp(`^ {2}${arch}: "([^"]+)",$`, "m").exec(text)?.[1];
+  if (!base64) fail(`${file} has no image for ${arch}`);
+  return Buffer.from(base64, "base64");
+}
+
+const { arch } = process;
+if (process.platform !== "linux" || !["x64", "arm64"].includes(arch))
+  fail("runts is for Linux on x86-64 and arm64");
+const bun = findBun(arch);
+const koffi = findKoffi(arch);
+
+rmSync(partial, { recursive: true, force: true });
+mkdirSync(partial, { recursive: true });
+
+// A bundle's directory is the working directory of runts, and its author must not configure the engine.
+bundle(bun, "runts-engine", [
+  "--compile",
+  "--minify",
+  "--bytecode",
+  "--no-compile-autoload-dotenv",
+  "--no-compile-autoload-bunfig",
+  "--no-compile-autoload-tsconfig",
+  "--no-compile-autoload-package-json",
+]);
+bundle(bun, "runts.mjs", ["--target=node", "--minify-whitespace", "--minify-syntax"]);
+copyFileSync(koffi, join(partial, "koffi.node"));
+writeFileSync(join(partial, "runts"), readImage("bindings/launcher/launcher-image.generated.ts", arch));
+
+// koffi.node is not loaded from where others may write, so the modes must not depend on the umask of the build.
+chmodSync(dist, 0o755);
+const files = { "koffi.node": 0o644, "runts.mjs": 0o644, "runts-engine": 0o755, runts: 0o755 };
+const sizes = Object.entries(files).map(([file, mode]) => {
+  chmodSync(join(partial, file), mode);
+  renameSync(join(partial, file), join(dist, file));
+  return `${file} ${(statSync(join(dist, file)).size / 1024).toFixed(1)} KiB`;
+});
+rmSync(partial, { recursive: true });
+process.stdout.write(`dist: ${sizes.join(", ")}\n`);

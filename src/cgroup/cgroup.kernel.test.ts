@@ -1,0 +1,160 @@
+import { closeSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { createCgroup, openCgroup } from "./create.ts";
+import { CGROUP_MOUNT, cgroupName } from "./files.ts";
+import { cannotRun, isFrozen, setFrozen } from "./freeze.ts";
+import { freshCgroup, hostHas, read, skipReason, startMember } from "./kernel.test-support.ts";
+import { hasProcesses, killCgroup, removeCgroup } from "./remove.ts";
+import { applyResources } from "./resources.ts";
+
+const options = { rootless: false };
+
+describe.skipIf(skipReason !== false)(
+  `cgroups${skipReason === false ? "" : ` (skipped: ${skipReason})`}`,
+  () => {
+    let directory = "";
+
+    beforeEach(() => {
+      directory = freshCgroup();
+    });
+
+    afterEach(() => {
+      removeCgroup(directory);
+    });
+
+    test("create makes the path and says what it made, remove removes it", () => {
+      const cgroup = createCgroup(`${directory}/a/b`, undefined, options);
+      expect(cgroup.created).toEqual([directory, `${directory}/a`, `${directory}/a/b`]);
+      expect(read(`${directory}/a/b`, "cgroup.controllers")).toBe(read(CGROUP_MOUNT, "cgroup.controllers"));
+      expect(createCgroup(`${directory}/a/b`, undefined, options).created).toEqual([]);
+      removeCgroup(directory);
+      expect(existsSync(directory)).toBe(false);
+      removeCgroup(directory);
+    });
+
+    test("create refuses a cgroup with processes in it or below it", async () => {
+      mkdirSync(`${directory}/inner`, { recursive: true });
+      const member = startMember(`${directory}/inner`);
+      expect(hasProcesses(directory)).toBe(true);
+      expect(() => createCgroup(directory, undefined, options)).toThrow(
+        `cgroup ${cgroupName(directory)} is not empty: 1 process(es) found (${member.pid})`,
+      );
+      expect(() => createCgroup(`${directory}/inner`, undefined, options)).toThrow("is not empty");
+      createCgroup(`${directory}/other`, undefined, options);
+      removeCgroup(directory);
+      await member.ended;
+      expect(existsSync(directory)).toBe(false);
+    });
+
+    test("create refuses a frozen cgroup and one below a frozen one, and leaves nothing there", () => {
+      createCgroup(directory, undefined, options);
+      writeFileSync(`${directory}/cgroup.freeze`, "1");
+      expect(() => createCgroup(directory, undefined, options)).toThrow("is frozen");
+      expect(() => createCgroup(`${directory}/inner`, undefined, options)).toThrow("is frozen");
+      expect(existsSync(`${directory}/inner`)).toBe(false);
+    });
+
+    test("kill reaches frozen processes and those of sub-cgroups", async () => {
+      mkdirSync(`${directory}/inner`, { recursive: true });
+      const members = [startMember(directory), startMember(`${directory}/inner`)];
+      expect(isFrozen(directory)).toBe(false);
+      setFrozen(directory, true);
+      expect(isFrozen(directory)).toBe(true);
+      expect(isFrozen(`${directory}/inner`)).toBe(false);
+      expect(cannotRun(`${directory}/inner`)).toBe(true);
+      killCgroup(directory);
+      await Promise.all(members.map((member) => member.ended));
+      expect(hasProcesses(directory)).toBe(false);
+      setFrozen(directory, false);
+      expect(isFrozen(directory)).toBe(false);
+    });
+
+    test("a cgroup that does not exist is neither frozen nor populated, and can be killed", () => {
+      expect([isFrozen(directory), hasProcesses(directory)]).toEqual([false, false]);
+      killCgroup(directory);
+    });
+
+    test("remove refuses what is not a cgroup below the root", () => {
+      for (const path of ["/tmp", CGROUP_MOUNT, `${CGROUP_MOUNT}/a/..`, `${CGROUP_MOUNT}/.`]) {
+        if (path.endsWith("..")) mkdirSync(`${CGROUP_MOUNT}/a`, { recursive: true });
+        expect(() => removeCgroup(path)).toThrow(`refusing to remove ${path}`);
+      }
+      removeCgroup(`${CGROUP_MOUNT}/a`);
+    });
+
+    test("a controller that the host lacks is named with the property, and no cgroup stays behind", () => {
+      if (hostHas("rdma")) return;
+      createCgroup(directory, undefined, options);
+      const resources = { rdma: { mlx5_0: { hcaHandles: 1 } } };
+      expect(() => applyResources(directory, resources, options)).toThrow(
+        `/linux/resources/rdma/mlx5_0: cannot write rdma.max: the rdma controller is not available in cgroup ` +
+          `${cgroupName(directory)} (missing in ${CGROUP_MOUNT}/cgroup.controllers)`,
+      );
+    });
+
+    test("values that ask for no limit pass without the controller", () => {
+      createCgroup(directory, undefined, options);
+      const resources = { memory: { limit: -1n }, pids: { limit: -1n }, cpu: { quota: -1n, shares: 0n } };
+      applyResources(directory, resources, options);
+    });
+
+    test("a file that no kernel has is named", () => {
+      createCgroup(directory, undefined, options);
+      expect(() => applyResources(directory, { unified: { "cgroup.nonsense": "1" } }, options)).toThrow(
+        `/linux/resources/unified/cgroup.nonsense: cannot write cgroup.nonsense of cgroup ${cgroupName(directory)}: ` +
+          "this kernel has no such file",
+      );
+    });
+
+    test.skipIf(!hostHas("hugetlb"))(
+      "huge page limits reach both files, and wrong values name value and file",
+      () => {
+        createCgroup(directory, undefined, options);
+        applyResources(directory, { hugepageLimits: [{ pageSize: "2MB", limit: 4194304n }] }, options);
+        expect(read(directory, "hugetlb.2MB.max")).toBe("4194304");
+        expect(read(directory, "hugetlb.2MB.rsvd.max")).toBe("4194304");
+        applyResources(directory, { unified: { "hugetlb.2MB.max": "max" } }, options);
+        expect(read(directory, "hugetlb.2MB.max")).toBe("max");
+        expect(() => applyResources(directory, { unified: { "hugetlb.2MB.max": "many" } }, options)).toThrow(
+          `cannot write "many" to hugetlb.2MB.max of cgroup ${cgroupName(directory)}: invalid argument (EINVAL)`,
+        );
+        const sizes = { hugepageLimits: [{ pageSize: "3MB", limit: 1n }] };
+        expect(() => applyResources(directory, sizes, options)).toThrow("this kernel has no such file");
+      },
+    );
+
+    test.skipIf(!hostHas("hugetlb"))(
+      "a controller that a parent's own processes keep off is explained",
+      async () => {
+        mkdirSync(directory);
+        const member = startMember(directory);
+        const inner = `${directory}/inner`;
+        createCgroup(inner, undefined, options);
+        const resources = { hugepageLimits: [{ pageSize: "2MB", limit: 0n }] };
+        expect(() => applyResources(inner, resources, options)).toThrow(
+          `not enabled in ${directory}/cgroup.subtree_control, as ${cgroupName(directory)} holds 1 process(es) of its own`,
+        );
+        killCgroup(directory);
+        await member.ended;
+      },
+    );
+
+    test("a threaded cgroup takes a container only without controllers of domains", () => {
+      mkdirSync(`${directory}/threaded`, { recursive: true });
+      writeFileSync(`${directory}/threaded/cgroup.type`, "threaded");
+      const inner = `${directory}/inner`;
+      const resources = { hugepageLimits: [{ pageSize: "2MB", limit: 0n }] };
+      expect(() => createCgroup(inner, resources, options)).toThrow(
+        "the hugetlb controller does not work in cgroup",
+      );
+      createCgroup(inner, { pids: { limit: 1n } }, options);
+      expect(read(inner, "cgroup.type")).toBe("threaded");
+    });
+
+    test("the descriptor is of the directory, and close-on-exec", () => {
+      const fd = openCgroup(createCgroup(directory, undefined, options));
+      expect(read("/proc/self/fdinfo", String(fd))).toMatch(/flags:\s+012600000/);
+      closeSync(fd);
+    });
+  },
+);

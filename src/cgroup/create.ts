@@ -1,0 +1,139 @@
+import { constants, mkdirSync, openSync, rmdirSync } from "node:fs";
+import { dirname } from "node:path";
+import { RuntsError } from "../errors.ts";
+import type { LinuxResources } from "../spec/types.ts";
+import { controllerOf } from "./cgroup-write.ts";
+import { checkCgroupType, enableControllers } from "./controllers.ts";
+import {
+  CGROUP_MOUNT,
+  cgroupName,
+  describeErrno,
+  errorCode,
+  processesOf,
+  tryReadCgroupFile,
+} from "./files.ts";
+import { planResources } from "./plan.ts";
+
+/** open(2), asm-generic/fcntl.h: not among node's constants. */
+const O_PATH = 0x200000;
+const O_CLOEXEC = 0x80000;
+
+export interface Cgroup {
+  readonly directory: string;
+  /** Directories that were made, outermost first. */
+  readonly created: readonly string[];
+}
+
+/**
+ * Makes the container's cgroup and those above it, with their controllers. One that exists already is taken over if it is
+ * empty and not frozen (config-linux.md, Control groups: "fit for purpose").
+ */
+export function createCgroup(
+  directory: string,
+  resources: LinuxResources | undefined,
+  options: { readonly rootless: boolean },
+): Cgroup {
+  const needed = neededControllers(resources);
+  const created: string[] = [];
+  try {
+    makeDirectories(directory, created, options.rootless);
+    enableControllers(directory);
+    checkCgroupType(directory, needed);
+    checkFitness(directory);
+  } catch (error) {
+    removeMade(created);
+    throw error;
+  }
+  return { directory, created };
+}
+
+/** Directory descriptor for CLONE_INTO_CGROUP and bpf(2); both take one opened with O_PATH. */
+export function openCgroup(cgroup: Cgroup): number {
+  const { O_DIRECTORY, O_NOFOLLOW } = constants;
+  return openSync(cgroup.directory, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/** Whether there is anything that only a cgroup can give: without it, a container may do without one where none can be made. */
+export function requiresCgroup(
+  resources: LinuxResources | undefined,
+  cgroupsPath: string | undefined,
+): boolean {
+  return (cgroupsPath ?? "") !== "" || neededControllers(resources).size > 0;
+}
+
+/** Controllers that settings need, with the pointer of the first one that does. */
+function neededControllers(resources: LinuxResources | undefined): Map<string, string> {
+  const needed = new Map<string, string>();
+  for (const { file, pointer, unlimited = false } of resources === undefined
+    ? []
+    : planResources(resources)) {
+    const controller = controllerOf(file);
+    if (!unlimited && controller !== "cgroup" && !needed.has(controller)) needed.set(controller, pointer);
+  }
+  return needed;
+}
+
+/** mkdir -p that notes what it made. Inner directories exist usually, so the innermost one is tried first. */
+function makeDirectories(directory: string, created: string[], rootless: boolean): void {
+  try {
+    mkdirSync(directory, 0o755);
+    created.push(directory);
+  } catch (error) {
+    const errno = errorCode(error);
+    if (errno === "EEXIST") return;
+    if (errno === "ENOENT" && dirname(directory).startsWith(`${CGROUP_MOUNT}/`)) {
+      makeDirectories(dirname(directory), created, rootless);
+      mkdirSync(directory, 0o755);
+      created.push(directory);
+      return;
+    }
+    throw mkdirError(directory, errno, rootless, error);
+  }
+}
+
+function mkdirError(directory: string, errno: string, rootless: boolean, cause: unknown): unknown {
+  if (errno === "") return cause;
+  const denied = errno === "EACCES" || errno === "EPERM" || errno === "EROFS";
+  const hint =
+    rootless && denied
+      ? "; this user has no delegated cgroup: try systemd-run --user --scope -p Delegate=yes"
+      : errno === "EAGAIN"
+        ? "; cgroup.max.descendants or cgroup.max.depth of a cgroup above it is reached"
+        : "";
+  return new RuntsError(
+    `/linux/cgroupsPath: cannot create cgroup ${cgroupName(directory)}: ${describeErrno(errno)}${hint}`,
+    { operation: "mkdir", errno, pointer: "/linux/cgroupsPath", path: directory, cause },
+  );
+}
+
+/** cgroup.events tells of the cgroups below, and of a freeze above, too. */
+function checkFitness(directory: string): void {
+  const events = tryReadCgroupFile(directory, "cgroup.events")?.split("\n") ?? [];
+  const details = { operation: "create", pointer: "/linux/cgroupsPath", path: directory };
+  if (events.includes("frozen 1")) {
+    throw new RuntsError(
+      `/linux/cgroupsPath: cgroup ${cgroupName(directory)} is frozen: a container in it would hang`,
+      details,
+    );
+  }
+  // Processes that were just killed may have gone in between: only ones that can be named are an obstacle.
+  const pids = events.includes("populated 1") ? processesOf(directory) : [];
+  if (pids.length > 0) {
+    const shown = pids.slice(0, 10).join(", ");
+    throw new RuntsError(
+      `/linux/cgroupsPath: cgroup ${cgroupName(directory)} is not empty: ${pids.length} process(es) found (${shown})`,
+      details,
+    );
+  }
+}
+
+function removeMade(created: readonly string[]): void {
+  for (const directory of created.toReversed()) {
+    try {
+      rmdirSync(directory);
+    } catch {
+      // The first error is the one that matters; somebody else may already use the directory.
+      return;
+    }
+  }
+}

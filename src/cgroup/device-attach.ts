@@ -1,0 +1,172 @@
+import { closeSync, constants, openSync, readFileSync } from "node:fs";
+import { errnoName } from "../../bindings/abi/errno.ts";
+import { addressOf } from "../../bindings/ffi/koffi.ts";
+import { trySyscall } from "../../bindings/ffi/syscall.ts";
+import { RuntsError } from "../errors.ts";
+import { cgroupName, describeErrno } from "./files.ts";
+
+// linux/bpf.h, Linux 6.12: enum bpf_cmd and what the calls below take.
+const BPF_PROG_LOAD = 5;
+const BPF_PROG_ATTACH = 8;
+const BPF_PROG_DETACH = 9;
+const BPF_PROG_GET_FD_BY_ID = 13;
+const BPF_PROG_QUERY = 16;
+const BPF_PROG_TYPE_CGROUP_DEVICE = 15;
+const BPF_CGROUP_DEVICE = 6;
+const BPF_F_ALLOW_MULTI = 2;
+/** The kernel attaches no more than this many to one cgroup. */
+const MAX_PROGRAMS = 64;
+
+const POINTER = "/linux/resources/devices";
+const RLIMIT_MEMLOCK = 8;
+/** open(2): not among node's constants. */
+const O_PATH = 0x200000;
+
+/**
+ * Makes a program the only one on the cgroup itself; those of the cgroups above apply too, whatever this one says.
+ * `undefined` is a program that allows everything, which is none at all.
+ */
+export function attachDeviceProgram(
+  directory: string,
+  instructions: Uint8Array<ArrayBuffer> | undefined,
+  options: { readonly rootless: boolean },
+): void {
+  const cgroup = openSync(directory, O_PATH | constants.O_DIRECTORY);
+  try {
+    const old = queryPrograms(cgroup);
+    if (instructions !== undefined) {
+      const program = loadProgram(instructions);
+      try {
+        bpf(BPF_PROG_ATTACH, attachment(cgroup, program, BPF_F_ALLOW_MULTI), "attach");
+      } finally {
+        closeSync(program);
+      }
+    }
+    // Last: programs restrict one another, so that at no time more is allowed than before or after.
+    for (const id of old) detachProgram(cgroup, id);
+  } catch (error) {
+    if (!(error instanceof BpfError)) throw error;
+    if (error.errno === "EPERM" && (options.rootless || inUserNamespace())) return;
+    throw new RuntsError(
+      `${POINTER}: cannot ${error.action} the device program of cgroup ${cgroupName(directory)}: ` +
+        `${describeErrno(error.errno)}${hint(error.errno)}`,
+      { operation: "bpf", errno: error.errno, path: directory, pointer: POINTER, cause: error },
+    );
+  } finally {
+    closeSync(cgroup);
+  }
+}
+
+class BpfError extends Error {
+  readonly action: string;
+  readonly errno: string;
+
+  constructor(action: string, errno: string) {
+    super(`bpf ${action}: ${errno}`);
+    this.action = action;
+    this.errno = errno;
+  }
+}
+
+function hint(errno: string): string {
+  if (errno === "ENOSYS" || errno === "EINVAL") return "; the kernel needs CONFIG_CGROUP_BPF";
+  if (errno === "EPERM") return "; bpf(2) needs CAP_BPF and CAP_NET_ADMIN, or CAP_SYS_ADMIN";
+  return "";
+}
+
+function bpf(command: number, attributes: Uint8Array, action: string): number {
+  const result = trySyscall("bpf", command, attributes, attributes.byteLength);
+  if (result < 0) throw new BpfError(action, errnoName(-result));
+  return result;
+}
+
+/** The part of union bpf_attr that a command uses: 32-bit words, and addresses by the index of their first word. */
+function attributes(
+  words: readonly number[],
+  addresses: Readonly<Record<number, Uint8Array>> = {},
+): Uint8Array {
+  const view = new DataView(new ArrayBuffer(words.length * 4));
+  for (const [index, word] of words.entries()) view.setUint32(index * 4, word, true);
+  for (const [index, buffer] of Object.entries(addresses)) {
+    view.setBigUint64(Number(index) * 4, addressOf(buffer), true);
+  }
+  return new Uint8Array(view.buffer);
+}
+
+/**
+ * No function that the program calls is for GPL programs only (it calls none), so that it carries its own licence. Kernels
+ * before 5.11 count it against RLIMIT_MEMLOCK and say EPERM.
+ */
+function loadProgram(instructions: Uint8Array<ArrayBuffer>): number {
+  const license = stableBytes("Apache-2.0\0");
+  // prog_type, insn_cnt, insns, license, log_level, log_size, log_buf, kern_version, prog_flags
+  const load = attributes(
+    [BPF_PROG_TYPE_CGROUP_DEVICE, instructions.byteLength / 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    { 2: instructions, 4: license },
+  );
+  try {
+    return bpf(BPF_PROG_LOAD, load, "load");
+  } catch (error) {
+    if (!(error instanceof BpfError) || error.errno !== "EPERM") throw error;
+    return withUnlimitedMemlock(() => bpf(BPF_PROG_LOAD, load, "load"));
+  }
+}
+
+/** The limit is put back, as the container inherits it. */
+function withUnlimitedMemlock<Result>(action: () => Result): Result {
+  const old = new Uint8Array(new ArrayBuffer(16));
+  const unlimited = new Uint8Array(16).fill(0xff);
+  if (trySyscall("prlimit64", 0, RLIMIT_MEMLOCK, unlimited, old) < 0) return action();
+  try {
+    return action();
+  } finally {
+    trySyscall("prlimit64", 0, RLIMIT_MEMLOCK, old, null);
+  }
+}
+
+/** A buffer of its own, whose address the kernel may be given. */
+function stableBytes(text: string): Uint8Array {
+  const bytes = new Uint8Array(new ArrayBuffer(text.length));
+  for (let index = 0; index < text.length; index++) bytes[index] = text.charCodeAt(index);
+  return bytes;
+}
+
+/** target_fd, attach_bpf_fd, attach_type, attach_flags */
+function attachment(cgroup: number, program: number, flags: number): Uint8Array {
+  return attributes([cgroup, program, BPF_CGROUP_DEVICE, flags]);
+}
+
+/** Ids of the programs on the cgroup itself, from an earlier container in it. */
+function queryPrograms(cgroup: number): number[] {
+  const ids = new Uint8Array(new ArrayBuffer(MAX_PROGRAMS * 4));
+  // target_fd, attach_type, query_flags, attach_flags, prog_ids, prog_cnt
+  const query = attributes([cgroup, BPF_CGROUP_DEVICE, 0, 0, 0, 0, MAX_PROGRAMS, 0], { 4: ids });
+  bpf(BPF_PROG_QUERY, query, "query");
+  const count = new DataView(query.buffer).getUint32(24, true);
+  const view = new DataView(ids.buffer);
+  return Array.from({ length: count }, (_, index) => view.getUint32(index * 4, true));
+}
+
+/** A program that a security module keeps from us (EACCES, EPERM) stays: it can only restrict more. */
+function detachProgram(cgroup: number, id: number): void {
+  let program: number;
+  try {
+    program = bpf(BPF_PROG_GET_FD_BY_ID, attributes([id, 0, 0, 0]), "find");
+  } catch (error) {
+    if (error instanceof BpfError && ["EACCES", "EPERM", "ENOENT"].includes(error.errno)) return;
+    throw error;
+  }
+  try {
+    bpf(BPF_PROG_DETACH, attachment(cgroup, program, 0), "detach");
+  } catch (error) {
+    // Somebody else was faster.
+    if (!(error instanceof BpfError) || error.errno !== "ENOENT") throw error;
+  } finally {
+    closeSync(program);
+  }
+}
+
+/** user_namespaces(7): only the initial one maps everything onto itself. */
+function inUserNamespace(): boolean {
+  return !/^\s*0\s+0\s+4294967295\s*$/.test(readFileSync("/proc/self/uid_map", "latin1"));
+}

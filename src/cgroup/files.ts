@@ -1,0 +1,99 @@
+import { closeSync, openSync, readdirSync, readFileSync, readSync, writeSync } from "node:fs";
+import { errnoMessage } from "../../bindings/abi/errno.ts";
+
+/** The one place where cgroup v2 is looked for: what systemd mounts, and what every engine expects. */
+export const CGROUP_MOUNT = "/sys/fs/cgroup";
+
+/** Symbolic errno of a failed file operation, "" for any other error. */
+export function errorCode(error: unknown): string {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
+}
+
+/** `permission denied (EACCES)`. */
+export function describeErrno(code: string): string {
+  return `${errnoMessage(code)} (${code})`;
+}
+
+/** The cgroup as a person names it: its path below the mount point. */
+export function cgroupName(directory: string): string {
+  return directory.startsWith(`${CGROUP_MOUNT}/`) ? directory.slice(CGROUP_MOUNT.length) : directory;
+}
+
+/** Directories from the root cgroup down to, and with, this one. */
+export function cgroupsFromRoot(directory: string): string[] {
+  const cgroups = [CGROUP_MOUNT];
+  for (const name of directory.slice(CGROUP_MOUNT.length + 1).split("/")) {
+    cgroups.push(`${cgroups[cgroups.length - 1]}/${name}`);
+  }
+  return cgroups;
+}
+
+/** Content of a control file: one read(2), as the kernel hands a file with one record over at once. */
+export function readCgroupFile(directory: string, file: string): string {
+  const fd = openSync(`${directory}/${file}`, "r");
+  try {
+    const buffer = Buffer.allocUnsafe(4096);
+    return buffer.toString("latin1", 0, readSync(fd, buffer));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** As readCgroupFile; undefined where the file or the cgroup does not exist (ENODEV: removed after the opening). */
+export function tryReadCgroupFile(directory: string, file: string): string | undefined {
+  try {
+    return readCgroupFile(directory, file);
+  } catch (error) {
+    if (["ENOENT", "ENODEV", "ENOTDIR"].includes(errorCode(error))) return undefined;
+    throw error;
+  }
+}
+
+/** Words of a control file, none where it can't be read. */
+export function readWords(directory: string, file: string): string[] {
+  const text = tryReadCgroupFile(directory, file)?.trim() ?? "";
+  return text === "" ? [] : text.split(/\s+/);
+}
+
+/** One write(2), as the kernel takes each as one setting. Opened without O_CREAT: a missing file is ENOENT, not EPERM. */
+export function writeCgroupFile(directory: string, file: string, value: string): void {
+  const fd = openSync(`${directory}/${file}`, "r+");
+  try {
+    writeSync(fd, value);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Names of the cgroups directly below. A cgroup file system has no symbolic links, and none would be listed. */
+export function childCgroups(directory: string): string[] {
+  const entries = readdirSync(directory, { withFileTypes: true });
+  return entries.filter((entry) => entry.isDirectory()).map((entry) => `${directory}/${entry.name}`);
+}
+
+/** Processes of a cgroup and of all below it. */
+export function processesOf(directory: string): number[] {
+  const pids = ownProcesses(directory);
+  try {
+    for (const child of childCgroups(directory)) pids.push(...processesOf(child));
+  } catch (error) {
+    if (errorCode(error) !== "ENOENT") throw error;
+  }
+  return pids;
+}
+
+/** Processes of a cgroup itself. cgroup.procs of a threaded one can't be read: its threads stand for them. */
+export function ownProcesses(directory: string): number[] {
+  const text = tryReadList(directory, "cgroup.procs") ?? tryReadList(directory, "cgroup.threads") ?? "";
+  // 0 stands for a process that this pid namespace does not see.
+  return text.split("\n").filter(Boolean).map(Number);
+}
+
+function tryReadList(directory: string, file: string): string | undefined {
+  try {
+    return readFileSync(`${directory}/${file}`, "latin1");
+  } catch (error) {
+    if (["ENOENT", "ENODEV", "EOPNOTSUPP", "ENOTSUP"].includes(errorCode(error))) return undefined;
+    throw error;
+  }
+}

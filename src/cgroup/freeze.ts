@@ -1,0 +1,68 @@
+import { RuntsError } from "../errors.ts";
+import { sleep } from "./clock.ts";
+import {
+  cgroupName,
+  childCgroups,
+  describeErrno,
+  errorCode,
+  tryReadCgroupFile,
+  writeCgroupFile,
+} from "./files.ts";
+
+/** Processes in uninterruptible sleep can hold a freeze up; what takes longer than this is not going to end. */
+const FREEZE_TIMEOUT_MS = 10_000;
+
+/** Whether the container was paused. A cgroup that is gone, or a kernel without the freezer (before 5.2), is not. */
+export function isFrozen(directory: string): boolean {
+  return tryReadCgroupFile(directory, "cgroup.freeze")?.startsWith("1") ?? false;
+}
+
+/** Whether nothing may run in the cgroup, be it frozen itself or one above it: a process started in it would hang. */
+export function cannotRun(directory: string): boolean {
+  return hasEvent(directory, "frozen 1");
+}
+
+/** Whether a line of cgroup.events, `frozen 1` or `populated 1`, holds. */
+export function hasEvent(directory: string, line: string): boolean {
+  return tryReadCgroupFile(directory, "cgroup.events")?.split("\n").includes(line) ?? false;
+}
+
+/** Pauses or resumes all processes and waits until they are. A freeze that does not end in time is taken back. */
+export function setFrozen(directory: string, frozen: boolean): void {
+  writeFreezer(directory, frozen);
+  const limit = performance.now() + FREEZE_TIMEOUT_MS;
+  // A cgroup below a frozen one stays frozen when it is thawed itself, so only a freeze is waited for.
+  while (frozen && !standsStill(directory)) {
+    if (performance.now() > limit) {
+      writeFreezer(directory, false);
+      throw new RuntsError(
+        `cannot freeze cgroup ${cgroupName(directory)}: its processes did not stop within ${FREEZE_TIMEOUT_MS / 1000} s`,
+        { operation: "write", path: `${directory}/cgroup.freeze` },
+      );
+    }
+    sleep(1);
+  }
+}
+
+/** A cgroup counts as frozen when its own processes are, whatever those below still do. */
+function standsStill(directory: string): boolean {
+  return cannotRun(directory) && childCgroups(directory).every(standsStill);
+}
+
+function writeFreezer(directory: string, frozen: boolean): void {
+  try {
+    writeCgroupFile(directory, "cgroup.freeze", frozen ? "1" : "0");
+  } catch (error) {
+    const errno = errorCode(error);
+    if (errno === "") throw error;
+    throw new RuntsError(
+      `cannot write cgroup.freeze of cgroup ${cgroupName(directory)}: ${describeErrno(errno)}`,
+      {
+        operation: "write",
+        errno,
+        path: `${directory}/cgroup.freeze`,
+        cause: error,
+      },
+    );
+  }
+}

@@ -1,0 +1,68 @@
+import { accessSync, constants, readFileSync, statfsSync } from "node:fs";
+import { posix } from "node:path";
+import { RuntsError } from "../errors.ts";
+import type { Config } from "../spec/types.ts";
+import { CGROUP_MOUNT, errorCode } from "./files.ts";
+
+/** linux/magic.h */
+const CGROUP2_SUPER_MAGIC = 0x63677270;
+
+/** The mount point of the unified hierarchy. */
+export function findCgroupMount(): string {
+  let type: number | undefined;
+  try {
+    type = statfsSync(CGROUP_MOUNT).type;
+  } catch (error) {
+    if (errorCode(error) === "") throw error;
+  }
+  if (type !== CGROUP2_SUPER_MAGIC) {
+    const hint =
+      type === undefined
+        ? "nothing is there"
+        : "this looks like a v1 or hybrid set-up; with systemd, boot with systemd.unified_cgroup_hierarchy=1";
+    throw new RuntsError(
+      `cgroup v2 is not mounted at ${CGROUP_MOUNT}: runts needs a unified cgroup hierarchy (${hint})`,
+      { operation: "statfs", path: CGROUP_MOUNT },
+    );
+  }
+  return CGROUP_MOUNT;
+}
+
+/**
+ * Directory of the container's cgroup.
+ *
+ * A relative cgroupsPath, or `<id>` where it is absent, lies below the root cgroup: config-linux.md (Cgroups Path) asks
+ * for the same place whenever the value is the same, so the caller's own cgroup must not matter. Only for a user who can't
+ * write there it lies beside the caller's cgroup, which is the nearest place that may be delegated to that user.
+ * The form `slice:prefix:name` is for systemd alone and is a name like any other here.
+ */
+export function cgroupPathFor(config: Config, id: string, mountpoint: string): string {
+  const path = config.linux?.cgroupsPath ?? "";
+  const relative = posix.resolve("/", path === "" ? id : path);
+  if (relative === "/" || relative.includes("\0")) {
+    throw new RuntsError(
+      `/linux/cgroupsPath: ${JSON.stringify(path)} does not name a cgroup below the root cgroup`,
+      { pointer: "/linux/cgroupsPath", path },
+    );
+  }
+  return `${mountpoint}${path.startsWith("/") ? "" : baseOfRelativePaths(mountpoint)}${relative}`;
+}
+
+function baseOfRelativePaths(mountpoint: string): string {
+  try {
+    accessSync(mountpoint, constants.W_OK);
+    return "";
+  } catch {
+    const parent = posix.dirname(ownCgroup());
+    return parent === "/" ? "" : parent;
+  }
+}
+
+/** cgroups(7): the line of the unified hierarchy in /proc/self/cgroup is `0::/path`. */
+function ownCgroup(): string {
+  const line = readFileSync("/proc/self/cgroup", "utf8")
+    .split("\n")
+    .find((text) => text.startsWith("0::"));
+  // `/..` where the caller's cgroup is outside of its cgroup namespace.
+  return posix.resolve("/", line?.slice("0::".length) ?? "");
+}

@@ -1,0 +1,162 @@
+import { readFileSync, rmdirSync, statfsSync, statSync } from "node:fs";
+import { resolve } from "node:path";
+import { RuntsError } from "../errors.ts";
+import { sleep } from "./clock.ts";
+import {
+  CGROUP_MOUNT,
+  cgroupName,
+  childCgroups,
+  describeErrno,
+  errorCode,
+  processesOf,
+  writeCgroupFile,
+} from "./files.ts";
+import { hasEvent } from "./freeze.ts";
+
+/** linux/magic.h */
+const CGROUP2_SUPER_MAGIC = 0x63677270;
+/** Killed processes leave their cgroup when they exit, which may take the kernel a while (core dumps, unmounting). */
+const REMOVE_TIMEOUT_MS = 10_000;
+const MAX_PAUSE_MS = 50;
+
+/** Whether any process is in the cgroup or below it. */
+export function hasProcesses(directory: string): boolean {
+  return hasEvent(directory, "populated 1");
+}
+
+/**
+ * Sends SIGKILL to every process in the cgroup and below it, frozen ones too, and does not wait for their end. A cgroup that
+ * does not exist is fine. The root cgroup has neither of the two files, and so can't be killed.
+ */
+export function killCgroup(directory: string): void {
+  try {
+    writeCgroupFile(directory, "cgroup.kill", "1");
+  } catch (error) {
+    const errno = errorCode(error);
+    if (errno === "ENODEV") return;
+    // Before 5.14 there is no cgroup.kill; a threaded cgroup has none that works (EOPNOTSUPP).
+    if (errno !== "ENOENT" && errno !== "EOPNOTSUPP" && errno !== "ENOTSUP")
+      throw cgroupError("kill", directory, error);
+    killFrozen(directory);
+  }
+}
+
+/** Frozen, nothing can fork between the listing and the signal; and a frozen process still takes SIGKILL. */
+function killFrozen(directory: string): void {
+  if (!tryWrite(directory, "1")) return;
+  for (const pid of processesOf(directory)) {
+    // 0 is a process outside of our pid namespace, and for kill(2) it is our own process group.
+    if (pid <= 1) continue;
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch (error) {
+      if (errorCode(error) !== "ESRCH") throw cgroupError("kill", directory, error);
+    }
+  }
+  tryWrite(directory, "0");
+}
+
+function tryWrite(directory: string, frozen: string): boolean {
+  try {
+    writeCgroupFile(directory, "cgroup.freeze", frozen);
+    return true;
+  } catch (error) {
+    if (errorCode(error) === "ENOENT" || errorCode(error) === "ENODEV") return false;
+    throw cgroupError("freeze", directory, error);
+  }
+}
+
+/** Removes the cgroup with all below it, after killing what is left in there. One that does not exist is fine. */
+export function removeCgroup(directory: string): void {
+  if (!isRemovable(directory)) return;
+  if (tryRemove(directory)) return;
+  // The usual reason is that init was killed a moment ago; cgroups that the container made are the other one.
+  const device = statSync(directory, { throwIfNoEntry: false })?.dev;
+  const limit = performance.now() + REMOVE_TIMEOUT_MS;
+  for (let pause = 0.25; ; pause = Math.min(pause * 1.5, MAX_PAUSE_MS)) {
+    killCgroup(directory);
+    removeChildren(directory, device);
+    if (tryRemove(directory)) return;
+    if (performance.now() > limit) throw busyError(directory);
+    sleep(pause);
+  }
+}
+
+/** The path may come from a state file: whatever it says, only a cgroup below the root of a cgroup2 mount is touched. */
+function isRemovable(directory: string): boolean {
+  let type: number;
+  try {
+    type = statfsSync(directory).type;
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return false;
+    throw cgroupError("statfs", directory, error);
+  }
+  const below = directory.startsWith(`${CGROUP_MOUNT}/`) && resolve(directory) === directory;
+  if (type === CGROUP2_SUPER_MAGIC && below) return true;
+  throw new RuntsError(`refusing to remove ${directory}: it is not a cgroup below ${CGROUP_MOUNT}`, {
+    operation: "rmdir",
+    path: directory,
+  });
+}
+
+/** Innermost first. Another file system that is mounted on a child is left alone. */
+function removeChildren(directory: string, device: number | undefined): void {
+  let children: string[];
+  try {
+    children = childCgroups(directory);
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return;
+    throw cgroupError("readdir", directory, error);
+  }
+  for (const child of children) {
+    if (tryRemove(child) || statSync(child, { throwIfNoEntry: false })?.dev !== device) continue;
+    removeChildren(child, device);
+    tryRemove(child);
+  }
+}
+
+/** False for a cgroup that still has processes or cgroups in it. */
+function tryRemove(directory: string): boolean {
+  try {
+    rmdirSync(directory);
+    return true;
+  } catch (error) {
+    const errno = errorCode(error);
+    if (errno === "ENOENT" || errno === "ENODEV") return true;
+    if (errno === "EBUSY" || errno === "ENOTEMPTY") return false;
+    throw cgroupError("rmdir", directory, error);
+  }
+}
+
+function busyError(directory: string): RuntsError {
+  const pids = processesOf(directory);
+  const shown = pids.slice(0, 10).map(describeProcess).join(", ");
+  const reason =
+    pids.length === 0 ? "it has no processes" : `${pids.length} process(es) survive SIGKILL: ${shown}`;
+  return new RuntsError(
+    `cannot remove cgroup ${cgroupName(directory)} after ${REMOVE_TIMEOUT_MS / 1000} s: ${reason}`,
+    { operation: "rmdir", errno: "EBUSY", path: directory },
+  );
+}
+
+/** `123 (nfsd, state D)`: proc(5), /proc/pid/stat. */
+function describeProcess(pid: number): string {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    const name = stat.slice(stat.indexOf("(") + 1, stat.lastIndexOf(")"));
+    return `${pid} (${name}, state ${stat.charAt(stat.lastIndexOf(")") + 2)})`;
+  } catch {
+    return String(pid);
+  }
+}
+
+function cgroupError(operation: string, directory: string, error: unknown): unknown {
+  const errno = errorCode(error);
+  if (errno === "") return error;
+  return new RuntsError(`cannot ${operation} cgroup ${cgroupName(directory)}: ${describeErrno(errno)}`, {
+    operation,
+    errno,
+    path: directory,
+    cause: error,
+  });
+}

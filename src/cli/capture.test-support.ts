@@ -1,0 +1,40 @@
+import type { ContainerState } from "../container/state.ts";
+import type { Operations } from "./operations.ts";
+
+/** A call of an operation: its name, and its arguments after the context. */
+export type Call = readonly [name: keyof Operations, ...args: unknown[]];
+
+export const sampleState: ContainerState = {
+  owner: "root",
+  annotations: { key: "value" },
+  created: "2026-01-02T03:04:05.678901234Z",
+  rootfs: "/bundle/rootfs",
+  bundle: "/bundle",
+  status: "running",
+  pid: 42,
+  id: "box",
+  ociVersion: "1.3.0",
+};
+
+/** Operations that record how they were called, into `calls`, with the context of the last call in `roots`. */
+export function recordingOperations(states: readonly ContainerState[] = []) {
+  const calls: Call[] = [];
+  const contexts: { root: string; rootless: string }[] = [];
+  const record =
+    <Result>(name: keyof Operations, result: Result) =>
+    async (context: { root: string; rootless: string }, ...args: unknown[]): Promise<Result> => {
+      contexts.push({ root: context.root, rootless: context.rootless });
+      calls.push([name, ...args]);
+      return result;
+    };
+  const operations: Operations = {
+    create: record("create", undefined),
+    start: record("start", undefined),
+    run: record("run", 7),
+    kill: record("kill", undefined),
+    delete: record("delete", undefined),
+    state: record("state", sampleState),
+    list: record("list", states),
+  };
+  return { operations, calls, contexts };
+}

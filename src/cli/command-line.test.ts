@@ -1,0 +1,258 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { RuntsError } from "../errors.ts";
+import { versionText } from "../version.ts";
+import { recordingOperations, sampleState } from "./capture.test-support.ts";
+import { runCommandLine } from "./command-line.ts";
+import { commands, globalOptions } from "./commands.ts";
+
+const written = vi.hoisted(() => ({ out: "", err: "" }));
+vi.mock("node:fs", async (original) => {
+  const fs = await original<typeof import("node:fs")>();
+  const writeSync = (fd: number, data: string | Uint8Array) => {
+    const text = typeof data === "string" ? data : new TextDecoder().decode(data);
+    if (fd === 1) written.out += text;
+    else if (fd === 2) written.err += text;
+    else return fs.writeSync(fd, text);
+    return data.length;
+  };
+  return { ...fs, writeSync };
+});
+
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "runts-cli-"));
+  written.out = "";
+  written.err = "";
+});
+afterEach(() => {
+  vi.unstubAllEnvs();
+  rmSync(directory, { recursive: true });
+});
+
+async function runts(...argv: string[]) {
+  const { operations, calls, contexts } = recordingOperations([sampleState]);
+  const code = await runCommandLine(["--root", join(directory, "root"), ...argv], operations);
+  return { code, calls, contexts, ...written };
+}
+
+describe("commands", () => {
+  const defaults = { id: "box", noPivot: false, noNewKeyring: false, preserveFds: 0 };
+
+  it("create: passes its options, paths made absolute, and makes the directories", async () => {
+    const pidFile = join(directory, "made/pid");
+    const argv = [
+      "-b",
+      "bundle",
+      "--pid-file",
+      pidFile,
+      "--console-socket=/run/s",
+      "--no-pivot",
+      "-no-new-keyring",
+    ];
+    const { code, calls } = await runts("create", ...argv, "--no-subreaper", "--preserve-fds", "2", "box");
+    expect(code).toBe(0);
+    const paths = { bundle: join(process.cwd(), "bundle"), pidFile, consoleSocket: "/run/s" };
+    expect(calls).toEqual([
+      ["create", { id: "box", ...paths, noPivot: true, noNewKeyring: true, preserveFds: 2 }],
+    ]);
+    expect(existsSync(join(directory, "made"))).toBe(true);
+    expect(existsSync(join(directory, "root"))).toBe(true);
+  });
+
+  it("create: takes the current directory for the bundle", async () => {
+    expect((await runts("create", "box")).calls).toEqual([
+      ["create", { ...defaults, bundle: process.cwd() }],
+    ]);
+  });
+
+  it("run: passes its options and gives the exit code of the process", async () => {
+    const { code, calls } = await runts("run", "-d", "--keep", "--no-subreaper", "-b=/b", "box");
+    expect(code).toBe(7);
+    expect(calls).toEqual([
+      ["run", { ...defaults, bundle: "/b", detach: true, keep: true, noSubreaper: true }],
+    ]);
+  });
+
+  it.each([
+    [
+      ["start", "box"],
+      ["start", "box"],
+    ],
+    [
+      ["kill", "box"],
+      ["kill", "box", "SIGTERM", { all: false }],
+    ],
+    [
+      ["kill", "--all", "box", "9"],
+      ["kill", "box", "9", { all: true }],
+    ],
+    [
+      ["kill", "box", "KILL", "-a"],
+      ["kill", "box", "KILL", { all: true }],
+    ],
+    [
+      ["delete", "box"],
+      ["delete", "box", { force: false }],
+    ],
+    [
+      ["delete", "--force", "box"],
+      ["delete", "box", { force: true }],
+    ],
+    [
+      ["delete", "box", "-f"],
+      ["delete", "box", { force: true }],
+    ],
+  ])("%j", async (argv, call) => {
+    const { code, calls, out, err } = await runts(...argv);
+    expect({ code, calls, out, err }).toEqual({ code: 0, calls: [call], out: "", err: "" });
+  });
+
+  it("state: prints JSON indented by two, in runc's order, and makes no directory", async () => {
+    const { out } = await runts("state", "box");
+    expect(out).toMatch(/^\{\n {2}"ociVersion": "1.3.0",\n {2}"id": "box",\n[\s\S]*"owner": "root"\n\}\n$/);
+    expect(JSON.parse(out)).toEqual(sampleState);
+    expect(existsSync(join(directory, "root"))).toBe(false);
+  });
+
+  it("list: prints a table, JSON or ids", async () => {
+    expect((await runts("list")).out).toContain("box         42 ");
+    written.out = "";
+    expect(JSON.parse((await runts("list", "-f", "json")).out)).toEqual([sampleState]);
+    written.out = "";
+    expect((await runts("list", "-q")).out).toBe("box\n");
+    expect(await runts("list", "--format=xml")).toMatchObject({
+      code: 1,
+      err: "runts: invalid format option\n",
+    });
+  });
+
+  it("spec: writes config.json once", async () => {
+    expect((await runts("spec", "--bundle", directory)).code).toBe(0);
+    expect(readFileSync(join(directory, "config.json"), "utf8")).toMatch(/^\{\n\t"ociVersion": "1.3.0",\n/);
+    const again = await runts("spec", "--bundle", directory);
+    expect(again).toMatchObject({ code: 1, err: "runts: File config.json exists. Remove it first\n" });
+  });
+
+  it("spec: names a directory that is not there", async () => {
+    const { code, err } = await runts("spec", "--bundle", join(directory, "no"));
+    expect(code).toBe(1);
+    expect(err).toMatch(/^runts: write config.json: .*no such file or directory/);
+  });
+});
+
+describe("global options", () => {
+  it.each([
+    [["--rootless", "true"], "true"],
+    [["--rootless=false"], "false"],
+    [["--rootless=0"], "false"],
+    [["--rootless", "auto"], "auto"],
+    [[], "auto"],
+  ])("%j", async (argv, rootless) => {
+    const { contexts } = await runts(...argv, "state", "box");
+    expect(contexts).toEqual([{ root: join(directory, "root"), rootless }]);
+  });
+
+  it("takes /run/runts for root of the host, whatever XDG_RUNTIME_DIR says; XDG_RUNTIME_DIR for others", async () => {
+    vi.stubEnv("XDG_RUNTIME_DIR", directory);
+    vi.stubEnv("USER", "someone");
+    const { operations, contexts } = recordingOperations();
+    for (const uid of [0, 1000]) {
+      const spy = vi.spyOn(process, "geteuid").mockReturnValue(uid);
+      await runCommandLine(["state", "box"], operations);
+      spy.mockRestore();
+    }
+    const isHost = /^\s*0\s+0\s+4294967295\s*$/.test(readFileSync("/proc/self/uid_map", "utf8"));
+    expect(contexts.map(({ root }) => root)).toEqual([
+      isHost ? "/run/runts" : `${directory}/runts`,
+      `${directory}/runts`,
+    ]);
+  });
+
+  it.each([
+    [["--root", "/"], 1, "--root must not be the root directory"],
+    [["--root", "/../."], 1, "--root must not be the root directory"],
+    [["--systemd-cgroup"], 1, "--systemd-cgroup is not supported yet"],
+    [["--rootless", "maybe"], 1, 'invalid value "maybe" for flag -rootless'],
+    [["--log-format", "xml"], 1, "invalid log-format: xml"],
+    [["--bogus"], 1, "flag provided but not defined: -bogus"],
+  ])("%j is refused", async (argv, code, message) => {
+    const result = await runts(...argv, "state", "box");
+    expect(result).toMatchObject({ code, calls: [] });
+    expect(result.err).toContain(`runts: ${message}`);
+  });
+});
+
+describe("failures", () => {
+  const failing = (error: unknown) => {
+    const { operations } = recordingOperations();
+    return { ...operations, start: () => Promise.reject(error) };
+  };
+
+  it.each([
+    [["nothing"], 3, "No help topic for 'nothing'"],
+    [["checkpoint", "--help"], 3, "No help topic for 'checkpoint'"],
+    [["start"], 1, '"start" requires exactly 1 argument'],
+    [["start", "a", "b"], 1, '"start" requires exactly 1 argument'],
+    [["kill"], 1, '"kill" requires a minimum of 1 argument'],
+    [["list", "extra"], 1, '"list" requires exactly 0 arguments'],
+    [["create", "--pidfd-socket", "s", "id"], 1, "flag provided but not defined: -pidfd-socket"],
+  ])("%j", async (argv, code, message) => {
+    const result = await runts(...argv);
+    expect(result).toMatchObject({ code, calls: [], out: "" });
+    expect(result.err).toMatch(/^runts: .*\nRun "runts .*--help" for usage\.\n$/);
+    expect(result.err).toContain(message);
+  });
+
+  it("gives the exit code of the error, and one line", async () => {
+    const error = new RuntsError("container does not exist", { exitCode: 255 });
+    expect(await runCommandLine(["start", "box"], failing(error))).toBe(255);
+    expect(written.err).toBe("runts: container does not exist\n");
+  });
+
+  it("calls an unexpected exception an internal error, with its stack only under --debug", async () => {
+    expect(await runCommandLine(["start", "box"], failing(new TypeError("x is not a function")))).toBe(1);
+    expect(written.err).toBe("runts: internal error: x is not a function\n");
+    await runCommandLine(["--debug", "start", "box"], failing(new TypeError("x is not a function")));
+    expect(written.err).toContain("TypeError: x is not a function\n    at ");
+  });
+
+  it("logs usage errors too, as the one JSON object that podman wants", async () => {
+    const log = join(directory, "log");
+    await runts("--log", log, "--log-format=json", "start");
+    expect(JSON.parse(readFileSync(log, "utf8"))).toMatchObject({ level: "error" });
+  });
+});
+
+describe("help and version", () => {
+  it.each([[["--version"]], [["-v"]], [["--debug", "-version", "state"]]])("%j", async (argv) => {
+    expect(await runts(...argv)).toMatchObject({ code: 0, out: versionText(), calls: [] });
+  });
+
+  it.each([[[]], [["--help"]], [["-h"]], [["help"]], [["h"]]])(
+    "%j shows every command and global option",
+    async (argv) => {
+      const { code, out } = await runts(...argv);
+      expect(code).toBe(0);
+      for (const { name, summary } of commands) expect(out).toMatch(new RegExp(`runts ${name} .*${summary}`));
+      for (const { name } of globalOptions) expect(out).toContain(`--${name} `);
+    },
+  );
+
+  it.each(commands)("help $name shows its options", async ({ name, options, positionals }) => {
+    for (const argv of [
+      ["help", name],
+      [name, "--help"],
+      [name, "-h"],
+      ["--help", name],
+    ]) {
+      written.out = "";
+      const { code, out } = await runts(...argv);
+      expect(code).toBe(0);
+      expect(out).toContain(`runts ${name} [options] ${positionals.usage}`.trimEnd());
+      for (const option of options) expect(out).toContain(`--${option.name} `);
+    }
+  });
+});

@@ -1,0 +1,81 @@
+import { RuntsError } from "../errors.ts";
+import { openLog, writeStandardError } from "../log.ts";
+import { commands, globalOptions } from "./commands.ts";
+import { contextFrom, openLogFrom } from "./context.ts";
+import type { CommandDescription } from "./description.ts";
+import type { Operations } from "./operations.ts";
+import { checkPositionals, type ParsedArguments, parseArguments } from "./parse.ts";
+import { UsageError } from "./usage-error.ts";
+
+/** The exit code of runc for a command that does not exist; podman tries `checkpoint --help` to see whether it does. */
+const UNKNOWN_COMMAND = 3;
+
+/** Runs the program with these arguments, reports a failure, and gives the exit code. */
+export async function runCommandLine(argv: readonly string[], operations: Operations): Promise<number> {
+  let log = openLog({ format: "text", debug: false });
+  let debug = false;
+  try {
+    const globals = parseArguments(argv, { options: globalOptions });
+    debug = globals.flag("debug");
+    log = openLogFrom(globals);
+    const information = await informationFor(globals);
+    if (information !== undefined) {
+      const { writeOutput } = await import("./output.ts");
+      writeOutput(information);
+      return 0;
+    }
+    const command = findCommand(globals.positional(0));
+    const args = parseArguments(globals.positionals.slice(1), {
+      options: command.options,
+      command: command.name,
+    });
+    checkPositionals(command.name, command.positionals, args.positionals.length);
+    const run = await command.load();
+    return await run(contextFrom(globals, log), args, operations);
+  } catch (error) {
+    log.error(errorMessage(error));
+    if (error instanceof UsageError) writeStandardError(`Run "${helpCommand(error)}" for usage.\n`);
+    if (debug && error instanceof Error) writeStandardError(`${error.stack}\n`);
+    return error instanceof RuntsError ? error.exitCode : 1;
+  }
+}
+
+function findCommand(name: string): CommandDescription {
+  const command = commands.find((candidate) => candidate.name === name);
+  if (command === undefined) throw new UsageError(`No help topic for '${name}'`, undefined, UNKNOWN_COMMAND);
+  return command;
+}
+
+/** The text to print when help or the version was asked for, instead of running a command. */
+async function informationFor(globals: ParsedArguments): Promise<string | undefined> {
+  if (globals.flag("version")) return (await import("../version.ts")).versionText();
+  const topic = helpTopic(globals);
+  if (topic === undefined) return undefined;
+  const { helpText } = await import("./help.ts");
+  return helpText(topic === "" ? undefined : findCommand(topic));
+}
+
+/** The command whose help is asked for, `""` for the whole program, undefined when help is not asked for. */
+function helpTopic(globals: ParsedArguments): string | undefined {
+  const [name, ...rest] = globals.positionals;
+  if (name === undefined) return "";
+  if (name === "help" || name === "h") return rest[0] ?? "";
+  if (globals.flag("help")) return name;
+  // Before the arguments are checked: `create --help` lacks the id.
+  const command = commands.find((candidate) => candidate.name === name);
+  if (command === undefined || !rest.some((token) => /^--?h(elp)?$/.test(token))) return undefined;
+  return parseArguments(rest, { options: command.options, command: name }).flag("help") ? name : undefined;
+}
+
+function helpCommand(error: UsageError): string {
+  return error.command === undefined ? "runts --help" : `runts ${error.command} --help`;
+}
+
+/** SyscallError is recognised by name, so that the bindings are not loaded for it. */
+function errorMessage(error: unknown): string {
+  if (error instanceof RuntsError) return error.message;
+  if (error instanceof Error) {
+    return error.name === "SyscallError" ? error.message : `internal error: ${error.message}`;
+  }
+  return `internal error: ${String(error)}`;
+}

@@ -1,0 +1,160 @@
+import type { CommandDescription, OptionDescription, Positionals } from "./description.ts";
+
+const helpOption: OptionDescription = {
+  name: "help",
+  alias: "h",
+  type: "boolean",
+  description: "show help",
+};
+
+export const globalOptions: readonly OptionDescription[] = [
+  {
+    name: "root",
+    type: "string",
+    description:
+      "directory of the containers' state [default: /run/runts, or $XDG_RUNTIME_DIR/runts when not root]",
+  },
+  { name: "log", type: "string", description: "file to append the log to [default: standard error]" },
+  { name: "log-format", type: "string", description: "format of the log: text or json", default: "text" },
+  { name: "debug", type: "boolean", description: "log more" },
+  {
+    name: "rootless",
+    type: "string",
+    description: "ignore missing permission on cgroups: true, false or auto",
+    default: "auto",
+  },
+  {
+    name: "systemd-cgroup",
+    type: "boolean",
+    description: "let systemd make the cgroups (not supported yet)",
+  },
+  helpOption,
+  { name: "version", alias: "v", type: "boolean", description: "print the version" },
+];
+
+const oneContainer: Positionals = { usage: "<container-id>", min: 1, max: 1 };
+const noPositionals: Positionals = { usage: "", min: 0, max: 0 };
+
+const createOptions: readonly OptionDescription[] = [
+  {
+    name: "bundle",
+    alias: "b",
+    type: "string",
+    description: "directory of the bundle [default: the current directory]",
+  },
+  {
+    name: "console-socket",
+    type: "string",
+    description: "AF_UNIX socket that receives the master end of the container's terminal",
+  },
+  { name: "pid-file", type: "string", description: "file to write the process id of the container to" },
+  {
+    name: "no-pivot",
+    type: "boolean",
+    description: "change the root without pivot_root, for a root file system on a ramdisk",
+  },
+  { name: "no-new-keyring", type: "boolean", description: "keep the caller's session keyring" },
+  {
+    name: "preserve-fds",
+    type: "number",
+    description: "pass N more file descriptors, after standard error and those of $LISTEN_FDS",
+    default: "0",
+  },
+];
+
+export const commands: readonly CommandDescription[] = [
+  {
+    name: "create",
+    summary: "create a container, without starting its process",
+    positionals: oneContainer,
+    options: [
+      ...createOptions,
+      { name: "no-subreaper", type: "boolean", description: "accepted for compatibility, without effect" },
+      helpOption,
+    ],
+    load: async () => (await import("./create.ts")).run,
+  },
+  {
+    name: "delete",
+    summary: "delete what is left of a stopped container",
+    positionals: oneContainer,
+    options: [
+      {
+        name: "force",
+        alias: "f",
+        type: "boolean",
+        description: "kill the container first if it runs; an unknown container is no error",
+      },
+      helpOption,
+    ],
+    load: async () => (await import("./delete.ts")).run,
+  },
+  {
+    name: "kill",
+    summary: "send a signal to the container's init process",
+    positionals: { usage: "<container-id> [signal]", min: 1, max: 2 },
+    options: [
+      { name: "all", alias: "a", type: "boolean", description: "send it to all processes of the container" },
+      helpOption,
+    ],
+    load: async () => (await import("./kill.ts")).run,
+  },
+  {
+    name: "list",
+    summary: "list the containers below the root directory",
+    positionals: noPositionals,
+    options: [
+      { name: "format", alias: "f", type: "string", description: "table or json", default: "table" },
+      { name: "quiet", alias: "q", type: "boolean", description: "container ids only" },
+      helpOption,
+    ],
+    load: async () => (await import("./list.ts")).run,
+  },
+  {
+    name: "run",
+    summary: "create and start a container, and wait for its end",
+    positionals: oneContainer,
+    options: [
+      ...createOptions,
+      { name: "detach", alias: "d", type: "boolean", description: "do not wait for the container's end" },
+      { name: "keep", type: "boolean", description: "do not delete the container after its end" },
+      {
+        name: "no-subreaper",
+        type: "boolean",
+        description: "do not adopt orphaned processes of the container",
+      },
+      helpOption,
+    ],
+    load: async () => (await import("./run.ts")).run,
+  },
+  {
+    name: "spec",
+    summary: "write a config.json to start from",
+    positionals: noPositionals,
+    options: [
+      {
+        name: "bundle",
+        alias: "b",
+        type: "string",
+        description: "directory to write it to [default: the current directory]",
+      },
+      { name: "rootless", type: "boolean", description: "for use without root privileges" },
+      helpOption,
+    ],
+    load: async () => (await import("./spec.ts")).run,
+  },
+  {
+    name: "start",
+    summary: "start the process of a created container",
+    positionals: oneContainer,
+    options: [helpOption],
+    load: async () => (await import("./start.ts")).run,
+  },
+  {
+    name: "state",
+    summary: "print the state of a container as JSON",
+    positionals: oneContainer,
+    options: [helpOption],
+    load: async () => (await import("./state.ts")).run,
+  },
+];

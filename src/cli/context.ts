@@ -1,0 +1,75 @@
+import { chmodSync, mkdirSync, readFileSync } from "node:fs";
+import type { Context } from "../container/options.ts";
+import { RuntsError } from "../errors.ts";
+import { type Log, openLog } from "../log.ts";
+import { absolutePath } from "./absolute-path.ts";
+import { type ParsedArguments, parseGoBoolean } from "./parse.ts";
+import { UsageError } from "./usage-error.ts";
+
+export function openLogFrom(globals: ParsedArguments): Log {
+  const format = globals.string("log-format") ?? "text";
+  if (format !== "text" && format !== "json") throw new UsageError(`invalid log-format: ${format}`);
+  const file = globals.string("log");
+  return openLog({ format, debug: globals.flag("debug"), ...(file !== undefined && { file }) });
+}
+
+export function contextFrom(globals: ParsedArguments, log: Log): Context {
+  if (globals.flag("systemd-cgroup")) {
+    throw new RuntsError("--systemd-cgroup is not supported yet: only cgroupfs paths can be used");
+  }
+  return { root: rootDirectory(globals), rootless: rootlessMode(globals), log };
+}
+
+/** Creates the root directory, and the directory of the pid file: engines may name ones that do not exist yet. */
+export function prepareDirectories(context: Context, pidFile: string | undefined): void {
+  makeDirectory(context.root, 0o700);
+  if (context.root === xdgRoot()) {
+    // Without the sticky bit, files that are not used for hours may be swept (XDG Base Directory Specification).
+    chmodSync(context.root, 0o1700);
+  }
+  if (pidFile !== undefined) makeDirectory(pidFile.slice(0, pidFile.lastIndexOf("/") + 1), 0o755);
+}
+
+function makeDirectory(path: string, mode: number): void {
+  try {
+    mkdirSync(path, { recursive: true, mode });
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new RuntsError(`create directory: ${reason}`, { operation: "mkdir", path, cause });
+  }
+}
+
+function rootDirectory(globals: ParsedArguments): string {
+  const given = globals.string("root");
+  if (given === undefined) return honoursXdg() ? (xdgRoot() ?? "/run/runts") : "/run/runts";
+  const root = absolutePath(given);
+  if (root === "/") throw new RuntsError("--root must not be the root directory");
+  return root;
+}
+
+function xdgRoot(): string | undefined {
+  const directory = process.env.XDG_RUNTIME_DIR;
+  return directory ? absolutePath(`${directory}/runts`) : undefined;
+}
+
+/**
+ * Root of the host has /run/runts. Others have no access there; among them is the root of a user namespace, as which
+ * rootless podman calls (with XDG_RUNTIME_DIR as the only variable); `USER=root` says that it is the root of a
+ * container, as in nested use.
+ */
+function honoursXdg(): boolean {
+  if (!process.env.XDG_RUNTIME_DIR) return false;
+  if (process.geteuid?.() !== 0) return true;
+  return (
+    process.env.USER !== "root" &&
+    !/^\s*0\s+0\s+4294967295\s*$/.test(readFileSync("/proc/self/uid_map", "utf8"))
+  );
+}
+
+function rootlessMode(globals: ParsedArguments): Context["rootless"] {
+  const given = globals.string("rootless") ?? "auto";
+  if (given.toLowerCase() === "auto") return "auto";
+  const mode = parseGoBoolean(given);
+  if (mode === undefined) throw new UsageError(`invalid value ${JSON.stringify(given)} for flag -rootless`);
+  return mode;
+}

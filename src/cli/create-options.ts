@@ -1,0 +1,18 @@
+import type { CreateOptions } from "../container/options.ts";
+import { absolutePath } from "./absolute-path.ts";
+import type { ParsedArguments } from "./parse.ts";
+
+/** The options that `create` and `run` share. Paths become absolute here, before anything changes directory. */
+export function createOptionsFrom(args: ParsedArguments): CreateOptions {
+  const pidFile = args.string("pid-file");
+  const consoleSocket = args.string("console-socket");
+  return {
+    id: args.positional(0),
+    bundle: absolutePath(args.string("bundle") ?? "."),
+    ...(pidFile !== undefined && { pidFile: absolutePath(pidFile) }),
+    ...(consoleSocket !== undefined && { consoleSocket: absolutePath(consoleSocket) }),
+    noPivot: args.flag("no-pivot"),
+    noNewKeyring: args.flag("no-new-keyring"),
+    preserveFds: args.number("preserve-fds"),
+  };
+}

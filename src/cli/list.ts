@@ -1,0 +1,47 @@
+import type { ContainerState } from "../container/state.ts";
+import { RuntsError } from "../errors.ts";
+import type { RunCommand } from "./description.ts";
+import { writeOutput } from "./output.ts";
+import { stateForJson } from "./state-json.ts";
+
+export const run: RunCommand = async (context, args, operations) => {
+  const format = args.string("format");
+  if (format !== "table" && format !== "json") throw new RuntsError("invalid format option");
+  const states = await operations.list(context);
+  if (args.flag("quiet")) writeOutput(states.map((state) => `${state.id}\n`).join(""));
+  else writeOutput(format === "json" ? formatJson(states) : formatTable(states));
+  return 0;
+};
+
+/** One line; `null` when there is no container, which is what a nil slice of Go becomes and callers know. */
+export function formatJson(states: readonly ContainerState[]): string {
+  return `${states.length === 0 ? "null" : JSON.stringify(states.map(stateForJson))}\n`;
+}
+
+/** Each column at least 12 wide, and 3 wider than its widest cell; nothing after the last. */
+export function formatTable(states: readonly ContainerState[]): string {
+  const rows = [
+    ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"],
+    ...states.map((state) => [
+      state.id,
+      `${state.pid}`,
+      state.status,
+      state.bundle,
+      state.created,
+      state.owner,
+    ]),
+  ];
+  const widths = (rows[0] ?? []).map((_, column) =>
+    Math.max(12, ...rows.map((row) => [...(row[column] ?? "")].length + 3)),
+  );
+  return rows
+    .map(
+      (row) =>
+        `${row.map((cell, column) => pad(cell, widths[column] ?? 0, column === row.length - 1)).join("")}\n`,
+    )
+    .join("");
+}
+
+function pad(cell: string, width: number, last: boolean): string {
+  return last ? cell : cell + " ".repeat(width - [...cell].length);
+}

@@ -1,0 +1,45 @@
+import type { Context, CreateOptions, RunOptions } from "../container/options.ts";
+import type { ContainerState } from "../container/state.ts";
+
+/** What the commands ask of the containers. Each operation loads its code when called: a command pays for its own only. */
+export interface Operations {
+  create(context: Context, options: CreateOptions): Promise<void>;
+  start(context: Context, id: string): Promise<void>;
+  /** Gives the exit code of the container's process. */
+  run(context: Context, options: RunOptions): Promise<number>;
+  kill(context: Context, id: string, signal: string, options: { all: boolean }): Promise<void>;
+  delete(context: Context, id: string, options: { force: boolean }): Promise<void>;
+  state(context: Context, id: string): Promise<ContainerState>;
+  list(context: Context): Promise<readonly ContainerState[]>;
+}
+
+export const operations: Operations = {
+  async create(context, options) {
+    const { createContainer } = await import("../container/create.ts");
+    await createContainer(context, options);
+  },
+  async start(context, id) {
+    const { startContainer } = await import("../container/start.ts");
+    await startContainer(context, id);
+  },
+  async run(context, options) {
+    const { runContainer } = await import("../container/run.ts");
+    return runContainer(context, options);
+  },
+  async kill(context, id, signal, options) {
+    const { killContainer } = await import("../container/kill.ts");
+    killContainer(context, id, signal, options);
+  },
+  async delete(context, id, options) {
+    const { deleteContainer } = await import("../container/delete.ts");
+    await deleteContainer(context, id, options);
+  },
+  async state(context, id) {
+    const { readContainerState } = await import("../container/state.ts");
+    return readContainerState(context, id);
+  },
+  async list(context) {
+    const { listContainers } = await import("../container/state.ts");
+    return listContainers(context);
+  },
+};

@@ -1,0 +1,24 @@
+import { writeSync } from "node:fs";
+import { RuntsError } from "../errors.ts";
+
+const STDOUT = 1;
+const RETRY_MS = 5;
+
+/** Writes all of a command's result; a caller must not take half of it, or none, for success. */
+export function writeOutput(text: string): void {
+  let rest: Uint8Array = new TextEncoder().encode(text);
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(writeSync(STDOUT, rest));
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error && error.code === "EAGAIN")) {
+        throw new RuntsError(`write standard output: ${error instanceof Error ? error.message : error}`, {
+          operation: "write",
+          cause: error,
+        });
+      }
+      // The caller handed over a non-blocking pipe, and it is full.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS);
+    }
+  }
+}

@@ -1,0 +1,29 @@
+import { writeFileSync } from "node:fs";
+import { defaultConfig } from "../container/template.ts";
+import { RuntsError } from "../errors.ts";
+import { absolutePath } from "./absolute-path.ts";
+import type { RunCommand } from "./description.ts";
+
+export const run: RunCommand = (_context, args) => {
+  const path = absolutePath(`${args.string("bundle") ?? "."}/config.json`);
+  const rootless = args.flag("rootless") && {
+    uid: process.geteuid?.() ?? 0,
+    gid: process.getegid?.() ?? 0,
+  };
+  const config = defaultConfig(rootless ? { rootless } : {});
+  try {
+    // "x": also a symbolic link is not followed, and two writers can't both win.
+    writeFileSync(path, `${JSON.stringify(config, undefined, "\t")}\n`, { flag: "wx" });
+  } catch (cause) {
+    if (cause instanceof Error && "code" in cause && cause.code === "EEXIST") {
+      throw new RuntsError("File config.json exists. Remove it first", {
+        operation: "open",
+        errno: "EEXIST",
+        path,
+      });
+    }
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new RuntsError(`write config.json: ${reason}`, { operation: "open", path, cause });
+  }
+  return 0;
+};

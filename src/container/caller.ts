@@ -1,0 +1,80 @@
+import { fstatSync, readFileSync } from "node:fs";
+import { F_GETFD, FD_CLOEXEC } from "../../bindings/abi/fcntl.ts";
+import { trySyscall } from "../../bindings/ffi/syscall.ts";
+import { RuntsError } from "../errors.ts";
+import type { StdioFacts } from "../plan/process-setup.ts";
+
+/** What the container inherits from the caller, or what the caller's rights allow. */
+export interface Caller {
+  readonly uid: number;
+  /** Root in its user namespace. */
+  readonly privileged: boolean;
+  /** Whether that is not the host's own user namespace. */
+  readonly inUserNamespace: boolean;
+  /** Permitted capabilities as a bit set. */
+  readonly permitted: bigint;
+  readonly lastCapability: number;
+  readonly canSetGroups: boolean;
+  readonly umask: number;
+}
+
+export function inspectCaller(): Caller {
+  const status = readFileSync("/proc/self/status", "latin1");
+  const uid = process.geteuid?.() ?? 0;
+  return {
+    uid,
+    privileged: uid === 0,
+    inUserNamespace: !/^\s*0\s+0\s+4294967295\s*$/.test(readFileSync("/proc/self/uid_map", "latin1")),
+    permitted: BigInt(`0x${/^CapPrm:\s*([0-9a-f]+)/m.exec(status)?.[1] ?? "0"}`),
+    lastCapability: Number(readFileSync("/proc/sys/kernel/cap_last_cap", "latin1")),
+    canSetGroups: uid === 0 && readFileSync("/proc/self/setgroups", "latin1").trim() === "allow",
+    umask: Number.parseInt(/^Umask:\s*([0-7]+)/m.exec(status)?.[1] ?? "022", 8),
+  };
+}
+
+/** Whether missing rights on cgroups are tolerated: `--rootless`, or by the user where that says auto. */
+export function isRootless(mode: "true" | "false" | "auto", caller: Caller): boolean {
+  return mode === "auto" ? !caller.privileged || caller.inUserNamespace : mode === "true";
+}
+
+/**
+ * The limit of open files that the caller had: the engine has raised the soft one since. The launcher notes it in the
+ * environment; undefined if the runtime wasn't started by it.
+ */
+export function inheritedNofile(): { readonly soft: bigint; readonly hard: bigint } | undefined {
+  const match = /^(\d+):(\d+)$/.exec(process.env.RUNTS_NOFILE ?? "");
+  return match === null ? undefined : { soft: BigInt(match[1] ?? 0), hard: BigInt(match[2] ?? 0) };
+}
+
+const DEV_NULL_RDEV = 0x103;
+
+/** Which standard streams are /dev/null of the host, and which change their owner: not those that others use as well. */
+export function stdioFacts(terminal: boolean, uid: number): StdioFacts {
+  const nulls: number[] = [];
+  const chown: number[] = [];
+  for (const fd of terminal ? [] : [0, 1, 2]) {
+    let stat: ReturnType<typeof fstatSync>;
+    try {
+      stat = fstatSync(fd);
+    } catch {
+      continue; // closed
+    }
+    if (stat.isCharacterDevice() && stat.rdev === DEV_NULL_RDEV) nulls.push(fd);
+    else if (stat.uid !== uid) chown.push(fd);
+  }
+  return { nulls, chown: terminal ? [0] : chown };
+}
+
+/** --preserve-fds: descriptors from 3 on that the caller has left open. The engine's own are close-on-exec. */
+export function checkPreservedFds(count: number): void {
+  for (let fd = 3; fd < 3 + count; fd++) {
+    const flags = trySyscall("fcntl", fd, F_GETFD);
+    if (flags < 0 || (flags & FD_CLOEXEC) !== 0) {
+      throw new RuntsError(`--preserve-fds ${count}: file descriptor ${fd} is not open`, {
+        operation: "fcntl",
+        errno: "EBADF",
+        path: String(fd),
+      });
+    }
+  }
+}

@@ -1,0 +1,90 @@
+import { closeSync } from "node:fs";
+import { signalNumber } from "../../bindings/abi/signal.ts";
+import { trySyscall } from "../../bindings/ffi/syscall.ts";
+import { pidfdOpen, pidfdSendSignal } from "../../bindings/linux/pidfd.ts";
+import { waitReadable } from "../../bindings/linux/poll.ts";
+import type { ConsoleRelay } from "./console-relay.ts";
+
+/** Signals that `run` passes on. WINCH only resizes the terminal; CHLD, PIPE and URG are the engine's own business. */
+const FORWARDED = [
+  "SIGHUP",
+  "SIGINT",
+  "SIGQUIT",
+  "SIGTERM",
+  "SIGUSR1",
+  "SIGUSR2",
+  "SIGALRM",
+  "SIGCONT",
+  "SIGTSTP",
+  "SIGTTIN",
+  "SIGTTOU",
+] as const;
+
+/**
+ * How long the end of init is waited for before the machinery for a long run is set up: a thread to wait in and the handlers,
+ * which cost more than a short program runs. A signal that arrives meanwhile is handled right after.
+ */
+const SHORT_RUN_MS = 20;
+
+/** Waits in the foreground for the end of init, which is a child of this process: passes signals and terminal input on. */
+export class Foreground {
+  readonly #pid: number;
+  readonly #pidfd: number;
+  readonly #relay: ConsoleRelay | undefined;
+  readonly #handlers: { readonly signal: NodeJS.Signals; readonly handler: () => void }[] = [];
+
+  constructor(pid: number, relay: ConsoleRelay | undefined) {
+    this.#pid = pid;
+    this.#pidfd = pidfdOpen(pid) ?? -1;
+    this.#relay = relay;
+  }
+
+  /** From now on signals reach the container instead of ending the runtime. */
+  forwardSignals(): void {
+    for (const signal of FORWARDED) this.#handle(signal, () => this.#forward(signal));
+    if (this.#relay !== undefined) this.#handle("SIGWINCH", () => this.#relay?.resize());
+  }
+
+  #handle(signal: NodeJS.Signals, handler: () => void): void {
+    process.on(signal, handler);
+    this.#handlers.push({ signal, handler });
+  }
+
+  #forward(signal: NodeJS.Signals): void {
+    try {
+      pidfdSendSignal(this.#pidfd, signalNumber(signal) ?? 0);
+    } catch {
+      // Init has ended in this very moment: its exit code says more.
+    }
+  }
+
+  /** The exit code as a shell gives it: 128 and the number for a signal. */
+  async wait(): Promise<number> {
+    if (this.#relay !== undefined || !waitReadable(this.#pidfd, SHORT_RUN_MS)) await this.#waitLong();
+    this.#relay?.drain((fd) => waitReadable(fd, 0));
+    return this.#reap();
+  }
+
+  async #waitLong(): Promise<void> {
+    const { pollReadable } = await import("../../bindings/linux/poll-async.ts");
+    for (;;) {
+      const ready = await pollReadable([this.#pidfd, ...(this.#relay?.descriptors ?? [])]);
+      if (ready.includes(this.#pidfd)) return;
+      for (const fd of ready) this.#relay?.move(fd);
+    }
+  }
+
+  #reap(): number {
+    const status = new Int32Array(1);
+    trySyscall("wait4", this.#pid, new Uint8Array(status.buffer), 0, null);
+    const value = status[0] ?? 0;
+    const signal = value & 0x7f;
+    return signal === 0 ? (value >> 8) & 0xff : 128 + signal;
+  }
+
+  close(): void {
+    for (const { signal, handler } of this.#handlers) process.off(signal, handler);
+    this.#relay?.close();
+    closeSync(this.#pidfd);
+  }
+}

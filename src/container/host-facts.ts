@@ -1,0 +1,113 @@
+import {
+  existsSync,
+  lstatSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  statfsSync,
+  statSync,
+} from "node:fs";
+import { dirname, isAbsolute, join } from "node:path";
+import { RuntsError } from "../errors.ts";
+import { onBehalfOf } from "../init/run-program.ts";
+import type { HostFacts } from "../plan/init-plan.ts";
+import { cleanPath, components } from "../plan/rootfs-paths.ts";
+import type { Config } from "../spec/types.ts";
+
+/** linux/magic.h */
+const PROC_SUPER_MAGIC = 0x9fa0;
+
+/** The rootfs as an absolute path without symbolic links. config.md, Root: "A directory MUST exist at the path". */
+export function rootfsOf(config: Config, bundle: string): string {
+  const path = isAbsolute(config.root.path) ? config.root.path : join(bundle, config.root.path);
+  const real = onBehalfOf("/root/path", `open the root file system ${path}`, () => realpathSync(path));
+  if (!statSync(real).isDirectory()) {
+    throw new RuntsError(`/root/path: ${path} is not a directory`, {
+      errno: "ENOTDIR",
+      path,
+      pointer: "/root/path",
+    });
+  }
+  return real;
+}
+
+export function hostFacts(
+  bundle: string,
+  rootfs: string,
+  cgroup: string,
+  warn: (message: string) => void,
+): HostFacts {
+  return {
+    rootfs,
+    bundle,
+    cgroup,
+    warn,
+    isDirectory: (source, pointer) =>
+      onBehalfOf(`${pointer}/source`, `bind ${source}`, () => statSync(source)).isDirectory(),
+    isProcfs: (source) => existsSync(source) && statfsSync(source).type === PROC_SUPER_MAGIC,
+    followDanglingLinks: (destination) => followDanglingLinks(rootfs, destination),
+    hasKcore: existsSync("/proc/kcore"),
+    hostPseudoMounts: () => pseudoMounts(rootfs),
+    rootfsMountPoint: () => mountPointOf(rootfs),
+  };
+}
+
+/** Most links that one path may lead through: MAXSYMLINKS of the kernel. */
+const MAX_LINKS = 40;
+
+/**
+ * openat2(2) can't create what a symbolic link points to. Images have such links (/etc/resolv.conf to a file in /run that only
+ * exists once a resolver runs), and engines mount over them. The path is resolved here by reading links, inside the rootfs;
+ * the mount itself still goes by descriptor, so that a link changed meanwhile makes it fail at worst.
+ */
+function followDanglingLinks(rootfs: string, destination: string): string {
+  let rest = components(destination);
+  const resolved: string[] = [];
+  for (let links = 0; rest.length > 0; ) {
+    const [name = "", ...others] = rest;
+    const path = `${rootfs}/${[...resolved, name].join("/")}`;
+    const target =
+      lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true ? readlinkSync(path) : undefined;
+    if (target === undefined) {
+      resolved.push(name);
+      rest = others;
+      continue;
+    }
+    links += 1;
+    if (links > MAX_LINKS) return destination;
+    const base = isAbsolute(target) ? [] : resolved;
+    rest = components(cleanPath([...base, target, ...others].join("/")));
+    resolved.length = 0;
+  }
+  return `/${resolved.join("/")}`;
+}
+
+/** Mount points of procfs and sysfs outside of the rootfs, the innermost first. proc_pid_mountinfo(5) */
+function pseudoMounts(rootfs: string): string[] {
+  const points: string[] = [];
+  for (const line of readFileSync("/proc/self/mountinfo", "utf8").split("\n")) {
+    const [left = "", right = ""] = line.split(" - ");
+    const type = right.split(" ")[0];
+    const point = unescapeOctal(left.split(" ")[4] ?? "");
+    if ((type === "proc" || type === "sysfs") && !`${point}/`.startsWith(`${rootfs}/`)) points.unshift(point);
+  }
+  return points;
+}
+
+function unescapeOctal(field: string): string {
+  return field.replace(/\\([0-7]{3})/g, (_match, digits: string) =>
+    String.fromCharCode(Number.parseInt(digits, 8)),
+  );
+}
+
+/** The mount point that a directory lies on: the nearest ancestor whose parent is on another device or mount. */
+function mountPointOf(path: string): string {
+  const points = new Set(
+    readFileSync("/proc/self/mountinfo", "utf8")
+      .split("\n")
+      .map((line) => unescapeOctal(line.split(" ")[4] ?? "")),
+  );
+  let point = path;
+  while (point !== "/" && !points.has(point)) point = dirname(point);
+  return point;
+}

@@ -1,0 +1,28 @@
+import type { Log } from "../log.ts";
+
+/** What the global options decide, for every operation. */
+export interface Context {
+  /** Absolute path of the directory that holds one folder per container. */
+  readonly root: string;
+  /** Whether missing permission on cgroups is tolerated; `auto` decides by user and user namespace. */
+  readonly rootless: "true" | "false" | "auto";
+  readonly log: Log;
+}
+
+export interface CreateOptions {
+  readonly id: string;
+  /** Absolute, never empty. */
+  readonly bundle: string;
+  readonly pidFile?: string;
+  readonly consoleSocket?: string;
+  readonly noPivot: boolean;
+  readonly noNewKeyring: boolean;
+  /** Number of descriptors, from 3 on, that reach the container. */
+  readonly preserveFds: number;
+}
+
+export interface RunOptions extends CreateOptions {
+  readonly detach: boolean;
+  readonly keep: boolean;
+  readonly noSubreaper: boolean;
+}

@@ -1,0 +1,81 @@
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { RuntsError } from "../errors.ts";
+
+/**
+ * What is kept of a container in its directory, `ROOT/ID`, mode 0711:
+ * - `state.json`: this record. It is first written before anything is made, so that `delete --force` knows what to remove
+ *   whenever the runtime was killed;
+ * - `config.json`: the config as it was at create: later changes of the bundle have no effect (runtime.md, Lifecycle);
+ * - `start.sock`: the socket that init listens on until `start` connects.
+ */
+export interface SavedState {
+  readonly id: string;
+  /** Init, in the pid namespace of the runtime; 0 while there is none yet. */
+  readonly pid: number;
+  /** Its start in clock ticks since boot, field 22 of proc_pid_stat(5): guards against a reused pid. */
+  readonly startTime: string;
+  /** The runtime that creates the container, while it does. */
+  readonly creator: { readonly pid: number; readonly startTime: string } | null;
+  readonly bundle: string;
+  readonly rootfs: string;
+  /** RFC 3339. */
+  readonly created: string;
+  readonly ownerUid: number;
+  readonly annotations: Readonly<Record<string, string>>;
+  /** Directory of the cgroup; empty if the container has none. */
+  readonly cgroup: string;
+  /** Whether the container's processes end with init: it has a pid namespace of its own. */
+  readonly ownPidNamespace: boolean;
+  readonly hasPoststart: boolean;
+  readonly hasPoststop: boolean;
+  /** What may fail in the last program of init, which nobody but `start` hears of. */
+  readonly lastOperations: readonly LastOperation[];
+}
+
+export interface LastOperation {
+  readonly index: number;
+  readonly call: string;
+  readonly pointer: string;
+  readonly purpose: string;
+  readonly path: string;
+}
+
+export function containerDirectory(root: string, id: string): string {
+  return `${root}/${id}`;
+}
+
+export function startSocketPath(directory: string): string {
+  return `${directory}/start.sock`;
+}
+
+export function writeState(directory: string, state: SavedState): void {
+  const temporary = `${directory}/state.json.new`;
+  writeFileSync(temporary, JSON.stringify(state), { mode: 0o600 });
+  renameSync(temporary, `${directory}/state.json`);
+}
+
+/** Reads the record; undefined if the directory has none: its making was interrupted, or it is no container's. */
+export function tryReadState(directory: string): SavedState | undefined {
+  let text: string;
+  try {
+    text = readFileSync(`${directory}/state.json`, "utf8");
+  } catch (error) {
+    if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR"))
+      return undefined;
+    throw error;
+  }
+  return parseState(text, directory);
+}
+
+function parseState(text: string, directory: string): SavedState {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new RuntsError(`${directory}/state.json is damaged`, { operation: "read", path: directory, cause });
+  }
+}
+
+/** The words that containerd's shim looks for in the answer to an unknown id. */
+export function doesNotExist(id: string): RuntsError {
+  return new RuntsError("container does not exist", { operation: "load", errno: "ENOENT", path: id });
+}

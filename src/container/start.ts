@@ -1,0 +1,110 @@
+import { closeSync, rmSync } from "node:fs";
+import { syscall } from "../../bindings/ffi/syscall.ts";
+import { waitReadable } from "../../bindings/linux/poll.ts";
+import { connectUnix } from "../../bindings/linux/unix-socket.ts";
+import { RuntsError } from "../errors.ts";
+import { operationError } from "../init/run-program.ts";
+import { readConfig } from "../spec/config.ts";
+import type { Hook } from "../spec/types.ts";
+import { checkId } from "./id.ts";
+import { killInit } from "./init-process.ts";
+import { lockContainer } from "./lock.ts";
+import type { Context } from "./options.ts";
+import {
+  containerDirectory,
+  doesNotExist,
+  type SavedState,
+  startSocketPath,
+  tryReadState,
+} from "./saved-state.ts";
+import { statusOf } from "./state.ts";
+
+/** Steps 6 to 9 of the lifecycle (runtime.md): the container's program is executed, then the poststart hooks run. */
+export async function startContainer(context: Context, id: string): Promise<void> {
+  checkId(id);
+  const directory = containerDirectory(context.root, id);
+  const lock = lockContainer(directory, id);
+  const saved = lock === undefined ? undefined : tryReadState(directory);
+  if (lock === undefined || saved === undefined) throw doesNotExist(id);
+  try {
+    const status = statusOf(directory, saved);
+    if (status === "stopped") throw wrongStatus(id, "cannot start a container that has stopped");
+    if (status !== "created") throw wrongStatus(id, "cannot start an already running container");
+    releaseInit(directory, saved);
+    await runPoststartHooks(directory, saved);
+  } finally {
+    lock.release();
+  }
+}
+
+function wrongStatus(id: string, message: string): RuntsError {
+  return new RuntsError(message, { operation: "start", path: id });
+}
+
+/** How long init may take from the connection to its execve. */
+const EXEC_TIMEOUT_MS = 60_000;
+
+/**
+ * Connects to init, which waits for that, and waits for its execve: the connection is closed by it. Until then, init sends what
+ * has failed.
+ */
+function releaseInit(directory: string, saved: SavedState): void {
+  const path = startSocketPath(directory);
+  const connection = connectUnix(path);
+  try {
+    const failed = readFailure(connection);
+    if (failed !== undefined) throw startFailure(saved, failed);
+  } finally {
+    closeSync(connection);
+    rmSync(path, { force: true });
+  }
+}
+
+interface Failure {
+  /** Index of the operation in the last program of init. */
+  readonly index: number;
+  readonly errno: number;
+}
+
+/** The reply that the stub sends when its last program fails (struct reply of stub.c); nothing if it succeeds. */
+function readFailure(connection: number): Failure | undefined {
+  if (!waitReadable(connection, EXEC_TIMEOUT_MS)) {
+    throw new RuntsError(
+      `the container's init has not executed its program within ${EXEC_TIMEOUT_MS / 1000} s`,
+      {
+        operation: "execve",
+        errno: "ETIMEDOUT",
+      },
+    );
+  }
+  const MSG_WAITALL = 0x100;
+  const reply = new Uint32Array(2);
+  const length = syscall(
+    "recvfrom",
+    [connection, new Uint8Array(reply.buffer), 8, MSG_WAITALL, null, null],
+    ["init"],
+  );
+  if (length < 8) return undefined;
+  return { index: (reply[0] ?? 0) - 1, errno: reply[1] ?? 0 };
+}
+
+function startFailure(saved: SavedState, { index, errno }: Failure): RuntsError {
+  const operation = saved.lastOperations.find((entry) => entry.index === index);
+  return operationError(
+    { call: "execve", pointer: "/process", purpose: "start the program", path: "", ...operation },
+    errno,
+  );
+}
+
+/** Step 9: a hook that fails ends the container (runtime.md, Lifecycle). */
+async function runPoststartHooks(directory: string, saved: SavedState): Promise<void> {
+  if (!saved.hasPoststart) return;
+  const { hookState, runHooks } = await import("./hooks.ts");
+  const hooks: readonly Hook[] = readConfig(directory).hooks?.poststart ?? [];
+  try {
+    runHooks("poststart", hooks, hookState(saved, "running"), saved.bundle);
+  } catch (error) {
+    killInit(saved.pid, saved.startTime);
+    throw error;
+  }
+}

@@ -1,0 +1,96 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { isFrozen } from "../cgroup/freeze.ts";
+import { specVersion } from "../version.ts";
+import { checkId } from "./id.ts";
+import type { Context } from "./options.ts";
+import { isAlive, isStub } from "./process-status.ts";
+import {
+  containerDirectory,
+  doesNotExist,
+  type SavedState,
+  startSocketPath,
+  tryReadState,
+} from "./saved-state.ts";
+
+/** runtime.md, State; `paused` is the peers' addition. */
+export type Status = "creating" | "created" | "running" | "paused" | "stopped";
+
+/** What `state` and `list` print: the properties of runtime.md, then those that runc adds. */
+export interface ContainerState {
+  readonly ociVersion: string;
+  readonly id: string;
+  /** 0 when the container is stopped. */
+  readonly pid: number;
+  readonly status: Status;
+  readonly bundle: string;
+  readonly rootfs: string;
+  /** RFC 3339. */
+  readonly created: string;
+  readonly annotations?: Readonly<Record<string, string>>;
+  /** Name of the user who created the container, or its number where it has none. */
+  readonly owner: string;
+}
+
+/** Asks the kernel, not the saved state: a container may end, or its start be interrupted, with nobody there to write it. */
+export function statusOf(directory: string, saved: SavedState): Status {
+  if (saved.creator !== null) {
+    return isAlive(saved.creator.pid, saved.creator.startTime) ? "creating" : "stopped";
+  }
+  if (!isAlive(saved.pid, saved.startTime)) return "stopped";
+  if (existsSync(startSocketPath(directory)) && isStub(saved.pid)) return "created";
+  return saved.cgroup !== "" && isFrozen(saved.cgroup) ? "paused" : "running";
+}
+
+export function stateOf(directory: string, saved: SavedState): ContainerState {
+  const status = statusOf(directory, saved);
+  return {
+    ociVersion: specVersion,
+    id: saved.id,
+    pid: status === "stopped" ? 0 : saved.pid,
+    status,
+    bundle: saved.bundle,
+    rootfs: saved.rootfs,
+    created: saved.created,
+    ...(Object.keys(saved.annotations).length > 0 && { annotations: saved.annotations }),
+    owner: userName(saved.ownerUid),
+  };
+}
+
+export function readContainerState({ root }: Context, id: string): ContainerState {
+  checkId(id);
+  const directory = containerDirectory(root, id);
+  const saved = tryReadState(directory);
+  if (saved === undefined) throw doesNotExist(id);
+  return stateOf(directory, saved);
+}
+
+/** All containers below the root, by id. A root that isn't there has none. */
+export function listContainers({ root }: Context): ContainerState[] {
+  const states: ContainerState[] = [];
+  for (const id of entriesOf(root)) {
+    const directory = containerDirectory(root, id);
+    const saved = tryReadState(directory);
+    if (saved !== undefined) states.push(stateOf(directory, saved));
+  }
+  return states;
+}
+
+function entriesOf(root: string): string[] {
+  try {
+    return readdirSync(root).sort();
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return [];
+    throw error;
+  }
+}
+
+function userName(uid: number): string {
+  try {
+    const line = readFileSync("/etc/passwd", "utf8")
+      .split("\n")
+      .find((entry) => entry.split(":")[2] === String(uid));
+    return line?.split(":")[0] ?? `#${uid}`;
+  } catch {
+    return `#${uid}`;
+  }
+}

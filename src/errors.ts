@@ -1,0 +1,48 @@
+/** One violated rule of a config.json. */
+export interface ConfigIssue {
+  /** JSON pointer (RFC 6901) of the offending value, `""` for the whole document. */
+  readonly pointer: string;
+  /** 1-based line of the value in the file, absent where the value is missing altogether. */
+  readonly line?: number;
+  /** What was expected, lower case, without a full stop. */
+  readonly message: string;
+}
+
+export interface RuntsErrorDetails {
+  /** What was being done, as a system call or a verb (`openat2`, `create`). */
+  readonly operation?: string;
+  /** Symbolic errno (`ENOENT`). */
+  readonly errno?: string;
+  /** The path or argument that the operation acted on. */
+  readonly path?: string;
+  /** JSON pointer of the config property that asked for the operation. */
+  readonly pointer?: string;
+  /** Exit code of the command line for this failure; 1 when absent. */
+  readonly exitCode?: number;
+  /** All violated rules, for a config that is not valid. */
+  readonly issues?: readonly ConfigIssue[];
+  readonly cause?: unknown;
+}
+
+/**
+ * The one error class of the runtime. The message is complete: the command line prints it after `runts: ` and adds nothing.
+ */
+export class RuntsError extends Error {
+  readonly operation: string | undefined;
+  readonly errno: string | undefined;
+  readonly path: string | undefined;
+  readonly pointer: string | undefined;
+  readonly exitCode: number;
+  readonly issues: readonly ConfigIssue[];
+
+  constructor(message: string, details: RuntsErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = "RuntsError";
+    this.operation = details.operation;
+    this.errno = details.errno;
+    this.path = details.path;
+    this.pointer = details.pointer;
+    this.exitCode = details.exitCode ?? 1;
+    this.issues = details.issues ?? [];
+  }
+}

@@ -1,0 +1,101 @@
+import { errnoMessage, errnoName } from "../../bindings/abi/errno.ts";
+import type { StubChannel } from "../../bindings/stub/client.ts";
+import type { Program, Reply } from "../../bindings/stub/program.ts";
+import { SyscallError } from "../../bindings/syscall-error.ts";
+import { RuntsError } from "../errors.ts";
+
+/** Runs a program in the stub. An operation that fails becomes an error that names it, its path and the config property. */
+export function runProgram(channel: StubChannel, program: Program): Reply {
+  const reply = during(program, () => channel.run(program));
+  checkReply(program, reply);
+  return reply;
+}
+
+/** The stub ends when the kernel kills it: out of memory in its cgroup, as a rule. */
+function during(program: Program, action: () => Reply): Reply {
+  try {
+    return action();
+  } catch (error) {
+    if (!(error instanceof SyscallError)) throw error;
+    const purpose = program.operations[0]?.purpose ?? "set-up";
+    throw new RuntsError(
+      `the container's init ended during the set-up (from "${purpose}" on): is its memory limit too low?`,
+      {
+        operation: error.call,
+        errno: error.errno,
+        cause: error,
+      },
+    );
+  }
+}
+
+export function checkReply(program: Program, { failure }: Reply): void {
+  if (failure === undefined) return;
+  throw operationError(program.operations[failure.index], failure.errno);
+}
+
+/** What an error says of an operation. */
+export interface OperationDescription {
+  readonly call: string;
+  readonly pointer: string;
+  readonly purpose: string;
+  readonly path: string;
+}
+
+export function operationError(operation: OperationDescription | undefined, errno: number): RuntsError {
+  const name = errnoName(errno);
+  const { pointer = "", purpose = "set-up", call = "stub", path = "" } = operation ?? {};
+  const parts = [
+    pointer,
+    purpose,
+    path === "" || purpose.includes(path) ? call : `${call} ${path}`,
+    errnoMessage(name),
+  ];
+  return new RuntsError(parts.filter((part) => part !== "").join(": "), {
+    operation: call,
+    errno: name,
+    path,
+    pointer,
+  });
+}
+
+/** Turns a failed system call of the runtime itself into an error that names the config property. */
+export function asRuntsError(error: unknown, pointer: string, purpose: string): unknown {
+  if (error instanceof RuntsError) return error;
+  const failed = failedCall(error);
+  if (failed === undefined) return error;
+  const { call, errno, path } = failed;
+  const text = [
+    pointer,
+    purpose,
+    path === "" || purpose.includes(path) ? call : `${call} ${path}`,
+    errnoMessage(errno),
+  ];
+  const message = text.filter((part) => part !== "").join(": ");
+  return new RuntsError(message, { operation: call, errno, path, pointer, cause: error });
+}
+
+interface FailedCall {
+  readonly call: string;
+  readonly errno: string;
+  readonly path: string;
+}
+
+/** What failed, of a SyscallError or of an error of node:fs. */
+function failedCall(error: unknown): FailedCall | undefined {
+  if (error instanceof SyscallError)
+    return { call: error.call, errno: error.errno, path: error.args[0] ?? "" };
+  if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") return undefined;
+  const call = "syscall" in error && typeof error.syscall === "string" ? error.syscall : "";
+  const path = "path" in error && typeof error.path === "string" ? error.path : "";
+  return { call, errno: error.code, path };
+}
+
+/** Does something on behalf of a config property: a failure names it. */
+export function onBehalfOf<T>(pointer: string, purpose: string, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    throw asRuntsError(error, pointer, purpose);
+  }
+}

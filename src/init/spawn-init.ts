@@ -1,0 +1,168 @@
+import { closeSync, openSync, writeFileSync } from "node:fs";
+import { PR_SET_DUMPABLE, PR_SET_NAME } from "../../bindings/abi/prctl.ts";
+import * as sched from "../../bindings/abi/sched.ts";
+import { trySyscall } from "../../bindings/ffi/syscall.ts";
+import {
+  channelPair,
+  keepOnExec,
+  openStubImage,
+  STUB_NAME,
+  StubChannel,
+  spawnStub,
+} from "../../bindings/stub/client.ts";
+import { at, data, type Program, type Register } from "../../bindings/stub/program.ts";
+import type { Namespaces } from "../plan/init-plan.ts";
+import type { Linux } from "../spec/types.ts";
+import { writeIdMappings } from "./id-mappings.ts";
+import { checkReply, onBehalfOf, runProgram } from "./run-program.ts";
+
+/** The container's first process: the stub, in its namespaces and its cgroup. */
+export interface Init {
+  /** In the pid namespace of the runtime. */
+  readonly pid: number;
+  readonly channel: StubChannel;
+}
+
+export interface SpawnOptions {
+  readonly linux: Linux;
+  readonly namespaces: Namespaces;
+  /** Directory of the container's cgroup, open. */
+  readonly cgroup: number | undefined;
+  /** Descriptors after stdio that stay open. */
+  readonly keepFds: number;
+  /** Whether the runtime is root in its user namespace. */
+  readonly privileged: boolean;
+}
+
+const FLAGS: Readonly<Record<string, number>> = {
+  mount: sched.CLONE_NEWNS,
+  uts: sched.CLONE_NEWUTS,
+  ipc: sched.CLONE_NEWIPC,
+  user: sched.CLONE_NEWUSER,
+  pid: sched.CLONE_NEWPID,
+  network: sched.CLONE_NEWNET,
+  cgroup: sched.CLONE_NEWCGROUP,
+  time: sched.CLONE_NEWTIME,
+};
+
+/**
+ * Spawns a stub that joins namespaces by path and then clones itself into the new namespaces and the cgroup. With
+ * CLONE_PARENT the clone is a child of the runtime, and goes to the caller's subreaper when the runtime ends.
+ */
+export function spawnInit(options: SpawnOptions): Init {
+  const image = openStubImage();
+  const [ours, theirs] = channelPair();
+  const [initOurs, initTheirs] = channelPair();
+  keepOnExec(theirs);
+  keepOnExec(initTheirs);
+  const pid = spawnStub(image, theirs);
+  for (const fd of [image, theirs, initTheirs]) closeSync(fd);
+  const parent = new StubChannel(ours);
+  const init = new StubChannel(initOurs);
+  const opened: number[] = [];
+  try {
+    const program = parent.program();
+    resetProcess(program, [theirs, initTheirs], options);
+    runProgram(parent, program);
+    // A program of its own: it closes what it doesn't know, and so would close descriptors that came with it.
+    program.clear();
+    joinNamespaces(program, options, opened);
+    if (options.namespaces.created.has("time")) makeTimeNamespace(program, parent, pid, options.linux);
+    const cloned = cloneInit(program, options, theirs, initTheirs);
+    const index = program.operations.findIndex(({ into }) => into === cloned);
+    const initPid = runProgram(parent, program).results[index] ?? -1;
+    checkReply(program, init.receiveFromClone(program));
+    writeIdMappings(initPid, options.linux, options.namespaces, options.privileged);
+    return { pid: initPid, channel: init };
+  } catch (error) {
+    init.close();
+    throw error;
+  } finally {
+    parent.close();
+    for (const fd of opened) closeSync(fd);
+    trySyscall("wait4", pid, null, 0, null);
+  }
+}
+
+/** What the engine and its caller have changed of the process goes back to what execve(2) gives a new program. */
+function resetProcess(program: Program, channels: readonly number[], { keepFds }: SpawnOptions): void {
+  program.about("", "reset the process");
+  program.do("prctl", [PR_SET_NAME, STUB_NAME, 0, 0, 0]);
+  const DEFAULT_ACTION = data(new Uint8Array(32));
+  const [SIGKILL, SIGSTOP, SIGNALS] = [9, 19, 64];
+  for (let signal = 1; signal <= SIGNALS; signal++) {
+    if (signal !== SIGKILL && signal !== SIGSTOP) program.do("rt_sigaction", [signal, DEFAULT_ACTION, 0, 8]);
+  }
+  const SIG_SETMASK = 2;
+  program.do("rt_sigprocmask", [SIG_SETMASK, data(new Uint8Array(8)), 0, 8]);
+  // Descriptors of the caller that are not close-on-exec: engines leave some open.
+  let next = 3 + keepFds;
+  for (const channel of [...channels].sort((a, b) => a - b)) {
+    if (channel > next) program.do("close_range", [next, channel - 1, 0]);
+    next = Math.max(next, channel + 1);
+  }
+  program.do("close_range", [next, 0xffffffff, 0]);
+}
+
+/**
+ * Joins namespaces by path. A privileged caller joins the user namespace last, since it may not own the others; an
+ * unprivileged one first, since only that gives it the right to join the others. user_namespaces(7)
+ */
+function joinNamespaces(program: Program, { namespaces, privileged }: SpawnOptions, opened: number[]): void {
+  const types = [...namespaces.joined.keys()].filter((type) => type !== "user");
+  if (namespaces.joined.has("user")) {
+    if (privileged) types.push("user");
+    else types.unshift("user");
+  }
+  for (const type of types) {
+    const { path, pointer } = namespaces.joined.get(type) ?? { path: "", pointer: "" };
+    const fd = onBehalfOf(pointer, `join the ${type} namespace`, () => openSync(path, "r"));
+    opened.push(fd);
+    program.about(pointer, `join the ${type} namespace`);
+    program.do("setns", [program.descriptor(fd), FLAGS[type] ?? 0], { path });
+  }
+}
+
+/** Offsets can be written only before the first process is in the namespace. time_namespaces(7) */
+function makeTimeNamespace(program: Program, parent: StubChannel, pid: number, linux: Linux): void {
+  program.about("/linux/namespaces", "make a time namespace");
+  program.do("unshare", [sched.CLONE_NEWTIME]);
+  const { timeOffsets } = linux;
+  if (timeOffsets === undefined) return;
+  runProgram(parent, program);
+  program.clear();
+  const lines = (["monotonic", "boottime"] as const).flatMap((clock) => {
+    const { secs = 0n, nanosecs = 0 } = timeOffsets[clock] ?? {};
+    return timeOffsets[clock] === undefined ? [] : [`${clock} ${secs} ${nanosecs}\n`];
+  });
+  onBehalfOf("/linux/timeOffsets", "set the clock offsets", () => {
+    for (const line of lines) writeFileSync(`/proc/${pid}/timens_offsets`, line);
+  });
+}
+
+function cloneInit(program: Program, options: SpawnOptions, channel: number, initChannel: number): Register {
+  let flags = BigInt(sched.CLONE_PARENT);
+  for (const type of options.namespaces.created) {
+    // The time namespace is unshared above, the cgroup namespace once init is in its cgroup.
+    if (type !== "time" && type !== "cgroup") flags |= BigInt(FLAGS[type] ?? 0);
+  }
+  const CLONE_ARGS_SIZE = 88;
+  const OFFSET_OF_CGROUP = 80;
+  const args = data(new Uint8Array(CLONE_ARGS_SIZE));
+  program.about("/linux/cgroupsPath", "clone init into its namespaces and its cgroup");
+  if (options.cgroup !== undefined) {
+    flags |= sched.CLONE_INTO_CGROUP;
+    program.store(at(args, OFFSET_OF_CGROUP), program.descriptor(options.cgroup), 8);
+  }
+  new DataView(args.bytes.buffer).setBigUint64(0, flags, true);
+  if (options.namespaces.created.size > 0)
+    program.about("/linux/namespaces", "clone init into its namespaces and its cgroup");
+  const pid = program.call("clone3", [args, CLONE_ARGS_SIZE]);
+  program.do("close", [initChannel], { if: [pid, "positive"] });
+  program.do("set-channel", [initChannel], { if: [pid, "zero"] });
+  program.do("close", [channel], { if: [pid, "zero"] });
+  program.do("setsid", [], { if: [pid, "zero"] });
+  // Nobody in the container may trace init or read what it holds while it is not the container's program (CVE-2016-9962).
+  if (options.privileged) program.do("prctl", [PR_SET_DUMPABLE, 0, 0, 0, 0], { if: [pid, "zero"] });
+  return pid;
+}

@@ -1,0 +1,87 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { formatEntry, openLog } from "./log.ts";
+
+const standardError = vi.hoisted(() => ({ text: "" }));
+vi.mock("node:fs", async (original) => {
+  const fs = await original<typeof import("node:fs")>();
+  const writeSync = (fd: number, text: string) => {
+    if (fd !== 2) return fs.writeSync(fd, text);
+    standardError.text += text;
+    return text.length;
+  };
+  return { ...fs, writeSync };
+});
+
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "runts-log-"));
+  standardError.text = "";
+});
+afterEach(() => rmSync(directory, { recursive: true }));
+
+describe("formatEntry", () => {
+  const time = new Date("2026-01-02T03:04:05.678Z");
+
+  it("writes logrus's text", () => {
+    expect(formatEntry("text", "error", 'open "x"\nfailed', time)).toBe(
+      'time="2026-01-02T03:04:05Z" level=error msg="open \\"x\\"\\nfailed"\n',
+    );
+  });
+
+  it("writes one JSON object a line", () => {
+    expect(formatEntry("json", "warning", "a\nb", time)).toBe(
+      '{"level":"warning","msg":"a\\nb","time":"2026-01-02T03:04:05Z"}\n',
+    );
+  });
+});
+
+describe("openLog", () => {
+  const levels = (text: string) => [...text.matchAll(/level=(\w+)/g)].map((match) => match[1]);
+  const writeAll = (log: ReturnType<typeof openLog>) => {
+    log.debug("d");
+    log.info("i");
+    log.warn("w");
+    log.error("e");
+  };
+
+  it("writes to standard error without a file, the error as a plain line", () => {
+    writeAll(openLog({ format: "text", debug: false }));
+    expect(levels(standardError.text)).toEqual(["info", "warning"]);
+    expect(standardError.text.split("\n").at(-2)).toBe("runts: e");
+  });
+
+  it("writes debug entries when asked for", () => {
+    writeAll(openLog({ format: "text", debug: true }));
+    expect(levels(standardError.text)).toEqual(["debug", "info", "warning"]);
+  });
+
+  it("writes JSON to standard error when asked for without a file", () => {
+    openLog({ format: "json", debug: false }).error("e");
+    expect(JSON.parse(standardError.text)).toMatchObject({ level: "error", msg: "e" });
+  });
+
+  it("writes to a file in a directory that is not there yet, and errors to standard error too", () => {
+    const file = join(directory, "a/b/log.json");
+    writeAll(openLog({ file, format: "json", debug: false }));
+    const entries = readFileSync(file, "utf8")
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(entries.map(({ level }) => level)).toEqual(["info", "warning", "error"]);
+    expect(standardError.text).toBe("runts: e\n");
+  });
+
+  it("appends", () => {
+    const file = join(directory, "log");
+    openLog({ file, format: "text", debug: false }).warn("one");
+    openLog({ file, format: "text", debug: false }).warn("two");
+    expect(levels(readFileSync(file, "utf8"))).toEqual(["warning", "warning"]);
+  });
+
+  it("fails at once when the file can't be opened", () => {
+    expect(() => openLog({ file: directory, format: "text", debug: false })).toThrow(/^open log: .*EISDIR/);
+  });
+});

@@ -1,0 +1,93 @@
+import { mkdirSync, openSync, writeSync } from "node:fs";
+import { RuntsError } from "./errors.ts";
+
+/** Where diagnostics go. The fields and level names are logrus's, which engines parse. */
+export interface Log {
+  debug(message: string): void;
+  info(message: string): void;
+  warn(message: string): void;
+  /** For the failure that ends the program: podman wants exactly one error object in a JSON log. */
+  error(message: string): void;
+}
+
+export type LogFormat = "text" | "json";
+
+export interface LogOptions {
+  /** Absent: standard error. */
+  readonly file?: string;
+  readonly format: LogFormat;
+  readonly debug: boolean;
+}
+
+type Level = "debug" | "info" | "warning" | "error";
+
+const STDERR = 2;
+
+/**
+ * Opens the log, and its file at once: one that can't be written must fail before there is a container.
+ *
+ * Without a file, entries go to standard error; there an error is the plain line `runts: <message>`, unless JSON was
+ * asked for. With a file, entries go to it and errors, in addition, to standard error.
+ */
+export function openLog(options: LogOptions): Log {
+  const file = options.file === undefined ? undefined : openForAppend(options.file);
+  const entry = (level: Level, message: string): void =>
+    writeDiagnostic(file ?? STDERR, formatEntry(options.format, level, message, new Date()));
+  return {
+    debug: (message) => {
+      if (options.debug) entry("debug", message);
+    },
+    info: (message) => entry("info", message),
+    warn: (message) => entry("warning", message),
+    error: (message) => {
+      if (file !== undefined || options.format === "json") entry("error", message);
+      if (file !== undefined || options.format === "text") writeDiagnostic(STDERR, `runts: ${message}\n`);
+    },
+  };
+}
+
+/** One line: logrus's text or JSON form. The time is RFC 3339, without which dockerd drops the entry. */
+export function formatEntry(format: LogFormat, level: Level, message: string, time: Date): string {
+  const stamp = `${time.toISOString().slice(0, 19)}Z`;
+  if (format === "json") {
+    return `${JSON.stringify({ level, msg: message, time: stamp })}\n`;
+  }
+  return `time="${stamp}" level=${level} msg=${JSON.stringify(message)}\n`;
+}
+
+/** Text for a person on standard error; for the line that follows an error, and the like. */
+export function writeStandardError(text: string): void {
+  writeDiagnostic(STDERR, text);
+}
+
+/** A diagnostic that can't be written (closed or full standard error, full disk) must not hide what it is about. */
+function writeDiagnostic(fd: number, text: string): void {
+  try {
+    writeSync(fd, text);
+  } catch {
+    // Nowhere left to tell.
+  }
+}
+
+function openForAppend(path: string): number {
+  try {
+    return openSync(path, "a", 0o644);
+  } catch (error) {
+    if (!isMissing(error)) throw openFailure(path, error);
+  }
+  try {
+    mkdirSync(path.slice(0, path.lastIndexOf("/") + 1) || ".", { recursive: true });
+    return openSync(path, "a", 0o644);
+  } catch (error) {
+    throw openFailure(path, error);
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOENT";
+}
+
+function openFailure(path: string, cause: unknown): RuntsError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new RuntsError(`open log: ${reason}`, { operation: "open", path, cause });
+}

@@ -1,0 +1,130 @@
+import {
+  _LINUX_CAPABILITY_VERSION_3,
+  CAP_SYS_ADMIN,
+  capabilityNames,
+} from "../../bindings/abi/capability.ts";
+import {
+  PR_CAP_AMBIENT,
+  PR_CAP_AMBIENT_CLEAR_ALL,
+  PR_CAP_AMBIENT_RAISE,
+  PR_CAPBSET_DROP,
+  PR_SET_KEEPCAPS,
+  PR_SET_NO_NEW_PRIVS,
+} from "../../bindings/abi/prctl.ts";
+import { data, type Program } from "../../bindings/stub/program.ts";
+import type { Process } from "../spec/types.ts";
+
+export interface CredentialOptions {
+  /** Number of the kernel's last capability, /proc/sys/kernel/cap_last_cap. */
+  readonly lastCapability: number;
+  /** Capabilities that the runtime itself holds, as a bit set: nobody can give away what he doesn't have. */
+  readonly permitted: bigint;
+  /** Keep CAP_SYS_ADMIN until the execve, since loading a seccomp filter without noNewPrivileges needs it. */
+  readonly keepSysAdmin: boolean;
+  /** Whether setgroups(2) is allowed: not where /proc/PID/setgroups says deny. */
+  readonly canSetGroups: boolean;
+  readonly warn: (message: string) => void;
+}
+
+type SetName = "bounding" | "effective" | "inheritable" | "permitted" | "ambient";
+type CapabilitySets = Readonly<Record<SetName, bigint>>;
+
+/**
+ * The five sets as bits. A capability that this kernel doesn't have, or that the runtime can't grant, is a warning and not
+ * an error: config.md, "Linux Process".
+ */
+export function capabilitySets(process: Process, options: CredentialOptions): CapabilitySets {
+  const { capabilities = {} } = process;
+  const bits = (set: SetName) => {
+    let result = 0n;
+    (capabilities[set] ?? []).forEach((name, index) => {
+      const number = capabilityNames.indexOf(name);
+      const known = number >= 0 && number <= options.lastCapability;
+      if (known && (options.permitted & (1n << BigInt(number))) !== 0n) result |= 1n << BigInt(number);
+      else {
+        const reason = known ? "can't be granted by this caller" : "isn't known to this kernel";
+        options.warn(`/process/capabilities/${set}/${index}: ${name} ${reason}: left out`);
+      }
+    });
+    return result;
+  };
+  const sets = {
+    bounding: bits("bounding"),
+    effective: bits("effective"),
+    inheritable: bits("inheritable"),
+    permitted: bits("permitted"),
+  };
+  const wanted = bits("ambient");
+  const ambient = wanted & sets.permitted & sets.inheritable;
+  if (ambient !== wanted) {
+    options.warn("/process/capabilities/ambient: left out what is not both permitted and inheritable");
+  }
+  return { ...sets, ambient };
+}
+
+/**
+ * Changes to the user, the groups and the capabilities of the process. What execve(2) makes of them afterwards depends on
+ * the inheritable, bounding and ambient sets alone (capabilities(7), "Transformation of capabilities during execve"), so
+ * CAP_SYS_ADMIN may stay permitted until then and is gone with the execve.
+ */
+export function assumeCredentials(program: Program, process: Process, options: CredentialOptions): void {
+  const sets = capabilitySets(process, options);
+  dropBounding(program, sets.bounding, options.lastCapability);
+  program.about("/process/user", "keep the capabilities over the change of user");
+  program.do("prctl", [PR_SET_KEEPCAPS, 1, 0, 0, 0]);
+  setUser(program, process, options);
+  const extra = options.keepSysAdmin ? (1n << BigInt(CAP_SYS_ADMIN)) & options.permitted : 0n;
+  program.about("/process/capabilities", "set the capabilities");
+  program.do(
+    "capset",
+    capsetArguments({ ...sets, effective: sets.effective | extra, permitted: sets.permitted | extra }),
+  );
+  program.about("/process/capabilities/ambient", "set the ambient capabilities");
+  program.do("prctl", [PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0], { tolerate: ["EINVAL"] });
+  for (let number = 0; number <= options.lastCapability; number++) {
+    if ((sets.ambient & (1n << BigInt(number))) === 0n) continue;
+    program.do("prctl", [PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number, 0, 0], {
+      path: capabilityNames[number] ?? "",
+    });
+  }
+}
+
+function dropBounding(program: Program, bounding: bigint, lastCapability: number): void {
+  program.about("/process/capabilities/bounding", "drop capabilities from the bounding set");
+  for (let number = 0; number <= lastCapability; number++) {
+    if ((bounding & (1n << BigInt(number))) !== 0n) continue;
+    program.do("prctl", [PR_CAPBSET_DROP, number, 0, 0, 0], {
+      path: capabilityNames[number] ?? String(number),
+    });
+  }
+}
+
+function setUser(program: Program, { user }: Process, options: CredentialOptions): void {
+  const { uid = 0, gid = 0, additionalGids = [] } = user ?? {};
+  if (options.canSetGroups) {
+    program.about("/process/user/additionalGids", "set the supplementary groups");
+    program.do("setgroups", [
+      additionalGids.length,
+      data(new Uint8Array(Uint32Array.from(additionalGids).buffer)),
+    ]);
+  }
+  program.about("/process/user/gid", "set the group");
+  program.do("setresgid", [gid, gid, gid]);
+  program.about("/process/user/uid", "set the user");
+  program.do("setresuid", [uid, uid, uid]);
+}
+
+/** Header and data of capset(2): effective, permitted, inheritable, the low 32 bits of all three first. */
+function capsetArguments({ effective, permitted, inheritable }: CapabilitySets) {
+  const words = [effective, permitted, inheritable];
+  const header = data(new Uint8Array(Uint32Array.of(_LINUX_CAPABILITY_VERSION_3, 0).buffer));
+  const low = words.map((set) => Number(set & 0xffffffffn));
+  const high = words.map((set) => Number(set >> 32n));
+  return [header, data(new Uint8Array(Uint32Array.from([...low, ...high]).buffer))];
+}
+
+export function setNoNewPrivileges(program: Program, process: Process): void {
+  if (process.noNewPrivileges !== true) return;
+  program.about("/process/noNewPrivileges", "set no_new_privs");
+  program.do("prctl", [PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0]);
+}

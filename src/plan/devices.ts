@@ -1,0 +1,196 @@
+import {
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  AT_SYMLINK_NOFOLLOW,
+  O_CLOEXEC,
+  O_NOFOLLOW,
+  O_PATH,
+} from "../../bindings/abi/fcntl.ts";
+import { OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE } from "../../bindings/abi/mount.ts";
+import type { Data, Program, Register, Reply } from "../../bindings/stub/program.ts";
+import { RuntsError } from "../errors.ts";
+import type { Device } from "../spec/types.ts";
+import { hasOwn, type InitPlan } from "./init-plan.ts";
+import type { MountRequest } from "./mounts.ts";
+import { attach, cleanPath, components, openOrCreate } from "./rootfs-paths.ts";
+import { makeDevice } from "./structs.ts";
+
+/** config-linux.md, Default Devices. */
+const DEFAULT_DEVICES: readonly Device[] = [
+  { type: "c", path: "/dev/null", major: 1n, minor: 3n, fileMode: 0o666 },
+  { type: "c", path: "/dev/zero", major: 1n, minor: 5n, fileMode: 0o666 },
+  { type: "c", path: "/dev/full", major: 1n, minor: 7n, fileMode: 0o666 },
+  { type: "c", path: "/dev/random", major: 1n, minor: 8n, fileMode: 0o666 },
+  { type: "c", path: "/dev/urandom", major: 1n, minor: 9n, fileMode: 0o666 },
+  { type: "c", path: "/dev/tty", major: 5n, minor: 0n, fileMode: 0o666 },
+];
+
+const FILE_TYPES = { c: 0o020000, u: 0o020000, b: 0o060000, p: 0o010000 } as const;
+const S_IFMT = 0o170000;
+
+/** Links that config-linux.md and the peers put into /dev. */
+const SYMLINKS: readonly (readonly [name: string, target: string])[] = [
+  ["fd", "/proc/self/fd"],
+  ["stdin", "/proc/self/fd/0"],
+  ["stdout", "/proc/self/fd/1"],
+  ["stderr", "/proc/self/fd/2"],
+];
+
+interface DeviceNode extends Device {
+  readonly pointer: string;
+}
+
+/** Nodes to make: the default ones, unless the config has its own of that path, then those of the config. */
+function deviceNodes(plan: InitPlan): DeviceNode[] {
+  const own = (plan.config.linux?.devices ?? []).map((device, index) => ({
+    ...device,
+    path: cleanPath(device.path),
+    pointer: `/linux/devices/${index}`,
+  }));
+  const paths = new Set(own.map(({ path }) => path));
+  const defaults = DEFAULT_DEVICES.filter(({ path }) => !paths.has(path)).map((device) => ({
+    ...device,
+    pointer: "",
+  }));
+  return [...defaults, ...own];
+}
+
+/** If /dev is a bind mount it is the host's own or somebody's who filled it already: nothing is made in it. */
+export function devIsBound(requests: readonly MountRequest[]): boolean {
+  return requests.some(({ destination, options }) => destination === "/dev" && options.bind);
+}
+
+/** Checks to make on the reply: what was found where a device could not be made because something stood there. */
+export type ReplyCheck = (reply: Reply) => void;
+
+export function makeDevices(
+  program: Program,
+  plan: InitPlan,
+  requests: readonly MountRequest[],
+): ReplyCheck[] {
+  const checks: ReplyCheck[] = [];
+  if (devIsBound(requests)) return checks;
+  // One descriptor of a verified /dev for all that goes into it: it must not be a symbolic link (CVE-2026-41579).
+  program.about("", "open /dev");
+  const dev = openOrCreate(program, plan.root, "/dev", "directory", true).fd;
+  const makeNode = hasOwn(plan.namespaces, "user") ? bindDevice : makeDeviceNode;
+  for (const node of deviceNodes(plan)) {
+    program.about(node.pointer, `make device ${node.path}`);
+    const parts = components(node.path);
+    const inDev = parts.length === 2 && parts[0] === "dev";
+    const parent = inDev
+      ? dev
+      : openOrCreate(program, plan.root, parts.slice(0, -1).join("/"), "directory").fd;
+    const check = makeNode(program, plan, node, parent, parts.at(-1) ?? "");
+    if (check !== undefined) checks.push(check);
+  }
+  makeDevLinks(program, plan, dev);
+  return checks;
+}
+
+function makeDeviceNode(
+  program: Program,
+  _plan: InitPlan,
+  node: DeviceNode,
+  parent: Register,
+  name: string,
+): ReplyCheck {
+  const number = node.type === "p" ? 0n : makeDevice(node.major ?? 0n, node.minor ?? 0n);
+  const type = FILE_TYPES[node.type];
+  const mode = type | ((node.fileMode ?? 0o666) & 0o7777);
+  // The umask is 0 here, so that the mode is exact.
+  const made = program.call("mknodat", [parent, name, mode, number], {
+    tolerate: ["EEXIST"],
+    path: node.path,
+  });
+  if (node.uid !== undefined || node.gid !== undefined) {
+    program.do("fchownat", [parent, name, node.uid ?? 0, node.gid ?? 0, AT_SYMLINK_NOFOLLOW], {
+      if: [made, "ok"],
+      path: node.path,
+    });
+  }
+  const found = program.output(256);
+  program.do("statx", [parent, name, AT_SYMLINK_NOFOLLOW, 0x7ff, found], {
+    if: [made, "failed"],
+    path: node.path,
+  });
+  const output = program.outputs.indexOf(found);
+  return (reply) => {
+    const statx = reply.outputs[output];
+    // stx_mask stays 0 where statx was skipped, because the node was made.
+    if (statx?.some((byte, position) => position < 4 && byte !== 0)) checkExisting(node, type, statx);
+  };
+}
+
+/** "Existing file that does not match: MUST error", config-linux.md, Devices. */
+function checkExisting(node: DeviceNode, type: number, statx: Uint8Array): void {
+  const view = new DataView(statx.buffer, statx.byteOffset, statx.length);
+  const sameType = (view.getUint16(28, true) & S_IFMT) === type;
+  const sameNumber =
+    node.type === "p" ||
+    (BigInt(view.getUint32(128, true)) === node.major && BigInt(view.getUint32(132, true)) === node.minor);
+  if (sameType && sameNumber) return;
+  const where = node.pointer === "" ? "" : `${node.pointer}: `;
+  throw new RuntsError(`${where}${node.path} exists in the container and is not the device asked for`, {
+    operation: "mknodat",
+    errno: "EEXIST",
+    path: node.path,
+    pointer: node.pointer,
+  });
+}
+
+/** mknod(2) is not allowed in a user namespace: the host's node is bound instead. */
+function bindDevice(
+  program: Program,
+  _plan: InitPlan,
+  node: DeviceNode,
+  parent: Register,
+  name: string,
+): ReplyCheck | undefined {
+  if (node.type === "p") {
+    program.do("mknodat", [parent, name, FILE_TYPES.p | ((node.fileMode ?? 0o666) & 0o7777), 0], {
+      tolerate: ["EEXIST"],
+      path: node.path,
+    });
+    return undefined;
+  }
+  const target = openOrCreate(program, parent, name, "file", true);
+  const source = program.call("open_tree", [AT_FDCWD, node.path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC]);
+  attach(program, source, target.fd, { path: node.path });
+  program.do("close", [source]);
+  program.do("close", [target.fd]);
+  return undefined;
+}
+
+function makeDevLinks(program: Program, plan: InitPlan, dev: Register): void {
+  program.about("", "make the symbolic links of /dev");
+  const links = plan.facts.hasKcore ? [...SYMLINKS, ["core", "/proc/kcore"] as const] : SYMLINKS;
+  for (const [name, target] of links) {
+    program.do("symlinkat", [target, dev, name], { tolerate: ["EEXIST"], path: `/dev/${name}` });
+  }
+  // A ptmx of the image would be that of the host's devpts: it is replaced.
+  program.do("unlinkat", [dev, "ptmx", 0], { tolerate: ["ENOENT"], path: "/dev/ptmx" });
+  program.do("symlinkat", ["pts/ptmx", dev, "ptmx"], { path: "/dev/ptmx" });
+}
+
+/** Opens the host's /dev/null and proves that it is one, before anything of the container is mounted (CVE-2025-31133). */
+export function openHostNull(program: Program): { readonly fd: Register; readonly check: ReplyCheck } {
+  program.about("/linux/maskedPaths", "open the host's /dev/null");
+  const fd = program.call("openat", [AT_FDCWD, "/dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC, 0]);
+  const stat: Data = program.output(256);
+  program.do("statx", [fd, "", AT_EMPTY_PATH, 0x7ff, stat], { path: "/dev/null" });
+  const output = program.outputs.indexOf(stat);
+  return {
+    fd,
+    check: (reply) => {
+      const node = {
+        type: "c",
+        path: "/dev/null",
+        major: 1n,
+        minor: 3n,
+        pointer: "/linux/maskedPaths",
+      } as const;
+      checkExisting(node, FILE_TYPES.c, reply.outputs[output] ?? new Uint8Array(256));
+    },
+  };
+}

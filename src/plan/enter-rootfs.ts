@@ -1,0 +1,135 @@
+import {
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  AT_RECURSIVE,
+  O_CLOEXEC,
+  O_DIRECTORY,
+  O_PATH,
+} from "../../bindings/abi/fcntl.ts";
+import {
+  MNT_DETACH,
+  MOUNT_ATTR_RDONLY,
+  MS_MOVE,
+  MS_PRIVATE,
+  MS_SHARED,
+  MS_SLAVE,
+  MS_UNBINDABLE,
+  OPEN_TREE_CLOEXEC,
+  OPEN_TREE_CLONE,
+} from "../../bindings/abi/mount.ts";
+import type { Program, Register } from "../../bindings/stub/program.ts";
+import { hasOwn, type InitPlan } from "./init-plan.ts";
+import { parsePropagation } from "./mount-options.ts";
+import { attach, setMountAttributes } from "./rootfs-paths.ts";
+import { MOUNT_ATTR_SIZE, mountAttr } from "./structs.ts";
+
+export function hasMountNamespace(plan: InitPlan): boolean {
+  return hasOwn(plan.namespaces, "mount");
+}
+
+/**
+ * Cuts the container's mounts off from the host's: by default they become slaves, so that nothing that the container mounts
+ * shows on the host. With a shared rootfsPropagation they stay peers, which is what it is for.
+ */
+export function isolateMounts(program: Program, plan: InitPlan): void {
+  if (!plan.namespaces.created.has("mount")) return;
+  const wanted = parsePropagation(plan.config.linux?.rootfsPropagation ?? "");
+  program.about("/linux/rootfsPropagation", "set the propagation of all mounts");
+  const { type, recursive } = wanted ?? { type: MS_SLAVE, recursive: true };
+  // An unbindable mount can't be copied any more, as the sources of bind mounts are: private until the end.
+  setPropagationAt(program, "/", type === MS_UNBINDABLE ? MS_PRIVATE : type, recursive);
+  if (type === MS_SHARED) {
+    // pivot_root(2) refuses a new root whose parent mount is shared.
+    setPropagationAt(program, plan.facts.rootfsMountPoint(), MS_PRIVATE, false);
+  }
+}
+
+function setPropagationAt(program: Program, path: string, propagation: number, recursive: boolean): void {
+  const flags = recursive ? AT_RECURSIVE : 0;
+  program.do("mount_setattr", [AT_FDCWD, path, flags, mountAttr({ propagation }), MOUNT_ATTR_SIZE], { path });
+}
+
+/**
+ * Opens the rootfs. With a mount namespace `root` becomes a copy of its mount tree, so that the rootfs is a mount whatever it
+ * was before (pivot_root needs that), and whoever changes the path afterwards changes nothing for the container.
+ */
+export function openRootfs(program: Program, plan: InitPlan): void {
+  const { rootfs } = plan.facts;
+  program.about("/root/path", `open the root file system ${rootfs}`);
+  program.call("openat", [AT_FDCWD, rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC, 0], { into: plan.rootfs });
+  if (hasMountNamespace(plan)) {
+    const flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE;
+    program.call("open_tree", [plan.rootfs, "", flags], { into: plan.root, path: rootfs });
+  } else {
+    program.call("copy", [plan.rootfs], { into: plan.root });
+  }
+}
+
+/** Attaches the copy to the directory it was made of. */
+export function attachRootfs(program: Program, plan: InitPlan): void {
+  if (!hasMountNamespace(plan)) return;
+  program.about("/root/path", `mount the root file system ${plan.facts.rootfs}`);
+  attach(program, plan.root, plan.rootfs, { path: plan.facts.rootfs });
+  if (parsePropagation(plan.config.linux?.rootfsPropagation ?? "")?.type === MS_SHARED) {
+    // The new root must not be shared itself when pivot_root(2) puts the old one on top of it.
+    setMountAttributes(program, plan.root, { propagation: MS_PRIVATE });
+  }
+}
+
+export function makeRootReadonly(program: Program, plan: InitPlan): void {
+  if (plan.config.root.readonly !== true) return;
+  program.about("/root/readonly", "make the root file system read-only");
+  setMountAttributes(program, plan.root, { set: MOUNT_ATTR_RDONLY });
+}
+
+/** Makes the rootfs the root directory: the host's file systems are out of reach from here on. */
+export function enterRootfs(program: Program, plan: InitPlan): void {
+  if (!hasMountNamespace(plan)) {
+    program.about("/root/path", "change the root directory");
+    changeRoot(program, plan.root, plan.facts.rootfs);
+  } else if (plan.noPivot) {
+    moveRoot(program, plan);
+  } else {
+    pivotRoot(program, plan);
+  }
+  program.do("chdir", ["/"]);
+  const propagation = parsePropagation(plan.config.linux?.rootfsPropagation ?? "");
+  if (propagation !== undefined && hasMountNamespace(plan)) {
+    program.about("/linux/rootfsPropagation", "set the propagation of the root mount");
+    setPropagationAt(program, "/", propagation.type, propagation.recursive);
+  }
+}
+
+/** pivot_root(".", "."), pivot_root(2) "Notes": the old root ends up on top of the new one, and is unmounted there. */
+function pivotRoot(program: Program, plan: InitPlan): void {
+  program.about("/root/path", "pivot_root");
+  const { rootfs } = plan.facts;
+  const oldRoot = program.call("openat", [AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0]);
+  program.do("fchdir", [plan.root], { path: rootfs });
+  program.do("pivot_root", [".", "."], { path: rootfs });
+  program.do("fchdir", [oldRoot], { path: "/" });
+  // The unmounting must not reach the host where the old root is shared with it.
+  setMountAttributes(program, oldRoot, { propagation: MS_SLAVE }, AT_RECURSIVE);
+  program.do("umount2", [".", MNT_DETACH], { path: "the old root" });
+  program.do("close", [oldRoot]);
+}
+
+/**
+ * --no-pivot, for a rootfs on a ramdisk: the rootfs is moved over "/". The host's mounts stay below it, so procfs and sysfs,
+ * which a user namespace inside could otherwise mount again unmasked, are taken away first.
+ */
+function moveRoot(program: Program, plan: InitPlan): void {
+  program.about("/root/path", "move the root file system to / (--no-pivot)");
+  for (const mountPoint of plan.facts.hostPseudoMounts()) {
+    setPropagationAt(program, mountPoint, MS_PRIVATE, true);
+    program.do("umount2", [mountPoint, MNT_DETACH], { tolerate: ["EINVAL", "EPERM"] });
+  }
+  program.do("fchdir", [plan.root], { path: plan.facts.rootfs });
+  program.do("mount", [".", "/", 0, MS_MOVE, 0], { path: plan.facts.rootfs });
+  program.do("chroot", ["."]);
+}
+
+function changeRoot(program: Program, root: Register, path: string): void {
+  program.do("fchdir", [root], { path });
+  program.do("chroot", ["."], { path });
+}

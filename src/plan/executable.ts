@@ -1,0 +1,70 @@
+import { AT_EACCESS, AT_FDCWD } from "../../bindings/abi/fcntl.ts";
+import { at, type Program, type Reply } from "../../bindings/stub/program.ts";
+import { RuntsError } from "../errors.ts";
+import type { Process } from "../spec/types.ts";
+
+const POINTER = "/process/args/0";
+const S_IFMT = 0o170000;
+const S_IFDIR = 0o040000;
+const X_OK = 1;
+/** What execvp(3) takes where the environment has no PATH. */
+const DEFAULT_PATH = "/bin:/usr/bin";
+
+interface Candidate {
+  readonly path: string;
+  /** Indexes of the operations whose results say what the candidate is. */
+  readonly stat: number;
+  readonly mode: number;
+  readonly access: number;
+}
+
+/** Looks at each file that args[0] may mean, as execvp(3) would: as the container's user, in the container. */
+export class ExecutableSearch {
+  readonly #name: string;
+  readonly #candidates: Candidate[] = [];
+
+  constructor(program: Program, process: Process) {
+    this.#name = process.args[0] ?? "";
+    program.about(POINTER, `look for ${this.#name}`);
+    const stat = program.output(256);
+    for (const path of candidatePaths(this.#name, process.env ?? [])) {
+      const index = program.operations.length;
+      const STATX_TYPE_AND_MODE = 3;
+      const OFFSET_OF_MODE = 28;
+      const tolerate = ["any"];
+      program.do("statx", [AT_FDCWD, path, 0, STATX_TYPE_AND_MODE, stat], { tolerate });
+      program.do("load", [at(stat, OFFSET_OF_MODE), 2]);
+      program.do("faccessat2", [AT_FDCWD, path, X_OK, AT_EACCESS], { tolerate });
+      this.#candidates.push({ path, stat: index, mode: index + 1, access: index + 2 });
+    }
+  }
+
+  /** The path for execve. The words of the errors are runc's, which engines match (podman: exit codes 126 and 127). */
+  choose({ results }: Reply): string {
+    for (const { path, stat, mode, access } of this.#candidates) {
+      const isDirectory = ((results[mode] ?? 0) & S_IFMT) === S_IFDIR;
+      if (results[stat] === 0 && results[access] === 0 && !isDirectory) return path;
+      if (!this.#name.includes("/")) continue;
+      if (results[stat] === -13)
+        throw failure(`exec: "${path}": stat ${path}: permission denied`, "EACCES", path);
+      if (results[stat] === -20)
+        throw failure(`exec: "${path}": stat ${path}: not a directory`, "ENOTDIR", path);
+      if (results[stat] !== 0)
+        throw failure(`exec: "${path}": stat ${path}: no such file or directory`, "ENOENT", path);
+      if (isDirectory) throw failure(`exec: "${path}": is a directory`, "EISDIR", path);
+      throw failure(`exec: "${path}": permission denied`, "EACCES", path);
+    }
+    throw failure(`exec: "${this.#name}": executable file not found in $PATH`, "ENOENT", this.#name);
+  }
+}
+
+function failure(message: string, errno: string, path: string): RuntsError {
+  return new RuntsError(`${POINTER}: ${message}`, { operation: "execve", errno, path, pointer: POINTER });
+}
+
+function candidatePaths(name: string, env: readonly string[]): string[] {
+  if (name.includes("/")) return [name];
+  if (name === "") return [];
+  const path = env.findLast((entry) => entry.startsWith("PATH="))?.slice("PATH=".length) ?? DEFAULT_PATH;
+  return path.split(":").map((directory) => (directory === "" ? `./${name}` : `${directory}/${name}`));
+}

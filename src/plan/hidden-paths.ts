@@ -1,0 +1,86 @@
+import { AT_EMPTY_PATH, AT_RECURSIVE, O_DIRECTORY } from "../../bindings/abi/fcntl.ts";
+import {
+  FSCONFIG_CMD_CREATE,
+  FSCONFIG_SET_FLAG,
+  FSCONFIG_SET_STRING,
+  FSMOUNT_CLOEXEC,
+  FSOPEN_CLOEXEC,
+  MOUNT_ATTR_NODEV,
+  MOUNT_ATTR_NOEXEC,
+  MOUNT_ATTR_NOSUID,
+  MOUNT_ATTR_RDONLY,
+  OPEN_TREE_CLOEXEC,
+  OPEN_TREE_CLONE,
+} from "../../bindings/abi/mount.ts";
+import type { Program, Register } from "../../bindings/stub/program.ts";
+import type { InitPlan } from "./init-plan.ts";
+import { attach, openInRoot, setMountAttributes } from "./rootfs-paths.ts";
+
+/** A path that isn't there needs no hiding; one may also have gone with an earlier mask, or lie below a file. */
+const GONE = ["ENOENT", "ENOTDIR"];
+
+const CLONE = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
+
+/** config-linux.md, Readonly Paths: bound over themselves, then read-only; other flags stay as they are. */
+export function protectReadonlyPaths(program: Program, plan: InitPlan): void {
+  (plan.config.linux?.readonlyPaths ?? []).forEach((path, index) => {
+    program.about(`/linux/readonlyPaths/${index}`, `make ${path} read-only`);
+    const target = openInRoot(program, plan.root, path, { tolerate: GONE });
+    const found = { if: [target, "positive"], path } as const;
+    const copy = program.call("open_tree", [target, "", CLONE | AT_EMPTY_PATH | AT_RECURSIVE], found);
+    setMountAttributes(program, copy, { set: MOUNT_ATTR_RDONLY }, 0, found);
+    attach(program, copy, target, found);
+    program.do("close", [copy], found);
+    program.do("close", [target], found);
+  });
+}
+
+/**
+ * config-linux.md, Masked Paths. A file gets the verified /dev/null of the host bound over it, a directory an empty
+ * read-only tmpfs: one file system for all of them, so that many masks don't cost many (runc issue 5275).
+ */
+export function maskPaths(program: Program, plan: InitPlan, hostNull: Register): void {
+  const paths = plan.config.linux?.maskedPaths ?? [];
+  if (paths.length === 0) return;
+  const empty = emptyFileSystem(program);
+  paths.forEach((path, index) => {
+    program.about(`/linux/maskedPaths/${index}`, `mask ${path}`);
+    const directory = openInRoot(program, plan.root, path, { tolerate: GONE, flags: O_DIRECTORY });
+    maskDirectory(program, directory, empty, path);
+    const file = openInRoot(program, plan.root, path, { if: [directory, "failed"], tolerate: GONE });
+    const found = { if: [file, "positive"], path } as const;
+    const null_ = program.call("open_tree", [hostNull, "", CLONE | AT_EMPTY_PATH], found);
+    attach(program, null_, file, found);
+    program.do("close", [null_], found);
+    program.do("close", [file], found);
+  });
+}
+
+function emptyFileSystem(program: Program): Register {
+  program.about("/linux/maskedPaths", "make an empty tmpfs for masked directories");
+  const fs = program.call("fsopen", ["tmpfs", FSOPEN_CLOEXEC]);
+  program.do("fsconfig", [fs, FSCONFIG_SET_FLAG, "ro", 0, 0]);
+  program.do("fsconfig", [fs, FSCONFIG_SET_STRING, "source", "tmpfs", 0]);
+  program.do("fsconfig", [fs, FSCONFIG_SET_STRING, "nr_inodes", "1", 0]);
+  program.do("fsconfig", [fs, FSCONFIG_CMD_CREATE, 0, 0, 0]);
+  const attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+  const mount = program.call("fsmount", [fs, FSMOUNT_CLOEXEC, attributes]);
+  program.do("close", [fs]);
+  return mount;
+}
+
+/**
+ * The first masked directory gets the file system itself, the others copies of its mount: only a mount that is attached
+ * can be copied (open_tree(2) answers EINVAL for a detached one before Linux 6.15).
+ */
+function maskDirectory(program: Program, directory: Register, empty: Register, path: string): void {
+  const found = { if: [directory, "positive"], path } as const;
+  const copy = program.call("open_tree", [empty, "", CLONE | AT_EMPTY_PATH], {
+    ...found,
+    tolerate: ["EINVAL"],
+  });
+  attach(program, empty, directory, { if: [copy, "failed"], path });
+  attach(program, copy, directory, { if: [copy, "positive"], path });
+  program.do("close", [copy], { if: [copy, "positive"] });
+  program.do("close", [directory], found);
+}

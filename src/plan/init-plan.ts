@@ -1,0 +1,70 @@
+import type { Program, Register } from "../../bindings/stub/program.ts";
+import type { Config } from "../spec/types.ts";
+
+/** What the plan needs to know of the host, found out before anything is made. Kept apart so that plans are pure. */
+export interface HostFacts {
+  /** Absolute path of the rootfs, without symbolic links. */
+  readonly rootfs: string;
+  /** Absolute path of the bundle, which relative bind sources start from. */
+  readonly bundle: string;
+  /** Whether a bind source is a directory. Errors if it doesn't exist, with the pointer of its mount. */
+  readonly isDirectory: (source: string, pointer: string) => boolean;
+  /** Whether the file system at a host path is procfs. */
+  readonly isProcfs: (source: string) => boolean;
+  /** Follows symbolic links of the rootfs whose targets don't exist, which openat2 can't create through. */
+  readonly followDanglingLinks: (destination: string) => string;
+  /** Whether the host has /proc/kcore. */
+  readonly hasKcore: boolean;
+  /** Mount points of procfs and sysfs on the host, which --no-pivot has to cover. */
+  readonly hostPseudoMounts: () => readonly string[];
+  /** Mount point of the host that the rootfs lies on. */
+  readonly rootfsMountPoint: () => string;
+  /** Reports what is odd in the config, but no error. */
+  readonly warn: (message: string) => void;
+  /** Directory of the container's cgroup, absolute on the host. */
+  readonly cgroup: string;
+}
+
+/** What the steps of a plan share. */
+export interface InitPlan {
+  readonly config: Config;
+  readonly facts: HostFacts;
+  readonly id: string;
+  readonly namespaces: Namespaces;
+  readonly noPivot: boolean;
+  readonly noNewKeyring: boolean;
+  /** Mount of the rootfs, detached at first. */
+  readonly root: Register;
+  /** The directory that it is attached to. */
+  readonly rootfs: Register;
+  /** The host's procfs, opened before anything of the container is mounted. */
+  readonly hostProc: Register;
+  /** Copies what the directory `covered` contains into the new mount, at this point of the program (option tmpcopyup). */
+  readonly copyUp: (program: Program, covered: Register, mount: Register) => void;
+}
+
+/** Which namespaces the container gets, and how. */
+export interface Namespaces {
+  /** Types of namespaces that are made for it. */
+  readonly created: ReadonlySet<string>;
+  /** Those that it joins, by type. */
+  readonly joined: ReadonlyMap<string, { readonly path: string; readonly pointer: string }>;
+}
+
+export function namespacesOf(config: Config): Namespaces {
+  const created = new Set<string>();
+  const joined = new Map<string, { readonly path: string; readonly pointer: string }>();
+  (config.linux?.namespaces ?? []).forEach(({ type, path }, index) => {
+    if (path === undefined || path === "") created.add(type);
+    else joined.set(type, { path, pointer: `/linux/namespaces/${index}/path` });
+  });
+  return { created, joined };
+}
+
+/** Whether the container has a namespace of this type of its own, new or joined. */
+export function hasOwn(namespaces: Namespaces, type: string): boolean {
+  return namespaces.created.has(type) || namespaces.joined.has(type);
+}
+
+/** A step of the set-up: adds operations to the program. */
+export type PlanStep = (program: Program, plan: InitPlan) => void;

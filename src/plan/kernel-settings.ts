@@ -1,0 +1,99 @@
+import {
+  AT_FDCWD,
+  O_CLOEXEC,
+  O_DIRECTORY,
+  O_PATH,
+  O_WRONLY,
+  RESOLVE_BENEATH,
+  RESOLVE_NO_SYMLINKS,
+  RESOLVE_NO_XDEV,
+} from "../../bindings/abi/fcntl.ts";
+import { KEYCTL_JOIN_SESSION_KEYRING, KEYCTL_SETPERM } from "../../bindings/abi/keyctl.ts";
+import { CLONE_NEWCGROUP } from "../../bindings/abi/sched.ts";
+import { AF_INET, SOCK_CLOEXEC, SOCK_DGRAM } from "../../bindings/abi/socket.ts";
+import { cText, data, type Program } from "../../bindings/stub/program.ts";
+import { sysctlPath } from "../spec/rules-sysctl.ts";
+import type { InitPlan } from "./init-plan.ts";
+import { OPEN_HOW_SIZE, openHow } from "./structs.ts";
+
+/** Settings of the kernel that belong to the container's namespaces, and are not mounts. */
+
+/** Unshared only now: the namespace's root is the cgroup that init is in. */
+export function enterCgroupNamespace(program: Program, plan: InitPlan): void {
+  if (!plan.namespaces.created.has("cgroup")) return;
+  program.about("/linux/namespaces", "make a cgroup namespace");
+  program.do("unshare", [CLONE_NEWCGROUP]);
+}
+
+/**
+ * A session keyring of its own, so that keys of the caller don't leak (keyrings(7)). Kernels without keyrings, seccomp
+ * filters around runts and full quotas are tolerated, as by all peers.
+ */
+export function joinSessionKeyring(program: Program, plan: InitPlan): void {
+  if (plan.noNewKeyring) return;
+  /** All for the possessor; view, read, search and link for the user: init's user must find its own keys. */
+  const PERMISSIONS = 0x3f1b0000;
+  program.about("", "join a new session keyring");
+  const keyring = program.call("keyctl", [KEYCTL_JOIN_SESSION_KEYRING, `_ses.${plan.id}`], {
+    tolerate: ["ENOSYS", "EPERM", "EDQUOT"],
+  });
+  program.do("keyctl", [KEYCTL_SETPERM, keyring, PERMISSIONS], {
+    if: [keyring, "positive"],
+    tolerate: ["EACCES", "EPERM"],
+  });
+}
+
+/** A new network namespace has a loopback interface that is down. netdevice(7) */
+export function bringLoopbackUp(program: Program, plan: InitPlan): void {
+  if (!plan.namespaces.created.has("network")) return;
+  const SIOCSIFFLAGS = 0x8914;
+  const IFF_UP_AND_RUNNING = 0x41;
+  const request = new Uint8Array(40);
+  request.set(cText("lo"));
+  request[16] = IFF_UP_AND_RUNNING;
+  program.about("/linux/namespaces", "bring the loopback interface up");
+  const socket = program.call("socket", [AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0], {
+    tolerate: ["EAFNOSUPPORT"],
+  });
+  program.do("ioctl", [socket, SIOCSIFFLAGS, data(request)], { if: [socket, "ok"], path: "lo" });
+  program.do("close", [socket], { if: [socket, "ok"] });
+}
+
+export function setNames(program: Program, plan: InitPlan): void {
+  const { hostname, domainname } = plan.config;
+  if (hostname !== undefined && hostname !== "") {
+    program.about("/hostname", "set the host name");
+    program.do("sethostname", [hostname, Buffer.byteLength(hostname)]);
+  }
+  if (domainname !== undefined && domainname !== "") {
+    program.about("/domainname", "set the domain name");
+    program.do("setdomainname", [domainname, Buffer.byteLength(domainname)]);
+  }
+}
+
+/** The host's procfs, before the container has anything to say in what is mounted where (CVE-2025-52881). */
+export function openHostProc(program: Program, plan: InitPlan): void {
+  program.about("", "open the host's procfs");
+  program.call("openat", [AT_FDCWD, "/proc", O_PATH | O_DIRECTORY | O_CLOEXEC, 0], { into: plan.hostProc });
+}
+
+/**
+ * Writes sysctls through the host's procfs from inside the container's namespaces: procfs shows each process the values of
+ * the namespaces that this process is in. RESOLVE_NO_XDEV refuses anything that is mounted over a part of it.
+ */
+export function writeSysctls(program: Program, plan: InitPlan): void {
+  const resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
+  for (const [key, value] of Object.entries(plan.config.linux?.sysctl ?? {})) {
+    program.about(`/linux/sysctl/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`, `set sysctl ${key}`);
+    writeFile(program, plan, `sys/${sysctlPath(key)}`, value, resolve);
+  }
+}
+
+/** Writes a value in one piece to a file of the host's procfs. */
+function writeFile(program: Program, plan: InitPlan, path: string, value: string, resolve: number): void {
+  const how = openHow(O_WRONLY | O_CLOEXEC, 0, resolve);
+  const shown = `/proc/${path}`;
+  const file = program.call("openat2", [plan.hostProc, path, how, OPEN_HOW_SIZE], { path: shown });
+  program.do("write", [file, value, Buffer.byteLength(value)], { path: shown });
+  program.do("close", [file]);
+}

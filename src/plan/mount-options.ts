@@ -1,0 +1,166 @@
+import {
+  MOUNT_ATTR__ATIME,
+  MOUNT_ATTR_NOATIME,
+  MOUNT_ATTR_NODEV,
+  MOUNT_ATTR_NODIRATIME,
+  MOUNT_ATTR_NOEXEC,
+  MOUNT_ATTR_NOSUID,
+  MOUNT_ATTR_NOSYMFOLLOW,
+  MOUNT_ATTR_RDONLY,
+  MOUNT_ATTR_STRICTATIME,
+  MS_PRIVATE,
+  MS_SHARED,
+  MS_SLAVE,
+  MS_UNBINDABLE,
+} from "../../bindings/abi/mount.ts";
+
+/** What an option does to the flags of a mount: the bits it sets and those it clears. */
+type AttributeChange = readonly [set: number, clear: number];
+
+/**
+ * Flags of one mount, config.md "Linux mount options". An option that clears a flag undoes an earlier one that set it, and
+ * the other way round. `relatime` is the zero value of the access time field.
+ */
+const ATTRIBUTES: Readonly<Record<string, AttributeChange>> = {
+  atime: [0, MOUNT_ATTR_NOATIME],
+  dev: [0, MOUNT_ATTR_NODEV],
+  diratime: [0, MOUNT_ATTR_NODIRATIME],
+  exec: [0, MOUNT_ATTR_NOEXEC],
+  noatime: [MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME],
+  nodev: [MOUNT_ATTR_NODEV, 0],
+  nodiratime: [MOUNT_ATTR_NODIRATIME, 0],
+  noexec: [MOUNT_ATTR_NOEXEC, 0],
+  norelatime: [0, 0],
+  nostrictatime: [0, MOUNT_ATTR_STRICTATIME],
+  nosuid: [MOUNT_ATTR_NOSUID, 0],
+  nosymfollow: [MOUNT_ATTR_NOSYMFOLLOW, 0],
+  relatime: [0, MOUNT_ATTR__ATIME],
+  ro: [MOUNT_ATTR_RDONLY, 0],
+  rw: [0, MOUNT_ATTR_RDONLY],
+  strictatime: [MOUNT_ATTR_STRICTATIME, MOUNT_ATTR__ATIME],
+  suid: [0, MOUNT_ATTR_NOSUID],
+  symfollow: [0, MOUNT_ATTR_NOSYMFOLLOW],
+};
+
+/** The same for a mount and all below it: `r` before the name. mount_setattr(2) with AT_RECURSIVE. */
+const RECURSIVE = new Set([
+  "ratime",
+  "rdev",
+  "rdiratime",
+  "rexec",
+  "rnoatime",
+  "rnodev",
+  "rnodiratime",
+  "rnoexec",
+  "rnorelatime",
+  "rnostrictatime",
+  "rnosuid",
+  "rnosymfollow",
+  "rrelatime",
+  "rro",
+  "rrw",
+  "rstrictatime",
+  "rsuid",
+  "rsymfollow",
+]);
+
+/** Flags of the file system itself: the option that sets it and, where there is one, the option that clears it. */
+const SUPERBLOCK: Readonly<Record<string, { readonly flag: string; readonly set: boolean }>> = {
+  async: { flag: "sync", set: false },
+  dirsync: { flag: "dirsync", set: true },
+  iversion: { flag: "iversion", set: true },
+  lazytime: { flag: "lazytime", set: true },
+  mand: { flag: "mand", set: true },
+  noiversion: { flag: "iversion", set: false },
+  nolazytime: { flag: "lazytime", set: false },
+  nomand: { flag: "mand", set: false },
+  ro: { flag: "ro", set: true },
+  rw: { flag: "ro", set: false },
+  sync: { flag: "sync", set: true },
+};
+
+/** No effect: "defaults" by the specification; MS_SILENT only concerned what the kernel logs, and fsconfig(2) has no such flag. */
+const WITHOUT_EFFECT = new Set(["defaults", "loud", "silent"]);
+
+const PROPAGATION: Readonly<Record<string, number>> = {
+  private: MS_PRIVATE,
+  shared: MS_SHARED,
+  slave: MS_SLAVE,
+  unbindable: MS_UNBINDABLE,
+};
+
+export interface Propagation {
+  readonly type: number;
+  readonly recursive: boolean;
+}
+
+export interface MountOptions {
+  readonly bind: boolean;
+  /** `rbind`: the submounts of the source as well. */
+  readonly recursiveBind: boolean;
+  readonly remount: boolean;
+  readonly tmpcopyup: boolean;
+  readonly attributes: { readonly set: number; readonly clear: number };
+  readonly recursiveAttributes: { readonly set: number; readonly clear: number };
+  /** In the order given. */
+  readonly propagation: readonly Propagation[];
+  /** Names of file system flags to set: `ro`, `sync`, … */
+  readonly superblockFlags: readonly string[];
+  /** Everything else: options of the file system, in the order given. */
+  readonly data: readonly string[];
+}
+
+class AttributeBits {
+  set = 0;
+  clear = 0;
+
+  apply([set, clear]: AttributeChange): void {
+    this.set = (this.set & ~clear) | set;
+    // The access time field is changed as a whole or not at all (mount_setattr(2)); `atime` alone only undoes `noatime`.
+    const whole = (clear & MOUNT_ATTR__ATIME) === MOUNT_ATTR__ATIME;
+    this.clear |= whole ? clear : clear & ~MOUNT_ATTR__ATIME;
+  }
+}
+
+/** A propagation word such as `rslave`. */
+export function parsePropagation(word: string): Propagation | undefined {
+  const own = PROPAGATION[word];
+  if (own !== undefined) return { type: own, recursive: false };
+  const all = word.startsWith("r") ? PROPAGATION[word.slice(1)] : undefined;
+  return all === undefined ? undefined : { type: all, recursive: true };
+}
+
+export function parseMountOptions(options: readonly string[]): MountOptions {
+  const attributes = new AttributeBits();
+  const recursiveAttributes = new AttributeBits();
+  const propagation: Propagation[] = [];
+  const superblock = new Set<string>();
+  const data: string[] = [];
+  const words = new Set(options);
+  for (const option of options) {
+    const own = ATTRIBUTES[option];
+    const flag = SUPERBLOCK[option];
+    const spread = parsePropagation(option);
+    if (own !== undefined) attributes.apply(own);
+    if (flag?.set === true) superblock.add(flag.flag);
+    if (flag?.set === false) superblock.delete(flag.flag);
+    if (own !== undefined || flag !== undefined) continue;
+    if (RECURSIVE.has(option)) recursiveAttributes.apply(ATTRIBUTES[option.slice(1)] ?? [0, 0]);
+    else if (spread !== undefined) propagation.push(spread);
+    else if (!WITHOUT_EFFECT.has(option) && !STRUCTURAL.has(option)) data.push(option);
+  }
+  return {
+    bind: words.has("bind") || words.has("rbind"),
+    recursiveBind: words.has("rbind"),
+    remount: words.has("remount"),
+    tmpcopyup: words.has("tmpcopyup"),
+    attributes,
+    recursiveAttributes,
+    propagation,
+    superblockFlags: [...superblock],
+    data,
+  };
+}
+
+/** Options that say how the mount is made. */
+const STRUCTURAL = new Set(["bind", "rbind", "remount", "tmpcopyup"]);

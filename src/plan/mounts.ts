@@ -1,0 +1,272 @@
+import { isAbsolute, join } from "node:path";
+import { AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE, O_CLOEXEC } from "../../bindings/abi/fcntl.ts";
+import {
+  FSCONFIG_CMD_CREATE,
+  FSCONFIG_SET_FLAG,
+  FSCONFIG_SET_STRING,
+  FSMOUNT_CLOEXEC,
+  FSOPEN_CLOEXEC,
+  MOUNT_ATTR_RDONLY,
+  OPEN_TREE_CLOEXEC,
+  OPEN_TREE_CLONE,
+} from "../../bindings/abi/mount.ts";
+import { at, type Program, type Register } from "../../bindings/stub/program.ts";
+import { RuntsError } from "../errors.ts";
+import type { Mount } from "../spec/types.ts";
+import { hasOwn, type InitPlan } from "./init-plan.ts";
+import { type MountOptions, parseMountOptions } from "./mount-options.ts";
+import {
+  attach,
+  cleanPath,
+  openInRoot,
+  openOrCreate,
+  setMountAttributes,
+  type Target,
+} from "./rootfs-paths.ts";
+
+/** One entry of `mounts`, understood. */
+export interface MountRequest {
+  readonly mount: Mount;
+  readonly pointer: string;
+  /** Clean absolute path in the container. */
+  readonly destination: string;
+  readonly options: MountOptions;
+  /** Absolute source of a bind mount. */
+  readonly source: string;
+  /** The detached copy of the source of a bind mount, once it is opened. */
+  opened?: Register;
+}
+
+export function mountRequests(plan: InitPlan): MountRequest[] {
+  return (plan.config.mounts ?? []).map((mount, index) => {
+    const pointer = `/mounts/${index}`;
+    const options = parseMountOptions(mount.options ?? []);
+    const source = mount.source ?? "";
+    const request: MountRequest = {
+      mount,
+      pointer,
+      destination: cleanPath(plan.facts.followDanglingLinks(cleanPath(mount.destination))),
+      options,
+      source: options.bind && !isAbsolute(source) ? join(plan.facts.bundle, source) : source,
+    };
+    checkRequest(request, plan);
+    return request;
+  });
+}
+
+/** Files below /proc that may be bound over, for lxcfs and the like; a mount anywhere else in it could fake procfs. */
+const ALLOWED_IN_PROC = new Set([
+  "/proc/cpuinfo",
+  "/proc/diskstats",
+  "/proc/meminfo",
+  "/proc/stat",
+  "/proc/swaps",
+  "/proc/uptime",
+  "/proc/loadavg",
+  "/proc/slabinfo",
+  "/proc/sys/kernel/ns_last_pid",
+  "/proc/sys/crypto/fips_enabled",
+]);
+
+function checkRequest({ mount, pointer, destination, options, source }: MountRequest, plan: InitPlan): void {
+  const refuse = (message: string): never => {
+    throw new RuntsError(`${pointer}: ${message}`, { operation: "mount", path: destination, pointer });
+  };
+  if (destination === "/") refuse("a mount over the root file system itself is not allowed");
+  if (options.bind && options.data.length > 0) {
+    // The kernel ignores the data of a bind mount (mount(2)), and the public conformance suite relies on that.
+    plan.facts.warn(`${pointer}/options: a bind mount has no use for ${options.data.join(",")}`);
+  }
+  if (options.bind && source === "") refuse("a bind mount needs a source");
+  if (options.tmpcopyup && mount.type !== "tmpfs") refuse("tmpcopyup is an option of tmpfs");
+  if (!options.bind && !options.remount && (mount.type ?? "") === "")
+    refuse("a mount needs a type or the option bind");
+  // CVE-2019-16884, CVE-2023-27561: whoever may choose what /proc is may fake what the runtime writes to it.
+  if (destination === "/proc" && !options.remount) {
+    const isProc = options.bind ? plan.facts.isProcfs(source) : mount.type === "proc";
+    if (!isProc) refuse("only procfs may be mounted on /proc");
+  } else if (destination.startsWith("/proc/") && !ALLOWED_IN_PROC.has(destination)) {
+    refuse(`${destination} cannot be mounted because it is inside /proc`);
+  }
+}
+
+/**
+ * Opens the sources of all bind mounts: as the caller's user, before the root of a user namespace is assumed, who may have
+ * no access to them, and before a mount of the container can cover them.
+ */
+export function openBindSources(program: Program, requests: readonly MountRequest[]): void {
+  for (const request of requests) {
+    const { options, source, pointer, destination } = request;
+    if (!options.bind || options.remount) continue;
+    program.about(pointer, `bind ${source} on ${destination}`);
+    const flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (options.recursiveBind ? AT_RECURSIVE : 0);
+    request.opened = program.call("open_tree", [AT_FDCWD, source, flags]);
+  }
+}
+
+/** Makes the mounts in the listed order. config.md, Mounts. */
+export function makeMounts(program: Program, plan: InitPlan, requests: readonly MountRequest[]): void {
+  for (const request of requests) {
+    const { mount, options, destination, pointer } = request;
+    if (options.remount) {
+      program.about(pointer, `remount ${destination}`);
+      remount(program, plan, request);
+    } else if (request.opened !== undefined) {
+      program.about(pointer, `bind ${request.source} on ${destination}`);
+      attachBind(program, plan, request, request.opened);
+    } else {
+      program.about(pointer, `mount ${mount.type} on ${destination}`);
+      if (mount.type === "cgroup" || mount.type === "cgroup2") mountCgroup(program, plan, request);
+      else mountFileSystem(program, plan, request, mount.type ?? "");
+    }
+  }
+}
+
+function remount(program: Program, plan: InitPlan, request: MountRequest): void {
+  const fd = openInRoot(program, plan.root, request.destination);
+  applyOptions(program, fd, request.options);
+  program.do("close", [fd]);
+}
+
+function attachBind(program: Program, plan: InitPlan, request: MountRequest, source: Register): void {
+  const kind = plan.facts.isDirectory(request.source, request.pointer) ? "directory" : "file";
+  const target = openOrCreate(program, plan.root, request.destination, kind);
+  attach(program, source, target.fd);
+  applyOptions(program, source, request.options);
+  closeAll(program, source, target);
+}
+
+/** Flags, recursive flags and propagation, in this order, on a mount that is in its place. */
+function applyOptions(program: Program, mount: Register, options: MountOptions): void {
+  const { attributes, recursiveAttributes } = options;
+  if (attributes.set !== 0 || attributes.clear !== 0) setMountAttributes(program, mount, attributes);
+  applyRecursive(program, mount, recursiveAttributes);
+  applyPropagation(program, mount, options);
+}
+
+function applyRecursive(
+  program: Program,
+  mount: Register,
+  change: MountOptions["recursiveAttributes"],
+): void {
+  if (change.set !== 0 || change.clear !== 0) setMountAttributes(program, mount, change, AT_RECURSIVE);
+}
+
+function applyPropagation(program: Program, mount: Register, options: MountOptions): void {
+  for (const { type, recursive } of options.propagation) {
+    setMountAttributes(program, mount, { propagation: type }, recursive ? AT_RECURSIVE : 0);
+  }
+}
+
+/** proc and sysfs go only onto a directory that no symbolic link leads to (CVE-2019-19921, CVE-2023-28642). */
+function isStrict(type: string): boolean {
+  return type === "proc" || type === "sysfs";
+}
+
+function mountFileSystem(program: Program, plan: InitPlan, request: MountRequest, type: string): void {
+  const { options, destination } = request;
+  const target = openOrCreate(program, plan.root, destination, "directory", isStrict(type));
+  const late = isFilledLater(request) || options.tmpcopyup;
+  const mount = newMount(program, type, request.mount.source ?? type, options, late);
+  if (type === "tmpfs" && !options.data.some((option) => option.startsWith("mode="))) {
+    keepModeOfCovered(program, target, mount);
+  }
+  if (options.tmpcopyup) plan.copyUp(program, target.fd, mount);
+  attach(program, mount, target.fd);
+  applyRecursive(program, mount, options.recursiveAttributes);
+  applyPropagation(program, mount, options);
+  closeAll(program, mount, target);
+}
+
+/** A read-only /dev or tmpfs has to be filled first: it is made read-only at the very end. */
+export function isFilledLater({ mount, options, destination }: MountRequest): boolean {
+  const readonly = (options.attributes.set & MOUNT_ATTR_RDONLY) !== 0;
+  return readonly && !options.bind && (mount.type === "tmpfs" || destination === "/dev");
+}
+
+/** fsopen(2), fsconfig(2), fsmount(2): a new file system, detached. */
+function newMount(
+  program: Program,
+  type: string,
+  source: string,
+  options: MountOptions,
+  writable = false,
+): Register {
+  const fs = program.call("fsopen", [type, FSOPEN_CLOEXEC]);
+  const set = (command: number, key: string | 0, value: string | 0) => {
+    program.do("fsconfig", [fs, command, key, value, 0], {
+      path: key === 0 ? type : `${key}${value === 0 ? "" : `=${value}`}`,
+    });
+  };
+  set(FSCONFIG_SET_STRING, "source", source);
+  for (const flag of options.superblockFlags) {
+    if (flag !== "ro" || !writable) set(FSCONFIG_SET_FLAG, flag, 0);
+  }
+  for (const option of options.data) {
+    const equals = option.indexOf("=");
+    if (equals < 0) set(FSCONFIG_SET_FLAG, option, 0);
+    else set(FSCONFIG_SET_STRING, option.slice(0, equals), option.slice(equals + 1));
+  }
+  set(FSCONFIG_CMD_CREATE, 0, 0);
+  const attributes = writable ? options.attributes.set & ~MOUNT_ATTR_RDONLY : options.attributes.set;
+  const mount = program.call("fsmount", [fs, FSMOUNT_CLOEXEC, attributes], { path: type });
+  program.do("close", [fs]);
+  return mount;
+}
+
+/** Without `mode=` a tmpfs takes the permissions of the directory that it covers, if that was there before. */
+function keepModeOfCovered(program: Program, target: Target, mount: Register): void {
+  const STATX_TYPE_AND_MODE = 3;
+  const OFFSET_OF_MODE = 28;
+  const stat = program.output(256);
+  const guarded = { if: [target.existed, "ok"] } as const;
+  program.do("statx", [target.fd, "", AT_EMPTY_PATH, STATX_TYPE_AND_MODE, stat], guarded);
+  const mode = program.call("load", [at(stat, OFFSET_OF_MODE), 2], guarded);
+  const directory = program.call("openat", [mount, ".", O_CLOEXEC, 0], guarded);
+  program.do("fchmod", [directory, mode], guarded);
+  program.do("close", [directory], guarded);
+}
+
+/**
+ * The container's cgroup at /sys/fs/cgroup. With a cgroup namespace a mount shows only the container's own part; without,
+ * its directory is bound. Where the mount is not allowed (EPERM, EBUSY) the directory is bound too.
+ */
+function mountCgroup(program: Program, plan: InitPlan, request: MountRequest): void {
+  const { options, destination } = request;
+  const target = openOrCreate(program, plan.root, destination, "directory");
+  const flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
+  let mount: Register;
+  if (hasOwn(plan.namespaces, "cgroup")) {
+    const fs = program.call("fsopen", ["cgroup2", FSOPEN_CLOEXEC]);
+    program.do("fsconfig", [fs, FSCONFIG_SET_STRING, "source", request.mount.source ?? "cgroup", 0]);
+    const created = program.call("fsconfig", [fs, FSCONFIG_CMD_CREATE, 0, 0, 0], {
+      tolerate: ["EPERM", "EBUSY"],
+    });
+    mount = program.call("fsmount", [fs, FSMOUNT_CLOEXEC, 0], { if: [created, "ok"], path: "cgroup2" });
+    program.do("close", [fs]);
+    program.call("open_tree", [AT_FDCWD, plan.facts.cgroup, flags], { if: [created, "failed"], into: mount });
+  } else {
+    mount = program.call("open_tree", [AT_FDCWD, plan.facts.cgroup, flags]);
+  }
+  setMountAttributes(program, mount, options.attributes);
+  attach(program, mount, target.fd);
+  applyRecursive(program, mount, options.recursiveAttributes);
+  applyPropagation(program, mount, options);
+  closeAll(program, mount, target);
+}
+
+function closeAll(program: Program, mount: Register, target: Target): void {
+  program.do("close", [mount]);
+  program.do("close", [target.fd]);
+}
+
+/** Makes the mounts read-only that had to be filled first. */
+export function finishMounts(program: Program, plan: InitPlan, requests: readonly MountRequest[]): void {
+  for (const request of requests) {
+    if (!isFilledLater(request)) continue;
+    program.about(request.pointer, `make ${request.destination} read-only`);
+    const fd = openInRoot(program, plan.root, request.destination);
+    setMountAttributes(program, fd, { set: MOUNT_ATTR_RDONLY });
+    program.do("close", [fd]);
+  }
+}

@@ -1,0 +1,165 @@
+import { CLOSE_RANGE_CLOEXEC, O_CLOEXEC, O_RDWR, RESOLVE_IN_ROOT } from "../../bindings/abi/fcntl.ts";
+import { rlimitNumber } from "../../bindings/abi/resource.ts";
+import { SECCOMP_SET_MODE_FILTER } from "../../bindings/abi/seccomp.ts";
+import { SOCK_CLOEXEC } from "../../bindings/abi/socket.ts";
+import { at, type Data, data, type Program, type Register, type Reply } from "../../bindings/stub/program.ts";
+import { RuntsError } from "../errors.ts";
+import type { Process } from "../spec/types.ts";
+import { cleanPath, openOrCreate } from "./rootfs-paths.ts";
+import { OPEN_HOW_SIZE, openHow } from "./structs.ts";
+
+/** Opens the working directory, which is made where it is missing, and enters it while init is still root. */
+export function enterWorkingDirectory(program: Program, root: Register, process: Process): Register {
+  program.about("/process/cwd", `change to the working directory ${process.cwd}`);
+  openOrCreate(program, root, process.cwd, "directory");
+  // A directory that only root may enter is fine, as it is for the peers; one that only the user may enter comes later.
+  return program.call("chdir", [cleanPath(process.cwd)], { tolerate: ["EACCES"] });
+}
+
+/**
+ * Enters the working directory as the user where root could not, and asks the kernel for its path: a directory outside of the
+ * container's root has none (CVE-2024-21626).
+ */
+export function verifyWorkingDirectory(
+  program: Program,
+  process: Process,
+  entered: Register,
+): (reply: Reply) => void {
+  program.about("/process/cwd", `change to the working directory ${process.cwd}`);
+  program.do("chdir", [cleanPath(process.cwd)], { if: [entered, "failed"] });
+  const path = program.output(4096);
+  program.do("getcwd", [path, 4096], { path: process.cwd });
+  const output = program.outputs.indexOf(path);
+  return ({ outputs }) => {
+    if (outputs[output]?.[0] === "/".charCodeAt(0)) return;
+    throw new RuntsError("/process/cwd: the working directory is outside of the container", {
+      operation: "getcwd",
+      errno: "ENOENT",
+      path: process.cwd,
+      pointer: "/process/cwd",
+    });
+  };
+}
+
+/** Opens the container's /etc/passwd, for HOME, if it has one. */
+export function openPasswd(program: Program, root: Register): Register {
+  program.about("/process/env", "open /etc/passwd for HOME");
+  const how = openHow(O_CLOEXEC, 0, RESOLVE_IN_ROOT);
+  const path = "/etc/passwd";
+  return program.call("openat2", [root, "etc/passwd", how, OPEN_HOW_SIZE], { tolerate: ["any"], path });
+}
+
+/** Reads on in a file that may not be open. What comes back turns the reply into text: empty at the end. */
+export function readText(program: Program, file: Register, length: number): (reply: Reply) => string {
+  const content = program.output(length);
+  const index = program.operations.length;
+  program.do("read", [file, content, length], { if: [file, "ok"], tolerate: ["any"] });
+  const output = program.outputs.indexOf(content);
+  return ({ results, outputs }) => {
+    const size = Math.max(0, results[index] ?? 0);
+    return Buffer.from(outputs[output] ?? []).toString("latin1", 0, size);
+  };
+}
+
+/** The home directory of a user in passwd(5) format; "/" where the user isn't there, as all peers do. */
+export function homeOf(passwd: string, uid: number): string {
+  for (const line of passwd.split("\n")) {
+    const fields = line.split(":");
+    if (fields.length >= 6 && fields[2] === String(uid)) return fields[5] || "/";
+  }
+  return "/";
+}
+
+export interface StdioFacts {
+  /** Descriptors of 0 to 2 that are the host's /dev/null: the container gets its own instead. */
+  readonly nulls: readonly number[];
+  /** Descriptors of 0 to 2 whose owner becomes the container's user, so that it can open them again by /proc/self/fd. */
+  readonly chown: readonly number[];
+}
+
+export function prepareStdio(program: Program, root: Register, process: Process, facts: StdioFacts): void {
+  program.about("", "open /dev/null of the container as standard stream");
+  for (const fd of facts.nulls) {
+    const how = openHow(O_RDWR | O_CLOEXEC, 0, RESOLVE_IN_ROOT);
+    const opened = program.call("openat2", [root, "dev/null", how, OPEN_HOW_SIZE], {
+      tolerate: ["ENOENT", "EACCES", "ENXIO"],
+      path: "/dev/null",
+    });
+    program.do("dup3", [opened, fd, 0], { if: [opened, "positive"] });
+    program.do("close", [opened], { if: [opened, "positive"] });
+  }
+  const uid = process.user?.uid ?? 0;
+  program.about("/process/user/uid", "give the standard streams to the user");
+  // A file system that is read-only, has no owners, or an owner that the user namespace doesn't map, keeps what it has.
+  for (const fd of facts.chown) {
+    program.do("fchown", [fd, uid, -1], {
+      tolerate: ["EINVAL", "EPERM", "EROFS"],
+      path: `standard stream ${fd}`,
+    });
+  }
+}
+
+export function setUmask(program: Program, process: Process, inherited: number): void {
+  program.about("/process/user/umask", "set the umask");
+  program.do("umask", [process.user?.umask ?? inherited]);
+}
+
+export interface StartOptions {
+  /** Socket on which `start` connects. */
+  readonly listener: Register;
+  readonly path: string;
+  readonly env: readonly string[];
+  /** Number of descriptors after stdio that the process keeps. */
+  readonly keepFds: number;
+  /** Soft limit of open files that the caller had, where the config sets none: the engine has changed ours. */
+  readonly inheritedNofile: { readonly soft: bigint; readonly hard: bigint } | undefined;
+  readonly seccomp: { readonly filter: Uint8Array; readonly flags: number } | undefined;
+}
+
+/**
+ * The last program. It waits for `start`, then does what must come last: limits that could keep anything else from working,
+ * the seccomp filter, after which nothing but execve follows, and execve itself. If one of them fails, `start` gets the reply
+ * on the connection it has made; the execve closes that connection.
+ */
+export function startProgram(program: Program, process: Process, options: StartOptions): void {
+  program.quiet = true;
+  program.about("", "wait for start");
+  const started = program.call("accept4", [options.listener, 0, 0, SOCK_CLOEXEC]);
+  program.do("set-channel", [started]);
+  setRlimits(program, process, options);
+  const argv = program.stringArray(process.args);
+  const envp = program.stringArray(options.env);
+  const filter = options.seccomp === undefined ? undefined : filterProgram(program, options.seccomp.filter);
+  program.about("", "close all descriptors but the container's own at execve");
+  program.do("close_range", [3 + options.keepFds, 0xffffffff, CLOSE_RANGE_CLOEXEC]);
+  if (options.seccomp !== undefined && filter !== undefined) {
+    program.about("/linux/seccomp", "load the seccomp filter");
+    program.do("seccomp", [SECCOMP_SET_MODE_FILTER, options.seccomp.flags, filter]);
+  }
+  program.about("/process/args/0", `exec: "${process.args[0]}"`);
+  program.do("execve", [options.path, argv, envp]);
+}
+
+/** `struct sock_fprog` and the filter that it points to. */
+function filterProgram(program: Program, instructions: Uint8Array): Data {
+  const header = data(new Uint8Array(16));
+  new DataView(header.bytes.buffer).setUint16(0, instructions.length / 8, true);
+  program.store(at(header, 8), data(instructions), 8);
+  return header;
+}
+
+function setRlimits(program: Program, process: Process, { inheritedNofile }: StartOptions): void {
+  const rlimits = process.rlimits ?? [];
+  rlimits.forEach(({ type, soft, hard }, index) => {
+    program.about(`/process/rlimits/${index}`, `set ${type}`);
+    setRlimit(program, rlimitNumber(type) ?? -1, soft, hard);
+  });
+  if (inheritedNofile === undefined || rlimits.some(({ type }) => type === "RLIMIT_NOFILE")) return;
+  program.about("", "set RLIMIT_NOFILE back to what the caller had");
+  setRlimit(program, rlimitNumber("RLIMIT_NOFILE") ?? -1, inheritedNofile.soft, inheritedNofile.hard);
+}
+
+function setRlimit(program: Program, resource: number, soft: bigint, hard: bigint): void {
+  const limit = data(new Uint8Array(BigUint64Array.of(soft, hard).buffer));
+  program.do("prlimit64", [0, resource, limit, 0]);
+}

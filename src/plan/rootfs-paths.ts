@@ -1,0 +1,148 @@
+import {
+  AT_EMPTY_PATH,
+  O_CLOEXEC,
+  O_CREAT,
+  O_DIRECTORY,
+  O_EXCL,
+  O_NOFOLLOW,
+  O_PATH,
+  RESOLVE_IN_ROOT,
+  RESOLVE_NO_MAGICLINKS,
+  RESOLVE_NO_SYMLINKS,
+} from "../../bindings/abi/fcntl.ts";
+import { MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_EMPTY_PATH } from "../../bindings/abi/mount.ts";
+import type { CallOptions, Program, Register } from "../../bindings/stub/program.ts";
+import { MOUNT_ATTR_SIZE, type MountAttributes, mountAttr, OPEN_HOW_SIZE, openHow } from "./structs.ts";
+
+/**
+ * How paths of the container are reached: always from the descriptor of the rootfs, by openat2(2) with RESOLVE_IN_ROOT,
+ * and what is done to them is done to the descriptor that came back. The container's author owns every component of such a
+ * path and may change it at any time (CVE-2021-30465, CVE-2024-45310, CVE-2025-31133).
+ */
+
+export interface OpenOptions extends CallOptions {
+  /** Refuse a symbolic link anywhere in the path (CVE-2019-19921, CVE-2026-41579). */
+  readonly noSymlinks?: boolean;
+  /** O_DIRECTORY and the like, beside O_PATH. */
+  readonly flags?: number;
+}
+
+/** Opens a path below `root` as O_PATH. */
+export function openInRoot(
+  program: Program,
+  root: Register,
+  path: string,
+  options: OpenOptions = {},
+): Register {
+  const links = options.noSymlinks === true ? RESOLVE_NO_SYMLINKS : RESOLVE_NO_MAGICLINKS;
+  const how = openHow(O_PATH | O_CLOEXEC | (options.flags ?? 0), 0, RESOLVE_IN_ROOT | links);
+  return program.call("openat2", [root, relative(path), how, OPEN_HOW_SIZE], { ...options, path });
+}
+
+/** openat2 takes the root itself as ".", since an empty path is an error. */
+function relative(path: string): string {
+  return components(path).join("/") || ".";
+}
+
+export function components(path: string): string[] {
+  const result: string[] = [];
+  for (const part of path.split("/")) {
+    if (part === "..") result.pop();
+    else if (part !== "" && part !== ".") result.push(part);
+  }
+  return result;
+}
+
+/** An absolute path without `.`, `..` and doubled slashes; a relative one is read relative to "/" (config.md, Mounts). */
+export function cleanPath(path: string): string {
+  return `/${components(path).join("/")}`;
+}
+
+/** Result of openOrCreate: the target, and whether it was there before. */
+export interface Target {
+  readonly fd: Register;
+  /** Not negative if the target was there before. */
+  readonly existed: Register;
+}
+
+/**
+ * Opens a path below `root` and makes what is missing of it: directories with mode 0755, and as last component a directory
+ * or an empty file. Each is made in the descriptor of its parent, with O_EXCL and without following a symbolic link, so
+ * that nothing can be made outside of the rootfs.
+ */
+export function openOrCreate(
+  program: Program,
+  root: Register,
+  path: string,
+  kind: "directory" | "file",
+  noSymlinks = false,
+): Target {
+  const parts = components(path);
+  const existed = openInRoot(program, root, path, { tolerate: ["ENOENT"], noSymlinks });
+  const fd = program.call("copy", [existed], { tolerate: ["any"] });
+  let parent = root;
+  parts.forEach((name, index) => {
+    const isLast = index === parts.length - 1;
+    const prefix = parts.slice(0, index + 1).join("/");
+    if (isLast) {
+      createIn(program, parent, name, kind, existed, prefix);
+      return;
+    }
+    const found = openInRoot(program, root, prefix, {
+      if: [existed, "failed"],
+      tolerate: ["ENOENT"],
+      flags: O_DIRECTORY,
+    });
+    program.do("mkdirat", [parent, name, 0o755], {
+      if: [found, "failed"],
+      tolerate: ["EEXIST"],
+      path: prefix,
+    });
+    openInRoot(program, root, prefix, { if: [found, "failed"], into: found, flags: O_DIRECTORY });
+    parent = found;
+  });
+  openInRoot(program, root, path, { if: [existed, "failed"], into: fd, noSymlinks });
+  return { fd, existed };
+}
+
+function createIn(
+  program: Program,
+  parent: Register,
+  name: string,
+  kind: "directory" | "file",
+  existed: Register,
+  path: string,
+): void {
+  const options: CallOptions = { if: [existed, "failed"], tolerate: ["EEXIST"], path };
+  if (kind === "directory") {
+    program.do("mkdirat", [parent, name, 0o755], options);
+    return;
+  }
+  const created = program.call(
+    "openat",
+    [parent, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o644],
+    options,
+  );
+  program.do("close", [created], { if: [created, "positive"] });
+}
+
+/** Attaches a detached mount to an open target. move_mount(2). */
+export function attach(program: Program, mount: Register, target: Register, options: CallOptions = {}): void {
+  const flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
+  program.do("move_mount", [mount, "", target, "", flags], options);
+}
+
+/** Changes flags or propagation of the mount that a descriptor stands for. mount_setattr(2). */
+export function setMountAttributes(
+  program: Program,
+  mount: Register,
+  attributes: MountAttributes,
+  atFlags = 0,
+  options: CallOptions = {},
+): void {
+  program.do(
+    "mount_setattr",
+    [mount, "", AT_EMPTY_PATH | atFlags, mountAttr(attributes), MOUNT_ATTR_SIZE],
+    options,
+  );
+}

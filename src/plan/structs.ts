@@ -1,0 +1,31 @@
+import { type Data, data } from "../../bindings/stub/program.ts";
+
+/** `struct open_how` of openat2(2). */
+export function openHow(flags: number, mode: number, resolve: number): Data {
+  return data(new Uint8Array(new BigUint64Array([BigInt(flags), BigInt(mode), BigInt(resolve)]).buffer));
+}
+
+/** Size of `struct open_how`. */
+export const OPEN_HOW_SIZE = 24;
+
+export interface MountAttributes {
+  readonly set?: number;
+  readonly clear?: number;
+  /** One of MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE. */
+  readonly propagation?: number;
+}
+
+/** `struct mount_attr` of mount_setattr(2). */
+export function mountAttr({ set = 0, clear = 0, propagation = 0 }: MountAttributes): Data {
+  return data(
+    new Uint8Array(new BigUint64Array([BigInt(set), BigInt(clear), BigInt(propagation), 0n]).buffer),
+  );
+}
+
+/** Size of `struct mount_attr`: MOUNT_ATTR_SIZE_VER0. */
+export const MOUNT_ATTR_SIZE = 32;
+
+/** Device number as mknod(2) takes it: makedev(3). */
+export function makeDevice(major: bigint, minor: bigint): bigint {
+  return ((major & ~0xfffn) << 32n) | ((major & 0xfffn) << 8n) | ((minor & ~0xffn) << 12n) | (minor & 0xffn);
+}

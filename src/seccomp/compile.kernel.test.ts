@@ -1,0 +1,431 @@
+import { describe, expect, it } from "vitest";
+import { RuntsError } from "../errors.ts";
+import type { Seccomp, SeccompArg, SeccompSyscall } from "../spec/types.ts";
+import { runFilter } from "./bpf-interpreter.test-support.ts";
+import { compileSeccomp, openOrExplain } from "./compile.ts";
+import { actions, architectures } from "./constants.ts";
+import { auditArch, hidesNewerSyscalls, newerThanProfile } from "./enosys.ts";
+import { readProfile } from "./profile.ts";
+
+const library = openOrExplain();
+const native = library.nativeArch();
+const X86 = 0x40000003;
+const X86_64 = 0xc000003e;
+const X32 = 0x4000003e;
+const AARCH64 = 0xc00000b7;
+const ALLOW = 0x7fff0000;
+const KILL_THREAD = 0;
+const errno = (n: number) => 0x50000 + n;
+const EPERM = 1;
+const ENOSYS = 38;
+
+const number = (name: string, arch = native) => library.resolveSyscalls(arch, [name])[0] ?? -1;
+const ignore = () => {};
+
+function profile(syscalls: readonly SeccompSyscall[], rest: Partial<Seccomp> = {}): Seccomp {
+  return { defaultAction: "SCMP_ACT_ERRNO", syscalls, ...rest };
+}
+
+/** The answer of a profile to a call by name, and all arguments 0 unless given. */
+function answer(config: Seccomp, name: string, args: readonly bigint[] = [], arch = native): number {
+  const { filter } = compileSeccomp(config, ignore);
+  return runFilter(filter, { arch: auditArch(arch), nr: number(name, arch), args });
+}
+
+function failure(config: Seccomp): RuntsError {
+  try {
+    compileSeccomp(config, ignore);
+  } catch (error) {
+    if (error instanceof RuntsError) return error;
+    throw error;
+  }
+  throw new Error("the profile was compiled");
+}
+
+/** The same profile compiled by libseccomp alone, rule by rule; the ENOSYS ranges are not part of it. */
+function compileByLibseccompAlone(config: Seccomp): Uint8Array {
+  const { defaultVerdict, architectures: archs, rules } = readProfile(config, ignore);
+  using context = library.createFilter(defaultVerdict);
+  for (const arch of archs) context.addArch(arch);
+  for (const rule of rules) {
+    if (rule.verdict === defaultVerdict) continue;
+    for (const name of rule.names) {
+      if (number(name) === -1) continue;
+      const alternatives = rule.alternatives.length === 0 ? [[]] : rule.alternatives;
+      for (const comparisons of alternatives) context.addRule(rule.verdict, number(name), comparisons);
+    }
+  }
+  return context.exportBpf();
+}
+
+/** Numbers around all limits that matter: of the tables, of x32, and of 32 bits. */
+const everyNumber = [0, 0x40000000, 0x80000000, 0xc0000000, 0xfffffd00].flatMap((base) =>
+  Array.from({ length: 0x300 }, (_, i) => base + i),
+);
+
+/** Compares the two compilations for the numbers on every architecture, with each list of arguments. */
+function expectSameAsLibseccomp(
+  config: Seccomp,
+  argLists: readonly (readonly bigint[])[],
+  numbers: readonly number[] = everyNumber,
+): void {
+  const { filter } = compileSeccomp(config, ignore);
+  const reference = compileByLibseccompAlone(config);
+  const archs = [
+    ...new Set([native, ...(config.architectures ?? []).map((name) => architectures[name] ?? 0)]),
+  ];
+  const highest = new Map<number, number>();
+  const names = config.syscalls?.flatMap((syscall) => syscall.names) ?? [];
+  for (const arch of archs) highest.set(arch, Math.max(0, ...names.map((name) => number(name, arch))));
+  const audits = new Set([...archs.map(auditArch), X86, X86_64, AARCH64, 0x12345678]);
+  for (const arch of audits) {
+    const known = archs.some((token) => auditArch(token) === arch);
+    const newer = known && hidesNewerSyscalls(config.defaultAction) ? newerThanProfile(arch, highest) : [];
+    for (const nr of numbers) {
+      const hidden = newer.some(({ first, last }) => nr >= first && nr <= last);
+      for (const args of argLists) {
+        const expected = hidden ? errno(ENOSYS) : runFilter(reference, { arch, nr, args });
+        const actual = runFilter(filter, { arch, nr, args });
+        if (actual !== expected) {
+          const call = `arch 0x${arch.toString(16)} nr ${nr} args ${args.join()}`;
+          expect.fail(`${call}: 0x${actual.toString(16)}, libseccomp says 0x${expected.toString(16)}`);
+        }
+      }
+    }
+  }
+}
+
+describe("actions", () => {
+  it.each([
+    ["SCMP_ACT_KILL", undefined, 0],
+    ["SCMP_ACT_KILL_THREAD", undefined, 0],
+    ["SCMP_ACT_KILL_PROCESS", undefined, 0x80000000],
+    ["SCMP_ACT_TRAP", undefined, 0x30000],
+    ["SCMP_ACT_ERRNO", undefined, errno(EPERM)],
+    ["SCMP_ACT_ERRNO", 0, errno(0)],
+    ["SCMP_ACT_ERRNO", 100, errno(100)],
+    ["SCMP_ACT_TRACE", undefined, 0x7ff00001],
+    ["SCMP_ACT_TRACE", 42, 0x7ff0002a],
+    ["SCMP_ACT_ALLOW", undefined, ALLOW],
+    ["SCMP_ACT_LOG", undefined, 0x7ffc0000],
+  ] as const)("%s with errnoRet %s", (action, errnoRet, verdict) => {
+    const rule = { names: ["mkdirat"], action, ...(errnoRet !== undefined && { errnoRet }) };
+    const asRule = profile([rule], { defaultErrnoRet: 77 });
+    expect(answer(asRule, "mkdirat")).toBe(verdict);
+    expect(answer(asRule, "chdir")).toBe(errno(77));
+    const args: SeccompArg[] = [{ index: 0, op: "SCMP_CMP_EQ", value: 5n }];
+    expect(answer(profile([{ ...rule, args }], { defaultErrnoRet: 77 }), "mkdirat", [5n])).toBe(verdict);
+    const asDefault: Seccomp = {
+      defaultAction: action,
+      ...(errnoRet !== undefined && { defaultErrnoRet: errnoRet }),
+    };
+    expect(answer(asDefault, "mkdirat")).toBe(verdict);
+  });
+
+  it("knows all actions of the specification but SCMP_ACT_NOTIFY", () => {
+    expect(Object.keys(actions)).toHaveLength(8);
+    expect(failure(profile([{ names: ["mkdir"], action: "SCMP_ACT_NOTIFY" }]))).toMatchObject({
+      pointer: "/linux/seccomp/syscalls/0/action",
+      message: expect.stringContaining("SCMP_ACT_NOTIFY is not supported"),
+    });
+    expect(failure({ defaultAction: "SCMP_ACT_NOTIFY" }).pointer).toBe("/linux/seccomp/defaultAction");
+  });
+
+  it("fails on an errno for an action that has none", () => {
+    expect(failure({ defaultAction: "SCMP_ACT_KILL", defaultErrnoRet: 1 }).pointer).toBe(
+      "/linux/seccomp/defaultErrnoRet",
+    );
+    const second: SeccompSyscall = { names: ["mkdir"], action: "SCMP_ACT_ALLOW", errnoRet: 1 };
+    expect(failure(profile([{ names: ["rmdir"], action: "SCMP_ACT_ALLOW" }, second])).pointer).toBe(
+      "/linux/seccomp/syscalls/1/errnoRet",
+    );
+  });
+
+  it("fails on an errno that a verdict cannot carry", () => {
+    expect(failure({ defaultAction: "SCMP_ACT_ERRNO", defaultErrnoRet: 65536 }).pointer).toBe(
+      "/linux/seccomp/defaultErrnoRet",
+    );
+  });
+
+  it("skips a rule that says what the default action says", () => {
+    const rules: SeccompSyscall[] = [
+      { names: ["mkdirat"], action: "SCMP_ACT_ERRNO", errnoRet: 1 },
+      { names: ["mkdirat"], action: "SCMP_ACT_ALLOW" },
+    ];
+    expect(answer(profile(rules), "mkdirat")).toBe(ALLOW);
+    const args: SeccompArg[] = [{ index: 0, op: "SCMP_CMP_EQ", value: 5n }];
+    expect(answer(profile([{ names: ["mkdirat"], action: "SCMP_ACT_ERRNO", args }]), "mkdirat", [5n])).toBe(
+      errno(EPERM),
+    );
+  });
+});
+
+describe("operators", () => {
+  const big = 0x1_0000_0002n;
+  it.each([
+    ["SCMP_CMP_NE", big, 0n, [big], [2n, big + 1n, 0n]],
+    ["SCMP_CMP_LT", big, 0n, [big, big + 1n, 0xffffffffffffffffn], [big - 1n, 0n, 3n]],
+    ["SCMP_CMP_LE", big, 0n, [big + 1n, 0x2_0000_0000n], [big, 0n, 0xffffffffn]],
+    ["SCMP_CMP_EQ", big, 0n, [2n, 0n, 0x1_0000_0003n], [big]],
+    ["SCMP_CMP_EQ", 0xffffffffffffffffn, 0n, [0n, 0xffffffffn], [0xffffffffffffffffn]],
+    ["SCMP_CMP_GE", big, 0n, [big - 1n, 3n], [big, big + 1n, 0x2_0000_0000n]],
+    ["SCMP_CMP_GT", big, 0n, [big, 3n], [big + 1n, 0x8000_0000_0000_0000n]],
+    [
+      "SCMP_CMP_MASKED_EQ",
+      0xff00_0000_00ffn,
+      0x1200_0000_0034n,
+      [0x1200_0000_0035n, 0x34n],
+      [0x1212_3456_7834n],
+    ],
+  ] as const)("%s %s", (op, value, valueTwo, others, matching) => {
+    const rule: SeccompSyscall = {
+      names: ["keyctl"],
+      action: "SCMP_ACT_ALLOW",
+      args: [{ index: 5, op, value, valueTwo }],
+    };
+    const { filter } = compileSeccomp(profile([rule]), ignore);
+    const verdicts = (values: readonly bigint[]) =>
+      values.map((arg) =>
+        runFilter(filter, { arch: native, nr: number("keyctl"), args: [0n, 0n, 0n, 0n, 0n, arg] }),
+      );
+    expect(verdicts(others)).toEqual(others.map(() => errno(EPERM)));
+    expect(verdicts(matching)).toEqual(matching.map(() => ALLOW));
+  });
+
+  it("compares with valueTwo 0 when it is missing", () => {
+    const args: SeccompArg[] = [{ index: 0, op: "SCMP_CMP_MASKED_EQ", value: 0x7e020000n }];
+    const config = profile([{ names: ["clone"], action: "SCMP_ACT_ALLOW", args }]);
+    expect(answer(config, "clone", [0x11n])).toBe(ALLOW);
+    expect(answer(config, "clone", [0x10000011n])).toBe(errno(EPERM));
+  });
+
+  it("wants all comparisons of a rule to hold", () => {
+    const args: SeccompArg[] = [
+      { index: 0, op: "SCMP_CMP_EQ", value: 16n },
+      { index: 2, op: "SCMP_CMP_EQ", value: 9n },
+    ];
+    const config = profile([{ names: ["keyctl"], action: "SCMP_ACT_ALLOW", args }]);
+    expect(answer(config, "keyctl", [16n, 0n, 9n])).toBe(ALLOW);
+    expect(answer(config, "keyctl", [16n, 0n, 8n])).toBe(errno(EPERM));
+    expect(answer(config, "keyctl", [15n, 0n, 9n])).toBe(errno(EPERM));
+  });
+
+  it("makes alternatives of comparisons of one argument", () => {
+    const args: SeccompArg[] = [
+      { index: 0, op: "SCMP_CMP_EQ", value: 1n },
+      { index: 0, op: "SCMP_CMP_EQ", value: 3n },
+      { index: 1, op: "SCMP_CMP_EQ", value: 7n },
+    ];
+    const config = profile([{ names: ["keyctl"], action: "SCMP_ACT_ALLOW", args }]);
+    expect(answer(config, "keyctl", [1n])).toBe(ALLOW);
+    expect(answer(config, "keyctl", [3n])).toBe(ALLOW);
+    expect(answer(config, "keyctl", [2n, 7n])).toBe(ALLOW);
+    expect(answer(config, "keyctl", [2n, 6n])).toBe(errno(EPERM));
+  });
+
+  it("fails on a seventh argument", () => {
+    const args: SeccompArg[] = [{ index: 6, op: "SCMP_CMP_EQ", value: 1n }];
+    expect(failure(profile([{ names: ["keyctl"], action: "SCMP_ACT_ALLOW", args }])).pointer).toBe(
+      "/linux/seccomp/syscalls/0/args/0/index",
+    );
+  });
+});
+
+describe("names", () => {
+  it("ignores unknown ones, with one warning", () => {
+    const warnings: string[] = [];
+    const rule: SeccompSyscall = { names: ["no_such_call", "mkdirat", "nor_this"], action: "SCMP_ACT_ALLOW" };
+    const { filter } = compileSeccomp(profile([rule]), (message) => warnings.push(message));
+    expect(runFilter(filter, { arch: native, nr: number("mkdirat") })).toBe(ALLOW);
+    expect(warnings).toEqual([
+      "seccomp: system calls unknown to libseccomp are ignored: no_such_call, nor_this",
+    ]);
+  });
+
+  it("ignores those of other architectures without one", () => {
+    const warnings: string[] = [];
+    const rule: SeccompSyscall = { names: ["_llseek", "arm_fadvise64_64"], action: "SCMP_ACT_ALLOW" };
+    compileSeccomp(profile([rule]), (message) => warnings.push(message));
+    expect(warnings).toEqual([]);
+  });
+});
+
+describe("flags", () => {
+  const SPEC_ALLOW = 4;
+  it.each([
+    [undefined, SPEC_ALLOW],
+    [[], 0],
+    [["SECCOMP_FILTER_FLAG_TSYNC"], 0],
+    [["SECCOMP_FILTER_FLAG_LOG"], 2],
+    [["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW"], 6],
+    [["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", "SECCOMP_FILTER_FLAG_LOG"], 2],
+  ] as const)("%j", (flags, bits) => {
+    expect(compileSeccomp(profile([], flags === undefined ? {} : { flags }), ignore).flags).toBe(bits);
+  });
+
+  it("warns of a flag that needs a listener", () => {
+    const warnings: string[] = [];
+    const flags = ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"] as const;
+    compileSeccomp(profile([], { flags }), (message) => warnings.push(message));
+    expect(warnings).toEqual([
+      "/linux/seccomp/flags/0: SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV has no effect without SCMP_ACT_NOTIFY",
+    ]);
+  });
+});
+
+describe("architectures", () => {
+  it("always include the native one", () => {
+    const other = native === X86_64 ? "SCMP_ARCH_X86" : "SCMP_ARCH_ARM";
+    const config = profile([{ names: ["mkdirat"], action: "SCMP_ACT_ALLOW" }], { architectures: [other] });
+    expect(answer(config, "mkdirat")).toBe(ALLOW);
+    expect(answer(config, "mkdirat", [], architectures[other])).toBe(ALLOW);
+  });
+
+  it("that are not in the profile are killed", () => {
+    const { filter } = compileSeccomp(profile([{ names: ["mkdirat"], action: "SCMP_ACT_ALLOW" }]), ignore);
+    expect(runFilter(filter, { arch: 0x12345678, nr: 1 })).toBe(KILL_THREAD);
+    if (native === X86_64) {
+      expect(runFilter(filter, { arch: X86_64, nr: number("mkdirat", X32) })).toBe(KILL_THREAD);
+    }
+  });
+
+  it.each(Object.entries(architectures))("%s is known to libseccomp", (name, token) => {
+    // A number for read(2) means that libseccomp knows the architecture.
+    expect(number("read", token), name).toBeGreaterThanOrEqual(0);
+  });
+
+  it("are 23, and an unknown one fails", () => {
+    expect(Object.keys(architectures)).toHaveLength(23);
+    expect(failure(profile([], { architectures: ["SCMP_ARCH_X86_64", "SCMP_ARCH_VAX"] }))).toMatchObject({
+      pointer: "/linux/seccomp/architectures/1",
+      message: '/linux/seccomp/architectures/1: unknown seccomp architecture "SCMP_ARCH_VAX"',
+    });
+    expect(failure(profile([], { architectures: ["constructor"] })).pointer).toBe(
+      "/linux/seccomp/architectures/0",
+    );
+  });
+
+  it("of the other byte order fail", () => {
+    expect(failure(profile([], { architectures: ["SCMP_ARCH_S390X"] })).pointer).toBe(
+      "/linux/seccomp/architectures/0",
+    );
+  });
+});
+
+describe("system calls newer than the profile", () => {
+  const architecturesOfX86 = ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"];
+  const config = profile([{ names: ["read", "execveat"], action: "SCMP_ACT_ALLOW" }], {
+    architectures: architecturesOfX86,
+    defaultErrnoRet: 1,
+  });
+
+  it.runIf(native === X86_64)("answer ENOSYS on every architecture of the profile", () => {
+    const { filter } = compileSeccomp(config, ignore);
+    for (const arch of [X86_64, X86, X32]) {
+      const highest = number("execveat", arch);
+      const at = (nr: number) => runFilter(filter, { arch: auditArch(arch), nr });
+      expect([at(highest - 1), at(highest), at(highest + 1)]).toEqual([errno(EPERM), ALLOW, errno(ENOSYS)]);
+    }
+  });
+
+  it("also count names whose rule is the default action's", () => {
+    const rules: SeccompSyscall[] = [{ names: ["openat2"], action: "SCMP_ACT_ERRNO", errnoRet: 1 }];
+    expect(answer(profile(rules), "openat2")).toBe(errno(EPERM));
+    expect(answer(profile(rules), "faccessat2")).toBe(errno(ENOSYS));
+  });
+
+  it("are let through by a default action that allows", () => {
+    const rules: SeccompSyscall[] = [{ names: ["read"], action: "SCMP_ACT_KILL" }];
+    expect(answer({ defaultAction: "SCMP_ACT_ALLOW", syscalls: rules }, "openat2")).toBe(ALLOW);
+  });
+});
+
+describe("the same answers as libseccomp alone", () => {
+  const archs =
+    native === X86_64 ? ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"] : ["SCMP_ARCH_AARCH64"];
+  const argLists = [0n, 1n, 2n, 3n, 9n, 16n, 23n, 40n]
+    .map((first) => [first, 0n, 9n])
+    .concat([[16n, 0n, 8n]]);
+  /** Operations of socketcall and ipc. */
+  const operations = Array.from({ length: 25 }, (_, i) => [BigInt(i)]);
+  const allow = (...names: string[]): SeccompSyscall => ({ names, action: "SCMP_ACT_ALLOW" });
+  const args: SeccompArg[] = [{ index: 0, op: "SCMP_CMP_NE", value: 40n }];
+
+  it("for an empty profile", () => {
+    expectSameAsLibseccomp(profile([], { architectures: archs }), argLists);
+    expectSameAsLibseccomp(profile([]), argLists);
+  });
+
+  it("for rules of one call with and without arguments, in either order", () => {
+    const withArgs: SeccompSyscall = { names: ["keyctl", "clone"], action: "SCMP_ACT_TRAP", args };
+    const without = allow("keyctl", "clone", "read");
+    expectSameAsLibseccomp(profile([withArgs, without], { architectures: archs }), argLists);
+    expectSameAsLibseccomp(profile([without, withArgs], { architectures: archs }), argLists);
+  });
+
+  it("for two rules of one call", () => {
+    const trap: SeccompSyscall = { names: ["keyctl"], action: "SCMP_ACT_TRAP" };
+    expectSameAsLibseccomp(profile([trap, allow("keyctl", "read")]), argLists);
+    expectSameAsLibseccomp(profile([allow("keyctl", "read"), trap]), argLists);
+  });
+
+  it.each([
+    "accept accept4 bind connect getpeername getsockname getsockopt listen recv recvfrom recvmmsg recvmmsg_time64 recvmsg",
+    "send sendmmsg sendmsg sendto setsockopt shutdown socket socketpair",
+    "msgctl msgget msgrcv msgsnd semctl semget semop semtimedop semtimedop_time64 shmat shmctl shmdt shmget",
+    "write ioctl ptrace rt_sigaction execve _llseek mmap2 vm86 prlimit64 statx openat2",
+  ])("for each of %s, which may be multiplexed", (names) => {
+    const ofMultiplexers = [number("socketcall", X86), number("ipc", X86)];
+    for (const name of names.split(" ")) {
+      const own = [native, X86, X32].map((arch) => number(name, arch)).filter((nr) => nr >= 0);
+      const numbers = [...ofMultiplexers, ...own].flatMap((nr) => [nr, nr + 1]);
+      expectSameAsLibseccomp(profile([allow(name)], { architectures: archs }), operations, numbers);
+    }
+  });
+
+  it("for a profile as the engines have it", () => {
+    const names =
+      "read write openat close mmap mmap2 _llseek stat64 ioctl execve execveat clock_gettime64 futex statx socketcall";
+    const eq = (value: bigint): SeccompArg => ({ index: 0, op: "SCMP_CMP_EQ", value });
+    const rules: SeccompSyscall[] = [
+      allow(...names.split(" "), "semop", "shmat", "connect", "openat2"),
+      ...[0n, 8n, 16n].map((value) => ({ ...allow("personality"), args: [eq(value)] })),
+      { ...allow("clone"), args: [{ index: 0, op: "SCMP_CMP_MASKED_EQ", value: 0x7e020000n, valueTwo: 0n }] },
+      { names: ["socket"], action: "SCMP_ACT_ERRNO", errnoRet: 22, args: [eq(16n), { ...eq(9n), index: 2 }] },
+      { ...allow("socket"), args: [{ index: 2, op: "SCMP_CMP_NE", value: 9n }] },
+      { ...allow("socket"), args: [{ index: 0, op: "SCMP_CMP_NE", value: 16n }] },
+      { names: ["bpf", "mkdir"], action: "SCMP_ACT_ERRNO", errnoRet: 1 },
+      { names: ["clone3"], action: "SCMP_ACT_ERRNO", errnoRet: 38 },
+    ];
+    for (const defaultErrnoRet of [1, 38]) {
+      expectSameAsLibseccomp(profile(rules, { architectures: archs, defaultErrnoRet }), argLists);
+    }
+  });
+
+  it("for multiplexed calls that another rule decides", () => {
+    const trap: SeccompSyscall = { names: ["socketcall"], action: "SCMP_ACT_TRAP" };
+    expectSameAsLibseccomp(profile([allow("connect", "shmat"), trap], { architectures: archs }), operations);
+    const denied: SeccompSyscall = { names: ["connect", "ipc"], action: "SCMP_ACT_ERRNO", errnoRet: 13 };
+    const allowAll: Seccomp = { defaultAction: "SCMP_ACT_ALLOW", architectures: archs, syscalls: [denied] };
+    expectSameAsLibseccomp(allowAll, operations);
+  });
+});
+
+describe("libseccomp", () => {
+  it("exports the same program with and without seccomp_export_bpf_mem", () => {
+    using context = library.createFilter(ALLOW);
+    context.addRule(errno(EPERM), number("mkdirat"), []);
+    const program = context.exportBpf();
+    expect(program.length).toBeGreaterThan(0);
+    expect(context.exportBpfThroughMemfd()).toEqual(program);
+  });
+
+  it("that is missing is named, with what to install", () => {
+    expect(() => openOrExplain("libseccomp-none.so.9")).toThrow(
+      expect.objectContaining({
+        pointer: "/linux/seccomp",
+        message: expect.stringMatching(/libseccomp-none\.so\.9 could not be loaded.*libseccomp2/),
+      }),
+    );
+  });
+});

@@ -1,0 +1,203 @@
+import {
+  type FilterContext,
+  type Libseccomp,
+  openLibseccomp,
+  UNKNOWN_SYSCALL,
+} from "../../bindings/linux/libseccomp.ts";
+import { SyscallError } from "../../bindings/syscall-error.ts";
+import type { Seccomp } from "../spec/types.ts";
+import { actions, ENOSYS } from "./constants.ts";
+import { auditArch, type HighestNumbers, hidesNewerSyscalls, newerThanProfile } from "./enosys.ts";
+import { directNumber, hasKnownDirectNumbers, multiplexerOf } from "./multiplexed.ts";
+import { type Profile, type ProfileRule, readProfile, seccompError } from "./profile.ts";
+import { assemblePrologue, type NumberTable } from "./prologue.ts";
+
+export interface CompiledSeccomp {
+  /** An array of struct sock_filter, 8 bytes each. */
+  readonly filter: Uint8Array;
+  /** SECCOMP_FILTER_FLAG_* for seccomp(2). */
+  readonly flags: number;
+}
+
+/** BPF_MAXINSNS (linux/bpf_common.h). */
+const MAX_INSTRUCTIONS = 4096;
+
+/**
+ * Compiles `linux.seccomp` for the kernel.
+ *
+ * Rules without arguments, which are nearly all, become a binary search by number (prologue.ts); libseccomp takes tens of
+ * milliseconds to do that for an engine's default profile. What needs arguments, the default action and the treatment of
+ * foreign architectures stay libseccomp's, whose program comes behind. The two together answer what libseccomp alone
+ * would: there, too, a rule without arguments beats those with arguments, and the first of several is the one that counts.
+ */
+export function compileSeccomp(config: Seccomp, warn: (message: string) => void): CompiledSeccomp {
+  const profile = readProfile(config, warn);
+  const library = openOrExplain();
+  const numbers = resolveNumbers(library, profile);
+  if (numbers.unknown.size > 0) {
+    warn(`seccomp: system calls unknown to libseccomp are ignored: ${[...numbers.unknown].join(", ")}`);
+  }
+  const prologue = assemblePrologue(numberTables(numbers, hidesNewerSyscalls(config.defaultAction)));
+  const rest = compileRest(library, profile, numbers);
+  const filter = new Uint8Array(prologue.length + rest.length);
+  filter.set(prologue);
+  filter.set(rest, prologue.length);
+  if (filter.length > MAX_INSTRUCTIONS * 8) {
+    const length = filter.length / 8;
+    throw seccompError(
+      "/linux/seccomp",
+      `the filter has ${length} instructions, the kernel takes ${MAX_INSTRUCTIONS}`,
+    );
+  }
+  return { filter, flags: profile.flags };
+}
+
+/** Loads libseccomp, or says what to install. */
+export function openOrExplain(soname?: string): Libseccomp {
+  try {
+    return openLibseccomp(soname);
+  } catch (cause) {
+    if (!(cause instanceof SyscallError)) throw cause;
+    const name = cause.args[0] ?? "libseccomp";
+    throw seccompError(
+      "/linux/seccomp",
+      `${name} could not be loaded, and no seccomp filter can be made without it: install libseccomp 2 (Debian's package libseccomp2)`,
+      cause,
+    );
+  }
+}
+
+/** What the names of a profile are on the architectures of the profile, the native one first. */
+interface Numbers {
+  readonly native: number;
+  /** libseccomp's tokens. */
+  readonly archs: ReadonlySet<number>;
+  readonly highest: HighestNumbers;
+  /** By AUDIT_ARCH (x86-64 and x32 share theirs), then by number: the verdicts that hold for all arguments. */
+  readonly verdicts: ReadonlyMap<number, ReadonlyMap<number, number>>;
+  readonly unknown: ReadonlySet<string>;
+}
+
+function resolveNumbers(library: Libseccomp, profile: Profile): Numbers {
+  const native = library.nativeArch();
+  const archs = new Set([native, ...profile.architectures]);
+  const names = profile.rules.flatMap((rule) => rule.names);
+  const unknown = new Set<string>();
+  const highest = new Map<number, number>();
+  const verdicts = new Map<number, Map<number, number>>();
+  for (const arch of archs) {
+    const numbers = library.resolveSyscalls(arch, names);
+    let top = 0;
+    for (const [i, number] of numbers.entries()) {
+      if (number > top) top = number;
+      if (number === UNKNOWN_SYSCALL) unknown.add(names[i] ?? "");
+    }
+    highest.set(arch, top);
+    const table = verdicts.get(auditArch(arch)) ?? new Map<number, number>();
+    verdicts.set(auditArch(arch), table);
+    decideByNumber(profile, arch, numbers, table);
+  }
+  return { native, archs, highest, verdicts, unknown };
+}
+
+/** Enters the verdicts that hold for all arguments. `numbers` are those of all rules' names, one after the other. */
+function decideByNumber(
+  profile: Profile,
+  arch: number,
+  numbers: Int32Array,
+  table: Map<number, number>,
+): void {
+  let index = 0;
+  for (const { names, verdict, alternatives } of profile.rules) {
+    const decides = alternatives.length === 0 && verdict !== profile.defaultVerdict;
+    for (const name of names) {
+      const resolved = numbers[index++] ?? UNKNOWN_SYSCALL;
+      if (!decides) continue;
+      const number = resolved < 0 ? directNumber(arch, name) : resolved;
+      if (number >= 0 && !table.has(number)) table.set(number, verdict);
+    }
+  }
+}
+
+function numberTables(numbers: Numbers, hideNewer: boolean): NumberTable[] {
+  const newerVerdict = (actions.SCMP_ACT_ERRNO ?? 0) + ENOSYS;
+  return [...numbers.verdicts].map(([audit, verdicts]) => ({
+    audit,
+    newer: hideNewer ? newerThanProfile(audit, numbers.highest) : [],
+    newerVerdict,
+    verdicts,
+  }));
+}
+
+/** libseccomp's program: rules with arguments, the default action, and the answer to architectures not in the profile. */
+function compileRest(library: Libseccomp, profile: Profile, numbers: Numbers): Uint8Array {
+  using context = library.createFilter(profile.defaultVerdict);
+  for (const [i, arch] of profile.architectures.entries()) {
+    try {
+      context.addArch(arch);
+    } catch (cause) {
+      throw seccompError(
+        `/linux/seccomp/architectures/${i}`,
+        "libseccomp cannot add this architecture here",
+        cause,
+      );
+    }
+  }
+  const isLibseccomps = undecidedByNumber(profile, openMultiplexers(library, numbers));
+  for (const rule of profile.rules) {
+    // libseccomp answers EACCES to a rule that says what the default action says.
+    if (rule.verdict === profile.defaultVerdict) continue;
+    for (const [i, name] of rule.names.entries()) {
+      if (!isLibseccomps(name) || numbers.unknown.has(name)) continue;
+      try {
+        addRule(context, rule, resolveOne(library, numbers.native, name));
+      } catch (cause) {
+        throw seccompError(`${rule.pointer}/names/${i}`, `libseccomp refused the rule for ${name}`, cause);
+      }
+    }
+  }
+  return context.exportBpf();
+}
+
+function addRule(context: FilterContext, { verdict, alternatives }: ProfileRule, number: number): void {
+  if (alternatives.length === 0) context.addRule(verdict, number, []);
+  for (const comparisons of alternatives) context.addRule(verdict, number, comparisons);
+}
+
+/**
+ * Tells the names whose rules libseccomp must have. A call with a rule for some arguments has there also its rules for all,
+ * though the prologue decides those: in libseccomp they make rules void that otherwise would contradict each other. The
+ * multiplexers are such calls, by the rules of what goes through them.
+ */
+function undecidedByNumber(profile: Profile, open: ReadonlySet<string>): (name: string) => boolean {
+  const withArguments = new Set<string>();
+  for (const { names, alternatives } of profile.rules) {
+    if (alternatives.length > 0) for (const name of names) withArguments.add(name);
+  }
+  return (name) => {
+    if (withArguments.has(name) || name === "socketcall" || name === "ipc") return true;
+    const multiplexer = multiplexerOf(name);
+    return multiplexer !== undefined && open.has(multiplexer);
+  };
+}
+
+/**
+ * The multiplexers (socketcall, ipc) of the profile's architectures that no rule of the profile decides as a whole, and those
+ * beside which there may be direct calls whose numbers only libseccomp knows.
+ */
+function openMultiplexers(library: Libseccomp, numbers: Numbers): ReadonlySet<string> {
+  const open = new Set<string>();
+  for (const name of ["socketcall", "ipc"]) {
+    for (const arch of numbers.archs) {
+      const number = resolveOne(library, arch, name);
+      if (number < 0) continue;
+      const decided = numbers.verdicts.get(auditArch(arch))?.has(number) === true;
+      if (!decided || !hasKnownDirectNumbers(arch)) open.add(name);
+    }
+  }
+  return open;
+}
+
+function resolveOne(library: Libseccomp, arch: number, name: string): number {
+  return library.resolveSyscalls(arch, [name])[0] ?? UNKNOWN_SYSCALL;
+}

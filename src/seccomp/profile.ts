@@ -1,0 +1,126 @@
+import type { ArgumentComparison } from "../../bindings/linux/libseccomp.ts";
+import { RuntsError } from "../errors.ts";
+import type { Seccomp, SeccompArg, SeccompSyscall } from "../spec/types.ts";
+import { actions, architectures, EPERM, flags, operators } from "./constants.ts";
+
+/** One entry of `syscalls`, in the kernel's and libseccomp's numbers. */
+export interface ProfileRule {
+  /** JSON pointer of the entry. */
+  readonly pointer: string;
+  readonly names: readonly string[];
+  readonly verdict: number;
+  /** Any of them must match, each with all its comparisons. Empty: the rule holds for all arguments. */
+  readonly alternatives: readonly (readonly ArgumentComparison[])[];
+}
+
+export interface Profile {
+  readonly defaultVerdict: number;
+  /** SECCOMP_FILTER_FLAG_* for seccomp(2). */
+  readonly flags: number;
+  /** libseccomp's tokens, in the order of the configuration. */
+  readonly architectures: readonly number[];
+  readonly rules: readonly ProfileRule[];
+}
+
+const ROOT = "/linux/seccomp";
+/** SECCOMP_RET_DATA (linux/seccomp.h): the part of a verdict that holds the errno. */
+const MAX_VERDICT_DATA = 0xffff;
+/** Arguments of a system call. */
+const MAX_ARGUMENTS = 6;
+
+/** Translates the configuration; throws at the first value that cannot be enforced. */
+export function readProfile(config: Seccomp, warn: (message: string) => void): Profile {
+  return {
+    defaultVerdict: verdictOf(config.defaultAction, config.defaultErrnoRet, {
+      action: `${ROOT}/defaultAction`,
+      errno: `${ROOT}/defaultErrnoRet`,
+    }),
+    flags: flagBits(config.flags, warn),
+    architectures: (config.architectures ?? []).map((name, i) =>
+      lookUp(architectures, name, "seccomp architecture", `${ROOT}/architectures/${i}`),
+    ),
+    rules: (config.syscalls ?? []).map((syscall, i) => ruleOf(syscall, `${ROOT}/syscalls/${i}`)),
+  };
+}
+
+/** An error whose message begins with the place in config.json. */
+export function seccompError(pointer: string, message: string, cause?: unknown): RuntsError {
+  return new RuntsError(`${pointer}: ${message}`, { operation: "seccomp", pointer, cause });
+}
+
+function lookUp(
+  table: Readonly<Record<string, number>>,
+  name: string,
+  kind: string,
+  pointer: string,
+): number {
+  const value = Object.hasOwn(table, name) ? table[name] : undefined;
+  if (value === undefined) throw seccompError(pointer, `unknown ${kind} "${name}"`);
+  return value;
+}
+
+function verdictOf(
+  action: string,
+  errnoRet: number | undefined,
+  pointers: { readonly action: string; readonly errno: string },
+): number {
+  if (action === "SCMP_ACT_NOTIFY") {
+    throw seccompError(pointers.action, "SCMP_ACT_NOTIFY is not supported by this version of runts");
+  }
+  const verdict = lookUp(actions, action, "seccomp action", pointers.action);
+  if (action !== "SCMP_ACT_ERRNO" && action !== "SCMP_ACT_TRACE") {
+    // config-linux.md: "When the action doesn't support an errno, the runtime MUST print and error and fail."
+    if (errnoRet !== undefined) throw seccompError(pointers.errno, `the action ${action} takes no errno`);
+    return verdict;
+  }
+  const errno = errnoRet ?? EPERM;
+  if (!Number.isInteger(errno) || errno < 0 || errno > MAX_VERDICT_DATA) {
+    throw seccompError(pointers.errno, `${errno} is not an errno between 0 and ${MAX_VERDICT_DATA}`);
+  }
+  return verdict + errno;
+}
+
+/** Absent flags are not the same as none: without the property, runtimes switch the Spectre mitigations off. */
+function flagBits(names: Seccomp["flags"], warn: (message: string) => void): number {
+  if (names === undefined) return lookUp(flags, "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "seccomp flag", ROOT);
+  let bits = 0;
+  for (const [i, name] of names.entries()) {
+    const bit = lookUp(flags, name, "seccomp flag", `${ROOT}/flags/${i}`);
+    if (name === "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV") {
+      // seccomp(2) answers EINVAL to this flag without a listener, which SCMP_ACT_NOTIFY alone would create.
+      warn(`${ROOT}/flags/${i}: ${name} has no effect without SCMP_ACT_NOTIFY`);
+    } else {
+      bits |= bit;
+    }
+  }
+  return bits;
+}
+
+function ruleOf(syscall: SeccompSyscall, pointer: string): ProfileRule {
+  const verdict = verdictOf(syscall.action, syscall.errnoRet, {
+    action: `${pointer}/action`,
+    errno: `${pointer}/errnoRet`,
+  });
+  const comparisons = (syscall.args ?? []).map((arg, i) => comparisonOf(arg, `${pointer}/args/${i}`));
+  return { pointer, names: syscall.names, verdict, alternatives: alternativesOf(comparisons) };
+}
+
+function comparisonOf({ index, op, value, valueTwo }: SeccompArg, pointer: string): ArgumentComparison {
+  if (!Number.isInteger(index) || index < 0 || index >= MAX_ARGUMENTS) {
+    throw seccompError(
+      `${pointer}/index`,
+      `a system call has the arguments 0 to ${MAX_ARGUMENTS - 1}, not ${index}`,
+    );
+  }
+  const comparison = lookUp(operators, op, "seccomp operator", `${pointer}/op`);
+  return { arg: index, op: comparison, datumA: value, datumB: valueTwo ?? 0n };
+}
+
+/** libseccomp compares an argument once in a rule, so a rule that names one twice becomes as many rules as comparisons. */
+function alternativesOf(comparisons: readonly ArgumentComparison[]): ArgumentComparison[][] {
+  if (comparisons.length === 0) return [];
+  const indexes = new Set(comparisons.map(({ arg }) => arg));
+  return indexes.size === comparisons.length
+    ? [[...comparisons]]
+    : comparisons.map((comparison) => [comparison]);
+}

@@ -1,0 +1,15 @@
+import type { Config, Process } from "./types.ts";
+
+/** What a validator found, as ajv reports it. */
+export interface SchemaError {
+  /** JSON pointer of the value; for a missing property, of the object that lacks it. */
+  readonly instancePath: string;
+  readonly keyword: string;
+  readonly params: Readonly<Record<string, unknown>>;
+}
+
+/** Turns 64-bit integers into bigint in place, so that a valid value has the type it claims. */
+export declare const validateConfig: ((data: unknown) => data is Config) & { errors?: SchemaError[] | null };
+export declare const validateProcess: ((data: unknown) => data is Process) & {
+  errors?: SchemaError[] | null;
+};

@@ -1,0 +1,313 @@
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
+import { generateConfigValidator } from "../../scripts/generate-config-validator.mjs";
+import { RuntsError } from "../errors.ts";
+import { parseConfig, parseProcess, readConfig } from "./config.ts";
+
+const RECORDED = new URL("../../spec-tests/configs/", import.meta.url);
+const PROCESS = { cwd: "/", args: ["sh"] };
+const MINIMAL = { ociVersion: "1.0.2", root: { path: "rootfs" }, process: PROCESS };
+const ALL_NAMESPACES = ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"].map((type) => ({
+  type,
+}));
+const MAPPINGS = [{ containerID: 0, hostID: 1000, size: 1 }];
+
+function thrown(action: () => unknown): RuntsError {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof RuntsError) return error;
+    throw error;
+  }
+  throw new Error("nothing was thrown");
+}
+
+/** The issues of a config, each as "pointer: message". */
+function issuesOf(config: object): string[] {
+  const text = JSON.stringify(config, undefined, 2);
+  try {
+    parseConfig(text, "config.json");
+  } catch (error) {
+    if (!(error instanceof RuntsError)) throw error;
+    return error.issues.map(({ pointer, message }) => `${pointer}: ${message}`);
+  }
+  return [];
+}
+
+function linux(properties: object, namespaces: readonly object[] = []): object {
+  return { ...MINIMAL, linux: { namespaces, ...properties } };
+}
+
+function withProcess(properties: object): object {
+  return { ...MINIMAL, process: { ...PROCESS, ...properties } };
+}
+
+/** Cases with their outcome first, which is what a test's title shows. */
+function titled(cases: readonly (readonly [config: object, outcome: string])[]): [string, object][] {
+  return cases.map(([config, outcome]) => [outcome, config]);
+}
+
+describe("parseConfig", () => {
+  test.each(readdirSync(RECORDED))("accepts the recorded config %s", (name) => {
+    const bytes = readFileSync(new URL(name, RECORDED));
+    const expected: unknown = JSON.parse(bytes.toString("utf8"));
+    const config = parseConfig(bytes, name);
+    const plain = JSON.stringify(config, (_, value) => (typeof value === "bigint" ? Number(value) : value));
+    expect(JSON.parse(plain)).toEqual(expected);
+  });
+
+  test("reads 64-bit fields as bigint, whatever their size", () => {
+    const text = JSON.stringify({
+      ...withProcess({ rlimits: [{ type: "RLIMIT_CORE", soft: 0, hard: "HARD" }] }),
+      linux: { resources: { memory: { limit: -1 }, pids: { limit: 5 } }, devices: [] },
+    }).replace('"HARD"', "18446744073709551615");
+    const config = parseConfig(text, "x");
+    expect(config.process?.rlimits).toEqual([{ type: "RLIMIT_CORE", soft: 0n, hard: 18446744073709551615n }]);
+    expect(config.linux?.resources).toEqual({ memory: { limit: -1n }, pids: { limit: 5n } });
+  });
+
+  test("ignores unknown properties and the blocks of other platforms", () => {
+    const config = { ...MINIMAL, windows: 5, vm: {}, nobodyKnows: null, linux: { unknown: [1] } };
+    expect(issuesOf(config)).toEqual([]);
+  });
+
+  test("takes null for absent", () => {
+    expect(
+      issuesOf({ ...MINIMAL, mounts: null, hooks: { prestart: null }, linux: { seccomp: null } }),
+    ).toEqual([]);
+    expect(issuesOf({ ...MINIMAL, root: null })).toEqual(["/root: is required"]);
+    expect(issuesOf(withProcess({ env: [null] }))).toEqual(["/process/env/0: must be a string"]);
+  });
+
+  test("says one issue in one line", () => {
+    const text = JSON.stringify(withProcess({ cwd: "tmp" }), undefined, 1);
+    const error = thrown(() => parseConfig(text, "config.json"));
+    expect(error.message).toBe("config.json: line 7: /process/cwd: must be an absolute path");
+    expect(error.issues).toEqual([{ pointer: "/process/cwd", line: 7, message: "must be an absolute path" }]);
+  });
+
+  test("reports broken types, rules and unsupported properties together, in the order of the lines", () => {
+    const config = {
+      ociVersion: "2.0.0",
+      process: {
+        cwd: "x",
+        args: ["a\0b"],
+        selinuxLabel: "l",
+        rlimits: [{ type: "RLIMIT_CPU", soft: 2, hard: 1 }],
+      },
+      mounts: [{ type: "proc" }, { destination: "/x", options: ["idmap"] }],
+      linux: { maskedPaths: ["/proc/kcore"], resources: { cpu: 5, memory: { swap: 5 } } },
+    };
+    expect(issuesOf(config)).toEqual([
+      "/root: is required",
+      "/mounts/0/destination: is required",
+      "/ociVersion: unsupported version 2.0.0, must be 1.x",
+      "/process/cwd: must be an absolute path",
+      "/process/args/0: must not contain a NUL byte",
+      "/process/selinuxLabel: is not supported by this version of runts",
+      "/process/rlimits/0/soft: must not exceed the hard limit 1",
+      "/mounts/1/options/0: idmap is not supported by this version of runts",
+      "/linux/maskedPaths: needs a mount namespace",
+      "/linux/resources/cpu: must be an object",
+      "/linux/resources/memory/swap: needs a memory limit",
+    ]);
+  });
+
+  test.each(
+    titled([
+      [
+        { ...MINIMAL, ociVersion: "1.0" },
+        '/ociVersion: must be a version in SemVer 2.0 form, such as "1.3.0"',
+      ],
+      [{ ...MINIMAL, root: { path: "" } }, "/root/path: must not be empty"],
+      [{ ...MINIMAL, process: undefined }, "/process: is required: the process property must not be empty"],
+      [{ ...MINIMAL, hostname: "h" }, "/hostname: needs a uts namespace"],
+      [{ ...MINIMAL, domainname: "d" }, "/domainname: needs a uts namespace"],
+      [{ ...MINIMAL, annotations: { "": "x" } }, "/annotations/: must have a name that is not empty"],
+      [{ ...MINIMAL, annotations: { a: 1 } }, "/annotations/a: must be a string"],
+      [
+        { ...MINIMAL, hooks: { poststop: [{ path: "a" }] } },
+        "/hooks/poststop/0/path: must be an absolute path",
+      ],
+      [
+        { ...MINIMAL, hooks: { prestart: [{ path: "/a", timeout: 0 }] } },
+        "/hooks/prestart/0/timeout: must be at least 1",
+      ],
+      [withProcess({ args: [] }), "/process/args: must not be empty"],
+      [withProcess({ args: [""] }), "/process/args/0: must not be empty"],
+      [withProcess({ env: ["A"] }), "/process/env/0: must have the form NAME=value"],
+      [withProcess({ env: ["=a"] }), "/process/env/0: must have the form NAME=value"],
+      [withProcess({ user: { uid: 2 ** 32 } }), "/process/user/uid: must be an integer from 0 to 4294967295"],
+      [withProcess({ oomScoreAdj: -1001 }), "/process/oomScoreAdj: must be at least -1000"],
+      [
+        withProcess({ rlimits: ["a", "b"].map(() => ({ type: "RLIMIT_AS", soft: 1, hard: 1 })) }),
+        "/process/rlimits/1/type: RLIMIT_AS is listed twice",
+      ],
+      [linux({}, [{ type: "pid" }, { type: "pid" }]), "/linux/namespaces/1/type: pid is listed twice"],
+      [linux({}, [{ type: "pid", path: "x" }]), "/linux/namespaces/0/path: must be an absolute path"],
+      [
+        linux({}, [{ type: "net" }]),
+        "/linux/namespaces/0/type: must be one of cgroup, ipc, mount, network, pid, time, user, uts",
+      ],
+      [linux({ uidMappings: MAPPINGS }), "/linux/uidMappings: needs a user namespace"],
+      [
+        linux({ uidMappings: MAPPINGS }, [{ type: "user" }]),
+        "/linux/gidMappings: is required by a new user namespace",
+      ],
+      [
+        linux({ uidMappings: Array(341).fill(MAPPINGS[0]), gidMappings: MAPPINGS }, [{ type: "user" }]),
+        "/linux/uidMappings: must have at most 340 entries",
+      ],
+      [linux({ readonlyPaths: ["/a"] }), "/linux/readonlyPaths: needs a mount namespace"],
+      [
+        linux({ timeOffsets: { boottime: { secs: 1 } } }),
+        "/linux/timeOffsets: needs a new time namespace, not a joined one",
+      ],
+      [
+        linux({ devices: [{ type: "c", path: "/dev/a", major: 1 }] }),
+        "/linux/devices/0/minor: is required for type c",
+      ],
+      [
+        linux({ seccomp: { defaultAction: "SCMP_ACT_ALLOW", defaultErrnoRet: 1 } }),
+        "/linux/seccomp/defaultErrnoRet: must not be set for SCMP_ACT_ALLOW, which returns no error number",
+      ],
+      [
+        linux({ seccomp: { defaultAction: "SCMP_ACT_ALLOW", listenerMetadata: "x" } }),
+        "/linux/seccomp/listenerMetadata: needs listenerPath",
+      ],
+      [
+        linux({ resources: { unified: { "../x": "1" } } }),
+        "/linux/resources/unified/..~1x: must be the name of a cgroup file",
+      ],
+      [
+        linux({ resources: { memory: { limit: 9, swap: 8 } } }),
+        "/linux/resources/memory/swap: must not be below the memory limit 9",
+      ],
+      [
+        linux({ resources: { pids: { limit: 1.5 } } }),
+        "/linux/resources/pids/limit: must be an integer from -9223372036854775808 to 9223372036854775807",
+      ],
+      [
+        linux({ resources: { blockIO: { weight: 5 } } }),
+        "/linux/resources/blockIO/weight: must be from 10 to 1000",
+      ],
+    ]),
+  )("refuses %s", (issue, config) => {
+    expect(issuesOf(config)).toEqual([issue]);
+  });
+
+  test.each([
+    ["kernel.msgmax", "ipc"],
+    ["fs/mqueue/msg_max", "ipc"],
+    ["net.ipv4.ip_forward", "network"],
+    ["net/ipv4/conf/eno2.100.rp_filter", "network"],
+    ["net.ipv4.conf.eno2/100.rp_filter", "network"],
+    ["kernel.domainname", "uts"],
+    ["user.max_ipc_namespaces", "user"],
+  ])("lets sysctl %s through with a %s namespace only", (name, namespace) => {
+    const mappings = { uidMappings: MAPPINGS, gidMappings: MAPPINGS };
+    expect(issuesOf(linux({ sysctl: { [name]: "1" }, ...mappings }, ALL_NAMESPACES))).toEqual([]);
+    expect(issuesOf(linux({ sysctl: { [name]: "1" } }))).toEqual([
+      `/linux/sysctl/${name.replaceAll("/", "~1")}: needs a ${namespace} namespace`,
+    ]);
+  });
+
+  test.each([
+    "kernel.hostname",
+    "vm.swappiness",
+    "kernel/core_pattern",
+    "net",
+    "net.//.kernel.core_pattern",
+    "net/../kernel/x",
+    "../x",
+    "",
+    "net..a",
+  ])("refuses sysctl %j in every container", (name) => {
+    const config = linux({ sysctl: { [name]: "1" } }, [
+      { type: "network" },
+      { type: "uts" },
+      { type: "ipc" },
+    ]);
+    expect(issuesOf(config)).toHaveLength(1);
+  });
+
+  test.each(
+    titled([
+      [withProcess({ apparmorProfile: "p" }), "/process/apparmorProfile"],
+      [withProcess({ ioPriority: { class: "IOPRIO_CLASS_RT", priority: 1 } }), "/process/ioPriority"],
+      [withProcess({ scheduler: { policy: "SCHED_OTHER" } }), "/process/scheduler"],
+      [{ ...MINIMAL, hooks: { createContainer: [{ path: "/a" }] } }, "/hooks/createContainer"],
+      [{ ...MINIMAL, hooks: { startContainer: [{ path: "/a" }] } }, "/hooks/startContainer"],
+      [linux({ intelRdt: { closID: "a" } }), "/linux/intelRdt"],
+      [linux({ memoryPolicy: { mode: "MPOL_LOCAL" } }), "/linux/memoryPolicy"],
+      [linux({ mountLabel: "l" }), "/linux/mountLabel"],
+      [linux({ netDevices: { eth0: {} } }, [{ type: "network" }]), "/linux/netDevices"],
+      [linux({ personality: { domain: "LINUX32" } }), "/linux/personality"],
+      [
+        linux({ seccomp: { defaultAction: "SCMP_ACT_ALLOW", listenerPath: "/s" } }),
+        "/linux/seccomp/listenerPath",
+      ],
+    ]),
+  )("refuses by name what is not implemented: %s", (pointer, config) => {
+    expect(issuesOf(config)).toEqual([`${pointer}: is not supported by this version of runts`]);
+  });
+
+  test("accepts what asks for nothing", () => {
+    const nothing = {
+      intelRdt: {},
+      mountLabel: "",
+      netDevices: {},
+      resources: { blockIO: {} },
+      timeOffsets: {},
+    };
+    const config = {
+      ...linux(nothing),
+      hooks: { createContainer: [] },
+      process: { ...PROCESS, apparmorProfile: "" },
+    };
+    expect(issuesOf(config)).toEqual([]);
+  });
+
+  test("accepts a NUL byte only where nothing reads it", () => {
+    expect(issuesOf({ ...MINIMAL, annotations: { a: "\0" }, unknown: "\0" })).toEqual([]);
+    expect(issuesOf({ ...MINIMAL, mounts: [{ destination: "/a", source: "b\0" }] })).toEqual([
+      "/mounts/0/source: must not contain a NUL byte",
+    ]);
+  });
+});
+
+describe("parseProcess", () => {
+  test("applies the rules of a process, with pointers into the file", () => {
+    expect(parseProcess('{"cwd":"/","args":["true"]}', "process.json")).toEqual({ cwd: "/", args: ["true"] });
+    const text = '{"cwd":"/","args":["true"],\n"rlimits":[{"type":"RLIMIT_AS","soft":2,"hard":1}]}';
+    expect(thrown(() => parseProcess(text, "process.json")).message).toBe(
+      "process.json: line 2: /rlimits/0/soft: must not exceed the hard limit 1",
+    );
+    expect(thrown(() => parseProcess('{"args":["a"]}', "p.json")).message).toBe("p.json: /cwd: is required");
+  });
+});
+
+describe("readConfig", () => {
+  const directory = mkdtempSync(join(tmpdir(), "runts-config-"));
+  afterAll(() => rmSync(directory, { recursive: true }));
+
+  test("reads config.json of a bundle", () => {
+    writeFileSync(join(directory, "config.json"), JSON.stringify(MINIMAL));
+    expect(readConfig(directory)).toEqual(MINIMAL);
+  });
+
+  test("names a file that is missing or no file", () => {
+    const missing = thrown(() => readConfig(join(directory, "none")));
+    expect(missing.message).toBe(`open ${directory}/none/config.json: no such file or directory`);
+    expect(missing.errno).toBe("ENOENT");
+    mkdirSync(join(directory, "odd", "config.json"), { recursive: true });
+    expect(thrown(() => readConfig(join(directory, "odd"))).message).toContain("not a regular file");
+  });
+});
+
+test("the committed validator is what the schema generates", () => {
+  const committed = readFileSync(new URL("config-validator.generated.js", import.meta.url), "utf8");
+  expect(committed).toBe(generateConfigValidator());
+});

@@ -1,0 +1,161 @@
+import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
+import { type ConfigIssue, RuntsError } from "../errors.ts";
+import { validateConfig, validateProcess } from "./config-validator.generated.js";
+import { type Report, schemaIssue } from "./issues.ts";
+import { invalid, isObject, type JsonDocument, MAXIMUM_BYTES, readJson, tooLarge } from "./json-reader.ts";
+import { pointerToken } from "./json-scanner.ts";
+import { RULES } from "./rules.ts";
+import type { Config, Process } from "./types.ts";
+import { reportUnsupported } from "./unsupported.ts";
+
+const CONFIG_NAME = "config.json";
+
+/** What reaches system calls; annotations and unknown properties do not. */
+const NUL_CHECKED = ["root", "process", "hostname", "domainname", "mounts", "hooks", "linux"] as const;
+
+/** Takes the place of a part that breaks the schema, so that the rules on the other parts can still run. */
+const PLACEHOLDER = { ociVersion: "1.0.0", root: { path: "rootfs" } };
+const PROCESS_PLACEHOLDER = { cwd: "/", args: ["true"] };
+
+/** Reads and validates a bundle's config.json; all its problems are in one error. */
+export function readConfig(bundle: string): Config {
+  return parseConfig(readRegularFile(`${bundle}/${CONFIG_NAME}`), CONFIG_NAME);
+}
+
+/** `source` names the text in errors. */
+export function parseConfig(text: string | Uint8Array, source: string): Config {
+  const document = readDocument(text, source);
+  const { value } = document;
+  if (!validateConfig(value)) {
+    const issues = (validateConfig.errors ?? []).map(schemaIssue);
+    const rest = withoutBroken(value, issues);
+    const further = validateConfig(rest) ? ruleIssues(rest, issues) : [];
+    throw located(document, source, [...issues, ...further, ...valueIssues(document)]);
+  }
+  const issues = [...ruleIssues(value, []), ...valueIssues(document)];
+  if (issues.length > 0) throw located(document, source, issues);
+  return value;
+}
+
+/** The same rules for a process.json, as exec takes it. */
+export function parseProcess(text: string | Uint8Array, source: string): Process {
+  const document = readDocument(text, source);
+  const { value } = document;
+  if (!validateProcess(value)) {
+    throw located(document, source, (validateProcess.errors ?? []).map(schemaIssue));
+  }
+  const inConfig = { value: { process: value }, text: document.text };
+  const issues = [...ruleIssues({ ...PLACEHOLDER, process: value }, []), ...valueIssues(inConfig)].map(
+    (issue): ConfigIssue => ({ ...issue, pointer: issue.pointer.replace(/^\/process/, "") }),
+  );
+  if (issues.length > 0) throw located(document, source, issues);
+  return value;
+}
+
+function readRegularFile(path: string): Uint8Array {
+  let fd: number | undefined;
+  try {
+    // O_NONBLOCK: opening a fifo must not wait for its writer.
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const status = fstatSync(fd);
+    if (!status.isFile())
+      throw new RuntsError(`open ${path}: not a regular file`, { operation: "open", path });
+    if (status.size > MAXIMUM_BYTES) throw tooLarge(path);
+    return readFileSync(fd);
+  } catch (error) {
+    throw fileError(error, path);
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}
+
+/** Node and Bun word it as "ENOENT: no such file or directory, open '/path'". */
+function fileError(error: unknown, path: string): unknown {
+  if (error instanceof RuntsError || !(error instanceof Error)) return error;
+  const [, errno, meaning] = /^([A-Z0-9]+): ([^,]+)/.exec(error.message) ?? [];
+  if (errno === undefined || meaning === undefined) return error;
+  return new RuntsError(`open ${path}: ${meaning}`, { operation: "open", errno, path, cause: error });
+}
+
+function readDocument(text: string | Uint8Array, source: string): JsonDocument {
+  const document = readJson(text, source);
+  // Go's encoder writes null for an absent list, map or pointer.
+  if (document.text.includes("null")) dropNulls(document.value);
+  return document;
+}
+
+function dropNulls(value: unknown): void {
+  if (Array.isArray(value)) {
+    for (const item of value) dropNulls(item);
+  } else if (isObject(value)) {
+    for (const name of Object.keys(value)) {
+      if (value[name] === null) delete value[name];
+      else dropNulls(value[name]);
+    }
+  }
+}
+
+function ruleIssues(config: Config, broken: readonly ConfigIssue[]): ConfigIssue[] {
+  const issues: ConfigIssue[] = [];
+  const report: Report = (pointer, message) => issues.push({ pointer, message });
+  for (const rule of RULES) {
+    if (broken.some(({ pointer }) => rule.reads.some((read) => overlap(pointer, read)))) continue;
+    rule.check(config, report);
+  }
+  return issues;
+}
+
+function overlap(one: string, other: string): boolean {
+  return one === other || one.startsWith(`${other}/`) || other.startsWith(`${one}/`);
+}
+
+/** What remains of a config without the parts that have issues, cut at the depth at which rules name what they read. */
+function withoutBroken(config: unknown, issues: readonly ConfigIssue[]): unknown {
+  if (!isObject(config)) return undefined;
+  const rest = issues.reduce((parts, { pointer }) => without(parts, pointer.split("/").slice(1)), config);
+  const process = isObject(rest.process) ? { process: { ...PROCESS_PLACEHOLDER, ...rest.process } } : {};
+  return { ...PLACEHOLDER, ...rest, ...process };
+}
+
+function without(parts: Record<string, unknown>, path: readonly string[]): Record<string, unknown> {
+  const [name = "", ...inner] = path;
+  const { [name]: part, ...rest } = parts;
+  const isDivisible = name === "linux" || name === "process" || name === "resources";
+  return isDivisible && inner.length > 0 && isObject(part) ? { ...rest, [name]: without(part, inner) } : rest;
+}
+
+/** Issues that can be found in a config of any shape. */
+function valueIssues({ text, value }: Pick<JsonDocument, "text" | "value">): ConfigIssue[] {
+  const issues: ConfigIssue[] = [];
+  const report: Report = (pointer, message) => issues.push({ pointer, message });
+  reportUnsupported(value, text, report);
+  // Written out, since the text of a JSON document can't hold the byte itself.
+  if (text.includes("\\u0000") && isObject(value)) {
+    for (const part of NUL_CHECKED) findNul(value[part], `/${part}`, report);
+  }
+  return issues;
+}
+
+/** The kernel's strings end at a NUL byte, so one that contains it would silently mean something else. */
+function findNul(value: unknown, pointer: string, report: Report): void {
+  if (typeof value === "string" && value.includes("\0")) {
+    report(pointer, "must not contain a NUL byte");
+  } else if (typeof value === "object" && value !== null) {
+    for (const [name, inner] of Object.entries(value)) {
+      const at = `${pointer}/${pointerToken(name)}`;
+      if (name.includes("\0")) report(at, "must not have a NUL byte in its name");
+      findNul(inner, at, report);
+    }
+  }
+}
+
+function located(document: JsonDocument, source: string, issues: readonly ConfigIssue[]): RuntsError {
+  const withLines = issues.map((issue): ConfigIssue => {
+    const line = document.lineAt(issue.pointer);
+    return line === undefined ? issue : { ...issue, line };
+  });
+  return invalid(
+    source,
+    withLines.sort((one, other) => (one.line ?? 0) - (other.line ?? 0)),
+  );
+}

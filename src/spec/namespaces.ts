@@ -1,0 +1,17 @@
+import type { Linux, NamespaceType } from "./types.ts";
+
+/** Whether the container is in a namespace of its own, be it new or joined. */
+export function hasNamespace(linux: Linux | undefined, type: NamespaceType): boolean {
+  for (const namespace of linux?.namespaces ?? []) {
+    if (namespace.type === type) return true;
+  }
+  return false;
+}
+
+/** Whether the container gets a new namespace, not a joined one. */
+export function isNewNamespace(linux: Linux, type: NamespaceType): boolean {
+  for (const namespace of linux.namespaces ?? []) {
+    if (namespace.type === type) return (namespace.path ?? "") === "";
+  }
+  return false;
+}

@@ -1,0 +1,111 @@
+import type { Report, Rule } from "./issues.ts";
+import { pointerToken } from "./json-scanner.ts";
+import { hasNamespace, isNewNamespace } from "./namespaces.ts";
+import { sysctlRules } from "./rules-sysctl.ts";
+import type { Config } from "./types.ts";
+
+/** Lines that the kernel takes in a uid_map or gid_map: user_namespaces(7). */
+const MAXIMUM_MAPPINGS = 340;
+/** IFNAMSIZ of linux/if.h, with the final NUL. */
+const IFNAMSIZ = 16;
+
+export const linuxRules: readonly Rule[] = [
+  { reads: ["/linux/namespaces"], check: duplicateNamespaces },
+  { reads: ["/linux/namespaces", "/hostname", "/domainname"], check: nameRules },
+  { reads: ["/linux/namespaces", "/linux/uidMappings", "/linux/gidMappings"], check: mappingRules },
+  { reads: ["/linux/namespaces", "/linux/maskedPaths", "/linux/readonlyPaths"], check: pathRules },
+  { reads: ["/linux/namespaces", "/linux/timeOffsets"], check: timeRules },
+  { reads: ["/linux/namespaces", "/linux/sysctl", "/domainname"], check: sysctlRules },
+  { reads: ["/linux/devices"], check: deviceRules },
+  { reads: ["/linux/namespaces", "/linux/netDevices"], check: netDeviceRules },
+  { reads: ["/linux/memoryPolicy"], check: memoryPolicyRules },
+  { reads: ["/linux/personality"], check: personalityRule },
+];
+
+function duplicateNamespaces({ linux }: Config, report: Report): void {
+  const seen = new Set<string>();
+  for (const [index, { type }] of (linux?.namespaces ?? []).entries()) {
+    if (seen.has(type)) report(`/linux/namespaces/${index}/type`, `${type} is listed twice`);
+    seen.add(type);
+  }
+}
+
+function nameRules({ hostname = "", domainname = "", linux }: Config, report: Report): void {
+  if (hasNamespace(linux, "uts")) return;
+  if (hostname !== "") report("/hostname", "needs a uts namespace");
+  if (domainname !== "") report("/domainname", "needs a uts namespace");
+}
+
+function mappingRules({ linux }: Config, report: Report): void {
+  if (linux === undefined) return;
+  const lists = { uidMappings: linux.uidMappings ?? [], gidMappings: linux.gidMappings ?? [] };
+  for (const [name, mappings] of Object.entries(lists)) {
+    const at = `/linux/${name}`;
+    if (mappings.length === 0 && isNewNamespace(linux, "user"))
+      report(at, "is required by a new user namespace");
+    if (mappings.length > 0 && !hasNamespace(linux, "user")) report(at, "needs a user namespace");
+    if (mappings.length > MAXIMUM_MAPPINGS) report(at, `must have at most ${MAXIMUM_MAPPINGS} entries`);
+    for (const [index, { size }] of mappings.entries()) {
+      if (size === 0) report(`${at}/${index}/size`, "must be at least 1");
+    }
+  }
+}
+
+function pathRules({ linux }: Config, report: Report): void {
+  if (linux === undefined || hasNamespace(linux, "mount")) return;
+  if ((linux.maskedPaths ?? []).length > 0) report("/linux/maskedPaths", "needs a mount namespace");
+  if ((linux.readonlyPaths ?? []).length > 0) report("/linux/readonlyPaths", "needs a mount namespace");
+}
+
+function timeRules({ linux }: Config, report: Report): void {
+  if (linux?.timeOffsets === undefined || Object.keys(linux.timeOffsets).length === 0) return;
+  if (isNewNamespace(linux, "time")) return;
+  report("/linux/timeOffsets", "needs a new time namespace, not a joined one");
+}
+
+function deviceRules({ linux }: Config, report: Report): void {
+  for (const [index, device] of (linux?.devices ?? []).entries()) {
+    for (const name of ["major", "minor"] as const) {
+      const number = device[name];
+      const at = `/linux/devices/${index}/${name}`;
+      if (number === undefined && device.type !== "p") report(at, `is required for type ${device.type}`);
+      if (number !== undefined && number < 0n) report(at, "must not be negative");
+    }
+  }
+}
+
+function netDeviceRules({ linux }: Config, report: Report): void {
+  const devices = Object.entries(linux?.netDevices ?? {});
+  if (devices.length > 0 && !hasNamespace(linux, "network")) {
+    report("/linux/netDevices", "needs a network namespace");
+  }
+  for (const [name, device] of devices) {
+    const at = `/linux/netDevices/${pointerToken(name)}`;
+    if (!isInterfaceName(name)) report(at, "must be the name of a network interface");
+    const renamed = device.name ?? "";
+    if (renamed !== "" && !isInterfaceName(renamed)) report(`${at}/name`, "must be a valid interface name");
+  }
+}
+
+/** dev_valid_name() of the kernel's net/core/dev.c. */
+function isInterfaceName(name: string): boolean {
+  return name !== "." && name !== ".." && Buffer.byteLength(name) < IFNAMSIZ && /^[^/:\s]+$/.test(name);
+}
+
+/** set_mempolicy(2): which modes take nodes. */
+function memoryPolicyRules({ linux }: Config, report: Report): void {
+  const policy = linux?.memoryPolicy;
+  if (policy === undefined) return;
+  const hasNodes = (policy.nodes ?? "").trim() !== "";
+  const at = "/linux/memoryPolicy/nodes";
+  if (policy.mode === "MPOL_DEFAULT" || policy.mode === "MPOL_LOCAL") {
+    if (hasNodes) report(at, `must be empty for ${policy.mode}`);
+  } else if (!hasNodes && policy.mode !== "MPOL_PREFERRED") {
+    report(at, `is required by ${policy.mode}`);
+  }
+}
+
+function personalityRule({ linux }: Config, report: Report): void {
+  if ((linux?.personality?.flags ?? []).length > 0)
+    report("/linux/personality/flags", "must be empty: no flag is defined");
+}

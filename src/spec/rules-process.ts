@@ -1,0 +1,48 @@
+import type { Report, Rule } from "./issues.ts";
+import type { Config, Process } from "./types.ts";
+
+export const processRules: readonly Rule[] = [
+  { reads: ["/process/rlimits"], check: (config, report) => withProcess(config, report, rlimitRules) },
+  { reads: ["/process/args"], check: (config, report) => withProcess(config, report, argsRule) },
+  { reads: ["/process/scheduler"], check: (config, report) => withProcess(config, report, schedulerRules) },
+];
+
+function withProcess(config: Config, report: Report, rule: (process: Process, report: Report) => void): void {
+  if (config.process !== undefined) rule(config.process, report);
+}
+
+function argsRule({ args }: Process, report: Report): void {
+  if (args[0] === "") report("/process/args/0", "must not be empty");
+}
+
+function rlimitRules({ rlimits = [] }: Process, report: Report): void {
+  const seen = new Set<string>();
+  for (const [index, { type, soft, hard }] of rlimits.entries()) {
+    if (seen.has(type)) report(`/process/rlimits/${index}/type`, `${type} is listed twice`);
+    seen.add(type);
+    if (soft > hard) report(`/process/rlimits/${index}/soft`, `must not exceed the hard limit ${hard}`);
+  }
+}
+
+/** sched_setattr(2): which attributes a policy has. */
+function schedulerRules({ scheduler }: Process, report: Report): void {
+  if (scheduler === undefined) return;
+  const { policy, nice = 0, priority = 0, runtime = 0n, deadline = 0n, period = 0n } = scheduler;
+  const at = "/process/scheduler";
+  const isFair = policy === "SCHED_OTHER" || policy === "SCHED_BATCH";
+  if (nice !== 0 && !isFair) report(`${at}/nice`, "applies to SCHED_OTHER and SCHED_BATCH only");
+  if (nice < -20 || nice > 19) report(`${at}/nice`, "must be from -20 to 19");
+  if (policy === "SCHED_FIFO" || policy === "SCHED_RR") {
+    if (priority < 1 || priority > 99) report(`${at}/priority`, `must be from 1 to 99 for ${policy}`);
+  } else if (priority !== 0) {
+    report(`${at}/priority`, "applies to SCHED_FIFO and SCHED_RR only");
+  }
+  if (policy === "SCHED_DEADLINE") {
+    const isOrdered = runtime > 0n && runtime <= deadline && (period === 0n || deadline <= period);
+    if (!isOrdered) report(at, "must have 0 < runtime <= deadline <= period");
+    return;
+  }
+  for (const [name, value] of Object.entries({ runtime, deadline, period })) {
+    if (value !== 0n) report(`${at}/${name}`, "applies to SCHED_DEADLINE only");
+  }
+}
