@@ -1,24 +1,18 @@
 import { errnoNumber } from "../abi/errno.ts";
 import { numbers } from "../ffi/syscall.ts";
-import {
-  type Argument,
-  cText,
-  type Data,
-  type Guard,
-  type Operation,
-  type Program,
-  type StubCall,
-} from "./program.ts";
+import type { Argument, Data, Guard, Operation, Program, StubCall } from "./program.ts";
 
 /** Sizes and numbers that stub.c knows as `struct header`, `struct op` and the enums beside them. */
 const HEADER_SIZE = 24;
 const OPERATION_SIZE = 64;
+const WORDS_PER_OPERATION = OPERATION_SIZE / 4;
 const NO_REGISTER = 0xffff;
 const ANY_ERRNO = 255;
 const FLAG_QUIET = 1;
 const CONSTANT = 0;
 const ADDRESS = 1;
 const REGISTER = 2;
+const OUTPUT = 3;
 const STUB_CALLS: Readonly<Record<StubCall, number>> = {
   store: 0x10000,
   "set-channel": 0x10001,
@@ -31,6 +25,7 @@ const GUARDS: Readonly<Record<Guard, number>> = { ok: 1, failed: 2, zero: 3, pos
 const LANDING_REGISTER = 3800;
 /** Most descriptors of one message: SCM_MAX_FD of unix(7). */
 const MAX_DESCRIPTORS = 253;
+const TWO_TO_32 = 0x1_0000_0000;
 
 export interface EncodedProgram {
   /** Header and body. */
@@ -43,134 +38,162 @@ export interface EncodedProgram {
   readonly outputLength: number;
 }
 
-/** Places of the data in the body. */
-class Layout {
-  readonly #offsets = new Map<Uint8Array | string, number>();
-  readonly #chunks: { readonly bytes: Uint8Array; readonly offset: number }[] = [];
-  #end: number;
+/**
+ * Writes a program as the stub reads it. This runs once, cold, with hundreds of operations: plain loops over typed arrays take a
+ * fifth of the time that closures and a DataView take.
+ */
+export function encodeProgram(program: Program): EncodedProgram {
+  const { descriptors, operations } = program;
+  const prologue = descriptors.length;
+  if (prologue > MAX_DESCRIPTORS) throw new Error(`a program takes at most ${MAX_DESCRIPTORS} descriptors`);
+  const writer = new ProgramWriter(prologue + operations.length, program.outputs);
+  for (const { into } of descriptors) writer.copyFromLanding(into.register);
+  for (const operation of operations) writer.write(operation);
+  const fds: number[] = [];
+  for (const { fd } of descriptors) fds.push(fd);
+  return {
+    message: writer.finish(prologue, program.quiet ? FLAG_QUIET : 0),
+    descriptors: fds,
+    prologue,
+    outputLength: writer.outputLength,
+  };
+}
 
-  constructor(start: number) {
-    this.#end = start;
+class ProgramWriter {
+  readonly #count: number;
+  readonly #words: Uint32Array;
+  readonly #strings = new Map<string, number>();
+  readonly #places = new Map<Uint8Array, number>();
+  readonly #outputs = new Map<Uint8Array, number>();
+  #data = Buffer.allocUnsafe(16 * 1024);
+  #dataLength = 0;
+  #index = 0;
+  /** Bytes of all outputs, each beginning at a multiple of 8. */
+  readonly outputLength: number;
+
+  constructor(count: number, outputs: readonly Data[]) {
+    this.#count = count;
+    this.#words = new Uint32Array(count * WORDS_PER_OPERATION);
+    let length = 0;
+    for (const { bytes } of outputs) {
+      this.#outputs.set(bytes, length);
+      length += (bytes.length + 7) & ~7;
+    }
+    this.outputLength = length;
   }
 
-  get end(): number {
-    return this.#end;
+  copyFromLanding(register: number): void {
+    const words = this.#words;
+    const start = this.#index * WORDS_PER_OPERATION;
+    words[start] = STUB_CALLS.copy;
+    words[start + 1] = register;
+    words[start + 3] = REGISTER;
+    words[start + 4] = LANDING_REGISTER + this.#index;
+    this.#index += 1;
   }
 
-  place(bytes: Uint8Array, key: Uint8Array | string = bytes): number {
-    const known = this.#offsets.get(key);
+  write({ call, args, into, guard, tolerate }: Operation): void {
+    const words = this.#words;
+    const start = this.#index * WORDS_PER_OPERATION;
+    words[start] = isStubCall(call) ? STUB_CALLS[call] : numbers[call];
+    words[start + 1] = (into === undefined ? NO_REGISTER : into.register) | ((guard?.on.register ?? 0) << 16);
+    let flags = guard === undefined ? 0 : GUARDS[guard.is];
+    for (let position = 0; position < tolerate.length; position++) {
+      const name = tolerate[position] ?? "";
+      flags |= (name === "any" ? ANY_ERRNO : errnoNumber(name)) << (8 * (position + 1));
+    }
+    words[start + 2] = flags;
+    let kinds = 0;
+    for (let position = 0; position < args.length; position++) {
+      const argument = args[position];
+      if (argument !== undefined)
+        kinds |= this.#argument(start + 4 + 2 * position, argument) << (2 * position);
+    }
+    words[start + 3] = kinds;
+    this.#index += 1;
+  }
+
+  /** Writes an argument's value and returns its kind. */
+  #argument(word: number, argument: Argument): number {
+    const words = this.#words;
+    if (typeof argument === "number") {
+      words[word] = argument;
+      words[word + 1] = argument < 0 ? 0xffffffff : argument / TWO_TO_32;
+      return CONSTANT;
+    }
+    if (typeof argument === "string") {
+      words[word] = this.#string(argument);
+      return ADDRESS;
+    }
+    if (typeof argument === "bigint") {
+      words[word] = Number(argument & 0xffffffffn);
+      words[word + 1] = Number((argument >> 32n) & 0xffffffffn);
+      return CONSTANT;
+    }
+    if ("register" in argument) {
+      words[word] = argument.register;
+      return REGISTER;
+    }
+    const output = this.#outputs.get(argument.bytes);
+    if (output !== undefined) {
+      words[word] = output + argument.offset;
+      return OUTPUT;
+    }
+    words[word] = this.#place(argument.bytes) + argument.offset;
+    return ADDRESS;
+  }
+
+  #string(text: string): number {
+    const known = this.#strings.get(text);
     if (known !== undefined) return known;
-    const offset = this.#end;
-    this.#offsets.set(key, offset);
-    this.#chunks.push({ bytes, offset });
-    this.#end = (offset + bytes.length + 7) & ~7;
+    const data = this.#reserve(3 * text.length + 1);
+    const at = this.#dataLength;
+    const length = data.write(text, at);
+    data[at + length] = 0;
+    this.#dataLength = (at + length + 8) & ~7;
+    const offset = this.#count * OPERATION_SIZE + at;
+    this.#strings.set(text, offset);
     return offset;
   }
 
-  offsetOf(argument: string | Data): number {
-    if (typeof argument === "string") {
-      return this.#offsets.get(argument) ?? this.place(cText(argument), argument);
+  #place(bytes: Uint8Array): number {
+    const known = this.#places.get(bytes);
+    if (known !== undefined) return known;
+    const at = this.#dataLength;
+    this.#reserve(bytes.length).set(bytes, at);
+    this.#dataLength = (at + bytes.length + 7) & ~7;
+    const offset = this.#count * OPERATION_SIZE + at;
+    this.#places.set(bytes, offset);
+    return offset;
+  }
+
+  /** Makes room for so many more bytes of data, and the gap behind them. */
+  #reserve(length: number): Buffer {
+    const needed = this.#dataLength + length + 8;
+    if (needed > this.#data.length) {
+      const larger = Buffer.allocUnsafe(Math.max(needed, 2 * this.#data.length));
+      larger.set(this.#data.subarray(0, this.#dataLength));
+      this.#data = larger;
     }
-    return this.place(argument.bytes) + argument.offset;
+    return this.#data;
   }
 
-  copyTo(body: Uint8Array): void {
-    for (const { bytes, offset } of this.#chunks) body.set(bytes, offset);
+  finish(descriptors: number, flags: number): Uint8Array {
+    const operationBytes = this.#count * OPERATION_SIZE;
+    const body = operationBytes + this.#dataLength;
+    const message = new Uint8Array(HEADER_SIZE + body);
+    const header = new Uint32Array(message.buffer, 0, HEADER_SIZE / 4);
+    header[0] = body;
+    header[1] = this.#count;
+    header[2] = descriptors | (LANDING_REGISTER << 16);
+    header[3] = flags;
+    header[4] = this.outputLength;
+    message.set(new Uint8Array(this.#words.buffer), HEADER_SIZE);
+    message.set(this.#data.subarray(0, this.#dataLength), HEADER_SIZE + operationBytes);
+    return message;
   }
-}
-
-export function encodeProgram(program: Program): EncodedProgram {
-  const { descriptors } = program;
-  if (descriptors.length > MAX_DESCRIPTORS) {
-    throw new Error(`a program takes at most ${MAX_DESCRIPTORS} descriptors`);
-  }
-  const operations = [
-    ...descriptors.map(({ into }, index) => copyFromLanding(index, into)),
-    ...program.operations,
-  ];
-  const layout = new Layout(operations.length * OPERATION_SIZE);
-  // Outputs come first, so that they are one run of bytes.
-  const output = layout.end;
-  for (const { bytes } of program.outputs) layout.place(bytes);
-  const outputLength = layout.end - output;
-  const encoded = operations.map((operation) =>
-    operation.args.map((argument) => encodeArgument(argument, layout)),
-  );
-
-  const message = new Uint8Array(HEADER_SIZE + layout.end);
-  const header = new DataView(message.buffer);
-  header.setUint32(0, layout.end, true);
-  header.setUint32(4, operations.length, true);
-  header.setUint16(8, descriptors.length, true);
-  header.setUint16(10, LANDING_REGISTER, true);
-  header.setUint32(12, program.quiet ? FLAG_QUIET : 0, true);
-  header.setUint32(16, output, true);
-  header.setUint32(20, outputLength, true);
-  operations.forEach((operation, index) => {
-    writeOperation(header, HEADER_SIZE + index * OPERATION_SIZE, operation, encoded[index] ?? []);
-  });
-  layout.copyTo(message.subarray(HEADER_SIZE));
-  return {
-    message,
-    descriptors: descriptors.map(({ fd }) => fd),
-    prologue: descriptors.length,
-    outputLength,
-  };
-}
-
-function copyFromLanding(index: number, into: Operation["into"]): Operation {
-  return {
-    call: "copy",
-    args: [{ register: LANDING_REGISTER + index }],
-    into,
-    guard: undefined,
-    tolerate: [],
-    pointer: "",
-    purpose: "take a descriptor",
-    path: "",
-  };
-}
-
-interface EncodedArgument {
-  readonly kind: number;
-  readonly value: number | bigint;
-}
-
-function encodeArgument(argument: Argument, layout: Layout): EncodedArgument {
-  if (typeof argument === "number" || typeof argument === "bigint")
-    return { kind: CONSTANT, value: argument };
-  if (typeof argument === "string") return { kind: ADDRESS, value: layout.offsetOf(argument) };
-  if ("register" in argument) return { kind: REGISTER, value: argument.register };
-  return { kind: ADDRESS, value: layout.offsetOf(argument) };
 }
 
 function isStubCall(call: Operation["call"]): call is StubCall {
-  return call in STUB_CALLS;
-}
-
-function writeOperation(
-  view: DataView,
-  start: number,
-  operation: Operation,
-  args: readonly EncodedArgument[],
-): void {
-  const { call } = operation;
-  const number = isStubCall(call) ? STUB_CALLS[call] : numbers[call];
-  view.setUint32(start, number, true);
-  view.setUint16(start + 4, operation.into?.register ?? NO_REGISTER, true);
-  view.setUint16(start + 6, operation.guard?.on.register ?? 0, true);
-  view.setUint8(start + 8, operation.guard === undefined ? 0 : GUARDS[operation.guard.is]);
-  operation.tolerate.forEach((name, index) => {
-    view.setUint8(start + 9 + index, name === "any" ? ANY_ERRNO : errnoNumber(name));
-  });
-  let kinds = 0;
-  args.forEach(({ kind, value }, index) => {
-    kinds |= kind << (2 * index);
-    if (typeof value === "bigint") view.setBigUint64(start + 16 + 8 * index, value, true);
-    else {
-      view.setUint32(start + 16 + 8 * index, value >>> 0, true);
-      view.setInt32(start + 20 + 8 * index, Math.floor(value / 0x1_0000_0000), true);
-    }
-  });
-  view.setUint16(start + 12, kinds, true);
+  return call === "store" || call === "copy" || call === "load" || call === "set-channel";
 }

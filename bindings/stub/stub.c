@@ -35,7 +35,7 @@ enum {
 	ANY_ERRNO = 255,
 };
 enum guard { ALWAYS, IF_NOT_NEGATIVE, IF_NEGATIVE, IF_ZERO, IF_POSITIVE };
-enum kind { CONSTANT, ADDRESS, REGISTER };
+enum kind { CONSTANT, ADDRESS, REGISTER, OUTPUT };
 /* Operations that are not system calls stand above every system call number. */
 enum { OP_STORE = 0x10000, OP_SET_CHANNEL, OP_COPY, OP_LOAD };
 enum { FLAG_QUIET = 1 }; /* no reply unless the program fails */
@@ -46,8 +46,8 @@ struct header {
 	u16 fd_count;  /* descriptors that come with the header */
 	u16 fd_first;  /* register of the first of them */
 	u32 flags;
-	u32 output; /* offset of the bytes that go back with the reply, from the start of the body */
-	u32 output_length;
+	u32 output; /* bytes behind the body, zero at first, that go back with the reply */
+	u32 reserved;
 };
 
 struct op {
@@ -133,7 +133,7 @@ static void send_reply(struct reply *reply, u8 *body, const struct header *heade
 	struct iovec iov[3] = {
 		{ reply, sizeof *reply },
 		{ body, reply->ran * sizeof(i64) },
-		{ body + header->output, header->output_length },
+		{ body + header->body, header->output },
 	};
 	struct msghdr message = { 0, 0, iov, 3, 0, 0, 0 };
 	while (iov[0].length + iov[1].length + iov[2].length > 0) {
@@ -166,7 +166,7 @@ static int is_tolerated(const struct op *op, i64 result)
 }
 
 /* Turns the arguments into what the kernel takes. Returns 0 for an operation that is not well formed. */
-static int resolve_args(const struct op *op, u8 *body, u64 length, u64 args[6])
+static int resolve_args(const struct op *op, u8 *body, const struct header *header, u64 args[6])
 {
 	if (op->result != NO_REGISTER && op->result >= REGISTERS) return 0;
 	if (op->guard > IF_POSITIVE || (op->guard != ALWAYS && op->guard_register >= REGISTERS)) return 0;
@@ -175,14 +175,16 @@ static int resolve_args(const struct op *op, u8 *body, u64 length, u64 args[6])
 		switch ((op->kinds >> (2 * i)) & 3) {
 		case CONSTANT: args[i] = arg; break;
 		case ADDRESS:
-			if (arg > length) return 0;
+			if (arg > header->body) return 0;
 			args[i] = (u64)(body + arg);
 			break;
 		case REGISTER:
 			if (arg >= REGISTERS) return 0;
 			args[i] = registers[arg];
 			break;
-		default: return 0;
+		default: /* OUTPUT */
+			if (arg > header->output) return 0;
+			args[i] = (u64)(body + header->body + arg);
 		}
 	}
 	return 1;
@@ -216,11 +218,11 @@ static void run_program(u8 *body, const struct header *header, struct reply *rep
 		u64 args[6];
 		i64 result = 0;
 		int failed = 0;
-		if (!resolve_args(op, body, header->body, args)) {
+		if (!resolve_args(op, body, header, args)) {
 			result = -EINVAL;
 			failed = 1;
 		} else if (guard_holds(op)) {
-			result = run_op(op, args, body, header->body);
+			result = run_op(op, args, body, (u64)header->body + header->output);
 			failed = result < 0 && result >= -4095 && !is_tolerated(op, result);
 			if (op->result != NO_REGISTER) registers[op->result] = result;
 		}
@@ -238,9 +240,9 @@ static void serve(void)
 	for (;;) {
 		struct header header;
 		receive_header(&header);
-		if (header.body > MAX_BODY || (u64)header.ops * sizeof(struct op) > header.body) leave(EPROTO);
-		if ((u64)header.output + header.output_length > header.body) leave(EPROTO);
-		u8 *body = (u8 *)syscall6(SYS_mmap, 0, header.body + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (header.body > MAX_BODY || header.output > MAX_BODY || (u64)header.ops * sizeof(struct op) > header.body) leave(EPROTO);
+		u64 size = (u64)header.body + header.output + 1;
+		u8 *body = (u8 *)syscall6(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if ((i64)body < 0) leave(EPROTO);
 		receive_body(body, header.body);
 		struct reply reply;
@@ -248,7 +250,7 @@ static void serve(void)
 		run_program(body, &header, &reply);
 		if (reply.error || !(header.flags & FLAG_QUIET)) send_reply(&reply, body, &header);
 		if (reply.error && (header.flags & FLAG_QUIET)) leave(127);
-		syscall6(SYS_munmap, (u64)body, header.body + 1, 0, 0, 0, 0);
+		syscall6(SYS_munmap, (u64)body, size, 0, 0, 0, 0);
 	}
 }
 

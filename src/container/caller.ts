@@ -16,6 +16,7 @@ export interface Caller {
   readonly lastCapability: number;
   readonly canSetGroups: boolean;
   readonly umask: number;
+  readonly ignoredSignals: readonly number[];
 }
 
 export function inspectCaller(): Caller {
@@ -29,7 +30,17 @@ export function inspectCaller(): Caller {
     lastCapability: Number(readFileSync("/proc/sys/kernel/cap_last_cap", "latin1")),
     canSetGroups: uid === 0 && readFileSync("/proc/self/setgroups", "latin1").trim() === "allow",
     umask: Number.parseInt(/^Umask:\s*([0-7]+)/m.exec(status)?.[1] ?? "022", 8),
+    ignoredSignals: signalsOf(BigInt(`0x${/^SigIgn:\s*([0-9a-f]+)/m.exec(status)?.[1] ?? "0"}`)),
   };
+}
+
+/** A signal set as procfs shows it: bit 0 is signal 1. */
+function signalsOf(set: bigint): number[] {
+  const signals: number[] = [];
+  for (let rest = set, signal = 1; rest !== 0n; rest >>= 1n, signal++) {
+    if ((rest & 1n) === 1n) signals.push(signal);
+  }
+  return signals;
 }
 
 /** Whether missing rights on cgroups are tolerated: `--rootless`, or by the user where that says auto. */

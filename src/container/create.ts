@@ -227,6 +227,7 @@ class Creation {
       namespaces: namespacesOf(this.#config),
       cgroup,
       keepFds: this.#options.preserveFds,
+      ignoredSignals: this.#caller.ignoredSignals,
       privileged: this.#caller.privileged,
     });
     if (cgroup !== undefined) closeSync(cgroup);

@@ -30,6 +30,8 @@ export interface SpawnOptions {
   readonly cgroup: number | undefined;
   /** Descriptors after stdio that stay open. */
   readonly keepFds: number;
+  /** Signals that the engine or its caller ignores: execve(2) resets handlers only. */
+  readonly ignoredSignals: readonly number[];
   /** Whether the runtime is root in its user namespace. */
   readonly privileged: boolean;
 }
@@ -85,14 +87,15 @@ export function spawnInit(options: SpawnOptions): Init {
 }
 
 /** What the engine and its caller have changed of the process goes back to what execve(2) gives a new program. */
-function resetProcess(program: Program, channels: readonly number[], { keepFds }: SpawnOptions): void {
+function resetProcess(
+  program: Program,
+  channels: readonly number[],
+  { keepFds, ignoredSignals }: SpawnOptions,
+): void {
   program.about("", "reset the process");
   program.do("prctl", [PR_SET_NAME, STUB_NAME, 0, 0, 0]);
   const DEFAULT_ACTION = data(new Uint8Array(32));
-  const [SIGKILL, SIGSTOP, SIGNALS] = [9, 19, 64];
-  for (let signal = 1; signal <= SIGNALS; signal++) {
-    if (signal !== SIGKILL && signal !== SIGSTOP) program.do("rt_sigaction", [signal, DEFAULT_ACTION, 0, 8]);
-  }
+  for (const signal of ignoredSignals) program.do("rt_sigaction", [signal, DEFAULT_ACTION, 0, 8]);
   const SIG_SETMASK = 2;
   program.do("rt_sigprocmask", [SIG_SETMASK, data(new Uint8Array(8)), 0, 8]);
   // Descriptors of the caller that are not close-on-exec: engines leave some open.
