@@ -39,13 +39,16 @@ export function fieldOffset<S extends Struct>(struct: S, name: S["fields"][numbe
 }
 
 /** Bytes of a struct; fields without a value are zero, and so is all padding. */
-export function encodeStruct<S extends Struct>(struct: S, values: Partial<StructValues<S>>): Uint8Array {
+export function encodeStruct<S extends Struct>(struct: S, values: Partial<StructValues<S>>): Uint8Array;
+export function encodeStruct(
+  struct: Struct,
+  values: Readonly<Record<string, number | bigint | undefined>>,
+): Uint8Array {
   const bytes = new Uint8Array(struct.size);
   const view = new DataView(bytes.buffer);
   const offsets = fieldOffsets(struct);
-  const byName: Readonly<Record<string, number | bigint | undefined>> = values;
   struct.fields.forEach(([name, type], index) => {
-    const value = byName[name];
+    const value = values[name];
     if (value !== undefined) writeField(view, offsets[index] ?? 0, type, value);
   });
   return bytes;

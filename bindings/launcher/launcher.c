@@ -5,6 +5,8 @@
  * - The engine raises the soft RLIMIT_NOFILE to the hard one when it starts, before any JavaScript runs. A container
  *   whose configuration sets no such limit has to inherit the caller's, so the launcher reads it and passes it on, as
  *   RUNTS_NOFILE=<soft>:<hard>.
+ * - The engine opens descriptors of its own and marks those that it finds close-on-exec, so that nobody can tell later which
+ *   ones the caller has handed over (sd_listen_fds(3), --preserve-fds). RUNTS_FDS=<count> says how many are open from 3 on.
  * - The engine, its allocator and the dynamic linker obey environment variables: BUN_*, JSC_*, NODE_*, MALLOC_*, LD_*.
  *   A privileged runtime may not let its caller, or a hook that calls it, decide what it loads. Only the variables that
  *   runts documents pass. ld.so(8) runs before the engine's main, hence this is a program of its own, linked to nothing.
@@ -16,14 +18,14 @@ typedef unsigned long u64;
 typedef long i64;
 
 #if defined(__x86_64__)
-enum { SYS_write = 1, SYS_execve = 59, SYS_exit_group = 231, SYS_readlinkat = 267, SYS_prlimit64 = 302 };
+enum { SYS_write = 1, SYS_execve = 59, SYS_exit_group = 231, SYS_fcntl = 72, SYS_readlinkat = 267, SYS_prlimit64 = 302 };
 #elif defined(__aarch64__)
-enum { SYS_write = 64, SYS_execve = 221, SYS_exit_group = 94, SYS_readlinkat = 78, SYS_prlimit64 = 261 };
+enum { SYS_write = 64, SYS_execve = 221, SYS_exit_group = 94, SYS_fcntl = 25, SYS_readlinkat = 78, SYS_prlimit64 = 261 };
 #else
 #error "runts supports x86-64 and arm64"
 #endif
 
-enum { ENOENT = 2, AT_FDCWD = -100, RLIMIT_NOFILE = 7, PATH_MAX = 4096 };
+enum { ENOENT = 2, AT_FDCWD = -100, RLIMIT_NOFILE = 7, F_GETFD = 1, PATH_MAX = 4096 };
 
 struct rlimit64 { u64 soft, hard; };
 
@@ -40,7 +42,8 @@ enum { ADDED = sizeof added / sizeof *added };
 
 static char path[PATH_MAX];
 static char nofile[64];
-static char *environment[PASSED + ADDED + 2];
+static char fds[32];
+static char *environment[PASSED + ADDED + 3];
 
 static i64 syscall4(u64 nr, u64 a, u64 b, u64 c, u64 d)
 {
@@ -109,6 +112,10 @@ static void fill_environment(char *const *caller)
 				break;
 			}
 	for (int i = 0; i < ADDED; i++) *to++ = added[i];
+	u64 open = 0;
+	while (syscall4(SYS_fcntl, 3 + open, F_GETFD, 0, 0) >= 0) open++;
+	put_number(put_text(fds, "RUNTS_FDS="), open);
+	*to++ = fds;
 	struct rlimit64 limit;
 	if (syscall4(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (u64)&limit) < 0) return;
 	put_number(put_text(put_number(put_text(nofile, "RUNTS_NOFILE="), limit.soft), ":"), limit.hard);

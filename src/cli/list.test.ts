@@ -7,7 +7,13 @@ it("prints the header alone for no container", () => {
 });
 
 it("aligns the columns, counting characters and not UTF-16 units", () => {
-  const second = { ...sampleState, id: "a-rather-long-name", bundle: "/𝕏", pid: 0, status: "stopped" };
+  const second = {
+    ...sampleState,
+    id: "a-rather-long-name",
+    bundle: "/𝕏",
+    pid: 0,
+    status: "stopped" as const,
+  };
   expect(formatTable([sampleState, second]).split("\n")).toEqual([
     "ID                   PID         STATUS      BUNDLE      CREATED                          OWNER",
     "box                  42          running     /bundle     2026-01-02T03:04:05.678901234Z   root",

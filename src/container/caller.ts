@@ -1,6 +1,4 @@
 import { fstatSync, readFileSync } from "node:fs";
-import { F_GETFD, FD_CLOEXEC } from "../../bindings/abi/fcntl.ts";
-import { trySyscall } from "../../bindings/ffi/syscall.ts";
 import { RuntsError } from "../errors.ts";
 import type { StdioFacts } from "../plan/process-setup.ts";
 
@@ -76,16 +74,31 @@ export function stdioFacts(terminal: boolean, uid: number): StdioFacts {
   return { nulls, chown: terminal ? [0] : chown };
 }
 
-/** --preserve-fds: descriptors from 3 on that the caller has left open. The engine's own are close-on-exec. */
-export function checkPreservedFds(count: number): void {
-  for (let fd = 3; fd < 3 + count; fd++) {
-    const flags = trySyscall("fcntl", fd, F_GETFD);
-    if (flags < 0 || (flags & FD_CLOEXEC) !== 0) {
-      throw new RuntsError(`--preserve-fds ${count}: file descriptor ${fd} is not open`, {
-        operation: "fcntl",
-        errno: "EBADF",
-        path: String(fd),
-      });
-    }
+/** Descriptors after stdio that the caller hands to the container, and what the container is told of them. */
+export interface HandedDescriptors {
+  /** How many, from 3 on. */
+  readonly count: number;
+  /** Additions to the environment. */
+  readonly env: readonly string[];
+}
+
+/**
+ * Sockets of socket activation, sd_listen_fds(3), come first, then those of --preserve-fds. The launcher has counted what is
+ * open, before the engine opened descriptors of its own.
+ */
+export function handedDescriptors(preserved: number): HandedDescriptors {
+  const { LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES, RUNTS_FDS } = process.env;
+  const listening =
+    LISTEN_PID === String(process.pid) && /^\d+$/.test(LISTEN_FDS ?? "") ? Number(LISTEN_FDS) : 0;
+  const count = listening + preserved;
+  const open = Number(RUNTS_FDS ?? "0");
+  if (count > open) {
+    throw new RuntsError(`--preserve-fds ${preserved}: file descriptor ${3 + open} is not open`, {
+      operation: "fcntl",
+      errno: "EBADF",
+      path: String(3 + open),
+    });
   }
+  const names = LISTEN_FDNAMES === undefined ? [] : [`LISTEN_FDNAMES=${LISTEN_FDNAMES}`];
+  return { count, env: listening === 0 ? [] : [`LISTEN_FDS=${listening}`, "LISTEN_PID=1", ...names] };
 }

@@ -17,7 +17,8 @@ import { readConfig } from "../spec/config.ts";
 import type { Config, Process } from "../spec/types.ts";
 import {
   type Caller,
-  checkPreservedFds,
+  type HandedDescriptors,
+  handedDescriptors,
   inheritedNofile,
   inspectCaller,
   isRootless,
@@ -51,9 +52,9 @@ export async function createContainer(
   const { process } = config;
   if (process === undefined) throw new RuntsError("/process: is required", { pointer: "/process" });
   const receiver = await terminalReceiver(process, options, openTerminal);
-  checkPreservedFds(options.preserveFds);
+  const handed = handedDescriptors(options.preserveFds);
   const directory = makeDirectory(context.root, options.id);
-  const creation = new Creation(context, options, config, process, directory);
+  const creation = new Creation(context, options, config, process, directory, handed);
   try {
     return await creation.run(receiver);
   } catch (error) {
@@ -124,16 +125,27 @@ class Creation {
   readonly #config: Config;
   readonly #process: Process;
   readonly #directory: string;
+  readonly #handed: HandedDescriptors;
   readonly #caller: Caller = inspectCaller();
   #cgroup: Cgroup | undefined;
   #init: Init | undefined;
+  /** Set once hooks have run: they may have made what only these undo. */
+  #runPoststop: (() => void) | undefined;
 
-  constructor(context: Context, options: CreateOptions, config: Config, process: Process, directory: string) {
+  constructor(
+    context: Context,
+    options: CreateOptions,
+    config: Config,
+    process: Process,
+    directory: string,
+    handed: HandedDescriptors,
+  ) {
     this.#context = context;
     this.#options = options;
     this.#config = config;
     this.#process = process;
     this.#directory = directory;
+    this.#handed = handed;
   }
 
   async run(receiver: TerminalReceiver | undefined): Promise<SavedState> {
@@ -158,15 +170,15 @@ class Creation {
       umask: this.#caller.umask,
       stdio: stdioFacts(receiver !== undefined, this.#process.user?.uid ?? 0),
       consoleSocket: receiver?.socket,
+      addedEnv: this.#handed.env,
       listener,
-      start: { keepFds: this.#options.preserveFds, inheritedNofile: inheritedNofile(), seccomp },
+      start: { keepFds: this.#handed.count, inheritedNofile: inheritedNofile(), seccomp },
       hooks: hooks === undefined ? undefined : () => hooks(created),
     });
     closeSync(listener);
     if (receiver !== undefined) closeSync(receiver.socket);
     await receiver?.connected?.();
     init.channel.close();
-    this.#raiseLimits(init.pid);
     this.#writePidFile(init.pid);
     state = { ...created, creator: null, lastOperations: describeOperations(last) };
     writeState(this.#directory, state);
@@ -226,11 +238,12 @@ class Creation {
       linux: this.#config.linux ?? {},
       namespaces: namespacesOf(this.#config),
       cgroup,
-      keepFds: this.#options.preserveFds,
+      keepFds: this.#handed.count,
       ignoredSignals: this.#caller.ignoredSignals,
       privileged: this.#caller.privileged,
     });
     if (cgroup !== undefined) closeSync(cgroup);
+    this.#raiseLimits(this.#init.pid);
     const { oomScoreAdj } = this.#process;
     if (oomScoreAdj !== undefined) {
       const path = `/proc/${this.#init.pid}/oom_score_adj`;
@@ -251,7 +264,10 @@ class Creation {
     };
   }
 
-  /** Hard limits can be raised only from here, with the caller's rights; the rest is set by init itself. */
+  /**
+   * Hard limits can be raised only from here, with the caller's rights, and only while init still has the caller's user
+   * (prlimit(2)); the rest is set by init itself.
+   */
   #raiseLimits(pid: number): void {
     (this.#process.rlimits ?? []).forEach(({ type, hard }, index) => {
       onBehalfOf(`/process/rlimits/${index}`, `raise ${type}`, () => {
@@ -261,13 +277,17 @@ class Creation {
     });
   }
 
-  /** Steps 3 and 4 of the lifecycle. */
+  /** Steps 3 and 4 of the lifecycle. If one of the hooks fails it goes on at step 12, of which step 13 is the rest. */
   async #loadHooks(): Promise<((state: SavedState) => void) | undefined> {
-    const { prestart = [], createRuntime = [] } = this.#config.hooks ?? {};
+    const { prestart = [], createRuntime = [], poststop = [] } = this.#config.hooks ?? {};
     if (prestart.length + createRuntime.length === 0) return undefined;
-    const { hookState, runHooks } = await import("./hooks.ts");
+    const { hookState, runHooks, runHooksToTheEnd } = await import("./hooks.ts");
     return (state) => {
       const input = hookState(state, "created");
+      this.#runPoststop = () => {
+        const warn = (message: string) => this.#context.log.warn(message);
+        runHooksToTheEnd("poststop", poststop, hookState(state, "stopped"), state.bundle, warn);
+      };
       runHooks("prestart", prestart, input, state.bundle);
       runHooks("createRuntime", createRuntime, input, state.bundle);
     };
@@ -289,6 +309,7 @@ class Creation {
       () => this.#cgroup !== undefined && killCgroup(this.#cgroup.directory),
       () => this.#cgroup !== undefined && removeCgroup(this.#cgroup.directory),
       () => rmSync(this.#directory, { recursive: true, force: true }),
+      () => this.#runPoststop?.(),
     ];
     for (const step of steps) {
       try {

@@ -50,12 +50,9 @@ export class Foreground {
     this.#handlers.push({ signal, handler });
   }
 
+  /** Whether init has ended in this very moment doesn't matter: its exit code says more. */
   #forward(signal: NodeJS.Signals): void {
-    try {
-      pidfdSendSignal(this.#pidfd, signalNumber(signal) ?? 0);
-    } catch {
-      // Init has ended in this very moment: its exit code says more.
-    }
+    pidfdSendSignal(this.#pidfd, signalNumber(signal) ?? 0);
   }
 
   /** The exit code as a shell gives it: 128 and the number for a signal. */

@@ -28,16 +28,22 @@ export function killContainer(
   const pidfd =
     status === "stopped" || status === "creating" ? undefined : openInit(saved.pid, saved.startTime);
   if (pidfd === undefined) {
-    if (!all) throw new RuntsError("container not running", { operation: "kill", errno: "ESRCH", path: id });
+    if (!all) throw notRunning(id);
     if (number === SIGKILL && saved.cgroup !== "") killCgroup(saved.cgroup);
     return;
   }
   try {
     // As pid 1 of its namespace, a waiting init is deaf to all signals but SIGKILL: pid_namespaces(7).
     const sent = status === "created" && endsProcess(number) ? SIGKILL : number;
-    if (sent === SIGKILL && !saved.ownPidNamespace && saved.cgroup !== "") killCgroup(saved.cgroup);
-    pidfdSendSignal(pidfd, sent);
+    const everybody = sent === SIGKILL && !saved.ownPidNamespace && saved.cgroup !== "";
+    if (everybody) killCgroup(saved.cgroup);
+    if (!pidfdSendSignal(pidfd, sent) && !everybody && !all) throw notRunning(id);
   } finally {
     closeSync(pidfd);
   }
+}
+
+/** The words that containerd's shim takes for "it is gone already". */
+function notRunning(id: string): RuntsError {
+  return new RuntsError("container not running", { operation: "kill", errno: "ESRCH", path: id });
 }

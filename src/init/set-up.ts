@@ -20,6 +20,8 @@ import {
   joinSessionKeyring,
   openHostProc,
   setNames,
+  unshareAsRoot,
+  useAllCpus,
   writeSysctls,
 } from "../plan/kernel-settings.ts";
 import {
@@ -55,6 +57,8 @@ export interface SetUpOptions {
   readonly noNewKeyring: boolean;
   readonly credentials: CredentialOptions;
   readonly umask: number;
+  /** Variables that the runtime itself adds to the environment. */
+  readonly addedEnv: readonly string[];
   readonly stdio: StdioFacts;
   /** Connected socket that gets the terminal's master; with process.terminal only. */
   readonly consoleSocket: number | undefined;
@@ -82,7 +86,7 @@ export function setUpInit(channel: StubChannel, options: SetUpOptions): Program 
   finishEnvironment(program, plan, made);
   const prepared = prepareProcess(session, plan, options, made.terminal);
   const reply = flush(session);
-  const env = environment(options.process, () => readPasswd(channel, prepared, reply));
+  const env = environment(options.process, options.addedEnv, () => readPasswd(channel, prepared, reply));
   const last = channel.program();
   startProgram(last, options.process, {
     ...options.start,
@@ -136,7 +140,7 @@ function prepareEnvironment(session: Session, plan: InitPlan, options: SetUpOpti
   openHostProc(program, plan);
   enterCgroupNamespace(program, plan);
   joinSessionKeyring(program, plan);
-  bringLoopbackUp(program, plan);
+  useAllCpus(program);
   program.about("", "clear the umask for the set-up");
   program.do("umask", [0]);
   isolateMounts(program, plan);
@@ -145,6 +149,8 @@ function prepareEnvironment(session: Session, plan: InitPlan, options: SetUpOpti
   openBindSources(program, requests);
   const hostNull = openNullForMasks(session, plan);
   becomeRoot(program, plan, options.credentials.canSetGroups);
+  unshareAsRoot(program, plan);
+  bringLoopbackUp(program, plan);
   attachRootfs(program, plan);
   makeMounts(program, plan, requests);
   if (hasMountNamespace(plan)) checks.push(...makeDevices(program, plan, requests));
@@ -233,9 +239,10 @@ function needsHome({ env }: Process): boolean {
 }
 
 /** The last of several values counts; HOME is that of the user in the container's /etc/passwd where none is given. */
-function environment(process: Process, passwd: () => string): string[] {
+function environment(process: Process, added: readonly string[], passwd: () => string): string[] {
   const byName = new Map<string, string>();
-  for (const entry of process.env ?? []) byName.set(entry.slice(0, entry.indexOf("=")), entry);
+  for (const entry of [...(process.env ?? []), ...added])
+    byName.set(entry.slice(0, entry.indexOf("=")), entry);
   if (needsHome(process)) byName.set("HOME", `HOME=${homeOf(passwd(), process.user?.uid ?? 0)}`);
   return [...byName.values()];
 }

@@ -11,7 +11,8 @@ import {
   spawnStub,
 } from "../../bindings/stub/client.ts";
 import { at, data, type Program, type Register } from "../../bindings/stub/program.ts";
-import type { Namespaces } from "../plan/init-plan.ts";
+import { type Namespaces, unsharedAsRoot } from "../plan/init-plan.ts";
+import { NAMESPACE_FLAGS } from "../plan/kernel-settings.ts";
 import type { Linux } from "../spec/types.ts";
 import { writeIdMappings } from "./id-mappings.ts";
 import { checkReply, onBehalfOf, runProgram } from "./run-program.ts";
@@ -36,17 +37,6 @@ export interface SpawnOptions {
   readonly privileged: boolean;
 }
 
-const FLAGS: Readonly<Record<string, number>> = {
-  mount: sched.CLONE_NEWNS,
-  uts: sched.CLONE_NEWUTS,
-  ipc: sched.CLONE_NEWIPC,
-  user: sched.CLONE_NEWUSER,
-  pid: sched.CLONE_NEWPID,
-  network: sched.CLONE_NEWNET,
-  cgroup: sched.CLONE_NEWCGROUP,
-  time: sched.CLONE_NEWTIME,
-};
-
 /**
  * Spawns a stub that joins namespaces by path and then clones itself into the new namespaces and the cgroup. With
  * CLONE_PARENT the clone is a child of the runtime, and goes to the caller's subreaper when the runtime ends.
@@ -57,6 +47,7 @@ export function spawnInit(options: SpawnOptions): Init {
   const [initOurs, initTheirs] = channelPair();
   keepOnExec(theirs);
   keepOnExec(initTheirs);
+  for (let fd = 3; fd < 3 + options.keepFds; fd++) keepOnExec(fd);
   const pid = spawnStub(image, theirs);
   for (const fd of [image, theirs, initTheirs]) closeSync(fd);
   const parent = new StubChannel(ours);
@@ -122,7 +113,7 @@ function joinNamespaces(program: Program, { namespaces, privileged }: SpawnOptio
     const fd = onBehalfOf(pointer, `join the ${type} namespace`, () => openSync(path, "r"));
     opened.push(fd);
     program.about(pointer, `join the ${type} namespace`);
-    program.do("setns", [program.descriptor(fd), FLAGS[type] ?? 0], { path });
+    program.do("setns", [program.descriptor(fd), NAMESPACE_FLAGS[type] ?? 0], { path });
   }
 }
 
@@ -145,9 +136,11 @@ function makeTimeNamespace(program: Program, parent: StubChannel, pid: number, l
 
 function cloneInit(program: Program, options: SpawnOptions, channel: number, initChannel: number): Register {
   let flags = BigInt(sched.CLONE_PARENT);
+  const later = unsharedAsRoot(options.namespaces);
   for (const type of options.namespaces.created) {
     // The time namespace is unshared above, the cgroup namespace once init is in its cgroup.
-    if (type !== "time" && type !== "cgroup") flags |= BigInt(FLAGS[type] ?? 0);
+    if (type !== "time" && type !== "cgroup" && !later.includes(type))
+      flags |= BigInt(NAMESPACE_FLAGS[type] ?? 0);
   }
   const CLONE_ARGS_SIZE = 88;
   const OFFSET_OF_CGROUP = 80;

@@ -68,3 +68,12 @@ export function hasOwn(namespaces: Namespaces, type: string): boolean {
 
 /** A step of the set-up: adds operations to the program. */
 export type PlanStep = (program: Program, plan: InitPlan) => void;
+
+/**
+ * Namespaces that init unshares once it is root in its user namespace, so that what the kernel makes in them (the root of
+ * mqueue) belongs to that root; without a user namespace init is cloned into them.
+ */
+export function unsharedAsRoot(namespaces: Namespaces): string[] {
+  if (!hasOwn(namespaces, "user")) return [];
+  return ["ipc", "uts", "network"].filter((type) => namespaces.created.has(type));
+}

@@ -9,20 +9,50 @@ import {
   RESOLVE_NO_XDEV,
 } from "../../bindings/abi/fcntl.ts";
 import { KEYCTL_JOIN_SESSION_KEYRING, KEYCTL_SETPERM } from "../../bindings/abi/keyctl.ts";
-import { CLONE_NEWCGROUP } from "../../bindings/abi/sched.ts";
+import * as sched from "../../bindings/abi/sched.ts";
 import { AF_INET, SOCK_CLOEXEC, SOCK_DGRAM } from "../../bindings/abi/socket.ts";
 import { cText, data, type Program } from "../../bindings/stub/program.ts";
 import { sysctlPath } from "../spec/rules-sysctl.ts";
-import type { InitPlan } from "./init-plan.ts";
+import { type InitPlan, unsharedAsRoot } from "./init-plan.ts";
 import { OPEN_HOW_SIZE, openHow } from "./structs.ts";
 
 /** Settings of the kernel that belong to the container's namespaces, and are not mounts. */
+
+/** CLONE_NEW* by the type of config.json. */
+export const NAMESPACE_FLAGS: Readonly<Record<string, number>> = {
+  mount: sched.CLONE_NEWNS,
+  uts: sched.CLONE_NEWUTS,
+  ipc: sched.CLONE_NEWIPC,
+  user: sched.CLONE_NEWUSER,
+  pid: sched.CLONE_NEWPID,
+  network: sched.CLONE_NEWNET,
+  cgroup: sched.CLONE_NEWCGROUP,
+  time: sched.CLONE_NEWTIME,
+};
+
+export function unshareAsRoot(program: Program, plan: InitPlan): void {
+  let flags = 0;
+  for (const type of unsharedAsRoot(plan.namespaces)) flags |= NAMESPACE_FLAGS[type] ?? 0;
+  if (flags === 0) return;
+  program.about("/linux/namespaces", "make the namespaces that belong to the user namespace's root");
+  program.do("unshare", [flags]);
+}
+
+/**
+ * A caller that is pinned to some CPUs must not pin the container, which its cgroup alone confines. The kernel cuts the mask
+ * down to what the cgroup allows (sched_setaffinity(2)); room for 8192 CPUs, the most that it is built for.
+ */
+export function useAllCpus(program: Program): void {
+  const mask = new Uint8Array(1024).fill(0xff);
+  program.about("", "use all CPUs that the cgroup allows");
+  program.do("sched_setaffinity", [0, mask.length, data(mask)]);
+}
 
 /** Unshared only now: the namespace's root is the cgroup that init is in. */
 export function enterCgroupNamespace(program: Program, plan: InitPlan): void {
   if (!plan.namespaces.created.has("cgroup")) return;
   program.about("/linux/namespaces", "make a cgroup namespace");
-  program.do("unshare", [CLONE_NEWCGROUP]);
+  program.do("unshare", [sched.CLONE_NEWCGROUP]);
 }
 
 /**

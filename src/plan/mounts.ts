@@ -45,7 +45,9 @@ export function mountRequests(plan: InitPlan): MountRequest[] {
     const request: MountRequest = {
       mount,
       pointer,
-      destination: cleanPath(plan.facts.followDanglingLinks(cleanPath(mount.destination))),
+      destination: isStrict(mount.type ?? "")
+        ? cleanPath(mount.destination)
+        : plan.facts.followDanglingLinks(cleanPath(mount.destination)),
       options,
       source: options.bind && !isAbsolute(source) ? join(plan.facts.bundle, source) : source,
     };

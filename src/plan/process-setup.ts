@@ -123,15 +123,23 @@ export interface StartOptions {
  */
 export function startProgram(program: Program, process: Process, options: StartOptions): void {
   program.quiet = true;
+  const first = 3 + options.keepFds;
+  program.about("", "close all descriptors of the set-up");
+  // Whoever gets at a waiting init must find nothing of the host in it (CVE-2016-9962). EINVAL: it is in its place already.
+  program.do("dup3", [options.listener, first, O_CLOEXEC], {
+    tolerate: ["EINVAL"],
+    path: "the start socket",
+  });
+  program.do("close_range", [first + 1, 0xffffffff, 0]);
   program.about("", "wait for start");
-  const started = program.call("accept4", [options.listener, 0, 0, SOCK_CLOEXEC]);
+  const started = program.call("accept4", [first, 0, 0, SOCK_CLOEXEC]);
   program.do("set-channel", [started]);
   setRlimits(program, process, options);
   const argv = program.stringArray(process.args);
   const envp = program.stringArray(options.env);
   const filter = options.seccomp === undefined ? undefined : filterProgram(program, options.seccomp.filter);
   program.about("", "close all descriptors but the container's own at execve");
-  program.do("close_range", [3 + options.keepFds, 0xffffffff, CLOSE_RANGE_CLOEXEC]);
+  program.do("close_range", [first, 0xffffffff, CLOSE_RANGE_CLOEXEC]);
   if (options.seccomp !== undefined && filter !== undefined) {
     program.about("/linux/seccomp", "load the seccomp filter");
     program.do("seccomp", [SECCOMP_SET_MODE_FILTER, options.seccomp.flags, filter]);

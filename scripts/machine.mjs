@@ -1,0 +1,189 @@
+/**
+ * What the commands of the README check and set up on a fresh machine before they do their work. Only Node's own modules are
+ * imported, since nothing is installed yet.
+ */
+import { spawnSync } from "node:child_process";
+import { accessSync, constants, existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+
+export const root = join(import.meta.dirname, "..");
+export const runtime = join(root, "dist/runts");
+/** Runs a command where /sys/fs/cgroup is a cgroup2, in namespaces of its own if the machine has another hierarchy there. */
+export const unifiedCgroup = join(root, "spec-tests/harness/unified-cgroup.sh");
+
+/** The command needs something that it can't get by itself: said in plain words, without a stack. */
+export class Missing extends Error {}
+
+/** Runs a script's body; what is missing ends it with a message and exit code 1. */
+export function runScript(name, body) {
+  try {
+    process.exitCode = body();
+  } catch (error) {
+    if (!(error instanceof Missing)) throw error;
+    process.stderr.write(`\n${name}: ${error.message}\n`);
+    process.exitCode = 1;
+  }
+}
+
+/** Linux on a supported processor, Node, and root: none of these can be installed from here. */
+export function checkMachine(command) {
+  if (process.platform !== "linux")
+    throw new Missing(`runts runs containers on Linux only; this is ${process.platform}.`);
+  if (!["x64", "arm64"].includes(process.arch))
+    throw new Missing(`runts supports x86-64 and arm64; this is ${process.arch}.`);
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+  if (major < 20 || (major === 20 && minor < 19))
+    throw new Missing(`Node 20.19 or later is needed; this is ${process.version}.`);
+  if (process.geteuid?.() !== 0) throw new Missing(`making containers needs root: try "sudo ${command}".`);
+}
+
+/** The path of a program, looked up as a shell does, or undefined. */
+export function which(program) {
+  const folders = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+  return folders.map((folder) => join(folder, program)).find(isExecutable);
+}
+
+function isExecutable(path) {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function hasLibrary(soname) {
+  const { stdout } = spawnSync(which("ldconfig") ?? "ldconfig", ["-p"], { encoding: "utf8" });
+  return stdout?.includes(`${soname} `) ?? false;
+}
+
+/** Debian's busybox package installs a program of the same name that can't run where there is no C library. */
+function isStaticProgram(path) {
+  return !readFileSync(path).includes("/ld-linux");
+}
+
+function isThere({ program, library, file, isStatic }) {
+  if (program) {
+    const path = which(program);
+    return path !== undefined && (!isStatic || isStaticProgram(path));
+  }
+  return library ? hasLibrary(library) : existsSync(file);
+}
+
+/**
+ * Installs what is missing of a list of Debian packages: `{ name, program | library | file, isStatic, needed, why }`. One that is needed and
+ * can't be had is an error; without the others, the tests that would use them are skipped.
+ */
+export function ensurePackages(packages) {
+  const missing = packages.filter((entry) => !isThere(entry));
+  if (missing.length === 0) return;
+  const names = missing.map(({ name }) => name);
+  if (which("apt-get") === undefined) {
+    process.stdout.write(`not installed, and there is no apt-get here: ${names.join(" ")}\n`);
+  } else {
+    process.stdout.write(`installing by apt-get: ${names.join(" ")}\n`);
+    aptInstall(names);
+  }
+  const left = missing.filter((entry) => !isThere(entry));
+  for (const { name, needed, why } of left)
+    if (!needed) process.stdout.write(`without ${name}, tests are skipped: ${why}\n`);
+  const fatal = left.filter(({ needed }) => needed);
+  if (fatal.length === 0) return;
+  const reasons = fatal.map(({ name, why }) => `  ${name}: ${why}`).join("\n");
+  throw new Missing(
+    `these Debian packages are needed and could not be installed:\n${reasons}\n` +
+      "Install them (or what your distribution calls them), then run this again.",
+  );
+}
+
+/** All at once; if that fails, one by one, so that a single package that can't be had does not keep back the others. */
+function aptInstall(names) {
+  // A fresh machine has no package lists; old ones name files that the mirror no longer has.
+  if (!apt(["update"]))
+    process.stdout.write("apt-get update failed; trying with the package lists at hand\n");
+  if (install(names)) return;
+  for (const name of names) if (!install([name])) process.stdout.write(`apt-get could not install ${name}\n`);
+}
+
+function install(names) {
+  return apt(["install", "-y", "--no-install-recommends", ...names]);
+}
+
+function apt(args) {
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  const options = [
+    "-qq",
+    "-o",
+    "Dpkg::Use-Pty=0",
+    "-o",
+    "Acquire::Retries=3",
+    "-o",
+    "DPkg::Lock::Timeout=120",
+  ];
+  const { status, stdout, stderr } = spawnSync("apt-get", [...options, ...args], { env, encoding: "utf8" });
+  if (status !== 0) process.stdout.write(`${stdout}${stderr}`.replace(/^(?=.)/gm, "  apt-get: "));
+  return status === 0;
+}
+
+/** Installs the npm packages unless what package-lock.json asks for is installed already. */
+export function ensureModules() {
+  if (hasModules()) return;
+  if (which("npm") === undefined)
+    throw new Missing("npm is needed to install the JavaScript packages: apt-get install npm");
+  process.stdout.write("installing the npm packages of package-lock.json\n");
+  const args = ["ci", "--no-audit", "--no-fund", "--loglevel=error"];
+  const { status } = spawnSync("npm", args, { cwd: root, stdio: "inherit", env: npmEnvironment() });
+  if (status !== 0)
+    throw new Missing(`"npm ci" failed in ${root} (see above); it needs access to an npm registry.`);
+}
+
+/** npm writes its own list last, so that an installation that was cut short is not taken for a whole one. */
+function hasModules() {
+  const list = join(root, "node_modules/.package-lock.json");
+  if (!existsSync(list)) return false;
+  const installed = readPackages(list);
+  // What is optional is there for the machine's own processor and C library only.
+  const wanted = Object.entries(readPackages(join(root, "package-lock.json")));
+  return wanted.every(
+    ([path, { version, optional }]) =>
+      path === "" || (installed[path] === undefined && optional) || installed[path]?.version === version,
+  );
+}
+
+function readPackages(file) {
+  return JSON.parse(readFileSync(file, "utf8")).packages;
+}
+
+/** NODE_ENV=production would leave out the compiler and the tests. */
+function npmEnvironment() {
+  const { NODE_ENV: _, ...env } = process.env;
+  return env;
+}
+
+/** Builds dist/ unless it is newer than all that it is made of. Returns whether it built. */
+export function ensureBuild() {
+  const sources = ["src", "bindings", "scripts/build.mjs", "package-lock.json"];
+  const newest = Math.max(...sources.map((path) => newestBelow(join(root, path))));
+  const files = ["runts", "runts-engine", "koffi.node"].map((name) => join(root, "dist", name));
+  if (Math.min(...files.map(modified)) > newest) return false;
+  const { status } = spawnSync(process.execPath, ["scripts/build.mjs"], { cwd: root, stdio: "inherit" });
+  if (status !== 0) throw new Missing("the build failed (see above).");
+  return true;
+}
+
+function modified(path) {
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+}
+
+function newestBelow(path) {
+  const stat = statSync(path);
+  if (!stat.isDirectory()) return stat.mtimeMs;
+  const below = readdirSync(path).map((name) => newestBelow(join(path, name)));
+  return Math.max(0, ...below);
+}
+
+/** Whether /sys/fs/cgroup is the unified hierarchy, as everywhere but on hybrid and cgroup v1 machines. */
+export function hasUnifiedCgroup() {
+  const { stdout } = spawnSync("stat", ["-f", "-c", "%T", "/sys/fs/cgroup"], { encoding: "utf8" });
+  return stdout?.trim() === "cgroup2fs";
+}

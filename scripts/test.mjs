@@ -1,0 +1,153 @@
+/**
+ * `npm test`: sets up what is missing, then runs every check and test of the repository. The last line of the output is
+ * `N passed, N failed, N skipped`, the sum over all stages; a check such as the linter counts as one test.
+ */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { checkMachine, ensureModules, ensurePackages, Missing, root, unifiedCgroup } from "./machine.mjs";
+
+/** The other architecture's compiler has another name on each of the two. */
+const crossCompiler =
+  process.arch === "arm64"
+    ? { name: "gcc-x86-64-linux-gnu", program: "x86_64-linux-gnu-gcc" }
+    : { name: "gcc-aarch64-linux-gnu", program: "aarch64-linux-gnu-gcc" };
+
+const peers = "it is compared with runts";
+
+const packages = [
+  {
+    name: "busybox-static",
+    program: "busybox",
+    isStatic: true,
+    needed: true,
+    why: "the containers' programs",
+  },
+  { name: "python3", program: "python3", needed: true, why: "receives consoles and reaps containers" },
+  { name: "libseccomp2", library: "libseccomp.so.2", needed: true, why: "compiles system call filters" },
+  { name: "runc", program: "runc", why: peers },
+  { name: "crun", program: "crun", why: peers },
+  { name: "podman", program: "podman", why: "it runs containers through runts" },
+  { name: "catatonit", program: "catatonit", why: "podman run --init" },
+  { name: "nftables", program: "nft", why: "podman's networks" },
+  { name: "uidmap", program: "newuidmap", why: "user namespaces with many ids" },
+  { name: "gcc", program: "gcc", why: "rebuilds the committed native images" },
+  { name: "libc6-dev", file: "/usr/include/stdio.h", why: "C programs that tests compile" },
+  { ...crossCompiler, why: "rebuilds the committed native images of the other architecture" },
+  { name: "qemu-user-static", program: "qemu-aarch64-static", why: "runs the arm64 images" },
+];
+
+const vitest = join(root, "node_modules/vitest/vitest.mjs");
+
+/** In the order of what they cost, but for the native images: a mistake shows early. */
+const stages = [
+  { name: "lint", command: bin("biome", "check", ".") },
+  { name: "types", command: bin("tsc", "--noEmit") },
+  { name: "build", command: [process.execPath, "scripts/build.mjs"] },
+  { name: "hello", command: [process.execPath, "scripts/hello.mjs"], after: "build" },
+  { name: "unit tests", project: "unit" },
+  { name: "native images", command: [process.execPath, "scripts/build-native.mjs", "--check"] },
+  { name: "spec tests", project: "spec", after: "build" },
+];
+
+/** No stage takes a third of it; one that hangs must not take the others' results with it. */
+const stageTimeoutMs = 20 * 60_000;
+
+function bin(name, ...args) {
+  return [join(root, "node_modules/.bin", name), ...args];
+}
+
+/** A command that passes or fails as a whole. */
+function runCheck({ command: [file, ...args] }) {
+  const { status } = spawnSync(file, args, { cwd: root, stdio: "inherit", timeout: stageTimeoutMs });
+  return status === 0 ? { passed: 1, failed: 0, skipped: 0 } : { passed: 0, failed: 1, skipped: 0 };
+}
+
+function runTests({ project }, directory) {
+  const report = join(directory, `${project}.json`);
+  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
+  const args = [process.execPath, vitest, "run", "--project", project, ...reporters];
+  const options = { cwd: root, stdio: "inherit", timeout: stageTimeoutMs, killSignal: "SIGKILL" };
+  const { status } = spawnSync(unifiedCgroup, args, options);
+  const counts = readReport(report);
+  // Errors outside of tests are in no count: they must not pass for success.
+  if (status !== 0 && counts.failed === 0) counts.failed = 1;
+  return counts;
+}
+
+function readReport(file) {
+  let report;
+  try {
+    report = JSON.parse(readFileSync(file, "utf8"));
+  } catch {
+    process.stdout.write("vitest ended without a report\n");
+    return { passed: 0, failed: 1, skipped: 0 };
+  }
+  const broken = report.testResults.filter(
+    ({ status, assertionResults }) => status === "failed" && assertionResults.length === 0,
+  );
+  return {
+    passed: report.numPassedTests,
+    failed: report.numFailedTests + broken.length,
+    skipped: report.numPendingTests + report.numTodoTests,
+  };
+}
+
+function runStage(stage, directory, done) {
+  process.stdout.write(`\n=== ${stage.name}\n`);
+  if (stage.after && done.get(stage.after)?.failed !== 0) {
+    process.stdout.write(`not run, because of the failed stage "${stage.after}"\n`);
+    return { passed: 0, failed: 1, skipped: 0 };
+  }
+  return stage.project ? runTests(stage, directory) : runCheck(stage);
+}
+
+function total(results) {
+  const sum = { passed: 0, failed: 0, skipped: 0 };
+  for (const result of results) for (const key of Object.keys(sum)) sum[key] += result[key];
+  return sum;
+}
+
+function text({ passed, failed, skipped }) {
+  return `${passed} passed, ${failed} failed, ${skipped} skipped`;
+}
+
+/** Every stage in turn; the lines of the summary and the counts by stage. */
+function runStages() {
+  const directory = mkdtempSync(join(tmpdir(), "runts-test-"));
+  const done = new Map();
+  const lines = [];
+  try {
+    for (const stage of stages) {
+      const begun = Date.now();
+      const result = runStage(stage, directory, done);
+      done.set(stage.name, result);
+      const seconds = `${((Date.now() - begun) / 1000).toFixed(1)} s`;
+      lines.push(`${stage.name.padEnd(14)} ${seconds.padStart(8)}   ${text(result)}`);
+      process.stdout.write(`--- ${lines.at(-1)}\n`);
+    }
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+  process.stdout.write(`\n${lines.join("\n")}\n`);
+  return total(done.values());
+}
+
+function test() {
+  let sum = { passed: 0, failed: 1, skipped: 0 };
+  try {
+    checkMachine("npm test");
+    process.stdout.write("=== set-up\n");
+    ensurePackages(packages);
+    ensureModules();
+    sum = runStages();
+  } catch (error) {
+    if (!(error instanceof Missing)) throw error;
+    process.stderr.write(`\ntest: ${error.message}\n`);
+  }
+  process.stdout.write(`${text(sum)}\n`);
+  return sum.failed === 0 ? 0 : 1;
+}
+
+process.exitCode = test();

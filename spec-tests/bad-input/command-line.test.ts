@@ -1,0 +1,79 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { expect } from "vitest";
+import { expectRefusal } from "../harness/refusal.ts";
+import { IS_RUNTS } from "../harness/runtime.ts";
+import { spec } from "../harness/spec.ts";
+
+const CLAUSE = "runtime.md, Operations";
+
+for (const [situation, args] of [
+  ["create without an id", ["create"]],
+  ["run without an id", ["run"]],
+  ["an unknown command", ["no-such-command"]],
+  ["an unknown global option", ["--no-such-option", "list"]],
+  ["an unknown option of create", ["create", "--no-such-option", "x"]],
+  ["create with two ids", ["create", "a", "b"]],
+  ["state with two ids", ["state", "a", "b"]],
+] as const) {
+  spec(`${situation}: error, nothing made`, CLAUSE, async (sandbox) => {
+    const result = await sandbox.invoke([...args], { cwd: sandbox.container().bundle });
+    expect(result.code).not.toBe(0);
+    expect(result.stdout + result.stderr).not.toBe("");
+    expect(await sandbox.traces()).toEqual([]);
+  });
+}
+
+spec("create, bundle missing: error, nothing left", CLAUSE, async (sandbox) => {
+  expectRefusal(
+    await sandbox.invoke(["create", "--bundle", sandbox.path("missing"), `${sandbox.tag}x`]),
+    /missing|config\.json/,
+  );
+  expect(await sandbox.traces()).toEqual([]);
+});
+
+spec("create, bundle a file: error, nothing left", CLAUSE, async (sandbox) => {
+  writeFileSync(sandbox.path("file"), "");
+  expectRefusal(await sandbox.invoke(["create", "--bundle", sandbox.path("file"), `${sandbox.tag}x`]));
+  expect(await sandbox.traces()).toEqual([]);
+});
+
+spec(
+  "create, --preserve-fds more than are open: error, nothing left",
+  "practice of runc and crun",
+  async (sandbox) => {
+    expectRefusal(await sandbox.container().create({ flags: ["--preserve-fds", "90"] }));
+    expect(await sandbox.traces()).toEqual([]);
+  },
+);
+
+spec(
+  "create, pid file cannot be written: error, nothing left",
+  "practice of runc and crun",
+  async (sandbox) => {
+    writeFileSync(sandbox.path("file"), "");
+    expectRefusal(await sandbox.container().create({ flags: ["--pid-file", sandbox.path("file/pid")] }));
+    expect(await sandbox.traces()).toEqual([]);
+  },
+);
+
+spec(
+  "create as an ordinary user with root's state: error about permission, nothing left",
+  "promise: no permission",
+  async (sandbox) => {
+    mkdirSync(sandbox.root, { mode: 0o700 });
+    const wrapper = ["setpriv", "--reuid", "1000", "--regid", "1000", "--clear-groups", "--"];
+    const result = await sandbox.container().create({ wrapper });
+    expectRefusal(result, IS_RUNTS ? /permission denied|not permitted/i : undefined);
+    expect(await sandbox.traces()).toEqual([]);
+  },
+);
+
+spec(
+  "state as an ordinary user with root's state: error about permission",
+  "promise: no permission",
+  async (sandbox) => {
+    mkdirSync(sandbox.root, { mode: 0o700 });
+    const wrapper = ["setpriv", "--reuid", "1000", "--regid", "1000", "--clear-groups", "--"];
+    expectRefusal(await sandbox.invoke(["state", `${sandbox.tag}x`], { wrapper }));
+  },
+);

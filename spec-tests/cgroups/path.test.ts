@@ -1,0 +1,121 @@
+import { existsSync, readFileSync, rmdirSync } from "node:fs";
+import { dirname } from "node:path";
+import { expect } from "vitest";
+import { type Config, setNamespace } from "../harness/config.ts";
+import type { Container } from "../harness/container.ts";
+import { spec } from "../harness/spec.ts";
+
+const CLAUSE = "config-linux.md, Cgroups Path";
+
+async function cgroupOf(container: Container): Promise<string> {
+  const lines = readFileSync(`/proc/${(await container.state()).pid}/cgroup`, "utf8").split("\n");
+  return lines.find((line) => line.startsWith("0::"))?.slice(3) ?? "";
+}
+
+spec(
+  "cgroupsPath absolute: below the cgroup mount point",
+  `${CLAUSE}: MUST take the path to be relative to the mount point`,
+  async (sandbox) => {
+    const container = sandbox.container();
+    await container.created();
+    expect(await cgroupOf(container)).toBe(`/${container.id}`);
+  },
+);
+
+spec("cgroupsPath absolute with missing parents: they are made", CLAUSE, async (sandbox) => {
+  const container = sandbox.container((config) => {
+    config.linux.cgroupsPath = `/${sandbox.tag}-parent/middle/leaf`;
+  });
+  sandbox.atEnd(() => {
+    for (const path of [`${sandbox.tag}-parent/middle`, `${sandbox.tag}-parent`]) {
+      if (existsSync(`/sys/fs/cgroup/${path}`)) rmdirSync(`/sys/fs/cgroup/${path}`);
+    }
+  });
+  await container.created();
+  expect(await cgroupOf(container)).toBe(`/${sandbox.tag}-parent/middle/leaf`);
+  await container.delete();
+  expect(existsSync(`/sys/fs/cgroup/${sandbox.tag}-parent/middle/leaf`)).toBe(false);
+});
+
+spec(
+  "cgroupsPath relative: the same value gives the same place",
+  `${CLAUSE}: MUST consistently attach`,
+  async (sandbox) => {
+    const container = sandbox.container((config) => {
+      config.linux.cgroupsPath = `${sandbox.tag}-relative`;
+    });
+    await container.created();
+    const first = await cgroupOf(container);
+    expect(first).toContain(`${sandbox.tag}-relative`);
+    await container.delete();
+    await container.created();
+    expect(await cgroupOf(container)).toBe(first);
+  },
+);
+
+spec("cgroupsPath absent: a cgroup of its own", CLAUSE, async (sandbox) => {
+  const container = sandbox.container((config) => {
+    delete config.linux.cgroupsPath;
+  });
+  await container.created();
+  const path = await cgroupOf(container);
+  expect(path).toContain(container.id);
+  expect(readFileSync(`/sys/fs/cgroup${path}/cgroup.procs`, "utf8").trim()).toBe(
+    String((await container.state()).pid),
+  );
+});
+
+spec("create: init is in the cgroup, and nothing else", CLAUSE, async (sandbox) => {
+  const container = sandbox.shell("sleep 1000 & wait");
+  await container.created();
+  const { pid } = await container.state();
+  expect(readFileSync(`/sys/fs/cgroup/${container.id}/cgroup.procs`, "utf8")).toBe(`${pid}\n`);
+});
+
+function writable(config: Config): void {
+  const mount = config.mounts.find(({ destination }) => destination === "/sys/fs/cgroup");
+  if (mount?.options !== undefined) mount.options = mount.options.filter((option) => option !== "ro");
+  config.root.readonly = false;
+}
+
+const SUB_CGROUPS =
+  "mkdir -p /sys/fs/cgroup/a/b; sleep 1000 & echo $! > /sys/fs/cgroup/a/b/cgroup.procs; touch /tmp/ready; sleep 1000";
+
+for (const shared of [false, true]) {
+  const situation = shared ? "a shared pid namespace" : "a pid namespace of its own";
+  spec(
+    `delete --force, processes in sub-cgroups, ${situation}: killed, and the sub-cgroups removed`,
+    "promise: cgroup.kill, also sub-cgroups",
+    async (sandbox) => {
+      const container = sandbox.shell(SUB_CGROUPS, (config) => {
+        writable(config);
+        if (shared) setNamespace(config, "pid", undefined);
+      });
+      await container.started();
+      await expect.poll(() => existsSync(`${container.rootfs}/tmp/ready`), { timeout: 5000 }).toBe(true);
+      expect(existsSync(`/sys/fs/cgroup/${container.id}/a/b`)).toBe(true);
+      expect((await container.delete("--force")).code).toBe(0);
+      expect(await sandbox.traces()).toEqual([]);
+    },
+  );
+}
+
+spec(
+  "delete after exit, empty sub-cgroups left: removed",
+  "promise: removal with sub-cgroups",
+  async (sandbox) => {
+    const container = sandbox.shell("mkdir -p /sys/fs/cgroup/a/b /sys/fs/cgroup/c", writable);
+    await container.started();
+    await container.until("stopped");
+    expect((await container.delete()).code).toBe(0);
+    expect(await sandbox.traces()).toEqual([]);
+  },
+);
+
+spec("delete: parents of the cgroup stay", "runtime.md, Delete: only what create made", async (sandbox) => {
+  const container = sandbox.container();
+  await container.created();
+  expect(dirname(await cgroupOf(container))).toBe("/");
+  await container.delete();
+  expect(existsSync("/sys/fs/cgroup/cgroup.procs")).toBe(true);
+});

@@ -1,0 +1,100 @@
+import { type Dirent, existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
+
+/** Made by podman, and by a runtime that it calls without --root, while the tests of engines run. */
+const OF_ENGINES = /^\/run\/(containers|crun|libpod|lock|netns|runc|runts)$|^\/dev\/shm\/libpod/;
+
+/** What the host shows of one test: every trace carries the test's tag, in an id, a path or the environment. */
+export interface HostSnapshot {
+  readonly processes: readonly string[];
+  readonly mounts: readonly string[];
+  readonly cgroups: readonly string[];
+  /** Entries of /dev/shm and /run that belong to no test at all. */
+  readonly shared: readonly string[];
+}
+
+export function hostSnapshot(tag: string): HostSnapshot {
+  return {
+    processes: taggedProcesses(tag),
+    mounts: read("/proc/self/mountinfo")
+      .split("\n")
+      .filter((line) => line.includes(tag)),
+    cgroups: cgroupDirectories("/sys/fs/cgroup").filter((path) => path.includes(tag)),
+    shared: [...sharedEntries("/dev/shm"), ...sharedEntries("/run")],
+  };
+}
+
+/** What is in `after` and was not there before, one line each. */
+export function newTraces(before: HostSnapshot, after: HostSnapshot): string[] {
+  const added = (kind: keyof HostSnapshot): string[] =>
+    after[kind].filter((entry) => !before[kind].includes(entry)).map((entry) => `${kind}: ${entry}`);
+  return [...added("processes"), ...added("mounts"), ...added("cgroups"), ...added("shared")];
+}
+
+/**
+ * Live processes that belong to the test: by command line, environment, cgroup, an open file, or a mount namespace with
+ * a mount from the test's folder. That finds init, its children and whatever the runtime forgot.
+ */
+function taggedProcesses(tag: string): string[] {
+  const found: string[] = [];
+  for (const name of readdirSync("/proc")) {
+    if (!/^[0-9]+$/.test(name) || Number(name) === process.pid) continue;
+    const folder = join("/proc", name);
+    const stat = read(join(folder, "stat"));
+    if (stat === "" || / [ZX] /.test(stat.slice(stat.lastIndexOf(")")).slice(0, 4))) continue;
+    const marks = ["cmdline", "environ", "cgroup", "mountinfo"].filter((file) =>
+      ownLines(file, read(join(folder, file))).includes(tag),
+    );
+    if (openFiles(folder).some((path) => path.includes(tag))) marks.push("fd");
+    if (marks.length > 0)
+      found.push(
+        `${name} ${stat.slice(stat.indexOf("("), stat.lastIndexOf(")") + 1)} by ${marks.join(", ")}`,
+      );
+  }
+  return found;
+}
+
+/** The mounts that the test process sees itself say nothing about another process of the same namespace. */
+function ownLines(file: string, text: string): string {
+  if (file !== "mountinfo") return text;
+  return text === read("/proc/self/mountinfo") ? "" : text;
+}
+
+function openFiles(folder: string): string[] {
+  return list(join(folder, "fd")).map((fd) => {
+    try {
+      return readlinkSync(join(folder, "fd", fd.name));
+    } catch {
+      return "";
+    }
+  });
+}
+
+function cgroupDirectories(folder: string): string[] {
+  return list(folder)
+    .filter((entry) => entry.isDirectory())
+    .flatMap((entry) => [join(folder, entry.name), ...cgroupDirectories(join(folder, entry.name))]);
+}
+
+function sharedEntries(folder: string): string[] {
+  return list(folder)
+    .map((entry) => join(folder, entry.name))
+    .filter((path) => !path.includes("rspec-") && !OF_ENGINES.test(path));
+}
+
+function list(folder: string): Dirent[] {
+  try {
+    return existsSync(folder) ? readdirSync(folder, { withFileTypes: true }) : [];
+  } catch {
+    return [];
+  }
+}
+
+/** Processes end while we look: a file that is gone reads as empty. */
+function read(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,128 @@
+import type { Deviation } from "./peers.ts";
+
+/** Seen with Debian's runc 1.1.15. */
+export const RUNC: readonly Deviation[] = [
+  {
+    reason: "Go's encoding/json takes what follows the value, the last of two equal names, and invalid UTF-8",
+    titles: [
+      "create, bundle with config.json with text after its end: one clear line, nothing left",
+      "create, the same name twice in config.json: error",
+      "create, config.json not UTF-8: error",
+    ],
+  },
+  {
+    reason: "ociVersion is never checked",
+    titles: [
+      'create, ociVersion "0.9.0": one clear line that names it, nothing left',
+      'create, ociVersion "2.0.0": one clear line that names it, nothing left',
+      'create, ociVersion "one": one clear line that names it, nothing left',
+      "create, ociVersion missing: one clear line that names it, nothing left",
+    ],
+  },
+  {
+    reason: "a missing number is zero to Go",
+    titles: ['create, process/rlimits [{"type":"RLIMIT_CORE"}]: one clear line that names it, nothing left'],
+  },
+  {
+    reason: "args fail at start, not at create, and the hostname goes to the kernel with its NUL byte",
+    titles: [
+      "create, hostname with a NUL byte (4): one clear line, nothing left",
+      "create, process/args with a NUL byte (0): one clear line, nothing left",
+    ],
+  },
+  {
+    reason:
+      "processes that outlive init in a shared pid namespace stay (opencontainers/runc#4102, solved in 1.2)",
+    titles: [
+      "delete --force, processes in sub-cgroups, a shared pid namespace: killed, and the sub-cgroups removed",
+      "delete, shared pid namespace: processes that outlive init are killed",
+      "kill KILL, shared pid namespace: every process of the container ends",
+    ],
+  },
+  {
+    reason: "where the memory controller is missing, a warning about OOM counts precedes the error",
+    titles: ["--log-format json, create fails: exactly one object in the log"],
+  },
+  {
+    reason: "the folder of --log is not made",
+    titles: ["create --log and --pid-file below missing folders: makes them"],
+  },
+  {
+    reason: "a hook without env inherits the environment of the runtime in 1.1",
+    titles: ["hook without env: an empty environment"],
+  },
+  {
+    reason: "poststart hooks run at the end of create in 1.1, with the status created",
+    titles: [
+      "hooks: each kind at its step, in the listed order",
+      "poststart hook fails: start fails, the container is stopped",
+      "poststart hook: gets the state on stdin",
+    ],
+  },
+  {
+    reason: "stops at the first poststop hook that fails, and returns its error",
+    titles: ["poststop hook fails: delete succeeds, the other hooks run"],
+  },
+  {
+    reason: "the names of real-time signals are unknown to golang.org/x/sys",
+    titles: ["kill RTMIN+3, running: a real-time signal", "kill SIGRTMIN+1, running: a real-time signal"],
+  },
+  {
+    reason: "a listed device replaces the default one, so that it needs a rule of its own to be opened",
+    titles: ["devices listing a default one again: no error"],
+  },
+  {
+    reason: "defaults is handed to the file system as data",
+    titles: ["tmpfs with options [defaults]: rw,relatime"],
+  },
+  {
+    reason: "rootfsPropagation shared and unbindable have no effect on the root mount",
+    titles: [
+      "rootfsPropagation shared: the root mount has it",
+      "rootfsPropagation unbindable: the root mount has it",
+    ],
+  },
+  {
+    reason: "domainname and time namespaces came with 1.2",
+    titles: ["domainname: set in the container", "time namespace listed: a new one"],
+  },
+  {
+    reason: "mappings without a user namespace are ignored in 1.1",
+    titles: ["mappings without a user namespace: error"],
+  },
+  {
+    reason: "a rule without names does nothing",
+    titles: ["create with seccomp of a rule without names: error, nothing left"],
+  },
+  {
+    reason: "Go's runtime and the rest of the set-up need more system calls after the filter is loaded",
+    titles: ["run with a default of errno and an allow list, …"],
+  },
+  {
+    sometimes: true,
+    reason: "a cgroup made before the state was saved, or while it is deleted, is not found again",
+    titles: [
+      "create killed after …",
+      "start, kill and delete at once: no hang, and delete --force cleans up",
+    ],
+  },
+  {
+    reason: "affinity of a pinned caller is kept; newer releases reset it",
+    titles: ["run from a pinned caller: the container may use every CPU"],
+  },
+  {
+    reason: "sets the umask to 0022 where none is given",
+    titles: ["run without umask: the caller's stays"],
+  },
+  {
+    reason: "its waiting init is its own executable",
+    titles: ["create, waiting init: no host file is mapped or open in it"],
+  },
+  {
+    reason: "runc and crun differ among themselves here: a third runtime has to agree with one of them",
+    titles: [
+      "run, /dev in the container: the same as under the peers",
+      "run, /proc/self/status in the container: the same as under the peers",
+    ],
+  },
+];

@@ -1,0 +1,21 @@
+import { CRUN } from "./peers-crun.ts";
+import { RUNC } from "./peers-runc.ts";
+
+/** Where a peer is known to differ from what a test requires, and why that does not make the test wrong. */
+export interface Deviation {
+  readonly reason: string;
+  /** Only now and then: a race. */
+  readonly sometimes?: true;
+  /** Titles of tests; one that ends in … stands for all that begin so. */
+  readonly titles: readonly string[];
+}
+
+const PEERS: Readonly<Record<string, readonly Deviation[]>> = { crun: CRUN, runc: RUNC };
+
+export function deviation(runtime: string, title: string): Deviation | undefined {
+  return PEERS[runtime]?.find(({ titles }) => titles.some((pattern) => matches(pattern, title)));
+}
+
+function matches(pattern: string, title: string): boolean {
+  return pattern.endsWith("…") ? title.startsWith(pattern.slice(0, -1)) : pattern === title;
+}

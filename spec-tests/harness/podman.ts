@@ -1,0 +1,97 @@
+import { execFileSync } from "node:child_process";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { execa } from "execa";
+import { type Result, RUNTIME, RUNTIME_NAME } from "./runtime.ts";
+
+/** podman with storage, state and settings of its own, and an image made of the tests' rootfs: no registry is asked. */
+export interface Podman {
+  readonly directory: string;
+  /** One command of podman; `run` and `create` get --network none and the runtime. */
+  call(...args: readonly string[]): Promise<Result>;
+  /** Folders of cgroups that are left below podman's parent cgroup. */
+  cgroups(): string[];
+  close(): Promise<void>;
+}
+
+export const IMAGE = "localhost/spec-test:latest";
+
+export async function openPodman(): Promise<Podman> {
+  const directory = mkdtempSync(join(tmpdir(), "rspec-podman-"));
+  chmodSync(directory, 0o755); // containers in user namespaces reach their rootfs through it
+  const parent = `rspec-podman-${process.pid}`;
+  writeFileSync(join(directory, "containers.conf"), settings(directory, parent));
+  writeFileSync(join(directory, "storage.conf"), '[storage]\ndriver = "vfs"\n');
+  for (const folder of ["root", "run", "tmp", "home"]) mkdirSync(join(directory, folder));
+  const globals = ["--root", "root", "--runroot", "run", "--tmpdir", "tmp"].map((word) =>
+    word.startsWith("-") ? word : join(directory, word),
+  );
+  const env = {
+    PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    HOME: join(directory, "home"),
+    TMPDIR: join(directory, "tmp"),
+    CONTAINERS_CONF: join(directory, "containers.conf"),
+    CONTAINERS_STORAGE_CONF: join(directory, "storage.conf"),
+  };
+  const call = async (...args: readonly string[]): Promise<Result> => {
+    const options = {
+      env,
+      extendEnv: false,
+      reject: false,
+      timeout: 20_000,
+      stripFinalNewline: false,
+      stdin: "ignore",
+    } as const;
+    const done = await execa(
+      "podman",
+      [...globals, "--storage-driver", "vfs", "--runtime", RUNTIME, ...args],
+      options,
+    );
+    return { code: done.timedOut ? 124 : (done.exitCode ?? 128), stdout: done.stdout, stderr: done.stderr };
+  };
+  const archive = join(directory, "rootfs.tar");
+  execFileSync("tar", ["-C", join(process.env.SPEC_TEST_BASE ?? "", "rootfs"), "-cf", archive, "."]);
+  const imported = await call("import", "--change", "CMD=sh", archive, IMAGE);
+  if (imported.code !== 0) throw new Error(`podman import failed: ${imported.stderr}`);
+  const cgroups = (): string[] => folders(`/sys/fs/cgroup/${parent}`);
+  return {
+    directory,
+    call,
+    cgroups,
+    close: async () => {
+      await call("rm", "--all", "--force", "--time", "0");
+      for (const path of [...cgroups()].reverse()) rmdirSync(path);
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** No pids limit, since the controller may be missing; JSON errors for a runtime whose name podman does not know. */
+function settings(directory: string, parent: string): string {
+  return [
+    "[containers]",
+    "pids_limit = 0",
+    'netns = "none"',
+    `cgroup_parent = "/${parent}"`,
+    'log_driver = "k8s-file"',
+    "[engine]",
+    'cgroup_manager = "cgroupfs"',
+    'events_logger = "file"',
+    `events_logfile_path = "${join(directory, "events")}"`,
+    'lock_type = "file"',
+    `runtime_supports_json = ["crun", "runc", "${RUNTIME_NAME}"]`,
+    `static_dir = "${join(directory, "static")}"`,
+    `volume_path = "${join(directory, "volumes")}"`,
+    "",
+  ].join("\n");
+}
+
+function folders(path: string): string[] {
+  try {
+    const below = readdirSync(path, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    return [path, ...below.flatMap((entry) => folders(join(path, entry.name)))];
+  } catch {
+    return [];
+  }
+}

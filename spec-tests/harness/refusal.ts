@@ -1,0 +1,16 @@
+import { expect } from "vitest";
+import { IS_RUNTS, type Result } from "./runtime.ts";
+
+/** The operation failed as it should: by itself, in words on stderr, and under runts with its own exit code and prefix. */
+export function expectRefusal(result: Result, words?: RegExp | string): void {
+  expect(result.code, `exit code; stderr: ${result.stderr}`).not.toBe(0);
+  expect(result.code, `not ended by a signal or the harness: ${result.stderr}`).not.toBe(124);
+  expect(result.stderr).not.toBe("");
+  if (IS_RUNTS) {
+    expect(result.code).toBe(1);
+    expect(result.stderr).toMatch(/^runts: [^\n]+\n/);
+  }
+  // runc's log lines quote the message, and so escape the quotes in it.
+  if (typeof words === "string") expect(result.stderr.replaceAll('\\"', '"')).toContain(words);
+  else if (words !== undefined) expect(result.stderr).toMatch(words);
+}

@@ -1,0 +1,133 @@
+import { execFileSync } from "node:child_process";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Config, defaultConfig } from "./config.ts";
+import { Container } from "./container.ts";
+import { type HostSnapshot, hostSnapshot, newTraces } from "./leftovers.ts";
+import { copyRootfs } from "./rootfs.ts";
+import { type InvokeOptions, IS_RUNTS, invoke, type Result } from "./runtime.ts";
+
+let sandboxes = 0;
+
+/** The surroundings of one test: a state root, bundles and a tag that all its traces on the host carry. */
+export class Sandbox {
+  readonly tag: string;
+  readonly directory: string;
+  readonly root: string;
+  /** `$TMPDIR` of the runtime, empty again when the test is over. */
+  readonly temporary: string;
+  #before: HostSnapshot;
+  readonly #containers: Container[] = [];
+  readonly #cleanups: (() => void | Promise<void>)[] = [];
+
+  constructor() {
+    sandboxes += 1;
+    this.tag = `rspec-${process.pid}-${sandboxes}z`;
+    this.directory = mkdtempSync(join(tmpdir(), `${this.tag}-`));
+    chmodSync(this.directory, 0o755); // containers in user namespaces reach their rootfs through it
+    this.root = join(this.directory, "state");
+    this.temporary = join(this.directory, "tmp");
+    mkdirSync(this.temporary);
+    this.#before = hostSnapshot(this.tag);
+  }
+
+  /** A bundle with its own rootfs and an id that nobody has; `mutate` changes the default config. */
+  container(mutate: (config: Config) => void = () => undefined): Container {
+    const name = `${this.tag}${this.#containers.length}`;
+    const bundle = join(this.directory, name);
+    mkdirSync(bundle);
+    copyRootfs(join(process.env.SPEC_TEST_BASE ?? "", "rootfs"), join(bundle, "rootfs"));
+    const config = defaultConfig();
+    config.linux.cgroupsPath = `/${name}`;
+    mutate(config);
+    const container = new Container(this, { id: name, bundle, config });
+    this.#containers.push(container);
+    return container;
+  }
+
+  /** A container whose program is a line of shell. */
+  shell(script: string, mutate: (config: Config) => void = () => undefined): Container {
+    return this.container((config) => {
+      config.process.args = ["sh", "-c", script];
+      mutate(config);
+    });
+  }
+
+  /** Runs the runtime with this sandbox's state root. */
+  invoke(args: readonly string[], options: Partial<InvokeOptions> = {}): Promise<Result> {
+    return invoke(["--root", this.root, ...args], {
+      directory: this.directory,
+      ...options,
+      env: { TMPDIR: this.temporary, SPEC_TEST_TAG: this.tag, ...options.env },
+    });
+  }
+
+  /** A file or folder of this test that does not exist yet. */
+  path(name: string): string {
+    return join(this.directory, name);
+  }
+
+  /** Live processes of this test, one line each. */
+  processes(): readonly string[] {
+    return hostSnapshot(this.tag).processes;
+  }
+
+  /** What the test itself has set up by now is no trace of the runtime. */
+  settle(): void {
+    this.#before = hostSnapshot(this.tag);
+  }
+
+  atEnd(cleanup: () => void | Promise<void>): void {
+    this.#cleanups.push(cleanup);
+  }
+
+  /** What the test left on the host by now: empty when everything was undone. Waits a moment for the kernel. */
+  async traces(): Promise<string[]> {
+    for (let attempt = 0; ; attempt += 1) {
+      const found = [
+        ...newTraces(this.#before, hostSnapshot(this.tag)),
+        ...entries(this.root)
+          .filter((name) => IS_RUNTS || name !== ".cache") // crun keeps compiled seccomp filters there, on purpose
+          .map((name) => `state root: ${name}`),
+        ...entries(this.temporary).map((name) => `temporary file: ${name}`),
+      ];
+      if (found.length === 0 || attempt === 20) return found;
+      await sleep(25);
+    }
+  }
+
+  /** Deletes what is left, then looks whether that worked. */
+  async close(): Promise<string[]> {
+    const failures: string[] = [];
+    for (const container of this.#containers) {
+      if (!existsSync(join(this.root, container.id))) continue;
+      const { code, stderr } = await container.delete("--force");
+      if (code !== 0) failures.push(`delete --force exits with ${code}: ${stderr.trim()}`);
+    }
+    for (const cleanup of this.#cleanups.reverse()) await cleanup();
+    const traces = [...failures, ...(await this.traces())];
+    if (traces.length > 0) this.#sweep();
+    rmSync(this.directory, { recursive: true, force: true });
+    return traces;
+  }
+
+  /** A runtime that leaves something behind must not disturb the next test. */
+  #sweep(): void {
+    const quietly = (file: string, args: string[]): void => {
+      try {
+        execFileSync(file, args, { stdio: "ignore" });
+      } catch {
+        // It is gone already, or the end of the process is still to come: the tests after this one don't need it.
+      }
+    };
+    for (const line of hostSnapshot(this.tag).processes) quietly("kill", ["-9", line.split(" ")[0] ?? ""]);
+    for (const line of hostSnapshot(this.tag).mounts) quietly("umount", ["-l", line.split(" ")[4] ?? ""]);
+    for (const path of [...hostSnapshot(this.tag).cgroups].reverse()) quietly("rmdir", [path]);
+  }
+}
+
+function entries(folder: string): string[] {
+  return existsSync(folder) ? readdirSync(folder) : [];
+}

@@ -1,0 +1,45 @@
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import type { Container } from "./container.ts";
+import { parseObject } from "./json.ts";
+import { RUNTIME } from "./runtime.ts";
+import type { Sandbox } from "./sandbox.ts";
+
+export interface Subreaper {
+  /** The next report: see subreaper.py. */
+  report(): Promise<Record<string, unknown>>;
+  /** Lets it reap the container's process. */
+  release(): void;
+}
+
+/** Creates and starts the container below a process that is a subreaper, as conmon and containerd's shim are. */
+export function startUnderSubreaper(
+  sandbox: Sandbox,
+  container: Container,
+  options: { keepZombie?: boolean } = {},
+): Subreaper {
+  const pidFile = sandbox.path("subreaper.pid");
+  const runtime = [RUNTIME, "--root", sandbox.root];
+  const create = [...runtime, "create", "--bundle", container.bundle, "--pid-file", pidFile, container.id];
+  const child = spawn(
+    "python3",
+    [
+      join(import.meta.dirname, "subreaper.py"),
+      ...(options.keepZombie === true ? ["--keep-zombie"] : []),
+      pidFile,
+      ...create,
+      "--",
+      ...runtime,
+      "start",
+      container.id,
+    ],
+    { stdio: ["pipe", "pipe", "inherit"] },
+  );
+  sandbox.atEnd(() => void child.kill("SIGKILL"));
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  return {
+    report: async () => parseObject(String((await lines.next()).value)),
+    release: () => void child.stdin.end(),
+  };
+}

@@ -1,0 +1,197 @@
+import { expect } from "vitest";
+import type { Container } from "../harness/container.ts";
+import { expectRefusal } from "../harness/refusal.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { spec } from "../harness/spec.ts";
+
+const CLAUSE = "runtime.md, Kill";
+
+/** A container that writes the names of the signals that reach it, and is ready for them. */
+async function listening(sandbox: Sandbox, signals: string): Promise<Container> {
+  const traps = signals.split(" ").map((name) => `trap 'echo ${name} >> /tmp/got' ${name};`);
+  const container = sandbox.shell(
+    `${traps.join(" ")} touch /tmp/ready; while :; do sleep 0.02; done`,
+    (config) => {
+      config.root.readonly = false;
+    },
+  );
+  await container.started();
+  await waitForFile(container, "tmp/ready", "");
+  return container;
+}
+
+async function waitForFile(container: Container, path: string, text: string): Promise<void> {
+  await expect.poll(() => tryRead(container, path), { timeout: 5000, interval: 20 }).toBe(text);
+}
+
+function tryRead(container: Container, path: string): string | undefined {
+  try {
+    return container.readFile(path);
+  } catch {
+    return undefined;
+  }
+}
+
+for (const signal of ["TERM", "SIGTERM", "15", "term"]) {
+  spec(
+    `kill ${signal}, running: the program gets SIGTERM`,
+    `${CLAUSE}: MUST send the signal`,
+    async (sandbox) => {
+      const container = await listening(sandbox, "TERM");
+      expect(await container.kill(signal)).toMatchObject({ code: 0, stdout: "", stderr: "" });
+      await waitForFile(container, "tmp/got", "TERM\n");
+    },
+  );
+}
+
+spec(
+  "kill without a signal, running: the program gets SIGTERM",
+  "practice: kill defaults to SIGTERM",
+  async (sandbox) => {
+    const container = await listening(sandbox, "TERM");
+    expect((await container.kill()).code).toBe(0);
+    await waitForFile(container, "tmp/got", "TERM\n");
+  },
+);
+
+for (const [signal, name] of [
+  ["USR1", "USR1"],
+  ["10", "USR1"],
+  ["SIGHUP", "HUP"],
+  ["12", "USR2"],
+  ["WINCH", "WINCH"],
+] as const) {
+  spec(
+    `kill ${signal}, running: the program gets SIG${name}`,
+    `${CLAUSE}: MUST send the signal`,
+    async (sandbox) => {
+      const container = await listening(sandbox, name);
+      expect((await container.kill(signal)).code).toBe(0);
+      await waitForFile(container, "tmp/got", `${name}\n`);
+      expect((await container.state()).status).toBe("running");
+    },
+  );
+}
+
+for (const [signal, number] of [
+  ["SIGRTMIN+1", 35],
+  ["RTMIN+3", 37],
+  ["34", 34],
+] as const) {
+  spec(`kill ${signal}, running: a real-time signal`, `${CLAUSE}: MUST send the signal`, async (sandbox) => {
+    const container = sandbox.shell("sleep 1000", (config) => {
+      config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== "pid");
+      config.process.args = ["sleep", "1000"];
+    });
+    const result = await container.run({
+      whileRunning: async () => {
+        await expect
+          .poll(() => container.stateCommand().then(({ stdout }) => stdout), { timeout: 5000 })
+          .toContain('"running"');
+        expect((await container.kill(signal)).code).toBe(0);
+      },
+    });
+    expect(result.code).toBe(128 + number);
+  });
+}
+
+spec("kill KILL, running: the container stops", CLAUSE, async (sandbox) => {
+  const container = sandbox.shell("sleep 1000");
+  await container.started();
+  expect((await container.kill("KILL")).code).toBe(0);
+  await container.until("stopped");
+});
+
+spec("kill 9, created: the container stops", `${CLAUSE}: created or running`, async (sandbox) => {
+  const container = sandbox.container();
+  await container.created();
+  expect((await container.kill("9")).code).toBe(0);
+  await container.until("stopped");
+});
+
+spec(
+  "kill, stopped: error in the words that engines match",
+  `${CLAUSE}: MUST error; engines: container not running`,
+  async (sandbox) => {
+    const container = sandbox.container();
+    await container.started();
+    await container.until("stopped");
+    const before = (await container.stateCommand()).stdout;
+    const result = await container.kill("TERM");
+    expectRefusal(result, "container not running");
+    expect((await container.stateCommand()).stdout).toBe(before);
+  },
+);
+
+spec(
+  "kill --all, stopped: no error",
+  "practice: kill --all of a stopped container succeeds",
+  async (sandbox) => {
+    const container = sandbox.container();
+    await container.started();
+    await container.until("stopped");
+    expect((await sandbox.invoke(["kill", "--all", container.id, "9"])).code).toBe(0);
+  },
+);
+
+spec("kill --all 9, running: every process ends", "engines: kill [--all] ID 9", async (sandbox) => {
+  const container = sandbox.shell("sleep 1000 & sleep 1000 & wait");
+  await container.started();
+  expect((await sandbox.invoke(["kill", "--all", container.id, "9"])).code).toBe(0);
+  await container.until("stopped");
+});
+
+spec(
+  "kill with an effectless signal 0: no error, state stays equal to the letter",
+  "runtime-tools: kill without effect",
+  async (sandbox) => {
+    const container = sandbox.shell("sleep 1000");
+    await container.started();
+    const before = (await container.stateCommand()).stdout;
+    expect((await container.kill("0")).code).toBe(0);
+    expect((await container.stateCommand()).stdout).toBe(before);
+  },
+);
+
+for (const signal of ["NOSUCH", "SIGNOSUCH", "65", "-1", "9x"]) {
+  spec(
+    `kill ${JSON.stringify(signal)}: error, and the container runs on`,
+    "practice: unknown signals are refused",
+    async (sandbox) => {
+      const container = sandbox.shell("sleep 1000");
+      await container.started();
+      const result = await sandbox.invoke(["kill", "--", container.id, signal]);
+      expectRefusal(result);
+      expect((await container.state()).status).toBe("running");
+    },
+  );
+}
+
+spec(
+  "kill, unknown id: error in the words that engines match",
+  `${CLAUSE}; engines: does not exist`,
+  async (sandbox) => {
+    const result = await sandbox.invoke(["kill", `${sandbox.tag}none`, "KILL"]);
+    expectRefusal(result, "does not exist");
+  },
+);
+
+spec("kill without an id: error", `${CLAUSE}: MUST error if the id is not given`, async (sandbox) => {
+  expect((await sandbox.invoke(["kill"])).code).not.toBe(0);
+});
+
+spec(
+  "kill KILL, shared pid namespace: every process of the container ends",
+  "practice: SIGKILL goes to the whole cgroup",
+  async (sandbox) => {
+    const container = sandbox.shell("sleep 1000 & touch /tmp/ready; wait", (config) => {
+      config.root.readonly = false;
+      config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== "pid");
+    });
+    await container.started();
+    await waitForFile(container, "tmp/ready", "");
+    expect((await container.kill("KILL")).code).toBe(0);
+    await container.until("stopped");
+    await expect.poll(() => sandbox.processes(), { timeout: 5000 }).toEqual([]);
+  },
+);

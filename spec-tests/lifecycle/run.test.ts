@@ -1,0 +1,75 @@
+import { readFileSync } from "node:fs";
+import { expect } from "vitest";
+import { spec } from "../harness/spec.ts";
+
+const CLAUSE = "practice: run";
+
+for (const code of [0, 1, 42, 255]) {
+  spec(`run, program exits with ${code}: so does run`, CLAUSE, async (sandbox) => {
+    expect((await sandbox.shell(`exit ${code}`).run()).code).toBe(code);
+  });
+}
+
+for (const [name, number] of [
+  ["KILL", 9],
+  ["TERM", 15],
+  ["SEGV", 11],
+] as const) {
+  spec(`run, program ended by SIG${name}: exits with ${128 + number}`, CLAUSE, async (sandbox) => {
+    const container = sandbox.shell(`kill -${name} $$`, (config) => {
+      config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== "pid");
+    });
+    expect((await container.run()).code).toBe(128 + number);
+  });
+}
+
+spec("run: the container is deleted afterwards", CLAUSE, async (sandbox) => {
+  const container = sandbox.container();
+  await container.output();
+  expect(await sandbox.traces()).toEqual([]);
+});
+
+spec("run --keep: the container stays, stopped", "practice; BuildKit depends on it", async (sandbox) => {
+  const container = sandbox.shell("exit 3");
+  expect((await container.run({ flags: ["--keep"] })).code).toBe(3);
+  expect((await container.state()).status).toBe("stopped");
+  expect((await container.delete()).code).toBe(0);
+});
+
+spec("run --detach: returns at once, the container runs", "practice of runc and crun", async (sandbox) => {
+  const container = sandbox.shell("sleep 1000");
+  const pidFile = sandbox.path("pid");
+  expect((await container.run({ flags: ["--detach", "--pid-file", pidFile] })).code).toBe(0);
+  const state = await container.state();
+  expect(state.status).toBe("running");
+  expect(readFileSync(pidFile, "utf8")).toBe(String(state.pid));
+});
+
+spec("run, SIGTERM sent to the runtime: goes on to the program", CLAUSE, async (sandbox) => {
+  const container = sandbox.shell(
+    "trap 'echo got TERM; exit 5' TERM; touch /tmp/ready; while :; do sleep 0.02; done",
+    (config) => {
+      config.root.readonly = false;
+    },
+  );
+  const result = await container.run({
+    whileRunning: async (pid) => {
+      await expect
+        .poll(() => readFileSync(`${container.rootfs}/tmp/ready`, "utf8"), { timeout: 5000 })
+        .toBe("");
+      process.kill(pid, "SIGTERM");
+    },
+  });
+  expect(result).toMatchObject({ code: 5, stdout: "got TERM\n" });
+});
+
+spec(
+  "run, id in use: error, and the first container is untouched",
+  "runtime.md, Create: the id MUST be unique",
+  async (sandbox) => {
+    const container = sandbox.container();
+    await container.created();
+    expect((await container.run()).code).not.toBe(0);
+    expect((await container.state()).status).toBe("created");
+  },
+);

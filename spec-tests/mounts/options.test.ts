@@ -1,0 +1,195 @@
+import { execFileSync } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { expect } from "vitest";
+import { expectRefusal } from "../harness/refusal.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { spec } from "../harness/spec.ts";
+
+const CLAUSE = "config.md, Linux mount options";
+
+/** Options and propagation of /mnt in the container, from its mountinfo. */
+async function seen(
+  sandbox: Sandbox,
+  options: string[],
+  type = "tmpfs",
+): Promise<{ flags: string[]; propagation: string }> {
+  mkdirSync(sandbox.path("source"));
+  const container = sandbox.shell("grep ' /mnt ' /proc/self/mountinfo", (config) => {
+    config.mounts.push({
+      destination: "/mnt",
+      type,
+      source: type === "tmpfs" ? "tmpfs" : sandbox.path("source"),
+      options,
+    });
+  });
+  const fields = (await container.output()).trim().split(" ");
+  const optional = fields.slice(6, fields.indexOf("-")).join(" ").replaceAll(/:\d+/g, "");
+  const superblock = fields.at(-1)?.split(",") ?? [];
+  const sync = superblock.filter(
+    (option) => option === "sync" || option === "dirsync" || option === "lazytime",
+  );
+  return { flags: [...(fields[5]?.split(",") ?? []), ...sync], propagation: optional };
+}
+
+const DEFAULTS = ["rw", "relatime"];
+
+for (const [options, expected] of [
+  [[], DEFAULTS],
+  [["defaults"], DEFAULTS],
+  [["nosuid"], ["rw", "nosuid", "relatime"]],
+  [["nodev"], ["rw", "nodev", "relatime"]],
+  [["noexec"], ["rw", "noexec", "relatime"]],
+  [["nosuid", "suid"], DEFAULTS],
+  [["nodev", "dev"], DEFAULTS],
+  [["noexec", "exec"], DEFAULTS],
+  [["ro"], ["ro", "relatime"]],
+  [["ro", "rw"], DEFAULTS],
+  [["noatime"], ["rw", "noatime"]],
+  [["nodiratime"], ["rw", "nodiratime", "relatime"]],
+  [["strictatime"], ["rw"]],
+  [["relatime"], DEFAULTS],
+  [["noatime", "atime"], DEFAULTS],
+  [["nosymfollow"], ["rw", "relatime", "nosymfollow"]],
+  [["sync"], ["rw", "relatime", "sync"]],
+  [["dirsync"], ["rw", "relatime", "dirsync"]],
+  [["lazytime"], ["rw", "relatime", "lazytime"]],
+  [["sync", "async"], DEFAULTS],
+] as const) {
+  spec(`tmpfs with options [${options.join(", ")}]: ${expected.join(",")}`, CLAUSE, async (sandbox) => {
+    expect((await seen(sandbox, [...options])).flags.sort()).toEqual([...expected].sort());
+  });
+}
+
+for (const [options, expected] of [
+  [["bind"], []],
+  [
+    ["bind", "nosuid", "nodev"],
+    ["nosuid", "nodev"],
+  ],
+  [
+    ["rbind", "ro", "noexec"],
+    ["ro", "noexec"],
+  ],
+  [["bind", "ro", "rw"], []],
+  [["bind", "noexec", "exec"], []],
+  [["bind", "noatime"], ["noatime"]],
+  [["bind", "nosymfollow"], ["nosymfollow"]],
+] as const) {
+  spec(`bind mount with options [${options.join(", ")}]: applied to this mount`, CLAUSE, async (sandbox) => {
+    const { flags } = await seen(sandbox, [...options], "bind");
+    const plain = flags.filter((flag) => flag !== "rw" && flag !== "relatime");
+    expect(plain.sort()).toEqual([...expected].sort());
+    expect(flags.includes("rw")).toBe(!plain.includes("ro"));
+  });
+}
+
+for (const [option, expected] of [
+  ["private", ""],
+  ["rprivate", ""],
+  ["shared", "shared"],
+  ["rshared", "shared"],
+  ["unbindable", "unbindable"],
+  ["runbindable", "unbindable"],
+] as const) {
+  spec(`mount with ${option}: propagation is ${expected || "private"}`, `${CLAUSE}`, async (sandbox) => {
+    expect((await seen(sandbox, [option])).propagation).toBe(expected);
+  });
+}
+
+spec(
+  "bind mount with rslave: mounts of the host arrive, those of the container don't leave",
+  `${CLAUSE}`,
+  async (sandbox) => {
+    const folder = sandbox.path("shared");
+    mkdirSync(folder);
+    execFileSync("mount", ["-t", "tmpfs", "tmpfs", folder]);
+    sandbox.atEnd(() => void execFileSync("umount", ["-R", folder]));
+    execFileSync("mount", ["--make-shared", folder]);
+    const container = sandbox.shell(
+      "while [ ! -e /mnt/sub/go ]; do sleep 0.02; done; echo arrived",
+      (config) => {
+        config.mounts.push({
+          destination: "/mnt",
+          type: "bind",
+          source: folder,
+          options: ["rbind", "rslave"],
+        });
+      },
+    );
+    const result = await container.run({
+      whileRunning: async () => {
+        await expect
+          .poll(async () => (await container.stateCommand()).stdout, { timeout: 5000 })
+          .toContain('"running"');
+        mkdirSync(`${folder}/sub`);
+        execFileSync("mount", ["-t", "tmpfs", "tmpfs", `${folder}/sub`]);
+        execFileSync("touch", [`${folder}/sub/go`]);
+      },
+    });
+    expect(result.stdout).toBe("arrived\n");
+  },
+);
+
+/** A host folder with another mount below it. */
+function nested(sandbox: Sandbox): string {
+  const folder = sandbox.path("nested");
+  mkdirSync(folder);
+  execFileSync("mount", ["-t", "tmpfs", "tmpfs", folder]);
+  sandbox.atEnd(() => void execFileSync("umount", ["-R", folder]));
+  mkdirSync(`${folder}/sub`);
+  execFileSync("mount", ["-t", "tmpfs", "tmpfs", `${folder}/sub`]);
+  execFileSync("touch", [`${folder}/sub/deep`]);
+  return folder;
+}
+
+for (const [options, script, expected] of [
+  [["bind"], "ls /mnt/sub", ""],
+  [["rbind"], "ls /mnt/sub", "deep\n"],
+  [
+    ["rbind", "ro"],
+    "touch /mnt/x 2>/dev/null || echo top-ro; touch /mnt/sub/x && echo sub-rw",
+    "top-ro\nsub-rw\n",
+  ],
+  [
+    ["rbind", "rro"],
+    "touch /mnt/x 2>/dev/null || echo top-ro; touch /mnt/sub/x 2>/dev/null || echo sub-ro",
+    "top-ro\nsub-ro\n",
+  ],
+] as const) {
+  spec(
+    `${options.join(",")} of a folder with a mount below: recursive as the option says`,
+    `${CLAUSE}`,
+    async (sandbox) => {
+      const folder = nested(sandbox);
+      const container = sandbox.shell(script, (config) => {
+        config.mounts.push({ destination: "/mnt", type: "bind", source: folder, options: [...options] });
+      });
+      expect(await container.output()).toBe(expected);
+    },
+  );
+}
+
+spec(
+  "tmpfs with an option it does not know: error, nothing left",
+  `${CLAUSE}: unknown options go to the file system`,
+  async (sandbox) => {
+    const container = sandbox.shell("true", (config) => {
+      config.mounts.push({
+        destination: "/mnt",
+        type: "tmpfs",
+        source: "tmpfs",
+        options: ["nosuchoption=1"],
+      });
+    });
+    expectRefusal(await container.create());
+    expect(await sandbox.traces()).toEqual([]);
+  },
+);
+
+spec(
+  "bind mount with options of tmpfs: they are no reason to fail",
+  "runtime-tools: mode=755,size=1k on a bind",
+  async (sandbox) => {
+    expect((await seen(sandbox, ["bind", "mode=755", "size=1k"], "bind")).flags).toContain("rw");
+  },
+);

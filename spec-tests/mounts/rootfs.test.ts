@@ -1,0 +1,187 @@
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "vitest";
+import { expectRefusal } from "../harness/refusal.ts";
+import { spec } from "../harness/spec.ts";
+
+spec(
+  "root.readonly true: no writes to the rootfs",
+  "config.md, root.readonly: MUST be read-only",
+  async (sandbox) => {
+    const result = await sandbox.shell("touch /tmp/x").run();
+    expect(result.code).toBe(1);
+    expect(result.stderr).toMatch(/Read-only file system/);
+  },
+);
+
+spec(
+  "root.readonly absent: writes reach the rootfs",
+  "config.md, root.readonly: default false",
+  async (sandbox) => {
+    const container = sandbox.shell("echo written > /tmp/x", (config) => {
+      delete config.root.readonly;
+    });
+    await container.output();
+    expect(container.readFile("tmp/x")).toBe("written\n");
+  },
+);
+
+spec(
+  "pivot_root: nothing of the host's root is left in the mount table",
+  "practice of runc and crun",
+  async (sandbox) => {
+    const container = sandbox.shell("cut -d' ' -f5 /proc/self/mountinfo; ls -a /");
+    const output = await container.output();
+    expect(output).not.toContain(sandbox.tag);
+    expect(output).not.toMatch(/put_?old|pivot/);
+  },
+);
+
+spec("chroot escape by cd ..: stays in the rootfs", "practice of runc and crun", async (sandbox) => {
+  const container = sandbox.shell(
+    "cd /; cd ../../../..; [ /proc/1/root/bin/busybox -ef bin/busybox ] && pwd",
+  );
+  expect(await container.output()).toBe("/\n");
+});
+
+spec("create --no-pivot: works with the same rootfs", "practice of runc and crun", async (sandbox) => {
+  expect(
+    await sandbox
+      .shell("cat /etc/group | head -n 1; touch /x 2>/dev/null || echo ro")
+      .output({ flags: ["--no-pivot"] }),
+  ).toBe("root:x:0:\nro\n");
+});
+
+for (const propagation of ["private", "slave", "shared", "unbindable"]) {
+  spec(
+    `rootfsPropagation ${propagation}: the root mount has it`,
+    "config-linux.md, rootfsPropagation",
+    async (sandbox) => {
+      const container = sandbox.shell("grep ' / / \\| /.*rootfs / ' /proc/self/mountinfo", (config) => {
+        config.linux.rootfsPropagation = propagation;
+      });
+      const fields = (await container.output()).trim().split(" ");
+      const optional = fields.slice(6, fields.indexOf("-")).join(" ");
+      if (propagation === "private") expect(optional).toBe("");
+      else if (propagation === "slave") expect(optional).not.toContain("shared");
+      else expect(optional).toContain(propagation);
+    },
+  );
+}
+
+spec("create: the caller's mount table is unchanged", "practice of runc and crun", async (sandbox) => {
+  const container = sandbox.container();
+  const before = readFileSync("/proc/self/mountinfo", "utf8").split("\n").length;
+  await container.created();
+  expect(
+    readFileSync("/proc/self/mountinfo", "utf8")
+      .split("\n")
+      .filter((line) => line.includes(sandbox.tag)),
+  ).toEqual([]);
+  expect(before).toBeGreaterThan(1);
+});
+
+spec(
+  "maskedPaths: a file reads as empty, a folder is an empty read-only one",
+  "config-linux.md, maskedPaths",
+  async (sandbox) => {
+    const container = sandbox.shell(
+      "cat /etc/passwd; ls -a /home; touch /home/x 2>/dev/null || echo not writable; stat -c %F /etc/passwd",
+      (config) => {
+        config.root.readonly = false;
+        config.linux.maskedPaths = ["/etc/passwd", "/home", "/missing", "/missing/below"];
+      },
+    );
+    expect(await container.output()).toBe(".\n..\nnot writable\ncharacter special file\n");
+  },
+);
+
+spec(
+  "maskedPaths inside a masked folder: no error",
+  "runtime-tools: masked paths that vanish under an earlier mask",
+  async (sandbox) => {
+    const container = sandbox.shell("ls /home", (config) => {
+      config.linux.maskedPaths = ["/home", "/home/alice"];
+    });
+    expect(await container.output()).toBe("");
+  },
+);
+
+spec(
+  "maskedPaths through a symlink: resolved inside the rootfs",
+  "practice of runc and crun",
+  async (sandbox) => {
+    const container = sandbox.shell("cat /link; echo end", (config) => {
+      config.linux.maskedPaths = ["/link"];
+    });
+    container.writeFile("etc/secret", "secret\n");
+    symlinkSync("/etc/secret", join(container.rootfs, "link"));
+    expect(await container.output()).toBe("end\n");
+  },
+);
+
+spec(
+  "maskedPaths with /dev/null a symlink in the rootfs: never trusts it",
+  "CVE-2025-31133",
+  async (sandbox) => {
+    const container = sandbox.shell("cat /secret", (config) => {
+      config.mounts = config.mounts.filter(({ destination }) => destination === "/proc");
+      config.linux.maskedPaths = ["/secret"];
+    });
+    container.writeFile("secret", "secret\n");
+    rmSync(join(container.rootfs, "dev"), { recursive: true });
+    mkdirSync(join(container.rootfs, "dev"));
+    symlinkSync("/etc/passwd", join(container.rootfs, "dev/null"));
+    expect((await container.run()).stdout).not.toContain("root:");
+  },
+);
+
+spec(
+  "readonlyPaths: readable, not writable, missing ones skipped",
+  "config-linux.md, readonlyPaths",
+  async (sandbox) => {
+    const container = sandbox.shell(
+      "head -n 1 /etc/group; touch /home/x 2>/dev/null || echo ro-dir; echo x 2>/dev/null >> /etc/group || echo ro-file; touch /tmp/x && echo rw",
+      (config) => {
+        config.root.readonly = false;
+        config.linux.readonlyPaths = ["/home", "/etc/group", "/missing"];
+      },
+    );
+    expect(await container.output()).toBe("root:x:0:\nro-dir\nro-file\nrw\n");
+  },
+);
+
+spec(
+  "default readonlyPaths and maskedPaths: /proc/sys is read-only, /proc/keys is empty",
+  "config-linux.md",
+  async (sandbox) => {
+    const container = sandbox.shell(
+      "echo x 2>/dev/null > /proc/sys/kernel/hostname || echo ro; wc -c < /proc/keys; ls /sys/firmware",
+      (config) => {
+        config.process.capabilities = {
+          bounding: ["CAP_SYS_ADMIN"],
+          effective: ["CAP_SYS_ADMIN"],
+          permitted: ["CAP_SYS_ADMIN"],
+        };
+      },
+    );
+    expect(await container.output()).toBe("ro\n0\n");
+  },
+);
+
+spec("maskedPaths without a mount namespace: error", "practice of runc and crun", async (sandbox) => {
+  const container = sandbox.container((config) => {
+    config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== "mount");
+    config.mounts = [];
+  });
+  expectRefusal(await container.create());
+  expect(await sandbox.traces()).toEqual([]);
+});
+
+spec("rootfs a mount point of its own: works", "engines: overlay mounts as rootfs", async (sandbox) => {
+  const container = sandbox.shell("echo ran");
+  execFileSync("mount", ["--bind", container.rootfs, container.rootfs]);
+  sandbox.atEnd(() => void execFileSync("umount", [container.rootfs]));
+  expect(await container.output()).toBe("ran\n");
+});

@@ -1,0 +1,86 @@
+import { execFileSync, spawn } from "node:child_process";
+import { readlinkSync, statSync, writeFileSync } from "node:fs";
+import { expect } from "vitest";
+import { setNamespace } from "../harness/config.ts";
+import { expectRefusal } from "../harness/refusal.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { spec } from "../harness/spec.ts";
+
+const CLAUSE = "config-linux.md, Namespaces: path";
+const FILES = { network: "net", ipc: "ipc", uts: "uts", pid: "pid_for_children", cgroup: "cgroup" } as const;
+const FLAGS = { network: "--net", ipc: "--ipc", uts: "--uts", pid: "--pid", cgroup: "--cgroup" } as const;
+
+/** A process that holds a new namespace; the namespace's path. */
+async function held(sandbox: Sandbox, type: keyof typeof FILES): Promise<string> {
+  const fork = type === "pid" ? ["--fork", "--kill-child"] : [];
+  const child = spawn("unshare", [FLAGS[type], ...fork, "sh", "-c", "echo ready; exec sleep 1000"], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const ended = new Promise((resolve) => child.once("close", resolve));
+  sandbox.atEnd(async () => {
+    child.kill("SIGKILL");
+    await ended;
+  });
+  await new Promise((resolve) => child.stdout.once("data", resolve));
+  return `/proc/${String(child.pid)}/ns/${FILES[type]}`;
+}
+
+for (const type of ["network", "ipc", "uts", "pid", "cgroup"] as const) {
+  spec(`namespace ${type} with a path: joined`, `${CLAUSE} MUST be joined`, async (sandbox) => {
+    const path = await held(sandbox, type);
+    const container = sandbox.shell("sleep 1000", (config) => {
+      setNamespace(config, type, { type, path });
+    });
+    await container.created();
+    const { pid } = await container.state();
+    expect(readlinkSync(`/proc/${pid}/ns/${type === "pid" ? "pid" : FILES[type]}`)).toBe(readlinkSync(path));
+  });
+}
+
+spec(
+  "namespace network with a bind-mounted path: joined, and left in place by delete",
+  "practice of runc and crun",
+  async (sandbox) => {
+    const path = sandbox.path("netns");
+    writeFileSync(path, "");
+    execFileSync("unshare", [`--net=${path}`, "true"]);
+    sandbox.atEnd(() => void execFileSync("umount", [path]));
+    const inode = statSync(path).ino;
+    const container = sandbox.shell("readlink /proc/self/ns/net", (config) => {
+      setNamespace(config, "network", { type: "network", path });
+    });
+    expect(await container.output()).toBe(`net:[${inode}]\n`);
+    expect(statSync(path).ino).toBe(inode);
+  },
+);
+
+spec(
+  "namespace path of the wrong type: error, nothing left",
+  `${CLAUSE}: MUST error if the type differs`,
+  async (sandbox) => {
+    const path = await held(sandbox, "network");
+    const container = sandbox.container((config) => {
+      setNamespace(config, "ipc", { type: "ipc", path });
+    });
+    expectRefusal(await container.create());
+    expect(await sandbox.traces()).toEqual([]);
+  },
+);
+
+for (const [situation, path] of [
+  ["missing", "/no/such/namespace"],
+  ["a plain file", "/etc/hostname"],
+  ["relative", "proc/self/ns/net"],
+] as const) {
+  spec(
+    `namespace path ${situation}: error, nothing left`,
+    `${CLAUSE}: absolute, MUST error if not a namespace`,
+    async (sandbox) => {
+      const container = sandbox.container((config) => {
+        setNamespace(config, "network", { type: "network", path });
+      });
+      expectRefusal(await container.create());
+      expect(await sandbox.traces()).toEqual([]);
+    },
+  );
+}

@@ -1,0 +1,134 @@
+import { readlinkSync } from "node:fs";
+import { hostname } from "node:os";
+import { expect } from "vitest";
+import { setNamespace } from "../harness/config.ts";
+import { expectRefusal } from "../harness/refusal.ts";
+import { spec } from "../harness/spec.ts";
+
+const CLAUSE = "config-linux.md, Namespaces";
+const FILES = { pid: "pid", network: "net", mount: "mnt", ipc: "ipc", uts: "uts", cgroup: "cgroup" } as const;
+
+for (const [type, file] of Object.entries(FILES)) {
+  spec(`namespace ${type} listed: a new one`, CLAUSE, async (sandbox) => {
+    const container = sandbox.shell("sleep 1000");
+    await container.created();
+    const { pid } = await container.state();
+    expect(readlinkSync(`/proc/${pid}/ns/${file}`)).not.toBe(readlinkSync(`/proc/self/ns/${file}`));
+  });
+}
+
+for (const type of ["pid", "network", "ipc", "uts", "cgroup"] as const) {
+  spec(
+    `namespace ${type} not listed: the caller's`,
+    `${CLAUSE}: MUST inherit the runtime namespace`,
+    async (sandbox) => {
+      const container = sandbox.shell("sleep 1000", (config) => {
+        setNamespace(config, type, undefined);
+        if (type === "uts") delete config.hostname;
+      });
+      await container.created();
+      const { pid } = await container.state();
+      expect(readlinkSync(`/proc/${pid}/ns/${FILES[type]}`)).toBe(
+        readlinkSync(`/proc/self/ns/${FILES[type]}`),
+      );
+    },
+  );
+}
+
+spec("pid namespace: the program is pid 1, and /proc shows nothing else", CLAUSE, async (sandbox) => {
+  expect(await sandbox.shell("echo $$; cd /proc; echo [0-9]*").output()).toBe("1\n1\n");
+});
+
+spec("network namespace: lo alone, and up", "practice of runc and crun", async (sandbox) => {
+  expect(await sandbox.shell("ls /sys/class/net; cat /sys/class/net/lo/flags").output()).toMatch(
+    /^lo\n0x9\n$/,
+  );
+});
+
+spec("time namespace listed: a new one", CLAUSE, async (sandbox) => {
+  const container = sandbox.shell("readlink /proc/self/ns/time", (config) =>
+    setNamespace(config, "time", { type: "time" }),
+  );
+  expect((await container.output()).trim()).not.toBe(readlinkSync("/proc/self/ns/time"));
+});
+
+spec("the same namespace type twice: error", `${CLAUSE}: duplicate types MUST error`, async (sandbox) => {
+  const container = sandbox.container((config) => void config.linux.namespaces.push({ type: "uts" }));
+  expectRefusal(await container.create());
+  expect(await sandbox.traces()).toEqual([]);
+});
+
+spec("unknown namespace type: error", CLAUSE, async (sandbox) => {
+  const container = sandbox.container((config) => void config.linux.namespaces.push({ type: "nosuch" }));
+  expectRefusal(await container.create());
+  expect(await sandbox.traces()).toEqual([]);
+});
+
+spec("hostname: set in the container, not on the host", "config.md, hostname", async (sandbox) => {
+  const before = hostname();
+  expect(await sandbox.shell("hostname").output()).toBe("box\n");
+  expect(hostname()).toBe(before);
+});
+
+spec('hostname "": accepted, nothing set', "runtime-tools: hostname may be empty", async (sandbox) => {
+  const container = sandbox.shell("hostname", (config) => {
+    config.hostname = "";
+  });
+  expect((await container.run()).code).toBe(0);
+});
+
+spec("hostname without a uts namespace: error", "practice of runc and crun", async (sandbox) => {
+  const container = sandbox.container((config) => setNamespace(config, "uts", undefined));
+  expectRefusal(await container.create());
+  expect(await sandbox.traces()).toEqual([]);
+});
+
+spec("domainname: set in the container", "config.md, domainname", async (sandbox) => {
+  const container = sandbox.shell("cat /proc/sys/kernel/domainname", (config) => {
+    config.domainname = "example.org";
+  });
+  expect(await container.output()).toBe("example.org\n");
+});
+
+const SYSCTL = "config-linux.md, Sysctl";
+
+spec("sysctl of the container's namespaces: set", SYSCTL, async (sandbox) => {
+  const container = sandbox.shell(
+    "cd /proc/sys; cat net/ipv4/ip_forward kernel/shmmni fs/mqueue/msg_max",
+    (config) => {
+      config.linux.sysctl = {
+        "net.ipv4.ip_forward": "1",
+        "kernel.shmmni": "1234",
+        "fs.mqueue.msg_max": "77",
+      };
+    },
+  );
+  expect(await container.output()).toBe("1\n1234\n77\n");
+});
+
+spec("sysctl with slashes: the same", "practice of runc and crun", async (sandbox) => {
+  const container = sandbox.shell("cat /proc/sys/net/ipv4/conf/lo/forwarding", (config) => {
+    config.linux.sysctl = { "net/ipv4/conf/lo/forwarding": "1" };
+  });
+  expect(await container.output()).toBe("1\n");
+});
+
+for (const [key, without] of [
+  ["kernel.pid_max", undefined],
+  ["vm.swappiness", undefined],
+  ["fs.file-max", undefined],
+  ["net.ipv4.ip_forward", "network"],
+  ["kernel.shmmni", "ipc"],
+  ["kernel.hostname", undefined],
+  ["net.ipv4/../../vm.swappiness", undefined],
+] as const) {
+  const situation = without === undefined ? "" : `, no ${without} namespace`;
+  spec(`sysctl ${key}${situation}: error, it would change the host`, `${SYSCTL}`, async (sandbox) => {
+    const container = sandbox.container((config) => {
+      config.linux.sysctl = { [key]: "1" };
+      if (without !== undefined) setNamespace(config, without, undefined);
+    });
+    expectRefusal(await container.create());
+    expect(await sandbox.traces()).toEqual([]);
+  });
+}

@@ -1,0 +1,120 @@
+import { expect } from "vitest";
+import type { CapabilitySet, Config } from "../harness/config.ts";
+import { spec } from "../harness/spec.ts";
+
+const CLAUSE = "config.md, process.capabilities";
+const BITS = {
+  CAP_CHOWN: 0,
+  CAP_KILL: 5,
+  CAP_NET_BIND_SERVICE: 10,
+  CAP_NET_RAW: 13,
+  CAP_SYS_CHROOT: 18,
+} as const;
+type Name = keyof typeof BITS;
+const SETS = {
+  CapInh: "inheritable",
+  CapPrm: "permitted",
+  CapEff: "effective",
+  CapBnd: "bounding",
+  CapAmb: "ambient",
+} as const;
+
+function mask(names: readonly Name[]): string {
+  return names
+    .reduce((bits, name) => bits | (1n << BigInt(BITS[name])), 0n)
+    .toString(16)
+    .padStart(16, "0");
+}
+
+function status(sets: Partial<Record<CapabilitySet, readonly Name[]>>): string {
+  return Object.entries(SETS)
+    .map(([line, set]) => `${line}: ${mask(sets[set] ?? [])}\n`)
+    .join("");
+}
+
+/** The program is a single exec, so that /proc/self/status shows what the runtime set up and exec made of it. */
+function show(config: Config, sets: Partial<Record<CapabilitySet, Name[]>>): void {
+  config.process.args = ["sed", "-n", "/^Cap/s/\\t/ /p", "/proc/self/status"];
+  config.process.capabilities = sets;
+}
+
+spec("run as root: bounding, permitted and effective as listed", CLAUSE, async (sandbox) => {
+  const sets = {
+    bounding: ["CAP_CHOWN", "CAP_KILL", "CAP_NET_RAW"] as Name[],
+    permitted: ["CAP_CHOWN", "CAP_KILL", "CAP_NET_RAW"] as Name[],
+    effective: ["CAP_CHOWN", "CAP_KILL", "CAP_NET_RAW"] as Name[],
+  };
+  expect(await sandbox.container((config) => show(config, sets)).output()).toBe(status(sets));
+});
+
+spec("run as root: all five sets as listed", CLAUSE, async (sandbox) => {
+  const all: Name[] = ["CAP_CHOWN", "CAP_KILL", "CAP_NET_BIND_SERVICE", "CAP_NET_RAW", "CAP_SYS_CHROOT"];
+  const few: Name[] = ["CAP_KILL", "CAP_NET_BIND_SERVICE"];
+  const sets = { bounding: all, permitted: all, effective: all, inheritable: few, ambient: few };
+  expect(await sandbox.container((config) => show(config, sets)).output()).toBe(status(sets));
+});
+
+spec("run as another user: ambient capabilities survive the exec, others do not", CLAUSE, async (sandbox) => {
+  const all: Name[] = ["CAP_CHOWN", "CAP_KILL", "CAP_NET_RAW"];
+  const few: Name[] = ["CAP_NET_RAW"];
+  const container = sandbox.container((config) => {
+    show(config, { bounding: all, permitted: all, effective: all, inheritable: few, ambient: few });
+    config.process.user = { uid: 1000, gid: 1000 };
+  });
+  expect(await container.output()).toBe(
+    status({ bounding: all, permitted: few, effective: few, inheritable: few, ambient: few }),
+  );
+});
+
+spec(
+  "run as another user without ambient: no capability but in the bounding set",
+  CLAUSE,
+  async (sandbox) => {
+    const all: Name[] = ["CAP_CHOWN", "CAP_KILL"];
+    const container = sandbox.container((config) => {
+      show(config, { bounding: all, permitted: all, effective: all });
+      config.process.user = { uid: 1000, gid: 1000 };
+    });
+    expect(await container.output()).toBe(status({ bounding: all }));
+  },
+);
+
+spec("run with empty capability sets: none at all", CLAUSE, async (sandbox) => {
+  const container = sandbox.container((config) =>
+    show(config, { bounding: [], permitted: [], effective: [], inheritable: [], ambient: [] }),
+  );
+  expect(await container.output()).toBe(status({}));
+});
+
+spec(
+  "run, capability unknown to the kernel: a warning, no failure",
+  `${CLAUSE}: MUST warn, SHOULD NOT fail`,
+  async (sandbox) => {
+    const container = sandbox.shell("echo ran", (config) => {
+      config.process.capabilities = {
+        bounding: ["CAP_KILL", "CAP_FROM_THE_FUTURE"],
+        effective: ["CAP_KILL"],
+        permitted: ["CAP_KILL"],
+      };
+    });
+    const result = await container.run();
+    expect(result).toMatchObject({ code: 0, stdout: "ran\n" });
+    expect(result.stderr).toMatch(/CAP_FROM_THE_FUTURE/);
+  },
+);
+
+spec(
+  "run, ambient capability that is not inheritable: a warning, no failure",
+  `${CLAUSE}`,
+  async (sandbox) => {
+    const container = sandbox.shell("echo ran", (config) => {
+      config.process.capabilities = {
+        bounding: ["CAP_KILL"],
+        effective: ["CAP_KILL"],
+        permitted: ["CAP_KILL"],
+        ambient: ["CAP_KILL"],
+      };
+    });
+    expect(await container.run()).toMatchObject({ code: 0, stdout: "ran\n" });
+  },
+);

@@ -1,0 +1,114 @@
+import { statSync, symlinkSync } from "node:fs";
+import { expect } from "vitest";
+import { DEFAULT_PATH } from "../harness/config.ts";
+import { expectRefusal } from "../harness/refusal.ts";
+import { spec } from "../harness/spec.ts";
+
+spec(
+  "run, env: what the config says and HOME, nothing of the caller",
+  "config.md, process.env",
+  async (sandbox) => {
+    const container = sandbox.container((config) => {
+      config.process.args = ["env"];
+      config.process.env = [DEFAULT_PATH, "A=1", "EMPTY=", "WITH=equals=and blanks"];
+    });
+    const env = { SECRET_OF_CALLER: "1", NODE_OPTIONS: "", BUN_OPTIONS: "", _LIBCONTAINER_X: "1" };
+    const lines = (await container.output({ env })).trim().split("\n").sort();
+    expect(lines).toEqual(["A=1", "EMPTY=", "HOME=/root", DEFAULT_PATH, "WITH=equals=and blanks"].sort());
+  },
+);
+
+for (const [uid, home] of [
+  [0, "/root"],
+  [1000, "/home/alice"],
+  [4321, "/"],
+] as const) {
+  spec(
+    `run as uid ${uid} without HOME: HOME is ${home}`,
+    "practice: from the container's /etc/passwd",
+    async (sandbox) => {
+      const container = sandbox.shell('echo "$HOME"', (config) => {
+        config.process.user = { uid, gid: uid };
+      });
+      expect(await container.output()).toBe(`${home}\n`);
+    },
+  );
+}
+
+spec("run with HOME set: kept", "config.md, process.env", async (sandbox) => {
+  const container = sandbox.shell('echo "$HOME"', (config) => {
+    config.process.env = [DEFAULT_PATH, "HOME=/elsewhere"];
+  });
+  expect(await container.output()).toBe("/elsewhere\n");
+});
+
+spec("run, the same name twice in env: the last wins", "practice of runc and crun", async (sandbox) => {
+  const container = sandbox.shell('echo "$A"', (config) => {
+    config.process.env = [DEFAULT_PATH, "A=first", "A=last"];
+  });
+  expect(await container.output()).toBe("last\n");
+});
+
+for (const entry of ["NOEQUALS", "=noname"]) {
+  spec(`create, env entry ${entry}: error`, "config.md, process.env: NAME=value", async (sandbox) => {
+    const container = sandbox.container((config) => {
+      config.process.env = [DEFAULT_PATH, entry];
+    });
+    expectRefusal(await container.create());
+    expect(await sandbox.traces()).toEqual([]);
+  });
+}
+
+const CWD = "config.md, process.cwd";
+
+spec("run, cwd: the program starts there", CWD, async (sandbox) => {
+  const container = sandbox.shell("pwd", (config) => {
+    config.process.cwd = "/usr/local";
+  });
+  expect(await container.output()).toBe("/usr/local\n");
+});
+
+spec("run, cwd missing: it is made", `${CWD}`, async (sandbox) => {
+  const container = sandbox.shell("pwd", (config) => {
+    config.process.cwd = "/made/for/you";
+    config.root.readonly = false;
+  });
+  expect(await container.output()).toBe("/made/for/you\n");
+  expect(statSync(`${container.rootfs}/made/for/you`).isDirectory()).toBe(true);
+});
+
+spec("run, cwd through a symlink out of the rootfs: resolved inside it", CWD, async (sandbox) => {
+  const container = sandbox.shell("pwd -P; cat mark", (config) => {
+    config.process.cwd = "/link";
+  });
+  symlinkSync("/../../../etc", `${container.rootfs}/link`);
+  container.writeFile("etc/mark", "inside\n");
+  expect(await container.output()).toBe("/etc\ninside\n");
+});
+
+for (const cwd of ["relative", ""]) {
+  spec(`create, cwd ${JSON.stringify(cwd)}: error`, `${CWD}: MUST be absolute`, async (sandbox) => {
+    const container = sandbox.container((config) => {
+      config.process.cwd = cwd;
+    });
+    expectRefusal(await container.create());
+    expect(await sandbox.traces()).toEqual([]);
+  });
+}
+
+spec(
+  "create, cwd /proc/self/fd/7 with a host folder open there: never outside the container",
+  "CVE-2024-21626",
+  async (sandbox) => {
+    const container = sandbox.shell(
+      "pwd; ls -d etc/spec-test-host-mark ../../../../etc/hostname",
+      (config) => {
+        config.process.cwd = "/proc/self/fd/7";
+      },
+    );
+    const wrapper = ["bash", "-c", 'exec 7</; exec "$@"', "bash"];
+    const result = await container.run({ wrapper });
+    expect(result.code).not.toBe(0);
+    expect(result.stdout).not.toContain("hostname");
+  },
+);

@@ -1,0 +1,103 @@
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { expect } from "vitest";
+import { defaultConfig } from "../harness/config.ts";
+import { invoke, RUNTIME, RUNTIME_NAME, which } from "../harness/runtime.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { spec } from "../harness/spec.ts";
+
+const CLAUSE = "the container sees what the caller's shell would have given it";
+const PEERS = ["runc", "crun"].filter((name) => name !== RUNTIME_NAME).flatMap((name) => which(name) ?? []);
+
+/** What the program `args` prints in the default container, under the runtime and under each peer of this machine. */
+async function compare(sandbox: Sandbox, args: string[], normalise: (line: string) => string) {
+  const container = sandbox.container((config) => {
+    config.process.args = args;
+  });
+  const lines = async (runtime: string): Promise<string[]> => {
+    const root = sandbox.path(`root-of-${runtime.replaceAll("/", "_")}`);
+    const result = await invoke(["--root", root, "run", "--bundle", container.bundle, container.id], {
+      directory: sandbox.directory,
+      env: { SPEC_TEST_TAG: sandbox.tag },
+      runtime,
+    });
+    expect(result.stderr, runtime).toBe("");
+    return result.stdout
+      .trim()
+      .split("\n")
+      .map((line) => normalise(line.replaceAll(sandbox.directory, "DIR")))
+      .filter(Boolean);
+  };
+  const own = await lines(RUNTIME);
+  const others: string[][] = [];
+  for (const peer of PEERS) others.push(await lines(peer));
+  return {
+    /** Lines that no peer shows. */
+    extra: own.filter((line) => !others.some((other) => other.includes(line))),
+    /** Lines that every peer shows, but the runtime does not. */
+    missing: (others[0] ?? []).filter(
+      (line) => others.every((other) => other.includes(line)) && !own.includes(line),
+    ),
+  };
+}
+
+const SAME = { extra: [], missing: [] };
+/** Counters and sizes, different in every run. */
+const VARYING = /^(Vm|Rss|Hugetlb|voluntary|nonvoluntary|SigQ|Ngid|CoreDumping|Threads)/;
+
+const FILES: readonly (readonly [string, string[], (line: string) => string])[] = [
+  ["/proc/self/status", ["cat", "/proc/self/status"], (line) => (VARYING.test(line) ? "" : line)],
+  ["/proc/self/limits", ["cat", "/proc/self/limits"], (line) => line],
+  ["/proc/self/cgroup", ["cat", "/proc/self/cgroup"], (line) => (line.startsWith("0::") ? line : "")],
+  ["/proc/self/fd", ["ls", "/proc/self/fd"], (line) => line],
+  ["environment", ["env"], (line) => line],
+  ["/dev", ["ls", "-ln", "/dev"], (line) => line.replace(/\w{3} +\d+ +\d\d:\d\d/, "")],
+  ["/proc/self/mountinfo", ["cat", "/proc/self/mountinfo"], normaliseMount],
+  ["/proc/net/dev", ["cat", "/proc/net/dev"], (line) => line],
+  [
+    "/proc/self/timerslack, oom, personality",
+    ["cat", "/proc/self/timerslack_ns", "/proc/self/oom_score_adj", "/proc/self/personality"],
+    (line) => line,
+  ],
+];
+
+/** Ids, device numbers and sources differ; what kind is mounted where, with which flags and propagation does not. */
+function normaliseMount(line: string): string {
+  const fields = line.split(" ");
+  const target = fields[4] ?? "";
+  if (defaultConfig().linux.maskedPaths?.includes(target)) return target; // masked by what each runtime likes
+  const dash = fields.indexOf("-");
+  const optional = fields.slice(6, dash).map((field) => field.replace(/:\d+/, ""));
+  return [...fields.slice(4, 6), ...optional, ...fields.slice(dash, dash + 2)].join(" ");
+}
+
+for (const [name, args, normalise] of FILES) {
+  spec(`run, ${name} in the container: the same as under the peers`, CLAUSE, async (sandbox, context) => {
+    if (PEERS.length === 0) context.skip("neither runc nor crun is installed to compare with");
+    expect(await compare(sandbox, args, normalise)).toEqual(SAME);
+  });
+}
+
+spec(
+  "create, waiting init: no host file is mapped or open in it",
+  "promise: the stub; CVE-2019-5736",
+  async (sandbox) => {
+    const container = sandbox.container();
+    await container.created();
+    const { pid } = await container.state();
+    const maps = readFileSync(`/proc/${pid}/maps`, "utf8");
+    expect(maps).not.toMatch(/\.so|node|bun|\/usr\//);
+    expect(readlinkSync(`/proc/${pid}/exe`)).not.toBe(RUNTIME);
+    const own = readFileSync(`/proc/${pid}/mountinfo`, "utf8")
+      .split("\n")
+      .map((line) => line.split(" ")[0]);
+    const outside = readdirSync(`/proc/${pid}/fd`).filter((fd) => {
+      const path = readlinkSync(`/proc/${pid}/fd/${fd}`);
+      const mount = /mnt_id:\s*(\d+)/.exec(readFileSync(`/proc/${pid}/fdinfo/${fd}`, "utf8"))?.[1];
+      // Its stdio, what has no path, the runtime's own state, and what is mounted in the container.
+      const allowed =
+        Number(fd) <= 2 || !path.startsWith("/") || path.startsWith("/memfd:") || path.includes(sandbox.root);
+      return !allowed && !own.includes(mount);
+    });
+    expect(outside.map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`))).toEqual([]);
+  },
+);

@@ -1,0 +1,147 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect } from "vitest";
+import type { Config } from "../harness/config.ts";
+import { openConsole } from "../harness/console.ts";
+import { expectRefusal } from "../harness/refusal.ts";
+import { spec } from "../harness/spec.ts";
+
+const CLAUSE = "config.md, process.terminal";
+
+function terminal(config: Config): void {
+  config.process.terminal = true;
+}
+
+spec(
+  "create --console-socket: the pty master comes over the socket, named /dev/ptmx",
+  "engines: SCM_RIGHTS",
+  async (sandbox) => {
+    const console = await openConsole(sandbox);
+    const container = sandbox.shell("exit", terminal);
+    await container.created({ flags: ["--console-socket", console.socket] });
+    expect(await console.received()).toMatchObject({ name: "/dev/ptmx", fds: 1, tty: true });
+  },
+);
+
+spec(
+  "create --console-socket: stdio is the terminal, and it is the controlling one",
+  CLAUSE,
+  async (sandbox) => {
+    const console = await openConsole(sandbox);
+    const script =
+      "[ -t 0 ] && [ -t 1 ] && [ -t 2 ] && echo all-ttys; tty; echo via-dev-tty > /dev/tty; readlink /proc/self/fd/0";
+    const container = sandbox.shell(script, terminal);
+    const result = await container.started({ flags: ["--console-socket", console.socket] });
+    await container.until("stopped");
+    expect(await console.output()).toBe("all-ttys\r\n/dev/pts/0\r\nvia-dev-tty\r\n/dev/pts/0\r\n");
+    expect(result.stdout).toBe("");
+  },
+);
+
+spec(
+  "create --console-socket: /dev/console is the terminal",
+  `${CLAUSE}: bound to /dev/console`,
+  async (sandbox) => {
+    const console = await openConsole(sandbox);
+    const container = sandbox.shell("stat -c %t:%T /dev/console; echo to-console > /dev/console", terminal);
+    await container.started({ flags: ["--console-socket", console.socket] });
+    await container.until("stopped");
+    expect(await console.output()).toBe("88:0\r\nto-console\r\n");
+  },
+);
+
+spec(
+  "create --console-socket with consoleSize: the terminal has that size",
+  "config.md, process.consoleSize",
+  async (sandbox) => {
+    const console = await openConsole(sandbox);
+    const container = sandbox.shell("stty size", (config) => {
+      terminal(config);
+      config.process.consoleSize = { height: 33, width: 111 };
+    });
+    await container.started({ flags: ["--console-socket", console.socket] });
+    await container.until("stopped");
+    expect(await console.output()).toBe("33 111\r\n");
+  },
+);
+
+spec(
+  "create --console-socket as another user: the terminal belongs to it",
+  "practice of runc and crun",
+  async (sandbox) => {
+    const console = await openConsole(sandbox);
+    const container = sandbox.shell("stat -L -c %u /proc/self/fd/0", (config) => {
+      terminal(config);
+      config.process.user = { uid: 1000, gid: 1000 };
+    });
+    await container.started({ flags: ["--console-socket", console.socket] });
+    await container.until("stopped");
+    expect(await console.output()).toBe("1000\r\n");
+  },
+);
+
+spec(
+  "create --console-socket: what is typed reaches the program, Ctrl-C as SIGINT",
+  CLAUSE,
+  async (sandbox) => {
+    const console = await openConsole(sandbox);
+    const container = sandbox.shell(
+      "trap 'echo interrupted; exit 4' INT; read line; echo got $line; while :; do sleep 0.05; done",
+      terminal,
+    );
+    await container.started({ flags: ["--console-socket", console.socket] });
+    console.type("typed words\n");
+    await sleep(300);
+    console.type("\u0003");
+    await container.until("stopped");
+    const output = await console.output();
+    expect(output).toContain("got typed words\r\n");
+    expect(output).toContain("interrupted\r\n");
+  },
+);
+
+spec(
+  "run --detach --console-socket: works as create and start",
+  "practice of runc and crun",
+  async (sandbox) => {
+    const console = await openConsole(sandbox);
+    const container = sandbox.shell("tty", terminal);
+    expect((await container.run({ flags: ["--detach", "--console-socket", console.socket] })).code).toBe(0);
+    await container.until("stopped");
+    expect(await console.output()).toBe("/dev/pts/0\r\n");
+  },
+);
+
+spec(
+  "create with a terminal but no --console-socket: error",
+  "practice of runc and crun",
+  async (sandbox) => {
+    expectRefusal(await sandbox.shell("true", terminal).create());
+    expect(await sandbox.traces()).toEqual([]);
+  },
+);
+
+spec("create --console-socket without a terminal: error", "practice of runc and crun", async (sandbox) => {
+  const console = await openConsole(sandbox);
+  expectRefusal(await sandbox.shell("true").create({ flags: ["--console-socket", console.socket] }));
+});
+
+spec(
+  "create --console-socket that nobody listens on: error, nothing left",
+  "practice of runc and crun",
+  async (sandbox) => {
+    const container = sandbox.shell("true", terminal);
+    expectRefusal(await container.create({ flags: ["--console-socket", sandbox.path("nobody.sock")] }));
+    expect(await sandbox.traces()).toEqual([]);
+  },
+);
+
+spec(
+  "create with consoleSize but no terminal: ignored",
+  "config.md, process.consoleSize: MUST be ignored",
+  async (sandbox) => {
+    const container = sandbox.shell("echo ran", (config) => {
+      config.process.consoleSize = { height: 1, width: 2 };
+    });
+    expect(await container.output()).toBe("ran\n");
+  },
+);

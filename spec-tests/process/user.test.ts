@@ -1,0 +1,95 @@
+import { chmodSync } from "node:fs";
+import { expect } from "vitest";
+import { spec } from "../harness/spec.ts";
+
+const CLAUSE = "config.md, process.user";
+const IDS = "grep -E '^(Uid|Gid|Groups):' /proc/self/status | tr '\\t' ' '";
+
+spec("run, uid and gid: real, effective, saved and file system ids", CLAUSE, async (sandbox) => {
+  const container = sandbox.shell(IDS, (config) => {
+    config.process.user = { uid: 1000, gid: 2000 };
+  });
+  expect(await container.output()).toMatch(
+    /^Uid: 1000 1000 1000 1000\nGid: 2000 2000 2000 2000\nGroups: *(2000 )?\n$/,
+  );
+});
+
+spec("run, additionalGids: the supplementary groups, the caller's dropped", CLAUSE, async (sandbox) => {
+  const container = sandbox.shell(IDS, (config) => {
+    config.process.user = { uid: 1000, gid: 2000, additionalGids: [3000, 4000] };
+  });
+  expect(await container.output()).toMatch(/\nGroups: (2000 )?3000 4000 *\n$/);
+});
+
+spec("run without additionalGids: no group of the caller is left", CLAUSE, async (sandbox) => {
+  const container = sandbox.shell(IDS);
+  const wrapper = ["setpriv", "--groups", "4444,5555", "--"];
+  expect(await container.output({ wrapper })).toMatch(/\nGroups: *0? *\n$/);
+});
+
+spec("run, uid without an entry in /etc/passwd: allowed", CLAUSE, async (sandbox) => {
+  const container = sandbox.shell("id -u; id -g", (config) => {
+    config.process.user = { uid: 2_147_483_000, gid: 54_321 };
+  });
+  expect(await container.output()).toBe("2147483000\n54321\n");
+});
+
+spec("run, umask: set", CLAUSE, async (sandbox) => {
+  const container = sandbox.shell("umask", (config) => {
+    config.process.user.umask = 0o27;
+  });
+  expect(await container.output()).toBe("0027\n");
+});
+
+spec(
+  "run without umask: the caller's stays",
+  `${CLAUSE}: if unspecified, the umask should not be changed`,
+  async (sandbox) => {
+    const container = sandbox.shell("umask");
+    const wrapper = ["sh", "-c", 'umask 0057; exec "$@"', "sh"];
+    expect(await container.output({ wrapper })).toBe("0057\n");
+  },
+);
+
+spec(
+  "create under a strict umask: what the runtime makes has its usual modes",
+  "practice of runc and crun",
+  async (sandbox) => {
+    const container = sandbox.shell(
+      "stat -c '%a %n' /dev/null /dev/tty /dev/shm /dev /newdir; cat /newdir/f",
+      (config) => {
+        config.process.user = { uid: 1000, gid: 1000 };
+        config.root.readonly = false;
+        config.mounts.push({
+          destination: "/newdir",
+          type: "tmpfs",
+          source: "tmpfs",
+          options: ["mode=0755"],
+        });
+        config.mounts.push({
+          destination: "/newdir/f",
+          type: "bind",
+          source: "/dev/null",
+          options: ["bind"],
+        });
+      },
+    );
+    const wrapper = ["sh", "-c", 'umask 0077; exec "$@"', "sh"];
+    expect(await container.output({ wrapper })).toBe(
+      "666 /dev/null\n666 /dev/tty\n1777 /dev/shm\n755 /dev\n755 /newdir\n",
+    );
+  },
+);
+
+spec(
+  "run as another user: it can open its own stdio again",
+  "practice: stdio is chowned to the user",
+  async (sandbox) => {
+    const container = sandbox.shell("echo through-proc > /proc/self/fd/1", (config) => {
+      config.process.user = { uid: 1000, gid: 1000 };
+    });
+    // The path of the output file leads through folders of root, but /proc/self/fd needs only the file's own mode.
+    chmodSync(sandbox.directory, 0o711);
+    expect(await container.output()).toBe("through-proc\n");
+  },
+);

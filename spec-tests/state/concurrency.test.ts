@@ -1,0 +1,114 @@
+import { readFileSync } from "node:fs";
+import { expect } from "vitest";
+import { spec } from "../harness/spec.ts";
+
+function repeat<T>(count: number, call: () => Promise<T>): Promise<T[]> {
+  return Promise.all(Array.from({ length: count }, call));
+}
+
+spec(
+  "20 creates of one id at once: exactly one wins, and works",
+  "runtime.md, Create: the id MUST be unique",
+  async (sandbox) => {
+    const container = sandbox.shell("echo won > /tmp/result", (config) => {
+      config.root.readonly = false;
+    });
+    const results = await repeat(20, () => container.create({ timeoutMs: 25_000 }));
+    expect(results.filter(({ code }) => code === 0)).toHaveLength(1);
+    expect((await container.state()).status).toBe("created");
+    expect(
+      readFileSync(`/sys/fs/cgroup/${container.id}/cgroup.procs`, "utf8").trim().split("\n"),
+    ).toHaveLength(1);
+    expect((await container.start()).code).toBe(0);
+    await container.until("stopped");
+    expect(container.readFile("tmp/result")).toBe("won\n");
+    expect((await container.delete()).code).toBe(0);
+    expect(await sandbox.traces()).toEqual([]);
+  },
+);
+
+spec("8 creates of different ids at once: all win", "runtime.md, Create", async (sandbox) => {
+  const containers = Array.from({ length: 8 }, () => sandbox.shell("sleep 1000"));
+  const results = await Promise.all(containers.map((container) => container.create({ timeoutMs: 25_000 })));
+  expect(results.map(({ code }) => code)).toEqual(containers.map(() => 0));
+  const deleted = await Promise.all(containers.map((container) => container.delete("--force")));
+  expect(deleted.map(({ code }) => code)).toEqual(containers.map(() => 0));
+});
+
+spec(
+  "8 starts at once: exactly one succeeds, the program runs once",
+  "runtime.md, Start: MUST error if not created",
+  async (sandbox) => {
+    const container = sandbox.shell("echo ran >> /tmp/result; sleep 1000", (config) => {
+      config.root.readonly = false;
+    });
+    await container.created();
+    const results = await repeat(8, () => container.start());
+    expect(results.filter(({ code }) => code === 0)).toHaveLength(1);
+    await expect.poll(() => container.readFile("tmp/result"), { timeout: 5000 }).toBe("ran\n");
+  },
+);
+
+spec("8 deletes at once: at least one succeeds, all is gone", "runtime.md, Delete", async (sandbox) => {
+  const container = sandbox.container();
+  await container.started();
+  await container.until("stopped");
+  const results = await repeat(8, () => container.delete());
+  expect(results.filter(({ code }) => code === 0).length).toBeGreaterThan(0);
+  expect(await sandbox.traces()).toEqual([]);
+});
+
+spec("8 forced deletes at once: all succeed, all is gone", "practice of runc and crun", async (sandbox) => {
+  const container = sandbox.shell("sleep 1000 & sleep 1000");
+  await container.started();
+  const results = await repeat(8, () => container.delete("--force"));
+  expect(results.map(({ code }) => code)).toEqual(Array.from({ length: 8 }, () => 0));
+  expect(await sandbox.traces()).toEqual([]);
+});
+
+spec(
+  "start, kill and delete at once: no hang, and delete --force cleans up",
+  "promise: operations exclude each other",
+  async (sandbox) => {
+    const container = sandbox.shell("sleep 1000");
+    await container.created();
+    const results = await Promise.all([
+      container.start(),
+      container.kill("KILL"),
+      container.delete(),
+      container.stateCommand(),
+    ]);
+    expect(results.map(({ code }) => code)).not.toContain(124);
+    expect((await container.delete("--force")).code).toBe(0);
+    expect(await sandbox.traces()).toEqual([]);
+  },
+);
+
+spec(
+  "state during create: a whole state or does not exist, never half of one",
+  "promise: state.json is renamed into place",
+  async (sandbox) => {
+    const container = sandbox.container();
+    const creating = container.create();
+    const states = await repeat(10, () => container.stateCommand());
+    await creating;
+    for (const { code, stdout, stderr } of states) {
+      if (code === 0) expect(JSON.parse(stdout)).toMatchObject({ id: container.id });
+      else expect(stderr).toContain("does not exist");
+    }
+  },
+);
+
+for (const afterMs of [0, 5, 10, 20, 40]) {
+  spec(
+    `create killed after ${afterMs} ms: delete --force removes everything`,
+    "promise: a runtime killed at any instant",
+    async (sandbox) => {
+      const container = sandbox.container();
+      await container.create({ timeoutMs: Math.max(afterMs, 1) });
+      expect((await container.delete("--force")).code).toBe(0);
+      expect(await sandbox.traces()).toEqual([]);
+      expect((await container.create()).code).toBe(0);
+    },
+  );
+}
