@@ -88,6 +88,8 @@ bundle(bun, "runts-engine", [
   "--compile",
   "--minify",
   "--bytecode",
+  // Without it the modules that yargs imports, which only help and usage errors need, are loaded by every command.
+  "--splitting",
   "--no-compile-autoload-dotenv",
   "--no-compile-autoload-bunfig",
   "--no-compile-autoload-tsconfig",

@@ -36,8 +36,11 @@ static const char *const passed[] = {
 };
 enum { PASSED = sizeof passed / sizeof *passed };
 
-/* No crash reports and no telemetry; TZ saves the engine reading /etc/localtime, and all times of runts are UTC. */
-static char *const added[] = { "DO_NOT_TRACK=1", "BUN_ENABLE_CRASH_REPORTING=0", "TZ=UTC" };
+/*
+ * No crash reports and no telemetry; TZ saves the engine reading /etc/localtime, and all times of runts are UTC. Code that
+ * runs once is not worth compiling: without the JIT compiler and its threads a container takes a fifth less time.
+ */
+static char *const added[] = { "DO_NOT_TRACK=1", "BUN_ENABLE_CRASH_REPORTING=0", "TZ=UTC", "BUN_JSC_useJIT=0" };
 enum { ADDED = sizeof added / sizeof *added };
 
 static char path[PATH_MAX];

@@ -99,6 +99,11 @@ export class StubChannel {
     return new Program(this.registers);
   }
 
+  /** How many programs have got no reply yet. */
+  get waiting(): number {
+    return this.#sent.length;
+  }
+
   /** Sends a program and waits for its reply. */
   run(program: Program): Reply {
     this.send(program);

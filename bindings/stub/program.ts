@@ -39,8 +39,15 @@ export interface Operation {
   readonly pointer: string;
   /** What the operation is for, as a person would say it: `mount proc on /proc`. */
   readonly purpose: string;
-  /** The path or name that the operation acts on, for messages. */
-  readonly path: string;
+  /** The path or name that the operation acts on, for messages, where that isn't its first string argument. */
+  readonly path: string | undefined;
+}
+
+/** The path or name that an operation acts on; empty if there is none. */
+export function pathOf({ path, args }: Operation): string {
+  if (path !== undefined) return path;
+  for (const argument of args) if (typeof argument === "string") return argument;
+  return "";
 }
 
 export interface CallOptions {
@@ -67,6 +74,8 @@ export class RegisterAllocator {
     return Array.from({ length: count }, () => this.take());
   }
 }
+
+const NOTHING: readonly string[] = [];
 
 export class Program {
   readonly operations: Operation[] = [];
@@ -108,16 +117,16 @@ export class Program {
     into: Register | undefined,
     options: CallOptions,
   ): void {
-    const [on, is] = options.if ?? [];
+    const condition = options.if;
     this.operations.push({
       call,
       args,
       into,
-      guard: on === undefined || is === undefined ? undefined : { on, is },
-      tolerate: options.tolerate ?? [],
+      guard: condition === undefined ? undefined : { on: condition[0], is: condition[1] },
+      tolerate: options.tolerate ?? NOTHING,
       pointer: this.#pointer,
       purpose: this.#purpose,
-      path: options.path ?? (args.find((arg) => typeof arg === "string") ?? "").toString(),
+      path: options.path,
     });
   }
 

@@ -23,7 +23,7 @@ enum { SYS_mmap = 222, SYS_munmap = 215, SYS_sendmsg = 211, SYS_recvmsg = 212, S
 #error "runts supports x86-64 and arm64"
 #endif
 
-enum { EINVAL = 22, EPROTO = 71 };
+enum { EINVAL = 22, EPROTO = 71, ECANCELED = 125 };
 enum { MSG_WAITALL = 0x100, MSG_NOSIGNAL = 0x4000, MSG_CMSG_CLOEXEC = 0x40000000 };
 enum { PROT_READ = 1, PROT_WRITE = 2, MAP_PRIVATE = 2, MAP_ANONYMOUS = 32 };
 
@@ -77,6 +77,8 @@ struct cmsg { u64 length; u32 level, type; u32 fds[MAX_FDS]; };
 
 static i64 registers[REGISTERS];
 static u32 channel;
+/* Programs may follow a failed one before the other end has heard of that: they rely on it, so they are not run. */
+static u32 failed;
 
 static inline i64 syscall6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 {
@@ -217,7 +219,6 @@ static void run_program(u8 *body, const struct header *header, struct reply *rep
 		const struct op *op = (const struct op *)body + i;
 		u64 args[6];
 		i64 result = 0;
-		int failed = 0;
 		if (!resolve_args(op, body, header, args)) {
 			result = -EINVAL;
 			failed = 1;
@@ -246,8 +247,9 @@ static void serve(void)
 		if ((i64)body < 0) leave(EPROTO);
 		receive_body(body, header.body);
 		struct reply reply;
-		reply.ran = reply.error = 0;
-		run_program(body, &header, &reply);
+		reply.ran = 0;
+		reply.error = failed ? ECANCELED : 0;
+		if (!failed) run_program(body, &header, &reply);
 		if (reply.error || !(header.flags & FLAG_QUIET)) send_reply(&reply, body, &header);
 		if (reply.error && (header.flags & FLAG_QUIET)) leave(127);
 		syscall6(SYS_munmap, (u64)body, size, 0, 0, 0, 0);

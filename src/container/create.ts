@@ -1,7 +1,7 @@
 import { closeSync, copyFileSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { prlimit } from "../../bindings/linux/rlimit.ts";
 import { connectUnix, listenUnix } from "../../bindings/linux/unix-socket.ts";
-import type { Program } from "../../bindings/stub/program.ts";
+import { type Program, pathOf } from "../../bindings/stub/program.ts";
 import { type Cgroup, createCgroup, openCgroup, requiresCgroup } from "../cgroup/create.ts";
 import { applyDeviceRules } from "../cgroup/devices.ts";
 import { cgroupPathFor, findCgroupMount } from "../cgroup/path.ts";
@@ -10,7 +10,7 @@ import { applyResources } from "../cgroup/resources.ts";
 import { RuntsError } from "../errors.ts";
 import { onBehalfOf } from "../init/run-program.ts";
 import { setUpInit } from "../init/set-up.ts";
-import { type Init, spawnInit } from "../init/spawn-init.ts";
+import { type Init, type PendingInit, spawnInit } from "../init/spawn-init.ts";
 import { hasOwn, namespacesOf } from "../plan/init-plan.ts";
 import type { StartOptions } from "../plan/process-setup.ts";
 import { readConfig } from "../spec/config.ts";
@@ -113,9 +113,13 @@ async function terminalReceiver(
 
 /** What `start` needs to name an operation of the last program that fails. */
 function describeOperations({ operations, descriptors }: Program): LastOperation[] {
-  return operations.flatMap(({ call, pointer, purpose, path }, position) =>
-    call === "store" ? [] : [{ index: position + descriptors.length, call, pointer, purpose, path }],
-  );
+  const described: LastOperation[] = [];
+  operations.forEach((operation, position) => {
+    const { call, pointer, purpose } = operation;
+    const index = position + descriptors.length;
+    if (call !== "store") described.push({ index, call, pointer, purpose, path: pathOf(operation) });
+  });
+  return described;
 }
 
 /** One run of create: what has been made so far, for the case that it has to be undone. */
@@ -128,6 +132,7 @@ class Creation {
   readonly #handed: HandedDescriptors;
   readonly #caller: Caller = inspectCaller();
   #cgroup: Cgroup | undefined;
+  #pending: PendingInit | undefined;
   #init: Init | undefined;
   /** Set once hooks have run: they may have made what only these undo. */
   #runPoststop: (() => void) | undefined;
@@ -155,10 +160,10 @@ class Creation {
     const hooks = await this.#loadHooks();
     let state = this.#saveFirst(rootfs);
     this.#makeCgroup(state.cgroup);
-    const init = this.#spawn();
-    const created = { ...state, pid: init.pid, startTime: processStat(init.pid)?.startTime ?? "" };
+    const pending = this.#spawn();
+    this.#pending = pending;
     const listener = listenUnix(startSocketPath(this.#directory));
-    const last = setUpInit(init.channel, {
+    const last = setUpInit(pending, {
       ...this.#options,
       config: this.#config,
       process: this.#process,
@@ -173,14 +178,18 @@ class Creation {
       addedEnv: this.#handed.env,
       listener,
       start: { keepFds: this.#handed.count, inheritedNofile: inheritedNofile(), seccomp },
-      hooks: hooks === undefined ? undefined : () => hooks(created),
+      spawned: (init) => {
+        this.#adopt(init);
+        state = { ...state, pid: init.pid, startTime: processStat(init.pid)?.startTime ?? "" };
+      },
+      hooks: hooks === undefined ? undefined : () => hooks(state),
     });
     closeSync(listener);
     if (receiver !== undefined) closeSync(receiver.socket);
     await receiver?.connected?.();
-    init.channel.close();
-    this.#writePidFile(init.pid);
-    state = { ...created, creator: null, lastOperations: describeOperations(last) };
+    pending.channel.close();
+    this.#writePidFile(state.pid);
+    state = { ...state, creator: null, lastOperations: describeOperations(last) };
     writeState(this.#directory, state);
     lock?.release();
     return state;
@@ -232,9 +241,9 @@ class Creation {
     applyDeviceRules(directory, resources?.devices, { rootless });
   }
 
-  #spawn(): Init {
+  #spawn(): PendingInit {
     const cgroup = this.#cgroup === undefined ? undefined : openCgroup(this.#cgroup);
-    this.#init = spawnInit({
+    return spawnInit({
       linux: this.#config.linux ?? {},
       namespaces: namespacesOf(this.#config),
       cgroup,
@@ -242,14 +251,16 @@ class Creation {
       ignoredSignals: this.#caller.ignoredSignals,
       privileged: this.#caller.privileged,
     });
-    if (cgroup !== undefined) closeSync(cgroup);
-    this.#raiseLimits(this.#init.pid);
+  }
+
+  /** What only the runtime can do for init, before init does anything itself. */
+  #adopt(init: Init): void {
+    this.#init = init;
+    this.#raiseLimits(init.pid);
     const { oomScoreAdj } = this.#process;
-    if (oomScoreAdj !== undefined) {
-      const path = `/proc/${this.#init.pid}/oom_score_adj`;
-      onBehalfOf("/process/oomScoreAdj", "set oom_score_adj", () => writeFileSync(path, String(oomScoreAdj)));
-    }
-    return this.#init;
+    if (oomScoreAdj === undefined) return;
+    const path = `/proc/${init.pid}/oom_score_adj`;
+    onBehalfOf("/process/oomScoreAdj", "set oom_score_adj", () => writeFileSync(path, String(oomScoreAdj)));
   }
 
   #credentials(hasSeccomp: boolean) {
@@ -305,6 +316,8 @@ class Creation {
   /** Leaves the host as if nothing had been tried (runtime.md, Errors). */
   undo(): void {
     const steps = [
+      // Init ends by itself when its channel does, should it not be known yet.
+      () => this.#pending?.channel.close(),
       () => this.#init !== undefined && killChild(this.#init.pid),
       () => this.#cgroup !== undefined && killCgroup(this.#cgroup.directory),
       () => this.#cgroup !== undefined && removeCgroup(this.#cgroup.directory),

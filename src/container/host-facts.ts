@@ -66,8 +66,10 @@ function followDanglingLinks(rootfs: string, destination: string): string {
   for (let links = 0; rest.length > 0; ) {
     const [name = "", ...others] = rest;
     const path = `${rootfs}/${[...resolved, name].join("/")}`;
-    const target =
-      lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true ? readlinkSync(path) : undefined;
+    const found = lstatSync(path, { throwIfNoEntry: false });
+    // What isn't there has nothing below it that could be a link.
+    if (found === undefined) return `/${[...resolved, ...rest].join("/")}`;
+    const target = found.isSymbolicLink() ? readlinkSync(path) : undefined;
     if (target === undefined) {
       resolved.push(name);
       rest = others;

@@ -1,12 +1,21 @@
 import { errnoMessage, errnoName } from "../../bindings/abi/errno.ts";
 import type { StubChannel } from "../../bindings/stub/client.ts";
-import type { Program, Reply } from "../../bindings/stub/program.ts";
+import { type Program, pathOf, type Reply } from "../../bindings/stub/program.ts";
 import { SyscallError } from "../../bindings/syscall-error.ts";
 import { RuntsError } from "../errors.ts";
 
 /** Runs a program in the stub. An operation that fails becomes an error that names it, its path and the config property. */
 export function runProgram(channel: StubChannel, program: Program): Reply {
-  const reply = during(program, () => channel.run(program));
+  return awaitReply(program, () => channel.run(program));
+}
+
+/** Receives the reply to a program that was sent before, and was the oldest without one. */
+export function receiveReply(channel: StubChannel, program: Program): Reply {
+  return awaitReply(program, () => channel.receive());
+}
+
+function awaitReply(program: Program, receive: () => Reply): Reply {
+  const reply = during(program, receive);
   checkReply(program, reply);
   return reply;
 }
@@ -31,7 +40,8 @@ function during(program: Program, action: () => Reply): Reply {
 
 export function checkReply(program: Program, { failure }: Reply): void {
   if (failure === undefined) return;
-  throw operationError(program.operations[failure.index], failure.errno);
+  const operation = program.operations[failure.index];
+  throw operationError(operation && { ...operation, path: pathOf(operation) }, failure.errno);
 }
 
 /** What an error says of an operation. */

@@ -45,7 +45,8 @@ import {
 } from "../plan/process-setup.ts";
 import type { Config, Process } from "../spec/types.ts";
 import { copyUp } from "./copy-up.ts";
-import { runProgram } from "./run-program.ts";
+import { receiveReply, runProgram } from "./run-program.ts";
+import type { Init, PendingInit } from "./spawn-init.ts";
 
 export interface SetUpOptions {
   readonly id: string;
@@ -65,6 +66,8 @@ export interface SetUpOptions {
   /** Listening socket on which `start` will connect. */
   readonly listener: number;
   readonly start: Pick<StartOptions, "keepFds" | "inheritedNofile" | "seccomp">;
+  /** Called once init is there, before anything is done in it. */
+  readonly spawned: (init: Init) => void;
   /** Steps 3 and 4 of the lifecycle: hooks that run while the container is made. Absent if there are none. */
   readonly hooks: (() => void) | undefined;
 }
@@ -74,23 +77,29 @@ export interface SetUpOptions {
  * that of the lifecycle in runtime.md, and within it what the kernel and the trust in paths demand. Returns the last program,
  * which init runs on its own when `start` connects.
  */
-export function setUpInit(channel: StubChannel, options: SetUpOptions): Program {
-  const program = channel.program();
-  const session: Session = { channel, program, checks: [] };
+export function setUpInit(pending: PendingInit, options: SetUpOptions): Program {
+  const { channel } = pending;
+  const session: Session = { channel, program: channel.program(), checks: [], sent: [] };
+  let ready = false;
+  session.beforeFirst = () => {
+    if (!ready) options.spawned(pending.finish());
+    ready = true;
+  };
   const plan = initPlan(session, options);
   const made = prepareEnvironment(session, plan, options);
+  send(session);
   if (options.hooks !== undefined) {
-    flush(session);
+    receiveAll(session);
     options.hooks();
   }
-  finishEnvironment(program, plan, made);
+  finishEnvironment(session.program, plan, made);
   const prepared = prepareProcess(session, plan, options, made.terminal);
-  const reply = flush(session);
-  const env = environment(options.process, options.addedEnv, () => readPasswd(channel, prepared, reply));
+  send(session);
   const last = channel.program();
+  const reply = receiveAll(session);
   startProgram(last, options.process, {
     ...options.start,
-    env,
+    env: environment(options.process, options.addedEnv, () => readPasswd(channel, prepared, reply)),
     path: prepared.executable.choose(reply),
     listener: last.descriptor(options.listener),
   });
@@ -98,30 +107,52 @@ export function setUpInit(channel: StubChannel, options: SetUpOptions): Program 
   return last;
 }
 
-/** A program that grows until it is run, and what to check of its reply. */
+/**
+ * Programs for init, in the making and on their way. A program is sent as soon as it is complete, and runs while the next one is
+ * made; the stub runs none after one that has failed.
+ */
 interface Session {
   readonly channel: StubChannel;
-  readonly program: Program;
-  readonly checks: ReplyCheck[];
+  program: Program;
+  /** What to check of the reply to the program in the making. */
+  checks: ReplyCheck[];
+  readonly sent: { readonly program: Program; readonly checks: readonly ReplyCheck[] }[];
+  /** Makes sure that init is there. */
+  beforeFirst?: () => void;
 }
 
-function flush({ channel, program, checks }: Session): Reply {
-  const reply = runProgram(channel, program);
-  for (const check of checks) check(reply);
-  checks.length = 0;
-  program.clear();
+function send(session: Session): void {
+  session.beforeFirst?.();
+  session.channel.send(session.program);
+  session.sent.push({ program: session.program, checks: session.checks });
+  session.program = session.channel.program();
+  session.checks = [];
+}
+
+/** Receives the replies to all programs that were sent; returns the last one. */
+function receiveAll({ channel, sent }: Session): Reply {
+  let reply: Reply = { results: [], outputs: [], failure: undefined };
+  for (const { program, checks } of sent.splice(0)) {
+    reply = receiveReply(channel, program);
+    for (const check of checks) check(reply);
+  }
   return reply;
 }
 
 function initPlan(session: Session, options: SetUpOptions): InitPlan {
-  const { registers } = session.program;
+  const { registers } = session.channel;
   return {
     ...options,
     root: registers.take(),
     rootfs: registers.take(),
     hostProc: registers.take(),
-    copyUp: (_program, covered, mount) => {
-      flush(session);
+    copyUp: (program, covered, mount) => {
+      // What stands in the program so far has to be done first; it goes on with what comes after the copying.
+      session.beforeFirst?.();
+      const reply = runProgram(session.channel, program);
+      for (const check of session.checks) check(reply);
+      session.checks.length = 0;
+      program.clear();
       copyUp(session.channel, covered, mount);
     },
   };

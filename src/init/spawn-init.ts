@@ -15,7 +15,7 @@ import { type Namespaces, unsharedAsRoot } from "../plan/init-plan.ts";
 import { NAMESPACE_FLAGS } from "../plan/kernel-settings.ts";
 import type { Linux } from "../spec/types.ts";
 import { writeIdMappings } from "./id-mappings.ts";
-import { checkReply, onBehalfOf, runProgram } from "./run-program.ts";
+import { checkReply, onBehalfOf, receiveReply, runProgram } from "./run-program.ts";
 
 /** The container's first process: the stub, in its namespaces and its cgroup. */
 export interface Init {
@@ -37,11 +37,19 @@ export interface SpawnOptions {
   readonly privileged: boolean;
 }
 
+/** A container's first process on its way: the kernel works while the runtime plans what init shall do. */
+export interface PendingInit {
+  /** Where programs for init go once `finish` has returned. */
+  readonly channel: StubChannel;
+  /** Waits until init is there, and gives it its mappings. */
+  finish(): Init;
+}
+
 /**
  * Spawns a stub that joins namespaces by path and then clones itself into the new namespaces and the cgroup. With
  * CLONE_PARENT the clone is a child of the runtime, and goes to the caller's subreaper when the runtime ends.
  */
-export function spawnInit(options: SpawnOptions): Init {
+export function spawnInit(options: SpawnOptions): PendingInit {
   const image = openStubImage();
   const [ours, theirs] = channelPair();
   const [initOurs, initTheirs] = channelPair();
@@ -52,28 +60,40 @@ export function spawnInit(options: SpawnOptions): Init {
   for (const fd of [image, theirs, initTheirs]) closeSync(fd);
   const parent = new StubChannel(ours);
   const init = new StubChannel(initOurs);
-  const opened: number[] = [];
+  const end = () => {
+    parent.close();
+    trySyscall("wait4", pid, null, 0, null);
+  };
   try {
-    const program = parent.program();
-    resetProcess(program, [theirs, initTheirs], options);
-    runProgram(parent, program);
     // A program of its own: it closes what it doesn't know, and so would close descriptors that came with it.
-    program.clear();
-    joinNamespaces(program, options, opened);
-    if (options.namespaces.created.has("time")) makeTimeNamespace(program, parent, pid, options.linux);
-    const cloned = cloneInit(program, options, theirs, initTheirs);
-    const index = program.operations.findIndex(({ into }) => into === cloned);
-    const initPid = runProgram(parent, program).results[index] ?? -1;
-    checkReply(program, init.receiveFromClone(program));
-    writeIdMappings(initPid, options.linux, options.namespaces, options.privileged);
-    return { pid: initPid, channel: init };
+    const reset = parent.program();
+    resetProcess(reset, [theirs, initTheirs], options);
+    parent.send(reset);
+    if (options.namespaces.created.has("time")) makeTimeNamespace(parent, reset, pid, options.linux);
+    const cloning = parent.program();
+    joinNamespaces(cloning, options);
+    const cloned = cloneInit(cloning, options, theirs, initTheirs);
+    parent.send(cloning);
+    for (const { fd } of cloning.descriptors) closeSync(fd);
+    return {
+      channel: init,
+      finish: () => {
+        try {
+          if (parent.waiting > 1) receiveReply(parent, reset);
+          const index = cloning.operations.findIndex(({ into }) => into === cloned);
+          const initPid = receiveReply(parent, cloning).results[index] ?? -1;
+          checkReply(cloning, init.receiveFromClone(cloning));
+          writeIdMappings(initPid, options.linux, options.namespaces, options.privileged);
+          return { pid: initPid, channel: init };
+        } finally {
+          end();
+        }
+      },
+    };
   } catch (error) {
     init.close();
+    end();
     throw error;
-  } finally {
-    parent.close();
-    for (const fd of opened) closeSync(fd);
-    trySyscall("wait4", pid, null, 0, null);
   }
 }
 
@@ -102,7 +122,7 @@ function resetProcess(
  * Joins namespaces by path. A privileged caller joins the user namespace last, since it may not own the others; an
  * unprivileged one first, since only that gives it the right to join the others. user_namespaces(7)
  */
-function joinNamespaces(program: Program, { namespaces, privileged }: SpawnOptions, opened: number[]): void {
+function joinNamespaces(program: Program, { namespaces, privileged }: SpawnOptions): void {
   const types = [...namespaces.joined.keys()].filter((type) => type !== "user");
   if (namespaces.joined.has("user")) {
     if (privileged) types.push("user");
@@ -111,20 +131,19 @@ function joinNamespaces(program: Program, { namespaces, privileged }: SpawnOptio
   for (const type of types) {
     const { path, pointer } = namespaces.joined.get(type) ?? { path: "", pointer: "" };
     const fd = onBehalfOf(pointer, `join the ${type} namespace`, () => openSync(path, "r"));
-    opened.push(fd);
     program.about(pointer, `join the ${type} namespace`);
     program.do("setns", [program.descriptor(fd), NAMESPACE_FLAGS[type] ?? 0], { path });
   }
 }
 
 /** Offsets can be written only before the first process is in the namespace. time_namespaces(7) */
-function makeTimeNamespace(program: Program, parent: StubChannel, pid: number, linux: Linux): void {
+function makeTimeNamespace(parent: StubChannel, reset: Program, pid: number, { timeOffsets }: Linux): void {
+  receiveReply(parent, reset);
+  const program = parent.program();
   program.about("/linux/namespaces", "make a time namespace");
   program.do("unshare", [sched.CLONE_NEWTIME]);
-  const { timeOffsets } = linux;
-  if (timeOffsets === undefined) return;
   runProgram(parent, program);
-  program.clear();
+  if (timeOffsets === undefined) return;
   const lines = (["monotonic", "boottime"] as const).flatMap((clock) => {
     const { secs = 0n, nanosecs = 0 } = timeOffsets[clock] ?? {};
     return timeOffsets[clock] === undefined ? [] : [`${clock} ${secs} ${nanosecs}\n`];

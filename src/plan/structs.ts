@@ -2,7 +2,7 @@ import { type Data, data } from "../../bindings/stub/program.ts";
 
 /** `struct open_how` of openat2(2). */
 export function openHow(flags: number, mode: number, resolve: number): Data {
-  return data(new Uint8Array(new BigUint64Array([BigInt(flags), BigInt(mode), BigInt(resolve)]).buffer));
+  return data(new Uint8Array(Uint32Array.of(flags, 0, mode, 0, resolve, 0).buffer));
 }
 
 /** Size of `struct open_how`. */

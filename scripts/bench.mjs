@@ -1,0 +1,319 @@
+/**
+ * `npm run bench [-- --rounds N] [--output FILE]`: runts against crun and runc, taking turns in one run, so that what else the machine
+ * does falls on all of them. Prints medians and ratios, and writes them as JSON (dist/bench.json). No figure makes it fail.
+ */
+import { spawnSync } from "node:child_process";
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { availableParallelism, loadavg, release, tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import {
+  checkMachine,
+  ensureBuild,
+  ensureModules,
+  ensurePackages,
+  hasUnifiedCgroup,
+  Missing,
+  root,
+  runScript,
+  runtime,
+  unifiedCgroup,
+  which,
+} from "./machine.mjs";
+
+const why = "it is measured beside runts";
+const packages = [
+  {
+    name: "busybox-static",
+    program: "busybox",
+    isStatic: true,
+    needed: true,
+    why: "the containers' program",
+  },
+  { name: "runc", program: "runc", needed: true, why },
+  { name: "crun", program: "crun", needed: true, why },
+];
+
+const warmUps = 3;
+
+/** What the project has set itself: a ratio of medians, or KiB. */
+const targets = [
+  { what: "run", of: "runts", to: "runc", atMost: 0.6 },
+  { what: "run", of: "runts", to: "crun", atMost: 2.2 },
+  { what: "--version", of: "runts", to: "empty", atMost: 1.5 },
+  { what: "init PSS", of: "runts", atMost: 64 },
+];
+
+function readOptions() {
+  const { values } = parseArgs({
+    options: {
+      rounds: { type: "string", default: "30" },
+      output: { type: "string", default: join(root, "dist/bench.json") },
+    },
+  });
+  const rounds = Number(values.rounds);
+  if (!Number.isInteger(rounds) || rounds < 1) throw new Missing("--rounds takes a whole number from 1 on");
+  return { rounds, output: resolve(values.output) };
+}
+
+/** Runs a command and returns its milliseconds; one that fails is run again to show why. */
+function time(command) {
+  const [file, ...args] = command;
+  const begun = process.hrtime.bigint();
+  const { status } = spawnSync(file, args, { stdio: "ignore" });
+  const ms = Number(process.hrtime.bigint() - begun) / 1e6;
+  if (status !== 0) {
+    const { stdout, stderr } = spawnSync(file, args, { encoding: "utf8" });
+    throw new Missing(`${command.join(" ")} failed (exit code ${status}):\n${stdout}${stderr}`);
+  }
+  return ms;
+}
+
+function median(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/** Takes turns: each round runs every subject once, and each round begins with another one. */
+function alternate(what, subjects, rounds) {
+  const samples = Object.fromEntries(Object.keys(subjects).map((name) => [name, []]));
+  const names = Object.keys(subjects);
+  for (let round = -warmUps; round < rounds; round++) {
+    for (let turn = 0; turn < names.length; turn++) {
+      const name = names[(round + warmUps + turn) % names.length];
+      const sample = subjects[name]();
+      if (round >= 0) samples[name].push(sample);
+    }
+  }
+  const medians = Object.fromEntries(names.map((name) => [name, median(samples[name])]));
+  print(what, medians);
+  return { medians, samples };
+}
+
+function print(what, medians, unit = "ms") {
+  const cells = Object.entries(medians).map(([name, value]) => {
+    const ratio = name === "runts" ? "" : ` (runts is ${(medians.runts / value).toFixed(2)} of it)`;
+    return `${name} ${value.toFixed(unit === "ms" ? 2 : 0)} ${unit}${ratio}`;
+  });
+  process.stdout.write(`${what.padEnd(22)} ${cells.join(", ")}\n`);
+}
+
+/** The default config of `runts spec`, but for the terminal, with a busybox as its root file system. */
+function makeBundle(directory, args) {
+  mkdirSync(join(directory, "rootfs/bin"), { recursive: true });
+  for (const name of ["dev", "proc", "sys"]) mkdirSync(join(directory, "rootfs", name));
+  copyFileSync(which("busybox"), join(directory, "rootfs/bin/busybox"));
+  for (const name of ["sh", "true"]) symlinkSync("busybox", join(directory, "rootfs/bin", name));
+  time([runtime, "spec", "--bundle", directory]);
+  const file = join(directory, "config.json");
+  const config = JSON.parse(readFileSync(file, "utf8"));
+  config.process.terminal = false;
+  config.process.args = args;
+  writeFileSync(file, JSON.stringify(config));
+}
+
+/** bun.exe does not run where npm ran no install scripts; the package for the processor does. */
+function findBun() {
+  const modules = join(root, "node_modules");
+  const arch = process.arch === "arm64" ? "aarch64" : "x64";
+  const candidates = [
+    join(modules, "bun/bin/bun.exe"),
+    join(modules, `@oven/bun-linux-${arch}/bin/bun`),
+    join(modules, `@oven/bun-linux-${arch}-musl/bin/bun`),
+  ];
+  const found = candidates.find((file) => spawnSync(file, ["--version"]).status === 0);
+  if (!found) throw new Missing("Bun is missing; run npm install");
+  return found;
+}
+
+/** An executable made as dist/runts-engine is, of a program that does nothing: what the engine's start alone costs. */
+function makeEmptyProgram(directory) {
+  const source = join(directory, "empty.ts");
+  const output = join(directory, "empty");
+  writeFileSync(source, "export {};\n");
+  const flags = ["--compile", "--minify", "--bytecode", "--format=esm"];
+  const autoload = ["dotenv", "bunfig", "tsconfig", "package-json"].map(
+    (name) => `--no-compile-autoload-${name}`,
+  );
+  time([findBun(), "build", source, "--outfile", output, ...flags, ...autoload]);
+  return output;
+}
+
+/** Waits until a container's process has ended, looking at the kernel's view of it: no runtime's time is spent on it. */
+function waitForEnd(pidFile) {
+  const pid = readFileSync(pidFile, "utf8");
+  const deadline = Date.now() + 10_000;
+  while (Date.now() < deadline) {
+    let stat;
+    try {
+      stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    } catch {
+      return;
+    }
+    if (/\) [ZX]/.test(stat)) return;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+  }
+  throw new Missing("a container's process did not end within 10 s");
+}
+
+/** Of the fields of smaps_rollup (proc_pid_smaps(5)): each page divided by the number of processes that map it. */
+function readPss(pidFile) {
+  const pid = readFileSync(pidFile, "utf8");
+  const match = /^Pss:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"));
+  return Number(match?.[1]);
+}
+
+/** One runtime with a state directory of its own, and ids that nobody else has. */
+class Subject {
+  #number = 0;
+  constructor(name, path, directory) {
+    this.name = name;
+    this.command = [path, "--root", join(directory, `state-${name}`)];
+    this.path = path;
+    this.pidFile = join(directory, `${name}.pid`);
+  }
+
+  version() {
+    return time([this.path, "--version"]);
+  }
+
+  run(bundle) {
+    return time([...this.command, "run", "--bundle", bundle, this.#newId()]);
+  }
+
+  create(bundle) {
+    const id = this.#newId();
+    const ms = time([...this.command, "create", "--bundle", bundle, "--pid-file", this.pidFile, id]);
+    return { id, ms };
+  }
+
+  state(id) {
+    return time([...this.command, "state", id]);
+  }
+
+  delete(id) {
+    return time([...this.command, "delete", "--force", id]);
+  }
+
+  lifecycle(bundle) {
+    const { id, ms } = this.create(bundle);
+    const start = time([...this.command, "start", id]);
+    waitForEnd(this.pidFile);
+    return ms + start + time([...this.command, "delete", id]);
+  }
+
+  #newId() {
+    this.#number += 1;
+    return `bench-${process.pid}-${this.name}-${this.#number}`;
+  }
+}
+
+function each(subjects, sample) {
+  return Object.fromEntries(subjects.map((subject) => [subject.name, () => sample(subject)]));
+}
+
+function measure(directory, rounds) {
+  const bundle = join(directory, "bundle");
+  makeBundle(bundle, ["/bin/true"]);
+  const empty = makeEmptyProgram(directory);
+  const paths = { runts: runtime, crun: which("crun"), runc: which("runc") };
+  const subjects = Object.entries(paths).map(([name, path]) => new Subject(name, path, directory));
+
+  const version = { ...each(subjects, (subject) => subject.version()), empty: () => time([empty]) };
+  const results = { "--version": alternate("--version", version, rounds) };
+
+  const waiting = new Map(subjects.map((subject) => [subject, subject.create(bundle).id]));
+  const pss = Object.fromEntries(subjects.map((subject) => [subject.name, readPss(subject.pidFile)]));
+  results.state = alternate(
+    "state",
+    each(subjects, (subject) => subject.state(waiting.get(subject))),
+    rounds,
+  );
+  for (const [subject, id] of waiting) subject.delete(id);
+
+  results.run = alternate(
+    "run",
+    each(subjects, (subject) => subject.run(bundle)),
+    rounds,
+  );
+  results["create+start+delete"] = alternate(
+    "create+start+delete",
+    each(subjects, (subject) => subject.lifecycle(bundle)),
+    rounds,
+  );
+  print("init PSS", pss, "KiB");
+  results["init PSS"] = { medians: pss };
+  return results;
+}
+
+function judge(results) {
+  return targets.map(({ what, of, to, atMost }) => {
+    const { medians } = results[what];
+    const value = to ? medians[of] / medians[to] : medians[of];
+    return { what, of, ...(to && { to }), atMost, value, met: value <= atMost };
+  });
+}
+
+function printTargets(judged) {
+  process.stdout.write("\n");
+  for (const { what, of, to, atMost, value, met } of judged) {
+    const unit = to ? `of ${to}` : "KiB";
+    const figures = `${value.toFixed(2)} ${unit}, to reach: at most ${atMost}`;
+    process.stdout.write(`${met ? "met   " : "missed"} ${of} ${what}: ${figures}\n`);
+  }
+}
+
+function versionOf(program) {
+  return spawnSync(program, ["--version"], { encoding: "utf8" }).stdout.split("\n")[0];
+}
+
+function report(results, judged, { rounds, output }) {
+  const machine = {
+    kernel: release(),
+    processors: availableParallelism(),
+    load: loadavg()[0],
+    node: process.version,
+  };
+  const versions = { runts: versionOf(runtime), crun: versionOf("crun"), runc: versionOf("runc") };
+  mkdirSync(dirname(output), { recursive: true });
+  const text = JSON.stringify({ rounds, machine, versions, targets: judged, results }, null, 2);
+  writeFileSync(output, `${text}\n`);
+  process.stdout.write(`\nwritten to ${output}\n`);
+}
+
+/** On a hybrid host, this script runs itself once more, where /sys/fs/cgroup is a cgroup2. */
+function rerunUnified() {
+  const args = [process.execPath, import.meta.filename, ...process.argv.slice(2)];
+  return spawnSync(unifiedCgroup, args, { stdio: "inherit" }).status ?? 1;
+}
+
+function bench() {
+  checkMachine("npm run bench");
+  const options = readOptions();
+  ensurePackages(packages);
+  ensureModules();
+  ensureBuild();
+  if (!hasUnifiedCgroup()) return rerunUnified();
+  const directory = mkdtempSync(join(tmpdir(), "runts-bench-"));
+  process.stdout.write(`medians of ${options.rounds} rounds, after ${warmUps} to warm up\n\n`);
+  try {
+    const results = measure(directory, options.rounds);
+    const judged = judge(results);
+    printTargets(judged);
+    report(results, judged, options);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+  return 0;
+}
+
+runScript("bench", bench);
