@@ -101,7 +101,8 @@ function alternate(what, subjects, rounds) {
 
 function print(what, medians, unit = "ms") {
   const cells = Object.entries(medians).map(([name, value]) => {
-    const ratio = name === "runts" ? "" : ` (runts is ${(medians.runts / value).toFixed(2)} of it)`;
+    const ratio =
+      name === "runts" ? "" : ` (runts is ${Number((medians.runts / value).toPrecision(3))} of it)`;
     return `${name} ${value.toFixed(unit === "ms" ? 2 : 0)} ${unit}${ratio}`;
   });
   process.stdout.write(`${what.padEnd(22)} ${cells.join(", ")}\n`);

@@ -74,6 +74,37 @@ function readImage(file, arch) {
   return Buffer.from(base64, "base64");
 }
 
+/**
+ * Runs one container and lets the engine write down which functions it uses, in order: with their code side by side in the
+ * executable a container takes some 8% less time. Without the rights to run containers the order stays the compiler's.
+ */
+function recordOrder() {
+  if (process.getuid() !== 0) return undefined;
+  const engine = join(partial, "runts-engine");
+  const bundleDirectory = join(partial, "bundle");
+  const rootfs = join(bundleDirectory, "rootfs");
+  mkdirSync(rootfs, { recursive: true });
+  // Any static program will do: the stub ends at once when nobody gives it a channel.
+  writeFileSync(join(rootfs, "true"), readImage("bindings/stub/stub-image.generated.ts", arch), {
+    mode: 0o755,
+  });
+  const order = join(partial, "order");
+  const env = { PATH: process.env.PATH, TZ: "UTC", BUN_JSC_useJIT: "0", BUN_BYTECODE_ORDER_OUT: order };
+  const options = { cwd: bundleDirectory, env, encoding: "utf8", timeout: 60_000 };
+  spawnSync(engine, ["spec"], { ...options, env: { PATH: process.env.PATH } });
+  const config = JSON.parse(readFileSync(join(bundleDirectory, "config.json"), "utf8"));
+  Object.assign(config.process, { args: ["/true"], terminal: false });
+  config.root.readonly = false;
+  writeFileSync(join(bundleDirectory, "config.json"), JSON.stringify(config));
+  const unified = join(root, "spec-tests/harness/unified-cgroup.sh");
+  const { stderr } = spawnSync(unified, [engine, "--root", join(partial, "state"), "run", "order"], options);
+  if ((statSync(order, { throwIfNoEntry: false })?.size ?? 0) > 0) return order;
+  process.stdout.write(
+    `build: no container could be run to order the code (${stderr.trim()}); going on without\n`,
+  );
+  return undefined;
+}
+
 const { arch } = process;
 if (process.platform !== "linux" || !["x64", "arm64"].includes(arch))
   fail("runts is for Linux on x86-64 and arm64");
@@ -84,7 +115,7 @@ rmSync(partial, { recursive: true, force: true });
 mkdirSync(partial, { recursive: true });
 
 // A bundle's directory is the working directory of runts, and its author must not configure the engine.
-bundle(bun, "runts-engine", [
+const engineFlags = [
   "--compile",
   "--minify",
   "--bytecode",
@@ -94,9 +125,14 @@ bundle(bun, "runts-engine", [
   "--no-compile-autoload-bunfig",
   "--no-compile-autoload-tsconfig",
   "--no-compile-autoload-package-json",
-]);
-bundle(bun, "runts.mjs", ["--target=node", "--minify-whitespace", "--minify-syntax"]);
+];
 copyFileSync(koffi, join(partial, "koffi.node"));
+chmodSync(partial, 0o755);
+chmodSync(join(partial, "koffi.node"), 0o644);
+bundle(bun, "runts-engine", engineFlags);
+const order = recordOrder();
+if (order !== undefined) bundle(bun, "runts-engine", [...engineFlags, `--bytecode-order=${order}`]);
+bundle(bun, "runts.mjs", ["--target=node", "--minify-whitespace", "--minify-syntax"]);
 writeFileSync(join(partial, "runts"), readImage("bindings/launcher/launcher-image.generated.ts", arch));
 
 // koffi.node is not loaded from where others may write, so the modes must not depend on the umask of the build.

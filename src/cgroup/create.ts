@@ -39,7 +39,8 @@ export function createCgroup(
     makeDirectories(directory, created, options.rootless);
     enableControllers(directory);
     checkCgroupType(directory, needed);
-    checkFitness(directory);
+    // One that was made just now is empty and not frozen.
+    if (!created.includes(directory)) checkFitness(directory);
   } catch (error) {
     removeMade(created);
     throw error;

@@ -22,6 +22,12 @@ const RLIMIT_MEMLOCK = 8;
 /** open(2): not among node's constants. */
 const O_PATH = 0x200000;
 
+export interface DeviceOptions {
+  readonly rootless: boolean;
+  /** The cgroup was made just now: it has no program yet. */
+  readonly isNew: boolean;
+}
+
 /**
  * Makes a program the only one on the cgroup itself; those of the cgroups above apply too, whatever this one says.
  * `undefined` is a program that allows everything, which is none at all.
@@ -29,11 +35,11 @@ const O_PATH = 0x200000;
 export function attachDeviceProgram(
   directory: string,
   instructions: Uint8Array<ArrayBuffer> | undefined,
-  options: { readonly rootless: boolean },
+  options: DeviceOptions,
 ): void {
   const cgroup = openSync(directory, O_PATH | constants.O_DIRECTORY);
   try {
-    const old = queryPrograms(cgroup);
+    const old = options.isNew ? [] : queryPrograms(cgroup);
     if (instructions !== undefined) {
       const program = loadProgram(instructions);
       try {

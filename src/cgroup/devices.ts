@@ -1,6 +1,6 @@
 import type { DeviceRule } from "../spec/types.ts";
 import { invalidResource } from "./cgroup-write.ts";
-import { attachDeviceProgram } from "./device-attach.ts";
+import { attachDeviceProgram, type DeviceOptions } from "./device-attach.ts";
 import {
   ACCESS_ALL,
   ACCESS_MKNOD,
@@ -22,7 +22,7 @@ const POINTER = "/linux/resources/devices";
 export function applyDeviceRules(
   directory: string,
   rules: readonly DeviceRule[] | undefined,
-  options: { readonly rootless: boolean },
+  options: DeviceOptions,
 ): void {
   const matches = deviceMatches(rules ?? []);
   attachDeviceProgram(

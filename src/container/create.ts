@@ -238,7 +238,10 @@ class Creation {
       return;
     }
     applyResources(directory, resources, { rootless });
-    applyDeviceRules(directory, resources?.devices, { rootless });
+    applyDeviceRules(directory, resources?.devices, {
+      rootless,
+      isNew: this.#cgroup.created.includes(directory),
+    });
   }
 
   #spawn(): PendingInit {

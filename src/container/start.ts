@@ -2,6 +2,7 @@ import { closeSync, rmSync } from "node:fs";
 import { syscall } from "../../bindings/ffi/syscall.ts";
 import { waitReadable } from "../../bindings/linux/poll.ts";
 import { connectUnix } from "../../bindings/linux/unix-socket.ts";
+import { SyscallError } from "../../bindings/syscall-error.ts";
 import { RuntsError } from "../errors.ts";
 import { operationError } from "../init/run-program.ts";
 import { readConfig } from "../spec/config.ts";
@@ -50,13 +51,23 @@ const EXEC_TIMEOUT_MS = 60_000;
  */
 function releaseInit(directory: string, saved: SavedState): void {
   const path = startSocketPath(directory);
-  const connection = connectUnix(path);
+  const connection = connectToInit(path);
   try {
     const failed = readFailure(connection);
     if (failed !== undefined) throw startFailure(saved, failed);
   } finally {
     closeSync(connection);
     rmSync(path, { force: true });
+  }
+}
+
+/** Nobody listens any more if init has ended in this very moment. */
+function connectToInit(path: string): number {
+  try {
+    return connectUnix(path);
+  } catch (error) {
+    if (!(error instanceof SyscallError) || error.errno !== "ECONNREFUSED") throw error;
+    throw wrongStatus(path, "cannot start a container that has stopped");
   }
 }
 
