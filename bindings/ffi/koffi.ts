@@ -42,7 +42,7 @@ function nativeFileCandidates(): string[] {
 }
 
 /** Opens the first native file that exists. Refuses one that somebody else than its user or root could have written. */
-function findNativeFile(): string {
+function openNativeFile(): number {
   const candidates = nativeFileCandidates();
   for (const candidate of candidates) {
     let fd: number;
@@ -51,15 +51,10 @@ function findNativeFile(): string {
     } catch {
       continue;
     }
-    try {
-      const { uid, mode } = fstatSync(fd);
-      if ((uid !== 0 && uid !== process.getuid?.()) || (mode & 0o022) !== 0) {
-        throw new Error(`${candidate} can be written by other users: refusing to load it`);
-      }
-      return candidate;
-    } finally {
-      closeSync(fd);
-    }
+    const { uid, mode } = fstatSync(fd);
+    if ((uid === 0 || uid === process.getuid?.()) && (mode & 0o022) === 0) return fd;
+    closeSync(fd);
+    throw new Error(`${candidate} can be written by other users: refusing to load it`);
   }
   throw new Error(`koffi.node was not found; looked for ${candidates.join(", ")}`);
 }
@@ -67,7 +62,10 @@ function findNativeFile(): string {
 function load(): Koffi {
   if (koffi === undefined) {
     const module: { exports: unknown } = { exports: {} };
-    process.dlopen(module, findNativeFile());
+    const fd = openNativeFile();
+    // By its descriptor: what was checked is what is loaded, whoever may replace the path meanwhile.
+    process.dlopen(module, `/proc/self/fd/${fd}`);
+    closeSync(fd);
     koffi = module.exports as Koffi;
   }
   return koffi;

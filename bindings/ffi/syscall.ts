@@ -4,12 +4,12 @@ import { SyscallError } from "../syscall-error.ts";
 import { lastErrno, loadLibrary, type NativeArgument, type NativeFunction } from "./koffi.ts";
 
 export type SyscallName = keyof typeof syscallNumbers.x64;
+export type SyscallNumbers = Readonly<Record<SyscallName, number>>;
 
 let invoke: NativeFunction | undefined;
 
 /** System call numbers of this machine's architecture. */
-export const numbers: Readonly<Record<SyscallName, number>> =
-  process.arch === "arm64" ? syscallNumbers.arm64 : syscallNumbers.x64;
+export const numbers: SyscallNumbers = process.arch === "arm64" ? syscallNumbers.arm64 : syscallNumbers.x64;
 
 /**
  * `long syscall(long number, ...)`, syscall(2). Returns the result, or the negative errno value of a failure: nothing may

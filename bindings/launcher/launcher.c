@@ -25,7 +25,7 @@ enum { SYS_write = 64, SYS_execve = 221, SYS_exit_group = 94, SYS_fcntl = 25, SY
 #error "runts supports x86-64 and arm64"
 #endif
 
-enum { ENOENT = 2, AT_FDCWD = -100, RLIMIT_NOFILE = 7, F_GETFD = 1, PATH_MAX = 4096 };
+enum { ENOENT = 2, EACCES = 13, AT_FDCWD = -100, RLIMIT_NOFILE = 7, F_GETFD = 1, PATH_MAX = 4096 };
 
 struct rlimit64 { u64 soft, hard; };
 
@@ -143,6 +143,7 @@ __attribute__((used, noreturn)) static void start(u64 *stack)
 	find_engine();
 	i64 result = syscall4(SYS_execve, (u64)path, (u64)argv, (u64)environment, 0);
 	if (result == -ENOENT) leave("", path, " is missing; it belongs beside this program\n");
+	if (result == -EACCES) leave("cannot execute ", path, ": permission denied\n");
 	char reason[32];
 	put_text(put_number(put_text(reason, ": errno "), -result), "\n");
 	leave("cannot execute ", path, reason);

@@ -14,7 +14,7 @@ import {
   MFD_EXEC,
 } from "../abi/fcntl.ts";
 import { addressOf, loadLibrary } from "../ffi/koffi.ts";
-import { cString, syscall, trySyscall } from "../ffi/syscall.ts";
+import { cString, type SyscallNumbers, syscall, trySyscall } from "../ffi/syscall.ts";
 import { SyscallError } from "../syscall-error.ts";
 import { encodeProgram } from "./encode.ts";
 import { Program, RegisterAllocator, type Reply } from "./program.ts";
@@ -89,14 +89,22 @@ export function spawnStub(image: number, channel: number): number {
 export class StubChannel {
   readonly registers = new RegisterAllocator();
   readonly #fd: number;
+  readonly #numbers: SyscallNumbers | undefined;
   #sent: { readonly program: Program; readonly prologue: number; readonly outputLength: number }[] = [];
 
-  constructor(fd: number) {
+  /** `numbers` are the system call numbers of the stub's architecture, if it isn't this machine's. */
+  constructor(fd: number, numbers?: SyscallNumbers) {
     this.#fd = fd;
+    this.#numbers = numbers;
   }
 
   program(): Program {
     return new Program(this.registers);
+  }
+
+  /** The socket itself, to wait on. */
+  get descriptor(): number {
+    return this.#fd;
   }
 
   /** How many programs have got no reply yet. */
@@ -112,7 +120,7 @@ export class StubChannel {
 
   /** Sends a program without waiting: replies arrive in the order of the programs. */
   send(program: Program): void {
-    const { message, descriptors, prologue, outputLength } = encodeProgram(program);
+    const { message, descriptors, prologue, outputLength } = encodeProgram(program, this.#numbers);
     let sent = sendWithDescriptors(this.#fd, message, descriptors);
     while (sent < message.length) {
       const rest = message.subarray(sent);

@@ -1,6 +1,14 @@
 import { errnoNumber } from "../abi/errno.ts";
-import { numbers } from "../ffi/syscall.ts";
-import type { Argument, Data, Guard, Operation, Program, StubCall } from "./program.ts";
+import { numbers as numbersOfThisMachine, type SyscallNumbers } from "../ffi/syscall.ts";
+import {
+  type Argument,
+  type Data,
+  type Guard,
+  LANDING_REGISTER,
+  type Operation,
+  type Program,
+  type StubCall,
+} from "./program.ts";
 
 /** Sizes and numbers that stub.c knows as `struct header`, `struct op` and the enums beside them. */
 const HEADER_SIZE = 24;
@@ -8,6 +16,7 @@ const OPERATION_SIZE = 64;
 const WORDS_PER_OPERATION = OPERATION_SIZE / 4;
 const NO_REGISTER = 0xffff;
 const ANY_ERRNO = 255;
+const MAX_TOLERATED = 3;
 const FLAG_QUIET = 1;
 const CONSTANT = 0;
 const ADDRESS = 1;
@@ -21,8 +30,6 @@ const STUB_CALLS: Readonly<Record<StubCall, number>> = {
 };
 const GUARDS: Readonly<Record<Guard, number>> = { ok: 1, failed: 2, zero: 3, positive: 4 };
 
-/** Registers that take the descriptors as they arrive; the program's first operations copy them to where they are wanted. */
-const LANDING_REGISTER = 3800;
 /** Most descriptors of one message: SCM_MAX_FD of unix(7). */
 const MAX_DESCRIPTORS = 253;
 const TWO_TO_32 = 0x1_0000_0000;
@@ -42,11 +49,11 @@ export interface EncodedProgram {
  * Writes a program as the stub reads it. This runs once, cold, with hundreds of operations: plain loops over typed arrays take a
  * fifth of the time that closures and a DataView take.
  */
-export function encodeProgram(program: Program): EncodedProgram {
+export function encodeProgram(program: Program, numbers = numbersOfThisMachine): EncodedProgram {
   const { descriptors, operations } = program;
   const prologue = descriptors.length;
   if (prologue > MAX_DESCRIPTORS) throw new Error(`a program takes at most ${MAX_DESCRIPTORS} descriptors`);
-  const writer = new ProgramWriter(prologue + operations.length, program.outputs);
+  const writer = new ProgramWriter(prologue + operations.length, program.outputs, numbers);
   for (const { into } of descriptors) writer.copyFromLanding(into.register);
   for (const operation of operations) writer.write(operation);
   const fds: number[] = [];
@@ -61,6 +68,7 @@ export function encodeProgram(program: Program): EncodedProgram {
 
 class ProgramWriter {
   readonly #count: number;
+  readonly #numbers: SyscallNumbers;
   readonly #words: Uint32Array;
   readonly #strings = new Map<string, number>();
   readonly #places = new Map<Uint8Array, number>();
@@ -71,8 +79,9 @@ class ProgramWriter {
   /** Bytes of all outputs, each beginning at a multiple of 8. */
   readonly outputLength: number;
 
-  constructor(count: number, outputs: readonly Data[]) {
+  constructor(count: number, outputs: readonly Data[], numbers: SyscallNumbers) {
     this.#count = count;
+    this.#numbers = numbers;
     this.#words = new Uint32Array(count * WORDS_PER_OPERATION);
     let length = 0;
     for (const { bytes } of outputs) {
@@ -95,8 +104,10 @@ class ProgramWriter {
   write({ call, args, into, guard, tolerate }: Operation): void {
     const words = this.#words;
     const start = this.#index * WORDS_PER_OPERATION;
-    words[start] = isStubCall(call) ? STUB_CALLS[call] : numbers[call];
+    words[start] = isStubCall(call) ? STUB_CALLS[call] : this.#numbers[call];
     words[start + 1] = (into === undefined ? NO_REGISTER : into.register) | ((guard?.on.register ?? 0) << 16);
+    if (tolerate.length > MAX_TOLERATED)
+      throw new Error(`an operation tolerates at most ${MAX_TOLERATED} errors`);
     let flags = guard === undefined ? 0 : GUARDS[guard.is];
     for (let position = 0; position < tolerate.length; position++) {
       const name = tolerate[position] ?? "";
@@ -118,7 +129,7 @@ class ProgramWriter {
     const words = this.#words;
     if (typeof argument === "number") {
       words[word] = argument;
-      words[word + 1] = argument < 0 ? 0xffffffff : argument / TWO_TO_32;
+      words[word + 1] = Math.floor(argument / TWO_TO_32);
       return CONSTANT;
     }
     if (typeof argument === "string") {

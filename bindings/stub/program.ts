@@ -57,21 +57,20 @@ export interface CallOptions {
   readonly path?: string;
 }
 
-/** Number of registers of the stub (REGISTERS in stub.c). */
-const REGISTERS = 4096;
+/**
+ * The first of the registers that take descriptors as they arrive, up to the last that the stub has (REGISTERS in stub.c). A
+ * program's first operations copy them to where they are wanted, so all that come below are free for results.
+ */
+export const LANDING_REGISTER = 3800;
 
 /** Hands out registers. One allocator belongs to one stub, since registers outlive programs. */
 export class RegisterAllocator {
   #next = 0;
 
   take(): Register {
-    if (this.#next >= REGISTERS) throw new Error(`a container may need at most ${REGISTERS} registers`);
+    if (this.#next >= LANDING_REGISTER)
+      throw new Error(`a container may need at most ${LANDING_REGISTER} registers`);
     return { register: this.#next++ };
-  }
-
-  /** Takes registers with consecutive numbers, as descriptors that come with a program need them. */
-  takeMany(count: number): Register[] {
-    return Array.from({ length: count }, () => this.take());
   }
 }
 

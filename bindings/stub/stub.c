@@ -163,7 +163,7 @@ static int guard_holds(const struct op *op)
 static int is_tolerated(const struct op *op, i64 result)
 {
 	for (int i = 0; i < 3; i++)
-		if (op->tolerated[i] && (op->tolerated[i] == ANY_ERRNO || op->tolerated[i] == (u8)-result)) return 1;
+		if (op->tolerated[i] && (op->tolerated[i] == ANY_ERRNO || op->tolerated[i] == -result)) return 1;
 	return 0;
 }
 
@@ -192,18 +192,24 @@ static int resolve_args(const struct op *op, u8 *body, const struct header *head
 	return 1;
 }
 
+/* Whether a value lies in the data. Written as differences, which do not overflow for any address. */
+static int is_inside(u64 address, u64 width, const u8 *body, u64 length)
+{
+	return length >= width && address - (u64)body <= length - width;
+}
+
 static i64 run_op(const struct op *op, const u64 args[6], const u8 *body, u64 length)
 {
 	switch (op->nr) {
 	case OP_STORE: /* address, value, width: puts a value into the data, where structs need pointers or results */
-		if ((args[2] != 4 && args[2] != 8) || args[0] < (u64)body || args[0] + args[2] > (u64)body + length) return -EINVAL;
+		if ((args[2] != 4 && args[2] != 8) || !is_inside(args[0], args[2], body, length)) return -EINVAL;
 		if (args[2] == 4) *(u32 *)args[0] = args[1];
 		else *(u64 *)args[0] = args[1];
 		return 0;
 	case OP_SET_CHANNEL: channel = args[0]; return 0;
 	case OP_COPY: return args[0];
 	case OP_LOAD: /* address, width: a value that a system call has put into the data */
-		if ((args[1] != 2 && args[1] != 4) || args[0] < (u64)body || args[0] + args[1] > (u64)body + length) return -EINVAL;
+		if ((args[1] != 2 && args[1] != 4) || !is_inside(args[0], args[1], body, length)) return -EINVAL;
 		return args[1] == 2 ? *(u16 *)args[0] : *(u32 *)args[0];
 	default:
 		if (op->nr > OP_STORE) return -EINVAL;

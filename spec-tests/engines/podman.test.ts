@@ -264,6 +264,38 @@ everyday("run --init: pid 1 is not the program", async (engine) => {
   expect(Number(stdout)).toBeGreaterThan(1);
 });
 
+everyday("pause, unpause: stands still, then runs on", async (engine) => {
+  const loop = "while :; do echo tick; sleep 0.05; done";
+  const status = async () =>
+    (await engine.call("inspect", "--format", "{{.State.Status}}", "paused")).stdout.trim();
+  const logs = async () => (await engine.call("logs", "paused")).stdout.length;
+  await engine.call("run", "--detach", "--name", "paused", IMAGE, "sh", "-c", loop);
+  await expect.poll(logs, { timeout: 5000 }).toBeGreaterThan(0);
+  expect(await engine.call("pause", "paused")).toMatchObject({ code: 0, stderr: "" });
+  expect(await status()).toBe("paused");
+  const printed = await logs();
+  expect(await logs()).toBe(printed);
+  expect(await engine.call("unpause", "paused")).toMatchObject({ code: 0, stderr: "" });
+  expect(await status()).toBe("running");
+  await expect.poll(logs, { timeout: 5000 }).toBeGreaterThan(printed);
+  expect((await engine.call("rm", "--force", "--time", "0", "paused")).code).toBe(0);
+});
+
+everyday("rm --force of a paused container: gone", async (engine) => {
+  await engine.call("run", "--detach", "--name", "frozen", IMAGE, "sleep", "1000");
+  expect((await engine.call("pause", "frozen")).code).toBe(0);
+  expect((await engine.call("rm", "--force", "--time", "0", "frozen")).code).toBe(0);
+});
+
+everyday("top: the processes of the container", async (engine) => {
+  await engine.call("run", "--detach", "--name", "busy", IMAGE, "sh", "-c", "sleep 1000 & sleep 1000; :");
+  const top = async () =>
+    (await engine.call("top", "busy", "pid", "args")).stdout.split("\n").map((line) => line.trim());
+  await expect.poll(async () => (await top()).filter((line) => line.endsWith("sleep 1000"))).toHaveLength(2);
+  expect((await top())[0]).toMatch(/^PID +COMMAND/);
+  expect((await engine.call("rm", "--force", "--time", "0", "busy")).code).toBe(0);
+});
+
 everyday("kill --signal: reaches the program", async (engine) => {
   await engine.call(
     "run",

@@ -6,7 +6,7 @@ import { asObject, parseObject } from "./json.ts";
 import type { InvokeOptions, Result } from "./runtime.ts";
 import type { Sandbox } from "./sandbox.ts";
 
-export type Status = "creating" | "created" | "running" | "stopped";
+export type Status = "creating" | "created" | "running" | "paused" | "stopped";
 
 export interface State {
   readonly ociVersion: string;

@@ -7,6 +7,7 @@ import {
   errorCode,
   ownProcesses,
   readWords,
+  tryReadCgroupFile,
   writeCgroupFile,
 } from "./files.ts";
 
@@ -16,9 +17,9 @@ import {
  * is written.
  */
 export function enableControllers(directory: string): void {
-  const present = new Set(readWords(directory, "cgroup.controllers"));
   // The usual case, and the cheap one: an earlier container, or the engine, has enabled everything.
-  if (readWords(CGROUP_MOUNT, "cgroup.controllers").every((name) => present.has(name))) return;
+  const present = tryReadCgroupFile(directory, "cgroup.controllers");
+  if (present === tryReadCgroupFile(CGROUP_MOUNT, "cgroup.controllers")) return;
   for (const ancestor of cgroupsFromRoot(directory).slice(0, -1)) {
     const enabled = new Set(readWords(ancestor, "cgroup.subtree_control"));
     const missing = readWords(ancestor, "cgroup.controllers").filter((name) => !enabled.has(name));

@@ -39,8 +39,7 @@ export function createCgroup(
     makeDirectories(directory, created, options.rootless);
     enableControllers(directory);
     checkCgroupType(directory, needed);
-    // One that was made just now is empty and not frozen.
-    if (!created.includes(directory)) checkFitness(directory);
+    checkFitness(directory);
   } catch (error) {
     removeMade(created);
     throw error;

@@ -80,23 +80,24 @@ function hint(errno: string): string {
   return "";
 }
 
-function bpf(command: number, attributes: Uint8Array, action: string): number {
-  const result = trySyscall("bpf", command, attributes, attributes.byteLength);
+function bpf(command: number, words: Uint32Array<ArrayBuffer>, action: string): number {
+  const result = trySyscall("bpf", command, new Uint8Array(words.buffer), words.byteLength);
   if (result < 0) throw new BpfError(action, errnoName(-result));
   return result;
 }
 
-/** The part of union bpf_attr that a command uses: 32-bit words, and addresses by the index of their first word. */
-function attributes(
-  words: readonly number[],
-  addresses: Readonly<Record<number, Uint8Array>> = {},
-): Uint8Array {
-  const view = new DataView(new ArrayBuffer(words.length * 4));
-  for (const [index, word] of words.entries()) view.setUint32(index * 4, word, true);
-  for (const [index, buffer] of Object.entries(addresses)) {
-    view.setBigUint64(Number(index) * 4, addressOf(buffer), true);
-  }
-  return new Uint8Array(view.buffer);
+/**
+ * The part of union bpf_attr that a command uses, in 32-bit words. Plain stores and no iterators, here and in the compiler: all of
+ * this runs once in a process, where each builtin that is used for the first time costs more than the work.
+ */
+function attributes(words: readonly number[]): Uint32Array<ArrayBuffer> {
+  return new Uint32Array(words);
+}
+
+function setAddress(words: Uint32Array, index: number, buffer: Uint8Array): void {
+  const address = addressOf(buffer);
+  words[index] = Number(address & 0xffffffffn);
+  words[index + 1] = Number(address >> 32n);
 }
 
 /**
@@ -106,10 +107,22 @@ function attributes(
 function loadProgram(instructions: Uint8Array<ArrayBuffer>): number {
   const license = stableBytes("Apache-2.0\0");
   // prog_type, insn_cnt, insns, license, log_level, log_size, log_buf, kern_version, prog_flags
-  const load = attributes(
-    [BPF_PROG_TYPE_CGROUP_DEVICE, instructions.byteLength / 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-    { 2: instructions, 4: license },
-  );
+  const load = attributes([
+    BPF_PROG_TYPE_CGROUP_DEVICE,
+    instructions.byteLength / 8,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+  ]);
+  setAddress(load, 2, instructions);
+  setAddress(load, 4, license);
   try {
     return bpf(BPF_PROG_LOAD, load, "load");
   } catch (error) {
@@ -138,7 +151,7 @@ function stableBytes(text: string): Uint8Array {
 }
 
 /** target_fd, attach_bpf_fd, attach_type, attach_flags */
-function attachment(cgroup: number, program: number, flags: number): Uint8Array {
+function attachment(cgroup: number, program: number, flags: number): Uint32Array<ArrayBuffer> {
   return attributes([cgroup, program, BPF_CGROUP_DEVICE, flags]);
 }
 
@@ -146,11 +159,10 @@ function attachment(cgroup: number, program: number, flags: number): Uint8Array 
 function queryPrograms(cgroup: number): number[] {
   const ids = new Uint8Array(new ArrayBuffer(MAX_PROGRAMS * 4));
   // target_fd, attach_type, query_flags, attach_flags, prog_ids, prog_cnt
-  const query = attributes([cgroup, BPF_CGROUP_DEVICE, 0, 0, 0, 0, MAX_PROGRAMS, 0], { 4: ids });
+  const query = attributes([cgroup, BPF_CGROUP_DEVICE, 0, 0, 0, 0, MAX_PROGRAMS, 0]);
+  setAddress(query, 4, ids);
   bpf(BPF_PROG_QUERY, query, "query");
-  const count = new DataView(query.buffer).getUint32(24, true);
-  const view = new DataView(ids.buffer);
-  return Array.from({ length: count }, (_, index) => view.getUint32(index * 4, true));
+  return [...new Uint32Array(ids.buffer, 0, query[6] ?? 0)];
 }
 
 /** A program that a security module keeps from us (EACCES, EPERM) stays: it can only restrict more. */

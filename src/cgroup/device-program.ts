@@ -1,7 +1,8 @@
 /**
  * Compiles device rules to an eBPF program of type BPF_PROG_TYPE_CGROUP_DEVICE. Pure: linux/bpf.h and its instruction set
- * (Documentation/bpf/standardization/instruction-set.rst), nothing else.
+ * (Documentation/bpf/standardization/instruction-set.rst).
  */
+import { invalidResource } from "./cgroup-write.ts";
 
 /** linux/bpf.h: BPF_DEVCG_DEV_* and BPF_DEVCG_ACC_* */
 export const DEV_BLOCK = 1;
@@ -39,14 +40,14 @@ const EXIT = 0x95;
 
 /** r1 holds struct bpf_cgroup_dev_ctx; the return value is in r0. */
 const RESULT = 0;
-const CONTEXT = 1;
 const TYPE = 2;
 const ACCESS = 3;
 const MAJOR = 4;
 const MINOR = 5;
+/** Register numbers as sources, in the upper half of the byte. */
+const CONTEXT_SOURCE = 1 << 4;
+const TYPE_SOURCE = TYPE << 4;
 
-const INSTRUCTION_BYTES = 8;
-const PROLOGUE_LENGTH = 6;
 const LONGEST_ENTRY = 7;
 /** Offsets of jumps are 16 bits wide, and one jump skips all entries of a type. */
 const MAX_ENTRIES = Math.floor(0x7fff / LONGEST_ENTRY) - 1;
@@ -56,74 +57,78 @@ const MAX_ENTRIES = Math.floor(0x7fff / LONGEST_ENTRY) - 1;
  * one rule for r and another one for w. All of that is decided here, for every device that a rule names and for the rest,
  * so that each entry of the program is final. The verifier follows every path: were a request to pass through
  * several rules, the paths would multiply.
+ *
+ * Rules that let everything through need no program: undefined.
  */
-export function compileDeviceRules(rules: readonly DeviceMatch[]): Uint8Array<ArrayBuffer> {
+export function compileDeviceRules(rules: readonly DeviceMatch[]): Uint8Array<ArrayBuffer> | undefined {
   const chars = entriesOf(DEV_CHAR, rules);
   const blocks = entriesOf(DEV_BLOCK, rules);
-  if (Math.max(chars.length, blocks.length) > MAX_ENTRIES) {
-    throw new RangeError(`more than ${MAX_ENTRIES} devices in the device rules`);
+  if (
+    chars.length + blocks.length === 2 &&
+    chars[0]?.allowed === ACCESS_ALL &&
+    blocks[0]?.allowed === ACCESS_ALL
+  ) {
+    return undefined;
   }
-  const program = new Assembler(PROLOGUE_LENGTH + 1 + (chars.length + blocks.length) * LONGEST_ENTRY);
+  if (Math.max(chars.length, blocks.length) > MAX_ENTRIES) {
+    throw invalidResource("/linux/resources/devices", `names more than ${MAX_ENTRIES} devices of a type`);
+  }
+  const program: Program = [];
   // u32 access_type, (access << 16) | type; u32 major; u32 minor.
-  program.emit(LDXW, TYPE, { source: CONTEXT, offset: 0 });
-  program.emit(MOV_X, ACCESS, { source: TYPE });
-  program.emit(AND_K, TYPE, { immediate: 0xffff });
-  program.emit(RSH_K, ACCESS, { immediate: 16 });
-  program.emit(LDXW, MAJOR, { source: CONTEXT, offset: 4 });
-  program.emit(LDXW, MINOR, { source: CONTEXT, offset: 8 });
-  const toBlocks = program.emitJump(JNE_K, TYPE, DEV_CHAR);
+  emit(program, LDXW, TYPE | CONTEXT_SOURCE, 0, 0);
+  emit(program, MOV_X, ACCESS | TYPE_SOURCE, 0, 0);
+  emit(program, AND_K, TYPE, 0, 0xffff);
+  emit(program, RSH_K, ACCESS, 0, 16);
+  emit(program, LDXW, MAJOR | CONTEXT_SOURCE, 4, 0);
+  emit(program, LDXW, MINOR | CONTEXT_SOURCE, 8, 0);
+  const toBlocks = emit(program, JNE_K, TYPE, 0, DEV_CHAR);
   for (const entry of chars) emitEntry(program, entry);
-  program.landHere([toBlocks]);
+  landHere(program, toBlocks);
   for (const entry of blocks) emitEntry(program, entry);
-  return program.finish();
-}
-
-/** Whether the rules let everything through, so that no program is needed. */
-export function allowsEverything(rules: readonly DeviceMatch[]): boolean {
-  return [DEV_CHAR, DEV_BLOCK].every((type) =>
-    entriesOf(type, rules).every((entry) => entry.allowed === ACCESS_ALL),
-  );
+  return new Uint8Array(new Uint32Array(program).buffer);
 }
 
 /** Single devices first, then major numbers, then minor numbers, then the rest: the first that matches is the answer. */
 function entriesOf(type: number, rules: readonly DeviceMatch[]): Entry[] {
-  const relevant = rules.filter((rule) => (rule.type ?? type) === type);
-  const rest = { major: undefined, minor: undefined, allowed: allowedOn(relevant, undefined, undefined) };
-  const general: Entry[] = [rest];
-  const wholeMajors = new Set<number>();
-  const wholeMinors = new Set<number>();
-  const devices = new Map<string, readonly [number, number]>();
-  for (const { major, minor } of relevant) {
-    if (major !== undefined && minor !== undefined) devices.set(`${major}:${minor}`, [major, minor]);
-    else if (major !== undefined) wholeMajors.add(major);
-    else if (minor !== undefined) wholeMinors.add(minor);
+  const relevant: DeviceMatch[] = [];
+  const majors: DeviceMatch[] = [];
+  const minors: DeviceMatch[] = [];
+  const devices: { major: number; minor: number }[] = [];
+  for (const rule of rules) {
+    if (rule.type !== undefined && rule.type !== type) continue;
+    relevant.push(rule);
+    const { major, minor } = rule;
+    if (major !== undefined && minor !== undefined) devices.push({ major, minor });
+    else if (major !== undefined) majors.push(rule);
+    else if (minor !== undefined) minors.push(rule);
   }
-  for (const major of wholeMajors) {
-    for (const minor of wholeMinors) devices.set(`${major}:${minor}`, [major, minor]);
-  }
-  for (const minor of wholeMinors) prepend(general, relevant, undefined, minor);
-  for (const major of wholeMajors) prepend(general, relevant, major, undefined);
-  const single: Entry[] = [];
-  for (const [major, minor] of devices.values()) {
-    const allowed = allowedOn(relevant, major, minor);
-    const otherwise = general.find((entry) => covers(entry, major, minor))?.allowed;
-    if (allowed !== otherwise) single.push({ major, minor, allowed });
-  }
-  return [...single.reverse(), ...general];
+  for (const { major = 0 } of majors) for (const { minor = 0 } of minors) devices.push({ major, minor });
+  const entries: Entry[] = [
+    { major: undefined, minor: undefined, allowed: allowedOn(relevant, undefined, undefined) },
+  ];
+  for (const { minor } of minors) prepend(entries, relevant, undefined, minor);
+  for (const { major } of majors) prepend(entries, relevant, major, undefined);
+  for (const { major, minor } of devices) prepend(entries, relevant, major, minor);
+  return entries;
 }
 
-/** Adds an entry before the more general ones, unless the rest says the same. */
-function prepend(entries: Entry[], rules: readonly DeviceMatch[], major?: number, minor?: number): void {
+/** Puts an entry before the others, unless the one that would match otherwise says the same. */
+function prepend(
+  entries: Entry[],
+  rules: readonly DeviceMatch[],
+  major: number | undefined,
+  minor: number | undefined,
+): void {
   const allowed = allowedOn(rules, major, minor);
-  if (allowed !== entries[entries.length - 1]?.allowed) entries.unshift({ major, minor, allowed });
-}
-
-function covers(
-  entry: { major: number | undefined; minor: number | undefined },
-  major: number,
-  minor: number,
-): boolean {
-  return (entry.major ?? major) === major && (entry.minor ?? minor) === minor;
+  for (const entry of entries) {
+    const covers =
+      (entry.major === undefined || entry.major === major) &&
+      (entry.minor === undefined || entry.minor === minor);
+    if (!covers) continue;
+    if (entry.allowed !== allowed) break;
+    return;
+  }
+  entries.unshift({ major, minor, allowed });
 }
 
 /** The last rule about each kind of access. `undefined` is a number that no rule names. */
@@ -143,63 +148,34 @@ function allowedOn(
   return allowed;
 }
 
-function emitEntry(program: Assembler, { major, minor, allowed }: Entry): void {
-  const toNext: number[] = [];
-  if (major !== undefined) toNext.push(program.emitJump(JNE_K, MAJOR, major));
-  if (minor !== undefined) toNext.push(program.emitJump(JNE_K, MINOR, minor));
+function emitEntry(program: Program, { major, minor, allowed }: Entry): void {
+  const toNextByMajor = major === undefined ? -1 : emit(program, JNE_K, MAJOR, 0, major);
+  const toNextByMinor = minor === undefined ? -1 : emit(program, JNE_K, MINOR, 0, minor);
   if (allowed === ACCESS_ALL || allowed === 0) {
-    program.emit(MOV_K, RESULT, { immediate: allowed === 0 ? 0 : 1 });
+    emit(program, MOV_K, RESULT, 0, allowed === 0 ? 0 : 1);
   } else {
-    program.emit(AND_K, ACCESS, { immediate: ACCESS_ALL & ~allowed });
-    program.emit(MOV_K, RESULT, { immediate: 0 });
-    const toExit = program.emitJump(JNE_K, ACCESS, 0);
-    program.emit(MOV_K, RESULT, { immediate: 1 });
-    program.landHere([toExit]);
+    emit(program, AND_K, ACCESS, 0, ACCESS_ALL & ~allowed);
+    emit(program, MOV_K, RESULT, 0, 0);
+    emit(program, JNE_K, ACCESS, 1, 0);
+    emit(program, MOV_K, RESULT, 0, 1);
   }
-  program.emit(EXIT, 0, {});
-  program.landHere(toNext);
+  emit(program, EXIT, 0, 0, 0);
+  if (toNextByMajor >= 0) landHere(program, toNextByMajor);
+  if (toNextByMinor >= 0) landHere(program, toNextByMinor);
 }
 
-interface Operands {
-  readonly source?: number;
-  readonly offset?: number;
-  readonly immediate?: number;
+/**
+ * Two words an instruction, struct bpf_insn: u8 code, u4 destination, u4 source, s16 offset; s32 immediate. Both architectures
+ * are little-endian. Plain numbers, as this runs once in a process and cold: a typed writer costs more than the rest.
+ */
+type Program = number[];
+
+/** Appends an instruction and gives its index. */
+function emit(program: Program, code: number, registers: number, offset: number, immediate: number): number {
+  return program.push(code | (registers << 8) | (offset << 16), immediate) / 2 - 1;
 }
 
-/** struct bpf_insn: u8 code; u4 destination, u4 source; s16 offset; s32 immediate. Both architectures are little-endian. */
-class Assembler {
-  readonly #bytes: Uint8Array<ArrayBuffer>;
-  readonly #view: DataView;
-  #length = 0;
-
-  constructor(capacity: number) {
-    this.#bytes = new Uint8Array(new ArrayBuffer(capacity * INSTRUCTION_BYTES));
-    this.#view = new DataView(this.#bytes.buffer);
-  }
-
-  emit(code: number, destination: number, { source = 0, offset = 0, immediate = 0 }: Operands): void {
-    const at = this.#length * INSTRUCTION_BYTES;
-    this.#view.setUint8(at, code);
-    this.#view.setUint8(at + 1, (source << 4) | destination);
-    this.#view.setInt16(at + 2, offset, true);
-    this.#view.setInt32(at + 4, immediate, true);
-    this.#length++;
-  }
-
-  /** A conditional jump to where landHere() is going to be called with the result. */
-  emitJump(code: number, register: number, immediate: number): number {
-    this.emit(code, register, { immediate });
-    return this.#length - 1;
-  }
-
-  /** Offsets count from the instruction after the jump. */
-  landHere(jumps: readonly number[]): void {
-    for (const jump of jumps) {
-      this.#view.setInt16(jump * INSTRUCTION_BYTES + 2, this.#length - jump - 1, true);
-    }
-  }
-
-  finish(): Uint8Array<ArrayBuffer> {
-    return this.#bytes.subarray(0, this.#length * INSTRUCTION_BYTES);
-  }
+/** Makes a jump lead to the next instruction. Offsets count from the instruction after the jump. */
+function landHere(program: Program, jump: number): void {
+  program[jump * 2] = (program[jump * 2] ?? 0) | ((program.length / 2 - jump - 1) << 16);
 }

@@ -6,7 +6,6 @@ import {
   ACCESS_MKNOD,
   ACCESS_READ,
   ACCESS_WRITE,
-  allowsEverything,
   compileDeviceRules,
   DEV_BLOCK,
   DEV_CHAR,
@@ -24,17 +23,18 @@ export function applyDeviceRules(
   rules: readonly DeviceRule[] | undefined,
   options: DeviceOptions,
 ): void {
-  const matches = deviceMatches(rules ?? []);
-  attachDeviceProgram(
-    directory,
-    allowsEverything(matches) ? undefined : compileDeviceRules(matches),
-    options,
-  );
+  attachDeviceProgram(directory, compileDeviceRules(deviceMatches(rules ?? [])), options);
 }
 
 /** The config's rules, then the ones that every container has, which therefore can't be denied. */
 export function deviceMatches(rules: readonly DeviceRule[]): DeviceMatch[] {
-  return [...rules.map(toMatch), ...defaultRules()];
+  const matches: DeviceMatch[] = [];
+  for (let index = 0; index < rules.length; index++) {
+    const rule = rules[index];
+    if (rule !== undefined) matches.push(toMatch(rule, index));
+  }
+  matches.push(...defaultRules());
+  return matches;
 }
 
 /**
@@ -71,27 +71,30 @@ function toMatch(rule: DeviceRule, index: number): DeviceMatch {
   return {
     allow: rule.allow,
     type: rule.type === "b" ? DEV_BLOCK : rule.type === "c" ? DEV_CHAR : undefined,
-    major: deviceNumber(rule.major, `${POINTER}/${index}/major`),
-    minor: deviceNumber(rule.minor, `${POINTER}/${index}/minor`),
-    access: accessBits(rule.access ?? "", `${POINTER}/${index}/access`),
+    major: deviceNumber(rule.major, index, "major"),
+    minor: deviceNumber(rule.minor, index, "minor"),
+    access: accessBits(rule.access ?? "", index),
   };
 }
 
 /** Absent is all, and so is -1, as engines write it. The program compares 32 bits. */
-function deviceNumber(value: bigint | undefined, pointer: string): number | undefined {
+function deviceNumber(value: bigint | undefined, index: number, field: string): number | undefined {
   if (value === undefined || value === -1n) return undefined;
-  if (value < 0n || value > 0xffffffffn) throw invalidResource(pointer, `${value} is not a device number`);
+  if (value < 0n || value > 0xffffffffn)
+    throw invalidResource(`${POINTER}/${index}/${field}`, `${value} is not a device number`);
   return Number(value);
 }
 
 /** Absent, like every other field of a rule that is absent, is all. */
-function accessBits(access: string, pointer: string): number {
+function accessBits(access: string, index: number): number {
   let bits = 0;
-  for (const letter of access) {
+  for (let at = 0; at < access.length; at++) {
+    const letter = access.charAt(at);
     if (letter === "r") bits |= ACCESS_READ;
     else if (letter === "w") bits |= ACCESS_WRITE;
     else if (letter === "m") bits |= ACCESS_MKNOD;
-    else throw invalidResource(pointer, `${JSON.stringify(letter)} is none of r, w and m`);
+    else
+      throw invalidResource(`${POINTER}/${index}/access`, `${JSON.stringify(letter)} is none of r, w and m`);
   }
   return bits === 0 ? ACCESS_ALL : bits;
 }

@@ -49,10 +49,10 @@ export function tryReadCgroupFile(directory: string, file: string): string | und
   }
 }
 
-/** Words of a control file, none where it can't be read. */
+/** Words of a control file of one line, none where it can't be read. */
 export function readWords(directory: string, file: string): string[] {
   const text = tryReadCgroupFile(directory, file)?.trim() ?? "";
-  return text === "" ? [] : text.split(/\s+/);
+  return text === "" ? [] : text.split(" ");
 }
 
 /** One write(2), as the kernel takes each as one setting. Opened without O_CREAT: a missing file is ENOENT, not EPERM. */

@@ -31,10 +31,14 @@ export function recordingOperations(states: readonly ContainerState[] = []) {
     create: record("create", undefined),
     start: record("start", undefined),
     run: record("run", 7),
+    exec: record("exec", 9),
     kill: record("kill", undefined),
     delete: record("delete", undefined),
     state: record("state", sampleState),
     list: record("list", states),
+    pause: record("pause", undefined),
+    resume: record("resume", undefined),
+    ps: record("ps", [42, 43]),
   };
   return { operations, calls, contexts };
 }

@@ -14,6 +14,7 @@ const UNKNOWN_COMMAND = 3;
 export async function runCommandLine(argv: readonly string[], operations: Operations): Promise<number> {
   let log = openLog({ format: "text", debug: false });
   let debug = false;
+  let failureCode = 1;
   try {
     const globals = parseArguments(argv, { options: globalOptions });
     debug = globals.flag("debug");
@@ -28,15 +29,17 @@ export async function runCommandLine(argv: readonly string[], operations: Operat
     const args = parseArguments(globals.positionals.slice(1), {
       options: command.options,
       command: command.name,
+      ...(command.positionals.endOptions === true && { endOptions: true }),
     });
     checkPositionals(command.name, command.positionals, args.positionals.length);
+    failureCode = command.failureCode ?? 1;
     const run = await command.load();
     return await run(contextFrom(globals, log), args, operations);
   } catch (error) {
     log.error(errorMessage(error));
     if (error instanceof UsageError) writeStandardError(`Run "${helpCommand(error)}" for usage.\n`);
     if (debug && error instanceof Error) writeStandardError(`${error.stack}\n`);
-    return error instanceof RuntsError ? error.exitCode : 1;
+    return failureCode === 1 && error instanceof RuntsError ? error.exitCode : failureCode;
   }
 }
 
@@ -64,7 +67,10 @@ function helpTopic(globals: ParsedArguments): string | undefined {
   // Before the arguments are checked: `create --help` lacks the id.
   const command = commands.find((candidate) => candidate.name === name);
   if (command === undefined || !rest.some((token) => /^--?h(elp)?$/.test(token))) return undefined;
-  return parseArguments(rest, { options: command.options, command: name }).flag("help") ? name : undefined;
+  const endOptions = command.positionals.endOptions === true;
+  return parseArguments(rest, { options: command.options, command: name, endOptions }).flag("help")
+    ? name
+    : undefined;
 }
 
 function helpCommand(error: UsageError): string {
@@ -74,8 +80,12 @@ function helpCommand(error: UsageError): string {
 /** SyscallError is recognised by name, so that the bindings are not loaded for it. */
 function errorMessage(error: unknown): string {
   if (error instanceof RuntsError) return error.message;
-  if (error instanceof Error) {
-    return error.name === "SyscallError" ? error.message : `internal error: ${error.message}`;
-  }
-  return `internal error: ${String(error)}`;
+  if (!(error instanceof Error)) return `internal error: ${String(error)}`;
+  if (error.name === "SyscallError" || isFileError(error)) return error.message;
+  return `internal error: ${error.message}`;
+}
+
+/** A failed operation of node:fs: `EACCES: permission denied, open '/x'` needs no further words. */
+function isFileError(error: Error): boolean {
+  return "syscall" in error && "code" in error;
 }

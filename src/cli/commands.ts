@@ -1,4 +1,5 @@
-import type { CommandDescription, OptionDescription, Positionals } from "./description.ts";
+import type { CommandDescription } from "./description.ts";
+import type { OptionDescription, Positionals } from "./option.ts";
 
 const helpOption: OptionDescription = {
   name: "help",
@@ -90,6 +91,47 @@ export const commands: readonly CommandDescription[] = [
     load: async () => (await import("./delete.ts")).run,
   },
   {
+    name: "exec",
+    summary: "execute another process in a running container",
+    positionals: { usage: "<container-id> [command [args...]]", min: 1, max: Infinity, endOptions: true },
+    // So that it can't be taken for the exit code of the process: runc's rule.
+    failureCode: 255,
+    options: [
+      { name: "process", alias: "p", type: "string", description: "process.json to take everything from" },
+      {
+        name: "console-socket",
+        type: "string",
+        description: "AF_UNIX socket that receives the master end of the process's terminal",
+      },
+      { name: "tty", alias: "t", type: "boolean", description: "give the process a terminal" },
+      { name: "detach", alias: "d", type: "boolean", description: "do not wait for the process's end" },
+      { name: "pid-file", type: "string", description: "file to write the process id to" },
+      { name: "cwd", type: "string", description: "working directory in the container" },
+      { name: "env", alias: "e", type: "list", description: "set a variable: NAME=value" },
+      { name: "user", alias: "u", type: "string", description: "user and group as numbers: UID[:GID]" },
+      { name: "additional-gids", alias: "g", type: "list", description: "add a supplementary group" },
+      { name: "cap", alias: "c", type: "list", description: "add a capability" },
+      { name: "no-new-privs", type: "boolean", description: "set no_new_privs" },
+      {
+        name: "preserve-fds",
+        type: "number",
+        description: "pass N more file descriptors, after standard error and those of $LISTEN_FDS",
+        default: "0",
+      },
+      { name: "cgroup", type: "string", description: "sub-cgroup of the container's cgroup to run in" },
+      { name: "ignore-paused", type: "boolean", description: "execute although the container is paused" },
+      helpOption,
+    ],
+    load: async () => (await import("./exec.ts")).run,
+  },
+  {
+    name: "features",
+    summary: "print what this runtime implements as JSON",
+    positionals: noPositionals,
+    options: [helpOption],
+    load: async () => (await import("./features.ts")).run,
+  },
+  {
     name: "kill",
     summary: "send a signal to the container's init process",
     positionals: { usage: "<container-id> [signal]", min: 1, max: 2 },
@@ -109,6 +151,41 @@ export const commands: readonly CommandDescription[] = [
       helpOption,
     ],
     load: async () => (await import("./list.ts")).run,
+  },
+  {
+    name: "pause",
+    summary: "suspend all processes of a container",
+    positionals: oneContainer,
+    options: [helpOption],
+    load: async () => (await import("./pause.ts")).run,
+  },
+  {
+    name: "ps",
+    summary: "show the processes of a container",
+    positionals: {
+      usage: "<container-id> [options of ps]",
+      min: 1,
+      max: Number.POSITIVE_INFINITY,
+      endOptions: true,
+    },
+    options: [
+      {
+        name: "format",
+        alias: "f",
+        type: "string",
+        description: "table, of ps, or json, a list of process ids",
+        default: "table",
+      },
+      helpOption,
+    ],
+    load: async () => (await import("./ps.ts")).run,
+  },
+  {
+    name: "resume",
+    summary: "resume all processes of a paused container",
+    positionals: oneContainer,
+    options: [helpOption],
+    load: async () => (await import("./resume.ts")).run,
   },
   {
     name: "run",

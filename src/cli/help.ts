@@ -1,6 +1,7 @@
 import yargs, { type Argv } from "yargs";
 import { commands, globalOptions } from "./commands.ts";
-import type { CommandDescription, OptionDescription } from "./description.ts";
+import type { CommandDescription } from "./description.ts";
+import type { OptionDescription } from "./option.ts";
 
 const WIDTH = 100;
 
@@ -32,7 +33,7 @@ function describeCommand(parser: Argv, command: CommandDescription): Argv {
 function describeOptions(parser: Argv, options: readonly OptionDescription[]): Argv {
   for (const option of options) {
     parser.option(option.name, {
-      type: option.type,
+      type: option.type === "list" ? "array" : option.type,
       description: option.description,
       ...(option.alias !== undefined && { alias: option.alias }),
       ...(option.default !== undefined && { default: option.default }),

@@ -1,3 +1,4 @@
+import type { ExecOptions } from "../container/exec.ts";
 import type { Context, CreateOptions, RunOptions } from "../container/options.ts";
 import type { ContainerState } from "../container/state.ts";
 
@@ -9,8 +10,14 @@ export interface Operations {
   run(context: Context, options: RunOptions): Promise<number>;
   kill(context: Context, id: string, signal: string, options: { all: boolean }): Promise<void>;
   delete(context: Context, id: string, options: { force: boolean }): Promise<void>;
+  /** Gives the exit code of the process, 0 if it is detached. */
+  exec(context: Context, options: ExecOptions, detach: boolean): Promise<number>;
   state(context: Context, id: string): Promise<ContainerState>;
   list(context: Context): Promise<readonly ContainerState[]>;
+  pause(context: Context, id: string): Promise<void>;
+  resume(context: Context, id: string): Promise<void>;
+  /** Gives the pids of the container's processes, in the caller's pid namespace. */
+  ps(context: Context, id: string): Promise<readonly number[]>;
 }
 
 export const operations: Operations = {
@@ -34,6 +41,10 @@ export const operations: Operations = {
     const { deleteContainer } = await import("../container/delete.ts");
     await deleteContainer(context, id, options);
   },
+  async exec(context, options, detach) {
+    const { runExec } = await import("../container/run-exec.ts");
+    return runExec(context, options, detach);
+  },
   async state(context, id) {
     const { readContainerState } = await import("../container/state.ts");
     return readContainerState(context, id);
@@ -41,5 +52,17 @@ export const operations: Operations = {
   async list(context) {
     const { listContainers } = await import("../container/state.ts");
     return listContainers(context);
+  },
+  async pause(context, id) {
+    const { pauseContainer } = await import("../container/pause.ts");
+    pauseContainer(context, id);
+  },
+  async resume(context, id) {
+    const { resumeContainer } = await import("../container/pause.ts");
+    resumeContainer(context, id);
+  },
+  async ps(context, id) {
+    const { listProcesses } = await import("../container/processes.ts");
+    return listProcesses(context, id);
   },
 };

@@ -88,10 +88,11 @@ describe("every option of the table", () => {
   );
 
   it.each(rows)("$name --$given", ({ option, given, options }) => {
-    const value = { string: "text", number: "3", boolean: "true" }[option.type];
+    const value = { string: "text", number: "3", boolean: "true", list: "entry" }[option.type];
     for (const argv of [[`--${given}=${value}`], [`-${given}=${value}`]]) {
       const args = parseArguments(argv, { options, command: "any" });
       if (option.type === "string") expect(args.string(option.name)).toBe("text");
+      if (option.type === "list") expect(args.list(option.name)).toEqual(["entry"]);
       if (option.type === "number") expect(args.number(option.name)).toBe(3);
       if (option.type === "boolean") expect(args.flag(option.name)).toBe(true);
     }

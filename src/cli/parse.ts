@@ -1,4 +1,4 @@
-import type { OptionDescription, Positionals } from "./description.ts";
+import type { OptionDescription, Positionals } from "./option.ts";
 import { UsageError } from "./usage-error.ts";
 
 /**
@@ -13,9 +13,15 @@ import { UsageError } from "./usage-error.ts";
 export class ParsedArguments {
   readonly positionals: readonly string[];
   readonly #values: ReadonlyMap<string, string>;
+  readonly #lists: ReadonlyMap<string, readonly string[]>;
 
-  constructor(values: ReadonlyMap<string, string>, positionals: readonly string[]) {
+  constructor(
+    values: ReadonlyMap<string, string>,
+    lists: ReadonlyMap<string, readonly string[]>,
+    positionals: readonly string[],
+  ) {
     this.#values = values;
+    this.#lists = lists;
     this.positionals = positionals;
   }
 
@@ -31,6 +37,11 @@ export class ParsedArguments {
     return this.#values.get(name) || undefined;
   }
 
+  /** Every value of an option that may be given several times, in order. */
+  list(name: string): readonly string[] {
+    return this.#lists.get(name) ?? [];
+  }
+
   flag(name: string): boolean {
     return this.#values.get(name) === "true";
   }
@@ -44,10 +55,13 @@ export interface ParseRules {
   readonly options: readonly OptionDescription[];
   /** The command that the arguments belong to; absent for the global options, which end at the command's name. */
   readonly command?: string;
+  /** The first argument ends the options, as it does for the global ones. */
+  readonly endOptions?: boolean;
 }
 
 export function parseArguments(argv: readonly string[], rules: ParseRules): ParsedArguments {
   const values = new Map<string, string>();
+  const lists = new Map<string, string[]>();
   const positionals: string[] = [];
   for (const option of rules.options) {
     if (option.default !== undefined) values.set(option.name, option.default);
@@ -60,7 +74,7 @@ export function parseArguments(argv: readonly string[], rules: ParseRules): Pars
     }
     if (!isOption(token)) {
       positionals.push(token);
-      if (rules.command !== undefined) continue;
+      if (rules.command !== undefined && rules.endOptions !== true) continue;
       positionals.push(...argv.slice(index + 1));
       break;
     }
@@ -72,9 +86,13 @@ export function parseArguments(argv: readonly string[], rules: ParseRules): Pars
     }
     const given = value ?? argv[++index];
     if (given === undefined) throw new UsageError(`flag needs an argument: -${name}`, rules.command);
+    if (option.type === "list") {
+      lists.set(option.name, [...(lists.get(option.name) ?? []), given]);
+      continue;
+    }
     values.set(option.name, option.type === "number" ? parseNumber(given, option.name, rules) : given);
   }
-  return new ParsedArguments(values, positionals);
+  return new ParsedArguments(values, lists, positionals);
 }
 
 /** `-` and negative numbers (`kill ID -9`) are arguments. */

@@ -1,6 +1,5 @@
-import { closeSync, copyFileSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { prlimit } from "../../bindings/linux/rlimit.ts";
-import { connectUnix, listenUnix } from "../../bindings/linux/unix-socket.ts";
+import { closeSync, copyFileSync, mkdirSync, rmSync } from "node:fs";
+import { listenUnix } from "../../bindings/linux/unix-socket.ts";
 import { type Program, pathOf } from "../../bindings/stub/program.ts";
 import { type Cgroup, createCgroup, openCgroup, requiresCgroup } from "../cgroup/create.ts";
 import { applyDeviceRules } from "../cgroup/devices.ts";
@@ -8,7 +7,6 @@ import { cgroupPathFor, findCgroupMount } from "../cgroup/path.ts";
 import { killCgroup, removeCgroup } from "../cgroup/remove.ts";
 import { applyResources } from "../cgroup/resources.ts";
 import { RuntsError } from "../errors.ts";
-import { onBehalfOf } from "../init/run-program.ts";
 import { setUpInit } from "../init/set-up.ts";
 import { type Init, type PendingInit, spawnInit } from "../init/spawn-init.ts";
 import { hasOwn, namespacesOf } from "../plan/init-plan.ts";
@@ -29,6 +27,8 @@ import { checkId } from "./id.ts";
 import { killChild } from "./init-process.ts";
 import { lockContainer } from "./lock.ts";
 import type { Context, CreateOptions } from "./options.ts";
+import { writePidFile } from "./pid-file.ts";
+import { adoptProcess, credentialOptions } from "./process-rights.ts";
 import { processStat } from "./process-status.ts";
 import {
   containerDirectory,
@@ -37,6 +37,7 @@ import {
   startSocketPath,
   writeState,
 } from "./saved-state.ts";
+import { type TerminalReceiver, terminalReceiver } from "./terminal-receiver.ts";
 
 /**
  * Steps 1 to 5 of the lifecycle (runtime.md): makes the container, whose init then waits for `start`. On failure nothing of it
@@ -51,14 +52,16 @@ export async function createContainer(
   const config = readConfig(options.bundle);
   const { process } = config;
   if (process === undefined) throw new RuntsError("/process: is required", { pointer: "/process" });
-  const receiver = await terminalReceiver(process, options, openTerminal);
+  const receiver = await terminalReceiver(process, options.consoleSocket, openTerminal);
   const handed = handedDescriptors(options.preserveFds);
   const directory = makeDirectory(context.root, options.id);
-  const creation = new Creation(context, options, config, process, directory, handed);
+  let creation: Creation | undefined;
   try {
+    creation = new Creation(context, options, config, process, directory, handed);
     return await creation.run(receiver);
   } catch (error) {
-    creation.undo();
+    if (creation === undefined) rmSync(directory, { recursive: true, force: true });
+    creation?.undo();
     throw error;
   }
 }
@@ -77,38 +80,6 @@ function makeDirectory(root: string, id: string): string {
     });
   }
   return directory;
-}
-
-/** Who gets the master of the container's terminal. */
-export interface TerminalReceiver {
-  readonly socket: number;
-  /** Called when the master is on its way. */
-  readonly connected?: () => Promise<void>;
-}
-
-/** A terminal needs somebody to hand it to, and somebody who waits for one needs a terminal: runc's rules and words. */
-async function terminalReceiver(
-  { terminal }: Process,
-  { consoleSocket }: CreateOptions,
-  openTerminal: (() => Promise<TerminalReceiver>) | undefined,
-): Promise<TerminalReceiver | undefined> {
-  const pointer = "/process/terminal";
-  const foreground = openTerminal !== undefined;
-  if (consoleSocket !== undefined && (terminal !== true || foreground)) {
-    throw new RuntsError(`${pointer}: cannot use console socket if runts will not detach or allocate tty`, {
-      pointer,
-    });
-  }
-  if (terminal !== true) return undefined;
-  if (openTerminal !== undefined) return openTerminal();
-  if (consoleSocket === undefined) {
-    throw new RuntsError(
-      `${pointer}: cannot allocate tty if runts will detach without setting console socket`,
-      { pointer },
-    );
-  }
-  const purpose = `connect to the console socket ${consoleSocket}`;
-  return { socket: onBehalfOf(pointer, purpose, () => connectUnix(consoleSocket)) };
 }
 
 /** What `start` needs to name an operation of the last program that fails. */
@@ -131,6 +102,7 @@ class Creation {
   readonly #directory: string;
   readonly #handed: HandedDescriptors;
   readonly #caller: Caller = inspectCaller();
+  readonly #rootless: boolean;
   #cgroup: Cgroup | undefined;
   #pending: PendingInit | undefined;
   #init: Init | undefined;
@@ -151,6 +123,7 @@ class Creation {
     this.#process = process;
     this.#directory = directory;
     this.#handed = handed;
+    this.#rootless = isRootless(context.rootless, this.#caller);
   }
 
   async run(receiver: TerminalReceiver | undefined): Promise<SavedState> {
@@ -162,6 +135,7 @@ class Creation {
     this.#makeCgroup(state.cgroup);
     const pending = this.#spawn();
     this.#pending = pending;
+    this.#confineCgroup();
     const listener = listenUnix(startSocketPath(this.#directory));
     const last = setUpInit(pending, {
       ...this.#options,
@@ -171,7 +145,12 @@ class Creation {
       facts: hostFacts(this.#options.bundle, rootfs, state.cgroup, (message) =>
         this.#context.log.warn(message),
       ),
-      credentials: this.#credentials(seccomp !== undefined),
+      credentials: credentialOptions(
+        this.#caller,
+        this.#process,
+        { ownUserNamespace: hasOwn(namespacesOf(this.#config), "user"), hasSeccomp: seccomp !== undefined },
+        (message) => this.#context.log.warn(message),
+      ),
       umask: this.#caller.umask,
       stdio: stdioFacts(receiver !== undefined, this.#process.user?.uid ?? 0),
       consoleSocket: receiver?.socket,
@@ -179,7 +158,8 @@ class Creation {
       listener,
       start: { keepFds: this.#handed.count, inheritedNofile: inheritedNofile(), seccomp },
       spawned: (init) => {
-        this.#adopt(init);
+        this.#init = init;
+        adoptProcess(init.pid, this.#process);
         state = { ...state, pid: init.pid, startTime: processStat(init.pid)?.startTime ?? "" };
       },
       hooks: hooks === undefined ? undefined : () => hooks(state),
@@ -188,8 +168,13 @@ class Creation {
     if (receiver !== undefined) closeSync(receiver.socket);
     await receiver?.connected?.();
     pending.channel.close();
-    this.#writePidFile(state.pid);
-    state = { ...state, creator: null, lastOperations: describeOperations(last) };
+    if (this.#options.pidFile !== undefined) writePidFile(this.#options.pidFile, state.pid);
+    state = {
+      ...state,
+      creator: null,
+      cgroup: this.#cgroup?.directory ?? "",
+      lastOperations: describeOperations(last),
+    };
     writeState(this.#directory, state);
     lock?.release();
     return state;
@@ -211,6 +196,7 @@ class Creation {
       annotations: this.#config.annotations ?? {},
       cgroup: cgroupPathFor(this.#config, id, findCgroupMount()),
       ownPidNamespace: namespaces.created.has("pid"),
+      ownKeyring: !this.#options.noNewKeyring,
       hasPoststart: (this.#config.hooks?.poststart ?? []).length > 0,
       hasPoststop: (this.#config.hooks?.poststop ?? []).length > 0,
       lastOperations: [],
@@ -229,18 +215,23 @@ class Creation {
 
   #makeCgroup(directory: string): void {
     const { resources, cgroupsPath } = this.#config.linux ?? {};
-    const rootless = isRootless(this.#context.rootless, this.#caller);
     try {
-      this.#cgroup = createCgroup(directory, resources, { rootless });
+      this.#cgroup = createCgroup(directory, resources, { rootless: this.#rootless });
     } catch (error) {
-      if (!rootless || requiresCgroup(resources, cgroupsPath)) throw error;
+      if (!this.#rootless || requiresCgroup(resources, cgroupsPath)) throw error;
       this.#context.log.debug(`no cgroup: ${error instanceof Error ? error.message : error}`);
-      return;
     }
-    applyResources(directory, resources, { rootless });
+  }
+
+  /** Limits and device rules: set while init is on its way, and before it does anything. */
+  #confineCgroup(): void {
+    if (this.#cgroup === undefined) return;
+    const { directory, created } = this.#cgroup;
+    const { resources } = this.#config.linux ?? {};
+    applyResources(directory, resources, { rootless: this.#rootless });
     applyDeviceRules(directory, resources?.devices, {
-      rootless,
-      isNew: this.#cgroup.created.includes(directory),
+      rootless: this.#rootless,
+      isNew: created.includes(directory),
     });
   }
 
@@ -253,41 +244,6 @@ class Creation {
       keepFds: this.#handed.count,
       ignoredSignals: this.#caller.ignoredSignals,
       privileged: this.#caller.privileged,
-    });
-  }
-
-  /** What only the runtime can do for init, before init does anything itself. */
-  #adopt(init: Init): void {
-    this.#init = init;
-    this.#raiseLimits(init.pid);
-    const { oomScoreAdj } = this.#process;
-    if (oomScoreAdj === undefined) return;
-    const path = `/proc/${init.pid}/oom_score_adj`;
-    onBehalfOf("/process/oomScoreAdj", "set oom_score_adj", () => writeFileSync(path, String(oomScoreAdj)));
-  }
-
-  #credentials(hasSeccomp: boolean) {
-    const ALL = (1n << 64n) - 1n;
-    const ownUsers = hasOwn(namespacesOf(this.#config), "user");
-    return {
-      lastCapability: this.#caller.lastCapability,
-      permitted: ownUsers ? ALL : this.#caller.permitted,
-      keepSysAdmin: hasSeccomp && this.#process.noNewPrivileges !== true,
-      canSetGroups: this.#caller.canSetGroups,
-      warn: (message: string) => this.#context.log.warn(message),
-    };
-  }
-
-  /**
-   * Hard limits can be raised only from here, with the caller's rights, and only while init still has the caller's user
-   * (prlimit(2)); the rest is set by init itself.
-   */
-  #raiseLimits(pid: number): void {
-    (this.#process.rlimits ?? []).forEach(({ type, hard }, index) => {
-      onBehalfOf(`/process/rlimits/${index}`, `raise ${type}`, () => {
-        const current = prlimit(pid, type);
-        if (hard > current.hard) prlimit(pid, type, { soft: current.soft, hard });
-      });
     });
   }
 
@@ -305,15 +261,6 @@ class Creation {
       runHooks("prestart", prestart, input, state.bundle);
       runHooks("createRuntime", createRuntime, input, state.bundle);
     };
-  }
-
-  /** Engines read the file as soon as it is there: it appears with its content. A decimal number without a newline. */
-  #writePidFile(pid: number): void {
-    const { pidFile } = this.#options;
-    if (pidFile === undefined) return;
-    const temporary = `${pidFile}.runts-${process.pid}`;
-    writeFileSync(temporary, String(pid), { mode: 0o644 });
-    renameSync(temporary, pidFile);
   }
 
   /** Leaves the host as if nothing had been tried (runtime.md, Errors). */

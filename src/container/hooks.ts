@@ -34,9 +34,10 @@ export function runHooks(kind: keyof Hooks, hooks: readonly Hook[], input: strin
  * process in the background, which keeps its outputs open, doesn't hold the runtime up.
  */
 function runHook(kind: keyof Hooks, index: number, hook: Hook, input: string, bundle: string): void {
-  const [stdin, stdout, stderr] = ["stdin", "stdout", "stderr"].map((name) =>
-    syscall("memfd_create", [cString(`hook-${name}`), MFD_CLOEXEC]),
-  ) as [number, number, number];
+  const memoryFile = (name: string) => syscall("memfd_create", [cString(`hook-${name}`), MFD_CLOEXEC]);
+  const stdin = memoryFile("stdin");
+  const stdout = memoryFile("stdout");
+  const stderr = memoryFile("stderr");
   try {
     writeSync(stdin, input, 0);
     const started = Date.now();

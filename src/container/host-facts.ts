@@ -60,15 +60,16 @@ const MAX_LINKS = 40;
  * exists once a resolver runs), and engines mount over them. The path is resolved here by reading links, inside the rootfs;
  * the mount itself still goes by descriptor, so that a link changed meanwhile makes it fail at worst.
  */
-function followDanglingLinks(rootfs: string, destination: string): string {
+export function followDanglingLinks(rootfs: string, destination: string): string {
   let rest = components(destination);
   const resolved: string[] = [];
   for (let links = 0; rest.length > 0; ) {
     const [name = "", ...others] = rest;
     const path = `${rootfs}/${[...resolved, name].join("/")}`;
     const found = lstatSync(path, { throwIfNoEntry: false });
-    // What isn't there has nothing below it that could be a link.
-    if (found === undefined) return `/${[...resolved, ...rest].join("/")}`;
+    // What isn't there, or is a file, has nothing below it that could be a link.
+    if (found === undefined || !(found.isDirectory() || found.isSymbolicLink()))
+      return `/${[...resolved, ...rest].join("/")}`;
     const target = found.isSymbolicLink() ? readlinkSync(path) : undefined;
     if (target === undefined) {
       resolved.push(name);

@@ -15,6 +15,10 @@ export function processStat(pid: number): ProcessStat | undefined {
   } catch {
     return undefined;
   }
+  return parseStat(text);
+}
+
+export function parseStat(text: string): ProcessStat {
   // The second field is the command in parentheses, and may hold anything: the fields are counted from its end.
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
   const START_TIME = 22 - 3;

@@ -1,10 +1,9 @@
-import { closeSync } from "node:fs";
 import { PR_SET_CHILD_SUBREAPER } from "../../bindings/abi/prctl.ts";
 import { syscall } from "../../bindings/ffi/syscall.ts";
-import type { ConsoleRelay } from "./console-relay.ts";
 import { createContainer } from "./create.ts";
 import { deleteContainer } from "./delete.ts";
 import { Foreground } from "./foreground.ts";
+import { foregroundTerminal } from "./foreground-terminal.ts";
 import type { Context, RunOptions } from "./options.ts";
 import { startContainer } from "./start.ts";
 
@@ -20,8 +19,9 @@ export async function runContainer(context: Context, options: RunOptions): Promi
   }
   if (!options.noSubreaper)
     syscall("prctl", [PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0], ["PR_SET_CHILD_SUBREAPER"]);
-  const { state, relay } = await createInForeground(context, options);
-  const foreground = new Foreground(state.pid, relay);
+  const terminal = foregroundTerminal();
+  const state = await createContainer(context, options, terminal.open);
+  const foreground = new Foreground(state.pid, terminal.relay());
   try {
     foreground.forwardSignals();
     await startOrDelete(context, options.id);
@@ -30,25 +30,6 @@ export async function runContainer(context: Context, options: RunOptions): Promi
     foreground.close();
     if (!options.keep) await deleteContainer(context, options.id, { force: true });
   }
-}
-
-/** The terminal's master comes over a socket pair of our own, where otherwise a console socket would get it. */
-async function createInForeground(context: Context, options: RunOptions) {
-  let relay: ConsoleRelay | undefined;
-  const state = await createContainer(context, options, async () => {
-    const { channelPair } = await import("../../bindings/stub/client.ts");
-    const [ours, theirs] = channelPair();
-    return {
-      socket: theirs,
-      connected: async () => {
-        const { receiveDescriptor } = await import("../../bindings/linux/receive-descriptor.ts");
-        const { ConsoleRelay } = await import("./console-relay.ts");
-        relay = new ConsoleRelay(receiveDescriptor(ours));
-        closeSync(ours);
-      },
-    };
-  });
-  return { state, relay };
 }
 
 /** What a failed start leaves is nobody's to delete: the caller never had a container. */

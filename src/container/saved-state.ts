@@ -26,6 +26,8 @@ export interface SavedState {
   readonly cgroup: string;
   /** Whether the container's processes end with init: it has a pid namespace of its own. */
   readonly ownPidNamespace: boolean;
+  /** Whether the container has a session keyring of its own. */
+  readonly ownKeyring: boolean;
   readonly hasPoststart: boolean;
   readonly hasPoststop: boolean;
   /** What may fail in the last program of init, which nobody but `start` hears of. */

@@ -1,6 +1,4 @@
 import { closeSync, rmSync } from "node:fs";
-import { syscall } from "../../bindings/ffi/syscall.ts";
-import { waitReadable } from "../../bindings/linux/poll.ts";
 import { connectUnix } from "../../bindings/linux/unix-socket.ts";
 import { SyscallError } from "../../bindings/syscall-error.ts";
 import { RuntsError } from "../errors.ts";
@@ -18,6 +16,7 @@ import {
   startSocketPath,
   tryReadState,
 } from "./saved-state.ts";
+import { type ProgramFailure, readFailure } from "./start-report.ts";
 import { statusOf } from "./state.ts";
 
 /** Steps 6 to 9 of the lifecycle (runtime.md): the container's program is executed, then the poststart hooks run. */
@@ -30,6 +29,7 @@ export async function startContainer(context: Context, id: string): Promise<void
   try {
     const status = statusOf(directory, saved);
     if (status === "stopped") throw wrongStatus(id, "cannot start a container that has stopped");
+    if (status === "paused") throw wrongStatus(id, "cannot start a container in the paused state");
     if (status !== "created") throw wrongStatus(id, "cannot start an already running container");
     releaseInit(directory, saved);
     await runPoststartHooks(directory, saved);
@@ -41,9 +41,6 @@ export async function startContainer(context: Context, id: string): Promise<void
 function wrongStatus(id: string, message: string): RuntsError {
   return new RuntsError(message, { operation: "start", path: id });
 }
-
-/** How long init may take from the connection to its execve. */
-const EXEC_TIMEOUT_MS = 60_000;
 
 /**
  * Connects to init, which waits for that, and waits for its execve: the connection is closed by it. Until then, init sends what
@@ -71,35 +68,7 @@ function connectToInit(path: string): number {
   }
 }
 
-interface Failure {
-  /** Index of the operation in the last program of init. */
-  readonly index: number;
-  readonly errno: number;
-}
-
-/** The reply that the stub sends when its last program fails (struct reply of stub.c); nothing if it succeeds. */
-function readFailure(connection: number): Failure | undefined {
-  if (!waitReadable(connection, EXEC_TIMEOUT_MS)) {
-    throw new RuntsError(
-      `the container's init has not executed its program within ${EXEC_TIMEOUT_MS / 1000} s`,
-      {
-        operation: "execve",
-        errno: "ETIMEDOUT",
-      },
-    );
-  }
-  const MSG_WAITALL = 0x100;
-  const reply = new Uint32Array(2);
-  const length = syscall(
-    "recvfrom",
-    [connection, new Uint8Array(reply.buffer), 8, MSG_WAITALL, null, null],
-    ["init"],
-  );
-  if (length < 8) return undefined;
-  return { index: (reply[0] ?? 0) - 1, errno: reply[1] ?? 0 };
-}
-
-function startFailure(saved: SavedState, { index, errno }: Failure): RuntsError {
+function startFailure(saved: SavedState, { index, errno }: ProgramFailure): RuntsError {
   const operation = saved.lastOperations.find((entry) => entry.index === index);
   return operationError(
     { call: "execve", pointer: "/process", purpose: "start the program", path: "", ...operation },

@@ -37,8 +37,9 @@ export function statusOf(directory: string, saved: SavedState): Status {
     return isAlive(saved.creator.pid, saved.creator.startTime) ? "creating" : "stopped";
   }
   if (!isAlive(saved.pid, saved.startTime)) return "stopped";
-  if (existsSync(startSocketPath(directory)) && isStub(saved.pid)) return "created";
-  return saved.cgroup !== "" && isFrozen(saved.cgroup) ? "paused" : "running";
+  // First, as in runc: while it is frozen, a created container can't be started either.
+  if (saved.cgroup !== "" && isFrozen(saved.cgroup)) return "paused";
+  return existsSync(startSocketPath(directory)) && isStub(saved.pid) ? "created" : "running";
 }
 
 export function stateOf(directory: string, saved: SavedState): ContainerState {

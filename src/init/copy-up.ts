@@ -10,6 +10,7 @@ import {
 } from "../../bindings/abi/fcntl.ts";
 import type { StubChannel } from "../../bindings/stub/client.ts";
 import type { Program, Register } from "../../bindings/stub/program.ts";
+import { makeDevice } from "../plan/structs.ts";
 import { runProgram } from "./run-program.ts";
 
 /** stat(2), `struct linux_dirent64` of getdents64(2) and statx(2). */
@@ -104,7 +105,7 @@ function describe(channel: StubChannel, directory: Register, name: string): Entr
     gid: bytes.readUInt32LE(24),
     mode: bytes.readUInt16LE(28),
     size: Number(bytes.readBigUInt64LE(40)),
-    device: (BigInt(bytes.readUInt32LE(128)) << 8n) | BigInt(bytes.readUInt32LE(132)),
+    device: makeDevice(BigInt(bytes.readUInt32LE(128)), BigInt(bytes.readUInt32LE(132))),
     link: Buffer.from(outputs[1] ?? []).toString("utf8", 0, Math.max(0, results[1] ?? 0)),
   };
 }

@@ -27,6 +27,8 @@ export interface Init {
 export interface SpawnOptions {
   readonly linux: Linux;
   readonly namespaces: Namespaces;
+  /** A process whose namespaces are joined: a pidfd, and CLONE_NEW* of those that differ from the runtime's. */
+  readonly join?: { readonly pidfd: number; readonly flags: number };
   /** Directory of the container's cgroup, open. */
   readonly cgroup: number | undefined;
   /** Descriptors after stdio that stay open. */
@@ -47,7 +49,8 @@ export interface PendingInit {
 
 /**
  * Spawns a stub that joins namespaces by path and then clones itself into the new namespaces and the cgroup. With
- * CLONE_PARENT the clone is a child of the runtime, and goes to the caller's subreaper when the runtime ends.
+ * CLONE_PARENT the clone is a child of the runtime, and goes to the caller's subreaper when the runtime ends. The descriptors
+ * in the options are closed once they are on their way.
  */
 export function spawnInit(options: SpawnOptions): PendingInit {
   const image = openStubImage();
@@ -72,6 +75,10 @@ export function spawnInit(options: SpawnOptions): PendingInit {
     if (options.namespaces.created.has("time")) makeTimeNamespace(parent, reset, pid, options.linux);
     const cloning = parent.program();
     joinNamespaces(cloning, options);
+    if (options.join !== undefined && options.join.flags !== 0) {
+      cloning.about("", "join the container's namespaces");
+      cloning.do("setns", [cloning.descriptor(options.join.pidfd), options.join.flags]);
+    }
     const cloned = cloneInit(cloning, options, theirs, initTheirs);
     parent.send(cloning);
     for (const { fd } of cloning.descriptors) closeSync(fd);
@@ -177,7 +184,7 @@ function cloneInit(program: Program, options: SpawnOptions, channel: number, ini
   program.do("set-channel", [initChannel], { if: [pid, "zero"] });
   program.do("close", [channel], { if: [pid, "zero"] });
   program.do("setsid", [], { if: [pid, "zero"] });
-  // Nobody in the container may trace init or read what it holds while it is not the container's program (CVE-2016-9962).
+  // Nobody in the container may trace the process or read what it holds while it is not the container's program (CVE-2016-9962).
   if (options.privileged) program.do("prctl", [PR_SET_DUMPABLE, 0, 0, 0, 0], { if: [pid, "zero"] });
   return pid;
 }

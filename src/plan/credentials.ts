@@ -81,7 +81,7 @@ export function assumeCredentials(program: Program, process: Process, options: C
   );
   program.about("/process/capabilities/ambient", "set the ambient capabilities");
   program.do("prctl", [PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0], { tolerate: ["EINVAL"] });
-  for (let number = 0; number <= options.lastCapability; number++) {
+  for (let number = 0; sets.ambient !== 0n && number <= options.lastCapability; number++) {
     if ((sets.ambient & (1n << BigInt(number))) === 0n) continue;
     program.do("prctl", [PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number, 0, 0], {
       path: capabilityNames[number] ?? "",
@@ -91,8 +91,9 @@ export function assumeCredentials(program: Program, process: Process, options: C
 
 function dropBounding(program: Program, bounding: bigint, lastCapability: number): void {
   program.about("/process/capabilities/bounding", "drop capabilities from the bounding set");
+  const kept = bounding.toString(2).padStart(64, "0");
   for (let number = 0; number <= lastCapability; number++) {
-    if ((bounding & (1n << BigInt(number))) !== 0n) continue;
+    if (kept[63 - number] === "1") continue;
     program.do("prctl", [PR_CAPBSET_DROP, number, 0, 0, 0], {
       path: capabilityNames[number] ?? String(number),
     });

@@ -18,6 +18,17 @@ import { OPEN_HOW_SIZE, openHow } from "./structs.ts";
 
 /** Settings of the kernel that belong to the container's namespaces, and are not mounts. */
 
+/**
+ * The caller's user id may mean nobody in the container's user namespace: what is made in the rootfs from here on belongs to
+ * the namespace's root. Host paths were opened before, with the caller's rights.
+ */
+export function becomeRootOf(program: Program, canSetGroups: boolean): void {
+  program.about("/linux/uidMappings", "become root in the user namespace");
+  if (canSetGroups) program.do("setgroups", [0, 0]);
+  program.do("setresgid", [0, 0, 0]);
+  program.do("setresuid", [0, 0, 0]);
+}
+
 /** CLONE_NEW* by the type of config.json. */
 export const NAMESPACE_FLAGS: Readonly<Record<string, number>> = {
   mount: sched.CLONE_NEWNS,
@@ -60,11 +71,19 @@ export function enterCgroupNamespace(program: Program, plan: InitPlan): void {
  * filters around runts and full quotas are tolerated, as by all peers.
  */
 export function joinSessionKeyring(program: Program, plan: InitPlan): void {
-  if (plan.noNewKeyring) return;
+  if (!plan.noNewKeyring) joinKeyring(program, keyringName(plan.id));
+}
+
+/** Name of a container's session keyring, by which `exec` finds it again. */
+export function keyringName(id: string): string {
+  return `_ses.${id}`;
+}
+
+export function joinKeyring(program: Program, name: string): void {
   /** All for the possessor; view, read, search and link for the user: init's user must find its own keys. */
   const PERMISSIONS = 0x3f1b0000;
   program.about("", "join a new session keyring");
-  const keyring = program.call("keyctl", [KEYCTL_JOIN_SESSION_KEYRING, `_ses.${plan.id}`], {
+  const keyring = program.call("keyctl", [KEYCTL_JOIN_SESSION_KEYRING, name], {
     tolerate: ["ENOSYS", "EPERM", "EDQUOT"],
   });
   program.do("keyctl", [KEYCTL_SETPERM, keyring, PERMISSIONS], {

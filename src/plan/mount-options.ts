@@ -122,11 +122,16 @@ class AttributeBits {
   }
 }
 
+/** An option may have the name of what every object inherits, such as `constructor`. */
+function rowOf<T>(table: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(table, name) ? table[name] : undefined;
+}
+
 /** A propagation word such as `rslave`. */
 export function parsePropagation(word: string): Propagation | undefined {
-  const own = PROPAGATION[word];
+  const own = rowOf(PROPAGATION, word);
   if (own !== undefined) return { type: own, recursive: false };
-  const all = word.startsWith("r") ? PROPAGATION[word.slice(1)] : undefined;
+  const all = word.startsWith("r") ? rowOf(PROPAGATION, word.slice(1)) : undefined;
   return all === undefined ? undefined : { type: all, recursive: true };
 }
 
@@ -138,8 +143,8 @@ export function parseMountOptions(options: readonly string[]): MountOptions {
   const data: string[] = [];
   const words = new Set(options);
   for (const option of options) {
-    const own = ATTRIBUTES[option];
-    const flag = SUPERBLOCK[option];
+    const own = rowOf(ATTRIBUTES, option);
+    const flag = rowOf(SUPERBLOCK, option);
     const spread = parsePropagation(option);
     if (own !== undefined) attributes.apply(own);
     if (flag?.set === true) superblock.add(flag.flag);
@@ -160,6 +165,21 @@ export function parseMountOptions(options: readonly string[]): MountOptions {
     superblockFlags: [...superblock],
     data,
   };
+}
+
+/** All words that are no options of a file system, for `features`. */
+export function knownMountOptions(): string[] {
+  const spread = Object.keys(PROPAGATION);
+  const words = [
+    ...Object.keys(ATTRIBUTES),
+    ...RECURSIVE,
+    ...Object.keys(SUPERBLOCK),
+    ...WITHOUT_EFFECT,
+    ...spread,
+    ...spread.map((word) => `r${word}`),
+    ...STRUCTURAL,
+  ];
+  return [...new Set(words)].sort();
 }
 
 /** Options that say how the mount is made. */

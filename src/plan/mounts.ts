@@ -79,7 +79,7 @@ function checkRequest({ mount, pointer, destination, options, source }: MountReq
     // The kernel ignores the data of a bind mount (mount(2)), and the public conformance suite relies on that.
     plan.facts.warn(`${pointer}/options: a bind mount has no use for ${options.data.join(",")}`);
   }
-  if (options.bind && source === "") refuse("a bind mount needs a source");
+  if (options.bind && !options.remount && (mount.source ?? "") === "") refuse("a bind mount needs a source");
   if (options.tmpcopyup && mount.type !== "tmpfs") refuse("tmpcopyup is an option of tmpfs");
   if (!options.bind && !options.remount && (mount.type ?? "") === "")
     refuse("a mount needs a type or the option bind");

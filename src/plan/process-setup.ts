@@ -105,8 +105,8 @@ export function setUmask(program: Program, process: Process, inherited: number):
 }
 
 export interface StartOptions {
-  /** Socket on which `start` connects. */
-  readonly listener: Register;
+  /** Socket on which `start` connects; absent if there is nothing to wait for. */
+  readonly listener: Register | undefined;
   readonly path: string;
   readonly env: readonly string[];
   /** Number of descriptors after stdio that the process keeps. */
@@ -117,23 +117,14 @@ export interface StartOptions {
 }
 
 /**
- * The last program. It waits for `start`, then does what must come last: limits that could keep anything else from working,
+ * The last program. That of init waits for `start`; then it does what must come last: limits that could keep anything else from working,
  * the seccomp filter, after which nothing but execve follows, and execve itself. If one of them fails, `start` gets the reply
  * on the connection it has made; the execve closes that connection.
  */
 export function startProgram(program: Program, process: Process, options: StartOptions): void {
   program.quiet = true;
   const first = 3 + options.keepFds;
-  program.about("", "close all descriptors of the set-up");
-  // Whoever gets at a waiting init must find nothing of the host in it (CVE-2016-9962). EINVAL: it is in its place already.
-  program.do("dup3", [options.listener, first, O_CLOEXEC], {
-    tolerate: ["EINVAL"],
-    path: "the start socket",
-  });
-  program.do("close_range", [first + 1, 0xffffffff, 0]);
-  program.about("", "wait for start");
-  const started = program.call("accept4", [first, 0, 0, SOCK_CLOEXEC]);
-  program.do("set-channel", [started]);
+  if (options.listener !== undefined) waitForStart(program, options.listener, first);
   setRlimits(program, process, options);
   const argv = program.stringArray(process.args);
   const envp = program.stringArray(options.env);
@@ -146,6 +137,16 @@ export function startProgram(program: Program, process: Process, options: StartO
   }
   program.about("/process/args/0", `exec: "${process.args[0]}"`);
   program.do("execve", [options.path, argv, envp]);
+}
+
+function waitForStart(program: Program, listener: Register, first: number): void {
+  program.about("", "close all descriptors of the set-up");
+  // Whoever gets at a waiting init must find nothing of the host in it (CVE-2016-9962). EINVAL: it is in its place already.
+  program.do("dup3", [listener, first, O_CLOEXEC], { tolerate: ["EINVAL"], path: "the start socket" });
+  program.do("close_range", [first + 1, 0xffffffff, 0]);
+  program.about("", "wait for start");
+  const started = program.call("accept4", [first, 0, 0, SOCK_CLOEXEC]);
+  program.do("set-channel", [started]);
 }
 
 /** `struct sock_fprog` and the filter that it points to. */

@@ -2,8 +2,18 @@ import { type Data, data } from "../../bindings/stub/program.ts";
 
 /** `struct open_how` of openat2(2). */
 export function openHow(flags: number, mode: number, resolve: number): Data {
-  return data(new Uint8Array(Uint32Array.of(flags, 0, mode, 0, resolve, 0).buffer));
+  const key = flags * RESOLVE_LIMIT + resolve;
+  const known = mode === 0 ? knownHows.get(key) : undefined;
+  if (known !== undefined) return known;
+  const how = data(new Uint8Array(Uint32Array.of(flags, 0, mode, 0, resolve, 0).buffer));
+  if (mode === 0) knownHows.set(key, how);
+  return how;
 }
+
+/** A set-up opens a hundred paths in four ways: the same bytes serve, and a program carries them once. */
+const knownHows = new Map<number, Data>();
+/** Above all RESOLVE_* bits. */
+const RESOLVE_LIMIT = 0x100;
 
 /** Size of `struct open_how`. */
 export const OPEN_HOW_SIZE = 24;

@@ -32,6 +32,11 @@ const WORDS: readonly { readonly path: Path; readonly words: readonly string[] }
   { path: ["linux", "seccomp", "syscalls", "*", "action"], words: ["SCMP_ACT_NOTIFY"] },
 ];
 
+/** Whether a property is implemented, for `features`. The path is written as in the table. */
+export function isSupported(...path: readonly string[]): boolean {
+  return !PROPERTIES.some((entry) => entry.join("/") === path.join("/"));
+}
+
 /** `text` is the file that `config` was read from: most of the words in question are not in it at all. */
 export function reportUnsupported(config: unknown, text: string, report: Report): void {
   const mayHold = text.includes("\\u") ? () => true : (word: string) => text.includes(word);

@@ -1,0 +1,188 @@
+import { spawnSync } from "node:child_process";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { type Architecture, arm64SkipReason, qemu, writeImage } from "../native-image.test-support.ts";
+
+interface Target {
+  readonly name: string;
+  readonly arch: Architecture;
+  readonly skipReason: string | false;
+  /** The emulator's command, which takes argv[0] as an argument of its own. */
+  readonly emulator: readonly string[];
+}
+
+const machine = process.arch === "arm64" ? "arm64" : "x64";
+const targets: readonly Target[] = [
+  { name: machine, arch: machine, skipReason: false, emulator: [] },
+  { name: "arm64 in qemu", arch: "arm64", skipReason: arm64SkipReason, emulator: [qemu, "-0", "odd name"] },
+];
+
+const ADDED = { DO_NOT_TRACK: "1", BUN_ENABLE_CRASH_REPORTING: "0", TZ: "UTC", BUN_JSC_useJIT: "0" };
+
+const PASSED = {
+  PATH: "/usr/bin:/bin",
+  HOME: "/home/a",
+  USER: "a",
+  LOGNAME: "b",
+  TERM: "xterm",
+  LANG: "C.UTF-8",
+  XDG_RUNTIME_DIR: "/run/user/1",
+  DBUS_SESSION_BUS_ADDRESS: "unix:path=/a=b",
+  NOTIFY_SOCKET: "@/n",
+  LISTEN_FDS: "1",
+  LISTEN_PID: "2",
+  LISTEN_FDNAMES: "x:y",
+};
+
+const NOT_PASSED = {
+  LD_PRELOAD: "/nonexistent.so",
+  LD_LIBRARY_PATH: "/tmp",
+  LD_AUDIT: "/nonexistent.so",
+  NODE_OPTIONS: "--no-such-option",
+  NODE_CHANNEL_FD: "3",
+  BUN_OPTIONS: "--no-such-option",
+  BUN_INSPECT: "1",
+  BUN_JSC_useJIT: "1",
+  BUN_CONFIG_X: "1",
+  JSC_useJIT: "1",
+  MALLOC_CONF: "x",
+  DO_NOT_TRACK: "0",
+  TZ: "Europe/Berlin",
+  RUNTS_NOFILE: "1:2",
+  RUNTS_FDS: "99",
+  RUNTS_OTHER: "1",
+  PATHS: "/x",
+  XPATH: "/x",
+  path: "/x",
+  IFS: "x",
+  EMPTY: "",
+};
+
+describe.each(targets)("launcher: $name", ({ arch, skipReason, emulator }) => {
+  if (skipReason !== false) {
+    test.skip(`skipped: ${skipReason}`, () => {});
+    return;
+  }
+  let directory = "";
+  let launcher = "";
+  let engine = "";
+
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), "runts-launcher-"));
+    launcher = writeImage(directory, "launcher", arch);
+    engine = join(directory, "runts-engine");
+  });
+
+  afterEach(() => {
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  function launch(args: readonly string[], env: NodeJS.ProcessEnv = {}, file = launcher) {
+    const [command = "", ...rest] = [...emulator, file, ...args];
+    const argv0 = emulator.length === 0 ? { argv0: "odd name" } : {};
+    return spawnSync(command, rest, { encoding: "utf8", env, timeout: 20_000, ...argv0 });
+  }
+
+  /** Node as the engine: it shows what it got, and would obey the variables that may not reach it. */
+  function report(env: NodeJS.ProcessEnv, more: readonly string[] = [], file = launcher) {
+    const script =
+      "JSON.stringify({ env: process.env, argv0: process.argv0, argv: process.argv.slice(1), pid: process.pid })";
+    rmSync(engine, { force: true });
+    symlinkSync(process.execPath, engine);
+    const { stdout, stderr, pid } = launch(["-p", script, "--", ...more], env, file);
+    expect(stderr).toBe("");
+    return { ...JSON.parse(stdout), launched: pid };
+  }
+
+  /** A shell as the engine, started by a shell that prepares it. */
+  function shellReport(preparation: string, script: string): string[] {
+    writeFileSync(engine, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    const command = [...emulator, launcher].map((word) => `'${word}'`).join(" ");
+    const { stdout, stderr } = spawnSync("/bin/sh", ["-c", `${preparation}\nexec ${command}`], {
+      encoding: "utf8",
+      timeout: 20_000,
+    });
+    expect(stderr).toBe("");
+    return stdout.trim().split("\n");
+  }
+
+  const OWN = { RUNTS_FDS: expect.stringMatching(/^\d+$/), RUNTS_NOFILE: expect.stringMatching(/^\d+:\d+$/) };
+
+  test("passes the variables that runts documents, and adds its own", () => {
+    expect(report(PASSED).env).toEqual({ ...PASSED, ...ADDED, ...OWN });
+  });
+
+  test("passes no other variable, and the caller's values of its own neither", () => {
+    expect(report(emulator.length === 0 ? NOT_PASSED : withoutLoader(NOT_PASSED)).env).toEqual({
+      ...ADDED,
+      ...OWN,
+    });
+  });
+
+  test("works without any environment", () => {
+    expect(report({}).env).toEqual({ ...ADDED, ...OWN });
+  });
+
+  test("keeps the arguments, also empty and odd ones, argv[0], and the process", () => {
+    const args = ["", "a b", "--x=y", "ü", "\n"];
+    const { argv, argv0, pid, launched } = report({}, args);
+    expect(argv).toEqual(args);
+    expect(argv0).toBe("odd name");
+    expect(pid).toBe(launched);
+  });
+
+  test("finds the engine beside itself when it is called by a symbolic link", () => {
+    const link = join(directory, "bin", "link");
+    mkdirSync(join(directory, "bin"));
+    symlinkSync("../runts", link);
+    expect(report({}, ["by link"], link).argv).toEqual(["by link"]);
+  });
+
+  test("says which limits of open files it had, and changes none", () => {
+    const lines = shellReport("ulimit -Sn 100", 'echo "$RUNTS_NOFILE"; echo "$(ulimit -Sn):$(ulimit -Hn)"');
+    expect(lines).toEqual([expect.stringMatching(/^100:\d+$/), lines[0]]);
+    expect(shellReport("ulimit -n 64", 'echo "$RUNTS_NOFILE"')).toEqual(["64:64"]);
+  });
+
+  test.each([
+    ["exec 3<&- 4<&- 5<&-", 0],
+    ["exec 3<&- 4</dev/null 5<&-", 0],
+    ["exec 3</dev/null 4<&- 5</dev/null", 1],
+    ["ulimit -Sn 100; exec 3</dev/null 4</dev/null 5<&-", 2],
+    ["exec 3</dev/null 4</dev/null 5</dev/null 6</dev/null 7<&-", 4],
+  ])("counts the descriptors that are open from 3 on: %s", (preparation, count) => {
+    expect(shellReport(preparation, 'echo "$RUNTS_FDS"')).toEqual([String(count)]);
+  });
+
+  test("passes descriptors on", () => {
+    expect(shellReport("exec 3<<.\nhanded over\n.\n", "cat <&3")).toEqual(["handed over"]);
+  });
+
+  test("says that the engine is missing", () => {
+    const { status, stdout, stderr } = launch(["run"]);
+    expect([status, stdout]).toEqual([1, ""]);
+    expect(stderr).toBe(`runts: ${engine} is missing; it belongs beside this program\n`);
+  });
+
+  test("says why the engine can't be executed", () => {
+    writeFileSync(engine, "", { mode: 0o644 });
+    expect(launch([])).toMatchObject({ status: 1, stderr: `runts: cannot execute ${engine}: errno 13\n` });
+    chmodSync(engine, 0o755);
+    expect(launch([])).toMatchObject({ status: 1, stderr: `runts: cannot execute ${engine}: errno 8\n` });
+    unlinkSync(engine);
+    symlinkSync("runts-engine", engine);
+    expect(launch([])).toMatchObject({ status: 1, stderr: `runts: cannot execute ${engine}: errno 40\n` });
+  });
+
+  test("gives the exit code of the engine", () => {
+    writeFileSync(engine, '#!/bin/sh\nexit "$1"\n', { mode: 0o755 });
+    expect(launch(["42"]).status).toBe(42);
+  });
+});
+
+/** The emulator has a dynamic loader of its own, which is told what LD_* say to the launcher. */
+function withoutLoader(env: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith("LD_")));
+}

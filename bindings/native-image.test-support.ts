@@ -1,0 +1,27 @@
+import { copyFileSync, existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { launcherImages } from "./launcher/launcher-image.generated.ts";
+import { stubImages } from "./stub/stub-image.generated.ts";
+
+export type Architecture = "x64" | "arm64";
+
+export const qemu = "/usr/bin/qemu-aarch64-static";
+
+/** Why programs for arm64 can't run here, or false. */
+export const arm64SkipReason: string | false = (() => {
+  if (process.arch === "arm64") return "it is this machine's own architecture";
+  return existsSync(qemu) ? false : `needs ${qemu} (package qemu-user-static)`;
+})();
+
+/**
+ * Writes an executable image into the directory, and returns its path. Rebuilt images stand in for the committed ones if
+ * RUNTS_TEST_IMAGES names their directory: scripts/build-native.mjs --check.
+ */
+export function writeImage(directory: string, program: "stub" | "launcher", arch: Architecture): string {
+  const file = join(directory, program === "stub" ? "stub" : "runts");
+  const rebuilt = process.env.RUNTS_TEST_IMAGES;
+  const images = program === "stub" ? stubImages : launcherImages;
+  if (rebuilt !== undefined) copyFileSync(join(rebuilt, `${program}-${arch}`), file);
+  else writeFileSync(file, Buffer.from(images[arch], "base64"), { mode: 0o755 });
+  return file;
+}

@@ -1,0 +1,178 @@
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { errnoName } from "../abi/errno.ts";
+import { MSG_DONTWAIT, MSG_NOSIGNAL, SO_RCVTIMEO, SO_SNDTIMEO, SOL_SOCKET } from "../abi/socket.ts";
+import { syscallNumbers } from "../abi/syscall-numbers.generated.ts";
+import { type SyscallNumbers, syscall, trySyscall } from "../ffi/syscall.ts";
+import { arm64SkipReason, qemu, writeImage } from "../native-image.test-support.ts";
+import { SyscallError } from "../syscall-error.ts";
+import { channelPair, StubChannel } from "./client.ts";
+
+/** One build of stub.c. */
+export interface Target {
+  readonly name: string;
+  /** Why it can't run here, or false. */
+  readonly skipReason: string | false;
+  readonly numbers: SyscallNumbers;
+  /** The command that runs it, but for the number of the channel. */
+  prepare(directory: string): readonly string[];
+}
+
+const EINTR = 4;
+const EAGAIN = 11;
+const machine = process.arch === "arm64" ? "arm64" : "x64";
+
+/** The committed images, or rebuilt ones; and stub.c with the checks of a compiler, which an image has no room for. */
+export const targets: readonly Target[] = [
+  {
+    name: machine,
+    skipReason: false,
+    numbers: syscallNumbers[machine],
+    prepare: (directory) => [writeImage(directory, "stub", machine)],
+  },
+  {
+    name: "arm64 in qemu",
+    skipReason: arm64SkipReason,
+    numbers: syscallNumbers.arm64,
+    prepare: (directory) => [qemu, writeImage(directory, "stub", "arm64")],
+  },
+  {
+    name: "sanitizers of gcc",
+    skipReason: inDirectory((directory) => compileChecked(directory, "int main(void) { return 0; }"))
+      ? false
+      : "needs gcc with libasan and libubsan",
+    numbers: syscallNumbers[machine],
+    prepare: (directory) => {
+      const file = compileChecked(directory, hostedStub);
+      if (file === undefined) throw new Error("gcc could not compile stub.c with sanitizers");
+      return [file];
+    },
+  },
+];
+
+/** stub.c below a libc, whose `_start` comes first. */
+const hostedStub = `
+#include "${join(import.meta.dirname, "stub.c")}"
+int main(int argc, char **argv)
+{
+	u64 stack[] = { argc, (u64)argv[0], (u64)argv[1] };
+	start(stack);
+}
+`;
+
+function compileChecked(directory: string, source: string): string | undefined {
+  const [from, to] = [join(directory, "checked.c"), join(directory, "checked")];
+  writeFileSync(from, source);
+  const flags = "-g -std=gnu11 -fno-strict-aliasing -Wl,--allow-multiple-definition".split(" ");
+  // Both processors take values at any address.
+  const checks = ["-fsanitize=address,undefined", "-fno-sanitize=alignment", "-fno-sanitize-recover=all"];
+  const { status } = spawnSync("gcc", [...flags, ...checks, "-o", to, from], { timeout: 60_000 });
+  return status === 0 ? to : undefined;
+}
+
+export function inDirectory<T>(action: (directory: string) => T): T {
+  const directory = mkdtempSync(join(tmpdir(), "runts-stub-"));
+  try {
+    return action(directory);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/** A running stub. */
+export interface Stub {
+  /** Our end of its channel. */
+  readonly fd: number;
+  readonly channel: StubChannel;
+  /** Its exit code, or the signal that ended it. */
+  readonly ended: Promise<unknown>;
+  /** Closes our end of the channel. */
+  hangUp(): void;
+  /** Ends it, whatever state it is in, and waits until it is gone: a later SIGCHLD would interrupt calls with a time limit. */
+  dispose(): Promise<void>;
+}
+
+/** A socket pair of which our end fails with EAGAIN (11) where a stub that hangs would make it wait. */
+export function boundedPair(): readonly [ours: number, theirs: number] {
+  const pair = channelPair();
+  const timeval = new Uint8Array(BigInt64Array.of(10n, 0n).buffer);
+  for (const option of [SO_RCVTIMEO, SO_SNDTIMEO])
+    syscall("setsockopt", [pair[0], SOL_SOCKET, option, timeval, timeval.length]);
+  return pair;
+}
+
+export function startStub(command: readonly string[], numbers: SyscallNumbers): Stub {
+  const [fd, theirs] = boundedPair();
+  const [file = "", ...args] = command;
+  const process = spawn(file, [...args, "3"], { env: {}, stdio: ["ignore", "inherit", "inherit", theirs] });
+  closeSync(theirs);
+  let open = true;
+  const hangUp = () => {
+    if (open) closeSync(fd);
+    open = false;
+  };
+  const ended = exitOf(process);
+  return {
+    fd,
+    channel: new StubChannel(fd, numbers),
+    ended,
+    hangUp,
+    dispose: async () => {
+      hangUp();
+      process.kill("SIGKILL");
+      await ended;
+    },
+  };
+}
+
+/** Runs a stub that has no channel; gives its exit code. */
+export function runAlone([file = "", ...args]: readonly string[], more: readonly string[]): Promise<unknown> {
+  return exitOf(spawn(file, [...args, ...more], { env: {}, stdio: ["ignore", "inherit", "inherit"] }));
+}
+
+async function exitOf(child: ChildProcess): Promise<unknown> {
+  const [code, signal]: unknown[] = await once(child, "exit");
+  return code ?? signal;
+}
+
+export function sendBytes(fd: number, bytes: Uint8Array): void {
+  for (let sent = 0; sent < bytes.length; ) {
+    const rest = bytes.subarray(sent);
+    sent += syscall("sendto", [fd, rest, rest.length, MSG_NOSIGNAL]);
+  }
+}
+
+/** So many bytes, fewer at the end of the stream. */
+export function receiveBytes(fd: number, length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  let got = 0;
+  while (got < length) {
+    const rest = bytes.subarray(got);
+    const count = trySyscall("recvfrom", fd, rest, rest.length, 0, null, null);
+    if (count === -EINTR) continue;
+    if (count < 0) throw new SyscallError("recvfrom", errnoName(-count));
+    if (count === 0) break;
+    got += count;
+  }
+  return bytes.subarray(0, got);
+}
+
+export interface RawReply {
+  readonly ran: number;
+  readonly error: number;
+  readonly results: readonly bigint[];
+}
+
+/** A reply without outputs. */
+export function receiveReply(fd: number): RawReply {
+  const [ran = 0, error = 0] = new Uint32Array(receiveBytes(fd, 8).slice().buffer);
+  return { ran, error, results: [...new BigInt64Array(receiveBytes(fd, 8 * ran).slice().buffer)] };
+}
+
+/** Whether nothing has arrived, and the stream hasn't ended. */
+export function isSilent(fd: number): boolean {
+  return trySyscall("recvfrom", fd, new Uint8Array(1), 1, MSG_DONTWAIT, null, null) === -EAGAIN;
+}

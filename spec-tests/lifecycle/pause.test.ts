@@ -1,0 +1,174 @@
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect } from "vitest";
+import type { Container } from "../harness/container.ts";
+import { expectRefusal } from "../harness/refusal.ts";
+import type { Result } from "../harness/runtime.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { spec } from "../harness/spec.ts";
+
+const CLAUSE = "practice of runc and crun";
+
+function pause(sandbox: Sandbox, { id }: Container): Promise<Result> {
+  return sandbox.invoke(["pause", id]);
+}
+
+function resume(sandbox: Sandbox, { id }: Container): Promise<Result> {
+  return sandbox.invoke(["resume", id]);
+}
+
+const DONE: Result = { code: 0, stdout: "", stderr: "" };
+
+/** A started container that prints all the time. */
+async function printing(sandbox: Sandbox): Promise<Container> {
+  const container = sandbox.shell("while :; do echo tick; sleep 0.02; done");
+  await container.started();
+  await moves(container);
+  return container;
+}
+
+async function moves(container: Container): Promise<void> {
+  const before = container.printed().length;
+  await expect
+    .poll(() => container.printed().length, { timeout: 5000, interval: 20 })
+    .toBeGreaterThan(before);
+}
+
+/** The control files of a cgroup are where config.linux.cgroupsPath says. */
+function cgroup({ id }: Container): string {
+  return `/sys/fs/cgroup/${id}`;
+}
+
+spec("pause, resume: all stands still, then runs on", CLAUSE, async (sandbox) => {
+  const container = await printing(sandbox);
+  expect(await pause(sandbox, container)).toEqual(DONE);
+  expect(readFileSync(`${cgroup(container)}/cgroup.events`, "utf8")).toContain("frozen 1\n");
+  const before = container.printed();
+  expect((await container.state()).status).toBe("paused");
+  await sleep(100);
+  expect(container.printed()).toBe(before);
+  expect(await resume(sandbox, container)).toEqual(DONE);
+  expect(readFileSync(`${cgroup(container)}/cgroup.events`, "utf8")).toContain("frozen 0\n");
+  expect((await container.state()).status).toBe("running");
+  await moves(container);
+});
+
+spec("pause, paused: list says so, and the pid stays", CLAUSE, async (sandbox) => {
+  const container = await printing(sandbox);
+  const { pid } = await container.state();
+  await pause(sandbox, container);
+  expect((await sandbox.invoke(["list"])).stdout).toMatch(new RegExp(` ${pid} +paused `));
+  expect(await container.state()).toMatchObject({ status: "paused", pid });
+});
+
+spec("pause, processes in sub-cgroups: they stand still, too", CLAUSE, async (sandbox) => {
+  const container = await printing(sandbox);
+  const inner = `${cgroup(container)}/inner`;
+  mkdirSync(inner);
+  writeFileSync(`${inner}/cgroup.procs`, String((await container.state()).pid));
+  expect(await pause(sandbox, container)).toEqual(DONE);
+  expect(readFileSync(`${inner}/cgroup.events`, "utf8")).toContain("frozen 1\n");
+  expect(await resume(sandbox, container)).toEqual(DONE);
+  await moves(container);
+});
+
+spec("pause, created: paused, not to be started, and created again by resume", CLAUSE, async (sandbox) => {
+  const container = sandbox.shell("echo started");
+  await container.created();
+  expect(await pause(sandbox, container)).toEqual(DONE);
+  expect((await container.state()).status).toBe("paused");
+  expectRefusal(await container.start(), "cannot start a container in the paused state");
+  expect(await resume(sandbox, container)).toEqual(DONE);
+  expect((await container.state()).status).toBe("created");
+  expect((await container.start()).code).toBe(0);
+  await container.until("stopped");
+  expect(container.printed()).toBe("started");
+});
+
+spec("pause, paused: error, and it stays paused", CLAUSE, async (sandbox) => {
+  const container = await printing(sandbox);
+  await pause(sandbox, container);
+  expectRefusal(await pause(sandbox, container), "container not running");
+  expect((await container.state()).status).toBe("paused");
+});
+
+for (const status of ["created", "running"] as const) {
+  spec(`resume, ${status}: error, and it stays ${status}`, CLAUSE, async (sandbox) => {
+    const container = sandbox.shell("sleep 1000");
+    await container.created();
+    if (status === "running") await container.start();
+    expectRefusal(await resume(sandbox, container), "container not paused");
+    expect((await container.state()).status).toBe(status);
+  });
+}
+
+for (const [command, words] of [
+  ["pause", "container not running"],
+  ["resume", "container not paused"],
+] as const) {
+  spec(`${command}, stopped: error in runc's words`, CLAUSE, async (sandbox) => {
+    const container = sandbox.container();
+    await container.started();
+    await container.until("stopped");
+    expectRefusal(await sandbox.invoke([command, container.id]), words);
+  });
+
+  spec(`${command}, unknown id: error in the words that engines match`, CLAUSE, async (sandbox) => {
+    expectRefusal(await sandbox.invoke([command, `${sandbox.tag}none`]), "does not exist");
+  });
+
+  spec(`${command} without an id: error`, CLAUSE, async (sandbox) => {
+    expectRefusal(await sandbox.invoke([command]));
+  });
+}
+
+spec("kill KILL, paused: the container stops, and can be deleted", CLAUSE, async (sandbox) => {
+  const container = await printing(sandbox);
+  await pause(sandbox, container);
+  expect((await container.kill("KILL")).code).toBe(0);
+  await container.until("stopped");
+  expect((await container.delete()).code).toBe(0);
+  expect(await sandbox.traces()).toEqual([]);
+});
+
+spec(
+  "kill KILL, paused, shared pid namespace: every process of the container ends",
+  CLAUSE,
+  async (sandbox) => {
+    const container = sandbox.shell("sleep 1000 & echo ready; wait", (config) => {
+      config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== "pid");
+    });
+    await container.started();
+    await expect.poll(() => container.printed(), { timeout: 5000, interval: 20 }).toBe("ready");
+    await pause(sandbox, container);
+    expect((await container.kill("KILL")).code).toBe(0);
+    await container.until("stopped");
+    await expect.poll(() => sandbox.processes(), { timeout: 5000 }).toEqual([]);
+  },
+);
+
+spec("kill TERM, paused: the program gets it after resume", CLAUSE, async (sandbox) => {
+  const container = sandbox.shell("trap 'echo TERM; exit' TERM; echo ready; while :; do sleep 0.02; done");
+  await container.started();
+  await expect.poll(() => container.printed(), { timeout: 5000, interval: 20 }).toBe("ready");
+  await pause(sandbox, container);
+  expect((await container.kill("TERM")).code).toBe(0);
+  expect((await container.state()).status).toBe("paused");
+  await resume(sandbox, container);
+  await container.until("stopped");
+  expect(container.printed()).toBe("ready\nTERM");
+});
+
+spec("delete, paused: error, and it stays paused", "runtime.md, Delete: MUST error", async (sandbox) => {
+  const container = await printing(sandbox);
+  await pause(sandbox, container);
+  expectRefusal(await container.delete());
+  expect((await container.state()).status).toBe("paused");
+});
+
+spec("delete --force, paused: killed and deleted", "practice: delete --force", async (sandbox) => {
+  const container = await printing(sandbox);
+  await pause(sandbox, container);
+  expect((await container.delete("--force")).code).toBe(0);
+  expect(await sandbox.traces()).toEqual([]);
+});

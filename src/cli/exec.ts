@@ -1,0 +1,37 @@
+import { absolutePath } from "./absolute-path.ts";
+import { prepareDirectories } from "./context.ts";
+import type { RunCommand } from "./description.ts";
+
+export const run: RunCommand = (context, args, operations) => {
+  const [id = "", ...command] = args.positionals;
+  const path = (name: string) => {
+    const given = args.string(name);
+    return given === undefined ? undefined : absolutePath(given);
+  };
+  const [processFile, consoleSocket, pidFile] = ["process", "console-socket", "pid-file"].map(path);
+  const [cwd, user, cgroup] = ["cwd", "user", "cgroup"].map((name) => args.string(name));
+  prepareDirectories(context, pidFile);
+  return operations.exec(
+    context,
+    {
+      id,
+      ...(processFile !== undefined && { processFile }),
+      ...(consoleSocket !== undefined && { consoleSocket }),
+      ...(pidFile !== undefined && { pidFile }),
+      ...(cgroup !== undefined && { cgroup }),
+      preserveFds: args.number("preserve-fds"),
+      ignorePaused: args.flag("ignore-paused"),
+      overrides: {
+        args: command,
+        tty: args.flag("tty"),
+        ...(cwd !== undefined && { cwd }),
+        env: args.list("env"),
+        ...(user !== undefined && { user }),
+        additionalGids: args.list("additional-gids"),
+        capabilities: args.list("cap"),
+        noNewPrivileges: args.flag("no-new-privs"),
+      },
+    },
+    args.flag("detach"),
+  );
+};

@@ -1,0 +1,88 @@
+import { capabilityNames } from "../../bindings/abi/capability.ts";
+import { RuntsError } from "../errors.ts";
+import type { Capabilities, Config, Process, User } from "../spec/types.ts";
+
+/** What `exec` changes of the container's own process. */
+export interface ExecOverrides {
+  readonly args: readonly string[];
+  readonly tty: boolean;
+  readonly cwd?: string;
+  readonly env: readonly string[];
+  /** UID[:GID] */
+  readonly user?: string;
+  readonly additionalGids: readonly string[];
+  readonly capabilities: readonly string[];
+  readonly noNewPrivileges: boolean;
+}
+
+/** The container's process with other arguments, and with the changes asked for: runc's rules. */
+export function overriddenProcess({ process }: Config, overrides: ExecOverrides): Process {
+  if (process === undefined) throw new RuntsError("/process: is required", { pointer: "/process" });
+  if (overrides.args.length === 0)
+    throw new RuntsError("process args cannot be empty", { operation: "exec" });
+  // What belongs to the container's init alone is left out: its terminal's size.
+  const { consoleSize: _size, ...inherited } = process;
+  return {
+    ...inherited,
+    args: overrides.args,
+    terminal: overrides.tty,
+    env: [...(process.env ?? []), ...overrides.env.map(checkedVariable)],
+    user: overriddenUser(process.user ?? {}, overrides),
+    ...(overrides.cwd !== undefined && { cwd: overrides.cwd }),
+    ...(overrides.noNewPrivileges && { noNewPrivileges: true }),
+    ...(overrides.capabilities.length > 0 && {
+      capabilities: withCapabilities(process.capabilities ?? {}, overrides.capabilities),
+    }),
+  };
+}
+
+function checkedVariable(entry: string): string {
+  if (entry.indexOf("=") > 0) return entry;
+  throw new RuntsError(`--env ${entry}: must be of the form NAME=value`, { operation: "exec", path: entry });
+}
+
+/** A number that can't be read must never become 0, which is root (CVE-2026-30892). */
+function parseId(text: string, option: string): number {
+  const MAX_ID = 0xfffffffe;
+  if (/^\d{1,10}$/.test(text) && Number(text) <= MAX_ID) return Number(text);
+  throw new RuntsError(`${option}: ${JSON.stringify(text)} is not a numerical id`, {
+    operation: "exec",
+    path: text,
+  });
+}
+
+function overriddenUser(user: User, { user: text, additionalGids }: ExecOverrides): User {
+  const gids = additionalGids
+    .flatMap((list) => list.split(","))
+    .map((gid) => parseId(gid, "--additional-gids"));
+  const withGroups = { ...user, additionalGids: [...(user.additionalGids ?? []), ...gids] };
+  if (text === undefined) return withGroups;
+  const [uid = "", gid, ...rest] = text.split(":");
+  if (rest.length > 0)
+    throw new RuntsError(`--user ${text}: must be UID[:GID]`, { operation: "exec", path: text });
+  return {
+    ...withGroups,
+    uid: parseId(uid, "--user"),
+    ...(gid !== undefined && { gid: parseId(gid, "--user") }),
+  };
+}
+
+/**
+ * `--cap` adds to the bounding, effective and permitted sets, and to the ambient set where the container has one: never to the
+ * inheritable set (CVE-2022-29162).
+ */
+function withCapabilities(sets: Capabilities, added: readonly string[]): Capabilities {
+  const names = added.map((name) => {
+    const full = name.toUpperCase().startsWith("CAP_") ? name.toUpperCase() : `CAP_${name.toUpperCase()}`;
+    if (capabilityNames.includes(full)) return full;
+    throw new RuntsError(`--cap ${name}: there is no such capability`, { operation: "exec", path: name });
+  });
+  const join = (set: readonly string[] = []) => [...new Set([...set, ...names])];
+  return {
+    ...sets,
+    bounding: join(sets.bounding),
+    effective: join(sets.effective),
+    permitted: join(sets.permitted),
+    ...((sets.ambient ?? []).length > 0 && { ambient: join(sets.ambient) }),
+  };
+}

@@ -1,0 +1,222 @@
+import { closeSync, openSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
+import { type Program, pathOf } from "../../bindings/stub/program.ts";
+import { findCgroupMount } from "../cgroup/path.ts";
+import { RuntsError } from "../errors.ts";
+import { onBehalfOf, operationError } from "../init/run-program.ts";
+import { setUpExec } from "../init/set-up-exec.ts";
+import { spawnInit } from "../init/spawn-init.ts";
+import { hasOwn, type Namespaces, namespacesOf } from "../plan/init-plan.ts";
+import { keyringName, NAMESPACE_FLAGS } from "../plan/kernel-settings.ts";
+import { parseProcess, readConfig } from "../spec/config.ts";
+import type { Config, Process } from "../spec/types.ts";
+import { handedDescriptors, inheritedNofile, inspectCaller, stdioFacts } from "./caller.ts";
+import { type ExecOverrides, overriddenProcess } from "./exec-process.ts";
+import { checkId } from "./id.ts";
+import { killChild, openInit } from "./init-process.ts";
+import type { Context } from "./options.ts";
+import { writePidFile } from "./pid-file.ts";
+import { adoptProcess, credentialOptions } from "./process-rights.ts";
+import { containerDirectory, doesNotExist, type SavedState, tryReadState } from "./saved-state.ts";
+import { readFailure } from "./start-report.ts";
+import { statusOf } from "./state.ts";
+import { type TerminalReceiver, terminalReceiver } from "./terminal-receiver.ts";
+
+export interface ExecOptions {
+  readonly id: string;
+  /** A process.json; without one, the container's own process with these changes. */
+  readonly processFile?: string;
+  readonly overrides: ExecOverrides;
+  readonly consoleSocket?: string;
+  readonly pidFile?: string;
+  readonly preserveFds: number;
+  /** Sub-cgroup of the container's cgroup. */
+  readonly cgroup?: string;
+  readonly ignorePaused: boolean;
+}
+
+/**
+ * Executes a further process in a running container, and returns its pid once its execve has happened. It is a child of this
+ * process, in the namespaces of init and in its cgroup; hooks don't run for it (runtime.md knows no exec).
+ */
+export async function execInContainer(
+  context: Context,
+  options: ExecOptions,
+  openTerminal?: () => Promise<TerminalReceiver>,
+): Promise<number> {
+  checkId(options.id);
+  const directory = containerDirectory(context.root, options.id);
+  const saved = tryReadState(directory);
+  if (saved === undefined) throw doesNotExist(options.id);
+  checkStatus(directory, saved, options.ignorePaused);
+  const config = readConfig(directory);
+  const process = processOf(config, options);
+  const receiver = await terminalReceiver(process, options.consoleSocket, openTerminal);
+  const pidfd = openInit(saved.pid, saved.startTime);
+  if (pidfd === undefined) throw stopped(options.id);
+  return executeIn(context, options, { saved, config, process, pidfd, receiver });
+}
+
+function checkStatus(directory: string, saved: SavedState, ignorePaused: boolean): void {
+  const status = statusOf(directory, saved);
+  if (status === "stopped" || status === "creating") throw stopped(saved.id);
+  if (status === "paused" && !ignorePaused) {
+    throw new RuntsError("cannot exec in a paused container (use --ignore-paused to override)", {
+      operation: "exec",
+      path: saved.id,
+    });
+  }
+}
+
+function stopped(id: string): RuntsError {
+  return new RuntsError("cannot exec in a stopped container", { operation: "exec", path: id });
+}
+
+function processOf(config: Config, { processFile, overrides }: ExecOptions): Process {
+  if (processFile === undefined) return overriddenProcess(config, overrides);
+  const text = onBehalfOf("", "read the process file", () => readFileSync(processFile));
+  return parseProcess(text, processFile);
+}
+
+interface Target {
+  readonly saved: SavedState;
+  readonly config: Config;
+  readonly process: Process;
+  readonly pidfd: number;
+  readonly receiver: TerminalReceiver | undefined;
+}
+
+async function executeIn(context: Context, options: ExecOptions, target: Target): Promise<number> {
+  const { saved, config, process, receiver } = target;
+  const caller = inspectCaller();
+  const handed = handedDescriptors(options.preserveFds);
+  const namespaces = namespacesOf(config);
+  const ownUserNamespace = hasOwn(namespaces, "user");
+  const seccomp = await compiledSeccomp(context, config);
+  const cgroup = openCgroupOf(saved, options.cgroup);
+  const pending = spawnInit({
+    linux: {},
+    namespaces: NO_NAMESPACES,
+    join: { pidfd: target.pidfd, flags: differingNamespaces(saved.pid) },
+    cgroup,
+    keepFds: handed.count,
+    ignoredSignals: caller.ignoredSignals,
+    privileged: caller.privileged,
+  });
+  let pid = 0;
+  try {
+    const last = setUpExec(pending, {
+      process,
+      credentials: credentialOptions(
+        caller,
+        process,
+        { ownUserNamespace, hasSeccomp: seccomp !== undefined },
+        (message) => context.log.warn(message),
+      ),
+      umask: caller.umask,
+      addedEnv: handed.env,
+      stdio: stdioFacts(receiver !== undefined, process.user?.uid ?? 0),
+      start: { keepFds: handed.count, inheritedNofile: inheritedNofile(), seccomp },
+      keyring: saved.ownKeyring ? keyringName(saved.id) : undefined,
+      inUserNamespace: ownUserNamespace,
+      chroot: hasOwn(namespaces, "mount") ? undefined : openRootOf(saved.pid),
+      consoleSocket: receiver?.socket,
+      spawned: (child) => {
+        pid = child.pid;
+        adoptProcess(pid, process);
+      },
+    });
+    if (receiver !== undefined) closeSync(receiver.socket);
+    await receiver?.connected?.();
+    if (options.pidFile !== undefined) writePidFile(options.pidFile, pid);
+    awaitExecve(pending.channel.descriptor, last);
+    return pid;
+  } catch (error) {
+    if (pid !== 0) killChild(pid);
+    throw error;
+  } finally {
+    pending.channel.close();
+  }
+}
+
+const NO_NAMESPACES: Namespaces = { created: new Set(), joined: new Map() };
+
+/** The execve closes the channel; before, the stub sends what has failed. */
+function awaitExecve(channel: number, { operations, descriptors }: Program): void {
+  const failed = readFailure(channel);
+  if (failed === undefined) return;
+  const operation = operations[failed.index - descriptors.length];
+  throw operationError(operation && { ...operation, path: pathOf(operation) }, failed.errno);
+}
+
+async function compiledSeccomp(context: Context, config: Config) {
+  const seccomp = config.linux?.seccomp;
+  if (seccomp === undefined) return undefined;
+  const { compileSeccomp } = await import("../seccomp/compile.ts");
+  return compileSeccomp(seccomp, (message) => context.log.debug(message));
+}
+
+/** CLONE_NEW* of the namespaces that a process is in and this one is not. namespaces(7) */
+function differingNamespaces(pid: number): number {
+  const names = {
+    mnt: "mount",
+    uts: "uts",
+    ipc: "ipc",
+    user: "user",
+    pid: "pid",
+    net: "network",
+    cgroup: "cgroup",
+  };
+  let flags = 0;
+  for (const [name, type] of Object.entries({ ...names, time: "time" })) {
+    if (readNamespace(pid, name) !== readNamespace("self", name)) flags |= NAMESPACE_FLAGS[type] ?? 0;
+  }
+  return flags;
+}
+
+/** Empty for a type that this kernel doesn't have. */
+function readNamespace(pid: number | "self", name: string): string {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/${name}`);
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return "";
+    throw error;
+  }
+}
+
+/** procfs' magic link is the directory itself, whatever the container does to paths. */
+function openRootOf(pid: number): number {
+  return openSync(`/proc/${pid}/root`, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+/**
+ * The cgroup that init is in now: systemd in a container moves itself into a sub-cgroup, and only leaves take processes once
+ * controllers are enabled below (cgroups(7), "No internal processes").
+ */
+function openCgroupOf(saved: SavedState, subCgroup: string | undefined): number | undefined {
+  if (saved.cgroup === "") return undefined;
+  const directory =
+    subCgroup === undefined ? currentCgroup(saved) : `${saved.cgroup}/${checkedSubCgroup(subCgroup)}`;
+  return onBehalfOf("/linux/cgroupsPath", `open the cgroup ${directory}`, () => {
+    if (!statSync(directory).isDirectory())
+      throw new RuntsError(`${directory} is not a cgroup`, { path: directory });
+    return openSync(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  });
+}
+
+function currentCgroup(saved: SavedState): string {
+  const line = /^0::(.*)$/m.exec(readFileSync(`/proc/${saved.pid}/cgroup`, "utf8"))?.[1] ?? "";
+  const path = `${findCgroupMount()}${line === "/" ? "" : line}`;
+  // From inside another cgroup namespace the kernel shows paths that lead up and out.
+  return path.startsWith(`${saved.cgroup}/`) ? path : saved.cgroup;
+}
+
+/** `--cgroup PATH`, or `:PATH` as engines for v1 and v2 write it: never above the container's own cgroup. */
+function checkedSubCgroup(text: string): string {
+  const path = text.replace(/^:/, "").replace(/^\/+/, "");
+  if (!path.includes(":") && !path.split("/").includes("..")) return path;
+  throw new RuntsError(`--cgroup ${text}: must be a path below the container's cgroup`, {
+    operation: "exec",
+    path: text,
+  });
+}

@@ -1,0 +1,59 @@
+import { capabilityNames } from "../../bindings/abi/capability.ts";
+import { NAMESPACE_FLAGS } from "../plan/kernel-settings.ts";
+import { knownMountOptions } from "../plan/mount-options.ts";
+import { actions, architectures, flags, operators } from "../seccomp/constants.ts";
+import { isSupported } from "../spec/unsupported.ts";
+import { specVersion } from "../version.ts";
+
+/**
+ * What this version implements: runtime-spec, features.md and features-linux.md. Engines switch by it. It says nothing about
+ * the host and reads nothing of it; wherever there is a table that the code works by, it is made from that.
+ */
+export function features(): object {
+  return {
+    ociVersionMin: "1.0.0",
+    ociVersionMax: specVersion,
+    hooks: HOOKS.filter((name) => isSupported("hooks", name)),
+    mountOptions: knownMountOptions(),
+    linux: {
+      namespaces: Object.keys(NAMESPACE_FLAGS).sort(),
+      capabilities: capabilityNames,
+      // context.ts refuses --systemd-cgroup.
+      cgroup: { v1: false, v2: true, systemd: false, systemdUser: false, rdma: true },
+      seccomp: seccompFeatures(),
+      apparmor: { enabled: isSupported("process", "apparmorProfile") },
+      selinux: { enabled: isSupported("process", "selinuxLabel") && isSupported("linux", "mountLabel") },
+      intelRdt: intelRdtFeatures(),
+      // Empty, not absent: known to be none.
+      memoryPolicy: { modes: [], flags: [] },
+      mountExtensions: { idmap: { enabled: isSupported("mounts", "*", "uidMappings") } },
+      netDevices: { enabled: isSupported("linux", "netDevices") },
+    },
+    // No annotation changes what is done.
+    potentiallyUnsafeConfigAnnotations: [],
+  };
+}
+
+/** In the order of their steps in runtime.md, Lifecycle. */
+const HOOKS = ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
+
+/** Taken, with a warning, and without effect: it is about the listener of SCMP_ACT_NOTIFY. */
+const FLAG_OF_LISTENERS = "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV";
+
+/** `supportedFlags` needs no look at the kernel: all but the last one are older than any kernel that runts runs on. */
+function seccompFeatures(): object {
+  const knownFlags = Object.keys(flags).sort();
+  return {
+    enabled: true,
+    actions: Object.keys(actions).sort(),
+    operators: Object.keys(operators).sort(),
+    archs: Object.keys(architectures).sort(),
+    knownFlags,
+    supportedFlags: knownFlags.filter((name) => name !== FLAG_OF_LISTENERS),
+  };
+}
+
+function intelRdtFeatures(): object {
+  const enabled = isSupported("linux", "intelRdt");
+  return { enabled, schemata: enabled, monitoring: enabled };
+}

@@ -1,0 +1,27 @@
+import { closeSync } from "node:fs";
+import type { ConsoleRelay } from "./console-relay.ts";
+import type { TerminalReceiver } from "./terminal-receiver.ts";
+
+/** The runtime itself as the other end of a terminal: the master comes over a socket pair, where else a console socket gets it. */
+export function foregroundTerminal(): {
+  open: () => Promise<TerminalReceiver>;
+  relay: () => ConsoleRelay | undefined;
+} {
+  let relay: ConsoleRelay | undefined;
+  return {
+    relay: () => relay,
+    open: async () => {
+      const { channelPair } = await import("../../bindings/stub/client.ts");
+      const [ours, theirs] = channelPair();
+      return {
+        socket: theirs,
+        connected: async () => {
+          const { receiveDescriptor } = await import("../../bindings/linux/receive-descriptor.ts");
+          const { ConsoleRelay } = await import("./console-relay.ts");
+          relay = new ConsoleRelay(receiveDescriptor(ours));
+          closeSync(ours);
+        },
+      };
+    },
+  };
+}

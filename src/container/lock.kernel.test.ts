@@ -1,0 +1,66 @@
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { lockContainer } from "./lock.ts";
+import { freshDirectory } from "./state.test-support.ts";
+
+const skipReason = spawnSync("flock", ["--version"]).status === 0 ? false : "needs flock(1)";
+
+/** Another process, which holds the lock while it runs a shell command. Returns once it has the lock. */
+async function holdWhile(directory: string, command: string): Promise<void> {
+  const holder = spawn("flock", [directory, "sh", "-c", `echo; ${command}`], {
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  onTestFinished(() => void holder.kill("SIGKILL"));
+  await once(holder.stdout, "data");
+}
+
+function canLock(directory: string): boolean {
+  return spawnSync("flock", ["--nonblock", directory, "true"]).status === 0;
+}
+
+describe.skipIf(skipReason !== false)("lockContainer", () => {
+  it("excludes other processes until it is released", () => {
+    const directory = freshDirectory();
+    const lock = lockContainer(directory, "box");
+    expect(canLock(directory)).toBe(false);
+    lock?.release();
+    expect(canLock(directory)).toBe(true);
+  });
+
+  it("waits for another process", async () => {
+    const directory = freshDirectory();
+    await holdWhile(directory, "sleep 0.4");
+    const started = Date.now();
+    const lock = lockContainer(directory, "box");
+    expect(Date.now() - started).toBeGreaterThan(200);
+    expect(lock).toBeDefined();
+    lock?.release();
+  });
+
+  it("is had at once after the holder was killed", async () => {
+    const directory = freshDirectory();
+    await holdWhile(directory, "kill -KILL $PPID; kill -KILL $$");
+    lockContainer(directory, "box")?.release();
+  });
+
+  it("is none if the directory was deleted while it waited", async () => {
+    const directory = freshDirectory();
+    await holdWhile(directory, `sleep 0.3; rmdir ${directory}`);
+    expect(lockContainer(directory, "box")).toBeUndefined();
+  });
+
+  it("is none if the directory was made anew while it waited", async () => {
+    const directory = freshDirectory();
+    await holdWhile(directory, `sleep 0.3; rmdir ${directory}; mkdir ${directory}`);
+    expect(lockContainer(directory, "box")).toBeUndefined();
+  });
+
+  it("is none where there is no directory", () => {
+    const directory = freshDirectory();
+    writeFileSync(`${directory}/file`, "");
+    expect(lockContainer(`${directory}/file`, "box")).toBeUndefined();
+    expect(lockContainer(`${directory}/missing`, "box")).toBeUndefined();
+  });
+});

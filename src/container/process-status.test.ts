@@ -1,0 +1,36 @@
+import { spawnSync } from "node:child_process";
+import { describe, expect, it } from "vitest";
+import { isAlive, isStub, parseStat, processStat } from "./process-status.ts";
+
+const AFTER_COMMAND = "S 1 10 10 0 -1 4194560 1 0 0 0 1 2 3 4 20 0 1 0 123456 1000 10 18446744073709551615";
+
+describe("parseStat", () => {
+  it.each(["sh", "a b", "a) Z 1 2 (b", ")", "((", "x\ny", ""])("of the command %j", (command) => {
+    expect(parseStat(`10 (${command}) ${AFTER_COMMAND}\n`)).toEqual({ state: "S", startTime: "123456" });
+  });
+});
+
+describe("isAlive", () => {
+  const own = processStat(process.pid);
+
+  it("is true for the process that was saved", () => {
+    expect(own?.startTime).toMatch(/^\d+$/);
+    expect(isAlive(process.pid, own?.startTime ?? "")).toBe(true);
+  });
+
+  it("is false for another one with its number", () => {
+    expect(isAlive(process.pid, "1")).toBe(false);
+    expect(isAlive(process.pid, "")).toBe(false);
+  });
+
+  it("is false where there is no process", () => {
+    const { pid } = spawnSync("true");
+    expect(processStat(pid)).toBeUndefined();
+    expect(isAlive(pid, own?.startTime ?? "")).toBe(false);
+    expect(isAlive(0, "")).toBe(false);
+  });
+});
+
+it("isStub is false for a process that has executed a program", () => {
+  expect(isStub(process.pid)).toBe(false);
+});

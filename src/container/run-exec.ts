@@ -1,0 +1,21 @@
+import { type ExecOptions, execInContainer } from "./exec.ts";
+import { Foreground } from "./foreground.ts";
+import { foregroundTerminal } from "./foreground-terminal.ts";
+import type { Context } from "./options.ts";
+
+/** `exec` as a command: in the foreground it waits for the process, and returns its exit code. */
+export async function runExec(context: Context, options: ExecOptions, detach: boolean): Promise<number> {
+  if (detach) {
+    await execInContainer(context, options);
+    return 0;
+  }
+  const terminal = foregroundTerminal();
+  const pid = await execInContainer(context, options, terminal.open);
+  const foreground = new Foreground(pid, terminal.relay());
+  try {
+    foreground.forwardSignals();
+    return await foreground.wait();
+  } finally {
+    foreground.close();
+  }
+}

@@ -1,0 +1,32 @@
+import { syscall } from "../../bindings/ffi/syscall.ts";
+import { waitReadable } from "../../bindings/linux/poll.ts";
+import { RuntsError } from "../errors.ts";
+
+/** How long the last program of a process may take until its execve. */
+const EXEC_TIMEOUT_MS = 60_000;
+
+/** What the stub says of a last program that failed. */
+export interface ProgramFailure {
+  /** Index of the operation, those that take descriptors included. */
+  readonly index: number;
+  readonly errno: number;
+}
+
+/** The reply that the stub sends when its last program fails (struct reply of stub.c); nothing if it succeeds. */
+export function readFailure(connection: number): ProgramFailure | undefined {
+  if (!waitReadable(connection, EXEC_TIMEOUT_MS)) {
+    throw new RuntsError(`the process has not executed its program within ${EXEC_TIMEOUT_MS / 1000} s`, {
+      operation: "execve",
+      errno: "ETIMEDOUT",
+    });
+  }
+  const MSG_WAITALL = 0x100;
+  const reply = new Uint32Array(2);
+  const length = syscall(
+    "recvfrom",
+    [connection, new Uint8Array(reply.buffer), 8, MSG_WAITALL, null, null],
+    ["init"],
+  );
+  if (length < 8) return undefined;
+  return { index: (reply[0] ?? 0) - 1, errno: reply[1] ?? 0 };
+}

@@ -1,0 +1,33 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
+import type { SavedState } from "./saved-state.ts";
+
+/** A directory of the test's own, removed after it. */
+export function freshDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), "runts-container-"));
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+export function savedState(changes: Partial<SavedState> = {}): SavedState {
+  return {
+    id: "box",
+    pid: 0,
+    startTime: "",
+    creator: null,
+    bundle: "/bundle",
+    rootfs: "/bundle/rootfs",
+    created: "2026-01-01T00:00:00Z",
+    ownerUid: 0,
+    annotations: {},
+    cgroup: "",
+    ownPidNamespace: true,
+    ownKeyring: false,
+    hasPoststart: false,
+    hasPoststop: false,
+    lastOperations: [],
+    ...changes,
+  };
+}

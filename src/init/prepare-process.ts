@@ -1,0 +1,112 @@
+import type { StubChannel } from "../../bindings/stub/client.ts";
+import type { Program, Register, Reply } from "../../bindings/stub/program.ts";
+import { attachTerminal, type TerminalPlan } from "../plan/console.ts";
+import { assumeCredentials, type CredentialOptions, setNoNewPrivileges } from "../plan/credentials.ts";
+import { ExecutableSearch } from "../plan/executable.ts";
+import {
+  enterWorkingDirectory,
+  homeOf,
+  openPasswd,
+  prepareStdio,
+  readText,
+  type StartOptions,
+  type StdioFacts,
+  setUmask,
+  startProgram,
+  verifyWorkingDirectory,
+} from "../plan/process-setup.ts";
+import type { Process } from "../spec/types.ts";
+import { runProgram } from "./run-program.ts";
+import { receiveAll, type Session, send } from "./session.ts";
+
+/** What a process in a container needs, its init and one of `exec` alike. */
+export interface ProcessOptions {
+  readonly process: Process;
+  readonly credentials: CredentialOptions;
+  readonly umask: number;
+  /** Variables that the runtime itself adds to the environment. */
+  readonly addedEnv: readonly string[];
+  readonly stdio: StdioFacts;
+  readonly start: Pick<StartOptions, "keepFds" | "inheritedNofile" | "seccomp">;
+}
+
+interface PreparedProcess {
+  readonly executable: ExecutableSearch;
+  readonly passwd: Register;
+  readonly beginOfPasswd: (reply: Reply) => string;
+}
+
+/**
+ * Carries out what config.md asks of `process`, up to its execve: that waits for a connection to `listener` where there is one.
+ * Returns the program that ends in it; the stub replies to it only if it fails.
+ */
+export function prepareProcess(
+  session: Session,
+  root: Register,
+  options: ProcessOptions,
+  terminal: TerminalPlan | undefined,
+  listener: number | undefined,
+): Program {
+  const prepared = planProcess(session, root, options, terminal);
+  send(session);
+  const { channel } = session;
+  const last = channel.program();
+  const reply = receiveAll(session);
+  startProgram(last, options.process, {
+    ...options.start,
+    env: environment(options.process, options.addedEnv, () => readPasswd(channel, prepared, reply)),
+    path: prepared.executable.choose(reply),
+    listener: listener === undefined ? undefined : last.descriptor(listener),
+  });
+  channel.send(last);
+  return last;
+}
+
+/** All but what has to come right before execve. */
+function planProcess(
+  session: Session,
+  root: Register,
+  options: ProcessOptions,
+  terminal: TerminalPlan | undefined,
+): PreparedProcess {
+  const { program, checks } = session;
+  const { process } = options;
+  const entered = enterWorkingDirectory(program, root, process);
+  if (terminal !== undefined) attachTerminal(program, terminal.slave, process);
+  prepareStdio(program, root, process, options.stdio);
+  const passwd = openPasswd(program, root);
+  const beginOfPasswd = readText(program, passwd, PASSWD_CHUNK);
+  assumeCredentials(program, process, options.credentials);
+  setUmask(program, process, options.umask);
+  checks.push(verifyWorkingDirectory(program, process, entered));
+  setNoNewPrivileges(program, process);
+  return { executable: new ExecutableSearch(program, process), passwd, beginOfPasswd };
+}
+
+/** Images' files are smaller as a rule; a longer one is read on. */
+const PASSWD_CHUNK = 4096;
+
+function readPasswd(channel: StubChannel, { passwd, beginOfPasswd }: PreparedProcess, reply: Reply): string {
+  let chunk = beginOfPasswd(reply);
+  let text = chunk;
+  while (chunk.length === PASSWD_CHUNK) {
+    const program = channel.program();
+    const read = readText(program, passwd, PASSWD_CHUNK);
+    chunk = read(runProgram(channel, program));
+    text += chunk;
+  }
+  return text;
+}
+
+function needsHome({ env }: Process): boolean {
+  return !(env ?? []).some((entry) => entry.startsWith("HOME=") && entry.length > "HOME=".length);
+}
+
+/** The last of several values counts; HOME is that of the user in the container's /etc/passwd where none is given. */
+function environment(process: Process, added: readonly string[], passwd: () => string): string[] {
+  const byName = new Map<string, string>();
+  for (const entry of [...(process.env ?? []), ...added])
+    byName.set(entry.slice(0, entry.indexOf("=")), entry);
+  if (needsHome(process)) byName.set("HOME", `HOME=${homeOf(passwd(), process.user?.uid ?? 0)}`);
+  return [...byName.values()];
+}

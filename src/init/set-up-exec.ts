@@ -1,0 +1,45 @@
+import { AT_FDCWD, O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
+import type { Program } from "../../bindings/stub/program.ts";
+import { openTerminal } from "../plan/console.ts";
+import { becomeRootOf, joinKeyring, useAllCpus } from "../plan/kernel-settings.ts";
+import { type ProcessOptions, prepareProcess } from "./prepare-process.ts";
+import type { Session } from "./session.ts";
+import type { Init, PendingInit } from "./spawn-init.ts";
+
+export interface ExecSetUpOptions extends ProcessOptions {
+  /** Name of the container's session keyring; absent if it has none. */
+  readonly keyring: string | undefined;
+  readonly inUserNamespace: boolean;
+  /** The container's root directory, open, where it has no mount namespace whose root that would be. */
+  readonly chroot: number | undefined;
+  readonly consoleSocket: number | undefined;
+  readonly spawned: (process: Init) => void;
+}
+
+/** Drives a process from its clone, which is in the container's namespaces and cgroup already, to its execve. */
+export function setUpExec(pending: PendingInit, options: ExecSetUpOptions): Program {
+  const { channel } = pending;
+  const session: Session = { channel, program: channel.program(), checks: [], sent: [] };
+  session.beforeFirst = () => {
+    session.beforeFirst = undefined;
+    options.spawned(pending.finish());
+  };
+  const { program } = session;
+  useAllCpus(program);
+  if (options.keyring !== undefined) joinKeyring(program, options.keyring);
+  program.about("", "clear the umask for the set-up");
+  program.do("umask", [0]);
+  if (options.chroot !== undefined) {
+    program.about("/root/path", "change the root directory");
+    program.do("fchdir", [program.descriptor(options.chroot)], { path: "the container's root" });
+    program.do("chroot", ["."]);
+  }
+  if (options.inUserNamespace) becomeRootOf(program, options.credentials.canSetGroups);
+  program.about("", "open the container's root directory");
+  const root = program.call("openat", [AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0]);
+  const { consoleSocket } = options;
+  const terminal =
+    consoleSocket === undefined ? undefined : openTerminal(program, root, program.descriptor(consoleSocket));
+  if (terminal !== undefined) session.checks.push(terminal.check);
+  return prepareProcess(session, root, options, terminal, undefined);
+}

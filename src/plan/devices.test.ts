@@ -1,0 +1,154 @@
+import { describe, expect, it } from "vitest";
+import type { Operation, Program, Reply } from "../../bindings/stub/program.ts";
+import type { Device, Linux, Mount } from "../spec/types.ts";
+import { makeDevices, openHostNull } from "./devices.ts";
+import { mountRequests } from "./mounts.ts";
+import { only, statx, summary, type TestPlanOptions, testPlan } from "./plan.test-support.ts";
+
+const DEFAULTS = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
+
+function planned(linux: Linux, mounts: readonly Mount[] = [], options: TestPlanOptions = {}) {
+  const { program, plan } = testPlan({ linux, mounts }, options);
+  const checks = makeDevices(program, plan, mountRequests(plan));
+  return { program, plan, check: (reply: Reply) => checks.forEach((check) => void check(reply)) };
+}
+
+function made(program: Program): Operation[] {
+  return only(program, "mknodat");
+}
+
+/** A reply in which a look at one path has found something. */
+function found(program: Program, path: string, stat: Uint8Array): Reply {
+  const index = only(program, "statx").findIndex((operation) => operation.path === path);
+  const outputs = program.outputs.map((output, at) => (at === index ? stat : output.bytes));
+  return { results: [], outputs, failure: undefined };
+}
+
+describe("device nodes", () => {
+  it("makes the default devices with mode 0666 in one verified /dev", () => {
+    const { program } = planned({});
+    expect(made(program).map(({ path }) => path)).toEqual(DEFAULTS);
+    expect(made(program).map(({ args }) => [args[1], args[2], args[3]])).toEqual([
+      ["null", 0o020666, 0x103n],
+      ["zero", 0o020666, 0x105n],
+      ["full", 0o020666, 0x107n],
+      ["random", 0o020666, 0x108n],
+      ["urandom", 0o020666, 0x109n],
+      ["tty", 0o020666, 0x500n],
+    ]);
+    expect(new Set(made(program).map(({ args }) => args[0])).size).toBe(1);
+    expect(made(program).every(({ pointer }) => pointer === "")).toBe(true);
+  });
+
+  it("makes own devices, with owner and mode, and the directories they need", () => {
+    const fuse: Device = { type: "c", path: "/dev/sub/fuse", major: 10n, minor: 229n, fileMode: 0o100640 };
+    const { program } = planned({ devices: [{ ...fuse, uid: 7 }] });
+    const node = made(program).at(-1);
+    expect(node).toMatchObject({ path: "/dev/sub/fuse", pointer: "/linux/devices/0", tolerate: ["EEXIST"] });
+    expect(node?.args.slice(1)).toEqual(["fuse", 0o020640, 0xae5n]);
+    expect(summary(program.operations)).toContain("mkdirat dev/sub ?failed");
+    expect(only(program, "fchownat")[0]).toMatchObject({ guard: { on: node?.into, is: "ok" } });
+    expect(only(program, "fchownat")[0]?.args.slice(1, 4)).toEqual(["fuse", 7, 0]);
+  });
+
+  it("makes an own device instead of the default one of its path", () => {
+    const { program } = planned({ devices: [{ type: "c", path: "/dev//null", major: 9n, minor: 9n }] });
+    const nulls = made(program).filter(({ path }) => path === "/dev/null");
+    expect(nulls.map(({ pointer, args }) => [pointer, args[3]])).toEqual([["/linux/devices/0", 0x909n]]);
+    expect(made(program)).toHaveLength(DEFAULTS.length);
+  });
+
+  it.each([
+    ["c", 0o020600],
+    ["u", 0o020600],
+    ["b", 0o060600],
+    ["p", 0o010600],
+  ] as const)("type %s", (type, mode) => {
+    const { program } = planned({
+      devices: [{ type, path: "/dev/x", fileMode: 0o600, major: 1n, minor: 1n }],
+    });
+    expect(made(program).at(-1)?.args[2]).toBe(mode);
+    expect(made(program).at(-1)?.args[3]).toBe(type === "p" ? 0n : 0x101n);
+  });
+
+  it("makes nothing at all where /dev is a bind mount", () => {
+    const { program } = planned({}, [{ destination: "/dev", source: "/dev", options: ["rbind"] }]);
+    expect(program.operations).toEqual([]);
+  });
+});
+
+describe("in a user namespace", () => {
+  const namespaces = [{ type: "user" }, { type: "mount" }] as const;
+
+  it("binds the host's nodes", () => {
+    const { program } = planned({ namespaces });
+    expect(made(program)).toEqual([]);
+    expect(only(program, "open_tree").map(({ args }) => args[1])).toEqual(DEFAULTS);
+    expect(only(program, "move_mount").map(({ path }) => path)).toEqual(DEFAULTS);
+  });
+
+  it("makes FIFOs, which it may", () => {
+    const { program } = planned({ namespaces, devices: [{ type: "p", path: "/dev/pipe" }] });
+    expect(made(program).map(({ args }) => args[2])).toEqual([0o010666]);
+  });
+});
+
+describe("links", () => {
+  it("are those of config-linux.md, and ptmx is that of the container's devpts", () => {
+    const { program } = planned({});
+    expect(only(program, "symlinkat").map(({ path, args }) => [path, args[0]])).toEqual([
+      ["/dev/fd", "/proc/self/fd"],
+      ["/dev/stdin", "/proc/self/fd/0"],
+      ["/dev/stdout", "/proc/self/fd/1"],
+      ["/dev/stderr", "/proc/self/fd/2"],
+      ["/dev/ptmx", "pts/ptmx"],
+    ]);
+    expect(summary(program.operations).slice(-2)).toEqual(["unlinkat /dev/ptmx", "symlinkat /dev/ptmx"]);
+  });
+
+  it("have /dev/core where the host has /proc/kcore", () => {
+    const { program } = planned({}, [], { facts: { hasKcore: true } });
+    expect(only(program, "symlinkat").map(({ path }) => path)).toContain("/dev/core");
+  });
+});
+
+describe("what stands in a device's place", () => {
+  const devices: readonly Device[] = [{ type: "b", path: "/dev/disk", major: 8n, minor: 1n }];
+
+  it("is fine if the node was made, or is the one asked for", () => {
+    const { program, check } = planned({ devices });
+    expect(() => check(found(program, "", statx(0)))).not.toThrow();
+    expect(() => check(found(program, "/dev/disk", statx(0o060644, 8, 1)))).not.toThrow();
+    expect(() => check(found(program, "/dev/null", statx(0o020666, 1, 3)))).not.toThrow();
+  });
+
+  it.each([
+    ["of another type", statx(0o020644, 8, 1)],
+    ["of another major number", statx(0o060644, 9, 1)],
+    ["of another minor number", statx(0o060644, 8, 2)],
+    ["that is a regular file", statx(0o100644)],
+  ])("is an error if it is something %s", (_title, stat) => {
+    const { program, check } = planned({ devices });
+    const message = "/linux/devices/0: /dev/disk exists in the container and is not the device asked for";
+    expect(() => check(found(program, "/dev/disk", stat))).toThrow(
+      expect.objectContaining({ message, errno: "EEXIST", pointer: "/linux/devices/0" }),
+    );
+  });
+
+  it("has no pointer where a default device can't be made", () => {
+    const { program, check } = planned({});
+    expect(() => check(found(program, "/dev/zero", statx(0o100644)))).toThrow(/^\/dev\/zero exists/);
+  });
+});
+
+describe("openHostNull", () => {
+  it("proves that the host's /dev/null is one, by its descriptor", () => {
+    const { program } = testPlan({});
+    const { fd, check } = openHostNull(program);
+    expect(only(program, "statx")[0]?.args.slice(0, 2)).toEqual([fd, ""]);
+    const reply = (stat: Uint8Array): Reply => ({ results: [], outputs: [stat], failure: undefined });
+    expect(() => check(reply(statx(0o020666, 1, 3)))).not.toThrow();
+    expect(() => check(reply(statx(0o100666)))).toThrow("/linux/maskedPaths: /dev/null exists");
+    expect(() => check({ results: [], outputs: [], failure: undefined })).toThrow();
+  });
+});

@@ -1,0 +1,226 @@
+import { describe, expect, it } from "vitest";
+import { AT_RECURSIVE, RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS } from "../../bindings/abi/fcntl.ts";
+import * as abi from "../../bindings/abi/mount.ts";
+import type { Mount } from "../spec/types.ts";
+import { finishMounts, makeMounts, mountRequests, openBindSources } from "./mounts.ts";
+import { attributesOf, howOf, only, summary, type TestPlanOptions, testPlan } from "./plan.test-support.ts";
+
+/** All operations of the config's mounts, in the order of the set-up. */
+function planned(mounts: readonly Mount[], options: TestPlanOptions = {}, namespaces: "cgroup"[] = []) {
+  const { program, plan, warnings } = testPlan(
+    { mounts, linux: { namespaces: namespaces.map((type) => ({ type })) } },
+    options,
+  );
+  const requests = mountRequests(plan);
+  openBindSources(program, requests);
+  makeMounts(program, plan, requests);
+  const beforeEnd = program.operations.length;
+  finishMounts(program, plan, requests);
+  return { program, warnings, requests, finishing: program.operations.slice(beforeEnd) };
+}
+
+function refused(mount: Mount, options: TestPlanOptions = {}) {
+  return () => planned([{ destination: "/other", type: "tmpfs" }, mount], options);
+}
+
+describe("what is refused, with its pointer", () => {
+  it.each([
+    ["the root", { destination: "/", type: "tmpfs" }, "over the root file system"],
+    ["the root by another name", { destination: "/a/..", type: "tmpfs" }, "over the root file system"],
+    ["a place inside of /proc", { destination: "/proc/self", type: "tmpfs" }, "it is inside /proc"],
+    ["/proc by another name", { destination: "//proc/./sys", type: "tmpfs" }, "it is inside /proc"],
+    ["tmpfs on /proc", { destination: "/proc", type: "tmpfs" }, "only procfs"],
+    ["a bind mount without a source", { destination: "/a", options: ["bind"] }, "needs a source"],
+    ["neither type nor bind", { destination: "/a" }, "needs a type or the option bind"],
+    ["tmpcopyup of another type", { destination: "/a", type: "proc", options: ["tmpcopyup"] }, "tmpcopyup"],
+  ])("%s", (_title, mount, message) => {
+    expect(refused(mount)).toThrow(message);
+    expect(refused(mount)).toThrow(expect.objectContaining({ pointer: "/mounts/1" }));
+  });
+
+  it("a bind mount on /proc whose source isn't procfs", () => {
+    const mount = { destination: "/proc", source: "/fake", options: ["rbind"] };
+    expect(refused(mount)).toThrow("only procfs may be mounted on /proc");
+    expect(refused(mount, { facts: { isProcfs: (source) => source === "/fake" } })).not.toThrow();
+  });
+
+  it("what a link of the rootfs leads into /proc", () => {
+    const mount = { destination: "/link", type: "tmpfs" };
+    expect(refused(mount, { facts: { followDanglingLinks: () => "/proc/self" } })).toThrow("inside /proc");
+  });
+
+  it("but not the files that lxcfs provides, nor a remount", () => {
+    expect(
+      refused({ destination: "/proc/meminfo", source: "/lxcfs/meminfo", options: ["bind"] }),
+    ).not.toThrow();
+    expect(refused({ destination: "/proc", options: ["remount", "ro"] })).not.toThrow();
+  });
+});
+
+it("warns of data that a bind mount ignores", () => {
+  const mount = { destination: "/a", source: "/src", options: ["bind", "mode=755", "uid=1"] };
+  expect(planned([mount]).warnings).toEqual([
+    "/mounts/0/options: a bind mount has no use for mode=755,uid=1",
+  ]);
+});
+
+describe("bind", () => {
+  it("copies the source, attaches it by descriptor, then sets flags, recursive flags and propagation", () => {
+    const { program } = planned([
+      { destination: "/data", source: "/src", options: ["rbind", "ro", "rnoexec", "rslave", "shared"] },
+    ]);
+    const [source] = only(program, "open_tree");
+    expect(source?.args[1]).toBe("/src");
+    expect(Number(source?.args[2]) & AT_RECURSIVE).toBe(AT_RECURSIVE);
+    expect(only(program, "move_mount")[0]?.args[0]).toBe(source?.into);
+    const changes = only(program, "mount_setattr");
+    expect(changes.map((change) => change.args[0])).toEqual(changes.map(() => source?.into));
+    expect(changes.map(attributesOf)).toMatchObject([
+      { set: abi.MOUNT_ATTR_RDONLY, propagation: 0 },
+      { set: abi.MOUNT_ATTR_NOEXEC, propagation: 0 },
+      { set: 0, propagation: abi.MS_SLAVE },
+      { set: 0, propagation: abi.MS_SHARED },
+    ]);
+    expect(changes.map((change) => (Number(change.args[2]) & AT_RECURSIVE) !== 0)).toEqual([
+      false,
+      true,
+      true,
+      false,
+    ]);
+  });
+
+  it("changes nothing of the mount without options, and takes no submounts with bind", () => {
+    const { program } = planned([{ destination: "/data", source: "/src", options: ["bind"] }]);
+    expect(only(program, "mount_setattr")).toEqual([]);
+    expect(Number(only(program, "open_tree")[0]?.args[2]) & AT_RECURSIVE).toBe(0);
+  });
+
+  it("makes a file for a source that isn't a directory", () => {
+    const mount = { destination: "/etc/hosts", source: "/hosts", options: ["bind"] };
+    const { program } = planned([mount], { facts: { isDirectory: () => false } });
+    expect(summary(program.operations)).toContain("openat etc/hosts ?failed");
+  });
+
+  it("takes a relative source from the bundle", () => {
+    const { requests } = planned([{ destination: "/a", source: "sub/dir", options: ["bind"] }]);
+    expect(requests[0]?.source).toBe("/bundle/sub/dir");
+  });
+
+  it("opens all sources before the first mount is made", () => {
+    const { program } = planned([
+      { destination: "/a", type: "tmpfs" },
+      { destination: "/b", source: "/src", options: ["bind"] },
+    ]);
+    expect(summary(program.operations)[0]).toBe("open_tree /src");
+    expect(program.operations[0]?.pointer).toBe("/mounts/1");
+  });
+});
+
+describe("a new file system", () => {
+  it("is configured, mounted detached, then attached", () => {
+    const { program } = planned([
+      { destination: "/m", type: "mqueue", source: "queue", options: ["nosuid", "sync", "acl", "a=b=c"] },
+    ]);
+    expect(summary(program.operations).filter((line) => /^(fs|move)/.test(line))).toEqual([
+      "fsopen mqueue",
+      "fsconfig source=queue",
+      "fsconfig sync",
+      "fsconfig acl",
+      "fsconfig a=b=c",
+      "fsconfig mqueue",
+      "fsmount mqueue",
+      "move_mount",
+    ]);
+    const data = only(program, "fsconfig").map(({ args }) => args.slice(1, 4));
+    expect(data[2]).toEqual([abi.FSCONFIG_SET_FLAG, "acl", 0]);
+    expect(data[3]).toEqual([abi.FSCONFIG_SET_STRING, "a", "b=c"]);
+    expect(only(program, "fsmount")[0]?.args[2]).toBe(abi.MOUNT_ATTR_NOSUID);
+  });
+
+  it.each(["proc", "sysfs"])("%s goes only where no link leads to", (type) => {
+    const followDanglingLinks = () => "/elsewhere";
+    const { program } = planned([{ destination: `/${type}`, type }], { facts: { followDanglingLinks } });
+    const [target] = only(program, "openat2");
+    expect(target?.path).toBe(`/${type}`);
+    expect(howOf(target).resolve).toBe(RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
+  });
+
+  it("keeps the mode of a directory that a tmpfs without mode= covers", () => {
+    expect(summary(planned([{ destination: "/t", type: "tmpfs" }]).program.operations)).toContain(
+      "fchmod ?ok",
+    );
+    const { program } = planned([{ destination: "/t", type: "tmpfs", options: ["mode=1777"] }]);
+    expect(only(program, "fchmod")).toEqual([]);
+  });
+
+  it("is read-only from its making, file system and mount", () => {
+    const { program, finishing } = planned([{ destination: "/sys", type: "sysfs", options: ["ro"] }]);
+    expect(summary(program.operations)).toContain("fsconfig ro");
+    expect(only(program, "fsmount")[0]?.args[2]).toBe(abi.MOUNT_ATTR_RDONLY);
+    expect(finishing).toEqual([]);
+  });
+
+  it.each([
+    { destination: "/tmp", type: "tmpfs", options: ["ro", "nosuid"] },
+    { destination: "/dev", type: "devtmpfs", options: ["ro", "nosuid"] },
+  ])("of type $type on $destination becomes read-only at the end", (mount) => {
+    const { program, finishing } = planned([mount]);
+    expect(summary(program.operations)).not.toContain("fsconfig ro");
+    expect(only(program, "fsmount")[0]?.args[2]).toBe(abi.MOUNT_ATTR_NOSUID);
+    expect(summary(finishing)).toEqual([`openat2 ${mount.destination}`, "mount_setattr", "close"]);
+    expect(attributesOf(finishing[1])).toMatchObject({ set: abi.MOUNT_ATTR_RDONLY });
+    expect(finishing.every(({ pointer }) => pointer === "/mounts/0")).toBe(true);
+  });
+
+  it("of tmpcopyup is filled before it is attached", () => {
+    const seen: string[] = [];
+    const mount = { destination: "/t", type: "tmpfs", options: ["tmpcopyup"] };
+    planned([mount], { copyUp: (program) => seen.push(...summary(program.operations)) });
+    expect(seen).toContain("fsmount tmpfs");
+    expect(seen).not.toContain("move_mount");
+  });
+});
+
+describe("cgroup", () => {
+  const mount = { destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup", options: ["ro"] };
+
+  it("binds the container's directory without a cgroup namespace", () => {
+    const { program } = planned([mount]);
+    expect(only(program, "fsopen")).toEqual([]);
+    expect(only(program, "open_tree")[0]?.args[1]).toBe("/sys/fs/cgroup/test");
+  });
+
+  it("mounts cgroup2 with a cgroup namespace, and binds where the kernel refuses", () => {
+    const { program } = planned([{ ...mount, type: "cgroup2" }], {}, ["cgroup"]);
+    const created = only(program, "fsconfig").at(-1);
+    expect(created?.tolerate).toEqual(["EPERM", "EBUSY"]);
+    const [mounted] = only(program, "fsmount");
+    const [bound] = only(program, "open_tree");
+    expect(mounted?.guard).toEqual({ on: created?.into, is: "ok" });
+    expect(bound).toMatchObject({ guard: { on: created?.into, is: "failed" }, into: mounted?.into });
+    expect(attributesOf(only(program, "mount_setattr")[0])).toMatchObject({ set: abi.MOUNT_ATTR_RDONLY });
+  });
+});
+
+it("a remount changes the mount that is there", () => {
+  const { program } = planned([{ destination: "/a", options: ["remount", "nodev", "private"] }]);
+  expect(summary(program.operations)).toEqual(["openat2 /a", "mount_setattr", "mount_setattr", "close"]);
+});
+
+it("keeps the listed order, each operation with the pointer of its mount", () => {
+  const { program } = planned([
+    { destination: "/proc", type: "proc" },
+    { destination: "/dev", type: "tmpfs" },
+    { destination: "/data", source: "/src", options: ["bind"] },
+    { destination: "/dev/pts", type: "devpts" },
+  ]);
+  const pointers = program.operations.map(({ pointer }) => pointer);
+  expect(pointers.filter((pointer, index) => pointer !== pointers[index - 1])).toEqual([
+    "/mounts/2",
+    "/mounts/0",
+    "/mounts/1",
+    "/mounts/2",
+    "/mounts/3",
+  ]);
+  expect(program.operations.every(({ purpose }) => /^(bind|mount) \S+ on \//.test(purpose))).toBe(true);
+});

@@ -1,0 +1,111 @@
+import {
+  type Data,
+  type Operation,
+  Program,
+  pathOf,
+  RegisterAllocator,
+} from "../../bindings/stub/program.ts";
+import type { Config } from "../spec/types.ts";
+import { type HostFacts, type InitPlan, namespacesOf } from "./init-plan.ts";
+
+export interface TestPlan {
+  readonly program: Program;
+  readonly plan: InitPlan;
+  readonly warnings: readonly string[];
+}
+
+export interface TestPlanOptions {
+  readonly facts?: Partial<HostFacts>;
+  readonly noPivot?: boolean;
+  readonly noNewKeyring?: boolean;
+  readonly copyUp?: InitPlan["copyUp"];
+}
+
+export const minimalConfig: Config = {
+  ociVersion: "1.3.0",
+  root: { path: "rootfs" },
+  process: { cwd: "/", args: ["sh"] },
+};
+
+/** An empty program, and a plan for a host without anything odd. */
+export function testPlan(config: Partial<Config>, options: TestPlanOptions = {}): TestPlan {
+  const registers = new RegisterAllocator();
+  const warnings: string[] = [];
+  const whole: Config = { ...minimalConfig, ...config };
+  const plan: InitPlan = {
+    config: whole,
+    facts: {
+      rootfs: "/bundle/rootfs",
+      bundle: "/bundle",
+      isDirectory: () => true,
+      isProcfs: () => false,
+      followDanglingLinks: (destination) => destination,
+      hasKcore: false,
+      hostPseudoMounts: () => [],
+      rootfsMountPoint: () => "/",
+      warn: (message) => warnings.push(message),
+      cgroup: "/sys/fs/cgroup/test",
+      ...options.facts,
+    },
+    id: "test",
+    namespaces: namespacesOf(whole),
+    noPivot: options.noPivot ?? false,
+    noNewKeyring: options.noNewKeyring ?? false,
+    root: registers.take(),
+    rootfs: registers.take(),
+    hostProc: registers.take(),
+    copyUp: options.copyUp ?? (() => {}),
+  };
+  return { program: new Program(registers), plan, warnings };
+}
+
+/** A list of operations that reads at a glance: `mkdirat a/b ?failed` is a call, its path and its condition. */
+export function summary(operations: readonly Operation[]): string[] {
+  return operations.map((operation) => {
+    const path = pathOf(operation);
+    const guard = operation.guard === undefined ? "" : ` ?${operation.guard.is}`;
+    return `${operation.call}${path === "" ? "" : ` ${path}`}${guard}`;
+  });
+}
+
+/** The operations of one system call. */
+export function only(program: Program, call: Operation["call"]): Operation[] {
+  return program.operations.filter((operation) => operation.call === call);
+}
+
+/** Bytes that an argument points to. */
+export function bytesOf(operation: Operation | undefined, argument: number): Uint8Array {
+  const value = operation?.args[argument];
+  if (isData(value)) return value.bytes.subarray(value.offset);
+  throw new Error(`argument ${argument} of ${operation?.call} is not data`);
+}
+
+function isData(value: unknown): value is Data {
+  return typeof value === "object" && value !== null && "bytes" in value;
+}
+
+/** `struct open_how`, which is the third argument of openat2. */
+export function howOf(operation: Operation | undefined): { flags: number; resolve: number } {
+  const bytes = bytesOf(operation, 2);
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  return { flags: Number(view.getBigUint64(0, true)), resolve: Number(view.getBigUint64(16, true)) };
+}
+
+/** `struct mount_attr` of mount_setattr, and its flags. */
+export function attributesOf(operation: Operation | undefined) {
+  const bytes = bytesOf(operation, 3);
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  const [set, clear, propagation] = [0, 8, 16].map((at) => Number(view.getBigUint64(at, true)));
+  return { set, clear, propagation, flags: operation?.args[2] };
+}
+
+/** What a statx(2) of a reply would say of a file. */
+export function statx(mode: number, major = 0, minor = 0): Uint8Array {
+  const bytes = new Uint8Array(256);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, 0x7ff, true);
+  view.setUint16(28, mode, true);
+  view.setUint32(128, major, true);
+  view.setUint32(132, minor, true);
+  return bytes;
+}
