@@ -168,7 +168,10 @@ describe.each(targets)("launcher: $name", ({ arch, skipReason, emulator }) => {
 
   test("says why the engine can't be executed", () => {
     writeFileSync(engine, "", { mode: 0o644 });
-    expect(launch([])).toMatchObject({ status: 1, stderr: `runts: cannot execute ${engine}: errno 13\n` });
+    expect(launch([])).toMatchObject({
+      status: 1,
+      stderr: `runts: cannot execute ${engine}: permission denied\n`,
+    });
     chmodSync(engine, 0o755);
     expect(launch([])).toMatchObject({ status: 1, stderr: `runts: cannot execute ${engine}: errno 8\n` });
     unlinkSync(engine);

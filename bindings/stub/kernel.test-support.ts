@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { closeSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, test } from "vitest";
 import { errnoName } from "../abi/errno.ts";
 import { MSG_DONTWAIT, MSG_NOSIGNAL, SO_RCVTIMEO, SO_SNDTIMEO, SOL_SOCKET } from "../abi/socket.ts";
 import { syscallNumbers } from "../abi/syscall-numbers.generated.ts";
@@ -26,7 +27,7 @@ const EAGAIN = 11;
 const machine = process.arch === "arm64" ? "arm64" : "x64";
 
 /** The committed images, or rebuilt ones; and stub.c with the checks of a compiler, which an image has no room for. */
-export const targets: readonly Target[] = [
+const targets: readonly Target[] = [
   {
     name: machine,
     skipReason: false,
@@ -104,7 +105,7 @@ export function boundedPair(): readonly [ours: number, theirs: number] {
   return pair;
 }
 
-export function startStub(command: readonly string[], numbers: SyscallNumbers): Stub {
+function startStub(command: readonly string[], numbers: SyscallNumbers): Stub {
   const [fd, theirs] = boundedPair();
   const [file = "", ...args] = command;
   const process = spawn(file, [...args, "3"], { env: {}, stdio: ["ignore", "inherit", "inherit", theirs] });
@@ -175,4 +176,56 @@ export function receiveReply(fd: number): RawReply {
 /** Whether nothing has arrived, and the stream hasn't ended. */
 export function isSilent(fd: number): boolean {
   return trySyscall("recvfrom", fd, new Uint8Array(1), 1, MSG_DONTWAIT, null, null) === -EAGAIN;
+}
+
+/** What a test of a stub works with; the stub is a new one for each test. */
+export interface Bench {
+  readonly target: Target;
+  readonly directory: string;
+  readonly command: readonly string[];
+  readonly stub: Stub;
+  /** Puts a new stub in the place of the one that is there. */
+  restart(): Promise<void>;
+}
+
+/** A suite that runs once for every build of stub.c. */
+export function describeBuilds(title: string, tests: (bench: Bench) => void): void {
+  describe.each(targets)(`${title}: $name`, (target) => {
+    if (target.skipReason !== false) {
+      test.skip(`skipped: ${target.skipReason}`, () => {});
+      return;
+    }
+    const directory = mkdtempSync(join(tmpdir(), "runts-stub-"));
+    let command: readonly string[] = [];
+    let stub: Stub;
+
+    beforeAll(() => {
+      command = target.prepare(directory);
+    });
+
+    beforeEach(() => {
+      stub = startStub(command, target.numbers);
+    });
+
+    afterEach(() => stub.dispose());
+
+    afterAll(() => {
+      rmSync(directory, { recursive: true, force: true });
+    });
+
+    tests({
+      target,
+      directory,
+      get command() {
+        return command;
+      },
+      get stub() {
+        return stub;
+      },
+      restart: async () => {
+        await stub.dispose();
+        stub = startStub(command, target.numbers);
+      },
+    });
+  });
 }

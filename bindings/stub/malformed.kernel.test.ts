@@ -1,18 +1,8 @@
-import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { closeSync, openSync } from "node:fs";
 import { inspect } from "node:util";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { sendWithDescriptors } from "./client.ts";
-import {
-  receiveBytes,
-  receiveReply,
-  runAlone,
-  type Stub,
-  sendBytes,
-  startStub,
-  targets,
-} from "./kernel.test-support.ts";
+import { describeBuilds, receiveBytes, receiveReply, runAlone, sendBytes } from "./kernel.test-support.ts";
 import { encodeMessage, type Kind, type PartialMessage, type PartialOperation } from "./wire.test-support.ts";
 
 const EINVAL = 22;
@@ -24,36 +14,12 @@ const MAX_BODY = 16 << 20;
 const [STORE, COPY, LOAD] = [0x10000, 0x10002, 0x10003];
 const copy: PartialOperation = { nr: COPY, args: [["CONSTANT", 5]] };
 
-describe.each(targets)("malformed input: $name", ({ skipReason, numbers, prepare }) => {
-  if (skipReason !== false) {
-    test.skip(`skipped: ${skipReason}`, () => {});
-    return;
-  }
-  const directory = mkdtempSync(join(tmpdir(), "runts-stub-"));
-  let command: readonly string[] = [];
-  let stub: Stub;
-
-  beforeAll(() => {
-    command = prepare(directory);
-  });
-
-  afterAll(() => {
-    rmSync(directory, { recursive: true, force: true });
-  });
-
-  beforeEach(() => {
-    stub = startStub(command, numbers);
-  });
-
-  afterEach(async () => {
-    await stub.dispose();
-  });
-
+describeBuilds("malformed input", (bench) => {
   function exchange(message: PartialMessage) {
-    sendBytes(stub.fd, encodeMessage(message));
-    const reply = receiveReply(stub.fd);
+    sendBytes(bench.stub.fd, encodeMessage(message));
+    const reply = receiveReply(bench.stub.fd);
     const output = message.header?.output ?? 0;
-    expect(receiveBytes(stub.fd, output)).toHaveLength(output);
+    expect(receiveBytes(bench.stub.fd, output)).toHaveLength(output);
     return reply;
   }
 
@@ -63,8 +29,7 @@ describe.each(targets)("malformed input: $name", ({ skipReason, numbers, prepare
     const reply = { ran: 2, error: EINVAL, results: [5n, BigInt(-EINVAL)] };
     expect(exchange({ ...message, operations }), inspect(operation)).toEqual(reply);
     expect(exchange({ operations: [copy] })).toEqual({ ran: 0, error: ECANCELED, results: [] });
-    await stub.dispose();
-    stub = startStub(command, numbers);
+    await bench.restart();
   }
 
   const argument = (position: number, kind: Kind, value: number | bigint): PartialOperation => ({
@@ -132,7 +97,7 @@ describe.each(targets)("malformed input: $name", ({ skipReason, numbers, prepare
     const known = new Set([0x10000, 0x10001, 0x10002, 0x10003]);
     const near = Array.from({ length: 256 }, (_, index) => 0x10000 + index).filter((nr) => !known.has(nr));
     // x32 calls of x86-64 have bit 30.
-    const x32 = 0x40000000 + numbers.getpid;
+    const x32 = 0x40000000 + bench.target.numbers.getpid;
     const operations = [...near, ...powers, x32, 0xffffffff].map((nr) => ({ nr }));
     expect(resultsOf(operations, {})).toEqual(operations.map(() => invalid));
     expect(exchange({ operations: [{ nr: 0x10004 }, copy] })).toEqual({
@@ -209,8 +174,8 @@ describe.each(targets)("malformed input: $name", ({ skipReason, numbers, prepare
   ];
 
   test.each(headers)("the header announces %s", async (_, message) => {
-    sendBytes(stub.fd, encodeMessage(message));
-    expect(await stub.ended).toBe(EPROTO);
+    sendBytes(bench.stub.fd, encodeMessage(message));
+    expect(await bench.stub.ended).toBe(EPROTO);
   });
 
   test.each([
@@ -220,9 +185,9 @@ describe.each(targets)("malformed input: $name", ({ skipReason, numbers, prepare
     ["registers for descriptors beyond the last", { fdCount: 2, fdFirst: REGISTERS - 1 }],
   ])("the header announces %s, and two come", async (_, header) => {
     const fd = openSync("/dev/null", "r");
-    sendWithDescriptors(stub.fd, encodeMessage({ header }), [fd, fd]);
+    sendWithDescriptors(bench.stub.fd, encodeMessage({ header }), [fd, fd]);
     closeSync(fd);
-    expect(await stub.ended).toBe(EPROTO);
+    expect(await bench.stub.ended).toBe(EPROTO);
   });
 
   test.each([
@@ -230,9 +195,9 @@ describe.each(targets)("malformed input: $name", ({ skipReason, numbers, prepare
     ["an operation", 24 + 63, { operations: [copy] }],
     ["the data", 24 + 64 + 7, { operations: [copy], data: new Uint8Array(8) }],
   ])("the stream ends within %s: nothing is run", async (_, length, message) => {
-    sendBytes(stub.fd, encodeMessage(message).subarray(0, length));
-    stub.hangUp();
-    expect(await stub.ended).toBe(EPROTO);
+    sendBytes(bench.stub.fd, encodeMessage(message).subarray(0, length));
+    bench.stub.hangUp();
+    expect(await bench.stub.ended).toBe(EPROTO);
   });
 
   test("the largest body and the largest output", () => {
@@ -242,6 +207,6 @@ describe.each(targets)("malformed input: $name", ({ skipReason, numbers, prepare
   });
 
   test("no channel: no argument, a descriptor that is closed, and one that is no socket", async () => {
-    for (const args of [[], ["99"], ["0"]]) expect(await runAlone(command, args)).toBe(EPROTO);
+    for (const args of [[], ["99"], ["0"]]) expect(await runAlone(bench.command, args)).toBe(EPROTO);
   });
 });

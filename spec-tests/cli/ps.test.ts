@@ -110,6 +110,6 @@ spec("ps --format xml: error", CLAUSE, async (sandbox) => {
   expectRefusal(await sandbox.invoke(["ps", "--format", "xml", container.id]), "invalid format");
 });
 
-spec("ps, unknown id: error in the words that engines match", CLAUSE, async (sandbox) => {
+spec("ps, unknown id: error in the words that engines match", "engines: does not exist", async (sandbox) => {
   expectRefusal(await sandbox.invoke(["ps", `${sandbox.tag}none`]), "does not exist");
 });

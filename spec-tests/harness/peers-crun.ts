@@ -95,6 +95,11 @@ export const CRUN: readonly Deviation[] = [
       "create, id in use: says so in the words that engines match",
       "delete, unknown id: error in the words that engines match",
       "kill, unknown id: error in the words that engines match",
+      "pause, stopped: error in runc's words",
+      "pause, unknown id: error in the words that engines match",
+      "ps, unknown id: error in the words that engines match",
+      "resume, stopped: error in runc's words",
+      "resume, unknown id: error in the words that engines match",
       "start, unknown id: error in the words that engines match",
       "state, unknown id: error in the words that engines match",
     ],
@@ -106,6 +111,28 @@ export const CRUN: readonly Deviation[] = [
   {
     reason: "options have two dashes",
     titles: ["-log and -root with one dash: the same"],
+  },
+  {
+    reason: "pause and resume take a container of any status that has not stopped, and created hides paused",
+    titles: [
+      "pause, created: paused, not to be started, and created again by resume",
+      "pause, paused: error, and it stays paused",
+      "resume, created: error, and it stays created",
+      "resume, running: error, and it stays running",
+    ],
+  },
+  {
+    reason: "ps prints pids alone, and takes no options for ps",
+    titles: [
+      "ps with -f after the id: an option of ps",
+      "ps with options of ps: its columns",
+      "ps with options that leave the PID out: error",
+      "ps with options that ps refuses: its error",
+    ],
+  },
+  {
+    reason: "ps does not look below a sub-cgroup that holds no process itself",
+    titles: ["ps --format json, processes in sub-cgroups: among them"],
   },
   {
     reason: "the rootless template keeps the network namespace",
@@ -163,7 +190,10 @@ export const CRUN: readonly Deviation[] = [
   },
   {
     reason: "SIGKILL goes to init alone",
-    titles: ["kill KILL, shared pid namespace: every process of the container ends"],
+    titles: [
+      "kill KILL, paused, shared pid namespace: every process of the container ends",
+      "kill KILL, shared pid namespace: every process of the container ends",
+    ],
   },
   {
     reason: "a missing process is found in the child, after create and start have returned",
@@ -289,5 +319,9 @@ export const CRUN: readonly Deviation[] = [
       "run, /dev in the container: the same as under the peers",
       "run, /proc/self/status in the container: the same as under the peers",
     ],
+  },
+  {
+    reason: "what a killed create leaves, delete --force does not find",
+    titles: ["create killed at any instant: delete --force removes all that is left"],
   },
 ];

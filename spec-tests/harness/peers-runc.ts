@@ -36,6 +36,7 @@ export const RUNC: readonly Deviation[] = [
     titles: [
       "delete --force, processes in sub-cgroups, a shared pid namespace: killed, and the sub-cgroups removed",
       "delete, shared pid namespace: processes that outlive init are killed",
+      "kill KILL, paused, shared pid namespace: every process of the container ends",
       "kill KILL, shared pid namespace: every process of the container ends",
     ],
   },
@@ -124,5 +125,9 @@ export const RUNC: readonly Deviation[] = [
       "run, /dev in the container: the same as under the peers",
       "run, /proc/self/status in the container: the same as under the peers",
     ],
+  },
+  {
+    reason: "what a killed create leaves, delete --force does not find",
+    titles: ["create killed at any instant: delete --force removes all that is left"],
   },
 ];

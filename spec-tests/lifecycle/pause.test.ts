@@ -8,6 +8,7 @@ import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "practice of runc and crun";
+const OF_RUNC = "practice of runc";
 
 function pause(sandbox: Sandbox, { id }: Container): Promise<Result> {
   return sandbox.invoke(["pause", id]);
@@ -72,7 +73,7 @@ spec("pause, processes in sub-cgroups: they stand still, too", CLAUSE, async (sa
   await moves(container);
 });
 
-spec("pause, created: paused, not to be started, and created again by resume", CLAUSE, async (sandbox) => {
+spec("pause, created: paused, not to be started, and created again by resume", OF_RUNC, async (sandbox) => {
   const container = sandbox.shell("echo started");
   await container.created();
   expect(await pause(sandbox, container)).toEqual(DONE);
@@ -85,7 +86,7 @@ spec("pause, created: paused, not to be started, and created again by resume", C
   expect(container.printed()).toBe("started");
 });
 
-spec("pause, paused: error, and it stays paused", CLAUSE, async (sandbox) => {
+spec("pause, paused: error, and it stays paused", OF_RUNC, async (sandbox) => {
   const container = await printing(sandbox);
   await pause(sandbox, container);
   expectRefusal(await pause(sandbox, container), "container not running");
@@ -93,7 +94,7 @@ spec("pause, paused: error, and it stays paused", CLAUSE, async (sandbox) => {
 });
 
 for (const status of ["created", "running"] as const) {
-  spec(`resume, ${status}: error, and it stays ${status}`, CLAUSE, async (sandbox) => {
+  spec(`resume, ${status}: error, and it stays ${status}`, OF_RUNC, async (sandbox) => {
     const container = sandbox.shell("sleep 1000");
     await container.created();
     if (status === "running") await container.start();
@@ -106,16 +107,20 @@ for (const [command, words] of [
   ["pause", "container not running"],
   ["resume", "container not paused"],
 ] as const) {
-  spec(`${command}, stopped: error in runc's words`, CLAUSE, async (sandbox) => {
+  spec(`${command}, stopped: error in runc's words`, OF_RUNC, async (sandbox) => {
     const container = sandbox.container();
     await container.started();
     await container.until("stopped");
     expectRefusal(await sandbox.invoke([command, container.id]), words);
   });
 
-  spec(`${command}, unknown id: error in the words that engines match`, CLAUSE, async (sandbox) => {
-    expectRefusal(await sandbox.invoke([command, `${sandbox.tag}none`]), "does not exist");
-  });
+  spec(
+    `${command}, unknown id: error in the words that engines match`,
+    "engines: does not exist",
+    async (sandbox) => {
+      expectRefusal(await sandbox.invoke([command, `${sandbox.tag}none`]), "does not exist");
+    },
+  );
 
   spec(`${command} without an id: error`, CLAUSE, async (sandbox) => {
     expectRefusal(await sandbox.invoke([command]));

@@ -105,6 +105,14 @@ describe("commands", () => {
       ["delete", "box", "-f"],
       ["delete", "box", { force: true }],
     ],
+    [
+      ["pause", "box"],
+      ["pause", "box"],
+    ],
+    [
+      ["resume", "box"],
+      ["resume", "box"],
+    ],
   ])("%j", async (argv, call) => {
     const { code, calls, out, err } = await runts(...argv);
     expect({ code, calls, out, err }).toEqual({ code: 0, calls: [call], out: "", err: "" });
@@ -127,6 +135,29 @@ describe("commands", () => {
       code: 1,
       err: "runts: invalid format option\n",
     });
+  });
+
+  it("ps: prints pids as JSON, and refuses another format", async () => {
+    for (const argv of [
+      ["ps", "--format", "json", "box"],
+      ["ps", "-f=json", "box"],
+      ["ps", "-f=json", "box", "-f"],
+    ]) {
+      written.out = "";
+      expect(await runts(...argv)).toMatchObject({ code: 0, calls: [["ps", "box"]], out: "[42,43]\n" });
+    }
+    expect(await runts("ps", "-f", "xml", "box")).toMatchObject({ code: 1, calls: [] });
+  });
+
+  it("ps: gives ps its options, -h among them", async () => {
+    expect(await runts("ps", "box", "-o", "pid", "-h")).toMatchObject({ calls: [["ps", "box"]] });
+    expect((await runts("ps", "-h", "box")).calls).toEqual([]);
+  });
+
+  it("features: prints JSON, without an operation", async () => {
+    const { out, calls } = await runts("features");
+    expect(calls).toEqual([]);
+    expect(JSON.parse(out)).toMatchObject({ ociVersionMin: "1.0.0", ociVersionMax: "1.3.0" });
   });
 
   it("spec: writes config.json once", async () => {

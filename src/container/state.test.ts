@@ -44,6 +44,14 @@ describe("statusOf", () => {
     expect(statusOf(freshDirectory(), savedState({ ...alive, cgroup }))).toBe(status);
   });
 
+  it("is paused, not created, if the container was paused before its start", () => {
+    const cgroup = freshDirectory();
+    writeFileSync(`${cgroup}/cgroup.freeze`, "1\n");
+    const directory = freshDirectory();
+    writeFileSync(`${directory}/start.sock`, "");
+    expect(statusOf(directory, savedState({ ...alive, cgroup }))).toBe("paused");
+  });
+
   it("is running if the cgroup is gone", () => {
     expect(statusOf(freshDirectory(), savedState({ ...alive, cgroup: "/nowhere" }))).toBe("running");
   });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import * as abi from "../../bindings/abi/mount.ts";
-import { parseMountOptions, parsePropagation } from "./mount-options.ts";
+import { knownMountOptions, parseMountOptions, parsePropagation } from "./mount-options.ts";
 
 const ATIME = abi.MOUNT_ATTR__ATIME;
 
@@ -39,9 +39,13 @@ describe("flags of a mount", () => {
     expect(parseMountOptions([option, `r${option}`]).data).toEqual([]);
   });
 
-  it.each(["atime", "norelatime", "nostrictatime"])("%s alone changes nothing", (option) => {
+  it.each([
+    ["atime", ATIME],
+    ["norelatime", 0],
+    ["nostrictatime", ATIME],
+  ])("%s alone changes nothing, r%s makes what is below relatime", (option, clear) => {
     expect(attributes(option)).toEqual({ set: 0, clear: 0 });
-    expect(recursive(`r${option}`)).toEqual({ set: 0, clear: 0 });
+    expect(recursive(`r${option}`)).toEqual({ set: 0, clear });
     expect(parseMountOptions([option, `r${option}`]).data).toEqual([]);
   });
 
@@ -152,4 +156,13 @@ describe("options of the file system", () => {
     const options = ["constructor", "toString", "rtoString", "__proto__"];
     expect(parseMountOptions(options).data).toEqual(options);
   });
+});
+
+it("knownMountOptions has no option that would go to the file system, and each once", () => {
+  const options = knownMountOptions();
+  expect(parseMountOptions(options).data).toEqual([]);
+  expect(options).toEqual([...new Set(options)].sort());
+  expect(options).toEqual(
+    expect.arrayContaining(["bind", "defaults", "rprivate", "rro", "sync", "tmpcopyup"]),
+  );
 });

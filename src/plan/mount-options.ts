@@ -122,6 +122,15 @@ class AttributeBits {
   }
 }
 
+/**
+ * For one mount `atime` only undoes a `noatime` before it. For a tree, whose mounts have flags of their own, it has to change
+ * them: to relatime, which is what the kernel calls neither the one nor the other.
+ */
+function recursiveChange(option: string): AttributeChange {
+  if (option === "atime" || option === "nostrictatime") return [0, MOUNT_ATTR__ATIME];
+  return ATTRIBUTES[option] ?? [0, 0];
+}
+
 /** An option may have the name of what every object inherits, such as `constructor`. */
 function rowOf<T>(table: Readonly<Record<string, T>>, name: string): T | undefined {
   return Object.hasOwn(table, name) ? table[name] : undefined;
@@ -150,7 +159,7 @@ export function parseMountOptions(options: readonly string[]): MountOptions {
     if (flag?.set === true) superblock.add(flag.flag);
     if (flag?.set === false) superblock.delete(flag.flag);
     if (own !== undefined || flag !== undefined) continue;
-    if (RECURSIVE.has(option)) recursiveAttributes.apply(ATTRIBUTES[option.slice(1)] ?? [0, 0]);
+    if (RECURSIVE.has(option)) recursiveAttributes.apply(recursiveChange(option.slice(1)));
     else if (spread !== undefined) propagation.push(spread);
     else if (!WITHOUT_EFFECT.has(option) && !STRUCTURAL.has(option)) data.push(option);
   }

@@ -80,6 +80,11 @@ function checkRequest({ mount, pointer, destination, options, source }: MountReq
     plan.facts.warn(`${pointer}/options: a bind mount has no use for ${options.data.join(",")}`);
   }
   if (options.bind && !options.remount && (mount.source ?? "") === "") refuse("a bind mount needs a source");
+  const isCgroup = mount.type === "cgroup" || mount.type === "cgroup2";
+  if ((options.remount || isCgroup) && !options.bind && options.data.length > 0) {
+    // The kernel would change the file system, which the host and other containers use too.
+    refuse(`${options.remount ? "remount" : mount.type} takes no file system options: ${options.data.join(",")}`);
+  }
   if (options.tmpcopyup && mount.type !== "tmpfs") refuse("tmpcopyup is an option of tmpfs");
   if (!options.bind && !options.remount && (mount.type ?? "") === "")
     refuse("a mount needs a type or the option bind");

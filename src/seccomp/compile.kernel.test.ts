@@ -402,6 +402,13 @@ describe("the same answers as libseccomp alone", () => {
     }
   });
 
+  it("for arguments beside calls that an architecture has not", () => {
+    const mask: SeccompArg = { index: 0, op: "SCMP_CMP_MASKED_EQ", value: 0x7e020000n };
+    const others = allow("access", "connect", "ipc", "read", "semop", "socketcall", "waitpid");
+    const rules = [others, { ...allow("clone"), args: [mask] }];
+    expectSameAsLibseccomp(profile(rules, { architectures: archs }), argLists);
+  });
+
   it("for multiplexed calls that another rule decides", () => {
     const trap: SeccompSyscall = { names: ["socketcall"], action: "SCMP_ACT_TRAP" };
     expectSameAsLibseccomp(profile([allow("connect", "shmat"), trap], { architectures: archs }), operations);

@@ -144,11 +144,12 @@ function compileRest(library: Libseccomp, profile: Profile, numbers: Numbers): U
     }
   }
   const isLibseccomps = undecidedByNumber(profile, openMultiplexers(library, numbers));
+  const anchor = anchorOf(library, profile, numbers);
   for (const rule of profile.rules) {
     // libseccomp answers EACCES to a rule that says what the default action says.
     if (rule.verdict === profile.defaultVerdict) continue;
     for (const [i, name] of rule.names.entries()) {
-      if (!isLibseccomps(name) || numbers.unknown.has(name)) continue;
+      if ((name !== anchor && !isLibseccomps(name)) || numbers.unknown.has(name)) continue;
       try {
         addRule(context, rule, resolveOne(library, numbers.native, name));
       } catch (cause) {
@@ -157,6 +158,21 @@ function compileRest(library: Libseccomp, profile: Profile, numbers: Numbers): U
     }
   }
   return context.exportBpf();
+}
+
+/**
+ * A name that libseccomp is given though the prologue decides it. Up to 2.6 at least, libseccomp's program for an architecture
+ * does not load the system call's number if the first call in its order is one that the architecture has not (socketcall on
+ * x86-64 beside x32): rules for arguments then match nothing. A call without arguments that all have comes before those.
+ */
+function anchorOf(library: Libseccomp, profile: Profile, { archs }: Numbers): string | undefined {
+  const everywhere = (name: string) => [...archs].every((arch) => resolveOne(library, arch, name) >= 0);
+  for (const { names, verdict, alternatives } of profile.rules) {
+    if (alternatives.length > 0 || verdict === profile.defaultVerdict) continue;
+    const name = names.find(everywhere);
+    if (name !== undefined) return name;
+  }
+  return undefined;
 }
 
 function addRule(context: FilterContext, { verdict, alternatives }: ProfileRule, number: number): void {

@@ -1,0 +1,69 @@
+import { describe, expect, it } from "vitest";
+import { isSupported } from "../spec/unsupported.ts";
+import { features } from "./features.ts";
+
+const found = JSON.parse(JSON.stringify(features()));
+
+describe("features", () => {
+  it("has all that features.md and features-linux.md define, and nothing else", () => {
+    expect(Object.keys(found)).toEqual([
+      "ociVersionMin",
+      "ociVersionMax",
+      "hooks",
+      "mountOptions",
+      "linux",
+      "potentiallyUnsafeConfigAnnotations",
+    ]);
+    expect(Object.keys(found.linux)).toEqual([
+      "namespaces",
+      "capabilities",
+      "cgroup",
+      "seccomp",
+      "apparmor",
+      "selinux",
+      "intelRdt",
+      "memoryPolicy",
+      "mountExtensions",
+      "netDevices",
+    ]);
+  });
+
+  it("lists what the tables of the code know", () => {
+    expect(found.linux.namespaces).toEqual("cgroup ipc mount network pid time user uts".split(" "));
+    expect(found.linux.capabilities).toHaveLength(41);
+    expect(found.mountOptions).toEqual(expect.arrayContaining(["rbind", "ro", "rro", "rslave", "tmpcopyup"]));
+    expect(found.linux.seccomp.actions).toContain("SCMP_ACT_ERRNO");
+    expect(found.linux.seccomp.operators).toHaveLength(7);
+    expect(found.linux.seccomp.archs).toContain("SCMP_ARCH_AARCH64");
+  });
+
+  it("claims no flag of seccomp that has no effect", () => {
+    expect(found.linux.seccomp.knownFlags).toContain("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV");
+    expect(found.linux.seccomp.supportedFlags).toEqual([
+      "SECCOMP_FILTER_FLAG_LOG",
+      "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
+      "SECCOMP_FILTER_FLAG_TSYNC",
+    ]);
+  });
+
+  it("claims nothing that a config is refused for", () => {
+    const { apparmor, selinux, intelRdt, mountExtensions, netDevices } = found.linux;
+    expect(apparmor.enabled).toBe(isSupported("process", "apparmorProfile"));
+    expect(selinux.enabled).toBe(isSupported("process", "selinuxLabel"));
+    expect(intelRdt.enabled).toBe(isSupported("linux", "intelRdt"));
+    expect(mountExtensions.idmap.enabled).toBe(isSupported("mounts", "*", "uidMappings"));
+    expect(netDevices.enabled).toBe(isSupported("linux", "netDevices"));
+    for (const hook of ["createContainer", "startContainer"]) {
+      expect(found.hooks.includes(hook)).toBe(isSupported("hooks", hook));
+    }
+  });
+
+  it("says what is fixed in features.ts truthfully: change it there once one of these is implemented", () => {
+    expect(isSupported("linux", "memoryPolicy")).toBe(false);
+    expect(isSupported("linux", "seccomp", "listenerPath")).toBe(false);
+  });
+
+  it("does not pass for runc", () => {
+    expect(found).not.toHaveProperty("annotations");
+  });
+});

@@ -1,0 +1,82 @@
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { openLog } from "../log.ts";
+import { pauseContainer, resumeContainer } from "./pause.ts";
+import { processStat } from "./process-status.ts";
+import { type SavedState, writeState } from "./saved-state.ts";
+import { freshDirectory, savedState } from "./state.test-support.ts";
+
+const alive = { pid: process.pid, startTime: processStat(process.pid)?.startTime ?? "" };
+
+/** A container `box` whose record says this, below a root of its own. */
+function contextWith(saved: Partial<SavedState>) {
+  const root = freshDirectory();
+  mkdirSync(`${root}/box`);
+  writeState(`${root}/box`, savedState(saved));
+  return { root, rootless: "auto", log: openLog({ format: "text", debug: false }) } as const;
+}
+
+/** Files in place of a cgroup's. The kernel would change cgroup.events by itself: here it says that all stand still. */
+function cgroupFiles(freeze: string): string {
+  const cgroup = freshDirectory();
+  writeFileSync(`${cgroup}/cgroup.freeze`, freeze);
+  writeFileSync(`${cgroup}/cgroup.events`, "populated 1\nfrozen 1\n");
+  return cgroup;
+}
+
+const freezer = (cgroup: string) => readFileSync(`${cgroup}/cgroup.freeze`, "utf8");
+
+describe("pause and resume", () => {
+  it("write the freezer of the container's cgroup", () => {
+    const cgroup = cgroupFiles("0");
+    const context = contextWith({ ...alive, cgroup });
+    pauseContainer(context, "box");
+    expect(freezer(cgroup)).toBe("1");
+    resumeContainer(context, "box");
+    expect(freezer(cgroup)).toBe("0");
+  });
+
+  it("refuse a container of another status, and change nothing", () => {
+    const paused = cgroupFiles("1");
+    expect(() => pauseContainer(contextWith({ ...alive, cgroup: paused }), "box")).toThrow(
+      /^container not running$/,
+    );
+    expect(freezer(paused)).toBe("1");
+    const running = cgroupFiles("0");
+    expect(() => resumeContainer(contextWith({ ...alive, cgroup: running }), "box")).toThrow(
+      /^container not paused$/,
+    );
+    expect(freezer(running)).toBe("0");
+  });
+
+  it("refuse a container that has stopped, or is being created", () => {
+    const cgroup = cgroupFiles("0");
+    for (const saved of [{ cgroup }, { ...alive, cgroup, creator: alive }]) {
+      expect(() => pauseContainer(contextWith(saved), "box")).toThrow("container not running");
+      expect(() => resumeContainer(contextWith(saved), "box")).toThrow("container not paused");
+    }
+  });
+
+  it("name the lack of a cgroup", () => {
+    expect(() => pauseContainer(contextWith(alive), "box")).toThrow(
+      "container box has no cgroup: without one it can't be paused",
+    );
+  });
+
+  it("name the file that can't be written", () => {
+    const cgroup = freshDirectory();
+    expect(() => pauseContainer(contextWith({ ...alive, cgroup }), "box")).toThrow(
+      /^cannot write cgroup.freeze of cgroup .*\(ENOENT\)$/,
+    );
+  });
+
+  it("don't know what isn't there", () => {
+    const context = contextWith({});
+    mkdirSync(`${context.root}/unfinished`);
+    for (const id of ["none", "unfinished"]) {
+      expect(() => pauseContainer(context, id)).toThrow("container does not exist");
+      expect(() => resumeContainer(context, id)).toThrow("container does not exist");
+    }
+    expect(() => pauseContainer(context, "../box")).toThrow("invalid container ID format");
+  });
+});
