@@ -1,3 +1,4 @@
+import { nulTerminated } from "../abi/c-string.ts";
 import { errnoName } from "../abi/errno.ts";
 import { syscallNumbers } from "../abi/syscall-numbers.generated.ts";
 import { SyscallError } from "../syscall-error.ts";
@@ -38,5 +39,5 @@ export function syscall(
 /** A path or name as the kernel takes it: NUL-terminated UTF-8. A NUL inside would cut it short, so it is refused. */
 export function cString(text: string): Uint8Array {
   if (text.includes("\0")) throw new SyscallError("path", "EINVAL", ["a NUL byte in a path"]);
-  return Buffer.from(`${text}\0`);
+  return nulTerminated(text);
 }

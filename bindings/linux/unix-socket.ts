@@ -1,5 +1,6 @@
 import { chmodSync, closeSync, openSync } from "node:fs";
 import { basename, dirname } from "node:path";
+import { nulTerminated } from "../abi/c-string.ts";
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../abi/fcntl.ts";
 import { AF_UNIX, SOCK_CLOEXEC, SOCK_STREAM } from "../abi/socket.ts";
 import { syscall } from "../ffi/syscall.ts";
@@ -42,7 +43,7 @@ export function connectUnix(path: string): number {
 function withAddress<T>(path: string, action: (address: Uint8Array) => T): T {
   const directory = openSync(dirname(path), O_PATH | O_DIRECTORY | O_CLOEXEC);
   try {
-    const bytes = Buffer.from(`/proc/self/fd/${directory}/${basename(path)}\0`);
+    const bytes = nulTerminated(`/proc/self/fd/${directory}/${basename(path)}`);
     const address = new Uint8Array(2 + bytes.length);
     address[0] = AF_UNIX;
     address.set(bytes, 2);

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { nulTerminated } from "../abi/c-string.ts";
 import { syscallNumbers } from "../abi/syscall-numbers.generated.ts";
 import { encodeProgram } from "./encode.ts";
-import { at, cText, data, LANDING_REGISTER, Program, RegisterAllocator } from "./program.ts";
+import { at, data, LANDING_REGISTER, Program, RegisterAllocator } from "./program.ts";
 import { decodeMessage, NO_REGISTER, OPERATION_SIZE, type WireMessage } from "./wire.test-support.ts";
 
 function newProgram(): Program {
@@ -288,6 +289,6 @@ describe("Program", () => {
   });
 
   test("text ends with a NUL", () => {
-    expect([...cText("é")]).toEqual([0xc3, 0xa9, 0]);
+    expect([...nulTerminated("é")]).toEqual([0xc3, 0xa9, 0]);
   });
 });

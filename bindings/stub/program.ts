@@ -1,3 +1,4 @@
+import { nulTerminated } from "../abi/c-string.ts";
 import type { SyscallName } from "../ffi/syscall.ts";
 
 /**
@@ -145,7 +146,7 @@ export class Program {
   stringArray(strings: readonly string[]): Data {
     const array = data(new Uint8Array(8 * (strings.length + 1)));
     strings.forEach((text, index) => {
-      this.store(at(array, 8 * index), data(cText(text)), 8);
+      this.store(at(array, 8 * index), data(nulTerminated(text)), 8);
     });
     return array;
   }
@@ -172,10 +173,6 @@ export function data(bytes: Uint8Array): Data {
 /** The part of the data that begins `offset` bytes further. */
 export function at(base: Data, offset: number): Data {
   return { bytes: base.bytes, offset: base.offset + offset };
-}
-
-export function cText(text: string): Uint8Array {
-  return Buffer.from(`${text}\0`);
 }
 
 /** A reply of the stub. */

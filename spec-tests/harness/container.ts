@@ -90,6 +90,12 @@ export class Container {
     return this.#sandbox.invoke(["kill", this.id, ...args]);
   }
 
+  /** A further process; without a command it is all in the flags. */
+  exec(command: readonly string[], options: CreateOptions = {}): Promise<Result> {
+    const { flags = [], globals = [], ...rest } = options;
+    return this.#sandbox.invoke([...globals, "exec", ...flags, this.id, ...command], rest);
+  }
+
   delete(...flags: readonly string[]): Promise<Result> {
     return this.#sandbox.invoke(["delete", ...flags, this.id]);
   }

@@ -2,12 +2,12 @@ import { expect } from "vitest";
 import { IS_RUNTS, type Result } from "./runtime.ts";
 
 /** The operation failed as it should: by itself, in words on stderr, and under runts with its own exit code and prefix. */
-export function expectRefusal(result: Result, words?: RegExp | string): void {
+export function expectRefusal(result: Result, words?: RegExp | string, code = 1): void {
   expect(result.code, `exit code; stderr: ${result.stderr}`).not.toBe(0);
   expect(result.code, `not ended by a signal or the harness: ${result.stderr}`).not.toBe(124);
   expect(result.stderr).not.toBe("");
   if (IS_RUNTS) {
-    expect(result.code).toBe(1);
+    expect(result.code).toBe(code);
     expect(result.stderr).toMatch(/^runts: [^\n]+\n/);
   }
   // runc's log lines quote the message, and so escape the quotes in it.

@@ -21,21 +21,30 @@ export function startUnderSubreaper(
 ): Subreaper {
   const pidFile = sandbox.path("subreaper.pid");
   const runtime = [RUNTIME, "--root", sandbox.root];
-  const create = [...runtime, "create", "--bundle", container.bundle, "--pid-file", pidFile, container.id];
-  const child = spawn(
-    "python3",
-    [
-      join(import.meta.dirname, "subreaper.py"),
-      ...(options.keepZombie === true ? ["--keep-zombie"] : []),
-      pidFile,
-      ...create,
-      "--",
-      ...runtime,
-      "start",
-      container.id,
-    ],
-    { stdio: ["pipe", "pipe", "inherit"] },
-  );
+  return runSubreaper(sandbox, [
+    ...(options.keepZombie === true ? ["--keep-zombie"] : []),
+    pidFile,
+    ...[...runtime, "create", "--bundle", container.bundle, "--pid-file", pidFile, container.id],
+    "--",
+    ...[...runtime, "start", container.id],
+  ]);
+}
+
+/** Executes a process in the background, below a process that is a subreaper. */
+export function execUnderSubreaper(
+  sandbox: Sandbox,
+  container: Container,
+  flags: readonly string[],
+): Subreaper {
+  const pidFile = sandbox.path("subreaper.pid");
+  const exec = ["exec", "--detach", "--pid-file", pidFile, ...flags, container.id];
+  return runSubreaper(sandbox, [pidFile, RUNTIME, "--root", sandbox.root, ...exec, "--", "true"]);
+}
+
+function runSubreaper(sandbox: Sandbox, args: readonly string[]): Subreaper {
+  const child = spawn("python3", [join(import.meta.dirname, "subreaper.py"), ...args], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
   sandbox.atEnd(() => void child.kill("SIGKILL"));
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   return {

@@ -68,8 +68,8 @@ function overriddenUser(user: User, { user: text, additionalGids }: ExecOverride
 }
 
 /**
- * `--cap` adds to the bounding, effective and permitted sets, and to the ambient set where the container has one: never to the
- * inheritable set (CVE-2022-29162).
+ * `--cap` adds to the bounding, effective and permitted sets: never to the inheritable set (CVE-2022-29162), so that it can
+ * become ambient only where the container has it inheritable already.
  */
 function withCapabilities(sets: Capabilities, added: readonly string[]): Capabilities {
   const names = added.map((name) => {
@@ -77,12 +77,13 @@ function withCapabilities(sets: Capabilities, added: readonly string[]): Capabil
     if (capabilityNames.includes(full)) return full;
     throw new RuntsError(`--cap ${name}: there is no such capability`, { operation: "exec", path: name });
   });
-  const join = (set: readonly string[] = []) => [...new Set([...set, ...names])];
+  const join = (set: readonly string[] = [], more = names) => [...new Set([...set, ...more])];
+  const inheritable = names.filter((name) => sets.inheritable?.includes(name));
   return {
     ...sets,
     bounding: join(sets.bounding),
     effective: join(sets.effective),
     permitted: join(sets.permitted),
-    ...((sets.ambient ?? []).length > 0 && { ambient: join(sets.ambient) }),
+    ...(inheritable.length > 0 && { ambient: join(sets.ambient, inheritable) }),
   };
 }

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readlinkSync, rmSync, statSync } from "node:fs";
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
 import { type Program, pathOf } from "../../bindings/stub/program.ts";
 import { findCgroupMount } from "../cgroup/path.ts";
@@ -104,6 +104,7 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
     privileged: caller.privileged,
   });
   let pid = 0;
+  let pidFileWritten = false;
   try {
     const last = setUpExec(pending, {
       process,
@@ -128,11 +129,15 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
     });
     if (receiver !== undefined) closeSync(receiver.socket);
     await receiver?.connected?.();
-    if (options.pidFile !== undefined) writePidFile(options.pidFile, pid);
+    if (options.pidFile !== undefined) {
+      writePidFile(options.pidFile, pid);
+      pidFileWritten = true;
+    }
     awaitExecve(pending.channel.descriptor, last);
     return pid;
   } catch (error) {
     if (pid !== 0) killChild(pid);
+    if (pidFileWritten && options.pidFile !== undefined) rmSync(options.pidFile, { force: true });
     throw error;
   } finally {
     pending.channel.close();

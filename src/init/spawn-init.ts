@@ -10,7 +10,7 @@ import {
   StubChannel,
   spawnStub,
 } from "../../bindings/stub/client.ts";
-import { at, data, type Program, type Register } from "../../bindings/stub/program.ts";
+import { at, data, type Program } from "../../bindings/stub/program.ts";
 import { type Namespaces, unsharedAsRoot } from "../plan/init-plan.ts";
 import { NAMESPACE_FLAGS } from "../plan/kernel-settings.ts";
 import type { Linux } from "../spec/types.ts";
@@ -70,13 +70,16 @@ export function spawnInit(options: SpawnOptions): PendingInit {
   try {
     // A program of its own: it closes what it doesn't know, and so would close descriptors that came with it.
     const reset = parent.program();
-    resetProcess(reset, [theirs, initTheirs], options);
+    // In the order of their numbers, as they were opened.
+    resetProcess(reset, [Math.min(theirs, initTheirs), Math.max(theirs, initTheirs)], options);
     parent.send(reset);
     if (options.namespaces.created.has("time")) makeTimeNamespace(parent, reset, pid, options.linux);
     const cloning = parent.program();
     joinNamespaces(cloning, options);
     if (options.join !== undefined && options.join.flags !== 0) {
       cloning.about("", "join the container's namespaces");
+      // The clone is in sight of the container's processes from its first moment, and holds descriptors of the host.
+      if (options.privileged) cloning.do("prctl", [PR_SET_DUMPABLE, 0, 0, 0, 0]);
       cloning.do("setns", [cloning.descriptor(options.join.pidfd), options.join.flags]);
     }
     const cloned = cloneInit(cloning, options, theirs, initTheirs);
@@ -87,8 +90,7 @@ export function spawnInit(options: SpawnOptions): PendingInit {
       finish: () => {
         try {
           if (parent.waiting > 1) receiveReply(parent, reset);
-          const index = cloning.operations.findIndex(({ into }) => into === cloned);
-          const initPid = receiveReply(parent, cloning).results[index] ?? -1;
+          const initPid = receiveReply(parent, cloning).results[cloned] ?? -1;
           checkReply(cloning, init.receiveFromClone(cloning));
           writeIdMappings(initPid, options.linux, options.namespaces, options.privileged);
           return { pid: initPid, channel: init };
@@ -107,7 +109,7 @@ export function spawnInit(options: SpawnOptions): PendingInit {
 /** What the engine and its caller have changed of the process goes back to what execve(2) gives a new program. */
 function resetProcess(
   program: Program,
-  channels: readonly number[],
+  channels: readonly [number, number],
   { keepFds, ignoredSignals }: SpawnOptions,
 ): void {
   program.about("", "reset the process");
@@ -118,7 +120,7 @@ function resetProcess(
   program.do("rt_sigprocmask", [SIG_SETMASK, data(new Uint8Array(8)), 0, 8]);
   // Descriptors of the caller that are not close-on-exec: engines leave some open.
   let next = 3 + keepFds;
-  for (const channel of [...channels].sort((a, b) => a - b)) {
+  for (const channel of channels) {
     if (channel > next) program.do("close_range", [next, channel - 1, 0]);
     next = Math.max(next, channel + 1);
   }
@@ -160,7 +162,8 @@ function makeTimeNamespace(parent: StubChannel, reset: Program, pid: number, { t
   });
 }
 
-function cloneInit(program: Program, options: SpawnOptions, channel: number, initChannel: number): Register {
+/** Returns the index of the operation whose result is the pid. */
+function cloneInit(program: Program, options: SpawnOptions, channel: number, initChannel: number): number {
   let flags = BigInt(sched.CLONE_PARENT);
   const later = unsharedAsRoot(options.namespaces);
   for (const type of options.namespaces.created) {
@@ -179,6 +182,7 @@ function cloneInit(program: Program, options: SpawnOptions, channel: number, ini
   new DataView(args.bytes.buffer).setBigUint64(0, flags, true);
   if (options.namespaces.created.size > 0)
     program.about("/linux/namespaces", "clone init into its namespaces and its cgroup");
+  const index = program.operations.length;
   const pid = program.call("clone3", [args, CLONE_ARGS_SIZE]);
   program.do("close", [initChannel], { if: [pid, "positive"] });
   program.do("set-channel", [initChannel], { if: [pid, "zero"] });
@@ -186,5 +190,5 @@ function cloneInit(program: Program, options: SpawnOptions, channel: number, ini
   program.do("setsid", [], { if: [pid, "zero"] });
   // Nobody in the container may trace the process or read what it holds while it is not the container's program (CVE-2016-9962).
   if (options.privileged) program.do("prctl", [PR_SET_DUMPABLE, 0, 0, 0, 0], { if: [pid, "zero"] });
-  return pid;
+  return index;
 }

@@ -1,3 +1,4 @@
+import { nulTerminated } from "../../bindings/abi/c-string.ts";
 import {
   AT_EMPTY_PATH,
   O_CLOEXEC,
@@ -9,7 +10,7 @@ import {
 import { TIOCGPTPEER, TIOCSCTTY, TIOCSPTLCK, TIOCSWINSZ } from "../../bindings/abi/ioctl.ts";
 import { OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE } from "../../bindings/abi/mount.ts";
 import { MSG_NOSIGNAL, SCM_RIGHTS, SOL_SOCKET } from "../../bindings/abi/socket.ts";
-import { at, cText, data, type Program, type Register, type Reply } from "../../bindings/stub/program.ts";
+import { at, data, type Program, type Register, type Reply } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
 import type { Process } from "../spec/types.ts";
 import { attach, openOrCreate } from "./rootfs-paths.ts";
@@ -58,7 +59,7 @@ function checkDevpts(statfs: Uint8Array | undefined): void {
 
 /** sendmsg(2) of the master with the name "/dev/ptmx" as the message, which is what receivers of --console-socket expect. */
 function sendMaster(program: Program, master: Register, socket: Register): void {
-  const name = data(cText("/dev/ptmx").subarray(0, -1));
+  const name = data(nulTerminated("/dev/ptmx").subarray(0, -1));
   const iovec = data(new Uint8Array(16));
   const control = data(new Uint8Array(24));
   const message = data(new Uint8Array(56));

@@ -106,7 +106,7 @@ function setUser(program: Program, { user }: Process, options: CredentialOptions
     program.about("/process/user/additionalGids", "set the supplementary groups");
     program.do("setgroups", [
       additionalGids.length,
-      data(new Uint8Array(Uint32Array.from(additionalGids).buffer)),
+      data(new Uint8Array(new Uint32Array(additionalGids).buffer)),
     ]);
   }
   program.about("/process/user/gid", "set the group");
@@ -121,7 +121,7 @@ function capsetArguments({ effective, permitted, inheritable }: CapabilitySets) 
   const header = data(new Uint8Array(Uint32Array.of(_LINUX_CAPABILITY_VERSION_3, 0).buffer));
   const low = words.map((set) => Number(set & 0xffffffffn));
   const high = words.map((set) => Number(set >> 32n));
-  return [header, data(new Uint8Array(Uint32Array.from([...low, ...high]).buffer))];
+  return [header, data(new Uint8Array(new Uint32Array([...low, ...high]).buffer))];
 }
 
 export function setNoNewPrivileges(program: Program, process: Process): void {

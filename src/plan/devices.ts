@@ -118,7 +118,7 @@ function makeDeviceNode(
   return (reply) => {
     const statx = reply.outputs[output];
     // stx_mask stays 0 where statx was skipped, because the node was made.
-    if (statx?.some((byte, position) => position < 4 && byte !== 0)) checkExisting(node, type, statx);
+    if (statx !== undefined && (statx[0] ?? 0) + (statx[1] ?? 0) > 0) checkExisting(node, type, statx);
   };
 }
 

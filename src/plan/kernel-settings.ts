@@ -1,3 +1,4 @@
+import { nulTerminated } from "../../bindings/abi/c-string.ts";
 import {
   AT_FDCWD,
   O_CLOEXEC,
@@ -11,7 +12,7 @@ import {
 import { KEYCTL_JOIN_SESSION_KEYRING, KEYCTL_SETPERM } from "../../bindings/abi/keyctl.ts";
 import * as sched from "../../bindings/abi/sched.ts";
 import { AF_INET, SOCK_CLOEXEC, SOCK_DGRAM } from "../../bindings/abi/socket.ts";
-import { cText, data, type Program } from "../../bindings/stub/program.ts";
+import { data, type Program } from "../../bindings/stub/program.ts";
 import { sysctlPath } from "../spec/rules-sysctl.ts";
 import { type InitPlan, unsharedAsRoot } from "./init-plan.ts";
 import { OPEN_HOW_SIZE, openHow } from "./structs.ts";
@@ -98,7 +99,7 @@ export function bringLoopbackUp(program: Program, plan: InitPlan): void {
   const SIOCSIFFLAGS = 0x8914;
   const IFF_UP_AND_RUNNING = 0x41;
   const request = new Uint8Array(40);
-  request.set(cText("lo"));
+  request.set(nulTerminated("lo"));
   request[16] = IFF_UP_AND_RUNNING;
   program.about("/linux/namespaces", "bring the loopback interface up");
   const socket = program.call("socket", [AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0], {

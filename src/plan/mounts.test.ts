@@ -69,12 +69,13 @@ describe("bind", () => {
     const { program } = planned([
       { destination: "/data", source: "/src", options: ["rbind", "ro", "rnoexec", "rslave", "shared"] },
     ]);
-    const [source] = only(program, "open_tree");
+    const [source, copy] = only(program, "open_tree");
     expect(source?.args[1]).toBe("/src");
-    expect(Number(source?.args[2]) & AT_RECURSIVE).toBe(AT_RECURSIVE);
-    expect(only(program, "move_mount")[0]?.args[0]).toBe(source?.into);
+    expect(copy?.args[0]).toBe(source?.into);
+    expect(Number(copy?.args[2]) & AT_RECURSIVE).toBe(AT_RECURSIVE);
+    expect(only(program, "move_mount")[0]?.args[0]).toBe(copy?.into);
     const changes = only(program, "mount_setattr");
-    expect(changes.map((change) => change.args[0])).toEqual(changes.map(() => source?.into));
+    expect(changes.map((change) => change.args[0])).toEqual(changes.map(() => copy?.into));
     expect(changes.map(attributesOf)).toMatchObject([
       { set: abi.MOUNT_ATTR_RDONLY, propagation: 0 },
       { set: abi.MOUNT_ATTR_NOEXEC, propagation: 0 },
@@ -92,7 +93,7 @@ describe("bind", () => {
   it("changes nothing of the mount without options, and takes no submounts with bind", () => {
     const { program } = planned([{ destination: "/data", source: "/src", options: ["bind"] }]);
     expect(only(program, "mount_setattr")).toEqual([]);
-    expect(Number(only(program, "open_tree")[0]?.args[2]) & AT_RECURSIVE).toBe(0);
+    expect(only(program, "open_tree").map(({ args }) => Number(args[2]) & AT_RECURSIVE)).toEqual([0, 0]);
   });
 
   it("makes a file for a source that isn't a directory", () => {
@@ -113,6 +114,24 @@ describe("bind", () => {
     ]);
     expect(summary(program.operations)[0]).toBe("open_tree /src");
     expect(program.operations[0]?.pointer).toBe("/mounts/1");
+    const made = program.operations.filter(({ call }) => call === "fsmount" || call === "open_tree");
+    expect(made.map(({ pointer }) => pointer)).toEqual(["/mounts/1", "/mounts/0", "/mounts/1"]);
+  });
+
+  it.each(["/", "/bundle/", "/bundle/rootfs"])(
+    "copies %s, which holds the rootfs, before any mount",
+    (source) => {
+      const { program } = planned([{ destination: "/host", source, options: ["rbind"] }]);
+      const [copy, ...others] = only(program, "open_tree");
+      expect(Number(copy?.args[2]) & abi.OPEN_TREE_CLONE).toBe(abi.OPEN_TREE_CLONE);
+      expect(only(program, "move_mount")[0]?.args[0]).toBe(copy?.into);
+      expect(others).toEqual([]);
+    },
+  );
+
+  it("copies a neighbour of the rootfs at its turn", () => {
+    const { program } = planned([{ destination: "/a", source: "/bundle/root", options: ["rbind"] }]);
+    expect(only(program, "open_tree")).toHaveLength(2);
   });
 });
 

@@ -33,7 +33,9 @@ export interface MountRequest {
   readonly options: MountOptions;
   /** Absolute source of a bind mount. */
   readonly source: string;
-  /** The detached copy of the source of a bind mount, once it is opened. */
+  /** Whether a copy of the source would contain the container's own mounts if it were made after them. */
+  readonly holdsRootfs: boolean;
+  /** The source of a bind mount, once it is opened: itself, or a detached copy of it if it holds the rootfs. */
   opened?: Register;
 }
 
@@ -41,7 +43,8 @@ export function mountRequests(plan: InitPlan): MountRequest[] {
   return (plan.config.mounts ?? []).map((mount, index) => {
     const pointer = `/mounts/${index}`;
     const options = parseMountOptions(mount.options ?? []);
-    const source = mount.source ?? "";
+    const given = mount.source ?? "";
+    const source = options.bind && !isAbsolute(given) ? join(plan.facts.bundle, given) : given;
     const request: MountRequest = {
       mount,
       pointer,
@@ -49,7 +52,8 @@ export function mountRequests(plan: InitPlan): MountRequest[] {
         ? cleanPath(mount.destination)
         : plan.facts.followDanglingLinks(cleanPath(mount.destination)),
       options,
-      source: options.bind && !isAbsolute(source) ? join(plan.facts.bundle, source) : source,
+      source,
+      holdsRootfs: `${plan.facts.rootfs}/`.startsWith(source.endsWith("/") ? source : `${source}/`),
     };
     checkRequest(request, plan);
     return request;
@@ -83,7 +87,9 @@ function checkRequest({ mount, pointer, destination, options, source }: MountReq
   const isCgroup = mount.type === "cgroup" || mount.type === "cgroup2";
   if ((options.remount || isCgroup) && !options.bind && options.data.length > 0) {
     // The kernel would change the file system, which the host and other containers use too.
-    refuse(`${options.remount ? "remount" : mount.type} takes no file system options: ${options.data.join(",")}`);
+    refuse(
+      `${options.remount ? "remount" : mount.type} takes no file system options: ${options.data.join(",")}`,
+    );
   }
   if (options.tmpcopyup && mount.type !== "tmpfs") refuse("tmpcopyup is an option of tmpfs");
   if (!options.bind && !options.remount && (mount.type ?? "") === "")
@@ -106,9 +112,13 @@ export function openBindSources(program: Program, requests: readonly MountReques
     const { options, source, pointer, destination } = request;
     if (!options.bind || options.remount) continue;
     program.about(pointer, `bind ${source} on ${destination}`);
-    const flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (options.recursiveBind ? AT_RECURSIVE : 0);
+    const flags = request.holdsRootfs ? copyFlags(options) : OPEN_TREE_CLOEXEC;
     request.opened = program.call("open_tree", [AT_FDCWD, source, flags]);
   }
+}
+
+function copyFlags({ recursiveBind }: MountOptions): number {
+  return OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursiveBind ? AT_RECURSIVE : 0);
 }
 
 /** Makes the mounts in the listed order. config.md, Mounts. */
@@ -120,7 +130,7 @@ export function makeMounts(program: Program, plan: InitPlan, requests: readonly 
       remount(program, plan, request);
     } else if (request.opened !== undefined) {
       program.about(pointer, `bind ${request.source} on ${destination}`);
-      attachBind(program, plan, request, request.opened);
+      attachBind(program, plan, request, bindCopy(program, request, request.opened));
     } else {
       program.about(pointer, `mount ${mount.type} on ${destination}`);
       if (mount.type === "cgroup" || mount.type === "cgroup2") mountCgroup(program, plan, request);
@@ -133,6 +143,15 @@ function remount(program: Program, plan: InitPlan, request: MountRequest): void 
   const fd = openInRoot(program, plan.root, request.destination);
   applyOptions(program, fd, request.options);
   program.do("close", [fd]);
+}
+
+/** Copies the source at its turn: Linux 6.8 and later list mounts in the order in which they were made, not attached. */
+function bindCopy(program: Program, request: MountRequest, opened: Register): Register {
+  if (request.holdsRootfs) return opened;
+  const flags = copyFlags(request.options) | AT_EMPTY_PATH;
+  const copy = program.call("open_tree", [opened, "", flags], { path: request.source });
+  program.do("close", [opened]);
+  return copy;
 }
 
 function attachBind(program: Program, plan: InitPlan, request: MountRequest, source: Register): void {

@@ -57,7 +57,7 @@ export function readText(program: Program, file: Register, length: number): (rep
   const output = program.outputs.indexOf(content);
   return ({ results, outputs }) => {
     const size = Math.max(0, results[index] ?? 0);
-    return Buffer.from(outputs[output] ?? []).toString("latin1", 0, size);
+    return new TextDecoder("latin1").decode(outputs[output]?.subarray(0, size));
   };
 }
 

@@ -1,0 +1,119 @@
+import { readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect } from "vitest";
+import type { Container } from "../harness/container.ts";
+import { RUNTIME } from "../harness/runtime.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { spec } from "../harness/spec.ts";
+
+const CLAUSE = "practice of runc and crun";
+// Only builtins, since a child or a substitution would have descriptors of its own.
+const LIST_OPEN = 'cd /proc/$$/fd; for fd in *; do [ -L $fd ] && printf "$fd "; done; echo';
+
+async function running(sandbox: Sandbox): Promise<Container> {
+  const container = sandbox.shell("exec sleep 1000");
+  await container.started();
+  return container;
+}
+
+spec("exec: stdin, stdout and stderr are the caller's", CLAUSE, async (sandbox) => {
+  const container = await running(sandbox);
+  writeFileSync(sandbox.path("in"), "typed\n");
+  const result = await container.exec(["sh", "-c", "read line; echo got $line; echo err >&2"], {
+    stdin: sandbox.path("in"),
+  });
+  expect(result).toEqual({ code: 0, stdout: "got typed\n", stderr: "err\n" });
+});
+
+spec("exec: 1 MB of output arrives whole", CLAUSE, async (sandbox) => {
+  const container = await running(sandbox);
+  const { stdout } = await container.exec([
+    "sh",
+    "-c",
+    "dd if=/dev/zero bs=1024 count=1024 2>/dev/null | tr '\\0' x",
+  ]);
+  expect(stdout.length).toBe(1024 * 1024);
+});
+
+spec(
+  "exec with stray descriptors: only stdio reaches the program",
+  "runtime-linux.md, File descriptors",
+  async (sandbox) => {
+    const container = await running(sandbox);
+    const wrapper = ["bash", "-c", 'exec 3</etc/passwd 4</etc 10</etc/passwd 251</etc; exec "$@"', "bash"];
+    expect((await container.exec(["sh", "-c", LIST_OPEN], { wrapper })).stdout).toBe("0 1 2 \n");
+  },
+);
+
+spec("exec --preserve-fds 2: descriptors 3 and 4 reach the program, 5 does not", CLAUSE, async (sandbox) => {
+  const container = await running(sandbox);
+  for (const fd of [3, 4, 5]) writeFileSync(sandbox.path(`f${fd}`), `file ${fd}\n`);
+  const open = [3, 4, 5].map((fd) => `${fd}<${sandbox.path(`f${fd}`)}`).join(" ");
+  const wrapper = ["bash", "-c", `exec ${open}; exec "$@"`, "bash"];
+  const result = await container.exec(["sh", "-c", `cat <&3; cat <&4; ${LIST_OPEN}`], {
+    wrapper,
+    flags: ["--preserve-fds", "2"],
+  });
+  expect(result.stdout).toBe("file 3\nfile 4\n0 1 2 3 4 \n");
+});
+
+/**
+ * In the container, looks at every process that comes up: what its executable and its descriptors are. A process that is not yet
+ * the program is looked at as well, if the moment is right.
+ */
+const WATCH = `
+seen=
+while :; do
+  for pid in /proc/[0-9]*; do
+    [ $pid = /proc/1 ] && continue
+    exe=$(readlink $pid/exe) && echo "exe $exe"
+    for fd in $pid/fd/*; do to=$(readlink $fd) && case $to in /*) echo "fd $to";; esac; done
+  done
+done 2>/dev/null`;
+
+spec(
+  "exec, watched from inside: neither the runtime's file nor anything that it has open is seen",
+  "CVE-2019-5736, CVE-2016-9962",
+  async (sandbox) => {
+    const container = sandbox.shell(WATCH);
+    await container.started();
+    for (let round = 0; round < 15; round += 1) await container.exec(["true"]);
+    await container.kill("KILL");
+    await container.until("stopped");
+    const lines = new Set(container.printed().split("\n"));
+    const files = [...lines].filter(
+      (line) => !/^(exe|fd) \/(bin\/busybox|dev\/null|proc\/\d+\/fd)$/.test(line),
+    );
+    // A deleted or anonymous file is none of the host's; the output files of this test are handed over on purpose.
+    const ofHost = files.filter((line) => !line.includes("memfd:") && !line.includes(sandbox.tag));
+    expect(ofHost).toEqual([]);
+    expect(files.filter((line) => line.includes(RUNTIME))).toEqual([]);
+    expect(files.filter((line) => line.includes(sandbox.root))).toEqual([]);
+  },
+);
+
+spec("exec, waiting runtime: it is in no namespace of the container", "promise", async (sandbox) => {
+  const container = await running(sandbox);
+  const output = sandbox.path("out");
+  await container.exec(["sh", "-c", "echo /proc/[0-9]*; sleep 0.5"], {
+    stdout: output,
+    whileRunning: async (pid) => {
+      await expect.poll(() => container.printed(output), { timeout: 5000, interval: 20 }).not.toBe("");
+      await sleep(50);
+      for (const name of ["mnt", "pid", "net", "ipc", "uts", "cgroup"]) {
+        expect(readlinkSync(`/proc/${pid}/ns/${name}`)).toBe(readlinkSync(`/proc/self/ns/${name}`));
+      }
+    },
+  });
+  // Init, and the program itself.
+  expect(container.printed(output).split(" ").length).toBe(2);
+});
+
+spec("exec --detach: nothing of the runtime is open in the program", CLAUSE, async (sandbox) => {
+  const container = await running(sandbox);
+  const pidFile = sandbox.path("pid");
+  await container.exec(["sleep", "1000"], { flags: ["--detach", "--pid-file", pidFile] });
+  const pid = readFileSync(pidFile, "utf8");
+  expect(readdirSync(`/proc/${pid}/fd`).sort()).toEqual(["0", "1", "2"]);
+  expect(readlinkSync(`/proc/${pid}/exe`)).toMatch(/\/bin\/busybox$/);
+});

@@ -1,0 +1,81 @@
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { expect } from "vitest";
+import { DEFAULT_PATH } from "../harness/config.ts";
+import type { Container } from "../harness/container.ts";
+import { expectRefusal } from "../harness/refusal.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { spec } from "../harness/spec.ts";
+import { execUnderSubreaper } from "../harness/subreaper.ts";
+
+const CLAUSE = "practice of runc and crun";
+
+async function running(sandbox: Sandbox): Promise<Container> {
+  const container = sandbox.shell("exec sleep 1000");
+  await container.started();
+  return container;
+}
+
+spec("exec --detach --pid-file: returns at once, the pid is the host's", CLAUSE, async (sandbox) => {
+  const container = await running(sandbox);
+  const pidFile = sandbox.path("pid");
+  const result = await container.exec(["sleep", "777"], { flags: ["--detach", "--pid-file", pidFile] });
+  expect(result).toEqual({ code: 0, stdout: "", stderr: "" });
+  const pid = readFileSync(pidFile, "utf8");
+  expect(pid).toMatch(/^[1-9]\d*$/);
+  expect(readFileSync(`/proc/${pid}/cmdline`, "utf8")).toBe("sleep\x3f7\0");
+});
+
+spec("exec --pid-file in the foreground: the pid is the host's", CLAUSE, async (sandbox) => {
+  const container = await running(sandbox);
+  const pidFile = sandbox.path("pid");
+  let command = "";
+  const result = await container.exec(["sleep", "0.5"], {
+    flags: ["--pid-file", pidFile],
+    whileRunning: async () => {
+      await expect.poll(() => existsSync(pidFile), { timeout: 5000, interval: 10 }).toBe(true);
+      const read = () => readFileSync(`/proc/${readFileSync(pidFile, "utf8")}/cmdline`, "utf8");
+      await expect.poll(read, { timeout: 300, interval: 10 }).toContain("sleep");
+      command = read();
+    },
+  });
+  expect(result.code).toBe(0);
+  expect(command).toBe("sleep\u00000.5\0");
+});
+
+spec("exec --detach, command not found: 255, no pid file, nothing left", CLAUSE, async (sandbox) => {
+  const container = await running(sandbox);
+  const before = sandbox.processes();
+  const result = await container.exec(["no-such"], {
+    flags: ["--detach", "--pid-file", sandbox.path("pid")],
+  });
+  expect(result.code).toBe(255);
+  expect(existsSync(sandbox.path("pid"))).toBe(false);
+  expect(sandbox.processes()).toEqual(before);
+});
+
+spec("exec, pid file that can't be written: error, nothing left", CLAUSE, async (sandbox) => {
+  const container = await running(sandbox);
+  const before = sandbox.processes();
+  writeFileSync(sandbox.path("file"), "");
+  const flags = ["--detach", "--pid-file", sandbox.path("file/pid")];
+  expectRefusal(await container.exec(["sleep", "1000"], { flags }), undefined, 255);
+  await expect.poll(() => sandbox.processes(), { timeout: 2000 }).toEqual(before);
+});
+
+for (const [situation, script, end] of [
+  ["the exit code", "exit 6", { exit: 6 }],
+  ["the signal", "kill -KILL $$", { signal: 9 }],
+] as const) {
+  spec(
+    `exec --detach below a subreaper: the program becomes its child, ${situation} arrives`,
+    "engines: conmon and containerd's shim wait for it",
+    async (sandbox) => {
+      const container = await running(sandbox);
+      const file = sandbox.path("process.json");
+      const args = ["sh", "-c", `sleep 0.3; ${script}`];
+      writeFileSync(file, JSON.stringify({ args, cwd: "/", env: [DEFAULT_PATH], user: { uid: 0, gid: 0 } }));
+      const report = await execUnderSubreaper(sandbox, container, ["--process", file]).report();
+      expect(report).toEqual({ parent: true, ...end });
+    },
+  );
+}

@@ -1,0 +1,138 @@
+import { writeFileSync } from "node:fs";
+import { expect } from "vitest";
+import type { Container } from "../harness/container.ts";
+import { expectRefusal } from "../harness/refusal.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { spec } from "../harness/spec.ts";
+
+const CLAUSE = "practice of runc and crun";
+const WORDS = "engines: the words and the code that they match";
+
+/** A container to execute something in: it has no other work. */
+async function running(sandbox: Sandbox, mutate?: Parameters<Sandbox["shell"]>[1]): Promise<Container> {
+  const container = sandbox.shell("exec sleep 1000", mutate);
+  await container.started();
+  return container;
+}
+
+for (const code of [0, 1, 42, 255]) {
+  spec(`exec, the program exits with ${code}: so does exec`, CLAUSE, async (sandbox) => {
+    const container = await running(sandbox);
+    expect((await container.exec(["sh", "-c", `exit ${code}`])).code).toBe(code);
+  });
+}
+
+for (const [signal, code] of [
+  ["TERM", 143],
+  ["KILL", 137],
+] as const) {
+  spec(`exec, the program dies of SIG${signal}: ${code}`, CLAUSE, async (sandbox) => {
+    const container = await running(sandbox);
+    expect((await container.exec(["sh", "-c", `kill -${signal} $$`])).code).toBe(code);
+  });
+}
+
+spec("exec, SIGTERM to the waiting runtime: the program gets it", CLAUSE, async (sandbox) => {
+  const container = await running(sandbox);
+  const output = sandbox.path("out");
+  const result = await container.exec(
+    ["sh", "-c", "trap 'echo TERM; exit 9' TERM; echo up; while :; do sleep 0.02; done"],
+    {
+      stdout: output,
+      whileRunning: async (pid) => {
+        await expect.poll(() => container.printed(output), { timeout: 5000, interval: 20 }).toBe("up");
+        await new Promise((resolve) => setTimeout(resolve, 100)); // until its handlers are there
+        process.kill(pid, "SIGTERM");
+      },
+    },
+  );
+  expect(result).toMatchObject({ code: 9, stdout: "up\nTERM\n" });
+});
+
+spec("exec, init is killed: the program ends, too", "pid_namespaces(7)", async (sandbox) => {
+  const container = await running(sandbox);
+  const output = sandbox.path("out");
+  const result = await container.exec(["sh", "-c", "echo up; sleep 1000"], {
+    stdout: output,
+    whileRunning: async () => {
+      await expect.poll(() => container.printed(output), { timeout: 5000, interval: 20 }).toBe("up");
+      await container.kill("KILL");
+    },
+  });
+  expect(result.code).toBe(137);
+});
+
+for (const [situation, command, words] of [
+  ["a missing path", "/no-such", /exec: "\/no-such": stat \/no-such: no such file or directory/],
+  ["in no folder of PATH", "no-such", /exec: "no-such": executable file not found in \$PATH/],
+  ["a directory", "/etc", /exec: "\/etc": is a directory/],
+  ["a file without x", "/etc/passwd", /exec: "\/etc\/passwd": permission denied/],
+] as const) {
+  spec(`exec, command ${situation}: 255 and the reason, nothing left`, WORDS, async (sandbox) => {
+    const container = await running(sandbox);
+    const before = sandbox.processes();
+    const result = await container.exec([command], { flags: ["--pid-file", sandbox.path("pid")] });
+    expectRefusal({ ...result, stderr: result.stderr.replaceAll('\\"', '"') }, words, 255);
+    expect(result.code).toBe(255);
+    expect(sandbox.processes()).toEqual(before);
+    expect(() => container.printed(sandbox.path("pid"))).toThrow("ENOENT");
+    expect((await container.state()).status).toBe("running");
+  });
+}
+
+spec(
+  "exec, the kernel refuses the program's format: 255, no pid file, nothing left",
+  CLAUSE,
+  async (sandbox) => {
+    const container = sandbox.shell("exec sleep 1000");
+    container.writeFile("bin/garbage", "garbage\n", 0o755);
+    await container.started();
+    const before = sandbox.processes();
+    const result = await container.exec(["/bin/garbage"], { flags: ["--pid-file", sandbox.path("pid")] });
+    expectRefusal(result, /exec format error/i, 255);
+    expect(result.code).toBe(255);
+    expect(sandbox.processes()).toEqual(before);
+    expect(() => container.printed(sandbox.path("pid"))).toThrow("ENOENT");
+  },
+);
+
+spec("exec, command found in the PATH of --env: runs", CLAUSE, async (sandbox) => {
+  const container = sandbox.shell("exec sleep 1000");
+  container.writeFile("root/mine", "#!/bin/sh\necho mine\n", 0o755);
+  await container.started();
+  expect((await container.exec(["mine"], { flags: ["--env", "PATH=/root"] })).stdout).toBe("mine\n");
+});
+
+spec("exec with options of the command: they are none of exec's", CLAUSE, async (sandbox) => {
+  const container = await running(sandbox);
+  const result = await container.exec(["echo", "--tty", "-d", "--", "-x"]);
+  expect(result).toMatchObject({ code: 0, stdout: "--tty -d -- -x\n" });
+});
+
+spec("exec without a command: error", CLAUSE, async (sandbox) => {
+  expectRefusal(await (await running(sandbox)).exec([]), undefined, 255);
+});
+
+spec("exec with an unknown option: error", CLAUSE, async (sandbox) => {
+  const container = await running(sandbox);
+  const result = await container.exec(["true"], { flags: ["--no-such-option"] });
+  expect(result.code).not.toBe(0);
+  expect(result.stderr).toContain("no-such-option");
+});
+
+for (const [situation, text] of [
+  ["is missing", undefined],
+  ["is no JSON", "{"],
+  ["has no args", '{"cwd":"/","user":{"uid":0,"gid":0}}'],
+  ["has a relative cwd", '{"cwd":"relative","args":["true"],"user":{"uid":0,"gid":0}}'],
+  ["has a negative uid", '{"cwd":"/","args":["true"],"user":{"uid":-1,"gid":0}}'],
+] as const) {
+  spec(`exec --process, the file ${situation}: error, nothing left`, CLAUSE, async (sandbox) => {
+    const container = await running(sandbox);
+    const before = sandbox.processes();
+    if (text !== undefined) writeFileSync(sandbox.path("process.json"), text);
+    const result = await container.exec([], { flags: ["--process", sandbox.path("process.json")] });
+    expectRefusal(result, undefined, 255);
+    expect(sandbox.processes()).toEqual(before);
+  });
+}

@@ -1,0 +1,127 @@
+import { writeFileSync } from "node:fs";
+import { expect } from "vitest";
+import { DEFAULT_PATH } from "../harness/config.ts";
+import { openConsole } from "../harness/console.ts";
+import type { Container } from "../harness/container.ts";
+import { expectRefusal } from "../harness/refusal.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { spec } from "../harness/spec.ts";
+
+const CLAUSE = "practice of runc and crun";
+
+/** Runs the command on a terminal of its own: 30 rows, 90 columns. */
+const ON_TERMINAL = [
+  "python3",
+  "-c",
+  `
+import fcntl, os, pty, struct, sys, termios
+pid, master = pty.fork()
+if pid == 0:
+    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 90, 0, 0))
+    os.execvp(sys.argv[1], sys.argv[1:])
+while True:
+    try:
+        data = os.read(master, 4096)
+    except OSError:
+        break
+    if not data:
+        break
+    os.write(1, data)
+    if b"type now" in data:
+        os.write(master, b"typed words\\n")
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+`,
+];
+
+async function running(sandbox: Sandbox): Promise<Container> {
+  const container = sandbox.shell("exec sleep 1000");
+  await container.started();
+  return container;
+}
+
+spec("exec --tty in the foreground: a terminal, of the caller's size", CLAUSE, async (sandbox) => {
+  const container = await running(sandbox);
+  const script =
+    "[ -t 0 ] && [ -t 1 ] && [ -t 2 ] && tty; echo via-dev-tty > /dev/tty; sleep 0.2; stty size; exit 5";
+  const result = await container.exec(["sh", "-c", script], { flags: ["--tty"], wrapper: ON_TERMINAL });
+  expect(result.stdout.replaceAll("\r", "")).toBe("/dev/pts/0\nvia-dev-tty\n30 90\n");
+  expect(result.code).toBe(5);
+});
+
+spec("exec --tty in the foreground: what is typed arrives, echoed once", CLAUSE, async (sandbox) => {
+  const container = await running(sandbox);
+  const result = await container.exec(["sh", "-c", "echo type now; read line; echo got $line"], {
+    flags: ["-t"],
+    wrapper: ON_TERMINAL,
+  });
+  expect(result.stdout.replaceAll("\r", "")).toBe("type now\ntyped words\ngot typed words\n");
+});
+
+spec("exec without --tty in a container with a terminal: none", CLAUSE, async (sandbox) => {
+  const console = await openConsole(sandbox);
+  const container = sandbox.shell("exec sleep 1000", (config) => {
+    config.process.terminal = true;
+  });
+  await container.started({ flags: ["--console-socket", console.socket] });
+  const result = await container.exec(["sh", "-c", "[ -t 0 ] || [ -t 1 ] || echo no tty"]);
+  expect(result.stdout).toBe("no tty\n");
+});
+
+spec("exec --tty --detach --console-socket: the master comes over the socket", CLAUSE, async (sandbox) => {
+  const container = await running(sandbox);
+  const console = await openConsole(sandbox);
+  const script = "[ -t 0 ] && tty; echo via-dev-tty > /dev/tty; stat -L -c %u /proc/self/fd/0";
+  const flags = ["--tty", "--detach", "--user", "1000", "--console-socket", console.socket];
+  expect(await container.exec(["sh", "-c", script], { flags })).toEqual({ code: 0, stdout: "", stderr: "" });
+  expect(await console.received()).toMatchObject({ name: "/dev/ptmx", fds: 1, tty: true });
+  expect(await console.output()).toBe("/dev/pts/0\r\nvia-dev-tty\r\n1000\r\n");
+});
+
+spec("exec --process with terminal and consoleSize: a terminal of that size", CLAUSE, async (sandbox) => {
+  const container = await running(sandbox);
+  const console = await openConsole(sandbox);
+  const process = {
+    args: ["stty", "size"],
+    cwd: "/",
+    env: [DEFAULT_PATH],
+    user: { uid: 0, gid: 0 },
+    terminal: true,
+    consoleSize: { height: 33, width: 111 },
+  };
+  writeFileSync(sandbox.path("process.json"), JSON.stringify(process));
+  const flags = ["--detach", "--process", sandbox.path("process.json"), "--console-socket", console.socket];
+  expect((await container.exec([], { flags })).code).toBe(0);
+  expect(await console.output()).toBe("33 111\r\n");
+});
+
+spec("exec --tty: /dev/console stays as it is", CLAUSE, async (sandbox) => {
+  const container = await running(sandbox);
+  const before = (await container.exec(["cat", "/proc/self/mountinfo"])).stdout;
+  await container.exec(["true"], { flags: ["--tty"], wrapper: ON_TERMINAL });
+  expect((await container.exec(["cat", "/proc/self/mountinfo"])).stdout).toBe(before);
+});
+
+for (const [situation, flags] of [
+  ["--tty --detach without --console-socket", ["--tty", "--detach"]],
+  ["--tty --console-socket in the foreground", ["--tty", "--console-socket", "/nobody.sock"]],
+  ["--detach --console-socket without --tty", ["--detach", "--console-socket", "/nobody.sock"]],
+  [
+    "--tty --console-socket that nobody listens on",
+    ["--tty", "--detach", "--console-socket", "/nobody.sock"],
+  ],
+] as const) {
+  spec(`exec ${situation}: error, nothing left`, CLAUSE, async (sandbox) => {
+    const container = await running(sandbox);
+    const before = sandbox.processes();
+    expectRefusal(await container.exec(["sleep", "1000"], { flags }), undefined, 255);
+    expect(sandbox.processes()).toEqual(before);
+  });
+}
+
+spec("exec --tty, command not found: 255, nothing left", CLAUSE, async (sandbox) => {
+  const container = await running(sandbox);
+  const before = sandbox.processes();
+  const result = await container.exec(["no-such"], { flags: ["--tty"], wrapper: ON_TERMINAL });
+  expect(result.code).toBe(255);
+  expect(sandbox.processes()).toEqual(before);
+});
