@@ -8,6 +8,7 @@ import { errnoMessage, errnoName } from "./errno.ts";
 import * as fcntl from "./fcntl.ts";
 import * as ioctl from "./ioctl.ts";
 import * as keyctl from "./keyctl.ts";
+import * as layouts from "./layouts.ts";
 import * as mount from "./mount.ts";
 import * as prctl from "./prctl.ts";
 import * as resource from "./resource.ts";
@@ -163,4 +164,38 @@ describe.each([
       expect(known.size).toBeGreaterThan(values.size * 0.9);
     },
   );
+});
+
+/** C's name of each struct, where it isn't the layout's own, and the headers that declare them. */
+const STRUCTS: Readonly<Record<string, { readonly headers: readonly string[]; readonly name?: string }>> = {
+  open_how: { headers: ["linux/openat2.h"] },
+  mount_attr: { headers: ["linux/mount.h"] },
+  clone_args: { headers: ["linux/sched.h"] },
+  statx: { headers: ["linux/stat.h"] },
+  statfs: { headers: ["asm/statfs.h"] },
+  iovec: { headers: ["sys/uio.h"] },
+  msghdr: { headers: ["sys/socket.h"] },
+  cmsghdr: { headers: ["sys/socket.h"] },
+  sock_fprog: { headers: ["linux/filter.h"] },
+  ifreq: { headers: ["sys/socket.h", "linux/if.h"] },
+  kernel_sigaction: { headers: ["asm/signal.h"], name: "sigaction" },
+  termios: { headers: ["asm/termbits.h"] },
+  dirent64: { headers: ["dirent.h"] },
+};
+
+describe.skipIf(skipReason)(`struct layouts${skipReason ? ` (${skipReason})` : ""}`, () => {
+  test.each(Object.entries(layouts))("%s", (layout, fields) => {
+    const { headers, name = layout } = STRUCTS[layout] ?? { headers: [] };
+    const expressions = Object.keys(fields).map((field) =>
+      field === "size" ? `sizeof(struct ${name})` : `__builtin_offsetof(struct ${name}, ${field})`,
+    );
+    const includes = ["stdio.h", ...headers].map((header) => `#include <${header}>\n`).join("");
+    const prints = expressions.map((expression) => `printf("%zu\\n", ${expression});`).join("\n");
+    const run = runProbe(`${includes}int main(void) {\n${prints}\nreturn 0;\n}\n`);
+    expect(run).toEqual({
+      output: Object.values(fields)
+        .map((value) => `${value}\n`)
+        .join(""),
+    });
+  });
 });

@@ -23,17 +23,15 @@ import {
   VMIN,
   VTIME,
 } from "../abi/ioctl.ts";
+import { termios as layout } from "../abi/layouts.ts";
 import { syscall, trySyscall } from "../ffi/syscall.ts";
 
 /** `struct termios` of the kernel: four words of flags, the line discipline, and 19 control characters. */
 export type Termios = Uint8Array;
 
-const TERMIOS_SIZE = 36;
-const CONTROL_CHARACTERS = 17;
-
 /** ioctl(fd, TCGETS, struct termios *). undefined if the descriptor is no terminal. ioctl_tty(2) */
 export function terminalSettings(fd: number): Termios | undefined {
-  const termios = new Uint8Array(TERMIOS_SIZE);
+  const termios = new Uint8Array(layout.size);
   return trySyscall("ioctl", fd, TCGETS, termios) < 0 ? undefined : termios;
 }
 
@@ -51,12 +49,12 @@ export function rawSettings(settings: Termios): Termios {
   const view = new DataView(raw.buffer);
   const clear = (offset: number, flags: number) =>
     view.setUint32(offset, view.getUint32(offset, true) & ~flags, true);
-  clear(0, IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
-  clear(8, CSIZE | PARENB);
-  view.setUint32(8, view.getUint32(8, true) | CS8, true);
-  clear(12, ECHO | ECHONL | ICANON | ISIG | IEXTEN);
-  raw[CONTROL_CHARACTERS + VMIN] = 1;
-  raw[CONTROL_CHARACTERS + VTIME] = 0;
+  clear(layout.c_iflag, IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
+  clear(layout.c_cflag, CSIZE | PARENB);
+  view.setUint32(layout.c_cflag, view.getUint32(layout.c_cflag, true) | CS8, true);
+  clear(layout.c_lflag, ECHO | ECHONL | ICANON | ISIG | IEXTEN);
+  raw[layout.c_cc + VMIN] = 1;
+  raw[layout.c_cc + VTIME] = 0;
   return raw;
 }
 
@@ -64,7 +62,7 @@ export function rawSettings(settings: Termios): Termios {
 export function withoutCarriageReturns(settings: Termios): Termios {
   const changed = settings.slice();
   const view = new DataView(changed.buffer);
-  view.setUint32(4, view.getUint32(4, true) & ~ONLCR, true);
+  view.setUint32(layout.c_oflag, view.getUint32(layout.c_oflag, true) & ~ONLCR, true);
   return changed;
 }
 

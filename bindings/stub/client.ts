@@ -13,6 +13,7 @@ import {
   MFD_CLOEXEC,
   MFD_EXEC,
 } from "../abi/fcntl.ts";
+import { cmsghdr } from "../abi/layouts.ts";
 import { addressOf, loadLibrary } from "../ffi/koffi.ts";
 import { cString, type SyscallNumbers, syscall, trySyscall } from "../ffi/syscall.ts";
 import { SyscallError } from "../syscall-error.ts";
@@ -205,13 +206,13 @@ export function sendWithDescriptors(
   if (descriptors.length === 0) {
     return syscall("sendto", [socket, message, message.length, MSG_NOSIGNAL], ["a message"]);
   }
-  const control = new Uint8Array(16 + ((4 * descriptors.length + 7) & ~7));
+  const control = new Uint8Array(cmsghdr.size + ((4 * descriptors.length + 7) & ~7));
   const controlView = new DataView(control.buffer);
-  controlView.setBigUint64(0, BigInt(16 + 4 * descriptors.length), true);
-  controlView.setUint32(8, SOL_SOCKET, true);
-  controlView.setUint32(12, SCM_RIGHTS, true);
+  controlView.setBigUint64(cmsghdr.cmsg_len, BigInt(cmsghdr.size + 4 * descriptors.length), true);
+  controlView.setUint32(cmsghdr.cmsg_level, SOL_SOCKET, true);
+  controlView.setUint32(cmsghdr.cmsg_type, SCM_RIGHTS, true);
   descriptors.forEach((fd, index) => {
-    controlView.setInt32(16 + 4 * index, fd, true);
+    controlView.setInt32(cmsghdr.size + 4 * index, fd, true);
   });
   const iovec = new BigUint64Array([addressOf(message), BigInt(message.length)]);
   const header = new BigUint64Array([

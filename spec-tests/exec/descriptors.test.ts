@@ -1,8 +1,9 @@
 import { readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
+import type { Config } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
-import { RUNTIME } from "../harness/runtime.ts";
+import { giveRootfsTo } from "../harness/rootfs.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
@@ -57,40 +58,54 @@ spec("exec --preserve-fds 2: descriptors 3 and 4 reach the program, 5 does not",
   expect(result.stdout).toBe("file 3\nfile 4\n0 1 2 3 4 \n");
 });
 
-/**
- * In the container, looks at every process that comes up: what its executable and its descriptors are. A process that is not yet
- * the program is looked at as well, if the moment is right.
- */
+/** In the container, looks at the executable and the descriptors of every process that comes up, as soon as it is there. */
 const WATCH = `
-seen=
 while :; do
   for pid in /proc/[0-9]*; do
     [ $pid = /proc/1 ] && continue
-    exe=$(readlink $pid/exe) && echo "exe $exe"
-    for fd in $pid/fd/*; do to=$(readlink $fd) && case $to in /*) echo "fd $to";; esac; done
+    to=$(readlink $pid/exe) && echo "exe $to"
+    for fd in $pid/fd/*; do to=$(readlink $fd) && echo "fd $to"; done
   done
 done 2>/dev/null`;
 
-spec(
-  "exec, watched from inside: neither the runtime's file nor anything that it has open is seen",
-  "CVE-2019-5736, CVE-2016-9962",
-  async (sandbox) => {
-    const container = sandbox.shell(WATCH);
-    await container.started();
-    for (let round = 0; round < 15; round += 1) await container.exec(["true"]);
-    await container.kill("KILL");
-    await container.until("stopped");
-    const lines = new Set(container.printed().split("\n"));
-    const files = [...lines].filter(
-      (line) => !/^(exe|fd) \/(bin\/busybox|dev\/null|proc\/\d+\/fd)$/.test(line),
-    );
-    // A deleted or anonymous file is none of the host's; the output files of this test are handed over on purpose.
-    const ofHost = files.filter((line) => !line.includes("memfd:") && !line.includes(sandbox.tag));
-    expect(ofHost).toEqual([]);
-    expect(files.filter((line) => line.includes(RUNTIME))).toEqual([]);
-    expect(files.filter((line) => line.includes(sandbox.root))).toEqual([]);
-  },
-);
+const PTRACE = ["CAP_SYS_PTRACE"];
+
+function mayTrace(config: Config): void {
+  config.process.capabilities = { bounding: PTRACE, effective: PTRACE, permitted: PTRACE };
+}
+
+function mayTraceInUserNamespace(config: Config): void {
+  mayTrace(config);
+  config.linux.namespaces.push({ type: "user" });
+  config.linux.uidMappings = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
+  config.linux.gidMappings = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
+}
+
+for (const [situation, mutate] of [
+  ["from inside", undefined],
+  ["with CAP_SYS_PTRACE", mayTrace],
+  ["with CAP_SYS_PTRACE in a user namespace", mayTraceInUserNamespace],
+] as const) {
+  spec(
+    `exec, watched ${situation}: nothing of the host is open in it, nor its executable`,
+    "CVE-2016-9962, CVE-2019-5736",
+    async (sandbox) => {
+      const container = sandbox.shell(WATCH, mutate);
+      if (container.config.linux.uidMappings !== undefined)
+        giveRootfsTo(container.rootfs, { uid: 100_000, gid: 100_000 });
+      await container.started();
+      for (let round = 0; round < 15; round += 1) await container.exec(["true"]);
+      await container.kill("KILL");
+      await container.until("stopped");
+      const lines = [...new Set(container.printed().split("\n"))];
+      // The shell's own children, what it makes them read, and the output files that this test hands over.
+      const ofContainer = /^(exe|fd) (\/bin\/busybox|\/dev\/null|\/|\/proc\/\d+\/fd|\/etc\/passwd)$/;
+      const anonymous = /^(exe|fd) (\/memfd:|socket:|pipe:|anon_inode:)/;
+      const found = lines.filter((line) => !ofContainer.test(line) && !anonymous.test(line));
+      expect(found.filter((line) => !line.startsWith(`fd ${sandbox.directory}/`))).toEqual([]);
+    },
+  );
+}
 
 spec("exec, waiting runtime: it is in no namespace of the container", "promise", async (sandbox) => {
   const container = await running(sandbox);

@@ -22,7 +22,7 @@ spec("exec --detach --pid-file: returns at once, the pid is the host's", CLAUSE,
   expect(result).toEqual({ code: 0, stdout: "", stderr: "" });
   const pid = readFileSync(pidFile, "utf8");
   expect(pid).toMatch(/^[1-9]\d*$/);
-  expect(readFileSync(`/proc/${pid}/cmdline`, "utf8")).toBe("sleep\x3f7\0");
+  expect(readFileSync(`/proc/${pid}/cmdline`, "utf8")).toBe("sleep\u0000777\0");
 });
 
 spec("exec --pid-file in the foreground: the pid is the host's", CLAUSE, async (sandbox) => {

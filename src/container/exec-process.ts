@@ -28,12 +28,17 @@ export function overriddenProcess({ process }: Config, overrides: ExecOverrides)
     terminal: overrides.tty,
     env: [...(process.env ?? []), ...overrides.env.map(checkedVariable)],
     user: overriddenUser(process.user ?? {}, overrides),
-    ...(overrides.cwd !== undefined && { cwd: overrides.cwd }),
+    ...(overrides.cwd !== undefined && { cwd: checkedDirectory(overrides.cwd) }),
     ...(overrides.noNewPrivileges && { noNewPrivileges: true }),
     ...(overrides.capabilities.length > 0 && {
       capabilities: withCapabilities(process.capabilities ?? {}, overrides.capabilities),
     }),
   };
+}
+
+function checkedDirectory(path: string): string {
+  if (path.startsWith("/")) return path;
+  throw new RuntsError(`--cwd ${path}: must be an absolute path`, { operation: "exec", path });
 }
 
 function checkedVariable(entry: string): string {

@@ -8,6 +8,7 @@ import {
   O_NOFOLLOW,
   O_WRONLY,
 } from "../../bindings/abi/fcntl.ts";
+import { dirent64, statx } from "../../bindings/abi/layouts.ts";
 import type { StubChannel } from "../../bindings/stub/client.ts";
 import type { Program, Register } from "../../bindings/stub/program.ts";
 import { makeDevice } from "../plan/structs.ts";
@@ -19,7 +20,6 @@ const S_IFDIR = 0o040000;
 const S_IFLNK = 0o120000;
 const S_IFREG = 0o100000;
 const STATX_BASIC_STATS = 0x7ff;
-const DIRENT_NAME = 19;
 const LIST_LENGTH = 64 * 1024;
 const LINK_LENGTH = 4096;
 
@@ -81,9 +81,9 @@ function listDirectory(channel: StubChannel, directory: Register): string[] {
 function direntNames(entries: Buffer): string[] {
   const names: string[] = [];
   for (let offset = 0; offset < entries.length; ) {
-    const length = entries.readUInt16LE(offset + 16);
-    const end = entries.indexOf(0, offset + DIRENT_NAME);
-    const name = entries.toString("utf8", offset + DIRENT_NAME, end);
+    const length = entries.readUInt16LE(offset + dirent64.d_reclen);
+    const end = entries.indexOf(0, offset + dirent64.d_name);
+    const name = entries.toString("utf8", offset + dirent64.d_name, end);
     if (name !== "." && name !== "..") names.push(name);
     offset += length;
   }
@@ -93,7 +93,7 @@ function direntNames(entries: Buffer): string[] {
 function describe(channel: StubChannel, directory: Register, name: string): Entry {
   const program = channel.program();
   program.about("", `look at ${name}`);
-  const stat = program.output(256);
+  const stat = program.output(statx.size);
   const link = program.output(LINK_LENGTH);
   program.do("statx", [directory, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, stat]);
   program.do("readlinkat", [directory, name, link, LINK_LENGTH], { tolerate: ["EINVAL"] });
@@ -101,11 +101,14 @@ function describe(channel: StubChannel, directory: Register, name: string): Entr
   const bytes = Buffer.from(outputs[0] ?? []);
   return {
     name,
-    uid: bytes.readUInt32LE(20),
-    gid: bytes.readUInt32LE(24),
-    mode: bytes.readUInt16LE(28),
-    size: Number(bytes.readBigUInt64LE(40)),
-    device: makeDevice(BigInt(bytes.readUInt32LE(128)), BigInt(bytes.readUInt32LE(132))),
+    uid: bytes.readUInt32LE(statx.stx_uid),
+    gid: bytes.readUInt32LE(statx.stx_gid),
+    mode: bytes.readUInt16LE(statx.stx_mode),
+    size: Number(bytes.readBigUInt64LE(statx.stx_size)),
+    device: makeDevice(
+      BigInt(bytes.readUInt32LE(statx.stx_rdev_major)),
+      BigInt(bytes.readUInt32LE(statx.stx_rdev_minor)),
+    ),
     link: Buffer.from(outputs[1] ?? []).toString("utf8", 0, Math.max(0, results[1] ?? 0)),
   };
 }

@@ -31,8 +31,10 @@ export function setUpExec(pending: PendingInit, options: ExecSetUpOptions): Prog
   program.do("umask", [0]);
   if (options.chroot !== undefined) {
     program.about("/root/path", "change the root directory");
-    program.do("fchdir", [program.descriptor(options.chroot)], { path: "the container's root" });
+    const containerRoot = program.descriptor(options.chroot);
+    program.do("fchdir", [containerRoot], { path: "the container's root" });
     program.do("chroot", ["."]);
+    program.do("close", [containerRoot]);
   }
   if (options.inUserNamespace) becomeRootOf(program, options.credentials.canSetGroups);
   program.about("", "open the container's root directory");

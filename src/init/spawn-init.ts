@@ -1,4 +1,5 @@
 import { closeSync, openSync, writeFileSync } from "node:fs";
+import { clone_args, kernel_sigaction } from "../../bindings/abi/layouts.ts";
 import { PR_SET_DUMPABLE, PR_SET_NAME } from "../../bindings/abi/prctl.ts";
 import * as sched from "../../bindings/abi/sched.ts";
 import { trySyscall } from "../../bindings/ffi/syscall.ts";
@@ -80,7 +81,9 @@ export function spawnInit(options: SpawnOptions): PendingInit {
       cloning.about("", "join the container's namespaces");
       // The clone is in sight of the container's processes from its first moment, and holds descriptors of the host.
       if (options.privileged) cloning.do("prctl", [PR_SET_DUMPABLE, 0, 0, 0, 0]);
-      cloning.do("setns", [cloning.descriptor(options.join.pidfd), options.join.flags]);
+      const pidfd = cloning.descriptor(options.join.pidfd);
+      cloning.do("setns", [pidfd, options.join.flags]);
+      cloning.do("close", [pidfd]);
     }
     const cloned = cloneInit(cloning, options, theirs, initTheirs);
     parent.send(cloning);
@@ -114,7 +117,7 @@ function resetProcess(
 ): void {
   program.about("", "reset the process");
   program.do("prctl", [PR_SET_NAME, STUB_NAME, 0, 0, 0]);
-  const DEFAULT_ACTION = data(new Uint8Array(32));
+  const DEFAULT_ACTION = data(new Uint8Array(kernel_sigaction.size));
   for (const signal of ignoredSignals) program.do("rt_sigaction", [signal, DEFAULT_ACTION, 0, 8]);
   const SIG_SETMASK = 2;
   program.do("rt_sigprocmask", [SIG_SETMASK, data(new Uint8Array(8)), 0, 8]);
@@ -141,7 +144,9 @@ function joinNamespaces(program: Program, { namespaces, privileged }: SpawnOptio
     const { path, pointer } = namespaces.joined.get(type) ?? { path: "", pointer: "" };
     const fd = onBehalfOf(pointer, `join the ${type} namespace`, () => openSync(path, "r"));
     program.about(pointer, `join the ${type} namespace`);
-    program.do("setns", [program.descriptor(fd), NAMESPACE_FLAGS[type] ?? 0], { path });
+    const namespace = program.descriptor(fd);
+    program.do("setns", [namespace, NAMESPACE_FLAGS[type] ?? 0], { path });
+    program.do("close", [namespace]);
   }
 }
 
@@ -171,24 +176,25 @@ function cloneInit(program: Program, options: SpawnOptions, channel: number, ini
     if (type !== "time" && type !== "cgroup" && !later.includes(type))
       flags |= BigInt(NAMESPACE_FLAGS[type] ?? 0);
   }
-  const CLONE_ARGS_SIZE = 88;
-  const OFFSET_OF_CGROUP = 80;
-  const args = data(new Uint8Array(CLONE_ARGS_SIZE));
+  const args = data(new Uint8Array(clone_args.size));
   program.about("/linux/cgroupsPath", "clone init into its namespaces and its cgroup");
-  if (options.cgroup !== undefined) {
+  const cgroup = options.cgroup === undefined ? undefined : program.descriptor(options.cgroup);
+  if (cgroup !== undefined) {
     flags |= sched.CLONE_INTO_CGROUP;
-    program.store(at(args, OFFSET_OF_CGROUP), program.descriptor(options.cgroup), 8);
+    program.store(at(args, clone_args.cgroup), cgroup, 8);
   }
-  new DataView(args.bytes.buffer).setBigUint64(0, flags, true);
+  new DataView(args.bytes.buffer).setBigUint64(clone_args.flags, flags, true);
   if (options.namespaces.created.size > 0)
     program.about("/linux/namespaces", "clone init into its namespaces and its cgroup");
   const index = program.operations.length;
-  const pid = program.call("clone3", [args, CLONE_ARGS_SIZE]);
+  const pid = program.call("clone3", [args, clone_args.size]);
+  // Nobody in the container may trace the process or read what it holds while it is not the container's program (CVE-2016-9962).
+  if (options.privileged) program.do("prctl", [PR_SET_DUMPABLE, 0, 0, 0, 0], { if: [pid, "zero"] });
+  // Whoever may look at it all the same must not find a way out: from a directory of the host `..` leads to its root.
+  if (cgroup !== undefined) program.do("close", [cgroup], { if: [pid, "zero"] });
   program.do("close", [initChannel], { if: [pid, "positive"] });
   program.do("set-channel", [initChannel], { if: [pid, "zero"] });
   program.do("close", [channel], { if: [pid, "zero"] });
   program.do("setsid", [], { if: [pid, "zero"] });
-  // Nobody in the container may trace the process or read what it holds while it is not the container's program (CVE-2016-9962).
-  if (options.privileged) program.do("prctl", [PR_SET_DUMPABLE, 0, 0, 0, 0], { if: [pid, "zero"] });
   return index;
 }

@@ -8,6 +8,7 @@ import {
   RESOLVE_NO_SYMLINKS,
 } from "../../bindings/abi/fcntl.ts";
 import { TIOCGPTPEER, TIOCSCTTY, TIOCSPTLCK, TIOCSWINSZ } from "../../bindings/abi/ioctl.ts";
+import { cmsghdr, iovec, msghdr, statfs as statfsLayout } from "../../bindings/abi/layouts.ts";
 import { OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE } from "../../bindings/abi/mount.ts";
 import { MSG_NOSIGNAL, SCM_RIGHTS, SOL_SOCKET } from "../../bindings/abi/socket.ts";
 import { at, data, type Program, type Register, type Reply } from "../../bindings/stub/program.ts";
@@ -30,7 +31,7 @@ export function openTerminal(program: Program, root: Register, socket: Register)
   const master = program.call("openat2", [root, "dev/pts/ptmx", how, OPEN_HOW_SIZE], {
     path: "/dev/pts/ptmx",
   });
-  const statfs = program.output(120);
+  const statfs = program.output(statfsLayout.size);
   program.do("fstatfs", [master, statfs], { path: "/dev/pts/ptmx" });
   program.do("ioctl", [master, TIOCSPTLCK, data(new Uint8Array(4))], { path: "/dev/pts/ptmx" });
   const slave = program.call("ioctl", [master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC], {
@@ -57,24 +58,28 @@ function checkDevpts(statfs: Uint8Array | undefined): void {
   });
 }
 
+const DESCRIPTOR_SIZE = 4;
+/** CMSG_SPACE of one descriptor, cmsg(3). */
+const CONTROL_SPACE = cmsghdr.size + 8;
+
 /** sendmsg(2) of the master with the name "/dev/ptmx" as the message, which is what receivers of --console-socket expect. */
 function sendMaster(program: Program, master: Register, socket: Register): void {
   const name = data(nulTerminated("/dev/ptmx").subarray(0, -1));
-  const iovec = data(new Uint8Array(16));
-  const control = data(new Uint8Array(24));
-  const message = data(new Uint8Array(56));
+  const vector = data(new Uint8Array(iovec.size));
+  const control = data(new Uint8Array(CONTROL_SPACE));
+  const message = data(new Uint8Array(msghdr.size));
   const controlView = new DataView(control.bytes.buffer);
-  controlView.setBigUint64(0, 20n, true);
-  controlView.setUint32(8, SOL_SOCKET, true);
-  controlView.setUint32(12, SCM_RIGHTS, true);
-  new DataView(iovec.bytes.buffer).setBigUint64(8, BigInt(name.bytes.length), true);
+  controlView.setBigUint64(cmsghdr.cmsg_len, BigInt(cmsghdr.size + DESCRIPTOR_SIZE), true);
+  controlView.setUint32(cmsghdr.cmsg_level, SOL_SOCKET, true);
+  controlView.setUint32(cmsghdr.cmsg_type, SCM_RIGHTS, true);
+  new DataView(vector.bytes.buffer).setBigUint64(iovec.iov_len, BigInt(name.bytes.length), true);
   const messageView = new DataView(message.bytes.buffer);
-  messageView.setBigUint64(24, 1n, true);
-  messageView.setBigUint64(40, 24n, true);
-  program.store(at(control, 16), master, 4);
-  program.store(iovec, name, 8);
-  program.store(at(message, 16), iovec, 8);
-  program.store(at(message, 32), control, 8);
+  messageView.setBigUint64(msghdr.msg_iovlen, 1n, true);
+  messageView.setBigUint64(msghdr.msg_controllen, BigInt(CONTROL_SPACE), true);
+  program.store(at(control, cmsghdr.size), master, DESCRIPTOR_SIZE);
+  program.store(at(vector, iovec.iov_base), name, 8);
+  program.store(at(message, msghdr.msg_iov), vector, 8);
+  program.store(at(message, msghdr.msg_control), control, 8);
   program.do("sendmsg", [socket, message, MSG_NOSIGNAL], { path: "the console socket" });
   program.do("close", [master]);
   program.do("close", [socket]);

@@ -6,6 +6,7 @@ import {
   O_NOFOLLOW,
   O_PATH,
 } from "../../bindings/abi/fcntl.ts";
+import { statx } from "../../bindings/abi/layouts.ts";
 import { OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE } from "../../bindings/abi/mount.ts";
 import type { Data, Program, Register, Reply } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
@@ -109,26 +110,27 @@ function makeDeviceNode(
       path: node.path,
     });
   }
-  const found = program.output(256);
+  const found = program.output(statx.size);
   program.do("statx", [parent, name, AT_SYMLINK_NOFOLLOW, 0x7ff, found], {
     if: [made, "failed"],
     path: node.path,
   });
   const output = program.outputs.indexOf(found);
   return (reply) => {
-    const statx = reply.outputs[output];
+    const found = reply.outputs[output];
     // stx_mask stays 0 where statx was skipped, because the node was made.
-    if (statx !== undefined && (statx[0] ?? 0) + (statx[1] ?? 0) > 0) checkExisting(node, type, statx);
+    if (found !== undefined && (found[0] ?? 0) + (found[1] ?? 0) > 0) checkExisting(node, type, found);
   };
 }
 
 /** "Existing file that does not match: MUST error", config-linux.md, Devices. */
-function checkExisting(node: DeviceNode, type: number, statx: Uint8Array): void {
-  const view = new DataView(statx.buffer, statx.byteOffset, statx.length);
-  const sameType = (view.getUint16(28, true) & S_IFMT) === type;
+function checkExisting(node: DeviceNode, type: number, found: Uint8Array): void {
+  const view = new DataView(found.buffer, found.byteOffset, found.length);
+  const sameType = (view.getUint16(statx.stx_mode, true) & S_IFMT) === type;
   const sameNumber =
     node.type === "p" ||
-    (BigInt(view.getUint32(128, true)) === node.major && BigInt(view.getUint32(132, true)) === node.minor);
+    (BigInt(view.getUint32(statx.stx_rdev_major, true)) === node.major &&
+      BigInt(view.getUint32(statx.stx_rdev_minor, true)) === node.minor);
   if (sameType && sameNumber) return;
   const where = node.pointer === "" ? "" : `${node.pointer}: `;
   throw new RuntsError(`${where}${node.path} exists in the container and is not the device asked for`, {
@@ -177,7 +179,7 @@ function makeDevLinks(program: Program, plan: InitPlan, dev: Register): void {
 export function openHostNull(program: Program): { readonly fd: Register; readonly check: ReplyCheck } {
   program.about("/linux/maskedPaths", "open the host's /dev/null");
   const fd = program.call("openat", [AT_FDCWD, "/dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC, 0]);
-  const stat: Data = program.output(256);
+  const stat: Data = program.output(statx.size);
   program.do("statx", [fd, "", AT_EMPTY_PATH, 0x7ff, stat], { path: "/dev/null" });
   const output = program.outputs.indexOf(stat);
   return {
@@ -190,7 +192,7 @@ export function openHostNull(program: Program): { readonly fd: Register; readonl
         minor: 3n,
         pointer: "/linux/maskedPaths",
       } as const;
-      checkExisting(node, FILE_TYPES.c, reply.outputs[output] ?? new Uint8Array(256));
+      checkExisting(node, FILE_TYPES.c, reply.outputs[output] ?? new Uint8Array(statx.size));
     },
   };
 }

@@ -1,4 +1,5 @@
 import { AT_EACCESS, AT_FDCWD } from "../../bindings/abi/fcntl.ts";
+import { statx } from "../../bindings/abi/layouts.ts";
 import { at, type Program, type Reply } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
 import type { Process } from "../spec/types.ts";
@@ -26,14 +27,13 @@ export class ExecutableSearch {
   constructor(program: Program, process: Process) {
     this.#name = process.args[0] ?? "";
     program.about(POINTER, `look for ${this.#name}`);
-    const stat = program.output(256);
+    const stat = program.output(statx.size);
     for (const path of candidatePaths(this.#name, process.env ?? [])) {
       const index = program.operations.length;
       const STATX_TYPE_AND_MODE = 3;
-      const OFFSET_OF_MODE = 28;
       const tolerate = ["any"];
       program.do("statx", [AT_FDCWD, path, 0, STATX_TYPE_AND_MODE, stat], { tolerate });
-      program.do("load", [at(stat, OFFSET_OF_MODE), 2]);
+      program.do("load", [at(stat, statx.stx_mode), 2]);
       program.do("faccessat2", [AT_FDCWD, path, X_OK, AT_EACCESS], { tolerate });
       this.#candidates.push({ path, stat: index, mode: index + 1, access: index + 2 });
     }

@@ -10,6 +10,7 @@ import {
   RESOLVE_NO_XDEV,
 } from "../../bindings/abi/fcntl.ts";
 import { KEYCTL_JOIN_SESSION_KEYRING, KEYCTL_SETPERM } from "../../bindings/abi/keyctl.ts";
+import { ifreq } from "../../bindings/abi/layouts.ts";
 import * as sched from "../../bindings/abi/sched.ts";
 import { AF_INET, SOCK_CLOEXEC, SOCK_DGRAM } from "../../bindings/abi/socket.ts";
 import { data, type Program } from "../../bindings/stub/program.ts";
@@ -98,9 +99,9 @@ export function bringLoopbackUp(program: Program, plan: InitPlan): void {
   if (!plan.namespaces.created.has("network")) return;
   const SIOCSIFFLAGS = 0x8914;
   const IFF_UP_AND_RUNNING = 0x41;
-  const request = new Uint8Array(40);
+  const request = new Uint8Array(ifreq.size);
   request.set(nulTerminated("lo"));
-  request[16] = IFF_UP_AND_RUNNING;
+  request[ifreq.ifr_flags] = IFF_UP_AND_RUNNING;
   program.about("/linux/namespaces", "bring the loopback interface up");
   const socket = program.call("socket", [AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0], {
     tolerate: ["EAFNOSUPPORT"],

@@ -1,5 +1,6 @@
 import { isAbsolute, join } from "node:path";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE, O_CLOEXEC } from "../../bindings/abi/fcntl.ts";
+import { statx } from "../../bindings/abi/layouts.ts";
 import {
   FSCONFIG_CMD_CREATE,
   FSCONFIG_SET_FLAG,
@@ -243,11 +244,10 @@ function newMount(
 /** Without `mode=` a tmpfs takes the permissions of the directory that it covers, if that was there before. */
 function keepModeOfCovered(program: Program, target: Target, mount: Register): void {
   const STATX_TYPE_AND_MODE = 3;
-  const OFFSET_OF_MODE = 28;
-  const stat = program.output(256);
+  const stat = program.output(statx.size);
   const guarded = { if: [target.existed, "ok"] } as const;
   program.do("statx", [target.fd, "", AT_EMPTY_PATH, STATX_TYPE_AND_MODE, stat], guarded);
-  const mode = program.call("load", [at(stat, OFFSET_OF_MODE), 2], guarded);
+  const mode = program.call("load", [at(stat, statx.stx_mode), 2], guarded);
   const directory = program.call("openat", [mount, ".", O_CLOEXEC, 0], guarded);
   program.do("fchmod", [directory, mode], guarded);
   program.do("close", [directory], guarded);

@@ -1,4 +1,5 @@
 import { CLOSE_RANGE_CLOEXEC, O_CLOEXEC, O_RDWR, RESOLVE_IN_ROOT } from "../../bindings/abi/fcntl.ts";
+import { sock_fprog } from "../../bindings/abi/layouts.ts";
 import { rlimitNumber } from "../../bindings/abi/resource.ts";
 import { SECCOMP_SET_MODE_FILTER } from "../../bindings/abi/seccomp.ts";
 import { SOCK_CLOEXEC } from "../../bindings/abi/socket.ts";
@@ -151,9 +152,9 @@ function waitForStart(program: Program, listener: Register, first: number): void
 
 /** `struct sock_fprog` and the filter that it points to. */
 function filterProgram(program: Program, instructions: Uint8Array): Data {
-  const header = data(new Uint8Array(16));
-  new DataView(header.bytes.buffer).setUint16(0, instructions.length / 8, true);
-  program.store(at(header, 8), data(instructions), 8);
+  const header = data(new Uint8Array(sock_fprog.size));
+  new DataView(header.bytes.buffer).setUint16(sock_fprog.len, instructions.length / 8, true);
+  program.store(at(header, sock_fprog.filter), data(instructions), 8);
   return header;
 }
 

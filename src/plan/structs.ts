@@ -1,3 +1,4 @@
+import { mount_attr, open_how } from "../../bindings/abi/layouts.ts";
 import { type Data, data } from "../../bindings/stub/program.ts";
 
 /** `struct open_how` of openat2(2). */
@@ -16,7 +17,7 @@ const knownHows = new Map<number, Data>();
 const RESOLVE_LIMIT = 0x100;
 
 /** Size of `struct open_how`. */
-export const OPEN_HOW_SIZE = 24;
+export const OPEN_HOW_SIZE = open_how.size;
 
 export interface MountAttributes {
   readonly set?: number;
@@ -33,7 +34,7 @@ export function mountAttr({ set = 0, clear = 0, propagation = 0 }: MountAttribut
 }
 
 /** Size of `struct mount_attr`: MOUNT_ATTR_SIZE_VER0. */
-export const MOUNT_ATTR_SIZE = 32;
+export const MOUNT_ATTR_SIZE = mount_attr.size;
 
 /** Device number as mknod(2) takes it: makedev(3). */
 export function makeDevice(major: bigint, minor: bigint): bigint {

@@ -363,6 +363,12 @@ describe("the same answers as libseccomp alone", () => {
     expectSameAsLibseccomp(profile([without, withArgs], { architectures: archs }), argLists);
   });
 
+  it("for a comparison that always holds", () => {
+    const always: SeccompArg = { index: 0, op: "SCMP_CMP_MASKED_EQ", value: 0n, valueTwo: 40n };
+    const trap: SeccompSyscall = { names: ["keyctl", "read"], action: "SCMP_ACT_TRAP", args: [always] };
+    expectSameAsLibseccomp(profile([trap, allow("keyctl", "read")], { architectures: archs }), argLists);
+  });
+
   it("for two rules of one call", () => {
     const trap: SeccompSyscall = { names: ["keyctl"], action: "SCMP_ACT_TRAP" };
     expectSameAsLibseccomp(profile([trap, allow("keyctl", "read")]), argLists);

@@ -25,10 +25,10 @@ const MAX_INSTRUCTIONS = 4096;
 /**
  * Compiles `linux.seccomp` for the kernel.
  *
- * Rules without arguments, which are nearly all, become a binary search by number (prologue.ts); libseccomp takes tens of
- * milliseconds to do that for an engine's default profile. What needs arguments, the default action and the treatment of
- * foreign architectures stay libseccomp's, whose program comes behind. The two together answer what libseccomp alone
- * would: there, too, a rule without arguments beats those with arguments, and the first of several is the one that counts.
+ * System calls without rules for arguments, which are nearly all, become a binary search by number (prologue.ts); libseccomp
+ * takes tens of milliseconds to do that for an engine's default profile. The others, the default action and the treatment of
+ * foreign architectures stay libseccomp's, whose program comes behind. The two together answer what libseccomp alone would:
+ * there, too, the first of several rules without arguments is the one that counts.
  */
 export function compileSeccomp(config: Seccomp, warn: (message: string) => void): CompiledSeccomp {
   const profile = readProfile(config, warn);
@@ -112,7 +112,7 @@ function decideByNumber(
     const decides = alternatives.length === 0 && verdict !== profile.defaultVerdict;
     for (const name of names) {
       const resolved = numbers[index++] ?? UNKNOWN_SYSCALL;
-      if (!decides) continue;
+      if (!decides || profile.namesWithArguments.has(name)) continue;
       const number = resolved < 0 ? directNumber(arch, name) : resolved;
       if (number >= 0 && !table.has(number)) table.set(number, verdict);
     }
@@ -181,17 +181,13 @@ function addRule(context: FilterContext, { verdict, alternatives }: ProfileRule,
 }
 
 /**
- * Tells the names whose rules libseccomp must have. A call with a rule for some arguments has there also its rules for all,
- * though the prologue decides those: in libseccomp they make rules void that otherwise would contradict each other. The
- * multiplexers are such calls, by the rules of what goes through them.
+ * Tells the names whose rules libseccomp must have: those with a rule for some arguments, all of whose rules are its own to
+ * weigh, and what goes through a multiplexer. It needs the multiplexers' own rules even where the prologue decides them:
+ * they make rules void that otherwise would contradict each other.
  */
 function undecidedByNumber(profile: Profile, open: ReadonlySet<string>): (name: string) => boolean {
-  const withArguments = new Set<string>();
-  for (const { names, alternatives } of profile.rules) {
-    if (alternatives.length > 0) for (const name of names) withArguments.add(name);
-  }
   return (name) => {
-    if (withArguments.has(name) || name === "socketcall" || name === "ipc") return true;
+    if (profile.namesWithArguments.has(name) || name === "socketcall" || name === "ipc") return true;
     const multiplexer = multiplexerOf(name);
     return multiplexer !== undefined && open.has(multiplexer);
   };

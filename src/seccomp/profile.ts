@@ -20,6 +20,8 @@ export interface Profile {
   /** libseccomp's tokens, in the order of the configuration. */
   readonly architectures: readonly number[];
   readonly rules: readonly ProfileRule[];
+  /** The names that some rule matches by arguments. */
+  readonly namesWithArguments: ReadonlySet<string>;
 }
 
 const ROOT = "/linux/seccomp";
@@ -30,6 +32,8 @@ const MAX_ARGUMENTS = 6;
 
 /** Translates the configuration; throws at the first value that cannot be enforced. */
 export function readProfile(config: Seccomp, warn: (message: string) => void): Profile {
+  const rules = (config.syscalls ?? []).map((syscall, i) => ruleOf(syscall, `${ROOT}/syscalls/${i}`));
+  const withArguments = rules.filter(({ alternatives }) => alternatives.length > 0);
   return {
     defaultVerdict: verdictOf(config.defaultAction, config.defaultErrnoRet, {
       action: `${ROOT}/defaultAction`,
@@ -39,7 +43,8 @@ export function readProfile(config: Seccomp, warn: (message: string) => void): P
     architectures: (config.architectures ?? []).map((name, i) =>
       lookUp(architectures, name, "seccomp architecture", `${ROOT}/architectures/${i}`),
     ),
-    rules: (config.syscalls ?? []).map((syscall, i) => ruleOf(syscall, `${ROOT}/syscalls/${i}`)),
+    rules,
+    namesWithArguments: new Set(withArguments.flatMap(({ names }) => names)),
   };
 }
 

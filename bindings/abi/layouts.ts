@@ -1,0 +1,56 @@
+// Layouts of the structs that cross the kernel boundary: size, and the offsets of the fields that code reads or writes. Both
+// architectures have the same, since all are 64-bit little endian. Proven against a compiled probe by abi.kernel.test.ts.
+
+/** struct open_how, linux/openat2.h. */
+export const open_how = { size: 24, flags: 0, mode: 8, resolve: 16 } as const;
+
+/** struct mount_attr, linux/mount.h: MOUNT_ATTR_SIZE_VER0. */
+export const mount_attr = { size: 32, attr_set: 0, attr_clr: 8, propagation: 16, userns_fd: 24 } as const;
+
+/** struct clone_args, linux/sched.h: CLONE_ARGS_SIZE_VER2. */
+export const clone_args = { size: 88, flags: 0, exit_signal: 32, cgroup: 80 } as const;
+
+/** struct statx, linux/stat.h. */
+export const statx = {
+  size: 256,
+  stx_mask: 0,
+  stx_uid: 20,
+  stx_gid: 24,
+  stx_mode: 28,
+  stx_size: 40,
+  stx_rdev_major: 128,
+  stx_rdev_minor: 132,
+} as const;
+
+/** struct statfs, asm-generic/statfs.h. */
+export const statfs = { size: 120, f_type: 0 } as const;
+
+/** struct iovec, linux/uio.h. */
+export const iovec = { size: 16, iov_base: 0, iov_len: 8 } as const;
+
+/** struct msghdr, socket.h of the kernel, sys/socket.h of glibc. */
+export const msghdr = {
+  size: 56,
+  msg_iov: 16,
+  msg_iovlen: 24,
+  msg_control: 32,
+  msg_controllen: 40,
+} as const;
+
+/** struct cmsghdr, cmsg(3): its data follow. */
+export const cmsghdr = { size: 16, cmsg_len: 0, cmsg_level: 8, cmsg_type: 12 } as const;
+
+/** struct sock_fprog, linux/filter.h. */
+export const sock_fprog = { size: 16, len: 0, filter: 8 } as const;
+
+/** struct ifreq, linux/if.h. */
+export const ifreq = { size: 40, ifr_name: 0, ifr_flags: 16 } as const;
+
+/** struct sigaction of the kernel on x86-64; that of arm64 is the same. All zero is SIG_DFL. */
+export const kernel_sigaction = { size: 32 } as const;
+
+/** struct termios of the kernel, asm-generic/termbits.h. */
+export const termios = { size: 36, c_iflag: 0, c_oflag: 4, c_cflag: 8, c_lflag: 12, c_cc: 17 } as const;
+
+/** struct linux_dirent64, getdents64(2); glibc calls it struct dirent64. */
+export const dirent64 = { d_reclen: 16, d_name: 19 } as const;
