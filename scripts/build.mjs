@@ -100,7 +100,7 @@ function recordOrder() {
   const { stderr } = spawnSync(unified, [engine, "--root", join(partial, "state"), "run", "order"], options);
   if ((statSync(order, { throwIfNoEntry: false })?.size ?? 0) > 0) return order;
   process.stdout.write(
-    `build: no container could be run to order the code (${stderr.trim()}); going on without\n`,
+    `build: no container could be run to order the code (${(stderr ?? "").trim()}); going on without\n`,
   );
   return undefined;
 }

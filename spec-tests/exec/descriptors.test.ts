@@ -2,20 +2,13 @@ import { readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
-import type { Container } from "../harness/container.ts";
+import { running } from "../harness/exec.ts";
 import { giveRootfsTo } from "../harness/rootfs.ts";
-import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "practice of runc and crun";
 // Only builtins, since a child or a substitution would have descriptors of its own.
 const LIST_OPEN = 'cd /proc/$$/fd; for fd in *; do [ -L $fd ] && printf "$fd "; done; echo';
-
-async function running(sandbox: Sandbox): Promise<Container> {
-  const container = sandbox.shell("exec sleep 1000");
-  await container.started();
-  return container;
-}
 
 spec("exec: stdin, stdout and stderr are the caller's", CLAUSE, async (sandbox) => {
   const container = await running(sandbox);

@@ -1,19 +1,12 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import { DEFAULT_PATH } from "../harness/config.ts";
-import type { Container } from "../harness/container.ts";
+import { expectInitAlone, running } from "../harness/exec.ts";
 import { expectRefusal } from "../harness/refusal.ts";
-import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 import { execUnderSubreaper } from "../harness/subreaper.ts";
 
 const CLAUSE = "practice of runc and crun";
-
-async function running(sandbox: Sandbox): Promise<Container> {
-  const container = sandbox.shell("exec sleep 1000");
-  await container.started();
-  return container;
-}
 
 spec("exec --detach --pid-file: returns at once, the pid is the host's", CLAUSE, async (sandbox) => {
   const container = await running(sandbox);
@@ -22,7 +15,8 @@ spec("exec --detach --pid-file: returns at once, the pid is the host's", CLAUSE,
   expect(result).toEqual({ code: 0, stdout: "", stderr: "" });
   const pid = readFileSync(pidFile, "utf8");
   expect(pid).toMatch(/^[1-9]\d*$/);
-  expect(readFileSync(`/proc/${pid}/cmdline`, "utf8")).toBe("sleep\u0000777\0");
+  const command = () => readFileSync(`/proc/${pid}/cmdline`, "utf8");
+  await expect.poll(command, { timeout: 2000, interval: 10 }).toBe("sleep\u0000777\0");
 });
 
 spec("exec --pid-file in the foreground: the pid is the host's", CLAUSE, async (sandbox) => {
@@ -44,22 +38,20 @@ spec("exec --pid-file in the foreground: the pid is the host's", CLAUSE, async (
 
 spec("exec --detach, command not found: 255, no pid file, nothing left", CLAUSE, async (sandbox) => {
   const container = await running(sandbox);
-  const before = sandbox.processes();
   const result = await container.exec(["no-such"], {
     flags: ["--detach", "--pid-file", sandbox.path("pid")],
   });
   expect(result.code).toBe(255);
   expect(existsSync(sandbox.path("pid"))).toBe(false);
-  expect(sandbox.processes()).toEqual(before);
+  await expectInitAlone(sandbox);
 });
 
 spec("exec, pid file that can't be written: error, nothing left", CLAUSE, async (sandbox) => {
   const container = await running(sandbox);
-  const before = sandbox.processes();
   writeFileSync(sandbox.path("file"), "");
   const flags = ["--detach", "--pid-file", sandbox.path("file/pid")];
   expectRefusal(await container.exec(["sleep", "1000"], { flags }), undefined, 255);
-  await expect.poll(() => sandbox.processes(), { timeout: 2000 }).toEqual(before);
+  await expectInitAlone(sandbox);
 });
 
 for (const [situation, script, end] of [

@@ -1,19 +1,11 @@
 import { writeFileSync } from "node:fs";
 import { expect } from "vitest";
-import type { Container } from "../harness/container.ts";
+import { expectInitAlone, running } from "../harness/exec.ts";
 import { expectRefusal } from "../harness/refusal.ts";
-import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "practice of runc and crun";
 const WORDS = "engines: the words and the code that they match";
-
-/** A container to execute something in: it has no other work. */
-async function running(sandbox: Sandbox, mutate?: Parameters<Sandbox["shell"]>[1]): Promise<Container> {
-  const container = sandbox.shell("exec sleep 1000", mutate);
-  await container.started();
-  return container;
-}
 
 for (const code of [0, 1, 42, 255]) {
   spec(`exec, the program exits with ${code}: so does exec`, CLAUSE, async (sandbox) => {
@@ -70,11 +62,10 @@ for (const [situation, command, words] of [
 ] as const) {
   spec(`exec, command ${situation}: 255 and the reason, nothing left`, WORDS, async (sandbox) => {
     const container = await running(sandbox);
-    const before = sandbox.processes();
     const result = await container.exec([command], { flags: ["--pid-file", sandbox.path("pid")] });
     expectRefusal({ ...result, stderr: result.stderr.replaceAll('\\"', '"') }, words, 255);
     expect(result.code).toBe(255);
-    expect(sandbox.processes()).toEqual(before);
+    await expectInitAlone(sandbox);
     expect(() => container.printed(sandbox.path("pid"))).toThrow("ENOENT");
     expect((await container.state()).status).toBe("running");
   });
@@ -87,11 +78,10 @@ spec(
     const container = sandbox.shell("exec sleep 1000");
     container.writeFile("bin/garbage", "garbage\n", 0o755);
     await container.started();
-    const before = sandbox.processes();
     const result = await container.exec(["/bin/garbage"], { flags: ["--pid-file", sandbox.path("pid")] });
     expectRefusal(result, /exec format error/i, 255);
     expect(result.code).toBe(255);
-    expect(sandbox.processes()).toEqual(before);
+    await expectInitAlone(sandbox);
     expect(() => container.printed(sandbox.path("pid"))).toThrow("ENOENT");
   },
 );
@@ -129,10 +119,9 @@ for (const [situation, text] of [
 ] as const) {
   spec(`exec --process, the file ${situation}: error, nothing left`, CLAUSE, async (sandbox) => {
     const container = await running(sandbox);
-    const before = sandbox.processes();
     if (text !== undefined) writeFileSync(sandbox.path("process.json"), text);
     const result = await container.exec([], { flags: ["--process", sandbox.path("process.json")] });
     expectRefusal(result, undefined, 255);
-    expect(sandbox.processes()).toEqual(before);
+    await expectInitAlone(sandbox);
   });
 }

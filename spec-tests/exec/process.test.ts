@@ -1,20 +1,14 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
-import { type Config, DEFAULT_PATH } from "../harness/config.ts";
+import { DEFAULT_PATH } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
+import { running } from "../harness/exec.ts";
 import { expectRefusal } from "../harness/refusal.ts";
-import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "practice of runc and crun";
 const IDS = "grep -E '^(Uid|Gid|Groups):' /proc/self/status | tr '\\t' ' '";
 const SETS = ["grep", "^Cap", "/proc/self/status"];
-
-async function running(sandbox: Sandbox, mutate?: (config: Config) => void): Promise<Container> {
-  const container = sandbox.shell("exec sleep 1000", mutate);
-  await container.started();
-  return container;
-}
 
 /** What a line of shell prints, executed with these options. */
 async function printed(container: Container, script: string, ...flags: string[]): Promise<string> {
@@ -65,7 +59,7 @@ spec("exec --env: adds, overrides, and the last one counts", CLAUSE, async (sand
   const container = await running(sandbox, (config) => {
     config.process.env = [DEFAULT_PATH, "A=config", "B=config"];
   });
-  const flags = ["--env", "B=exec", "-e", "C=a=b c", "--env", "D=1", "--env", "D=2", "--env", "E="];
+  const flags = ["--env", "B=exec", "--env", "C=a=b c", "--env", "D=1", "--env", "D=2", "--env", "E="];
   const lines = (await printed(container, "env", ...flags)).trim().split("\n").sort();
   expect(lines.filter((line) => /^[A-E]=/.test(line))).toEqual([
     "A=config",
@@ -123,7 +117,7 @@ spec("exec --additional-gids: added to those of the container", CLAUSE, async (s
   const container = await running(sandbox, (config) => {
     config.process.user = { uid: 1000, gid: 1000, additionalGids: [10] };
   });
-  const flags = ["--additional-gids", "20", "-g", "30"];
+  const flags = ["--additional-gids", "20", "--additional-gids", "30"];
   expect(await printed(container, IDS, ...flags)).toContain("Groups: 10 20 30 \n");
 });
 

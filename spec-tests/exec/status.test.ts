@@ -1,17 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
-import type { Container } from "../harness/container.ts";
+import { expectInitAlone, running } from "../harness/exec.ts";
 import { expectRefusal } from "../harness/refusal.ts";
-import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "practice of runc and crun";
-
-async function running(sandbox: Sandbox): Promise<Container> {
-  const container = sandbox.shell("exec sleep 1000");
-  await container.started();
-  return container;
-}
 
 spec("exec, created: runs, and the container can still be started", CLAUSE, async (sandbox) => {
   const container = sandbox.shell("echo started");
@@ -45,9 +38,8 @@ spec("exec with id ..: error", CLAUSE, async (sandbox) => {
 spec("exec, paused: error in runc's words", CLAUSE, async (sandbox) => {
   const container = await running(sandbox);
   expect((await sandbox.invoke(["pause", container.id])).code).toBe(0);
-  const before = sandbox.processes();
   expectRefusal(await container.exec(["true"]), "cannot exec in a paused container", 255);
-  expect(sandbox.processes()).toEqual(before);
+  await expectInitAlone(sandbox);
 });
 
 spec("exec --ignore-paused, paused: runs after resume", CLAUSE, async (sandbox) => {

@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } fro
 import { expect } from "vitest";
 import { type Config, setNamespace } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
+import { expectInitAlone, running } from "../harness/exec.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { giveRootfsTo } from "../harness/rootfs.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
@@ -9,12 +10,6 @@ import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "practice of runc and crun";
 const BASE = 100_000;
-
-async function running(sandbox: Sandbox, mutate?: (config: Config) => void): Promise<Container> {
-  const container = sandbox.shell("exec sleep 1000", mutate);
-  await container.started();
-  return container;
-}
 
 /** Executes a program in the background, and returns its pid. */
 async function background(sandbox: Sandbox, container: Container, ...flags: string[]): Promise<number> {
@@ -98,9 +93,8 @@ spec("exec --cgroup: in that sub-cgroup", CLAUSE, async (sandbox) => {
 for (const path of ["..", "../..", "mine/../../other", "/../.."]) {
   spec(`exec --cgroup ${path}: error, never outside of the container's`, CLAUSE, async (sandbox) => {
     const container = await running(sandbox);
-    const before = sandbox.processes();
     expectRefusal(await container.exec(["sleep", "1000"], { flags: ["--cgroup", path] }), undefined, 255);
-    expect(sandbox.processes()).toEqual(before);
+    await expectInitAlone(sandbox);
   });
 }
 

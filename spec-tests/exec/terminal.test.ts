@@ -2,9 +2,8 @@ import { writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import { DEFAULT_PATH } from "../harness/config.ts";
 import { openConsole } from "../harness/console.ts";
-import type { Container } from "../harness/container.ts";
+import { expectInitAlone, running } from "../harness/exec.ts";
 import { expectRefusal } from "../harness/refusal.ts";
-import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "practice of runc and crun";
@@ -32,12 +31,6 @@ while True:
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 `,
 ];
-
-async function running(sandbox: Sandbox): Promise<Container> {
-  const container = sandbox.shell("exec sleep 1000");
-  await container.started();
-  return container;
-}
 
 spec("exec --tty in the foreground: a terminal, of the caller's size", CLAUSE, async (sandbox) => {
   const container = await running(sandbox);
@@ -112,16 +105,14 @@ for (const [situation, flags] of [
 ] as const) {
   spec(`exec ${situation}: error, nothing left`, CLAUSE, async (sandbox) => {
     const container = await running(sandbox);
-    const before = sandbox.processes();
     expectRefusal(await container.exec(["sleep", "1000"], { flags }), undefined, 255);
-    expect(sandbox.processes()).toEqual(before);
+    await expectInitAlone(sandbox);
   });
 }
 
 spec("exec --tty, command not found: 255, nothing left", CLAUSE, async (sandbox) => {
   const container = await running(sandbox);
-  const before = sandbox.processes();
   const result = await container.exec(["no-such"], { flags: ["--tty"], wrapper: ON_TERMINAL });
   expect(result.code).toBe(255);
-  expect(sandbox.processes()).toEqual(before);
+  await expectInitAlone(sandbox);
 });

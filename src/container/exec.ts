@@ -1,7 +1,6 @@
-import { closeSync, openSync, readFileSync, readlinkSync, rmSync, statSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
 import { type Program, pathOf } from "../../bindings/stub/program.ts";
-import { findCgroupMount } from "../cgroup/path.ts";
 import { RuntsError } from "../errors.ts";
 import { onBehalfOf, operationError } from "../init/run-program.ts";
 import { setUpExec } from "../init/set-up-exec.ts";
@@ -11,6 +10,7 @@ import { keyringName, NAMESPACE_FLAGS } from "../plan/kernel-settings.ts";
 import { parseProcess, readConfig } from "../spec/config.ts";
 import type { Config, Process } from "../spec/types.ts";
 import { handedDescriptors, inheritedNofile, inspectCaller, stdioFacts } from "./caller.ts";
+import { openCgroupOf } from "./exec-cgroup.ts";
 import { type ExecOverrides, overriddenProcess } from "./exec-process.ts";
 import { checkId } from "./id.ts";
 import { killChild, openInit } from "./init-process.ts";
@@ -192,36 +192,4 @@ function readNamespace(pid: number | "self", name: string): string {
 /** procfs' magic link is the directory itself, whatever the container does to paths. */
 function openRootOf(pid: number): number {
   return openSync(`/proc/${pid}/root`, O_PATH | O_DIRECTORY | O_CLOEXEC);
-}
-
-/**
- * The cgroup that init is in now: systemd in a container moves itself into a sub-cgroup, and only leaves take processes once
- * controllers are enabled below (cgroups(7), "No internal processes").
- */
-function openCgroupOf(saved: SavedState, subCgroup: string | undefined): number | undefined {
-  if (saved.cgroup === "") return undefined;
-  const directory =
-    subCgroup === undefined ? currentCgroup(saved) : `${saved.cgroup}/${checkedSubCgroup(subCgroup)}`;
-  return onBehalfOf("/linux/cgroupsPath", `open the cgroup ${directory}`, () => {
-    if (!statSync(directory).isDirectory())
-      throw new RuntsError(`${directory} is not a cgroup`, { path: directory });
-    return openSync(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
-  });
-}
-
-function currentCgroup(saved: SavedState): string {
-  const line = /^0::(.*)$/m.exec(readFileSync(`/proc/${saved.pid}/cgroup`, "utf8"))?.[1] ?? "";
-  const path = `${findCgroupMount()}${line === "/" ? "" : line}`;
-  // From inside another cgroup namespace the kernel shows paths that lead up and out.
-  return path.startsWith(`${saved.cgroup}/`) ? path : saved.cgroup;
-}
-
-/** `--cgroup PATH`, or `:PATH` as engines for v1 and v2 write it: never above the container's own cgroup. */
-function checkedSubCgroup(text: string): string {
-  const path = text.replace(/^:/, "").replace(/^\/+/, "");
-  if (!path.includes(":") && !path.split("/").includes("..")) return path;
-  throw new RuntsError(`--cgroup ${text}: must be a path below the container's cgroup`, {
-    operation: "exec",
-    path: text,
-  });
 }

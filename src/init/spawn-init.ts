@@ -81,9 +81,7 @@ export function spawnInit(options: SpawnOptions): PendingInit {
       cloning.about("", "join the container's namespaces");
       // The clone is in sight of the container's processes from its first moment, and holds descriptors of the host.
       if (options.privileged) cloning.do("prctl", [PR_SET_DUMPABLE, 0, 0, 0, 0]);
-      const pidfd = cloning.descriptor(options.join.pidfd);
-      cloning.do("setns", [pidfd, options.join.flags]);
-      cloning.do("close", [pidfd]);
+      cloning.do("setns", [cloning.descriptor(options.join.pidfd), options.join.flags]);
     }
     const cloned = cloneInit(cloning, options, theirs, initTheirs);
     parent.send(cloning);
@@ -144,9 +142,7 @@ function joinNamespaces(program: Program, { namespaces, privileged }: SpawnOptio
     const { path, pointer } = namespaces.joined.get(type) ?? { path: "", pointer: "" };
     const fd = onBehalfOf(pointer, `join the ${type} namespace`, () => openSync(path, "r"));
     program.about(pointer, `join the ${type} namespace`);
-    const namespace = program.descriptor(fd);
-    program.do("setns", [namespace, NAMESPACE_FLAGS[type] ?? 0], { path });
-    program.do("close", [namespace]);
+    program.do("setns", [program.descriptor(fd), NAMESPACE_FLAGS[type] ?? 0], { path });
   }
 }
 
@@ -190,8 +186,8 @@ function cloneInit(program: Program, options: SpawnOptions, channel: number, ini
   const pid = program.call("clone3", [args, clone_args.size]);
   // Nobody in the container may trace the process or read what it holds while it is not the container's program (CVE-2016-9962).
   if (options.privileged) program.do("prctl", [PR_SET_DUMPABLE, 0, 0, 0, 0], { if: [pid, "zero"] });
-  // Whoever may look at it all the same must not find a way out: from a directory of the host `..` leads to its root.
-  if (cgroup !== undefined) program.do("close", [cgroup], { if: [pid, "zero"] });
+  // Namespaces, the cgroup and the like are entered: no descriptor of them may be found in the clone (CVE-2024-21626).
+  for (const { into } of program.descriptors) program.do("close", [into], { if: [pid, "zero"] });
   program.do("close", [initChannel], { if: [pid, "positive"] });
   program.do("set-channel", [initChannel], { if: [pid, "zero"] });
   program.do("close", [channel], { if: [pid, "zero"] });

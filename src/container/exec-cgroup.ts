@@ -1,0 +1,50 @@
+import { closeSync, openSync, readFileSync, statSync } from "node:fs";
+import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
+import { detachedReadonlyMount } from "../../bindings/linux/detached-mount.ts";
+import { findCgroupMount } from "../cgroup/path.ts";
+import { RuntsError } from "../errors.ts";
+import { onBehalfOf } from "../init/run-program.ts";
+import type { SavedState } from "./saved-state.ts";
+
+/**
+ * The cgroup that init is in now: systemd in a container moves itself into a sub-cgroup, and only leaves take processes once
+ * controllers are enabled below (cgroups(7), "No internal processes").
+ */
+export function openCgroupOf(saved: SavedState, subCgroup: string | undefined): number | undefined {
+  if (saved.cgroup === "") return undefined;
+  const directory =
+    subCgroup === undefined ? currentCgroup(saved) : `${saved.cgroup}/${checkedSubCgroup(subCgroup)}`;
+  return onBehalfOf("/linux/cgroupsPath", `open the cgroup ${directory}`, () => {
+    if (!statSync(directory).isDirectory())
+      throw new RuntsError(`${directory} is not a cgroup`, { path: directory });
+    return outOfReach(openSync(directory, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  });
+}
+
+/**
+ * The process holds this descriptor for a moment in sight of the container: who may open it by /proc there, with CAP_SYS_PTRACE,
+ * gets no further than to what is in it (CVE-2016-9962).
+ */
+function outOfReach(directory: number): number {
+  const mount = detachedReadonlyMount(directory);
+  if (mount === undefined) return directory;
+  closeSync(directory);
+  return mount;
+}
+
+function currentCgroup(saved: SavedState): string {
+  const line = /^0::(.*)$/m.exec(readFileSync(`/proc/${saved.pid}/cgroup`, "utf8"))?.[1] ?? "";
+  const path = `${findCgroupMount()}${line === "/" ? "" : line}`;
+  // From inside another cgroup namespace the kernel shows paths that lead up and out.
+  return path.startsWith(`${saved.cgroup}/`) ? path : saved.cgroup;
+}
+
+/** `--cgroup PATH`, or `:PATH` as engines for v1 and v2 write it: never above the container's own cgroup. */
+function checkedSubCgroup(text: string): string {
+  const path = text.replace(/^:/, "").replace(/^\/+/, "");
+  if (!path.includes(":") && !path.split("/").includes("..")) return path;
+  throw new RuntsError(`--cgroup ${text}: must be a path below the container's cgroup`, {
+    operation: "exec",
+    path: text,
+  });
+}
