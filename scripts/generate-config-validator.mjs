@@ -113,7 +113,11 @@ export function generateConfigValidator() {
   ajv.addKeyword(INTEGER_KEYWORD);
   ajv.addKeyword(CHOICE_KEYWORD);
   ajv.addSchema(schema);
-  const entries = { validateConfig: "config", validateProcess: "config#/definitions/process" };
+  const entries = {
+    validateConfig: "config",
+    validateProcess: "config#/definitions/process",
+    validateResources: "config#/definitions/resources",
+  };
   const code = shorten(standaloneCode(ajv, entries));
   const stray = /require\(|\bschema(?:\d+|Path)\b|\berr\d+\b|\berrors\+\+|parentData|rootData/.exec(code);
   if (stray !== null) throw new Error(`the generated validator must stand alone, yet it has ${stray[0]}`);

@@ -73,7 +73,7 @@ for (const [situation, command, words] of [
 
 spec(
   "exec, the kernel refuses the program's format: 255, no pid file, nothing left",
-  CLAUSE,
+  "promise: as of any other failure",
   async (sandbox) => {
     const container = sandbox.shell("exec sleep 1000");
     container.writeFile("bin/garbage", "garbage\n", 0o755);

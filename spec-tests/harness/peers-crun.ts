@@ -324,4 +324,13 @@ export const CRUN: readonly Deviation[] = [
     reason: "what a killed create leaves, delete --force does not find",
     titles: ["create killed at any instant: delete --force removes all that is left"],
   },
+  {
+    reason: "start does not wait for the hooks startContainer, nor for the execve",
+    titles: [
+      "startContainer: runs in start, in the container, before the program",
+      "startContainer fails: start fails and the program never runs",
+      "startContainer over its timeout: killed, start fails",
+      "createContainer and startContainer in a user namespace: as its root",
+    ],
+  },
 ];

@@ -120,6 +120,27 @@ export const RUNC: readonly Deviation[] = [
     titles: ["create, waiting init: no host file is mapped or open in it"],
   },
   {
+    reason:
+      "exec joins the cgroup of the container, and that of init only where the kernel refuses the other",
+    titles: ["exec, init has moved to a sub-cgroup: in that"],
+  },
+  {
+    reason: "exec sets the umask to 0022, whatever the process file says, in 1.1",
+    titles: ["exec --process: everything is taken from the file"],
+  },
+  {
+    reason: "an execve that the kernel refuses comes after the last report to the parent: code 1",
+    titles: ["exec, the kernel refuses the program's format: 255, no pid file, nothing left"],
+  },
+  {
+    reason: "processes that outlive init in a shared pid namespace keep the cgroup busy in 1.1",
+    titles: ["delete --force with a detached exec, shared pid namespace: nothing left"],
+  },
+  {
+    reason: "needs /proc in the container, which has none without mounts",
+    titles: ["exec, no mount namespace: in the container's root directory"],
+  },
+  {
     reason: "runc and crun differ among themselves here: a third runtime has to agree with one of them",
     titles: [
       "run, /dev in the container: the same as under the peers",
@@ -129,5 +150,12 @@ export const RUNC: readonly Deviation[] = [
   {
     reason: "what a killed create leaves, delete --force does not find",
     titles: ["create killed at any instant: delete --force removes all that is left"],
+  },
+  {
+    reason: "start does not wait for the hooks startContainer, nor for the execve",
+    titles: [
+      "startContainer fails: start fails and the program never runs",
+      "startContainer over its timeout: killed, start fails",
+    ],
   },
 ];

@@ -1,4 +1,5 @@
 import { CRUN } from "./peers-crun.ts";
+import { CRUN_EXEC } from "./peers-crun-exec.ts";
 import { RUNC } from "./peers-runc.ts";
 
 /** Where a peer is known to differ from what a test requires, and why that does not make the test wrong. */
@@ -10,7 +11,7 @@ export interface Deviation {
   readonly titles: readonly string[];
 }
 
-const PEERS: Readonly<Record<string, readonly Deviation[]>> = { crun: CRUN, runc: RUNC };
+const PEERS: Readonly<Record<string, readonly Deviation[]>> = { crun: [...CRUN, ...CRUN_EXEC], runc: RUNC };
 
 export function deviation(runtime: string, title: string): Deviation | undefined {
   return PEERS[runtime]?.find(({ titles }) => titles.some((pattern) => matches(pattern, title)));

@@ -39,6 +39,7 @@ export function recordingOperations(states: readonly ContainerState[] = []) {
     pause: record("pause", undefined),
     resume: record("resume", undefined),
     ps: record("ps", [42, 43]),
+    update: record("update", undefined),
   };
   return { operations, calls, contexts };
 }

@@ -1,6 +1,7 @@
 import type { ExecOptions } from "../container/exec.ts";
 import type { Context, CreateOptions, RunOptions } from "../container/options.ts";
 import type { ContainerState } from "../container/state.ts";
+import type { ResourceChange } from "../container/update.ts";
 
 /** What the commands ask of the containers. Each operation loads its code when called: a command pays for its own only. */
 export interface Operations {
@@ -16,6 +17,7 @@ export interface Operations {
   list(context: Context): Promise<readonly ContainerState[]>;
   pause(context: Context, id: string): Promise<void>;
   resume(context: Context, id: string): Promise<void>;
+  update(context: Context, id: string, change: ResourceChange): Promise<void>;
   /** Gives the pids of the container's processes, in the caller's pid namespace. */
   ps(context: Context, id: string): Promise<readonly number[]>;
 }
@@ -60,6 +62,10 @@ export const operations: Operations = {
   async resume(context, id) {
     const { resumeContainer } = await import("../container/pause.ts");
     resumeContainer(context, id);
+  },
+  async update(context, id, change) {
+    const { updateContainer } = await import("../container/update.ts");
+    updateContainer(context, id, change);
   },
   async ps(context, id) {
     const { listProcesses } = await import("../container/processes.ts");

@@ -74,6 +74,34 @@ describe("parseArguments", () => {
   });
 });
 
+describe("exec", () => {
+  const exec = commands.find(({ name }) => name === "exec");
+  const parseExec = (...argv: string[]) =>
+    parseArguments(argv, { options: exec?.options ?? [], command: "exec", endOptions: true });
+
+  it("takes what follows the id as the command, options and -- included", () => {
+    const args = parseExec("--tty", "id", "sh", "-c", "x", "--user", "1", "--", "-d");
+    expect(args.positionals).toEqual(["id", "sh", "-c", "x", "--user", "1", "--", "-d"]);
+    expect(args.flag("tty")).toBe(true);
+    expect([args.flag("detach"), args.string("user")]).toEqual([false, undefined]);
+  });
+
+  it("ends its options at --, which is no argument", () => {
+    expect(parseExec("-t", "--", "id", "--", "-x").positionals).toEqual(["id", "--", "-x"]);
+  });
+
+  it("collects the values of a list in order, by name and alias", () => {
+    const args = parseExec("--env", "A=1", "-e", "B=2", "-env=C=3", "--env=", "id");
+    expect(args.list("env")).toEqual(["A=1", "B=2", "C=3", ""]);
+    expect(args.list("cap")).toEqual([]);
+  });
+
+  it("refuses a list without a value, and unknown options before the id", () => {
+    expect(() => parseExec("--env")).toThrow("flag needs an argument: -env");
+    expect(() => parseExec("--no-such", "id")).toThrow("flag provided but not defined: -no-such");
+  });
+});
+
 describe("every option of the table", () => {
   const levels = [{ name: "runts", options: globalOptions }, ...commands];
   const rows = levels.flatMap(({ name, options }) =>

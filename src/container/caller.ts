@@ -83,13 +83,14 @@ export interface HandedDescriptors {
 }
 
 /**
- * Sockets of socket activation, sd_listen_fds(3), come first, then those of --preserve-fds. The launcher has counted what is
- * open, before the engine opened descriptors of its own.
+ * Descriptors of --preserve-fds, which come after the sockets of socket activation. The launcher has counted what is open, before
+ * the engine opened descriptors of its own. `activated` says whether the process is one that sockets may be meant for: init, as pid
+ * 1 of its namespace, and nobody whom `exec` starts (sd_listen_fds(3)).
  */
-export function handedDescriptors(preserved: number): HandedDescriptors {
+export function handedDescriptors(preserved: number, activated: boolean): HandedDescriptors {
   const { LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES, RUNTS_FDS } = process.env;
-  const listening =
-    LISTEN_PID === String(process.pid) && /^\d+$/.test(LISTEN_FDS ?? "") ? Number(LISTEN_FDS) : 0;
+  const meant = activated && LISTEN_PID === String(process.pid) && /^\d+$/.test(LISTEN_FDS ?? "");
+  const listening = meant ? Number(LISTEN_FDS) : 0;
   const count = listening + preserved;
   const open = Number(RUNTS_FDS ?? "0");
   if (count > open) {

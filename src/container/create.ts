@@ -53,7 +53,7 @@ export async function createContainer(
   const { process } = config;
   if (process === undefined) throw new RuntsError("/process: is required", { pointer: "/process" });
   const receiver = await terminalReceiver(process, options.consoleSocket, openTerminal);
-  const handed = handedDescriptors(options.preserveFds);
+  const handed = handedDescriptors(options.preserveFds, true);
   const directory = makeDirectory(context.root, options.id);
   let creation: Creation | undefined;
   try {
@@ -197,6 +197,8 @@ class Creation {
       cgroup: cgroupPathFor(this.#config, id, findCgroupMount()),
       ownPidNamespace: namespaces.created.has("pid"),
       ownKeyring: !this.#options.noNewKeyring,
+      ownUserNamespace: hasOwn(namespaces, "user"),
+      hasStartContainer: (this.#config.hooks?.startContainer ?? []).length > 0,
       hasPoststart: (this.#config.hooks?.poststart ?? []).length > 0,
       hasPoststop: (this.#config.hooks?.poststop ?? []).length > 0,
       lastOperations: [],
@@ -247,19 +249,26 @@ class Creation {
     });
   }
 
-  /** Steps 3 and 4 of the lifecycle. If one of the hooks fails it goes on at step 12, of which step 13 is the rest. */
+  /** Steps 3 to 5 of the lifecycle. If one of the hooks fails it goes on at step 12, of which step 13 is the rest. */
   async #loadHooks(): Promise<((state: SavedState) => void) | undefined> {
-    const { prestart = [], createRuntime = [], poststop = [] } = this.#config.hooks ?? {};
-    if (prestart.length + createRuntime.length === 0) return undefined;
-    const { hookState, runHooks, runHooksToTheEnd } = await import("./hooks.ts");
+    const {
+      prestart = [],
+      createRuntime = [],
+      createContainer = [],
+      poststop = [],
+    } = this.#config.hooks ?? {};
+    if (prestart.length + createRuntime.length + createContainer.length === 0) return undefined;
+    const { hookState, runContainerHooks, runHooks, runHooksToTheEnd } = await import("./hooks.ts");
     return (state) => {
       const input = hookState(state, "created");
+      const place = { cwd: state.bundle };
       this.#runPoststop = () => {
         const warn = (message: string) => this.#context.log.warn(message);
-        runHooksToTheEnd("poststop", poststop, hookState(state, "stopped"), state.bundle, warn);
+        runHooksToTheEnd("poststop", poststop, hookState(state, "stopped"), place, warn);
       };
-      runHooks("prestart", prestart, input, state.bundle);
-      runHooks("createRuntime", createRuntime, input, state.bundle);
+      runHooks("prestart", prestart, input, place);
+      runHooks("createRuntime", createRuntime, input, place);
+      runContainerHooks("createContainer", createContainer, state, state.bundle);
     };
   }
 

@@ -80,5 +80,5 @@ async function loadPoststop(context: Context, directory: string, saved: SavedSta
   const { hookState, runHooksToTheEnd } = await import("./hooks.ts");
   const hooks = readConfig(directory).hooks?.poststop ?? [];
   const warn = (message: string) => context.log.warn(message);
-  return () => runHooksToTheEnd("poststop", hooks, hookState(saved, "stopped"), saved.bundle, warn);
+  return () => runHooksToTheEnd("poststop", hooks, hookState(saved, "stopped"), { cwd: saved.bundle }, warn);
 }

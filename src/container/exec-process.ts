@@ -1,4 +1,3 @@
-import { capabilityNames } from "../../bindings/abi/capability.ts";
 import { RuntsError } from "../errors.ts";
 import type { Capabilities, Config, Process, User } from "../spec/types.ts";
 
@@ -74,14 +73,10 @@ function overriddenUser(user: User, { user: text, additionalGids }: ExecOverride
 
 /**
  * `--cap` adds to the bounding, effective and permitted sets: never to the inheritable set (CVE-2022-29162), so that it can
- * become ambient only where the container has it inheritable already.
+ * become ambient only where the container has it inheritable already. An unknown one is a warning later, as in a config.json.
  */
 function withCapabilities(sets: Capabilities, added: readonly string[]): Capabilities {
-  const names = added.map((name) => {
-    const full = name.toUpperCase().startsWith("CAP_") ? name.toUpperCase() : `CAP_${name.toUpperCase()}`;
-    if (capabilityNames.includes(full)) return full;
-    throw new RuntsError(`--cap ${name}: there is no such capability`, { operation: "exec", path: name });
-  });
+  const names = added.map((name) => name.toUpperCase().replace(/^(CAP_)?/, "CAP_"));
   const join = (set: readonly string[] = [], more = names) => [...new Set([...set, ...more])];
   const inheritable = names.filter((name) => sets.inheritable?.includes(name));
   return {

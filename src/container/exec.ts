@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { closeSync, openSync, readFileSync, rmSync } from "node:fs";
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
 import { type Program, pathOf } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
@@ -6,10 +6,11 @@ import { onBehalfOf, operationError } from "../init/run-program.ts";
 import { setUpExec } from "../init/set-up-exec.ts";
 import { spawnInit } from "../init/spawn-init.ts";
 import { hasOwn, type Namespaces, namespacesOf } from "../plan/init-plan.ts";
-import { keyringName, NAMESPACE_FLAGS } from "../plan/kernel-settings.ts";
+import { keyringName } from "../plan/kernel-settings.ts";
 import { parseProcess, readConfig } from "../spec/config.ts";
 import type { Config, Process } from "../spec/types.ts";
 import { handedDescriptors, inheritedNofile, inspectCaller, stdioFacts } from "./caller.ts";
+import { differingNamespaces } from "./differing-namespaces.ts";
 import { openCgroupOf } from "./exec-cgroup.ts";
 import { type ExecOverrides, overriddenProcess } from "./exec-process.ts";
 import { checkId } from "./id.ts";
@@ -89,7 +90,7 @@ interface Target {
 async function executeIn(context: Context, options: ExecOptions, target: Target): Promise<number> {
   const { saved, config, process, receiver } = target;
   const caller = inspectCaller();
-  const handed = handedDescriptors(options.preserveFds);
+  const handed = handedDescriptors(options.preserveFds, false);
   const namespaces = namespacesOf(config);
   const ownUserNamespace = hasOwn(namespaces, "user");
   const seccomp = await compiledSeccomp(context, config);
@@ -159,34 +160,6 @@ async function compiledSeccomp(context: Context, config: Config) {
   if (seccomp === undefined) return undefined;
   const { compileSeccomp } = await import("../seccomp/compile.ts");
   return compileSeccomp(seccomp, (message) => context.log.debug(message));
-}
-
-/** CLONE_NEW* of the namespaces that a process is in and this one is not. namespaces(7) */
-function differingNamespaces(pid: number): number {
-  const names = {
-    mnt: "mount",
-    uts: "uts",
-    ipc: "ipc",
-    user: "user",
-    pid: "pid",
-    net: "network",
-    cgroup: "cgroup",
-  };
-  let flags = 0;
-  for (const [name, type] of Object.entries({ ...names, time: "time" })) {
-    if (readNamespace(pid, name) !== readNamespace("self", name)) flags |= NAMESPACE_FLAGS[type] ?? 0;
-  }
-  return flags;
-}
-
-/** Empty for a type that this kernel doesn't have. */
-function readNamespace(pid: number | "self", name: string): string {
-  try {
-    return readlinkSync(`/proc/${pid}/ns/${name}`);
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return "";
-    throw error;
-  }
 }
 
 /** procfs' magic link is the directory itself, whatever the container does to paths. */

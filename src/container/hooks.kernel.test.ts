@@ -11,7 +11,7 @@ function shell(script: string, changes: Partial<Hook> = {}): Hook {
 /** Runs one hook in a directory of its own. */
 function run(hook: Hook, input = "{}"): string {
   const directory = freshDirectory();
-  runHooks("createRuntime", [hook], input, directory);
+  runHooks("createRuntime", [hook], input, { cwd: directory });
   return directory;
 }
 
@@ -97,14 +97,14 @@ describe("several hooks", () => {
 
   it("run in the listed order, up to the first that fails", () => {
     const directory = freshDirectory();
-    expect(() => runHooks("prestart", hooks, "{}", directory)).toThrow(/^\/hooks\/prestart\/1: /);
+    expect(() => runHooks("prestart", hooks, "{}", { cwd: directory })).toThrow(/^\/hooks\/prestart\/1: /);
     expect(readFileSync(`${directory}/log`, "utf8")).toBe("1\n2\n");
   });
 
   it("run to the end for poststop, and failures are warnings", () => {
     const directory = freshDirectory();
     const warnings: string[] = [];
-    runHooksToTheEnd("poststop", hooks, "{}", directory, (message) => warnings.push(message));
+    runHooksToTheEnd("poststop", hooks, "{}", { cwd: directory }, (message) => warnings.push(message));
     expect(readFileSync(`${directory}/log`, "utf8")).toBe("1\n2\n3\n");
     expect(warnings).toEqual([expect.stringMatching(/^\/hooks\/poststop\/1: .*exit status 1/)]);
   });

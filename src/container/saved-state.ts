@@ -28,6 +28,8 @@ export interface SavedState {
   readonly ownPidNamespace: boolean;
   /** Whether the container has a session keyring of its own. */
   readonly ownKeyring: boolean;
+  readonly ownUserNamespace: boolean;
+  readonly hasStartContainer: boolean;
   readonly hasPoststart: boolean;
   readonly hasPoststop: boolean;
   /** What may fail in the last program of init, which nobody but `start` hears of. */

@@ -31,6 +31,7 @@ export async function startContainer(context: Context, id: string): Promise<void
     if (status === "stopped") throw wrongStatus(id, "cannot start a container that has stopped");
     if (status === "paused") throw wrongStatus(id, "cannot start a container in the paused state");
     if (status !== "created") throw wrongStatus(id, "cannot start an already running container");
+    await runStartContainerHooks(directory, saved);
     releaseInit(directory, saved);
     await runPoststartHooks(directory, saved);
   } finally {
@@ -76,13 +77,25 @@ function startFailure(saved: SavedState, { index, errno }: ProgramFailure): Runt
   );
 }
 
+/** Step 7: a hook that fails ends the container before its program has run (runtime.md, Lifecycle). */
+async function runStartContainerHooks(directory: string, saved: SavedState): Promise<void> {
+  if (!saved.hasStartContainer) return;
+  const { runContainerHooks } = await import("./hooks.ts");
+  try {
+    runContainerHooks("startContainer", readConfig(directory).hooks?.startContainer ?? [], saved, "/");
+  } catch (error) {
+    killInit(saved.pid, saved.startTime);
+    throw error;
+  }
+}
+
 /** Step 9: a hook that fails ends the container (runtime.md, Lifecycle). */
 async function runPoststartHooks(directory: string, saved: SavedState): Promise<void> {
   if (!saved.hasPoststart) return;
   const { hookState, runHooks } = await import("./hooks.ts");
   const hooks: readonly Hook[] = readConfig(directory).hooks?.poststart ?? [];
   try {
-    runHooks("poststart", hooks, hookState(saved, "running"), saved.bundle);
+    runHooks("poststart", hooks, hookState(saved, "running"), { cwd: saved.bundle });
   } catch (error) {
     killInit(saved.pid, saved.startTime);
     throw error;

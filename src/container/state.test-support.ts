@@ -25,6 +25,8 @@ export function savedState(changes: Partial<SavedState> = {}): SavedState {
     cgroup: "",
     ownPidNamespace: true,
     ownKeyring: false,
+    ownUserNamespace: false,
+    hasStartContainer: false,
     hasPoststart: false,
     hasPoststop: false,
     lastOperations: [],

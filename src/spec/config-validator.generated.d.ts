@@ -1,4 +1,4 @@
-import type { Config, Process } from "./types.ts";
+import type { Config, LinuxResources, Process } from "./types.ts";
 
 /** What a validator found, as ajv reports it. */
 export interface SchemaError {
@@ -11,5 +11,8 @@ export interface SchemaError {
 /** Turns 64-bit integers into bigint in place, so that a valid value has the type it claims. */
 export declare const validateConfig: ((data: unknown) => data is Config) & { errors?: SchemaError[] | null };
 export declare const validateProcess: ((data: unknown) => data is Process) & {
+  errors?: SchemaError[] | null;
+};
+export declare const validateResources: ((data: unknown) => data is LinuxResources) & {
   errors?: SchemaError[] | null;
 };

@@ -2198,6 +2198,433 @@ validate86.errors = vErrors;
 return vErrors === null;
 }
 
+export const validateResources = validate93;
+
+function validate93(data, instancePath = ""){
+let vErrors = null;
+if(data && typeof data == "object" && !Array.isArray(data)){
+if(data.devices !== undefined){
+let data0 = data.devices;
+if(Array.isArray(data0)){
+const len0 = data0.length;
+for(let i0=0; i0<len0; i0++){
+let data1 = data0[i0];
+if(data1 && typeof data1 == "object" && !Array.isArray(data1)){
+if(data1.allow === undefined){
+vErrors = fail(vErrors, instancePath+"/devices/" + i0, "required", {missingProperty: "allow"});
+}
+if(data1.allow !== undefined){
+if(typeof data1.allow !== "boolean"){
+vErrors = fail(vErrors, instancePath+"/devices/" + i0+"/allow", "type", {type: "boolean"});
+}
+}
+if(data1.type !== undefined){
+let data3 = data1.type;
+if(data3 !== "" && data3 !== "a" && data3 !== "b" && data3 !== "c"){
+vErrors = fail(vErrors, instancePath+"/devices/" + i0+"/type", "choice", {allowed: "a, b, c"});
+}
+}
+if(data1.major !== undefined){
+let data4 = data1.major;
+if(typeof data4 != "bigint" && !Number.isInteger(data4) || data4 < -9223372036854775808n || data4 > 9223372036854775807n){
+vErrors = fail(vErrors, instancePath+"/devices/" + i0+"/major", "integer", {format: "int64"});
+}
+else if(typeof data4 == "number") data1["major"] = BigInt(data4);
+}
+if(data1.minor !== undefined){
+let data5 = data1.minor;
+if(typeof data5 != "bigint" && !Number.isInteger(data5) || data5 < -9223372036854775808n || data5 > 9223372036854775807n){
+vErrors = fail(vErrors, instancePath+"/devices/" + i0+"/minor", "integer", {format: "int64"});
+}
+else if(typeof data5 == "number") data1["minor"] = BigInt(data5);
+}
+if(data1.access !== undefined){
+let data6 = data1.access;
+if(typeof data6 === "string"){
+if(!pattern10.test(data6)){
+vErrors = fail(vErrors, instancePath+"/devices/" + i0+"/access", "pattern", {pattern: "^[rwm]*$"});
+}
+}
+else {
+vErrors = fail(vErrors, instancePath+"/devices/" + i0+"/access", "type", {type: "string"});
+}
+}
+}
+else {
+vErrors = fail(vErrors, instancePath+"/devices/" + i0, "type", {type: "object"});
+}
+}
+}
+else {
+vErrors = fail(vErrors, instancePath+"/devices", "type", {type: "array"});
+}
+}
+if(data.memory !== undefined){
+let data7 = data.memory;
+if(data7 && typeof data7 == "object" && !Array.isArray(data7)){
+if(data7.limit !== undefined){
+let data8 = data7.limit;
+if(typeof data8 != "bigint" && !Number.isInteger(data8) || data8 < -9223372036854775808n || data8 > 9223372036854775807n){
+vErrors = fail(vErrors, instancePath+"/memory/limit", "integer", {format: "int64"});
+}
+else if(typeof data8 == "number") data7["limit"] = BigInt(data8);
+}
+if(data7.reservation !== undefined){
+let data9 = data7.reservation;
+if(typeof data9 != "bigint" && !Number.isInteger(data9) || data9 < -9223372036854775808n || data9 > 9223372036854775807n){
+vErrors = fail(vErrors, instancePath+"/memory/reservation", "integer", {format: "int64"});
+}
+else if(typeof data9 == "number") data7["reservation"] = BigInt(data9);
+}
+if(data7.swap !== undefined){
+let data10 = data7.swap;
+if(typeof data10 != "bigint" && !Number.isInteger(data10) || data10 < -9223372036854775808n || data10 > 9223372036854775807n){
+vErrors = fail(vErrors, instancePath+"/memory/swap", "integer", {format: "int64"});
+}
+else if(typeof data10 == "number") data7["swap"] = BigInt(data10);
+}
+if(data7.kernel !== undefined){
+let data11 = data7.kernel;
+if(typeof data11 != "bigint" && !Number.isInteger(data11) || data11 < -9223372036854775808n || data11 > 9223372036854775807n){
+vErrors = fail(vErrors, instancePath+"/memory/kernel", "integer", {format: "int64"});
+}
+else if(typeof data11 == "number") data7["kernel"] = BigInt(data11);
+}
+if(data7.kernelTCP !== undefined){
+let data12 = data7.kernelTCP;
+if(typeof data12 != "bigint" && !Number.isInteger(data12) || data12 < -9223372036854775808n || data12 > 9223372036854775807n){
+vErrors = fail(vErrors, instancePath+"/memory/kernelTCP", "integer", {format: "int64"});
+}
+else if(typeof data12 == "number") data7["kernelTCP"] = BigInt(data12);
+}
+if(data7.swappiness !== undefined){
+let data13 = data7.swappiness;
+if(typeof data13 != "bigint" && !Number.isInteger(data13) || data13 < 0 || data13 > 18446744073709551615n){
+vErrors = fail(vErrors, instancePath+"/memory/swappiness", "integer", {format: "uint64"});
+}
+else if(typeof data13 == "number") data7["swappiness"] = BigInt(data13);
+}
+if(data7.disableOOMKiller !== undefined){
+if(typeof data7.disableOOMKiller !== "boolean"){
+vErrors = fail(vErrors, instancePath+"/memory/disableOOMKiller", "type", {type: "boolean"});
+}
+}
+if(data7.useHierarchy !== undefined){
+if(typeof data7.useHierarchy !== "boolean"){
+vErrors = fail(vErrors, instancePath+"/memory/useHierarchy", "type", {type: "boolean"});
+}
+}
+if(data7.checkBeforeUpdate !== undefined){
+if(typeof data7.checkBeforeUpdate !== "boolean"){
+vErrors = fail(vErrors, instancePath+"/memory/checkBeforeUpdate", "type", {type: "boolean"});
+}
+}
+}
+else {
+vErrors = fail(vErrors, instancePath+"/memory", "type", {type: "object"});
+}
+}
+if(data.cpu !== undefined){
+let data17 = data.cpu;
+if(data17 && typeof data17 == "object" && !Array.isArray(data17)){
+if(data17.shares !== undefined){
+let data18 = data17.shares;
+if(typeof data18 != "bigint" && !Number.isInteger(data18) || data18 < 0 || data18 > 18446744073709551615n){
+vErrors = fail(vErrors, instancePath+"/cpu/shares", "integer", {format: "uint64"});
+}
+else if(typeof data18 == "number") data17["shares"] = BigInt(data18);
+}
+if(data17.quota !== undefined){
+let data19 = data17.quota;
+if(typeof data19 != "bigint" && !Number.isInteger(data19) || data19 < -9223372036854775808n || data19 > 9223372036854775807n){
+vErrors = fail(vErrors, instancePath+"/cpu/quota", "integer", {format: "int64"});
+}
+else if(typeof data19 == "number") data17["quota"] = BigInt(data19);
+}
+if(data17.burst !== undefined){
+let data20 = data17.burst;
+if(typeof data20 != "bigint" && !Number.isInteger(data20) || data20 < 0 || data20 > 18446744073709551615n){
+vErrors = fail(vErrors, instancePath+"/cpu/burst", "integer", {format: "uint64"});
+}
+else if(typeof data20 == "number") data17["burst"] = BigInt(data20);
+}
+if(data17.period !== undefined){
+let data21 = data17.period;
+if(typeof data21 != "bigint" && !Number.isInteger(data21) || data21 < 0 || data21 > 18446744073709551615n){
+vErrors = fail(vErrors, instancePath+"/cpu/period", "integer", {format: "uint64"});
+}
+else if(typeof data21 == "number") data17["period"] = BigInt(data21);
+}
+if(data17.realtimeRuntime !== undefined){
+let data22 = data17.realtimeRuntime;
+if(typeof data22 != "bigint" && !Number.isInteger(data22) || data22 < -9223372036854775808n || data22 > 9223372036854775807n){
+vErrors = fail(vErrors, instancePath+"/cpu/realtimeRuntime", "integer", {format: "int64"});
+}
+else if(typeof data22 == "number") data17["realtimeRuntime"] = BigInt(data22);
+}
+if(data17.realtimePeriod !== undefined){
+let data23 = data17.realtimePeriod;
+if(typeof data23 != "bigint" && !Number.isInteger(data23) || data23 < 0 || data23 > 18446744073709551615n){
+vErrors = fail(vErrors, instancePath+"/cpu/realtimePeriod", "integer", {format: "uint64"});
+}
+else if(typeof data23 == "number") data17["realtimePeriod"] = BigInt(data23);
+}
+if(data17.cpus !== undefined){
+if(typeof data17.cpus !== "string"){
+vErrors = fail(vErrors, instancePath+"/cpu/cpus", "type", {type: "string"});
+}
+}
+if(data17.mems !== undefined){
+if(typeof data17.mems !== "string"){
+vErrors = fail(vErrors, instancePath+"/cpu/mems", "type", {type: "string"});
+}
+}
+if(data17.idle !== undefined){
+let data26 = data17.idle;
+if(typeof data26 != "bigint" && !Number.isInteger(data26) || data26 < -9223372036854775808n || data26 > 9223372036854775807n){
+vErrors = fail(vErrors, instancePath+"/cpu/idle", "integer", {format: "int64"});
+}
+else if(typeof data26 == "number") data17["idle"] = BigInt(data26);
+}
+}
+else {
+vErrors = fail(vErrors, instancePath+"/cpu", "type", {type: "object"});
+}
+}
+if(data.pids !== undefined){
+let data27 = data.pids;
+if(data27 && typeof data27 == "object" && !Array.isArray(data27)){
+if(data27.limit !== undefined){
+let data28 = data27.limit;
+if(typeof data28 != "bigint" && !Number.isInteger(data28) || data28 < -9223372036854775808n || data28 > 9223372036854775807n){
+vErrors = fail(vErrors, instancePath+"/pids/limit", "integer", {format: "int64"});
+}
+else if(typeof data28 == "number") data27["limit"] = BigInt(data28);
+}
+}
+else {
+vErrors = fail(vErrors, instancePath+"/pids", "type", {type: "object"});
+}
+}
+if(data.blockIO !== undefined){
+let data29 = data.blockIO;
+if(data29 && typeof data29 == "object" && !Array.isArray(data29)){
+if(data29.weight !== undefined){
+let data30 = data29.weight;
+if(!Number.isInteger(data30) || data30 < 0 || data30 > 65535){
+vErrors = fail(vErrors, instancePath+"/blockIO/weight", "integer", {format: "uint16"});
+}
+}
+if(data29.leafWeight !== undefined){
+let data31 = data29.leafWeight;
+if(!Number.isInteger(data31) || data31 < 0 || data31 > 65535){
+vErrors = fail(vErrors, instancePath+"/blockIO/leafWeight", "integer", {format: "uint16"});
+}
+}
+if(data29.weightDevice !== undefined){
+let data32 = data29.weightDevice;
+if(Array.isArray(data32)){
+const len1 = data32.length;
+for(let i1=0; i1<len1; i1++){
+let data33 = data32[i1];
+if(data33 && typeof data33 == "object" && !Array.isArray(data33)){
+if(data33.major === undefined){
+vErrors = fail(vErrors, instancePath+"/blockIO/weightDevice/" + i1, "required", {missingProperty: "major"});
+}
+if(data33.minor === undefined){
+vErrors = fail(vErrors, instancePath+"/blockIO/weightDevice/" + i1, "required", {missingProperty: "minor"});
+}
+if(data33.major !== undefined){
+let data34 = data33.major;
+if(typeof data34 != "bigint" && !Number.isInteger(data34) || data34 < -9223372036854775808n || data34 > 9223372036854775807n){
+vErrors = fail(vErrors, instancePath+"/blockIO/weightDevice/" + i1+"/major", "integer", {format: "int64"});
+}
+else if(typeof data34 == "number") data33["major"] = BigInt(data34);
+}
+if(data33.minor !== undefined){
+let data35 = data33.minor;
+if(typeof data35 != "bigint" && !Number.isInteger(data35) || data35 < -9223372036854775808n || data35 > 9223372036854775807n){
+vErrors = fail(vErrors, instancePath+"/blockIO/weightDevice/" + i1+"/minor", "integer", {format: "int64"});
+}
+else if(typeof data35 == "number") data33["minor"] = BigInt(data35);
+}
+if(data33.weight !== undefined){
+let data36 = data33.weight;
+if(!Number.isInteger(data36) || data36 < 0 || data36 > 65535){
+vErrors = fail(vErrors, instancePath+"/blockIO/weightDevice/" + i1+"/weight", "integer", {format: "uint16"});
+}
+}
+if(data33.leafWeight !== undefined){
+let data37 = data33.leafWeight;
+if(!Number.isInteger(data37) || data37 < 0 || data37 > 65535){
+vErrors = fail(vErrors, instancePath+"/blockIO/weightDevice/" + i1+"/leafWeight", "integer", {format: "uint16"});
+}
+}
+}
+else {
+vErrors = fail(vErrors, instancePath+"/blockIO/weightDevice/" + i1, "type", {type: "object"});
+}
+}
+}
+else {
+vErrors = fail(vErrors, instancePath+"/blockIO/weightDevice", "type", {type: "array"});
+}
+}
+if(data29.throttleReadBpsDevice !== undefined){
+if(!(validate66(data29.throttleReadBpsDevice, instancePath+"/blockIO/throttleReadBpsDevice"))){
+vErrors = vErrors === null ? validate66.errors : vErrors.concat(validate66.errors);
+}
+}
+if(data29.throttleWriteBpsDevice !== undefined){
+if(!(validate66(data29.throttleWriteBpsDevice, instancePath+"/blockIO/throttleWriteBpsDevice"))){
+vErrors = vErrors === null ? validate66.errors : vErrors.concat(validate66.errors);
+}
+}
+if(data29.throttleReadIOPSDevice !== undefined){
+if(!(validate66(data29.throttleReadIOPSDevice, instancePath+"/blockIO/throttleReadIOPSDevice"))){
+vErrors = vErrors === null ? validate66.errors : vErrors.concat(validate66.errors);
+}
+}
+if(data29.throttleWriteIOPSDevice !== undefined){
+if(!(validate66(data29.throttleWriteIOPSDevice, instancePath+"/blockIO/throttleWriteIOPSDevice"))){
+vErrors = vErrors === null ? validate66.errors : vErrors.concat(validate66.errors);
+}
+}
+}
+else {
+vErrors = fail(vErrors, instancePath+"/blockIO", "type", {type: "object"});
+}
+}
+if(data.hugepageLimits !== undefined){
+let data42 = data.hugepageLimits;
+if(Array.isArray(data42)){
+const len2 = data42.length;
+for(let i2=0; i2<len2; i2++){
+let data43 = data42[i2];
+if(data43 && typeof data43 == "object" && !Array.isArray(data43)){
+if(data43.pageSize === undefined){
+vErrors = fail(vErrors, instancePath+"/hugepageLimits/" + i2, "required", {missingProperty: "pageSize"});
+}
+if(data43.limit === undefined){
+vErrors = fail(vErrors, instancePath+"/hugepageLimits/" + i2, "required", {missingProperty: "limit"});
+}
+if(data43.pageSize !== undefined){
+let data44 = data43.pageSize;
+if(typeof data44 === "string"){
+if(!pattern11.test(data44)){
+vErrors = fail(vErrors, instancePath+"/hugepageLimits/" + i2+"/pageSize", "pattern", {pattern: "^[1-9][0-9]*[KMG]B$"});
+}
+}
+else {
+vErrors = fail(vErrors, instancePath+"/hugepageLimits/" + i2+"/pageSize", "type", {type: "string"});
+}
+}
+if(data43.limit !== undefined){
+let data45 = data43.limit;
+if(typeof data45 != "bigint" && !Number.isInteger(data45) || data45 < 0 || data45 > 18446744073709551615n){
+vErrors = fail(vErrors, instancePath+"/hugepageLimits/" + i2+"/limit", "integer", {format: "uint64"});
+}
+else if(typeof data45 == "number") data43["limit"] = BigInt(data45);
+}
+}
+else {
+vErrors = fail(vErrors, instancePath+"/hugepageLimits/" + i2, "type", {type: "object"});
+}
+}
+}
+else {
+vErrors = fail(vErrors, instancePath+"/hugepageLimits", "type", {type: "array"});
+}
+}
+if(data.network !== undefined){
+let data46 = data.network;
+if(data46 && typeof data46 == "object" && !Array.isArray(data46)){
+if(data46.classID !== undefined){
+let data47 = data46.classID;
+if(!Number.isInteger(data47) || data47 < 0 || data47 > 4294967295){
+vErrors = fail(vErrors, instancePath+"/network/classID", "integer", {format: "uint32"});
+}
+}
+if(data46.priorities !== undefined){
+let data48 = data46.priorities;
+if(Array.isArray(data48)){
+const len3 = data48.length;
+for(let i3=0; i3<len3; i3++){
+let data49 = data48[i3];
+if(data49 && typeof data49 == "object" && !Array.isArray(data49)){
+if(data49.name === undefined){
+vErrors = fail(vErrors, instancePath+"/network/priorities/" + i3, "required", {missingProperty: "name"});
+}
+if(data49.priority === undefined){
+vErrors = fail(vErrors, instancePath+"/network/priorities/" + i3, "required", {missingProperty: "priority"});
+}
+if(data49.name !== undefined){
+if(typeof data49.name !== "string"){
+vErrors = fail(vErrors, instancePath+"/network/priorities/" + i3+"/name", "type", {type: "string"});
+}
+}
+if(data49.priority !== undefined){
+let data51 = data49.priority;
+if(!Number.isInteger(data51) || data51 < 0 || data51 > 4294967295){
+vErrors = fail(vErrors, instancePath+"/network/priorities/" + i3+"/priority", "integer", {format: "uint32"});
+}
+}
+}
+else {
+vErrors = fail(vErrors, instancePath+"/network/priorities/" + i3, "type", {type: "object"});
+}
+}
+}
+else {
+vErrors = fail(vErrors, instancePath+"/network/priorities", "type", {type: "array"});
+}
+}
+}
+else {
+vErrors = fail(vErrors, instancePath+"/network", "type", {type: "object"});
+}
+}
+if(data.rdma !== undefined){
+let data52 = data.rdma;
+if(data52 && typeof data52 == "object" && !Array.isArray(data52)){
+for(const key0 in data52){
+let data53 = data52[key0];
+if(data53 && typeof data53 == "object" && !Array.isArray(data53)){
+if(data53.hcaHandles !== undefined){
+let data54 = data53.hcaHandles;
+if(!Number.isInteger(data54) || data54 < 0 || data54 > 4294967295){
+vErrors = fail(vErrors, instancePath+"/rdma/" + key0.replace(/~/g, "~0").replace(/\//g, "~1")+"/hcaHandles", "integer", {format: "uint32"});
+}
+}
+if(data53.hcaObjects !== undefined){
+let data55 = data53.hcaObjects;
+if(!Number.isInteger(data55) || data55 < 0 || data55 > 4294967295){
+vErrors = fail(vErrors, instancePath+"/rdma/" + key0.replace(/~/g, "~0").replace(/\//g, "~1")+"/hcaObjects", "integer", {format: "uint32"});
+}
+}
+}
+else {
+vErrors = fail(vErrors, instancePath+"/rdma/" + key0.replace(/~/g, "~0").replace(/\//g, "~1"), "type", {type: "object"});
+}
+}
+}
+else {
+vErrors = fail(vErrors, instancePath+"/rdma", "type", {type: "object"});
+}
+}
+if(data.unified !== undefined){
+if(!(validate55(data.unified, instancePath+"/unified"))){
+vErrors = vErrors === null ? validate55.errors : vErrors.concat(validate55.errors);
+}
+}
+}
+else {
+vErrors = fail(vErrors, instancePath, "type", {type: "object"});
+}
+validate93.errors = vErrors;
+return vErrors === null;
+}
+
 function fail(errors, instancePath, keyword, params) {
   const error = { instancePath, keyword, params };
   if (errors === null) return [error];

@@ -238,8 +238,6 @@ describe("parseConfig", () => {
       [withProcess({ apparmorProfile: "p" }), "/process/apparmorProfile"],
       [withProcess({ ioPriority: { class: "IOPRIO_CLASS_RT", priority: 1 } }), "/process/ioPriority"],
       [withProcess({ scheduler: { policy: "SCHED_OTHER" } }), "/process/scheduler"],
-      [{ ...MINIMAL, hooks: { createContainer: [{ path: "/a" }] } }, "/hooks/createContainer"],
-      [{ ...MINIMAL, hooks: { startContainer: [{ path: "/a" }] } }, "/hooks/startContainer"],
       [linux({ intelRdt: { closID: "a" } }), "/linux/intelRdt"],
       [linux({ memoryPolicy: { mode: "MPOL_LOCAL" } }), "/linux/memoryPolicy"],
       [linux({ mountLabel: "l" }), "/linux/mountLabel"],
@@ -286,6 +284,35 @@ describe("parseProcess", () => {
       "process.json: line 2: /rlimits/0/soft: must not exceed the hard limit 1",
     );
     expect(thrown(() => parseProcess('{"args":["a"]}', "p.json")).message).toBe("p.json: /cwd: is required");
+  });
+});
+
+describe("parseResources", () => {
+  const same = (resources: LinuxResources) => resources;
+
+  test("applies the rules of linux.resources, with pointers into the file", () => {
+    expect(parseResources('{"memory":{"limit":5}}', "r.json", same)).toEqual({ memory: { limit: 5n } });
+    expect(parseResources("{}", "r.json", same)).toEqual({});
+    for (const [text, message] of [
+      ['{"memory":\n{"limit":"5"}}', "r.json: line 2: /memory/limit: must be an integer from -9"],
+      [
+        '{"memory":\n{"limit":5,"swap":4}}',
+        "r.json: line 2: /memory/swap: must not be below the memory limit 5",
+      ],
+      ['{"cpu":{"cpus":"\\u0000"}}', "r.json: line 1: /cpu/cpus: must not contain a NUL byte"],
+      ["[]", "must be an object"],
+    ] as const) {
+      expect(thrown(() => parseResources(text, "r.json", same)).message).toContain(message);
+    }
+  });
+
+  test("compares with what holds after the update", () => {
+    const merged = (update: LinuxResources) => ({ memory: { limit: 3n, ...update.memory } });
+    const text = '{"memory":{"swap":4}}';
+    expect(parseResources(text, "r.json", merged)).toEqual({ memory: { swap: 4n } });
+    expect(thrown(() => parseResources(text, "r.json", same)).message).toContain(
+      "/memory/swap: needs a memory limit",
+    );
   });
 });
 

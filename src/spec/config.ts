@@ -1,11 +1,11 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
 import { type ConfigIssue, RuntsError } from "../errors.ts";
-import { validateConfig, validateProcess } from "./config-validator.generated.js";
+import { validateConfig, validateProcess, validateResources } from "./config-validator.generated.js";
 import { type Report, schemaIssue } from "./issues.ts";
 import { invalid, isObject, type JsonDocument, MAXIMUM_BYTES, readJson, tooLarge } from "./json-reader.ts";
 import { pointerToken } from "./json-scanner.ts";
 import { RULES } from "./rules.ts";
-import type { Config, Process } from "./types.ts";
+import type { Config, LinuxResources, Process } from "./types.ts";
 import { reportUnsupported } from "./unsupported.ts";
 
 const CONFIG_NAME = "config.json";
@@ -50,6 +50,37 @@ export function parseProcess(text: string | Uint8Array, source: string): Process
   );
   if (issues.length > 0) throw located(document, source, issues);
   return value;
+}
+
+/**
+ * The same rules for `linux.resources` alone, as update takes it. Those that compare values see what `merged` makes of it:
+ * the resources as they are after the update.
+ */
+export function parseResources(
+  text: string | Uint8Array,
+  source: string,
+  merged: (update: LinuxResources) => LinuxResources,
+): LinuxResources {
+  const document = readDocument(text, source);
+  const { value } = document;
+  if (!validateResources(value)) {
+    throw located(document, source, (validateResources.errors ?? []).map(schemaIssue));
+  }
+  const inConfig = { value: { linux: { resources: value } }, text: document.text };
+  const issues = [...resourceIssues(merged(value)), ...valueIssues(inConfig).map(belowResources)];
+  if (issues.length > 0) throw located(document, source, issues);
+  return value;
+}
+
+/** Violated rules of resources that obey the schema, with pointers from `linux.resources` on. */
+export function resourceIssues(resources: LinuxResources): ConfigIssue[] {
+  return ruleIssues({ ...PLACEHOLDER, process: PROCESS_PLACEHOLDER, linux: { resources } }, []).map(
+    belowResources,
+  );
+}
+
+function belowResources(issue: ConfigIssue): ConfigIssue {
+  return { ...issue, pointer: issue.pointer.replace(/^\/linux\/resources/, "") };
 }
 
 function readRegularFile(path: string): Uint8Array {

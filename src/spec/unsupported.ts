@@ -15,8 +15,6 @@ const PROPERTIES: readonly Path[] = [
   ["process", "selinuxLabel"],
   ["mounts", "*", "uidMappings"],
   ["mounts", "*", "gidMappings"],
-  ["hooks", "createContainer"],
-  ["hooks", "startContainer"],
   ["linux", "intelRdt"],
   ["linux", "memoryPolicy"],
   ["linux", "mountLabel"],

@@ -1,0 +1,92 @@
+import type { Deviation } from "./peers.ts";
+
+/** `exec` of Debian's crun 1.21. */
+export const CRUN_EXEC: readonly Deviation[] = [
+  {
+    reason:
+      "without --process little is taken of the container's process; --env and --cap replace, instead of adding",
+    titles: [
+      "exec --cap: bounding, effective and permitted, never inheritable",
+      "exec --env: adds, overrides, and the last one counts",
+      "exec in a container with noNewPrivileges: no_new_privs is 1",
+      "exec, seccomp, noNewPrivileges false: the container's filter applies",
+      "exec, seccomp, noNewPrivileges true: the container's filter applies",
+      "exec: cwd, env and user are those of the container's process",
+      "exec: rlimits and oom_score_adj of the container's process",
+    ],
+  },
+  {
+    reason: "a user is read wrongly in 1.21: alone it is root, and what is no number passes (CVE-2026-30892)",
+    titles: [
+      'exec --user " 0": error, never root',
+      'exec --user "-1": error, never root',
+      'exec --user "1000:": error, never root',
+      'exec --user "4294967295": error, never root',
+      'exec --user ":5": error, never root',
+      "exec --user UID: the group stays",
+      "exec: HOME is that of the user in the container's /etc/passwd",
+    ],
+  },
+  {
+    reason: "has no --additional-gids and no --ignore-paused",
+    titles: [
+      "exec --additional-gids: added to those of the container",
+      "exec --ignore-paused, paused: runs after resume",
+      "exec --ignore-paused, running: runs",
+    ],
+  },
+  {
+    reason: "an unknown capability passes in silence, a uid that is not mapped as another one",
+    titles: [
+      "exec --cap of an unknown capability: a warning, no failure",
+      "exec, user namespace: a uid that is not mapped is an error",
+    ],
+  },
+  {
+    reason: "exec has words of its own, or other exit codes, for the same errors",
+    titles: [
+      "exec, command a directory: 255 and the reason, nothing left",
+      "exec, command a file without x: 255 and the reason, nothing left",
+      "exec, command a missing path: 255 and the reason, nothing left",
+      "exec, command in no folder of PATH: 255 and the reason, nothing left",
+      "exec, paused: error in runc's words",
+      "exec, stopped: error in runc's words",
+      "exec, the kernel refuses the program's format: 255, no pid file, nothing left",
+      "exec, unknown id: error in the words that engines match",
+    ],
+  },
+  {
+    reason: "exec checks neither a relative cwd nor missing args nor a console socket without a terminal",
+    titles: [
+      "exec --cwd with a relative path: error",
+      "exec --detach --console-socket without --tty: error, nothing left",
+      "exec --process, the file has no args: error, nothing left",
+    ],
+  },
+  {
+    reason: "the message with the descriptor of a terminal is one blank",
+    titles: ["exec --tty --detach --console-socket: the master comes over the socket"],
+  },
+  {
+    reason:
+      "exec --cgroup may leave the container's cgroup upwards, and the process waits for ever or runs there",
+    titles: ["exec --cgroup ..: error, never outside of the container's"],
+  },
+  {
+    reason: "exec enters init's cgroup only where the kernel refuses the container's",
+    titles: ["exec, init has moved to a sub-cgroup: in that"],
+  },
+  {
+    reason: "without a mount namespace exec stays in the host's root directory",
+    titles: ["exec, no mount namespace: in the container's root directory"],
+  },
+  {
+    reason: "the process runs on when its pid file can't be written",
+    titles: ["exec, pid file that can't be written: error, nothing left"],
+  },
+  {
+    sometimes: true,
+    reason: "the descriptor of the host's cgroup folder is open in the process for a moment",
+    titles: ["exec, watched with CAP_SYS_PTRACE: nothing of the host is open in it, nor its executable"],
+  },
+];

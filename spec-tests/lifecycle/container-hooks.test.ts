@@ -1,0 +1,114 @@
+import { readFileSync, readlinkSync } from "node:fs";
+import { expect } from "vitest";
+import type { Hook } from "../harness/config.ts";
+import { parseObject } from "../harness/json.ts";
+import { expectRefusal } from "../harness/refusal.ts";
+import { spec } from "../harness/spec.ts";
+
+const CLAUSE = "config.md, POSIX-platform Hooks";
+
+/** One line of shell with a program of the host, which is there before pivot_root. */
+function hostHook(script: string, changes: Partial<Hook> = {}): Hook {
+  return { path: "/bin/sh", args: ["sh", "-c", script], env: ["PATH=/usr/bin:/bin"], ...changes };
+}
+
+/** The same with a program of the container. */
+function containerHook(script: string, changes: Partial<Hook> = {}): Hook {
+  return { path: "/bin/busybox", args: ["sh", "-c", script], env: ["PATH=/bin"], ...changes };
+}
+
+spec(
+  "createContainer: runs in create, in the container's namespaces, before pivot_root",
+  `${CLAUSE}, CreateContainer: the path resolves in the runtime namespace`,
+  async (sandbox) => {
+    const out = sandbox.path("created");
+    const script = `cat > ${out}.state; readlink /proc/self/ns/uts /proc/self/ns/mnt > ${out}`;
+    const container = sandbox.shell("sleep 1000", (config) => {
+      config.hooks = { createContainer: [hostHook(script)] };
+    });
+    await container.created();
+    const { pid } = await container.state();
+    const namespace = (type: string) => readlinkSync(`/proc/${pid}/ns/${type}`);
+    expect(readFileSync(out, "utf8")).toBe(`${namespace("uts")}\n${namespace("mnt")}\n`);
+    expect(parseObject(readFileSync(`${out}.state`, "utf8")).id).toBe(container.id);
+  },
+);
+
+spec(
+  "startContainer: runs in start, in the container, before the program",
+  `${CLAUSE}, StartContainer: the path resolves in the container namespace`,
+  async (sandbox) => {
+    const container = sandbox.shell("cat /tmp/hook; sleep 1000", (config) => {
+      config.root.readonly = false;
+      config.hooks = {
+        startContainer: [containerHook("cat > /tmp/state; hostname > /tmp/hook; pwd >> /tmp/hook")],
+      };
+      config.hostname = "inside";
+    });
+    await container.created();
+    expect(() => container.readFile("tmp/hook")).toThrow();
+    expect((await container.start()).code).toBe(0);
+    expect(container.readFile("tmp/hook").split("\n")[0]).toBe("inside");
+    expect(parseObject(container.readFile("tmp/state")).id).toBe(container.id);
+    expect((await container.state()).status).toBe("running");
+  },
+);
+
+spec(
+  "createContainer fails: create fails, the program never runs, nothing left",
+  "runtime.md, Lifecycle step 5: MUST error, stop the container",
+  async (sandbox) => {
+    const container = sandbox.shell("echo ran > /tmp/ran", (config) => {
+      config.hooks = { createContainer: [hostHook("echo words >&2; exit 3")] };
+    });
+    expectRefusal(await container.create());
+    expect((await container.stateCommand()).code).not.toBe(0);
+  },
+);
+
+spec(
+  "startContainer fails: start fails and the program never runs",
+  "runtime.md, Lifecycle step 7: MUST error, stop the container",
+  async (sandbox) => {
+    const container = sandbox.shell("echo ran > /tmp/ran", (config) => {
+      config.root.readonly = false;
+      config.hooks = { startContainer: [containerHook("exit 4")] };
+    });
+    await container.created();
+    expectRefusal(await container.start());
+    expect(() => container.readFile("tmp/ran")).toThrow();
+    await container.delete("--force");
+  },
+);
+
+spec(
+  "startContainer over its timeout: killed, start fails",
+  `${CLAUSE}: timeout is the seconds before aborting the hook`,
+  async (sandbox) => {
+    const container = sandbox.shell("sleep 1000", (config) => {
+      config.hooks = { startContainer: [containerHook("sleep 1000", { timeout: 1 })] };
+    });
+    await container.created();
+    expectRefusal(await container.start());
+    await container.delete("--force");
+  },
+);
+
+spec(
+  "createContainer and startContainer in a user namespace: as its root",
+  `${CLAUSE}: in the container namespace`,
+  async (sandbox) => {
+    const container = sandbox.shell("cat /tmp/uid; sleep 1000", (config) => {
+      config.root.readonly = false;
+      config.linux.namespaces.push({ type: "user" });
+      config.linux.uidMappings = [{ containerID: 0, hostID: 0, size: 1000 }];
+      config.linux.gidMappings = [{ containerID: 0, hostID: 0, size: 1000 }];
+      config.hooks = {
+        createContainer: [hostHook("test $(id -u) = 0")],
+        startContainer: [containerHook("id -u > /tmp/uid; grep CapEff /proc/self/status >> /tmp/uid")],
+      };
+    });
+    await container.started();
+    expect(container.readFile("tmp/uid")).toMatch(/^0\nCapEff:\t[0-9a-f]*[1-9a-f][0-9a-f]*\n$/);
+  },
+);

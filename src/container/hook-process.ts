@@ -1,0 +1,136 @@
+import { closeSync, openSync } from "node:fs";
+import { errnoMessage, errnoName } from "../../bindings/abi/errno.ts";
+import { F_DUPFD_CLOEXEC, O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
+import { signalName } from "../../bindings/abi/signal.ts";
+import { trySyscall } from "../../bindings/ffi/syscall.ts";
+import { pidfdOpen } from "../../bindings/linux/pidfd.ts";
+import { waitReadable } from "../../bindings/linux/poll.ts";
+import type { Program } from "../../bindings/stub/program.ts";
+import { receiveReply } from "../init/run-program.ts";
+import { type PendingInit, spawnInit } from "../init/spawn-init.ts";
+import { becomeRootOf } from "../plan/kernel-settings.ts";
+import { startProgram } from "../plan/process-setup.ts";
+import type { Hook } from "../spec/types.ts";
+import { inheritedNofile, inspectCaller } from "./caller.ts";
+import { differingNamespaces } from "./differing-namespaces.ts";
+import { SIGKILL } from "./init-process.ts";
+import { readFailure } from "./start-report.ts";
+
+/** The container whose namespaces and cgroup a hook runs in. */
+export interface HookContainer {
+  readonly pid: number;
+  /** Empty if it has none. */
+  readonly cgroup: string;
+  readonly ownUserNamespace: boolean;
+}
+
+export interface HookRun {
+  readonly hook: Hook;
+  readonly cwd: string;
+  /** Descriptors of its standard streams. */
+  readonly stdio: readonly [number, number, number];
+  /** Absent: the hook runs in the runtime's namespaces. */
+  readonly container: HookContainer | undefined;
+}
+
+/**
+ * Runs a hook to its end through a stub, as every process that the runtime starts: with the environment that is listed and no
+ * other, signals and limits as the caller has them, no descriptor of the runtime, and, in the container's namespaces, no program
+ * of the host before its execve. Returns what went wrong, undefined for exit status 0.
+ */
+export function runHookProcess({ hook, cwd, stdio, container }: HookRun): string | undefined {
+  const started = Date.now();
+  const pending = spawnHook(container);
+  try {
+    const { pid } = pending.finish();
+    const failure = execute(pending, { hook, cwd, stdio, container });
+    return failure ?? awaitEnd(pid, hook, started);
+  } finally {
+    pending.channel.close();
+  }
+}
+
+function spawnHook(container: HookContainer | undefined): PendingInit {
+  const { ignoredSignals } = inspectCaller();
+  const base = {
+    linux: {},
+    namespaces: { created: new Set<string>(), joined: new Map() },
+    keepFds: 0,
+    ignoredSignals,
+    privileged: container !== undefined,
+  };
+  if (container === undefined) return spawnInit({ ...base, cgroup: undefined });
+  const { pid, cgroup } = container;
+  const pidfd = pidfdOpen(pid) ?? -1;
+  return spawnInit({
+    ...base,
+    join: { pidfd, flags: differingNamespaces(pid) },
+    cgroup: cgroup === "" ? undefined : openSync(cgroup, O_PATH | O_DIRECTORY | O_CLOEXEC),
+  });
+}
+
+/** Leads the process to its execve; returns the reason if it doesn't get there. */
+function execute(pending: PendingInit, { hook, cwd, stdio, container }: HookRun): string | undefined {
+  const { channel } = pending;
+  const program = channel.program();
+  program.about("", `prepare the hook ${hook.path}`);
+  takeStreams(program, stdio);
+  if (container?.ownUserNamespace === true) becomeRootOf(program, false);
+  program.do("chdir", [cwd]);
+  channel.send(program);
+  const last = channel.program();
+  const args = hook.args === undefined || hook.args.length === 0 ? [hook.path] : hook.args;
+  startProgram(
+    last,
+    { cwd, args },
+    {
+      listener: undefined,
+      path: hook.path,
+      env: hook.env ?? [],
+      keepFds: 0,
+      inheritedNofile: inheritedNofile(),
+      seccomp: undefined,
+    },
+  );
+  receiveReply(channel, program);
+  channel.send(last);
+  const failed = readFailure(channel.descriptor);
+  return failed === undefined ? undefined : errnoMessage(errnoName(failed.errno));
+}
+
+/** Makes descriptors the standard streams. They may arrive in just these places, if the caller had closed its own. */
+function takeStreams(program: Program, stdio: HookRun["stdio"]): void {
+  const ABOVE_STDIO = 3;
+  const moved = stdio.map((fd) => {
+    const received = program.descriptor(fd);
+    const copy = program.call("fcntl", [received, F_DUPFD_CLOEXEC, ABOVE_STDIO]);
+    program.do("close", [received]);
+    return copy;
+  });
+  moved.forEach((copy, target) => {
+    program.do("dup3", [copy, target, 0]);
+    program.do("close", [copy]);
+  });
+}
+
+function awaitEnd(pid: number, { timeout }: Hook, started: number): string | undefined {
+  const pidfd = pidfdOpen(pid) ?? -1;
+  const limit = timeout === undefined ? NO_LIMIT_MS : timeout * 1000 - (Date.now() - started);
+  const ended = waitReadable(pidfd, Math.max(0, limit));
+  // It leads a session of its own, and so a process group: what it has started goes with it.
+  if (!ended) trySyscall("kill", -pid, SIGKILL);
+  closeSync(pidfd);
+  const status = new Int32Array(1);
+  trySyscall("wait4", pid, new Uint8Array(status.buffer), 0, null);
+  const value = status[0] ?? 0;
+  const signal = value & 0x7f;
+  const elapsed = `after ${Date.now() - started} ms`;
+  if (!ended) return `timed out after ${timeout} s`;
+  if (value === 0) return undefined;
+  return signal === 0
+    ? `exit status ${(value >> 8) & 0xff} ${elapsed}`
+    : `signal ${signalName(signal)} ${elapsed}`;
+}
+
+/** A hook without a timeout may take any time (config.md, POSIX-platform Hooks): some weeks. */
+const NO_LIMIT_MS = 0x7fff_ffff;

@@ -1,0 +1,148 @@
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { applyDeviceRules } from "../cgroup/devices.ts";
+import { applyResources } from "../cgroup/resources.ts";
+import { RuntsError } from "../errors.ts";
+import { parseResources, readConfig, resourceIssues } from "../spec/config.ts";
+import { isObject } from "../spec/json-reader.ts";
+import type { Config, LinuxResources } from "../spec/types.ts";
+import { inspectCaller, isRootless } from "./caller.ts";
+import { type LockedContainer, withLockedContainer } from "./locked.ts";
+import { mergeResources, resourcesToApply } from "./merge-resources.ts";
+import type { Context } from "./options.ts";
+
+/** Where the new values come from: JSON, with pointers from `linux.resources` on, or the command line. */
+export type ResourceChange =
+  /** `-` is standard input. */
+  | { readonly file: string }
+  | {
+      readonly resources: LinuxResources;
+      /** Option that stands for a pointer, for errors. */
+      optionOf(pointer: string): string;
+    };
+
+/** A change that has been read, before it is compared with the container's resources. */
+interface PendingChange {
+  /** Checks the change against the resources that the container has. */
+  checked(saved: LinuxResources): LinuxResources;
+  /** How errors name a pointer. */
+  nameOf(pointer: string): string;
+}
+
+/** Changes the limits of a container that has not stopped, and its config for later commands. */
+export function updateContainer(context: Context, id: string, change: ResourceChange): void {
+  // Before the lock is taken: standard input may keep us waiting.
+  const pending = "file" in change ? pendingFile(change.file) : pendingOptions(change);
+  withLockedContainer(context, id, (container) => {
+    const { directory, saved, status } = container;
+    if (status === "stopped" || status === "creating") {
+      throw new RuntsError("container not running", { operation: "update", path: id });
+    }
+    if (saved.cgroup === "") {
+      throw new RuntsError(`container ${id} has no cgroup: without one its limits can't be changed`, {
+        operation: "update",
+        path: id,
+      });
+    }
+    const config = readConfig(directory);
+    const before = config.linux?.resources ?? {};
+    const update = withoutKernelMemory(context, pending.checked(before));
+    const after = mergeResources(before, update);
+    apply(context, container, resourcesToApply(update, after), pending);
+    writeConfig(directory, { ...config, linux: { ...config.linux, resources: after } });
+  });
+}
+
+function pendingFile(file: string): PendingChange {
+  const source = file === "-" ? "standard input" : file;
+  const text = readResources(file, source);
+  return {
+    checked: (saved) => parseResources(text, source, (update) => mergeResources(saved, update)),
+    nameOf: (pointer) => `${source}: ${pointer}`,
+  };
+}
+
+function readResources(file: string, source: string): Uint8Array {
+  try {
+    return readFileSync(file === "-" ? 0 : file);
+  } catch (cause) {
+    if (!(cause instanceof Error)) throw cause;
+    const [, errno = "", meaning = cause.message] = /^([A-Z0-9]+): ([^,]+)/.exec(cause.message) ?? [];
+    throw new RuntsError(`cannot read ${source}: ${meaning}`, {
+      operation: "open",
+      errno,
+      path: file,
+      cause,
+    });
+  }
+}
+
+function pendingOptions({
+  resources,
+  optionOf,
+}: Exclude<ResourceChange, { readonly file: string }>): PendingChange {
+  return {
+    checked(saved) {
+      const issues = resourceIssues(mergeResources(saved, resources));
+      if (issues.length === 0) return resources;
+      const lines = issues.map(({ pointer, message }) => `${optionOf(pointer)}: ${message}`);
+      throw new RuntsError(lines.join("; "), { operation: "update", issues });
+    },
+    nameOf: optionOf,
+  };
+}
+
+/** runc's rule: no kernel does it any more, and callers still ask for it. */
+function withoutKernelMemory({ log }: Context, update: LinuxResources): LinuxResources {
+  if (update.memory === undefined) return update;
+  const { kernel = 0n, kernelTCP = 0n, ...memory } = update.memory;
+  if (kernel !== 0n || kernelTCP !== 0n) {
+    log.warn("kernel memory limits are ignored: cgroup v2 has none");
+  }
+  return { ...update, memory };
+}
+
+function apply(
+  context: Context,
+  { saved: { cgroup } }: LockedContainer,
+  resources: LinuxResources,
+  { nameOf }: PendingChange,
+): void {
+  const rootless = isRootless(context.rootless, inspectCaller());
+  try {
+    applyResources(cgroup, resources, { rootless, isUpdate: true });
+    // Another program may have added to them since (GPUs): they stay if no list is given, as with runc and crun.
+    if (resources.devices !== undefined)
+      applyDeviceRules(cgroup, resources.devices, { rootless, isNew: false });
+  } catch (error) {
+    throw error instanceof RuntsError ? renamed(error, nameOf) : error;
+  }
+}
+
+/** The same error, whose pointer is the caller's word for it. */
+function renamed(error: RuntsError, nameOf: PendingChange["nameOf"]): RuntsError {
+  const { pointer, message, operation, errno, path } = error;
+  if (pointer === undefined || !message.startsWith(`${pointer}: `)) return error;
+  const name = nameOf(pointer.replace(/^\/linux\/resources/, ""));
+  return new RuntsError(`${name}${message.slice(pointer.length)}`, {
+    pointer,
+    ...(operation !== undefined && { operation }),
+    ...(errno !== undefined && { errno }),
+    ...(path !== undefined && { path }),
+    cause: error,
+  });
+}
+
+function writeConfig(directory: string, config: Config): void {
+  const temporary = `${directory}/config.json.new`;
+  writeFileSync(temporary, toJson(config), { mode: 0o600 });
+  renameSync(temporary, `${directory}/config.json`);
+}
+
+/** JSON.stringify doesn't know the 64-bit integers of a config. */
+export function toJson(value: unknown): string {
+  if (typeof value === "bigint") return String(value);
+  if (Array.isArray(value)) return `[${value.map(toJson).join(",")}]`;
+  if (!isObject(value)) return JSON.stringify(value);
+  const members = Object.entries(value).filter(([, member]) => member !== undefined);
+  return `{${members.map(([name, member]) => `${JSON.stringify(name)}:${toJson(member)}`).join(",")}}`;
+}
