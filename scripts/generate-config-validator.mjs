@@ -100,6 +100,23 @@ function shorten(code) {
     .replace(/^const schema\d+ = .*;\n/gm, "");
 }
 
+/** Leaves out functions that ajv writes again for an entry that is also a part of a config. */
+function shareFunctions(code) {
+  const firstWith = new Map();
+  const sameAs = new Map();
+  const shared = code.replace(
+    /^function (validate\d+)\([\s\S]*?^return vErrors === null;\n\}\n\n?/gm,
+    (text, name) => {
+      const body = text.replaceAll(name, "validate").trimEnd();
+      const first = firstWith.get(body) ?? name;
+      firstWith.set(body, first);
+      sameAs.set(name, first);
+      return first === name ? text : "";
+    },
+  );
+  return shared.replace(/\bvalidate\d+\b/g, (name) => sameAs.get(name) ?? name);
+}
+
 export function generateConfigValidator() {
   const schema = specialise(JSON.parse(readFileSync(new URL("config-schema.json", SPEC), "utf8")));
   const ajv = new Ajv({
@@ -118,7 +135,7 @@ export function generateConfigValidator() {
     validateProcess: "config#/definitions/process",
     validateResources: "config#/definitions/resources",
   };
-  const code = shorten(standaloneCode(ajv, entries));
+  const code = shareFunctions(shorten(standaloneCode(ajv, entries)));
   const stray = /require\(|\bschema(?:\d+|Path)\b|\berr\d+\b|\berrors\+\+|parentData|rootData/.exec(code);
   if (stray !== null) throw new Error(`the generated validator must stand alone, yet it has ${stray[0]}`);
   return HEADER + code + FAIL;

@@ -37,6 +37,7 @@ import {
   startSocketPath,
   writeState,
 } from "./saved-state.ts";
+import { openLabelProcfs } from "./security-modules.ts";
 import { type TerminalReceiver, terminalReceiver } from "./terminal-receiver.ts";
 
 /**
@@ -154,6 +155,7 @@ class Creation {
       umask: this.#caller.umask,
       stdio: stdioFacts(receiver !== undefined, this.#process.user?.uid ?? 0),
       consoleSocket: receiver?.socket,
+      procfs: openLabelProcfs(this.#process),
       addedEnv: this.#handed.env,
       listener,
       start: { keepFds: this.#handed.count, inheritedNofile: inheritedNofile(), seccomp },

@@ -19,6 +19,7 @@ import type { Context } from "./options.ts";
 import { writePidFile } from "./pid-file.ts";
 import { adoptProcess, credentialOptions } from "./process-rights.ts";
 import { containerDirectory, doesNotExist, type SavedState, tryReadState } from "./saved-state.ts";
+import { openLabelProcfs } from "./security-modules.ts";
 import { readFailure } from "./start-report.ts";
 import { statusOf } from "./state.ts";
 import { type TerminalReceiver, terminalReceiver } from "./terminal-receiver.ts";
@@ -116,6 +117,7 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
         (message) => context.log.warn(message),
       ),
       umask: caller.umask,
+      procfs: openLabelProcfs(process),
       addedEnv: handed.env,
       stdio: stdioFacts(receiver !== undefined, process.user?.uid ?? 0),
       start: { keepFds: handed.count, inheritedNofile: inheritedNofile(), seccomp },

@@ -49,7 +49,8 @@ describe("features", () => {
   it("claims nothing that a config is refused for", () => {
     const { apparmor, selinux, intelRdt, mountExtensions, netDevices } = found.linux;
     expect(apparmor.enabled).toBe(isSupported("process", "apparmorProfile"));
-    expect(selinux.enabled).toBe(isSupported("process", "selinuxLabel"));
+    const labels = isSupported("process", "selinuxLabel") && isSupported("linux", "mountLabel");
+    expect(selinux.enabled).toBe(labels);
     expect(intelRdt.enabled).toBe(isSupported("linux", "intelRdt"));
     expect(mountExtensions.idmap.enabled).toBe(isSupported("mounts", "*", "uidMappings"));
     expect(netDevices.enabled).toBe(isSupported("linux", "netDevices"));

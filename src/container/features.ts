@@ -22,7 +22,12 @@ export function features(): object {
       cgroup: { v1: false, v2: true, systemd: false, systemdUser: false, rdma: true },
       seccomp: seccompFeatures(),
       apparmor: { enabled: isSupported("process", "apparmorProfile") },
-      selinux: { enabled: isSupported("process", "selinuxLabel") && isSupported("linux", "mountLabel") },
+      selinux: {
+        enabled:
+          isSupported("process", "selinuxLabel") &&
+          isSupported("linux", "mountLabel") &&
+          isSupported("linux", "mountLabel"),
+      },
       intelRdt: intelRdtFeatures(),
       // Empty, not absent: known to be none.
       memoryPolicy: { modes: [], flags: [] },

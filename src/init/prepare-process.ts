@@ -15,6 +15,7 @@ import {
   startProgram,
   verifyWorkingDirectory,
 } from "../plan/process-setup.ts";
+import { setExecLabels } from "../plan/security-labels.ts";
 import type { Process } from "../spec/types.ts";
 import { runProgram } from "./run-program.ts";
 import { receiveAll, type Session, send } from "./session.ts";
@@ -27,6 +28,8 @@ export interface ProcessOptions {
   /** Variables that the runtime itself adds to the environment. */
   readonly addedEnv: readonly string[];
   readonly stdio: StdioFacts;
+  /** The host's procfs, open, if the process has a label to set. */
+  readonly procfs: number | undefined;
   readonly start: Pick<StartOptions, "keepFds" | "inheritedNofile" | "seccomp">;
 }
 
@@ -76,6 +79,11 @@ function planProcess(
   prepareStdio(program, root, process, options.stdio);
   const passwd = openPasswd(program, root);
   const beginOfPasswd = readText(program, passwd, PASSWD_CHUNK);
+  if (options.procfs !== undefined) {
+    const procfs = program.descriptor(options.procfs);
+    setExecLabels(program, process, procfs);
+    program.do("close", [procfs]);
+  }
   assumeCredentials(program, process, options.credentials);
   setUmask(program, process, options.umask);
   checks.push(verifyWorkingDirectory(program, process, entered));

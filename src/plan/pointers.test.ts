@@ -30,6 +30,7 @@ import {
   startProgram,
   verifyWorkingDirectory,
 } from "./process-setup.ts";
+import { setExecLabels } from "./security-labels.ts";
 
 const capabilities = ["CAP_KILL", "CAP_CHOWN"];
 
@@ -38,6 +39,8 @@ const process: Process = {
   consoleSize: { height: 24, width: 80 },
   cwd: "/work",
   env: ["PATH=/bin"],
+  apparmorProfile: "runts-default",
+  selinuxLabel: "u:r:t:s0",
   args: ["sh"],
   user: { uid: 1, gid: 2, umask: 0o22, additionalGids: [3] },
   capabilities: {
@@ -136,6 +139,7 @@ function everyOperation(config: Config, noPivot: boolean): Operation[] {
   attachTerminal(program, slave, process);
   prepareStdio(program, plan.root, process, { nulls: [0], chown: [1] });
   readText(program, openPasswd(program, plan.root), 64);
+  setExecLabels(program, process, program.registers.take());
   assumeCredentials(program, process, {
     lastCapability: 40,
     permitted: (1n << 41n) - 1n,

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { generateConfigValidator } from "../../scripts/generate-config-validator.mjs";
 import { RuntsError } from "../errors.ts";
-import { parseConfig, parseProcess, readConfig } from "./config.ts";
+import { parseConfig, parseProcess, parseResources, readConfig } from "./config.ts";
+import type { LinuxResources } from "./types.ts";
 
 const RECORDED = new URL("../../spec-tests/configs/", import.meta.url);
 const PROCESS = { cwd: "/", args: ["sh"] };
@@ -94,7 +95,7 @@ describe("parseConfig", () => {
       process: {
         cwd: "x",
         args: ["a\0b"],
-        selinuxLabel: "l",
+        ioPriority: { class: "IOPRIO_CLASS_BE", priority: 1 },
         rlimits: [{ type: "RLIMIT_CPU", soft: 2, hard: 1 }],
       },
       mounts: [{ type: "proc" }, { destination: "/x", options: ["idmap"] }],
@@ -106,7 +107,7 @@ describe("parseConfig", () => {
       "/ociVersion: unsupported version 2.0.0, must be 1.x",
       "/process/cwd: must be an absolute path",
       "/process/args/0: must not contain a NUL byte",
-      "/process/selinuxLabel: is not supported by this version of runts",
+      "/process/ioPriority: is not supported by this version of runts",
       "/process/rlimits/0/soft: must not exceed the hard limit 1",
       "/mounts/1/options/0: idmap is not supported by this version of runts",
       "/linux/maskedPaths: needs a mount namespace",
@@ -235,7 +236,6 @@ describe("parseConfig", () => {
 
   test.each(
     titled([
-      [withProcess({ apparmorProfile: "p" }), "/process/apparmorProfile"],
       [withProcess({ ioPriority: { class: "IOPRIO_CLASS_RT", priority: 1 } }), "/process/ioPriority"],
       [withProcess({ scheduler: { policy: "SCHED_OTHER" } }), "/process/scheduler"],
       [linux({ intelRdt: { closID: "a" } }), "/linux/intelRdt"],

@@ -9,10 +9,8 @@ type Path = readonly string[];
  * Delete a line when its property is implemented.
  */
 const PROPERTIES: readonly Path[] = [
-  ["process", "apparmorProfile"],
   ["process", "ioPriority"],
   ["process", "scheduler"],
-  ["process", "selinuxLabel"],
   ["mounts", "*", "uidMappings"],
   ["mounts", "*", "gidMappings"],
   ["linux", "intelRdt"],

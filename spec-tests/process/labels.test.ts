@@ -1,0 +1,32 @@
+import { existsSync, readFileSync } from "node:fs";
+import { expect } from "vitest";
+import { expectRefusal } from "../harness/refusal.ts";
+import { spec } from "../harness/spec.ts";
+
+const APPARMOR = "/sys/module/apparmor/parameters/enabled";
+
+/** Each label, the words of its property, and whether this machine could give it. */
+const LABELS = [
+  [
+    "apparmorProfile",
+    "no-such-profile",
+    existsSync(APPARMOR) && readFileSync(APPARMOR, "utf8").startsWith("Y"),
+  ],
+  ["selinuxLabel", "no:such:label:s0", existsSync("/sys/fs/selinux/enforce")],
+] as const;
+
+for (const [property, value, enabled] of LABELS) {
+  spec(
+    `create, ${property} that the kernel has no module for: error, nothing left`,
+    `config.md, Linux Process: ${property} specifies the label of the process`,
+    async (sandbox, context) => {
+      if (enabled) context.skip("this machine has the security module");
+      const container = sandbox.container((config) => {
+        Object.assign(config.process, { [property]: value });
+      });
+      expectRefusal(await container.create());
+      expect((await container.stateCommand()).code).not.toBe(0);
+      expect(await sandbox.traces()).toEqual([]);
+    },
+  );
+}

@@ -1,0 +1,41 @@
+import { openSync, readFileSync, statfsSync } from "node:fs";
+import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
+import { RuntsError } from "../errors.ts";
+import { wantsLabel } from "../plan/security-labels.ts";
+import type { Process } from "../spec/types.ts";
+
+/** linux/magic.h */
+const SELINUX_MAGIC = 0xf97cff8c;
+
+/**
+ * Opens the host's procfs for the labels that a process asks for; undefined if it asks for none. A label that the host's kernel
+ * can't give is an error, not a process without it.
+ */
+export function openLabelProcfs(process: Process): number | undefined {
+  if (!wantsLabel(process)) return undefined;
+  const { apparmorProfile = "", selinuxLabel = "" } = process;
+  if (apparmorProfile !== "" && !appArmorIsEnabled())
+    throw notEnabled("/process/apparmorProfile", "AppArmor");
+  if (selinuxLabel !== "" && !selinuxIsEnabled()) throw notEnabled("/process/selinuxLabel", "SELinux");
+  return openSync("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+function notEnabled(pointer: string, module: string): RuntsError {
+  return new RuntsError(`${pointer}: ${module} is not enabled on this host`, { operation: "exec", pointer });
+}
+
+function appArmorIsEnabled(): boolean {
+  try {
+    return readFileSync("/sys/module/apparmor/parameters/enabled", "latin1").startsWith("Y");
+  } catch {
+    return false; // no such module in this kernel
+  }
+}
+
+function selinuxIsEnabled(): boolean {
+  try {
+    return statfsSync("/sys/fs/selinux").type === SELINUX_MAGIC;
+  } catch {
+    return false; // nothing is mounted there
+  }
+}

@@ -1,0 +1,51 @@
+import { O_CLOEXEC, O_WRONLY, RESOLVE_BENEATH, RESOLVE_NO_XDEV } from "../../bindings/abi/fcntl.ts";
+import type { Program, Register } from "../../bindings/stub/program.ts";
+import type { Process } from "../spec/types.ts";
+import { OPEN_HOW_SIZE, openHow } from "./structs.ts";
+
+/** Whether a process asks for a label of a security module, which needs the host's procfs to be set. */
+export function wantsLabel({ apparmorProfile = "", selinuxLabel = "" }: Process): boolean {
+  return apparmorProfile !== "" || selinuxLabel !== "";
+}
+
+/**
+ * Sets the labels that the process takes at its execve. They are written through the host's procfs, which the container has no say
+ * in (CVE-2019-16884, CVE-2025-52881), by the thread that will execute, and while it still is root: a process that is not
+ * dumpable has files in procfs that only root may open.
+ */
+export function setExecLabels(program: Program, process: Process, procfs: Register): void {
+  const { apparmorProfile = "", selinuxLabel = "" } = process;
+  if (apparmorProfile !== "") {
+    program.about("/process/apparmorProfile", `set the AppArmor profile ${apparmorProfile}`);
+    const file = openAttribute(program, procfs, "apparmor/exec", ["ENOENT"]);
+    // Before Linux 5.8 AppArmor shared the file with the other modules.
+    openAttribute(program, procfs, "exec", [], { file, onlyIfMissing: true });
+    write(program, file, `exec ${apparmorProfile}`);
+  }
+  if (selinuxLabel !== "") {
+    program.about("/process/selinuxLabel", `set the SELinux label ${selinuxLabel}`);
+    write(program, openAttribute(program, procfs, "exec", []), selinuxLabel);
+  }
+}
+
+function openAttribute(
+  program: Program,
+  procfs: Register,
+  name: string,
+  tolerate: readonly string[],
+  retry?: { readonly file: Register; readonly onlyIfMissing: true },
+): Register {
+  const path = `thread-self/attr/${name}`;
+  const how = openHow(O_WRONLY | O_CLOEXEC, 0, RESOLVE_BENEATH | RESOLVE_NO_XDEV);
+  const guard = retry === undefined ? {} : { into: retry.file, if: [retry.file, "failed"] as const };
+  return program.call("openat2", [procfs, path, how, OPEN_HOW_SIZE], {
+    ...guard,
+    tolerate,
+    path: `/proc/${path}`,
+  });
+}
+
+function write(program: Program, file: Register, text: string): void {
+  program.do("write", [file, text, Buffer.byteLength(text)], { path: "/proc/thread-self/attr" });
+  program.do("close", [file]);
+}
