@@ -1,6 +1,7 @@
 import { CRUN } from "./peers-crun.ts";
 import { CRUN_EXEC } from "./peers-crun-exec.ts";
 import { RUNC } from "./peers-runc.ts";
+import { CRUN_UPDATE, RUNC_UPDATE } from "./peers-update.ts";
 
 /** Where a peer is known to differ from what a test requires, and why that does not make the test wrong. */
 export interface Deviation {
@@ -11,7 +12,10 @@ export interface Deviation {
   readonly titles: readonly string[];
 }
 
-const PEERS: Readonly<Record<string, readonly Deviation[]>> = { crun: [...CRUN, ...CRUN_EXEC], runc: RUNC };
+const PEERS: Readonly<Record<string, readonly Deviation[]>> = {
+  crun: [...CRUN, ...CRUN_EXEC, ...CRUN_UPDATE],
+  runc: [...RUNC, ...RUNC_UPDATE],
+};
 
 export function deviation(runtime: string, title: string): Deviation | undefined {
   return PEERS[runtime]?.find(({ titles }) => titles.some((pattern) => matches(pattern, title)));

@@ -118,6 +118,26 @@ describe("commands", () => {
     expect({ code, calls, out, err }).toEqual({ code: 0, calls: [call], out: "", err: "" });
   });
 
+  it("update: passes what its options say, or the file", async () => {
+    const { calls } = await runts("update", "--memory", "-1", "--pids-limit=-1", "box");
+    const resources = { memory: { limit: -1n }, pids: { limit: -1n } };
+    expect(calls).toEqual([["update", "box", expect.objectContaining({ resources })]]);
+    for (const [given, file] of [
+      ["-", "-"],
+      ["/r.json", "/r.json"],
+      ["r.json", join(process.cwd(), "r.json")],
+    ] as const) {
+      expect((await runts("update", "--memory=5", "-r", given, "box")).calls).toEqual([
+        ["update", "box", { file }],
+      ]);
+    }
+    expect(await runts("update", "--l3-cache-schema", "L3:0=f", "box")).toMatchObject({
+      code: 1,
+      calls: [],
+      err: "runts: --l3-cache-schema: is not supported by this version of runts\n",
+    });
+  });
+
   it("state: prints JSON indented by two, in runc's order, and makes no directory", async () => {
     const { out } = await runts("state", "box");
     expect(out).toMatch(/^\{\n {2}"ociVersion": "1.3.0",\n {2}"id": "box",\n[\s\S]*"owner": "root"\n\}\n$/);

@@ -1,14 +1,14 @@
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { applyDeviceRules } from "../cgroup/devices.ts";
 import { applyResources } from "../cgroup/resources.ts";
 import { RuntsError } from "../errors.ts";
 import { parseResources, readConfig, resourceIssues } from "../spec/config.ts";
-import { isObject } from "../spec/json-reader.ts";
-import type { Config, LinuxResources } from "../spec/types.ts";
+import type { LinuxResources } from "../spec/types.ts";
 import { inspectCaller, isRootless } from "./caller.ts";
 import { type LockedContainer, withLockedContainer } from "./locked.ts";
 import { mergeResources, resourcesToApply } from "./merge-resources.ts";
 import type { Context } from "./options.ts";
+import { writeConfig } from "./saved-config.ts";
 
 /** Where the new values come from: JSON, with pointers from `linux.resources` on, or the command line. */
 export type ResourceChange =
@@ -130,19 +130,4 @@ function renamed(error: RuntsError, nameOf: PendingChange["nameOf"]): RuntsError
     ...(path !== undefined && { path }),
     cause: error,
   });
-}
-
-function writeConfig(directory: string, config: Config): void {
-  const temporary = `${directory}/config.json.new`;
-  writeFileSync(temporary, toJson(config), { mode: 0o600 });
-  renameSync(temporary, `${directory}/config.json`);
-}
-
-/** JSON.stringify doesn't know the 64-bit integers of a config. */
-export function toJson(value: unknown): string {
-  if (typeof value === "bigint") return String(value);
-  if (Array.isArray(value)) return `[${value.map(toJson).join(",")}]`;
-  if (!isObject(value)) return JSON.stringify(value);
-  const members = Object.entries(value).filter(([, member]) => member !== undefined);
-  return `{${members.map(([name, member]) => `${JSON.stringify(name)}:${toJson(member)}`).join(",")}}`;
 }
