@@ -26,6 +26,7 @@ const packages = [
   },
   { name: "python3", program: "python3", needed: true, why: "receives consoles and reaps containers" },
   { name: "libseccomp2", library: "libseccomp.so.2", needed: true, why: "compiles system call filters" },
+  { name: "procps", program: "ps", needed: true, why: "runts ps lists processes with it" },
   { name: "runc", program: "runc", why: peers },
   { name: "crun", program: "crun", why: peers },
   { name: "podman", program: "podman", why: "it runs containers through runts" },
