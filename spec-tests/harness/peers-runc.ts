@@ -158,4 +158,11 @@ export const RUNC: readonly Deviation[] = [
       "startContainer over its timeout: killed, start fails",
     ],
   },
+  {
+    reason: "what only a mount namespace can give is left out, or done to the host's files, without one",
+    titles: [
+      "create, /root/readonly without a mount namespace: refused by name, nothing left",
+      "create, /linux/devices without a mount namespace: refused by name, nothing left",
+    ],
+  },
 ];

@@ -2,9 +2,9 @@ import { closeSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createCgroup, openCgroup } from "./create.ts";
 import { CGROUP_MOUNT, cgroupName } from "./files.ts";
-import { cannotRun, isFrozen, setFrozen } from "./freeze.ts";
+import { cannotRun, hasEvent, isFrozen, setFrozen } from "./freeze.ts";
 import { freshCgroup, hostHas, read, skipReason, startMember } from "./kernel.test-support.ts";
-import { hasProcesses, killCgroup, removeCgroup } from "./remove.ts";
+import { killCgroup, removeCgroup } from "./remove.ts";
 import { applyResources } from "./resources.ts";
 
 const options = { rootless: false };
@@ -35,7 +35,7 @@ describe.skipIf(skipReason !== false)(
     test("create refuses a cgroup with processes in it or below it", async () => {
       mkdirSync(`${directory}/inner`, { recursive: true });
       const member = startMember(`${directory}/inner`);
-      expect(hasProcesses(directory)).toBe(true);
+      expect(hasEvent(directory, "populated 1")).toBe(true);
       expect(() => createCgroup(directory, undefined, options)).toThrow(
         `cgroup ${cgroupName(directory)} is not empty: 1 process(es) found (${member.pid})`,
       );
@@ -64,13 +64,13 @@ describe.skipIf(skipReason !== false)(
       expect(cannotRun(`${directory}/inner`)).toBe(true);
       killCgroup(directory);
       await Promise.all(members.map((member) => member.ended));
-      expect(hasProcesses(directory)).toBe(false);
+      expect(hasEvent(directory, "populated 1")).toBe(false);
       setFrozen(directory, false);
       expect(isFrozen(directory)).toBe(false);
     });
 
     test("a cgroup that does not exist is neither frozen nor populated, and can be killed", () => {
-      expect([isFrozen(directory), hasProcesses(directory)]).toEqual([false, false]);
+      expect([isFrozen(directory), hasEvent(directory, "populated 1")]).toEqual([false, false]);
       killCgroup(directory);
     });
 

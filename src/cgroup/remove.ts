@@ -11,18 +11,12 @@ import {
   processesOf,
   writeCgroupFile,
 } from "./files.ts";
-import { hasEvent } from "./freeze.ts";
 
 /** linux/magic.h */
 const CGROUP2_SUPER_MAGIC = 0x63677270;
 /** Killed processes leave their cgroup when they exit, which may take the kernel a while (core dumps, unmounting). */
 const REMOVE_TIMEOUT_MS = 10_000;
 const MAX_PAUSE_MS = 50;
-
-/** Whether any process is in the cgroup or below it. */
-export function hasProcesses(directory: string): boolean {
-  return hasEvent(directory, "populated 1");
-}
 
 /**
  * Sends SIGKILL to every process in the cgroup and below it, frozen ones too, and does not wait for their end. A cgroup that

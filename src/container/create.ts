@@ -10,7 +10,6 @@ import { RuntsError } from "../errors.ts";
 import { setUpInit } from "../init/set-up.ts";
 import { type Init, type PendingInit, spawnInit } from "../init/spawn-init.ts";
 import { hasOwn, namespacesOf } from "../plan/init-plan.ts";
-import type { StartOptions } from "../plan/process-setup.ts";
 import { readConfig } from "../spec/config.ts";
 import type { Config, Process } from "../spec/types.ts";
 import {
@@ -37,6 +36,7 @@ import {
   startSocketPath,
   writeState,
 } from "./saved-state.ts";
+import { compileFilter } from "./seccomp-filter.ts";
 import { openLabelProcfs } from "./security-modules.ts";
 import { type TerminalReceiver, terminalReceiver } from "./terminal-receiver.ts";
 
@@ -130,7 +130,7 @@ class Creation {
   async run(receiver: TerminalReceiver | undefined): Promise<SavedState> {
     const lock = lockContainer(this.#directory, this.#options.id);
     const rootfs = rootfsOf(this.#config, this.#options.bundle);
-    const seccomp = await this.#compileSeccomp();
+    const seccomp = await compileFilter(this.#context, this.#config);
     const hooks = await this.#loadHooks();
     let state = this.#saveFirst(rootfs);
     this.#makeCgroup(state.cgroup);
@@ -208,13 +208,6 @@ class Creation {
     writeState(this.#directory, state);
     copyFileSync(`${bundle}/config.json`, `${this.#directory}/config.json`);
     return state;
-  }
-
-  async #compileSeccomp(): Promise<StartOptions["seccomp"]> {
-    const seccomp = this.#config.linux?.seccomp;
-    if (seccomp === undefined) return undefined;
-    const { compileSeccomp } = await import("../seccomp/compile.ts");
-    return compileSeccomp(seccomp, (message) => this.#context.log.debug(message));
   }
 
   #makeCgroup(directory: string): void {

@@ -19,6 +19,7 @@ import type { Context } from "./options.ts";
 import { writePidFile } from "./pid-file.ts";
 import { adoptProcess, credentialOptions } from "./process-rights.ts";
 import { containerDirectory, doesNotExist, type SavedState, tryReadState } from "./saved-state.ts";
+import { compileFilter } from "./seccomp-filter.ts";
 import { openLabelProcfs } from "./security-modules.ts";
 import { readFailure } from "./start-report.ts";
 import { statusOf } from "./state.ts";
@@ -94,7 +95,7 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
   const handed = handedDescriptors(options.preserveFds, false);
   const namespaces = namespacesOf(config);
   const ownUserNamespace = hasOwn(namespaces, "user");
-  const seccomp = await compiledSeccomp(context, config);
+  const seccomp = await compileFilter(context, config);
   const cgroup = openCgroupOf(saved, options.cgroup);
   const pending = spawnInit({
     linux: {},
@@ -155,13 +156,6 @@ function awaitExecve(channel: number, { operations, descriptors }: Program): voi
   if (failed === undefined) return;
   const operation = operations[failed.index - descriptors.length];
   throw operationError(operation && { ...operation, path: pathOf(operation) }, failed.errno);
-}
-
-async function compiledSeccomp(context: Context, config: Config) {
-  const seccomp = config.linux?.seccomp;
-  if (seccomp === undefined) return undefined;
-  const { compileSeccomp } = await import("../seccomp/compile.ts");
-  return compileSeccomp(seccomp, (message) => context.log.debug(message));
 }
 
 /** procfs' magic link is the directory itself, whatever the container does to paths. */

@@ -1,4 +1,5 @@
 import type { Program, Register } from "../../bindings/stub/program.ts";
+import { RuntsError } from "../errors.ts";
 import { bindConsole, openTerminal, type TerminalPlan } from "../plan/console.ts";
 import { makeDevices, openHostNull } from "../plan/devices.ts";
 import {
@@ -105,6 +106,7 @@ interface Environment {
 /** Step 2 of the lifecycle, up to where hooks may run: namespaces, mounts and devices; the host is still in reach. */
 function prepareEnvironment(session: Session, plan: InitPlan, options: SetUpOptions): Environment {
   const { program, checks } = session;
+  checkWithoutMountNamespace(plan);
   openHostProc(program, plan);
   enterCgroupNamespace(program, plan);
   joinSessionKeyring(program, plan);
@@ -128,6 +130,17 @@ function prepareEnvironment(session: Session, plan: InitPlan, options: SetUpOpti
   checks.push(terminal.check);
   if (hasMountNamespace(plan)) bindConsole(program, plan.root, terminal.slave);
   return { requests, hostNull, terminal };
+}
+
+/** Without a mount namespace these would change the host's own mounts and files, and stay after the container. */
+function checkWithoutMountNamespace(plan: InitPlan): void {
+  if (hasMountNamespace(plan)) return;
+  const { root, linux } = plan.config;
+  const refuse = (pointer: string): never => {
+    throw new RuntsError(`${pointer}: needs a mount namespace`, { operation: "create", pointer });
+  };
+  if (root.readonly === true) refuse("/root/readonly");
+  if ((linux?.devices ?? []).length > 0) refuse("/linux/devices");
 }
 
 function openNullForMasks({ program, checks }: Session, plan: InitPlan): Register | undefined {

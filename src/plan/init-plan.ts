@@ -66,9 +66,6 @@ export function hasOwn(namespaces: Namespaces, type: string): boolean {
   return namespaces.created.has(type) || namespaces.joined.has(type);
 }
 
-/** A step of the set-up: adds operations to the program. */
-export type PlanStep = (program: Program, plan: InitPlan) => void;
-
 /**
  * Namespaces that init unshares once it is root in its user namespace, so that what the kernel makes in them (the root of
  * mqueue) belongs to that root; without a user namespace init is cloned into them.

@@ -33,6 +33,13 @@ describe("what is refused, with its pointer", () => {
     ["a bind mount without a source", { destination: "/a", options: ["bind"] }, "needs a source"],
     ["neither type nor bind", { destination: "/a" }, "needs a type or the option bind"],
     ["tmpcopyup of another type", { destination: "/a", type: "proc", options: ["tmpcopyup"] }, "tmpcopyup"],
+    ["a remount with data", { destination: "/a", options: ["remount", "size=1k"] }, "remount takes no file"],
+    ["a remount of the file system", { destination: "/a", options: ["remount", "sync"] }, "options: sync"],
+    [
+      "a cgroup mount with data",
+      { destination: "/a", type: "cgroup", options: ["ro", "x=1"] },
+      "options: x=1",
+    ],
   ])("%s", (_title, mount, message) => {
     expect(refused(mount)).toThrow(message);
     expect(refused(mount)).toThrow(expect.objectContaining({ pointer: "/mounts/1" }));

@@ -86,10 +86,11 @@ function checkRequest({ mount, pointer, destination, options, source }: MountReq
   }
   if (options.bind && !options.remount && (mount.source ?? "") === "") refuse("a bind mount needs a source");
   const isCgroup = mount.type === "cgroup" || mount.type === "cgroup2";
-  if ((options.remount || isCgroup) && !options.bind && options.data.length > 0) {
+  const ofFileSystem = [...options.superblockFlags.filter((flag) => flag !== "ro"), ...options.data];
+  if ((options.remount || isCgroup) && !options.bind && ofFileSystem.length > 0) {
     // The kernel would change the file system, which the host and other containers use too.
     refuse(
-      `${options.remount ? "remount" : mount.type} takes no file system options: ${options.data.join(",")}`,
+      `${options.remount ? "remount" : mount.type} takes no file system options: ${ofFileSystem.join(",")}`,
     );
   }
   if (options.tmpcopyup && mount.type !== "tmpfs") refuse("tmpcopyup is an option of tmpfs");
