@@ -19,7 +19,13 @@ const targets: readonly Target[] = [
   { name: "arm64 in qemu", arch: "arm64", skipReason: arm64SkipReason, emulator: [qemu, "-0", "odd name"] },
 ];
 
-const ADDED = { DO_NOT_TRACK: "1", BUN_ENABLE_CRASH_REPORTING: "0", TZ: "UTC", BUN_JSC_useJIT: "0" };
+const ADDED = {
+  DO_NOT_TRACK: "1",
+  BUN_ENABLE_CRASH_REPORTING: "0",
+  TZ: "UTC",
+  BUN_JSC_useJIT: "0",
+  MIMALLOC_ALLOW_THP: "1",
+};
 
 const PASSED = {
   PATH: "/usr/bin:/bin",
@@ -47,6 +53,7 @@ const NOT_PASSED = {
   BUN_JSC_useJIT: "1",
   BUN_CONFIG_X: "1",
   JSC_useJIT: "1",
+  MIMALLOC_ALLOW_THP: "0",
   MALLOC_CONF: "x",
   DO_NOT_TRACK: "0",
   TZ: "Europe/Berlin",
