@@ -48,6 +48,8 @@ const warmUps = 3;
 const targets = [
   { what: "run", of: "runts", to: "runc", atMost: 0.6 },
   { what: "run", of: "runts", to: "crun", atMost: 2.2 },
+  { what: "exec", of: "runts", to: "runc", atMost: 0.6 },
+  { what: "exec", of: "runts", to: "crun", atMost: 2.2 },
   { what: "--version", of: "runts", to: "empty", atMost: 1.5 },
   { what: "init PSS", of: "runts", atMost: 64 },
 ];
@@ -113,7 +115,7 @@ function makeBundle(directory, args) {
   mkdirSync(join(directory, "rootfs/bin"), { recursive: true });
   for (const name of ["dev", "proc", "sys"]) mkdirSync(join(directory, "rootfs", name));
   copyFileSync(which("busybox"), join(directory, "rootfs/bin/busybox"));
-  for (const name of ["sh", "true"]) symlinkSync("busybox", join(directory, "rootfs/bin", name));
+  for (const name of ["sleep", "true"]) symlinkSync("busybox", join(directory, "rootfs/bin", name));
   time([runtime, "spec", "--bundle", directory]);
   const file = join(directory, "config.json");
   const config = JSON.parse(readFileSync(file, "utf8"));
@@ -197,6 +199,14 @@ class Subject {
     return { id, ms };
   }
 
+  start(id) {
+    return time([...this.command, "start", id]);
+  }
+
+  exec(id) {
+    return time([...this.command, "exec", id, "/bin/true"]);
+  }
+
   state(id) {
     return time([...this.command, "state", id]);
   }
@@ -207,7 +217,7 @@ class Subject {
 
   lifecycle(bundle) {
     const { id, ms } = this.create(bundle);
-    const start = time([...this.command, "start", id]);
+    const start = this.start(id);
     waitForEnd(this.pidFile);
     return ms + start + time([...this.command, "delete", id]);
   }
@@ -225,6 +235,8 @@ function each(subjects, sample) {
 function measure(directory, rounds) {
   const bundle = join(directory, "bundle");
   makeBundle(bundle, ["/bin/true"]);
+  const running = join(directory, "running");
+  makeBundle(running, ["/bin/sleep", "3600"]);
   const empty = makeEmptyProgram(directory);
   const paths = { runts: runtime, crun: which("crun"), runc: which("runc") };
   const subjects = Object.entries(paths).map(([name, path]) => new Subject(name, path, directory));
@@ -251,9 +263,22 @@ function measure(directory, rounds) {
     each(subjects, (subject) => subject.lifecycle(bundle)),
     rounds,
   );
+  results.exec = measureExec(subjects, running, rounds);
   print("init PSS", pss, "KiB");
   results["init PSS"] = { medians: pss };
   return results;
+}
+
+function measureExec(subjects, bundle, rounds) {
+  const ids = new Map(subjects.map((subject) => [subject, subject.create(bundle).id]));
+  for (const [subject, id] of ids) subject.start(id);
+  const result = alternate(
+    "exec",
+    each(subjects, (subject) => subject.exec(ids.get(subject))),
+    rounds,
+  );
+  for (const [subject, id] of ids) subject.delete(id);
+  return result;
 }
 
 function judge(results) {
