@@ -1,4 +1,4 @@
-import { closeSync, copyFileSync, mkdirSync, rmSync } from "node:fs";
+import { closeSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { listenUnix } from "../../bindings/linux/unix-socket.ts";
 import { type Program, pathOf } from "../../bindings/stub/program.ts";
 import { type Cgroup, createCgroup, openCgroup, requiresCgroup } from "../cgroup/create.ts";
@@ -10,7 +10,7 @@ import { RuntsError } from "../errors.ts";
 import { setUpInit } from "../init/set-up.ts";
 import { type Init, type PendingInit, spawnInit } from "../init/spawn-init.ts";
 import { hasOwn, namespacesOf } from "../plan/init-plan.ts";
-import { readConfig } from "../spec/config.ts";
+import { readConfigAndBytes } from "../spec/config.ts";
 import type { Config, Process } from "../spec/types.ts";
 import {
   type Caller,
@@ -50,7 +50,7 @@ export async function createContainer(
   openTerminal?: () => Promise<TerminalReceiver>,
 ): Promise<SavedState> {
   checkId(options.id);
-  const config = readConfig(options.bundle);
+  const { config, bytes } = readConfigAndBytes(options.bundle);
   const { process } = config;
   if (process === undefined) throw new RuntsError("/process: is required", { pointer: "/process" });
   const receiver = await terminalReceiver(process, options.consoleSocket, openTerminal);
@@ -58,6 +58,8 @@ export async function createContainer(
   const directory = makeDirectory(context.root, options.id);
   let creation: Creation | undefined;
   try {
+    // What was read and validated, not what may stand in the bundle by now.
+    writeFileSync(`${directory}/config.json`, bytes, { mode: 0o600 });
     creation = new Creation(context, options, config, process, directory, handed);
     return await creation.run(receiver);
   } catch (error) {
@@ -206,7 +208,6 @@ class Creation {
       lastOperations: [],
     };
     writeState(this.#directory, state);
-    copyFileSync(`${bundle}/config.json`, `${this.#directory}/config.json`);
     return state;
   }
 

@@ -1,7 +1,7 @@
 import { existsSync, rmdirSync, rmSync, unlinkSync } from "node:fs";
 import { killCgroup, removeCgroup } from "../cgroup/remove.ts";
 import { RuntsError } from "../errors.ts";
-import { readConfig } from "../spec/config.ts";
+import { readValidConfig } from "../spec/config.ts";
 import { checkId } from "./id.ts";
 import { killInit } from "./init-process.ts";
 import { lockContainer } from "./lock.ts";
@@ -78,7 +78,7 @@ function removeDirectory(directory: string): void {
 /** The hooks of the saved config, read while it is still there. A failing one is a warning, and the others run. */
 async function loadPoststop(context: Context, directory: string, saved: SavedState): Promise<() => void> {
   const { hookState, runHooksToTheEnd } = await import("./hooks.ts");
-  const hooks = readConfig(directory).hooks?.poststop ?? [];
+  const hooks = readValidConfig(directory).hooks?.poststop ?? [];
   const warn = (message: string) => context.log.warn(message);
   return () => runHooksToTheEnd("poststop", hooks, hookState(saved, "stopped"), { cwd: saved.bundle }, warn);
 }

@@ -7,7 +7,7 @@ import { setUpExec } from "../init/set-up-exec.ts";
 import { spawnInit } from "../init/spawn-init.ts";
 import { hasOwn, type Namespaces, namespacesOf } from "../plan/init-plan.ts";
 import { keyringName } from "../plan/kernel-settings.ts";
-import { parseProcess, readConfig } from "../spec/config.ts";
+import { parseProcess, readValidConfig } from "../spec/config.ts";
 import type { Config, Process } from "../spec/types.ts";
 import { handedDescriptors, inheritedNofile, inspectCaller, stdioFacts } from "./caller.ts";
 import { differingNamespaces } from "./differing-namespaces.ts";
@@ -52,7 +52,7 @@ export async function execInContainer(
   const saved = tryReadState(directory);
   if (saved === undefined) throw doesNotExist(options.id);
   checkStatus(directory, saved, options.ignorePaused);
-  const config = readConfig(directory);
+  const config = readValidConfig(directory);
   const process = processOf(config, options);
   const receiver = await terminalReceiver(process, options.consoleSocket, openTerminal);
   const pidfd = openInit(saved.pid, saved.startTime);

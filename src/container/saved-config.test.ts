@@ -2,8 +2,8 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { readConfig } from "../spec/config.ts";
-import { writeConfig } from "./saved-config.ts";
+import { readConfig, readValidConfig } from "../spec/config.ts";
+import { replaceConfig } from "./saved-config.ts";
 
 let directory: string;
 beforeEach(() => {
@@ -20,8 +20,9 @@ it("keeps everything: wide integers, annotations and properties that nobody know
         "memory": { "limit": -1, "disableOOMKiller": false } } } }`,
   );
   const before = readConfig(directory);
-  writeConfig(directory, before);
+  replaceConfig(directory, before);
   expect(readConfig(directory)).toEqual(before);
+  expect(readValidConfig(directory)).toEqual(before);
   expect(before.linux?.resources?.hugepageLimits?.[0]?.limit).toBe(0xffffffffffffffffn);
   expect(readdirSync(directory)).toEqual(["config.json"]);
 });

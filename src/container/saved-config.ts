@@ -3,7 +3,7 @@ import { isObject } from "../spec/json-reader.ts";
 import type { Config } from "../spec/types.ts";
 
 /** Replaces the config of a container for later commands: a reader sees the old one or the new one. */
-export function writeConfig(directory: string, config: Config): void {
+export function replaceConfig(directory: string, config: Config): void {
   const temporary = `${directory}/config.json.new`;
   writeFileSync(temporary, toJson(config), { mode: 0o600 });
   renameSync(temporary, `${directory}/config.json`);

@@ -3,7 +3,7 @@ import { connectUnix } from "../../bindings/linux/unix-socket.ts";
 import { SyscallError } from "../../bindings/syscall-error.ts";
 import { RuntsError } from "../errors.ts";
 import { operationError } from "../init/run-program.ts";
-import { readConfig } from "../spec/config.ts";
+import { readValidConfig } from "../spec/config.ts";
 import type { Hook } from "../spec/types.ts";
 import { checkId } from "./id.ts";
 import { killInit } from "./init-process.ts";
@@ -82,7 +82,7 @@ async function runStartContainerHooks(directory: string, saved: SavedState): Pro
   if (!saved.hasStartContainer) return;
   const { runContainerHooks } = await import("./hooks.ts");
   try {
-    runContainerHooks("startContainer", readConfig(directory).hooks?.startContainer ?? [], saved, "/");
+    runContainerHooks("startContainer", readValidConfig(directory).hooks?.startContainer ?? [], saved, "/");
   } catch (error) {
     killInit(saved.pid, saved.startTime);
     throw error;
@@ -93,7 +93,7 @@ async function runStartContainerHooks(directory: string, saved: SavedState): Pro
 async function runPoststartHooks(directory: string, saved: SavedState): Promise<void> {
   if (!saved.hasPoststart) return;
   const { hookState, runHooks } = await import("./hooks.ts");
-  const hooks: readonly Hook[] = readConfig(directory).hooks?.poststart ?? [];
+  const hooks: readonly Hook[] = readValidConfig(directory).hooks?.poststart ?? [];
   try {
     runHooks("poststart", hooks, hookState(saved, "running"), { cwd: saved.bundle });
   } catch (error) {

@@ -2,13 +2,13 @@ import { readFileSync } from "node:fs";
 import { applyDeviceRules } from "../cgroup/devices.ts";
 import { applyResources } from "../cgroup/resources.ts";
 import { RuntsError } from "../errors.ts";
-import { parseResources, readConfig, resourceIssues } from "../spec/config.ts";
+import { parseResources, readValidConfig, resourceIssues } from "../spec/config.ts";
 import type { LinuxResources } from "../spec/types.ts";
 import { inspectCaller, isRootless } from "./caller.ts";
 import { type LockedContainer, withLockedContainer } from "./locked.ts";
 import { mergeResources, resourcesToApply } from "./merge-resources.ts";
 import type { Context } from "./options.ts";
-import { writeConfig } from "./saved-config.ts";
+import { replaceConfig } from "./saved-config.ts";
 
 /** Where the new values come from: JSON, with pointers from `linux.resources` on, or the command line. */
 export type ResourceChange =
@@ -43,12 +43,12 @@ export function updateContainer(context: Context, id: string, change: ResourceCh
         path: id,
       });
     }
-    const config = readConfig(directory);
+    const config = readValidConfig(directory);
     const before = config.linux?.resources ?? {};
     const update = withoutKernelMemory(context, pending.checked(before));
     const after = mergeResources(before, update);
     apply(context, container, resourcesToApply(update, after), pending);
-    writeConfig(directory, { ...config, linux: { ...config.linux, resources: after } });
+    replaceConfig(directory, { ...config, linux: { ...config.linux, resources: after } });
   });
 }
 

@@ -19,7 +19,26 @@ const PROCESS_PLACEHOLDER = { cwd: "/", args: ["true"] };
 
 /** Reads and validates a bundle's config.json; all its problems are in one error. */
 export function readConfig(bundle: string): Config {
-  return parseConfig(readRegularFile(`${bundle}/${CONFIG_NAME}`), CONFIG_NAME);
+  return readConfigAndBytes(bundle).config;
+}
+
+/** The same, with the bytes that the config was read from. */
+export function readConfigAndBytes(bundle: string): {
+  readonly config: Config;
+  readonly bytes: Uint8Array;
+} {
+  const bytes = readRegularFile(`${bundle}/${CONFIG_NAME}`);
+  return { config: parseConfig(bytes, CONFIG_NAME), bytes };
+}
+
+/**
+ * A config.json that obeyed all rules when this program saved it, where nobody else may write. The schema is applied again, since
+ * that gives the properties their types.
+ */
+export function readValidConfig(directory: string): Config {
+  const { value } = readDocument(readRegularFile(`${directory}/${CONFIG_NAME}`), CONFIG_NAME);
+  if (validateConfig(value)) return value;
+  throw new RuntsError(`${directory}/${CONFIG_NAME} is damaged`, { operation: "read", path: directory });
 }
 
 /** `source` names the text in errors. */
