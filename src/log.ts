@@ -17,9 +17,17 @@ export interface LogOptions {
   readonly file?: string;
   readonly format: LogFormat;
   readonly debug: boolean;
+  /** The least that is logged without `debug`: info when absent. */
+  readonly level?: Level;
 }
 
-type Level = "debug" | "info" | "warning" | "error";
+const LEVELS = ["debug", "info", "warning", "error"] as const;
+
+type Level = (typeof LEVELS)[number];
+
+export function isLogLevel(text: string): text is Level {
+  return LEVELS.some((level) => level === text);
+}
 
 const STDERR = 2;
 
@@ -31,12 +39,13 @@ const STDERR = 2;
  */
 export function openLog(options: LogOptions): Log {
   const file = options.file === undefined ? undefined : openForAppend(options.file);
-  const entry = (level: Level, message: string): void =>
+  const least = options.debug ? 0 : LEVELS.indexOf(options.level ?? "info");
+  const entry = (level: Level, message: string): void => {
+    if (LEVELS.indexOf(level) < least) return;
     writeDiagnostic(file ?? STDERR, formatEntry(options.format, level, message, new Date()));
+  };
   return {
-    debug: (message) => {
-      if (options.debug) entry("debug", message);
-    },
+    debug: (message) => entry("debug", message),
     info: (message) => entry("info", message),
     warn: (message) => entry("warning", message),
     error: (message) => {

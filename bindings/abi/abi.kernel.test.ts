@@ -6,6 +6,7 @@ import { describe, expect, test } from "vitest";
 import * as capability from "./capability.ts";
 import { errnoMessage, errnoName } from "./errno.ts";
 import * as fcntl from "./fcntl.ts";
+import * as inotify from "./inotify.ts";
 import * as ioctl from "./ioctl.ts";
 import * as keyctl from "./keyctl.ts";
 import * as layouts from "./layouts.ts";
@@ -95,6 +96,7 @@ const modules: readonly (readonly [name: string, values: Values, headers: readon
     ["capability", constantsOf(capability), [["linux/capability.h"]]],
     ["capability names", numbered(capability.capabilityNames), [["linux/capability.h"]]],
     ["ioctl", constantsOf(ioctl), [["asm/ioctls.h", "asm/termbits.h", "linux/nsfs.h", "linux/fs.h"]]],
+    ["inotify", constantsOf(inotify), [["sys/inotify.h"]]],
     ["keyctl", constantsOf(keyctl), [["linux/keyctl.h"]]],
     ["seccomp", constantsOf(seccomp), [["linux/ioctl.h", "linux/seccomp.h", "linux/audit.h"]]],
   ];

@@ -40,6 +40,7 @@ export function recordingOperations(states: readonly ContainerState[] = []) {
     resume: record("resume", undefined),
     ps: record("ps", [42, 43]),
     update: record("update", undefined),
+    events: record("events", undefined),
   };
   return { operations, calls, contexts };
 }

@@ -157,6 +157,36 @@ describe("commands", () => {
     });
   });
 
+  it("create, run: a pidfd socket and another config, by absolute paths", async () => {
+    const argv = ["--pidfd-socket", "/run/p", "--config=other.json", "box"];
+    const expected = { pidfdSocket: "/run/p", configFile: join(process.cwd(), "other.json") };
+    for (const command of ["create", "run"]) {
+      expect((await runts(command, ...argv)).calls).toEqual([[command, expect.objectContaining(expected)]]);
+      expect((await runts(command, "-f", "/c.json", "box")).calls).toEqual([
+        [command, expect.objectContaining({ configFile: "/c.json" })],
+      ]);
+    }
+  });
+
+  it("exec: a pidfd socket, and labels", async () => {
+    const argv = ["--pidfd-socket", "s", "--process-label", "u:r:t:s0", "--apparmor=p", "box", "true"];
+    const overrides = { selinuxLabel: "u:r:t:s0", apparmorProfile: "p" };
+    expect((await runts("exec", ...argv)).calls).toEqual([
+      [
+        "exec",
+        expect.objectContaining({
+          pidfdSocket: join(process.cwd(), "s"),
+          overrides: expect.objectContaining(overrides),
+        }),
+        false,
+      ],
+    ]);
+    const [, plain] = (await runts("exec", "box", "true")).calls[0] ?? [];
+    expect(plain).not.toHaveProperty("pidfdSocket");
+    expect(plain).not.toHaveProperty("overrides.selinuxLabel");
+    expect(plain).not.toHaveProperty("overrides.apparmorProfile");
+  });
+
   it("ps: prints pids as JSON, and refuses another format", async () => {
     for (const argv of [
       ["ps", "--format", "json", "box"],
@@ -187,6 +217,18 @@ describe("commands", () => {
     expect(again).toMatchObject({ code: 1, err: "runts: File config.json exists. Remove it first\n" });
   });
 
+  it("spec --file: below the bundle, and a file that is there is replaced", async () => {
+    for (const file of ["other.json", join(directory, "third.json")]) {
+      for (let round = 0; round < 2; round += 1) {
+        expect((await runts("spec", "--bundle", directory, "-f", file)).code).toBe(0);
+      }
+    }
+    for (const name of ["other.json", "third.json"]) {
+      expect(readFileSync(join(directory, name), "utf8")).toMatch(/^\{\n\t"ociVersion"/);
+    }
+    expect(existsSync(join(directory, "config.json"))).toBe(false);
+  });
+
   it("spec: names a directory that is not there", async () => {
     const { code, err } = await runts("spec", "--bundle", join(directory, "no"));
     expect(code).toBe(1);
@@ -204,6 +246,25 @@ describe("global options", () => {
   ])("%j", async (argv, rootless) => {
     const { contexts } = await runts(...argv, "state", "box");
     expect(contexts).toEqual([{ root: join(directory, "root"), rootless }]);
+  });
+
+  it("takes crun's words for files of the log, and for who makes cgroups", async () => {
+    const log = join(directory, "log");
+    await runts("--log", `file:${log}`, "--cgroup-manager=cgroupfs", "nothing");
+    expect(readFileSync(log, "utf8")).toMatch(/level=error msg="No help topic/);
+  });
+
+  it.each([
+    [[], true],
+    [["--log-level", "debug"], true],
+    [["--log-level=info"], true],
+    [["--log-level=warning"], true],
+    [["--log-level=error"], false],
+    [["--log-level=error", "--debug"], true],
+  ])("%j: warnings are logged: %s", async (argv, logged) => {
+    const warning = { ...recordingOperations([sampleState]).operations, kill: () => Promise.reject("no") };
+    await runCommandLine([...argv, "kill", "--regex", "box"], warning);
+    expect(written.err.includes("level=warning")).toBe(logged);
   });
 
   it("takes /run/runts for root of the host, whatever XDG_RUNTIME_DIR says; XDG_RUNTIME_DIR for others", async () => {
@@ -227,7 +288,12 @@ describe("global options", () => {
     [["--root", "/../."], 1, "--root must not be the root directory"],
     [["--systemd-cgroup"], 1, "--systemd-cgroup is not supported yet"],
     [["--rootless", "maybe"], 1, 'invalid value "maybe" for flag -rootless'],
+    [["--cgroup-manager", "systemd"], 1, "--systemd-cgroup is not supported yet"],
+    [["--cgroup-manager", "none"], 1, "invalid cgroup-manager: none"],
     [["--log-format", "xml"], 1, "invalid log-format: xml"],
+    [["--log-level", "trace"], 1, "invalid log-level: trace"],
+    [["--log", "journald:box"], 1, "--log journald:box: only files are supported"],
+    [["--log", "syslog:box"], 1, "--log syslog:box: only files are supported"],
     [["--bogus"], 1, "flag provided but not defined: -bogus"],
   ])("%j is refused", async (argv, code, message) => {
     const result = await runts(...argv, "state", "box");
@@ -249,7 +315,11 @@ describe("failures", () => {
     [["start", "a", "b"], 1, '"start" requires exactly 1 argument'],
     [["kill"], 1, '"kill" requires a minimum of 1 argument'],
     [["list", "extra"], 1, '"list" requires exactly 0 arguments'],
-    [["create", "--pidfd-socket", "s", "id"], 1, "flag provided but not defined: -pidfd-socket"],
+    [["create", "--image-path", "s", "id"], 1, "flag provided but not defined: -image-path"],
+    [["kill", "--regex", "("], 1, 'invalid regular expression "("'],
+    [["delete", "--regex", "("], 1, 'invalid regular expression "("'],
+    [["events", "--interval", "5", "box"], 1, 'invalid value "5" for flag -interval: parse error'],
+    [["events", "--interval=", "box"], 1, 'invalid value "" for flag -interval: parse error'],
   ])("%j", async (argv, code, message) => {
     const result = await runts(...argv);
     expect(result).toMatchObject({ code, calls: [], out: "" });

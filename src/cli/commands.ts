@@ -16,9 +16,19 @@ export const globalOptions: readonly OptionDescription[] = [
     description:
       "directory of the containers' state [default: /run/runts, or $XDG_RUNTIME_DIR/runts when not root]",
   },
-  { name: "log", type: "string", description: "file to append the log to [default: standard error]" },
+  {
+    name: "log",
+    type: "string",
+    description: "file to append the log to, also as file:PATH [default: standard error]",
+  },
   { name: "log-format", type: "string", description: "format of the log: text or json", default: "text" },
   { name: "debug", type: "boolean", description: "log more" },
+  {
+    name: "log-level",
+    type: "string",
+    description: "least level to log: error, warning, info or debug",
+    default: "info",
+  },
   {
     name: "rootless",
     type: "string",
@@ -30,11 +40,24 @@ export const globalOptions: readonly OptionDescription[] = [
     type: "boolean",
     description: "let systemd make the cgroups (not supported yet)",
   },
+  {
+    name: "cgroup-manager",
+    type: "string",
+    description:
+      "who makes the cgroups: cgroupfs, systemd, or disabled for none, and so no limits nor device rules",
+    default: "cgroupfs",
+  },
   helpOption,
   { name: "version", alias: "v", type: "boolean", description: "print the version" },
 ];
 
 const oneContainer: Positionals = { usage: "<container-id>", min: 1, max: 1 };
+const regexOption: OptionDescription = {
+  name: "regex",
+  alias: "r",
+  type: "boolean",
+  description: "the id is a regular expression: all containers that it matches",
+};
 const noPositionals: Positionals = { usage: "", min: 0, max: 0 };
 
 const createOptions: readonly OptionDescription[] = [
@@ -49,7 +72,18 @@ const createOptions: readonly OptionDescription[] = [
     type: "string",
     description: "AF_UNIX socket that receives the master end of the container's terminal",
   },
+  {
+    name: "pidfd-socket",
+    type: "string",
+    description: "AF_UNIX socket that receives a pidfd of the container's process",
+  },
   { name: "pid-file", type: "string", description: "file to write the process id of the container to" },
+  {
+    name: "config",
+    alias: "f",
+    type: "string",
+    description: "config to take instead of the bundle's config.json",
+  },
   {
     name: "no-pivot",
     type: "boolean",
@@ -87,9 +121,26 @@ export const commands: readonly CommandDescription[] = [
         type: "boolean",
         description: "kill the container first if it runs; an unknown container is no error",
       },
+      regexOption,
       helpOption,
     ],
     load: async () => (await import("./delete.ts")).run,
+  },
+  {
+    name: "events",
+    summary: "report what a container uses",
+    positionals: oneContainer,
+    options: [
+      {
+        name: "interval",
+        type: "string",
+        description: "time between two reports, as in 500ms or 1m30s",
+        default: "5s",
+      },
+      { name: "stats", type: "boolean", description: "report once, and exit" },
+      helpOption,
+    ],
+    load: async () => (await import("./events.ts")).run,
   },
   {
     name: "exec",
@@ -104,6 +155,11 @@ export const commands: readonly CommandDescription[] = [
         type: "string",
         description: "AF_UNIX socket that receives the master end of the process's terminal",
       },
+      {
+        name: "pidfd-socket",
+        type: "string",
+        description: "AF_UNIX socket that receives a pidfd of the process",
+      },
       { name: "tty", alias: "t", type: "boolean", description: "give the process a terminal" },
       { name: "detach", alias: "d", type: "boolean", description: "do not wait for the process's end" },
       { name: "pid-file", type: "string", description: "file to write the process id to" },
@@ -112,6 +168,8 @@ export const commands: readonly CommandDescription[] = [
       { name: "user", alias: "u", type: "string", description: "user and group as numbers: UID[:GID]" },
       { name: "additional-gids", alias: "g", type: "list", description: "add a supplementary group" },
       { name: "cap", alias: "c", type: "list", description: "add a capability" },
+      { name: "process-label", type: "string", description: "SELinux label of the process" },
+      { name: "apparmor", type: "string", description: "AppArmor profile of the process" },
       { name: "no-new-privs", type: "boolean", description: "set no_new_privs" },
       {
         name: "preserve-fds",
@@ -137,7 +195,8 @@ export const commands: readonly CommandDescription[] = [
     summary: "send a signal to the container's init process",
     positionals: { usage: "<container-id> [signal]", min: 1, max: 2 },
     options: [
-      { name: "all", alias: "a", type: "boolean", description: "send it to all processes of the container" },
+      { name: "all", alias: "a", type: "boolean", description: "a container that has stopped is no error" },
+      regexOption,
       helpOption,
     ],
     load: async () => (await import("./kill.ts")).run,
@@ -215,6 +274,12 @@ export const commands: readonly CommandDescription[] = [
         alias: "b",
         type: "string",
         description: "directory to write it to [default: the current directory]",
+      },
+      {
+        name: "file",
+        alias: "f",
+        type: "string",
+        description: "file to write, instead of config.json in there; an existing one is replaced",
       },
       { name: "rootless", type: "boolean", description: "for use without root privileges" },
       helpOption,

@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, readFileSync } from "node:fs";
 import type { Context } from "../container/options.ts";
 import { RuntsError } from "../errors.ts";
-import { type Log, openLog } from "../log.ts";
+import { isLogLevel, type Log, openLog } from "../log.ts";
 import { absolutePath } from "./absolute-path.ts";
 import { type ParsedArguments, parseGoBoolean } from "./parse.ts";
 import { UsageError } from "./usage-error.ts";
@@ -9,15 +9,29 @@ import { UsageError } from "./usage-error.ts";
 export function openLogFrom(globals: ParsedArguments): Log {
   const format = globals.string("log-format") ?? "text";
   if (format !== "text" && format !== "json") throw new UsageError(`invalid log-format: ${format}`);
-  const file = globals.string("log");
-  return openLog({ format, debug: globals.flag("debug"), ...(file !== undefined && { file }) });
+  const file = logFile(globals.string("log"));
+  const level = globals.string("log-level") ?? "info";
+  if (!isLogLevel(level)) throw new UsageError(`invalid log-level: ${level}`);
+  return openLog({ format, debug: globals.flag("debug"), level, ...(file !== undefined && { file }) });
+}
+
+/** A path, or crun's `file:PATH`. Its other sinks are refused, instead of making files of such names. */
+function logFile(given: string | undefined): string | undefined {
+  if (given === undefined || !/^(file|journald|syslog):/.test(given)) return given;
+  if (given.startsWith("file:")) return given.slice("file:".length);
+  throw new UsageError(`--log ${given}: only files are supported`);
 }
 
 export function contextFrom(globals: ParsedArguments, log: Log): Context {
-  if (globals.flag("systemd-cgroup")) {
+  const manager = globals.string("cgroup-manager") ?? "cgroupfs";
+  if (!["cgroupfs", "systemd", "disabled"].includes(manager)) {
+    throw new UsageError(`invalid cgroup-manager: ${manager}`);
+  }
+  if (globals.flag("systemd-cgroup") || manager === "systemd") {
     throw new RuntsError("--systemd-cgroup is not supported yet: only cgroupfs paths can be used");
   }
-  return { root: rootDirectory(globals), rootless: rootlessMode(globals), log };
+  const noCgroup = manager === "disabled";
+  return { root: rootDirectory(globals), rootless: rootlessMode(globals), noCgroup, log };
 }
 
 /** Creates the root directory, and the directory of the pid file: engines may name ones that do not exist yet. */

@@ -6,11 +6,15 @@ import type { ParsedArguments } from "./parse.ts";
 export function createOptionsFrom(args: ParsedArguments): CreateOptions {
   const pidFile = args.string("pid-file");
   const consoleSocket = args.string("console-socket");
+  const pidfdSocket = args.string("pidfd-socket");
+  const configFile = args.string("config");
   return {
     id: args.positional(0),
     bundle: absolutePath(args.string("bundle") ?? "."),
     ...(pidFile !== undefined && { pidFile: absolutePath(pidFile) }),
     ...(consoleSocket !== undefined && { consoleSocket: absolutePath(consoleSocket) }),
+    ...(pidfdSocket !== undefined && { pidfdSocket: absolutePath(pidfdSocket) }),
+    ...(configFile !== undefined && { configFile: absolutePath(configFile) }),
     noPivot: args.flag("no-pivot"),
     noNewKeyring: args.flag("no-new-keyring"),
     preserveFds: args.number("preserve-fds"),

@@ -8,8 +8,19 @@ export const run: RunCommand = (context, args, operations) => {
     const given = args.string(name);
     return given === undefined ? undefined : absolutePath(given);
   };
-  const [processFile, consoleSocket, pidFile] = ["process", "console-socket", "pid-file"].map(path);
-  const [cwd, user, cgroup] = ["cwd", "user", "cgroup"].map((name) => args.string(name));
+  const [processFile, consoleSocket, pidfdSocket, pidFile] = [
+    "process",
+    "console-socket",
+    "pidfd-socket",
+    "pid-file",
+  ].map(path);
+  const [cwd, user, cgroup, selinuxLabel, apparmorProfile] = [
+    "cwd",
+    "user",
+    "cgroup",
+    "process-label",
+    "apparmor",
+  ].map((name) => args.string(name));
   prepareDirectories(context, pidFile);
   return operations.exec(
     context,
@@ -17,6 +28,7 @@ export const run: RunCommand = (context, args, operations) => {
       id,
       ...(processFile !== undefined && { processFile }),
       ...(consoleSocket !== undefined && { consoleSocket }),
+      ...(pidfdSocket !== undefined && { pidfdSocket }),
       ...(pidFile !== undefined && { pidFile }),
       ...(cgroup !== undefined && { cgroup }),
       preserveFds: args.number("preserve-fds"),
@@ -29,6 +41,8 @@ export const run: RunCommand = (context, args, operations) => {
         ...(user !== undefined && { user }),
         additionalGids: args.list("additional-gids"),
         capabilities: args.list("cap"),
+        ...(selinuxLabel !== undefined && { selinuxLabel }),
+        ...(apparmorProfile !== undefined && { apparmorProfile }),
         noNewPrivileges: args.flag("no-new-privs"),
       },
     },

@@ -1,3 +1,4 @@
+import type { Emit } from "../container/events.ts";
 import type { ExecOptions } from "../container/exec.ts";
 import type { Context, CreateOptions, RunOptions } from "../container/options.ts";
 import type { ContainerState } from "../container/state.ts";
@@ -20,6 +21,8 @@ export interface Operations {
   update(context: Context, id: string, change: ResourceChange): Promise<void>;
   /** Gives the pids of the container's processes, in the caller's pid namespace. */
   ps(context: Context, id: string): Promise<readonly number[]>;
+  /** Returns when the container has stopped; without an interval, after one report of what it has used. */
+  events(context: Context, id: string, intervalMs: number | undefined, emit: Emit): Promise<void>;
 }
 
 export const operations: Operations = {
@@ -70,5 +73,10 @@ export const operations: Operations = {
   async ps(context, id) {
     const { listProcesses } = await import("../container/processes.ts");
     return listProcesses(context, id);
+  },
+  async events(context, id, intervalMs, emit) {
+    const { reportEvents, reportStats } = await import("../container/events.ts");
+    if (intervalMs === undefined) reportStats(context, id, emit);
+    else reportEvents(context, id, intervalMs, emit);
   },
 };

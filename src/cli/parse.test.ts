@@ -56,7 +56,6 @@ describe("parseArguments", () => {
 
   it.each([
     [["--bogus", "id"], "flag provided but not defined: -bogus"],
-    [["--pidfd-socket", "s", "id"], "flag provided but not defined: -pidfd-socket"],
     [["--no-bundle", "id"], "flag provided but not defined: -no-bundle"],
     [["id", "--bundle"], "flag needs an argument: -bundle"],
     [["--no-pivot=maybe", "id"], 'invalid boolean value "maybe" for flag -no-pivot: parse error'],

@@ -5,15 +5,20 @@ import { absolutePath } from "./absolute-path.ts";
 import type { RunCommand } from "./description.ts";
 
 export const run: RunCommand = (_context, args) => {
-  const path = absolutePath(`${args.string("bundle") ?? "."}/config.json`);
+  const bundle = absolutePath(args.string("bundle") ?? ".");
+  const file = args.string("file");
+  const path = absolutePath(
+    file === undefined || file.startsWith("/") ? (file ?? `${bundle}/config.json`) : `${bundle}/${file}`,
+  );
   const rootless = args.flag("rootless") && {
     uid: process.geteuid?.() ?? 0,
     gid: process.getegid?.() ?? 0,
   };
   const config = defaultConfig(rootless ? { rootless } : {});
   try {
-    // "x": also a symbolic link is not followed, and two writers can't both win.
-    writeFileSync(path, `${JSON.stringify(config, undefined, "\t")}\n`, { flag: "wx" });
+    // "x": also a symbolic link is not followed, and two writers can't both win. A file that was named is replaced, as by crun.
+    const flag = file === undefined ? "wx" : "w";
+    writeFileSync(path, `${JSON.stringify(config, undefined, "\t")}\n`, { flag });
   } catch (cause) {
     if (cause instanceof Error && "code" in cause && cause.code === "EEXIST") {
       throw new RuntsError("File config.json exists. Remove it first", {

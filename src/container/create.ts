@@ -11,7 +11,7 @@ import { setUpInit } from "../init/set-up.ts";
 import { type Init, type PendingInit, spawnInit } from "../init/spawn-init.ts";
 import { hasOwn, namespacesOf } from "../plan/init-plan.ts";
 import { readConfigAndBytes } from "../spec/config.ts";
-import type { Config, Process } from "../spec/types.ts";
+import type { Config, LinuxResources, Process } from "../spec/types.ts";
 import {
   type Caller,
   type HandedDescriptors,
@@ -27,6 +27,8 @@ import { killChild } from "./init-process.ts";
 import { lockContainer } from "./lock.ts";
 import type { Context, CreateOptions } from "./options.ts";
 import { writePidFile } from "./pid-file.ts";
+import { connectPidfdReceiver } from "./pidfd-receiver.ts";
+import type { PidfdReceiver } from "./pidfd-socket.ts";
 import { adoptProcess, credentialOptions } from "./process-rights.ts";
 import { processStat } from "./process-status.ts";
 import {
@@ -50,10 +52,11 @@ export async function createContainer(
   openTerminal?: () => Promise<TerminalReceiver>,
 ): Promise<SavedState> {
   checkId(options.id);
-  const { config, bytes } = readConfigAndBytes(options.bundle);
+  const { config, bytes } = readConfigAndBytes(options.bundle, options.configFile);
   const { process } = config;
   if (process === undefined) throw new RuntsError("/process: is required", { pointer: "/process" });
   const receiver = await terminalReceiver(process, options.consoleSocket, openTerminal);
+  const pidfdReceiver = await connectPidfdReceiver(options.pidfdSocket);
   const handed = handedDescriptors(options.preserveFds, true);
   const directory = makeDirectory(context.root, options.id);
   let creation: Creation | undefined;
@@ -61,7 +64,7 @@ export async function createContainer(
     // What was read and validated, not what may stand in the bundle by now.
     writeFileSync(`${directory}/config.json`, bytes, { mode: 0o600 });
     creation = new Creation(context, options, config, process, directory, handed);
-    return await creation.run(receiver);
+    return await creation.run(receiver, pidfdReceiver);
   } catch (error) {
     if (creation === undefined) rmSync(directory, { recursive: true, force: true });
     creation?.undo();
@@ -83,6 +86,13 @@ function makeDirectory(root: string, id: string): string {
     });
   }
   return directory;
+}
+
+/** The caller wants no cgroup: limits would need one. */
+function refuseLimits(resources: LinuxResources | undefined): void {
+  if (!requiresCgroup(resources, undefined)) return;
+  const pointer = "/linux/resources";
+  throw new RuntsError(`${pointer}: limits can't be set with --cgroup-manager disabled`, { pointer });
 }
 
 /** What `start` needs to name an operation of the last program that fails. */
@@ -129,7 +139,10 @@ class Creation {
     this.#rootless = isRootless(context.rootless, this.#caller);
   }
 
-  async run(receiver: TerminalReceiver | undefined): Promise<SavedState> {
+  async run(
+    receiver: TerminalReceiver | undefined,
+    pidfdReceiver: PidfdReceiver | undefined,
+  ): Promise<SavedState> {
     const lock = lockContainer(this.#directory, this.#options.id);
     const rootfs = rootfsOf(this.#config, this.#options.bundle);
     const seccomp = await compileFilter(this.#context, this.#config);
@@ -172,6 +185,7 @@ class Creation {
     if (receiver !== undefined) closeSync(receiver.socket);
     await receiver?.connected?.();
     pending.channel.close();
+    pidfdReceiver?.send(state.pid, "standard");
     if (this.#options.pidFile !== undefined) writePidFile(this.#options.pidFile, state.pid);
     state = {
       ...state,
@@ -213,6 +227,10 @@ class Creation {
 
   #makeCgroup(directory: string): void {
     const { resources, cgroupsPath } = this.#config.linux ?? {};
+    if (this.#context.noCgroup === true) {
+      refuseLimits(resources);
+      return;
+    }
     try {
       this.#cgroup = createCgroup(directory, resources, { rootless: this.#rootless });
     } catch (error) {

@@ -12,6 +12,8 @@ export interface ExecOverrides {
   readonly additionalGids: readonly string[];
   readonly capabilities: readonly string[];
   readonly noNewPrivileges: boolean;
+  readonly selinuxLabel?: string;
+  readonly apparmorProfile?: string;
 }
 
 /** The container's process with other arguments, and with the changes asked for: runc's rules. */
@@ -29,6 +31,8 @@ export function overriddenProcess({ process }: Config, overrides: ExecOverrides)
     user: overriddenUser(process.user ?? {}, overrides),
     ...(overrides.cwd !== undefined && { cwd: checkedDirectory(overrides.cwd) }),
     ...(overrides.noNewPrivileges && { noNewPrivileges: true }),
+    ...(overrides.selinuxLabel !== undefined && { selinuxLabel: overrides.selinuxLabel }),
+    ...(overrides.apparmorProfile !== undefined && { apparmorProfile: overrides.apparmorProfile }),
     ...(overrides.capabilities.length > 0 && {
       capabilities: withCapabilities(process.capabilities ?? {}, overrides.capabilities),
     }),

@@ -17,6 +17,8 @@ import { checkId } from "./id.ts";
 import { killChild, openInit } from "./init-process.ts";
 import type { Context } from "./options.ts";
 import { writePidFile } from "./pid-file.ts";
+import { connectPidfdReceiver } from "./pidfd-receiver.ts";
+import type { PidfdReceiver } from "./pidfd-socket.ts";
 import { adoptProcess, credentialOptions } from "./process-rights.ts";
 import { containerDirectory, doesNotExist, type SavedState, tryReadState } from "./saved-state.ts";
 import { compileFilter } from "./seccomp-filter.ts";
@@ -31,6 +33,7 @@ export interface ExecOptions {
   readonly processFile?: string;
   readonly overrides: ExecOverrides;
   readonly consoleSocket?: string;
+  readonly pidfdSocket?: string;
   readonly pidFile?: string;
   readonly preserveFds: number;
   /** Sub-cgroup of the container's cgroup. */
@@ -55,9 +58,10 @@ export async function execInContainer(
   const config = readValidConfig(directory);
   const process = processOf(config, options);
   const receiver = await terminalReceiver(process, options.consoleSocket, openTerminal);
+  const pidfdReceiver = await connectPidfdReceiver(options.pidfdSocket);
   const pidfd = openInit(saved.pid, saved.startTime);
   if (pidfd === undefined) throw stopped(options.id);
-  return executeIn(context, options, { saved, config, process, pidfd, receiver });
+  return executeIn(context, options, { saved, config, process, pidfd, receiver, pidfdReceiver });
 }
 
 function checkStatus(directory: string, saved: SavedState, ignorePaused: boolean): void {
@@ -87,6 +91,7 @@ interface Target {
   readonly process: Process;
   readonly pidfd: number;
   readonly receiver: TerminalReceiver | undefined;
+  readonly pidfdReceiver: PidfdReceiver | undefined;
 }
 
 async function executeIn(context: Context, options: ExecOptions, target: Target): Promise<number> {
@@ -133,6 +138,7 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
     });
     if (receiver !== undefined) closeSync(receiver.socket);
     await receiver?.connected?.();
+    target.pidfdReceiver?.send(pid, "setns");
     if (options.pidFile !== undefined) {
       writePidFile(options.pidFile, pid);
       pidFileWritten = true;

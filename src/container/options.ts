@@ -6,6 +6,8 @@ export interface Context {
   readonly root: string;
   /** Whether missing permission on cgroups is tolerated; `auto` decides by user and user namespace. */
   readonly rootless: "true" | "false" | "auto";
+  /** Whether containers are made without a cgroup of their own, because the caller wants none. */
+  readonly noCgroup?: boolean;
   readonly log: Log;
 }
 
@@ -15,6 +17,10 @@ export interface CreateOptions {
   readonly bundle: string;
   readonly pidFile?: string;
   readonly consoleSocket?: string;
+  /** Socket of somebody who wants a pidfd of init. */
+  readonly pidfdSocket?: string;
+  /** Absolute path of another config than that of the bundle. */
+  readonly configFile?: string;
   readonly noPivot: boolean;
   readonly noNewKeyring: boolean;
   /** Number of descriptors, from 3 on, that reach the container. */

@@ -22,13 +22,13 @@ export function readConfig(bundle: string): Config {
   return readConfigAndBytes(bundle).config;
 }
 
-/** The same, with the bytes that the config was read from. */
-export function readConfigAndBytes(bundle: string): {
-  readonly config: Config;
-  readonly bytes: Uint8Array;
-} {
-  const bytes = readRegularFile(`${bundle}/${CONFIG_NAME}`);
-  return { config: parseConfig(bytes, CONFIG_NAME), bytes };
+/** The same, with the bytes that the config was read from; `file` takes the place of the bundle's own, also in errors. */
+export function readConfigAndBytes(
+  bundle: string,
+  file?: string,
+): { readonly config: Config; readonly bytes: Uint8Array } {
+  const bytes = readRegularFile(file ?? `${bundle}/${CONFIG_NAME}`);
+  return { config: parseConfig(bytes, file ?? CONFIG_NAME), bytes };
 }
 
 /**

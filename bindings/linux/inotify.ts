@@ -1,0 +1,25 @@
+import { closeSync, readSync } from "node:fs";
+import { IN_CLOEXEC, IN_MODIFY, IN_NONBLOCK } from "../abi/inotify.ts";
+import { cString, syscall } from "../ffi/syscall.ts";
+
+/** Watches a file for being modified: the descriptor can be read as soon as it was. inotify(7) */
+export function watchModifications(path: string): number {
+  const fd = syscall("inotify_init1", [IN_CLOEXEC | IN_NONBLOCK]);
+  try {
+    syscall("inotify_add_watch", [fd, cString(path), IN_MODIFY], [path]);
+    return fd;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+/** Takes what a watch has to tell: it can be read again after the next modification. */
+export function takeModifications(fd: number): void {
+  const EVENTS = Buffer.alloc(4096);
+  try {
+    while (readSync(fd, EVENTS) === EVENTS.length);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EAGAIN")) throw error;
+  }
+}

@@ -1,0 +1,262 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { errorCode, processesOf } from "./files.ts";
+
+/**
+ * What a cgroup has used, under the names of `runc events` (types/events.go), which its readers know. As there, a member that is
+ * zero and optional is left out, and so is all that the kernel or a missing controller doesn't tell.
+ */
+export interface Stats {
+  readonly cpu: {
+    /** Nanoseconds. */
+    readonly usage?: { readonly total?: bigint; readonly kernel: bigint; readonly user: bigint };
+    readonly throttling?: Counts;
+    readonly psi?: Pressure;
+  };
+  /** cgroup v1 only. */
+  readonly cpuset: Counts;
+  readonly memory: {
+    readonly cache?: bigint;
+    readonly usage?: MemoryEntry;
+    readonly swap?: MemoryEntry;
+    /** memory.stat as it is. */
+    readonly raw?: Counts;
+    readonly psi?: Pressure;
+  };
+  readonly pids: Counts;
+  readonly blkio: {
+    readonly ioServiceBytesRecursive?: readonly BlockEntry[];
+    readonly ioServicedRecursive?: readonly BlockEntry[];
+    readonly psi?: Pressure;
+  };
+  /** By page size, as in `2MB`. */
+  readonly hugetlb: Readonly<Record<string, { readonly usage?: bigint; readonly failcnt: bigint }>>;
+  readonly intel_rdt: Readonly<Record<string, never>>;
+  /** Interfaces of libcontainer's own configs: those of a config.json have none. */
+  readonly network_interfaces: null;
+}
+
+type Counts = Readonly<Record<string, bigint>>;
+
+interface MemoryEntry {
+  /** 2^64 - 1 without one. */
+  readonly limit: bigint;
+  readonly usage?: bigint;
+  readonly max?: bigint;
+  /** How often the limit was hit. */
+  readonly failcnt: bigint;
+}
+
+interface BlockEntry {
+  readonly op: string;
+  readonly major?: bigint;
+  readonly minor?: bigint;
+  readonly value?: bigint;
+}
+
+/** Pressure stall information: shares of time in per cent, and the sum in microseconds. */
+export interface Pressure {
+  readonly some?: PressureLine;
+  readonly full?: PressureLine;
+}
+
+interface PressureLine {
+  readonly avg10: number;
+  readonly avg60: number;
+  readonly avg300: number;
+  readonly total: bigint;
+}
+
+const UNLIMITED = (1n << 64n) - 1n;
+
+export function readStats(directory: string): Stats {
+  const read = (file: string) => readText(directory, file);
+  return {
+    cpu: { ...cpuStats(read("cpu.stat")), ...pressureOf(read("cpu.pressure")) },
+    cpuset: CPUSET_OF_V1,
+    memory: { ...memoryStats(read), ...pressureOf(read("memory.pressure")) },
+    pids: pidStats(directory, read),
+    blkio: { ...blockStats(read("io.stat") ?? ""), ...pressureOf(read("io.pressure")) },
+    hugetlb: hugetlbStats(directory, read),
+    intel_rdt: {},
+    network_interfaces: null,
+  };
+}
+
+const CPUSET_OF_V1: Counts = {
+  cpu_exclusive: 0n,
+  mem_hardwall: 0n,
+  mem_exclusive: 0n,
+  memory_migrate: 0n,
+  memory_spread_page: 0n,
+  memory_spread_slab: 0n,
+  memory_pressure: 0n,
+  sched_load_balance: 0n,
+  sched_relax_domain_level: 0n,
+};
+
+/** Gives the text of a file of the cgroup, undefined where there is none. */
+type Read = (file: string) => string | undefined;
+
+/** Some kernels have the files of PSI and refuse to read them (EOPNOTSUPP) unless they were booted with psi=1. */
+function readText(directory: string, file: string): string | undefined {
+  try {
+    return readFileSync(`${directory}/${file}`, "latin1");
+  } catch (error) {
+    if (["ENOENT", "ENODEV", "EOPNOTSUPP", "ENOTSUP"].includes(errorCode(error))) return undefined;
+    throw error;
+  }
+}
+
+/** A "flat keyed" file of cgroup-v2.rst: a name and a number a line. */
+function countsOf(text: string | undefined): Map<string, bigint> {
+  const counts = new Map<string, bigint>();
+  for (const line of (text ?? "").split("\n")) {
+    const [name = "", value = ""] = line.split(" ");
+    if (/^\d+$/.test(value)) counts.set(name, BigInt(value));
+  }
+  return counts;
+}
+
+function cpuStats(text: string | undefined): Stats["cpu"] {
+  const counts = countsOf(text);
+  const nanoseconds = (name: string) => (counts.get(name) ?? 0n) * 1000n;
+  const throttling = nonZero({
+    periods: counts.get("nr_periods"),
+    throttledPeriods: counts.get("nr_throttled"),
+    throttledTime: nanoseconds("throttled_usec"),
+  });
+  return {
+    ...(counts.size > 0 && {
+      usage: {
+        ...nonZero({ total: nanoseconds("usage_usec") }),
+        kernel: nanoseconds("system_usec"),
+        user: nanoseconds("user_usec"),
+      },
+    }),
+    ...(Object.keys(throttling).length > 0 && { throttling }),
+  };
+}
+
+function memoryStats(read: Read): Stats["memory"] {
+  const raw = countsOf(read("memory.stat"));
+  const usage = memoryEntry(read, "memory");
+  const swap = memoryEntry(read, "memory.swap");
+  return {
+    ...nonZero({ cache: raw.get("file") }),
+    ...(usage !== undefined && { usage }),
+    ...(usage !== undefined && swap !== undefined && { swap: memoryAndSwap(usage, swap) }),
+    ...(raw.size > 0 && { raw: Object.fromEntries(raw) }),
+  };
+}
+
+function memoryEntry(read: Read, name: string): MemoryEntry | undefined {
+  const current = read(`${name}.current`);
+  if (current === undefined) return undefined;
+  return {
+    limit: limitOf(read(`${name}.max`)),
+    ...nonZero({ usage: numberOf(current), max: numberOf(read(`${name}.peak`)) }),
+    failcnt: countsOf(read(`${name}.events`)).get("max") ?? 0n,
+  };
+}
+
+/** cgroup v1 counts both as one, and so do the readers; the peaks need not have been at the same time. */
+function memoryAndSwap(memory: MemoryEntry, swap: MemoryEntry): MemoryEntry {
+  const unlimited = swap.limit === UNLIMITED || memory.limit === UNLIMITED;
+  return {
+    limit: unlimited ? UNLIMITED : memory.limit + swap.limit,
+    ...nonZero({ usage: (memory.usage ?? 0n) + (swap.usage ?? 0n) }),
+    failcnt: swap.failcnt,
+  };
+}
+
+/** Without the controller its processes can be counted all the same. No limit is told as none. */
+function pidStats(directory: string, read: Read): Counts {
+  const current = read("pids.current");
+  if (current === undefined) return nonZero({ current: BigInt(processesOf(directory).length) });
+  const limit = limitOf(read("pids.max"));
+  return nonZero({ current: numberOf(current), limit: limit === UNLIMITED ? 0n : limit });
+}
+
+const BLOCK_COUNTS = [
+  ["ioServiceBytesRecursive", "rbytes", "Read"],
+  ["ioServiceBytesRecursive", "wbytes", "Write"],
+  ["ioServicedRecursive", "rios", "Read"],
+  ["ioServicedRecursive", "wios", "Write"],
+] as const;
+
+/** io.stat: `8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=5 dios=6`; the device alone if nothing was counted. */
+function blockStats(text: string): Stats["blkio"] {
+  const tables: { ioServiceBytesRecursive?: BlockEntry[]; ioServicedRecursive?: BlockEntry[] } = {};
+  for (const line of text.split("\n")) {
+    const [, major, minor, rest = ""] = /^(\d+):(\d+) (.*)$/.exec(line) ?? [];
+    if (major === undefined || minor === undefined) continue;
+    const device = nonZero({ major: BigInt(major), minor: BigInt(minor) });
+    for (const [table, name, op] of BLOCK_COUNTS) {
+      const value = new RegExp(`(?:^| )${name}=(\\d+)`).exec(rest)?.[1];
+      if (value === undefined) continue;
+      tables[table] ??= [];
+      tables[table].push({ ...device, op, ...nonZero({ value: BigInt(value) }) });
+    }
+  }
+  return tables;
+}
+
+/** Where the kernel counts reservations those are told, as they are what a container is limited by (since 5.7). */
+function hugetlbStats(directory: string, read: Read): Stats["hugetlb"] {
+  const sizes: Record<string, { usage?: bigint; failcnt: bigint }> = {};
+  for (const name of filesOf(directory)) {
+    const size = /^hugetlb\.([^.]+)\.current$/.exec(name)?.[1];
+    if (size === undefined) continue;
+    const usage = numberOf(read(`hugetlb.${size}.rsvd.current`) ?? read(name));
+    sizes[size] = {
+      ...nonZero({ usage }),
+      failcnt: countsOf(read(`hugetlb.${size}.events`)).get("max") ?? 0n,
+    };
+  }
+  return sizes;
+}
+
+function filesOf(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return [];
+    throw error;
+  }
+}
+
+/** `some avg10=0.12 avg60=0.05 avg300=0.01 total=53427`: Documentation/accounting/psi.rst of the kernel. */
+function pressureOf(text: string | undefined): { readonly psi?: Pressure } {
+  if (text === undefined) return {};
+  const lines = (["some", "full"] as const).flatMap((kind) => {
+    const line = new RegExp(`^${kind} (.*)$`, "m").exec(text)?.[1];
+    return line === undefined ? [] : [[kind, pressureLine(line)] as const];
+  });
+  return { psi: Object.fromEntries(lines) };
+}
+
+function pressureLine(line: string): PressureLine {
+  const value = (name: string) => new RegExp(`(?:^| )${name}=([\\d.]+)`).exec(line)?.[1] ?? "0";
+  const [avg10, avg60, avg300] = [Number(value("avg10")), Number(value("avg60")), Number(value("avg300"))];
+  return { avg10, avg60, avg300, total: BigInt(value("total")) };
+}
+
+function numberOf(text: string | undefined): bigint {
+  return /^\d+$/.test(text?.trim() ?? "") ? BigInt(text ?? 0) : 0n;
+}
+
+function limitOf(text: string | undefined): bigint {
+  return text?.trim() === "max" ? UNLIMITED : numberOf(text);
+}
+
+/** The members that are there and not zero, as Go's `omitempty` leaves the others out. */
+function nonZero<Name extends string>(
+  members: Readonly<Record<Name, bigint | undefined>>,
+): Partial<Record<Name, bigint>> {
+  const kept: Partial<Record<Name, bigint>> = {};
+  for (const name in members) {
+    const value = members[name];
+    if (value !== undefined && value !== 0n) kept[name] = value;
+  }
+  return kept;
+}

@@ -1,0 +1,104 @@
+import { closeSync, existsSync } from "node:fs";
+import { takeModifications, watchModifications } from "../../bindings/linux/inotify.ts";
+import { waitAnyReadable } from "../../bindings/linux/poll.ts";
+import { tryReadCgroupFile } from "../cgroup/files.ts";
+import { readStats, type Stats } from "../cgroup/stats.ts";
+import { RuntsError } from "../errors.ts";
+import { checkId } from "./id.ts";
+import { openInit } from "./init-process.ts";
+import type { Context } from "./options.ts";
+import { containerDirectory, doesNotExist, tryReadState } from "./saved-state.ts";
+import { statusOf } from "./state.ts";
+
+/** One line of `events`, in runc's form. */
+export type ContainerEvent =
+  | { readonly type: "stats"; readonly id: string; readonly data: Stats }
+  | { readonly type: "oom"; readonly id: string };
+
+export type Emit = (event: ContainerEvent) => void;
+
+interface Observed {
+  readonly id: string;
+  readonly cgroup: string;
+  readonly pidfd: number;
+}
+
+/** What the container has used so far. */
+export function reportStats(context: Context, id: string, emit: Emit): void {
+  const { cgroup, pidfd } = observe(context, id);
+  closeSync(pidfd);
+  emit({ type: "stats", id, data: readStats(cgroup) });
+}
+
+/** Reports what the container has used, once an interval, and each OOM kill in it, until it stops. */
+export function reportEvents(context: Context, id: string, intervalMs: number, emit: Emit): void {
+  const { cgroup, pidfd } = observe(context, id);
+  const oom = watchOomKills(context, cgroup);
+  try {
+    let next = performance.now() + intervalMs;
+    for (;;) {
+      const waitMs = Math.max(0, Math.ceil(next - performance.now()));
+      const ready = waitAnyReadable([pidfd, ...(oom === undefined ? [] : [oom.descriptor])], waitMs);
+      // Before the end: what the kernel kills for want of memory may be init.
+      if (oom?.happened()) emit({ type: "oom", id });
+      if (ready.includes(pidfd)) return;
+      if (performance.now() < next) continue;
+      emit({ type: "stats", id, data: readStats(cgroup) });
+      next = Math.max(next + intervalMs, performance.now());
+    }
+  } finally {
+    if (oom !== undefined) closeSync(oom.descriptor);
+    closeSync(pidfd);
+  }
+}
+
+function observe({ root }: Context, id: string): Observed {
+  checkId(id);
+  const directory = containerDirectory(root, id);
+  const saved = tryReadState(directory);
+  if (saved === undefined) throw doesNotExist(id);
+  const status = statusOf(directory, saved);
+  const pidfd =
+    status === "stopped" || status === "creating" ? undefined : openInit(saved.pid, saved.startTime);
+  if (pidfd === undefined) {
+    throw new RuntsError(`container with id ${id} is not running`, { operation: "events", path: id });
+  }
+  if (saved.cgroup !== "") return { id, cgroup: saved.cgroup, pidfd };
+  closeSync(pidfd);
+  throw new RuntsError(`container ${id} has no cgroup: without one nothing is counted`, {
+    operation: "events",
+    path: id,
+  });
+}
+
+interface OomWatch {
+  /** Can be read when there may be something new. */
+  readonly descriptor: number;
+  /** Whether there was an OOM kill since the last call. */
+  happened(): boolean;
+}
+
+/** The kernel reports each change of memory.events, also of those of the cgroups below. cgroup-v2.rst, Memory */
+function watchOomKills({ log }: Context, cgroup: string): OomWatch | undefined {
+  const path = `${cgroup}/memory.events`;
+  if (!existsSync(path)) {
+    log.debug(`no memory controller in ${cgroup}: OOM kills are not reported`);
+    return undefined;
+  }
+  const descriptor = watchModifications(path);
+  let kills = oomKills(cgroup);
+  return {
+    descriptor,
+    happened: () => {
+      takeModifications(descriptor);
+      const before = kills;
+      // The file is gone with the cgroup.
+      kills = Math.max(before, oomKills(cgroup));
+      return kills > before;
+    },
+  };
+}
+
+function oomKills(cgroup: string): number {
+  return Number(/^oom_kill (\d+)$/m.exec(tryReadCgroupFile(cgroup, "memory.events") ?? "")?.[1] ?? 0);
+}
