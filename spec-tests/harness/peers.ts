@@ -1,3 +1,4 @@
+import { CRUN_COMMANDS, RUNC_COMMANDS } from "./peers-commands.ts";
 import { CRUN } from "./peers-crun.ts";
 import { CRUN_EXEC } from "./peers-crun-exec.ts";
 import { RUNC } from "./peers-runc.ts";
@@ -13,8 +14,8 @@ export interface Deviation {
 }
 
 const PEERS: Readonly<Record<string, readonly Deviation[]>> = {
-  crun: [...CRUN, ...CRUN_EXEC, ...CRUN_UPDATE],
-  runc: [...RUNC, ...RUNC_UPDATE],
+  crun: [...CRUN, ...CRUN_EXEC, ...CRUN_UPDATE, ...CRUN_COMMANDS],
+  runc: [...RUNC, ...RUNC_UPDATE, ...RUNC_COMMANDS],
 };
 
 export function deviation(runtime: string, title: string): Deviation | undefined {

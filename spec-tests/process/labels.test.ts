@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { expect } from "vitest";
+import { expectInitAlone, running } from "../harness/exec.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
@@ -27,6 +28,22 @@ for (const [property, value, enabled] of LABELS) {
       expectRefusal(await container.create());
       expect((await container.stateCommand()).code).not.toBe(0);
       expect(await sandbox.traces()).toEqual([]);
+    },
+  );
+}
+
+for (const [flag, [, value, enabled]] of [
+  ["--apparmor", LABELS[0]],
+  ["--process-label", LABELS[1]],
+] as const) {
+  spec(
+    `exec ${flag} that the kernel has no module for: error, nothing left`,
+    "practice of runc and crun",
+    async (sandbox, context) => {
+      if (enabled) context.skip("this machine has the security module");
+      const container = await running(sandbox);
+      expectRefusal(await container.exec(["true"], { flags: [flag, value] }), undefined, 255);
+      await expectInitAlone(sandbox);
     },
   );
 }

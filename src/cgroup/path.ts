@@ -58,6 +58,12 @@ function baseOfRelativePaths(mountpoint: string): string {
   }
 }
 
+/** Directory of the cgroup that the caller is in, and a container that gets none of its own. */
+export function callerCgroup(): string {
+  const path = ownCgroup();
+  return `${findCgroupMount()}${path === "/" ? "" : path}`;
+}
+
 /** cgroups(7): the line of the unified hierarchy in /proc/self/cgroup is `0::/path`. */
 function ownCgroup(): string {
   const line = readFileSync("/proc/self/cgroup", "utf8")

@@ -3,7 +3,7 @@ import { listenUnix } from "../../bindings/linux/unix-socket.ts";
 import { type Program, pathOf } from "../../bindings/stub/program.ts";
 import { type Cgroup, createCgroup, openCgroup, requiresCgroup } from "../cgroup/create.ts";
 import { applyDeviceRules } from "../cgroup/devices.ts";
-import { cgroupPathFor, findCgroupMount } from "../cgroup/path.ts";
+import { callerCgroup, cgroupPathFor, findCgroupMount } from "../cgroup/path.ts";
 import { killCgroup, removeCgroup } from "../cgroup/remove.ts";
 import { applyResources } from "../cgroup/resources.ts";
 import { RuntsError } from "../errors.ts";
@@ -158,7 +158,7 @@ class Creation {
       config: this.#config,
       process: this.#process,
       namespaces: namespacesOf(this.#config),
-      facts: hostFacts(this.#options.bundle, rootfs, state.cgroup, (message) =>
+      facts: hostFacts(this.#options.bundle, rootfs, state.cgroup || callerCgroup(), (message) =>
         this.#context.log.warn(message),
       ),
       credentials: credentialOptions(
@@ -212,7 +212,7 @@ class Creation {
       created: new Date().toISOString(),
       ownerUid: this.#caller.uid,
       annotations: this.#config.annotations ?? {},
-      cgroup: cgroupPathFor(this.#config, id, findCgroupMount()),
+      cgroup: this.#context.noCgroup === true ? "" : cgroupPathFor(this.#config, id, findCgroupMount()),
       ownPidNamespace: namespaces.created.has("pid"),
       ownKeyring: !this.#options.noNewKeyring,
       ownUserNamespace: hasOwn(namespaces, "user"),

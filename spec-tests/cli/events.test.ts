@@ -1,0 +1,156 @@
+import { readFileSync } from "node:fs";
+import { expect } from "vitest";
+import type { Container } from "../harness/container.ts";
+import { running } from "../harness/exec.ts";
+import { asObject, parseObject } from "../harness/json.ts";
+import { expectRefusal } from "../harness/refusal.ts";
+import type { Result } from "../harness/runtime.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { spec } from "../harness/spec.ts";
+
+const CLAUSE = "runc's events: types/events.go";
+
+/** The lines of events: each an object of its own. */
+function lines({ stdout }: Pick<Result, "stdout">): Record<string, unknown>[] {
+  return stdout.split("\n").filter(Boolean).map(parseObject);
+}
+
+function events(sandbox: Sandbox, { id }: Container, ...flags: readonly string[]): Promise<Result> {
+  return sandbox.invoke(["events", ...flags, id]);
+}
+
+spec("events --stats, running: one line, exit 0", CLAUSE, async (sandbox) => {
+  const container = await running(sandbox);
+  const result = await events(sandbox, container, "--stats");
+  expect(result).toMatchObject({ code: 0, stderr: "" });
+  expect(result.stdout).toMatch(/^\{.*\}\n$/);
+  const { type, id, data } = parseObject(result.stdout);
+  expect({ type, id }).toEqual({ type: "stats", id: container.id });
+  const { cpu, pids, memory, blkio, hugetlb } = asObject(data);
+  const usage = asObject(asObject(cpu).usage);
+  // Nanoseconds, of the kernel's microseconds.
+  const [, microseconds] =
+    /^usage_usec (\d+)$/m.exec(readFileSync(`/sys/fs/cgroup/${container.id}/cpu.stat`, "utf8")) ?? [];
+  expect(usage.total).toBeGreaterThan(0);
+  expect(usage.total).toBeLessThanOrEqual(Number(microseconds) * 1000);
+  expect(Number(usage.kernel) + Number(usage.user)).toBeGreaterThan(0);
+  expect(pids).toMatchObject({ current: 1 });
+  for (const part of [memory, blkio, hugetlb]) expect(part).toBeInstanceOf(Object);
+});
+
+spec("events --stats: pressure, as the kernel shows it", CLAUSE, async (sandbox, context) => {
+  const container = await running(sandbox);
+  let text = "";
+  try {
+    text = readFileSync(`/sys/fs/cgroup/${container.id}/cpu.pressure`, "utf8");
+  } catch {
+    context.skip("this kernel has no PSI for cgroups");
+  }
+  const { data } = parseObject((await events(sandbox, container, "--stats")).stdout);
+  const psi = asObject(asObject(asObject(data).cpu).psi);
+  expect(Object.keys(psi)).toEqual([...text.matchAll(/^(some|full) /gm)].map(([, kind]) => kind));
+  for (const line of Object.values(psi)) {
+    expect(Object.keys(asObject(line)).sort()).toEqual(["avg10", "avg300", "avg60", "total"]);
+  }
+});
+
+for (const status of ["created", "paused"] as const) {
+  spec(`events --stats, ${status}: one line, exit 0`, CLAUSE, async (sandbox) => {
+    const container = sandbox.shell("sleep 1000");
+    await container.created();
+    if (status === "paused") {
+      expect((await container.start()).code).toBe(0);
+      expect((await sandbox.invoke(["pause", container.id])).code).toBe(0);
+    }
+    const result = await events(sandbox, container, "--stats");
+    expect(result.code).toBe(0);
+    expect(lines(result)).toMatchObject([{ type: "stats", id: container.id }]);
+  });
+}
+
+spec("events with an interval: lines until the container stops, then exit 0", CLAUSE, async (sandbox) => {
+  const container = await running(sandbox);
+  const output = sandbox.path("events");
+  const result = await sandbox.invoke(["events", "--interval", "30ms", container.id], {
+    stdout: output,
+    whileRunning: async () => {
+      await expect
+        .poll(() => lines({ stdout: readFileSync(output, "utf8") }).length, { timeout: 5000 })
+        .toBeGreaterThan(2);
+      expect((await container.kill("KILL")).code).toBe(0);
+    },
+  });
+  expect(result).toMatchObject({ code: 0, stderr: "" });
+  for (const line of lines(result)) expect(line).toMatchObject({ type: "stats", id: container.id });
+});
+
+spec("events, container is deleted by force meanwhile: exit 0", CLAUSE, async (sandbox) => {
+  const container = await running(sandbox);
+  const result = await sandbox.invoke(["events", "--interval", "5ms", container.id], {
+    whileRunning: async () => {
+      expect((await container.delete("--force")).code).toBe(0);
+    },
+  });
+  // It may have been gone before events has looked for it.
+  if (result.code !== 0) expectRefusal(result, /does not exist|is not running/);
+});
+
+spec("events, SIGTERM: ends it, not the container", CLAUSE, async (sandbox) => {
+  const container = await running(sandbox);
+  const output = sandbox.path("events");
+  const result = await sandbox.invoke(["events", "--interval", "10ms", container.id], {
+    stdout: output,
+    whileRunning: async (pid) => {
+      await expect.poll(() => readFileSync(output, "utf8"), { timeout: 5000 }).not.toBe("");
+      process.kill(pid, "SIGTERM");
+    },
+  });
+  expect(result.code).not.toBe(124);
+  expect((await container.state()).status).toBe("running");
+});
+
+spec("events, its reader ends: it ends, too", CLAUSE, async (sandbox) => {
+  const container = await running(sandbox);
+  const result = await sandbox.invoke(["events", "--interval", "10ms", container.id], {
+    wrapper: ["bash", "-c", '"$@" | head -n 1', "bash"],
+  });
+  expect(result.code).toBe(0);
+  expect(lines(result)).toMatchObject([{ type: "stats" }]);
+  expect((await container.state()).status).toBe("running");
+});
+
+spec("events, out of memory in the container: a line of type oom", CLAUSE, async (sandbox, context) => {
+  if (!/\bmemory\b/.test(readFileSync("/sys/fs/cgroup/cgroup.controllers", "utf8")))
+    context.skip("this machine has no memory controller on cgroup v2");
+  const container = sandbox.shell("sleep 1; head -c 200m /dev/zero | tail", (config) => {
+    config.linux.resources = { memory: { limit: 20 * 1024 * 1024, swap: 20 * 1024 * 1024 } };
+  });
+  await container.started();
+  const result = await sandbox.invoke(["events", "--interval", "1h", container.id], { timeoutMs: 60_000 });
+  expect(result.code).toBe(0);
+  expect(lines(result)).toContainEqual({ type: "oom", id: container.id });
+});
+
+spec("events, stopped: error", CLAUSE, async (sandbox) => {
+  const container = sandbox.container();
+  await container.started();
+  await container.until("stopped");
+  for (const flags of [[], ["--stats"]])
+    expectRefusal(await events(sandbox, container, ...flags), "is not running");
+});
+
+spec("events, unknown id: error in the words that engines match", CLAUSE, async (sandbox) => {
+  expectRefusal(await sandbox.invoke(["events", `${sandbox.tag}x`]), "does not exist");
+});
+
+for (const [interval, words] of [
+  ["0", "duration interval must be greater than 0"],
+  ["-5s", "duration interval must be greater than 0"],
+  ["5", 'invalid value "5" for flag -interval'],
+  ["fast", 'invalid value "fast" for flag -interval'],
+] as const) {
+  spec(`events --interval ${interval}: error`, CLAUSE, async (sandbox) => {
+    const container = await running(sandbox);
+    expectRefusal(await events(sandbox, container, "--interval", interval), words);
+  });
+}

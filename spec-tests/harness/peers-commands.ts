@@ -1,0 +1,109 @@
+import type { Deviation } from "./peers.ts";
+
+/** What of crun's command line Debian's runc 1.1.15 has not, and what it does otherwise. */
+export const RUNC_COMMANDS: readonly Deviation[] = [
+  {
+    reason: "options of crun",
+    titles: [
+      "create --config: that file in place of the bundle's",
+      "run --config: that file in place of the bundle's",
+      "create --config, no such file: error that names it, nothing left",
+      "kill --regex, delete --regex: the containers that match, no others",
+      "delete --regex --force, running: killed and deleted",
+      "kill --regex with what is no regular expression: error",
+      "--cgroup-manager disabled: the container stays in the caller's cgroup",
+      "--cgroup-manager disabled: no cgroup is made, the commands work",
+      "--cgroup-manager disabled with limits: error, nothing left",
+      "--log file:PATH: the log is PATH",
+      "spec --file: writes that file, again and again",
+    ],
+  },
+  {
+    reason: "pressure and --pidfd-socket came with 1.2",
+    titles: [
+      "events --stats: pressure, as the kernel shows it",
+      "--pidfd-socket of create: a pidfd of init, by which it can be ended",
+      "--pidfd-socket of run --detach: a pidfd of init",
+      "--pidfd-socket of exec --detach: a pidfd of the process",
+      "--pidfd-socket of exec, process in the foreground: its end by the pidfd is its exit code",
+    ],
+  },
+  {
+    reason: "events without --stats needs the memory controller",
+    titles: [
+      "events with an interval: lines until the container stops, then exit 0",
+      "events, container is deleted by force meanwhile: exit 0",
+      "events, SIGTERM: ends it, not the container",
+      "events, its reader ends: it ends, too",
+    ],
+  },
+  {
+    reason:
+      "processes that outlive init in a shared pid namespace stay (opencontainers/runc#4102, solved in 1.2)",
+    titles: [
+      "run, a process of the container is orphaned: becomes a child of run",
+      "run --no-subreaper, a process of the container is orphaned: does not become a child of run",
+    ],
+  },
+  {
+    sometimes: true,
+    reason: "its stage of an exec that fails ends later than the command",
+    titles: ["exec --process-label that the kernel has no module for: error, nothing left"],
+  },
+];
+
+/** Debian's crun 1.21. */
+export const CRUN_COMMANDS: readonly Deviation[] = [
+  {
+    reason: "has neither events nor --pidfd-socket",
+    titles: [
+      "events --stats, running: one line, exit 0",
+      "events --stats: pressure, as the kernel shows it",
+      "events --stats, created: one line, exit 0",
+      "events --stats, paused: one line, exit 0",
+      "events with an interval: lines until the container stops, then exit 0",
+      "events, container is deleted by force meanwhile: exit 0",
+      "events, SIGTERM: ends it, not the container",
+      "events, its reader ends: it ends, too",
+      "events, stopped: error",
+      "events, unknown id: error in the words that engines match",
+      "events --interval …",
+      "--pidfd-socket of create: a pidfd of init, by which it can be ended",
+      "--pidfd-socket of run --detach: a pidfd of init",
+      "--pidfd-socket of exec --detach: a pidfd of the process",
+      "--pidfd-socket of exec, process in the foreground: its end by the pidfd is its exit code",
+    ],
+  },
+  {
+    reason: "the error names config.json, whatever the file",
+    titles: ["create --config, no such file: error that names it, nothing left"],
+  },
+  {
+    reason: "an unknown id is reported as a file that can't be opened in 1.21",
+    titles: [
+      "kill --regex, delete --regex: the containers that match, no others",
+      "--log file:PATH: the log is PATH",
+    ],
+  },
+  {
+    reason: "an expression that does not compile is taken for one that matches nothing",
+    titles: ["kill --regex with what is no regular expression: error"],
+  },
+  {
+    reason: "limits are ignored without a cgroup",
+    titles: ["--cgroup-manager disabled with limits: error, nothing left"],
+  },
+  {
+    sometimes: true,
+    reason: "the terminal gets its size when the program runs already",
+    titles: ["run with a terminal: of the caller's size, the exit code is the program's"],
+  },
+  {
+    reason: "--no-subreaper is taken and ignored",
+    titles: ["run --no-subreaper, a process of the container is orphaned: does not become a child of run"],
+  },
+  {
+    reason: "a label is ignored without SELinux",
+    titles: ["exec --process-label that the kernel has no module for: error, nothing left"],
+  },
+];
