@@ -10,6 +10,7 @@ for (const [situation, args] of [
   ["create without an id", ["create"]],
   ["run without an id", ["run"]],
   ["an unknown command", ["no-such-command"]],
+  ["init, which runc has for itself", ["init"]],
   ["an unknown global option", ["--no-such-option", "list"]],
   ["an unknown option of create", ["create", "--no-such-option", "x"]],
   ["create with two ids", ["create", "a", "b"]],

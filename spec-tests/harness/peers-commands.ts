@@ -103,6 +103,10 @@ export const CRUN_COMMANDS: readonly Deviation[] = [
     titles: ["run --no-subreaper, a process of the container is orphaned: does not become a child of run"],
   },
   {
+    reason: "what has no record is deleted without force, too",
+    titles: ["delete --force, a state folder without a record: removed"],
+  },
+  {
     reason: "a label is ignored without SELinux",
     titles: ["exec --process-label that the kernel has no module for: error, nothing left"],
   },

@@ -169,3 +169,20 @@ spec(
     expect(await container.output({ cwd: sandbox.path("elsewhere") })).toBe("here\n");
   },
 );
+
+for (const [flags, expected] of [
+  [[], "has one of its own"],
+  [["--no-new-keyring"], "has none of its own"],
+] as const) {
+  spec(
+    `create ${flags.join(" ") || "alone"}, session keyring: the container ${expected}`,
+    "keyrings(7)",
+    async (sandbox) => {
+      const container = sandbox.shell("cat /proc/keys", (config) => {
+        config.linux.maskedPaths = [];
+      });
+      const keys = await container.output({ flags: [...flags] });
+      expect(keys.includes(container.id)).toBe(flags.length === 0);
+    },
+  );
+}

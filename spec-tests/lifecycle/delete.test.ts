@@ -1,4 +1,5 @@
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
 import { expect } from "vitest";
 import { expectRefusal } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
@@ -106,3 +107,11 @@ spec(
     expect(await sandbox.traces()).toEqual([]);
   },
 );
+
+spec("delete --force, a state folder without a record: removed", "practice of runc", async (sandbox) => {
+  const id = `${sandbox.tag}half`;
+  mkdirSync(join(sandbox.root, id), { recursive: true });
+  expectRefusal(await sandbox.invoke(["delete", id]), "does not exist");
+  expect((await sandbox.invoke(["delete", "--force", id])).code).toBe(0);
+  expect(await sandbox.traces()).toEqual([]);
+});

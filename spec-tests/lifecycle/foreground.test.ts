@@ -1,0 +1,115 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "vitest";
+import type { Container } from "../harness/container.ts";
+import { running } from "../harness/exec.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { spec } from "../harness/spec.ts";
+
+const CLAUSE = "practice of runc: run is a parent in the foreground";
+
+const ON_TERMINAL = ["python3", join(import.meta.dirname, "../harness/on-terminal.py")];
+
+function onTerminal(sandbox: Sandbox, script: string): Container {
+  return sandbox.shell(script, (config) => {
+    config.process.terminal = true;
+  });
+}
+
+spec("run with a terminal: of the caller's size, the exit code is the program's", CLAUSE, async (sandbox) => {
+  const container = onTerminal(sandbox, "[ -t 0 ] && [ -t 1 ] && [ -t 2 ] && sleep 0.2; stty size; exit 7");
+  const result = await container.run({ wrapper: ON_TERMINAL });
+  expect(result.stdout.replaceAll("\r", "")).toBe("30 90\n");
+  expect(result.code).toBe(7);
+});
+
+spec("run with a terminal: what is typed arrives, echoed once", CLAUSE, async (sandbox) => {
+  const container = onTerminal(sandbox, "echo type now; read line; echo got $line");
+  const result = await container.run({ wrapper: ON_TERMINAL });
+  expect(result.stdout.replaceAll("\r", "")).toBe("type now\ntyped words\ngot typed words\n");
+});
+
+/** Says when it is ready for another size, and tells it once it was told of it. */
+const RESIZED = "trap 'stty size; exit 3' WINCH; echo resize now; while :; do sleep 0.02; done";
+
+spec(
+  "run, the caller's terminal is resized: so is the program's, which gets SIGWINCH",
+  CLAUSE,
+  async (sandbox) => {
+    const result = await onTerminal(sandbox, RESIZED).run({ wrapper: ON_TERMINAL });
+    expect(result.stdout.replaceAll("\r", "")).toBe("resize now\n40 120\n");
+    expect(result.code).toBe(3);
+  },
+);
+
+spec("exec --tty, the caller's terminal is resized: so is the program's", CLAUSE, async (sandbox) => {
+  const container = await running(sandbox);
+  const result = await container.exec(["sh", "-c", RESIZED], { flags: ["--tty"], wrapper: ON_TERMINAL });
+  expect(result.stdout.replaceAll("\r", "")).toBe("resize now\n40 120\n");
+  expect(result.code).toBe(3);
+});
+
+/** Writable by the container, and seen by the test. */
+function withFiles(sandbox: Sandbox, script: string): Container {
+  return sandbox.shell(script, (config) => {
+    config.root.readonly = false;
+  });
+}
+
+async function waitForFile(container: Container, path: string): Promise<string> {
+  const read = () => {
+    try {
+      return container.readFile(path);
+    } catch {
+      return "";
+    }
+  };
+  await expect.poll(read, { timeout: 5000, interval: 20 }).not.toBe("");
+  return read().trim();
+}
+
+for (const signal of ["HUP", "INT", "QUIT", "USR1", "USR2", "ALRM"] as const) {
+  spec(`run, SIG${signal} sent to the runtime: goes on to the program`, CLAUSE, async (sandbox) => {
+    const container = withFiles(
+      sandbox,
+      `trap 'echo got ${signal}; exit 5' ${signal}; echo yes > /tmp/ready; while :; do sleep 0.02; done`,
+    );
+    const result = await container.run({
+      whileRunning: async (pid) => {
+        await waitForFile(container, "tmp/ready");
+        process.kill(pid, `SIG${signal}`);
+      },
+    });
+    expect(result).toMatchObject({ code: 5, stdout: `got ${signal}\n` });
+  });
+}
+
+for (const [situation, flags, adopted] of [
+  ["run", [], true],
+  ["run --no-subreaper", ["--no-subreaper"], false],
+] as const) {
+  spec(
+    `${situation}, a process of the container is orphaned: ${adopted ? "becomes" : "does not become"} a child of run`,
+    CLAUSE,
+    async (sandbox) => {
+      const container = withFiles(
+        sandbox,
+        "(sleep 1000 & echo $! > /tmp/orphan); echo yes > /tmp/ready; exec sleep 1000",
+      );
+      const { namespaces } = container.config.linux;
+      container.config.linux.namespaces = namespaces.filter(({ type }) => type !== "pid");
+      container.writeConfig();
+      await container.run({
+        flags,
+        whileRunning: async (pid) => {
+          await waitForFile(container, "tmp/ready");
+          const orphan = await waitForFile(container, "tmp/orphan");
+          const stat = readFileSync(`/proc/${orphan}/stat`, "utf8");
+          const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+          await container.kill("KILL");
+          expect(parent === pid).toBe(adopted);
+        },
+      });
+    },
+  );
+}
