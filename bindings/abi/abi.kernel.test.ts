@@ -11,6 +11,7 @@ import * as ioctl from "./ioctl.ts";
 import * as keyctl from "./keyctl.ts";
 import * as layouts from "./layouts.ts";
 import * as mount from "./mount.ts";
+import * as netlink from "./netlink.ts";
 import * as prctl from "./prctl.ts";
 import * as resource from "./resource.ts";
 import * as sched from "./sched.ts";
@@ -91,6 +92,7 @@ const modules: readonly (readonly [name: string, values: Values, headers: readon
     ["prctl", constantsOf(prctl), [["linux/prctl.h", "linux/securebits.h"]]],
     ["signal", constantsOf(signal), [["signal.h", "sys/wait.h"]]],
     ["socket", constantsOf(socket), [["sys/socket.h", "linux/sockios.h", "net/if.h"], ["asm/socket.h"]]],
+    ["netlink", constantsOf(netlink), [["sys/socket.h", "linux/netlink.h", "linux/rtnetlink.h"]]],
     ["resource", constantsOf(resource), [["sys/resource.h"]]],
     ["resource names", numbered(resource.rlimitNames), [["sys/resource.h"]]],
     ["capability", constantsOf(capability), [["linux/capability.h"]]],
@@ -183,6 +185,12 @@ const STRUCTS: Readonly<Record<string, { readonly headers: readonly string[]; re
   kernel_sigaction: { headers: ["asm/signal.h"], name: "sigaction" },
   termios: { headers: ["asm/termbits.h"] },
   dirent64: { headers: ["dirent.h"] },
+  nlmsghdr: { headers: ["sys/socket.h", "linux/netlink.h"] },
+  nlmsgerr: { headers: ["sys/socket.h", "linux/netlink.h"] },
+  sockaddr_nl: { headers: ["sys/socket.h", "linux/netlink.h"] },
+  ifinfomsg: { headers: ["sys/socket.h", "linux/rtnetlink.h"] },
+  ifaddrmsg: { headers: ["sys/socket.h", "linux/rtnetlink.h"] },
+  rtattr: { headers: ["sys/socket.h", "linux/rtnetlink.h"] },
 };
 
 describe.skipIf(skipReason)(`struct layouts${skipReason ? ` (${skipReason})` : ""}`, () => {

@@ -54,3 +54,28 @@ export const termios = { size: 36, c_iflag: 0, c_oflag: 4, c_cflag: 8, c_lflag: 
 
 /** struct linux_dirent64, getdents64(2); glibc calls it struct dirent64. */
 export const dirent64 = { d_reclen: 16, d_name: 19 } as const;
+
+/** struct nlmsghdr, netlink(7). */
+export const nlmsghdr = { size: 16, nlmsg_len: 0, nlmsg_type: 4, nlmsg_flags: 6, nlmsg_seq: 8 } as const;
+
+/** struct nlmsgerr: the header of the request follows the error. */
+export const nlmsgerr = { size: 20, error: 0 } as const;
+
+/** struct sockaddr_nl, netlink(7). */
+export const sockaddr_nl = { size: 12, nl_pid: 4 } as const;
+
+/** struct ifinfomsg, rtnetlink(7). */
+export const ifinfomsg = { size: 16, ifi_index: 4, ifi_flags: 8, ifi_change: 12 } as const;
+
+/** struct ifaddrmsg, rtnetlink(7). */
+export const ifaddrmsg = {
+  size: 8,
+  ifa_family: 0,
+  ifa_prefixlen: 1,
+  ifa_flags: 2,
+  ifa_scope: 3,
+  ifa_index: 4,
+} as const;
+
+/** struct rtattr, rtnetlink(7); struct nlattr is the same. */
+export const rtattr = { size: 4, rta_len: 0, rta_type: 2 } as const;

@@ -72,6 +72,15 @@ export interface Linux {
     uid?: number;
     gid?: number;
   }[];
+  netDevices?: Record<string, { name?: string }>;
+  timeOffsets?: Partial<Record<"monotonic" | "boottime", { secs?: number; nanosecs?: number }>>;
+  intelRdt?: {
+    closID?: string;
+    schemata?: string[];
+    l3CacheSchema?: string;
+    memBwSchema?: string;
+    enableMonitoring?: boolean;
+  };
   cgroupsPath?: string;
   resources?: Record<string, unknown>;
   rootfsPropagation?: string;

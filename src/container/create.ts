@@ -25,6 +25,7 @@ import { hostFacts, rootfsOf } from "./host-facts.ts";
 import { checkId } from "./id.ts";
 import { killChild } from "./init-process.ts";
 import { lockContainer } from "./lock.ts";
+import type { NetDevices } from "./net-devices.ts";
 import type { Context, CreateOptions } from "./options.ts";
 import { writePidFile } from "./pid-file.ts";
 import { connectPidfdReceiver } from "./pidfd-receiver.ts";
@@ -119,6 +120,7 @@ class Creation {
   #cgroup: Cgroup | undefined;
   #pending: PendingInit | undefined;
   #init: Init | undefined;
+  #netDevices: NetDevices | undefined;
   /** Set once hooks have run: they may have made what only these undo. */
   #runPoststop: (() => void) | undefined;
 
@@ -147,6 +149,7 @@ class Creation {
     const rootfs = rootfsOf(this.#config, this.#options.bundle);
     const seccomp = await compileFilter(this.#context, this.#config);
     const hooks = await this.#loadHooks();
+    const netDevices = await this.#loadNetDevices();
     let state = this.#saveFirst(rootfs);
     this.#makeCgroup(state.cgroup);
     const pending = this.#spawn();
@@ -179,6 +182,7 @@ class Creation {
         adoptProcess(init.pid, this.#process);
         state = { ...state, pid: init.pid, startTime: processStat(init.pid)?.startTime ?? "" };
       },
+      moveNetDevices: netDevices === undefined ? undefined : () => netDevices.move(state.pid),
       hooks: hooks === undefined ? undefined : () => hooks(state),
     });
     closeSync(listener);
@@ -194,6 +198,7 @@ class Creation {
       lastOperations: describeOperations(last),
     };
     writeState(this.#directory, state);
+    netDevices?.close();
     lock?.release();
     return state;
   }
@@ -263,6 +268,14 @@ class Creation {
     });
   }
 
+  async #loadNetDevices(): Promise<NetDevices | undefined> {
+    const devices = this.#config.linux?.netDevices ?? {};
+    if (Object.keys(devices).length === 0) return undefined;
+    const { NetDevices } = await import("./net-devices.ts");
+    this.#netDevices = new NetDevices(devices, this.#rootless);
+    return this.#netDevices;
+  }
+
   /** Steps 3 to 5 of the lifecycle. If one of the hooks fails it goes on at step 12, of which step 13 is the rest. */
   async #loadHooks(): Promise<((state: SavedState) => void) | undefined> {
     const {
@@ -294,6 +307,7 @@ class Creation {
       () => this.#init !== undefined && killChild(this.#init.pid),
       () => this.#cgroup !== undefined && killCgroup(this.#cgroup.directory),
       () => this.#cgroup !== undefined && removeCgroup(this.#cgroup.directory),
+      () => this.#netDevices?.moveBack(),
       () => rmSync(this.#directory, { recursive: true, force: true }),
       () => this.#runPoststop?.(),
     ];

@@ -50,6 +50,8 @@ export interface SetUpOptions extends ProcessOptions {
   readonly listener: number;
   /** Called once init is there, before anything is done in it. */
   readonly spawned: (init: Init) => void;
+  /** Brings what comes from the host into the container's network namespace, once init is in it. Absent if there is nothing. */
+  readonly moveNetDevices: (() => void) | undefined;
   /** Steps 3 and 4 of the lifecycle: hooks that run while the container is made. Absent if there are none. */
   readonly hooks: (() => void) | undefined;
 }
@@ -69,10 +71,10 @@ export function setUpInit(pending: PendingInit, options: SetUpOptions): Program 
   const plan = initPlan(session, options);
   const made = prepareEnvironment(session, plan, options);
   send(session);
-  if (options.hooks !== undefined) {
-    receiveAll(session);
-    options.hooks();
-  }
+  const { moveNetDevices, hooks } = options;
+  if (moveNetDevices !== undefined || hooks !== undefined) receiveAll(session);
+  moveNetDevices?.();
+  hooks?.();
   finishEnvironment(session.program, plan, made);
   return prepareProcess(session, plan.root, options, made.terminal, options.listener);
 }

@@ -1,4 +1,3 @@
-import { nulTerminated } from "../../bindings/abi/c-string.ts";
 import {
   AT_EMPTY_PATH,
   O_CLOEXEC,
@@ -8,13 +7,13 @@ import {
   RESOLVE_NO_SYMLINKS,
 } from "../../bindings/abi/fcntl.ts";
 import { TIOCGPTPEER, TIOCSCTTY, TIOCSPTLCK, TIOCSWINSZ } from "../../bindings/abi/ioctl.ts";
-import { cmsghdr, iovec, msghdr, statfs as statfsLayout } from "../../bindings/abi/layouts.ts";
+import { statfs as statfsLayout } from "../../bindings/abi/layouts.ts";
 import { OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE } from "../../bindings/abi/mount.ts";
-import { MSG_NOSIGNAL, SCM_RIGHTS, SOL_SOCKET } from "../../bindings/abi/socket.ts";
-import { at, data, type Program, type Register, type Reply } from "../../bindings/stub/program.ts";
+import { data, type Program, type Register, type Reply } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
 import type { Process } from "../spec/types.ts";
 import { attach, openOrCreate } from "./rootfs-paths.ts";
+import { sendDescriptor } from "./send-descriptor.ts";
 import { OPEN_HOW_SIZE, openHow } from "./structs.ts";
 
 const POINTER = "/process/terminal";
@@ -37,7 +36,10 @@ export function openTerminal(program: Program, root: Register, socket: Register)
   const slave = program.call("ioctl", [master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC], {
     path: "/dev/pts/ptmx",
   });
-  sendMaster(program, master, socket);
+  // The name is what receivers of --console-socket expect.
+  sendDescriptor(program, master, { socket, text: "/dev/ptmx", path: "the console socket" });
+  program.do("close", [master]);
+  program.do("close", [socket]);
   const output = program.outputs.indexOf(statfs);
   return { slave, check: (reply) => checkDevpts(reply.outputs[output]) };
 }
@@ -56,33 +58,6 @@ function checkDevpts(statfs: Uint8Array | undefined): void {
     path: "/dev/pts/ptmx",
     pointer: POINTER,
   });
-}
-
-const DESCRIPTOR_SIZE = 4;
-/** CMSG_SPACE of one descriptor, cmsg(3). */
-const CONTROL_SPACE = cmsghdr.size + 8;
-
-/** sendmsg(2) of the master with the name "/dev/ptmx" as the message, which is what receivers of --console-socket expect. */
-function sendMaster(program: Program, master: Register, socket: Register): void {
-  const name = data(nulTerminated("/dev/ptmx").subarray(0, -1));
-  const vector = data(new Uint8Array(iovec.size));
-  const control = data(new Uint8Array(CONTROL_SPACE));
-  const message = data(new Uint8Array(msghdr.size));
-  const controlView = new DataView(control.bytes.buffer);
-  controlView.setBigUint64(cmsghdr.cmsg_len, BigInt(cmsghdr.size + DESCRIPTOR_SIZE), true);
-  controlView.setUint32(cmsghdr.cmsg_level, SOL_SOCKET, true);
-  controlView.setUint32(cmsghdr.cmsg_type, SCM_RIGHTS, true);
-  new DataView(vector.bytes.buffer).setBigUint64(iovec.iov_len, BigInt(name.bytes.length), true);
-  const messageView = new DataView(message.bytes.buffer);
-  messageView.setBigUint64(msghdr.msg_iovlen, 1n, true);
-  messageView.setBigUint64(msghdr.msg_controllen, BigInt(CONTROL_SPACE), true);
-  program.store(at(control, cmsghdr.size), master, DESCRIPTOR_SIZE);
-  program.store(at(vector, iovec.iov_base), name, 8);
-  program.store(at(message, msghdr.msg_iov), vector, 8);
-  program.store(at(message, msghdr.msg_control), control, 8);
-  program.do("sendmsg", [socket, message, MSG_NOSIGNAL], { path: "the console socket" });
-  program.do("close", [master]);
-  program.do("close", [socket]);
 }
 
 /** Binds the terminal to /dev/console, whose target is made without following a link (CVE-2025-52565). */

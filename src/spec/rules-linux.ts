@@ -76,14 +76,14 @@ function deviceRules({ linux }: Config, report: Report): void {
 
 function netDeviceRules({ linux }: Config, report: Report): void {
   const devices = Object.entries(linux?.netDevices ?? {});
-  if (devices.length > 0 && !hasNamespace(linux, "network")) {
-    report("/linux/netDevices", "needs a network namespace");
-  }
   for (const [name, device] of devices) {
     const at = `/linux/netDevices/${pointerToken(name)}`;
+    if (!hasNamespace(linux, "network")) report(at, "needs a network namespace");
     if (!isInterfaceName(name)) report(at, "must be the name of a network interface");
     const renamed = device.name ?? "";
-    if (renamed !== "" && !isInterfaceName(renamed)) report(`${at}/name`, "must be a valid interface name");
+    if (renamed === "") continue;
+    if (!isInterfaceName(renamed)) report(`${at}/name`, "must be a valid interface name");
+    if (!/^[^%]*(?:%d[^%]*)?$/.test(renamed)) report(`${at}/name`, "may have one %d and no other %");
   }
 }
 

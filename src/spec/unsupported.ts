@@ -13,10 +13,8 @@ const PROPERTIES: readonly Path[] = [
   ["process", "scheduler"],
   ["mounts", "*", "uidMappings"],
   ["mounts", "*", "gidMappings"],
-  ["linux", "intelRdt"],
   ["linux", "memoryPolicy"],
   ["linux", "mountLabel"],
-  ["linux", "netDevices"],
   ["linux", "personality"],
   ["linux", "seccomp", "listenerPath"],
 ];

@@ -1,0 +1,228 @@
+import { closeSync } from "node:fs";
+import { errnoName } from "../abi/errno.ts";
+import { nlmsgerr, nlmsghdr, rtattr, sockaddr_nl } from "../abi/layouts.ts";
+import {
+  NETLINK_CAP_ACK,
+  NETLINK_EXT_ACK,
+  NETLINK_ROUTE,
+  NLM_F_ACK,
+  NLM_F_DUMP,
+  NLM_F_DUMP_INTR,
+  NLM_F_REQUEST,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  NLMSGERR_ATTR_MSG,
+  SOL_NETLINK,
+} from "../abi/netlink.ts";
+import { AF_NETLINK, MSG_TRUNC, SOCK_CLOEXEC, SOCK_RAW } from "../abi/socket.ts";
+import { syscall } from "../ffi/syscall.ts";
+import { SyscallError } from "../syscall-error.ts";
+
+/** Messages and attributes of netlink(7), in this machine's byte order: little endian on both architectures. */
+
+/** Largest datagram that the kernel makes for a dump: NLMSG_GOODSIZE and the skb sizes of af_netlink.c stay below it. */
+const RECEIVE_SIZE = 32_768;
+/** A dump is repeated when somebody has changed what it lists meanwhile; that doesn't go on for ever. */
+const DUMP_ATTEMPTS = 10;
+
+/** A request that the kernel has refused; `reason` is what it says beside the errno, often nothing. */
+export class NetlinkError extends SyscallError {
+  readonly reason: string;
+
+  constructor(request: string, errno: string, args: readonly string[], reason: string) {
+    super(request, errno, args);
+    this.reason = reason;
+  }
+}
+
+/** What a message is, for the errors. */
+export interface Request {
+  /** As in rtnetlink(7): `RTM_GETLINK`. */
+  readonly name: string;
+  readonly type: number;
+  /** The struct of the type and the attributes behind it. */
+  readonly body: Uint8Array;
+  /** NLM_F_* beyond those that every request has. */
+  readonly flags?: number;
+  /** What it acts on. */
+  readonly subject: string;
+}
+
+interface Message {
+  readonly type: number;
+  readonly flags: number;
+  readonly body: Uint8Array;
+}
+
+/** A socket of NETLINK_ROUTE. It belongs to the network namespace that it was made in, whoever uses it. */
+export class RouteSocket {
+  readonly #fd: number;
+  readonly #buffer = new Uint8Array(RECEIVE_SIZE);
+  #sequence = 0;
+
+  /** Takes a socket that may come from another network namespace; makes one in this one otherwise. */
+  constructor(fd: number = syscall("socket", [AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE])) {
+    this.#fd = fd;
+    const on = new Uint8Array(Uint32Array.of(1).buffer);
+    // The kernel's own words in errors, and not the request again.
+    for (const option of [NETLINK_EXT_ACK, NETLINK_CAP_ACK])
+      syscall("setsockopt", [fd, SOL_NETLINK, option, on, on.length]);
+  }
+
+  /** Changes something. */
+  change(request: Request): void {
+    this.#send(request, NLM_F_ACK);
+    this.#answer(request);
+  }
+
+  /** Asks for one object; returns the struct and the attributes. */
+  get(request: Request): Uint8Array {
+    this.#send(request, 0);
+    return this.#answer(request);
+  }
+
+  /** Asks for all objects of a kind. */
+  dump(request: Request): Uint8Array[] {
+    for (let attempt = 0; attempt < DUMP_ATTEMPTS; attempt++) {
+      const bodies = this.#tryDump(request);
+      if (bodies !== undefined) return bodies;
+    }
+    throw new NetlinkError(
+      request.name,
+      "EBUSY",
+      [request.subject],
+      "the dump was interrupted again and again",
+    );
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+
+  #tryDump(request: Request): Uint8Array[] | undefined {
+    this.#send(request, NLM_F_DUMP);
+    const bodies: Uint8Array[] = [];
+    let interrupted = false;
+    for (;;) {
+      for (const { type, flags, body } of this.#receive()) {
+        if ((flags & NLM_F_DUMP_INTR) !== 0) interrupted = true;
+        if (type === NLMSG_ERROR) checkError(request, body);
+        if (type === NLMSG_DONE) return interrupted ? undefined : bodies;
+        bodies.push(body);
+      }
+    }
+  }
+
+  #answer(request: Request): Uint8Array {
+    for (;;) {
+      for (const { type, body } of this.#receive()) {
+        if (type === NLMSG_ERROR) checkError(request, body);
+        return body;
+      }
+    }
+  }
+
+  #send({ name, type, body, flags = 0, subject }: Request, mode: number): void {
+    this.#sequence += 1;
+    const message = new Uint8Array(nlmsghdr.size + body.length);
+    const view = new DataView(message.buffer);
+    view.setUint32(nlmsghdr.nlmsg_len, message.length, true);
+    view.setUint16(nlmsghdr.nlmsg_type, type, true);
+    view.setUint16(nlmsghdr.nlmsg_flags, NLM_F_REQUEST | mode | flags, true);
+    view.setUint32(nlmsghdr.nlmsg_seq, this.#sequence, true);
+    message.set(body, nlmsghdr.size);
+    // Without an address it goes to the kernel. Requests are done, and answered, before the call returns.
+    syscall("sendto", [this.#fd, message, message.length, 0, null, 0], [`${name} ${subject}`]);
+  }
+
+  /** The messages of one datagram that answer the last request; none if it comes from another process. */
+  #receive(): Message[] {
+    const address = new Uint8Array(sockaddr_nl.size);
+    const addressLength = new Uint8Array(Uint32Array.of(address.length).buffer);
+    const { length } = this.#buffer;
+    const count = syscall(
+      "recvfrom",
+      [this.#fd, this.#buffer, length, MSG_TRUNC, address, addressLength],
+      ["from the kernel's rtnetlink"],
+    );
+    if (count > length) throw new SyscallError("recvfrom", "EMSGSIZE", ["from the kernel's rtnetlink"]);
+    if (new DataView(address.buffer).getUint32(sockaddr_nl.nl_pid, true) !== 0) return [];
+    // A copy: the buffer is used again.
+    return messagesIn(this.#buffer.slice(0, count), this.#sequence);
+  }
+}
+
+function messagesIn(datagram: Uint8Array, sequence: number): Message[] {
+  const messages: Message[] = [];
+  for (let offset = 0; offset + nlmsghdr.size <= datagram.length; ) {
+    const view = new DataView(datagram.buffer, offset);
+    const length = view.getUint32(nlmsghdr.nlmsg_len, true);
+    if (length < nlmsghdr.size) break;
+    if (view.getUint32(nlmsghdr.nlmsg_seq, true) === sequence) {
+      messages.push({
+        type: view.getUint16(nlmsghdr.nlmsg_type, true),
+        flags: view.getUint16(nlmsghdr.nlmsg_flags, true),
+        body: datagram.subarray(offset + nlmsghdr.size, offset + length),
+      });
+    }
+    offset += align(length);
+  }
+  return messages;
+}
+
+/** NLMSG_ERROR is also the acknowledgement, with the error 0. */
+function checkError({ name, subject }: Request, body: Uint8Array): void {
+  const errno = -new DataView(body.buffer, body.byteOffset).getInt32(nlmsgerr.error, true);
+  if (errno === 0) return;
+  const words = attributesIn(body.subarray(nlmsgerr.size)).get(NLMSGERR_ATTR_MSG);
+  throw new NetlinkError(name, errnoName(errno), [subject], words === undefined ? "" : textOf(words));
+}
+
+function align(length: number): number {
+  return (length + 3) & ~3;
+}
+
+export type Attributes = ReadonlyMap<number, Uint8Array>;
+
+/** The upper two bits of a type are flags: NLA_TYPE_MASK. */
+const TYPE_MASK = 0x3fff;
+
+export function attributesIn(bytes: Uint8Array): Attributes {
+  const attributes = new Map<number, Uint8Array>();
+  for (let offset = 0; offset + rtattr.size <= bytes.length; ) {
+    const view = new DataView(bytes.buffer, bytes.byteOffset + offset);
+    const length = view.getUint16(rtattr.rta_len, true);
+    if (length < rtattr.size) break;
+    const type = view.getUint16(rtattr.rta_type, true) & TYPE_MASK;
+    attributes.set(type, bytes.subarray(offset + rtattr.size, offset + length));
+    offset += align(length);
+  }
+  return attributes;
+}
+
+/** A struct and the attributes behind it. */
+export function withAttributes(struct: Uint8Array, attributes: Attributes): Uint8Array {
+  let length = align(struct.length);
+  for (const value of attributes.values()) length += align(rtattr.size + value.length);
+  const bytes = new Uint8Array(length);
+  bytes.set(struct);
+  let offset = align(struct.length);
+  for (const [type, value] of attributes) {
+    const view = new DataView(bytes.buffer, offset);
+    view.setUint16(rtattr.rta_len, rtattr.size + value.length, true);
+    view.setUint16(rtattr.rta_type, type, true);
+    bytes.set(value, offset + rtattr.size);
+    offset += align(rtattr.size + value.length);
+  }
+  return bytes;
+}
+
+/** The value of an attribute that is a NUL-terminated string. */
+export function textOf(value: Uint8Array): string {
+  const end = value.indexOf(0);
+  return Buffer.from(end < 0 ? value : value.subarray(0, end)).toString("utf8");
+}
+
+export function uint32(value: number): Uint8Array {
+  return new Uint8Array(Uint32Array.of(value).buffer);
+}

@@ -1,0 +1,343 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { expect, type TestContext } from "vitest";
+import { type Config, setNamespace } from "../harness/config.ts";
+import { expectRefusal } from "../harness/refusal.ts";
+import { giveRootfsTo } from "../harness/rootfs.ts";
+import { IS_RUNTS, type Result } from "../harness/runtime.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { spec } from "../harness/spec.ts";
+
+const CLAUSE = "config-linux.md, Network Devices";
+
+/** A network namespace of its own, which the test may fill with interfaces. */
+class Net {
+  readonly path: string;
+  /** Runs the runtime in it. */
+  readonly wrapper: readonly string[];
+
+  constructor(path: string) {
+    this.path = path;
+    this.wrapper = ["nsenter", `--net=${path}`];
+  }
+
+  run(...command: readonly string[]): string {
+    return execFileSync("nsenter", [`--net=${this.path}`, ...command], { encoding: "utf8" });
+  }
+
+  /** One half of a pair, so that it needs no hardware; the other half stays down. */
+  add(name: string): void {
+    this.run("ip", "link", "add", name, "type", "veth", "peer", "name", `${name}-peer`);
+  }
+
+  names(): string[] {
+    const lines = this.run("ip", "-o", "link").trim().split("\n");
+    return lines.map((line) => line.split(": ")[1]?.split("@")[0] ?? "").filter((name) => name !== "lo");
+  }
+
+  show(name: string): string {
+    return this.run("ip", "-o", "address", "show", "dev", name);
+  }
+}
+
+function network(sandbox: Sandbox, name: string): Net {
+  const path = sandbox.path(name);
+  writeFileSync(path, "");
+  execFileSync("unshare", [`--net=${path}`, "true"]);
+  sandbox.atEnd(() => void execFileSync("umount", [path]));
+  sandbox.settle();
+  return new Net(path);
+}
+
+/** The "host" that interfaces come from, with one that has addresses of both families and is up. */
+function host(sandbox: Sandbox, context: TestContext): Net {
+  const net = network(sandbox, "host");
+  const pair = ["ip", "link", "add", "va", "type", "veth", "peer", "name", "vb"];
+  if (spawnSync("nsenter", [`--net=${net.path}`, ...pair]).status !== 0)
+    context.skip("this kernel has no veth interfaces, or iproute2 is missing");
+  net.run("ip", "link", "set", "va", "mtu", "1400", "address", "02:00:00:00:00:77");
+  net.run(
+    "ip",
+    "address",
+    "add",
+    "192.0.2.7/24",
+    "broadcast",
+    "192.0.2.255",
+    "dev",
+    "va",
+    "label",
+    "va:main",
+  );
+  net.run("ip", "address", "add", "192.0.2.8/24", "dev", "va");
+  net.run("ip", "-6", "address", "add", "2001:db8::7/64", "nodad", "dev", "va");
+  net.run("ip", "link", "set", "va", "up");
+  return net;
+}
+
+function moving(netDevices: Record<string, { name?: string }>, joined?: Net): (config: Config) => void {
+  return (config) => {
+    config.linux.netDevices = netDevices;
+    if (joined !== undefined) setNamespace(config, "network", { type: "network", path: joined.path });
+  };
+}
+
+/** The error names the property; the words are runts' own. */
+function expectNamed(result: Result, pointer: string): void {
+  expectRefusal(result, IS_RUNTS ? `runts: ${pointer}: ` : undefined);
+}
+
+spec(
+  "netDevices with a name: moved, renamed, up, with its attributes and permanent addresses",
+  `${CLAUSE}: MUST preserve, MUST set up`,
+  async (sandbox, context) => {
+    const outside = host(sandbox, context);
+    const script = "ip -o addr show dev eth0; ip -o link show dev eth0; ls /sys/class/net";
+    const container = sandbox.shell(script, moving({ va: { name: "eth0" } }));
+    const { stdout } = await container.run({ wrapper: outside.wrapper });
+    expect(stdout).toMatch(/inet 192\.0\.2\.7\/24 brd 192\.0\.2\.255 .*\beth0:main\b/);
+    expect(stdout).toMatch(/inet 192\.0\.2\.8\/24 .*secondary eth0\b/);
+    expect(stdout).toMatch(/inet6 2001:db8::7\/64 scope global/);
+    expect(stdout).toMatch(/<[^>]*\bUP\b[^>]*> mtu 1400\b/);
+    expect(stdout).toContain("02:00:00:00:00:77");
+    expect(stdout).toMatch(/\neth0\nlo\n$/);
+    expect(outside.names()).not.toContain("va");
+  },
+);
+
+spec("netDevices without a name: the host's one", `${CLAUSE}: name OPTIONAL`, async (sandbox, context) => {
+  const outside = host(sandbox, context);
+  const container = sandbox.shell("ip -o addr show dev va", moving({ va: {} }));
+  const { stdout } = await container.run({ wrapper: outside.wrapper });
+  expect(stdout).toMatch(/inet 192\.0\.2\.7\/24 .*\bva:main\b/);
+  expect(stdout).toContain("2001:db8::7/64");
+});
+
+spec(
+  "netDevices, addresses that are not permanent or not global: not kept",
+  `${CLAUSE}: IFA_F_PERMANENT, RT_SCOPE_UNIVERSE`,
+  async (sandbox, context) => {
+    const outside = host(sandbox, context);
+    outside.run(
+      "ip",
+      "address",
+      "add",
+      "198.51.100.1/24",
+      "dev",
+      "va",
+      "valid_lft",
+      "900",
+      "preferred_lft",
+      "900",
+    );
+    outside.run("ip", "address", "add", "203.0.113.1/24", "dev", "va", "scope", "link");
+    const container = sandbox.shell("ip -o addr show dev eth0", moving({ va: { name: "eth0" } }));
+    const { stdout } = await container.run({ wrapper: outside.wrapper });
+    expect(stdout).toContain("192.0.2.7/24");
+    expect(stdout).not.toContain("198.51.100.1");
+    expect(stdout).not.toContain("203.0.113.1");
+  },
+);
+
+spec(
+  "netDevices, the name exists in the container: error, both namespaces as before",
+  `${CLAUSE}: MUST generate an error`,
+  async (sandbox, context) => {
+    const [outside, inside] = [host(sandbox, context), network(sandbox, "inside")];
+    inside.add("eth0");
+    const [before, there] = [outside.show("va"), inside.names()];
+    const container = sandbox.container(moving({ va: { name: "eth0" } }, inside));
+    expectNamed(await container.create({ wrapper: outside.wrapper }), "/linux/netDevices/va/name");
+    expect(outside.show("va")).toBe(before);
+    expect(inside.names()).toEqual(there);
+    expect(await sandbox.traces()).toEqual([]);
+  },
+);
+
+spec(
+  "netDevices without a name, the host's one exists in the container: error",
+  `${CLAUSE}: MUST generate an error`,
+  async (sandbox, context) => {
+    const [outside, inside] = [host(sandbox, context), network(sandbox, "inside")];
+    inside.add("va");
+    const container = sandbox.container(moving({ va: {} }, inside));
+    expectNamed(await container.create({ wrapper: outside.wrapper }), "/linux/netDevices/va");
+    expect(outside.names()).toContain("va");
+  },
+);
+
+spec(
+  "netDevices with a template: a free name, up, with its addresses",
+  `${CLAUSE}: %d MUST be allowed`,
+  async (sandbox, context) => {
+    const [outside, inside] = [host(sandbox, context), network(sandbox, "inside")];
+    inside.add("eth0");
+    outside.run("ip", "link", "add", "second", "type", "veth", "peer", "name", "vc");
+    const devices = { va: { name: "eth%d" }, second: { name: "eth%d" } };
+    const container = sandbox.shell(
+      "ip -o addr show dev eth1; cat /sys/class/net/eth2/flags",
+      moving(devices, inside),
+    );
+    const { stdout, stderr } = await container.run({ wrapper: outside.wrapper });
+    expect(stderr).toBe("");
+    expect(stdout).toMatch(/inet 192\.0\.2\.7\/24 .*\beth1:main\b/);
+    expect(stdout).toContain("2001:db8::7/64");
+    expect(Number(stdout.trim().split("\n").at(-1)) & 1).toBe(1);
+  },
+);
+
+spec(
+  "netDevices, the host's name and index exist in the container: moved by the new name",
+  CLAUSE,
+  async (sandbox, context) => {
+    const [outside, inside] = [host(sandbox, context), network(sandbox, "inside")];
+    inside.add("va");
+    const container = sandbox.shell("ip -o addr show dev net0", moving({ va: { name: "net0" } }, inside));
+    const { stdout } = await container.run({ wrapper: outside.wrapper });
+    expect(stdout).toContain("192.0.2.7/24");
+    expect(inside.names().sort()).toEqual(["net0", "va", "va-peer"]);
+    expect(inside.show("va")).not.toContain("192.0.2.7");
+  },
+);
+
+spec(
+  "netDevices, delete: it stays in the container's network namespace",
+  `${CLAUSE}: MUST NOT attempt to move the interface out of the namespace`,
+  async (sandbox, context) => {
+    const [outside, inside] = [host(sandbox, context), network(sandbox, "inside")];
+    const container = sandbox.shell("sleep 1000", moving({ va: { name: "eth0" } }, inside));
+    await container.started({ wrapper: outside.wrapper });
+    expect((await container.delete("--force")).code).toBe(0);
+    expect(inside.names()).toEqual(["eth0"]);
+    expect(outside.names()).toEqual(["vb"]);
+  },
+);
+
+spec(
+  "netDevices, the second is missing: error, the first is back with addresses, up",
+  "runtime.md, Errors: the environment as before",
+  async (sandbox, context) => {
+    const outside = host(sandbox, context);
+    const before = outside.show("va");
+    const container = sandbox.container(moving({ va: { name: "eth0" }, none0: {} }));
+    expectNamed(await container.create({ wrapper: outside.wrapper }), "/linux/netDevices/none0");
+    expect(outside.show("va")).toBe(before);
+    expect(outside.run("cat", "/proc/net/if_inet6")).toMatch(/ va\n/);
+    expect(await sandbox.traces()).toEqual([]);
+  },
+);
+
+for (const kind of ["createRuntime", "createContainer"] as const) {
+  spec(
+    `netDevices, a ${kind} hook fails: the interface is back on the host`,
+    "runtime.md, Errors: the environment as before",
+    async (sandbox, context) => {
+      const outside = host(sandbox, context);
+      const before = outside.show("va");
+      const container = sandbox.container((config) => {
+        moving({ va: { name: "eth0" } })(config);
+        config.hooks = { [kind]: [{ path: "/bin/false" }] };
+      });
+      expectRefusal(await container.create({ wrapper: outside.wrapper }));
+      expect(outside.show("va")).toBe(before);
+      expect(await sandbox.traces()).toEqual([]);
+    },
+  );
+}
+
+spec("netDevices: moved before hooks and sysctls", "practice of runc and crun", async (sandbox, context) => {
+  const outside = host(sandbox, context);
+  const seen = sandbox.path("seen");
+  const container = sandbox.shell("cat /proc/sys/net/ipv4/conf/eth0/forwarding", (config) => {
+    moving({ va: { name: "eth0" } })(config);
+    config.linux.sysctl = { "net.ipv4.conf.eth0.forwarding": "1" };
+    const args = ["sh", "-c", `cat /proc/net/dev > ${seen}`];
+    config.hooks = { createContainer: [{ path: "/bin/sh", args, env: ["PATH=/bin"] }] };
+  });
+  expect((await container.run({ wrapper: outside.wrapper })).stdout).toBe("1\n");
+  expect(execFileSync("cat", [seen], { encoding: "utf8" })).toMatch(/\beth0:/);
+});
+
+for (const [situation, joins] of [
+  ["a new network namespace", false],
+  ["a joined network namespace", true],
+] as const) {
+  spec(
+    `netDevices, a user namespace and ${situation}: moved, with addresses`,
+    CLAUSE,
+    async (sandbox, context) => {
+      const outside = host(sandbox, context);
+      const inside = joins ? network(sandbox, "inside") : undefined;
+      const container = sandbox.shell("ip -o addr show dev eth0", (config) => {
+        moving({ va: { name: "eth0" } }, inside)(config);
+        // sysfs needs a network namespace of the same user namespace.
+        config.mounts = config.mounts.filter(({ destination }) => !destination.startsWith("/sys"));
+        config.linux.namespaces.push({ type: "user" });
+        config.linux.uidMappings = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
+        config.linux.gidMappings = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
+      });
+      giveRootfsTo(container.rootfs, { uid: 100_000, gid: 100_000 });
+      const { stdout, stderr } = await container.run({ wrapper: outside.wrapper });
+      expect(stderr).toBe("");
+      expect(stdout).toContain("192.0.2.7/24");
+      expect(stdout).toContain("2001:db8::7/64");
+    },
+  );
+}
+
+for (const [situation, devices, pointer] of [
+  ["no such interface", { none0: { name: "eth0" } }, "/linux/netDevices/none0"],
+  ["lo", { lo: { name: "lo1" } }, "/linux/netDevices/lo"],
+  ["a host name of 16 characters", { abcdefghijklmnop: {} }, "/linux/netDevices/abcdefghijklmnop"],
+  ["a host name with a slash", { "a/b": {} }, "/linux/netDevices/a~1b"],
+  ["a name of 16 characters", { va: { name: "abcdefghijklmnop" } }, "/linux/netDevices/va/name"],
+  ["a name with a slash", { va: { name: "a/b" } }, "/linux/netDevices/va/name"],
+  ["a name with a colon", { va: { name: "a:b" } }, "/linux/netDevices/va/name"],
+  ["a name with a blank", { va: { name: "a b" } }, "/linux/netDevices/va/name"],
+  ["the name ..", { va: { name: ".." } }, "/linux/netDevices/va/name"],
+  ["a name with two templates", { va: { name: "a%d%d" } }, "/linux/netDevices/va/name"],
+] as const) {
+  spec(`netDevices, ${situation}: error that names it, nothing left`, CLAUSE, async (sandbox, context) => {
+    const outside = host(sandbox, context);
+    const before = outside.show("va");
+    const container = sandbox.container(moving(devices));
+    const result = await container.create({ wrapper: outside.wrapper });
+    expectRefusal(result, IS_RUNTS ? `${pointer}: ` : undefined);
+    expect(outside.show("va")).toBe(before);
+    expect(await sandbox.traces()).toEqual([]);
+  });
+}
+
+for (const [situation, path] of [
+  ["no network namespace", undefined],
+  ["the runtime's network namespace by its path", "/proc/self/ns/net"],
+] as const) {
+  spec(
+    `netDevices with ${situation}: error that names it`,
+    `${CLAUSE}: needs one`,
+    async (sandbox, context) => {
+      const outside = host(sandbox, context);
+      const before = outside.show("va");
+      const container = sandbox.container((config) => {
+        moving({ va: { name: "eth0" } })(config);
+        setNamespace(config, "network", path === undefined ? undefined : { type: "network", path });
+      });
+      const result = await container.create({ wrapper: outside.wrapper });
+      expectRefusal(result, IS_RUNTS ? "/linux/netDevices/va: " : undefined);
+      expect(outside.show("va")).toBe(before);
+      expect(await sandbox.traces()).toEqual([]);
+    },
+  );
+}
+
+spec(
+  "netDevices, rootless: error that names it, nothing left",
+  "practice of runc",
+  async (sandbox, context) => {
+    const outside = host(sandbox, context);
+    const container = sandbox.container(moving({ va: { name: "eth0" } }));
+    const globals = ["--rootless", "true"];
+    expectNamed(await container.create({ wrapper: outside.wrapper, globals }), "/linux/netDevices/va");
+    expect(outside.names()).toContain("va");
+    expect(await sandbox.traces()).toEqual([]);
+  },
+);

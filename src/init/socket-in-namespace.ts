@@ -1,0 +1,44 @@
+import { closeSync } from "node:fs";
+import { NETLINK_ROUTE } from "../../bindings/abi/netlink.ts";
+import { CLONE_NEWNET } from "../../bindings/abi/sched.ts";
+import { AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW } from "../../bindings/abi/socket.ts";
+import { trySyscall } from "../../bindings/ffi/syscall.ts";
+import { receiveDescriptor } from "../../bindings/linux/receive-descriptor.ts";
+import {
+  channelPair,
+  keepOnExec,
+  openStubImage,
+  StubChannel,
+  spawnStub,
+} from "../../bindings/stub/client.ts";
+import { sendDescriptor } from "../plan/send-descriptor.ts";
+import { runProgram } from "./run-program.ts";
+
+/**
+ * A NETLINK_ROUTE socket of another network namespace. A stub joins it and makes the socket, since a thread of the engine
+ * in a foreign namespace would be one too many. It does so with the runtime's rights: the kernel asks for those of the socket's
+ * maker too, and init has none in a namespace that belongs to another user namespace than its own.
+ */
+export function routeSocketIn(namespace: number, pointer: string): number {
+  const image = openStubImage();
+  const [ours, theirs] = channelPair();
+  const [receiving, sending] = channelPair();
+  keepOnExec(theirs);
+  const pid = spawnStub(image, theirs);
+  const channel = new StubChannel(ours);
+  try {
+    for (const fd of [image, theirs]) closeSync(fd);
+    const program = channel.program();
+    program.about(pointer, "open a socket in the container's network namespace");
+    program.do("setns", [program.descriptor(namespace), CLONE_NEWNET]);
+    const socket = program.call("socket", [AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE]);
+    const to = program.descriptor(sending);
+    sendDescriptor(program, socket, { socket: to, text: "socket", path: "the runtime" });
+    runProgram(channel, program);
+    return receiveDescriptor(receiving);
+  } finally {
+    channel.close();
+    for (const fd of [receiving, sending]) closeSync(fd);
+    trySyscall("wait4", pid, null, 0, null);
+  }
+}
