@@ -13,9 +13,10 @@ const root = join(import.meta.dirname, "..");
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   main: ["cli", "version"],
   cli: ["container", "spec", "errors", "log", "version"],
-  container: ["init", "cgroup", "seccomp", "plan", "spec", "errors", "log", "version"],
+  container: ["init", "cgroup", "resctrl", "seccomp", "plan", "spec", "errors", "log", "version"],
   init: ["plan", "spec", "errors"],
   cgroup: ["plan", "spec", "errors"],
+  resctrl: ["spec", "errors"],
   seccomp: ["plan", "spec", "errors"],
   plan: ["spec", "errors"],
   spec: ["errors"],

@@ -131,11 +131,18 @@ describe("commands", () => {
         ["update", "box", { file }],
       ]);
     }
-    expect(await runts("update", "--l3-cache-schema", "L3:0=f", "box")).toMatchObject({
-      code: 1,
-      calls: [],
-      err: "runts: --l3-cache-schema: is not supported by this version of runts\n",
-    });
+    const rdt = await runts("update", "--l3-cache-schema", "L3:0=f", "--mem-bw-schema", "MB:0=20", "box");
+    const intelRdt = { l3CacheSchema: "L3:0=f", memBwSchema: "MB:0=20" };
+    expect(rdt.calls).toMatchObject([["update", "box", { resources: {}, intelRdt }]]);
+    for (const [option, value] of [
+      ["--mem-bw-schema", "L3:0=f"],
+      ["--mem-bw-schema", "MB:0=20\nL3:0=f"],
+      ["--l3-cache-schema", "L3:0=f\nMB:0=20"],
+    ] as const) {
+      const refused = await runts("update", option, value, "box");
+      expect(refused).toMatchObject({ code: 1, calls: [] });
+      expect(refused.err).toContain(`runts: ${option}: must `);
+    }
   });
 
   it("state: prints JSON indented by two, in runc's order, and makes no directory", async () => {

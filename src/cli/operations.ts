@@ -68,7 +68,7 @@ export const operations: Operations = {
   },
   async update(context, id, change) {
     const { updateContainer } = await import("../container/update.ts");
-    updateContainer(context, id, change);
+    await updateContainer(context, id, change);
   },
   async ps(context, id) {
     const { listProcesses } = await import("../container/processes.ts");

@@ -33,6 +33,10 @@ export const updateOptions: readonly OptionDescription[] = [
     description: "accepted for compatibility, without effect",
   },
   { name: "pids-limit", type: "string", description: "number of processes; -1: no limit" },
-  { name: "l3-cache-schema", type: "string", description: "Intel RDT: not supported" },
-  { name: "mem-bw-schema", type: "string", description: "Intel RDT: not supported" },
+  {
+    name: "l3-cache-schema",
+    type: "string",
+    description: "L3 cache of a container with intelRdt, as in L3:0=ff;1=f",
+  },
+  { name: "mem-bw-schema", type: "string", description: "memory bandwidth, as in MB:0=20;1=70" },
 ];

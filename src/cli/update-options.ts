@@ -1,5 +1,5 @@
 import { RuntsError } from "../errors.ts";
-import type { Cpu, LinuxResources, Memory } from "../spec/types.ts";
+import type { Cpu, IntelRdt, LinuxResources, Memory } from "../spec/types.ts";
 import type { ParsedArguments } from "./parse.ts";
 
 /** Property of `linux.resources` that each option sets. */
@@ -39,6 +39,27 @@ export function resourcesFrom(args: ParsedArguments): LinuxResources {
     ...(Object.keys(memory).length > 0 && { memory }),
     ...(weight !== undefined && { blockIO: { weight: Number(weight) } }),
     ...(limit !== undefined && { pids: { limit } }),
+  };
+}
+
+/** Lines for the container's class of service. Each option is one line: the other one has the other resource. */
+export function intelRdtFrom(args: ParsedArguments): { readonly intelRdt?: IntelRdt } {
+  const l3CacheSchema = args.string("l3-cache-schema");
+  const memBwSchema = args.string("mem-bw-schema");
+  for (const [name, value] of Object.entries({
+    "l3-cache-schema": l3CacheSchema,
+    "mem-bw-schema": memBwSchema,
+  })) {
+    if (value?.includes("\n")) throw invalidValue(name, value, "must be a single line");
+  }
+  if (memBwSchema !== undefined && !memBwSchema.startsWith("MB:"))
+    throw invalidValue("mem-bw-schema", memBwSchema, 'must start with "MB:"');
+  if (l3CacheSchema === undefined && memBwSchema === undefined) return {};
+  return {
+    intelRdt: {
+      ...(l3CacheSchema !== undefined && { l3CacheSchema }),
+      ...(memBwSchema !== undefined && { memBwSchema }),
+    },
   };
 }
 
@@ -113,6 +134,6 @@ function size(args: ParsedArguments, name: OptionName): bigint | undefined {
   throw invalidValue(name, text, 'must be a number of bytes, such as "64m", or -1');
 }
 
-function invalidValue(name: OptionName, text: string, expected: string): RuntsError {
+function invalidValue(name: string, text: string, expected: string): RuntsError {
   return new RuntsError(`--${name}: ${expected}, not ${JSON.stringify(text)}`, { operation: "usage" });
 }

@@ -10,6 +10,7 @@ import { RuntsError } from "../errors.ts";
 import { setUpInit } from "../init/set-up.ts";
 import { type Init, type PendingInit, spawnInit } from "../init/spawn-init.ts";
 import { hasOwn, namespacesOf } from "../plan/init-plan.ts";
+import type { ContainerGroups } from "../resctrl/group.ts";
 import { readConfigAndBytes } from "../spec/config.ts";
 import type { Config, LinuxResources, Process } from "../spec/types.ts";
 import {
@@ -118,6 +119,7 @@ class Creation {
   readonly #caller: Caller = inspectCaller();
   readonly #rootless: boolean;
   #cgroup: Cgroup | undefined;
+  #resctrl: ContainerGroups | undefined;
   #pending: PendingInit | undefined;
   #init: Init | undefined;
   #netDevices: NetDevices | undefined;
@@ -150,7 +152,9 @@ class Creation {
     const seccomp = await compileFilter(this.#context, this.#config);
     const hooks = await this.#loadHooks();
     const netDevices = await this.#loadNetDevices();
-    let state = this.#saveFirst(rootfs);
+    const resctrl = await this.#loadResctrl();
+    let state = this.#saveFirst(rootfs, resctrl);
+    resctrl?.make();
     this.#makeCgroup(state.cgroup);
     const pending = this.#spawn();
     this.#pending = pending;
@@ -180,6 +184,7 @@ class Creation {
       spawned: (init) => {
         this.#init = init;
         adoptProcess(init.pid, this.#process);
+        resctrl?.enter(init.pid);
         state = { ...state, pid: init.pid, startTime: processStat(init.pid)?.startTime ?? "" };
       },
       moveNetDevices: netDevices === undefined ? undefined : () => netDevices.move(state.pid),
@@ -204,7 +209,7 @@ class Creation {
   }
 
   /** The record that `delete --force` undoes everything by is written before there is anything to undo. */
-  #saveFirst(rootfs: string): SavedState {
+  #saveFirst(rootfs: string, resctrl: ContainerGroups | undefined): SavedState {
     const { id, bundle } = this.#options;
     const namespaces = namespacesOf(this.#config);
     const state: SavedState = {
@@ -218,6 +223,7 @@ class Creation {
       ownerUid: this.#caller.uid,
       annotations: this.#config.annotations ?? {},
       cgroup: this.#context.noCgroup === true ? "" : cgroupPathFor(this.#config, id, findCgroupMount()),
+      ...(resctrl !== undefined && { resctrl: resctrl.saved }),
       ownPidNamespace: namespaces.created.has("pid"),
       ownKeyring: !this.#options.noNewKeyring,
       ownUserNamespace: hasOwn(namespaces, "user"),
@@ -268,6 +274,15 @@ class Creation {
     });
   }
 
+  async #loadResctrl(): Promise<ContainerGroups | undefined> {
+    const rdt = this.#config.linux?.intelRdt;
+    if (rdt === undefined) return undefined;
+    const { ContainerGroups } = await import("../resctrl/group.ts");
+    const { findResctrl } = await import("../resctrl/mount.ts");
+    this.#resctrl = new ContainerGroups(findResctrl(), this.#options.id, rdt);
+    return this.#resctrl;
+  }
+
   async #loadNetDevices(): Promise<NetDevices | undefined> {
     const devices = this.#config.linux?.netDevices ?? {};
     if (Object.keys(devices).length === 0) return undefined;
@@ -307,6 +322,7 @@ class Creation {
       () => this.#init !== undefined && killChild(this.#init.pid),
       () => this.#cgroup !== undefined && killCgroup(this.#cgroup.directory),
       () => this.#cgroup !== undefined && removeCgroup(this.#cgroup.directory),
+      () => this.#resctrl?.undo(),
       () => this.#netDevices?.moveBack(),
       () => rmSync(this.#directory, { recursive: true, force: true }),
       () => this.#runPoststop?.(),

@@ -36,6 +36,10 @@ export async function deleteContainer(
       // This kills whatever has outlived init, too.
       if (saved.cgroup !== "") removeCgroup(saved.cgroup);
     }
+    if (saved?.resctrl !== undefined) {
+      const { removeGroups } = await import("../resctrl/group.ts");
+      removeGroups(saved.resctrl);
+    }
     const runPoststop =
       saved?.hasPoststop === true ? await loadPoststop(context, directory, saved) : undefined;
     removeDirectory(directory);

@@ -101,6 +101,7 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
   const namespaces = namespacesOf(config);
   const ownUserNamespace = hasOwn(namespaces, "user");
   const seccomp = await compileFilter(context, config);
+  const resctrl = saved.resctrl === undefined ? undefined : await import("../resctrl/group.ts");
   const cgroup = openCgroupOf(saved, options.cgroup);
   const pending = spawnInit({
     linux: {},
@@ -134,6 +135,7 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
       spawned: (child) => {
         pid = child.pid;
         adoptProcess(pid, process);
+        if (saved.resctrl !== undefined) resctrl?.joinGroups(saved.resctrl, pid);
       },
     });
     if (receiver !== undefined) closeSync(receiver.socket);

@@ -1,5 +1,6 @@
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { RuntsError } from "../errors.ts";
+import type { SavedGroups } from "../resctrl/group.ts";
 
 /**
  * What is kept of a container in its directory, `ROOT/ID`, mode 0711:
@@ -24,6 +25,8 @@ export interface SavedState {
   readonly annotations: Readonly<Record<string, string>>;
   /** Directory of the cgroup; empty if the container has none. */
   readonly cgroup: string;
+  /** Groups of resctrl that the container is in; absent for one without intelRdt. */
+  readonly resctrl?: SavedGroups;
   /** Whether the container's processes end with init: it has a pid namespace of its own. */
   readonly ownPidNamespace: boolean;
   /** Whether the container has a session keyring of its own. */

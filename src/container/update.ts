@@ -2,8 +2,9 @@ import { readFileSync } from "node:fs";
 import { applyDeviceRules } from "../cgroup/devices.ts";
 import { applyResources } from "../cgroup/resources.ts";
 import { RuntsError } from "../errors.ts";
+import type { SchemaWrite } from "../resctrl/schemata.ts";
 import { parseResources, readValidConfig, resourceIssues } from "../spec/config.ts";
-import type { LinuxResources } from "../spec/types.ts";
+import type { IntelRdt, LinuxResources } from "../spec/types.ts";
 import { inspectCaller, isRootless } from "./caller.ts";
 import { type LockedContainer, withLockedContainer } from "./locked.ts";
 import { mergeResources, resourcesToApply } from "./merge-resources.ts";
@@ -16,6 +17,8 @@ export type ResourceChange =
   | { readonly file: string }
   | {
       readonly resources: LinuxResources;
+      /** New values of `linux.intelRdt`. */
+      readonly intelRdt?: IntelRdt;
       /** Option that stands for a pointer, for errors. */
       optionOf(pointer: string): string;
     };
@@ -29,7 +32,9 @@ interface PendingChange {
 }
 
 /** Changes the limits of a container that has not stopped, and its config for later commands. */
-export function updateContainer(context: Context, id: string, change: ResourceChange): void {
+export async function updateContainer(context: Context, id: string, change: ResourceChange): Promise<void> {
+  const intelRdt = "file" in change ? undefined : change.intelRdt;
+  const updateRdt = intelRdt === undefined ? undefined : await loadUpdateRdt(intelRdt);
   // Before the lock is taken: standard input may keep us waiting.
   const pending = "file" in change ? pendingFile(change.file) : pendingOptions(change);
   withLockedContainer(context, id, (container) => {
@@ -47,9 +52,34 @@ export function updateContainer(context: Context, id: string, change: ResourceCh
     const before = config.linux?.resources ?? {};
     const update = withoutKernelMemory(context, pending.checked(before));
     const after = mergeResources(before, update);
+    updateRdt?.(container);
     apply(context, container, resourcesToApply(update, after), pending);
-    replaceConfig(directory, { ...config, linux: { ...config.linux, resources: after } });
+    const rdt = intelRdt === undefined ? {} : { intelRdt: { ...config.linux?.intelRdt, ...intelRdt } };
+    replaceConfig(directory, { ...config, linux: { ...config.linux, ...rdt, resources: after } });
   });
+}
+
+/** Only a container with `intelRdt` has a class of service whose limits can be changed. */
+async function loadUpdateRdt(change: IntelRdt): Promise<(container: LockedContainer) => void> {
+  const { schemaWrites } = await import("../resctrl/schemata.ts");
+  const { updateSchemata } = await import("../resctrl/group.ts");
+  const { findResctrl } = await import("../resctrl/mount.ts");
+  const OPTIONS = { l3CacheSchema: "--l3-cache-schema", memBwSchema: "--mem-bw-schema" };
+  const writes: SchemaWrite[] = schemaWrites(change).map(({ value, pointer }) => ({
+    value,
+    pointer: pointer.endsWith("/l3CacheSchema") ? OPTIONS.l3CacheSchema : OPTIONS.memBwSchema,
+  }));
+  return ({ saved }) => {
+    const [first] = writes;
+    if (first === undefined) return;
+    if (saved.resctrl === undefined) {
+      throw new RuntsError(`${first.pointer}: container ${saved.id} was created without intelRdt`, {
+        operation: "update",
+        path: saved.id,
+      });
+    }
+    updateSchemata(saved.resctrl, findResctrl(), writes);
+  };
 }
 
 function pendingFile(file: string): PendingChange {

@@ -672,7 +672,7 @@ return vErrors === null;
 }
 
 const pattern8 = new RegExp("^(?:/|$)", "");
-const pattern12 = new RegExp("^(?!\\.\\.?$)(?:/|[^/]*)$", "");
+const pattern12 = new RegExp("^(?!\\.\\.?$)(?:/|[^/\\n]*)$", "");
 const pattern13 = new RegExp("^[^\\n]*$", "");
 const pattern14 = new RegExp("^(?:MB:[^\\n]*)?$", "");
 
@@ -1601,7 +1601,7 @@ if(data16.closID !== undefined){
 let data17 = data16.closID;
 if(typeof data17 === "string"){
 if(!pattern12.test(data17)){
-vErrors = fail(vErrors, instancePath+"/intelRdt/closID", "pattern", {pattern: "^(?!\\.\\.?$)(?:/|[^/]*)$"});
+vErrors = fail(vErrors, instancePath+"/intelRdt/closID", "pattern", {pattern: "^(?!\\.\\.?$)(?:/|[^/\\n]*)$"});
 }
 }
 else {

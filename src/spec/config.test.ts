@@ -238,10 +238,8 @@ describe("parseConfig", () => {
     titled([
       [withProcess({ ioPriority: { class: "IOPRIO_CLASS_RT", priority: 1 } }), "/process/ioPriority"],
       [withProcess({ scheduler: { policy: "SCHED_OTHER" } }), "/process/scheduler"],
-      [linux({ intelRdt: { closID: "a" } }), "/linux/intelRdt"],
       [linux({ memoryPolicy: { mode: "MPOL_LOCAL" } }), "/linux/memoryPolicy"],
       [linux({ mountLabel: "l" }), "/linux/mountLabel"],
-      [linux({ netDevices: { eth0: {} } }, [{ type: "network" }]), "/linux/netDevices"],
       [linux({ personality: { domain: "LINUX32" } }), "/linux/personality"],
       [
         linux({ seccomp: { defaultAction: "SCMP_ACT_ALLOW", listenerPath: "/s" } }),

@@ -22,7 +22,7 @@ const PATTERN_MEANINGS: Readonly<Record<string, string>> = {
   "^[0-9, -]*$": 'must be a list of numbers and ranges, such as "0-3,7"',
   "^[rwm]*$": "must consist of the letters r, w and m",
   "^[1-9][0-9]*[KMG]B$": 'must be a page size such as "2MB"',
-  "^(?!\\.\\.?$)(?:/|[^/]*)$": "must be a name without slashes",
+  "^(?!\\.\\.?$)(?:/|[^/\\n]*)$": "must be a name without slashes and line breaks",
   "^[^\\n]*$": "must be a single line",
   "^(?:MB:[^\\n]*)?$": 'must be a single line that starts with "MB:"',
 };
