@@ -1,8 +1,11 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect } from "vitest";
 import type { Linux } from "../harness/config.ts";
+import type { Container } from "../harness/container.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "config-linux.md, IntelRdt";
@@ -92,3 +95,160 @@ spec("update --mem-bw-schema without MB: error that names it", `${CLAUSE}: memBw
   const result = await sandbox.invoke(["update", "--mem-bw-schema", "L3:0=f", container.id]);
   expectRefusal(result, IS_RUNTS ? '--mem-bw-schema: must start with "MB:"' : undefined);
 });
+
+/**
+ * A directory tree that passes for resctrl, which few machines have: in a mount namespace of its own, the runtime finds it in a
+ * mount table that has one more line. The kernel would fill new directories with control files, which nothing here does: so all
+ * groups exist, and files collect what is written.
+ */
+class Imitation {
+  readonly root: string;
+  readonly wrapper: readonly string[];
+
+  constructor(sandbox: Sandbox) {
+    this.root = sandbox.path("resctrl");
+    this.addClass("");
+    const line = `9999 1 0:99 / ${this.root} rw - resctrl resctrl rw`;
+    const script = [
+      `(cat /proc/$$/mountinfo; echo "${line}") > "$0/mountinfo.$$"`,
+      'mount --bind "$0/mountinfo.$$" /proc/$$/mountinfo',
+      'exec "$@"',
+    ].join(" && ");
+    this.wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, sandbox.directory];
+  }
+
+  addClass(name: string, schemata = ""): void {
+    mkdirSync(join(this.root, name, "mon_groups"), { recursive: true });
+    writeFileSync(join(this.root, name, "tasks"), "");
+    writeFileSync(join(this.root, name, "schemata"), schemata);
+  }
+
+  read(path: string): string {
+    return readFileSync(join(this.root, path), "utf8");
+  }
+}
+
+function imitated(
+  sandbox: Sandbox,
+  intelRdt: NonNullable<Linux["intelRdt"]>,
+): { resctrl: Imitation; container: Container } {
+  const container = sandbox.shell("sleep 1000", (config) => {
+    config.linux.intelRdt = intelRdt;
+  });
+  return { resctrl: new Imitation(sandbox), container };
+}
+
+spec(
+  "intelRdt with closID alone: the pid is in its tasks, its limits stay, and so does it after delete",
+  `${CLAUSE}: MUST write the process ID, MUST assign to this closID, MUST NOT remove`,
+  async (sandbox) => {
+    const { resctrl, container } = imitated(sandbox, { closID: "gold" });
+    resctrl.addClass("gold", "L3:0=f\n");
+    await container.created({ wrapper: resctrl.wrapper });
+    expect(resctrl.read("gold/tasks")).toBe(String((await container.state()).pid));
+    expect(resctrl.read("gold/schemata")).toBe("L3:0=f\n");
+    await container.delete("--force");
+    expect(readdirSync(join(resctrl.root, "gold")).sort()).toEqual(["mon_groups", "schemata", "tasks"]);
+  },
+);
+
+spec("intelRdt with closID /: the pid is in the root's tasks", `${CLAUSE}: closID /`, async (sandbox) => {
+  const { resctrl, container } = imitated(sandbox, { closID: "/" });
+  await container.created({ wrapper: resctrl.wrapper });
+  expect(resctrl.read("tasks")).toBe(String((await container.state()).pid));
+});
+
+spec(
+  "intelRdt without closID: the group of the container's id, with the values in order",
+  `${CLAUSE}: l3CacheSchema first, memBwSchema, schemata last`,
+  async (sandbox) => {
+    const values = { l3CacheSchema: "L3:0=f", memBwSchema: "MB:0=20", schemata: ["L2:0=1", "L2:1=3"] };
+    const { resctrl, container } = imitated(sandbox, values);
+    resctrl.addClass(container.id);
+    await container.created({ wrapper: resctrl.wrapper });
+    expect(resctrl.read(`${container.id}/schemata`)).toBe("L3:0=f\nMB:0=20\nL2:0=1\nL2:1=3\n");
+    expect(resctrl.read(`${container.id}/tasks`)).toBe(String((await container.state()).pid));
+    expect(resctrl.read("schemata")).toBe("");
+  },
+);
+
+for (const [situation, intelRdt, pointer] of [
+  ["closID alone, no such class", { closID: "none" }, "closID"],
+  ["closID with another l3CacheSchema", { closID: "gold", l3CacheSchema: "L3:0=3" }, "l3CacheSchema"],
+  ["closID with another memBwSchema", { closID: "gold", memBwSchema: "MB:0=50" }, "memBwSchema"],
+  ["a monitoring group that exists", { closID: "gold", enableMonitoring: true }, "enableMonitoring"],
+] as const) {
+  spec(
+    `intelRdt, ${situation}: error, nothing is changed`,
+    `${CLAUSE}: MUST generate an error`,
+    async (sandbox) => {
+      const { resctrl, container } = imitated(sandbox, intelRdt);
+      resctrl.addClass("gold", "L3:0=f\nMB:0=20\n");
+      resctrl.addClass(`gold/mon_groups/${container.id}`);
+      const words = IS_RUNTS ? `runts: /linux/intelRdt/${pointer}: ` : undefined;
+      expectRefusal(await container.create({ wrapper: resctrl.wrapper }), words);
+      expect(resctrl.read("gold/tasks")).toBe("");
+      expect(resctrl.read("gold/schemata")).toBe("L3:0=f\nMB:0=20\n");
+      expect(readdirSync(resctrl.root).sort()).toEqual(["gold", "mon_groups", "schemata", "tasks"]);
+      expect(await sandbox.traces()).toEqual([]);
+    },
+  );
+}
+
+spec(
+  "intelRdt with closID and the limits that it has: accepted",
+  `${CLAUSE}: MUST compare with the schemata file`,
+  async (sandbox) => {
+    const { resctrl, container } = imitated(sandbox, { closID: "gold", l3CacheSchema: "L3:1=ff;0=f" });
+    resctrl.addClass("gold", "    MB:0= 20\n    L3:0=00f;1=0ff\n");
+    await container.created({ wrapper: resctrl.wrapper });
+    expect(resctrl.read("gold/tasks")).toBe(String((await container.state()).pid));
+  },
+);
+
+spec(
+  "intelRdt, a class or monitoring group that turns out unusable: error, what was made is removed",
+  `${CLAUSE}: MUST return an error`,
+  async (sandbox) => {
+    for (const intelRdt of [
+      {},
+      { closID: "new", schemata: ["L3:0=f"] },
+      { closID: "/", enableMonitoring: true },
+    ]) {
+      const { resctrl, container } = imitated(sandbox, intelRdt);
+      // New directories stay empty here: neither limits nor processes can be written.
+      expectRefusal(
+        await container.create({ wrapper: resctrl.wrapper }),
+        IS_RUNTS ? "/linux/intelRdt" : undefined,
+      );
+      expect(readdirSync(resctrl.root).sort()).toEqual(["mon_groups", "schemata", "tasks"]);
+      expect(readdirSync(join(resctrl.root, "mon_groups"))).toEqual([]);
+    }
+    expect(await sandbox.traces()).toEqual([]);
+  },
+);
+
+spec("exec, a container with intelRdt: the process joins its group", "practice of runc", async (sandbox) => {
+  const { resctrl, container } = imitated(sandbox, { closID: "gold" });
+  resctrl.addClass("gold");
+  await container.started({ wrapper: resctrl.wrapper });
+  const before = resctrl.read("gold/tasks");
+  const pidFile = sandbox.path("exec.pid");
+  expect((await container.exec(["true"], { flags: ["--pid-file", pidFile] })).code).toBe(0);
+  expect(resctrl.read("gold/tasks")).toBe(before + readFileSync(pidFile, "utf8"));
+});
+
+spec(
+  "update --l3-cache-schema and --mem-bw-schema: written to the container's group, the cache first",
+  "practice of runc and crun",
+  async (sandbox) => {
+    const { resctrl, container } = imitated(sandbox, { closID: "gold" });
+    resctrl.addClass("gold");
+    await container.started({ wrapper: resctrl.wrapper });
+    const options = ["--mem-bw-schema", "MB:0=20", "--l3-cache-schema", "L3:0=f"];
+    const { wrapper } = resctrl;
+    const result = await sandbox.invoke(["update", ...options, container.id], { wrapper });
+    expect(result.stderr).toBe("");
+    expect(resctrl.read("gold/schemata")).toBe("L3:0=f\nMB:0=20\n");
+  },
+);
