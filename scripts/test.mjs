@@ -31,6 +31,7 @@ const packages = [
   { name: "crun", program: "crun", why: peers },
   { name: "podman", program: "podman", why: "it runs containers through runts" },
   { name: "catatonit", program: "catatonit", why: "podman run --init" },
+  { name: "iproute2", program: "ip", why: "makes network interfaces for containers" },
   { name: "nftables", program: "nft", why: "podman's networks" },
   { name: "uidmap", program: "newuidmap", why: "user namespaces with many ids" },
   { name: "gcc", program: "gcc", why: "rebuilds the committed native images" },

@@ -16,6 +16,7 @@ import { type Namespaces, unsharedAsRoot } from "../plan/init-plan.ts";
 import { NAMESPACE_FLAGS } from "../plan/kernel-settings.ts";
 import type { Linux } from "../spec/types.ts";
 import { writeIdMappings } from "./id-mappings.ts";
+import { checkJoinedMappings } from "./joined-mappings.ts";
 import { checkReply, onBehalfOf, receiveReply, runProgram } from "./run-program.ts";
 
 /** The container's first process: the stub, in its namespaces and its cgroup. */
@@ -94,6 +95,7 @@ export function spawnInit(options: SpawnOptions): PendingInit {
           const initPid = receiveReply(parent, cloning).results[cloned] ?? -1;
           checkReply(cloning, init.receiveFromClone(cloning));
           writeIdMappings(initPid, options.linux, options.namespaces, options.privileged);
+          if (options.namespaces.joined.has("user")) checkJoinedMappings(initPid, options.linux);
           return { pid: initPid, channel: init };
         } finally {
           end();

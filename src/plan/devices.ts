@@ -82,8 +82,10 @@ export function makeDevices(
     const parent = inDev
       ? dev
       : openOrCreate(program, plan.root, parts.slice(0, -1).join("/"), "directory").fd;
-    const check = makeNode(program, plan, node, parent, parts.at(-1) ?? "");
-    if (check !== undefined) checks.push(check);
+    // A fifo is no device to the kernel.
+    const make = node.type === "p" ? makeDeviceNode : makeNode;
+    const check = make(program, plan, node, parent, parts.at(-1) ?? "");
+    checks.push(check);
   }
   makeDevLinks(program, plan, dev);
   return checks;
@@ -124,7 +126,12 @@ function makeDeviceNode(
 }
 
 /** "Existing file that does not match: MUST error", config-linux.md, Devices. */
-function checkExisting(node: DeviceNode, type: number, found: Uint8Array): void {
+function checkExisting(
+  node: DeviceNode,
+  type: number,
+  found: Uint8Array,
+  where: "in the container" | "on the host" = "in the container",
+): void {
   const view = new DataView(found.buffer, found.byteOffset, found.length);
   const sameType = (view.getUint16(statx.stx_mode, true) & S_IFMT) === type;
   const sameNumber =
@@ -132,8 +139,8 @@ function checkExisting(node: DeviceNode, type: number, found: Uint8Array): void 
     (BigInt(view.getUint32(statx.stx_rdev_major, true)) === node.major &&
       BigInt(view.getUint32(statx.stx_rdev_minor, true)) === node.minor);
   if (sameType && sameNumber) return;
-  const where = node.pointer === "" ? "" : `${node.pointer}: `;
-  throw new RuntsError(`${where}${node.path} exists in the container and is not the device asked for`, {
+  const pointer = node.pointer === "" ? "" : `${node.pointer}: `;
+  throw new RuntsError(`${pointer}${node.path} exists ${where} and is not the device asked for`, {
     operation: "mknodat",
     errno: "EEXIST",
     path: node.path,
@@ -148,20 +155,20 @@ function bindDevice(
   node: DeviceNode,
   parent: Register,
   name: string,
-): ReplyCheck | undefined {
-  if (node.type === "p") {
-    program.do("mknodat", [parent, name, FILE_TYPES.p | ((node.fileMode ?? 0o666) & 0o7777), 0], {
-      tolerate: ["EEXIST"],
-      path: node.path,
-    });
-    return undefined;
-  }
+): ReplyCheck {
   const target = openOrCreate(program, parent, name, "file", true);
   const source = program.call("open_tree", [AT_FDCWD, node.path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC]);
+  // What the host has there must be the device asked for: nobody may get another one by its name.
+  const found = program.output(statx.size);
+  program.do("statx", [source, "", AT_EMPTY_PATH, 0x7ff, found], { path: node.path });
+  const output = program.outputs.indexOf(found);
   attach(program, source, target.fd, { path: node.path });
   program.do("close", [source]);
   program.do("close", [target.fd]);
-  return undefined;
+  return (reply) => {
+    const stat = reply.outputs[output];
+    if (stat !== undefined) checkExisting(node, FILE_TYPES[node.type], stat, "on the host");
+  };
 }
 
 function makeDevLinks(program: Program, plan: InitPlan, dev: Register): void {

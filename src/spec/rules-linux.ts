@@ -58,7 +58,12 @@ function pathRules({ linux }: Config, report: Report): void {
 }
 
 function timeRules({ linux }: Config, report: Report): void {
-  if (linux?.timeOffsets === undefined || Object.keys(linux.timeOffsets).length === 0) return;
+  const clocks = Object.keys(linux?.timeOffsets ?? {});
+  if (linux === undefined || clocks.length === 0) return;
+  for (const clock of clocks) {
+    if (clock !== "monotonic" && clock !== "boottime")
+      report(`/linux/timeOffsets/${pointerToken(clock)}`, "must be the offset of monotonic or boottime");
+  }
   if (isNewNamespace(linux, "time")) return;
   report("/linux/timeOffsets", "needs a new time namespace, not a joined one");
 }

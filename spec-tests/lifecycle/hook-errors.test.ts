@@ -1,0 +1,155 @@
+import { readFileSync } from "node:fs";
+import { expect } from "vitest";
+import type { Hook, HookName } from "../harness/config.ts";
+import type { Container } from "../harness/container.ts";
+import { parseObject } from "../harness/json.ts";
+import { expectRefusal } from "../harness/refusal.ts";
+import { IS_RUNTS, type Result } from "../harness/runtime.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { spec } from "../harness/spec.ts";
+
+const CLAUSE = "config.md, POSIX-platform Hooks";
+const KINDS = [
+  "prestart",
+  "createRuntime",
+  "createContainer",
+  "startContainer",
+  "poststart",
+  "poststop",
+] as const;
+
+/** One line of shell that works on the host and in the container alike. */
+function hook(script: string, changes: Partial<Hook> = {}): Hook {
+  return { path: "/bin/sh", args: ["sh", "-c", script], env: ["PATH=/usr/bin:/bin"], ...changes };
+}
+
+function hooked(sandbox: Sandbox, kind: HookName, hooks: Hook[]): Container {
+  return sandbox.shell("sleep 1000", (config) => {
+    config.hooks = { [kind]: hooks };
+  });
+}
+
+/** The operation during which hooks of the kind run. */
+async function operation(container: Container, kind: HookName): Promise<Result> {
+  const created = await container.create();
+  if (kind === "prestart" || kind === "createRuntime" || kind === "createContainer") return created;
+  if (kind !== "poststop") return container.start();
+  return container.delete("--force");
+}
+
+for (const kind of KINDS) {
+  spec(
+    `${kind} hook fails: the error tells kind, index, path, exit status, time and both outputs`,
+    "promise: a failed hook can be understood from the error",
+    async (sandbox, context) => {
+      if (!IS_RUNTS) context.skip("a promise of runts alone");
+      const container = hooked(sandbox, kind, [hook("true"), hook("echo said; echo complained >&2; exit 7")]);
+      const { code, stderr } = await operation(container, kind);
+      expect(code).toBe(kind === "poststop" ? 0 : 1);
+      expect(stderr).toContain(`/hooks/${kind}/1: error running ${kind} hook /bin/sh: exit status 7 after `);
+      expect(stderr).toMatch(/after \d+ ms, stdout: said, stderr: complained/);
+    },
+  );
+
+  spec(
+    `${kind} hook ends by a signal: the error names it`,
+    "promise: a failed hook can be understood from the error",
+    async (sandbox, context) => {
+      if (!IS_RUNTS) context.skip("a promise of runts alone");
+      const container = hooked(sandbox, kind, [hook("kill -TERM $$; sleep 10")]);
+      expect((await operation(container, kind)).stderr).toMatch(
+        new RegExp(`/hooks/${kind}/0: .*: signal SIGTERM after \\d+ ms`),
+      );
+    },
+  );
+
+  spec(
+    `${kind} hook with a relative path: error that names it`,
+    `${CLAUSE}: path MUST be absolute`,
+    async (sandbox) => {
+      const container = hooked(sandbox, kind, [hook("true"), { path: "bin/true" }]);
+      expectRefusal(await container.create(), IS_RUNTS ? `/hooks/${kind}/1/path` : undefined);
+      expect(await sandbox.traces()).toEqual([]);
+    },
+  );
+
+  spec(
+    `${kind} hook with timeout 0: error that names it`,
+    `${CLAUSE}: greater than zero`,
+    async (sandbox) => {
+      const container = hooked(sandbox, kind, [hook("true", { timeout: 0 })]);
+      expectRefusal(await container.create(), IS_RUNTS ? `/hooks/${kind}/0/timeout` : undefined);
+      expect(await sandbox.traces()).toEqual([]);
+    },
+  );
+}
+
+spec(
+  "hook that says very much: the end of it is in the error",
+  "promise: a failed hook can be understood from the error",
+  async (sandbox, context) => {
+    if (!IS_RUNTS) context.skip("a promise of runts alone");
+    const script = "i=0; while [ $i -lt 5000 ]; do echo line-$i; i=$((i+1)); done; exit 1";
+    const { stderr } = await hooked(sandbox, "createRuntime", [hook(script)]).create();
+    expect(stderr).toMatch(/line-4999\n/);
+    expect(stderr).not.toContain("line-1\\n");
+    expect(stderr.length).toBeLessThan(10_000);
+  },
+);
+
+spec("hook that does not exist: error that names it", `${CLAUSE}: path`, async (sandbox) => {
+  const container = hooked(sandbox, "createRuntime", [{ path: "/no/such/hook" }]);
+  expectRefusal(await container.create(), "/no/such/hook");
+  expect(await sandbox.traces()).toEqual([]);
+});
+
+for (const kind of ["createContainer", "startContainer"] as const) {
+  spec(
+    `${kind} hook: the state has the pid as the hook sees it, status created, and the annotations`,
+    `${CLAUSE}: the state MUST be passed over stdin`,
+    async (sandbox) => {
+      // The host's file system is in reach of createContainer, the container's alone of startContainer.
+      const isInside = kind === "startContainer";
+      const out = isInside ? "/tmp/state" : sandbox.path("hook-state");
+      const container = sandbox.shell("sleep 1000", (config) => {
+        config.hooks = { [kind]: [hook(`cat > ${out}`)] };
+        config.root.readonly = false;
+        config.annotations = { "org.example.key": "value" };
+      });
+      await container.started();
+      const state = parseObject(readFileSync(isInside ? `${container.rootfs}${out}` : out, "utf8"));
+      expect(state).toMatchObject({ id: container.id, status: "created", pid: 1, bundle: container.bundle });
+      expect(state.annotations).toEqual({ "org.example.key": "value" });
+    },
+  );
+}
+
+for (const kind of ["prestart", "createRuntime"] as const) {
+  spec(
+    `${kind} hook: the mounts are made, and the root is not changed yet`,
+    "runtime.md, Lifecycle: before pivot_root",
+    async (sandbox) => {
+      const out = sandbox.path("seen");
+      const script = [
+        "pid=$(sed -n 's/.*\"pid\": *\\([0-9]*\\).*/\\1/p')",
+        // Bundle and container's /proc, both by the paths of the host.
+        `{ ls -d /proc/$pid/root${sandbox.directory}; grep -c "/rootfs/proc " /proc/$pid/mountinfo; } > ${out}`,
+      ].join("; ");
+      const container = hooked(sandbox, kind, [hook(script)]);
+      await container.created();
+      const [root = "", mounts = ""] = readFileSync(out, "utf8").trim().split("\n");
+      expect(root).toContain(sandbox.directory);
+      expect(Number(mounts)).toBeGreaterThan(0);
+    },
+  );
+}
+
+spec("startContainer hook without env: an empty environment", `${CLAUSE}: env`, async (sandbox) => {
+  const container = sandbox.shell("sleep 1000", (config) => {
+    const args = ["sh", "-c", 'tr "\\0" "\\n" < /proc/$$/environ > /tmp/environ'];
+    config.hooks = { startContainer: [{ path: "/bin/sh", args }] };
+    config.root.readonly = false;
+  });
+  await container.started({ env: { SECRET_OF_CALLER: "1" } });
+  expect(container.readFile("tmp/environ")).toBe("");
+});

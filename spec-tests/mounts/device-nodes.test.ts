@@ -1,0 +1,154 @@
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "vitest";
+import type { Config } from "../harness/config.ts";
+import type { Container } from "../harness/container.ts";
+import { expectRefusal } from "../harness/refusal.ts";
+import { giveRootfsTo } from "../harness/rootfs.ts";
+import { IS_RUNTS } from "../harness/runtime.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { spec } from "../harness/spec.ts";
+
+const CLAUSE = "config-linux.md, Devices";
+const BASE = 100_000;
+
+type Devices = NonNullable<Config["linux"]["devices"]>;
+
+function withDevices(
+  sandbox: Sandbox,
+  script: string,
+  devices: Devices,
+  mounts?: Config["mounts"],
+): Container {
+  return sandbox.shell(script, (config) => {
+    config.linux.devices = devices;
+    if (mounts !== undefined) config.mounts = mounts;
+  });
+}
+
+spec("devices of type u: a character device", CLAUSE, async (sandbox) => {
+  const devices = [{ type: "u", path: "/dev/own", major: 1, minor: 3, fileMode: 0o600 }];
+  const container = withDevices(sandbox, "stat -c '%F %t:%T' /dev/own", devices);
+  expect(await container.output()).toBe("character special file 1:3\n");
+});
+
+spec("devices outside of /dev: made there, folders too", `${CLAUSE}: path`, async (sandbox) => {
+  const devices = [{ type: "c", path: "/opt/own/zero", major: 1, minor: 5, fileMode: 0o666 }];
+  const container = withDevices(sandbox, "stat -c '%F %t:%T' /opt/own/zero", devices);
+  expect(await container.output()).toBe("character special file 1:5\n");
+});
+
+spec("devices below a mount: made in it", `${CLAUSE}: available in the container`, async (sandbox) => {
+  const devices = [{ type: "c", path: "/mnt/own", major: 1, minor: 5, fileMode: 0o666 }];
+  const container = sandbox.shell("stat -c '%F %t:%T' /mnt/own", (config) => {
+    config.linux.devices = devices;
+    config.mounts.push({ destination: "/mnt", type: "tmpfs", source: "tmpfs" });
+  });
+  expect(await container.output()).toBe("character special file 1:5\n");
+  expect(readdirSync(join(container.rootfs, "mnt"))).toEqual([]);
+});
+
+spec("devices, a caller with a umask: the mode is as listed", `${CLAUSE}: fileMode`, async (sandbox) => {
+  const devices = [{ type: "c", path: "/dev/own", major: 1, minor: 3, fileMode: 0o666 }];
+  const container = withDevices(sandbox, "stat -c %a /dev/own", devices);
+  const wrapper = ["sh", "-c", 'umask 077; exec "$@"', "sh"];
+  expect(await container.output({ wrapper })).toBe("666\n");
+});
+
+spec("devices with the same numbers twice: both are made", `${CLAUSE}: SHOULD NOT`, async (sandbox) => {
+  const devices = ["/dev/one", "/dev/two"].map((path) => ({ type: "c", path, major: 1, minor: 3 }));
+  const container = withDevices(sandbox, "stat -c %t:%T /dev/one /dev/two", devices);
+  expect(await container.output()).toBe("1:3\n1:3\n");
+});
+
+for (const missing of ["major", "minor"] as const) {
+  spec(`devices without ${missing}: error that names it`, `${CLAUSE}: REQUIRED unless p`, async (sandbox) => {
+    const { [missing]: _, ...device } = { type: "c", path: "/dev/own", major: 1, minor: 3 };
+    const container = withDevices(sandbox, "true", [device]);
+    expectRefusal(await container.create(), IS_RUNTS ? `/linux/devices/0/${missing}` : undefined);
+    expect(await sandbox.traces()).toEqual([]);
+  });
+}
+
+/** The image has its own /dev, in which something stands where the device shall be. */
+function withExisting(sandbox: Sandbox, script: string, make: (path: string) => void): Container {
+  const container = sandbox.shell(script, (config) => {
+    config.mounts = config.mounts.filter(({ destination }) => !destination.startsWith("/dev"));
+    config.root.readonly = false;
+    config.linux.devices = [{ type: "c", path: "/dev/own", major: 1, minor: 3, fileMode: 0o666 }];
+  });
+  make(join(container.rootfs, "dev/own"));
+  return container;
+}
+
+for (const [situation, make] of [
+  ["a file", (path: string) => writeFileSync(path, "")],
+  ["a directory", (path: string) => mkdirSync(path)],
+  ["a symbolic link to the device", (path: string) => symlinkSync("null", path)],
+  ["another device", (path: string) => void execFileSync("mknod", [path, "c", "1", "5"])],
+  ["a block device of the numbers", (path: string) => void execFileSync("mknod", [path, "b", "1", "3"])],
+] as const) {
+  spec(`devices where ${situation} exists: error that names it`, `${CLAUSE}: MUST error`, async (sandbox) => {
+    const container = withExisting(sandbox, "true", make);
+    expectRefusal(await container.create(), IS_RUNTS ? "runts: /linux/devices/0: /dev/own" : undefined);
+    expect(await sandbox.traces()).toEqual([]);
+  });
+}
+
+spec("devices where that device exists: accepted", CLAUSE, async (sandbox) => {
+  const container = withExisting(sandbox, "stat -c %t:%T /dev/own", (path) => {
+    execFileSync("mknod", [path, "c", "1", "3"]);
+  });
+  expect(await container.output()).toBe("1:3\n");
+});
+
+function inUserNamespace(sandbox: Sandbox, script: string, devices: Devices): Container {
+  const container = sandbox.shell(script, (config) => {
+    config.linux.devices = devices;
+    config.linux.namespaces.push({ type: "user" });
+    config.linux.uidMappings = [{ containerID: 0, hostID: BASE, size: 65_536 }];
+    config.linux.gidMappings = [{ containerID: 0, hostID: BASE, size: 65_536 }];
+  });
+  giveRootfsTo(container.rootfs, { uid: BASE, gid: BASE });
+  return container;
+}
+
+spec("devices in a user namespace: the host's node, and it works", CLAUSE, async (sandbox) => {
+  const devices = [
+    { type: "c", path: "/dev/urandom", major: 1, minor: 9, fileMode: 0o666 },
+    { type: "p", path: "/dev/pipe", fileMode: 0o622, uid: 5, gid: 6 },
+  ];
+  const script =
+    "stat -c '%F %t:%T' /dev/urandom; head -c 3 /dev/urandom | wc -c; stat -c '%F %a %u:%g' /dev/pipe";
+  const container = inUserNamespace(sandbox, script, devices);
+  expect(await container.output()).toBe("character special file 1:9\n3\nfifo 622 5:6\n");
+});
+
+for (const [situation, device] of [
+  ["that the host does not have", { type: "c", path: "/dev/none", major: 1, minor: 3 }],
+  ["whose name is another device's on the host", { type: "c", path: "/dev/random", major: 1, minor: 3 }],
+] as const) {
+  spec(`devices in a user namespace ${situation}: error that names it`, CLAUSE, async (sandbox) => {
+    const container = inUserNamespace(sandbox, "true", [device]);
+    expectRefusal(await container.create(), IS_RUNTS ? "runts: /linux/devices/0: " : undefined);
+    expect(await sandbox.traces()).toEqual([]);
+  });
+}
+
+spec(
+  "/dev bound from the host: nothing is made or removed in it",
+  "config-linux.md, Default Devices: what the engine has prepared",
+  async (sandbox) => {
+    const folder = sandbox.path("dev");
+    mkdirSync(folder);
+    writeFileSync(join(folder, "ptmx"), "mine");
+    const container = sandbox.container((config) => {
+      config.mounts = config.mounts.filter(({ destination }) => !destination.startsWith("/dev"));
+      config.mounts.push({ destination: "/dev", type: "bind", source: folder, options: ["bind"] });
+    });
+    expect((await container.run()).code).toBe(0);
+    expect(readdirSync(folder)).toEqual(["ptmx"]);
+    rmSync(folder, { recursive: true });
+  },
+);

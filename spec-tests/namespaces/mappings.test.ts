@@ -1,0 +1,173 @@
+import { spawn } from "node:child_process";
+import { readlinkSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "vitest";
+import { type Config, type Mapping, setNamespace } from "../harness/config.ts";
+import { expectRefusal } from "../harness/refusal.ts";
+import { giveRootfsTo } from "../harness/rootfs.ts";
+import { IS_RUNTS } from "../harness/runtime.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { spec } from "../harness/spec.ts";
+
+const CLAUSE = "config-linux.md, User namespace mappings";
+const BASE = 100_000;
+
+/** A process in a new user namespace, with new network, IPC and UTS namespaces that belong to that one. */
+async function holder(sandbox: Sandbox): Promise<{ pid: number; path: (type: string) => string }> {
+  const flags = ["--user", "--net", "--ipc", "--uts"];
+  const child = spawn("unshare", [...flags, "sh", "-c", "echo ready; read _; exec sleep 1000"], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const ended = new Promise((resolve) => child.once("close", resolve));
+  sandbox.atEnd(async () => {
+    child.kill("SIGKILL");
+    await ended;
+  });
+  await new Promise((resolve) => child.stdout.once("data", resolve));
+  const pid = child.pid ?? 0;
+  writeFileSync(`/proc/${pid}/uid_map`, `0 ${BASE} 1000\n1000 ${BASE + 5000} 10\n`);
+  writeFileSync(`/proc/${pid}/gid_map`, `0 ${BASE} 1000\n`);
+  child.stdin.write("\n");
+  return { pid, path: (type) => `/proc/${pid}/ns/${type}` };
+}
+
+const UID_MAPPINGS: Mapping[] = [
+  { containerID: 0, hostID: BASE, size: 1000 },
+  { containerID: 1000, hostID: BASE + 5000, size: 10 },
+];
+const GID_MAPPINGS: Mapping[] = [{ containerID: 0, hostID: BASE, size: 1000 }];
+
+/** A network namespace of the host's user namespace has no sysfs for others. */
+function joinUser(config: Config, path: string, uids?: Mapping[], gids?: Mapping[]): void {
+  config.mounts = config.mounts.filter(({ destination }) => !destination.startsWith("/sys"));
+  config.linux.namespaces.push({ type: "user", path });
+  if (uids !== undefined) config.linux.uidMappings = uids;
+  if (gids !== undefined) config.linux.gidMappings = gids;
+}
+
+for (const [situation, uids, gids] of [
+  ["without mappings", undefined, undefined],
+  ["with the mappings that it has", UID_MAPPINGS, GID_MAPPINGS],
+] as const) {
+  spec(
+    `user namespace with a path, ${situation}: joined`,
+    "config-linux.md, Namespaces: path",
+    async (sandbox) => {
+      const { path } = await holder(sandbox);
+      const script = "sleep 1000";
+      const container = sandbox.shell(script, (config) =>
+        joinUser(config, path("user"), uids && [...uids], gids && [...gids]),
+      );
+      giveRootfsTo(container.rootfs, { uid: BASE, gid: BASE });
+      await container.created();
+      const { pid } = await container.state();
+      expect(readlinkSync(`/proc/${pid}/ns/user`)).toBe(readlinkSync(path("user")));
+    },
+  );
+}
+
+for (const [name, uids, gids] of [
+  ["uidMappings", [{ containerID: 0, hostID: BASE, size: 1000 }], GID_MAPPINGS],
+  ["uidMappings", [{ containerID: 0, hostID: BASE + 1, size: 1000 }, ...UID_MAPPINGS.slice(1)], GID_MAPPINGS],
+  ["gidMappings", UID_MAPPINGS, [{ containerID: 0, hostID: BASE, size: 999 }]],
+] as const) {
+  spec(
+    `user namespace with a path, other ${name} than it has ${JSON.stringify(name === "uidMappings" ? uids : gids)}: error, nothing left`,
+    "practice of runc",
+    async (sandbox) => {
+      const { path } = await holder(sandbox);
+      sandbox.settle();
+      const container = sandbox.container((config) => joinUser(config, path("user"), [...uids], [...gids]));
+      giveRootfsTo(container.rootfs, { uid: BASE, gid: BASE });
+      expectRefusal(await container.create(), IS_RUNTS ? `runts: /linux/${name}: ` : undefined);
+      expect(await sandbox.traces()).toEqual([]);
+    },
+  );
+}
+
+spec(
+  "namespaces of a pod, each by its path: all joined, the user namespace among them",
+  "user_namespaces(7): the order of joining",
+  async (sandbox) => {
+    const { path } = await holder(sandbox);
+    const types = { network: "net", ipc: "ipc", uts: "uts" } as const;
+    const container = sandbox.shell("sleep 1000", (config) => {
+      delete config.hostname;
+      joinUser(config, path("user"));
+      for (const [type, file] of Object.entries(types))
+        setNamespace(config, type, { type, path: path(file) });
+    });
+    giveRootfsTo(container.rootfs, { uid: BASE, gid: BASE });
+    await container.created();
+    const { pid } = await container.state();
+    for (const file of ["user", ...Object.values(types)])
+      expect(readlinkSync(`/proc/${pid}/ns/${file}`)).toBe(readlinkSync(path(file)));
+  },
+);
+
+function mapped(config: Config): void {
+  config.linux.namespaces.push({ type: "user" });
+  config.linux.uidMappings = [{ containerID: 0, hostID: BASE, size: 65_536 }];
+  config.linux.gidMappings = [{ containerID: 0, hostID: BASE, size: 65_536 }];
+}
+
+spec(
+  "user namespace, files of other owners: not chowned",
+  `${CLAUSE}: SHOULD NOT modify`,
+  async (sandbox) => {
+    const container = sandbox.shell("stat -c %u:%g /etc/passwd", mapped);
+    const file = join(container.rootfs, "etc/passwd");
+    expect(await container.output()).toBe("65534:65534\n");
+    expect(statSync(file)).toMatchObject({ uid: 0, gid: 0 });
+  },
+);
+
+spec(
+  "user namespace, a privileged caller: setgroups stays allowed",
+  "user_namespaces(7)",
+  async (sandbox) => {
+    const container = sandbox.shell("cat /proc/self/setgroups", mapped);
+    giveRootfsTo(container.rootfs, { uid: BASE, gid: BASE });
+    expect(await container.output()).toBe("allow\n");
+  },
+);
+
+for (const [count, isAllowed] of [
+  [340, true],
+  [341, false],
+] as const) {
+  spec(
+    `user namespace with ${count} mappings: ${isAllowed ? "all written" : "error, nothing left"}`,
+    `${CLAUSE}: the kernel's limit is 340`,
+    async (sandbox) => {
+      const container = sandbox.shell("wc -l < /proc/self/uid_map", (config) => {
+        mapped(config);
+        config.linux.uidMappings = Array.from({ length: count }, (_, index) => ({
+          containerID: 2 * index,
+          // Small numbers: the kernel takes less than a page.
+          hostID: 1000 + index,
+          size: 1,
+        }));
+      });
+      giveRootfsTo(container.rootfs, { uid: 1000, gid: BASE });
+      if (isAllowed) {
+        expect((await container.output()).trim()).toBe(String(count));
+        return;
+      }
+      expectRefusal(await container.create(), IS_RUNTS ? "/linux/uidMappings" : undefined);
+      expect(await sandbox.traces()).toEqual([]);
+    },
+  );
+}
+
+spec(
+  "user namespace not listed: the caller's",
+  "config-linux.md, Namespaces: MUST inherit",
+  async (sandbox) => {
+    const container = sandbox.shell("sleep 1000");
+    await container.created();
+    const { pid } = await container.state();
+    for (const type of ["user", "time"])
+      expect(readlinkSync(`/proc/${pid}/ns/${type}`)).toBe(readlinkSync(`/proc/self/ns/${type}`));
+  },
+);

@@ -1,0 +1,24 @@
+import { readFileSync } from "node:fs";
+import { RuntsError } from "../errors.ts";
+import type { IdMapping, Linux } from "../spec/types.ts";
+
+/**
+ * A user namespace that is joined has its mappings. Engines write them into the config as well, which is harmless; others would
+ * describe another container than the one that is made.
+ */
+export function checkJoinedMappings(pid: number, { uidMappings = [], gidMappings = [] }: Linux): void {
+  check(uidMappings, `/proc/${pid}/uid_map`, "/linux/uidMappings");
+  check(gidMappings, `/proc/${pid}/gid_map`, "/linux/gidMappings");
+}
+
+function check(mappings: readonly IdMapping[], file: string, pointer: string): void {
+  if (mappings.length === 0) return;
+  const asked = mappings.map(({ containerID, hostID, size }) => `${containerID} ${hostID} ${size}`);
+  const lines = readFileSync(file, "latin1").trim().split("\n");
+  const present = lines.map((line) => line.trim().split(/\s+/).join(" "));
+  if (asked.sort().join() === present.sort().join()) return;
+  throw new RuntsError(`${pointer}: the user namespace to join has other mappings: ${present.join(", ")}`, {
+    operation: "setns",
+    pointer,
+  });
+}
