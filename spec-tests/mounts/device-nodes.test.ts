@@ -143,12 +143,13 @@ spec(
     const folder = sandbox.path("dev");
     mkdirSync(folder);
     writeFileSync(join(folder, "ptmx"), "mine");
+    execFileSync("mknod", ["-m", "666", join(folder, "null"), "c", "1", "3"]);
     const container = sandbox.container((config) => {
       config.mounts = config.mounts.filter(({ destination }) => !destination.startsWith("/dev"));
       config.mounts.push({ destination: "/dev", type: "bind", source: folder, options: ["bind"] });
     });
     expect((await container.run()).code).toBe(0);
-    expect(readdirSync(folder)).toEqual(["ptmx"]);
+    expect(readdirSync(folder).sort()).toEqual(["null", "ptmx"]);
     rmSync(folder, { recursive: true });
   },
 );
