@@ -12,6 +12,7 @@ import * as keyctl from "./keyctl.ts";
 import * as layouts from "./layouts.ts";
 import * as mount from "./mount.ts";
 import * as netlink from "./netlink.ts";
+import * as personality from "./personality.ts";
 import * as prctl from "./prctl.ts";
 import * as resource from "./resource.ts";
 import * as sched from "./sched.ts";
@@ -89,6 +90,7 @@ const modules: readonly (readonly [name: string, values: Values, headers: readon
     ],
     ["mount", constantsOf(mount), [["linux/fcntl.h", "linux/mount.h"], ["sys/mount.h"]]],
     ["sched", constantsOf(sched), [["linux/sched.h", "linux/ioprio.h", "linux/mempolicy.h"], ["sched.h"]]],
+    ["personality", constantsOf(personality), [["linux/personality.h"]]],
     ["prctl", constantsOf(prctl), [["linux/prctl.h", "linux/securebits.h"]]],
     ["signal", constantsOf(signal), [["signal.h", "sys/wait.h"]]],
     ["socket", constantsOf(socket), [["sys/socket.h", "linux/sockios.h", "net/if.h"], ["asm/socket.h"]]],
@@ -183,6 +185,7 @@ const STRUCTS: Readonly<Record<string, { readonly headers: readonly string[]; re
   sock_fprog: { headers: ["linux/filter.h"] },
   ifreq: { headers: ["sys/socket.h", "linux/if.h"] },
   kernel_sigaction: { headers: ["asm/signal.h"], name: "sigaction" },
+  sched_attr: { headers: ["linux/sched/types.h"] },
   termios: { headers: ["asm/termbits.h"] },
   dirent64: { headers: ["dirent.h"] },
   nlmsghdr: { headers: ["sys/socket.h", "linux/netlink.h"] },

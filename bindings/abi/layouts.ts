@@ -49,6 +49,20 @@ export const ifreq = { size: 40, ifr_name: 0, ifr_flags: 16 } as const;
 /** struct sigaction of the kernel on x86-64; that of arm64 is the same. All zero is SIG_DFL. */
 export const kernel_sigaction = { size: 32 } as const;
 
+/** struct sched_attr, linux/sched/types.h: SCHED_ATTR_SIZE_VER1. */
+export const sched_attr = {
+  size: 56,
+  sched_policy: 4,
+  sched_flags: 8,
+  sched_nice: 16,
+  sched_priority: 20,
+  sched_runtime: 24,
+  sched_deadline: 32,
+  sched_period: 40,
+  sched_util_min: 48,
+  sched_util_max: 52,
+} as const;
+
 /** struct termios of the kernel, asm-generic/termbits.h. */
 export const termios = { size: 36, c_iflag: 0, c_oflag: 4, c_cflag: 8, c_lflag: 12, c_cc: 17 } as const;
 

@@ -42,6 +42,7 @@ import {
 } from "./saved-state.ts";
 import { compileFilter } from "./seccomp-filter.ts";
 import { openLabelProcfs } from "./security-modules.ts";
+import { taskAttributes } from "./task-attributes.ts";
 import { type TerminalReceiver, terminalReceiver } from "./terminal-receiver.ts";
 
 /**
@@ -150,6 +151,13 @@ class Creation {
     const lock = lockContainer(this.#directory, this.#options.id);
     const rootfs = rootfsOf(this.#config, this.#options.bundle);
     const seccomp = await compileFilter(this.#context, this.#config);
+    const ownUserNamespace = hasOwn(namespacesOf(this.#config), "user");
+    const attributes = await taskAttributes(
+      this.#process,
+      this.#config.linux ?? {},
+      this.#caller,
+      ownUserNamespace,
+    );
     const hooks = await this.#loadHooks();
     const netDevices = await this.#loadNetDevices();
     const resctrl = await this.#loadResctrl();
@@ -171,13 +179,14 @@ class Creation {
       credentials: credentialOptions(
         this.#caller,
         this.#process,
-        { ownUserNamespace: hasOwn(namespacesOf(this.#config), "user"), hasSeccomp: seccomp !== undefined },
+        { ownUserNamespace, hasSeccomp: seccomp !== undefined },
         (message) => this.#context.log.warn(message),
       ),
       umask: this.#caller.umask,
       stdio: stdioFacts(receiver !== undefined, this.#process.user?.uid ?? 0),
       consoleSocket: receiver?.socket,
       procfs: openLabelProcfs(this.#process),
+      attributes,
       addedEnv: this.#handed.env,
       listener,
       start: { keepFds: this.#handed.count, inheritedNofile: inheritedNofile(), seccomp },

@@ -5,6 +5,7 @@ import { RuntsError } from "../errors.ts";
 import { onBehalfOf, operationError } from "../init/run-program.ts";
 import { setUpExec } from "../init/set-up-exec.ts";
 import { spawnInit } from "../init/spawn-init.ts";
+import type { CpuAffinity } from "../plan/cpu-affinity.ts";
 import { hasOwn, type Namespaces, namespacesOf } from "../plan/init-plan.ts";
 import { keyringName } from "../plan/kernel-settings.ts";
 import { parseProcess, readValidConfig } from "../spec/config.ts";
@@ -25,6 +26,7 @@ import { compileFilter } from "./seccomp-filter.ts";
 import { openLabelProcfs } from "./security-modules.ts";
 import { readFailure } from "./start-report.ts";
 import { statusOf } from "./state.ts";
+import { taskAttributes } from "./task-attributes.ts";
 import { type TerminalReceiver, terminalReceiver } from "./terminal-receiver.ts";
 
 export interface ExecOptions {
@@ -102,11 +104,14 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
   const ownUserNamespace = hasOwn(namespaces, "user");
   const seccomp = await compileFilter(context, config);
   const resctrl = saved.resctrl === undefined ? undefined : await import("../resctrl/group.ts");
+  const attributes = await taskAttributes(process, config.linux ?? {}, caller, ownUserNamespace);
+  const affinity = await affinityOf(process);
   const cgroup = openCgroupOf(saved, options.cgroup);
   const pending = spawnInit({
     linux: {},
     namespaces: NO_NAMESPACES,
     join: { pidfd: target.pidfd, flags: differingNamespaces(saved.pid) },
+    beforeClone: affinity?.initial,
     cgroup,
     keepFds: handed.count,
     ignoredSignals: caller.ignoredSignals,
@@ -125,6 +130,7 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
       ),
       umask: caller.umask,
       procfs: openLabelProcfs(process),
+      attributes,
       addedEnv: handed.env,
       stdio: stdioFacts(receiver !== undefined, process.user?.uid ?? 0),
       start: { keepFds: handed.count, inheritedNofile: inheritedNofile(), seccomp },
@@ -132,6 +138,7 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
       inUserNamespace: ownUserNamespace,
       chroot: hasOwn(namespaces, "mount") ? undefined : openRootOf(saved.pid),
       consoleSocket: receiver?.socket,
+      chooseCpus: chooseCpus(affinity),
       spawned: (child) => {
         pid = child.pid;
         adoptProcess(pid, process);
@@ -157,6 +164,17 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
 }
 
 const NO_NAMESPACES: Namespaces = { created: new Set(), joined: new Map() };
+
+async function affinityOf({ execCPUAffinity }: Process): Promise<CpuAffinity | undefined> {
+  if (execCPUAffinity === undefined) return undefined;
+  const { cpuAffinity } = await import("../plan/cpu-affinity.ts");
+  return cpuAffinity(execCPUAffinity);
+}
+
+/** config.md, process.execCPUAffinity: with `initial` alone, what the kernel made of it at the change of cgroup stays. */
+function chooseCpus(affinity: CpuAffinity | undefined): CpuAffinity["final"] {
+  return affinity?.final ?? (affinity?.initial === undefined ? undefined : () => undefined);
+}
 
 /** The execve closes the channel; before, the stub sends what has failed. */
 function awaitExecve(channel: number, { operations, descriptors }: Program): void {

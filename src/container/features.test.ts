@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { isSupported } from "../spec/unsupported.ts";
 import { features } from "./features.ts";
@@ -37,6 +39,16 @@ describe("features", () => {
     expect(found.linux.seccomp.archs).toContain("SCMP_ARCH_AARCH64");
   });
 
+  it("has the memory policies of config-schema.json", () => {
+    const path = join(import.meta.dirname, "../spec/config-schema.json");
+    const schema = readFileSync(path, "utf8");
+    const names = [...new Set(schema.match(/"MPOL_\w+"/g))].map((name) => name.slice(1, -1)).sort();
+    const { modes, flags } = found.linux.memoryPolicy;
+    expect([...modes, ...flags].sort()).toEqual(names);
+    expect(flags.filter((name: string) => !name.startsWith("MPOL_F_"))).toEqual([]);
+    expect(modes).toHaveLength(7);
+  });
+
   it("claims no flag of seccomp that has no effect", () => {
     expect(found.linux.seccomp.knownFlags).toContain("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV");
     expect(found.linux.seccomp.supportedFlags).toEqual([
@@ -60,7 +72,6 @@ describe("features", () => {
   });
 
   it("says what is fixed in features.ts truthfully: change it there once one of these is implemented", () => {
-    expect(isSupported("linux", "memoryPolicy")).toBe(false);
     expect(isSupported("linux", "seccomp", "listenerPath")).toBe(false);
   });
 

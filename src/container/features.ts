@@ -1,5 +1,6 @@
 import { capabilityNames } from "../../bindings/abi/capability.ts";
 import { NAMESPACE_FLAGS } from "../plan/kernel-settings.ts";
+import { memoryPolicyFlags, memoryPolicyModes } from "../plan/memory-policy.ts";
 import { knownMountOptions } from "../plan/mount-options.ts";
 import { actions, architectures, flags, operators } from "../seccomp/constants.ts";
 import { isSupported } from "../spec/unsupported.ts";
@@ -29,8 +30,7 @@ export function features(): object {
           isSupported("linux", "mountLabel"),
       },
       intelRdt: intelRdtFeatures(),
-      // Empty, not absent: known to be none.
-      memoryPolicy: { modes: [], flags: [] },
+      memoryPolicy: { modes: Object.keys(memoryPolicyModes), flags: Object.keys(memoryPolicyFlags) },
       mountExtensions: { idmap: { enabled: isSupported("mounts", "*", "uidMappings") } },
       netDevices: { enabled: isSupported("linux", "netDevices") },
     },

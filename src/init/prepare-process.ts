@@ -30,6 +30,10 @@ export interface ProcessOptions {
   readonly stdio: StdioFacts;
   /** The host's procfs, open, if the process has a label to set. */
   readonly procfs: number | undefined;
+  /** What the kernel keeps of a single process and few ask for: by the process itself, and by the runtime for it. */
+  readonly attributes:
+    | { readonly plan: (program: Program) => void; readonly apply: (pid: number) => void }
+    | undefined;
   readonly start: Pick<StartOptions, "keepFds" | "inheritedNofile" | "seccomp">;
 }
 
@@ -55,6 +59,7 @@ export function prepareProcess(
   const { channel } = session;
   const last = channel.program();
   const reply = receiveAll(session);
+  options.attributes?.apply(session.pid);
   startProgram(last, options.process, {
     ...options.start,
     env: environment(options.process, options.addedEnv, () => readPasswd(channel, prepared, reply)),
@@ -84,6 +89,7 @@ function planProcess(
     setExecLabels(program, process, procfs);
     program.do("close", [procfs]);
   }
+  options.attributes?.plan(program);
   assumeCredentials(program, process, options.credentials);
   setUmask(program, process, options.umask);
   checks.push(verifyWorkingDirectory(program, process, entered));

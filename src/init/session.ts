@@ -9,6 +9,8 @@ import { receiveReply } from "./run-program.ts";
  */
 export interface Session {
   readonly channel: StubChannel;
+  /** In the pid namespace of the runtime; 0 before the process is there. */
+  pid: number;
   program: Program;
   /** What to check of the reply to the program in the making. */
   checks: ReplyCheck[];

@@ -13,19 +13,23 @@ export interface ExecSetUpOptions extends ProcessOptions {
   /** The container's root directory, open, where it has no mount namespace whose root that would be. */
   readonly chroot: number | undefined;
   readonly consoleSocket: number | undefined;
+  /** Chooses the CPUs; absent if all that the cgroup allows may be used. */
+  readonly chooseCpus: ((program: Program) => void) | undefined;
   readonly spawned: (process: Init) => void;
 }
 
 /** Drives a process from its clone, which is in the container's namespaces and cgroup already, to its execve. */
 export function setUpExec(pending: PendingInit, options: ExecSetUpOptions): Program {
   const { channel } = pending;
-  const session: Session = { channel, program: channel.program(), checks: [], sent: [] };
+  const session: Session = { channel, pid: 0, program: channel.program(), checks: [], sent: [] };
   session.beforeFirst = () => {
     session.beforeFirst = undefined;
-    options.spawned(pending.finish());
+    const init = pending.finish();
+    session.pid = init.pid;
+    options.spawned(init);
   };
   const { program } = session;
-  useAllCpus(program);
+  (options.chooseCpus ?? useAllCpus)(program);
   if (options.keyring !== undefined) joinKeyring(program, options.keyring);
   program.about("", "clear the umask for the set-up");
   program.do("umask", [0]);

@@ -63,10 +63,12 @@ export interface SetUpOptions extends ProcessOptions {
  */
 export function setUpInit(pending: PendingInit, options: SetUpOptions): Program {
   const { channel } = pending;
-  const session: Session = { channel, program: channel.program(), checks: [], sent: [] };
+  const session: Session = { channel, pid: 0, program: channel.program(), checks: [], sent: [] };
   session.beforeFirst = () => {
     session.beforeFirst = undefined;
-    options.spawned(pending.finish());
+    const init = pending.finish();
+    session.pid = init.pid;
+    options.spawned(init);
   };
   const plan = initPlan(session, options);
   const made = prepareEnvironment(session, plan, options);

@@ -31,6 +31,8 @@ export interface SpawnOptions {
   readonly namespaces: Namespaces;
   /** A process whose namespaces are joined: a pidfd, and CLONE_NEW* of those that differ from the runtime's. */
   readonly join?: { readonly pidfd: number; readonly flags: number };
+  /** Done before the clone, which inherits it. */
+  readonly beforeClone?: ((program: Program) => void) | undefined;
   /** Directory of the container's cgroup, open. */
   readonly cgroup: number | undefined;
   /** Descriptors after stdio that stay open. */
@@ -77,6 +79,7 @@ export function spawnInit(options: SpawnOptions): PendingInit {
     parent.send(reset);
     if (options.namespaces.created.has("time")) makeTimeNamespace(parent, reset, pid, options.linux);
     const cloning = parent.program();
+    options.beforeClone?.(cloning);
     joinNamespaces(cloning, options);
     if (options.join !== undefined && options.join.flags !== 0) {
       cloning.about("", "join the container's namespaces");

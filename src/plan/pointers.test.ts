@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Operation } from "../../bindings/stub/program.ts";
 import type { Config, Process } from "../spec/types.ts";
 import { attachTerminal, bindConsole, openTerminal } from "./console.ts";
+import { cpuAffinity } from "./cpu-affinity.ts";
 import { assumeCredentials, setNoNewPrivileges } from "./credentials.ts";
 import { makeDevices, openHostNull } from "./devices.ts";
 import { attachRootfs, enterRootfs, isolateMounts, makeRootReadonly, openRootfs } from "./enter-rootfs.ts";
@@ -19,7 +20,9 @@ import {
   useAllCpus,
   writeSysctls,
 } from "./kernel-settings.ts";
+import { setMemoryPolicy } from "./memory-policy.ts";
 import { finishMounts, makeMounts, mountRequests, openBindSources } from "./mounts.ts";
+import { setPersonality } from "./personality.ts";
 import { testPlan } from "./plan.test-support.ts";
 import {
   enterWorkingDirectory,
@@ -30,6 +33,7 @@ import {
   startProgram,
   verifyWorkingDirectory,
 } from "./process-setup.ts";
+import { scheduleItself, schedulingCalls } from "./scheduling.ts";
 import { setExecLabels } from "./security-labels.ts";
 
 const capabilities = ["CAP_KILL", "CAP_CHOWN"];
@@ -55,6 +59,9 @@ const process: Process = {
     { type: "RLIMIT_CPU", soft: 1n, hard: 1n },
   ],
   noNewPrivileges: true,
+  scheduler: { policy: "SCHED_IDLE" },
+  ioPriority: { class: "IOPRIO_CLASS_BE", priority: 1 },
+  execCPUAffinity: { initial: "0", final: "1" },
 };
 
 /** A config with everything that the set-up reads. */
@@ -92,6 +99,8 @@ const everything: Config = {
     readonlyPaths: ["/proc/sys", "/proc/bus"],
     rootfsPropagation: "rshared",
     seccomp: { defaultAction: "SCMP_ACT_ALLOW" },
+    memoryPolicy: { mode: "MPOL_BIND", nodes: "0" },
+    personality: { domain: "LINUX32" },
   },
 };
 
@@ -140,6 +149,11 @@ function everyOperation(config: Config, noPivot: boolean): Operation[] {
   prepareStdio(program, plan.root, process, { nulls: [0], chown: [1] });
   readText(program, openPasswd(program, plan.root), 64);
   setExecLabels(program, process, program.registers.take());
+  setMemoryPolicy(program, config.linux?.memoryPolicy ?? { mode: "MPOL_LOCAL" });
+  setPersonality(program, config.linux?.personality ?? { domain: "LINUX" });
+  scheduleItself(program, schedulingCalls(process));
+  const affinity = cpuAffinity(process.execCPUAffinity ?? {});
+  for (const step of [affinity.initial, affinity.final]) step?.(program);
   assumeCredentials(program, process, {
     lastCapability: 40,
     permitted: (1n << 41n) - 1n,

@@ -95,7 +95,7 @@ describe("parseConfig", () => {
       process: {
         cwd: "x",
         args: ["a\0b"],
-        ioPriority: { class: "IOPRIO_CLASS_BE", priority: 1 },
+        scheduler: { policy: "SCHED_IDLE", nice: 1 },
         rlimits: [{ type: "RLIMIT_CPU", soft: 2, hard: 1 }],
       },
       mounts: [{ type: "proc" }, { destination: "/x", options: ["idmap"] }],
@@ -107,7 +107,7 @@ describe("parseConfig", () => {
       "/ociVersion: unsupported version 2.0.0, must be 1.x",
       "/process/cwd: must be an absolute path",
       "/process/args/0: must not contain a NUL byte",
-      "/process/ioPriority: is not supported by this version of runts",
+      "/process/scheduler/nice: applies to SCHED_OTHER and SCHED_BATCH only",
       "/process/rlimits/0/soft: must not exceed the hard limit 1",
       "/mounts/1/options/0: idmap is not supported by this version of runts",
       "/linux/maskedPaths: needs a mount namespace",
@@ -145,6 +145,32 @@ describe("parseConfig", () => {
       [
         withProcess({ rlimits: ["a", "b"].map(() => ({ type: "RLIMIT_AS", soft: 1, hard: 1 })) }),
         "/process/rlimits/1/type: RLIMIT_AS is listed twice",
+      ],
+      [
+        withProcess({ scheduler: { policy: "SCHED_DEADLINE", runtime: 1023, deadline: 2000 } }),
+        "/process/scheduler/runtime: must be at least 1024 ns",
+      ],
+      [
+        withProcess({ execCPUAffinity: { initial: "3-1" } }),
+        '/process/execCPUAffinity/initial: must be a list of numbers up to 65535 and ranges, such as "0-3,7"',
+      ],
+      [
+        withProcess({ terminal: true, consoleSize: { height: 65536, width: 1 } }),
+        "/process/consoleSize/height: must be at most 65535",
+      ],
+      [
+        linux({ memoryPolicy: { mode: "MPOL_BIND", nodes: "65536" } }),
+        '/linux/memoryPolicy/nodes: must be a list of numbers up to 65535 and ranges, such as "0-3,7"',
+      ],
+      [
+        linux({
+          memoryPolicy: {
+            mode: "MPOL_BIND",
+            nodes: "0",
+            flags: ["MPOL_F_STATIC_NODES", "MPOL_F_RELATIVE_NODES"],
+          },
+        }),
+        "/linux/memoryPolicy/flags: must not have both MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES",
       ],
       [linux({}, [{ type: "pid" }, { type: "pid" }]), "/linux/namespaces/1/type: pid is listed twice"],
       [linux({}, [{ type: "pid", path: "x" }]), "/linux/namespaces/0/path: must be an absolute path"],
@@ -236,11 +262,7 @@ describe("parseConfig", () => {
 
   test.each(
     titled([
-      [withProcess({ ioPriority: { class: "IOPRIO_CLASS_RT", priority: 1 } }), "/process/ioPriority"],
-      [withProcess({ scheduler: { policy: "SCHED_OTHER" } }), "/process/scheduler"],
-      [linux({ memoryPolicy: { mode: "MPOL_LOCAL" } }), "/linux/memoryPolicy"],
       [linux({ mountLabel: "l" }), "/linux/mountLabel"],
-      [linux({ personality: { domain: "LINUX32" } }), "/linux/personality"],
       [
         linux({ seccomp: { defaultAction: "SCMP_ACT_ALLOW", listenerPath: "/s" } }),
         "/linux/seccomp/listenerPath",

@@ -1,6 +1,7 @@
 import type { Report, Rule } from "./issues.ts";
 import { pointerToken } from "./json-scanner.ts";
 import { hasNamespace, isNewNamespace } from "./namespaces.ts";
+import { numberListIssue } from "./number-list.ts";
 import { sysctlRules } from "./rules-sysctl.ts";
 import type { Config } from "./types.ts";
 
@@ -101,12 +102,17 @@ function isInterfaceName(name: string): boolean {
 function memoryPolicyRules({ linux }: Config, report: Report): void {
   const policy = linux?.memoryPolicy;
   if (policy === undefined) return;
-  const hasNodes = (policy.nodes ?? "").trim() !== "";
+  const { mode, nodes = "", flags = [] } = policy;
+  const hasNodes = nodes.trim() !== "";
   const at = "/linux/memoryPolicy/nodes";
-  if (policy.mode === "MPOL_DEFAULT" || policy.mode === "MPOL_LOCAL") {
-    if (hasNodes) report(at, `must be empty for ${policy.mode}`);
-  } else if (!hasNodes && policy.mode !== "MPOL_PREFERRED") {
-    report(at, `is required by ${policy.mode}`);
+  const issue = numberListIssue(nodes);
+  if (issue !== undefined) report(at, issue);
+  if (flags.includes("MPOL_F_STATIC_NODES") && flags.includes("MPOL_F_RELATIVE_NODES"))
+    report("/linux/memoryPolicy/flags", "must not have both MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES");
+  if (mode === "MPOL_DEFAULT" || mode === "MPOL_LOCAL") {
+    if (hasNodes) report(at, `must be empty for ${mode}`);
+  } else if (!hasNodes && mode !== "MPOL_PREFERRED") {
+    report(at, `is required by ${mode}`);
   }
 }
 

@@ -1,11 +1,20 @@
 import type { Report, Rule } from "./issues.ts";
+import { numberListIssue } from "./number-list.ts";
 import type { Config, Process } from "./types.ts";
 
 export const processRules: readonly Rule[] = [
   { reads: ["/process/rlimits"], check: (config, report) => withProcess(config, report, rlimitRules) },
   { reads: ["/process/args"], check: (config, report) => withProcess(config, report, argsRule) },
   { reads: ["/process/scheduler"], check: (config, report) => withProcess(config, report, schedulerRules) },
+  {
+    reads: ["/process/execCPUAffinity"],
+    check: (config, report) => withProcess(config, report, affinityRules),
+  },
+  { reads: ["/process/consoleSize"], check: (config, report) => withProcess(config, report, consoleRules) },
 ];
+
+/** What the kernel can keep account of: sched(7), SCHED_DEADLINE. */
+const MINIMUM_RUNTIME = 1024n;
 
 function withProcess(config: Config, report: Report, rule: (process: Process, report: Report) => void): void {
   if (config.process !== undefined) rule(config.process, report);
@@ -21,6 +30,22 @@ function rlimitRules({ rlimits = [] }: Process, report: Report): void {
     if (seen.has(type)) report(`/process/rlimits/${index}/type`, `${type} is listed twice`);
     seen.add(type);
     if (soft > hard) report(`/process/rlimits/${index}/soft`, `must not exceed the hard limit ${hard}`);
+  }
+}
+
+function affinityRules({ execCPUAffinity }: Process, report: Report): void {
+  if (execCPUAffinity === undefined) return;
+  for (const [name, list] of Object.entries(execCPUAffinity)) {
+    const issue = name === "initial" || name === "final" ? numberListIssue(String(list)) : undefined;
+    if (issue !== undefined) report(`/process/execCPUAffinity/${name}`, issue);
+  }
+}
+
+/** The kernel keeps a terminal's size in 16 bits: ioctl_tty(2), struct winsize. */
+function consoleRules({ terminal, consoleSize }: Process, report: Report): void {
+  if (terminal !== true || consoleSize === undefined) return;
+  for (const side of ["height", "width"] as const) {
+    if (consoleSize[side] > 0xffff) report(`/process/consoleSize/${side}`, "must be at most 65535");
   }
 }
 
@@ -40,6 +65,7 @@ function schedulerRules({ scheduler }: Process, report: Report): void {
   if (policy === "SCHED_DEADLINE") {
     const isOrdered = runtime > 0n && runtime <= deadline && (period === 0n || deadline <= period);
     if (!isOrdered) report(at, "must have 0 < runtime <= deadline <= period");
+    else if (runtime < MINIMUM_RUNTIME) report(`${at}/runtime`, `must be at least ${MINIMUM_RUNTIME} ns`);
     return;
   }
   for (const [name, value] of Object.entries({ runtime, deadline, period })) {

@@ -9,13 +9,9 @@ type Path = readonly string[];
  * Delete a line when its property is implemented.
  */
 const PROPERTIES: readonly Path[] = [
-  ["process", "ioPriority"],
-  ["process", "scheduler"],
   ["mounts", "*", "uidMappings"],
   ["mounts", "*", "gidMappings"],
-  ["linux", "memoryPolicy"],
   ["linux", "mountLabel"],
-  ["linux", "personality"],
   ["linux", "seccomp", "listenerPath"],
 ];
 

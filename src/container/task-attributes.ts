@@ -1,0 +1,41 @@
+import type { Program } from "../../bindings/stub/program.ts";
+import type { Linux, Process } from "../spec/types.ts";
+import type { Caller } from "./caller.ts";
+
+/** Scheduler, I/O priority, memory policy and personality: what the kernel keeps of a single process. */
+export interface TaskAttributes {
+  /** What the process does itself, in the container's cgroup and before it gives up its rights. */
+  readonly plan: (program: Program) => void;
+  /** What the runtime does for it, when all but its last program has been run. */
+  readonly apply: (pid: number) => void;
+}
+
+/** undefined if nothing is asked for: the code for it is loaded only then. */
+export async function taskAttributes(
+  process: Process,
+  { memoryPolicy, personality }: Linux,
+  caller: Caller,
+  ownUserNamespace: boolean,
+): Promise<TaskAttributes | undefined> {
+  const { scheduler, ioPriority } = process;
+  if ([scheduler, ioPriority, memoryPolicy, personality].every((wanted) => wanted === undefined))
+    return undefined;
+  const { schedulingCalls, scheduleItself } = await import("../plan/scheduling.ts");
+  const { applyScheduling } = await import("./apply-scheduling.ts");
+  const { setMemoryPolicy } = await import("../plan/memory-policy.ts");
+  const { setPersonality } = await import("../plan/personality.ts");
+  const calls = schedulingCalls(process);
+  // Real-time policies and lower nice values need a right of the host (capabilities(7), CAP_SYS_NICE), which a process in a user
+  // namespace never has. A runtime that has it sets them from outside; any other may change no more than the process itself.
+  const fromOutside = ownUserNamespace && caller.privileged && !caller.inUserNamespace;
+  return {
+    plan: (program) => {
+      if (memoryPolicy !== undefined) setMemoryPolicy(program, memoryPolicy);
+      if (personality !== undefined) setPersonality(program, personality);
+      if (!fromOutside) scheduleItself(program, calls);
+    },
+    apply: (pid) => {
+      if (fromOutside) applyScheduling(pid, calls);
+    },
+  };
+}
