@@ -40,7 +40,7 @@ export function connectUnix(path: string): number {
 }
 
 /** Builds the `struct sockaddr_un` of a path. */
-function withAddress<T>(path: string, action: (address: Uint8Array) => T): T {
+export function withAddress<T>(path: string, action: (address: Uint8Array) => T): T {
   const directory = openSync(dirname(path), O_PATH | O_DIRECTORY | O_CLOEXEC);
   try {
     const bytes = nulTerminated(`/proc/self/fd/${directory}/${basename(path)}`);

@@ -32,7 +32,7 @@ export const operations: Operations = {
   },
   async start(context, id) {
     const { startContainer } = await import("../container/start.ts");
-    await startContainer(context, id);
+    await startContainer(context, id, { awaitReady: true });
   },
   async run(context, options) {
     const { runContainer } = await import("../container/run.ts");

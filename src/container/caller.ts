@@ -55,6 +55,11 @@ export function inheritedNofile(): { readonly soft: bigint; readonly hard: bigin
   return match === null ? undefined : { soft: BigInt(match[1] ?? 0), hard: BigInt(match[2] ?? 0) };
 }
 
+/** The socket of the caller's service manager: sd_notify(3). */
+export function callersNotifySocket(): string | undefined {
+  return process.env.NOTIFY_SOCKET || undefined;
+}
+
 const DEV_NULL_RDEV = 0x103;
 
 /** Which standard streams are /dev/null of the host, and which change their owner: not those that others use as well. */

@@ -15,6 +15,7 @@ import { readConfigAndBytes } from "../spec/config.ts";
 import type { Config, LinuxResources, Process } from "../spec/types.ts";
 import {
   type Caller,
+  callersNotifySocket,
   type HandedDescriptors,
   handedDescriptors,
   inheritedNofile,
@@ -66,13 +67,25 @@ export async function createContainer(
   try {
     // What was read and validated, not what may stand in the bundle by now.
     writeFileSync(`${directory}/config.json`, bytes, { mode: 0o600 });
-    creation = new Creation(context, options, config, process, directory, handed);
+    const notify = await prepareNotify(context, config, directory);
+    creation = new Creation(context, options, notify?.config ?? config, process, directory, {
+      ...handed,
+      env: [...handed.env, ...(notify?.env ?? [])],
+    });
     return await creation.run(receiver, pidfdReceiver);
   } catch (error) {
     if (creation === undefined) rmSync(directory, { recursive: true, force: true });
     creation?.undo();
     throw error;
   }
+}
+
+/** The caller is a service of a service manager: its container may tell that it is ready. */
+async function prepareNotify({ log }: Context, config: Config, directory: string) {
+  const host = callersNotifySocket();
+  if (host === undefined) return undefined;
+  const { prepareNotifySocket } = await import("./notify-socket.ts");
+  return prepareNotifySocket(config, directory, host, (message) => log.warn(message));
 }
 
 /** The directory is the container's existence: whoever makes it has the id. */

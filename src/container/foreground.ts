@@ -4,6 +4,7 @@ import { trySyscall } from "../../bindings/ffi/syscall.ts";
 import { pidfdOpen, pidfdSendSignal } from "../../bindings/linux/pidfd.ts";
 import { waitReadable } from "../../bindings/linux/poll.ts";
 import type { ConsoleRelay } from "./console-relay.ts";
+import type { NotifyRelay } from "./notify-socket.ts";
 
 /** Signals that `run` passes on. WINCH only resizes the terminal; CHLD, PIPE and URG are the engine's own business. */
 const FORWARDED = [
@@ -31,12 +32,14 @@ export class Foreground {
   readonly #pid: number;
   readonly #pidfd: number;
   readonly #relay: ConsoleRelay | undefined;
+  readonly #notify: NotifyRelay | undefined;
   readonly #handlers: { readonly signal: NodeJS.Signals; readonly handler: () => void }[] = [];
 
-  constructor(pid: number, relay: ConsoleRelay | undefined) {
+  constructor(pid: number, relay: ConsoleRelay | undefined, notify?: NotifyRelay) {
     this.#pid = pid;
     this.#pidfd = pidfdOpen(pid) ?? -1;
     this.#relay = relay;
+    this.#notify = notify;
   }
 
   /** From now on signals reach the container instead of ending the runtime. */
@@ -57,17 +60,21 @@ export class Foreground {
 
   /** The exit code as a shell gives it: 128 and the number for a signal. */
   async wait(): Promise<number> {
-    if (this.#relay !== undefined || !waitReadable(this.#pidfd, SHORT_RUN_MS)) await this.#waitLong();
+    const relays = this.#relay !== undefined || this.#notify !== undefined;
+    if (relays || !waitReadable(this.#pidfd, SHORT_RUN_MS)) await this.#waitLong();
     this.#relay?.drain((fd) => waitReadable(fd, 0));
+    this.#notify?.forward();
     return this.#reap();
   }
 
   async #waitLong(): Promise<void> {
     const { pollReadable } = await import("../../bindings/linux/poll-async.ts");
     for (;;) {
-      const ready = await pollReadable([this.#pidfd, ...(this.#relay?.descriptors ?? [])]);
+      const relayed = [...(this.#relay?.descriptors ?? []), ...(this.#notify?.descriptors ?? [])];
+      const ready = await pollReadable([this.#pidfd, ...relayed]);
       if (ready.includes(this.#pidfd)) return;
       for (const fd of ready) this.#relay?.move(fd);
+      this.#notify?.forward();
     }
   }
 
@@ -82,6 +89,7 @@ export class Foreground {
   close(): void {
     for (const { signal, handler } of this.#handlers) process.off(signal, handler);
     this.#relay?.close();
+    this.#notify?.close();
     closeSync(this.#pidfd);
   }
 }

@@ -1,10 +1,13 @@
 import { PR_SET_CHILD_SUBREAPER } from "../../bindings/abi/prctl.ts";
 import { syscall } from "../../bindings/ffi/syscall.ts";
+import { callersNotifySocket } from "./caller.ts";
 import { createContainer } from "./create.ts";
 import { deleteContainer } from "./delete.ts";
 import { Foreground } from "./foreground.ts";
 import { foregroundTerminal } from "./foreground-terminal.ts";
+import type { NotifyRelay } from "./notify-socket.ts";
 import type { Context, RunOptions } from "./options.ts";
+import { containerDirectory } from "./saved-state.ts";
 import { startContainer } from "./start.ts";
 
 /**
@@ -14,30 +17,39 @@ import { startContainer } from "./start.ts";
 export async function runContainer(context: Context, options: RunOptions): Promise<number> {
   if (options.detach) {
     await createContainer(context, options);
-    await startOrDelete(context, options.id);
+    await startOrDelete(context, options.id, true);
     return 0;
   }
   if (!options.noSubreaper)
     syscall("prctl", [PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0], ["PR_SET_CHILD_SUBREAPER"]);
   const terminal = foregroundTerminal();
   const state = await createContainer(context, options, terminal.open);
-  const foreground = new Foreground(state.pid, terminal.relay());
+  let foreground: Foreground | undefined;
   try {
+    foreground = new Foreground(state.pid, terminal.relay(), await notifyRelay(context, options.id));
     foreground.forwardSignals();
-    await startOrDelete(context, options.id);
+    await startOrDelete(context, options.id, false);
     return await foreground.wait();
   } finally {
-    foreground.close();
+    foreground?.close();
     if (!options.keep) await deleteContainer(context, options.id, { force: true });
   }
 }
 
 /** What a failed start leaves is nobody's to delete: the caller never had a container. */
-async function startOrDelete(context: Context, id: string): Promise<void> {
+async function startOrDelete(context: Context, id: string, awaitReady: boolean): Promise<void> {
   try {
-    await startContainer(context, id);
+    await startContainer(context, id, { awaitReady });
   } catch (error) {
     await deleteContainer(context, id, { force: true });
     throw error;
   }
+}
+
+/** A service in the foreground stays its manager's main process, and passes on what the container says of its state. */
+async function notifyRelay({ root, log }: Context, id: string): Promise<NotifyRelay | undefined> {
+  const host = callersNotifySocket();
+  if (host === undefined) return undefined;
+  const { openNotifyRelay } = await import("./notify-socket.ts");
+  return openNotifyRelay(containerDirectory(root, id), host, (message) => log.warn(message));
 }

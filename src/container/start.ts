@@ -5,9 +5,11 @@ import { RuntsError } from "../errors.ts";
 import { operationError } from "../init/run-program.ts";
 import { readValidConfig } from "../spec/config.ts";
 import type { Hook } from "../spec/types.ts";
+import { callersNotifySocket } from "./caller.ts";
 import { checkId } from "./id.ts";
-import { killInit } from "./init-process.ts";
+import { killInit, openInit } from "./init-process.ts";
 import { lockContainer } from "./lock.ts";
+import type { NotifyRelay } from "./notify-socket.ts";
 import type { Context } from "./options.ts";
 import {
   containerDirectory,
@@ -19,10 +21,42 @@ import {
 import { type ProgramFailure, readFailure } from "./start-report.ts";
 import { statusOf } from "./state.ts";
 
-/** Steps 6 to 9 of the lifecycle (runtime.md): the container's program is executed, then the poststart hooks run. */
-export async function startContainer(context: Context, id: string): Promise<void> {
+/**
+ * Steps 6 to 9 of the lifecycle (runtime.md): the container's program is executed, then the poststart hooks run. With `awaitReady`
+ * a container that a service manager waits for (sd_notify(3)) has started only once it says that it is ready.
+ */
+export async function startContainer(
+  context: Context,
+  id: string,
+  { awaitReady }: { readonly awaitReady: boolean },
+): Promise<void> {
   checkId(id);
   const directory = containerDirectory(context.root, id);
+  const relay = awaitReady ? await openRelay(context, directory) : undefined;
+  try {
+    const saved = await startLocked(directory, id);
+    if (relay !== undefined) await untilReady(relay, saved);
+  } finally {
+    relay?.close();
+  }
+}
+
+/** Listens before the container's program may send anything. */
+async function openRelay({ log }: Context, directory: string): Promise<NotifyRelay | undefined> {
+  const host = callersNotifySocket();
+  if (host === undefined) return undefined;
+  const { openNotifyRelay } = await import("./notify-socket.ts");
+  return openNotifyRelay(directory, host, (message) => log.warn(message));
+}
+
+async function untilReady(relay: NotifyRelay, { pid, startTime }: SavedState): Promise<void> {
+  const pidfd = openInit(pid, startTime);
+  if (pidfd === undefined) return;
+  await relay.untilReady(pid, pidfd);
+  closeSync(pidfd);
+}
+
+async function startLocked(directory: string, id: string): Promise<SavedState> {
   const lock = lockContainer(directory, id);
   const saved = lock === undefined ? undefined : tryReadState(directory);
   if (lock === undefined || saved === undefined) throw doesNotExist(id);
@@ -34,6 +68,7 @@ export async function startContainer(context: Context, id: string): Promise<void
     await runStartContainerHooks(directory, saved);
     releaseInit(directory, saved);
     await runPoststartHooks(directory, saved);
+    return saved;
   } finally {
     lock.release();
   }

@@ -1,0 +1,44 @@
+import { chmodSync, closeSync } from "node:fs";
+import { errnoName } from "../abi/errno.ts";
+import { AF_UNIX, MSG_DONTWAIT, SOCK_CLOEXEC, SOCK_DGRAM } from "../abi/socket.ts";
+import { syscall, trySyscall } from "../ffi/syscall.ts";
+import { SyscallError } from "../syscall-error.ts";
+import { withAddress } from "./unix-socket.ts";
+
+/** Datagram sockets of the AF_UNIX family, unix(7). */
+
+/** Makes a socket at `path` that every user may send to. Returns its descriptor. */
+export function bindDatagram(path: string): number {
+  return withAddress(path, (address) => opened("bind", address, path, () => chmodSync(path, 0o777)));
+}
+
+/** A socket that sends to the one at `path`, or at the abstract address if the name begins with `@`. */
+export function connectDatagram(path: string): number {
+  if (!path.startsWith("@")) return withAddress(path, (address) => opened("connect", address, path));
+  const name = new TextEncoder().encode(path.slice(1));
+  const address = new Uint8Array(3 + name.length);
+  address[0] = AF_UNIX;
+  address.set(name, 3);
+  return opened("connect", address, path);
+}
+
+function opened(call: "bind" | "connect", address: Uint8Array, path: string, then = () => {}): number {
+  const socket = syscall("socket", [AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0]);
+  try {
+    syscall(call, [socket, address, address.length], [path]);
+    then();
+    return socket;
+  } catch (error) {
+    closeSync(socket);
+    throw error;
+  }
+}
+
+/** The next datagram, cut off at the buffer's end; undefined if there is none. Descriptors that came with it are closed. recvfrom(2) */
+export function receiveDatagram(socket: number, buffer: Uint8Array): Uint8Array | undefined {
+  const length = trySyscall("recvfrom", socket, buffer, buffer.length, MSG_DONTWAIT, null, null);
+  if (length >= 0) return buffer.subarray(0, length);
+  const errno = errnoName(-length);
+  if (errno === "EAGAIN" || errno === "EINTR") return undefined;
+  throw new SyscallError("recvfrom", errno, [String(socket)]);
+}
