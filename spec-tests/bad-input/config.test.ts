@@ -218,3 +218,58 @@ spec(
     expect(await container.output()).toBe("ran\n");
   },
 );
+
+for (const version of ["1.0.0", "1.0.2-dev", "1.1.0+dev", "1.3.0", "1.99.0"]) {
+  spec(
+    `run, ociVersion ${version}: accepted`,
+    "spec.md: SemVer 2.0, minor versions are compatible",
+    async (sandbox) => {
+      const container = sandbox.shell("echo ran", (config) => {
+        config.ociVersion = version;
+      });
+      expect(await container.output()).toBe("ran\n");
+    },
+  );
+}
+
+/** 2^53 and 2^53+1 are the same to a double. */
+const EXACT = "9007199254740993";
+const BELOW = "9007199254740992";
+
+spec("run, seccomp value above 2^53: compared exactly", "config-linux.md: uint64", async (sandbox) => {
+  const script = `truncate -s ${BELOW} /dev/shm/a && echo a; truncate -s ${EXACT} /dev/shm/b 2>&1 || echo denied`;
+  const container = sandbox.shell(script, (config) => {
+    const args = [{ index: 1, value: 1234567, op: "SCMP_CMP_EQ" }];
+    config.linux.seccomp = {
+      defaultAction: "SCMP_ACT_ALLOW",
+      syscalls: [{ names: ["ftruncate"], action: "SCMP_ACT_ERRNO", errnoRet: 38, args }],
+    };
+  });
+  container.writeConfig(JSON.stringify(container.config).replace("1234567", EXACT));
+  const output = await container.output();
+  expect(output).toMatch(/^a\n/);
+  expect(output).toMatch(/denied\n$/);
+});
+
+for (const [number, situation] of [
+  ["18446744073709551616", "2^64"],
+  ["-1", "-1"],
+  ["1.5", "a fraction"],
+  ["1e2", "an exponent"],
+  ['"1"', "a string"],
+] as const) {
+  const isAllowed = situation === "an exponent";
+  spec(
+    `create, an rlimit of ${situation}: ${isAllowed ? "a number as any other" : "error that names it"}`,
+    "config.md, process.rlimits: uint64",
+    async (sandbox) => {
+      const container = sandbox.container((config) => {
+        config.process.rlimits = [{ type: "RLIMIT_CPU", soft: 1, hard: 1234567 }];
+      });
+      container.writeConfig(JSON.stringify(container.config).replace("1234567", number));
+      const result = await container.create();
+      if (isAllowed) expect(result).toMatchObject({ code: 0 });
+      else expectRefusal(result, /hard/);
+    },
+  );
+}

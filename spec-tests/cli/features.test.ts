@@ -155,3 +155,26 @@ spec("features: needs no privileges", `${CLAUSE}: irrelevant to the host`, async
   expect(asNobody.code).toBe(0);
   expect(parseObject(asNobody.stdout)).toEqual(await features(sandbox));
 });
+
+spec(
+  "features: memory policies that are listed are recognized by create",
+  "features-linux.md, MemoryPolicy: MUST be recognized",
+  async (sandbox) => {
+    const { stdout } = await sandbox.invoke(["features"]);
+    const { modes, flags } = asObject(asObject(parseObject(stdout).linux).memoryPolicy);
+    expect(modes).toEqual(expect.arrayContaining(["MPOL_BIND", "MPOL_LOCAL", "MPOL_WEIGHTED_INTERLEAVE"]));
+    expect(flags).toEqual(expect.arrayContaining(["MPOL_F_NUMA_BALANCING", "MPOL_F_STATIC_NODES"]));
+    const container = sandbox.container();
+    for (const mode of Array.isArray(modes) ? modes : []) {
+      for (const flag of Array.isArray(flags) ? flags : []) {
+        const nodes = ["MPOL_DEFAULT", "MPOL_LOCAL"].includes(mode) ? "" : "0";
+        Object.assign(container.config.linux, { memoryPolicy: { mode, nodes, flags: [flag] } });
+        container.writeConfig();
+        const { code, stderr } = await container.create();
+        // The kernel may deny what is well known to the runtime.
+        if (code !== 0) expect(stderr, `${mode} ${flag}`).toMatch(/set_mempolicy: invalid argument/);
+        else await container.delete("--force");
+      }
+    }
+  },
+);

@@ -37,6 +37,19 @@ export interface Process {
   rlimits?: { type: string; hard: number; soft: number }[];
   noNewPrivileges?: boolean;
   oomScoreAdj?: number;
+  scheduler?: Scheduler;
+  ioPriority?: { class: string; priority: number };
+  execCPUAffinity?: { initial?: string; final?: string };
+}
+
+export interface Scheduler {
+  policy: string;
+  nice?: number;
+  priority?: number;
+  flags?: string[];
+  runtime?: number;
+  deadline?: number;
+  period?: number;
 }
 
 export type CapabilitySet = "bounding" | "permitted" | "effective" | "inheritable" | "ambient";
@@ -86,6 +99,8 @@ export interface Linux {
   rootfsPropagation?: string;
   sysctl?: Record<string, string>;
   seccomp?: Seccomp;
+  memoryPolicy?: { mode: string; nodes?: string; flags?: string[] };
+  personality?: { domain: string; flags?: string[] };
   maskedPaths?: string[];
   readonlyPaths?: string[];
 }

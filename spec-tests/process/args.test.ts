@@ -136,3 +136,10 @@ spec(
     );
   },
 );
+
+spec("run, commandLine: ignored, as it is Windows'", "config.md, process.commandLine", async (sandbox) => {
+  const container = sandbox.shell("echo ran", (config) => {
+    Object.assign(config.process, { commandLine: "cmd.exe /c exit 1" });
+  });
+  expect(await container.output()).toBe("ran\n");
+});

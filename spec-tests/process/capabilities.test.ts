@@ -1,5 +1,7 @@
+import { readFileSync } from "node:fs";
 import { expect } from "vitest";
 import type { CapabilitySet, Config } from "../harness/config.ts";
+import { running } from "../harness/exec.ts";
 import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "config.md, process.capabilities";
@@ -10,6 +12,17 @@ const BITS = {
   CAP_NET_RAW: 13,
   CAP_SYS_CHROOT: 18,
 } as const;
+/** capabilities(7), by number. */
+const ALL = `
+  CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP
+  LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO
+  SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG
+  MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM
+  BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE
+`
+  .trim()
+  .split(/\s+/)
+  .map((name) => `CAP_${name}`);
 type Name = keyof typeof BITS;
 const SETS = {
   CapInh: "inheritable",
@@ -118,3 +131,53 @@ spec(
     expect(await container.run()).toMatchObject({ code: 0, stdout: "ran\n" });
   },
 );
+
+spec("run, every capability that the caller has: granted, without a warning", CLAUSE, async (sandbox) => {
+  const own = /^CapPrm:\s*(\w+)/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "";
+  const names = ALL.filter((_, number) => (BigInt(`0x${own}`) >> BigInt(number)) & 1n);
+  const container = sandbox.container((config) => {
+    show(config, {});
+    config.process.capabilities = { bounding: names, effective: names, permitted: names };
+  });
+  const result = await container.run();
+  expect(result).toMatchObject({ code: 0, stderr: "" });
+  for (const line of ["CapPrm", "CapEff", "CapBnd"]) expect(result.stdout).toContain(`${line}: ${own}\n`);
+});
+
+spec(
+  "run, capability that the caller does not have: a warning, no failure",
+  `${CLAUSE}: MUST warn, SHOULD NOT fail`,
+  async (sandbox) => {
+    const sets = ["CAP_KILL", "CAP_CHOWN"] as Name[];
+    const container = sandbox.container((config) =>
+      show(config, { bounding: sets, effective: sets, permitted: sets }),
+    );
+    const wrapper = ["setpriv", "--bounding-set", "-chown", "--"];
+    const result = await container.run({ wrapper });
+    const left: Name[] = ["CAP_KILL"];
+    expect(result).toMatchObject({
+      code: 0,
+      stdout: status({ bounding: left, effective: left, permitted: left }),
+    });
+    expect(result.stderr).toMatch(/CAP_CHOWN/);
+  },
+);
+
+spec("exec: ambient capabilities of the container, as another user", CLAUSE, async (sandbox) => {
+  const all: Name[] = ["CAP_CHOWN", "CAP_NET_RAW"];
+  const few: Name[] = ["CAP_NET_RAW"];
+  const container = await running(sandbox, (config) => {
+    config.process.capabilities = {
+      bounding: all,
+      permitted: all,
+      effective: all,
+      inheritable: few,
+      ambient: few,
+    };
+    config.process.user = { uid: 1000, gid: 1000 };
+  });
+  const { stdout } = await container.exec(["sed", "-n", "/^Cap/s/\\t/ /p", "/proc/self/status"]);
+  expect(stdout).toBe(
+    status({ bounding: all, permitted: few, effective: few, inheritable: few, ambient: few }),
+  );
+});

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect } from "vitest";
+import { running } from "../harness/exec.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
@@ -54,8 +55,74 @@ spec(
   },
 );
 
+/** Every type with its line in /proc/PID/limits, and values that no usual hard limit is below. */
+const TYPES: readonly (readonly [type: string, line: string, soft: number, hard: number])[] = [
+  ["RLIMIT_AS", "Max address space", 2 ** 33, 2 ** 34],
+  ["RLIMIT_CORE", "Max core file size", 0, 0],
+  ["RLIMIT_CPU", "Max cpu time", 1000, 2000],
+  ["RLIMIT_DATA", "Max data size", 2 ** 31, 2 ** 32],
+  ["RLIMIT_FSIZE", "Max file size", 2 ** 31, 2 ** 32],
+  ["RLIMIT_LOCKS", "Max file locks", 100, 200],
+  ["RLIMIT_MEMLOCK", "Max locked memory", 16384, 32768],
+  ["RLIMIT_MSGQUEUE", "Max msgqueue size", 4096, 8192],
+  ["RLIMIT_NICE", "Max nice priority", 0, 0],
+  ["RLIMIT_NOFILE", "Max open files", 100, 200],
+  ["RLIMIT_NPROC", "Max processes", 300, 400],
+  ["RLIMIT_RSS", "Max resident set", 2 ** 31, 2 ** 32],
+  ["RLIMIT_RTPRIO", "Max realtime priority", 0, 0],
+  ["RLIMIT_RTTIME", "Max realtime timeout", 10 ** 6, 10 ** 7],
+  ["RLIMIT_SIGPENDING", "Max pending signals", 100, 200],
+  ["RLIMIT_STACK", "Max stack size", 2 ** 21, 2 ** 22],
+];
+
+spec("run, rlimits of all 16 types at once: as listed", `${CLAUSE}: MUST match`, async (sandbox) => {
+  const container = sandbox.container((config) => {
+    config.process.args = ["cat", "/proc/self/limits"];
+    config.process.rlimits = TYPES.map(([type, , soft, hard]) => ({ type, soft, hard }));
+    config.process.user = { uid: 1000, gid: 1000 };
+  });
+  const lines = (await container.output()).split("\n").map((line) => line.replaceAll(/ +/g, " "));
+  for (const [type, line, soft, hard] of TYPES) {
+    expect(
+      lines.find((candidate) => candidate.startsWith(line)),
+      type,
+    ).toMatch(new RegExp(`^${line} ${soft} ${hard} `));
+  }
+});
+
+spec(
+  "exec, rlimits of all 16 types at once: as listed for the container",
+  `${CLAUSE}: MUST match`,
+  async (sandbox) => {
+    const container = await running(sandbox, (config) => {
+      config.process.rlimits = TYPES.map(([type, , soft, hard]) => ({ type, soft, hard }));
+    });
+    const { stdout } = await container.exec(["cat", "/proc/self/limits"]);
+    const lines = stdout.split("\n").map((line) => line.replaceAll(/ +/g, " "));
+    for (const [type, line, soft, hard] of TYPES)
+      expect(
+        lines.some((candidate) => candidate.startsWith(`${line} ${soft} ${hard} `)),
+        type,
+      ).toBe(true);
+  },
+);
+
+spec(
+  "exec without rlimits: the caller's values, not those of the runtime's engine",
+  "promise: engines raise NOFILE",
+  async (sandbox) => {
+    const container = await running(sandbox, (config) => {
+      delete config.process.rlimits;
+    });
+    const wrapper = ["bash", "-c", 'ulimit -Sn 999; ulimit -Hn 5000; exec "$@"', "bash"];
+    const { stdout } = await container.exec(["sh", "-c", "ulimit -Sn; ulimit -Hn"], { wrapper });
+    expect(stdout).toBe("999\n5000\n");
+  },
+);
+
 for (const [situation, rlimits] of [
   ["unknown type", [{ type: "RLIMIT_NOSUCH", soft: 1, hard: 1 }]],
+  ["a type without its prefix", [{ type: "NOFILE", soft: 1, hard: 1 }]],
   [
     "the same type twice",
     [

@@ -145,3 +145,25 @@ spec(
     expect(await container.output()).toBe("ran\n");
   },
 );
+
+for (const [side, consoleSize] of [
+  ["height", { height: 65_536, width: 80 }],
+  ["width", { height: 24, width: 4_294_967_295 }],
+] as const) {
+  spec(
+    `create with consoleSize of a ${side} that no terminal has: error that names it`,
+    "config.md: unsupported values MUST error",
+    async (sandbox) => {
+      const console = await openConsole(sandbox);
+      const container = sandbox.shell("true", (config) => {
+        terminal(config);
+        config.process.consoleSize = consoleSize;
+      });
+      expectRefusal(
+        await container.create({ flags: ["--console-socket", console.socket] }),
+        `/process/consoleSize/${side}: must be at most 65535`,
+      );
+      expect((await container.stateCommand()).code).not.toBe(0);
+    },
+  );
+}

@@ -1,5 +1,6 @@
-import { chmodSync } from "node:fs";
+import { chmodSync, statSync } from "node:fs";
 import { expect } from "vitest";
+import { running } from "../harness/exec.ts";
 import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "config.md, process.user";
@@ -91,5 +92,57 @@ spec(
     // The path of the output file leads through folders of root, but /proc/self/fd needs only the file's own mode.
     chmodSync(sandbox.directory, 0o711);
     expect(await container.output()).toBe("through-proc\n");
+  },
+);
+
+spec(
+  "run, username: ignored, as it is Windows'",
+  `${CLAUSE}: username is for Windows only`,
+  async (sandbox) => {
+    const container = sandbox.shell("id -u", (config) => {
+      Object.assign(config.process.user, { username: "alice" });
+    });
+    expect(await container.output()).toBe("0\n");
+  },
+);
+
+spec("exec: umask of the container's process", CLAUSE, async (sandbox) => {
+  const container = await running(sandbox, (config) => {
+    config.process.user.umask = 0o27;
+  });
+  expect((await container.exec(["sh", "-c", "umask"])).stdout).toBe("0027\n");
+});
+
+spec("exec without umask: the caller's stays", `${CLAUSE}: should not be changed`, async (sandbox) => {
+  const container = await running(sandbox);
+  const wrapper = ["sh", "-c", 'umask 0057; exec "$@"', "sh"];
+  expect((await container.exec(["sh", "-c", "umask"], { wrapper })).stdout).toBe("0057\n");
+});
+
+/** Device and inode of each standard stream, and whether it is the null device that the container's /dev has. */
+const STREAMS = 'for fd in 0 1 2; do [ /proc/self/fd/$fd -ef /dev/null ] && echo "$fd" >> /tmp/own; done';
+
+spec(
+  "run with /dev/null as standard streams: they are the container's own",
+  "practice of runc and crun: no device of the host stays open",
+  async (sandbox) => {
+    const container = sandbox.shell(STREAMS, (config) => {
+      config.root.readonly = false;
+    });
+    await container.run({ stdin: "/dev/null", wrapper: ["sh", "-c", 'exec "$@" > /dev/null 2>&1', "sh"] });
+    expect(container.readFile("tmp/own")).toBe("0\n1\n2\n");
+  },
+);
+
+spec(
+  "run with /dev/null as standard streams, another user: the host's keeps its owner",
+  "practice of runc and crun",
+  async (sandbox) => {
+    const before = statSync("/dev/null");
+    const container = sandbox.shell("true", (config) => {
+      config.process.user = { uid: 1000, gid: 1000 };
+    });
+    await container.run({ stdin: "/dev/null", wrapper: ["sh", "-c", 'exec "$@" > /dev/null 2>&1', "sh"] });
+    expect(statSync("/dev/null").uid).toBe(before.uid);
   },
 );
