@@ -2,6 +2,7 @@ import { CRUN_COMMANDS, RUNC_COMMANDS } from "./peers-commands.ts";
 import { CRUN } from "./peers-crun.ts";
 import { CRUN_EXEC } from "./peers-crun-exec.ts";
 import { CRUN_NETDEV, RUNC_NETDEV } from "./peers-netdev.ts";
+import { CRUN_PROCESS, RUNC_PROCESS } from "./peers-process.ts";
 import { RUNC } from "./peers-runc.ts";
 import { CRUN_UPDATE, RUNC_UPDATE } from "./peers-update.ts";
 
@@ -15,8 +16,8 @@ export interface Deviation {
 }
 
 const PEERS: Readonly<Record<string, readonly Deviation[]>> = {
-  crun: [...CRUN, ...CRUN_EXEC, ...CRUN_UPDATE, ...CRUN_COMMANDS, ...CRUN_NETDEV],
-  runc: [...RUNC, ...RUNC_UPDATE, ...RUNC_COMMANDS, ...RUNC_NETDEV],
+  crun: [...CRUN, ...CRUN_EXEC, ...CRUN_UPDATE, ...CRUN_COMMANDS, ...CRUN_NETDEV, ...CRUN_PROCESS],
+  runc: [...RUNC, ...RUNC_UPDATE, ...RUNC_COMMANDS, ...RUNC_NETDEV, ...RUNC_PROCESS],
 };
 
 export function deviation(runtime: string, title: string): Deviation | undefined {

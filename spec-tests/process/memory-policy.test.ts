@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { expect, type TestContext } from "vitest";
 import { running } from "../harness/exec.ts";
 import { expectRefusal } from "../harness/refusal.ts";
+import { IS_RUNTS } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
 
 const POLICY = "config-linux.md, Memory policy";
@@ -78,7 +79,10 @@ spec(
     const container = sandbox.container((config) => {
       config.linux.memoryPolicy = { mode: "MPOL_BIND", nodes: "900" };
     });
-    expectRefusal(await container.create(), /\/linux\/memoryPolicy: .*900: set_mempolicy: invalid argument/);
+    expectRefusal(
+      await container.create(),
+      IS_RUNTS ? /\/linux\/memoryPolicy: .*900: set_mempolicy: invalid argument/ : undefined,
+    );
     expect(await sandbox.traces()).toEqual([]);
   },
 );
@@ -103,7 +107,7 @@ for (const [situation, memoryPolicy, pointer] of WRONG) {
     const container = sandbox.container((config) => {
       Object.assign(config.linux, { memoryPolicy });
     });
-    expectRefusal(await container.create(), `${pointer}: `);
+    expectRefusal(await container.create(), IS_RUNTS ? `${pointer}: ` : undefined);
     expect(await sandbox.traces()).toEqual([]);
   });
 }
@@ -143,7 +147,7 @@ for (const [situation, personality, pointer] of [
     const container = sandbox.container((config) => {
       Object.assign(config.linux, { personality });
     });
-    expectRefusal(await container.create(), `${pointer}: `);
+    expectRefusal(await container.create(), IS_RUNTS ? `${pointer}: ` : undefined);
     expect(await sandbox.traces()).toEqual([]);
   });
 }
