@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,6 +10,8 @@ import { type HostSnapshot, hostSnapshot, newTraces } from "./leftovers.ts";
 import { copyRootfs } from "./rootfs.ts";
 import { type InvokeOptions, IS_RUNTS, invoke, type Result } from "./runtime.ts";
 
+/** Pid namespaces of several test runs have the same pids, and one cgroup hierarchy. */
+const run = randomBytes(3).toString("hex");
 let sandboxes = 0;
 
 /** The surroundings of one test: a state root, bundles and a tag that all its traces on the host carry. */
@@ -24,7 +27,7 @@ export class Sandbox {
 
   constructor() {
     sandboxes += 1;
-    this.tag = `rspec-${process.pid}-${sandboxes}z`;
+    this.tag = `rspec-${run}-${sandboxes}z`;
     this.directory = mkdtempSync(join(tmpdir(), `${this.tag}-`));
     chmodSync(this.directory, 0o755); // containers in user namespaces reach their rootfs through it
     this.root = join(this.directory, "state");
