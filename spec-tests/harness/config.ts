@@ -59,6 +59,8 @@ export interface Mount {
   type?: string;
   source?: string;
   options?: string[];
+  uidMappings?: Mapping[];
+  gidMappings?: Mapping[];
 }
 
 export interface Namespace {
@@ -97,6 +99,7 @@ export interface Linux {
   cgroupsPath?: string;
   resources?: Record<string, unknown>;
   rootfsPropagation?: string;
+  mountLabel?: string;
   sysctl?: Record<string, string>;
   seccomp?: Seccomp;
   memoryPolicy?: { mode: string; nodes?: string; flags?: string[] };

@@ -7,11 +7,12 @@ import { callerCgroup, cgroupPathFor, findCgroupMount } from "../cgroup/path.ts"
 import { killCgroup, removeCgroup } from "../cgroup/remove.ts";
 import { applyResources } from "../cgroup/resources.ts";
 import { RuntsError } from "../errors.ts";
-import { setUpInit } from "../init/set-up.ts";
+import { type SetUpOptions, setUpInit } from "../init/set-up.ts";
 import { type Init, type PendingInit, spawnInit } from "../init/spawn-init.ts";
 import { hasOwn, namespacesOf } from "../plan/init-plan.ts";
 import type { ContainerGroups } from "../resctrl/group.ts";
 import { readConfigAndBytes } from "../spec/config.ts";
+import { wantsIdMap } from "../spec/id-mapped-mount.ts";
 import type { Config, LinuxResources, Process } from "../spec/types.ts";
 import {
   type Caller,
@@ -172,6 +173,7 @@ class Creation {
       ownUserNamespace,
     );
     const hooks = await this.#loadHooks();
+    const idMappedMounts = await this.#loadIdMappedMounts();
     const netDevices = await this.#loadNetDevices();
     const resctrl = await this.#loadResctrl();
     let state = this.#saveFirst(rootfs, resctrl);
@@ -211,6 +213,7 @@ class Creation {
       },
       moveNetDevices: netDevices === undefined ? undefined : () => netDevices.move(state.pid),
       hooks: hooks === undefined ? undefined : () => hooks(state),
+      idMappedMounts,
     });
     closeSync(listener);
     if (receiver !== undefined) closeSync(receiver.socket);
@@ -311,6 +314,11 @@ class Creation {
     const { NetDevices } = await import("./net-devices.ts");
     this.#netDevices = new NetDevices(devices, this.#rootless);
     return this.#netDevices;
+  }
+
+  async #loadIdMappedMounts(): Promise<SetUpOptions["idMappedMounts"]> {
+    if (!(this.#config.mounts ?? []).some(wantsIdMap)) return undefined;
+    return (await import("../init/id-mapped-mounts.ts")).prepareIdMappedMounts;
   }
 
   /** Steps 3 to 5 of the lifecycle. If one of the hooks fails it goes on at step 12, of which step 13 is the rest. */

@@ -1,3 +1,4 @@
+import { closeSync } from "node:fs";
 import type { Program, Register } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
 import { bindConsole, openTerminal, type TerminalPlan } from "../plan/console.ts";
@@ -32,6 +33,7 @@ import {
 } from "../plan/mounts.ts";
 import type { Config } from "../spec/types.ts";
 import { copyUp } from "./copy-up.ts";
+import type { prepareIdMappedMounts } from "./id-mapped-mounts.ts";
 import { type ProcessOptions, prepareProcess } from "./prepare-process.ts";
 import { runProgram } from "./run-program.ts";
 import { receiveAll, type Session, send } from "./session.ts";
@@ -54,6 +56,8 @@ export interface SetUpOptions extends ProcessOptions {
   readonly moveNetDevices: (() => void) | undefined;
   /** Steps 3 and 4 of the lifecycle: hooks that run while the container is made. Absent if there are none. */
   readonly hooks: (() => void) | undefined;
+  /** Makes ready what mounts with id mappings need, and returns the descriptors to close then. Absent if there are none. */
+  readonly idMappedMounts: typeof prepareIdMappedMounts | undefined;
 }
 
 /**
@@ -70,9 +74,14 @@ export function setUpInit(pending: PendingInit, options: SetUpOptions): Program 
     session.pid = init.pid;
     options.spawned(init);
   };
+  const containerPid = () => {
+    session.beforeFirst?.();
+    return session.pid;
+  };
   const plan = initPlan(session, options);
-  const made = prepareEnvironment(session, plan, options);
+  const made = prepareEnvironment(session, plan, options, containerPid);
   send(session);
+  for (const fd of made.descriptors) closeSync(fd);
   const { moveNetDevices, hooks } = options;
   if (moveNetDevices !== undefined || hooks !== undefined) receiveAll(session);
   moveNetDevices?.();
@@ -105,10 +114,17 @@ interface Environment {
   readonly requests: readonly MountRequest[];
   readonly hostNull: Register | undefined;
   readonly terminal: TerminalPlan | undefined;
+  /** Descriptors of the runtime that go with the program. */
+  readonly descriptors: readonly number[];
 }
 
 /** Step 2 of the lifecycle, up to where hooks may run: namespaces, mounts and devices; the host is still in reach. */
-function prepareEnvironment(session: Session, plan: InitPlan, options: SetUpOptions): Environment {
+function prepareEnvironment(
+  session: Session,
+  plan: InitPlan,
+  options: SetUpOptions,
+  containerPid: () => number,
+): Environment {
   const { program, checks } = session;
   checkWithoutMountNamespace(plan);
   openHostProc(program, plan);
@@ -120,6 +136,7 @@ function prepareEnvironment(session: Session, plan: InitPlan, options: SetUpOpti
   isolateMounts(program, plan);
   openRootfs(program, plan);
   const requests = mountRequests(plan);
+  const descriptors = options.idMappedMounts?.(program, plan, requests, containerPid) ?? [];
   openBindSources(program, requests);
   const hostNull = openNullForMasks(session, plan);
   if (hasOwn(plan.namespaces, "user")) becomeRootOf(program, options.credentials.canSetGroups);
@@ -129,11 +146,11 @@ function prepareEnvironment(session: Session, plan: InitPlan, options: SetUpOpti
   makeMounts(program, plan, requests);
   if (hasMountNamespace(plan)) checks.push(...makeDevices(program, plan, requests));
   const { consoleSocket } = options;
-  if (consoleSocket === undefined) return { requests, hostNull, terminal: undefined };
+  if (consoleSocket === undefined) return { requests, hostNull, terminal: undefined, descriptors };
   const terminal = openTerminal(program, plan.root, program.descriptor(consoleSocket));
   checks.push(terminal.check);
   if (hasMountNamespace(plan)) bindConsole(program, plan.root, terminal.slave);
-  return { requests, hostNull, terminal };
+  return { requests, hostNull, terminal, descriptors };
 }
 
 /** Without a mount namespace these would change the host's own mounts and files, and stay after the container. */

@@ -13,6 +13,7 @@ import {
   MS_SLAVE,
   MS_UNBINDABLE,
 } from "../../bindings/abi/mount.ts";
+import { isIdMapOption } from "../spec/id-mapped-mount.ts";
 
 /** What an option does to the flags of a mount: the bits it sets and those it clears. */
 type AttributeChange = readonly [set: number, clear: number];
@@ -161,7 +162,8 @@ export function parseMountOptions(options: readonly string[]): MountOptions {
     if (own !== undefined || flag !== undefined) continue;
     if (RECURSIVE.has(option)) recursiveAttributes.apply(recursiveChange(option.slice(1)));
     else if (spread !== undefined) propagation.push(spread);
-    else if (!WITHOUT_EFFECT.has(option) && !STRUCTURAL.has(option)) data.push(option);
+    else if (!WITHOUT_EFFECT.has(option) && !STRUCTURAL.has(option) && !isIdMapOption(option))
+      data.push(option);
   }
   return {
     bind: words.has("bind") || words.has("rbind"),
@@ -192,4 +194,4 @@ export function knownMountOptions(): string[] {
 }
 
 /** Options that say how the mount is made. */
-const STRUCTURAL = new Set(["bind", "rbind", "remount", "tmpcopyup"]);
+const STRUCTURAL = new Set(["bind", "idmap", "rbind", "remount", "ridmap", "tmpcopyup"]);

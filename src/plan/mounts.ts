@@ -1,18 +1,20 @@
 import { isAbsolute, join } from "node:path";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE, O_CLOEXEC } from "../../bindings/abi/fcntl.ts";
-import { statx } from "../../bindings/abi/layouts.ts";
+import { mount_attr, statx } from "../../bindings/abi/layouts.ts";
 import {
   FSCONFIG_CMD_CREATE,
   FSCONFIG_SET_FLAG,
   FSCONFIG_SET_STRING,
   FSMOUNT_CLOEXEC,
   FSOPEN_CLOEXEC,
+  MOUNT_ATTR_IDMAP,
   MOUNT_ATTR_RDONLY,
   OPEN_TREE_CLOEXEC,
   OPEN_TREE_CLONE,
 } from "../../bindings/abi/mount.ts";
 import { at, type Program, type Register } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
+import { idMapOption } from "../spec/id-mapped-mount.ts";
 import type { Mount } from "../spec/types.ts";
 import { hasOwn, type InitPlan } from "./init-plan.ts";
 import { type MountOptions, parseMountOptions } from "./mount-options.ts";
@@ -24,6 +26,7 @@ import {
   setMountAttributes,
   type Target,
 } from "./rootfs-paths.ts";
+import { MOUNT_ATTR_SIZE, mountAttr } from "./structs.ts";
 
 /** One entry of `mounts`, understood. */
 export interface MountRequest {
@@ -36,8 +39,11 @@ export interface MountRequest {
   readonly source: string;
   /** Whether a copy of the source would contain the container's own mounts if it were made after them. */
   readonly holdsRootfs: boolean;
-  /** The source of a bind mount, once it is opened: itself, or a detached copy of it if it holds the rootfs. */
+  /** The source of a bind mount, once it is opened: itself, or a detached copy of it if `isCopy`. */
   opened?: Register;
+  isCopy?: boolean;
+  /** The user namespace whose mappings a new file system is mounted with. */
+  mappings?: Register;
 }
 
 export function mountRequests(plan: InitPlan): MountRequest[] {
@@ -112,14 +118,16 @@ function checkRequest({ mount, pointer, destination, options, source }: MountReq
 export function openBindSources(program: Program, requests: readonly MountRequest[]): void {
   for (const request of requests) {
     const { options, source, pointer, destination } = request;
-    if (!options.bind || options.remount) continue;
+    if (!options.bind || options.remount || request.opened !== undefined) continue;
     program.about(pointer, `bind ${source} on ${destination}`);
+    request.isCopy = request.holdsRootfs;
     const flags = request.holdsRootfs ? copyFlags(options) : OPEN_TREE_CLOEXEC;
     request.opened = program.call("open_tree", [AT_FDCWD, source, flags]);
   }
 }
 
-function copyFlags({ recursiveBind }: MountOptions): number {
+/** Of open_tree(2): a detached copy of a bind mount's source. */
+export function copyFlags({ recursiveBind }: MountOptions): number {
   return OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursiveBind ? AT_RECURSIVE : 0);
 }
 
@@ -149,7 +157,7 @@ function remount(program: Program, plan: InitPlan, request: MountRequest): void 
 
 /** Copies the source at its turn: Linux 6.8 and later list mounts in the order in which they were made, not attached. */
 function bindCopy(program: Program, request: MountRequest, opened: Register): Register {
-  if (request.holdsRootfs) return opened;
+  if (request.isCopy === true) return opened;
   const flags = copyFlags(request.options) | AT_EMPTY_PATH;
   const copy = program.call("open_tree", [opened, "", flags], { path: request.source });
   program.do("close", [opened]);
@@ -196,6 +204,7 @@ function mountFileSystem(program: Program, plan: InitPlan, request: MountRequest
   const target = openOrCreate(program, plan.root, destination, "directory", isStrict(type));
   const late = isFilledLater(request) || options.tmpcopyup;
   const mount = newMount(program, type, request.mount.source ?? type, options, late);
+  if (request.mappings !== undefined) mapIds(program, request, mount, request.mappings);
   if (type === "tmpfs" && !options.data.some((option) => option.startsWith("mode="))) {
     keepModeOfCovered(program, target, mount);
   }
@@ -240,6 +249,16 @@ function newMount(
   const mount = program.call("fsmount", [fs, FSMOUNT_CLOEXEC, attributes], { path: type });
   program.do("close", [fs]);
   return mount;
+}
+
+/** mount_setattr(2): only the mount of a file system that supports it, and only before the mount is in its place. */
+function mapIds(program: Program, request: MountRequest, mount: Register, userNamespace: Register): void {
+  const attributes = mountAttr({ set: MOUNT_ATTR_IDMAP });
+  const recursive = idMapOption(request.mount.options)?.recursive === true ? AT_RECURSIVE : 0;
+  program.store(at(attributes, mount_attr.userns_fd), userNamespace, 8);
+  program.do("mount_setattr", [mount, "", AT_EMPTY_PATH | recursive, attributes, MOUNT_ATTR_SIZE], {
+    path: `id mappings of ${request.mount.type}`,
+  });
 }
 
 /** Without `mode=` a tmpfs takes the permissions of the directory that it covers, if that was there before. */

@@ -3,7 +3,7 @@ import { pointerToken } from "./json-scanner.ts";
 import { hasNamespace, isNewNamespace } from "./namespaces.ts";
 import { numberListIssue } from "./number-list.ts";
 import { sysctlRules } from "./rules-sysctl.ts";
-import type { Config } from "./types.ts";
+import type { Config, IdMapping } from "./types.ts";
 
 /** Lines that the kernel takes in a uid_map or gid_map: user_namespaces(7). */
 const MAXIMUM_MAPPINGS = 340;
@@ -45,10 +45,15 @@ function mappingRules({ linux }: Config, report: Report): void {
     if (mappings.length === 0 && isNewNamespace(linux, "user"))
       report(at, "is required by a new user namespace");
     if (mappings.length > 0 && !hasNamespace(linux, "user")) report(at, "needs a user namespace");
-    if (mappings.length > MAXIMUM_MAPPINGS) report(at, `must have at most ${MAXIMUM_MAPPINGS} entries`);
-    for (const [index, { size }] of mappings.entries()) {
-      if (size === 0) report(`${at}/${index}/size`, "must be at least 1");
-    }
+    reportRanges(at, mappings, report);
+  }
+}
+
+/** What the kernel takes in a uid_map or gid_map. */
+export function reportRanges(at: string, mappings: readonly IdMapping[], report: Report): void {
+  if (mappings.length > MAXIMUM_MAPPINGS) report(at, `must have at most ${MAXIMUM_MAPPINGS} entries`);
+  for (const [index, { size }] of mappings.entries()) {
+    if (size === 0) report(`${at}/${index}/size`, "must be at least 1");
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Report, Rule } from "./issues.ts";
 import { linuxRules } from "./rules-linux.ts";
+import { mountRules } from "./rules-mounts.ts";
 import { processRules } from "./rules-process.ts";
 import { resourceRules } from "./rules-resources.ts";
 import { seccompRules } from "./rules-seccomp.ts";
@@ -9,8 +10,8 @@ import type { Config } from "./types.ts";
 export const RULES: readonly Rule[] = [
   { reads: ["/ociVersion"], check: versionRule },
   { reads: ["/process"], check: processRequired },
-  { reads: ["/mounts"], check: mountRules },
   { reads: ["/annotations"], check: annotationRule },
+  ...mountRules,
   ...processRules,
   ...linuxRules,
   ...resourceRules,
@@ -24,16 +25,6 @@ function versionRule({ ociVersion }: Config, report: Report): void {
 /** The specification lets `create` go without a process, yet a container without one could never be started. */
 function processRequired({ process }: Config, report: Report): void {
   if (process === undefined) report("/process", "is required: the process property must not be empty");
-}
-
-function mountRules({ mounts = [] }: Config, report: Report): void {
-  for (const [index, mount] of mounts.entries()) {
-    const hasUids = (mount.uidMappings ?? []).length > 0;
-    const hasGids = (mount.gidMappings ?? []).length > 0;
-    if (hasUids === hasGids) continue;
-    const [present, absent] = hasUids ? ["uidMappings", "gidMappings"] : ["gidMappings", "uidMappings"];
-    report(`/mounts/${index}/${present}`, `must come together with ${absent}`);
-  }
 }
 
 function annotationRule({ annotations = {} }: Config, report: Report): void {

@@ -9,15 +9,12 @@ type Path = readonly string[];
  * Delete a line when its property is implemented.
  */
 const PROPERTIES: readonly Path[] = [
-  ["mounts", "*", "uidMappings"],
-  ["mounts", "*", "gidMappings"],
   ["linux", "mountLabel"],
   ["linux", "seccomp", "listenerPath"],
 ];
 
 /** Words that are not supported inside a list or as a value. */
 const WORDS: readonly { readonly path: Path; readonly words: readonly string[] }[] = [
-  { path: ["mounts", "*", "options", "*"], words: ["idmap", "ridmap"] },
   { path: ["linux", "seccomp", "defaultAction"], words: ["SCMP_ACT_NOTIFY"] },
   { path: ["linux", "seccomp", "syscalls", "*", "action"], words: ["SCMP_ACT_NOTIFY"] },
 ];

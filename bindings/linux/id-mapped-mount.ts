@@ -1,0 +1,25 @@
+import { AT_EMPTY_PATH, AT_RECURSIVE } from "../abi/fcntl.ts";
+import { mount_attr } from "../abi/layouts.ts";
+import { MOUNT_ATTR_IDMAP } from "../abi/mount.ts";
+import { cString, trySyscall } from "../ffi/syscall.ts";
+
+/**
+ * mount_setattr(2) with MOUNT_ATTR_IDMAP: gives a detached mount, and with `recursive` those below it, the mappings of a user
+ * namespace. Returns the errno of a failure, or 0.
+ */
+export function mapMountIds(mount: number, userNamespace: number, recursive: boolean): number {
+  const attributes = new Uint8Array(mount_attr.size);
+  const view = new DataView(attributes.buffer);
+  view.setBigUint64(mount_attr.attr_set, BigInt(MOUNT_ATTR_IDMAP), true);
+  view.setBigUint64(mount_attr.userns_fd, BigInt(userNamespace), true);
+  const flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
+  return -trySyscall("mount_setattr", mount, cString(""), flags, attributes, attributes.length);
+}
+
+/** mount_setattr(2): the propagation (MS_PRIVATE, …) of a mount and all below it. Returns the errno of a failure, or 0. */
+export function setTreePropagation(mount: number, type: number): number {
+  const attributes = new Uint8Array(mount_attr.size);
+  new DataView(attributes.buffer).setBigUint64(mount_attr.propagation, BigInt(type), true);
+  const flags = AT_EMPTY_PATH | AT_RECURSIVE;
+  return -trySyscall("mount_setattr", mount, cString(""), flags, attributes, attributes.length);
+}

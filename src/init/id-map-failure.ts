@@ -1,0 +1,92 @@
+import { closeSync, readFileSync } from "node:fs";
+import { errnoMessage, errnoName } from "../../bindings/abi/errno.ts";
+import { AT_FDCWD } from "../../bindings/abi/fcntl.ts";
+import { OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE } from "../../bindings/abi/mount.ts";
+import { cString, trySyscall } from "../../bindings/ffi/syscall.ts";
+import { mapMountIds } from "../../bindings/linux/id-mapped-mount.ts";
+import { RuntsError } from "../errors.ts";
+
+interface Refused {
+  readonly source: string;
+  readonly destination: string;
+  readonly pointer: string;
+  readonly userNamespace: number;
+  readonly recursive: boolean;
+}
+
+/** Linux versions from mount_setattr(2), "ID-mapped mounts". */
+const SUPPORTED_SINCE: Readonly<Record<string, string>> = {
+  btrfs: "5.15",
+  ceph: "6.7",
+  erofs: "5.19",
+  ext4: "5.12",
+  f2fs: "5.18",
+  hugetlbfs: "6.9",
+  ntfs3: "5.15",
+  squashfs: "6.2",
+  tmpfs: "6.3",
+  vfat: "5.12",
+  xfs: "5.12",
+};
+
+/** mount_setattr(2) says EINVAL or EPERM of a whole tree: this names the mount, and why. */
+export function idMapFailure(refused: Refused, errno: number): RuntsError {
+  const { source, destination, pointer, userNamespace, recursive } = refused;
+  const name = errnoName(errno);
+  const culprit = mountsBelow(source, recursive).find(({ path }) => failsAlone(path, userNamespace, errno));
+  const where = culprit === undefined ? source : `${culprit.type} at ${culprit.mountPoint}`;
+  return new RuntsError(
+    `${pointer}: bind ${source} on ${destination} with id mappings: ${where}: ${reason(name, culprit?.type)}`,
+    { operation: "mount_setattr", errno: name, path: culprit?.mountPoint ?? source, pointer },
+  );
+}
+
+function reason(errno: string, type: string | undefined): string {
+  if (errno === "EINVAL" && type !== undefined) {
+    const since = Object.hasOwn(SUPPORTED_SINCE, type)
+      ? `, which it does since Linux ${SUPPORTED_SINCE[type]}`
+      : "";
+    return `the file system does not support id-mapped mounts on this kernel${since}`;
+  }
+  if (errno === "EPERM") {
+    return "the mount has an id mapping already, or the caller lacks CAP_SYS_ADMIN in the user namespace of the file system";
+  }
+  return errnoMessage(errno);
+}
+
+interface MountBelow {
+  /** The source itself, or a mount point below it. */
+  readonly path: string;
+  readonly mountPoint: string;
+  readonly type: string;
+}
+
+/** The mount that the source lies on, and with `recursive` those below it. proc_pid_mountinfo(5) */
+function mountsBelow(source: string, recursive: boolean): MountBelow[] {
+  // Of several mounts at one place the last one listed is the one in sight.
+  const below = new Map<string, MountBelow>();
+  let own: MountBelow | undefined;
+  for (const line of readFileSync("/proc/self/mountinfo", "utf8").split("\n")) {
+    const [before = "", after = ""] = line.split(" - ");
+    const mountPoint = (before.split(" ")[4] ?? "").replaceAll(/\\(\d{3})/g, (_, digits) =>
+      String.fromCharCode(Number.parseInt(digits, 8)),
+    );
+    const type = after.split(" ")[0] ?? "";
+    if (mountPoint === "") continue;
+    const holds = mountPoint === "/" || `${source}/`.startsWith(`${mountPoint}/`);
+    if (holds && mountPoint.length >= (own?.mountPoint.length ?? 0)) own = { path: source, mountPoint, type };
+    else if (recursive && mountPoint.startsWith(`${source}/`))
+      below.set(mountPoint, { path: mountPoint, mountPoint, type });
+  }
+  return own === undefined ? [...below.values()] : [own, ...below.values()];
+}
+
+function failsAlone(path: string, userNamespace: number, errno: number): boolean {
+  const copy = trySyscall("open_tree", AT_FDCWD, cString(path), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+  if (copy < 0) return false;
+  try {
+    return mapMountIds(copy, userNamespace, false) === errno;
+  } finally {
+    closeSync(copy);
+  }
+}

@@ -1,0 +1,163 @@
+import { errnoName } from "../../bindings/abi/errno.ts";
+import { AT_FDCWD } from "../../bindings/abi/fcntl.ts";
+import { MS_PRIVATE, MS_SHARED, MS_SLAVE, MS_UNBINDABLE } from "../../bindings/abi/mount.ts";
+import { cString, syscall } from "../../bindings/ffi/syscall.ts";
+import { mapMountIds, setTreePropagation } from "../../bindings/linux/id-mapped-mount.ts";
+import type { Program } from "../../bindings/stub/program.ts";
+import { SyscallError } from "../../bindings/syscall-error.ts";
+import { RuntsError } from "../errors.ts";
+import { hasOwn, type InitPlan } from "../plan/init-plan.ts";
+import { parsePropagation } from "../plan/mount-options.ts";
+import { copyFlags, type MountRequest } from "../plan/mounts.ts";
+import {
+  type IdMapOption,
+  type IdMappings,
+  idMapOption,
+  parseIdMapOption,
+  wantsIdMap,
+} from "../spec/id-mapped-mount.ts";
+import type { IdMapping } from "../spec/types.ts";
+import { idMapFailure } from "./id-map-failure.ts";
+import { onBehalfOf } from "./run-program.ts";
+import { type MapLines, makeUserNamespace, openUserNamespace } from "./user-namespace.ts";
+
+/**
+ * Mounts with mappings of their own. The kernel asks for CAP_SYS_ADMIN in the user namespace of the file system, which init no
+ * longer has once it is in the container's: the runtime makes the copies of bind sources, maps them and hands them to init. For
+ * a new file system, which init makes, it hands over the user namespace. Returns the descriptors, to be closed when the
+ * program has been sent.
+ */
+export function prepareIdMappedMounts(
+  program: Program,
+  plan: InitPlan,
+  requests: readonly MountRequest[],
+  containerPid: () => number,
+): number[] {
+  const descriptors: number[] = [];
+  const namespaces = new UserNamespaces(plan, containerPid);
+  for (const request of requests) {
+    if (!wantsIdMap(request.mount)) continue;
+    const option = idMapOption(request.mount.options);
+    const pointer = pointerOf(request, option);
+    refuseWhatCanNotBe(plan, request, pointer);
+    const userNamespace = namespaces.of(request, option, pointer);
+    if (request.options.bind) {
+      const copy = mappedCopy(plan, request, userNamespace, option?.recursive === true, pointer);
+      descriptors.push(copy);
+      request.opened = program.descriptor(copy);
+      request.isCopy = true;
+    } else {
+      request.mappings = program.descriptor(userNamespace);
+    }
+  }
+  return [...descriptors, ...namespaces.opened];
+}
+
+function pointerOf({ pointer, mount }: MountRequest, option: IdMapOption | undefined): string {
+  if ((mount.uidMappings ?? []).length > 0) return `${pointer}/uidMappings`;
+  return option === undefined ? pointer : `${pointer}/options/${option.index}`;
+}
+
+function refuseWhatCanNotBe(plan: InitPlan, request: MountRequest, pointer: string): void {
+  const { options, mount, destination } = request;
+  const refuse = (message: string): never => {
+    throw new RuntsError(`${pointer}: ${message}`, { operation: "mount", path: destination, pointer });
+  };
+  if (options.bind) {
+    if (plan.namespaces.joined.has("mount")) {
+      refuse(
+        "an id-mapped bind mount needs a new mount namespace: the runtime doesn't see the sources of a joined one",
+      );
+    }
+  } else if (mount.type === "cgroup" || mount.type === "cgroup2") {
+    refuse(`the file system ${mount.type} does not support id mappings`);
+  } else if (hasOwn(plan.namespaces, "user")) {
+    // mount_setattr(2): the mappings must not be those of the file system itself, which belongs to the container's namespace,
+    // and init may not use any other namespace.
+    refuse("in a container with a user namespace only a bind mount can be id-mapped");
+  }
+}
+
+/** User namespaces by their mappings: one serves all mounts that have the same. */
+class UserNamespaces {
+  readonly opened: number[] = [];
+  readonly #plan: InitPlan;
+  readonly #containerPid: () => number;
+  readonly #byMappings = new Map<string, number>();
+
+  constructor(plan: InitPlan, containerPid: () => number) {
+    this.#plan = plan;
+    this.#containerPid = containerPid;
+  }
+
+  of(request: MountRequest, option: IdMapOption | undefined, pointer: string): number {
+    const mappings = mappingsOf(request, option, this.#plan);
+    const key =
+      mappings === undefined || isContainers(mappings, this.#plan) ? "" : mapLines(mappings).join(";");
+    const known = this.#byMappings.get(key);
+    if (known !== undefined) return known;
+    if (!this.#plan.facts.isProcfs("/proc")) {
+      throw new RuntsError(`${pointer}: /proc of the host is no procfs`, { path: "/proc", pointer });
+    }
+    const fd =
+      mappings === undefined || key === ""
+        ? openUserNamespace(this.#containerPid(), pointer)
+        : makeUserNamespace(mapLines(mappings), pointer);
+    this.opened.push(fd);
+    this.#byMappings.set(key, fd);
+    return fd;
+  }
+}
+
+/** Undefined for those of the container's user namespace. */
+function mappingsOf(
+  { mount }: MountRequest,
+  option: IdMapOption | undefined,
+  plan: InitPlan,
+): IdMappings | undefined {
+  const { uidMappings = [], gidMappings = [] } = mount;
+  if (uidMappings.length > 0) return { uidMappings, gidMappings };
+  if (option?.mappings === undefined) return undefined;
+  const parsed = parseIdMapOption(option.mappings, plan.config.linux);
+  // The config was checked for that.
+  return typeof parsed === "string" ? undefined : parsed;
+}
+
+/** A joined user namespace has mappings of its own, whatever the config lists. */
+function isContainers(mappings: IdMappings, { namespaces, config }: InitPlan): boolean {
+  if (!namespaces.created.has("user")) return false;
+  const { uidMappings = [], gidMappings = [] } = config.linux ?? {};
+  return mapLines(mappings).join(";") === mapLines({ uidMappings, gidMappings }).join(";");
+}
+
+function mapLines({ uidMappings, gidMappings }: IdMappings): MapLines {
+  const lines = (list: readonly IdMapping[]) =>
+    list.map(({ containerID, hostID, size }) => `${containerID} ${hostID} ${size}\n`).join("");
+  return [lines(uidMappings), lines(gidMappings)];
+}
+
+/** open_tree(2), then mount_setattr(2) on the copy, which nobody has seen yet. */
+function mappedCopy(
+  plan: InitPlan,
+  request: MountRequest,
+  userNamespace: number,
+  recursive: boolean,
+  pointer: string,
+): number {
+  const { source, options, destination } = request;
+  return onBehalfOf(request.pointer, `bind ${source} on ${destination}`, () => {
+    const copy = syscall("open_tree", [AT_FDCWD, cString(source), copyFlags(options)], [source]);
+    const errno = mapMountIds(copy, userNamespace, recursive);
+    if (errno !== 0) throw idMapFailure({ source, destination, pointer, userNamespace, recursive }, errno);
+    cutOffFromHost(copy, plan);
+    return copy;
+  });
+}
+
+/** A copy that init makes is no peer of the host's mount, since init's mounts are cut off first: this one has to be as well. */
+function cutOffFromHost(copy: number, plan: InitPlan): void {
+  const wanted = parsePropagation(plan.config.linux?.rootfsPropagation ?? "")?.type ?? MS_SLAVE;
+  if (wanted === MS_SHARED || !plan.namespaces.created.has("mount")) return;
+  const errno = setTreePropagation(copy, wanted === MS_UNBINDABLE ? MS_PRIVATE : wanted);
+  if (errno !== 0) throw new SyscallError("mount_setattr", errnoName(errno), ["the copy"]);
+}
