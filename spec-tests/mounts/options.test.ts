@@ -26,7 +26,7 @@ async function seen(
   const optional = fields.slice(6, fields.indexOf("-")).join(" ").replaceAll(/:\d+/g, "");
   const superblock = fields.at(-1)?.split(",") ?? [];
   const sync = superblock.filter(
-    (option) => option === "sync" || option === "dirsync" || option === "lazytime",
+    (option) => option === "sync" || option === "dirsync" || option === "lazytime" || option === "mand",
   );
   return { flags: [...(fields[5]?.split(",") ?? []), ...sync], propagation: optional };
 }
@@ -49,6 +49,32 @@ for (const [options, expected] of [
   [["strictatime"], ["rw"]],
   [["relatime"], DEFAULTS],
   [["noatime", "atime"], DEFAULTS],
+  [["nodiratime", "diratime"], DEFAULTS],
+  [["iversion"], DEFAULTS],
+  [
+    ["iversion", "nosuid", "noexec", "sync", "noatime", "nosymfollow"],
+    ["rw", "nosuid", "noexec", "noatime", "nosymfollow", "sync"],
+  ],
+  [["iversion", "noiversion"], DEFAULTS],
+  [["loud"], DEFAULTS],
+  [["silent"], DEFAULTS],
+  [
+    ["mand", "nosuid"],
+    ["rw", "nosuid", "relatime", "mand"],
+  ],
+  [["mand", "nomand"], DEFAULTS],
+  [["lazytime", "nolazytime"], DEFAULTS],
+  [["relatime", "norelatime"], DEFAULTS],
+  [["strictatime", "nostrictatime"], DEFAULTS],
+  [["nosymfollow", "symfollow"], DEFAULTS],
+  [
+    ["rw", "ro"],
+    ["ro", "relatime"],
+  ],
+  [
+    ["exec", "noexec"],
+    ["rw", "noexec", "relatime"],
+  ],
   [["nosymfollow"], ["rw", "relatime", "nosymfollow"]],
   [["sync"], ["rw", "relatime", "sync"]],
   [["dirsync"], ["rw", "relatime", "dirsync"]],

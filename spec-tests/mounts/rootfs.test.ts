@@ -3,6 +3,8 @@ import { mkdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { expectRefusal } from "../harness/refusal.ts";
+import { IS_RUNTS } from "../harness/runtime.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
 spec(
@@ -53,22 +55,73 @@ spec("create --no-pivot: works with the same rootfs", "practice of runc and crun
   ).toBe("root:x:0:\nro\n");
 });
 
-for (const propagation of ["private", "slave", "shared", "unbindable"]) {
+const PROPAGATION = "config-linux.md, rootfsPropagation";
+
+/** The optional fields of the container's root mount: `shared`, `master`, `unbindable` or nothing. */
+async function rootPropagation(sandbox: Sandbox, propagation: string | undefined): Promise<string[]> {
+  const container = sandbox.shell("grep ' / / \\| /.*rootfs / ' /proc/self/mountinfo", (config) => {
+    if (propagation !== undefined) config.linux.rootfsPropagation = propagation;
+  });
+  // A mount of its own that is shared with the host: only so does slave differ from private.
+  execFileSync("mount", ["--bind", container.rootfs, container.rootfs]);
+  sandbox.atEnd(() => void execFileSync("umount", [container.rootfs]));
+  execFileSync("mount", ["--make-shared", container.rootfs]);
+  const fields = (await container.output()).trim().split(" ");
+  return fields.slice(6, fields.indexOf("-")).map((field) => field.replace(/:.*/, ""));
+}
+
+for (const [propagation, expected] of [
+  ["private", /^$/],
+  ["rprivate", /^$/],
+  ["slave", /^(master)?$/],
+  ["rslave", /^master$/],
+  ["shared", /shared/],
+  ["rshared", /shared/],
+  ["unbindable", /unbindable/],
+  ["runbindable", /unbindable/],
+] as const) {
+  spec(`rootfsPropagation ${propagation}: the root mount has it`, PROPAGATION, async (sandbox) => {
+    expect((await rootPropagation(sandbox, propagation)).join(" ")).toMatch(expected);
+  });
+}
+
+spec("rootfsPropagation absent: slaves of the host's mounts", PROPAGATION, async (sandbox) => {
+  expect(await rootPropagation(sandbox, undefined)).toEqual(["master"]);
+});
+
+spec("rootfsPropagation of no known kind: error, nothing left", PROPAGATION, async (sandbox) => {
+  const container = sandbox.container((config) => {
+    config.linux.rootfsPropagation = "everywhere";
+  });
+  expectRefusal(await container.create(), IS_RUNTS ? /\/linux\/rootfsPropagation/ : undefined);
+  expect(await sandbox.traces()).toEqual([]);
+});
+
+for (const propagation of ["private", "rprivate"]) {
   spec(
-    `rootfsPropagation ${propagation}: the root mount has it`,
-    "config-linux.md, rootfsPropagation",
+    `create --no-pivot with rootfsPropagation ${propagation}: error, nothing left`,
+    "practice of runc",
     async (sandbox) => {
-      const container = sandbox.shell("grep ' / / \\| /.*rootfs / ' /proc/self/mountinfo", (config) => {
+      const container = sandbox.container((config) => {
         config.linux.rootfsPropagation = propagation;
       });
-      const fields = (await container.output()).trim().split(" ");
-      const optional = fields.slice(6, fields.indexOf("-")).join(" ");
-      if (propagation === "private") expect(optional).toBe("");
-      else if (propagation === "slave") expect(optional).not.toContain("shared");
-      else expect(optional).toContain(propagation);
+      const result = await container.create({ flags: ["--no-pivot"] });
+      expectRefusal(result, IS_RUNTS ? /\/linux\/rootfsPropagation.*no-pivot/ : undefined);
+      expect(await sandbox.traces()).toEqual([]);
     },
   );
 }
+
+spec("mounts of the container: not seen on the host", PROPAGATION, async (sandbox) => {
+  const container = sandbox.shell("sleep 1000", (config) => {
+    config.mounts.push({ destination: "/mnt", type: "tmpfs", source: sandbox.tag });
+  });
+  execFileSync("mount", ["--bind", container.rootfs, container.rootfs]);
+  sandbox.atEnd(() => void execFileSync("umount", [container.rootfs]));
+  execFileSync("mount", ["--make-shared", container.rootfs]);
+  await container.created();
+  expect(readFileSync("/proc/self/mountinfo", "utf8")).not.toContain(` tmpfs ${sandbox.tag} `);
+});
 
 spec("create: the caller's mount table is unchanged", "practice of runc and crun", async (sandbox) => {
   const container = sandbox.container();

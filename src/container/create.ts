@@ -43,7 +43,7 @@ import {
   writeState,
 } from "./saved-state.ts";
 import { compileFilter } from "./seccomp-filter.ts";
-import { openLabelProcfs } from "./security-modules.ts";
+import { mountLabelOf, openLabelProcfs } from "./security-modules.ts";
 import { taskAttributes } from "./task-attributes.ts";
 import { type TerminalReceiver, terminalReceiver } from "./terminal-receiver.ts";
 
@@ -188,8 +188,12 @@ class Creation {
       config: this.#config,
       process: this.#process,
       namespaces: namespacesOf(this.#config),
-      facts: hostFacts(this.#options.bundle, rootfs, state.cgroup || callerCgroup(), (message) =>
-        this.#context.log.warn(message),
+      facts: hostFacts(
+        this.#options.bundle,
+        rootfs,
+        this.#shownCgroup(),
+        mountLabelOf(this.#config, (message) => this.#context.log.warn(message)),
+        (message) => this.#context.log.warn(message),
       ),
       credentials: credentialOptions(
         this.#caller,
@@ -273,6 +277,12 @@ class Creation {
       if (!this.#rootless || requiresCgroup(resources, cgroupsPath)) throw error;
       this.#context.log.debug(`no cgroup: ${error instanceof Error ? error.message : error}`);
     }
+  }
+
+  /** What a cgroup mount shows. The caller's own cgroup, which its user may write to, is not for a rootless container (CVE-2023-25809). */
+  #shownCgroup(): string | undefined {
+    if (this.#cgroup !== undefined) return this.#cgroup.directory;
+    return this.#context.noCgroup === true && !this.#rootless ? callerCgroup() : undefined;
   }
 
   /** Limits and device rules: set while init is on its way, and before it does anything. */

@@ -24,10 +24,7 @@ export function features(): object {
       seccomp: seccompFeatures(),
       apparmor: { enabled: isSupported("process", "apparmorProfile") },
       selinux: {
-        enabled:
-          isSupported("process", "selinuxLabel") &&
-          isSupported("linux", "mountLabel") &&
-          isSupported("linux", "mountLabel"),
+        enabled: isSupported("process", "selinuxLabel") && isSupported("linux", "mountLabel"),
       },
       intelRdt: intelRdtFeatures(),
       memoryPolicy: { modes: Object.keys(memoryPolicyModes), flags: Object.keys(memoryPolicyFlags) },

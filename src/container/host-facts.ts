@@ -34,13 +34,15 @@ export function rootfsOf(config: Config, bundle: string): string {
 export function hostFacts(
   bundle: string,
   rootfs: string,
-  cgroup: string,
+  cgroup: string | undefined,
+  mountLabel: string,
   warn: (message: string) => void,
 ): HostFacts {
   return {
     rootfs,
     bundle,
     cgroup,
+    mountLabel,
     warn,
     isDirectory: (source, pointer) =>
       onBehalfOf(`${pointer}/source`, `bind ${source}`, () => statSync(source)).isDirectory(),

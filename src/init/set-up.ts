@@ -31,6 +31,7 @@ import {
   mountRequests,
   openBindSources,
 } from "../plan/mounts.ts";
+import { labelFile } from "../plan/security-labels.ts";
 import type { Config } from "../spec/types.ts";
 import { copyUp } from "./copy-up.ts";
 import type { prepareIdMappedMounts } from "./id-mapped-mounts.ts";
@@ -150,7 +151,14 @@ function prepareEnvironment(
   const terminal = openTerminal(program, plan.root, program.descriptor(consoleSocket));
   checks.push(terminal.check);
   if (hasMountNamespace(plan)) bindConsole(program, plan.root, terminal.slave);
+  labelTerminal(program, plan, terminal.slave);
   return { requests, hostNull, terminal, descriptors };
+}
+
+function labelTerminal(program: Program, { facts }: InitPlan, slave: Register): void {
+  if (facts.mountLabel === "") return;
+  program.about("/linux/mountLabel", "label the terminal");
+  labelFile(program, slave, facts.mountLabel);
 }
 
 /** Without a mount namespace these would change the host's own mounts and files, and stay after the container. */

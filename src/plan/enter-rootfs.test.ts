@@ -45,7 +45,9 @@ describe("isolateMounts", () => {
   ])("with rootfsPropagation %j", (word, type, recursive) => {
     const { program, plan } = withMounts(word);
     isolateMounts(program, plan);
-    expect(propagations(program.operations)).toEqual([["/", type, recursive]]);
+    // What is mounted below a mount that stays shared would show on the host.
+    const further = recursive ? [] : [["/", MS_PRIVATE, false]];
+    expect(propagations(program.operations)).toEqual([["/", type, recursive], ...further]);
     expect(program.operations[0]?.pointer).toBe("/linux/rootfsPropagation");
   });
 
@@ -59,6 +61,11 @@ describe("isolateMounts", () => {
       ["/", MS_SHARED, recursive],
       ["/var", MS_PRIVATE, false],
     ]);
+  });
+
+  it.each<RootfsPropagation>(["private", "rprivate"])("refuses %s with --no-pivot", (word) => {
+    const { program, plan } = withMounts(word, { noPivot: true });
+    expect(() => isolateMounts(program, plan)).toThrow("/linux/rootfsPropagation: private can't be had");
   });
 
   it("does nothing in a mount namespace that is the host's or somebody else's", () => {

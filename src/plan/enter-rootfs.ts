@@ -18,6 +18,7 @@ import {
   OPEN_TREE_CLONE,
 } from "../../bindings/abi/mount.ts";
 import type { Program, Register } from "../../bindings/stub/program.ts";
+import { RuntsError } from "../errors.ts";
 import { hasOwn, type InitPlan } from "./init-plan.ts";
 import { parsePropagation } from "./mount-options.ts";
 import { attach, setMountAttributes } from "./rootfs-paths.ts";
@@ -34,12 +35,20 @@ export function hasMountNamespace(plan: InitPlan): boolean {
 export function isolateMounts(program: Program, plan: InitPlan): void {
   if (!plan.namespaces.created.has("mount")) return;
   const wanted = parsePropagation(plan.config.linux?.rootfsPropagation ?? "");
+  if (plan.noPivot && wanted?.type === MS_PRIVATE) {
+    // The host's mounts stay below the container's root, and as private ones would never see the host unmount them.
+    const pointer = "/linux/rootfsPropagation";
+    throw new RuntsError(`${pointer}: private can't be had with --no-pivot`, {
+      operation: "create",
+      pointer,
+    });
+  }
   program.about("/linux/rootfsPropagation", "set the propagation of all mounts");
   const { type, recursive } = wanted ?? { type: MS_SLAVE, recursive: true };
   // An unbindable mount can't be copied any more, as the sources of bind mounts are: private until the end.
   setPropagationAt(program, "/", type === MS_UNBINDABLE ? MS_PRIVATE : type, recursive);
-  if (type === MS_SHARED) {
-    // pivot_root(2) refuses a new root whose parent mount is shared.
+  if (type === MS_SHARED || !recursive) {
+    // pivot_root(2) refuses a new root whose parent mount is shared; and what is mounted on a shared one shows on the host.
     setPropagationAt(program, plan.facts.rootfsMountPoint(), MS_PRIVATE, false);
   }
 }

@@ -12,7 +12,7 @@ import {
   OPEN_TREE_CLOEXEC,
   OPEN_TREE_CLONE,
 } from "../../bindings/abi/mount.ts";
-import type { Program, Register } from "../../bindings/stub/program.ts";
+import type { CallOptions, Program, Register } from "../../bindings/stub/program.ts";
 import type { InitPlan } from "./init-plan.ts";
 import { attach, openInRoot, setMountAttributes } from "./rootfs-paths.ts";
 
@@ -42,7 +42,8 @@ export function protectReadonlyPaths(program: Program, plan: InitPlan): void {
 export function maskPaths(program: Program, plan: InitPlan, hostNull: Register): void {
   const paths = plan.config.linux?.maskedPaths ?? [];
   if (paths.length === 0) return;
-  const empty = emptyFileSystem(program);
+  program.about("/linux/maskedPaths", "make an empty tmpfs for masked directories");
+  const empty = emptyFileSystem(program, plan.facts.mountLabel);
   paths.forEach((path, index) => {
     program.about(`/linux/maskedPaths/${index}`, `mask ${path}`);
     const directory = openInRoot(program, plan.root, path, { tolerate: GONE, flags: O_DIRECTORY });
@@ -56,16 +57,22 @@ export function maskPaths(program: Program, plan: InitPlan, hostNull: Register):
   });
 }
 
-function emptyFileSystem(program: Program): Register {
-  program.about("/linux/maskedPaths", "make an empty tmpfs for masked directories");
-  const fs = program.call("fsopen", ["tmpfs", FSOPEN_CLOEXEC]);
-  program.do("fsconfig", [fs, FSCONFIG_SET_FLAG, "ro", 0, 0]);
-  program.do("fsconfig", [fs, FSCONFIG_SET_STRING, "source", "tmpfs", 0]);
-  program.do("fsconfig", [fs, FSCONFIG_SET_STRING, "nr_inodes", "1", 0]);
-  program.do("fsconfig", [fs, FSCONFIG_CMD_CREATE, 0, 0, 0]);
+/** An empty, read-only tmpfs, detached. */
+export function emptyFileSystem(
+  program: Program,
+  label: string,
+  { into, ...guard }: CallOptions = {},
+): Register {
+  const fs = program.call("fsopen", ["tmpfs", FSOPEN_CLOEXEC], guard);
+  program.do("fsconfig", [fs, FSCONFIG_SET_FLAG, "ro", 0, 0], guard);
+  program.do("fsconfig", [fs, FSCONFIG_SET_STRING, "source", "tmpfs", 0], guard);
+  program.do("fsconfig", [fs, FSCONFIG_SET_STRING, "nr_inodes", "1", 0], guard);
+  if (label !== "") program.do("fsconfig", [fs, FSCONFIG_SET_STRING, "context", label, 0], guard);
+  program.do("fsconfig", [fs, FSCONFIG_CMD_CREATE, 0, 0, 0], guard);
   const attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-  const mount = program.call("fsmount", [fs, FSMOUNT_CLOEXEC, attributes]);
-  program.do("close", [fs]);
+  const options = into === undefined ? guard : { ...guard, into };
+  const mount = program.call("fsmount", [fs, FSMOUNT_CLOEXEC, attributes], options);
+  program.do("close", [fs], guard);
   return mount;
 }
 

@@ -22,7 +22,9 @@ export interface HostFacts {
   /** Reports what is odd in the config, but no error. */
   readonly warn: (message: string) => void;
   /** Directory of the container's cgroup, absolute on the host. */
-  readonly cgroup: string;
+  readonly cgroup: string | undefined;
+  /** SELinux context of new file systems; empty if none is asked for, or the host has no SELinux. */
+  readonly mountLabel: string;
 }
 
 /** What the steps of a plan share. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { AT_RECURSIVE, RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS } from "../../bindings/abi/fcntl.ts";
 import * as abi from "../../bindings/abi/mount.ts";
-import type { Mount } from "../spec/types.ts";
+import type { Mount, NamespaceType } from "../spec/types.ts";
 import { finishMounts, makeMounts, mountRequests, openBindSources } from "./mounts.ts";
 import { attributesOf, howOf, only, summary, type TestPlanOptions, testPlan } from "./plan.test-support.ts";
 
@@ -226,6 +226,104 @@ describe("cgroup", () => {
     expect(bound).toMatchObject({ guard: { on: created?.into, is: "failed" }, into: mounted?.into });
     expect(attributesOf(only(program, "mount_setattr")[0])).toMatchObject({ set: abi.MOUNT_ATTR_RDONLY });
   });
+});
+
+it("gives a container without a cgroup an empty directory", () => {
+  const mount = { destination: "/sys/fs/cgroup", type: "cgroup" };
+  const { program } = planned([mount], { facts: { cgroup: undefined } });
+  expect(only(program, "open_tree")).toEqual([]);
+  expect(summary(program.operations)).toContain("fsopen tmpfs");
+  const refused = planned([mount], { facts: { cgroup: undefined } }, ["cgroup"]).program;
+  const [fresh, empty] = only(refused, "fsmount");
+  expect(empty).toMatchObject({ into: fresh?.into, guard: { is: "failed", on: fresh?.guard?.on } });
+});
+
+describe("sysfs that the kernel refuses", () => {
+  const sysfs = (options: string[], types: NamespaceType[]) => {
+    const namespaces = types.map((type) => ({ type }));
+    const { program, plan } = testPlan({
+      mounts: [{ destination: "/sys", type: "sysfs", options }],
+      linux: { namespaces },
+    });
+    makeMounts(program, plan, mountRequests(plan));
+    return program;
+  };
+
+  it("is the host's, read-only throughout, in a user namespace without a network", () => {
+    const program = sysfs(["ro", "nosuid"], ["user"]);
+    const [opened] = only(program, "fsopen");
+    expect(opened?.tolerate).toEqual(["EPERM"]);
+    const [bound] = only(program, "open_tree");
+    expect(bound).toMatchObject({ path: "/sys", guard: { on: opened?.into, is: "failed" } });
+    const [change] = only(program, "mount_setattr");
+    expect(attributesOf(change).set).toBe(abi.MOUNT_ATTR_RDONLY | abi.MOUNT_ATTR_NOSUID);
+    expect(Number(change?.args[2]) & AT_RECURSIVE).toBe(AT_RECURSIVE);
+  });
+
+  it.each<[string[], NamespaceType[]]>([
+    [["nosuid"], ["user"]],
+    [["ro"], ["user", "network"]],
+    [["ro"], []],
+  ])("is an error with options %j and namespaces %j", (options, types) => {
+    const program = sysfs(options, types);
+    expect(only(program, "open_tree")).toEqual([]);
+    expect(only(program, "fsopen")[0]?.tolerate).toEqual([]);
+  });
+});
+
+describe("iversion", () => {
+  it("is set by mount(2) with the other flags again, once the mount is in its place", () => {
+    const options = ["iversion", "sync", "noexec", "nosymfollow", "noatime"];
+    const { program } = planned([{ destination: "/m", type: "tmpfs", options }]);
+    const calls = summary(program.operations);
+    expect(calls.indexOf("mount iversion")).toBeGreaterThan(calls.indexOf("move_mount"));
+    const [remount] = only(program, "mount");
+    expect(remount?.args[3]).toBe(
+      abi.MS_REMOUNT | abi.MS_I_VERSION | abi.MS_SYNCHRONOUS | abi.MS_NOEXEC | abi.MS_NOSYMFOLLOW,
+    );
+    expect(calls).not.toContain("fsconfig iversion");
+  });
+});
+
+describe("mountLabel", () => {
+  const labelled = (mount: Mount) => planned([mount], { facts: { mountLabel: "u:r:t:s0" } }).program;
+
+  it("is the context of a new file system", () => {
+    const program = labelled({ destination: "/m", type: "tmpfs" });
+    expect(summary(program.operations)).toContain("fsconfig context=u:r:t:s0");
+  });
+
+  it("is an attribute of mqueue", () => {
+    const program = labelled({ destination: "/m", type: "mqueue" });
+    expect(summary(program.operations)).not.toContain("fsconfig context=u:r:t:s0");
+    expect(only(program, "fsetxattr")[0]?.args.slice(1)).toEqual(["security.selinux", "u:r:t:s0", 8, 0]);
+  });
+
+  it.each([
+    { destination: "/proc", type: "proc" },
+    { destination: "/sys", type: "sysfs" },
+    { destination: "/sys/fs/cgroup", type: "cgroup" },
+    { destination: "/b", source: "/src", options: ["bind"] },
+    { destination: "/m", type: "tmpfs", options: ["context=mine"] },
+  ])("is not given to $destination", (mount) => {
+    const calls = summary(labelled(mount).operations);
+    expect(calls.filter((call) => call.includes("u:r:t:s0"))).toEqual([]);
+  });
+});
+
+it("maps the ids of a new file system before it is attached", () => {
+  const { program, plan } = testPlan({ mounts: [{ destination: "/m", type: "tmpfs", options: ["ridmap"] }] });
+  const requests = mountRequests(plan);
+  const [request] = requests;
+  if (request === undefined) throw new Error("no request");
+  request.mappings = program.descriptor(9);
+  makeMounts(program, plan, requests);
+  const [change] = only(program, "mount_setattr");
+  expect(attributesOf(change).set).toBe(abi.MOUNT_ATTR_IDMAP);
+  expect(Number(change?.args[2]) & AT_RECURSIVE).toBe(AT_RECURSIVE);
+  expect(only(program, "store")[0]?.args[1]).toBe(request.mappings);
+  const calls = program.operations.map(({ call }) => call);
+  expect(calls.indexOf("mount_setattr")).toBeLessThan(calls.indexOf("move_mount"));
 });
 
 it("a remount changes the mount that is there", () => {

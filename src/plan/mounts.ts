@@ -1,23 +1,21 @@
 import { isAbsolute, join } from "node:path";
-import { AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE, O_CLOEXEC } from "../../bindings/abi/fcntl.ts";
-import { mount_attr, statx } from "../../bindings/abi/layouts.ts";
-import {
-  FSCONFIG_CMD_CREATE,
-  FSCONFIG_SET_FLAG,
-  FSCONFIG_SET_STRING,
-  FSMOUNT_CLOEXEC,
-  FSOPEN_CLOEXEC,
-  MOUNT_ATTR_IDMAP,
-  MOUNT_ATTR_RDONLY,
-  OPEN_TREE_CLOEXEC,
-  OPEN_TREE_CLONE,
-} from "../../bindings/abi/mount.ts";
-import { at, type Program, type Register } from "../../bindings/stub/program.ts";
+import { AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE } from "../../bindings/abi/fcntl.ts";
+import { MOUNT_ATTR_RDONLY, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE } from "../../bindings/abi/mount.ts";
+import type { CallOptions, Program, Register } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
-import { idMapOption } from "../spec/id-mapped-mount.ts";
 import type { Mount } from "../spec/types.ts";
+import { emptyFileSystem } from "./hidden-paths.ts";
 import { hasOwn, type InitPlan } from "./init-plan.ts";
 import { type MountOptions, parseMountOptions } from "./mount-options.ts";
+import {
+  IVERSION,
+  isStrict,
+  keepModeOfCovered,
+  mapIds,
+  newMount,
+  type Refusal,
+  setIversion,
+} from "./new-mount.ts";
 import {
   attach,
   cleanPath,
@@ -26,7 +24,7 @@ import {
   setMountAttributes,
   type Target,
 } from "./rootfs-paths.ts";
-import { MOUNT_ATTR_SIZE, mountAttr } from "./structs.ts";
+import { labelDirectory } from "./security-labels.ts";
 
 /** One entry of `mounts`, understood. */
 export interface MountRequest {
@@ -194,25 +192,46 @@ function applyPropagation(program: Program, mount: Register, options: MountOptio
   }
 }
 
-/** proc and sysfs go only onto a directory that no symbolic link leads to (CVE-2019-19921, CVE-2023-28642). */
-function isStrict(type: string): boolean {
-  return type === "proc" || type === "sysfs";
-}
-
 function mountFileSystem(program: Program, plan: InitPlan, request: MountRequest, type: string): void {
   const { options, destination } = request;
   const target = openOrCreate(program, plan.root, destination, "directory", isStrict(type));
-  const late = isFilledLater(request) || options.tmpcopyup;
-  const mount = newMount(program, type, request.mount.source ?? type, options, late);
-  if (request.mappings !== undefined) mapIds(program, request, mount, request.mappings);
+  const writable = isFilledLater(request) || options.tmpcopyup;
+  const source = request.mount.source ?? type;
+  const label = plan.facts.mountLabel;
+  const refusal = maybeBindsHostSysfs(plan, request) ? SYSFS_OF_OTHERS : undefined;
+  const { mount, made } = newMount(program, { type, source, options, writable, label }, refusal);
+  if (refusal !== undefined) bindHostSysfs(program, mount, made, options);
+  if (request.mappings !== undefined) mapIds(program, request.mount, mount, request.mappings);
+  if (label !== "" && type === "mqueue") labelDirectory(program, mount, label);
   if (type === "tmpfs" && !options.data.some((option) => option.startsWith("mode="))) {
     keepModeOfCovered(program, target, mount);
   }
   if (options.tmpcopyup) plan.copyUp(program, target.fd, mount);
   attach(program, mount, target.fd);
+  if (options.superblockFlags.includes(IVERSION)) setIversion(program, mount, options);
   applyRecursive(program, mount, options.recursiveAttributes);
   applyPropagation(program, mount, options);
   closeAll(program, mount, target);
+}
+
+/**
+ * sysfs shows the devices of a network namespace, and the kernel mounts it only for who owns that. Where the container's user
+ * namespace doesn't, the host's own /sys is what it would show: that is bound, read-only down to the last mount of it.
+ */
+function maybeBindsHostSysfs({ namespaces }: InitPlan, { mount, options }: MountRequest): boolean {
+  const readonly = (options.attributes.set & MOUNT_ATTR_RDONLY) !== 0;
+  return (
+    mount.type === "sysfs" && readonly && hasOwn(namespaces, "user") && !namespaces.created.has("network")
+  );
+}
+
+const SYSFS_OF_OTHERS: Refusal = { by: "fsopen", errors: ["EPERM"] };
+
+function bindHostSysfs(program: Program, mount: Register, made: Register, options: MountOptions): void {
+  const refused = { if: [made, "failed"], path: "/sys" } as const;
+  const flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE;
+  program.call("open_tree", [AT_FDCWD, "/sys", flags], { ...refused, into: mount });
+  setMountAttributes(program, mount, { set: options.attributes.set }, AT_RECURSIVE, refused);
 }
 
 /** A read-only /dev or tmpfs has to be filled first: it is made read-only at the very end. */
@@ -221,84 +240,37 @@ export function isFilledLater({ mount, options, destination }: MountRequest): bo
   return readonly && !options.bind && (mount.type === "tmpfs" || destination === "/dev");
 }
 
-/** fsopen(2), fsconfig(2), fsmount(2): a new file system, detached. */
-function newMount(
-  program: Program,
-  type: string,
-  source: string,
-  options: MountOptions,
-  writable = false,
-): Register {
-  const fs = program.call("fsopen", [type, FSOPEN_CLOEXEC]);
-  const set = (command: number, key: string | 0, value: string | 0) => {
-    program.do("fsconfig", [fs, command, key, value, 0], {
-      path: key === 0 ? type : `${key}${value === 0 ? "" : `=${value}`}`,
-    });
-  };
-  set(FSCONFIG_SET_STRING, "source", source);
-  for (const flag of options.superblockFlags) {
-    if (flag !== "ro" || !writable) set(FSCONFIG_SET_FLAG, flag, 0);
-  }
-  for (const option of options.data) {
-    const equals = option.indexOf("=");
-    if (equals < 0) set(FSCONFIG_SET_FLAG, option, 0);
-    else set(FSCONFIG_SET_STRING, option.slice(0, equals), option.slice(equals + 1));
-  }
-  set(FSCONFIG_CMD_CREATE, 0, 0);
-  const attributes = writable ? options.attributes.set & ~MOUNT_ATTR_RDONLY : options.attributes.set;
-  const mount = program.call("fsmount", [fs, FSMOUNT_CLOEXEC, attributes], { path: type });
-  program.do("close", [fs]);
-  return mount;
-}
-
-/** mount_setattr(2): only the mount of a file system that supports it, and only before the mount is in its place. */
-function mapIds(program: Program, request: MountRequest, mount: Register, userNamespace: Register): void {
-  const attributes = mountAttr({ set: MOUNT_ATTR_IDMAP });
-  const recursive = idMapOption(request.mount.options)?.recursive === true ? AT_RECURSIVE : 0;
-  program.store(at(attributes, mount_attr.userns_fd), userNamespace, 8);
-  program.do("mount_setattr", [mount, "", AT_EMPTY_PATH | recursive, attributes, MOUNT_ATTR_SIZE], {
-    path: `id mappings of ${request.mount.type}`,
-  });
-}
-
-/** Without `mode=` a tmpfs takes the permissions of the directory that it covers, if that was there before. */
-function keepModeOfCovered(program: Program, target: Target, mount: Register): void {
-  const STATX_TYPE_AND_MODE = 3;
-  const stat = program.output(statx.size);
-  const guarded = { if: [target.existed, "ok"] } as const;
-  program.do("statx", [target.fd, "", AT_EMPTY_PATH, STATX_TYPE_AND_MODE, stat], guarded);
-  const mode = program.call("load", [at(stat, statx.stx_mode), 2], guarded);
-  const directory = program.call("openat", [mount, ".", O_CLOEXEC, 0], guarded);
-  program.do("fchmod", [directory, mode], guarded);
-  program.do("close", [directory], guarded);
-}
-
 /**
  * The container's cgroup at /sys/fs/cgroup. With a cgroup namespace a mount shows only the container's own part; without,
- * its directory is bound. Where the mount is not allowed (EPERM, EBUSY) the directory is bound too.
+ * its directory is bound. Where the mount is not allowed (EPERM, EBUSY) the directory is bound too. A container without a
+ * cgroup of its own, as an unprivileged caller may make it, gets an empty directory rather than the host's (CVE-2023-25809).
  */
 function mountCgroup(program: Program, plan: InitPlan, request: MountRequest): void {
   const { options, destination } = request;
   const target = openOrCreate(program, plan.root, destination, "directory");
-  const flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
   let mount: Register;
   if (hasOwn(plan.namespaces, "cgroup")) {
-    const fs = program.call("fsopen", ["cgroup2", FSOPEN_CLOEXEC]);
-    program.do("fsconfig", [fs, FSCONFIG_SET_STRING, "source", request.mount.source ?? "cgroup", 0]);
-    const created = program.call("fsconfig", [fs, FSCONFIG_CMD_CREATE, 0, 0, 0], {
-      tolerate: ["EPERM", "EBUSY"],
-    });
-    mount = program.call("fsmount", [fs, FSMOUNT_CLOEXEC, 0], { if: [created, "ok"], path: "cgroup2" });
-    program.do("close", [fs]);
-    program.call("open_tree", [AT_FDCWD, plan.facts.cgroup, flags], { if: [created, "failed"], into: mount });
+    const source = request.mount.source ?? "cgroup";
+    const plain = { ...options, attributes: NO_CHANGE, superblockFlags: [], data: [] };
+    const newCgroup = { type: "cgroup2", source, options: plain, writable: false, label: "" };
+    const { made, mount: fresh } = newMount(program, newCgroup, { by: "create", errors: ["EPERM", "EBUSY"] });
+    mount = fresh;
+    bindCgroup(program, plan, { if: [made, "failed"], into: mount });
   } else {
-    mount = program.call("open_tree", [AT_FDCWD, plan.facts.cgroup, flags]);
+    mount = bindCgroup(program, plan, {});
   }
   setMountAttributes(program, mount, options.attributes);
   attach(program, mount, target.fd);
   applyRecursive(program, mount, options.recursiveAttributes);
   applyPropagation(program, mount, options);
   closeAll(program, mount, target);
+}
+
+const NO_CHANGE = { set: 0, clear: 0 };
+
+function bindCgroup(program: Program, { facts }: InitPlan, options: CallOptions): Register {
+  if (facts.cgroup === undefined) return emptyFileSystem(program, facts.mountLabel, options);
+  return program.call("open_tree", [AT_FDCWD, facts.cgroup, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC], options);
 }
 
 function closeAll(program: Program, mount: Register, target: Target): void {

@@ -45,6 +45,7 @@ export function testPlan(config: Partial<Config>, options: TestPlanOptions = {})
       rootfsMountPoint: () => "/",
       warn: (message) => warnings.push(message),
       cgroup: "/sys/fs/cgroup/test",
+      mountLabel: "",
       ...options.facts,
     },
     id: "test",

@@ -79,6 +79,8 @@ const everything: Config = {
     { destination: "/sys/fs/cgroup", type: "cgroup", options: ["ro"] },
     { destination: "/data", source: "data", options: ["rbind", "ro", "slave"] },
     { destination: "/data", options: ["remount", "nosuid"] },
+    { destination: "/sys", type: "sysfs", options: ["ro"] },
+    { destination: "/queue", type: "mqueue", options: ["iversion"] },
   ],
   linux: {
     namespaces: [
@@ -121,7 +123,10 @@ const PURPOSES_WITHOUT_POINTER: readonly RegExp[] = [
 
 /** All that a plan has for a container, whatever the order. */
 function everyOperation(config: Config, noPivot: boolean): Operation[] {
-  const { program, plan } = testPlan(config, { noPivot, facts: { hostPseudoMounts: () => ["/proc"] } });
+  const { program, plan } = testPlan(config, {
+    noPivot,
+    facts: { hostPseudoMounts: () => ["/proc"], mountLabel: "u:r:t:s0" },
+  });
   const steps = [
     openHostProc,
     enterCgroupNamespace,

@@ -1,4 +1,10 @@
-import { O_CLOEXEC, O_WRONLY, RESOLVE_BENEATH, RESOLVE_NO_XDEV } from "../../bindings/abi/fcntl.ts";
+import {
+  O_CLOEXEC,
+  O_DIRECTORY,
+  O_WRONLY,
+  RESOLVE_BENEATH,
+  RESOLVE_NO_XDEV,
+} from "../../bindings/abi/fcntl.ts";
 import type { Program, Register } from "../../bindings/stub/program.ts";
 import type { Process } from "../spec/types.ts";
 import { OPEN_HOW_SIZE, openHow } from "./structs.ts";
@@ -26,6 +32,20 @@ export function setExecLabels(program: Program, process: Process, procfs: Regist
     program.about("/process/selinuxLabel", `set the SELinux label ${selinuxLabel}`);
     write(program, openAttribute(program, procfs, "exec", []), selinuxLabel);
   }
+}
+
+/** Gives a directory of a new mount the label of linux.mountLabel, where its file system takes no context when it is mounted. */
+export function labelDirectory(program: Program, mount: Register, label: string): void {
+  const directory = program.call("openat", [mount, ".", O_DIRECTORY | O_CLOEXEC, 0]);
+  labelFile(program, directory, label);
+  program.do("close", [directory]);
+}
+
+/** selinux(8): the context of a file is an extended attribute. */
+export function labelFile(program: Program, file: Register, label: string): void {
+  program.do("fsetxattr", [file, "security.selinux", label, Buffer.byteLength(label), 0], {
+    path: `label ${label}`,
+  });
 }
 
 function openAttribute(

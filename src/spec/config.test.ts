@@ -50,6 +50,8 @@ function titled(cases: readonly (readonly [config: object, outcome: string])[]):
   return cases.map(([config, outcome]) => [outcome, config]);
 }
 
+const ONE_ID = { containerID: 0, hostID: 0, size: 1 };
+
 describe("parseConfig", () => {
   test.each(readdirSync(RECORDED))("accepts the recorded config %s", (name) => {
     const bytes = readFileSync(new URL(name, RECORDED));
@@ -98,7 +100,7 @@ describe("parseConfig", () => {
         scheduler: { policy: "SCHED_IDLE", nice: 1 },
         rlimits: [{ type: "RLIMIT_CPU", soft: 2, hard: 1 }],
       },
-      mounts: [{ type: "proc" }, { destination: "/x", options: ["idmap"] }],
+      mounts: [{ type: "proc" }],
       linux: { maskedPaths: ["/proc/kcore"], resources: { cpu: 5, memory: { swap: 5 } } },
     };
     expect(issuesOf(config)).toEqual([
@@ -109,7 +111,6 @@ describe("parseConfig", () => {
       "/process/args/0: must not contain a NUL byte",
       "/process/scheduler/nice: applies to SCHED_OTHER and SCHED_BATCH only",
       "/process/rlimits/0/soft: must not exceed the hard limit 1",
-      "/mounts/1/options/0: idmap is not supported by this version of runts",
       "/linux/maskedPaths: needs a mount namespace",
       "/linux/resources/cpu: must be an object",
       "/linux/resources/memory/swap: needs a memory limit",
@@ -262,7 +263,6 @@ describe("parseConfig", () => {
 
   test.each(
     titled([
-      [linux({ mountLabel: "l" }), "/linux/mountLabel"],
       [
         linux({ seccomp: { defaultAction: "SCMP_ACT_ALLOW", listenerPath: "/s" } }),
         "/linux/seccomp/listenerPath",
@@ -270,6 +270,45 @@ describe("parseConfig", () => {
     ]),
   )("refuses by name what is not implemented: %s", (pointer, config) => {
     expect(issuesOf(config)).toEqual([`${pointer}: is not supported by this version of runts`]);
+  });
+
+  test.each([
+    [
+      { options: ["idmap"] },
+      "/options/0: needs uidMappings and gidMappings, or a container with a user namespace",
+    ],
+    [{ options: ["ro", "ridmap"] }, "/options/1: needs uidMappings"],
+    [{ uidMappings: [ONE_ID] }, "/uidMappings: must come together with gidMappings"],
+    [{ gidMappings: [ONE_ID] }, "/gidMappings: must come together with uidMappings"],
+    [
+      { uidMappings: [ONE_ID], gidMappings: [{ ...ONE_ID, size: 0 }] },
+      "/gidMappings/0/size: must be at least 1",
+    ],
+    [{ uidMappings: Array(341).fill(ONE_ID), gidMappings: [ONE_ID] }, "/uidMappings: must have at most 340"],
+    [{ uidMappings: [ONE_ID], gidMappings: [ONE_ID], options: ["remount"] }, "can't be changed by a remount"],
+    [
+      { uidMappings: [ONE_ID], gidMappings: [ONE_ID], options: ["idmap=uids=0-0-1;gids=0-0-1"] },
+      "/options/0: has mappings, and so has the mount itself",
+    ],
+    [{ options: ["idmap=uids=0-0-1"] }, "/options/0: must have both uids= and gids="],
+    [{ options: ["idmap=uids=0-0-1;uids=0-0-1"] }, '/options/0: has "uids=0-0-1" where'],
+    [{ options: ["idmap=uids=0-0;gids=0-0-1"] }, '/options/0: has the mapping "0-0" where ID-ID-SIZE'],
+    [{ options: ["idmap=uids=@0-0-1;gids=0-0-1"] }, "which no one mapping of the container covers"],
+    [{ options: ["idmap=uids=0-0-0;gids=0-0-1"] }, "/options/0: has a mapping of no ids"],
+  ])("refuses the id mappings of a mount %#", (mount, message) => {
+    const config = { ...MINIMAL, mounts: [{ destination: "/a", source: "/", ...mount }] };
+    const issues = issuesOf(config);
+    expect(issues).toHaveLength(1);
+    expect(issues[0]).toContain("/mounts/0/");
+    expect(issues[0]).toContain(message);
+  });
+
+  test("accepts idmap without mappings in a user namespace, and crun's form", () => {
+    const range = [{ containerID: 0, hostID: 1000, size: 10 }];
+    const config = linux({ uidMappings: range, gidMappings: range }, [{ type: "user" }]);
+    const options = [["idmap"], ["ridmap"], ["idmap=uids=@5-1-2#0-0-1;gids=0-0-1"]];
+    const mounts = options.map((list) => ({ destination: "/a", source: "/", options: ["bind", ...list] }));
+    expect(issuesOf({ ...config, mounts })).toEqual([]);
   });
 
   test("accepts what asks for nothing", () => {

@@ -9,7 +9,6 @@ type Path = readonly string[];
  * Delete a line when its property is implemented.
  */
 const PROPERTIES: readonly Path[] = [
-  ["linux", "mountLabel"],
   ["linux", "seccomp", "listenerPath"],
 ];
 

@@ -1,0 +1,218 @@
+import { execFileSync } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { expect } from "vitest";
+import type { Config } from "../harness/config.ts";
+import type { Container } from "../harness/container.ts";
+import { expectRefusal } from "../harness/refusal.ts";
+import { giveRootfsTo } from "../harness/rootfs.ts";
+import { IS_RUNTS } from "../harness/runtime.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { spec } from "../harness/spec.ts";
+
+const CLAUSE = "config.md, Linux mount options";
+
+/** A host folder that is a mount, with another one below it; both have the flags. */
+function tree(sandbox: Sandbox, flags: string | undefined, propagation = "private"): string {
+  const folder = sandbox.path("tree");
+  mkdirSync(folder);
+  sandbox.atEnd(() => void execFileSync("umount", ["-R", folder]));
+  for (const path of [folder, `${folder}/sub`]) {
+    mkdirSync(path, { recursive: true });
+    execFileSync("mount", ["-t", "tmpfs", "-o", "mode=755", "tmpfs", path]);
+    mkdirSync(`${path}/sub`);
+  }
+  execFileSync("mount", [`--make-r${propagation}`, folder]);
+  for (const path of [folder, `${folder}/sub`])
+    if (flags !== undefined) execFileSync("mount", ["-o", `remount,bind,${flags}`, path]);
+  return folder;
+}
+
+function bound(sandbox: Sandbox, source: string, options: readonly string[]): Container {
+  return sandbox.shell("grep ' /mnt' /proc/self/mountinfo", (config) => {
+    config.mounts.push({ destination: "/mnt", type: "bind", source, options: [...options] });
+  });
+}
+
+interface Seen {
+  readonly flags: readonly string[];
+  /** Words of the optional fields: shared, master, unbindable. */
+  readonly propagation: readonly string[];
+}
+
+/** What the container's mountinfo says of /mnt and of /mnt/sub. proc_pid_mountinfo(5) */
+async function seen(container: Container): Promise<readonly [top: Seen, sub: Seen]> {
+  const mounts = new Map<string, Seen>();
+  for (const line of (await container.output()).trim().split("\n")) {
+    const fields = line.split(" ");
+    const optional = fields.slice(6, fields.indexOf("-")).map((field) => field.replace(/:.*/, ""));
+    mounts.set(fields[4] ?? "", { flags: (fields[5] ?? "").split(","), propagation: optional });
+  }
+  const [top, sub] = [mounts.get("/mnt"), mounts.get("/mnt/sub")];
+  if (top === undefined || sub === undefined) throw new Error(`not both mounted: ${[...mounts.keys()]}`);
+  return [top, sub];
+}
+
+/** Each recursive option, the flags that the source's mounts have, and what all of them have then. */
+const RECURSIVE: readonly [option: string, before: string | undefined, after: readonly string[]][] = [
+  ["ratime", "noatime", ["rw", "relatime"]],
+  ["rdev", "nodev", ["rw", "relatime"]],
+  ["rdiratime", "nodiratime", ["rw", "relatime"]],
+  ["rexec", "noexec", ["rw", "relatime"]],
+  ["rnoatime", undefined, ["rw", "noatime"]],
+  ["rnodev", undefined, ["rw", "nodev", "relatime"]],
+  ["rnodiratime", undefined, ["rw", "nodiratime", "relatime"]],
+  ["rnoexec", undefined, ["rw", "noexec", "relatime"]],
+  ["rnorelatime", undefined, ["rw", "relatime"]],
+  ["rnostrictatime", "strictatime", ["rw", "relatime"]],
+  ["rnosuid", undefined, ["rw", "nosuid", "relatime"]],
+  ["rnosymfollow", undefined, ["rw", "relatime", "nosymfollow"]],
+  ["rrelatime", "noatime", ["rw", "relatime"]],
+  ["rro", undefined, ["ro", "relatime"]],
+  ["rrw", "ro", ["rw", "relatime"]],
+  ["rstrictatime", undefined, ["rw"]],
+  ["rsuid", "nosuid", ["rw", "relatime"]],
+  ["rsymfollow", "nosymfollow", ["rw", "relatime"]],
+];
+
+for (const [option, before, after] of RECURSIVE) {
+  spec(
+    `rbind with ${option}: ${after.join(",")} on the mount and on the one below`,
+    CLAUSE,
+    async (sandbox) => {
+      const [top, sub] = await seen(bound(sandbox, tree(sandbox, before), ["rbind", option]));
+      expect(top.flags).toEqual(after);
+      expect(sub.flags).toEqual(after);
+    },
+  );
+}
+
+spec("rbind with rro, then rrw: the later option wins", CLAUSE, async (sandbox) => {
+  const [top, sub] = await seen(bound(sandbox, tree(sandbox, undefined), ["rbind", "rro", "rrw"]));
+  expect([top.flags, sub.flags]).toEqual([
+    ["rw", "relatime"],
+    ["rw", "relatime"],
+  ]);
+});
+
+/** Options that clear a flag, and the flag that the source has. */
+const CLEARING: readonly [option: string, flag: string][] = [
+  ["dev", "nodev"],
+  ["diratime", "nodiratime"],
+  ["exec", "noexec"],
+  ["rw", "ro"],
+  ["suid", "nosuid"],
+  ["symfollow", "nosymfollow"],
+];
+
+for (const [option, flag] of CLEARING) {
+  spec(`bind with ${option} of a ${flag} source: cleared here, not below`, CLAUSE, async (sandbox) => {
+    const [top, sub] = await seen(bound(sandbox, tree(sandbox, flag), ["rbind", option]));
+    expect(top.flags).not.toContain(flag);
+    expect(sub.flags).toContain(flag);
+  });
+}
+
+for (const [option, flag] of [
+  ["nodev", "nodev"],
+  ["noexec", "noexec"],
+  ["nosuid", "nosuid"],
+  ["noatime", "noatime"],
+  ["nodiratime", "nodiratime"],
+  ["nosymfollow", "nosymfollow"],
+  ["ro", "ro"],
+] as const) {
+  spec(
+    `rbind with ${option}: set here, not below`,
+    `${CLAUSE}: only r-options are recursive`,
+    async (sandbox) => {
+      const [top, sub] = await seen(bound(sandbox, tree(sandbox, undefined), ["rbind", option]));
+      expect(top.flags).toContain(flag);
+      expect(sub.flags).toEqual(["rw", "relatime"]);
+    },
+  );
+}
+
+/** Propagation of an rbind of a shared tree, of which the container has slaves by default. */
+const PROPAGATION: readonly [option: string, top: readonly string[], sub: readonly string[]][] = [
+  ["private", [], ["master"]],
+  ["rprivate", [], []],
+  ["shared", ["shared", "master"], ["master"]],
+  ["rshared", ["shared", "master"], ["shared", "master"]],
+  ["slave", ["master"], ["master"]],
+  ["rslave", ["master"], ["master"]],
+  ["unbindable", ["unbindable"], ["master"]],
+  ["runbindable", ["unbindable"], ["unbindable"]],
+];
+
+for (const [option, onTop, below] of PROPAGATION) {
+  const title = `rbind of a shared tree with ${option}: ${onTop.join("+") || "private"}, below ${below.join("+") || "private"}`;
+  spec(title, CLAUSE, async (sandbox) => {
+    const [top, sub] = await seen(bound(sandbox, tree(sandbox, undefined, "shared"), ["rbind", option]));
+    expect([top.propagation, sub.propagation]).toEqual([onTop, below]);
+  });
+}
+
+spec("rbind with rprivate, then shared: applied in the order given", CLAUSE, async (sandbox) => {
+  const container = bound(sandbox, tree(sandbox, undefined, "shared"), ["rbind", "rprivate", "shared"]);
+  const [top, sub] = await seen(container);
+  expect([top.propagation, sub.propagation]).toEqual([["shared"], []]);
+});
+
+spec("remount: changes the flags of an earlier mount", `${CLAUSE}: remount`, async (sandbox) => {
+  const container = bound(sandbox, tree(sandbox, undefined), ["rbind"]);
+  container.config.mounts.push({ destination: "/mnt", options: ["remount", "bind", "ro", "nosuid"] });
+  container.config.mounts.push({ destination: "/mnt/sub", options: ["remount", "bind", "noexec"] });
+  container.writeConfig();
+  const [top, sub] = await seen(container);
+  expect(top.flags).toEqual(expect.arrayContaining(["ro", "nosuid"]));
+  expect(sub.flags).toEqual(expect.arrayContaining(["rw", "noexec"]));
+});
+
+/** In a user namespace the flags of the host's mounts are locked: mount_namespaces(7). */
+function locked(sandbox: Sandbox, flags: string, options: readonly string[]): Container {
+  const source = tree(sandbox, flags);
+  const mutate = (config: Config) => {
+    config.linux.namespaces.push({ type: "user" });
+    config.linux.uidMappings = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
+    config.linux.gidMappings = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
+    config.root.readonly = false;
+    config.mounts.push({ destination: "/mnt", type: "bind", source, options: [...options] });
+  };
+  const container = sandbox.shell("grep ' /mnt' /proc/self/mountinfo", mutate);
+  giveRootfsTo(container.rootfs, { uid: 100_000, gid: 100_000 });
+  return container;
+}
+
+for (const flag of ["nosuid", "nodev", "noexec", "ro", "noatime"]) {
+  spec(
+    `user namespace, rbind with another flag of a ${flag} source: ${flag} stays`,
+    "runc#3805",
+    async (sandbox) => {
+      const other = flag === "nodev" ? "nosuid" : "nodev";
+      const [top, sub] = await seen(locked(sandbox, flag, ["rbind", other]));
+      expect(top.flags).toEqual(expect.arrayContaining([flag, other]));
+      expect(sub.flags).toContain(flag);
+    },
+  );
+}
+
+for (const [flag, option] of [
+  ["nosuid", "suid"],
+  ["nodev", "dev"],
+  ["noexec", "exec"],
+  ["ro", "rw"],
+] as const) {
+  spec(
+    `user namespace, bind with ${option} of a ${flag} source: error, nothing left`,
+    "runc#3805",
+    async (sandbox) => {
+      const container = locked(sandbox, flag, ["rbind", option]);
+      sandbox.settle();
+      expectRefusal(
+        await container.create(),
+        IS_RUNTS ? /\/mounts\/7: .*\/mnt.*operation not permitted/ : undefined,
+      );
+      expect(await sandbox.traces()).toEqual([]);
+    },
+  );
+}

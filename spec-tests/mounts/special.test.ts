@@ -1,0 +1,324 @@
+import { execFileSync } from "node:child_process";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { expect } from "vitest";
+import { type Config, type Mount, setNamespace } from "../harness/config.ts";
+import type { Container } from "../harness/container.ts";
+import { expectRefusal } from "../harness/refusal.ts";
+import { giveRootfsTo } from "../harness/rootfs.ts";
+import { IS_RUNTS } from "../harness/runtime.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { spec } from "../harness/spec.ts";
+
+const CLAUSE = "config.md, mounts";
+const PRACTICE = "practice of runc and crun";
+const BASE = 100_000;
+
+function add(...mounts: Mount[]): (config: Config) => void {
+  return (config) => void config.mounts.push(...mounts);
+}
+
+/** Replaces the mount of the default config at this place. */
+function replace(config: Config, mount: Mount): void {
+  config.mounts = config.mounts.map((old) => (old.destination === mount.destination ? mount : old));
+}
+
+function inUserNamespace(
+  sandbox: Sandbox,
+  script: string,
+  mutate: (config: Config) => void = () => undefined,
+): Container {
+  const container = sandbox.shell(script, (config) => {
+    config.linux.namespaces.push({ type: "user" });
+    config.linux.uidMappings = [{ containerID: 0, hostID: BASE, size: 65_536 }];
+    config.linux.gidMappings = [{ containerID: 0, hostID: BASE, size: 65_536 }];
+    config.root.readonly = false;
+    mutate(config);
+  });
+  giveRootfsTo(container.rootfs, { uid: BASE, gid: BASE });
+  return container;
+}
+
+async function expectRefused(sandbox: Sandbox, container: Container, words?: RegExp): Promise<void> {
+  sandbox.settle();
+  expectRefusal(await container.create(), IS_RUNTS ? words : undefined);
+  expect(await sandbox.traces()).toEqual([]);
+}
+
+spec(
+  "mount without options and source: nothing beyond the defaults of the kernel",
+  CLAUSE,
+  async (sandbox) => {
+    const container = sandbox.shell(
+      "grep ' /mnt ' /proc/self/mountinfo",
+      add({ destination: "/mnt", type: "tmpfs" }),
+    );
+    expect(await container.output()).toMatch(/ \/mnt rw,relatime - tmpfs \S+ rw\n$/);
+  },
+);
+
+spec("no mounts at all: the runtime adds none", "config-linux.md, Default Filesystems", async (sandbox) => {
+  const container = sandbox.shell("ls /proc /sys /dev/shm 2>/dev/null; echo end", (config) => {
+    config.mounts = [];
+    config.root.readonly = false;
+    delete config.linux.maskedPaths;
+    delete config.linux.readonlyPaths;
+  });
+  expect((await container.output()).replaceAll(/^(\/\S+:)?\n/gm, "")).toBe("end\n");
+});
+
+spec("overlay: its options reach the file system", `${CLAUSE}: unknown options are data`, async (sandbox) => {
+  for (const name of ["lower", "upper", "work"]) mkdirSync(sandbox.path(name));
+  writeFileSync(sandbox.path("lower/file"), "lower\n");
+  execFileSync("mount", ["-t", "tmpfs", "tmpfs", sandbox.path("upper")]);
+  sandbox.atEnd(() => void execFileSync("umount", [sandbox.path("upper")]));
+  for (const name of ["data", "work"]) mkdirSync(sandbox.path(`upper/${name}`));
+  const data = ["lowerdir=lower", "upperdir=upper/data", "workdir=upper/work"];
+  const options = data.map((option) => option.replace("=", `=${sandbox.directory}/`));
+  const mount = { destination: "/mnt", type: "overlay", source: "overlay", options };
+  const container = sandbox.shell("cat /mnt/file; echo new > /mnt/made", add(mount));
+  expect(await container.output()).toBe("lower\n");
+  expect(readFileSync(sandbox.path("upper/data/made"), "utf8")).toBe("new\n");
+});
+
+for (const option of ["acl", "noacl", "rsync", "rmand"]) {
+  spec(`tmpfs with ${option}: handed to the file system, which refuses it`, CLAUSE, async (sandbox) => {
+    const mount = { destination: "/mnt", type: "tmpfs", source: "tmpfs", options: [option] };
+    const words = new RegExp(`/mounts/7: .*\\b${option}\\b`);
+    await expectRefused(sandbox, sandbox.container(add(mount)), words);
+  });
+}
+
+spec("mount on /: error, nothing left", "runc#5070", async (sandbox) => {
+  const mount = { destination: "/", type: "tmpfs", source: "tmpfs" };
+  await expectRefused(sandbox, sandbox.container(add(mount)), /\/mounts\/7.*root file system/);
+});
+
+// proc and sysfs
+
+for (const [title, mount] of [
+  ["tmpfs on /proc", { destination: "/proc", type: "tmpfs", source: "tmpfs" }],
+  ["bind of a plain folder on /proc", { destination: "/proc", source: "/tmp", options: ["bind"] }],
+  ["bind inside /proc", { destination: "/proc/sys", source: "/tmp", options: ["bind"] }],
+  ["proc inside /proc by another name", { destination: "//proc/./self", type: "proc", source: "proc" }],
+] as const) {
+  spec(`${title}: error, nothing left`, "CVE-2019-16884, CVE-2023-27561", async (sandbox) => {
+    await expectRefused(
+      sandbox,
+      sandbox.container(add({ ...mount, options: ["bind"] })),
+      /\/mounts\/7.*\/proc/,
+    );
+  });
+}
+
+for (const name of ["cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadavg"]) {
+  spec(`bind of a file on /proc/${name}: allowed`, "lxcfs", async (sandbox) => {
+    writeFileSync(sandbox.path("fake"), "fake\n");
+    const mount = { destination: `/proc/${name}`, source: sandbox.path("fake"), options: ["bind", "ro"] };
+    expect(await sandbox.shell(`cat /proc/${name}`, add(mount)).output()).toBe("fake\n");
+  });
+}
+
+spec("bind of a procfs on /proc: allowed", PRACTICE, async (sandbox) => {
+  const container = sandbox.shell("cat /proc/sys/kernel/ostype", (config) => {
+    setNamespace(config, "pid", undefined);
+    replace(config, { destination: "/proc", type: "bind", source: "/proc", options: ["rbind"] });
+  });
+  expect(await container.output()).toBe("Linux\n");
+});
+
+spec("sysfs over a symlink /sys in the rootfs: error, nothing left", "CVE-2019-19921", async (sandbox) => {
+  const container = sandbox.container();
+  rmSync(`${container.rootfs}/sys`, { recursive: true });
+  symlinkSync("/tmp", `${container.rootfs}/sys`);
+  await expectRefused(sandbox, container, /\/mounts\/5.*\/sys/);
+});
+
+spec(
+  "user namespace, the host's network and sysfs with ro: the host's /sys, read-only throughout",
+  "practice of crun",
+  async (sandbox) => {
+    const container = inUserNamespace(
+      sandbox,
+      "ls -d /sys/kernel; grep -E ' /sys(/.*)? ' /proc/self/mountinfo | cut -d' ' -f5,6",
+      (config) => {
+        setNamespace(config, "network", undefined);
+        delete config.linux.maskedPaths;
+      },
+    );
+    const [folder, ...lines] = (await container.output()).trim().split("\n");
+    expect(folder).toBe("/sys/kernel");
+    expect(lines[0]).toMatch(/^\/sys ro,nosuid,nodev,noexec/);
+    expect(lines.filter((line) => !/^\S+ ro,/.test(line))).toEqual([]);
+  },
+);
+
+spec(
+  "user namespace, the host's network and sysfs without ro: error, nothing left",
+  PRACTICE,
+  async (sandbox) => {
+    const container = inUserNamespace(sandbox, "true", (config) => {
+      setNamespace(config, "network", undefined);
+      replace(config, { destination: "/sys", type: "sysfs", source: "sysfs", options: ["nosuid"] });
+    });
+    await expectRefused(sandbox, container, /\/mounts\/5: .*sysfs/);
+  },
+);
+
+// cgroup
+
+spec(
+  "cgroup mount without a cgroup namespace: the container's own cgroup only",
+  PRACTICE,
+  async (sandbox) => {
+    const container = sandbox.shell(
+      "head -n 1 /sys/fs/cgroup/cgroup.procs; grep ' /sys/fs/cgroup ' /proc/self/mountinfo | cut -d' ' -f4,6",
+      (config) => setNamespace(config, "cgroup", undefined),
+    );
+    const [pid, place] = (await container.output()).trim().split("\n");
+    expect(pid).toBe("1");
+    expect(place).toMatch(new RegExp(`/${container.id} ro,nosuid,nodev,noexec`));
+  },
+);
+
+spec(
+  "user namespace, the host's cgroup namespace and a cgroup mount: its own cgroup",
+  PRACTICE,
+  async (sandbox) => {
+    const container = inUserNamespace(sandbox, "cat /sys/fs/cgroup/cgroup.procs", (config) =>
+      setNamespace(config, "cgroup", undefined),
+    );
+    expect(await container.output()).toMatch(/^1\n/);
+  },
+);
+
+spec("cgroup mount with rw: the container can make sub-cgroups", PRACTICE, async (sandbox) => {
+  const container = sandbox.shell(
+    "mkdir /sys/fs/cgroup/sub && rmdir /sys/fs/cgroup/sub && echo made",
+    (config) => {
+      replace(config, { destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup", options: ["rw"] });
+    },
+  );
+  expect(await container.output()).toBe("made\n");
+});
+
+// tmpfs
+
+spec("tmpfs without mode=: the mode of the folder that it covers", PRACTICE, async (sandbox) => {
+  const container = sandbox.shell(
+    "stat -c %a /cover /made /moded",
+    add(
+      { destination: "/cover", type: "tmpfs", source: "tmpfs" },
+      { destination: "/made", type: "tmpfs", source: "tmpfs" },
+      { destination: "/moded", type: "tmpfs", source: "tmpfs", options: ["mode=711"] },
+    ),
+  );
+  mkdirSync(`${container.rootfs}/cover`);
+  chmodSync(`${container.rootfs}/cover`, 0o2750);
+  mkdirSync(`${container.rootfs}/moded`);
+  const [cover, made, moded] = (await container.output()).trim().split("\n");
+  expect(cover).toBe("2750");
+  expect(["755", "1777"]).toContain(made);
+  expect(moded).toBe("711");
+});
+
+spec("tmpfs with ro and a mount below it: filled, then read-only", PRACTICE, async (sandbox) => {
+  const container = sandbox.shell(
+    "ls /cover; touch /cover/x 2>/dev/null || echo ro; touch /cover/below/x && echo rw",
+    add(
+      { destination: "/cover", type: "tmpfs", source: "tmpfs", options: ["ro", "nosuid"] },
+      { destination: "/cover/below", type: "tmpfs", source: "tmpfs" },
+    ),
+  );
+  expect(await container.output()).toBe("below\nro\nrw\n");
+});
+
+spec("/dev with ro: has its devices, and takes no others", PRACTICE, async (sandbox) => {
+  const container = sandbox.shell(
+    "echo x > /dev/null && readlink /dev/fd; touch /dev/x 2>/dev/null || echo ro",
+    (config) =>
+      replace(config, {
+        destination: "/dev",
+        type: "tmpfs",
+        source: "tmpfs",
+        options: ["ro", "nosuid", "mode=755"],
+      }),
+  );
+  expect(await container.output()).toBe("/proc/self/fd\nro\n");
+});
+
+spec(
+  "tmpfs with tmpcopyup: folders, links, modes and owners as they were",
+  `${CLAUSE}: tmpcopyup MAY`,
+  async (sandbox) => {
+    const container = sandbox.shell(
+      "cd /cover; stat -c '%n %F %a %u:%g' . sub sub/file link; readlink link; cat sub/file",
+      add({ destination: "/cover", type: "tmpfs", source: "tmpfs", options: ["tmpcopyup", "nosuid"] }),
+    );
+    const cover = `${container.rootfs}/cover`;
+    mkdirSync(`${cover}/sub`, { recursive: true });
+    writeFileSync(`${cover}/sub/file`, "text\n");
+    chownSync(`${cover}/sub/file`, 3, 4);
+    chmodSync(`${cover}/sub/file`, 0o644);
+    chmodSync(`${cover}/sub`, 0o751);
+    chmodSync(cover, 0o711);
+    symlinkSync("sub/file", `${cover}/link`);
+    expect(await container.output()).toBe(
+      ". directory 711 0:0\nsub directory 751 0:0\nsub/file regular file 644 3:4\nlink symbolic link 777 0:0\nsub/file\ntext\n",
+    );
+  },
+);
+
+// devpts and mqueue
+
+spec(
+  "devpts with a gid that the user namespace doesn't map: error that names the option",
+  "spec --rootless leaves it out",
+  async (sandbox) => {
+    const container = inUserNamespace(sandbox, "true", (config) => {
+      config.linux.gidMappings = [{ containerID: 0, hostID: BASE, size: 1 }];
+    });
+    await expectRefused(sandbox, container, /\/mounts\/2: mount devpts on \/dev\/pts: .*gid=5/);
+  },
+);
+
+spec("user namespace with gid 5 mapped: devpts has it", PRACTICE, async (sandbox) => {
+  const container = inUserNamespace(sandbox, "grep ' /dev/pts ' /proc/self/mountinfo");
+  expect(await container.output()).toContain(`gid=${BASE + 5},mode=620,ptmxmode=666`);
+});
+
+spec(
+  "mqueue: that of the container's ipc namespace",
+  "config-linux.md, Default Filesystems",
+  async (sandbox) => {
+    const own = sandbox.shell("touch /dev/mqueue/queue && ls /dev/mqueue");
+    expect(await own.output()).toBe("queue\n");
+    expect(await sandbox.shell("ls /dev/mqueue").output()).toBe("");
+  },
+);
+
+// linux.mountLabel
+
+spec(
+  "mountLabel where SELinux is off: a container all the same, and a warning",
+  "runtime-tools, linux_mount_label",
+  async (sandbox, context) => {
+    if (existsSync("/sys/fs/selinux/enforce")) context.skip("this host has SELinux");
+    const label = "system_u:object_r:svirt_sandbox_file_t:s0:c715,c811";
+    const log = sandbox.path("log");
+    const container = sandbox.shell("echo ran", (config) => {
+      config.linux.mountLabel = label;
+    });
+    expect(await container.output({ globals: ["--log", log] })).toBe("ran\n");
+    if (IS_RUNTS)
+      expect(readFileSync(log, "utf8")).toMatch(/level=warning.*\/linux\/mountLabel: SELinux is not enabled/);
+  },
+);
