@@ -1,6 +1,7 @@
 import { CRUN_COMMANDS, RUNC_COMMANDS } from "./peers-commands.ts";
 import { CRUN } from "./peers-crun.ts";
 import { CRUN_EXEC } from "./peers-crun-exec.ts";
+import { CRUN_MOUNTS, RUNC_MOUNTS } from "./peers-mounts.ts";
 import { CRUN_NETDEV, RUNC_NETDEV } from "./peers-netdev.ts";
 import { CRUN_PROCESS, RUNC_PROCESS } from "./peers-process.ts";
 import { RUNC } from "./peers-runc.ts";
@@ -16,8 +17,16 @@ export interface Deviation {
 }
 
 const PEERS: Readonly<Record<string, readonly Deviation[]>> = {
-  crun: [...CRUN, ...CRUN_EXEC, ...CRUN_UPDATE, ...CRUN_COMMANDS, ...CRUN_NETDEV, ...CRUN_PROCESS],
-  runc: [...RUNC, ...RUNC_UPDATE, ...RUNC_COMMANDS, ...RUNC_NETDEV, ...RUNC_PROCESS],
+  crun: [
+    ...CRUN,
+    ...CRUN_EXEC,
+    ...CRUN_UPDATE,
+    ...CRUN_COMMANDS,
+    ...CRUN_NETDEV,
+    ...CRUN_PROCESS,
+    ...CRUN_MOUNTS,
+  ],
+  runc: [...RUNC, ...RUNC_UPDATE, ...RUNC_COMMANDS, ...RUNC_NETDEV, ...RUNC_PROCESS, ...RUNC_MOUNTS],
 };
 
 export function deviation(runtime: string, title: string): Deviation | undefined {

@@ -1,0 +1,211 @@
+import type { Deviation } from "./peers.ts";
+
+/** Seen with crun 1.21. */
+export const CRUN_MOUNTS: readonly Deviation[] = [
+  {
+    reason:
+      "access times need MOUNT_ATTR__ATIME in attr_clr (mount_setattr(2)), which it does not give, or diratime clears nothing",
+    titles: [
+      "bind with diratime of a nodiratime source: cleared here, not below",
+      "rbind with ratime: …",
+      "rbind with rdiratime: …",
+      "rbind with rnoatime: …",
+      "rbind with rnodiratime: …",
+      "rbind with rnostrictatime: …",
+      "rbind with rrelatime: …",
+      "rbind with rstrictatime: …",
+      "tmpfs with options [nodiratime, diratime]: rw,relatime",
+      "tmpfs with options [strictatime, nostrictatime]: rw,relatime",
+    ],
+  },
+  {
+    reason: "unknown to it, so handed to the file system as data, or an earlier option is never undone",
+    titles: [
+      "rbind with nosymfollow: set here, not below",
+      "rbind with rnosymfollow: …",
+      "rbind with rsymfollow: …",
+      "rbind with rro, then rrw: the later option wins",
+      "tmpfs with options [iversion…",
+      "tmpfs with options [loud]: rw,relatime",
+      "tmpfs with options [mand, nomand]: rw,relatime",
+      "tmpfs with options [nosymfollow, symfollow]: rw,relatime",
+      "tmpfs with options [silent]: rw,relatime",
+    ],
+  },
+  {
+    reason:
+      "bind sources are copied as private mounts, and of several kinds of propagation not each is applied",
+    titles: [
+      "rbind of a shared tree with private: private, below master",
+      "rbind of a shared tree with rshared: shared+master, below shared+master",
+      "rbind of a shared tree with rslave: master, below master",
+      "rbind of a shared tree with runbindable: unbindable, below unbindable",
+      "rbind of a shared tree with shared: shared+master, below master",
+      "rbind of a shared tree with slave: master, below master",
+      "rbind of a shared tree with unbindable: unbindable, below master",
+      "rbind with rprivate, then shared: applied in the order given",
+      "id-mapped bind with rro, nosuid and rshared: the other options count too",
+    ],
+  },
+  {
+    reason:
+      "the copy of the source comes from outside of the user namespace, where no flag is locked, and loses the flags",
+    titles: [
+      "user namespace, bind with …",
+      "user namespace, rbind with another flag of a nodev source: nodev stays",
+      "user namespace, rbind with another flag of a noexec source: noexec stays",
+      "user namespace, rbind with another flag of a nosuid source: nosuid stays",
+      "user namespace, rbind with another flag of a ro source: ro stays",
+    ],
+  },
+  {
+    reason: "an id-mapped copy stays a peer of the host's mount",
+    titles: ["id-mapped bind of a shared mount: mounts of the container don't reach the host"],
+  },
+  {
+    sometimes: true,
+    reason: "a mount that fails leaves the cgroup, unless the killed init is gone by then",
+    titles: [
+      "id-mapped bind of a file system that can't: error that names it and where it is mounted, nothing left",
+      "mount with a malformed idmap=: error, nothing left",
+      "mount with gidMappings alone: error, nothing left",
+      "mount with idmap without mappings and user namespace: error, nothing left",
+      "mount with mappings of no ids: error, nothing left",
+      "mount with mappings that overlap: error, nothing left",
+      "mount with ridmap without mappings and user namespace: error, nothing left",
+      "mount with uidMappings alone: error, nothing left",
+    ],
+  },
+  {
+    reason: "a remount ignores mappings",
+    titles: ["mount with mappings and a remount: error, nothing left"],
+  },
+  {
+    reason: "features lists neither idmap nor ridmap",
+    titles: ["features: id-mapped mounts and their options"],
+  },
+  {
+    reason: "takes private with --no-pivot, and words that it does not know",
+    titles: [
+      "create --no-pivot with rootfsPropagation private: error, nothing left",
+      "create --no-pivot with rootfsPropagation rprivate: error, nothing left",
+      "rootfsPropagation of no known kind: error, nothing left",
+    ],
+  },
+  {
+    reason: "the mount of the rootfs is made private, whatever the others become",
+    titles: [
+      "rootfsPropagation absent: slaves of the host's mounts",
+      "rootfsPropagation rslave: the root mount has it",
+      "rootfsPropagation runbindable: the root mount has it",
+    ],
+  },
+  {
+    reason: "anything may be bound on /proc and below it",
+    titles: [
+      "bind inside /proc: error, nothing left",
+      "bind of a plain folder on /proc: error, nothing left",
+    ],
+  },
+  {
+    reason: "without a cgroup namespace the host's whole cgroup tree is shown",
+    titles: [
+      "cgroup mount without a cgroup namespace: the container's own cgroup only",
+      "user namespace, the host's cgroup namespace and a cgroup mount: its own cgroup",
+    ],
+  },
+  {
+    reason: "defaults of its own: a mode of a tmpfs; the mounts below the host's /sys stay writable",
+    titles: [
+      "mount without options and source: nothing beyond the defaults of the kernel",
+      "user namespace, the host's network and sysfs with ro: the host's /sys, read-only throughout",
+    ],
+  },
+];
+
+/** Seen with Debian's runc 1.1.15. */
+export const RUNC_MOUNTS: readonly Deviation[] = [
+  {
+    reason: "mappings of mounts came with 1.2; 1.1 ignores them",
+    titles: [
+      "features: id-mapped mounts and their options",
+      "id-mapped bind of a file system that can't: error that names it and where it is mounted, nothing left",
+      "id-mapped bind with rro, nosuid and rshared: the other options count too",
+      "idmap=uids=@…",
+      "idmap=uids=…",
+      "joined user namespace and idmap without mappings: those of the namespace",
+      "mount with a malformed idmap=: error, nothing left",
+      "mount with gidMappings alone: error, nothing left",
+      "mount with idmap without mappings and user namespace: error, nothing left",
+      "mount with mappings of no ids: error, nothing left",
+      "mount with mappings that overlap: error, nothing left",
+      "mount with mappings: new files belong to the ids on disk",
+      "mount with ridmap without mappings and user namespace: error, nothing left",
+      "mount with uidMappings alone: error, nothing left",
+      "mount with uidMappings, gidMappings and …",
+      "new tmpfs with mappings: files on it belong to the mapped ids",
+      "rbind with idmap: …",
+      "rbind with ridmap: …",
+      "user namespace and a mount with mappings of its own: those",
+      "user namespace and rbind with …",
+      "user namespace and several mounts with the same mappings: each has them",
+    ],
+  },
+  {
+    reason: "a bind mount whose options only clear flags is not remounted in 1.1",
+    titles: [
+      "bind with dev of a nodev source: …",
+      "bind with diratime of a nodiratime source: …",
+      "bind with exec of a noexec source: …",
+      "bind with rw of a ro source: …",
+      "bind with suid of a nosuid source: …",
+      "bind with symfollow of a nosymfollow source: …",
+      "user namespace, bind with …",
+    ],
+  },
+  {
+    reason: "locked flags are kept since 1.2; in 1.1 the remount fails",
+    titles: [
+      "user namespace, rbind with another flag of a nodev source: nodev stays",
+      "user namespace, rbind with another flag of a noexec source: noexec stays",
+      "user namespace, rbind with another flag of a nosuid source: nosuid stays",
+    ],
+  },
+  {
+    reason:
+      "a recursive option that clears does not undo an earlier one that sets, and clears only half of the access times",
+    titles: [
+      "rbind with ratime: …",
+      "rbind with rnostrictatime: …",
+      "rbind with rro, then rrw: the later option wins",
+    ],
+  },
+  {
+    reason: "the mount of the rootfs is made private, whatever the others become",
+    titles: [
+      "rootfsPropagation absent: slaves of the host's mounts",
+      "rootfsPropagation rshared: the root mount has it",
+      "rootfsPropagation rslave: the root mount has it",
+      "rootfsPropagation runbindable: the root mount has it",
+    ],
+  },
+  {
+    reason: "without a cgroup namespace the host's whole cgroup tree is shown",
+    titles: [
+      "cgroup mount without a cgroup namespace: the container's own cgroup only",
+      "user namespace, the host's cgroup namespace and a cgroup mount: its own cgroup",
+    ],
+  },
+  {
+    reason:
+      "acl is MS_POSIXACL in 1.1; a tmpfs gets a mode; sysfs is never replaced; /proc is needed; labels go to mount(2) without SELinux too",
+    titles: [
+      "mount without options and source: nothing beyond the defaults of the kernel",
+      "mountLabel where SELinux is off: a container all the same, and a warning",
+      "no mounts at all: the runtime adds none",
+      "tmpfs with acl: handed to the file system, which refuses it",
+      "tmpfs with noacl: handed to the file system, which refuses it",
+      "user namespace, the host's network and sysfs with ro: the host's /sys, read-only throughout",
+    ],
+  },
+];
