@@ -14,6 +14,8 @@ const PROPERTIES: readonly Path[] = [
 
 /** Words that are not supported inside a list or as a value. */
 const WORDS: readonly { readonly path: Path; readonly words: readonly string[] }[] = [
+  // Options of crun, which would be taken for data of a bind mount.
+  { path: ["mounts", "*", "options", "*"], words: ["copy-symlink", "src-nofollow", "dest-nofollow"] },
   { path: ["linux", "seccomp", "defaultAction"], words: ["SCMP_ACT_NOTIFY"] },
   { path: ["linux", "seccomp", "syscalls", "*", "action"], words: ["SCMP_ACT_NOTIFY"] },
 ];
