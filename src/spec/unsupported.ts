@@ -8,9 +8,7 @@ type Path = readonly string[];
  * since ignoring it would start a container that is not the one described. `*` stands for each item of a list.
  * Delete a line when its property is implemented.
  */
-const PROPERTIES: readonly Path[] = [
-  ["linux", "seccomp", "listenerPath"],
-];
+const PROPERTIES: readonly Path[] = [["linux", "seccomp", "listenerPath"]];
 
 /** Words that are not supported inside a list or as a value. */
 const WORDS: readonly { readonly path: Path; readonly words: readonly string[] }[] = [
