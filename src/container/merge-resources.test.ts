@@ -112,4 +112,13 @@ describe("resourcesToApply", () => {
       expect(apply({ memory: { limit: 5n, swap: 9n } }, update)).toEqual(update);
     }
   });
+
+  it("has checkBeforeUpdate of the config, which is about all updates of memory", () => {
+    const saved = { memory: { limit: 5n, checkBeforeUpdate: true } };
+    expect(apply(saved, { memory: { limit: 7n } }).memory?.checkBeforeUpdate).toBe(true);
+    expect(apply(saved, { memory: { limit: 7n, checkBeforeUpdate: false } }).memory?.checkBeforeUpdate).toBe(
+      false,
+    );
+    expect(apply(saved, { cpu: { quota: 7n } }).memory).toBeUndefined();
+  });
 });

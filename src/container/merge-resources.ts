@@ -35,13 +35,18 @@ export function mergeResources(saved: LinuxResources, update: LinuxResources): L
 
 /**
  * What to write for an update. `swap` counts memory and swap together, the kernel counts swap alone: with a new memory limit
- * and the old `swap` there is another value to write.
+ * and the old `swap` there is another value to write. `checkBeforeUpdate` of the config is about all updates.
  */
 export function resourcesToApply(update: LinuxResources, merged: LinuxResources): LinuxResources {
-  const { limit = 0n, swap = 0n } = update.memory ?? {};
-  const kept = merged.memory?.swap ?? 0n;
-  if (limit <= 0n || swap !== 0n || kept === 0n) return update;
-  return { ...update, memory: { ...update.memory, swap: kept } };
+  if (update.memory === undefined) return update;
+  const { limit = 0n, swap = 0n } = update.memory;
+  const { swap: kept = 0n, checkBeforeUpdate } = merged.memory ?? {};
+  const memory = {
+    ...update.memory,
+    ...(checkBeforeUpdate !== undefined && { checkBeforeUpdate }),
+    ...(limit > 0n && swap === 0n && kept !== 0n && { swap: kept }),
+  };
+  return { ...update, memory };
 }
 
 /** Unlimited memory without a word about swap makes swap unlimited too: the old `swap` would contradict it. */
