@@ -1,3 +1,4 @@
+import { CRUN_CGROUPS, RUNC_CGROUPS } from "./peers-cgroups.ts";
 import { CRUN_COMMANDS, RUNC_COMMANDS } from "./peers-commands.ts";
 import { CRUN } from "./peers-crun.ts";
 import { CRUN_EXEC } from "./peers-crun-exec.ts";
@@ -21,12 +22,21 @@ const PEERS: Readonly<Record<string, readonly Deviation[]>> = {
     ...CRUN,
     ...CRUN_EXEC,
     ...CRUN_UPDATE,
+    ...CRUN_CGROUPS,
     ...CRUN_COMMANDS,
     ...CRUN_NETDEV,
     ...CRUN_PROCESS,
     ...CRUN_MOUNTS,
   ],
-  runc: [...RUNC, ...RUNC_UPDATE, ...RUNC_COMMANDS, ...RUNC_NETDEV, ...RUNC_PROCESS, ...RUNC_MOUNTS],
+  runc: [
+    ...RUNC,
+    ...RUNC_UPDATE,
+    ...RUNC_CGROUPS,
+    ...RUNC_COMMANDS,
+    ...RUNC_NETDEV,
+    ...RUNC_PROCESS,
+    ...RUNC_MOUNTS,
+  ],
 };
 
 export function deviation(runtime: string, title: string): Deviation | undefined {

@@ -37,7 +37,7 @@ describe.skipIf(skipReason !== false)(
       const member = startMember(`${directory}/inner`);
       expect(hasEvent(directory, "populated 1")).toBe(true);
       expect(() => createCgroup(directory, undefined, options)).toThrow(
-        `cgroup ${cgroupName(directory)} is not empty: 1 process(es) found (${member.pid})`,
+        `cgroup ${cgroupName(directory)} is not empty: 1 process(es) found: ${member.pid} (sh`,
       );
       expect(() => createCgroup(`${directory}/inner`, undefined, options)).toThrow("is not empty");
       createCgroup(`${directory}/other`, undefined, options);
@@ -88,7 +88,7 @@ describe.skipIf(skipReason !== false)(
       const resources = { rdma: { mlx5_0: { hcaHandles: 1 } } };
       expect(() => applyResources(directory, resources, options)).toThrow(
         `/linux/resources/rdma/mlx5_0: cannot write rdma.max: the rdma controller is not available in cgroup ` +
-          `${cgroupName(directory)} (missing in ${CGROUP_MOUNT}/cgroup.controllers)`,
+          `${cgroupName(directory)}: it is missing in ${CGROUP_MOUNT}/cgroup.controllers; the kernel needs it built in`,
       );
     });
 
@@ -132,7 +132,8 @@ describe.skipIf(skipReason !== false)(
         createCgroup(inner, undefined, options);
         const resources = { hugepageLimits: [{ pageSize: "2MB", limit: 0n }] };
         expect(() => applyResources(inner, resources, options)).toThrow(
-          `not enabled in ${directory}/cgroup.subtree_control, as ${cgroupName(directory)} holds 1 process(es) of its own`,
+          `it is not enabled in ${directory}/cgroup.subtree_control, as ${cgroupName(directory)} has processes of its own; ` +
+            `move them into a cgroup below it, or choose another cgroupsPath: ${member.pid} (sh`,
         );
         killCgroup(directory);
         await member.ended;

@@ -8,6 +8,7 @@ import {
   CGROUP_MOUNT,
   cgroupName,
   describeErrno,
+  describeProcesses,
   errorCode,
   processesOf,
   tryReadCgroupFile,
@@ -37,7 +38,7 @@ export function createCgroup(
   const created: string[] = [];
   try {
     makeDirectories(directory, created, options.rootless);
-    enableControllers(directory);
+    enableControllers(directory, needed);
     checkCgroupType(directory, needed);
     checkFitness(directory);
   } catch (error) {
@@ -119,9 +120,8 @@ function checkFitness(directory: string): void {
   // Processes that were just killed may have gone in between: only ones that can be named are an obstacle.
   const pids = events.includes("populated 1") ? processesOf(directory) : [];
   if (pids.length > 0) {
-    const shown = pids.slice(0, 10).join(", ");
     throw new RuntsError(
-      `/linux/cgroupsPath: cgroup ${cgroupName(directory)} is not empty: ${pids.length} process(es) found (${shown})`,
+      `/linux/cgroupsPath: cgroup ${cgroupName(directory)} is not empty: ${pids.length} process(es) found: ${describeProcesses(pids)}`,
       details,
     );
   }

@@ -89,6 +89,25 @@ export function ownProcesses(directory: string): number[] {
   return text.split("\n").filter(Boolean).map(Number);
 }
 
+/** `12 (sh, state S), 13 (nfsd, state D)`, the first ten. */
+export function describeProcesses(pids: readonly number[]): string {
+  const shown = pids.slice(0, 10).map(describeProcess);
+  return pids.length > shown.length
+    ? `${shown.join(", ")} and ${pids.length - shown.length} more`
+    : shown.join(", ");
+}
+
+/** `12 (sh, state S)`: proc(5), /proc/pid/stat. */
+function describeProcess(pid: number): string {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    const name = stat.slice(stat.indexOf("(") + 1, stat.lastIndexOf(")"));
+    return `${pid} (${name}, state ${stat.charAt(stat.lastIndexOf(")") + 2)})`;
+  } catch {
+    return String(pid);
+  }
+}
+
 function tryReadList(directory: string, file: string): string | undefined {
   try {
     return readFileSync(`${directory}/${file}`, "latin1");

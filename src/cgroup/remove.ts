@@ -1,4 +1,4 @@
-import { readFileSync, rmdirSync, statfsSync, statSync } from "node:fs";
+import { rmdirSync, statfsSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { RuntsError } from "../errors.ts";
 import { sleep } from "./clock.ts";
@@ -7,6 +7,7 @@ import {
   cgroupName,
   childCgroups,
   describeErrno,
+  describeProcesses,
   errorCode,
   processesOf,
   writeCgroupFile,
@@ -124,24 +125,14 @@ function tryRemove(directory: string): boolean {
 
 function busyError(directory: string): RuntsError {
   const pids = processesOf(directory);
-  const shown = pids.slice(0, 10).map(describeProcess).join(", ");
   const reason =
-    pids.length === 0 ? "it has no processes" : `${pids.length} process(es) survive SIGKILL: ${shown}`;
+    pids.length === 0
+      ? "it has no processes"
+      : `${pids.length} process(es) survive SIGKILL: ${describeProcesses(pids)}`;
   return new RuntsError(
     `cannot remove cgroup ${cgroupName(directory)} after ${REMOVE_TIMEOUT_MS / 1000} s: ${reason}`,
     { operation: "rmdir", errno: "EBUSY", path: directory },
   );
-}
-
-/** `123 (nfsd, state D)`: proc(5), /proc/pid/stat. */
-function describeProcess(pid: number): string {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    const name = stat.slice(stat.indexOf("(") + 1, stat.lastIndexOf(")"));
-    return `${pid} (${name}, state ${stat.charAt(stat.lastIndexOf(")") + 2)})`;
-  } catch {
-    return String(pid);
-  }
 }
 
 function cgroupError(operation: string, directory: string, error: unknown): unknown {

@@ -81,7 +81,8 @@ function writeError(
   const details = { operation: "write", errno, path: `${directory}/${file}`, pointer, cause };
   const missing = errno === "ENOENT" || errno === "EACCES" || errno === "EPERM";
   const controller = controllerOf(file);
-  const problem = missing && controller !== "cgroup" ? controllerProblem(directory, controller) : undefined;
+  const problem =
+    missing && controller !== "cgroup" ? controllerProblem(directory, controller, rootless) : undefined;
   if (problem !== undefined) return new RuntsError(`${pointer}: cannot write ${file}: ${problem}`, details);
   const where = `${file} of cgroup ${cgroupName(directory)}`;
   if (errno === "ENOENT") {

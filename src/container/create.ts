@@ -24,6 +24,7 @@ import {
   isRootless,
   stdioFacts,
 } from "./caller.ts";
+import { explainClone, loadDelegation } from "./delegation.ts";
 import { hostFacts, rootfsOf } from "./host-facts.ts";
 import { checkId } from "./id.ts";
 import { killChild } from "./init-process.ts";
@@ -76,8 +77,9 @@ export async function createContainer(
     return await creation.run(receiver, pidfdReceiver);
   } catch (error) {
     if (creation === undefined) rmSync(directory, { recursive: true, force: true });
+    const explained = await creation?.explain(error);
     creation?.undo();
-    throw error;
+    throw explained ?? error;
   }
 }
 
@@ -176,6 +178,7 @@ class Creation {
     const idMappedMounts = await this.#loadIdMappedMounts();
     const netDevices = await this.#loadNetDevices();
     const resctrl = await this.#loadResctrl();
+    const delegate = await loadDelegation(this.#config, this.#process, this.#rootless);
     let state = this.#saveFirst(rootfs, resctrl);
     resctrl?.make();
     this.#makeCgroup(state.cgroup);
@@ -213,6 +216,7 @@ class Creation {
         this.#init = init;
         adoptProcess(init.pid, this.#process);
         resctrl?.enter(init.pid);
+        if (this.#cgroup !== undefined) delegate?.(this.#cgroup.directory, init.pid);
         state = { ...state, pid: init.pid, startTime: processStat(init.pid)?.startTime ?? "" };
       },
       moveNetDevices: netDevices === undefined ? undefined : () => netDevices.move(state.pid),
@@ -352,6 +356,11 @@ class Creation {
       runHooks("createRuntime", createRuntime, input, place);
       runContainerHooks("createContainer", createContainer, state, state.bundle);
     };
+  }
+
+  /** What only the cgroup itself can tell of an error, while it is there. */
+  explain(error: unknown): Promise<unknown> {
+    return explainClone(error, () => this.#cgroup?.directory);
   }
 
   /** Leaves the host as if nothing had been tried (runtime.md, Errors). */

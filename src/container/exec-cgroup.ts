@@ -1,4 +1,5 @@
 import { closeSync, openSync, readFileSync, statSync } from "node:fs";
+import { resolve } from "node:path";
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
 import { detachedReadonlyMount } from "../../bindings/linux/detached-mount.ts";
 import { findCgroupMount } from "../cgroup/path.ts";
@@ -11,14 +12,21 @@ import type { SavedState } from "./saved-state.ts";
  * controllers are enabled below (cgroups(7), "No internal processes").
  */
 export function openCgroupOf(saved: SavedState, subCgroup: string | undefined): number | undefined {
-  if (saved.cgroup === "") return undefined;
-  const directory =
-    subCgroup === undefined ? currentCgroup(saved) : `${saved.cgroup}/${checkedSubCgroup(subCgroup)}`;
+  const directory = cgroupDirectory(saved, subCgroup);
+  if (directory === undefined) return undefined;
   return onBehalfOf("/linux/cgroupsPath", `open the cgroup ${directory}`, () => {
     if (!statSync(directory).isDirectory())
       throw new RuntsError(`${directory} is not a cgroup`, { path: directory });
     return outOfReach(openSync(directory, O_PATH | O_DIRECTORY | O_CLOEXEC));
   });
+}
+
+/** `undefined` for a container without one. */
+export function cgroupDirectory(saved: SavedState, subCgroup: string | undefined): string | undefined {
+  if (saved.cgroup === "") return undefined;
+  return subCgroup === undefined
+    ? currentCgroup(saved)
+    : resolve(`${saved.cgroup}/${checkedSubCgroup(subCgroup)}`);
 }
 
 /**

@@ -11,8 +11,9 @@ import { keyringName } from "../plan/kernel-settings.ts";
 import { parseProcess, readValidConfig } from "../spec/config.ts";
 import type { Config, Process } from "../spec/types.ts";
 import { handedDescriptors, inheritedNofile, inspectCaller, stdioFacts } from "./caller.ts";
+import { explainClone } from "./delegation.ts";
 import { differingNamespaces } from "./differing-namespaces.ts";
-import { openCgroupOf } from "./exec-cgroup.ts";
+import { cgroupDirectory, openCgroupOf } from "./exec-cgroup.ts";
 import { type ExecOverrides, overriddenProcess } from "./exec-process.ts";
 import { checkId } from "./id.ts";
 import { killChild, openInit } from "./init-process.ts";
@@ -157,7 +158,7 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
   } catch (error) {
     if (pid !== 0) killChild(pid);
     if (pidFileWritten && options.pidFile !== undefined) rmSync(options.pidFile, { force: true });
-    throw error;
+    throw await explainClone(error, () => cgroupDirectory(saved, options.cgroup));
   } finally {
     pending.channel.close();
   }

@@ -1,0 +1,162 @@
+import { existsSync, mkdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from "node:fs";
+import { expect } from "vitest";
+import type { Config } from "../harness/config.ts";
+import { type Container, succeed } from "../harness/container.ts";
+import { expectRefusal } from "../harness/refusal.ts";
+import { giveRootfsTo } from "../harness/rootfs.ts";
+import { IS_RUNTS } from "../harness/runtime.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { spec } from "../harness/spec.ts";
+
+const CLAUSE = "config-linux.md, Cgroup ownership";
+const NO_INTERNAL = 'cgroups(7), "no internal processes"';
+const BASE = 100_000;
+const DELEGATED = ["", "/cgroup.procs", "/cgroup.subtree_control", "/cgroup.threads"];
+const CONTROLLERS = readFileSync("/sys/fs/cgroup/cgroup.controllers", "utf8").trim().split(" ");
+
+function directoryOf({ id }: Container): string {
+  return `/sys/fs/cgroup/${id}`;
+}
+
+function writable(config: Config): void {
+  const mount = config.mounts.find(({ destination }) => destination === "/sys/fs/cgroup");
+  if (mount?.options !== undefined) mount.options = mount.options.filter((option) => option !== "ro");
+}
+
+/** A container in a user namespace of its own. */
+function mapped(sandbox: Sandbox, script: string, mutate: (config: Config) => void): Container {
+  const container = sandbox.shell(script, (config) => {
+    config.linux.namespaces.push({ type: "user" });
+    config.linux.uidMappings = [{ containerID: 0, hostID: BASE, size: 65_536 }];
+    config.linux.gidMappings = [{ containerID: 0, hostID: BASE, size: 65_536 }];
+    mutate(config);
+  });
+  giveRootfsTo(container.rootfs, { uid: BASE, gid: BASE });
+  return container;
+}
+
+function owners(container: Container, files: readonly string[]): number[] {
+  return files.map((file) => statSync(`${directoryOf(container)}${file}`).uid);
+}
+
+spec(
+  "create, user namespace, /sys/fs/cgroup writable: the container owns what is delegated",
+  CLAUSE,
+  async (sandbox) => {
+    const script =
+      "mkdir /sys/fs/cgroup/inner && echo 1 > /sys/fs/cgroup/inner/cgroup.procs && echo moved; sleep 999";
+    const container = mapped(sandbox, script, writable);
+    await container.started();
+    expect(owners(container, DELEGATED)).toEqual(DELEGATED.map(() => BASE));
+    expect(owners(container, ["/cgroup.freeze", "/cgroup.max.depth", "/cgroup.kill"])).toEqual([0, 0, 0]);
+    await expect.poll(() => container.printed(), { timeout: 5000 }).toBe("moved");
+  },
+);
+
+spec(
+  "create, user namespace, process.user 7: that user owns the cgroup",
+  `${CLAUSE}: the host uid that process.user.uid maps to`,
+  async (sandbox) => {
+    const container = mapped(sandbox, "true", (config) => {
+      writable(config);
+      config.process.user = { uid: 7, gid: 7 };
+    });
+    await container.created();
+    expect(owners(container, DELEGATED)).toEqual(DELEGATED.map(() => BASE + 7));
+  },
+);
+
+for (const [what, mutate] of [
+  ["/sys/fs/cgroup read-only", () => undefined],
+  [
+    "no cgroup namespace",
+    (config: Config) => {
+      writable(config);
+      config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== "cgroup");
+    },
+  ],
+] as const) {
+  spec(`create, user namespace, ${what}: the cgroup stays the host's`, CLAUSE, async (sandbox) => {
+    const container = mapped(sandbox, "true", mutate);
+    await container.created();
+    expect(owners(container, DELEGATED)).toEqual(DELEGATED.map(() => 0));
+  });
+}
+
+/** Init moves itself into a cgroup below and enables what there is for it, as systemd in a container does. */
+const MOVE =
+  "mkdir /sys/fs/cgroup/init && echo 1 > /sys/fs/cgroup/init/cgroup.procs && echo +hugetlb > /sys/fs/cgroup/cgroup.subtree_control && echo moved; sleep 999";
+
+async function moved(sandbox: Sandbox): Promise<Container> {
+  const container = sandbox.shell(MOVE, writable);
+  await container.started();
+  await expect.poll(() => container.printed(), { timeout: 5000 }).toBe("moved");
+  return container;
+}
+
+spec("exec, init has moved to a cgroup below: it runs there", NO_INTERNAL, async (sandbox, context) => {
+  if (!CONTROLLERS.includes("hugetlb")) context.skip("this machine has no hugetlb controller");
+  const container = await moved(sandbox);
+  const script = `grep -q "^0::/init$" /proc/self/cgroup || cat /proc/self/cgroup`;
+  expect(succeed("exec", await container.exec(["sh", "-c", script])).stdout).toBe("");
+});
+
+spec(
+  "exec --cgroup / where only cgroups below take processes: error that says so",
+  NO_INTERNAL,
+  async (sandbox, context) => {
+    if (!CONTROLLERS.includes("hugetlb")) context.skip("this machine has no hugetlb controller");
+    const container = await moved(sandbox);
+    const result = await container.exec(["true"], { flags: ["--cgroup", "/"] });
+    expectRefusal(result, undefined, 255);
+    if (IS_RUNTS)
+      expect(result.stderr).toMatch(
+        new RegExp(`cgroup /${container.id} takes no processes itself.* hugetlb .* \\d+ \\(`),
+      );
+  },
+);
+
+spec(
+  "create in a cgroup that enables controllers for others: error that says so, nothing left",
+  NO_INTERNAL,
+  async (sandbox, context) => {
+    if (!CONTROLLERS.includes("hugetlb")) context.skip("this machine has no hugetlb controller");
+    const container = sandbox.container();
+    const directory = directoryOf(container);
+    mkdirSync(`${directory}/other`, { recursive: true });
+    sandbox.atEnd(() => {
+      for (const path of [`${directory}/other`, directory]) if (existsSync(path)) rmdirSync(path);
+    });
+    writeFileSync("/sys/fs/cgroup/cgroup.subtree_control", "+hugetlb");
+    writeFileSync(`${directory}/cgroup.subtree_control`, "+hugetlb");
+    const result = await container.create();
+    expectRefusal(result);
+    if (IS_RUNTS)
+      expect(result.stderr).toMatch(/\/linux\/cgroupsPath: cgroup .* takes no processes itself, .* hugetlb/);
+  },
+);
+
+spec(
+  "create below a threaded cgroup: init is in it, and a limit of a domain's controller is refused",
+  "cgroups(7), Thread mode",
+  async (sandbox) => {
+    const parent = `/sys/fs/cgroup/${sandbox.tag}-threads`;
+    mkdirSync(`${parent}/first`, { recursive: true });
+    writeFileSync(`${parent}/first/cgroup.type`, "threaded");
+    sandbox.atEnd(() => {
+      for (const path of [`${parent}/first`, parent]) rmdirSync(path);
+    });
+    const below = (config: Config) => {
+      config.linux.cgroupsPath = `/${sandbox.tag}-threads${config.linux.cgroupsPath}`;
+    };
+    const container = sandbox.container(below);
+    await container.created();
+    expect(readFileSync(`${parent}/${container.id}/cgroup.type`, "utf8")).toBe("threaded\n");
+    const limited = sandbox.container((config) => {
+      below(config);
+      config.linux.resources = { hugepageLimits: [{ pageSize: "2MB", limit: 0 }] };
+    });
+    expectRefusal(await limited.create());
+    await container.delete("--force");
+  },
+);

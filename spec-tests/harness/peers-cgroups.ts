@@ -1,0 +1,109 @@
+import type { Deviation } from "./peers.ts";
+
+/** Cgroups of Debian's runc 1.1.15, most of them in guests. */
+export const RUNC_CGROUPS: readonly Deviation[] = [
+  {
+    reason: "the cgroupfs driver never changes the owner",
+    titles: [
+      "create, user namespace, /sys/fs/cgroup writable: the container owns what is delegated",
+      "create, user namespace, process.user 7: that user owns the cgroup",
+      "create, user namespace: what the memory controller delegates is the container's too",
+    ],
+  },
+  {
+    reason: "enables the controllers of threads in a cgroup with processes, and leaves it threaded",
+    titles: ["create below a cgroup with processes: error that names controller, cgroup and processes"],
+  },
+  {
+    reason: "its own init does not fit into so little memory",
+    titles: ["memory.limit 1 MiB and pids.limit 1, a static program: it runs"],
+  },
+  {
+    reason: "1.1 has no checkBeforeUpdate",
+    titles: [
+      "update with a memory.limit below the usage and checkBeforeUpdate: refused",
+      "update --memory below the usage, checkBeforeUpdate in the config: refused",
+    ],
+  },
+  {
+    reason: "1.1 has neither burst nor idle",
+    titles: [
+      'create with cpu {"quota":50000,"period":200000,"burst":20000}: cpu.max…',
+      'create with cpu {"idle":1}: cpu.max…',
+      "update --cpu-*: each value alone, the others stay",
+    ],
+  },
+  {
+    reason: "0 is no limit in 1.1, and -1 the only value below it",
+    titles: ["pids.limit 0: nothing can be forked", "create with pids.limit -2: pids.max"],
+  },
+  {
+    reason: "the threads of its own that join the container count",
+    titles: ["update --pids-limit: the new limit holds"],
+  },
+  {
+    reason: "writes all lines of a value at once, which the kernel refuses",
+    titles: ["unified: each line of each value is written, last"],
+  },
+  {
+    reason: "update ignores the throttles of blockIO",
+    titles: ["update with throttleWriteBpsDevice: io.max"],
+  },
+];
+
+/** The same of Debian's crun 1.21. */
+export const CRUN_CGROUPS: readonly Deviation[] = [
+  {
+    reason: "the user of the container's root owns the cgroup, whatever process.user is",
+    titles: ["create, user namespace, process.user 7: that user owns the cgroup"],
+  },
+  {
+    reason: "gives every cgroup of a user namespace to it, if writable or not",
+    titles: [
+      "create, user namespace, /sys/fs/cgroup read-only: the cgroup stays the host's",
+      "create, user namespace, no cgroup namespace: the cgroup stays the host's",
+    ],
+  },
+  {
+    reason: "falls back to the cgroup of init without a word",
+    titles: ["exec --cgroup / where only cgroups below take processes: error that says so"],
+  },
+  {
+    reason: "enables the controllers of threads in a cgroup with processes, and leaves it threaded",
+    titles: ["create below a cgroup with processes: error that names controller, cgroup and processes"],
+  },
+  {
+    reason: "leaves the cgroup behind when a limit is refused",
+    titles: [
+      "create with a quota below the kernel's least: error with the pointer and the value",
+      "create with cpu.cpus, no cpuset controller: error that names controller and cgroup",
+      "blockIO.weight on a kernel without weights: error that names the file",
+      "blockIO with a device that is not there: error with its pointer",
+      "unified with …",
+      "create below a threaded cgroup: init is in it, and a limit of a domain's controller is refused",
+    ],
+  },
+  {
+    reason: "0 is a limit of memory and none of processes",
+    titles: [
+      'create with memory {"limit":0,"swap":0,"reservation":0}: memory.max…',
+      "pids.limit 0: nothing can be forked",
+    ],
+  },
+  {
+    reason: "unlimited memory leaves the limit of swap on update",
+    titles: ["update --memory-swap, --memory-reservation and -1: converted"],
+  },
+  {
+    reason: "checkBeforeUpdate of the config is forgotten",
+    titles: ["update --memory below the usage, checkBeforeUpdate in the config: refused"],
+  },
+  {
+    reason: "a period alone takes the quota away",
+    titles: ["update --cpu-*: each value alone, the others stay"],
+  },
+  {
+    reason: "exec moves a process in, which the kernel does not count against the limit",
+    titles: ["update --pids-limit: the new limit holds"],
+  },
+];
