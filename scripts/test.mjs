@@ -37,6 +37,9 @@ const packages = [
   { name: "gcc", program: "gcc", why: "rebuilds the committed native images" },
   { name: "libc6-dev", file: "/usr/include/stdio.h", why: "C programs that tests compile" },
   { ...crossCompiler, why: "rebuilds the committed native images of the other architecture" },
+  ...(process.arch === "x64"
+    ? [{ name: "user-mode-linux", program: "linux.uml", why: "a guest that enforces limits" }]
+    : []),
   { name: "qemu-user-static", program: "qemu-aarch64-static", why: "runs the arm64 images" },
 ];
 
@@ -51,6 +54,8 @@ const stages = [
   { name: "unit tests", project: "unit" },
   { name: "native images", command: [process.execPath, "scripts/build-native.mjs", "--check"] },
   { name: "spec tests", project: "spec", after: "build" },
+  // Limits at work, under runts alone: npm run test:guests has the peers beside it.
+  { name: "guests", project: "guests", after: "build", env: { GUEST_PEERS: "0" } },
 ];
 
 /** No stage takes a third of it; one that hangs must not take the others' results with it. */
@@ -66,11 +71,17 @@ function runCheck({ command: [file, ...args] }) {
   return status === 0 ? { passed: 1, failed: 0, skipped: 0 } : { passed: 0, failed: 1, skipped: 0 };
 }
 
-function runTests({ project }, directory) {
+function runTests({ project, env = {} }, directory) {
   const report = join(directory, `${project}.json`);
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
   const args = [process.execPath, vitest, "run", "--project", project, ...reporters];
-  const options = { cwd: root, stdio: "inherit", timeout: stageTimeoutMs, killSignal: "SIGKILL" };
+  const options = {
+    cwd: root,
+    stdio: "inherit",
+    timeout: stageTimeoutMs,
+    killSignal: "SIGKILL",
+    env: { ...process.env, ...env },
+  };
   const { status } = spawnSync(unifiedCgroup, args, options);
   const counts = readReport(report);
   // Errors outside of tests are in no count: they must not pass for success.

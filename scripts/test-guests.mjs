@@ -1,0 +1,43 @@
+/**
+ * `npm run test:guests [-- VITEST-ARGUMENT...]`: cgroup tests in guests that really enforce limits, under runts and, beside it, crun and
+ * runc. It needs nothing of the host's own cgroups. `npm test` runs the same under runts alone.
+ */
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import {
+  checkMachine,
+  ensureBuild,
+  ensureModules,
+  ensurePackages,
+  Missing,
+  root,
+  runScript,
+} from "./machine.mjs";
+
+const peers = "it is compared with runts";
+
+const packages = [
+  {
+    name: "busybox-static",
+    program: "busybox",
+    isStatic: true,
+    needed: true,
+    why: "the containers' programs",
+  },
+  { name: "user-mode-linux", program: "linux.uml", needed: true, why: "the guests' kernel" },
+  { name: "runc", program: "runc", why: peers },
+  { name: "crun", program: "crun", why: peers },
+];
+
+function testGuests() {
+  if (process.arch !== "x64") throw new Missing("user-mode Linux runs on x86-64 only.");
+  checkMachine("npm run test:guests");
+  ensurePackages(packages);
+  ensureModules();
+  ensureBuild();
+  const vitest = join(root, "node_modules/vitest/vitest.mjs");
+  const args = [vitest, "run", "--project", "guests", ...process.argv.slice(2)];
+  return spawnSync(process.execPath, args, { cwd: root, stdio: "inherit" }).status ?? 1;
+}
+
+runScript("test:guests", testGuests);

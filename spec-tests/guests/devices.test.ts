@@ -1,0 +1,47 @@
+import { expect } from "vitest";
+import type { Config } from "../harness/config.ts";
+import { describeGuest, guestSpec } from "../harness/guest-spec.ts";
+
+const CLAUSE = "config-linux.md, Allowed Device list";
+const DISK = { type: "b", major: 98, minor: 16 };
+const DENY_ALL = { allow: false, access: "rwm" };
+const OPEN = "dd if=/dev/disk of=/dev/null count=1 2>&1";
+
+function withDisk(config: Config): void {
+  config.linux.devices = [{ path: "/dev/disk", ...DISK }];
+}
+
+describeGuest("devices", () => {
+  guestSpec("devices deny all: a disk can't be opened", CLAUSE, async (sandbox) => {
+    const container = sandbox.limited(OPEN, { devices: [DENY_ALL] }, withDisk);
+    expect((await container.run()).stdout).toMatch(/Operation not permitted/);
+  });
+
+  guestSpec("devices with the disk for reading: it can be read, not written", CLAUSE, async (sandbox) => {
+    const devices = [DENY_ALL, { allow: true, ...DISK, access: "r" }];
+    const script = `${OPEN}; dd if=/dev/zero of=/dev/disk count=1 2>&1`;
+    const { stdout } = await sandbox.limited(script, { devices }, withDisk).run();
+    expect(stdout.match(/records out|Operation not permitted/g)).toEqual([
+      "records out",
+      "Operation not permitted",
+    ]);
+  });
+
+  guestSpec(
+    "update with devices, the old and the new list allow one device: it opens at any time",
+    "promise: replaced atomically on update",
+    async (sandbox) => {
+      const allow = { allow: true, ...DISK, access: "r" };
+      const script =
+        "n=0; while [ ! -e /tmp/stop ]; do n=$((n+1)); true < /dev/disk || echo shut; (true > /dev/disk) 2>/dev/null && echo open; done; echo after $n";
+      const container = sandbox.limited(script, { devices: [DENY_ALL, allow] }, withDisk);
+      await container.started();
+      for (const minor of [1, 2, 3, 4])
+        expect((await container.update({ devices: [DENY_ALL, { ...allow, minor }, allow] })).stderr).toBe("");
+      expect((await container.exec("touch", "/tmp/stop")).code).toBe(0);
+      const printed = await container.printed("after");
+      expect(Number(printed.split(" ")[1])).toBeGreaterThan(20);
+      expect(await sandbox.guest.output(`cat /run/outputs/${container.id}.printed`)).toBe(printed);
+    },
+  );
+});

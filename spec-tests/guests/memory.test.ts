@@ -1,0 +1,143 @@
+import { expect } from "vitest";
+import type { GuestContainer } from "../harness/guest-sandbox.ts";
+import { describeGuest, guestSpec } from "../harness/guest-spec.ts";
+
+const MIB = 1 << 20;
+const CLAUSE = "config-linux.md, Memory";
+const UPDATE = "practice of runc and crun";
+const SMALL = "promise: nothing but the container's own program is charged to it";
+const EXCEED = "tail /dev/zero";
+const FILL = "dd if=/dev/zero of=/tmp/file bs=1M count=24; echo filled; sleep 999";
+const FILES = ["memory.max", "memory.swap.max", "memory.low"];
+
+async function limits(container: GuestContainer): Promise<string> {
+  return (await container.files(...FILES)).split("\n").join(" ");
+}
+
+describeGuest("memory", () => {
+  guestSpec(
+    "memory.limit, more is allocated: killed, as exit code and memory.events say",
+    CLAUSE,
+    async (sandbox) => {
+      const memory = { limit: 16 * MIB, swap: 16 * MIB };
+      const container = sandbox.limited(`${EXCEED}; echo code $?; sleep 999`, { memory });
+      await container.started();
+      expect(await container.printed("code")).toBe("code 137");
+      expect(await container.count("memory.events", "oom_kill")).toBe(1);
+      expect(await container.status()).toBe("running");
+    },
+  );
+
+  guestSpec("memory.limit, init allocates more: run exits with 137", CLAUSE, async (sandbox) => {
+    const memory = { limit: 16 * MIB, swap: 16 * MIB };
+    expect((await sandbox.limited(`exec ${EXCEED}`, { memory }).run()).code).toBe(137);
+  });
+
+  for (const [memory, expected] of [
+    [{ limit: 32 * MIB }, `${32 * MIB} max 0`],
+    [{ limit: 32 * MIB, swap: 48 * MIB }, `${32 * MIB} ${16 * MIB} 0`],
+    [{ limit: 32 * MIB, swap: 32 * MIB }, `${32 * MIB} 0 0`],
+    [{ limit: 32 * MIB, swap: -1 }, `${32 * MIB} max 0`],
+    [{ limit: -1 }, "max max 0"],
+    [{ limit: 0, swap: 0, reservation: 0 }, "max max 0"],
+    [{ reservation: 24 * MIB }, `max max ${24 * MIB}`],
+    [{ limit: 32 * MIB + 1000, reservation: MIB + 4095 }, `${32 * MIB} max ${MIB}`],
+  ] as const) {
+    guestSpec(
+      `create with memory ${JSON.stringify(memory)}: memory.max, memory.swap.max and memory.low`,
+      CLAUSE,
+      async (sandbox) => {
+        const container = sandbox.limited("sleep 999", { memory });
+        await container.created();
+        expect(await limits(container)).toBe(expected);
+      },
+    );
+  }
+
+  guestSpec("memory.limit, swap to spare: what does not fit is swapped out", CLAUSE, async (sandbox) => {
+    await sandbox.guest.output("mkswap /dev/ubda >/dev/null && swapon /dev/ubda");
+    try {
+      const memory = { limit: 16 * MIB, swap: 64 * MIB };
+      const container = sandbox.limited("dd if=/dev/zero of=/tmp/file bs=1M count=32; echo $?; sleep 999", {
+        memory,
+      });
+      await container.started();
+      expect(await container.printed("^[0-9]")).toBe("0");
+      expect(Number(await container.files("memory.swap.current"))).toBeGreaterThan(8 * MIB);
+      await container.command("delete", "--force");
+    } finally {
+      await sandbox.guest.output("swapoff /dev/ubda");
+    }
+  });
+
+  guestSpec("update --memory: an allocation that fitted does so no more", UPDATE, async (sandbox) => {
+    const container = sandbox.limited("sleep 999", { memory: { limit: 64 * MIB, swap: 64 * MIB } });
+    await container.started();
+    const fill = [
+      "sh",
+      "-c",
+      "dd if=/dev/zero of=/tmp/file bs=1M count=24; code=$?; rm /tmp/file; exit $code",
+    ];
+    expect((await container.exec(...fill)).code).toBe(0);
+    await container.updated("--memory", String(16 * MIB), "--memory-swap", String(16 * MIB));
+    expect(await limits(container)).toBe(`${16 * MIB} 0 0`);
+    expect((await container.exec(...fill)).code).not.toBe(0);
+    await container.updated("--memory", String(32 * MIB), "--memory-swap", String(32 * MIB));
+    expect((await container.exec(...fill)).code).toBe(0);
+  });
+
+  guestSpec("update --memory-swap, --memory-reservation and -1: converted", UPDATE, async (sandbox) => {
+    const container = sandbox.limited("sleep 999", { memory: { limit: 32 * MIB } });
+    await container.started();
+    await container.updated("--memory=33554432", "--memory-swap=50331648", "--memory-reservation=8388608");
+    expect(await limits(container)).toBe(`${32 * MIB} ${16 * MIB} ${8 * MIB}`);
+    await container.updated("--memory=-1");
+    expect(await limits(container)).toBe(`max max ${8 * MIB}`);
+  });
+
+  guestSpec(
+    "update with a memory.limit below the usage and checkBeforeUpdate: refused",
+    `${CLAUSE}, checkBeforeUpdate`,
+    async (sandbox) => {
+      const container = sandbox.limited(FILL, { memory: { limit: 64 * MIB, swap: 64 * MIB } });
+      await container.started();
+      await container.printed("filled");
+      const memory = { limit: 8 * MIB, swap: 8 * MIB, checkBeforeUpdate: true };
+      const result = await container.update({ memory });
+      sandbox.expectRefusal(result, /./, /limit: 8388608 is below the current usage of \d+ bytes/);
+      expect(await limits(container)).toBe(`${64 * MIB} 0 0`);
+      expect(await container.status()).toBe("running");
+    },
+  );
+
+  guestSpec(
+    "update --memory below the usage, checkBeforeUpdate in the config: refused",
+    `${CLAUSE}, checkBeforeUpdate`,
+    async (sandbox) => {
+      const memory = { limit: 64 * MIB, swap: 64 * MIB, checkBeforeUpdate: true };
+      const container = sandbox.limited(FILL, { memory });
+      await container.started();
+      await container.printed("filled");
+      const result = await container.command("update", "--memory=8388608", "--memory-swap=8388608");
+      sandbox.expectRefusal(result, /./, /--memory: 8388608 is below the current usage/);
+      expect(await limits(container)).toBe(`${64 * MIB} 0 0`);
+    },
+  );
+
+  guestSpec("memory.limit 1 MiB and pids.limit 1, a static program: it runs", SMALL, async (sandbox) => {
+    const resources = { memory: { limit: MIB, swap: MIB }, pids: { limit: 1 } };
+    const container = sandbox.limited("", resources, (config) => {
+      config.process.args = ["busybox", "echo", "ran"];
+    });
+    expect(await container.output()).toBe("ran");
+  });
+
+  guestSpec(
+    "memory.limit too small for any program: the error says so, or 137",
+    "promise: an init that was killed for want of memory is reported as that",
+    async (sandbox) => {
+      const result = await sandbox.limited("true", { memory: { limit: 65_536, swap: 65_536 } }).run();
+      expect(`${result.code} ${result.stderr}`).toMatch(/^137 |OOM|memory limit/i);
+    },
+  );
+});

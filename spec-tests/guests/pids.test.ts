@@ -1,0 +1,44 @@
+import { expect } from "vitest";
+import { describeGuest, guestSpec } from "../harness/guest-spec.ts";
+
+const CLAUSE = "config-linux.md, PIDs";
+/** Each process starts two of its kind, and stays: without a limit, this does not end. */
+const BOMB = "bomb() { (bomb) & (bomb) & sleep 999; }; bomb 2>/dev/null; sleep 999";
+
+describeGuest("pids", () => {
+  guestSpec("pids.limit, a fork bomb: it stops there", CLAUSE, async (sandbox) => {
+    const container = sandbox.limited(BOMB, { pids: { limit: 12 } });
+    await container.started();
+    await sandbox.guest.output(
+      `until grep -q "max [1-9]" ${container.cgroup}/pids.events; do sleep 0.2; done; sleep 1`,
+    );
+    expect(await container.files("pids.max", "pids.peak")).toBe("12\n12");
+  });
+
+  for (const [limit, expected] of [
+    [5, "5"],
+    [-1, "max"],
+    [-2, "max"],
+  ] as const) {
+    guestSpec(`create with pids.limit ${limit}: pids.max`, CLAUSE, async (sandbox) => {
+      const container = sandbox.limited("sleep 999", { pids: { limit } });
+      await container.created();
+      expect(await container.files("pids.max")).toBe(expected);
+    });
+  }
+
+  guestSpec("pids.limit 0: nothing can be forked", `${CLAUSE}: 0 SHOULD be a limit of 0`, async (sandbox) => {
+    const container = sandbox.limited("(true) & wait $! && echo forked", { pids: { limit: 0 } });
+    expect((await container.run()).stdout).toBe("");
+  });
+
+  guestSpec("update --pids-limit: the new limit holds", "practice of runc and crun", async (sandbox) => {
+    const container = sandbox.limited("sleep 999", { pids: { limit: 1 } });
+    await container.started();
+    expect((await container.exec("true")).code).not.toBe(0);
+    await container.updated("--pids-limit", "2");
+    expect((await container.exec("true")).code).toBe(0);
+    await container.updated("--pids-limit", "-1");
+    expect(await container.files("pids.max")).toBe("max");
+  });
+});
