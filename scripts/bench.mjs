@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --rounds N] [--output FILE]`: runts against crun and runc, taking turns in one run, so that what else the machine
+ * `npm run bench [-- --rounds N] [--output FILE] [--many N]`: runts against crun and runc, taking turns in one run, so that what else the machine
  * does falls on all of them. Prints medians and ratios, and writes them as JSON (dist/bench.json). No figure makes it fail.
  */
 import { spawnSync } from "node:child_process";
@@ -15,6 +15,7 @@ import {
 import { availableParallelism, loadavg, release, tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { compareEnds, roomFor } from "./bench-many.mjs";
 import {
   checkMachine,
   ensureBuild,
@@ -44,6 +45,8 @@ const packages = [
 
 const warmUps = 3;
 
+const lastOfMany = "create, the last of many";
+
 /** What the project has set itself: a ratio of medians, or KiB. */
 const targets = [
   { what: "run", of: "runts", to: "runc", atMost: 0.6 },
@@ -52,6 +55,7 @@ const targets = [
   { what: "exec", of: "runts", to: "crun", atMost: 2.2 },
   { what: "--version", of: "runts", to: "empty", atMost: 1.5 },
   { what: "init PSS", of: "runts", atMost: 64 },
+  { what: lastOfMany, of: "runts", atMost: 1.3, unit: "of the first" },
 ];
 
 function readOptions() {
@@ -59,11 +63,14 @@ function readOptions() {
     options: {
       rounds: { type: "string", default: "30" },
       output: { type: "string", default: join(root, "dist/bench.json") },
+      many: { type: "string", default: "0" },
     },
   });
   const rounds = Number(values.rounds);
   if (!Number.isInteger(rounds) || rounds < 1) throw new Missing("--rounds takes a whole number from 1 on");
-  return { rounds, output: resolve(values.output) };
+  const many = Number(values.many);
+  if (!Number.isInteger(many) || many < 0) throw new Missing("--many takes a whole number");
+  return { rounds, many, output: resolve(values.output) };
 }
 
 /** Runs a command and returns its milliseconds; one that fails is run again to show why. */
@@ -215,6 +222,14 @@ class Subject {
     return time([...this.command, "delete", "--force", id]);
   }
 
+  /** Ids of the containers that there are. */
+  list() {
+    const { stdout } = spawnSync(this.command[0], [...this.command.slice(1), "list", "--quiet"], {
+      encoding: "utf8",
+    });
+    return stdout.split("\n").filter(Boolean);
+  }
+
   lifecycle(bundle) {
     const { id, ms } = this.create(bundle);
     const start = this.start(id);
@@ -232,14 +247,19 @@ function each(subjects, sample) {
   return Object.fromEntries(subjects.map((subject) => [subject.name, () => sample(subject)]));
 }
 
+function makeSubjects(directory) {
+  const paths = { runts: runtime, crun: which("crun"), runc: which("runc") };
+  return Object.entries(paths).map(([name, path]) => new Subject(name, path, directory));
+}
+
 function measure(directory, rounds) {
   const bundle = join(directory, "bundle");
   makeBundle(bundle, ["/bin/true"]);
   const running = join(directory, "running");
   makeBundle(running, ["/bin/sleep", "3600"]);
   const empty = makeEmptyProgram(directory);
-  const paths = { runts: runtime, crun: which("crun"), runc: which("runc") };
-  const subjects = Object.entries(paths).map(([name, path]) => new Subject(name, path, directory));
+  process.stdout.write(`medians of ${rounds} rounds, after ${warmUps} to warm up\n\n`);
+  const subjects = makeSubjects(directory);
 
   const version = { ...each(subjects, (subject) => subject.version()), empty: () => time([empty]) };
   const results = { "--version": alternate("--version", version, rounds) };
@@ -281,19 +301,31 @@ function measureExec(subjects, bundle, rounds) {
   return result;
 }
 
+/** Containers that are all alive at once, under each runtime in turn. */
+function measureMany(directory, wanted) {
+  const bundle = join(directory, "bundle");
+  makeBundle(bundle, ["/bin/true"]);
+  const count = roomFor(wanted);
+  if (count < wanted) process.stdout.write(`there is memory for ${count} containers of runc only\n`);
+  const results = compareEnds({ subjects: makeSubjects(directory), bundle, count, median });
+  const ratios = Object.entries(results).map(([name, { create }]) => [name, create.ratio]);
+  return { [lastOfMany]: { count, medians: Object.fromEntries(ratios), results } };
+}
+
 function judge(results) {
-  return targets.map(({ what, of, to, atMost }) => {
-    const { medians } = results[what];
-    const value = to ? medians[of] / medians[to] : medians[of];
-    return { what, of, ...(to && { to }), atMost, value, met: value <= atMost };
-  });
+  return targets
+    .filter(({ what }) => results[what])
+    .map(({ what, of, to, atMost, unit = "KiB" }) => {
+      const { medians } = results[what];
+      const value = to ? medians[of] / medians[to] : medians[of];
+      return { what, of, ...(to && { to }), unit, atMost, value, met: value <= atMost };
+    });
 }
 
 function printTargets(judged) {
   process.stdout.write("\n");
-  for (const { what, of, to, atMost, value, met } of judged) {
-    const unit = to ? `of ${to}` : "KiB";
-    const figures = `${value.toFixed(2)} ${unit}, to reach: at most ${atMost}`;
+  for (const { what, of, to, unit, atMost, value, met } of judged) {
+    const figures = `${value.toFixed(2)} ${to ? `of ${to}` : unit}, to reach: at most ${atMost}`;
     process.stdout.write(`${met ? "met   " : "missed"} ${of} ${what}: ${figures}\n`);
   }
 }
@@ -330,9 +362,9 @@ function bench() {
   ensureBuild();
   if (!hasUnifiedCgroup()) return rerunUnified();
   const directory = mkdtempSync(join(tmpdir(), "runts-bench-"));
-  process.stdout.write(`medians of ${options.rounds} rounds, after ${warmUps} to warm up\n\n`);
   try {
-    const results = measure(directory, options.rounds);
+    const results =
+      options.many > 0 ? measureMany(directory, options.many) : measure(directory, options.rounds);
     const judged = judge(results);
     printTargets(judged);
     report(results, judged, options);
