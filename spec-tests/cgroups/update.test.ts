@@ -224,6 +224,41 @@ spec("update --resources with devices: the rules are replaced", "practice of cru
   expect(await isDenied()).toBe(true);
 });
 
+/** Without forks, so that it looks often enough to see a gap between two programs. */
+const WATCH =
+  "n=0; echo watching; while [ ! -e /tmp/stop ]; do n=$((n+1)); true < /dev/node || echo shut; true > /dev/node && echo open; done 2>/dev/null; echo end";
+
+spec(
+  "update --resources with devices, over and over: what both lists allow opens at any time, and no more",
+  "promise: replaced atomically on update",
+  async (sandbox) => {
+    // /dev/kmsg, which every host has: for reading it is allowed, and for writing not.
+    const node = { type: "c", major: 1, minor: 11 };
+    const allow = { allow: true, ...node, access: "r" };
+    const container = sandbox.shell(WATCH, (config) => {
+      config.root.readonly = false;
+      const capabilities = ["CAP_SYSLOG"];
+      config.process.capabilities = {
+        bounding: capabilities,
+        effective: capabilities,
+        permitted: capabilities,
+      };
+      config.linux.devices = [{ ...node, path: "/dev/node" }];
+      config.linux.resources = { devices: [DENY_ALL, allow] };
+    });
+    await container.started();
+    await expect.poll(() => container.printed(), { timeout: 5000 }).toBe("watching");
+    for (let minor = 1; minor <= 10; minor += 1)
+      succeed(
+        "update",
+        await update(sandbox, container, { devices: [DENY_ALL, { ...allow, minor }, allow] }),
+      );
+    container.writeFile("tmp/stop", "");
+    await container.until("stopped");
+    expect(container.printed()).toBe("watching\nend");
+  },
+);
+
 spec("update --resources without devices: the rules stay", CLAUSE, async (sandbox) => {
   const { container, isDenied } = await withNode(sandbox, [DENY_ALL, ALLOW_NODE]);
   succeed("update", await update(sandbox, container, {}));

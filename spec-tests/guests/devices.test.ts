@@ -26,22 +26,4 @@ describeGuest("devices", () => {
       "Operation not permitted",
     ]);
   });
-
-  guestSpec(
-    "update with devices, the old and the new list allow one device: it opens at any time",
-    "promise: replaced atomically on update",
-    async (sandbox) => {
-      const allow = { allow: true, ...DISK, access: "r" };
-      const script =
-        "n=0; while [ ! -e /tmp/stop ]; do n=$((n+1)); true < /dev/disk || echo shut; (true > /dev/disk) 2>/dev/null && echo open; done; echo after $n";
-      const container = sandbox.limited(script, { devices: [DENY_ALL, allow] }, withDisk);
-      await container.started();
-      for (const minor of [1, 2, 3, 4])
-        expect((await container.update({ devices: [DENY_ALL, { ...allow, minor }, allow] })).stderr).toBe("");
-      expect((await container.exec("touch", "/tmp/stop")).code).toBe(0);
-      const printed = await container.printed("after");
-      expect(Number(printed.split(" ")[1])).toBeGreaterThan(20);
-      expect(await sandbox.guest.output(`cat /run/outputs/${container.id}.printed`)).toBe(printed);
-    },
-  );
 });
