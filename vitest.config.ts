@@ -7,6 +7,8 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["src/**/*.test.ts", "bindings/**/*.test.ts", "scripts/**/*.test.ts"],
+          // Some compile C or compare thousands of filters, maybe on a busy machine.
+          testTimeout: 30_000,
         },
       },
       {
