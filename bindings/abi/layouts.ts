@@ -20,6 +20,7 @@ export const statx = {
   stx_size: 40,
   stx_rdev_major: 128,
   stx_rdev_minor: 132,
+  stx_mnt_id: 144,
 } as const;
 
 /** struct statfs, asm-generic/statfs.h. */

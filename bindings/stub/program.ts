@@ -82,7 +82,10 @@ export class Program {
   readonly outputs: Data[] = [];
   /** Descriptors of this process that go with the program, and the registers that take their numbers in the stub. */
   readonly descriptors: { readonly fd: number; readonly into: Register }[] = [];
-  /** Sends no reply unless an operation fails; then the stub ends too. For the program that ends in execve. */
+  /**
+   * Sends no reply unless an operation fails; then the stub takes programs that find out why, and ends with 127 when the channel does.
+   * For the program that ends in execve.
+   */
   quiet = false;
   readonly registers: RegisterAllocator;
   #pointer = "";

@@ -4,8 +4,8 @@
  * It is freestanding (no libc, no heap, one thread) and takes its orders from a stream socket whose descriptor number is
  * argv[1]. An order is a program: a header, a list of operations, and the bytes that the operations point into. The stub
  * runs the operations in order, stops at the first error that the operation does not tolerate, and sends the results
- * back. It ends when the socket does. `program.ts` beside this file is the other end, and documents the meaning of each
- * field; the two must be changed together.
+ * back. It ends when the socket does, with 127 if a quiet program has failed. `program.ts` beside this file is the other
+ * end, and documents the meaning of each field; the two must be changed together.
  *
  * All multi-byte fields are in the byte order of the machine.
  */
@@ -79,6 +79,8 @@ static i64 registers[REGISTERS];
 static u32 channel;
 /* Programs may follow a failed one before the other end has heard of that: they rely on it, so they are not run. */
 static u32 failed;
+/* For the end of the stream. */
+static u32 exit_code;
 
 static inline i64 syscall6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 {
@@ -117,7 +119,7 @@ static void receive_header(struct header *header)
 	struct iovec iov = { header, sizeof *header };
 	struct msghdr message = { 0, 0, &iov, 1, &control, sizeof control, 0 };
 	i64 got = syscall6(SYS_recvmsg, channel, (u64)&message, MSG_WAITALL | MSG_CMSG_CLOEXEC, 0, 0, 0);
-	if (got != sizeof *header) leave(got == 0 ? 0 : EPROTO);
+	if (got != sizeof *header) leave(got == 0 || exit_code ? exit_code : EPROTO);
 	u64 fds = message.control_length < 16 ? 0 : (control.length - 16) / 4;
 	if (fds != header->fd_count || header->fd_first + fds > REGISTERS) leave(EPROTO);
 	for (u64 i = 0; i < fds; i++) registers[header->fd_first + i] = control.fds[i];
@@ -262,7 +264,11 @@ static void serve(void)
 		reply.error = failed ? ECANCELED : 0;
 		if (!failed) run_program(body, &header, &reply);
 		if (reply.error || !(header.flags & FLAG_QUIET)) send_reply(&reply, body, &header);
-		if (reply.error && (header.flags & FLAG_QUIET)) leave(127);
+		if (reply.error && (header.flags & FLAG_QUIET)) {
+			/* The end, but the other side may look around first, to tell why. 127 is a shell's code for what it can't execute. */
+			failed = 0;
+			exit_code = 127;
+		}
 		syscall6(SYS_munmap, (u64)body, size, 0, 0, 0, 0);
 	}
 }
