@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import { DEFAULT_PATH } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
@@ -39,6 +39,20 @@ spec("exec --cwd: the working directory", CLAUSE, async (sandbox) => {
   const container = await running(sandbox);
   expect(await printed(container, "pwd; echo $PWD", "--cwd", "/var")).toBe("/var\n/var\n");
 });
+
+spec(
+  "exec --cwd that is missing: error in the words that engines match, and it is not made",
+  CLAUSE,
+  async (sandbox) => {
+    const container = await running(sandbox, (config) => {
+      config.root.readonly = false;
+    });
+    const result = await container.exec(["true"], { flags: ["--cwd", "/missing/folder"] });
+    expectRefusal(result, /no such file or directory/i, 255);
+    expect(result.stderr).toContain("/missing/folder");
+    expect(existsSync(`${container.rootfs}/missing`)).toBe(false);
+  },
+);
 
 spec("exec --cwd with a relative path: error", CLAUSE, async (sandbox) => {
   const container = await running(sandbox);

@@ -2,6 +2,7 @@ import { statSync, symlinkSync } from "node:fs";
 import { expect } from "vitest";
 import { DEFAULT_PATH } from "../harness/config.ts";
 import { expectRefusal } from "../harness/refusal.ts";
+import { IS_RUNTS } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
 
 spec(
@@ -76,6 +77,39 @@ spec("run, cwd missing: it is made", `${CWD}`, async (sandbox) => {
   expect(await container.output()).toBe("/made/for/you\n");
   expect(statSync(`${container.rootfs}/made/for/you`).isDirectory()).toBe(true);
 });
+
+spec(
+  "run, cwd missing, the root read-only: it is made before",
+  "practice of runc and crun",
+  async (sandbox) => {
+    const container = sandbox.shell("pwd", (config) => {
+      config.process.cwd = "/made/for/you";
+      config.root.readonly = true;
+    });
+    expect(await container.output()).toBe("/made/for/you\n");
+  },
+);
+
+for (const [situation, cwd, words] of [
+  ["missing on a read-only mount", "/sys/none", "make the working directory /sys/none: "],
+  ["a file", "/etc/passwd", "change to the working directory /etc/passwd: chdir: not a directory"],
+  ["below a file", "/etc/passwd/x", "make the working directory /etc/passwd/x: openat2: not a directory"],
+  [
+    "a symlink without target",
+    "/link",
+    "make the working directory /link: openat2: no such file or directory",
+  ],
+] as const) {
+  spec(`create, cwd ${situation}: an error that names it, nothing left`, CWD, async (sandbox) => {
+    const container = sandbox.container((config) => {
+      config.process.cwd = cwd;
+    });
+    symlinkSync("/nowhere", `${container.rootfs}/link`);
+    const result = await container.create();
+    expectRefusal(result, IS_RUNTS ? `/process/cwd: ${words}` : undefined);
+    expect(await sandbox.traces()).toEqual([]);
+  });
+}
 
 spec("run, cwd through a symlink out of the rootfs: resolved inside it", CWD, async (sandbox) => {
   const container = sandbox.shell("pwd -P; cat mark", (config) => {

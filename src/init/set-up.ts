@@ -31,6 +31,7 @@ import {
   mountRequests,
   openBindSources,
 } from "../plan/mounts.ts";
+import { makeWorkingDirectory } from "../plan/process-setup.ts";
 import { labelFile } from "../plan/security-labels.ts";
 import type { Config } from "../spec/types.ts";
 import { copyUp } from "./copy-up.ts";
@@ -87,6 +88,7 @@ export function setUpInit(pending: PendingInit, options: SetUpOptions): Program 
   if (moveNetDevices !== undefined || hooks !== undefined) receiveAll(session);
   moveNetDevices?.();
   hooks?.();
+  makeWorkingDirectory(session.program, plan.root, options.process);
   finishEnvironment(session.program, plan, made);
   return prepareProcess(session, plan.root, options, made.terminal, options.listener);
 }

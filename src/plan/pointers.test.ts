@@ -26,6 +26,7 @@ import { setPersonality } from "./personality.ts";
 import { testPlan } from "./plan.test-support.ts";
 import {
   enterWorkingDirectory,
+  makeWorkingDirectory,
   openPasswd,
   prepareStdio,
   readText,
@@ -149,6 +150,7 @@ function everyOperation(config: Config, noPivot: boolean): Operation[] {
   finishMounts(program, plan, requests);
   maskPaths(program, plan, fd);
   enterRootfs(program, plan);
+  makeWorkingDirectory(program, plan.root, process);
   const entered = enterWorkingDirectory(program, plan.root, process);
   attachTerminal(program, slave, process);
   prepareStdio(program, plan.root, process, { nulls: [0], chown: [1] });

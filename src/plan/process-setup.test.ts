@@ -6,6 +6,7 @@ import { bytesOf, only, summary, testPlan } from "./plan.test-support.ts";
 import {
   enterWorkingDirectory,
   homeOf,
+  makeWorkingDirectory,
   openPasswd,
   prepareStdio,
   readText,
@@ -44,8 +45,9 @@ describe("homeOf", () => {
 describe("the working directory", () => {
   it("is made, and entered as root, then as the user where root may not", () => {
     const { program, plan } = testPlan({});
-    const entered = enterWorkingDirectory(program, plan.root, { ...sh, cwd: "/a/../work/" });
+    makeWorkingDirectory(program, plan.root, { ...sh, cwd: "/a/../work/" });
     expect(summary(program.operations)).toContain("mkdirat work ?failed");
+    const entered = enterWorkingDirectory(program, plan.root, { ...sh, cwd: "/a/../work/" });
     expect(program.operations.at(-1)).toMatchObject({ args: ["/work"], tolerate: ["EACCES"], into: entered });
     verifyWorkingDirectory(program, sh, entered);
     const [, again] = only(program, "chdir");

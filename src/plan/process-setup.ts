@@ -6,13 +6,20 @@ import { SOCK_CLOEXEC } from "../../bindings/abi/socket.ts";
 import { at, type Data, data, type Program, type Register, type Reply } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
 import type { Process } from "../spec/types.ts";
-import { cleanPath, openOrCreate } from "./rootfs-paths.ts";
+import { cleanPath, openInRoot, openOrCreate } from "./rootfs-paths.ts";
 import { OPEN_HOW_SIZE, openHow } from "./structs.ts";
 
-/** Opens the working directory, which is made where it is missing, and enters it while init is still root. */
+/** Makes the working directory of init where it is missing, as runc and crun do, also in what is read-only afterwards. */
+export function makeWorkingDirectory(program: Program, root: Register, process: Process): void {
+  program.about("/process/cwd", `make the working directory ${process.cwd}`);
+  openOrCreate(program, root, process.cwd, "directory");
+}
+
+/** Enters the working directory while the process is still root. */
 export function enterWorkingDirectory(program: Program, root: Register, process: Process): Register {
   program.about("/process/cwd", `change to the working directory ${process.cwd}`);
-  openOrCreate(program, root, process.cwd, "directory");
+  // chdir would follow a link of procfs, to wherever its descriptor leads.
+  openInRoot(program, root, process.cwd);
   // A directory that only root may enter is fine, as it is for the peers; one that only the user may enter comes later.
   return program.call("chdir", [cleanPath(process.cwd)], { tolerate: ["EACCES"] });
 }
