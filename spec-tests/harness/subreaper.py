@@ -2,7 +2,8 @@
 
 usage: subreaper.py [--keep-zombie] PIDFILE RUNTIME_CREATE... -- RUNTIME_START...
 
-Runs both commands, waits for the process named by PIDFILE, and prints JSON: {"parent": is it our child, "exit": N or "signal": N}.
+Runs both commands, waits for the process named by PIDFILE, and prints JSON: {"parent": is it our child, "exit": N or "signal": N},
+and "start": N if the second command failed with code N.
 With --keep-zombie it prints once the process has ended but leaves it unreaped until stdin is closed.
 """
 
@@ -33,7 +34,9 @@ def main():
     with open(pid_file, encoding="utf-8") as file:
         pid = int(file.read())
     report = {"parent": parent_of(pid) == os.getpid()}
-    subprocess.run(commands[split + 1 :], check=True, **quiet)
+    started = subprocess.run(commands[split + 1 :], check=False, **quiet).returncode
+    if started != 0:
+        report["start"] = started
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     if keep:
         print(json.dumps(report), flush=True)

@@ -25,6 +25,7 @@ import {
   stdioFacts,
 } from "./caller.ts";
 import { explainClone, loadDelegation } from "./delegation.ts";
+import { explained } from "./exec-failure.ts";
 import { hostFacts, rootfsOf } from "./host-facts.ts";
 import { checkId } from "./id.ts";
 import { killChild } from "./init-process.ts";
@@ -77,9 +78,9 @@ export async function createContainer(
     return await creation.run(receiver, pidfdReceiver);
   } catch (error) {
     if (creation === undefined) rmSync(directory, { recursive: true, force: true });
-    const explained = await creation?.explain(error);
+    const reason = (await creation?.explain(error)) ?? error;
     creation?.undo();
-    throw explained ?? error;
+    throw reason;
   }
 }
 
@@ -358,9 +359,14 @@ class Creation {
     };
   }
 
-  /** What only the cgroup itself can tell of an error, while it is there. */
-  explain(error: unknown): Promise<unknown> {
-    return explainClone(error, () => this.#cgroup?.directory);
+  /** While the cgroup is there, and init, who knows the container's files: what only they can tell of an error. */
+  async explain(error: unknown): Promise<unknown> {
+    const channel = this.#pending?.channel.descriptor;
+    const reason =
+      channel === undefined || this.#init === undefined
+        ? error
+        : await explained(error, { pid: this.#init.pid, channel, process: this.#process });
+    return explainClone(reason, () => this.#cgroup?.directory);
   }
 
   /** Leaves the host as if nothing had been tried (runtime.md, Errors). */

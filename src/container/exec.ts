@@ -14,6 +14,7 @@ import { handedDescriptors, inheritedNofile, inspectCaller, stdioFacts } from ".
 import { explainClone } from "./delegation.ts";
 import { differingNamespaces } from "./differing-namespaces.ts";
 import { cgroupDirectory, openCgroupOf } from "./exec-cgroup.ts";
+import { explained } from "./exec-failure.ts";
 import { type ExecOverrides, overriddenProcess } from "./exec-process.ts";
 import { checkId } from "./id.ts";
 import { killChild, openInit } from "./init-process.ts";
@@ -156,9 +157,10 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
     awaitExecve(pending.channel.descriptor, last);
     return pid;
   } catch (error) {
+    const reason = await explained(error, { pid, channel: pending.channel.descriptor, process });
     if (pid !== 0) killChild(pid);
     if (pidFileWritten && options.pidFile !== undefined) rmSync(options.pidFile, { force: true });
-    throw await explainClone(error, () => cgroupDirectory(saved, options.cgroup));
+    throw await explainClone(reason, () => cgroupDirectory(saved, options.cgroup));
   } finally {
     pending.channel.close();
   }

@@ -28,5 +28,8 @@ export function readFailure(connection: number): ProgramFailure | undefined {
     ["init"],
   );
   if (length < 8) return undefined;
-  return { index: (reply[0] ?? 0) - 1, errno: reply[1] ?? 0 };
+  const [ran = 0, errno = 0] = reply;
+  const results = new Uint8Array(8 * ran);
+  syscall("recvfrom", [connection, results, results.length, MSG_WAITALL, null, null], ["init"]);
+  return { index: ran - 1, errno };
 }

@@ -6,6 +6,7 @@ import { operationError } from "../init/run-program.ts";
 import { readValidConfig } from "../spec/config.ts";
 import type { Hook } from "../spec/types.ts";
 import { callersNotifySocket } from "./caller.ts";
+import { explained } from "./exec-failure.ts";
 import { checkId } from "./id.ts";
 import { killInit, openInit } from "./init-process.ts";
 import { lockContainer } from "./lock.ts";
@@ -66,7 +67,7 @@ async function startLocked(directory: string, id: string): Promise<SavedState> {
     if (status === "paused") throw wrongStatus(id, "cannot start a container in the paused state");
     if (status !== "created") throw wrongStatus(id, "cannot start an already running container");
     await runStartContainerHooks(directory, saved);
-    releaseInit(directory, saved);
+    await releaseInit(directory, saved);
     await runPoststartHooks(directory, saved);
     return saved;
   } finally {
@@ -82,12 +83,14 @@ function wrongStatus(id: string, message: string): RuntsError {
  * Connects to init, which waits for that, and waits for its execve: the connection is closed by it. Until then, init sends what
  * has failed.
  */
-function releaseInit(directory: string, saved: SavedState): void {
+async function releaseInit(directory: string, saved: SavedState): Promise<void> {
   const path = startSocketPath(directory);
   const connection = connectToInit(path);
   try {
     const failed = readFailure(connection);
-    if (failed !== undefined) throw startFailure(saved, failed);
+    if (failed === undefined) return;
+    const { process } = readValidConfig(directory);
+    throw await explained(startFailure(saved, failed), { pid: saved.pid, channel: connection, process });
   } finally {
     closeSync(connection);
     rmSync(path, { force: true });

@@ -62,9 +62,16 @@ function failure(message: string, errno: string, path: string): RuntsError {
   return new RuntsError(`${POINTER}: ${message}`, { operation: "execve", errno, path, pointer: POINTER });
 }
 
-function candidatePaths(name: string, env: readonly string[]): string[] {
+export function candidatePaths(name: string, env: readonly string[]): string[] {
   if (name.includes("/")) return [name];
   if (name === "") return [];
-  const path = env.findLast((entry) => entry.startsWith("PATH="))?.slice("PATH=".length) ?? DEFAULT_PATH;
-  return path.split(":").map((directory) => (directory === "" ? `./${name}` : `${directory}/${name}`));
+  return searchPath(env)
+    .value.split(":")
+    .map((directory) => (directory === "" ? `./${name}` : `${directory}/${name}`));
+}
+
+/** The PATH that a name is looked for in, and whether the environment gives it. */
+export function searchPath(env: readonly string[]): { readonly value: string; readonly given: boolean } {
+  const path = env.findLast((entry) => entry.startsWith("PATH="))?.slice("PATH=".length);
+  return { value: path ?? DEFAULT_PATH, given: path !== undefined };
 }

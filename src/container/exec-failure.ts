@@ -1,0 +1,20 @@
+import { readFileSync } from "node:fs";
+import { RuntsError } from "../errors.ts";
+import type { Process } from "../spec/types.ts";
+
+/** A process whose execve has failed, and that waits for the end of its channel. */
+export interface FailedProcess {
+  readonly pid: number;
+  readonly channel: number;
+  readonly process: Process | undefined;
+}
+
+/** The error with what the container's files say of the reason, if it is one of the program's execve; else the same error. */
+export async function explained(error: unknown, failed: FailedProcess): Promise<unknown> {
+  const { pid, channel, process } = failed;
+  if (!(error instanceof RuntsError) || error.operation !== "execve" || process === undefined) return error;
+  const { StubChannel } = await import("../../bindings/stub/client.ts");
+  const { explainExecFailure } = await import("../init/explain-exec.ts");
+  const mountinfo = () => readFileSync(`/proc/${pid}/mountinfo`, "utf8");
+  return explainExecFailure(error, { channel: new StubChannel(channel), process, mountinfo });
+}

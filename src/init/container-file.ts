@@ -1,0 +1,150 @@
+import {
+  AT_EACCESS,
+  AT_FDCWD,
+  AT_SYMLINK_NOFOLLOW,
+  O_CLOEXEC,
+  O_NOCTTY,
+  O_NONBLOCK,
+  RESOLVE_NO_MAGICLINKS,
+} from "../../bindings/abi/fcntl.ts";
+import { statx } from "../../bindings/abi/layouts.ts";
+import { waitReadable } from "../../bindings/linux/poll.ts";
+import type { StubChannel } from "../../bindings/stub/client.ts";
+import type { Program, Reply } from "../../bindings/stub/program.ts";
+import { OPEN_HOW_SIZE, openHow } from "../plan/structs.ts";
+
+/**
+ * Files as the container's process sees them: the stub looks, with the process's root, user and working directory, and so
+ * nothing of the host is in reach, whatever a path leads to.
+ */
+
+const S_IFMT = 0o170000;
+const S_IFDIR = 0o040000;
+const S_IFLNK = 0o120000;
+const STATX_BASIC_STATS = 0x7ff;
+const STATX_MNT_ID = 0x1000;
+const LINK_LENGTH = 4096;
+const ENOENT = 2;
+const EACCES = 13;
+const ENOTDIR = 20;
+/** As many as the kernel follows: path_resolution(7). */
+const MAX_LINKS = 40;
+
+export interface ContainerFile {
+  readonly path: string;
+  readonly type: number;
+  readonly permissions: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly size: number;
+  readonly mountId: number;
+  /** Whether the process may execute it, or search it if it is a directory. */
+  readonly accessible: boolean;
+  /** Target of a symbolic link. */
+  readonly link: string;
+}
+
+/** Where a path leads: to a file, or to nothing, or to a directory that the process may not search. */
+export type Destination =
+  | { readonly kind: "file"; readonly file: ContainerFile }
+  | { readonly kind: "missing"; readonly path: string }
+  | { readonly kind: "closed"; readonly file: ContainerFile };
+
+/** How long the container may take to answer: a filter may ask a supervisor, a file system may not answer at all. */
+const ANSWER_TIMEOUT_MS = 2000;
+
+function run(channel: StubChannel, program: Program): Reply {
+  channel.send(program);
+  if (!waitReadable(channel.descriptor, ANSWER_TIMEOUT_MS)) throw new Error("no answer from the container");
+  return channel.receive();
+}
+
+/** Follows a path component by component, as the kernel would. */
+export function follow(channel: StubChannel, path: string): Destination {
+  const pending = path.split("/").filter((part) => part !== "" && part !== ".");
+  let links = 0;
+  let at = path.startsWith("/") ? "" : ".";
+  let found = lookAt(channel, at === "" ? "/" : at);
+  for (let name = pending.shift(); name !== undefined; name = pending.shift()) {
+    if (found === undefined) break;
+    if (found.type !== S_IFDIR || !found.accessible) return { kind: "closed", file: found };
+    const next = `${at}/${name}`;
+    const entry = lookAt(channel, next);
+    if (entry === undefined) return { kind: "missing", path: next };
+    if (entry.type === S_IFLNK) {
+      links += 1;
+      if (links > MAX_LINKS) return { kind: "missing", path: next };
+      pending.unshift(...entry.link.split("/").filter((part) => part !== "" && part !== "."));
+      if (!entry.link.startsWith("/")) continue;
+      at = "";
+      found = lookAt(channel, "/");
+      continue;
+    }
+    at = next;
+    found = entry;
+  }
+  return found === undefined ? { kind: "missing", path: at || "/" } : { kind: "file", file: found };
+}
+
+function lookAt(channel: StubChannel, path: string): ContainerFile | undefined {
+  const program = channel.program();
+  const bytes = program.output(statx.size);
+  const link = program.output(LINK_LENGTH);
+  const tolerate = ["any"];
+  const mask = STATX_BASIC_STATS | STATX_MNT_ID;
+  const X_OK = 1;
+  program.do("statx", [AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, mask, bytes], { tolerate });
+  program.do("faccessat2", [AT_FDCWD, path, X_OK, AT_EACCESS], { tolerate });
+  program.do("readlinkat", [AT_FDCWD, path, link, LINK_LENGTH], { tolerate });
+  const { results, outputs } = run(channel, program);
+  const [stat, access] = [answer(results[0], [-ENOENT, -ENOTDIR]), answer(results[1], [-EACCES, -ENOENT])];
+  if (stat !== 0) return undefined;
+  return containerFile(path, Buffer.from(outputs[0] ?? []), {
+    accessible: access === 0,
+    link: Buffer.from(outputs[1] ?? []).toString("utf8", 0, Math.max(0, results[2] ?? 0)),
+  });
+}
+
+/** A seccomp filter may give any error to a call: only what the call itself says of a file counts. */
+function answer(result: number | undefined, errors: readonly number[]): number {
+  if (result === 0 || (result !== undefined && errors.includes(result))) return result;
+  throw new Error("the container does not let its files be looked at");
+}
+
+function containerFile(
+  path: string,
+  bytes: Buffer,
+  rest: Pick<ContainerFile, "accessible" | "link">,
+): ContainerFile {
+  const mode = bytes.readUInt16LE(statx.stx_mode);
+  return {
+    path,
+    type: mode & S_IFMT,
+    permissions: mode & 0o7777,
+    uid: bytes.readUInt32LE(statx.stx_uid),
+    gid: bytes.readUInt32LE(statx.stx_gid),
+    size: Number(bytes.readBigUInt64LE(statx.stx_size)),
+    mountId: Number(bytes.readBigUInt64LE(statx.stx_mnt_id)),
+    ...rest,
+  };
+}
+
+/** A part of a regular file: shorter at its end, undefined if it can't be read. */
+export function readPart(
+  channel: StubChannel,
+  path: string,
+  offset: number,
+  length: number,
+): Uint8Array | undefined {
+  const program = channel.program();
+  const content = program.output(length);
+  const tolerate = ["any"];
+  // Whatever has taken the file's place since: neither a FIFO nor a terminal does anything.
+  const how = openHow(O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0, RESOLVE_NO_MAGICLINKS);
+  const file = program.call("openat2", [AT_FDCWD, path, how, OPEN_HOW_SIZE], { tolerate });
+  program.do("pread64", [file, content, length, offset], { if: [file, "positive"], tolerate });
+  program.do("close", [file], { if: [file, "positive"], tolerate });
+  const { results, outputs } = run(channel, program);
+  if ((results[0] ?? -1) < 0 || (results[1] ?? -1) < 0) return undefined;
+  return outputs[0]?.slice(0, results[1]);
+}
