@@ -1,6 +1,7 @@
 import {
   AT_EMPTY_PATH,
   O_CLOEXEC,
+  O_LARGEFILE,
   O_NOCTTY,
   O_RDWR,
   RESOLVE_IN_ROOT,
@@ -33,7 +34,8 @@ export function openTerminal(program: Program, root: Register, socket: Register)
   const statfs = program.output(statfsLayout.size);
   program.do("fstatfs", [master, statfs], { path: "/dev/pts/ptmx" });
   program.do("ioctl", [master, TIOCSPTLCK, data(new Uint8Array(4))], { path: "/dev/pts/ptmx" });
-  const slave = program.call("ioctl", [master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC], {
+  // The flags stay with the open file for all to see: those that open(2) would have given it. close_range closes it at execve.
+  const slave = program.call("ioctl", [master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_LARGEFILE], {
     path: "/dev/pts/ptmx",
   });
   // The name is what receivers of --console-socket expect.
