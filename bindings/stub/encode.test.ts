@@ -81,6 +81,7 @@ describe("operation", () => {
     ["set-channel", 0x10001],
     ["copy", 0x10002],
     ["load", 0x10003],
+    ["await", 0x10004],
   ] as const)("%s has the number of the stub", (call, nr) => {
     expect(operation((program) => program.do(call, [])).nr).toBe(nr);
   });

@@ -27,6 +27,7 @@ const STUB_CALLS: Readonly<Record<StubCall, number>> = {
   "set-channel": 0x10001,
   copy: 0x10002,
   load: 0x10003,
+  await: 0x10004,
 };
 const GUARDS: Readonly<Record<Guard, number>> = { ok: 1, failed: 2, zero: 3, positive: 4 };
 
@@ -206,5 +207,5 @@ class ProgramWriter {
 }
 
 function isStubCall(call: Operation["call"]): call is StubCall {
-  return call === "store" || call === "copy" || call === "load" || call === "set-channel";
+  return call === "store" || call === "copy" || call === "load" || call === "set-channel" || call === "await";
 }

@@ -25,8 +25,11 @@ export type Argument = number | bigint | string | Register | Data;
 /** Condition on a register's value under which an operation is run; it is skipped, and changes nothing, otherwise. */
 export type Guard = "ok" | "failed" | "zero" | "positive";
 
-/** Operations of the stub itself, beside the system calls. */
-export type StubCall = "store" | "set-channel" | "copy" | "load";
+/**
+ * Operations of the stub itself, beside the system calls. `await` takes an address, and waits in a busy loop until another
+ * process has written a word there that is not 0.
+ */
+export type StubCall = "store" | "set-channel" | "copy" | "load" | "await";
 
 export interface Operation {
   readonly call: SyscallName | StubCall;

@@ -23,7 +23,7 @@ enum { SYS_mmap = 222, SYS_munmap = 215, SYS_sendmsg = 211, SYS_recvmsg = 212, S
 #error "runts supports x86-64 and arm64"
 #endif
 
-enum { EINVAL = 22, EPROTO = 71, ECANCELED = 125 };
+enum { EINVAL = 22, EPROTO = 71, ETIMEDOUT = 110, ECANCELED = 125 };
 enum { MSG_WAITALL = 0x100, MSG_NOSIGNAL = 0x4000, MSG_CMSG_CLOEXEC = 0x40000000 };
 enum { PROT_READ = 1, PROT_WRITE = 2, MAP_PRIVATE = 2, MAP_ANONYMOUS = 32 };
 
@@ -37,7 +37,8 @@ enum {
 enum guard { ALWAYS, IF_NOT_NEGATIVE, IF_NEGATIVE, IF_ZERO, IF_POSITIVE };
 enum kind { CONSTANT, ADDRESS, REGISTER, OUTPUT };
 /* Operations that are not system calls stand above every system call number. */
-enum { OP_STORE = 0x10000, OP_SET_CHANNEL, OP_COPY, OP_LOAD };
+enum { OP_STORE = 0x10000, OP_SET_CHANNEL, OP_COPY, OP_LOAD, OP_AWAIT };
+enum { MAX_SPINS = 1u << 30 }; /* tens of seconds */
 enum { FLAG_QUIET = 1 }; /* no reply unless the program fails */
 
 struct header {
@@ -205,6 +206,20 @@ static int is_inside(u64 address, u64 width, const u8 *body, u64 length)
 	return length >= width && address - (u64)body <= length - width;
 }
 
+/* Waits without a system call, which a filter could answer with anything, until another process has written a word that is not 0. */
+static i64 await_word(const volatile u32 *word)
+{
+	for (u32 spins = 0; *word == 0; spins++) {
+		if (spins == MAX_SPINS) return -ETIMEDOUT;
+#if defined(__x86_64__)
+		__asm__ volatile("pause");
+#else
+		__asm__ volatile("isb");
+#endif
+	}
+	return 0;
+}
+
 static i64 run_op(const struct op *op, const u64 args[6], const u8 *body, u64 length)
 {
 	switch (op->nr) {
@@ -218,6 +233,7 @@ static i64 run_op(const struct op *op, const u64 args[6], const u8 *body, u64 le
 	case OP_LOAD: /* address, width: a value that a system call has put into the data */
 		if ((args[1] != 2 && args[1] != 4) || !is_inside(args[0], args[1], body, length)) return -EINVAL;
 		return args[1] == 2 ? *(u16 *)args[0] : *(u32 *)args[0];
+	case OP_AWAIT: return await_word((const volatile u32 *)args[0]);
 	default:
 		if (op->nr > OP_STORE) return -EINVAL;
 		return syscall6(op->nr, args[0], args[1], args[2], args[3], args[4], args[5]);

@@ -1,6 +1,7 @@
-import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { PROT_READ } from "../abi/mman.ts";
 import { syscall } from "../ffi/syscall.ts";
 import { StubChannel } from "./client.ts";
 import { boundedPair, describeBuilds, isSilent, receiveReply } from "./kernel.test-support.ts";
@@ -85,6 +86,28 @@ describeBuilds("stub", (bench) => {
       program.do("load", [at(bytes, 1), 4]);
       program.do("load", [at(output, 2), 2]);
       expect(run(program).results).toEqual([4, 0xfffe, 0xfffffffe, 0x3332]);
+    });
+
+    test("await goes on once the word is not 0", () => {
+      const program = bench.stub.channel.program();
+      const word = data(new Uint8Array(8));
+      program.store(word, 1, 4);
+      program.do("await", [word]);
+      program.do("copy", [7]);
+      expect(run(program).results).toEqual([0, 0, 7]);
+    });
+
+    test("await waits until somebody else has written the word", () => {
+      const MAP_SHARED = 1;
+      writeFileSync(file, new Uint8Array(8));
+      const program = bench.stub.channel.program();
+      const mapped = program.call("mmap", [0, 8, PROT_READ, MAP_SHARED, program.descriptor(fd), 0]);
+      program.do("await", [mapped]);
+      program.do("copy", [7]);
+      bench.stub.channel.send(program);
+      expect(isSilent(bench.stub.fd)).toBe(true);
+      writeSync(fd, Uint8Array.of(1), 0, 1, 0);
+      expect(bench.stub.channel.receive().results.slice(1)).toEqual([0, 7]);
     });
 
     test("copy takes constants and registers", () => {

@@ -6,6 +6,7 @@ import { CRUN_MOUNTS, RUNC_MOUNTS } from "./peers-mounts.ts";
 import { CRUN_NETDEV, RUNC_NETDEV } from "./peers-netdev.ts";
 import { CRUN_PROCESS, RUNC_PROCESS } from "./peers-process.ts";
 import { RUNC } from "./peers-runc.ts";
+import { CRUN_SECCOMP, RUNC_SECCOMP } from "./peers-seccomp.ts";
 import { CRUN_UPDATE, RUNC_UPDATE } from "./peers-update.ts";
 
 /** Where a peer is known to differ from what a test requires, and why that does not make the test wrong. */
@@ -27,6 +28,7 @@ const PEERS: Readonly<Record<string, readonly Deviation[]>> = {
     ...CRUN_NETDEV,
     ...CRUN_PROCESS,
     ...CRUN_MOUNTS,
+    ...CRUN_SECCOMP,
   ],
   runc: [
     ...RUNC,
@@ -36,6 +38,7 @@ const PEERS: Readonly<Record<string, readonly Deviation[]>> = {
     ...RUNC_NETDEV,
     ...RUNC_PROCESS,
     ...RUNC_MOUNTS,
+    ...RUNC_SECCOMP,
   ],
 };
 

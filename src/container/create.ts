@@ -167,7 +167,7 @@ class Creation {
   ): Promise<SavedState> {
     const lock = lockContainer(this.#directory, this.#options.id);
     const rootfs = rootfsOf(this.#config, this.#options.bundle);
-    const seccomp = await compileFilter(this.#context, this.#config);
+    const seccomp = await compileFilter(this.#context, this.#config, this.#caller);
     const ownUserNamespace = hasOwn(namespacesOf(this.#config), "user");
     const attributes = await taskAttributes(
       this.#process,
@@ -180,7 +180,7 @@ class Creation {
     const netDevices = await this.#loadNetDevices();
     const resctrl = await this.#loadResctrl();
     const delegate = await loadDelegation(this.#config, this.#process, this.#rootless);
-    let state = this.#saveFirst(rootfs, resctrl);
+    let state = this.#saveFirst(rootfs, resctrl, seccomp?.listener !== undefined);
     resctrl?.make();
     this.#makeCgroup(state.cgroup);
     const pending = this.#spawn();
@@ -243,7 +243,7 @@ class Creation {
   }
 
   /** The record that `delete --force` undoes everything by is written before there is anything to undo. */
-  #saveFirst(rootfs: string, resctrl: ContainerGroups | undefined): SavedState {
+  #saveFirst(rootfs: string, resctrl: ContainerGroups | undefined, hasListener: boolean): SavedState {
     const { id, bundle } = this.#options;
     const namespaces = namespacesOf(this.#config);
     const state: SavedState = {
@@ -264,6 +264,7 @@ class Creation {
       hasStartContainer: (this.#config.hooks?.startContainer ?? []).length > 0,
       hasPoststart: (this.#config.hooks?.poststart ?? []).length > 0,
       hasPoststop: (this.#config.hooks?.poststop ?? []).length > 0,
+      hasListener,
       lastOperations: [],
     };
     writeState(this.#directory, state);

@@ -25,6 +25,7 @@ import type { PidfdReceiver } from "./pidfd-socket.ts";
 import { adoptProcess, credentialOptions } from "./process-rights.ts";
 import { containerDirectory, doesNotExist, type SavedState, tryReadState } from "./saved-state.ts";
 import { compileFilter } from "./seccomp-filter.ts";
+import type { SeccompAgent } from "./seccomp-listener.ts";
 import { openLabelProcfs } from "./security-modules.ts";
 import { readFailure } from "./start-report.ts";
 import { statusOf } from "./state.ts";
@@ -104,7 +105,8 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
   const handed = handedDescriptors(options.preserveFds, false);
   const namespaces = namespacesOf(config);
   const ownUserNamespace = hasOwn(namespaces, "user");
-  const seccomp = await compileFilter(context, config);
+  const seccomp = await compileFilter(context, config, caller);
+  const agent = seccomp?.listener === undefined ? undefined : await agentOf(config);
   const resctrl = saved.resctrl === undefined ? undefined : await import("../resctrl/group.ts");
   const attributes = await taskAttributes(process, config.linux ?? {}, caller, ownUserNamespace);
   const affinity = await affinityOf(process);
@@ -154,7 +156,9 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
       writePidFile(options.pidFile, pid);
       pidFileWritten = true;
     }
-    awaitExecve(pending.channel.descriptor, last);
+    const connection = pending.channel.descriptor;
+    agent?.handOver({ pid, connection, saved, status: "running" });
+    awaitExecve(connection, last);
     return pid;
   } catch (error) {
     const reason = await explained(error, { pid, channel: pending.channel.descriptor, process });
@@ -164,6 +168,11 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
   } finally {
     pending.channel.close();
   }
+}
+
+async function agentOf({ linux }: Config): Promise<SeccompAgent> {
+  const { connectToAgent } = await import("./seccomp-listener.ts");
+  return connectToAgent(linux?.seccomp);
 }
 
 const NO_NAMESPACES: Namespaces = { created: new Set(), joined: new Map() };

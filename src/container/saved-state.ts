@@ -35,6 +35,8 @@ export interface SavedState {
   readonly hasStartContainer: boolean;
   readonly hasPoststart: boolean;
   readonly hasPoststop: boolean;
+  /** Whether the seccomp filter has a listener, which `start` hands over. */
+  readonly hasListener: boolean;
   /** What may fail in the last program of init, which nobody but `start` hears of. */
   readonly lastOperations: readonly LastOperation[];
 }

@@ -85,8 +85,11 @@ function wrongStatus(id: string, message: string): RuntsError {
  */
 async function releaseInit(directory: string, saved: SavedState): Promise<void> {
   const path = startSocketPath(directory);
+  // Before init is released: a container whose agent can't be reached stays as it is.
+  const handOver = await connectAgent(directory, saved);
   const connection = connectToInit(path);
   try {
+    handOver?.(connection);
     const failed = readFailure(connection);
     if (failed === undefined) return;
     const { process } = readValidConfig(directory);
@@ -95,6 +98,23 @@ async function releaseInit(directory: string, saved: SavedState): Promise<void> 
     closeSync(connection);
     rmSync(path, { force: true });
   }
+}
+
+async function connectAgent(
+  directory: string,
+  saved: SavedState,
+): Promise<((connection: number) => void) | undefined> {
+  if (!saved.hasListener) return undefined;
+  const { connectToAgent } = await import("./seccomp-listener.ts");
+  const agent = connectToAgent(readConfig(directory).linux?.seccomp);
+  return (connection) => {
+    try {
+      agent.handOver({ pid: saved.pid, connection, saved, status: "created" });
+    } catch (error) {
+      killInit(saved.pid, saved.startTime);
+      throw error;
+    }
+  };
 }
 
 /** Nobody listens any more if init has ended in this very moment. */

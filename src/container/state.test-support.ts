@@ -29,6 +29,7 @@ export function savedState(changes: Partial<SavedState> = {}): SavedState {
     hasStartContainer: false,
     hasPoststart: false,
     hasPoststop: false,
+    hasListener: false,
     lastOperations: [],
     ...changes,
   };

@@ -101,7 +101,7 @@ const everything: Config = {
     maskedPaths: ["/proc/kcore", "/sys/firmware"],
     readonlyPaths: ["/proc/sys", "/proc/bus"],
     rootfsPropagation: "rshared",
-    seccomp: { defaultAction: "SCMP_ACT_ALLOW" },
+    seccomp: { defaultAction: "SCMP_ACT_ALLOW", listenerPath: "/run/agent" },
     memoryPolicy: { mode: "MPOL_BIND", nodes: "0" },
     personality: { domain: "LINUX32" },
   },
@@ -178,7 +178,7 @@ function everyOperation(config: Config, noPivot: boolean): Operation[] {
     env: [],
     keepFds: 0,
     inheritedNofile: { soft: 1n, hard: 1n },
-    seccomp: { filter: new Uint8Array(8), flags: 0 },
+    seccomp: { filter: new Uint8Array(8), flags: 0, listener: { dumpable: true } },
   });
   return program.operations;
 }

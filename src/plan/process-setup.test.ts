@@ -123,7 +123,7 @@ describe("the last program", () => {
     });
     return program;
   }
-  const seccomp = { filter: new Uint8Array(24), flags: 4 };
+  const seccomp = { filter: new Uint8Array(24), flags: 4, listener: undefined };
   const hard = 4096n;
 
   it("has nothing but execve behind the filter, and says nothing on the way", () => {
@@ -143,6 +143,27 @@ describe("the last program", () => {
     expect(new DataView(header.buffer).getUint16(0, true)).toBe(3);
     expect(only(program, "seccomp")[0]?.args[1]).toBe(4);
   });
+
+  it.each([true, false])(
+    "makes no system call between a filter with a listener and execve, dumpable %s",
+    (dumpable) => {
+      const program = planned({ seccomp: { ...seccomp, listener: { dumpable } } });
+      expect(
+        summary(program.operations)
+          .filter((line) => line !== "store")
+          .slice(4),
+      ).toEqual([
+        "close_range",
+        ...(dumpable ? ["prctl"] : []),
+        "mmap",
+        "seccomp",
+        "await",
+        "execve /bin/sh",
+      ]);
+      const [mapped] = only(program, "mmap");
+      expect(only(program, "await")[0]?.args).toEqual([mapped?.into]);
+    },
+  );
 
   it("waits in a process that has nothing open but stdio, the kept descriptors and the start socket", () => {
     const program = planned();

@@ -1,5 +1,13 @@
 import { CLOSE_RANGE_CLOEXEC, O_CLOEXEC, O_RDWR, RESOLVE_IN_ROOT } from "../../bindings/abi/fcntl.ts";
 import { sock_fprog } from "../../bindings/abi/layouts.ts";
+import {
+  MAP_ANONYMOUS,
+  MAP_FIXED_NOREPLACE,
+  MAP_PRIVATE,
+  PROT_READ,
+  PROT_WRITE,
+} from "../../bindings/abi/mman.ts";
+import { PR_SET_DUMPABLE } from "../../bindings/abi/prctl.ts";
 import { rlimitNumber } from "../../bindings/abi/resource.ts";
 import { SECCOMP_SET_MODE_FILTER } from "../../bindings/abi/seccomp.ts";
 import { SOCK_CLOEXEC } from "../../bindings/abi/socket.ts";
@@ -121,8 +129,23 @@ export interface StartOptions {
   readonly keepFds: number;
   /** Soft limit of open files that the caller had, where the config sets none: the engine has changed ours. */
   readonly inheritedNofile: { readonly soft: bigint; readonly hard: bigint } | undefined;
-  readonly seccomp: { readonly filter: Uint8Array; readonly flags: number } | undefined;
+  readonly seccomp: SeccompFilter | undefined;
 }
+
+export interface SeccompFilter {
+  /** An array of struct sock_filter. */
+  readonly filter: Uint8Array;
+  /** SECCOMP_FILTER_FLAG_*. */
+  readonly flags: number;
+  /**
+   * Present if the kernel makes a listener, whose descriptor the runtime has to take (seccomp-listener.ts): from a process that is
+   * dumpable, where the runtime has no privileges.
+   */
+  readonly listener: { readonly dumpable: boolean } | undefined;
+}
+
+/** Address of the word that is not 0 once the runtime has taken the listener's descriptor and handed it on. */
+export const HANDED_OVER_ADDRESS = 0x10_0000_0000;
 
 /**
  * The last program. That of init waits for `start`; then it does what must come last: limits that could keep anything else from working,
@@ -139,10 +162,7 @@ export function startProgram(program: Program, process: Process, options: StartO
   const filter = options.seccomp === undefined ? undefined : filterProgram(program, options.seccomp.filter);
   program.about("", "close all descriptors but the container's own at execve");
   program.do("close_range", [first, 0xffffffff, CLOSE_RANGE_CLOEXEC]);
-  if (options.seccomp !== undefined && filter !== undefined) {
-    program.about("/linux/seccomp", "load the seccomp filter");
-    program.do("seccomp", [SECCOMP_SET_MODE_FILTER, options.seccomp.flags, filter]);
-  }
+  if (options.seccomp !== undefined && filter !== undefined) loadFilter(program, options.seccomp, filter);
   program.about("/process/args/0", `exec: "${process.args[0]}"`);
   program.do("execve", [options.path, argv, envp]);
 }
@@ -155,6 +175,30 @@ function waitForStart(program: Program, listener: Register, first: number): void
   program.about("", "wait for start");
   const started = program.call("accept4", [first, 0, 0, SOCK_CLOEXEC]);
   program.do("set-channel", [started]);
+}
+
+/**
+ * The filter decides about all system calls that follow, those of the stub too: any of them may be denied, or wait for the
+ * listener that nobody has yet. So there is none between the filter and the execve; with a listener, the stub watches a word of
+ * its memory, into which the runtime writes once the listener's descriptor is in the right hands.
+ */
+function loadFilter(program: Program, seccomp: SeccompFilter, filter: Data): void {
+  const load = () => {
+    program.about("/linux/seccomp", "load the seccomp filter");
+    program.do("seccomp", [SECCOMP_SET_MODE_FILTER, seccomp.flags, filter]);
+  };
+  if (seccomp.listener === undefined) {
+    load();
+    return;
+  }
+  program.about("/linux/seccomp/listenerPath", "prepare the hand-over of the seccomp listener");
+  // The kernel clears it with a change of user; pidfd_getfd(2) of a runtime without privileges needs it.
+  if (seccomp.listener.dumpable) program.do("prctl", [PR_SET_DUMPABLE, 1, 0, 0, 0]);
+  const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
+  const word = program.call("mmap", [HANDED_OVER_ADDRESS, 4096, PROT_READ | PROT_WRITE, flags, -1, 0]);
+  load();
+  program.about("/linux/seccomp/listenerPath", "wait until the seccomp listener is handed over");
+  program.do("await", [word]);
 }
 
 /** `struct sock_fprog` and the filter that it points to. */

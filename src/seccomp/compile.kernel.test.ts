@@ -53,6 +53,7 @@ describe("actions", () => {
     ["SCMP_ACT_TRACE", 42, 0x7ff0002a],
     ["SCMP_ACT_ALLOW", undefined, ALLOW],
     ["SCMP_ACT_LOG", undefined, 0x7ffc0000],
+    ["SCMP_ACT_NOTIFY", undefined, 0x7fc00000],
   ] as const)("%s with errnoRet %s", (action, errnoRet, verdict) => {
     const rule = { names: ["mkdirat"], action, ...(errnoRet !== undefined && { errnoRet }) };
     const asRule = profile([rule], { defaultErrnoRet: 77 });
@@ -67,13 +68,24 @@ describe("actions", () => {
     expect(answer(asDefault, "mkdirat")).toBe(verdict);
   });
 
-  it("knows all actions of the specification but SCMP_ACT_NOTIFY", () => {
-    expect(Object.keys(actions)).toHaveLength(8);
-    expect(failure(profile([{ names: ["mkdir"], action: "SCMP_ACT_NOTIFY" }]))).toMatchObject({
-      pointer: "/linux/seccomp/syscalls/0/action",
-      message: expect.stringContaining("SCMP_ACT_NOTIFY is not supported"),
+  it("knows all actions of the specification", () => {
+    expect(Object.keys(actions)).toHaveLength(9);
+  });
+
+  it("says that there is a listener, and asks the kernel for it, where SCMP_ACT_NOTIFY is in use", () => {
+    const NEW_LISTENER = 8;
+    const flags = ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"] as const;
+    const compiled = (config: Seccomp) => compileSeccomp(config, ignore);
+    const inUse = profile([{ names: ["mkdir"], action: "SCMP_ACT_NOTIFY" }], { flags });
+    expect(compiled(inUse)).toMatchObject({ notifies: true, flags: NEW_LISTENER | 32 });
+    expect(compiled(profile([{ names: ["mkdir"], action: "SCMP_ACT_LOG" }]))).toMatchObject({
+      notifies: false,
+      flags: 4,
     });
-    expect(failure({ defaultAction: "SCMP_ACT_NOTIFY" }).pointer).toBe("/linux/seccomp/defaultAction");
+    expect(compiled({ defaultAction: "SCMP_ACT_NOTIFY", flags: [] })).toMatchObject({
+      notifies: true,
+      flags: NEW_LISTENER,
+    });
   });
 
   it("fails on an errno for an action that has none", () => {

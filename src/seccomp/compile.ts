@@ -17,6 +17,8 @@ export interface CompiledSeccomp {
   readonly filter: Uint8Array;
   /** SECCOMP_FILTER_FLAG_* for seccomp(2). */
   readonly flags: number;
+  /** Whether the kernel makes a listener for it, to which SCMP_ACT_NOTIFY goes. */
+  readonly notifies: boolean;
 }
 
 /** BPF_MAXINSNS (linux/bpf_common.h). */
@@ -49,7 +51,7 @@ export function compileSeccomp(config: Seccomp, warn: (message: string) => void)
       `the filter has ${length} instructions, the kernel takes ${MAX_INSTRUCTIONS}`,
     );
   }
-  return { filter, flags: profile.flags };
+  return { filter, flags: profile.flags, notifies: profile.notifies };
 }
 
 /** Loads libseccomp, or says what to install. */

@@ -10,6 +10,7 @@ export const actions: Readonly<Record<string, number>> = {
   SCMP_ACT_TRACE: 0x7ff00000,
   SCMP_ACT_ALLOW: 0x7fff0000,
   SCMP_ACT_LOG: 0x7ffc0000,
+  SCMP_ACT_NOTIFY: 0x7fc00000,
 };
 
 /** SCMP_ARCH_*: the kernel's AUDIT_ARCH_* (linux/audit.h), except x32, which shares x86-64's. */

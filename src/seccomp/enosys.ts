@@ -11,10 +11,11 @@ export type HighestNumbers = ReadonlyMap<number, number>;
 
 /**
  * Whether system calls newer than the profile must be answered with ENOSYS: libc falls back to an older call upon ENOSYS,
- * but takes EPERM for an answer. A default action that lets calls pass needs no such help, and a tracer answers itself.
+ * but takes EPERM for an answer. A default action that lets calls pass needs no such help, and a tracer or a listener answers
+ * itself.
  */
 export function hidesNewerSyscalls(defaultAction: string): boolean {
-  return !["SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRACE"].includes(defaultAction);
+  return !["SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRACE", "SCMP_ACT_NOTIFY"].includes(defaultAction);
 }
 
 /** The kernel's architecture (AUDIT_ARCH_*) for libseccomp's token. */

@@ -1,3 +1,4 @@
+import { SECCOMP_FILTER_FLAG_NEW_LISTENER } from "../../bindings/abi/seccomp.ts";
 import type { ArgumentComparison } from "../../bindings/linux/libseccomp.ts";
 import { RuntsError } from "../errors.ts";
 import type { Seccomp, SeccompArg, SeccompSyscall } from "../spec/types.ts";
@@ -17,6 +18,8 @@ export interface Profile {
   readonly defaultVerdict: number;
   /** SECCOMP_FILTER_FLAG_* for seccomp(2). */
   readonly flags: number;
+  /** Whether SCMP_ACT_NOTIFY is in use: then there is a listener. */
+  readonly notifies: boolean;
   /** libseccomp's tokens, in the order of the configuration. */
   readonly architectures: readonly number[];
   readonly rules: readonly ProfileRule[];
@@ -34,12 +37,15 @@ const MAX_ARGUMENTS = 6;
 export function readProfile(config: Seccomp, warn: (message: string) => void): Profile {
   const rules = (config.syscalls ?? []).map((syscall, i) => ruleOf(syscall, `${ROOT}/syscalls/${i}`));
   const withArguments = rules.filter(({ alternatives }) => alternatives.length > 0);
+  const actionsInUse = [config.defaultAction, ...(config.syscalls ?? []).map(({ action }) => action)];
+  const notifies = actionsInUse.includes("SCMP_ACT_NOTIFY");
   return {
     defaultVerdict: verdictOf(config.defaultAction, config.defaultErrnoRet, {
       action: `${ROOT}/defaultAction`,
       errno: `${ROOT}/defaultErrnoRet`,
     }),
-    flags: flagBits(config.flags, warn),
+    flags: flagBits(config.flags, notifies, warn),
+    notifies,
     architectures: (config.architectures ?? []).map((name, i) =>
       lookUp(architectures, name, "seccomp architecture", `${ROOT}/architectures/${i}`),
     ),
@@ -69,9 +75,6 @@ function verdictOf(
   errnoRet: number | undefined,
   pointers: { readonly action: string; readonly errno: string },
 ): number {
-  if (action === "SCMP_ACT_NOTIFY") {
-    throw seccompError(pointers.action, "SCMP_ACT_NOTIFY is not supported by this version of runts");
-  }
   const verdict = lookUp(actions, action, "seccomp action", pointers.action);
   if (action !== "SCMP_ACT_ERRNO" && action !== "SCMP_ACT_TRACE") {
     // config-linux.md: "When the action doesn't support an errno, the runtime MUST print and error and fail."
@@ -86,13 +89,14 @@ function verdictOf(
 }
 
 /** Absent flags are not the same as none: without the property, runtimes switch the Spectre mitigations off. */
-function flagBits(names: Seccomp["flags"], warn: (message: string) => void): number {
-  if (names === undefined) return lookUp(flags, "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "seccomp flag", ROOT);
-  let bits = 0;
+function flagBits(names: Seccomp["flags"], notifies: boolean, warn: (message: string) => void): number {
+  let bits = notifies ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0;
+  if (names === undefined)
+    return bits | lookUp(flags, "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "seccomp flag", ROOT);
   for (const [i, name] of names.entries()) {
     const bit = lookUp(flags, name, "seccomp flag", `${ROOT}/flags/${i}`);
-    if (name === "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV") {
-      // seccomp(2) answers EINVAL to this flag without a listener, which SCMP_ACT_NOTIFY alone would create.
+    if (name === "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV" && !notifies) {
+      // seccomp(2) answers EINVAL to this flag without a listener, which SCMP_ACT_NOTIFY alone creates.
       warn(`${ROOT}/flags/${i}: ${name} has no effect without SCMP_ACT_NOTIFY`);
     } else {
       bits |= bit;

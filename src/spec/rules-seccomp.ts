@@ -9,17 +9,17 @@ function seccompRule({ linux }: Config, report: Report): void {
   const seccomp = linux?.seccomp;
   if (seccomp === undefined) return;
   const { defaultAction, defaultErrnoRet, listenerPath = "", listenerMetadata = "", syscalls = [] } = seccomp;
-  // Every call of the runtime itself would wait for the listener.
-  if (defaultAction === "SCMP_ACT_NOTIFY") report(`${AT}/defaultAction`, "must not be SCMP_ACT_NOTIFY");
+  const notify = (action: SeccompAction, pointer: string) => {
+    if (action === "SCMP_ACT_NOTIFY" && listenerPath === "")
+      report(pointer, "SCMP_ACT_NOTIFY needs listenerPath");
+  };
+  notify(defaultAction, `${AT}/defaultAction`);
   errnoRule(defaultAction, defaultErrnoRet, `${AT}/defaultErrnoRet`, report);
   if (listenerMetadata !== "" && listenerPath === "") report(`${AT}/listenerMetadata`, "needs listenerPath");
-  for (const [index, { names, action, errnoRet }] of syscalls.entries()) {
+  for (const [index, { action, errnoRet }] of syscalls.entries()) {
     const at = `${AT}/syscalls/${index}`;
     errnoRule(action, errnoRet, `${at}/errnoRet`, report);
-    // The runtime writes the listener's descriptor after the filter is loaded.
-    if (action === "SCMP_ACT_NOTIFY" && names.includes("write")) {
-      report(`${at}/names/${names.indexOf("write")}`, "write must not have the action SCMP_ACT_NOTIFY");
-    }
+    notify(action, `${at}/action`);
   }
 }
 

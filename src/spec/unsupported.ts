@@ -8,14 +8,12 @@ type Path = readonly string[];
  * since ignoring it would start a container that is not the one described. `*` stands for each item of a list.
  * Delete a line when its property is implemented.
  */
-const PROPERTIES: readonly Path[] = [["linux", "seccomp", "listenerPath"]];
+const PROPERTIES: readonly Path[] = [];
 
 /** Words that are not supported inside a list or as a value. */
 const WORDS: readonly { readonly path: Path; readonly words: readonly string[] }[] = [
   // Options of crun, which would be taken for data of a bind mount.
   { path: ["mounts", "*", "options", "*"], words: ["copy-symlink", "src-nofollow", "dest-nofollow"] },
-  { path: ["linux", "seccomp", "defaultAction"], words: ["SCMP_ACT_NOTIFY"] },
-  { path: ["linux", "seccomp", "syscalls", "*", "action"], words: ["SCMP_ACT_NOTIFY"] },
 ];
 
 /** Whether a property is implemented, for `features`. The path is written as in the table. */

@@ -1,0 +1,8 @@
+// asm-generic/mman-common.h, Linux 6.12.
+
+// mmap(2): protection and flags
+export const PROT_READ = 0x1;
+export const PROT_WRITE = 0x2;
+export const MAP_PRIVATE = 0x2;
+export const MAP_ANONYMOUS = 0x20;
+export const MAP_FIXED_NOREPLACE = 0x100000;
