@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import { expect } from "vitest";
 import { type Config, setNamespace } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
+import { expectRefusal } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "config-linux.md, Cgroups Path";
@@ -119,3 +120,17 @@ spec("delete: parents of the cgroup stay", "runtime.md, Delete: only what create
   await container.delete();
   expect(existsSync("/sys/fs/cgroup/cgroup.procs")).toBe(true);
 });
+
+spec(
+  "create that fails: parents of the cgroup that it made go too",
+  "runtime.md, Errors: as if never tried",
+  async (sandbox) => {
+    const container = sandbox.container((config) => {
+      config.linux.cgroupsPath = `/${sandbox.tag}-parent/middle/leaf`;
+      config.process.args = ["/no/such/program"];
+      config.mounts.push({ destination: "/mnt", type: "bind", source: "/no/such/source", options: ["bind"] });
+    });
+    expectRefusal(await container.create());
+    expect(await sandbox.traces()).toEqual([]);
+  },
+);

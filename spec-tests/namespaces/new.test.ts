@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import { expect } from "vitest";
 import { setNamespace } from "../harness/config.ts";
 import { expectRefusal } from "../harness/refusal.ts";
+import { IS_RUNTS } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "config-linux.md, Namespaces";
@@ -132,3 +133,87 @@ for (const [key, without] of [
     expect(await sandbox.traces()).toEqual([]);
   });
 }
+
+for (const [type, key] of [
+  ["network", "net.ipv4.ip_forward"],
+  ["ipc", "kernel.shmmni"],
+  ["uts", "kernel.domainname"],
+] as const) {
+  spec(
+    `sysctl ${key}, the ${type} namespace is the host's by path: error, it would change the host`,
+    SYSCTL,
+    async (sandbox) => {
+      const names = { network: "net", ipc: "ipc", uts: "uts" };
+      const container = sandbox.container((config) => {
+        config.linux.sysctl = { [key]: "1" };
+        setNamespace(config, type, { type, path: `/proc/${process.pid}/ns/${names[type]}` });
+        if (type === "uts") delete config.hostname;
+      });
+      const words = `/linux/sysctl/${key}: the ${type} namespace is the host's`;
+      expectRefusal(await container.create(), IS_RUNTS ? words : undefined);
+      expect(await sandbox.traces()).toEqual([]);
+    },
+  );
+}
+
+for (const [key, value] of [
+  ["kernel.msgmax", "4096"],
+  ["kernel.msgmnb", "8192"],
+  ["kernel.msgmni", "77"],
+  ["kernel.sem", "250\t32000\t32\t128"],
+  ["kernel.shmall", "5000"],
+  ["kernel.shmmax", "65536"],
+  ["kernel.shm_rmid_forced", "1"],
+  ["fs.mqueue.queues_max", "5"],
+] as const) {
+  spec(`sysctl ${key}: set in the container's ipc namespace`, SYSCTL, async (sandbox) => {
+    const file = key.replaceAll(".", "/");
+    const container = sandbox.shell(`cat /proc/sys/${file}`, (config) => {
+      config.linux.sysctl = { [key]: value };
+    });
+    expect(await container.output()).toBe(`${value}\n`);
+    const without = sandbox.container((config) => {
+      config.linux.sysctl = { [key]: value };
+      setNamespace(config, "ipc", undefined);
+      config.mounts = config.mounts.filter((mount) => mount.type !== "mqueue");
+    });
+    expectRefusal(await without.create());
+  });
+}
+
+spec("sysctl kernel.domainname: set in the container's uts namespace", SYSCTL, async (sandbox) => {
+  const container = sandbox.shell("cat /proc/sys/kernel/domainname", (config) => {
+    config.linux.sysctl = { "kernel.domainname": "by.sysctl" };
+  });
+  expect(await container.output()).toBe("by.sysctl\n");
+  const both = sandbox.container((config) => {
+    config.linux.sysctl = { "kernel.domainname": "by.sysctl" };
+    config.domainname = "by.property";
+  });
+  expectRefusal(await both.create());
+});
+
+spec("sysctl user.max_mnt_namespaces without a user namespace: error", SYSCTL, async (sandbox) => {
+  const container = sandbox.container((config) => {
+    config.linux.sysctl = { "user.max_mnt_namespaces": "77" };
+  });
+  expectRefusal(await container.create());
+});
+
+spec("sysctl user.max_mnt_namespaces with a user namespace: set", SYSCTL, async (sandbox) => {
+  const container = sandbox.shell("cat /proc/sys/user/max_mnt_namespaces", (config) => {
+    config.linux.sysctl = { "user.max_mnt_namespaces": "77" };
+    config.linux.namespaces.push({ type: "user" });
+    config.linux.uidMappings = [{ containerID: 0, hostID: 0, size: 65536 }];
+    config.linux.gidMappings = [{ containerID: 0, hostID: 0, size: 65536 }];
+  });
+  expect(await container.output()).toBe("77\n");
+});
+
+spec("sysctl of an interface with a dot in its name: slashes part it", SYSCTL, async (sandbox) => {
+  const container = sandbox.shell("true", (config) => {
+    config.linux.sysctl = { "net/ipv4/conf/eth0.5/forwarding": "1" };
+  });
+  // There is no such interface: that the path is asked for as a whole shows in the error.
+  expectRefusal(await container.run(), "conf/eth0.5/forwarding");
+});

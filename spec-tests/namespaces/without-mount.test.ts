@@ -21,6 +21,12 @@ const REQUESTS: readonly (readonly [pointer: string, change: (config: Config) =>
     },
   ],
   [
+    "/mounts",
+    (config) => {
+      config.mounts = [{ destination: "/proc", type: "proc", source: "proc" }];
+    },
+  ],
+  [
     "/linux/devices",
     (config) => {
       config.linux.devices = [{ type: "c", path: "/dev/own", major: 1, minor: 3 }];

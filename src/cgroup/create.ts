@@ -127,11 +127,13 @@ function checkFitness(directory: string): void {
   }
 }
 
-function removeMade(created: readonly string[]): void {
+/** Removes the directories that were made, as far as they are empty. */
+export function removeMade(created: readonly string[]): void {
   for (const directory of created.toReversed()) {
     try {
       rmdirSync(directory);
-    } catch {
+    } catch (error) {
+      if (errorCode(error) === "ENOENT") continue;
       // The first error is the one that matters; somebody else may already use the directory.
       return;
     }

@@ -1,7 +1,7 @@
 import { closeSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { listenUnix } from "../../bindings/linux/unix-socket.ts";
 import { type Program, pathOf } from "../../bindings/stub/program.ts";
-import { type Cgroup, createCgroup, openCgroup, requiresCgroup } from "../cgroup/create.ts";
+import { type Cgroup, createCgroup, openCgroup, removeMade, requiresCgroup } from "../cgroup/create.ts";
 import { applyDeviceRules } from "../cgroup/devices.ts";
 import { callerCgroup, cgroupPathFor, findCgroupMount } from "../cgroup/path.ts";
 import { killCgroup, removeCgroup } from "../cgroup/remove.ts";
@@ -167,6 +167,7 @@ class Creation {
   ): Promise<SavedState> {
     const lock = lockContainer(this.#directory, this.#options.id);
     const rootfs = rootfsOf(this.#config, this.#options.bundle);
+    await this.#checkSysctls();
     const seccomp = await compileFilter(this.#context, this.#config, this.#caller);
     const ownUserNamespace = hasOwn(namespacesOf(this.#config), "user");
     const attributes = await taskAttributes(
@@ -337,6 +338,13 @@ class Creation {
     return (await import("../init/id-mapped-mounts.ts")).prepareIdMappedMounts;
   }
 
+  async #checkSysctls(): Promise<void> {
+    const { sysctl = {} } = this.#config.linux ?? {};
+    if (Object.keys(sysctl).length === 0 || namespacesOf(this.#config).joined.size === 0) return;
+    const { checkSysctlNamespaces } = await import("./sysctl-namespaces.ts");
+    checkSysctlNamespaces(this.#config);
+  }
+
   /** Steps 3 to 5 of the lifecycle. If one of the hooks fails it goes on at step 12, of which step 13 is the rest. */
   async #loadHooks(): Promise<((state: SavedState) => void) | undefined> {
     const {
@@ -380,6 +388,7 @@ class Creation {
       () => this.#cgroup !== undefined && removeCgroup(this.#cgroup.directory),
       () => this.#resctrl?.undo(),
       () => this.#netDevices?.moveBack(),
+      () => this.#cgroup !== undefined && removeMade(this.#cgroup.created),
       () => rmSync(this.#directory, { recursive: true, force: true }),
       () => this.#runPoststop?.(),
     ];

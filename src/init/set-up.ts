@@ -166,11 +166,12 @@ function labelTerminal(program: Program, { facts }: InitPlan, slave: Register): 
 /** Without a mount namespace these would change the host's own mounts and files, and stay after the container. */
 function checkWithoutMountNamespace(plan: InitPlan): void {
   if (hasMountNamespace(plan)) return;
-  const { root, linux } = plan.config;
+  const { root, mounts = [], linux } = plan.config;
   const refuse = (pointer: string): never => {
     throw new RuntsError(`${pointer}: needs a mount namespace`, { operation: "create", pointer });
   };
   if (root.readonly === true) refuse("/root/readonly");
+  if (mounts.length > 0) refuse("/mounts");
   if ((linux?.devices ?? []).length > 0) refuse("/linux/devices");
 }
 

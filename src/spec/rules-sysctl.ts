@@ -35,7 +35,7 @@ function problem(key: string, config: Config): string | undefined {
   if (!path.includes("/") || leavesItsPlace(`/${path}/`)) {
     return "must be the name of a kernel parameter, such as net.ipv4.ip_forward";
   }
-  const name = path === key ? swapSeparators(path) : key;
+  const name = dottedName(key);
   if (name === "kernel.hostname") return "must be set by the property hostname";
   if (name === "kernel.domainname" && (config.domainname ?? "") !== "") {
     return "conflicts with the property domainname";
@@ -43,6 +43,16 @@ function problem(key: string, config: Config): string | undefined {
   const needed = namespaceOf(name);
   if (needed === undefined) return "does not belong to a namespace, setting it would change the host";
   return hasNamespace(config.linux, needed) ? undefined : `needs a ${needed} namespace`;
+}
+
+/** The namespace that a parameter belongs to; undefined if it is the host's. */
+export function sysctlNamespace(key: string): NamespaceType | undefined {
+  return namespaceOf(dottedName(key));
+}
+
+function dottedName(key: string): string {
+  const path = sysctlPath(key);
+  return path === key ? swapSeparators(path) : key;
 }
 
 function namespaceOf(name: string): NamespaceType | undefined {

@@ -1,0 +1,170 @@
+"""Makes a container of each config in /work/configs, and looks what it leaves behind.
+
+usage: worker.py RUNTIME, as pid 1 of the surroundings (surroundings.sh). One line of JSON for each config, in the order of their names:
+{"name", "code", "stderr", "deleted": exit code of delete or null, "left": [what is on the host that was not there before]}.
+A code of 124 stands for a command that did not end in time, 128 and the number for one that a signal ended.
+"""
+
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+
+RUNTIME = sys.argv[1]
+CONFIGS = "/work/configs"
+BUNDLE = "/tmp/bundle"
+STATE = "/state"
+OUTPUT = "/tmp/output"
+LIMIT_SECONDS = 20
+
+
+class Late(Exception):
+    pass
+
+
+def alarm(_number, _frame):
+    raise Late
+
+
+def run(*arguments):
+    """Exit code and standard error."""
+    error = os.open("/tmp/stderr", os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
+        (os.POSIX_SPAWN_DUP2, error, 2),
+    ]
+    environment = {"PATH": os.environ["PATH"], "TMPDIR": "/tmp/runtime"}
+    command = [RUNTIME, "--root", STATE, *arguments]
+    pid = os.posix_spawn(RUNTIME, command, environment, file_actions=actions)
+    signal.setitimer(signal.ITIMER_REAL, LIMIT_SECONDS)
+    code = 124
+    try:
+        code = wait(pid)
+    except Late:
+        os.kill(pid, signal.SIGKILL)
+        wait(pid)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    text = os.pread(error, 1 << 16, 0).decode(errors="backslashreplace")
+    os.close(error)
+    return code, text
+
+
+def wait(pid):
+    """Reaps all that ends until this one does."""
+    while True:
+        ended, status = os.waitpid(-1, 0)
+        if ended == pid:
+            code = os.waitstatus_to_exitcode(status)
+            return code if code >= 0 else 128 - code
+
+
+def reap():
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0] != 0:
+            pass
+    except ChildProcessError:
+        pass
+
+
+def read(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read().decode(errors="backslashreplace")
+    except OSError:
+        return ""
+
+
+def snapshot():
+    """What a container could leave on its host, as a set of lines."""
+    reap()
+    found = set()
+    for name in os.listdir("/proc"):
+        if name.isdigit() and name != "1":
+            found.add(f"process {name} {read(f'/proc/{name}/comm').strip()}")
+    for line in read("/proc/self/mountinfo").splitlines():
+        found.add(f"mount {line}")
+    for folder, _, _ in os.walk("/sys/fs/cgroup"):
+        found.add(f"cgroup {folder}")
+    for folder in ["/", "/state", "/tmp", "/tmp/runtime", "/run", "/dev", "/dev/shm", "/tmp/bundle"]:
+        for name in os.listdir(folder):
+            found.add(f"file {os.path.join(folder, name)}")
+    found.add(f"names {os.uname().nodename} {read('/proc/sys/kernel/domainname').strip()}")
+    found.add(f"root mode {oct(os.stat('/').st_mode)}")
+    return found
+
+
+def parents_of_cgroup():
+    """Those of a container's cgroup are made where they are missing, and stay, as under the other runtimes."""
+    try:
+        path = json.loads(read(f"{BUNDLE}/config.json"))["linux"]["cgroupsPath"]
+        steps = os.path.normpath(f"/{path}").strip("/").split("/")
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return set()
+    return {"/".join(["cgroup /sys/fs/cgroup", *steps[:length]]) for length in range(1, len(steps))}
+
+
+def changes(before):
+    """Waits a moment for the kernel to take processes apart."""
+    parents = parents_of_cgroup()
+    for _ in range(40):
+        now = snapshot()
+        differing = sorted(now - before - parents) + [f"missing: {entry}" for entry in sorted(before - now)]
+        if not differing:
+            return []
+        time.sleep(0.025)
+    return differing
+
+
+def sweep(before):
+    """What one config has left must not be counted against the next."""
+    for _ in range(3):
+        extra = snapshot() - before
+        if not extra:
+            return
+        for entry in sorted(extra, reverse=True):
+            kind, _, rest = entry.partition(" ")
+            try:
+                if kind == "process":
+                    os.kill(int(rest.split()[0]), signal.SIGKILL)
+                elif kind == "mount":
+                    os.system(f"umount -l '{rest.split()[4]}' 2>/dev/null")
+                elif kind == "cgroup":
+                    os.rmdir(rest)
+                elif kind == "file" and os.path.isdir(rest):
+                    shutil.rmtree(rest, ignore_errors=True)
+                elif kind == "file":
+                    os.unlink(rest)
+                elif kind == "names":
+                    os.system("hostname fuzz; echo '(none)' > /proc/sys/kernel/domainname")
+            except OSError:
+                pass
+        time.sleep(0.05)
+
+
+def main():
+    signal.signal(signal.SIGALRM, alarm)
+    for folder in [BUNDLE, "/tmp/runtime"]:
+        os.mkdir(folder)
+    open(OUTPUT, "w").close()
+    open("/tmp/stderr", "w").close()
+    open(f"{BUNDLE}/config.json", "w").close()
+    before = snapshot()
+    for number, name in enumerate(sorted(os.listdir(CONFIGS))):
+        shutil.copyfile(f"{CONFIGS}/{name}", f"{BUNDLE}/config.json")
+        identifier = f"fuzz{number}"
+        code, text = run("run", "--detach", "--bundle", BUNDLE, identifier)
+        deleted = None
+        if code == 0 or os.path.exists(f"{STATE}/{identifier}"):
+            deleted, more = run("delete", "--force", identifier)
+            text += more
+        left = changes(before)
+        sweep(before)
+        record = {"name": name, "code": code, "stderr": text, "deleted": deleted, "left": left}
+        print(json.dumps(record), flush=True)
+
+
+main()
