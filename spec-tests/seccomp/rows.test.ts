@@ -218,6 +218,6 @@ spec("create with each architecture of the specification: its name is known", CL
     const container = withFilter(sandbox, "true", { architectures: [NATIVE, `SCMP_ARCH_${name}`] });
     const { code, stderr } = await container.create();
     // A filter can't have architectures of two byte orders, and old libseccomps lack some.
-    if (code !== 0) expect(stderr).toMatch(/libseccomp cannot add this architecture here/);
+    if (code !== 0 && IS_RUNTS) expect(stderr).toMatch(/libseccomp cannot add this architecture here/);
   }
 });

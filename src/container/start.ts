@@ -106,7 +106,7 @@ async function connectAgent(
 ): Promise<((connection: number) => void) | undefined> {
   if (!saved.hasListener) return undefined;
   const { connectToAgent } = await import("./seccomp-listener.ts");
-  const agent = connectToAgent(readConfig(directory).linux?.seccomp);
+  const agent = connectToAgent(readValidConfig(directory).linux?.seccomp);
   return (connection) => {
     try {
       agent.handOver({ pid: saved.pid, connection, saved, status: "created" });

@@ -22,6 +22,12 @@ describe("operationError", () => {
       "/mounts/0: mount proc on /proc: openat2: no such file or directory",
     ],
     [
+      "is one line, whatever the config has",
+      { call: "fsconfig", pointer: "/mounts/0", purpose: "mount a\nb on /mnt", path: "c\r\nd" },
+      EPERM,
+      "/mounts/0: mount a\\nb on /mnt: fsconfig c\\r\\nd: operation not permitted",
+    ],
+    [
       "leaves out what there isn't",
       { call: "accept4", pointer: "", purpose: "wait for start", path: "" },
       EPERM,

@@ -61,7 +61,7 @@ export function operationError(operation: OperationDescription | undefined, errn
     path === "" || purpose.includes(path) ? call : `${call} ${path}`,
     errnoMessage(name),
   ];
-  return new RuntsError(parts.filter((part) => part !== "").join(": "), {
+  return new RuntsError(oneLine(parts), {
     operation: call,
     errno: name,
     path,
@@ -81,8 +81,14 @@ export function asRuntsError(error: unknown, pointer: string, purpose: string): 
     path === "" || purpose.includes(path) ? call : `${call} ${path}`,
     errnoMessage(errno),
   ];
-  const message = text.filter((part) => part !== "").join(": ");
+  const message = oneLine(text);
   return new RuntsError(message, { operation: call, errno, path, pointer, cause: error });
+}
+
+/** Names and values of a config may contain anything; an error is one line. */
+function oneLine(parts: readonly string[]): string {
+  const text = parts.filter((part) => part !== "").join(": ");
+  return text.replaceAll("\n", "\\n").replaceAll("\r", "\\r");
 }
 
 interface FailedCall {
