@@ -1,7 +1,31 @@
 import type { Deviation } from "./peers.ts";
 
-/** Seen with Debian's crun 1.21. */
+/** About seccomp, sysctls and what these tests found by fuzzing. Seen with Debian's crun 1.21. */
 export const CRUN_SECCOMP: readonly Deviation[] = [
+  {
+    reason: "does not compare a namespace that is joined by path with the host's",
+    titles: [
+      "sysctl net.ipv4.ip_forward, the network namespace is the host's by path: error, it would change the host",
+      "sysctl kernel.shmmni, the ipc namespace is the host's by path: error, it would change the host",
+      "sysctl kernel.domainname, the uts namespace is the host's by path: error, it would change the host",
+    ],
+  },
+  {
+    reason: "parents of a cgroup stay, also where the making of a container fails",
+    titles: ["create that fails: parents of the cgroup that it made go too"],
+  },
+  {
+    reason: "mounts in the caller's mount namespace, where the mounts stay",
+    titles: ["create, /mounts without a mount namespace: refused by name, nothing left"],
+  },
+  {
+    reason: "knows no sysctls of user namespaces",
+    titles: ["sysctl user.max_mnt_namespaces with a user namespace: set"],
+  },
+  {
+    reason: "calls newer than the profile get the default errno",
+    titles: ["run with a default of errno, a call newer than all that the profile names: ENOSYS"],
+  },
   {
     reason: 'the ociVersion of what it sends is always "0.2.0", and the state of an exec has no pid',
     titles: [
@@ -29,6 +53,50 @@ export const CRUN_SECCOMP: readonly Deviation[] = [
 
 /** Seen with Debian's runc 1.1.15. */
 export const RUNC_SECCOMP: readonly Deviation[] = [
+  {
+    reason: "does not compare a namespace that is joined by path with the host's",
+    titles: [
+      "sysctl kernel.shmmni, the ipc namespace is the host's by path: error, it would change the host",
+      "sysctl kernel.domainname, the uts namespace is the host's by path: error, it would change the host",
+    ],
+  },
+  {
+    reason: "parents of a cgroup stay, also where the making of a container fails",
+    titles: ["create that fails: parents of the cgroup that it made go too"],
+  },
+  {
+    reason: "mounts in the caller's mount namespace, where the mounts stay",
+    titles: ["create, /mounts without a mount namespace: refused by name, nothing left"],
+  },
+  {
+    reason: "knows no sysctls of user namespaces",
+    titles: ["sysctl user.max_mnt_namespaces with a user namespace: set"],
+  },
+  {
+    reason: "kernel.domainname came with runc 1.2",
+    titles: ["sysctl kernel.domainname: set in the container's uts namespace"],
+  },
+  {
+    reason: "flags came with runc 1.2",
+    titles: [
+      'start with the flags ["SECCOMP_FILTER_FLAG_TSYNC"]: the kernel has LOG as asked',
+      'start with the flags ["SECCOMP_FILTER_FLAG_LOG"]: the kernel has LOG as asked',
+      'start with the flags ["SECCOMP_FILTER_FLAG_SPEC_ALLOW"]: the kernel has LOG as asked',
+      'start with the flags ["SECCOMP_FILTER_FLAG_LOG","SECCOMP_FILTER_FLAG_SPEC_ALLOW","SECCOMP_FILTER_FLAG_TSYNC"]: the kernel has LOG as asked',
+    ],
+  },
+  {
+    reason: "opens its own files behind the filter, which this profile denies",
+    titles: ["run with a default of errno, a call newer than all that the profile names: ENOSYS"],
+  },
+  {
+    reason: "an errno for an action that has none, and no default action, are no errors",
+    titles: [
+      "create with defaultErrnoRet for an action that has none: error",
+      "create with errnoRet for an action that has none: error, nothing left",
+      "create without defaultAction: error, nothing left",
+    ],
+  },
   {
     reason: "the connection for an exec stays open",
     titles: [

@@ -1,5 +1,4 @@
-import { readFileSync } from "node:fs";
-import { readlinkSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import { expect } from "vitest";
 import { setNamespace } from "../harness/config.ts";
