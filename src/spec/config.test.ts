@@ -274,7 +274,6 @@ describe("parseConfig", () => {
     expect(issuesOf(config)).toHaveLength(1);
   });
 
-
   test.each([
     [
       { options: ["idmap"] },
