@@ -1,4 +1,4 @@
-import { constants, mkdirSync, openSync, rmdirSync } from "node:fs";
+import { accessSync, constants, mkdirSync, openSync, rmdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { RuntsError } from "../errors.ts";
 import type { LinuxResources } from "../spec/types.ts";
@@ -13,6 +13,7 @@ import {
   processesOf,
   tryReadCgroupFile,
 } from "./files.ts";
+import { callerCgroup } from "./path.ts";
 import { planResources } from "./plan.ts";
 
 /** open(2), asm-generic/fcntl.h: not among node's constants. */
@@ -37,10 +38,11 @@ export function createCgroup(
   const needed = neededControllers(resources);
   const created: string[] = [];
   try {
-    makeDirectories(directory, created, options.rootless);
+    makeDirectories(directory, created);
     enableControllers(directory, needed);
     checkCgroupType(directory, needed);
     checkFitness(directory);
+    if (options.rootless) checkWayInto(directory);
   } catch (error) {
     removeMade(created);
     throw error;
@@ -63,7 +65,7 @@ export function requiresCgroup(
 }
 
 /** Controllers that settings need, with the pointer of the first one that does. */
-function neededControllers(resources: LinuxResources | undefined): Map<string, string> {
+export function neededControllers(resources: LinuxResources | undefined): Map<string, string> {
   const needed = new Map<string, string>();
   for (const { file, pointer, unlimited = false } of resources === undefined
     ? []
@@ -75,7 +77,7 @@ function neededControllers(resources: LinuxResources | undefined): Map<string, s
 }
 
 /** mkdir -p that notes what it made. Inner directories exist usually, so the innermost one is tried first. */
-function makeDirectories(directory: string, created: string[], rootless: boolean): void {
+function makeDirectories(directory: string, created: string[]): void {
   try {
     mkdirSync(directory, 0o755);
     created.push(directory);
@@ -83,28 +85,49 @@ function makeDirectories(directory: string, created: string[], rootless: boolean
     const errno = errorCode(error);
     if (errno === "EEXIST") return;
     if (errno === "ENOENT" && dirname(directory).startsWith(`${CGROUP_MOUNT}/`)) {
-      makeDirectories(dirname(directory), created, rootless);
+      makeDirectories(dirname(directory), created);
       mkdirSync(directory, 0o755);
       created.push(directory);
       return;
     }
-    throw mkdirError(directory, errno, rootless, error);
+    throw mkdirError(directory, errno, error);
   }
 }
 
-function mkdirError(directory: string, errno: string, rootless: boolean, cause: unknown): unknown {
+function mkdirError(directory: string, errno: string, cause: unknown): unknown {
   if (errno === "") return cause;
-  const denied = errno === "EACCES" || errno === "EPERM" || errno === "EROFS";
   const hint =
-    rootless && denied
-      ? "; this user has no delegated cgroup: try systemd-run --user --scope -p Delegate=yes"
-      : errno === "EAGAIN"
-        ? "; cgroup.max.descendants or cgroup.max.depth of a cgroup above it is reached"
-        : "";
+    errno === "EAGAIN" ? "; cgroup.max.descendants or cgroup.max.depth of a cgroup above it is reached" : "";
   return new RuntsError(
     `/linux/cgroupsPath: cannot create cgroup ${cgroupName(directory)}: ${describeErrno(errno)}${hint}`,
     { operation: "mkdir", errno, pointer: "/linux/cgroupsPath", path: directory, cause },
   );
+}
+
+/**
+ * Who brings a process from one cgroup into another must be allowed to write to cgroup.procs of both and of the nearest cgroup
+ * above both: cgroups(7), "Cgroup delegation: containment rules". CLONE_INTO_CGROUP follows them too.
+ */
+function checkWayInto(directory: string): void {
+  const file = `${commonAncestor(directory)}/cgroup.procs`;
+  try {
+    for (const path of [`${directory}/cgroup.procs`, file]) accessSync(path, constants.W_OK);
+  } catch (error) {
+    const errno = errorCode(error);
+    if (errno === "" || errno === "ENOENT") throw error;
+    throw new RuntsError(
+      `/linux/cgroupsPath: cannot bring a process into cgroup ${cgroupName(directory)}: ${describeErrno(errno)}`,
+      { operation: "access", errno, pointer: "/linux/cgroupsPath", path: file, cause: error },
+    );
+  }
+}
+
+/** The nearest cgroup that is above both the runtime and this one. */
+export function commonAncestor(directory: string): string {
+  const own = `${callerCgroup()}/`;
+  let ancestor = directory;
+  while (ancestor !== CGROUP_MOUNT && !own.startsWith(`${ancestor}/`)) ancestor = dirname(ancestor);
+  return ancestor;
 }
 
 /** cgroup.events tells of the cgroups below, and of a freeze above, too. */

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readdirSync, readFileSync, readSync, writeSync } from "node:fs";
+import { closeSync, constants, openSync, readdirSync, readFileSync, readSync, writeSync } from "node:fs";
 import { errnoMessage } from "../../bindings/abi/errno.ts";
 
 /** The one place where cgroup v2 is looked for: what systemd mounts, and what every engine expects. */
@@ -55,9 +55,12 @@ export function readWords(directory: string, file: string): string[] {
   return text === "" ? [] : text.split(" ");
 }
 
-/** One write(2), as the kernel takes each as one setting. Opened without O_CREAT: a missing file is ENOENT, not EPERM. */
+/**
+ * One write(2), as the kernel takes each as one setting. Opened without O_CREAT: a missing file is ENOENT, not EPERM. And not to be
+ * read: nobody but root may read cgroup.kill.
+ */
 export function writeCgroupFile(directory: string, file: string, value: string): void {
-  const fd = openSync(`${directory}/${file}`, "r+");
+  const fd = openSync(`${directory}/${file}`, constants.O_WRONLY);
   try {
     writeSync(fd, value);
   } finally {

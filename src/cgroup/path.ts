@@ -28,12 +28,24 @@ export function findCgroupMount(): string {
   return CGROUP_MOUNT;
 }
 
+/** Whether this user may make cgroups in a directory, and bring processes into them (cgroups(7), Delegation). */
+export function isWritableCgroup(directory: string): boolean {
+  try {
+    accessSync(directory, constants.W_OK);
+    accessSync(`${directory}/cgroup.procs`, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /**
  * Directory of the container's cgroup.
  *
  * A relative cgroupsPath, or `<id>` where it is absent, lies below the root cgroup: config-linux.md (Cgroups Path) asks
  * for the same place whenever the value is the same, so the caller's own cgroup must not matter. Only for a user who can't
- * write there it lies beside the caller's cgroup, which is the nearest place that may be delegated to that user.
+ * write there it lies beside the caller's cgroup, which is the nearest place that may be delegated to that user; or in it, if
+ * that is delegated alone.
  * The form `slice:prefix:name` is for systemd alone and is a name like any other here.
  */
 export function cgroupPathFor(config: Config, id: string, mountpoint: string): string {
@@ -53,8 +65,11 @@ function baseOfRelativePaths(mountpoint: string): string {
     accessSync(mountpoint, constants.W_OK);
     return "";
   } catch {
-    const parent = posix.dirname(ownCgroup());
-    return parent === "/" ? "" : parent;
+    const own = ownCgroup();
+    const parent = posix.dirname(own);
+    const base =
+      !isWritableCgroup(`${mountpoint}${parent}`) && isWritableCgroup(`${mountpoint}${own}`) ? own : parent;
+    return base === "/" ? "" : base;
   }
 }
 

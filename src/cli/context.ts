@@ -37,11 +37,22 @@ export function contextFrom(globals: ParsedArguments, log: Log): Context {
 /** Creates the root directory, and the directory of the pid file: engines may name ones that do not exist yet. */
 export function prepareDirectories(context: Context, pidFile: string | undefined): void {
   makeDirectory(context.root, 0o700);
-  if (context.root === xdgRoot()) {
-    // Without the sticky bit, files that are not used for hours may be swept (XDG Base Directory Specification).
-    chmodSync(context.root, 0o1700);
-  }
+  if (context.root === xdgRoot()) keepFromSweeping(context.root);
   if (pidFile !== undefined) makeDirectory(pidFile.slice(0, pidFile.lastIndexOf("/") + 1), 0o755);
+}
+
+/** Without the sticky bit, files that are not used for hours may be swept (XDG Base Directory Specification). */
+function keepFromSweeping(root: string): void {
+  try {
+    chmodSync(root, 0o1700);
+  } catch (cause) {
+    throw new RuntsError(`${root} belongs to another user: is XDG_RUNTIME_DIR that of the caller?`, {
+      operation: "chmod",
+      errno: "EPERM",
+      path: root,
+      cause,
+    });
+  }
 }
 
 function makeDirectory(path: string, mode: number): void {
@@ -49,16 +60,27 @@ function makeDirectory(path: string, mode: number): void {
     mkdirSync(path, { recursive: true, mode });
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new RuntsError(`create directory: ${reason}`, { operation: "mkdir", path, cause });
+    const hint = path === xdgRoot() ? "; is XDG_RUNTIME_DIR that of the caller?" : "";
+    throw new RuntsError(`create directory: ${reason}${hint}`, { operation: "mkdir", path, cause });
   }
 }
 
 function rootDirectory(globals: ParsedArguments): string {
   const given = globals.string("root");
-  if (given === undefined) return honoursXdg() ? (xdgRoot() ?? "/run/runts") : "/run/runts";
+  if (given === undefined) return defaultRoot();
   const root = absolutePath(given);
   if (root === "/") throw new RuntsError("--root must not be the root directory");
   return root;
+}
+
+function defaultRoot(): string {
+  if (honoursXdg()) return xdgRoot() ?? "/run/runts";
+  if (process.geteuid?.() === 0) return "/run/runts";
+  throw new RuntsError(
+    "XDG_RUNTIME_DIR is not set: without it, a user who is not root names the directory of his containers by --root " +
+      "(a login through systemd or elogind sets it; su and sudo don't)",
+    { operation: "mkdir", errno: "ENOENT", path: "/run/runts" },
+  );
 }
 
 function xdgRoot(): string | undefined {

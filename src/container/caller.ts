@@ -5,6 +5,7 @@ import type { StdioFacts } from "../plan/process-setup.ts";
 /** What the container inherits from the caller, or what the caller's rights allow. */
 export interface Caller {
   readonly uid: number;
+  readonly gid: number;
   /** Root in its user namespace. */
   readonly privileged: boolean;
   /** Whether that is not the host's own user namespace. */
@@ -22,6 +23,7 @@ export function inspectCaller(): Caller {
   const uid = process.geteuid?.() ?? 0;
   return {
     uid,
+    gid: process.getegid?.() ?? 0,
     privileged: uid === 0,
     inUserNamespace: !/^\s*0\s+0\s+4294967295\s*$/.test(readFileSync("/proc/self/uid_map", "latin1")),
     permitted: BigInt(`0x${/^CapPrm:\s*([0-9a-f]+)/m.exec(status)?.[1] ?? "0"}`),

@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, rmSync, writeFileSync } from "node:fs";
 import { listenUnix } from "../../bindings/linux/unix-socket.ts";
 import { type Program, pathOf } from "../../bindings/stub/program.ts";
 import { type Cgroup, createCgroup, openCgroup, removeMade, requiresCgroup } from "../cgroup/create.ts";
@@ -9,7 +9,7 @@ import { applyResources } from "../cgroup/resources.ts";
 import { RuntsError } from "../errors.ts";
 import { type SetUpOptions, setUpInit } from "../init/set-up.ts";
 import { type Init, type PendingInit, spawnInit } from "../init/spawn-init.ts";
-import { hasOwn, namespacesOf } from "../plan/init-plan.ts";
+import { hasOwn, type Namespaces, namespacesOf } from "../plan/init-plan.ts";
 import type { ContainerGroups } from "../resctrl/group.ts";
 import { readConfigAndBytes } from "../spec/config.ts";
 import { wantsIdMap } from "../spec/id-mapped-mount.ts";
@@ -35,11 +35,17 @@ import type { Context, CreateOptions } from "./options.ts";
 import { writePidFile } from "./pid-file.ts";
 import { connectPidfdReceiver } from "./pidfd-receiver.ts";
 import type { PidfdReceiver } from "./pidfd-socket.ts";
-import { adoptProcess, credentialOptions } from "./process-rights.ts";
+import {
+  adoptProcess,
+  canSetGroups,
+  credentialOptions,
+  explainedDenial,
+  loadIdMapper,
+} from "./process-rights.ts";
 import { processStat } from "./process-status.ts";
 import {
-  containerDirectory,
   type LastOperation,
+  makeContainerDirectory,
   type SavedState,
   startSocketPath,
   writeState,
@@ -65,7 +71,7 @@ export async function createContainer(
   const receiver = await terminalReceiver(process, options.consoleSocket, openTerminal);
   const pidfdReceiver = await connectPidfdReceiver(options.pidfdSocket);
   const handed = handedDescriptors(options.preserveFds, true);
-  const directory = makeDirectory(context.root, options.id);
+  const directory = makeContainerDirectory(context.root, options.id);
   let creation: Creation | undefined;
   try {
     // What was read and validated, not what may stand in the bundle by now.
@@ -90,22 +96,6 @@ async function prepareNotify({ log }: Context, config: Config, directory: string
   if (host === undefined) return undefined;
   const { prepareNotifySocket } = await import("./notify-socket.ts");
   return prepareNotifySocket(config, directory, host, (message) => log.warn(message));
-}
-
-/** The directory is the container's existence: whoever makes it has the id. */
-function makeDirectory(root: string, id: string): string {
-  const directory = containerDirectory(root, id);
-  try {
-    mkdirSync(directory, { mode: 0o711 });
-  } catch (error) {
-    if (!(error instanceof Error) || !("code" in error) || error.code !== "EEXIST") throw error;
-    throw new RuntsError("container with given ID already exists", {
-      operation: "create",
-      errno: "EEXIST",
-      path: id,
-    });
-  }
-  return directory;
 }
 
 /** The caller wants no cgroup: limits would need one. */
@@ -169,7 +159,8 @@ class Creation {
     const rootfs = rootfsOf(this.#config, this.#options.bundle);
     await this.#checkSysctls();
     const seccomp = await compileFilter(this.#context, this.#config, this.#caller);
-    const ownUserNamespace = hasOwn(namespacesOf(this.#config), "user");
+    const namespaces = namespacesOf(this.#config);
+    const ownUserNamespace = hasOwn(namespaces, "user");
     const attributes = await taskAttributes(
       this.#process,
       this.#config.linux ?? {},
@@ -183,30 +174,38 @@ class Creation {
     const delegate = await loadDelegation(this.#config, this.#process, this.#rootless);
     let state = this.#saveFirst(rootfs, resctrl, seccomp?.listener !== undefined);
     resctrl?.make();
-    this.#makeCgroup(state.cgroup);
-    const pending = this.#spawn();
+    await this.#makeCgroup(state.cgroup);
+    const mapIds = await loadIdMapper(this.#config.linux ?? {}, namespaces, this.#caller);
+    const pending = this.#spawn(namespaces, mapIds);
     this.#pending = pending;
     this.#confineCgroup();
+    state = { ...state, cgroup: this.#cgroup?.directory ?? "" };
     const listener = listenUnix(startSocketPath(this.#directory));
     const last = setUpInit(pending, {
       ...this.#options,
       config: this.#config,
       process: this.#process,
-      namespaces: namespacesOf(this.#config),
+      namespaces,
       facts: hostFacts(
         this.#options.bundle,
         rootfs,
         this.#shownCgroup(),
         mountLabelOf(this.#config, (message) => this.#context.log.warn(message)),
+        this.#caller.inUserNamespace,
         (message) => this.#context.log.warn(message),
       ),
       credentials: credentialOptions(
         this.#caller,
         this.#process,
-        { ownUserNamespace, hasSeccomp: seccomp !== undefined },
+        {
+          ownUserNamespace,
+          hasSeccomp: seccomp !== undefined,
+          canSetGroups: mapIds !== undefined || canSetGroups(this.#caller, namespaces),
+        },
         (message) => this.#context.log.warn(message),
       ),
       umask: this.#caller.umask,
+      staysDumpable: !this.#caller.privileged,
       stdio: stdioFacts(receiver !== undefined, this.#process.user?.uid ?? 0),
       consoleSocket: receiver?.socket,
       procfs: openLabelProcfs(this.#process),
@@ -216,7 +215,7 @@ class Creation {
       start: { keepFds: this.#handed.count, inheritedNofile: inheritedNofile(), seccomp },
       spawned: (init) => {
         this.#init = init;
-        adoptProcess(init.pid, this.#process);
+        adoptProcess(init.pid, this.#process, this.#caller);
         resctrl?.enter(init.pid);
         if (this.#cgroup !== undefined) delegate?.(this.#cgroup.directory, init.pid);
         state = { ...state, pid: init.pid, startTime: processStat(init.pid)?.startTime ?? "" };
@@ -234,7 +233,6 @@ class Creation {
     state = {
       ...state,
       creator: null,
-      cgroup: this.#cgroup?.directory ?? "",
       lastOperations: describeOperations(last),
     };
     writeState(this.#directory, state);
@@ -272,7 +270,7 @@ class Creation {
     return state;
   }
 
-  #makeCgroup(directory: string): void {
+  async #makeCgroup(directory: string): Promise<void> {
     const { resources, cgroupsPath } = this.#config.linux ?? {};
     if (this.#context.noCgroup === true) {
       refuseLimits(resources);
@@ -281,7 +279,11 @@ class Creation {
     try {
       this.#cgroup = createCgroup(directory, resources, { rootless: this.#rootless });
     } catch (error) {
-      if (!this.#rootless || requiresCgroup(resources, cgroupsPath)) throw error;
+      if (!this.#rootless) throw error;
+      if (requiresCgroup(resources, cgroupsPath)) {
+        const { explainCgroupError } = await import("../cgroup/delegation.ts");
+        throw explainCgroupError(error, directory, this.#config.linux);
+      }
       this.#context.log.debug(`no cgroup: ${error instanceof Error ? error.message : error}`);
     }
   }
@@ -304,11 +306,13 @@ class Creation {
     });
   }
 
-  #spawn(): PendingInit {
+  #spawn(namespaces: Namespaces, mapIds: ((pid: number) => void) | undefined): PendingInit {
     const cgroup = this.#cgroup === undefined ? undefined : openCgroup(this.#cgroup);
     return spawnInit({
       linux: this.#config.linux ?? {},
-      namespaces: namespacesOf(this.#config),
+      namespaces,
+      mapIds,
+      oomScoreAdj: this.#caller.privileged ? undefined : this.#process.oomScoreAdj,
       cgroup,
       keepFds: this.#handed.count,
       ignoredSignals: this.#caller.ignoredSignals,
@@ -375,7 +379,8 @@ class Creation {
       channel === undefined || this.#init === undefined
         ? error
         : await explained(error, { pid: this.#init.pid, channel, process: this.#process });
-    return explainClone(reason, () => this.#cgroup?.directory);
+    const explainedClone = await explainClone(reason, () => this.#cgroup?.directory);
+    return explainedDenial(explainedClone, this.#caller, this.#config);
   }
 
   /** Leaves the host as if nothing had been tried (runtime.md, Errors). */

@@ -22,7 +22,7 @@ import type { Context } from "./options.ts";
 import { writePidFile } from "./pid-file.ts";
 import { connectPidfdReceiver } from "./pidfd-receiver.ts";
 import type { PidfdReceiver } from "./pidfd-socket.ts";
-import { adoptProcess, credentialOptions } from "./process-rights.ts";
+import { adoptProcess, allowsSetgroups, credentialOptions, explainedDenial } from "./process-rights.ts";
 import { containerDirectory, doesNotExist, type SavedState, tryReadState } from "./saved-state.ts";
 import { compileFilter } from "./seccomp-filter.ts";
 import type { SeccompAgent } from "./seccomp-listener.ts";
@@ -120,6 +120,7 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
     keepFds: handed.count,
     ignoredSignals: caller.ignoredSignals,
     privileged: caller.privileged,
+    oomScoreAdj: caller.privileged ? undefined : process.oomScoreAdj,
   });
   let pid = 0;
   let pidFileWritten = false;
@@ -129,10 +130,15 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
       credentials: credentialOptions(
         caller,
         process,
-        { ownUserNamespace, hasSeccomp: seccomp !== undefined },
+        {
+          ownUserNamespace,
+          hasSeccomp: seccomp !== undefined,
+          canSetGroups: ownUserNamespace ? allowsSetgroups(saved.pid) : caller.canSetGroups,
+        },
         (message) => context.log.warn(message),
       ),
       umask: caller.umask,
+      staysDumpable: false,
       procfs: openLabelProcfs(process),
       attributes,
       addedEnv: handed.env,
@@ -145,7 +151,7 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
       chooseCpus: chooseCpus(affinity),
       spawned: (child) => {
         pid = child.pid;
-        adoptProcess(pid, process);
+        adoptProcess(pid, process, caller);
         if (saved.resctrl !== undefined) resctrl?.joinGroups(saved.resctrl, pid);
       },
     });
@@ -164,7 +170,8 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
     const reason = await explained(error, { pid, channel: pending.channel.descriptor, process });
     if (pid !== 0) killChild(pid);
     if (pidFileWritten && options.pidFile !== undefined) rmSync(options.pidFile, { force: true });
-    throw await explainClone(reason, () => cgroupDirectory(saved, options.cgroup));
+    const cloneReason = await explainClone(reason, () => cgroupDirectory(saved, options.cgroup));
+    throw await explainedDenial(cloneReason, caller, config, saved.cgroup);
   } finally {
     pending.channel.close();
   }

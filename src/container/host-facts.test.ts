@@ -55,7 +55,7 @@ describe("rootfsOf", () => {
 });
 
 describe("hostFacts", () => {
-  const facts = hostFacts("/bundle", "/rootfs", "", "", () => {});
+  const facts = hostFacts("/bundle", "/rootfs", "", "", false, () => {});
 
   it("says what a bind source is, with the pointer of a missing one", () => {
     const directory = freshDirectory();
@@ -75,7 +75,7 @@ describe("hostFacts", () => {
 
   it("finds the host's procfs, and the mount that the rootfs lies on", () => {
     expect(facts.hostPseudoMounts()).toContain("/proc");
-    expect(hostFacts("/", "/proc/self", "", "", () => {}).rootfsMountPoint()).toBe("/proc");
-    expect(hostFacts("/", "/proc", "", "", () => {}).hostPseudoMounts()).not.toContain("/proc");
+    expect(hostFacts("/", "/proc/self", "", "", false, () => {}).rootfsMountPoint()).toBe("/proc");
+    expect(hostFacts("/", "/proc", "", "", false, () => {}).hostPseudoMounts()).not.toContain("/proc");
   });
 });

@@ -36,6 +36,7 @@ export function hostFacts(
   rootfs: string,
   cgroup: string | undefined,
   mountLabel: string,
+  inUserNamespace: boolean,
   warn: (message: string) => void,
 ): HostFacts {
   return {
@@ -43,6 +44,7 @@ export function hostFacts(
     bundle,
     cgroup,
     mountLabel,
+    inUserNamespace,
     warn,
     isDirectory: (source, pointer) =>
       onBehalfOf(`${pointer}/source`, `bind ${source}`, () => statSync(source)).isDirectory(),

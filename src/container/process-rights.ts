@@ -1,8 +1,10 @@
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { prlimit } from "../../bindings/linux/rlimit.ts";
+import { mapsOnly } from "../init/id-mappings.ts";
 import { onBehalfOf } from "../init/run-program.ts";
 import type { CredentialOptions } from "../plan/credentials.ts";
-import type { Process } from "../spec/types.ts";
+import type { Namespaces } from "../plan/init-plan.ts";
+import type { Config, Linux, Process } from "../spec/types.ts";
 import type { Caller } from "./caller.ts";
 
 /** What a process of a container can be granted, and what only the runtime, with the caller's rights, can do for it. */
@@ -10,7 +12,11 @@ import type { Caller } from "./caller.ts";
 export function credentialOptions(
   caller: Caller,
   process: Process,
-  container: { readonly ownUserNamespace: boolean; readonly hasSeccomp: boolean },
+  container: {
+    readonly ownUserNamespace: boolean;
+    readonly hasSeccomp: boolean;
+    readonly canSetGroups: boolean;
+  },
   warn: (message: string) => void,
 ): CredentialOptions {
   const ALL = (1n << 64n) - 1n;
@@ -18,16 +24,30 @@ export function credentialOptions(
     lastCapability: caller.lastCapability,
     permitted: container.ownUserNamespace ? ALL : caller.permitted,
     keepSysAdmin: container.hasSeccomp && process.noNewPrivileges !== true,
-    canSetGroups: caller.canSetGroups,
+    canSetGroups: container.canSetGroups,
     warn,
   };
 }
 
-/** Before the process does anything itself. */
-export function adoptProcess(pid: number, process: Process): void {
+/**
+ * Whether setgroups(2) is allowed in the container: an unprivileged caller has to deny it in a user namespace whose groups he maps
+ * himself. In one that is joined it is as its maker has left it.
+ */
+export function canSetGroups(caller: Caller, { joined }: Namespaces): boolean {
+  const member = /^\/proc\/(\d+)\/ns\/user$/.exec(joined.get("user")?.path ?? "")?.[1];
+  return caller.canSetGroups || (member !== undefined && allowsSetgroups(member));
+}
+
+/** Of the user namespace that a process is in. user_namespaces(7) */
+export function allowsSetgroups(pid: number | string): boolean {
+  return readFileSync(`/proc/${pid}/setgroups`, "latin1").trim() === "allow";
+}
+
+/** Before the process does anything itself. One that an unprivileged caller has started has set its oom_score_adj itself. */
+export function adoptProcess(pid: number, process: Process, { privileged }: Caller): void {
   raiseLimits(pid, process);
   const { oomScoreAdj } = process;
-  if (oomScoreAdj === undefined) return;
+  if (oomScoreAdj === undefined || !privileged) return;
   onBehalfOf("/process/oomScoreAdj", "set oom_score_adj", () => {
     writeFileSync(`/proc/${pid}/oom_score_adj`, String(oomScoreAdj));
   });
@@ -44,4 +64,28 @@ function raiseLimits(pid: number, { rlimits = [] }: Process): void {
       if (hard > current.hard) prlimit(pid, type, { soft: current.soft, hard });
     });
   });
+}
+
+/** Absent where the caller needs no help with the mappings: root, and whoever maps nobody but himself. */
+export async function loadIdMapper(
+  linux: Linux,
+  { created }: Namespaces,
+  { uid, gid, privileged }: Caller,
+): Promise<((pid: number) => void) | undefined> {
+  if (privileged || !created.has("user")) return undefined;
+  if (mapsOnly(linux.uidMappings, uid) && mapsOnly(linux.gidMappings, gid)) return undefined;
+  const { idMapper } = await import("./id-helpers.ts");
+  return idMapper(linux, { uid, gid });
+}
+
+/** The error with what a caller whose rights are not enough has to know. `cgroup` is that of a container which is there already. */
+export async function explainedDenial(
+  error: unknown,
+  caller: Caller,
+  config: Config,
+  cgroup = "",
+): Promise<unknown> {
+  if (caller.privileged && !caller.inUserNamespace) return error;
+  const { explainDenial } = await import("./denials.ts");
+  return explainDenial(error, caller, config, cgroup);
 }

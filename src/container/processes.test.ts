@@ -17,21 +17,30 @@ function contextWith(saved: Partial<SavedState>) {
 }
 
 describe("listProcesses", () => {
-  it("reads the cgroup and those below it, without processes of other pid namespaces", () => {
+  it("reads the cgroup and those below it, without processes of other pid namespaces", async () => {
     const cgroup = freshDirectory();
     mkdirSync(`${cgroup}/inner/most`, { recursive: true });
     writeFileSync(`${cgroup}/cgroup.procs`, "12\n0\n13\n");
     writeFileSync(`${cgroup}/inner/most/cgroup.procs`, "14\n");
-    expect(listProcesses(contextWith({ ...alive, cgroup }), "box")).toEqual([12, 13, 14]);
+    expect(await listProcesses(contextWith({ ...alive, cgroup }), "box")).toEqual([12, 13, 14]);
   });
 
-  it("gives none when the cgroup is gone, or when there was none and init has ended", () => {
-    expect(listProcesses(contextWith({ ...alive, cgroup: "/nowhere" }), "box")).toEqual([]);
-    expect(listProcesses(contextWith({}), "box")).toEqual([]);
+  it("gives none when the cgroup is gone, or when there was none and init has ended", async () => {
+    expect(await listProcesses(contextWith({ ...alive, cgroup: "/nowhere" }), "box")).toEqual([]);
+    expect(await listProcesses(contextWith({}), "box")).toEqual([]);
   });
 
-  it("names the lack of a cgroup, and an unknown container", () => {
-    expect(() => listProcesses(contextWith(alive), "box")).toThrow("container box has no cgroup");
-    expect(() => listProcesses(contextWith(alive), "none")).toThrow("container does not exist");
+  it("names the lack of a cgroup, and an unknown container", async () => {
+    const context = contextWith({ ...alive, ownPidNamespace: false });
+    await expect(listProcesses(context, "box")).rejects.toThrow(
+      "container box has neither a cgroup nor a pid namespace",
+    );
+    await expect(listProcesses(context, "none")).rejects.toThrow("container does not exist");
+  });
+
+  it("finds those of the pid namespace where there is no cgroup", async () => {
+    expect(await listProcesses(contextWith({ ...alive, ownPidNamespace: true }), "box")).toContain(
+      process.pid,
+    );
   });
 });

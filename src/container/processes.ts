@@ -9,7 +9,7 @@ import { statusOf } from "./state.ts";
  * Pids, in the pid namespace of the caller, of the container's processes: those of its cgroup and of the cgroups below it. A
  * container that has stopped may still have some, if it shared its pid namespace.
  */
-export function listProcesses({ root }: Context, id: string): number[] {
+export async function listProcesses({ root }: Context, id: string): Promise<number[]> {
   checkId(id);
   const directory = containerDirectory(root, id);
   const saved = tryReadState(directory);
@@ -17,8 +17,15 @@ export function listProcesses({ root }: Context, id: string): number[] {
   // 0 stands for a process that the caller's pid namespace does not see.
   if (saved.cgroup !== "") return processesOf(saved.cgroup).filter((pid) => pid !== 0);
   if (statusOf(directory, saved) === "stopped") return [];
-  throw new RuntsError(`container ${id} has no cgroup: without one its processes can't be listed`, {
-    operation: "ps",
-    path: id,
-  });
+  if (saved.ownPidNamespace) {
+    const { processesOfNamespace } = await import("./namespace-processes.ts");
+    return processesOfNamespace(saved.pid);
+  }
+  throw new RuntsError(
+    `container ${id} has neither a cgroup nor a pid namespace: without them its processes can't be listed`,
+    {
+      operation: "ps",
+      path: id,
+    },
+  );
 }

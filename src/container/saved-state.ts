@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { RuntsError } from "../errors.ts";
 import type { SavedGroups } from "../resctrl/group.ts";
 
@@ -51,6 +51,22 @@ export interface LastOperation {
 
 export function containerDirectory(root: string, id: string): string {
   return `${root}/${id}`;
+}
+
+/** The directory is the container's existence: whoever makes it has the id. */
+export function makeContainerDirectory(root: string, id: string): string {
+  const directory = containerDirectory(root, id);
+  try {
+    mkdirSync(directory, { mode: 0o711 });
+  } catch (error) {
+    if (!(error instanceof Error) || !("code" in error) || error.code !== "EEXIST") throw error;
+    throw new RuntsError("container with given ID already exists", {
+      operation: "create",
+      errno: "EEXIST",
+      path: id,
+    });
+  }
+  return directory;
 }
 
 export function startSocketPath(directory: string): string {

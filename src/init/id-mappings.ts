@@ -3,6 +3,14 @@ import type { Namespaces } from "../plan/init-plan.ts";
 import type { IdMapping, Linux } from "../spec/types.ts";
 import { onBehalfOf } from "./run-program.ts";
 
+/** Who writes the mappings of a new user namespace. */
+export interface MappingRights {
+  /** Whether the runtime is root in its user namespace. */
+  readonly privileged: boolean;
+  /** Writes them for a caller who may not: newuidmap(1), newgidmap(1). Absent where the caller's own rights are enough. */
+  readonly mapIds?: ((pid: number) => void) | undefined;
+}
+
 /**
  * Writes the mappings of a new user namespace. A caller without CAP_SETGID in the parent namespace must deny setgroups(2)
  * first (CVE-2014-8989, user_namespaces(7)).
@@ -11,20 +19,38 @@ export function writeIdMappings(
   pid: number,
   linux: Linux,
   namespaces: Namespaces,
-  privileged: boolean,
+  { privileged, mapIds }: MappingRights,
 ): void {
   if (!namespaces.created.has("user")) return;
-  if (!privileged) {
+  if (mapIds !== undefined) {
+    mapIds(pid);
+    return;
+  }
+  writeGroups(pid, linux.gidMappings ?? [], !privileged);
+  writeUsers(pid, linux.uidMappings ?? []);
+}
+
+export function writeGroups(pid: number, mappings: readonly IdMapping[], denySetgroups: boolean): void {
+  if (denySetgroups) {
     onBehalfOf("/linux/gidMappings", "deny setgroups", () => {
       writeFileSync(`/proc/${pid}/setgroups`, "deny");
     });
   }
   onBehalfOf("/linux/gidMappings", "write the group mappings", () => {
-    writeFileSync(`/proc/${pid}/gid_map`, lines(linux.gidMappings ?? []));
+    writeFileSync(`/proc/${pid}/gid_map`, lines(mappings));
   });
+}
+
+export function writeUsers(pid: number, mappings: readonly IdMapping[]): void {
   onBehalfOf("/linux/uidMappings", "write the user mappings", () => {
-    writeFileSync(`/proc/${pid}/uid_map`, lines(linux.uidMappings ?? []));
+    writeFileSync(`/proc/${pid}/uid_map`, lines(mappings));
   });
+}
+
+/** The one mapping that a user without privileges may write: of the own id alone. user_namespaces(7) */
+export function mapsOnly(mappings: readonly IdMapping[] | undefined, id: number): boolean {
+  const [first, ...others] = mappings ?? [];
+  return first !== undefined && others.length === 0 && first.hostID === id && first.size === 1;
 }
 
 function lines(mappings: readonly IdMapping[]): string {

@@ -1,7 +1,12 @@
 import type { StubChannel } from "../../bindings/stub/client.ts";
 import type { Program, Register, Reply } from "../../bindings/stub/program.ts";
 import { attachTerminal, type TerminalPlan } from "../plan/console.ts";
-import { assumeCredentials, type CredentialOptions, setNoNewPrivileges } from "../plan/credentials.ts";
+import {
+  assumeCredentials,
+  type CredentialOptions,
+  makeDumpable,
+  setNoNewPrivileges,
+} from "../plan/credentials.ts";
 import { ExecutableSearch } from "../plan/executable.ts";
 import {
   enterWorkingDirectory,
@@ -25,6 +30,11 @@ export interface ProcessOptions {
   readonly process: Process;
   readonly credentials: CredentialOptions;
   readonly umask: number;
+  /**
+   * Whether the runtime needs the process to be dumpable, as it does for hooks and exec in a container that waits: without
+   * privileges it can't join the namespaces of another one (ptrace(2), access mode checking).
+   */
+  readonly staysDumpable: boolean;
   /** Variables that the runtime itself adds to the environment. */
   readonly addedEnv: readonly string[];
   readonly stdio: StdioFacts;
@@ -91,6 +101,7 @@ function planProcess(
   }
   options.attributes?.plan(program);
   assumeCredentials(program, process, options.credentials);
+  if (options.staysDumpable) makeDumpable(program);
   setUmask(program, process, options.umask);
   checks.push(verifyWorkingDirectory(program, process, entered));
   setNoNewPrivileges(program, process);

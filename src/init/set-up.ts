@@ -2,6 +2,7 @@ import { closeSync } from "node:fs";
 import type { Program, Register } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
 import { bindConsole, openTerminal, type TerminalPlan } from "../plan/console.ts";
+import { makeDumpable } from "../plan/credentials.ts";
 import { makeDevices, openHostNull } from "../plan/devices.ts";
 import {
   attachRootfs,
@@ -142,7 +143,10 @@ function prepareEnvironment(
   const descriptors = options.idMappedMounts?.(program, plan, requests, containerPid) ?? [];
   openBindSources(program, requests);
   const hostNull = openNullForMasks(session, plan);
-  if (hasOwn(plan.namespaces, "user")) becomeRootOf(program, options.credentials.canSetGroups);
+  if (hasOwn(plan.namespaces, "user")) {
+    becomeRootOf(program, options.credentials.canSetGroups);
+    if (options.staysDumpable && plan.namespaces.created.has("user")) makeDumpable(program);
+  }
   unshareAsRoot(program, plan);
   bringLoopbackUp(program, plan);
   attachRootfs(program, plan);

@@ -1,4 +1,5 @@
 import { closeSync, openSync, writeFileSync } from "node:fs";
+import { AT_FDCWD, O_CLOEXEC, O_WRONLY } from "../../bindings/abi/fcntl.ts";
 import { clone_args, kernel_sigaction } from "../../bindings/abi/layouts.ts";
 import { PR_SET_DUMPABLE, PR_SET_NAME } from "../../bindings/abi/prctl.ts";
 import * as sched from "../../bindings/abi/sched.ts";
@@ -15,7 +16,7 @@ import { at, data, type Program } from "../../bindings/stub/program.ts";
 import { type Namespaces, unsharedAsRoot } from "../plan/init-plan.ts";
 import { NAMESPACE_FLAGS } from "../plan/kernel-settings.ts";
 import type { Linux } from "../spec/types.ts";
-import { writeIdMappings } from "./id-mappings.ts";
+import { type MappingRights, writeIdMappings } from "./id-mappings.ts";
 import { checkJoinedMappings } from "./joined-mappings.ts";
 import { checkReply, onBehalfOf, receiveReply, runProgram } from "./run-program.ts";
 
@@ -26,7 +27,7 @@ export interface Init {
   readonly channel: StubChannel;
 }
 
-export interface SpawnOptions {
+export interface SpawnOptions extends MappingRights {
   readonly linux: Linux;
   readonly namespaces: Namespaces;
   /** A process whose namespaces are joined: a pidfd, and CLONE_NEW* of those that differ from the runtime's. */
@@ -39,8 +40,8 @@ export interface SpawnOptions {
   readonly keepFds: number;
   /** Signals that the engine or its caller ignores: execve(2) resets handlers only. */
   readonly ignoredSignals: readonly number[];
-  /** Whether the runtime is root in its user namespace. */
-  readonly privileged: boolean;
+  /** Set by the process itself, for a runtime that may not write to a process which is about to be out of its reach. */
+  readonly oomScoreAdj?: number | undefined;
 }
 
 /** A container's first process on its way: the kernel works while the runtime plans what init shall do. */
@@ -77,14 +78,15 @@ export function spawnInit(options: SpawnOptions): PendingInit {
     // In the order of their numbers, as they were opened.
     resetProcess(reset, [Math.min(theirs, initTheirs), Math.max(theirs, initTheirs)], options);
     parent.send(reset);
-    if (options.namespaces.created.has("time")) makeTimeNamespace(parent, reset, pid, options.linux);
+    if (options.namespaces.created.has("time")) makeTimeNamespace(parent, reset, pid, options);
     const cloning = parent.program();
     options.beforeClone?.(cloning);
+    if (options.oomScoreAdj !== undefined) setOomScore(cloning, options.oomScoreAdj);
     joinNamespaces(cloning, options);
     if (options.join !== undefined && options.join.flags !== 0) {
       cloning.about("", "join the container's namespaces");
       // The clone is in sight of the container's processes from its first moment, and holds descriptors of the host.
-      if (options.privileged) cloning.do("prctl", [PR_SET_DUMPABLE, 0, 0, 0, 0]);
+      cloning.do("prctl", [PR_SET_DUMPABLE, 0, 0, 0, 0]);
       cloning.do("setns", [cloning.descriptor(options.join.pidfd), options.join.flags]);
     }
     const cloned = cloneInit(cloning, options, theirs, initTheirs);
@@ -97,7 +99,8 @@ export function spawnInit(options: SpawnOptions): PendingInit {
           if (parent.waiting > 1) receiveReply(parent, reset);
           const initPid = receiveReply(parent, cloning).results[cloned] ?? -1;
           checkReply(cloning, init.receiveFromClone(cloning));
-          writeIdMappings(initPid, options.linux, options.namespaces, options.privileged);
+          if (!hasEarlyUserNamespace(options))
+            writeIdMappings(initPid, options.linux, options.namespaces, options);
           if (options.namespaces.joined.has("user")) checkJoinedMappings(initPid, options.linux);
           return { pid: initPid, channel: init };
         } finally {
@@ -139,6 +142,11 @@ function resetProcess(
  */
 function joinNamespaces(program: Program, { namespaces, privileged }: SpawnOptions): void {
   const types = [...namespaces.joined.keys()].filter((type) => type !== "user");
+  if (!privileged && namespaces.joined.size > 0 && !namespaces.created.has("user")) {
+    // Others are in these namespaces. Where mappings have to be written, the process must stay within reach of the caller.
+    program.about("", "keep others from tracing the process");
+    program.do("prctl", [PR_SET_DUMPABLE, 0, 0, 0, 0]);
+  }
   if (namespaces.joined.has("user")) {
     if (privileged) types.push("user");
     else types.unshift("user");
@@ -151,9 +159,31 @@ function joinNamespaces(program: Program, { namespaces, privileged }: SpawnOptio
   }
 }
 
+/** Inherited by the clone. proc_pid_oom_score_adj(5) */
+function setOomScore(program: Program, value: number): void {
+  const path = "/proc/self/oom_score_adj";
+  program.about("/process/oomScoreAdj", "set oom_score_adj");
+  const file = program.call("openat", [AT_FDCWD, path, O_WRONLY | O_CLOEXEC, 0]);
+  program.do("write", [file, String(value), String(value).length], { path });
+  program.do("close", [file]);
+}
+
+/** A time namespace is made before the clone, and by an unprivileged caller only inside of the user namespace. */
+function hasEarlyUserNamespace({ namespaces: { created }, privileged }: SpawnOptions): boolean {
+  return !privileged && created.has("time") && created.has("user");
+}
+
 /** Offsets can be written only before the first process is in the namespace. time_namespaces(7) */
-function makeTimeNamespace(parent: StubChannel, reset: Program, pid: number, { timeOffsets }: Linux): void {
+function makeTimeNamespace(parent: StubChannel, reset: Program, pid: number, options: SpawnOptions): void {
+  const { timeOffsets } = options.linux;
   receiveReply(parent, reset);
+  if (hasEarlyUserNamespace(options)) {
+    const early = parent.program();
+    early.about("/linux/namespaces", "make a user namespace");
+    early.do("unshare", [sched.CLONE_NEWUSER]);
+    runProgram(parent, early);
+    writeIdMappings(pid, options.linux, options.namespaces, options);
+  }
   const program = parent.program();
   program.about("/linux/namespaces", "make a time namespace");
   program.do("unshare", [sched.CLONE_NEWTIME]);
@@ -171,11 +201,15 @@ function makeTimeNamespace(parent: StubChannel, reset: Program, pid: number, { t
 /** Returns the index of the operation whose result is the pid. */
 function cloneInit(program: Program, options: SpawnOptions, channel: number, initChannel: number): number {
   let flags = BigInt(sched.CLONE_PARENT);
-  const later = unsharedAsRoot(options.namespaces);
+  // The time namespace is unshared above, the cgroup namespace once init is in its cgroup.
+  const elsewhere = [
+    "time",
+    "cgroup",
+    ...unsharedAsRoot(options.namespaces),
+    ...(hasEarlyUserNamespace(options) ? ["user"] : []),
+  ];
   for (const type of options.namespaces.created) {
-    // The time namespace is unshared above, the cgroup namespace once init is in its cgroup.
-    if (type !== "time" && type !== "cgroup" && !later.includes(type))
-      flags |= BigInt(NAMESPACE_FLAGS[type] ?? 0);
+    if (!elsewhere.includes(type)) flags |= BigInt(NAMESPACE_FLAGS[type] ?? 0);
   }
   const args = data(new Uint8Array(clone_args.size));
   program.about("/linux/cgroupsPath", "clone init into its namespaces and its cgroup");
@@ -190,6 +224,7 @@ function cloneInit(program: Program, options: SpawnOptions, channel: number, ini
   const index = program.operations.length;
   const pid = program.call("clone3", [args, clone_args.size]);
   // Nobody in the container may trace the process or read what it holds while it is not the container's program (CVE-2016-9962).
+  // A caller without privileges has no way to it then, either: its container has nobody else until the program runs.
   if (options.privileged) program.do("prctl", [PR_SET_DUMPABLE, 0, 0, 0, 0], { if: [pid, "zero"] });
   // Namespaces, the cgroup and the like are entered: no descriptor of them may be found in the clone (CVE-2024-21626).
   for (const { into } of program.descriptors) program.do("close", [into], { if: [pid, "zero"] });

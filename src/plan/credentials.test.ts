@@ -126,6 +126,15 @@ describe("assumeCredentials", () => {
     expect(only(planned({}, { canSetGroups: false }), "setgroups")).toEqual([]);
   });
 
+  it("refuses further groups where setgroups is denied", () => {
+    const own = { user: { uid: 0, gid: 5, additionalGids: [5] } };
+    expect(only(planned(own, { canSetGroups: false }), "setgroups")).toEqual([]);
+    const further = { user: { uid: 0, gid: 5, additionalGids: [5, 6] } };
+    expect(() => planned(further, { canSetGroups: false })).toThrow(
+      expect.objectContaining({ pointer: "/process/user/additionalGids" }),
+    );
+  });
+
   it("hands capset the sets in the kernel's order", () => {
     const capabilities: Capabilities = {
       effective: ["CAP_CHOWN"],

@@ -8,10 +8,12 @@ import {
   PR_CAP_AMBIENT_CLEAR_ALL,
   PR_CAP_AMBIENT_RAISE,
   PR_CAPBSET_DROP,
+  PR_SET_DUMPABLE,
   PR_SET_KEEPCAPS,
   PR_SET_NO_NEW_PRIVS,
 } from "../../bindings/abi/prctl.ts";
 import { data, type Program } from "../../bindings/stub/program.ts";
+import { RuntsError } from "../errors.ts";
 import type { Process } from "../spec/types.ts";
 
 export interface CredentialOptions {
@@ -89,6 +91,12 @@ export function assumeCredentials(program: Program, process: Process, options: C
   }
 }
 
+/** The kernel takes it back with each change of user. PR_SET_DUMPABLE(2const) */
+export function makeDumpable(program: Program): void {
+  program.about("", "keep the process within reach of the caller");
+  program.do("prctl", [PR_SET_DUMPABLE, 1, 0, 0, 0]);
+}
+
 function dropBounding(program: Program, bounding: bigint, lastCapability: number): void {
   program.about("/process/capabilities/bounding", "drop capabilities from the bounding set");
   const kept = bounding.toString(2).padStart(64, "0");
@@ -108,6 +116,13 @@ function setUser(program: Program, { user }: Process, options: CredentialOptions
       additionalGids.length,
       data(new Uint8Array(new Uint32Array(additionalGids).buffer)),
     ]);
+  } else if (additionalGids.some((group) => group !== gid)) {
+    const pointer = "/process/user/additionalGids";
+    throw new RuntsError(
+      `${pointer}: cannot be set, as setgroups is denied in this user namespace: it needs linux.gidMappings ` +
+        "that go through newgidmap, with a range of /etc/subgid",
+      { operation: "setgroups", errno: "EPERM", pointer },
+    );
   }
   program.about("/process/user/gid", "set the group");
   program.do("setresgid", [gid, gid, gid]);

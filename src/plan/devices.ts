@@ -11,7 +11,7 @@ import { OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE } from "../../bindings/abi/mount.ts"
 import type { Data, Program, Register, Reply } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
 import type { Device } from "../spec/types.ts";
-import { hasOwn, type InitPlan } from "./init-plan.ts";
+import { type InitPlan, isInUserNamespace } from "./init-plan.ts";
 import type { MountRequest } from "./mounts.ts";
 import { attach, cleanPath, components, openOrCreate } from "./rootfs-paths.ts";
 import { makeDevice } from "./structs.ts";
@@ -74,7 +74,7 @@ export function makeDevices(
   // One descriptor of a verified /dev for all that goes into it: it must not be a symbolic link (CVE-2026-41579).
   program.about("", "open /dev");
   const dev = openOrCreate(program, plan.root, "/dev", "directory", true).fd;
-  const makeNode = hasOwn(plan.namespaces, "user") ? bindDevice : makeDeviceNode;
+  const makeNode = isInUserNamespace(plan) ? bindDevice : makeDeviceNode;
   for (const node of deviceNodes(plan)) {
     program.about(node.pointer, `make device ${node.path}`);
     const parts = components(node.path);

@@ -13,6 +13,8 @@ export interface HostFacts {
   readonly isProcfs: (source: string) => boolean;
   /** Follows symbolic links of the rootfs whose targets don't exist, which openat2 can't create through. */
   readonly followDanglingLinks: (destination: string) => string;
+  /** Whether the runtime itself is in a user namespace, where root may not do what concerns the host as a whole. */
+  readonly inUserNamespace: boolean;
   /** Whether the host has /proc/kcore. */
   readonly hasKcore: boolean;
   /** Mount points of procfs and sysfs on the host, which --no-pivot has to cover. */
@@ -66,6 +68,11 @@ export function namespacesOf(config: Config): Namespaces {
 /** Whether the container has a namespace of this type of its own, new or joined. */
 export function hasOwn(namespaces: Namespaces, type: string): boolean {
   return namespaces.created.has(type) || namespaces.joined.has(type);
+}
+
+/** Whether init is in another user namespace than the host's first one: its own, or the runtime's. */
+export function isInUserNamespace({ facts, namespaces }: InitPlan): boolean {
+  return facts.inUserNamespace || hasOwn(namespaces, "user");
 }
 
 /**

@@ -163,6 +163,15 @@ describe("a new file system", () => {
     expect(only(program, "fsmount")[0]?.args[2]).toBe(abi.MOUNT_ATTR_NOSUID);
   });
 
+  it("may bind the host's sysfs where the runtime itself is in a user namespace", () => {
+    const binds = (inUserNamespace: boolean) => {
+      const mount = { destination: "/sys", type: "sysfs", options: ["ro"] };
+      const { program } = planned([mount], { facts: { inUserNamespace } });
+      return program.operations.some(({ call, args }) => call === "open_tree" && args[1] === "/sys");
+    };
+    expect([binds(true), binds(false)]).toEqual([true, false]);
+  });
+
   it.each(["proc", "sysfs"])("%s goes only where no link leads to", (type) => {
     const followDanglingLinks = () => "/elsewhere";
     const { program } = planned([{ destination: `/${type}`, type }], { facts: { followDanglingLinks } });

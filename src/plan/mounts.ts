@@ -5,7 +5,7 @@ import type { CallOptions, Program, Register } from "../../bindings/stub/program
 import { RuntsError } from "../errors.ts";
 import type { Mount } from "../spec/types.ts";
 import { emptyFileSystem } from "./hidden-paths.ts";
-import { hasOwn, type InitPlan } from "./init-plan.ts";
+import { hasOwn, type InitPlan, isInUserNamespace } from "./init-plan.ts";
 import { type MountOptions, parseMountOptions } from "./mount-options.ts";
 import {
   IVERSION,
@@ -218,10 +218,10 @@ function mountFileSystem(program: Program, plan: InitPlan, request: MountRequest
  * sysfs shows the devices of a network namespace, and the kernel mounts it only for who owns that. Where the container's user
  * namespace doesn't, the host's own /sys is what it would show: that is bound, read-only down to the last mount of it.
  */
-function maybeBindsHostSysfs({ namespaces }: InitPlan, { mount, options }: MountRequest): boolean {
+function maybeBindsHostSysfs(plan: InitPlan, { mount, options }: MountRequest): boolean {
   const readonly = (options.attributes.set & MOUNT_ATTR_RDONLY) !== 0;
   return (
-    mount.type === "sysfs" && readonly && hasOwn(namespaces, "user") && !namespaces.created.has("network")
+    mount.type === "sysfs" && readonly && isInUserNamespace(plan) && !plan.namespaces.created.has("network")
   );
 }
 

@@ -40,6 +40,7 @@ export function testPlan(config: Partial<Config>, options: TestPlanOptions = {})
       isDirectory: () => true,
       isProcfs: () => false,
       followDanglingLinks: (destination) => destination,
+      inUserNamespace: false,
       hasKcore: false,
       hostPseudoMounts: () => [],
       rootfsMountPoint: () => "/",

@@ -1,0 +1,64 @@
+import { existsSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { RuntsError } from "../errors.ts";
+import type { Linux } from "../spec/types.ts";
+import { commonAncestor, neededControllers } from "./create.ts";
+import { CGROUP_MOUNT, cgroupName } from "./files.ts";
+import { callerCgroup, isWritableCgroup } from "./path.ts";
+
+/** What a user without privileges has to know when the kernel refuses a cgroup: which one is not his, and who can change that. */
+export function explainCgroupError(error: unknown, directory: string, linux: Linux | undefined): unknown {
+  if (!(error instanceof RuntsError)) return error;
+  const { pointer = "", errno, operation, path } = error;
+  const { cgroupsPath = "", resources } = linux ?? {};
+  if (pointer === "/linux/cgroupsPath" && isDenial(errno)) {
+    // A cgroup that nobody has named is there for the first limit that needs one.
+    const [asking = pointer] = cgroupsPath === "" ? neededControllers(resources).values() : [];
+    const what = error.message.slice(`${pointer}: `.length);
+    const message = asking === pointer ? error.message : `${asking}: needs a cgroup: ${what}`;
+    return new RuntsError(`${message}; ${denialReason(directory)}`, {
+      pointer: asking,
+      cause: error,
+      ...(errno !== undefined && { errno }),
+      ...(operation !== undefined && { operation }),
+      ...(path !== undefined && { path }),
+    });
+  }
+  return error;
+}
+
+export function isDenial(errno: string | undefined): boolean {
+  return errno === "EACCES" || errno === "EPERM" || errno === "EROFS";
+}
+
+/** Which directory is in the way, whose it is, and what to do. */
+export function denialReason(directory: string): string {
+  const uid = process.geteuid?.() ?? 0;
+  const ancestor = commonAncestor(directory);
+  const existing = nearestExisting(directory);
+  const obstacle = isWritableCgroup(existing) ? ancestor : existing;
+  const owner = statSync(obstacle).uid;
+  return `${obstacle} belongs to user ${owner} and is not delegated to user ${uid}: ${remedy(uid)}`;
+}
+
+function nearestExisting(directory: string): string {
+  let existing = directory;
+  while (existing !== CGROUP_MOUNT && !existsSync(existing)) existing = dirname(existing);
+  return existing;
+}
+
+/** systemd delegates to its user managers; elsewhere root gives a cgroup away by hand. */
+function remedy(uid: number): string {
+  if (existsSync("/run/systemd/system")) {
+    const manager = `${process.env.XDG_RUNTIME_DIR ?? `/run/user/${uid}`}/systemd/private`;
+    return existsSync(manager)
+      ? "start runts by systemd-run --user --scope -p Delegate=yes"
+      : `this user has no systemd manager: log in as this user, or as root loginctl enable-linger ${uid}; then start runts by systemd-run --user --scope -p Delegate=yes`;
+  }
+  const own = callerCgroup();
+  const group = own === CGROUP_MOUNT ? `${CGROUP_MOUNT}/user-${uid}` : own;
+  return (
+    `as root, mkdir -p ${group}; chown ${uid} ${group} ${group}/cgroup.procs ${group}/cgroup.subtree_control ` +
+    `${group}/cgroup.threads; and start runts in cgroup ${cgroupName(group)}`
+  );
+}
