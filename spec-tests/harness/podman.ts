@@ -1,5 +1,14 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
@@ -17,13 +26,25 @@ export interface Podman {
 
 export const IMAGE = "localhost/spec-test:latest";
 
-export async function openPodman(): Promise<Podman> {
+/** Another user than root, whose podman it is. */
+export interface PodmanUser {
+  readonly uid: number;
+  /** Runs the words after it as that user. */
+  readonly wrapper: (directory: string) => readonly string[];
+}
+
+export async function openPodman(user?: PodmanUser): Promise<Podman> {
   const directory = mkdtempSync(join(tmpdir(), "rspec-podman-"));
   chmodSync(directory, 0o755); // containers in user namespaces reach their rootfs through it
   const parent = `rspec-podman-${process.pid}`;
   writeFileSync(join(directory, "containers.conf"), settings(directory, parent));
   writeFileSync(join(directory, "storage.conf"), '[storage]\ndriver = "vfs"\n');
-  for (const folder of ["root", "run", "tmp", "home"]) mkdirSync(join(directory, folder));
+  for (const folder of ["root", "run", "tmp", "home", "xdg"]) {
+    mkdirSync(join(directory, folder), { mode: folder === "xdg" ? 0o700 : 0o755 });
+    if (user !== undefined) chownSync(join(directory, folder), user.uid, user.uid);
+  }
+  if (user !== undefined) chownSync(directory, user.uid, user.uid);
+  const [program = "podman", ...before] = [...(user?.wrapper(directory) ?? []), "podman"];
   const globals = ["--root", "root", "--runroot", "run", "--tmpdir", "tmp"].map((word) =>
     word.startsWith("-") ? word : join(directory, word),
   );
@@ -31,6 +52,7 @@ export async function openPodman(): Promise<Podman> {
     PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     HOME: join(directory, "home"),
     TMPDIR: join(directory, "tmp"),
+    ...(user !== undefined && { XDG_RUNTIME_DIR: join(directory, "xdg") }),
     CONTAINERS_CONF: join(directory, "containers.conf"),
     CONTAINERS_STORAGE_CONF: join(directory, "storage.conf"),
   };
@@ -44,8 +66,8 @@ export async function openPodman(): Promise<Podman> {
       stdin: "ignore",
     } as const;
     const done = await execa(
-      "podman",
-      [...globals, "--storage-driver", "vfs", "--runtime", RUNTIME, ...args],
+      program,
+      [...before, ...globals, "--storage-driver", "vfs", "--runtime", RUNTIME, ...args],
       options,
     );
     return { code: done.timedOut ? 124 : (done.exitCode ?? 128), stdout: done.stdout, stderr: done.stderr };
@@ -61,6 +83,8 @@ export async function openPodman(): Promise<Podman> {
     cgroups,
     close: async () => {
       await call("rm", "--all", "--force", "--time", "0");
+      // The process that keeps the namespaces of a user's podman.
+      if (user !== undefined) await call("system", "migrate");
       for (const path of [...cgroups()].reverse()) rmdirSync(path);
       rmSync(directory, { recursive: true, force: true });
     },

@@ -21,6 +21,8 @@ export class Sandbox {
   readonly root: string;
   /** `$TMPDIR` of the runtime, empty again when the test is over. */
   readonly temporary: string;
+  /** What every command of the runtime runs below: `user.ts` makes it another user's. */
+  wrapper: readonly string[] = [];
   #before: HostSnapshot;
   readonly #containers: Container[] = [];
   readonly #cleanups: (() => void | Promise<void>)[] = [];
@@ -62,6 +64,7 @@ export class Sandbox {
   invoke(args: readonly string[], options: Partial<InvokeOptions> = {}): Promise<Result> {
     return invoke(["--root", this.root, ...args], {
       directory: this.directory,
+      wrapper: this.wrapper,
       ...options,
       env: { TMPDIR: this.temporary, SPEC_TEST_TAG: this.tag, ...options.env },
     });
