@@ -5,6 +5,7 @@ import { CRUN_EXEC } from "./peers-crun-exec.ts";
 import { CRUN_MOUNTS, RUNC_MOUNTS } from "./peers-mounts.ts";
 import { CRUN_NETDEV, RUNC_NETDEV } from "./peers-netdev.ts";
 import { CRUN_PROCESS, RUNC_PROCESS } from "./peers-process.ts";
+import { CRUN_ROOTLESS, RUNC_ROOTLESS } from "./peers-rootless.ts";
 import { RUNC } from "./peers-runc.ts";
 import { CRUN_SECCOMP, RUNC_SECCOMP } from "./peers-seccomp.ts";
 import { CRUN_UPDATE, RUNC_UPDATE } from "./peers-update.ts";
@@ -29,6 +30,7 @@ const PEERS: Readonly<Record<string, readonly Deviation[]>> = {
     ...CRUN_PROCESS,
     ...CRUN_MOUNTS,
     ...CRUN_SECCOMP,
+    ...CRUN_ROOTLESS,
   ],
   runc: [
     ...RUNC,
@@ -39,6 +41,7 @@ const PEERS: Readonly<Record<string, readonly Deviation[]>> = {
     ...RUNC_PROCESS,
     ...RUNC_MOUNTS,
     ...RUNC_SECCOMP,
+    ...RUNC_ROOTLESS,
   ],
 };
 

@@ -1,0 +1,226 @@
+import { expect } from "vitest";
+import { expectRefusal } from "../harness/refusal.ts";
+import { IS_RUNTS, invoke } from "../harness/runtime.ts";
+import { spec } from "../harness/spec.ts";
+import {
+  becomeUser,
+  mappedShell,
+  ownFolder,
+  RANGE,
+  rootlessConfig,
+  rootlessShell,
+  userWrapper,
+} from "../harness/user.ts";
+
+/** What can't be done without privileges is refused, and under runts the error says what has to change. */
+const CLAUSE = "runtime.md, Errors";
+
+/** The words that matter to the reader; peers say it in theirs. */
+function expectHint(result: Parameters<typeof expectRefusal>[0], ...words: readonly RegExp[]): void {
+  expectRefusal(result);
+  if (IS_RUNTS) for (const word of words) expect(result.stderr).toMatch(word);
+}
+
+spec("rootless create, no user namespace: refused, and named", CLAUSE, async (sandbox) => {
+  becomeUser(sandbox);
+  const container = sandbox.container((config) => {
+    rootlessConfig(config);
+    config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== "user");
+    delete config.linux.uidMappings;
+    delete config.linux.gidMappings;
+  });
+  expectHint(await container.create(), /\/linux\/namespaces/, /user namespace/, /spec --rootless/);
+  expect(await sandbox.traces()).toEqual([]);
+});
+
+spec("rootless create, newuidmap missing: refused, with the package to install", CLAUSE, async (sandbox) => {
+  becomeUser(sandbox, { without: ["/usr/bin/newuidmap"] });
+  const container = mappedShell(sandbox, "true");
+  expectHint(await container.create(), /\/linux\/uidMappings/, /newuidmap/, /install uidmap/);
+  expect(await sandbox.traces()).toEqual([]);
+});
+
+spec("rootless create, range not in subuid: refused, with the file to change", CLAUSE, async (sandbox) => {
+  becomeUser(sandbox, { subids: "tester:400000:10\n" });
+  const container = mappedShell(sandbox, "true");
+  const last = RANGE.hostID + RANGE.size - 1;
+  expectHint(
+    await container.create(),
+    /not allowed/,
+    new RegExp(`${RANGE.hostID} to ${last} are not given to tester in /etc/subgid`),
+  );
+  expect(await sandbox.traces()).toEqual([]);
+});
+
+spec("rootless create, caller has no_new_privs: refused, and named", CLAUSE, async (sandbox) => {
+  becomeUser(sandbox);
+  const container = mappedShell(sandbox, "true");
+  const wrapper = [...sandbox.wrapper, "setpriv", "--no-new-privs", "--"];
+  expectHint(await container.create({ wrapper }), /no_new_privs/);
+  expect(await sandbox.traces()).toEqual([]);
+});
+
+spec("create, user.max_user_namespaces is 0: refused, and named", CLAUSE, async (sandbox) => {
+  // The limit of a user namespace's own holds below it; the caller is root there.
+  sandbox.wrapper = [
+    ...["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"],
+    'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"',
+    "sh",
+  ];
+  const container = sandbox.container((config) => {
+    rootlessConfig(config);
+    config.linux.uidMappings = [{ containerID: 0, hostID: 0, size: 1 }];
+    config.linux.gidMappings = [{ containerID: 0, hostID: 0, size: 1 }];
+  });
+  expectHint(await container.create(), /user\.max_user_namespaces is 0/, /sysctl -w/);
+  expect(await sandbox.traces()).toEqual([]);
+});
+
+spec(
+  "rootless create, limits but no cgroup to be had: refused, with the limit and the directory",
+  "A limit is never ignored",
+  async (sandbox) => {
+    const container = rootlessShell(sandbox, "true", (config) => {
+      config.linux.resources = { pids: { limit: 10 } };
+    });
+    expectHint(
+      await container.create(),
+      /^runts: \/linux\/resources\/pids\/limit: /,
+      /belongs to user 0/,
+      /delegated/,
+    );
+    expect(await sandbox.traces()).toEqual([]);
+  },
+);
+
+spec(
+  "rootless create, cgroupsPath that is not the caller's: refused, with the directory",
+  "config-linux.md, Cgroups Path",
+  async (sandbox) => {
+    const container = rootlessShell(sandbox, "true", (config) => {
+      config.linux.cgroupsPath = `/${sandbox.tag}-other`;
+    });
+    expectHint(
+      await container.create(),
+      /^runts: \/linux\/cgroupsPath: /,
+      /\/sys\/fs\/cgroup belongs to user 0/,
+    );
+    expect(await sandbox.traces()).toEqual([]);
+  },
+);
+
+spec(
+  "rootless create, hard limit above the caller's: refused, with that",
+  "setrlimit(2)",
+  async (sandbox) => {
+    const container = rootlessShell(sandbox, "true", (config) => {
+      config.process.rlimits = [{ type: "RLIMIT_NOFILE", soft: 64, hard: 65 }];
+    });
+    const wrapper = [...sandbox.wrapper, "sh", "-c", 'ulimit -n 64; exec "$@"', "sh"];
+    expectHint(await container.run({ wrapper }), /\/process\/rlimits\/0/, /caller's, 64/);
+    expect(await sandbox.traces()).toEqual([]);
+  },
+);
+
+spec(
+  "rootless create, oomScoreAdj: raised, but not lowered",
+  "proc_pid_oom_score_adj(5)",
+  async (sandbox) => {
+    const container = rootlessShell(sandbox, "cat /proc/self/oom_score_adj", (config) => {
+      config.process.oomScoreAdj = 500;
+    });
+    expect(await container.output()).toBe("500\n");
+    container.config.process.oomScoreAdj = -500;
+    container.writeConfig();
+    expectHint(await container.create(), /\/process\/oomScoreAdj/, /lower than the caller's, 0/);
+  },
+);
+
+spec(
+  "rootless create, gid= of devpts not mapped: refused, and named",
+  "config.md, Mounts",
+  async (sandbox) => {
+    const container = rootlessShell(sandbox, "true", (config) => {
+      for (const mount of config.mounts) if (mount.type === "devpts") mount.options?.push("gid=5");
+    });
+    expectHint(await container.create(), /\/mounts\/\d+: /, /gid=5/, /\/linux\/gidMappings/);
+    expect(await sandbox.traces()).toEqual([]);
+  },
+);
+
+spec("rootless create, user not mapped: refused, and named", "config.md, User", async (sandbox) => {
+  const container = rootlessShell(sandbox, "true", (config) => {
+    config.process.user = { uid: 7, gid: 0 };
+  });
+  expectHint(await container.create(), /\/process\/user\/uid: .*not in \/linux\/uidMappings/);
+  expect(await sandbox.traces()).toEqual([]);
+});
+
+spec(
+  "rootless bind mount, ro: keeps the flags that the host has locked",
+  "opencontainers/runc#3805",
+  async (sandbox) => {
+    const source = ownFolder(sandbox);
+    const lines = (text: string): string[] => text.trim().split("\n");
+    const container = rootlessShell(
+      sandbox,
+      "grep ' /mnt ' /proc/self/mountinfo | cut -d' ' -f6",
+      (config) => {
+        config.mounts.push({ destination: "/mnt", type: "bind", source, options: ["bind", "ro"] });
+      },
+    );
+    const mounted = 'mount -t tmpfs -o nosuid,nodev,noexec tmpfs "$1"; shift; exec "$@"';
+    const wrapper = ["unshare", "--mount", "sh", "-c", mounted, "sh", source, ...sandbox.wrapper];
+    expect(lines(await container.output({ wrapper }))).toEqual(["ro,nosuid,nodev,noexec,relatime"]);
+  },
+);
+
+spec(
+  "rootless bind mount, exec where the host says noexec: refused",
+  "mount_namespaces(7), locked flags",
+  async (sandbox) => {
+    const source = ownFolder(sandbox);
+    const container = rootlessShell(sandbox, "true", (config) => {
+      config.mounts.push({ destination: "/mnt", type: "bind", source, options: ["bind", "exec"] });
+    });
+    const mounted = 'mount -t tmpfs -o nosuid,nodev,noexec tmpfs "$1"; shift; exec "$@"';
+    const wrapper = ["unshare", "--mount", "sh", "-c", mounted, "sh", source, ...sandbox.wrapper];
+    expectHint(await container.create({ wrapper }), /\/mounts\/\d+: /, /noexec/);
+    expect(await sandbox.traces()).toEqual([]);
+  },
+);
+
+spec("rootless sysfs without a network namespace: the host's, bound", "crun", async (sandbox) => {
+  const container = rootlessShell(sandbox, "ls /sys; touch /sys/x", (config) => {
+    for (const mount of config.mounts)
+      if (mount.destination === "/sys")
+        Object.assign(mount, {
+          type: "sysfs",
+          source: "sysfs",
+          options: ["nosuid", "noexec", "nodev", "ro"],
+        });
+  });
+  const { stdout, stderr } = await container.run();
+  expect(stdout).toContain("kernel\n");
+  expect(stderr).toContain("Read-only file system");
+});
+
+spec(
+  "rootless list without --root: below XDG_RUNTIME_DIR, and refused without that",
+  "XDG Base Directory Specification",
+  async (sandbox) => {
+    const folder = ownFolder(sandbox);
+    const wrapper = userWrapper(sandbox);
+    const options = { directory: sandbox.directory, wrapper };
+    const list = await invoke(["list", "--quiet"], { ...options, env: { XDG_RUNTIME_DIR: folder } });
+    expect(list).toEqual({ code: 0, stdout: "", stderr: "" });
+    expectHint(await invoke(["list"], options), /XDG_RUNTIME_DIR/, /--root/);
+    expectHint(
+      await invoke(["create", "--bundle", folder, "x"], {
+        ...options,
+        env: { XDG_RUNTIME_DIR: sandbox.directory },
+      }),
+      /XDG_RUNTIME_DIR that of the caller/,
+    );
+  },
+);

@@ -1,0 +1,224 @@
+import { chmodSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "vitest";
+import { openConsole } from "../harness/console.ts";
+import { asObject, parseObject } from "../harness/json.ts";
+import { expectRefusal } from "../harness/refusal.ts";
+import { giveRootfsTo } from "../harness/rootfs.ts";
+import { spec } from "../harness/spec.ts";
+import { mappedShell, ownFolder, rootlessShell, SUBIDS, USER } from "../harness/user.ts";
+
+const CLAUSE = "user_namespaces(7), config-linux.md, User namespace mappings";
+
+function words(text: string): string[] {
+  return text.trim().split(/\s+/);
+}
+
+spec("rootless run, own id mapped: root in the container is the caller", CLAUSE, async (sandbox) => {
+  const container = rootlessShell(
+    sandbox,
+    "id -u; id -g; cat /proc/self/uid_map /proc/self/gid_map /proc/self/setgroups; touch /tmp/x",
+  );
+  const { code, stdout, stderr } = await container.run();
+  expect({ code, stderr: /newuidmap/.test(stderr) }).toEqual({ code: 0, stderr: false });
+  expect(words(stdout)).toEqual(["0", "0", "0", String(USER), "1", "0", String(USER), "1", "deny"]);
+  expect(statSync(join(container.rootfs, "tmp/x"))).toMatchObject({ uid: USER, gid: USER });
+});
+
+spec("rootless run, ranges of subuid and subgid: all mapped", "newuidmap(1)", async (sandbox) => {
+  const container = mappedShell(sandbox, "id -u; id -g; touch /tmp/x; cat /proc/self/uid_map", (config) => {
+    config.process.user = { uid: 5, gid: 6 };
+  });
+  const map = ["0", String(USER), "1", "1", String(SUBIDS), "1000"];
+  expect(words(await container.output())).toEqual(["5", "6", ...map]);
+  expect(statSync(join(container.rootfs, "tmp/x"))).toMatchObject({ uid: SUBIDS + 4, gid: SUBIDS + 5 });
+});
+
+spec("rootless run, groups mapped by newgidmap: additionalGids are set", CLAUSE, async (sandbox) => {
+  const container = mappedShell(sandbox, "id -G", (config) => {
+    config.process.user = { uid: 5, gid: 6, additionalGids: [7, 8] };
+  });
+  expect(words(await container.output())).toEqual(["6", "7", "8"]);
+});
+
+spec(
+  "rootless create, additionalGids where setgroups is denied: refused by name",
+  CLAUSE,
+  async (sandbox) => {
+    const container = rootlessShell(sandbox, "true", (config) => {
+      config.process.user = { uid: 0, gid: 0, additionalGids: [7] };
+    });
+    expectRefusal(await container.create(), /additional ?g/i);
+    expect(await sandbox.traces()).toEqual([]);
+  },
+);
+
+spec("rootless run of what spec --rootless writes: works", "runc spec --rootless", async (sandbox) => {
+  const container = rootlessShell(sandbox, "true");
+  const folder = ownFolder(sandbox);
+  expect(await sandbox.invoke(["spec", "--rootless", "--bundle", folder])).toMatchObject({ code: 0 });
+  const config = parseObject(readFileSync(join(folder, "config.json"), "utf8"));
+  const process = { ...asObject(config.process), terminal: false, args: ["sh", "-c", "id -u; hostname"] };
+  container.writeConfig(JSON.stringify({ ...config, process }));
+  expect(words(await container.output())[0]).toBe("0");
+});
+
+for (const [title, make] of [
+  ["own id mapped", rootlessShell],
+  ["ranges mapped", mappedShell],
+] as const) {
+  spec(
+    `rootless life, ${title}: create, state, start, exec, ps, kill, delete`,
+    "runtime.md",
+    async (sandbox) => {
+      const container = make(sandbox, "echo up; exec sleep 1000", (config) => {
+        if (make === mappedShell) config.process.user = { uid: 5, gid: 5 };
+      });
+      await container.created();
+      expect((await container.state()).status).toBe("created");
+      const early = await container.exec(["sh", "-c", "id -u; hostname"]);
+      expect(early).toMatchObject({ code: 0, stdout: make === mappedShell ? "5\nbox\n" : "0\nbox\n" });
+      expect(await container.start()).toMatchObject({ code: 0, stderr: "" });
+      const { pid, status } = await container.state();
+      expect(status).toBe("running");
+      expect(readFileSync(`/proc/${pid}/status`, "utf8")).toContain(
+        `Uid:\t${make === mappedShell ? SUBIDS + 4 : USER}\t`,
+      );
+      const late = await container.exec(["sh", "-c", "echo out; echo err >&2; exit 42"]);
+      expect(late).toMatchObject({ code: 42, stdout: "out\n" });
+      expect((await sandbox.invoke(["list", "--quiet"])).stdout).toBe(`${container.id}\n`);
+      expect(await container.kill("KILL")).toMatchObject({ code: 0 });
+      await container.until("stopped");
+      expect(await container.delete()).toMatchObject({ code: 0, stderr: "" });
+    },
+  );
+}
+
+spec("rootless ps, no cgroup: the processes of the pid namespace", "runc ps", async (sandbox) => {
+  const container = rootlessShell(sandbox, "sleep 1000 & exec sleep 1000");
+  await container.started();
+  const { pid } = await container.state();
+  const ps = async (): Promise<number[]> =>
+    JSON.parse((await sandbox.invoke(["ps", "--format", "json", container.id])).stdout);
+  await expect.poll(ps).toHaveLength(2);
+  expect(await ps()).toContain(pid);
+});
+
+spec("rootless pause, no cgroup: refused in plain words", "cgroups(7)", async (sandbox) => {
+  const container = rootlessShell(sandbox, "exec sleep 1000");
+  await container.started();
+  expectRefusal(await sandbox.invoke(["pause", container.id]), /cgroup/);
+  expect((await container.state()).status).toBe("running");
+});
+
+spec("rootless exec, ids and groups: as told", CLAUSE, async (sandbox) => {
+  const container = mappedShell(sandbox, "exec sleep 1000");
+  await container.started();
+  const flags = ["--user", "7:8", "--additional-gids", "9"];
+  const { code, stdout } = await container.exec(["sh", "-c", "id -u; id -G"], { flags });
+  expect({ code, stdout: words(stdout) }).toEqual({ code: 0, stdout: ["7", "8", "9"] });
+});
+
+spec("rootless exec, container's processes: may not trace it meanwhile", "CVE-2016-9962", async (sandbox) => {
+  const container = rootlessShell(
+    sandbox,
+    // Until a process shows whose program is not yet the container's: then by a link of its that only a tracer may follow.
+    "while :; do for p in /proc/[0-9]*; do case $(cat $p/comm) in runts-init*|runc:*|exe|*crun*|3|4|5) ls -l $p/exe; esac; done; done 2>/dev/null",
+  );
+  const { stdout } = await container.started();
+  expect(stdout).toBe("");
+  for (let round = 0; round < 5; round++) await container.exec(["true"]);
+  expect(container.printed()).not.toContain("memfd:");
+});
+
+spec("rootless create --console-socket: a terminal", "config.md, process.terminal", async (sandbox) => {
+  const console = await openConsole(sandbox);
+  const container = mappedShell(sandbox, "tty; id -u", (config) => {
+    config.process.terminal = true;
+    config.process.user = { uid: 5, gid: 5 };
+  });
+  chmodSync(console.socket, 0o777);
+  await container.started({ flags: ["--console-socket", console.socket] });
+  await container.until("stopped");
+  expect(await console.output()).toBe("/dev/pts/0\r\n5\r\n");
+});
+
+spec(
+  "rootless hooks: those of the runtime as the caller, the others in the container",
+  "config.md, Hooks",
+  async (sandbox) => {
+    const folder = ownFolder(sandbox);
+    const log = (name: string): string => join(folder, name);
+    const hook = (name: string) => ({
+      path: "/bin/sh",
+      args: ["sh", "-c", `{ cat > /dev/null; id -u; cat /proc/self/uid_map; } > ${name}`],
+      env: ["PATH=/usr/bin:/bin"],
+    });
+    const container = mappedShell(sandbox, "true", (config) => {
+      config.process.user = { uid: 5, gid: 5 };
+      config.hooks = {
+        createRuntime: [hook(log("createRuntime"))],
+        createContainer: [hook(log("createContainer"))],
+        startContainer: [hook("/tmp/startContainer")],
+        poststart: [hook(log("poststart"))],
+      };
+    });
+    await container.output();
+    const all = (text: string): string[] => words(text).slice(0, 4);
+    const names = ["createRuntime", "createContainer", "poststart"];
+    const seen = names.map((name) => all(readFileSync(log(name), "utf8")));
+    expect(seen).toEqual([
+      [String(USER), "0", "0", "4294967295"],
+      ["0", "0", String(USER), "1"],
+      [String(USER), "0", "0", "4294967295"],
+    ]);
+    // By whom it is run in the container is open: peers take the user of its process.
+    const mapping = all(container.readFile("tmp/startContainer")).slice(1);
+    expect(mapping).toEqual(["0", String(USER), "1"]);
+  },
+);
+
+spec(
+  "rootless container in the namespaces of another: joined",
+  "user_namespaces(7): the user namespace first",
+  async (sandbox) => {
+    const first = mappedShell(sandbox, "exec sleep 1000");
+    await first.started();
+    const { pid } = await first.state();
+    const second = rootlessShell(sandbox, "hostname; readlink /proc/self/ns/user; ps -o args", (config) => {
+      const joined = { user: "user", pid: "pid", ipc: "ipc", uts: "uts" };
+      delete config.linux.uidMappings;
+      delete config.linux.gidMappings;
+      delete config.hostname;
+      config.linux.namespaces = config.linux.namespaces.map(({ type }) => {
+        const name = Object.entries(joined).find(([known]) => known === type)?.[1];
+        return name === undefined ? { type } : { type, path: `/proc/${pid}/ns/${name}` };
+      });
+    });
+    const output = await second.output();
+    expect(output).toMatch(/^box\n/);
+    expect(output).toContain("sleep 1000");
+  },
+);
+
+spec("rootless time namespace: made, with its offsets", "time_namespaces(7)", async (sandbox) => {
+  const container = rootlessShell(sandbox, "cut -d. -f1 /proc/uptime", (config) => {
+    config.linux.namespaces.push({ type: "time" });
+    config.linux.timeOffsets = { boottime: { secs: 1_000_000_000 } };
+  });
+  expect(Number(await container.output())).toBeGreaterThan(1_000_000_000);
+});
+
+spec("rootless bind mount of what only the caller may read: there", CLAUSE, async (sandbox) => {
+  const folder = ownFolder(sandbox);
+  chmodSync(folder, 0o700);
+  writeFileSync(join(folder, "x"), "from the host\n");
+  // The caller is nobody in this container, and its root not the caller.
+  const container = mappedShell(sandbox, "cat /mnt/x", (config) => {
+    config.mounts.push({ destination: "/mnt/x", type: "bind", source: join(folder, "x"), options: ["bind"] });
+    config.linux.uidMappings = [{ containerID: 0, hostID: SUBIDS, size: 1000 }];
+    config.linux.gidMappings = [{ containerID: 0, hostID: SUBIDS, size: 1000 }];
+  });
+  giveRootfsTo(container.rootfs, { uid: SUBIDS, gid: SUBIDS });
+  expect(await container.output()).toBe("from the host\n");
+});
