@@ -1,19 +1,15 @@
 import { closeSync, rmSync, writeFileSync } from "node:fs";
 import { listenUnix } from "../../bindings/linux/unix-socket.ts";
 import { type Program, pathOf } from "../../bindings/stub/program.ts";
-import { type Cgroup, createCgroup, openCgroup, removeMade, requiresCgroup } from "../cgroup/create.ts";
-import { applyDeviceRules } from "../cgroup/devices.ts";
-import { callerCgroup, cgroupPathFor, findCgroupMount } from "../cgroup/path.ts";
-import { killCgroup, removeCgroup } from "../cgroup/remove.ts";
-import { applyResources } from "../cgroup/resources.ts";
+import { cgroupPathFor, findCgroupMount } from "../cgroup/path.ts";
 import { RuntsError } from "../errors.ts";
-import { type SetUpOptions, setUpInit } from "../init/set-up.ts";
+import { setUpInit } from "../init/set-up.ts";
 import { type Init, type PendingInit, spawnInit } from "../init/spawn-init.ts";
-import { hasOwn, type Namespaces, namespacesOf } from "../plan/init-plan.ts";
+import type { CredentialOptions } from "../plan/credentials.ts";
+import { type HostFacts, hasOwn, type Namespaces, namespacesOf } from "../plan/init-plan.ts";
 import type { ContainerGroups } from "../resctrl/group.ts";
 import { readConfigAndBytes } from "../spec/config.ts";
-import { wantsIdMap } from "../spec/id-mapped-mount.ts";
-import type { Config, LinuxResources, Process } from "../spec/types.ts";
+import type { Config, Process } from "../spec/types.ts";
 import {
   type Caller,
   callersNotifySocket,
@@ -24,13 +20,14 @@ import {
   isRootless,
   stdioFacts,
 } from "./caller.ts";
-import { explainClone, loadDelegation } from "./delegation.ts";
+import { ContainerCgroup } from "./create-cgroup.ts";
+import { type CreateParts, loadParts } from "./create-parts.ts";
+import { explainClone } from "./delegation.ts";
 import { explained } from "./exec-failure.ts";
 import { hostFacts, rootfsOf } from "./host-facts.ts";
 import { checkId } from "./id.ts";
 import { killChild } from "./init-process.ts";
 import { lockContainer } from "./lock.ts";
-import type { NetDevices } from "./net-devices.ts";
 import type { Context, CreateOptions } from "./options.ts";
 import { writePidFile } from "./pid-file.ts";
 import { connectPidfdReceiver } from "./pidfd-receiver.ts";
@@ -50,9 +47,7 @@ import {
   startSocketPath,
   writeState,
 } from "./saved-state.ts";
-import { compileFilter } from "./seccomp-filter.ts";
 import { mountLabelOf, openLabelProcfs } from "./security-modules.ts";
-import { taskAttributes } from "./task-attributes.ts";
 import { type TerminalReceiver, terminalReceiver } from "./terminal-receiver.ts";
 
 /**
@@ -98,13 +93,6 @@ async function prepareNotify({ log }: Context, config: Config, directory: string
   return prepareNotifySocket(config, directory, host, (message) => log.warn(message));
 }
 
-/** The caller wants no cgroup: limits would need one. */
-function refuseLimits(resources: LinuxResources | undefined): void {
-  if (!requiresCgroup(resources, undefined)) return;
-  const pointer = "/linux/resources";
-  throw new RuntsError(`${pointer}: limits can't be set with --cgroup-manager disabled`, { pointer });
-}
-
 /** What `start` needs to name an operation of the last program that fails. */
 function describeOperations({ operations, descriptors }: Program): LastOperation[] {
   const described: LastOperation[] = [];
@@ -126,13 +114,10 @@ class Creation {
   readonly #handed: HandedDescriptors;
   readonly #caller: Caller = inspectCaller();
   readonly #rootless: boolean;
-  #cgroup: Cgroup | undefined;
-  #resctrl: ContainerGroups | undefined;
+  readonly #cgroup: ContainerCgroup;
+  #parts: CreateParts | undefined;
   #pending: PendingInit | undefined;
   #init: Init | undefined;
-  #netDevices: NetDevices | undefined;
-  /** Set once hooks have run: they may have made what only these undo. */
-  #runPoststop: (() => void) | undefined;
 
   constructor(
     context: Context,
@@ -149,6 +134,7 @@ class Creation {
     this.#directory = directory;
     this.#handed = handed;
     this.#rootless = isRootless(context.rootless, this.#caller);
+    this.#cgroup = new ContainerCgroup(context, config.linux ?? {}, this.#rootless);
   }
 
   async run(
@@ -157,59 +143,35 @@ class Creation {
   ): Promise<SavedState> {
     const lock = lockContainer(this.#directory, this.#options.id);
     const rootfs = rootfsOf(this.#config, this.#options.bundle);
-    await this.#checkSysctls();
-    const seccomp = await compileFilter(this.#context, this.#config, this.#caller);
+    const parts = await loadParts(this.#context, this.#options.id, this.#config, this.#process, {
+      caller: this.#caller,
+      rootless: this.#rootless,
+    });
+    this.#parts = parts;
+    const { seccomp, hooks, netDevices, resctrl, delegate } = parts;
     const namespaces = namespacesOf(this.#config);
-    const ownUserNamespace = hasOwn(namespaces, "user");
-    const attributes = await taskAttributes(
-      this.#process,
-      this.#config.linux ?? {},
-      this.#caller,
-      ownUserNamespace,
-    );
-    const hooks = await this.#loadHooks();
-    const idMappedMounts = await this.#loadIdMappedMounts();
-    const netDevices = await this.#loadNetDevices();
-    const resctrl = await this.#loadResctrl();
-    const delegate = await loadDelegation(this.#config, this.#process, this.#rootless);
     let state = this.#saveFirst(rootfs, resctrl, seccomp?.listener !== undefined);
     resctrl?.make();
-    await this.#makeCgroup(state.cgroup);
+    await this.#cgroup.make(state.cgroup);
     const mapIds = await loadIdMapper(this.#config.linux ?? {}, namespaces, this.#caller);
     const pending = this.#spawn(namespaces, mapIds);
     this.#pending = pending;
-    this.#confineCgroup();
-    state = { ...state, cgroup: this.#cgroup?.directory ?? "" };
+    this.#cgroup.confine();
+    state = { ...state, cgroup: this.#cgroup.directory ?? "" };
     const listener = listenUnix(startSocketPath(this.#directory));
     const last = setUpInit(pending, {
       ...this.#options,
       config: this.#config,
       process: this.#process,
       namespaces,
-      facts: hostFacts(
-        this.#options.bundle,
-        rootfs,
-        this.#shownCgroup(),
-        mountLabelOf(this.#config, (message) => this.#context.log.warn(message)),
-        this.#caller.inUserNamespace,
-        (message) => this.#context.log.warn(message),
-      ),
-      credentials: credentialOptions(
-        this.#caller,
-        this.#process,
-        {
-          ownUserNamespace,
-          hasSeccomp: seccomp !== undefined,
-          canSetGroups: mapIds !== undefined || canSetGroups(this.#caller, namespaces),
-        },
-        (message) => this.#context.log.warn(message),
-      ),
+      facts: this.#facts(rootfs),
+      credentials: this.#credentials(namespaces, seccomp !== undefined, mapIds !== undefined),
       umask: this.#caller.umask,
       staysDumpable: !this.#caller.privileged,
       stdio: stdioFacts(receiver !== undefined, this.#process.user?.uid ?? 0),
       consoleSocket: receiver?.socket,
       procfs: openLabelProcfs(this.#process),
-      attributes,
+      attributes: parts.attributes,
       addedEnv: this.#handed.env,
       listener,
       start: { keepFds: this.#handed.count, inheritedNofile: inheritedNofile(), seccomp },
@@ -217,12 +179,12 @@ class Creation {
         this.#init = init;
         adoptProcess(init.pid, this.#process, this.#caller);
         resctrl?.enter(init.pid);
-        if (this.#cgroup !== undefined) delegate?.(this.#cgroup.directory, init.pid);
+        if (this.#cgroup.directory !== undefined) delegate?.(this.#cgroup.directory, init.pid);
         state = { ...state, pid: init.pid, startTime: processStat(init.pid)?.startTime ?? "" };
       },
       moveNetDevices: netDevices === undefined ? undefined : () => netDevices.move(state.pid),
-      hooks: hooks === undefined ? undefined : () => hooks(state),
-      idMappedMounts,
+      hooks: hooks === undefined ? undefined : () => hooks.run(state),
+      idMappedMounts: parts.idMappedMounts,
     });
     closeSync(listener);
     if (receiver !== undefined) closeSync(receiver.socket);
@@ -239,6 +201,26 @@ class Creation {
     netDevices?.close();
     lock?.release();
     return state;
+  }
+
+  #facts(rootfs: string): HostFacts {
+    const warn = (message: string) => this.#context.log.warn(message);
+    const label = mountLabelOf(this.#config, warn);
+    const { inUserNamespace } = this.#caller;
+    return hostFacts(this.#options.bundle, rootfs, this.#cgroup.shown(), label, inUserNamespace, warn);
+  }
+
+  #credentials(namespaces: Namespaces, hasSeccomp: boolean, hasMapper: boolean): CredentialOptions {
+    return credentialOptions(
+      this.#caller,
+      this.#process,
+      {
+        ownUserNamespace: hasOwn(namespaces, "user"),
+        hasSeccomp,
+        canSetGroups: hasMapper || canSetGroups(this.#caller, namespaces),
+      },
+      (message) => this.#context.log.warn(message),
+    );
   }
 
   /** The record that `delete --force` undoes everything by is written before there is anything to undo. */
@@ -270,106 +252,17 @@ class Creation {
     return state;
   }
 
-  async #makeCgroup(directory: string): Promise<void> {
-    const { resources, cgroupsPath } = this.#config.linux ?? {};
-    if (this.#context.noCgroup === true) {
-      refuseLimits(resources);
-      return;
-    }
-    try {
-      this.#cgroup = createCgroup(directory, resources, { rootless: this.#rootless });
-    } catch (error) {
-      if (!this.#rootless) throw error;
-      if (requiresCgroup(resources, cgroupsPath)) {
-        const { explainCgroupError } = await import("../cgroup/delegation.ts");
-        throw explainCgroupError(error, directory, this.#config.linux);
-      }
-      this.#context.log.debug(`no cgroup: ${error instanceof Error ? error.message : error}`);
-    }
-  }
-
-  /** What a cgroup mount shows. The caller's own cgroup, which its user may write to, is not for a rootless container (CVE-2023-25809). */
-  #shownCgroup(): string | undefined {
-    if (this.#cgroup !== undefined) return this.#cgroup.directory;
-    return this.#context.noCgroup === true && !this.#rootless ? callerCgroup() : undefined;
-  }
-
-  /** Limits and device rules: set while init is on its way, and before it does anything. */
-  #confineCgroup(): void {
-    if (this.#cgroup === undefined) return;
-    const { directory, created } = this.#cgroup;
-    const { resources } = this.#config.linux ?? {};
-    applyResources(directory, resources, { rootless: this.#rootless });
-    applyDeviceRules(directory, resources?.devices, {
-      rootless: this.#rootless,
-      isNew: created.includes(directory),
-    });
-  }
-
   #spawn(namespaces: Namespaces, mapIds: ((pid: number) => void) | undefined): PendingInit {
-    const cgroup = this.#cgroup === undefined ? undefined : openCgroup(this.#cgroup);
     return spawnInit({
       linux: this.#config.linux ?? {},
       namespaces,
       mapIds,
       oomScoreAdj: this.#caller.privileged ? undefined : this.#process.oomScoreAdj,
-      cgroup,
+      cgroup: this.#cgroup.open(),
       keepFds: this.#handed.count,
       ignoredSignals: this.#caller.ignoredSignals,
       privileged: this.#caller.privileged,
     });
-  }
-
-  async #loadResctrl(): Promise<ContainerGroups | undefined> {
-    const rdt = this.#config.linux?.intelRdt;
-    if (rdt === undefined) return undefined;
-    const { ContainerGroups } = await import("../resctrl/group.ts");
-    const { findResctrl } = await import("../resctrl/mount.ts");
-    this.#resctrl = new ContainerGroups(findResctrl(), this.#options.id, rdt);
-    return this.#resctrl;
-  }
-
-  async #loadNetDevices(): Promise<NetDevices | undefined> {
-    const devices = this.#config.linux?.netDevices ?? {};
-    if (Object.keys(devices).length === 0) return undefined;
-    const { NetDevices } = await import("./net-devices.ts");
-    this.#netDevices = new NetDevices(devices, this.#rootless);
-    return this.#netDevices;
-  }
-
-  async #loadIdMappedMounts(): Promise<SetUpOptions["idMappedMounts"]> {
-    if (!(this.#config.mounts ?? []).some(wantsIdMap)) return undefined;
-    return (await import("../init/id-mapped-mounts.ts")).prepareIdMappedMounts;
-  }
-
-  async #checkSysctls(): Promise<void> {
-    const { sysctl = {} } = this.#config.linux ?? {};
-    if (Object.keys(sysctl).length === 0 || namespacesOf(this.#config).joined.size === 0) return;
-    const { checkSysctlNamespaces } = await import("./sysctl-namespaces.ts");
-    checkSysctlNamespaces(this.#config);
-  }
-
-  /** Steps 3 to 5 of the lifecycle. If one of the hooks fails it goes on at step 12, of which step 13 is the rest. */
-  async #loadHooks(): Promise<((state: SavedState) => void) | undefined> {
-    const {
-      prestart = [],
-      createRuntime = [],
-      createContainer = [],
-      poststop = [],
-    } = this.#config.hooks ?? {};
-    if (prestart.length + createRuntime.length + createContainer.length === 0) return undefined;
-    const { hookState, runContainerHooks, runHooks, runHooksToTheEnd } = await import("./hooks.ts");
-    return (state) => {
-      const input = hookState(state, "created");
-      const place = { cwd: state.bundle };
-      this.#runPoststop = () => {
-        const warn = (message: string) => this.#context.log.warn(message);
-        runHooksToTheEnd("poststop", poststop, hookState(state, "stopped"), place, warn);
-      };
-      runHooks("prestart", prestart, input, place);
-      runHooks("createRuntime", createRuntime, input, place);
-      runContainerHooks("createContainer", createContainer, state, state.bundle);
-    };
   }
 
   /** While the cgroup is there, and init, who knows the container's files: what only they can tell of an error. */
@@ -379,7 +272,7 @@ class Creation {
       channel === undefined || this.#init === undefined
         ? error
         : await explained(error, { pid: this.#init.pid, channel, process: this.#process });
-    const explainedClone = await explainClone(reason, () => this.#cgroup?.directory);
+    const explainedClone = await explainClone(reason, () => this.#cgroup.directory);
     return explainedDenial(explainedClone, this.#caller, this.#config);
   }
 
@@ -389,13 +282,11 @@ class Creation {
       // Init ends by itself when its channel does, should it not be known yet.
       () => this.#pending?.channel.close(),
       () => this.#init !== undefined && killChild(this.#init.pid),
-      () => this.#cgroup !== undefined && killCgroup(this.#cgroup.directory),
-      () => this.#cgroup !== undefined && removeCgroup(this.#cgroup.directory),
-      () => this.#resctrl?.undo(),
-      () => this.#netDevices?.moveBack(),
-      () => this.#cgroup !== undefined && removeMade(this.#cgroup.created),
+      ...this.#cgroup.undoing(),
+      () => this.#parts?.resctrl?.undo(),
+      () => this.#parts?.netDevices?.moveBack(),
       () => rmSync(this.#directory, { recursive: true, force: true }),
-      () => this.#runPoststop?.(),
+      () => this.#parts?.hooks?.poststop(),
     ];
     for (const step of steps) {
       try {

@@ -1,0 +1,85 @@
+import { type Cgroup, createCgroup, openCgroup, removeMade, requiresCgroup } from "../cgroup/create.ts";
+import { applyDeviceRules } from "../cgroup/devices.ts";
+import { callerCgroup } from "../cgroup/path.ts";
+import { killCgroup, removeCgroup } from "../cgroup/remove.ts";
+import { applyResources } from "../cgroup/resources.ts";
+import { RuntsError } from "../errors.ts";
+import type { Linux, LinuxResources } from "../spec/types.ts";
+import type { Context } from "./options.ts";
+
+/** The cgroup of a container that is being created; without one where the caller wants none, or may have none. */
+export class ContainerCgroup {
+  readonly #context: Context;
+  readonly #linux: Linux;
+  readonly #rootless: boolean;
+  #cgroup: Cgroup | undefined;
+
+  constructor(context: Context, linux: Linux, rootless: boolean) {
+    this.#context = context;
+    this.#linux = linux;
+    this.#rootless = rootless;
+  }
+
+  get directory(): string | undefined {
+    return this.#cgroup?.directory;
+  }
+
+  async make(directory: string): Promise<void> {
+    const { resources, cgroupsPath } = this.#linux;
+    if (this.#context.noCgroup === true) {
+      refuseLimits(resources);
+      return;
+    }
+    try {
+      this.#cgroup = createCgroup(directory, resources, { rootless: this.#rootless });
+    } catch (error) {
+      if (!this.#rootless) throw error;
+      if (requiresCgroup(resources, cgroupsPath)) {
+        const { explainCgroupError } = await import("../cgroup/delegation.ts");
+        throw explainCgroupError(error, directory, this.#linux);
+      }
+      this.#context.log.debug(`no cgroup: ${error instanceof Error ? error.message : error}`);
+    }
+  }
+
+  /** A descriptor that init is cloned into. */
+  open(): number | undefined {
+    return this.#cgroup === undefined ? undefined : openCgroup(this.#cgroup);
+  }
+
+  /** Limits and device rules: set while init is on its way, and before it does anything. */
+  confine(): void {
+    if (this.#cgroup === undefined) return;
+    const { directory, created } = this.#cgroup;
+    const { resources } = this.#linux;
+    applyResources(directory, resources, { rootless: this.#rootless });
+    applyDeviceRules(directory, resources?.devices, {
+      rootless: this.#rootless,
+      isNew: created.includes(directory),
+    });
+  }
+
+  /** What a cgroup mount shows. The caller's own, which its user may write to, is not for a rootless container (CVE-2023-25809). */
+  shown(): string | undefined {
+    if (this.#cgroup !== undefined) return this.#cgroup.directory;
+    return this.#context.noCgroup === true && !this.#rootless ? callerCgroup() : undefined;
+  }
+
+  /** The steps that undo `make`, each to be tried whatever becomes of the others. */
+  undoing(): (() => void)[] {
+    const cgroup = this.#cgroup;
+    if (cgroup === undefined) return [];
+    return [
+      () => killCgroup(cgroup.directory),
+      () => removeCgroup(cgroup.directory),
+      () => removeMade(cgroup.created),
+    ];
+  }
+}
+
+/** The caller wants no cgroup: limits would need one. */
+function refuseLimits(resources: LinuxResources | undefined): void {
+  if (!requiresCgroup(resources, undefined)) return;
+  const pointer = "/linux/resources";
+  throw new RuntsError(`${pointer}: limits can't be set with --cgroup-manager disabled`, { pointer });
+}

@@ -1,0 +1,34 @@
+import type { Hooks } from "../spec/types.ts";
+import type { SavedState } from "./saved-state.ts";
+
+/** The hooks of a create, steps 3 to 5 of the lifecycle (runtime.md). */
+export interface CreateHooks {
+  /** If one of them fails, the lifecycle goes on at step 12, of which step 13, `poststop`, is the rest. */
+  run(state: SavedState): void;
+  /** Does nothing before `run`: what only these undo has not been made then. */
+  poststop(): void;
+}
+
+/** undefined if there are none: the code for them is loaded only then. */
+export async function loadCreateHooks(
+  { prestart = [], createRuntime = [], createContainer = [], poststop = [] }: Hooks,
+  warn: (message: string) => void,
+): Promise<CreateHooks | undefined> {
+  if (prestart.length + createRuntime.length + createContainer.length === 0) return undefined;
+  const { hookState, runContainerHooks, runHooks, runHooksToTheEnd } = await import("./hooks.ts");
+  let started: SavedState | undefined;
+  return {
+    run(state) {
+      started = state;
+      const input = hookState(state, "created");
+      const place = { cwd: state.bundle };
+      runHooks("prestart", prestart, input, place);
+      runHooks("createRuntime", createRuntime, input, place);
+      runContainerHooks("createContainer", createContainer, state, state.bundle);
+    },
+    poststop() {
+      if (started === undefined) return;
+      runHooksToTheEnd("poststop", poststop, hookState(started, "stopped"), { cwd: started.bundle }, warn);
+    },
+  };
+}

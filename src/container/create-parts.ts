@@ -1,0 +1,71 @@
+import type { SetUpOptions } from "../init/set-up.ts";
+import { hasOwn, namespacesOf } from "../plan/init-plan.ts";
+import type { SeccompFilter } from "../plan/process-setup.ts";
+import type { ContainerGroups } from "../resctrl/group.ts";
+import { wantsIdMap } from "../spec/id-mapped-mount.ts";
+import type { Config, Linux, Process } from "../spec/types.ts";
+import type { Caller } from "./caller.ts";
+import { type CreateHooks, loadCreateHooks } from "./create-hooks.ts";
+import { loadDelegation } from "./delegation.ts";
+import type { NetDevices } from "./net-devices.ts";
+import type { Context } from "./options.ts";
+import { compileFilter } from "./seccomp-filter.ts";
+import { type TaskAttributes, taskAttributes } from "./task-attributes.ts";
+
+/** What a config may ask for and most don't: the code of each is loaded only for those that do. */
+export interface CreateParts {
+  readonly seccomp: SeccompFilter | undefined;
+  readonly attributes: TaskAttributes | undefined;
+  readonly hooks: CreateHooks | undefined;
+  readonly idMappedMounts: SetUpOptions["idMappedMounts"];
+  readonly netDevices: NetDevices | undefined;
+  readonly resctrl: ContainerGroups | undefined;
+  readonly delegate: ((directory: string, pid: number) => void) | undefined;
+}
+
+/** Makes nothing yet; errors where the caller or the host can't give what is asked for. */
+export async function loadParts(
+  context: Context,
+  id: string,
+  config: Config,
+  process: Process,
+  { caller, rootless }: { readonly caller: Caller; readonly rootless: boolean },
+): Promise<CreateParts> {
+  const { linux = {}, hooks = {}, mounts = [] } = config;
+  await checkSysctls(config);
+  const ownUserNamespace = hasOwn(namespacesOf(config), "user");
+  return {
+    seccomp: await compileFilter(context, config, caller),
+    attributes: await taskAttributes(process, linux, caller, ownUserNamespace),
+    hooks: await loadCreateHooks(hooks, (message) => context.log.warn(message)),
+    idMappedMounts: mounts.some(wantsIdMap)
+      ? (await import("../init/id-mapped-mounts.ts")).prepareIdMappedMounts
+      : undefined,
+    netDevices: await loadNetDevices(linux.netDevices ?? {}, rootless),
+    resctrl: await loadResctrl(linux.intelRdt, id),
+    delegate: await loadDelegation(config, process, rootless),
+  };
+}
+
+async function checkSysctls(config: Config): Promise<void> {
+  const { sysctl = {} } = config.linux ?? {};
+  if (Object.keys(sysctl).length === 0 || namespacesOf(config).joined.size === 0) return;
+  const { checkSysctlNamespaces } = await import("./sysctl-namespaces.ts");
+  checkSysctlNamespaces(config);
+}
+
+async function loadNetDevices(
+  devices: NonNullable<Linux["netDevices"]>,
+  rootless: boolean,
+): Promise<NetDevices | undefined> {
+  if (Object.keys(devices).length === 0) return undefined;
+  const { NetDevices } = await import("./net-devices.ts");
+  return new NetDevices(devices, rootless);
+}
+
+async function loadResctrl(rdt: Linux["intelRdt"], id: string): Promise<ContainerGroups | undefined> {
+  if (rdt === undefined) return undefined;
+  const { ContainerGroups } = await import("../resctrl/group.ts");
+  const { findResctrl } = await import("../resctrl/mount.ts");
+  return new ContainerGroups(findResctrl(), id, rdt);
+}
