@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { createInterface } from "node:readline";
@@ -36,7 +36,7 @@ async function outcomesOf(texts: readonly string[]): Promise<Outcome[]> {
       writeFileSync(join(work, "configs", `${String(index).padStart(5, "0")}.json`), text);
     });
     const worker = join(import.meta.dirname, "worker.py");
-    copyRootfs(worker, join(work, "worker.py"));
+    copyFileSync(worker, join(work, "worker.py"));
     const command = [
       cgroup,
       dirname(RUNTIME),

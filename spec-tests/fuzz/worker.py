@@ -107,12 +107,24 @@ def parents_of_cgroup():
     return {"/".join(["cgroup /sys/fs/cgroup", *steps[:length]]) for length in range(1, len(steps))}
 
 
+def made_in_root(entries):
+    """Mount points are made in the root file system and stay there: a config may name one that is not /rootfs."""
+    try:
+        path = json.loads(read(f"{BUNDLE}/config.json"))["root"]["path"]
+        root = os.path.realpath(os.path.join(BUNDLE, path))
+    except (ValueError, KeyError, TypeError, RecursionError, OSError):
+        return set()
+    inside = f"file {root.rstrip('/')}/"
+    return {entry for entry in entries if entry.startswith(inside) and not entry.startswith("file /state/")}
+
+
 def changes(before):
     """Waits a moment for the kernel to take processes apart."""
     parents = parents_of_cgroup()
     for _ in range(40):
         now = snapshot()
-        differing = sorted(now - before - parents) + [f"missing: {entry}" for entry in sorted(before - now)]
+        extra = now - before - parents
+        differing = sorted(extra - made_in_root(extra)) + [f"missing: {entry}" for entry in sorted(before - now)]
         if not differing:
             return []
         time.sleep(0.025)
