@@ -85,10 +85,14 @@ async function linesOf(file: string, args: readonly string[]): Promise<Outcome[]
 
 /** Where an error says that the fault is: the first JSON pointer in it. */
 function pointerOf(stderr: string): string | undefined {
-  return /^runts: (?:\S*config\.json: ?)?(?:line \d+[^:]*: )?(\/(?:process|root|mounts|linux|hooks|annotations|hostname|domainname|ociVersion)[^:\s]*)/.exec(
+  return /^runts: (?:\S*config\.json: ?)?(?:line \d+[^:]*: )?(\/(?:process|root|mounts|linux|hooks|annotations|hostname|domainname|ociVersion)[^:\s]*)/m.exec(
     stderr,
   )?.[1];
 }
+
+/** Only what is a JSON document has parts that a pointer can name. */
+const IS_NO_JSON =
+  /^runts: config\.json: (?:line \d+, column \d+: not valid JSON|not valid UTF-8|larger than )/m;
 
 /** What is wrong with an outcome, if anything. */
 function fault({ code, stderr, deleted, left }: Outcome): string | undefined {
@@ -97,6 +101,8 @@ function fault({ code, stderr, deleted, left }: Outcome): string | undefined {
   if (deleted !== null && deleted !== 0) return `delete --force exits with ${deleted}`;
   if (code === 1 && IS_RUNTS && !/^(?:time="[^\n]*" level=warning [^\n]+\n)*runts: [^\n]+\n$/.test(stderr))
     return "not one line of runts";
+  if (code === 1 && IS_RUNTS && pointerOf(stderr) === undefined && !IS_NO_JSON.test(stderr))
+    return "no JSON pointer";
   if (/\n\s+at |Error: |panic|undefined|\[object /.test(stderr)) return "an error of the engine";
   return undefined;
 }

@@ -65,6 +65,11 @@ spec("create with errnoRet for an action that has none: error, nothing left", CL
   expect(await sandbox.traces()).toEqual([]);
 });
 
+spec("create with an errnoRet that is none: error by its pointer", "practice", async (sandbox) => {
+  const container = withFilter(sandbox, "true", { defaultAction: "SCMP_ACT_ERRNO", defaultErrnoRet: 4095 });
+  expectRefusal(await container.create(), IS_RUNTS ? "/linux/seccomp/defaultErrnoRet" : undefined);
+});
+
 spec("create without defaultAction: error, nothing left", CLAUSE, async (sandbox) => {
   const container = withFilter(sandbox, "true", {});
   const { defaultAction: _none, ...rest } = container.config.linux.seccomp ?? { defaultAction: "" };

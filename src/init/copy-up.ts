@@ -37,22 +37,30 @@ interface Entry {
  * Option tmpcopyup: copies the content of the directory that a tmpfs is going to cover into it, with owners and modes. Init
  * does it, by descriptors only, since the content belongs to the container's author.
  */
-export function copyUp(channel: StubChannel, covered: Register, mount: Register): void {
+export function copyUp(channel: StubChannel, covered: Register, mount: Register, pointer: string): void {
   const opening = channel.program();
+  opening.about(pointer, "open the directory that a tmpfs covers");
   const flags = O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
   const from = opening.call("openat", [covered, ".", flags, 0]);
   const to = opening.call("openat", [mount, ".", flags, 0]);
   runProgram(channel, opening);
-  copyDirectory(channel, from, to);
+  copyDirectory({ channel, pointer }, from, to);
+}
+
+/** Where the copying is done, and for which property. */
+interface Copying {
+  readonly channel: StubChannel;
+  readonly pointer: string;
 }
 
 /** Copies what is in one open directory to another, and closes both. */
-function copyDirectory(channel: StubChannel, from: Register, to: Register): void {
+function copyDirectory(copying: Copying, from: Register, to: Register): void {
+  const { channel, pointer } = copying;
   const subdirectories: { readonly from: Register; readonly to: Register }[] = [];
-  for (const name of listDirectory(channel, from)) {
-    const entry = describe(channel, from, name);
+  for (const name of listDirectory(copying, from)) {
+    const entry = describe(copying, from, name);
     const program = channel.program();
-    program.about("", `copy ${name} into the tmpfs`);
+    program.about(pointer, `copy ${name} into the tmpfs`);
     const opened = copyEntry(program, from, to, entry);
     if (opened !== undefined) subdirectories.push(opened);
     runProgram(channel, program);
@@ -61,14 +69,14 @@ function copyDirectory(channel: StubChannel, from: Register, to: Register): void
   closing.do("close", [from]);
   closing.do("close", [to]);
   runProgram(channel, closing);
-  for (const { from: source, to: target } of subdirectories) copyDirectory(channel, source, target);
+  for (const { from: source, to: target } of subdirectories) copyDirectory(copying, source, target);
 }
 
-function listDirectory(channel: StubChannel, directory: Register): string[] {
+function listDirectory({ channel, pointer }: Copying, directory: Register): string[] {
   const names: string[] = [];
   for (;;) {
     const program = channel.program();
-    program.about("", "list the directory that a tmpfs covers");
+    program.about(pointer, "list the directory that a tmpfs covers");
     const entries = program.output(LIST_LENGTH);
     program.do("getdents64", [directory, entries, LIST_LENGTH]);
     const { results, outputs } = runProgram(channel, program);
@@ -90,9 +98,9 @@ function direntNames(entries: Buffer): string[] {
   return names;
 }
 
-function describe(channel: StubChannel, directory: Register, name: string): Entry {
+function describe({ channel, pointer }: Copying, directory: Register, name: string): Entry {
   const program = channel.program();
-  program.about("", `look at ${name}`);
+  program.about(pointer, `look at ${name}`);
   const stat = program.output(statx.size);
   const link = program.output(LINK_LENGTH);
   program.do("statx", [directory, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, stat]);

@@ -101,14 +101,14 @@ function initPlan(session: Session, options: SetUpOptions): InitPlan {
     root: registers.take(),
     rootfs: registers.take(),
     hostProc: registers.take(),
-    copyUp: (program, covered, mount) => {
+    copyUp: (program, covered, mount, pointer) => {
       // What stands in the program so far has to be done first; it goes on with what comes after the copying.
       session.beforeFirst?.();
       const reply = runProgram(session.channel, program);
       for (const check of session.checks) check(reply);
       session.checks.length = 0;
       program.clear();
-      copyUp(session.channel, covered, mount);
+      copyUp(session.channel, covered, mount, pointer);
     },
   };
 }

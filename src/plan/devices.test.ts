@@ -37,7 +37,7 @@ describe("device nodes", () => {
       ["tty", 0o020666, 0x500n],
     ]);
     expect(new Set(made(program).map(({ args }) => args[0])).size).toBe(1);
-    expect(made(program).every(({ pointer }) => pointer === "")).toBe(true);
+    expect(made(program).every(({ pointer }) => pointer === "/linux/devices")).toBe(true);
   });
 
   it("makes own devices, with owner and mode, and the directories they need", () => {
@@ -135,9 +135,11 @@ describe("what stands in a device's place", () => {
     );
   });
 
-  it("has no pointer where a default device can't be made", () => {
+  it("names the list where a default device can't be made", () => {
     const { program, check } = planned({});
-    expect(() => check(found(program, "/dev/zero", statx(0o100644)))).toThrow(/^\/dev\/zero exists/);
+    expect(() => check(found(program, "/dev/zero", statx(0o100644)))).toThrow(
+      /^\/linux\/devices: \/dev\/zero exists/,
+    );
   });
 });
 

@@ -51,7 +51,8 @@ function deviceNodes(plan: InitPlan): DeviceNode[] {
   const paths = new Set(own.map(({ path }) => path));
   const defaults = DEFAULT_DEVICES.filter(({ path }) => !paths.has(path)).map((device) => ({
     ...device,
-    pointer: "",
+    // The property says which devices there are beside these (config-linux.md, Default Devices).
+    pointer: "/linux/devices",
   }));
   return [...defaults, ...own];
 }
@@ -72,7 +73,7 @@ export function makeDevices(
   const checks: ReplyCheck[] = [];
   if (devIsBound(requests)) return checks;
   // One descriptor of a verified /dev for all that goes into it: it must not be a symbolic link (CVE-2026-41579).
-  program.about("", "open /dev");
+  program.about("/linux/devices", "open /dev");
   const dev = openOrCreate(program, plan.root, "/dev", "directory", true).fd;
   const makeNode = isInUserNamespace(plan) ? bindDevice : makeDeviceNode;
   for (const node of deviceNodes(plan)) {
@@ -139,8 +140,7 @@ function checkExisting(
     (BigInt(view.getUint32(statx.stx_rdev_major, true)) === node.major &&
       BigInt(view.getUint32(statx.stx_rdev_minor, true)) === node.minor);
   if (sameType && sameNumber) return;
-  const pointer = node.pointer === "" ? "" : `${node.pointer}: `;
-  throw new RuntsError(`${pointer}${node.path} exists ${where} and is not the device asked for`, {
+  throw new RuntsError(`${node.pointer}: ${node.path} exists ${where} and is not the device asked for`, {
     operation: "mknodat",
     errno: "EEXIST",
     path: node.path,
@@ -172,7 +172,7 @@ function bindDevice(
 }
 
 function makeDevLinks(program: Program, plan: InitPlan, dev: Register): void {
-  program.about("", "make the symbolic links of /dev");
+  program.about("/linux/devices", "make the symbolic links of /dev");
   const links = plan.facts.hasKcore ? [...SYMLINKS, ["core", "/proc/kcore"] as const] : SYMLINKS;
   for (const [name, target] of links) {
     program.do("symlinkat", [target, dev, name], { tolerate: ["EEXIST"], path: `/dev/${name}` });

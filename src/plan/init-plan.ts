@@ -44,7 +44,7 @@ export interface InitPlan {
   /** The host's procfs, opened before anything of the container is mounted. */
   readonly hostProc: Register;
   /** Copies what the directory `covered` contains into the new mount, at this point of the program (option tmpcopyup). */
-  readonly copyUp: (program: Program, covered: Register, mount: Register) => void;
+  readonly copyUp: (program: Program, covered: Register, mount: Register, pointer: string) => void;
 }
 
 /** Which namespaces the container gets, and how. */

@@ -206,7 +206,7 @@ function mountFileSystem(program: Program, plan: InitPlan, request: MountRequest
   if (type === "tmpfs" && !options.data.some((option) => option.startsWith("mode="))) {
     keepModeOfCovered(program, target, mount);
   }
-  if (options.tmpcopyup) plan.copyUp(program, target.fd, mount);
+  if (options.tmpcopyup) plan.copyUp(program, target.fd, mount, request.pointer);
   attach(program, mount, target.fd);
   if (options.superblockFlags.includes(IVERSION)) setIversion(program, mount, options);
   applyRecursive(program, mount, options.recursiveAttributes);

@@ -94,7 +94,7 @@ export interface StdioFacts {
 }
 
 export function prepareStdio(program: Program, root: Register, process: Process, facts: StdioFacts): void {
-  program.about("", "open /dev/null of the container as standard stream");
+  program.about("/process", "open /dev/null of the container as standard stream");
   for (const fd of facts.nulls) {
     const how = openHow(O_RDWR | O_CLOEXEC, 0, RESOLVE_IN_ROOT);
     const opened = program.call("openat2", [root, "dev/null", how, OPEN_HOW_SIZE], {

@@ -30,6 +30,8 @@ export interface Profile {
 const ROOT = "/linux/seccomp";
 /** SECCOMP_RET_DATA (linux/seccomp.h): the part of a verdict that holds the errno. */
 const MAX_VERDICT_DATA = 0xffff;
+/** The largest that libseccomp takes: the kernel's MAX_ERRNO, which marks the end of error pointers, is none itself. */
+const MAX_ERRNO = 4094;
 /** Arguments of a system call. */
 const MAX_ARGUMENTS = 6;
 
@@ -82,8 +84,9 @@ function verdictOf(
     return verdict;
   }
   const errno = errnoRet ?? EPERM;
-  if (!Number.isInteger(errno) || errno < 0 || errno > MAX_VERDICT_DATA) {
-    throw seccompError(pointers.errno, `${errno} is not an errno between 0 and ${MAX_VERDICT_DATA}`);
+  const limit = action === "SCMP_ACT_ERRNO" ? MAX_ERRNO : MAX_VERDICT_DATA;
+  if (!Number.isInteger(errno) || errno < 0 || errno > limit) {
+    throw seccompError(pointers.errno, `${errno} is not an errno between 0 and ${limit}`);
   }
   return verdict + errno;
 }
