@@ -4,6 +4,7 @@ import {
   readFileSync,
   readlinkSync,
   realpathSync,
+  type Stats,
   statfsSync,
   statSync,
 } from "node:fs";
@@ -70,7 +71,7 @@ export function followDanglingLinks(rootfs: string, destination: string): string
   for (let links = 0; rest.length > 0; ) {
     const [name = "", ...others] = rest;
     const path = `${rootfs}/${[...resolved, name].join("/")}`;
-    const found = lstatSync(path, { throwIfNoEntry: false });
+    const found = tryLstat(path);
     // What isn't there, or is a file, has nothing below it that could be a link.
     if (found === undefined || !(found.isDirectory() || found.isSymbolicLink()))
       return `/${[...resolved, ...rest].join("/")}`;
@@ -87,6 +88,16 @@ export function followDanglingLinks(rootfs: string, destination: string): string
     resolved.length = 0;
   }
   return `/${resolved.join("/")}`;
+}
+
+/** undefined for what isn't there, or can't be for the length of its name: the mount itself names the property then. */
+function tryLstat(path: string): Stats | undefined {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENAMETOOLONG") return undefined;
+    throw error;
+  }
 }
 
 /** Mount points of procfs and sysfs outside of the rootfs, the innermost first. proc_pid_mountinfo(5) */
