@@ -1,0 +1,90 @@
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { SyscallError } from "../syscall-error.ts";
+import { BusError, openBus } from "./sd-bus.ts";
+
+const DBUS = {
+  destination: "org.freedesktop.DBus",
+  path: "/org/freedesktop/DBus",
+  interface: "org.freedesktop.DBus",
+} as const;
+const hasDaemon = spawnSync("dbus-daemon", ["--version"]).status === 0;
+
+describe.skipIf(!hasDaemon)("a bus (needs dbus-daemon)", () => {
+  let daemon: ChildProcess | undefined;
+
+  beforeAll(async () => {
+    daemon = spawn("dbus-daemon", ["--session", "--nofork", "--print-address"], {
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    const [address] = daemon.stdout === null ? [] : await once(daemon.stdout, "data");
+    process.env.DBUS_SESSION_BUS_ADDRESS = String(address).trim();
+  });
+  afterAll(() => {
+    delete process.env.DBUS_SESSION_BUS_ADDRESS;
+    daemon?.kill();
+  });
+
+  it("answers calls", () => {
+    const bus = openBus("user");
+    expect(bus.call({ ...DBUS, member: "GetId" }, "", [], "s")).toEqual([
+      expect.stringMatching(/^[0-9a-f]{32}$/),
+    ]);
+    expect(bus.call({ ...DBUS, member: "RequestName" }, "su", ["org.runts.Test", 4n], "u")).toEqual([1n]);
+    bus.close();
+  });
+
+  it("says what was wrong with a call", () => {
+    const bus = openBus("user");
+    const ask = () => bus.call({ ...DBUS, member: "GetNameOwner" }, "s", ["org.runts.Nobody"], "s");
+    expect(ask).toThrow(BusError);
+    expect(ask).toThrow(/org\.runts\.Nobody/);
+    expect(() => bus.call({ ...DBUS, member: "GetNameOwner" }, "u", [1n], "s")).toThrow(BusError);
+    bus.close();
+  });
+
+  it("takes every kind of value", () => {
+    const bus = openBus("user");
+    // The daemon has no method of such arguments: it reads them and refuses what it does not expect, by their signature.
+    const call = () =>
+      bus.call({ ...DBUS, member: "GetNameOwner" }, "sa(sv)", [
+        "a",
+        [
+          ["b", ["t", 5n]],
+          ["c", ["as", ["x", "y"]]],
+          ["d", ["ay", [1n, 255n]]],
+          ["e", ["a(ss)", [["p", "rw"]]]],
+          ["f", ["b", true]],
+          ["g", ["i", -1n]],
+        ],
+      ]);
+    expect(call).toThrow(/InvalidArgs|signature|expected/i);
+    bus.close();
+  });
+
+  it("waits for a signal, but not for ever", () => {
+    const bus = openBus("user");
+    bus.call({ ...DBUS, member: "AddMatch" }, "s", ["type='signal',member='NameOwnerChanged'"]);
+    bus.call({ ...DBUS, member: "RequestName" }, "su", ["org.runts.Signal", 4n]);
+    const wait = (name: string, timeout: number) =>
+      bus.awaitSignal(
+        { interface: DBUS.interface, member: "NameOwnerChanged" },
+        "sss",
+        ([changed]) => changed === name,
+        timeout,
+      );
+    expect(wait("org.runts.Signal", 5000)).toBe(true);
+    expect(wait("org.runts.Other", 1)).toBe(false);
+    bus.close();
+  });
+});
+
+it("tells a library that is missing from a bus that is", () => {
+  const open = () => openBus("user", "libsystemd.so.999");
+  expect(open).toThrow(SyscallError);
+  expect(open).toThrow("dlopen libsystemd.so.999: ENOENT");
+  process.env.DBUS_SESSION_BUS_ADDRESS = "unix:path=/nonexistent/bus";
+  expect(() => openBus("user")).toThrow("sd_bus_open_user: ENOENT");
+  delete process.env.DBUS_SESSION_BUS_ADDRESS;
+});

@@ -1,0 +1,291 @@
+import { errnoName } from "../abi/errno.ts";
+import { loadLibrary, type NativeArgument, type NativeFunction } from "../ffi/koffi.ts";
+import { SyscallError } from "../syscall-error.ts";
+
+/** A value as its D-Bus signature takes it: integers as bigint, strings and object paths, booleans, arrays and structs as arrays. */
+export type BusValue = string | bigint | boolean | readonly BusValue[];
+
+export interface BusMethod {
+  readonly destination: string;
+  readonly path: string;
+  readonly interface: string;
+  readonly member: string;
+}
+
+/** What the other end answered, or the bus in its place. */
+export class BusError extends Error {
+  /** As `org.freedesktop.systemd1.UnitExists`. */
+  readonly errorName: string;
+  readonly errno: string;
+
+  constructor(errorName: string, message: string, errno: string) {
+    super(message);
+    this.name = "BusError";
+    this.errorName = errorName;
+    this.errno = errno;
+  }
+}
+
+/** A connection to a message bus. Calls block until the answer is there. sd-bus(3) */
+export interface Bus {
+  /** Calls a method whose arguments have the signature; reads the answer as basic types, the letters of `reply`. */
+  call(method: BusMethod, signature: string, args: readonly BusValue[], reply?: string): readonly BusValue[];
+  /**
+   * Waits until a signal arrives, in the order of arrival, that `matches` takes; its arguments are read as basic types. False
+   * when the time is over.
+   */
+  awaitSignal(
+    signal: Pick<BusMethod, "interface" | "member">,
+    signature: string,
+    matches: (args: readonly BusValue[]) => boolean,
+    timeoutMs: number,
+  ): boolean;
+  close(): void;
+}
+
+/** How long an answer may take. systemd answers in milliseconds; a reload of a large host takes seconds. */
+const CALL_TIMEOUT_US = 30_000_000n;
+/** sd_bus_error: two pointers, the name and the message, and a flag. */
+const ERROR_SIZE = 24;
+
+/**
+ * Connects to the system bus, or the bus of the caller's user manager: sd_bus_open_system(3). Throws SyscallError `dlopen`
+ * without libsystemd, else with what the connection failed with.
+ */
+export function openBus(kind: "system" | "user", soname = "libsystemd.so.0"): Bus {
+  const library = bindings(soname);
+  const pointer = new Pointer();
+  const open = `sd_bus_open_${kind}`;
+  check(library(`int ${open}(void *bus)`)(pointer.bytes), open);
+  return new Connection(library, pointer.value);
+}
+
+/** Binds a function at its first use. */
+type Library = (prototype: string) => NativeFunction;
+
+function bindings(soname: string): Library {
+  try {
+    const library = loadLibrary(soname);
+    const bound = new Map<string, NativeFunction>();
+    return (prototype) => {
+      const known = bound.get(prototype);
+      if (known !== undefined) return known;
+      const made = library.func(prototype);
+      bound.set(prototype, made);
+      return made;
+    };
+  } catch (cause) {
+    const error = new SyscallError("dlopen", "ENOENT", [soname]);
+    error.cause = cause;
+    throw error;
+  }
+}
+
+/** Room for a pointer that a function returns. */
+class Pointer {
+  readonly words = new BigUint64Array(1);
+  readonly bytes = new Uint8Array(this.words.buffer);
+
+  get value(): bigint {
+    return this.words[0] ?? 0n;
+  }
+}
+
+class Connection implements Bus {
+  readonly #library: Library;
+  readonly #bus: bigint;
+
+  constructor(library: Library, bus: bigint) {
+    this.#library = library;
+    this.#bus = bus;
+  }
+
+  call(method: BusMethod, signature: string, args: readonly BusValue[], reply = ""): readonly BusValue[] {
+    const message = new Pointer();
+    const create = this.#library(
+      "int sd_bus_message_new_method_call(uintptr_t bus, void *m, const char *destination, const char *path, const char *interface, const char *member)",
+    );
+    const { destination, path, interface: type, member } = method;
+    check(
+      create(this.#bus, message.bytes, destination, path, type, member),
+      "sd_bus_message_new_method_call",
+      [member],
+    );
+    const answer = new Pointer();
+    const error = new BigUint64Array(ERROR_SIZE / 8);
+    try {
+      this.#append(message.value, signature, args);
+      const result = this.#library(
+        "int sd_bus_call(uintptr_t bus, uintptr_t m, uint64_t usec, void *error, void *reply)",
+      )(this.#bus, message.value, CALL_TIMEOUT_US, new Uint8Array(error.buffer), answer.bytes);
+      if (Number(result) < 0) throw this.#errorOf(error, -Number(result));
+      return this.#read(answer.value, reply);
+    } finally {
+      this.#unref(message.value);
+      this.#unref(answer.value);
+      this.#library("void sd_bus_error_free(void *e)")(new Uint8Array(error.buffer));
+    }
+  }
+
+  awaitSignal(
+    signal: Pick<BusMethod, "interface" | "member">,
+    signature: string,
+    matches: (args: readonly BusValue[]) => boolean,
+    timeoutMs: number,
+  ): boolean {
+    const process = this.#library("int sd_bus_process(uintptr_t bus, void *m)");
+    const wait = this.#library("int sd_bus_wait(uintptr_t bus, uint64_t usec)");
+    const limit = performance.now() + timeoutMs;
+    for (;;) {
+      const message = new Pointer();
+      const progress = Number(process(this.#bus, message.bytes));
+      check(progress, "sd_bus_process");
+      try {
+        if (message.value !== 0n && this.#isSignal(message.value, signal)) {
+          if (matches(this.#read(message.value, signature))) return true;
+        }
+      } finally {
+        this.#unref(message.value);
+      }
+      if (progress > 0) continue;
+      const left = limit - performance.now();
+      if (left <= 0) return false;
+      const waited = Number(wait(this.#bus, BigInt(Math.ceil(left * 1000))));
+      if (waited !== -EINTR) check(waited, "sd_bus_wait");
+    }
+  }
+
+  close(): void {
+    this.#library("uintptr_t sd_bus_flush_close_unref(uintptr_t bus)")(this.#bus);
+  }
+
+  #isSignal(message: bigint, signal: Pick<BusMethod, "interface" | "member">): boolean {
+    const test = this.#library(
+      "int sd_bus_message_is_signal(uintptr_t m, const char *interface, const char *member)",
+    );
+    return Number(test(message, signal.interface, signal.member)) > 0;
+  }
+
+  #unref(message: bigint): void {
+    if (message !== 0n) this.#library("uintptr_t sd_bus_message_unref(uintptr_t m)")(message);
+  }
+
+  #append(message: bigint, signature: string, values: readonly BusValue[]): void {
+    let rest = signature;
+    for (const value of values) {
+      const type = firstType(rest);
+      rest = rest.slice(type.length);
+      this.#appendOne(message, type, value);
+    }
+  }
+
+  #appendOne(message: bigint, type: string, value: BusValue): void {
+    const code = type.charCodeAt(0);
+    if (type === "v") {
+      // A variant is its type and its value.
+      const [inner, content] = asArray(value);
+      this.#contain(message, "v", String(inner), () =>
+        this.#append(message, String(inner), content === undefined ? [] : [content]),
+      );
+    } else if (type.startsWith("a")) {
+      const element = type.slice(1);
+      this.#contain(message, "a", element, () => {
+        for (const each of asArray(value)) this.#appendOne(message, element, each);
+      });
+    } else if (type.startsWith("(")) {
+      const members = type.slice(1, -1);
+      this.#contain(message, "r", members, () => this.#append(message, members, asArray(value)));
+    } else {
+      const append = this.#library("int sd_bus_message_append_basic(uintptr_t m, char type, void *value)");
+      check(append(message, code, basicBytes(type, value)), "sd_bus_message_append_basic", [type]);
+    }
+  }
+
+  #contain(message: bigint, kind: string, contents: string, append: () => void): void {
+    const open = this.#library(
+      "int sd_bus_message_open_container(uintptr_t m, char type, const char *contents)",
+    );
+    check(open(message, kind.charCodeAt(0), contents), "sd_bus_message_open_container", [contents]);
+    append();
+    check(
+      this.#library("int sd_bus_message_close_container(uintptr_t m)")(message),
+      "sd_bus_message_close_container",
+    );
+  }
+
+  #read(message: bigint, types: string): BusValue[] {
+    const read = this.#library("int sd_bus_message_read_basic(uintptr_t m, char type, void *value)");
+    const values: BusValue[] = [];
+    for (let rest = types; rest !== ""; rest = rest.slice(1)) {
+      const type = rest.charAt(0);
+      const value = new Pointer();
+      if (type === "v") {
+        // Of one string: all that is asked for.
+        const enter = this.#library(
+          "int sd_bus_message_enter_container(uintptr_t m, char type, const char *contents)",
+        );
+        check(enter(message, "v".charCodeAt(0), "s"), "sd_bus_message_enter_container", ["s"]);
+      }
+      check(
+        read(message, (type === "v" ? "s" : type).charCodeAt(0), value.bytes),
+        "sd_bus_message_read_basic",
+        [type],
+      );
+      values.push(type === "u" ? value.value : this.#text(value.value));
+    }
+    return values;
+  }
+
+  #errorOf(error: BigUint64Array<ArrayBuffer>, errno: number): BusError {
+    const [name = 0n, message = 0n] = error;
+    const code = errnoName(errno);
+    return new BusError(this.#text(name), this.#text(message) || code, code);
+  }
+
+  /** The string that a pointer leads to. */
+  #text(address: bigint): string {
+    if (address === 0n) return "";
+    const length = Number(this.#library("size_t strlen(uintptr_t s)")(address));
+    const bytes = new Uint8Array(length);
+    this.#library("uintptr_t memcpy(void *to, uintptr_t from, size_t count)")(bytes, address, length);
+    return Buffer.from(bytes).toString("utf8");
+  }
+}
+
+const EINTR = 4;
+
+/** The first complete type of a signature: D-Bus Specification, Type System. */
+function firstType(signature: string): string {
+  let depth = 0;
+  for (let index = 0; index < signature.length; index++) {
+    const code = signature.charAt(index);
+    if (code === "(") depth += 1;
+    if (code === ")") depth -= 1;
+    if (code !== "a" && depth === 0) return signature.slice(0, index + 1);
+  }
+  throw new RangeError(`${JSON.stringify(signature)} does not begin with a D-Bus type`);
+}
+
+function asArray(value: BusValue): readonly BusValue[] {
+  return Array.isArray(value) ? value : [];
+}
+
+/** What sd_bus_message_append_basic(3) takes a pointer to: a string, or a number of the type's width, at most 8 bytes. */
+function basicBytes(type: string, value: BusValue): NativeArgument {
+  if (type === "s" || type === "o") return Buffer.from(`${String(value)}\0`, "utf8");
+  const bytes = new Uint8Array(8);
+  const view = new DataView(bytes.buffer);
+  if (type === "d") view.setFloat64(0, Number(value), true);
+  // A boolean is an int of 0 or 1; lower bytes come first on both architectures, so every width may be read from here.
+  else
+    view.setBigUint64(
+      0,
+      BigInt.asUintN(64, BigInt(value === true ? 1 : value === false ? 0 : String(value))),
+      true,
+    );
+  return bytes;
+}
+
+function check(result: number | bigint, call: string, args: readonly string[] = []): void {
+  if (Number(result) < 0) throw new SyscallError(call, errnoName(-Number(result)), args);
+}
