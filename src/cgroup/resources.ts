@@ -27,19 +27,23 @@ export function applyResources(
 ): void {
   if (resources === undefined) return;
   const plan = planResources(resources, options.isUpdate === true ? currentLimits(directory, resources) : {});
-  if (resources.memory?.checkBeforeUpdate === true) {
-    checkUsage(
-      resources.memory,
-      readBytes(directory, "memory.current"),
-      readBytes(directory, "memory.swap.current"),
-      "/linux/resources/memory",
-    );
-  }
+  checkBeforeUpdate(directory, resources);
   for (const write of plan) carryOut(directory, write, options);
 }
 
+/** Before anything can make the kernel kill for a limit that is below the usage. */
+export function checkBeforeUpdate(directory: string, { memory }: LinuxResources): void {
+  if (memory?.checkBeforeUpdate !== true) return;
+  checkUsage(
+    memory,
+    readBytes(directory, "memory.current"),
+    readBytes(directory, "memory.swap.current"),
+    "/linux/resources/memory",
+  );
+}
+
 /** Reads only what a conversion needs. */
-function currentLimits(directory: string, { memory, cpu }: LinuxResources): CurrentLimits {
+export function currentLimits(directory: string, { memory, cpu }: LinuxResources): CurrentLimits {
   const swapAlone = (memory?.swap ?? 0n) > 0n && (memory?.limit ?? 0n) === 0n;
   const periodAlone = (cpu?.period ?? 0n) > 0n && (cpu?.quota ?? 0n) === 0n;
   const quota = periodAlone ? readWords(directory, "cpu.max")[0] : undefined;

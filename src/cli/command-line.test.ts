@@ -291,11 +291,20 @@ describe("global options", () => {
   });
 
   it.each([
+    [["--systemd-cgroup"], { systemdCgroup: true, noCgroup: false }],
+    [["--cgroup-manager", "systemd"], { systemdCgroup: true, noCgroup: false }],
+    [["--cgroup-manager", "disabled", "--systemd-cgroup"], { systemdCgroup: false, noCgroup: true }],
+    [["--cgroup-manager", "cgroupfs"], { systemdCgroup: false, noCgroup: false }],
+  ])("%j says who makes the cgroups", async (argv, expected) => {
+    const kill = vi.fn();
+    await runCommandLine([...argv, "kill", "box"], { ...recordingOperations().operations, kill });
+    expect(kill.mock.calls[0]?.[0]).toMatchObject(expected);
+  });
+
+  it.each([
     [["--root", "/"], 1, "--root must not be the root directory"],
     [["--root", "/../."], 1, "--root must not be the root directory"],
-    [["--systemd-cgroup"], 1, "--systemd-cgroup is not supported yet"],
     [["--rootless", "maybe"], 1, 'invalid value "maybe" for flag -rootless'],
-    [["--cgroup-manager", "systemd"], 1, "--systemd-cgroup is not supported yet"],
     [["--cgroup-manager", "none"], 1, "invalid cgroup-manager: none"],
     [["--log-format", "xml"], 1, "invalid log-format: xml"],
     [["--log-level", "trace"], 1, "invalid log-level: trace"],

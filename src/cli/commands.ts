@@ -38,7 +38,7 @@ export const globalOptions: readonly OptionDescription[] = [
   {
     name: "systemd-cgroup",
     type: "boolean",
-    description: "let systemd make the cgroups (not supported yet)",
+    description: "let systemd make the cgroups: cgroupsPath is slice:prefix:name",
   },
   {
     name: "cgroup-manager",

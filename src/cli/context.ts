@@ -27,11 +27,9 @@ export function contextFrom(globals: ParsedArguments, log: Log): Context {
   if (!["cgroupfs", "systemd", "disabled"].includes(manager)) {
     throw new UsageError(`invalid cgroup-manager: ${manager}`);
   }
-  if (globals.flag("systemd-cgroup") || manager === "systemd") {
-    throw new RuntsError("--systemd-cgroup is not supported yet: only cgroupfs paths can be used");
-  }
   const noCgroup = manager === "disabled";
-  return { root: rootDirectory(globals), rootless: rootlessMode(globals), noCgroup, log };
+  const systemdCgroup = manager === "systemd" || (globals.flag("systemd-cgroup") && !noCgroup);
+  return { root: rootDirectory(globals), rootless: rootlessMode(globals), noCgroup, systemdCgroup, log };
 }
 
 /** Creates the root directory, and the directory of the pid file: engines may name ones that do not exist yet. */

@@ -49,6 +49,17 @@ export function isRootless(mode: "true" | "false" | "auto", caller: Caller): boo
 }
 
 /**
+ * Whose systemd a scope is asked of: as the host's root the host's; as the root of a user namespace the user's, unless `USER=root`
+ * tells that this is the root of a container, which may have a systemd of its own.
+ */
+export function managerOf(caller: Caller): "system" | "user" {
+  if (!caller.privileged) return "user";
+  const { DBUS_SESSION_BUS_ADDRESS, XDG_RUNTIME_DIR, USER } = process.env;
+  const hasUserBus = Boolean(DBUS_SESSION_BUS_ADDRESS || XDG_RUNTIME_DIR) && USER !== "root";
+  return caller.inUserNamespace && hasUserBus ? "user" : "system";
+}
+
+/**
  * The limit of open files that the caller had: the engine has raised the soft one since. The launcher notes it in the
  * environment; undefined if the runtime wasn't started by it.
  */

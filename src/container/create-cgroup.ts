@@ -3,6 +3,7 @@ import { applyDeviceRules } from "../cgroup/devices.ts";
 import { callerCgroup } from "../cgroup/path.ts";
 import { killCgroup, removeCgroup } from "../cgroup/remove.ts";
 import { applyResources } from "../cgroup/resources.ts";
+import type { ContainerScope } from "../cgroup/systemd-scope.ts";
 import { RuntsError } from "../errors.ts";
 import type { Linux, LinuxResources } from "../spec/types.ts";
 import type { Context } from "./options.ts";
@@ -13,6 +14,7 @@ export class ContainerCgroup {
   readonly #linux: Linux;
   readonly #rootless: boolean;
   #cgroup: Cgroup | undefined;
+  #scope: ContainerScope | undefined;
 
   constructor(context: Context, linux: Linux, rootless: boolean) {
     this.#context = context;
@@ -21,10 +23,13 @@ export class ContainerCgroup {
   }
 
   get directory(): string | undefined {
-    return this.#cgroup?.directory;
+    return this.#cgroup?.directory ?? this.#scope?.directory;
   }
 
-  async make(directory: string): Promise<void> {
+  /** A scope of systemd can't be made before there is a process for it: see `enter`. */
+  async make(directory: string, scope: ContainerScope | undefined): Promise<void> {
+    this.#scope = scope;
+    if (scope !== undefined) return;
     const { resources, cgroupsPath } = this.#linux;
     if (this.#context.noCgroup === true) {
       refuseLimits(resources);
@@ -47,6 +52,14 @@ export class ContainerCgroup {
     return this.#cgroup === undefined ? undefined : openCgroup(this.#cgroup);
   }
 
+  /** Has systemd make the scope and move init in, if it shall. Otherwise init has been cloned into its cgroup. */
+  enter(pid: number): void {
+    if (this.#scope === undefined) return;
+    this.#scope.start(pid);
+    this.#cgroup = { directory: this.#scope.directory, created: [] };
+    this.confine();
+  }
+
   /** Limits and device rules: set while init is on its way, and before it does anything. */
   confine(): void {
     if (this.#cgroup === undefined) return;
@@ -61,16 +74,20 @@ export class ContainerCgroup {
 
   /** What a cgroup mount shows. The caller's own, which its user may write to, is not for a rootless container (CVE-2023-25809). */
   shown(): string | undefined {
-    if (this.#cgroup !== undefined) return this.#cgroup.directory;
-    return this.#context.noCgroup === true && !this.#rootless ? callerCgroup() : undefined;
+    return (
+      this.directory ?? (this.#context.noCgroup === true && !this.#rootless ? callerCgroup() : undefined)
+    );
   }
 
   /** The steps that undo `make`, each to be tried whatever becomes of the others. */
   undoing(): (() => void)[] {
     const cgroup = this.#cgroup;
-    if (cgroup === undefined) return [];
+    const scope = this.#scope;
+    const removeScope = scope === undefined ? [] : [() => scope.remove()];
+    if (cgroup === undefined) return removeScope;
     return [
       () => killCgroup(cgroup.directory),
+      ...removeScope,
       () => removeCgroup(cgroup.directory),
       () => removeMade(cgroup.created),
     ];

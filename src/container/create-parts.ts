@@ -1,10 +1,11 @@
+import type { ContainerScope } from "../cgroup/systemd-scope.ts";
 import type { SetUpOptions } from "../init/set-up.ts";
 import { hasOwn, namespacesOf } from "../plan/init-plan.ts";
 import type { SeccompFilter } from "../plan/process-setup.ts";
 import type { ContainerGroups } from "../resctrl/group.ts";
 import { wantsIdMap } from "../spec/id-mapped-mount.ts";
 import type { Config, Linux, Process } from "../spec/types.ts";
-import type { Caller } from "./caller.ts";
+import { type Caller, managerOf } from "./caller.ts";
 import { type CreateHooks, loadCreateHooks } from "./create-hooks.ts";
 import { loadDelegation } from "./delegation.ts";
 import type { NetDevices } from "./net-devices.ts";
@@ -20,6 +21,8 @@ export interface CreateParts {
   readonly idMappedMounts: SetUpOptions["idMappedMounts"];
   readonly netDevices: NetDevices | undefined;
   readonly resctrl: ContainerGroups | undefined;
+  /** The cgroup, where systemd makes it. */
+  readonly scope: ContainerScope | undefined;
   readonly delegate: ((directory: string, pid: number) => void) | undefined;
 }
 
@@ -43,6 +46,7 @@ export async function loadParts(
       : undefined,
     netDevices: await loadNetDevices(linux.netDevices ?? {}, rootless),
     resctrl: await loadResctrl(linux.intelRdt, id),
+    scope: context.systemdCgroup === true ? await loadScope(config, id, caller) : undefined,
     delegate: await loadDelegation(config, process, rootless),
   };
 }
@@ -52,6 +56,11 @@ async function checkSysctls(config: Config): Promise<void> {
   if (Object.keys(sysctl).length === 0 || namespacesOf(config).joined.size === 0) return;
   const { checkSysctlNamespaces } = await import("./sysctl-namespaces.ts");
   checkSysctlNamespaces(config);
+}
+
+async function loadScope(config: Config, id: string, caller: Caller): Promise<ContainerScope> {
+  const { ContainerScope } = await import("../cgroup/systemd-scope.ts");
+  return new ContainerScope(config, id, managerOf(caller));
 }
 
 async function loadNetDevices(

@@ -148,11 +148,11 @@ class Creation {
       rootless: this.#rootless,
     });
     this.#parts = parts;
-    const { seccomp, hooks, netDevices, resctrl, delegate } = parts;
+    const { seccomp, hooks, netDevices, resctrl, delegate, scope } = parts;
     const namespaces = namespacesOf(this.#config);
     let state = this.#saveFirst(rootfs, resctrl, seccomp?.listener !== undefined);
     resctrl?.make();
-    await this.#cgroup.make(state.cgroup);
+    await this.#cgroup.make(state.cgroup, scope);
     const mapIds = await loadIdMapper(this.#config.linux ?? {}, namespaces, this.#caller);
     const pending = this.#spawn(namespaces, mapIds);
     this.#pending = pending;
@@ -177,6 +177,7 @@ class Creation {
       start: { keepFds: this.#handed.count, inheritedNofile: inheritedNofile(), seccomp },
       spawned: (init) => {
         this.#init = init;
+        this.#cgroup.enter(init.pid);
         adoptProcess(init.pid, this.#process, this.#caller);
         resctrl?.enter(init.pid);
         if (this.#cgroup.directory !== undefined) delegate?.(this.#cgroup.directory, init.pid);
@@ -199,6 +200,7 @@ class Creation {
     };
     writeState(this.#directory, state);
     netDevices?.close();
+    scope?.close();
     lock?.release();
     return state;
   }
@@ -237,7 +239,8 @@ class Creation {
       created: new Date().toISOString(),
       ownerUid: this.#caller.uid,
       annotations: this.#config.annotations ?? {},
-      cgroup: this.#context.noCgroup === true ? "" : cgroupPathFor(this.#config, id, findCgroupMount()),
+      cgroup: this.#cgroupPath(),
+      ...(this.#parts?.scope !== undefined && { scope: this.#parts.scope.saved }),
       ...(resctrl !== undefined && { resctrl: resctrl.saved }),
       ownPidNamespace: namespaces.created.has("pid"),
       ownKeyring: !this.#options.noNewKeyring,
@@ -250,6 +253,11 @@ class Creation {
     };
     writeState(this.#directory, state);
     return state;
+  }
+
+  #cgroupPath(): string {
+    if (this.#context.noCgroup === true) return "";
+    return this.#parts?.scope?.directory ?? cgroupPathFor(this.#config, this.#options.id, findCgroupMount());
   }
 
   #spawn(namespaces: Namespaces, mapIds: ((pid: number) => void) | undefined): PendingInit {

@@ -1,5 +1,6 @@
 import { existsSync, rmdirSync, rmSync, unlinkSync } from "node:fs";
 import { killCgroup, removeCgroup } from "../cgroup/remove.ts";
+import type { SavedScope } from "../cgroup/systemd-scope.ts";
 import { RuntsError } from "../errors.ts";
 import { readValidConfig } from "../spec/config.ts";
 import { checkId } from "./id.ts";
@@ -33,6 +34,7 @@ export async function deleteContainer(
       const status = statusOf(directory, saved);
       checkDeletable(id, status, force);
       if (status !== "stopped") end(saved);
+      if (saved.scope !== undefined) await removeScope(context, saved.scope, saved.cgroup);
       // This kills whatever has outlived init, too.
       if (saved.cgroup !== "") removeCgroup(saved.cgroup);
     }
@@ -66,6 +68,16 @@ function end(saved: SavedState): void {
     errno: "EBUSY",
     path: saved.id,
   });
+}
+
+/** Without systemd the cgroup can be removed all the same, which makes systemd drop its unit as soon as it sees it. */
+async function removeScope({ log }: Context, scope: SavedScope, cgroup: string): Promise<void> {
+  const { removeScope } = await import("../cgroup/systemd-scope.ts");
+  try {
+    removeScope(scope, cgroup);
+  } catch (error) {
+    log.warn(`unit ${scope.unit}: ${error instanceof Error ? error.message : error}`);
+  }
 }
 
 /** Removes the container's directory: the files that it always has first, since a search for others takes longer. */

@@ -110,7 +110,9 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
   const resctrl = saved.resctrl === undefined ? undefined : await import("../resctrl/group.ts");
   const attributes = await taskAttributes(process, config.linux ?? {}, caller, ownUserNamespace);
   const affinity = await affinityOf(process);
-  const cgroup = openCgroupOf(saved, options.cgroup);
+  // A user may not move processes between cgroups that others own: the user's systemd can (cgroups(7), Delegation).
+  const attach = options.cgroup === undefined ? await attachBySystemd(saved) : undefined;
+  const cgroup = attach === undefined ? openCgroupOf(saved, options.cgroup) : undefined;
   const pending = spawnInit({
     linux: {},
     namespaces: NO_NAMESPACES,
@@ -151,6 +153,7 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
       chooseCpus: chooseCpus(affinity),
       spawned: (child) => {
         pid = child.pid;
+        attach?.(pid);
         adoptProcess(pid, process, caller);
         if (saved.resctrl !== undefined) resctrl?.joinGroups(saved.resctrl, pid);
       },
@@ -175,6 +178,12 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
   } finally {
     pending.channel.close();
   }
+}
+
+async function attachBySystemd({ scope }: SavedState): Promise<((pid: number) => void) | undefined> {
+  if (scope?.manager !== "user") return undefined;
+  const { attachToScope } = await import("../cgroup/systemd-scope.ts");
+  return (pid) => attachToScope(scope, pid);
 }
 
 async function agentOf({ linux }: Config): Promise<SeccompAgent> {

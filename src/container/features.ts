@@ -19,8 +19,7 @@ export function features(): object {
     linux: {
       namespaces: Object.keys(NAMESPACE_FLAGS).sort(),
       capabilities: capabilityNames,
-      // context.ts refuses --systemd-cgroup.
-      cgroup: { v1: false, v2: true, systemd: false, systemdUser: false, rdma: true },
+      cgroup: { v1: false, v2: true, systemd: true, systemdUser: true, rdma: true },
       seccomp: seccompFeatures(),
       apparmor: { enabled: isSupported("process", "apparmorProfile") },
       selinux: {
@@ -31,8 +30,8 @@ export function features(): object {
       mountExtensions: { idmap: { enabled: isSupported("mounts", "*", "uidMappings") } },
       netDevices: { enabled: isSupported("linux", "netDevices") },
     },
-    // No annotation changes what is done.
-    potentiallyUnsafeConfigAnnotations: [],
+    // Any property of the container's unit: src/cgroup/systemd-annotations.ts.
+    potentiallyUnsafeConfigAnnotations: ["org.systemd.property."],
   };
 }
 

@@ -8,6 +8,8 @@ export interface Context {
   readonly rootless: "true" | "false" | "auto";
   /** Whether containers are made without a cgroup of their own, because the caller wants none. */
   readonly noCgroup?: boolean;
+  /** Whether systemd makes the cgroups. */
+  readonly systemdCgroup?: boolean;
   readonly log: Log;
 }
 

@@ -1,4 +1,5 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import type { SavedScope } from "../cgroup/systemd-scope.ts";
 import { RuntsError } from "../errors.ts";
 import type { SavedGroups } from "../resctrl/group.ts";
 
@@ -25,6 +26,8 @@ export interface SavedState {
   readonly annotations: Readonly<Record<string, string>>;
   /** Directory of the cgroup; empty if the container has none. */
   readonly cgroup: string;
+  /** The unit whose cgroup that is, if systemd has made it. */
+  readonly scope?: SavedScope;
   /** Groups of resctrl that the container is in; absent for one without intelRdt. */
   readonly resctrl?: SavedGroups;
   /** Whether the container's processes end with init: it has a pid namespace of its own. */

@@ -10,6 +10,7 @@ import { type LockedContainer, withLockedContainer } from "./locked.ts";
 import { mergeResources, resourcesToApply } from "./merge-resources.ts";
 import type { Context } from "./options.ts";
 import { replaceConfig } from "./saved-config.ts";
+import { containerDirectory, type SavedState, tryReadState } from "./saved-state.ts";
 
 /** Where the new values come from: JSON, with pointers from `linux.resources` on, or the command line. */
 export type ResourceChange =
@@ -35,6 +36,7 @@ interface PendingChange {
 export async function updateContainer(context: Context, id: string, change: ResourceChange): Promise<void> {
   const intelRdt = "file" in change ? undefined : change.intelRdt;
   const updateRdt = intelRdt === undefined ? undefined : await loadUpdateRdt(intelRdt);
+  const updateScope = await loadUpdateScope(context, id);
   // Before the lock is taken: standard input may keep us waiting.
   const pending = "file" in change ? pendingFile(change.file) : pendingOptions(change);
   withLockedContainer(context, id, (container) => {
@@ -53,7 +55,11 @@ export async function updateContainer(context: Context, id: string, change: Reso
     const update = withoutKernelMemory(context, pending.checked(before));
     const after = mergeResources(before, update);
     updateRdt?.(container);
-    apply(context, container, resourcesToApply(update, after), pending);
+    const resources = resourcesToApply(update, after);
+    withOptionNames(pending, () => {
+      updateScope?.(container.saved, resources);
+      apply(context, container, resources);
+    });
     const rdt = intelRdt === undefined ? {} : { intelRdt: { ...config.linux?.intelRdt, ...intelRdt } };
     replaceConfig(directory, { ...config, linux: { ...config.linux, ...rdt, resources: after } });
   });
@@ -121,6 +127,15 @@ function pendingOptions({
   };
 }
 
+/** Only a container in a scope of systemd needs to speak with it. */
+async function loadUpdateScope({ root }: Context, id: string) {
+  if (tryReadState(containerDirectory(root, id))?.scope === undefined) return undefined;
+  const { updateScope } = await import("../cgroup/systemd-scope.ts");
+  return ({ scope, cgroup }: SavedState, resources: LinuxResources) => {
+    if (scope !== undefined) updateScope(scope, cgroup, resources);
+  };
+}
+
 /** runc's rule: no kernel does it any more, and callers still ask for it. */
 function withoutKernelMemory({ log }: Context, update: LinuxResources): LinuxResources {
   if (update.memory === undefined) return update;
@@ -131,18 +146,17 @@ function withoutKernelMemory({ log }: Context, update: LinuxResources): LinuxRes
   return { ...update, memory };
 }
 
-function apply(
-  context: Context,
-  { saved: { cgroup } }: LockedContainer,
-  resources: LinuxResources,
-  { nameOf }: PendingChange,
-): void {
+function apply(context: Context, { saved: { cgroup } }: LockedContainer, resources: LinuxResources): void {
   const rootless = isRootless(context.rootless, inspectCaller());
+  applyResources(cgroup, resources, { rootless, isUpdate: true });
+  // Another program may have added to them since (GPUs): they stay if no list is given, as with runc and crun.
+  if (resources.devices !== undefined)
+    applyDeviceRules(cgroup, resources.devices, { rootless, isNew: false });
+}
+
+function withOptionNames({ nameOf }: PendingChange, action: () => void): void {
   try {
-    applyResources(cgroup, resources, { rootless, isUpdate: true });
-    // Another program may have added to them since (GPUs): they stay if no list is given, as with runc and crun.
-    if (resources.devices !== undefined)
-      applyDeviceRules(cgroup, resources.devices, { rootless, isNew: false });
+    action();
   } catch (error) {
     throw error instanceof RuntsError ? renamed(error, nameOf) : error;
   }
