@@ -34,6 +34,12 @@ const packages = [
   { name: "iproute2", program: "ip", why: "makes network interfaces for containers" },
   { name: "nftables", program: "nft", why: "podman's networks" },
   { name: "uidmap", program: "newuidmap", why: "user namespaces with many ids" },
+  {
+    name: "systemd",
+    file: "/usr/lib/systemd/systemd",
+    why: "it makes cgroups for runts, in namespaces of its own",
+  },
+  { name: "dbus", program: "dbus-daemon", why: "systemd is asked by it" },
   { name: "gcc", program: "gcc", why: "rebuilds the committed native images" },
   { name: "libc6-dev", file: "/usr/include/stdio.h", why: "C programs that tests compile" },
   { ...crossCompiler, why: "rebuilds the committed native images of the other architecture" },

@@ -8,6 +8,7 @@ import { CRUN_PROCESS, RUNC_PROCESS } from "./peers-process.ts";
 import { CRUN_ROOTLESS, RUNC_ROOTLESS } from "./peers-rootless.ts";
 import { RUNC } from "./peers-runc.ts";
 import { CRUN_SECCOMP, RUNC_SECCOMP } from "./peers-seccomp.ts";
+import { CRUN_SYSTEMD, RUNC_SYSTEMD } from "./peers-systemd.ts";
 import { CRUN_UPDATE, RUNC_UPDATE } from "./peers-update.ts";
 
 /** Where a peer is known to differ from what a test requires, and why that does not make the test wrong. */
@@ -29,6 +30,7 @@ const PEERS: Readonly<Record<string, readonly Deviation[]>> = {
     ...CRUN_NETDEV,
     ...CRUN_PROCESS,
     ...CRUN_MOUNTS,
+    ...CRUN_SYSTEMD,
     ...CRUN_SECCOMP,
     ...CRUN_ROOTLESS,
   ],
@@ -40,6 +42,7 @@ const PEERS: Readonly<Record<string, readonly Deviation[]>> = {
     ...RUNC_NETDEV,
     ...RUNC_PROCESS,
     ...RUNC_MOUNTS,
+    ...RUNC_SYSTEMD,
     ...RUNC_SECCOMP,
     ...RUNC_ROOTLESS,
   ],

@@ -1,0 +1,235 @@
+import { existsSync, writeFileSync } from "node:fs";
+import { expect } from "vitest";
+import type { Config } from "../harness/config.ts";
+import type { Container } from "../harness/container.ts";
+import { expectRefusal } from "../harness/refusal.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { spec } from "../harness/spec.ts";
+import { cgroupOf, SYSTEMD, scopeOf, systemdSpecs } from "../harness/systemd-spec.ts";
+
+const systemdSpec = systemdSpecs();
+const FUSE = { allow: true, type: "c", major: 10, minor: 229, access: "rw" };
+const DENY_ALL = { allow: false, access: "rwm" };
+/** Opens nodes until it is told to stop; /dev/fuse's numbers, which no default rule allows. */
+const OPEN_NODES = `mknod /dev/node c 10 229
+for node in null zero node; do dd if=/dev/$node bs=1 count=0 2>&1 | grep -q 'not permitted' && echo $node denied || echo $node open; done`;
+
+function scoped(sandbox: Sandbox, mutate: (config: Config) => void, script = "sleep 1000"): Container {
+  const container = sandbox.shell(script, mutate);
+  container.config.linux.cgroupsPath = `system.slice:spec:${container.id}`;
+  container.writeConfig();
+  return container;
+}
+
+function withDevices(...devices: Record<string, unknown>[]): (config: Config) => void {
+  return (config) => {
+    config.linux.resources = { devices };
+    const dev = config.mounts.find(({ destination }) => destination === "/dev");
+    if (dev !== undefined) dev.options = ["strictatime", "mode=755"];
+    const names = ["CAP_MKNOD"];
+    config.process.capabilities = { bounding: names, effective: names, permitted: names };
+  };
+}
+
+function jsonFile(sandbox: Sandbox, value: unknown): string {
+  const file = sandbox.path("resources.json");
+  writeFileSync(file, JSON.stringify(value));
+  return file;
+}
+
+async function opened(container: Container): Promise<string> {
+  const { stdout } = await container.exec(["sh", "-c", `rm -f /dev/node; ${OPEN_NODES}`]);
+  return stdout.trim().replaceAll("\n", ", ");
+}
+
+systemdSpec("systemd, devices: the unit knows the rules", "features.md D38", async (sandbox, machine) => {
+  const container = scoped(sandbox, withDevices(DENY_ALL, FUSE));
+  await container.created(SYSTEMD);
+  const shown = machine.show(scopeOf(container, machine), "DevicePolicy", "DeviceAllow");
+  expect(shown.DevicePolicy).toBe("strict");
+  expect(shown.DeviceAllow).toMatch(/\/dev\/char\/10:229 rw/);
+  expect(shown.DeviceAllow).toMatch(/\/dev\/char\/1:3 rwm/);
+  expect(shown.DeviceAllow).toMatch(/char-(136|pts) rwm/);
+});
+
+systemdSpec(
+  "systemd, devices allow all: no policy of the unit",
+  "features.md D38",
+  async (sandbox, machine) => {
+    const container = scoped(sandbox, withDevices({ allow: true, access: "rwm" }));
+    await container.created(SYSTEMD);
+    const shown = machine.show(scopeOf(container, machine), "DevicePolicy", "DeviceAllow");
+    expect(shown).toEqual({ DevicePolicy: "auto" });
+  },
+);
+
+for (const [name, rules, expected] of [
+  ["deny all", [DENY_ALL], "null open, zero open, node denied"],
+  ["deny all but one", [DENY_ALL, FUSE], "null open, zero open, node open"],
+] as const) {
+  systemdSpec(
+    `systemd, devices ${name}: the same before and after daemon-reload`,
+    "features.md F08",
+    async (sandbox, machine) => {
+      const container = scoped(sandbox, withDevices(...rules));
+      await container.started(SYSTEMD);
+      expect(await opened(container)).toBe(expected);
+      machine.output("systemctl", "daemon-reload");
+      expect(await opened(container)).toBe(expected);
+    },
+  );
+}
+
+systemdSpec(
+  "systemd, update with devices: for the unit too, and beyond daemon-reload",
+  "features.md D35",
+  async (sandbox, machine) => {
+    const container = scoped(sandbox, withDevices(DENY_ALL, FUSE));
+    await container.started(SYSTEMD);
+    expect(await opened(container)).toBe("null open, zero open, node open");
+    const update = (...devices: Record<string, unknown>[]) =>
+      sandbox.invoke(["update", "--resources", "-", container.id], {
+        stdin: jsonFile(sandbox, { devices }),
+      });
+    expect(await update(DENY_ALL)).toMatchObject({ code: 0, stderr: "" });
+    expect(machine.show(scopeOf(container, machine), "DeviceAllow").DeviceAllow).not.toContain("10:229");
+    expect(await opened(container)).toBe("null open, zero open, node denied");
+    machine.output("systemctl", "daemon-reload");
+    expect(await opened(container)).toBe("null open, zero open, node denied");
+    expect(await update(DENY_ALL, FUSE)).toMatchObject({ code: 0, stderr: "" });
+    expect(await opened(container)).toBe("null open, zero open, node open");
+  },
+);
+
+systemdSpec("systemd, limits of -1: infinity in the unit", "features.md D31", async (sandbox, machine) => {
+  const container = scoped(sandbox, (config) => {
+    config.linux.resources = { memory: { limit: -1 }, pids: { limit: -1 }, cpu: { quota: -1 } };
+  });
+  await container.created(SYSTEMD);
+  const unit = scopeOf(container, machine);
+  expect(machine.show(unit, "MemoryMax", "TasksMax", "CPUQuotaPerSecUSec")).toEqual({
+    MemoryMax: "infinity",
+    TasksMax: "infinity",
+    CPUQuotaPerSecUSec: "infinity",
+  });
+});
+
+systemdSpec(
+  "systemd, update of limits: for the unit too",
+  "features.md D31, D35",
+  async (sandbox, machine) => {
+    const container = scoped(sandbox, () => undefined);
+    await container.started(SYSTEMD);
+    for (const resources of [
+      { memory: { limit: 67108864, swap: 134217728, reservation: 4096 } },
+      { cpu: { quota: 33333, period: 50000 } },
+      { cpu: { cpus: "0-1", mems: "0" } },
+      { pids: { limit: 55 } },
+    ]) {
+      // Without the controller this fails at the cgroup's files; the unit has been told by then.
+      await sandbox.invoke(["update", "--resources", "-", container.id], {
+        stdin: jsonFile(sandbox, resources),
+      });
+    }
+    const expected = {
+      MemoryMax: "67108864",
+      MemorySwapMax: "67108864",
+      MemoryLow: "4096",
+      CPUQuotaPerSecUSec: "670ms",
+      CPUQuotaPeriodUSec: "50ms",
+      AllowedCPUs: "0-1",
+      AllowedMemoryNodes: "0",
+      TasksMax: "55",
+    };
+    expect(machine.show(scopeOf(container, machine), ...Object.keys(expected))).toEqual(expected);
+  },
+);
+
+systemdSpec(
+  "systemd, huge pages, of which systemd knows nothing: in the cgroup's files",
+  "features.md D32",
+  async (sandbox, machine, context) => {
+    const size = "2MB";
+    if (!existsSync("/sys/kernel/mm/hugepages/hugepages-2048kB")) context.skip("needs huge pages of 2 MB");
+    const container = scoped(sandbox, (config) => {
+      config.linux.resources = { hugepageLimits: [{ pageSize: size, limit: 4194304 }] };
+    });
+    await container.started(SYSTEMD);
+    const file = `/sys/fs/cgroup${await cgroupOf(container, machine)}/hugetlb.${size}.max`;
+    expect(machine.output("cat", file)).toBe("4194304");
+    const stdin = jsonFile(sandbox, { hugepageLimits: [{ pageSize: size, limit: 2097152 }] });
+    expect((await sandbox.invoke(["update", "--resources", "-", container.id], { stdin })).code).toBe(0);
+    expect(machine.output("cat", file)).toBe("2097152");
+    machine.output("systemctl", "daemon-reload");
+    expect(machine.output("cat", file)).toBe("2097152");
+  },
+);
+
+systemdSpec(
+  "systemd, a limit whose controller is missing: error, nothing left",
+  "config-linux.md: the runtime MUST generate an error",
+  async (sandbox, machine, context) => {
+    if (machine.output("cat", "/sys/fs/cgroup/cgroup.controllers").includes("memory"))
+      context.skip("needs a host without the memory controller");
+    const container = scoped(sandbox, (config) => {
+      config.linux.resources = { memory: { limit: 1 << 24 } };
+    });
+    expectRefusal(await container.create(SYSTEMD), /memory/);
+    expect(machine.units(`*${sandbox.tag}*`)).toEqual([]);
+  },
+);
+
+systemdSpec(
+  "systemd, org.systemd.property annotations: properties of the unit",
+  "features.md D01",
+  async (sandbox, machine) => {
+    const container = scoped(sandbox, (config) => {
+      config.annotations = {
+        "org.systemd.property.CollectMode": "'inactive-or-failed'",
+        "org.systemd.property.TimeoutStopUSec": "uint64 5000000",
+        "org.systemd.property.RuntimeMaxSec": "uint64 3600",
+        "org.systemd.property.SendSIGHUP": "true",
+        "org.systemd.property.After": "['spec.target']",
+      };
+    });
+    await container.created(SYSTEMD);
+    const properties = ["CollectMode", "TimeoutStopUSec", "RuntimeMaxUSec", "SendSIGHUP", "After"];
+    expect(machine.show(scopeOf(container, machine), ...properties)).toMatchObject({
+      CollectMode: "inactive-or-failed",
+      TimeoutStopUSec: "5s",
+      RuntimeMaxUSec: "1h",
+      SendSIGHUP: "yes",
+      After: expect.stringContaining("spec.target"),
+    });
+  },
+);
+
+for (const [name, value] of [
+  ["TimeoutStopUSec", "5 seconds"],
+  ["TimeoutStopUSec", "uint64 -1"],
+  ["Unheard", "true"],
+  ["MemoryMax", "'much'"],
+  ["No.Letters", "true"],
+] as const) {
+  systemdSpec(
+    `systemd, org.systemd.property.${name} = ${value}: error that names it, nothing left`,
+    "features.md D01",
+    async (sandbox, machine) => {
+      const container = scoped(sandbox, (config) => {
+        config.annotations = { [`org.systemd.property.${name}`]: value };
+      });
+      expectRefusal(await container.create(SYSTEMD), name);
+      expect(machine.units(`*${sandbox.tag}*`)).toEqual([]);
+      expect(await sandbox.traces()).toEqual([]);
+    },
+  );
+}
+
+spec(
+  "--systemd-cgroup without systemd: error that says so",
+  "promise: errors name what is missing",
+  async (sandbox, context) => {
+    if (existsSync("/run/systemd/system")) context.skip("needs a host without systemd");
+    expectRefusal(await scoped(sandbox, () => undefined).create(SYSTEMD), /systemd|dbus|bus/);
+  },
+);
