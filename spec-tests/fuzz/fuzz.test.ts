@@ -99,7 +99,9 @@ function fault({ code, stderr, deleted, left }: Outcome): string | undefined {
   if (left.length > 0) return `left on the host: ${left.join("; ")}`;
   if (code !== 0 && code !== 1) return `exit code ${code}`;
   if (deleted !== null && deleted !== 0) return `delete --force exits with ${deleted}`;
-  if (code === 1 && IS_RUNTS && !/^(?:time="[^\n]*" level=warning [^\n]+\n)*runts: [^\n]+\n$/.test(stderr))
+  // A filter can stop the container's own program before it begins, which says so on the same stream.
+  const own = stderr.replaceAll(/^Fatal glibc error: .*\n/gm, "");
+  if (code === 1 && IS_RUNTS && !/^(?:time="[^\n]*" level=warning [^\n]+\n)*runts: [^\n]+\n$/.test(own))
     return "not one line of runts";
   if (code === 1 && IS_RUNTS && pointerOf(stderr) === undefined && !IS_NO_JSON.test(stderr))
     return "no JSON pointer";
