@@ -63,22 +63,30 @@ const hotEntries = [
 
 /**
  * Puts all that these commands import into one file: each further file that a command has to load costs it some 0.1 ms. What
- * they load on demand (`import()`) stays in files of its own.
+ * they load on demand (`import()`) stays in files of its own, and so does what `--version` needs.
  */
 function hotChunk() {
   let hot;
   return (id, context) => {
     if (hot === undefined) {
-      hot = new Set();
-      const waiting = hotEntries.map((file) => join(root, file));
-      for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-        if (hot.has(next)) continue;
-        hot.add(next);
-        waiting.push(...(context.getModuleInfo(next)?.importedIds ?? []));
-      }
+      const first = importedBy(["src/main.ts"], context);
+      hot = importedBy(hotEntries, context);
+      for (const module of first) hot.delete(module);
     }
     return hot.has(id) ? "hot" : null;
   };
+}
+
+/** The modules and all that they import, but not on demand. */
+function importedBy(files, context) {
+  const found = new Set();
+  const waiting = files.map((file) => join(root, file));
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    if (found.has(next)) continue;
+    found.add(next);
+    waiting.push(...(context.getModuleInfo(next)?.importedIds ?? []));
+  }
+  return found;
 }
 
 /** Joins the sources into JavaScript for a target: `output` says where, and how many files there are. */

@@ -19,13 +19,7 @@ const targets: readonly Target[] = [
   { name: "arm64 in qemu", arch: "arm64", skipReason: arm64SkipReason, emulator: [qemu, "-0", "odd name"] },
 ];
 
-const ADDED = {
-  DO_NOT_TRACK: "1",
-  BUN_ENABLE_CRASH_REPORTING: "0",
-  TZ: "UTC",
-  BUN_JSC_useJIT: "0",
-  MIMALLOC_ALLOW_THP: "1",
-};
+const ADDED = { DO_NOT_TRACK: "1", BUN_ENABLE_CRASH_REPORTING: "0", TZ: "UTC", BUN_JSC_useJIT: "0" };
 
 const PASSED = {
   PATH: "/usr/bin:/bin",
@@ -130,6 +124,15 @@ describe.each(targets)("launcher: $name", ({ arch, skipReason, emulator }) => {
 
   test("works without any environment", () => {
     expect(report({}).env).toEqual({ ...ADDED, ...OWN });
+  });
+
+  test.each([
+    [["--root", "/run/x", "run", "id"], "1"],
+    [["create", "id"], "1"],
+    [["exec", "id", "sh"], "1"],
+    [["runs", "ex", "create.", "state"], undefined],
+  ])("allows huge pages to what needs much memory: %j", (args, value) => {
+    expect(report({}, args).env.MIMALLOC_ALLOW_THP).toBe(value);
   });
 
   test("keeps the arguments, also empty and odd ones, argv[0], and the process", () => {
