@@ -23,7 +23,8 @@ enum { SYS_mmap = 222, SYS_munmap = 215, SYS_sendmsg = 211, SYS_recvmsg = 212, S
 #error "runts supports x86-64 and arm64"
 #endif
 
-enum { EINVAL = 22, EPROTO = 71, ETIMEDOUT = 110, ECANCELED = 125 };
+enum { SYS_openat2 = 437, MAX_ATTEMPTS = 1000 }; /* the same number for all architectures */
+enum { EAGAIN = 11, EINVAL = 22, EPROTO = 71, ETIMEDOUT = 110, ECANCELED = 125 };
 enum { MSG_WAITALL = 0x100, MSG_NOSIGNAL = 0x4000, MSG_CMSG_CLOEXEC = 0x40000000 };
 enum { PROT_READ = 1, PROT_WRITE = 2, MAP_PRIVATE = 2, MAP_ANONYMOUS = 32 };
 
@@ -220,6 +221,19 @@ static i64 await_word(const volatile u32 *word)
 	return 0;
 }
 
+/*
+ * ".." below RESOLVE_IN_ROOT or RESOLVE_BENEATH is EAGAIN whenever anybody renames or mounts anything meanwhile: openat2(2) says to
+ * try again. Without a pause, since the next walk takes less time than any.
+ */
+static i64 call_kernel(u64 nr, const u64 args[6])
+{
+	i64 result;
+	int attempts = 0;
+	do result = syscall6(nr, args[0], args[1], args[2], args[3], args[4], args[5]);
+	while (nr == SYS_openat2 && result == -EAGAIN && ++attempts < MAX_ATTEMPTS);
+	return result;
+}
+
 static i64 run_op(const struct op *op, const u64 args[6], const u8 *body, u64 length)
 {
 	switch (op->nr) {
@@ -236,7 +250,7 @@ static i64 run_op(const struct op *op, const u64 args[6], const u8 *body, u64 le
 	case OP_AWAIT: return await_word((const volatile u32 *)args[0]);
 	default:
 		if (op->nr > OP_STORE) return -EINVAL;
-		return syscall6(op->nr, args[0], args[1], args[2], args[3], args[4], args[5]);
+		return call_kernel(op->nr, args);
 	}
 }
 
