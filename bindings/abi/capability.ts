@@ -4,10 +4,14 @@
 export const _LINUX_CAPABILITY_VERSION_3 = 0x20080522;
 
 // The capabilities that code mentions; names of all below.
+export const CAP_CHOWN = 0;
+export const CAP_DAC_OVERRIDE = 1;
 export const CAP_SETGID = 6;
 export const CAP_SETUID = 7;
 export const CAP_SETPCAP = 8;
+export const CAP_SYS_CHROOT = 18;
 export const CAP_SYS_ADMIN = 21;
+export const CAP_SYS_NICE = 23;
 export const CAP_SYS_RESOURCE = 24;
 
 /** Names as in config.json; the place of a name is its number. Kernels that know fewer: /proc/sys/kernel/cap_last_cap. */

@@ -1,11 +1,16 @@
-import { closeSync, constants, openSync, readdirSync, readFileSync, readSync, writeSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readFileSync, readSync, statfsSync, writeSync } from "node:fs";
 import { errnoMessage } from "../../bindings/abi/errno.ts";
+import { O_CLOEXEC, O_DIRECTORY, O_PATH, O_WRONLY } from "../../bindings/abi/fcntl.ts";
+import { openBeneath } from "../../bindings/linux/open-beneath.ts";
+import { SyscallError } from "../../bindings/syscall-error.ts";
+import { RuntsError } from "../errors.ts";
 
 /** The one place where cgroup v2 is looked for: what systemd mounts, and what every engine expects. */
 export const CGROUP_MOUNT = "/sys/fs/cgroup";
 
 /** Symbolic errno of a failed file operation, "" for any other error. */
 export function errorCode(error: unknown): string {
+  if (error instanceof SyscallError) return error.errno;
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
 }
 
@@ -56,16 +61,40 @@ export function readWords(directory: string, file: string): string[] {
 }
 
 /**
- * One write(2), as the kernel takes each as one setting. Opened without O_CREAT: a missing file is ENOENT, not EPERM. And not to be
- * read: nobody but root may read cgroup.kill.
+ * One write(2), as the kernel takes each as one setting. Opened without O_CREAT: a missing file is ENOENT, not EPERM. Nothing but a
+ * file of the cgroup2 mount itself is ever written, whatever is mounted over a part of it and whatever a state file says.
+ * And not to be read: nobody but root may read cgroup.kill.
  */
 export function writeCgroupFile(directory: string, file: string, value: string): void {
-  const fd = openSync(`${directory}/${file}`, constants.O_WRONLY);
+  const path = `${directory}/${file}`;
+  if (!path.startsWith(`${CGROUP_MOUNT}/`)) {
+    throw new RuntsError(`${directory} is no cgroup below ${CGROUP_MOUNT}`, { operation: "open", path });
+  }
+  const fd = openBeneath(cgroupRoot(), path.slice(CGROUP_MOUNT.length + 1), O_WRONLY | O_CLOEXEC);
   try {
     writeSync(fd, value);
   } finally {
     closeSync(fd);
   }
+}
+
+/** linux/magic.h */
+const CGROUP2_SUPER_MAGIC = 0x63677270;
+let openRoot: number | undefined;
+
+/** The root cgroup, open: checked once for the process. */
+function cgroupRoot(): number {
+  if (openRoot !== undefined) return openRoot;
+  const fd = openSync(CGROUP_MOUNT, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (statfsSync(`/proc/self/fd/${fd}`).type !== CGROUP2_SUPER_MAGIC) {
+    closeSync(fd);
+    throw new RuntsError(`${CGROUP_MOUNT} is no cgroup2 file system`, {
+      operation: "statfs",
+      path: CGROUP_MOUNT,
+    });
+  }
+  openRoot = fd;
+  return fd;
 }
 
 /** Names of the cgroups directly below. A cgroup file system has no symbolic links, and none would be listed. */

@@ -1,5 +1,6 @@
 import { chmodSync, mkdirSync, readFileSync } from "node:fs";
 import type { Context } from "../container/options.ts";
+import { checkStateRoot } from "../container/state-root.ts";
 import { RuntsError } from "../errors.ts";
 import { isLogLevel, type Log, openLog } from "../log.ts";
 import { absolutePath } from "./absolute-path.ts";
@@ -29,7 +30,9 @@ export function contextFrom(globals: ParsedArguments, log: Log): Context {
   }
   const noCgroup = manager === "disabled";
   const systemdCgroup = manager === "systemd" || (globals.flag("systemd-cgroup") && !noCgroup);
-  return { root: rootDirectory(globals), rootless: rootlessMode(globals), noCgroup, systemdCgroup, log };
+  const root = rootDirectory(globals);
+  checkStateRoot(root);
+  return { root, rootless: rootlessMode(globals), noCgroup, systemdCgroup, log };
 }
 
 /** Creates the root directory, and the directory of the pid file: engines may name ones that do not exist yet. */

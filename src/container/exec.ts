@@ -1,11 +1,14 @@
 import { closeSync, openSync, readFileSync, rmSync } from "node:fs";
+import { CAP_SYS_CHROOT, CAP_SYS_NICE } from "../../bindings/abi/capability.ts";
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
+import { CLONE_NEWUSER } from "../../bindings/abi/sched.ts";
 import { type Program, pathOf } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
 import { onBehalfOf, operationError } from "../init/run-program.ts";
 import { setUpExec } from "../init/set-up-exec.ts";
 import { spawnInit } from "../init/spawn-init.ts";
 import type { CpuAffinity } from "../plan/cpu-affinity.ts";
+import { narrowCapabilities } from "../plan/credentials.ts";
 import { hasOwn, type Namespaces, namespacesOf } from "../plan/init-plan.ts";
 import { keyringName } from "../plan/kernel-settings.ts";
 import { parseProcess, readValidConfig } from "../spec/config.ts";
@@ -113,11 +116,32 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
   // A user may not move processes between cgroups that others own: the user's systemd can (cgroups(7), Delegation).
   const attach = options.cgroup === undefined ? await attachBySystemd(saved) : undefined;
   const cgroup = attach === undefined ? openCgroupOf(saved, options.cgroup) : undefined;
+  const credentials = credentialOptions(
+    caller,
+    process,
+    {
+      ownUserNamespace,
+      hasSeccomp: seccomp !== undefined,
+      canSetGroups: ownUserNamespace ? allowsSetgroups(saved.pid) : caller.canSetGroups,
+    },
+    (message) => context.log.warn(message),
+  );
+  const flags = differingNamespaces(saved.pid);
+  const hasMounts = hasOwn(namespaces, "mount");
   const pending = spawnInit({
     linux: {},
     namespaces: NO_NAMESPACES,
-    join: { pidfd: target.pidfd, flags: differingNamespaces(saved.pid) },
+    join: { pidfd: target.pidfd, flags },
     beforeClone: affinity?.initial,
+    afterJoin: (program) => {
+      const further = [
+        ...(hasMounts ? [] : [CAP_SYS_CHROOT]),
+        ...(attributes === undefined ? [] : [CAP_SYS_NICE]),
+      ];
+      // All of the user namespace's are had only by entering it.
+      const permitted = (flags & CLONE_NEWUSER) === 0 ? caller.permitted : credentials.permitted;
+      narrowCapabilities(program, process, { ...credentials, permitted }, further);
+    },
     cgroup,
     keepFds: handed.count,
     ignoredSignals: caller.ignoredSignals,
@@ -129,16 +153,7 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
   try {
     const last = setUpExec(pending, {
       process,
-      credentials: credentialOptions(
-        caller,
-        process,
-        {
-          ownUserNamespace,
-          hasSeccomp: seccomp !== undefined,
-          canSetGroups: ownUserNamespace ? allowsSetgroups(saved.pid) : caller.canSetGroups,
-        },
-        (message) => context.log.warn(message),
-      ),
+      credentials,
       umask: caller.umask,
       staysDumpable: false,
       procfs: openLabelProcfs(process),
@@ -148,7 +163,7 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
       start: { keepFds: handed.count, inheritedNofile: inheritedNofile(), seccomp },
       keyring: saved.ownKeyring ? keyringName(saved.id) : undefined,
       inUserNamespace: ownUserNamespace,
-      chroot: hasOwn(namespaces, "mount") ? undefined : openRootOf(saved.pid),
+      chroot: hasMounts ? undefined : openRootOf(saved.pid),
       consoleSocket: receiver?.socket,
       chooseCpus: chooseCpus(affinity),
       spawned: (child) => {

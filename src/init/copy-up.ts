@@ -6,6 +6,7 @@ import {
   O_DIRECTORY,
   O_EXCL,
   O_NOFOLLOW,
+  O_NONBLOCK,
   O_WRONLY,
 } from "../../bindings/abi/fcntl.ts";
 import { dirent64, statx } from "../../bindings/abi/layouts.ts";
@@ -148,7 +149,8 @@ function copyEntry(
     program.do("fchownat", [to, name, uid, gid, AT_SYMLINK_NOFOLLOW]);
     return undefined;
   }
-  const source = program.call("openat", [from, name, O_NOFOLLOW | O_CLOEXEC, 0]);
+  // Should somebody have put a fifo in its place since, nobody waits for its writer.
+  const source = program.call("openat", [from, name, O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0]);
   const target = program.call("openat", [
     to,
     name,

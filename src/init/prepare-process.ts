@@ -110,11 +110,13 @@ function planProcess(
 
 /** Images' files are smaller as a rule; a longer one is read on. */
 const PASSWD_CHUNK = 4096;
+/** More is no list of users, but /dev/zero or the like: the container's author must not fill the host's memory. */
+const LONGEST_PASSWD = 4 * 1024 * 1024;
 
 function readPasswd(channel: StubChannel, { passwd, beginOfPasswd }: PreparedProcess, reply: Reply): string {
   let chunk = beginOfPasswd(reply);
   let text = chunk;
-  while (chunk.length === PASSWD_CHUNK) {
+  while (chunk.length === PASSWD_CHUNK && text.length < LONGEST_PASSWD) {
     const program = channel.program();
     const read = readText(program, passwd, PASSWD_CHUNK);
     chunk = read(runProgram(channel, program));

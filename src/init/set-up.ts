@@ -1,4 +1,5 @@
-import { closeSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
+import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
 import type { Program, Register } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
 import { bindConsole, openTerminal, type TerminalPlan } from "../plan/console.ts";
@@ -131,7 +132,7 @@ function prepareEnvironment(
 ): Environment {
   const { program, checks } = session;
   checkWithoutMountNamespace(plan);
-  openHostProc(program, plan);
+  openProc(program, plan);
   enterCgroupNamespace(program, plan);
   joinSessionKeyring(program, plan);
   useAllCpus(program);
@@ -165,6 +166,17 @@ function labelTerminal(program: Program, { facts }: InitPlan, slave: Register): 
   if (facts.mountLabel === "") return;
   program.about("/linux/mountLabel", "label the terminal");
   labelFile(program, slave, facts.mountLabel);
+}
+
+/** A mount namespace that is joined belongs to somebody else, who may have anything at /proc (CVE-2019-16884): it gets the runtime's. */
+function openProc(program: Program, plan: InitPlan): void {
+  if (!plan.namespaces.joined.has("mount")) {
+    openHostProc(program, plan);
+    return;
+  }
+  const procfs = program.descriptor(openSync("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  program.about("", "take the host's procfs");
+  program.call("copy", [procfs], { into: plan.hostProc });
 }
 
 /** Without a mount namespace these would change the host's own mounts and files, and stay after the container. */

@@ -34,6 +34,8 @@ export interface SpawnOptions extends MappingRights {
   readonly join?: { readonly pidfd: number; readonly flags: number };
   /** Done before the clone, which inherits it. */
   readonly beforeClone?: ((program: Program) => void) | undefined;
+  /** The same, once the namespaces are joined. */
+  readonly afterJoin?: ((program: Program) => void) | undefined;
   /** Directory of the container's cgroup, open. */
   readonly cgroup: number | undefined;
   /** Descriptors after stdio that stay open. */
@@ -89,6 +91,7 @@ export function spawnInit(options: SpawnOptions): PendingInit {
       cloning.do("prctl", [PR_SET_DUMPABLE, 0, 0, 0, 0]);
       cloning.do("setns", [cloning.descriptor(options.join.pidfd), options.join.flags]);
     }
+    options.afterJoin?.(cloning);
     const cloned = cloneInit(cloning, options, theirs, initTheirs);
     parent.send(cloning);
     for (const { fd } of cloning.descriptors) closeSync(fd);

@@ -1,5 +1,10 @@
 import {
   _LINUX_CAPABILITY_VERSION_3,
+  CAP_CHOWN,
+  CAP_DAC_OVERRIDE,
+  CAP_SETGID,
+  CAP_SETPCAP,
+  CAP_SETUID,
   CAP_SYS_ADMIN,
   capabilityNames,
 } from "../../bindings/abi/capability.ts";
@@ -95,6 +100,30 @@ export function assumeCredentials(program: Program, process: Process, options: C
 export function makeDumpable(program: Program): void {
   program.about("", "keep the process within reach of the caller");
   program.do("prctl", [PR_SET_DUMPABLE, 1, 0, 0, 0]);
+}
+
+/** What it takes to become the process of an `exec`, in the container's namespaces: its user, its directory, its streams. */
+const NEEDED_FOR_EXEC = [CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_SETGID, CAP_SETUID, CAP_SETPCAP];
+
+/**
+ * Gives up, before the clone that the container's processes see, what the process of an `exec` neither gets nor needs on its way.
+ * In a container without a user namespace of its own, CAP_SYS_PTRACE is good for tracing even what is not dumpable, and so for all
+ * capabilities that are found there (CVE-2016-9962).
+ */
+export function narrowCapabilities(
+  program: Program,
+  process: Process,
+  options: CredentialOptions,
+  further: readonly number[],
+): void {
+  const sets = capabilitySets(process, { ...options, warn: () => undefined });
+  let kept = sets.permitted | sets.effective | sets.inheritable;
+  for (const number of [...NEEDED_FOR_EXEC, ...further, ...(options.keepSysAdmin ? [CAP_SYS_ADMIN] : [])]) {
+    kept |= 1n << BigInt(number);
+  }
+  kept &= options.permitted & ((1n << BigInt(options.lastCapability + 1)) - 1n);
+  program.about("/process/capabilities", "give up what the process will not have");
+  program.do("capset", capsetArguments({ ...sets, effective: kept, permitted: kept, inheritable: 0n }));
 }
 
 function dropBounding(program: Program, bounding: bigint, lastCapability: number): void {

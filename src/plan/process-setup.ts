@@ -1,4 +1,12 @@
-import { CLOSE_RANGE_CLOEXEC, O_CLOEXEC, O_RDWR, RESOLVE_IN_ROOT } from "../../bindings/abi/fcntl.ts";
+import {
+  CLOSE_RANGE_CLOEXEC,
+  O_CLOEXEC,
+  O_NOCTTY,
+  O_NONBLOCK,
+  O_RDWR,
+  RESOLVE_IN_ROOT,
+  RESOLVE_NO_MAGICLINKS,
+} from "../../bindings/abi/fcntl.ts";
 import { sock_fprog } from "../../bindings/abi/layouts.ts";
 import {
   MAP_ANONYMOUS,
@@ -57,10 +65,13 @@ export function verifyWorkingDirectory(
   };
 }
 
-/** Opens the container's /etc/passwd, for HOME, if it has one. */
+/**
+ * Opens the container's /etc/passwd, for HOME, if it has one. The container's author decides what it is: a fifo must not hold the
+ * runtime up, and a terminal not become that of the process.
+ */
 export function openPasswd(program: Program, root: Register): Register {
   program.about("/process/env", "open /etc/passwd for HOME");
-  const how = openHow(O_CLOEXEC, 0, RESOLVE_IN_ROOT);
+  const how = openHow(O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
   const path = "/etc/passwd";
   return program.call("openat2", [root, "etc/passwd", how, OPEN_HOW_SIZE], { tolerate: ["any"], path });
 }
@@ -96,7 +107,7 @@ export interface StdioFacts {
 export function prepareStdio(program: Program, root: Register, process: Process, facts: StdioFacts): void {
   program.about("/process", "open /dev/null of the container as standard stream");
   for (const fd of facts.nulls) {
-    const how = openHow(O_RDWR | O_CLOEXEC, 0, RESOLVE_IN_ROOT);
+    const how = openHow(O_RDWR | O_NOCTTY | O_CLOEXEC, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
     const opened = program.call("openat2", [root, "dev/null", how, OPEN_HOW_SIZE], {
       tolerate: ["ENOENT", "EACCES", "ENXIO"],
       path: "/dev/null",

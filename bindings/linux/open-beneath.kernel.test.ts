@@ -1,0 +1,48 @@
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { O_CLOEXEC, O_RDONLY } from "../abi/fcntl.ts";
+import { openBeneath } from "./open-beneath.ts";
+
+describe("openBeneath", () => {
+  let directory = "";
+  let fd = -1;
+
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), "runts-beneath-"));
+    mkdirSync(join(directory, "inside"));
+    writeFileSync(join(directory, "inside/file"), "");
+    writeFileSync(join(directory, "secret"), "");
+    symlinkSync("file", join(directory, "inside/link"));
+    symlinkSync("../secret", join(directory, "inside/out"));
+    fd = openSync(join(directory, "inside"), "r");
+  });
+
+  afterEach(() => {
+    closeSync(fd);
+    rmSync(directory, { recursive: true });
+  });
+
+  it("opens what is below", () => {
+    closeSync(openBeneath(fd, "file", O_RDONLY | O_CLOEXEC));
+  });
+
+  it.each([
+    ["../secret", "EXDEV"],
+    ["/etc/passwd", "EXDEV"],
+    ["link", "ELOOP"],
+    ["out", "ELOOP"],
+    ["missing", "ENOENT"],
+  ])("refuses %s: %s", (path, errno) => {
+    expect(() => openBeneath(fd, path, O_RDONLY | O_CLOEXEC)).toThrow(expect.objectContaining({ errno }));
+  });
+
+  it("refuses another mount", () => {
+    const root = openSync("/", "r");
+    expect(() => openBeneath(root, "proc/version", O_RDONLY | O_CLOEXEC)).toThrow(
+      expect.objectContaining({ errno: "EXDEV" }),
+    );
+    closeSync(root);
+  });
+});

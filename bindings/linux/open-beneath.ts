@@ -1,0 +1,29 @@
+import { errnoName } from "../abi/errno.ts";
+import {
+  RESOLVE_BENEATH,
+  RESOLVE_NO_MAGICLINKS,
+  RESOLVE_NO_SYMLINKS,
+  RESOLVE_NO_XDEV,
+} from "../abi/fcntl.ts";
+import { open_how } from "../abi/layouts.ts";
+import { cString, trySyscall } from "../ffi/syscall.ts";
+import { SyscallError } from "../syscall-error.ts";
+
+const EAGAIN = 11;
+const MAX_ATTEMPTS = 1000;
+
+/**
+ * int openat2(int dirfd, const char *path, const struct open_how *how, size_t size): opens what is below a directory, on the same
+ * mount, with no symbolic link on the way. A rename or mount anywhere meanwhile may give EAGAIN, which says to try again.
+ */
+export function openBeneath(directory: number, path: string, flags: number): number {
+  const resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  const how = new Uint8Array(BigUint64Array.of(BigInt(flags), 0n, BigInt(resolve)).buffer);
+  const name = cString(path);
+  let result: number;
+  let attempts = 0;
+  do result = trySyscall("openat2", directory, name, how, open_how.size);
+  while (result === -EAGAIN && ++attempts < MAX_ATTEMPTS);
+  if (result < 0) throw new SyscallError("openat2", errnoName(-result), [path]);
+  return result;
+}
