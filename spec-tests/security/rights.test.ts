@@ -1,0 +1,181 @@
+import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { expect } from "vitest";
+import type { Config } from "../harness/config.ts";
+import { running } from "../harness/exec.ts";
+import { expectRefusal } from "../harness/refusal.ts";
+import { giveRootfsTo } from "../harness/rootfs.ts";
+import { IS_RUNTS } from "../harness/runtime.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { spec } from "../harness/spec.ts";
+
+/** Users, groups, capabilities and cgroups: a container has those that it is given, and no others. */
+
+const USER = 1000;
+
+/** A container of an unprivileged user, who maps nobody but himself. */
+function ofUser(sandbox: Sandbox, script: string, mutate: (config: Config) => void = () => undefined) {
+  const container = sandbox.shell(script, (config) => {
+    config.linux.namespaces = ["user", "mount", "pid", "ipc", "uts"].map((type) => ({ type }));
+    config.linux.uidMappings = [{ containerID: 0, hostID: USER, size: 1 }];
+    config.linux.gidMappings = [{ containerID: 0, hostID: USER, size: 1 }];
+    config.linux.resources = {};
+    delete config.linux.cgroupsPath;
+    delete config.process.rlimits;
+    config.mounts = [
+      { destination: "/proc", type: "proc", source: "proc" },
+      { destination: "/dev", type: "tmpfs", source: "tmpfs" },
+    ];
+    mutate(config);
+  });
+  giveRootfsTo(container.rootfs, { uid: USER, gid: USER });
+  for (const folder of [sandbox.root, sandbox.temporary]) {
+    mkdirSync(folder, { recursive: true });
+    chownSync(folder, USER, USER);
+  }
+  chmodSync(container.bundle, 0o755);
+  const wrapper = ["setpriv", `--reuid=${USER}`, `--regid=${USER}`, "--groups=4,24", "--"];
+  return { container, wrapper };
+}
+
+spec(
+  "run by a user without privileges: setgroups is denied, no group can be dropped",
+  "CVE-2014-8989",
+  async (sandbox) => {
+    const { container, wrapper } = ofUser(sandbox, "cat /proc/self/setgroups; id -G; cat /proc/self/gid_map");
+    const { stdout, stderr } = await container.run({ wrapper });
+    const [setgroups, groups, map] = stdout.split("\n");
+    expect([setgroups, stderr]).toEqual(["deny", ""]);
+    // Groups that aren't mapped show as the overflow id: both are still there.
+    expect(groups?.split(" ").length).toBe(3);
+    expect(map?.trim().split(/\s+/)).toEqual(["0", String(USER), "1"]);
+  },
+);
+
+const CAPABILITIES = ["grep", "^Cap", "/proc/self/status"];
+const NET_RAW = 1n << 13n;
+
+function bits(status: string, set: string): bigint {
+  return BigInt(`0x${new RegExp(`^${set}:\\s*(\\w+)`, "m").exec(status)?.[1] ?? "0"}`);
+}
+
+spec(
+  "exec --cap, as root and as a user: the inheritable and ambient sets stay empty",
+  "CVE-2022-29162, CVE-2022-27650",
+  async (sandbox) => {
+    const container = await running(sandbox);
+    for (const user of ["0", "1000"]) {
+      const flags = ["--cap", "CAP_NET_RAW", "--user", user];
+      const { stdout } = await container.exec(CAPABILITIES, { flags });
+      expect(bits(stdout, "CapBnd") & NET_RAW).toBe(NET_RAW);
+      expect([bits(stdout, "CapInh"), bits(stdout, "CapAmb")]).toEqual([0n, 0n]);
+    }
+  },
+);
+
+spec("spec: no capability is inheritable", "CVE-2022-29162, CVE-2022-27650", async (sandbox) => {
+  const folder = sandbox.path("written");
+  mkdirSync(folder);
+  expect((await sandbox.invoke(["spec", "--bundle", folder])).code).toBe(0);
+  const { capabilities } = JSON.parse(readFileSync(`${folder}/config.json`, "utf8")).process;
+  expect(capabilities.bounding.length).toBeGreaterThan(0);
+  expect(capabilities.inheritable ?? []).toEqual([]);
+});
+
+for (const text of ["1", "1:1", "01", "65534", "4294967294"]) {
+  spec(`exec --user ${text}: that user, not root`, "CVE-2026-30892", async (sandbox) => {
+    const container = await running(sandbox);
+    const { stdout } = await container.exec(["id", "-u"], { flags: ["--user", text] });
+    expect(stdout).toBe(`${Number(text.split(":")[0])}\n`);
+  });
+}
+
+for (const text of [
+  "x",
+  "1x",
+  "-1",
+  "+1",
+  " 1",
+  "1 ",
+  "1.0",
+  "1e3",
+  "0x1",
+  "4294967295",
+  "4294967296",
+  "1:",
+  ":1",
+]) {
+  spec(`exec --user ${JSON.stringify(text)}: refused, never root`, "CVE-2026-30892", async (sandbox) => {
+    const container = await running(sandbox);
+    const result = await container.exec(["id", "-u"], { flags: [`--user=${text}`] });
+    expectRefusal(result, undefined, 255);
+    expect(result.stdout).toBe("");
+  });
+}
+
+spec('exec --user "": the user of the container, not root', "CVE-2026-30892", async (sandbox) => {
+  const container = await running(sandbox, (config) => {
+    config.process.user = { uid: 1000, gid: 1000 };
+  });
+  expect((await container.exec(["id", "-u"], { flags: ["--user="] })).stdout).not.toBe("0\n");
+});
+
+/** Top cgroups that belong to no test: others run at the same time. */
+function ofNobody(): string[] {
+  return readdirSync("/sys/fs/cgroup").filter((name) => !name.startsWith("rspec-"));
+}
+
+const WRITABLE = ["nosuid", "noexec", "nodev", "rw"];
+
+for (const [situation, mutate] of [
+  ["root", () => undefined],
+  [
+    "a user namespace",
+    (config: Config) => {
+      config.linux.namespaces.push({ type: "user" });
+      config.linux.uidMappings = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
+      config.linux.gidMappings = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
+    },
+  ],
+] as const) {
+  spec(
+    `run in the host's cgroup namespace, ${situation}, cgroup mount with rw: no other cgroup is in reach`,
+    "CVE-2023-25809",
+    async (sandbox) => {
+      const container = sandbox.shell(
+        "cd /sys/fs/cgroup && ls -d */ 2>/dev/null; mkdir made 2>/dev/null; ls ..; cat /proc/self/mountinfo",
+        (config) => {
+          config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== "cgroup");
+          for (const mount of config.mounts) if (mount.type === "cgroup") mount.options = WRITABLE;
+          mutate(config);
+        },
+      );
+      if (container.config.linux.uidMappings !== undefined)
+        giveRootfsTo(container.rootfs, { uid: 100_000, gid: 100_000 });
+      const others = ofNobody();
+      const stdout = await container.output();
+      // The root of the mount is the container's own cgroup.
+      const mount = stdout.split("\n").find((line) => line.includes(" /sys/fs/cgroup "));
+      expect(mount?.split(" ")[3]).toBe(`/${container.id}`);
+      expect(stdout.split("\n")).not.toContain(`${container.id}/`);
+      expect(ofNobody()).toEqual(others);
+    },
+  );
+}
+
+if (IS_RUNTS) {
+  spec(
+    "run by a user without a cgroup, cgroup mount with rw: nothing of the host's can be written",
+    "CVE-2023-25809",
+    async (sandbox) => {
+      const script =
+        "cd /sys/fs/cgroup; ls; for file in cgroup.procs made; do echo 1 2>/dev/null >$file && echo written; done; echo end";
+      const { container, wrapper } = ofUser(sandbox, script, ({ mounts }) => {
+        mounts.push({ destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup", options: WRITABLE });
+      });
+      const others = ofNobody();
+      const { stdout } = await container.run({ wrapper });
+      expect(stdout.split("\n")).not.toContain("cgroup.subtree_control");
+      expect(ofNobody()).toEqual(others);
+    },
+  );
+}
