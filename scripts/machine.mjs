@@ -131,8 +131,8 @@ export function ensureModules() {
   if (which("npm") === undefined)
     throw new Missing("npm is needed to install the JavaScript packages: apt-get install npm");
   process.stdout.write("installing the npm packages of package-lock.json\n");
-  // Not "npm ci": it refuses a list without the packages for other systems, which not every registry has.
-  const args = ["install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"];
+  // No install script is needed, so none is trusted. Not "npm ci": it refuses a list without the packages for other systems, which not every registry has.
+  const args = ["install", "--ignore-scripts", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"];
   const { status } = spawnSync("npm", args, { cwd: root, stdio: "inherit", env: npmEnvironment() });
   if (status !== 0)
     throw new Missing(`"npm install" failed in ${root} (see above); it needs access to an npm registry.`);

@@ -1,5 +1,8 @@
-import { readFileSync } from "node:fs";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
+import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
 function repeat<T>(count: number, call: () => Promise<T>): Promise<T[]> {
@@ -7,13 +10,13 @@ function repeat<T>(count: number, call: () => Promise<T>): Promise<T[]> {
 }
 
 spec(
-  "20 creates of one id at once: exactly one wins, and works",
+  "50 creates of one id at once: exactly one wins, and works",
   "runtime.md, Create: the id MUST be unique",
   async (sandbox) => {
     const container = sandbox.shell("echo won > /tmp/result", (config) => {
       config.root.readonly = false;
     });
-    const results = await repeat(20, () => container.create({ timeoutMs: 25_000 }));
+    const results = await repeat(50, () => container.create({ timeoutMs: 25_000 }));
     expect(results.filter(({ code }) => code === 0)).toHaveLength(1);
     expect((await container.state()).status).toBe("created");
     expect(
@@ -27,8 +30,8 @@ spec(
   },
 );
 
-spec("8 creates of different ids at once: all win", "runtime.md, Create", async (sandbox) => {
-  const containers = Array.from({ length: 8 }, () => sandbox.shell("sleep 1000"));
+spec("50 creates of different ids at once: all win", "runtime.md, Create", async (sandbox) => {
+  const containers = Array.from({ length: 50 }, () => sandbox.shell("sleep 1000"));
   const results = await Promise.all(containers.map((container) => container.create({ timeoutMs: 25_000 })));
   expect(results.map(({ code }) => code)).toEqual(containers.map(() => 0));
   const deleted = await Promise.all(containers.map((container) => container.delete("--force")));
@@ -81,6 +84,90 @@ spec(
     expect(results.map(({ code }) => code)).not.toContain(124);
     expect((await container.delete("--force")).code).toBe(0);
     expect(await sandbox.traces()).toEqual([]);
+  },
+);
+
+spec(
+  "start and delete at once: one wins, the other says why not",
+  "promise: operations exclude each other",
+  async (sandbox) => {
+    for (let round = 0; round < 5; round += 1) {
+      const container = sandbox.shell("sleep 1000");
+      await container.created();
+      const [started, deleted] = await Promise.all([container.start(), container.delete()]);
+      // Started first, the container runs and can't be deleted without force; deleted first, there is none to start.
+      expect([started.code, deleted.code].sort()).toEqual([0, 1]);
+      expect(started.stderr + deleted.stderr).toMatch(/does not exist|not stopped/);
+      expect((await container.delete("--force")).code).toBe(0);
+      expect(await sandbox.traces()).toEqual([]);
+    }
+  },
+);
+
+spec(
+  "kill and delete while the program ends: no hang, no wrong status",
+  "promise: operations exclude each other",
+  async (sandbox) => {
+    for (const delay of ["0", "0.01", "0.02", "0.03", "0.05"]) {
+      const container = sandbox.shell(`sleep ${delay}`);
+      await container.started();
+      const results = await Promise.all([
+        container.kill("TERM"),
+        container.kill("KILL"),
+        container.delete(),
+        container.delete("--force"),
+        container.stateCommand(),
+      ]);
+      for (const { code, stderr } of results) {
+        if (code !== 0)
+          expect([code, stderr]).toEqual([
+            1,
+            expect.stringMatching(/not running|not stopped|does not exist/),
+          ]);
+      }
+      expect(results[3]?.code).toBe(0);
+      expect(await sandbox.traces()).toEqual([]);
+    }
+  },
+);
+
+/** Makes a process that has this very pid. Others fork as well, so it takes some attempts. */
+async function takePid(sandbox: Sandbox, pid: number): Promise<ChildProcess> {
+  for (let attempt = 0; attempt < 200; attempt += 1) {
+    writeFileSync("/proc/sys/kernel/ns_last_pid", String(pid - 1));
+    const child = spawn("sleep", ["1000"], { stdio: "ignore" });
+    if (child.pid === pid) {
+      sandbox.atEnd(() => void child.kill("SIGKILL"));
+      return child;
+    }
+    const ended = once(child, "exit");
+    child.kill("SIGKILL");
+    await ended;
+  }
+  throw new Error(`no process could be given the pid ${pid}`);
+}
+
+spec(
+  "kill and delete of a container whose pid belongs to another process by now: that lives on",
+  "promise: no wrong target",
+  async (sandbox, context) => {
+    if (!existsSync("/proc/sys/kernel/ns_last_pid"))
+      context.skip("the kernel does not let anybody choose a pid");
+    const container = sandbox.shell("sleep 1000");
+    await container.started();
+    const { pid } = await container.state();
+    process.kill(pid, "SIGKILL");
+    await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 5000, interval: 10 }).toBe(false);
+    const other = await takePid(sandbox, pid);
+    expect((await container.state()).status).toBe("stopped");
+    for (const signal of ["KILL", "TERM"]) {
+      const { code, stderr } = await container.kill(signal);
+      expect([code, stderr]).toEqual([1, expect.stringContaining("not running")]);
+    }
+    expect((await container.exec(["true"])).stderr).toContain("stopped");
+    expect((await container.delete("--force")).code).toBe(0);
+    expect([other.exitCode, other.signalCode]).toEqual([null, null]);
+    expect(() => process.kill(pid, 0)).not.toThrow();
   },
 );
 
