@@ -1,4 +1,5 @@
-import { existsSync, readFileSync, rmdirSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { expect } from "vitest";
 import { type Config, setNamespace } from "../harness/config.ts";
@@ -131,6 +132,32 @@ spec(
       config.mounts.push({ destination: "/mnt", type: "bind", source: "/no/such/source", options: ["bind"] });
     });
     expectRefusal(await container.create());
+    expect(await sandbox.traces()).toEqual([]);
+  },
+);
+
+spec(
+  "create, something else mounted over the cgroup: error, and nothing is written to it",
+  "promise: only files of the cgroup2 mount are written",
+  async (sandbox) => {
+    const top = `/sys/fs/cgroup/${sandbox.tag}-covered`;
+    const canary = `${top}/leaf/cgroup.max.depth`;
+    mkdirSync(top);
+    execFileSync("mount", ["-t", "tmpfs", "tmpfs", top]);
+    sandbox.atEnd(() => {
+      execFileSync("umount", [top]);
+      rmdirSync(top);
+    });
+    mkdirSync(dirname(canary));
+    for (const name of ["cgroup.max.depth", "cgroup.procs", "cgroup.kill"])
+      writeFileSync(`${top}/leaf/${name}`, "");
+    sandbox.settle();
+    const container = sandbox.container((config) => {
+      config.linux.cgroupsPath = `/${sandbox.tag}-covered/leaf`;
+      config.linux.resources = { unified: { "cgroup.max.depth": "5" } };
+    });
+    expect((await container.create()).code).not.toBe(0);
+    expect(readFileSync(canary, "utf8")).toBe("");
     expect(await sandbox.traces()).toEqual([]);
   },
 );

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import * as prctl from "../../bindings/abi/prctl.ts";
 import type { Capabilities, Process } from "../spec/types.ts";
-import { assumeCredentials, capabilitySets, setNoNewPrivileges } from "./credentials.ts";
+import { assumeCredentials, capabilitySets, narrowCapabilities, setNoNewPrivileges } from "./credentials.ts";
 import { bytesOf, only, summary, testPlan } from "./plan.test-support.ts";
 
 const ALL = (1n << 41n) - 1n;
@@ -179,4 +179,37 @@ it.each([
   setNoNewPrivileges(program, process);
   expect(program.operations).toHaveLength(count);
   if (count > 0) expect(program.operations[0]?.args).toEqual([prctl.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0]);
+});
+
+describe("narrowCapabilities", () => {
+  /** Chown, DAC override, setgid, setuid and setpcap. */
+  const NEEDED = 0b1_1100_0011n;
+
+  function narrowed(
+    capabilities: Capabilities,
+    changes: { keepSysAdmin?: boolean; permitted?: bigint } = {},
+  ) {
+    const { process, options, warnings } = withCapabilities(capabilities);
+    const { program } = testPlan({});
+    narrowCapabilities(program, process, { ...options, ...changes }, [18]);
+    expect(warnings).toEqual([]);
+    return capset(program);
+  }
+
+  it("keeps what the process gets, what its set-up needs, and nothing else", () => {
+    const kept = NEEDED | KILL | (1n << 18n);
+    expect(narrowed({ permitted: ["CAP_KILL"], bounding: ["CAP_SYS_BOOT"] })).toEqual([kept, kept, 0n]);
+  });
+
+  it("leaves the warning of an unknown capability to the change itself", () => {
+    expect(narrowed({ permitted: ["CAP_NONSENSE"] })[1]).toBe(NEEDED | (1n << 18n));
+  });
+
+  it("keeps CAP_SYS_ADMIN for a seccomp filter that needs it", () => {
+    expect(narrowed({}, { keepSysAdmin: true })[1]).toBe(NEEDED | (1n << 18n) | SYS_ADMIN);
+  });
+
+  it("asks for nothing that the runtime doesn't have", () => {
+    expect(narrowed({ permitted: ["CAP_KILL"] }, { permitted: CHOWN })).toEqual([CHOWN, CHOWN, 0n]);
+  });
 });
