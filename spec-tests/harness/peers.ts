@@ -8,6 +8,7 @@ import { CRUN_PROCESS, RUNC_PROCESS } from "./peers-process.ts";
 import { CRUN_ROOTLESS, RUNC_ROOTLESS } from "./peers-rootless.ts";
 import { RUNC } from "./peers-runc.ts";
 import { CRUN_SECCOMP, RUNC_SECCOMP } from "./peers-seccomp.ts";
+import { CRUN_SECURITY, RUNC_SECURITY } from "./peers-security.ts";
 import { CRUN_SYSTEMD, RUNC_SYSTEMD } from "./peers-systemd.ts";
 import { CRUN_UPDATE, RUNC_UPDATE } from "./peers-update.ts";
 
@@ -33,6 +34,7 @@ const PEERS: Readonly<Record<string, readonly Deviation[]>> = {
     ...CRUN_SYSTEMD,
     ...CRUN_SECCOMP,
     ...CRUN_ROOTLESS,
+    ...CRUN_SECURITY,
   ],
   runc: [
     ...RUNC,
@@ -45,6 +47,7 @@ const PEERS: Readonly<Record<string, readonly Deviation[]>> = {
     ...RUNC_SYSTEMD,
     ...RUNC_SECCOMP,
     ...RUNC_ROOTLESS,
+    ...RUNC_SECURITY,
   ],
 };
 

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { expect } from "vitest";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
 /** Parts of config.json that are longer than 16 bits can say reach the container whole, or are refused. */
@@ -45,7 +45,7 @@ spec(
       config.linux.uidMappings = mappings;
       config.linux.gidMappings = mappings;
     });
-    expectRefusal(await container.create(), "apping");
+    expectRefusal(await container.create(), inOurWords("apping"));
     expect(await sandbox.traces()).toEqual([]);
   },
 );
@@ -62,7 +62,7 @@ for (const [field, length] of [
         const mount = { destination: "/mnt", type: "bind", source: "/etc", options: ["bind"] };
         mounts.push({ ...mount, [field]: `/${"x".repeat(length)}` });
       });
-      expectRefusal(await container.create(), "name too long");
+      expectRefusal(await container.create(), inOurWords("name too long"));
       expect(await sandbox.traces()).toEqual([]);
     },
   );
@@ -75,7 +75,7 @@ for (const field of ["source", "destination", "type", "options"] as const) {
     const text = "ro\u0000,rw";
     container.config.mounts.push({ ...mount, [field]: field === "options" ? [text] : `/${text}` });
     writeFileSync(`${container.bundle}/config.json`, JSON.stringify(container.config));
-    expectRefusal(await container.create(), `/mounts/7/${field}`);
+    expectRefusal(await container.create(), inOurWords(`/mounts/7/${field}`));
     expect(await sandbox.traces()).toEqual([]);
   });
 }

@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "nod
 import { join } from "node:path";
 import { expect } from "vitest";
 import type { Mount } from "../harness/config.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
@@ -37,7 +37,7 @@ for (const [what, mount] of FAKES) {
     const source = fakeProc(sandbox);
     const container = sandbox.container(({ mounts }) => void mounts.push(mount(source)));
     symlinkSync("proc", join(container.rootfs, "volume"));
-    expectRefusal(await container.create(), "proc");
+    expectRefusal(await container.create(), inOurWords("proc"));
     expect(await sandbox.traces()).toEqual([]);
   });
 }

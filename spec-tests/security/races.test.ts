@@ -4,6 +4,7 @@ import { expect } from "vitest";
 import { type Outside, outside } from "../harness/canary.ts";
 import type { Config } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
+import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 import { startSwapper } from "../harness/swapper.ts";
@@ -144,7 +145,7 @@ for (const { what, clause, mutate, prepare } of RACES) {
           await container.until("stopped");
           expect(container.printed()).not.toContain("host");
         }
-        if (code !== 0) expect(stderr).toMatch(/^\S+: [^\n]{10,}\n/);
+        if (code !== 0) expect(stderr).toMatch(IS_RUNTS ? /^runts: [^\n]{10,}\n/ : /./);
         results.push(code === 0 ? "a container" : "an error");
         expect(code).not.toBe(124);
         const deleted = await container.delete("--force");

@@ -4,7 +4,7 @@ import { expect } from "vitest";
 import { outside } from "../harness/canary.ts";
 import type { Config } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
 /** Paths of the image lead out of its root file system: what the runtime makes and mounts stays inside, or is refused. */
@@ -54,7 +54,7 @@ for (const [type, name] of [
       const container = sandbox.container();
       mkdirSync(join(container.rootfs, "fake"));
       link(container, name, "fake");
-      expectRefusal(await container.create(), name);
+      expectRefusal(await container.create(), inOurWords(name));
       expect(readdirSync(join(container.rootfs, "fake"))).toEqual([]);
       expect(await sandbox.traces()).toEqual([]);
     },
@@ -69,7 +69,7 @@ for (const [type, name] of [
         mounts.unshift({ destination: "/volume", type: "bind", source: volume.path, options: ["bind"] });
       });
       link(container, name, `volume/${name}`);
-      expectRefusal(await container.create(), name);
+      expectRefusal(await container.create(), inOurWords(name));
       volume.expectUntouched();
       expect(await sandbox.traces()).toEqual([]);
     },
@@ -133,7 +133,7 @@ for (const relative of [false, true]) {
       });
       link(container, "dev", relative ? `../../../../../../..${host.path}` : host.path);
       mkdirSync(join(container.rootfs, host.path), { recursive: true });
-      expectRefusal(await container.create(), "/dev");
+      expectRefusal(await container.create(), inOurWords("/dev"));
       host.expectUntouched();
       expect(await sandbox.traces()).toEqual([]);
     },

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
+import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
@@ -97,7 +98,7 @@ spec(
       const [started, deleted] = await Promise.all([container.start(), container.delete()]);
       // Started first, the container runs and can't be deleted without force; deleted first, there is none to start.
       expect([started.code, deleted.code].sort()).toEqual([0, 1]);
-      expect(started.stderr + deleted.stderr).toMatch(/does not exist|not stopped/);
+      if (IS_RUNTS) expect(started.stderr + deleted.stderr).toMatch(/does not exist|not stopped/);
       expect((await container.delete("--force")).code).toBe(0);
       expect(await sandbox.traces()).toEqual([]);
     }
@@ -119,17 +120,19 @@ spec(
         container.stateCommand(),
       ]);
       for (const { code, stderr } of results) {
-        if (code !== 0)
-          expect([code, stderr]).toEqual([
-            1,
-            expect.stringMatching(/not running|not stopped|does not exist/),
-          ]);
+        if (code !== 0) expectOne(code, stderr, /not running|not stopped|does not exist/);
       }
       expect(results[3]?.code).toBe(0);
       expect(await sandbox.traces()).toEqual([]);
     }
   },
 );
+
+/** An error of the runtime's own; peers have other words for it. */
+function expectOne(code: number, stderr: string, words: RegExp): void {
+  expect(code).toBe(1);
+  expect(stderr).toMatch(IS_RUNTS ? words : /./);
+}
 
 /** Makes a process that has this very pid. Others fork as well, so it takes some attempts. */
 async function takePid(sandbox: Sandbox, pid: number): Promise<ChildProcess> {
@@ -162,9 +165,9 @@ spec(
     expect((await container.state()).status).toBe("stopped");
     for (const signal of ["KILL", "TERM"]) {
       const { code, stderr } = await container.kill(signal);
-      expect([code, stderr]).toEqual([1, expect.stringContaining("not running")]);
+      expectOne(code, stderr, /not running/);
     }
-    expect((await container.exec(["true"])).stderr).toContain("stopped");
+    expect((await container.exec(["true"])).code).not.toBe(0);
     expect((await container.delete("--force")).code).toBe(0);
     expect([other.exitCode, other.signalCode]).toEqual([null, null]);
     expect(() => process.kill(pid, 0)).not.toThrow();

@@ -1,0 +1,107 @@
+import type { Deviation } from "./peers.ts";
+
+/** Seen with Debian's crun 1.21 and runc 1.1.15: what is fixed in newer versions, and what nobody else promises. */
+const BOTH: readonly Deviation[] = [
+  {
+    reason: "the process of exec keeps all capabilities of the caller until its last step",
+    titles: ["exec, watched with CAP_SYS_PTRACE: has no capability that the host's root could be had by"],
+  },
+  {
+    reason: "older than the fix of CVE-2025-31133: the /dev/null of the container is what masks",
+    titles: ["create, maskedPaths with a /dev/null that is a symlink to…"],
+  },
+  {
+    reason: "without a cgroup namespace the whole hierarchy is mounted, as the config says",
+    titles: ["run in the host's cgroup namespace, …"],
+  },
+  {
+    reason: "older than the fix of CVE-2026-41579 and CVE-2026-47766: /dev is followed",
+    titles: ["create, /dev a symlink to a host folder…"],
+  },
+  {
+    reason: "waits for the writer of a fifo",
+    titles: ["run, /etc/passwd of the image a fifo: no hang, HOME is /"],
+  },
+];
+
+export const CRUN_SECURITY: readonly Deviation[] = [
+  ...BOTH,
+  {
+    reason: "a user is read wrongly in 1.21: alone it is root, and what is no number passes (CVE-2026-30892)",
+    titles: [
+      "exec --user 1: that user, not root",
+      "exec --user 01: that user, not root",
+      "exec --user 65534: that user, not root",
+      "exec --user 4294967294: that user, not root",
+      'exec --user "-1": refused, never root',
+      'exec --user "+1": refused, never root',
+      'exec --user " 1": refused, never root',
+      'exec --user "4294967295": refused, never root',
+      'exec --user "4294967296": refused, never root',
+      'exec --user "1:": refused, never root',
+      'exec --user ":1": refused, never root',
+      'exec --user "": the user of the container, not root',
+    ],
+  },
+  {
+    reason: "anything may be mounted on and in /proc; labels are written to a verified procfs",
+    titles: [
+      "create, a volume on /proc: error, nothing left",
+      "create, a tmpfs on /proc: error, nothing left",
+      "create, a volume on a symlink to /proc: error, nothing left",
+      "create, a volume below a symlink to /proc: error, nothing left",
+      "create, a tmpfs inside of /proc: error, nothing left",
+    ],
+  },
+  {
+    reason: "strings end at their NUL byte",
+    titles: [
+      "create, a NUL byte in a mount's source: error, nothing left",
+      "create, a NUL byte in a mount's destination: error, nothing left",
+      "create, a NUL byte in a mount's options: error, nothing left",
+    ],
+  },
+  {
+    reason: "the cgroup of a create that fails after its making is not removed",
+    titles: ["create with mappings of more than 64 KiB: error, and no namespace is left out"],
+  },
+  {
+    reason: "cgroup files are written by their paths",
+    titles: ["create, something else mounted over the cgroup: error, and nothing is written to it"],
+  },
+];
+
+export const RUNC_SECURITY: readonly Deviation[] = [
+  ...BOTH,
+  {
+    reason: "older than the fix of CVE-2025-52881: sysctls are written to the container's /proc",
+    titles: [
+      "create with sysctls, /proc a procfs with a volume over /proc/sys: written to the kernel, not to the volume",
+    ],
+  },
+  {
+    reason: "older than the fix of CVE-2026-41579: /dev is looked up again for each device",
+    sometimes: true,
+    titles: ["create and start while /dev are swapped for symlinks: nothing on the host changes"],
+  },
+  {
+    reason: "users above 2^31 are refused, a sign and what does not fit are accepted",
+    titles: [
+      "exec --user 4294967294: that user, not root",
+      'exec --user "+1": refused, never root',
+      'exec --user "4294967296": refused, never root',
+    ],
+  },
+  {
+    reason: "an /etc/passwd that can't be read is an error",
+    titles: [
+      "run, /etc/passwd of the image a symlink to…",
+      "run, /etc/passwd of the image a folder: no hang, HOME is /",
+    ],
+  },
+  {
+    reason: "operations do not exclude each other",
+    sometimes: true,
+    titles: ["start and delete at once: one wins, the other says why not"],
+  },
+];
