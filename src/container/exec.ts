@@ -134,13 +134,9 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
     join: { pidfd: target.pidfd, flags },
     beforeClone: affinity?.initial,
     afterJoin: (program) => {
-      const further = [
-        ...(hasMounts ? [] : [CAP_SYS_CHROOT]),
-        ...(attributes === undefined ? [] : [CAP_SYS_NICE]),
-      ];
       // All of the user namespace's are had only by entering it.
       const permitted = (flags & CLONE_NEWUSER) === 0 ? caller.permitted : credentials.permitted;
-      narrowCapabilities(program, process, { ...credentials, permitted }, further);
+      narrowCapabilities(program, process, { ...credentials, permitted }, neededFor(hasMounts, attributes));
     },
     cgroup,
     keepFds: handed.count,
@@ -204,6 +200,11 @@ async function attachBySystemd({ scope }: SavedState): Promise<((pid: number) =>
 async function agentOf({ linux }: Config): Promise<SeccompAgent> {
   const { connectToAgent } = await import("./seccomp-listener.ts");
   return connectToAgent(linux?.seccomp);
+}
+
+/** Capabilities that the set-up of some processes needs. */
+function neededFor(hasMounts: boolean, attributes: unknown): number[] {
+  return [...(hasMounts ? [] : [CAP_SYS_CHROOT]), ...(attributes === undefined ? [] : [CAP_SYS_NICE])];
 }
 
 const NO_NAMESPACES: Namespaces = { created: new Set(), joined: new Map() };
