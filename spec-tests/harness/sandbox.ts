@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Config, defaultConfig } from "./config.ts";
 import { Container } from "./container.ts";
-import { type HostSnapshot, hostSnapshot, newTraces } from "./leftovers.ts";
+import { type HostSnapshot, hostSnapshot, newTraces, TAG_PREFIX } from "./leftovers.ts";
 import { copyRootfs } from "./rootfs.ts";
 import { type InvokeOptions, IS_RUNTS, invoke, type Result } from "./runtime.ts";
 
@@ -29,7 +29,7 @@ export class Sandbox {
 
   constructor() {
     sandboxes += 1;
-    this.tag = `rspec-${run}-${sandboxes}z`;
+    this.tag = `${TAG_PREFIX}${run}-${sandboxes}z`;
     this.directory = mkdtempSync(join(tmpdir(), `${this.tag}-`));
     chmodSync(this.directory, 0o755); // containers in user namespaces reach their rootfs through it
     this.root = join(this.directory, "state");

@@ -1,3 +1,4 @@
+import { chownSync } from "node:fs";
 import { expect } from "vitest";
 import { giveRootfsTo } from "../harness/rootfs.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
@@ -49,6 +50,7 @@ spec("root of a user namespace, a further one: mapped, and in reach of exec", CL
   await container.started();
   // Each command is in a user namespace of its own, so that only the host's root can look into the container. A map shows the parent's ids.
   sandbox.wrapper = [];
+  chownSync(sandbox.root, 0, 0); // root does not believe a state root of others
   const { stdout } = await container.exec(["sh", "-c", "id -u; cat /proc/self/uid_map"]);
   expect(stdout.trim().split(/\s+/)).toEqual(["0", "0", "1", "100"]);
 });
