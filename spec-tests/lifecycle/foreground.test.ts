@@ -84,6 +84,22 @@ for (const signal of ["HUP", "INT", "QUIT", "USR1", "USR2", "ALRM"] as const) {
   });
 }
 
+spec(
+  "run, signalled while the container is created: the program gets it, and nothing is left",
+  CLAUSE,
+  async (sandbox) => {
+    const container = sandbox.container((config) => {
+      config.process.args = ["sleep", "1000"];
+      // Pid 1 of a namespace would ignore it.
+      config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== "pid");
+      config.hooks = { createRuntime: [{ path: "/bin/sh", args: ["sh", "-c", "kill -USR1 $PPID"] }] };
+    });
+    const { code } = await container.run();
+    expect(code).toBe(128 + 10);
+    expect((await container.stateCommand()).code).toBe(1);
+  },
+);
+
 for (const [situation, flags, adopted] of [
   ["run", [], true],
   ["run --no-subreaper", ["--no-subreaper"], false],

@@ -1,6 +1,6 @@
 import { closeSync } from "node:fs";
-import { signalNumber } from "../../bindings/abi/signal.ts";
-import { trySyscall } from "../../bindings/ffi/syscall.ts";
+import { SIG_BLOCK, SIG_UNBLOCK, signalNumber } from "../../bindings/abi/signal.ts";
+import { syscall, trySyscall } from "../../bindings/ffi/syscall.ts";
 import { pidfdOpen, pidfdSendSignal } from "../../bindings/linux/pidfd.ts";
 import { waitReadable } from "../../bindings/linux/poll.ts";
 import type { ConsoleRelay } from "./console-relay.ts";
@@ -21,13 +21,34 @@ const FORWARDED = [
   "SIGTTOU",
 ] as const;
 
+const RESIZED = "SIGWINCH";
+
 /**
  * How long the end of init is waited for before the machinery for a long run is set up: a thread to wait in and the handlers,
  * which cost more than a short program runs. A signal that arrives meanwhile is handled right after.
  */
 const SHORT_RUN_MS = 20;
 
-/** Waits in the foreground for the end of init, which is a child of this process: passes signals and terminal input on. */
+/**
+ * From now on the signals that `run` and `exec` pass on wait in the kernel, until there is somebody to pass them on to: none ends
+ * the runtime and leaves the process, none is lost. The engine has no other thread yet that would take them. The process of the
+ * container has a mask of its own.
+ */
+export function holdSignals(): void {
+  maskSignals(SIG_BLOCK);
+}
+
+function maskSignals(how: number): void {
+  let mask = 0n;
+  for (const signal of [...FORWARDED, RESIZED]) mask |= 1n << BigInt((signalNumber(signal) ?? 0) - 1);
+  const set = new Uint8Array(BigUint64Array.of(mask).buffer);
+  syscall("rt_sigprocmask", [how, set, null, set.length]);
+}
+
+/**
+ * Waits in the foreground for the end of init, which is a child of this process: passes signals and terminal input on. The signals
+ * are to be held before init is there.
+ */
 export class Foreground {
   readonly #pid: number;
   readonly #pidfd: number;
@@ -42,10 +63,11 @@ export class Foreground {
     this.#notify = notify;
   }
 
-  /** From now on signals reach the container instead of ending the runtime. */
-  forwardSignals(): void {
+  /** Passes on the signals that were held, and those to come. */
+  #forwardSignals(): void {
     for (const signal of FORWARDED) this.#handle(signal, () => this.#forward(signal));
-    if (this.#relay !== undefined) this.#handle("SIGWINCH", () => this.#relay?.resize());
+    if (this.#relay !== undefined) this.#handle(RESIZED, () => this.#relay?.resize());
+    maskSignals(SIG_UNBLOCK);
   }
 
   #handle(signal: NodeJS.Signals, handler: () => void): void {
@@ -68,6 +90,7 @@ export class Foreground {
   }
 
   async #waitLong(): Promise<void> {
+    this.#forwardSignals();
     const { pollReadable } = await import("../../bindings/linux/poll-async.ts");
     for (;;) {
       const relayed = [...(this.#relay?.descriptors ?? []), ...(this.#notify?.descriptors ?? [])];
@@ -86,7 +109,9 @@ export class Foreground {
     return signal === 0 ? (value >> 8) & 0xff : 128 + signal;
   }
 
+  /** Signals are held again: none may cut the deletion of the container short. */
   close(): void {
+    holdSignals();
     for (const { signal, handler } of this.#handlers) process.off(signal, handler);
     this.#relay?.close();
     this.#notify?.close();

@@ -1,5 +1,5 @@
 import { type ExecOptions, execInContainer } from "./exec.ts";
-import { Foreground } from "./foreground.ts";
+import { Foreground, holdSignals } from "./foreground.ts";
 import { foregroundTerminal } from "./foreground-terminal.ts";
 import type { Context } from "./options.ts";
 
@@ -9,11 +9,11 @@ export async function runExec(context: Context, options: ExecOptions, detach: bo
     await execInContainer(context, options);
     return 0;
   }
+  holdSignals();
   const terminal = foregroundTerminal();
   const pid = await execInContainer(context, options, terminal.open);
   const foreground = new Foreground(pid, terminal.relay());
   try {
-    foreground.forwardSignals();
     return await foreground.wait();
   } finally {
     foreground.close();

@@ -3,7 +3,7 @@ import { syscall } from "../../bindings/ffi/syscall.ts";
 import { callersNotifySocket } from "./caller.ts";
 import { createContainer } from "./create.ts";
 import { deleteContainer } from "./delete.ts";
-import { Foreground } from "./foreground.ts";
+import { Foreground, holdSignals } from "./foreground.ts";
 import { foregroundTerminal } from "./foreground-terminal.ts";
 import type { NotifyRelay } from "./notify-socket.ts";
 import type { Context, RunOptions } from "./options.ts";
@@ -22,12 +22,12 @@ export async function runContainer(context: Context, options: RunOptions): Promi
   }
   if (!options.noSubreaper)
     syscall("prctl", [PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0], ["PR_SET_CHILD_SUBREAPER"]);
+  holdSignals();
   const terminal = foregroundTerminal();
   const state = await createContainer(context, options, terminal.open);
   let foreground: Foreground | undefined;
   try {
     foreground = new Foreground(state.pid, terminal.relay(), await notifyRelay(context, options.id));
-    foreground.forwardSignals();
     await startOrDelete(context, options.id, false);
     return await foreground.wait();
   } finally {
