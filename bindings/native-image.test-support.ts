@@ -1,5 +1,6 @@
 import { copyFileSync, existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { cxxRuntimeImages } from "./cxx-runtime/cxx-runtime-image.generated.ts";
 import { launcherImages } from "./launcher/launcher-image.generated.ts";
 import { stubImages } from "./stub/stub-image.generated.ts";
 
@@ -13,15 +14,21 @@ export const arm64SkipReason: string | false = (() => {
   return existsSync(qemu) ? false : `needs ${qemu} (package qemu-user-static)`;
 })();
 
+const NATIVE = {
+  stub: { file: "stub", images: stubImages },
+  launcher: { file: "runts", images: launcherImages },
+  cxxRuntime: { file: "koffi-cxx.so", images: cxxRuntimeImages },
+} as const;
+
 /**
- * Writes an executable image into the directory, and returns its path. Rebuilt images stand in for the committed ones if
+ * Writes an image into the directory, and returns its path. Rebuilt images stand in for the committed ones if
  * RUNTS_TEST_IMAGES names their directory: scripts/build-native.mjs --check.
  */
-export function writeImage(directory: string, program: "stub" | "launcher", arch: Architecture): string {
-  const file = join(directory, program === "stub" ? "stub" : "runts");
+export function writeImage(directory: string, name: keyof typeof NATIVE, arch: Architecture): string {
+  const { file, images } = NATIVE[name];
+  const path = join(directory, file);
   const rebuilt = process.env.RUNTS_TEST_IMAGES;
-  const images = program === "stub" ? stubImages : launcherImages;
-  if (rebuilt !== undefined) copyFileSync(join(rebuilt, `${program}-${arch}`), file);
-  else writeFileSync(file, Buffer.from(images[arch], "base64"), { mode: 0o755 });
-  return file;
+  if (rebuilt !== undefined) copyFileSync(join(rebuilt, `${name}-${arch}`), path);
+  else writeFileSync(path, Buffer.from(images[arch], "base64"), { mode: 0o755 });
+  return path;
 }

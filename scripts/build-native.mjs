@@ -1,5 +1,5 @@
 /**
- * Compiles the two native programs and writes their images as TypeScript: `node scripts/build-native.mjs [--check]`.
+ * Compiles the native programs and the C++ library for koffi, and writes their images as TypeScript: `node scripts/build-native.mjs [--check]`.
  *
  * The images are committed, so that nobody needs a compiler to install or build runts; only a change of the C sources
  * needs this script, gcc and aarch64-linux-gnu-gcc. With --check it writes nothing and fails unless a rebuild has the
@@ -20,6 +20,12 @@ const programs = [
     source: "bindings/launcher/launcher.c",
     output: "bindings/launcher/launcher-image.generated.ts",
   },
+  {
+    name: "cxxRuntime",
+    source: "bindings/cxx-runtime/cxx-runtime.c",
+    versions: "bindings/cxx-runtime/versions.map",
+    output: "bindings/cxx-runtime/cxx-runtime-image.generated.ts",
+  },
 ];
 
 // Kernels for arm64 may have 64 KiB pages, and map segments of smaller alignment not at all.
@@ -38,12 +44,22 @@ const targets = [
   },
 ];
 
-const flags = [
+const commonFlags = [
   "-std=gnu11 -Os -Wall -Wextra -Werror -ffreestanding -fno-builtin -fno-tree-loop-distribute-patterns",
-  "-fno-strict-aliasing -fno-stack-protector -fno-asynchronous-unwind-tables -fno-unwind-tables",
-  "-fno-pic -fno-pie -fomit-frame-pointer -nostdlib -static -no-pie -s",
-  "-Wl,--build-id=none -Wl,-z,noseparate-code -Wl,-z,norelro -Wl,-z,noexecstack",
-].flatMap((line) => line.split(" "));
+  "-fno-strict-aliasing -fno-stack-protector -fno-asynchronous-unwind-tables -fno-unwind-tables -fomit-frame-pointer",
+  "-nostdlib -s -Wl,--build-id=none -Wl,-z,noseparate-code -Wl,-z,norelro -Wl,-z,noexecstack",
+];
+const programFlags = ["-fno-pic -fno-pie -static -no-pie"];
+/** Found by the dynamic linker under the name of what it stands in for. */
+const libraryFlags = ["-fpic -shared -Wl,-soname,libstdc++.so.6 -Wl,--hash-style=gnu"];
+
+function flagsOf({ versions }) {
+  const lines = [...commonFlags, ...(versions ? libraryFlags : programFlags)];
+  return [
+    ...lines.flatMap((line) => line.split(" ")),
+    ...(versions ? [`-Wl,--version-script=${versions}`] : []),
+  ];
+}
 
 function fail(message) {
   process.stderr.write(`build-native: ${message}\n`);
@@ -87,7 +103,7 @@ function withoutSections(image) {
 
 function compile(program, target, compiler, directory) {
   const output = join(directory, `${program.name}-${target.arch}`);
-  const args = [...flags, ...target.flags, "-o", output, program.source];
+  const args = [...flagsOf(program), ...target.flags, "-o", output, program.source];
   const { status } = spawnSync(compiler.command, args, {
     cwd: root,
     stdio: ["ignore", "inherit", "inherit"],
@@ -98,10 +114,10 @@ function compile(program, target, compiler, directory) {
   return image;
 }
 
-function sourceHash(program) {
-  return createHash("sha256")
-    .update(readFileSync(join(root, program.source)))
-    .digest("hex");
+function sourceHash({ source, versions }) {
+  const hash = createHash("sha256").update(readFileSync(join(root, source)));
+  if (versions) hash.update(readFileSync(join(root, versions)));
+  return hash.digest("hex");
 }
 
 function generatedText(program, images) {
@@ -110,7 +126,7 @@ function generatedText(program, images) {
   return `// Made by "node scripts/build-native.mjs" from ${basename(program.source)}. Do not edit.
 // source: sha256 ${sourceHash(program)}
 ${compilers.join("")}
-/** ELF executables in base64. */
+/** ELF files in base64. */
 export const ${program.name}Images: { readonly x64: string; readonly arm64: string } = {
 ${lines.join("")}};
 `;
@@ -152,7 +168,7 @@ function check(directory) {
   const differing = images.filter(({ program, target }) => checkImage(program, target, directory));
   if (differing.length > 0) {
     const vitest = join(root, "node_modules/vitest/vitest.mjs");
-    const folders = ["bindings/stub/", "bindings/launcher/"];
+    const folders = ["bindings/stub/", "bindings/launcher/", "bindings/cxx-runtime/"];
     // The tests take the images from this directory instead of the committed ones.
     const env = { ...process.env, RUNTS_TEST_IMAGES: directory };
     const { status } = spawnSync(process.execPath, [vitest, "run", "--project", "unit", ...folders], {

@@ -5,12 +5,14 @@
  *   dist/runts          the launcher: what users execute
  *   dist/runts-engine   the program, compiled by Bun into one executable
  *   dist/koffi.node     koffi's native part, which both programs load from beside themselves
+ *   dist/koffi-cxx.so   what koffi needs of a C++ library, if it has all of that (bindings/cxx-runtime)
  *   dist/runts.mjs      the program as one file for Node
  */
 import { spawnSync } from "node:child_process";
 import {
   chmodSync,
   copyFileSync,
+  existsSync,
   mkdirSync,
   readFileSync,
   renameSync,
@@ -51,6 +53,57 @@ function findKoffi(arch) {
   const file = join(modules, `@koromix/koffi-linux-${arch}`, `${libc}_${arch}`, "koffi.node");
   if (!statSync(file, { throwIfNoEntry: false })) fail(`koffi is missing; run "npm install" (${file})`);
   return file;
+}
+
+/**
+ * The names with versions that koffi.node takes from the C++ library and this file does not have. Versions come behind the names in
+ * the string tables of ELF files, so that a comparison of words will do.
+ */
+function missingFromRuntime(koffiFile, runtime) {
+  const words = (file) => new Set(file.toString("latin1").split("\0"));
+  const offered = words(runtime);
+  // Two names of this kind are the C library's.
+  const cxx = /^(_Z|__cxa_(?!atexit$|finalize$)|__gxx_|__once_proxy$|GLIBCXX_|CXXABI_)/;
+  const { undefinedNames, versions } = dynamicNames(readFileSync(koffiFile));
+  return [...undefinedNames, ...versions].filter((name) => cxx.test(name) && !offered.has(name));
+}
+
+/** Undefined symbols of an ELF file and the versions that it needs: what its dynamic section points to. elf(5) */
+function dynamicNames(file) {
+  const sections = [];
+  const at = Number(file.readBigUInt64LE(40));
+  for (let i = 0; i < file.readUInt16LE(60); i++) {
+    const header = at + i * file.readUInt16LE(58);
+    const type = file.readUInt32LE(header + 4);
+    const offset = Number(file.readBigUInt64LE(header + 24));
+    const size = Number(file.readBigUInt64LE(header + 32));
+    sections.push({ type, offset, size, link: file.readUInt32LE(header + 40) });
+  }
+  const SHT_DYNSYM = 11;
+  const symbols = sections.find(({ type }) => type === SHT_DYNSYM);
+  const strings = sections[symbols.link];
+  const text = (offset) =>
+    file.toString("latin1", strings.offset + offset, file.indexOf(0, strings.offset + offset));
+  const undefinedNames = [];
+  for (let symbol = symbols.offset; symbol < symbols.offset + symbols.size; symbol += 24) {
+    if (file.readUInt16LE(symbol + 6) === 0) undefinedNames.push(text(file.readUInt32LE(symbol)));
+  }
+  const all = file.toString("latin1", strings.offset, strings.offset + strings.size).split("\0");
+  return { undefinedNames, versions: all.filter((word) => /^(GLIBCXX|CXXABI)_/.test(word)) };
+}
+
+/** Writes the C++ runtime for koffi, unless a newer koffi needs more of it: then the host's library is loaded instead. */
+function writeCxxRuntime(koffiFile) {
+  const runtime = readImage("bindings/cxx-runtime/cxx-runtime-image.generated.ts", arch);
+  const missing = missingFromRuntime(koffiFile, runtime);
+  if (missing.length > 0) {
+    process.stdout.write(
+      `build: koffi needs more of C++ than bindings/cxx-runtime has: ${missing.join(" ")}\n`,
+    );
+    return false;
+  }
+  writeFileSync(join(partial, "koffi-cxx.so"), runtime);
+  return true;
 }
 
 /** Modules of the commands whose time counts most: what engines call for each container. */
@@ -119,35 +172,64 @@ function readImage(file, arch) {
   return Buffer.from(base64, "base64");
 }
 
+/** What engines call for each container; `exec` comes before `start`, whose program ends at once. */
+const recordedCommands = [
+  ["run", "order"],
+  ["create", "order"],
+  ["exec", "order", "/true"],
+  ["state", "order"],
+  ["start", "order"],
+  ["kill", "--all", "order", "KILL"],
+  ["delete", "order"],
+];
+
 /**
- * Runs one container and lets the engine write down which functions it uses, in order: with their code side by side in the
- * executable a container takes some 8% less time. Without the rights to run containers the order stays the compiler's.
+ * Runs these and lets the engine write down which functions it uses, in order: with their code side by side in the executable a
+ * container takes some 8% less time. Without the rights to run containers the order stays the compiler's.
  */
 function recordOrder() {
   if (process.getuid() !== 0) return undefined;
   const engine = join(partial, "runts-engine");
   const bundleDirectory = join(partial, "bundle");
-  const rootfs = join(bundleDirectory, "rootfs");
-  mkdirSync(rootfs, { recursive: true });
-  // Any static program will do: the stub ends at once when nobody gives it a channel.
-  writeFileSync(join(rootfs, "true"), readImage("bindings/stub/stub-image.generated.ts", arch), {
-    mode: 0o755,
-  });
-  const order = join(partial, "order");
-  const env = { PATH: process.env.PATH, TZ: "UTC", BUN_JSC_useJIT: "0", BUN_BYTECODE_ORDER_OUT: order };
-  const options = { cwd: bundleDirectory, env, encoding: "utf8", timeout: 60_000 };
-  spawnSync(engine, ["spec"], { ...options, env: { PATH: process.env.PATH } });
-  const config = JSON.parse(readFileSync(join(bundleDirectory, "config.json"), "utf8"));
-  Object.assign(config.process, { args: ["/true"], terminal: false });
-  config.root.readonly = false;
-  writeFileSync(join(bundleDirectory, "config.json"), JSON.stringify(config));
+  writeBundle(bundleDirectory, engine);
+  const record = (index) => join(partial, `order-${index}`);
+  // One after the other in the same namespaces. `run` and `exec` give the exit code of their program, which is no 0.
+  const script = recordedCommands.map(
+    (args, index) =>
+      `BUN_BYTECODE_ORDER_OUT=${record(index)} ${engine} --root ${join(partial, "state")} ${args.join(" ")}`,
+  );
+  const env = { PATH: process.env.PATH, TZ: "UTC", BUN_JSC_useJIT: "0" };
+  const options = { cwd: bundleDirectory, env, stdio: ["ignore", "ignore", "pipe"], timeout: 60_000 };
   const unified = join(root, "spec-tests/harness/unified-cgroup.sh");
-  const { stderr } = spawnSync(unified, [engine, "--root", join(partial, "state"), "run", "order"], options);
-  if ((statSync(order, { throwIfNoEntry: false })?.size ?? 0) > 0) return order;
+  const { status, stderr } = spawnSync(unified, ["sh", "-c", script.join("\n")], options);
+  const recordings = recordedCommands.map((_, index) => record(index));
+  if (status === 0 && recordings.every((file) => existsSync(file))) return mergeOrders(recordings);
   process.stdout.write(
-    `build: no container could be run to order the code (${(stderr ?? "").trim()}); going on without\n`,
+    `build: no container could be run to order the code (${`${stderr ?? ""}`.trim()}); going on without\n`,
   );
   return undefined;
+}
+
+/** A bundle without anything of the host's. */
+function writeBundle(directory, engine) {
+  mkdirSync(join(directory, "rootfs"), { recursive: true });
+  // Any static program will do: the stub ends at once when nobody gives it a channel.
+  const stub = readImage("bindings/stub/stub-image.generated.ts", arch);
+  writeFileSync(join(directory, "rootfs/true"), stub, { mode: 0o755 });
+  spawnSync(engine, ["spec"], { cwd: directory, env: { PATH: process.env.PATH }, timeout: 60_000 });
+  const file = join(directory, "config.json");
+  const config = JSON.parse(readFileSync(file, "utf8"));
+  Object.assign(config.process, { args: ["/true"], terminal: false });
+  config.root.readonly = false;
+  writeFileSync(file, JSON.stringify(config));
+}
+
+/** What each further recording has that the ones before it don't have comes behind theirs; the first line is the format. */
+function mergeOrders(recordings) {
+  const lines = new Set(recordings.flatMap((file) => readFileSync(file, "utf8").split("\n")));
+  const merged = join(partial, "order");
+  writeFileSync(merged, [...lines].join("\n"));
+  return merged;
 }
 
 const { arch } = process;
@@ -173,8 +255,10 @@ const engineFlags = [
   "--no-compile-autoload-package-json",
 ];
 copyFileSync(koffi, join(partial, "koffi.node"));
+const hasCxxRuntime = writeCxxRuntime(koffi);
 chmodSync(partial, 0o755);
-chmodSync(join(partial, "koffi.node"), 0o644);
+for (const name of ["koffi.node", ...(hasCxxRuntime ? ["koffi-cxx.so"] : [])])
+  chmodSync(join(partial, name), 0o644);
 const groups = [{ name: hotChunk(), debugName: "hot" }];
 await bundle("esnext", { dir: join(partial, "js"), codeSplitting: { groups } });
 compile(bun, "runts-engine", engineFlags);
@@ -185,7 +269,9 @@ writeFileSync(join(partial, "runts"), readImage("bindings/launcher/launcher-imag
 
 // koffi.node is not loaded from where others may write, so the modes must not depend on the umask of the build.
 chmodSync(dist, 0o755);
-const files = { "koffi.node": 0o644, "runts.mjs": 0o644, "runts-engine": 0o755, runts: 0o755 };
+const libraries = { "koffi.node": 0o644, ...(hasCxxRuntime && { "koffi-cxx.so": 0o644 }) };
+const files = { ...libraries, "runts.mjs": 0o644, "runts-engine": 0o755, runts: 0o755 };
+if (!hasCxxRuntime) rmSync(join(dist, "koffi-cxx.so"), { force: true });
 const sizes = Object.entries(files).map(([file, mode]) => {
   chmodSync(join(partial, file), mode);
   renameSync(join(partial, file), join(dist, file));

@@ -42,6 +42,7 @@ const packages = [
   { name: "dbus", program: "dbus-daemon", why: "systemd is asked by it" },
   { name: "gcc", program: "gcc", why: "rebuilds the committed native images" },
   { name: "libc6-dev", file: "/usr/include/stdio.h", why: "C programs that tests compile" },
+  { name: "g++", program: "g++", why: "compiles a test of the C++ functions that koffi uses" },
   { ...crossCompiler, why: "rebuilds the committed native images of the other architecture" },
   ...(process.arch === "x64"
     ? [{ name: "user-mode-linux", program: "linux.uml", why: "a guest that enforces limits" }]

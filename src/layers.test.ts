@@ -27,6 +27,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "bindings/linux": ["bindings/ffi", "bindings/abi", "bindings/syscall-error"],
   "bindings/ffi": ["bindings/abi", "bindings/syscall-error"],
   "bindings/launcher": [],
+  "bindings/cxx-runtime": [],
   "bindings/abi": [],
   "bindings/syscall-error": [],
 };

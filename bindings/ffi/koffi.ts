@@ -28,17 +28,23 @@ interface Koffi {
 
 let koffi: Koffi | undefined;
 
+/** The C++ runtime that is loaded in front of koffi, made from bindings/cxx-runtime; without it the host's libstdc++ is. */
+const CXX_RUNTIME = "koffi-cxx.so";
+
 /** Where the native file may be: beside the executable, or in the installed package when the sources run under an engine. */
 function nativeFileCandidates(): string[] {
-  const executable = readlinkSync("/proc/self/exe");
   const arch = process.arch;
   const inPackage = join("node_modules", "@koromix", `koffi-linux-${arch}`, `linux_${arch}`, "koffi.node");
   const here = import.meta.dirname ?? "/";
   return [
-    join(dirname(executable), "koffi.node"),
+    join(executableDirectory(), "koffi.node"),
     join(here, "koffi.node"),
     join(here, "..", "..", inPackage),
   ];
+}
+
+function executableDirectory(): string {
+  return dirname(readlinkSync("/proc/self/exe"));
 }
 
 /**
@@ -49,9 +55,8 @@ function isTrusted(uid: number): boolean {
   return uid === 0 || uid === process.getuid?.() || uid === statSync("/proc/self/exe").uid;
 }
 
-/** Opens the first native file that exists. Refuses one that somebody else than these could have written. */
-function openNativeFile(): number {
-  const candidates = nativeFileCandidates();
+/** Opens the first of the files that exists. Refuses one that somebody else than these could have written. */
+function openTrusted(candidates: readonly string[]): number | undefined {
   for (const candidate of candidates) {
     let fd: number;
     try {
@@ -64,15 +69,21 @@ function openNativeFile(): number {
     closeSync(fd);
     throw new Error(`${candidate} can be written by other users: refusing to load it`);
   }
-  throw new Error(`koffi.node was not found; looked for ${candidates.join(", ")}`);
+  return undefined;
 }
 
 function load(): Koffi {
   if (koffi === undefined) {
     const module: { exports: unknown } = { exports: {} };
-    const fd = openNativeFile();
-    // By its descriptor: what was checked is what is loaded, whoever may replace the path meanwhile.
+    const candidates = nativeFileCandidates();
+    const fd = openTrusted(candidates);
+    if (fd === undefined) throw new Error(`koffi.node was not found; looked for ${candidates.join(", ")}`);
+    const runtime = openTrusted([join(executableDirectory(), CXX_RUNTIME)]);
+    // By their descriptors: what was checked is what is loaded, whoever may replace the path meanwhile. Both are open at once, since
+    // the dynamic linker takes a file of the same name for the same library.
+    if (runtime !== undefined) process.dlopen({ exports: {} }, `/proc/self/fd/${runtime}`);
     process.dlopen(module, `/proc/self/fd/${fd}`);
+    if (runtime !== undefined) closeSync(runtime);
     closeSync(fd);
     koffi = module.exports as Koffi;
   }

@@ -40,7 +40,7 @@ function mayTrace(config: Config): void {
 
 function digests(): Record<string, string> {
   const folder = dirname(RUNTIME);
-  const files = readdirSync(folder).filter((name) => name.startsWith("runts") || name === "koffi.node");
+  const files = readdirSync(folder).filter((name) => /^(runts|koffi)/.test(name));
   const digest = (name: string) =>
     createHash("sha256")
       .update(readFileSync(join(folder, name)))

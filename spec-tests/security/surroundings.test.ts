@@ -1,10 +1,19 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
 import { expect } from "vitest";
 import type { Container } from "../harness/container.ts";
 import { expectRefusal } from "../harness/refusal.ts";
-import { IS_RUNTS, which } from "../harness/runtime.ts";
+import { IS_RUNTS, RUNTIME, which } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
@@ -160,6 +169,38 @@ if (IS_RUNTS && which("gcc") !== undefined) {
 }
 
 if (IS_RUNTS) {
+  for (const library of ["koffi.node", "koffi-cxx.so"]) {
+    spec(`run, ${library} can be written by all: error, not loaded`, CLAUSE, async (sandbox) => {
+      const dist = dirname(RUNTIME);
+      const folder = sandbox.path("dist");
+      mkdirSync(folder);
+      for (const name of readdirSync(dist).filter((file) => /^(runts|koffi)/.test(file)))
+        cpSync(join(dist, name), join(folder, name));
+      const container = sandbox.shell("true");
+      const runtime = join(folder, "runts");
+      const { code, stderr } = await container.run({ runtime });
+      expect([code, stderr]).toEqual([0, ""]);
+      chmodSync(join(folder, library), 0o666);
+      const result = await container.run({ runtime });
+      expectRefusal(result, `${library} can be written by other users: refusing to load it`, 1);
+    });
+  }
+
+  spec("run: maps its own C++ runtime, not the host's", "promise: start-up", async (sandbox) => {
+    const container = sandbox.shell("sleep 0.3");
+    let maps = "";
+    await container.run({
+      whileRunning: async (pid) => {
+        const read = () => readFileSync(`/proc/${pid}/maps`, "utf8");
+        await expect.poll(read, { timeout: 5000, interval: 10 }).toContain("koffi-cxx.so");
+        await container.until("running");
+        maps = read();
+      },
+    });
+    expect(maps).toContain("koffi.node");
+    expect(maps).not.toContain("libstdc++");
+  });
+
   for (const [what, prepare] of [
     ["belongs to another user", (root: string) => execFileSync("chown", ["1000:1000", root])],
     ["can be written by all", (root: string) => chmodSync(root, 0o777)],
