@@ -22,6 +22,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { rolldown } from "rolldown";
+import { hotModules } from "./hot-modules.mjs";
 
 const root = join(import.meta.dirname, "..");
 const dist = join(root, "dist");
@@ -106,14 +107,6 @@ function writeCxxRuntime(koffiFile) {
   return true;
 }
 
-/** Modules of the commands whose time counts most: what engines call for each container. */
-const hotEntries = [
-  ...["create", "start", "run", "exec", "kill", "delete", "state"].map((name) => `src/cli/${name}.ts`),
-  ...["create", "start", "run", "run-exec", "kill", "delete", "state"].map(
-    (name) => `src/container/${name}.ts`,
-  ),
-];
-
 /**
  * Puts all that these commands import into one file: each further file that a command has to load costs it some 0.1 ms. What
  * they load on demand (`import()`) stays in files of its own, and so does what `--version` needs.
@@ -123,7 +116,7 @@ function hotChunk() {
   return (id, context) => {
     if (hot === undefined) {
       const first = importedBy(["src/main.ts"], context);
-      hot = importedBy(hotEntries, context);
+      hot = importedBy(hotModules, context);
       for (const module of first) hot.delete(module);
     }
     return hot.has(id) ? "hot" : null;

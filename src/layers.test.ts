@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { describe, expect, it } from "vitest";
+import { hotModules } from "../scripts/hot-modules.mjs";
 
 /**
  * Who may import whom, over all sources: what the layout promises is checked here, since neither the compiler nor the linter
@@ -47,6 +48,8 @@ interface Import {
   readonly specifier: string;
   /** Path from the root of the repository, of a relative import. */
   readonly target: string | undefined;
+  /** Loaded when it is needed, by `import()`. */
+  readonly onDemand: boolean;
 }
 
 interface Source {
@@ -64,7 +67,7 @@ function readSource(path: string): Source {
   const imports = [...text.matchAll(importPattern)].map((match) => {
     const specifier = match[1] ?? match[2] ?? match[3] ?? "";
     const target = specifier.startsWith(".") ? join(dirname(path), specifier) : undefined;
-    return { specifier, target };
+    return { specifier, target, onDemand: match[3] !== undefined };
   });
   return { path, text, imports };
 }
@@ -92,7 +95,7 @@ const isGenerated = (path: string): boolean => /\.generated\.(d\.)?[jt]s$/.test(
 
 function importsBy(
   from: readonly Source[],
-): { path: string; specifier: string; target: string | undefined }[] {
+): { path: string; specifier: string; target: string | undefined; onDemand: boolean }[] {
   return from.flatMap(({ path, imports }) => imports.map((entry) => ({ path, ...entry })));
 }
 
@@ -172,6 +175,25 @@ describe("layers", () => {
       ({ path, text }) => !path.startsWith("bindings/ffi/") && /\bdlopen\(/.test(text),
     );
     expect([...wrong, ...natives].map(({ path }) => path).filter((path) => !isTest(path))).toEqual([]);
+  });
+
+  it("what engines call for each container loads none of the engine's modules, which take long", () => {
+    const byPath = new Map(sources.map((source) => [source.path, source]));
+    const loaded = new Set([
+      "src/main.ts",
+      "src/cli/command-line.ts",
+      "src/cli/operations.ts",
+      ...hotModules,
+    ]);
+    // A set goes on with what is added meanwhile.
+    for (const path of loaded)
+      for (const { target, onDemand } of byPath.get(path)?.imports ?? [])
+        if (target !== undefined && !onDemand) loaded.add(target);
+    expect(loaded.size).toBeGreaterThan(100);
+    const wrong = importsBy(sources.filter(({ path }) => loaded.has(path)))
+      .filter(({ specifier, onDemand }) => specifier.startsWith("node:") && !onDemand)
+      .map(({ path, specifier }) => `${path} imports ${specifier}`);
+    expect(wrong).toEqual([]);
   });
 
   it("the spec tests import neither src nor bindings, so that they can judge any runtime", () => {

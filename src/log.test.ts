@@ -5,14 +5,14 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { formatEntry, openLog } from "./log.ts";
 
 const standardError = vi.hoisted(() => ({ text: "" }));
-vi.mock("node:fs", async (original) => {
-  const fs = await original<typeof import("node:fs")>();
+vi.mock("../bindings/linux/files.ts", async (original) => {
+  const files = await original<typeof import("../bindings/linux/files.ts")>();
   const writeSync = (fd: number, text: string) => {
-    if (fd !== 2) return fs.writeSync(fd, text);
+    if (fd !== 2) return files.writeSync(fd, text);
     standardError.text += text;
     return text.length;
   };
-  return { ...fs, writeSync };
+  return { ...files, writeSync };
 });
 
 let directory: string;

@@ -1,4 +1,5 @@
-import { mkdirSync, openSync, writeSync } from "node:fs";
+import { mkdirSync } from "../bindings/linux/directories.ts";
+import { openSync, writeSync } from "../bindings/linux/files.ts";
 import { RuntsError } from "./errors.ts";
 
 /** Where diagnostics go. The fields and level names are logrus's, which engines parse. */
@@ -74,7 +75,12 @@ function writeDiagnostic(fd: number, text: string): void {
   try {
     writeSync(fd, text);
   } catch {
-    // Nowhere left to tell.
+    try {
+      // koffi itself may be what is missing.
+      process.getBuiltinModule("node:fs").writeSync(fd, text);
+    } catch {
+      // Nowhere left to tell.
+    }
   }
 }
 

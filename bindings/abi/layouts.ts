@@ -17,9 +17,11 @@ export const statx = {
   stx_uid: 20,
   stx_gid: 24,
   stx_mode: 28,
+  stx_ino: 32,
   stx_size: 40,
   stx_rdev_major: 128,
   stx_rdev_minor: 132,
+  stx_dev_major: 136,
   stx_mnt_id: 144,
 } as const;
 
@@ -68,7 +70,7 @@ export const sched_attr = {
 export const termios = { size: 36, c_iflag: 0, c_oflag: 4, c_cflag: 8, c_lflag: 12, c_cc: 17 } as const;
 
 /** struct linux_dirent64, getdents64(2); glibc calls it struct dirent64. */
-export const dirent64 = { d_reclen: 16, d_name: 19 } as const;
+export const dirent64 = { d_reclen: 16, d_type: 18, d_name: 19 } as const;
 
 /** struct nlmsghdr, netlink(7). */
 export const nlmsghdr = { size: 16, nlmsg_len: 0, nlmsg_type: 4, nlmsg_flags: 6, nlmsg_seq: 8 } as const;

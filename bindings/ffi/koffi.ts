@@ -1,6 +1,3 @@
-import { closeSync, fstatSync, openSync, readlinkSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
-
 /**
  * The one place that loads koffi. Its native file is loaded directly: its JavaScript index costs 15 ms more at start-up, and
  * Bun would extract an embedded native file to a predictable name in /tmp.
@@ -31,63 +28,79 @@ let koffi: Koffi | undefined;
 /** The C++ runtime that is loaded in front of koffi, made from bindings/cxx-runtime; without it the host's libstdc++ is. */
 const CXX_RUNTIME = "koffi-cxx.so";
 
-/** Where the native file may be: beside the executable, or in the installed package when the sources run under an engine. */
-function nativeFileCandidates(): string[] {
-  const arch = process.arch;
-  const inPackage = join("node_modules", "@koromix", `koffi-linux-${arch}`, `linux_${arch}`, "koffi.node");
-  const here = import.meta.dirname ?? "/";
-  return [
-    join(executableDirectory(), "koffi.node"),
-    join(here, "koffi.node"),
-    join(here, "..", "..", inPackage),
-  ];
+interface NativeFiles {
+  readonly koffi: number;
+  readonly cxxRuntime: number | undefined;
 }
 
-function executableDirectory(): string {
-  return dirname(readlinkSync("/proc/self/exe"));
-}
-
-/**
- * Root, the caller, and whoever owns the executable, who decides what runs anyway: in a user namespace that doesn't map the host's
- * root, as that of rootless podman, this is how his files are known.
- */
-function isTrusted(uid: number): boolean {
-  return uid === 0 || uid === process.getuid?.() || uid === statSync("/proc/self/exe").uid;
-}
-
-/** Opens the first of the files that exists. Refuses one that somebody else than these could have written. */
-function openTrusted(candidates: readonly string[]): number | undefined {
-  for (const candidate of candidates) {
-    let fd: number;
-    try {
-      fd = openSync(candidate, "r");
-    } catch {
-      continue;
-    }
-    const { uid, mode } = fstatSync(fd);
-    if (isTrusted(uid) && (mode & 0o022) === 0) return fd;
-    closeSync(fd);
-    throw new Error(`${candidate} can be written by other users: refusing to load it`);
-  }
-  return undefined;
+/** The launcher has opened them, and seen that nobody else could have written them: only then it hands them over. */
+function handedFiles(): NativeFiles | undefined {
+  const { RUNTS_KOFFI, RUNTS_KOFFI_CXX } = process.env;
+  if (RUNTS_KOFFI === undefined) return undefined;
+  return {
+    koffi: Number(RUNTS_KOFFI),
+    cxxRuntime: RUNTS_KOFFI_CXX === undefined ? undefined : Number(RUNTS_KOFFI_CXX),
+  };
 }
 
 function load(): Koffi {
   if (koffi === undefined) {
     const module: { exports: unknown } = { exports: {} };
-    const candidates = nativeFileCandidates();
-    const fd = openTrusted(candidates);
-    if (fd === undefined) throw new Error(`koffi.node was not found; looked for ${candidates.join(", ")}`);
-    const runtime = openTrusted([join(executableDirectory(), CXX_RUNTIME)]);
+    const files = handedFiles() ?? openNativeFiles();
     // By their descriptors: what was checked is what is loaded, whoever may replace the path meanwhile. Both are open at once, since
     // the dynamic linker takes a file of the same name for the same library.
-    if (runtime !== undefined) process.dlopen({ exports: {} }, `/proc/self/fd/${runtime}`);
-    process.dlopen(module, `/proc/self/fd/${fd}`);
-    if (runtime !== undefined) closeSync(runtime);
-    closeSync(fd);
+    const { cxxRuntime } = files;
+    if (cxxRuntime !== undefined) process.dlopen({ exports: {} }, `/proc/self/fd/${cxxRuntime}`);
+    process.dlopen(module, `/proc/self/fd/${files.koffi}`);
     koffi = module.exports as Koffi;
+    const close = koffi.load(null).func("int close(int fd)");
+    if (cxxRuntime !== undefined) close(cxxRuntime);
+    close(files.koffi);
   }
   return koffi;
+}
+
+/**
+ * Without the launcher. node:fs and node:path are got when they are needed: loading them takes longer than all that the usual way
+ * does.
+ */
+function openNativeFiles(): NativeFiles {
+  const fs = process.getBuiltinModule("node:fs");
+  const { dirname, join } = process.getBuiltinModule("node:path");
+  const directory = dirname(fs.readlinkSync("/proc/self/exe"));
+  const arch = process.arch;
+  const inPackage = join("node_modules", "@koromix", `koffi-linux-${arch}`, `linux_${arch}`, "koffi.node");
+  const here = import.meta.dirname ?? "/";
+  const candidates = [
+    join(directory, "koffi.node"),
+    join(here, "koffi.node"),
+    join(here, "..", "..", inPackage),
+  ];
+  const file = openTrusted(fs, candidates);
+  if (file === undefined) throw new Error(`koffi.node was not found; looked for ${candidates.join(", ")}`);
+  return { koffi: file, cxxRuntime: openTrusted(fs, [join(directory, CXX_RUNTIME)]) };
+}
+
+/**
+ * Opens the first of the files that exists. Refuses one that somebody else could have written than root, the caller, and whoever
+ * owns the executable, who decides what runs anyway: in a user namespace that doesn't map the host's root, as that of rootless
+ * podman, this is how his files are known. launcher.c has the same rule.
+ */
+function openTrusted(fs: typeof import("node:fs"), candidates: readonly string[]): number | undefined {
+  for (const candidate of candidates) {
+    let fd: number;
+    try {
+      fd = fs.openSync(candidate, "r");
+    } catch {
+      continue;
+    }
+    const { uid, mode } = fs.fstatSync(fd);
+    const trusted = [0, process.getuid?.(), fs.statSync("/proc/self/exe").uid];
+    if (trusted.includes(uid) && (mode & 0o022) === 0) return fd;
+    fs.closeSync(fd);
+    throw new Error(`${candidate} can be written by other users: refusing to load it`);
+  }
+  return undefined;
 }
 
 /** Loads a shared library by its soname; `null` is the C library that the engine itself is linked to. */

@@ -11,23 +11,34 @@
  *   A privileged runtime may not let its caller, or a hook that calls it, decide what it loads. Only the variables that
  *   runts documents pass. ld.so(8) runs before the engine's main, hence this is a program of its own, linked to nothing.
  *
- * argv stays as it is, argv[0] included; nothing is opened; and the process stays the same one, so that LISTEN_PID
+ * - The engine could look at the libraries that it shall load only by other code that takes longer to load than they do. The launcher
+ *   opens them, sees to it that nobody else could have written them, and hands them over: RUNTS_KOFFI=<fd>, RUNTS_KOFFI_CXX=<fd>. Of
+ *   one that it does not trust the engine says so (bindings/ffi/koffi.ts).
+ *
+ * argv stays as it is, argv[0] included; nothing else is opened; and the process stays the same one, so that LISTEN_PID
  * (sd_listen_fds(3)) holds. Freestanding like the stub: no libc, no heap, some tenths of a millisecond saved.
  */
+typedef unsigned short u16;
+typedef unsigned int u32;
 typedef unsigned long u64;
 typedef long i64;
 
 #if defined(__x86_64__)
-enum { SYS_write = 1, SYS_execve = 59, SYS_exit_group = 231, SYS_fcntl = 72, SYS_readlinkat = 267, SYS_prlimit64 = 302 };
+enum { SYS_write = 1, SYS_close = 3, SYS_execve = 59, SYS_exit_group = 231, SYS_fcntl = 72, SYS_getuid = 102 };
+enum { SYS_openat = 257, SYS_readlinkat = 267, SYS_prlimit64 = 302, SYS_statx = 332 };
 #elif defined(__aarch64__)
-enum { SYS_write = 64, SYS_execve = 221, SYS_exit_group = 94, SYS_fcntl = 25, SYS_readlinkat = 78, SYS_prlimit64 = 261 };
+enum { SYS_write = 64, SYS_close = 57, SYS_execve = 221, SYS_exit_group = 94, SYS_fcntl = 25, SYS_getuid = 174 };
+enum { SYS_openat = 56, SYS_readlinkat = 78, SYS_prlimit64 = 261, SYS_statx = 291 };
 #else
 #error "runts supports x86-64 and arm64"
 #endif
 
 enum { ENOENT = 2, EACCES = 13, AT_FDCWD = -100, RLIMIT_NOFILE = 7, F_GETFD = 1, PATH_MAX = 4096 };
+enum { O_RDONLY = 0, AT_EMPTY_PATH = 0x1000, STATX_BASIC_STATS = 0x7ff, S_IWGRP = 020, S_IWOTH = 02 };
 
 struct rlimit64 { u64 soft, hard; };
+/* struct statx, linux/stat.h */
+struct status { u32 mask, block_size; u64 attributes; u32 links, uid, gid; u16 mode, spare; u64 rest[28]; };
 
 /* Each once at most: execve(2) takes duplicates, and getenv(3) and the engine might choose different ones. */
 static const char *const passed[] = {
@@ -53,14 +64,20 @@ static const char *const large_commands[] = { "run", "create", "exec" };
 static char path[PATH_MAX];
 static char nofile[64];
 static char fds[32];
-static char *environment[PASSED + ADDED + 4];
+static struct library { const char *file, *variable; char entry[32]; } libraries[] = {
+	{ "koffi.node", "RUNTS_KOFFI=", "" },
+	{ "koffi-cxx.so", "RUNTS_KOFFI_CXX=", "" },
+};
+enum { LIBRARIES = sizeof libraries / sizeof *libraries };
+static char *environment[PASSED + ADDED + LIBRARIES + 4];
 
-static i64 syscall4(u64 nr, u64 a, u64 b, u64 c, u64 d)
+static i64 syscall5(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e)
 {
 #if defined(__x86_64__)
 	i64 result;
 	register u64 r10 __asm__("r10") = d;
-	__asm__ volatile("syscall" : "=a"(result) : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10) : "rcx", "r11", "memory");
+	register u64 r8 __asm__("r8") = e;
+	__asm__ volatile("syscall" : "=a"(result) : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8) : "rcx", "r11", "memory");
 	return result;
 #else
 	register u64 x8 __asm__("x8") = nr;
@@ -68,10 +85,13 @@ static i64 syscall4(u64 nr, u64 a, u64 b, u64 c, u64 d)
 	register u64 x1 __asm__("x1") = b;
 	register u64 x2 __asm__("x2") = c;
 	register u64 x3 __asm__("x3") = d;
-	__asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3) : "memory");
+	register u64 x4 __asm__("x4") = e;
+	__asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4) : "memory");
 	return (i64)x0;
 #endif
 }
+
+static i64 syscall4(u64 nr, u64 a, u64 b, u64 c, u64 d) { return syscall5(nr, a, b, c, d, 0); }
 
 static void say(const char *text)
 {
@@ -126,7 +146,8 @@ static int is_large(char *const *argv)
 	return 0;
 }
 
-static void fill_environment(char *const *argv, char *const *caller)
+/* The environment of the engine but for the libraries; returns where they go. */
+static char **fill_environment(char *const *argv, char *const *caller)
 {
 	char **to = environment;
 	for (int i = 0; i < PASSED; i++)
@@ -142,27 +163,67 @@ static void fill_environment(char *const *argv, char *const *caller)
 	put_number(put_text(fds, "RUNTS_FDS="), open);
 	*to++ = fds;
 	struct rlimit64 limit;
-	if (syscall4(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (u64)&limit) < 0) return;
+	if (syscall4(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (u64)&limit) < 0) return to;
 	put_number(put_text(put_number(put_text(nofile, "RUNTS_NOFILE="), limit.soft), ":"), limit.hard);
-	*to = nofile;
+	*to++ = nofile;
+	return to;
 }
 
-/* The engine stands beside the file that is being executed, wherever a symbolic link to it may stand. */
-static void find_engine(void)
+/*
+ * What stands beside the file that is being executed, wherever a symbolic link to it may stand, goes behind the directory that this
+ * leaves in `path`. Returns the end of that.
+ */
+static char *find_directory(void)
 {
-	static const char engine[] = "runts-engine";
+	enum { LONGEST_NAME = sizeof "runts-engine" };
 	i64 length = syscall4(SYS_readlinkat, AT_FDCWD, (u64)"/proc/self/exe", (u64)path, sizeof path);
 	if (length < 0) leave("cannot read ", "/proc/self/exe", "; is /proc mounted?\n");
-	if (length > (i64)(sizeof path - sizeof engine)) leave("the path of this program is too long", "", "\n");
+	if (length > (i64)(sizeof path - LONGEST_NAME)) leave("the path of this program is too long", "", "\n");
 	while (length > 0 && path[length - 1] != '/') length--;
-	put_text(path + length, engine);
+	return path + length;
+}
+
+static int stat_fd(i64 fd, const char *name, struct status *status)
+{
+	return syscall5(SYS_statx, fd, (u64)name, fd < 0 ? 0 : AT_EMPTY_PATH, STATX_BASIC_STATS, (u64)status) == 0;
+}
+
+/*
+ * Root, the caller, and whoever owns this executable, who decides what runs anyway: in a user namespace that doesn't map the host's
+ * root, as that of rootless podman, this is how his files are known.
+ */
+static int is_trusted(i64 fd)
+{
+	struct status file, executable;
+	if (!stat_fd(fd, "", &file) || (file.mode & (S_IWGRP | S_IWOTH))) return 0;
+	if (file.uid == 0 || file.uid == (u32)syscall4(SYS_getuid, 0, 0, 0, 0)) return 1;
+	return stat_fd(AT_FDCWD, "/proc/self/exe", &executable) && file.uid == executable.uid;
+}
+
+/* Inherited by the engine, which closes them once they are loaded. */
+static void open_libraries(char *directory_end, char **to)
+{
+	for (int i = 0; i < LIBRARIES; i++) {
+		struct library *library = &libraries[i];
+		put_text(directory_end, library->file);
+		i64 fd = syscall4(SYS_openat, AT_FDCWD, (u64)path, O_RDONLY, 0);
+		if (fd < 0) continue;
+		if (is_trusted(fd)) {
+			put_number(put_text(library->entry, library->variable), fd);
+			*to++ = library->entry;
+		} else {
+			syscall4(SYS_close, fd, 0, 0, 0);
+		}
+	}
 }
 
 __attribute__((used, noreturn)) static void start(u64 *stack)
 {
 	char **argv = (char **)(stack + 1);
-	fill_environment(argv, argv + stack[0] + 1);
-	find_engine();
+	char **to = fill_environment(argv, argv + stack[0] + 1);
+	char *directory_end = find_directory();
+	open_libraries(directory_end, to);
+	put_text(directory_end, "runts-engine");
 	i64 result = syscall4(SYS_execve, (u64)path, (u64)argv, (u64)environment, 0);
 	if (result == -ENOENT) leave("", path, " is missing; it belongs beside this program\n");
 	if (result == -EACCES) leave("cannot execute ", path, ": permission denied\n");

@@ -1,5 +1,14 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -168,6 +177,51 @@ describe.each(targets)("launcher: $name", ({ arch, skipReason, emulator }) => {
 
   test("passes descriptors on", () => {
     expect(shellReport("exec 3<<.\nhanded over\n.\n", "cat <&3")).toEqual(["handed over"]);
+  });
+
+  describe("the libraries of the engine", () => {
+    const libraries = { RUNTS_KOFFI: "koffi.node", RUNTS_KOFFI_CXX: "koffi-cxx.so" };
+    const library = (name: string): string => join(directory, name);
+    beforeEach(() => {
+      for (const name of Object.values(libraries)) writeFileSync(library(name), name, { mode: 0o644 });
+    });
+
+    /** What each variable names, by the contents of the descriptor. */
+    const handed = (): string[] =>
+      shellReport(
+        "",
+        Object.keys(libraries)
+          .map((name) => `if [ -n "$${name}" ]; then cat /proc/self/fd/$${name}; fi; echo`)
+          .join("\n"),
+      );
+
+    test("are handed over, open", () => {
+      expect(handed()).toEqual(["koffi.node", "koffi-cxx.so"]);
+    });
+
+    test.each([
+      ["is missing", unlinkSync],
+      ["can be written by its group", (file: string) => chmodSync(file, 0o664)],
+      ["can be written by all", (file: string) => chmodSync(file, 0o646)],
+    ])("are not handed over where one %s", (_, spoil) => {
+      spoil(library("koffi-cxx.so"));
+      expect(handed().join(" ").trim()).toBe("koffi.node");
+      writeFileSync(library("koffi-cxx.so"), "koffi-cxx.so", { mode: 0o644 });
+      chmodSync(library("koffi-cxx.so"), 0o644);
+      spoil(library("koffi.node"));
+      expect(handed().join(" ").trim()).toBe("koffi-cxx.so");
+    });
+
+    test.skipIf(process.getuid?.() !== 0)(
+      "belong to root, the caller or the owner of the launcher (needs root)",
+      () => {
+        chownSync(library("koffi.node"), 12345, 12345);
+        expect(handed().join(" ").trim()).toBe("koffi-cxx.so");
+        if (emulator.length > 0) return; // whose /proc/self/exe is the emulator
+        chownSync(launcher, 12345, 12345);
+        expect(handed()).toEqual(["koffi.node", "koffi-cxx.so"]);
+      },
+    );
   });
 
   test("says that the engine is missing", () => {

@@ -1,6 +1,6 @@
-import { closeSync, readSync } from "node:fs";
 import { IN_CLOEXEC, IN_MODIFY, IN_NONBLOCK } from "../abi/inotify.ts";
 import { cString, syscall } from "../ffi/syscall.ts";
+import { closeSync, readSync } from "./files.ts";
 
 /** Watches a file for being modified: the descriptor can be read as soon as it was. inotify(7) */
 export function watchModifications(path: string): number {

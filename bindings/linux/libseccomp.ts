@@ -1,6 +1,7 @@
-import { closeSync, fstatSync, readSync } from "node:fs";
 import { loadLibrary, type NativeArgument, type NativeFunction } from "../ffi/koffi.ts";
 import { SyscallError } from "../syscall-error.ts";
+import { fstatSync } from "./file-status.ts";
+import { closeSync, readSync } from "./files.ts";
 
 /** `SCMP_ARCH_*` of seccomp.h: libseccomp's tokens, equal to the kernel's `AUDIT_ARCH_*` except for x32. */
 export type ScmpArch = number;

@@ -1,4 +1,3 @@
-import { closeSync } from "node:fs";
 import { errnoName } from "../abi/errno.ts";
 import { nlmsgerr, nlmsghdr, rtattr, sockaddr_nl } from "../abi/layouts.ts";
 import {
@@ -17,6 +16,7 @@ import {
 import { AF_NETLINK, MSG_TRUNC, SOCK_CLOEXEC, SOCK_RAW } from "../abi/socket.ts";
 import { syscall } from "../ffi/syscall.ts";
 import { SyscallError } from "../syscall-error.ts";
+import { closeSync } from "./files.ts";
 
 /** Messages and attributes of netlink(7), in this machine's byte order: little endian on both architectures. */
 

@@ -1,8 +1,8 @@
-import { chmodSync, closeSync } from "node:fs";
 import { errnoName } from "../abi/errno.ts";
 import { AF_UNIX, MSG_DONTWAIT, SOCK_CLOEXEC, SOCK_DGRAM } from "../abi/socket.ts";
 import { syscall, trySyscall } from "../ffi/syscall.ts";
 import { SyscallError } from "../syscall-error.ts";
+import { chmodSync, closeSync } from "./files.ts";
 import { withAddress } from "./unix-socket.ts";
 
 /** Datagram sockets of the AF_UNIX family, unix(7). */

@@ -1,9 +1,9 @@
-import { chmodSync, closeSync, openSync } from "node:fs";
-import { basename, dirname } from "node:path";
 import { nulTerminated } from "../abi/c-string.ts";
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../abi/fcntl.ts";
 import { AF_UNIX, SOCK_CLOEXEC, SOCK_STREAM } from "../abi/socket.ts";
 import { syscall } from "../ffi/syscall.ts";
+import { chmodSync, closeSync, openSync } from "./files.ts";
+import { dirname } from "./paths.ts";
 
 /**
  * Stream sockets of the AF_UNIX family, unix(7). A socket's address has room for 107 bytes of path: longer ones are reached
@@ -43,7 +43,7 @@ export function connectUnix(path: string): number {
 export function withAddress<T>(path: string, action: (address: Uint8Array) => T): T {
   const directory = openSync(dirname(path), O_PATH | O_DIRECTORY | O_CLOEXEC);
   try {
-    const bytes = nulTerminated(`/proc/self/fd/${directory}/${basename(path)}`);
+    const bytes = nulTerminated(`/proc/self/fd/${directory}/${path.slice(path.lastIndexOf("/") + 1)}`);
     const address = new Uint8Array(2 + bytes.length);
     address[0] = AF_UNIX;
     address.set(bytes, 2);

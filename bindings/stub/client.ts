@@ -1,4 +1,3 @@
-import { closeSync } from "node:fs";
 import { errnoName } from "../abi/errno.ts";
 import {
   F_ADD_SEALS,
@@ -16,6 +15,7 @@ import {
 import { cmsghdr } from "../abi/layouts.ts";
 import { addressOf, loadLibrary } from "../ffi/koffi.ts";
 import { cString, type SyscallNumbers, syscall, trySyscall } from "../ffi/syscall.ts";
+import { closeSync } from "../linux/files.ts";
 import { SyscallError } from "../syscall-error.ts";
 import { encodeProgram } from "./encode.ts";
 import { Program, RegisterAllocator, type Reply } from "./program.ts";

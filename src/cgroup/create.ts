@@ -1,5 +1,7 @@
-import { accessSync, constants, mkdirSync, openSync, rmdirSync } from "node:fs";
-import { dirname } from "node:path";
+import { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH } from "../../bindings/abi/fcntl.ts";
+import { mkdirSync, rmdirSync } from "../../bindings/linux/directories.ts";
+import { accessSync, openSync, W_OK } from "../../bindings/linux/files.ts";
+import { dirname } from "../../bindings/linux/paths.ts";
 import { RuntsError } from "../errors.ts";
 import type { LinuxResources } from "../spec/types.ts";
 import { controllerOf } from "./cgroup-write.ts";
@@ -15,10 +17,6 @@ import {
 } from "./files.ts";
 import { callerCgroup } from "./path.ts";
 import { planResources } from "./plan.ts";
-
-/** open(2), asm-generic/fcntl.h: not among node's constants. */
-const O_PATH = 0x200000;
-const O_CLOEXEC = 0x80000;
 
 export interface Cgroup {
   readonly directory: string;
@@ -52,7 +50,6 @@ export function createCgroup(
 
 /** Directory descriptor for CLONE_INTO_CGROUP and bpf(2); both take one opened with O_PATH. */
 export function openCgroup(cgroup: Cgroup): number {
-  const { O_DIRECTORY, O_NOFOLLOW } = constants;
   return openSync(cgroup.directory, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
@@ -79,14 +76,14 @@ export function neededControllers(resources: LinuxResources | undefined): Map<st
 /** mkdir -p that notes what it made. Inner directories exist usually, so the innermost one is tried first. */
 function makeDirectories(directory: string, created: string[]): void {
   try {
-    mkdirSync(directory, 0o755);
+    mkdirSync(directory, { mode: 0o755 });
     created.push(directory);
   } catch (error) {
     const errno = errorCode(error);
     if (errno === "EEXIST") return;
     if (errno === "ENOENT" && dirname(directory).startsWith(`${CGROUP_MOUNT}/`)) {
       makeDirectories(dirname(directory), created);
-      mkdirSync(directory, 0o755);
+      mkdirSync(directory, { mode: 0o755 });
       created.push(directory);
       return;
     }
@@ -111,7 +108,7 @@ function mkdirError(directory: string, errno: string, cause: unknown): unknown {
 function checkWayInto(directory: string): void {
   const file = `${commonAncestor(directory)}/cgroup.procs`;
   try {
-    for (const path of [`${directory}/cgroup.procs`, file]) accessSync(path, constants.W_OK);
+    for (const path of [`${directory}/cgroup.procs`, file]) accessSync(path, W_OK);
   } catch (error) {
     const errno = errorCode(error);
     if (errno === "" || errno === "ENOENT") throw error;

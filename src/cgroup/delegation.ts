@@ -1,5 +1,6 @@
-import { existsSync, statSync } from "node:fs";
-import { dirname } from "node:path";
+import { statSync } from "../../bindings/linux/file-status.ts";
+import { existsSync } from "../../bindings/linux/files.ts";
+import { dirname } from "../../bindings/linux/paths.ts";
 import { RuntsError } from "../errors.ts";
 import type { Linux } from "../spec/types.ts";
 import { commonAncestor, neededControllers } from "./create.ts";

@@ -1,7 +1,8 @@
-import { closeSync, constants, openSync, readFileSync } from "node:fs";
 import { errnoName } from "../../bindings/abi/errno.ts";
+import { O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
 import { addressOf } from "../../bindings/ffi/koffi.ts";
 import { trySyscall } from "../../bindings/ffi/syscall.ts";
+import { closeSync, openSync, readFileSync } from "../../bindings/linux/files.ts";
 import { RuntsError } from "../errors.ts";
 import { cgroupName, describeErrno } from "./files.ts";
 
@@ -19,8 +20,6 @@ const MAX_PROGRAMS = 64;
 
 const POINTER = "/linux/resources/devices";
 const RLIMIT_MEMLOCK = 8;
-/** open(2): not among node's constants. */
-const O_PATH = 0x200000;
 
 export interface DeviceOptions {
   readonly rootless: boolean;
@@ -37,7 +36,7 @@ export function attachDeviceProgram(
   instructions: Uint8Array<ArrayBuffer> | undefined,
   options: DeviceOptions,
 ): void {
-  const cgroup = openSync(directory, O_PATH | constants.O_DIRECTORY);
+  const cgroup = openSync(directory, O_PATH | O_DIRECTORY);
   try {
     const old = options.isNew ? [] : queryPrograms(cgroup);
     if (instructions !== undefined) {

@@ -1,6 +1,8 @@
-import { closeSync, openSync, readdirSync, readFileSync, readSync, statfsSync, writeSync } from "node:fs";
 import { errnoMessage } from "../../bindings/abi/errno.ts";
 import { O_CLOEXEC, O_DIRECTORY, O_PATH, O_WRONLY } from "../../bindings/abi/fcntl.ts";
+import { subdirectories } from "../../bindings/linux/directories.ts";
+import { statfsSync } from "../../bindings/linux/file-status.ts";
+import { closeSync, openSync, readFileSync, readSync, writeSync } from "../../bindings/linux/files.ts";
 import { openBeneath } from "../../bindings/linux/open-beneath.ts";
 import { SyscallError } from "../../bindings/syscall-error.ts";
 import { RuntsError } from "../errors.ts";
@@ -99,8 +101,7 @@ function cgroupRoot(): number {
 
 /** Names of the cgroups directly below. A cgroup file system has no symbolic links, and none would be listed. */
 export function childCgroups(directory: string): string[] {
-  const entries = readdirSync(directory, { withFileTypes: true });
-  return entries.filter((entry) => entry.isDirectory()).map((entry) => `${directory}/${entry.name}`);
+  return subdirectories(directory).map((name) => `${directory}/${name}`);
 }
 
 /** Processes of a cgroup and of all below it. */

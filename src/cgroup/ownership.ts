@@ -1,4 +1,5 @@
-import { chownSync, readFileSync, statSync } from "node:fs";
+import { statSync } from "../../bindings/linux/file-status.ts";
+import { chownSync, readFileSync } from "../../bindings/linux/files.ts";
 import { RuntsError } from "../errors.ts";
 import type { Config } from "../spec/types.ts";
 import { cgroupName, describeErrno, errorCode } from "./files.ts";

@@ -1,5 +1,6 @@
-import { accessSync, constants, readFileSync, statfsSync } from "node:fs";
-import { posix } from "node:path";
+import { statfsSync } from "../../bindings/linux/file-status.ts";
+import { accessSync, readFileSync, W_OK } from "../../bindings/linux/files.ts";
+import { absolutePath, dirname } from "../../bindings/linux/paths.ts";
 import { RuntsError } from "../errors.ts";
 import type { Config } from "../spec/types.ts";
 import { CGROUP_MOUNT, errorCode } from "./files.ts";
@@ -31,8 +32,8 @@ export function findCgroupMount(): string {
 /** Whether this user may make cgroups in a directory, and bring processes into them (cgroups(7), Delegation). */
 export function isWritableCgroup(directory: string): boolean {
   try {
-    accessSync(directory, constants.W_OK);
-    accessSync(`${directory}/cgroup.procs`, constants.W_OK);
+    accessSync(directory, W_OK);
+    accessSync(`${directory}/cgroup.procs`, W_OK);
     return true;
   } catch {
     return false;
@@ -50,7 +51,7 @@ export function isWritableCgroup(directory: string): boolean {
  */
 export function cgroupPathFor(config: Config, id: string, mountpoint: string): string {
   const path = config.linux?.cgroupsPath ?? "";
-  const relative = posix.resolve("/", path === "" ? id : path);
+  const relative = absolutePath(`/${path === "" ? id : path}`);
   if (relative === "/" || relative.includes("\0")) {
     throw new RuntsError(
       `/linux/cgroupsPath: ${JSON.stringify(path)} does not name a cgroup below the root cgroup`,
@@ -62,11 +63,11 @@ export function cgroupPathFor(config: Config, id: string, mountpoint: string): s
 
 function baseOfRelativePaths(mountpoint: string): string {
   try {
-    accessSync(mountpoint, constants.W_OK);
+    accessSync(mountpoint, W_OK);
     return "";
   } catch {
     const own = ownCgroup();
-    const parent = posix.dirname(own);
+    const parent = dirname(own);
     const base =
       !isWritableCgroup(`${mountpoint}${parent}`) && isWritableCgroup(`${mountpoint}${own}`) ? own : parent;
     return base === "/" ? "" : base;
@@ -85,5 +86,5 @@ function ownCgroup(): string {
     .split("\n")
     .find((text) => text.startsWith("0::"));
   // `/..` where the caller's cgroup is outside of its cgroup namespace.
-  return posix.resolve("/", line?.slice("0::".length) ?? "");
+  return absolutePath(`/${line?.slice("0::".length) ?? ""}`);
 }

@@ -1,5 +1,6 @@
-import { rmdirSync, statfsSync, statSync } from "node:fs";
-import { resolve } from "node:path";
+import { rmdirSync } from "../../bindings/linux/directories.ts";
+import { statfsSync, statSync } from "../../bindings/linux/file-status.ts";
+import { absolutePath } from "../../bindings/linux/paths.ts";
 import { RuntsError } from "../errors.ts";
 import { sleep } from "./clock.ts";
 import {
@@ -86,7 +87,7 @@ function isRemovable(directory: string): boolean {
     if (errorCode(error) === "ENOENT") return false;
     throw cgroupError("statfs", directory, error);
   }
-  const below = directory.startsWith(`${CGROUP_MOUNT}/`) && resolve(directory) === directory;
+  const below = directory.startsWith(`${CGROUP_MOUNT}/`) && absolutePath(directory) === directory;
   if (type === CGROUP2_SUPER_MAGIC && below) return true;
   throw new RuntsError(`refusing to remove ${directory}: it is not a cgroup below ${CGROUP_MOUNT}`, {
     operation: "rmdir",

@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "../../bindings/linux/directories.ts";
+import { readFileSync } from "../../bindings/linux/files.ts";
 import { errorCode, processesOf } from "./files.ts";
 
 /**

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync } from "../../bindings/linux/files.ts";
 import { type Bus, BusError, type BusValue, openBus } from "../../bindings/linux/sd-bus.ts";
 import { SyscallError } from "../../bindings/syscall-error.ts";
 import { RuntsError } from "../errors.ts";

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync } from "../../bindings/linux/files.ts";
 import { RuntsError } from "../errors.ts";
 import type { Config, LinuxResources } from "../spec/types.ts";
 import { enableControllers } from "./controllers.ts";

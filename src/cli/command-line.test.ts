@@ -9,16 +9,16 @@ import { runCommandLine } from "./command-line.ts";
 import { commands, globalOptions } from "./commands.ts";
 
 const written = vi.hoisted(() => ({ out: "", err: "" }));
-vi.mock("node:fs", async (original) => {
-  const fs = await original<typeof import("node:fs")>();
+vi.mock("../../bindings/linux/files.ts", async (original) => {
+  const files = await original<typeof import("../../bindings/linux/files.ts")>();
   const writeSync = (fd: number, data: string | Uint8Array) => {
     const text = typeof data === "string" ? data : new TextDecoder().decode(data);
     if (fd === 1) written.out += text;
     else if (fd === 2) written.err += text;
-    else return fs.writeSync(fd, text);
+    else return files.writeSync(fd, text);
     return data.length;
   };
-  return { ...fs, writeSync };
+  return { ...files, writeSync };
 });
 
 let directory: string;

@@ -1,9 +1,10 @@
-import { chmodSync, mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync } from "../../bindings/linux/directories.ts";
+import { chmodSync, readFileSync } from "../../bindings/linux/files.ts";
+import { absolutePath } from "../../bindings/linux/paths.ts";
 import type { Context } from "../container/options.ts";
 import { checkStateRoot } from "../container/state-root.ts";
 import { RuntsError } from "../errors.ts";
 import { isLogLevel, type Log, openLog } from "../log.ts";
-import { absolutePath } from "./absolute-path.ts";
 import { type ParsedArguments, parseGoBoolean } from "./parse.ts";
 import { UsageError } from "./usage-error.ts";
 

@@ -1,5 +1,5 @@
+import { absolutePath } from "../../bindings/linux/paths.ts";
 import type { CreateOptions } from "../container/options.ts";
-import { absolutePath } from "./absolute-path.ts";
 import type { ParsedArguments } from "./parse.ts";
 
 /** The options that `create` and `run` share. Paths become absolute here, before anything changes directory. */

@@ -1,4 +1,4 @@
-import { absolutePath } from "./absolute-path.ts";
+import { absolutePath } from "../../bindings/linux/paths.ts";
 import { prepareDirectories } from "./context.ts";
 import type { RunCommand } from "./description.ts";
 

@@ -1,4 +1,4 @@
-import { writeSync } from "node:fs";
+import { writeSync } from "../../bindings/linux/files.ts";
 import { RuntsError } from "../errors.ts";
 
 const STDOUT = 1;

@@ -1,7 +1,7 @@
-import { writeFileSync } from "node:fs";
+import { writeFileSync } from "../../bindings/linux/files.ts";
+import { absolutePath } from "../../bindings/linux/paths.ts";
 import { defaultConfig } from "../container/template.ts";
 import { RuntsError } from "../errors.ts";
-import { absolutePath } from "./absolute-path.ts";
 import type { RunCommand } from "./description.ts";
 
 export const run: RunCommand = (_context, args) => {

@@ -1,4 +1,4 @@
-import { absolutePath } from "./absolute-path.ts";
+import { absolutePath } from "../../bindings/linux/paths.ts";
 import type { RunCommand } from "./description.ts";
 import { intelRdtFrom, optionOf, resourcesFrom } from "./update-options.ts";
 

@@ -1,4 +1,5 @@
-import { fstatSync, readFileSync } from "node:fs";
+import { fstatSync } from "../../bindings/linux/file-status.ts";
+import { readFileSync } from "../../bindings/linux/files.ts";
 import { RuntsError } from "../errors.ts";
 import type { StdioFacts } from "../plan/process-setup.ts";
 

@@ -1,4 +1,4 @@
-import { closeSync, readSync, writeSync } from "node:fs";
+import { closeSync, readSync, writeSync } from "../../bindings/linux/files.ts";
 import {
   copyWindowSize,
   rawSettings,

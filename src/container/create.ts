@@ -1,4 +1,5 @@
-import { closeSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync } from "../../bindings/linux/directories.ts";
+import { closeSync, writeFileSync } from "../../bindings/linux/files.ts";
 import { listenUnix } from "../../bindings/linux/unix-socket.ts";
 import { type Program, pathOf } from "../../bindings/stub/program.ts";
 import { cgroupPathFor, findCgroupMount } from "../cgroup/path.ts";

@@ -1,4 +1,5 @@
-import { existsSync, rmdirSync, rmSync, unlinkSync } from "node:fs";
+import { rmdirSync, rmSync } from "../../bindings/linux/directories.ts";
+import { existsSync, unlinkSync } from "../../bindings/linux/files.ts";
 import { killCgroup, removeCgroup } from "../cgroup/remove.ts";
 import type { SavedScope } from "../cgroup/systemd-scope.ts";
 import { RuntsError } from "../errors.ts";

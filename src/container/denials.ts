@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync } from "../../bindings/linux/files.ts";
 import { prlimit } from "../../bindings/linux/rlimit.ts";
 import { denialReason, isDenial } from "../cgroup/delegation.ts";
 import { RuntsError } from "../errors.ts";

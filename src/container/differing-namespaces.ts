@@ -1,4 +1,4 @@
-import { readlinkSync } from "node:fs";
+import { readlinkSync } from "../../bindings/linux/files.ts";
 import { NAMESPACE_FLAGS } from "../plan/kernel-settings.ts";
 
 /** CLONE_NEW* of the namespaces that a process is in and this one is not. namespaces(7) */

@@ -1,4 +1,4 @@
-import { closeSync, existsSync } from "node:fs";
+import { closeSync, existsSync } from "../../bindings/linux/files.ts";
 import { takeModifications, watchModifications } from "../../bindings/linux/inotify.ts";
 import { waitAnyReadable } from "../../bindings/linux/poll.ts";
 import { tryReadCgroupFile } from "../cgroup/files.ts";

@@ -1,7 +1,8 @@
-import { closeSync, openSync, readFileSync, statSync } from "node:fs";
-import { resolve } from "node:path";
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
 import { detachedReadonlyMount } from "../../bindings/linux/detached-mount.ts";
+import { statSync } from "../../bindings/linux/file-status.ts";
+import { closeSync, openSync, readFileSync } from "../../bindings/linux/files.ts";
+import { absolutePath } from "../../bindings/linux/paths.ts";
 import { findCgroupMount } from "../cgroup/path.ts";
 import { RuntsError } from "../errors.ts";
 import { onBehalfOf } from "../init/run-program.ts";
@@ -26,7 +27,7 @@ export function cgroupDirectory(saved: SavedState, subCgroup: string | undefined
   if (saved.cgroup === "") return undefined;
   return subCgroup === undefined
     ? currentCgroup(saved)
-    : resolve(`${saved.cgroup}/${checkedSubCgroup(subCgroup)}`);
+    : absolutePath(`${saved.cgroup}/${checkedSubCgroup(subCgroup)}`);
 }
 
 /**

@@ -1,7 +1,8 @@
-import { closeSync, openSync, readFileSync, rmSync } from "node:fs";
 import { CAP_SYS_CHROOT, CAP_SYS_NICE } from "../../bindings/abi/capability.ts";
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
 import { CLONE_NEWUSER } from "../../bindings/abi/sched.ts";
+import { rmSync } from "../../bindings/linux/directories.ts";
+import { closeSync, openSync, readFileSync } from "../../bindings/linux/files.ts";
 import { type Program, pathOf } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
 import { onBehalfOf, operationError } from "../init/run-program.ts";

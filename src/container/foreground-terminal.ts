@@ -1,4 +1,4 @@
-import { closeSync } from "node:fs";
+import { closeSync } from "../../bindings/linux/files.ts";
 import type { ConsoleRelay } from "./console-relay.ts";
 import type { TerminalReceiver } from "./terminal-receiver.ts";
 

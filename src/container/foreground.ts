@@ -1,6 +1,6 @@
-import { closeSync } from "node:fs";
 import { SIG_BLOCK, SIG_UNBLOCK, signalNumber } from "../../bindings/abi/signal.ts";
 import { syscall, trySyscall } from "../../bindings/ffi/syscall.ts";
+import { closeSync } from "../../bindings/linux/files.ts";
 import { pidfdOpen, pidfdSendSignal } from "../../bindings/linux/pidfd.ts";
 import { waitReadable } from "../../bindings/linux/poll.ts";
 import type { ConsoleRelay } from "./console-relay.ts";

@@ -1,8 +1,8 @@
-import { closeSync, openSync } from "node:fs";
 import { errnoMessage, errnoName } from "../../bindings/abi/errno.ts";
 import { F_DUPFD_CLOEXEC, O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
 import { signalName } from "../../bindings/abi/signal.ts";
 import { trySyscall } from "../../bindings/ffi/syscall.ts";
+import { closeSync, openSync } from "../../bindings/linux/files.ts";
 import { pidfdOpen } from "../../bindings/linux/pidfd.ts";
 import { waitReadable } from "../../bindings/linux/poll.ts";
 import type { Program } from "../../bindings/stub/program.ts";

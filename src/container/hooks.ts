@@ -1,6 +1,7 @@
-import { closeSync, fstatSync, readSync, writeSync } from "node:fs";
 import { MFD_CLOEXEC } from "../../bindings/abi/fcntl.ts";
 import { cString, syscall } from "../../bindings/ffi/syscall.ts";
+import { fstatSync } from "../../bindings/linux/file-status.ts";
+import { closeSync, pwriteSync, readSync } from "../../bindings/linux/files.ts";
 import { RuntsError } from "../errors.ts";
 import type { Hook, Hooks } from "../spec/types.ts";
 import { specVersion } from "../version.ts";
@@ -65,7 +66,7 @@ function runHook(kind: keyof Hooks, index: number, hook: Hook, input: string, pl
   const stdout = memoryFile("stdout");
   const stderr = memoryFile("stderr");
   try {
-    writeSync(stdin, input, 0);
+    pwriteSync(stdin, input, 0);
     const stdio = [stdin, stdout, stderr] as const;
     const reason = runHookProcess({ hook, stdio, cwd: place.cwd, container: place.container });
     if (reason === undefined) return;

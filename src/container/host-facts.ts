@@ -1,14 +1,6 @@
-import {
-  existsSync,
-  lstatSync,
-  readFileSync,
-  readlinkSync,
-  realpathSync,
-  type Stats,
-  statfsSync,
-  statSync,
-} from "node:fs";
-import { dirname, isAbsolute, join } from "node:path";
+import { type FileStatus, lstatSync, statfsSync, statSync } from "../../bindings/linux/file-status.ts";
+import { existsSync, readFileSync, readlinkSync, realpathSync } from "../../bindings/linux/files.ts";
+import { absolutePath, dirname } from "../../bindings/linux/paths.ts";
 import { RuntsError } from "../errors.ts";
 import { onBehalfOf } from "../init/run-program.ts";
 import type { HostFacts } from "../plan/init-plan.ts";
@@ -20,7 +12,9 @@ const PROC_SUPER_MAGIC = 0x9fa0;
 
 /** The rootfs as an absolute path without symbolic links. config.md, Root: "A directory MUST exist at the path". */
 export function rootfsOf(config: Config, bundle: string): string {
-  const path = isAbsolute(config.root.path) ? config.root.path : join(bundle, config.root.path);
+  const path = config.root.path.startsWith("/")
+    ? config.root.path
+    : absolutePath(`${bundle}/${config.root.path}`);
   const real = onBehalfOf("/root/path", `open the root file system ${path}`, () => realpathSync(path));
   if (!statSync(real).isDirectory()) {
     throw new RuntsError(`/root/path: ${path} is not a directory`, {
@@ -83,7 +77,7 @@ export function followDanglingLinks(rootfs: string, destination: string): string
     }
     links += 1;
     if (links > MAX_LINKS) return destination;
-    const base = isAbsolute(target) ? [] : resolved;
+    const base = target.startsWith("/") ? [] : resolved;
     rest = components(cleanPath([...base, target, ...others].join("/")));
     resolved.length = 0;
   }
@@ -91,7 +85,7 @@ export function followDanglingLinks(rootfs: string, destination: string): string
 }
 
 /** undefined for what isn't there, or can't be for the length of its name: the mount itself names the property then. */
-function tryLstat(path: string): Stats | undefined {
+function tryLstat(path: string): FileStatus | undefined {
   try {
     return lstatSync(path, { throwIfNoEntry: false });
   } catch (error) {

@@ -1,6 +1,7 @@
-import { accessSync, closeSync, constants, fstatSync, readFileSync, readSync } from "node:fs";
 import { MFD_CLOEXEC } from "../../bindings/abi/fcntl.ts";
 import { cString, syscall } from "../../bindings/ffi/syscall.ts";
+import { fstatSync } from "../../bindings/linux/file-status.ts";
+import { accessSync, closeSync, readFileSync, readSync, X_OK } from "../../bindings/linux/files.ts";
 import { RuntsError } from "../errors.ts";
 import { mapsOnly, writeGroups, writeUsers } from "../init/id-mappings.ts";
 import type { IdMapping, Linux } from "../spec/types.ts";
@@ -67,7 +68,7 @@ function findHelper({ helper, pointer, file }: Kind): string {
   for (const folder of folders) {
     if (!folder.startsWith("/")) continue;
     try {
-      accessSync(`${folder}/${helper}`, constants.X_OK);
+      accessSync(`${folder}/${helper}`, X_OK);
       return `${folder}/${helper}`;
     } catch {
       // Not here: the next folder.

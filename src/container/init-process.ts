@@ -1,5 +1,5 @@
-import { closeSync } from "node:fs";
 import { trySyscall } from "../../bindings/ffi/syscall.ts";
+import { closeSync } from "../../bindings/linux/files.ts";
 import { pidfdOpen, pidfdSendSignal } from "../../bindings/linux/pidfd.ts";
 import { waitReadable } from "../../bindings/linux/poll.ts";
 import { isAlive } from "./process-status.ts";

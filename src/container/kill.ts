@@ -1,4 +1,4 @@
-import { closeSync } from "node:fs";
+import { closeSync } from "../../bindings/linux/files.ts";
 import { pidfdSendSignal } from "../../bindings/linux/pidfd.ts";
 import { killCgroup } from "../cgroup/remove.ts";
 import { RuntsError } from "../errors.ts";

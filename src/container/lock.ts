@@ -1,6 +1,7 @@
-import { closeSync, constants, fstatSync, openSync, statSync } from "node:fs";
-import { LOCK_EX, LOCK_NB } from "../../bindings/abi/fcntl.ts";
+import { LOCK_EX, LOCK_NB, O_DIRECTORY, O_NOFOLLOW, O_RDONLY } from "../../bindings/abi/fcntl.ts";
 import { trySyscall } from "../../bindings/ffi/syscall.ts";
+import { fstatSync, statSync } from "../../bindings/linux/file-status.ts";
+import { closeSync, openSync } from "../../bindings/linux/files.ts";
 import { sleep } from "../cgroup/clock.ts";
 import { RuntsError } from "../errors.ts";
 
@@ -43,7 +44,7 @@ export function lockContainer(directory: string, id: string): ContainerLock | un
 
 function openDirectory(directory: string): number | undefined {
   try {
-    return openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+    return openSync(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   } catch (error) {
     if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR"))
       return undefined;

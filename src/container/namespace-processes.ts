@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readdirSync } from "../../bindings/linux/directories.ts";
+import { readFileSync, readlinkSync } from "../../bindings/linux/files.ts";
 
 /**
  * Processes of a container without a cgroup, by its pid namespace: those in it, and what these have started, which may be in

@@ -1,5 +1,6 @@
-import { closeSync, fstatSync, openSync } from "node:fs";
 import { errnoMessage } from "../../bindings/abi/errno.ts";
+import { fstatSync } from "../../bindings/linux/file-status.ts";
+import { closeSync, openSync } from "../../bindings/linux/files.ts";
 import { NetlinkError, RouteSocket } from "../../bindings/linux/netlink.ts";
 import {
   addAddress,

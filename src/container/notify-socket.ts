@@ -1,6 +1,7 @@
-import { chmodSync, closeSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { O_CLOEXEC } from "../../bindings/abi/fcntl.ts";
 import { syscall } from "../../bindings/ffi/syscall.ts";
+import { mkdirSync, rmSync } from "../../bindings/linux/directories.ts";
+import { chmodSync, closeSync, existsSync } from "../../bindings/linux/files.ts";
 import { waitReadable } from "../../bindings/linux/poll.ts";
 import { pollReadable } from "../../bindings/linux/poll-async.ts";
 import { bindDatagram, connectDatagram, receiveDatagram } from "../../bindings/linux/unix-datagram.ts";

@@ -1,4 +1,4 @@
-import { renameSync, writeFileSync } from "node:fs";
+import { renameSync, writeFileSync } from "../../bindings/linux/files.ts";
 import { onBehalfOf } from "../init/run-program.ts";
 
 /** Engines read the file as soon as it is there: it appears with its content. A decimal number without a newline. */

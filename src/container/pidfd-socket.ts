@@ -1,5 +1,5 @@
-import { closeSync } from "node:fs";
 import { syscall } from "../../bindings/ffi/syscall.ts";
+import { closeSync } from "../../bindings/linux/files.ts";
 import { connectUnix } from "../../bindings/linux/unix-socket.ts";
 import { sendWithDescriptors } from "../../bindings/stub/client.ts";
 import { onBehalfOf } from "../init/run-program.ts";

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "../../bindings/linux/files.ts";
 import { prlimit } from "../../bindings/linux/rlimit.ts";
 import { mapsOnly } from "../init/id-mappings.ts";
 import { onBehalfOf } from "../init/run-program.ts";

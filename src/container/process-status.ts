@@ -1,4 +1,4 @@
-import { readFileSync, readlinkSync } from "node:fs";
+import { readFileSync, readlinkSync } from "../../bindings/linux/files.ts";
 
 /** What proc_pid_stat(5) says of a process. */
 export interface ProcessStat {

@@ -1,4 +1,4 @@
-import { renameSync, writeFileSync } from "node:fs";
+import { renameSync, writeFileSync } from "../../bindings/linux/files.ts";
 import { toJson } from "../spec/json-writer.ts";
 import type { Config } from "../spec/types.ts";
 

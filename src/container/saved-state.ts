@@ -1,4 +1,5 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "../../bindings/linux/directories.ts";
+import { readFileSync, renameSync, writeFileSync } from "../../bindings/linux/files.ts";
 import type { SavedScope } from "../cgroup/systemd-scope.ts";
 import { RuntsError } from "../errors.ts";
 import type { SavedGroups } from "../resctrl/group.ts";

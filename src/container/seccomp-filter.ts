@@ -1,4 +1,4 @@
-import { statSync } from "node:fs";
+import { statSync } from "../../bindings/linux/file-status.ts";
 import { onBehalfOf } from "../init/run-program.ts";
 import type { SeccompFilter } from "../plan/process-setup.ts";
 import type { Config } from "../spec/types.ts";

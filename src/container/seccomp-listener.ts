@@ -1,4 +1,5 @@
-import { closeSync, readdirSync, readlinkSync } from "node:fs";
+import { readdirSync } from "../../bindings/linux/directories.ts";
+import { closeSync, readlinkSync } from "../../bindings/linux/files.ts";
 import { takeDescriptor, writeMemory } from "../../bindings/linux/foreign-process.ts";
 import { pidfdOpen } from "../../bindings/linux/pidfd.ts";
 import { waitReadable } from "../../bindings/linux/poll.ts";

@@ -1,5 +1,6 @@
-import { openSync, readFileSync, statfsSync } from "node:fs";
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
+import { statfsSync } from "../../bindings/linux/file-status.ts";
+import { openSync, readFileSync } from "../../bindings/linux/files.ts";
 import { RuntsError } from "../errors.ts";
 import { wantsLabel } from "../plan/security-labels.ts";
 import type { Config, Process } from "../spec/types.ts";

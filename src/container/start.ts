@@ -1,4 +1,5 @@
-import { closeSync, rmSync } from "node:fs";
+import { rmSync } from "../../bindings/linux/directories.ts";
+import { closeSync } from "../../bindings/linux/files.ts";
 import { connectUnix } from "../../bindings/linux/unix-socket.ts";
 import { SyscallError } from "../../bindings/syscall-error.ts";
 import { RuntsError } from "../errors.ts";

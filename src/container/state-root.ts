@@ -1,4 +1,4 @@
-import { statSync } from "node:fs";
+import { statSync } from "../../bindings/linux/file-status.ts";
 import { RuntsError } from "../errors.ts";
 
 /**

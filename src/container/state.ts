@@ -1,4 +1,5 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "../../bindings/linux/directories.ts";
+import { existsSync, readFileSync } from "../../bindings/linux/files.ts";
 import { isFrozen } from "../cgroup/freeze.ts";
 import { specVersion } from "../version.ts";
 import { checkId } from "./id.ts";

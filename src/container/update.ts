@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync } from "../../bindings/linux/files.ts";
 import { applyDeviceRules } from "../cgroup/devices.ts";
 import { applyResources } from "../cgroup/resources.ts";
 import { RuntsError } from "../errors.ts";

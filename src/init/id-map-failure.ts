@@ -1,8 +1,8 @@
-import { closeSync, readFileSync } from "node:fs";
 import { errnoMessage, errnoName } from "../../bindings/abi/errno.ts";
 import { AT_FDCWD } from "../../bindings/abi/fcntl.ts";
 import { OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE } from "../../bindings/abi/mount.ts";
 import { cString, trySyscall } from "../../bindings/ffi/syscall.ts";
+import { closeSync, readFileSync } from "../../bindings/linux/files.ts";
 import { mapMountIds } from "../../bindings/linux/id-mapped-mount.ts";
 import { RuntsError } from "../errors.ts";
 

@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { writeFileSync } from "../../bindings/linux/files.ts";
 import type { Namespaces } from "../plan/init-plan.ts";
 import type { IdMapping, Linux } from "../spec/types.ts";
 import { onBehalfOf } from "./run-program.ts";

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync } from "../../bindings/linux/files.ts";
 import { RuntsError } from "../errors.ts";
 import type { IdMapping, Linux } from "../spec/types.ts";
 

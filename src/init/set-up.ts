@@ -1,5 +1,5 @@
-import { closeSync, openSync } from "node:fs";
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
+import { closeSync, openSync } from "../../bindings/linux/files.ts";
 import type { Program, Register } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
 import { bindConsole, openTerminal, type TerminalPlan } from "../plan/console.ts";

@@ -1,8 +1,8 @@
-import { closeSync } from "node:fs";
 import { NETLINK_ROUTE } from "../../bindings/abi/netlink.ts";
 import { CLONE_NEWNET } from "../../bindings/abi/sched.ts";
 import { AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW } from "../../bindings/abi/socket.ts";
 import { trySyscall } from "../../bindings/ffi/syscall.ts";
+import { closeSync } from "../../bindings/linux/files.ts";
 import { receiveDescriptor } from "../../bindings/linux/receive-descriptor.ts";
 import {
   channelPair,

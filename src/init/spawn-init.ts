@@ -1,9 +1,9 @@
-import { closeSync, openSync, writeFileSync } from "node:fs";
 import { AT_FDCWD, O_CLOEXEC, O_WRONLY } from "../../bindings/abi/fcntl.ts";
 import { clone_args, kernel_sigaction } from "../../bindings/abi/layouts.ts";
 import { PR_SET_DUMPABLE, PR_SET_NAME } from "../../bindings/abi/prctl.ts";
 import * as sched from "../../bindings/abi/sched.ts";
 import { trySyscall } from "../../bindings/ffi/syscall.ts";
+import { closeSync, openSync, writeFileSync } from "../../bindings/linux/files.ts";
 import {
   channelPair,
   keepOnExec,

@@ -1,7 +1,7 @@
-import { closeSync, openSync, writeFileSync } from "node:fs";
 import { NS_GET_NSTYPE } from "../../bindings/abi/ioctl.ts";
 import { CLONE_NEWUSER } from "../../bindings/abi/sched.ts";
 import { syscall, trySyscall } from "../../bindings/ffi/syscall.ts";
+import { closeSync, openSync, writeFileSync } from "../../bindings/linux/files.ts";
 import {
   channelPair,
   keepOnExec,

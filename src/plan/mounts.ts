@@ -1,6 +1,6 @@
-import { isAbsolute, join } from "node:path";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE } from "../../bindings/abi/fcntl.ts";
 import { MOUNT_ATTR_RDONLY, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE } from "../../bindings/abi/mount.ts";
+import { absolutePath } from "../../bindings/linux/paths.ts";
 import type { CallOptions, Program, Register } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
 import type { Mount } from "../spec/types.ts";
@@ -49,7 +49,8 @@ export function mountRequests(plan: InitPlan): MountRequest[] {
     const pointer = `/mounts/${index}`;
     const options = parseMountOptions(mount.options ?? []);
     const given = mount.source ?? "";
-    const source = options.bind && !isAbsolute(given) ? join(plan.facts.bundle, given) : given;
+    const source =
+      options.bind && !given.startsWith("/") ? absolutePath(`${plan.facts.bundle}/${given}`) : given;
     const request: MountRequest = {
       mount,
       pointer,

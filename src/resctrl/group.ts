@@ -1,14 +1,7 @@
-import {
-  closeSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  rmdirSync,
-  writeSync,
-} from "node:fs";
 import { errnoMessage } from "../../bindings/abi/errno.ts";
+import { O_APPEND, O_WRONLY } from "../../bindings/abi/fcntl.ts";
+import { mkdirSync, rmdirSync } from "../../bindings/linux/directories.ts";
+import { closeSync, existsSync, openSync, readFileSync, writeSync } from "../../bindings/linux/files.ts";
 import { RuntsError } from "../errors.ts";
 import type { IntelRdt } from "../spec/types.ts";
 import { matchesSchemata, type SchemaWrite, schemaWrites } from "./schemata.ts";
@@ -150,7 +143,7 @@ function writeTo(file: string, text: string, pointer: string, status: () => stri
   let fd: number | undefined;
   try {
     // Never makes the file: what has none is no group.
-    fd = openSync(file, constants.O_WRONLY | constants.O_APPEND);
+    fd = openSync(file, O_WRONLY | O_APPEND);
     writeSync(fd, text);
   } catch (error) {
     throw groupError(pointer, `write ${JSON.stringify(text.trim())}`, codeOf(error), file, status());

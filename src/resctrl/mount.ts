@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync } from "../../bindings/linux/files.ts";
 import { RuntsError } from "../errors.ts";
 
 /** Where resctrl is mounted: a host may have it anywhere, /sys/fs/resctrl is the usual place. proc_pid_mountinfo(5) */

@@ -1,4 +1,6 @@
-import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
+import { O_NONBLOCK, O_RDONLY } from "../../bindings/abi/fcntl.ts";
+import { fstatSync } from "../../bindings/linux/file-status.ts";
+import { closeSync, openSync, readFileSync } from "../../bindings/linux/files.ts";
 import { type ConfigIssue, RuntsError } from "../errors.ts";
 import { validateConfig, validateProcess, validateResources } from "./config-validator.generated.js";
 import { type Report, schemaIssue } from "./issues.ts";
@@ -106,7 +108,7 @@ function readRegularFile(path: string): Uint8Array {
   let fd: number | undefined;
   try {
     // O_NONBLOCK: opening a fifo must not wait for its writer.
-    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    fd = openSync(path, O_RDONLY | O_NONBLOCK);
     const status = fstatSync(fd);
     if (!status.isFile())
       throw new RuntsError(`open ${path}: not a regular file`, { operation: "open", path });

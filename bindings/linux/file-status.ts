@@ -1,0 +1,119 @@
+import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW } from "../abi/fcntl.ts";
+import { statfs, statx } from "../abi/layouts.ts";
+import { cString } from "../ffi/syscall.ts";
+import { FileError, fileCall } from "./file-call.ts";
+
+const S_IFMT = 0o170000;
+const S_IFDIR = 0o040000;
+const S_IFREG = 0o100000;
+const S_IFCHR = 0o020000;
+const S_IFLNK = 0o120000;
+const STATX_BASIC_STATS = 0x7ff;
+
+/** What statx(2) says of a file; as of node:fs, but for numbers that runts does not ask for. */
+export class FileStatus {
+  readonly #bytes: DataView;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = new DataView(bytes.buffer, bytes.byteOffset);
+  }
+
+  get mode(): number {
+    return this.#bytes.getUint16(statx.stx_mode, true);
+  }
+
+  get uid(): number {
+    return this.#bytes.getUint32(statx.stx_uid, true);
+  }
+
+  get gid(): number {
+    return this.#bytes.getUint32(statx.stx_gid, true);
+  }
+
+  get size(): number {
+    return Number(this.#bytes.getBigUint64(statx.stx_size, true));
+  }
+
+  /** Exact up to 2^53: inode numbers beyond that, as some network file systems have, lose their last bits. */
+  get ino(): number {
+    return Number(this.#bytes.getBigUint64(statx.stx_ino, true));
+  }
+
+  /** Device of the file system, as makedev(3) joins the two numbers. */
+  get dev(): number {
+    return device(this.#bytes, statx.stx_dev_major);
+  }
+
+  /** Device that a device node stands for. */
+  get rdev(): number {
+    return device(this.#bytes, statx.stx_rdev_major);
+  }
+
+  isDirectory(): boolean {
+    return (this.mode & S_IFMT) === S_IFDIR;
+  }
+
+  isFile(): boolean {
+    return (this.mode & S_IFMT) === S_IFREG;
+  }
+
+  isCharacterDevice(): boolean {
+    return (this.mode & S_IFMT) === S_IFCHR;
+  }
+
+  isSymbolicLink(): boolean {
+    return (this.mode & S_IFMT) === S_IFLNK;
+  }
+}
+
+/** Major and minor number, which follow each other. */
+function device(bytes: DataView, offset: number): number {
+  const major = bytes.getUint32(offset, true);
+  const minor = bytes.getUint32(offset + 4, true);
+  return (major & 0xfff) * 0x100 + (minor & 0xff) + Math.floor(minor / 0x100) * 0x100000;
+}
+
+interface MayBeMissing {
+  readonly throwIfNoEntry: false;
+}
+
+/** stat(2). With throwIfNoEntry false, undefined for a path at which there is nothing. */
+export function statSync(path: string): FileStatus;
+export function statSync(path: string, options: MayBeMissing): FileStatus | undefined;
+export function statSync(path: string, options?: MayBeMissing): FileStatus | undefined {
+  return statusAt("stat", path, 0, options);
+}
+
+/** lstat(2): of a symbolic link itself. */
+export function lstatSync(path: string): FileStatus;
+export function lstatSync(path: string, options: MayBeMissing): FileStatus | undefined;
+export function lstatSync(path: string, options?: MayBeMissing): FileStatus | undefined {
+  return statusAt("lstat", path, AT_SYMLINK_NOFOLLOW, options);
+}
+
+function statusAt(operation: string, path: string, flags: number, options?: MayBeMissing) {
+  const bytes = new Uint8Array(statx.size);
+  try {
+    fileCall({ operation, path }, "statx", AT_FDCWD, cString(path), flags, STATX_BASIC_STATS, bytes);
+  } catch (error) {
+    const isMissing = error instanceof FileError && error.code === "ENOENT";
+    if (options === undefined || !isMissing) throw error;
+    return undefined;
+  }
+  return new FileStatus(bytes);
+}
+
+/** fstat(2) */
+export function fstatSync(fd: number): FileStatus {
+  const bytes = new Uint8Array(statx.size);
+  const empty = new Uint8Array(1);
+  fileCall({ operation: "fstat" }, "statx", fd, empty, AT_EMPTY_PATH, STATX_BASIC_STATS, bytes);
+  return new FileStatus(bytes);
+}
+
+/** statfs(2): the magic number of the file system's type. */
+export function statfsSync(path: string): { readonly type: number } {
+  const bytes = new Uint8Array(statfs.size);
+  fileCall({ operation: "statfs", path }, "statfs", cString(path), bytes);
+  return { type: Number(new DataView(bytes.buffer).getBigUint64(statfs.f_type, true)) };
+}

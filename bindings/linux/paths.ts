@@ -1,0 +1,19 @@
+/** The two functions of node:path that the common commands need: loading it takes 0.3 ms. */
+
+/** `path` made absolute and free of `.`, `..` and doubled slashes, without touching the file system. */
+export function absolutePath(path: string): string {
+  const full = path.startsWith("/") ? path : `${process.cwd()}/${path}`;
+  const parts: string[] = [];
+  for (const part of full.split("/")) {
+    if (part === "..") parts.pop();
+    else if (part !== "" && part !== ".") parts.push(part);
+  }
+  return `/${parts.join("/")}`;
+}
+
+/** The directory above: "/" above itself, "." where the path names none. */
+export function dirname(path: string): string {
+  const end = path.replace(/\/+$/, "").lastIndexOf("/");
+  if (end === -1) return path.startsWith("/") ? "/" : ".";
+  return path.slice(0, end).replace(/\/+$/, "") || "/";
+}

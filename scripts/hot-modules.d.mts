@@ -1,0 +1,1 @@
+export const hotModules: readonly string[];
