@@ -37,10 +37,9 @@ interface NativeFiles {
 function handedFiles(): NativeFiles | undefined {
   const { RUNTS_KOFFI, RUNTS_KOFFI_CXX } = process.env;
   if (RUNTS_KOFFI === undefined) return undefined;
-  return {
-    koffi: Number(RUNTS_KOFFI),
-    cxxRuntime: RUNTS_KOFFI_CXX === undefined ? undefined : Number(RUNTS_KOFFI_CXX),
-  };
+  // One that was not handed over is missing, which is allowed, or not to be trusted, which has to be said.
+  const cxxRuntime = RUNTS_KOFFI_CXX === undefined ? openCxxRuntime() : Number(RUNTS_KOFFI_CXX);
+  return { koffi: Number(RUNTS_KOFFI), cxxRuntime };
 }
 
 function load(): Koffi {
@@ -65,20 +64,27 @@ function load(): Koffi {
  * does.
  */
 function openNativeFiles(): NativeFiles {
-  const fs = process.getBuiltinModule("node:fs");
-  const { dirname, join } = process.getBuiltinModule("node:path");
-  const directory = dirname(fs.readlinkSync("/proc/self/exe"));
+  const { join } = process.getBuiltinModule("node:path");
   const arch = process.arch;
   const inPackage = join("node_modules", "@koromix", `koffi-linux-${arch}`, `linux_${arch}`, "koffi.node");
   const here = import.meta.dirname ?? "/";
   const candidates = [
-    join(directory, "koffi.node"),
+    join(executableDirectory(), "koffi.node"),
     join(here, "koffi.node"),
     join(here, "..", "..", inPackage),
   ];
-  const file = openTrusted(fs, candidates);
+  const file = openTrusted(candidates);
   if (file === undefined) throw new Error(`koffi.node was not found; looked for ${candidates.join(", ")}`);
-  return { koffi: file, cxxRuntime: openTrusted(fs, [join(directory, CXX_RUNTIME)]) };
+  return { koffi: file, cxxRuntime: openCxxRuntime() };
+}
+
+function openCxxRuntime(): number | undefined {
+  return openTrusted([`${executableDirectory()}/${CXX_RUNTIME}`]);
+}
+
+function executableDirectory(): string {
+  const executable = process.getBuiltinModule("node:fs").readlinkSync("/proc/self/exe");
+  return process.getBuiltinModule("node:path").dirname(executable);
 }
 
 /**
@@ -86,7 +92,8 @@ function openNativeFiles(): NativeFiles {
  * owns the executable, who decides what runs anyway: in a user namespace that doesn't map the host's root, as that of rootless
  * podman, this is how his files are known. launcher.c has the same rule.
  */
-function openTrusted(fs: typeof import("node:fs"), candidates: readonly string[]): number | undefined {
+function openTrusted(candidates: readonly string[]): number | undefined {
+  const fs = process.getBuiltinModule("node:fs");
   for (const candidate of candidates) {
     let fd: number;
     try {

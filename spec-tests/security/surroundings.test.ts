@@ -186,6 +186,14 @@ if (IS_RUNTS) {
     });
   }
 
+  spec("any command, koffi.node is missing: says which files were looked for", CLAUSE, async (sandbox) => {
+    const folder = sandbox.path("dist");
+    mkdirSync(folder);
+    for (const name of ["runts", "runts-engine"]) cpSync(join(dirname(RUNTIME), name), join(folder, name));
+    const result = await sandbox.shell("true").run({ runtime: join(folder, "runts") });
+    expectRefusal(result, `koffi.node was not found; looked for ${join(folder, "koffi.node")}`, 1);
+  });
+
   spec("run: maps its own C++ runtime, not the host's", "promise: start-up", async (sandbox) => {
     const container = sandbox.shell("sleep 0.3");
     let maps = "";
