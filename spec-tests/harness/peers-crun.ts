@@ -35,6 +35,13 @@ export const CRUN: readonly Deviation[] = [
     ],
   },
   {
+    reason: "start succeeds without a process, and the container ends; exec without --process crashes then",
+    titles: [
+      "create without process: a container that start refuses and delete removes",
+      "create without process, then exec: its own root, user and directory",
+    ],
+  },
+  {
     reason: "an unknown propagation is ignored",
     titles: ['create, linux/rootfsPropagation "sideways": one clear line that names it, nothing left'],
   },

@@ -20,6 +20,13 @@ export const RUNC: readonly Deviation[] = [
     ],
   },
   {
+    reason: "create refuses a config without process",
+    titles: [
+      "create without process: a container that start refuses and delete removes",
+      "create without process, then exec: its own root, user and directory",
+    ],
+  },
+  {
     reason: "a missing number is zero to Go",
     titles: ['create, process/rlimits [{"type":"RLIMIT_CORE"}]: one clear line that names it, nothing left'],
   },

@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 import { expect } from "vitest";
-import { expectRefusal } from "../harness/refusal.ts";
+import { type Container, succeed } from "../harness/container.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
 spec(
@@ -73,15 +75,38 @@ spec(
   },
 );
 
+const NO_PROCESS =
+  "config.md, Process: REQUIRED when start is called; runtime.md, Start: MUST error if process is not set";
+
+function withoutProcess(sandbox: Sandbox): Container {
+  const container = sandbox.container();
+  const { process: _, ...rest } = container.config;
+  container.writeConfig(JSON.stringify(rest));
+  return container;
+}
+
 spec(
-  "create or start without process: error",
-  "runtime.md, Start: MUST error if process is not set",
+  "create without process: a container that start refuses and delete removes",
+  NO_PROCESS,
   async (sandbox) => {
-    const container = sandbox.container();
-    const { process: _, ...rest } = container.config;
-    container.writeConfig(JSON.stringify(rest));
-    await container.create();
-    const started = await container.start();
-    expect(started.code).not.toBe(0);
+    const container = withoutProcess(sandbox);
+    await container.created();
+    const before = await container.state();
+    expect(before.status).toBe("created");
+    expectRefusal(await container.start(), inOurWords("/process: is required by start"));
+    expect(await container.state()).toEqual(before);
+    succeed("delete", await container.delete());
   },
 );
+
+spec("run without process: error that names it, nothing left", NO_PROCESS, async (sandbox) => {
+  expectRefusal(await withoutProcess(sandbox).run(), inOurWords("/process: is required by start"));
+  expect(await sandbox.traces()).toEqual([]);
+});
+
+spec("create without process, then exec: its own root, user and directory", NO_PROCESS, async (sandbox) => {
+  const container = withoutProcess(sandbox);
+  await container.created();
+  const { stdout } = succeed("exec", await container.exec(["/bin/sh", "-c", "hostname; id -u; pwd"]));
+  expect(stdout.trim().split("\n")).toEqual(["box", "0", "/"]);
+});

@@ -3,13 +3,13 @@ import { closeSync, writeFileSync } from "../../bindings/linux/files.ts";
 import { listenUnix } from "../../bindings/linux/unix-socket.ts";
 import { type Program, pathOf } from "../../bindings/stub/program.ts";
 import { cgroupPathFor, findCgroupMount } from "../cgroup/path.ts";
-import { RuntsError } from "../errors.ts";
 import { setUpInit } from "../init/set-up.ts";
 import { type Init, type PendingInit, spawnInit } from "../init/spawn-init.ts";
 import type { CredentialOptions } from "../plan/credentials.ts";
 import { type HostFacts, hasOwn, type Namespaces, namespacesOf } from "../plan/init-plan.ts";
 import type { ContainerGroups } from "../resctrl/group.ts";
 import { readConfigAndBytes } from "../spec/config.ts";
+import { processOrNone } from "../spec/process.ts";
 import type { Config, Process } from "../spec/types.ts";
 import {
   type Caller,
@@ -62,8 +62,7 @@ export async function createContainer(
 ): Promise<SavedState> {
   checkId(options.id);
   const { config, bytes } = readConfigAndBytes(options.bundle, options.configFile);
-  const { process } = config;
-  if (process === undefined) throw new RuntsError("/process: is required", { pointer: "/process" });
+  const process = processOrNone(config);
   const receiver = await terminalReceiver(process, options.consoleSocket, openTerminal);
   const pidfdReceiver = await connectPidfdReceiver(options.pidfdSocket);
   const handed = handedDescriptors(options.preserveFds, true);
@@ -246,6 +245,7 @@ class Creation {
       ownPidNamespace: namespaces.created.has("pid"),
       ownKeyring: !this.#options.noNewKeyring,
       ownUserNamespace: hasOwn(namespaces, "user"),
+      hasProcess: this.#config.process !== undefined,
       hasStartContainer: (this.#config.hooks?.startContainer ?? []).length > 0,
       hasPoststart: (this.#config.hooks?.poststart ?? []).length > 0,
       hasPoststop: (this.#config.hooks?.poststop ?? []).length > 0,

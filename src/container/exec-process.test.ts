@@ -26,6 +26,16 @@ describe("overriddenProcess", () => {
     expect(overridden()).toEqual({ ...rest, args: ["sh"], terminal: false });
   });
 
+  it("is root's in the root directory where the config has no process", () => {
+    const config: Config = { ociVersion: "1.3.0", root: { path: "rootfs" } };
+    const none = { tty: false, env: [], additionalGids: [], capabilities: [], noNewPrivileges: false };
+    expect(overriddenProcess(config, { args: ["sh"], ...none })).toMatchObject({
+      args: ["sh"],
+      cwd: "/",
+      user: {},
+    });
+  });
+
   it("gives a terminal only with --tty, without the size of init's", () => {
     expect(overridden({ tty: true })).toMatchObject({ terminal: true });
     expect(overridden({ tty: true })).not.toHaveProperty("consoleSize");

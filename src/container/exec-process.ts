@@ -1,4 +1,5 @@
 import { RuntsError } from "../errors.ts";
+import { processOrNone } from "../spec/process.ts";
 import type { Capabilities, Config, Process, User } from "../spec/types.ts";
 
 /** What `exec` changes of the container's own process. */
@@ -17,8 +18,8 @@ export interface ExecOverrides {
 }
 
 /** The container's process with other arguments, and with the changes asked for: runc's rules. */
-export function overriddenProcess({ process }: Config, overrides: ExecOverrides): Process {
-  if (process === undefined) throw new RuntsError("/process: is required", { pointer: "/process" });
+export function overriddenProcess(config: Config, overrides: ExecOverrides): Process {
+  const process = processOrNone(config);
   if (overrides.args.length === 0)
     throw new RuntsError("process args cannot be empty", { operation: "exec" });
   // What belongs to the container's init alone is left out: its terminal's size.

@@ -36,6 +36,8 @@ export interface SavedState {
   /** Whether the container has a session keyring of its own. */
   readonly ownKeyring: boolean;
   readonly ownUserNamespace: boolean;
+  /** Whether there is something to start. */
+  readonly hasProcess: boolean;
   readonly hasStartContainer: boolean;
   readonly hasPoststart: boolean;
   readonly hasPoststop: boolean;

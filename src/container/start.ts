@@ -67,6 +67,7 @@ async function startLocked(directory: string, id: string): Promise<SavedState> {
     if (status === "stopped") throw wrongStatus(id, "cannot start a container that has stopped");
     if (status === "paused") throw wrongStatus(id, "cannot start a container in the paused state");
     if (status !== "created") throw wrongStatus(id, "cannot start an already running container");
+    if (!saved.hasProcess) throw nothingToStart(id);
     await runStartContainerHooks(directory, saved);
     await releaseInit(directory, saved);
     await runPoststartHooks(directory, saved);
@@ -78,6 +79,12 @@ async function startLocked(directory: string, id: string): Promise<SavedState> {
 
 function wrongStatus(id: string, message: string): RuntsError {
   return new RuntsError(message, { operation: "start", path: id });
+}
+
+/** runtime.md, Start: MUST generate an error if process was not set. The container stays as it is. */
+function nothingToStart(id: string): RuntsError {
+  const pointer = "/process";
+  return new RuntsError(`${pointer}: is required by start`, { operation: "start", path: id, pointer });
 }
 
 /**

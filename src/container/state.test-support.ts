@@ -26,6 +26,7 @@ export function savedState(changes: Partial<SavedState> = {}): SavedState {
     ownPidNamespace: true,
     ownKeyring: false,
     ownUserNamespace: false,
+    hasProcess: true,
     hasStartContainer: false,
     hasPoststart: false,
     hasPoststop: false,

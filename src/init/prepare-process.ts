@@ -73,7 +73,7 @@ export function prepareProcess(
   startProgram(last, options.process, {
     ...options.start,
     env: environment(options.process, options.addedEnv, () => readPasswd(channel, prepared, reply)),
-    path: prepared.executable.choose(reply),
+    path: options.process.args.length === 0 ? NOTHING : prepared.executable.choose(reply),
     listener: listener === undefined ? undefined : last.descriptor(listener),
   });
   channel.send(last);
@@ -107,6 +107,9 @@ function planProcess(
   setNoNewPrivileges(program, process);
   return { executable: new ExecutableSearch(program, process), passwd, beginOfPasswd };
 }
+
+/** A config without a process has no program to look for; `start` refuses it before this could be executed. */
+const NOTHING = "";
 
 /** Images' files are smaller as a rule; a longer one is read on. */
 const PASSWD_CHUNK = 4096;

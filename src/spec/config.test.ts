@@ -124,7 +124,6 @@ describe("parseConfig", () => {
         '/ociVersion: must be a version in SemVer 2.0 form, such as "1.3.0"',
       ],
       [{ ...MINIMAL, root: { path: "" } }, "/root/path: must not be empty"],
-      [{ ...MINIMAL, process: undefined }, "/process: is required: the process property must not be empty"],
       [{ ...MINIMAL, hostname: "h" }, "/hostname: needs a uts namespace"],
       [{ ...MINIMAL, domainname: "d" }, "/domainname: needs a uts namespace"],
       [{ ...MINIMAL, annotations: { "": "x" } }, "/annotations/: must have a name that is not empty"],
