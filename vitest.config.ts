@@ -1,5 +1,10 @@
 import { defineConfig } from "vitest/config";
 
+/** The engine tests that `npm test` runs too; `npm run test:engines` runs all. */
+const EVERYDAY = ["exec", "life", "rootless", "run"].map(
+  (part) => `spec-tests/engines/podman-${part}.test.ts`,
+);
+
 export default defineConfig({
   test: {
     projects: [
@@ -14,14 +19,25 @@ export default defineConfig({
       {
         test: {
           name: "spec",
-          include: ["spec-tests/**/*.test.ts"],
-          exclude: ["spec-tests/guests/**"],
+          include: ["spec-tests/!(engines|guests)/**/*.test.ts", ...EVERYDAY],
           globalSetup: ["spec-tests/harness/setup.ts"],
           pool: "forks",
           isolate: false,
           maxWorkers: 2,
           testTimeout: 30_000,
           hookTimeout: 30_000,
+        },
+      },
+      {
+        test: {
+          name: "engines",
+          include: ["spec-tests/engines/*.test.ts"],
+          globalSetup: ["spec-tests/harness/setup.ts"],
+          pool: "forks",
+          maxWorkers: 2,
+          // Some build images or wait for a health check, maybe on a busy machine.
+          testTimeout: 120_000,
+          hookTimeout: 300_000,
         },
       },
       {

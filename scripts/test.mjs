@@ -3,10 +3,11 @@
  * `N passed, N failed, N skipped`, the sum over all stages; a check such as the linter counts as one test.
  */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { checkMachine, ensureModules, ensurePackages, Missing, root, unifiedCgroup } from "./machine.mjs";
+import { checkMachine, ensureModules, ensurePackages, Missing, root } from "./machine.mjs";
+import { brokenFiles, runVitest } from "./run-vitest.mjs";
 
 /** The other architecture's compiler has another name on each of the two. */
 const crossCompiler =
@@ -50,8 +51,6 @@ const packages = [
   { name: "qemu-user-static", program: "qemu-aarch64-static", why: "runs the arm64 images" },
 ];
 
-const vitest = join(root, "node_modules/vitest/vitest.mjs");
-
 /** In the order of what they cost, but for the native images: a mistake shows early. */
 const stages = [
   { name: "lint", command: bin("biome", "check", ".") },
@@ -78,38 +77,20 @@ function runCheck({ command: [file, ...args] }) {
   return status === 0 ? { passed: 1, failed: 0, skipped: 0 } : { passed: 0, failed: 1, skipped: 0 };
 }
 
-function runTests({ project, env = {} }, directory) {
+function runTests({ project, env }, directory) {
   const report = join(directory, `${project}.json`);
-  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
-  const args = [process.execPath, vitest, "run", "--project", project, ...reporters];
-  const options = {
-    cwd: root,
-    stdio: "inherit",
-    timeout: stageTimeoutMs,
-    killSignal: "SIGKILL",
-    env: { ...process.env, ...env },
-  };
-  const { status } = spawnSync(unifiedCgroup, args, options);
-  const counts = readReport(report);
+  const run = runVitest({ project, env, report, timeoutMs: stageTimeoutMs });
+  const counts = count(run.report);
   // Errors outside of tests are in no count: they must not pass for success.
-  if (status !== 0 && counts.failed === 0) counts.failed = 1;
+  if (run.status !== 0 && counts.failed === 0) counts.failed = 1;
   return counts;
 }
 
-function readReport(file) {
-  let report;
-  try {
-    report = JSON.parse(readFileSync(file, "utf8"));
-  } catch {
-    process.stdout.write("vitest ended without a report\n");
-    return { passed: 0, failed: 1, skipped: 0 };
-  }
-  const broken = report.testResults.filter(
-    ({ status, assertionResults }) => status === "failed" && assertionResults.length === 0,
-  );
+function count(report) {
+  if (report === undefined) return { passed: 0, failed: 1, skipped: 0 };
   return {
     passed: report.numPassedTests,
-    failed: report.numFailedTests + broken.length,
+    failed: report.numFailedTests + brokenFiles(report).length,
     skipped: report.numPendingTests + report.numTodoTests,
   };
 }

@@ -2,6 +2,7 @@ import { CRUN_CGROUPS, RUNC_CGROUPS } from "./peers-cgroups.ts";
 import { CRUN_COMMANDS, RUNC_COMMANDS } from "./peers-commands.ts";
 import { CRUN } from "./peers-crun.ts";
 import { CRUN_EXEC } from "./peers-crun-exec.ts";
+import { ALL_ENGINES, CRUN_ENGINES, RUNC_ENGINES } from "./peers-engines.ts";
 import { CRUN_MOUNTS, RUNC_MOUNTS } from "./peers-mounts.ts";
 import { CRUN_NETDEV, RUNC_NETDEV } from "./peers-netdev.ts";
 import { CRUN_PROCESS, RUNC_PROCESS } from "./peers-process.ts";
@@ -35,6 +36,7 @@ const PEERS: Readonly<Record<string, readonly Deviation[]>> = {
     ...CRUN_SECCOMP,
     ...CRUN_ROOTLESS,
     ...CRUN_SECURITY,
+    ...CRUN_ENGINES,
   ],
   runc: [
     ...RUNC,
@@ -48,7 +50,9 @@ const PEERS: Readonly<Record<string, readonly Deviation[]>> = {
     ...RUNC_SECCOMP,
     ...RUNC_ROOTLESS,
     ...RUNC_SECURITY,
+    ...RUNC_ENGINES,
   ],
+  runts: ALL_ENGINES,
 };
 
 export function deviation(runtime: string, title: string): Deviation | undefined {

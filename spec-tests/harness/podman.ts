@@ -12,16 +12,14 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
+import type { Engine } from "./engine.ts";
 import { type Result, RUNTIME, RUNTIME_NAME } from "./runtime.ts";
 
 /** podman with storage, state and settings of its own, and an image made of the tests' rootfs: no registry is asked. */
-export interface Podman {
+export interface Podman extends Engine {
   readonly directory: string;
   /** One command of podman; `run` and `create` get --network none and the runtime. */
   call(...args: readonly string[]): Promise<Result>;
-  /** Folders of cgroups that are left below podman's parent cgroup. */
-  cgroups(): string[];
-  close(): Promise<void>;
 }
 
 export const IMAGE = "localhost/spec-test:latest";
@@ -76,13 +74,21 @@ export async function openPodman(user?: PodmanUser): Promise<Podman> {
   execFileSync("tar", ["-C", join(process.env.SPEC_TEST_BASE ?? "", "rootfs"), "-cf", archive, "."]);
   const imported = await call("import", "--change", "CMD=sh", archive, IMAGE);
   if (imported.code !== 0) throw new Error(`podman import failed: ${imported.stderr}`);
+  const clear = async (): Promise<void> => {
+    await call("rm", "--all", "--force", "--time", "0");
+  };
+  /** Folders of cgroups that are left below podman's parent cgroup. */
   const cgroups = (): string[] => folders(`/sys/fs/cgroup/${parent}`);
   return {
     directory,
     call,
-    cgroups,
+    left: async () => [
+      ...(await call("ps", "--all", "--quiet")).stdout.split("\n").filter((id) => id !== ""),
+      ...cgroups().filter((path) => path.includes("libpod-")),
+    ],
+    clear,
     close: async () => {
-      await call("rm", "--all", "--force", "--time", "0");
+      await clear();
       // The process that keeps the namespaces of a user's podman.
       if (user !== undefined) await call("system", "migrate");
       for (const path of [...cgroups()].reverse()) rmdirSync(path);

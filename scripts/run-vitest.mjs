@@ -1,0 +1,41 @@
+/** Runs vitest and reads its report. */
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { root, unifiedCgroup } from "./machine.mjs";
+
+const vitest = join(root, "node_modules/vitest/vitest.mjs");
+
+/**
+ * Runs one project where /sys/fs/cgroup is a cgroup2; `files` are parts of names of test files, `below` is a command that runs its
+ * arguments. The report is undefined when vitest ended without one. A run that hangs must not take the others' results with it.
+ */
+export function runVitest({ project, files = [], env = {}, below = [], report, timeoutMs }) {
+  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
+  const args = [...below, process.execPath, vitest, "run", "--project", project, ...reporters, ...files];
+  const options = {
+    cwd: root,
+    stdio: "inherit",
+    timeout: timeoutMs,
+    killSignal: "SIGKILL",
+    env: { ...process.env, ...env },
+  };
+  const { status } = spawnSync(unifiedCgroup, args, options);
+  return { status, report: readReport(report) };
+}
+
+function readReport(file) {
+  try {
+    return JSON.parse(readFileSync(file, "utf8"));
+  } catch {
+    process.stdout.write("vitest ended without a report\n");
+    return undefined;
+  }
+}
+
+/** Files that could not even be loaded: no test of them is in a count. */
+export function brokenFiles(report) {
+  return report.testResults.filter(
+    ({ status, assertionResults }) => status === "failed" && assertionResults.length === 0,
+  );
+}

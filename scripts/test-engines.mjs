@@ -1,0 +1,159 @@
+/**
+ * `npm run test:engines [-- ENGINE...] [--alone]`: installs each engine from Debian, starts it with runts as its only runtime and runs its
+ * checks (spec-tests/engines/ENGINE-*.test.ts); then the same checks with a runtime of Debian's, so that a check proves something. For each
+ * engine a line says how many passed under which runtime. The last line is the sum. `--alone` leaves out the other runtime.
+ */
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import {
+  checkMachine,
+  ensureBuild,
+  ensureModules,
+  ensurePackages,
+  Missing,
+  root,
+  runScript,
+  runtime,
+  which,
+} from "./machine.mjs";
+import { brokenFiles, runVitest } from "./run-vitest.mjs";
+
+const shared = [
+  {
+    name: "busybox-static",
+    program: "busybox",
+    isStatic: true,
+    needed: true,
+    why: "the containers' programs",
+  },
+  {
+    name: "python3",
+    program: "python3",
+    needed: true,
+    why: "terminals, and whatever a container needs outside",
+  },
+  { name: "libseccomp2", library: "libseccomp.so.2", needed: true, why: "compiles system call filters" },
+  { name: "procps", program: "ps", needed: true, why: "runts ps lists processes with it" },
+  { name: "iproute2", program: "ip", needed: true, why: "the engines' networks" },
+];
+
+const nftables = { name: "nftables", program: "nft", needed: true, why: "its networks" };
+const uidmap = { name: "uidmap", program: "newuidmap", needed: true, why: "user namespaces with many ids" };
+
+/** The peer is Debian's runtime that the engine is used with, or the one that passes more of the checks. */
+const engines = [
+  {
+    name: "podman",
+    peer: "crun",
+    packages: [
+      { name: "podman", program: "podman", needed: true, why: "the engine" },
+      { name: "catatonit", program: "catatonit", needed: true, why: "podman run --init" },
+      nftables,
+      uidmap,
+    ],
+  },
+];
+
+const alone = join(root, "spec-tests/harness/alone.sh");
+
+/** Some twenty checks a minute on a busy machine with two processors. */
+const timeoutMs = 20 * 60_000;
+
+/** Every test file is of an engine that is listed here, or it would never run. */
+function checkFiles() {
+  const names = readdirSync(join(root, "spec-tests/engines")).filter((name) => name.endsWith(".test.ts"));
+  const stray = names.filter((file) => !engines.some(({ name }) => file.startsWith(`${name}-`)));
+  if (stray.length > 0) throw new Missing(`of no engine in scripts/test-engines.mjs: ${stray.join(", ")}`);
+}
+
+function choose(names) {
+  const unknown = names.filter((name) => !engines.some((engine) => engine.name === name));
+  if (unknown.length > 0)
+    throw new Missing(
+      `no such engine: ${unknown.join(" ")} (there are: ${engines.map(({ name }) => name).join(" ")})`,
+    );
+  return names.length === 0 ? engines : engines.filter(({ name }) => names.includes(name));
+}
+
+/** One engine's checks under one runtime. Under a peer, a check that is known to fail is no pass. */
+function runChecks(engine, path, directory) {
+  const name = basename(path);
+  process.stdout.write(`\n=== ${engine.name} with ${name}\n`);
+  const report = join(directory, `${engine.name}-${name}.json`);
+  const files = [`spec-tests/engines/${engine.name}-`];
+  const below = [alone, path];
+  const env = { RUNTIME: path };
+  return { name, ...count(runVitest({ project: "engines", files, env, below, report, timeoutMs })) };
+}
+
+function count({ status, report }) {
+  if (report === undefined) return { passed: 0, failed: 1, skipped: 0, known: [], all: 1 };
+  const tests = report.testResults.flatMap(({ assertionResults }) => assertionResults);
+  const known = tests.filter((test) => test.status === "passed" && test.title.includes(" deviates: "));
+  const passed = tests.filter((test) => test.status === "passed").length - known.length;
+  const failed = tests.filter((test) => test.status === "failed").length + brokenFiles(report).length;
+  // Errors outside of tests are in no count: they must not pass for success.
+  const errors = status !== 0 && failed === 0 ? 1 : 0;
+  const skipped =
+    tests.length - passed - known.length - tests.filter((test) => test.status === "failed").length;
+  return {
+    passed,
+    failed: failed + errors,
+    skipped,
+    known: known.map(({ title }) => title),
+    all: tests.length,
+  };
+}
+
+function summary(engine, runs) {
+  const counts = runs.map(({ name, passed, all, failed, skipped, known }) => {
+    const rest = [
+      [failed, "failed"],
+      [skipped, "skipped"],
+      [known.length, "known to fail"],
+    ].filter(([number]) => number > 0);
+    const remark = rest.map(([number, what]) => `${number} ${what}`).join(", ");
+    return `${name} ${passed}/${all}${remark && ` (${remark})`}`;
+  });
+  const listed = runs.flatMap(({ known }) => known).map((title) => `  ${title}`);
+  return [`${engine.name}: ${counts.join(", ")}`, ...listed].join("\n");
+}
+
+function testEngines() {
+  const args = process.argv.slice(2);
+  const chosen = choose(args.filter((word) => !word.startsWith("-")));
+  const withPeers = !args.includes("--alone");
+  checkFiles();
+  checkMachine("npm run test:engines");
+  const peers = withPeers ? [...new Set(chosen.map(({ peer }) => peer))] : [];
+  ensurePackages([
+    ...shared,
+    ...chosen.flatMap(({ packages }) => packages),
+    ...peers.map((name) => ({ name, program: name, needed: true, why: "the same checks run with it" })),
+  ]);
+  ensureModules();
+  ensureBuild();
+  const directory = mkdtempSync(join(tmpdir(), "runts-engines-"));
+  const results = [];
+  try {
+    for (const engine of chosen) {
+      const runtimes = [runtime, ...(withPeers ? [which(engine.peer)] : [])];
+      const runs = runtimes.map((path) => runChecks(engine, path, directory));
+      results.push({ engine, runs });
+      process.stdout.write(`--- ${summary(engine, runs)}\n`);
+    }
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+  const runs = results.flatMap((result) => result.runs);
+  const sum = (field) => runs.reduce((total, run) => total + run[field], 0);
+  const known = runs.reduce((total, run) => total + run.known.length, 0);
+  process.stdout.write(`\n${results.map((result) => summary(result.engine, result.runs)).join("\n")}\n`);
+  process.stdout.write(
+    `${sum("passed")} passed, ${sum("failed")} failed, ${sum("skipped")} skipped, ${known} known to fail\n`,
+  );
+  return sum("failed") === 0 ? 0 : 1;
+}
+
+runScript("test:engines", testEngines);

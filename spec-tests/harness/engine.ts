@@ -1,0 +1,53 @@
+import { afterAll, beforeAll, expect, type TestContext, test } from "vitest";
+import { deviation } from "./peers.ts";
+import { RUNTIME_NAME, which } from "./runtime.ts";
+
+/** An engine that was started for one file of tests, and works with the runtime under test alone. */
+export interface Engine {
+  /** What a test has left: containers, cgroups. */
+  left(): Promise<readonly string[]>;
+  /** Removes that, after a test that failed. */
+  clear(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** One thing that people do with the engine; afterwards nothing of it is left. */
+export type Check<E> = (title: string, body: (engine: E, context: TestContext) => Promise<void>) => void;
+
+export interface EngineOptions<E> {
+  /** Begins the titles. */
+  readonly who: string;
+  /** Programs without which the tests are skipped: Debian's package by program. */
+  readonly programs: Readonly<Record<string, string>>;
+  readonly open: () => Promise<E>;
+}
+
+/** The tests of one file share one engine. One that is known to fail (peers.ts) has to fail. */
+export function engineTests<E extends Engine>({ who, programs, open }: EngineOptions<E>): Check<E> {
+  const missing = Object.keys(programs).find((program) => which(program) === undefined);
+  let engine: E | undefined;
+  beforeAll(async () => {
+    if (missing === undefined) engine = await open();
+  }, 300_000);
+  afterAll(() => engine?.close(), 60_000);
+  return (words, body) => {
+    const title = `${who} ${words}`;
+    const known = deviation(RUNTIME_NAME, title);
+    const name = known === undefined ? title : `${title} [${RUNTIME_NAME} deviates: ${known.reason}]`;
+    const run = async (context: TestContext): Promise<void> => {
+      if (engine === undefined)
+        return context.skip(`${missing} is not installed: apt-get install ${programs[missing ?? ""]}`);
+      try {
+        await body(engine, context);
+        expect(await engine.left()).toEqual([]);
+      } catch (error) {
+        await engine.clear();
+        throw error;
+      }
+    };
+    if (known === undefined) test(name, run);
+    else if (known.sometimes === true)
+      test(name, (context) => run(context).catch(() => context.skip(known.reason)));
+    else test.fails(name, run);
+  };
+}
