@@ -44,6 +44,19 @@ const uidmap = { name: "uidmap", program: "newuidmap", needed: true, why: "user 
 /** The peer is Debian's runtime that the engine is used with, or the one that passes more of the checks. */
 const engines = [
   {
+    name: "containerd",
+    peer: "runc",
+    packages: [
+      { name: "containerd", program: "containerd", needed: true, why: "the engine" },
+      {
+        name: "containernetworking-plugins",
+        file: "/usr/lib/cni/bridge",
+        needed: true,
+        why: "the network of its pods",
+      },
+    ],
+  },
+  {
     name: "podman",
     peer: "crun",
     packages: [

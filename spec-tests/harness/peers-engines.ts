@@ -16,4 +16,10 @@ export const CRUN_ENGINES: readonly Deviation[] = [
 ];
 
 /** Seen with Debian's runc 1.1.15. */
-export const RUNC_ENGINES: readonly Deviation[] = [...ALL_ENGINES];
+export const RUNC_ENGINES: readonly Deviation[] = [
+  ...ALL_ENGINES,
+  {
+    reason: "id-mapped mounts came with runc 1.2",
+    titles: ["containerd run --config with an id-mapped mount: the ids of the mount's mapping"],
+  },
+];

@@ -1,0 +1,163 @@
+import { readFileSync } from "node:fs";
+import { expect } from "vitest";
+import { type Containerd, containerdTests } from "../harness/containerd.ts";
+
+const everyday = containerdTests();
+
+/** A task in the background, and what is done with it. */
+async function withTask(
+  engine: Containerd,
+  command: readonly string[],
+  body: (status: () => Promise<string>, pid: number) => Promise<void>,
+): Promise<void> {
+  expect(await engine.run(["--detach"], "task", ...command)).toMatchObject({ code: 0, stderr: "" });
+  try {
+    await body(
+      async () => {
+        const { stdout } = await engine.call("tasks", "ls");
+        return /^task\s+\d+\s+(\w+)/m.exec(stdout)?.[1] ?? "none";
+      },
+      await engine.pid("task"),
+    );
+  } finally {
+    await engine.remove("task");
+  }
+}
+
+const SLEEP = ["sleep", "1000"];
+
+everyday("task exec: output, errors and exit code", async (engine) => {
+  await withTask(engine, SLEEP, async () => {
+    const result = await engine.exec("task", "sh", "-c", "echo out; echo err >&2; exit 42");
+    expect(result).toEqual({ code: 42, stdout: "out\n", stderr: "err\n" });
+  });
+});
+
+everyday("task exec --tty: a terminal as stdio", async (engine) => {
+  await withTask(engine, SLEEP, async () => {
+    // ctr sets the size once the process runs, and complains when it has ended already.
+    const script = "tty; until stty size 2>/dev/null | grep .; do sleep 0.05; done; exit 3";
+    const words = ["tasks", "exec", "--exec-id", "terminal", "--tty", "task", "sh", "-c", script];
+    const { code, stdout } = await engine.onTerminal(...words);
+    expect({ code, lines: stdout.trim().split(/\s*\n/) }).toEqual({
+      code: 3,
+      lines: ["/dev/pts/0", "30 90"],
+    });
+  });
+});
+
+everyday("task exec --user, --cwd: as told", async (engine) => {
+  await withTask(engine, SLEEP, async () => {
+    const words = [
+      "--exec-id",
+      "told",
+      "--user",
+      "1000:1000",
+      "--cwd",
+      "/var",
+      "task",
+      "sh",
+      "-c",
+      "id -u; pwd",
+    ];
+    expect((await engine.call("tasks", "exec", ...words)).stdout).toBe("1000\n/var\n");
+  });
+});
+
+everyday("task exec --detach, ps: runs on and is listed", async (engine) => {
+  await withTask(engine, SLEEP, async () => {
+    const words = ["--exec-id", "background", "--detach", "task", "sleep", "999"];
+    expect((await engine.call("tasks", "exec", ...words)).code).toBe(0);
+    const { stdout } = await engine.call("tasks", "ps", "task");
+    expect(stdout).toMatch(/exec_id:"background"/);
+    expect((await engine.exec("task", "ps", "-o", "args")).stdout).toContain("sleep 999\n");
+  });
+});
+
+everyday("task exec, command not found: the runtime's reason", async (engine) => {
+  await withTask(engine, SLEEP, async () => {
+    const result = await engine.exec("task", "no-such-command");
+    expect(result.code).not.toBe(0);
+    expect(result.stderr).toContain('exec: "no-such-command": executable file not found in $PATH');
+  });
+});
+
+everyday("task kill with a signal: reaches the program, whose exit code is ctr's", async (engine) => {
+  const script = "trap 'exit 9' USR1; echo ready; while :; do sleep 0.05; done";
+  const run = engine.run(["--rm"], "signalled", "sh", "-c", script);
+  const caught = async (): Promise<string> => {
+    const pid = await engine.pid("signalled");
+    return pid > 0 ? readFileSync(`/proc/${pid}/status`, "utf8") : "";
+  };
+  await expect.poll(caught, { timeout: 10_000 }).toMatch(/^SigCgt:\t[0-9a-f]{13}2[0-9a-f]{2}$/m);
+  expect((await engine.call("tasks", "kill", "--signal", "SIGUSR1", "signalled")).code).toBe(0);
+  expect(await run).toEqual({ code: 9, stdout: "ready\n", stderr: "" });
+});
+
+everyday("task kill --all: every process ends", async (engine) => {
+  await withTask(engine, ["sh", "-c", "sleep 999 & sleep 998 & wait"], async (status) => {
+    expect((await engine.call("tasks", "kill", "--all", "--signal", "SIGKILL", "task")).code).toBe(0);
+    await expect.poll(status, { timeout: 10_000 }).toBe("STOPPED");
+  });
+});
+
+everyday("task pause, resume: stands still, then runs on", async (engine) => {
+  await withTask(
+    engine,
+    ["sh", "-c", "while :; do echo x >> /ticks; sleep 0.02; done"],
+    async (status, pid) => {
+      const ticks = async (): Promise<number> => readFileSync(`/proc/${pid}/root/ticks`, "utf8").length;
+      await expect.poll(ticks, { timeout: 10_000 }).toBeGreaterThan(0);
+      expect(await engine.call("tasks", "pause", "task")).toMatchObject({ code: 0, stderr: "" });
+      expect(await status()).toBe("PAUSED");
+      const counted = await ticks();
+      expect(await ticks()).toBe(counted);
+      expect(await engine.call("tasks", "resume", "task")).toMatchObject({ code: 0, stderr: "" });
+      expect(await status()).toBe("RUNNING");
+      await expect.poll(ticks, { timeout: 10_000 }).toBeGreaterThan(counted);
+    },
+  );
+});
+
+everyday("task metrics: cgroup v2's, of the controllers that the container has", async (engine) => {
+  await withTask(engine, SLEEP, async () => {
+    const { code, stdout } = await engine.call("tasks", "metrics", "--format", "json", "task");
+    expect(code).toBe(0);
+    const metrics: Record<string, unknown> = JSON.parse(stdout);
+    const folder = `/sys/fs/cgroup/${engine.namespace}/task`;
+    const controllers = readFileSync(`${folder}/cgroup.controllers`, "utf8").trim().split(" ");
+    expect(controllers).toEqual(readFileSync("/sys/fs/cgroup/cgroup.controllers", "utf8").trim().split(" "));
+    if (controllers.includes("hugetlb"))
+      expect(metrics.hugetlb).toContainEqual(expect.objectContaining({ pagesize: "2MB" }));
+    if (controllers.includes("pids")) expect(metrics.pids).toMatchObject({ current: 1 });
+    if (controllers.includes("memory")) expect(metrics.memory).toMatchObject({ usage: expect.any(Number) });
+  });
+});
+
+everyday("create, task start, stopped and removed: one life in steps", async (engine) => {
+  const created = await engine.create("steps", "sh", "-c", "echo step; exit 5");
+  expect(created).toMatchObject({ code: 0, stderr: "" });
+  expect(await engine.call("tasks", "start", "steps")).toEqual({ code: 5, stdout: "step\n", stderr: "" });
+  expect((await engine.call("containers", "rm", "steps")).code).toBe(0);
+});
+
+everyday("task rm --force of a running task: gone", async (engine) => {
+  await engine.run(["--detach"], "busy", ...SLEEP);
+  expect((await engine.call("tasks", "rm", "--force", "busy")).code).toBe(0);
+  expect((await engine.call("containers", "rm", "busy")).code).toBe(0);
+});
+
+everyday("run of the id of a running container: refused, and it runs on", async (engine) => {
+  await withTask(engine, SLEEP, async (status) => {
+    expect((await engine.run(["--detach"], "task", ...SLEEP)).stderr).toMatch(/already exists/);
+    expect(await status()).toBe("RUNNING");
+  });
+});
+
+everyday("containerd started anew: the task runs on, and takes an exec", async (engine) => {
+  await withTask(engine, SLEEP, async (status) => {
+    await engine.restart();
+    expect(await status()).toBe("RUNNING");
+    expect((await engine.exec("task", "echo", "still")).stdout).toBe("still\n");
+  });
+});

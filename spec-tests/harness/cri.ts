@@ -1,0 +1,236 @@
+import { grpcCall } from "./grpc.ts";
+import { Fields, map, message, number, text, texts } from "./protobuf.ts";
+
+/** Of the CRI's enumeration NamespaceMode: shared by the pod, of the container alone, the host's. */
+export const POD = 0;
+export const CONTAINER = 1;
+export const NODE = 2;
+
+export interface PodOptions {
+  readonly name: string;
+  readonly handler?: string;
+  readonly hostname?: string;
+  readonly logs: string;
+  readonly sysctls?: Readonly<Record<string, string>>;
+  /** A namespace of its own (POD) if nothing is said. */
+  readonly namespaces?: { readonly network?: number; readonly pid?: number; readonly ipc?: number };
+  /** The ids of the host that are 0 and following in a user namespace of the pod. */
+  readonly userNamespace?: { readonly host: number; readonly length: number };
+  readonly privileged?: boolean;
+}
+
+export interface CriMount {
+  readonly source: string;
+  readonly target: string;
+  readonly readonly?: boolean;
+  /** As in Kubernetes' mountPropagation: HostToContainer is 1, Bidirectional 2. */
+  readonly propagation?: number;
+}
+
+export interface CriContainerOptions {
+  readonly name: string;
+  readonly image: string;
+  readonly command: readonly string[];
+  readonly workdir?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly mounts?: readonly CriMount[];
+  readonly user?: number;
+  readonly username?: string;
+  readonly groups?: readonly number[];
+  readonly addCapabilities?: readonly string[];
+  readonly dropCapabilities?: readonly string[];
+  readonly privileged?: boolean;
+  readonly readonlyRootfs?: boolean;
+  readonly noNewPrivileges?: boolean;
+  readonly maskedPaths?: readonly string[];
+  readonly readonlyPaths?: readonly string[];
+  /** Of the enumeration ProfileType: 0 is the engine's default, 1 none. */
+  readonly seccomp?: number;
+  readonly oomScoreAdj?: number;
+  readonly network?: number;
+  readonly pid?: number;
+  readonly ipc?: number;
+  /** That of its pod. */
+  readonly userNamespace?: PodOptions["userNamespace"];
+}
+
+export interface CriResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The states of a container, by the number that the CRI has for them. */
+const STATES = ["created", "running", "exited", "unknown"];
+
+/** A client of the Container Runtime Interface, as the kubelet is. The numbers are those of k8s.io/cri-api, runtime/v1. */
+export class Cri {
+  readonly #socket: string;
+  /** The pods' configs by id: to create a container takes its pod's once more. */
+  readonly #pods = new Map<string, Buffer>();
+  /** All pods and containers that were made: their cgroups have these names. */
+  readonly ids: string[] = [];
+
+  constructor(socket: string) {
+    this.#socket = socket;
+  }
+
+  async #call(method: string, ...request: readonly Buffer[]): Promise<Fields> {
+    const path = `/runtime.v1.RuntimeService/${method}`;
+    return new Fields(await grpcCall(this.#socket, path, Buffer.concat(request), 60_000));
+  }
+
+  async version(): Promise<string> {
+    return (await this.#call("Version")).text(2);
+  }
+
+  /** RuntimeReady and NetworkReady. */
+  async conditions(): Promise<Record<string, boolean>> {
+    const status = (await this.#call("Status")).message(1);
+    return Object.fromEntries(status.messages(1).map((one) => [one.text(1), one.number(2) === 1]));
+  }
+
+  async runPod(pod: PodOptions): Promise<string> {
+    const config = podConfig(pod);
+    const request = [message(1, config), text(2, pod.handler ?? "")];
+    const id = (await this.#call("RunPodSandbox", ...request)).text(1);
+    this.#pods.set(id, config);
+    this.ids.push(id);
+    return id;
+  }
+
+  async removePod(id: string): Promise<void> {
+    await this.#call("StopPodSandbox", text(1, id));
+    await this.#call("RemovePodSandbox", text(1, id));
+  }
+
+  async podInfo(id: string): Promise<{ ready: boolean; handler: string; info: string }> {
+    const answer = await this.#call("PodSandboxStatus", text(1, id), number(2, true));
+    const status = answer.message(1);
+    const info = answer.messages(2).find((entry) => entry.text(1) === "info");
+    return { ready: status.number(3) === 0, handler: status.text(9), info: info?.text(2) ?? "" };
+  }
+
+  /** Its address in the pods' network. */
+  async podAddress(id: string): Promise<string> {
+    return (await this.#call("PodSandboxStatus", text(1, id))).message(1).message(5).text(1);
+  }
+
+  async pods(): Promise<string[]> {
+    return (await this.#call("ListPodSandbox")).messages(1).map((pod) => pod.text(1));
+  }
+
+  async create(pod: string, container: CriContainerOptions): Promise<string> {
+    const config = this.#pods.get(pod);
+    if (config === undefined) throw new Error(`no pod ${pod}`);
+    const request = [text(1, pod), message(2, containerConfig(container)), message(3, config)];
+    const id = (await this.#call("CreateContainer", ...request)).text(1);
+    this.ids.push(id);
+    return id;
+  }
+
+  async start(id: string): Promise<void> {
+    await this.#call("StartContainer", text(1, id));
+  }
+
+  async stop(id: string, timeoutS: number): Promise<void> {
+    await this.#call("StopContainer", text(1, id), number(2, timeoutS));
+  }
+
+  async remove(id: string): Promise<void> {
+    await this.#call("RemoveContainer", text(1, id));
+  }
+
+  async containers(): Promise<string[]> {
+    return (await this.#call("ListContainers")).messages(1).map((container) => container.text(1));
+  }
+
+  async status(id: string): Promise<{ state: string; code: number; reason: string; message: string }> {
+    const status = (await this.#call("ContainerStatus", text(1, id))).message(1);
+    const state = STATES[status.number(3)] ?? "?";
+    return { state, code: status.number(7), reason: status.text(10), message: status.text(11) };
+  }
+
+  /** Process id of a container's first process. */
+  async pid(id: string): Promise<number> {
+    const answer = await this.#call("ContainerStatus", text(1, id), number(2, true));
+    const info = answer.messages(2).find((entry) => entry.text(1) === "info");
+    return JSON.parse(info?.text(2) ?? "{}").pid;
+  }
+
+  async exec(id: string, ...command: readonly string[]): Promise<CriResult> {
+    const answer = await this.#call("ExecSync", text(1, id), texts(2, command), number(3, 20));
+    return { code: answer.number(3), stdout: answer.text(1), stderr: answer.text(2) };
+  }
+
+  /** `unified` is what cgroup v2 has files for, as the kubelet gives it. */
+  async update(id: string, unified: Readonly<Record<string, string>>): Promise<void> {
+    await this.#call("UpdateContainerResources", text(1, id), message(2, map(9, unified)));
+  }
+}
+
+function podConfig(pod: PodOptions): Buffer {
+  const shared = message(1, ...namespaces({ ...pod.namespaces, userNamespace: pod.userNamespace }));
+  const security = message(2, shared, number(6, pod.privileged ?? false), message(9, number(1, 0)));
+  return Buffer.concat([
+    message(1, text(1, pod.name), text(2, `uid-of-${pod.name}`), text(3, "default"), number(4, 0)),
+    text(2, pod.hostname ?? ""),
+    text(3, pod.logs),
+    map(6, { app: pod.name }),
+    message(8, security, map(3, pod.sysctls ?? {})),
+  ]);
+}
+
+/** NamespaceOption, for the pod and for each of its containers. */
+function namespaces(
+  options: Pick<CriContainerOptions, "network" | "pid" | "ipc" | "userNamespace">,
+): Buffer[] {
+  const { network = POD, pid = CONTAINER, ipc = POD, userNamespace: ids } = options;
+  const modes = [number(1, network), number(2, pid), number(3, ipc)];
+  if (ids === undefined) return modes;
+  const mapping = [number(1, ids.host), number(2, 0), number(3, ids.length)];
+  return [...modes, message(5, number(1, POD), message(2, ...mapping), message(3, ...mapping))];
+}
+
+function containerConfig(container: CriContainerOptions): Buffer {
+  const mounts = (container.mounts ?? []).map((mount) =>
+    message(
+      7,
+      text(1, mount.target),
+      text(2, mount.source),
+      number(3, mount.readonly ?? false),
+      number(5, mount.propagation ?? 0),
+    ),
+  );
+  const env = Object.entries(container.env ?? {}).map(([key, value]) =>
+    message(6, text(1, key), text(2, value)),
+  );
+  return Buffer.concat([
+    message(1, text(1, container.name), number(2, 0)),
+    message(2, text(1, container.image)),
+    texts(3, container.command),
+    text(5, container.workdir ?? ""),
+    ...env,
+    ...mounts,
+    text(11, `${container.name}.log`),
+    message(15, message(1, number(5, container.oomScoreAdj ?? 0)), security(container)),
+  ]);
+}
+
+function security(container: CriContainerOptions): Buffer {
+  const { user, username, groups = [], addCapabilities = [], dropCapabilities = [] } = container;
+  return message(
+    2,
+    message(1, texts(1, addCapabilities), texts(2, dropCapabilities)),
+    number(2, container.privileged ?? false),
+    message(3, ...namespaces(container)),
+    ...(user === undefined ? [] : [message(5, number(1, user))]),
+    ...(username === undefined ? [] : [text(6, username)]),
+    number(7, container.readonlyRootfs ?? false),
+    ...groups.map((group) => number(8, group)),
+    number(11, container.noNewPrivileges ?? false),
+    texts(13, container.maskedPaths ?? []),
+    texts(14, container.readonlyPaths ?? []),
+    message(15, number(1, container.seccomp ?? 0)),
+  );
+}

@@ -1,0 +1,51 @@
+import { once } from "node:events";
+import { connect, constants } from "node:http2";
+import { createConnection } from "node:net";
+
+/** What a server answered in place of a message: the number and the text of gRPC's status. */
+export class GrpcError extends Error {
+  readonly status: number;
+  constructor(method: string, status: number, message: string) {
+    super(`${method}: ${message}`);
+    this.status = status;
+  }
+}
+
+const HEADER_BYTES = 5;
+
+/** One unary call over a unix socket: HTTP/2, in it a length before each message, the status in the trailers. */
+export async function grpcCall(
+  socket: string,
+  method: string,
+  request: Buffer,
+  timeoutMs: number,
+): Promise<Buffer> {
+  const session = connect("http://localhost", { createConnection: () => createConnection(socket) });
+  try {
+    const stream = session.request({
+      [constants.HTTP2_HEADER_METHOD]: "POST",
+      [constants.HTTP2_HEADER_PATH]: method,
+      "content-type": "application/grpc",
+      te: "trailers",
+    });
+    stream.setTimeout(timeoutMs, () => stream.destroy(new Error(`${method}: no answer in ${timeoutMs} ms`)));
+    let status: { code: number; message: string } | undefined;
+    const read = (headers: Record<string, unknown>): void => {
+      if (headers["grpc-status"] === undefined) return;
+      const message = decodeURIComponent(String(headers["grpc-message"] ?? ""));
+      status = { code: Number(headers["grpc-status"]), message };
+    };
+    stream.on("response", read).on("trailers", read);
+    const chunks: Buffer[] = [];
+    stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+    const header = Buffer.alloc(HEADER_BYTES);
+    header.writeUInt32BE(request.length, 1);
+    stream.end(Buffer.concat([header, request]));
+    await once(stream, "close");
+    if (status === undefined) throw new Error(`${method}: no status`);
+    if (status.code !== 0) throw new GrpcError(method, status.code, status.message);
+    return Buffer.concat(chunks).subarray(HEADER_BYTES);
+  } finally {
+    session.destroy();
+  }
+}
