@@ -172,10 +172,16 @@ export const RUNC: readonly Deviation[] = [
     ],
   },
   {
-    reason: "what only a mount namespace can give is left out, or done to the host's files, without one",
+    reason:
+      "without a mount namespace mounts stay in the caller's, and what else would need one is done there or left out",
     titles: [
-      "create, /root/readonly without a mount namespace: refused by name, nothing left",
-      "create, /linux/devices without a mount namespace: refused by name, nothing left",
+      "create without a mount namespace fails late: no mount is left",
+      "create without a mount namespace: its mounts are the caller's, until delete",
+      "create, linux.rootfsPropagation without a mount namespace: refused by name, nothing left",
+      "delete without a mount namespace, the rootfs a mount of the engine's: that stays",
+      "run without a mount namespace, devices: not in the image's files",
+      "run without a mount namespace, root.readonly: no writes to the rootfs",
+      "run without any namespace: the program in the container's root, with its mounts",
     ],
   },
 ];

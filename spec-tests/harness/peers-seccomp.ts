@@ -15,10 +15,6 @@ export const CRUN_SECCOMP: readonly Deviation[] = [
     titles: ["create that fails: parents of the cgroup that it made go too"],
   },
   {
-    reason: "mounts in the caller's mount namespace, where the mounts stay",
-    titles: ["create, /mounts without a mount namespace: refused by name, nothing left"],
-  },
-  {
     reason: "knows no sysctls of user namespaces",
     titles: ["sysctl user.max_mnt_namespaces with a user namespace: set"],
   },
@@ -63,10 +59,6 @@ export const RUNC_SECCOMP: readonly Deviation[] = [
   {
     reason: "parents of a cgroup stay, also where the making of a container fails",
     titles: ["create that fails: parents of the cgroup that it made go too"],
-  },
-  {
-    reason: "mounts in the caller's mount namespace, where the mounts stay",
-    titles: ["create, /mounts without a mount namespace: refused by name, nothing left"],
   },
   {
     reason: "knows no sysctls of user namespaces",

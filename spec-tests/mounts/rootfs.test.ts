@@ -223,15 +223,6 @@ spec(
   },
 );
 
-spec("maskedPaths without a mount namespace: error", "practice of runc and crun", async (sandbox) => {
-  const container = sandbox.container((config) => {
-    config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== "mount");
-    config.mounts = [];
-  });
-  expectRefusal(await container.create());
-  expect(await sandbox.traces()).toEqual([]);
-});
-
 spec("rootfs a mount point of its own: works", "engines: overlay mounts as rootfs", async (sandbox) => {
   const container = sandbox.shell("echo ran");
   execFileSync("mount", ["--bind", container.rootfs, container.rootfs]);

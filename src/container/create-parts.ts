@@ -1,5 +1,6 @@
 import type { ContainerScope } from "../cgroup/systemd-scope.ts";
 import type { SetUpOptions } from "../init/set-up.ts";
+import { mountsForCaller } from "../plan/enter-rootfs.ts";
 import { hasOwn, namespacesOf } from "../plan/init-plan.ts";
 import type { SeccompFilter } from "../plan/process-setup.ts";
 import type { ContainerGroups } from "../resctrl/group.ts";
@@ -8,6 +9,7 @@ import type { Config, Linux, Process } from "../spec/types.ts";
 import { type Caller, managerOf } from "./caller.ts";
 import { type CreateHooks, loadCreateHooks } from "./create-hooks.ts";
 import { loadDelegation } from "./delegation.ts";
+import type { SavedHostMount } from "./host-mount.ts";
 import type { NetDevices } from "./net-devices.ts";
 import type { Context } from "./options.ts";
 import { compileFilter } from "./seccomp-filter.ts";
@@ -21,6 +23,7 @@ export interface CreateParts {
   readonly idMappedMounts: SetUpOptions["idMappedMounts"];
   readonly netDevices: NetDevices | undefined;
   readonly resctrl: ContainerGroups | undefined;
+  readonly hostMount: HostMount | undefined;
   /** The cgroup, where systemd makes it. */
   readonly scope: ContainerScope | undefined;
   readonly delegate: ((directory: string, pid: number) => void) | undefined;
@@ -32,11 +35,16 @@ export async function loadParts(
   id: string,
   config: Config,
   process: Process,
-  { caller, rootless }: { readonly caller: Caller; readonly rootless: boolean },
+  {
+    caller,
+    rootless,
+    rootfs,
+  }: { readonly caller: Caller; readonly rootless: boolean; readonly rootfs: string },
 ): Promise<CreateParts> {
   const { linux = {}, hooks = {}, mounts = [] } = config;
   await checkSysctls(config);
-  const ownUserNamespace = hasOwn(namespacesOf(config), "user");
+  const namespaces = namespacesOf(config);
+  const ownUserNamespace = hasOwn(namespaces, "user");
   return {
     seccomp: await compileFilter(context, config, caller),
     attributes: await taskAttributes(process, linux, caller, ownUserNamespace),
@@ -46,6 +54,7 @@ export async function loadParts(
       : undefined,
     netDevices: await loadNetDevices(linux.netDevices ?? {}, rootless),
     resctrl: await loadResctrl(linux.intelRdt, id),
+    hostMount: mountsForCaller(config, namespaces) ? await loadHostMount(rootfs) : undefined,
     scope: context.systemdCgroup === true ? await loadScope(config, id, caller) : undefined,
     delegate: await loadDelegation(config, process, rootless),
   };
@@ -56,6 +65,17 @@ async function checkSysctls(config: Config): Promise<void> {
   if (Object.keys(sysctl).length === 0 || namespacesOf(config).joined.size === 0) return;
   const { checkSysctlNamespaces } = await import("./sysctl-namespaces.ts");
   checkSysctlNamespaces(config);
+}
+
+interface HostMount {
+  readonly saved: SavedHostMount;
+  readonly remove: () => void;
+}
+
+async function loadHostMount(rootfs: string): Promise<HostMount> {
+  const { hostMountAt, removeHostMount } = await import("./host-mount.ts");
+  const saved = hostMountAt(rootfs);
+  return { saved, remove: () => removeHostMount(saved) };
 }
 
 async function loadScope(config: Config, id: string, caller: Caller): Promise<ContainerScope> {

@@ -146,6 +146,7 @@ class Creation {
     const parts = await loadParts(this.#context, this.#options.id, this.#config, this.#process, {
       caller: this.#caller,
       rootless: this.#rootless,
+      rootfs,
     });
     this.#parts = parts;
     const { seccomp, hooks, netDevices, resctrl, delegate, scope } = parts;
@@ -242,6 +243,7 @@ class Creation {
       cgroup: this.#cgroupPath(),
       ...(this.#parts?.scope !== undefined && { scope: this.#parts.scope.saved }),
       ...(resctrl !== undefined && { resctrl: resctrl.saved }),
+      ...(this.#parts?.hostMount !== undefined && { hostMount: this.#parts.hostMount.saved }),
       ownPidNamespace: namespaces.created.has("pid"),
       ownKeyring: !this.#options.noNewKeyring,
       ownUserNamespace: hasOwn(namespaces, "user"),
@@ -292,6 +294,7 @@ class Creation {
       () => this.#pending?.channel.close(),
       () => this.#init !== undefined && killChild(this.#init.pid),
       ...this.#cgroup.undoing(),
+      () => this.#parts?.hostMount?.remove(),
       () => this.#parts?.resctrl?.undo(),
       () => this.#parts?.netDevices?.moveBack(),
       () => rmSync(this.#directory, { recursive: true, force: true }),

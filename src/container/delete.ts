@@ -43,6 +43,10 @@ export async function deleteContainer(
       const { removeGroups } = await import("../resctrl/group.ts");
       removeGroups(saved.resctrl);
     }
+    if (saved?.hostMount !== undefined) {
+      const { removeHostMount } = await import("./host-mount.ts");
+      removeHostMount(saved.hostMount);
+    }
     const runPoststop =
       saved?.hasPoststop === true ? await loadPoststop(context, directory, saved) : undefined;
     removeDirectory(directory);

@@ -106,7 +106,8 @@ function pseudoMounts(rootfs: string): string[] {
   return points;
 }
 
-function unescapeOctal(field: string): string {
+/** A path as proc_pid_mountinfo(5) writes it. */
+export function unescapeOctal(field: string): string {
   return field.replace(/\\([0-7]{3})/g, (_match, digits: string) =>
     String.fromCharCode(Number.parseInt(digits, 8)),
   );

@@ -3,6 +3,7 @@ import { readFileSync, renameSync, writeFileSync } from "../../bindings/linux/fi
 import type { SavedScope } from "../cgroup/systemd-scope.ts";
 import { RuntsError } from "../errors.ts";
 import type { SavedGroups } from "../resctrl/group.ts";
+import type { SavedHostMount } from "./host-mount.ts";
 
 /**
  * What is kept of a container in its directory, `ROOT/ID`, mode 0711:
@@ -25,6 +26,8 @@ export interface SavedState {
   readonly created: string;
   readonly ownerUid: number;
   readonly annotations: Readonly<Record<string, string>>;
+  /** Mounts of the container that are not in a mount namespace of its own. */
+  readonly hostMount?: SavedHostMount;
   /** Directory of the cgroup; empty if the container has none. */
   readonly cgroup: string;
   /** The unit whose cgroup that is, if systemd has made it. */

@@ -1,14 +1,13 @@
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
 import { closeSync, openSync } from "../../bindings/linux/files.ts";
 import type { Program, Register } from "../../bindings/stub/program.ts";
-import { RuntsError } from "../errors.ts";
 import { bindConsole, openTerminal, type TerminalPlan } from "../plan/console.ts";
 import { makeDumpable } from "../plan/credentials.ts";
 import { makeDevices, openHostNull } from "../plan/devices.ts";
 import {
   attachRootfs,
   enterRootfs,
-  hasMountNamespace,
+  hasRootMount,
   isolateMounts,
   makeRootReadonly,
   openRootfs,
@@ -131,7 +130,6 @@ function prepareEnvironment(
   containerPid: () => number,
 ): Environment {
   const { program, checks } = session;
-  checkWithoutMountNamespace(plan);
   openProc(program, plan);
   enterCgroupNamespace(program, plan);
   joinSessionKeyring(program, plan);
@@ -152,12 +150,12 @@ function prepareEnvironment(
   bringLoopbackUp(program, plan);
   attachRootfs(program, plan);
   makeMounts(program, plan, requests);
-  if (hasMountNamespace(plan)) checks.push(...makeDevices(program, plan, requests));
+  if (hasRootMount(plan)) checks.push(...makeDevices(program, plan, requests));
   const { consoleSocket } = options;
   if (consoleSocket === undefined) return { requests, hostNull, terminal: undefined, descriptors };
   const terminal = openTerminal(program, plan.root, program.descriptor(consoleSocket));
   checks.push(terminal.check);
-  if (hasMountNamespace(plan)) bindConsole(program, plan.root, terminal.slave);
+  if (hasRootMount(plan)) bindConsole(program, plan.root, terminal.slave);
   labelTerminal(program, plan, terminal.slave);
   return { requests, hostNull, terminal, descriptors };
 }
@@ -177,18 +175,6 @@ function openProc(program: Program, plan: InitPlan): void {
   const procfs = program.descriptor(openSync("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
   program.about("", "take the host's procfs");
   program.call("copy", [procfs], { into: plan.hostProc });
-}
-
-/** Without a mount namespace these would change the host's own mounts and files, and stay after the container. */
-function checkWithoutMountNamespace(plan: InitPlan): void {
-  if (hasMountNamespace(plan)) return;
-  const { root, mounts = [], linux } = plan.config;
-  const refuse = (pointer: string): never => {
-    throw new RuntsError(`${pointer}: needs a mount namespace`, { operation: "create", pointer });
-  };
-  if (root.readonly === true) refuse("/root/readonly");
-  if (mounts.length > 0) refuse("/mounts");
-  if ((linux?.devices ?? []).length > 0) refuse("/linux/devices");
 }
 
 function openNullForMasks({ program, checks }: Session, plan: InitPlan): Register | undefined {

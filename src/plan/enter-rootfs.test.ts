@@ -10,7 +10,7 @@ import {
   MS_UNBINDABLE,
 } from "../../bindings/abi/mount.ts";
 import type { Operation } from "../../bindings/stub/program.ts";
-import type { Linux, RootfsPropagation } from "../spec/types.ts";
+import type { Config, Linux, RootfsPropagation } from "../spec/types.ts";
 import { attachRootfs, enterRootfs, isolateMounts, makeRootReadonly, openRootfs } from "./enter-rootfs.ts";
 import { attributesOf, only, summary, type TestPlanOptions, testPlan } from "./plan.test-support.ts";
 
@@ -100,7 +100,19 @@ describe("the rootfs", () => {
     expect(propagations(program.operations)).toEqual([["", MS_PRIVATE, false]]);
   });
 
-  it("is only opened without a mount namespace", () => {
+  it.each<[string, Partial<Config>]>([
+    ["a mount", { mounts: [{ destination: "/proc", type: "proc" }] }],
+    ["a device", { linux: { devices: [{ type: "p", path: "/dev/fifo" }] } }],
+    ["root.readonly", { root: { path: "rootfs", readonly: true } }],
+  ])("is a private mount for %s without a mount namespace", (_what, config) => {
+    const { program, plan } = testPlan(config);
+    openRootfs(program, plan);
+    attachRootfs(program, plan);
+    expect(summary(program.operations)).toContain("move_mount /bundle/rootfs");
+    expect(propagations(program.operations)).toEqual([["", MS_PRIVATE, true]]);
+  });
+
+  it("is only opened without a mount namespace and with nothing to mount", () => {
     const { program, plan } = testPlan({});
     openRootfs(program, plan);
     attachRootfs(program, plan);

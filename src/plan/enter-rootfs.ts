@@ -19,13 +19,25 @@ import {
 } from "../../bindings/abi/mount.ts";
 import type { Program, Register } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
-import { hasOwn, type InitPlan } from "./init-plan.ts";
+import type { Config } from "../spec/types.ts";
+import { hasOwn, type InitPlan, type Namespaces } from "./init-plan.ts";
 import { parsePropagation } from "./mount-options.ts";
 import { attach, setMountAttributes } from "./rootfs-paths.ts";
 import { MOUNT_ATTR_SIZE, mountAttr } from "./structs.ts";
 
 export function hasMountNamespace(plan: InitPlan): boolean {
   return hasOwn(plan.namespaces, "mount");
+}
+
+/** Whether the container's mounts are made in the mount namespace that its creator is in, since it has none of its own. */
+export function mountsForCaller({ root, mounts = [], linux }: Config, namespaces: Namespaces): boolean {
+  if (hasOwn(namespaces, "mount")) return false;
+  return root.readonly === true || mounts.length > 0 || (linux?.devices ?? []).length > 0;
+}
+
+/** Whether the rootfs becomes a mount of the container, so that what is mounted and made in it is not the host's. */
+export function hasRootMount(plan: InitPlan): boolean {
+  return hasMountNamespace(plan) || mountsForCaller(plan.config, plan.namespaces);
 }
 
 /**
@@ -59,14 +71,14 @@ function setPropagationAt(program: Program, path: string, propagation: number, r
 }
 
 /**
- * Opens the rootfs. With a mount namespace `root` becomes a copy of its mount tree, so that the rootfs is a mount whatever it
+ * Opens the rootfs. Where there is something to mount `root` becomes a copy of its mount tree, so that the rootfs is a mount whatever it
  * was before (pivot_root needs that), and whoever changes the path afterwards changes nothing for the container.
  */
 export function openRootfs(program: Program, plan: InitPlan): void {
   const { rootfs } = plan.facts;
   program.about("/root/path", `open the root file system ${rootfs}`);
   program.call("openat", [AT_FDCWD, rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC, 0], { into: plan.rootfs });
-  if (hasMountNamespace(plan)) {
+  if (hasRootMount(plan)) {
     const flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE;
     program.call("open_tree", [plan.rootfs, "", flags], { into: plan.root, path: rootfs });
   } else {
@@ -76,12 +88,16 @@ export function openRootfs(program: Program, plan: InitPlan): void {
 
 /** Attaches the copy to the directory it was made of. */
 export function attachRootfs(program: Program, plan: InitPlan): void {
-  if (!hasMountNamespace(plan)) return;
+  if (!hasRootMount(plan)) return;
   program.about("/root/path", `mount the root file system ${plan.facts.rootfs}`);
   attach(program, plan.root, plan.rootfs, { path: plan.facts.rootfs });
   if (parsePropagation(plan.config.linux?.rootfsPropagation ?? "")?.type === MS_SHARED) {
     // The new root must not be shared itself when pivot_root(2) puts the old one on top of it.
     setMountAttributes(program, plan.root, { propagation: MS_PRIVATE });
+  }
+  if (!hasMountNamespace(plan)) {
+    // What is mounted below a shared mount would show in every mount namespace that is its peer.
+    setMountAttributes(program, plan.root, { propagation: MS_PRIVATE }, AT_RECURSIVE);
   }
 }
 

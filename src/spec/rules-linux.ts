@@ -14,7 +14,13 @@ export const linuxRules: readonly Rule[] = [
   { reads: ["/linux/namespaces"], check: duplicateNamespaces },
   { reads: ["/linux/namespaces", "/hostname", "/domainname"], check: nameRules },
   { reads: ["/linux/namespaces", "/linux/uidMappings", "/linux/gidMappings"], check: mappingRules },
-  { reads: ["/linux/namespaces", "/linux/maskedPaths", "/linux/readonlyPaths"], check: pathRules },
+  {
+    reads: [
+      "/linux/namespaces",
+      ...["maskedPaths", "readonlyPaths", "rootfsPropagation"].map((name) => `/linux/${name}`),
+    ],
+    check: mountNamespaceRules,
+  },
   { reads: ["/linux/namespaces", "/linux/timeOffsets"], check: timeRules },
   { reads: ["/linux/namespaces", "/linux/sysctl", "/domainname"], check: sysctlRules },
   { reads: ["/linux/devices"], check: deviceRules },
@@ -57,8 +63,9 @@ export function reportRanges(at: string, mappings: readonly IdMapping[], report:
   }
 }
 
-function pathRules({ linux }: Config, report: Report): void {
+function mountNamespaceRules({ linux }: Config, report: Report): void {
   if (linux === undefined || hasNamespace(linux, "mount")) return;
+  if ((linux.rootfsPropagation ?? "") !== "") report("/linux/rootfsPropagation", "needs a mount namespace");
   if ((linux.maskedPaths ?? []).length > 0) report("/linux/maskedPaths", "needs a mount namespace");
   if ((linux.readonlyPaths ?? []).length > 0) report("/linux/readonlyPaths", "needs a mount namespace");
 }
