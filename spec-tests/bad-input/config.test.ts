@@ -213,6 +213,10 @@ spec(
         process: { ...config.process, unknownInProcess: true },
         linux: { ...config.linux, unknownInLinux: null },
         windows: { layerFolders: [] },
+        solaris: { milestone: "svc:/milestone/container:default" },
+        vm: { kernel: { path: "/no/such/kernel" } },
+        zos: { namespaces: [] },
+        freebsd: { devices: [] },
       }),
     );
     expect(await container.output()).toBe("ran\n");

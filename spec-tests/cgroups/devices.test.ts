@@ -49,3 +49,36 @@ spec("devices allowed for writing only: reading fails", `${CLAUSE}: access`, asy
   const { stdout } = await sandbox.shell(OPEN_NODE, rules(DENY_ALL, allow)).run();
   expect(stdout).toMatch(/Operation not permitted/);
 });
+
+for (const [situation, resources] of [
+  ["no resources at all", undefined],
+  ["empty resources", {}],
+] as const) {
+  spec(
+    `devices, ${situation}: none but the default ones opens`,
+    `${CLAUSE}; Default Devices`,
+    async (sandbox) => {
+      const container = sandbox.shell(
+        `${OPEN_NODE}; dd if=/dev/zero bs=1 count=1 of=/dev/null 2>/dev/null && echo zero`,
+        (config) => {
+          rules()(config);
+          if (resources === undefined) delete config.linux.resources;
+          else config.linux.resources = resources;
+        },
+      );
+      const output = await container.output();
+      expect(output).toMatch(/Operation not permitted/);
+      expect(output).toMatch(/^zero$/m);
+    },
+  );
+}
+
+spec(
+  "devices deny all: terminals and /dev/net/tun, which engines rely on, open",
+  `${CLAUSE}; practice of runc and crun`,
+  async (sandbox) => {
+    const open =
+      "mknod /dev/own-tun c 10 200; mknod /dev/own-ptmx c 5 2; for name in own-tun own-ptmx ptmx; do dd if=/dev/$name of=/dev/null bs=1 count=0 2>&1 || true; done";
+    expect(await sandbox.shell(open, rules(DENY_ALL)).output()).not.toMatch(/Operation not permitted/);
+  },
+);

@@ -4,7 +4,9 @@ import { dirname } from "node:path";
 import { expect } from "vitest";
 import { type Config, setNamespace } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
+import { IS_RUNTS } from "../harness/runtime.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "config-linux.md, Cgroups Path";
@@ -161,3 +163,76 @@ spec(
     expect(await sandbox.traces()).toEqual([]);
   },
 );
+
+// runc and crun take the root cgroup: runc denies its devices to the whole host, and crun's delete kills all that is in it.
+for (const path of IS_RUNTS ? ["/", "..", "/a/../.."] : []) {
+  spec(
+    `cgroupsPath ${path}: error that names it, nothing left`,
+    `${CLAUSE}: MUST error if it is not valid`,
+    async (sandbox) => {
+      const container = sandbox.container((config) => {
+        config.linux.cgroupsPath = path;
+      });
+      expectRefusal(await container.create(), inOurWords("/linux/cgroupsPath"));
+      expect(await sandbox.traces()).toEqual([]);
+    },
+  );
+}
+
+spec("cgroupsPath with .. in it: never outside of the cgroup mount", CLAUSE, async (sandbox) => {
+  const container = sandbox.container((config) => {
+    config.linux.cgroupsPath = `/../../${sandbox.tag}-inside`;
+  });
+  await container.created();
+  expect(await cgroupOf(container)).toBe(`/${sandbox.tag}-inside`);
+});
+
+/** A cgroup that somebody else has made. */
+function madeCgroup(sandbox: Sandbox): string {
+  const path = `${sandbox.tag}-theirs`;
+  mkdirSync(`/sys/fs/cgroup/${path}`);
+  sandbox.settle();
+  sandbox.atEnd(async () => {
+    if (!existsSync(`/sys/fs/cgroup/${path}`)) return;
+    writeFileSync(`/sys/fs/cgroup/${path}/cgroup.kill`, "1"); // crun's init waits in a frozen one
+    const events = () => readFileSync(`/sys/fs/cgroup/${path}/cgroup.events`, "utf8");
+    await expect.poll(events, { timeout: 5000 }).toContain("populated 0");
+    rmdirSync(`/sys/fs/cgroup/${path}`);
+  });
+  return path;
+}
+
+const FIT = "config-linux.md, Control groups: MAY check that the cgroup is fit for purpose, then MUST error";
+
+spec("create in a cgroup with processes: error that names them, and they live on", FIT, async (sandbox) => {
+  const first = sandbox.shell("exec sleep 1000");
+  await first.started();
+  const second = sandbox.container((config) => {
+    config.linux.cgroupsPath = `/${first.id}`;
+  });
+  expectRefusal(
+    await second.create(),
+    inOurWords(`is not empty: 1 process(es) found: ${(await first.state()).pid}`),
+  );
+  expect((await first.state()).status).toBe("running");
+});
+
+spec("create in a frozen cgroup: error, never a hang", FIT, async (sandbox) => {
+  const path = madeCgroup(sandbox);
+  writeFileSync(`/sys/fs/cgroup/${path}/cgroup.freeze`, "1");
+  const container = sandbox.container((config) => {
+    config.linux.cgroupsPath = `/${path}`;
+  });
+  expectRefusal(await container.create(), inOurWords("is frozen: a container in it would hang"));
+});
+
+spec("create in an empty cgroup: taken over, and removed by delete", FIT, async (sandbox) => {
+  const path = madeCgroup(sandbox);
+  const container = sandbox.container((config) => {
+    config.linux.cgroupsPath = `/${path}`;
+  });
+  await container.created();
+  expect(await cgroupOf(container)).toBe(`/${path}`);
+  await container.delete();
+  expect(existsSync(`/sys/fs/cgroup/${path}`)).toBe(false);
+});

@@ -1,7 +1,25 @@
 import type { Deviation } from "./peers.ts";
 
+const VERSION_ONE = [
+  "memory/kernel",
+  "memory/kernelTCP",
+  "memory/swappiness",
+  "memory/disableOOMKiller",
+  "cpu/realtimeRuntime",
+  "cpu/realtimePeriod",
+  "blockIO/leafWeight",
+  "blockIO/weightDevice/0/leafWeight",
+  "network/classID",
+  "network/priorities",
+].map((pointer) => `create with ${pointer}: error that names it, nothing left`);
+
 /** Cgroups of Debian's runc 1.1.15, most of them in guests. */
 export const RUNC_CGROUPS: readonly Deviation[] = [
+  { reason: "ignores what only cgroup v1 has", titles: VERSION_ONE },
+  {
+    reason: "a cgroup that is not empty is a warning in 1.1",
+    titles: ["create in a cgroup with processes: error that names them, and they live on"],
+  },
   {
     reason: "the cgroupfs driver never changes the owner",
     titles: [
@@ -53,6 +71,33 @@ export const RUNC_CGROUPS: readonly Deviation[] = [
 
 /** The same of Debian's crun 1.21. */
 export const CRUN_CGROUPS: readonly Deviation[] = [
+  { reason: "leaves the cgroup that it made when it refuses what only cgroup v1 has", titles: VERSION_ONE },
+  {
+    reason: "what only cgroup v1 has is an error by its mere presence, even where it is 0, false or -1",
+    titles: [
+      'run with {"memory":{"kernel":-1…',
+      'run with {"blockIO":{"leafWeight":0…',
+      'run with {"network":…',
+    ],
+  },
+  {
+    reason: "does not look what is in the cgroup, and waits in a frozen one for ever",
+    titles: [
+      "create in a cgroup with processes: error that names them, and they live on",
+      "create in a frozen cgroup: error, never a hang",
+    ],
+  },
+  {
+    reason: "refuses a cgroupsPath with .. in it",
+    titles: ["cgroupsPath with .. in it: never outside of the cgroup mount"],
+  },
+  {
+    reason: "without resources it sets no device rules at all",
+    titles: [
+      "devices, no resources at all: none but the default ones opens",
+      "devices, empty resources: none but the default ones opens",
+    ],
+  },
   {
     reason: "the user of the container's root owns the cgroup, whatever process.user is",
     titles: ["create, user namespace, process.user 7: that user owns the cgroup"],

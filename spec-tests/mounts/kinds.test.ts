@@ -2,7 +2,7 @@ import { existsSync, lstatSync, mkdirSync, readdirSync, symlinkSync, writeFileSy
 import { expect } from "vitest";
 import { type Config, type Mount, setNamespace } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
@@ -289,3 +289,13 @@ spec("tmpfs mounted inside /proc: error", "CVE-2019-16884", async (sandbox) => {
   expectRefusal(await container.create());
   expect(await sandbox.traces()).toEqual([]);
 });
+
+spec(
+  "mount of type bind without the option: no bind, so an error, nothing left",
+  `${CLAUSE}.type: the option decides, the type of a bind mount is a dummy`,
+  async (sandbox) => {
+    const mount = { destination: "/mnt", type: "bind", source: source(sandbox), options: ["ro"] };
+    expectRefusal(await sandbox.shell("true", add(mount)).create(), inOurWords("/mounts/"));
+    expect(await sandbox.traces()).toEqual([]);
+  },
+);

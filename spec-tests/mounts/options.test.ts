@@ -88,6 +88,7 @@ for (const [options, expected] of [
 
 for (const [options, expected] of [
   [["bind"], []],
+  [["bind", "defaults"], []],
   [
     ["bind", "nosuid", "nodev"],
     ["nosuid", "nodev"],
