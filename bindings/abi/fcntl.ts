@@ -108,3 +108,7 @@ export const MFD_EXEC = 0x10;
 // close_range(2)
 export const CLOSE_RANGE_UNSHARE = 0x2;
 export const CLOSE_RANGE_CLOEXEC = 0x4;
+
+// eventfd2(2), linux/eventfd.h
+export const EFD_CLOEXEC = O_CLOEXEC;
+export const EFD_NONBLOCK = O_NONBLOCK;

@@ -1,5 +1,5 @@
 import { absolutePath } from "../../bindings/linux/paths.ts";
-import { prepareDirectories } from "./context.ts";
+import { prepareDirectories } from "../container/state-root.ts";
 import type { RunCommand } from "./description.ts";
 
 export const run: RunCommand = (context, args, operations) => {

@@ -1,4 +1,4 @@
-import { prepareDirectories } from "./context.ts";
+import { prepareDirectories } from "../container/state-root.ts";
 import { createOptionsFrom } from "./create-options.ts";
 import type { RunCommand } from "./description.ts";
 

@@ -2,6 +2,7 @@ import { fstatSync } from "../../bindings/linux/file-status.ts";
 import { readFileSync } from "../../bindings/linux/files.ts";
 import { RuntsError } from "../errors.ts";
 import type { StdioFacts } from "../plan/process-setup.ts";
+import type { StandardStreams } from "./options.ts";
 
 /** What the container inherits from the caller, or what the caller's rights allow. */
 export interface Caller {
@@ -77,13 +78,13 @@ export function callersNotifySocket(): string | undefined {
 const DEV_NULL_RDEV = 0x103;
 
 /** Which standard streams are /dev/null of the host, and which change their owner: not those that others use as well. */
-export function stdioFacts(terminal: boolean, uid: number): StdioFacts {
+export function stdioFacts(terminal: boolean, uid: number, streams: StandardStreams = [0, 1, 2]): StdioFacts {
   const nulls: number[] = [];
   const chown: number[] = [];
   for (const fd of terminal ? [] : [0, 1, 2]) {
     let stat: ReturnType<typeof fstatSync>;
     try {
-      stat = fstatSync(fd);
+      stat = fstatSync(streams[fd] ?? fd);
     } catch {
       continue; // closed
     }
@@ -108,7 +109,9 @@ export interface HandedDescriptors {
  */
 export function handedDescriptors(preserved: number, activated: boolean): HandedDescriptors {
   const { LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES, RUNTS_FDS } = process.env;
-  const meant = activated && LISTEN_PID === String(process.pid) && /^\d+$/.test(LISTEN_FDS ?? "");
+  // Without the launcher this is another program's process, whose sockets are its own.
+  const launched = RUNTS_FDS !== undefined;
+  const meant = activated && launched && LISTEN_PID === String(process.pid) && /^\d+$/.test(LISTEN_FDS ?? "");
   const listening = meant ? Number(LISTEN_FDS) : 0;
   const count = listening + preserved;
   const open = Number(RUNTS_FDS ?? "0");

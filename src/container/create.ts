@@ -8,7 +8,7 @@ import { type Init, type PendingInit, spawnInit } from "../init/spawn-init.ts";
 import type { CredentialOptions } from "../plan/credentials.ts";
 import { type HostFacts, hasOwn, type Namespaces, namespacesOf } from "../plan/init-plan.ts";
 import type { ContainerGroups } from "../resctrl/group.ts";
-import { readConfigAndBytes } from "../spec/config.ts";
+import { parseConfig, readConfigAndBytes } from "../spec/config.ts";
 import { processOrNone } from "../spec/process.ts";
 import type { Config, Process } from "../spec/types.ts";
 import {
@@ -61,7 +61,7 @@ export async function createContainer(
   openTerminal?: () => Promise<TerminalReceiver>,
 ): Promise<SavedState> {
   checkId(options.id);
-  const { config, bytes } = readConfigAndBytes(options.bundle, options.configFile);
+  const { config, bytes } = configOf(options);
   const process = processOrNone(config);
   const receiver = await terminalReceiver(process, options.consoleSocket, openTerminal);
   const pidfdReceiver = await connectPidfdReceiver(options.pidfdSocket);
@@ -83,6 +83,11 @@ export async function createContainer(
     creation?.undo();
     throw reason;
   }
+}
+
+function configOf({ bundle, configFile, configText }: CreateOptions) {
+  if (configText === undefined) return readConfigAndBytes(bundle, configFile);
+  return { config: parseConfig(configText, "config"), bytes: configText };
 }
 
 /** The caller is a service of a service manager: its container may tell that it is ready. */
@@ -169,7 +174,7 @@ class Creation {
       credentials: this.#credentials(namespaces, seccomp !== undefined, mapIds !== undefined),
       umask: this.#caller.umask,
       staysDumpable: !this.#caller.privileged,
-      stdio: stdioFacts(receiver !== undefined, this.#process.user?.uid ?? 0),
+      stdio: stdioFacts(receiver !== undefined, this.#process.user?.uid ?? 0, this.#options.stdio),
       consoleSocket: receiver?.socket,
       procfs: openLabelProcfs(this.#process),
       attributes: parts.attributes,
@@ -272,6 +277,7 @@ class Creation {
       cgroup: this.#cgroup.open(),
       keepFds: this.#handed.count,
       ignoredSignals: this.#caller.ignoredSignals,
+      stdio: this.#options.stdio,
       privileged: this.#caller.privileged,
     });
   }

@@ -17,42 +17,71 @@ export type ContainerEvent =
 
 export type Emit = (event: ContainerEvent) => void;
 
-interface Observed {
-  readonly id: string;
-  readonly cgroup: string;
+/** A running container that is watched: by descriptors, so that no other can take its place. */
+export interface Observation {
+  /** Can be read when init has ended. */
   readonly pidfd: number;
+  /** Can be read when there may have been an OOM kill; undefined without the memory controller. */
+  readonly oomDescriptor: number | undefined;
+  /** The OOM kill since the last call, if there was one. */
+  oom(): ContainerEvent | undefined;
+  /** What the container has used so far. */
+  stats(): ContainerEvent;
+  close(): void;
 }
 
 /** What the container has used so far. */
 export function reportStats(context: Context, id: string, emit: Emit): void {
-  const { cgroup, pidfd } = observe(context, id);
+  const { cgroup, pidfd } = observed(context, id);
   closeSync(pidfd);
   emit({ type: "stats", id, data: readStats(cgroup) });
 }
 
 /** Reports what the container has used, once an interval, and each OOM kill in it, until it stops. */
 export function reportEvents(context: Context, id: string, intervalMs: number, emit: Emit): void {
-  const { cgroup, pidfd } = observe(context, id);
-  const oom = watchOomKills(context, cgroup);
+  const observation = observe(context, id);
+  const { pidfd, oomDescriptor } = observation;
   try {
     let next = performance.now() + intervalMs;
     for (;;) {
       const waitMs = Math.max(0, Math.ceil(next - performance.now()));
-      const ready = waitAnyReadable([pidfd, ...(oom === undefined ? [] : [oom.descriptor])], waitMs);
+      const ready = waitAnyReadable([pidfd, ...(oomDescriptor === undefined ? [] : [oomDescriptor])], waitMs);
       // Before the end: what the kernel kills for want of memory may be init.
-      if (oom?.happened()) emit({ type: "oom", id });
+      const oom = observation.oom();
+      if (oom !== undefined) emit(oom);
       if (ready.includes(pidfd)) return;
       if (performance.now() < next) continue;
-      emit({ type: "stats", id, data: readStats(cgroup) });
+      emit(observation.stats());
       next = Math.max(next + intervalMs, performance.now());
     }
   } finally {
-    if (oom !== undefined) closeSync(oom.descriptor);
-    closeSync(pidfd);
+    observation.close();
   }
 }
 
-function observe({ root }: Context, id: string): Observed {
+/** Begins to watch a container, which has to be running and to have a cgroup. */
+export function observe(context: Context, id: string): Observation {
+  const { cgroup, pidfd } = observed(context, id);
+  const watch = watchOomKills(context, cgroup);
+  return {
+    pidfd,
+    oomDescriptor: watch?.descriptor,
+    oom: () => (watch?.happened() === true ? { type: "oom", id } : undefined),
+    stats: () => ({ type: "stats", id, data: readStats(cgroup) }),
+    close: () => {
+      if (watch !== undefined) closeSync(watch.descriptor);
+      closeSync(pidfd);
+    },
+  };
+}
+
+function observed(
+  { root }: Context,
+  id: string,
+): {
+  readonly cgroup: string;
+  readonly pidfd: number;
+} {
   checkId(id);
   const directory = containerDirectory(root, id);
   const saved = tryReadState(directory);
@@ -63,7 +92,7 @@ function observe({ root }: Context, id: string): Observed {
   if (pidfd === undefined) {
     throw new RuntsError(`container with id ${id} is not running`, { operation: "events", path: id });
   }
-  if (saved.cgroup !== "") return { id, cgroup: saved.cgroup, pidfd };
+  if (saved.cgroup !== "") return { cgroup: saved.cgroup, pidfd };
   closeSync(pidfd);
   throw new RuntsError(`container ${id} has no cgroup: without one nothing is counted`, {
     operation: "events",

@@ -22,7 +22,7 @@ import { explained } from "./exec-failure.ts";
 import { type ExecOverrides, overriddenProcess } from "./exec-process.ts";
 import { checkId } from "./id.ts";
 import { killChild, openInit } from "./init-process.ts";
-import type { Context } from "./options.ts";
+import type { Context, StandardStreams } from "./options.ts";
 import { writePidFile } from "./pid-file.ts";
 import { connectPidfdReceiver } from "./pidfd-receiver.ts";
 import type { PidfdReceiver } from "./pidfd-socket.ts";
@@ -48,6 +48,8 @@ export interface ExecOptions {
   /** Sub-cgroup of the container's cgroup. */
   readonly cgroup?: string;
   readonly ignorePaused: boolean;
+  /** Descriptors that the process gets as its standard streams; without them, the caller's own. */
+  readonly stdio?: StandardStreams;
 }
 
 /**
@@ -142,6 +144,7 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
     cgroup,
     keepFds: handed.count,
     ignoredSignals: caller.ignoredSignals,
+    stdio: options.stdio,
     privileged: caller.privileged,
     oomScoreAdj: caller.privileged ? undefined : process.oomScoreAdj,
   });
@@ -156,7 +159,7 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
       procfs: openLabelProcfs(process),
       attributes,
       addedEnv: handed.env,
-      stdio: stdioFacts(receiver !== undefined, process.user?.uid ?? 0),
+      stdio: stdioFacts(receiver !== undefined, process.user?.uid ?? 0, options.stdio),
       start: { keepFds: handed.count, inheritedNofile: inheritedNofile(), seccomp },
       keyring: saved.ownKeyring ? keyringName(saved.id) : undefined,
       inUserNamespace: ownUserNamespace,

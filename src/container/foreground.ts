@@ -1,9 +1,10 @@
 import { SIG_BLOCK, SIG_UNBLOCK, signalNumber } from "../../bindings/abi/signal.ts";
-import { syscall, trySyscall } from "../../bindings/ffi/syscall.ts";
+import { syscall } from "../../bindings/ffi/syscall.ts";
 import { closeSync } from "../../bindings/linux/files.ts";
 import { pidfdOpen, pidfdSendSignal } from "../../bindings/linux/pidfd.ts";
 import { waitReadable } from "../../bindings/linux/poll.ts";
 import type { ConsoleRelay } from "./console-relay.ts";
+import { reapChild } from "./exit-status.ts";
 import type { NotifyRelay } from "./notify-socket.ts";
 
 /** Signals that `run` passes on. WINCH only resizes the terminal; CHLD, PIPE and URG are the engine's own business. */
@@ -86,7 +87,7 @@ export class Foreground {
     if (relays || !waitReadable(this.#pidfd, SHORT_RUN_MS)) await this.#waitLong();
     this.#relay?.drain((fd) => waitReadable(fd, 0));
     this.#notify?.forward();
-    return this.#reap();
+    return reapChild(this.#pid)?.exitCode ?? 0;
   }
 
   async #waitLong(): Promise<void> {
@@ -99,14 +100,6 @@ export class Foreground {
       for (const fd of ready) this.#relay?.move(fd);
       this.#notify?.forward();
     }
-  }
-
-  #reap(): number {
-    const status = new Int32Array(1);
-    trySyscall("wait4", this.#pid, new Uint8Array(status.buffer), 0, null);
-    const value = status[0] ?? 0;
-    const signal = value & 0x7f;
-    return signal === 0 ? (value >> 8) & 0xff : 128 + signal;
   }
 
   /** Signals are held again: none may cut the deletion of the container short. */

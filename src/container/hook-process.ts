@@ -1,18 +1,18 @@
 import { errnoMessage, errnoName } from "../../bindings/abi/errno.ts";
-import { F_DUPFD_CLOEXEC, O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
-import { signalName } from "../../bindings/abi/signal.ts";
+import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
 import { trySyscall } from "../../bindings/ffi/syscall.ts";
 import { closeSync, openSync } from "../../bindings/linux/files.ts";
 import { pidfdOpen } from "../../bindings/linux/pidfd.ts";
 import { waitReadable } from "../../bindings/linux/poll.ts";
-import type { Program } from "../../bindings/stub/program.ts";
 import { receiveReply } from "../init/run-program.ts";
 import { type PendingInit, spawnInit } from "../init/spawn-init.ts";
+import { takeStreams } from "../init/standard-streams.ts";
 import { becomeRootOf } from "../plan/kernel-settings.ts";
 import { startProgram } from "../plan/process-setup.ts";
 import type { Hook } from "../spec/types.ts";
 import { inheritedNofile, inspectCaller } from "./caller.ts";
 import { differingNamespaces } from "./differing-namespaces.ts";
+import { reapChild } from "./exit-status.ts";
 import { SIGKILL } from "./init-process.ts";
 import { readFailure } from "./start-report.ts";
 
@@ -98,21 +98,6 @@ function execute(pending: PendingInit, { hook, cwd, stdio, container }: HookRun)
   return failed === undefined ? undefined : errnoMessage(errnoName(failed.errno));
 }
 
-/** Makes descriptors the standard streams. They may arrive in just these places, if the caller had closed its own. */
-function takeStreams(program: Program, stdio: HookRun["stdio"]): void {
-  const ABOVE_STDIO = 3;
-  const moved = stdio.map((fd) => {
-    const received = program.descriptor(fd);
-    const copy = program.call("fcntl", [received, F_DUPFD_CLOEXEC, ABOVE_STDIO]);
-    program.do("close", [received]);
-    return copy;
-  });
-  moved.forEach((copy, target) => {
-    program.do("dup3", [copy, target, 0]);
-    program.do("close", [copy]);
-  });
-}
-
 function awaitEnd(pid: number, { timeout }: Hook, started: number): string | undefined {
   const pidfd = pidfdOpen(pid) ?? -1;
   const limit = timeout === undefined ? NO_LIMIT_MS : timeout * 1000 - (Date.now() - started);
@@ -120,16 +105,12 @@ function awaitEnd(pid: number, { timeout }: Hook, started: number): string | und
   // It leads a session of its own, and so a process group: what it has started goes with it.
   if (!ended) trySyscall("kill", -pid, SIGKILL);
   closeSync(pidfd);
-  const status = new Int32Array(1);
-  trySyscall("wait4", pid, new Uint8Array(status.buffer), 0, null);
-  const value = status[0] ?? 0;
-  const signal = value & 0x7f;
+  const status = reapChild(pid);
   const elapsed = `after ${Date.now() - started} ms`;
   if (!ended) return `timed out after ${timeout} s`;
-  if (value === 0) return undefined;
-  return signal === 0
-    ? `exit status ${(value >> 8) & 0xff} ${elapsed}`
-    : `signal ${signalName(signal)} ${elapsed}`;
+  if (status === undefined || status.exitCode === 0) return undefined;
+  const { exitCode, signal } = status;
+  return signal === undefined ? `exit status ${exitCode} ${elapsed}` : `signal ${signal} ${elapsed}`;
 }
 
 /** A hook without a timeout may take any time (config.md, POSIX-platform Hooks): some weeks. */

@@ -13,6 +13,9 @@ export interface Context {
   readonly log: Log;
 }
 
+/** Descriptors of standard input, output and error. */
+export type StandardStreams = readonly [number, number, number];
+
 export interface CreateOptions {
   readonly id: string;
   /** Absolute, never empty. */
@@ -23,6 +26,10 @@ export interface CreateOptions {
   readonly pidfdSocket?: string;
   /** Absolute path of another config than that of the bundle. */
   readonly configFile?: string;
+  /** The config itself, in place of a file. */
+  readonly configText?: Uint8Array;
+  /** Descriptors that the container gets as its standard streams; without them, the caller's own. */
+  readonly stdio?: StandardStreams;
   readonly noPivot: boolean;
   readonly noNewKeyring: boolean;
   /** Number of descriptors, from 3 on, that reach the container. */

@@ -1,5 +1,9 @@
+import { mkdirSync } from "../../bindings/linux/directories.ts";
 import { statSync } from "../../bindings/linux/file-status.ts";
+import { chmodSync, readFileSync } from "../../bindings/linux/files.ts";
+import { absolutePath } from "../../bindings/linux/paths.ts";
 import { RuntsError } from "../errors.ts";
+import type { Context } from "./options.ts";
 
 /**
  * The directory of all containers decides what the runtime kills, removes and executes. It is refused where anybody but its user
@@ -19,4 +23,72 @@ export function checkStateRoot(root: string): void {
   if (uid !== 0 && uid !== process.geteuid?.()) refuse(`belongs to user ${uid}`);
   const ownGroup = gid === 0 || gid === process.getegid?.();
   if ((mode & 0o002) !== 0 || ((mode & 0o020) !== 0 && !ownGroup)) refuse("can be written by other users");
+}
+
+/** Creates the root directory, and the directory of the pid file: engines may name ones that do not exist yet. */
+export function prepareDirectories(context: Context, pidFile: string | undefined): void {
+  makeDirectory(context.root, 0o700);
+  if (context.root === xdgRoot()) keepFromSweeping(context.root);
+  if (pidFile !== undefined) makeDirectory(pidFile.slice(0, pidFile.lastIndexOf("/") + 1), 0o755);
+}
+
+/** Without the sticky bit, files that are not used for hours may be swept (XDG Base Directory Specification). */
+function keepFromSweeping(root: string): void {
+  try {
+    chmodSync(root, 0o1700);
+  } catch (cause) {
+    throw new RuntsError(`${root} belongs to another user: is XDG_RUNTIME_DIR that of the caller?`, {
+      operation: "chmod",
+      errno: "EPERM",
+      path: root,
+      cause,
+    });
+  }
+}
+
+function makeDirectory(path: string, mode: number): void {
+  try {
+    mkdirSync(path, { recursive: true, mode });
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const hint = path === xdgRoot() ? "; is XDG_RUNTIME_DIR that of the caller?" : "";
+    throw new RuntsError(`create directory: ${reason}${hint}`, { operation: "mkdir", path, cause });
+  }
+}
+
+/** Absolute path of the directory of all containers: the one that the caller names, or the one of his user. */
+export function stateRoot(given: string | undefined): string {
+  const root = given === undefined ? defaultStateRoot() : absolutePath(given);
+  if (root === "/") throw new RuntsError("--root must not be the root directory");
+  checkStateRoot(root);
+  return root;
+}
+
+function defaultStateRoot(): string {
+  if (honoursXdg()) return xdgRoot() ?? "/run/runts";
+  if (process.geteuid?.() === 0) return "/run/runts";
+  throw new RuntsError(
+    "XDG_RUNTIME_DIR is not set: without it, a user who is not root names the directory of his containers by --root " +
+      "(a login through systemd or elogind sets it; su and sudo don't)",
+    { operation: "mkdir", errno: "ENOENT", path: "/run/runts" },
+  );
+}
+
+function xdgRoot(): string | undefined {
+  const directory = process.env.XDG_RUNTIME_DIR;
+  return directory ? absolutePath(`${directory}/runts`) : undefined;
+}
+
+/**
+ * Root of the host has /run/runts. Others have no access there; among them is the root of a user namespace, as which
+ * rootless podman calls (with XDG_RUNTIME_DIR as the only variable); `USER=root` says that it is the root of a
+ * container, as in nested use.
+ */
+function honoursXdg(): boolean {
+  if (!process.env.XDG_RUNTIME_DIR) return false;
+  if (process.geteuid?.() !== 0) return true;
+  return (
+    process.env.USER !== "root" &&
+    !/^\s*0\s+0\s+4294967295\s*$/.test(readFileSync("/proc/self/uid_map", "utf8"))
+  );
 }

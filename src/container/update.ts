@@ -16,6 +16,7 @@ import { containerDirectory, type SavedState, tryReadState } from "./saved-state
 export type ResourceChange =
   /** `-` is standard input. */
   | { readonly file: string }
+  | { readonly text: Uint8Array }
   | {
       readonly resources: LinuxResources;
       /** New values of `linux.intelRdt`. */
@@ -34,11 +35,11 @@ interface PendingChange {
 
 /** Changes the limits of a container that has not stopped, and its config for later commands. */
 export async function updateContainer(context: Context, id: string, change: ResourceChange): Promise<void> {
-  const intelRdt = "file" in change ? undefined : change.intelRdt;
+  const intelRdt = "resources" in change ? change.intelRdt : undefined;
   const updateRdt = intelRdt === undefined ? undefined : await loadUpdateRdt(intelRdt);
   const updateScope = await loadUpdateScope(context, id);
   // Before the lock is taken: standard input may keep us waiting.
-  const pending = "file" in change ? pendingFile(change.file) : pendingOptions(change);
+  const pending = "resources" in change ? pendingOptions(change) : pendingJson(change);
   withLockedContainer(context, id, (container) => {
     const { directory, saved, status } = container;
     if (status === "stopped" || status === "creating") {
@@ -88,9 +89,13 @@ async function loadUpdateRdt(change: IntelRdt): Promise<(container: LockedContai
   };
 }
 
-function pendingFile(file: string): PendingChange {
-  const source = file === "-" ? "standard input" : file;
-  const text = readResources(file, source);
+function pendingJson(change: { readonly file: string } | { readonly text: Uint8Array }): PendingChange {
+  if ("text" in change) return pendingText(change.text, "resources");
+  const source = change.file === "-" ? "standard input" : change.file;
+  return pendingText(readResources(change.file, source), source);
+}
+
+function pendingText(text: Uint8Array, source: string): PendingChange {
   return {
     checked: (saved) => parseResources(text, source, (update) => mergeResources(saved, update)),
     nameOf: (pointer) => `${source}: ${pointer}`,
@@ -115,7 +120,7 @@ function readResources(file: string, source: string): Uint8Array {
 function pendingOptions({
   resources,
   optionOf,
-}: Exclude<ResourceChange, { readonly file: string }>): PendingChange {
+}: Extract<ResourceChange, { readonly resources: LinuxResources }>): PendingChange {
   return {
     checked(saved) {
       const issues = resourceIssues(mergeResources(saved, resources));

@@ -1,8 +1,8 @@
-import { AT_FDCWD, O_CLOEXEC, O_WRONLY } from "../../bindings/abi/fcntl.ts";
+import { AT_FDCWD, F_DUPFD_CLOEXEC, O_CLOEXEC, O_WRONLY } from "../../bindings/abi/fcntl.ts";
 import { clone_args, kernel_sigaction } from "../../bindings/abi/layouts.ts";
 import { PR_SET_DUMPABLE, PR_SET_NAME } from "../../bindings/abi/prctl.ts";
 import * as sched from "../../bindings/abi/sched.ts";
-import { trySyscall } from "../../bindings/ffi/syscall.ts";
+import { syscall, trySyscall } from "../../bindings/ffi/syscall.ts";
 import { closeSync, openSync, writeFileSync } from "../../bindings/linux/files.ts";
 import {
   channelPair,
@@ -19,6 +19,7 @@ import type { Linux } from "../spec/types.ts";
 import { type MappingRights, writeIdMappings } from "./id-mappings.ts";
 import { checkJoinedMappings } from "./joined-mappings.ts";
 import { checkReply, onBehalfOf, receiveReply, runProgram } from "./run-program.ts";
+import { takeStreams } from "./standard-streams.ts";
 
 /** The container's first process: the stub, in its namespaces and its cgroup. */
 export interface Init {
@@ -42,6 +43,8 @@ export interface SpawnOptions extends MappingRights {
   readonly keepFds: number;
   /** Signals that the engine or its caller ignores: execve(2) resets handlers only. */
   readonly ignoredSignals: readonly number[];
+  /** Descriptors that take the place of the runtime's standard streams. */
+  readonly stdio?: readonly number[] | undefined;
   /** Set by the process itself, for a runtime that may not write to a process which is about to be out of its reach. */
   readonly oomScoreAdj?: number | undefined;
 }
@@ -82,6 +85,7 @@ export function spawnInit(options: SpawnOptions): PendingInit {
     parent.send(reset);
     if (options.namespaces.created.has("time")) makeTimeNamespace(parent, reset, pid, options);
     const cloning = parent.program();
+    if (options.stdio !== undefined) replaceStandardStreams(cloning, options.stdio);
     options.beforeClone?.(cloning);
     if (options.oomScoreAdj !== undefined) setOomScore(cloning, options.oomScoreAdj);
     joinNamespaces(cloning, options);
@@ -137,6 +141,15 @@ function resetProcess(
     next = Math.max(next, channel + 1);
   }
   program.do("close_range", [next, 0xffffffff, 0]);
+}
+
+/** The descriptors stay the caller's: copies of them are sent. */
+function replaceStandardStreams(program: Program, stdio: readonly number[]): void {
+  program.about("", "take the standard streams");
+  takeStreams(
+    program,
+    stdio.map((fd) => syscall("fcntl", [fd, F_DUPFD_CLOEXEC, 3])),
+  );
 }
 
 /**
@@ -230,7 +243,8 @@ function cloneInit(program: Program, options: SpawnOptions, channel: number, ini
   // A caller without privileges has no way to it then, either: its container has nobody else until the program runs.
   if (options.privileged) program.do("prctl", [PR_SET_DUMPABLE, 0, 0, 0, 0], { if: [pid, "zero"] });
   // Namespaces, the cgroup and the like are entered: no descriptor of them may be found in the clone (CVE-2024-21626).
-  for (const { into } of program.descriptors) program.do("close", [into], { if: [pid, "zero"] });
+  const stillOpen = program.descriptors.slice(options.stdio?.length ?? 0);
+  for (const { into } of stillOpen) program.do("close", [into], { if: [pid, "zero"] });
   program.do("close", [initChannel], { if: [pid, "positive"] });
   program.do("set-channel", [initChannel], { if: [pid, "zero"] });
   program.do("close", [channel], { if: [pid, "zero"] });

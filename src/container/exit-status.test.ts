@@ -1,0 +1,22 @@
+import { describe, expect, it } from "vitest";
+import { decodeStatus, reapChild } from "./exit-status.ts";
+
+describe("decodeStatus", () => {
+  it.each([
+    [0, 0, undefined],
+    [0x0300, 3, undefined],
+    [0xff00, 255, undefined],
+    [9, 137, "SIGKILL"],
+    // With a core dump.
+    [0x80 | 11, 139, "SIGSEGV"],
+    [34, 162, "SIGRTMIN"],
+  ])("0x%x", (word, exitCode, signal) => {
+    expect(decodeStatus(word)).toEqual({ exitCode, signal });
+  });
+});
+
+describe("reapChild", () => {
+  it("knows nothing of a process that is no child", () => {
+    expect(reapChild(1)).toBeUndefined();
+  });
+});
