@@ -7,8 +7,9 @@
  *   dist/koffi.node     koffi's native part, which both programs load from beside themselves
  *   dist/koffi-cxx.so   what koffi needs of a C++ library, if it has all of that (bindings/cxx-runtime)
  *   dist/runts.mjs      the program as one file for Node
+ *   dist/library.mjs    what `import "runts"` loads, and its types in dist/types
  */
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import {
   chmodSync,
   copyFileSync,
@@ -136,9 +137,9 @@ function importedBy(files, context) {
 }
 
 /** Joins the sources into JavaScript for a target: `output` says where, and how many files there are. */
-async function bundle(target, output) {
+async function bundle(source, target, output) {
   const build = await rolldown({
-    input: { main: join(root, "src/main.ts") },
+    input: { main: join(root, source) },
     platform: "node",
     external: [/^node:/],
     transform: { target },
@@ -155,6 +156,19 @@ function compile(bun, outfile, flags) {
   const env = { PATH: process.env.PATH, HOME: partial, DO_NOT_TRACK: "1", NODE_ENV: "production" };
   const { status, stdout, stderr, error } = spawnSync(bun, args, { cwd: partial, env, encoding: "utf8" });
   if (status !== 0) fail(`Bun could not build ${outfile}:\n${stdout}${stderr}${error?.message ?? ""}`);
+}
+
+/** The library's declarations, made by the compiler while Bun works on another processor. */
+function declareTypes() {
+  const args = [join(modules, "typescript/bin/tsc"), "-p", "scripts/library-types.tsconfig.json"];
+  const compiler = spawn(process.execPath, [...args, "--outDir", join(partial, "types")], { cwd: root });
+  let output = "";
+  compiler.stdout.on("data", (text) => {
+    output += text;
+  });
+  return new Promise((resolve) => {
+    compiler.on("close", (status) => (status === 0 ? resolve() : fail(`types of the library:\n${output}`)));
+  });
 }
 
 /** Takes an image out of its generated file; Node 20 does not load TypeScript. */
@@ -252,23 +266,37 @@ const hasCxxRuntime = writeCxxRuntime(koffi);
 chmodSync(partial, 0o755);
 for (const name of ["koffi.node", ...(hasCxxRuntime ? ["koffi-cxx.so"] : [])])
   chmodSync(join(partial, name), 0o644);
+const types = declareTypes();
 const groups = [{ name: hotChunk(), debugName: "hot" }];
-await bundle("esnext", { dir: join(partial, "js"), codeSplitting: { groups } });
+await bundle("src/main.ts", "esnext", { dir: join(partial, "js"), codeSplitting: { groups } });
 compile(bun, "runts-engine", engineFlags);
 const order = recordOrder();
 if (order !== undefined) compile(bun, "runts-engine", [...engineFlags, `--bytecode-order=${order}`]);
-await bundle("node20.19", { file: join(partial, "runts.mjs"), codeSplitting: false });
+await bundle("src/main.ts", "node20.19", { file: join(partial, "runts.mjs"), codeSplitting: false });
+await bundle("src/library/index.ts", "node20.19", {
+  file: join(partial, "library.mjs"),
+  codeSplitting: false,
+});
 writeFileSync(join(partial, "runts"), readImage("bindings/launcher/launcher-image.generated.ts", arch));
 
 // koffi.node is not loaded from where others may write, so the modes must not depend on the umask of the build.
 chmodSync(dist, 0o755);
 const libraries = { "koffi.node": 0o644, ...(hasCxxRuntime && { "koffi-cxx.so": 0o644 }) };
-const files = { ...libraries, "runts.mjs": 0o644, "runts-engine": 0o755, runts: 0o755 };
+const files = {
+  ...libraries,
+  "runts.mjs": 0o644,
+  "library.mjs": 0o644,
+  "runts-engine": 0o755,
+  runts: 0o755,
+};
 if (!hasCxxRuntime) rmSync(join(dist, "koffi-cxx.so"), { force: true });
 const sizes = Object.entries(files).map(([file, mode]) => {
   chmodSync(join(partial, file), mode);
   renameSync(join(partial, file), join(dist, file));
   return `${file} ${(statSync(join(dist, file)).size / 1024).toFixed(1)} KiB`;
 });
+await types;
+rmSync(join(dist, "types"), { recursive: true, force: true });
+renameSync(join(partial, "types"), join(dist, "types"));
 rmSync(partial, { recursive: true });
 process.stdout.write(`dist: ${sizes.join(", ")}\n`);

@@ -13,6 +13,7 @@ const root = join(import.meta.dirname, "..");
 /** Layers of src that one of them may import, beside itself and bindings. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   main: ["cli", "version"],
+  library: ["container", "spec", "errors", "log"],
   cli: ["container", "spec", "errors", "log", "version"],
   container: ["init", "cgroup", "resctrl", "seccomp", "plan", "spec", "errors", "log", "version"],
   init: ["plan", "spec", "errors"],

@@ -1,3 +1,5 @@
+import type { ConfigInput } from "../spec/config-input.ts";
+import type { NamespaceType } from "../spec/types.ts";
 import { specVersion } from "../version.ts";
 
 export interface TemplateOptions {
@@ -5,15 +7,13 @@ export interface TemplateOptions {
   readonly rootless?: { readonly uid: number; readonly gid: number };
 }
 
-interface TemplateMount {
-  readonly destination: string;
-  readonly type: string;
-  readonly source: string;
-  readonly options?: readonly string[];
-}
+type TemplateMount = TemplateConfig["mounts"][number];
+
+/** What the template has of the properties that are optional. */
+export type TemplateConfig = ConfigInput & Required<Pick<ConfigInput, "process" | "mounts" | "linux">>;
 
 /** The config.json that `spec` writes: what `runc spec` writes on a host with cgroup v2 only. */
-export function defaultConfig({ rootless }: TemplateOptions = {}): object {
+export function defaultConfig({ rootless }: TemplateOptions = {}): TemplateConfig {
   return {
     ociVersion: specVersion,
     process: defaultProcess(),
@@ -45,28 +45,28 @@ export function defaultConfig({ rootless }: TemplateOptions = {}): object {
   };
 }
 
-function defaultProcess(): object {
-  const capabilities = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"];
+function defaultProcess(): TemplateConfig["process"] {
+  const capabilities = () => ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"];
   return {
     terminal: true,
     user: { uid: 0, gid: 0 },
     args: ["sh"],
     env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm"],
     cwd: "/",
-    capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities },
+    capabilities: { bounding: capabilities(), effective: capabilities(), permitted: capabilities() },
     rlimits: [{ type: "RLIMIT_NOFILE", hard: 1024, soft: 1024 }],
     noNewPrivileges: true,
   };
 }
 
 /** Without privileges there is no way to configure a new network namespace: the caller's is kept. */
-function namespaceTypes(rootless: boolean): readonly string[] {
+function namespaceTypes(rootless: boolean): readonly NamespaceType[] {
   return rootless
     ? ["pid", "ipc", "uts", "mount", "cgroup", "user"]
     : ["pid", "network", "ipc", "uts", "mount", "cgroup"];
 }
 
-function defaultMounts(): readonly TemplateMount[] {
+function defaultMounts(): TemplateMount[] {
   const unsafe = ["nosuid", "noexec", "nodev"];
   return [
     { destination: "/proc", type: "proc", source: "proc" },
@@ -103,7 +103,7 @@ function defaultMounts(): readonly TemplateMount[] {
  * A new sysfs needs the network namespace to be owned by the container's user namespace (user_namespaces(7)), so /sys is
  * bound; and a group id that is not mapped (gid=5, tty) makes the mount of devpts fail.
  */
-function rootlessMounts(): readonly TemplateMount[] {
+function rootlessMounts(): TemplateMount[] {
   return defaultMounts().map((mount) => {
     if (mount.destination === "/sys") {
       const options = ["rbind", "nosuid", "noexec", "nodev", "ro"];

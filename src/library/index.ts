@@ -1,0 +1,311 @@
+/**
+ * runts as a library: the operations of the command line as functions, with typed configs, states and errors. The code is the same;
+ * what differs is that nothing is printed, that standard streams can be this program's, and that a container ends up as a child of this
+ * process. Each operation works synchronously for some milliseconds, and only then gives its promise.
+ */
+import type { Readable, Writable } from "node:stream";
+import { absolutePath } from "../../bindings/linux/paths.ts";
+import { createContainer } from "../container/create.ts";
+import { deleteContainer } from "../container/delete.ts";
+import { type ContainerEvent, observe } from "../container/events.ts";
+import { execInContainer } from "../container/exec.ts";
+import { type ExitStatus, reapChild } from "../container/exit-status.ts";
+import { features } from "../container/features.ts";
+import { killContainer } from "../container/kill.ts";
+import { pauseContainer, resumeContainer } from "../container/pause.ts";
+import { listProcesses } from "../container/processes.ts";
+import { containerDirectory, tryReadState } from "../container/saved-state.ts";
+import { startContainer } from "../container/start.ts";
+import { type ContainerState, listContainers, readContainerState } from "../container/state.ts";
+import { defaultConfig } from "../container/template.ts";
+import { updateContainer } from "../container/update.ts";
+import { type ConfigIssue, RuntsError } from "../errors.ts";
+import { parseConfig } from "../spec/config.ts";
+import { type ConfigInput, configText, type Input } from "../spec/config-input.ts";
+import { toJson } from "../spec/json-writer.ts";
+import type { LinuxResources } from "../spec/types.ts";
+import { OpenStreams, type ProcessStreams, type StreamOptions } from "./process-streams.ts";
+import { contextOf, preparedContext, type Settings } from "./settings.ts";
+import { exitOf, waitFor } from "./waiting.ts";
+
+export type { Status } from "../container/state.ts";
+export type * from "../spec/types.ts";
+export type { StreamTarget } from "./process-streams.ts";
+export type {
+  ConfigInput,
+  ConfigIssue,
+  ContainerEvent,
+  ContainerState,
+  ExitStatus,
+  Input,
+  LinuxResources,
+  ProcessStreams,
+  Settings,
+  StreamOptions,
+};
+export { defaultConfig, features, RuntsError };
+
+export interface CreateOptions extends Settings, StreamOptions {
+  readonly id: string;
+  /** Directory of the bundle, the current one when absent: `root.path` and the working directory of poststop hooks are relative to it. */
+  readonly bundle?: string;
+  /** In place of the bundle's config.json. */
+  readonly config?: ConfigInput;
+  /** Socket that gets the master end of the terminal, for a config with `process.terminal`. */
+  readonly consoleSocket?: string;
+  readonly noPivot?: boolean;
+  readonly noNewKeyring?: boolean;
+}
+
+export interface Created extends ProcessStreams {
+  readonly id: string;
+  /** Init's, in the pid namespace of this program. */
+  readonly pid: number;
+}
+
+/** What a process has written to streams that were pipes, as UTF-8, and how it has ended. */
+export interface Result extends ExitStatus {
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface ExecOptions extends Settings, StreamOptions {
+  readonly args: readonly string[];
+  /** Added to the environment of the container's process: `NAME=value`. */
+  readonly env?: readonly string[];
+  readonly cwd?: string;
+  /** `UID[:GID]` */
+  readonly user?: string;
+  readonly additionalGids?: readonly number[];
+  /** Added to those of the container's process: `CAP_CHOWN` and the like. */
+  readonly capabilities?: readonly string[];
+  readonly noNewPrivileges?: boolean;
+  /** Sub-cgroup of the container's cgroup. */
+  readonly cgroup?: string;
+}
+
+export interface Spawned extends ProcessStreams {
+  readonly pid: number;
+  /** Resolves when the process has ended. */
+  readonly exited: Promise<ExitStatus>;
+}
+
+/** Exit statuses by state directory and id: a process can be reaped once, and waited for as often as somebody likes. */
+const exits = new Map<string, Promise<ExitStatus>>();
+
+/**
+ * Makes a container, whose init waits for `start`. It is a child of this process, and goes to the process's subreaper when that ends.
+ * Throws a RuntsError, with all violated rules in `issues` if it is the config's fault; nothing is left then.
+ */
+export async function create(options: CreateOptions): Promise<Created> {
+  const { id, bundle, config, consoleSocket, noPivot = false, noNewKeyring = false } = options;
+  const context = preparedContext(options);
+  const streams = new OpenStreams(options);
+  try {
+    const { pid } = await createContainer(context, {
+      id,
+      bundle: absolutePath(bundle ?? "."),
+      noPivot,
+      noNewKeyring,
+      preserveFds: 0,
+      stdio: streams.descriptors,
+      ...(config !== undefined && { configText: configText(config) }),
+      ...(consoleSocket !== undefined && { consoleSocket: absolutePath(consoleSocket) }),
+    });
+    exits.delete(exitKey(context.root, id));
+    return { id, pid, ...streams.handedOver() };
+  } catch (error) {
+    streams.abandon();
+    throw error;
+  }
+}
+
+/** Starts the process of a created container, and returns when it executes. */
+export async function start(id: string, settings: Settings = {}): Promise<void> {
+  await startContainer(contextOf(settings), id, { awaitReady: true });
+}
+
+/** Waits for the end of a container that this process has created. May be called before the start, and more than once. */
+export function wait(id: string, settings: Settings = {}): Promise<ExitStatus> {
+  const { root } = contextOf(settings);
+  const key = exitKey(root, id);
+  const known = exits.get(key);
+  if (known !== undefined) return known;
+  const saved = tryReadState(containerDirectory(root, readContainerState(contextOf(settings), id).id));
+  const exit = exitOf(saved?.pid ?? 0);
+  exits.set(key, exit);
+  return exit;
+}
+
+/** Creates a container, starts it, waits for its end and removes it. What it writes is in the result, unless told otherwise. */
+export async function run(options: CreateOptions): Promise<Result> {
+  const { stdout, stderr } = await create({ stdout: "pipe", stderr: "pipe", ...options });
+  const output = Promise.all([textOf(stdout), textOf(stderr)]);
+  try {
+    await start(options.id, options);
+    const exit = await wait(options.id, options);
+    const [out, err] = await output;
+    return { ...exit, stdout: out, stderr: err };
+  } finally {
+    await remove(options.id, { ...options, force: true });
+  }
+}
+
+/** Executes a further process in a running container; returns when its program runs. */
+export async function spawn(id: string, options: ExecOptions): Promise<Spawned> {
+  const { args, env = [], cwd, user, capabilities = [], noNewPrivileges = false, cgroup } = options;
+  const streams = new OpenStreams(options);
+  let pid: number;
+  try {
+    pid = await execInContainer(contextOf(options), {
+      id,
+      preserveFds: 0,
+      ignorePaused: false,
+      stdio: streams.descriptors,
+      ...(cgroup !== undefined && { cgroup }),
+      overrides: {
+        args,
+        tty: false,
+        env,
+        additionalGids: (options.additionalGids ?? []).map(String),
+        capabilities,
+        noNewPrivileges,
+        ...(cwd !== undefined && { cwd }),
+        ...(user !== undefined && { user }),
+      },
+    });
+  } catch (error) {
+    streams.abandon();
+    throw error;
+  }
+  return { pid, exited: exitOf(pid), ...streams.handedOver() };
+}
+
+/** Executes a further process in a running container and waits for its end. What it writes is in the result, unless told otherwise. */
+export async function exec(id: string, options: ExecOptions): Promise<Result> {
+  const { stdout, stderr, exited } = await spawn(id, { stdout: "pipe", stderr: "pipe", ...options });
+  const [exit, out, err] = await Promise.all([exited, textOf(stdout), textOf(stderr)]);
+  return { ...exit, stdout: out, stderr: err };
+}
+
+/** Sends a signal, by name or number, to the container's init. */
+export async function kill(
+  id: string,
+  signal: string | number = "SIGTERM",
+  settings: Settings = {},
+): Promise<void> {
+  killContainer(contextOf(settings), id, String(signal), { all: false });
+}
+
+/** Deletes what is left of a stopped container (`delete` is a reserved word). With `force` a running one is killed first, and an unknown id is no error. */
+export async function remove(
+  id: string,
+  options: Settings & { readonly force?: boolean } = {},
+): Promise<void> {
+  const context = contextOf(options);
+  const pid = tryReadState(containerDirectory(context.root, id))?.pid ?? 0;
+  await deleteContainer(context, id, { force: options.force ?? false });
+  const key = exitKey(context.root, id);
+  // Nobody has waited for it, so that it would stay a zombie; of one that is no child of ours the kernel says so.
+  if (!exits.has(key) && pid > 0) reapChild(pid);
+  exits.delete(key);
+}
+
+export async function state(id: string, settings: Settings = {}): Promise<ContainerState> {
+  return readContainerState(contextOf(settings), id);
+}
+
+/** All containers of the state directory, by id. */
+export async function list(settings: Settings = {}): Promise<readonly ContainerState[]> {
+  return listContainers(contextOf(settings));
+}
+
+/** Freezes all processes of a container. */
+export async function pause(id: string, settings: Settings = {}): Promise<void> {
+  pauseContainer(contextOf(settings), id);
+}
+
+export async function resume(id: string, settings: Settings = {}): Promise<void> {
+  resumeContainer(contextOf(settings), id);
+}
+
+/** Changes the limits of a container: `linux.resources` of the spec, of which what is absent stays. */
+export async function update(
+  id: string,
+  resources: Input<LinuxResources>,
+  settings: Settings = {},
+): Promise<void> {
+  const text = new TextEncoder().encode(toJson(resources));
+  await updateContainer(contextOf(settings), id, { text });
+}
+
+/** Ids of the container's processes, in the pid namespace of this program. */
+export async function ps(id: string, settings: Settings = {}): Promise<readonly number[]> {
+  return listProcesses(contextOf(settings), id);
+}
+
+/**
+ * What a container uses, once at each interval, and its OOM kills as they happen, until it stops or the loop is left. The interval is in
+ * milliseconds, 5000 when absent.
+ */
+export async function* events(
+  id: string,
+  { intervalMs = 5000, ...settings }: Settings & { readonly intervalMs?: number } = {},
+): AsyncGenerator<ContainerEvent, void, undefined> {
+  const observation = observe(contextOf(settings), id);
+  const { pidfd, oomDescriptor } = observation;
+  const end = waitFor(pidfd);
+  const stopped = end.readable.then(() => "stopped" as const);
+  try {
+    let next = performance.now() + intervalMs;
+    for (;;) {
+      const oomWait = oomDescriptor === undefined ? undefined : waitFor(oomDescriptor);
+      const timer = after(next - performance.now());
+      const woken = await Promise.race([stopped, timer.elapsed, ...(oomWait ? [oomWait.readable] : [])]);
+      timer.cancel();
+      oomWait?.cancel();
+      const oom = observation.oom();
+      if (oom !== undefined) yield oom;
+      if (woken === "stopped") return;
+      if (performance.now() < next) continue;
+      yield observation.stats();
+      next = Math.max(next + intervalMs, performance.now());
+    }
+  } finally {
+    end.cancel();
+    observation.close();
+  }
+}
+
+/** The violated rules of a config, each with its JSON pointer; none if it is valid. */
+export function validate(config: ConfigInput): readonly ConfigIssue[] {
+  try {
+    parseConfig(configText(config), "config");
+    return [];
+  } catch (error) {
+    if (error instanceof RuntsError && error.issues.length > 0) return error.issues;
+    throw error;
+  }
+}
+
+function exitKey(root: string, id: string): string {
+  return `${root}/${id}`;
+}
+
+async function textOf(stream: Readable | null): Promise<string> {
+  if (stream === null) return "";
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+function after(ms: number): { readonly elapsed: Promise<void>; cancel(): void } {
+  let timer: NodeJS.Timeout | undefined;
+  const elapsed = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, Math.max(0, ms));
+  });
+  return { elapsed, cancel: () => clearTimeout(timer) };
+}
+
+/** Type of the streams, for programs that don't name node:stream. */
+export type { Readable, Writable };

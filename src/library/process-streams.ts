@@ -1,0 +1,93 @@
+import { createReadStream, createWriteStream } from "node:fs";
+import { Socket } from "node:net";
+import type { Readable, Writable } from "node:stream";
+import { O_CLOEXEC } from "../../bindings/abi/fcntl.ts";
+import { syscall } from "../../bindings/ffi/syscall.ts";
+import { closeSync, openSync } from "../../bindings/linux/files.ts";
+import type { StandardStreams } from "../container/options.ts";
+
+/**
+ * Where a standard stream goes: the stream of the calling process (`inherit`), /dev/null (`ignore`), a stream of this program (`pipe`),
+ * or an open descriptor.
+ */
+export type StreamTarget = "inherit" | "ignore" | "pipe" | number;
+
+/** Each is `inherit` when absent, but standard input, which is `ignore`. */
+export interface StreamOptions {
+  readonly stdin?: StreamTarget;
+  readonly stdout?: StreamTarget;
+  readonly stderr?: StreamTarget;
+}
+
+/** Ends of the streams that were asked for as pipes; null for the others, as in child_process. */
+export interface ProcessStreams {
+  readonly stdin: Writable | null;
+  readonly stdout: Readable | null;
+  readonly stderr: Readable | null;
+}
+
+/** The standard streams of a process that is about to be made. */
+export class OpenStreams {
+  readonly #opened: number[] = [];
+  readonly #ours: (number | undefined)[] = [];
+  /** For the container's process. */
+  readonly descriptors: StandardStreams;
+
+  constructor({ stdin = "ignore", stdout = "inherit", stderr = "inherit" }: StreamOptions) {
+    try {
+      this.descriptors = [this.#open(0, stdin), this.#open(1, stdout), this.#open(2, stderr)];
+    } catch (error) {
+      this.abandon();
+      throw error;
+    }
+  }
+
+  #open(fd: 0 | 1 | 2, target: StreamTarget): number {
+    if (typeof target === "number") return target;
+    if (target === "inherit") return fd;
+    if (target === "ignore") return this.#remember(openSync("/dev/null", fd === 0 ? "r" : "w"));
+    const [read, write] = pipe();
+    this.#ours[fd] = fd === 0 ? write : read;
+    return this.#remember(fd === 0 ? read : write);
+  }
+
+  #remember(fd: number): number {
+    this.#opened.push(fd);
+    return fd;
+  }
+
+  /** The process has its copies: what is left are this program's ends. */
+  handedOver(): ProcessStreams {
+    for (const fd of this.#opened.splice(0)) closeSync(fd);
+    const [stdin, stdout, stderr] = this.#ours;
+    return {
+      stdin: stdin === undefined ? null : writable(stdin),
+      stdout: stdout === undefined ? null : readable(stdout),
+      stderr: stderr === undefined ? null : readable(stderr),
+    };
+  }
+
+  /** There is no process. */
+  abandon(): void {
+    for (const fd of this.#opened.splice(0)) closeSync(fd);
+    for (const fd of this.#ours.splice(0)) if (fd !== undefined) closeSync(fd);
+  }
+}
+
+/** int pipe2(int pipefd[2], int flags). Read end first. pipe(2) */
+function pipe(): [number, number] {
+  const ends = new Int32Array(2);
+  syscall("pipe2", [new Uint8Array(ends.buffer), O_CLOEXEC]);
+  return [ends[0] ?? -1, ends[1] ?? -1];
+}
+
+/** A socket of Node's waits for a pipe in the event loop; a file stream would occupy one of its few threads. Bun has threads enough. */
+function readable(fd: number): Readable {
+  if (process.versions.bun !== undefined) return createReadStream("", { fd });
+  return new Socket({ fd, readable: true, writable: false });
+}
+
+function writable(fd: number): Writable {
+  if (process.versions.bun !== undefined) return createWriteStream("", { fd });
+  return new Socket({ fd, readable: false, writable: true });
+}
