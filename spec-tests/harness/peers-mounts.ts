@@ -95,7 +95,6 @@ export const CRUN_MOUNTS: readonly Deviation[] = [
   {
     reason: "the mount of the rootfs is made private, whatever the others become",
     titles: [
-      "rootfsPropagation absent: slaves of the host's mounts",
       "rootfsPropagation rslave: the root mount has it",
       "rootfsPropagation runbindable: the root mount has it",
     ],
@@ -183,7 +182,6 @@ export const RUNC_MOUNTS: readonly Deviation[] = [
   {
     reason: "the mount of the rootfs is made private, whatever the others become",
     titles: [
-      "rootfsPropagation absent: slaves of the host's mounts",
       "rootfsPropagation rshared: the root mount has it",
       "rootfsPropagation rslave: the root mount has it",
       "rootfsPropagation runbindable: the root mount has it",

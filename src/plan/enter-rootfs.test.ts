@@ -85,6 +85,7 @@ describe("the rootfs", () => {
       "openat /bundle/rootfs",
       "open_tree /bundle/rootfs",
       "move_mount /bundle/rootfs",
+      "mount_setattr",
     ]);
     const [opened, copied, attached] = program.operations;
     expect(opened?.into).toBe(plan.rootfs);
@@ -94,10 +95,18 @@ describe("the rootfs", () => {
     expect(program.operations.every(({ pointer }) => pointer === "/root/path")).toBe(true);
   });
 
-  it("is not shared itself at the pivot_root", () => {
-    const { program, plan } = withMounts("rshared");
+  for (const propagation of [undefined, "rshared"] as const) {
+    it(`is private at the pivot_root with rootfsPropagation ${propagation}`, () => {
+      const { program, plan } = withMounts(propagation);
+      attachRootfs(program, plan);
+      expect(propagations(program.operations)).toEqual([["", MS_PRIVATE, false]]);
+    });
+  }
+
+  it("stays a slave of the host's mount where that is asked for", () => {
+    const { program, plan } = withMounts("rslave");
     attachRootfs(program, plan);
-    expect(propagations(program.operations)).toEqual([["", MS_PRIVATE, false]]);
+    expect(propagations(program.operations)).toEqual([]);
   });
 
   it.each<[string, Partial<Config>]>([

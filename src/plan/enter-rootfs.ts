@@ -91,13 +91,14 @@ export function attachRootfs(program: Program, plan: InitPlan): void {
   if (!hasRootMount(plan)) return;
   program.about("/root/path", `mount the root file system ${plan.facts.rootfs}`);
   attach(program, plan.root, plan.rootfs, { path: plan.facts.rootfs });
-  if (parsePropagation(plan.config.linux?.rootfsPropagation ?? "")?.type === MS_SHARED) {
-    // The new root must not be shared itself when pivot_root(2) puts the old one on top of it.
-    setMountAttributes(program, plan.root, { propagation: MS_PRIVATE });
-  }
+  const wanted = parsePropagation(plan.config.linux?.rootfsPropagation ?? "");
   if (!hasMountNamespace(plan)) {
     // What is mounted below a shared mount would show in every mount namespace that is its peer.
     setMountAttributes(program, plan.root, { propagation: MS_PRIVATE }, AT_RECURSIVE);
+  } else if (wanted === undefined || wanted.type === MS_SHARED) {
+    // The new root must not be shared itself when pivot_root(2) puts the old one on top of it. And what the host mounts below a rootfs
+    // that is a mount point, as engines' are, is none of the container's business unless asked for: so runc and crun have it.
+    setMountAttributes(program, plan.root, { propagation: MS_PRIVATE });
   }
 }
 
