@@ -38,11 +38,20 @@ const shared = [
   { name: "iproute2", program: "ip", needed: true, why: "the engines' networks" },
 ];
 
+const iptables = { name: "iptables", program: "iptables", needed: true, why: "its networks" };
 const nftables = { name: "nftables", program: "nft", needed: true, why: "its networks" };
 const uidmap = { name: "uidmap", program: "newuidmap", needed: true, why: "user namespaces with many ids" };
 
+const docker = [
+  { name: "docker.io", program: "dockerd", needed: true, why: "the engine" },
+  { name: "docker-cli", program: "docker", needed: true, why: "its client" },
+  iptables,
+  nftables,
+];
+
 /** The peer is Debian's runtime that the engine is used with, or the one that passes more of the checks. */
 const engines = [
+  { name: "docker", peer: "runc", packages: docker },
   {
     name: "containerd",
     peer: "runc",

@@ -31,6 +31,7 @@ def main():
             break
         os.write(1, data)
         if b"resize now" in data:
+            resize(master, 41, 120)  # SIGWINCH each time: the one before may have been too early for the command
             resize(master, 40, 120)
         if b"type now" in data:
             os.write(master, b"typed words\n")

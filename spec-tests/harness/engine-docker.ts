@@ -1,0 +1,235 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { execa } from "execa";
+import { type Check, type Engine, engineTests } from "./engine.ts";
+import { type Result, RUNTIME } from "./runtime.ts";
+
+/** A dockerd with storage, state, network and settings of its own, and an image made of the tests' rootfs: no registry is asked. */
+export interface Docker extends Engine {
+  readonly directory: string;
+  /** One command of the client. */
+  call(...args: readonly string[]): Promise<Result>;
+  /** The same on a terminal: on-terminal.py. */
+  onTerminal(...args: readonly string[]): Promise<Result>;
+  /** A command where the daemon is: in its network and mount namespaces. */
+  beside(...command: readonly string[]): Promise<Result>;
+  /** Runs the client with other variables, working directory or input. */
+  client(args: readonly string[], options: ClientOptions): Promise<Result>;
+  /** Ends the daemon and starts it again. */
+  restart(): Promise<void>;
+  /** Files of /sys/fs/cgroup/<the containers' parent>/<id>. */
+  cgroup(id: string): string;
+}
+
+export interface ClientOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  readonly input?: string;
+  readonly timeoutMs?: number;
+}
+
+export interface DockerOptions {
+  /** Settings of daemon.json beside those that keep the daemon apart from others. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+  /** Files of /etc that the daemon shall see with other contents. */
+  readonly etc?: Readonly<Record<string, string>>;
+}
+
+export const IMAGE = "spec-test";
+
+const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/**
+ * The daemon gets namespaces of its own: its bridges and firewall rules stay out of the machine's network, and its mounts are shared
+ * among each other, as they are where systemd is init. A tmpfs takes what containerd's shims put into /run whatever they are told.
+ */
+const START = `set -eu
+directory=$1
+shift
+mount --make-rshared /
+mkdir -p /run/containerd
+mount -t tmpfs tmpfs /run/containerd
+for file in "$directory"/etc/*; do
+  [ ! -e "$file" ] || mount --bind "$file" "/etc/$(basename "$file")"
+done
+ip link set lo up
+echo 1 > /proc/sys/net/ipv4/ip_forward
+exec dockerd --config-file "$directory/daemon.json"`;
+
+/** The tests of one file share one dockerd. */
+export function dockerTests(options: DockerOptions = {}, who = "docker"): Check<Docker> {
+  const programs = { dockerd: "docker.io", docker: "docker-cli" };
+  return engineTests({ who, programs, open: () => openDocker(options) });
+}
+
+export async function openDocker({ settings = {}, etc = {} }: DockerOptions = {}): Promise<Docker> {
+  const directory = mkdtempSync(join(tmpdir(), "rspec-docker-"));
+  const parent = `/rspec-docker-${process.pid}`;
+  for (const folder of ["bin", "etc", "client"]) mkdirSync(join(directory, folder));
+  // BuildKit takes the program "runc" of PATH, whatever the settings say.
+  symlinkSync(RUNTIME, join(directory, "bin/runc"));
+  for (const [name, text] of Object.entries(etc)) writeFileSync(join(directory, "etc", name), text);
+  const all = { ...base(directory, parent), ...settings };
+  writeFileSync(join(directory, "daemon.json"), JSON.stringify(all));
+
+  const client = (args: readonly string[], options: ClientOptions = {}, before: readonly string[] = []) =>
+    finish([...before, "docker", ...args], {
+      ...options,
+      env: {
+        PATH,
+        HOME: join(directory, "client"),
+        DOCKER_HOST: `unix://${directory}/socket`,
+        DOCKER_CONFIG: join(directory, "client"),
+        ...options.env,
+      },
+    });
+  const call = (...args: readonly string[]): Promise<Result> => client(args);
+  const daemon = new Daemon(directory, async () => (await call("version")).code === 0);
+  await daemon.start();
+
+  const archive = join(directory, "rootfs.tar");
+  await finish(["tar", "-C", join(process.env.SPEC_TEST_BASE ?? "", "rootfs"), "-cf", archive, "."], {});
+  const imported = await call("import", "--change", 'CMD ["sh"]', archive, IMAGE);
+  if (imported.code !== 0) throw new Error(`docker import failed: ${imported.stderr}\n${daemon.log()}`);
+
+  const clear = async (): Promise<void> => {
+    const ids = lines((await call("ps", "--all", "--quiet")).stdout);
+    if (ids.length > 0) await call("rm", "--force", "--volumes", ...ids);
+    await call("volume", "prune", "--all", "--force");
+    await call("network", "prune", "--force");
+  };
+  return {
+    directory,
+    call,
+    client,
+    onTerminal: (...args) =>
+      client(args, { env: { TERM: "xterm" } }, ["python3", join(import.meta.dirname, "on-terminal.py")]),
+    beside: (...command) => {
+      const target = ["--target", String(daemon.pid()), "--net", "--mount"];
+      return finish(["nsenter", ...target, ...command], { env: { PATH } });
+    },
+    restart: async () => {
+      await daemon.stop();
+      await daemon.start();
+    },
+    cgroup: (id) => join("/sys/fs/cgroup", parent, id),
+    left: async () => [
+      ...lines((await call("ps", "--all", "--quiet", "--no-trunc")).stdout),
+      ...lines((await call("volume", "ls", "--quiet")).stdout).map((name) => `volume ${name}`),
+      ...states(directory).map((id) => `state ${id}`),
+      ...folders(join("/sys/fs/cgroup", parent)).map((id) => `cgroup ${id}`),
+    ],
+    clear,
+    close: async () => {
+      await clear();
+      await daemon.stop();
+      await finish(["sh", "-c", `find /sys/fs/cgroup${parent} -depth -type d -exec rmdir {} +`], {
+        env: { PATH },
+      });
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The runtime is the default; all that dockerd writes stays in the folder. */
+function base(directory: string, parent: string): Record<string, unknown> {
+  return {
+    "data-root": join(directory, "data"),
+    "exec-root": join(directory, "run"),
+    pidfile: join(directory, "pid"),
+    hosts: [`unix://${directory}/socket`],
+    "exec-opts": ["native.cgroupdriver=cgroupfs"],
+    "cgroup-parent": parent,
+    "default-runtime": "tested",
+    runtimes: { tested: { path: RUNTIME } },
+  };
+}
+
+class Daemon {
+  private process: ChildProcess | undefined;
+  private readonly directory: string;
+  private readonly answers: () => Promise<boolean>;
+
+  constructor(directory: string, answers: () => Promise<boolean>) {
+    this.directory = directory;
+    this.answers = answers;
+  }
+
+  async start(): Promise<void> {
+    const log = openSync(join(this.directory, "log"), "a");
+    const words = ["--net", "--mount", "--propagation", "private", "sh", "-c", START, "sh", this.directory];
+    this.process = spawn("unshare", words, {
+      stdio: ["ignore", log, log],
+      env: { PATH: `${this.directory}/bin:${PATH}`, HOME: join(this.directory, "client") },
+    });
+    for (let tries = 0; tries < 300; tries++) {
+      if (await this.answers()) return;
+      if (this.process.exitCode !== null) break;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    throw new Error(`dockerd does not answer:\n${this.log()}`);
+  }
+
+  pid(): number {
+    return Number(readFileSync(join(this.directory, "pid"), "utf8"));
+  }
+
+  log(): string {
+    return readFileSync(join(this.directory, "log"), "utf8").slice(-4000);
+  }
+
+  async stop(): Promise<void> {
+    const child = this.process;
+    if (child === undefined || child.exitCode !== null) return;
+    const ended = new Promise((resolve) => child.once("exit", resolve));
+    child.kill("SIGTERM");
+    const impatience = setTimeout(() => child.kill("SIGKILL"), 60_000);
+    await ended;
+    clearTimeout(impatience);
+  }
+}
+
+interface FinishOptions extends ClientOptions {}
+
+async function finish(command: readonly string[], options: FinishOptions): Promise<Result> {
+  const [program = "", ...args] = command;
+  const done = await execa(program, args, {
+    env: { PATH, ...options.env },
+    extendEnv: false,
+    reject: false,
+    timeout: options.timeoutMs ?? 60_000,
+    stripFinalNewline: false,
+    ...(options.cwd !== undefined && { cwd: options.cwd }),
+    ...(options.input === undefined ? { stdin: "ignore" } : { input: options.input }),
+  });
+  return { code: done.timedOut ? 124 : (done.exitCode ?? 128), stdout: done.stdout, stderr: done.stderr };
+}
+
+export function lines(text: string): string[] {
+  return text.split("\n").filter((line) => line !== "");
+}
+
+/** Containers that the runtime has not forgotten. */
+function states(directory: string): string[] {
+  const root = join(directory, "run/runtime-tested/moby");
+  return folders(root);
+}
+
+function folders(path: string): string[] {
+  if (!existsSync(path)) return [];
+  return readdirSync(path, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name);
+}
