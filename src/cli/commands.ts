@@ -100,6 +100,13 @@ const createOptions: readonly OptionDescription[] = [
 
 export const commands: readonly CommandDescription[] = [
   {
+    name: "completion",
+    summary: "print a completion script for a shell",
+    positionals: { usage: "bash|zsh|fish", min: 1, max: 1 },
+    options: [helpOption],
+    load: async () => (await import("./completion.ts")).run,
+  },
+  {
     name: "create",
     summary: "create a container, without starting its process",
     positionals: oneContainer,
@@ -211,6 +218,13 @@ export const commands: readonly CommandDescription[] = [
       helpOption,
     ],
     load: async () => (await import("./list.ts")).run,
+  },
+  {
+    name: "man",
+    summary: "print a manual page",
+    positionals: { usage: "[command]", min: 0, max: 1 },
+    options: [helpOption],
+    load: async () => (await import("./man.ts")).run,
   },
   {
     name: "pause",

@@ -1,6 +1,7 @@
 import yargs, { type Argv } from "yargs";
 import { commands, globalOptions } from "./commands.ts";
 import type { CommandDescription } from "./description.ts";
+import { type ManualEntry, manual, programManual } from "./manual.ts";
 import type { OptionDescription } from "./option.ts";
 
 const WIDTH = 100;
@@ -15,11 +16,13 @@ export async function helpText(command: CommandDescription | undefined): Promise
 function describeProgram(parser: Argv): Argv {
   const usage = parser
     .usage("runts [global options] <command> [options] [arguments]\n\nAn OCI container runtime.")
-    .epilogue("`runts <command> --help` shows the options of a command.");
+    .epilogue(
+      "`runts <command> --help` shows the options of a command, `runts man <command>` its manual page.",
+    );
   for (const command of commands) {
     usage.command(`${command.name} ${command.positionals.usage}`.trimEnd(), command.summary);
   }
-  return describeOptions(usage, globalOptions);
+  return describeOptions(describeExamples(usage, programManual), globalOptions);
 }
 
 function describeCommand(parser: Argv, command: CommandDescription): Argv {
@@ -27,7 +30,12 @@ function describeCommand(parser: Argv, command: CommandDescription): Argv {
   const usage = parser.usage(
     `runts ${name} [options] ${positionals.usage}`.trimEnd().concat(`\n\n${summary}`),
   );
-  return describeOptions(usage, command.options);
+  return describeOptions(describeExamples(usage, manual[name]), command.options);
+}
+
+function describeExamples(parser: Argv, entry: ManualEntry | undefined): Argv {
+  for (const [line, meaning] of entry?.examples ?? []) parser.example(line, meaning);
+  return parser;
 }
 
 function describeOptions(parser: Argv, options: readonly OptionDescription[]): Argv {

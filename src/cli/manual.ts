@@ -1,0 +1,178 @@
+/** What help and manual pages say beyond the tables of options. */
+export interface ManualEntry {
+  /** Paragraphs. */
+  readonly description: readonly string[];
+  /** A command line, and what it does. */
+  readonly examples: readonly (readonly [commandLine: string, meaning: string])[];
+  readonly exitStatus?: readonly (readonly [code: string, meaning: string])[];
+}
+
+/** Of the whole program. */
+export const programManual: ManualEntry & { readonly files: readonly (readonly [string, string])[] } = {
+  description: [
+    "runts makes containers from bundles: directories with a config.json, as the OCI runtime specification describes it, and a root file " +
+      "system. Engines such as podman, docker and containerd call it by its path; people call it directly.",
+    "The container's process runs in the namespaces, the cgroup and behind the system call filter that the config asks for. What can't be " +
+      "done is an error that names the property of the config, and leaves nothing behind.",
+  ],
+  examples: [
+    ["runts spec", "write a config.json to start from into the current directory, which has a rootfs"],
+    ["runts run box", "run the bundle in the current directory, and delete the container after its end"],
+    ["runts exec -t box sh", "a shell in the container"],
+    ["podman --runtime /usr/local/bin/runts run alpine true", "the same by an engine"],
+  ],
+  exitStatus: [
+    ["0", "it is done; `run` and `exec` give the exit code of the process instead"],
+    ["1", "it is not: one line on standard error says why"],
+    ["3", "there is no such command"],
+    ["128+N", "of `run` and `exec`: signal N has ended the process"],
+  ],
+  files: [
+    ["/run/runts", "state of root's containers"],
+    ["$XDG_RUNTIME_DIR/runts", "that of other users' containers"],
+  ],
+};
+
+/** By the command's name. */
+export const manual: Readonly<Record<string, ManualEntry>> = {
+  create: {
+    description: [
+      "Makes the container: its namespaces, cgroup and mounts, and an init that waits for `start`. The hooks prestart, createRuntime and " +
+        "createContainer run. Standard input, output and error become those of the container's process.",
+    ],
+    examples: [
+      ["runts create --bundle /srv/web --pid-file /run/web.pid web", "as an engine does it"],
+      [
+        "runts create --bundle /srv/web --console-socket /run/console.sock web",
+        "whoever listens at the socket gets the master end of the terminal",
+      ],
+    ],
+  },
+  delete: {
+    description: [
+      "Removes the cgroup and the state of a container that has stopped or was never started, and runs its poststop hooks.",
+    ],
+    examples: [
+      ["runts delete web", "a stopped container"],
+      ["runts delete --force web", "also one that runs; one that does not exist is no error"],
+      ["runts delete --force --regex '^test-'", "all whose ids match"],
+    ],
+  },
+  events: {
+    description: [
+      "Prints a line of JSON at each interval with what the container uses (CPU, memory, processes, block and huge page usage, pressure), and one " +
+        "for each OOM kill, until it stops.",
+    ],
+    examples: [
+      ["runts events --interval 1s web", "every second"],
+      ["runts events --stats web", "once"],
+    ],
+  },
+  exec: {
+    description: [
+      "Executes a further process in a running container: in its namespaces and cgroup, behind its filter, with the environment, user and " +
+        "capabilities of its process unless options say otherwise. Options end at the container's id.",
+    ],
+    examples: [
+      ["runts exec web ps aux", "a command"],
+      ["runts exec -t --user 1000:1000 --env A=b web sh", "a shell on a terminal, as another user"],
+      ["runts exec --process process.json web", "everything from a file"],
+    ],
+    exitStatus: [
+      ["N", "that of the process"],
+      ["255", "it was not executed"],
+    ],
+  },
+  features: {
+    description: ["Prints what runts implements, in the form of the specification's features.md."],
+    examples: [["runts features", "namespaces, mount options, capabilities, cgroup and seccomp support"]],
+  },
+  kill: {
+    description: [
+      "Sends a signal, SIGTERM if none is given, to the container's init: by a descriptor, so that no other process with the same id gets it.",
+    ],
+    examples: [
+      ["runts kill web", "ask it to end"],
+      ["runts kill web KILL", "end it; also SIGKILL or 9"],
+    ],
+  },
+  list: {
+    description: ["Lists the containers of the state directory."],
+    examples: [
+      ["runts list", "a table"],
+      ["runts list --format json", "their states"],
+      ["runts list --quiet", "ids alone"],
+    ],
+  },
+  pause: {
+    description: ["Suspends all processes of a container by the freezer of its cgroup."],
+    examples: [["runts pause web", "until `runts resume web`"]],
+  },
+  ps: {
+    description: ["Shows the processes of a container's cgroup, as ps(1) does with the options given."],
+    examples: [
+      ["runts ps web", "ps -ef, of them alone"],
+      ["runts ps --format json web", "their ids"],
+      ["runts ps web -o pid,rss,args", "with other columns"],
+    ],
+  },
+  resume: {
+    description: ["Lets the processes of a paused container go on."],
+    examples: [["runts resume web", "after `runts pause web`"]],
+  },
+  run: {
+    description: [
+      "Creates and starts a container and waits for its end: passes signals and the terminal on, and deletes the container. With --detach it " +
+        "returns when the process executes.",
+    ],
+    examples: [
+      ["runts run box", "the bundle in the current directory"],
+      ["runts run --bundle /srv/web --detach --pid-file /run/web.pid web", "in the background"],
+    ],
+    exitStatus: [
+      ["N", "that of the container's process"],
+      ["1", "there was no container"],
+    ],
+  },
+  spec: {
+    description: ["Writes a config.json to start from: a shell with few rights, in all namespaces."],
+    examples: [
+      ["runts spec", "into the current directory"],
+      ["runts spec --rootless --bundle /srv/web", "for a user without root privileges"],
+    ],
+  },
+  start: {
+    description: [
+      "Lets the init of a created container execute the container's process. The startContainer hooks run before, the poststart hooks after.",
+    ],
+    examples: [["runts start web", "after `runts create web`"]],
+  },
+  state: {
+    description: ["Prints the state of a container: the specification's runtime.md, and what runc adds."],
+    examples: [["runts state web", "as JSON: status, process id, bundle, annotations"]],
+  },
+  update: {
+    description: [
+      "Changes the limits of a container that has not stopped. What is not given stays. Errors name the option or, with --resources, the property.",
+    ],
+    examples: [
+      ["runts update --memory 512M --pids-limit 100 web", "by options"],
+      ["runts update --resources limits.json web", "by linux.resources as JSON; - is standard input"],
+    ],
+  },
+  completion: {
+    description: ["Prints a script that completes commands, options, container ids and signals in a shell."],
+    examples: [
+      ["runts completion bash > /etc/bash_completion.d/runts", "for bash; or . <(runts completion bash)"],
+      ["runts completion zsh > /usr/local/share/zsh/site-functions/_runts", "for zsh"],
+      ["runts completion fish > /etc/fish/completions/runts.fish", "for fish"],
+    ],
+  },
+  man: {
+    description: ["Prints the manual page of a command, or of the whole program, for man(1)."],
+    examples: [
+      ["runts man | man -l -", "read it"],
+      ["runts man exec > /usr/local/share/man/man8/runts-exec.8", "install it"],
+    ],
+  },
+};
