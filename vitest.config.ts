@@ -46,6 +46,8 @@ export default defineConfig({
           include: ["spec-tests/guests/**/*.test.ts"],
           globalSetup: ["spec-tests/harness/guest-setup.ts"],
           pool: "forks",
+          // A guest serves all files of a worker.
+          isolate: false,
           maxWorkers: 2,
         },
       },

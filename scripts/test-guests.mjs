@@ -4,6 +4,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
+import { ensureGuestKernel, guestPackages } from "./guest-kernel.mjs";
 import {
   checkMachine,
   ensureBuild,
@@ -24,16 +25,17 @@ const packages = [
     needed: true,
     why: "the containers' programs",
   },
-  { name: "user-mode-linux", program: "linux.uml", needed: true, why: "the guests' kernel" },
+  ...guestPackages.map((entry) => ({ ...entry, needed: true })),
   { name: "runc", program: "runc", why: peers },
   { name: "crun", program: "crun", why: peers },
 ];
 
 function testGuests() {
-  if (process.arch !== "x64") throw new Missing("user-mode Linux runs on x86-64 only.");
+  if (process.arch !== "x64") throw new Missing("the guests are machines of x86-64.");
   checkMachine("npm run test:guests");
   ensurePackages(packages);
   ensureModules();
+  if (!ensureGuestKernel()) throw new Missing("there is no kernel for the guests (see above).");
   ensureBuild();
   const vitest = join(root, "node_modules/vitest/vitest.mjs");
   const args = [vitest, "run", "--project", "guests", ...process.argv.slice(2)];

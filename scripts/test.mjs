@@ -6,6 +6,7 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { ensureGuestKernel, guestPackages } from "./guest-kernel.mjs";
 import { checkMachine, ensureModules, ensurePackages, Missing, root } from "./machine.mjs";
 import { brokenFiles, runVitest } from "./run-vitest.mjs";
 
@@ -48,9 +49,7 @@ const packages = [
   { name: "libc6-dev", file: "/usr/include/stdio.h", why: "C programs that tests compile" },
   { name: "g++", program: "g++", why: "compiles a test of the C++ functions that koffi uses" },
   { ...crossCompiler, why: "rebuilds the committed native images of the other architecture" },
-  ...(process.arch === "x64"
-    ? [{ name: "user-mode-linux", program: "linux.uml", why: "a guest that enforces limits" }]
-    : []),
+  ...(process.arch === "x64" ? guestPackages : []),
   { name: "qemu-user-static", program: "qemu-aarch64-static", why: "runs the arm64 images" },
 ];
 
@@ -145,6 +144,7 @@ function test() {
     process.stdout.write("=== set-up\n");
     ensurePackages(packages);
     ensureModules();
+    ensureGuestKernel();
     sum = runStages();
   } catch (error) {
     if (!(error instanceof Missing)) throw error;

@@ -135,6 +135,26 @@ spec(
   },
 );
 
+const ALL_OR_NOTHING = "promise: an update is applied whole or not at all";
+
+spec(
+  "update of which the last value is refused: the first is as before, and later updates know nothing of it",
+  ALL_OR_NOTHING,
+  async (sandbox, context) => {
+    if (!CONTROLLERS.includes("hugetlb")) context.skip(NO_HUGETLB);
+    const container = await sleeping(sandbox, (config) => {
+      config.linux.resources = HUGEPAGES;
+    });
+    const both = { unified: { "hugetlb.2MB.max": "0", "hugetlb.2MB.rsvd.max": "many" } };
+    const result = await update(sandbox, container, both);
+    expectRefusal(result, "rsvd.max");
+    if (IS_RUNTS) expect(result.stderr).not.toContain("not as before");
+    expect(hugepageLimit(container)).toBe(LIMIT);
+    succeed("update", await update(sandbox, container, {}));
+    expect(hugepageLimit(container)).toBe(LIMIT);
+  },
+);
+
 for (const [text, pointer] of [
   ["", ""],
   ["{", ""],

@@ -65,21 +65,21 @@ describeGuest("cgroup", () => {
     const unified = {
       "memory.high": "20971520",
       "pids.max": "7",
-      "io.max": "98:0 rbps=1000\n98:16 wbps=2000",
+      "io.max": "1:0 rbps=1000\n1:1 wbps=2000",
       "cpu.max": "30000 60000",
     };
     const container = sandbox.limited("sleep 999", { unified, pids: { limit: 5 }, cpu: { quota: 10_000 } });
     await container.created();
     expect(await container.files("memory.high", "pids.max", "cpu.max")).toBe("20971520\n7\n30000 60000");
     expect((await container.files("io.max")).split("\n").sort()).toEqual([
-      "98:0 rbps=1000 wbps=max riops=max wiops=max",
-      "98:16 rbps=max wbps=2000 riops=max wiops=max",
+      "1:0 rbps=1000 wbps=max riops=max wiops=max",
+      "1:1 rbps=max wbps=2000 riops=max wiops=max",
     ]);
   });
 
   for (const [file, value, words] of [
     ["memory.nothing", "1", /memory\.nothing/],
-    ["cpuset.cpus", "0", /cpuset/],
+    ["dmem.max", "x 0", /dmem/],
     ["pids.max", "many", /pids\.max/],
     ["cgroup.nothing", "1", /cgroup\.nothing/],
   ] as const) {
@@ -89,6 +89,19 @@ describeGuest("cgroup", () => {
     });
   }
 
+  guestSpec(
+    "unified of a controller that the kernel has not: error that names controller and cgroup",
+    PROMISE,
+    async (sandbox) => {
+      const result = await sandbox.limited("true", { unified: { "dmem.max": "x 0" } }).create();
+      sandbox.expectRefusal(
+        result,
+        /dmem/,
+        /\/unified\/dmem\.max: .*dmem controller .*\/sys\/fs\/cgroup\/cgroup\.controllers; the kernel needs it/,
+      );
+    },
+  );
+
   guestSpec("update with unified: the new value holds", "practice of crun", async (sandbox) => {
     const container = sandbox.limited("sleep 999", {});
     await container.started();
@@ -96,6 +109,44 @@ describeGuest("cgroup", () => {
     expect(result.stderr).toBe("");
     expect(await container.files("memory.high")).toBe("20971520");
   });
+
+  guestSpec(
+    "update of which the last value is refused: all others are as before",
+    "promise: an update is applied whole or not at all",
+    async (sandbox) => {
+      const files = [
+        ...["memory.max", "memory.swap.max", "memory.low", "pids.max"],
+        ...["cpu.max", "cpu.max.burst", "cpu.weight", "cpu.idle", "io.max"],
+      ];
+      const container = sandbox.limited("sleep 999", {
+        memory: { limit: 33_554_432, swap: 50_331_648 },
+        cpu: { quota: 50_000, period: 100_000 },
+      });
+      await container.started();
+      const before = await container.files(...files);
+      const result = await container.update({
+        memory: { limit: 16_777_216, swap: 16_777_216, reservation: 4096 },
+        cpu: { quota: 20_000, period: 200_000, burst: 10_000, idle: 1 },
+        pids: { limit: 9 },
+        blockIO: { throttleReadBpsDevice: [{ major: 1, minor: 1, rate: 1000 }] },
+        unified: { "memory.high": "much" },
+      });
+      sandbox.expectRefusal(result, /memory\.high/, /\/unified\/memory\.high: [^;]*$/);
+      expect(await container.files(...files)).toBe(before);
+    },
+  );
+
+  guestSpec(
+    "update of which the last value is refused after one that can't be taken back: the error names that",
+    "promise: an update is applied whole or not at all",
+    async (sandbox) => {
+      const container = sandbox.limited("sleep 999", {});
+      await container.started();
+      const unified = { "cgroup.subtree_control": "+pids", "memory.high": "much" };
+      const words = /memory\.high: .*; not as before the update: \/.*\/unified\/cgroup\.subtree_control\n/;
+      sandbox.expectRefusal(await container.update({ unified }), /memory\.high/, words);
+    },
+  );
 
   guestSpec(
     "create, user namespace: what the memory controller delegates is the container's too",

@@ -3,7 +3,7 @@ import type { Config } from "../harness/config.ts";
 import { describeGuest, guestSpec } from "../harness/guest-spec.ts";
 
 const CLAUSE = "config-linux.md, Allowed Device list";
-const DISK = { type: "b", major: 98, minor: 16 };
+const DISK = { type: "b", major: 1, minor: 0 };
 const DENY_ALL = { allow: false, access: "rwm" };
 const OPEN = "dd if=/dev/disk of=/dev/null count=1 2>&1";
 

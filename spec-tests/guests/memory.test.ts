@@ -56,7 +56,7 @@ describeGuest("memory", () => {
   }
 
   guestSpec("memory.limit, swap to spare: what does not fit is swapped out", CLAUSE, async (sandbox) => {
-    await sandbox.guest.output("mkswap /dev/ubda >/dev/null && swapon /dev/ubda");
+    await sandbox.guest.output("mkswap /dev/ram1 >/dev/null && swapon /dev/ram1");
     try {
       const memory = { limit: 16 * MIB, swap: 64 * MIB };
       const container = sandbox.limited("dd if=/dev/zero of=/tmp/file bs=1M count=32; echo $?; sleep 999", {
@@ -67,7 +67,7 @@ describeGuest("memory", () => {
       expect(Number(await container.files("memory.swap.current"))).toBeGreaterThan(8 * MIB);
       await container.command("delete", "--force");
     } finally {
-      await sandbox.guest.output("swapoff /dev/ubda");
+      await sandbox.guest.output("swapoff /dev/ram1");
     }
   });
 

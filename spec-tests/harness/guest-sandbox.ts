@@ -68,7 +68,9 @@ export class GuestSandbox {
 
   /** The command as a line of shell; the PATH is the host's, since programs that runtimes call must not be busybox's. */
   command(args: readonly string[], redirect = ""): string {
-    const words = [this.#path, "--root", this.#state, ...args].map((word) => `'${word}'`);
+    const words = [this.#path, "--root", this.#state, ...args].map(
+      (word) => `'${word.replaceAll("'", "'\\''")}'`,
+    );
     return `PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin ${words.join(" ")} ${redirect}`;
   }
 

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildBaseRootfs } from "./rootfs.ts";
@@ -8,6 +8,8 @@ import { RUNTIME } from "./runtime.ts";
 export default function setup(): () => void {
   if (!existsSync(RUNTIME)) throw new Error(`no runtime at ${RUNTIME}: run npm run build, or set RUNTIME`);
   const directory = mkdtempSync(join(tmpdir(), "rspec-base-"));
+  // Users of the guests look into it.
+  chmodSync(directory, 0o755);
   buildBaseRootfs(join(directory, "rootfs"));
   process.env.SPEC_TEST_BASE = directory;
   return () => rmSync(directory, { recursive: true, force: true });

@@ -1,5 +1,7 @@
-import { afterAll, beforeAll, describe, test } from "vitest";
-import { Guest, LINUX } from "./guest.ts";
+import { beforeAll, describe, test } from "vitest";
+import { Guest } from "./guest.ts";
+import type { GuestKernel } from "./guest-kernel.ts";
+import { QEMU_GUEST } from "./guest-qemu.ts";
 import { GuestSandbox } from "./guest-sandbox.ts";
 import { deviation } from "./peers.ts";
 import { RUNTIME, RUNTIME_NAME, which } from "./runtime.ts";
@@ -12,6 +14,7 @@ interface Subject {
 }
 
 const TIMEOUT_MS = 120_000;
+const BOOT_TIMEOUT_MS = 180_000;
 
 /** The runtime under test, and the peers beside it unless GUEST_PEERS is 0. */
 const SUBJECTS: readonly Subject[] = [
@@ -22,21 +25,22 @@ const SUBJECTS: readonly Subject[] = [
   }),
 ];
 
-/** The tests of one file, in a guest of their own. */
-export function describeGuest(what: string, body: () => void): void {
-  const reason = LINUX === undefined ? " (skipped: there is no linux.uml)" : "";
-  describe.skipIf(LINUX === undefined)(`${what} in a guest${reason}`, () => {
+/** Tests in a guest, which is booted once for all files of this process. */
+export function describeGuest(what: string, body: () => void, kernel: GuestKernel = QEMU_GUEST): void {
+  const { missing } = kernel;
+  const reason = missing === undefined ? "" : ` (skipped: ${missing})`;
+  describe.skipIf(missing !== undefined)(`${what} in a guest (${kernel.name})${reason}`, () => {
     beforeAll(async () => {
-      running = await Guest.boot();
-    }, TIMEOUT_MS);
-    afterAll(async () => {
-      await running?.stop();
-      running = undefined;
-    });
+      running = guests.get(kernel.name);
+      if (running?.answers) return;
+      running = await Guest.boot(kernel);
+      guests.set(kernel.name, running);
+    }, BOOT_TIMEOUT_MS);
     body();
   });
 }
 
+const guests = new Map<string, Guest>();
 let running: Guest | undefined;
 
 /** One requirement, as `spec` of spec.ts, under each of the runtimes in turn. */

@@ -64,6 +64,18 @@ export const RUNC_CGROUPS: readonly Deviation[] = [
     titles: ["unified: each line of each value is written, last"],
   },
   {
+    reason: "a refused value leaves the update half done",
+    titles: ["update of which the last value is refused: all others are as before"],
+  },
+  {
+    reason: "what the kernel gives instead is not looked at",
+    titles: ["create with cpu.cpus that the cgroup above has not: error that names it"],
+  },
+  {
+    reason: "update takes neither huge pages nor RDMA",
+    titles: ["update with hugepageLimits: both accountings", "rdma and update of it: rdma.max"],
+  },
+  {
     reason: "update ignores the throttles of blockIO",
     titles: ["update with throttleWriteBpsDevice: io.max"],
   },
@@ -121,11 +133,39 @@ export const CRUN_CGROUPS: readonly Deviation[] = [
     reason: "leaves the cgroup behind when a limit is refused",
     titles: [
       "create with a quota below the kernel's least: error with the pointer and the value",
-      "create with cpu.cpus, no cpuset controller: error that names controller and cgroup",
-      "blockIO.weight on a kernel without weights: error that names the file",
+      'create with cpu.cpus "7", which there is not: error that names it',
+      'create with cpu.mems "7", which there is not: error that names it',
+      "hugepageLimits of a page size that there is not: error that names it",
+      "unified of a controller that the kernel has not: error that names controller and cgroup",
       "blockIO with a device that is not there: error with its pointer",
       "unified with …",
       "create below a threaded cgroup: init is in it, and a limit of a domain's controller is refused",
+    ],
+  },
+  {
+    reason: "a refused value leaves the update half done",
+    titles: [
+      "update of which the last value is refused: all others are as before",
+      "update of which the last value is refused: the first is as before, and later updates know nothing of it",
+    ],
+  },
+  {
+    reason: "what the kernel gives instead is not looked at",
+    titles: ["create with cpu.cpus that the cgroup above has not: error that names it"],
+  },
+  {
+    reason: "reservations of huge pages are not limited",
+    titles: [
+      "hugepageLimits of 4 MiB, a mapping of 6 MiB: Cannot allocate memory",
+      "update with hugepageLimits: both accountings",
+    ],
+  },
+  {
+    reason: "rdma is ignored",
+    titles: [
+      "rdma with one handle: a second is refused by the kernel",
+      "rdma and update of it: rdma.max",
+      "rdma of a device that there is not: error that names it",
     ],
   },
   {

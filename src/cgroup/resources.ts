@@ -1,6 +1,7 @@
 import { RuntsError } from "../errors.ts";
+import { parseNumberList } from "../spec/number-list.ts";
 import type { LinuxResources } from "../spec/types.ts";
-import { type CgroupWrite, type CurrentLimits, controllerOf } from "./cgroup-write.ts";
+import { type CgroupWrite, type CurrentLimits, controllerOf, invalidResource } from "./cgroup-write.ts";
 import { controllerProblem } from "./controllers.ts";
 import {
   cgroupName,
@@ -15,8 +16,6 @@ import { planResources } from "./plan.ts";
 
 export interface ResourceOptions {
   readonly rootless: boolean;
-  /** The cgroup belongs to a container that runs: values that are not given keep what they are. */
-  readonly isUpdate?: boolean;
 }
 
 /** Applies all of `linux.resources` but the device rules. What can't be applied is an error that names the property. */
@@ -26,9 +25,7 @@ export function applyResources(
   options: ResourceOptions,
 ): void {
   if (resources === undefined) return;
-  const plan = planResources(resources, options.isUpdate === true ? currentLimits(directory, resources) : {});
-  checkBeforeUpdate(directory, resources);
-  for (const write of plan) carryOut(directory, write, options);
+  for (const write of planResources(resources)) carryOut(directory, write, options);
 }
 
 /** Before anything can make the kernel kill for a limit that is below the usage. */
@@ -60,10 +57,12 @@ function readBytes(directory: string, file: string): bigint {
   return text === "max" ? -1n : BigInt(text);
 }
 
-function carryOut(directory: string, write: CgroupWrite, options: ResourceOptions): void {
+/** One setting, or the error that names its property. */
+export function carryOut(directory: string, write: CgroupWrite, options: ResourceOptions): void {
   const { file, value, fallback, unlimited = false, optional = false } = write;
   try {
     writeCgroupFile(directory, file, value);
+    if (file.startsWith("cpuset.")) checkCpuset(directory, write);
   } catch (error) {
     const errno = errorCode(error);
     if (errno === "") throw error;
@@ -74,6 +73,23 @@ function carryOut(directory: string, write: CgroupWrite, options: ResourceOption
     }
     throw writeError(directory, write, errno, { rootless: options.rootless, cause: error });
   }
+}
+
+/**
+ * The kernel takes a list of which the cgroups above have nothing, and gives the container all that these have instead:
+ * cgroup-v2.rst, cpuset.cpus.effective. A part of the list is what it can have of it.
+ */
+function checkCpuset(directory: string, { file, value, pointer }: CgroupWrite): void {
+  const what = { "cpuset.cpus": "CPUs", "cpuset.mems": "memory nodes" }[file];
+  const asked = parseNumberList(value.trim()) ?? [];
+  if (what === undefined || asked.length === 0) return;
+  const effective = tryReadCgroupFile(directory, `${file}.effective`)?.trim() ?? "";
+  const given = parseNumberList(effective) ?? [];
+  if (asked.some(([first, last]) => given.some(([low, high]) => first <= high && low <= last))) return;
+  throw invalidResource(
+    pointer,
+    `cgroup ${cgroupName(directory)} has none of the ${what} ${value.trim()}, only ${effective}`,
+  );
 }
 
 function writeError(
@@ -104,6 +120,7 @@ function hint(file: string, errno: string, rootless: boolean): string {
     return "; there is no such block device, or it is a partition";
   if (errno === "EOPNOTSUPP" && file.startsWith("io."))
     return "; the device's I/O scheduler does not support it";
+  if (errno === "ENODEV" && file === "rdma.max") return "; there is no such RDMA device";
   if (errno === "EINVAL" && file === "cpu.weight") return "; an idle cgroup (cpu.idle 1) has no weight";
   if (errno === "EBUSY" && file.startsWith("memory.")) return "; the memory in use could not be reclaimed";
   if (rootless && (errno === "EACCES" || errno === "EPERM"))

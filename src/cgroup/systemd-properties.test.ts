@@ -1,11 +1,12 @@
 import { describe, expect, it } from "vitest";
 import type { LinuxResources } from "../spec/types.ts";
+import { planResources } from "./plan.ts";
 import { oomProperties, resourceProperties } from "./systemd-properties.ts";
 
 const INFINITY = 18446744073709551615n;
 
 function values(resources: LinuxResources, cpuMax?: string): Record<string, unknown> {
-  const properties = resourceProperties(resources, { isUpdate: cpuMax !== undefined }, cpuMax);
+  const properties = resourceProperties(planResources(resources, { isUpdate: cpuMax !== undefined }), cpuMax);
   return Object.fromEntries(properties.map(({ name, value }) => [name, value]));
 }
 
@@ -86,7 +87,7 @@ describe("properties of a unit", () => {
   });
 
   it("carry the pointer of what asks for them", () => {
-    expect(resourceProperties({ unified: { "pids.max": "9" } })[0]?.pointer).toBe(
+    expect(resourceProperties(planResources({ unified: { "pids.max": "9" } }))[0]?.pointer).toBe(
       "/linux/resources/unified/pids.max",
     );
   });

@@ -1,8 +1,7 @@
 import type { BusValue } from "../../bindings/linux/sd-bus.ts";
 import { parseNumberList } from "../spec/number-list.ts";
 import type { LinuxResources } from "../spec/types.ts";
-import type { CgroupWrite, CurrentLimits } from "./cgroup-write.ts";
-import { planResources } from "./plan.ts";
+import type { CgroupWrite } from "./cgroup-write.ts";
 
 /** One property of a unit, as StartTransientUnit and SetUnitProperties take it: org.freedesktop.systemd1(5) */
 export interface UnitProperty {
@@ -33,17 +32,12 @@ const LIMITS: Readonly<Record<string, readonly [property: string, least: bigint]
 };
 
 /**
- * The unit's properties for `linux.resources`, so that systemd neither undoes the limits nor shows others. They follow from
- * what is written to the cgroup's files afterwards, be it by name or by `unified`. What systemd has no property for (huge
- * pages, RDMA, rates of single devices, cpu.max.burst) is in the files alone. `cpuMax` is the file's present content.
+ * The unit's properties for what is written to the cgroup's files, be it by name or by `unified`, so that systemd neither undoes
+ * the limits nor shows others. What systemd has no property for (huge pages, RDMA, rates of single devices, cpu.max.burst) is
+ * in the files alone. `cpuMax` is the file's present content.
  */
-export function resourceProperties(
-  resources: LinuxResources,
-  current: CurrentLimits = {},
-  cpuMax = "",
-): UnitProperty[] {
+export function resourceProperties(writes: readonly CgroupWrite[], cpuMax = ""): UnitProperty[] {
   const properties = new Map<string, UnitProperty>();
-  const writes = planResources(resources, current);
   for (const write of writes) {
     for (const { name, signature, value } of convert(write, cpuMax)) {
       properties.set(name, { name, signature, value, pointer: write.pointer });

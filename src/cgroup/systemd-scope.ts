@@ -1,13 +1,14 @@
 import { readFileSync } from "../../bindings/linux/files.ts";
 import { RuntsError } from "../errors.ts";
-import type { Config, LinuxResources } from "../spec/types.ts";
+import type { Config, DeviceRule, LinuxResources } from "../spec/types.ts";
+import type { CgroupWrite } from "./cgroup-write.ts";
 import { enableControllers } from "./controllers.ts";
 import { neededControllers } from "./create.ts";
 import { CGROUP_MOUNT, cgroupName, tryReadCgroupFile } from "./files.ts";
 import { cannotRun } from "./freeze.ts";
 import { findCgroupMount } from "./path.ts";
+import { planResources } from "./plan.ts";
 import { killCgroup } from "./remove.ts";
-import { checkBeforeUpdate, currentLimits } from "./resources.ts";
 import { annotatedProperties } from "./systemd-annotations.ts";
 import { deviceProperties } from "./systemd-devices.ts";
 import { Manager, type ManagerKind } from "./systemd-manager.ts";
@@ -43,7 +44,7 @@ export class ContainerScope {
       ...FIXED,
       // The user's own systemd has no right to device programs.
       ...(kind === "user" ? [] : deviceProperties(resources.devices ?? [])),
-      ...resourceProperties(resources),
+      ...resourceProperties(planResources(resources)),
       ...oomProperties(resources),
       // Last: who asks for a property by name gets it.
       ...annotatedProperties(config.annotations ?? {}),
@@ -107,14 +108,12 @@ const FIXED: readonly UnitProperty[] = [
 export function updateScope(
   { unit, manager: kind }: SavedScope,
   directory: string,
-  resources: LinuxResources,
+  { writes, devices }: { readonly writes: readonly CgroupWrite[]; readonly devices?: readonly DeviceRule[] },
 ): void {
   const cpuMax = tryReadCgroupFile(directory, "cpu.max") ?? "";
-  const current = currentLimits(directory, resources);
-  checkBeforeUpdate(directory, resources);
   const properties = [
-    ...(resources.devices === undefined || kind === "user" ? [] : deviceProperties(resources.devices)),
-    ...resourceProperties(resources, current, cpuMax),
+    ...(devices === undefined || kind === "user" ? [] : deviceProperties(devices)),
+    ...resourceProperties(writes, cpuMax),
   ];
   if (properties.length === 0) return;
   withManager(kind, (manager) => manager.setUnitProperties(unit, properties));

@@ -1,16 +1,17 @@
 import { readFileSync } from "../../bindings/linux/files.ts";
+import type { CgroupWrite } from "../cgroup/cgroup-write.ts";
 import { applyDeviceRules } from "../cgroup/devices.ts";
-import { applyResources } from "../cgroup/resources.ts";
+import { ResourceUpdate } from "../cgroup/update-resources.ts";
 import { RuntsError } from "../errors.ts";
 import type { SchemaWrite } from "../resctrl/schemata.ts";
 import { parseResources, readValidConfig, resourceIssues } from "../spec/config.ts";
-import type { IntelRdt, LinuxResources } from "../spec/types.ts";
+import type { DeviceRule, IntelRdt, LinuxResources } from "../spec/types.ts";
 import { inspectCaller, isRootless } from "./caller.ts";
 import { type LockedContainer, withLockedContainer } from "./locked.ts";
 import { mergeResources, resourcesToApply } from "./merge-resources.ts";
 import type { Context } from "./options.ts";
 import { replaceConfig } from "./saved-config.ts";
-import { containerDirectory, type SavedState, tryReadState } from "./saved-state.ts";
+import { containerDirectory, tryReadState } from "./saved-state.ts";
 
 /** Where the new values come from: JSON, with pointers from `linux.resources` on, or the command line. */
 export type ResourceChange =
@@ -33,7 +34,10 @@ interface PendingChange {
   nameOf(pointer: string): string;
 }
 
-/** Changes the limits of a container that has not stopped, and its config for later commands. */
+/**
+ * Changes the limits of a container that has not stopped, and its config for later commands: all that is asked for, or, where
+ * something is refused, nothing.
+ */
 export async function updateContainer(context: Context, id: string, change: ResourceChange): Promise<void> {
   const intelRdt = "resources" in change ? change.intelRdt : undefined;
   const updateRdt = intelRdt === undefined ? undefined : await loadUpdateRdt(intelRdt);
@@ -55,11 +59,10 @@ export async function updateContainer(context: Context, id: string, change: Reso
     const before = config.linux?.resources ?? {};
     const update = withoutKernelMemory(context, pending.checked(before));
     const after = mergeResources(before, update);
-    updateRdt?.(container);
     const resources = resourcesToApply(update, after);
     withOptionNames(pending, () => {
-      updateScope?.(container.saved, resources);
-      apply(context, container, resources);
+      const steps = { updateScope, updateRdt, devicesBefore: before.devices ?? [] };
+      apply(context, container, resources, steps);
     });
     const rdt = intelRdt === undefined ? {} : { intelRdt: { ...config.linux?.intelRdt, ...intelRdt } };
     replaceConfig(directory, { ...config, linux: { ...config.linux, ...rdt, resources: after } });
@@ -132,13 +135,15 @@ function pendingOptions({
   };
 }
 
+type UpdateScope = (writes: readonly CgroupWrite[], devices: readonly DeviceRule[] | undefined) => void;
+
 /** Only a container in a scope of systemd needs to speak with it. */
-async function loadUpdateScope({ root }: Context, id: string) {
-  if (tryReadState(containerDirectory(root, id))?.scope === undefined) return undefined;
+async function loadUpdateScope({ root }: Context, id: string): Promise<UpdateScope | undefined> {
+  const { scope, cgroup = "" } = tryReadState(containerDirectory(root, id)) ?? {};
+  if (scope === undefined) return undefined;
   const { updateScope } = await import("../cgroup/systemd-scope.ts");
-  return ({ scope, cgroup }: SavedState, resources: LinuxResources) => {
-    if (scope !== undefined) updateScope(scope, cgroup, resources);
-  };
+  return (writes, devices) =>
+    updateScope(scope, cgroup, { writes, ...(devices !== undefined && { devices }) });
 }
 
 /** runc's rule: no kernel does it any more, and callers still ask for it. */
@@ -151,12 +156,33 @@ function withoutKernelMemory({ log }: Context, update: LinuxResources): LinuxRes
   return { ...update, memory };
 }
 
-function apply(context: Context, { saved: { cgroup } }: LockedContainer, resources: LinuxResources): void {
+interface OtherSteps {
+  readonly updateScope: UpdateScope | undefined;
+  readonly updateRdt: ((container: LockedContainer) => void) | undefined;
+  readonly devicesBefore: readonly DeviceRule[];
+}
+
+function apply(
+  context: Context,
+  container: LockedContainer,
+  { devices, ...limits }: LinuxResources,
+  { updateScope, updateRdt, devicesBefore }: OtherSteps,
+): void {
+  const { cgroup } = container.saved;
   const rootless = isRootless(context.rootless, inspectCaller());
-  applyResources(cgroup, resources, { rootless, isUpdate: true });
-  // Another program may have added to them since (GPUs): they stay if no list is given, as with runc and crun.
-  if (resources.devices !== undefined)
-    applyDeviceRules(cgroup, resources.devices, { rootless, isNew: false });
+  const change = new ResourceUpdate(cgroup, limits);
+  // Refused as a whole or not at all, so that there is nothing to undo yet.
+  updateScope?.(change.plan, devices);
+  try {
+    change.apply({ rootless });
+    updateRdt?.(container);
+    // Another program may have added to them since (GPUs): they stay if no list is given, as with runc and crun.
+    if (devices !== undefined) applyDeviceRules(cgroup, devices, { rootless, isNew: false });
+  } catch (error) {
+    throw change.undo(error, () =>
+      updateScope?.(change.earlier, devices === undefined ? undefined : devicesBefore),
+    );
+  }
 }
 
 function withOptionNames({ nameOf }: PendingChange, action: () => void): void {

@@ -1,0 +1,62 @@
+/**
+ * `node scripts/guest-kernel.mjs`: Debian's kernel for the guests of the tests, downloaded by apt and unpacked into
+ * node_modules/.cache/guest-kernel. It is not installed: that would change which kernel this machine boots.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { root, which } from "./machine.mjs";
+
+const unpacked = join(root, "node_modules/.cache/guest-kernel");
+
+/** For machines of x86-64. */
+export const guestPackages = [
+  { name: "qemu-system-x86", program: "qemu-system-x86_64", why: "guests that enforce limits" },
+  { name: "virtiofsd", file: "/usr/libexec/virtiofsd", why: "the guests see this host's files" },
+  { name: "kmod", program: "depmod", why: "the guests load modules of their kernel" },
+];
+
+/** Whether it is there now. Says what it does and what is missing: the tests that need the kernel are skipped without. */
+export function ensureGuestKernel() {
+  if (existsSync(unpacked)) return true;
+  if (process.arch !== "x64" || which("apt-get") === undefined) {
+    process.stdout.write("there is no Debian kernel for this machine's guests: their tests are skipped\n");
+    return false;
+  }
+  process.stdout.write("downloading Debian's kernel by apt-get, for guests alone\n");
+  mkdirSync(dirname(unpacked), { recursive: true });
+  const directory = mkdtempSync(`${unpacked}-`);
+  try {
+    unpackKernel(directory);
+    renameSync(directory, unpacked);
+    return true;
+  } catch (error) {
+    process.stdout.write(`${error.message}: the tests in guests are skipped\n`);
+    rmSync(directory, { recursive: true, force: true });
+    return false;
+  }
+}
+
+function unpackKernel(directory) {
+  // The package of this name has nothing but a dependency on the newest kernel.
+  const name = /^\s*Depends: (linux-image-[0-9]\S*)$/m.exec(
+    output("apt-cache", "depends", "linux-image-amd64"),
+  );
+  if (name === null) throw new Error("apt-cache knows no linux-image-amd64");
+  output("apt-get", "-o", "APT::Sandbox::User=root", "download", "-qq", name[1]);
+  const [file] = readdirSync(directory).filter((entry) => entry.endsWith(".deb"));
+  output("dpkg-deb", "--extract", file, ".");
+  rmSync(join(directory, file));
+  // Where depmod and modprobe look for modules below another root.
+  symlinkSync("usr/lib", join(directory, "lib"));
+  output("depmod", "--basedir", directory, name[1].slice("linux-image-".length));
+
+  function output(command, ...args) {
+    const { status, stdout, stderr, error } = spawnSync(command, args, { cwd: directory, encoding: "utf8" });
+    if (status !== 0)
+      throw new Error(`${command} ${args.join(" ")} failed: ${error?.message ?? stderr.trim()}`);
+    return stdout;
+  }
+}
+
+if (process.argv[1] === import.meta.filename && !ensureGuestKernel()) process.exitCode = 1;

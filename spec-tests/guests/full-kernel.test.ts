@@ -1,0 +1,211 @@
+import { expect } from "vitest";
+import type { Config } from "../harness/config.ts";
+import { QEMU_GUEST } from "../harness/guest-qemu.ts";
+import type { GuestContainer, GuestSandbox } from "../harness/guest-sandbox.ts";
+import { describeGuest, guestSpec } from "../harness/guest-spec.ts";
+
+const CPU = "config-linux.md, CPU";
+const HUGE = "config-linux.md, Huge page limits";
+const RDMA = "config-linux.md, RDMA";
+const IO = "config-linux.md, Block IO";
+const MUST = "runtime.md, Create: MUST error if a property cannot be applied";
+const UPDATE = "practice of runc and crun";
+const MIB = 1 << 20;
+const ROOT = "/sys/fs/cgroup";
+const DENY_ALL = { allow: false, access: "rwm" };
+const ALLOWED_LISTS = "grep -E '^(Cpus|Mems)_allowed_list' /proc/self/status | cut -f 2 | xargs";
+
+/** Each file takes a huge page of 2 MiB, or says why not. */
+const TAKE_HUGE =
+  "for name in 1 2 3; do fallocate -l 2M /mnt/$name 2>&1 && echo taken; done; echo end; sleep 999";
+
+function withHugetlbfs(config: Config): void {
+  config.mounts.push({ destination: "/mnt", type: "hugetlbfs", source: "hugetlbfs" });
+}
+
+/** A program of the host's python: a loader by name needs no /lib64. */
+function python(config: Config, program: string): void {
+  config.mounts.push({ destination: "/usr", type: "bind", source: "/usr", options: ["rbind", "ro"] });
+  config.process.args = ["/usr/lib64/ld-linux-x86-64.so.2", "/usr/bin/python3", "-Sc", program];
+}
+
+/** Reserves 6 MiB of huge pages with one mmap(2), MAP_HUGETLB. */
+const RESERVE = `import mmap
+try: mmap.mmap(-1, 6 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x40000); print("reserved")
+except OSError as error: print(error.strerror)`;
+
+/** Opens the RDMA device twice and asks for a context each time, which is one handle: IB_USER_VERBS_CMD_GET_CONTEXT. */
+const TAKE_HANDLES = `import ctypes, os, struct
+for turn in range(2):
+  response = ctypes.create_string_buffer(64)
+  fd = os.open("/dev/uverbs", os.O_RDWR)
+  try: os.write(fd, struct.pack("IHHQ", 0, 4, 2, ctypes.addressof(response))); print("taken")
+  except OSError as error: print(error.strerror)`;
+
+async function rdmaDevice(sandbox: GuestSandbox): Promise<(config: Config) => void> {
+  const text = await sandbox.guest.output(
+    `modprobe -d $modules -a dummy rdma_rxe ib_uverbs
+     [ -e /sys/class/infiniband/rxe0 ] || { ip link add rdma0 type dummy; ip link set rdma0 up; rdma link add rxe0 type rxe netdev rdma0; }
+     cat /sys/class/infiniband_verbs/uverbs0/dev`,
+  );
+  const [major = 0, minor = 0] = text.split(":").map(Number);
+  return (config) => {
+    python(config, TAKE_HANDLES);
+    config.linux.devices = [{ path: "/dev/uverbs", type: "c", major, minor }];
+    config.linux.resources = {
+      ...config.linux.resources,
+      devices: [DENY_ALL, { allow: true, type: "c", major, minor, access: "rwm" }],
+    };
+  };
+}
+
+async function cpuset(container: GuestContainer): Promise<string> {
+  return (await container.files("cpuset.cpus", "cpuset.mems")).split("\n").join(" ");
+}
+
+describeGuest(
+  "cpuset, hugetlb, rdma, io weights",
+  () => {
+    guestSpec("cpu.cpus and cpu.mems: the program gets these alone", CPU, async (sandbox) => {
+      const container = sandbox.limited(`${ALLOWED_LISTS}; sleep 999`, { cpu: { cpus: "1", mems: "1" } });
+      await container.started();
+      expect(await container.printed("^[0-9]")).toBe("1 1");
+      expect(await cpuset(container)).toBe("1 1");
+    });
+
+    guestSpec(
+      "update --cpuset-cpus, --cpuset-mems: the program gets these alone",
+      UPDATE,
+      async (sandbox) => {
+        const container = sandbox.limited("sleep 999", { cpu: { cpus: "1", mems: "1" } });
+        await container.started();
+        await container.updated("--cpuset-cpus", "0", "--cpuset-mems", "0-1");
+        expect(await cpuset(container)).toBe("0 0-1");
+        const result = await container.exec("sh", "-c", ALLOWED_LISTS);
+        expect(result).toEqual({ code: 0, stdout: "0 0-1\n", stderr: "" });
+      },
+    );
+
+    for (const [name, value] of [
+      ["cpus", "7"],
+      ["mems", "7"],
+    ] as const) {
+      guestSpec(
+        `create with cpu.${name} "${value}", which there is not: error that names it`,
+        MUST,
+        async (sandbox) => {
+          const result = await sandbox.limited("true", { cpu: { [name]: value } }).create();
+          sandbox.expectRefusal(result, new RegExp(name), new RegExp(`/cpu/${name}: `));
+        },
+      );
+    }
+
+    guestSpec(
+      "create with cpu.cpus that the cgroup above has not: error that names it",
+      MUST,
+      async (sandbox) => {
+        const parent = `${ROOT}/${sandbox.tag}-parent`;
+        await sandbox.guest.output(
+          `echo +cpuset > ${ROOT}/cgroup.subtree_control; mkdir ${parent}; echo 0 > ${parent}/cpuset.cpus`,
+        );
+        try {
+          const container = sandbox.limited("true", { cpu: { cpus: "1" } }, (config) => {
+            config.linux.cgroupsPath = `/${sandbox.tag}-parent${config.linux.cgroupsPath}`;
+          });
+          const words = /\/cpu\/cpus: .*-parent.* has none of the CPUs 1, only 0/;
+          sandbox.expectRefusal(await container.create(), /cpu/, words);
+        } finally {
+          await sandbox.guest.output(`find ${parent} -depth -type d -exec rmdir {} ';'`);
+        }
+      },
+    );
+
+    guestSpec("hugepageLimits, one page more: refused by the kernel", HUGE, async (sandbox) => {
+      const limits = { hugepageLimits: [{ pageSize: "2MB", limit: 4 * MIB }] };
+      const container = sandbox.limited(TAKE_HUGE, limits, withHugetlbfs);
+      await container.started();
+      await container.printed("end");
+      expect((await container.printed(".")).replace(/.*: /, "")).toBe(
+        "taken\ntaken\nNo space left on device\nend",
+      );
+      expect(await container.files("hugetlb.2MB.max", "hugetlb.2MB.current")).toBe(`${4 * MIB}\n${4 * MIB}`);
+      expect(await container.count("hugetlb.2MB.events", "max")).toBeGreaterThan(0);
+    });
+
+    for (const [limit, expected] of [
+      [4 * MIB, "Cannot allocate memory"],
+      [8 * MIB, "reserved"],
+    ] as const) {
+      guestSpec(
+        `hugepageLimits of ${limit >> 20} MiB, a mapping of 6 MiB: ${expected}`,
+        `${HUGE}: rsvd`,
+        async (sandbox) => {
+          const resources = { hugepageLimits: [{ pageSize: "2MB", limit }] };
+          const container = sandbox.limited("", resources, (config) => python(config, RESERVE));
+          expect(await container.output()).toBe(expected);
+        },
+      );
+    }
+
+    guestSpec(
+      "hugepageLimits that are no multiple of a page: rounded down by the kernel",
+      HUGE,
+      async (sandbox) => {
+        const container = sandbox.limited("sleep 999", {
+          hugepageLimits: [{ pageSize: "2MB", limit: 5 * MIB }],
+        });
+        await container.created();
+        expect(await container.files("hugetlb.2MB.max")).toBe(String(4 * MIB));
+      },
+    );
+
+    guestSpec("update with hugepageLimits: both accountings", UPDATE, async (sandbox) => {
+      const container = sandbox.limited("sleep 999", {});
+      await container.started();
+      const result = await container.update({ hugepageLimits: [{ pageSize: "2MB", limit: 2 * MIB }] });
+      expect(result).toEqual({ code: 0, stdout: "", stderr: "" });
+      expect(await container.files("hugetlb.2MB.max", "hugetlb.2MB.rsvd.max")).toBe(`${2 * MIB}\n${2 * MIB}`);
+    });
+
+    guestSpec(
+      "hugepageLimits of a page size that there is not: error that names it",
+      MUST,
+      async (sandbox) => {
+        const result = await sandbox
+          .limited("true", { hugepageLimits: [{ pageSize: "3MB", limit: 0 }] })
+          .create();
+        sandbox.expectRefusal(result, /3MB/, /\/hugepageLimits\/0\/limit: .*hugetlb\.3MB\.max/);
+      },
+    );
+
+    guestSpec("rdma with one handle: a second is refused by the kernel", RDMA, async (sandbox) => {
+      const mutate = await rdmaDevice(sandbox);
+      const container = sandbox.limited("", { rdma: { rxe0: { hcaHandles: 1 } } }, mutate);
+      expect(await container.output()).toBe("taken\nResource temporarily unavailable");
+    });
+
+    guestSpec("rdma and update of it: rdma.max", RDMA, async (sandbox) => {
+      await rdmaDevice(sandbox);
+      const container = sandbox.limited("sleep 999", { rdma: { rxe0: { hcaHandles: 3, hcaObjects: 100 } } });
+      await container.started();
+      expect(await container.files("rdma.max")).toBe("rxe0 hca_handle=3 hca_object=100");
+      const result = await container.update({ rdma: { rxe0: { hcaObjects: 200 } } });
+      expect(result).toEqual({ code: 0, stdout: "", stderr: "" });
+      expect(await container.files("rdma.max")).toBe("rxe0 hca_handle=3 hca_object=200");
+    });
+
+    guestSpec("rdma of a device that there is not: error that names it", MUST, async (sandbox) => {
+      const result = await sandbox.limited("true", { rdma: { none0: { hcaHandles: 1 } } }).create();
+      sandbox.expectRefusal(result, /rdma/, /\/rdma\/none0: .*no such RDMA device/);
+    });
+
+    guestSpec("blockIO.weight: io.weight, and io.bfq.weight where the kernel has it", IO, async (sandbox) => {
+      const container = sandbox.limited("sleep 999", { blockIO: { weight: 500 } });
+      await container.created();
+      const loaded = await sandbox.guest.output(`ls ${container.cgroup}`);
+      const file = loaded.includes("io.bfq.weight") ? "io.bfq.weight" : "io.weight";
+      expect(await container.files(file)).toBe(file === "io.weight" ? "default 4950" : "default 500");
+    });
+  },
+  QEMU_GUEST,
+);
