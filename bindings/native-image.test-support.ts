@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { copyFileSync, existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cxxRuntimeImages } from "./cxx-runtime/cxx-runtime-image.generated.ts";
@@ -31,4 +32,15 @@ export function writeImage(directory: string, name: keyof typeof NATIVE, arch: A
   if (rebuilt !== undefined) copyFileSync(join(rebuilt, `${name}-${arch}`), path);
   else writeFileSync(path, Buffer.from(images[arch], "base64"), { mode: 0o755 });
   return path;
+}
+
+/** Compiles a program with the checks of a compiler, which an image has no room for. Undefined where that can't be. */
+export function compileChecked(directory: string, name: string, source: string): string | undefined {
+  const [from, to] = [join(directory, `${name}.c`), join(directory, name)];
+  writeFileSync(from, source);
+  const flags = "-g -std=gnu11 -fno-strict-aliasing -Wl,--allow-multiple-definition".split(" ");
+  // Both processors take values at any address.
+  const checks = ["-fsanitize=address,undefined", "-fno-sanitize=alignment", "-fno-sanitize-recover=all"];
+  const { status } = spawnSync("gcc", [...flags, ...checks, "-o", to, from], { timeout: 60_000 });
+  return status === 0 ? to : undefined;
 }

@@ -1,7 +1,8 @@
-import { spawnSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import {
   chmodSync,
   chownSync,
+  copyFileSync,
   mkdirSync,
   mkdtempSync,
   rmSync,
@@ -11,22 +12,61 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type Architecture, arm64SkipReason, qemu, writeImage } from "../native-image.test-support.ts";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { arm64SkipReason, compileChecked, qemu, writeImage } from "../native-image.test-support.ts";
+import { fuzzing, Random } from "../random.test-support.ts";
 
 interface Target {
   readonly name: string;
-  readonly arch: Architecture;
   readonly skipReason: string | false;
   /** The emulator's command, which takes argv[0] as an argument of its own. */
   readonly emulator: readonly string[];
+  /** Whether a dynamic loader comes first, which obeys variables of its own. */
+  readonly hasLoader: boolean;
+  prepare(directory: string): string;
 }
+
+/** launcher.c below a libc, whose `_start` comes first; the kernel has put argc in front of argv. */
+const hostedLauncher = `
+#include "${join(import.meta.dirname, "launcher.c")}"
+int main(int argc, char **argv) { (void)argc; start((u64 *)argv - 1); }
+`;
 
 const machine = process.arch === "arm64" ? "arm64" : "x64";
 const targets: readonly Target[] = [
-  { name: machine, arch: machine, skipReason: false, emulator: [] },
-  { name: "arm64 in qemu", arch: "arm64", skipReason: arm64SkipReason, emulator: [qemu, "-0", "odd name"] },
+  {
+    name: machine,
+    skipReason: false,
+    emulator: [],
+    hasLoader: false,
+    prepare: (directory) => writeImage(directory, "launcher", machine),
+  },
+  {
+    name: "arm64 in qemu",
+    skipReason: arm64SkipReason,
+    emulator: [qemu, "-0", "odd name"],
+    hasLoader: true,
+    prepare: (directory) => writeImage(directory, "launcher", "arm64"),
+  },
+  {
+    name: "sanitizers of gcc",
+    skipReason: canCompileChecked() ? false : "needs gcc with libasan and libubsan",
+    emulator: [],
+    hasLoader: true,
+    prepare: (directory) => {
+      const file = compileChecked(directory, "runts", hostedLauncher);
+      if (file === undefined) throw new Error("gcc could not compile launcher.c with sanitizers");
+      return file;
+    },
+  },
 ];
+
+function canCompileChecked(): boolean {
+  const directory = mkdtempSync(join(tmpdir(), "runts-launcher-"));
+  const file = compileChecked(directory, "runts", "int main(void) { return 0; }");
+  rmSync(directory, { recursive: true });
+  return file !== undefined;
+}
 
 const ADDED = { DO_NOT_TRACK: "1", BUN_ENABLE_CRASH_REPORTING: "0", TZ: "UTC", BUN_JSC_useJIT: "0" };
 
@@ -70,7 +110,7 @@ const NOT_PASSED = {
   EMPTY: "",
 };
 
-describe.each(targets)("launcher: $name", ({ arch, skipReason, emulator }) => {
+describe.each(targets)("launcher: $name", ({ skipReason, emulator, hasLoader, prepare }) => {
   if (skipReason !== false) {
     test.skip(`skipped: ${skipReason}`, () => {});
     return;
@@ -78,10 +118,18 @@ describe.each(targets)("launcher: $name", ({ arch, skipReason, emulator }) => {
   let directory = "";
   let launcher = "";
   let engine = "";
+  let prepared = "";
+  const workshop = mkdtempSync(join(tmpdir(), "runts-launcher-"));
+
+  beforeAll(() => {
+    prepared = prepare(workshop);
+  });
+  afterAll(() => rmSync(workshop, { recursive: true, force: true }));
 
   beforeEach(() => {
     directory = mkdtempSync(join(tmpdir(), "runts-launcher-"));
-    launcher = writeImage(directory, "launcher", arch);
+    launcher = join(directory, "runts");
+    copyFileSync(prepared, launcher);
     engine = join(directory, "runts-engine");
   });
 
@@ -125,7 +173,7 @@ describe.each(targets)("launcher: $name", ({ arch, skipReason, emulator }) => {
   });
 
   test("passes no other variable, and the caller's values of its own neither", () => {
-    expect(report(emulator.length === 0 ? NOT_PASSED : withoutLoader(NOT_PASSED)).env).toEqual({
+    expect(report(hasLoader ? withoutLoader(NOT_PASSED) : NOT_PASSED).env).toEqual({
       ...ADDED,
       ...OWN,
     });
@@ -243,11 +291,122 @@ describe.each(targets)("launcher: $name", ({ arch, skipReason, emulator }) => {
     expect(launch([])).toMatchObject({ status: 1, stderr: `runts: cannot execute ${engine}: errno 40\n` });
   });
 
+  const { cases: wanted, seed } = fuzzing(400);
+  /** An emulator or sanitizers take long to start. */
+  const cases = Math.ceil(hasLoader ? wanted / 8 : wanted);
+
+  test(`${cases} environments of seed ${seed}: the first of each variable that may pass, and no other`, () => {
+    symlinkSync("/usr/bin/env", engine);
+    const random = new Random(seed);
+    const inputs = Array.from({ length: cases }, () => environment(random, hasLoader));
+    for (const [index, { status, output }] of launchAll(inputs).entries()) {
+      const { argv0, env } = inputs[index] ?? { argv0: "", env: [] };
+      const passed = Object.keys(PASSED).flatMap(
+        (name) => env.find((entry) => entry.startsWith(`${name}=`)) ?? [],
+      );
+      const added = Object.entries(ADDED).map(([name, value]) => `${name}=${value}`);
+      const large = ["run", "create", "exec"].includes(argv0) ? ["MIMALLOC_ALLOW_THP=1"] : [];
+      const entries = output.split("\0").filter((entry) => !/^RUNTS_(FDS|NOFILE)=/.test(entry));
+      expect([status, entries], JSON.stringify({ argv0, env })).toEqual([
+        0,
+        [...passed, ...added, ...large, ""],
+      ]);
+    }
+  });
+
+  /** With argv[0] and an environment of any form, which only execve(2) itself takes. */
+  function launchAll(inputs: readonly Environment[]): { readonly status: number; readonly output: string }[] {
+    const command = [...emulator.slice(0, 1), launcher];
+    const program = `
+import ctypes, json, os, sys
+libc = ctypes.CDLL(None)
+command, inputs = json.load(sys.stdin)
+def strings(texts):
+    return (ctypes.c_char_p * (len(texts) + 1))(*[text.encode("latin1") for text in texts], None)
+for given in inputs:
+    front = ["qemu", "-0", given["argv0"], command[-1]] if len(command) > 1 else [given["argv0"]]
+    argv, env = strings([*front, "-0"]), strings(given["env"])
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.dup2(write, 1)
+        libc.execve(command[0].encode(), argv, env)
+        os._exit(99)
+    os.close(write)
+    with os.fdopen(read, "rb") as file: output = file.read().decode("latin1")
+    print(json.dumps({"status": os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), "output": output}))
+`;
+    const options = {
+      input: JSON.stringify([command, inputs]),
+      encoding: "utf8",
+      maxBuffer: 1 << 28,
+    } as const;
+    return execFileSync("python3", ["-c", program], options)
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+  }
+
+  test.skipIf(emulator.length > 0).each([
+    [4082, ""],
+    [4083, ""],
+    [4084, "runts: the path of this program is too long\n"],
+    [4095, "runts: the path of this program is too long\n"],
+  ])("a path of %i bytes: %j", (length, message) => {
+    let folder = directory;
+    const rest = () => length - "/runts".length - folder.length - 1;
+    while (rest() > 0) folder = join(folder, "d".repeat(rest() > 202 ? 200 : rest()));
+    mkdirSync(folder, { recursive: true });
+    const file = join(folder, "runts");
+    copyFileSync(prepared, file);
+    if (message === "") symlinkSync("/bin/true", join(folder, "runts-engine"));
+    expect(file).toHaveLength(length);
+    const { status, stderr } = launch([], {}, file);
+    expect([status, stderr]).toEqual([message === "" ? 0 : 1, message]);
+  });
+
   test("gives the exit code of the engine", () => {
     writeFileSync(engine, '#!/bin/sh\nexit "$1"\n', { mode: 0o755 });
     expect(launch(["42"]).status).toBe(42);
   });
 });
+
+interface Environment {
+  readonly argv0: string;
+  readonly env: readonly string[];
+}
+
+/** Entries with and without `=`, twice, empty, long, and with names that are nearly those that pass. */
+function environment(random: Random, hasLoader: boolean): Environment {
+  const names = [...Object.keys(PASSED), ...Object.keys(NOT_PASSED)].filter(
+    (name) => !hasLoader || !name.startsWith("LD_"),
+  );
+  const entry = (): string => {
+    const name = random.pick(names);
+    const odd = random.pick([name.slice(1), name.slice(0, -1), `${name}X`, name.toLowerCase(), ` ${name}`]);
+    const value = random.pick([
+      "",
+      "x",
+      "=",
+      "a=b",
+      "\u00ff\u0080",
+      "\n",
+      "y".repeat(random.pick([10, 5000, 100_000])),
+    ]);
+    return random.pick([
+      `${name}=${value}`,
+      `${name}=${value}`,
+      `${odd}=${value}`,
+      name,
+      "",
+      "=",
+      `=${name}=`,
+    ]);
+  };
+  const safe = (text: string) => !hasLoader || !/^(LD_|QEMU_|ASAN_|UBSAN_|LSAN_)/.test(text);
+  const env = Array.from({ length: random.below(40) }, entry).filter(safe);
+  return { argv0: random.pick(["run", "create", "exec", "", "runts", "ru", "runs", "x".repeat(5000)]), env };
+}
 
 /** The emulator has a dynamic loader of its own, which is told what LD_* say to the launcher. */
 function withoutLoader(env: Readonly<Record<string, string>>): Record<string, string> {

@@ -1,6 +1,6 @@
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, test } from "vitest";
@@ -8,7 +8,7 @@ import { errnoName } from "../abi/errno.ts";
 import { MSG_DONTWAIT, MSG_NOSIGNAL, SO_RCVTIMEO, SO_SNDTIMEO, SOL_SOCKET } from "../abi/socket.ts";
 import { syscallNumbers } from "../abi/syscall-numbers.generated.ts";
 import { type SyscallNumbers, syscall, trySyscall } from "../ffi/syscall.ts";
-import { arm64SkipReason, qemu, writeImage } from "../native-image.test-support.ts";
+import { arm64SkipReason, compileChecked, qemu, writeImage } from "../native-image.test-support.ts";
 import { SyscallError } from "../syscall-error.ts";
 import { channelPair, StubChannel } from "./client.ts";
 
@@ -42,12 +42,14 @@ const targets: readonly Target[] = [
   },
   {
     name: "sanitizers of gcc",
-    skipReason: inDirectory((directory) => compileChecked(directory, "int main(void) { return 0; }"))
+    skipReason: inDirectory((directory) =>
+      compileChecked(directory, "checked", "int main(void) { return 0; }"),
+    )
       ? false
       : "needs gcc with libasan and libubsan",
     numbers: syscallNumbers[machine],
     prepare: (directory) => {
-      const file = compileChecked(directory, hostedStub);
+      const file = compileChecked(directory, "checked", hostedStub);
       if (file === undefined) throw new Error("gcc could not compile stub.c with sanitizers");
       return [file];
     },
@@ -63,16 +65,6 @@ int main(int argc, char **argv)
 	start(stack);
 }
 `;
-
-function compileChecked(directory: string, source: string): string | undefined {
-  const [from, to] = [join(directory, "checked.c"), join(directory, "checked")];
-  writeFileSync(from, source);
-  const flags = "-g -std=gnu11 -fno-strict-aliasing -Wl,--allow-multiple-definition".split(" ");
-  // Both processors take values at any address.
-  const checks = ["-fsanitize=address,undefined", "-fno-sanitize=alignment", "-fno-sanitize-recover=all"];
-  const { status } = spawnSync("gcc", [...flags, ...checks, "-o", to, from], { timeout: 60_000 });
-  return status === 0 ? to : undefined;
-}
 
 export function inDirectory<T>(action: (directory: string) => T): T {
   const directory = mkdtempSync(join(tmpdir(), "runts-stub-"));
