@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
@@ -82,6 +83,27 @@ for (const [what, mutate] of [
     expect(owners(container, DELEGATED)).toEqual(DELEGATED.map(() => 0));
   });
 }
+
+spec(
+  "exec, user namespace, the container owns its cgroup: it runs there, where init is",
+  `${CLAUSE}; engines: docker's userns-remap`,
+  async (sandbox) => {
+    const container = mapped(
+      sandbox,
+      "read line < /go; mkdir /sys/fs/cgroup/inner && echo 1 > /sys/fs/cgroup/inner/cgroup.procs && echo moved; sleep 999",
+      writable,
+    );
+    execFileSync("mkfifo", ["-m", "666", `${container.rootfs}/go`]);
+    await container.started();
+    const exec = async (script: string) => succeed("exec", await container.exec(["sh", "-c", script])).stdout;
+    expect(await exec("grep ^0:: /proc/self/cgroup")).toBe("0::/\n");
+    await exec("echo > /go");
+    await expect.poll(() => container.printed(), { timeout: 5000 }).toBe("moved");
+    expect(await exec("grep ^0:: /proc/self/cgroup")).toBe("0::/inner\n");
+    // The descriptors and rights of the runtime are not in the process's reach.
+    expect(await exec("grep -c . /proc/self/uid_map; ls /proc/self/fd | wc -l")).toBe("1\n4\n");
+  },
+);
 
 /** Init moves itself into a cgroup below and enables what there is for it, as systemd in a container does. */
 const MOVE =

@@ -24,6 +24,7 @@ export const RUNC_CGROUPS: readonly Deviation[] = [
     reason: "the cgroupfs driver never changes the owner",
     titles: [
       "create, user namespace, /sys/fs/cgroup writable: the container owns what is delegated",
+      "exec, user namespace, the container owns its cgroup: it runs there, where init is",
       "create, user namespace, process.user 7: that user owns the cgroup",
       "create, user namespace: what the memory controller delegates is the container's too",
     ],
@@ -83,6 +84,10 @@ export const RUNC_CGROUPS: readonly Deviation[] = [
 
 /** The same of Debian's crun 1.21. */
 export const CRUN_CGROUPS: readonly Deviation[] = [
+  {
+    reason: "exec enters the container's own cgroup as long as that takes processes, wherever init is",
+    titles: ["exec, user namespace, the container owns its cgroup: it runs there, where init is"],
+  },
   { reason: "leaves the cgroup that it made when it refuses what only cgroup v1 has", titles: VERSION_ONE },
   {
     reason: "what only cgroup v1 has is an error by its mere presence, even where it is 0, false or -1",

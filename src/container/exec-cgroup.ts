@@ -1,7 +1,7 @@
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
 import { detachedReadonlyMount } from "../../bindings/linux/detached-mount.ts";
 import { statSync } from "../../bindings/linux/file-status.ts";
-import { closeSync, openSync, readFileSync } from "../../bindings/linux/files.ts";
+import { closeSync, openSync, readFileSync, writeFileSync } from "../../bindings/linux/files.ts";
 import { absolutePath } from "../../bindings/linux/paths.ts";
 import { findCgroupMount } from "../cgroup/path.ts";
 import { RuntsError } from "../errors.ts";
@@ -20,6 +20,25 @@ export function openCgroupOf(saved: SavedState, subCgroup: string | undefined): 
       throw new RuntsError(`${directory} is not a cgroup`, { path: directory });
     return outOfReach(openSync(directory, O_PATH | O_DIRECTORY | O_CLOEXEC));
   });
+}
+
+/**
+ * For a container that owns its cgroup: once the process has joined the user namespace, it is neither that owner nor anybody who may
+ * override the owner's rights, so that it can't clone itself into the cgroup. The runtime moves it there, before it executes anything.
+ */
+export function attachToOwned(
+  saved: SavedState,
+  subCgroup: string | undefined,
+): ((pid: number) => void) | undefined {
+  const directory = cgroupDirectory(saved, subCgroup);
+  if (directory === undefined) return undefined;
+  const path = `${directory}/cgroup.procs`;
+  const owner = onBehalfOf("/linux/cgroupsPath", `look at ${path}`, () => statSync(path).uid);
+  if (owner === 0) return undefined;
+  return (pid) =>
+    onBehalfOf("/linux/cgroupsPath", `move the process to the cgroup ${directory}`, () =>
+      writeFileSync(path, String(pid)),
+    );
 }
 
 /** `undefined` for a container without one. */

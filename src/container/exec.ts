@@ -17,7 +17,7 @@ import type { Config, Process } from "../spec/types.ts";
 import { handedDescriptors, inheritedNofile, inspectCaller, stdioFacts } from "./caller.ts";
 import { explainClone } from "./delegation.ts";
 import { differingNamespaces } from "./differing-namespaces.ts";
-import { cgroupDirectory, openCgroupOf } from "./exec-cgroup.ts";
+import { attachToOwned, cgroupDirectory, openCgroupOf } from "./exec-cgroup.ts";
 import { explained } from "./exec-failure.ts";
 import { type ExecOverrides, overriddenProcess } from "./exec-process.ts";
 import { checkId } from "./id.ts";
@@ -116,8 +116,11 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
   const resctrl = saved.resctrl === undefined ? undefined : await import("../resctrl/group.ts");
   const attributes = await taskAttributes(process, config.linux ?? {}, caller, ownUserNamespace);
   const affinity = await affinityOf(process);
-  // A user may not move processes between cgroups that others own: the user's systemd can (cgroups(7), Delegation).
-  const attach = options.cgroup === undefined ? await attachBySystemd(saved) : undefined;
+  const flags = differingNamespaces(saved.pid);
+  const attach =
+    caller.privileged && (flags & CLONE_NEWUSER) !== 0
+      ? attachToOwned(saved, options.cgroup)
+      : await attachBySystemd(saved, options.cgroup);
   const cgroup = attach === undefined ? openCgroupOf(saved, options.cgroup) : undefined;
   const credentials = credentialOptions(
     caller,
@@ -129,7 +132,6 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
     },
     (message) => context.log.warn(message),
   );
-  const flags = differingNamespaces(saved.pid);
   const hasMounts = hasOwn(namespaces, "mount");
   const pending = spawnInit({
     linux: {},
@@ -195,8 +197,12 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
   }
 }
 
-async function attachBySystemd({ scope }: SavedState): Promise<((pid: number) => void) | undefined> {
-  if (scope?.manager !== "user") return undefined;
+/** A user may not move processes between cgroups that others own: the user's systemd can (cgroups(7), Delegation). */
+async function attachBySystemd(
+  { scope }: SavedState,
+  subCgroup: string | undefined,
+): Promise<((pid: number) => void) | undefined> {
+  if (subCgroup !== undefined || scope?.manager !== "user") return undefined;
   const { attachToScope } = await import("../cgroup/systemd-scope.ts");
   return (pid) => attachToScope(scope, pid);
 }
