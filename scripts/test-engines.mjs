@@ -45,6 +45,12 @@ const uidmap = { name: "uidmap", program: "newuidmap", needed: true, why: "user 
 const docker = [
   { name: "docker.io", program: "dockerd", needed: true, why: "the engine" },
   { name: "docker-cli", program: "docker", needed: true, why: "its client" },
+  {
+    name: "docker-buildx",
+    file: "/usr/libexec/docker/cli-plugins/docker-buildx",
+    needed: true,
+    why: "docker build by BuildKit",
+  },
   iptables,
   nftables,
 ];

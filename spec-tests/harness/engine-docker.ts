@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -76,6 +77,7 @@ export function dockerTests(options: DockerOptions = {}, who = "docker"): Check<
 
 export async function openDocker({ settings = {}, etc = {} }: DockerOptions = {}): Promise<Docker> {
   const directory = mkdtempSync(join(tmpdir(), "rspec-docker-"));
+  chmodSync(directory, 0o755); // containers in user namespaces reach their rootfs through it
   const parent = `/rspec-docker-${process.pid}`;
   for (const folder of ["bin", "etc", "client"]) mkdirSync(join(directory, folder));
   // BuildKit takes the program "runc" of PATH, whatever the settings say.
@@ -129,7 +131,7 @@ export async function openDocker({ settings = {}, etc = {} }: DockerOptions = {}
       ...lines((await call("ps", "--all", "--quiet", "--no-trunc")).stdout),
       ...lines((await call("volume", "ls", "--quiet")).stdout).map((name) => `volume ${name}`),
       ...states(directory).map((id) => `state ${id}`),
-      ...folders(join("/sys/fs/cgroup", parent)).map((id) => `cgroup ${id}`),
+      ...containerCgroups(join("/sys/fs/cgroup", parent)).map((id) => `cgroup ${id}`),
     ],
     clear,
     close: async () => {
@@ -201,9 +203,7 @@ class Daemon {
   }
 }
 
-interface FinishOptions extends ClientOptions {}
-
-async function finish(command: readonly string[], options: FinishOptions): Promise<Result> {
+async function finish(command: readonly string[], options: ClientOptions): Promise<Result> {
   const [program = "", ...args] = command;
   const done = await execa(program, args, {
     env: { PATH, ...options.env },
@@ -225,6 +225,12 @@ export function lines(text: string): string[] {
 function states(directory: string): string[] {
   const root = join(directory, "run/runtime-tested/moby");
   return folders(root);
+}
+
+/** BuildKit keeps the folder of its own; what a build step had has to be gone. */
+function containerCgroups(parent: string): string[] {
+  const others = folders(parent).filter((name) => name !== "buildkit");
+  return [...others, ...folders(join(parent, "buildkit"))];
 }
 
 function folders(path: string): string[] {
