@@ -45,6 +45,7 @@ const packages = [
   { name: "groff-base", program: "groff", why: "sets the manual pages" },
   { name: "fish", program: "fish", why: "completes by runts' script" },
   { name: "zsh", program: "zsh", why: "completes by runts' script" },
+  { name: "strace", program: "strace", why: "shows whether runts explain has told the truth" },
   { name: "gcc", program: "gcc", why: "rebuilds the committed native images" },
   { name: "libc6-dev", file: "/usr/include/stdio.h", why: "C programs that tests compile" },
   { name: "g++", program: "g++", why: "compiles a test of the C++ functions that koffi uses" },

@@ -13,8 +13,9 @@ const root = join(import.meta.dirname, "..");
 /** Layers of src that one of them may import, beside itself and bindings. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   main: ["cli", "version"],
-  library: ["container", "spec", "errors", "log"],
-  cli: ["container", "spec", "errors", "log", "version"],
+  library: ["container", "plan", "spec", "errors", "log"],
+  cli: ["explain", "container", "spec", "errors", "log", "version"],
+  explain: ["container", "cgroup", "plan", "spec", "errors"],
   container: ["init", "cgroup", "resctrl", "seccomp", "plan", "spec", "errors", "log", "version"],
   init: ["plan", "spec", "errors"],
   cgroup: ["plan", "spec", "errors"],
@@ -158,9 +159,12 @@ describe("layers", () => {
     expect(wrong).toEqual([]);
   });
 
-  it("has no import cycles", () => {
+  it("has no import cycles, but for commands that read the table which loads them on demand", () => {
     const graph = new Map(
-      sources.map(({ path, imports }) => [path, imports.flatMap(({ target }) => target ?? [])]),
+      sources.map(({ path, imports }) => {
+        const isTable = path === "src/cli/commands.ts";
+        return [path, imports.flatMap(({ target, onDemand }) => (isTable && onDemand ? [] : (target ?? [])))];
+      }),
     );
     expect(findCycles(graph)).toEqual([]);
   });

@@ -27,6 +27,12 @@ export const KEY_SPEC_REQUESTOR_KEYRING = -8;
 
 // KEYCTL_SETPERM: one byte each for the possessor, the user, the group and the others
 export const KEY_POS_ALL = 0x3f000000;
+export const KEY_POS_VIEW = 0x1000000;
+export const KEY_POS_READ = 0x2000000;
+export const KEY_POS_WRITE = 0x4000000;
+export const KEY_POS_SEARCH = 0x8000000;
+export const KEY_POS_LINK = 0x10000000;
+export const KEY_POS_SETATTR = 0x20000000;
 export const KEY_USR_VIEW = 0x10000;
 export const KEY_USR_READ = 0x20000;
 export const KEY_USR_WRITE = 0x40000;

@@ -9,6 +9,27 @@ export type SyscallNumbers = Readonly<Record<SyscallName, number>>;
 
 let invoke: NativeFunction | undefined;
 
+/** Answers system calls in place of the kernel. */
+export type Kernel = (name: SyscallName, args: readonly NativeArgument[]) => number;
+
+let substitute: Kernel | undefined;
+
+/** From now on all system calls go to this one: for telling what would be done, without doing it. undefined: to the kernel again. */
+export function substituteKernel(kernel: Kernel | undefined): void {
+  substitute = kernel;
+}
+
+/** For a substitute that wants the kernel's own answer. */
+export function callKernel(name: SyscallName, args: readonly NativeArgument[]): number {
+  const current = substitute;
+  substitute = undefined;
+  try {
+    return trySyscall(name, ...args);
+  } finally {
+    substitute = current;
+  }
+}
+
 /** System call numbers of this machine's architecture. */
 export const numbers: SyscallNumbers = process.arch === "arm64" ? syscallNumbers.arm64 : syscallNumbers.x64;
 
@@ -17,6 +38,7 @@ export const numbers: SyscallNumbers = process.arch === "arm64" ? syscallNumbers
  * stand between the call and the reading of errno.
  */
 export function trySyscall(name: SyscallName, ...args: readonly NativeArgument[]): number {
+  if (substitute !== undefined) return substitute(name, args);
   invoke ??= loadLibrary(null).func(
     "int64_t syscall(int64_t nr, void *a, void *b, void *c, void *d, void *e, void *f)",
   );

@@ -35,6 +35,24 @@ const MSG_NOSIGNAL = 0x4000;
 /** Name of the memfd, which `/proc/PID/exe` of a waiting init shows. */
 export const STUB_NAME = "runts-init";
 
+/** Stands between the runtime and its stubs: for telling what they would do, and for measuring what they do. */
+export interface StubTap {
+  /** Spawns the stub, or doesn't; returns its pid. */
+  spawn(channel: number, spawn: () => number): number;
+  /** What is sent in place of a program; undefined for nothing. */
+  send(channel: StubChannel, program: Program): Program | undefined;
+  /** What was sent in place of a program before. */
+  sentAs(program: Program): Program;
+  /** Gives the reply to the program as it was before `send`. */
+  receive(channel: StubChannel, program: Program, receive: () => Reply): Reply;
+}
+
+let tap: StubTap | undefined;
+
+export function tapStubs(by: StubTap | undefined): void {
+  tap = by;
+}
+
 /** Puts the stub's image into a sealed memfd, so that nothing of the host is reachable by /proc/PID/exe (CVE-2019-5736). */
 export function openStubImage(): number {
   const image = decodeImage(process.arch === "arm64" ? stubImages.arm64 : stubImages.x64);
@@ -69,8 +87,14 @@ export function keepOnExec(fd: number): void {
   syscall("fcntl", [fd, F_SETFD, 0], ["F_SETFD"]);
 }
 
-/** Spawns the stub with an empty environment; it serves `channel`. Returns its pid. posix_spawn(3). */
+/** Spawns the stub with an empty environment; it serves `channel`. Returns its pid. */
 export function spawnStub(image: number, channel: number): number {
+  const spawn = () => spawnImage(image, channel);
+  return tap === undefined ? spawn() : tap.spawn(channel, spawn);
+}
+
+/** posix_spawn(3) */
+function spawnImage(image: number, channel: number): number {
   const spawn = loadLibrary(null).func(
     "int posix_spawn(void *pid, void *path, void *actions, void *attributes, void *argv, void *envp)",
   );
@@ -92,12 +116,21 @@ export function spawnStub(image: number, channel: number): number {
   return pid[0] ?? -1;
 }
 
+/** A program that awaits its reply. */
+interface SentProgram {
+  readonly program: Program;
+  /** What has gone out for it. */
+  readonly sentAs: Program;
+  readonly prologue: number;
+  readonly outputLength: number;
+}
+
 /** The socket to one stub: sends programs and receives the replies. */
 export class StubChannel {
   readonly registers = new RegisterAllocator();
   readonly #fd: number;
   readonly #numbers: SyscallNumbers | undefined;
-  #sent: { readonly program: Program; readonly prologue: number; readonly outputLength: number }[] = [];
+  #sent: SentProgram[] = [];
 
   /** `numbers` are the system call numbers of the stub's architecture, if it isn't this machine's. */
   constructor(fd: number, numbers?: SyscallNumbers) {
@@ -127,13 +160,18 @@ export class StubChannel {
 
   /** Sends a program without waiting: replies arrive in the order of the programs. */
   send(program: Program): void {
-    const { message, descriptors, prologue, outputLength } = encodeProgram(program, this.#numbers);
+    const sentAs = tap === undefined ? program : tap.send(this, program);
+    if (sentAs === undefined) {
+      if (!program.quiet) this.#sent.push({ program, sentAs: program, prologue: 0, outputLength: 0 });
+      return;
+    }
+    const { message, descriptors, prologue, outputLength } = encodeProgram(sentAs, this.#numbers);
     let sent = sendWithDescriptors(this.#fd, message, descriptors);
     while (sent < message.length) {
       const rest = message.subarray(sent);
       sent += syscall("sendto", [this.#fd, rest, rest.length, MSG_NOSIGNAL], ["a program"]);
     }
-    if (!program.quiet) this.#sent.push({ program, prologue, outputLength });
+    if (!program.quiet) this.#sent.push({ program, sentAs, prologue, outputLength });
   }
 
   /**
@@ -141,7 +179,13 @@ export class StubChannel {
    * each on its own channel.
    */
   receiveFromClone(program: Program): Reply {
-    this.#sent.push({ program, prologue: program.descriptors.length, outputLength: 0 });
+    const sentAs = tap === undefined ? program : tap.sentAs(program);
+    this.#sent.push({
+      program,
+      sentAs,
+      prologue: sentAs.descriptors.length,
+      outputLength: outputLengthOf(sentAs),
+    });
     return this.receive();
   }
 
@@ -149,6 +193,12 @@ export class StubChannel {
   receive(): Reply {
     const sent = this.#sent.shift();
     if (sent === undefined) throw new Error("no program is waiting for a reply");
+    return tap === undefined
+      ? this.#receive(sent)
+      : tap.receive(this, sent.program, () => this.#receive(sent));
+  }
+
+  #receive(sent: SentProgram): Reply {
     const head = new DataView(this.#read(8).buffer);
     const ran = head.getUint32(0, true);
     const errno = head.getUint32(4, true);
@@ -156,7 +206,7 @@ export class StubChannel {
     const outputBytes = this.#read(sent.outputLength);
     const outputs: Uint8Array[] = [];
     let offset = 0;
-    for (const { bytes } of sent.program.outputs) {
+    for (const { bytes } of sent.sentAs.outputs) {
       outputs.push(outputBytes.subarray(offset, offset + bytes.length));
       offset += (bytes.length + 7) & ~7;
     }
@@ -184,6 +234,13 @@ export class StubChannel {
   close(): void {
     closeSync(this.#fd);
   }
+}
+
+/** Bytes of all outputs, as `encodeProgram` lays them out. */
+function outputLengthOf({ outputs }: Program): number {
+  let length = 0;
+  for (const { bytes } of outputs) length += (bytes.length + 7) & ~7;
+  return length;
 }
 
 /** 64-bit results as numbers, without those of the prologue. Exact up to 2^53, as descriptors, pids and lengths are. */

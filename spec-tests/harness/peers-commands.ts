@@ -2,6 +2,7 @@ import type { Deviation } from "./peers.ts";
 
 /** What of crun's command line Debian's runc 1.1.15 has not, and what it does otherwise. */
 export const RUNC_COMMANDS: readonly Deviation[] = [
+  { reason: "has no such command", titles: ["explain…"] },
   {
     reason: "options of crun",
     titles: [
@@ -54,6 +55,7 @@ export const RUNC_COMMANDS: readonly Deviation[] = [
 
 /** Debian's crun 1.21. */
 export const CRUN_COMMANDS: readonly Deviation[] = [
+  { reason: "has no such command", titles: ["explain…"] },
   {
     reason: "has neither events nor --pidfd-socket",
     titles: [

@@ -70,6 +70,17 @@ export class Sandbox {
     });
   }
 
+  /** Runs any command. */
+  run(command: readonly string[], options: Partial<InvokeOptions> = {}): Promise<Result> {
+    const [runtime = "", ...args] = command;
+    return invoke(args, {
+      directory: this.directory,
+      ...options,
+      runtime,
+      env: { TMPDIR: this.temporary, SPEC_TEST_TAG: this.tag, ...options.env },
+    });
+  }
+
   /** A file or folder of this test that does not exist yet. */
   path(name: string): string {
     return join(this.directory, name);

@@ -60,36 +60,52 @@ const regexOption: OptionDescription = {
 };
 const noPositionals: Positionals = { usage: "", min: 0, max: 0 };
 
+const bundleOption: OptionDescription = {
+  name: "bundle",
+  alias: "b",
+  type: "string",
+  description: "directory of the bundle [default: the current directory]",
+};
+const configOption: OptionDescription = {
+  name: "config",
+  alias: "f",
+  type: "string",
+  description: "config to take instead of the bundle's config.json",
+};
+const pidFileOption: OptionDescription = {
+  name: "pid-file",
+  type: "string",
+  description: "file to write the process id of the container to",
+};
+const noPivotOption: OptionDescription = {
+  name: "no-pivot",
+  type: "boolean",
+  description: "change the root without pivot_root, for a root file system on a ramdisk",
+};
+const noNewKeyringOption: OptionDescription = {
+  name: "no-new-keyring",
+  type: "boolean",
+  description: "keep the caller's session keyring",
+};
+
+const consoleSocketOption: OptionDescription = {
+  name: "console-socket",
+  type: "string",
+  description: "AF_UNIX socket that receives the master end of the container's terminal",
+};
+
 const createOptions: readonly OptionDescription[] = [
-  {
-    name: "bundle",
-    alias: "b",
-    type: "string",
-    description: "directory of the bundle [default: the current directory]",
-  },
-  {
-    name: "console-socket",
-    type: "string",
-    description: "AF_UNIX socket that receives the master end of the container's terminal",
-  },
+  bundleOption,
+  consoleSocketOption,
   {
     name: "pidfd-socket",
     type: "string",
     description: "AF_UNIX socket that receives a pidfd of the container's process",
   },
-  { name: "pid-file", type: "string", description: "file to write the process id of the container to" },
-  {
-    name: "config",
-    alias: "f",
-    type: "string",
-    description: "config to take instead of the bundle's config.json",
-  },
-  {
-    name: "no-pivot",
-    type: "boolean",
-    description: "change the root without pivot_root, for a root file system on a ramdisk",
-  },
-  { name: "no-new-keyring", type: "boolean", description: "keep the caller's session keyring" },
+  pidFileOption,
+  configOption,
+  noPivotOption,
+  noNewKeyringOption,
   {
     name: "preserve-fds",
     type: "number",
@@ -189,6 +205,35 @@ export const commands: readonly CommandDescription[] = [
       helpOption,
     ],
     load: async () => (await import("./exec.ts")).run,
+  },
+  {
+    name: "explain",
+    summary: "print what create and start would do",
+    positionals: { usage: "[container-id]", min: 0, max: 2 },
+    usesState: false,
+    options: [
+      bundleOption,
+      configOption,
+      { name: "json", type: "boolean", description: "print JSON: each operation by itself" },
+      { name: "brief", type: "boolean", description: "print what is done and why, without the system calls" },
+      {
+        name: "diff",
+        type: "boolean",
+        description: "print what differs: the arguments are two bundles, or config files",
+      },
+      {
+        name: "as",
+        type: "string",
+        description: "whose rights create would have: root, or the caller of this command",
+        default: "root",
+      },
+      consoleSocketOption,
+      pidFileOption,
+      noPivotOption,
+      noNewKeyringOption,
+      helpOption,
+    ],
+    load: async () => (await import("./explain.ts")).run,
   },
   {
     name: "features",

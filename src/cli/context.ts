@@ -20,14 +20,14 @@ function logFile(given: string | undefined): string | undefined {
   throw new UsageError(`--log ${given}: only files are supported`);
 }
 
-export function contextFrom(globals: ParsedArguments, log: Log): Context {
+export function contextFrom(globals: ParsedArguments, log: Log, usesState: boolean): Context {
   const manager = globals.string("cgroup-manager") ?? "cgroupfs";
   if (!["cgroupfs", "systemd", "disabled"].includes(manager)) {
     throw new UsageError(`invalid cgroup-manager: ${manager}`);
   }
   const noCgroup = manager === "disabled";
   const systemdCgroup = manager === "systemd" || (globals.flag("systemd-cgroup") && !noCgroup);
-  const root = stateRoot(globals.string("root"));
+  const root = usesState ? stateRoot(globals.string("root")) : (globals.string("root") ?? "/run/runts");
   return { root, rootless: rootlessMode(globals), noCgroup, systemdCgroup, log };
 }
 

@@ -3,13 +3,13 @@ import type { CreateOptions } from "../container/options.ts";
 import type { ParsedArguments } from "./parse.ts";
 
 /** The options that `create` and `run` share. Paths become absolute here, before anything changes directory. */
-export function createOptionsFrom(args: ParsedArguments): CreateOptions {
+export function createOptionsFrom(args: ParsedArguments, id: string = args.positional(0)): CreateOptions {
   const pidFile = args.string("pid-file");
   const consoleSocket = args.string("console-socket");
   const pidfdSocket = args.string("pidfd-socket");
   const configFile = args.string("config");
   return {
-    id: args.positional(0),
+    id,
     bundle: absolutePath(args.string("bundle") ?? "."),
     ...(pidFile !== undefined && { pidFile: absolutePath(pidFile) }),
     ...(consoleSocket !== undefined && { consoleSocket: absolutePath(consoleSocket) }),

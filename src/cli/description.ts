@@ -17,6 +17,8 @@ export interface CommandDescription {
   readonly options: readonly OptionDescription[];
   /** Exit code of a failure of the runtime itself; 1 when absent. */
   readonly failureCode?: number;
+  /** False for a command that needs no directory of containers' state, and so none that belongs to the caller. */
+  readonly usesState?: boolean;
   /** Loads the code of this command alone. */
   load(): Promise<RunCommand>;
 }

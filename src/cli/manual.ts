@@ -83,6 +83,24 @@ export const manual: Readonly<Record<string, ManualEntry>> = {
       ["255", "it was not executed"],
     ],
   },
+  explain: {
+    description: [
+      "Prints every operation of create and start in order, by the steps of the specification's lifecycle: what each is for, the system calls, " +
+        "and the JSON pointer of the property that asks for it. Nothing is done, and no right is needed. What is known only when it is done " +
+        "stands in angle brackets.",
+      "With `--diff` the two arguments are bundles or config files: what only the first asks for is marked with -, what only the second with +.",
+    ],
+    examples: [
+      ["runts explain --bundle /srv/web", "all system calls"],
+      ["runts explain --brief --bundle /srv/web", "what is done and why"],
+      ["runts explain --json --bundle /srv/web", "each operation as JSON"],
+      ["runts explain --diff old.json new.json", "what a change of the config changes"],
+    ],
+    exitStatus: [
+      ["0", "create and start would do this"],
+      ["1", "they would fail behind the last operation"],
+    ],
+  },
   features: {
     description: ["Prints what runts implements, in the form of the specification's features.md."],
     examples: [["runts features", "namespaces, mount options, capabilities, cgroup and seccomp support"]],

@@ -1,8 +1,7 @@
 import { fstatSync } from "../../bindings/linux/file-status.ts";
 import { readFileSync } from "../../bindings/linux/files.ts";
 import { RuntsError } from "../errors.ts";
-import type { StdioFacts } from "../plan/process-setup.ts";
-import type { StandardStreams } from "./options.ts";
+import type { StandardStreams, StdioFacts } from "../plan/process-setup.ts";
 
 /** What the container inherits from the caller, or what the caller's rights allow. */
 export interface Caller {

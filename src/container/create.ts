@@ -117,7 +117,7 @@ class Creation {
   readonly #process: Process;
   readonly #directory: string;
   readonly #handed: HandedDescriptors;
-  readonly #caller: Caller = inspectCaller();
+  readonly #caller: Caller;
   readonly #rootless: boolean;
   readonly #cgroup: ContainerCgroup;
   #parts: CreateParts | undefined;
@@ -138,6 +138,7 @@ class Creation {
     this.#process = process;
     this.#directory = directory;
     this.#handed = handed;
+    this.#caller = options.caller ?? inspectCaller();
     this.#rootless = isRootless(context.rootless, this.#caller);
     this.#cgroup = new ContainerCgroup(context, config.linux ?? {}, this.#rootless);
   }

@@ -1,4 +1,6 @@
 import type { Log } from "../log.ts";
+import type { StandardStreams } from "../plan/process-setup.ts";
+import type { Caller } from "./caller.ts";
 
 /** What the global options decide, for every operation. */
 export interface Context {
@@ -12,9 +14,6 @@ export interface Context {
   readonly systemdCgroup?: boolean;
   readonly log: Log;
 }
-
-/** Descriptors of standard input, output and error. */
-export type StandardStreams = readonly [number, number, number];
 
 export interface CreateOptions {
   readonly id: string;
@@ -34,6 +33,8 @@ export interface CreateOptions {
   readonly noNewKeyring: boolean;
   /** Number of descriptors, from 3 on, that reach the container. */
   readonly preserveFds: number;
+  /** Whose rights count, where that is not the calling process itself. */
+  readonly caller?: Caller;
 }
 
 export interface RunOptions extends CreateOptions {

@@ -4,7 +4,7 @@ import type { Readable, Writable } from "node:stream";
 import { O_CLOEXEC } from "../../bindings/abi/fcntl.ts";
 import { syscall } from "../../bindings/ffi/syscall.ts";
 import { closeSync, openSync } from "../../bindings/linux/files.ts";
-import type { StandardStreams } from "../container/options.ts";
+import type { StandardStreams } from "../plan/process-setup.ts";
 
 /**
  * Where a standard stream goes: the stream of the calling process (`inherit`), /dev/null (`ignore`), a stream of this program (`pipe`),

@@ -97,6 +97,9 @@ export function homeOf(passwd: string, uid: number): string {
   return "/";
 }
 
+/** Descriptors of standard input, output and error. */
+export type StandardStreams = readonly [number, number, number];
+
 export interface StdioFacts {
   /** Descriptors of 0 to 2 that are the host's /dev/null: the container gets its own instead. */
   readonly nulls: readonly number[];

@@ -1,0 +1,303 @@
+import * as fcntl from "../abi/fcntl.ts";
+import { flagsOf, oneOf, type ToName } from "../abi/flag-names.ts";
+import * as ioctl from "../abi/ioctl.ts";
+import * as keyctl from "../abi/keyctl.ts";
+import * as mman from "../abi/mman.ts";
+import * as mount from "../abi/mount.ts";
+import * as prctl from "../abi/prctl.ts";
+import { rlimitNames } from "../abi/resource.ts";
+import * as sched from "../abi/sched.ts";
+import * as seccomp from "../abi/seccomp.ts";
+import { signalName } from "../abi/signal.ts";
+import * as socket from "../abi/socket.ts";
+import type { SyscallName } from "../ffi/syscall.ts";
+import type { Surroundings } from "./decode-structs.ts";
+import * as struct from "./decode-structs.ts";
+import type { Argument, StubCall } from "./program.ts";
+
+/** System calls as text, in the notation of strace(1), which readers know. */
+
+export type Show = (argument: Argument, surroundings: Surroundings, all: readonly Argument[]) => string;
+
+/** The arguments of a call, each as text. */
+export function decodeArguments(
+  call: SyscallName | StubCall,
+  args: readonly Argument[],
+  surroundings: Surroundings,
+): string[] {
+  const shows = argumentsOf(call, args);
+  return shows.flatMap((show, index) => {
+    const argument = args[index];
+    return argument === undefined ? [] : [show(argument, surroundings, args)];
+  });
+}
+
+const AT_FDCWD = "AT_FDCWD";
+
+/** What any argument looks like of which nothing else is known. */
+export function plain(argument: Argument, surroundings: Surroundings): string {
+  if (typeof argument === "string") return quoted(argument);
+  if (typeof argument === "number" || typeof argument === "bigint") return String(argument);
+  if ("register" in argument) return surroundings.register(argument.register);
+  return surroundings.isOutput(argument) ? "<output>" : `<${argument.bytes.length} bytes>`;
+}
+
+function named(toName: ToName): Show {
+  return (argument, surroundings) =>
+    typeof argument === "number" || typeof argument === "bigint"
+      ? toName(argument)
+      : plain(argument, surroundings);
+}
+
+function quoted(text: string): string {
+  return JSON.stringify(text);
+}
+
+const number: Show = plain;
+
+/** Also for the bytes of a C string, as the runtime's own calls have them. */
+const string: Show = (argument, surroundings) => {
+  if (typeof argument !== "object" || "register" in argument || surroundings.isOutput(argument))
+    return argument === 0 ? "NULL" : plain(argument, surroundings);
+  const bytes = argument.bytes.subarray(argument.offset);
+  const end = bytes.indexOf(0);
+  return quoted(new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end)));
+};
+
+const pointer: Show = (argument, surroundings) => (argument === 0 ? "NULL" : plain(argument, surroundings));
+
+const directory = named((value) => (Number(value) === fcntl.AT_FDCWD ? AT_FDCWD : String(value)));
+const hexadecimal = named((value) => `0x${value.toString(16)}`);
+const octal = named((value) => `0${value.toString(8)}`.padStart(3, "0"));
+const resource = named((value) => rlimitNames[Number(value)] ?? String(value));
+
+const openFlagBits = flagsOf(fcntl, ["O_"], {
+  except: ["O_ACCMODE", "O_WRONLY", "O_RDWR", "O_TMPFILE", "O_SYNC"],
+  none: "",
+});
+
+export function openFlagNames(value: number | bigint): string {
+  const access = ["O_RDONLY", "O_WRONLY", "O_RDWR"][Number(value) & fcntl.O_ACCMODE] ?? "O_ACCMODE";
+  return [access, openFlagBits(BigInt(value) & ~3n)].filter(Boolean).join("|");
+}
+
+const openFlags = named(openFlagNames);
+const resolveFlags = flagsOf(fcntl, ["RESOLVE_"]);
+const atFlags = named(
+  flagsOf(fcntl, ["AT_"], { except: ["AT_FDCWD", "AT_EACCESS", "AT_REMOVEDIR", "AT_STATX_SYNC_TYPE"] }),
+);
+const statxFlags = named((value) =>
+  ["AT_STATX_SYNC_AS_STAT", ...(value === 0 || value === 0n ? [] : [atFlags(value, NOWHERE, [])])].join("|"),
+);
+const cloneFlags = flagsOf(sched, ["CLONE_"]);
+const mountAttributes = flagsOf(mount, ["MOUNT_ATTR_"], { except: ["MOUNT_ATTR_SIZE_VER0"] });
+const propagation = oneOf(mount, "MS_");
+const capability = named(struct.capabilityName);
+const statxMask = named((value) =>
+  Number(value) === 0x7ff
+    ? "STATX_BASIC_STATS"
+    : Number(value) === 3
+      ? "STATX_TYPE|STATX_MODE"
+      : String(value),
+);
+const FILE_TYPES: ReadonlyMap<number, string> = new Map([
+  [0o020000, "S_IFCHR"],
+  [0o060000, "S_IFBLK"],
+  [0o010000, "S_IFIFO"],
+  [0o100000, "S_IFREG"],
+]);
+const fileTypeAndMode = named((value) => {
+  const type = FILE_TYPES.get(Number(value) & 0o170000) ?? "0";
+  return `${type}|0${(Number(value) & 0o7777).toString(8)}`;
+});
+const accessMode = named((value) =>
+  Number(value) === 1 ? "X_OK" : Number(value) === 2 ? "W_OK" : String(value),
+);
+
+/** For flags that are not in the surroundings of a program. */
+const NOWHERE: Surroundings = {
+  register: (register) => `<register ${register}>`,
+  isOutput: () => false,
+  storesInto: () => new Map(),
+};
+
+const openHow: Show = (argument, surroundings) =>
+  struct.isBytes(argument)
+    ? struct.openHow(argument, openFlagNames, resolveFlags)
+    : plain(argument, surroundings);
+const mountAttr: Show = (argument, surroundings) =>
+  struct.isBytes(argument)
+    ? struct.mountAttr(argument, surroundings, mountAttributes, propagation)
+    : plain(argument, surroundings);
+const cloneArgs: Show = (argument, surroundings) =>
+  struct.isBytes(argument)
+    ? struct.cloneArgs(argument, surroundings, cloneFlags)
+    : plain(argument, surroundings);
+
+const calls: Partial<Record<SyscallName | StubCall, readonly Show[]>> = {
+  accept4: [number, pointer, pointer, named(flagsOf(socket, ["SOCK_CLOEXEC", "SOCK_NONBLOCK"]))],
+  capset: [struct.capabilityHeader, struct.capabilityData],
+  chdir: [string],
+  chroot: [string],
+  clone3: [cloneArgs, number],
+  close: [number],
+  close_range: [number, number, named(flagsOf(fcntl, ["CLOSE_RANGE_"]))],
+  dup3: [number, number, named((value) => (Number(value) === fcntl.O_CLOEXEC ? "O_CLOEXEC" : String(value)))],
+  execve: [string, struct.stringArray, struct.stringArray],
+  faccessat2: [directory, string, accessMode, named((value) => (Number(value) === 0 ? "0" : "AT_EACCESS"))],
+  fchmod: [number, octal],
+  fcntl: [
+    number,
+    named(
+      oneOf(
+        fcntl,
+        "F_",
+        Object.keys(fcntl).filter((name) => /^F_(SEAL_|..LCK)/.test(name)),
+      ),
+    ),
+    number,
+  ],
+  fchownat: [number, string, number, number, atFlags],
+  fsconfig: [number, named(oneOf(mount, "FSCONFIG_")), string, string, number],
+  fsmount: [number, named(flagsOf(mount, ["FSMOUNT_"])), named(mountAttributes)],
+  fsopen: [string, named(flagsOf(mount, ["FSOPEN_"]))],
+  memfd_create: [string, named(flagsOf(fcntl, ["MFD_"]))],
+  mkdirat: [directory, string, octal],
+  mknodat: [directory, string, fileTypeAndMode, struct.device],
+  mmap: [
+    hexadecimal,
+    number,
+    named(flagsOf(mman, ["PROT_"])),
+    named(flagsOf(mman, ["MAP_"])),
+    number,
+    number,
+  ],
+  mount: [pointerOrString, string, pointerOrString, named(flagsOf(mount, ["MS_"])), pointer],
+  mount_setattr: [directory, string, atFlags, mountAttr, number],
+  move_mount: [directory, string, directory, string, named(flagsOf(mount, ["MOVE_MOUNT_"]))],
+  open_tree: [
+    directory,
+    string,
+    named((value) => {
+      const parts = [
+        flagsOf(mount, ["OPEN_TREE_"], { none: "" })(
+          BigInt(value) & BigInt(mount.OPEN_TREE_CLONE | mount.OPEN_TREE_CLOEXEC),
+        ),
+        flagsOf(fcntl, ["AT_EMPTY_PATH", "AT_RECURSIVE"], { none: "" })(
+          BigInt(value) & BigInt(fcntl.AT_EMPTY_PATH | fcntl.AT_RECURSIVE),
+        ),
+      ];
+      return parts.filter(Boolean).join("|") || "0";
+    }),
+  ],
+  openat: [directory, string, openFlags, octal],
+  openat2: [directory, string, openHow, number],
+  pivot_root: [string, string],
+  prlimit64: [number, resource, struct.rlimit, pointer],
+  rt_sigaction: [
+    named((value) => signalName(Number(value)) ?? String(value)),
+    struct.signalAction,
+    pointer,
+    number,
+  ],
+  rt_sigprocmask: [
+    named((value) => ["SIG_BLOCK", "SIG_UNBLOCK", "SIG_SETMASK"][Number(value)] ?? String(value)),
+    () => "[]",
+    pointer,
+    number,
+  ],
+  sched_setaffinity: [number, number, struct.cpuSet],
+  seccomp: [
+    named(oneOf(seccomp, "SECCOMP_SET_MODE_")),
+    named(flagsOf(seccomp, ["SECCOMP_FILTER_FLAG_"])),
+    struct.filterProgram,
+  ],
+  sendmsg: [number, struct.message, named(flagsOf(socket, ["MSG_"]))],
+  set_mempolicy: [number, struct.cpuSet, number],
+  setdomainname: [string, number],
+  setgroups: [number, struct.groups],
+  sethostname: [string, number],
+  setns: [number, named(cloneFlags)],
+  socket: [
+    named(oneOf(socket, "AF_")),
+    named((value) => {
+      const type = oneOf(socket, "SOCK_", ["SOCK_CLOEXEC", "SOCK_NONBLOCK"])(BigInt(value) & 0xfn);
+      return `${type}${(BigInt(value) & BigInt(socket.SOCK_CLOEXEC)) === 0n ? "" : "|SOCK_CLOEXEC"}`;
+    }),
+    named((value) => (Number(value) === 0 ? "IPPROTO_IP" : String(value))),
+  ],
+  statx: [directory, string, statxFlags, statxMask, pointer],
+  symlinkat: [string, number, string],
+  umask: [octal],
+  umount2: [
+    string,
+    named(flagsOf(mount, ["MNT_", "UMOUNT_"], { except: ["MNT_ID_REQ_SIZE_VER0", "MNT_ID_REQ_SIZE_VER1"] })),
+  ],
+  unlinkat: [directory, string, named((value) => (Number(value) === 0 ? "0" : "AT_REMOVEDIR"))],
+  unshare: [named(cloneFlags)],
+  fchmodat: [directory, string, octal],
+  renameat2: [directory, string, directory, string, named(flagsOf(fcntl, ["RENAME_"]))],
+};
+
+function pointerOrString(argument: Argument, surroundings: Surroundings): string {
+  return argument === 0 ? "NULL" : string(argument, surroundings, []);
+}
+
+/** Calls whose arguments depend on the first ones. */
+function argumentsOf(call: SyscallName | StubCall, args: readonly Argument[]): readonly Show[] {
+  const [, second] = args;
+  if (call === "prctl") return prctlArguments(Number(args[0]));
+  if (call === "ioctl") return [number, ioctlRequest, ioctlArgument(Number(second))];
+  if (call === "keyctl") return keyctlArguments(Number(args[0]));
+  if (call === "openat" && (Number(args[2]) & fcntl.O_CREAT) === 0) return [directory, string, openFlags];
+  if (call === "mknodat" && (Number(args[2]) & 0o170000) === 0o010000)
+    return [directory, string, fileTypeAndMode];
+  return calls[call] ?? args.map(() => plain);
+}
+
+function prctlArguments(operation: number): readonly Show[] {
+  const which = named(
+    oneOf(
+      prctl,
+      "PR_",
+      Object.keys(prctl).filter((name) => /^PR_(CAP_AMBIENT_|SPEC_|SET_MM_)/.test(name)),
+    ),
+  );
+  switch (operation) {
+    case prctl.PR_SET_NAME:
+      return [which, string];
+    case prctl.PR_SET_DUMPABLE:
+      return [which, named((value) => (Number(value) === 0 ? "SUID_DUMP_DISABLE" : "SUID_DUMP_USER"))];
+    case prctl.PR_CAPBSET_DROP:
+      return [which, capability];
+    case prctl.PR_SET_KEEPCAPS:
+      return [which, number];
+    case prctl.PR_CAP_AMBIENT:
+      return [which, named(oneOf(prctl, "PR_CAP_AMBIENT_")), capabilityOrZero, number, number];
+    default:
+      return [which, number, number, number, number];
+  }
+}
+
+const capabilityOrZero: Show = (argument, surroundings, all) =>
+  Number(all[1]) === prctl.PR_CAP_AMBIENT_CLEAR_ALL ? "0" : capability(argument, surroundings, all);
+
+const SIOCSIFFLAGS = "SIOCSIFFLAGS";
+const ioctlRequest = named((value) =>
+  Number(value) === socket.SIOCSIFFLAGS ? SIOCSIFFLAGS : oneOf(ioctl, "TIOC")(value),
+);
+
+function ioctlArgument(request: number): Show {
+  if (request === socket.SIOCSIFFLAGS) return struct.interfaceFlags;
+  if (request === ioctl.TIOCGPTPEER) return hexadecimal;
+  if (request === ioctl.TIOCSPTLCK) return () => "[0]";
+  if (request === ioctl.TIOCSWINSZ) return struct.windowSize;
+  return number;
+}
+
+function keyctlArguments(operation: number): readonly Show[] {
+  const which = named(oneOf(keyctl, "KEYCTL_"));
+  if (operation === keyctl.KEYCTL_JOIN_SESSION_KEYRING) return [which, string];
+  const permissions = named(flagsOf(keyctl, ["KEY_POS_", "KEY_USR_"], { except: ["KEY_POS_ALL"] }));
+  return operation === keyctl.KEYCTL_SETPERM ? [which, number, permissions] : [which, number, number];
+}

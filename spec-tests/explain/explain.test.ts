@@ -1,0 +1,226 @@
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "vitest";
+import type { Container } from "../harness/container.ts";
+import type { Explanation } from "../harness/explained.ts";
+import type { Result } from "../harness/runtime.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { spec } from "../harness/spec.ts";
+import { readTrace, straceWrapper } from "../harness/strace.ts";
+import { userWrapper } from "../harness/user.ts";
+
+function explain(sandbox: Sandbox, container: Container, ...flags: readonly string[]): Promise<Result> {
+  return sandbox.invoke(["explain", "--bundle", container.bundle, ...flags, container.id]);
+}
+
+async function explained(
+  sandbox: Sandbox,
+  container: Container,
+  ...flags: readonly string[]
+): Promise<Explanation> {
+  return JSON.parse((await explain(sandbox, container, "--json", ...flags)).stdout);
+}
+
+/** Calls by which a process could change anything. What it opens and writes is looked at one by one. */
+const CHANGES =
+  /^(mkdir|unlink|rmdir|rename|link|symlink|mknod|chmod|fchmod|chown|fchown|lchown|truncate|mount|umount|move_mount|fsopen|fsmount|open_tree|pivot_root|bind|connect|listen|bpf|keyctl|setns|unshare|fork|vfork|kill|tgkill|pidfd_send_signal|setxattr|sethostname|swapon)/;
+
+spec("explain: changes nothing, and starts no process", "explain", async (sandbox) => {
+  const container = sandbox.shell("exit 0", (config) => {
+    config.hooks = { createRuntime: [{ path: "/bin/true" }] };
+    config.linux.resources = { hugepageLimits: [{ pageSize: "2MB", limit: 0 }] };
+  });
+  const folder = sandbox.path("traces");
+  mkdirSync(folder);
+  const wrapper = straceWrapper(join(folder, "explain"));
+  const { code } = await sandbox.invoke(["explain", "--bundle", container.bundle, container.id], { wrapper });
+  expect(code).toBe(0);
+  const calls = [...readTrace(join(folder, "explain")).values()].flat();
+  expect(calls.length).toBeGreaterThan(100);
+  const changing = calls.filter(({ call, args, errno }) => {
+    if (errno !== "") return false;
+    if (CHANGES.test(call)) return true;
+    if (call.startsWith("clone")) return !args.join().includes("CLONE_THREAD");
+    // A file that is opened for writing; a memory file is nobody else's.
+    if (/^open/.test(call))
+      return /O_WRONLY|O_RDWR|O_CREAT/.test(args.join()) && !/"\/dev\//.test(args.join());
+    return (call === "write" || call === "pwrite64") && !["1", "2"].includes(args[0] ?? "");
+  });
+  // The engine wakes its own threads by an eventfd.
+  expect(changing.filter(({ call, args }) => call !== "write" || !/^"\\1\\0/.test(args[1] ?? ""))).toEqual(
+    [],
+  );
+  expect(existsSync(sandbox.root)).toBe(false);
+});
+
+spec("explain of a user without privileges: the same that root sees", "explain", async (sandbox) => {
+  const container = sandbox.shell("exit 0");
+  const asRoot = await explained(sandbox, container);
+  sandbox.wrapper = userWrapper(sandbox);
+  const asUser = await explained(sandbox, container);
+  const calls = ({ operations }: Explanation) =>
+    operations.map(({ by, call, args, pointer }) => [by, call, ...args, pointer].join(" "));
+  // The caller's own limits and streams are what init inherits.
+  expect(asUser.error).toBeUndefined();
+  const withoutStreams = (lines: string[]) =>
+    lines.filter((line) => !/RLIMIT_NOFILE|fchown|CAPBSET_DROP/.test(line));
+  expect(withoutStreams(calls(asUser))).toEqual(withoutStreams(calls(asRoot)));
+});
+
+spec(
+  "explain --as caller without privileges: where create would fail, and exit code 1",
+  "explain",
+  async (sandbox) => {
+    const container = sandbox.shell("exit 0", (config) => {
+      config.linux.resources = { hugepageLimits: [{ pageSize: "2MB", limit: 0 }] };
+    });
+    sandbox.wrapper = [...userWrapper(sandbox)];
+    const { code, stdout } = await explain(sandbox, container, "--json", "--as", "caller");
+    const { error, operations }: Explanation = JSON.parse(stdout);
+    expect(code).toBe(1);
+    expect(error?.message).toContain("ermission denied");
+    expect(operations.some(({ call }) => call === "clone3")).toBe(false);
+  },
+);
+
+spec("explain with a program that is not there: what create would say", "explain", async (sandbox) => {
+  const container = sandbox.container((config) => {
+    config.process.args = ["/bin/not-there"];
+  });
+  const said = await explain(sandbox, container);
+  const created = await container.create();
+  expect(said.code).toBe(1);
+  const reason =
+    created.stderr
+      .replace(/^runts: /, "")
+      .split(";")[0]
+      ?.trim() ?? "-";
+  expect(said.stdout).toContain(`Here it would fail: ${reason.slice(0, 60)}`);
+});
+
+spec("explain: each operation has the property that asks for it, at its step", "explain", async (sandbox) => {
+  const hook = { path: "/bin/true" };
+  const container = sandbox.shell("exit 0", (config) => {
+    config.hooks = { createRuntime: [hook, hook], startContainer: [hook], poststart: [hook] };
+    config.linux.sysctl = { "net.ipv4.ip_forward": "1" };
+    config.linux.resources = { hugepageLimits: [{ pageSize: "2MB", limit: 4_194_304 }] };
+  });
+  const { operations, error } = await explained(sandbox, container);
+  expect(error).toBeUndefined();
+  const found = (call: string, text: string) => {
+    const operation = operations.find(
+      ({ call: name, args }) => name === call && args.join(", ").includes(text),
+    );
+    return [operation?.step, operation?.by, operation?.pointer];
+  };
+  expect(found("sethostname", '"box"')).toEqual([2, "init", "/hostname"]);
+  expect(found("fsopen", '"mqueue"')).toEqual([2, "init", "/mounts/4"]);
+  expect(found("openat2", "sys/net/ipv4/ip_forward")).toEqual([
+    2,
+    "init",
+    "/linux/sysctl/net.ipv4.ip_forward",
+  ]);
+  expect(found("openat2", "hugetlb.2MB.max")).toEqual([
+    2,
+    "runtime",
+    "/linux/resources/hugepageLimits/0/limit",
+  ]);
+  expect(found("execve", '"sh", "-c"')).toEqual([8, "init", "/process/args/0"]);
+  const execs = operations.filter(({ call, by }) => call === "execve" && by !== "init");
+  expect(execs.map(({ by, step, pointer }) => [by, step, pointer])).toEqual([
+    ["createRuntime hook 0", 4, "/hooks/createRuntime/0"],
+    ["createRuntime hook 1", 4, "/hooks/createRuntime/1"],
+    ["startContainer hook 0", 7, "/hooks/startContainer/0"],
+    ["poststart hook 0", 9, "/hooks/poststart/0"],
+  ]);
+  const steps = operations.map(({ step }) => step);
+  // Hooks come before pivot_root, which belongs to the making of the environment as well.
+  expect(steps.filter((step, index) => step !== steps[index - 1])).toEqual([2, 4, 2, 7, 8, 9]);
+});
+
+spec("explain --diff of two bundles: only what differs", "explain", async (sandbox) => {
+  const one = sandbox.shell("exit 0");
+  const other = sandbox.shell("exit 0", (config) => {
+    config.linux.cgroupsPath = one.config.linux.cgroupsPath ?? "";
+    config.hostname = "other";
+    config.mounts.splice(3, 1);
+    config.mounts.push({ destination: "/extra", type: "tmpfs", source: "tmpfs" });
+  });
+  const same = await sandbox.invoke(["explain", "--diff", one.bundle, one.bundle]);
+  expect(same.stdout).toContain("Both do the same.");
+  const { stdout, code } = await sandbox.invoke(["explain", "--diff", "--brief", one.bundle, other.bundle]);
+  expect(code).toBe(0);
+  const lines = stdout.split("\n").filter((line) => /^[-+] /.test(line));
+  expect(lines.map((line) => line.replace(/ +/g, " "))).toEqual([
+    "- init: mount tmpfs on /dev/shm /mounts/3",
+    "+ init: mount tmpfs on /extra /mounts/6",
+    "- init: set the host name /hostname",
+    "+ init: set the host name /hostname",
+  ]);
+});
+
+spec("explain --diff of two config files: the same bundle for both", "explain", async (sandbox) => {
+  const container = sandbox.shell("exit 0");
+  const file = sandbox.path("other.json");
+  writeFileSync(file, JSON.stringify({ ...container.config, hostname: "other" }));
+  const config = join(container.bundle, "config.json");
+  const args = ["explain", "--diff", "--json", "--bundle", container.bundle, config, file];
+  const { differences } = JSON.parse((await sandbox.invoke(args)).stdout);
+  expect(
+    differences.map(({ change, operation }: never) => [change, (operation as { args: string[] }).args[0]]),
+  ).toEqual([
+    ["removed", '"box"'],
+    ["added", '"other"'],
+  ]);
+});
+
+spec(
+  "explain with a config that is not valid: all its errors, as create has them",
+  "explain",
+  async (sandbox) => {
+    const container = sandbox.shell("exit 0", (config) => {
+      config.process.cwd = "relative";
+      config.mounts = [{ destination: "" }];
+    });
+    const { code, stderr } = await explain(sandbox, container);
+    expect(code).toBe(1);
+    expect(stderr).toBe((await container.create()).stderr);
+  },
+);
+
+spec(
+  "explain where the cgroups are v1: as of a host with cgroup v2, and says so",
+  "explain",
+  async (sandbox) => {
+    const container = sandbox.shell("exit 0", (config) => {
+      config.linux.resources = { memory: { limit: 1_000_000 }, pids: { limit: 7 } };
+    });
+    // An empty file system in the place of the cgroups.
+    sandbox.wrapper = [
+      "unshare",
+      "--mount",
+      "sh",
+      "-c",
+      'mount -t tmpfs none /sys/fs/cgroup && exec "$@"',
+      "sh",
+    ];
+    const { operations, notes, error } = await explained(sandbox, container);
+    expect(error).toBeUndefined();
+    expect(notes.join()).toContain("no cgroup v2 here");
+    const writes = operations.filter(({ by, call }) => by === "runtime" && call === "write");
+    expect(writes.map(({ args, pointer }) => [...args, pointer])).toEqual(
+      expect.arrayContaining([
+        [expect.stringContaining("pids.max"), '"7"', "1", "/linux/resources/pids/limit"],
+        [expect.stringContaining("memory.max"), '"1000000"', "7", "/linux/resources/memory/limit"],
+      ]),
+    );
+  },
+);
+
+spec("explain of a rootfs that is not there: where create would fail", "explain", async (sandbox) => {
+  const container = sandbox.shell("exit 0");
+  rmSync(container.rootfs, { recursive: true });
+  const { code, stdout } = await explain(sandbox, container);
+  expect(code).toBe(1);
+  expect(stdout).toContain("Here it would fail: /root/path: ");
+});

@@ -1,0 +1,99 @@
+import type { Explained } from "./explained.ts";
+import type { TracedCall } from "./strace.ts";
+
+/**
+ * The runtime's own calls, as far as they change anything outside of it: the others are not announced. The engine makes none of
+ * these on its own.
+ */
+const CHANGING = new Set([
+  "mkdirat",
+  "unlinkat",
+  "renameat2",
+  "fchmodat",
+  "fchownat",
+  "bind",
+  "listen",
+  "connect",
+  "bpf",
+  "mount_setattr",
+  "open_tree",
+  "kill",
+  "pidfd_send_signal",
+]);
+
+/** Throws at the first difference; returns how many were compared. */
+export function compareRuntime(operations: readonly Explained[], calls: readonly TracedCall[]): number {
+  const announced = operations.filter(({ by }) => by === "runtime").map(announcedLine);
+  const done = doneLines(calls);
+  for (const [index, line] of announced.entries()) {
+    if (!new RegExp(`^${line}$`, "s").test(done[index] ?? ""))
+      throw new Error(`runtime, operation ${index + 1}:\n  announced ${line}\n  done      ${done[index]}`);
+  }
+  if (done.length > announced.length)
+    throw new Error(`the runtime has done without announcing it: ${done.slice(announced.length).join("\n")}`);
+  return announced.length;
+}
+
+/** A pattern: what nobody could know before is anything. */
+function announcedLine({ call, args }: Explained): string {
+  if (call === "posix_spawn") return "posix_spawn";
+  if (call === "bpf") return `bpf ${args[0]} .*${/insn_cnt=\d+/.exec(args[1] ?? "")?.[0] ?? ""}.*`;
+  const shown =
+    call === "write" || call === "bind" || call === "connect" || call === "listen" ? args.slice(1) : args;
+  const pattern = [call, ...shown].join(" ").replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  return sortedFlags(pattern.replaceAll("\\|", "|"))
+    .replaceAll("|", "\\|")
+    .replace(/<pid of [^>]+>/g, "\\d+")
+    .replace(/<the (?:record|config)>/g, '".*"')
+    .replace(/<its length>/g, "\\d+")
+    .replace(/<[^<>]+>/g, ".*");
+}
+
+function doneLines(calls: readonly TracedCall[]): string[] {
+  const writable = new Map<string, string>();
+  const directories = new Map<string, string>();
+  const lines: string[] = [];
+  for (const { call, args, result, errno } of calls) {
+    const [first = "", second = "", third = ""] = args;
+    const opens = call === "openat" || call === "openat2";
+    if (opens && result >= 0) directories.set(String(result), unquoted(second));
+    if (call === "close") writable.delete(first);
+    if (errno !== "") continue;
+    if (opens && /O_WRONLY|O_RDWR|O_CREAT/.test(third) && !unquoted(second).startsWith("/dev/")) {
+      writable.set(String(result), unquoted(second));
+      lines.push(
+        line(
+          call,
+          call === "openat2" ? ["AT_FDCWD", absolute(first, second, directories), ...args.slice(2)] : args,
+        ),
+      );
+    } else if (call === "write" && writable.has(first)) lines.push(line(call, args.slice(1)));
+    else if (call === "clone3" && first.includes("CLONE_VFORK")) lines.push("posix_spawn");
+    else if (call === "prlimit64" && third !== "NULL" && first !== "0") lines.push(line(call, args));
+    else if (call === "bind" || call === "connect") lines.push(line(call, [address(second, directories)]));
+    else if (call === "listen") lines.push(line(call, args.slice(1)));
+    else if (CHANGING.has(call)) lines.push(line(call, args));
+  }
+  return lines;
+}
+
+function line(call: string, args: readonly string[]): string {
+  return sortedFlags([call, ...args].join(" "));
+}
+
+function unquoted(text: string): string {
+  return text.startsWith('"') ? text.slice(1, -1) : text;
+}
+
+function absolute(directory: string, name: string, directories: ReadonlyMap<string, string>): string {
+  return JSON.stringify(`${directories.get(directory) ?? ""}/${unquoted(name)}`);
+}
+
+/** A socket's path leads through an open directory. */
+function address(text: string, directories: ReadonlyMap<string, string>): string {
+  return text.replace(/\/proc\/self\/fd\/(\d+)/, (whole, fd: string) => directories.get(fd) ?? whole);
+}
+
+function sortedFlags(text: string): string {
+  return text.replace(/[A-Z0-9_]+(?:\|[A-Z0-9_]+)+/g, (flags) => flags.split("|").sort().join("|"));
+}

@@ -1,0 +1,62 @@
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "vitest";
+import { RUNTIME } from "./runtime.ts";
+import type { Sandbox } from "./sandbox.ts";
+
+/** The repository as readers see it, who have it elsewhere. */
+const SHOWN_ROOT = "/home/you/runts";
+const ROOT = join(import.meta.dirname, "../..");
+
+export interface ReadmeOptions {
+  /** What the commands run below. */
+  readonly wrapper?: readonly string[];
+  /** Replaces what is different each time, in the output and in the page. */
+  readonly stable?: (text: string) => string;
+}
+
+/**
+ * Runs the commands of an example's page, each the first line of a block after `$ `, and compares what they print with the rest of
+ * the block. With UPDATE_EXAMPLES=1 it is written there instead.
+ */
+export async function checkReadme(
+  sandbox: Sandbox,
+  folder: string,
+  options: ReadmeOptions = {},
+): Promise<void> {
+  const path = join(ROOT, "examples", folder, "README.md");
+  const page = readFileSync(path, "utf8");
+  const bin = sandbox.path("bin");
+  mkdirSync(bin);
+  symlinkSync(RUNTIME, join(bin, "runts"));
+  let updated = "";
+  let end = 0;
+  let commands = 0;
+  for (const block of page.matchAll(/^```\n\$ (.*)\n([\s\S]*?)^```$/gm)) {
+    const [whole, command = "", shown = ""] = block;
+    const output = await run(sandbox, join(ROOT, "examples", folder), bin, command, options);
+    commands += 1;
+    const stable = options.stable ?? ((text: string) => text);
+    if (process.env.UPDATE_EXAMPLES === undefined) expect(stable(shown), command).toBe(stable(output));
+    updated += `${page.slice(end, block.index)}\`\`\`\n$ ${command}\n${output}\`\`\``;
+    end = block.index + whole.length;
+  }
+  expect(commands).toBeGreaterThan(0);
+  if (process.env.UPDATE_EXAMPLES !== undefined) writeFileSync(path, updated + page.slice(end));
+}
+
+async function run(
+  sandbox: Sandbox,
+  cwd: string,
+  bin: string,
+  command: string,
+  { wrapper = [] }: ReadmeOptions,
+): Promise<string> {
+  const env = { PATH: `${bin}:/usr/sbin:/usr/bin:/sbin:/bin` };
+  // The shell takes the place of the runtime under test: it finds that by its PATH.
+  const { stdout, stderr } = await sandbox.run(["sh", "-c", `exec 2>&1; ${command}`], { cwd, env, wrapper });
+  return (stdout + stderr)
+    .replaceAll(ROOT, SHOWN_ROOT)
+    .replaceAll(sandbox.root, "/run/runts")
+    .replaceAll(/[ \t]+$/gm, "");
+}

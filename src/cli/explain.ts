@@ -1,0 +1,65 @@
+import { statSync } from "../../bindings/linux/file-status.ts";
+import { absolutePath, dirname } from "../../bindings/linux/paths.ts";
+import type { Context } from "../container/options.ts";
+import { prepareDirectories } from "../container/state-root.ts";
+import type { ExplainOptions } from "../explain/explain.ts";
+import type { Explanation } from "../explain/operation.ts";
+import { createOptionsFrom } from "./create-options.ts";
+import type { RunCommand } from "./description.ts";
+import { writeOutput } from "./output.ts";
+import type { ParsedArguments } from "./parse.ts";
+import { UsageError } from "./usage-error.ts";
+
+const DEFAULT_ID = "example";
+
+export const run: RunCommand = async (context, args) => {
+  const { explainContainer } = await import("../explain/explain.ts");
+  const json = args.flag("json");
+  const brief = args.flag("brief");
+  const explain = (options: ExplainOptions) =>
+    explainContainer(context, options, () => prepareDirectories(context, options.pidFile));
+  if (args.flag("diff")) {
+    const [one, other] = comparedConfigs(args);
+    const before = await explain(one);
+    const after = await explain(other);
+    const { compareExplanations, differencesText } = await import("../explain/compare.ts");
+    const differences = compareExplanations(before, after);
+    const names = [args.positional(0), args.positional(1)] as const;
+    writeOutput(json ? asJson({ differences }) : differencesText(differences, names, { brief }));
+    return exitCode(context, before.error ?? after.error);
+  }
+  const explanation = await explain(optionsFrom(args, args.positionals[0] ?? DEFAULT_ID));
+  const { explanationText } = await import("../explain/text.ts");
+  writeOutput(json ? asJson(explanation) : explanationText(explanation, { brief }));
+  return exitCode(context, explanation.error);
+};
+
+function exitCode({ log }: Context, error: Explanation["error"]): number {
+  if (error === undefined) return 0;
+  log.error(`create or start would fail: ${error.message}`);
+  return 1;
+}
+
+function asJson(value: object): string {
+  return `${JSON.stringify(value, undefined, 2)}\n`;
+}
+
+function optionsFrom(args: ParsedArguments, id: string): ExplainOptions {
+  const as = args.string("as") ?? "root";
+  if (as !== "root" && as !== "caller") throw new UsageError(`--as ${as}: must be root or caller`, "explain");
+  return { ...createOptionsFrom(args, id), as };
+}
+
+/** Each is a bundle, or a file that takes the place of a bundle's config.json. */
+function comparedConfigs(args: ParsedArguments): [ExplainOptions, ExplainOptions] {
+  if (args.positionals.length !== 2)
+    throw new UsageError("--diff compares two bundles or config files", "explain");
+  const options = (index: number): ExplainOptions => {
+    const path = absolutePath(args.positional(index));
+    const common = optionsFrom(args, DEFAULT_ID);
+    if (statSync(path).isDirectory()) return { ...common, bundle: path };
+    const bundle = args.string("bundle") === undefined ? dirname(path) : common.bundle;
+    return { ...common, bundle, configFile: path };
+  };
+  return [options(0), options(1)];
+}

@@ -1,0 +1,227 @@
+import { realpathSync } from "node:fs";
+import { capabilityNames } from "../../bindings/abi/capability.ts";
+import type { NativeArgument } from "../../bindings/ffi/koffi.ts";
+import { type SyscallName, substituteKernel } from "../../bindings/ffi/syscall.ts";
+import { absolutePath } from "../../bindings/linux/paths.ts";
+import { tapStubs } from "../../bindings/stub/client.ts";
+import { type Caller, inspectCaller } from "../container/caller.ts";
+import { ContainerView } from "../container/container-view.ts";
+import { createContainer } from "../container/create.ts";
+import type { Context, CreateOptions } from "../container/options.ts";
+import { startContainer } from "../container/start.ts";
+import { RuntsError } from "../errors.ts";
+import { hasOwn, namespacesOf } from "../plan/init-plan.ts";
+import { readConfig, readConfigAndBytes } from "../spec/config.ts";
+import type { Config, IdMapping } from "../spec/types.ts";
+import { Names } from "./names.ts";
+import { type Explanation, HOOK_STEPS, Recorder } from "./operation.ts";
+import { Reasons } from "./reasons.ts";
+import { runtimeArguments, writtenText } from "./runtime-arguments.ts";
+import { SimulatedKernel } from "./simulated-kernel.ts";
+import { mappingsOf } from "./simulated-processes.ts";
+import { SimulatedStubs } from "./simulated-stubs.ts";
+
+export interface ExplainOptions extends CreateOptions {
+  /** Whose rights create would have: the caller's own, or root's. */
+  readonly as: "root" | "caller";
+}
+
+/**
+ * What create and start would do, without doing any of it: both run here as they are, on a kernel that changes nothing and on
+ * stubs that run nothing (simulated-kernel.ts, simulated-stubs.ts).
+ */
+export async function explainContainer(
+  context: Context,
+  options: ExplainOptions,
+  prepare: () => void,
+): Promise<Explanation> {
+  const config =
+    options.configFile === undefined
+      ? readConfig(options.bundle)
+      : readConfigAndBytes(options.bundle, options.configFile).config;
+  refuseUnexplained(context, config);
+  const caller = callerFor(options.as);
+  const simulation = new Simulation(config, context, options, caller);
+  const error = await simulation.run(prepare);
+  return {
+    id: options.id,
+    bundle: options.bundle,
+    operations: simulation.operations(),
+    notes: [...simulation.recorder.notes],
+    ...(error !== undefined && { error }),
+  };
+}
+
+/** What goes on without system calls of the runtime, or by answers that nobody can know. */
+function refuseUnexplained(context: Context, { linux }: Config): void {
+  if (context.systemdCgroup === true)
+    throw new RuntsError("explain: what systemd does for --systemd-cgroup can't be told");
+  if (Object.keys(linux?.netDevices ?? {}).length > 0) {
+    const pointer = "/linux/netDevices";
+    throw new RuntsError(`${pointer}: can't be explained: what is done depends on each interface`, {
+      pointer,
+    });
+  }
+}
+
+function callerFor(as: "root" | "caller"): Caller {
+  const caller = inspectCaller();
+  if (as === "caller" || caller.privileged) return caller;
+  return {
+    ...caller,
+    uid: 0,
+    gid: 0,
+    privileged: true,
+    inUserNamespace: false,
+    permitted: (1n << BigInt(Math.min(capabilityNames.length, caller.lastCapability + 1))) - 1n,
+    canSetGroups: true,
+  };
+}
+
+/** Of the process, as descriptors are: simulated-kernel.ts. */
+const names = new Names();
+
+class Simulation {
+  readonly recorder = new Recorder();
+  readonly #names = names;
+  readonly #config: Config;
+  readonly #context: Context;
+  readonly #options: ExplainOptions;
+  readonly #caller: Caller;
+  readonly #kernel: SimulatedKernel;
+  readonly #stubs: SimulatedStubs;
+  readonly #reasons: Reasons;
+  /** Whether `start` is connecting to init. */
+  #released = false;
+
+  constructor(config: Config, context: Context, options: ExplainOptions, caller: Caller) {
+    this.#config = config;
+    this.#options = options;
+    this.#caller = caller;
+    const { notes } = this.recorder;
+    const note = (message: string) => {
+      notes.add(message);
+    };
+    this.#context = { ...context, log: { debug: () => undefined, info: note, warn: note, error: note } };
+    const asRoot = caller.privileged && process.geteuid?.() !== 0;
+    this.#kernel = new SimulatedKernel(this.#names, (...observed) => this.#observe(...observed), asRoot);
+    const view = new ContainerView(config, options.bundle, rootfsPath(config, options.bundle));
+    this.#stubs = new SimulatedStubs(this.#names, this.recorder, this.#kernel, view);
+    this.#reasons = new Reasons(config, {
+      root: context.root,
+      directory: `${context.root}/${options.id}`,
+      pidFile: options.pidFile ?? "",
+    });
+    this.#setProcesses();
+    this.#followHooks();
+  }
+
+  /** Runs create and start; returns where they would fail. */
+  async run(prepare: () => void): Promise<Explanation["error"]> {
+    substituteKernel(this.#kernel.call);
+    tapStubs(this.#stubs);
+    try {
+      prepare();
+      const openTerminal = async () => ({ socket: this.#kernel.given("the console socket") });
+      const isTerminal = this.#config.process?.terminal === true && this.#options.consoleSocket === undefined;
+      await createContainer(
+        this.#context,
+        { ...this.#options, caller: this.#caller },
+        isTerminal ? openTerminal : undefined,
+      );
+      this.recorder.stage = { step: 6 };
+      await startContainer(this.#context, this.#options.id, { awaitReady: false });
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof RuntsError)) throw error;
+      return { message: error.message, pointer: error.pointer ?? "" };
+    } finally {
+      substituteKernel(undefined);
+      tapStubs(undefined);
+      if (this.#kernel.files.assumesCgroups)
+        this.recorder.notes.add(
+          "/sys/fs/cgroup is no cgroup v2 here: a host is assumed where it is, with all controllers enabled",
+        );
+    }
+  }
+
+  operations(): Explanation["operations"] {
+    // A register may be called by nothing but a descriptor.
+    const named = (text: string) =>
+      this.#names
+        .named(text)
+        .replace(/<<([^<>]*)>([^<>]*)>/g, "<$1$2>")
+        .replaceAll(`.runts-${process.pid}"`, '.runts-<pid of runts>"');
+    return this.recorder.operations.map((operation) => ({
+      ...operation,
+      purpose: named(operation.purpose),
+      args: operation.args.map(named),
+      ...(operation.result !== undefined && { result: named(operation.result) }),
+      ...(operation.if !== undefined && { if: { ...operation.if, result: named(operation.if.result) } }),
+    }));
+  }
+
+  #setProcesses(): void {
+    const { uidMappings = [], gidMappings = [] } = this.#config.linux ?? {};
+    const namespaces = namespacesOf(this.#config);
+    const joined = mappingsOf(namespaces.joined.get("user")?.path ?? "");
+    const { processes } = this.#kernel;
+    processes.maps = joined ?? { uid: mapLines(uidMappings), gid: mapLines(gidMappings) };
+    if (!hasOwn(namespaces, "user")) processes.maps = { uid: "0 0 4294967295\n", gid: "0 0 4294967295\n" };
+    const files: Readonly<Record<string, string>> = { mount: "mnt", network: "net" };
+    processes.ownNamespaces = new Set(
+      [...namespaces.created, ...namespaces.joined.keys()].map((type) => files[type] ?? type),
+    );
+  }
+
+  /** Hooks run in the listed order, each with a memory file for its input, which is open as long as it runs. */
+  #followHooks(): void {
+    const hooks = (Object.keys(HOOK_STEPS) as (keyof typeof HOOK_STEPS)[]).flatMap((kind) =>
+      (this.#config.hooks?.[kind] ?? []).map((_, index) => ({
+        step: HOOK_STEPS[kind],
+        hook: { name: `${kind} hook ${index}`, pointer: `/hooks/${kind}/${index}` },
+      })),
+    );
+    let before = this.recorder.stage;
+    this.#kernel.onMemoryFile = (name, isOpen) => {
+      if (name !== "hook-stdin") return;
+      if (isOpen) before = this.recorder.stage;
+      this.recorder.stage = (isOpen ? hooks.shift() : undefined) ?? before;
+    };
+    this.#kernel.onConnect = (path) => {
+      if (path.endsWith("/start.sock")) this.#released = true;
+    };
+  }
+
+  #observe(call: SyscallName, args: readonly NativeArgument[], path: string): void {
+    const releases = this.#released && call === "connect";
+    if (releases) this.recorder.stage = { step: 8 };
+    const { stage } = this.recorder;
+    // The first thing of the undoing of a create that has failed.
+    if (call === "pidfd_send_signal" || (call === "unlinkat" && stage.step < 6)) this.recorder.stopped = true;
+    const reason = this.#reasons.of({ call, path, value: writtenText(call, args), number: Number(args[1]) });
+    this.recorder.add({
+      by: "runtime",
+      pointer: stage.hook?.pointer ?? reason.pointer,
+      purpose: reason.purpose,
+      call,
+      args: runtimeArguments(call, args, path),
+    });
+    if (!releases) return;
+    this.#released = false;
+    this.#stubs.started();
+  }
+}
+
+function rootfsPath({ root }: Config, bundle: string): string {
+  const path = root.path.startsWith("/") ? root.path : absolutePath(`${bundle}/${root.path}`);
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
+}
+
+function mapLines(mappings: readonly IdMapping[]): string {
+  return mappings.map(({ containerID, hostID, size }) => `${containerID} ${hostID} ${size}\n`).join("");
+}

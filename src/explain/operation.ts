@@ -1,0 +1,71 @@
+import type { Guard } from "../../bindings/stub/program.ts";
+
+/** One thing that create or start would do. */
+export interface ExplainedOperation {
+  /** Of the lifecycle in runtime.md. */
+  readonly step: number;
+  /** `runtime` is the calling process; the others are processes that it makes: `stub`, `init`, hooks. */
+  readonly by: string;
+  /** JSON pointer of the config property that asks for it; empty for what every container needs. */
+  readonly pointer: string;
+  readonly purpose: string;
+  /** A system call, or an operation of the stub itself. */
+  readonly call: string;
+  /** In the notation of strace(1); what is known only when it is done stands in angle brackets. */
+  readonly args: readonly string[];
+  /** Name of the result, where other operations use it. */
+  readonly result?: string;
+  /** Done only if that result is so. */
+  readonly if?: { readonly result: string; readonly is: Guard };
+  /** errno names that are no failure. */
+  readonly tolerates?: readonly string[];
+}
+
+/** What the steps of runtime.md, Lifecycle, are about, as far as create and start take part in them. */
+export const STEPS: Readonly<Record<number, string>> = {
+  2: "the environment is made, as config.json says",
+  3: "prestart hooks",
+  4: "createRuntime hooks",
+  5: "createContainer hooks",
+  6: "start is called",
+  7: "startContainer hooks",
+  8: "the program is run",
+  9: "poststart hooks",
+};
+
+/** In which kind of hook's step. */
+export const HOOK_STEPS = {
+  prestart: 3,
+  createRuntime: 4,
+  createContainer: 5,
+  startContainer: 7,
+  poststart: 9,
+} as const;
+
+export interface Explanation {
+  readonly id: string;
+  readonly bundle: string;
+  readonly operations: readonly ExplainedOperation[];
+  /** Warnings of create and start, and what had to be assumed. */
+  readonly notes: readonly string[];
+  /** Where create or start would fail, if they would: behind the last operation. */
+  readonly error?: { readonly message: string; readonly pointer: string };
+}
+
+/** Whose turn it is, and for which step. */
+export interface Stage {
+  readonly step: number;
+  readonly hook?: { readonly name: string; readonly pointer: string };
+}
+
+export class Recorder {
+  readonly operations: ExplainedOperation[] = [];
+  readonly notes = new Set<string>();
+  stage: Stage = { step: 2 };
+  /** What is done to undo a failed create is no part of it. */
+  stopped = false;
+
+  add(operation: Omit<ExplainedOperation, "step">, step = this.stage.step): void {
+    if (!this.stopped) this.operations.push({ step, ...operation });
+  }
+}

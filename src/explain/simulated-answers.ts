@@ -1,0 +1,48 @@
+import { statx } from "../../bindings/abi/layouts.ts";
+import type { FileKind, VirtualFile } from "./virtual-files.ts";
+
+/** Answers of the simulated kernel, as bytes. */
+
+const S_IFDIR = 0o040000;
+const S_IFREG = 0o100000;
+const S_IFSOCK = 0o140000;
+
+/** Reads a part of a file into a buffer; returns its length. */
+export function copyPart(
+  file: VirtualFile | undefined,
+  offset: number,
+  buffer: Uint8Array,
+  length: number,
+): number {
+  const part = new TextEncoder().encode(file?.content ?? "").subarray(offset, offset + length);
+  buffer.set(part);
+  return part.length;
+}
+
+/** cgroup.subtree_control after `+pids -io` has been written to it. */
+export function enabled(before: string, change: string): string {
+  const names = new Set(before.trim().split(" ").filter(Boolean));
+  for (const word of change.trim().split(" ")) {
+    if (word.startsWith("+")) names.add(word.slice(1));
+    else names.delete(word.slice(1));
+  }
+  return `${[...names].join(" ")}\n`;
+}
+
+const KINDS: Readonly<Record<FileKind, number>> = {
+  directory: S_IFDIR | 0o755,
+  file: S_IFREG | 0o644,
+  socket: S_IFSOCK | 0o600,
+};
+
+/** What statx(2) says of a file. */
+export function fillStatus(buffer: Uint8Array, file: VirtualFile | undefined, path: string): void {
+  const view = new DataView(buffer.buffer, buffer.byteOffset);
+  view.setUint32(statx.stx_mask, 0x7ff, true);
+  view.setUint16(statx.stx_mode, KINDS[file?.kind ?? "file"], true);
+  view.setBigUint64(statx.stx_size, BigInt(file?.content.length ?? 0), true);
+  let hash = 7n;
+  for (let at = 0; at < path.length; at++)
+    hash = (hash * 31n + BigInt(path.charCodeAt(at))) & 0xffffffffffffn;
+  view.setBigUint64(statx.stx_ino, hash, true);
+}

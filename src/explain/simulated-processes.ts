@@ -1,0 +1,75 @@
+import { readFileSync, readlinkSync } from "node:fs";
+import type { Names } from "./names.ts";
+
+/** procfs of the processes that are not there, as far as the runtime looks at it. */
+export class SimulatedProcesses {
+  readonly #names: Names;
+  /** What uid_map and gid_map say. */
+  maps: { readonly uid: string; readonly gid: string } = { uid: "", gid: "" };
+  /** Names in /proc/PID/ns of the namespaces that a container does not share with the runtime. */
+  ownNamespaces: ReadonlySet<string> = new Set();
+  /** The cgroup's path below the mount point. */
+  cgroup = "/";
+
+  constructor(names: Names) {
+    this.#names = names;
+  }
+
+  owns(path: string): boolean {
+    return this.#parts(path) !== undefined;
+  }
+
+  /** Content of a file; undefined for what is not there, or not here. */
+  file(path: string): string | undefined {
+    const parts = this.#parts(path);
+    if (parts === undefined) return undefined;
+    switch (parts.name) {
+      case "stat":
+        // state, then 18 fields up to the start time: proc_pid_stat(5)
+        return `${parts.pid} (runts-init) S ${"0 ".repeat(18)}1 0 0`;
+      case "uid_map":
+        return this.maps.uid;
+      case "gid_map":
+        return this.maps.gid;
+      case "setgroups":
+        return "allow\n";
+      case "cgroup":
+        return `0::${this.cgroup}\n`;
+      case "mountinfo":
+      case "oom_score_adj":
+      case "timens_offsets":
+        return "";
+      default:
+        return parts.name.startsWith("ns/") ? "" : undefined;
+    }
+  }
+
+  /** Target of a symbolic link. */
+  link(path: string): string | undefined {
+    const parts = this.#parts(path);
+    if (parts === undefined) return undefined;
+    if (parts.name === "exe") return "/memfd:runts-init (deleted)";
+    if (!parts.name.startsWith("ns/")) return undefined;
+    const name = parts.name.slice("ns/".length);
+    return this.ownNamespaces.has(name) ? `${name}:[0]` : readlinkSync(`/proc/self/ns/${name}`);
+  }
+
+  #parts(path: string): { readonly pid: string; readonly name: string } | undefined {
+    const [, pid = "", name = ""] = /^\/proc\/(\d+)\/(.+)$/.exec(path) ?? [];
+    return pid !== "" && this.#names.processName(Number(pid)) !== undefined ? { pid, name } : undefined;
+  }
+}
+
+/** Mappings that a user namespace, which is joined by its path in procfs, has; undefined where they can't be told. */
+export function mappingsOf(path: string): { readonly uid: string; readonly gid: string } | undefined {
+  const member = /^(\/proc\/\d+)\/ns\/user$/.exec(path)?.[1];
+  if (member === undefined) return undefined;
+  try {
+    return {
+      uid: readFileSync(`${member}/uid_map`, "utf8"),
+      gid: readFileSync(`${member}/gid_map`, "utf8"),
+    };
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,74 @@
+import { type ExplainedOperation, type Explanation, STEPS } from "./operation.ts";
+
+/** Operations of the stub itself that say nothing to a reader of the text: the names that they give are used all the same. */
+const HIDDEN = new Set(["copy", "load", "set-channel"]);
+const POINTER_COLUMN = 76;
+
+export interface TextOptions {
+  /** Purposes only, without the calls. */
+  readonly brief: boolean;
+}
+
+/** For people: grouped by the steps of runtime.md, and by what each group of calls is for. */
+export function explanationText(explanation: Explanation, options: TextOptions): string {
+  const { id, bundle, operations, notes, error } = explanation;
+  const calls = operations.filter(({ call }) => !HIDDEN.has(call)).length;
+  const lines = [
+    `create and start of ${id} from ${bundle}: ${calls} operations. Nothing is done here.`,
+    "Where a line has a JSON pointer, that property of config.json asks for it; <...> is known only when it is done.",
+    ...operationLines(operations, options),
+    ...(error === undefined ? [] : ["", `Here it would fail: ${error.message}`]),
+    ...(notes.length === 0 ? [] : ["", "Notes", ...notes.map((note) => `  ${note}`)]),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+export function operationLines(
+  operations: readonly ExplainedOperation[],
+  { brief }: TextOptions,
+  mark: (operation: ExplainedOperation) => string = () => "",
+): string[] {
+  const lines: string[] = [];
+  const begun = new Set<number>();
+  let step = 0;
+  let group = "";
+  for (const operation of operations) {
+    if (HIDDEN.has(operation.call)) continue;
+    const prefix = mark(operation);
+    if (operation.step !== step) {
+      step = operation.step;
+      group = "";
+      lines.push(
+        "",
+        `Step ${step} of the lifecycle${begun.has(step) ? ", continued" : ""}: ${STEPS[step] ?? ""}`,
+      );
+      begun.add(step);
+    }
+    const key = [prefix, operation.by, operation.pointer, operation.purpose].join("\0");
+    if (key !== group) {
+      group = key;
+      lines.push(prefix + groupLine(operation));
+    }
+    if (!brief) lines.push(`${prefix}      ${callText(operation)}`);
+  }
+  return lines;
+}
+
+function groupLine({ by, purpose, pointer }: ExplainedOperation): string {
+  const text = `  ${by}: ${purpose}`;
+  return pointer === "" ? text : `${text.padEnd(POINTER_COLUMN)} ${pointer}`;
+}
+
+/** `if <fd of /proc> failed: mkdirat(...)`, with the name of the result. */
+export function callText(operation: ExplainedOperation): string {
+  const { call, args, result } = operation;
+  const condition = operation.if === undefined ? "" : `${conditionText(operation.if)}: `;
+  const named = result === undefined ? "" : ` = ${result}`;
+  return `${condition}${call}(${args.join(", ")})${named}`;
+}
+
+const CONDITIONS = { ok: "is there", failed: "is not there", zero: "is 0", positive: "is there" } as const;
+
+function conditionText({ result, is }: NonNullable<ExplainedOperation["if"]>): string {
+  return `if ${result} ${CONDITIONS[is]}`;
+}
