@@ -59,6 +59,11 @@ const docker = [
 const engines = [
   { name: "docker", peer: "runc", packages: docker },
   {
+    name: "buildah",
+    peer: "runc",
+    packages: [{ name: "buildah", program: "buildah", needed: true, why: "the engine" }],
+  },
+  {
     name: "containerd",
     peer: "runc",
     packages: [

@@ -8,7 +8,7 @@ import { SUBIDS, USER, userWrapper } from "../harness/user.ts";
 
 const everyday = podmanTests("podman of a user", () =>
   openPodman({
-    uid: USER,
+    user: USER,
     wrapper: (directory) => userWrapper({ path: (name) => join(directory, name) }),
   }),
 );

@@ -15,34 +15,38 @@ import { execa } from "execa";
 import type { Engine } from "./engine.ts";
 import { type Result, RUNTIME, RUNTIME_NAME } from "./runtime.ts";
 
-/** podman with storage, state and settings of its own, and an image made of the tests' rootfs: no registry is asked. */
+/** podman with storage, state, networks and settings of its own, and an image made of the tests' rootfs: no registry is asked. */
 export interface Podman extends Engine {
   readonly directory: string;
   /** One command of podman; `run` and `create` get --network none and the runtime. */
   call(...args: readonly string[]): Promise<Result>;
+  /** The same below another command, which gets podman's as its last words. */
+  below(outer: readonly string[], ...args: readonly string[]): Promise<Result>;
 }
 
 export const IMAGE = "localhost/spec-test:latest";
 
-/** Another user than root, whose podman it is. */
-export interface PodmanUser {
-  readonly uid: number;
-  /** Runs the words after it as that user. */
-  readonly wrapper: (directory: string) => readonly string[];
+/** What podman's commands run below. */
+export interface PodmanOptions {
+  /** Another user than root, whose podman it is. */
+  readonly user?: number;
+  /** Runs the words after it, as that user. */
+  readonly wrapper?: (directory: string) => readonly string[];
+  readonly close?: () => void;
 }
 
-export async function openPodman(user?: PodmanUser): Promise<Podman> {
+export async function openPodman({ user, wrapper, close }: PodmanOptions = {}): Promise<Podman> {
   const directory = mkdtempSync(join(tmpdir(), "rspec-podman-"));
   chmodSync(directory, 0o755); // containers in user namespaces reach their rootfs through it
   const parent = `rspec-podman-${process.pid}`;
-  writeFileSync(join(directory, "containers.conf"), settings(directory, parent));
+  writeFileSync(join(directory, "containers.conf"), settings(directory));
   writeFileSync(join(directory, "storage.conf"), '[storage]\ndriver = "vfs"\n');
   for (const folder of ["root", "run", "tmp", "home", "xdg"]) {
     mkdirSync(join(directory, folder), { mode: folder === "xdg" ? 0o700 : 0o755 });
-    if (user !== undefined) chownSync(join(directory, folder), user.uid, user.uid);
+    if (user !== undefined) chownSync(join(directory, folder), user, user);
   }
-  if (user !== undefined) chownSync(directory, user.uid, user.uid);
-  const [program = "podman", ...before] = [...(user?.wrapper(directory) ?? []), "podman"];
+  if (user !== undefined) chownSync(directory, user, user);
+  const before = wrapper?.(directory) ?? [];
   const globals = ["--root", "root", "--runroot", "run", "--tmpdir", "tmp"].map((word) =>
     word.startsWith("-") ? word : join(directory, word),
   );
@@ -54,22 +58,22 @@ export async function openPodman(user?: PodmanUser): Promise<Podman> {
     CONTAINERS_CONF: join(directory, "containers.conf"),
     CONTAINERS_STORAGE_CONF: join(directory, "storage.conf"),
   };
-  const call = async (...args: readonly string[]): Promise<Result> => {
+  const below = async (outer: readonly string[], ...args: readonly string[]): Promise<Result> => {
+    const storage = ["--storage-driver", "vfs", "--runtime", RUNTIME];
+    const command = user === undefined ? withParent(args, `/${parent}`) : args;
+    const [program = "", ...words] = [...outer, ...before, "podman", ...globals, ...storage, ...command];
     const options = {
       env,
       extendEnv: false,
       reject: false,
-      timeout: 20_000,
+      timeout: 60_000,
       stripFinalNewline: false,
       stdin: "ignore",
     } as const;
-    const done = await execa(
-      program,
-      [...before, ...globals, "--storage-driver", "vfs", "--runtime", RUNTIME, ...args],
-      options,
-    );
+    const done = await execa(program, words, options);
     return { code: done.timedOut ? 124 : (done.exitCode ?? 128), stdout: done.stdout, stderr: done.stderr };
   };
+  const call = (...args: readonly string[]): Promise<Result> => below([], ...args);
   const archive = join(directory, "rootfs.tar");
   execFileSync("tar", ["-C", join(process.env.SPEC_TEST_BASE ?? "", "rootfs"), "-cf", archive, "."]);
   const imported = await call("import", "--change", "CMD=sh", archive, IMAGE);
@@ -82,6 +86,7 @@ export async function openPodman(user?: PodmanUser): Promise<Podman> {
   return {
     directory,
     call,
+    below,
     left: async () => [
       ...(await call("ps", "--all", "--quiet")).stdout.split("\n").filter((id) => id !== ""),
       ...cgroups().filter((path) => path.includes("libpod-")),
@@ -91,6 +96,7 @@ export async function openPodman(user?: PodmanUser): Promise<Podman> {
       await clear();
       // The process that keeps the namespaces of a user's podman.
       if (user !== undefined) await call("system", "migrate");
+      close?.();
       for (const path of [...cgroups()].reverse()) rmdirSync(path);
       rmSync(directory, { recursive: true, force: true });
     },
@@ -98,12 +104,11 @@ export async function openPodman(user?: PodmanUser): Promise<Podman> {
 }
 
 /** No pids limit, since the controller may be missing; JSON errors for a runtime whose name podman does not know. */
-function settings(directory: string, parent: string): string {
+function settings(directory: string): string {
   return [
     "[containers]",
     "pids_limit = 0",
     'netns = "none"',
-    `cgroup_parent = "/${parent}"`,
     'log_driver = "k8s-file"',
     "[engine]",
     'cgroup_manager = "cgroupfs"',
@@ -112,9 +117,19 @@ function settings(directory: string, parent: string): string {
     'lock_type = "file"',
     `runtime_supports_json = ["crun", "runc", "${RUNTIME_NAME}"]`,
     `static_dir = "${join(directory, "static")}"`,
+    `runtime_supports_nocgroup = ["crun", "${RUNTIME_NAME}"]`,
     `volume_path = "${join(directory, "volumes")}"`,
+    "[network]",
+    `network_config_dir = "${join(directory, "networks")}"`,
     "",
   ].join("\n");
+}
+
+/** Containers are in a cgroup of these tests, where what is left is found. Those of a pod are in the pod's. */
+function withParent(args: readonly string[], parent: string): readonly string[] {
+  const [first = "", ...rest] = args;
+  if (!["run", "create"].includes(first) || rest.some((word) => /^--(pod|cgroups)\b/.test(word))) return args;
+  return [first, "--cgroup-parent", parent, ...rest];
 }
 
 function folders(path: string): string[] {

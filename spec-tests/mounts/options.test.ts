@@ -36,6 +36,8 @@ const DEFAULTS = ["rw", "relatime"];
 for (const [options, expected] of [
   [[], DEFAULTS],
   [["defaults"], DEFAULTS],
+  // As podman run --systemd=always has it.
+  [[""], DEFAULTS],
   [["nosuid"], ["rw", "nosuid", "relatime"]],
   [["nodev"], ["rw", "nodev", "relatime"]],
   [["noexec"], ["rw", "noexec", "relatime"]],

@@ -150,6 +150,7 @@ describe("options of the file system", () => {
   it("are all others, in the order given", () => {
     const options = ["size=64k", "nosuid", "acl", "mode=755", "noacl"];
     expect(parseMountOptions(options).data).toEqual(["size=64k", "acl", "mode=755", "noacl"]);
+    expect(parseMountOptions(["", "size=64k", ""]).data).toEqual(["size=64k"]);
   });
 
   it("may have the name of what every object has", () => {

@@ -162,7 +162,13 @@ export function parseMountOptions(options: readonly string[]): MountOptions {
     if (own !== undefined || flag !== undefined) continue;
     if (RECURSIVE.has(option)) recursiveAttributes.apply(recursiveChange(option.slice(1)));
     else if (spread !== undefined) propagation.push(spread);
-    else if (!WITHOUT_EFFECT.has(option) && !STRUCTURAL.has(option) && !isIdMapOption(option))
+    // podman has an empty word, which mount(2) skips among its data and fsconfig(2) refuses.
+    else if (
+      option !== "" &&
+      !WITHOUT_EFFECT.has(option) &&
+      !STRUCTURAL.has(option) &&
+      !isIdMapOption(option)
+    )
       data.push(option);
   }
   return {
