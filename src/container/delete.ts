@@ -4,6 +4,7 @@ import { killCgroup, removeCgroup } from "../cgroup/remove.ts";
 import type { SavedScope } from "../cgroup/systemd-scope.ts";
 import { RuntsError } from "../errors.ts";
 import { readValidConfig } from "../spec/config.ts";
+import type { Hook } from "../spec/types.ts";
 import { checkId } from "./id.ts";
 import { killInit } from "./init-process.ts";
 import { lockContainer } from "./lock.ts";
@@ -29,7 +30,7 @@ export async function deleteContainer(
     throw doesNotExist(id);
   }
   try {
-    const saved = tryReadState(directory);
+    const saved = await readOrEnd(context, id, directory, force);
     if (saved === undefined && !force) throw doesNotExist(id);
     if (saved !== undefined) {
       const status = statusOf(directory, saved);
@@ -48,11 +49,25 @@ export async function deleteContainer(
       removeHostMount(saved.hostMount);
     }
     const runPoststop =
-      saved?.hasPoststop === true ? await loadPoststop(context, directory, saved) : undefined;
+      saved?.hasPoststop === true ? await loadPoststop(context, directory, saved, force) : undefined;
     removeDirectory(directory);
     runPoststop?.();
   } finally {
     lock.release();
+  }
+}
+
+/** A damaged record keeps nobody from deleting the container by force: what can be told of it is ended and removed here. */
+async function readOrEnd(context: Context, id: string, directory: string, force: boolean) {
+  try {
+    return tryReadState(directory);
+  } catch (error) {
+    if (!force || !(error instanceof RuntsError)) throw error;
+    context.log.warn(`${error.message}; no poststop hooks are run`);
+    const { endDamaged } = await import("./damaged-state.ts");
+    const cgroup = await endDamaged(context, id, directory);
+    if (cgroup !== "") removeCgroup(cgroup);
+    return undefined;
   }
 }
 
@@ -96,10 +111,24 @@ function removeDirectory(directory: string): void {
   }
 }
 
-/** The hooks of the saved config, read while it is still there. A failing one is a warning, and the others run. */
-async function loadPoststop(context: Context, directory: string, saved: SavedState): Promise<() => void> {
+/**
+ * The hooks of the saved config, read while it is still there. A failing one is a warning, and the others run. By force the container
+ * is deleted also where they can't be read.
+ */
+async function loadPoststop(
+  context: Context,
+  directory: string,
+  saved: SavedState,
+  force: boolean,
+): Promise<() => void> {
   const { hookState, runHooksToTheEnd } = await import("./hooks.ts");
-  const hooks = readValidConfig(directory).hooks?.poststop ?? [];
   const warn = (message: string) => context.log.warn(message);
+  let hooks: readonly Hook[] = [];
+  try {
+    hooks = readValidConfig(directory).hooks?.poststop ?? [];
+  } catch (error) {
+    if (!force || !(error instanceof RuntsError)) throw error;
+    warn(`${error.message}; no poststop hooks are run`);
+  }
   return () => runHooksToTheEnd("poststop", hooks, hookState(saved, "stopped"), { cwd: saved.bundle }, warn);
 }

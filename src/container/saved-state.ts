@@ -1,8 +1,10 @@
 import { mkdirSync } from "../../bindings/linux/directories.ts";
-import { readFileSync, renameSync, writeFileSync } from "../../bindings/linux/files.ts";
+import { renameSync, writeFileSync } from "../../bindings/linux/files.ts";
 import type { SavedScope } from "../cgroup/systemd-scope.ts";
 import { RuntsError } from "../errors.ts";
 import type { SavedGroups } from "../resctrl/group.ts";
+import { isObject } from "../spec/json-reader.ts";
+import { readRegularFile } from "../spec/regular-file.ts";
 import type { SavedHostMount } from "./host-mount.ts";
 
 /**
@@ -90,23 +92,58 @@ export function writeState(directory: string, state: SavedState): void {
 
 /** Reads the record; undefined if the directory has none: its making was interrupted, or it is no container's. */
 export function tryReadState(directory: string): SavedState | undefined {
+  const path = `${directory}/state.json`;
   let text: string;
   try {
-    text = readFileSync(`${directory}/state.json`, "utf8");
+    text = Buffer.from(readRegularFile(path)).toString("utf8");
   } catch (error) {
-    if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR"))
+    if (error instanceof RuntsError && (error.errno === "ENOENT" || error.errno === "ENOTDIR"))
       return undefined;
     throw error;
   }
-  return parseState(text, directory);
+  const value = parseState(text);
+  if (isSavedState(value) && directory.endsWith(`/${value.id}`)) return value;
+  throw new RuntsError(`${path} is damaged: the container can only be deleted, with --force`, {
+    operation: "read",
+    path,
+  });
 }
 
-function parseState(text: string, directory: string): SavedState {
+function parseState(text: string): unknown {
   try {
     return JSON.parse(text);
-  } catch (cause) {
-    throw new RuntsError(`${directory}/state.json is damaged`, { operation: "read", path: directory, cause });
+  } catch {
+    return undefined;
   }
+}
+
+const STRINGS = ["id", "startTime", "bundle", "rootfs", "created", "cgroup"];
+const NUMBERS = ["pid", "ownerUid"];
+const BOOLEANS = [
+  ..."ownPidNamespace ownKeyring ownUserNamespace hasProcess hasStartContainer hasPoststart".split(" "),
+  ..."hasPoststop hasListener".split(" "),
+];
+const OBJECTS = ["hostMount", "scope", "resctrl"];
+
+/** The types of what decides what is killed and removed. What older versions have not written is absent: a new field may be, too. */
+function isSavedState(value: unknown): value is SavedState {
+  if (!isObject(value)) return false;
+  const { creator, annotations, lastOperations } = value;
+  return (
+    STRINGS.every((name) => typeof value[name] === "string") &&
+    NUMBERS.every((name) => isNaturalNumber(value[name])) &&
+    BOOLEANS.every((name) => value[name] === undefined || typeof value[name] === "boolean") &&
+    OBJECTS.every((name) => value[name] === undefined || isObject(value[name])) &&
+    (creator === null ||
+      (isObject(creator) && isNaturalNumber(creator.pid) && typeof creator.startTime === "string")) &&
+    isObject(annotations) &&
+    Array.isArray(lastOperations) &&
+    lastOperations.every(isObject)
+  );
+}
+
+function isNaturalNumber(value: unknown): boolean {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 
 /** The words that containerd's shim looks for in the answer to an unknown id. */

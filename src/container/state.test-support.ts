@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
@@ -8,6 +8,13 @@ import type { SavedState } from "./saved-state.ts";
 export function freshDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), "runts-container-"));
   onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+/** The one of a container "box", whose record has to say so. */
+export function stateDirectory(): string {
+  const directory = join(freshDirectory(), "box");
+  mkdirSync(directory);
   return directory;
 }
 

@@ -1,6 +1,7 @@
 import { readdirSync } from "../../bindings/linux/directories.ts";
 import { existsSync, readFileSync } from "../../bindings/linux/files.ts";
 import { isFrozen } from "../cgroup/freeze.ts";
+import { RuntsError } from "../errors.ts";
 import { specVersion } from "../version.ts";
 import { checkId } from "./id.ts";
 import type { Context } from "./options.ts";
@@ -66,13 +67,18 @@ export function readContainerState({ root }: Context, id: string): ContainerStat
   return stateOf(directory, saved);
 }
 
-/** All containers below the root, by id. A root that isn't there has none. */
-export function listContainers({ root }: Context): ContainerState[] {
+/** All containers below the root, by id. A root that isn't there has none; one whose record is damaged is a warning, as in runc. */
+export function listContainers({ root, log }: Context): ContainerState[] {
   const states: ContainerState[] = [];
   for (const id of entriesOf(root)) {
     const directory = containerDirectory(root, id);
-    const saved = tryReadState(directory);
-    if (saved !== undefined) states.push(stateOf(directory, saved));
+    try {
+      const saved = tryReadState(directory);
+      if (saved !== undefined) states.push(stateOf(directory, saved));
+    } catch (error) {
+      if (!(error instanceof RuntsError)) throw error;
+      log.warn(`container ${id}: ${error.message}`);
+    }
   }
   return states;
 }

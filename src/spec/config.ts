@@ -1,11 +1,9 @@
-import { O_NONBLOCK, O_RDONLY } from "../../bindings/abi/fcntl.ts";
-import { fstatSync } from "../../bindings/linux/file-status.ts";
-import { closeSync, openSync, readFileSync } from "../../bindings/linux/files.ts";
 import { type ConfigIssue, RuntsError } from "../errors.ts";
 import { validateConfig, validateProcess, validateResources } from "./config-validator.generated.js";
 import { type Report, schemaIssue } from "./issues.ts";
-import { invalid, isObject, type JsonDocument, MAXIMUM_BYTES, readJson, tooLarge } from "./json-reader.ts";
+import { invalid, isObject, type JsonDocument, readJson } from "./json-reader.ts";
 import { pointerToken } from "./json-scanner.ts";
+import { readRegularFile } from "./regular-file.ts";
 import { RULES } from "./rules.ts";
 import type { Config, LinuxResources, Process } from "./types.ts";
 import { reportUnsupported } from "./unsupported.ts";
@@ -38,9 +36,10 @@ export function readConfigAndBytes(
  * that gives the properties their types.
  */
 export function readValidConfig(directory: string): Config {
-  const { value } = readDocument(readRegularFile(`${directory}/${CONFIG_NAME}`), CONFIG_NAME);
+  const path = `${directory}/${CONFIG_NAME}`;
+  const { value } = readDocument(readRegularFile(path), path);
   if (validateConfig(value)) return value;
-  throw new RuntsError(`${directory}/${CONFIG_NAME} is damaged`, { operation: "read", path: directory });
+  throw new RuntsError(`${path} is damaged: it is no valid config`, { operation: "read", path });
 }
 
 /** `source` names the text in errors. */
@@ -102,31 +101,6 @@ export function resourceIssues(resources: LinuxResources): ConfigIssue[] {
 
 function belowResources(issue: ConfigIssue): ConfigIssue {
   return { ...issue, pointer: issue.pointer.replace(/^\/linux\/resources/, "") };
-}
-
-function readRegularFile(path: string): Uint8Array {
-  let fd: number | undefined;
-  try {
-    // O_NONBLOCK: opening a fifo must not wait for its writer.
-    fd = openSync(path, O_RDONLY | O_NONBLOCK);
-    const status = fstatSync(fd);
-    if (!status.isFile())
-      throw new RuntsError(`open ${path}: not a regular file`, { operation: "open", path });
-    if (status.size > MAXIMUM_BYTES) throw tooLarge(path);
-    return readFileSync(fd);
-  } catch (error) {
-    throw fileError(error, path);
-  } finally {
-    if (fd !== undefined) closeSync(fd);
-  }
-}
-
-/** Node and Bun word it as "ENOENT: no such file or directory, open '/path'". */
-function fileError(error: unknown, path: string): unknown {
-  if (error instanceof RuntsError || !(error instanceof Error)) return error;
-  const [, errno, meaning] = /^([A-Z0-9]+): ([^,]+)/.exec(error.message) ?? [];
-  if (errno === undefined || meaning === undefined) return error;
-  return new RuntsError(`open ${path}: ${meaning}`, { operation: "open", errno, path, cause: error });
 }
 
 function readDocument(text: string | Uint8Array, source: string): JsonDocument {

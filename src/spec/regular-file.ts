@@ -1,0 +1,31 @@
+import { O_NONBLOCK, O_RDONLY } from "../../bindings/abi/fcntl.ts";
+import { fstatSync } from "../../bindings/linux/file-status.ts";
+import { closeSync, openSync, readFileSync } from "../../bindings/linux/files.ts";
+import { RuntsError } from "../errors.ts";
+import { MAXIMUM_BYTES, tooLarge } from "./json-reader.ts";
+
+/** The contents of a file that may be anything: neither its kind nor its size makes the reader wait, or read without end. */
+export function readRegularFile(path: string): Uint8Array {
+  let fd: number | undefined;
+  try {
+    // O_NONBLOCK: opening a fifo must not wait for its writer.
+    fd = openSync(path, O_RDONLY | O_NONBLOCK);
+    const status = fstatSync(fd);
+    if (!status.isFile())
+      throw new RuntsError(`open ${path}: not a regular file`, { operation: "open", path });
+    if (status.size > MAXIMUM_BYTES) throw tooLarge(path);
+    return readFileSync(fd);
+  } catch (error) {
+    throw fileError(error, path);
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}
+
+/** Node and Bun word it as "ENOENT: no such file or directory, open '/path'". */
+function fileError(error: unknown, path: string): unknown {
+  if (error instanceof RuntsError || !(error instanceof Error)) return error;
+  const [, errno, meaning] = /^([A-Z0-9]+): ([^,]+)/.exec(error.message) ?? [];
+  if (errno === undefined || meaning === undefined) return error;
+  return new RuntsError(`open ${path}: ${meaning}`, { operation: "open", errno, path, cause: error });
+}
