@@ -35,6 +35,7 @@ const packages = [
   { name: "catatonit", program: "catatonit", why: "podman run --init" },
   { name: "iproute2", program: "ip", why: "makes network interfaces for containers" },
   { name: "nftables", program: "nft", why: "podman's networks" },
+  { name: "criu", program: "criu", why: "saves and restores containers" },
   { name: "uidmap", program: "newuidmap", why: "user namespaces with many ids" },
   {
     name: "systemd",

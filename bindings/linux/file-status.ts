@@ -7,6 +7,7 @@ const S_IFMT = 0o170000;
 const S_IFDIR = 0o040000;
 const S_IFREG = 0o100000;
 const S_IFCHR = 0o020000;
+const S_IFIFO = 0o010000;
 const S_IFLNK = 0o120000;
 const STATX_BASIC_STATS = 0x7ff;
 
@@ -59,6 +60,10 @@ export class FileStatus {
 
   isCharacterDevice(): boolean {
     return (this.mode & S_IFMT) === S_IFCHR;
+  }
+
+  isFIFO(): boolean {
+    return (this.mode & S_IFMT) === S_IFIFO;
   }
 
   isSymbolicLink(): boolean {

@@ -1,27 +1,51 @@
-import { cmsghdr } from "../abi/layouts.ts";
-import { MSG_CMSG_CLOEXEC } from "../abi/socket.ts";
+import { errnoName } from "../abi/errno.ts";
+import { cmsghdr, iovec, msghdr } from "../abi/layouts.ts";
+import { MSG_CMSG_CLOEXEC, SCM_RIGHTS, SOL_SOCKET } from "../abi/socket.ts";
 import { addressOf } from "../ffi/koffi.ts";
-import { syscall } from "../ffi/syscall.ts";
+import { trySyscall } from "../ffi/syscall.ts";
 import { SyscallError } from "../syscall-error.ts";
 
-/** Receives one descriptor that was sent by SCM_RIGHTS over a socket; it is close-on-exec. recvmsg(2), unix(7) */
-export function receiveDescriptor(socket: number): number {
-  const text = new Uint8Array(64);
+const EINTR = 4;
+const DESCRIPTOR_SIZE = 4;
+
+export interface ReceivedMessage {
+  /** Empty at the end of a stream. A message longer than the buffer is cut off. */
+  readonly bytes: Uint8Array;
+  /** A descriptor that came with it by SCM_RIGHTS, close-on-exec. */
+  readonly descriptor: number | undefined;
+}
+
+/** Waits for one message and takes the descriptor that comes with it. recvmsg(2), unix(7) */
+export function receiveMessage(socket: number, buffer: Uint8Array): ReceivedMessage {
   const control = new Uint8Array(cmsghdr.size + 8);
-  const iovec = new BigUint64Array([addressOf(text), BigInt(text.length)]);
-  const iovecBytes = new Uint8Array(iovec.buffer);
-  const message = new BigUint64Array([
-    0n,
-    0n,
-    addressOf(iovecBytes),
-    1n,
-    addressOf(control),
-    BigInt(control.length),
-    0n,
-  ]);
-  syscall("recvmsg", [socket, new Uint8Array(message.buffer), MSG_CMSG_CLOEXEC], ["a descriptor"]);
+  const vector = new Uint8Array(iovec.size);
+  const message = new Uint8Array(msghdr.size);
+  new BigUint64Array(vector.buffer).set([addressOf(buffer), BigInt(buffer.length)]);
+  const view = new DataView(message.buffer);
+  view.setBigUint64(msghdr.msg_iov, addressOf(vector), true);
+  view.setBigUint64(msghdr.msg_iovlen, 1n, true);
+  view.setBigUint64(msghdr.msg_control, addressOf(control), true);
+  for (;;) {
+    view.setBigUint64(msghdr.msg_controllen, BigInt(control.length), true);
+    const length = trySyscall("recvmsg", socket, message, MSG_CMSG_CLOEXEC);
+    if (length === -EINTR) continue;
+    if (length < 0) throw new SyscallError("recvmsg", errnoName(-length), [String(socket)]);
+    return { bytes: buffer.subarray(0, length), descriptor: descriptorIn(control) };
+  }
+}
+
+function descriptorIn(control: Uint8Array): number | undefined {
   const view = new DataView(control.buffer);
-  if (view.getBigUint64(cmsghdr.cmsg_len, true) < BigInt(cmsghdr.size + 4))
-    throw new SyscallError("recvmsg", "EPROTO", ["no descriptor came"]);
-  return view.getInt32(cmsghdr.size, true);
+  const isDescriptor =
+    view.getBigUint64(cmsghdr.cmsg_len, true) >= BigInt(cmsghdr.size + DESCRIPTOR_SIZE) &&
+    view.getUint32(cmsghdr.cmsg_level, true) === SOL_SOCKET &&
+    view.getUint32(cmsghdr.cmsg_type, true) === SCM_RIGHTS;
+  return isDescriptor ? view.getInt32(cmsghdr.size, true) : undefined;
+}
+
+/** Receives one descriptor that was sent by SCM_RIGHTS over a socket; it is close-on-exec. */
+export function receiveDescriptor(socket: number): number {
+  const { descriptor } = receiveMessage(socket, new Uint8Array(64));
+  if (descriptor === undefined) throw new SyscallError("recvmsg", "EPROTO", ["no descriptor came"]);
+  return descriptor;
 }

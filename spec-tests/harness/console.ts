@@ -19,9 +19,9 @@ export interface Console {
 }
 
 /** Listens for a terminal as conmon does. Node can't receive descriptors, so a small Python program does it. */
-export async function openConsole(sandbox: Sandbox): Promise<Console> {
-  const socket = sandbox.path("console.sock");
-  const file = sandbox.path("console.out");
+export async function openConsole(sandbox: Sandbox, name = "console"): Promise<Console> {
+  const socket = sandbox.path(`${name}.sock`);
+  const file = sandbox.path(`${name}.out`);
   const child = spawn("python3", [join(import.meta.dirname, "console-receiver.py"), socket, file], {
     stdio: ["pipe", "pipe", "inherit"],
   });

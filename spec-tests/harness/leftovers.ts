@@ -1,8 +1,11 @@
 import { type Dirent, existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 
-/** Made by podman, and by a runtime that it calls without --root, while the tests of engines run. */
-const OF_ENGINES = /^\/run\/(containers|crun|libpod|lock|netns|runc|runts)$|^\/dev\/shm\/libpod/;
+/**
+ * Made by podman, and by a runtime that it calls without --root, while the tests of engines run; and what criu remembers of the
+ * kernel.
+ */
+const OF_ENGINES = /^\/run\/(containers|criu\.kdat|crun|libpod|lock|netns|runc|runts)$|^\/dev\/shm\/libpod/;
 
 /** What the tags of all tests begin with. */
 export const TAG_PREFIX = "rspec-";

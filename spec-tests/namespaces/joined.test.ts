@@ -1,29 +1,12 @@
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { readlinkSync, statSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import { setNamespace } from "../harness/config.ts";
+import { held } from "../harness/held-namespace.ts";
 import { expectRefusal } from "../harness/refusal.ts";
-import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "config-linux.md, Namespaces: path";
-const FILES = { network: "net", ipc: "ipc", uts: "uts", pid: "pid_for_children", cgroup: "cgroup" } as const;
-const FLAGS = { network: "--net", ipc: "--ipc", uts: "--uts", pid: "--pid", cgroup: "--cgroup" } as const;
-
-/** A process that holds a new namespace; the namespace's path. */
-async function held(sandbox: Sandbox, type: keyof typeof FILES): Promise<string> {
-  const fork = type === "pid" ? ["--fork", "--kill-child"] : [];
-  const child = spawn("unshare", [FLAGS[type], ...fork, "sh", "-c", "echo ready; exec sleep 1000"], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const ended = new Promise((resolve) => child.once("close", resolve));
-  sandbox.atEnd(async () => {
-    child.kill("SIGKILL");
-    await ended;
-  });
-  await new Promise((resolve) => child.stdout.once("data", resolve));
-  return `/proc/${String(child.pid)}/ns/${FILES[type]}`;
-}
 
 for (const type of ["network", "ipc", "uts", "pid", "cgroup"] as const) {
   spec(`namespace ${type} with a path: joined`, `${CLAUSE} MUST be joined`, async (sandbox) => {
@@ -33,7 +16,8 @@ for (const type of ["network", "ipc", "uts", "pid", "cgroup"] as const) {
     });
     await container.created();
     const { pid } = await container.state();
-    expect(readlinkSync(`/proc/${pid}/ns/${type === "pid" ? "pid" : FILES[type]}`)).toBe(readlinkSync(path));
+    const file = type === "network" ? "net" : type;
+    expect(readlinkSync(`/proc/${pid}/ns/${file}`)).toBe(readlinkSync(path));
   });
 }
 

@@ -41,6 +41,8 @@ export function recordingOperations(states: readonly ContainerState[] = []) {
     ps: record("ps", [42, 43]),
     update: record("update", undefined),
     events: record("events", undefined),
+    checkpoint: record("checkpoint", undefined),
+    restore: record("restore", 8),
   };
   return { operations, calls, contexts };
 }

@@ -326,7 +326,7 @@ describe("failures", () => {
 
   it.each([
     [["nothing"], 3, "No help topic for 'nothing'"],
-    [["checkpoint", "--help"], 3, "No help topic for 'checkpoint'"],
+    [["scale", "--help"], 3, "No help topic for 'scale'"],
     [["start"], 1, '"start" requires exactly 1 argument'],
     [["start", "a", "b"], 1, '"start" requires exactly 1 argument'],
     [["kill"], 1, '"kill" requires a minimum of 1 argument'],

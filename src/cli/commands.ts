@@ -1,3 +1,4 @@
+import { checkpointOptions, restoreOptions } from "./criu-description.ts";
 import type { CommandDescription } from "./description.ts";
 import type { OptionDescription, Positionals } from "./option.ts";
 import { updateOptions } from "./update-description.ts";
@@ -115,6 +116,13 @@ const createOptions: readonly OptionDescription[] = [
 ];
 
 export const commands: readonly CommandDescription[] = [
+  {
+    name: "checkpoint",
+    summary: "save a running container to image files, by criu",
+    positionals: oneContainer,
+    options: [...checkpointOptions, helpOption],
+    load: async () => (await import("./checkpoint.ts")).run,
+  },
   {
     name: "completion",
     summary: "print a completion script for a shell",
@@ -298,6 +306,13 @@ export const commands: readonly CommandDescription[] = [
       helpOption,
     ],
     load: async () => (await import("./ps.ts")).run,
+  },
+  {
+    name: "restore",
+    summary: "restore a container from image files",
+    positionals: oneContainer,
+    options: [...restoreOptions, helpOption],
+    load: async () => (await import("./restore.ts")).run,
   },
   {
     name: "resume",

@@ -22,7 +22,7 @@ export const programManual: ManualEntry & { readonly files: readonly (readonly [
     ["podman --runtime /usr/local/bin/runts run alpine true", "the same by an engine"],
   ],
   exitStatus: [
-    ["0", "it is done; `run` and `exec` give the exit code of the process instead"],
+    ["0", "it is done; `run`, `restore` and `exec` give the exit code of the process instead"],
     ["1", "it is not: one line on standard error says why"],
     ["3", "there is no such command"],
     ["128+N", "of `run` and `exec`: signal N has ended the process"],
@@ -35,6 +35,23 @@ export const programManual: ManualEntry & { readonly files: readonly (readonly [
 
 /** By the command's name. */
 export const manual: Readonly<Record<string, ManualEntry>> = {
+  checkpoint: {
+    description: [
+      "Saves all processes of a running container to image files by criu(8), which must be installed: memory, open files, what they run. The " +
+        "container ends with that and is deleted, unless it shall run on. Bind mounts and namespaces that are joined by path are not saved: they " +
+        "have to be there at the restore.",
+      "An error has the causes that criu's log gives, and where that log is: dump.log in the work path, or the image path.",
+    ],
+    examples: [
+      ["runts checkpoint --image-path /srv/saved web", "save and end it"],
+      [
+        "runts checkpoint --image-path /srv/saved --leave-running --tcp-established web",
+        "save it with its connections; it runs on",
+      ],
+      ["runts checkpoint --image-path /srv/saved/1 --pre-dump web", "save its memory beforehand"],
+      ["runts checkpoint --image-path /srv/saved/2 --parent-path ../1 web", "save the rest, and end it"],
+    ],
+  },
   create: {
     description: [
       "Makes the container: its namespaces, cgroup and mounts, and an init that waits for `start`. The hooks prestart, createRuntime and " +
@@ -132,6 +149,24 @@ export const manual: Readonly<Record<string, ManualEntry>> = {
       ["runts ps web", "ps -ef, of them alone"],
       ["runts ps --format json web", "their ids"],
       ["runts ps web -o pid,rss,args", "with other columns"],
+    ],
+  },
+  restore: {
+    description: [
+      "Makes a container anew from the image files of a checkpoint, by criu(8): its processes go on where they were. The bundle has to be the one " +
+        "that it had. Pipes, files and terminals of the caller take the places of those that the standard streams were.",
+      "An error has the causes that criu's log gives, and where that log is: restore.log in the work path, or the image path.",
+    ],
+    examples: [
+      ["runts restore --bundle /srv/web --image-path /srv/saved --detach web", "in the background"],
+      [
+        "runts restore --image-path /srv/saved --tcp-established web",
+        "the bundle in the current directory, with its connections",
+      ],
+    ],
+    exitStatus: [
+      ["N", "that of the container's process"],
+      ["1", "there was no container"],
     ],
   },
   resume: {

@@ -1,3 +1,4 @@
+import type { CheckpointOptions, RestoreOptions } from "../container/criu-options.ts";
 import type { Emit } from "../container/events.ts";
 import type { ExecOptions } from "../container/exec.ts";
 import type { Context, CreateOptions, RunOptions } from "../container/options.ts";
@@ -23,6 +24,9 @@ export interface Operations {
   ps(context: Context, id: string): Promise<readonly number[]>;
   /** Returns when the container has stopped; without an interval, after one report of what it has used. */
   events(context: Context, id: string, intervalMs: number | undefined, emit: Emit): Promise<void>;
+  checkpoint(context: Context, options: CheckpointOptions): Promise<void>;
+  /** Gives the exit code of the container's process, 0 if it is detached. */
+  restore(context: Context, options: RestoreOptions): Promise<number>;
 }
 
 export const operations: Operations = {
@@ -78,5 +82,13 @@ export const operations: Operations = {
     const { reportEvents, reportStats } = await import("../container/events.ts");
     if (intervalMs === undefined) reportStats(context, id, emit);
     else reportEvents(context, id, intervalMs, emit);
+  },
+  async checkpoint(context, options) {
+    const { checkpointContainer } = await import("../container/checkpoint.ts");
+    await checkpointContainer(context, options);
+  },
+  async restore(context, options) {
+    const { restoreContainer } = await import("../container/restore.ts");
+    return restoreContainer(context, options);
   },
 };

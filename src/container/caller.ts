@@ -76,10 +76,15 @@ export function callersNotifySocket(): string | undefined {
 
 const DEV_NULL_RDEV = 0x103;
 
-/** Which standard streams are /dev/null of the host, and which change their owner: not those that others use as well. */
-export function stdioFacts(terminal: boolean, uid: number, streams: StandardStreams = [0, 1, 2]): StdioFacts {
+/** Which standard streams are /dev/null of the host, which change their owner: not those that others use as well; and which are pipes. */
+export function stdioFacts(
+  terminal: boolean,
+  uid: number,
+  streams: StandardStreams = [0, 1, 2],
+): StdioFacts & { readonly pipes: readonly string[] | undefined } {
   const nulls: number[] = [];
   const chown: number[] = [];
+  const pipes = ["", "", ""];
   for (const fd of terminal ? [] : [0, 1, 2]) {
     let stat: ReturnType<typeof fstatSync>;
     try {
@@ -89,8 +94,13 @@ export function stdioFacts(terminal: boolean, uid: number, streams: StandardStre
     }
     if (stat.isCharacterDevice() && stat.rdev === DEV_NULL_RDEV) nulls.push(fd);
     else if (stat.uid !== uid) chown.push(fd);
+    if (stat.isFIFO()) pipes[fd] = `pipe:[${stat.ino}]`;
   }
-  return { nulls, chown: terminal ? [0] : chown };
+  return {
+    nulls,
+    chown: terminal ? [0] : chown,
+    pipes: pipes.some((name) => name !== "") ? pipes : undefined,
+  };
 }
 
 /** Descriptors after stdio that the caller hands to the container, and what the container is told of them. */

@@ -25,6 +25,7 @@ import { ContainerCgroup } from "./create-cgroup.ts";
 import { type CreateParts, loadParts } from "./create-parts.ts";
 import { explainClone } from "./delegation.ts";
 import { explained } from "./exec-failure.ts";
+import { firstState } from "./first-state.ts";
 import { hostFacts, rootfsOf } from "./host-facts.ts";
 import { checkId } from "./id.ts";
 import { killChild } from "./init-process.ts";
@@ -166,6 +167,8 @@ class Creation {
     this.#cgroup.confine();
     state = { ...state, cgroup: this.#cgroup.directory ?? "" };
     const listener = listenUnix(startSocketPath(this.#directory));
+    const stdio = stdioFacts(receiver !== undefined, this.#process.user?.uid ?? 0, this.#options.stdio);
+    if (stdio.pipes !== undefined) state = { ...state, pipes: stdio.pipes };
     const last = setUpInit(pending, {
       ...this.#options,
       config: this.#config,
@@ -175,7 +178,7 @@ class Creation {
       credentials: this.#credentials(namespaces, seccomp !== undefined, mapIds !== undefined),
       umask: this.#caller.umask,
       staysDumpable: !this.#caller.privileged,
-      stdio: stdioFacts(receiver !== undefined, this.#process.user?.uid ?? 0, this.#options.stdio),
+      stdio,
       consoleSocket: receiver?.socket,
       procfs: openLabelProcfs(this.#process),
       attributes: parts.attributes,
@@ -235,31 +238,19 @@ class Creation {
   /** The record that `delete --force` undoes everything by is written before there is anything to undo. */
   #saveFirst(rootfs: string, resctrl: ContainerGroups | undefined, hasListener: boolean): SavedState {
     const { id, bundle } = this.#options;
-    const namespaces = namespacesOf(this.#config);
-    const state: SavedState = {
+    const scope = this.#parts?.scope?.saved;
+    const state = firstState(this.#config, {
       id,
-      pid: 0,
-      startTime: "",
-      creator: { pid: process.pid, startTime: processStat(process.pid)?.startTime ?? "" },
       bundle,
       rootfs,
-      created: new Date().toISOString(),
       ownerUid: this.#caller.uid,
-      annotations: this.#config.annotations ?? {},
       cgroup: this.#cgroupPath(),
-      ...(this.#parts?.scope !== undefined && { scope: this.#parts.scope.saved }),
+      ...(scope !== undefined && { scope }),
       ...(resctrl !== undefined && { resctrl: resctrl.saved }),
       ...(this.#parts?.hostMount !== undefined && { hostMount: this.#parts.hostMount.saved }),
-      ownPidNamespace: namespaces.created.has("pid"),
       ownKeyring: !this.#options.noNewKeyring,
-      ownUserNamespace: hasOwn(namespaces, "user"),
-      hasProcess: this.#config.process !== undefined,
-      hasStartContainer: (this.#config.hooks?.startContainer ?? []).length > 0,
-      hasPoststart: (this.#config.hooks?.poststart ?? []).length > 0,
-      hasPoststop: (this.#config.hooks?.poststop ?? []).length > 0,
       hasListener,
-      lastOperations: [],
-    };
+    });
     writeState(this.#directory, state);
     return state;
   }

@@ -14,6 +14,7 @@ describe("features", () => {
       "hooks",
       "mountOptions",
       "linux",
+      "annotations",
       "potentiallyUnsafeConfigAnnotations",
     ]);
     expect(Object.keys(found.linux)).toEqual([
@@ -68,6 +69,6 @@ describe("features", () => {
   });
 
   it("does not pass for runc", () => {
-    expect(found).not.toHaveProperty("annotations");
+    expect(Object.keys(found.annotations)).toEqual(["org.opencontainers.runc.checkpoint.enabled"]);
   });
 });

@@ -30,8 +30,10 @@ export function features(): object {
       mountExtensions: { idmap: { enabled: isSupported("mounts", "*", "uidMappings") } },
       netDevices: { enabled: isSupported("linux", "netDevices") },
     },
-    // Any property of the container's unit: src/cgroup/systemd-annotations.ts.
-    potentiallyUnsafeConfigAnnotations: ["org.systemd.property."],
+    // The name is runc's; crun has it too, and engines ask for it.
+    annotations: { "org.opencontainers.runc.checkpoint.enabled": "true" },
+    // Settings of criu, and any property of the container's unit: src/cgroup/systemd-annotations.ts.
+    potentiallyUnsafeConfigAnnotations: ["org.criu.config", "org.systemd.property."],
   };
 }
 

@@ -4,6 +4,7 @@ import { absolutePath, dirname } from "../../bindings/linux/paths.ts";
 import { RuntsError } from "../errors.ts";
 import { onBehalfOf } from "../init/run-program.ts";
 import type { HostFacts } from "../plan/init-plan.ts";
+import { type MountInfo, parseMountInfo } from "../plan/mount-info.ts";
 import { cleanPath, components } from "../plan/rootfs-paths.ts";
 import type { Config } from "../spec/types.ts";
 
@@ -94,32 +95,22 @@ function tryLstat(path: string): FileStatus | undefined {
   }
 }
 
-/** Mount points of procfs and sysfs outside of the rootfs, the innermost first. proc_pid_mountinfo(5) */
+/** Mount points of procfs and sysfs outside of the rootfs, the innermost first. */
 function pseudoMounts(rootfs: string): string[] {
   const points: string[] = [];
-  for (const line of readFileSync("/proc/self/mountinfo", "utf8").split("\n")) {
-    const [left = "", right = ""] = line.split(" - ");
-    const type = right.split(" ")[0];
-    const point = unescapeOctal(left.split(" ")[4] ?? "");
+  for (const { point, type } of ownMounts()) {
     if ((type === "proc" || type === "sysfs") && !`${point}/`.startsWith(`${rootfs}/`)) points.unshift(point);
   }
   return points;
 }
 
-/** A path as proc_pid_mountinfo(5) writes it. */
-export function unescapeOctal(field: string): string {
-  return field.replace(/\\([0-7]{3})/g, (_match, digits: string) =>
-    String.fromCharCode(Number.parseInt(digits, 8)),
-  );
+function ownMounts(): MountInfo[] {
+  return parseMountInfo(readFileSync("/proc/self/mountinfo", "utf8"));
 }
 
 /** The mount point that a directory lies on: the nearest ancestor whose parent is on another device or mount. */
 function mountPointOf(path: string): string {
-  const points = new Set(
-    readFileSync("/proc/self/mountinfo", "utf8")
-      .split("\n")
-      .map((line) => unescapeOctal(line.split(" ")[4] ?? "")),
-  );
+  const points = new Set(ownMounts().map(({ point }) => point));
   let point = path;
   while (point !== "/" && !points.has(point)) point = dirname(point);
   return point;

@@ -2,7 +2,7 @@ import { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH } from "../../bindings/abi/f
 import { MNT_DETACH } from "../../bindings/abi/mount.ts";
 import { cString, syscall } from "../../bindings/ffi/syscall.ts";
 import { closeSync, openSync, readFileSync } from "../../bindings/linux/files.ts";
-import { unescapeOctal } from "./host-facts.ts";
+import { unescapeOctal } from "../plan/mount-info.ts";
 
 /**
  * Of a container without a mount namespace of its own: its root is a mount that others see, and that stays when its processes

@@ -1,10 +1,11 @@
 import { MFD_CLOEXEC } from "../../bindings/abi/fcntl.ts";
 import { cString, syscall } from "../../bindings/ffi/syscall.ts";
 import { fstatSync } from "../../bindings/linux/file-status.ts";
-import { accessSync, closeSync, readFileSync, readSync, X_OK } from "../../bindings/linux/files.ts";
+import { closeSync, readFileSync, readSync } from "../../bindings/linux/files.ts";
 import { RuntsError } from "../errors.ts";
 import { mapsOnly, writeGroups, writeUsers } from "../init/id-mappings.ts";
 import type { IdMapping, Linux } from "../spec/types.ts";
+import { findProgram } from "./find-program.ts";
 import { runHookProcess } from "./hook-process.ts";
 
 /** The two kinds of ids, whose helpers and files have the same form. */
@@ -64,16 +65,8 @@ function helped(kind: Kind, mappings: readonly IdMapping[], uid: number, own: nu
 }
 
 function findHelper({ helper, pointer, file }: Kind): string {
-  const folders = [...(process.env.PATH ?? "").split(":"), "/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin"];
-  for (const folder of folders) {
-    if (!folder.startsWith("/")) continue;
-    try {
-      accessSync(`${folder}/${helper}`, X_OK);
-      return `${folder}/${helper}`;
-    } catch {
-      // Not here: the next folder.
-    }
-  }
+  const path = findProgram(helper);
+  if (path !== undefined) return path;
   throw new RuntsError(
     `${pointer}: a user without privileges maps more than his own id with ${helper}, which is not installed: ` +
       `apt-get install uidmap (Debian, Ubuntu; elsewhere shadow-utils), and give him a range in ${file}`,

@@ -36,6 +36,8 @@ export interface SavedState {
   readonly scope?: SavedScope;
   /** Groups of resctrl that the container is in; absent for one without intelRdt. */
   readonly resctrl?: SavedGroups;
+  /** `pipe:[INODE]` of each standard stream that is a pipe, which a restore can replace; absent if none is. */
+  readonly pipes?: readonly string[];
   /** Whether the container's processes end with init: it has a pid namespace of its own. */
   readonly ownPidNamespace: boolean;
   /** Whether the container has a session keyring of its own. */

@@ -10,7 +10,7 @@ import { statx } from "../../bindings/abi/layouts.ts";
 import { OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE } from "../../bindings/abi/mount.ts";
 import type { Data, Program, Register, Reply } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
-import type { Device } from "../spec/types.ts";
+import type { Config, Device } from "../spec/types.ts";
 import { type InitPlan, isInUserNamespace } from "./init-plan.ts";
 import type { MountRequest } from "./mounts.ts";
 import { attach, cleanPath, components, openOrCreate } from "./rootfs-paths.ts";
@@ -42,8 +42,8 @@ interface DeviceNode extends Device {
 }
 
 /** Nodes to make: the default ones, unless the config has its own of that path, then those of the config. */
-function deviceNodes(plan: InitPlan): DeviceNode[] {
-  const own = (plan.config.linux?.devices ?? []).map((device, index) => ({
+function deviceNodes({ config }: Pick<InitPlan, "config">): DeviceNode[] {
+  const own = (config.linux?.devices ?? []).map((device, index) => ({
     ...device,
     path: cleanPath(device.path),
     pointer: `/linux/devices/${index}`,
@@ -55,6 +55,11 @@ function deviceNodes(plan: InitPlan): DeviceNode[] {
     pointer: "/linux/devices",
   }));
   return [...defaults, ...own];
+}
+
+/** Where a container has devices, if its /dev is its own. */
+export function devicePaths(config: Config): string[] {
+  return deviceNodes({ config }).map(({ path }) => path);
 }
 
 /** If /dev is a bind mount it is the host's own or somebody's who filled it already: nothing is made in it. */

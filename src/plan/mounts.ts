@@ -44,7 +44,7 @@ export interface MountRequest {
   mappings?: Register;
 }
 
-export function mountRequests(plan: InitPlan): MountRequest[] {
+export function mountRequests(plan: Pick<InitPlan, "config" | "facts">): MountRequest[] {
   return (plan.config.mounts ?? []).map((mount, index) => {
     const pointer = `/mounts/${index}`;
     const options = parseMountOptions(mount.options ?? []);
@@ -80,7 +80,10 @@ const ALLOWED_IN_PROC = new Set([
   "/proc/sys/crypto/fips_enabled",
 ]);
 
-function checkRequest({ mount, pointer, destination, options, source }: MountRequest, plan: InitPlan): void {
+function checkRequest(
+  { mount, pointer, destination, options, source }: MountRequest,
+  plan: Pick<InitPlan, "facts">,
+): void {
   const refuse = (message: string): never => {
     throw new RuntsError(`${pointer}: ${message}`, { operation: "mount", path: destination, pointer });
   };

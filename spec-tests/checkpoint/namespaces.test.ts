@@ -1,0 +1,211 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "vitest";
+import {
+  COUNT,
+  checkpoint,
+  countAbove,
+  counting,
+  criuSpec,
+  imagesIn,
+  NO_STREAMS,
+  restore,
+  saveAndRestore,
+  startedShell,
+  succeeded,
+  withHostPrograms,
+} from "../harness/checkpoint.ts";
+import { type Config, setNamespace } from "../harness/config.ts";
+import type { Container } from "../harness/container.ts";
+import { held } from "../harness/held-namespace.ts";
+import { expectRefusal } from "../harness/refusal.ts";
+import { giveRootfsTo } from "../harness/rootfs.ts";
+import { IS_RUNTS } from "../harness/runtime.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+
+const CLAUSE = "practice of runc";
+
+function namespaceOf(pid: number | string, name: string): string {
+  return readlinkSync(`/proc/${pid}/ns/${name}`);
+}
+
+for (const [type, file] of [
+  ["network", "net"],
+  ["pid", "pid"],
+  ["ipc", "ipc"],
+  ["uts", "uts"],
+] as const) {
+  criuSpec(`restore, a ${type} namespace with a path: joined again`, CLAUSE, async (sandbox) => {
+    const path = await held(sandbox, type);
+    // Without children, whose process ids somebody else may have by then, where others are in the pid namespace.
+    const container = await startedShell(sandbox, "mkfifo /tmp/fifo; read line </tmp/fifo", (config) => {
+      setNamespace(config, type, { type, path });
+      if (type === "uts") config.hostname = "";
+    });
+    await expect.poll(() => existsSync(`${container.rootfs}/tmp/fifo`), { timeout: 5000 }).toBe(true);
+    await saveAndRestore(sandbox, container);
+    const { pid, status } = await container.state();
+    expect(status).toBe("running");
+    expect(namespaceOf(pid, file)).toBe(readlinkSync(path));
+  });
+}
+
+criuSpec(
+  "restore, a network namespace with a path that is gone: error, nothing left",
+  CLAUSE,
+  async (sandbox) => {
+    const container = await counting(sandbox, (config) => {
+      setNamespace(config, "network", { type: "network", path: "/proc/self/ns/net" });
+    });
+    const images = imagesIn(sandbox);
+    succeeded(await checkpoint(sandbox, container, images), images, "dump.log");
+    setNamespace(container.config, "network", { type: "network", path: "/no/such/namespace" });
+    container.writeConfig();
+    expectRefusal(await restore(sandbox, container, images, [], {}), /\/no\/such\/namespace/);
+    expect((await container.stateCommand()).stderr).toContain("does not exist");
+    expect(await sandbox.traces()).toEqual([]);
+  },
+);
+
+criuSpec(
+  "restore: a new network namespace has its loopback interface up",
+  "practice: as after create",
+  async (sandbox) => {
+    const container = await counting(sandbox);
+    await countAbove(container, 1);
+    await saveAndRestore(sandbox, container);
+    const { stdout } = await container.exec(["ip", "address", "show", "lo"]);
+    expect(stdout).toMatch(/<LOOPBACK,UP/);
+    expect(stdout).toContain("inet 127.0.0.1/8");
+  },
+);
+
+criuSpec(
+  "checkpoint, restore without a pid, cgroup and network namespace: the program goes on",
+  CLAUSE,
+  async (sandbox) => {
+    const container = await counting(sandbox, (config) => {
+      for (const type of ["pid", "cgroup", "network"]) setNamespace(config, type, undefined);
+    });
+    const reached = await countAbove(container, 3);
+    await saveAndRestore(sandbox, container);
+    await countAbove(container, reached);
+    const { stdout } = await container.exec(["ls", "/sys/fs/cgroup"]);
+    expect(stdout).toContain("cgroup.procs");
+  },
+);
+
+/** A container whose root is another user of the host. */
+async function mapped(sandbox: Sandbox): Promise<Container> {
+  const container = sandbox.shell(COUNT, (config) => {
+    config.linux.namespaces.push({ type: "user" });
+    config.linux.uidMappings = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
+    config.linux.gidMappings = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
+    config.root.readonly = false;
+  });
+  giveRootfsTo(container.rootfs, { uid: 100_000, gid: 100_000 });
+  await container.started(NO_STREAMS);
+  return container;
+}
+
+criuSpec(
+  "checkpoint, restore in a user namespace: the program goes on, as the same user of the host",
+  CLAUSE,
+  async (sandbox) => {
+    const container = await mapped(sandbox);
+    const reached = await countAbove(container, 3);
+    const images = imagesIn(sandbox);
+    // The container's root, who reads them, is nobody special on the host: as engines do it.
+    mkdirSync(images.images, { mode: 0o755 });
+    succeeded(await checkpoint(sandbox, container, images), images, "dump.log");
+    succeeded(await restore(sandbox, container, images), images, "restore.log");
+    const { pid } = await container.state();
+    expect(readFileSync(`/proc/${pid}/status`, "utf8")).toMatch(/^Uid:\t100000\t/m);
+    await countAbove(container, reached);
+  },
+);
+
+/**
+ * Since Linux 6.16 SO_PASSCRED can be asked of Unix sockets only. criu asks all sockets, and fails (4.1.1): no runtime can do anything
+ * about it.
+ */
+function criuKnowsSockets(): boolean {
+  const question = "import socket; socket.socket().getsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED)";
+  return spawnSync("python3", ["-c", question]).status === 0;
+}
+
+const SOCKETS_PROBLEM =
+  "criu 4.1.1 can't save TCP sockets on Linux 6.16 and later: getsockopt(SO_PASSCRED) fails";
+
+/** A container that talks to itself over TCP, with the host's Python. */
+async function talking(
+  sandbox: Sandbox,
+  mutate: (config: Config) => void = () => undefined,
+): Promise<Container> {
+  const container = sandbox.container((config) => {
+    config.root.readonly = false;
+    config.process.args = ["python3", "/tmp/tcp-counter.py", "/tmp/got"];
+    withHostPrograms(config);
+    mutate(config);
+  });
+  container.writeFile(
+    "tmp/tcp-counter.py",
+    readFileSync(join(import.meta.dirname, "../harness/tcp-counter.py"), "utf8"),
+  );
+  await container.started(NO_STREAMS);
+  await linesAbove(container, 5);
+  return container;
+}
+
+function lines(container: Container): number[] {
+  const got = `${container.rootfs}/tmp/got`;
+  if (!existsSync(got)) return [];
+  return [...readFileSync(got, "utf8").matchAll(/^line (\d+)\n/gm)].map(([, line]) => Number(line));
+}
+
+async function linesAbove(container: Container, number: number): Promise<void> {
+  await expect.poll(() => lines(container).length, { timeout: 15_000 }).toBeGreaterThan(number);
+}
+
+async function expectToGoOn(container: Container, saved: number): Promise<void> {
+  await linesAbove(container, saved + 5);
+  const all = lines(container);
+  expect(all).toEqual(all.map((_, index) => index + 1));
+}
+
+criuSpec(
+  "checkpoint of a container with a TCP connection: refused without --tcp-established",
+  CLAUSE,
+  async (sandbox, context) => {
+    if (!criuKnowsSockets()) context.skip(SOCKETS_PROBLEM);
+    const container = await talking(sandbox);
+    const images = imagesIn(sandbox);
+    const refused = await checkpoint(sandbox, container, images);
+    expectRefusal(refused, IS_RUNTS ? /--tcp-established/ : undefined);
+    expect((await container.state()).status).toBe("running");
+    await linesAbove(container, lines(container).length);
+  },
+);
+
+for (const [where, type] of [
+  ["in a network namespace with a path", "held"],
+  ["over the loopback interface of a new network namespace", "new"],
+] as const) {
+  criuSpec(
+    `checkpoint, restore --tcp-established ${where}: the connection holds, and loses nothing`,
+    CLAUSE,
+    async (sandbox, context) => {
+      if (!criuKnowsSockets()) context.skip(SOCKETS_PROBLEM);
+      const path = type === "held" ? await held(sandbox, "network", "ip link set lo up") : undefined;
+      const container = await talking(sandbox, (config) => {
+        if (path !== undefined) setNamespace(config, "network", { type: "network", path });
+      });
+      const images = imagesIn(sandbox);
+      succeeded(await checkpoint(sandbox, container, images, "--tcp-established"), images, "dump.log");
+      const saved = lines(container).length;
+      succeeded(await restore(sandbox, container, images, ["--tcp-established"]), images, "restore.log");
+      await expectToGoOn(container, saved);
+    },
+  );
+}

@@ -1,0 +1,238 @@
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { expect } from "vitest";
+import {
+  checkpoint,
+  countAbove,
+  counting,
+  criuSpec,
+  imagesIn,
+  NO_STREAMS,
+  restore,
+  saveAndRestore,
+  startedShell,
+  succeeded,
+  withHostPrograms,
+} from "../harness/checkpoint.ts";
+import type { Hook } from "../harness/config.ts";
+import { asObject, parseObject } from "../harness/json.ts";
+import { expectRefusal } from "../harness/refusal.ts";
+import { IS_RUNTS } from "../harness/runtime.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { spec } from "../harness/spec.ts";
+
+const CLAUSE = "practice of runc";
+
+const LOCK = `import fcntl, time
+file = open("/tmp/lock", "w")
+fcntl.flock(file, fcntl.LOCK_EX)
+open("/tmp/locked", "w")
+time.sleep(1000)`;
+const TRY_LOCK = 'import fcntl; fcntl.flock(open("/tmp/lock", "w"), fcntl.LOCK_EX | fcntl.LOCK_NB)';
+
+criuSpec(
+  "checkpoint of a program with a file lock: refused, and done with --file-locks",
+  CLAUSE,
+  async (sandbox) => {
+    const container = sandbox.container((config) => {
+      config.root.readonly = false;
+      config.process.args = ["python3", "-c", LOCK];
+      withHostPrograms(config);
+    });
+    await container.started(NO_STREAMS);
+    await expect.poll(() => existsSync(`${container.rootfs}/tmp/locked`), { timeout: 10_000 }).toBe(true);
+    const images = imagesIn(sandbox);
+    expectRefusal(await checkpoint(sandbox, container, images), IS_RUNTS ? /file lock/i : undefined);
+    expect((await container.state()).status).toBe("running");
+    succeeded(await checkpoint(sandbox, container, images, "--file-locks"), images, "dump.log");
+    succeeded(await restore(sandbox, container, images, ["--file-locks"]), images, "restore.log");
+    expect((await container.exec(["python3", "-c", TRY_LOCK])).stderr).toContain("BlockingIOError");
+  },
+);
+
+criuSpec(
+  "checkpoint, an open file that is deleted: saved with --link-remap too, and its content is kept",
+  "practice of runc 1.3",
+  async (sandbox) => {
+    const script =
+      "echo kept >/tmp/file; exec 9</tmp/file; ln /tmp/file /tmp/other; rm /tmp/file; echo x >/tmp/count; while [ ! -e /tmp/go ]; do sleep 0.05; done; cat <&9 >/tmp/result; sleep 1000";
+    const container = await startedShell(sandbox, script);
+    await expect.poll(() => existsSync(`${container.rootfs}/tmp/count`)).toBe(true);
+    await saveAndRestoreRemapped(sandbox, container);
+    container.writeFile("tmp/go", "");
+    await expect.poll(() => container.readFile("tmp/result"), { timeout: 10_000 }).toBe("kept\n");
+  },
+);
+
+async function saveAndRestoreRemapped(
+  sandbox: Sandbox,
+  container: Parameters<typeof checkpoint>[1],
+): Promise<void> {
+  const images = imagesIn(sandbox);
+  expectRefusal(await checkpoint(sandbox, container, images), IS_RUNTS ? /link-remap/ : undefined);
+  succeeded(await checkpoint(sandbox, container, images, "--link-remap"), images, "dump.log");
+  succeeded(await restore(sandbox, container, images), images, "restore.log");
+}
+
+/** A line of shell that leaves its state, which comes on standard input, in the test's folder. */
+function hook(sandbox: Sandbox, name: string, rest = "true"): Hook {
+  const script = `cat >>${sandbox.directory}/${name}; echo >>${sandbox.directory}/${name}; ${rest}`;
+  return { path: "/bin/sh", args: ["sh", "-c", script], env: ["PATH=/usr/bin:/bin"] };
+}
+
+const NAMES = ["prestart", "createRuntime", "poststart", "poststop"] as const;
+
+criuSpec(
+  "checkpoint, restore, hooks: poststop at the end, those of the namespaces before it goes on",
+  CLAUSE,
+  async (sandbox) => {
+    const ran = (name: string) =>
+      existsSync(sandbox.path(name)) ? readFileSync(sandbox.path(name), "utf8").trim().split("\n") : [];
+    const container = await counting(sandbox, (config) => {
+      config.hooks = Object.fromEntries(NAMES.map((name) => [name, [hook(sandbox, name)]]));
+    });
+    await countAbove(container, 1);
+    const images = imagesIn(sandbox);
+    succeeded(await checkpoint(sandbox, container, images), images, "dump.log");
+    expect(NAMES.map((name) => ran(name).length)).toEqual([1, 1, 1, 1]);
+    succeeded(await restore(sandbox, container, images), images, "restore.log");
+    expect(NAMES.map((name) => ran(name).length)).toEqual([2, 2, 1, 1]);
+    const { pid } = await container.state();
+    expect(parseObject(ran("createRuntime")[1] ?? "")).toMatchObject({
+      id: container.id,
+      pid,
+      bundle: container.bundle,
+    });
+    await container.delete("--force");
+    expect(ran("poststop")).toHaveLength(2);
+  },
+);
+
+criuSpec(
+  "restore, a createRuntime hook fails: error that names it, nothing left",
+  CLAUSE,
+  async (sandbox) => {
+    const container = await counting(sandbox);
+    const images = imagesIn(sandbox);
+    succeeded(await checkpoint(sandbox, container, images), images, "dump.log");
+    container.config.hooks = {
+      createRuntime: [hook(sandbox, "ran", "echo broken >&2; exit 3")],
+      poststop: [hook(sandbox, "stopped")],
+    };
+    container.writeConfig();
+    expectRefusal(await restore(sandbox, container, images, [], {}), /broken/);
+    expect((await container.stateCommand()).stderr).toContain("does not exist");
+    expect(existsSync(sandbox.path("stopped"))).toBe(true);
+    expect(await sandbox.traces()).toEqual([]);
+  },
+);
+
+criuSpec(
+  "restore: the system call filter, capabilities, no_new_privs and limits are what they were",
+  CLAUSE,
+  async (sandbox) => {
+    const container = await counting(sandbox, (config) => {
+      config.process.rlimits = [{ type: "RLIMIT_NOFILE", soft: 77, hard: 88 }];
+      config.process.user = { uid: 0, gid: 0, additionalGids: [7, 8] };
+      config.linux.seccomp = {
+        defaultAction: "SCMP_ACT_ALLOW",
+        syscalls: [{ names: ["syslog"], action: "SCMP_ACT_ERRNO", errnoRet: 77 }],
+      };
+    });
+    const facts = async () => {
+      const { pid } = await container.state();
+      const status = readFileSync(`/proc/${pid}/status`, "utf8").split("\n");
+      const kept = status.filter((line) => /^(Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp|Umask)/.test(line));
+      const limits = readFileSync(`/proc/${pid}/limits`, "utf8");
+      return [...kept, limits, readFileSync(`/proc/${pid}/oom_score_adj`, "utf8")];
+    };
+    const before = await facts();
+    expect(before.join("\n")).toMatch(/Seccomp:\t2/);
+    await saveAndRestore(sandbox, container);
+    expect(await facts()).toEqual(before);
+  },
+);
+
+criuSpec(
+  "checkpoint, annotation org.criu.config: criu takes its settings from that file",
+  CLAUSE,
+  async (sandbox) => {
+    const settings = sandbox.path("criu.conf");
+    writeFileSync(settings, "log-file from-annotation.log\n");
+    const container = await counting(sandbox, (config) => {
+      config.annotations = { "org.criu.config": settings };
+    });
+    const images = imagesIn(sandbox);
+    succeeded(await checkpoint(sandbox, container, images), images, "dump.log");
+    expect(existsSync(`${images.work}/from-annotation.log`)).toBe(true);
+  },
+);
+
+for (const [flags, words] of [
+  [["--manage-cgroups-mode", "some"], /manage-cgroups-mode/],
+  [["--empty-ns", "ipc"], /namespace "?ipc"? is not supported/],
+  [["--page-server", "here"], /page-server ADDRESS:PORT/],
+] as const) {
+  criuSpec(`checkpoint ${flags.join(" ")}: refused, the container runs on`, CLAUSE, async (sandbox) => {
+    const container = await counting(sandbox);
+    expectRefusal(await checkpoint(sandbox, container, imagesIn(sandbox), ...flags), words);
+    expect((await container.state()).status).toBe("running");
+  });
+}
+
+/** What criu restores in full are all cgroups of a process, those of v1 too: of a hybrid host those are not the container's. */
+const HAS_V1 = readFileSync("/proc/self/cgroup", "utf8").trim().split("\n").length > 1;
+
+for (const mode of ["soft", "full", "ignore"]) {
+  criuSpec(
+    `checkpoint, restore --manage-cgroups-mode ${mode}: the program goes on`,
+    CLAUSE,
+    async (sandbox, context) => {
+      if (mode === "full" && HAS_V1) context.skip("criu would write to v1 cgroups of this hybrid host");
+      const container = await counting(sandbox);
+      const reached = await countAbove(container, 1);
+      await saveAndRestore(sandbox, container, ["--manage-cgroups-mode", mode]);
+      await countAbove(container, reached);
+      const { pid } = await container.state();
+      expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toContain(`0::/${container.id}\n`);
+    },
+  );
+}
+
+criuSpec(
+  "restore --manage-cgroups-mode strict: refused by criu, as the runtime has made the cgroup; nothing left",
+  CLAUSE,
+  async (sandbox) => {
+    const container = await counting(sandbox);
+    const images = imagesIn(sandbox);
+    succeeded(await checkpoint(sandbox, container, images), images, "dump.log");
+    const flags = ["--manage-cgroups-mode", "strict"];
+    expectRefusal(
+      await restore(sandbox, container, images, flags, {}),
+      IS_RUNTS ? /existing cgroups/ : undefined,
+    );
+    expect(await sandbox.traces()).toEqual([]);
+  },
+);
+
+spec("checkpoint without criu: one line that says what is missing", "promise", async (sandbox, context) => {
+  if (!IS_RUNTS) context.skip("of runts only");
+  const container = await counting(sandbox);
+  const hidden = [
+    "unshare",
+    "--mount",
+    "sh",
+    "-c",
+    'for path in /usr/sbin/criu /usr/local/sbin/criu /usr/bin/criu; do [ ! -e $path ] || mount --bind /dev/null $path; done; exec "$@"',
+    "sh",
+  ];
+  const result = await sandbox.invoke(["checkpoint", "--image-path", sandbox.path("images"), container.id], {
+    wrapper: hidden,
+  });
+  expectRefusal(result, "criu is not installed");
+  expect((await container.state()).status).toBe("running");
+});
+
+spec("features: says that checkpoint and restore are there", "features.md; engines", async (sandbox) => {
+  const features = parseObject((await sandbox.invoke(["features"])).stdout);
+  expect(asObject(features.annotations)["org.opencontainers.runc.checkpoint.enabled"]).toBe("true");
+});

@@ -1,0 +1,168 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { expect } from "vitest";
+import type { Config } from "./config.ts";
+import type { Container, CreateOptions } from "./container.ts";
+import { type Result, which } from "./runtime.ts";
+import type { Sandbox } from "./sandbox.ts";
+import { type Body, spec } from "./spec.ts";
+
+let problem: string | undefined;
+let asked = false;
+
+/** Why criu can't work here; undefined where it can. */
+function criuProblem(): string | undefined {
+  if (asked) return problem;
+  asked = true;
+  if (which("criu") === undefined) problem = "criu is not installed: apt-get install criu";
+  else {
+    const { status, stdout, stderr } = spawnSync("criu", ["check"], { encoding: "utf8" });
+    if (status !== 0) problem = `criu check: ${stderr || stdout}`;
+  }
+  return problem;
+}
+
+/** Whether criu and the kernel can do what `criu check --feature` names. */
+export function hasFeature(name: string): boolean {
+  return spawnSync("criu", ["check", "--feature", name]).status === 0;
+}
+
+/** A requirement that needs a criu which works. */
+export function criuSpec(title: string, clause: string, body: Body): void {
+  spec(title, clause, async (sandbox, context) => {
+    const reason = criuProblem();
+    if (reason !== undefined) context.skip(reason);
+    await body(sandbox, context);
+  });
+}
+
+/** criu can't save what leads out of the container: its standard streams lead nowhere. */
+export const NO_STREAMS: CreateOptions = {
+  stdout: "/dev/null",
+  wrapper: ["sh", "-c", 'exec "$@" 2>/dev/null', "sh"],
+};
+
+/** A line of shell that counts in /tmp/count, each number once. */
+export const COUNT =
+  "i=0; while :; do i=$((i+1)); echo $i >/tmp/count.new; mv /tmp/count.new /tmp/count; sleep 0.02; done";
+
+/** A started container whose program can be saved; /tmp is a directory of the rootfs, which stays. */
+export async function counting(
+  sandbox: Sandbox,
+  mutate: (config: Config) => void = () => undefined,
+): Promise<Container> {
+  return startedShell(sandbox, COUNT, mutate);
+}
+
+export async function startedShell(
+  sandbox: Sandbox,
+  script: string,
+  mutate: (config: Config) => void = () => undefined,
+  options: CreateOptions = NO_STREAMS,
+): Promise<Container> {
+  const container = sandbox.shell(script, (config) => {
+    config.root.readonly = false;
+    mutate(config);
+  });
+  await container.started(options);
+  return container;
+}
+
+/** Mounts the host's programs and libraries, for what busybox has not. */
+export function withHostPrograms(config: Config): void {
+  for (const path of ["/usr", "/lib", "/lib64"].filter((folder) => existsSync(folder)))
+    config.mounts.push({
+      destination: path,
+      type: "bind",
+      source: path,
+      options: ["bind", "ro", "rprivate"],
+    });
+}
+
+export function count(container: Container): number {
+  try {
+    return Number(container.readFile("tmp/count"));
+  } catch {
+    return 0;
+  }
+}
+
+/** Waits until the count is above a number, and returns it. */
+export async function countAbove(container: Container, number: number): Promise<number> {
+  await expect.poll(() => count(container), { timeout: 10_000, interval: 20 }).toBeGreaterThan(number);
+  return count(container);
+}
+
+/** Directories of one checkpoint; criu's logs are in `work`. */
+export interface Images {
+  readonly images: string;
+  readonly work: string;
+  readonly flags: readonly string[];
+  log(name: "dump.log" | "restore.log"): string;
+}
+
+export function imagesIn(sandbox: Sandbox, name = "checkpoint"): Images {
+  const directory = sandbox.path(name);
+  mkdirSync(directory);
+  const [images, work] = [`${directory}/images`, `${directory}/work`];
+  return {
+    images,
+    work,
+    flags: ["--image-path", images, "--work-path", work],
+    log: (file) => readFileSync(`${work}/${file}`, "utf8"),
+  };
+}
+
+export function checkpoint(
+  sandbox: Sandbox,
+  container: Container,
+  { flags }: Images,
+  ...more: readonly string[]
+): Promise<Result> {
+  return sandbox.invoke(["checkpoint", ...flags, ...more, container.id], { timeoutMs: 30_000 });
+}
+
+export function restore(
+  sandbox: Sandbox,
+  container: Container,
+  { flags }: Images,
+  more: readonly string[] = [],
+  options: CreateOptions = NO_STREAMS,
+): Promise<Result> {
+  const { flags: _, globals: __, ...invocation } = options;
+  return sandbox.invoke(
+    ["restore", "--bundle", container.bundle, "--detach", ...flags, ...more, container.id],
+    {
+      timeoutMs: 30_000,
+      ...invocation,
+    },
+  );
+}
+
+/** The command did what it should; criu's own words otherwise. */
+export function succeeded(result: Result, images: Images, log: "dump.log" | "restore.log"): void {
+  if (result.code === 0) return;
+  let text = "";
+  try {
+    text = images
+      .log(log)
+      .split("\n")
+      .filter((line) => line.includes("Error"))
+      .join("\n");
+  } catch {
+    // criu has not got so far.
+  }
+  throw new Error(`exit code ${result.code}: ${result.stderr}\n${text}`);
+}
+
+/** Both steps in turn, which have to succeed. */
+export async function saveAndRestore(
+  sandbox: Sandbox,
+  container: Container,
+  more: readonly string[] = [],
+): Promise<Images> {
+  const images = imagesIn(sandbox);
+  succeeded(await checkpoint(sandbox, container, images, ...more), images, "dump.log");
+  succeeded(await restore(sandbox, container, images, more), images, "restore.log");
+  return images;
+}

@@ -1,0 +1,9 @@
+import { prepareDirectories } from "../container/state-root.ts";
+import { restoreOptionsFrom } from "./criu-options.ts";
+import type { RunCommand } from "./description.ts";
+
+export const run: RunCommand = (context, args, operations) => {
+  const options = restoreOptionsFrom(args);
+  prepareDirectories(context, options.pidFile);
+  return operations.restore(context, options);
+};

@@ -1,0 +1,189 @@
+import { F_GETFL, O_ACCMODE, O_RDONLY } from "../../bindings/abi/fcntl.ts";
+import { trySyscall } from "../../bindings/ffi/syscall.ts";
+import { statSync } from "../../bindings/linux/file-status.ts";
+import { closeSync, readFileSync, writeFileSync, writeSync } from "../../bindings/linux/files.ts";
+import { externalAtDump } from "../criu/external-mounts.ts";
+import type { CriuOptions, CriuVersion } from "../criu/messages.ts";
+import { RuntsError } from "../errors.ts";
+import { namespacesOf } from "../plan/init-plan.ts";
+import { type MountInfo, parseMountInfo } from "../plan/mount-info.ts";
+import { mountRequests } from "../plan/mounts.ts";
+import { readValidConfig } from "../spec/config.ts";
+import type { Config } from "../spec/types.ts";
+import type { CheckpointOptions } from "./criu-options.ts";
+import { CriuProcess } from "./criu-process.ts";
+import {
+  CriuFiles,
+  containerMounts,
+  DESCRIPTORS_FILE,
+  EXTERNAL_NAMESPACES,
+  inodeOf,
+  refuseUnsaved,
+  warnUnprivileged,
+} from "./criu-session.ts";
+import { deleteContainer } from "./delete.ts";
+import { hostFacts } from "./host-facts.ts";
+import { checkId } from "./id.ts";
+import { lockContainer } from "./lock.ts";
+import type { Context } from "./options.ts";
+import { containerDirectory, doesNotExist, type SavedState, tryReadState } from "./saved-state.ts";
+import { standardStreams } from "./standard-streams.ts";
+import { statusOf } from "./state.ts";
+
+/**
+ * Saves the state of all processes of a container to image files, by criu. The container ends with it and is deleted, unless it
+ * shall run on, or only its memory is dumped beforehand.
+ */
+export async function checkpointContainer(context: Context, options: CheckpointOptions): Promise<void> {
+  const { id } = options;
+  checkId(id);
+  warnUnprivileged(context, "checkpoint");
+  const directory = containerDirectory(context.root, id);
+  const lock = lockContainer(directory, id);
+  const saved = lock === undefined ? undefined : tryReadState(directory);
+  if (lock === undefined || saved === undefined) throw doesNotExist(id);
+  try {
+    checkStatus(directory, saved);
+    checkParent(options);
+    checkStatusFd(options);
+    dump(context, directory, saved, options);
+  } finally {
+    lock.release();
+  }
+  if (!options.leaveRunning && !options.preDump) await deleteContainer(context, id, { force: true });
+}
+
+/** The words are runc's. */
+function checkStatus(directory: string, saved: SavedState): void {
+  const status = statusOf(directory, saved);
+  if (status === "running" || status === "paused") return;
+  throw new RuntsError(`container cannot be checkpointed in ${status} state`, {
+    operation: "checkpoint",
+    path: saved.id,
+  });
+}
+
+function checkParent({ imagePath, parentPath }: CheckpointOptions): void {
+  if (parentPath === undefined) return;
+  const refuse = (reason: string) => {
+    throw new RuntsError(reason, { operation: "checkpoint", path: parentPath });
+  };
+  if (parentPath.startsWith("/")) refuse("--parent-path must be relative");
+  const found = statSync(`${imagePath}/${parentPath}`, { throwIfNoEntry: false });
+  if (found?.isDirectory() !== true)
+    refuse(`invalid --parent-path: ${imagePath}/${parentPath} is no directory with images`);
+}
+
+/** Only what the caller has handed over: the engine has descriptors of its own beside it. */
+function checkStatusFd({ statusFd }: CheckpointOptions): void {
+  if (statusFd === undefined) return;
+  const open = 3 + Number(process.env.RUNTS_FDS ?? "0");
+  const flags = statusFd < open ? trySyscall("fcntl", statusFd, F_GETFL) : -1;
+  const problem =
+    flags < 0 ? "it is not open" : (flags & O_ACCMODE) === O_RDONLY ? "it is not writable" : undefined;
+  if (problem === undefined) return;
+  throw new RuntsError(`invalid --status-fd argument ${statusFd}: ${problem}`, {
+    operation: "fcntl",
+    errno: "EBADF",
+    path: String(statusFd),
+  });
+}
+
+function dump(context: Context, directory: string, saved: SavedState, options: CheckpointOptions): void {
+  const config = readValidConfig(directory);
+  refuseUnsaved("checkpoint", config);
+  const files = new CriuFiles(options, "dump.log");
+  files.make({ withImages: true });
+  const criu = new CriuProcess({
+    inheritsStdio: false,
+    cgroup: undefined,
+    directories: files.directories,
+    descriptors: [],
+    streams: [],
+  });
+  try {
+    const version = criu.version();
+    if (options.preDump) criu.require("memTrack");
+    if (options.lazyPages) criu.require("lazyPages");
+    const mounts = parseMountInfo(readFileSync(`/proc/${saved.pid}/mountinfo`, "utf8"));
+    const streams = standardStreams(saved, mounts, options.shellJob);
+    if (!options.preDump)
+      writeFileSync(`${options.imagePath}/${DESCRIPTORS_FILE}`, JSON.stringify(streams.names), {
+        mode: 0o600,
+      });
+    const request = {
+      ...files.options(config, criu.descriptors),
+      ...dumpOptions(saved, options, version),
+      root: saved.rootfs,
+      external: [
+        ...externalNamespaces(config, saved, version),
+        ...(options.preDump ? [] : streams.external),
+        ...(options.preDump ? [] : externalMounts(context, config, saved, mounts)),
+      ],
+    };
+    context.log.debug(`criu ${version.text}: ${JSON.stringify(request)}`);
+    files.run(criu, options.preDump ? "PRE_DUMP" : "DUMP", request, (script) => {
+      if (script === "status-ready") reportReady(options.statusFd);
+    });
+  } finally {
+    criu.end();
+  }
+}
+
+function dumpOptions(
+  saved: SavedState,
+  options: CheckpointOptions,
+  version: CriuVersion,
+): Partial<CriuOptions> {
+  const { parentPath, pageServer, statusFd } = options;
+  return {
+    pid: saved.pid,
+    leaveRunning: options.leaveRunning,
+    tcpSkipInFlight: options.tcpSkipInFlight,
+    linkRemap: options.linkRemap,
+    ...(pageServer !== undefined && { pageServer }),
+    ...(parentPath !== undefined && { parentImage: parentPath, trackMemory: true }),
+    // The freezer of cgroup v2 is known since 3.14; before, each process is stopped for itself.
+    ...(saved.cgroup !== "" && version.number >= 31400 && { freezeCgroup: saved.cgroup }),
+    // Later ones say by a notification that lazy pages can be fetched.
+    ...(options.lazyPages && statusFd !== undefined && version.number < 31500 && { statusFd }),
+  };
+}
+
+/** Once for all: the reader waits for the end of it, too. */
+function reportReady(statusFd: number | undefined): void {
+  if (statusFd === undefined) return;
+  writeSync(statusFd, Uint8Array.of(0));
+  closeSync(statusFd);
+}
+
+/** A namespace that is joined by path is somebody else's: it isn't saved, and has to be there at a restore. */
+function externalNamespaces(config: Config, { pid }: SavedState, version: CriuVersion): string[] {
+  const { joined } = namespacesOf(config);
+  const external: string[] = [];
+  for (const name of ["network", "pid"] as const) {
+    const namespace = joined.get(name);
+    if (namespace === undefined) continue;
+    const { type, key, criu } = EXTERNAL_NAMESPACES[name];
+    if (version.number < criu) {
+      throw new RuntsError(
+        `${namespace.pointer}: criu ${version.text} is too old for a ${name} namespace that is joined by path`,
+        { operation: "checkpoint", path: namespace.path, pointer: namespace.pointer },
+      );
+    }
+    external.push(`${type}[${inodeOf(`/proc/${pid}/ns/${type}`)}]:${key}`);
+  }
+  return external;
+}
+
+function externalMounts(
+  { log }: Context,
+  config: Config,
+  saved: SavedState,
+  mounts: readonly MountInfo[],
+): string[] {
+  const warn = (message: string) => log.debug(message);
+  const facts = hostFacts(saved.bundle, saved.rootfs, saved.cgroup, "", false, warn);
+  const container = containerMounts(config, mountRequests({ config, facts }));
+  return externalAtDump(container, mounts);
+}

@@ -1,0 +1,39 @@
+import { hasOwn, namespacesOf } from "../plan/init-plan.ts";
+import type { Config } from "../spec/types.ts";
+import { processStat } from "./process-status.ts";
+import type { SavedState } from "./saved-state.ts";
+
+/** What is known of a container that is about to be made by this process. */
+export type FirstFacts = Pick<
+  SavedState,
+  | "id"
+  | "bundle"
+  | "rootfs"
+  | "ownerUid"
+  | "cgroup"
+  | "scope"
+  | "resctrl"
+  | "ownKeyring"
+  | "hasListener"
+  | "hostMount"
+>;
+
+/** The record of a container before there is anything of it. */
+export function firstState(config: Config, facts: FirstFacts): SavedState {
+  const namespaces = namespacesOf(config);
+  return {
+    ...facts,
+    pid: 0,
+    startTime: "",
+    creator: { pid: process.pid, startTime: processStat(process.pid)?.startTime ?? "" },
+    created: new Date().toISOString(),
+    annotations: config.annotations ?? {},
+    ownPidNamespace: namespaces.created.has("pid"),
+    ownUserNamespace: hasOwn(namespaces, "user"),
+    hasProcess: config.process !== undefined,
+    hasStartContainer: (config.hooks?.startContainer ?? []).length > 0,
+    hasPoststart: (config.hooks?.poststart ?? []).length > 0,
+    hasPoststop: (config.hooks?.poststop ?? []).length > 0,
+    lastOperations: [],
+  };
+}

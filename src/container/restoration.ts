@@ -1,0 +1,305 @@
+import { mkdirSync, rmdirSync, rmSync } from "../../bindings/linux/directories.ts";
+import { closeSync, readFileSync, realpathSync, writeFileSync } from "../../bindings/linux/files.ts";
+import { sendWithDescriptors } from "../../bindings/stub/client.ts";
+import { cgroupPathFor, findCgroupMount } from "../cgroup/path.ts";
+import { externalAtRestore } from "../criu/external-mounts.ts";
+import type { CriuOptions, CriuVersion } from "../criu/messages.ts";
+import { RuntsError } from "../errors.ts";
+import { onBehalfOf } from "../init/run-program.ts";
+import type { HostFacts } from "../plan/init-plan.ts";
+import { parseMountInfo } from "../plan/mount-info.ts";
+import { type MountRequest, mountRequests } from "../plan/mounts.ts";
+import { makeRestoreRoot } from "../plan/restore-root.ts";
+import type { Config, Process } from "../spec/types.ts";
+import { type Caller, inspectCaller, isRootless, stdioFacts } from "./caller.ts";
+import { ContainerCgroup } from "./create-cgroup.ts";
+import type { CreateParts } from "./create-parts.ts";
+import type { RestoreOptions } from "./criu-options.ts";
+import { CriuProcess } from "./criu-process.ts";
+import { CriuFiles, containerMounts, DESCRIPTORS_FILE, refuseUnsaved } from "./criu-session.ts";
+import { firstState } from "./first-state.ts";
+import { hostFacts, rootfsOf } from "./host-facts.ts";
+import { killChild } from "./init-process.ts";
+import { lockContainer } from "./lock.ts";
+import type { Context } from "./options.ts";
+import { writePidFile } from "./pid-file.ts";
+import { processStat } from "./process-status.ts";
+import { NamespacesToJoin } from "./restore-namespaces.ts";
+import { loadRestoreParts, setUpNetwork } from "./restore-parts.ts";
+import { makeContainerDirectory, type SavedState, writeState } from "./saved-state.ts";
+import { inheritedStreams } from "./standard-streams.ts";
+import type { TerminalReceiver } from "./terminal-receiver.ts";
+
+/** One run of restore: what has been made so far, for the case that it has to be undone. */
+export class Restoration {
+  readonly #context: Context;
+  readonly #options: RestoreOptions;
+  readonly #config: Config;
+  readonly #receiver: TerminalReceiver | undefined;
+  readonly #files: CriuFiles;
+  readonly #caller: Caller = inspectCaller();
+  readonly #cgroup: ContainerCgroup;
+  #directory = "";
+  #parts: CreateParts | undefined;
+  #criu: CriuProcess | undefined;
+  #state: SavedState | undefined;
+  #sentTerminal = false;
+
+  constructor(
+    context: Context,
+    options: RestoreOptions,
+    config: Config,
+    receiver: TerminalReceiver | undefined,
+  ) {
+    this.#context = context;
+    this.#options = options;
+    this.#config = config;
+    this.#receiver = receiver;
+    this.#files = new CriuFiles(options, "restore.log");
+    this.#cgroup = new ContainerCgroup(context, config.linux ?? {}, this.#rootless);
+  }
+
+  get #rootless(): boolean {
+    return isRootless(this.#context.rootless, this.#caller);
+  }
+
+  /** `bytes` are the config as it was read. On failure nothing of the container is left. */
+  async run(process: Process, bytes: Uint8Array): Promise<SavedState> {
+    const { id, bundle, imagePath } = this.#options;
+    refuseUnsaved("restore", this.#config);
+    const rootfs = rootfsOf(this.#config, bundle);
+    const streams = readDescriptors(imagePath);
+    this.#files.make({ withImages: false });
+    this.#directory = makeContainerDirectory(this.#context.root, id);
+    try {
+      writeFileSync(`${this.#directory}/config.json`, bytes, { mode: 0o600 });
+      return await this.#restore(process, rootfs, streams);
+    } catch (error) {
+      this.#undo();
+      throw error;
+    }
+  }
+
+  async #restore(process: Process, rootfs: string, streams: readonly string[]): Promise<SavedState> {
+    const lock = lockContainer(this.#directory, this.#options.id);
+    const { caller: who, rootless } = { caller: this.#caller, rootless: this.#rootless };
+    const parts = await loadRestoreParts(this.#context, this.#options.id, this.#config, process, {
+      caller: who,
+      rootless,
+      rootfs,
+    });
+    this.#parts = parts;
+    this.#saveFirst(rootfs, parts);
+    parts.resctrl?.make();
+    await this.#cgroup.make(this.#saved.cgroup, parts.scope);
+    this.#cgroup.confine();
+    const facts = this.#facts(rootfs);
+    const requests = mountRequests({ config: this.#config, facts });
+    const joined = new NamespacesToJoin(this.#config);
+    const inherited = inheritedStreams(streams);
+    const { criu, opened, handed, copied } = this.#startCriu(facts, requests, joined, inherited);
+    const version = criu.version();
+    const options = {
+      ...this.#files.options(this.#config, opened),
+      ...this.#labels(version),
+      ...joined.options(handed, version),
+      root: this.#root,
+      tcpClose: this.#options.tcpClose,
+      evasiveDevices: true,
+      restoreSibling: true,
+      cgroupRoots: cgroupRoots(criu.pid),
+      external: externalAtRestore(containerMounts(this.#config, requests), {
+        mounts: parseMountInfo(readFileSync("/proc/self/mountinfo", "utf8")),
+        cgroup: this.#cgroup.directory,
+        realPath: ({ source, pointer }) =>
+          onBehalfOf(`${pointer}/source`, `bind ${source}`, () => realpathSync(source)),
+      }),
+    };
+    const ofStreams = inherited.map(({ key }, index) => ({ key, fd: copied[index] ?? -1 }));
+    const inheritFds = [...options.inheritFds, ...ofStreams.filter(({ fd }) => fd >= 0)];
+    this.#context.log.debug(`criu ${version.text}: ${JSON.stringify({ ...options, inheritFds })}`);
+    this.#files.run(criu, "RESTORE", { ...options, inheritFds }, (script, pid, descriptor) =>
+      this.#notified(script, pid, descriptor),
+    );
+    rmdirSync(this.#root);
+    if (this.#receiver !== undefined) closeSync(this.#receiver.socket);
+    if (this.#sentTerminal) await this.#receiver?.connected?.();
+    parts.netDevices?.close();
+    parts.scope?.close();
+    lock?.release();
+    return this.#saved;
+  }
+
+  /** Where criu mounts the root file system before the container's processes enter it. */
+  get #root(): string {
+    return `${this.#directory}/criu-root`;
+  }
+
+  get #saved(): SavedState {
+    if (this.#state === undefined) throw new Error("the state was not saved yet");
+    return this.#state;
+  }
+
+  /** The record that `delete --force` undoes everything by is written before there is anything to undo. */
+  #saveFirst(rootfs: string, { resctrl, scope }: CreateParts): void {
+    const { id, bundle } = this.#options;
+    const cgroup =
+      this.#context.noCgroup === true
+        ? ""
+        : (scope?.directory ?? cgroupPathFor(this.#config, id, findCgroupMount()));
+    const { pipes } = stdioFacts(this.#receiver !== undefined, 0);
+    this.#state = {
+      ...firstState(this.#config, {
+        id,
+        bundle,
+        rootfs,
+        ownerUid: this.#caller.uid,
+        cgroup,
+        ...(scope !== undefined && { scope: scope.saved }),
+        ...(resctrl !== undefined && { resctrl: resctrl.saved }),
+        // criu restores no keyrings: the processes have the caller's.
+        ownKeyring: false,
+        hasListener: false,
+      }),
+      ...(pipes !== undefined && { pipes }),
+    };
+    writeState(this.#directory, this.#state);
+  }
+
+  #facts(rootfs: string): HostFacts {
+    const warn = (message: string) => this.#context.log.warn(message);
+    const { inUserNamespace } = this.#caller;
+    return hostFacts(this.#options.bundle, rootfs, this.#cgroup.shown(), "", inUserNamespace, warn);
+  }
+
+  #startCriu(
+    facts: HostFacts,
+    requests: readonly MountRequest[],
+    joined: NamespacesToJoin,
+    inherited: readonly { readonly stream: number }[],
+  ) {
+    mkdirSync(this.#root, { mode: 0o755 });
+    const { directories } = this.#files;
+    const namespaces = joined.open();
+    const criu = new CriuProcess({
+      inheritsStdio: true,
+      cgroup: this.#cgroup.open(),
+      prepare: (program) => makeRestoreRoot(program, facts, requests, this.#root),
+      directories,
+      descriptors: namespaces,
+      streams: inherited.map(({ stream }) => stream),
+    });
+    this.#criu = criu;
+    this.#cgroup.enter(criu.pid);
+    this.#state = { ...this.#saved, cgroup: this.#cgroup.directory ?? "" };
+    const [end, endOfHanded] = [directories.length, directories.length + namespaces.length];
+    return {
+      criu,
+      opened: criu.descriptors.slice(0, end),
+      handed: criu.descriptors.slice(end, endOfHanded),
+      copied: criu.descriptors.slice(endOfHanded),
+    };
+  }
+
+  #labels({ number, text }: CriuVersion): Partial<CriuOptions> {
+    const { lsmProfile, lsmMountContext } = this.#options;
+    if ((lsmProfile !== undefined || lsmMountContext !== undefined) && number < 31600) {
+      throw new RuntsError(`--lsm-profile and --lsm-mount-context need criu 3.16 or later, this is ${text}`, {
+        operation: "restore",
+        path: "criu",
+      });
+    }
+    return {
+      ...(lsmProfile !== undefined && { lsmProfile }),
+      ...(lsmMountContext !== undefined && { lsmMountContext }),
+    };
+  }
+
+  #notified(script: string, pid: number, descriptor: number | undefined): void {
+    if (script === "setup-namespaces") this.#setUpNamespaces(pid);
+    if (script === "post-restore") this.#saveRestored(pid);
+    if (script === "orphan-pts-master" && descriptor !== undefined) this.#sendTerminal(descriptor);
+  }
+
+  /** The container's namespaces are there, and nothing runs in them yet. */
+  #setUpNamespaces(pid: number): void {
+    this.#state = { ...this.#saved, pid, startTime: processStat(pid)?.startTime ?? "" };
+    const { directory } = this.#cgroup;
+    this.#parts?.resctrl?.enter(pid);
+    setUpNetwork(this.#config, pid);
+    this.#parts?.netDevices?.move(pid);
+    if (directory !== undefined) this.#parts?.delegate?.(directory, pid);
+    this.#parts?.hooks?.run(this.#state);
+  }
+
+  /** Before the processes run on: whatever happens to the runtime from here on, the container is there. */
+  #saveRestored(pid: number): void {
+    this.#state = {
+      ...this.#saved,
+      pid,
+      startTime: processStat(pid)?.startTime ?? "",
+      creator: null,
+      created: new Date().toISOString(),
+    };
+    if (this.#options.pidFile !== undefined) writePidFile(this.#options.pidFile, pid);
+    writeState(this.#directory, this.#state);
+  }
+
+  #sendTerminal(master: number): void {
+    if (this.#receiver === undefined) return;
+    sendWithDescriptors(this.#receiver.socket, new TextEncoder().encode("/dev/ptmx"), [master]);
+    this.#sentTerminal = true;
+  }
+
+  #undo(): void {
+    const pid = this.#state?.pid ?? 0;
+    const steps = [
+      () => this.#criu?.end(),
+      () => pid > 0 && killChild(pid),
+      ...this.#cgroup.undoing(),
+      () => this.#parts?.resctrl?.undo(),
+      () => this.#parts?.netDevices?.moveBack(),
+      () => rmSync(this.#directory, { recursive: true, force: true }),
+      () => this.#parts?.hooks?.poststop(),
+    ];
+    for (const step of steps) {
+      try {
+        step();
+      } catch (error) {
+        // The first error is the one to tell; what could not be undone, `delete --force` finds by the record.
+        this.#context.log.warn(`clean-up: ${error instanceof Error ? error.message : error}`);
+      }
+    }
+  }
+}
+
+/** The file of `checkpoint`. */
+function readDescriptors(imagePath: string): string[] {
+  const path = `${imagePath}/${DESCRIPTORS_FILE}`;
+  const text = onBehalfOf("", `read ${path}, which a checkpoint has beside its images`, () =>
+    readFileSync(path, "utf8"),
+  );
+  const names = parseNames(text);
+  if (names !== undefined) return names;
+  throw new RuntsError(`${path} is damaged: it is no list of names`, { operation: "restore", path });
+}
+
+function parseNames(text: string): string[] | undefined {
+  try {
+    const names: unknown = JSON.parse(text);
+    return Array.isArray(names) && names.every((name) => typeof name === "string") ? names : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The place of the container's cgroup in each hierarchy that the host has, v1 ones too: where criu was started. */
+function cgroupRoots(pid: number): { readonly controller: string; readonly path: string }[] {
+  return readFileSync(`/proc/${pid}/cgroup`, "utf8")
+    .split("\n")
+    .map((line) => /^\d+:([^:]*):(.*)$/.exec(line))
+    .filter((match) => match !== null)
+    .flatMap(([, controllers = "", path = ""]) =>
+      controllers.split(",").map((controller) => ({ controller, path })),
+    );
+}

@@ -1,0 +1,52 @@
+import { PR_SET_CHILD_SUBREAPER } from "../../bindings/abi/prctl.ts";
+import { syscall } from "../../bindings/ffi/syscall.ts";
+import { RuntsError } from "../errors.ts";
+import { readConfigAndBytes } from "../spec/config.ts";
+import type { RestoreOptions } from "./criu-options.ts";
+import { warnUnprivileged } from "./criu-session.ts";
+import { deleteContainer } from "./delete.ts";
+import { Foreground, holdSignals } from "./foreground.ts";
+import { foregroundTerminal } from "./foreground-terminal.ts";
+import { checkId } from "./id.ts";
+import type { Context } from "./options.ts";
+import { Restoration } from "./restoration.ts";
+import type { SavedState } from "./saved-state.ts";
+import { type TerminalReceiver, terminalReceiver } from "./terminal-receiver.ts";
+
+/**
+ * Makes a container anew from the images of a checkpoint, whose processes run on where they were. In the foreground it waits for
+ * the end of init and deletes the container, as `run` does.
+ */
+export async function restoreContainer(context: Context, options: RestoreOptions): Promise<number> {
+  if (options.detach) {
+    await restore(context, options);
+    return 0;
+  }
+  if (!options.noSubreaper)
+    syscall("prctl", [PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0], ["PR_SET_CHILD_SUBREAPER"]);
+  holdSignals();
+  const terminal = foregroundTerminal();
+  const state = await restore(context, options, terminal.open);
+  let foreground: Foreground | undefined;
+  try {
+    foreground = new Foreground(state.pid, terminal.relay());
+    return await foreground.wait();
+  } finally {
+    foreground?.close();
+    await deleteContainer(context, options.id, { force: true });
+  }
+}
+
+async function restore(
+  context: Context,
+  options: RestoreOptions,
+  openTerminal?: () => Promise<TerminalReceiver>,
+): Promise<SavedState> {
+  checkId(options.id);
+  warnUnprivileged(context, "restore");
+  const { config, bytes } = readConfigAndBytes(options.bundle, undefined);
+  const { process } = config;
+  if (process === undefined) throw new RuntsError("/process: is required", { pointer: "/process" });
+  const receiver = await terminalReceiver(process, options.consoleSocket, openTerminal);
+  return new Restoration(context, options, config, receiver).run(process, bytes);
+}

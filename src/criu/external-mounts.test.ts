@@ -1,0 +1,134 @@
+import { describe, expect, it } from "vitest";
+import type { MountInfo } from "../plan/mount-info.ts";
+import { mountRequests } from "../plan/mounts.ts";
+import { testPlan } from "../plan/plan.test-support.ts";
+import type { Mount } from "../spec/types.ts";
+import { type ContainerMounts, externalAtDump, externalAtRestore } from "./external-mounts.ts";
+
+function container(mounts: readonly Mount[], more: Partial<ContainerMounts> = {}): ContainerMounts {
+  return {
+    requests: mountRequests(testPlan({ mounts }).plan),
+    devices: ["/dev/null", "/dev/tty"],
+    maskedPaths: ["/proc/keys"],
+    ownCgroupNamespace: true,
+    ...more,
+  };
+}
+
+function seen(...points: (string | Partial<MountInfo>)[]): MountInfo[] {
+  return points.map((mount, index) => ({
+    id: index,
+    root: "/",
+    type: "ext4",
+    point: "/",
+    ...(typeof mount === "string" ? { point: mount } : mount),
+  }));
+}
+
+const bind = (destination: string, source: string, option = "bind"): Mount => ({
+  destination,
+  source,
+  options: [option],
+});
+const cgroup: Mount = { destination: "/sys/fs/cgroup", type: "cgroup" };
+
+describe("externalAtDump", () => {
+  it("has bind mounts, each by its own path", () => {
+    const mounts = [bind("/data", "/srv"), bind("/etc/hosts", "/tmp/hosts")];
+    expect(externalAtDump(container(mounts), seen("/", "/data", "/etc/hosts", "/other"))).toEqual([
+      "mnt[/data]:/data",
+      "mnt[/etc/hosts]:/etc/hosts",
+    ]);
+  });
+
+  it("leaves file systems of the container to criu", () => {
+    const mounts: Mount[] = [{ destination: "/dev/shm", type: "tmpfs" }, cgroup];
+    expect(externalAtDump(container(mounts), seen("/", "/proc", "/dev/shm", "/sys/fs/cgroup"))).toEqual([]);
+  });
+
+  it("has the cgroup's directory of a container without a cgroup namespace", () => {
+    const found = externalAtDump(container([cgroup], { ownCgroupNamespace: false }), seen("/sys/fs/cgroup"));
+    expect(found).toEqual(["mnt[/sys/fs/cgroup]:/sys/fs/cgroup"]);
+  });
+
+  it("has masked files as the host's /dev/null, and no masked directories", () => {
+    const mounts = seen(
+      { point: "/proc/keys", root: "/null", type: "devtmpfs" },
+      { point: "/proc/acpi", type: "tmpfs" },
+    );
+    expect(externalAtDump(container([]), mounts)).toEqual(["mnt[/proc/keys]:/dev/null"]);
+  });
+
+  it("has device nodes that are bound, /dev/null among them", () => {
+    const mounts = seen(
+      { point: "/dev/null", root: "/null" },
+      { point: "/dev/tty", root: "/tty" },
+      "/dev/other",
+    );
+    expect(externalAtDump(container([]), mounts)).toEqual([
+      "mnt[/dev/null]:/dev/null",
+      "mnt[/dev/tty]:/dev/tty",
+    ]);
+  });
+
+  it("has the mounts that came with a recursive bind mount, but none of the container in it", () => {
+    const mounts = [bind("/data", "/srv", "rbind"), { destination: "/data/tmp", type: "tmpfs" }];
+    const found = externalAtDump(
+      container(mounts),
+      seen("/data", "/data/sub", "/data/tmp", "/data/tmp/own", "/datas"),
+    );
+    expect(found).toEqual(["mnt[/data]:/data", "mnt[/data/sub]:/data/sub"]);
+  });
+
+  it("has nothing below a bind mount that is not recursive", () => {
+    expect(externalAtDump(container([bind("/data", "/srv")]), seen("/data", "/data/sub"))).toEqual([
+      "mnt[/data]:/data",
+    ]);
+  });
+});
+
+describe("externalAtRestore", () => {
+  const host = {
+    mounts: seen("/", "/srv/disk", "/srvother"),
+    cgroup: "/sys/fs/cgroup/box",
+    realPath: ({ source }: { readonly source: string }) => (source === "/link" ? "/srv" : source),
+  };
+  const rest = ["mnt[/dev/null]:/dev/null", "mnt[/dev/tty]:/dev/tty"];
+
+  it("has the sources of bind mounts, links followed", () => {
+    const mounts = [bind("/data", "/srv"), bind("/more", "/link")];
+    expect(externalAtRestore(container(mounts), host)).toEqual([
+      "mnt[/data]:/srv",
+      "mnt[/more]:/srv",
+      ...rest,
+    ]);
+  });
+
+  it("has what is mounted below the source of a recursive one", () => {
+    const found = externalAtRestore(container([bind("/data", "/link", "rbind")]), host);
+    expect(found).toEqual(["mnt[/data]:/srv", "mnt[/data/disk]:/srv/disk", ...rest]);
+  });
+
+  it("has all mounts of the host for the host's root", () => {
+    const found = externalAtRestore(container([bind("/host", "/", "rbind")]), host);
+    expect(found).toEqual([
+      "mnt[/host]:/",
+      "mnt[/host/srv/disk]:/srv/disk",
+      "mnt[/host/srvother]:/srvother",
+      ...rest,
+    ]);
+  });
+
+  it("has the cgroup's directory only where it is bound, and /dev/null only where it is needed", () => {
+    const none = { devices: [], maskedPaths: [] };
+    expect(externalAtRestore(container([cgroup], none), host)).toEqual([]);
+    expect(externalAtRestore(container([cgroup], { ...none, ownCgroupNamespace: false }), host)).toEqual([
+      "mnt[/sys/fs/cgroup]:/sys/fs/cgroup/box",
+    ]);
+  });
+
+  it("passes over remounts", () => {
+    const mounts: Mount[] = [{ destination: "/proc", options: ["remount", "bind", "ro"] }];
+    expect(externalAtRestore(container(mounts, { devices: [], maskedPaths: [] }), host)).toEqual([]);
+  });
+});
