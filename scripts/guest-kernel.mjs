@@ -14,6 +14,11 @@ export const guestPackages = [
   { name: "qemu-system-x86", program: "qemu-system-x86_64", why: "guests that enforce limits" },
   { name: "virtiofsd", file: "/usr/libexec/virtiofsd", why: "the guests see this host's files" },
   { name: "kmod", program: "depmod", why: "the guests load modules of their kernel" },
+  {
+    name: "dbus-user-session",
+    file: "/usr/lib/systemd/user/dbus.socket",
+    why: "a user's session in a guest with systemd",
+  },
 ];
 
 /** Whether it is there now. Says what it does and what is missing: the tests that need the kernel are skipped without. */

@@ -25,6 +25,7 @@ const packages = [
     needed: true,
     why: "the containers' programs",
   },
+  { name: "systemd", file: "/usr/lib/systemd/systemd", needed: true, why: "pid 1 of a guest" },
   ...guestPackages.map((entry) => ({ ...entry, needed: true })),
   { name: "runc", program: "runc", why: peers },
   { name: "crun", program: "crun", why: peers },

@@ -34,6 +34,30 @@ describeGuest("memory", () => {
     expect((await sandbox.limited(`exec ${EXCEED}`, { memory }).run()).code).toBe(137);
   });
 
+  guestSpec(
+    "events, more memory is allocated than allowed: an event of type oom, and usage in the stats",
+    "runc's events: types/events.go",
+    async (sandbox) => {
+      const memory = { limit: 16 * MIB, swap: 16 * MIB };
+      const wait = "until [ -e /tmp/go ]; do sleep 0.2; done";
+      const container = sandbox.limited(`${wait}; ${EXCEED}; echo code $?; sleep 999`, { memory });
+      await container.started();
+      const file = `/run/outputs/${container.id}.events`;
+      const events = sandbox.command(["events", "--interval", "1s", container.id], `> ${file} 2>&1 &`);
+      // The first line of figures tells that it watches.
+      await sandbox.guest.output(`${events}\nuntil [ -s ${file} ]; do sleep 0.2; done`);
+      await container.exec("touch", "/tmp/go");
+      await container.printed("code 137");
+      const oom = await sandbox.guest.output(`until grep '"oom"' ${file}; do sleep 0.2; done`);
+      expect(JSON.parse(oom.split("\n")[0] ?? "")).toMatchObject({ type: "oom", id: container.id });
+      const { data } = JSON.parse((await container.command("events", "--stats")).stdout);
+      expect(data.memory.usage).toMatchObject({ limit: 16 * MIB });
+      expect(data.memory.usage.usage).toBeGreaterThan(0);
+      expect(data.pids).toMatchObject({ current: expect.any(Number) });
+      expect(data.cpu.usage.total).toBeGreaterThan(0);
+    },
+  );
+
   for (const [memory, expected] of [
     [{ limit: 32 * MIB }, `${32 * MIB} max 0`],
     [{ limit: 32 * MIB, swap: 48 * MIB }, `${32 * MIB} ${16 * MIB} 0`],

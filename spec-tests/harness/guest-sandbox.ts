@@ -12,11 +12,27 @@ const CGROUPS = "/sys/fs/cgroup";
 /** Without it, controllers that one test has enabled would be there for the next. */
 const DISABLE_CONTROLLERS = `for name in $(cat ${CGROUPS}/cgroup.subtree_control); do echo "-$name" > ${CGROUPS}/cgroup.subtree_control; done`;
 
+/** Who has a manager of his own in a guest with systemd: guest-systemd.sh. */
+export const GUEST_USER = 1234;
+
+/** The way a user's programs run: in a session, beside the user's manager, which does not let in who is elsewhere. */
+const SESSION = [
+  ...["systemd-run", "--quiet", "--scope", `--slice=user-${GUEST_USER}.slice`],
+  ...[`--uid=${GUEST_USER}`, `--gid=${GUEST_USER}`, `--setenv=XDG_RUNTIME_DIR=/run/user/${GUEST_USER}`, "--"],
+];
+
+/** systemctl of the user's manager. */
+export const USER_SYSTEMCTL = `/usr/bin/setpriv --reuid ${GUEST_USER} --regid ${GUEST_USER} --clear-groups env XDG_RUNTIME_DIR=/run/user/${GUEST_USER} systemctl --user`;
+
 /** The surroundings of one test in a guest: containers with ids of their own and one runtime. */
 export class GuestSandbox {
   readonly guest: Guest;
   readonly runtime: string;
   readonly tag: string;
+  /** Options before each command. */
+  readonly globals: string[] = [];
+  /** Commands are run by the guest's user, and not by root. */
+  asUser = false;
   readonly #path: string;
   readonly #containers: GuestContainer[] = [];
 
@@ -68,7 +84,8 @@ export class GuestSandbox {
 
   /** The command as a line of shell; the PATH is the host's, since programs that runtimes call must not be busybox's. */
   command(args: readonly string[], redirect = ""): string {
-    const words = [this.#path, "--root", this.#state, ...args].map(
+    const wrapper = this.asUser ? SESSION : [];
+    const words = [...wrapper, this.#path, "--root", this.#state, ...this.globals, ...args].map(
       (word) => `'${word.replaceAll("'", "'\\''")}'`,
     );
     return `PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin ${words.join(" ")} ${redirect}`;
@@ -80,23 +97,41 @@ export class GuestSandbox {
   }
 
   async open(): Promise<void> {
-    await this.guest.output(`mkdir -p ${this.#state}; ${DISABLE_CONTROLLERS}`);
+    const { systemd } = this.guest.kernel;
+    await this.guest.output(`mkdir -p ${this.#state}; ${systemd ? "true" : DISABLE_CONTROLLERS}`);
   }
 
   /** Deletes what is left, and tells what that leaves. */
   async close(): Promise<string> {
     for (const { id } of this.#containers.toReversed())
       await this.guest.run(`[ ! -e ${this.#state}/${id} ] || ${this.command(["delete", "--force", id])}`);
-    // runc and crun keep other things than containers in there.
+    // systemd has cgroups of its own.
+    const own = this.guest.kernel.systemd ? `-name '*${this.tag}-*'` : "";
+    // runc and crun keep other things than containers in the state's folder.
     return this.guest.output(
       `find ${CGROUPS} -mindepth 1 -depth -type d | grep ${this.tag} || true; ls -d ${this.#state}/${this.tag}-* 2>/dev/null || true; ` +
-        `find ${CGROUPS} -mindepth 1 -depth -type d -exec sh -c 'echo 1 > {}/cgroup.kill; sleep 0.1; rmdir {}' ';'`,
+        `${this.guest.kernel.systemd ? `${listUnits(this.tag)}; ` : ""}` +
+        `find ${CGROUPS} -mindepth 1 -depth -type d ${own} -exec sh -c 'echo 1 > {}/cgroup.kill; sleep 0.1; rmdir {}' ';'`,
     );
   }
 
   get #state(): string {
-    return `/run/state-${this.runtime}`;
+    return this.asUser ? `/run/user/${GUEST_USER}/state-${this.runtime}` : `/run/state-${this.runtime}`;
   }
+}
+
+/** Units of both managers with the tag in their names. */
+function listUnits(tag: string): string {
+  const list = `list-units --all --plain --no-legend '*${tag}-*'`;
+  return `systemctl ${list}; ${USER_SYSTEMCTL} ${list}`;
+}
+
+/** slice:prefix:name of systemd, or a path. */
+function cgroupDirectory(cgroupsPath: string, asUser: boolean): string {
+  const [slice = "", prefix, name] = cgroupsPath.split(":");
+  if (name === undefined) return `${CGROUPS}${cgroupsPath}`;
+  const manager = asUser ? `/user.slice/user-${GUEST_USER}.slice/user@${GUEST_USER}.service` : "";
+  return `${CGROUPS}${manager}/${slice}/${prefix}-${name}.scope`;
 }
 
 /** A container in a guest, with the runtime's commands and its cgroup's files as methods. */
@@ -106,10 +141,10 @@ export class GuestContainer {
   readonly cgroup: string;
   readonly #sandbox: GuestSandbox;
 
-  constructor(sandbox: GuestSandbox, id: string, path: string) {
+  constructor(sandbox: GuestSandbox, id: string, cgroupsPath: string) {
     this.#sandbox = sandbox;
     this.id = id;
-    this.cgroup = `${CGROUPS}${path}`;
+    this.cgroup = cgroupDirectory(cgroupsPath, sandbox.asUser);
   }
 
   create(...flags: readonly string[]): Promise<Result> {

@@ -5,8 +5,11 @@ import { oomProperties, resourceProperties } from "./systemd-properties.ts";
 
 const INFINITY = 18446744073709551615n;
 
-function values(resources: LinuxResources, cpuMax?: string): Record<string, unknown> {
-  const properties = resourceProperties(planResources(resources, { isUpdate: cpuMax !== undefined }), cpuMax);
+function values(resources: LinuxResources, cpuMax?: string, hasBfq = false): Record<string, unknown> {
+  const properties = resourceProperties(planResources(resources, { isUpdate: cpuMax !== undefined }), {
+    ...(cpuMax !== undefined && { cpuMax }),
+    hasBfq,
+  });
   return Object.fromEntries(properties.map(({ name, value }) => [name, value]));
 }
 
@@ -41,8 +44,8 @@ describe("properties of a unit", () => {
     ["pids", { pids: { limit: 7n } }, { TasksMax: 7n }],
     ["no limit of pids", { pids: { limit: -1n } }, { TasksMax: INFINITY }],
     ["no pids at all", { pids: { limit: 0n } }, { TasksMax: 1n }],
-    ["a weight for BFQ", { blockIO: { weight: 500 } }, { IOWeight: 4500n }],
-    ["a low weight for BFQ", { blockIO: { weight: 50 } }, { IOWeight: 50n }],
+    ["a weight of block I/O", { blockIO: { weight: 500 } }, { IOWeight: 4950n }],
+    ["a low weight of block I/O", { blockIO: { weight: 50 } }, { IOWeight: 405n }],
     [
       "rates and weights of devices",
       { blockIO: { weightDevice: [{ major: 8n, minor: 0n, weight: 500 }] } },
@@ -79,6 +82,11 @@ describe("properties of a unit", () => {
     ["unified idle", { unified: { "cpu.idle": "1", "cpu.weight": "50" } }, { CPUWeight: 0n }],
   ])("%s", (_name, resources, expected) => {
     expect(values(resources)).toEqual(expected);
+  });
+
+  it("have a weight of block I/O from which systemd makes the one for BFQ, where that is", () => {
+    expect(values({ blockIO: { weight: 500 } }, undefined, true)).toEqual({ IOWeight: 4500n });
+    expect(values({ blockIO: { weight: 50 } }, undefined, true)).toEqual({ IOWeight: 50n });
   });
 
   it("of an update: by the period that the cgroup has, and no pids at all as the least that there is", () => {

@@ -31,15 +31,23 @@ const LIMITS: Readonly<Record<string, readonly [property: string, least: bigint]
   "cpu.weight": ["CPUWeight", 1n],
 };
 
+/** What the properties depend on besides the limits themselves. */
+export interface CgroupFacts {
+  /** Present content of cpu.max. */
+  readonly cpuMax?: string;
+  /** Whether there is an io.bfq.weight, which is then what a weight is for. */
+  readonly hasBfq?: boolean;
+}
+
 /**
  * The unit's properties for what is written to the cgroup's files, be it by name or by `unified`, so that systemd neither undoes
  * the limits nor shows others. What systemd has no property for (huge pages, RDMA, rates of single devices, cpu.max.burst) is
- * in the files alone. `cpuMax` is the file's present content.
+ * in the files alone.
  */
-export function resourceProperties(writes: readonly CgroupWrite[], cpuMax = ""): UnitProperty[] {
+export function resourceProperties(writes: readonly CgroupWrite[], facts: CgroupFacts = {}): UnitProperty[] {
   const properties = new Map<string, UnitProperty>();
   for (const write of writes) {
-    for (const { name, signature, value } of convert(write, cpuMax)) {
+    for (const { name, signature, value } of convert(write, facts)) {
       properties.set(name, { name, signature, value, pointer: write.pointer });
     }
   }
@@ -65,7 +73,7 @@ export function oomProperties({ unified }: LinuxResources): UnitProperty[] {
   ];
 }
 
-function convert({ file, value }: CgroupWrite, cpuMax: string): UnitProperty[] {
+function convert({ file, value, fallback }: CgroupWrite, facts: CgroupFacts): UnitProperty[] {
   const text = value.trim();
   const limit = Object.hasOwn(LIMITS, file) ? LIMITS[file] : undefined;
   if (limit !== undefined) {
@@ -76,10 +84,14 @@ function convert({ file, value }: CgroupWrite, cpuMax: string): UnitProperty[] {
     if (number < least && name !== "TasksMax") return [];
     return [{ name, signature: "t", value: number < least ? least : number }];
   }
-  if (file === "cpu.max") return cpuQuota(text, cpuMax);
+  if (file === "cpu.max") return cpuQuota(text, facts.cpuMax ?? "");
   if (file === "cpuset.cpus") return cpuset("AllowedCPUs", text);
   if (file === "cpuset.mems") return cpuset("AllowedMemoryNodes", text);
-  if (file === "io.bfq.weight") return blockWeight(text, fromBfqWeight);
+  if (file === "io.bfq.weight") {
+    return fallback === undefined || facts.hasBfq === true
+      ? blockWeight(text, fromBfqWeight)
+      : blockWeight(fallback.value, (weight) => weight);
+  }
   if (file === "io.weight") return blockWeight(text, (weight) => weight);
   return [];
 }

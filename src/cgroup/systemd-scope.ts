@@ -1,4 +1,4 @@
-import { readFileSync } from "../../bindings/linux/files.ts";
+import { existsSync, readFileSync } from "../../bindings/linux/files.ts";
 import { RuntsError } from "../errors.ts";
 import type { Config, DeviceRule, LinuxResources } from "../spec/types.ts";
 import type { CgroupWrite } from "./cgroup-write.ts";
@@ -65,6 +65,7 @@ export class ContainerScope {
     const job = this.#manager.startTransientUnit(unit, [...this.#properties, processes]);
     this.#started = true;
     job.finish();
+    this.#adjustWeight();
     const found = cgroupOf(pid);
     if (found !== this.directory) {
       throw new RuntsError(
@@ -80,6 +81,14 @@ export class ContainerScope {
         { pointer: POINTER, path: this.directory },
       );
     }
+  }
+
+  /** Only the cgroup shows whether a weight is BFQ's, for which systemd has a scale of its own. */
+  #adjustWeight(): void {
+    const weights = planResources(this.#resources).filter(({ file }) => file === "io.bfq.weight");
+    if (weights.length === 0 || !hasBfq(this.directory)) return;
+    const properties = resourceProperties(weights, { hasBfq: true });
+    this.#manager.setUnitProperties(this.saved.unit, properties);
   }
 
   /** Undoes `start`. */
@@ -113,10 +122,14 @@ export function updateScope(
   const cpuMax = tryReadCgroupFile(directory, "cpu.max") ?? "";
   const properties = [
     ...(devices === undefined || kind === "user" ? [] : deviceProperties(devices)),
-    ...resourceProperties(writes, cpuMax),
+    ...resourceProperties(writes, { cpuMax, hasBfq: hasBfq(directory) }),
   ];
   if (properties.length === 0) return;
   withManager(kind, (manager) => manager.setUnitProperties(unit, properties));
+}
+
+function hasBfq(directory: string): boolean {
+  return existsSync(`${directory}/io.bfq.weight`);
 }
 
 /** Kills what is left in the scope and removes it. One that is gone already, as it goes with its last process, is fine. */
