@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect } from "vitest";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
+import { IS_RUNTS } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "runtime.md, Create: MUST error if a property cannot be applied";
@@ -22,6 +23,98 @@ for (const [controller, resources] of [
         config.linux.resources = { ...config.linux.resources, ...resources };
       });
       expectRefusal(await container.create(), new RegExp(controller));
+      expect(await sandbox.traces()).toEqual([]);
+    },
+  );
+}
+
+const DISK = { major: 8, minor: 0 };
+const RATE = [{ ...DISK, rate: 1_048_576 }];
+const QUOTA = { quota: 50_000, period: 100_000 };
+
+for (const [controller, pointer, resources] of [
+  ["memory", "memory/limit", { memory: { limit: 67_108_864 } }],
+  ["memory", "memory/reservation", { memory: { reservation: 67_108_864 } }],
+  ["memory", "memory/swap", { memory: { limit: 67_108_864, swap: 134_217_728 } }],
+  ["cpu", "cpu/shares", { cpu: { shares: 512 } }],
+  ["cpu", "cpu/quota", { cpu: QUOTA }],
+  ["cpu", "cpu/burst", { cpu: { ...QUOTA, burst: 10_000 } }],
+  ["cpu", "cpu/idle", { cpu: { idle: 1 } }],
+  ["cpuset", "cpu/cpus", { cpu: { cpus: "0" } }],
+  ["cpuset", "cpu/mems", { cpu: { mems: "0" } }],
+  ["pids", "pids/limit", { pids: { limit: 100 } }],
+  ["io", "blockIO/weight", { blockIO: { weight: 100 } }],
+  ["io", "blockIO/weightDevice", { blockIO: { weightDevice: [{ ...DISK, weight: 100 }] } }],
+  ["io", "blockIO/throttleReadBpsDevice", { blockIO: { throttleReadBpsDevice: RATE } }],
+  ["io", "blockIO/throttleWriteBpsDevice", { blockIO: { throttleWriteBpsDevice: RATE } }],
+  ["io", "blockIO/throttleReadIOPSDevice", { blockIO: { throttleReadIOPSDevice: RATE } }],
+  ["io", "blockIO/throttleWriteIOPSDevice", { blockIO: { throttleWriteIOPSDevice: RATE } }],
+  ["rdma", "rdma/mlx5_1/hcaHandles", { rdma: { mlx5_1: { hcaHandles: 3 } } }],
+  ["rdma", "rdma/mlx5_1/hcaObjects", { rdma: { mlx5_1: { hcaObjects: 10_000 } } }],
+] as const) {
+  spec(
+    `create with ${pointer}, no such controller: error that names both`,
+    CLAUSE,
+    async (sandbox, context) => {
+      if (CONTROLLERS.includes(controller)) context.skip(`this machine has the ${controller} controller`);
+      if (!IS_RUNTS) context.skip("a promise of runts alone");
+      const container = sandbox.container((config) => {
+        config.linux.resources = resources;
+      });
+      // Properties that go to one file are named together, or by the first of them.
+      const named = pointer
+        .replace("cpu/burst", "cpu/(quota|burst)")
+        .replace("memory/swap", "memory/(swap|limit)")
+        .replace(/.hca.*/, "");
+      expectRefusal(await container.create(), new RegExp(`/linux/resources/${named}.*${controller}`));
+      expect(await sandbox.traces()).toEqual([]);
+    },
+  );
+}
+
+spec(
+  "create with hugepageLimits: the limit holds",
+  "config-linux.md, Huge page limits",
+  async (sandbox, context) => {
+    if (!CONTROLLERS.includes("hugetlb")) context.skip("this machine has no hugetlb controller");
+    const container = sandbox.container((config) => {
+      config.linux.resources = { hugepageLimits: [{ pageSize: "2MB", limit: 4_194_304 }] };
+    });
+    await container.created();
+    const limits = ["max", "rsvd.max"].map((name) =>
+      readFileSync(`/sys/fs/cgroup/${container.id}/hugetlb.2MB.${name}`, "utf8"),
+    );
+    expect(limits).toEqual(["4194304\n", "4194304\n"]);
+  },
+);
+
+for (const [pageSize, words] of [
+  ["3MB", "hugetlb.3MB"],
+  ["../2MB", "/pageSize"],
+  ["2mb", "/pageSize"],
+] as const) {
+  spec(
+    `create with hugepageLimits of ${pageSize}: error that names it, nothing left`,
+    `${CLAUSE}; config-linux.md`,
+    async (sandbox) => {
+      const container = sandbox.container((config) => {
+        config.linux.resources = { hugepageLimits: [{ pageSize, limit: 0 }] };
+      });
+      expectRefusal(await container.create(), inOurWords(words));
+      expect(await sandbox.traces()).toEqual([]);
+    },
+  );
+}
+
+for (const key of ["../cgroup.procs", "sub/memory.max", "..", ""]) {
+  spec(
+    `create with unified of ${JSON.stringify(key)}: error that names it, nothing left`,
+    "config-linux.md, Unified: a file of the cgroup",
+    async (sandbox) => {
+      const container = sandbox.container((config) => {
+        config.linux.resources = { unified: { [key]: "1" } };
+      });
+      expectRefusal(await container.create(), inOurWords("/linux/resources/unified/"));
       expect(await sandbox.traces()).toEqual([]);
     },
   );

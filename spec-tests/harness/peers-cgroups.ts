@@ -116,6 +116,14 @@ export const CRUN_CGROUPS: readonly Deviation[] = [
     ],
   },
   {
+    reason: "leaves the cgroup that it made when a limit can't be set",
+    titles: ["create with hugepageLimits of …", 'create with unified of "…'],
+  },
+  {
+    reason: "does not set the reservation of huge pages",
+    titles: ["create with hugepageLimits: the limit holds"],
+  },
+  {
     reason: "refuses a cgroupsPath with .. in it",
     titles: ["cgroupsPath with .. in it: never outside of the cgroup mount"],
   },

@@ -20,6 +20,10 @@ export const RUNC: readonly Deviation[] = [
     ],
   },
   {
+    reason: "startContainer hooks without env get the process's",
+    titles: ["startContainer hook without env: an empty environment"],
+  },
+  {
     reason: "create refuses a config without process",
     titles: [
       "create without process: a container that start refuses and delete removes",
@@ -168,6 +172,7 @@ export const RUNC: readonly Deviation[] = [
     reason: "start does not wait for the hooks startContainer, nor for the execve",
     titles: [
       "startContainer fails: start fails and the program never runs",
+      "startContainer hook over its timeout: killed, and that is a failure",
       "startContainer over its timeout: killed, start fails",
     ],
   },

@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { expect } from "vitest";
 import type { Hook, HookName } from "../harness/config.ts";
-import type { Container } from "../harness/container.ts";
+import type { Container, CreateOptions } from "../harness/container.ts";
 import { parseObject } from "../harness/json.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { IS_RUNTS, type Result } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
@@ -30,8 +30,8 @@ function hooked(sandbox: Sandbox, kind: HookName, hooks: Hook[]): Container {
 }
 
 /** The operation during which hooks of the kind run. */
-async function operation(container: Container, kind: HookName): Promise<Result> {
-  const created = await container.create();
+async function operation(container: Container, kind: HookName, options: CreateOptions = {}): Promise<Result> {
+  const created = await container.create(options);
   if (kind === "prestart" || kind === "createRuntime" || kind === "createContainer") return created;
   if (kind !== "poststop") return container.start();
   return container.delete("--force");
@@ -48,6 +48,42 @@ for (const kind of KINDS) {
       expect(code).toBe(kind === "poststop" ? 0 : 1);
       expect(stderr).toContain(`/hooks/${kind}/1: error running ${kind} hook /bin/sh: exit status 7 after `);
       expect(stderr).toMatch(/after \d+ ms, stdout: said, stderr: complained/);
+    },
+  );
+
+  spec(
+    `${kind} hook: its args and env as written, nothing else`,
+    `${CLAUSE}: args and env with the semantics of execv`,
+    async (sandbox) => {
+      const inside = kind === "startContainer";
+      const out = inside ? "/out" : sandbox.path("out");
+      // That of createContainer sees the host's procfs, and its own pid in another namespace.
+      // A last command would take the shell's place, and its environment with it.
+      const shell = kind === "createContainer" ? "self" : "$$";
+      const script = `echo "$0|$1|$2" > ${out}; cat < /proc/${shell}/environ >> ${out}; true`;
+      const container = hooked(sandbox, kind, [
+        { path: "/bin/sh", args: ["sh", "-c", script, "zero", "one two", ""], env: ["A=1", "B=two words"] },
+      ]);
+      container.config.root.readonly = false;
+      container.writeConfig();
+      await operation(container, kind, { env: { SECRET_OF_CALLER: "1" } });
+      const text = inside ? container.readFile("out") : readFileSync(out, "utf8");
+      expect(text).toBe("zero|one two|\nA=1\0B=two words\0");
+    },
+  );
+
+  spec(
+    `${kind} hook over its timeout: killed, and that is a failure`,
+    `${CLAUSE}: timeout`,
+    async (sandbox) => {
+      const container = hooked(sandbox, kind, [hook("exec sleep 1000", { timeout: 1 })]);
+      const result = await operation(container, kind);
+      if (kind === "poststop") expect(result.code).toBe(0);
+      else expectRefusal(result, inOurWords(`/hooks/${kind}/0`));
+      expect(result.stderr).toMatch(IS_RUNTS ? /timeout|timed out|1 s/ : /./);
+      // Neither the hook nor the container is there any more; before start's hooks there was one.
+      await container.delete("--force");
+      expect(await sandbox.traces()).toEqual([]);
     },
   );
 
@@ -146,7 +182,7 @@ for (const kind of ["prestart", "createRuntime"] as const) {
 
 spec("startContainer hook without env: an empty environment", `${CLAUSE}: env`, async (sandbox) => {
   const container = sandbox.shell("sleep 1000", (config) => {
-    const args = ["sh", "-c", 'tr "\\0" "\\n" < /proc/$$/environ > /tmp/environ'];
+    const args = ["sh", "-c", "cat < /proc/$$/environ > /tmp/environ; true"];
     config.hooks = { startContainer: [{ path: "/bin/sh", args }] };
     config.root.readonly = false;
   });
