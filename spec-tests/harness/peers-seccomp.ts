@@ -3,6 +3,12 @@ import type { Deviation } from "./peers.ts";
 /** About seccomp, sysctls and what these tests found by fuzzing. Seen with Debian's crun 1.21. */
 export const CRUN_SECCOMP: readonly Deviation[] = [
   {
+    reason: "calls of its own come between the filter and the execve",
+    titles: ["KILL", "KILL_THREAD", "KILL_PROCESS", "TRAP"].map(
+      (action) => `run with the default action SCMP_ACT_${action}: a call without a rule ends as it says`,
+    ),
+  },
+  {
     reason: "does not compare a namespace that is joined by path with the host's",
     titles: [
       "sysctl net.ipv4.ip_forward, the network namespace is the host's by path: error, it would change the host",
@@ -49,6 +55,12 @@ export const CRUN_SECCOMP: readonly Deviation[] = [
 
 /** Seen with Debian's runc 1.1.15. */
 export const RUNC_SECCOMP: readonly Deviation[] = [
+  {
+    reason: "calls of its own come between the filter and the execve",
+    titles: ["KILL", "KILL_THREAD", "KILL_PROCESS", "TRAP", "ERRNO", "TRACE"].map(
+      (action) => `run with the default action SCMP_ACT_${action}: a call without a rule ends as it says`,
+    ),
+  },
   {
     reason: "does not compare a namespace that is joined by path with the host's",
     titles: [

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { expectRefusal } from "../harness/refusal.ts";
@@ -227,5 +227,15 @@ spec("rootfs a mount point of its own: works", "engines: overlay mounts as rootf
   const container = sandbox.shell("echo ran");
   execFileSync("mount", ["--bind", container.rootfs, container.rootfs]);
   sandbox.atEnd(() => void execFileSync("umount", [container.rootfs]));
+  expect(await container.output()).toBe("ran\n");
+});
+
+spec("run, root.path .: the bundle itself", "config.md, Root: relative to the bundle", async (sandbox) => {
+  const container = sandbox.shell("cat /config.json > /dev/null && echo ran", (config) => {
+    config.root.path = ".";
+  });
+  for (const name of readdirSync(container.rootfs)) {
+    renameSync(`${container.rootfs}/${name}`, `${container.bundle}/${name}`);
+  }
   expect(await container.output()).toBe("ran\n");
 });

@@ -19,6 +19,14 @@ function withFilter(sandbox: Sandbox, script: string, seccomp: Partial<Seccomp>)
   });
 }
 
+/** What a shell with one child needs, but for chmod. */
+const ALL_BUT_CHMOD =
+  "read write close fstat newfstatat stat lstat mmap mprotect munmap mremap brk rt_sigaction rt_sigprocmask rt_sigreturn " +
+  "rt_sigtimedwait execve exit exit_group arch_prctl set_tid_address set_robust_list rseq prlimit64 getrandom readlink readlinkat " +
+  "getuid getgid geteuid getegid getgroups setuid setgid ioctl writev open openat access faccessat faccessat2 getpid getppid gettid " +
+  "futex prctl umask uname statx getcwd chdir fcntl wait4 dup dup2 dup3 pipe pipe2 poll ppoll clone clone3 fork vfork kill tgkill " +
+  "sysinfo sched_yield sched_getaffinity getpgid getpgrp setpgid getsid lseek clock_gettime nanosleep clock_nanosleep";
+
 for (const [action, output] of [
   ["SCMP_ACT_KILL", "159\n"],
   ["SCMP_ACT_KILL_THREAD", "159\n"],
@@ -29,6 +37,18 @@ for (const [action, output] of [
   ["SCMP_ACT_LOG", "0\n"],
   ["SCMP_ACT_ALLOW", "0\n"],
 ] as const) {
+  spec(
+    `run with the default action ${action}: a call without a rule ends as it says`,
+    CLAUSE,
+    async (sandbox) => {
+      const container = withFilter(sandbox, "chmod 700 /tmp; echo $?", {
+        defaultAction: action,
+        syscalls: [{ names: ALL_BUT_CHMOD.split(" "), action: "SCMP_ACT_ALLOW" }],
+      });
+      expect((await container.run()).stdout).toBe(output);
+    },
+  );
+
   spec(`run with the action ${action}: the call ends as it says`, CLAUSE, async (sandbox) => {
     const container = withFilter(sandbox, "chmod 700 /tmp; echo $?", {
       syscalls: [{ names: CHMOD, action }],
