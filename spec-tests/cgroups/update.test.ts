@@ -106,7 +106,10 @@ for (const [controller, flags, name] of [
   ["pids", ["--pids-limit", "100"], "--pids-limit"],
   ["cpu", ["--cpu-quota", "50000"], "--cpu-quota"],
   ["cpu", ["--cpu-share", "512"], "--cpu-share"],
+  ["cpu", ["--cpu-idle", "1"], "--cpu-idle"],
+  ["cpu", ["--cpu-quota=50000", "--cpu-burst=10000"], "--cpu-(burst|quota)"],
   ["cpuset", ["--cpuset-cpus", "0"], "--cpuset-cpus"],
+  ["cpuset", ["--cpuset-mems", "0"], "--cpuset-mems"],
   ["io", ["--blkio-weight", "100"], "--blkio-weight"],
 ] as const) {
   spec(
@@ -201,6 +204,24 @@ spec(
     succeed("update", await sandbox.invoke(["update", "--memory", "-1", "--cpu-quota=-1", container.id]));
   },
 );
+
+for (const flag of ["--cpu-rt-period", "--cpu-rt-runtime"]) {
+  spec(`update ${flag}, which only cgroup v1 has: error that names it`, PROMISE, async (sandbox) => {
+    const container = await sleeping(sandbox);
+    const result = await sandbox.invoke(["update", flag, "100000", container.id]);
+    expectRefusal(result);
+    if (IS_RUNTS) expect(result.stderr).toContain(`${flag}: exists in cgroup v1 only`);
+  });
+}
+
+spec("update --kernel-memory-tcp: a warning, no effect", "practice of runc", async (sandbox) => {
+  const container = await sleeping(sandbox);
+  const result = succeed(
+    "update",
+    await sandbox.invoke(["update", "--kernel-memory-tcp", "64m", container.id]),
+  );
+  expect(result.stderr).toMatch(/level=warning.*kernel memory/i);
+});
 
 spec("update --kernel-memory: a warning, no effect", "practice of runc", async (sandbox) => {
   const container = await sleeping(sandbox);

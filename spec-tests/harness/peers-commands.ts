@@ -6,6 +6,7 @@ export const RUNC_COMMANDS: readonly Deviation[] = [
   {
     reason: "options of crun",
     titles: [
+      "create --no-subreaper: taken, without effect",
       "create --config: that file in place of the bundle's",
       "run --config: that file in place of the bundle's",
       "create --config, no such file: error that names it, nothing left",
@@ -56,6 +57,18 @@ export const RUNC_COMMANDS: readonly Deviation[] = [
 /** Debian's crun 1.21. */
 export const CRUN_COMMANDS: readonly Deviation[] = [
   { reason: "has no such command", titles: ["explain…"] },
+  {
+    reason: "options of create end at the id, --rootless takes any word, and --no-pivot any propagation",
+    titles: [
+      "create, options after the id: taken as before it",
+      "--rootless with another word: error",
+      "run --no-pivot: as of create, so it can't have a private root",
+    ],
+  },
+  {
+    reason: "the lines of --debug are of another form, and tell of other things",
+    titles: ["--debug: in the log what the filter leaves out, and the same result"],
+  },
   {
     reason: "has neither events nor --pidfd-socket",
     titles: [

@@ -3,6 +3,12 @@ import type { Deviation } from "./peers.ts";
 /** `update` of Debian's runc 1.1.15. */
 export const RUNC_UPDATE: readonly Deviation[] = [
   {
+    reason: "ignores what only cgroup v1 has",
+    titles: ["--cpu-rt-period", "--cpu-rt-runtime"].map(
+      (flag) => `update ${flag}, which only cgroup v1 has: error that names it`,
+    ),
+  },
+  {
     reason: "update ignores hugepageLimits and devices",
     titles: [
       "update --resources with hugepageLimits: the limit holds",
@@ -35,6 +41,7 @@ export const CRUN_UPDATE: readonly Deviation[] = [
     reason: "makes JSON of the flags without a look at their values, and reports that",
     titles: [
       "update --cpu-quota much: error that names the flag",
+      "update --kernel-memory-tcp: a warning, no effect",
       "update --kernel-memory: a warning, no effect",
       "update --pids-limit 1.5: error that names the flag",
     ],

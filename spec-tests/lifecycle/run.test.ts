@@ -1,5 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect } from "vitest";
+import { succeed } from "../harness/container.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "practice: run";
@@ -73,3 +75,20 @@ spec(
     expect((await container.state()).status).toBe("created");
   },
 );
+
+spec("run --bundle, --pid-file, --detach: as of create", "practice of runc and crun", async (sandbox) => {
+  const container = sandbox.shell("sleep 1000");
+  const file = sandbox.path("pid");
+  const args = ["run", "--bundle", container.bundle, "--pid-file", file, "--detach", container.id];
+  succeed("run", await sandbox.invoke(args, { stdout: sandbox.path("out") }));
+  const { pid, status } = await container.state();
+  expect([status, readFileSync(file, "utf8")]).toEqual(["running", String(pid)]);
+});
+
+spec("run --no-pivot: as of create, so it can't have a private root", "practice of runc", async (sandbox) => {
+  expect(await sandbox.shell("echo ran").output({ flags: ["--no-pivot"] })).toBe("ran\n");
+  const container = sandbox.shell("echo ran", (config) => {
+    config.linux.rootfsPropagation = "private";
+  });
+  expectRefusal(await container.run({ flags: ["--no-pivot"] }), inOurWords("--no-pivot"));
+});
