@@ -14,9 +14,10 @@ const root = join(import.meta.dirname, "..");
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   main: ["cli", "version"],
   library: ["container", "plan", "spec", "errors", "log"],
-  cli: ["explain", "container", "criu", "spec", "errors", "log", "version"],
+  cli: ["doctor", "explain", "container", "criu", "spec", "errors", "log", "version"],
   explain: ["container", "cgroup", "plan", "spec", "errors"],
   container: ["init", "cgroup", "resctrl", "seccomp", "criu", "plan", "spec", "errors", "log", "version"],
+  doctor: ["container", "cgroup", "plan", "spec"],
   init: ["plan", "spec", "errors"],
   cgroup: ["plan", "spec", "errors"],
   resctrl: ["spec", "errors"],

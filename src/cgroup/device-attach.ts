@@ -164,6 +164,19 @@ function queryPrograms(cgroup: number): number[] {
   return [...new Uint32Array(ids.buffer, 0, query[6] ?? 0)];
 }
 
+/** How many programs the cgroup itself has; undefined where the caller may not ask. */
+export function countDevicePrograms(directory: string): number | undefined {
+  const cgroup = openSync(directory, O_PATH | O_DIRECTORY);
+  try {
+    return queryPrograms(cgroup).length;
+  } catch (error) {
+    if (error instanceof BpfError) return undefined;
+    throw error;
+  } finally {
+    closeSync(cgroup);
+  }
+}
+
 /** A program that a security module keeps from us (EACCES, EPERM) stays: it can only restrict more. */
 function detachProgram(cgroup: number, id: number): void {
   let program: number;

@@ -128,7 +128,7 @@ export const commands: readonly CommandDescription[] = [
     summary: "print a completion script for a shell",
     positionals: { usage: "bash|zsh|fish", min: 1, max: 1 },
     options: [helpOption],
-    load: async () => (await import("./completion.ts")).run,
+    load: async () => (await import("./completion.ts")).runWith({ commands, globalOptions }),
   },
   {
     name: "create",
@@ -156,6 +156,13 @@ export const commands: readonly CommandDescription[] = [
       helpOption,
     ],
     load: async () => (await import("./delete.ts")).run,
+  },
+  {
+    name: "doctor",
+    summary: "say what this host offers, or whether a container is what its config says",
+    positionals: { usage: "[container-id]", min: 0, max: 1 },
+    options: [{ name: "json", type: "boolean", description: "print the findings as JSON" }, helpOption],
+    load: async () => (await import("./doctor.ts")).run,
   },
   {
     name: "events",
@@ -277,7 +284,7 @@ export const commands: readonly CommandDescription[] = [
     summary: "print a manual page",
     positionals: { usage: "[command]", min: 0, max: 1 },
     options: [helpOption],
-    load: async () => (await import("./man.ts")).run,
+    load: async () => (await import("./man.ts")).runWith({ commands, globalOptions }),
   },
   {
     name: "pause",

@@ -1,6 +1,5 @@
 import { SIGHUP, SIGSYS, signalName } from "../../bindings/abi/signal.ts";
-import { commands, globalOptions } from "./commands.ts";
-import type { CommandDescription } from "./description.ts";
+import type { CommandDescription, CommandTable } from "./description.ts";
 import type { OptionDescription } from "./option.ts";
 
 export const SHELLS = ["bash", "zsh", "fish"] as const;
@@ -8,8 +7,8 @@ export const SHELLS = ["bash", "zsh", "fish"] as const;
 export type Shell = (typeof SHELLS)[number];
 
 /** A script for the shell, from the table of commands. */
-export function completionScript(shell: Shell): string {
-  return { bash: bashScript, zsh: zshScript, fish: fishScript }[shell]();
+export function completionScript(shell: Shell, table: CommandTable): string {
+  return { bash: bashScript, zsh: zshScript, fish: fishScript }[shell](table);
 }
 
 /** Options whose value is a path: the shell completes those. */
@@ -42,7 +41,7 @@ function fileOptions(options: readonly OptionDescription[]): string[] {
 const signals = Array.from({ length: SIGSYS }, (_, index) => signalName(SIGHUP + index));
 
 /** One function: which word is the command, then what may stand at the place of the cursor. */
-function bashScript(): string {
+function bashScript({ commands, globalOptions }: CommandTable): string {
   const cases = commands.map((command) => {
     const { name, options } = command;
     const words = name === "completion" ? SHELLS.join(" ") : name === "kill" ? signals.join(" ") : "";
@@ -84,16 +83,16 @@ complete -F _runts runts
 }
 
 /** zsh runs bash's function: the table is the same, and its descriptions are in the help. */
-function zshScript(): string {
+function zshScript(table: CommandTable): string {
   return `#compdef runts
 autoload -U +X bashcompinit && bashcompinit
-${bashScript()}
+${bashScript(table)}
 # Loaded as a function of the completion system: this is its first call.
 [[ $funcstack[1] != _runts ]] || _bash_complete -F _runts
 `;
 }
 
-function fishScript(): string {
+function fishScript({ commands, globalOptions }: CommandTable): string {
   const quote = (text: string) => `'${text.replace(/[\\']/g, "\\$&")}'`;
   const option = (condition: string, described: OptionDescription): string => {
     const { name, alias, type, description } = described;

@@ -22,3 +22,9 @@ export interface CommandDescription {
   /** Loads the code of this command alone. */
   load(): Promise<RunCommand>;
 }
+
+/** The whole command line. */
+export interface CommandTable {
+  readonly commands: readonly CommandDescription[];
+  readonly globalOptions: readonly OptionDescription[];
+}

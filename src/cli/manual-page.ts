@@ -1,16 +1,15 @@
 import { version } from "../version.ts";
-import { commands, globalOptions } from "./commands.ts";
-import type { CommandDescription } from "./description.ts";
+import type { CommandDescription, CommandTable } from "./description.ts";
 import { type ManualEntry, manual, programManual } from "./manual.ts";
 import type { OptionDescription } from "./option.ts";
 
 /** A page in the man macros, which troff and mandoc read: of one command, or of the whole program. man(7) */
-export function manualPage(command: CommandDescription | undefined): string {
-  const lines = command === undefined ? programPage() : commandPage(command);
+export function manualPage(command: CommandDescription | undefined, table: CommandTable): string {
+  const lines = command === undefined ? programPage(table) : commandPage(command);
   return `${lines.join("\n")}\n`;
 }
 
-function programPage(): string[] {
+function programPage({ commands, globalOptions }: CommandTable): string[] {
   return [
     ...heading("runts", "OCI container runtime"),
     ...section("SYNOPSIS", [

@@ -4,6 +4,7 @@ import { type ManualEntry, manual, programManual } from "./manual.ts";
 import { manualPage } from "./manual-page.ts";
 import { checkPositionals, parseArguments } from "./parse.ts";
 
+const table = { commands, globalOptions };
 const names = commands.map(({ name }) => name);
 
 /** The arguments of the first runts on an example line, without quotes and what the shell does with its output. */
@@ -40,7 +41,7 @@ describe("manual", () => {
 
 describe("manualPage", () => {
   it.each(commands)("$name: has its summary, all options with their values, and examples", (command) => {
-    const page = manualPage(command);
+    const page = manualPage(command, table);
     for (const { name, description } of command.options) {
       expect(page).toContain(`\\-\\-${name.replace(/-/g, "\\-")}`);
       expect(page).toContain(description.split(/[-'`\\]/)[0] ?? "");
@@ -50,18 +51,21 @@ describe("manualPage", () => {
   });
 
   it("of the program: has every command", () => {
-    const page = manualPage(undefined);
+    const page = manualPage(undefined, table);
     for (const name of names) expect(page).toContain(`\\fBrunts\\-${name}`);
   });
 
   it("escapes what roff would take for its own", () => {
-    const page = manualPage({
-      name: "x",
-      summary: ".begins with a dot, 'quotes', a \\ and a-dash",
-      positionals: { usage: "", min: 0, max: 0 },
-      options: [],
-      load: () => Promise.reject(new Error("not run")),
-    });
+    const page = manualPage(
+      {
+        name: "x",
+        summary: ".begins with a dot, 'quotes', a \\ and a-dash",
+        positionals: { usage: "", min: 0, max: 0 },
+        options: [],
+        load: () => Promise.reject(new Error("not run")),
+      },
+      table,
+    );
     expect(page).toContain("x \\- \\&.begins with a dot, \\(aqquotes\\(aq, a \\e and a\\-dash");
   });
 });

@@ -75,6 +75,22 @@ export const manual: Readonly<Record<string, ManualEntry>> = {
       ["runts delete --force --regex '^test-'", "all whose ids match"],
     ],
   },
+  doctor: {
+    description: [
+      "Without an argument: what this host offers to containers and what it lacks, each with what to change.",
+      "With a container's id: is it what its config says? Namespaces, cgroup and limits, device program, mounts, masked and read-only paths, device " +
+        "nodes, capabilities, user, filter, rlimits and labels of its init are compared with the config. What a program may have changed itself is a note.",
+    ],
+    examples: [
+      ["runts doctor", "the host"],
+      ["runts doctor web", "the container web"],
+      ["runts doctor --json web", "the same for a program"],
+    ],
+    exitStatus: [
+      ["0", "nothing is bad, though something may be missing"],
+      ["1", "containers can't be made here, or the container differs from its config"],
+    ],
+  },
   events: {
     description: [
       "Prints a line of JSON at each interval with what the container uses (CPU, memory, processes, block and huge page usage, pressure), and one " +

@@ -92,7 +92,8 @@ function entriesOf(root: string): string[] {
   }
 }
 
-function userName(uid: number): string {
+/** `#` and the number for one who has no name. */
+export function userName(uid: number): string {
   try {
     const line = readFileSync("/etc/passwd", "utf8")
       .split("\n")

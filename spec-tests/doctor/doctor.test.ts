@@ -1,0 +1,196 @@
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { describe, expect } from "vitest";
+import type { Container } from "../harness/container.ts";
+import { asObject, parseObject } from "../harness/json.ts";
+import { IS_RUNTS } from "../harness/runtime.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { spec } from "../harness/spec.ts";
+
+const CLAUSE = "promise: doctor";
+
+interface Found {
+  readonly subject: string;
+  readonly verdict: string;
+  readonly detail: string;
+  readonly pointer: string;
+}
+
+async function doctor(sandbox: Sandbox, ...args: string[]): Promise<{ code: number; findings: Found[] }> {
+  const { code, stdout, stderr } = await sandbox.invoke(["doctor", "--json", ...args]);
+  expect(stderr).toBe("");
+  const { findings } = parseObject(stdout);
+  if (!Array.isArray(findings)) throw new Error("no findings");
+  const text = (value: unknown) => (value === undefined ? "" : String(value));
+  return {
+    code,
+    findings: findings.map(asObject).map(({ subject, verdict, detail, pointer }) => ({
+      subject: text(subject),
+      verdict: text(verdict),
+      detail: text(detail),
+      pointer: text(pointer),
+    })),
+  };
+}
+
+/** What is bad, as subject and pointer. */
+async function badOf(sandbox: Sandbox, container: Container): Promise<string[]> {
+  const { code, findings } = await doctor(sandbox, container.id);
+  const bad = findings.filter(({ verdict }) => verdict === "bad");
+  expect(code, JSON.stringify(findings)).toBe(bad.length === 0 ? 0 : 1);
+  return bad.map(({ subject, pointer }) => `${subject} ${pointer}`);
+}
+
+/** A container that uses much of what doctor looks at. */
+function rich(sandbox: Sandbox): Container {
+  return sandbox.shell("sleep 100", (config) => {
+    config.root.readonly = true;
+    config.process.capabilities = {
+      bounding: ["CAP_KILL"],
+      permitted: ["CAP_KILL"],
+      effective: ["CAP_KILL"],
+    };
+    config.process.noNewPrivileges = true;
+    config.process.rlimits = [{ type: "RLIMIT_NOFILE", hard: 200, soft: 100 }];
+    config.linux.resources = {
+      devices: [{ allow: false, access: "rwm" }],
+      hugepageLimits: [{ pageSize: "2MB", limit: 4 << 20 }],
+    };
+    config.linux.seccomp = { defaultAction: "SCMP_ACT_ALLOW", syscalls: [] };
+    config.linux.maskedPaths = ["/proc/keys", "/sys/firmware"];
+    config.linux.readonlyPaths = ["/proc/sys"];
+  });
+}
+
+function inContainer(pid: number, ...command: string[]): void {
+  const args = ["-t", String(pid), "-m", "-p", "--", ...command];
+  const { status, stderr } = spawnSync("nsenter", args, { encoding: "utf8" });
+  expect([command, status, stderr]).toEqual([command, 0, ""]);
+}
+
+describe.runIf(IS_RUNTS)("doctor", () => {
+  spec(
+    "doctor: names kernel, hierarchy, namespaces and libseccomp, and has no complaint here",
+    CLAUSE,
+    async (sandbox) => {
+      const { code, findings } = await doctor(sandbox);
+      expect(code).toBe(0);
+      const good = findings.filter(({ verdict }) => verdict === "good").map(({ subject }) => subject);
+      expect(good).toEqual(
+        expect.arrayContaining(["Linux", "system calls", "hierarchy", "kinds", "libseccomp", "device rules"]),
+      );
+      const controllers = readFileSync("/sys/fs/cgroup/cgroup.controllers", "utf8").trim();
+      expect(findings.find(({ subject }) => subject === "controllers")?.detail).toBe(controllers || "none");
+      const { stdout } = await sandbox.invoke(["doctor"]);
+      expect(stdout).toMatch(/^kernel\n {2}ok {7}Linux +\d/);
+    },
+  );
+
+  spec("doctor below a v1 hierarchy: says so, with the fix, exit code 1", CLAUSE, async (sandbox) => {
+    const wrapper = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /sys/fs/cgroup && exec "$@"', "sh"];
+    const { code, stdout } = await sandbox.invoke(["doctor"], { wrapper });
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/BAD +hierarchy .*cgroup v2/);
+  });
+
+  spec(
+    "doctor ID of a healthy container: nothing is bad, before and after start",
+    CLAUSE,
+    async (sandbox) => {
+      const container = rich(sandbox);
+      await container.created();
+      expect(await badOf(sandbox, container)).toEqual([]);
+      await container.start();
+      expect(await badOf(sandbox, container)).toEqual([]);
+      const { findings } = await doctor(sandbox, container.id);
+      const subjects = findings.map(({ subject }) => subject);
+      for (const subject of [
+        "mount",
+        "place",
+        "hugetlb.2MB.max",
+        "device program",
+        "/",
+        "/proc/keys",
+        "seccomp",
+      ])
+        expect(subjects).toContain(subject);
+    },
+  );
+
+  spec(
+    "doctor ID of a container with user, joined and few namespaces: nothing is bad",
+    CLAUSE,
+    async (sandbox) => {
+      const first = sandbox.shell("sleep 100");
+      await first.started();
+      const { pid } = await first.state();
+      const second = sandbox.shell("sleep 100", (config) => {
+        config.linux.namespaces = [
+          { type: "mount" },
+          { type: "user" },
+          { type: "network", path: `/proc/${pid}/ns/net` },
+        ];
+        config.linux.uidMappings = [{ containerID: 0, hostID: 100000, size: 1000 }];
+        config.linux.gidMappings = [{ containerID: 0, hostID: 100000, size: 1000 }];
+        delete config.hostname;
+        config.mounts = config.mounts.filter(({ type }) => type === "tmpfs");
+      });
+      await second.started();
+      expect(await badOf(sandbox, second)).toEqual([]);
+    },
+  );
+
+  spec(
+    "doctor ID after tampering: names each property that does not hold any more",
+    CLAUSE,
+    async (sandbox) => {
+      const container = rich(sandbox);
+      await container.started();
+      const { pid } = await container.state();
+      inContainer(pid, "mount", "-o", "remount,rw,bind", "/");
+      inContainer(pid, "umount", "/proc/keys");
+      inContainer(pid, "mount", "-o", "remount,rw,bind", "/proc/sys");
+      inContainer(pid, "umount", "-l", "/dev/mqueue");
+      const cgroup = `/sys/fs/cgroup/${container.id}`;
+      writeFileSync(`${cgroup}/hugetlb.2MB.max`, "max");
+      expect(await badOf(sandbox, container)).toEqual(
+        expect.arrayContaining([
+          "hugetlb.2MB.max /linux/resources/hugepageLimits/0/limit",
+          "/ /root/readonly",
+          "/proc/keys /linux/maskedPaths/0",
+          "/proc/sys /linux/readonlyPaths/0",
+          expect.stringMatching(/^\/dev\/mqueue \/mounts\/\d+$/),
+        ]),
+      );
+      mkdirSync(`${cgroup}-elsewhere`);
+      try {
+        writeFileSync(`${cgroup}-elsewhere/cgroup.procs`, String(pid));
+        expect(await badOf(sandbox, container)).toContain("place /linux/cgroupsPath");
+        writeFileSync(`${cgroup}/cgroup.procs`, String(pid));
+      } finally {
+        spawnSync("rmdir", [`${cgroup}-elsewhere`]);
+      }
+    },
+  );
+
+  spec("doctor ID after update: the new limits are what is compared", CLAUSE, async (sandbox) => {
+    const container = rich(sandbox);
+    await container.started();
+    const change = sandbox.path("change.json");
+    writeFileSync(change, JSON.stringify({ hugepageLimits: [{ pageSize: "2MB", limit: 8 << 20 }] }));
+    const updated = await sandbox.invoke(["update", "--resources", change, container.id]);
+    expect(updated.code, updated.stderr).toBe(0);
+    expect(await badOf(sandbox, container)).toEqual([]);
+    const { findings } = await doctor(sandbox, container.id);
+    expect(findings.find(({ subject }) => subject === "hugetlb.2MB.max")?.detail).toBe(String(8 << 20));
+  });
+
+  spec("doctor ID of a stopped container and of none", CLAUSE, async (sandbox) => {
+    const container = sandbox.shell("true");
+    await container.started();
+    await container.until("stopped");
+    expect((await doctor(sandbox, container.id)).findings).toMatchObject([{ verdict: "note" }]);
+    const { code, stderr } = await sandbox.invoke(["doctor", "nobody"]);
+    expect([code, stderr]).toEqual([1, "runts: container does not exist\n"]);
+  });
+});

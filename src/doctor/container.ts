@@ -1,0 +1,109 @@
+import { readFileSync, readlinkSync, statSync } from "node:fs";
+import { countDevicePrograms } from "../cgroup/device-attach.ts";
+import { CGROUP_MOUNT, tryReadCgroupFile } from "../cgroup/files.ts";
+import { planResources } from "../cgroup/plan.ts";
+import { checkId } from "../container/id.ts";
+import type { Context } from "../container/options.ts";
+import { containerDirectory, doesNotExist, type SavedState, tryReadState } from "../container/saved-state.ts";
+import { statusOf } from "../container/state.ts";
+import { namespacesOf } from "../plan/init-plan.ts";
+import { readValidConfig } from "../spec/config.ts";
+import type { Config } from "../spec/types.ts";
+import { type CgroupFacts, examineCgroup } from "./cgroup.ts";
+import type { Finding } from "./finding.ts";
+import { examineMounts, filesOf } from "./mounts.ts";
+import { examineNamespaces, examineProcess, type InitFacts, NAMESPACE_LINKS } from "./process.ts";
+
+/** Is a container as its config says: its saved config, with what `update` has made of it, beside what the kernel shows. */
+export function examine(context: Context, id: string): Finding[] {
+  checkId(id);
+  const directory = containerDirectory(context.root, id);
+  const saved = tryReadState(directory);
+  if (saved === undefined) throw doesNotExist(id);
+  const status = statusOf(directory, saved);
+  const detail =
+    status === "stopped" ? "stopped: nothing more to look at" : `${status}, process ${saved.pid}`;
+  const state: Finding = { area: "container", subject: id, verdict: "note", detail };
+  if (status === "stopped" || status === "creating") return [state];
+  const config = readValidConfig(directory);
+  const facts = initFacts(saved.pid);
+  return [
+    state,
+    ...examineNamespaces(namespacesOf(config), facts),
+    ...cgroupFindings(config, saved),
+    ...mountFindings(config, saved.pid),
+    ...processFindings(config, status, facts),
+  ];
+}
+
+function initFacts(pid: number): InitFacts {
+  const read = (name: string) => tryRead(`/proc/${pid}/${name}`)?.trim() ?? "";
+  return {
+    status: read("status"),
+    limits: read("limits"),
+    oomScoreAdj: read("oom_score_adj"),
+    label: read("attr/current").replace(/\0$/, ""),
+    namespaces: namespaceLinks(pid),
+    ownNamespaces: namespaceLinks("self"),
+    namespaceAt: linkAt,
+    lastCapability: Number(tryRead("/proc/sys/kernel/cap_last_cap") ?? 0),
+  };
+}
+
+function namespaceLinks(pid: number | "self"): ReadonlyMap<string, string> {
+  const links = Object.entries(NAMESPACE_LINKS).flatMap(([type, name]): [string, string][] => {
+    const link = linkAt(`/proc/${pid}/ns/${name}`);
+    return link === undefined ? [] : [[type, link]];
+  });
+  return new Map(links);
+}
+
+/** Device and inode of a namespace's file: a bind mount of it is no link. */
+function linkAt(path: string): string | undefined {
+  try {
+    const { dev, ino } = statSync(path);
+    return `${dev}:${ino}`;
+  } catch {
+    return undefined;
+  }
+}
+
+function tryRead(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined;
+  }
+}
+
+function cgroupFindings({ linux = {} }: Config, { cgroup, pid }: SavedState): Finding[] {
+  if (cgroup === "")
+    return [{ area: "cgroup", subject: "place", verdict: "note", detail: "has none of its own" }];
+  const resources = linux.resources ?? {};
+  const facts: CgroupFacts = {
+    current: /^0::(.*)$/m.exec(tryRead(`/proc/${pid}/cgroup`) ?? "")?.[1] ?? "",
+    wanted: cgroup.slice(CGROUP_MOUNT.length),
+    read: (file) => tryReadCgroupFile(cgroup, file),
+    devicePrograms: countDevicePrograms(cgroup),
+  };
+  return examineCgroup(planResources(resources), true, facts);
+}
+
+function mountFindings(config: Config, pid: number): Finding[] {
+  if (!namespacesOf(config).created.has("mount")) return [];
+  const mountinfo = tryRead(`/proc/${pid}/mountinfo`);
+  try {
+    readlinkSync(`/proc/${pid}/root`);
+  } catch {
+    return [{ area: "mounts", subject: "all", verdict: "note", detail: "this caller may not look at them" }];
+  }
+  return examineMounts(config, filesOf(pid, mountinfo ?? ""));
+}
+
+/** Until `start`, init is the stub, which takes on the user and the capabilities of the process last. */
+function processFindings(config: Config, status: string, facts: InitFacts): Finding[] {
+  if (config.process === undefined) return [];
+  if (status === "created")
+    return [{ area: "process", subject: "program", verdict: "note", detail: "not started yet" }];
+  return examineProcess(config, config.process, facts);
+}

@@ -1,0 +1,38 @@
+/** One thing that was looked at. */
+export interface Finding {
+  /** What it belongs to: `cgroups`, `mounts`, … */
+  readonly area: string;
+  readonly subject: string;
+  /**
+   * `good`: as it should be. `note`: worth knowing, such as what a process may have changed itself. `lacking`: something that a few configs
+   * ask for is not there. `bad`: containers can't be made, or this container is not what its config says.
+   */
+  readonly verdict: "good" | "note" | "lacking" | "bad";
+  readonly detail: string;
+  /** What to change. */
+  readonly fix?: string;
+  /** JSON pointer of the config property, for a container. */
+  readonly pointer?: string;
+}
+
+const MARKS = { good: "ok", note: "note", lacking: "missing", bad: "BAD" } as const;
+
+/** One line for each finding, and one below it for the fix. */
+export function findingsText(findings: readonly Finding[]): string {
+  const width = Math.max(...findings.map(({ subject }) => subject.length));
+  let area = "";
+  const lines: string[] = [];
+  for (const finding of findings) {
+    if (finding.area !== area) lines.push(...(area === "" ? [] : [""]), finding.area);
+    area = finding.area;
+    const pointer = finding.pointer === undefined ? "" : `  (${finding.pointer})`;
+    const { subject, verdict, detail, fix } = finding;
+    lines.push(`  ${MARKS[verdict].padEnd(7)}  ${subject.padEnd(width)}  ${detail}${pointer}`.trimEnd());
+    if (fix !== undefined) lines.push(`  ${"".padEnd(7)}  ${"".padEnd(width)}  → ${fix}`);
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+export function hasBad(findings: readonly Finding[]): boolean {
+  return findings.some(({ verdict }) => verdict === "bad");
+}

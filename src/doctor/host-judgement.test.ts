@@ -1,0 +1,82 @@
+import { describe, expect, it } from "vitest";
+import { hasBad } from "./finding.ts";
+import type { Host } from "./host.ts";
+import { judgeHost } from "./host-judgement.ts";
+
+const complete: Host = {
+  kernel: "6.12.0",
+  architecture: "x64",
+  isRoot: true,
+  inUserNamespace: false,
+  user: "root",
+  cgroup: "unified",
+  controllers: ["cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma"],
+  hasOwnCgroup: true,
+  hasCgroupKill: true,
+  hasPressure: true,
+  namespaces: ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"],
+  maxUserNamespaces: 1000,
+  restrictsUserNamespaces: "no",
+  missingCalls: [],
+  bpfFailure: undefined,
+  seccompLevel: 7,
+  seccompActions: ["user_notif"],
+  securityModules: ["apparmor", "selinux"],
+  hasSystemd: true,
+  hasSdBus: true,
+  idHelpers: true,
+  subordinateIds: true,
+  criu: "4.1",
+  hasResctrl: true,
+  hasNuma: true,
+  fileSystems: ["overlay"],
+  hugepageSizes: ["2048kB"],
+  hasSwap: true,
+};
+
+function judged(change: Partial<Host>, subject: string) {
+  return judgeHost({ ...complete, ...change }).find((finding) => finding.subject === subject);
+}
+
+describe("judgeHost", () => {
+  it("finds nothing to complain of where all is there", () => {
+    const verdicts = judgeHost(complete).map(({ verdict }) => verdict);
+    expect(verdicts.filter((verdict) => verdict !== "good" && verdict !== "note")).toEqual([]);
+  });
+
+  it.each<[Partial<Host>, string, string, RegExp | undefined]>([
+    [{ kernel: "5.10.0-8-amd64" }, "Linux", "bad", /boot Linux 5.12/],
+    [{ kernel: "4.19.1" }, "Linux", "bad", /boot/],
+    [{ kernel: "5.12.0" }, "Linux", "good", undefined],
+    [{ missingCalls: ["openat2"] }, "system calls", "bad", /seccomp profile/],
+    [{ cgroup: "hybrid" }, "hierarchy", "bad", /unified_cgroup_hierarchy=1/],
+    [{ cgroup: "none", hasSystemd: false }, "hierarchy", "bad", /mount -t cgroup2/],
+    [{ controllers: ["cpu"] }, "memory controller", "lacking", /cgroup_disable/],
+    [{ controllers: ["cpu"] }, "rdma controller", "lacking", undefined],
+    [{ bpfFailure: "EPERM" }, "device rules", "lacking", /CAP_BPF/],
+    [{ bpfFailure: "ENOSYS" }, "device rules", "bad", /CONFIG_CGROUP_BPF/],
+    [{ hasCgroupKill: false }, "cgroup.kill", "lacking", /5.14/],
+    [{ hasSdBus: false }, "systemd", "lacking", /libsystemd0/],
+    [{ namespaces: ["mnt"] }, "kinds", "lacking", /kernel/],
+    [{ maxUserNamespaces: 0 }, "user namespaces", "lacking", /sysctl/],
+    [{ seccompLevel: undefined }, "libseccomp", "bad", /libseccomp2/],
+    [{ seccompActions: [] }, "seccomp notify", "lacking", /5.9/],
+    [{ securityModules: [] }, "apparmor", "note", undefined],
+    [{ criu: undefined }, "criu", "lacking", /install criu/],
+    [{ fileSystems: [] }, "overlayfs", "lacking", /modprobe/],
+    [{ isRoot: false, idHelpers: false }, "newuidmap", "lacking", /uidmap/],
+    [{ isRoot: false, subordinateIds: false, user: "ann" }, "subordinate ids", "lacking", /usermod .* ann$/],
+    [{ isRoot: false, hasOwnCgroup: false }, "own cgroup", "lacking", /Delegate=yes/],
+  ])("%o: %s is %s", (change, subject, verdict, fix) => {
+    const finding = judged(change, subject);
+    expect(finding?.verdict).toBe(verdict);
+    if (fix === undefined) expect(finding?.fix).toBeUndefined();
+    else expect(finding?.fix).toMatch(fix);
+  });
+
+  it("tells a user what keeps user namespaces from him", () => {
+    const findings = judgeHost({ ...complete, isRoot: false, restrictsUserNamespaces: "AppArmor" });
+    expect(hasBad(findings)).toBe(true);
+    expect(findings.find(({ verdict }) => verdict === "bad")?.fix).toMatch(/userns,/);
+  });
+});
