@@ -159,7 +159,7 @@ export const commands: readonly CommandDescription[] = [
   },
   {
     name: "doctor",
-    summary: "say what this host offers, or whether a container is what its config says",
+    summary: "examine this host, or a container",
     positionals: { usage: "[container-id]", min: 0, max: 1 },
     options: [{ name: "json", type: "boolean", description: "print the findings as JSON" }, helpOption],
     load: async () => (await import("./doctor.ts")).run,

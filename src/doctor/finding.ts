@@ -32,7 +32,3 @@ export function findingsText(findings: readonly Finding[]): string {
   }
   return `${lines.join("\n")}\n`;
 }
-
-export function hasBad(findings: readonly Finding[]): boolean {
-  return findings.some(({ verdict }) => verdict === "bad");
-}
