@@ -64,6 +64,15 @@ const engines = [
     packages: [{ name: "buildah", program: "buildah", needed: true, why: "the engine" }],
   },
   {
+    name: "compose",
+    peer: "runc",
+    packages: [
+      ...docker,
+      { name: "docker-compose", program: "docker-compose", needed: true, why: "the engine" },
+      { name: "debootstrap", program: "debootstrap", needed: true, why: "the images of a real application" },
+    ],
+  },
+  {
     name: "containerd",
     peer: "runc",
     packages: [

@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { execa } from "execa";
 import { type Check, type Engine, engineTests } from "./engine.ts";
 import { type Result, RUNTIME } from "./runtime.ts";
@@ -78,7 +78,7 @@ export function dockerTests(options: DockerOptions = {}, who = "docker"): Check<
 export async function openDocker({ settings = {}, etc = {} }: DockerOptions = {}): Promise<Docker> {
   const directory = mkdtempSync(join(tmpdir(), "rspec-docker-"));
   chmodSync(directory, 0o755); // containers in user namespaces reach their rootfs through it
-  const parent = `/rspec-docker-${process.pid}`;
+  const parent = `/${basename(directory)}`;
   for (const folder of ["bin", "etc", "client"]) mkdirSync(join(directory, folder));
   // BuildKit takes the program "runc" of PATH, whatever the settings say.
   symlinkSync(RUNTIME, join(directory, "bin/runc"));

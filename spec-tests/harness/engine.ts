@@ -12,7 +12,11 @@ export interface Engine {
 }
 
 /** One thing that people do with the engine; afterwards nothing of it is left. */
-export type Check<E> = (title: string, body: (engine: E, context: TestContext) => Promise<void>) => void;
+export type Check<E> = (
+  title: string,
+  body: (engine: E, context: TestContext) => Promise<void>,
+  timeoutMs?: number,
+) => void;
 
 export interface EngineOptions<E> {
   /** Begins the titles. */
@@ -30,7 +34,7 @@ export function engineTests<E extends Engine>({ who, programs, open }: EngineOpt
     if (missing === undefined) engine = await open();
   }, 300_000);
   afterAll(() => engine?.close(), 60_000);
-  return (words, body) => {
+  return (words, body, timeoutMs) => {
     const title = `${who} ${words}`;
     const known = deviation(RUNTIME_NAME, title);
     const name = known === undefined ? title : `${title} [${RUNTIME_NAME} deviates: ${known.reason}]`;
@@ -45,9 +49,9 @@ export function engineTests<E extends Engine>({ who, programs, open }: EngineOpt
         throw error;
       }
     };
-    if (known === undefined) test(name, run);
+    if (known === undefined) test(name, run, timeoutMs);
     else if (known.sometimes === true)
-      test(name, (context) => run(context).catch(() => context.skip(known.reason)));
-    else test.fails(name, run);
+      test(name, (context) => run(context).catch(() => context.skip(known.reason)), timeoutMs);
+    else test.fails(name, run, timeoutMs);
   };
 }
