@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import {
   chmodSync,
+  closeSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -53,12 +54,12 @@ export const IMAGE = "spec-test";
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /**
- * The daemon gets namespaces of its own: its bridges and firewall rules stay out of the machine's network, and its mounts are shared
- * among each other, as they are where systemd is init. A tmpfs takes what containerd's shims put into /run whatever they are told.
+ * The daemon gets namespaces of its own, which stay when it is started again: its bridges and firewall rules stay out of the machine's
+ * network, and its mounts are shared among each other, as they are where systemd is init. A tmpfs takes what containerd's shims put into
+ * /run whatever they are told.
  */
-const START = `set -eu
+const NAMESPACES = `set -eu
 directory=$1
-shift
 mount --make-rshared /
 mkdir -p /run/containerd
 mount -t tmpfs tmpfs /run/containerd
@@ -67,7 +68,8 @@ for file in "$directory"/etc/*; do
 done
 ip link set lo up
 echo 1 > /proc/sys/net/ipv4/ip_forward
-exec dockerd --config-file "$directory/daemon.json"`;
+touch "$directory/ready"
+exec sleep infinity`;
 
 /** The tests of one file share one dockerd. */
 export function dockerTests(options: DockerOptions = {}, who = "docker"): Check<Docker> {
@@ -118,10 +120,7 @@ export async function openDocker({ settings = {}, etc = {} }: DockerOptions = {}
     client,
     onTerminal: (...args) =>
       client(args, { env: { TERM: "xterm" } }, ["python3", join(import.meta.dirname, "on-terminal.py")]),
-    beside: (...command) => {
-      const target = ["--target", String(daemon.pid()), "--net", "--mount"];
-      return finish(["nsenter", ...target, ...command], { env: { PATH } });
-    },
+    beside: (...command) => finish(["nsenter", ...daemon.entry(), ...command], {}),
     restart: async () => {
       await daemon.stop();
       await daemon.start();
@@ -136,7 +135,7 @@ export async function openDocker({ settings = {}, etc = {} }: DockerOptions = {}
     clear,
     close: async () => {
       await clear();
-      await daemon.stop();
+      await daemon.close();
       await finish(["sh", "-c", `find /sys/fs/cgroup${parent} -depth -type d -exec rmdir {} +`], {
         env: { PATH },
       });
@@ -161,6 +160,7 @@ function base(directory: string, parent: string): Record<string, unknown> {
 
 class Daemon {
   private process: ChildProcess | undefined;
+  private namespaces: ChildProcess | undefined;
   private readonly directory: string;
   private readonly answers: () => Promise<boolean>;
 
@@ -170,22 +170,15 @@ class Daemon {
   }
 
   async start(): Promise<void> {
-    const log = openSync(join(this.directory, "log"), "a");
-    const words = ["--net", "--mount", "--propagation", "private", "sh", "-c", START, "sh", this.directory];
-    this.process = spawn("unshare", words, {
-      stdio: ["ignore", log, log],
-      env: { PATH: `${this.directory}/bin:${PATH}`, HOME: join(this.directory, "client") },
-    });
-    for (let tries = 0; tries < 300; tries++) {
-      if (await this.answers()) return;
-      if (this.process.exitCode !== null) break;
-      await new Promise((resolve) => setTimeout(resolve, 200));
-    }
-    throw new Error(`dockerd does not answer:\n${this.log()}`);
+    await this.makeNamespaces();
+    const words = [...this.entry(), "dockerd", "--config-file", join(this.directory, "daemon.json")];
+    this.process = this.spawn("nsenter", words);
+    await this.until(this.answers, this.process, "dockerd does not answer");
   }
 
-  pid(): number {
-    return Number(readFileSync(join(this.directory, "pid"), "utf8"));
+  /** Options of nsenter(1). */
+  entry(): readonly string[] {
+    return ["--target", String(this.namespaces?.pid), "--net", "--mount"];
   }
 
   log(): string {
@@ -193,14 +186,58 @@ class Daemon {
   }
 
   async stop(): Promise<void> {
-    const child = this.process;
-    if (child === undefined || child.exitCode !== null) return;
-    const ended = new Promise((resolve) => child.once("exit", resolve));
-    child.kill("SIGTERM");
-    const impatience = setTimeout(() => child.kill("SIGKILL"), 60_000);
-    await ended;
-    clearTimeout(impatience);
+    await end(this.process);
   }
+
+  async close(): Promise<void> {
+    await this.stop();
+    await end(this.namespaces);
+  }
+
+  private async makeNamespaces(): Promise<void> {
+    if (this.namespaces !== undefined) return;
+    const words = [
+      "--net",
+      "--mount",
+      "--propagation",
+      "private",
+      "sh",
+      "-c",
+      NAMESPACES,
+      "sh",
+      this.directory,
+    ];
+    this.namespaces = this.spawn("unshare", words);
+    const ready = async () => existsSync(join(this.directory, "ready"));
+    await this.until(ready, this.namespaces, "no namespaces for dockerd");
+  }
+
+  private spawn(program: string, words: readonly string[]): ChildProcess {
+    const log = openSync(join(this.directory, "log"), "a");
+    const env = { PATH: `${this.directory}/bin:${PATH}`, HOME: join(this.directory, "client") };
+    const child = spawn(program, words, { stdio: ["ignore", log, log], env });
+    closeSync(log);
+    return child;
+  }
+
+  private async until(done: () => Promise<boolean>, child: ChildProcess, complaint: string): Promise<void> {
+    for (let tries = 0; tries < 300; tries++) {
+      if (await done()) return;
+      if (child.exitCode !== null) break;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    throw new Error(`${complaint}:\n${this.log()}`);
+  }
+}
+
+/** Asks a process to end, and then makes it. */
+async function end(child: ChildProcess | undefined): Promise<void> {
+  if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  const ended = new Promise((resolve) => child.once("exit", resolve));
+  child.kill("SIGTERM");
+  const impatience = setTimeout(() => child.kill("SIGKILL"), 60_000);
+  await ended;
+  clearTimeout(impatience);
 }
 
 async function finish(command: readonly string[], options: ClientOptions): Promise<Result> {
