@@ -1,15 +1,17 @@
-import * as fcntl from "../abi/fcntl.ts";
 import { flagsOf, oneOf, type ToName } from "../abi/flag-names.ts";
-import * as ioctl from "../abi/ioctl.ts";
-import * as keyctl from "../abi/keyctl.ts";
-import * as mman from "../abi/mman.ts";
-import * as mount from "../abi/mount.ts";
-import * as prctl from "../abi/prctl.ts";
+import {
+  fcntl,
+  ioctl,
+  keyctl,
+  mman,
+  mount,
+  prctl,
+  sched,
+  seccomp,
+  socket,
+} from "../abi/flag-values.generated.ts";
 import { rlimitNames } from "../abi/resource.ts";
-import * as sched from "../abi/sched.ts";
-import * as seccomp from "../abi/seccomp.ts";
 import { signalName } from "../abi/signal.ts";
-import * as socket from "../abi/socket.ts";
 import type { SyscallName } from "../ffi/syscall.ts";
 import type { Surroundings } from "./decode-structs.ts";
 import * as struct from "./decode-structs.ts";
