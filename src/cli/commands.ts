@@ -388,4 +388,23 @@ export const commands: readonly CommandDescription[] = [
     options: [...updateOptions, helpOption],
     load: async () => (await import("./update.ts")).run,
   },
+  {
+    name: "validate",
+    summary: "find all that is wrong with a bundle",
+    positionals: noPositionals,
+    usesState: false,
+    options: [
+      bundleOption,
+      configOption,
+      {
+        name: "host",
+        type: "boolean",
+        description: "also what this host's kernel and cgroups, and this user, can't do",
+      },
+      { name: "strict", type: "boolean", description: "warnings fail as well: exit code 1" },
+      { name: "json", type: "boolean", description: "print JSON" },
+      helpOption,
+    ],
+    load: async () => (await import("./validate.ts")).run,
+  },
 ];

@@ -244,4 +244,23 @@ export const manual: Readonly<Record<string, ManualEntry>> = {
       ["runts man exec > /usr/local/share/man/man8/runts-exec.8", "install it"],
     ],
   },
+  validate: {
+    description: [
+      "Finds all that is wrong with a bundle at once, each finding with its line, the JSON pointer, what was expected and what to do. " +
+        "Errors keep a container from being created or started. Warnings are of what is legal, and surely not what was meant: misspelt " +
+        "properties, mounts that hide each other, capabilities that the user can't have, filters that deny what every program needs.",
+      "With `--host` this host counts as well, and the rights of this user: controllers, file systems, limits, hooks, namespaces to join. " +
+        "Nothing is made or changed.",
+    ],
+    examples: [
+      ["runts validate --bundle /srv/web", "the bundle alone, in CI"],
+      ["runts validate --strict --bundle /srv/web", "where warnings are not acceptable"],
+      ["runts validate --host --bundle /srv/web", "before it is created here"],
+      ["runts validate --json --config config.json", "for programs"],
+    ],
+    exitStatus: [
+      ["0", "no errors; with --strict, no warnings either"],
+      ["1", "there are some"],
+    ],
+  },
 };

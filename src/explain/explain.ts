@@ -2,8 +2,10 @@ import { realpathSync } from "node:fs";
 import { capabilityNames } from "../../bindings/abi/capability.ts";
 import type { NativeArgument } from "../../bindings/ffi/koffi.ts";
 import { type SyscallName, substituteKernel } from "../../bindings/ffi/syscall.ts";
+import { FileError } from "../../bindings/linux/file-call.ts";
 import { absolutePath } from "../../bindings/linux/paths.ts";
 import { tapStubs } from "../../bindings/stub/client.ts";
+import { SyscallError } from "../../bindings/syscall-error.ts";
 import { type Caller, inspectCaller } from "../container/caller.ts";
 import { ContainerView } from "../container/container-view.ts";
 import { createContainer } from "../container/create.ts";
@@ -133,8 +135,11 @@ class Simulation {
       await startContainer(this.#context, this.#options.id, { awaitReady: false });
       return undefined;
     } catch (error) {
-      if (!(error instanceof RuntsError)) throw error;
-      return { message: error.message, pointer: error.pointer ?? "" };
+      if (error instanceof RuntsError) return { message: error.message, pointer: error.pointer ?? "" };
+      // What create would print as it is, too.
+      if (error instanceof SyscallError || error instanceof FileError)
+        return { message: error.message, pointer: "" };
+      throw error;
     } finally {
       substituteKernel(undefined);
       tapStubs(undefined);

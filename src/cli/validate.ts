@@ -1,0 +1,20 @@
+import { absolutePath } from "../../bindings/linux/paths.ts";
+import type { RunCommand } from "./description.ts";
+import { writeOutput } from "./output.ts";
+
+export const run: RunCommand = async (context, args) => {
+  const { validateBundle } = await import("../validate/validate.ts");
+  const { summary, validationText } = await import("../validate/text.ts");
+  const config = args.string("config");
+  const validation = await validateBundle(context, {
+    bundle: absolutePath(args.string("bundle") ?? "."),
+    ...(config !== undefined && { configFile: absolutePath(config) }),
+    host: args.flag("host"),
+  });
+  writeOutput(
+    args.flag("json") ? `${JSON.stringify(validation, undefined, 2)}\n` : validationText(validation),
+  );
+  const failed = validation.errors > 0 || (args.flag("strict") && validation.warnings > 0);
+  if (failed) context.log.error(`${validation.file}: ${summary(validation)}`);
+  return failed ? 1 : 0;
+};

@@ -1,0 +1,181 @@
+import type { Config, Hook, Hooks, IdMapping, Seccomp } from "../spec/types.ts";
+import { failure, type Tell, warning } from "./finding.ts";
+
+/** What is legal below `linux`, and can't work, or surely was not meant. */
+export function linuxRules(config: Config, tell: Tell): void {
+  seccompRules(config.linux?.seccomp, tell);
+  resourceRules(config, tell);
+  mappingRules(config, tell);
+  namespaceRules(config, tell);
+}
+
+/** What the start of a program takes: without execve there is none, and without exit_group none ends in order. */
+const NEEDED_TO_START: readonly (readonly [name: string, what: string])[] = [
+  ["execve", "the program can never be started"],
+  ["exit_group", "no program can end in order"],
+];
+/** Of every program with a dynamic loader. */
+const NEEDED_BY_LOADERS = ["mmap", "mprotect", "brk", "read", "close", "openat", "fstat|newfstatat"];
+
+function seccompRules(seccomp: Seccomp | undefined, tell: Tell): void {
+  if (seccomp === undefined) return;
+  const denied = (name: string) => verdict(seccomp, name);
+  for (const [name, consequence] of NEEDED_TO_START) {
+    const found = denied(name);
+    if (found === undefined) continue;
+    const say = name === "execve" ? failure : warning;
+    tell(
+      say(
+        "seccomp-denies",
+        found.pointer,
+        `${name} is answered with ${found.action}: ${consequence}`,
+        `allow ${name}`,
+      ),
+    );
+  }
+  const missing = NEEDED_BY_LOADERS.filter((names) =>
+    names.split("|").every((name) => denied(name) !== undefined),
+  );
+  if (missing.length === 0) return;
+  const names = missing.join(", ").replaceAll("|", " or ");
+  const pointer = denied(missing[0]?.split("|")[0] ?? "")?.pointer ?? "/linux/seccomp";
+  tell(
+    warning("seccomp-denies", pointer, `denies ${names}, which dynamically linked programs need to start`),
+  );
+}
+
+/** The rule that denies a call whatever its arguments are; undefined if it is allowed, or arguments decide. */
+function verdict(
+  { defaultAction, syscalls = [] }: Seccomp,
+  name: string,
+): { readonly action: string; readonly pointer: string } | undefined {
+  const isDenial = (action: string) => !/^SCMP_ACT_(ALLOW|LOG|NOTIFY)$/.test(action);
+  const rules = syscalls
+    .map((rule, index) => ({ ...rule, index }))
+    .filter(({ names }) => names.includes(name));
+  if (rules.some(({ action, args = [] }) => !isDenial(action) || args.length > 0)) return undefined;
+  const [rule] = rules;
+  if (rule !== undefined) return { action: rule.action, pointer: `/linux/seccomp/syscalls/${rule.index}` };
+  return isDenial(defaultAction)
+    ? { action: defaultAction, pointer: "/linux/seccomp/defaultAction" }
+    : undefined;
+}
+
+/** A shell alone has some pages of its own, its stack and the kernel's: below this nothing runs. */
+const LEAST_MEMORY = 512n * 1024n;
+/** Bandwidth of CFS: max_bw_quota_period_us and min_cfs_quota_period of the kernel. */
+const LEAST_QUOTA_US = 1000n;
+
+function resourceRules({ linux }: Config, tell: Tell): void {
+  const { memory, pids, cpu, devices = [] } = linux?.resources ?? {};
+  const at = "/linux/resources";
+  const limit = memory?.limit ?? 0n;
+  if (limit > 0n && limit < LEAST_MEMORY)
+    tell(
+      warning(
+        "tiny-limit",
+        `${at}/memory/limit`,
+        `${limit} bytes are less than any program needs`,
+        "the unit is bytes",
+      ),
+    );
+  if (pids?.limit === 1n || pids?.limit === 0n)
+    tell(
+      warning(
+        "tiny-limit",
+        `${at}/pids/limit`,
+        "leaves no room for any other process or thread than the first",
+      ),
+    );
+  const quota = cpu?.quota ?? 0n;
+  if (quota > 0n && quota < LEAST_QUOTA_US)
+    tell(
+      failure(
+        "cpu-quota",
+        `${at}/cpu/quota`,
+        `must be at least ${LEAST_QUOTA_US}`,
+        "the unit is microseconds",
+      ),
+    );
+  const period = cpu?.period ?? 0n;
+  if (period !== 0n && (period < LEAST_QUOTA_US || period > 1_000_000n))
+    tell(
+      failure("cpu-quota", `${at}/cpu/period`, "must be from 1000 to 1000000", "the unit is microseconds"),
+    );
+  devices.forEach(({ allow, type = "a", major, minor, access = "" }, index) => {
+    const isAll = (type === "a" || type === undefined) && (major ?? -1n) === -1n && (minor ?? -1n) === -1n;
+    if (allow && isAll && /^$|w/.test(access))
+      tell(
+        warning("all-devices", `${at}/devices/${index}`, "allows every device of the host, its disks too"),
+      );
+  });
+}
+
+/** user_namespaces(7): ranges must not overlap, neither inside nor outside. */
+function mappingRules({ linux }: Config, tell: Tell): void {
+  for (const name of ["uidMappings", "gidMappings"] as const) {
+    const mappings = linux?.[name] ?? [];
+    mappings.forEach((mapping, index) => {
+      const before = mappings.slice(0, index);
+      for (const side of ["containerID", "hostID"] as const) {
+        const other = before.findIndex((one) => overlap(one, mapping, side));
+        if (other < 0) continue;
+        tell(
+          failure(
+            "overlapping-ids",
+            `/linux/${name}/${index}/${side}`,
+            `the range overlaps that of /linux/${name}/${other}`,
+          ),
+        );
+      }
+    });
+  }
+}
+
+function overlap(one: IdMapping, other: IdMapping, side: "containerID" | "hostID"): boolean {
+  return one[side] < other[side] + other.size && other[side] < one[side] + one.size;
+}
+
+function namespaceRules({ linux, hostname = "", domainname = "" }: Config, tell: Tell): void {
+  const namespaces = linux?.namespaces ?? [];
+  const has = (type: string) => namespaces.some((namespace) => namespace.type === type);
+  if (!has("mount"))
+    tell(
+      warning(
+        "no-isolation",
+        "/linux/namespaces",
+        "has no mount namespace: what is mounted for the container, the host has too",
+      ),
+    );
+  const uts = namespaces.findIndex(({ type, path = "" }) => type === "uts" && path !== "");
+  for (const [name, value] of [
+    ["hostname", hostname],
+    ["domainname", domainname],
+  ] as const)
+    if (uts >= 0 && value !== "")
+      tell(
+        warning(
+          "joined-name",
+          `/${name}`,
+          `changes the name for all that are in the namespace of /linux/namespaces/${uts}`,
+        ),
+      );
+}
+
+const HOOK_KINDS: readonly (keyof Hooks)[] = [
+  "prestart",
+  "createRuntime",
+  "createContainer",
+  "startContainer",
+  "poststart",
+  "poststop",
+];
+
+export function eachHook(
+  config: Config,
+  action: (hook: Hook, pointer: string, kind: keyof Hooks) => void,
+): void {
+  for (const kind of HOOK_KINDS)
+    for (const [index, hook] of (config.hooks?.[kind] ?? []).entries())
+      action(hook, `/hooks/${kind}/${index}`, kind);
+}

@@ -1,0 +1,117 @@
+import { readFileSync, statSync } from "node:fs";
+import { absolutePath } from "../../bindings/linux/paths.ts";
+import type { ContainerView } from "../container/container-view.ts";
+import { cleanPath } from "../plan/rootfs-paths.ts";
+import type { Config, Mount } from "../spec/types.ts";
+import { failure, type Tell, warning } from "./finding.ts";
+
+/** What is legal in `mounts`, and surely not what was meant. */
+export function mountRules(config: Config, bundle: string, view: ContainerView, tell: Tell): void {
+  const mounts = config.mounts ?? [];
+  mounts.forEach((mount, index) => {
+    hidden(mounts, mount, index, tell);
+    if (!isBind(mount)) return;
+    const source = sourceOf(mount, bundle);
+    missingSource(mount, source, index, tell);
+    writableBelow(mount, source, index, tell);
+  });
+  hiddenPaths(config, view, tell);
+}
+
+export function isBind({ options = [] }: Mount): boolean {
+  return (options.includes("bind") || options.includes("rbind")) && !options.includes("remount");
+}
+
+export function sourceOf({ source = "" }: Mount, bundle: string): string {
+  return source.startsWith("/") ? source : absolutePath(`${bundle}/${source}`);
+}
+
+/** Mounts are made in the listed order (config.md, Mounts): a later one at or above the place hides what is there. */
+function hidden(mounts: readonly Mount[], mount: Mount, index: number, tell: Tell): void {
+  if ((mount.options ?? []).includes("remount")) return;
+  const destination = cleanPath(mount.destination);
+  const later = mounts.findIndex(({ destination: other, options = [] }, at) => {
+    const place = cleanPath(other);
+    const covers = destination === place || destination.startsWith(`${place}/`);
+    return at > index && covers && !options.includes("remount");
+  });
+  if (later < 0) return;
+  const by = `the later mount on ${cleanPath(mounts[later]?.destination ?? "")} (/mounts/${later})`;
+  tell(
+    warning(
+      "hidden-mount",
+      `/mounts/${index}`,
+      `${destination} is hidden by ${by}`,
+      "list it after that, or leave it out",
+    ),
+  );
+}
+
+/** What is part of the bundle has to be there; the rest is the host's. */
+function missingSource({ source = "" }: Mount, path: string, index: number, tell: Tell): void {
+  if (source.startsWith("/") || source === "" || exists(path)) return;
+  tell(failure("source-missing", `/mounts/${index}/source`, `${path} does not exist`));
+}
+
+/** `ro` is of the mount itself; mount_setattr(2). */
+function writableBelow(
+  { options = [], destination }: Mount,
+  source: string,
+  index: number,
+  tell: Tell,
+): void {
+  if (!options.includes("rbind") || !options.includes("ro") || options.includes("rro")) return;
+  const writable = writableMountsBelow(source);
+  const [first] = writable;
+  if (first === undefined) return;
+  const others = writable.length > 1 ? ` and ${writable.length - 1} more below` : "";
+  const message = `${cleanPath(`${destination}/${first.slice(source.length)}`)}${others === "" ? " stays" : `${others} stay`} writable: ro is for the topmost mount only`;
+  tell(
+    warning(
+      "ro-not-recursive",
+      `/mounts/${index}/options/${options.indexOf("ro")}`,
+      message,
+      'say "rro" for all of them',
+    ),
+  );
+}
+
+function writableMountsBelow(source: string): string[] {
+  const base = source === "/" ? "/" : `${source}/`;
+  const points: string[] = [];
+  for (const line of mountinfo().split("\n")) {
+    const [, , , , point = "", options = ""] = line.split(" ");
+    if (point !== source && point.startsWith(base) && options.split(",").includes("rw")) points.push(point);
+  }
+  return points;
+}
+
+function mountinfo(): string {
+  try {
+    return readFileSync("/proc/self/mountinfo", "utf8");
+  } catch {
+    return "";
+  }
+}
+
+/** Procfs and sysfs differ by kernel: lists for all of them name what one doesn't have. */
+function hiddenPaths({ linux }: Config, view: ContainerView, tell: Tell): void {
+  for (const name of ["maskedPaths", "readonlyPaths"] as const) {
+    (linux?.[name] ?? []).forEach((path, index) => {
+      if (/^\/(?:proc|sys)(?:\/|$)/.test(path)) return;
+      const seen = view.look(path);
+      if (seen.is !== "missing") return;
+      const message = `${path} is not in the container (${seen.in}): there is nothing to hide or protect`;
+      tell(warning("path-missing", `/linux/${name}/${index}`, message));
+    });
+  }
+}
+
+export function exists(path: string): boolean {
+  try {
+    statSync(path);
+    return true;
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "EACCES";
+  }
+}

@@ -1,0 +1,137 @@
+import { capabilityNames } from "../../bindings/abi/capability.ts";
+import type { ContainerView } from "../container/container-view.ts";
+import { candidatePaths } from "../plan/executable.ts";
+import type { Config, IdMapping, Process } from "../spec/types.ts";
+import { failure, type Tell, warning } from "./finding.ts";
+import { programProblem } from "./program.ts";
+
+/** What is legal in `process` and surely wrong, or can't work in this root file system. */
+export function processRules(config: Config, view: ContainerView, tell: Tell): void {
+  const { process } = config;
+  if (process === undefined) {
+    tell(warning("no-process", "/process", "is missing: the container can be created, and never started"));
+    return;
+  }
+  environment(process, tell);
+  workingDirectory(process, view, tell);
+  program(process, view, tell);
+  capabilities(config, process, tell);
+  mappedIds(config, process, tell);
+  if (process.consoleSize !== undefined && process.terminal !== true)
+    tell(warning("no-effect", "/process/consoleSize", "has no effect without a terminal"));
+}
+
+function environment({ env = [], args }: Process, tell: Tell): void {
+  const last = new Map<string, number>();
+  env.forEach((entry, index) => {
+    const name = entry.slice(0, entry.indexOf("="));
+    const before = last.get(name);
+    if (before !== undefined) {
+      const pointer = `/process/env/${before}`;
+      tell(warning("duplicate-env", pointer, `${name} is set again by /process/env/${index}, which counts`));
+    }
+    last.set(name, index);
+  });
+  if (last.has("PATH") || (args[0] ?? "").includes("/")) return;
+  const message = `has no PATH: ${JSON.stringify(args[0])} is looked for in /bin and /usr/bin`;
+  tell(warning("no-path", "/process/env", message, 'set PATH, or give "args" a path'));
+}
+
+function workingDirectory({ cwd }: Process, view: ContainerView, tell: Tell): void {
+  const seen = view.look(cwd);
+  const pointer = "/process/cwd";
+  if (seen.is === "missing")
+    tell(warning("cwd-missing", pointer, `${cwd} is not in the container: an empty directory is made there`));
+  if (seen.is === "there" && !seen.status.isDirectory())
+    tell(failure("cwd-missing", pointer, `${cwd} is no directory`));
+}
+
+function program({ args, env = [] }: Process, view: ContainerView, tell: Tell): void {
+  const pointer = "/process/args/0";
+  const name = args[0] ?? "";
+  const candidates = candidatePaths(name, env).map((path) => view.look(path));
+  if (candidates.some(({ is }) => is === "unknown")) return;
+  const found = candidates.find((seen) => seen.is === "there" && !seen.status.isDirectory());
+  if (found === undefined || found.is !== "there") {
+    const where = name.includes("/")
+      ? "is not in the container"
+      : "is in no directory of PATH in the container";
+    tell(failure("program-missing", pointer, `${name} ${where}`));
+    return;
+  }
+  if ((found.status.mode & 0o111) === 0)
+    tell(
+      failure("program-not-executable", pointer, `${found.path} is not executable`, `chmod +x ${found.host}`),
+    );
+  const problem = programProblem(found, view);
+  if (problem !== undefined) tell(failure("program-not-executable", pointer, problem));
+}
+
+type SetName = keyof NonNullable<Process["capabilities"]>;
+const SETS: readonly SetName[] = ["bounding", "effective", "inheritable", "permitted", "ambient"];
+
+function capabilities(config: Config, process: Process, tell: Tell): void {
+  const { capabilities: sets = {} } = process;
+  const at = (set: SetName, index: number) => `/process/capabilities/${set}/${index}`;
+  const has = (set: SetName, name: string) => (sets[set] ?? []).includes(name);
+  for (const set of SETS) {
+    for (const [index, name] of (sets[set] ?? []).entries()) {
+      if (!capabilityNames.includes(name))
+        tell(warning("unknown-capability", at(set, index), `${name} is no capability, and is left out`));
+    }
+  }
+  for (const [index, name] of (sets.effective ?? []).entries()) {
+    if (!has("permitted", name))
+      tell(
+        failure("capability-sets", at("effective", index), `${name} is not in permitted, which it has to be`),
+      );
+  }
+  for (const [index, name] of (sets.ambient ?? []).entries()) {
+    if (has("permitted", name) && has("inheritable", name)) continue;
+    const message = `${name} is left out, as it is not both permitted and inheritable`;
+    tell(warning("capability-sets", at("ambient", index), message));
+  }
+  uselessCapabilities(config, process, tell);
+}
+
+/** capabilities(7), "Transformation of capabilities during execve". */
+function uselessCapabilities(_config: Config, process: Process, tell: Tell): void {
+  const { capabilities: sets = {}, noNewPrivileges, user } = process;
+  const uid = user?.uid ?? 0;
+  if (uid === 0) return;
+  const lost = (sets.permitted ?? []).filter((name) => !(sets.ambient ?? []).includes(name));
+  if (lost.length > 0) {
+    const message = `${lost.join(", ")}: lost at the execve, as user ${uid} is not root and they are not ambient`;
+    tell(
+      warning(
+        "useless-capability",
+        "/process/capabilities/permitted",
+        message,
+        "add them to inheritable and ambient",
+      ),
+    );
+  }
+  const onlyBounding = (sets.bounding ?? []).filter(
+    (name) => !SETS.some((set) => set !== "bounding" && (sets[set] ?? []).includes(name)),
+  );
+  if (noNewPrivileges === true && onlyBounding.length > 0) {
+    const message = `${onlyBounding.join(", ")}: of no use, as noNewPrivileges keeps user ${uid} from getting them`;
+    tell(warning("useless-capability", "/process/capabilities/bounding", message));
+  }
+}
+
+/** user_namespaces(7): an id that is not mapped can't be had. */
+function mappedIds({ linux }: Config, { user }: Process, tell: Tell): void {
+  const isNew = (linux?.namespaces ?? []).some(({ type, path = "" }) => type === "user" && path === "");
+  if (!isNew || user === undefined) return;
+  const check = (id: number, mappings: readonly IdMapping[] | undefined, name: string, pointer: string) => {
+    const isMapped = (mappings ?? []).some(
+      ({ containerID, size }) => id >= containerID && id < containerID + size,
+    );
+    if (!isMapped) tell(failure("unmapped-id", pointer, `${id} is not in linux.${name}`, `map it there`));
+  };
+  check(user.uid ?? 0, linux?.uidMappings, "uidMappings", "/process/user/uid");
+  check(user.gid ?? 0, linux?.gidMappings, "gidMappings", "/process/user/gid");
+  for (const [index, gid] of (user.additionalGids ?? []).entries())
+    check(gid, linux?.gidMappings, "gidMappings", `/process/user/additionalGids/${index}`);
+}

@@ -1,0 +1,55 @@
+import { closeSync, openSync, readSync } from "node:fs";
+import type { ContainerView, Seen } from "../container/container-view.ts";
+import {
+  executableFormat,
+  FORMAT_LENGTH,
+  hostMachine,
+  interpreterRange,
+  isProgram,
+} from "../plan/executable-format.ts";
+
+/** Why the kernel would not execute a file of the container, beside its mode; undefined if it seems fine. */
+export function programProblem(
+  program: Extract<Seen, { is: "there" }>,
+  view: ContainerView,
+): string | undefined {
+  if (!program.status.isFile()) return `${program.path} is no file`;
+  let fd: number;
+  try {
+    fd = openSync(program.host, "r");
+  } catch {
+    return undefined; // This user may not read it, which says nothing of the container's.
+  }
+  try {
+    return formatProblem(fd, program.path, view);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function formatProblem(fd: number, path: string, view: ContainerView): string | undefined {
+  const format = executableFormat(read(fd, 0, FORMAT_LENGTH));
+  if (format.kind === "unknown") return `${path} is neither an ELF program nor a script that begins with #!`;
+  if (format.kind === "script") return missing(view, format.interpreter, `the interpreter of ${path}`);
+  const { header } = format;
+  if (!isProgram(header)) return `${path} is an ELF file, but no program`;
+  const host = hostMachine(process.arch);
+  // An emulator that the kernel knows of (binfmt_misc) would execute it all the same: create tells.
+  if (!host.runs.includes(header.machine)) return undefined;
+  const { offset, entry, length } = header.segments;
+  const range = interpreterRange(header, read(fd, offset, Math.min(length, 64 * Math.max(entry, 1))));
+  if (range === undefined) return undefined;
+  const loader = Buffer.from(read(fd, range.offset, Math.min(range.length, 4096))).toString("latin1");
+  return missing(view, loader.split("\0")[0] ?? "", `the loader that ${path} needs`);
+}
+
+function missing(view: ContainerView, path: string, what: string): string | undefined {
+  return path !== "" && view.look(path).is === "missing"
+    ? `${path}, ${what}, is not in the container`
+    : undefined;
+}
+
+function read(fd: number, offset: number, length: number): Uint8Array {
+  const buffer = Buffer.alloc(length);
+  return buffer.subarray(0, readSync(fd, buffer, 0, length, offset));
+}

@@ -1,0 +1,28 @@
+import type { Finding, Validation } from "./finding.ts";
+
+/** For people: each finding with its place, then what to do. */
+export function validationText(validation: Validation): string {
+  const { file, findings } = validation;
+  const lines = findings.flatMap(findingLines);
+  return `${[`${file}: ${summary(validation)}`, ...lines].join("\n")}\n`;
+}
+
+export function summary({ errors, warnings }: Validation): string {
+  if (errors + warnings === 0) return "no errors, no warnings";
+  return `${counted(errors, "error")}, ${counted(warnings, "warning")}`;
+}
+
+function counted(count: number, what: string): string {
+  return `${count === 0 ? "no" : count} ${what}${count === 1 ? "" : "s"}`;
+}
+
+function findingLines({ severity, rule, line, pointer, message, hint }: Finding): string[] {
+  const place = [...(line === undefined ? [] : [`line ${line}`]), ...(pointer === "" ? [] : [pointer])].join(
+    ", ",
+  );
+  return [
+    "",
+    `${severity}: ${place === "" ? "" : `${place}: `}${message} [${rule}]`,
+    ...(hint === undefined ? [] : [`  ${hint}`]),
+  ];
+}

@@ -1,0 +1,182 @@
+import { ContainerView } from "../container/container-view.ts";
+import { rootfsOf } from "../container/host-facts.ts";
+import type { Context } from "../container/options.ts";
+import { prepareDirectories } from "../container/state-root.ts";
+import { type ConfigIssue, RuntsError } from "../errors.ts";
+import { explainContainer } from "../explain/explain.ts";
+import { readConfigAndBytes } from "../spec/config.ts";
+import { isObject, type JsonDocument, readJson } from "../spec/json-reader.ts";
+import type { Config } from "../spec/types.ts";
+import { type Finding, failure, type Tell, type Validation, warning } from "./finding.ts";
+import { hostRules } from "./host-rules.ts";
+import { eachHook, linuxRules } from "./linux-rules.ts";
+import { mountRules } from "./mount-rules.ts";
+import { processRules } from "./process-rules.ts";
+import { mostSimilar } from "./similar.ts";
+import { unknownProperties } from "./unknown-properties.ts";
+
+export interface ValidateOptions {
+  readonly bundle: string;
+  readonly configFile?: string;
+  /** Whether this host counts as well: what its kernel, its cgroups and this user can't do. */
+  readonly host: boolean;
+}
+
+/** All that is wrong with a bundle, at once. */
+export async function validateBundle(context: Context, options: ValidateOptions): Promise<Validation> {
+  const file = options.configFile ?? `${options.bundle}/config.json`;
+  const found: Omit<Finding, "line">[] = [];
+  const tell: Tell = (finding) => {
+    // What create says of a property comes last: a rule that has found it has said it better.
+    const isCreates = finding.rule.startsWith("create-");
+    const isKnown = found.some(
+      ({ pointer, message }) => pointer === finding.pointer && (isCreates || message === finding.message),
+    );
+    if (!isKnown) found.push(finding);
+  };
+  const document = readDocument(file);
+  const config = readConfig(options, document, tell);
+  if (document !== undefined) unknownProperties(document.value, tell);
+  if (config !== undefined) await judge(context, config, options, tell);
+  const findings = found.map((finding) => located(finding, document)).sort(inOrder);
+  const errors = findings.filter(({ severity }) => severity === "error").length;
+  return { file, errors, warnings: findings.length - errors, findings };
+}
+
+/** undefined for what is no JSON at all: the config's own reader says why. */
+function readDocument(file: string): JsonDocument | undefined {
+  try {
+    return readJson(readBytes(file), file);
+  } catch {
+    return undefined;
+  }
+}
+
+function readBytes(file: string): Uint8Array {
+  return process.getBuiltinModule("node:fs").readFileSync(file);
+}
+
+function readConfig(
+  { bundle, configFile }: ValidateOptions,
+  document: JsonDocument | undefined,
+  tell: Tell,
+): Config | undefined {
+  try {
+    return readConfigAndBytes(bundle, configFile).config;
+  } catch (error) {
+    if (!(error instanceof RuntsError)) throw error;
+    for (const issue of error.issues)
+      tell(failure("config", issue.pointer, issue.message, hintFor(issue, document)));
+    if (error.issues.length === 0) tell(failure("unreadable", "", error.message));
+    return undefined;
+  }
+}
+
+/** For a word that is none of those allowed: the one that may be meant. */
+function hintFor({ message, pointer }: ConfigIssue, document: JsonDocument | undefined): string | undefined {
+  const allowed = /^must be one of (.*)$/.exec(message)?.[1];
+  const value = document === undefined ? undefined : valueAt(document.value, pointer);
+  if (allowed === undefined || typeof value !== "string") return undefined;
+  const meant = mostSimilar(value, allowed.split(/,\s*|\s+or\s+/));
+  return meant === undefined ? undefined : `did you mean ${JSON.stringify(meant)}?`;
+}
+
+function valueAt(root: unknown, pointer: string): unknown {
+  let value = root;
+  for (const token of pointer.split("/").slice(1)) {
+    const name = token.replaceAll("~1", "/").replaceAll("~0", "~");
+    value = Array.isArray(value) ? value[Number(name)] : isObject(value) ? value[name] : undefined;
+  }
+  return value;
+}
+
+async function judge(context: Context, config: Config, options: ValidateOptions, tell: Tell): Promise<void> {
+  const { bundle, host } = options;
+  linuxRules(config, tell);
+  const rootfs = findRootfs(config, bundle, tell);
+  if (rootfs !== undefined) {
+    const view = new ContainerView(config, bundle, rootfs);
+    processRules(config, view, tell);
+    mountRules(config, bundle, view, tell);
+    containerHooks(config, view, tell);
+  }
+  if (!host) return;
+  hostRules(config, bundle, tell);
+  await rehearse(context, options, tell);
+}
+
+function findRootfs(config: Config, bundle: string, tell: Tell): string | undefined {
+  try {
+    return rootfsOf(config, bundle);
+  } catch (error) {
+    if (!(error instanceof RuntsError)) throw error;
+    tell(failure("rootfs", "/root/path", withoutPointer(error)));
+    return undefined;
+  }
+}
+
+function containerHooks(config: Config, view: ContainerView, tell: Tell): void {
+  eachHook(config, ({ path }, pointer, kind) => {
+    if (kind !== "startContainer") return;
+    const seen = view.look(path);
+    if (seen.is === "missing") tell(failure("hook", `${pointer}/path`, `${path} is not in the container`));
+    if (seen.is === "there" && (seen.status.mode & 0o111) === 0)
+      tell(failure("hook", `${pointer}/path`, `${path} is not executable`));
+  });
+}
+
+/** Create and start themselves, without their effects: what they would refuse that no rule has found. */
+async function rehearse(context: Context, options: ValidateOptions, tell: Tell): Promise<void> {
+  const { bundle, configFile } = options;
+  try {
+    const { error, notes } = await explainContainer(
+      context,
+      {
+        id: "validate",
+        bundle,
+        ...(configFile !== undefined && { configFile }),
+        noPivot: false,
+        noNewKeyring: false,
+        preserveFds: 0,
+        as: "caller",
+      },
+      () => prepareDirectories(context, undefined),
+    );
+    if (error !== undefined)
+      tell(failure("create-fails", error.pointer, stripped(error.message, error.pointer)));
+    for (const note of notes) {
+      const [, pointer = "", text = note] = /^(\/\S+?): (.*)$/.exec(note) ?? [];
+      if (!note.startsWith("/sys/fs/cgroup")) tell(warning("create-warns", pointer, text));
+    }
+  } catch (error) {
+    // What explain itself can't tell is nothing against the config.
+    if (!(error instanceof RuntsError)) throw error;
+  }
+}
+
+function withoutPointer(error: RuntsError): string {
+  return stripped(error.message, error.pointer ?? "");
+}
+
+function stripped(message: string, pointer: string): string {
+  return pointer !== "" && message.startsWith(`${pointer}: `) ? message.slice(pointer.length + 2) : message;
+}
+
+function located(finding: Omit<Finding, "line">, document: JsonDocument | undefined): Finding {
+  const line = finding.pointer === "" ? undefined : document?.lineAt(finding.pointer);
+  const { severity, rule, pointer, message, hint } = finding;
+  return {
+    severity,
+    rule,
+    pointer,
+    ...(line !== undefined && { line }),
+    message,
+    ...(hint !== undefined && { hint }),
+  };
+}
+
+/** By line; errors before warnings on the same one. */
+function inOrder(one: Finding, other: Finding): number {
+  const lines = (one.line ?? 0) - (other.line ?? 0);
+  return lines !== 0 ? lines : one.severity < other.severity ? -1 : one.severity > other.severity ? 1 : 0;
+}
