@@ -1,6 +1,14 @@
 import { checkpointOptions, restoreOptions } from "./criu-description.ts";
 import type { CommandDescription } from "./description.ts";
 import type { OptionDescription, Positionals } from "./option.ts";
+import {
+  bundleOption,
+  configOption,
+  consoleSocketOption,
+  noNewKeyringOption,
+  noPivotOption,
+  pidFileOption,
+} from "./shared-options.ts";
 import { updateOptions } from "./update-description.ts";
 
 const helpOption: OptionDescription = {
@@ -60,40 +68,6 @@ const regexOption: OptionDescription = {
   description: "the id is a regular expression: all containers that it matches",
 };
 const noPositionals: Positionals = { usage: "", min: 0, max: 0 };
-
-const bundleOption: OptionDescription = {
-  name: "bundle",
-  alias: "b",
-  type: "string",
-  description: "directory of the bundle [default: the current directory]",
-};
-const configOption: OptionDescription = {
-  name: "config",
-  alias: "f",
-  type: "string",
-  description: "config to take instead of the bundle's config.json",
-};
-const pidFileOption: OptionDescription = {
-  name: "pid-file",
-  type: "string",
-  description: "file to write the process id of the container to",
-};
-const noPivotOption: OptionDescription = {
-  name: "no-pivot",
-  type: "boolean",
-  description: "change the root without pivot_root, for a root file system on a ramdisk",
-};
-const noNewKeyringOption: OptionDescription = {
-  name: "no-new-keyring",
-  type: "boolean",
-  description: "keep the caller's session keyring",
-};
-
-const consoleSocketOption: OptionDescription = {
-  name: "console-socket",
-  type: "string",
-  description: "AF_UNIX socket that receives the master end of the container's terminal",
-};
 
 const createOptions: readonly OptionDescription[] = [
   bundleOption,
