@@ -17,6 +17,7 @@ import { basename, join } from "node:path";
 import { execa } from "execa";
 import { type Check, type Engine, engineTests } from "./engine.ts";
 import { type Result, RUNTIME } from "./runtime.ts";
+import type { Machine } from "./systemd.ts";
 
 /** A dockerd with storage, state, network and settings of its own, and an image made of the tests' rootfs: no registry is asked. */
 export interface Docker extends Engine {
@@ -47,6 +48,8 @@ export interface DockerOptions {
   readonly settings?: Readonly<Record<string, unknown>>;
   /** Files of /etc that the daemon shall see with other contents. */
   readonly etc?: Readonly<Record<string, string>>;
+  /** A systemd that the daemon runs below, as a service. */
+  readonly machine?: Machine;
 }
 
 export const IMAGE = "spec-test";
@@ -77,7 +80,7 @@ export function dockerTests(options: DockerOptions = {}, who = "docker"): Check<
   return engineTests({ who, programs, open: () => openDocker(options) });
 }
 
-export async function openDocker({ settings = {}, etc = {} }: DockerOptions = {}): Promise<Docker> {
+export async function openDocker({ settings = {}, etc = {}, machine }: DockerOptions = {}): Promise<Docker> {
   const directory = mkdtempSync(join(tmpdir(), "rspec-docker-"));
   chmodSync(directory, 0o755); // containers in user namespaces reach their rootfs through it
   const parent = `/${basename(directory)}`;
@@ -100,7 +103,7 @@ export async function openDocker({ settings = {}, etc = {} }: DockerOptions = {}
       },
     });
   const call = (...args: readonly string[]): Promise<Result> => client(args);
-  const daemon = new Daemon(directory, async () => (await call("version")).code === 0);
+  const daemon = new Daemon(directory, machine, async () => (await call("version")).code === 0);
   await daemon.start();
 
   const archive = join(directory, "rootfs.tar");
@@ -162,10 +165,12 @@ class Daemon {
   private process: ChildProcess | undefined;
   private namespaces: ChildProcess | undefined;
   private readonly directory: string;
+  private readonly machine: Machine | undefined;
   private readonly answers: () => Promise<boolean>;
 
-  constructor(directory: string, answers: () => Promise<boolean>) {
+  constructor(directory: string, machine: Machine | undefined, answers: () => Promise<boolean>) {
     this.directory = directory;
+    this.machine = machine;
     this.answers = answers;
   }
 
@@ -178,7 +183,11 @@ class Daemon {
 
   /** Options of nsenter(1). */
   entry(): readonly string[] {
-    return ["--target", String(this.namespaces?.pid), "--net", "--mount"];
+    const pid = this.namespaces?.pid;
+    if (this.machine === undefined) return ["--target", String(pid), "--net", "--mount"];
+    // nsenter has entered the machine's pid namespace by a child.
+    const child = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
+    return ["--target", child, "--net", "--mount", "--pid", "--cgroup"];
   }
 
   log(): string {
@@ -207,7 +216,8 @@ class Daemon {
       "sh",
       this.directory,
     ];
-    this.namespaces = this.spawn("unshare", words);
+    const [program = "", ...rest] = [...(this.machine?.wrapper ?? []), "unshare", ...words];
+    this.namespaces = this.spawn(program, rest);
     const ready = async () => existsSync(join(this.directory, "ready"));
     await this.until(ready, this.namespaces, "no namespaces for dockerd");
   }
