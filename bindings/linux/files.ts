@@ -10,7 +10,7 @@ import {
   O_WRONLY,
 } from "../abi/fcntl.ts";
 import { cString } from "../ffi/syscall.ts";
-import { fileCall } from "./file-call.ts";
+import { FileError, fileCall } from "./file-call.ts";
 
 /**
  * Files, with the names, the arguments and the errors of node:fs, so that a reader knows them. They are here since loading node:fs
@@ -166,12 +166,16 @@ export function accessSync(path: string, mode: number): void {
   fileCall({ operation: "access", path }, "faccessat", AT_FDCWD, cString(path), mode);
 }
 
-/** Whether access(2) finds something at the path. */
+/** What access(2) says of a path where nothing is to be found. */
+const ABSENT: readonly string[] = ["ENOENT", "ENOTDIR", "EACCES", "ENAMETOOLONG", "ELOOP"];
+
+/** Whether access(2) finds something at the path. Unlike that of node:fs it throws where that can't be told. */
 export function existsSync(path: string): boolean {
   try {
     accessSync(path, 0);
     return true;
-  } catch {
-    return false;
+  } catch (error) {
+    if (error instanceof FileError && ABSENT.includes(error.code)) return false;
+    throw error;
   }
 }

@@ -1,3 +1,4 @@
+import { errnoName } from "../abi/errno.ts";
 import { loadLibrary, type NativeArgument, type NativeFunction } from "../ffi/koffi.ts";
 import { SyscallError } from "../syscall-error.ts";
 import { fstatSync } from "./file-status.ts";
@@ -46,18 +47,6 @@ const MFD_CLOEXEC = 1;
 const EEXIST = 17;
 
 /** What seccomp_rule_add(3), seccomp_arch_add(3) and seccomp_export_bpf(3) document, and EDOM for byte orders that differ. */
-const errnoNames: Readonly<Record<number, string>> = {
-  3: "ESRCH",
-  12: "ENOMEM",
-  13: "EACCES",
-  14: "EFAULT",
-  17: "EEXIST",
-  22: "EINVAL",
-  33: "EDOM",
-  34: "ERANGE",
-  95: "EOPNOTSUPP",
-  125: "ECANCELED",
-};
 
 /** BPF_MAXINSNS (linux/bpf_common.h) instructions of 8 bytes, twice: too long a filter is reported with its length. */
 const exportBufferBytes = 2 * 4096 * 8;
@@ -168,5 +157,5 @@ function encodeComparisons(comparisons: readonly ArgumentComparison[]): Uint8Arr
 }
 
 function check(call: string, result: number, args: readonly string[]): void {
-  if (result < 0) throw new SyscallError(call, errnoNames[-result] ?? `errno ${-result}`, args);
+  if (result < 0) throw new SyscallError(call, errnoName(-result), args);
 }

@@ -13,7 +13,7 @@ import {
   NLMSGERR_ATTR_MSG,
   SOL_NETLINK,
 } from "../abi/netlink.ts";
-import { AF_NETLINK, MSG_TRUNC, SOCK_CLOEXEC, SOCK_RAW } from "../abi/socket.ts";
+import { AF_NETLINK, MSG_DONTWAIT, MSG_TRUNC, SOCK_CLOEXEC, SOCK_RAW } from "../abi/socket.ts";
 import { syscall } from "../ffi/syscall.ts";
 import { SyscallError } from "../syscall-error.ts";
 import { closeSync } from "./files.ts";
@@ -142,7 +142,7 @@ export class RouteSocket {
     const { length } = this.#buffer;
     const count = syscall(
       "recvfrom",
-      [this.#fd, this.#buffer, length, MSG_TRUNC, address, addressLength],
+      [this.#fd, this.#buffer, length, MSG_TRUNC | MSG_DONTWAIT, address, addressLength],
       ["from the kernel's rtnetlink"],
     );
     if (count > length) throw new SyscallError("recvfrom", "EMSGSIZE", ["from the kernel's rtnetlink"]);

@@ -4,6 +4,7 @@ import { MSG_CMSG_CLOEXEC, SCM_RIGHTS, SOL_SOCKET } from "../abi/socket.ts";
 import { addressOf } from "../ffi/koffi.ts";
 import { trySyscall } from "../ffi/syscall.ts";
 import { SyscallError } from "../syscall-error.ts";
+import { withTimeout } from "./socket-timeout.ts";
 
 const EINTR = 4;
 const DESCRIPTOR_SIZE = 4;
@@ -45,7 +46,13 @@ function descriptorIn(control: Uint8Array): number | undefined {
 
 /** Receives one descriptor that was sent by SCM_RIGHTS over a socket; it is close-on-exec. */
 export function receiveDescriptor(socket: number): number {
-  const { descriptor } = receiveMessage(socket, new Uint8Array(64));
+  let received: ReceivedMessage;
+  try {
+    received = receiveMessage(socket, new Uint8Array(64));
+  } catch (error) {
+    throw withTimeout(error, "a descriptor");
+  }
+  const { descriptor } = received;
   if (descriptor === undefined) throw new SyscallError("recvmsg", "EPROTO", ["no descriptor came"]);
   return descriptor;
 }

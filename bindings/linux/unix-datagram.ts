@@ -3,9 +3,13 @@ import { AF_UNIX, MSG_DONTWAIT, SOCK_CLOEXEC, SOCK_DGRAM } from "../abi/socket.t
 import { syscall, trySyscall } from "../ffi/syscall.ts";
 import { SyscallError } from "../syscall-error.ts";
 import { chmodSync, closeSync } from "./files.ts";
+import { limitWaiting } from "./socket-timeout.ts";
 import { withAddress } from "./unix-socket.ts";
 
 /** Datagram sockets of the AF_UNIX family, unix(7). */
+
+/** How long a receiver may not receive. */
+const PEER_TIMEOUT_S = 30;
 
 /** Makes a socket at `path` that every user may send to. Returns its descriptor. */
 export function bindDatagram(path: string): number {
@@ -25,6 +29,7 @@ export function connectDatagram(path: string): number {
 function opened(call: "bind" | "connect", address: Uint8Array, path: string, then = () => {}): number {
   const socket = syscall("socket", [AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0]);
   try {
+    limitWaiting(socket, PEER_TIMEOUT_S);
     syscall(call, [socket, address, address.length], [path]);
     then();
     return socket;

@@ -4,6 +4,7 @@ import { AF_UNIX, SOCK_CLOEXEC, SOCK_STREAM } from "../abi/socket.ts";
 import { syscall } from "../ffi/syscall.ts";
 import { chmodSync, closeSync, openSync } from "./files.ts";
 import { dirname } from "./paths.ts";
+import { limitWaiting, withTimeout } from "./socket-timeout.ts";
 
 /**
  * Stream sockets of the AF_UNIX family, unix(7). A socket's address has room for 107 bytes of path: longer ones are reached
@@ -26,15 +27,19 @@ export function listenUnix(path: string): number {
   });
 }
 
+/** How long a listener may let others wait, and a receiver not receive. */
+const PEER_TIMEOUT_S = 60;
+
 export function connectUnix(path: string): number {
   return withAddress(path, (address) => {
     const socket = syscall("socket", [AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0]);
     try {
+      limitWaiting(socket, PEER_TIMEOUT_S);
       syscall("connect", [socket, address, address.length], [path]);
       return socket;
     } catch (error) {
       closeSync(socket);
-      throw error;
+      throw withTimeout(error, path);
     }
   });
 }

@@ -16,6 +16,7 @@ import { cmsghdr } from "../abi/layouts.ts";
 import { addressOf, loadLibrary } from "../ffi/koffi.ts";
 import { cString, type SyscallNumbers, syscall, trySyscall } from "../ffi/syscall.ts";
 import { closeSync } from "../linux/files.ts";
+import { limitWaiting } from "../linux/socket-timeout.ts";
 import { SyscallError } from "../syscall-error.ts";
 import { encodeProgram } from "./encode.ts";
 import { Program, RegisterAllocator, type Reply } from "./program.ts";
@@ -75,11 +76,19 @@ function decodeImage(base64: string): Uint8Array {
   return image.subarray(0, image.write(base64, "base64"));
 }
 
-/** Two connected stream sockets: the first close-on-exec and ours, the second for a stub to inherit. */
+/**
+ * How long the stub may take for a program. As long as any mount or any copying may take, and no longer: whoever called the runtime has
+ * given up by then.
+ */
+export const ANSWER_TIMEOUT_S = 300;
+
+/** Two connected stream sockets: the first close-on-exec and ours, which waits so long and no longer; the second for a stub to inherit. */
 export function channelPair(): readonly [ours: number, theirs: number] {
   const ours = new Int32Array(2);
   syscall("socketpair", [AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, new Uint8Array(ours.buffer)]);
-  return [ours[0] ?? -1, ours[1] ?? -1];
+  const [first = -1, second = -1] = ours;
+  limitWaiting(first, ANSWER_TIMEOUT_S);
+  return [first, second];
 }
 
 /** Makes a descriptor survive an execve of a child. */
@@ -128,7 +137,7 @@ interface SentProgram {
 /** The socket to one stub: sends programs and receives the replies. */
 export class StubChannel {
   readonly registers = new RegisterAllocator();
-  readonly #fd: number;
+  #fd: number;
   readonly #numbers: SyscallNumbers | undefined;
   #sent: SentProgram[] = [];
 
@@ -224,6 +233,7 @@ export class StubChannel {
       const part = bytes.subarray(got);
       const count = trySyscall("recvfrom", this.#fd, part, part.length, MSG_WAITALL, null, null);
       if (count === -4) continue; // EINTR
+      if (count === -11) throw new SyscallError("recvfrom", "ETIMEDOUT", ["the stub"]); // EAGAIN
       if (count < 0) throw new SyscallError("recvfrom", errnoName(-count), ["the stub"]);
       if (count === 0) throw new SyscallError("recvfrom", "EPIPE", ["the stub ended"]);
       got += count;
@@ -231,8 +241,11 @@ export class StubChannel {
     return bytes;
   }
 
+  /** May come again, from whoever undoes what was done: the number is another file's by then. */
   close(): void {
-    closeSync(this.#fd);
+    const fd = this.#fd;
+    this.#fd = -1;
+    if (fd >= 0) closeSync(fd);
   }
 }
 

@@ -27,14 +27,30 @@ export function hasEvent(directory: string, line: string): boolean {
   return tryReadCgroupFile(directory, "cgroup.events")?.split("\n").includes(line) ?? false;
 }
 
-/** Pauses or resumes all processes and waits until they are. A freeze that does not end in time is taken back. */
+/** Pauses or resumes all processes and waits until they are. A freeze that fails, or does not end in time, is taken back. */
 export function setFrozen(directory: string, frozen: boolean): void {
-  writeFreezer(directory, frozen);
-  const limit = performance.now() + FREEZE_TIMEOUT_MS;
-  // A cgroup below a frozen one stays frozen when it is thawed itself, so only a freeze is waited for.
-  while (frozen && !standsStill(directory)) {
-    if (performance.now() > limit) {
+  if (!frozen) {
+    // A cgroup below a frozen one stays frozen when it is thawed itself, so that is not waited for.
+    writeFreezer(directory, false);
+    return;
+  }
+  try {
+    writeFreezer(directory, true);
+    awaitStandstill(directory);
+  } catch (error) {
+    try {
       writeFreezer(directory, false);
+    } catch {
+      // The first error is the one to tell.
+    }
+    throw error;
+  }
+}
+
+function awaitStandstill(directory: string): void {
+  const limit = performance.now() + FREEZE_TIMEOUT_MS;
+  while (!standsStill(directory)) {
+    if (performance.now() > limit) {
       throw new RuntsError(
         `cannot freeze cgroup ${cgroupName(directory)}: its processes did not stop within ${FREEZE_TIMEOUT_MS / 1000} s`,
         { operation: "write", path: `${directory}/cgroup.freeze` },

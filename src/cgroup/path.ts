@@ -3,7 +3,7 @@ import { accessSync, readFileSync, W_OK } from "../../bindings/linux/files.ts";
 import { absolutePath, dirname } from "../../bindings/linux/paths.ts";
 import { RuntsError } from "../errors.ts";
 import type { Config } from "../spec/types.ts";
-import { CGROUP_MOUNT, errorCode } from "./files.ts";
+import { CGROUP_MOUNT, describeErrno, errorCode } from "./files.ts";
 
 /** linux/magic.h */
 const CGROUP2_SUPER_MAGIC = 0x63677270;
@@ -11,15 +11,18 @@ const CGROUP2_SUPER_MAGIC = 0x63677270;
 /** The mount point of the unified hierarchy. */
 export function findCgroupMount(): string {
   let type: number | undefined;
+  let obstacle = "nothing is there";
   try {
     type = statfsSync(CGROUP_MOUNT).type;
   } catch (error) {
-    if (errorCode(error) === "") throw error;
+    const errno = errorCode(error);
+    if (errno === "") throw error;
+    if (errno !== "ENOENT") obstacle = `statfs: ${describeErrno(errno)}`;
   }
   if (type !== CGROUP2_SUPER_MAGIC) {
     const hint =
       type === undefined
-        ? "nothing is there"
+        ? obstacle
         : "this looks like a v1 or hybrid set-up; with systemd, boot with systemd.unified_cgroup_hierarchy=1";
     throw new RuntsError(
       `cgroup v2 is not mounted at ${CGROUP_MOUNT}: runts needs a unified cgroup hierarchy (${hint})`,

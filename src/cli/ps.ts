@@ -22,6 +22,8 @@ async function runPs(args: readonly string[]): Promise<string> {
     encoding: "utf8",
     stdio: ["ignore", "pipe", "pipe"],
     maxBuffer: Number.POSITIVE_INFINITY,
+    // It hangs with any process that the kernel holds the memory map of.
+    timeout: 60_000,
   });
   if (error !== undefined) {
     throw new RuntsError(`cannot run ps: ${error.message}`, { operation: "ps", path: "ps", cause: error });

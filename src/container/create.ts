@@ -1,5 +1,6 @@
 import { rmSync } from "../../bindings/linux/directories.ts";
 import { closeSync, writeFileSync } from "../../bindings/linux/files.ts";
+import { killAndReap } from "../../bindings/linux/reap.ts";
 import { listenUnix } from "../../bindings/linux/unix-socket.ts";
 import { type Program, pathOf } from "../../bindings/stub/program.ts";
 import { cgroupPathFor, findCgroupMount } from "../cgroup/path.ts";
@@ -28,7 +29,6 @@ import { explained } from "./exec-failure.ts";
 import { firstState } from "./first-state.ts";
 import { hostFacts, rootfsOf } from "./host-facts.ts";
 import { checkId } from "./id.ts";
-import { killChild } from "./init-process.ts";
 import { lockContainer } from "./lock.ts";
 import type { Context, CreateOptions } from "./options.ts";
 import { writePidFile } from "./pid-file.ts";
@@ -41,7 +41,7 @@ import {
   explainedDenial,
   loadIdMapper,
 } from "./process-rights.ts";
-import { processStat } from "./process-status.ts";
+import { startTimeOf } from "./process-status.ts";
 import {
   type LastOperation,
   makeContainerDirectory,
@@ -50,6 +50,7 @@ import {
   writeState,
 } from "./saved-state.ts";
 import { mountLabelOf, openLabelProcfs } from "./security-modules.ts";
+import { awaitClosed } from "./start-report.ts";
 import { type TerminalReceiver, terminalReceiver } from "./terminal-receiver.ts";
 
 /**
@@ -191,7 +192,7 @@ class Creation {
         adoptProcess(init.pid, this.#process, this.#caller);
         resctrl?.enter(init.pid);
         if (this.#cgroup.directory !== undefined) delegate?.(this.#cgroup.directory, init.pid);
-        state = { ...state, pid: init.pid, startTime: processStat(init.pid)?.startTime ?? "" };
+        state = { ...state, pid: init.pid, startTime: startTimeOf(init.pid) };
       },
       moveNetDevices: netDevices === undefined ? undefined : () => netDevices.move(state.pid),
       hooks: hooks === undefined ? undefined : () => hooks.run(state),
@@ -200,9 +201,11 @@ class Creation {
     closeSync(listener);
     if (receiver !== undefined) closeSync(receiver.socket);
     await receiver?.connected?.();
-    pending.channel.close();
     pidfdReceiver?.send(state.pid, "standard");
     if (this.#options.pidFile !== undefined) writePidFile(this.#options.pidFile, state.pid);
+    // Init closes it, with all other descriptors of the set-up, right before it waits for `start`.
+    awaitClosed(pending.channel.descriptor, last);
+    pending.channel.close();
     state = {
       ...state,
       creator: null,
@@ -290,7 +293,7 @@ class Creation {
     const steps = [
       // Init ends by itself when its channel does, should it not be known yet.
       () => this.#pending?.channel.close(),
-      () => this.#init !== undefined && killChild(this.#init.pid),
+      () => this.#init !== undefined && killAndReap(this.#init.pid),
       ...this.#cgroup.undoing(),
       () => this.#parts?.hostMount?.remove(),
       () => this.#parts?.resctrl?.undo(),

@@ -3,9 +3,9 @@ import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
 import { CLONE_NEWUSER } from "../../bindings/abi/sched.ts";
 import { rmSync } from "../../bindings/linux/directories.ts";
 import { closeSync, openSync, readFileSync } from "../../bindings/linux/files.ts";
-import { type Program, pathOf } from "../../bindings/stub/program.ts";
+import { killAndReap } from "../../bindings/linux/reap.ts";
 import { RuntsError } from "../errors.ts";
-import { onBehalfOf, operationError } from "../init/run-program.ts";
+import { onBehalfOf } from "../init/run-program.ts";
 import { setUpExec } from "../init/set-up-exec.ts";
 import { spawnInit } from "../init/spawn-init.ts";
 import type { CpuAffinity } from "../plan/cpu-affinity.ts";
@@ -22,7 +22,7 @@ import { attachToOwned, cgroupDirectory, openCgroupOf } from "./exec-cgroup.ts";
 import { explained } from "./exec-failure.ts";
 import { type ExecOverrides, overriddenProcess } from "./exec-process.ts";
 import { checkId } from "./id.ts";
-import { killChild, openInit } from "./init-process.ts";
+import { openInit } from "./init-process.ts";
 import type { Context } from "./options.ts";
 import { writePidFile } from "./pid-file.ts";
 import { connectPidfdReceiver } from "./pidfd-receiver.ts";
@@ -32,7 +32,7 @@ import { containerDirectory, doesNotExist, type SavedState, tryReadState } from 
 import { compileFilter } from "./seccomp-filter.ts";
 import type { SeccompAgent } from "./seccomp-listener.ts";
 import { openLabelProcfs } from "./security-modules.ts";
-import { readFailure } from "./start-report.ts";
+import { awaitClosed, checkHasExecuted } from "./start-report.ts";
 import { statusOf } from "./state.ts";
 import { taskAttributes } from "./task-attributes.ts";
 import { type TerminalReceiver, terminalReceiver } from "./terminal-receiver.ts";
@@ -185,11 +185,12 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
     }
     const connection = pending.channel.descriptor;
     agent?.handOver({ pid, connection, saved, status: "running" });
-    awaitExecve(connection, last);
+    awaitClosed(connection, last);
+    checkHasExecuted(pid);
     return pid;
   } catch (error) {
     const reason = await explained(error, { pid, channel: pending.channel.descriptor, process });
-    if (pid !== 0) killChild(pid);
+    if (pid !== 0) killAndReap(pid);
     if (pidFileWritten && options.pidFile !== undefined) rmSync(options.pidFile, { force: true });
     const cloneReason = await explainClone(reason, () => cgroupDirectory(saved, options.cgroup));
     throw await explainedDenial(cloneReason, caller, config, saved.cgroup);
@@ -229,14 +230,6 @@ async function affinityOf({ execCPUAffinity }: Process): Promise<CpuAffinity | u
 /** config.md, process.execCPUAffinity: with `initial` alone, what the kernel made of it at the change of cgroup stays. */
 function chooseCpus(affinity: CpuAffinity | undefined): CpuAffinity["final"] {
   return affinity?.final ?? (affinity?.initial === undefined ? undefined : () => undefined);
-}
-
-/** The execve closes the channel; before, the stub sends what has failed. */
-function awaitExecve(channel: number, { operations, descriptors }: Program): void {
-  const failed = readFailure(channel);
-  if (failed === undefined) return;
-  const operation = operations[failed.index - descriptors.length];
-  throw operationError(operation && { ...operation, path: pathOf(operation) }, failed.errno);
 }
 
 /** procfs' magic link is the directory itself, whatever the container does to paths. */

@@ -1,6 +1,6 @@
 import { hasOwn, namespacesOf } from "../plan/init-plan.ts";
 import type { Config } from "../spec/types.ts";
-import { processStat } from "./process-status.ts";
+import { startTimeOf } from "./process-status.ts";
 import type { SavedState } from "./saved-state.ts";
 
 /** What is known of a container that is about to be made by this process. */
@@ -25,7 +25,7 @@ export function firstState(config: Config, facts: FirstFacts): SavedState {
     ...facts,
     pid: 0,
     startTime: "",
-    creator: { pid: process.pid, startTime: processStat(process.pid)?.startTime ?? "" },
+    creator: { pid: process.pid, startTime: startTimeOf(process.pid) },
     created: new Date().toISOString(),
     annotations: config.annotations ?? {},
     ownPidNamespace: namespaces.created.has("pid"),

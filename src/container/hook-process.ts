@@ -4,6 +4,7 @@ import { trySyscall } from "../../bindings/ffi/syscall.ts";
 import { closeSync, openSync } from "../../bindings/linux/files.ts";
 import { pidfdOpen } from "../../bindings/linux/pidfd.ts";
 import { waitReadable } from "../../bindings/linux/poll.ts";
+import { END_TIMEOUT_MS } from "../../bindings/linux/reap.ts";
 import { receiveReply } from "../init/run-program.ts";
 import { type PendingInit, spawnInit } from "../init/spawn-init.ts";
 import { takeStreams } from "../init/standard-streams.ts";
@@ -95,17 +96,23 @@ function execute(pending: PendingInit, { hook, cwd, stdio, container }: HookRun)
   receiveReply(channel, program);
   channel.send(last);
   const failed = readFailure(channel.descriptor);
-  return failed === undefined ? undefined : errnoMessage(errnoName(failed.errno));
+  if (failed === undefined) return undefined;
+  const reason = errnoMessage(errnoName(failed.errno));
+  const operation = last.operations[failed.index - last.descriptors.length];
+  if (operation === undefined || operation.call === "execve") return reason;
+  return `${operation.purpose}: ${operation.call}: ${reason}`;
 }
 
 function awaitEnd(pid: number, { timeout }: Hook, started: number): string | undefined {
-  const pidfd = pidfdOpen(pid) ?? -1;
+  const pidfd = pidfdOpen(pid);
+  if (pidfd === undefined) return "it can't be waited for";
   const limit = timeout === undefined ? NO_LIMIT_MS : timeout * 1000 - (Date.now() - started);
   const ended = waitReadable(pidfd, Math.max(0, limit));
   // It leads a session of its own, and so a process group: what it has started goes with it.
   if (!ended) trySyscall("kill", -pid, SIGKILL);
+  const gone = ended || waitReadable(pidfd, END_TIMEOUT_MS);
   closeSync(pidfd);
-  const status = reapChild(pid);
+  const status = gone ? reapChild(pid) : undefined;
   const elapsed = `after ${Date.now() - started} ms`;
   if (!ended) return `timed out after ${timeout} s`;
   if (status === undefined || status.exitCode === 0) return undefined;

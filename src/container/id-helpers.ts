@@ -74,13 +74,16 @@ function findHelper({ helper, pointer, file }: Kind): string {
   );
 }
 
+/** They read two files and write one. */
+const HELPER_TIMEOUT_S = 30;
+
 /** Returns what went wrong with what the program has said of it. */
 function run(path: string, args: readonly string[]): string | undefined {
   const memoryFile = (name: string) => syscall("memfd_create", [cString(name), MFD_CLOEXEC]);
   const [stdin, output] = [memoryFile("stdin"), memoryFile("output")];
   try {
     const reason = runHookProcess({
-      hook: { path, args, env: [] },
+      hook: { path, args, env: [], timeout: HELPER_TIMEOUT_S },
       cwd: "/",
       stdio: [stdin, output, output],
       container: undefined,

@@ -39,7 +39,8 @@ export function lockContainer(directory: string, id: string): ContainerLock | un
     closeSync(fd);
     return undefined;
   }
-  return { release: () => closeSync(fd) };
+  // Whatever close(2) says, the descriptor and the lock are gone; and nothing was written that could be lost.
+  return { release: () => trySyscall("close", fd) };
 }
 
 function openDirectory(directory: string): number | undefined {
@@ -54,6 +55,11 @@ function openDirectory(directory: string): number | undefined {
 
 /** Whether the path still is the directory that was locked: it may have been deleted, and made anew, while we waited. */
 function isStill(directory: string, fd: number): boolean {
-  const now = statSync(directory, { throwIfNoEntry: false });
-  return now !== undefined && now.ino === fstatSync(fd).ino;
+  try {
+    const now = statSync(directory, { throwIfNoEntry: false });
+    return now !== undefined && now.ino === fstatSync(fd).ino;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
 }

@@ -6,7 +6,16 @@ const AFTER_COMMAND = "S 1 10 10 0 -1 4194560 1 0 0 0 1 2 3 4 20 0 1 0 123456 10
 
 describe("parseStat", () => {
   it.each(["sh", "a b", "a) Z 1 2 (b", ")", "((", "x\ny", ""])("of the command %j", (command) => {
-    expect(parseStat(`10 (${command}) ${AFTER_COMMAND}\n`)).toEqual({ state: "S", startTime: "123456" });
+    expect(parseStat(`10 (${command}) ${AFTER_COMMAND}\n`)).toEqual({
+      state: "S",
+      startTime: "123456",
+      hasNotExecuted: false,
+    });
+  });
+
+  it("of a process that has been forked only", () => {
+    const forked = AFTER_COMMAND.replace("4194560", String(4194560 + 64));
+    expect(parseStat(`10 (runts-init) ${forked}\n`).hasNotExecuted).toBe(true);
   });
 });
 

@@ -1,3 +1,4 @@
+import { FileError } from "../../bindings/linux/file-call.ts";
 import { readFileSync, readlinkSync } from "../../bindings/linux/files.ts";
 
 /** What proc_pid_stat(5) says of a process. */
@@ -5,24 +6,41 @@ export interface ProcessStat {
   /** One letter; Z and X are processes that have ended. */
   readonly state: string;
   readonly startTime: string;
+  /** Whether it has been forked and has executed no program since: PF_FORKNOEXEC of linux/sched.h. */
+  readonly hasNotExecuted: boolean;
 }
+
+/** What says that there is no process of that number, or none of the caller's (`hidepid` of proc(5)). */
+const GONE: readonly string[] = ["ENOENT", "ESRCH", "EACCES", "EPERM"];
 
 /** undefined if there is no such process. */
 export function processStat(pid: number): ProcessStat | undefined {
   let text: string;
   try {
     text = readFileSync(`/proc/${pid}/stat`, "latin1");
-  } catch {
-    return undefined;
+  } catch (error) {
+    if (error instanceof FileError && GONE.includes(error.code)) return undefined;
+    throw error;
   }
   return parseStat(text);
+}
+
+/** Of a process that is there: this one, or a child that nobody has waited for. */
+export function startTimeOf(pid: number): string {
+  return parseStat(readFileSync(`/proc/${pid}/stat`, "latin1")).startTime;
 }
 
 export function parseStat(text: string): ProcessStat {
   // The second field is the command in parentheses, and may hold anything: the fields are counted from its end.
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  const FLAGS = 9 - 3;
   const START_TIME = 22 - 3;
-  return { state: fields[0] ?? "", startTime: fields[START_TIME] ?? "" };
+  const PF_FORKNOEXEC = 0x40;
+  return {
+    state: fields[0] ?? "",
+    startTime: fields[START_TIME] ?? "",
+    hasNotExecuted: (Number(fields[FLAGS]) & PF_FORKNOEXEC) !== 0,
+  };
 }
 
 /** Whether the process still is the one that was saved, and has not ended. */

@@ -1,5 +1,6 @@
 import { mkdirSync, rmdirSync, rmSync } from "../../bindings/linux/directories.ts";
 import { closeSync, readFileSync, realpathSync, writeFileSync } from "../../bindings/linux/files.ts";
+import { killAndReap } from "../../bindings/linux/reap.ts";
 import { sendWithDescriptors } from "../../bindings/stub/client.ts";
 import { cgroupPathFor, findCgroupMount } from "../cgroup/path.ts";
 import { externalAtRestore } from "../criu/external-mounts.ts";
@@ -19,11 +20,10 @@ import { CriuProcess } from "./criu-process.ts";
 import { CriuFiles, containerMounts, DESCRIPTORS_FILE, refuseUnsaved } from "./criu-session.ts";
 import { firstState } from "./first-state.ts";
 import { hostFacts, rootfsOf } from "./host-facts.ts";
-import { killChild } from "./init-process.ts";
 import { lockContainer } from "./lock.ts";
 import type { Context } from "./options.ts";
 import { writePidFile } from "./pid-file.ts";
-import { processStat } from "./process-status.ts";
+import { startTimeOf } from "./process-status.ts";
 import { NamespacesToJoin } from "./restore-namespaces.ts";
 import { loadRestoreParts, setUpNetwork } from "./restore-parts.ts";
 import { makeContainerDirectory, type SavedState, writeState } from "./saved-state.ts";
@@ -223,7 +223,7 @@ export class Restoration {
 
   /** The container's namespaces are there, and nothing runs in them yet. */
   #setUpNamespaces(pid: number): void {
-    this.#state = { ...this.#saved, pid, startTime: processStat(pid)?.startTime ?? "" };
+    this.#state = { ...this.#saved, pid, startTime: startTimeOf(pid) };
     const { directory } = this.#cgroup;
     this.#parts?.resctrl?.enter(pid);
     setUpNetwork(this.#config, pid);
@@ -237,7 +237,7 @@ export class Restoration {
     this.#state = {
       ...this.#saved,
       pid,
-      startTime: processStat(pid)?.startTime ?? "",
+      startTime: startTimeOf(pid),
       creator: null,
       created: new Date().toISOString(),
     };
@@ -255,7 +255,7 @@ export class Restoration {
     const pid = this.#state?.pid ?? 0;
     const steps = [
       () => this.#criu?.end(),
-      () => pid > 0 && killChild(pid),
+      () => pid > 0 && killAndReap(pid),
       ...this.#cgroup.undoing(),
       () => this.#parts?.resctrl?.undo(),
       () => this.#parts?.netDevices?.moveBack(),

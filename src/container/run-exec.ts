@@ -1,3 +1,4 @@
+import { killAndReap } from "../../bindings/linux/reap.ts";
 import { type ExecOptions, execInContainer } from "./exec.ts";
 import { Foreground, holdSignals } from "./foreground.ts";
 import { foregroundTerminal } from "./foreground-terminal.ts";
@@ -12,10 +13,15 @@ export async function runExec(context: Context, options: ExecOptions, detach: bo
   holdSignals();
   const terminal = foregroundTerminal();
   const pid = await execInContainer(context, options, terminal.open);
-  const foreground = new Foreground(pid, terminal.relay());
+  let foreground: Foreground | undefined;
   try {
+    foreground = new Foreground(pid, terminal.relay());
     return await foreground.wait();
+  } catch (error) {
+    // Nobody else knows of it.
+    killAndReap(pid);
+    throw error;
   } finally {
-    foreground.close();
+    foreground?.close();
   }
 }

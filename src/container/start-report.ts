@@ -1,6 +1,9 @@
 import { syscall } from "../../bindings/ffi/syscall.ts";
 import { waitReadable } from "../../bindings/linux/poll.ts";
+import { type Program, pathOf } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
+import { operationError } from "../init/run-program.ts";
+import { processStat } from "./process-status.ts";
 
 /** How long the last program of a process may take until its execve. */
 const EXEC_TIMEOUT_MS = 60_000;
@@ -32,4 +35,24 @@ export function readFailure(connection: number): ProgramFailure | undefined {
   const results = new Uint8Array(8 * ran);
   syscall("recvfrom", [connection, results, results.length, MSG_WAITALL, null, null], ["init"]);
   return { index: ran - 1, errno };
+}
+
+/** Waits until the last program of a process closes the channel; throws what fails in it instead. */
+export function awaitClosed(channel: number, { operations, descriptors }: Program): void {
+  const failed = readFailure(channel);
+  if (failed === undefined) return;
+  const operation = operations[failed.index - descriptors.length];
+  throw operationError(operation && { ...operation, path: pathOf(operation) }, failed.errno);
+}
+
+/**
+ * Throws if a process has ended without having executed its program: its channel was closed by that, and not by the execve. The
+ * kernel clears the flag before it closes descriptors (begin_new_exec of fs/exec.c). One that is gone altogether has run, as a rule.
+ */
+export function checkHasExecuted(pid: number): void {
+  if (processStat(pid)?.hasNotExecuted !== true) return;
+  throw new RuntsError("the process ended before it executed its program: is its memory limit too low?", {
+    operation: "start",
+    errno: "ESRCH",
+  });
 }

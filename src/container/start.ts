@@ -20,7 +20,7 @@ import {
   startSocketPath,
   tryReadState,
 } from "./saved-state.ts";
-import { type ProgramFailure, readFailure } from "./start-report.ts";
+import { checkHasExecuted, type ProgramFailure, readFailure } from "./start-report.ts";
 import { statusOf } from "./state.ts";
 
 /**
@@ -60,9 +60,10 @@ async function untilReady(relay: NotifyRelay, { pid, startTime }: SavedState): P
 
 async function startLocked(directory: string, id: string): Promise<SavedState> {
   const lock = lockContainer(directory, id);
-  const saved = lock === undefined ? undefined : tryReadState(directory);
-  if (lock === undefined || saved === undefined) throw doesNotExist(id);
+  if (lock === undefined) throw doesNotExist(id);
   try {
+    const saved = tryReadState(directory);
+    if (saved === undefined) throw doesNotExist(id);
     const status = statusOf(directory, saved);
     if (status === "stopped") throw wrongStatus(id, "cannot start a container that has stopped");
     if (status === "paused") throw wrongStatus(id, "cannot start a container in the paused state");
@@ -99,7 +100,10 @@ async function releaseInit(directory: string, saved: SavedState): Promise<void> 
   try {
     handOver?.(connection);
     const failed = readFailure(connection);
-    if (failed === undefined) return;
+    if (failed === undefined) {
+      checkHasExecuted(saved.pid);
+      return;
+    }
     const { process } = readValidConfig(directory);
     throw await explained(startFailure(saved, failed), { pid: saved.pid, channel: connection, process });
   } finally {

@@ -1,5 +1,5 @@
 import { errnoMessage, errnoName } from "../../bindings/abi/errno.ts";
-import type { StubChannel } from "../../bindings/stub/client.ts";
+import { ANSWER_TIMEOUT_S, type StubChannel } from "../../bindings/stub/client.ts";
 import { type Program, pathOf, type Reply } from "../../bindings/stub/program.ts";
 import { SyscallError } from "../../bindings/syscall-error.ts";
 import { RuntsError } from "../errors.ts";
@@ -14,6 +14,11 @@ export function receiveReply(channel: StubChannel, program: Program): Reply {
   return awaitReply(program, () => channel.receive());
 }
 
+/** The same of the copy that the clone of a stub sends, which runs the rest of the program that had the clone3(2) in it. */
+export function receiveFromClone(channel: StubChannel, program: Program): Reply {
+  return awaitReply(program, () => channel.receiveFromClone(program));
+}
+
 function awaitReply(program: Program, receive: () => Reply): Reply {
   const reply = during(program, receive);
   checkReply(program, reply);
@@ -26,16 +31,19 @@ function during(program: Program, action: () => Reply): Reply {
     return action();
   } catch (error) {
     if (!(error instanceof SyscallError)) throw error;
-    const purpose = program.operations[0]?.purpose ?? "set-up";
-    throw new RuntsError(
-      `the container's init ended during the set-up (from "${purpose}" on): is its memory limit too low?`,
-      {
-        operation: error.call,
-        errno: error.errno,
-        cause: error,
-      },
-    );
+    const { call, errno } = error;
+    const step = `during the set-up (from "${program.operations[0]?.purpose ?? "set-up"}" on)`;
+    throw new RuntsError(silence(error, step), { operation: call, errno, cause: error });
   }
+}
+
+/** Why there is no answer of the stub. */
+function silence({ call, errno }: SyscallError, step: string): string {
+  if (errno === "EPIPE" || errno === "ECONNRESET")
+    return `the container's init ended ${step}: is its memory limit too low?`;
+  if (errno === "ETIMEDOUT")
+    return `the container's init has not answered within ${ANSWER_TIMEOUT_S} s ${step}`;
+  return `no answer of the container's init ${step}: ${call}: ${errnoMessage(errno)}`;
 }
 
 export function checkReply(program: Program, { failure }: Reply): void {

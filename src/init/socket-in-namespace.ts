@@ -1,8 +1,8 @@
 import { NETLINK_ROUTE } from "../../bindings/abi/netlink.ts";
 import { CLONE_NEWNET } from "../../bindings/abi/sched.ts";
 import { AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW } from "../../bindings/abi/socket.ts";
-import { trySyscall } from "../../bindings/ffi/syscall.ts";
 import { closeSync } from "../../bindings/linux/files.ts";
+import { killAndReap } from "../../bindings/linux/reap.ts";
 import { receiveDescriptor } from "../../bindings/linux/receive-descriptor.ts";
 import {
   channelPair,
@@ -39,6 +39,6 @@ export function routeSocketIn(namespace: number, pointer: string): number {
   } finally {
     channel.close();
     for (const fd of [receiving, sending]) closeSync(fd);
-    trySyscall("wait4", pid, null, 0, null);
+    killAndReap(pid);
   }
 }

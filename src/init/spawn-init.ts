@@ -1,9 +1,17 @@
-import { AT_FDCWD, F_DUPFD_CLOEXEC, O_CLOEXEC, O_WRONLY } from "../../bindings/abi/fcntl.ts";
+import {
+  AT_FDCWD,
+  F_DUPFD_CLOEXEC,
+  O_CLOEXEC,
+  O_NONBLOCK,
+  O_RDONLY,
+  O_WRONLY,
+} from "../../bindings/abi/fcntl.ts";
 import { clone_args, kernel_sigaction } from "../../bindings/abi/layouts.ts";
 import { PR_SET_DUMPABLE, PR_SET_NAME } from "../../bindings/abi/prctl.ts";
 import * as sched from "../../bindings/abi/sched.ts";
-import { syscall, trySyscall } from "../../bindings/ffi/syscall.ts";
+import { syscall } from "../../bindings/ffi/syscall.ts";
 import { closeSync, openSync, writeFileSync } from "../../bindings/linux/files.ts";
+import { killAndReap } from "../../bindings/linux/reap.ts";
 import {
   channelPair,
   keepOnExec,
@@ -18,7 +26,7 @@ import { NAMESPACE_FLAGS } from "../plan/kernel-settings.ts";
 import type { Linux } from "../spec/types.ts";
 import { type MappingRights, writeIdMappings } from "./id-mappings.ts";
 import { checkJoinedMappings } from "./joined-mappings.ts";
-import { checkReply, onBehalfOf, receiveReply, runProgram } from "./run-program.ts";
+import { onBehalfOf, receiveFromClone, receiveReply, runProgram } from "./run-program.ts";
 import { takeStreams } from "./standard-streams.ts";
 
 /** The container's first process: the stub, in its namespaces and its cgroup. */
@@ -75,7 +83,7 @@ export function spawnInit(options: SpawnOptions): PendingInit {
   const init = new StubChannel(initOurs);
   const end = () => {
     parent.close();
-    trySyscall("wait4", pid, null, 0, null);
+    killAndReap(pid);
   };
   try {
     // A program of its own: it closes what it doesn't know, and so would close descriptors that came with it.
@@ -105,7 +113,7 @@ export function spawnInit(options: SpawnOptions): PendingInit {
         try {
           if (parent.waiting > 1) receiveReply(parent, reset);
           const initPid = receiveReply(parent, cloning).results[cloned] ?? -1;
-          checkReply(cloning, init.receiveFromClone(cloning));
+          receiveFromClone(init, cloning);
           if (!hasEarlyUserNamespace(options))
             writeIdMappings(initPid, options.linux, options.namespaces, options);
           if (options.namespaces.joined.has("user")) checkJoinedMappings(initPid, options.linux);
@@ -169,10 +177,15 @@ function joinNamespaces(program: Program, { namespaces, privileged }: SpawnOptio
   }
   for (const type of types) {
     const { path, pointer } = namespaces.joined.get(type) ?? { path: "", pointer: "" };
-    const fd = onBehalfOf(pointer, `join the ${type} namespace`, () => openSync(path, "r"));
+    const fd = onBehalfOf(pointer, `join the ${type} namespace`, () => openNamespace(path));
     program.about(pointer, `join the ${type} namespace`);
     program.do("setns", [program.descriptor(fd), NAMESPACE_FLAGS[type] ?? 0], { path });
   }
+}
+
+/** Without O_NONBLOCK a fifo that stands there would wait for a writer. */
+function openNamespace(path: string): number {
+  return openSync(path, O_RDONLY | O_NONBLOCK);
 }
 
 /** Inherited by the clone. proc_pid_oom_score_adj(5) */
@@ -239,6 +252,8 @@ function cloneInit(program: Program, options: SpawnOptions, channel: number, ini
     program.about("/linux/namespaces", "clone init into its namespaces and its cgroup");
   const index = program.operations.length;
   const pid = program.call("clone3", [args, clone_args.size]);
+  // Two processes run what follows. From here on each has a channel of its own to say what has failed.
+  program.do("set-channel", [initChannel], { if: [pid, "zero"] });
   // Nobody in the container may trace the process or read what it holds while it is not the container's program (CVE-2016-9962).
   // A caller without privileges has no way to it then, either: its container has nobody else until the program runs.
   if (options.privileged) program.do("prctl", [PR_SET_DUMPABLE, 0, 0, 0, 0], { if: [pid, "zero"] });
@@ -246,7 +261,6 @@ function cloneInit(program: Program, options: SpawnOptions, channel: number, ini
   const stillOpen = program.descriptors.slice(options.stdio?.length ?? 0);
   for (const { into } of stillOpen) program.do("close", [into], { if: [pid, "zero"] });
   program.do("close", [initChannel], { if: [pid, "positive"] });
-  program.do("set-channel", [initChannel], { if: [pid, "zero"] });
   program.do("close", [channel], { if: [pid, "zero"] });
   program.do("setsid", [], { if: [pid, "zero"] });
   return index;

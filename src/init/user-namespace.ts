@@ -1,7 +1,8 @@
 import { NS_GET_NSTYPE } from "../../bindings/abi/ioctl.ts";
 import { CLONE_NEWUSER } from "../../bindings/abi/sched.ts";
-import { syscall, trySyscall } from "../../bindings/ffi/syscall.ts";
+import { syscall } from "../../bindings/ffi/syscall.ts";
 import { closeSync, openSync, writeFileSync } from "../../bindings/linux/files.ts";
+import { killAndReap } from "../../bindings/linux/reap.ts";
 import {
   channelPair,
   keepOnExec,
@@ -36,7 +37,7 @@ export function makeUserNamespace([uids, gids]: MapLines, pointer: string): numb
     return openUserNamespace(pid, pointer);
   } finally {
     channel.close();
-    trySyscall("wait4", pid, null, 0, null);
+    killAndReap(pid);
   }
 }
 

@@ -55,6 +55,18 @@ describe("choose", () => {
     expect(found.search.choose(results)).toBe("/d/sh");
   });
 
+  it("names an error that does not say that a file is missing, if none is found", () => {
+    const EIO = -5;
+    const { search: path } = search("sh", ["PATH=/a:/b"]);
+    expect(path.choose(reply([EIO, 0, EIO], [0, FILE, 0]))).toBe("/b/sh");
+    expect(() => path.choose(reply([ENOENT, 0, ENOENT], [0, FILE, EIO]))).toThrow(
+      'exec: "/b/sh": access /b/sh: input/output error',
+    );
+    expect(() => search("/bin/sh").search.choose(reply([EIO, 0, EIO]))).toThrow(
+      'exec: "/bin/sh": stat /bin/sh: input/output error',
+    );
+  });
+
   it("takes a path", () => {
     expect(search("/bin/sh").search.choose(reply([0, FILE, 0]))).toBe("/bin/sh");
   });

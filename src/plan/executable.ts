@@ -1,3 +1,4 @@
+import { errnoMessage, errnoName } from "../../bindings/abi/errno.ts";
 import { AT_EACCESS, AT_FDCWD } from "../../bindings/abi/fcntl.ts";
 import { statx } from "../../bindings/abi/layouts.ts";
 import { at, type Program, type Reply } from "../../bindings/stub/program.ts";
@@ -41,9 +42,13 @@ export class ExecutableSearch {
 
   /** The path for execve. The words of the errors are runc's, which engines match (podman: exit codes 126 and 127). */
   choose({ results }: Reply): string {
+    let unusual: RuntsError | undefined;
     for (const { path, stat, mode, access } of this.#candidates) {
       const isDirectory = ((results[mode] ?? 0) & S_IFMT) === S_IFDIR;
       if (results[stat] === 0 && results[access] === 0 && !isDirectory) return path;
+      unusual ??=
+        unusualFailure(path, "stat", results[stat]) ?? unusualFailure(path, "access", results[access]);
+      if (unusual !== undefined && this.#name.includes("/")) throw unusual;
       if (!this.#name.includes("/")) continue;
       if (results[stat] === -13)
         throw failure(`exec: "${path}": stat ${path}: permission denied`, "EACCES", path);
@@ -54,8 +59,19 @@ export class ExecutableSearch {
       if (isDirectory) throw failure(`exec: "${path}": is a directory`, "EISDIR", path);
       throw failure(`exec: "${path}": permission denied`, "EACCES", path);
     }
+    if (unusual !== undefined) throw unusual;
     throw failure(`exec: "${this.#name}": executable file not found in $PATH`, "ENOENT", this.#name);
   }
+}
+
+/** What says that a file is not there, or not for this user: ENOENT, EACCES, ENOTDIR, ENAMETOOLONG, ELOOP. */
+const USUAL = [2, 13, 20, 36, 40];
+
+/** A file that can't be looked at for another reason, such as a broken disk, may well be the one that is meant. */
+function unusualFailure(path: string, call: string, result = 0): RuntsError | undefined {
+  if (result === 0 || USUAL.includes(-result)) return undefined;
+  const errno = errnoName(-result);
+  return failure(`exec: "${path}": ${call} ${path}: ${errnoMessage(errno)}`, errno, path);
 }
 
 function failure(message: string, errno: string, path: string): RuntsError {

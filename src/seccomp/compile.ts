@@ -131,9 +131,20 @@ function numberTables(numbers: Numbers, hideNewer: boolean): NumberTable[] {
   }));
 }
 
+function createFilter(
+  library: Libseccomp,
+  { defaultVerdict }: Profile,
+): ReturnType<Libseccomp["createFilter"]> {
+  try {
+    return library.createFilter(defaultVerdict);
+  } catch (cause) {
+    throw seccompError("/linux/seccomp/defaultAction", "libseccomp cannot begin a filter", cause);
+  }
+}
+
 /** libseccomp's program: rules with arguments, the default action, and the answer to architectures not in the profile. */
 function compileRest(library: Libseccomp, profile: Profile, numbers: Numbers): Uint8Array {
-  using context = library.createFilter(profile.defaultVerdict);
+  using context = createFilter(library, profile);
   for (const [i, arch] of profile.architectures.entries()) {
     try {
       context.addArch(arch);
@@ -159,7 +170,11 @@ function compileRest(library: Libseccomp, profile: Profile, numbers: Numbers): U
       }
     }
   }
-  return context.exportBpf();
+  try {
+    return context.exportBpf();
+  } catch (cause) {
+    throw seccompError("/linux/seccomp", "libseccomp cannot write the filter", cause);
+  }
 }
 
 /**

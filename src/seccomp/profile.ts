@@ -1,5 +1,7 @@
+import { errnoMessage } from "../../bindings/abi/errno.ts";
 import { SECCOMP_FILTER_FLAG_NEW_LISTENER } from "../../bindings/abi/seccomp.ts";
 import type { ArgumentComparison } from "../../bindings/linux/libseccomp.ts";
+import { SyscallError } from "../../bindings/syscall-error.ts";
 import { RuntsError } from "../errors.ts";
 import type { Seccomp, SeccompArg, SeccompSyscall } from "../spec/types.ts";
 import { actions, architectures, EPERM, flags, operators } from "./constants.ts";
@@ -58,7 +60,11 @@ export function readProfile(config: Seccomp, warn: (message: string) => void): P
 
 /** An error whose message begins with the place in config.json. */
 export function seccompError(pointer: string, message: string, cause?: unknown): RuntsError {
-  return new RuntsError(`${pointer}: ${message}`, { operation: "seccomp", pointer, cause });
+  if (!(cause instanceof SyscallError))
+    return new RuntsError(`${pointer}: ${message}`, { operation: "seccomp", pointer, cause });
+  const { call, errno } = cause;
+  const text = `${pointer}: ${message}: ${call}: ${errnoMessage(errno)}`;
+  return new RuntsError(text, { operation: call, errno, pointer, cause });
 }
 
 function lookUp(

@@ -25,7 +25,7 @@ export function readRegularFile(path: string): Uint8Array {
 /** Node and Bun word it as "ENOENT: no such file or directory, open '/path'". */
 function fileError(error: unknown, path: string): unknown {
   if (error instanceof RuntsError || !(error instanceof Error)) return error;
-  const [, errno, meaning] = /^([A-Z0-9]+): ([^,]+)/.exec(error.message) ?? [];
-  if (errno === undefined || meaning === undefined) return error;
-  return new RuntsError(`open ${path}: ${meaning}`, { operation: "open", errno, path, cause: error });
+  const [, errno, meaning, operation] = /^([A-Z0-9]+): ([^,]+), (\w+)/.exec(error.message) ?? [];
+  if (errno === undefined || meaning === undefined || operation === undefined) return error;
+  return new RuntsError(`${operation} ${path}: ${meaning}`, { operation, errno, path, cause: error });
 }

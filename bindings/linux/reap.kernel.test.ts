@@ -1,0 +1,22 @@
+import { closeSync } from "node:fs";
+import { expect, test } from "vitest";
+import { channelPair, keepOnExec, openStubImage, spawnStub } from "../stub/client.ts";
+import { pidfdOpen } from "./pidfd.ts";
+import { killAndReap } from "./reap.ts";
+
+test("a child is gone, and not only a zombie, and to do it again does no harm", () => {
+  const image = openStubImage();
+  const [ours, theirs] = channelPair();
+  try {
+    keepOnExec(theirs);
+    const pid = spawnStub(image, theirs);
+    const pidfd = pidfdOpen(pid) ?? -1;
+    expect(pidfd).toBeGreaterThan(2);
+    closeSync(pidfd);
+    killAndReap(pid);
+    expect(pidfdOpen(pid)).toBeUndefined();
+    expect(() => killAndReap(pid)).not.toThrow();
+  } finally {
+    for (const fd of [image, ours, theirs]) closeSync(fd);
+  }
+});

@@ -1,0 +1,23 @@
+import { WNOHANG } from "../abi/signal.ts";
+import { trySyscall } from "../ffi/syscall.ts";
+import { closeSync } from "./files.ts";
+import { pidfdOpen, pidfdSendSignal } from "./pidfd.ts";
+import { waitReadable } from "./poll.ts";
+
+const SIGKILL = 9;
+
+/** A killed process may take the kernel a while to take apart: its mounts, its network, a core dump. */
+export const END_TIMEOUT_MS = 10_000;
+
+/** Kills a child, and waits for its end. One that the kernel can't let go of in time stays to whoever reaps orphans. wait4(2) */
+export function killAndReap(pid: number): void {
+  const pidfd = pidfdOpen(pid);
+  if (pidfd === undefined) return;
+  try {
+    pidfdSendSignal(pidfd, SIGKILL);
+    waitReadable(pidfd, END_TIMEOUT_MS);
+    trySyscall("wait4", pid, null, WNOHANG, null);
+  } finally {
+    closeSync(pidfd);
+  }
+}
