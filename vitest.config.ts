@@ -19,7 +19,7 @@ export default defineConfig({
       {
         test: {
           name: "spec",
-          include: ["spec-tests/!(engines|guests)/**/*.test.ts", ...EVERYDAY],
+          include: ["spec-tests/!(engines|faults|guests)/**/*.test.ts", ...EVERYDAY],
           globalSetup: ["spec-tests/harness/setup.ts"],
           pool: "forks",
           isolate: false,
@@ -38,6 +38,15 @@ export default defineConfig({
           // Some build images or wait for a health check, maybe on a busy machine.
           testTimeout: 120_000,
           hookTimeout: 300_000,
+        },
+      },
+      {
+        test: {
+          name: "faults",
+          include: ["spec-tests/faults/**/*.test.ts"],
+          globalSetup: ["spec-tests/faults/setup.ts"],
+          pool: "forks",
+          maxWorkers: 2,
         },
       },
       {

@@ -21,12 +21,14 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { rolldown } from "rolldown";
 import { hotModules } from "./hot-modules.mjs";
 
 const root = join(import.meta.dirname, "..");
-const dist = join(root, "dist");
+/** `--faults`: the test build, in which operations can be made to go wrong (scripts/faults); it is never what users get. */
+const withFaults = process.argv.includes("--faults");
+const dist = join(root, withFaults ? "dist-faults" : "dist");
 /** Files are made here and then take the place of the old ones, of which some may be running. */
 const partial = join(dist, ".partial");
 const modules = join(root, "node_modules");
@@ -136,10 +138,28 @@ function importedBy(files, context) {
   return found;
 }
 
+/** What the test build has in place of the two modules that all operations pass through. */
+const faultModules = new Map(
+  ["ffi/koffi.ts", "stub/encode.ts"].map((file) => [
+    join(root, "bindings", file),
+    join(root, "scripts/faults", file.slice(file.indexOf("/") + 1)),
+  ]),
+);
+
+/** The modules of the test build themselves get the real ones. */
+const faultPlugin = {
+  name: "faults",
+  resolveId(specifier, importer = "") {
+    if (!specifier.startsWith(".") || importer.startsWith(join(root, "scripts/faults"))) return null;
+    return faultModules.get(join(dirname(importer), specifier)) ?? null;
+  },
+};
+
 /** Joins the sources into JavaScript for a target: `output` says where, and how many files there are. */
 async function bundle(source, target, output) {
   const build = await rolldown({
     input: { main: join(root, source) },
+    plugins: withFaults ? [faultPlugin] : [],
     platform: "node",
     external: [/^node:/],
     transform: { target },
@@ -239,6 +259,17 @@ function mergeOrders(recordings) {
   return merged;
 }
 
+/** What users get, and a test build has no need of: the functions in order, the program for Node, the library. */
+async function finishProduct() {
+  const types = declareTypes();
+  const order = recordOrder();
+  if (order !== undefined) compile(bun, "runts-engine", [...engineFlags, `--bytecode-order=${order}`]);
+  const bundles = { "runts.mjs": "src/main.ts", "library.mjs": "src/library/index.ts" };
+  for (const [name, source] of Object.entries(bundles))
+    await bundle(source, "node20.19", { file: join(partial, name), codeSplitting: false });
+  await types;
+}
+
 const { arch } = process;
 if (process.platform !== "linux" || !["x64", "arm64"].includes(arch))
   fail("runts is for Linux on x86-64 and arm64");
@@ -266,17 +297,11 @@ const hasCxxRuntime = writeCxxRuntime(koffi);
 chmodSync(partial, 0o755);
 for (const name of ["koffi.node", ...(hasCxxRuntime ? ["koffi-cxx.so"] : [])])
   chmodSync(join(partial, name), 0o644);
-const types = declareTypes();
 const groups = [{ name: hotChunk(), debugName: "hot" }];
-await bundle("src/main.ts", "esnext", { dir: join(partial, "js"), codeSplitting: { groups } });
+const engine = withFaults ? "scripts/faults/main.ts" : "src/main.ts";
+await bundle(engine, "esnext", { dir: join(partial, "js"), codeSplitting: { groups } });
 compile(bun, "runts-engine", engineFlags);
-const order = recordOrder();
-if (order !== undefined) compile(bun, "runts-engine", [...engineFlags, `--bytecode-order=${order}`]);
-await bundle("src/main.ts", "node20.19", { file: join(partial, "runts.mjs"), codeSplitting: false });
-await bundle("src/library/index.ts", "node20.19", {
-  file: join(partial, "library.mjs"),
-  codeSplitting: false,
-});
+if (!withFaults) await finishProduct();
 writeFileSync(join(partial, "runts"), readImage("bindings/launcher/launcher-image.generated.ts", arch));
 
 // koffi.node is not loaded from where others may write, so the modes must not depend on the umask of the build.
@@ -284,8 +309,7 @@ chmodSync(dist, 0o755);
 const libraries = { "koffi.node": 0o644, ...(hasCxxRuntime && { "koffi-cxx.so": 0o644 }) };
 const files = {
   ...libraries,
-  "runts.mjs": 0o644,
-  "library.mjs": 0o644,
+  ...(!withFaults && { "runts.mjs": 0o644, "library.mjs": 0o644 }),
   "runts-engine": 0o755,
   runts: 0o755,
 };
@@ -295,8 +319,9 @@ const sizes = Object.entries(files).map(([file, mode]) => {
   renameSync(join(partial, file), join(dist, file));
   return `${file} ${(statSync(join(dist, file)).size / 1024).toFixed(1)} KiB`;
 });
-await types;
-rmSync(join(dist, "types"), { recursive: true, force: true });
-renameSync(join(partial, "types"), join(dist, "types"));
+if (!withFaults) {
+  rmSync(join(dist, "types"), { recursive: true, force: true });
+  renameSync(join(partial, "types"), join(dist, "types"));
+}
 rmSync(partial, { recursive: true });
-process.stdout.write(`dist: ${sizes.join(", ")}\n`);
+process.stdout.write(`${basename(dist)}: ${sizes.join(", ")}\n`);

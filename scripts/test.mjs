@@ -64,6 +64,7 @@ const stages = [
   { name: "unit tests", project: "unit" },
   { name: "native images", command: [process.execPath, "scripts/build-native.mjs", "--check"] },
   { name: "spec tests", project: "spec", after: "build" },
+  { name: "faults", project: "faults", after: "build" },
   // Limits at work, under runts alone: npm run test:guests has the peers beside it.
   { name: "guests", project: "guests", after: "build", env: { GUEST_PEERS: "0" } },
 ];

@@ -1,0 +1,99 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Bundle, bundles } from "./bundles.ts";
+import { commands } from "./commands.ts";
+import { Host } from "./host.ts";
+import { ERRORS } from "./judge.ts";
+import { Scene } from "./scene.ts";
+import { type Findings, type Plan, walk } from "./walk.ts";
+
+/**
+ * `npm run test:faults` sets FAULTS=all: every fault at every operation. As part of `npm test`, every operation fails once, and some get the other
+ * faults. FAULTS_BUNDLES, FAULTS_COMMANDS and FAULTS_MODES, lists with commas, leave out the rest.
+ */
+const ALL = process.env.FAULTS === "all";
+/** As many at a time as these tests take cores. */
+const LANES = 2;
+/** One of so many operations gets the faults that are not for all of them; a stub that stands still is waited for. */
+const STRIDES = { "kill-stub": 16, "kill-runtime": 16, stall: 64 } as const;
+const EIO = 5;
+
+const plan: Plan = chosen((n) => {
+  const others = (["kill-stub", "kill-runtime", "stall"] as const).map((mode) => ({ mode, errno: EIO }));
+  if (ALL) return [...ERRORS.map(({ errno }) => ({ mode: "fail" as const, errno })), ...others];
+  const failing = { mode: "fail" as const, errno: EIO };
+  return [failing, ...others.filter(({ mode }, index) => n % STRIDES[mode] === 5 * index)];
+});
+
+function chosen(full: Plan): Plan {
+  const modes = process.env.FAULTS_MODES?.split(",");
+  return (n) =>
+    full(n).filter(({ mode, errno }) => modes?.includes(mode === "fail" ? `${errno}` : mode) ?? true);
+}
+
+function isChosen(list: string | undefined, name: string): boolean {
+  return list?.split(",").includes(name) ?? true;
+}
+
+/** Hosts that no walk is on. */
+const free: Host[] = [];
+const waiting: ((host: Host) => void)[] = [];
+const totals = { injected: 0, faults: 0, cases: 0 };
+
+async function withHost<T>(action: (host: Host) => Promise<T>): Promise<T> {
+  const host = free.pop() ?? (await new Promise<Host>((resolve) => waiting.push(resolve)));
+  try {
+    return await action(host);
+  } catch (error) {
+    // At once: the other walks take minutes.
+    process.stdout.write(`${error instanceof Error ? error.message.slice(0, 2000) : error}\n`);
+    throw error;
+  } finally {
+    const next = waiting.shift();
+    if (next === undefined) free.push(host);
+    else next(host);
+  }
+}
+
+beforeAll(() => {
+  for (let lane = 0; lane < LANES; lane++) free.push(new Host());
+});
+
+afterAll(async () => {
+  await Promise.all(free.map((host) => host.close()));
+  const { injected, cases, faults } = totals;
+  process.stdout.write(
+    `${injected - faults} of ${injected} operations injected, ${cases} faults in all, leaks ${faults}\n`,
+  );
+});
+
+describe.concurrent("each operation goes wrong in turn", () => {
+  for (const { name: bundle } of bundles(0) satisfies readonly Bundle[]) {
+    if (!isChosen(process.env.FAULTS_BUNDLES, bundle)) continue;
+    for (const command of commands) {
+      if (!isChosen(process.env.FAULTS_COMMANDS, command.name)) continue;
+      // It is create, start and delete in one, all of which are walked for themselves.
+      if (!ALL && command.name === "run" && bundle !== "minimal") continue;
+      const title = `${command.name} of the ${bundle} bundle: one clear error or a working container, and nothing is left`;
+      test(title, { timeout: ALL ? 12 * 3_600_000 : 3_600_000 }, () =>
+        withHost(async (host) => {
+          const scene = new Scene(host, bundle);
+          await scene.learn();
+          const findings = await walk(scene, command, plan);
+          report(bundle, command.name, findings);
+          expect(findings.faults).toEqual([]);
+        }),
+      );
+    }
+  }
+});
+
+function report(bundle: string, command: string, findings: Findings): void {
+  const { injected, cases, survived, notCarriedOut, faults } = findings;
+  totals.injected += injected;
+  totals.cases += cases;
+  totals.faults += faults.length;
+  const skipped = notCarriedOut > 0 ? `, ${notCarriedOut} not carried out in this container` : "";
+  process.stdout.write(
+    `${bundle}: ${command}: ${injected} operations, ${cases} faults, ${survived} survived${skipped}, ${faults.length} found\n`,
+  );
+}

@@ -1,0 +1,159 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, dirname, join } from "node:path";
+import { createInterface } from "node:readline";
+import type { Config } from "../harness/config.ts";
+import { asObject, parseObject } from "../harness/json.ts";
+import { copyRootfs } from "../harness/rootfs.ts";
+import { bundles, PROBE } from "./bundles.ts";
+
+/** The test build's own executable: `node scripts/build.mjs --faults`. */
+export const FAULTY = join(import.meta.dirname, "../../dist-faults/runts");
+
+/** What `--fault` of the test build takes: scripts/faults/injection.ts. */
+export interface Fault {
+  readonly at: number;
+  readonly mode: "fail" | "kill-runtime" | "kill-stub" | "stall";
+  readonly errno: number;
+  readonly victim?: number;
+}
+
+/** The operation that went wrong, as the test build reports it. */
+export interface Operation {
+  readonly side: string;
+  readonly call: string;
+  readonly path: string;
+  readonly purpose: string;
+  readonly pointer: string;
+  readonly guarded: boolean;
+}
+
+export interface Result {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** undefined: the command ended before it came to an operation of that number. */
+  readonly operation: Operation | undefined;
+}
+
+export interface Look {
+  readonly lines: readonly string[];
+  readonly programs: number;
+}
+
+/** A host of its own for one walk: namespaces, a cgroup, a root file system, and the worker in them. */
+export class Host {
+  readonly #child: ChildProcess;
+  readonly #answers: AsyncIterator<string>;
+  readonly #work: string;
+  readonly #ended: Promise<number | null>;
+
+  constructor() {
+    this.#work = mkdtempSync(join(tmpdir(), "rspec-faults-"));
+    chmodSync(this.#work, 0o755);
+    copyRootfs(join(process.env.SPEC_TEST_BASE ?? "", "rootfs"), join(this.#work, "rootfs"));
+    writeFileSync(join(this.#work, "rootfs/probe"), PROBE, { mode: 0o755 });
+    mkdirSync(join(this.#work, "rootfs/shared"));
+    for (const { name, config } of bundles(Math.floor(Math.random() * 1_000_000))) {
+      this.#writeBundle(name, config);
+      this.#writeBundle(`${name} asleep`, {
+        ...config,
+        process: { ...config.process, args: ["sleep", "1000"] },
+      });
+      const { devices, hugepageLimits } = {
+        devices: [],
+        hugepageLimits: undefined,
+        ...config.linux.resources,
+      };
+      const more = { allow: true, type: "c", major: 1, minor: 3, access: "rw" };
+      const change = { devices: [...devices, more], ...(hugepageLimits !== undefined && { hugepageLimits }) };
+      writeFileSync(join(this.#work, "bundles", name, "update.json"), JSON.stringify(change));
+    }
+    copyFileSync(join(import.meta.dirname, "worker.py"), join(this.#work, "worker.py"));
+    const surroundings = join(import.meta.dirname, "../fuzz/surroundings.sh");
+    const args = [this.#cgroup, dirname(FAULTY), this.#work, "python3", "/work/worker.py", "/runts/runts"];
+    this.#child = spawn(surroundings, args, { stdio: ["pipe", "pipe", "inherit"] });
+    this.#ended = new Promise((resolve) => this.#child.once("close", resolve));
+    if (this.#child.stdout === null) throw new Error("the worker has no output");
+    this.#answers = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
+  }
+
+  get #cgroup(): string {
+    return join("/sys/fs/cgroup", basename(this.#work));
+  }
+
+  #writeBundle(name: string, config: Config): void {
+    const folder = join(this.#work, "bundles", name);
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, "config.json"), JSON.stringify(config));
+  }
+
+  async run(args: readonly string[], fault?: Fault): Promise<Result> {
+    const options =
+      fault === undefined ? [] : [`--fault=${JSON.stringify({ ...fault, report: "/tmp/report" })}`];
+    const {
+      code,
+      stdout,
+      stderr,
+      fault: operation,
+    } = await this.#ask({ do: "run", args: [...options, ...args] });
+    return {
+      code: Number(code),
+      stdout: String(stdout),
+      stderr: String(stderr),
+      operation: operation === null ? undefined : operationOf(asObject(operation)),
+    };
+  }
+
+  async look(): Promise<Look> {
+    const { lines, programs } = await this.#ask({ do: "look" });
+    return { lines: Array.isArray(lines) ? lines.map(String) : [], programs: Number(programs) };
+  }
+
+  /** The container's first process. */
+  async init(id: string): Promise<{ readonly pid: number; readonly fds: string; readonly programs: number }> {
+    const { pid, fds, programs } = await this.#ask({ do: "init", id });
+    return { pid: Number(pid), fds: JSON.stringify(fds), programs: Number(programs) };
+  }
+
+  /** What the container has printed in the end. */
+  async output(pid: number): Promise<string> {
+    return String((await this.#ask({ do: "output", pid })).text);
+  }
+
+  async #ask(request: object): Promise<Record<string, unknown>> {
+    this.#child.stdin?.write(`${JSON.stringify(request)}\n`);
+    const { value, done } = await this.#answers.next();
+    if (done === true) throw new Error("the worker has ended");
+    return parseObject(value);
+  }
+
+  /** Ends the worker, and all that is in its namespaces with it. */
+  async close(): Promise<void> {
+    this.#child.stdin?.end();
+    await this.#ended;
+    rmSync(this.#work, { recursive: true, force: true });
+    for (const path of [join(this.#cgroup, "worker"), this.#cgroup]) await removeCgroup(path);
+  }
+}
+
+function operationOf(facts: Record<string, unknown>): Operation {
+  const { side, call, path = "", purpose = "", pointer = "", guarded = false } = facts;
+  const [sideText, callText, pathText] = [String(side), String(call), String(path)];
+  const about = { purpose: String(purpose), pointer: String(pointer), guarded: guarded === true };
+  return { side: sideText, call: callText, path: pathText, ...about };
+}
+
+async function removeCgroup(path: string): Promise<void> {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    try {
+      rmdirSync(path);
+      return;
+    } catch (error) {
+      if (error instanceof Error && "code" in error && error.code === "ENOENT") return;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+  throw new Error(`${path} can't be removed`);
+}

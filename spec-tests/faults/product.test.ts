@@ -1,0 +1,33 @@
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { expect, test } from "vitest";
+import { RUNTIME } from "../harness/runtime.ts";
+import { FAULTY } from "./host.ts";
+
+const OPTION = "--fault=";
+
+function stderrOf(file: string): string {
+  try {
+    execFileSync(file, [`${OPTION}{"at":1,"mode":"fail","errno":5,"report":"/dev/null"}`, "state", "x"], {
+      env: {},
+      stdio: ["ignore", "ignore", "pipe"],
+      encoding: "utf8",
+    });
+  } catch (error) {
+    return error instanceof Error && "stderr" in error ? String(error.stderr) : "";
+  }
+  return "";
+}
+
+test("state with --fault: an unknown option of the product, and one of the test build", () => {
+  expect(stderrOf(RUNTIME)).toMatch(/^runts: [^\n]*fault/);
+  expect(stderrOf(FAULTY)).toMatch(/^runts: [^\n]*(EIO|input\/output error)/);
+});
+
+test("the product has nothing of the test build in it", { timeout: 60_000 }, () => {
+  const parts = (file: string) =>
+    [OPTION, "kill-runtime"].filter((text) => readFileSync(file, "latin1").includes(text));
+  for (const name of ["runts.mjs", "runts-engine"]) expect(parts(join(dirname(RUNTIME), name))).toEqual([]);
+  expect(parts(join(dirname(FAULTY), "runts-engine"))).toEqual([OPTION, "kill-runtime"]);
+});

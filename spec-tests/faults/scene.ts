@@ -1,0 +1,156 @@
+import { CONSOLE, ID } from "./bundles.ts";
+import type { Host, Look } from "./host.ts";
+
+/** One bundle on one host: the container in the states that commands begin with, and what it has to look like. */
+export class Scene {
+  readonly host: Host;
+  readonly bundle: string;
+  readonly hasTerminal: boolean;
+  /** The host without a container, and with the one that sleeps. */
+  #empty: Look = { lines: [], programs: 0 };
+  #asleep: Look | undefined;
+  #fds = "";
+  #output = "";
+  #execOutput = "";
+  #namespaces: readonly string[] = [];
+
+  constructor(host: Host, bundle: string) {
+    this.host = host;
+    this.bundle = bundle;
+    this.hasTerminal = bundle === "rich";
+  }
+
+  get console(): string[] {
+    return this.hasTerminal ? ["--console-socket", CONSOLE] : [];
+  }
+
+  createArgs(asleep: boolean, command: readonly string[] = ["create"]): string[] {
+    const bundle = `/work/bundles/${this.bundle}${asleep ? " asleep" : ""}`;
+    return [...command, "--bundle", bundle, ...this.console, ID];
+  }
+
+  get execArgs(): string[] {
+    const terminal = this.hasTerminal ? ["--detach", "--tty", ...this.console] : [];
+    return ["exec", ...terminal, ID, "sh", "/probe"];
+  }
+
+  /** How everything is when nothing goes wrong. The first container makes mount points that stay. */
+  async learn(): Promise<void> {
+    const { lines } = await this.host.look();
+    this.#namespaces = lines
+      .filter((line) => line.startsWith("namespace "))
+      .map((line) => line.split(" ")[2] ?? "");
+    for (const attempt of [1, 2]) {
+      await this.succeed(this.createArgs(false));
+      const { pid, fds } = await this.host.init(ID);
+      this.#fds = fds;
+      await this.succeed(["start", ID]);
+      this.#output = this.#withoutNumbers(await this.host.output(pid));
+      await this.succeed(["delete", ID]);
+      // The kernel may not have freed the programs of the first container yet.
+      if (attempt === 1) this.#empty = { ...(await this.host.look()), programs: 0 };
+    }
+    if (!this.#output.endsWith("done\n")) throw new Error(`the probe does not work: ${this.#output}`);
+    const left = await this.changes(this.#empty);
+    if (left.length > 0) throw new Error(`left without a fault: ${left.join("; ")}`);
+    await this.fallAsleep();
+    this.#execOutput = await this.#outputOfExec((await this.succeed(this.execArgs)).stdout);
+    await this.remove();
+  }
+
+  async succeed(args: readonly string[]) {
+    const result = await this.host.run(args);
+    if (result.code !== 0) throw new Error(`${args.join(" ")}: exit code ${result.code}, ${result.stderr}`);
+    return result;
+  }
+
+  async create(): Promise<void> {
+    await this.succeed(this.createArgs(false));
+  }
+
+  async fallAsleep(): Promise<void> {
+    await this.succeed(this.createArgs(true));
+    await this.succeed(["start", ID]);
+    const { programs } = await this.host.init(ID);
+    this.#asleep = { ...(await this.host.look()), programs };
+  }
+
+  get isAsleep(): boolean {
+    return this.#asleep !== undefined;
+  }
+
+  /** What keeps a container from being what the config says, though its `create` has succeeded. */
+  async createdWrong(): Promise<string | undefined> {
+    const { fds } = await this.host.init(ID);
+    return fds === this.#fds ? undefined : `init has the descriptors ${fds}, not ${this.#fds}`;
+  }
+
+  async outputWrong(pid: number): Promise<string | undefined> {
+    return difference(this.#output, this.#withoutNumbers(await this.host.output(pid)));
+  }
+
+  runOutputWrong(stdout: string): string | undefined {
+    return difference(this.#output, this.#withoutNumbers(stdout));
+  }
+
+  async execOutputWrong(stdout: string): Promise<string | undefined> {
+    return difference(this.#execOutput, await this.#outputOfExec(stdout));
+  }
+
+  async #outputOfExec(stdout: string): Promise<string> {
+    return this.#withoutNumbers(this.hasTerminal ? await this.host.output(0) : stdout);
+  }
+
+  /** Namespaces are numbered: what matters is whether they are the host's. */
+  #withoutNumbers(text: string): string {
+    return text
+      .replaceAll(/\w+:\[\d+\]/g, (link) => (this.#namespaces.includes(link) ? "the host's" : "its own"))
+      .replaceAll(/\/proc\/\d+\//g, "/proc/PID/");
+  }
+
+  /** Removes the container, whatever has become of it; what that leaves on the host, or says. */
+  async remove(): Promise<string[]> {
+    this.#asleep = undefined;
+    const { code, stderr } = await this.host.run(["delete", "--force", ID]);
+    const said = code === 0 && stderr === "" ? [] : [`delete --force exits with ${code}: ${stderr}`];
+    return [...said, ...(await this.changes(this.#empty))];
+  }
+
+  /** What a command has changed that must not have any effect on the container that sleeps. */
+  changesAsleep(): Promise<string[]> {
+    return this.changes(this.#asleep ?? this.#empty);
+  }
+
+  /** Whether nothing is left already. */
+  async isEmpty(): Promise<boolean> {
+    return changed(this.#empty, await this.host.look()).length === 0;
+  }
+
+  /** Waits a moment for the kernel to take things apart. */
+  async changes(before: Look): Promise<string[]> {
+    for (let attempt = 0; ; attempt++) {
+      const found = changed(before, await this.host.look());
+      if (found.length === 0 || attempt === 60) return found;
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    }
+  }
+}
+
+function changed(before: Look, now: Look): string[] {
+  return [
+    ...now.lines.filter((line) => !before.lines.includes(line)),
+    ...before.lines.filter((line) => !now.lines.includes(line)).map((line) => `missing: ${line}`),
+    ...(now.programs === before.programs ? [] : [`BPF programs: ${now.programs}, not ${before.programs}`]),
+  ];
+}
+
+function difference(expected: string, got: string): string | undefined {
+  if (expected === got) return undefined;
+  // A container whose /etc/passwd can't be read has none: HOME is that of a user who isn't in it.
+  const home = /^HOME=.*$/m;
+  if (expected.replace(home, "HOME=/") === got && home.test(got)) return undefined;
+  const [before, after] = [expected.split("\n"), got.split("\n")];
+  const missing = before.filter((line) => !after.includes(line)).map((line) => `-${line}`);
+  const added = after.filter((line) => !before.includes(line)).map((line) => `+${line}`);
+  return `the container is not as it should be: ${[...missing, ...added].slice(0, 8).join(" | ")}`;
+}

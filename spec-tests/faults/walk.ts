@@ -1,0 +1,135 @@
+import { ID } from "./bundles.ts";
+import type { Fault, Result } from "./host.ts";
+import { complaint } from "./judge.ts";
+import type { Scene } from "./scene.ts";
+
+/** A command whose operations go wrong, one after the other. */
+export interface Command {
+  readonly name: string;
+  readonly failureCode: number;
+  /** What it begins with; a container that sleeps serves again if nothing has happened to it. */
+  readonly begin: "nothing" | "created" | "asleep";
+  readonly lasts: boolean;
+  /** What it has done in part, the same command does as a whole afterwards. */
+  readonly mends?: boolean;
+  args(scene: Scene): readonly string[];
+  /** What is wrong with a command that has succeeded all the same. */
+  works(scene: Scene, result: Result, fault: Fault): Promise<string | undefined>;
+}
+
+export interface Findings {
+  /** Operations that have gone wrong, and how often in all: in several ways each. */
+  injected: number;
+  cases: number;
+  /** Of all these, how many the command survived. */
+  survived: number;
+  /** Operations that this container does not need: their guard does not hold. */
+  notCarriedOut: number;
+  readonly faults: string[];
+}
+
+/** Which faults the n-th operation gets; those after the first only if there is an operation of that number. */
+export type Plan = (n: number) => readonly Pick<Fault, "mode" | "errno">[];
+
+const MOST_OPERATIONS = 3000;
+
+/** Makes each operation of a command go wrong in turn, until there are no more. */
+export async function walk(scene: Scene, command: Command, plan: Plan): Promise<Findings> {
+  const findings: Findings = { injected: 0, cases: 0, survived: 0, notCarriedOut: 0, faults: [] };
+  for (let at = 1; at < MOST_OPERATIONS; at++) {
+    const planned = plan(at);
+    if (planned.length === 0) continue;
+    let met = false;
+    for (const { mode, errno } of planned) {
+      const outcome = await step(scene, command, { at, mode, errno }).catch((error) =>
+        broken(scene, at, mode, error),
+      );
+      if (outcome === undefined) continue;
+      met = true;
+      findings.cases += 1;
+      findings.survived += outcome.survived ? 1 : 0;
+      findings.notCarriedOut += outcome.survived && outcome.guarded && mode === "kill-stub" ? 1 : 0;
+      if (outcome.fault === undefined) continue;
+      const text = `${scene.bundle}: ${command.name}: ${outcome.fault}`.replaceAll(/[^\x20-\x7e]/g, " ");
+      findings.faults.push(text);
+      // At once: a walk may take minutes.
+      process.stdout.write(`${text.slice(0, 600)}\n`);
+    }
+    if (!met) break;
+    findings.injected += 1;
+  }
+  if (scene.isAsleep) findings.faults.push(...(await scene.remove()));
+  return findings;
+}
+
+interface Outcome {
+  readonly survived: boolean;
+  /** It is carried out only if an earlier result asks for it. */
+  readonly guarded: boolean;
+  readonly fault: string | undefined;
+}
+
+/** Something else than the command with the fault did not work. */
+async function broken(scene: Scene, at: number, mode: string, error: unknown): Promise<Outcome> {
+  const left = await scene.remove();
+  const reason = error instanceof Error ? error.message : String(error);
+  return { survived: false, guarded: false, fault: [`${at} ${mode}: ${reason}`, ...left].join("; ") };
+}
+
+/** undefined if the command has no operation of that number. */
+async function step(scene: Scene, command: Command, fault: Fault): Promise<Outcome | undefined> {
+  const victim = await begin(scene, command, fault);
+  const result = await scene.host.run(command.args(scene), {
+    ...fault,
+    ...(victim !== undefined && { victim }),
+  });
+  const { operation, code } = result;
+  const faults: string[] = [];
+  const survived = code === 0;
+  if (operation !== undefined) {
+    const found = await verdict(scene, command, fault, result);
+    if (found !== undefined) faults.push(found);
+  }
+  faults.push(...(await settle(scene, command, fault, code !== 0)));
+  if (operation === undefined) return undefined;
+  const { call, path, purpose, pointer, guarded } = operation;
+  const what = `${fault.at} ${fault.mode} ${fault.errno} (${[call, path, pointer, purpose].filter(Boolean).join(" ")})`;
+  const text =
+    faults.length === 0 ? undefined : `${what}: ${faults.join("; ")}; stderr: ${result.stderr.trim()}`;
+  return { survived, guarded, fault: text };
+}
+
+/** Brings the container to where the command begins. Returns the process to kill where the stub is to die. */
+async function begin(scene: Scene, command: Command, fault: Fault): Promise<number | undefined> {
+  if (command.begin === "created") await scene.create();
+  if (command.begin === "asleep" && !scene.isAsleep) await scene.fallAsleep();
+  const isVictim = fault.mode === "kill-stub" && command.begin !== "nothing" && !command.lasts;
+  return isVictim ? (await scene.host.init(ID)).pid : undefined;
+}
+
+async function verdict(
+  scene: Scene,
+  command: Command,
+  fault: Fault,
+  result: Result,
+): Promise<string | undefined> {
+  const { operation, code } = result;
+  if (operation === undefined) return undefined;
+  if (code === 0) return command.works(scene, result, fault);
+  if (fault.mode === "kill-runtime" && code === 137) return undefined;
+  return complaint(result, fault, operation, command.failureCode);
+}
+
+/** What is not as before. */
+async function settle(scene: Scene, command: Command, fault: Fault, failed: boolean): Promise<string[]> {
+  // What a failed command has undone itself needs no delete.
+  if (!command.lasts) return failed && (await scene.isEmpty()) ? [] : scene.remove();
+  if (failed && command.mends === true) await scene.succeed(command.args(scene));
+  if (fault.mode !== "kill-runtime") {
+    const changes = await scene.changesAsleep();
+    return changes.length === 0 ? [] : [...changes, ...(await scene.remove())];
+  }
+  // What it was about to do is done in part. That is no leak as long as the container can be removed with it.
+  const changes = await scene.changesAsleep();
+  return changes.length === 0 ? [] : scene.remove();
+}
