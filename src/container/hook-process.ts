@@ -4,7 +4,7 @@ import { trySyscall } from "../../bindings/ffi/syscall.ts";
 import { closeSync, openSync } from "../../bindings/linux/files.ts";
 import { pidfdOpen } from "../../bindings/linux/pidfd.ts";
 import { waitReadable } from "../../bindings/linux/poll.ts";
-import { END_TIMEOUT_MS } from "../../bindings/linux/reap.ts";
+import { END_TIMEOUT_MS, killAndReap } from "../../bindings/linux/reap.ts";
 import { receiveReply } from "../init/run-program.ts";
 import { type PendingInit, spawnInit } from "../init/spawn-init.ts";
 import { takeStreams } from "../init/standard-streams.ts";
@@ -42,12 +42,18 @@ export interface HookRun {
 export function runHookProcess({ hook, cwd, stdio, container }: HookRun): string | undefined {
   const started = Date.now();
   const pending = spawnHook(container);
+  let pid = 0;
   try {
-    const { pid } = pending.finish();
+    pid = pending.finish().pid;
     const failure = execute(pending, { hook, cwd, stdio, container });
-    return failure ?? awaitEnd(pid, hook, started);
+    if (failure !== undefined) return failure;
+    const reason = awaitEnd(pid, hook, started);
+    pid = 0;
+    return reason;
   } finally {
     pending.channel.close();
+    // Nobody else would. And as long as it is not reaped, the init of its pid namespace can't end: pid_namespaces(7).
+    if (pid !== 0) killAndReap(pid);
   }
 }
 
