@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { expect } from "vitest";
 import type { Config } from "./config.ts";
 import type { Container, CreateOptions } from "./container.ts";
-import { type Result, which } from "./runtime.ts";
+import { IS_RUNTS, type Result, RUNTIME_NAME, which } from "./runtime.ts";
 import type { Sandbox } from "./sandbox.ts";
 import { type Body, spec } from "./spec.ts";
 
@@ -11,10 +11,13 @@ let problem: string | undefined;
 let asked = false;
 
 /** Why criu can't work here; undefined where it can. */
-function criuProblem(): string | undefined {
+export function criuProblem(): string | undefined {
   if (asked) return problem;
   asked = true;
-  if (which("criu") === undefined) problem = "criu is not installed: apt-get install criu";
+  // Their default, where criu saves and multiplies the cgroups of all v1 hierarchies: tens of thousands, after some tests.
+  if (!IS_RUNTS && readFileSync("/proc/self/cgroup", "utf8").trim().includes("\n"))
+    problem = `${RUNTIME_NAME} would have criu make v1 cgroups of this hybrid host`;
+  else if (which("criu") === undefined) problem = "criu is not installed: apt-get install criu";
   else {
     const { status, stdout, stderr } = spawnSync("criu", ["check"], { encoding: "utf8" });
     if (status !== 0) problem = `criu check: ${stderr || stdout}`;
@@ -103,8 +106,8 @@ export interface Images {
 
 export function imagesIn(sandbox: Sandbox, name = "checkpoint"): Images {
   const directory = sandbox.path(name);
-  mkdirSync(directory);
   const [images, work] = [`${directory}/images`, `${directory}/work`];
+  mkdirSync(work, { recursive: true });
   return {
     images,
     work,

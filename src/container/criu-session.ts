@@ -70,6 +70,7 @@ export class CriuFiles {
       lazyPages: choices.lazyPages,
       autoDedup: choices.autoDedup,
       cgroupMode: choices.cgroupMode,
+      ...cgroupControllers(),
       emptyNamespaces: CLONE_NEWNET,
       ...(configFile !== undefined && { configFile }),
       ...(choices.networkLock !== undefined && { networkLock: choices.networkLock }),
@@ -95,6 +96,15 @@ function makeDirectory(option: string, path: string): void {
 function describeEnd(status: number): string {
   const signal = status & 0x7f;
   return signal === 0 ? `criu ended with exit status ${status >> 8}` : `criu was ended by signal ${signal}`;
+}
+
+/**
+ * On a hybrid host criu would save the cgroups of all v1 hierarchies, which are not the container's, and make those anew that have
+ * gone since: only the unified hierarchy, whose controller has no name, is saved then.
+ */
+function cgroupControllers(): Pick<CriuOptions, "cgroupControllers"> {
+  const hierarchies = readFileSync("/proc/self/cgroup", "utf8").trim().split("\n");
+  return hierarchies.length > 1 ? { cgroupControllers: [""] } : {};
 }
 
 /** The annotation names a file of settings for criu, which rule out those of the runtime; empty is none at all. */

@@ -49,6 +49,8 @@ export interface CriuOptions {
   readonly statusFd?: number;
   readonly cgroupMode: CgroupMode;
   readonly cgroupRoots?: readonly { readonly controller: string; readonly path: string }[];
+  /** The only ones that are saved; all if absent. */
+  readonly cgroupControllers?: readonly string[];
   readonly freezeCgroup?: string;
   readonly restoreSibling?: boolean;
   readonly inheritFds?: readonly { readonly key: string; readonly fd: number }[];
@@ -93,6 +95,7 @@ export function optionsMessage(options: CriuOptions): Message {
     37: options.external,
     38: options.emptyNamespaces,
     39: options.joinNamespaces?.map(({ type, path }) => ({ 1: type, 2: path })),
+    43: options.cgroupControllers,
     44: options.freezeCgroup,
     46: options.tcpSkipInFlight,
     48: options.lazyPages,
