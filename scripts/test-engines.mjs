@@ -94,6 +94,7 @@ const engines = [
     packages: [
       { name: "podman", program: "podman", needed: true, why: "the engine" },
       { name: "catatonit", program: "catatonit", needed: true, why: "podman run --init" },
+      { name: "criu", program: "criu", why: "podman container checkpoint" },
       nftables,
       uidmap,
     ],
