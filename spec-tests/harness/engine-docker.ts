@@ -104,7 +104,13 @@ export async function openDocker({ settings = {}, etc = {}, machine }: DockerOpt
     });
   const call = (...args: readonly string[]): Promise<Result> => client(args);
   const daemon = new Daemon(directory, machine, async () => (await call("version")).code === 0);
-  await daemon.start();
+  try {
+    await daemon.start();
+  } catch (error) {
+    await daemon.close();
+    rmSync(directory, { recursive: true, force: true });
+    throw error;
+  }
 
   const archive = join(directory, "rootfs.tar");
   await finish(["tar", "-C", join(process.env.SPEC_TEST_BASE ?? "", "rootfs"), "-cf", archive, "."], {});
