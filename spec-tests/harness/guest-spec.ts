@@ -29,7 +29,7 @@ const SUBJECTS: readonly Subject[] = [
 export function describeGuest(what: string, body: () => void, kernel: GuestKernel = QEMU_GUEST): void {
   const { missing } = kernel;
   const reason = missing === undefined ? "" : ` (skipped: ${missing})`;
-  // vitest's list leaves out what is skipped, and coverage/ wants all of it.
+  // vitest's list leaves out what is skipped, and completeness/ wants all of it.
   const isListing = process.env.SPEC_TESTS_LISTING !== undefined;
   describe.skipIf(missing !== undefined && !isListing)(`${what} in a guest (${kernel.name})${reason}`, () => {
     beforeAll(async () => {

@@ -1,0 +1,57 @@
+import { execFileSync } from "node:child_process";
+import { beforeAll, describe, expect, test } from "vitest";
+import { IS_RUNTS, RUNTIME } from "../harness/runtime.ts";
+import { titlesOfTests } from "./titles.ts";
+
+function help(...command: readonly string[]): string {
+  return execFileSync(RUNTIME, [...command, "--help"], { encoding: "utf8" });
+}
+
+/** Long names of the options that a help page lists, but for --help itself. */
+function optionsOf(text: string): string[] {
+  return [...text.matchAll(/^ +(?:-\w, )?(--[a-z0-9-]+)/gm)]
+    .map((match) => match[1] ?? "")
+    .filter((option) => option !== "--help");
+}
+
+/** The words of a title before what is required. */
+function situation(title: string): string {
+  return title.split(": ")[0] ?? "";
+}
+
+function has(text: string, word: string): boolean {
+  return new RegExp(`(^|[^\\w-])${word}($|[^\\w-])`).test(text);
+}
+
+/** The commands that engines call, whose options have tests by name. Of the others, only the command itself is looked for. */
+const OF_ENGINES =
+  "create run start state kill delete list exec ps pause resume update events features spec".split(" ");
+
+describe.skipIf(!IS_RUNTS)("coverage of the command line", () => {
+  let titles: string[] = [];
+  const commands = IS_RUNTS
+    ? [...help().matchAll(/^ {2}runts ([a-z]+)/gm)].map((match) => match[1] ?? "")
+    : [];
+
+  beforeAll(() => {
+    titles = titlesOfTests();
+  }, 120_000);
+
+  test("every command, and each option of those that engines call, is in the title of a test", () => {
+    const missing = commands.flatMap((command) => {
+      const own = titles.map(situation).filter((title) => has(title, command));
+      const listed = OF_ENGINES.includes(command) ? optionsOf(help(command)) : [];
+      const options = listed.filter((option) => !own.some((title) => has(title, option)));
+      return [...(own.length === 0 ? [command] : []), ...options.map((option) => `${command} ${option}`)];
+    });
+    expect(commands).toEqual(expect.arrayContaining(OF_ENGINES));
+    expect(missing).toEqual([]);
+  });
+
+  test("every global option is in the title of a test", () => {
+    const missing = optionsOf(help()).filter(
+      (option) => !titles.some((title) => has(situation(title), option)),
+    );
+    expect(missing).toEqual([]);
+  });
+});

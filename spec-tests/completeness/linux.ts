@@ -1,0 +1,176 @@
+import type { Coverage } from "./rows.ts";
+
+export const LINUX: Coverage = {
+  "/linux/namespaces": [
+    "the same namespace type twice: error",
+    "namespaces of a pod, each by its path: all joined, the user namespace among them",
+    "run without any namespace: the program in the container's root, with its mounts",
+  ],
+  "/linux/namespaces/*/type": ["unknown namespace type: error", "namespace {} not listed: the caller's"],
+  "/linux/namespaces/*/type={}": ["namespace {} listed: a new one", "{} namespace listed: a new one"],
+  "/linux/namespaces/*/type=user": [
+    "user namespace: the mappings are as listed",
+    "user namespace: the other namespaces belong to it",
+    "user namespace not listed: the caller's",
+  ],
+  "/linux/namespaces/*/path": [
+    "namespace {} with a path: joined",
+    "namespace path of the wrong type: error, nothing left",
+    "namespace path relative: error, nothing left",
+  ],
+  "/linux/uidMappings": [
+    "user namespace: the mappings are as listed",
+    "user namespace with several ranges: all mapped",
+    "user namespace without mappings: error",
+    "mappings without a user namespace: error",
+    "user namespace with 341 mappings: error, nothing left",
+  ],
+  "/linux/gidMappings": [
+    "user namespace: the mappings are as listed",
+    "user namespace, a privileged caller: setgroups stays allowed",
+    "run by a user without privileges: setgroups is denied, no group can be dropped",
+  ],
+  "/linux/timeOffsets/monotonic": [
+    "timeOffsets: the offsets of the new time namespace",
+    "timeOffsets with one clock: the other one has none",
+    "timeOffsets without a time namespace: error that names it, nothing left",
+    "timeOffsets with a joined time namespace: error that names it, nothing left",
+  ],
+  "/linux/timeOffsets/boottime": [
+    "timeOffsets: the offsets of the new time namespace",
+    "timeOffsets with one clock: the other one has none",
+  ],
+  "/linux/devices": [
+    "devices: nodes with type, numbers, mode and owner",
+    "devices where that device exists: accepted",
+    "devices in a user namespace: the host's node, and it works",
+    "default devices: null, zero, full, random, urandom, tty, with their numbers and mode 666",
+  ],
+  "/linux/devices/*/type": ["devices with an unknown type: error"],
+  "/linux/devices/*/type={}": ["devices: nodes with type, numbers, mode and owner"],
+  "/linux/devices/*/type=u": ["devices of type u: a character device"],
+  "/linux/devices/*/path": [
+    "devices outside of /dev: made there, folders too",
+    "devices where {} exists: error that names it",
+  ],
+  "/linux/devices/*/major": ["devices without major: error that names it"],
+  "/linux/devices/*/minor": ["devices without minor: error that names it"],
+  "/linux/devices/*/fileMode": ["devices, a caller with a umask: the mode is as listed"],
+  "/linux/devices/*/uid": ["devices: nodes with type, numbers, mode and owner"],
+  "/linux/devices/*/gid": ["devices: nodes with type, numbers, mode and owner"],
+  "/linux/netDevices": [
+    "netDevices, no such interface: error that names it, nothing left",
+    "netDevices with no network namespace: error that names it",
+    "netDevices, addresses that are not permanent or not global: not kept",
+    "netDevices, delete: it stays in the container's network namespace",
+  ],
+  "/linux/netDevices/*/name": [
+    "netDevices with a name: moved, renamed, up, with its attributes and permanent addresses",
+    "netDevices without a name: the host's one",
+    "netDevices, the name exists in the container: error, both namespaces as before",
+    "netDevices with a template: a free name, up, with its addresses",
+    "netDevices, a name {}: error that names it, nothing left",
+  ],
+  "/linux/cgroupsPath": [
+    "cgroupsPath absolute: below the cgroup mount point",
+    "cgroupsPath relative: the same value gives the same place",
+    "cgroupsPath absent: a cgroup of its own",
+    "cgroupsPath {}: error that names it, nothing left",
+    "create in a cgroup with processes: error that names them, and they live on",
+    "create in a frozen cgroup: error, never a hang",
+    "systemd, slice:prefix:name: a scope in the slice",
+  ],
+  "/linux/intelRdt": [
+    "intelRdt with nothing in it, no resctrl mounted: error that names it, nothing left",
+    "intelRdt not set: resctrl is not touched, and not needed",
+    "intelRdt without closID: the group of the container's id, with the values in order",
+  ],
+  "/linux/intelRdt/closID": [
+    "intelRdt with closID alone: the pid is in its tasks, its limits stay, and so does it after delete",
+    "intelRdt with closID /: the pid is in the root's tasks",
+    "intelRdt, closID {}: error that names it, nothing left",
+    "intelRdt, closID alone, no such class: error, nothing is changed",
+  ],
+  "/linux/intelRdt/schemata": [
+    "intelRdt without closID: the group of the container's id, with the values in order",
+    "intelRdt, schemata with two lines in one: error that names it, nothing left",
+  ],
+  "/linux/intelRdt/l3CacheSchema": [
+    "intelRdt without closID: the group of the container's id, with the values in order",
+    "intelRdt, closID with another l3CacheSchema: error, nothing is changed",
+  ],
+  "/linux/intelRdt/memBwSchema": [
+    "intelRdt, memBwSchema of another resource: error that names it, nothing left",
+    "intelRdt, closID with another memBwSchema: error, nothing is changed",
+  ],
+  "/linux/intelRdt/enableMonitoring": [
+    "intelRdt with enableMonitoring, no resctrl mounted: error that names it, nothing left",
+    "intelRdt, a monitoring group that exists: error, nothing is changed",
+  ],
+  "/linux/memoryPolicy/mode": [
+    "create, memoryPolicy, mode unknown: error that names the property",
+    "create, memoryPolicy, no mode: error that names the property",
+    "exec, memoryPolicy: that of the container",
+  ],
+  "/linux/memoryPolicy/mode={}": ['run, memoryPolicy {"mode":"{}",{}}: the program has it'],
+  "/linux/memoryPolicy/mode=MPOL_WEIGHTED_INTERLEAVE": [
+    "create, memoryPolicy MPOL_WEIGHTED_INTERLEAVE: known, and only the kernel may deny it",
+  ],
+  "/linux/memoryPolicy/nodes": [
+    'run, memoryPolicy {"mode":"MPOL_BIND","nodes":"0","flags":[]}: the program has it',
+    "create, memoryPolicy, nodes with {}: error that names the property",
+    "create, memoryPolicy, {} without nodes: error that names the property",
+    "create, memoryPolicy on a node that the machine lacks: error that names the property",
+  ],
+  "/linux/memoryPolicy/flags": [
+    "create, memoryPolicy, flag unknown: error that names the property",
+    "create, memoryPolicy, static and relative nodes: error that names the property",
+  ],
+  "/linux/memoryPolicy/flags/*=MPOL_F_STATIC_NODES": [
+    'run, memoryPolicy {"mode":"MPOL_BIND","nodes":"0-3,1000","flags":["MPOL_F_STATIC_NODES"]}: the program has it',
+  ],
+  "/linux/memoryPolicy/flags/*=MPOL_F_RELATIVE_NODES": [
+    'run, memoryPolicy {"mode":"MPOL_INTERLEAVE","nodes":"0","flags":["MPOL_F_RELATIVE_NODES"]}: the program has it',
+  ],
+  "/linux/memoryPolicy/flags/*=MPOL_F_NUMA_BALANCING": [
+    "create, memoryPolicy MPOL_BIND MPOL_F_NUMA_BALANCING: known, and only the kernel may deny it",
+  ],
+  "/linux/sysctl": [
+    "sysctl of the container's namespaces: set",
+    "sysctl with slashes: the same",
+    "sysctl {}: error, it would change the host",
+    "sysctl {}: set in the container's ipc namespace",
+    "sysctl kernel.domainname: set in the container's uts namespace",
+    "sysctl user.max_mnt_namespaces with a user namespace: set",
+    "sysctl of an interface with a dot in its name: slashes part it",
+  ],
+  "/linux/rootfsPropagation": [
+    "rootfsPropagation absent: the root mount is private",
+    "rootfsPropagation of no known kind: error, nothing left",
+    "create --no-pivot with rootfsPropagation {}: error, nothing left",
+    "create, linux.rootfsPropagation without a mount namespace: refused by name, nothing left",
+  ],
+  "/linux/rootfsPropagation={}": ["rootfsPropagation {}: the root mount has it"],
+  "/linux/maskedPaths": [
+    "maskedPaths: a file reads as empty, a folder is an empty read-only one",
+    "maskedPaths through a symlink: resolved inside the rootfs",
+    "create, linux.maskedPaths without a mount namespace: refused by name, nothing left",
+    "default readonlyPaths and maskedPaths: /proc/sys is read-only, /proc/keys is empty",
+  ],
+  "/linux/readonlyPaths": [
+    "readonlyPaths: readable, not writable, missing ones skipped",
+    "create, linux.readonlyPaths without a mount namespace: refused by name, nothing left",
+  ],
+  "/linux/mountLabel": ["mountLabel where SELinux is off: a container all the same, and a warning"],
+  "/linux/personality/domain": [
+    "create, personality, domain unknown: error that names the property",
+    "create, personality, no domain: error that names the property",
+  ],
+  "/linux/personality/domain={}": [
+    "run and exec, personality {}: that of the program, whatever the caller's",
+  ],
+  "/linux/personality/flags": [
+    "create, personality, a flag: error that names the property",
+    "run, personality without flags as an empty list: taken",
+  ],
+};

@@ -1,0 +1,168 @@
+import type { Coverage } from "./rows.ts";
+
+export const PROCESS: Coverage = {
+  "/process": [
+    "create without process: a container that start refuses and delete removes",
+    "run without process: error that names it, nothing left",
+  ],
+  "/process/terminal": [
+    "create --console-socket: stdio is the terminal, and it is the controlling one",
+    "create --console-socket: /dev/console is the terminal",
+    "create with a terminal but no --console-socket: error",
+    "create --console-socket without a terminal: error",
+  ],
+  "/process/consoleSize": [
+    "create --console-socket with consoleSize: the terminal has that size",
+    "create with consoleSize but no terminal: ignored",
+    "create with consoleSize of a height that no terminal has: error that names it",
+    "create with consoleSize of a width that no terminal has: error that names it",
+  ],
+  "/process/cwd": [
+    "run, cwd: the program starts there",
+    "run, cwd missing: it is made",
+    'create, cwd "relative": error',
+    "run, cwd through a symlink out of the rootfs: resolved inside it",
+    "run, cwd /proc/self/fd/{}: never on the host",
+  ],
+  "/process/env": [
+    "run, env: what the config says and HOME, nothing of the caller",
+    "run, the same name twice in env: the last wins",
+    "create, env entry {}: error",
+    "run as uid {} without HOME: HOME is {}",
+    "run with HOME set: kept",
+  ],
+  "/process/args": [
+    "run, args[0] without a slash: found in the container's PATH, in its order",
+    "run, args with blanks, quotes, empty and non-ASCII strings: passed unchanged",
+    "create, process/args []: one clear line that names it, nothing left",
+    "run, args[0] {}: the cause, nothing left",
+  ],
+  "/process/user/uid": [
+    "run, uid and gid: real, effective, saved and file system ids",
+    "run, uid without an entry in /etc/passwd: allowed",
+    "user not mapped in the user namespace: error, nothing left",
+  ],
+  "/process/user/gid": ["run, uid and gid: real, effective, saved and file system ids"],
+  "/process/user/umask": [
+    "run, umask: set",
+    "run without umask: the caller's stays",
+    "exec: umask of the container's process",
+    "exec without umask: the caller's stays",
+  ],
+  "/process/user/additionalGids": [
+    "run, additionalGids: the supplementary groups, the caller's dropped",
+    "run without additionalGids: no group of the caller is left",
+    "rootless create, additionalGids where setgroups is denied: refused by name",
+  ],
+  "/process/capabilities": [
+    "run as root: all five sets as listed",
+    "run with empty capability sets: none at all",
+    "run, capability unknown to the kernel: a warning, no failure",
+    "run, capability that the caller does not have: a warning, no failure",
+    "run, every capability that the caller has: granted, without a warning",
+  ],
+  "/process/capabilities/bounding": [
+    "run as root: bounding, permitted and effective as listed",
+    "run as another user without ambient: no capability but in the bounding set",
+  ],
+  "/process/capabilities/permitted": ["run as root: bounding, permitted and effective as listed"],
+  "/process/capabilities/effective": ["run as root: bounding, permitted and effective as listed"],
+  "/process/capabilities/inheritable": [
+    "run as root: all five sets as listed",
+    "exec --cap: bounding, effective and permitted, never inheritable",
+  ],
+  "/process/capabilities/ambient": [
+    "run as another user: ambient capabilities survive the exec, others do not",
+    "run, ambient capability that is not inheritable: a warning, no failure",
+    "exec: ambient capabilities of the container, as another user",
+  ],
+  "/process/rlimits": [
+    "run, rlimits of all 16 types at once: as listed",
+    "create, rlimits with the same type twice: error",
+    "run without rlimits: the caller's values, not those of the runtime's engine",
+    "run, RLIMIT_AS small: the rest of the set-up is done before",
+  ],
+  "/process/rlimits/*/type": [
+    "create, rlimits with unknown type: error",
+    "create, rlimits with a type without its prefix: error",
+  ],
+  "/process/rlimits/*/type={}": ["run, rlimits of all 16 types at once: as listed"],
+  "/process/rlimits/*/soft": [
+    "run, rlimits: getrlimit in the container gives the same values",
+    "create, rlimits with soft above hard: error",
+  ],
+  "/process/rlimits/*/hard": [
+    "run, rlimits: getrlimit in the container gives the same values",
+    "run, RLIM_INFINITY as 18446744073709551615: unlimited",
+    "create, an rlimit of 2^64: error that names it",
+  ],
+  "/process/noNewPrivileges": ["run, noNewPrivileges true: set", "run, noNewPrivileges false: not set"],
+  "/process/oomScoreAdj": ["run, oomScoreAdj: set", "run without oomScoreAdj: the caller's stays"],
+  "/process/apparmorProfile": [
+    "create, apparmorProfile that the kernel has no module for: error, nothing left",
+    "exec --apparmor that the kernel has no module for: error, nothing left",
+  ],
+  "/process/selinuxLabel": [
+    "create, selinuxLabel that the kernel has no module for: error, nothing left",
+    "exec --process-label that the kernel has no module for: error, nothing left",
+  ],
+  "/process/scheduler/policy": [
+    "create, scheduling, policy unknown: error that names the property",
+    "create, scheduling, no policy: error that names the property",
+  ],
+  "/process/scheduler/policy={}": ["create, scheduler {}, nice {}: the program is scheduled so"],
+  "/process/scheduler/policy=SCHED_DEADLINE": [
+    "create, scheduler SCHED_DEADLINE: runtime, deadline and period",
+  ],
+  "/process/scheduler/policy=SCHED_ISO": [
+    "create, scheduler SCHED_ISO, which no kernel has: an error that names it",
+  ],
+  "/process/scheduler/nice": [
+    "create, scheduler SCHED_OTHER, nice -5: the program is scheduled so",
+    "create, scheduling, nice with SCHED_FIFO: error that names the property",
+    "create, scheduling, nice 20: error that names the property",
+  ],
+  "/process/scheduler/priority": [
+    "create, scheduler SCHED_FIFO, nice 0: the program is scheduled so",
+    "create, scheduling, priority with SCHED_OTHER: error that names the property",
+    "create, scheduling, priority 100: error that names the property",
+  ],
+  "/process/scheduler/flags": ["create, scheduling, flag unknown: error that names the property"],
+  "/process/scheduler/flags/*={}": ["create, scheduler {}: …"],
+  "/process/scheduler/runtime": [
+    "create, scheduler SCHED_DEADLINE: runtime, deadline and period",
+    "create, scheduling, runtime with SCHED_OTHER: error that names the property",
+  ],
+  "/process/scheduler/deadline": [
+    "create, scheduler SCHED_DEADLINE: runtime, deadline and period",
+    "create, scheduling, deadline with SCHED_RR: error that names the property",
+  ],
+  "/process/scheduler/period": [
+    "create, scheduler SCHED_DEADLINE: runtime, deadline and period",
+    "create, scheduling, period with SCHED_BATCH: error that names the property",
+  ],
+  "/process/ioPriority/class": [
+    "create, scheduling, class unknown: error that names the property",
+    "create, scheduling, no class: error that names the property",
+  ],
+  "/process/ioPriority/class={}": ["create, ioPriority {} {}: of the program and its children"],
+  "/process/ioPriority/priority": [
+    "create, ioPriority IOPRIO_CLASS_BE 6: of the program and its children",
+    "create, scheduling, no priority: error that names the property",
+    "create, scheduling, I/O priority 8: error that names the property",
+  ],
+  "/process/execCPUAffinity": [
+    "exec, execCPUAffinity initial and final: the final one",
+    "run, execCPUAffinity: not for the container's init",
+    "exec, execCPUAffinity of CPUs that the machine lacks: error that names the property",
+    "exec, execCPUAffinity CPUs above 1024 that are not there: left out by the kernel",
+  ],
+  "/process/execCPUAffinity/initial": [
+    "exec, execCPUAffinity initial alone: kept in the container's cgroup",
+    "exec, execCPUAffinity initial and an empty final: the initial one",
+  ],
+  "/process/execCPUAffinity/final": [
+    "exec, execCPUAffinity final alone: after the change of cgroup",
+    "exec, execCPUAffinity initial and final: the final one",
+  ],
+};

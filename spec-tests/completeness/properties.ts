@@ -1,0 +1,83 @@
+import { LINUX } from "./linux.ts";
+import { MOUNTS } from "./mounts.ts";
+import { PROCESS } from "./process.ts";
+import { RESOURCES } from "./resources.ts";
+import type { Coverage } from "./rows.ts";
+import { SECCOMP } from "./seccomp.ts";
+
+const ROOT: Coverage = {
+  "/ociVersion": [
+    "create, ociVersion missing: one clear line that names it, nothing left",
+    'create, ociVersion "2.0.0": one clear line that names it, nothing left',
+    "run, ociVersion 1.0.2-dev: accepted",
+    "run, ociVersion 1.99.0: accepted",
+  ],
+  "/root": ["create, root missing: one clear line that names it, nothing left"],
+  "/root/path": [
+    "create, bundle with no rootfs: one clear line, nothing left",
+    "create, bundle with a file as rootfs: one clear line, nothing left",
+    "create, root.path absolute: used as it is",
+    "run, root.path .: the bundle itself",
+    "rootfs a mount point of its own: works",
+  ],
+  "/root/readonly": [
+    "root.readonly true: no writes to the rootfs",
+    "root.readonly absent: writes reach the rootfs",
+    "run, cwd missing, the root read-only: it is made before",
+    "run without a mount namespace, root.readonly: no writes to the rootfs",
+  ],
+  "/hostname": [
+    "hostname: set in the container, not on the host",
+    'hostname "": accepted, nothing set',
+    "hostname without a uts namespace: error that names it",
+  ],
+  "/domainname": [
+    "domainname: set in the container",
+    "domainname without a uts namespace: error that names it",
+  ],
+  "/annotations": [
+    "annotations with an empty name: error that names it",
+    "annotations, unknown and of the image, an empty value among them: no effect, and told by state",
+  ],
+};
+
+function hook(kind: string, fails: readonly string[]): Coverage {
+  return {
+    [`/hooks/${kind}`]: ["hooks: each kind at its step, in the listed order", ...fails],
+    [`/hooks/${kind}/*/path`]: [`${kind} hook with a relative path: error that names it`],
+    [`/hooks/${kind}/*/args`]: [`${kind} hook: its args and env as written, nothing else`],
+    [`/hooks/${kind}/*/env`]: [`${kind} hook: its args and env as written, nothing else`],
+    [`/hooks/${kind}/*/timeout`]: [
+      `${kind} hook with timeout 0: error that names it`,
+      `${kind} hook over its timeout: killed, and that is a failure`,
+    ],
+  };
+}
+
+const HOOKS: Coverage = {
+  ...hook("prestart", ["prestart hook fails: create fails, nothing is left, later hooks do not run"]),
+  ...hook("createRuntime", [
+    "createRuntime hook fails: create fails, nothing is left, later hooks do not run",
+    "createRuntime hook fails: poststop hooks run",
+  ]),
+  ...hook("createContainer", [
+    "createContainer: runs in create, in the container's namespaces, before pivot_root",
+    "createContainer fails: create fails, the program never runs, nothing left",
+  ]),
+  ...hook("startContainer", [
+    "startContainer: runs in start, in the container, before the program",
+    "startContainer fails: start fails and the program never runs",
+  ]),
+  ...hook("poststart", ["poststart hook fails: start fails, the container is stopped"]),
+  ...hook("poststop", ["poststop hook fails: delete succeeds, the other hooks run"]),
+};
+
+export const COVERAGE: Coverage = {
+  ...ROOT,
+  ...PROCESS,
+  ...MOUNTS,
+  ...HOOKS,
+  ...LINUX,
+  ...RESOURCES,
+  ...SECCOMP,
+};
