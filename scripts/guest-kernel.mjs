@@ -1,6 +1,6 @@
 /**
- * `node scripts/guest-kernel.mjs`: Debian's kernel for the guests of the tests, downloaded by apt and unpacked into
- * node_modules/.cache/guest-kernel. It is not installed: that would change which kernel this machine boots.
+ * `node scripts/guest-kernel.mjs`: Debian's kernel for the guests of the tests, and what loads AppArmor profiles into it, downloaded by apt
+ * and unpacked into node_modules/.cache/guest-kernel. Not installed: that would change which kernel this machine boots.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
@@ -23,7 +23,7 @@ export const guestPackages = [
 
 /** Whether it is there now. Says what it does and what is missing: the tests that need the kernel are skipped without. */
 export function ensureGuestKernel() {
-  if (existsSync(unpacked)) return true;
+  if (existsSync(join(unpacked, "usr/sbin/apparmor_parser"))) return true;
   if (process.arch !== "x64" || which("apt-get") === undefined) {
     process.stdout.write("there is no Debian kernel for this machine's guests: their tests are skipped\n");
     return false;
@@ -33,6 +33,7 @@ export function ensureGuestKernel() {
   const directory = mkdtempSync(`${unpacked}-`);
   try {
     unpackKernel(directory);
+    rmSync(unpacked, { recursive: true, force: true });
     renameSync(directory, unpacked);
     return true;
   } catch (error) {
@@ -48,10 +49,12 @@ function unpackKernel(directory) {
     output("apt-cache", "depends", "linux-image-amd64"),
   );
   if (name === null) throw new Error("apt-cache knows no linux-image-amd64");
-  output("apt-get", "-o", "APT::Sandbox::User=root", "download", "-qq", name[1]);
-  const [file] = readdirSync(directory).filter((entry) => entry.endsWith(".deb"));
-  output("dpkg-deb", "--extract", file, ".");
-  rmSync(join(directory, file));
+  // apparmor has what loads profiles, and would load many if it were installed.
+  output("apt-get", "-o", "APT::Sandbox::User=root", "download", "-qq", name[1], "apparmor");
+  for (const file of readdirSync(directory).filter((entry) => entry.endsWith(".deb"))) {
+    output("dpkg-deb", "--extract", file, ".");
+    rmSync(join(directory, file));
+  }
   // Where depmod and modprobe look for modules below another root.
   symlinkSync("usr/lib", join(directory, "lib"));
   output("depmod", "--basedir", directory, name[1].slice("linux-image-".length));

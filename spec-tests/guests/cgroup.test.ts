@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
 import { describeGuest, guestSpec } from "../harness/guest-spec.ts";
@@ -60,6 +62,18 @@ describeGuest("cgroup", () => {
       }
     },
   );
+
+  guestSpec("run examples/limits: the program sees its limits", "examples/limits", async (sandbox) => {
+    const file = join(import.meta.dirname, "../../examples/limits/config.json");
+    const container = sandbox.container((config) => {
+      const { root, linux } = config;
+      Object.assign(config, JSON.parse(readFileSync(file, "utf8")));
+      config.root = root;
+      config.linux.cgroupsPath = linux.cgroupsPath ?? "";
+    });
+    const lines = (await container.output()).split("\n").map((line) => line.slice(line.lastIndexOf("/") + 1));
+    expect(lines).toEqual(["memory.max:67108864", "pids.max:20", "cpu.max:50000 100000"]);
+  });
 
   guestSpec("unified: each line of each value is written, last", UNIFIED, async (sandbox) => {
     const unified = {

@@ -10,6 +10,7 @@ const RDMA = "config-linux.md, RDMA";
 const IO = "config-linux.md, Block IO";
 const MUST = "runtime.md, Create: MUST error if a property cannot be applied";
 const UPDATE = "practice of runc and crun";
+const LABEL = "config.md, Linux Process: apparmorProfile";
 const MIB = 1 << 20;
 const ROOT = "/sys/fs/cgroup";
 const DENY_ALL = { allow: false, access: "rwm" };
@@ -44,7 +45,7 @@ for turn in range(2):
 
 async function rdmaDevice(sandbox: GuestSandbox): Promise<(config: Config) => void> {
   const text = await sandbox.guest.output(
-    `modprobe -d $modules -a dummy rdma_rxe ib_uverbs
+    `${MODPROBE} -a dummy crc32_generic rdma_rxe ib_uverbs
      [ -e /sys/class/infiniband/rxe0 ] || { ip link add rdma0 type dummy; ip link set rdma0 up; rdma link add rxe0 type rxe netdev rdma0; }
      cat /sys/class/infiniband_verbs/uverbs0/dev`,
   );
@@ -59,12 +60,29 @@ async function rdmaDevice(sandbox: GuestSandbox): Promise<(config: Config) => vo
   };
 }
 
+/** Not busybox's, which knows no other folder. */
+const MODPROBE = '/usr/sbin/modprobe -d "$modules"';
+
+/** A profile of this name that denies one file. */
+const PROFILE =
+  "profile spec flags=(attach_disconnected) { file, capability, network, mount, umount, signal, ptrace, unix, deny /tmp/secret rwl, }";
+const TRY_PROFILE =
+  "cat /proc/self/attr/current; echo 1 > /tmp/other && echo written; (echo 1 > /tmp/secret) 2>/dev/null || echo denied";
+
+async function loadProfile({ guest }: GuestSandbox): Promise<void> {
+  const security = "/sys/kernel/security";
+  const parser = '"$modules/usr/sbin/apparmor_parser" --skip-cache --replace';
+  await guest.output(
+    `[ -d ${security}/apparmor ] || mount -t securityfs securityfs ${security}; echo '${PROFILE}' | ${parser}`,
+  );
+}
+
 async function cpuset(container: GuestContainer): Promise<string> {
   return (await container.files("cpuset.cpus", "cpuset.mems")).split("\n").join(" ");
 }
 
 describeGuest(
-  "cpuset, hugetlb, rdma, io weights",
+  "cpuset, hugetlb, rdma, io weights, AppArmor",
   () => {
     guestSpec("cpu.cpus and cpu.mems: the program gets these alone", CPU, async (sandbox) => {
       const container = sandbox.limited(`${ALLOWED_LISTS}; sleep 999`, { cpu: { cpus: "1", mems: "1" } });
@@ -199,12 +217,57 @@ describeGuest(
       sandbox.expectRefusal(result, /rdma/, /\/rdma\/none0: .*no such RDMA device/);
     });
 
-    guestSpec("blockIO.weight: io.weight, and io.bfq.weight where the kernel has it", IO, async (sandbox) => {
-      const container = sandbox.limited("sleep 999", { blockIO: { weight: 500 } });
+    guestSpec("blockIO.weight and weightDevice: io.weight, on its own scale", IO, async (sandbox) => {
+      const disk = await sandbox.guest.output(`${MODPROBE} null_blk nr_devices=1; cat /sys/block/nullb0/dev`);
+      await sandbox.guest.output(`echo "${disk} enable=1" > ${ROOT}/io.cost.qos`);
+      const [major, minor] = disk.split(":").map(Number);
+      const blockIO = { weight: 500, weightDevice: [{ major, minor, weight: 10 }] };
+      const container = sandbox.limited("sleep 999", { blockIO });
       await container.created();
-      const loaded = await sandbox.guest.output(`ls ${container.cgroup}`);
-      const file = loaded.includes("io.bfq.weight") ? "io.bfq.weight" : "io.weight";
-      expect(await container.files(file)).toBe(file === "io.weight" ? "default 4950" : "default 500");
+      expect(await container.files("io.weight")).toBe(`default 4950\n${disk} 1`);
+    });
+
+    guestSpec("blockIO.weight where there is BFQ: io.bfq.weight as it is", IO, async (sandbox) => {
+      await sandbox.guest.output(`${MODPROBE} bfq`);
+      try {
+        const container = sandbox.limited("sleep 999", { blockIO: { weight: 500 } });
+        await container.created();
+        expect(await container.files("io.bfq.weight", "io.weight")).toBe("default 500\ndefault 100");
+      } finally {
+        await sandbox.guest.output("rmmod bfq");
+      }
+    });
+
+    guestSpec(
+      "apparmorProfile: it is the program's, and what it denies is denied",
+      LABEL,
+      async (sandbox) => {
+        await loadProfile(sandbox);
+        const container = sandbox.limited(TRY_PROFILE, {}, (config) => {
+          config.process.apparmorProfile = "spec";
+        });
+        expect(await container.output()).toBe("spec (enforce)\nwritten\ndenied");
+      },
+    );
+
+    guestSpec("exec --apparmor: it is that program's", "practice of runc and crun", async (sandbox) => {
+      await loadProfile(sandbox);
+      const container = sandbox.limited("cat /proc/self/attr/current; sleep 999", {});
+      await container.started();
+      expect(await container.printed(".")).toBe("unconfined");
+      const label = ["exec", "--apparmor", "spec", container.id, "cat", "/proc/self/attr/current"];
+      expect((await sandbox.invoke(label)).stdout).toBe("spec (enforce)\n");
+    });
+
+    guestSpec("apparmorProfile that is not loaded: error that names it", MUST, async (sandbox) => {
+      const container = sandbox.limited("true", {}, (config) => {
+        config.process.apparmorProfile = "nobody-loaded-it";
+      });
+      sandbox.expectRefusal(
+        await container.create(),
+        /apparmor/,
+        /\/process\/apparmorProfile: .*nobody-loaded-it/,
+      );
     });
   },
   QEMU_GUEST,

@@ -36,6 +36,7 @@ export interface Process {
   capabilities?: Partial<Record<CapabilitySet, string[]>>;
   rlimits?: { type: string; hard: number; soft: number }[];
   noNewPrivileges?: boolean;
+  apparmorProfile?: string;
   oomScoreAdj?: number;
   scheduler?: Scheduler;
   ioPriority?: { class: string; priority: number };

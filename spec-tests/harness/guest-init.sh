@@ -17,6 +17,8 @@ done
 mkdir /run/exchange /run/outputs /run/tmp
 chmod 1777 /run/tmp
 mount -t virtiofs exchange /run/exchange
+# The kernel's own modules are elsewhere: what this host has must not make a difference.
+[ ! -d /usr/lib/modules ] || mount -t tmpfs tmpfs /usr/lib/modules
 # A disk to read and write, /dev/ram0, and one for swap.
 modprobe -d "$modules" brd rd_nr=2 rd_size=65536
 # Programs in memory start faster, and containers write to it.

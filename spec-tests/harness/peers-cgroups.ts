@@ -53,6 +53,10 @@ export const RUNC_CGROUPS: readonly Deviation[] = [
     ],
   },
   {
+    reason: "weights of devices are for BFQ alone",
+    titles: ["blockIO.weight and weightDevice: io.weight, on its own scale"],
+  },
+  {
     reason: "0 is no limit in 1.1, and -1 the only value below it",
     titles: ["pids.limit 0: nothing can be forked", "create with pids.limit -2: pids.max"],
   },
@@ -165,6 +169,10 @@ export const CRUN_CGROUPS: readonly Deviation[] = [
       "unified with …",
       "create below a threaded cgroup: init is in it, and a limit of a domain's controller is refused",
     ],
+  },
+  {
+    reason: "weights of devices are for BFQ alone",
+    titles: ["blockIO.weight and weightDevice: io.weight, on its own scale"],
   },
   {
     reason: "there is no such command",

@@ -118,6 +118,8 @@ function writeError(
 function hint(file: string, errno: string, rootless: boolean): string {
   if (errno === "ENODEV" && file.startsWith("io."))
     return "; there is no such block device, or it is a partition";
+  if (errno === "EOPNOTSUPP" && file === "io.weight")
+    return "; weights of single devices need enable=1 for it in io.cost.qos of the root cgroup";
   if (errno === "EOPNOTSUPP" && file.startsWith("io."))
     return "; the device's I/O scheduler does not support it";
   if (errno === "ENODEV" && file === "rdma.max") return "; there is no such RDMA device";
