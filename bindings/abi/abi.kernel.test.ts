@@ -196,6 +196,7 @@ const STRUCTS: Readonly<Record<string, { readonly headers: readonly string[]; re
   ifinfomsg: { headers: ["sys/socket.h", "linux/rtnetlink.h"] },
   ifaddrmsg: { headers: ["sys/socket.h", "linux/rtnetlink.h"] },
   rtattr: { headers: ["sys/socket.h", "linux/rtnetlink.h"] },
+  utsname: { headers: ["sys/utsname.h"] },
 };
 
 describe.skipIf(skipReason)(`struct layouts${skipReason ? ` (${skipReason})` : ""}`, () => {

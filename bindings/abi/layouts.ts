@@ -19,6 +19,8 @@ export const statx = {
   stx_mode: 28,
   stx_ino: 32,
   stx_size: 40,
+  stx_ctime: 96,
+  stx_mtime: 112,
   stx_rdev_major: 128,
   stx_rdev_minor: 132,
   stx_dev_major: 136,
@@ -96,3 +98,6 @@ export const ifaddrmsg = {
 
 /** struct rtattr, rtnetlink(7); struct nlattr is the same. */
 export const rtattr = { size: 4, rta_len: 0, rta_type: 2 } as const;
+
+/** struct utsname, uname(2); the kernel calls it struct new_utsname. */
+export const utsname = { size: 390, release: 130, version: 195, machine: 260 } as const;

@@ -13,9 +13,11 @@ const STATX_BASIC_STATS = 0x7ff;
 
 /** What statx(2) says of a file; as of node:fs, but for numbers that runts does not ask for. */
 export class FileStatus {
+  readonly #buffer: Buffer;
   readonly #bytes: DataView;
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Buffer) {
+    this.#buffer = bytes;
     this.#bytes = new DataView(bytes.buffer, bytes.byteOffset);
   }
 
@@ -48,6 +50,23 @@ export class FileStatus {
   /** Device that a device node stands for. */
   get rdev(): number {
     return device(this.#bytes, statx.stx_rdev_major);
+  }
+
+  /** Time of the last change of the contents, in nanoseconds since 1970. */
+  get mtimeNs(): bigint {
+    const nanoseconds = this.#bytes.getUint32(statx.stx_mtime + 8, true);
+    return this.#bytes.getBigInt64(statx.stx_mtime, true) * 1_000_000_000n + BigInt(nanoseconds);
+  }
+
+  /** Another one where a path leads to another file, or the file has been changed: contents, owner or mode. */
+  get identity(): string {
+    const hex = (from: number, to: number) => this.#buffer.toString("hex", from, to);
+    const { stx_uid, stx_size, stx_ctime, stx_mtime, stx_dev_major } = statx;
+    return [
+      hex(stx_dev_major, stx_dev_major + 8),
+      hex(stx_uid, stx_size + 8),
+      hex(stx_ctime, stx_mtime + 16),
+    ].join();
   }
 
   isDirectory(): boolean {
@@ -97,7 +116,7 @@ export function lstatSync(path: string, options?: MayBeMissing): FileStatus | un
 }
 
 function statusAt(operation: string, path: string, flags: number, options?: MayBeMissing) {
-  const bytes = new Uint8Array(statx.size);
+  const bytes = Buffer.allocUnsafe(statx.size);
   try {
     fileCall({ operation, path }, "statx", AT_FDCWD, cString(path), flags, STATX_BASIC_STATS, bytes);
   } catch (error) {
@@ -110,7 +129,7 @@ function statusAt(operation: string, path: string, flags: number, options?: MayB
 
 /** fstat(2) */
 export function fstatSync(fd: number): FileStatus {
-  const bytes = new Uint8Array(statx.size);
+  const bytes = Buffer.allocUnsafe(statx.size);
   const empty = new Uint8Array(1);
   fileCall({ operation: "fstat" }, "statx", fd, empty, AT_EMPTY_PATH, STATX_BASIC_STATS, bytes);
   return new FileStatus(bytes);

@@ -10,6 +10,9 @@ import { type HostSnapshot, hostSnapshot, newTraces, TAG_PREFIX } from "./leftov
 import { copyRootfs } from "./rootfs.ts";
 import { type InvokeOptions, IS_RUNTS, invoke, type Result } from "./runtime.ts";
 
+/** Where compiled seccomp filters are kept, on purpose. */
+export const FILTER_CACHE = IS_RUNTS ? "@seccomp" : ".cache";
+
 /** Pid namespaces of several test runs have the same pids, and one cgroup hierarchy. */
 const run = randomBytes(3).toString("hex");
 let sandboxes = 0;
@@ -106,7 +109,7 @@ export class Sandbox {
       const found = [
         ...newTraces(this.#before, hostSnapshot(this.tag)),
         ...entries(this.root)
-          .filter((name) => IS_RUNTS || name !== ".cache") // crun keeps compiled seccomp filters there, on purpose
+          .filter((name) => name !== FILTER_CACHE)
           .map((name) => `state root: ${name}`),
         ...entries(this.temporary).map((name) => `temporary file: ${name}`),
       ];

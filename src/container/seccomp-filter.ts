@@ -1,23 +1,61 @@
 import { statSync } from "../../bindings/linux/file-status.ts";
 import { onBehalfOf } from "../init/run-program.ts";
 import type { SeccompFilter } from "../plan/process-setup.ts";
-import type { Config } from "../spec/types.ts";
+import { cacheDirectory, cacheKey, findFilter } from "../seccomp/cache.ts";
+import type { CompiledSeccomp } from "../seccomp/compile.ts";
+import type { Config, Seccomp } from "../spec/types.ts";
 import type { Caller } from "./caller.ts";
 import type { Context } from "./options.ts";
 
-/** The container's filter for the kernel, undefined if it has none. The compiler is loaded only where there is one. */
+/** The container's filter for the kernel, undefined if it has none. */
 export async function compileFilter(
-  { log }: Context,
+  context: Context,
   { linux }: Config,
   { privileged }: Caller,
 ): Promise<SeccompFilter | undefined> {
   const seccomp = linux?.seccomp;
   if (seccomp === undefined) return undefined;
-  const { compileSeccomp } = await import("../seccomp/compile.ts");
-  const { filter, flags, notifies } = compileSeccomp(seccomp, (message) => log.debug(message));
+  const { filter, flags, notifies } = await compiledFilter(context, seccomp);
   if (!notifies) return { filter, flags, listener: undefined };
   const { listenerPath = "" } = seccomp;
   // A look is all that can be done so early: each connection has to bring the agent a listener (config-linux.md, Seccomp).
   onBehalfOf("/linux/seccomp/listenerPath", "find the seccomp agent's socket", () => statSync(listenerPath));
   return { filter, flags, listener: { dumpable: !privileged } };
+}
+
+/** The compiler, and libseccomp, are loaded only for a profile that no container had before. */
+async function compiledFilter(context: Context, seccomp: Seccomp): Promise<CompiledSeccomp> {
+  // Under Node the program is many files, of which each can change.
+  if (process.versions.bun === undefined) return compileAnew(context, seccomp, () => undefined);
+  const directory = cacheDirectory(context.root);
+  const key = cacheKey(seccomp);
+  const found = findFilter(directory, key);
+  if (found !== undefined) {
+    for (const warning of found.warnings) context.log.debug(warning);
+    return found;
+  }
+  const { storeFilter } = await import("../seccomp/cache-store.ts");
+  return compileAnew(context, seccomp, (compiled, warnings) =>
+    storeFilter(directory, key, compiled, warnings),
+  );
+}
+
+async function compileAnew(
+  { log }: Context,
+  seccomp: Seccomp,
+  store: (compiled: CompiledSeccomp, warnings: readonly string[]) => void,
+): Promise<CompiledSeccomp> {
+  const { compileSeccomp } = await import("../seccomp/compile.ts");
+  const warnings: string[] = [];
+  const compiled = compileSeccomp(seccomp, (message) => {
+    log.debug(message);
+    warnings.push(message);
+  });
+  try {
+    store(compiled, warnings);
+  } catch (error) {
+    // It is a matter of speed alone: a full disk, say, keeps nobody from running a container.
+    log.debug(`the seccomp filter is not kept: ${error instanceof Error ? error.message : error}`);
+  }
+  return compiled;
 }

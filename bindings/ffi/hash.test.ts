@@ -1,0 +1,11 @@
+import { expect, test } from "vitest";
+import { hash64 } from "./hash.ts";
+
+/** Of the authors of FNV: draft-eastlake-fnv. Bun's own is known by the tests of the built program. */
+test.each([
+  ["", 0xcbf29ce484222325n],
+  ["a", 0xaf63dc4c8601ec8cn],
+  ["foobar", 0x85944171f73967e8n],
+])("the hash of %j under Node is that of FNV-1a", (text, hash) => {
+  expect(hash64(Buffer.from(text))).toBe(hash);
+});
