@@ -49,11 +49,15 @@ function announcedLine({ call, args }: Explained): string {
     .replace(/<[^<>]+>/g, ".*");
 }
 
+const KEPT_FILTER = /\/@seccomp"$|^"\/proc\/self\/fd\/\d+\/new-/;
+
 function doneLines(calls: readonly TracedCall[]): string[] {
   const writable = new Map<string, string>();
   const directories = new Map<string, string>();
   const lines: string[] = [];
   for (const { call, args, result, errno } of calls) {
+    // Filters are kept for other containers, where that is possible.
+    if (args.some((text) => KEPT_FILTER.test(text))) continue;
     const [first = "", second = "", third = ""] = args;
     const opens = call === "openat" || call === "openat2";
     if (opens && result >= 0) directories.set(String(result), unquoted(second));

@@ -13,6 +13,8 @@ export interface Context {
   /** Whether systemd makes the cgroups. */
   readonly systemdCgroup?: boolean;
   readonly log: Log;
+  /** False where compiled seccomp filters are neither looked for nor kept: what is explained is not done. */
+  readonly keepFilters?: boolean;
 }
 
 export interface CreateOptions {

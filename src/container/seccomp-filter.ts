@@ -26,7 +26,8 @@ export async function compileFilter(
 /** The compiler, and libseccomp, are loaded only for a profile that no container had before. */
 async function compiledFilter(context: Context, seccomp: Seccomp): Promise<CompiledSeccomp> {
   // Under Node the program is many files, of which each can change.
-  if (process.versions.bun === undefined) return compileAnew(context, seccomp, () => undefined);
+  if (process.versions.bun === undefined || context.keepFilters === false)
+    return compileAnew(context, seccomp, () => undefined);
   const directory = cacheDirectory(context.root);
   const key = cacheKey(seccomp);
   const found = findFilter(directory, key);

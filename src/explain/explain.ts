@@ -104,7 +104,8 @@ class Simulation {
     const note = (message: string) => {
       notes.add(message);
     };
-    this.#context = { ...context, log: { debug: () => undefined, info: note, warn: note, error: note } };
+    const log = { debug: () => undefined, info: note, warn: note, error: note };
+    this.#context = { ...context, keepFilters: false, log };
     const asRoot = caller.privileged && process.geteuid?.() !== 0;
     this.#kernel = new SimulatedKernel(this.#names, (...observed) => this.#observe(...observed), asRoot);
     const view = new ContainerView(config, options.bundle, rootfsPath(config, options.bundle));
