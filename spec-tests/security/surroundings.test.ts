@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import {
   chmodSync,
   cpSync,
@@ -167,6 +167,36 @@ if (IS_RUNTS && which("gcc") !== undefined) {
     ]);
   });
 }
+
+/** In a network namespace where all addresses are the host's own; prints, after what the command does, how many packets were sent. */
+const COUNTED = `ip link set lo up && ip route add local 0.0.0.0/0 dev lo && ip -6 route add local ::/0 dev lo 2>/dev/null
+"$@"; code=$?
+awk '/^Ip: [0-9]/ { ip4 = $11 } /^Ip6OutRequests/ { ip6 = $2 } END { print "packets", ip4 + ip6 }' /proc/net/snmp /proc/net/snmp6 >&2
+exit $code`;
+
+spec("any command, all addresses reachable: no packet is sent", CLAUSE, async (sandbox, context) => {
+  if (which("ip") === undefined) context.skip("needs ip (package iproute2)");
+  const counted = (...command: readonly string[]) => ["unshare", "-n", "sh", "-c", COUNTED, "sh", ...command];
+  const send =
+    "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('192.0.2.1', 9))";
+  const [file = "", ...rest] = counted("python3", "-c", send);
+  expect(spawnSync(file, rest, { encoding: "utf8" }).stderr).toMatch(/^packets [1-9]/m);
+  const container = usual(sandbox);
+  const created = await container.created({ wrapper: counted() });
+  expect(created.stderr).toMatch(/^packets 0$/m);
+  for (const args of [
+    ["start", container.id],
+    ["state", container.id],
+    ["list"],
+    ["features"],
+    ["--version"],
+    ["--help"],
+  ]) {
+    const { stderr } = await sandbox.invoke(args, { wrapper: counted() });
+    expect([args, stderr]).toEqual([args, expect.stringMatching(/^packets 0$/m)]);
+  }
+  expect((await container.delete("--force")).code).toBe(0);
+});
 
 if (IS_RUNTS) {
   for (const library of ["koffi.node", "koffi-cxx.so"]) {
