@@ -14,7 +14,8 @@ const root = join(import.meta.dirname, "..");
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   main: ["cli", "version"],
   library: ["container", "plan", "spec", "errors", "log"],
-  cli: ["doctor", "validate", "explain", "container", "criu", "spec", "errors", "log", "version"],
+  cli: ["doctor", "profile", "validate", "explain", "container", "criu", "spec", "errors", "log", "version"],
+  profile: [],
   validate: ["explain", "container", "cgroup", "plan", "spec", "errors"],
   explain: ["container", "cgroup", "plan", "spec", "errors"],
   container: ["init", "cgroup", "resctrl", "seccomp", "criu", "plan", "spec", "errors", "log", "version"],

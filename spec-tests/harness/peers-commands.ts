@@ -2,7 +2,17 @@ import type { Deviation } from "./peers.ts";
 
 /** What of crun's command line Debian's runc 1.1.15 has not, and what it does otherwise. */
 export const RUNC_COMMANDS: readonly Deviation[] = [
-  { reason: "has no such command", titles: ["explain…", "validate…"] },
+  {
+    reason: "has no such command",
+    titles: [
+      "explain…",
+      "validate…",
+      "run --profile…",
+      "create --profile in…",
+      "create --profile that…",
+      "profile…",
+    ],
+  },
   {
     reason: "options of crun",
     titles: [
@@ -56,7 +66,17 @@ export const RUNC_COMMANDS: readonly Deviation[] = [
 
 /** Debian's crun 1.21. */
 export const CRUN_COMMANDS: readonly Deviation[] = [
-  { reason: "has no such command", titles: ["explain…", "validate…"] },
+  {
+    reason: "has no such command",
+    titles: [
+      "explain…",
+      "validate…",
+      "run --profile…",
+      "create --profile in…",
+      "create --profile that…",
+      "profile…",
+    ],
+  },
   {
     reason: "options of create end at the id, --rootless takes any word, and --no-pivot any propagation",
     titles: [

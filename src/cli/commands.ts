@@ -87,6 +87,11 @@ const createOptions: readonly OptionDescription[] = [
     description: "pass N more file descriptors, after standard error and those of $LISTEN_FDS",
     default: "0",
   },
+  {
+    name: "profile",
+    type: "string",
+    description: "file to write the time of each system call to, as a trace that Perfetto opens",
+  },
 ];
 
 export const commands: readonly CommandDescription[] = [

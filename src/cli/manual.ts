@@ -60,6 +60,10 @@ export const manual: Readonly<Record<string, ManualEntry>> = {
     examples: [
       ["runts create --bundle /srv/web --pid-file /run/web.pid web", "as an engine does it"],
       [
+        "runts create --bundle /srv/web --profile /tmp/trace.json web",
+        "the time of each system call, for Perfetto",
+      ],
+      [
         "runts create --bundle /srv/web --console-socket /run/console.sock web",
         "whoever listens at the socket gets the master end of the terminal",
       ],

@@ -1,0 +1,161 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "vitest";
+import { checkReadme } from "../harness/readme.ts";
+import { spec } from "../harness/spec.ts";
+
+interface Event {
+  readonly name: string;
+  readonly ph: string;
+  readonly pid: number;
+  readonly tid: number;
+  readonly ts?: number;
+  readonly dur?: number;
+  readonly cat?: string;
+  readonly args: Readonly<Record<string, string>>;
+}
+
+interface Slice extends Event {
+  readonly ts: number;
+  readonly dur: number;
+}
+
+function readTrace(file: string): Event[] {
+  const trace = JSON.parse(readFileSync(file, "utf8"));
+  expect(Object.keys(trace).sort()).toEqual(["displayTimeUnit", "otherData", "traceEvents"]);
+  return trace.traceEvents;
+}
+
+function slices(events: readonly Event[]): Slice[] {
+  return events.flatMap((event) =>
+    event.ph === "X" && event.ts !== undefined && event.dur !== undefined
+      ? [{ ...event, ts: event.ts, dur: event.dur }]
+      : [],
+  );
+}
+
+function rows(events: readonly Event[]): Map<number, string> {
+  return new Map(
+    events.filter(({ name }) => name === "thread_name").map(({ tid, args }) => [tid, args.name ?? ""]),
+  );
+}
+
+/** What the Trace Event Format asks of slices of one thread: they lie in one another, or beside one another. */
+function expectNested(found: readonly Slice[]): void {
+  const open: Slice[] = [];
+  const ROUNDING = 0.002;
+  for (const slice of [...found].sort((one, other) => one.ts - other.ts || other.dur - one.dur)) {
+    while (open.length > 0 && (open.at(-1)?.ts ?? 0) + (open.at(-1)?.dur ?? 0) <= slice.ts + ROUNDING)
+      open.pop();
+    const outer = open.at(-1);
+    if (outer !== undefined) {
+      const overlap = slice.ts + slice.dur - (outer.ts + outer.dur);
+      expect(overlap, `${slice.name} ends after ${outer.name}, which it began in`).toBeLessThanOrEqual(
+        ROUNDING,
+      );
+    }
+    open.push(slice);
+  }
+}
+
+spec(
+  "run --profile: a trace that Perfetto opens, with each process and each property",
+  "profile",
+  async (sandbox) => {
+    const file = sandbox.path("trace.json");
+    const container = sandbox.shell("exit 7", (config) => {
+      config.hooks = { createRuntime: [{ path: "/bin/true" }] };
+      config.mounts.push({ destination: "/tmp", type: "tmpfs", source: "tmpfs" });
+    });
+    const { code, stderr } = await container.run({ flags: ["--profile", file] });
+    expect([code, stderr]).toEqual([7, ""]);
+    const events = readTrace(file);
+    for (const { name, ph, pid, tid, ts, dur } of events) {
+      expect([typeof name, typeof pid, typeof tid]).toEqual(["string", "number", "number"]);
+      expect(["X", "M"]).toContain(ph);
+      if (ph === "X") expect((ts ?? -1) >= 0 && (dur ?? -1) >= 0, name).toBe(true);
+    }
+    const names = rows(events);
+    expect([...names.values()]).toEqual(["runtime", "stub", "init", "hook 1"]);
+    const all = slices(events);
+    for (const tid of names.keys()) expectNested(all.filter((slice) => slice.tid === tid));
+    const of = (row: string, cat: string) =>
+      all.filter((slice) => names.get(slice.tid) === row && slice.cat === cat);
+    const [whole] = of("runtime", "command");
+    expect(whole?.name).toBe("run");
+    // All of it happens while the command runs: the stubs' clock and the runtime's agree.
+    for (const { name, ts, dur } of all) expect(ts + dur, name).toBeLessThanOrEqual((whole?.dur ?? 0) + 1000);
+    const made = of("init", "purpose").map(({ name, args }) => [name, args.pointer]);
+    expect(made).toEqual(
+      expect.arrayContaining([
+        ["mount tmpfs on /tmp", "/mounts/7"],
+        ["set the host name", "/hostname"],
+        ["pivot_root", "/root/path"],
+      ]),
+    );
+    const calls = of("init", "call").map(({ name }) => name);
+    expect(calls.filter((name) => name === "fsmount").length).toBeGreaterThan(6);
+    expect(calls).not.toContain("clock_gettime");
+    // Skipped operations are none: nothing has to be made for a mount on what is there.
+    expect(of("stub", "call").filter(({ name }) => name === "clone3")).toHaveLength(2);
+    expect(of("init", "call").filter(({ name }) => name === "clone3")).toEqual([]);
+    expect(of("runtime", "call").map(({ args }) => args.path)).toContain(join(sandbox.root, container.id));
+  },
+);
+
+spec("create --profile in a time namespace: times of the host's clock", "profile", async (sandbox) => {
+  const file = sandbox.path("trace.json");
+  const container = sandbox.shell("exit 0", (config) => {
+    config.linux.namespaces.push({ type: "time" });
+    config.linux.timeOffsets = { monotonic: { secs: 86_400 }, boottime: { secs: 86_400 } };
+  });
+  await container.created({ flags: ["--profile", file] });
+  const all = slices(readTrace(file));
+  expect(all.length).toBeGreaterThan(100);
+  for (const { ts, dur } of all) expect(ts + dur).toBeLessThan(60_000_000);
+});
+
+spec(
+  "create --profile that fails: the same error, and the profile up to there",
+  "profile",
+  async (sandbox) => {
+    const file = sandbox.path("trace.json");
+    const container = sandbox.container((config) => {
+      config.mounts.push({ destination: "/x", type: "tmpfs", source: "tmpfs", options: ["nonsense=1"] });
+    });
+    const plain = await container.create();
+    const profiled = await container.create({ flags: ["--profile", file] });
+    expect(plain.stderr).toContain("/mounts/7");
+    expect([profiled.code, profiled.stderr]).toEqual([plain.code, plain.stderr]);
+    const purposes = slices(readTrace(file)).filter(({ cat }) => cat === "purpose");
+    expect(purposes.map(({ name }) => name)).toContain("mount tmpfs on /dev/shm");
+    expect(purposes.map(({ name }) => name)).not.toContain("pivot_root");
+  },
+);
+
+spec(
+  "create --profile with a file that can't be written: error, no container",
+  "profile",
+  async (sandbox) => {
+    const container = sandbox.container();
+    const { code, stderr } = await container.create({ flags: ["--profile", "/nowhere/trace.json"] });
+    expect([code, stderr]).toEqual([1, expect.stringContaining("/nowhere/trace.json")]);
+    expect(existsSync(join(sandbox.root, container.id))).toBe(false);
+  },
+);
+
+spec("run --profile on a terminal: a summary after the end", "profile", async (sandbox) => {
+  const file = sandbox.path("trace.json");
+  const container = sandbox.shell("exit 0");
+  const wrapper = ["python3", join(import.meta.dirname, "../harness/on-terminal.py")];
+  const { code, stdout } = await container.run({ flags: ["--profile", file], wrapper });
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/ ms {2}run, of which in system calls:\r?\n/);
+  expect(stdout).toMatch(/ ms {2}init\r?\n/);
+  expect(stdout).toContain("The longest steps:");
+  expect(stdout).toContain(`All of it is in ${file}`);
+});
+
+spec("profile in the page of the example: prints what the page says", "examples/profile", (sandbox) =>
+  checkReadme(sandbox, "profile"),
+);

@@ -1,0 +1,139 @@
+/** Events of a profile in the form that Perfetto and chrome://tracing open: Trace Event Format, "JSON Object Format". */
+
+export interface TimedCall {
+  /** Name of the process that made it. */
+  readonly by: string;
+  readonly call: string;
+  /** Microseconds since the profile began. */
+  readonly begin: number;
+  readonly end: number;
+  /** Empty for calls of the runtime's own. */
+  readonly pointer: string;
+  readonly purpose: string;
+  readonly path: string;
+}
+
+interface TraceEvent {
+  readonly name: string;
+  /** X is a slice with a begin and a duration, M says something of a process or thread. */
+  readonly ph: "X" | "M";
+  readonly pid: number;
+  readonly tid: number;
+  readonly ts?: number;
+  readonly dur?: number;
+  readonly cat?: string;
+  readonly args: Readonly<Record<string, string>>;
+}
+
+export interface Trace {
+  readonly displayTimeUnit: "ms";
+  readonly otherData: Readonly<Record<string, string>>;
+  readonly traceEvents: readonly TraceEvent[];
+}
+
+const PID = 1;
+
+/** Each process is a row: what calls are for, and below that the calls. */
+export function traceOf(calls: readonly TimedCall[], command: string, end: number): Trace {
+  const rows = ["runtime", ...new Set(calls.map(({ by }) => by).filter((by) => by !== "runtime"))];
+  const tid = (by: string) => rows.indexOf(by) + 1;
+  const metadata: TraceEvent[] = [
+    { name: "process_name", ph: "M", pid: PID, tid: 1, args: { name: `runts ${command}` } },
+    ...rows.map(
+      (name, index): TraceEvent => ({
+        name: "thread_name",
+        ph: "M",
+        pid: PID,
+        tid: index + 1,
+        args: { name },
+      }),
+    ),
+  ];
+  const slice = (
+    name: string,
+    cat: string,
+    by: string,
+    from: number,
+    to: number,
+    args: TraceEvent["args"],
+  ): TraceEvent => ({
+    name,
+    ph: "X",
+    pid: PID,
+    tid: tid(by),
+    ts: rounded(from),
+    dur: rounded(Math.max(0, to - from)),
+    cat,
+    args,
+  });
+  return {
+    displayTimeUnit: "ms",
+    otherData: { command },
+    traceEvents: [
+      ...metadata,
+      slice(command, "command", "runtime", 0, end, {}),
+      ...groupsOf(calls).map(({ by, purpose, pointer, begin, end: to }) =>
+        slice(purpose, "purpose", by, begin, to, { pointer }),
+      ),
+      ...calls.map(({ by, call, begin, end: to, pointer, path }) =>
+        slice(call, "call", by, begin, to, {
+          ...(path !== "" && { path }),
+          ...(pointer !== "" && { pointer }),
+        }),
+      ),
+    ],
+  };
+}
+
+function rounded(microseconds: number): number {
+  return Math.round(microseconds * 1000) / 1000;
+}
+
+export interface Group {
+  readonly by: string;
+  readonly purpose: string;
+  readonly pointer: string;
+  readonly begin: number;
+  readonly end: number;
+}
+
+/** Calls of one process that follow each other for the same purpose. */
+export function groupsOf(calls: readonly TimedCall[]): Group[] {
+  const groups: Group[] = [];
+  const last = new Map<string, number>();
+  for (const { by, purpose, pointer, begin, end } of calls) {
+    if (purpose === "") continue;
+    const at = last.get(by) ?? -1;
+    const open = groups[at];
+    if (open !== undefined && open.purpose === purpose && open.pointer === pointer) {
+      groups[at] = { ...open, end };
+      continue;
+    }
+    last.set(by, groups.length);
+    groups.push({ by, purpose, pointer, begin, end });
+  }
+  return groups;
+}
+
+const SHOWN = 12;
+
+/** What took longest, for a terminal. */
+export function summaryOf(calls: readonly TimedCall[], command: string, end: number, file: string): string {
+  const ms = (microseconds: number) => `${(microseconds / 1000).toFixed(3)} ms`.padStart(12);
+  const byProcess = new Map<string, number>();
+  for (const { by, begin, end: to } of calls) byProcess.set(by, (byProcess.get(by) ?? 0) + to - begin);
+  const slowest = groupsOf(calls)
+    .sort((one, other) => other.end - other.begin - (one.end - one.begin))
+    .slice(0, SHOWN);
+  const lines = [
+    `${ms(end)}  ${command}, of which in system calls:`,
+    ...[...byProcess].map(([by, time]) => `${ms(time)}  ${by}`),
+    "The longest steps:",
+    ...slowest.map(
+      ({ by, purpose, pointer, begin, end: to }) =>
+        `${ms(to - begin)}  ${by}: ${purpose}${pointer === "" ? "" : `  ${pointer}`}`,
+    ),
+    `All of it is in ${file}, for https://ui.perfetto.dev`,
+  ];
+  return `${lines.join("\n")}\n`;
+}
