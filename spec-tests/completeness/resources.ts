@@ -65,8 +65,8 @@ export const RESOURCES: Coverage = {
     "pids.limit, a fork bomb: it stops there",
     "pids.limit 0: nothing can be forked",
   ]),
-  ...resource("blockIO/weight", ["blockIO.weight: io.weight, and io.bfq.weight where the kernel has it"]),
-  ...resource("blockIO/weightDevice", []),
+  ...resource("blockIO/weight", ["blockIO.weight where there is BFQ: io.bfq.weight as it is"]),
+  ...resource("blockIO/weightDevice", ["blockIO.weight and weightDevice: io.weight, on its own scale"]),
   ...resource("blockIO/throttleReadBpsDevice", [
     "blockIO.throttleReadBpsDevice, six times as much: its rate within 20%",
   ]),
