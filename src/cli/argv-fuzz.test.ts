@@ -5,7 +5,8 @@ import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { fuzzing, Random } from "../../bindings/random.test-support.ts";
 import { recordingOperations, sampleState } from "./capture.test-support.ts";
 import { runCommandLine } from "./command-line.ts";
-import { commands, globalOptions } from "./commands.ts";
+import { commands } from "./commands.ts";
+import { globalOptions } from "./global-options.ts";
 
 /** Command lines made of what the parser knows, and of what it doesn't: each runs an operation or is one clear error. */
 

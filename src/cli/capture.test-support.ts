@@ -1,7 +1,18 @@
+import type { MountEntry } from "../container/mount-list.ts";
 import type { ContainerState } from "../container/state.ts";
 import type { Operations } from "./operations.ts";
 
 /** A call of an operation: its name, and its arguments after the context. */
+/** Of a container that hides a control character in a name. */
+const sampleMount: MountEntry = {
+  id: 31,
+  destination: "/mnt/\u001b[31m",
+  type: "ext4",
+  source: "/dev/vda",
+  root: "/srv",
+  options: ["ro", "nosuid"],
+};
+
 export type Call = readonly [name: keyof Operations, ...args: unknown[]];
 
 export const sampleState: ContainerState = {
@@ -43,6 +54,9 @@ export function recordingOperations(states: readonly ContainerState[] = []) {
     events: record("events", undefined),
     checkpoint: record("checkpoint", undefined),
     restore: record("restore", 8),
+    addMounts: record("addMounts", undefined),
+    removeMounts: record("removeMounts", undefined),
+    listMounts: record("listMounts", [sampleMount]),
   };
   return { operations, calls, contexts };
 }

@@ -6,7 +6,8 @@ import { RuntsError } from "../errors.ts";
 import { versionText } from "../version.ts";
 import { recordingOperations, sampleState } from "./capture.test-support.ts";
 import { runCommandLine } from "./command-line.ts";
-import { commands, globalOptions } from "./commands.ts";
+import { commands } from "./commands.ts";
+import { globalOptions } from "./global-options.ts";
 
 const written = vi.hoisted(() => ({ out: "", err: "" }));
 vi.mock("../../bindings/linux/files.ts", async (original) => {

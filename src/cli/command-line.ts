@@ -1,8 +1,9 @@
 import { RuntsError } from "../errors.ts";
 import { openLog, writeStandardError } from "../log.ts";
-import { commands, globalOptions } from "./commands.ts";
+import { commands } from "./commands.ts";
 import { contextFrom, openLogFrom } from "./context.ts";
 import type { CommandDescription } from "./description.ts";
+import { globalOptions } from "./global-options.ts";
 import type { Operations } from "./operations.ts";
 import { checkPositionals, type ParsedArguments, parseArguments } from "./parse.ts";
 import { UsageError } from "./usage-error.ts";

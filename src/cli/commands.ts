@@ -1,5 +1,6 @@
 import { checkpointOptions, restoreOptions } from "./criu-description.ts";
 import type { CommandDescription } from "./description.ts";
+import { globalOptions, helpOption } from "./global-options.ts";
 import type { OptionDescription, Positionals } from "./option.ts";
 import {
   bundleOption,
@@ -10,55 +11,6 @@ import {
   pidFileOption,
 } from "./shared-options.ts";
 import { updateOptions } from "./update-description.ts";
-
-const helpOption: OptionDescription = {
-  name: "help",
-  alias: "h",
-  type: "boolean",
-  description: "show help",
-};
-
-export const globalOptions: readonly OptionDescription[] = [
-  {
-    name: "root",
-    type: "string",
-    description:
-      "directory of the containers' state [default: /run/runts, or $XDG_RUNTIME_DIR/runts when not root]",
-  },
-  {
-    name: "log",
-    type: "string",
-    description: "file to append the log to, also as file:PATH [default: standard error]",
-  },
-  { name: "log-format", type: "string", description: "format of the log: text or json", default: "text" },
-  { name: "debug", type: "boolean", description: "log more" },
-  {
-    name: "log-level",
-    type: "string",
-    description: "least level to log: error, warning, info or debug",
-    default: "info",
-  },
-  {
-    name: "rootless",
-    type: "string",
-    description: "ignore missing permission on cgroups: true, false or auto",
-    default: "auto",
-  },
-  {
-    name: "systemd-cgroup",
-    type: "boolean",
-    description: "let systemd make the cgroups: cgroupsPath is slice:prefix:name",
-  },
-  {
-    name: "cgroup-manager",
-    type: "string",
-    description:
-      "who makes the cgroups: cgroupfs, systemd, or disabled for none, and so no limits nor device rules",
-    default: "cgroupfs",
-  },
-  helpOption,
-  { name: "version", alias: "v", type: "boolean", description: "print the version" },
-];
 
 const oneContainer: Positionals = { usage: "<container-id>", min: 1, max: 1 };
 const regexOption: OptionDescription = {
@@ -264,6 +216,22 @@ export const commands: readonly CommandDescription[] = [
     positionals: { usage: "[command]", min: 0, max: 1 },
     options: [helpOption],
     load: async () => (await import("./man.ts")).runWith({ commands, globalOptions }),
+  },
+  {
+    name: "mounts",
+    summary: "change or list the mounts of a running container",
+    positionals: { usage: "<action> <container-id> [file]", min: 2, max: 3 },
+    options: [
+      {
+        name: "format",
+        alias: "f",
+        type: "string",
+        description: "of list: table or json",
+        default: "table",
+      },
+      helpOption,
+    ],
+    load: async () => (await import("./mounts.ts")).run,
   },
   {
     name: "pause",

@@ -1,6 +1,7 @@
 import yargs, { type Argv } from "yargs";
-import { commands, globalOptions } from "./commands.ts";
+import { commands } from "./commands.ts";
 import type { CommandDescription } from "./description.ts";
+import { globalOptions } from "./global-options.ts";
 import { type ManualEntry, manual, programManual } from "./manual.ts";
 import type { OptionDescription } from "./option.ts";
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { commands, globalOptions } from "./commands.ts";
+import { commands } from "./commands.ts";
+import { globalOptions } from "./global-options.ts";
 import { type ManualEntry, manual, programManual } from "./manual.ts";
 import { manualPage } from "./manual-page.ts";
 import { checkPositionals, parseArguments } from "./parse.ts";

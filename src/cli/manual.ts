@@ -159,6 +159,19 @@ export const manual: Readonly<Record<string, ManualEntry>> = {
       ["runts list --quiet", "ids alone"],
     ],
   },
+  mounts: {
+    description: [
+      "`add` mounts what a file lists in a container that runs: a JSON list of mounts as in config.json, with all their options and id " +
+        'mappings, such as `[{"destination": "/data", "source": "/srv/data", "options": ["rbind", "ro"]}]`. Only a new procfs is refused. All of them are made, or none. Sources of bind mounts are the host\'s. `remove` takes the ' +
+        "uppermost mount at each destination of such a file away, the last first; programs that use it may go on. `list` prints what is mounted in " +
+        "the container.",
+    ],
+    examples: [
+      ["runts mounts add web /srv/data.json", "mount what the file lists"],
+      ["runts mounts remove web /srv/data.json", "and away again"],
+      ["runts mounts list --format json web", "for programs"],
+    ],
+  },
   pause: {
     description: ["Suspends all processes of a container by the freezer of its cgroup."],
     examples: [["runts pause web", "until `runts resume web`"]],

@@ -1,6 +1,7 @@
 import type { CheckpointOptions, RestoreOptions } from "../container/criu-options.ts";
 import type { Emit } from "../container/events.ts";
 import type { ExecOptions } from "../container/exec.ts";
+import type { MountEntry } from "../container/mount-list.ts";
 import type { Context, CreateOptions, RunOptions } from "../container/options.ts";
 import type { ContainerState } from "../container/state.ts";
 import type { ResourceChange } from "../container/update.ts";
@@ -20,6 +21,10 @@ export interface Operations {
   pause(context: Context, id: string): Promise<void>;
   resume(context: Context, id: string): Promise<void>;
   update(context: Context, id: string, change: ResourceChange): Promise<void>;
+  /** Mounts what a file lists, all or nothing. */
+  addMounts(context: Context, id: string, file: string): Promise<void>;
+  removeMounts(context: Context, id: string, file: string): Promise<void>;
+  listMounts(context: Context, id: string): Promise<readonly MountEntry[]>;
   /** Gives the pids of the container's processes, in the caller's pid namespace. */
   ps(context: Context, id: string): Promise<readonly number[]>;
   /** Returns when the container has stopped; without an interval, after one report of what it has used. */
@@ -73,6 +78,18 @@ export const operations: Operations = {
   async update(context, id, change) {
     const { updateContainer } = await import("../container/update.ts");
     await updateContainer(context, id, change);
+  },
+  async addMounts(context, id, file) {
+    const { addMounts } = await import("../container/mounts.ts");
+    addMounts(context, id, file);
+  },
+  async removeMounts(context, id, file) {
+    const { removeMounts } = await import("../container/mounts.ts");
+    removeMounts(context, id, file);
+  },
+  async listMounts(context, id) {
+    const { listMounts } = await import("../container/mounts.ts");
+    return listMounts(context, id);
   },
   async ps(context, id) {
     const { listProcesses } = await import("../container/processes.ts");

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { commands, globalOptions } from "./commands.ts";
+import { commands } from "./commands.ts";
+import { globalOptions } from "./global-options.ts";
 import { checkPositionals, parseArguments } from "./parse.ts";
 
 const create = commands.find(({ name }) => name === "create")?.options ?? [];

@@ -16,7 +16,7 @@ import {
   parseIdMapOption,
   wantsIdMap,
 } from "../spec/id-mapped-mount.ts";
-import type { IdMapping } from "../spec/types.ts";
+import type { Config, IdMapping } from "../spec/types.ts";
 import { idMapFailure } from "./id-map-failure.ts";
 import { onBehalfOf } from "./run-program.ts";
 import { type MapLines, makeUserNamespace, openUserNamespace } from "./user-namespace.ts";
@@ -149,15 +149,39 @@ function mappedCopy(
     const copy = syscall("open_tree", [AT_FDCWD, cString(source), copyFlags(options)], [source]);
     const errno = mapMountIds(copy, userNamespace, recursive);
     if (errno !== 0) throw idMapFailure({ source, destination, pointer, userNamespace, recursive }, errno);
-    cutOffFromHost(copy, plan);
+    if (plan.namespaces.created.has("mount")) cutOffFromHost(copy, plan.config);
     return copy;
   });
 }
 
+/**
+ * Copies of the sources of the other bind mounts, for a container that has left the host's mounts behind already. Returns the
+ * descriptors, to be closed when the program has been sent.
+ */
+export function prepareBindCopies(
+  program: Program,
+  { config }: InitPlan,
+  requests: readonly MountRequest[],
+): number[] {
+  const descriptors: number[] = [];
+  for (const request of requests) {
+    const { source, options, destination, pointer } = request;
+    if (!options.bind || options.remount || request.opened !== undefined) continue;
+    const copy = onBehalfOf(pointer, `bind ${source} on ${destination}`, () =>
+      syscall("open_tree", [AT_FDCWD, cString(source), copyFlags(options)], [source]),
+    );
+    descriptors.push(copy);
+    onBehalfOf(pointer, `bind ${source} on ${destination}`, () => cutOffFromHost(copy, config));
+    request.opened = program.descriptor(copy);
+    request.isCopy = true;
+  }
+  return descriptors;
+}
+
 /** A copy that init makes is no peer of the host's mount, since init's mounts are cut off first: this one has to be as well. */
-function cutOffFromHost(copy: number, plan: InitPlan): void {
-  const wanted = parsePropagation(plan.config.linux?.rootfsPropagation ?? "")?.type ?? MS_SLAVE;
-  if (wanted === MS_SHARED || !plan.namespaces.created.has("mount")) return;
+function cutOffFromHost(copy: number, { linux }: Config): void {
+  const wanted = parsePropagation(linux?.rootfsPropagation ?? "")?.type ?? MS_SLAVE;
+  if (wanted === MS_SHARED) return;
   const errno = setTreePropagation(copy, wanted === MS_UNBINDABLE ? MS_PRIVATE : wanted);
   if (errno !== 0) throw new SyscallError("mount_setattr", errnoName(errno), ["the copy"]);
 }

@@ -44,9 +44,10 @@ export interface MountRequest {
   mappings?: Register;
 }
 
-export function mountRequests(plan: Pick<InitPlan, "config" | "facts">): MountRequest[] {
+/** `list` is the pointer of the list of mounts. */
+export function mountRequests(plan: Pick<InitPlan, "config" | "facts">, list = "/mounts"): MountRequest[] {
   return (plan.config.mounts ?? []).map((mount, index) => {
-    const pointer = `/mounts/${index}`;
+    const pointer = `${list}/${index}`;
     const options = parseMountOptions(mount.options ?? []);
     const given = mount.source ?? "";
     const source =

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { generateConfigValidator } from "../../scripts/generate-config-validator.mjs";
 import { RuntsError } from "../errors.ts";
-import { parseConfig, parseProcess, parseResources, readConfig } from "./config.ts";
-import type { LinuxResources } from "./types.ts";
+import { parseConfig, parseMounts, parseProcess, parseResources, readConfig } from "./config.ts";
+import type { Linux, LinuxResources } from "./types.ts";
 
 const RECORDED = new URL("../../spec-tests/configs/", import.meta.url);
 const PROCESS = { cwd: "/", args: ["sh"] };
@@ -344,6 +344,32 @@ describe("parseProcess", () => {
       "process.json: line 2: /rlimits/0/soft: must not exceed the hard limit 1",
     );
     expect(thrown(() => parseProcess('{"args":["a"]}', "p.json")).message).toBe("p.json: /cwd: is required");
+  });
+});
+
+describe("parseMounts", () => {
+  test("applies the rules of mounts, with pointers into the list", () => {
+    expect(
+      parseMounts('[{"destination":"/mnt","type":"tmpfs","options":null}]', "m.json", undefined),
+    ).toEqual([{ destination: "/mnt", type: "tmpfs" }]);
+    for (const [text, message] of [
+      ['{"destination":"/mnt"}', "m.json: line 1: must be an array"],
+      ['[\n{"type":"tmpfs"}]', "m.json: /0/destination: is required"],
+      [
+        '[{"destination":"/mnt"},\n{"destination":"/a","options":[1]}]',
+        "line 2: /1/options/0: must be a string",
+      ],
+      ['[{"destination":"/a\\u0000"}]', "m.json: line 1: /0/destination: must not contain a NUL byte"],
+      ['[{"destination":"/a","options":["idmap"]}]', "/0/options/0: needs uidMappings and gidMappings"],
+    ] as const)
+      expect(thrown(() => parseMounts(text, "m.json", undefined)).message).toContain(message);
+  });
+
+  test("takes id mappings from the container's user namespace", () => {
+    const text = '[{"destination":"/a","options":["idmap"]}]';
+    const map = [{ containerID: 0, hostID: 1000, size: 1 }];
+    const inUserNamespace: Linux = { namespaces: [{ type: "user" }], uidMappings: map, gidMappings: map };
+    expect(parseMounts(text, "m.json", inUserNamespace)).toHaveLength(1);
   });
 });
 

@@ -5,7 +5,7 @@ import { invalid, isObject, type JsonDocument, readJson } from "./json-reader.ts
 import { pointerToken } from "./json-scanner.ts";
 import { readRegularFile } from "./regular-file.ts";
 import { RULES } from "./rules.ts";
-import type { Config, LinuxResources, Process } from "./types.ts";
+import type { Config, Linux, LinuxResources, Mount, Process } from "./types.ts";
 import { reportUnsupported } from "./unsupported.ts";
 
 const CONFIG_NAME = "config.json";
@@ -70,6 +70,29 @@ export function parseProcess(text: string | Uint8Array, source: string): Process
   );
   if (issues.length > 0) throw located(document, source, issues);
   return value;
+}
+
+/** The same rules for a list of mounts, as `mounts` takes it, for a container with this `linux`. */
+export function parseMounts(
+  text: string | Uint8Array,
+  source: string,
+  linux: Linux | undefined,
+): readonly Mount[] {
+  const document = readDocument(text, source);
+  const { value } = document;
+  const { namespaces = [], uidMappings = [], gidMappings = [] } = linux ?? {};
+  const config = { ...PLACEHOLDER, mounts: value, linux: { namespaces, uidMappings, gidMappings } };
+  const below = (issue: ConfigIssue): ConfigIssue => ({
+    ...issue,
+    pointer: issue.pointer.replace(/^\/mounts/, ""),
+  });
+  if (!validateConfig(config)) {
+    throw located(document, source, (validateConfig.errors ?? []).map(schemaIssue).map(below));
+  }
+  const inConfig = { value: { mounts: value }, text: document.text };
+  const issues = [...ruleIssues(config, []), ...valueIssues(inConfig)].map(below);
+  if (issues.length > 0) throw located(document, source, issues);
+  return config.mounts ?? [];
 }
 
 /**

@@ -1,0 +1,174 @@
+import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
+import { CLONE_NEWPID, CLONE_NEWTIME } from "../../bindings/abi/sched.ts";
+import { closeSync, openSync, readFileSync } from "../../bindings/linux/files.ts";
+import { RuntsError } from "../errors.ts";
+import {
+  type LiveMountsOptions,
+  type MountPoint,
+  makeLiveMounts,
+  removeLiveMounts,
+} from "../init/live-mounts.ts";
+import { onBehalfOf } from "../init/run-program.ts";
+import { type PendingInit, spawnInit } from "../init/spawn-init.ts";
+import { hasOwn, namespacesOf } from "../plan/init-plan.ts";
+import { cleanPath } from "../plan/rootfs-paths.ts";
+import { parseMounts, readValidConfig } from "../spec/config.ts";
+import type { Config, Mount } from "../spec/types.ts";
+import { inspectCaller } from "./caller.ts";
+import { differingNamespaces } from "./differing-namespaces.ts";
+import { openCgroupOf } from "./exec-cgroup.ts";
+import { hostFacts } from "./host-facts.ts";
+import { openInit } from "./init-process.ts";
+import { type LockedContainer, withLockedContainer } from "./locked.ts";
+import { listedMounts, type MountEntry } from "./mount-list.ts";
+import type { Context } from "./options.ts";
+import { allowsSetgroups } from "./process-rights.ts";
+import type { SavedState } from "./saved-state.ts";
+import { mountLabelOf } from "./security-modules.ts";
+
+/**
+ * `mounts add`: the mounts of a JSON file, in the form of config.json's, in a container that runs. All of them or none: what was
+ * mounted before one fails is taken away again.
+ */
+export function addMounts(context: Context, id: string, file: string): void {
+  withMountNamespace(context, id, (container) => {
+    const mounts = readMounts(file, container.config);
+    mounts.forEach(refuseProcfs);
+    const before = new Set(mountsOf(container.saved).map((mount) => mount.id));
+    try {
+      container.inside((pending, options) => makeLiveMounts(pending, mounts, options));
+    } catch (error) {
+      const points = new Set(mounts.map(({ destination }) => cleanPath(destination)));
+      const made = mountsOf(container.saved).filter(
+        (mount) => !before.has(mount.id) && points.has(mount.destination),
+      );
+      const undo = made.reverse().map(({ destination }) => ({ path: destination, pointer: "" }));
+      if (undo.length > 0) container.inside((pending, options) => removeLiveMounts(pending, undo, options));
+      throw error;
+    }
+  });
+}
+
+/** `mounts remove`: the uppermost mount at each destination of such a file, the last first. */
+export function removeMounts(context: Context, id: string, file: string): void {
+  withMountNamespace(context, id, (container) => {
+    const points = readMounts(file, container.config).map(({ destination }, index): MountPoint => {
+      const pointer = `/${index}/destination`;
+      const path = cleanPath(destination);
+      if (path === "/") {
+        const message = `${pointer}: the root file system can't be taken from the container`;
+        throw new RuntsError(message, { operation: "umount2", path, pointer });
+      }
+      return { path, pointer };
+    });
+    container.inside((pending, options) => removeLiveMounts(pending, points.reverse(), options));
+  });
+}
+
+/** `mounts list`: what is mounted in the container, in the order of the kernel. */
+export function listMounts(context: Context, id: string): readonly MountEntry[] {
+  let mounts: readonly MountEntry[] = [];
+  withRunningContainer(context, id, ({ saved }) => {
+    mounts = mountsOf(saved);
+  });
+  return mounts;
+}
+
+function mountsOf({ pid }: SavedState): MountEntry[] {
+  return listedMounts(readFileSync(`/proc/${pid}/mountinfo`, "utf8"));
+}
+
+function readMounts(file: string, { linux }: Config): readonly Mount[] {
+  const text = onBehalfOf("", "read the mounts", () => readFileSync(file));
+  return parseMounts(text, file, linux);
+}
+
+/** It would be that of the runtime's pid namespace: joining the container's would show the runtime's process to it. */
+function refuseProcfs({ type, destination }: Mount, index: number): void {
+  if (type !== "proc") return;
+  const pointer = `/${index}/type`;
+  const message = `${pointer}: a new procfs can't be mounted in a container that runs`;
+  throw new RuntsError(message, { operation: "mount", path: destination, pointer });
+}
+
+function withRunningContainer(
+  context: Context,
+  id: string,
+  action: (container: LockedContainer) => void,
+): void {
+  withLockedContainer(context, id, (container) => {
+    if (container.status !== "running" && container.status !== "created") {
+      const reason =
+        container.status === "paused" ? "cannot change a paused container" : "container not running";
+      throw new RuntsError(reason, { operation: "mounts", path: id });
+    }
+    action(container);
+  });
+}
+
+interface MountNamespace {
+  readonly saved: SavedState;
+  readonly config: Config;
+  /** Does something by a stub in the container's namespaces. */
+  inside(action: (pending: PendingInit, options: LiveMountsOptions) => void): void;
+}
+
+function withMountNamespace(context: Context, id: string, action: (namespace: MountNamespace) => void): void {
+  withRunningContainer(context, id, ({ directory, saved }) => {
+    const config = readValidConfig(directory);
+    if (!hasOwn(namespacesOf(config), "mount")) {
+      const message = "the container has no mount namespace of its own: its mounts are those of its creator";
+      throw new RuntsError(message, { operation: "mounts", path: id });
+    }
+    const inside: MountNamespace["inside"] = (use) => runInside(context, saved, config, use);
+    action({ saved, config, inside });
+  });
+}
+
+function runInside(
+  context: Context,
+  saved: SavedState,
+  config: Config,
+  use: (pending: PendingInit, options: LiveMountsOptions) => void,
+): void {
+  const { pid, id, bundle, cgroup } = saved;
+  const pidfd = openInit(pid, saved.startTime);
+  if (pidfd === undefined) throw new RuntsError("container not running", { operation: "mounts", path: id });
+  const caller = inspectCaller();
+  const namespaces = namespacesOf(config);
+  const inUserNamespace = hasOwn(namespaces, "user");
+  const root = openSync(`/proc/${pid}/root`, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  const warn = (message: string): void => context.log.warn(message);
+  const pending = spawnInit({
+    linux: {},
+    namespaces: { created: new Set(), joined: new Map() },
+    // Not the pid namespace: a process with all the rights that mounting takes must stay out of the container's sight.
+    join: { pidfd, flags: differingNamespaces(pid) & ~(CLONE_NEWPID | CLONE_NEWTIME) },
+    cgroup: openCgroupOf(saved, undefined),
+    keepFds: 0,
+    ignoredSignals: caller.ignoredSignals,
+    privileged: caller.privileged,
+  });
+  try {
+    use(pending, {
+      id,
+      config,
+      namespaces,
+      // Links of the container's own root are read through the descriptor.
+      facts: hostFacts(
+        bundle,
+        `/proc/self/fd/${root}`,
+        cgroup === "" ? undefined : cgroup,
+        mountLabelOf(config, warn),
+        caller.inUserNamespace || inUserNamespace,
+        warn,
+      ),
+      inUserNamespace,
+      canSetGroups: inUserNamespace ? allowsSetgroups(pid) : caller.canSetGroups,
+      pid,
+    });
+  } finally {
+    pending.channel.close();
+    closeSync(root);
+  }
+}

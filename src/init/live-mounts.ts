@@ -1,0 +1,138 @@
+import { AT_FDCWD, O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
+import { MNT_DETACH } from "../../bindings/abi/mount.ts";
+import { closeSync, openSync } from "../../bindings/linux/files.ts";
+import type { StubChannel } from "../../bindings/stub/client.ts";
+import type { Program } from "../../bindings/stub/program.ts";
+import { RuntsError } from "../errors.ts";
+import type { HostFacts, InitPlan, Namespaces } from "../plan/init-plan.ts";
+import { becomeRootOf } from "../plan/kernel-settings.ts";
+import { finishMounts, makeMounts, mountRequests } from "../plan/mounts.ts";
+import { openInRoot } from "../plan/rootfs-paths.ts";
+import { wantsIdMap } from "../spec/id-mapped-mount.ts";
+import type { Config, Mount } from "../spec/types.ts";
+import { copyUp } from "./copy-up.ts";
+import { prepareBindCopies, prepareIdMappedMounts } from "./id-mapped-mounts.ts";
+import { runProgram } from "./run-program.ts";
+import type { PendingInit } from "./spawn-init.ts";
+
+/** A container that runs, and a stub that joins its mount namespace. */
+export interface LiveMountsOptions {
+  readonly id: string;
+  readonly config: Config;
+  readonly namespaces: Namespaces;
+  readonly facts: HostFacts;
+  readonly inUserNamespace: boolean;
+  readonly canSetGroups: boolean;
+  /** Pid of its init, whose namespaces it is about. */
+  readonly pid: number;
+}
+
+/** Mounts in a container that runs, in the listed order, with the calls that make those of its config. Stops at the first error. */
+export function makeLiveMounts(
+  pending: PendingInit,
+  mounts: readonly Mount[],
+  options: LiveMountsOptions,
+): void {
+  const { channel } = pending;
+  const plan = planFor(channel, { ...options, config: { ...options.config, mounts: [...mounts] } });
+  const requests = mountRequests(plan, "");
+  pending.finish();
+  enter(channel, plan, options);
+  for (const request of requests) {
+    const program = channel.program();
+    const mapped = wantsIdMap(request.mount)
+      ? prepareIdMappedMounts(program, plan, [request], () => options.pid)
+      : [];
+    const descriptors = [...mapped, ...prepareBindCopies(program, plan, [request])];
+    try {
+      makeMounts(program, plan, [request]);
+      finishMounts(program, plan, [request]);
+      runProgram(channel, program);
+    } finally {
+      for (const fd of descriptors) closeSync(fd);
+    }
+  }
+}
+
+/** A mount point, and the pointer of what names it. */
+export interface MountPoint {
+  readonly path: string;
+  readonly pointer: string;
+}
+
+/** Takes the uppermost mount of each mount point away: lazily, so that who uses it may go on. */
+export function removeLiveMounts(
+  pending: PendingInit,
+  points: readonly MountPoint[],
+  options: LiveMountsOptions,
+): void {
+  const { channel } = pending;
+  const plan = planFor(channel, options);
+  pending.finish();
+  enter(channel, plan, options);
+  for (const { path, pointer } of points) {
+    const opening = channel.program();
+    opening.about(pointer, `unmount ${path}`);
+    const target = openInRoot(opening, plan.root, path);
+    const fd = runProgram(channel, opening).results[opening.operations.length - 1] ?? -1;
+    const program = channel.program();
+    program.about(pointer, `unmount ${path}`);
+    program.do("fchdir", [plan.hostProc], { path: "/proc" });
+    // By the descriptor, since the path may lead elsewhere by now. The magic link is that of the host's procfs.
+    program.do("umount2", [`self/fd/${fd}`, MNT_DETACH], { path });
+    program.do("close", [target]);
+    try {
+      runProgram(channel, program);
+    } catch (error) {
+      throw isErrno(error, "EINVAL") ? notMounted({ path, pointer }, error) : error;
+    }
+  }
+}
+
+function isErrno(error: unknown, errno: string): boolean {
+  return error instanceof RuntsError && error.errno === errno;
+}
+
+function notMounted({ path, pointer }: MountPoint, cause: unknown): RuntsError {
+  const message = `${pointer}: ${path} is no mount point of the container, or one that holds it together (locked)`;
+  return new RuntsError(message, { operation: "umount2", errno: "EINVAL", path, pointer, cause });
+}
+
+function planFor(channel: StubChannel, options: LiveMountsOptions): InitPlan {
+  const { registers } = channel;
+  return {
+    ...options,
+    noPivot: false,
+    noNewKeyring: true,
+    root: registers.take(),
+    rootfs: registers.take(),
+    hostProc: registers.take(),
+    copyUp: (program, covered, mount, pointer) => {
+      // What stands in the program so far has to be done first; it goes on with what comes after the copying.
+      runProgram(channel, program);
+      program.clear();
+      copyUp(channel, covered, mount, pointer);
+    },
+  };
+}
+
+/** Opens the root of the container, where the stub is by its mount namespace. */
+function enter(channel: StubChannel, plan: InitPlan, options: LiveMountsOptions): void {
+  const procfs = openSync("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  try {
+    runProgram(channel, entering(channel.program(), procfs, plan, options));
+  } finally {
+    closeSync(procfs);
+  }
+}
+
+function entering(program: Program, procfs: number, plan: InitPlan, options: LiveMountsOptions): Program {
+  const proc = program.descriptor(procfs);
+  program.about("", "take the host's procfs");
+  program.call("copy", [proc], { into: plan.hostProc });
+  program.do("umask", [0]);
+  if (options.inUserNamespace) becomeRootOf(program, options.canSetGroups);
+  program.about("", "open the container's root directory");
+  program.call("openat", [AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0], { into: plan.root });
+  return program;
+}
