@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --rounds N] [--output FILE] [--many N]`: runts against crun and runc, taking turns in one run, so that what else the machine
+ * `npm run bench [-- --rounds N] [--output FILE] [--many N] [--podman]`: runts against crun and runc, taking turns in one run, so that what else the machine
  * does falls on all of them. Prints medians and ratios, and writes them as JSON (dist/bench.json). No figure makes it fail.
  */
 import { spawnSync } from "node:child_process";
@@ -16,6 +16,7 @@ import { availableParallelism, loadavg, release, tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { compareEnds } from "./bench-many.mjs";
+import { podmanCommands, podmanPackage } from "./bench-podman.mjs";
 import {
   checkMachine,
   ensureBuild,
@@ -55,6 +56,7 @@ const targets = [
   { what: "exec", of: "runts", to: "crun", atMost: 2.2 },
   { what: "--version", of: "runts", to: "empty", atMost: 1.5 },
   { what: "init PSS", of: "runts", atMost: 64 },
+  { what: "podman run", of: "runts", to: "runc", atMost: 1 },
   { what: lastOfMany, of: "runts", atMost: 1.3, unit: "of the first, beside --version" },
 ];
 
@@ -64,13 +66,14 @@ function readOptions() {
       rounds: { type: "string", default: "30" },
       output: { type: "string", default: join(root, "dist/bench.json") },
       many: { type: "string", default: "0" },
+      podman: { type: "boolean", default: false },
     },
   });
   const rounds = Number(values.rounds);
   if (!Number.isInteger(rounds) || rounds < 1) throw new Missing("--rounds takes a whole number from 1 on");
   const many = Number(values.many);
   if (!Number.isInteger(many) || many < 0) throw new Missing("--many takes a whole number");
-  return { rounds, many, output: resolve(values.output) };
+  return { rounds, many, podman: values.podman, output: resolve(values.output) };
 }
 
 /** Runs a command and returns its milliseconds; one that fails is run again to show why. */
@@ -310,6 +313,24 @@ function measureMany(directory, wanted) {
   return { [lastOfMany]: { medians: Object.fromEntries(ratios), results } };
 }
 
+/** What a user of an engine waits for. */
+function measurePodman(directory, rounds) {
+  const bundle = join(directory, "bundle");
+  makeBundle(bundle, ["/bin/true"]);
+  const paths = { runts: runtime, crun: which("crun"), runc: which("runc") };
+  const commands = podmanCommands(directory, join(bundle, "rootfs"), paths);
+  const subjects = Object.fromEntries(
+    Object.entries(commands).map(([name, command]) => [name, () => time(command)]),
+  );
+  process.stdout.write(`medians of ${rounds} rounds, after ${warmUps} to warm up\n\n`);
+  return { "podman run": alternate("podman run", subjects, rounds) };
+}
+
+function measureWhat(directory, { many, podman, rounds }) {
+  if (many > 0) return measureMany(directory, many);
+  return podman ? measurePodman(directory, rounds) : measure(directory, rounds);
+}
+
 function judge(results) {
   return targets
     .filter(({ what }) => results[what])
@@ -355,14 +376,13 @@ function rerunUnified() {
 function bench() {
   checkMachine("npm run bench");
   const options = readOptions();
-  ensurePackages(packages);
+  ensurePackages(options.podman ? [...packages, podmanPackage] : packages);
   ensureModules();
   ensureBuild();
   if (!hasUnifiedCgroup()) return rerunUnified();
   const directory = mkdtempSync(join(tmpdir(), "runts-bench-"));
   try {
-    const results =
-      options.many > 0 ? measureMany(directory, options.many) : measure(directory, options.rounds);
+    const results = measureWhat(directory, options);
     const judged = judge(results);
     printTargets(judged);
     report(results, judged, options);

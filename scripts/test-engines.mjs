@@ -39,6 +39,7 @@ const shared = [
 ];
 
 const iptables = { name: "iptables", program: "iptables", needed: true, why: "its networks" };
+const criu = { name: "criu", program: "criu", needed: true, why: "checkpoints" };
 const nftables = { name: "nftables", program: "nft", needed: true, why: "its networks" };
 const uidmap = { name: "uidmap", program: "newuidmap", needed: true, why: "user namespaces with many ids" };
 
@@ -80,6 +81,7 @@ const engines = [
     peer: "runc",
     packages: [
       { name: "containerd", program: "containerd", needed: true, why: "the engine" },
+      criu,
       {
         name: "containernetworking-plugins",
         file: "/usr/lib/cni/bridge",
@@ -94,7 +96,7 @@ const engines = [
     packages: [
       { name: "podman", program: "podman", needed: true, why: "the engine" },
       { name: "catatonit", program: "catatonit", needed: true, why: "podman run --init" },
-      { name: "criu", program: "criu", why: "podman container checkpoint" },
+      criu,
       nftables,
       uidmap,
     ],

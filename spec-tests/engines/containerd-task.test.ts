@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect } from "vitest";
 import { type Containerd, containerdTests } from "../harness/containerd.ts";
+import { which } from "../harness/runtime.ts";
 
 const everyday = containerdTests();
 
@@ -160,4 +161,25 @@ everyday("containerd started anew: the task runs on, and takes an exec", async (
     expect(await status()).toBe("RUNNING");
     expect((await engine.exec("task", "echo", "still")).stdout).toBe("still\n");
   });
+});
+
+everyday("containers checkpoint, restore: the program goes on where it was", async (engine, context) => {
+  if (which("criu") === undefined) return context.skip("criu is not installed: apt-get install criu");
+  const script = "i=0; while :; do i=$((i+1)); echo $i > /next; mv /next /count; sleep 0.02; done";
+  const count = async (id: string): Promise<number> =>
+    Number((await engine.exec(id, "cat", "/count")).stdout);
+  const image = "localhost/checkpoint:1";
+  let before = 0;
+  await withTask(engine, ["sh", "-c", script], async () => {
+    await expect.poll(() => count("task"), { timeout: 20_000 }).toBeGreaterThan(20);
+    before = await count("task");
+    const flags = ["--rw", "--image", "--task"];
+    expect(await engine.call("containers", "checkpoint", ...flags, "task", image)).toMatchObject({ code: 0 });
+  });
+  expect(await engine.call("containers", "restore", "--rw", "--live", "restored", image)).toMatchObject({
+    code: 0,
+  });
+  expect(await count("restored")).toBeGreaterThanOrEqual(before);
+  await engine.remove("restored");
+  await engine.call("images", "rm", image);
 });

@@ -78,11 +78,12 @@ export async function openPodman({ user, wrapper, close }: PodmanOptions = {}): 
   execFileSync("tar", ["-C", join(process.env.SPEC_TEST_BASE ?? "", "rootfs"), "-cf", archive, "."]);
   const imported = await call("import", "--change", "CMD=sh", archive, IMAGE);
   if (imported.code !== 0) throw new Error(`podman import failed: ${imported.stderr}`);
-  const clear = async (): Promise<void> => {
-    await call("rm", "--all", "--force", "--time", "0");
-  };
   /** Folders of cgroups that are left below podman's parent cgroup. */
   const cgroups = (): string[] => folders(`/sys/fs/cgroup/${parent}`);
+  const clear = async (): Promise<void> => {
+    await call("rm", "--all", "--force", "--time", "0");
+    for (const path of [...cgroups()].reverse()) rmdirSync(path);
+  };
   return {
     directory,
     call,
@@ -97,7 +98,6 @@ export async function openPodman({ user, wrapper, close }: PodmanOptions = {}): 
       // The process that keeps the namespaces of a user's podman.
       if (user !== undefined) await call("system", "migrate");
       close?.();
-      for (const path of [...cgroups()].reverse()) rmdirSync(path);
       rmSync(directory, { recursive: true, force: true });
     },
   };
