@@ -54,7 +54,7 @@ export function complaint(
   if (fault.mode === "stall" && !/ within \d+ s/.test(line)) return "it does not say what it waited for";
   if (fault.mode !== "fail") return undefined;
   // Init is alone when it waits for `start`: there is nobody to tell but the one who does not find it then.
-  if (operation.call === "accept4" && /that has stopped/.test(line)) return undefined;
+  if (operation.call === "accept4" && /that has stopped|ECONNRESET/.test(line)) return undefined;
   return wordsMissing(line, fault, operation);
 }
 
