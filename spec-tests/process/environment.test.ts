@@ -1,7 +1,7 @@
 import { statSync, symlinkSync } from "node:fs";
 import { expect } from "vitest";
 import { DEFAULT_PATH } from "../harness/config.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
 
@@ -144,5 +144,17 @@ spec(
     const result = await container.run({ wrapper });
     expect(result.code).not.toBe(0);
     expect(result.stdout).not.toContain("hostname");
+  },
+);
+
+spec(
+  "create, cwd longer than any path: error that names it, nothing left",
+  "path_resolution(7): PATH_MAX",
+  async (sandbox) => {
+    const container = sandbox.container((config) => {
+      config.process.cwd = `/${"d/".repeat(2048)}`;
+    });
+    expectRefusal(await container.create(), inOurWords("/process/cwd"));
+    expect(await sandbox.traces()).toEqual([]);
   },
 );

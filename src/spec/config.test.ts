@@ -124,6 +124,10 @@ describe("parseConfig", () => {
         '/ociVersion: must be a version in SemVer 2.0 form, such as "1.3.0"',
       ],
       [{ ...MINIMAL, root: { path: "" } }, "/root/path: must not be empty"],
+      [
+        { ...MINIMAL, process: { cwd: `/${"d/".repeat(2048)}`, args: ["a"] } },
+        "/process/cwd: must be at most 4095 bytes long",
+      ],
       [{ ...MINIMAL, hostname: "h" }, "/hostname: needs a uts namespace"],
       [{ ...MINIMAL, domainname: "d" }, "/domainname: needs a uts namespace"],
       [{ ...MINIMAL, annotations: { "": "x" } }, "/annotations/: must have a name that is not empty"],

@@ -5,6 +5,7 @@ import type { Config, Process } from "./types.ts";
 export const processRules: readonly Rule[] = [
   { reads: ["/process/rlimits"], check: (config, report) => withProcess(config, report, rlimitRules) },
   { reads: ["/process/args"], check: (config, report) => withProcess(config, report, argsRule) },
+  { reads: ["/process/cwd"], check: (config, report) => withProcess(config, report, cwdRule) },
   { reads: ["/process/scheduler"], check: (config, report) => withProcess(config, report, schedulerRules) },
   {
     reads: ["/process/execCPUAffinity"],
@@ -22,6 +23,11 @@ function withProcess(config: Config, report: Report, rule: (process: Process, re
 
 function argsRule({ args }: Process, report: Report): void {
   if (args[0] === "") report("/process/args/0", "must not be empty");
+}
+
+/** The kernel takes no longer path (PATH_MAX, path_resolution(7)), and making it part by part would take seconds. */
+function cwdRule({ cwd }: Process, report: Report): void {
+  if (Buffer.byteLength(cwd) > 4095) report("/process/cwd", "must be at most 4095 bytes long");
 }
 
 function rlimitRules({ rlimits = [] }: Process, report: Report): void {
