@@ -155,6 +155,14 @@ export class SimulatedKernel {
       return Number(args[1]);
     },
     wait4: (args) => Number(args[0]),
+    pidfd_open: (args) =>
+      this.#descriptor(`pidfd of ${this.#names.processName(Number(args[0])) ?? args[0]}`, undefined),
+    pidfd_send_signal: (args) => {
+      // A stub that has done its work is ended, if it has not ended by itself: that is no part of what is done.
+      const isStubs = this.#names.named(String(args[0])) === "<pidfd of the stub>";
+      if (!isStubs) this.#observe("pidfd_send_signal", args, "");
+      return 0;
+    },
     // Nobody answers: the end of the stream, which is what a program's success looks like.
     recvfrom: () => 0,
     bpf: (args) => {
