@@ -184,6 +184,8 @@ const STRUCTS: Readonly<Record<string, { readonly headers: readonly string[]; re
   iovec: { headers: ["sys/uio.h"] },
   msghdr: { headers: ["sys/socket.h"] },
   cmsghdr: { headers: ["sys/socket.h"] },
+  seccomp_notif: { headers: ["linux/seccomp.h"] },
+  seccomp_notif_resp: { headers: ["linux/seccomp.h"] },
   sock_fprog: { headers: ["linux/filter.h"] },
   ifreq: { headers: ["sys/socket.h", "linux/if.h"] },
   kernel_sigaction: { headers: ["asm/signal.h"], name: "sigaction" },

@@ -45,6 +45,19 @@ export const msghdr = {
 /** struct cmsghdr, cmsg(3): its data follow. */
 export const cmsghdr = { size: 16, cmsg_len: 0, cmsg_level: 8, cmsg_type: 12 } as const;
 
+/** struct seccomp_notif, linux/seccomp.h, with the struct seccomp_data in it. */
+export const seccomp_notif = {
+  size: 80,
+  id: 0,
+  pid: 8,
+  "data.nr": 16,
+  "data.arch": 20,
+  "data.args": 32,
+} as const;
+
+/** struct seccomp_notif_resp, linux/seccomp.h. */
+export const seccomp_notif_resp = { size: 24, id: 0, val: 8, error: 16, flags: 20 } as const;
+
 /** struct sock_fprog, linux/filter.h. */
 export const sock_fprog = { size: 16, len: 0, filter: 8 } as const;
 

@@ -36,6 +36,11 @@ export interface Libseccomp {
    * {@link UNKNOWN_SYSCALL} stands for a system call that the architecture has not, or not by a number of its own.
    */
   resolveSyscalls(arch: ScmpArch, names: readonly string[]): Int32Array;
+  /**
+   * `char *seccomp_syscall_resolve_num_arch(uint32_t arch, int num)`, undefined for a number without a name. libseccomp leaves the
+   * text to be freed, which a program that asks for a few need not.
+   */
+  syscallName(arch: ScmpArch, number: number): string | undefined;
   /** `scmp_filter_ctx seccomp_init(uint32_t def_action)`. */
   createFilter(defaultAction: number): FilterContext;
 }
@@ -66,6 +71,13 @@ export function openLibseccomp(soname = "libseccomp.so.2"): Libseccomp {
       const numbers = new Int32Array(names.length);
       for (let i = 0; i < names.length; i++) numbers[i] = Number(resolve(arch, names[i] ?? null));
       return numbers;
+    },
+    syscallName: (arch, number) => {
+      const name: unknown = bind("const char *seccomp_syscall_resolve_num_arch(uint32_t arch, int num)")(
+        arch,
+        number,
+      );
+      return typeof name === "string" ? name : undefined;
     },
     createFilter: (defaultAction) => {
       const context = bind("uintptr_t seccomp_init(uint32_t def_action)")(defaultAction);

@@ -284,6 +284,11 @@ export const commands: readonly CommandDescription[] = [
       { name: "detach", alias: "d", type: "boolean", description: "do not wait for the container's end" },
       { name: "keep", type: "boolean", description: "do not delete the container after its end" },
       {
+        name: "seccomp-trace",
+        type: "boolean",
+        description: "report the system calls that the seccomp profile denies, after the end",
+      },
+      {
         name: "no-subreaper",
         type: "boolean",
         description: "do not adopt orphaned processes of the container",
@@ -291,6 +296,22 @@ export const commands: readonly CommandDescription[] = [
       helpOption,
     ],
     load: async () => (await import("./run.ts")).run,
+  },
+  {
+    name: "seccomp",
+    summary: "say which seccomp rule decides",
+    positionals: { usage: "explain [id] <syscall> [args...]", min: 2, max: 8 },
+    options: [
+      {
+        name: "bundle",
+        alias: "b",
+        type: "string",
+        description: "directory of a bundle, in place of a container",
+      },
+      { name: "json", type: "boolean", description: "print JSON" },
+      helpOption,
+    ],
+    load: async () => (await import("./seccomp.ts")).run,
   },
   {
     name: "spec",

@@ -213,11 +213,27 @@ export const manual: Readonly<Record<string, ManualEntry>> = {
     ],
     examples: [
       ["runts run box", "the bundle in the current directory"],
+      ["runts run --seccomp-trace box", "and report what its seccomp profile denied, with a rule to add"],
       ["runts run --bundle /srv/web --detach --pid-file /run/web.pid web", "in the background"],
     ],
     exitStatus: [
       ["N", "that of the container's process"],
       ["1", "there was no container"],
+    ],
+  },
+  seccomp: {
+    description: [
+      "Says what the filter of a container, or of a bundle, answers to a system call, and which rule of the profile decides. The compiled filter is asked; " +
+        "every rule that names the call is shown with the reason why it does not match. Arguments that are not given are 0; they are numbers as C writes " +
+        "them.",
+      "`runts run --seccomp-trace` finds out which calls a program makes that its profile denies.",
+    ],
+    examples: [
+      ["runts seccomp explain web mount", "of a container"],
+      [
+        "runts seccomp explain --bundle /srv/web clone 0x10000000",
+        "of a bundle, with the call's first argument",
+      ],
     ],
   },
   spec: {

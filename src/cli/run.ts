@@ -1,8 +1,12 @@
 import { prepareDirectories } from "../container/state-root.ts";
 import { createOptionsFrom } from "./create-options.ts";
 import type { RunCommand } from "./description.ts";
+import { UsageError } from "./usage-error.ts";
 
 export const run: RunCommand = async (context, args, operations) => {
+  const seccompTrace = args.flag("seccomp-trace");
+  if (seccompTrace && args.flag("detach"))
+    throw new UsageError("--seccomp-trace is for a container in the foreground, without --detach", "run");
   const options = createOptionsFrom(args);
   prepareDirectories(context, options.pidFile);
   const start = () =>
@@ -11,6 +15,7 @@ export const run: RunCommand = async (context, args, operations) => {
       detach: args.flag("detach"),
       keep: args.flag("keep"),
       noSubreaper: args.flag("no-subreaper"),
+      ...(seccompTrace && { seccompTrace }),
     });
   const profile = args.string("profile");
   if (profile === undefined) return start();

@@ -63,7 +63,8 @@ export async function createContainer(
   openTerminal?: () => Promise<TerminalReceiver>,
 ): Promise<SavedState> {
   checkId(options.id);
-  const { config, bytes } = configOf(options);
+  const { config: given, bytes } = configOf(options);
+  const config = options.changeConfig?.(given) ?? given;
   const process = processOrNone(config);
   const receiver = await terminalReceiver(process, options.consoleSocket, openTerminal);
   const pidfdReceiver = await connectPidfdReceiver(options.pidfdSocket);

@@ -5,7 +5,6 @@ import { pidfdOpen, pidfdSendSignal } from "../../bindings/linux/pidfd.ts";
 import { waitReadable } from "../../bindings/linux/poll.ts";
 import type { ConsoleRelay } from "./console-relay.ts";
 import { reapChild } from "./exit-status.ts";
-import type { NotifyRelay } from "./notify-socket.ts";
 
 /** Signals that `run` passes on. WINCH only resizes the terminal; CHLD, PIPE and URG are the engine's own business. */
 const FORWARDED = [
@@ -46,6 +45,15 @@ function maskSignals(how: number): void {
   syscall("rt_sigprocmask", [how, set, null, set.length]);
 }
 
+/** Somebody else who has to be served while the container runs. */
+export interface Attendant {
+  /** What to wait for. */
+  readonly descriptors: readonly number[];
+  /** Handles what has come. */
+  forward(): void;
+  close(): void;
+}
+
 /**
  * Waits in the foreground for the end of init, which is a child of this process: passes signals and terminal input on. The signals
  * are to be held before init is there.
@@ -54,14 +62,14 @@ export class Foreground {
   readonly #pid: number;
   readonly #pidfd: number;
   readonly #relay: ConsoleRelay | undefined;
-  readonly #notify: NotifyRelay | undefined;
+  readonly #attendants: readonly Attendant[];
   readonly #handlers: { readonly signal: NodeJS.Signals; readonly handler: () => void }[] = [];
 
-  constructor(pid: number, relay: ConsoleRelay | undefined, notify?: NotifyRelay) {
+  constructor(pid: number, relay: ConsoleRelay | undefined, attendants: readonly Attendant[] = []) {
     this.#pid = pid;
     this.#pidfd = pidfdOpen(pid) ?? -1;
     this.#relay = relay;
-    this.#notify = notify;
+    this.#attendants = attendants;
   }
 
   /** Passes on the signals that were held, and those to come. */
@@ -83,10 +91,10 @@ export class Foreground {
 
   /** The exit code as a shell gives it: 128 and the number for a signal. */
   async wait(): Promise<number> {
-    const relays = this.#relay !== undefined || this.#notify !== undefined;
+    const relays = this.#relay !== undefined || this.#attendants.length > 0;
     if (relays || !waitReadable(this.#pidfd, SHORT_RUN_MS)) await this.#waitLong();
     this.#relay?.drain((fd) => waitReadable(fd, 0));
-    this.#notify?.forward();
+    for (const attendant of this.#attendants) attendant.forward();
     return reapChild(this.#pid)?.exitCode ?? 0;
   }
 
@@ -94,11 +102,12 @@ export class Foreground {
     this.#forwardSignals();
     const { pollReadable } = await import("../../bindings/linux/poll-async.ts");
     for (;;) {
-      const relayed = [...(this.#relay?.descriptors ?? []), ...(this.#notify?.descriptors ?? [])];
+      const attended = this.#attendants.flatMap(({ descriptors }) => descriptors);
+      const relayed = [...(this.#relay?.descriptors ?? []), ...attended];
       const ready = await pollReadable([this.#pidfd, ...relayed]);
       if (ready.includes(this.#pidfd)) return;
       for (const fd of ready) this.#relay?.move(fd);
-      this.#notify?.forward();
+      for (const attendant of this.#attendants) attendant.forward();
     }
   }
 
@@ -107,7 +116,7 @@ export class Foreground {
     holdSignals();
     for (const { signal, handler } of this.#handlers) process.off(signal, handler);
     this.#relay?.close();
-    this.#notify?.close();
+    for (const attendant of this.#attendants) attendant.close();
     closeSync(this.#pidfd);
   }
 }

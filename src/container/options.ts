@@ -1,5 +1,6 @@
 import type { Log } from "../log.ts";
 import type { StandardStreams } from "../plan/process-setup.ts";
+import type { Config } from "../spec/types.ts";
 import type { Caller } from "./caller.ts";
 
 /** What the global options decide, for every operation. */
@@ -35,11 +36,15 @@ export interface CreateOptions {
   readonly noNewKeyring: boolean;
   /** Number of descriptors, from 3 on, that reach the container. */
   readonly preserveFds: number;
+  /** What the container is made with in place of its config, which is saved all the same. */
+  readonly changeConfig?: (config: Config) => Config;
   /** Whose rights count, where that is not the calling process itself. */
   readonly caller?: Caller;
 }
 
 export interface RunOptions extends CreateOptions {
+  /** Report the system calls that the filter denies, at the end. */
+  readonly seccompTrace?: boolean;
   readonly detach: boolean;
   readonly keep: boolean;
   readonly noSubreaper: boolean;

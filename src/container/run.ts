@@ -8,6 +8,8 @@ import { foregroundTerminal } from "./foreground-terminal.ts";
 import type { NotifyRelay } from "./notify-socket.ts";
 import type { Context, RunOptions } from "./options.ts";
 import { containerDirectory } from "./saved-state.ts";
+import type { SeccompAgent } from "./seccomp-listener.ts";
+import type { SeccompTrace } from "./seccomp-trace.ts";
 import { startContainer } from "./start.ts";
 
 /**
@@ -24,22 +26,35 @@ export async function runContainer(context: Context, options: RunOptions): Promi
     syscall("prctl", [PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0], ["PR_SET_CHILD_SUBREAPER"]);
   holdSignals();
   const terminal = foregroundTerminal();
-  const state = await createContainer(context, options, terminal.open);
+  const trace = options.seccompTrace === true ? await seccompTrace() : undefined;
+  const state = await createContainer(
+    context,
+    trace === undefined ? options : { ...options, changeConfig: trace.changeConfig },
+    terminal.open,
+  );
   let foreground: Foreground | undefined;
   try {
-    foreground = new Foreground(state.pid, terminal.relay(), await notifyRelay(context, options.id));
-    await startOrDelete(context, options.id, false);
+    const notify = await notifyRelay(context, options.id);
+    const attendants = [notify, trace].filter((attendant) => attendant !== undefined);
+    foreground = new Foreground(state.pid, terminal.relay(), attendants);
+    await startOrDelete(context, options.id, false, trace);
     return await foreground.wait();
   } finally {
     foreground?.close();
+    trace?.report();
     if (!options.keep) await deleteContainer(context, options.id, { force: true });
   }
 }
 
 /** What a failed start leaves is nobody's to delete: the caller never had a container. */
-async function startOrDelete(context: Context, id: string, awaitReady: boolean): Promise<void> {
+async function startOrDelete(
+  context: Context,
+  id: string,
+  awaitReady: boolean,
+  agent?: SeccompAgent,
+): Promise<void> {
   try {
-    await startContainer(context, id, { awaitReady });
+    await startContainer(context, id, { awaitReady, agent });
   } catch (error) {
     await deleteContainer(context, id, { force: true });
     throw error;
@@ -52,4 +67,9 @@ async function notifyRelay({ root, log }: Context, id: string): Promise<NotifyRe
   if (host === undefined) return undefined;
   const { openNotifyRelay } = await import("./notify-socket.ts");
   return openNotifyRelay(containerDirectory(root, id), host, (message) => log.warn(message));
+}
+
+async function seccompTrace(): Promise<SeccompTrace> {
+  const { SeccompTrace } = await import("./seccomp-trace.ts");
+  return new SeccompTrace();
 }

@@ -17,7 +17,9 @@ export async function compileFilter(
   if (seccomp === undefined) return undefined;
   const { filter, flags, notifies } = await compiledFilter(context, seccomp);
   if (!notifies) return { filter, flags, listener: undefined };
-  const { listenerPath = "" } = seccomp;
+  const { listenerPath } = seccomp;
+  // The runtime listens itself: seccomp-trace.ts.
+  if (listenerPath === undefined) return { filter, flags, listener: { dumpable: !privileged } };
   // A look is all that can be done so early: each connection has to bring the agent a listener (config-linux.md, Seccomp).
   onBehalfOf("/linux/seccomp/listenerPath", "find the seccomp agent's socket", () => statSync(listenerPath));
   return { filter, flags, listener: { dumpable: !privileged } };

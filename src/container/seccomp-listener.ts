@@ -45,8 +45,13 @@ export function connectToAgent(seccomp: Seccomp | undefined): SeccompAgent {
   const agent = onBehalfOf(POINTER, purpose, () => connectUnix(listenerPath));
   return {
     handOver: (handing) => {
+      const message = new TextEncoder().encode(processState(handing, listenerMetadata));
       try {
-        handOver(agent, handing, listenerMetadata);
+        takeListener(handing, (listener) => {
+          onBehalfOf(POINTER, "send the seccomp listener", () =>
+            sendWithDescriptors(agent, message, [listener]),
+          );
+        });
       } finally {
         closeSync(agent);
       }
@@ -54,8 +59,11 @@ export function connectToAgent(seccomp: Seccomp | undefined): SeccompAgent {
   };
 }
 
-function handOver(agent: number, handing: HandOver, metadata: string | undefined): void {
-  const { pid, connection } = handing;
+/** Takes the listener of a process that loads its filter, gives it away (the descriptor is closed then), and lets the process go on. */
+export function takeListener(
+  { pid, connection }: Pick<HandOver, "pid" | "connection">,
+  deliver: (listener: number) => void,
+): void {
   const pidfd = pidfdOpen(pid);
   // The connection tells why the process is gone.
   if (pidfd === undefined) return;
@@ -64,8 +72,7 @@ function handOver(agent: number, handing: HandOver, metadata: string | undefined
     if (number === undefined) return;
     const listener = onBehalfOf(POINTER, "take the seccomp listener", () => takeDescriptor(pidfd, number));
     try {
-      const message = new TextEncoder().encode(processState(handing, metadata));
-      onBehalfOf(POINTER, "send the seccomp listener", () => sendWithDescriptors(agent, message, [listener]));
+      deliver(listener);
     } finally {
       closeSync(listener);
     }

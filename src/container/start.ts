@@ -20,8 +20,15 @@ import {
   startSocketPath,
   tryReadState,
 } from "./saved-state.ts";
+import type { SeccompAgent } from "./seccomp-listener.ts";
 import { checkHasExecuted, type ProgramFailure, readFailure } from "./start-report.ts";
 import { statusOf } from "./state.ts";
+
+export interface StartOptions {
+  readonly awaitReady: boolean;
+  /** Takes the seccomp listener in place of the config's agent. */
+  readonly agent?: SeccompAgent | undefined;
+}
 
 /**
  * Steps 6 to 9 of the lifecycle (runtime.md): the container's program is executed, then the poststart hooks run. With `awaitReady`
@@ -30,13 +37,13 @@ import { statusOf } from "./state.ts";
 export async function startContainer(
   context: Context,
   id: string,
-  { awaitReady }: { readonly awaitReady: boolean },
+  { awaitReady, agent }: StartOptions,
 ): Promise<void> {
   checkId(id);
   const directory = containerDirectory(context.root, id);
   const relay = awaitReady ? await openRelay(context, directory) : undefined;
   try {
-    const saved = await startLocked(directory, id);
+    const saved = await startLocked(directory, id, agent);
     if (relay !== undefined) await untilReady(relay, saved);
   } finally {
     relay?.close();
@@ -58,7 +65,11 @@ async function untilReady(relay: NotifyRelay, { pid, startTime }: SavedState): P
   closeSync(pidfd);
 }
 
-async function startLocked(directory: string, id: string): Promise<SavedState> {
+async function startLocked(
+  directory: string,
+  id: string,
+  agent: SeccompAgent | undefined,
+): Promise<SavedState> {
   const lock = lockContainer(directory, id);
   if (lock === undefined) throw doesNotExist(id);
   try {
@@ -70,7 +81,7 @@ async function startLocked(directory: string, id: string): Promise<SavedState> {
     if (status !== "created") throw wrongStatus(id, "cannot start an already running container");
     if (!saved.hasProcess) throw nothingToStart(id);
     await runStartContainerHooks(directory, saved);
-    await releaseInit(directory, saved);
+    await releaseInit(directory, saved, agent);
     await runPoststartHooks(directory, saved);
     return saved;
   } finally {
@@ -92,10 +103,14 @@ function nothingToStart(id: string): RuntsError {
  * Connects to init, which waits for that, and waits for its execve: the connection is closed by it. Until then, init sends what
  * has failed.
  */
-async function releaseInit(directory: string, saved: SavedState): Promise<void> {
+async function releaseInit(
+  directory: string,
+  saved: SavedState,
+  ownAgent: SeccompAgent | undefined,
+): Promise<void> {
   const path = startSocketPath(directory);
   // Before init is released: a container whose agent can't be reached stays as it is.
-  const handOver = await connectAgent(directory, saved);
+  const handOver = await connectAgent(directory, saved, ownAgent);
   const connection = connectToInit(path);
   try {
     handOver?.(connection);
@@ -115,10 +130,10 @@ async function releaseInit(directory: string, saved: SavedState): Promise<void> 
 async function connectAgent(
   directory: string,
   saved: SavedState,
+  ownAgent: SeccompAgent | undefined,
 ): Promise<((connection: number) => void) | undefined> {
   if (!saved.hasListener) return undefined;
-  const { connectToAgent } = await import("./seccomp-listener.ts");
-  const agent = connectToAgent(readValidConfig(directory).linux?.seccomp);
+  const agent = ownAgent ?? (await agentOf(directory));
   return (connection) => {
     try {
       agent.handOver({ pid: saved.pid, connection, saved, status: "created" });
@@ -127,6 +142,11 @@ async function connectAgent(
       throw error;
     }
   };
+}
+
+async function agentOf(directory: string): Promise<SeccompAgent> {
+  const { connectToAgent } = await import("./seccomp-listener.ts");
+  return connectToAgent(readValidConfig(directory).linux?.seccomp);
 }
 
 /** Nobody listens any more if init has ended in this very moment. */

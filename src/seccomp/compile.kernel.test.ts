@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { RuntsError } from "../errors.ts";
 import type { Seccomp, SeccompArg, SeccompSyscall } from "../spec/types.ts";
-import { runFilter } from "./bpf-interpreter.test-support.ts";
+import { runFilter } from "./bpf-interpreter.ts";
 import { compileSeccomp, openOrExplain } from "./compile.ts";
 import { actions, architectures } from "./constants.ts";
 import { auditArch } from "./enosys.ts";

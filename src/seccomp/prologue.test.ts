@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { runFilter } from "./bpf-interpreter.test-support.ts";
+import { runFilter } from "./bpf-interpreter.ts";
 import { assemblePrologue, type NumberTable, PASS, spansOf } from "./prologue.ts";
 
 const ALLOW = 0x7fff0000;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Seccomp, SeccompArg, SeccompSyscall } from "../spec/types.ts";
-import { runFilter } from "./bpf-interpreter.test-support.ts";
+import { runFilter } from "./bpf-interpreter.ts";
 import { compileSeccomp, openOrExplain } from "./compile.ts";
 import { architectures } from "./constants.ts";
 import { auditArch, hidesNewerSyscalls, newerThanProfile } from "./enosys.ts";

@@ -1,0 +1,28 @@
+import { absolutePath } from "../../bindings/linux/paths.ts";
+import type { RunCommand } from "./description.ts";
+import { writeOutput } from "./output.ts";
+import { UsageError } from "./usage-error.ts";
+
+/** `seccomp explain`: which rule of a profile decides about a system call. */
+export const run: RunCommand = async (context, args) => {
+  const [verb, ...rest] = args.positionals;
+  if (verb !== "explain") throw new UsageError(`seccomp: ${verb} is not explain`, "seccomp");
+  const bundle = args.string("bundle");
+  const [id, words] = bundle === undefined ? [rest[0], rest.slice(1)] : [undefined, rest];
+  const [name, ...values] = words;
+  if (name === undefined) throw new UsageError("seccomp explain: which system call?", "seccomp");
+  const { explainSyscall } = await import("../container/explain-syscall.ts");
+  const where = bundle === undefined ? { id: id ?? "" } : { bundle: absolutePath(bundle) };
+  const explained = explainSyscall(context, where, name, values.map(argumentOf));
+  const { explanationText, explanationJson } = await import("./seccomp-text.ts");
+  writeOutput(args.flag("json") ? explanationJson(explained) : explanationText(explained));
+  return 0;
+};
+
+/** A number as C writes it; a negative one is that of 64 bits. */
+function argumentOf(text: string): bigint {
+  if (!/^-?(0x[0-9a-f]+|0o?[0-7]+|\d+)$/i.test(text))
+    throw new UsageError(`seccomp explain: ${text} is not a number`, "seccomp");
+  const digits = text.replace(/^-/, "").replace(/^0([0-7]+)$/, "0o$1");
+  return BigInt.asUintN(64, text.startsWith("-") ? -BigInt(digits) : BigInt(digits));
+}

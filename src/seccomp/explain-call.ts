@@ -1,0 +1,41 @@
+import { UNKNOWN_SYSCALL } from "../../bindings/linux/libseccomp.ts";
+import { RuntsError } from "../errors.ts";
+import type { Seccomp } from "../spec/types.ts";
+import { runFilter } from "./bpf-interpreter.ts";
+import { compileSeccomp, openOrExplain } from "./compile.ts";
+import { architectures } from "./constants.ts";
+import { type Decision, explainVerdict } from "./decision.ts";
+import { auditArch } from "./enosys.ts";
+import { readProfile } from "./profile.ts";
+
+export interface ExplainedCall extends Decision {
+  readonly name: string;
+  readonly number: number;
+  /** `x86_64` and the like. */
+  readonly architecture: string;
+  readonly args: readonly bigint[];
+}
+
+/** What a profile's filter answers to a system call of this machine's own architecture, and why. */
+export function explainCall(config: Seccomp, name: string, args: readonly bigint[]): ExplainedCall {
+  const ignore = (): void => undefined;
+  const library = openOrExplain();
+  const native = library.nativeArch();
+  const [number = UNKNOWN_SYSCALL] = library.resolveSyscalls(native, [name]);
+  const architecture = architectureName(native);
+  if (number < 0) {
+    const reason =
+      number === UNKNOWN_SYSCALL ? "is no system call that libseccomp knows" : `is none of ${architecture}`;
+    throw new RuntsError(`${name} ${reason}`, { operation: "seccomp", path: name });
+  }
+  const { filter } = compileSeccomp(config, ignore);
+  const verdict = runFilter(filter, { arch: auditArch(native), nr: number, args });
+  const decision = explainVerdict(readProfile(config, ignore), name, args, verdict);
+  return { name, number, architecture, args, ...decision };
+}
+
+export function architectureName(token: number): string {
+  const [name = `0x${token.toString(16)}`] =
+    Object.entries(architectures).find(([, value]) => value === token) ?? [];
+  return name.replace("SCMP_ARCH_", "").toLowerCase();
+}
