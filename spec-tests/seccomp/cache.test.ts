@@ -80,6 +80,9 @@ async function runtimeOf(container: Container, options: Omit<RunOptions, "contai
       await expect
         .poll(async () => (await container.stateCommand()).stdout, { timeout: 8000 })
         .toMatch(/running/);
+      const { pid: init } = await container.state();
+      // The last command of the program: it has printed what it could do.
+      await expect.poll(() => readFileSync(`/proc/${init}/comm`, "utf8"), { timeout: 8000 }).toBe("sleep\n");
       const engine = await enginePid(pid);
       maps = readFileSync(`/proc/${engine}/maps`, "utf8");
       await container.kill("KILL");

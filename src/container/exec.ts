@@ -186,7 +186,7 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
     const connection = pending.channel.descriptor;
     agent?.handOver({ pid, connection, saved, status: "running" });
     awaitClosed(connection, last);
-    checkHasExecuted(pid);
+    checkHasExecuted(pid, () => config);
     return pid;
   } catch (error) {
     const reason = await explained(error, { pid, channel: pending.channel.descriptor, process });

@@ -3,6 +3,7 @@ import { waitReadable } from "../../bindings/linux/poll.ts";
 import { type Program, pathOf } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
 import { operationError } from "../init/run-program.ts";
+import type { Config } from "../spec/types.ts";
 import { processStat } from "./process-status.ts";
 
 /** How long the last program of a process may take until its execve. */
@@ -49,10 +50,14 @@ export function awaitClosed(channel: number, { operations, descriptors }: Progra
  * Throws if a process has ended without having executed its program: its channel was closed by that, and not by the execve. The
  * kernel clears the flag before it closes descriptors (begin_new_exec of fs/exec.c). One that is gone altogether has run, as a rule.
  */
-export function checkHasExecuted(pid: number): void {
+export function checkHasExecuted(pid: number, config: () => Config): void {
   if (processStat(pid)?.hasNotExecuted !== true) return;
-  throw new RuntsError("the process ended before it executed its program: is its memory limit too low?", {
+  const filtered = config().linux?.seccomp !== undefined;
+  const pointer = filtered ? "/linux/seccomp" : "/process";
+  const question = filtered ? "does its filter deny execve" : "is its memory limit too low";
+  throw new RuntsError(`${pointer}: the process ended before it executed its program: ${question}?`, {
     operation: "start",
     errno: "ESRCH",
+    pointer,
   });
 }

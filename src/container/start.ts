@@ -116,7 +116,7 @@ async function releaseInit(
     handOver?.(connection);
     const failed = readFailure(connection);
     if (failed === undefined) {
-      checkHasExecuted(saved.pid);
+      checkHasExecuted(saved.pid, () => readValidConfig(directory));
       return;
     }
     const { process } = readValidConfig(directory);
