@@ -1,0 +1,2 @@
+/** The picture of the layers, as SVG. */
+export function draw(): string;

@@ -1,0 +1,157 @@
+/**
+ * Draws src/architecture.svg from the imports of the sources: `node scripts/draw-architecture.mjs`. A layer is a folder (or file) of
+ * src and bindings; it stands below all that import it, and a line is as thick as there are imports. What one can reach through
+ * others has no line of its own. The dashed lines are what is loaded only when it is needed.
+ */
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+
+const root = join(import.meta.dirname, "..");
+const file = join(root, "src/architecture.svg");
+
+/** What a folder is for, in a few words; a folder without them is an error. */
+const PURPOSES = {
+  "src/main": "argv to exit code",
+  "src/cli": "commands, options, output",
+  "src/library": "import … from runts",
+  "src/explain": "what create would do",
+  "src/doctor": "host and container examined",
+  "src/profile": "times as a trace",
+  "src/validate": "all that is wrong, at once",
+  "src/container": "the operations, the saved state",
+  "src/criu": "checkpoint and restore",
+  "src/init": "carries plans out, by the stub",
+  "src/cgroup": "cgroup v2, limits, systemd",
+  "src/resctrl": "Intel RDT",
+  "src/seccomp": "filters",
+  "src/plan": "from the config to operations",
+  "src/spec": "config.json: types and rules",
+  "src/errors": "the one error class",
+  "src/log": "diagnostics",
+  "src/version": "versions",
+  "bindings/stub": "pid 1 of a container until execve",
+  "bindings/linux": "files, sockets, mounts, libs",
+  "bindings/ffi": "koffi: system calls",
+  "bindings/abi": "the kernel's numbers and layouts",
+  "bindings/launcher": "what users execute",
+  "bindings/cxx-runtime": "what koffi needs of C++",
+  "bindings/syscall-error": "a failed call",
+};
+
+const importPattern =
+  /^(?:import|export)\b(?! type)[^;"'`]*?\bfrom\s*"([^"]+)"|^import\s*"([^"]+)"|\bimport\(\s*"([^"]+)"/gm;
+
+function layerOf(path) {
+  const [top, name, ...rest] = path.split("/");
+  return `${top}/${rest.length > 0 ? name : name.replace(/\..*$/, "")}`;
+}
+
+/** Layers with their files and lines, and the imports between them. */
+export function readLayers() {
+  const layers = new Map();
+  const edges = new Map();
+  for (const top of ["src", "bindings"]) {
+    for (const entry of readdirSync(join(root, top), { recursive: true, withFileTypes: true })) {
+      const path = relative(root, join(entry.parentPath, entry.name));
+      if (!entry.isFile() || !/\.[jt]s$|\.c$/.test(path) || /\.(test|test-support|d)\.ts$/.test(path))
+        continue;
+      const text = readFileSync(join(root, path), "utf8");
+      const layer = layerOf(path);
+      const counted = layers.get(layer) ?? { files: 0, lines: 0 };
+      layers.set(layer, { files: counted.files + 1, lines: counted.lines + text.split("\n").length - 1 });
+      for (const match of text.matchAll(importPattern)) {
+        const specifier = match[1] ?? match[2] ?? match[3];
+        if (!specifier.startsWith(".")) continue;
+        const target = layerOf(join(dirname(path), specifier));
+        if (target === layer) continue;
+        const edge = edges.get(`${layer} ${target}`) ?? { from: layer, to: target, now: 0, later: 0 };
+        edge[match[3] === undefined ? "now" : "later"] += 1;
+        edges.set(`${layer} ${target}`, edge);
+      }
+    }
+  }
+  return { layers, edges: [...edges.values()].sort((a, b) => (a.from + a.to < b.from + b.to ? -1 : 1)) };
+}
+
+/** The longest way from a layer that nobody imports. */
+function rowsOf({ layers, edges }) {
+  const rank = new Map([...layers.keys()].map((layer) => [layer, 0]));
+  for (let changed = true; changed; ) {
+    changed = false;
+    for (const { from, to } of edges) {
+      if (rank.get(to) > rank.get(from)) continue;
+      rank.set(to, rank.get(from) + 1);
+      changed = true;
+    }
+  }
+  const rows = [];
+  for (const [layer, row] of [...rank].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    rows[row] ??= [];
+    rows[row].push(layer);
+  }
+  return rows.filter(Boolean);
+}
+
+/** The edges that are no short cut. */
+function reduced(edges) {
+  const next = new Map();
+  for (const { from, to } of edges) next.set(from, [...(next.get(from) ?? []), to]);
+  const reaches = (from, to) => from === to || (next.get(from) ?? []).some((each) => reaches(each, to));
+  return edges.filter(
+    ({ from, to }) => !(next.get(from) ?? []).some((other) => other !== to && reaches(other, to)),
+  );
+}
+
+const WIDTH = 1640;
+const BOX = { width: 216, height: 58 };
+const ROW = 104;
+
+export function draw() {
+  const graph = readLayers();
+  const rows = rowsOf(graph);
+  const place = new Map();
+  rows.forEach((row, index) => {
+    const gap = (WIDTH - row.length * BOX.width) / (row.length + 1);
+    row.forEach((layer, column) => {
+      place.set(layer, { x: Math.round(gap + column * (BOX.width + gap)), y: 16 + index * ROW });
+    });
+  });
+  const lines = reduced(graph.edges).map(({ from, to, now, later }) => {
+    const [a, b] = [place.get(from), place.get(to)];
+    const thickness = Math.min(6, 0.6 + Math.log2(now + later)).toFixed(1);
+    const dashed = now === 0 ? ' stroke-dasharray="4 4"' : "";
+    const middle = BOX.width / 2;
+    return `<line x1="${a.x + middle}" y1="${a.y + BOX.height}" x2="${b.x + middle}" y2="${b.y}" stroke-width="${thickness}"${dashed}/>`;
+  });
+  const boxes = [...place].map(([layer, { x, y }]) => {
+    const purpose = PURPOSES[layer];
+    if (purpose === undefined)
+      throw new Error(`scripts/draw-architecture.mjs does not say what ${layer} is for`);
+    const { files, lines: count } = graph.layers.get(layer);
+    // Rounded, so that not every change of the code is one of the picture.
+    const size = `${files} ${files === 1 ? "file" : "files"}, ${count < 100 ? "under 100" : `some ${Math.round(count / 500) * 500 || 100}`} lines`;
+    const color = layer.startsWith("src/") ? "#e8f0fe" : "#fdf1e0";
+    return [
+      `<rect x="${x}" y="${y}" width="${BOX.width}" height="${BOX.height}" rx="6" fill="${color}"/>`,
+      `<text x="${x + 10}" y="${y + 18}" font-weight="bold">${layer}</text>`,
+      `<text x="${x + 10}" y="${y + 34}">${purpose}</text>`,
+      `<text x="${x + 10}" y="${y + 50}" fill="#777">${size}</text>`,
+    ].join("\n");
+  });
+  const height = 16 + rows.length * ROW;
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" font-family="sans-serif" font-size="12">`,
+    "<!-- Drawn by scripts/draw-architecture.mjs from the imports of the sources. -->",
+    `<rect width="${WIDTH}" height="${height}" fill="#fff"/>`,
+    '<g stroke="#9aa5b1" fill="none">',
+    ...lines,
+    "</g>",
+    '<g stroke="#5f6b7a" stroke-width="0">',
+    ...boxes,
+    "</g>",
+    "</svg>",
+    "",
+  ].join("\n");
+}
+
+if (process.argv[1] === import.meta.filename) writeFileSync(file, draw());
