@@ -141,7 +141,7 @@ export function draw() {
   const height = 16 + rows.length * ROW;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" font-family="sans-serif" font-size="12">`,
-    "<!-- Drawn by scripts/draw-architecture.mjs from the imports of the sources. -->",
+    "<title>The layers of runts, from the imports of its sources</title>",
     `<rect width="${WIDTH}" height="${height}" fill="#fff"/>`,
     '<g stroke="#9aa5b1" fill="none">',
     ...lines,
