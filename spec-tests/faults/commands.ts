@@ -70,7 +70,8 @@ export const commands: readonly Command[] = [
     name: "exec",
     failureCode: 255,
     args: (scene) => scene.execArgs,
-    works: (scene, { stdout }) => scene.execOutputWrong(stdout),
+    works: (scene, { stdout, operation }, fault) =>
+      scene.execOutputWrong(stdout, fault.mode === "kill-stub" && operation?.side === "stub"),
   },
   {
     ...lasting,

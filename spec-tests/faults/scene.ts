@@ -93,8 +93,10 @@ export class Scene {
     return difference(this.#output, this.#withoutNumbers(stdout));
   }
 
-  async execOutputWrong(stdout: string): Promise<string | undefined> {
-    return difference(this.#execOutput, await this.#outputOfExec(stdout));
+  /** `mayDie`: a process that was killed after all of its set-up, and is reaped before the runtime can look, prints nothing. */
+  async execOutputWrong(stdout: string, mayDie: boolean): Promise<string | undefined> {
+    const output = await this.#outputOfExec(stdout);
+    return mayDie && output === "" ? undefined : difference(this.#execOutput, output);
   }
 
   async #outputOfExec(stdout: string): Promise<string> {
