@@ -70,8 +70,7 @@ export const commands: readonly Command[] = [
     name: "exec",
     failureCode: 255,
     args: (scene) => scene.execArgs,
-    works: (scene, { stdout, operation }, fault) =>
-      scene.execOutputWrong(stdout, fault.mode === "kill-stub" && operation?.side === "stub"),
+    works: (scene, { stdout }, fault) => scene.execOutputWrong(stdout, fault.mode === "kill-stub"),
   },
   {
     ...lasting,
