@@ -1,12 +1,12 @@
 import { F_GETFL, O_ACCMODE, O_RDONLY } from "../../bindings/abi/fcntl.ts";
 import { trySyscall } from "../../bindings/ffi/syscall.ts";
 import { statSync } from "../../bindings/linux/file-status.ts";
-import { closeSync, readFileSync, writeFileSync, writeSync } from "../../bindings/linux/files.ts";
+import { closeSync, writeFileSync, writeSync } from "../../bindings/linux/files.ts";
+import { type MountInfo, mountsOf } from "../../bindings/linux/mount-info.ts";
 import { externalAtDump } from "../criu/external-mounts.ts";
 import type { CriuOptions, CriuVersion } from "../criu/messages.ts";
 import { RuntsError } from "../errors.ts";
 import { namespacesOf } from "../plan/init-plan.ts";
-import { type MountInfo, parseMountInfo } from "../plan/mount-info.ts";
 import { mountRequests } from "../plan/mounts.ts";
 import { readValidConfig } from "../spec/config.ts";
 import type { Config } from "../spec/types.ts";
@@ -105,7 +105,7 @@ function dump(context: Context, directory: string, saved: SavedState, options: C
     const version = criu.version();
     if (options.preDump) criu.require("memTrack");
     if (options.lazyPages) criu.require("lazyPages");
-    const mounts = parseMountInfo(readFileSync(`/proc/${saved.pid}/mountinfo`, "utf8"));
+    const mounts = mountsOf(saved.pid);
     const streams = standardStreams(saved, mounts, options.shellJob);
     if (!options.preDump)
       writeFileSync(`${options.imagePath}/${DESCRIPTORS_FILE}`, JSON.stringify(streams.names), {

@@ -1,4 +1,3 @@
-import { readFileSync } from "../../bindings/linux/files.ts";
 import { RuntsError } from "../errors.ts";
 import type { Process } from "../spec/types.ts";
 
@@ -15,6 +14,7 @@ export async function explained(error: unknown, failed: FailedProcess): Promise<
   if (!(error instanceof RuntsError) || error.operation !== "execve" || process === undefined) return error;
   const { StubChannel } = await import("../../bindings/stub/client.ts");
   const { explainExecFailure } = await import("../init/explain-exec.ts");
-  const mountinfo = () => readFileSync(`/proc/${pid}/mountinfo`, "utf8");
-  return explainExecFailure(error, { channel: new StubChannel(channel), process, mountinfo });
+  const { mountsOf } = await import("../../bindings/linux/mount-info.ts");
+  const mounts = () => mountsOf(pid);
+  return explainExecFailure(error, { channel: new StubChannel(channel), process, mounts });
 }

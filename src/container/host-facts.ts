@@ -1,10 +1,10 @@
 import { type FileStatus, lstatSync, statfsSync, statSync } from "../../bindings/linux/file-status.ts";
-import { existsSync, readFileSync, readlinkSync, realpathSync } from "../../bindings/linux/files.ts";
+import { existsSync, readlinkSync, realpathSync } from "../../bindings/linux/files.ts";
+import { mountsOf } from "../../bindings/linux/mount-info.ts";
 import { absolutePath, dirname } from "../../bindings/linux/paths.ts";
 import { RuntsError } from "../errors.ts";
 import { onBehalfOf } from "../init/run-program.ts";
 import type { HostFacts } from "../plan/init-plan.ts";
-import { type MountInfo, parseMountInfo } from "../plan/mount-info.ts";
 import { cleanPath, components } from "../plan/rootfs-paths.ts";
 import type { Config } from "../spec/types.ts";
 
@@ -98,19 +98,15 @@ function tryLstat(path: string): FileStatus | undefined {
 /** Mount points of procfs and sysfs outside of the rootfs, the innermost first. */
 function pseudoMounts(rootfs: string): string[] {
   const points: string[] = [];
-  for (const { point, type } of ownMounts()) {
+  for (const { point, type } of mountsOf("self")) {
     if ((type === "proc" || type === "sysfs") && !`${point}/`.startsWith(`${rootfs}/`)) points.unshift(point);
   }
   return points;
 }
 
-function ownMounts(): MountInfo[] {
-  return parseMountInfo(readFileSync("/proc/self/mountinfo", "utf8"));
-}
-
 /** The mount point that a directory lies on: the nearest ancestor whose parent is on another device or mount. */
 function mountPointOf(path: string): string {
-  const points = new Set(ownMounts().map(({ point }) => point));
+  const points = new Set(mountsOf("self").map(({ point }) => point));
   let point = path;
   while (point !== "/" && !points.has(point)) point = dirname(point);
   return point;

@@ -1,14 +1,15 @@
 import { expect, it } from "vitest";
-import { listedMounts } from "./mount-list.ts";
+import { parseMountInfo } from "../../bindings/linux/mount-info.ts";
+import { listedMount } from "./mount-list.ts";
 
-it("listedMounts gives destinations, types, sources and the options of mount, file system and propagation", () => {
+it("listedMount gives destinations, types, sources and the options of mount, file system and propagation", () => {
   const text = [
     "31 28 0:26 / /proc/sys ro,nosuid - proc proc rw",
     "40 31 254:0 /srv/a\\040b /mnt/a\\040b rw,noexec shared:7 master:3 - ext4 /dev/vda rw,errors=remount-ro",
     "41 31 0:30 / /tmp rw unbindable - tmpfs none rw,size=64k",
     "",
   ].join("\n");
-  expect(listedMounts(text)).toEqual([
+  expect(parseMountInfo(text).map(listedMount)).toEqual([
     { id: 31, destination: "/proc/sys", type: "proc", source: "proc", options: ["ro", "nosuid"] },
     {
       id: 40,

@@ -1,4 +1,4 @@
-import { unescapeOctal } from "../plan/mount-info.ts";
+import type { MountInfo } from "../../bindings/linux/mount-info.ts";
 
 /** A mount of a container, in the words of config.json where it has them. */
 export interface MountEntry {
@@ -11,27 +11,17 @@ export interface MountEntry {
   readonly options: readonly string[];
 }
 
-/** proc_pid_mountinfo(5) */
-export function listedMounts(text: string): MountEntry[] {
-  return text
-    .split("\n")
-    .filter((line) => line !== "")
-    .map(parseLine);
-}
-
-function parseLine(line: string): MountEntry {
-  const [left = "", right = ""] = line.split(" - ");
-  const [id = "", , , root = "", destination = "", flags = "", ...optional] = left.split(" ");
-  const [type = "", source = "", ofFileSystem = ""] = right.split(" ");
-  const options = [...flags.split(","), ...ofFileSystem.split(","), ...optional.flatMap(propagation)];
+export function listedMount(mount: MountInfo): MountEntry {
+  const { id, point, type, source, root } = mount;
+  const options = [...mount.options, ...mount.superOptions, ...mount.propagation.flatMap(propagation)];
   return {
-    id: Number(id),
-    destination: unescapeOctal(destination),
-    type: unescapeOctal(type),
-    source: unescapeOctal(source),
-    ...(root !== "/" && { root: unescapeOctal(root) }),
+    id,
+    destination: point,
+    type,
+    source,
+    ...(root !== "/" && { root }),
     // Of the two `rw` or `ro`, the mount's own, which stands first, is what counts.
-    options: [...new Set(options)].filter((option) => !(flags.startsWith("ro") && option === "rw")),
+    options: [...new Set(options)].filter((option) => !(options[0] === "ro" && option === "rw")),
   };
 }
 

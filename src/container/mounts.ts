@@ -1,6 +1,7 @@
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
 import { CLONE_NEWPID, CLONE_NEWTIME } from "../../bindings/abi/sched.ts";
 import { closeSync, openSync, readFileSync } from "../../bindings/linux/files.ts";
+import { mountsOf } from "../../bindings/linux/mount-info.ts";
 import { RuntsError } from "../errors.ts";
 import {
   type LiveMountsOptions,
@@ -20,7 +21,7 @@ import { openCgroupOf } from "./exec-cgroup.ts";
 import { hostFacts } from "./host-facts.ts";
 import { openInit } from "./init-process.ts";
 import { type LockedContainer, withLockedContainer } from "./locked.ts";
-import { listedMounts, type MountEntry } from "./mount-list.ts";
+import { listedMount, type MountEntry } from "./mount-list.ts";
 import type { Context } from "./options.ts";
 import { allowsSetgroups } from "./process-rights.ts";
 import type { SavedState } from "./saved-state.ts";
@@ -34,15 +35,15 @@ export function addMounts(context: Context, id: string, file: string): void {
   withMountNamespace(context, id, (container) => {
     const mounts = readMounts(file, container.config);
     mounts.forEach(refuseProcfs);
-    const before = new Set(mountsOf(container.saved).map((mount) => mount.id));
+    const before = new Set(mountsOf(container.saved.pid).map((mount) => mount.id));
     try {
       container.inside((pending, options) => makeLiveMounts(pending, mounts, options));
     } catch (error) {
       const points = new Set(mounts.map(({ destination }) => cleanPath(destination)));
-      const made = mountsOf(container.saved).filter(
-        (mount) => !before.has(mount.id) && points.has(mount.destination),
+      const made = mountsOf(container.saved.pid).filter(
+        (mount) => !before.has(mount.id) && points.has(mount.point),
       );
-      const undo = made.reverse().map(({ destination }) => ({ path: destination, pointer: "" }));
+      const undo = made.reverse().map(({ point }) => ({ path: point, pointer: "" }));
       if (undo.length > 0) container.inside((pending, options) => removeLiveMounts(pending, undo, options));
       throw error;
     }
@@ -69,13 +70,9 @@ export function removeMounts(context: Context, id: string, file: string): void {
 export function listMounts(context: Context, id: string): readonly MountEntry[] {
   let mounts: readonly MountEntry[] = [];
   withRunningContainer(context, id, ({ saved }) => {
-    mounts = mountsOf(saved);
+    mounts = mountsOf(saved.pid).map(listedMount);
   });
   return mounts;
-}
-
-function mountsOf({ pid }: SavedState): MountEntry[] {
-  return listedMounts(readFileSync(`/proc/${pid}/mountinfo`, "utf8"));
 }
 
 function readMounts(file: string, { linux }: Config): readonly Mount[] {

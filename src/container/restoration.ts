@@ -1,5 +1,6 @@
 import { mkdirSync, rmdirSync, rmSync } from "../../bindings/linux/directories.ts";
 import { closeSync, readFileSync, realpathSync, writeFileSync } from "../../bindings/linux/files.ts";
+import { mountsOf } from "../../bindings/linux/mount-info.ts";
 import { killAndReap } from "../../bindings/linux/reap.ts";
 import { sendWithDescriptors } from "../../bindings/stub/client.ts";
 import { cgroupPathFor, findCgroupMount } from "../cgroup/path.ts";
@@ -8,7 +9,6 @@ import type { CriuOptions, CriuVersion } from "../criu/messages.ts";
 import { RuntsError } from "../errors.ts";
 import { onBehalfOf } from "../init/run-program.ts";
 import type { HostFacts } from "../plan/init-plan.ts";
-import { parseMountInfo } from "../plan/mount-info.ts";
 import { type MountRequest, mountRequests } from "../plan/mounts.ts";
 import { makeRestoreRoot } from "../plan/restore-root.ts";
 import type { Config, Process } from "../spec/types.ts";
@@ -109,7 +109,7 @@ export class Restoration {
       restoreSibling: true,
       cgroupRoots: cgroupRoots(criu.pid),
       external: externalAtRestore(containerMounts(this.#config, requests), {
-        mounts: parseMountInfo(readFileSync("/proc/self/mountinfo", "utf8")),
+        mounts: mountsOf("self"),
         cgroup: this.#cgroup.directory,
         realPath: ({ source, pointer }) =>
           onBehalfOf(`${pointer}/source`, `bind ${source}`, () => realpathSync(source)),

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { openSync, readFileSync, statSync } from "node:fs";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { parseMountInfo } from "../plan/mount-info.ts";
+import { mountsOf } from "../../bindings/linux/mount-info.ts";
 import { inheritedStreams, standardStreams } from "./standard-streams.ts";
 import { freshDirectory, savedState } from "./state.test-support.ts";
 
@@ -10,8 +10,6 @@ function process(stdio: ("ignore" | number)[]): ChildProcess {
   onTestFinished(() => void child.kill("SIGKILL"));
   return child;
 }
-
-const ownMounts = () => parseMountInfo(readFileSync("/proc/self/mountinfo", "utf8"));
 
 describe("standardStreams", () => {
   it("has files that are on none of the container's mounts, by their numbers in hexadecimal", () => {
@@ -27,14 +25,14 @@ describe("standardStreams", () => {
   it("has files of the container's own mounts by their path, and nothing for criu", () => {
     const path = `${freshDirectory()}/log`;
     const { pid = 0 } = process(["ignore", openSync(path, "a"), "ignore"]);
-    const found = standardStreams(savedState({ pid }), ownMounts(), false);
+    const found = standardStreams(savedState({ pid }), mountsOf("self"), false);
     expect(found).toEqual({ names: ["/dev/null", path, "/dev/null"], external: [] });
   });
 
   it("has the pipes that were there when the container was made, whatever is there now", () => {
     const { pid = 0 } = process(["ignore", "ignore", "ignore"]);
     const pipes = ["", "pipe:[7]", "pipe:[8]"];
-    expect(standardStreams(savedState({ pid, pipes }), ownMounts(), false).names).toEqual([
+    expect(standardStreams(savedState({ pid, pipes }), mountsOf("self"), false).names).toEqual([
       "/dev/null",
       "pipe:[7]",
       "pipe:[8]",

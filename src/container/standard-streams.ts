@@ -1,7 +1,7 @@
 import { statSync } from "../../bindings/linux/file-status.ts";
-import { readFileSync, readlinkSync } from "../../bindings/linux/files.ts";
+import { readlinkSync } from "../../bindings/linux/files.ts";
+import { type MountInfo, mountIdOf } from "../../bindings/linux/mount-info.ts";
 import { RuntsError } from "../errors.ts";
-import type { MountInfo } from "../plan/mount-info.ts";
 import type { SavedState } from "./saved-state.ts";
 
 /**
@@ -41,7 +41,7 @@ function terminalRefusal(fd: number): RuntsError {
 
 /** criu's name of a file or a terminal that is on none of the container's mounts. */
 function outsideName(pid: number, fd: number, own: ReadonlySet<number>): string | undefined {
-  const mount = Number(/^mnt_id:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/fdinfo/${fd}`, "latin1"))?.[1]);
+  const mount = mountIdOf(pid, fd);
   if (own.has(mount)) return undefined;
   const status = statSync(`/proc/${pid}/fd/${fd}`);
   const hex = (number: number) => number.toString(16);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { MountInfo } from "../plan/mount-info.ts";
+import { type MountInfo, parseMountInfo } from "../../bindings/linux/mount-info.ts";
 import { mountRequests } from "../plan/mounts.ts";
 import { testPlan } from "../plan/plan.test-support.ts";
 import type { Mount } from "../spec/types.ts";
@@ -15,14 +15,12 @@ function container(mounts: readonly Mount[], more: Partial<ContainerMounts> = {}
   };
 }
 
-function seen(...points: (string | Partial<MountInfo>)[]): MountInfo[] {
-  return points.map((mount, index) => ({
-    id: index,
-    root: "/",
-    type: "ext4",
-    point: "/",
-    ...(typeof mount === "string" ? { point: mount } : mount),
-  }));
+function seen(...places: (string | Partial<MountInfo>)[]): MountInfo[] {
+  const lines = places.map((place, index) => {
+    const { point = "/", root = "/", type = "ext4" } = typeof place === "string" ? { point: place } : place;
+    return `${index} 0 8:1 ${root} ${point} rw - ${type} none rw`;
+  });
+  return parseMountInfo(lines.join("\n"));
 }
 
 const bind = (destination: string, source: string, option = "bind"): Mount => ({

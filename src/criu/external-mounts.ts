@@ -1,4 +1,4 @@
-import type { MountInfo } from "../plan/mount-info.ts";
+import type { MountInfo } from "../../bindings/linux/mount-info.ts";
 import type { MountRequest } from "../plan/mounts.ts";
 
 /**

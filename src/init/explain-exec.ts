@@ -1,3 +1,4 @@
+import type { MountInfo } from "../../bindings/linux/mount-info.ts";
 import type { StubChannel } from "../../bindings/stub/client.ts";
 import { RuntsError } from "../errors.ts";
 import { candidatePaths, searchPath } from "../plan/executable.ts";
@@ -17,8 +18,8 @@ import { type ContainerFile, type Destination, follow, readPart } from "./contai
 export interface Witness {
   readonly channel: StubChannel;
   readonly process: Process;
-  /** Its mount table: proc_pid_mountinfo(5). */
-  readonly mountinfo: () => string;
+  /** The mounts that it sees. */
+  readonly mounts: () => readonly MountInfo[];
 }
 
 const S_IFREG = 0o100000;
@@ -105,12 +106,9 @@ function rights({ permissions, uid, gid, type }: ContainerFile, { process }: Wit
 }
 
 /** Mount point of the file, if its mount has the option noexec. */
-function noexecMount({ mountId }: ContainerFile, { mountinfo }: Witness): string | undefined {
-  const fields = mountinfo()
-    .split("\n")
-    .map((line) => line.split(" "))
-    .find(([id]) => id === String(mountId));
-  return fields?.[5]?.split(",").includes("noexec") ? fields[4] : undefined;
+function noexecMount({ mountId }: ContainerFile, { mounts }: Witness): string | undefined {
+  const mount = mounts().find(({ id }) => id === mountId);
+  return mount?.options.includes("noexec") ? mount.point : undefined;
 }
 
 function describeContent(

@@ -2,8 +2,9 @@ import { errnoMessage, errnoName } from "../../bindings/abi/errno.ts";
 import { AT_FDCWD } from "../../bindings/abi/fcntl.ts";
 import { OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE } from "../../bindings/abi/mount.ts";
 import { cString, trySyscall } from "../../bindings/ffi/syscall.ts";
-import { closeSync, readFileSync } from "../../bindings/linux/files.ts";
+import { closeSync } from "../../bindings/linux/files.ts";
 import { mapMountIds } from "../../bindings/linux/id-mapped-mount.ts";
+import { mountsOf } from "../../bindings/linux/mount-info.ts";
 import { RuntsError } from "../errors.ts";
 
 interface Refused {
@@ -61,18 +62,12 @@ interface MountBelow {
   readonly type: string;
 }
 
-/** The mount that the source lies on, and with `recursive` those below it. proc_pid_mountinfo(5) */
+/** The mount that the source lies on, and with `recursive` those below it. */
 function mountsBelow(source: string, recursive: boolean): MountBelow[] {
   // Of several mounts at one place the last one listed is the one in sight.
   const below = new Map<string, MountBelow>();
   let own: MountBelow | undefined;
-  for (const line of readFileSync("/proc/self/mountinfo", "utf8").split("\n")) {
-    const [before = "", after = ""] = line.split(" - ");
-    const mountPoint = (before.split(" ")[4] ?? "").replaceAll(/\\(\d{3})/g, (_, digits) =>
-      String.fromCharCode(Number.parseInt(digits, 8)),
-    );
-    const type = after.split(" ")[0] ?? "";
-    if (mountPoint === "") continue;
+  for (const { point: mountPoint, type } of mountsOf("self")) {
     const holds = mountPoint === "/" || `${source}/`.startsWith(`${mountPoint}/`);
     if (holds && mountPoint.length >= (own?.mountPoint.length ?? 0)) own = { path: source, mountPoint, type };
     else if (recursive && mountPoint.startsWith(`${source}/`))

@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { parseMountInfo } from "../../bindings/linux/mount-info.ts";
 import { findResctrl } from "./mount.ts";
 
 const OTHERS = [
@@ -8,11 +9,11 @@ const OTHERS = [
 
 it("finds resctrl by its type, wherever it is mounted", () => {
   const line = "40 22 0:40 / /mnt/rdt\\040here rw,relatime shared:7 - resctrl resctrl rw,cdp";
-  expect(findResctrl(`${OTHERS}\n${line}\n`)).toBe("/mnt/rdt here");
+  expect(findResctrl(parseMountInfo(`${OTHERS}\n${line}\n`))).toBe("/mnt/rdt here");
 });
 
 it("is an error that names the property where there is none", () => {
-  expect(() => findResctrl(OTHERS)).toThrow(
+  expect(() => findResctrl(parseMountInfo(OTHERS))).toThrow(
     "/linux/intelRdt: no resctrl file system is mounted on this host",
   );
 });

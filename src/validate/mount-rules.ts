@@ -1,4 +1,5 @@
-import { readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
+import { type MountInfo, mountsOf } from "../../bindings/linux/mount-info.ts";
 import { absolutePath } from "../../bindings/linux/paths.ts";
 import type { ContainerView } from "../container/container-view.ts";
 import { cleanPath } from "../plan/rootfs-paths.ts";
@@ -78,19 +79,16 @@ function writableBelow(
 
 function writableMountsBelow(source: string): string[] {
   const base = source === "/" ? "/" : `${source}/`;
-  const points: string[] = [];
-  for (const line of mountinfo().split("\n")) {
-    const [, , , , point = "", options = ""] = line.split(" ");
-    if (point !== source && point.startsWith(base) && options.split(",").includes("rw")) points.push(point);
-  }
-  return points;
+  return ownMounts()
+    .filter(({ point, options }) => point !== source && point.startsWith(base) && options.includes("rw"))
+    .map(({ point }) => point);
 }
 
-function mountinfo(): string {
+function ownMounts(): MountInfo[] {
   try {
-    return readFileSync("/proc/self/mountinfo", "utf8");
+    return mountsOf("self");
   } catch {
-    return "";
+    return [];
   }
 }
 
