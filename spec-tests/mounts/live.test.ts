@@ -112,13 +112,15 @@ live("mounts add, tmpfs with tmpcopyup: the content of the directory is in it", 
 
 live("mounts add, one fails: those before it are gone again, and the error names it", async (sandbox) => {
   const container = await running(sandbox);
+  symlinkSync("/run", `${container.rootfs}/by-link`);
   const list: Mount[] = [
     { destination: "/mnt", type: "tmpfs", source: "tmpfs" },
+    { destination: "/by-link/new", type: "tmpfs", source: "tmpfs" },
     { destination: "/tmp", type: "tmpfs", source: "tmpfs", options: ["size=64k"] },
     { destination: "/var/x", source: sandbox.path("missing"), options: ["bind"] },
   ];
-  expectRefusal(await mounts(sandbox, "add", container, list), /\/2\b.*missing.*no such file or directory/);
-  expect(await mountsOf(container)).not.toMatch(/ \/(mnt|tmp|var\/x) /);
+  expectRefusal(await mounts(sandbox, "add", container, list), /\/3\b.*missing.*no such file or directory/);
+  expect(await mountsOf(container)).not.toMatch(/ \/(mnt|tmp|run\/new|var\/x) /);
 });
 
 live("mounts add, an invalid list: refused with line and pointer, nothing is mounted", async (sandbox) => {

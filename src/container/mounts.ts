@@ -18,7 +18,7 @@ import type { Config, Mount } from "../spec/types.ts";
 import { inspectCaller } from "./caller.ts";
 import { differingNamespaces } from "./differing-namespaces.ts";
 import { openCgroupOf } from "./exec-cgroup.ts";
-import { hostFacts } from "./host-facts.ts";
+import { followDanglingLinks, hostFacts } from "./host-facts.ts";
 import { openInit } from "./init-process.ts";
 import { type LockedContainer, withLockedContainer } from "./locked.ts";
 import { listedMount, type MountEntry } from "./mount-list.ts";
@@ -35,14 +35,14 @@ export function addMounts(context: Context, id: string, file: string): void {
   withMountNamespace(context, id, (container) => {
     const mounts = readMounts(file, container.config);
     mounts.forEach(refuseProcfs);
-    const before = new Set(mountsOf(container.saved.pid).map((mount) => mount.id));
+    const before = new Set(mountsOf(container.saved.pid).map(({ id }) => id));
     try {
       container.inside((pending, options) => makeLiveMounts(pending, mounts, options));
     } catch (error) {
-      const points = new Set(mounts.map(({ destination }) => cleanPath(destination)));
-      const made = mountsOf(container.saved.pid).filter(
-        (mount) => !before.has(mount.id) && points.has(mount.point),
-      );
+      const { pid } = container.saved;
+      const places = mounts.map(({ destination }) => cleanPath(destination));
+      const points = new Set(places.map((place) => followDanglingLinks(`/proc/${pid}/root`, place)));
+      const made = mountsOf(pid).filter(({ id, point }) => !before.has(id) && points.has(point));
       const undo = made.reverse().map(({ point }) => ({ path: point, pointer: "" }));
       if (undo.length > 0) container.inside((pending, options) => removeLiveMounts(pending, undo, options));
       throw error;
