@@ -4,10 +4,9 @@ import { waitAnyReadable } from "../../bindings/linux/poll.ts";
 import { tryReadCgroupFile } from "../cgroup/files.ts";
 import { readStats, type Stats } from "../cgroup/stats.ts";
 import { RuntsError } from "../errors.ts";
-import { checkId } from "./id.ts";
 import { openInit } from "./init-process.ts";
 import type { Context } from "./options.ts";
-import { containerDirectory, doesNotExist, tryReadState } from "./saved-state.ts";
+import { readSavedState } from "./saved-state.ts";
 import { statusOf } from "./state.ts";
 
 /** One line of `events`, in runc's form. */
@@ -82,10 +81,7 @@ function observed(
   readonly cgroup: string;
   readonly pidfd: number;
 } {
-  checkId(id);
-  const directory = containerDirectory(root, id);
-  const saved = tryReadState(directory);
-  if (saved === undefined) throw doesNotExist(id);
+  const { directory, saved } = readSavedState(root, id);
   const status = statusOf(directory, saved);
   const pidfd =
     status === "stopped" || status === "creating" ? undefined : openInit(saved.pid, saved.startTime);

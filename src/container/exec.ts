@@ -21,14 +21,13 @@ import { differingNamespaces } from "./differing-namespaces.ts";
 import { attachToOwned, cgroupDirectory, openCgroupOf } from "./exec-cgroup.ts";
 import { explained } from "./exec-failure.ts";
 import { type ExecOverrides, overriddenProcess } from "./exec-process.ts";
-import { checkId } from "./id.ts";
 import { openInit } from "./init-process.ts";
 import type { Context } from "./options.ts";
 import { writePidFile } from "./pid-file.ts";
 import { connectPidfdReceiver } from "./pidfd-receiver.ts";
 import type { PidfdReceiver } from "./pidfd-socket.ts";
 import { adoptProcess, allowsSetgroups, credentialOptions, explainedDenial } from "./process-rights.ts";
-import { containerDirectory, doesNotExist, type SavedState, tryReadState } from "./saved-state.ts";
+import { readSavedState, type SavedState } from "./saved-state.ts";
 import { compileFilter } from "./seccomp-filter.ts";
 import type { SeccompAgent } from "./seccomp-listener.ts";
 import { openLabelProcfs } from "./security-modules.ts";
@@ -62,10 +61,7 @@ export async function execInContainer(
   options: ExecOptions,
   openTerminal?: () => Promise<TerminalReceiver>,
 ): Promise<number> {
-  checkId(options.id);
-  const directory = containerDirectory(context.root, options.id);
-  const saved = tryReadState(directory);
-  if (saved === undefined) throw doesNotExist(options.id);
+  const { directory, saved } = readSavedState(context.root, options.id);
   checkStatus(directory, saved, options.ignorePaused);
   const config = readValidConfig(directory);
   const process = processOf(config, options);

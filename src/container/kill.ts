@@ -2,10 +2,9 @@ import { closeSync } from "../../bindings/linux/files.ts";
 import { pidfdSendSignal } from "../../bindings/linux/pidfd.ts";
 import { killCgroup } from "../cgroup/remove.ts";
 import { RuntsError } from "../errors.ts";
-import { checkId } from "./id.ts";
 import { openInit, SIGKILL } from "./init-process.ts";
 import type { Context } from "./options.ts";
-import { containerDirectory, doesNotExist, tryReadState } from "./saved-state.ts";
+import { readSavedState } from "./saved-state.ts";
 import { endsProcess, parseSignal } from "./signals.ts";
 import { statusOf } from "./state.ts";
 
@@ -19,11 +18,8 @@ export function killContainer(
   signal: string,
   { all }: { readonly all: boolean },
 ): void {
-  checkId(id);
   const number = parseSignal(signal);
-  const directory = containerDirectory(root, id);
-  const saved = tryReadState(directory);
-  if (saved === undefined) throw doesNotExist(id);
+  const { directory, saved } = readSavedState(root, id);
   const status = statusOf(directory, saved);
   const pidfd =
     status === "stopped" || status === "creating" ? undefined : openInit(saved.pid, saved.startTime);

@@ -1,8 +1,7 @@
 import { processesOf } from "../cgroup/files.ts";
 import { RuntsError } from "../errors.ts";
-import { checkId } from "./id.ts";
 import type { Context } from "./options.ts";
-import { containerDirectory, doesNotExist, tryReadState } from "./saved-state.ts";
+import { readSavedState } from "./saved-state.ts";
 import { statusOf } from "./state.ts";
 
 /**
@@ -10,10 +9,7 @@ import { statusOf } from "./state.ts";
  * container that has stopped may still have some, if it shared its pid namespace.
  */
 export async function listProcesses({ root }: Context, id: string): Promise<number[]> {
-  checkId(id);
-  const directory = containerDirectory(root, id);
-  const saved = tryReadState(directory);
-  if (saved === undefined) throw doesNotExist(id);
+  const { directory, saved } = readSavedState(root, id);
   // 0 stands for a process that the caller's pid namespace does not see.
   if (saved.cgroup !== "") return processesOf(saved.cgroup).filter((pid) => pid !== 0);
   if (statusOf(directory, saved) === "stopped") return [];

@@ -6,6 +6,7 @@ import type { SavedGroups } from "../resctrl/group.ts";
 import { isObject } from "../spec/json-reader.ts";
 import { readRegularFile } from "../spec/regular-file.ts";
 import type { SavedHostMount } from "./host-mount.ts";
+import { checkId } from "./id.ts";
 
 /**
  * What is kept of a container in its directory, `ROOT/ID`, mode 0711:
@@ -146,6 +147,18 @@ function isSavedState(value: unknown): value is SavedState {
 
 function isNaturalNumber(value: unknown): boolean {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}
+
+/** Directory and record of a container that has to be there. */
+export function readSavedState(
+  root: string,
+  id: string,
+): { readonly directory: string; readonly saved: SavedState } {
+  checkId(id);
+  const directory = containerDirectory(root, id);
+  const saved = tryReadState(directory);
+  if (saved === undefined) throw doesNotExist(id);
+  return { directory, saved };
 }
 
 /** The words that containerd's shim looks for in the answer to an unknown id. */
