@@ -95,12 +95,16 @@ describe.runIf(IS_RUNTS)("doctor", () => {
   });
 
   spec(
-    "doctor ID of a healthy container: nothing is bad, before and after start",
+    "doctor ID of a healthy container: nothing is bad, before start, paused or not, and after",
     CLAUSE,
     async (sandbox) => {
       const container = rich(sandbox);
       await container.created();
       expect(await badOf(sandbox, container)).toEqual([]);
+      for (const command of ["pause", "resume"]) {
+        expect((await sandbox.invoke([command, container.id])).code).toBe(0);
+        expect(await badOf(sandbox, container)).toEqual([]);
+      }
       await container.start();
       expect(await badOf(sandbox, container)).toEqual([]);
       const { findings } = await doctor(sandbox, container.id);

@@ -3,12 +3,11 @@ import { existsSync, readFileSync } from "../../bindings/linux/files.ts";
 import { isFrozen } from "../cgroup/freeze.ts";
 import { RuntsError } from "../errors.ts";
 import { specVersion } from "../version.ts";
-import { checkId } from "./id.ts";
 import type { Context } from "./options.ts";
 import { isAlive, isStub } from "./process-status.ts";
 import {
   containerDirectory,
-  doesNotExist,
+  readSavedState,
   type SavedState,
   startSocketPath,
   tryReadState,
@@ -41,7 +40,12 @@ export function statusOf(directory: string, saved: SavedState): Status {
   if (!isAlive(saved.pid, saved.startTime)) return "stopped";
   // First, as in runc: while it is frozen, a created container can't be started either.
   if (saved.cgroup !== "" && isFrozen(saved.cgroup)) return "paused";
-  return existsSync(startSocketPath(directory)) && isStub(saved.pid) ? "created" : "running";
+  return awaitsStart(directory, saved) ? "created" : "running";
+}
+
+/** Whether init is still the stub that waits for `start`, be it frozen or not. */
+export function awaitsStart(directory: string, { pid }: SavedState): boolean {
+  return existsSync(startSocketPath(directory)) && isStub(pid);
 }
 
 export function stateOf(directory: string, saved: SavedState): ContainerState {
@@ -60,10 +64,7 @@ export function stateOf(directory: string, saved: SavedState): ContainerState {
 }
 
 export function readContainerState({ root }: Context, id: string): ContainerState {
-  checkId(id);
-  const directory = containerDirectory(root, id);
-  const saved = tryReadState(directory);
-  if (saved === undefined) throw doesNotExist(id);
+  const { directory, saved } = readSavedState(root, id);
   return stateOf(directory, saved);
 }
 

@@ -13,11 +13,7 @@ export interface CgroupFacts {
 }
 
 /** `writes` are those of create and update, in order: of two for one file the last holds. */
-export function examineCgroup(
-  writes: readonly CgroupWrite[],
-  hasRules: boolean,
-  facts: CgroupFacts,
-): Finding[] {
+export function examineCgroup(writes: readonly CgroupWrite[], facts: CgroupFacts): Finding[] {
   const { current, wanted } = facts;
   const inside = current === wanted || current.startsWith(`${wanted}/`);
   const place: Finding = {
@@ -28,7 +24,7 @@ export function examineCgroup(
     pointer: "/linux/cgroupsPath",
   };
   const last = new Map(writes.map((write) => [keyOf(write), write]));
-  return [place, ...[...last.values()].map((write) => examineWrite(write, facts)), ...rules(hasRules, facts)];
+  return [place, ...[...last.values()].map((write) => examineWrite(write, facts)), rules(facts)];
 }
 
 /** Files of devices have a line for each, which begins with its numbers or name. */
@@ -70,14 +66,11 @@ function isRounded(wanted: string, found: string): boolean {
   return difference >= 0n && difference < PAGE && BigInt(wanted) >= PAGE;
 }
 
-function rules(hasRules: boolean, { devicePrograms }: CgroupFacts): Finding[] {
-  if (!hasRules) return [];
+function rules({ devicePrograms }: CgroupFacts): Finding {
   const base = { area: "cgroup", subject: "device program", pointer: "/linux/resources/devices" };
   if (devicePrograms === undefined)
-    return [{ ...base, verdict: "note", detail: "this caller may not ask for it" }];
-  return [
-    devicePrograms > 0
-      ? { ...base, verdict: "good", detail: `${devicePrograms} attached` }
-      : { ...base, verdict: "bad", detail: "none: every device can be used" },
-  ];
+    return { ...base, verdict: "note", detail: "this caller may not ask for it" };
+  return devicePrograms > 0
+    ? { ...base, verdict: "good", detail: `${devicePrograms} attached` }
+    : { ...base, verdict: "bad", detail: "none: every device can be used" };
 }

@@ -62,23 +62,23 @@ describe("examineCgroup", () => {
   const write = { file: "pids.max", value: "5", pointer: "/linux/resources/pids/limit" };
 
   it("compares the last write of each file, and follows fallbacks", () => {
-    const findings = examineCgroup([{ ...write, value: "3" }, write], true, facts({ "pids.max": "5\n" }));
+    const findings = examineCgroup([{ ...write, value: "3" }, write], facts({ "pids.max": "5\n" }));
     expect(findings.map(({ verdict }) => verdict)).toEqual(["good", "good", "good"]);
     const fallback = { ...write, file: "new", fallback: { file: "old", value: "1" } };
-    expect(verdictOf(examineCgroup([fallback], false, facts({ old: "2" })), "old")).toBe("bad");
+    expect(verdictOf(examineCgroup([fallback], facts({ old: "2" })), "old")).toBe("bad");
   });
 
   it("finds a changed limit, a missing file, another place and a missing device program", () => {
-    expect(verdictOf(examineCgroup([write], true, facts({ "pids.max": "max" })), "pids.max")).toBe("bad");
-    expect(verdictOf(examineCgroup([write], true, facts({})), "pids.max")).toBe("bad");
+    expect(verdictOf(examineCgroup([write], facts({ "pids.max": "max" })), "pids.max")).toBe("bad");
+    expect(verdictOf(examineCgroup([write], facts({})), "pids.max")).toBe("bad");
     const unlimited = { ...write, value: "max", unlimited: true };
-    expect(verdictOf(examineCgroup([unlimited], true, facts({})), "pids.max")).toBe("good");
-    expect(verdictOf(examineCgroup([], true, { ...facts({}), current: "/other" }), "place")).toBe("bad");
-    expect(verdictOf(examineCgroup([], true, { ...facts({}), current: "/box/sub" }), "place")).toBe("good");
-    expect(verdictOf(examineCgroup([], true, facts({}, 0)), "device program")).toBe("bad");
-    expect(
-      verdictOf(examineCgroup([], true, { ...facts({}), devicePrograms: undefined }), "device program"),
-    ).toBe("note");
+    expect(verdictOf(examineCgroup([unlimited], facts({})), "pids.max")).toBe("good");
+    expect(verdictOf(examineCgroup([], { ...facts({}), current: "/other" }), "place")).toBe("bad");
+    expect(verdictOf(examineCgroup([], { ...facts({}), current: "/box/sub" }), "place")).toBe("good");
+    expect(verdictOf(examineCgroup([], facts({}, 0)), "device program")).toBe("bad");
+    expect(verdictOf(examineCgroup([], { ...facts({}), devicePrograms: undefined }), "device program")).toBe(
+      "note",
+    );
   });
 });
 

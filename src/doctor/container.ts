@@ -2,10 +2,9 @@ import { readFileSync, readlinkSync, statSync } from "node:fs";
 import { countDevicePrograms } from "../cgroup/device-attach.ts";
 import { CGROUP_MOUNT, tryReadCgroupFile } from "../cgroup/files.ts";
 import { planResources } from "../cgroup/plan.ts";
-import { checkId } from "../container/id.ts";
 import type { Context } from "../container/options.ts";
-import { containerDirectory, doesNotExist, type SavedState, tryReadState } from "../container/saved-state.ts";
-import { statusOf } from "../container/state.ts";
+import { readSavedState, type SavedState } from "../container/saved-state.ts";
+import { awaitsStart, statusOf } from "../container/state.ts";
 import { namespacesOf } from "../plan/init-plan.ts";
 import { readValidConfig } from "../spec/config.ts";
 import type { Config } from "../spec/types.ts";
@@ -16,10 +15,7 @@ import { examineNamespaces, examineProcess, type InitFacts, NAMESPACE_LINKS } fr
 
 /** Is a container as its config says: its saved config, with what `update` has made of it, beside what the kernel shows. */
 export function examine(context: Context, id: string): Finding[] {
-  checkId(id);
-  const directory = containerDirectory(context.root, id);
-  const saved = tryReadState(directory);
-  if (saved === undefined) throw doesNotExist(id);
+  const { directory, saved } = readSavedState(context.root, id);
   const status = statusOf(directory, saved);
   const detail =
     status === "stopped" ? "stopped: nothing more to look at" : `${status}, process ${saved.pid}`;
@@ -32,7 +28,7 @@ export function examine(context: Context, id: string): Finding[] {
     ...examineNamespaces(namespacesOf(config), facts),
     ...cgroupFindings(config, saved),
     ...mountFindings(config, saved.pid),
-    ...processFindings(config, status, facts),
+    ...processFindings(config, awaitsStart(directory, saved), facts),
   ];
 }
 
@@ -86,7 +82,7 @@ function cgroupFindings({ linux = {} }: Config, { cgroup, pid }: SavedState): Fi
     read: (file) => tryReadCgroupFile(cgroup, file),
     devicePrograms: countDevicePrograms(cgroup),
   };
-  return examineCgroup(planResources(resources), true, facts);
+  return examineCgroup(planResources(resources), facts);
 }
 
 function mountFindings(config: Config, pid: number): Finding[] {
@@ -101,9 +97,8 @@ function mountFindings(config: Config, pid: number): Finding[] {
 }
 
 /** Until `start`, init is the stub, which takes on the user and the capabilities of the process last. */
-function processFindings(config: Config, status: string, facts: InitFacts): Finding[] {
+function processFindings(config: Config, isWaiting: boolean, facts: InitFacts): Finding[] {
   if (config.process === undefined) return [];
-  if (status === "created")
-    return [{ area: "process", subject: "program", verdict: "note", detail: "not started yet" }];
+  if (isWaiting) return [{ area: "process", subject: "program", verdict: "note", detail: "not started yet" }];
   return examineProcess(config, config.process, facts);
 }
