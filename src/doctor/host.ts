@@ -1,8 +1,9 @@
 import { spawnSync } from "node:child_process";
-import { accessSync, constants, existsSync, readdirSync, readFileSync, statfsSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statfsSync } from "node:fs";
 import { loadLibrary } from "../../bindings/ffi/koffi.ts";
 import { type SyscallName, trySyscall } from "../../bindings/ffi/syscall.ts";
 import { isWritableCgroup } from "../cgroup/path.ts";
+import { findProgram } from "../container/find-program.ts";
 import { userName } from "../container/state.ts";
 
 /** What a host offers: plain facts, to be judged by host-judgement.ts. */
@@ -88,7 +89,7 @@ export function inspectHost(): Host {
     securityModules: text("/sys/kernel/security/lsm").split(",").filter(Boolean),
     hasSystemd: existsSync("/run/systemd/system"),
     hasSdBus: hasLibrary("libsystemd.so.0"),
-    idHelpers: ["newuidmap", "newgidmap"].every((name) => onPath(name) !== undefined),
+    idHelpers: ["newuidmap", "newgidmap"].every((name) => findProgram(name) !== undefined),
     subordinateIds: ["/etc/subuid", "/etc/subgid"].every((file) => namesUser(file, user)),
     criu: criuVersion(),
     hasResctrl: /^nodev\s+resctrl$/m.test(text("/proc/filesystems")),
@@ -179,27 +180,6 @@ function seccompLevel(): number | undefined {
   }
 }
 
-function onPath(name: string): string | undefined {
-  const folders = [
-    ...(process.env.PATH ?? "").split(":"),
-    "/usr/local/sbin",
-    "/usr/sbin",
-    "/usr/bin",
-    "/bin",
-  ];
-  return folders
-    .filter((folder) => folder.startsWith("/"))
-    .map((folder) => `${folder}/${name}`)
-    .find((file) => {
-      try {
-        accessSync(file, constants.X_OK);
-        return true;
-      } catch {
-        return false;
-      }
-    });
-}
-
 function namesUser(file: string, user: string): boolean {
   const uid = String(process.geteuid?.() ?? 0);
   return text(file)
@@ -208,7 +188,7 @@ function namesUser(file: string, user: string): boolean {
 }
 
 function criuVersion(): string | undefined {
-  const file = onPath("criu");
+  const file = findProgram("criu");
   if (file === undefined) return undefined;
   const TIMEOUT_MS = 5000;
   const { stdout } = spawnSync(file, ["--version"], { encoding: "utf8", timeout: TIMEOUT_MS });
