@@ -224,3 +224,28 @@ spec(
     );
   },
 );
+
+if (IS_RUNTS) {
+  for (const [command, ...args] of [
+    ["completion", "bash"],
+    ["doctor"],
+    ["features"],
+    ["man"],
+    ["seccomp", "explain", "--bundle", "BUNDLE", "reboot"],
+    ["spec", "--file", "FILE"],
+  ]) {
+    spec(`${command} without a container, XDG_RUNTIME_DIR not set: needs none`, CLAUSE, async (sandbox) => {
+      const folder = ownFolder(sandbox);
+      const { bundle } = sandbox.container((config) => {
+        config.linux.seccomp = { defaultAction: "SCMP_ACT_ALLOW", syscalls: [] };
+      });
+      const places: Readonly<Record<string, string>> = { BUNDLE: bundle, FILE: `${folder}/made.json` };
+      const words = args.map((word) => places[word] ?? word);
+      const wrapper = userWrapper(sandbox);
+      const { stderr } = await invoke([command ?? "", ...words], { directory: sandbox.directory, wrapper });
+      // A host may lack what doctor asks for.
+      if (command !== "doctor") expect(stderr).toBe("");
+      expect(stderr).not.toContain("XDG_RUNTIME_DIR");
+    });
+  }
+}

@@ -35,7 +35,8 @@ export async function runCommandLine(argv: readonly string[], operations: Operat
     checkPositionals(command.name, command.positionals, args.positionals.length);
     failureCode = command.failureCode ?? 1;
     const run = await command.load();
-    return await run(contextFrom(globals, log, command.usesState !== false), args, operations);
+    const usesState = command.usesState?.(args) ?? true;
+    return await run(contextFrom(globals, log, usesState), args, operations);
   } catch (error) {
     log.error(errorMessage(error));
     if (error instanceof UsageError) writeStandardError(`Run "${helpCommand(error)}" for usage.\n`);

@@ -20,6 +20,7 @@ const regexOption: OptionDescription = {
   description: "the id is a regular expression: all containers that it matches",
 };
 const noPositionals: Positionals = { usage: "", min: 0, max: 0 };
+const never = (): boolean => false;
 
 const createOptions: readonly OptionDescription[] = [
   bundleOption,
@@ -58,6 +59,7 @@ export const commands: readonly CommandDescription[] = [
     name: "completion",
     summary: "print a completion script for a shell",
     positionals: { usage: "bash|zsh|fish", min: 1, max: 1 },
+    usesState: never,
     options: [helpOption],
     load: async () => (await import("./completion.ts")).runWith({ commands, globalOptions }),
   },
@@ -92,6 +94,7 @@ export const commands: readonly CommandDescription[] = [
     name: "doctor",
     summary: "examine this host, or a container",
     positionals: { usage: "[container-id]", min: 0, max: 1 },
+    usesState: (args) => args.positionals.length > 0,
     options: [{ name: "json", type: "boolean", description: "print the findings as JSON" }, helpOption],
     load: async () => (await import("./doctor.ts")).run,
   },
@@ -156,7 +159,7 @@ export const commands: readonly CommandDescription[] = [
     name: "explain",
     summary: "print what create and start would do",
     positionals: { usage: "[container-id]", min: 0, max: 2 },
-    usesState: false,
+    usesState: never,
     options: [
       bundleOption,
       configOption,
@@ -185,6 +188,7 @@ export const commands: readonly CommandDescription[] = [
     name: "features",
     summary: "print what this runtime implements as JSON",
     positionals: noPositionals,
+    usesState: never,
     options: [helpOption],
     load: async () => (await import("./features.ts")).run,
   },
@@ -214,6 +218,7 @@ export const commands: readonly CommandDescription[] = [
     name: "man",
     summary: "print a manual page",
     positionals: { usage: "[command]", min: 0, max: 1 },
+    usesState: never,
     options: [helpOption],
     load: async () => (await import("./man.ts")).runWith({ commands, globalOptions }),
   },
@@ -301,6 +306,7 @@ export const commands: readonly CommandDescription[] = [
     name: "seccomp",
     summary: "say which seccomp rule decides",
     positionals: { usage: "explain [id] <syscall> [args...]", min: 2, max: 8 },
+    usesState: (args) => args.string("bundle") === undefined,
     options: [
       {
         name: "bundle",
@@ -317,6 +323,7 @@ export const commands: readonly CommandDescription[] = [
     name: "spec",
     summary: "write a config.json to start from",
     positionals: noPositionals,
+    usesState: never,
     options: [
       {
         name: "bundle",
@@ -360,7 +367,7 @@ export const commands: readonly CommandDescription[] = [
     name: "validate",
     summary: "find all that is wrong with a bundle",
     positionals: noPositionals,
-    usesState: false,
+    usesState: never,
     options: [
       bundleOption,
       configOption,

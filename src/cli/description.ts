@@ -17,8 +17,8 @@ export interface CommandDescription {
   readonly options: readonly OptionDescription[];
   /** Exit code of a failure of the runtime itself; 1 when absent. */
   readonly failureCode?: number;
-  /** False for a command that needs no directory of containers' state, and so none that belongs to the caller. */
-  readonly usesState?: boolean;
+  /** Whether it needs a directory of containers' state, and so one that belongs to the caller; always when absent. */
+  usesState?(args: ParsedArguments): boolean;
   /** Loads the code of this command alone. */
   load(): Promise<RunCommand>;
 }
