@@ -52,6 +52,10 @@ describe.runIf(IS_RUNTS)("explained seccomp profiles", () => {
           "/linux/seccomp/defaultAction",
           "SCMP_ACT_ALLOW",
         ]);
+        const six = ["0", "10", "2", "3", "4", "5"];
+        expect(await explain("kill", ...six)).toEqual([false, rule(2), "SCMP_ACT_KILL_PROCESS"]);
+        const seven = await sandbox.invoke(["seccomp", "explain", ...where, "kill", ...six, "6"]);
+        expect([seven.code, seven.stdout]).toEqual([1, ""]);
       }
       const { stdout } = await sandbox.invoke(["seccomp", "explain", container.id, "kill", "1", "9"]);
       expect(stdout).toContain("argument 1: not 0x9 == 0xa");

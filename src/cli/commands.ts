@@ -305,7 +305,7 @@ export const commands: readonly CommandDescription[] = [
   {
     name: "seccomp",
     summary: "say which seccomp rule decides",
-    positionals: { usage: "explain [id] <syscall> [args...]", min: 2, max: 8 },
+    positionals: { usage: "explain [id] <syscall> [args...]", min: 2, max: 9 },
     usesState: (args) => args.string("bundle") === undefined,
     options: [
       {

@@ -11,6 +11,7 @@ export const run: RunCommand = async (context, args) => {
   const [id, words] = bundle === undefined ? [rest[0], rest.slice(1)] : [undefined, rest];
   const [name, ...values] = words;
   if (name === undefined) throw new UsageError("seccomp explain: which system call?", "seccomp");
+  if (values.length > 6) throw new UsageError("seccomp explain: a system call has six arguments", "seccomp");
   const { explainSyscall } = await import("../container/explain-syscall.ts");
   const where = bundle === undefined ? { id: id ?? "" } : { bundle: absolutePath(bundle) };
   const explained = explainSyscall(context, where, name, values.map(argumentOf));
