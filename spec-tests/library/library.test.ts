@@ -53,6 +53,16 @@ describe.runIf(IS_RUNTS)("the library", () => {
     });
   });
 
+  spec("run, a process outlives init: is killed, and its output is there", CLAUSE, async (sandbox) => {
+    const container = sandbox.shell("sleep 1000 & echo out; exit 3", (config) => {
+      config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== "pid");
+    });
+    expect(await program(sandbox, container, "return runts.run(target)")).toMatchObject({
+      exitCode: 3,
+      stdout: "out\n",
+    });
+  });
+
   spec("run: the config of the bundle, when no other is given", CLAUSE, async (sandbox) => {
     const container = sandbox.shell("echo from the bundle");
     const body = "const { config: _, ...rest } = target; return (await runts.run(rest)).stdout";
@@ -91,6 +101,26 @@ describe.runIf(IS_RUNTS)("the library", () => {
       return existsSync("/proc/" + pid);
     `;
     expect(await program(sandbox, sandbox.shell("sleep 100"), body)).toBe(false);
+  });
+
+  spec("wait for a container that does not exist: rejects", CLAUSE, async (sandbox) => {
+    const body = "return runts.wait('nobody', on).catch(({ errno, message }) => [errno, message])";
+    expect(await program(sandbox, sandbox.shell("true"), body)).toEqual([
+      "ENOENT",
+      "container does not exist",
+    ]);
+  });
+
+  spec("remove with force, state.json is damaged: removes the container", CLAUSE, async (sandbox) => {
+    const body = `
+      const { writeFileSync } = await import("node:fs");
+      await runts.create(target);
+      writeFileSync(target.root + "/" + target.id + "/state.json", "{");
+      const warnings = [];
+      await runts.remove(target.id, { ...on, force: true, onWarning: (text) => warnings.push(text) });
+      return [warnings.length, await runts.list(on)];
+    `;
+    expect(await program(sandbox, sandbox.shell("sleep 100"), body)).toEqual([1, []]);
   });
 
   spec("exec and spawn: collect output, or stream it both ways", CLAUSE, async (sandbox) => {

@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { describe, expect, it } from "vitest";
 import { decodeStatus, reapChild } from "./exit-status.ts";
 
@@ -18,5 +20,11 @@ describe("decodeStatus", () => {
 describe("reapChild", () => {
   it("knows nothing of a process that is no child", () => {
     expect(reapChild(1)).toBeUndefined();
+  });
+
+  it("leaves other children alone for a container without a process", async () => {
+    const child = spawn("true");
+    expect(reapChild(0)).toBeUndefined();
+    expect(await once(child, "exit")).toEqual([0, null]);
   });
 });

@@ -11,6 +11,8 @@ export interface ExitStatus {
 
 /** Reaps a child of this process that has ended, or waits for its end. undefined if it is no child of this process. wait4(2) */
 export function reapChild(pid: number): ExitStatus | undefined {
+  // To wait4(2) these are groups of processes.
+  if (pid <= 0) return undefined;
   const status = new Int32Array(1);
   if (trySyscall("wait4", pid, new Uint8Array(status.buffer), 0, null) < 0) return undefined;
   return decodeStatus(status[0] ?? 0);

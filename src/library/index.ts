@@ -14,7 +14,7 @@ import { features } from "../container/features.ts";
 import { killContainer } from "../container/kill.ts";
 import { pauseContainer, resumeContainer } from "../container/pause.ts";
 import { listProcesses } from "../container/processes.ts";
-import { containerDirectory, tryReadState } from "../container/saved-state.ts";
+import { readSavedState } from "../container/saved-state.ts";
 import { startContainer } from "../container/start.ts";
 import { type ContainerState, listContainers, readContainerState } from "../container/state.ts";
 import { defaultConfig } from "../container/template.ts";
@@ -126,13 +126,12 @@ export async function start(id: string, settings: Settings = {}): Promise<void> 
 }
 
 /** Waits for the end of a container that this process has created. May be called before the start, and more than once. */
-export function wait(id: string, settings: Settings = {}): Promise<ExitStatus> {
+export async function wait(id: string, settings: Settings = {}): Promise<ExitStatus> {
   const { root } = contextOf(settings);
   const key = exitKey(root, id);
   const known = exits.get(key);
   if (known !== undefined) return known;
-  const saved = tryReadState(containerDirectory(root, readContainerState(contextOf(settings), id).id));
-  const exit = exitOf(saved?.pid ?? 0);
+  const exit = exitOf(readSavedState(root, id).saved.pid);
   exits.set(key, exit);
   return exit;
 }
@@ -141,14 +140,16 @@ export function wait(id: string, settings: Settings = {}): Promise<ExitStatus> {
 export async function run(options: CreateOptions): Promise<Result> {
   const { stdout, stderr } = await create({ stdout: "pipe", stderr: "pipe", ...options });
   const output = Promise.all([textOf(stdout), textOf(stderr)]);
+  let exit: ExitStatus;
   try {
     await start(options.id, options);
-    const exit = await wait(options.id, options);
-    const [out, err] = await output;
-    return { ...exit, stdout: out, stderr: err };
+    exit = await wait(options.id, options);
   } finally {
     await remove(options.id, { ...options, force: true });
   }
+  // Its end comes with that of the last process, and what outlives init ends only by the removal.
+  const [out, err] = await output;
+  return { ...exit, stdout: out, stderr: err };
 }
 
 /** Executes a further process in a running container; returns when its program runs. */
@@ -203,11 +204,11 @@ export async function remove(
   options: Settings & { readonly force?: boolean } = {},
 ): Promise<void> {
   const context = contextOf(options);
-  const pid = tryReadState(containerDirectory(context.root, id))?.pid ?? 0;
+  const pid = savedPid(context.root, id);
   await deleteContainer(context, id, { force: options.force ?? false });
   const key = exitKey(context.root, id);
   // Nobody has waited for it, so that it would stay a zombie; of one that is no child of ours the kernel says so.
-  if (!exits.has(key) && pid > 0) reapChild(pid);
+  if (!exits.has(key)) reapChild(pid);
   exits.delete(key);
 }
 
@@ -284,6 +285,16 @@ export function validate(config: ConfigInput): readonly ConfigIssue[] {
     return [];
   } catch (error) {
     if (error instanceof RuntsError && error.issues.length > 0) return error.issues;
+    throw error;
+  }
+}
+
+/** 0 where there is no record, or a damaged one, which removing by force says. */
+function savedPid(root: string, id: string): number {
+  try {
+    return readSavedState(root, id).saved.pid;
+  } catch (error) {
+    if (error instanceof RuntsError) return 0;
     throw error;
   }
 }

@@ -11,7 +11,7 @@ export const waitFor = (fd: number) => watch.wait(fd);
 
 /** Waits for the end of a child of this process, and reaps it. The event loop goes on meanwhile, and lives as long. */
 export async function exitOf(pid: number): Promise<ExitStatus> {
-  const pidfd = pidfdOpen(pid);
+  const pidfd = pid > 0 ? pidfdOpen(pid) : undefined;
   if (pidfd !== undefined) {
     try {
       await watch.wait(pidfd).readable;
