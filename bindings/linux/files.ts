@@ -19,7 +19,6 @@ import { FileError, fileCall } from "./file-call.ts";
  */
 
 /** Bits of access(2). */
-export const R_OK = 4;
 export const W_OK = 2;
 export const X_OK = 1;
 

@@ -51,8 +51,6 @@ export const UNKNOWN_SYSCALL = -1;
 const MFD_CLOEXEC = 1;
 const EEXIST = 17;
 
-/** What seccomp_rule_add(3), seccomp_arch_add(3) and seccomp_export_bpf(3) document, and EDOM for byte orders that differ. */
-
 /** BPF_MAXINSNS (linux/bpf_common.h) instructions of 8 bytes, twice: too long a filter is reported with its length. */
 const exportBufferBytes = 2 * 4096 * 8;
 

@@ -74,7 +74,7 @@ export class ResourceUpdate {
 }
 
 /** What is in the file, for the same key if it has many; undefined where that can't be told. */
-export function earlierValue(directory: string, write: CgroupWrite): CgroupWrite | undefined {
+function earlierValue(directory: string, write: CgroupWrite): CgroupWrite | undefined {
   const { file, value, pointer, fallback } = write;
   let text: string | undefined;
   try {

@@ -1,3 +1,4 @@
+import { F_DUPFD_CLOEXEC } from "../../bindings/abi/fcntl.ts";
 import { seccomp_notif, seccomp_notif_resp } from "../../bindings/abi/layouts.ts";
 import {
   SECCOMP_IOCTL_NOTIF_ID_VALID,
@@ -79,7 +80,6 @@ export class SeccompTrace implements Attendant, SeccompAgent {
 
   handOver(handing: HandOver): void {
     takeListener(handing, (listener) => {
-      const F_DUPFD_CLOEXEC = 1030;
       this.#listener = syscall("fcntl", [listener, F_DUPFD_CLOEXEC, 3]);
     });
   }
@@ -140,7 +140,7 @@ export class SeccompTrace implements Attendant, SeccompAgent {
   }
 }
 
-export function reportText(denied: readonly DeniedCall[]): string {
+function reportText(denied: readonly DeniedCall[]): string {
   if (denied.length === 0) return "seccomp-trace: no system call was denied\n";
   const width = Math.max(...denied.map(({ name }) => name.length));
   const lines = denied.map(({ name, action, pointer, args, count }) => {
