@@ -52,7 +52,7 @@ const docker = [
     needed: true,
     why: "docker build by BuildKit",
   },
-  { name: "criu", program: "criu", needed: true, why: "docker checkpoint" },
+  criu,
   { name: "systemd", file: "/usr/lib/systemd/systemd", needed: true, why: "docker's cgroups by systemd" },
   { name: "dbus", program: "dbus-daemon", needed: true, why: "systemd is asked by it" },
   iptables,

@@ -2,8 +2,7 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { execa } from "execa";
-import { type Check, type Engine, engineTests } from "./engine.ts";
+import { type Check, type Engine, engineTests, runCommand } from "./engine.ts";
 import { type Result, RUNTIME } from "./runtime.ts";
 
 /** Made of the tests' rootfs. */
@@ -99,21 +98,14 @@ export class Buildah implements Engine {
     return ["--root", path("root"), "--runroot", path("run"), "--storage-driver", "vfs"];
   }
 
-  async #command([program = "", ...args]: readonly string[]): Promise<Result> {
-    const done = await execa(program, args, {
+  #command(command: readonly string[]): Promise<Result> {
+    return runCommand(command, {
       env: {
-        PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         HOME: join(this.directory, "home"),
         TMPDIR: join(this.directory, "tmp"),
         CONTAINERS_CONF: join(this.directory, "containers.conf"),
         CONTAINERS_STORAGE_CONF: join(this.directory, "storage.conf"),
       },
-      extendEnv: false,
-      reject: false,
-      timeout: 60_000,
-      stripFinalNewline: false,
-      stdin: "ignore",
     });
-    return { code: done.timedOut ? 124 : (done.exitCode ?? 128), stdout: done.stdout, stderr: done.stderr };
   }
 }

@@ -18,11 +18,10 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { execa } from "execa";
 import { Cri } from "./cri.ts";
-import { type Check, type Engine, engineTests } from "./engine.ts";
+import { type Check, type Engine, engineTests, runCommand } from "./engine.ts";
 import { writeOciArchive } from "./oci-archive.ts";
-import { type Result, RUNTIME } from "./runtime.ts";
+import { PATH, type Result, RUNTIME } from "./runtime.ts";
 
 export const IMAGE = "localhost/spec-test:latest";
 
@@ -158,20 +157,12 @@ export class Containerd implements Engine {
     return ["ctr", "--address", this.path("socket"), "--namespace", this.namespace];
   }
 
-  async #command([program = "", ...args]: readonly string[]): Promise<Result> {
-    const done = await execa(program, args, {
-      env: this.#env(),
-      extendEnv: false,
-      reject: false,
-      timeout: 60_000,
-      stripFinalNewline: false,
-      stdin: "ignore",
-    });
-    return { code: done.timedOut ? 124 : (done.exitCode ?? 128), stdout: done.stdout, stderr: done.stderr };
+  #command(command: readonly string[]): Promise<Result> {
+    return runCommand(command, { env: this.#env() });
   }
 
   #env(): Record<string, string> {
-    return { PATH: `${this.path("bin")}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin` };
+    return { PATH: `${this.path("bin")}:${PATH}` };
   }
 
   /** In a network namespace of its own, where the bridge of the pods' network is made, and with a mount that is shared. */

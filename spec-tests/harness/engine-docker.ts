@@ -14,9 +14,8 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import { execa } from "execa";
-import { type Check, type Engine, engineTests } from "./engine.ts";
-import { type Result, RUNTIME } from "./runtime.ts";
+import { type Check, type CommandOptions, type Engine, engineTests, runCommand } from "./engine.ts";
+import { PATH, type Result, RUNTIME } from "./runtime.ts";
 import type { Machine } from "./systemd.ts";
 
 /** A dockerd with storage, state, network and settings of its own, and an image made of the tests' rootfs: no registry is asked. */
@@ -29,18 +28,11 @@ export interface Docker extends Engine {
   /** A command where the daemon is: in its network and mount namespaces. */
   beside(...command: readonly string[]): Promise<Result>;
   /** Runs the client with other variables, working directory or input. */
-  client(args: readonly string[], options: ClientOptions): Promise<Result>;
+  client(args: readonly string[], options: CommandOptions): Promise<Result>;
   /** Ends the daemon and starts it again. */
   restart(): Promise<void>;
   /** Files of /sys/fs/cgroup/<the containers' parent>/<id>. */
   cgroup(id: string): string;
-}
-
-export interface ClientOptions {
-  readonly env?: Readonly<Record<string, string>>;
-  readonly cwd?: string;
-  readonly input?: string;
-  readonly timeoutMs?: number;
 }
 
 export interface DockerOptions {
@@ -53,8 +45,6 @@ export interface DockerOptions {
 }
 
 export const IMAGE = "spec-test";
-
-const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /**
  * The daemon gets namespaces of its own, which stay when it is started again: its bridges and firewall rules stay out of the machine's
@@ -91,11 +81,10 @@ export async function openDocker({ settings = {}, etc = {}, machine }: DockerOpt
   const all = { ...base(directory, parent), ...settings };
   writeFileSync(join(directory, "daemon.json"), JSON.stringify(all));
 
-  const client = (args: readonly string[], options: ClientOptions = {}, before: readonly string[] = []) =>
-    finish([...before, "docker", ...args], {
+  const client = (args: readonly string[], options: CommandOptions = {}, before: readonly string[] = []) =>
+    runCommand([...before, "docker", ...args], {
       ...options,
       env: {
-        PATH,
         HOME: join(directory, "client"),
         DOCKER_HOST: `unix://${directory}/socket`,
         DOCKER_CONFIG: join(directory, "client"),
@@ -113,7 +102,7 @@ export async function openDocker({ settings = {}, etc = {}, machine }: DockerOpt
   }
 
   const archive = join(directory, "rootfs.tar");
-  await finish(["tar", "-C", join(process.env.SPEC_TEST_BASE ?? "", "rootfs"), "-cf", archive, "."], {});
+  await runCommand(["tar", "-C", join(process.env.SPEC_TEST_BASE ?? "", "rootfs"), "-cf", archive, "."]);
   const imported = await call("import", "--change", 'CMD ["sh"]', archive, IMAGE);
   if (imported.code !== 0) throw new Error(`docker import failed: ${imported.stderr}\n${daemon.log()}`);
 
@@ -129,7 +118,7 @@ export async function openDocker({ settings = {}, etc = {}, machine }: DockerOpt
     client,
     onTerminal: (...args) =>
       client(args, { env: { TERM: "xterm" } }, ["python3", join(import.meta.dirname, "on-terminal.py")]),
-    beside: (...command) => finish(["nsenter", ...daemon.entry(), ...command], {}),
+    beside: (...command) => runCommand(["nsenter", ...daemon.entry(), ...command]),
     restart: async () => {
       await daemon.stop();
       await daemon.start();
@@ -145,9 +134,7 @@ export async function openDocker({ settings = {}, etc = {}, machine }: DockerOpt
     close: async () => {
       await clear();
       await daemon.close();
-      await finish(["sh", "-c", `find /sys/fs/cgroup${parent} -depth -type d -exec rmdir {} +`], {
-        env: { PATH },
-      });
+      await runCommand(["sh", "-c", `find /sys/fs/cgroup${parent} -depth -type d -exec rmdir {} +`]);
       rmSync(directory, { recursive: true, force: true });
     },
   };
@@ -254,20 +241,6 @@ async function end(child: ChildProcess | undefined): Promise<void> {
   const impatience = setTimeout(() => child.kill("SIGKILL"), 60_000);
   await ended;
   clearTimeout(impatience);
-}
-
-async function finish(command: readonly string[], options: ClientOptions): Promise<Result> {
-  const [program = "", ...args] = command;
-  const done = await execa(program, args, {
-    env: { PATH, ...options.env },
-    extendEnv: false,
-    reject: false,
-    timeout: options.timeoutMs ?? 60_000,
-    stripFinalNewline: false,
-    ...(options.cwd !== undefined && { cwd: options.cwd }),
-    ...(options.input === undefined ? { stdin: "ignore" } : { input: options.input }),
-  });
-  return { code: done.timedOut ? 124 : (done.exitCode ?? 128), stdout: done.stdout, stderr: done.stderr };
 }
 
 export function lines(text: string): string[] {

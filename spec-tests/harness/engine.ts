@@ -1,6 +1,7 @@
+import { execa } from "execa";
 import { afterAll, beforeAll, expect, type TestContext, test } from "vitest";
 import { deviation } from "./peers.ts";
-import { RUNTIME_NAME, which } from "./runtime.ts";
+import { PATH, type Result, RUNTIME_NAME, which } from "./runtime.ts";
 
 /** An engine that was started for one file of tests, and works with the runtime under test alone. */
 export interface Engine {
@@ -54,4 +55,29 @@ export function engineTests<E extends Engine>({ who, programs, open }: EngineOpt
       test(name, (context) => run(context).catch(() => context.skip(known.reason)), timeoutMs);
     else test.fails(name, run, timeoutMs);
   };
+}
+
+export interface CommandOptions {
+  /** All variables that it has beside PATH. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  /** Nothing if it is not said. */
+  readonly input?: string;
+  readonly timeoutMs?: number;
+}
+
+/** Runs a command of an engine up to its end. Unlike a runtime's, its output may go to pipes: the containers' goes through the engine. */
+export async function runCommand(command: readonly string[], options: CommandOptions = {}): Promise<Result> {
+  const { env, cwd, input, timeoutMs = 60_000 } = options;
+  const [program = "", ...args] = command;
+  const done = await execa(program, args, {
+    env: { PATH, ...env },
+    extendEnv: false,
+    reject: false,
+    timeout: timeoutMs,
+    stripFinalNewline: false,
+    ...(cwd !== undefined && { cwd }),
+    ...(input === undefined ? { stdin: "ignore" } : { input }),
+  });
+  return { code: done.timedOut ? 124 : (done.exitCode ?? 128), stdout: done.stdout, stderr: done.stderr };
 }

@@ -1,14 +1,7 @@
 import type { Deviation } from "./peers.ts";
 
-/**
- * What an engine can't do with any runtime: with crun and runc it fails as it fails with runts. The reason says why, by what the engine,
- * the kernel or the machine lacks.
- */
-export const ALL_ENGINES: readonly Deviation[] = [];
-
-/** Seen with Debian's crun 1.21. */
+/** What engines can't do with a peer. Seen with Debian's crun 1.21. */
 export const CRUN_ENGINES: readonly Deviation[] = [
-  ...ALL_ENGINES,
   {
     reason: "writes pids.max, though it asks for no limit and the cgroup has no pids controller",
     titles: ["podman update --pids-limit: changed, or the missing controller named"],
@@ -17,7 +10,6 @@ export const CRUN_ENGINES: readonly Deviation[] = [
 
 /** Seen with Debian's runc 1.1.15. */
 export const RUNC_ENGINES: readonly Deviation[] = [
-  ...ALL_ENGINES,
   {
     reason: "id-mapped mounts came with runc 1.2",
     titles: ["containerd run --config with an id-mapped mount: the ids of the mount's mapping"],

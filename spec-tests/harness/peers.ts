@@ -2,7 +2,7 @@ import { CRUN_CGROUPS, RUNC_CGROUPS } from "./peers-cgroups.ts";
 import { CRUN_COMMANDS, RUNC_COMMANDS } from "./peers-commands.ts";
 import { CRUN } from "./peers-crun.ts";
 import { CRUN_EXEC } from "./peers-crun-exec.ts";
-import { ALL_ENGINES, CRUN_ENGINES, RUNC_ENGINES } from "./peers-engines.ts";
+import { CRUN_ENGINES, RUNC_ENGINES } from "./peers-engines.ts";
 import { CRUN_MOUNTS, RUNC_MOUNTS } from "./peers-mounts.ts";
 import { CRUN_NETDEV, RUNC_NETDEV } from "./peers-netdev.ts";
 import { CRUN_PROCESS, RUNC_PROCESS } from "./peers-process.ts";
@@ -52,7 +52,6 @@ const PEERS: Readonly<Record<string, readonly Deviation[]>> = {
     ...RUNC_SECURITY,
     ...RUNC_ENGINES,
   ],
-  runts: ALL_ENGINES,
 };
 
 export function deviation(runtime: string, title: string): Deviation | undefined {

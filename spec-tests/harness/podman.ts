@@ -11,8 +11,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { execa } from "execa";
-import type { Engine } from "./engine.ts";
+import { type Engine, runCommand } from "./engine.ts";
 import { type Result, RUNTIME, RUNTIME_NAME } from "./runtime.ts";
 
 /** podman with storage, state, networks and settings of its own, and an image made of the tests' rootfs: no registry is asked. */
@@ -51,27 +50,16 @@ export async function openPodman({ user, wrapper, close }: PodmanOptions = {}): 
     word.startsWith("-") ? word : join(directory, word),
   );
   const env = {
-    PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     HOME: join(directory, "home"),
     TMPDIR: join(directory, "tmp"),
     ...(user !== undefined && { XDG_RUNTIME_DIR: join(directory, "xdg") }),
     CONTAINERS_CONF: join(directory, "containers.conf"),
     CONTAINERS_STORAGE_CONF: join(directory, "storage.conf"),
   };
-  const below = async (outer: readonly string[], ...args: readonly string[]): Promise<Result> => {
+  const below = (outer: readonly string[], ...args: readonly string[]): Promise<Result> => {
     const storage = ["--storage-driver", "vfs", "--runtime", RUNTIME];
     const command = user === undefined ? withParent(args, `/${parent}`) : args;
-    const [program = "", ...words] = [...outer, ...before, "podman", ...globals, ...storage, ...command];
-    const options = {
-      env,
-      extendEnv: false,
-      reject: false,
-      timeout: 60_000,
-      stripFinalNewline: false,
-      stdin: "ignore",
-    } as const;
-    const done = await execa(program, words, options);
-    return { code: done.timedOut ? 124 : (done.exitCode ?? 128), stdout: done.stdout, stderr: done.stderr };
+    return runCommand([...outer, ...before, "podman", ...globals, ...storage, ...command], { env });
   };
   const call = (...args: readonly string[]): Promise<Result> => below([], ...args);
   const archive = join(directory, "rootfs.tar");

@@ -11,6 +11,9 @@ export const RUNTIME_NAME = basename(RUNTIME);
 
 export const IS_RUNTS = RUNTIME_NAME.startsWith("runts");
 
+/** Of commands that the tests run. */
+export const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 export interface Result {
   /** Exit code; 128+n when the runtime itself was ended by signal n, 124 when it took too long. */
   readonly code: number;
@@ -54,7 +57,7 @@ export async function invoke(args: readonly string[], options: InvokeOptions): P
     const [file = "", ...rest] = [...(options.wrapper ?? []), options.runtime ?? RUNTIME, ...args];
     const child = spawn(file, rest, {
       stdio: [stdin, stdout, stderr],
-      env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", ...options.env },
+      env: { PATH, ...options.env },
       cwd: options.cwd,
       timeout: timeoutMs,
       killSignal: "SIGKILL",
