@@ -61,7 +61,7 @@ export const commands: readonly Command[] = [
     args: (scene) => scene.createArgs(false, scene.hasTerminal ? ["run", "--detach"] : ["run"]),
     works: async (scene, { stdout }, fault) => {
       if (fault.mode !== "fail") return undefined;
-      if (!scene.hasTerminal) return scene.runOutputWrong(stdout);
+      if (!scene.hasTerminal) return scene.runOutputWrong(stdout) ?? scene.left();
       return scene.outputWrong((await scene.host.init(ID)).pid);
     },
   },
@@ -95,6 +95,6 @@ export const commands: readonly Command[] = [
     name: "delete",
     begin: "asleep",
     args: () => ["delete", "--force", ID],
-    works: async () => undefined,
+    works: (scene) => scene.left(),
   },
 ];

@@ -126,6 +126,12 @@ export class Scene {
     return this.changes(this.#asleep ?? this.#empty);
   }
 
+  /** What is left of the container after a command that should have removed it. */
+  async left(): Promise<string | undefined> {
+    const found = await this.changes(this.#empty);
+    return found.length === 0 ? undefined : `left: ${found.join("; ")}`;
+  }
+
   /** Whether nothing is left already. */
   async isEmpty(): Promise<boolean> {
     return changed(this.#empty, await this.host.look()).length === 0;
