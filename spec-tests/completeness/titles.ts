@@ -5,13 +5,26 @@ import { asObject } from "../harness/json.ts";
 const ROOT = join(import.meta.dirname, "../..");
 const VITEST = join(ROOT, "node_modules/vitest/vitest.mjs");
 
+/** Listed once for all files of this process, since it takes seconds. */
+const known = new Map<string, readonly string[]>();
+
 /** Titles of all tests, also of those in guests. */
 export function titlesOfTests(): string[] {
+  return [...titlesOf("spec"), ...titlesOf("guests")];
+}
+
+/** Those of one of vitest.config.ts's projects. */
+export function titlesOf(project: string): readonly string[] {
+  const titles = known.get(project) ?? list(project);
+  known.set(project, titles);
+  return titles;
+}
+
+function list(project: string): string[] {
   const { NODE_OPTIONS: _options, ...rest } = process.env;
   const env = Object.fromEntries(Object.entries(rest).filter(([name]) => !/^VITEST|^TEST$/.test(name)));
   env.SPEC_TESTS_LISTING = "1";
-  const args = [VITEST, "list", "--project", "spec", "--project", "guests", "--json"];
-  const text = execFileSync(process.execPath, args, {
+  const text = execFileSync(process.execPath, [VITEST, "list", "--project", project, "--json"], {
     cwd: ROOT,
     env,
     encoding: "utf8",

@@ -215,10 +215,6 @@ export const CRUN: readonly Deviation[] = [
     ],
   },
   {
-    reason: "a missing process is found in the child, after create and start have returned",
-    titles: ["create or start without process: error"],
-  },
-  {
     reason: "rootfs is printed as root.path says, relative to the bundle",
     titles: ["state: what engines read beside the spec"],
   },

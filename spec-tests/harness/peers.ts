@@ -22,7 +22,7 @@ export interface Deviation {
   readonly titles: readonly string[];
 }
 
-const PEERS: Readonly<Record<string, readonly Deviation[]>> = {
+export const PEERS: Readonly<Record<string, readonly Deviation[]>> = {
   crun: [
     ...CRUN,
     ...CRUN_EXEC,
