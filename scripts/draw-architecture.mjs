@@ -47,7 +47,7 @@ function layerOf(path) {
 }
 
 /** Layers with their files and lines, and the imports between them. */
-export function readLayers() {
+function readLayers() {
   const layers = new Map();
   const edges = new Map();
   for (const top of ["src", "bindings"]) {

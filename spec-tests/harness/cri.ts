@@ -3,7 +3,7 @@ import { Fields, map, message, number, text, texts } from "./protobuf.ts";
 
 /** Of the CRI's enumeration NamespaceMode: shared by the pod, of the container alone, the host's. */
 export const POD = 0;
-export const CONTAINER = 1;
+const CONTAINER = 1;
 export const NODE = 2;
 
 export interface PodOptions {
@@ -46,7 +46,6 @@ export interface CriContainerOptions {
   readonly readonlyPaths?: readonly string[];
   /** Of the enumeration ProfileType: 0 is the engine's default, 1 none. */
   readonly seccomp?: number;
-  readonly oomScoreAdj?: number;
   readonly network?: number;
   readonly pid?: number;
   readonly ipc?: number;
@@ -78,10 +77,6 @@ export class Cri {
   async #call(method: string, ...request: readonly Buffer[]): Promise<Fields> {
     const path = `/runtime.v1.RuntimeService/${method}`;
     return new Fields(await grpcCall(this.#socket, path, Buffer.concat(request), 60_000));
-  }
-
-  async version(): Promise<string> {
-    return (await this.#call("Version")).text(2);
   }
 
   /** RuntimeReady and NetworkReady. */
@@ -213,7 +208,7 @@ function containerConfig(container: CriContainerOptions): Buffer {
     ...env,
     ...mounts,
     text(11, `${container.name}.log`),
-    message(15, message(1, number(5, container.oomScoreAdj ?? 0)), security(container)),
+    message(15, security(container)),
   ]);
 }
 

@@ -76,7 +76,7 @@ function holds(is: string, value: number | undefined): boolean {
   return is === "zero" ? value === 0 : value > 0;
 }
 
-export function difference(
+function difference(
   operation: Explained,
   real: TracedCall,
   values: ReadonlyMap<string, number> = new Map(),

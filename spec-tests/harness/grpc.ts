@@ -2,15 +2,6 @@ import { once } from "node:events";
 import { connect, constants } from "node:http2";
 import { createConnection } from "node:net";
 
-/** What a server answered in place of a message: the number and the text of gRPC's status. */
-export class GrpcError extends Error {
-  readonly status: number;
-  constructor(method: string, status: number, message: string) {
-    super(`${method}: ${message}`);
-    this.status = status;
-  }
-}
-
 const HEADER_BYTES = 5;
 
 /** One unary call over a unix socket: HTTP/2, in it a length before each message, the status in the trailers. */
@@ -43,7 +34,7 @@ export async function grpcCall(
     stream.end(Buffer.concat([header, request]));
     await once(stream, "close");
     if (status === undefined) throw new Error(`${method}: no status`);
-    if (status.code !== 0) throw new GrpcError(method, status.code, status.message);
+    if (status.code !== 0) throw new Error(`${method}: status ${status.code}: ${status.message}`);
     return Buffer.concat(chunks).subarray(HEADER_BYTES);
   } finally {
     session.destroy();

@@ -6,9 +6,7 @@ import { join } from "node:path";
 /** Image config of the image-spec, as much of it as the tests need. */
 export interface ImageConfig {
   readonly Cmd?: readonly string[];
-  readonly Entrypoint?: readonly string[];
   readonly Env?: readonly string[];
-  readonly User?: string;
 }
 
 const MEDIA = "application/vnd.oci.image";

@@ -53,10 +53,7 @@ function parseLine(line: string): TracedCall[] {
 }
 
 /** Splits at the commas that are in no string, list, struct or call. */
-export function splitArguments(
-  text: string,
-  start: number,
-): { readonly args: string[]; readonly end: number } {
+function splitArguments(text: string, start: number): { readonly args: string[]; readonly end: number } {
   const args: string[] = [];
   let depth = 0;
   let from = start;
