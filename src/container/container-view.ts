@@ -1,6 +1,7 @@
 import { lstatSync, readlinkSync, realpathSync, type Stats } from "node:fs";
 import { absolutePath } from "../../bindings/linux/paths.ts";
-import { cleanPath, components } from "../plan/rootfs-paths.ts";
+import { type Component, followLinks } from "../plan/follow-links.ts";
+import { cleanPath } from "../plan/rootfs-paths.ts";
 import type { Config, Mount } from "../spec/types.ts";
 
 /**
@@ -19,66 +20,52 @@ export type Seen =
 
 /** A place in the container and what it is on the host. */
 interface Place {
-  readonly container: string;
+  readonly destination: string;
   /** undefined in a file system that is not there yet. */
   readonly host: string | undefined;
-  readonly kind: "host" | "empty" | "kernel";
+  /** Whether the kernel fills it. */
+  readonly ofKernel: boolean;
   readonly pointer: string;
 }
 
-/** MAXSYMLINKS of the kernel. */
-const MAX_LINKS = 40;
-
-interface MountPoint {
-  readonly destination: string;
-  readonly place: Place;
+interface ComponentInView extends Component {
+  readonly seen: Seen;
+  readonly pointer: string;
 }
 
 export class ContainerView {
   readonly #root: Place;
-  readonly #mounts: readonly MountPoint[];
+  readonly #mounts: readonly Place[];
 
   /** `rootfs` is absolute. */
   constructor(config: Config, bundle: string, rootfs: string) {
-    this.#root = { container: "", host: rootfs, kind: "host", pointer: "/root/path" };
-    this.#mounts = (config.mounts ?? []).flatMap((mount, index) => {
-      const place = placeOf(mount, index, bundle);
-      return place === undefined ? [] : [{ destination: cleanPath(mount.destination), place }];
-    });
+    this.#root = { destination: "/", host: rootfs, ofKernel: false, pointer: "/root/path" };
+    this.#mounts = (config.mounts ?? []).flatMap((mount, index) => placeOf(mount, index, bundle) ?? []);
   }
 
   /** Follows symbolic links, all inside of the container. */
   look(path: string): Seen {
-    let rest = components(path);
-    let place = this.#mountAt("/") ?? this.#root;
-    let container = "";
-    for (let links = 0; rest.length > 0; ) {
-      const [name = "", ...others] = rest;
-      const here = `${container}/${name}`;
-      const next = this.#mountAt(here) ?? below(place, here, name);
-      const seen = this.#status(next, here);
-      if (seen.is === "there" && seen.status.isSymbolicLink()) {
-        links += 1;
-        if (links > MAX_LINKS) return { is: "missing", path: here, in: next.pointer };
-        const target = readlinkSync(seen.host);
-        rest = components([target.startsWith("/") ? "" : container, target, ...others].join("/"));
-        container = "";
-        place = this.#mountAt("/") ?? this.#root;
-        continue;
-      }
-      if (others.length === 0 || seen.is === "missing" || seen.is === "unknown")
-        return { ...seen, path: here };
-      if (seen.is === "there" && !seen.status.isDirectory())
-        return { is: "missing", path: here, in: next.pointer };
-      container = here;
-      place = next;
-      rest = others;
-    }
-    return this.#status(place, container === "" ? "/" : container);
+    const followed = followLinks(cleanPath(path), (here) => this.#component(here));
+    if (followed === undefined) return { is: "missing", path, in: this.#placeAt(path).pointer };
+    const { found, rest, path: at } = followed;
+    const isFile = found.seen.is === "there" && !found.isDirectory;
+    return isFile && rest.length > 0 ? { is: "missing", path: at, in: found.pointer } : found.seen;
+  }
+
+  #component(path: string): ComponentInView {
+    const place = this.#placeAt(path);
+    const seen = this.#status(place, path);
+    const status = seen.is === "there" ? seen.status : undefined;
+    return {
+      seen,
+      pointer: place.pointer,
+      isDirectory: seen.is === "made" || status?.isDirectory() === true,
+      link: seen.is === "there" && seen.status.isSymbolicLink() ? readlinkSync(seen.host) : undefined,
+    };
   }
 
   #status(place: Place, path: string): Seen {
-    if (place.kind === "kernel") return { is: "unknown", path, in: place.pointer };
+    if (place.ofKernel) return { is: "unknown", path, in: place.pointer };
     if (place.host !== undefined) {
       try {
         return { is: "there", path, host: place.host, status: lstatSync(place.host) };
@@ -87,33 +74,38 @@ export class ContainerView {
         if (code === "EACCES") return { is: "unknown", path, in: place.pointer };
       }
     }
-    const isMountPoint = this.#mounts.some(
-      ({ destination }) => destination === path || destination.startsWith(`${path}/`),
-    );
+    const isMountPoint = this.#mounts.some(({ destination }) => isAtOrBelow(destination, path));
     return isMountPoint ? { is: "made", path } : { is: "missing", path, in: place.pointer };
   }
 
-  /** The last mount at a path is what is seen there. */
-  #mountAt(path: string): Place | undefined {
-    return this.#mounts.findLast(({ destination }) => destination === path)?.place;
+  /** Of the nearest mount at or above a path: the last one at that place is what is seen there. */
+  #placeAt(path: string): Place {
+    let nearest = this.#root;
+    for (const mount of this.#mounts) {
+      const isNearer = mount.destination.length >= nearest.destination.length;
+      if (isNearer && isAtOrBelow(path, mount.destination)) nearest = mount;
+    }
+    const { destination, host } = nearest;
+    const below = path.slice(destination.length).replace(/^(?=[^/])/, "/");
+    return { ...nearest, host: host === undefined ? undefined : `${host}${below}` };
   }
 }
 
-function below({ host, kind, pointer }: Place, container: string, name: string): Place {
-  return { container, host: host === undefined ? undefined : `${host}/${name}`, kind, pointer };
+function isAtOrBelow(path: string, directory: string): boolean {
+  return directory === "/" || path === directory || path.startsWith(`${directory}/`);
 }
 
 function placeOf(mount: Mount, index: number, bundle: string): Place | undefined {
-  const { destination, type = "", source = "", options = [] } = mount;
+  const { type = "", source = "", options = [] } = mount;
   const pointer = `/mounts/${index}`;
-  const container = cleanPath(destination);
+  const destination = cleanPath(mount.destination);
   if (options.includes("remount")) return undefined;
   if (options.includes("bind") || options.includes("rbind")) {
     const path = source.startsWith("/") ? source : absolutePath(`${bundle}/${source}`);
-    return { container, host: tryRealpath(path), kind: "host", pointer };
+    return { destination, host: tryRealpath(path), ofKernel: false, pointer };
   }
-  const isEmpty = type === "tmpfs" && container !== "/dev" && !options.includes("tmpcopyup");
-  return { container, host: undefined, kind: isEmpty ? "empty" : "kernel", pointer };
+  const isEmpty = type === "tmpfs" && destination !== "/dev" && !options.includes("tmpcopyup");
+  return { destination, host: undefined, ofKernel: !isEmpty, pointer };
 }
 
 function tryRealpath(path: string): string {

@@ -4,8 +4,9 @@ import { mountsOf } from "../../bindings/linux/mount-info.ts";
 import { absolutePath, dirname } from "../../bindings/linux/paths.ts";
 import { RuntsError } from "../errors.ts";
 import { onBehalfOf } from "../init/run-program.ts";
+import { type Component, followLinks } from "../plan/follow-links.ts";
 import type { HostFacts } from "../plan/init-plan.ts";
-import { cleanPath, components } from "../plan/rootfs-paths.ts";
+import { cleanPath } from "../plan/rootfs-paths.ts";
 import type { Config } from "../spec/types.ts";
 
 /** linux/magic.h */
@@ -52,37 +53,24 @@ export function hostFacts(
   };
 }
 
-/** Most links that one path may lead through: MAXSYMLINKS of the kernel. */
-const MAX_LINKS = 40;
-
 /**
  * openat2(2) can't create what a symbolic link points to. Images have such links (/etc/resolv.conf to a file in /run that only
  * exists once a resolver runs), and engines mount over them. The path is resolved here by reading links, inside the rootfs;
  * the mount itself still goes by descriptor, so that a link changed meanwhile makes it fail at worst.
  */
 export function followDanglingLinks(rootfs: string, destination: string): string {
-  let rest = components(destination);
-  const resolved: string[] = [];
-  for (let links = 0; rest.length > 0; ) {
-    const [name = "", ...others] = rest;
-    const path = `${rootfs}/${[...resolved, name].join("/")}`;
-    const found = tryLstat(path);
-    // What isn't there, or is a file, has nothing below it that could be a link.
-    if (found === undefined || !(found.isDirectory() || found.isSymbolicLink()))
-      return `/${[...resolved, ...rest].join("/")}`;
-    const target = found.isSymbolicLink() ? readlinkSync(path) : undefined;
-    if (target === undefined) {
-      resolved.push(name);
-      rest = others;
-      continue;
-    }
-    links += 1;
-    if (links > MAX_LINKS) return destination;
-    const base = target.startsWith("/") ? [] : resolved;
-    rest = components(cleanPath([...base, target, ...others].join("/")));
-    resolved.length = 0;
-  }
-  return `/${resolved.join("/")}`;
+  const followed = followLinks(destination, (path) => componentAt(rootfs, path));
+  return followed === undefined ? destination : cleanPath([followed.path, ...followed.rest].join("/"));
+}
+
+function componentAt(rootfs: string, path: string): Component {
+  if (path === "/") return { isDirectory: true, link: undefined };
+  const full = `${rootfs}${path}`;
+  const found = tryLstat(full);
+  return {
+    isDirectory: found?.isDirectory() === true,
+    link: found?.isSymbolicLink() === true ? readlinkSync(full) : undefined,
+  };
 }
 
 /** undefined for what isn't there, or can't be for the length of its name: the mount itself names the property then. */
