@@ -14,6 +14,7 @@ export const clone_args = { size: 88, flags: 0, exit_signal: 32, cgroup: 80 } as
 export const statx = {
   size: 256,
   stx_mask: 0,
+  stx_attributes: 8,
   stx_uid: 20,
   stx_gid: 24,
   stx_mode: 28,

@@ -12,7 +12,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { statSync } from "./file-status.ts";
+import { isMountRoot, statSync } from "./file-status.ts";
+import { closeSync, openSync } from "./files.ts";
 
 test("mtimeNs is that of node:fs, before 1970 too", () => {
   const directory = mkdtempSync(join(tmpdir(), "runts-status-"));
@@ -51,4 +52,14 @@ test("identity is the same until the file is changed or replaced", () => {
   }
   expect(new Set(identities).size).toBe(1 + changes.length);
   rmSync(directory, { recursive: true });
+});
+
+test("isMountRoot is true where a mount begins, and only there", () => {
+  const found = ["/proc", "/proc/version"].map((path) => {
+    const fd = openSync(path, "r");
+    const answer = isMountRoot(fd);
+    closeSync(fd);
+    return answer;
+  });
+  expect(found).toEqual([true, false]);
 });

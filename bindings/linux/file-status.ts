@@ -10,6 +10,7 @@ const S_IFCHR = 0o020000;
 const S_IFIFO = 0o010000;
 const S_IFLNK = 0o120000;
 const STATX_BASIC_STATS = 0x7ff;
+const STATX_ATTR_MOUNT_ROOT = 0x2000n;
 
 /** What statx(2) says of a file; as of node:fs, but for numbers that runts does not ask for. */
 export class FileStatus {
@@ -133,6 +134,14 @@ export function fstatSync(fd: number): FileStatus {
   const empty = new Uint8Array(1);
   fileCall({ operation: "fstat" }, "statx", fd, empty, AT_EMPTY_PATH, STATX_BASIC_STATS, bytes);
   return new FileStatus(bytes);
+}
+
+/** Whether an open file is where its mount begins. Nothing is asked for that its file system would have to answer. */
+export function isMountRoot(fd: number): boolean {
+  const bytes = new Uint8Array(statx.size);
+  fileCall({ operation: "fstat" }, "statx", fd, new Uint8Array(1), AT_EMPTY_PATH, 0, bytes);
+  const attributes = new DataView(bytes.buffer).getBigUint64(statx.stx_attributes, true);
+  return (attributes & STATX_ATTR_MOUNT_ROOT) !== 0n;
 }
 
 /** statfs(2): the magic number of the file system's type. */

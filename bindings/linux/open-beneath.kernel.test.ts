@@ -1,11 +1,20 @@
-import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { O_CLOEXEC, O_RDONLY } from "../abi/fcntl.ts";
-import { openBeneath } from "./open-beneath.ts";
+import { O_CLOEXEC, O_PATH, O_RDONLY } from "../abi/fcntl.ts";
+import { openBeneath, openInRoot } from "./open-beneath.ts";
 
-describe("openBeneath", () => {
+describe("openBeneath and openInRoot", () => {
   let directory = "";
   let fd = -1;
 
@@ -36,6 +45,22 @@ describe("openBeneath", () => {
     ["missing", "ENOENT"],
   ])("refuses %s: %s", (path, errno) => {
     expect(() => openBeneath(fd, path, O_RDONLY | O_CLOEXEC)).toThrow(expect.objectContaining({ errno }));
+  });
+
+  it.each([
+    ["/link", "/file"],
+    ["../../file", "/file"],
+    ["/..", ""],
+  ])("with the directory as root, %s leads to its %s", (path, target) => {
+    const opened = openInRoot(fd, path, O_PATH | O_CLOEXEC);
+    expect(readlinkSync(`/proc/self/fd/${opened}`)).toBe(`${directory}/inside${target}`);
+    closeSync(opened);
+  });
+
+  it("with the directory as root, a link out of it leads to nothing", () => {
+    expect(() => openInRoot(fd, "out", O_PATH | O_CLOEXEC)).toThrow(
+      expect.objectContaining({ errno: "ENOENT" }),
+    );
   });
 
   it("refuses another mount", () => {

@@ -1,6 +1,7 @@
 import { errnoName } from "../abi/errno.ts";
 import {
   RESOLVE_BENEATH,
+  RESOLVE_IN_ROOT,
   RESOLVE_NO_MAGICLINKS,
   RESOLVE_NO_SYMLINKS,
   RESOLVE_NO_XDEV,
@@ -13,11 +14,21 @@ const EAGAIN = 11;
 const MAX_ATTEMPTS = 1000;
 
 /**
- * int openat2(int dirfd, const char *path, const struct open_how *how, size_t size): opens what is below a directory, on the same
- * mount, with no symbolic link on the way. A rename or mount anywhere meanwhile may give EAGAIN, which says to try again.
+ * Opens what is below a directory, on the same mount, with no symbolic link on the way. A rename or mount anywhere meanwhile may
+ * give EAGAIN, which says to try again.
  */
 export function openBeneath(directory: number, path: string, flags: number): number {
   const resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  return openat2(directory, path, flags, resolve);
+}
+
+/** Opens a path as a process would whose root the directory is: neither links nor `..` lead out of it. */
+export function openInRoot(root: number, path: string, flags: number): number {
+  return openat2(root, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+}
+
+/** int openat2(int dirfd, const char *path, const struct open_how *how, size_t size) */
+function openat2(directory: number, path: string, flags: number, resolve: number): number {
   const how = new Uint8Array(BigUint64Array.of(BigInt(flags), 0n, BigInt(resolve)).buffer);
   const name = cString(path);
   let result: number;

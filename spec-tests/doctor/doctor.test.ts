@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { describe, expect } from "vitest";
 import type { Container } from "../harness/container.ts";
 import { asObject, parseObject } from "../harness/json.ts";
@@ -142,6 +142,33 @@ describe.runIf(IS_RUNTS)("doctor", () => {
       });
       await second.started();
       expect(await badOf(sandbox, second)).toEqual([]);
+    },
+  );
+
+  spec(
+    "doctor ID of a container with links in its image: judges where they lead in the container",
+    CLAUSE,
+    async (sandbox) => {
+      const container = sandbox.shell("sleep 100", (config) => {
+        config.mounts.push({
+          destination: "/link/data",
+          type: "tmpfs",
+          source: "tmpfs",
+          options: ["nosuid"],
+        });
+        config.linux.maskedPaths = ["/out/version"];
+      });
+      symlinkSync("../../../run", `${container.rootfs}/link`);
+      symlinkSync("/proc", `${container.rootfs}/out`);
+      await container.started();
+      expect(await badOf(sandbox, container)).toEqual([]);
+      const { pid } = await container.state();
+      inContainer(pid, "umount", "/run/data");
+      inContainer(pid, "umount", "/proc/version");
+      expect(await badOf(sandbox, container)).toEqual([
+        expect.stringMatching(/^\/link\/data \/mounts\/\d+$/),
+        "/out/version /linux/maskedPaths/0",
+      ]);
     },
   );
 

@@ -1,37 +1,13 @@
 import { describe, expect, it } from "vitest";
+import { parseMountInfo } from "../../bindings/linux/mount-info.ts";
 import { examineCgroup, holds } from "./cgroup.ts";
 import type { Finding } from "./finding.ts";
 import { findingsText } from "./finding.ts";
-import { mountAt, parseMountTable } from "./mount-table.ts";
 import { type ContainerFiles, deviceNumber, examineMounts } from "./mounts.ts";
 import { examineNamespaces, examineProcess, type InitFacts } from "./process.ts";
 
 const verdictOf = (findings: readonly Finding[], subject: string) =>
   findings.find((finding) => finding.subject === subject)?.verdict;
-
-describe("parseMountTable", () => {
-  const table = parseMountTable(
-    [
-      "1 0 8:1 / / rw,relatime shared:1 master:2 - ext4 /dev/sda1 rw,errors=remount-ro",
-      "2 1 0:5 / /a\\040b ro,nosuid - tmpfs tmpfs rw,size=64k",
-      "3 1 0:6 / /a\\040b rw - proc proc rw",
-    ].join("\n"),
-  );
-
-  it("reads the fields on both sides of the optional ones, and octal digits", () => {
-    expect(table[1]).toEqual({
-      mountPoint: "/a b",
-      options: ["ro", "nosuid"],
-      type: "tmpfs",
-      superOptions: ["rw", "size=64k"],
-    });
-  });
-
-  it("the last of several mounts on one place is the one that is seen", () => {
-    expect(mountAt(table, "/a b")?.type).toBe("proc");
-    expect(mountAt(table, "/none")).toBeUndefined();
-  });
-});
 
 describe("holds", () => {
   it.each([
@@ -84,8 +60,11 @@ describe("examineCgroup", () => {
 
 describe("examineMounts", () => {
   const files = (mountinfo: string): ContainerFiles => ({
-    mountinfo,
-    resolve: (path) => (path === "/var/run" ? "/run" : path === "/none" ? undefined : path),
+    mountAt: (path) => {
+      if (path === "/none") return undefined;
+      const resolved = path === "/var/run" ? "/run" : path;
+      return parseMountInfo(mountinfo).find(({ point }) => point === resolved) ?? "none";
+    },
     device: (path) => (path === "/dev/x" ? deviceNumber(10, 300) : undefined),
   });
   const base = { ociVersion: "1.2.0", root: { path: "r", readonly: true } };

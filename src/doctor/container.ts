@@ -1,4 +1,5 @@
-import { readFileSync, readlinkSync, statSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
+import { FileError } from "../../bindings/linux/file-call.ts";
 import { countDevicePrograms } from "../cgroup/device-attach.ts";
 import { CGROUP_MOUNT, tryReadCgroupFile } from "../cgroup/files.ts";
 import { planResources } from "../cgroup/plan.ts";
@@ -10,7 +11,7 @@ import { readValidConfig } from "../spec/config.ts";
 import type { Config } from "../spec/types.ts";
 import { type CgroupFacts, examineCgroup } from "./cgroup.ts";
 import type { Finding } from "./finding.ts";
-import { examineMounts, filesOf } from "./mounts.ts";
+import { examineMounts, withFilesOf } from "./mounts.ts";
 import { examineNamespaces, examineProcess, type InitFacts, NAMESPACE_LINKS } from "./process.ts";
 
 /** Is a container as its config says: its saved config, with what `update` has made of it, beside what the kernel shows. */
@@ -87,13 +88,12 @@ function cgroupFindings({ linux = {} }: Config, { cgroup, pid }: SavedState): Fi
 
 function mountFindings(config: Config, pid: number): Finding[] {
   if (!namespacesOf(config).created.has("mount")) return [];
-  const mountinfo = tryRead(`/proc/${pid}/mountinfo`);
   try {
-    readlinkSync(`/proc/${pid}/root`);
-  } catch {
+    return withFilesOf(pid, (files) => examineMounts(config, files));
+  } catch (error) {
+    if (!(error instanceof FileError)) throw error;
     return [{ area: "mounts", subject: "all", verdict: "note", detail: "this caller may not look at them" }];
   }
-  return examineMounts(config, filesOf(pid, mountinfo ?? ""));
 }
 
 /** Until `start`, init is the stub, which takes on the user and the capabilities of the process last. */

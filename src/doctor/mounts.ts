@@ -1,86 +1,77 @@
-import { lstatSync, readlinkSync, statSync } from "node:fs";
+import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
+import { fstatSync, isMountRoot } from "../../bindings/linux/file-status.ts";
+import { closeSync, openSync } from "../../bindings/linux/files.ts";
+import { type MountInfo, mountIdOf, mountsOf } from "../../bindings/linux/mount-info.ts";
+import { openInRoot } from "../../bindings/linux/open-beneath.ts";
 import { absolutePath } from "../../bindings/linux/paths.ts";
+import { SyscallError } from "../../bindings/syscall-error.ts";
 import { parseMountOptions } from "../plan/mount-options.ts";
 import type { Config, Mount } from "../spec/types.ts";
 import type { Finding } from "./finding.ts";
-import { isReadOnly, type MountEntry, mountAt, parseMountTable } from "./mount-table.ts";
 
 /** The container's files, to be looked at only: a link of the image never leads out of its root. */
 export interface ContainerFiles {
-  /** Text of /proc/PID/mountinfo. */
-  readonly mountinfo: string;
-  /** Follows the links of a path as the container would. undefined if there is nothing. */
-  resolve(path: string): string | undefined;
+  /** The mount that begins at a path; undefined if there is nothing at the path. */
+  mountAt(path: string): MountInfo | "none" | undefined;
   /** Device number of a node; undefined if there is none. */
   device(path: string): number | undefined;
 }
 
-export function filesOf(pid: number, mountinfo: string): ContainerFiles {
-  const root = `/proc/${pid}/root`;
-  const resolve = (path: string) => resolveIn(root, path);
-  return {
-    mountinfo,
-    resolve,
-    device: (path) => {
-      const resolved = resolve(path);
-      return resolved === undefined
-        ? undefined
-        : statSync(`${root}${resolved}`, { throwIfNoEntry: false })?.rdev;
-    },
-  };
+/** Those of a process, while they are used. */
+export function withFilesOf<T>(pid: number, use: (files: ContainerFiles) => T): T {
+  const root = openSync(`/proc/${pid}/root`, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  try {
+    const mounts = mountsOf(pid);
+    return use({
+      mountAt: (path) => lookAt(root, path, (fd) => mountOf(fd, mounts)),
+      device: (path) => lookAt(root, path, (fd) => fstatSync(fd).rdev),
+    });
+  } finally {
+    closeSync(root);
+  }
 }
 
-/** One component after the other, so that no link is followed from the host's root. */
-function resolveIn(root: string, path: string): string | undefined {
-  const MAX_LINKS = 40;
-  let links = 0;
-  let resolved = "";
-  const rest = absolutePath(path).split("/").filter(Boolean).reverse();
-  for (let name = rest.pop(); name !== undefined; name = rest.pop()) {
-    if (name === "..") {
-      resolved = resolved.slice(0, Math.max(0, resolved.lastIndexOf("/")));
-      continue;
-    }
-    const next = `${resolved}/${name}`;
-    try {
-      if (!lstatSync(`${root}${next}`).isSymbolicLink()) {
-        resolved = next;
-        continue;
-      }
-      if (++links > MAX_LINKS) return undefined;
-      const target = readlinkSync(`${root}${next}`);
-      if (target.startsWith("/")) resolved = "";
-      rest.push(
-        ...target
-          .split("/")
-          .filter((part) => part !== "" && part !== ".")
-          .reverse(),
-      );
-    } catch {
-      return undefined;
-    }
+function mountOf(fd: number, mounts: readonly MountInfo[]): MountInfo | "none" {
+  if (!isMountRoot(fd)) return "none";
+  const mount = mountIdOf("self", fd);
+  return mounts.find(({ id }) => id === mount) ?? "none";
+}
+
+function lookAt<T>(root: number, path: string, look: (fd: number) => T): T | undefined {
+  let fd: number;
+  try {
+    fd = openInRoot(root, path, O_PATH | O_CLOEXEC);
+  } catch (error) {
+    if (error instanceof SyscallError) return undefined;
+    throw error;
   }
-  return resolved === "" ? "/" : resolved;
+  try {
+    return look(fd);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 export function examineMounts(config: Config, files: ContainerFiles): Finding[] {
-  const table = parseMountTable(files.mountinfo);
   return [
-    ...examineRoot(config, table),
+    ...examineRoot(config, files),
     ...(config.mounts ?? []).map((mount, index) =>
-      examineMount(mount, `/mounts/${index}`, table, files, isHidden(config, index)),
+      examineMount(mount, `/mounts/${index}`, files, isHidden(config, index)),
     ),
-    ...examinePaths(config, table, files),
+    ...examinePaths(config, files),
     ...examineDevices(config, files),
   ];
 }
 
-function examineRoot({ root }: Config, table: readonly MountEntry[]): Finding[] {
-  const entry = mountAt(table, "/");
-  const wanted = root.readonly === true;
-  if (!wanted) return [];
-  const good = entry !== undefined && isReadOnly(entry);
+function examineRoot({ root }: Config, files: ContainerFiles): Finding[] {
+  if (root.readonly !== true) return [];
+  const good = isReadOnly(files.mountAt("/"));
   return [mountFinding("/", "/root/readonly", good, good ? "read-only" : "can be written")];
+}
+
+function isReadOnly(mount: MountInfo | "none" | undefined): boolean {
+  if (mount === undefined || mount === "none") return false;
+  return mount.options.includes("ro") || mount.superOptions.includes("ro");
 }
 
 /** A later mount on the same place or above it hides an earlier one. */
@@ -95,13 +86,7 @@ function isHidden({ mounts = [] }: Config, index: number): boolean {
 /** Flags of mountinfo by the names of options. */
 const FLAGS = ["nosuid", "nodev", "noexec", "nosymfollow"] as const;
 
-function examineMount(
-  mount: Mount,
-  pointer: string,
-  table: readonly MountEntry[],
-  files: ContainerFiles,
-  hidden: boolean,
-): Finding {
+function examineMount(mount: Mount, pointer: string, files: ContainerFiles, hidden: boolean): Finding {
   const { destination, type = "", options = [] } = mount;
   if (hidden)
     return {
@@ -111,9 +96,9 @@ function examineMount(
       detail: "hidden by a later mount",
       pointer,
     };
-  const path = files.resolve(destination) ?? absolutePath(destination);
-  const entry = mountAt(table, path);
-  if (entry === undefined) return mountFinding(destination, pointer, false, "nothing is mounted there");
+  const entry = files.mountAt(destination);
+  if (entry === undefined || entry === "none")
+    return mountFinding(destination, pointer, false, "nothing is mounted there");
   const parsed = parseMountOptions(options);
   const wanted = new Set(options);
   const isBind = parsed.bind || parsed.remount;
@@ -131,23 +116,18 @@ function examineMount(
   return mountFinding(destination, pointer, problems.length === 0, detail);
 }
 
-function examinePaths(
-  { linux = {} }: Config,
-  table: readonly MountEntry[],
-  files: ContainerFiles,
-): Finding[] {
+function examinePaths({ linux = {} }: Config, files: ContainerFiles): Finding[] {
   const kinds = [
-    ["maskedPaths", "masked", () => true],
+    ["maskedPaths", "masked", (mount: MountInfo | "none") => mount !== "none"],
     ["readonlyPaths", "read-only", isReadOnly],
   ] as const;
   return kinds.flatMap(([property, state, holds]) =>
     (linux[property] ?? []).map((path, index): Finding => {
       const pointer = `/linux/${property}/${index}`;
-      const resolved = files.resolve(path);
-      if (resolved === undefined)
+      const mount = files.mountAt(path);
+      if (mount === undefined)
         return { area: "mounts", subject: path, verdict: "good", detail: "is not there", pointer };
-      const entry = mountAt(table, resolved);
-      const good = entry !== undefined && holds(entry);
+      const good = holds(mount);
       return mountFinding(path, pointer, good, good ? state : `is not ${state}`);
     }),
   );
