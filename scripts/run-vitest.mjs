@@ -1,7 +1,8 @@
 /** Runs vitest and reads its report. */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { root, unifiedCgroup } from "./machine.mjs";
 
 const vitest = join(root, "node_modules/vitest/vitest.mjs");
@@ -38,4 +39,22 @@ export function brokenFiles(report) {
   return report.testResults.filter(
     ({ status, assertionResults }) => status === "failed" && assertionResults.length === 0,
   );
+}
+
+/** Each failed test by file and title with the head of its first error: a log that is cut still tells them by its end. */
+export function failureSummary(report) {
+  return report.testResults.flatMap(({ name, message, assertionResults }) => {
+    const file = relative(root, name);
+    if (assertionResults.length === 0) return message ? [`FAILED ${file}\n${head(message)}`] : [];
+    return assertionResults
+      .filter(({ status }) => status === "failed")
+      .map(
+        ({ fullName, failureMessages }) => `FAILED ${file} > ${fullName}\n${head(failureMessages[0] ?? "")}`,
+      );
+  });
+}
+
+function head(message) {
+  const lines = stripVTControlCharacters(message).split("\n").slice(0, 12);
+  return lines.map((line) => `    ${line.slice(0, 400)}`).join("\n");
 }

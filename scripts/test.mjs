@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ensureGuestKernel, guestPackages } from "./guest-kernel.mjs";
 import { checkMachine, ensureModules, ensurePackages, Missing, root } from "./machine.mjs";
-import { brokenFiles, runVitest } from "./run-vitest.mjs";
+import { brokenFiles, failureSummary, runVitest } from "./run-vitest.mjs";
 
 /** The other architecture's compiler has another name on each of the two. */
 const crossCompiler =
@@ -82,13 +82,14 @@ function runCheck({ command: [file, ...args] }) {
   return status === 0 ? { passed: 1, failed: 0, skipped: 0 } : { passed: 0, failed: 1, skipped: 0 };
 }
 
+/** Counts, with what is to be said of each failure. */
 function runTests({ project, env }, directory) {
   const report = join(directory, `${project}.json`);
   const run = runVitest({ project, env, report, timeoutMs: stageTimeoutMs });
   const counts = count(run.report);
   // Errors outside of tests are in no count: they must not pass for success.
   if (run.status !== 0 && counts.failed === 0) counts.failed = 1;
-  return counts;
+  return { ...counts, failures: run.report === undefined ? [] : failureSummary(run.report) };
 }
 
 function count(report) {
@@ -136,7 +137,8 @@ function runStages() {
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
-  process.stdout.write(`\n${lines.join("\n")}\n`);
+  const failures = [...done.values()].flatMap((result) => result.failures ?? []);
+  process.stdout.write(`\n${[...failures, ...lines].join("\n")}\n`);
   return total(done.values());
 }
 
