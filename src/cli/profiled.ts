@@ -1,8 +1,6 @@
-import { TCGETS } from "../../bindings/abi/ioctl.ts";
-import { termios } from "../../bindings/abi/layouts.ts";
-import { trySyscall } from "../../bindings/ffi/syscall.ts";
 import { writeFileSync } from "../../bindings/linux/files.ts";
 import { absolutePath } from "../../bindings/linux/paths.ts";
+import { terminalSettings } from "../../bindings/linux/terminal.ts";
 import { writeStandardError } from "../log.ts";
 import { Profile } from "../profile/profile.ts";
 
@@ -20,11 +18,6 @@ export async function profiled(
     return await action();
   } finally {
     const summary = profile.finish();
-    if (isTerminal(2)) writeStandardError(summary);
+    if (terminalSettings(2) !== undefined) writeStandardError(summary);
   }
-}
-
-/** isatty(3), whose engine's own takes several milliseconds to load. */
-function isTerminal(fd: number): boolean {
-  return trySyscall("ioctl", fd, TCGETS, new Uint8Array(termios.size)) === 0;
 }

@@ -4,6 +4,7 @@ import { AT_FDCWD } from "../../bindings/abi/fcntl.ts";
 import { statfs, statx } from "../../bindings/abi/layouts.ts";
 import type { StubChannel, StubTap } from "../../bindings/stub/client.ts";
 import { decodeArguments } from "../../bindings/stub/decode.ts";
+import { guardHolds } from "../../bindings/stub/guard.ts";
 import {
   type Argument,
   type Data,
@@ -129,7 +130,7 @@ export class SimulatedStubs implements StubTap {
 
   #record(lines: Lines, operation: Operation, by: string, { step, hook }: Stage): void {
     const { call, guard, tolerate, pointer, purpose } = operation;
-    const isOfClone = guard !== undefined && by !== "stub and init" && lines.isPid(guard.on.register);
+    const isOfClone = guard !== undefined && lines.isPid(guard.on.register);
     const condition = guard === undefined || isOfClone ? undefined : guard;
     const args = lines.args(operation);
     const result = lines.result(operation);
@@ -159,7 +160,7 @@ export class SimulatedStubs implements StubTap {
       return outputs[index] ?? new Uint8Array(4096);
     };
     const results = program.operations.map((operation) => {
-      if (!holds(operation, values)) return 0;
+      if (!guardHolds(operation, values)) return 0;
       const result = this.#result(operation, output);
       if (operation.into !== undefined) values.set(operation.into.register, result);
       return result;
@@ -304,14 +305,6 @@ function resultName(operation: Operation): string {
 
 function isData(argument: Argument | undefined): argument is Data {
   return typeof argument === "object" && "bytes" in argument;
-}
-
-function holds({ guard }: Operation, values: ReadonlyMap<number, number>): boolean {
-  if (guard === undefined) return true;
-  const value = values.get(guard.on.register) ?? 0;
-  if (guard.is === "ok") return value >= 0;
-  if (guard.is === "failed") return value < 0;
-  return guard.is === "zero" ? value === 0 : value > 0;
 }
 
 /** Calls whose result is a number that is not 0. */

@@ -2,6 +2,7 @@ import type { NativeArgument } from "../../bindings/ffi/koffi.ts";
 import { callKernel, type SyscallName, substituteKernel } from "../../bindings/ffi/syscall.ts";
 import { writeFileSync } from "../../bindings/linux/files.ts";
 import { type StubChannel, type StubTap, tapStubs } from "../../bindings/stub/client.ts";
+import { guardHolds } from "../../bindings/stub/guard.ts";
 import { at, type Data, type Operation, Program, pathOf, type Reply } from "../../bindings/stub/program.ts";
 import { summaryOf, type TimedCall, traceOf } from "./trace.ts";
 
@@ -108,7 +109,7 @@ class TimedStubs implements StubTap {
   }
 
   spawn(channel: number, spawn: () => number): number {
-    this.#names.set(this.#pairs.get(channel) ?? -1, "stub");
+    this.#serve(channel, "stub");
     const begin = this.#clock.now();
     const pid = spawn();
     const end = this.#clock.now();
@@ -117,10 +118,17 @@ class TimedStubs implements StubTap {
     return pid;
   }
 
+  /** A process is at the other end of a channel. Numbers of descriptors come again, and with them a new process. */
+  #serve(channel: number, name: string): void {
+    const ours = this.#pairs.get(channel) ?? -1;
+    this.#names.set(ours, name);
+    this.#registers.delete(ours);
+  }
+
   send(_channel: StubChannel, program: Program): Program {
     const channel = program.operations.find(({ call }) => call === "set-channel")?.args[0];
     if (typeof channel === "number") {
-      this.#names.set(this.#pairs.get(channel) ?? -1, this.#hooks === 0 ? "init" : `hook ${this.#hooks}`);
+      this.#serve(channel, this.#hooks === 0 ? "init" : `hook ${this.#hooks}`);
       this.#hooks += 1;
     }
     // The last one ends in execve: there is nobody left to tell.
@@ -170,7 +178,7 @@ class TimedStubs implements StubTap {
       const word = 4 * (index + 1);
       if (operation === undefined || words[word] === 0) return;
       const end = this.#clock.fromStub(words[word] ?? 0, words[word + 2] ?? 0);
-      if (holds(operation, values)) {
+      if (guardHolds(operation, values)) {
         const { call, pointer, purpose, into } = operation;
         if (into !== undefined) values.set(into.register, results[index] ?? 0);
         // What the stub does without the kernel takes no time.
@@ -180,15 +188,6 @@ class TimedStubs implements StubTap {
       begin = end;
     }
   }
-}
-
-/** Whether the stub has run an operation, by what it said of those before. */
-function holds({ guard }: Operation, values: ReadonlyMap<number, number>): boolean {
-  if (guard === undefined) return true;
-  const value = values.get(guard.on.register) ?? 0;
-  if (guard.is === "ok") return value >= 0;
-  if (guard.is === "failed") return value < 0;
-  return guard.is === "zero" ? value === 0 : value > 0;
 }
 
 function withTimes(program: Program): { readonly program: Program; readonly times: Data } {
