@@ -95,15 +95,21 @@ function isAtOrBelow(path: string, directory: string): boolean {
   return directory === "/" || path === directory || path.startsWith(`${directory}/`);
 }
 
+export function isBind({ options = [] }: Mount): boolean {
+  return (options.includes("bind") || options.includes("rbind")) && !options.includes("remount");
+}
+
+export function bindSource({ source = "" }: Mount, bundle: string): string {
+  return source.startsWith("/") ? source : absolutePath(`${bundle}/${source}`);
+}
+
 function placeOf(mount: Mount, index: number, bundle: string): Place | undefined {
-  const { type = "", source = "", options = [] } = mount;
+  const { type = "", options = [] } = mount;
   const pointer = `/mounts/${index}`;
   const destination = cleanPath(mount.destination);
   if (options.includes("remount")) return undefined;
-  if (options.includes("bind") || options.includes("rbind")) {
-    const path = source.startsWith("/") ? source : absolutePath(`${bundle}/${source}`);
-    return { destination, host: tryRealpath(path), ofKernel: false, pointer };
-  }
+  if (isBind(mount))
+    return { destination, host: tryRealpath(bindSource(mount, bundle)), ofKernel: false, pointer };
   const isEmpty = type === "tmpfs" && destination !== "/dev" && !options.includes("tmpcopyup");
   return { destination, host: undefined, ofKernel: !isEmpty, pointer };
 }

@@ -1,20 +1,13 @@
 import { readlinkSync } from "../../bindings/linux/files.ts";
 import { NAMESPACE_FLAGS } from "../plan/kernel-settings.ts";
+import { namespaceFile } from "../spec/namespaces.ts";
 
 /** CLONE_NEW* of the namespaces that a process is in and this one is not. namespaces(7) */
 export function differingNamespaces(pid: number): number {
-  const names = {
-    mnt: "mount",
-    uts: "uts",
-    ipc: "ipc",
-    user: "user",
-    pid: "pid",
-    net: "network",
-    cgroup: "cgroup",
-  };
   let flags = 0;
-  for (const [name, type] of Object.entries({ ...names, time: "time" })) {
-    if (readNamespace(pid, name) !== readNamespace("self", name)) flags |= NAMESPACE_FLAGS[type] ?? 0;
+  for (const [type, flag] of Object.entries(NAMESPACE_FLAGS)) {
+    const name = namespaceFile(type);
+    if (readNamespace(pid, name) !== readNamespace("self", name)) flags |= flag;
   }
   return flags;
 }

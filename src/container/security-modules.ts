@@ -36,7 +36,7 @@ function notEnabled(pointer: string, module: string): RuntsError {
   return new RuntsError(`${pointer}: ${module} is not enabled on this host`, { operation: "exec", pointer });
 }
 
-function appArmorIsEnabled(): boolean {
+export function appArmorIsEnabled(): boolean {
   try {
     return readFileSync("/sys/module/apparmor/parameters/enabled", "latin1").startsWith("Y");
   } catch {
@@ -44,7 +44,7 @@ function appArmorIsEnabled(): boolean {
   }
 }
 
-function selinuxIsEnabled(): boolean {
+export function selinuxIsEnabled(): boolean {
   try {
     return statfsSync("/sys/fs/selinux").type === SELINUX_MAGIC;
   } catch {

@@ -3,11 +3,9 @@ import { RuntsError } from "../errors.ts";
 import { onBehalfOf } from "../init/run-program.ts";
 import { namespacesOf } from "../plan/init-plan.ts";
 import { pointerToken } from "../spec/json-scanner.ts";
+import { namespaceFile } from "../spec/namespaces.ts";
 import { sysctlNamespace } from "../spec/rules-sysctl.ts";
 import type { Config } from "../spec/types.ts";
-
-/** Names in /proc/PID/ns. */
-const NAMES: Readonly<Record<string, string>> = { network: "net", ipc: "ipc", uts: "uts", user: "user" };
 
 /** A namespace joined by path may be the runtime's own: its parameters are the host's (config-linux.md, Sysctl). */
 export function checkSysctlNamespaces(config: Config): void {
@@ -18,7 +16,7 @@ export function checkSysctlNamespaces(config: Config): void {
     if (type === undefined || namespace === undefined) continue;
     const { path, pointer: at } = namespace;
     const wanted = onBehalfOf(at, `look at the ${type} namespace`, () => statSync(path));
-    const own = statSync(`/proc/self/ns/${NAMES[type]}`);
+    const own = statSync(`/proc/self/ns/${namespaceFile(type)}`);
     if (wanted.ino !== own.ino || wanted.dev !== own.dev) continue;
     const pointer = `/linux/sysctl/${pointerToken(key)}`;
     throw new RuntsError(

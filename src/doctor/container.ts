@@ -7,12 +7,14 @@ import type { Context } from "../container/options.ts";
 import { readSavedState, type SavedState } from "../container/saved-state.ts";
 import { awaitsStart, statusOf } from "../container/state.ts";
 import { namespacesOf } from "../plan/init-plan.ts";
+import { NAMESPACE_FLAGS } from "../plan/kernel-settings.ts";
 import { readValidConfig } from "../spec/config.ts";
+import { namespaceFile } from "../spec/namespaces.ts";
 import type { Config } from "../spec/types.ts";
 import { type CgroupFacts, examineCgroup } from "./cgroup.ts";
 import type { Finding } from "./finding.ts";
 import { examineMounts, withFilesOf } from "./mounts.ts";
-import { examineNamespaces, examineProcess, type InitFacts, NAMESPACE_LINKS } from "./process.ts";
+import { examineNamespaces, examineProcess, type InitFacts } from "./process.ts";
 
 /** Is a container as its config says: its saved config, with what `update` has made of it, beside what the kernel shows. */
 export function examine(context: Context, id: string): Finding[] {
@@ -48,8 +50,8 @@ function initFacts(pid: number): InitFacts {
 }
 
 function namespaceLinks(pid: number | "self"): ReadonlyMap<string, string> {
-  const links = Object.entries(NAMESPACE_LINKS).flatMap(([type, name]): [string, string][] => {
-    const link = linkAt(`/proc/${pid}/ns/${name}`);
+  const links = Object.keys(NAMESPACE_FLAGS).flatMap((type): [string, string][] => {
+    const link = linkAt(`/proc/${pid}/ns/${namespaceFile(type)}`);
     return link === undefined ? [] : [[type, link]];
   });
   return new Map(links);

@@ -1,9 +1,21 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, statfsSync } from "node:fs";
+import { existsSync, statfsSync } from "node:fs";
 import { loadLibrary } from "../../bindings/ffi/koffi.ts";
 import { type SyscallName, trySyscall } from "../../bindings/ffi/syscall.ts";
+import { BPF_PROG_QUERY } from "../cgroup/device-attach.ts";
 import { isWritableCgroup } from "../cgroup/path.ts";
+import { inspectCaller } from "../container/caller.ts";
 import { findProgram } from "../container/find-program.ts";
+import {
+  controllers,
+  fileSystems,
+  maxUserNamespaces,
+  namesIn,
+  namespaceFiles,
+  textOf,
+  words,
+} from "../container/kernel-offers.ts";
+import { appArmorIsEnabled, selinuxIsEnabled } from "../container/security-modules.ts";
 import { userName } from "../container/state.ts";
 
 /** What a host offers: plain facts, to be judged by host-judgement.ts. */
@@ -33,6 +45,7 @@ export interface Host {
   /** API level of libseccomp; undefined without it. */
   readonly seccompLevel: number | undefined;
   readonly seccompActions: readonly string[];
+  /** Those that the runtime takes for enabled. */
   readonly securityModules: readonly string[];
   readonly hasSystemd: boolean;
   readonly hasSdBus: boolean;
@@ -66,65 +79,45 @@ const CALLS: readonly SyscallName[] = [
 ];
 
 export function inspectHost(): Host {
-  const isRoot = process.geteuid?.() === 0;
-  const user = userName(process.geteuid?.() ?? 0);
+  const { uid, privileged, inUserNamespace } = inspectCaller();
+  const user = userName(uid);
   return {
-    kernel: text("/proc/sys/kernel/osrelease"),
+    kernel: textOf("/proc/sys/kernel/osrelease"),
     architecture: process.arch,
-    isRoot,
-    inUserNamespace: !/^\s*0\s+0\s+4294967295\s*$/.test(text("/proc/self/uid_map")),
+    isRoot: privileged,
+    inUserNamespace,
     user,
     cgroup: cgroupKind(),
-    controllers: words("/sys/fs/cgroup/cgroup.controllers"),
+    controllers: controllers(),
     hasOwnCgroup: isWritableCgroup(`/sys/fs/cgroup${ownCgroup()}`),
-    hasCgroupKill: readdir("/sys/fs/cgroup").some((name) => existsSync(`/sys/fs/cgroup/${name}/cgroup.kill`)),
+    hasCgroupKill: namesIn("/sys/fs/cgroup").some((name) => existsSync(`/sys/fs/cgroup/${name}/cgroup.kill`)),
     hasPressure: existsSync("/proc/pressure/cpu"),
-    namespaces: readdir("/proc/self/ns").filter((name) => !name.endsWith("_for_children")),
-    maxUserNamespaces: Number(text("/proc/sys/user/max_user_namespaces") || 0),
+    namespaces: namespaceFiles(),
+    maxUserNamespaces: maxUserNamespaces(),
     restrictsUserNamespaces: restriction(),
     missingCalls: CALLS.filter((name) => !hasCall(name)),
     bpfFailure: bpfFailure(),
     seccompLevel: seccompLevel(),
-    seccompActions: words("/proc/sys/kernel/seccomp/actions_avail"),
-    securityModules: text("/sys/kernel/security/lsm").split(",").filter(Boolean),
+    seccompActions: words(textOf("/proc/sys/kernel/seccomp/actions_avail")),
+    securityModules: [
+      ...(appArmorIsEnabled() ? ["apparmor"] : []),
+      ...(selinuxIsEnabled() ? ["selinux"] : []),
+    ],
     hasSystemd: existsSync("/run/systemd/system"),
     hasSdBus: hasLibrary("libsystemd.so.0"),
     idHelpers: ["newuidmap", "newgidmap"].every((name) => findProgram(name) !== undefined),
     subordinateIds: ["/etc/subuid", "/etc/subgid"].every((file) => namesUser(file, user)),
     criu: criuVersion(),
-    hasResctrl: /^nodev\s+resctrl$/m.test(text("/proc/filesystems")),
-    hasNuma: readdir("/sys/devices/system/node").filter((name) => /^node\d+$/.test(name)).length > 1,
-    fileSystems: text("/proc/filesystems")
-      .split("\n")
-      .map((line) => line.split("\t")[1] ?? ""),
-    hugepageSizes: readdir("/sys/kernel/mm/hugepages").map((name) => name.replace("hugepages-", "")),
-    hasSwap: text("/proc/swaps").split("\n").length > 1,
+    hasResctrl: fileSystems().includes("resctrl"),
+    hasNuma: namesIn("/sys/devices/system/node").filter((name) => /^node\d+$/.test(name)).length > 1,
+    fileSystems: fileSystems(),
+    hugepageSizes: namesIn("/sys/kernel/mm/hugepages").map((name) => name.replace("hugepages-", "")),
+    hasSwap: textOf("/proc/swaps").split("\n").length > 1,
   };
 }
 
-/** Without the line's end; empty if it can't be read. */
-function text(path: string): string {
-  try {
-    return readFileSync(path, "utf8").trim();
-  } catch {
-    return "";
-  }
-}
-
-function words(path: string): string[] {
-  return text(path).split(/\s+/).filter(Boolean);
-}
-
-function readdir(path: string): string[] {
-  try {
-    return readdirSync(path).sort();
-  } catch {
-    return [];
-  }
-}
-
 function ownCgroup(): string {
-  const path = /^0::(.*)$/m.exec(text("/proc/self/cgroup"))?.[1] ?? "/";
+  const path = /^0::(.*)$/m.exec(textOf("/proc/self/cgroup"))?.[1] ?? "/";
   return path === "/" ? "" : path;
 }
 
@@ -142,8 +135,8 @@ function cgroupKind(): Host["cgroup"] {
 }
 
 function restriction(): Host["restrictsUserNamespaces"] {
-  if (text("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") === "1") return "AppArmor";
-  return text("/proc/sys/kernel/unprivileged_userns_clone") === "0" ? "sysctl" : "no";
+  if (textOf("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") === "1") return "AppArmor";
+  return textOf("/proc/sys/kernel/unprivileged_userns_clone") === "0" ? "sysctl" : "no";
 }
 
 /** With arguments that no call accepts: what it says then is not that there is no such call. */
@@ -155,7 +148,6 @@ function hasCall(name: SyscallName): boolean {
 /** Reading the attached programs needs the same rights as attaching one. */
 function bpfFailure(): string | undefined {
   const EPERM = 1;
-  const BPF_PROG_QUERY = 16;
   // An empty query is no valid one (EINVAL, EFAULT); who may not ask hears of that first.
   const result = trySyscall("bpf", BPF_PROG_QUERY, new Uint8Array(32), 32);
   if (result === -EPERM) return "EPERM";
@@ -182,7 +174,7 @@ function seccompLevel(): number | undefined {
 
 function namesUser(file: string, user: string): boolean {
   const uid = String(process.geteuid?.() ?? 0);
-  return text(file)
+  return textOf(file)
     .split("\n")
     .some((line) => [user, uid].includes(line.split(":")[0] ?? ""));
 }

@@ -23,18 +23,6 @@ export interface InitFacts {
   readonly lastCapability: number;
 }
 
-/** The kernel's names of namespaces. */
-export const NAMESPACE_LINKS: Readonly<Record<string, string>> = {
-  cgroup: "cgroup",
-  ipc: "ipc",
-  mount: "mnt",
-  network: "net",
-  pid: "pid",
-  time: "time",
-  user: "user",
-  uts: "uts",
-};
-
 export function examineNamespaces(namespaces: Namespaces, facts: InitFacts): Finding[] {
   return Object.keys(NAMESPACE_FLAGS).flatMap((type): Finding[] => {
     const base = { area: "namespaces", subject: type, pointer: "/linux/namespaces" } as const;

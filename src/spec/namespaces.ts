@@ -1,5 +1,10 @@
 import type { Linux, NamespaceType } from "./types.ts";
 
+/** Name of a namespace's file in /proc/PID/ns. */
+export function namespaceFile(type: string): string {
+  return type === "mount" ? "mnt" : type === "network" ? "net" : type;
+}
+
 /** Whether the container is in a namespace of its own, be it new or joined. */
 export function hasNamespace(linux: Linux | undefined, type: NamespaceType): boolean {
   for (const namespace of linux?.namespaces ?? []) {

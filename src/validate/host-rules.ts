@@ -1,17 +1,26 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { capabilityNames } from "../../bindings/abi/capability.ts";
 import { prlimit } from "../../bindings/linux/rlimit.ts";
 import { neededControllers } from "../cgroup/create.ts";
-import { CGROUP_MOUNT } from "../cgroup/files.ts";
 import { findCgroupMount } from "../cgroup/path.ts";
 import { type Caller, inspectCaller } from "../container/caller.ts";
+import { bindSource, isBind } from "../container/container-view.ts";
+import {
+  controllers,
+  fileSystems as fileSystemsHere,
+  maxUserNamespaces,
+  namespaceFiles,
+  textOf,
+} from "../container/kernel-offers.ts";
+import { appArmorIsEnabled, selinuxIsEnabled } from "../container/security-modules.ts";
 import { RuntsError } from "../errors.ts";
 import { pointerToken } from "../spec/json-scanner.ts";
+import { namespaceFile } from "../spec/namespaces.ts";
 import { sysctlPath } from "../spec/rules-sysctl.ts";
 import type { Config, Mount } from "../spec/types.ts";
 import { failure, type Tell, warning } from "./finding.ts";
 import { eachHook } from "./linux-rules.ts";
-import { exists, isBind, sourceOf } from "./mount-rules.ts";
+import { exists } from "./mount-rules.ts";
 
 /** What this kernel, its cgroups and this user can't do of what the config asks for. */
 export function hostRules(config: Config, bundle: string, tell: Tell): void {
@@ -33,7 +42,7 @@ function cgroups({ linux }: Config, tell: Tell): void {
     tell(failure("no-cgroup2", "/linux/cgroupsPath", error.message));
     return;
   }
-  const available = read(`${CGROUP_MOUNT}/cgroup.controllers`).trim().split(" ");
+  const available = controllers();
   for (const [controller, pointer] of neededControllers(linux?.resources)) {
     if (available.includes(controller)) continue;
     const hint =
@@ -63,7 +72,7 @@ function rights(config: Config, caller: Caller, tell: Tell): void {
   }
   rlimits(config, has("CAP_SYS_RESOURCE") && !caller.inUserNamespace, tell);
   const score = process?.oomScoreAdj;
-  const own = Number(read("/proc/self/oom_score_adj"));
+  const own = Number(textOf("/proc/self/oom_score_adj"));
   if (score !== undefined && score < own && !has("CAP_SYS_RESOURCE"))
     tell(
       failure(
@@ -86,15 +95,11 @@ function rlimits({ process }: Config, mayRaise: boolean, tell: Tell): void {
 
 /** What /proc/filesystems doesn't list may still be a module that the kernel would load: of the common ones, none is. */
 function fileSystems(mounts: readonly Mount[], bundle: string, tell: Tell): void {
-  const known = new Set(
-    read("/proc/filesystems")
-      .split("\n")
-      .map((line) => line.split("\t").at(-1)),
-  );
+  const known = new Set(fileSystemsHere());
   mounts.forEach((mount, index) => {
     const { type = "", options = [] } = mount;
     if (isBind(mount)) {
-      const source = sourceOf(mount, bundle);
+      const source = bindSource(mount, bundle);
       if ((mount.source ?? "").startsWith("/") && !exists(source))
         tell(failure("source-missing", `/mounts/${index}/source`, `${source} does not exist on this host`));
       return;
@@ -111,16 +116,15 @@ function fileSystems(mounts: readonly Mount[], bundle: string, tell: Tell): void
   });
 }
 
-const NAMESPACE_FILES: Readonly<Record<string, string>> = { mount: "mnt", network: "net" };
-
 function namespaces({ linux }: Config, tell: Tell): void {
+  const known = namespaceFiles();
   (linux?.namespaces ?? []).forEach(({ type, path = "" }, index) => {
     const pointer = `/linux/namespaces/${index}`;
-    if (!exists(`/proc/self/ns/${NAMESPACE_FILES[type] ?? type}`))
+    if (!known.includes(namespaceFile(type)))
       tell(failure("no-namespace", `${pointer}/type`, `this kernel has no ${type} namespaces`));
     else if (path !== "" && !exists(path))
       tell(failure("namespace-missing", `${pointer}/path`, `${path} does not exist on this host`));
-    else if (path === "" && type === "user" && read("/proc/sys/user/max_user_namespaces").trim() === "0")
+    else if (path === "" && type === "user" && maxUserNamespaces() === 0)
       tell(
         failure(
           "no-namespace",
@@ -142,9 +146,9 @@ function sysctls({ linux }: Config, tell: Tell): void {
 
 function securityModules({ process }: Config, tell: Tell): void {
   const { apparmorProfile = "", selinuxLabel = "" } = process ?? {};
-  if (apparmorProfile !== "" && read("/sys/module/apparmor/parameters/enabled").trim() !== "Y")
+  if (apparmorProfile !== "" && !appArmorIsEnabled())
     tell(failure("no-security-module", "/process/apparmorProfile", "AppArmor is not enabled on this host"));
-  if (selinuxLabel !== "" && !hasEntries("/sys/fs/selinux"))
+  if (selinuxLabel !== "" && !selinuxIsEnabled())
     tell(failure("no-security-module", "/process/selinuxLabel", "SELinux is not enabled on this host"));
 }
 
@@ -164,21 +168,5 @@ function hookProblem(path: string): string | undefined {
     return (status.mode & 0o111) === 0 ? "is not executable" : undefined;
   } catch {
     return "does not exist on this host";
-  }
-}
-
-function hasEntries(directory: string): boolean {
-  try {
-    return readdirSync(directory).length > 0;
-  } catch {
-    return false;
-  }
-}
-
-function read(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return "";
   }
 }

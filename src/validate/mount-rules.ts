@@ -1,7 +1,6 @@
 import { statSync } from "node:fs";
 import { type MountInfo, mountsOf } from "../../bindings/linux/mount-info.ts";
-import { absolutePath } from "../../bindings/linux/paths.ts";
-import type { ContainerView } from "../container/container-view.ts";
+import { bindSource, type ContainerView, isBind } from "../container/container-view.ts";
 import { cleanPath } from "../plan/rootfs-paths.ts";
 import type { Config, Mount } from "../spec/types.ts";
 import { failure, type Tell, warning } from "./finding.ts";
@@ -12,19 +11,11 @@ export function mountRules(config: Config, bundle: string, view: ContainerView, 
   mounts.forEach((mount, index) => {
     hidden(mounts, mount, index, tell);
     if (!isBind(mount)) return;
-    const source = sourceOf(mount, bundle);
+    const source = bindSource(mount, bundle);
     missingSource(mount, source, index, tell);
     writableBelow(mount, source, index, tell);
   });
   hiddenPaths(config, view, tell);
-}
-
-export function isBind({ options = [] }: Mount): boolean {
-  return (options.includes("bind") || options.includes("rbind")) && !options.includes("remount");
-}
-
-export function sourceOf({ source = "" }: Mount, bundle: string): string {
-  return source.startsWith("/") ? source : absolutePath(`${bundle}/${source}`);
 }
 
 /** Mounts are made in the listed order (config.md, Mounts): a later one at or above the place hides what is there. */

@@ -1,0 +1,46 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { CGROUP_MOUNT } from "../cgroup/files.ts";
+
+/** What this kernel has, for telling and for warning: empty where it can't be read. */
+
+/** Of cgroup v2, in the root cgroup. */
+export function controllers(): string[] {
+  return words(textOf(`${CGROUP_MOUNT}/cgroup.controllers`));
+}
+
+/** Those of modules that are not loaded are not among them. proc_filesystems(5) */
+export function fileSystems(): string[] {
+  return textOf("/proc/filesystems")
+    .split("\n")
+    .map((line) => line.split("\t").at(-1) ?? "");
+}
+
+/** By the names of their files: `mnt`, `net`, … */
+export function namespaceFiles(): string[] {
+  return namesIn("/proc/self/ns").filter((name) => !name.endsWith("_for_children"));
+}
+
+export function maxUserNamespaces(): number {
+  return Number(textOf("/proc/sys/user/max_user_namespaces"));
+}
+
+/** Without the line's end. */
+export function textOf(path: string): string {
+  try {
+    return readFileSync(path, "utf8").trim();
+  } catch {
+    return "";
+  }
+}
+
+export function words(text: string): string[] {
+  return text.split(/\s+/).filter(Boolean);
+}
+
+export function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory).sort();
+  } catch {
+    return [];
+  }
+}
