@@ -90,12 +90,9 @@ spec("explain with a program that is not there: what create would say", "explain
   const said = await explain(sandbox, container);
   const created = await container.create();
   expect(said.code).toBe(1);
-  const reason =
-    created.stderr
-      .replace(/^runts: /, "")
-      .split(";")[0]
-      ?.trim() ?? "-";
-  expect(said.stdout).toContain(`Here it would fail: ${reason.slice(0, 60)}`);
+  const reason = created.stderr.replace(/^runts: /, "").trim();
+  expect(reason).toContain("/bin/not-there");
+  expect(said.stdout).toContain(`Here it would fail: ${reason}\n`);
 });
 
 spec("explain: each operation has the property that asks for it, at its step", "explain", async (sandbox) => {
@@ -214,6 +211,40 @@ spec(
         [expect.stringContaining("memory.max"), '"1000000"', "7", "/linux/resources/memory/limit"],
       ]),
     );
+  },
+);
+
+spec(
+  "explain with a mount label and no SELinux: what create would warn of",
+  "explain",
+  async (sandbox, context) => {
+    if (existsSync("/sys/fs/selinux/enforce")) context.skip("this host has SELinux");
+    const container = sandbox.container((config) => {
+      config.linux.mountLabel = "system_u:object_r:container_file_t:s0";
+    });
+    const { warnings, error } = await explained(sandbox, container);
+    const created = await container.create();
+    expect([created.code, error]).toEqual([0, undefined]);
+    expect(created.stderr).toContain("/linux/mountLabel: ");
+    expect(warnings).toEqual([/ level=warning msg="(.*)"/.exec(created.stderr)?.[1]]);
+  },
+);
+
+spec(
+  "explain with what is up to others: refused, by the name of the property or option",
+  "explain",
+  async (sandbox) => {
+    const container = sandbox.container((config) => {
+      config.linux.netDevices = { eth9: {} };
+    });
+    const devices = await explain(sandbox, container);
+    expect([devices.code, devices.stdout]).toEqual([1, ""]);
+    expect(devices.stderr).toMatch(/^runts: \/linux\/netDevices: can't be explained: /);
+    const plain = sandbox.container();
+    const args = ["--systemd-cgroup", "explain", "--bundle", plain.bundle];
+    const systemd = await sandbox.invoke(args);
+    expect([systemd.code, systemd.stdout]).toEqual([1, ""]);
+    expect(systemd.stderr).toMatch(/^runts: --systemd-cgroup: can't be explained: /);
   },
 );
 

@@ -16,6 +16,7 @@ export interface Explained {
 export interface Explanation {
   readonly id: string;
   readonly operations: readonly Explained[];
+  readonly warnings: readonly string[];
   readonly notes: readonly string[];
   readonly error?: { readonly message: string; readonly pointer: string };
 }

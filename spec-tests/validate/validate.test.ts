@@ -256,6 +256,13 @@ const ROWS: Readonly<Record<string, Row>> = {
     finds: ["error source-missing /mounts/7/source"],
     host: true,
   },
+  "a directory that is copied up, with --host": {
+    mutate: (config) => {
+      config.mounts.push({ destination: "/etc", type: "tmpfs", source: "tmpfs", options: ["tmpcopyup"] });
+    },
+    finds: [],
+    host: true,
+  },
   "a file system that no kernel has, with --host": {
     mutate: (config) => {
       config.mounts.push({ destination: "/x", type: "nofs", source: "nofs" });
@@ -363,6 +370,37 @@ spec(
     expect(finding).toMatchObject({ rule: "program-not-executable", pointer: "/process/args/0" });
     expect(finding?.message).toContain("/usr/bin/nothing, the interpreter of /script");
     expect((await container.run()).code).not.toBe(0);
+  },
+);
+
+spec(
+  "validate with a program that PATH finds behind one that is not executable: no finding, as it runs",
+  "validate",
+  async (sandbox) => {
+    const container = sandbox.container((config) => {
+      config.process.args = ["tool"];
+      config.process.env = ["PATH=/first:/second"];
+    });
+    for (const name of ["first", "second"]) mkdirSync(join(container.rootfs, name));
+    container.writeFile("/first/tool", "#!/bin/sh\nexit 1\n", 0o644);
+    container.writeFile("/second/tool", "#!/bin/sh\nexit 0\n", 0o755);
+    expect(await findings(sandbox, container)).toEqual([]);
+    expect((await container.run()).code).toBe(0);
+  },
+);
+
+spec(
+  "validate --host with what explain can't tell: a note that create was not rehearsed, and exit code 0",
+  "validate",
+  async (sandbox) => {
+    const container = sandbox.container((config) => {
+      config.linux.netDevices = { lo: {} };
+    });
+    const { code, stdout } = await validate(sandbox, container, "--json", "--host", "--strict");
+    const { findings: found, notes } = JSON.parse(stdout);
+    expect([code, found]).toEqual([0, []]);
+    expect(notes).toEqual([expect.stringMatching(/^create was not rehearsed: \/linux\/netDevices: /)]);
+    expect((await validate(sandbox, container, "--host")).stdout).toContain(`\nnote: ${notes[0]}\n`);
   },
 );
 

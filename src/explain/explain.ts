@@ -14,6 +14,7 @@ import { startContainer } from "../container/start.ts";
 import { RuntsError } from "../errors.ts";
 import { hasOwn, namespacesOf } from "../plan/init-plan.ts";
 import { readConfig, readConfigAndBytes } from "../spec/config.ts";
+import { namespaceFile } from "../spec/namespaces.ts";
 import type { Config, IdMapping } from "../spec/types.ts";
 import { Names } from "./names.ts";
 import { type Explanation, HOOK_STEPS, Recorder } from "./operation.ts";
@@ -49,6 +50,7 @@ export async function explainContainer(
     id: options.id,
     bundle: options.bundle,
     operations: simulation.operations(),
+    warnings: [...simulation.recorder.warnings],
     notes: [...simulation.recorder.notes],
     ...(error !== undefined && { error }),
   };
@@ -57,7 +59,7 @@ export async function explainContainer(
 /** What goes on without system calls of the runtime, or by answers that nobody can know. */
 function refuseUnexplained(context: Context, { linux }: Config): void {
   if (context.systemdCgroup === true)
-    throw new RuntsError("explain: what systemd does for --systemd-cgroup can't be told");
+    throw new RuntsError("--systemd-cgroup: can't be explained: what is done is up to systemd");
   if (Object.keys(linux?.netDevices ?? {}).length > 0) {
     const pointer = "/linux/netDevices";
     throw new RuntsError(`${pointer}: can't be explained: what is done depends on each interface`, {
@@ -100,11 +102,11 @@ class Simulation {
     this.#config = config;
     this.#options = options;
     this.#caller = caller;
-    const { notes } = this.recorder;
-    const note = (message: string) => {
-      notes.add(message);
+    const { warnings } = this.recorder;
+    const warn = (message: string) => {
+      warnings.add(message);
     };
-    const log = { debug: () => undefined, info: note, warn: note, error: note };
+    const log = { debug: () => undefined, info: warn, warn, error: warn };
     this.#context = { ...context, keepFilters: false, log };
     const asRoot = caller.privileged && process.geteuid?.() !== 0;
     this.#kernel = new SimulatedKernel(this.#names, (...observed) => this.#observe(...observed), asRoot);
@@ -174,9 +176,8 @@ class Simulation {
     const { processes } = this.#kernel;
     processes.maps = joined ?? { uid: mapLines(uidMappings), gid: mapLines(gidMappings) };
     if (!hasOwn(namespaces, "user")) processes.maps = { uid: "0 0 4294967295\n", gid: "0 0 4294967295\n" };
-    const files: Readonly<Record<string, string>> = { mount: "mnt", network: "net" };
     processes.ownNamespaces = new Set(
-      [...namespaces.created, ...namespaces.joined.keys()].map((type) => files[type] ?? type),
+      [...namespaces.created, ...namespaces.joined.keys()].map(namespaceFile),
     );
   }
 

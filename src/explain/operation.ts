@@ -46,7 +46,9 @@ export interface Explanation {
   readonly id: string;
   readonly bundle: string;
   readonly operations: readonly ExplainedOperation[];
-  /** Warnings of create and start, and what had to be assumed. */
+  /** What create and start would warn of. */
+  readonly warnings: readonly string[];
+  /** What had to be assumed, or can't be told. */
   readonly notes: readonly string[];
   /** Where create or start would fail, if they would: behind the last operation. */
   readonly error?: { readonly message: string; readonly pointer: string };
@@ -60,6 +62,7 @@ export interface Stage {
 
 export class Recorder {
   readonly operations: ExplainedOperation[] = [];
+  readonly warnings = new Set<string>();
   readonly notes = new Set<string>();
   stage: Stage = { step: 2 };
   /** What is done to undo a failed create is no part of it. */

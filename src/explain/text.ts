@@ -11,16 +11,21 @@ export interface TextOptions {
 
 /** For people: grouped by the steps of runtime.md, and by what each group of calls is for. */
 export function explanationText(explanation: Explanation, options: TextOptions): string {
-  const { id, bundle, operations, notes, error } = explanation;
+  const { id, bundle, operations, warnings, notes, error } = explanation;
   const calls = operations.filter(({ call }) => !HIDDEN.has(call)).length;
   const lines = [
     `create and start of ${id} from ${bundle}: ${calls} operations. Nothing is done here.`,
     "Where a line has a JSON pointer, that property of config.json asks for it; <...> is known only when it is done.",
     ...operationLines(operations, options),
     ...(error === undefined ? [] : ["", `Here it would fail: ${error.message}`]),
-    ...(notes.length === 0 ? [] : ["", "Notes", ...notes.map((note) => `  ${note}`)]),
+    ...section("Warnings", warnings),
+    ...section("Notes", notes),
   ];
   return `${lines.join("\n")}\n`;
+}
+
+function section(heading: string, messages: readonly string[]): string[] {
+  return messages.length === 0 ? [] : ["", heading, ...messages.map((message) => `  ${message}`)];
 }
 
 export function operationLines(

@@ -22,6 +22,8 @@ export interface Validation {
   readonly errors: number;
   readonly warnings: number;
   readonly findings: readonly Finding[];
+  /** What could not be judged: nothing against the config. */
+  readonly notes: readonly string[];
 }
 
 export function warning(

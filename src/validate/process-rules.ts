@@ -1,5 +1,5 @@
 import { capabilityNames } from "../../bindings/abi/capability.ts";
-import type { ContainerView } from "../container/container-view.ts";
+import type { ContainerView, Seen } from "../container/container-view.ts";
 import { candidatePaths } from "../plan/executable.ts";
 import type { Config, IdMapping, Process } from "../spec/types.ts";
 import { failure, type Tell, warning } from "./finding.ts";
@@ -15,7 +15,7 @@ export function processRules(config: Config, view: ContainerView, tell: Tell): v
   environment(process, tell);
   workingDirectory(process, view, tell);
   program(process, view, tell);
-  capabilities(config, process, tell);
+  capabilities(process, tell);
   mappedIds(config, process, tell);
   if (process.consoleSize !== undefined && process.terminal !== true)
     tell(warning("no-effect", "/process/consoleSize", "has no effect without a terminal"));
@@ -51,15 +51,19 @@ function program({ args, env = [] }: Process, view: ContainerView, tell: Tell): 
   const name = args[0] ?? "";
   const candidates = candidatePaths(name, env).map((path) => view.look(path));
   if (candidates.some(({ is }) => is === "unknown")) return;
-  const found = candidates.find((seen) => seen.is === "there" && !seen.status.isDirectory());
-  if (found === undefined || found.is !== "there") {
+  const files = candidates.flatMap((seen) =>
+    seen.is === "there" && !seen.status.isDirectory() ? [seen] : [],
+  );
+  // One that may not be executed is passed over, as execvp(3) does.
+  const found = files.find(isExecutable) ?? files[0];
+  if (found === undefined) {
     const where = name.includes("/")
       ? "is not in the container"
       : "is in no directory of PATH in the container";
     tell(failure("program-missing", pointer, `${name} ${where}`));
     return;
   }
-  if ((found.status.mode & 0o111) === 0)
+  if (!isExecutable(found))
     tell(
       failure("program-not-executable", pointer, `${found.path} is not executable`, `chmod +x ${found.host}`),
     );
@@ -67,10 +71,14 @@ function program({ args, env = [] }: Process, view: ContainerView, tell: Tell): 
   if (problem !== undefined) tell(failure("program-not-executable", pointer, problem));
 }
 
+function isExecutable({ status }: Extract<Seen, { is: "there" }>): boolean {
+  return (status.mode & 0o111) !== 0;
+}
+
 type SetName = keyof NonNullable<Process["capabilities"]>;
 const SETS: readonly SetName[] = ["bounding", "effective", "inheritable", "permitted", "ambient"];
 
-function capabilities(config: Config, process: Process, tell: Tell): void {
+function capabilities(process: Process, tell: Tell): void {
   const { capabilities: sets = {} } = process;
   const at = (set: SetName, index: number) => `/process/capabilities/${set}/${index}`;
   const has = (set: SetName, name: string) => (sets[set] ?? []).includes(name);
@@ -91,11 +99,11 @@ function capabilities(config: Config, process: Process, tell: Tell): void {
     const message = `${name} is left out, as it is not both permitted and inheritable`;
     tell(warning("capability-sets", at("ambient", index), message));
   }
-  uselessCapabilities(config, process, tell);
+  uselessCapabilities(process, tell);
 }
 
 /** capabilities(7), "Transformation of capabilities during execve". */
-function uselessCapabilities(_config: Config, process: Process, tell: Tell): void {
+function uselessCapabilities(process: Process, tell: Tell): void {
   const { capabilities: sets = {}, noNewPrivileges, user } = process;
   const uid = user?.uid ?? 0;
   if (uid === 0) return;

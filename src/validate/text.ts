@@ -2,8 +2,8 @@ import type { Finding, Validation } from "./finding.ts";
 
 /** For people: each finding with its place, then what to do. */
 export function validationText(validation: Validation): string {
-  const { file, findings } = validation;
-  const lines = findings.flatMap(findingLines);
+  const { file, findings, notes } = validation;
+  const lines = [...findings.flatMap(findingLines), ...notes.flatMap((note) => ["", `note: ${note}`])];
   return `${[`${file}: ${summary(validation)}`, ...lines].join("\n")}\n`;
 }
 

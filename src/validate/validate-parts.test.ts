@@ -105,12 +105,24 @@ describe("validationText", () => {
   };
 
   it("has the place, what was expected, the rule and the hint", () => {
-    const text = validationText({ file: "c.json", errors: 1, warnings: 0, findings: [finding] });
-    expect(text).toBe("c.json: 1 error, no warnings\n\nerror: line 3, /x: is wrong [r]\n  do it\n");
+    const text = validationText({
+      file: "c.json",
+      errors: 1,
+      warnings: 0,
+      findings: [finding],
+      notes: ["a note"],
+    });
+    expect(text).toBe(
+      "c.json: 1 error, no warnings\n\nerror: line 3, /x: is wrong [r]\n  do it\n\nnote: a note\n",
+    );
   });
 
   it("counts", () => {
-    expect(summary({ file: "", errors: 0, warnings: 0, findings: [] })).toBe("no errors, no warnings");
-    expect(summary({ file: "", errors: 2, warnings: 1, findings: [] })).toBe("2 errors, 1 warning");
+    expect(summary({ file: "", errors: 0, warnings: 0, findings: [], notes: [] })).toBe(
+      "no errors, no warnings",
+    );
+    expect(summary({ file: "", errors: 2, warnings: 1, findings: [], notes: [] })).toBe(
+      "2 errors, 1 warning",
+    );
   });
 });

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { ContainerView } from "../container/container-view.ts";
 import { rootfsOf } from "../container/host-facts.ts";
 import type { Context } from "../container/options.ts";
@@ -37,23 +38,19 @@ export async function validateBundle(context: Context, options: ValidateOptions)
   const document = readDocument(file);
   const config = readConfig(options, document, tell);
   if (document !== undefined) unknownProperties(document.value, tell);
-  if (config !== undefined) await judge(context, config, options, tell);
+  const notes = config === undefined ? [] : await judge(context, config, options, tell);
   const findings = found.map((finding) => located(finding, document)).sort(inOrder);
   const errors = findings.filter(({ severity }) => severity === "error").length;
-  return { file, errors, warnings: findings.length - errors, findings };
+  return { file, errors, warnings: findings.length - errors, findings, notes };
 }
 
 /** undefined for what is no JSON at all: the config's own reader says why. */
 function readDocument(file: string): JsonDocument | undefined {
   try {
-    return readJson(readBytes(file), file);
+    return readJson(readFileSync(file), file);
   } catch {
     return undefined;
   }
-}
-
-function readBytes(file: string): Uint8Array {
-  return process.getBuiltinModule("node:fs").readFileSync(file);
 }
 
 function readConfig(
@@ -90,7 +87,13 @@ function valueAt(root: unknown, pointer: string): unknown {
   return value;
 }
 
-async function judge(context: Context, config: Config, options: ValidateOptions, tell: Tell): Promise<void> {
+/** Returns what could not be judged. */
+async function judge(
+  context: Context,
+  config: Config,
+  options: ValidateOptions,
+  tell: Tell,
+): Promise<readonly string[]> {
   const { bundle, host } = options;
   linuxRules(config, tell);
   const rootfs = findRootfs(config, bundle, tell);
@@ -100,9 +103,9 @@ async function judge(context: Context, config: Config, options: ValidateOptions,
     mountRules(config, bundle, view, tell);
     containerHooks(config, view, tell);
   }
-  if (!host) return;
+  if (!host) return [];
   hostRules(config, bundle, tell);
-  await rehearse(context, options, tell);
+  return await rehearse(context, options, tell);
 }
 
 function findRootfs(config: Config, bundle: string, tell: Tell): string | undefined {
@@ -125,11 +128,11 @@ function containerHooks(config: Config, view: ContainerView, tell: Tell): void {
   });
 }
 
-/** Create and start themselves, without their effects: what they would refuse that no rule has found. */
-async function rehearse(context: Context, options: ValidateOptions, tell: Tell): Promise<void> {
+/** Create and start themselves, without their effects: what they would refuse that no rule has found. Returns what can't be told so. */
+async function rehearse(context: Context, options: ValidateOptions, tell: Tell): Promise<readonly string[]> {
   const { bundle, configFile } = options;
   try {
-    const { error, notes } = await explainContainer(
+    const { error, warnings, notes } = await explainContainer(
       context,
       {
         id: "validate",
@@ -144,13 +147,15 @@ async function rehearse(context: Context, options: ValidateOptions, tell: Tell):
     );
     if (error !== undefined)
       tell(failure("create-fails", error.pointer, stripped(error.message, error.pointer)));
-    for (const note of notes) {
-      const [, pointer = "", text = note] = /^(\/\S+?): (.*)$/.exec(note) ?? [];
-      if (!note.startsWith("/sys/fs/cgroup")) tell(warning("create-warns", pointer, text));
+    for (const message of warnings) {
+      const [, pointer = "", text = message] = /^(\/\S+?): (.*)$/.exec(message) ?? [];
+      tell(warning("create-warns", pointer, text));
     }
+    return notes;
   } catch (error) {
     // What explain itself can't tell is nothing against the config.
     if (!(error instanceof RuntsError)) throw error;
+    return [`create was not rehearsed: ${error.message}`];
   }
 }
 
