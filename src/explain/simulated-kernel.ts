@@ -1,17 +1,13 @@
 import { readFileSync } from "node:fs";
 import { errnoNumber } from "../../bindings/abi/errno.ts";
-import {
-  AT_EMPTY_PATH,
-  AT_FDCWD,
-  O_ACCMODE,
-  O_APPEND,
-  O_CREAT,
-  O_EXCL,
-  O_TRUNC,
-} from "../../bindings/abi/fcntl.ts";
+import { AT_EMPTY_PATH, AT_FDCWD, O_ACCMODE, O_CREAT, O_EXCL, O_TRUNC } from "../../bindings/abi/fcntl.ts";
+import { NS_GET_NSTYPE } from "../../bindings/abi/ioctl.ts";
 import { open_how, statfs } from "../../bindings/abi/layouts.ts";
+import { CLONE_NEWUSER } from "../../bindings/abi/sched.ts";
 import type { NativeArgument } from "../../bindings/ffi/koffi.ts";
 import { callKernel, type SyscallName } from "../../bindings/ffi/syscall.ts";
+import { dirname } from "../../bindings/linux/paths.ts";
+import { BPF_PROG_LOAD, BPF_PROG_QUERY } from "../cgroup/device-attach.ts";
 import { CGROUP_MOUNT } from "../cgroup/files.ts";
 import type { Names } from "./names.ts";
 import { bytesOf, textOf } from "./native.ts";
@@ -75,7 +71,6 @@ export class SimulatedKernel {
   readonly call = (name: SyscallName, args: Args): number => {
     const handler = this.#handlers[name];
     if (handler !== undefined) return handler(args);
-    if (READ_ONLY.has(name)) return callKernel(name, args);
     if (!OWN_BUSINESS.has(name)) this.#observe(name, args, this.pathOf(Number(args[0])) ?? "");
     return DESCRIPTOR_RESULTS.has(name) ? this.#descriptor(name, undefined) : 0;
   };
@@ -129,7 +124,7 @@ export class SimulatedKernel {
       return 0;
     },
     bind: (args) => {
-      const path = this.addressPath(args);
+      const path = this.#addressPath(args);
       const fd = Number(args[0]);
       this.#open.set(fd, { path, file: this.files.make(path, "socket"), offset: 0 });
       this.#names.rename(fd, `socket ${path}`);
@@ -137,7 +132,7 @@ export class SimulatedKernel {
       return 0;
     },
     connect: (args) => {
-      const path = this.addressPath(args);
+      const path = this.#addressPath(args);
       this.#names.rename(Number(args[0]), `socket to ${path}`);
       this.onConnect(path);
       this.#observe("connect", args, path);
@@ -166,8 +161,6 @@ export class SimulatedKernel {
     // Nobody answers: the end of the stream, which is what a program's success looks like.
     recvfrom: () => 0,
     bpf: (args) => {
-      const BPF_PROG_LOAD = 5;
-      const BPF_PROG_QUERY = 16;
       if (Number(args[0]) === BPF_PROG_QUERY) {
         bytesOf(args[1]).fill(0, 24, 28); // prog_cnt
         return 0;
@@ -176,8 +169,6 @@ export class SimulatedKernel {
       return Number(args[0]) === BPF_PROG_LOAD ? this.#descriptor("device program", undefined) : 0;
     },
     ioctl: (args) => {
-      const NS_GET_NSTYPE = 0xb703;
-      const CLONE_NEWUSER = 0x10000000;
       if (!this.#names.isDescriptor(Number(args[0]))) return callKernel("ioctl", args);
       return Number(args[1]) === NS_GET_NSTYPE ? CLONE_NEWUSER : 0;
     },
@@ -193,12 +184,11 @@ export class SimulatedKernel {
     if (exists && (flags & O_EXCL) !== 0) return -errnoNumber("EEXIST");
     if (!exists && (flags & O_CREAT) === 0) return -errnoNumber("ENOENT");
     if (!isHere && existing === undefined) {
-      const denial = this.#denied(exists ? path : parentOf(path));
+      const denial = this.#denied(exists ? path : dirname(path));
       if (denial !== 0) return denial;
     }
     this.#observe(call, args, path);
-    const keeps = (flags & (O_TRUNC | O_APPEND)) === 0 || (flags & O_APPEND) !== 0;
-    const file = this.files.make(path, "file", keeps ? (existing?.content ?? "") : "");
+    const file = this.files.make(path, "file", (flags & O_TRUNC) === 0 ? (existing?.content ?? "") : "");
     return this.#descriptor(`fd of ${path}`, file, path);
   }
 
@@ -305,7 +295,7 @@ export class SimulatedKernel {
     const path = this.#path(args[0], args[1]);
     const exists = this.files.get(path) !== undefined || (!this.files.decides(path) && this.#onHost(path, 0));
     if (exists) return -errnoNumber("EEXIST");
-    const parent = parentOf(path);
+    const parent = dirname(path);
     const isAssumed = this.files.assumesCgroups && parent === CGROUP_MOUNT;
     if (!isAssumed && this.files.get(parent)?.kind !== "directory") {
       if (this.files.decides(parent) || !this.#onHost(parent, 0)) return -errnoNumber("ENOENT");
@@ -344,7 +334,7 @@ export class SimulatedKernel {
   }
 
   /** Where `struct sockaddr_un` leads. */
-  addressPath(args: Args): string {
+  #addressPath(args: Args): string {
     return this.#path(AT_FDCWD, bytesOf(args[1]).subarray(2));
   }
 
@@ -370,9 +360,6 @@ export class SimulatedKernel {
   }
 }
 
-/** What only looks. */
-const READ_ONLY = new Set<SyscallName>(["fstatfs", "prctl", "lseek"]);
-
 /** What concerns nobody but the calling process, and what goes to a stub. */
 const OWN_BUSINESS = new Set<SyscallName>([
   "fcntl",
@@ -382,13 +369,8 @@ const OWN_BUSINESS = new Set<SyscallName>([
   "sendto",
   "sendmsg",
   "recvmsg",
-  "pidfd_open",
   "pipe2",
   "rt_sigprocmask",
 ]);
 
-const DESCRIPTOR_RESULTS = new Set<SyscallName>(["socket", "pidfd_open", "pidfd_getfd", "open_tree"]);
-
-function parentOf(path: string): string {
-  return path.slice(0, path.lastIndexOf("/")) || "/";
-}
+const DESCRIPTOR_RESULTS = new Set<SyscallName>(["socket", "pidfd_getfd", "open_tree"]);

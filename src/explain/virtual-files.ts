@@ -66,15 +66,6 @@ export class VirtualFiles {
     this.#removed.delete(to);
   }
 
-  /** Names of what is in a directory that is decided here. */
-  entries(directory: string): string[] {
-    return [...this.#files.keys()].flatMap((path) =>
-      path.startsWith(`${directory}/`) && !path.slice(directory.length + 1).includes("/")
-        ? [path.slice(directory.length + 1)]
-        : [],
-    );
-  }
-
   #cgroupFile(path: string): string | undefined {
     const directory = path.slice(0, path.lastIndexOf("/"));
     const isRoot = directory === CGROUP_MOUNT && this.assumesCgroups;
