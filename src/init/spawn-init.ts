@@ -241,7 +241,7 @@ function cloneInit(program: Program, options: SpawnOptions, channel: number, ini
     if (!elsewhere.includes(type)) flags |= BigInt(NAMESPACE_FLAGS[type] ?? 0);
   }
   const args = data(new Uint8Array(clone_args.size));
-  program.about("/linux/cgroupsPath", "clone init into its namespaces and its cgroup");
+  program.about("/linux/cgroupsPath", "clone the process into its namespaces and its cgroup");
   const cgroup = options.cgroup === undefined ? undefined : program.descriptor(options.cgroup);
   if (cgroup !== undefined) {
     flags |= sched.CLONE_INTO_CGROUP;
@@ -249,7 +249,7 @@ function cloneInit(program: Program, options: SpawnOptions, channel: number, ini
   }
   new DataView(args.bytes.buffer).setBigUint64(clone_args.flags, flags, true);
   if (options.namespaces.created.size > 0)
-    program.about("/linux/namespaces", "clone init into its namespaces and its cgroup");
+    program.about("/linux/namespaces", "clone the process into its namespaces and its cgroup");
   const index = program.operations.length;
   const pid = program.call("clone3", [args, clone_args.size]);
   // Two processes run what follows. From here on each has a channel of its own to say what has failed.
