@@ -77,9 +77,9 @@ function encoded(text: string): Uint8Array {
 const FIRST_CAPACITY = 16 * 1024;
 
 /** The whole of a file, or of what a descriptor has from its offset on: bytes, or text in an encoding. */
-export function readFileSync(file: string | number): Uint8Array;
+export function readFileSync(file: string | number): Buffer;
 export function readFileSync(file: string | number, encoding: "utf8" | "latin1"): string;
-export function readFileSync(file: string | number, encoding?: "utf8" | "latin1"): Uint8Array | string {
+export function readFileSync(file: string | number, encoding?: "utf8" | "latin1"): Buffer | string {
   const fd = typeof file === "number" ? file : openSync(file, O_RDONLY);
   try {
     const bytes = readAll(fd);

@@ -98,7 +98,7 @@ export function tryReadState(directory: string): SavedState | undefined {
   const path = `${directory}/state.json`;
   let text: string;
   try {
-    text = Buffer.from(readRegularFile(path)).toString("utf8");
+    text = readRegularFile(path).toString("utf8");
   } catch (error) {
     if (error instanceof RuntsError && (error.errno === "ENOENT" || error.errno === "ENOTDIR"))
       return undefined;

@@ -5,7 +5,7 @@ import { RuntsError } from "../errors.ts";
 import { MAXIMUM_BYTES, tooLarge } from "./json-reader.ts";
 
 /** The contents of a file that may be anything: neither its kind nor its size makes the reader wait, or read without end. */
-export function readRegularFile(path: string): Uint8Array {
+export function readRegularFile(path: string): Buffer {
   let fd: number | undefined;
   try {
     // O_NONBLOCK: opening a fifo must not wait for its writer.
