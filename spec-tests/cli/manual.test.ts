@@ -63,21 +63,32 @@ describe.runIf(IS_RUNTS)("manual pages and completions", () => {
     }
   });
 
-  spec("completion bash: commands, options, files, container ids, signals", CLAUSE, async (sandbox) => {
-    expect(await bashOffers(sandbox, ["runts", "ex"])).toContain("exec");
-    expect(await bashOffers(sandbox, ["runts", "--systemd"])).toEqual(["--systemd-cgroup"]);
-    expect(await bashOffers(sandbox, ["runts", "create", "--no-p"])).toEqual(["--no-pivot"]);
-    expect(await bashOffers(sandbox, ["runts", "--log", "x", "delete", "--fo"])).toEqual(["--force"]);
-    writeFileSync(sandbox.path("pid-here"), "");
-    expect(await bashOffers(sandbox, ["runts", "create", "--pid-file", "pid-h"])).toEqual(["pid-here"]);
-    expect(await bashOffers(sandbox, ["runts", "exec", "--cwd", ""])).toEqual([]);
-    const container = sandbox.shell("sleep 100");
-    await container.created();
-    const root = ["--root", sandbox.root];
-    expect(await bashOffers(sandbox, ["runts", ...root, "state", ""])).toEqual([container.id]);
-    const kill = ["runts", ...root, "kill", container.id, "SIGUS"];
-    expect(await bashOffers(sandbox, kill)).toEqual(["SIGUSR1", "SIGUSR2"]);
-  });
+  spec(
+    "completion bash: commands, options, files, container ids, signals, each in its place",
+    CLAUSE,
+    async (sandbox) => {
+      expect(await bashOffers(sandbox, ["runts", "ex"])).toContain("exec");
+      expect(await bashOffers(sandbox, ["runts", "--systemd"])).toEqual(["--systemd-cgroup"]);
+      expect(await bashOffers(sandbox, ["runts", "create", "--no-p"])).toEqual(["--no-pivot"]);
+      expect(await bashOffers(sandbox, ["runts", "--log", "x", "delete", "--fo"])).toEqual(["--force"]);
+      writeFileSync(sandbox.path("pid-here"), "");
+      expect(await bashOffers(sandbox, ["runts", "create", "--pid-file", "pid-h"])).toEqual(["pid-here"]);
+      expect(await bashOffers(sandbox, ["runts", "exec", "--cwd", ""])).toEqual([]);
+      const container = sandbox.shell("sleep 100");
+      await container.created();
+      const root = ["--root", sandbox.root];
+      for (const words of [["state"], ["doctor"], ["mounts", "list"], ["seccomp", "explain"]])
+        expect(await bashOffers(sandbox, ["runts", ...root, ...words, ""])).toEqual([container.id]);
+      expect(await bashOffers(sandbox, ["runts", "state", container.id, ""])).toEqual([]);
+      const kill = ["runts", ...root, "kill", container.id, "SIGUS"];
+      expect(await bashOffers(sandbox, kill)).toEqual(["SIGUSR1", "SIGUSR2"]);
+      expect(await bashOffers(sandbox, ["runts", "mounts", ""])).toEqual(["add", "remove", "list"]);
+      expect(await bashOffers(sandbox, ["runts", "mounts", "add", "box", "pid-h"])).toEqual(["pid-here"]);
+      expect(await bashOffers(sandbox, ["runts", "man", "expl"])).toEqual(["explain"]);
+      expect(await bashOffers(sandbox, ["runts", "completion", "z"])).toEqual(["zsh"]);
+      expect(await bashOffers(sandbox, ["runts", "exec", container.id, ""])).toEqual([]);
+    },
+  );
 
   spec("completion fish: commands and options", CLAUSE, async (sandbox, context) => {
     const { code, stdout } = await sandbox.invoke(["completion", "fish"]);
@@ -90,6 +101,8 @@ describe.runIf(IS_RUNTS)("manual pages and completions", () => {
     expect(offers("runts ex")).toContain("exec");
     expect(offers("runts create --no-p")).toContain("--no-pivot");
     expect(offers("runts kill box SIGUS")).toContain("SIGUSR1");
+    expect(offers("runts mounts rem")).toContain("remove");
+    expect(offers("runts man expl")).toContain("explain");
   });
 
   spec("completion zsh: commands and options", CLAUSE, async (sandbox, context) => {

@@ -225,7 +225,7 @@ export const commands: readonly CommandDescription[] = [
   {
     name: "mounts",
     summary: "change or list the mounts of a running container",
-    positionals: { usage: "<action> <container-id> [file]", min: 2, max: 3 },
+    positionals: { usage: "add|remove|list <container-id> [file]", min: 2, max: 3 },
     options: [
       {
         name: "format",
@@ -305,7 +305,7 @@ export const commands: readonly CommandDescription[] = [
   {
     name: "seccomp",
     summary: "say which seccomp rule decides",
-    positionals: { usage: "explain [id] <syscall> [args...]", min: 2, max: 9 },
+    positionals: { usage: "explain [container-id] <syscall> [args...]", min: 2, max: 9 },
     usesState: (args) => args.string("bundle") === undefined,
     options: [
       {

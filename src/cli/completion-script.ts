@@ -18,8 +18,27 @@ function takesFile({ name, type }: OptionDescription): boolean {
   return type !== "boolean" && FILE_OPTION.test(name);
 }
 
-function takesContainer({ positionals }: CommandDescription): boolean {
-  return positionals.usage.startsWith("<container-id>");
+/** Places of arguments whose words only the shell or the runtime can tell. */
+const FILES = "@files";
+const IDS = "@ids";
+
+/** What may stand at each place behind the command, by its usage: words, FILES, IDS, or nothing for what can't be told. */
+function placesOf({ positionals }: CommandDescription, { commands }: CommandTable): string[] {
+  const places = positionals.usage.match(/<[^>]+>|\[[^\]]+\]+|\S+/g) ?? [];
+  return places.map((place) => {
+    switch (place.replace(/^[<[](.*)[\]>]$/, "$1")) {
+      case "container-id":
+        return IDS;
+      case "file":
+        return FILES;
+      case "signal":
+        return signals.join(" ");
+      case "command":
+        return commands.map(({ name }) => name).join(" ");
+      default:
+        return /^[a-z|]+$/.test(place) ? place.replaceAll("|", " ") : "";
+    }
+  });
 }
 
 function optionWords(options: readonly OptionDescription[]): string[] {
@@ -41,15 +60,18 @@ function fileOptions(options: readonly OptionDescription[]): string[] {
 const signals = Array.from({ length: SIGSYS }, (_, index) => signalName(SIGHUP + index));
 
 /** One function: which word is the command, then what may stand at the place of the cursor. */
-function bashScript({ commands, globalOptions }: CommandTable): string {
-  const cases = commands.map((command) => {
-    const { name, options } = command;
-    const words = name === "completion" ? SHELLS.join(" ") : name === "kill" ? signals.join(" ") : "";
-    return (
+function bashScript(table: CommandTable): string {
+  const { commands, globalOptions } = table;
+  const cases = commands.map(
+    ({ name, options }) =>
       `    ${name}) options="${optionWords(options).join(" ")}"; values="${valueOptions(options).join(" ")}"; ` +
-      `files="${fileOptions(options).join(" ")}"; ids=${takesContainer(command) ? 1 : 0}; words="${words}" ;;`
-    );
-  });
+      `files="${fileOptions(options).join(" ")}" ;;`,
+  );
+  const places = commands.flatMap((command) =>
+    placesOf(command, table).flatMap((words, place) =>
+      words === "" ? [] : [`  ${command.name}:${place}) words="${words}" ;;`],
+    ),
+  );
   return `# bash completion for runts
 _runts() {
   local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]}
@@ -57,7 +79,7 @@ _runts() {
   local options="${optionWords(globalOptions).join(" ")}"
   local values="${valueOptions(globalOptions).join(" ")}"
   local files="${fileOptions(globalOptions).join(" ")}"
-  local ids=0 words="${commands.map(({ name }) => name).join(" ")}"
+  local words="${commands.map(({ name }) => name).join(" ")}"
   COMPREPLY=()
   for ((i = 1; i < COMP_CWORD; i++)); do
     local word=\${COMP_WORDS[i]}
@@ -75,7 +97,13 @@ ${cases.join("\n")}
   if [[ " $files " == *" $prev "* ]]; then COMPREPLY=($(compgen -f -- "$cur")); return; fi
   [[ " $values " == *" $prev "* ]] && return
   if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "$options" -- "$cur")); return; fi
-  if ((ids && place == 0)); then words=$(runts \${root:+--root "$root"} list --quiet 2>/dev/null); fi
+  case $command:$place in
+  :*) ;;
+${places.join("\n")}
+  *) words="" ;;
+  esac
+  if [[ $words == ${FILES} ]]; then COMPREPLY=($(compgen -f -- "$cur")); return; fi
+  if [[ $words == ${IDS} ]]; then words=$(runts \${root:+--root "$root"} list --quiet 2>/dev/null); fi
   COMPREPLY=($(compgen -W "$words" -- "$cur"))
 }
 complete -F _runts runts
@@ -92,7 +120,8 @@ ${bashScript(table)}
 `;
 }
 
-function fishScript({ commands, globalOptions }: CommandTable): string {
+function fishScript(table: CommandTable): string {
+  const { commands, globalOptions } = table;
   const quote = (text: string) => `'${text.replace(/[\\']/g, "\\$&")}'`;
   const option = (condition: string, described: OptionDescription): string => {
     const { name, alias, type, description } = described;
@@ -103,14 +132,13 @@ function fishScript({ commands, globalOptions }: CommandTable): string {
   const lines = commands.flatMap((command) => {
     const { name, summary, options } = command;
     const inside = `__fish_seen_subcommand_from ${name}`;
-    const words = name === "completion" ? SHELLS.join(" ") : name === "kill" ? signals.join(" ") : "";
+    const places = placesOf(command, table).filter((words) => words !== "");
+    const offer = (words: string): string =>
+      words === FILES ? "-F" : `-a ${quote(words === IDS ? "(runts list --quiet 2>/dev/null)" : words)}`;
     return [
       `complete -c runts -n __fish_use_subcommand -a ${name} -d ${quote(summary)}`,
       ...options.map((each) => option(inside, each)),
-      ...(takesContainer(command)
-        ? [`complete -c runts -n ${quote(inside)} -a '(runts list --quiet 2>/dev/null)'`]
-        : []),
-      ...(words === "" ? [] : [`complete -c runts -n ${quote(inside)} -a ${quote(words)}`]),
+      ...places.map((words) => `complete -c runts -n ${quote(inside)} ${offer(words)}`),
     ];
   });
   return `# fish completion for runts
