@@ -1,7 +1,7 @@
 /**
  * Draws src/architecture.svg from the imports of the sources: `node scripts/draw-architecture.mjs`. A layer is a folder (or file) of
- * src and bindings; it stands below all that import it, and a line is as thick as there are imports. What one can reach through
- * others has no line of its own. The dashed lines are what is loaded only when it is needed.
+ * src and bindings; it stands below all that import it. What one can reach through others has no line of
+ * its own. The dashed lines are what is loaded only when it is needed.
  */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
@@ -46,9 +46,9 @@ function layerOf(path) {
   return `${top}/${rest.length > 0 ? name : name.replace(/\..*$/, "")}`;
 }
 
-/** Layers with their files and lines, and the imports between them. */
+/** Layers, and between which of them there are imports: the picture changes when these do, not with every line of code. */
 function readLayers() {
-  const layers = new Map();
+  const layers = new Set();
   const edges = new Map();
   for (const top of ["src", "bindings"]) {
     for (const entry of readdirSync(join(root, top), { recursive: true, withFileTypes: true })) {
@@ -57,15 +57,14 @@ function readLayers() {
         continue;
       const text = readFileSync(join(root, path), "utf8");
       const layer = layerOf(path);
-      const counted = layers.get(layer) ?? { files: 0, lines: 0 };
-      layers.set(layer, { files: counted.files + 1, lines: counted.lines + text.split("\n").length - 1 });
+      layers.add(layer);
       for (const match of text.matchAll(importPattern)) {
         const specifier = match[1] ?? match[2] ?? match[3];
         if (!specifier.startsWith(".")) continue;
         const target = layerOf(join(dirname(path), specifier));
         if (target === layer) continue;
-        const edge = edges.get(`${layer} ${target}`) ?? { from: layer, to: target, now: 0, later: 0 };
-        edge[match[3] === undefined ? "now" : "later"] += 1;
+        const edge = edges.get(`${layer} ${target}`) ?? { from: layer, to: target, onDemand: true };
+        edge.onDemand &&= match[3] !== undefined;
         edges.set(`${layer} ${target}`, edge);
       }
     }
@@ -75,7 +74,7 @@ function readLayers() {
 
 /** The longest way from a layer that nobody imports. */
 function rowsOf({ layers, edges }) {
-  const rank = new Map([...layers.keys()].map((layer) => [layer, 0]));
+  const rank = new Map([...layers].map((layer) => [layer, 0]));
   for (let changed = true; changed; ) {
     changed = false;
     for (const { from, to } of edges) {
@@ -103,8 +102,8 @@ function reduced(edges) {
 }
 
 const WIDTH = 1640;
-const BOX = { width: 216, height: 58 };
-const ROW = 104;
+const BOX = { width: 216, height: 44 };
+const ROW = 92;
 
 export function draw() {
   const graph = readLayers();
@@ -116,26 +115,21 @@ export function draw() {
       place.set(layer, { x: Math.round(gap + column * (BOX.width + gap)), y: 16 + index * ROW });
     });
   });
-  const lines = reduced(graph.edges).map(({ from, to, now, later }) => {
+  const lines = reduced(graph.edges).map(({ from, to, onDemand }) => {
     const [a, b] = [place.get(from), place.get(to)];
-    const thickness = Math.min(6, 0.6 + Math.log2(now + later)).toFixed(1);
-    const dashed = now === 0 ? ' stroke-dasharray="4 4"' : "";
+    const dashed = onDemand ? ' stroke-dasharray="4 4"' : "";
     const middle = BOX.width / 2;
-    return `<line x1="${a.x + middle}" y1="${a.y + BOX.height}" x2="${b.x + middle}" y2="${b.y}" stroke-width="${thickness}"${dashed}/>`;
+    return `<line x1="${a.x + middle}" y1="${a.y + BOX.height}" x2="${b.x + middle}" y2="${b.y}"${dashed}/>`;
   });
   const boxes = [...place].map(([layer, { x, y }]) => {
     const purpose = PURPOSES[layer];
     if (purpose === undefined)
       throw new Error(`scripts/draw-architecture.mjs does not say what ${layer} is for`);
-    const { files, lines: count } = graph.layers.get(layer);
-    // Rounded, so that not every change of the code is one of the picture.
-    const size = `${files} ${files === 1 ? "file" : "files"}, ${count < 100 ? "under 100" : `some ${Math.round(count / 500) * 500 || 100}`} lines`;
     const color = layer.startsWith("src/") ? "#e8f0fe" : "#fdf1e0";
     return [
       `<rect x="${x}" y="${y}" width="${BOX.width}" height="${BOX.height}" rx="6" fill="${color}"/>`,
       `<text x="${x + 10}" y="${y + 18}" font-weight="bold">${layer}</text>`,
       `<text x="${x + 10}" y="${y + 34}">${purpose}</text>`,
-      `<text x="${x + 10}" y="${y + 50}" fill="#777">${size}</text>`,
     ].join("\n");
   });
   const height = 16 + rows.length * ROW;
@@ -143,7 +137,7 @@ export function draw() {
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" font-family="sans-serif" font-size="12">`,
     "<title>The layers of runts, from the imports of its sources</title>",
     `<rect width="${WIDTH}" height="${height}" fill="#fff"/>`,
-    '<g stroke="#9aa5b1" fill="none">',
+    '<g stroke="#9aa5b1" stroke-width="1.5" fill="none">',
     ...lines,
     "</g>",
     '<g stroke="#5f6b7a" stroke-width="0">',
