@@ -43,14 +43,13 @@ export function brokenFiles(report) {
 
 /** Each failed test by file and title with the head of its first error: a log that is cut still tells them by its end. */
 export function failureSummary(report) {
-  return report.testResults.flatMap(({ name, message, assertionResults }) => {
+  return report.testResults.flatMap(({ name, status, message, assertionResults }) => {
     const file = relative(root, name);
-    if (assertionResults.length === 0) return message ? [`FAILED ${file}\n${head(message)}`] : [];
-    return assertionResults
-      .filter(({ status }) => status === "failed")
-      .map(
-        ({ fullName, failureMessages }) => `FAILED ${file} > ${fullName}\n${head(failureMessages[0] ?? "")}`,
-      );
+    const failed = assertionResults.filter((result) => result.status === "failed");
+    if (status === "failed" && failed.length === 0) return [`FAILED ${file}\n${head(message)}`];
+    return failed.map(
+      ({ fullName, failureMessages }) => `FAILED ${file} > ${fullName}\n${head(failureMessages[0] ?? "")}`,
+    );
   });
 }
 
