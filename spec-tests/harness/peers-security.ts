@@ -3,6 +3,10 @@ import type { Deviation } from "./peers.ts";
 /** Seen with Debian's crun 1.21 and runc 1.1.15: what is fixed in newer versions, and what nobody else promises. */
 const BOTH: readonly Deviation[] = [
   {
+    reason: "in a chroot, the root of the container's mount namespace stays the host's",
+    titles: ["exec, create in a chroot:…", "exec, create --no-pivot in a chroot:…"],
+  },
+  {
     reason: "the process of exec keeps all capabilities of the caller until its last step",
     titles: ["exec, watched with CAP_SYS_PTRACE: has no capability that the host's root could be had by"],
   },

@@ -7,6 +7,8 @@ import type { Sandbox } from "./sandbox.ts";
 /** The repository as readers see it, who have it elsewhere. */
 const SHOWN_ROOT = "/home/you/runts";
 const ROOT = join(import.meta.dirname, "../..");
+/** As a whole path: the repository may lie in a folder with a short name. */
+const SHOWN_AS = new RegExp(`(?<![\\w.-])${ROOT.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}(?![\\w.-])`, "g");
 
 export interface ReadmeOptions {
   /** What the commands run below. */
@@ -59,7 +61,7 @@ async function run(
   // The shell takes the place of the runtime under test: it finds that by its PATH.
   const { stdout, stderr } = await sandbox.run(["sh", "-c", `exec 2>&1; ${command}`], { cwd, env, wrapper });
   return (stdout + stderr)
-    .replaceAll(ROOT, SHOWN_ROOT)
+    .replaceAll(SHOWN_AS, SHOWN_ROOT)
     .replaceAll(sandbox.root, "/run/runts")
     .replaceAll(/[ \t]+$/gm, "");
 }

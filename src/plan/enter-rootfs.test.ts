@@ -144,6 +144,9 @@ describe("enterRootfs", () => {
     const { program, plan } = withMounts();
     enterRootfs(program, plan);
     expect(summary(program.operations)).toEqual([
+      "openat /proc/self/ns/mnt",
+      "setns /proc/self/ns/mnt",
+      "close",
       "openat /",
       "fchdir /bundle/rootfs",
       "pivot_root /bundle/rootfs",
@@ -186,10 +189,13 @@ describe("enterRootfs", () => {
     });
     enterRootfs(program, plan);
     expect(summary(program.operations)).toEqual([
+      "openat /proc/self/ns/mnt",
       "mount_setattr /sys",
       "umount2 /sys",
       "mount_setattr /proc",
       "umount2 /proc",
+      "setns /proc/self/ns/mnt",
+      "close",
       "fchdir /bundle/rootfs",
       "mount /bundle/rootfs",
       "chroot .",

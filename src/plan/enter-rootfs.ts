@@ -5,6 +5,7 @@ import {
   O_CLOEXEC,
   O_DIRECTORY,
   O_PATH,
+  O_RDONLY,
 } from "../../bindings/abi/fcntl.ts";
 import {
   MNT_DETACH,
@@ -17,6 +18,7 @@ import {
   OPEN_TREE_CLOEXEC,
   OPEN_TREE_CLONE,
 } from "../../bindings/abi/mount.ts";
+import { CLONE_NEWNS } from "../../bindings/abi/sched.ts";
 import type { Program, Register } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
 import type { Config } from "../spec/types.ts";
@@ -126,8 +128,24 @@ export function enterRootfs(program: Program, plan: InitPlan): void {
   }
 }
 
+/**
+ * A runtime in a chroot(2) sees a part of its mount namespace alone. pivot_root(2) would change the root mount of that part and leave
+ * the namespace's own, where setns(2) leads: `exec` would put a process on the host's root file system. setns(2) into the
+ * namespace that this process is in brings it to the root, by a descriptor that is to be had while there is /proc.
+ */
+function openMountNamespace(program: Program): Register {
+  program.about("/root/path", "go to the root of the mount namespace, where exec will arrive");
+  return program.call("openat", [AT_FDCWD, "/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC, 0]);
+}
+
+function enterNamespaceRoot(program: Program, namespace: Register): void {
+  program.do("setns", [namespace, CLONE_NEWNS], { path: "/proc/self/ns/mnt" });
+  program.do("close", [namespace]);
+}
+
 /** pivot_root(".", "."), pivot_root(2) "Notes": the old root ends up on top of the new one, and is unmounted there. */
 function pivotRoot(program: Program, plan: InitPlan): void {
+  enterNamespaceRoot(program, openMountNamespace(program));
   program.about("/root/path", "pivot_root");
   const { rootfs } = plan.facts;
   const oldRoot = program.call("openat", [AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0]);
@@ -145,11 +163,13 @@ function pivotRoot(program: Program, plan: InitPlan): void {
  * which a user namespace inside could otherwise mount again unmasked, are taken away first.
  */
 function moveRoot(program: Program, plan: InitPlan): void {
+  const namespace = openMountNamespace(program);
   program.about("/root/path", "move the root file system to / (--no-pivot)");
   for (const mountPoint of plan.facts.hostPseudoMounts()) {
     setPropagationAt(program, mountPoint, MS_PRIVATE, true);
     program.do("umount2", [mountPoint, MNT_DETACH], { tolerate: ["EINVAL", "EPERM"] });
   }
+  enterNamespaceRoot(program, namespace);
   program.do("fchdir", [plan.root], { path: plan.facts.rootfs });
   program.do("mount", [".", "/", 0, MS_MOVE, 0], { path: plan.facts.rootfs });
   program.do("chroot", ["."]);
