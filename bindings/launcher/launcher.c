@@ -49,17 +49,11 @@ enum { PASSED = sizeof passed / sizeof *passed };
 
 /*
  * No crash reports and no telemetry; TZ saves the engine reading /etc/localtime, and all times of runts are UTC. Code that
- * runs once is not worth compiling: without the JIT compiler and its threads a container takes a fifth less time.
+ * runs once is not worth compiling: without the JIT compiler and its threads a container takes a fifth less time. Huge pages for the
+ * heap, by MIMALLOC_ALLOW_THP, are not worth it either: to clear them takes `exec` a tenth longer than the page faults that they save.
  */
 static char *const added[] = { "DO_NOT_TRACK=1", "BUN_ENABLE_CRASH_REPORTING=0", "TZ=UTC", "BUN_JSC_useJIT=0" };
 enum { ADDED = sizeof added / sizeof *added };
-
-/*
- * Huge pages for the engine's heap, where the kernel has them on request. They save the commands that fill it a thousand page
- * faults, 7% of their time; to the others, clearing them costs more. A name among the other arguments does no harm.
- */
-static char huge_pages[] = "MIMALLOC_ALLOW_THP=1";
-static const char *const large_commands[] = { "run", "create", "exec" };
 
 static char path[PATH_MAX];
 static char nofile[64];
@@ -69,7 +63,7 @@ static struct library { const char *file, *variable; char entry[32]; } libraries
 	{ "koffi-cxx.so", "RUNTS_KOFFI_CXX=", "" },
 };
 enum { LIBRARIES = sizeof libraries / sizeof *libraries };
-static char *environment[PASSED + ADDED + LIBRARIES + 4];
+static char *environment[PASSED + ADDED + LIBRARIES + 3];
 
 static i64 syscall5(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e)
 {
@@ -132,22 +126,8 @@ static int starts_with(const char *text, const char *prefix)
 	return 1;
 }
 
-static int equals(const char *text, const char *other)
-{
-	while (*text && *text == *other) text++, other++;
-	return *text == *other;
-}
-
-static int is_large(char *const *argv)
-{
-	for (; *argv; argv++)
-		for (u64 i = 0; i < sizeof large_commands / sizeof *large_commands; i++)
-			if (equals(*argv, large_commands[i])) return 1;
-	return 0;
-}
-
 /* The environment of the engine but for the libraries; returns where they go. */
-static char **fill_environment(char *const *argv, char *const *caller)
+static char **fill_environment(char *const *caller)
 {
 	char **to = environment;
 	for (int i = 0; i < PASSED; i++)
@@ -157,7 +137,6 @@ static char **fill_environment(char *const *argv, char *const *caller)
 				break;
 			}
 	for (int i = 0; i < ADDED; i++) *to++ = added[i];
-	if (is_large(argv)) *to++ = huge_pages;
 	u64 open = 0;
 	while (syscall4(SYS_fcntl, 3 + open, F_GETFD, 0, 0) >= 0) open++;
 	put_number(put_text(fds, "RUNTS_FDS="), open);
@@ -220,7 +199,7 @@ static void open_libraries(char *directory_end, char **to)
 __attribute__((used, noreturn)) static void start(u64 *stack)
 {
 	char **argv = (char **)(stack + 1);
-	char **to = fill_environment(argv, argv + stack[0] + 1);
+	char **to = fill_environment(argv + stack[0] + 1);
 	char *directory_end = find_directory();
 	open_libraries(directory_end, to);
 	put_text(directory_end, "runts-engine");

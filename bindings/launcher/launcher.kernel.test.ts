@@ -183,15 +183,6 @@ describe.each(targets)("launcher: $name", ({ skipReason, emulator, hasLoader, pr
     expect(report({}).env).toEqual({ ...ADDED, ...OWN });
   });
 
-  test.each([
-    [["--root", "/run/x", "run", "id"], "1"],
-    [["create", "id"], "1"],
-    [["exec", "id", "sh"], "1"],
-    [["runs", "ex", "create.", "state"], undefined],
-  ])("allows huge pages to what needs much memory: %j", (args, value) => {
-    expect(report({}, args).env.MIMALLOC_ALLOW_THP).toBe(value);
-  });
-
   test("keeps the arguments, also empty and odd ones, argv[0], and the process", () => {
     const args = ["", "a b", "--x=y", "ü", "\n"];
     const { argv, argv0, pid, launched } = report({}, args);
@@ -305,12 +296,8 @@ describe.each(targets)("launcher: $name", ({ skipReason, emulator, hasLoader, pr
         (name) => env.find((entry) => entry.startsWith(`${name}=`)) ?? [],
       );
       const added = Object.entries(ADDED).map(([name, value]) => `${name}=${value}`);
-      const large = ["run", "create", "exec"].includes(argv0) ? ["MIMALLOC_ALLOW_THP=1"] : [];
       const entries = output.split("\0").filter((entry) => !/^RUNTS_(FDS|NOFILE)=/.test(entry));
-      expect([status, entries], JSON.stringify({ argv0, env })).toEqual([
-        0,
-        [...passed, ...added, ...large, ""],
-      ]);
+      expect([status, entries], JSON.stringify({ argv0, env })).toEqual([0, [...passed, ...added, ""]]);
     }
   });
 
