@@ -1,5 +1,5 @@
 // Made by "node scripts/build-native.mjs" from launcher.c. Do not edit.
-// source: sha256 705bc29ad9f6457d134d2a4cb4dbf4b6dc1fd78dafded2b0b21a455bdcc066f9
+// source: sha256 d72a4ae91fea33fba6b642f16dff7b87bb04655d11c83afbe26084ce398d360b
 // x64: gcc (Debian 12.4.0-5) 12.4.0
 // arm64: gcc (Debian 14.2.0-19) 14.2.0
 
