@@ -2,6 +2,8 @@ import { CONSOLE, ID } from "./bundles.ts";
 import type { Host, Look } from "./host.ts";
 
 /** One bundle on one host: the container in the states that commands begin with, and what it has to look like. */
+const HOOKS_LOST = /^\S+ level=warning msg="[^"]*config\.json[^"]*; no poststop hooks are run"\s*$/;
+
 export class Scene {
   readonly host: Host;
   readonly bundle: string;
@@ -113,11 +115,15 @@ export class Scene {
       .replaceAll(/\/proc\/\d+\//g, "/proc/PID/");
   }
 
-  /** Removes the container, whatever has become of it; what that leaves on the host, or says. */
-  async remove(): Promise<string[]> {
+  /**
+   * Removes the container, whatever has become of it; what that leaves on the host, or says. A delete that was killed after it had
+   * removed the config, and before it ran the hooks, can't be made up for (`mayLoseHooks`): the next one says so.
+   */
+  async remove(mayLoseHooks = false): Promise<string[]> {
     this.#asleep = undefined;
     const { code, stderr } = await this.host.run(["delete", "--force", ID]);
-    const said = code === 0 && stderr === "" ? [] : [`delete --force exits with ${code}: ${stderr}`];
+    const isSilent = stderr === "" || (mayLoseHooks && HOOKS_LOST.test(stderr));
+    const said = code === 0 && isSilent ? [] : [`delete --force exits with ${code}: ${stderr}`];
     return [...said, ...(await this.changes(this.#empty))];
   }
 

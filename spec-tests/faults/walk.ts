@@ -123,7 +123,8 @@ async function verdict(
 /** What is not as before. */
 async function settle(scene: Scene, command: Command, fault: Fault, failed: boolean): Promise<string[]> {
   // What a failed command has undone itself needs no delete.
-  if (!command.lasts) return failed && (await scene.isEmpty()) ? [] : scene.remove();
+  const mayLoseHooks = fault.mode === "kill-runtime" && command.name === "delete";
+  if (!command.lasts) return failed && (await scene.isEmpty()) ? [] : scene.remove(mayLoseHooks);
   if (failed && command.mends === true) await scene.succeed(command.args(scene));
   if (fault.mode !== "kill-runtime") {
     const changes = await scene.changesAsleep();

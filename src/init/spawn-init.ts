@@ -110,17 +110,25 @@ export function spawnInit(options: SpawnOptions): PendingInit {
     return {
       channel: init,
       finish: () => {
+        let initPid: number;
         try {
           if (parent.waiting > 1) receiveReply(parent, reset);
-          const initPid = receiveReply(parent, cloning).results[cloned] ?? -1;
+          initPid = receiveReply(parent, cloning).results[cloned] ?? -1;
+        } finally {
+          // It holds the clone's end of the channel, too: only without it the end of the clone shows there.
+          end();
+        }
+        try {
           receiveFromClone(init, cloning);
           if (!hasEarlyUserNamespace(options))
             writeIdMappings(initPid, options.linux, options.namespaces, options);
           if (options.namespaces.joined.has("user")) checkJoinedMappings(initPid, options.linux);
-          return { pid: initPid, channel: init };
-        } finally {
-          end();
+        } catch (error) {
+          // Nobody else knows it; and before it is reaped, the init of its pid namespace can't end: pid_namespaces(7).
+          killAndReap(initPid);
+          throw error;
         }
+        return { pid: initPid, channel: init };
       },
     };
   } catch (error) {
@@ -260,7 +268,6 @@ function cloneInit(program: Program, options: SpawnOptions, channel: number, ini
   // Namespaces, the cgroup and the like are entered: no descriptor of them may be found in the clone (CVE-2024-21626).
   const stillOpen = program.descriptors.slice(options.stdio?.length ?? 0);
   for (const { into } of stillOpen) program.do("close", [into], { if: [pid, "zero"] });
-  program.do("close", [initChannel], { if: [pid, "positive"] });
   program.do("close", [channel], { if: [pid, "zero"] });
   program.do("setsid", [], { if: [pid, "zero"] });
   return index;
