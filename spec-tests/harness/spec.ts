@@ -9,9 +9,9 @@ export type Body = (sandbox: Sandbox, context: TestContext) => Promise<void>;
  * One requirement. The title reads `<command> <situation>: <what is required>`, the clause says by what. Afterwards everything is
  * deleted, and the test fails when a process, mount, cgroup, state or temporary file is left on the host.
  *
- * Under a peer that is known not to meet it (peers.ts) the test has to fail: one that passes is a stale entry.
+ * It may take 30 s, or `timeoutMs`. Under a peer that is known not to meet it (peers.ts) the test has to fail: one that passes is a stale entry.
  */
-export function spec(title: string, clause: string, body: Body): void {
+export function spec(title: string, clause: string, body: Body, timeoutMs?: number): void {
   const known = deviation(RUNTIME_NAME, title);
   const name =
     known === undefined
@@ -27,8 +27,8 @@ export function spec(title: string, clause: string, body: Body): void {
     }
     if (traces.length > 0) throw new Error(`left on the host:\n${traces.join("\n")}`);
   };
-  if (known === undefined) test(name, run);
+  if (known === undefined) test(name, run, timeoutMs);
   else if (known.sometimes === true)
-    test(name, (context) => run(context).catch(() => context.skip(known.reason)));
-  else test.fails(name, run);
+    test(name, (context) => run(context).catch(() => context.skip(known.reason)), timeoutMs);
+  else test.fails(name, run, timeoutMs);
 }
