@@ -17,6 +17,13 @@ done
 mkdir /run/exchange /run/outputs /run/tmp
 chmod 1777 /run/tmp
 mount -t virtiofs exchange /run/exchange
+# What programs write to. The repository may be below one of them, where people make their clones.
+repository=${harness%/*/*}
+mkdir /run/repository
+mount --bind "$repository" /run/repository
+for folder in /tmp /var/tmp; do mount -t tmpfs -o mode=1777 tmpfs "$folder"; done
+mkdir -p "$repository"
+mount --bind /run/repository "$repository"
 # The kernel's own modules are elsewhere: what this host has must not make a difference.
 [ ! -d /usr/lib/modules ] || mount -t tmpfs tmpfs /usr/lib/modules
 # A disk to read and write, /dev/ram0, and one for swap.

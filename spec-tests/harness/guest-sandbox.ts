@@ -149,10 +149,7 @@ export class GuestContainer {
 
   create(...flags: readonly string[]): Promise<Result> {
     // What the container prints must not be waited for, and is wanted later.
-    return this.#sandbox.invoke(
-      ["create", "--bundle", this.#bundle, ...flags, this.id],
-      `> ${this.#printed}`,
-    );
+    return this.#sandbox.invoke(["create", "--bundle", this.bundle, ...flags, this.id], `> ${this.#printed}`);
   }
 
   async created(): Promise<void> {
@@ -165,7 +162,7 @@ export class GuestContainer {
   }
 
   run(...flags: readonly string[]): Promise<Result> {
-    return this.#sandbox.invoke(["run", "--bundle", this.#bundle, ...flags, this.id]);
+    return this.#sandbox.invoke(["run", "--bundle", this.bundle, ...flags, this.id]);
   }
 
   /** What the program prints when it is run to its end. */
@@ -215,7 +212,7 @@ export class GuestContainer {
     return /"status": "(\w+)"/.exec(stdout)?.[1] ?? "";
   }
 
-  get #bundle(): string {
+  get bundle(): string {
     return `/run/exchange/${this.id}`;
   }
 

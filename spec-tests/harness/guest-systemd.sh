@@ -16,13 +16,8 @@ for file in passwd group; do
 done
 echo 'spec:*:1234:1234::/run/tmp:/bin/sh' >>/run/guest/passwd
 echo 'spec:x:1234:' >>/run/guest/group
-# What services write to. The repository may be below one of them, where people make their clones.
-repository=${harness%/*/*}
-mkdir /run/repository
-mount --bind "$repository" /run/repository
-for folder in /tmp /var/tmp /var/lib/systemd; do mount -t tmpfs -o mode=1777 tmpfs "$folder"; done
-mkdir -p "$repository"
-mount --bind /run/repository "$repository"
+# What services write to.
+mount -t tmpfs tmpfs /var/lib/systemd
 
 unit() {
   cat >"$1"

@@ -3,6 +3,10 @@ import type { Deviation } from "./peers.ts";
 /** Seen with Debian's crun 1.21. */
 export const CRUN: readonly Deviation[] = [
   {
+    reason: "no --lazy-pages and no --page-server",
+    titles: ["checkpoint and restore with --lazy-pages: memory follows when it is needed"],
+  },
+  {
     reason: "values of a wrong type are taken as absent or converted",
     titles: [
       'create, annotations ["a"]: one clear line that names it, nothing left',

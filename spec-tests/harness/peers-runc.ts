@@ -3,6 +3,14 @@ import type { Deviation } from "./peers.ts";
 /** Seen with Debian's runc 1.1.15. */
 export const RUNC: readonly Deviation[] = [
   {
+    reason: "the cgroup of a container that was restored with lazy pages stays",
+    titles: ["checkpoint and restore with --lazy-pages: memory follows when it is needed"],
+  },
+  {
+    reason: "the loopback interface of a new network namespace is down when criu connects its sockets",
+    titles: ["checkpoint with a TCP connection:…"],
+  },
+  {
     reason: "Go's encoding/json takes what follows the value, the last of two equal names, and invalid UTF-8",
     titles: [
       "create, bundle with config.json with text after its end: one clear line, nothing left",

@@ -3,6 +3,7 @@ import { trySyscall } from "../../bindings/ffi/syscall.ts";
 import { statSync } from "../../bindings/linux/file-status.ts";
 import { closeSync, writeFileSync, writeSync } from "../../bindings/linux/files.ts";
 import { type MountInfo, mountsOf } from "../../bindings/linux/mount-info.ts";
+import { absolutePath } from "../../bindings/linux/paths.ts";
 import { externalAtDump } from "../criu/external-mounts.ts";
 import type { CriuOptions, CriuVersion } from "../criu/messages.ts";
 import { RuntsError } from "../errors.ts";
@@ -69,9 +70,11 @@ function checkParent({ imagePath, parentPath }: CheckpointOptions): void {
     throw new RuntsError(reason, { operation: "checkpoint", path: parentPath });
   };
   if (parentPath.startsWith("/")) refuse("--parent-path must be relative");
-  const found = statSync(`${imagePath}/${parentPath}`, { throwIfNoEntry: false });
-  if (found?.isDirectory() !== true)
-    refuse(`invalid --parent-path: ${imagePath}/${parentPath} is no directory with images`);
+  const isThere = statSync(imagePath, { throwIfNoEntry: false }) !== undefined;
+  // What is beside a directory that is still to be made can't be looked up through it.
+  const path = isThere ? `${imagePath}/${parentPath}` : absolutePath(`${imagePath}/${parentPath}`);
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true)
+    refuse(`invalid --parent-path: ${path} is no directory with images`);
 }
 
 /** Only what the caller has handed over: the engine has descriptors of its own beside it. */
