@@ -52,6 +52,7 @@ import {
 import { mountLabelOf, openLabelProcfs } from "./security-modules.ts";
 import { awaitClosed } from "./start-report.ts";
 import { type TerminalReceiver, terminalReceiver } from "./terminal-receiver.ts";
+import { undoAll } from "./undo.ts";
 
 /**
  * Steps 1 to 5 of the lifecycle (runtime.md): makes the container, whose init then waits for `start`. On failure nothing of it
@@ -291,7 +292,7 @@ class Creation {
 
   /** Leaves the host as if nothing had been tried (runtime.md, Errors). */
   undo(): void {
-    const steps = [
+    undoAll(this.#context, [
       // Init ends by itself when its channel does, should it not be known yet.
       () => this.#pending?.channel.close(),
       () => this.#init !== undefined && killAndReap(this.#init.pid),
@@ -301,14 +302,6 @@ class Creation {
       () => this.#parts?.netDevices?.moveBack(),
       () => rmSync(this.#directory, { recursive: true, force: true }),
       () => this.#parts?.hooks?.poststop(),
-    ];
-    for (const step of steps) {
-      try {
-        step();
-      } catch (error) {
-        // The first error is the one to tell; what could not be undone, `delete --force` finds by the record.
-        this.#context.log.warn(`clean-up: ${error instanceof Error ? error.message : error}`);
-      }
-    }
+    ]);
   }
 }

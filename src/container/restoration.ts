@@ -29,6 +29,7 @@ import { loadRestoreParts, setUpNetwork } from "./restore-parts.ts";
 import { makeContainerDirectory, type SavedState, writeState } from "./saved-state.ts";
 import { inheritedStreams } from "./standard-streams.ts";
 import type { TerminalReceiver } from "./terminal-receiver.ts";
+import { undoAll } from "./undo.ts";
 
 /** One run of restore: what has been made so far, for the case that it has to be undone. */
 export class Restoration {
@@ -253,7 +254,7 @@ export class Restoration {
 
   #undo(): void {
     const pid = this.#state?.pid ?? 0;
-    const steps = [
+    undoAll(this.#context, [
       () => this.#criu?.end(),
       () => pid > 0 && killAndReap(pid),
       ...this.#cgroup.undoing(),
@@ -261,15 +262,7 @@ export class Restoration {
       () => this.#parts?.netDevices?.moveBack(),
       () => rmSync(this.#directory, { recursive: true, force: true }),
       () => this.#parts?.hooks?.poststop(),
-    ];
-    for (const step of steps) {
-      try {
-        step();
-      } catch (error) {
-        // The first error is the one to tell; what could not be undone, `delete --force` finds by the record.
-        this.#context.log.warn(`clean-up: ${error instanceof Error ? error.message : error}`);
-      }
-    }
+    ]);
   }
 }
 
