@@ -1,18 +1,35 @@
 import type { Fault, Operation, Result } from "./host.ts";
 
-/** What the kernel calls the errors that are injected: a number, a name, and words. */
-export const ERRORS = [
+interface InjectedError {
+  readonly errno: number;
+  readonly name: string;
+  readonly words: RegExp;
+  readonly means?: RegExp;
+}
+
+/**
+ * What the kernel calls the errors that are injected: a number, a name, and words. `means`: what the runtime may take it for, since that is
+ * what the kernel says by it. ENOENT is not among them: it is an answer and no failure, by which files of a container that is there are none.
+ */
+export const ERRORS: readonly InjectedError[] = [
   { errno: 5, name: "EIO", words: /input\/output error/ },
   { errno: 12, name: "ENOMEM", words: /cannot allocate memory|out of memory/ },
-  { errno: 1, name: "EPERM", words: /operation not permitted/ },
-  { errno: 2, name: "ENOENT", words: /no such file or directory|does not exist|not found/ },
+  // proc(5), hidepid: a process that is not the caller's to see.
+  {
+    errno: 1,
+    name: "EPERM",
+    words: /operation not permitted/,
+    means: /not running|has stopped|stopped container/,
+  },
+  { errno: 30, name: "EROFS", words: /read-only file system/ },
   { errno: 22, name: "EINVAL", words: /invalid argument/ },
   { errno: 38, name: "ENOSYS", words: /function not implemented/ },
   { errno: 16, name: "EBUSY", words: /resource busy/ },
-  { errno: 11, name: "EAGAIN", words: /resource temporarily unavailable/ },
+  // socket(7), SO_RCVTIMEO: nobody has answered in time.
+  { errno: 11, name: "EAGAIN", words: /resource temporarily unavailable/, means: / within \d+ s|ETIMEDOUT/ },
   { errno: 24, name: "EMFILE", words: /too many open files/ },
   { errno: 28, name: "ENOSPC", words: /no space left/ },
-] as const;
+];
 
 /** System calls that go by the name of an older one in errors, or by what a file operation does as a whole. */
 const ALIASES: Readonly<Record<string, readonly string[]>> = {
@@ -61,6 +78,7 @@ export function complaint(
 function wordsMissing(line: string, { errno }: Fault, operation: Operation): string | undefined {
   // A null pointer says nothing of the reason.
   const error = operation.call === "seccomp_init" ? undefined : ERRORS.find((entry) => entry.errno === errno);
+  if (error?.means?.test(line)) return undefined;
   if (error !== undefined && !line.includes(error.name) && !error.words.test(line))
     return `no ${error.name} in it`;
   const { call, path, purpose, pointer } = operation;

@@ -90,7 +90,7 @@ async function step(scene: Scene, command: Command, fault: Fault): Promise<Outco
     const found = await verdict(scene, command, fault, result);
     if (found !== undefined) faults.push(found);
   }
-  faults.push(...(await settle(scene, command, fault, code !== 0)));
+  faults.push(...(await settle(scene, command, fault, result)));
   if (operation === undefined) return undefined;
   const { call, path, purpose, pointer, guarded } = operation;
   const what = `${fault.at} ${fault.mode} ${fault.errno} (${[call, path, pointer, purpose].filter(Boolean).join(" ")})`;
@@ -121,14 +121,19 @@ async function verdict(
 }
 
 /** What is not as before. */
-async function settle(scene: Scene, command: Command, fault: Fault, failed: boolean): Promise<string[]> {
+async function settle(scene: Scene, command: Command, fault: Fault, result: Result): Promise<string[]> {
+  const failed = result.code !== 0;
   // What a failed command has undone itself needs no delete.
   const mayLoseHooks = fault.mode === "kill-runtime" && command.name === "delete";
   if (!command.lasts) return failed && (await scene.isEmpty()) ? [] : scene.remove(mayLoseHooks);
   if (failed && command.mends === true) await scene.succeed(command.args(scene));
   if (fault.mode !== "kill-runtime") {
     const changes = await scene.changesAsleep();
-    return changes.length === 0 ? [] : [...changes, ...(await scene.remove())];
+    if (changes.length === 0) return [];
+    // What it warns of is no fault.
+    const isSaid = (change: string) =>
+      change.startsWith("BPF programs") && /an earlier device program stays/.test(result.stderr);
+    return [...changes.filter((change) => !isSaid(change)), ...(await scene.remove())];
   }
   // What it was about to do is done in part. That is no leak as long as the container can be removed with it.
   const changes = await scene.changesAsleep();

@@ -25,6 +25,7 @@ export interface DeviceOptions {
   readonly rootless: boolean;
   /** The cgroup was made just now: it has no program yet. */
   readonly isNew: boolean;
+  readonly warn: (message: string) => void;
 }
 
 /**
@@ -48,7 +49,7 @@ export function attachDeviceProgram(
       }
     }
     // Last: programs restrict one another, so that at no time more is allowed than before or after.
-    for (const id of old) detachProgram(cgroup, id);
+    for (const id of old) detachProgram(cgroup, id, options.warn);
   } catch (error) {
     if (!(error instanceof BpfError)) throw error;
     if (error.errno === "EPERM" && (options.rootless || inUserNamespace())) return;
@@ -177,14 +178,18 @@ export function countDevicePrograms(directory: string): number | undefined {
   }
 }
 
-/** A program that a security module keeps from us (EACCES, EPERM) stays: it can only restrict more. */
-function detachProgram(cgroup: number, id: number): void {
+/** A program that a security module keeps from us (EACCES, EPERM) stays: it can only restrict more, which may be more than asked for. */
+function detachProgram(cgroup: number, id: number, warn: DeviceOptions["warn"]): void {
   let program: number;
   try {
     program = bpf(BPF_PROG_GET_FD_BY_ID, attributes([id, 0, 0, 0]), "find");
   } catch (error) {
-    if (error instanceof BpfError && ["EACCES", "EPERM", "ENOENT"].includes(error.errno)) return;
-    throw error;
+    if (!(error instanceof BpfError) || !["EACCES", "EPERM", "ENOENT"].includes(error.errno)) throw error;
+    if (error.errno !== "ENOENT")
+      warn(
+        `${POINTER}: an earlier device program stays on the cgroup and still denies what it denied: ${describeErrno(error.errno)}`,
+      );
+    return;
   }
   try {
     bpf(BPF_PROG_DETACH, attachment(cgroup, program, 0), "detach");

@@ -8,7 +8,7 @@ import { applyDeviceRules } from "./devices.ts";
 import { freshCgroup, skipReason, startMember } from "./kernel.test-support.ts";
 import { removeCgroup } from "./remove.ts";
 
-const options = { rootless: false, isNew: false };
+const options = { rootless: false, isNew: false, warn: (message: string) => expect.fail(message) };
 
 describe.skipIf(skipReason !== false)(
   `devices${skipReason === false ? "" : ` (skipped: ${skipReason})`}`,

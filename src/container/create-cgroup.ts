@@ -69,6 +69,7 @@ export class ContainerCgroup {
     applyDeviceRules(directory, resources?.devices, {
       rootless: this.#rootless,
       isNew: created.includes(directory),
+      warn: (message) => this.#context.log.warn(message),
     });
   }
 

@@ -7,17 +7,18 @@ export function differingNamespaces(pid: number): number {
   let flags = 0;
   for (const [type, flag] of Object.entries(NAMESPACE_FLAGS)) {
     const name = namespaceFile(type);
-    if (readNamespace(pid, name) !== readNamespace("self", name)) flags |= flag;
+    const own = ownNamespace(name);
+    if (own !== undefined && readlinkSync(`/proc/${pid}/ns/${name}`) !== own) flags |= flag;
   }
   return flags;
 }
 
-/** Empty for a type that this kernel doesn't have. */
-function readNamespace(pid: number | "self", name: string): string {
+/** undefined for a type that this kernel doesn't have. */
+function ownNamespace(name: string): string | undefined {
   try {
-    return readlinkSync(`/proc/${pid}/ns/${name}`);
+    return readlinkSync(`/proc/self/ns/${name}`);
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return "";
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
     throw error;
   }
 }

@@ -177,7 +177,10 @@ function apply(
     change.apply({ rootless });
     updateRdt?.(container);
     // Another program may have added to them since (GPUs): they stay if no list is given, as with runc and crun.
-    if (devices !== undefined) applyDeviceRules(cgroup, devices, { rootless, isNew: false });
+    if (devices !== undefined) {
+      const warn = (message: string) => context.log.warn(message);
+      applyDeviceRules(cgroup, devices, { rootless, isNew: false, warn });
+    }
   } catch (error) {
     throw change.undo(error, () =>
       updateScope?.(change.earlier, devices === undefined ? undefined : devicesBefore),
