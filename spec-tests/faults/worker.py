@@ -27,6 +27,7 @@ REPORT = "/tmp/report"
 OUTPUT = "/tmp/output"
 ANSWER = "/tmp/answer"
 CONSOLE = "/tmp/console.sock"
+LISTENER = "/tmp/listener.sock"
 SYS_BPF = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
 LIBC = ctypes.CDLL(None, use_errno=True)
 ended = {}
@@ -182,23 +183,28 @@ def init(identifier):
     return {"pid": pid, "programs": learn_tags(), "fds": sorted(f"{name} {descriptor_of(f'{folder}/{name}')}" for name in names)}
 
 
-class Console:
-    """The other end of console sockets."""
+class Receiver:
+    """The other end of console sockets, and of those that get the descriptors of seccomp filters."""
 
-    def __init__(self):
+    def __init__(self, path):
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.listener.bind(CONSOLE)
+        self.listener.bind(path)
         self.listener.listen(4)
         self.listener.setblocking(False)
 
-    def master(self):
-        """The terminal of the last connection that brought one; earlier ones are closed."""
-        master = -1
+    def drop(self):
+        descriptor = self.last()
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def last(self):
+        """The descriptor of the last connection that brought one; earlier ones are closed."""
+        last = -1
         while True:
             try:
                 connection, _ = self.listener.accept()
             except BlockingIOError:
-                return master
+                return last
             fds = array.array("i")
             try:
                 _, ancillary, _, _ = connection.recvmsg(4096, socket.CMSG_SPACE(64), socket.MSG_DONTWAIT)
@@ -208,14 +214,14 @@ class Console:
                 pass  # The runtime has given up before it had one.
             connection.close()
             for descriptor in fds:
-                if master >= 0:
-                    os.close(master)
-                master = descriptor
+                if last >= 0:
+                    os.close(last)
+                last = descriptor
 
 
 def output(console, pid):
     """What the container printed: into create's output, or on its terminal."""
-    master = console.master()
+    master = console.last()
     text = b""
     deadline = time.monotonic() + 10
     while master >= 0 and time.monotonic() < deadline:
@@ -245,7 +251,8 @@ def output(console, pid):
 
 def main():
     signal.signal(signal.SIGALRM, alarm)
-    console = Console()
+    console = Receiver(CONSOLE)
+    notified = Receiver(LISTENER)
     os.system("cp -a /rootfs /rootfs-mapped; chown -hR 100000:100000 /rootfs-mapped; mkdir /tmp/shared; echo text > /tmp/shared/file")
     for path in [OUTPUT, ANSWER, "/tmp/stderr"]:
         open(path, "w").close()
@@ -255,9 +262,8 @@ def main():
         if kind == "run":
             answer = run(request["args"], request.get("seconds", 20))
         elif kind == "look":
-            master = console.master()
-            if master >= 0:
-                os.close(master)
+            console.drop()
+            notified.drop()
             answer = look()
         elif kind == "init":
             answer = init(request["id"])
