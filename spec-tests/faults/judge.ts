@@ -14,19 +14,24 @@ interface InjectedError {
 export const ERRORS: readonly InjectedError[] = [
   { errno: 5, name: "EIO", words: /input\/output error/ },
   { errno: 12, name: "ENOMEM", words: /cannot allocate memory|out of memory/ },
-  // proc(5), hidepid: a process that is not the caller's to see.
+  // proc(5), hidepid: a process that is not the caller's to see. Where a right is missing, it is named.
   {
     errno: 1,
     name: "EPERM",
     words: /operation not permitted/,
-    means: /not running|has stopped|stopped container/,
+    means: /not running|has stopped|stopped container|lacks CAP_/,
   },
   { errno: 30, name: "EROFS", words: /read-only file system/ },
   { errno: 22, name: "EINVAL", words: /invalid argument/ },
   { errno: 38, name: "ENOSYS", words: /function not implemented/ },
   { errno: 16, name: "EBUSY", words: /resource busy/ },
   // socket(7), SO_RCVTIMEO: nobody has answered in time.
-  { errno: 11, name: "EAGAIN", words: /resource temporarily unavailable/, means: / within \d+ s|ETIMEDOUT/ },
+  {
+    errno: 11,
+    name: "EAGAIN",
+    words: /resource temporarily unavailable/,
+    means: / within \d+ s|ETIMEDOUT|timed out/,
+  },
   { errno: 24, name: "EMFILE", words: /too many open files/ },
   { errno: 28, name: "ENOSPC", words: /no space left/ },
 ];
@@ -71,7 +76,8 @@ export function complaint(
   if (fault.mode === "stall" && !/ within \d+ s/.test(line)) return "it does not say what it waited for";
   if (fault.mode !== "fail") return undefined;
   // Init is alone when it waits for `start`: there is nobody to tell but the one who does not find it then.
-  if (operation.call === "accept4" && /that has stopped|ECONNRESET/.test(line)) return undefined;
+  if (["accept4", "dup3"].includes(operation.call) && /that has stopped|ECONNRESET/.test(line))
+    return undefined;
   return wordsMissing(line, fault, operation);
 }
 
