@@ -42,8 +42,17 @@ export function trySyscall(name: SyscallName, ...args: readonly NativeArgument[]
   invoke ??= loadLibrary(null).func(
     "int64_t syscall(int64_t nr, void *a, void *b, void *c, void *d, void *e, void *f)",
   );
-  const [a = null, b = null, c = null, d = null, e = null, f = null] = args;
-  const result = Number(invoke(numbers[name], a, b, c, d, e, f));
+  const result = Number(
+    invoke(
+      numbers[name],
+      args[0] ?? null,
+      args[1] ?? null,
+      args[2] ?? null,
+      args[3] ?? null,
+      args[4] ?? null,
+      args[5] ?? null,
+    ),
+  );
   return result === -1 ? -lastErrno() : result;
 }
 
