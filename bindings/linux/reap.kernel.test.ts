@@ -1,8 +1,27 @@
 import { closeSync } from "node:fs";
 import { expect, test } from "vitest";
+import { callKernel, substituteKernel } from "../ffi/syscall.ts";
 import { channelPair, keepOnExec, openStubImage, spawnStub } from "../stub/client.ts";
 import { pidfdOpen } from "./pidfd.ts";
 import { killAndReap } from "./reap.ts";
+
+const EMFILE = 24;
+
+test("a child is gone also when no descriptor is to be had", () => {
+  const image = openStubImage();
+  const [ours, theirs] = channelPair();
+  try {
+    keepOnExec(theirs);
+    const pid = spawnStub(image, theirs);
+    substituteKernel((name, args) => (name === "pidfd_open" ? -EMFILE : callKernel(name, args)));
+    killAndReap(pid);
+    substituteKernel(undefined);
+    expect(pidfdOpen(pid)).toBeUndefined();
+  } finally {
+    substituteKernel(undefined);
+    for (const fd of [image, ours, theirs]) closeSync(fd);
+  }
+});
 
 test("a child is gone, and not only a zombie, and to do it again does no harm", () => {
   const image = openStubImage();

@@ -2,21 +2,36 @@ import { WNOHANG } from "../abi/signal.ts";
 import { trySyscall } from "../ffi/syscall.ts";
 import { closeSync } from "./files.ts";
 import { pidfdOpen, pidfdSendSignal } from "./pidfd.ts";
-import { waitReadable } from "./poll.ts";
+import { waitAnyReadable, waitReadable } from "./poll.ts";
 
 const SIGKILL = 9;
+const ECHILD = 10;
 
 /** A killed process may take the kernel a while to take apart: its mounts, its network, a core dump. */
 export const END_TIMEOUT_MS = 10_000;
 
 /** Kills a child, and waits for its end. One that the kernel can't let go of in time stays to whoever reaps orphans. wait4(2) */
 export function killAndReap(pid: number): void {
+  try {
+    killByDescriptor(pid);
+  } catch {
+    // No descriptor may be left to be had. A child that nobody has waited for keeps its number.
+    trySyscall("kill", pid, SIGKILL);
+  }
+  const deadline = Date.now() + END_TIMEOUT_MS;
+  for (;;) {
+    const reaped = trySyscall("wait4", pid, null, WNOHANG, null);
+    if (reaped > 0 || reaped === -ECHILD || Date.now() >= deadline) return;
+    waitAnyReadable([], 1);
+  }
+}
+
+function killByDescriptor(pid: number): void {
   const pidfd = pidfdOpen(pid);
   if (pidfd === undefined) return;
   try {
     pidfdSendSignal(pidfd, SIGKILL);
     waitReadable(pidfd, END_TIMEOUT_MS);
-    trySyscall("wait4", pid, null, WNOHANG, null);
   } finally {
     closeSync(pidfd);
   }

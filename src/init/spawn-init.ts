@@ -82,8 +82,11 @@ export function spawnInit(options: SpawnOptions): PendingInit {
   const parent = new StubChannel(ours);
   const init = new StubChannel(initOurs);
   const end = () => {
-    parent.close();
-    killAndReap(pid);
+    try {
+      parent.close();
+    } finally {
+      killAndReap(pid);
+    }
   };
   try {
     // A program of its own: it closes what it doesn't know, and so would close descriptors that came with it.
@@ -110,22 +113,22 @@ export function spawnInit(options: SpawnOptions): PendingInit {
     return {
       channel: init,
       finish: () => {
-        let initPid: number;
+        let initPid = -1;
         try {
-          if (parent.waiting > 1) receiveReply(parent, reset);
-          initPid = receiveReply(parent, cloning).results[cloned] ?? -1;
-        } finally {
-          // It holds the clone's end of the channel, too: only without it the end of the clone shows there.
-          end();
-        }
-        try {
+          try {
+            if (parent.waiting > 1) receiveReply(parent, reset);
+            initPid = receiveReply(parent, cloning).results[cloned] ?? -1;
+          } finally {
+            // It holds the clone's end of the channel, too: only without it the end of the clone shows there.
+            end();
+          }
           receiveFromClone(init, cloning);
           if (!hasEarlyUserNamespace(options))
             writeIdMappings(initPid, options.linux, options.namespaces, options);
           if (options.namespaces.joined.has("user")) checkJoinedMappings(initPid, options.linux);
         } catch (error) {
           // Nobody else knows it; and before it is reaped, the init of its pid namespace can't end: pid_namespaces(7).
-          killAndReap(initPid);
+          if (initPid > 0) killAndReap(initPid);
           throw error;
         }
         return { pid: initPid, channel: init };
