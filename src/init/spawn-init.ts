@@ -26,6 +26,7 @@ import { NAMESPACE_FLAGS } from "../plan/kernel-settings.ts";
 import type { Linux } from "../spec/types.ts";
 import { type MappingRights, writeIdMappings } from "./id-mappings.ts";
 import { checkJoinedMappings } from "./joined-mappings.ts";
+import { reapLostClone } from "./reap-lost-clone.ts";
 import { onBehalfOf, receiveFromClone, receiveReply, runProgram } from "./run-program.ts";
 import { takeStreams } from "./standard-streams.ts";
 
@@ -88,6 +89,7 @@ export function spawnInit(options: SpawnOptions): PendingInit {
       killAndReap(pid);
     }
   };
+  let isCloning = false;
   try {
     // A program of its own: it closes what it doesn't know, and so would close descriptors that came with it.
     const reset = parent.program();
@@ -109,6 +111,7 @@ export function spawnInit(options: SpawnOptions): PendingInit {
     options.afterJoin?.(cloning);
     const cloned = cloneInit(cloning, options, theirs, initTheirs);
     parent.send(cloning);
+    isCloning = true;
     for (const { fd } of cloning.descriptors) closeSync(fd);
     return {
       channel: init,
@@ -129,6 +132,10 @@ export function spawnInit(options: SpawnOptions): PendingInit {
         } catch (error) {
           // Nobody else knows it; and before it is reaped, the init of its pid namespace can't end: pid_namespaces(7).
           if (initPid > 0) killAndReap(initPid);
+          else {
+            init.close();
+            reapLostClone();
+          }
           throw error;
         }
         return { pid: initPid, channel: init };
@@ -137,6 +144,7 @@ export function spawnInit(options: SpawnOptions): PendingInit {
   } catch (error) {
     init.close();
     end();
+    if (isCloning) reapLostClone();
     throw error;
   }
 }
