@@ -1,4 +1,5 @@
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
@@ -410,6 +411,17 @@ spec("validate --host of a user without privileges: what this user can't do", "v
   const found = await findings(sandbox, container, "--host");
   expect(found.map(shown)).toContain("error not-root /linux/namespaces");
   expect((await validate(sandbox, container)).code).toBe(0);
+});
+
+spec("validate, config.json a fifo: an error, no hang", "validate", async (sandbox) => {
+  const container = sandbox.container();
+  rmSync(join(container.bundle, "config.json"));
+  execFileSync("mkfifo", [join(container.bundle, "config.json")]);
+  const { code, stdout } = await validate(sandbox, container);
+  expect([code, stdout]).toEqual([
+    1,
+    expect.stringMatching(/config\.json.*not a regular file|is no regular file/),
+  ]);
 });
 
 spec("validate in the page of the example: prints what the page says", "examples/validate", (sandbox) =>

@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { ContainerView } from "../container/container-view.ts";
 import { rootfsOf } from "../container/host-facts.ts";
 import type { Context } from "../container/options.ts";
@@ -7,6 +6,7 @@ import { type ConfigIssue, RuntsError } from "../errors.ts";
 import { explainContainer } from "../explain/explain.ts";
 import { readConfigAndBytes } from "../spec/config.ts";
 import { isObject, type JsonDocument, readJson } from "../spec/json-reader.ts";
+import { readRegularFile } from "../spec/regular-file.ts";
 import type { Config } from "../spec/types.ts";
 import { type Finding, failure, type Tell, type Validation, warning } from "./finding.ts";
 import { hostRules } from "./host-rules.ts";
@@ -47,7 +47,7 @@ export async function validateBundle(context: Context, options: ValidateOptions)
 /** undefined for what is no JSON at all: the config's own reader says why. */
 function readDocument(file: string): JsonDocument | undefined {
   try {
-    return readJson(readFileSync(file), file);
+    return readJson(readRegularFile(file), file);
   } catch {
     return undefined;
   }
