@@ -10,6 +10,7 @@ export const root = join(import.meta.dirname, "..");
 export const runtime = join(root, "dist/runts");
 /** Runs a command where /sys/fs/cgroup is a cgroup2, in namespaces of its own if the machine has another hierarchy there. */
 export const unifiedCgroup = join(root, "spec-tests/harness/unified-cgroup.sh");
+export const reachable = join(root, "spec-tests/harness/reachable.sh");
 
 /** The command needs something that it can't get by itself: said in plain words, without a stack. */
 export class Missing extends Error {}

@@ -3,17 +3,27 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { stripVTControlCharacters } from "node:util";
-import { root, unifiedCgroup } from "./machine.mjs";
+import { reachable, root, unifiedCgroup } from "./machine.mjs";
 
 const vitest = join(root, "node_modules/vitest/vitest.mjs");
 
 /**
- * Runs one project where /sys/fs/cgroup is a cgroup2; `files` are parts of names of test files, `below` is a command that runs its
+ * Runs one project where /sys/fs/cgroup is a cgroup2 and every user can reach the repository; `files` are parts of names of test files, `below` is a command that runs its
  * arguments. The report is undefined when vitest ended without one. A run that hangs must not take the others' results with it.
  */
 export function runVitest({ project, files = [], env = {}, below = [], report, timeoutMs }) {
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
-  const args = [...below, process.execPath, vitest, "run", "--project", project, ...reporters, ...files];
+  const args = [
+    unifiedCgroup,
+    ...below,
+    process.execPath,
+    vitest,
+    "run",
+    "--project",
+    project,
+    ...reporters,
+    ...files,
+  ];
   const options = {
     cwd: root,
     stdio: "inherit",
@@ -21,7 +31,7 @@ export function runVitest({ project, files = [], env = {}, below = [], report, t
     killSignal: "SIGKILL",
     env: { ...process.env, ...env },
   };
-  const { status } = spawnSync(unifiedCgroup, args, options);
+  const { status } = spawnSync(reachable, args, options);
   return { status, report: readReport(report) };
 }
 

@@ -11,6 +11,7 @@ import {
   ensureModules,
   ensurePackages,
   Missing,
+  reachable,
   root,
   runScript,
 } from "./machine.mjs";
@@ -42,8 +43,8 @@ function testGuests() {
   if (!ensureGuestKernel()) throw new Missing("there is no kernel for the guests (see above).");
   ensureBuild();
   const vitest = join(root, "node_modules/vitest/vitest.mjs");
-  const args = [vitest, "run", "--project", "guests", ...process.argv.slice(2)];
-  return spawnSync(process.execPath, args, { cwd: root, stdio: "inherit" }).status ?? 1;
+  const args = [process.execPath, vitest, "run", "--project", "guests", ...process.argv.slice(2)];
+  return spawnSync(reachable, args, { cwd: root, stdio: "inherit" }).status ?? 1;
 }
 
 runScript("test:guests", testGuests);

@@ -12,7 +12,8 @@ exec unshare --mount --propagation private --pid --fork --kill-child --net --ipc
     set -eu
     runts=$2 work=$3
     shift 3
-    new=$(mktemp -d)
+    new=$work/new
+    mkdir "$new"
     mount -t tmpfs -o mode=755 tmpfs "$new"
     cd "$new"
     mkdir usr etc proc sys dev tmp run state runts work old rootfs

@@ -41,7 +41,7 @@ export async function checkReadme(
     const output = await run(sandbox, join(ROOT, "examples", folder), bin, command, options);
     commands += 1;
     // The width of a column depends on where the repository lies.
-    const stable = (text: string) => (options.stable?.(text) ?? text).replace(/ {2,}/g, "  ");
+    const stable = (text: string) => (options.stable?.(text) ?? text).replace(/ +/g, " ");
     if (process.env.UPDATE_EXAMPLES === undefined) expect(stable(shown), command).toBe(stable(output));
     updated += `${page.slice(end, block.index)}\`\`\`\n$ ${command}\n${output}\`\`\``;
     end = block.index + whole.length;
