@@ -103,16 +103,21 @@ export class GuestSandbox {
 
   /** Deletes what is left, and tells what that leaves. */
   async close(): Promise<string> {
-    for (const { id } of this.#containers.toReversed())
-      await this.guest.run(`[ ! -e ${this.#state}/${id} ] || ${this.command(["delete", "--force", id])}`);
+    let refusals = "";
+    for (const { id } of this.#containers.toReversed()) {
+      const deletion = `[ ! -e ${this.#state}/${id} ] || ${this.command(["delete", "--force", id])}`;
+      const { code, stderr } = await this.guest.run(deletion);
+      if (code !== 0) refusals += `delete ${id}: ${code}: ${stderr}`;
+    }
     // systemd has cgroups of its own.
     const own = this.guest.kernel.systemd ? `-name '*${this.tag}-*'` : "";
     // runc and crun keep other things than containers in the state's folder.
-    return this.guest.output(
+    const left = await this.guest.output(
       `find ${CGROUPS} -mindepth 1 -depth -type d | grep ${this.tag} || true; ls -d ${this.#state}/${this.tag}-* 2>/dev/null || true; ` +
         `${this.guest.kernel.systemd ? `${listUnits(this.tag)}; ` : ""}` +
         `find ${CGROUPS} -mindepth 1 -depth -type d ${own} -exec sh -c 'echo 1 > {}/cgroup.kill; sleep 0.1; rmdir {}' ';'`,
     );
+    return left === "" ? "" : refusals + left;
   }
 
   get #state(): string {
