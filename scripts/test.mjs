@@ -87,9 +87,11 @@ function runTests({ project, env }, directory) {
   const report = join(directory, `${project}.json`);
   const run = runVitest({ project, env, report, timeoutMs: stageTimeoutMs });
   const counts = count(run.report);
+  const failures = run.report === undefined ? [] : failureSummary(run.report);
+  if (run.status === 0) return { ...counts, failures };
   // Errors outside of tests are in no count: they must not pass for success.
-  if (run.status !== 0 && counts.failed === 0) counts.failed = 1;
-  return { ...counts, failures: run.report === undefined ? [] : failureSummary(run.report) };
+  if (failures.length === 0) failures.push(`FAILED ${project}: outside of the tests, see above`);
+  return { ...counts, failed: Math.max(counts.failed, 1), failures };
 }
 
 function count(report) {

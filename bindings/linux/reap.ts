@@ -12,13 +12,13 @@ export const END_TIMEOUT_MS = 10_000;
 
 /** Kills a child, and waits for its end. One that the kernel can't let go of in time stays to whoever reaps orphans. wait4(2) */
 export function killAndReap(pid: number): void {
+  const deadline = Date.now() + END_TIMEOUT_MS;
   try {
     killByDescriptor(pid);
   } catch {
     // No descriptor may be left to be had. A child that nobody has waited for keeps its number.
     trySyscall("kill", pid, SIGKILL);
   }
-  const deadline = Date.now() + END_TIMEOUT_MS;
   for (;;) {
     const reaped = trySyscall("wait4", pid, null, WNOHANG, null);
     if (reaped > 0 || reaped === -ECHILD || Date.now() >= deadline) return;

@@ -84,15 +84,15 @@ export function complaint(
 function wordsMissing(line: string, { errno }: Fault, operation: Operation): string | undefined {
   // A null pointer says nothing of the reason.
   const error = operation.call === "seccomp_init" ? undefined : ERRORS.find((entry) => entry.errno === errno);
-  if (error?.means?.test(line)) return undefined;
-  if (error !== undefined && !line.includes(error.name) && !error.words.test(line))
+  const isMeant = error?.means?.test(line) === true;
+  if (error !== undefined && !isMeant && !line.includes(error.name) && !error.words.test(line))
     return `no ${error.name} in it`;
   const { call, path, purpose, pointer } = operation;
   // A hook is a process as the container's is; only its errors are told as its own.
   if (pointer !== "" && !line.includes(pointer) && !line.includes("/hooks/")) return `no ${pointer} in it`;
   const names = [call, ...(ALIASES[call] ?? []), purpose, path].filter((name) => name !== "");
   // In words, where a file's content is what matters: `cannot kill cgroup /box`.
-  return names.some((name) => line.includes(name)) || /: cannot \w+ /.test(line)
+  return isMeant || names.some((name) => line.includes(name)) || /: cannot \w+ /.test(line)
     ? undefined
     : `it does not name ${call}`;
 }

@@ -108,7 +108,7 @@ export class GuestSandbox {
       const deletion = `[ ! -e ${this.#state}/${id} ] || ${this.command(["delete", "--force", id])}`;
       let { code, stderr } = await this.guest.run(deletion);
       if (code > 128) {
-        // Killed: the guest has little memory. What a container may use is what the tests are about, not what the engine may.
+        // A signal has ended the emulated engine: that is told, and is no answer of the runtime's. A refusal is one.
         process.stdout.write(`delete ${id}: ${code}: ${stderr}, and so once more\n`);
         ({ code, stderr } = await this.guest.run(deletion));
       }

@@ -20,8 +20,10 @@ export function namespaceFiles(): string[] {
   return namesIn("/proc/self/ns").filter((name) => !name.endsWith("_for_children"));
 }
 
-export function maxUserNamespaces(): number {
-  return Number(textOf("/proc/sys/user/max_user_namespaces"));
+/** undefined where it can't be read. user_namespaces(7) */
+export function maxUserNamespaces(): number | undefined {
+  const text = textOf("/proc/sys/user/max_user_namespaces");
+  return text === "" ? undefined : Number(text);
 }
 
 /** Without the line's end. */

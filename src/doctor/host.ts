@@ -93,7 +93,7 @@ export function inspectHost(): Host {
     hasCgroupKill: namesIn("/sys/fs/cgroup").some((name) => existsSync(`/sys/fs/cgroup/${name}/cgroup.kill`)),
     hasPressure: existsSync("/proc/pressure/cpu"),
     namespaces: namespaceFiles(),
-    maxUserNamespaces: maxUserNamespaces(),
+    maxUserNamespaces: maxUserNamespaces() ?? 0,
     restrictsUserNamespaces: restriction(),
     missingCalls: CALLS.filter((name) => !hasCall(name)),
     bpfFailure: bpfFailure(),

@@ -14,8 +14,12 @@ const LONGEST_END_MS = 200;
 export function reapLostClone(): void {
   const deadline = Date.now() + LONGEST_END_MS;
   do {
-    for (const pid of childrenOfThread()) {
-      if (isEndedStub(pid) && trySyscall("wait4", Number(pid), null, WNOHANG, null) > 0) return;
+    const stubs = childrenOfThread().filter((pid) => nameAndStateOf(pid).startsWith(`(${STUB_NAME}) `));
+    // There may have been no clone at all.
+    if (stubs.length === 0) return;
+    for (const pid of stubs) {
+      const hasEnded = nameAndStateOf(pid) === `(${STUB_NAME}) Z`;
+      if (hasEnded && trySyscall("wait4", Number(pid), null, WNOHANG, null) > 0) return;
     }
     waitAnyReadable([], 1);
   } while (Date.now() < deadline);
@@ -27,8 +31,9 @@ function childrenOfThread(): string[] {
   return text === "" ? [] : text.split(" ");
 }
 
-function isEndedStub(pid: string): boolean {
-  return contentOf(`/proc/${pid}/stat`).startsWith(`${pid} (${STUB_NAME}) Z `);
+/** proc_pid_stat(5); empty for a process that is gone. */
+function nameAndStateOf(pid: string): string {
+  return /\(.*\) ./.exec(contentOf(`/proc/${pid}/stat`))?.[0] ?? "";
 }
 
 function contentOf(path: string): string {
