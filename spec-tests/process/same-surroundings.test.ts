@@ -172,6 +172,8 @@ interface Difference {
   readonly peer?: (typeof PEERS)[number];
   /** Of the line, with its + or -. */
   readonly lines: RegExp;
+  /** Whether it occurs depends on the moment. */
+  readonly sometimes?: true;
 }
 
 const DIFFERENCES: readonly Difference[] = [
@@ -242,6 +244,7 @@ const DIFFERENCES: readonly Difference[] = [
     reason:
       "crun calls the session keyring by the id alone; it is in sight of others until the kernel collects it",
     lines: /^[+-]I--Q--- N perm 3f1[3b]0000 N N keyring (_ses\.)?ID: empty/,
+    sometimes: true,
   },
   {
     reason: "crun keeps an empty HOME; runts and runc take that of /etc/passwd",
@@ -309,5 +312,6 @@ for (const name of recordedNames()) {
 test("every difference that is listed still occurs", (context) => {
   if (compared < BUNDLES.length + recordedNames().length) context.skip("not all bundles were compared");
   if (PEERS.some((name) => which(name) === undefined)) context.skip("crun or runc is not installed");
-  expect(DIFFERENCES.filter((entry) => !used.has(entry)).map(({ reason }) => reason)).toEqual([]);
+  const gone = DIFFERENCES.filter((entry) => entry.sometimes !== true && !used.has(entry));
+  expect(gone.map(({ reason }) => reason)).toEqual([]);
 });
