@@ -13,7 +13,7 @@ async function createdWorks(scene: Scene, result: Result, fault: Fault): Promise
   const started = await scene.host.run(["start", ID], impatient);
   // One that dies after all of its set-up, and is reaped before the runtime can look, is no different from one that has run.
   if (started.code === 0) {
-    const output = wrong ?? (await scene.outputWrong(pid));
+    const output = wrong ?? (await scene.outputWrong(pid, { fault, operation: result.operation }));
     const dies = fault.mode === "kill-stub" && result.operation?.side === "stub";
     return output !== undefined && dies ? hasStopped(scene) : output;
   }
@@ -51,18 +51,21 @@ export const commands: readonly Command[] = [
     name: "start",
     begin: "created",
     args: () => ["start", ID],
-    works: async (scene, _result, fault) =>
-      fault.mode === "fail" ? scene.outputWrong((await scene.host.init(ID)).pid) : undefined,
+    works: async (scene, { operation }, fault) =>
+      fault.mode === "fail"
+        ? scene.outputWrong((await scene.host.init(ID)).pid, { fault, operation })
+        : undefined,
   },
   {
     ...once,
     name: "run",
     begin: "nothing",
     args: (scene) => scene.createArgs(false, scene.hasTerminal ? ["run", "--detach"] : ["run"]),
-    works: async (scene, { stdout }, fault) => {
+    works: async (scene, { stdout, operation }, fault) => {
       if (fault.mode !== "fail") return undefined;
-      if (!scene.hasTerminal) return scene.runOutputWrong(stdout) ?? scene.left();
-      return scene.outputWrong((await scene.host.init(ID)).pid);
+      const met = { fault, operation };
+      if (!scene.hasTerminal) return scene.runOutputWrong(stdout, met) ?? scene.left();
+      return scene.outputWrong((await scene.host.init(ID)).pid, met);
     },
   },
   {
@@ -70,7 +73,7 @@ export const commands: readonly Command[] = [
     name: "exec",
     failureCode: 255,
     args: (scene) => scene.execArgs,
-    works: (scene, { stdout }, fault) => scene.execOutputWrong(stdout, fault.mode === "kill-stub"),
+    works: (scene, { stdout, operation }, fault) => scene.execOutputWrong(stdout, { fault, operation }),
   },
   {
     ...lasting,

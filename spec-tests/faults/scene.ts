@@ -1,9 +1,10 @@
 import { CONSOLE, ID } from "./bundles.ts";
+import { difference, type Met } from "./fallbacks.ts";
 import type { Host, Look } from "./host.ts";
 
-/** One bundle on one host: the container in the states that commands begin with, and what it has to look like. */
 const HOOKS_LOST = /^\S+ level=warning msg="[^"]*config\.json[^"]*; no poststop hooks are run"\s*$/;
 
+/** One bundle on one host: the container in the states that commands begin with, and what it has to look like. */
 export class Scene {
   readonly host: Host;
   readonly bundle: string;
@@ -87,21 +88,22 @@ export class Scene {
     return fds === this.#fds ? undefined : `init has the descriptors ${fds}, not ${this.#fds}`;
   }
 
-  async outputWrong(pid: number): Promise<string | undefined> {
-    return difference(this.#output, this.#withoutNumbers(await this.host.output(pid)));
+  async outputWrong(pid: number, met: Met): Promise<string | undefined> {
+    return difference(this.#output, this.#withoutNumbers(await this.host.output(pid)), met);
   }
 
-  runOutputWrong(stdout: string): string | undefined {
-    return difference(this.#output, this.#withoutNumbers(stdout));
+  runOutputWrong(stdout: string, met: Met): string | undefined {
+    return difference(this.#output, this.#withoutNumbers(stdout), met);
   }
 
   /**
-   * `mayDie`: what is killed after all of its set-up, before the runtime can look, is no different from a program that is killed while it
-   * runs: it prints a part of what it would.
+   * What is killed after all of its set-up, before the runtime can look, is no different from a program that is killed while it runs:
+   * it prints a part of what it would.
    */
-  async execOutputWrong(stdout: string, mayDie: boolean): Promise<string | undefined> {
+  async execOutputWrong(stdout: string, met: Met): Promise<string | undefined> {
     const output = await this.#outputOfExec(stdout);
-    return mayDie && isBeginning(output, this.#execOutput) ? undefined : difference(this.#execOutput, output);
+    const isCutOff = met.fault.mode === "kill-stub" && isBeginning(output, this.#execOutput);
+    return isCutOff ? undefined : difference(this.#execOutput, output, met);
   }
 
   async #outputOfExec(stdout: string): Promise<string> {
@@ -168,21 +170,4 @@ function isBeginning(part: string, whole: string): boolean {
     .split("\n")
     .slice(0, -1)
     .every((line, index) => line === lines[index]);
-}
-
-function difference(expected: string, got: string): string | undefined {
-  if (expected === got) return undefined;
-  // A container whose /etc/passwd can't be read has none: HOME is that of a user who isn't in it.
-  const home = /^HOME=.*$/m;
-  if (expected.replace(home, "HOME=/") === got && home.test(got)) return undefined;
-  // Streams that may not be given away stay root's.
-  if (expected.replaceAll(/^(\/dev\/pts\/\d+) \d+/gm, "$1 0") === got) return undefined;
-  // A cgroup mount that may not be made anew is a bind mount of the host's.
-  if (expected.replace(" - cgroup2 cgroup ", " - cgroup2 cgroup2 ") === got) return undefined;
-  const [before, after] = [expected.split("\n"), got.split("\n")];
-  const missing = before.filter((line) => !after.includes(line)).map((line) => `-${line}`);
-  const added = after.filter((line) => !before.includes(line)).map((line) => `+${line}`);
-  // What is mounted in another way, since the first has failed, is mounted at another time.
-  if (missing.length + added.length === 0) return undefined;
-  return `the container is not as it should be: ${[...missing, ...added].slice(0, 8).join(" | ")}`;
 }
