@@ -5,6 +5,9 @@ const EVERYDAY = ["exec", "life", "rootless", "run"].map(
   (part) => `spec-tests/engines/podman-${part}.test.ts`,
 );
 
+/** What is waited for comes in a moment, or never; on a busy machine the moment may be long. */
+const expectation = { poll: { timeout: 20_000, interval: 20 } };
+
 export default defineConfig({
   test: {
     projects: [
@@ -13,24 +16,26 @@ export default defineConfig({
           name: "unit",
           include: ["src/**/*.test.ts", "bindings/**/*.test.ts", "scripts/**/*.test.ts"],
           // Some compile C or compare thousands of filters, maybe on a busy machine.
-          testTimeout: 30_000,
+          testTimeout: 90_000,
         },
       },
       {
         test: {
           name: "spec",
+          expect: expectation,
           include: ["spec-tests/!(engines|faults|guests)/**/*.test.ts", ...EVERYDAY],
           globalSetup: ["spec-tests/harness/setup.ts"],
           pool: "forks",
           isolate: false,
           maxWorkers: 2,
-          testTimeout: 30_000,
-          hookTimeout: 30_000,
+          testTimeout: 90_000,
+          hookTimeout: 90_000,
         },
       },
       {
         test: {
           name: "engines",
+          expect: expectation,
           include: ["spec-tests/engines/*.test.ts"],
           globalSetup: ["spec-tests/harness/setup.ts"],
           pool: "forks",
@@ -52,6 +57,7 @@ export default defineConfig({
       {
         test: {
           name: "guests",
+          expect: expectation,
           include: ["spec-tests/guests/**/*.test.ts"],
           globalSetup: ["spec-tests/harness/guest-setup.ts"],
           pool: "forks",

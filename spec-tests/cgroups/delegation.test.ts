@@ -50,7 +50,7 @@ spec(
     await container.started();
     expect(owners(container, DELEGATED)).toEqual(DELEGATED.map(() => BASE));
     expect(owners(container, ["/cgroup.freeze", "/cgroup.max.depth", "/cgroup.kill"])).toEqual([0, 0, 0]);
-    await expect.poll(() => container.printed(), { timeout: 5000 }).toBe("moved");
+    await expect.poll(() => container.printed()).toBe("moved");
   },
 );
 
@@ -98,7 +98,7 @@ spec(
     const exec = async (script: string) => succeed("exec", await container.exec(["sh", "-c", script])).stdout;
     expect(await exec("grep ^0:: /proc/self/cgroup")).toBe("0::/\n");
     await exec("echo > /go");
-    await expect.poll(() => container.printed(), { timeout: 5000 }).toBe("moved");
+    await expect.poll(() => container.printed()).toBe("moved");
     expect(await exec("grep ^0:: /proc/self/cgroup")).toBe("0::/inner\n");
     // The descriptors and rights of the runtime are not in the process's reach.
     expect(await exec("grep -c . /proc/self/uid_map; ls /proc/self/fd | wc -l")).toBe("1\n4\n");
@@ -112,7 +112,7 @@ const MOVE =
 async function moved(sandbox: Sandbox): Promise<Container> {
   const container = sandbox.shell(MOVE, writable);
   await container.started();
-  await expect.poll(() => container.printed(), { timeout: 5000 }).toBe("moved");
+  await expect.poll(() => container.printed()).toBe("moved");
   return container;
 }
 

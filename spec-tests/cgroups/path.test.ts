@@ -96,7 +96,7 @@ for (const shared of [false, true]) {
         if (shared) setNamespace(config, "pid", undefined);
       });
       await container.started();
-      await expect.poll(() => existsSync(`${container.rootfs}/tmp/ready`), { timeout: 5000 }).toBe(true);
+      await expect.poll(() => existsSync(`${container.rootfs}/tmp/ready`)).toBe(true);
       expect(existsSync(`/sys/fs/cgroup/${container.id}/a/b`)).toBe(true);
       expect((await container.delete("--force")).code).toBe(0);
       expect(await sandbox.traces()).toEqual([]);
@@ -196,7 +196,7 @@ function madeCgroup(sandbox: Sandbox): string {
     if (!existsSync(`/sys/fs/cgroup/${path}`)) return;
     writeFileSync(`/sys/fs/cgroup/${path}/cgroup.kill`, "1"); // crun's init waits in a frozen one
     const events = () => readFileSync(`/sys/fs/cgroup/${path}/cgroup.events`, "utf8");
-    await expect.poll(events, { timeout: 5000 }).toContain("populated 0");
+    await expect.poll(events).toContain("populated 0");
     rmdirSync(`/sys/fs/cgroup/${path}`);
   });
   return path;

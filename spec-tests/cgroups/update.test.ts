@@ -288,7 +288,7 @@ spec(
       config.linux.resources = { devices: [DENY_ALL, allow] };
     });
     await container.started();
-    await expect.poll(() => container.printed(), { timeout: 5000 }).toBe("watching");
+    await expect.poll(() => container.printed()).toBe("watching");
     for (let minor = 1; minor <= 10; minor += 1)
       succeed(
         "update",

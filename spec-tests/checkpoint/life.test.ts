@@ -120,7 +120,7 @@ criuSpec(
     container.writeConfig();
     const flags = ["restore", "--bundle", container.bundle, "--detach", ...images.flags, other];
     sandbox.atEnd(async () => void (await sandbox.invoke(["delete", "--force", other])));
-    succeeded(await sandbox.invoke(flags, { ...NO_STREAMS, timeoutMs: 30_000 }), images, "restore.log");
+    succeeded(await sandbox.invoke(flags, { ...NO_STREAMS }), images, "restore.log");
     const state = parseObject((await sandbox.invoke(["state", other])).stdout);
     expect(state.status).toBe("running");
     expect(readFileSync(`/proc/${String(state.pid)}/cgroup`, "utf8")).toContain(`0::/${other}\n`);
@@ -154,10 +154,9 @@ criuSpec(
       ["restore", "--bundle", container.bundle, ...images.flags, container.id],
       {
         ...NO_STREAMS,
-        timeoutMs: 30_000,
         whileRunning: async (pid) => {
           const state = async () => (await container.stateCommand()).stdout;
-          await expect.poll(state, { timeout: 20_000 }).toContain('"status": "running"');
+          await expect.poll(state).toContain('"status": "running"');
           process.kill(pid, "SIGTERM");
         },
       },
@@ -189,7 +188,7 @@ criuSpec(
     expect(statSync(images).mode & 0o777).toBe(0o700);
     expect(JSON.parse(readFileSync(`${images}/descriptors.json`, "utf8"))).toHaveLength(3);
     const flags = ["restore", "--bundle", container.bundle, "--detach", "--image-path", images, container.id];
-    expect((await sandbox.invoke(flags, { ...NO_STREAMS, timeoutMs: 30_000 })).code).toBe(0);
+    expect((await sandbox.invoke(flags, { ...NO_STREAMS })).code).toBe(0);
     expect(existsSync(`${images}/restore.log`)).toBe(true);
   },
 );

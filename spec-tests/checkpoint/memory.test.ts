@@ -71,7 +71,7 @@ criuSpec(
       ],
       { wrapper: ["sh", "-c", 'exec "$@" 3>"$0"', status], timeoutMs: 60_000 },
     );
-    await expect.poll(() => existsSync(status) && statSync(status).size, { timeout: 20_000 }).toBe(1);
+    await expect.poll(() => existsSync(status) && statSync(status).size).toBe(1);
     const saved = count(container);
     const work = sandbox.path("lazy");
     mkdirSync(work);
@@ -86,7 +86,7 @@ criuSpec(
       "-o",
       "lazy.log",
     ]);
-    await expect.poll(() => existsSync(`${work}/lazy-pages.socket`), { timeout: 20_000 }).toBe(true);
+    await expect.poll(() => existsSync(`${work}/lazy-pages.socket`)).toBe(true);
     // The old one is there until all its memory is gone: another id, another cgroup.
     const other = `${container.id}-other`;
     container.config.linux.cgroupsPath = `/${other}`;
@@ -95,7 +95,6 @@ criuSpec(
     const flags = ["--bundle", container.bundle, "--image-path", images.images, "--work-path", work];
     const restoring = sandbox.invoke(["restore", "--detach", "--lazy-pages", ...flags, other], {
       ...NO_STREAMS,
-      timeoutMs: 10_000,
     });
     const [restored, dumped] = await Promise.all([restoring, dumping]);
     // Known of criu 4.1.1 on Linux 6.18, with runc too.
@@ -127,7 +126,7 @@ criuSpec("checkpoint --page-server: memory goes there, and not to the images", C
     "-o",
     "server.log",
   ]);
-  await expect.poll(() => existsSync(`${elsewhere}/server.log`), { timeout: 20_000 }).toBe(true);
+  await expect.poll(() => existsSync(`${elsewhere}/server.log`)).toBe(true);
   let result = await checkpoint(sandbox, container, images, "--page-server", `127.0.0.1:${port}`);
   // The log is there before the server listens.
   for (let attempt = 0; result.code !== 0 && attempt < 20 && /onnect/.test(images.log("dump.log")); attempt++)
@@ -160,7 +159,7 @@ criuSpec(
       container.id,
     ];
     mkdirSync(directory);
-    const first = await sandbox.invoke(flags("first", "--pre-dump"), { timeoutMs: 30_000 });
+    const first = await sandbox.invoke(flags("first", "--pre-dump"));
     if (!hasFeature("mem_dirty_track")) {
       expectRefusal(first, /MemTrack/);
       expect((await container.state()).status).toBe("running");
@@ -169,7 +168,7 @@ criuSpec(
     expect(first).toMatchObject({ code: 0, stderr: "" });
     expect((await container.state()).status).toBe("running");
     await countAbove(container, count(container));
-    const second = await sandbox.invoke(flags("second", "--parent-path", "../first"), { timeoutMs: 30_000 });
+    const second = await sandbox.invoke(flags("second", "--parent-path", "../first"));
     expect(second).toMatchObject({ code: 0, stderr: "" });
     const saved = count(container);
     const images = {

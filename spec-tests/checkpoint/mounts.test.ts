@@ -169,7 +169,7 @@ criuSpec("restore, open files of a bind mount: they go on where they were", CLAU
   await expect.poll(() => log().length).toBeGreaterThan(3);
   await saveAndRestore(sandbox, container);
   const saved = log().length;
-  await expect.poll(() => log().length, { timeout: 10_000 }).toBeGreaterThan(saved + 3);
+  await expect.poll(() => log().length).toBeGreaterThan(saved + 3);
   expect(log()).toEqual(log().map((_, index) => index + 1));
 });
 

@@ -43,7 +43,7 @@ for (const [type, file] of [
       setNamespace(config, type, { type, path });
       if (type === "uts") config.hostname = "";
     });
-    await expect.poll(() => existsSync(`${container.rootfs}/tmp/fifo`), { timeout: 5000 }).toBe(true);
+    await expect.poll(() => existsSync(`${container.rootfs}/tmp/fifo`)).toBe(true);
     await saveAndRestore(sandbox, container);
     const { pid, status } = await container.state();
     expect(status).toBe("running");
@@ -165,7 +165,7 @@ function lines(container: Container): number[] {
 }
 
 async function linesAbove(container: Container, number: number): Promise<void> {
-  await expect.poll(() => lines(container).length, { timeout: 15_000 }).toBeGreaterThan(number);
+  await expect.poll(() => lines(container).length).toBeGreaterThan(number);
 }
 
 async function expectToGoOn(container: Container, saved: number): Promise<void> {

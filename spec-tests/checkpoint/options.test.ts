@@ -39,7 +39,7 @@ criuSpec(
       withHostPrograms(config);
     });
     await container.started(NO_STREAMS);
-    await expect.poll(() => existsSync(`${container.rootfs}/tmp/locked`), { timeout: 10_000 }).toBe(true);
+    await expect.poll(() => existsSync(`${container.rootfs}/tmp/locked`)).toBe(true);
     const images = imagesIn(sandbox);
     expectRefusal(await checkpoint(sandbox, container, images), IS_RUNTS ? /file lock/i : undefined);
     expect((await container.state()).status).toBe("running");
@@ -59,7 +59,7 @@ criuSpec(
     await expect.poll(() => existsSync(`${container.rootfs}/tmp/count`)).toBe(true);
     await saveAndRestoreRemapped(sandbox, container);
     container.writeFile("tmp/go", "");
-    await expect.poll(() => container.readFile("tmp/result"), { timeout: 10_000 }).toBe("kept\n");
+    await expect.poll(() => container.readFile("tmp/result")).toBe("kept\n");
   },
 );
 

@@ -35,7 +35,7 @@ function lastTick(file: string): number {
 }
 
 async function tickAbove(file: string, number: number): Promise<number> {
-  await expect.poll(() => lastTick(file), { timeout: 10_000, interval: 20 }).toBeGreaterThan(number);
+  await expect.poll(() => lastTick(file)).toBeGreaterThan(number);
   return lastTick(file);
 }
 
@@ -87,7 +87,7 @@ criuSpec("restore --console-socket: a terminal's new master is handed over", CLA
   expect(await other.received()).toMatchObject({ fds: 1, tty: true });
   await tickAbove(other.file, saved);
   other.type("words\n");
-  await expect.poll(() => readFileSync(other.file, "utf8"), { timeout: 5000 }).toContain("got words");
+  await expect.poll(() => readFileSync(other.file, "utf8")).toContain("got words");
   const { stdout } = await container.exec(["readlink", "/proc/1/fd/0"]);
   expect(stdout).toBe("/dev/pts/0\n");
 });
@@ -121,7 +121,6 @@ criuSpec("restore in the foreground, a terminal: the caller's is the other end",
   await container.run({
     wrapper: ON_TERMINAL,
     stdout: before,
-    timeoutMs: 30_000,
     whileRunning: async () => {
       saved = await tickAbove(before, 3);
       succeeded(await checkpoint(sandbox, container, images), images, "dump.log");
@@ -131,7 +130,6 @@ criuSpec("restore in the foreground, a terminal: the caller's is the other end",
   const { code } = await sandbox.invoke(flags, {
     wrapper: ON_TERMINAL,
     stdout: after,
-    timeoutMs: 30_000,
     whileRunning: async () => {
       await tickAbove(after, saved);
       await container.kill("KILL");
@@ -152,7 +150,6 @@ criuSpec(
     await container.run({
       wrapper: ON_TERMINAL,
       stdout: before,
-      timeoutMs: 30_000,
       whileRunning: async () => {
         saved = await tickAbove(before, 3);
         const refused = await checkpoint(sandbox, container, images);
@@ -164,7 +161,6 @@ criuSpec(
     await sandbox.invoke(flags, {
       wrapper: ON_TERMINAL,
       stdout: after,
-      timeoutMs: 30_000,
       whileRunning: async () => {
         await tickAbove(after, saved);
         await container.kill("KILL");

@@ -19,7 +19,7 @@ for (const command of ["create", "run"] as const) {
     } else {
       expect((await container.run({ ...options, flags: ["--detach", ...flags] })).code).toBe(0);
     }
-    await expect.poll(() => readFileSync(sandbox.path("out"), "utf8"), { timeout: 5000 }).toBe("mine\n");
+    await expect.poll(() => readFileSync(sandbox.path("out"), "utf8")).toBe("mine\n");
     // Paths in it are relative to the bundle, and later commands know it.
     expect((await container.state()).bundle).toBe(container.bundle);
     expect((await container.exec(["true"])).code).toBe(0);

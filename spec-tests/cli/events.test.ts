@@ -74,9 +74,7 @@ spec("events with an interval: lines until the container stops, then exit 0", CL
   const result = await sandbox.invoke(["events", "--interval", "30ms", container.id], {
     stdout: output,
     whileRunning: async () => {
-      await expect
-        .poll(() => lines({ stdout: readFileSync(output, "utf8") }).length, { timeout: 5000 })
-        .toBeGreaterThan(2);
+      await expect.poll(() => lines({ stdout: readFileSync(output, "utf8") }).length).toBeGreaterThan(2);
       expect((await container.kill("KILL")).code).toBe(0);
     },
   });
@@ -101,7 +99,7 @@ spec("events, SIGTERM: ends it, not the container", CLAUSE, async (sandbox) => {
   const result = await sandbox.invoke(["events", "--interval", "10ms", container.id], {
     stdout: output,
     whileRunning: async (pid) => {
-      await expect.poll(() => readFileSync(output, "utf8"), { timeout: 5000 }).not.toBe("");
+      await expect.poll(() => readFileSync(output, "utf8")).not.toBe("");
       process.kill(pid, "SIGTERM");
     },
   });

@@ -11,7 +11,7 @@ const CLAUSE = "practice of runc and crun";
 async function three(sandbox: Sandbox): Promise<Container> {
   const container = sandbox.shell("sleep 1000 & sleep 1000 & echo ready; wait");
   await container.started();
-  await expect.poll(() => container.printed(), { timeout: 5000, interval: 20 }).toBe("ready");
+  await expect.poll(() => container.printed()).toBe("ready");
   return container;
 }
 

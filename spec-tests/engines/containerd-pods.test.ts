@@ -41,7 +41,7 @@ async function inPod(
 
 /** Waits for the end of a container. */
 async function ended(engine: Containerd, id: string): Promise<number> {
-  await expect.poll(async () => (await engine.cri.status(id)).state, { timeout: 20_000 }).toBe("exited");
+  await expect.poll(async () => (await engine.cri.status(id)).state).toBe("exited");
   return (await engine.cri.status(id)).code;
 }
 
@@ -68,8 +68,8 @@ everyday("CRI container, output: in its log, by stream", async (engine) => {
     const id = await start({ name: "talks", command: ["sh", "-c", "echo out; echo err >&2; exit 7"] });
     expect(await ended(engine, id)).toBe(7);
     const log = (): string => readFileSync(join(engine.directory, "logs/talks.log"), "utf8");
-    await expect.poll(log, { timeout: 10_000 }).toMatch(/ stdout F out\n/);
-    await expect.poll(log, { timeout: 10_000 }).toMatch(/ stderr F err\n/);
+    await expect.poll(log).toMatch(/ stdout F out\n/);
+    await expect.poll(log).toMatch(/ stderr F err\n/);
   });
 });
 
@@ -111,7 +111,7 @@ everyday("CRI stop: SIGTERM, and SIGKILL after the grace period", async (engine)
     });
     for (const id of [polite, deaf]) {
       const up = async (): Promise<number> => (await engine.cri.exec(id, "test", "-e", "/up")).code;
-      await expect.poll(up, { timeout: 10_000 }).toBe(0);
+      await expect.poll(up).toBe(0);
     }
     await engine.cri.stop(polite, 30);
     expect((await engine.cri.status(polite)).code).toBe(3);

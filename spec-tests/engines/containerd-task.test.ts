@@ -90,7 +90,7 @@ everyday("task kill with a signal: reaches the program, whose exit code is ctr's
     const pid = await engine.pid("signalled");
     return pid > 0 ? readFileSync(`/proc/${pid}/status`, "utf8") : "";
   };
-  await expect.poll(caught, { timeout: 10_000 }).toMatch(/^SigCgt:\t[0-9a-f]{13}2[0-9a-f]{2}$/m);
+  await expect.poll(caught).toMatch(/^SigCgt:\t[0-9a-f]{13}2[0-9a-f]{2}$/m);
   expect((await engine.call("tasks", "kill", "--signal", "SIGUSR1", "signalled")).code).toBe(0);
   expect(await run).toEqual({ code: 9, stdout: "ready\n", stderr: "" });
 });
@@ -98,7 +98,7 @@ everyday("task kill with a signal: reaches the program, whose exit code is ctr's
 everyday("task kill --all: every process ends", async (engine) => {
   await withTask(engine, ["sh", "-c", "sleep 999 & sleep 998 & wait"], async (status) => {
     expect((await engine.call("tasks", "kill", "--all", "--signal", "SIGKILL", "task")).code).toBe(0);
-    await expect.poll(status, { timeout: 10_000 }).toBe("STOPPED");
+    await expect.poll(status).toBe("STOPPED");
   });
 });
 
@@ -108,14 +108,14 @@ everyday("task pause, resume: stands still, then runs on", async (engine) => {
     ["sh", "-c", "while :; do echo x >> /ticks; sleep 0.02; done"],
     async (status, pid) => {
       const ticks = async (): Promise<number> => readFileSync(`/proc/${pid}/root/ticks`, "utf8").length;
-      await expect.poll(ticks, { timeout: 10_000 }).toBeGreaterThan(0);
+      await expect.poll(ticks).toBeGreaterThan(0);
       expect(await engine.call("tasks", "pause", "task")).toMatchObject({ code: 0, stderr: "" });
       expect(await status()).toBe("PAUSED");
       const counted = await ticks();
       expect(await ticks()).toBe(counted);
       expect(await engine.call("tasks", "resume", "task")).toMatchObject({ code: 0, stderr: "" });
       expect(await status()).toBe("RUNNING");
-      await expect.poll(ticks, { timeout: 10_000 }).toBeGreaterThan(counted);
+      await expect.poll(ticks).toBeGreaterThan(counted);
     },
   );
 });
@@ -171,7 +171,7 @@ everyday("containers checkpoint, restore: the program goes on where it was", asy
   const image = "localhost/checkpoint:1";
   let before = 0;
   await withTask(engine, ["sh", "-c", script], async () => {
-    await expect.poll(() => count("task"), { timeout: 20_000 }).toBeGreaterThan(20);
+    await expect.poll(() => count("task")).toBeGreaterThan(20);
     before = await count("task");
     const flags = ["--rw", "--image", "--task"];
     expect(await engine.call("containers", "checkpoint", ...flags, "task", image)).toMatchObject({ code: 0 });

@@ -14,12 +14,12 @@ check(
     const flags = ["--detach", "--name", "it", "--network", "none", "--security-opt", "seccomp=unconfined"];
     expect((await docker.call("run", ...flags, IMAGE, "sh", "-c", script)).code).toBe(0);
     const logs = async () => lines((await docker.call("logs", "it")).stdout).map(Number);
-    await expect.poll(async () => (await logs()).length, { timeout: 20_000 }).toBeGreaterThan(3);
+    await expect.poll(async () => (await logs()).length).toBeGreaterThan(3);
     const patient = { timeoutMs: 200_000 };
     const made = await docker.client(["checkpoint", "create", "it", "first"], patient);
     expect(made, made.stderr).toMatchObject({ code: 0, stdout: "first\n" });
     const state = async () => (await docker.call("inspect", "--format", "{{.State.Status}}", "it")).stdout;
-    await expect.poll(state, { timeout: 20_000 }).toBe("exited\n");
+    await expect.poll(state).toBe("exited\n");
     const before = (await logs()).length;
     const start = () => docker.client(["start", "--checkpoint", "first", "it"], patient);
     let started = await start();
@@ -29,7 +29,7 @@ check(
       started = await start();
     }
     expect(started.code, started.stderr).toBe(0);
-    await expect.poll(async () => (await logs()).length, { timeout: 20_000 }).toBeGreaterThan(before + 3);
+    await expect.poll(async () => (await logs()).length).toBeGreaterThan(before + 3);
     // No number is missing and none comes twice.
     const all = await logs();
     expect(all).toEqual(all.map((_, index) => index + 1));

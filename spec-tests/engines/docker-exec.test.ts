@@ -92,12 +92,8 @@ check(
 check("exec --detach: runs on in the container", async (docker) => {
   await inContainer(docker, [], async (exec) => {
     expect((await exec("--detach", "host", "sh", "-c", "echo done > /tmp/x; exec sleep 999")).code).toBe(0);
-    await expect
-      .poll(async () => (await exec("host", "cat", "/tmp/x")).stdout, { timeout: 10_000 })
-      .toBe("done\n");
-    await expect
-      .poll(async () => (await exec("host", "ps", "-o", "args")).stdout, { timeout: 10_000 })
-      .toContain("sleep 999\n");
+    await expect.poll(async () => (await exec("host", "cat", "/tmp/x")).stdout).toBe("done\n");
+    await expect.poll(async () => (await exec("host", "ps", "-o", "args")).stdout).toContain("sleep 999\n");
   });
 });
 
@@ -115,7 +111,7 @@ check("exec while the container is killed: 137", async (docker) => {
   await inContainer(docker, [], async (exec) => {
     const running = exec("host", "sleep", "999");
     const processes = async () => (await exec("host", "ps", "-o", "args")).stdout;
-    await expect.poll(processes, { timeout: 10_000 }).toContain("sleep 999\n");
+    await expect.poll(processes).toContain("sleep 999\n");
     await docker.call("kill", "host");
     expect((await running).code).toBe(137);
   });

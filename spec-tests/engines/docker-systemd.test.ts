@@ -67,7 +67,7 @@ check(
     await docker.call("kill", "it");
     expect((await docker.call("wait", "it")).stdout).toBe("137\n");
     await docker.call("rm", "it");
-    await expect.poll(() => machine.units("docker-*"), { timeout: 20_000 }).toEqual([]);
+    await expect.poll(() => machine.units("docker-*")).toEqual([]);
   },
 );
 
@@ -94,5 +94,5 @@ check("run --rm and --restart: each run in a scope of its own name again", async
   await expect.poll(state, { timeout: 30_000 }).toBe("exited 2\n");
   expect((await docker.call("logs", "it")).stdout).toBe("again\nagain\nagain\n");
   await docker.call("rm", "it");
-  await expect.poll(() => docker.machine.units("docker-*"), { timeout: 20_000 }).toEqual([]);
+  await expect.poll(() => docker.machine.units("docker-*")).toEqual([]);
 });

@@ -15,7 +15,7 @@ async function ticks(engine: Podman, name: string): Promise<number[]> {
 
 async function tickAbove(engine: Podman, name: string, number: number): Promise<number> {
   const last = async () => (await ticks(engine, name)).at(-1) ?? 0;
-  await expect.poll(last, { timeout: 10_000 }).toBeGreaterThan(number);
+  await expect.poll(last).toBeGreaterThan(number);
   return last();
 }
 

@@ -61,9 +61,9 @@ everyday("exec --detach: runs on in the container", async (engine) => {
     const script = "echo done > /tmp/x; exec sleep 999";
     expect((await exec("--detach", "host", "sh", "-c", script)).code).toBe(0);
     const look = async () => (await exec("host", "cat", "/tmp/x")).stdout;
-    await expect.poll(look, { timeout: 5000 }).toBe("done\n");
+    await expect.poll(look).toBe("done\n");
     const processes = async () => (await exec("host", "ps", "-o", "args")).stdout;
-    await expect.poll(processes, { timeout: 5000 }).toContain("sleep 999\n");
+    await expect.poll(processes).toContain("sleep 999\n");
   });
 });
 

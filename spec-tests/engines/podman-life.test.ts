@@ -17,7 +17,7 @@ everyday("run --detach, logs, stop, rm: one life", async (engine) => {
     "trap 'exit 3' TERM; echo up; while :; do sleep 0.05; done",
   );
   expect(started.code).toBe(0);
-  await expect.poll(async () => (await engine.call("logs", "life")).stdout, { timeout: 5000 }).toBe("up\n");
+  await expect.poll(async () => (await engine.call("logs", "life")).stdout).toBe("up\n");
   expect((await engine.call("stop", "--time", "10", "life")).code).toBe(0);
   const inspected = await engine.call("inspect", "--format", "{{.State.Status}} {{.State.ExitCode}}", "life");
   expect(inspected.stdout).toBe("exited 3\n");
@@ -60,14 +60,14 @@ everyday("pause, unpause: stands still, then runs on", async (engine) => {
     (await engine.call("inspect", "--format", "{{.State.Status}}", "paused")).stdout.trim();
   const logs = async () => (await engine.call("logs", "paused")).stdout.length;
   await engine.call("run", "--detach", "--name", "paused", IMAGE, "sh", "-c", loop);
-  await expect.poll(logs, { timeout: 5000 }).toBeGreaterThan(0);
+  await expect.poll(logs).toBeGreaterThan(0);
   expect(await engine.call("pause", "paused")).toMatchObject({ code: 0, stderr: "" });
   expect(await status()).toBe("paused");
   const printed = await logs();
   expect(await logs()).toBe(printed);
   expect(await engine.call("unpause", "paused")).toMatchObject({ code: 0, stderr: "" });
   expect(await status()).toBe("running");
-  await expect.poll(logs, { timeout: 5000 }).toBeGreaterThan(printed);
+  await expect.poll(logs).toBeGreaterThan(printed);
   expect((await engine.call("rm", "--force", "--time", "0", "paused")).code).toBe(0);
 });
 

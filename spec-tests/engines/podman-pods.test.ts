@@ -88,7 +88,7 @@ everyday("pod stop, start, restart, pause, unpause, kill: all containers with it
     expect(await states()).toBe("running");
     expect(await succeed(engine, "pod", "top", "pod", "args")).toMatch(/^sleep 1000$/m);
     await succeed(engine, "pod", "kill", "pod");
-    await expect.poll(states, { timeout: 10_000 }).toBe("exited");
+    await expect.poll(states).toBe("exited");
     await succeed(engine, "pod", "stop", "--time", "0", "pod");
   });
 });
@@ -166,10 +166,8 @@ everyday("kube play and down: pod, init container, volumes, ConfigMap, security 
   try {
     const logs = async (name: string): Promise<string> => (await engine.call("logs", name)).stdout;
     const expected = "made by init\nconfigured\n1000\nfrom the host\nplayed-host\n";
-    await expect.poll(() => logs("played-writer"), { timeout: 10_000 }).toBe(expected);
-    await expect
-      .poll(() => logs("played-strict"), { timeout: 10_000 })
-      .toMatch(/Read-only file system\nCapEff:\t0+\n$/);
+    await expect.poll(() => logs("played-writer")).toBe(expected);
+    await expect.poll(() => logs("played-strict")).toMatch(/Read-only file system\nCapEff:\t0+\n$/);
   } finally {
     await succeed(engine, "kube", "down", "--force", file);
   }
@@ -196,7 +194,7 @@ spec:
   try {
     const healthy = async (): Promise<number> =>
       (await engine.call("healthcheck", "run", "probed-server")).code;
-    await expect.poll(healthy, { timeout: 10_000 }).toBe(0);
+    await expect.poll(healthy).toBe(0);
   } finally {
     await succeed(engine, "kube", "down", "--force", file);
   }
@@ -222,7 +220,7 @@ everyday("kube generate: what it writes can be played", async (engine) => {
   await succeed(engine, "kube", "play", "--network", "none", file);
   try {
     const logs = async (): Promise<string> => (await engine.call("logs", "original-pod-original")).stdout;
-    await expect.poll(logs, { timeout: 10_000 }).toBe("b\n");
+    await expect.poll(logs).toBe("b\n");
   } finally {
     await succeed(engine, "kube", "down", "--force", file);
   }

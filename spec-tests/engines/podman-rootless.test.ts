@@ -63,7 +63,7 @@ everyday("run --detach, exec, kill, rm: one life", async (engine) => {
   const script = "trap 'exit 3' TERM; echo up; while :; do sleep 0.05; done";
   const started = await engine.call("run", "--detach", "--name", "life", IMAGE, "sh", "-c", script);
   expect(started).toMatchObject({ code: 0, stderr: "" });
-  await expect.poll(async () => (await engine.call("logs", "life")).stdout, { timeout: 5000 }).toBe("up\n");
+  await expect.poll(async () => (await engine.call("logs", "life")).stdout).toBe("up\n");
   expect(await engine.call("exec", "life", "id", "-u")).toMatchObject({ code: 0, stdout: "0\n" });
   expect((await engine.call("exec", "--user", "alice", "life", "sh", "-c", "id -u; exit 7")).code).toBe(7);
   expect(await engine.call("kill", "--signal", "TERM", "life")).toMatchObject({ code: 0 });

@@ -29,7 +29,7 @@ everyday("healthcheck run: healthy, then unhealthy", async (engine) => {
   const flags = ["--health-cmd", "test -e /tmp/up", "--health-retries", "1", "--health-interval", "disable"];
   await withContainer(engine, flags, ["sh", "-c", "touch /tmp/up; sleep 1000"], async () => {
     const check = async (): Promise<number> => (await engine.call("healthcheck", "run", "work")).code;
-    await expect.poll(check, { timeout: 10_000 }).toBe(0);
+    await expect.poll(check).toBe(0);
     expect(await inspect(engine, "{{.State.Health.Status}}")).toBe("healthy");
     await engine.call("exec", "work", "rm", "/tmp/up");
     expect(await check()).toBe(1);
@@ -40,9 +40,7 @@ everyday("healthcheck run: healthy, then unhealthy", async (engine) => {
 everyday("run --restart on-failure: started anew, as often as told", async (engine) => {
   const command = ["sh", "-c", "echo run; exit 3"];
   await withContainer(engine, ["--restart", "on-failure:2"], command, async () => {
-    await expect
-      .poll(() => inspect(engine, "{{.State.Status}} {{.RestartCount}}"), { timeout: 20_000 })
-      .toBe("exited 2");
+    await expect.poll(() => inspect(engine, "{{.State.Status}} {{.RestartCount}}")).toBe("exited 2");
     expect((await engine.call("logs", "work")).stdout).toBe("run\nrun\nrun\n");
   });
 });
@@ -128,7 +126,7 @@ everyday("run --stop-signal, stop: that signal", async (engine) => {
   const command = ["sh", "-c", "trap 'exit 5' USR2; touch /up; while :; do sleep 0.05; done"];
   await withContainer(engine, ["--stop-signal", "USR2"], command, async () => {
     const up = async (): Promise<number> => (await engine.call("exec", "work", "test", "-e", "/up")).code;
-    await expect.poll(up, { timeout: 10_000 }).toBe(0);
+    await expect.poll(up).toBe(0);
     expect(await engine.call("stop", "--time", "20", "work")).toMatchObject({ code: 0, stderr: "" });
     expect(await inspect(engine, "{{.State.ExitCode}}")).toBe("5");
   });
@@ -205,9 +203,7 @@ everyday(
     await withContainer(engine, flags, ["sh", "-c", "echo $FROM_FILE; exec sleep 1000"], async () => {
       expect(readFileSync(file("cid"), "utf8")).toBe(await inspect(engine, "{{.Id}}"));
       expect(readFileSync(file("pid"), "utf8")).toBe(await inspect(engine, "{{.State.Pid}}"));
-      await expect
-        .poll(async () => (await engine.call("logs", "work")).stdout, { timeout: 10_000 })
-        .toBe("yes\n");
+      await expect.poll(async () => (await engine.call("logs", "work")).stdout).toBe("yes\n");
     });
   },
 );

@@ -32,8 +32,7 @@ spec("exec, SIGTERM to the waiting runtime: the program gets it", CLAUSE, async 
     {
       stdout: output,
       whileRunning: async (pid) => {
-        await expect.poll(() => container.printed(output), { timeout: 5000, interval: 20 }).toBe("up");
-        await new Promise((resolve) => setTimeout(resolve, 100)); // until its handlers are there
+        await expect.poll(() => container.printed(output)).toBe("up");
         process.kill(pid, "SIGTERM");
       },
     },
@@ -47,7 +46,7 @@ spec("exec, init is killed: the program ends, too", "pid_namespaces(7)", async (
   const result = await container.exec(["sh", "-c", "echo up; sleep 1000"], {
     stdout: output,
     whileRunning: async () => {
-      await expect.poll(() => container.printed(output), { timeout: 5000, interval: 20 }).toBe("up");
+      await expect.poll(() => container.printed(output)).toBe("up");
       await container.kill("KILL");
     },
   });

@@ -181,7 +181,7 @@ spec("exec: in the session keyring of the container", "keyrings(7)", async (sand
       .split("\n")
       .filter((line) => line.includes(container.id))
       .map((line) => line.split(" ")[0]);
-  await expect.poll(() => ofContainer(container.printed()), { timeout: 5000 }).toHaveLength(1);
+  await expect.poll(() => ofContainer(container.printed())).toHaveLength(1);
   const { stdout } = await container.exec(["grep", "keyring", "/proc/keys"]);
   expect(ofContainer(stdout)).toEqual(ofContainer(container.printed()));
 });

@@ -34,8 +34,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
 spec("exec --tty in the foreground: a terminal, of the caller's size", CLAUSE, async (sandbox) => {
   const container = await running(sandbox);
-  const script =
-    "[ -t 0 ] && [ -t 1 ] && [ -t 2 ] && tty; echo via-dev-tty > /dev/tty; sleep 0.2; stty size; exit 5";
+  const script = "[ -t 0 ] && [ -t 1 ] && [ -t 2 ] && tty; echo via-dev-tty > /dev/tty; stty size; exit 5";
   const result = await container.exec(["sh", "-c", script], { flags: ["--tty"], wrapper: ON_TERMINAL });
   expect(result.stdout.replaceAll("\r", "")).toBe("/dev/pts/0\nvia-dev-tty\n30 90\n");
   expect(result.code).toBe(5);

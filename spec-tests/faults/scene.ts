@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { CONSOLE, ID } from "./bundles.ts";
 import { difference, type Met } from "./fallbacks.ts";
 import type { Host, Look } from "./host.ts";
@@ -147,10 +148,9 @@ export class Scene {
 
   /** Waits a moment for the kernel to take things apart. */
   async changes(before: Look): Promise<string[]> {
-    for (let attempt = 0; ; attempt++) {
+    for (const deadline = Date.now() + 10_000; ; await sleep(25)) {
       const found = changed(before, await this.host.look());
-      if (found.length === 0 || attempt === 60) return found;
-      await new Promise((resolve) => setTimeout(resolve, 25));
+      if (found.length === 0 || Date.now() > deadline) return found;
     }
   }
 }

@@ -92,7 +92,7 @@ export function count(container: Container): number {
 
 /** Waits until the count is above a number, and returns it. */
 export async function countAbove(container: Container, number: number): Promise<number> {
-  await expect.poll(() => count(container), { timeout: 10_000, interval: 20 }).toBeGreaterThan(number);
+  await expect.poll(() => count(container)).toBeGreaterThan(number);
   return count(container);
 }
 
@@ -122,7 +122,7 @@ export function checkpoint(
   { flags }: Images,
   ...more: readonly string[]
 ): Promise<Result> {
-  return sandbox.invoke(["checkpoint", ...flags, ...more, container.id], { timeoutMs: 30_000 });
+  return sandbox.invoke(["checkpoint", ...flags, ...more, container.id]);
 }
 
 export function restore(
@@ -136,7 +136,6 @@ export function restore(
   return sandbox.invoke(
     ["restore", "--bundle", container.bundle, "--detach", ...flags, ...more, container.id],
     {
-      timeoutMs: 30_000,
       ...invocation,
     },
   );

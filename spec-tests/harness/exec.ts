@@ -15,5 +15,5 @@ export async function running(sandbox: Sandbox, mutate?: (config: Config) => voi
 
 /** The exec failed, and of its process nothing is left: the container's one is the only one. */
 export async function expectInitAlone(sandbox: Sandbox): Promise<void> {
-  await expect.poll(() => sandbox.processes(), { timeout: 2000, interval: 20 }).toHaveLength(1);
+  await expect.poll(() => sandbox.processes()).toHaveLength(1);
 }

@@ -48,7 +48,7 @@ export async function invoke(args: readonly string[], options: InvokeOptions): P
   calls += 1;
   const outFile = options.stdout ?? join(options.directory, `call-${calls}.out`);
   const errFile = join(options.directory, `call-${calls}.err`);
-  const timeoutMs = options.timeoutMs ?? 10_000;
+  const timeoutMs = options.timeoutMs ?? 30_000;
   const begun = Date.now();
   const stdin = openSync(options.stdin ?? "/dev/null", "r");
   const stdout = openSync(outFile, "w+");

@@ -105,7 +105,7 @@ export class Sandbox {
 
   /** What the test left on the host by now: empty when everything was undone. Waits a moment for the kernel. */
   async traces(): Promise<string[]> {
-    for (let attempt = 0; ; attempt += 1) {
+    for (const deadline = Date.now() + 10_000; ; await sleep(25)) {
       const found = [
         ...newTraces(this.#before, hostSnapshot(this.tag)),
         ...entries(this.root)
@@ -113,8 +113,7 @@ export class Sandbox {
           .map((name) => `state root: ${name}`),
         ...entries(this.temporary).map((name) => `temporary file: ${name}`),
       ];
-      if (found.length === 0 || attempt === 20) return found;
-      await sleep(25);
+      if (found.length === 0 || Date.now() > deadline) return found;
     }
   }
 

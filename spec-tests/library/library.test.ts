@@ -30,7 +30,6 @@ async function program(sandbox: Sandbox, container: Container, body: string): Pr
     directory: sandbox.directory,
     runtime: process.execPath,
     cwd: root,
-    timeoutMs: 25_000,
   });
   expect([code, stderr]).toEqual([0, ""]);
   return parseObject(stdout).result;
@@ -231,7 +230,7 @@ describe.runIf(IS_RUNTS)("the library", () => {
     const directory = mkdtempSync(join(tmpdir(), "library-"));
     try {
       const file = join(root, `examples/library/${name}.mjs`);
-      const options = { directory, runtime: process.execPath, timeoutMs: 25_000 };
+      const options = { directory, runtime: process.execPath };
       const { code, stdout, stderr } = await invoke([file], options);
       expect([code, stderr]).toEqual([0, ""]);
       const page = readFileSync(join(root, "examples/library/README.md"), "utf8");

@@ -69,7 +69,7 @@ spec(
     await container.created();
     for (const args of [["start"], ["state"], ["kill"], ["delete", "--force"]]) {
       // spawnSync waits for the end of the pipes; a leaked one would hold it until the timeout.
-      const result = spawnSync(RUNTIME, ["--root", sandbox.root, ...args, container.id], { timeout: 5000 });
+      const result = spawnSync(RUNTIME, ["--root", sandbox.root, ...args, container.id], { timeout: 30_000 });
       expect([args, result.status, result.signal]).toEqual([args, 0, null]);
     }
   },

@@ -21,7 +21,7 @@ async function listening(sandbox: Sandbox, signals: string): Promise<Container> 
 }
 
 async function waitForFile(container: Container, path: string, text: string): Promise<void> {
-  await expect.poll(() => tryRead(container, path), { timeout: 5000, interval: 20 }).toBe(text);
+  await expect.poll(() => tryRead(container, path)).toBe(text);
 }
 
 function tryRead(container: Container, path: string): string | undefined {
@@ -85,9 +85,7 @@ for (const [signal, number] of [
     });
     const result = await container.run({
       whileRunning: async () => {
-        await expect
-          .poll(() => container.stateCommand().then(({ stdout }) => stdout), { timeout: 5000 })
-          .toContain('"running"');
+        await expect.poll(() => container.stateCommand().then(({ stdout }) => stdout)).toContain('"running"');
         expect((await container.kill(signal)).code).toBe(0);
       },
     });
@@ -192,6 +190,6 @@ spec(
     await waitForFile(container, "tmp/ready", "");
     expect((await container.kill("KILL")).code).toBe(0);
     await container.until("stopped");
-    await expect.poll(() => sandbox.processes(), { timeout: 5000 }).toEqual([]);
+    await expect.poll(() => sandbox.processes()).toEqual([]);
   },
 );

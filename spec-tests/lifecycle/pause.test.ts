@@ -30,9 +30,7 @@ async function printing(sandbox: Sandbox): Promise<Container> {
 
 async function moves(container: Container): Promise<void> {
   const before = container.printed().length;
-  await expect
-    .poll(() => container.printed().length, { timeout: 5000, interval: 20 })
-    .toBeGreaterThan(before);
+  await expect.poll(() => container.printed().length).toBeGreaterThan(before);
 }
 
 /** The control files of a cgroup are where config.linux.cgroupsPath says. */
@@ -144,18 +142,18 @@ spec(
       config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== "pid");
     });
     await container.started();
-    await expect.poll(() => container.printed(), { timeout: 5000, interval: 20 }).toBe("ready");
+    await expect.poll(() => container.printed()).toBe("ready");
     await pause(sandbox, container);
     expect((await container.kill("KILL")).code).toBe(0);
     await container.until("stopped");
-    await expect.poll(() => sandbox.processes(), { timeout: 5000 }).toEqual([]);
+    await expect.poll(() => sandbox.processes()).toEqual([]);
   },
 );
 
 spec("kill TERM, paused: the program gets it after resume", CLAUSE, async (sandbox) => {
   const container = sandbox.shell("trap 'echo TERM; exit' TERM; echo ready; while :; do sleep 0.02; done");
   await container.started();
-  await expect.poll(() => container.printed(), { timeout: 5000, interval: 20 }).toBe("ready");
+  await expect.poll(() => container.printed()).toBe("ready");
   await pause(sandbox, container);
   expect((await container.kill("TERM")).code).toBe(0);
   expect((await container.state()).status).toBe("paused");

@@ -244,7 +244,7 @@ live(
     expectRefusal(await mounts(sandbox, "add", container, list), /cannot change a paused container/);
     succeed("resume", await sandbox.invoke(["resume", container.id]));
     await container.kill("KILL");
-    await expect.poll(async () => (await container.state()).status, { timeout: 5000 }).toBe("stopped");
+    await expect.poll(async () => (await container.state()).status).toBe("stopped");
     expectRefusal(await mounts(sandbox, "add", container, list), /container not running/);
     expectRefusal(await sandbox.invoke(["mounts", "list", "nobody"]), /does not exist/);
   },

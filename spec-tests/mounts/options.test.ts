@@ -147,9 +147,7 @@ spec(
     );
     const result = await container.run({
       whileRunning: async () => {
-        await expect
-          .poll(async () => (await container.stateCommand()).stdout, { timeout: 5000 })
-          .toContain('"running"');
+        await expect.poll(async () => (await container.stateCommand()).stdout).toContain('"running"');
         mkdirSync(`${folder}/sub`);
         execFileSync("mount", ["-t", "tmpfs", "tmpfs", `${folder}/sub`]);
         execFileSync("touch", [`${folder}/sub/go`]);

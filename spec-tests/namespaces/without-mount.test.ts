@@ -35,7 +35,7 @@ spec(
       withoutMountNamespace,
     );
     await container.started();
-    await expect.poll(() => container.printed(), { timeout: 5000 }).toBe("/proc/1\ntmpfs");
+    await expect.poll(() => container.printed()).toBe("/proc/1\ntmpfs");
     expect(mountsIn(container)).toEqual(expect.arrayContaining(["/proc", "/dev", "/dev/pts", "/dev/shm"]));
     succeed("delete", await container.delete("--force"));
     expect(mountsIn(container)).toEqual([]);

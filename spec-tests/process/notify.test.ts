@@ -7,7 +7,6 @@ import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "practice of runc and crun: sd_notify(3)";
-const IN_TIME = { timeout: 5000, interval: 20 };
 
 /** A service that tells, as a user other than root, where its socket is, and ends when it is told to. */
 function service(sandbox: Sandbox): Container {
@@ -22,7 +21,7 @@ function service(sandbox: Sandbox): Container {
 /** Path of the container's socket on the host, once the service has told. */
 async function socketOf(container: Container): Promise<string> {
   const where = `${container.rootfs}/tmp/where`;
-  await expect.poll(() => existsSync(where), IN_TIME).toBe(true);
+  await expect.poll(() => existsSync(where)).toBe(true);
   const { pid } = await container.state();
   return `/proc/${pid}/root${readFileSync(where, "utf8").trim()}`;
 }

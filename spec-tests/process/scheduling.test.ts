@@ -93,7 +93,7 @@ spec(
     await container.started();
     const { pid } = await container.state();
     const children = () => readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
-    await expect.poll(children, { timeout: 5000 }).not.toBe("");
+    await expect.poll(children).not.toBe("");
     expect(scheduling(pid)).toEqual({ policy: 1, nice: 0, priority: 5 });
     expect(scheduling(Number(children()))).toEqual({ policy: 0, nice: 0, priority: 0 });
   },
@@ -263,7 +263,7 @@ for (const [wanted, expected, number] of [
       await container.started();
       const { pid } = await container.state();
       const children = () => readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
-      await expect.poll(children, { timeout: 5000 }).not.toBe("");
+      await expect.poll(children).not.toBe("");
       expect(ioPriority(pid)).toBe(expected);
       expect(ioPriority(Number(children()))).toBe(expected);
     },

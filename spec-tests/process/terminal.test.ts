@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
 import { openConsole } from "../harness/console.ts";
@@ -91,7 +90,7 @@ spec(
     );
     await container.started({ flags: ["--console-socket", console.socket] });
     console.type("typed words\n");
-    await sleep(300);
+    await expect.poll(() => container.printed(console.file)).toContain("got typed words");
     console.type("\u0003");
     await container.until("stopped");
     const output = await console.output();

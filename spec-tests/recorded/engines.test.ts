@@ -18,7 +18,7 @@ for (const name of recordedNames()) {
     });
     expect(await container.start()).toMatchObject({ code: 0, stdout: "", stderr: "" });
     expect((await container.state()).status).toBe("running");
-    await expect.poll(() => container.printed(console?.file), { timeout: 5000 }).toBe("recorded config runs");
+    await expect.poll(() => container.printed(console?.file)).toBe("recorded config runs");
     expect((await container.kill("KILL")).code).toBe(0);
     await container.until("stopped");
     expect((await container.delete()).code).toBe(0);

@@ -77,12 +77,10 @@ async function runtimeOf(container: Container, options: Omit<RunOptions, "contai
   const { stdout, stderr } = await container.run({
     ...options,
     whileRunning: async (pid) => {
-      await expect
-        .poll(async () => (await container.stateCommand()).stdout, { timeout: 8000 })
-        .toMatch(/running/);
+      await expect.poll(async () => (await container.stateCommand()).stdout).toMatch(/running/);
       const { pid: init } = await container.state();
       // The last command of the program: it has printed what it could do.
-      await expect.poll(() => readFileSync(`/proc/${init}/comm`, "utf8"), { timeout: 8000 }).toBe("sleep\n");
+      await expect.poll(() => readFileSync(`/proc/${init}/comm`, "utf8")).toBe("sleep\n");
       const engine = await enginePid(pid);
       maps = readFileSync(`/proc/${engine}/maps`, "utf8");
       await container.kill("KILL");
@@ -94,9 +92,7 @@ async function runtimeOf(container: Container, options: Omit<RunOptions, "contai
 
 /** The runtime itself below what wraps it: those replace themselves by it. */
 async function enginePid(pid: number): Promise<number> {
-  await expect
-    .poll(() => readFileSync(`/proc/${pid}/maps`, "utf8"), { timeout: 5000 })
-    .toContain("koffi.node");
+  await expect.poll(() => readFileSync(`/proc/${pid}/maps`, "utf8")).toContain("koffi.node");
   return pid;
 }
 

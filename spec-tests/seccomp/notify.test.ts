@@ -31,7 +31,7 @@ function notifying(seccomp: Partial<Seccomp>, noNewPrivileges = true): (config: 
 
 /** The one record of a connection, once it is there. */
 async function messageOf(agent: SeccompAgent, index = 0): Promise<Record<string, unknown>> {
-  await expect.poll(() => agent.connections().length, { timeout: 5000 }).toBe(index + 1);
+  await expect.poll(() => agent.connections().length).toBe(index + 1);
   return parseObject(String(agent.connections()[index]?.message));
 }
 

@@ -225,14 +225,15 @@ if (IS_RUNTS) {
   });
 
   spec("run: maps its own C++ runtime, not the host's", "promise: start-up", async (sandbox) => {
-    const container = sandbox.shell("sleep 0.3");
+    const container = sandbox.shell("exec sleep 1000");
     let maps = "";
     await container.run({
       whileRunning: async (pid) => {
         const read = () => readFileSync(`/proc/${pid}/maps`, "utf8");
-        await expect.poll(read, { timeout: 5000, interval: 10 }).toContain("koffi-cxx.so");
-        await container.until("running");
+        await expect.poll(read).toContain("koffi-cxx.so");
+        await expect.poll(async () => (await container.stateCommand()).stdout).toContain('"running"');
         maps = read();
+        await container.kill("KILL");
       },
     });
     expect(maps).toContain("koffi.node");

@@ -17,7 +17,7 @@ spec(
     const container = sandbox.shell("echo won > /tmp/result", (config) => {
       config.root.readonly = false;
     });
-    const results = await repeat(50, () => container.create({ timeoutMs: 25_000 }));
+    const results = await repeat(50, () => container.create());
     expect(results.filter(({ code }) => code === 0)).toHaveLength(1);
     expect((await container.state()).status).toBe("created");
     expect(
@@ -33,7 +33,7 @@ spec(
 
 spec("50 creates of different ids at once: all win", "runtime.md, Create", async (sandbox) => {
   const containers = Array.from({ length: 50 }, () => sandbox.shell("sleep 1000"));
-  const results = await Promise.all(containers.map((container) => container.create({ timeoutMs: 25_000 })));
+  const results = await Promise.all(containers.map((container) => container.create()));
   expect(results.map(({ code }) => code)).toEqual(containers.map(() => 0));
   const deleted = await Promise.all(containers.map((container) => container.delete("--force")));
   expect(deleted.map(({ code }) => code)).toEqual(containers.map(() => 0));
@@ -49,7 +49,7 @@ spec(
     await container.created();
     const results = await repeat(8, () => container.start());
     expect(results.filter(({ code }) => code === 0)).toHaveLength(1);
-    await expect.poll(() => container.readFile("tmp/result"), { timeout: 5000 }).toBe("ran\n");
+    await expect.poll(() => container.readFile("tmp/result")).toBe("ran\n");
   },
 );
 
@@ -160,7 +160,7 @@ spec(
     await container.started();
     const { pid } = await container.state();
     process.kill(pid, "SIGKILL");
-    await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 5000, interval: 10 }).toBe(false);
+    await expect.poll(() => existsSync(`/proc/${pid}`)).toBe(false);
     const other = await takePid(sandbox, pid);
     expect((await container.state()).status).toBe("stopped");
     for (const signal of ["KILL", "TERM"]) {

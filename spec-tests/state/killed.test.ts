@@ -30,6 +30,6 @@ spec(
       const deleted = await container.delete("--force");
       expect([instant, deleted.code, deleted.stderr]).toEqual([instant, 0, ""]);
     }
-    await expect.poll(() => sandbox.traces(), { timeout: 5000 }).toEqual([]);
+    await expect.poll(() => sandbox.traces()).toEqual([]);
   },
 );

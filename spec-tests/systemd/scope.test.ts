@@ -159,8 +159,8 @@ systemdSpec(
       const { code, stderr } = await container.delete("--force");
       expect([milliseconds, code, stderr]).toEqual([milliseconds, 0, ""]);
     }
-    await expect.poll(() => machine.units(`*${sandbox.tag}*`), { timeout: 5000 }).toEqual([]);
-    await expect.poll(() => sandbox.traces(), { timeout: 5000 }).toEqual([]);
+    await expect.poll(() => machine.units(`*${sandbox.tag}*`)).toEqual([]);
+    await expect.poll(() => sandbox.traces()).toEqual([]);
   },
 );
 
