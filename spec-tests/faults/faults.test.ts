@@ -14,7 +14,7 @@ const ALL = process.env.FAULTS === "all";
 /** As many at a time as these tests take cores. */
 const LANES = 2;
 /** One of so many operations gets the faults that are not for all of them; a stub that stands still is waited for. */
-const STRIDES = { "kill-stub": 16, "kill-runtime": 16, stall: 64 } as const;
+const STRIDES = { "kill-stub": 8, "kill-runtime": 8, stall: 64 } as const;
 const EIO = 5;
 
 const plan: Plan = chosen((n) => {

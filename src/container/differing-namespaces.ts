@@ -1,24 +1,40 @@
 import { readlinkSync } from "../../bindings/linux/files.ts";
+import { RuntsError } from "../errors.ts";
 import { NAMESPACE_FLAGS } from "../plan/kernel-settings.ts";
 import { namespaceFile } from "../spec/namespaces.ts";
 
-/** CLONE_NEW* of the namespaces that a process is in and this one is not. namespaces(7) */
+/** CLONE_NEW* of the namespaces that init is in and this process is not. namespaces(7) */
 export function differingNamespaces(pid: number): number {
   let flags = 0;
   for (const [type, flag] of Object.entries(NAMESPACE_FLAGS)) {
     const name = namespaceFile(type);
-    const own = ownNamespace(name);
-    if (own !== undefined && readlinkSync(`/proc/${pid}/ns/${name}`) !== own) flags |= flag;
+    const own = tryNamespace("self", name);
+    if (own === undefined) continue;
+    const other = tryNamespace(`${pid}`, name);
+    if (other === undefined) throw hasStopped(pid, name);
+    if (other !== own) flags |= flag;
   }
   return flags;
 }
 
-/** undefined for a type that this kernel doesn't have. */
-function ownNamespace(name: string): string | undefined {
+/** undefined for a type that this kernel doesn't have, and for a process that has ended. */
+function tryNamespace(process: string, name: string): string | undefined {
   try {
-    return readlinkSync(`/proc/self/ns/${name}`);
+    return readlinkSync(`/proc/${process}/ns/${name}`);
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ESRCH"))
+      return undefined;
     throw error;
   }
+}
+
+function hasStopped(pid: number, name: string): RuntsError {
+  return new RuntsError(
+    `cannot join the namespaces of a container that has stopped: process ${pid} is gone`,
+    {
+      operation: "readlink",
+      errno: "ESRCH",
+      path: `/proc/${pid}/ns/${name}`,
+    },
+  );
 }

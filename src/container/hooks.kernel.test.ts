@@ -45,9 +45,8 @@ describe("a hook", () => {
   });
 
   it("may leave a process that keeps its outputs open", () => {
-    const started = Date.now();
-    run(shell("/bin/sleep 2 & exit 0"));
-    expect(Date.now() - started).toBeLessThan(1500);
+    const directory = run(shell("/bin/sleep 1000 & echo $! > left; exit 0"));
+    expect(process.kill(Number(readFileSync(`${directory}/left`, "utf8")))).toBe(true);
   });
 });
 
@@ -82,9 +81,7 @@ describe("a hook that fails", () => {
   });
 
   it("is killed when its time is over", () => {
-    const started = Date.now();
-    expect(() => run(shell("exec /bin/sleep 10", { timeout: 1 }))).toThrow(/: timed out after 1 s$/);
-    expect(Date.now() - started).toBeLessThan(5000);
+    expect(() => run(shell("exec /bin/sleep 1000", { timeout: 1 }))).toThrow(/: timed out after 1 s$/);
   });
 
   it("may not be there at all", () => {

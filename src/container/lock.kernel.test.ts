@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { lockContainer } from "./lock.ts";
 import { freshDirectory } from "./state.test-support.ts";
@@ -14,6 +14,11 @@ async function holdWhile(directory: string, command: string): Promise<void> {
   });
   onTestFinished(() => void holder.kill("SIGKILL"));
   await once(holder.stdout, "data");
+}
+
+/** Waits, in the shell of the other process, until this one has opened the directory: now it waits for the lock. */
+function untilOpened(directory: string): string {
+  return `until ls -l /proc/${process.pid}/fd | grep -q -- '-> ${directory}$'; do sleep 0.01; done`;
 }
 
 function canLock(directory: string): boolean {
@@ -31,11 +36,10 @@ describe.skipIf(skipReason !== false)("lockContainer", () => {
 
   it("waits for another process", async () => {
     const directory = freshDirectory();
-    await holdWhile(directory, "sleep 0.4");
-    const started = Date.now();
+    await holdWhile(directory, `${untilOpened(directory)}; sleep 0.1; : > ${directory}/ended`);
     const lock = lockContainer(directory, "box");
-    expect(Date.now() - started).toBeGreaterThan(200);
     expect(lock).toBeDefined();
+    expect(existsSync(`${directory}/ended`)).toBe(true);
     lock?.release();
   });
 
@@ -47,13 +51,13 @@ describe.skipIf(skipReason !== false)("lockContainer", () => {
 
   it("is none if the directory was deleted while it waited", async () => {
     const directory = freshDirectory();
-    await holdWhile(directory, `sleep 0.3; rmdir ${directory}`);
+    await holdWhile(directory, `${untilOpened(directory)}; rmdir ${directory}`);
     expect(lockContainer(directory, "box")).toBeUndefined();
   });
 
   it("is none if the directory was made anew while it waited", async () => {
     const directory = freshDirectory();
-    await holdWhile(directory, `sleep 0.3; rmdir ${directory}; mkdir ${directory}`);
+    await holdWhile(directory, `${untilOpened(directory)}; rmdir ${directory}; mkdir ${directory}`);
     expect(lockContainer(directory, "box")).toBeUndefined();
   });
 
