@@ -30,7 +30,7 @@ export async function openPidfdReceiver(sandbox: Sandbox): Promise<PidfdReceiver
   return {
     socket,
     received: async () => {
-      const limit = sleep(5000, undefined, { ref: false }).then(() => {
+      const limit = sleep(20_000, undefined, { ref: false }).then(() => {
         throw new Error("no pidfd came");
       });
       return parseObject(String((await Promise.race([lines.next(), limit])).value));

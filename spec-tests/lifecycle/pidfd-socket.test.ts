@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { expect } from "vitest";
 import { expectInitAlone, running } from "../harness/exec.ts";
 import { openPidfdReceiver } from "../harness/pidfd.ts";
@@ -51,7 +52,10 @@ spec(
     const result = await container.exec(["sleep", "1000"], {
       flags: ["--pidfd-socket", receiver.socket],
       whileRunning: async () => {
-        expect(await receiver.received()).toMatchObject({ message: "setns", fds: 1 });
+        const { message, fds, pid } = await receiver.received();
+        expect([message, fds]).toEqual(["setns", 1]);
+        // It comes before the program is executed.
+        await expect.poll(() => readFileSync(`/proc/${pid}/comm`, "utf8")).toBe("sleep\n");
         await receiver.signal(15);
       },
     });
