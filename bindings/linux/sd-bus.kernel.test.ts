@@ -2,7 +2,7 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { SyscallError } from "../syscall-error.ts";
-import { BusError, openBus } from "./sd-bus.ts";
+import { type Bus, BusError, openBus, substituteBus } from "./sd-bus.ts";
 
 const DBUS = {
   destination: "org.freedesktop.DBus",
@@ -78,6 +78,19 @@ describe.skipIf(!hasDaemon)("a bus (needs dbus-daemon)", () => {
     expect(wait("org.runts.Other", 1)).toBe(false);
     bus.close();
   });
+});
+
+it("is another one for all who connect, as long as that is wanted", () => {
+  const other: Bus = { call: () => ["/"], awaitSignal: () => true, close: () => undefined };
+  const kinds: string[] = [];
+  substituteBus((kind) => {
+    kinds.push(kind);
+    return other;
+  });
+  expect([openBus("user"), openBus("system")]).toEqual([other, other]);
+  expect(kinds).toEqual(["user", "system"]);
+  substituteBus(undefined);
+  expect(() => openBus("user", "libsystemd.so.999")).toThrow(SyscallError);
 });
 
 it("tells a library that is missing from a bus that is", () => {

@@ -54,7 +54,8 @@ export class Manager {
     for (let retried = false; ; ) {
       try {
         const args = [unit, "fail", encoded(sent), []];
-        return this.#job("start", unit, this.#call("StartTransientUnit", "ssa(sv)a(sa(sv))", args, "o"));
+        const answer = this.#call("StartTransientUnit", "ssa(sv)a(sa(sv))", args, "o", sent);
+        return this.#job("start", unit, answer);
       } catch (error) {
         if (!(error instanceof BusError)) throw error;
         const known = withoutUnknown(sent, error);
@@ -73,7 +74,7 @@ export class Manager {
   setUnitProperties(unit: string, properties: readonly UnitProperty[]): void {
     for (let sent = properties; ; ) {
       try {
-        this.#call("SetUnitProperties", "sba(sv)", [unit, true, encoded(sent)]);
+        this.#call("SetUnitProperties", "sba(sv)", [unit, true, encoded(sent)], "", sent);
         return;
       } catch (error) {
         if (!(error instanceof BusError)) throw error;
@@ -165,8 +166,15 @@ export class Manager {
     }
   }
 
-  #call(member: string, signature: string, args: readonly BusValue[], reply = ""): readonly BusValue[] {
-    return this.#bus.call({ ...MANAGER, member }, signature, args, reply);
+  #call(
+    member: string,
+    signature: string,
+    args: readonly BusValue[],
+    reply = "",
+    properties: readonly UnitProperty[] = [],
+  ): readonly BusValue[] {
+    const pointers = properties.map(({ pointer = "" }) => pointer);
+    return this.#bus.call({ ...MANAGER, member, pointers }, signature, args, reply);
   }
 
   /** The property that systemd's message names decides what in the config was wrong. */
