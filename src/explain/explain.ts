@@ -110,6 +110,7 @@ class Simulation {
     this.#context = { ...context, keepFilters: false, log };
     const asRoot = caller.privileged && process.geteuid?.() !== 0;
     this.#kernel = new SimulatedKernel(this.#names, (...observed) => this.#observe(...observed), asRoot);
+    this.#kernel.deniesBpf = !caller.privileged || caller.inUserNamespace;
     const view = new ContainerView(config, options.bundle, rootfsPath(config, options.bundle));
     this.#stubs = new SimulatedStubs(this.#names, this.recorder, this.#kernel, view);
     this.#reasons = new Reasons(config, {

@@ -53,6 +53,8 @@ export class SimulatedKernel {
   /** Called when a memory file of this name is made, and when it is closed. */
   onMemoryFile: (name: string, isOpen: boolean) => void = () => undefined;
   onConnect: (path: string) => void = () => undefined;
+  /** bpf(2) is for those with rights on the host. */
+  deniesBpf = false;
 
   constructor(names: Names, observe: Observer, asRoot: boolean) {
     this.#names = names;
@@ -140,7 +142,7 @@ export class SimulatedKernel {
     },
     prlimit64: (args) => {
       if (args[2] === null) return callKernel("prlimit64", [0, args[1] ?? 0, null, args[3] ?? null]);
-      this.#observe("prlimit64", args, "");
+      if (args[0] !== 0) this.#observe("prlimit64", args, "");
       return 0;
     },
     ppoll: (args) => {
@@ -161,6 +163,7 @@ export class SimulatedKernel {
     // Nobody answers: the end of the stream, which is what a program's success looks like.
     recvfrom: () => 0,
     bpf: (args) => {
+      if (this.deniesBpf) return -errnoNumber("EPERM");
       if (Number(args[0]) === BPF_PROG_QUERY) {
         bytesOf(args[1]).fill(0, 24, 28); // prog_cnt
         return 0;
@@ -188,8 +191,18 @@ export class SimulatedKernel {
       if (denial !== 0) return denial;
     }
     this.#observe(call, args, path);
-    const file = this.files.make(path, "file", (flags & O_TRUNC) === 0 ? (existing?.content ?? "") : "");
+    const file = this.files.make(
+      path,
+      "file",
+      (flags & O_TRUNC) === 0 ? this.#contentOf(path, existing) : "",
+    );
     return this.#descriptor(`fd of ${path}`, file, path);
+  }
+
+  /** Controllers are enabled beside those that are so. */
+  #contentOf(path: string, existing: VirtualFile | undefined): string {
+    if (existing !== undefined) return existing.content;
+    return path.endsWith("/cgroup.subtree_control") ? this.files.readHost(path) : "";
   }
 
   #openForReading(call: "openat" | "openat2", args: Args, path: string): number {
