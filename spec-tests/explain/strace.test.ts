@@ -1,21 +1,11 @@
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
 import { openConsole } from "../harness/console.ts";
-import type { Container } from "../harness/container.ts";
-import { compareWithTrace, type Explained, type Explanation } from "../harness/explained.ts";
-import { compareRuntime } from "../harness/explained-runtime.ts";
-import { parseObject } from "../harness/json.ts";
+import { compareWithExplanation } from "../harness/explained-container.ts";
 import { giveRootfsTo } from "../harness/rootfs.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
-import { isFinished, readTrace, straceWrapper, type Trace, type TracedCall } from "../harness/strace.ts";
 
 /** `explain --json` against strace(1) of create and start, operation by operation, each process by itself. */
-
-const TIMEOUT = { timeoutMs: 60_000 };
 
 /** The bundles: each is about something else that create does. */
 const BUNDLES: Readonly<Record<string, (config: Config, sandbox: Sandbox) => void>> = {
@@ -96,7 +86,7 @@ for (const [name, mutate] of Object.entries(BUNDLES)) {
     const container = sandbox.shell("exit 0", (config) => mutate(config, sandbox));
     const [mapping] = container.config.linux.uidMappings ?? [];
     if (mapping !== undefined) giveRootfsTo(container.rootfs, { uid: mapping.hostID, gid: mapping.hostID });
-    await compareAll(sandbox, container, []);
+    await compareWithExplanation(sandbox, container);
   });
 }
 
@@ -107,7 +97,7 @@ spec("explain --json with a terminal: what create and start then do", "explain",
   });
   const console = await openConsole(sandbox);
   const flags = ["--console-socket", console.socket];
-  await compareAll(sandbox, container, flags, flags);
+  await compareWithExplanation(sandbox, container, { flags });
 });
 
 spec(
@@ -116,109 +106,6 @@ spec(
   async (sandbox) => {
     const container = sandbox.shell("exit 0");
     const flags = ["--no-pivot", "--no-new-keyring", "--pid-file", sandbox.path("pid")];
-    await compareAll(sandbox, container, flags, flags);
+    await compareWithExplanation(sandbox, container, { flags });
   },
 );
-
-/** Explains, creates and starts, and compares for each process what was announced with what it has done. */
-async function compareAll(
-  sandbox: Sandbox,
-  container: Container,
-  createFlags: readonly string[],
-  explainFlags: readonly string[] = [],
-): Promise<void> {
-  const explained = await explain(sandbox, container, explainFlags);
-  const folder = sandbox.path("traces");
-  mkdirSync(folder);
-  const traced = (command: string) => ({ wrapper: straceWrapper(join(folder, command)), ...TIMEOUT });
-  await container.created({ flags: createFlags, ...traced("create") });
-  const started = await sandbox.invoke(["start", container.id], traced("start"));
-  expect(started.stderr).toBe("");
-  await container.until("stopped");
-  const create = await finished(join(folder, "create"));
-  const start = await finished(join(folder, "start"));
-  const parts = [
-    { trace: create, operations: explained.operations.filter(({ step }) => step < 6) },
-    { trace: start, operations: explained.operations.filter(({ step, by }) => step >= 6 && by !== "init") },
-  ];
-  let compared = 0;
-  for (const { trace, operations } of parts) compared += compareProcesses(trace, operations, explained);
-  expect(compared).toBeGreaterThan(150);
-}
-
-async function explain(
-  sandbox: Sandbox,
-  container: Container,
-  flags: readonly string[],
-): Promise<Explanation> {
-  const result = await sandbox.invoke([
-    "explain",
-    "--json",
-    "--bundle",
-    container.bundle,
-    ...flags,
-    container.id,
-  ]);
-  expect(result.stderr).toBe("");
-  expect(result.code).toBe(0);
-  const json = parseObject(result.stdout);
-  expect(json.id).toBe(container.id);
-  return JSON.parse(result.stdout);
-}
-
-/** The tracer writes on until the last process has ended. */
-async function finished(prefix: string): Promise<Trace> {
-  for (const deadline = Date.now() + 20_000; !isFinished(prefix); await sleep(20))
-    if (Date.now() > deadline) throw new Error("a traced process has not ended after 20 s");
-  return readTrace(prefix);
-}
-
-/** The runtime, and each process that it has made, in the order of their making. */
-function compareProcesses(trace: Trace, operations: readonly Explained[], all: Explanation): number {
-  const runtime = [...trace.values()].find((calls) => calls[0]?.call === "execve" && isRuntime(calls[0]));
-  if (runtime === undefined) throw new Error("the runtime is not in the trace");
-  let compared = compareRuntime(operations, runtime);
-  const stubs = runtime.filter(
-    ({ call, args }) => call === "clone3" && (args[0] ?? "").includes("CLONE_VFORK"),
-  );
-  const announced = stubsOf(operations);
-  expect(stubs.length).toBe(announced.length);
-  for (const [index, stub] of stubs.entries()) {
-    const calls = afterExec(trace.get(stub.result) ?? []);
-    const part = announced[index] ?? [];
-    const isStub = ({ by }: Explained) => by === "stub" || by.startsWith("stub and ");
-    compared += compareWithTrace(part.filter(isStub), calls);
-    const clone = calls.find(({ call }) => call === "clone3");
-    const name = part.find(({ by }) => !isStub({ by } as Explained) && by !== "runtime")?.by;
-    if (clone === undefined || name === undefined) continue;
-    const source = name === "init" ? all.operations : operations;
-    const own = source.filter(({ by }) => by === name || by === `stub and ${name}`);
-    compared += compareWithTrace(own, untilExec(trace.get(clone.result) ?? []));
-  }
-  return compared;
-}
-
-function isRuntime({ args }: TracedCall): boolean {
-  return !(args[1] ?? "").includes("runts-init");
-}
-
-/** What each stub and its clone were announced to do: a stub begins where the runtime spawns it. */
-function stubsOf(operations: readonly Explained[]): Explained[][] {
-  const parts: Explained[][] = [];
-  for (const operation of operations) {
-    if (operation.call === "posix_spawn") parts.push([]);
-    else if (operation.by !== "runtime") parts.at(-1)?.push(operation);
-  }
-  return parts;
-}
-
-/** What posix_spawn does of its own comes before. */
-function afterExec(calls: readonly TracedCall[]): readonly TracedCall[] {
-  return calls.slice(calls.findIndex(({ call }) => call === "execve") + 1);
-}
-
-/** The container's program is none of the runtime's business. */
-function untilExec(calls: readonly TracedCall[]): readonly TracedCall[] {
-  const at = calls.findIndex(({ call }) => call === "execve");
-  return at < 0 ? calls : calls.slice(0, at + 1);
-}

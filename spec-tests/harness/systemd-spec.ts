@@ -1,8 +1,10 @@
+import { chownSync, mkdirSync } from "node:fs";
 import { afterAll, beforeAll, type TestContext } from "vitest";
+import { setNamespace } from "./config.ts";
 import type { Container } from "./container.ts";
 import type { Sandbox } from "./sandbox.ts";
 import { spec } from "./spec.ts";
-import { Machine, noSystemd } from "./systemd.ts";
+import { Machine, noSystemd, USER } from "./systemd.ts";
 
 export type SystemdBody = (sandbox: Sandbox, machine: Machine, context: TestContext) => Promise<void>;
 
@@ -38,4 +40,23 @@ export function scopeOf(container: Container, machine: Machine): string {
 export async function cgroupOf(container: Container, machine: Machine): Promise<string> {
   const { pid } = await container.state();
   return /^0::(.*)$/m.exec(machine.output("cat", `/proc/${pid}/cgroup`))?.[1] ?? "";
+}
+
+/** A container that a user without privilege may make, with the user as its root. */
+export function rootless(sandbox: Sandbox, script = "sleep 1000"): Container {
+  mkdirSync(sandbox.root);
+  for (const directory of [sandbox.root, sandbox.temporary, sandbox.directory])
+    chownSync(directory, USER, USER);
+  const container = sandbox.shell(script, (config) => {
+    setNamespace(config, "user", { type: "user" });
+    config.linux.uidMappings = [{ containerID: 0, hostID: USER, size: 1 }];
+    config.linux.gidMappings = [{ containerID: 0, hostID: USER, size: 1 }];
+    delete config.linux.resources;
+    for (const mount of config.mounts)
+      if (mount.options !== undefined) mount.options = mount.options.filter((option) => option !== "gid=5");
+  });
+  container.config.linux.cgroupsPath = `user.slice:spec:${container.id}`;
+  container.writeConfig();
+  chownSync(container.bundle, USER, USER);
+  return container;
 }
