@@ -20,9 +20,14 @@ const CHANGING = new Set([
   "kill",
 ]);
 
+/** A part of the D-Bus call before it. */
+const UNIT_PROPERTY = "property";
+
 /** Throws at the first difference; returns how many were compared. */
 export function compareRuntime(operations: readonly Explained[], calls: readonly TracedCall[]): number {
-  const announced = operations.filter(({ by }) => by === "runtime").map(announcedLine);
+  const announced = operations
+    .filter(({ by, call }) => by === "runtime" && call !== UNIT_PROPERTY)
+    .map(announcedLine);
   const done = doneLines(calls);
   for (const [index, line] of announced.entries()) {
     if (!new RegExp(`^${line}$`, "s").test(done[index] ?? ""))
@@ -36,6 +41,8 @@ export function compareRuntime(operations: readonly Explained[], calls: readonly
 /** A pattern: what nobody could know before is anything. */
 function announcedLine({ call, args }: Explained): string {
   if (call === "posix_spawn") return "posix_spawn";
+  if (call.startsWith("sd_bus_open_")) return 'connect .*/\\w*bus\\w*".*';
+  if (call.includes(".")) return `sendmsg ${call.slice(call.lastIndexOf(".") + 1)}`;
   if (call === "bpf") return `bpf ${args[0]} .*${/insn_cnt=\d+/.exec(args[1] ?? "")?.[0] ?? ""}.*`;
   const shown =
     call === "write" || call === "bind" || call === "connect" || call === "listen" ? args.slice(1) : args;
@@ -73,11 +80,25 @@ function doneLines(calls: readonly TracedCall[]): string[] {
     } else if (call === "write" && writable.has(first)) lines.push(line(call, args.slice(1)));
     else if (call === "clone3" && first.includes("CLONE_VFORK")) lines.push("posix_spawn");
     else if (call === "prlimit64" && third !== "NULL" && first !== "0") lines.push(line(call, args));
+    else if (call === "sendmsg") lines.push(...busLines(second));
+    // sd-bus gives its end of a connection a name, which is nobody's file.
+    else if (call === "bind" && second.includes('sun_path=@"')) continue;
+    else if (call === "bpf" && READING_BPF.has(first)) continue;
     else if (call === "bind" || call === "connect") lines.push(line(call, [address(second, directories)]));
     else if (call === "listen") lines.push(line(call, args.slice(1)));
     else if (CHANGING.has(call)) lines.push(line(call, args));
   }
   return lines;
+}
+
+/** What is only asked is not announced. */
+const READING_BPF = new Set(["BPF_PROG_QUERY", "BPF_PROG_GET_FD_BY_ID"]);
+const READING_METHODS = new Set(["Hello", "Get"]);
+
+/** A message on a bus by its member, the third field of its header: D-Bus Specification, Header Fields. */
+function busLines(message: string): string[] {
+  const [, member = "Get"] = /\\3\\1s\\0.*?\\0\\0\\0([A-Z]\w*)\\0/.exec(message) ?? [];
+  return READING_METHODS.has(member) ? [] : [line("sendmsg", [member])];
 }
 
 function line(call: string, args: readonly string[]): string {

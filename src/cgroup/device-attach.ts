@@ -9,8 +9,8 @@ import { cgroupName, describeErrno } from "./files.ts";
 // linux/bpf.h, Linux 6.12: enum bpf_cmd and what the calls below take.
 export const BPF_PROG_LOAD = 5;
 export const BPF_PROG_ATTACH = 8;
-const BPF_PROG_DETACH = 9;
-const BPF_PROG_GET_FD_BY_ID = 13;
+export const BPF_PROG_DETACH = 9;
+export const BPF_PROG_GET_FD_BY_ID = 13;
 export const BPF_PROG_QUERY = 16;
 const BPF_PROG_TYPE_CGROUP_DEVICE = 15;
 const BPF_CGROUP_DEVICE = 6;

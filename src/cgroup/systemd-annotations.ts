@@ -38,7 +38,7 @@ interface Variant {
 }
 
 /** Bits of the integer types by keyword and D-Bus letter. GVariant text format, "Type annotations". */
-const INTEGERS: Readonly<Record<string, readonly [letter: string, bits: number, signed: boolean]>> = {
+export const INTEGERS: Readonly<Record<string, readonly [letter: string, bits: number, signed: boolean]>> = {
   byte: ["y", 8, false],
   int16: ["n", 16, true],
   uint16: ["q", 16, false],

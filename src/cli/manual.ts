@@ -126,6 +126,8 @@ export const manual: Readonly<Record<string, ManualEntry>> = {
         "and the JSON pointer of the property that asks for it. Nothing is done, and no right is needed. What is known only when it is done " +
         "stands in angle brackets.",
       "With `--diff` the two arguments are bundles or config files: what only the first asks for is marked with -, what only the second with +.",
+      "With the global option `--systemd-cgroup`, what systemd is asked for is there too, with each property of the unit. Without systemd " +
+        "one is assumed; one that runs is asked where its own cgroup is, and for nothing else.",
     ],
     examples: [
       ["runts explain --bundle /srv/web", "all system calls"],

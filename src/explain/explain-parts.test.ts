@@ -122,6 +122,13 @@ describe("explanationText", () => {
     expect(text).toContain("Here it would fail: /x: no\n\nWarnings\n  a warning\n\nNotes\n  a note\n");
   });
 
+  it("shows a property of a unit as its value, and counts it to the call before it", () => {
+    const property = operation("property", ["TasksMax", "uint64 7"]);
+    const text = explanationText(explanation([operation("Manager.Start", []), property]), { brief: false });
+    expect(text).toContain("\n      TasksMax = uint64 7\n");
+    expect(text).toContain(": 1 operations.");
+  });
+
   it("shows a condition in front of the call", () => {
     const conditional = operation("mkdirat", ["3"], { if: { result: "<fd>", is: "failed" } });
     expect(callText(conditional)).toBe("if <fd> is not there: mkdirat(3)");

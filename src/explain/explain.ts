@@ -6,7 +6,7 @@ import { FileError } from "../../bindings/linux/file-call.ts";
 import { absolutePath } from "../../bindings/linux/paths.ts";
 import { tapStubs } from "../../bindings/stub/client.ts";
 import { SyscallError } from "../../bindings/syscall-error.ts";
-import { type Caller, inspectCaller } from "../container/caller.ts";
+import { type Caller, inspectCaller, managerOf } from "../container/caller.ts";
 import { ContainerView } from "../container/container-view.ts";
 import { createContainer } from "../container/create.ts";
 import type { Context, CreateOptions } from "../container/options.ts";
@@ -42,7 +42,7 @@ export async function explainContainer(
     options.configFile === undefined
       ? readConfig(options.bundle)
       : readConfigAndBytes(options.bundle, options.configFile).config;
-  refuseUnexplained(context, config);
+  refuseUnexplained(config);
   const caller = callerFor(options.as);
   const simulation = new Simulation(config, context, options, caller);
   const error = await simulation.run(prepare);
@@ -57,9 +57,7 @@ export async function explainContainer(
 }
 
 /** What goes on without system calls of the runtime, or by answers that nobody can know. */
-function refuseUnexplained(context: Context, { linux }: Config): void {
-  if (context.systemdCgroup === true)
-    throw new RuntsError("--systemd-cgroup: can't be explained: what is done is up to systemd");
+function refuseUnexplained({ linux }: Config): void {
   if (Object.keys(linux?.netDevices ?? {}).length > 0) {
     const pointer = "/linux/netDevices";
     throw new RuntsError(`${pointer}: can't be explained: what is done depends on each interface`, {
@@ -124,6 +122,7 @@ class Simulation {
 
   /** Runs create and start; returns where they would fail. */
   async run(prepare: () => void): Promise<Explanation["error"]> {
+    const restoreSystemd = await this.#replaceSystemd();
     substituteKernel(this.#kernel.call);
     tapStubs(this.#stubs);
     try {
@@ -147,11 +146,18 @@ class Simulation {
     } finally {
       substituteKernel(undefined);
       tapStubs(undefined);
+      restoreSystemd();
       if (this.#kernel.files.assumesCgroups)
         this.recorder.notes.add(
           "/sys/fs/cgroup is no cgroup v2 here: a host is assumed where it is, with all controllers enabled",
         );
     }
+  }
+
+  async #replaceSystemd(): Promise<() => void> {
+    if (this.#context.systemdCgroup !== true) return () => undefined;
+    const { simulateSystemd } = await import("./simulated-systemd.ts");
+    return simulateSystemd(managerOf(this.#caller), this.recorder, this.#kernel);
   }
 
   operations(): Explanation["operations"] {

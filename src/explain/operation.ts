@@ -9,7 +9,7 @@ export interface ExplainedOperation {
   /** JSON pointer of the config property that asks for it; empty for what every container needs. */
   readonly pointer: string;
   readonly purpose: string;
-  /** A system call, or an operation of the stub itself. */
+  /** A system call, an operation of the stub itself, or a method of D-Bus with its interface, whose UNIT_PROPERTY follow. */
   readonly call: string;
   /** In the notation of strace(1); what is known only when it is done stands in angle brackets. */
   readonly args: readonly string[];
@@ -20,6 +20,9 @@ export interface ExplainedOperation {
   /** errno names that are no failure. */
   readonly tolerates?: readonly string[];
 }
+
+/** A property of the unit that the call before it is about: its name and its value. */
+export const UNIT_PROPERTY = "property";
 
 /** What the steps of runtime.md, Lifecycle, are about, as far as create and start take part in them. */
 export const STEPS: Readonly<Record<number, string>> = {

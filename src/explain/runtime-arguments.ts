@@ -3,7 +3,7 @@ import type { NativeArgument } from "../../bindings/ffi/koffi.ts";
 import type { SyscallName } from "../../bindings/ffi/syscall.ts";
 import { decodeArguments } from "../../bindings/stub/decode.ts";
 import { type Argument, data } from "../../bindings/stub/program.ts";
-import { BPF_PROG_ATTACH, BPF_PROG_LOAD } from "../cgroup/device-attach.ts";
+import { BPF_PROG_ATTACH, BPF_PROG_DETACH, BPF_PROG_LOAD } from "../cgroup/device-attach.ts";
 import { bytesOf } from "./native.ts";
 
 /** The runtime's own system calls, as text. */
@@ -57,10 +57,9 @@ function bpfArguments(args: readonly NativeArgument[]): string[] {
   const command = Number(args[0]);
   if (command === BPF_PROG_LOAD)
     return ["BPF_PROG_LOAD", `{prog_type=BPF_PROG_TYPE_CGROUP_DEVICE, insn_cnt=${word(1)}}`];
-  if (command === BPF_PROG_ATTACH) {
-    const fields = `target_fd=${word(0)}, attach_bpf_fd=${word(1)}`;
-    return ["BPF_PROG_ATTACH", `{${fields}, attach_type=BPF_CGROUP_DEVICE, attach_flags=BPF_F_ALLOW_MULTI}`];
-  }
+  const fields = `target_fd=${word(0)}, attach_bpf_fd=${word(1)}, attach_type=BPF_CGROUP_DEVICE`;
+  if (command === BPF_PROG_ATTACH) return ["BPF_PROG_ATTACH", `{${fields}, attach_flags=BPF_F_ALLOW_MULTI}`];
+  if (command === BPF_PROG_DETACH) return ["BPF_PROG_DETACH", `{${fields}}`];
   return [String(command)];
 }
 

@@ -7,7 +7,7 @@ import { CLONE_NEWUSER } from "../../bindings/abi/sched.ts";
 import type { NativeArgument } from "../../bindings/ffi/koffi.ts";
 import { callKernel, type SyscallName } from "../../bindings/ffi/syscall.ts";
 import { dirname } from "../../bindings/linux/paths.ts";
-import { BPF_PROG_LOAD, BPF_PROG_QUERY } from "../cgroup/device-attach.ts";
+import { BPF_PROG_GET_FD_BY_ID, BPF_PROG_LOAD, BPF_PROG_QUERY } from "../cgroup/device-attach.ts";
 import { CGROUP_MOUNT } from "../cgroup/files.ts";
 import type { Names } from "./names.ts";
 import { bytesOf, textOf } from "./native.ts";
@@ -53,6 +53,8 @@ export class SimulatedKernel {
   /** Called when a memory file of this name is made, and when it is closed. */
   onMemoryFile: (name: string, isOpen: boolean) => void = () => undefined;
   onConnect: (path: string) => void = () => undefined;
+  /** How many the container's cgroup has that are not of the runtime. */
+  devicePrograms = 0;
   /** bpf(2) is for those with rights on the host. */
   deniesBpf = false;
 
@@ -165,9 +167,11 @@ export class SimulatedKernel {
     bpf: (args) => {
       if (this.deniesBpf) return -errnoNumber("EPERM");
       if (Number(args[0]) === BPF_PROG_QUERY) {
-        bytesOf(args[1]).fill(0, 24, 28); // prog_cnt
+        bytesOf(args[1]).set([this.devicePrograms, 0, 0, 0], 24); // prog_cnt
         return 0;
       }
+      if (Number(args[0]) === BPF_PROG_GET_FD_BY_ID)
+        return this.#descriptor("earlier device program", undefined);
       this.#observe("bpf", args, "");
       return Number(args[0]) === BPF_PROG_LOAD ? this.#descriptor("device program", undefined) : 0;
     },

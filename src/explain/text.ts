@@ -1,4 +1,4 @@
-import { type ExplainedOperation, type Explanation, STEPS } from "./operation.ts";
+import { type ExplainedOperation, type Explanation, STEPS, UNIT_PROPERTY } from "./operation.ts";
 
 /** Operations of the stub itself that say nothing to a reader of the text: the names that they give are used all the same. */
 const HIDDEN = new Set(["copy", "load", "set-channel"]);
@@ -12,7 +12,7 @@ export interface TextOptions {
 /** For people: grouped by the steps of runtime.md, and by what each group of calls is for. */
 export function explanationText(explanation: Explanation, options: TextOptions): string {
   const { id, bundle, operations, warnings, notes, error } = explanation;
-  const calls = operations.filter(({ call }) => !HIDDEN.has(call)).length;
+  const calls = operations.filter(({ call }) => !HIDDEN.has(call) && call !== UNIT_PROPERTY).length;
   const lines = [
     `create and start of ${id} from ${bundle}: ${calls} operations. Nothing is done here.`,
     "Where a line has a JSON pointer, that property of config.json asks for it; <...> is known only when it is done.",
@@ -64,9 +64,10 @@ function groupLine({ by, purpose, pointer }: ExplainedOperation): string {
   return pointer === "" ? text : `${text.padEnd(POINTER_COLUMN)} ${pointer}`;
 }
 
-/** `if <fd of /proc> failed: mkdirat(...)`, with the name of the result. */
+/** `if <fd of /proc> failed: mkdirat(...)`, with the name of the result; `TasksMax = uint64 7`. */
 export function callText(operation: ExplainedOperation): string {
   const { call, args, result } = operation;
+  if (call === UNIT_PROPERTY) return args.join(" = ");
   const condition = operation.if === undefined ? "" : `${conditionText(operation.if)}: `;
   const named = result === undefined ? "" : ` = ${result}`;
   return `${condition}${call}(${args.join(", ")})${named}`;

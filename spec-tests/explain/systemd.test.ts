@@ -1,0 +1,161 @@
+import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "vitest";
+import type { Config } from "../harness/config.ts";
+import type { Container } from "../harness/container.ts";
+import type { Explained, Explanation } from "../harness/explained.ts";
+import { compareWithExplanation } from "../harness/explained-container.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { readTrace, straceWrapper } from "../harness/strace.ts";
+import { type AskedProperty, askedProperties } from "../harness/systemd-bus.ts";
+import { rootless, SYSTEMD, systemdSpecs } from "../harness/systemd-spec.ts";
+
+/** `--systemd-cgroup explain` against what systemd is asked for, and against strace(1) of create and start. */
+
+const systemdSpec = systemdSpecs();
+const DEVICES = [
+  { allow: false, access: "rwm" },
+  { allow: true, type: "c", major: 10, minor: 229, access: "rw" },
+];
+
+function scoped(
+  sandbox: Sandbox,
+  mutate: (config: Config) => void = () => undefined,
+  path = (id: string) => `spec-part.slice:pre:${id}`,
+): Container {
+  const container = sandbox.shell("exit 0", mutate);
+  container.config.linux.cgroupsPath = path(container.id);
+  container.writeConfig();
+  return container;
+}
+
+async function explained(sandbox: Sandbox, container: Container): Promise<Explanation> {
+  const args = ["--systemd-cgroup", "explain", "--json", "--bundle", container.bundle, container.id];
+  return JSON.parse((await sandbox.invoke(args)).stdout);
+}
+
+/** As busctl shows them: pids are known by then, and the largest numbers are not exact in JSON. */
+function comparable([name, value]: AskedProperty): AskedProperty {
+  if (name === "PIDs") return [name, value.replace(/<pid of init>|\d+(?=\])/, "N")];
+  return [name, value.replace(/\d{17,}/g, (digits) => String(Number(digits)))];
+}
+
+function propertiesOf(operations: readonly Explained[]): AskedProperty[] {
+  return operations.flatMap(({ call, args: [name = "", value = ""] }) =>
+    call === "property" ? [comparable([name, value])] : [],
+  );
+}
+
+const CONFIGS: Readonly<Record<string, (config: Config) => void>> = {
+  "the default config": () => undefined,
+  "devices, annotations and no default": (config) => {
+    config.linux.resources = { devices: DEVICES };
+    config.annotations = {
+      "org.systemd.property.CollectMode": "'inactive-or-failed'",
+      "org.systemd.property.TimeoutStopUSec": "uint64 5000000",
+      "org.systemd.property.RuntimeMaxSec": "uint64 3600",
+      "org.systemd.property.SendSIGHUP": "true",
+      "org.systemd.property.After": "['spec.target', 'other.target']",
+      "org.systemd.property.Description": '"another"',
+    };
+  },
+  "all devices": (config) => {
+    config.linux.resources = { devices: [{ allow: true, access: "rwm" }] };
+  },
+  "limits for which there may be no controller": (config) => {
+    config.linux.resources = {
+      memory: { limit: 67_108_864, swap: 134_217_728, reservation: 4096 },
+      cpu: { quota: 33_333, period: 50_000, shares: 512, cpus: "0-1", mems: "0" },
+      pids: { limit: 55 },
+      unified: { "memory.high": "max", "memory.oom.group": "1" },
+    };
+  },
+};
+
+for (const [name, mutate] of Object.entries(CONFIGS)) {
+  systemdSpec(
+    `explain --systemd-cgroup with ${name}: the properties that systemd is then asked for`,
+    "explain",
+    async (sandbox, machine) => {
+      const container = scoped(sandbox, mutate);
+      const { operations, error } = await explained(sandbox, container);
+      const asked = await askedProperties(sandbox, machine, async () => {
+        const { stderr } = await container.create(SYSTEMD);
+        expect(stderr.replace(/^runts: /, "").trim()).toBe(error?.message ?? "");
+      });
+      expect(propertiesOf(operations)).toEqual(asked.map(comparable));
+      if (error === undefined) await container.delete("--force");
+    },
+  );
+}
+
+systemdSpec(
+  "explain --systemd-cgroup: what create and start then do, call by call",
+  "explain",
+  async (sandbox) => {
+    const container = scoped(sandbox, (config) => {
+      config.linux.resources = {
+        devices: DEVICES,
+        // The only controller of the unified hierarchy here, if any.
+        hugepageLimits: [{ pageSize: "2MB", limit: 4_194_304 }],
+      };
+    });
+    const { notes } = await compareWithExplanation(sandbox, container, SYSTEMD);
+    expect(notes).toEqual([]);
+    expect((await container.delete()).code).toBe(0);
+  },
+);
+
+systemdSpec(
+  "explain --systemd-cgroup --as caller of a user: what create and start of the user's systemd then do",
+  "explain",
+  async (sandbox, machine) => {
+    sandbox.wrapper = machine.userWrapper;
+    const container = rootless(sandbox, "exit 0");
+    const { operations, notes } = await compareWithExplanation(sandbox, container, {
+      ...SYSTEMD,
+      explainFlags: ["--as", "caller"],
+    });
+    expect(notes).toEqual([]);
+    expect(operations.map(({ call }) => call)).toContain("sd_bus_open_user");
+    expect(propertiesOf(operations).map(([name]) => name)).not.toContain("DevicePolicy");
+    expect((await container.delete()).code).toBe(0);
+  },
+);
+
+systemdSpec(
+  "explain --systemd-cgroup of a unit that is another's: what create says",
+  "explain",
+  async (sandbox) => {
+    const path = () => `system.slice:spec:${sandbox.tag}-same`;
+    const first = scoped(sandbox, undefined, path);
+    const second = scoped(sandbox, undefined, path);
+    await first.created(SYSTEMD);
+    const { error } = await explained(sandbox, second);
+    expect(error?.message).toContain("was already loaded");
+    expect((await second.create(SYSTEMD)).stderr).toBe(`runts: ${error?.message}\n`);
+    expect((await first.delete("--force")).code).toBe(0);
+  },
+);
+
+systemdSpec(
+  "explain --systemd-cgroup where systemd runs: asks it where its cgroup is, and for nothing",
+  "explain",
+  async (sandbox, machine) => {
+    const container = scoped(sandbox);
+    const folder = sandbox.path("traces");
+    mkdirSync(folder);
+    const wrapper = [...machine.wrapper, ...straceWrapper(join(folder, "explain"))];
+    const args = ["--systemd-cgroup", "explain", "--bundle", container.bundle, container.id];
+    expect((await sandbox.invoke(args, { wrapper })).code).toBe(0);
+    const messages = [...readTrace(join(folder, "explain")).values()]
+      .flat()
+      .filter(({ call }) => call === "sendmsg")
+      .map(({ args: [, message = ""] }) => message);
+    expect(messages.join()).toContain("ControlGroup");
+    const others = messages.filter((message) => !/AUTH EXTERNAL|\\0Hello\\0|\\0Get\\0/.test(message));
+    expect(others).toEqual([]);
+    expect(machine.units(`*${container.id}*`)).toEqual([]);
+    expect(existsSync(sandbox.root)).toBe(false);
+  },
+);
