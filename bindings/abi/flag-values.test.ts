@@ -7,7 +7,18 @@ import { afterEach, expect, it, vi } from "vitest";
  * its constants in the code that every container loads. UPDATE_FLAGS=1 writes it.
  */
 const FILE = join(import.meta.dirname, "flag-values.generated.ts");
-const MODULES = ["fcntl", "ioctl", "keyctl", "mman", "mount", "prctl", "sched", "seccomp", "socket"] as const;
+const MODULES = [
+  "fcntl",
+  "ioctl",
+  "keyctl",
+  "mman",
+  "mount",
+  "netlink",
+  "prctl",
+  "sched",
+  "seccomp",
+  "socket",
+] as const;
 
 const arch = process.arch;
 afterEach(() => {

@@ -21,10 +21,15 @@ export function substituteKernel(kernel: Kernel | undefined): void {
 
 /** For a substitute that wants the kernel's own answer. */
 export function callKernel(name: SyscallName, args: readonly NativeArgument[]): number {
+  return onKernel(() => trySyscall(name, ...args));
+}
+
+/** As callKernel, for what takes several calls. */
+export function onKernel<T>(action: () => T): T {
   const current = substitute;
   substitute = undefined;
   try {
-    return trySyscall(name, ...args);
+    return action();
   } finally {
     substitute = current;
   }

@@ -48,8 +48,9 @@ export interface Request {
   readonly subject: string;
 }
 
-interface Message {
+export interface Message {
   readonly type: number;
+  /** NLM_F_* */
   readonly flags: number;
   readonly body: Uint8Array;
 }
@@ -124,13 +125,7 @@ export class RouteSocket {
 
   #send({ name, type, body, flags = 0, subject }: Request, mode: number): void {
     this.#sequence += 1;
-    const message = new Uint8Array(nlmsghdr.size + body.length);
-    const view = new DataView(message.buffer);
-    view.setUint32(nlmsghdr.nlmsg_len, message.length, true);
-    view.setUint16(nlmsghdr.nlmsg_type, type, true);
-    view.setUint16(nlmsghdr.nlmsg_flags, NLM_F_REQUEST | mode | flags, true);
-    view.setUint32(nlmsghdr.nlmsg_seq, this.#sequence, true);
-    message.set(body, nlmsghdr.size);
+    const message = encodeMessage({ type, flags: NLM_F_REQUEST | mode | flags, body }, this.#sequence);
     // Without an address it goes to the kernel. Requests are done, and answered, before the call returns.
     syscall("sendto", [this.#fd, message, message.length, 0, null, 0], [`${name} ${subject}`]);
   }
@@ -152,10 +147,22 @@ export class RouteSocket {
   }
 }
 
-function messagesIn(datagram: Uint8Array, sequence: number): Message[] {
+export function encodeMessage({ type, flags, body }: Message, sequence: number): Uint8Array {
+  const message = new Uint8Array(nlmsghdr.size + body.length);
+  const view = new DataView(message.buffer);
+  view.setUint32(nlmsghdr.nlmsg_len, message.length, true);
+  view.setUint16(nlmsghdr.nlmsg_type, type, true);
+  view.setUint16(nlmsghdr.nlmsg_flags, flags, true);
+  view.setUint32(nlmsghdr.nlmsg_seq, sequence, true);
+  message.set(body, nlmsghdr.size);
+  return message;
+}
+
+/** The messages of a datagram that have this sequence number. */
+export function messagesIn(datagram: Uint8Array, sequence: number): Message[] {
   const messages: Message[] = [];
   for (let offset = 0; offset + nlmsghdr.size <= datagram.length; ) {
-    const view = new DataView(datagram.buffer, offset);
+    const view = new DataView(datagram.buffer, datagram.byteOffset + offset);
     const length = view.getUint32(nlmsghdr.nlmsg_len, true);
     if (length < nlmsghdr.size) break;
     if (view.getUint32(nlmsghdr.nlmsg_seq, true) === sequence) {
@@ -225,4 +232,9 @@ export function textOf(value: Uint8Array): string {
 
 export function uint32(value: number): Uint8Array {
   return new Uint8Array(Uint32Array.of(value).buffer);
+}
+
+export function numberIn(value: Uint8Array | undefined): number | undefined {
+  if (value === undefined || value.length < 4) return undefined;
+  return new DataView(value.buffer, value.byteOffset).getUint32(0, true);
 }

@@ -30,6 +30,7 @@ import { SyscallError } from "../syscall-error.ts";
 import {
   type Attributes,
   attributesIn,
+  numberIn,
   type RouteSocket,
   textOf,
   uint32,
@@ -46,11 +47,17 @@ export interface NetworkInterface {
 
 /** Finds an interface by its name, an alternative one too, or its index. */
 export function findInterface(socket: RouteSocket, by: string | number): NetworkInterface | undefined {
+  const body = askForInterface(socket, by);
+  return body === undefined ? undefined : interfaceIn(body);
+}
+
+/** The answer itself, of the type RTM_NEWLINK. */
+export function askForInterface(socket: RouteSocket, by: string | number): Uint8Array | undefined {
   const [index, attributes]: [number, Attributes] =
     typeof by === "number" ? [by, new Map()] : [0, new Map([[IFLA_IFNAME, nulTerminated(by)]])];
   const body = withAttributes(linkStruct(index), attributes);
   try {
-    return interfaceIn(socket.get({ name: "RTM_GETLINK", type: RTM_GETLINK, body, subject: String(by) }));
+    return socket.get({ name: "RTM_GETLINK", type: RTM_GETLINK, body, subject: String(by) });
   } catch (error) {
     if (error instanceof SyscallError && error.errno === "ENODEV") return undefined;
     throw error;
@@ -159,7 +166,7 @@ function withLabel(attributes: Attributes, before: string, after: string): Attri
 }
 
 /** `flags` are those to set; no others are changed. */
-function linkStruct(index: number, flags = 0): Uint8Array {
+export function linkStruct(index: number, flags = 0): Uint8Array {
   const struct = new Uint8Array(ifinfomsg.size);
   const view = new DataView(struct.buffer);
   view.setInt32(ifinfomsg.ifi_index, index, true);
@@ -168,7 +175,7 @@ function linkStruct(index: number, flags = 0): Uint8Array {
   return struct;
 }
 
-function interfaceIn(body: Uint8Array): NetworkInterface {
+export function interfaceIn(body: Uint8Array): NetworkInterface {
   const view = new DataView(body.buffer, body.byteOffset);
   const name = attributesIn(body.subarray(ifinfomsg.size)).get(IFLA_IFNAME);
   return {
@@ -176,9 +183,4 @@ function interfaceIn(body: Uint8Array): NetworkInterface {
     name: name === undefined ? "" : textOf(name),
     isUp: (view.getUint32(ifinfomsg.ifi_flags, true) & IFF_UP) !== 0,
   };
-}
-
-function numberIn(value: Uint8Array | undefined): number | undefined {
-  if (value === undefined || value.length < 4) return undefined;
-  return new DataView(value.buffer, value.byteOffset).getUint32(0, true);
 }

@@ -276,14 +276,7 @@ export function sendWithDescriptors(
   if (descriptors.length === 0) {
     return syscall("sendto", [socket, message, message.length, MSG_NOSIGNAL], ["a message"]);
   }
-  const control = new Uint8Array(cmsghdr.size + ((4 * descriptors.length + 7) & ~7));
-  const controlView = new DataView(control.buffer);
-  controlView.setBigUint64(cmsghdr.cmsg_len, BigInt(cmsghdr.size + 4 * descriptors.length), true);
-  controlView.setUint32(cmsghdr.cmsg_level, SOL_SOCKET, true);
-  controlView.setUint32(cmsghdr.cmsg_type, SCM_RIGHTS, true);
-  descriptors.forEach((fd, index) => {
-    controlView.setInt32(cmsghdr.size + 4 * index, fd, true);
-  });
+  const control = rightsMessage(descriptors);
   const iovec = new BigUint64Array([addressOf(message), BigInt(message.length)]);
   const header = new BigUint64Array([
     0n,
@@ -295,4 +288,17 @@ export function sendWithDescriptors(
     0n,
   ]);
   return syscall("sendmsg", [socket, new Uint8Array(header.buffer), MSG_NOSIGNAL], ["a message"]);
+}
+
+/** A control message of SCM_RIGHTS, unix(7). */
+export function rightsMessage(descriptors: readonly number[]): Uint8Array {
+  const control = new Uint8Array(cmsghdr.size + ((4 * descriptors.length + 7) & ~7));
+  const view = new DataView(control.buffer);
+  view.setBigUint64(cmsghdr.cmsg_len, BigInt(cmsghdr.size + 4 * descriptors.length), true);
+  view.setUint32(cmsghdr.cmsg_level, SOL_SOCKET, true);
+  view.setUint32(cmsghdr.cmsg_type, SCM_RIGHTS, true);
+  descriptors.forEach((fd, index) => {
+    view.setInt32(cmsghdr.size + 4 * index, fd, true);
+  });
+  return control;
 }

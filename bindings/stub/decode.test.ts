@@ -30,6 +30,11 @@ describe("decodeArguments", () => {
     );
   });
 
+  it("names a socket's protocol by its family", () => {
+    expect(decoded("socket", 16, 0x80003, 0)).toBe("AF_NETLINK, SOCK_RAW|SOCK_CLOEXEC, NETLINK_ROUTE");
+    expect(decoded("socket", 2, 0x80002, 0)).toBe("AF_INET, SOCK_DGRAM|SOCK_CLOEXEC, IPPROTO_IP");
+  });
+
   it("shows device nodes by type and number, fifos without one", () => {
     expect(decoded("mknodat", 3, "null", 0o020666, 0x103n)).toBe(
       '3, "null", S_IFCHR|0666, makedev(0x1, 0x3)',

@@ -226,7 +226,7 @@ const calls: Partial<Record<SyscallName | StubCall, readonly Show[]>> = {
       const type = oneOf(socket, "SOCK_", ["SOCK_CLOEXEC", "SOCK_NONBLOCK"])(BigInt(value) & 0xfn);
       return `${type}${(BigInt(value) & BigInt(socket.SOCK_CLOEXEC)) === 0n ? "" : "|SOCK_CLOEXEC"}`;
     }),
-    named((value) => (Number(value) === 0 ? "IPPROTO_IP" : String(value))),
+    socketProtocol,
   ],
   statx: [directory, string, statxFlags, statxMask, pointer],
   symlinkat: [string, number, string],
@@ -243,6 +243,12 @@ const calls: Partial<Record<SyscallName | StubCall, readonly Show[]>> = {
 
 function pointerOrString(argument: Argument, surroundings: Surroundings): string {
   return argument === 0 ? "NULL" : string(argument, surroundings, []);
+}
+
+/** 0 is another one in each family. */
+function socketProtocol(argument: Argument, surroundings: Surroundings, all: readonly Argument[]): string {
+  if (argument !== 0) return plain(argument, surroundings);
+  return all[0] === socket.AF_NETLINK ? "NETLINK_ROUTE" : "IPPROTO_IP";
 }
 
 /** Calls whose arguments depend on the first ones. */
