@@ -17,7 +17,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   cli: ["doctor", "profile", "validate", "explain", "container", "criu", "spec", "errors", "log", "version"],
   profile: [],
   validate: ["explain", "container", "cgroup", "plan", "spec", "errors"],
-  explain: ["container", "cgroup", "plan", "spec", "errors"],
+  explain: ["container", "init", "cgroup", "plan", "spec", "errors"],
   container: ["init", "cgroup", "resctrl", "seccomp", "criu", "plan", "spec", "errors", "log", "version"],
   doctor: ["container", "cgroup", "plan", "spec"],
   init: ["plan", "spec", "errors"],

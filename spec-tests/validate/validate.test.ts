@@ -264,6 +264,13 @@ const ROWS: Readonly<Record<string, Row>> = {
     finds: [],
     host: true,
   },
+  "network interfaces of which one is not there, with --host": {
+    mutate: (config) => {
+      config.linux.netDevices = { none0: { name: "eth0" } };
+    },
+    finds: ["error create-fails /linux/netDevices/none0"],
+    host: true,
+  },
   "a file system that no kernel has, with --host": {
     mutate: (config) => {
       config.mounts.push({ destination: "/x", type: "nofs", source: "nofs" });
@@ -394,14 +401,13 @@ spec(
   "validate --host with what explain can't tell: a note that create was not rehearsed, and exit code 0",
   "validate",
   async (sandbox) => {
-    const container = sandbox.container((config) => {
-      config.linux.netDevices = { lo: {} };
-    });
-    const { code, stdout } = await validate(sandbox, container, "--json", "--host", "--strict");
+    const { bundle } = sandbox.container();
+    const args = ["--systemd-cgroup", "validate", "--bundle", bundle, "--host"];
+    const { code, stdout } = await sandbox.invoke([...args, "--json", "--strict"]);
     const { findings: found, notes } = JSON.parse(stdout);
     expect([code, found]).toEqual([0, []]);
-    expect(notes).toEqual([expect.stringMatching(/^create was not rehearsed: \/linux\/netDevices: /)]);
-    expect((await validate(sandbox, container, "--host")).stdout).toContain(`\nnote: ${notes[0]}\n`);
+    expect(notes).toEqual([expect.stringMatching(/^create was not rehearsed: --systemd-cgroup: /)]);
+    expect((await sandbox.invoke(args)).stdout).toContain(`\nnote: ${notes[0]}\n`);
   },
 );
 

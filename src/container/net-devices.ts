@@ -55,7 +55,7 @@ export class NetDevices {
     this.#devices = Object.entries(devices);
     const [first] = this.#devices;
     if (rootless && first !== undefined)
-      throw refusal(pointerOf(first[0]), first[0], "needs a caller that is root on the host");
+      throw refusal(netDevicePointer(first[0]), first[0], "needs a caller that is root on the host");
   }
 
   /** Moves them to the network namespace of the process, and sets them up there with the addresses that they had. */
@@ -67,7 +67,7 @@ export class NetDevices {
     this.#container = container;
     const isOwn = fstatSync(host.namespace).ino !== fstatSync(namespace).ino;
     for (const [name, { name: inside = "" }] of this.#devices) {
-      const pointer = pointerOf(name);
+      const pointer = netDevicePointer(name);
       if (!isOwn) throw refusal(pointer, name, "the container is in the runtime's own network namespace");
       doing(pointer, `move the interface ${name}`, () => this.#moveOne(host, container, name, inside));
     }
@@ -105,7 +105,7 @@ export class NetDevices {
   }
 
   #moveOne(host: Side, container: Side, name: string, inside: string): void {
-    const pointer = pointerOf(name);
+    const pointer = netDevicePointer(name);
     const before = findInterface(host.socket, name);
     if (before === undefined)
       throw refusal(pointer, name, "there is no such interface on the host", "ENODEV");
@@ -140,7 +140,7 @@ function freeIndex(socket: RouteSocket, wanted: number): number {
   return index;
 }
 
-function pointerOf(name: string): string {
+export function netDevicePointer(name: string): string {
   return `${POINTER}/${pointerToken(name)}`;
 }
 

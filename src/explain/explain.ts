@@ -9,6 +9,7 @@ import { SyscallError } from "../../bindings/syscall-error.ts";
 import { type Caller, inspectCaller, managerOf } from "../container/caller.ts";
 import { ContainerView } from "../container/container-view.ts";
 import { createContainer } from "../container/create.ts";
+import { netDevicePointer } from "../container/net-devices.ts";
 import type { Context, CreateOptions } from "../container/options.ts";
 import { startContainer } from "../container/start.ts";
 import { RuntsError } from "../errors.ts";
@@ -16,11 +17,13 @@ import { hasOwn, namespacesOf } from "../plan/init-plan.ts";
 import { readConfig, readConfigAndBytes } from "../spec/config.ts";
 import { namespaceFile } from "../spec/namespaces.ts";
 import type { Config, IdMapping } from "../spec/types.ts";
+import { joinedNetwork } from "./joined-network.ts";
 import { Names } from "./names.ts";
 import { type Explanation, HOOK_STEPS, Recorder } from "./operation.ts";
 import { Reasons } from "./reasons.ts";
 import { runtimeArguments, writtenText } from "./runtime-arguments.ts";
 import { SimulatedKernel } from "./simulated-kernel.ts";
+import { SimulatedNamespace } from "./simulated-namespace.ts";
 import { mappingsOf } from "./simulated-processes.ts";
 import { SimulatedStubs } from "./simulated-stubs.ts";
 
@@ -42,7 +45,6 @@ export async function explainContainer(
     options.configFile === undefined
       ? readConfig(options.bundle)
       : readConfigAndBytes(options.bundle, options.configFile).config;
-  refuseUnexplained(config);
   const caller = callerFor(options.as);
   const simulation = new Simulation(config, context, options, caller);
   const error = await simulation.run(prepare);
@@ -54,16 +56,6 @@ export async function explainContainer(
     notes: [...simulation.recorder.notes],
     ...(error !== undefined && { error }),
   };
-}
-
-/** What goes on without system calls of the runtime, or by answers that nobody can know. */
-function refuseUnexplained({ linux }: Config): void {
-  if (Object.keys(linux?.netDevices ?? {}).length > 0) {
-    const pointer = "/linux/netDevices";
-    throw new RuntsError(`${pointer}: can't be explained: what is done depends on each interface`, {
-      pointer,
-    });
-  }
 }
 
 function callerFor(as: "root" | "caller"): Caller {
@@ -118,10 +110,14 @@ class Simulation {
     });
     this.#setProcesses();
     this.#followHooks();
+    this.#followNetworks();
   }
 
   /** Runs create and start; returns where they would fail. */
   async run(prepare: () => void): Promise<Explanation["error"]> {
+    const { networks } = this.#kernel;
+    const joined = joinedNetwork(this.#config, this.recorder.notes);
+    if (joined !== undefined) networks.container = new SimulatedNamespace(joined);
     const restoreSystemd = await this.#replaceSystemd();
     substituteKernel(this.#kernel.call);
     tapStubs(this.#stubs);
@@ -146,6 +142,7 @@ class Simulation {
     } finally {
       substituteKernel(undefined);
       tapStubs(undefined);
+      networks.close();
       restoreSystemd();
       if (this.#kernel.files.assumesCgroups)
         this.recorder.notes.add(
@@ -186,6 +183,19 @@ class Simulation {
     processes.ownNamespaces = new Set(
       [...namespaces.created, ...namespaces.joined.keys()].map(namespaceFile),
     );
+    processes.joinedNamespaces = new Map(
+      [...namespaces.joined].map(([type, { path }]) => [namespaceFile(type), path]),
+    );
+  }
+
+  #followNetworks(): void {
+    const { networks } = this.#kernel;
+    const { permitted } = this.#caller;
+    networks.mayChange = ((permitted >> BigInt(capabilityNames.indexOf("CAP_NET_ADMIN"))) & 1n) === 1n;
+    networks.onChange = ({ device, purpose, args }) => {
+      const pointer = netDevicePointer(device);
+      this.recorder.add({ by: "runtime", pointer, purpose, call: "sendto", args });
+    };
   }
 
   /** Hooks run in the listed order, each with a memory file for its input, which is open as long as it runs. */

@@ -37,6 +37,11 @@ export class Names {
     return text.replace(/\b[12]0{2}\d{7}\b/g, (digits) => this.#name(Number(digits)) ?? digits);
   }
 
+  /** A path with the names of the processes whose pids are in it. */
+  inPath(path: string): string {
+    return path.replace(/\b20{2}\d{7}\b/g, (digits) => this.#processes[Number(digits) - FIRST_PID] ?? digits);
+  }
+
   #name(number: number): string | undefined {
     if (number >= FIRST_PID) {
       const process = this.#processes[number - FIRST_PID];
@@ -45,11 +50,7 @@ export class Names {
     const index = Math.round((number - FIRST_DESCRIPTOR) / DISTANCE);
     const given = this.#descriptors[index];
     if (given === undefined) return undefined;
-    // A path may have a pid in it.
-    const name = given.replace(
-      /\b20{2}\d{7}\b/g,
-      (digits) => this.#processes[Number(digits) - FIRST_PID] ?? digits,
-    );
+    const name = this.inPath(given);
     const distance = number - FIRST_DESCRIPTOR - DISTANCE * index;
     if (distance === 0) return `<${name}>`;
     return distance > 0 ? `<${name}> + ${distance}` : `<${name}> - ${-distance}`;

@@ -1,7 +1,10 @@
-import { statx } from "../../bindings/abi/layouts.ts";
+import { statfs, statx } from "../../bindings/abi/layouts.ts";
 import type { FileKind, VirtualFile } from "./virtual-files.ts";
 
 /** Answers of the simulated kernel, as bytes. */
+
+/** linux/magic.h */
+const CGROUP2_SUPER_MAGIC = 0x63677270n;
 
 const S_IFDIR = 0o040000;
 const S_IFREG = 0o100000;
@@ -45,4 +48,12 @@ export function fillStatus(buffer: Uint8Array, file: VirtualFile | undefined, pa
   for (let at = 0; at < path.length; at++)
     hash = (hash * 31n + BigInt(path.charCodeAt(at))) & 0xffffffffffffn;
   view.setBigUint64(statx.stx_ino, hash, true);
+}
+
+/** Has statfs(2) say cgroup v2; returns whether it did. */
+export function becomeCgroup2(buffer: Uint8Array): boolean {
+  const view = new DataView(buffer.buffer, buffer.byteOffset);
+  const was = view.getBigUint64(statfs.f_type, true) === CGROUP2_SUPER_MAGIC;
+  view.setBigUint64(statfs.f_type, CGROUP2_SUPER_MAGIC, true);
+  return was;
 }

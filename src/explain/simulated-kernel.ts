@@ -2,21 +2,19 @@ import { readFileSync } from "node:fs";
 import { errnoNumber } from "../../bindings/abi/errno.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, O_ACCMODE, O_CREAT, O_EXCL, O_TRUNC } from "../../bindings/abi/fcntl.ts";
 import { NS_GET_NSTYPE } from "../../bindings/abi/ioctl.ts";
-import { open_how, statfs } from "../../bindings/abi/layouts.ts";
+import { open_how } from "../../bindings/abi/layouts.ts";
 import { CLONE_NEWUSER } from "../../bindings/abi/sched.ts";
 import type { NativeArgument } from "../../bindings/ffi/koffi.ts";
-import { callKernel, type SyscallName } from "../../bindings/ffi/syscall.ts";
+import { callKernel, cString, type SyscallName } from "../../bindings/ffi/syscall.ts";
 import { dirname } from "../../bindings/linux/paths.ts";
 import { BPF_PROG_GET_FD_BY_ID, BPF_PROG_LOAD, BPF_PROG_QUERY } from "../cgroup/device-attach.ts";
 import { CGROUP_MOUNT } from "../cgroup/files.ts";
 import type { Names } from "./names.ts";
 import { bytesOf, textOf } from "./native.ts";
-import { copyPart, enabled, fillStatus } from "./simulated-answers.ts";
+import { becomeCgroup2, copyPart, enabled, fillStatus } from "./simulated-answers.ts";
+import { SimulatedNetworks } from "./simulated-networks.ts";
 import { SimulatedProcesses } from "./simulated-processes.ts";
 import { type VirtualFile, VirtualFiles } from "./virtual-files.ts";
-
-/** linux/magic.h */
-const CGROUP2_SUPER_MAGIC = 0x63677270n;
 
 type Args = readonly NativeArgument[];
 
@@ -42,6 +40,7 @@ export type Observer = (call: SyscallName, args: Args, path: string) => void;
 export class SimulatedKernel {
   readonly files = new VirtualFiles();
   readonly processes: SimulatedProcesses;
+  readonly networks: SimulatedNetworks;
   readonly #names: Names;
   readonly #observe: Observer;
   /** For a caller that is not root, whether root's rights are assumed. */
@@ -63,6 +62,7 @@ export class SimulatedKernel {
     this.#observe = observe;
     this.#asRoot = asRoot;
     this.processes = new SimulatedProcesses(names);
+    this.networks = new SimulatedNetworks(names, (fd) => this.pathOf(fd));
     this.files.readHost = (path) => {
       try {
         return readFileSync(path, "utf8");
@@ -73,6 +73,8 @@ export class SimulatedKernel {
   }
 
   readonly call = (name: SyscallName, args: Args): number => {
+    const answer = this.networks.answer(name, args);
+    if (answer !== undefined) return answer;
     const handler = this.#handlers[name];
     if (handler !== undefined) return handler(args);
     if (!OWN_BUSINESS.has(name)) this.#observe(name, args, this.pathOf(Number(args[0])) ?? "");
@@ -261,12 +263,15 @@ export class SimulatedKernel {
   }
 
   #statx(args: Args): number {
-    const [directory = null, name = null, flags, , buffer = null] = args;
+    const [directory = null, name = null, flags, mask = null, buffer = null] = args;
     const fd = Number(directory);
     const isDescriptor = (Number(flags) & AT_EMPTY_PATH) !== 0 && textOf(name) === "";
     const path = isDescriptor ? (this.#open.get(fd)?.path ?? "") : this.#path(directory, name);
     const file = isDescriptor ? this.#open.get(fd)?.file : this.files.get(path);
     if (isDescriptor && !this.#open.has(fd)) return callKernel("statx", args);
+    const shared = this.processes.namespaceOnHost(path);
+    if (shared !== undefined && callKernel("statx", [AT_FDCWD, cString(shared), 0, mask, buffer]) === 0)
+      return 0;
     if (!isDescriptor && file === undefined) {
       return this.files.decides(path) ? -errnoNumber("ENOENT") : callKernel("statx", args);
     }
@@ -278,11 +283,7 @@ export class SimulatedKernel {
     const path = this.#path(AT_FDCWD, args[0]);
     const result = callKernel("statfs", args);
     if (path !== CGROUP_MOUNT) return result;
-    const buffer = bytesOf(args[1]);
-    const view = new DataView(buffer.buffer, buffer.byteOffset);
-    if (result === 0 && view.getBigUint64(statfs.f_type, true) === CGROUP2_SUPER_MAGIC) return 0;
-    this.files.assumesCgroups = true;
-    view.setBigUint64(statfs.f_type, CGROUP2_SUPER_MAGIC, true);
+    if (!becomeCgroup2(bytesOf(args[1])) || result !== 0) this.files.assumesCgroups = true;
     return 0;
   }
 

@@ -8,6 +8,8 @@ export class SimulatedProcesses {
   maps: { readonly uid: string; readonly gid: string } = { uid: "", gid: "" };
   /** Names in /proc/PID/ns of the namespaces that a container does not share with the runtime. */
   ownNamespaces: ReadonlySet<string> = new Set();
+  /** Paths of namespaces that it joins, by the same names. */
+  joinedNamespaces: ReadonlyMap<string, string> = new Map();
   /** The cgroup's path below the mount point. */
   cgroup = "/";
 
@@ -52,6 +54,14 @@ export class SimulatedProcesses {
     if (!parts.name.startsWith("ns/")) return undefined;
     const name = parts.name.slice("ns/".length);
     return this.ownNamespaces.has(name) ? `${name}:[0]` : readlinkSync(`/proc/self/ns/${name}`);
+  }
+
+  /** Where the host has the namespace that a file of a process stands for; undefined for one that is yet to be made. */
+  namespaceOnHost(path: string): string | undefined {
+    const [, name] = /^ns\/(.+)$/.exec(this.#parts(path)?.name ?? "") ?? [];
+    if (name === undefined) return undefined;
+    const joined = this.joinedNamespaces.get(name);
+    return joined ?? (this.ownNamespaces.has(name) ? undefined : `/proc/self/ns/${name}`);
   }
 
   #parts(path: string): { readonly pid: string; readonly name: string } | undefined {

@@ -2,6 +2,7 @@ import { lstatSync, readFileSync } from "node:fs";
 import { errnoNumber } from "../../bindings/abi/errno.ts";
 import { AT_FDCWD } from "../../bindings/abi/fcntl.ts";
 import { statfs, statx } from "../../bindings/abi/layouts.ts";
+import { AF_NETLINK } from "../../bindings/abi/socket.ts";
 import type { StubChannel, StubTap } from "../../bindings/stub/client.ts";
 import { decodeArguments } from "../../bindings/stub/decode.ts";
 import { guardHolds } from "../../bindings/stub/guard.ts";
@@ -77,7 +78,7 @@ export class SimulatedStubs implements StubTap {
     const stub = this.#stubOf(channel);
     for (const { fd, into } of program.descriptors) {
       const path = this.#kernel.pathOf(fd) ?? "";
-      stub.registers.give(into.register, path === "" ? String(fd) : `fd of ${path}`);
+      stub.registers.give(into.register, path === "" ? String(fd) : `fd of ${this.#names.inPath(path)}`);
     }
     const lines = new Lines(program, stub.registers);
     const waiting = program.operations.findIndex(({ call }) => call === "accept4");
@@ -173,6 +174,8 @@ export class SimulatedStubs implements StubTap {
     switch (call) {
       case "clone3":
         return this.#names.process(this.#recorder.stage.hook?.name ?? "init");
+      case "socket":
+        return args[0] === AF_NETLINK ? this.#kernel.networks.openInContainer() : 100;
       case "statx":
         return args[0] === AT_FDCWD
           ? this.#lookAtProgram(String(args[1]), output(args[4]))

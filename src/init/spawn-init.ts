@@ -203,7 +203,7 @@ function joinNamespaces(program: Program, { namespaces, privileged }: SpawnOptio
 }
 
 /** Without O_NONBLOCK a fifo that stands there would wait for a writer. */
-function openNamespace(path: string): number {
+export function openNamespace(path: string): number {
   return openSync(path, O_RDONLY | O_NONBLOCK);
 }
 

@@ -1,0 +1,45 @@
+import { FileError } from "../../bindings/linux/file-call.ts";
+import { closeSync } from "../../bindings/linux/files.ts";
+import { RouteSocket } from "../../bindings/linux/netlink.ts";
+import { SyscallError } from "../../bindings/syscall-error.ts";
+import { RuntsError } from "../errors.ts";
+import { routeSocketIn } from "../init/socket-in-namespace.ts";
+import { openNamespace } from "../init/spawn-init.ts";
+import { namespacesOf } from "../plan/init-plan.ts";
+import type { Config } from "../spec/types.ts";
+
+/**
+ * A socket of the network namespace that the container joins, to ask what is in it: by a stub, the only process that explain
+ * starts. undefined for a new namespace, and where it can't be had; if that is for want of rights, which create may have, a note
+ * tells.
+ */
+export function joinedNetwork(config: Config, notes: Set<string>): RouteSocket | undefined {
+  const joined = namespacesOf(config).joined.get("network");
+  if (joined === undefined || Object.keys(config.linux?.netDevices ?? {}).length === 0) return undefined;
+  try {
+    return openIn(joined.path, joined.pointer);
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === undefined) throw error;
+    // What else is wrong with it create finds itself.
+    if (errno === "EPERM" || errno === "EACCES")
+      notes.add(
+        `${joined.pointer}: which interfaces are in the network namespace can't be told from here: lo alone is assumed`,
+      );
+    return undefined;
+  }
+}
+
+function errnoOf(error: unknown): string | undefined {
+  if (error instanceof FileError) return error.code;
+  return error instanceof RuntsError || error instanceof SyscallError ? error.errno : undefined;
+}
+
+function openIn(path: string, pointer: string): RouteSocket {
+  const namespace = openNamespace(path);
+  try {
+    return new RouteSocket(routeSocketIn(namespace, pointer));
+  } finally {
+    closeSync(namespace);
+  }
+}
