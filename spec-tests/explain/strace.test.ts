@@ -1,6 +1,7 @@
 import type { Config } from "../harness/config.ts";
 import { openConsole } from "../harness/console.ts";
 import { compareWithExplanation } from "../harness/explained-container.ts";
+import { host, moving, network } from "../harness/network.ts";
 import { giveRootfsTo } from "../harness/rootfs.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
@@ -109,3 +110,23 @@ spec(
     await compareWithExplanation(sandbox, container, { flags });
   },
 );
+
+for (const [situation, joins] of [
+  ["a new network namespace", false],
+  ["one that is joined, where the indices are taken", true],
+] as const) {
+  spec(
+    `explain --json with network interfaces and ${situation}: what create and start then do`,
+    "explain",
+    async (sandbox, context) => {
+      const outside = host(sandbox, context);
+      outside.run("ip", "link", "add", "second", "type", "veth", "peer", "name", "vc");
+      outside.run("ip", "address", "add", "198.51.100.1/32", "dev", "second");
+      const inside = joins ? network(sandbox, "inside") : undefined;
+      for (const name of ["eth0", "other"]) inside?.add(name);
+      const container = sandbox.shell("exit 0", moving({ va: { name: "eth%d" }, second: {} }, inside));
+      sandbox.wrapper = outside.wrapper;
+      await compareWithExplanation(sandbox, container);
+    },
+  );
+}

@@ -1,4 +1,5 @@
 import type { Explained } from "./explained.ts";
+import { routeChange } from "./rtnetlink.ts";
 import type { TracedCall } from "./strace.ts";
 
 /**
@@ -38,20 +39,26 @@ export function compareRuntime(operations: readonly Explained[], calls: readonly
   return announced.length;
 }
 
+/** strace(1) may know an interface of the host by the number that another one gets in the container: later requests have it alone. */
+const ANY_INDEX = '(?:\\d+|if_nametoindex\\("[^"]+"\\))';
+
+/** Their first argument is a number that only this run has. */
+const BY_DESCRIPTOR = new Set(["write", "bind", "connect", "listen", "sendto"]);
+
 /** A pattern: what nobody could know before is anything. */
 function announcedLine({ call, args }: Explained): string {
   if (call === "posix_spawn") return "posix_spawn";
   if (call.startsWith("sd_bus_open_")) return 'connect .*/\\w*bus\\w*".*';
   if (call.includes(".")) return `sendmsg ${call.slice(call.lastIndexOf(".") + 1)}`;
   if (call === "bpf") return `bpf ${args[0]} .*${/insn_cnt=\d+/.exec(args[1] ?? "")?.[0] ?? ""}.*`;
-  const shown =
-    call === "write" || call === "bind" || call === "connect" || call === "listen" ? args.slice(1) : args;
+  const shown = BY_DESCRIPTOR.has(call) ? args.slice(1) : args;
   const pattern = [call, ...shown].join(" ").replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
   return sortedFlags(pattern.replaceAll("\\|", "|"))
     .replaceAll("|", "\\|")
     .replace(/<pid of [^>]+>/g, "\\d+")
     .replace(/<the (?:record|config)>/g, '".*"')
     .replace(/<its length>/g, "\\d+")
+    .replace(/(?<=IFLA_NEW_IFINDEX\\\}, )\d+/, ANY_INDEX)
     .replace(/<[^<>]+>/g, ".*");
 }
 
@@ -61,7 +68,8 @@ function doneLines(calls: readonly TracedCall[]): string[] {
   const writable = new Map<string, string>();
   const directories = new Map<string, string>();
   const lines: string[] = [];
-  for (const { call, args, result, errno } of calls) {
+  for (const traced of calls) {
+    const { call, args, result, errno } = traced;
     // Filters are kept for other containers, where that is possible.
     if (args.some((text) => KEPT_FILTER.test(text))) continue;
     const [first = "", second = "", third = ""] = args;
@@ -86,6 +94,7 @@ function doneLines(calls: readonly TracedCall[]): string[] {
     else if (call === "bpf" && READING_BPF.has(first)) continue;
     else if (call === "bind" || call === "connect") lines.push(line(call, [address(second, directories)]));
     else if (call === "listen") lines.push(line(call, args.slice(1)));
+    else if (call === "sendto") lines.push(...routeLines(traced));
     else if (CHANGING.has(call)) lines.push(line(call, args));
   }
   return lines;
@@ -99,6 +108,11 @@ const READING_METHODS = new Set(["Hello", "Get"]);
 function busLines(message: string): string[] {
   const [, member = "Get"] = /\\3\\1s\\0.*?\\0\\0\\0([A-Z]\w*)\\0/.exec(message) ?? [];
   return READING_METHODS.has(member) ? [] : [line("sendmsg", [member])];
+}
+
+function routeLines(traced: TracedCall): string[] {
+  const request = routeChange(traced);
+  return request === undefined ? [] : [line(traced.call, [request, ...traced.args.slice(2)])];
 }
 
 function line(call: string, args: readonly string[]): string {

@@ -397,20 +397,6 @@ spec(
   },
 );
 
-spec(
-  "validate --host with what explain can't tell: a note that create was not rehearsed, and exit code 0",
-  "validate",
-  async (sandbox) => {
-    const { bundle } = sandbox.container();
-    const args = ["--systemd-cgroup", "validate", "--bundle", bundle, "--host"];
-    const { code, stdout } = await sandbox.invoke([...args, "--json", "--strict"]);
-    const { findings: found, notes } = JSON.parse(stdout);
-    expect([code, found]).toEqual([0, []]);
-    expect(notes).toEqual([expect.stringMatching(/^create was not rehearsed: --systemd-cgroup: /)]);
-    expect((await sandbox.invoke(args)).stdout).toContain(`\nnote: ${notes[0]}\n`);
-  },
-);
-
 spec("validate --host of a user without privileges: what this user can't do", "validate", async (sandbox) => {
   const container = sandbox.container();
   sandbox.wrapper = userWrapper(sandbox);

@@ -128,35 +128,29 @@ function containerHooks(config: Config, view: ContainerView, tell: Tell): void {
   });
 }
 
-/** Create and start themselves, without their effects: what they would refuse that no rule has found. Returns what can't be told so. */
+/** Create and start themselves, without their effects: what they would refuse that no rule has found. Returns what was assumed. */
 async function rehearse(context: Context, options: ValidateOptions, tell: Tell): Promise<readonly string[]> {
   const { bundle, configFile } = options;
-  try {
-    const { error, warnings, notes } = await explainContainer(
-      context,
-      {
-        id: "validate",
-        bundle,
-        ...(configFile !== undefined && { configFile }),
-        noPivot: false,
-        noNewKeyring: false,
-        preserveFds: 0,
-        as: "caller",
-      },
-      () => prepareDirectories(context, undefined),
-    );
-    if (error !== undefined)
-      tell(failure("create-fails", error.pointer, stripped(error.message, error.pointer)));
-    for (const message of warnings) {
-      const [, pointer = "", text = message] = /^(\/\S+?): (.*)$/.exec(message) ?? [];
-      tell(warning("create-warns", pointer, text));
-    }
-    return notes;
-  } catch (error) {
-    // What explain itself can't tell is nothing against the config.
-    if (!(error instanceof RuntsError)) throw error;
-    return [`create was not rehearsed: ${error.message}`];
+  const { error, warnings, notes } = await explainContainer(
+    context,
+    {
+      id: "validate",
+      bundle,
+      ...(configFile !== undefined && { configFile }),
+      noPivot: false,
+      noNewKeyring: false,
+      preserveFds: 0,
+      as: "caller",
+    },
+    () => prepareDirectories(context, undefined),
+  );
+  if (error !== undefined)
+    tell(failure("create-fails", error.pointer, stripped(error.message, error.pointer)));
+  for (const message of warnings) {
+    const [, pointer = "", text = message] = /^(\/\S+?): (.*)$/.exec(message) ?? [];
+    tell(warning("create-warns", pointer, text));
   }
+  return notes;
 }
 
 function withoutPointer(error: RuntsError): string {
