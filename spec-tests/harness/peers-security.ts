@@ -31,6 +31,11 @@ const BOTH: readonly Deviation[] = [
 export const CRUN_SECURITY: readonly Deviation[] = [
   ...BOTH,
   {
+    reason: "its process can be traced from the clone into a joined pid namespace on",
+    sometimes: true,
+    titles: ["create in the user and pid namespace of a container with CAP_SYS_PTRACE: …"],
+  },
+  {
     reason: "a user is read wrongly in 1.21: alone it is root, and what is no number passes (CVE-2026-30892)",
     titles: [
       "exec --user 1: that user, not root",

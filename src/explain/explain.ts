@@ -221,8 +221,7 @@ class Simulation {
     const releases = this.#released && call === "connect";
     if (releases) this.recorder.stage = { step: 8 };
     const { stage } = this.recorder;
-    // The first thing of the undoing of a create that has failed.
-    if (call === "pidfd_send_signal" || (call === "unlinkat" && stage.step < 6)) this.recorder.stopped = true;
+    if (undoes(call, path, stage.step)) this.recorder.stopped = true;
     const reason = this.#reasons.of({ call, path, value: writtenText(call, args), number: Number(args[1]) });
     this.recorder.add({
       by: "runtime",
@@ -235,6 +234,11 @@ class Simulation {
     this.#released = false;
     this.#stubs.started();
   }
+}
+
+/** The first thing of the undoing of a create that has failed. */
+function undoes(call: SyscallName, path: string, step: number): boolean {
+  return call === "pidfd_send_signal" || path.endsWith("/cgroup.kill") || (call === "unlinkat" && step < 6);
 }
 
 function rootfsPath({ root }: Config, bundle: string): string {

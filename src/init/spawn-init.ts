@@ -103,9 +103,8 @@ export function spawnInit(options: SpawnOptions): PendingInit {
     if (options.oomScoreAdj !== undefined) setOomScore(cloning, options.oomScoreAdj);
     joinNamespaces(cloning, options);
     if (options.join !== undefined && options.join.flags !== 0) {
+      hideFromTracers(cloning);
       cloning.about("", "join the container's namespaces");
-      // The clone is in sight of the container's processes from its first moment, and holds descriptors of the host.
-      cloning.do("prctl", [PR_SET_DUMPABLE, 0, 0, 0, 0]);
       cloning.do("setns", [cloning.descriptor(options.join.pidfd), options.join.flags]);
     }
     options.afterJoin?.(cloning);
@@ -185,11 +184,8 @@ function replaceStandardStreams(program: Program, stdio: readonly number[]): voi
  */
 function joinNamespaces(program: Program, { namespaces, privileged }: SpawnOptions): void {
   const types = [...namespaces.joined.keys()].filter((type) => type !== "user");
-  if (!privileged && namespaces.joined.size > 0 && !namespaces.created.has("user")) {
-    // Others are in these namespaces. Where mappings have to be written, the process must stay within reach of the caller.
-    program.about("", "keep others from tracing the process");
-    program.do("prctl", [PR_SET_DUMPABLE, 0, 0, 0, 0]);
-  }
+  // Others are in these namespaces. Where a caller without privileges has mappings to write, the process must stay within its reach.
+  if (namespaces.joined.size > 0 && (privileged || !namespaces.created.has("user"))) hideFromTracers(program);
   if (namespaces.joined.has("user")) {
     if (privileged) types.push("user");
     else types.unshift("user");
@@ -200,6 +196,16 @@ function joinNamespaces(program: Program, { namespaces, privileged }: SpawnOptio
     program.about(pointer, `join the ${type} namespace`);
     program.do("setns", [program.descriptor(fd), NAMESPACE_FLAGS[type] ?? 0], { path });
   }
+}
+
+/**
+ * Nobody in a container may trace the process, or read what it holds, while it is not the container's program (CVE-2016-9962): it has
+ * the host's root directory, and whose root it is that is there. By setns(2) into a user namespace the kernel makes it what
+ * fs.suid_dumpable says, so that this is done more than once. PR_SET_DUMPABLE(2const), proc_sys_fs(5)
+ */
+function hideFromTracers(program: Program): void {
+  program.about("", "keep others from tracing the process");
+  program.do("prctl", [PR_SET_DUMPABLE, 0, 0, 0, 0]);
 }
 
 /** Without O_NONBLOCK a fifo that stands there would wait for a writer. */
@@ -259,6 +265,9 @@ function cloneInit(program: Program, options: SpawnOptions, channel: number, ini
   for (const type of options.namespaces.created) {
     if (!elsewhere.includes(type)) flags |= BigInt(NAMESPACE_FLAGS[type] ?? 0);
   }
+  // Its clone is in sight of the container's processes from its first moment. A caller without privileges has no way to it then,
+  // either: its container has nobody else until the program runs.
+  if (options.privileged) hideFromTracers(program);
   const args = data(new Uint8Array(clone_args.size));
   program.about("/linux/cgroupsPath", "clone the process into its namespaces and its cgroup");
   const cgroup = options.cgroup === undefined ? undefined : program.descriptor(options.cgroup);
@@ -273,9 +282,6 @@ function cloneInit(program: Program, options: SpawnOptions, channel: number, ini
   const pid = program.call("clone3", [args, clone_args.size]);
   // Two processes run what follows. From here on each has a channel of its own to say what has failed.
   program.do("set-channel", [initChannel], { if: [pid, "zero"] });
-  // Nobody in the container may trace the process or read what it holds while it is not the container's program (CVE-2016-9962).
-  // A caller without privileges has no way to it then, either: its container has nobody else until the program runs.
-  if (options.privileged) program.do("prctl", [PR_SET_DUMPABLE, 0, 0, 0, 0], { if: [pid, "zero"] });
   // Namespaces, the cgroup and the like are entered: no descriptor of them may be found in the clone (CVE-2024-21626).
   const stillOpen = program.descriptors.slice(options.stdio?.length ?? 0);
   for (const { into } of stillOpen) program.do("close", [into], { if: [pid, "zero"] });
