@@ -2,8 +2,10 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
-import { RUNTIME } from "../harness/runtime.ts";
+import { IS_RUNTS, RUNTIME, which } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
+
+const CLAUSE = "promise: nothing leaks, whenever the runtime dies";
 
 /** Later than a create takes on a busy machine, so that some kills come after its end. */
 const LATEST_KILL_MS = 60;
@@ -19,17 +21,53 @@ async function killAfter(child: ChildProcess, milliseconds: number): Promise<voi
   await ended;
 }
 
-spec(
-  "create killed at any instant: delete --force removes all that is left",
-  "promise: nothing leaks, whenever the runtime dies",
-  async (sandbox) => {
-    for (const instant of instants) {
-      const container = sandbox.shell("sleep 1000");
-      const args = ["--root", sandbox.root, "create", "--bundle", container.bundle, container.id];
-      await killAfter(spawn(RUNTIME, args, { stdio: "ignore" }), instant);
-      const deleted = await container.delete("--force");
-      expect([instant, deleted.code, deleted.stderr]).toEqual([instant, 0, ""]);
-    }
-    await expect.poll(() => sandbox.traces()).toEqual([]);
-  },
-);
+for (const [situation, globals] of [
+  ["", []],
+  ...(IS_RUNTS ? [[" without a cgroup", ["--cgroup-manager", "disabled"]] as const] : []),
+] as const) {
+  spec(
+    `create${situation} killed at any instant: delete --force removes all that is left`,
+    CLAUSE,
+    async (sandbox) => {
+      for (const instant of instants) {
+        const container = sandbox.shell("sleep 1000");
+        const args = [
+          "--root",
+          sandbox.root,
+          ...globals,
+          "create",
+          "--bundle",
+          container.bundle,
+          container.id,
+        ];
+        await killAfter(spawn(RUNTIME, args, { stdio: "ignore" }), instant);
+        const deleted = await container.delete("--force");
+        expect([instant, deleted.code, deleted.stderr]).toEqual([instant, 0, ""]);
+      }
+      await expect.poll(() => sandbox.traces()).toEqual([]);
+    },
+  );
+
+  if (IS_RUNTS && which("strace") !== undefined) {
+    // By the system call that runts does it with.
+    spec(
+      `create${situation} killed while it writes its record: delete --force removes all that is left`,
+      CLAUSE,
+      async (sandbox) => {
+        const codes: number[] = [];
+        // Once before there is anything, and at the end, when init goes on alone.
+        for (const when of [1, 2, 3, 4]) {
+          const container = sandbox.shell("sleep 1000");
+          const inject = `inject=renameat2:error=EIO:signal=KILL:when=${when}`;
+          const wrapper = ["strace", "-qq", "-o", "/dev/null", "-e", inject];
+          codes.push((await container.create({ globals, wrapper })).code);
+          const deleted = await container.delete("--force");
+          expect([when, deleted.code, deleted.stderr]).toEqual([when, 0, ""]);
+        }
+        expect(codes[0]).toBe(137);
+        expect(codes.at(-1)).toBe(0);
+        expect(await sandbox.traces()).toEqual([]);
+      },
+    );
+  }
+}

@@ -204,6 +204,22 @@ systemdSpec(
   },
 );
 
+systemdSpec(
+  "systemd, org.systemd.property annotations for what the config has: the config's devices and slice",
+  "promise: users of an engine may give annotations",
+  async (sandbox, machine) => {
+    const container = scoped(sandbox, (config) => {
+      config.annotations = {
+        "org.systemd.property.Slice": "'user.slice'",
+        "org.systemd.property.DevicePolicy": "'auto'",
+      };
+    });
+    await container.created(SYSTEMD);
+    const found = machine.show(scopeOf(container, machine), "Slice", "DevicePolicy");
+    expect(found).toMatchObject({ Slice: "system.slice", DevicePolicy: "strict" });
+  },
+);
+
 for (const [name, value] of [
   ["TimeoutStopUSec", "5 seconds"],
   ["TimeoutStopUSec", "uint64 -1"],

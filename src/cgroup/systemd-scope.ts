@@ -40,14 +40,14 @@ export class ContainerScope {
     this.#resources = resources;
     this.#properties = [
       { name: "Description", signature: "s", value: `runts container ${id}` },
-      { name: "Slice", signature: "s", value: slice, pointer: POINTER },
       ...FIXED,
+      // Of two values the last one counts: annotations, which may come from an engine's user, don't lift the config's limits.
+      ...annotatedProperties(config.annotations ?? {}),
+      { name: "Slice", signature: "s", value: slice, pointer: POINTER },
       // The user's own systemd has no right to device programs.
       ...(kind === "user" ? [] : deviceProperties(resources.devices ?? [])),
       ...resourceProperties(planResources(resources)),
       ...oomProperties(resources),
-      // Last: who asks for a property by name gets it.
-      ...annotatedProperties(config.annotations ?? {}),
     ];
     this.saved = { unit, manager: kind };
     const mount = findCgroupMount();

@@ -195,6 +195,8 @@ class Creation {
         resctrl?.enter(init.pid);
         if (this.#cgroup.directory !== undefined) delegate?.(this.#cgroup.directory, init.pid);
         state = { ...state, pid: init.pid, startTime: startTimeOf(init.pid) };
+        // With its last program it goes on alone: without a cgroup nothing else leads to it, should this process be killed then.
+        if (this.#cgroup.directory === undefined) writeState(this.#directory, state);
       },
       moveNetDevices: netDevices === undefined ? undefined : () => netDevices.move(state.pid),
       hooks: hooks === undefined ? undefined : () => hooks.run(state),

@@ -35,7 +35,8 @@ export async function deleteContainer(
     if (saved !== undefined) {
       const status = statusOf(directory, saved);
       checkDeletable(id, status, force);
-      if (status !== "stopped") end(saved);
+      // Of a create that was cut short, init may still wait for its start.
+      if (status !== "stopped" || saved.creator !== null) end(saved);
       if (saved.scope !== undefined) await removeScope(context, saved.scope, saved.cgroup);
       // This kills whatever has outlived init, too.
       if (saved.cgroup !== "") removeCgroup(saved.cgroup);

@@ -1,11 +1,28 @@
-import { renameSync, writeFileSync } from "../../bindings/linux/files.ts";
+import { renameSync, unlinkSync, writeFileSync } from "../../bindings/linux/files.ts";
 import { onBehalfOf } from "../init/run-program.ts";
 
 /** Engines read the file as soon as it is there: it appears with its content. A decimal number without a newline. */
 export function writePidFile(path: string, pid: number): void {
   onBehalfOf("", "write the pid file", () => {
     const temporary = `${path}.runts-${process.pid}`;
-    writeFileSync(temporary, String(pid), { mode: 0o644 });
-    renameSync(temporary, path);
+    writeNew(temporary, String(pid));
+    try {
+      renameSync(temporary, path);
+    } catch (error) {
+      unlinkSync(temporary);
+      throw error;
+    }
   });
+}
+
+/** Others may write to the folder, too: what has the name already may be a link of theirs to a file that is not. */
+function writeNew(path: string, content: string): void {
+  const options = { mode: 0o644, flag: "wx" } as const;
+  try {
+    writeFileSync(path, content, options);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+    unlinkSync(path);
+    writeFileSync(path, content, options);
+  }
 }

@@ -1,5 +1,5 @@
 import { chmodSync, chownSync } from "node:fs";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { freshDirectory } from "./state.test-support.ts";
 import { checkStateRoot } from "./state-root.ts";
 
@@ -27,6 +27,9 @@ describe("the state root", () => {
     chownSync(root, 0, 1234);
     expect(() => checkStateRoot(root)).not.toThrow();
     chmodSync(root, 0o770);
+    expect(() => checkStateRoot(root)).toThrow(/can be written by other users/);
+    process.setegid?.(1234);
+    onTestFinished(() => process.setegid?.(0));
     expect(() => checkStateRoot(root)).toThrow(/can be written by other users/);
   });
 });

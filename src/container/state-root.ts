@@ -21,8 +21,8 @@ export function checkStateRoot(root: string): void {
     });
   };
   if (uid !== 0 && uid !== process.geteuid?.()) refuse(`belongs to user ${uid}`);
-  const ownGroup = gid === 0 || gid === process.getegid?.();
-  if ((mode & 0o002) !== 0 || ((mode & 0o020) !== 0 && !ownGroup)) refuse("can be written by other users");
+  // By convention the group of the same number has nobody else in it, and a umask of 002 gives it the right to write.
+  if ((mode & 0o002) !== 0 || ((mode & 0o020) !== 0 && gid !== uid)) refuse("can be written by other users");
 }
 
 /** Creates the root directory, and the directory of the pid file: engines may name ones that do not exist yet. */
