@@ -72,3 +72,11 @@ export function copyWindowSize(from: number, to: number): void {
   if (trySyscall("ioctl", from, TIOCGWINSZ, size) >= 0)
     syscall("ioctl", [to, TIOCSWINSZ, size], ["TIOCSWINSZ"]);
 }
+
+/** In characters; undefined for what is no terminal. */
+export function windowSize(fd: number): { readonly height: number; readonly width: number } | undefined {
+  const size = new Uint16Array(4);
+  if (trySyscall("ioctl", fd, TIOCGWINSZ, new Uint8Array(size.buffer)) < 0) return undefined;
+  const [height = 0, width = 0] = size;
+  return { height, width };
+}

@@ -70,17 +70,23 @@ describe.runIf(IS_RUNTS)("the library", () => {
 
   spec("create, state, start, wait, remove: the lifecycle of the command line", CLAUSE, async (sandbox) => {
     const body = `
+      const { existsSync } = await import("node:fs");
+      const { setTimeout: sleep } = await import("node:timers/promises");
       const { pid } = await runts.create({ ...target, stdout: "ignore" });
       const seen = [(await runts.state(target.id, on)).status];
       await runts.start(target.id, on);
       seen.push((await runts.state(target.id, on)).status, (await runts.ps(target.id, on)).includes(pid));
+      while (!existsSync(target.bundle + "/rootfs/tmp/ready")) await sleep(10);
       await runts.kill(target.id, "SIGTERM", on);
       seen.push(await runts.wait(target.id, on), await runts.wait(target.id, on));
       seen.push((await runts.state(target.id, on)).status);
       await runts.remove(target.id, on);
       return [...seen, (await runts.list(on)).length];
     `;
-    const container = sandbox.shell("trap 'exit 5' TERM; while :; do sleep 0.05; done");
+    const script = "trap 'exit 5' TERM; touch /tmp/ready; while :; do sleep 0.05; done";
+    const container = sandbox.shell(script, (config) => {
+      config.root.readonly = false;
+    });
     expect(await program(sandbox, container, body)).toEqual([
       "created",
       "running",

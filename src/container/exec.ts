@@ -64,8 +64,10 @@ export async function execInContainer(
   const { directory, saved } = readSavedState(context.root, options.id);
   checkStatus(directory, saved, options.ignorePaused);
   const config = readValidConfig(directory);
-  const process = processOf(config, options);
-  const receiver = await terminalReceiver(process, options.consoleSocket, openTerminal);
+  const given = processOf(config, options);
+  const receiver = await terminalReceiver(given, options.consoleSocket, openTerminal);
+  // The program does not wait for anybody who would set it later, as that of `run` does.
+  const process = receiver?.size === undefined ? given : { ...given, consoleSize: receiver.size };
   const pidfdReceiver = await connectPidfdReceiver(options.pidfdSocket);
   const pidfd = openInit(saved.pid, saved.startTime);
   if (pidfd === undefined) throw stopped(options.id);

@@ -1,11 +1,13 @@
 import { connectUnix } from "../../bindings/linux/unix-socket.ts";
 import { RuntsError } from "../errors.ts";
 import { onBehalfOf } from "../init/run-program.ts";
-import type { Process } from "../spec/types.ts";
+import type { ConsoleSize, Process } from "../spec/types.ts";
 
 /** Who gets the master of the container's terminal. */
 export interface TerminalReceiver {
   readonly socket: number;
+  /** Of the caller's own terminal, where that is on the other side. */
+  readonly size?: ConsoleSize | undefined;
   /** Called when the master is on its way. */
   readonly connected?: () => Promise<void>;
 }
