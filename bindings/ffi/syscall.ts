@@ -72,8 +72,9 @@ export function syscall(
   return result;
 }
 
-/** A path or name as the kernel takes it: NUL-terminated UTF-8. A NUL inside would cut it short, so it is refused. */
-export function cString(text: string): Uint8Array {
-  if (text.includes("\0")) throw new SyscallError("path", "EINVAL", ["a NUL byte in a path"]);
+/** A path or name as the kernel takes it: NUL-terminated, text in UTF-8. A NUL inside would cut it short, so it is refused. */
+export function cString(text: string | Uint8Array): Uint8Array {
+  if (typeof text === "string" ? text.includes("\0") : text.includes(0))
+    throw new SyscallError("path", "EINVAL", ["a NUL byte in a path"]);
   return nulTerminated(text);
 }

@@ -1,3 +1,4 @@
+import { shownName } from "../abi/c-string.ts";
 import {
   AT_FDCWD,
   O_APPEND,
@@ -30,9 +31,13 @@ const FLAGS = {
 } as const;
 
 /** open(2). The descriptor is always close-on-exec. */
-export function openSync(path: string, flags: keyof typeof FLAGS | number, mode = 0o666): number {
+export function openSync(
+  path: string | Uint8Array,
+  flags: keyof typeof FLAGS | number,
+  mode = 0o666,
+): number {
   const bits = typeof flags === "number" ? flags : FLAGS[flags];
-  const attempt = { operation: "open", path };
+  const attempt = { operation: "open", path: shownName(path) };
   return fileCall(attempt, "openat", AT_FDCWD, cString(path), bits | O_CLOEXEC, mode);
 }
 

@@ -1,3 +1,4 @@
+import { shownName } from "../abi/c-string.ts";
 import { errnoName } from "../abi/errno.ts";
 import {
   RESOLVE_BENEATH,
@@ -17,7 +18,7 @@ const MAX_ATTEMPTS = 1000;
  * Opens what is below a directory, on the same mount, with no symbolic link on the way. A rename or mount anywhere meanwhile may
  * give EAGAIN, which says to try again.
  */
-export function openBeneath(directory: number, path: string, flags: number): number {
+export function openBeneath(directory: number, path: string | Uint8Array, flags: number): number {
   const resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
   return openat2(directory, path, flags, resolve);
 }
@@ -28,13 +29,13 @@ export function openInRoot(root: number, path: string, flags: number): number {
 }
 
 /** int openat2(int dirfd, const char *path, const struct open_how *how, size_t size) */
-function openat2(directory: number, path: string, flags: number, resolve: number): number {
+function openat2(directory: number, path: string | Uint8Array, flags: number, resolve: number): number {
   const how = new Uint8Array(BigUint64Array.of(BigInt(flags), 0n, BigInt(resolve)).buffer);
   const name = cString(path);
   let result: number;
   let attempts = 0;
   do result = trySyscall("openat2", directory, name, how, open_how.size);
   while (result === -EAGAIN && ++attempts < MAX_ATTEMPTS);
-  if (result < 0) throw new SyscallError("openat2", errnoName(-result), [path]);
+  if (result < 0) throw new SyscallError("openat2", errnoName(-result), [shownName(path)]);
   return result;
 }
