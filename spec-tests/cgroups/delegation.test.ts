@@ -3,37 +3,19 @@ import { existsSync, mkdirSync, readFileSync, rmdirSync, statSync, writeFileSync
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
 import { type Container, succeed } from "../harness/container.ts";
+import { BASE, mappedShell, writableCgroup } from "../harness/delegated.ts";
 import { expectRefusal } from "../harness/refusal.ts";
-import { giveRootfsTo } from "../harness/rootfs.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "config-linux.md, Cgroup ownership";
 const NO_INTERNAL = 'cgroups(7), "no internal processes"';
-const BASE = 100_000;
 const DELEGATED = ["", "/cgroup.procs", "/cgroup.subtree_control", "/cgroup.threads"];
 const CONTROLLERS = readFileSync("/sys/fs/cgroup/cgroup.controllers", "utf8").trim().split(" ");
 
 function directoryOf({ id }: Container): string {
   return `/sys/fs/cgroup/${id}`;
-}
-
-function writable(config: Config): void {
-  const mount = config.mounts.find(({ destination }) => destination === "/sys/fs/cgroup");
-  if (mount?.options !== undefined) mount.options = mount.options.filter((option) => option !== "ro");
-}
-
-/** A container in a user namespace of its own. */
-function mapped(sandbox: Sandbox, script: string, mutate: (config: Config) => void): Container {
-  const container = sandbox.shell(script, (config) => {
-    config.linux.namespaces.push({ type: "user" });
-    config.linux.uidMappings = [{ containerID: 0, hostID: BASE, size: 65_536 }];
-    config.linux.gidMappings = [{ containerID: 0, hostID: BASE, size: 65_536 }];
-    mutate(config);
-  });
-  giveRootfsTo(container.rootfs, { uid: BASE, gid: BASE });
-  return container;
 }
 
 function owners(container: Container, files: readonly string[]): number[] {
@@ -46,7 +28,7 @@ spec(
   async (sandbox) => {
     const script =
       "mkdir /sys/fs/cgroup/inner && echo 1 > /sys/fs/cgroup/inner/cgroup.procs && echo moved; sleep 999";
-    const container = mapped(sandbox, script, writable);
+    const container = mappedShell(sandbox, script, writableCgroup);
     await container.started();
     expect(owners(container, DELEGATED)).toEqual(DELEGATED.map(() => BASE));
     expect(owners(container, ["/cgroup.freeze", "/cgroup.max.depth", "/cgroup.kill"])).toEqual([0, 0, 0]);
@@ -58,8 +40,8 @@ spec(
   "create, user namespace, process.user 7: that user owns the cgroup",
   `${CLAUSE}: the host uid that process.user.uid maps to`,
   async (sandbox) => {
-    const container = mapped(sandbox, "true", (config) => {
-      writable(config);
+    const container = mappedShell(sandbox, "true", (config) => {
+      writableCgroup(config);
       config.process.user = { uid: 7, gid: 7 };
     });
     await container.created();
@@ -72,13 +54,13 @@ for (const [what, mutate] of [
   [
     "no cgroup namespace",
     (config: Config) => {
-      writable(config);
+      writableCgroup(config);
       config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== "cgroup");
     },
   ],
 ] as const) {
   spec(`create, user namespace, ${what}: the cgroup stays the host's`, CLAUSE, async (sandbox) => {
-    const container = mapped(sandbox, "true", mutate);
+    const container = mappedShell(sandbox, "true", mutate);
     await container.created();
     expect(owners(container, DELEGATED)).toEqual(DELEGATED.map(() => 0));
   });
@@ -88,10 +70,10 @@ spec(
   "exec, user namespace, the container owns its cgroup: it runs there, where init is",
   `${CLAUSE}; engines: docker's userns-remap`,
   async (sandbox) => {
-    const container = mapped(
+    const container = mappedShell(
       sandbox,
       "read line < /go; mkdir /sys/fs/cgroup/inner && echo 1 > /sys/fs/cgroup/inner/cgroup.procs && echo moved; sleep 999",
-      writable,
+      writableCgroup,
     );
     execFileSync("mkfifo", ["-m", "666", `${container.rootfs}/go`]);
     await container.started();
@@ -110,7 +92,7 @@ const MOVE =
   "mkdir /sys/fs/cgroup/init && echo 1 > /sys/fs/cgroup/init/cgroup.procs && echo +hugetlb > /sys/fs/cgroup/cgroup.subtree_control && echo moved; sleep 999";
 
 async function moved(sandbox: Sandbox): Promise<Container> {
-  const container = sandbox.shell(MOVE, writable);
+  const container = sandbox.shell(MOVE, writableCgroup);
   await container.started();
   await expect.poll(() => container.printed()).toBe("moved");
   return container;

@@ -3,13 +3,13 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
+import { BASE, mapIds, writableCgroup } from "../harness/delegated.ts";
 import { giveRootfsTo } from "../harness/rootfs.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "engines: systemd as init, podman run --systemd=always";
 const SYSTEMD = "/usr/lib/systemd/systemd";
-const BASE = 100_000;
 
 /** What podman gives it: its default capabilities, a cgroup to write to, and tmpfs where systemd keeps things. */
 const CAPABILITIES =
@@ -43,8 +43,7 @@ function configure(config: Config): void {
   config.mounts.push({ destination: "/usr", type: "bind", source: "/usr", options: ["rbind", "ro"] });
   for (const destination of ["/run", "/tmp"])
     config.mounts.push({ destination, type: "tmpfs", source: "tmpfs", options: ["mode=755"] });
-  const cgroup = config.mounts.find((mount) => mount.destination === "/sys/fs/cgroup");
-  if (cgroup?.options !== undefined) cgroup.options = cgroup.options.filter((option) => option !== "ro");
+  writableCgroup(config);
 }
 
 /** The rootfs's own names of busybox stay; libraries and the loader are the host's. */
@@ -61,10 +60,7 @@ function furnish({ rootfs }: Container): void {
 async function booted(sandbox: Sandbox, mapped: boolean): Promise<Container> {
   const container = sandbox.container((config) => {
     configure(config);
-    if (!mapped) return;
-    config.linux.namespaces.push({ type: "user" });
-    config.linux.uidMappings = [{ containerID: 0, hostID: BASE, size: 65_536 }];
-    config.linux.gidMappings = [{ containerID: 0, hostID: BASE, size: 65_536 }];
+    if (mapped) mapIds(config);
   });
   furnish(container);
   if (mapped) giveRootfsTo(container.rootfs, { uid: BASE, gid: BASE });
