@@ -1,9 +1,12 @@
-import { AT_FDCWD, AT_REMOVEDIR, O_DIRECTORY, O_RDONLY } from "../abi/fcntl.ts";
+import { shownName } from "../abi/c-string.ts";
+import { AT_FDCWD, AT_REMOVEDIR, O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_RDONLY } from "../abi/fcntl.ts";
 import { dirent64 } from "../abi/layouts.ts";
 import { cString } from "../ffi/syscall.ts";
+import { SyscallError } from "../syscall-error.ts";
 import { FileError, fileCall } from "./file-call.ts";
-import { lstatSync, statSync } from "./file-status.ts";
+import { fstatSync, lstatSync, statSync } from "./file-status.ts";
 import { closeSync, openSync, unlinkSync } from "./files.ts";
+import { openBeneath } from "./open-beneath.ts";
 
 /** Directories, as files.ts beside this file has files. */
 
@@ -29,42 +32,140 @@ function isDirectory(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
-/** rmdir(2) */
-export function rmdirSync(path: string): void {
-  fileCall({ operation: "rmdir", path }, "unlinkat", AT_FDCWD, cString(path), AT_REMOVEDIR);
+/** rmdir(2), of a path or of a name in an open directory. */
+export function rmdirSync(path: string | Uint8Array, directory: number = AT_FDCWD): void {
+  removeAt(directory, path, "rmdir", AT_REMOVEDIR);
+}
+
+function removeAt(directory: number, path: string | Uint8Array, operation: string, flags: number): void {
+  fileCall({ operation, path: shownName(path) }, "unlinkat", directory, cString(path), flags);
 }
 
 /** Names of what is in a directory, in no order. */
 export function readdirSync(path: string): string[] {
-  return entries(path).map(({ name }) => name);
+  const fd = openSync(path, O_RDONLY | O_DIRECTORY);
+  try {
+    return entries(fd).map(({ name }) => name.toString("utf8"));
+  } finally {
+    closeSync(fd);
+  }
 }
 
-/** Names of the directories in a directory, where the file system tells what is one: those of the kernel do. */
-export function subdirectories(path: string): string[] {
+/** Names of the directories in an open directory, where the file system tells what is one: those of the kernel do. */
+export function subdirectories(directory: number): Buffer[] {
   const DT_DIR = 4;
-  return entries(path)
+  return entries(directory)
     .filter(({ type }) => type === DT_DIR)
     .map(({ name }) => name);
 }
 
-/** getdents64(2), without the directory itself and the one above. */
-function entries(path: string): { readonly name: string; readonly type: number }[] {
-  const fd = openSync(path, O_RDONLY | O_DIRECTORY);
+/** getdents64(2), without the directory itself and the one above. One that is removed meanwhile has nothing in it. */
+function entries(fd: number): { readonly name: Buffer; readonly type: number }[] {
+  const found: { name: Buffer; type: number }[] = [];
+  const buffer = Buffer.allocUnsafe(32 * 1024);
+  for (;;) {
+    const length = readEntries(fd, buffer);
+    if (length === 0) return found;
+    for (let at = 0; at < length; at += buffer.readUInt16LE(at + dirent64.d_reclen)) {
+      const start = at + dirent64.d_name;
+      const end = buffer.indexOf(0, start);
+      if (buffer[start] === DOT && (end === start + 1 || (end === start + 2 && buffer[start + 1] === DOT)))
+        continue;
+      // A copy: one name of a long walk must not hold the whole buffer.
+      const name = Buffer.allocUnsafe(end - start);
+      buffer.copy(name, 0, start, end);
+      found.push({ name, type: buffer.readUInt8(at + dirent64.d_type) });
+    }
+  }
+}
+
+const DOT = 0x2e;
+
+function readEntries(fd: number, buffer: Buffer): number {
   try {
-    const found: { name: string; type: number }[] = [];
-    const buffer = Buffer.allocUnsafe(32 * 1024);
+    return fileCall({ operation: "scandir" }, "getdents64", fd, buffer, buffer.length);
+  } catch (error) {
+    if (error instanceof FileError && error.code === "ENOENT") return 0;
+    throw error;
+  }
+}
+
+/** What is done in each directory of a tree. */
+export interface TreeVisitor {
+  /** Returns the names of the directories in it to enter. */
+  enter(directory: number): readonly Buffer[];
+  /** After one of them, and all below it. */
+  leave?(directory: number, name: Buffer): void;
+}
+
+/** A directory above the one that a walk is in. */
+interface Passed {
+  /** Of what was entered from here. */
+  readonly name: Buffer;
+  readonly identity: string;
+  /** What is still to be entered, last first. */
+  readonly rest: Buffer[];
+}
+
+/**
+ * Walks a directory and all below it. Whoever has made the tree may have wanted to be in the way of that: names are bytes; nothing is
+ * reached by a path, which the kernel limits; and neither stack nor open descriptors grow with the depth. Others may change the
+ * tree meanwhile: what is gone is passed over, as is what another file system is mounted on; no link is followed, and the way up
+ * has to lead to where it came down from, since a directory can be moved.
+ */
+export function walkTree(path: string, visitor: TreeVisitor): void {
+  const passed: Passed[] = [];
+  let current = openSync(path, LISTED | O_NOFOLLOW);
+  const goTo = (directory: number): void => {
+    const last = current;
+    current = directory;
+    closeSync(last);
+  };
+  try {
+    let rest = toEnter(visitor, current);
     for (;;) {
-      const length = fileCall({ operation: "scandir", path }, "getdents64", fd, buffer, buffer.length);
-      if (length === 0) return found;
-      for (let at = 0; at < length; at += buffer.readUInt16LE(at + dirent64.d_reclen)) {
-        const start = at + dirent64.d_name;
-        const name = buffer.toString("utf8", start, buffer.indexOf(0, start));
-        if (name !== "." && name !== "..") found.push({ name, type: buffer.readUInt8(at + dirent64.d_type) });
+      const name = rest.pop();
+      if (name !== undefined) {
+        const below = openDirectory(current, name);
+        if (below === undefined) continue;
+        passed.push({ name, identity: identityOf(current), rest });
+        goTo(below);
+        rest = toEnter(visitor, current);
+        continue;
       }
+      const above = passed.pop();
+      if (above === undefined) return;
+      goTo(fileCall({ operation: "open", path: ".." }, "openat", current, cString(".."), LISTED, 0));
+      if (identityOf(current) !== above.identity)
+        throw new FileError("ESTALE", "open", shownName(above.name));
+      visitor.leave?.(current, above.name);
+      rest = above.rest;
     }
   } finally {
-    closeSync(fd);
+    closeSync(current);
   }
+}
+
+const LISTED = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+
+function toEnter(visitor: TreeVisitor, directory: number): Buffer[] {
+  return [...visitor.enter(directory)].reverse();
+}
+
+/** undefined for one that is gone, or that something is mounted on. */
+function openDirectory(parent: number, name: Buffer): number | undefined {
+  try {
+    return openBeneath(parent, name, LISTED);
+  } catch (error) {
+    if (error instanceof SyscallError && (error.errno === "ENOENT" || error.errno === "EXDEV"))
+      return undefined;
+    throw error;
+  }
+}
+
+function identityOf(directory: number): string {
+  const { dev, ino } = fstatSync(directory);
+  return `${dev} ${ino}`;
 }
 
 /** Removes a file; with `recursive` also a directory and all in it. With `force` one that isn't there is no error. */
@@ -80,17 +181,39 @@ export function rmSync(
   try {
     if (!status.isDirectory()) unlinkSync(path);
     else if (options.recursive !== true) throw new FileError("EISDIR", "rm", path);
-    else removeDirectory(path, options);
+    else removeDirectory(path);
   } catch (error) {
     // Somebody else was faster.
     if (!(options.force === true && error instanceof FileError && error.code === "ENOENT")) throw error;
   }
 }
 
-function removeDirectory(
-  path: string,
-  options: { readonly recursive?: boolean; readonly force?: boolean },
-): void {
-  for (const name of readdirSync(path)) rmSync(`${path}/${name}`, options);
+function removeDirectory(path: string): void {
+  walkTree(path, {
+    enter: (directory) =>
+      entries(directory)
+        .map(({ name }) => name)
+        .filter((name) => !unlinkAt(directory, name)),
+    leave: (directory, name) => ifThere(() => rmdirSync(name, directory)),
+  });
   rmdirSync(path);
+}
+
+/** False for a directory. */
+function unlinkAt(directory: number, name: Buffer): boolean {
+  try {
+    ifThere(() => removeAt(directory, name, "unlink", 0));
+    return true;
+  } catch (error) {
+    if (error instanceof FileError && error.code === "EISDIR") return false;
+    throw error;
+  }
+}
+
+function ifThere(action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    if (!(error instanceof FileError && error.code === "ENOENT")) throw error;
+  }
 }

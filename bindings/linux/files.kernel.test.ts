@@ -2,7 +2,7 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { mkdirSync, readdirSync, rmdirSync, rmSync, subdirectories } from "./directories.ts";
+import { mkdirSync, readdirSync, rmdirSync, rmSync } from "./directories.ts";
 import { fstatSync, lstatSync, statfsSync, statSync } from "./file-status.ts";
 import * as files from "./files.ts";
 
@@ -175,7 +175,7 @@ test("realpathSync follows links", () => {
   expect(outcome(() => files.realpathSync(at("dangling")))).toMatchObject({ code: "ENOENT" });
 });
 
-test("mkdirSync, rmSync and subdirectories handle trees", () => {
+test("mkdirSync and rmSync handle trees", () => {
   mkdirSync(at("x/y/z"), { recursive: true, mode: 0o700 });
   mkdirSync(at("x/y/z"), { recursive: true });
   mkdirSync(at("folder-link"), { recursive: true });
@@ -185,7 +185,6 @@ test("mkdirSync, rmSync and subdirectories handle trees", () => {
   expect(outcome(() => mkdirSync(at("file/below"), { recursive: true }))).toMatchObject({ code: "ENOTDIR" });
   fs.writeFileSync(at("x/y/file"), "");
   fs.symlinkSync("../../folder", at("x/y/link"));
-  expect(subdirectories(at("x/y"))).toEqual(["z"]);
   expect(outcome(() => rmSync(at("x"), { force: true }))).toMatchObject({ code: "EISDIR" });
   rmSync(at("x"), { recursive: true });
   expect([fs.existsSync(at("x")), fs.existsSync(at("folder/one"))]).toEqual([false, true]);

@@ -30,6 +30,14 @@ export const RUNC_CGROUPS: readonly Deviation[] = [
     ],
   },
   {
+    reason: "reaches cgroups by their paths: what is deeper than a path can lead stays",
+    titles: [
+      "delete --force, init in a cgroup below with 17 names of 250 characters: gone",
+      "delete, stopped, a cgroup below with 17 names of 250 characters left: gone",
+      "ps --format json, init in a cgroup below with 17 names of 250 characters: listed",
+    ],
+  },
+  {
     reason: "enables the controllers of threads in a cgroup with processes, and leaves it threaded",
     titles: ["create below a cgroup with processes: error that names controller, cgroup and processes"],
   },
@@ -99,6 +107,10 @@ export const RUNC_CGROUPS: readonly Deviation[] = [
 
 /** The same of Debian's crun 1.21. */
 export const CRUN_CGROUPS: readonly Deviation[] = [
+  {
+    reason: "ps lists nobody where no process is in the topmost cgroup",
+    titles: ["ps --format json, init in a cgroup below with …"],
+  },
   {
     reason: "exec enters the container's own cgroup as long as that takes processes, wherever init is",
     titles: ["exec, user namespace, the container owns its cgroup: it runs there, where init is"],

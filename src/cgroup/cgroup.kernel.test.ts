@@ -1,9 +1,9 @@
 import { closeSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createCgroup, openCgroup } from "./create.ts";
-import { CGROUP_MOUNT, cgroupName } from "./files.ts";
+import { CGROUP_MOUNT, cgroupName, processesOf, visitCgroups } from "./files.ts";
 import { cannotRun, hasEvent, isFrozen, setFrozen } from "./freeze.ts";
-import { freshCgroup, hostHas, read, skipReason, startMember } from "./kernel.test-support.ts";
+import { freshCgroup, hostHas, type Member, read, skipReason, startMember } from "./kernel.test-support.ts";
 import { killCgroup, removeCgroup } from "./remove.ts";
 import { applyResources } from "./resources.ts";
 
@@ -72,6 +72,36 @@ describe.skipIf(skipReason !== false)(
     test("a cgroup that does not exist is neither frozen nor populated, and can be killed", () => {
       expect([isFrozen(directory), hasEvent(directory, "populated 1")]).toEqual([false, false]);
       killCgroup(directory);
+    });
+
+    test("names that are no text, and more levels than a path can have: processes, freeze and remove reach them", async () => {
+      mkdirSync(directory);
+      const noText = Buffer.from(`${directory}/?`);
+      noText[noText.length - 1] = 0xff;
+      mkdirSync(noText);
+      const long = "x".repeat(250);
+      const before = process.cwd();
+      const members: Member[] = [];
+      try {
+        process.chdir(directory);
+        for (let level = 0; level < 20; level++) {
+          mkdirSync(long);
+          process.chdir(long);
+        }
+        members.push(startMember("."));
+        mkdirSync("empty");
+      } finally {
+        process.chdir(before);
+      }
+      members.push(startMember(noText));
+      expect(processesOf(directory).sort()).toEqual(members.map(({ pid }) => pid).sort());
+      setFrozen(directory, true);
+      const states: boolean[] = [];
+      visitCgroups(directory, (cgroup) => states.push(cannotRun(cgroup)));
+      expect(states).toEqual(Array(23).fill(true));
+      removeCgroup(directory);
+      await Promise.all(members.map(({ ended }) => ended));
+      expect(existsSync(directory)).toBe(false);
     });
 
     test("remove refuses what is not a cgroup below the root", () => {

@@ -1,5 +1,5 @@
 import { RuntsError } from "../errors.ts";
-import { cgroupName, childCgroups, describeProcesses, processesOf, readWords } from "./files.ts";
+import { cgroupName, describeProcesses, processesOf, readWords } from "./files.ts";
 
 /**
  * A clone into a cgroup that the kernel has refused, in terms of that cgroup: with controllers enabled for those below it, it takes
@@ -9,7 +9,7 @@ export function explainEntry(error: unknown, directory: string): unknown {
   if (!(error instanceof RuntsError) || error.operation !== "clone3" || error.errno !== "EBUSY") return error;
   const enabled = readWords(directory, "cgroup.subtree_control");
   if (enabled.length === 0) return error;
-  const pids = childCgroups(directory).flatMap(processesOf);
+  const pids = processesOf(directory);
   const blocking = pids.length === 0 ? "" : `; in those are ${describeProcesses(pids)}`;
   return new RuntsError(
     `/linux/cgroupsPath: cgroup ${cgroupName(directory)} takes no processes itself, as its cgroup.subtree_control enables ` +

@@ -1,6 +1,6 @@
 import { errnoMessage } from "../../bindings/abi/errno.ts";
 import { O_CLOEXEC, O_DIRECTORY, O_PATH, O_WRONLY } from "../../bindings/abi/fcntl.ts";
-import { subdirectories } from "../../bindings/linux/directories.ts";
+import { subdirectories, walkTree } from "../../bindings/linux/directories.ts";
 import { statfsSync } from "../../bindings/linux/file-status.ts";
 import { closeSync, openSync, readFileSync, readSync, writeSync } from "../../bindings/linux/files.ts";
 import { openBeneath } from "../../bindings/linux/open-beneath.ts";
@@ -99,16 +99,24 @@ function cgroupRoot(): number {
   return fd;
 }
 
-/** Names of the cgroups directly below. A cgroup file system has no symbolic links, and none would be listed. */
-export function childCgroups(directory: string): string[] {
-  return subdirectories(directory).map((name) => `${directory}/${name}`);
+/** Visits a cgroup and then all below it, whatever their names and depth: each by a path through its descriptor. */
+export function visitCgroups(directory: string, visit: (directory: string) => void): void {
+  walkTree(directory, {
+    enter: (cgroup) => {
+      visit(`/proc/self/fd/${cgroup}`);
+      return subdirectories(cgroup);
+    },
+  });
 }
 
 /** Processes of a cgroup and of all below it. */
 export function processesOf(directory: string): number[] {
-  const pids = ownProcesses(directory);
+  const pids: number[] = [];
   try {
-    for (const child of childCgroups(directory)) pids.push(...processesOf(child));
+    visitCgroups(directory, (cgroup) => {
+      // One by one: there may be more than a call takes arguments.
+      for (const pid of ownProcesses(cgroup)) pids.push(pid);
+    });
   } catch (error) {
     if (errorCode(error) !== "ENOENT") throw error;
   }

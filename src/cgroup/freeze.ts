@@ -2,10 +2,10 @@ import { RuntsError } from "../errors.ts";
 import { sleep } from "./clock.ts";
 import {
   cgroupName,
-  childCgroups,
   describeErrno,
   errorCode,
   tryReadCgroupFile,
+  visitCgroups,
   writeCgroupFile,
 } from "./files.ts";
 
@@ -47,9 +47,13 @@ export function setFrozen(directory: string, frozen: boolean): void {
   }
 }
 
+/**
+ * A cgroup counts as frozen when its own processes are, whatever those below still do. It is looked into when it stands still, so that
+ * nothing in it can make another one; only from elsewhere a process may, and then the topmost is not frozen until that one is.
+ */
 function awaitStandstill(directory: string): void {
   const limit = performance.now() + FREEZE_TIMEOUT_MS;
-  while (!standsStill(directory)) {
+  const wait = (): void => {
     if (performance.now() > limit) {
       throw new RuntsError(
         `cannot freeze cgroup ${cgroupName(directory)}: its processes did not stop within ${FREEZE_TIMEOUT_MS / 1000} s`,
@@ -57,12 +61,16 @@ function awaitStandstill(directory: string): void {
       );
     }
     sleep(1);
-  }
-}
-
-/** A cgroup counts as frozen when its own processes are, whatever those below still do. */
-function standsStill(directory: string): boolean {
-  return cannotRun(directory) && childCgroups(directory).every(standsStill);
+  };
+  let visited: number;
+  do {
+    visited = 0;
+    visitCgroups(directory, (cgroup) => {
+      visited += 1;
+      // One that is gone is neither this nor that.
+      while (hasEvent(cgroup, "frozen 0")) wait();
+    });
+  } while (visited > 1 && hasEvent(directory, "frozen 0"));
 }
 
 function writeFreezer(directory: string, frozen: boolean): void {

@@ -35,10 +35,10 @@ export interface Member {
 }
 
 /** A shell in the cgroup. */
-export function startMember(directory: string): Member {
+export function startMember(directory: string | Buffer): Member {
   const shell = spawn("sh", [], { stdio: ["pipe", "pipe", "ignore"] });
   const pid = shell.pid ?? 0;
-  writeFileSync(`${directory}/cgroup.procs`, String(pid));
+  writeFileSync(Buffer.concat([Buffer.from(directory), Buffer.from("/cgroup.procs")]), String(pid));
   const ended = new Promise<void>((resolve) => shell.once("exit", () => resolve()));
   return { pid, ended, run: (command) => runIn(shell, command) };
 }

@@ -1,12 +1,12 @@
-import { rmdirSync } from "../../bindings/linux/directories.ts";
-import { statfsSync, statSync } from "../../bindings/linux/file-status.ts";
+import { shownName } from "../../bindings/abi/c-string.ts";
+import { rmdirSync, subdirectories, walkTree } from "../../bindings/linux/directories.ts";
+import { statfsSync } from "../../bindings/linux/file-status.ts";
 import { absolutePath } from "../../bindings/linux/paths.ts";
 import { RuntsError } from "../errors.ts";
 import { sleep } from "./clock.ts";
 import {
   CGROUP_MOUNT,
   cgroupName,
-  childCgroups,
   describeErrno,
   describeProcesses,
   errorCode,
@@ -67,11 +67,10 @@ export function removeCgroup(directory: string): void {
   if (!isRemovable(directory)) return;
   if (tryRemove(directory)) return;
   // The usual reason is that init was killed a moment ago; cgroups that the container made are the other one.
-  const device = statSync(directory, { throwIfNoEntry: false })?.dev;
   const limit = performance.now() + REMOVE_TIMEOUT_MS;
   for (let pause = 0.25; ; pause = Math.min(pause * 1.5, MAX_PAUSE_MS)) {
     killCgroup(directory);
-    removeChildren(directory, device);
+    removeChildren(directory);
     if (tryRemove(directory)) return;
     if (performance.now() > limit) throw busyError(directory);
     sleep(pause);
@@ -96,25 +95,23 @@ function isRemovable(directory: string): boolean {
 }
 
 /** Innermost first. Another file system that is mounted on a child is left alone. */
-function removeChildren(directory: string, device: number | undefined): void {
-  let children: string[];
+function removeChildren(directory: string): void {
+  const remove = (parent: number, name: Buffer): boolean =>
+    tryRemove(`${directory}/…/${shownName(name)}`, () => rmdirSync(name, parent));
   try {
-    children = childCgroups(directory);
+    walkTree(directory, {
+      enter: (parent) => subdirectories(parent).filter((name) => !remove(parent, name)),
+      leave: remove,
+    });
   } catch (error) {
-    if (errorCode(error) === "ENOENT") return;
-    throw cgroupError("readdir", directory, error);
-  }
-  for (const child of children) {
-    if (tryRemove(child) || statSync(child, { throwIfNoEntry: false })?.dev !== device) continue;
-    removeChildren(child, device);
-    tryRemove(child);
+    if (errorCode(error) !== "ENOENT") throw cgroupError("readdir", directory, error);
   }
 }
 
 /** False for a cgroup that still has processes or cgroups in it. */
-function tryRemove(directory: string): boolean {
+function tryRemove(directory: string, remove = (): void => rmdirSync(directory)): boolean {
   try {
-    rmdirSync(directory);
+    remove();
     return true;
   } catch (error) {
     const errno = errorCode(error);
