@@ -1,8 +1,10 @@
 import { execFileSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, rmdirSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import { type Container, succeed } from "../harness/container.ts";
 import { mappedShell, writableCgroup } from "../harness/delegated.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
+import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
@@ -74,3 +76,70 @@ for (const [tree, script] of Object.entries(TREES)) {
     expect(JSON.parse(stdout)).toContain((await container.state()).pid);
   });
 }
+
+const SHOW = "cmp -s /proc/1/cgroup /proc/self/cgroup && echo where init is || grep ^0:: /proc/self/cgroup";
+
+/** Init can't run, another process of the container can. */
+const FREEZE = `cd /sys/fs/cgroup; mkdir a b; echo 1 > a/cgroup.procs
+sh -c 'echo $$ > b/cgroup.procs; echo 1 > a/cgroup.freeze; echo frozen; exec sleep 999' & sleep 999`;
+const FROZEN: Way = { mapped: false, prints: "frozen" };
+
+for (const mapped of [false, true]) {
+  const where = mapped ? ", user namespace" : "";
+  for (const [tree, script] of Object.entries(TREES)) {
+    spec(`exec${where}, init in a cgroup below with ${tree}: runs`, CLAUSE, async (sandbox) => {
+      const container = await moved(sandbox, script, mapped);
+      const { stdout } = succeed("exec", await container.exec(["sh", "-c", SHOW]));
+      // procfs does not tell a path that is too long. The container's own cgroup is left, where the peers go as a rule.
+      if (IS_RUNTS) expect(stdout).toBe(script.includes(LONG) ? "0::/\n" : "where init is\n");
+    });
+  }
+
+  for (const flags of [[], ["--ignore-paused"]]) {
+    const command = ["exec", ...flags].join(" ");
+    spec(
+      `${command}${where}, init in a cgroup that the container has frozen: runs at once, in another`,
+      CLAUSE,
+      async (sandbox) => {
+        const container = await running(sandbox, FREEZE, { ...FROZEN, mapped });
+        const result = await container.exec(["grep", "^0::", "/proc/self/cgroup"], { flags });
+        expect(result).toMatchObject({ code: 0, stdout: "0::/\n" });
+      },
+    );
+  }
+}
+
+spec(
+  "exec, init in a cgroup that the container has frozen, paused: the error of a paused one",
+  CLAUSE,
+  async (sandbox) => {
+    const container = await running(sandbox, FREEZE, FROZEN);
+    succeed("pause", await sandbox.invoke(["pause", container.id]));
+    const words = inOurWords("cannot exec in a paused container");
+    expectRefusal(await container.exec(["true"]), words, 255);
+  },
+);
+
+spec("exec --cgroup of a frozen one: error that says so, no hang", CLAUSE, async (sandbox) => {
+  const container = await running(sandbox, FREEZE, FROZEN);
+  const result = await container.exec(["true"], { flags: ["--cgroup", "a"], timeoutMs: 10_000 });
+  expectRefusal(result, inOurWords(`cannot exec in cgroup /${container.id}/a: it is frozen`), 255);
+});
+
+spec("exec where the host has frozen a cgroup above: error, no hang", CLAUSE, async (sandbox) => {
+  const parent = `${sandbox.tag}-above`;
+  const container = sandbox.container((config) => {
+    config.process.args = ["sleep", "999"];
+    config.linux.cgroupsPath = `/${parent}${config.linux.cgroupsPath}`;
+  });
+  await container.started();
+  const freezer = `/sys/fs/cgroup/${parent}/cgroup.freeze`;
+  writeFileSync(freezer, "1");
+  sandbox.atEnd(() => rmdirSync(`/sys/fs/cgroup/${parent}`));
+  expectRefusal(
+    await container.exec(["true"], { timeoutMs: 10_000 }),
+    inOurWords("cannot exec in a paused container"),
+    255,
+  );
+  writeFileSync(freezer, "0");
+});

@@ -13,8 +13,19 @@ const VERSION_ONE = [
   "network/priorities",
 ].map((pointer) => `create with ${pointer}: error that names it, nothing left`);
 
+const BOTH: readonly Deviation[] = [
+  {
+    reason: "exec waits in a frozen cgroup until it is thawed",
+    titles: [
+      "exec --cgroup of a frozen one: error that says so, no hang",
+      "exec where the host has frozen a cgroup above: error, no hang",
+    ],
+  },
+];
+
 /** Cgroups of Debian's runc 1.1.15, most of them in guests. */
 export const RUNC_CGROUPS: readonly Deviation[] = [
+  ...BOTH,
   { reason: "ignores what only cgroup v1 has", titles: VERSION_ONE },
   {
     reason: "a cgroup that is not empty is a warning in 1.1",
@@ -27,6 +38,7 @@ export const RUNC_CGROUPS: readonly Deviation[] = [
       "exec, user namespace, the container owns its cgroup: it runs there, where init is",
       "create, user namespace, process.user 7: that user owns the cgroup",
       "create, user namespace: what the memory controller delegates is the container's too",
+      "exec, user namespace, init in a cgroup below with …",
     ],
   },
   {
@@ -107,6 +119,7 @@ export const RUNC_CGROUPS: readonly Deviation[] = [
 
 /** The same of Debian's crun 1.21. */
 export const CRUN_CGROUPS: readonly Deviation[] = [
+  ...BOTH,
   {
     reason: "ps lists nobody where no process is in the topmost cgroup",
     titles: ["ps --format json, init in a cgroup below with …"],

@@ -33,6 +33,8 @@ export const CRUN_EXEC: readonly Deviation[] = [
       "exec --additional-gids: added to those of the container",
       "exec --ignore-paused, paused: runs after resume",
       "exec --ignore-paused, running: runs",
+      "exec --ignore-paused, init in a cgroup that the container has frozen: runs at once, in another",
+      "exec --ignore-paused, user namespace, init in a cgroup that the container has frozen: runs at once, in another",
     ],
   },
   {

@@ -36,10 +36,10 @@ export function cgroupsFromRoot(directory: string): string[] {
 }
 
 /** Content of a control file: one read(2), as the kernel hands a file with one record over at once. */
-export function readCgroupFile(directory: string, file: string): string {
+export function readCgroupFile(directory: string, file: string, capacity = 4096): string {
   const fd = openSync(`${directory}/${file}`, "r");
   try {
-    const buffer = Buffer.allocUnsafe(4096);
+    const buffer = Buffer.allocUnsafe(capacity);
     return buffer.toString("latin1", 0, readSync(fd, buffer));
   } finally {
     closeSync(fd);

@@ -1,70 +1,53 @@
+import { shownName } from "../../bindings/abi/c-string.ts";
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
 import { detachedReadonlyMount } from "../../bindings/linux/detached-mount.ts";
 import { statSync } from "../../bindings/linux/file-status.ts";
-import { closeSync, openSync, readFileSync, writeFileSync } from "../../bindings/linux/files.ts";
+import { closeSync, openSync, writeFileSync } from "../../bindings/linux/files.ts";
 import { absolutePath } from "../../bindings/linux/paths.ts";
-import { findCgroupMount } from "../cgroup/path.ts";
+import { CGROUP_MOUNT, cgroupName, errorCode, readCgroupFile } from "../cgroup/files.ts";
+import { cannotRun, isFrozen } from "../cgroup/freeze.ts";
 import { RuntsError } from "../errors.ts";
 import { onBehalfOf } from "../init/run-program.ts";
 import type { SavedState } from "./saved-state.ts";
 
-/**
- * The cgroup that init is in now: systemd in a container moves itself into a sub-cgroup, and only leaves take processes once
- * controllers are enabled below (cgroups(7), "No internal processes").
- */
-export function openCgroupOf(saved: SavedState, subCgroup: string | undefined): number | undefined {
-  const directory = cgroupDirectory(saved, subCgroup);
-  if (directory === undefined) return undefined;
-  return onBehalfOf("/linux/cgroupsPath", `open the cgroup ${directory}`, () => {
-    if (!statSync(directory).isDirectory())
-      throw new RuntsError(`${directory} is not a cgroup`, { path: directory });
-    return outOfReach(openSync(directory, O_PATH | O_DIRECTORY | O_CLOEXEC));
-  });
+export interface EntryOptions {
+  /** Of the caller's choice, below the container's cgroup. */
+  readonly subCgroup?: string | undefined;
+  /** What is thrown where nothing may run. Without it the process waits there until it may. */
+  readonly refusePaused: (() => RuntsError) | undefined;
 }
 
 /**
- * For a container that owns its cgroup: once the process has joined the user namespace, it is neither that owner nor anybody who may
- * override the owner's rights, so that it can't clone itself into the cgroup. The runtime moves it there, before it executes anything.
+ * The cgroup for a further process: the one that init is in now. systemd in a container moves itself into a sub-cgroup, and only leaves
+ * take processes once controllers are enabled below (cgroups(7), "No internal processes"). Sub-cgroups are the container's, though:
+ * where it has made one that can't be opened, or has frozen it, it is the container's own. `undefined` for a container without one.
  */
-export function attachToOwned(
-  saved: SavedState,
-  subCgroup: string | undefined,
-): ((pid: number) => void) | undefined {
-  const directory = cgroupDirectory(saved, subCgroup);
-  if (directory === undefined) return undefined;
-  const path = `${directory}/cgroup.procs`;
-  const owner = onBehalfOf("/linux/cgroupsPath", `look at ${path}`, () => statSync(path).uid);
-  if (owner === 0) return undefined;
-  return (pid) =>
-    onBehalfOf("/linux/cgroupsPath", `move the process to the cgroup ${directory}`, () =>
-      writeFileSync(path, String(pid)),
-    );
-}
-
-/** `undefined` for a container without one. */
-export function cgroupDirectory(saved: SavedState, subCgroup: string | undefined): string | undefined {
+export function openCgroupOf(saved: SavedState, options: EntryOptions): EntryCgroup | undefined {
   if (saved.cgroup === "") return undefined;
-  return subCgroup === undefined
-    ? currentCgroup(saved)
-    : absolutePath(`${saved.cgroup}/${checkedSubCgroup(subCgroup)}`);
+  if (options.subCgroup !== undefined) return openChosen(saved, options.subCgroup, options);
+  const inits = openCgroupOfInit(saved);
+  if (inits?.canRun() === true) return inits;
+  const own = new EntryCgroup(saved.cgroup);
+  // Whether it can run makes no difference where there is no other and the process may wait.
+  if ((inits === undefined && options.refusePaused === undefined) || own.canRun()) {
+    inits?.close();
+    return own;
+  }
+  own.close();
+  if (options.refusePaused === undefined) return inits;
+  inits?.close();
+  throw options.refusePaused();
 }
 
-/**
- * The process holds this descriptor for a moment in sight of the container: who may open it by /proc there, with CAP_SYS_PTRACE,
- * gets no further than to what is in it (CVE-2016-9962).
- */
-function outOfReach(directory: number): number {
-  const mount = detachedReadonlyMount(directory);
-  if (mount === undefined) return directory;
-  closeSync(directory);
-  return mount;
-}
-
-function currentCgroup(saved: SavedState): string {
-  const line = /^0::(.*)$/m.exec(readFileSync(`/proc/${saved.pid}/cgroup`, "utf8"))?.[1] ?? "";
-  const path = `${findCgroupMount()}${line === "/" ? "" : line}`;
-  // From inside another cgroup namespace the kernel shows paths that lead up and out.
-  return path.startsWith(`${saved.cgroup}/`) ? path : saved.cgroup;
+function openChosen(saved: SavedState, subCgroup: string, { refusePaused }: EntryOptions): EntryCgroup {
+  const directory = absolutePath(`${saved.cgroup}/${checkedSubCgroup(subCgroup)}`);
+  const cgroup = new EntryCgroup(directory, levelsBetween(saved.cgroup, directory));
+  if (refusePaused === undefined || cgroup.canRun()) return cgroup;
+  cgroup.close();
+  throw new RuntsError(
+    `cannot exec in cgroup ${cgroupName(directory)}: it is frozen (use --ignore-paused to override)`,
+    { operation: "exec", path: directory },
+  );
 }
 
 /** `--cgroup PATH`, or `:PATH` as engines for v1 and v2 write it: never above the container's own cgroup. */
@@ -75,4 +58,106 @@ function checkedSubCgroup(text: string): string {
     operation: "exec",
     path: text,
   });
+}
+
+/** Each is looked at by a path that leads up, which must not be longer than PATH_MAX. */
+const MAX_LEVELS = 1000;
+
+/** undefined where init is in the container's own cgroup, or in one that can't be named. */
+function openCgroupOfInit({ pid, cgroup }: SavedState): EntryCgroup | undefined {
+  const path = pathOfInit(pid);
+  if (path === undefined || path === cgroup.slice(CGROUP_MOUNT.length)) return undefined;
+  const directory = Buffer.from(`${CGROUP_MOUNT}${path}`, "latin1");
+  const above = Buffer.from(`${cgroup}/`);
+  // From inside another cgroup namespace the kernel shows paths that lead up and out.
+  if (!directory.subarray(0, above.length).equals(above)) return undefined;
+  const levels = levelsBetween(cgroup.slice(CGROUP_MOUNT.length), path);
+  if (levels > MAX_LEVELS) return undefined;
+  try {
+    return new EntryCgroup(directory, levels);
+  } catch (error) {
+    if (error instanceof RuntsError) return undefined;
+    throw error;
+  }
+}
+
+function levelsBetween(above: string, below: string): number {
+  return below.split("/").length - above.split("/").length;
+}
+
+/** Of as many hierarchies as there may be. */
+const MAX_PROC_CGROUP = 64 * 1024;
+
+/** Byte by byte, as a name may be no text. undefined where it is longer than procfs tells, which has no more than PATH_MAX. */
+function pathOfInit(pid: number): string | undefined {
+  try {
+    const lines = readCgroupFile(`/proc/${pid}`, "cgroup", MAX_PROC_CGROUP).split("\n");
+    return lines.find((line) => line.startsWith("0::"))?.slice("0::".length);
+  } catch (error) {
+    if (errorCode(error) === "ENAMETOOLONG") return undefined;
+    throw error;
+  }
+}
+
+/** A cgroup that a process is about to enter, open. */
+export class EntryCgroup {
+  /** As a person names it. */
+  readonly directory: string;
+  readonly #descriptor: number;
+  /** How many levels, it itself included, the container may have frozen without being paused. */
+  readonly #levels: number;
+
+  constructor(directory: string | Buffer, levels = 0) {
+    this.directory = shownName(directory);
+    this.#levels = levels;
+    this.#descriptor = onBehalfOf("/linux/cgroupsPath", `open the cgroup ${this.directory}`, () =>
+      openSync(directory, O_PATH | O_DIRECTORY | O_CLOEXEC),
+    );
+  }
+
+  get #path(): string {
+    return `/proc/self/fd/${this.#descriptor}`;
+  }
+
+  /** What freezes it is looked at as well: a process that never stops keeps a cgroup from being frozen, but not others from it. */
+  canRun(): boolean {
+    if (cannotRun(this.#path)) return false;
+    for (let level = 0; level < this.#levels; level++)
+      if (isFrozen(`${this.#path}${"/..".repeat(level)}`)) return false;
+    return true;
+  }
+
+  /**
+   * For clone3(2). The process holds this descriptor for a moment in sight of the container: who may open it by /proc there, with
+   * CAP_SYS_PTRACE, gets no further than to what is in it (CVE-2016-9962).
+   */
+  outOfReach(): number {
+    const mount = detachedReadonlyMount(this.#descriptor);
+    if (mount === undefined) return this.#descriptor;
+    this.close();
+    return mount;
+  }
+
+  /**
+   * For a container that owns its cgroup: once the process has joined the user namespace, it is neither that owner nor anybody who may
+   * override the owner's rights, so that it can't clone itself into the cgroup. The runtime moves it there, before it executes anything.
+   */
+  attachToOwned(): ((pid: number) => void) | undefined {
+    const path = `${this.#path}/cgroup.procs`;
+    const owner = onBehalfOf(
+      "/linux/cgroupsPath",
+      `look at cgroup.procs of ${this.directory}`,
+      () => statSync(path).uid,
+    );
+    if (owner === 0) return undefined;
+    return (pid) =>
+      onBehalfOf("/linux/cgroupsPath", `move the process to the cgroup ${this.directory}`, () => {
+        writeFileSync(path, String(pid));
+        this.close();
+      });
+  }
+
+  close(): void {
+    closeSync(this.#descriptor);
+  }
 }

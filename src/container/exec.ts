@@ -18,7 +18,7 @@ import type { Config, Process } from "../spec/types.ts";
 import { handedDescriptors, inheritedNofile, inspectCaller, stdioFacts } from "./caller.ts";
 import { explainClone } from "./delegation.ts";
 import { differingNamespaces } from "./differing-namespaces.ts";
-import { attachToOwned, cgroupDirectory, openCgroupOf } from "./exec-cgroup.ts";
+import { openCgroupOf } from "./exec-cgroup.ts";
 import { explained } from "./exec-failure.ts";
 import { type ExecOverrides, overriddenProcess } from "./exec-process.ts";
 import { openInit } from "./init-process.ts";
@@ -77,12 +77,14 @@ export async function execInContainer(
 function checkStatus(directory: string, saved: SavedState, ignorePaused: boolean): void {
   const status = statusOf(directory, saved);
   if (status === "stopped" || status === "creating") throw stopped(saved.id);
-  if (status === "paused" && !ignorePaused) {
-    throw new RuntsError("cannot exec in a paused container (use --ignore-paused to override)", {
-      operation: "exec",
-      path: saved.id,
-    });
-  }
+  if (status === "paused" && !ignorePaused) throw paused(saved.id);
+}
+
+function paused(id: string): RuntsError {
+  return new RuntsError("cannot exec in a paused container (use --ignore-paused to override)", {
+    operation: "exec",
+    path: id,
+  });
 }
 
 function stopped(id: string): RuntsError {
@@ -116,11 +118,16 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
   const attributes = await taskAttributes(process, config.linux ?? {}, caller, ownUserNamespace);
   const affinity = await affinityOf(process);
   const flags = differingNamespaces(saved.pid);
-  const attach =
-    caller.privileged && (flags & CLONE_NEWUSER) !== 0
-      ? attachToOwned(saved, options.cgroup)
-      : await attachBySystemd(saved, options.cgroup);
-  const cgroup = attach === undefined ? openCgroupOf(saved, options.cgroup) : undefined;
+  const joinsUserNamespace = caller.privileged && (flags & CLONE_NEWUSER) !== 0;
+  const attachToScope = joinsUserNamespace ? undefined : await attachBySystemd(saved, options.cgroup);
+  const cgroup =
+    attachToScope === undefined
+      ? openCgroupOf(saved, {
+          subCgroup: options.cgroup,
+          refusePaused: options.ignorePaused ? undefined : () => paused(saved.id),
+        })
+      : undefined;
+  const attach = attachToScope ?? (joinsUserNamespace ? cgroup?.attachToOwned() : undefined);
   const credentials = credentialOptions(
     caller,
     process,
@@ -142,7 +149,7 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
       const permitted = (flags & CLONE_NEWUSER) === 0 ? caller.permitted : credentials.permitted;
       narrowCapabilities(program, process, { ...credentials, permitted }, neededFor(hasMounts, attributes));
     },
-    cgroup,
+    cgroup: attach === undefined ? cgroup?.outOfReach() : undefined,
     keepFds: handed.count,
     ignoredSignals: caller.ignoredSignals,
     stdio: options.stdio,
@@ -190,7 +197,7 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
     const reason = await explained(error, { pid, channel: pending.channel.descriptor, process });
     if (pid !== 0) killAndReap(pid);
     if (pidFileWritten && options.pidFile !== undefined) rmSync(options.pidFile, { force: true });
-    const cloneReason = await explainClone(reason, () => cgroupDirectory(saved, options.cgroup));
+    const cloneReason = await explainClone(reason, () => cgroup?.directory);
     throw await explainedDenial(cloneReason, caller, config, saved.cgroup);
   } finally {
     pending.channel.close();

@@ -88,6 +88,8 @@ function refuseProcfs({ type, destination }: Mount, index: number): void {
   throw new RuntsError(message, { operation: "mount", path: destination, pointer });
 }
 
+const PAUSED = "cannot change a paused container";
+
 function withRunningContainer(
   context: Context,
   id: string,
@@ -95,8 +97,7 @@ function withRunningContainer(
 ): void {
   withLockedContainer(context, id, (container) => {
     if (container.status !== "running" && container.status !== "created") {
-      const reason =
-        container.status === "paused" ? "cannot change a paused container" : "container not running";
+      const reason = container.status === "paused" ? PAUSED : "container not running";
       throw new RuntsError(reason, { operation: "mounts", path: id });
     }
     action(container);
@@ -141,7 +142,9 @@ function runInside(
     namespaces: { created: new Set(), joined: new Map() },
     // Not the pid namespace: a process with all the rights that mounting takes must stay out of the container's sight.
     join: { pidfd, flags: differingNamespaces(pid) & ~(CLONE_NEWPID | CLONE_NEWTIME) },
-    cgroup: openCgroupOf(saved, undefined),
+    cgroup: openCgroupOf(saved, {
+      refusePaused: () => new RuntsError(PAUSED, { operation: "mounts", path: id }),
+    })?.outOfReach(),
     keepFds: 0,
     ignoredSignals: caller.ignoredSignals,
     privileged: caller.privileged,
