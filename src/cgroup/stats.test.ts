@@ -172,6 +172,11 @@ it("blkio: bytes and operations by device, in the tables of v1", () => {
   });
 });
 
+it("hugetlb: a cgroup below with a name like that of a file is none", () => {
+  const { hugetlb } = readStats(cgroup({ "hugetlb.2MB.current/cgroup.procs": "" }));
+  expect(hugetlb).toEqual({ "2MB": { failcnt: 0n } });
+});
+
 it("hugetlb: by page size, reservations where the kernel counts them", () => {
   const { hugetlb } = readStats(
     cgroup({

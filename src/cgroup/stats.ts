@@ -103,7 +103,8 @@ function readText(directory: string, file: string): string | undefined {
   try {
     return readFileSync(`${directory}/${file}`, "latin1");
   } catch (error) {
-    if (["ENOENT", "ENODEV", "EOPNOTSUPP", "ENOTSUP"].includes(errorCode(error))) return undefined;
+    // EISDIR: a cgroup below may have the name of a file that this kernel has not.
+    if (["ENOENT", "ENODEV", "EOPNOTSUPP", "ENOTSUP", "EISDIR"].includes(errorCode(error))) return undefined;
     throw error;
   }
 }
