@@ -23,6 +23,10 @@ const BOTH: readonly Deviation[] = [
     titles: ["create, /dev a symlink to a host folder…"],
   },
   {
+    reason: "the nodes of the host are bound without ro: whom the mappings make their owner can change them",
+    titles: ["run as the host's root in a user namespace, chmod, chown and touch of default devices:…"],
+  },
+  {
     reason: "waits for the writer of a fifo",
     titles: ["run, /etc/passwd of the image a fifo: no hang, HOME is /"],
   },
@@ -82,6 +86,11 @@ export const CRUN_SECURITY: readonly Deviation[] = [
 
 export const RUNC_SECURITY: readonly Deviation[] = [
   ...BOTH,
+  {
+    reason:
+      "older than the fix of CVE-2025-31133: what masks is the container's own node, which it may change",
+    titles: ["run as root without a user namespace, chmod, chown and touch of masked files:…"],
+  },
   {
     reason: "older than the fix of CVE-2025-52881: sysctls are written to the container's /proc",
     titles: [

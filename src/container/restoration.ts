@@ -10,7 +10,7 @@ import { RuntsError } from "../errors.ts";
 import { onBehalfOf } from "../init/run-program.ts";
 import type { HostFacts } from "../plan/init-plan.ts";
 import { type MountRequest, mountRequests } from "../plan/mounts.ts";
-import { makeRestoreRoot } from "../plan/restore-root.ts";
+import { makeRestoreRoot, protectMaskSource } from "../plan/restore-root.ts";
 import type { Config, Process } from "../spec/types.ts";
 import { type Caller, inspectCaller, isRootless, stdioFacts } from "./caller.ts";
 import { ContainerCgroup } from "./create-cgroup.ts";
@@ -185,7 +185,10 @@ export class Restoration {
     const criu = new CriuProcess({
       inheritsStdio: true,
       cgroup: this.#cgroup.open(),
-      prepare: (program) => makeRestoreRoot(program, facts, requests, this.#root),
+      prepare: (program) => {
+        makeRestoreRoot(program, facts, requests, this.#root);
+        protectMaskSource(program, this.#config.linux?.maskedPaths ?? []);
+      },
       directories,
       descriptors: namespaces,
       streams: inherited.map(({ stream }) => stream),

@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
+import { MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY } from "../../bindings/abi/mount.ts";
 import type { Operation, Program, Reply } from "../../bindings/stub/program.ts";
 import type { Device, Linux, Mount } from "../spec/types.ts";
 import { makeDevices, openHostNull } from "./devices.ts";
 import { mountRequests } from "./mounts.ts";
-import { only, statx, summary, type TestPlanOptions, testPlan } from "./plan.test-support.ts";
+import { attributesOf, only, statx, summary, type TestPlanOptions, testPlan } from "./plan.test-support.ts";
 
 const DEFAULTS = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
 
@@ -85,6 +86,14 @@ describe("in a user namespace", () => {
     expect(made(program)).toEqual([]);
     expect(only(program, "open_tree").map(({ args }) => args[1])).toEqual(DEFAULTS);
     expect(only(program, "move_mount").map(({ path }) => path)).toEqual(DEFAULTS);
+  });
+
+  it("binds them read-only, for mappings may contain the host's root", () => {
+    const { program } = planned({ namespaces });
+    const changes = only(program, "mount_setattr").filter(({ path }) => path?.startsWith("/dev/"));
+    expect(changes.map(({ args }) => args[0])).toEqual(only(program, "open_tree").map(({ into }) => into));
+    const set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
+    expect(changes.map((change) => attributesOf(change).set)).toEqual(DEFAULTS.map(() => set));
   });
 
   it("makes FIFOs, which it may", () => {

@@ -13,7 +13,7 @@ import { RuntsError } from "../errors.ts";
 import type { Config, Device } from "../spec/types.ts";
 import { type InitPlan, isInUserNamespace } from "./init-plan.ts";
 import type { MountRequest } from "./mounts.ts";
-import { attach, cleanPath, components, openOrCreate } from "./rootfs-paths.ts";
+import { attach, cleanPath, components, openOrCreate, protectHostNode } from "./rootfs-paths.ts";
 import { makeDevice } from "./structs.ts";
 
 /** config-linux.md, Default Devices. */
@@ -153,7 +153,10 @@ function checkExisting(
   });
 }
 
-/** mknod(2) is not allowed in a user namespace: the host's node is bound instead. */
+/**
+ * mknod(2) is not allowed in a user namespace: the host's node is bound instead. The root of the namespace is another user than
+ * the node's owner as a rule, but mappings may contain the host's root.
+ */
 function bindDevice(
   program: Program,
   _plan: InitPlan,
@@ -167,6 +170,7 @@ function bindDevice(
   const found = program.output(statx.size);
   program.do("statx", [source, "", AT_EMPTY_PATH, 0x7ff, found], { path: node.path });
   const output = program.outputs.indexOf(found);
+  protectHostNode(program, source, { path: node.path });
   attach(program, source, target.fd, { path: node.path });
   program.do("close", [source]);
   program.do("close", [target.fd]);

@@ -1,6 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { AT_RECURSIVE, O_DIRECTORY, RESOLVE_IN_ROOT } from "../../bindings/abi/fcntl.ts";
-import { MOUNT_ATTR_RDONLY, OPEN_TREE_CLONE } from "../../bindings/abi/mount.ts";
+import {
+  MOUNT_ATTR_NOEXEC,
+  MOUNT_ATTR_NOSUID,
+  MOUNT_ATTR_RDONLY,
+  OPEN_TREE_CLONE,
+} from "../../bindings/abi/mount.ts";
 import { maskPaths, protectReadonlyPaths } from "./hidden-paths.ts";
 import { attributesOf, howOf, only, summary, testPlan } from "./plan.test-support.ts";
 
@@ -60,6 +65,7 @@ describe("masked paths", () => {
       "close /proc/kcore ?positive",
       "openat2 /proc/kcore ?failed",
       "open_tree /proc/kcore ?positive",
+      "mount_setattr /proc/kcore ?positive",
       "move_mount /proc/kcore ?positive",
       "close /proc/kcore ?positive",
       "close /proc/kcore ?positive",
@@ -71,6 +77,18 @@ describe("masked paths", () => {
     const copies = only(program, "open_tree").map(({ args }) => args[0]);
     const empty = only(program, "fsmount")[0]?.into;
     expect(copies).toEqual([empty, hostNull, empty, hostNull]);
+  });
+
+  it("binds the null device read-only before it is attached, and never nodev, so that it can be opened", () => {
+    const { program, plan } = testPlan({ linux: { maskedPaths: ["/proc/kcore"] } });
+    maskPaths(program, plan, plan.hostProc);
+    const [change] = only(program, "mount_setattr");
+    const copies = only(program, "open_tree");
+    expect(change?.args[0]).toBe(copies.at(-1)?.into);
+    expect(attributesOf(change)).toMatchObject({
+      set: MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
+      clear: 0,
+    });
   });
 
   it("makes the empty file system read-only, with room for its root alone", () => {

@@ -14,7 +14,7 @@ import {
 } from "../../bindings/abi/mount.ts";
 import type { CallOptions, Program, Register } from "../../bindings/stub/program.ts";
 import type { InitPlan } from "./init-plan.ts";
-import { attach, openInRoot, setMountAttributes } from "./rootfs-paths.ts";
+import { attach, openInRoot, protectHostNode, setMountAttributes } from "./rootfs-paths.ts";
 
 /** A path that isn't there needs no hiding; one may also have gone with an earlier mask, or lie below a file. */
 const GONE = ["ENOENT", "ENOTDIR"];
@@ -36,7 +36,7 @@ export function protectReadonlyPaths(program: Program, plan: InitPlan): void {
 }
 
 /**
- * config-linux.md, Masked Paths. A file gets the verified /dev/null of the host bound over it, a directory an empty
+ * config-linux.md, Masked Paths. A file gets the verified /dev/null of the host bound over it, read-only, a directory an empty
  * read-only tmpfs: one file system for all of them, so that many masks don't cost many (runc issue 5275).
  */
 export function maskPaths(program: Program, plan: InitPlan, hostNull: Register): void {
@@ -51,6 +51,7 @@ export function maskPaths(program: Program, plan: InitPlan, hostNull: Register):
     const file = openInRoot(program, plan.root, path, { if: [directory, "failed"], tolerate: GONE });
     const found = { if: [file, "positive"], path } as const;
     const null_ = program.call("open_tree", [hostNull, "", CLONE | AT_EMPTY_PATH], found);
+    protectHostNode(program, null_, found);
     attach(program, null_, file, found);
     program.do("close", [null_], found);
     program.do("close", [file], found);

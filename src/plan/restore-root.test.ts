@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { RESOLVE_IN_ROOT } from "../../bindings/abi/fcntl.ts";
-import { MS_SLAVE } from "../../bindings/abi/mount.ts";
+import { MOUNT_ATTR_RDONLY, MS_SLAVE } from "../../bindings/abi/mount.ts";
 import type { Mount } from "../spec/types.ts";
 import { mountRequests } from "./mounts.ts";
 import { attributesOf, howOf, only, summary, testPlan } from "./plan.test-support.ts";
-import { makeRestoreRoot } from "./restore-root.ts";
+import { makeRestoreRoot, protectMaskSource } from "./restore-root.ts";
 
 function planned(mounts: readonly Mount[]) {
   const { program, plan } = testPlan({ mounts }, { facts: { isDirectory: (source) => source !== "/file" } });
@@ -72,5 +72,29 @@ describe("makeRestoreRoot", () => {
       pointer: "/mounts/0",
       purpose: "make the mount point /a",
     });
+  });
+});
+
+describe("protectMaskSource", () => {
+  it("covers the host's /dev/null by a read-only mount of itself", () => {
+    const { program } = testPlan({});
+    protectMaskSource(program, ["/proc/keys"]);
+    expect(summary(program.operations)).toEqual([
+      "openat /dev/null",
+      "open_tree /dev/null",
+      "mount_setattr /dev/null",
+      "move_mount /dev/null",
+      "close",
+      "close",
+    ]);
+    expect(Number(attributesOf(only(program, "mount_setattr")[0]).set) & MOUNT_ATTR_RDONLY).toBe(
+      MOUNT_ATTR_RDONLY,
+    );
+  });
+
+  it("does nothing without masks", () => {
+    const { program } = testPlan({});
+    protectMaskSource(program, []);
+    expect(program.operations).toEqual([]);
   });
 });

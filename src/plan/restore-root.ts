@@ -4,13 +4,14 @@ import {
   AT_RECURSIVE,
   O_CLOEXEC,
   O_DIRECTORY,
+  O_NOFOLLOW,
   O_PATH,
 } from "../../bindings/abi/fcntl.ts";
 import { MNT_DETACH, MS_SLAVE, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE } from "../../bindings/abi/mount.ts";
 import type { Program, Register } from "../../bindings/stub/program.ts";
 import type { HostFacts } from "./init-plan.ts";
 import { copyFlags, type MountRequest } from "./mounts.ts";
-import { attach, openOrCreate } from "./rootfs-paths.ts";
+import { attach, openOrCreate, protectHostNode } from "./rootfs-paths.ts";
 import { MOUNT_ATTR_SIZE, mountAttr } from "./structs.ts";
 
 /**
@@ -66,4 +67,22 @@ function makeMountPoints(
     }
     program.do("close", [fd]);
   }
+}
+
+/**
+ * Makes the host's /dev/null read-only for criu, which binds it over masked files: of several mounts with the same root it gives only
+ * the first the flags that it had, and the others have those of the source. In criu's mount namespace, as above.
+ */
+export function protectMaskSource(program: Program, maskedPaths: readonly string[]): void {
+  if (maskedPaths.length === 0) return;
+  const path = "/dev/null";
+  program.about("/linux/maskedPaths", `make ${path} read-only for criu`);
+  const target = program.call("openat", [AT_FDCWD, path, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0]);
+  const copy = program.call("open_tree", [target, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH], {
+    path,
+  });
+  protectHostNode(program, copy, { path });
+  attach(program, copy, target, { path });
+  program.do("close", [copy]);
+  program.do("close", [target]);
 }

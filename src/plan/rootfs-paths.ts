@@ -10,7 +10,13 @@ import {
   RESOLVE_NO_MAGICLINKS,
   RESOLVE_NO_SYMLINKS,
 } from "../../bindings/abi/fcntl.ts";
-import { MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_EMPTY_PATH } from "../../bindings/abi/mount.ts";
+import {
+  MOUNT_ATTR_NOEXEC,
+  MOUNT_ATTR_NOSUID,
+  MOUNT_ATTR_RDONLY,
+  MOVE_MOUNT_F_EMPTY_PATH,
+  MOVE_MOUNT_T_EMPTY_PATH,
+} from "../../bindings/abi/mount.ts";
 import type { CallOptions, Program, Register } from "../../bindings/stub/program.ts";
 import { MOUNT_ATTR_SIZE, type MountAttributes, mountAttr, OPEN_HOW_SIZE, openHow } from "./structs.ts";
 
@@ -145,4 +151,14 @@ export function setMountAttributes(
     [mount, "", AT_EMPTY_PATH | atFlags, mountAttr(attributes), MOUNT_ATTR_SIZE],
     options,
   );
+}
+
+/**
+ * Protects the host's device node that a detached mount shows: mode, owner and times belong to the inode, which is the host's own, and
+ * a container whose root is the host's root could change them there. Devices can be written to on a read-only mount, too; but
+ * not opened on one with nodev.
+ */
+export function protectHostNode(program: Program, mount: Register, options: CallOptions): void {
+  const set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
+  setMountAttributes(program, mount, { set }, 0, options);
 }
