@@ -299,3 +299,34 @@ spec(
     expect(await sandbox.traces()).toEqual([]);
   },
 );
+
+for (const [what, mount, place] of [
+  ["a bind mount of a folder", { source: "folder", options: ["bind"] }, "file"],
+  ["a bind mount of a file", { source: "folder/file", options: ["bind"] }, "folder"],
+  ["a recursive bind mount of a file", { source: "folder/file", options: ["rbind", "ro"] }, "folder"],
+  ["a tmpfs", { type: "tmpfs", source: "tmpfs" }, "file"],
+  ["a cgroup", { type: "cgroup", source: "cgroup" }, "file"],
+] as const) {
+  spec(
+    `create, ${what} on a ${place}: not a directory, nothing left`,
+    "mount(2), ENOTDIR; what docker says of it goes by the words",
+    async (sandbox) => {
+      source(sandbox, "folder");
+      const isBind = !("type" in mount);
+      const container = sandbox.container(
+        add({
+          ...mount,
+          destination: `/the/${place}`,
+          source: isBind ? sandbox.path(mount.source) : mount.source,
+          options: "options" in mount ? [...mount.options] : [],
+        }),
+      );
+      mkdirSync(`${container.rootfs}/the/folder`, { recursive: true });
+      writeFileSync(`${container.rootfs}/the/file`, "");
+      const result = await container.create();
+      expectRefusal(result, /not a directory/i);
+      expectRefusal(result, inOurWords(`/mounts/7: `));
+      expect(await sandbox.traces()).toEqual([]);
+    },
+  );
+}

@@ -92,7 +92,7 @@ spec(
 
 for (const [situation, cwd, words] of [
   ["missing on a read-only mount", "/sys/none", "make the working directory /sys/none: "],
-  ["a file", "/etc/passwd", "change to the working directory /etc/passwd: chdir: not a directory"],
+  ["a file", "/etc/passwd", "make the working directory /etc/passwd: openat2: not a directory"],
   ["below a file", "/etc/passwd/x", "make the working directory /etc/passwd/x: openat2: not a directory"],
   [
     "a symlink without target",

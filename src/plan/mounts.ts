@@ -18,6 +18,7 @@ import {
 } from "./new-mount.ts";
 import {
   attach,
+  attachFile,
   cleanPath,
   openInRoot,
   openOrCreate,
@@ -170,7 +171,8 @@ function bindCopy(program: Program, request: MountRequest, opened: Register): Re
 function attachBind(program: Program, plan: InitPlan, request: MountRequest, source: Register): void {
   const kind = plan.facts.isDirectory(request.source, request.pointer) ? "directory" : "file";
   const target = openOrCreate(program, plan.root, request.destination, kind);
-  attach(program, source, target.fd);
+  if (kind === "directory") attach(program, source, target.fd);
+  else attachFile(program, source, target.fd, { path: request.destination });
   applyOptions(program, source, request.options);
   closeAll(program, source, target);
 }

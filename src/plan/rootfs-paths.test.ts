@@ -10,7 +10,7 @@ import {
   RESOLVE_NO_SYMLINKS,
 } from "../../bindings/abi/fcntl.ts";
 import { howOf, only, summary, testPlan } from "./plan.test-support.ts";
-import { attach, cleanPath, components, openInRoot, openOrCreate } from "./rootfs-paths.ts";
+import { attach, attachFile, cleanPath, components, openInRoot, openOrCreate } from "./rootfs-paths.ts";
 
 describe("cleanPath", () => {
   it.each([
@@ -99,6 +99,17 @@ describe("openOrCreate", () => {
     expect(program.operations.at(-1)?.tolerate).toEqual([]);
   });
 
+  it("takes nothing but a directory for a directory", () => {
+    const { program, plan } = testPlan({});
+    openOrCreate(program, plan.root, "/a", "directory");
+    const opened = only(program, "openat2");
+    expect(opened.map((operation) => howOf(operation).flags & O_DIRECTORY)).toEqual([
+      O_DIRECTORY,
+      O_DIRECTORY,
+    ]);
+    expect(opened[0]?.tolerate).not.toContain("ENOTDIR");
+  });
+
   it("makes nothing for the root itself", () => {
     const { program, plan } = testPlan({});
     openOrCreate(program, plan.root, "/", "directory");
@@ -120,4 +131,22 @@ it("attach moves a mount from descriptor to descriptor, never by a path", () => 
   const { program, plan } = testPlan({});
   attach(program, plan.hostProc, plan.root);
   expect(program.operations[0]?.args.slice(0, 4)).toEqual([plan.hostProc, "", plan.root, ""]);
+});
+
+it("attachFile calls nothing more than move_mount, unless that says EINVAL: of a directory the answer is ENOTDIR", () => {
+  const { program, plan } = testPlan({});
+  attachFile(program, plan.hostProc, plan.root, { path: "/file" });
+  const [moved, looked, wrong, again] = program.operations;
+  expect(summary(program.operations)).toEqual([
+    "move_mount /file",
+    "openat /file ?failed",
+    "move_mount /file ?positive",
+    "move_mount /file ?failed",
+  ]);
+  expect(moved?.tolerate).toEqual(["EINVAL"]);
+  expect(looked?.guard?.on).toBe(moved?.into);
+  expect(looked?.args.slice(0, 2)).toEqual([plan.root, "."]);
+  expect(wrong?.args.slice(0, 3)).toEqual([plan.hostProc, ".", plan.root]);
+  expect(wrong?.tolerate).toEqual([]);
+  expect(again).toMatchObject({ args: moved?.args, tolerate: [], guard: { on: moved?.into } });
 });

@@ -84,7 +84,9 @@ export function openOrCreate(
   noSymlinks = false,
 ): Target {
   const parts = components(path);
-  const existed = openInRoot(program, root, path, { tolerate: ["ENOENT"], noSymlinks });
+  // A file in the place of a directory is ENOTDIR, as from mount(2): move_mount(2) would say EINVAL.
+  const flags = kind === "directory" ? O_DIRECTORY : 0;
+  const existed = openInRoot(program, root, path, { tolerate: ["ENOENT"], noSymlinks, flags });
   const fd = program.call("copy", [existed], { tolerate: ["any"] });
   let parent = root;
   parts.forEach((name, index) => {
@@ -107,7 +109,7 @@ export function openOrCreate(
     openInRoot(program, root, prefix, { if: [found, "failed"], into: found, flags: O_DIRECTORY });
     parent = found;
   });
-  openInRoot(program, root, path, { if: [existed, "failed"], into: fd, noSymlinks });
+  openInRoot(program, root, path, { if: [existed, "failed"], into: fd, noSymlinks, flags });
   return { fd, existed };
 }
 
@@ -136,6 +138,31 @@ function createIn(
 export function attach(program: Program, mount: Register, target: Register, options: CallOptions = {}): void {
   const flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
   program.do("move_mount", [mount, "", target, "", flags], options);
+}
+
+/**
+ * Attaches a mount of a file. On a directory move_mount(2) says EINVAL, which may mean many things; where that is why, it is called once more
+ * with the file as a directory to start from, for ENOTDIR, which mount(2) says and engines explain to their users.
+ */
+export function attachFile(
+  program: Program,
+  mount: Register,
+  target: Register,
+  options: CallOptions = {},
+): void {
+  const flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
+  const args = [mount, "", target, "", flags];
+  const moved = program.call("move_mount", args, { ...options, tolerate: ["EINVAL"] });
+  const refused: CallOptions = { ...options, if: [moved, "failed"] };
+  const directory = program.call("openat", [target, ".", O_PATH | O_DIRECTORY | O_CLOEXEC, 0], {
+    ...refused,
+    tolerate: ["any"],
+  });
+  program.do("move_mount", [mount, ".", target, "", MOVE_MOUNT_T_EMPTY_PATH], {
+    ...options,
+    if: [directory, "positive"],
+  });
+  program.do("move_mount", args, refused);
 }
 
 /** Changes flags or propagation of the mount that a descriptor stands for. mount_setattr(2). */
