@@ -23,6 +23,9 @@ describe("decodeArguments", () => {
     );
     expect(decoded("umask", 0)).toBe("000");
     expect(decoded("umask", 0o22)).toBe("022");
+    expect(decoded("mount", "source", ".", "overlay", 1, "lowerdir=/a")).toBe(
+      '"source", ".", "overlay", MS_RDONLY, "lowerdir=/a"',
+    );
     expect(decoded("umount2", ".", 2)).toBe('".", MNT_DETACH');
     expect(decoded("unlinkat", 3, "x", 0)).toBe('3, "x", 0');
     expect(decoded("statx", 3, "", 0x1000, 0x7ff, 0)).toBe(

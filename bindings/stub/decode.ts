@@ -174,7 +174,7 @@ const calls: Partial<Record<SyscallName | StubCall, readonly Show[]>> = {
     number,
     number,
   ],
-  mount: [pointerOrString, string, pointerOrString, named(flagsOf(mount, ["MS_"])), pointer],
+  mount: [pointerOrString, string, pointerOrString, named(flagsOf(mount, ["MS_"])), pointerOrString],
   mount_setattr: [directory, string, atFlags, mountAttr, number],
   move_mount: [directory, string, directory, string, named(flagsOf(mount, ["MOVE_MOUNT_"]))],
   open_tree: [

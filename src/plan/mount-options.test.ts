@@ -153,6 +153,27 @@ describe("options of the file system", () => {
     expect(parseMountOptions(["", "size=64k", ""]).data).toEqual(["size=64k"]);
   });
 
+  it("may be several in one word, flags among them, as they are in mount(2)'s data", () => {
+    expect(parseMountOptions(["size=64k,mode=700", "nosuid"], "tmpfs")).toMatchObject({
+      data: ["size=64k", "mode=700"],
+      attributes: { set: abi.MOUNT_ATTR_NOSUID },
+    });
+    const mixed = parseMountOptions(["size=64k,ro,async,nosuid,bind,rro,slave,silent"], "tmpfs");
+    expect(mixed).toMatchObject({
+      data: ["size=64k", "nosuid", "bind", "rro", "slave", "silent"],
+      superblockFlags: ["ro"],
+      attributes: { set: abi.MOUNT_ATTR_RDONLY },
+      bind: false,
+      propagation: [],
+    });
+    expect(parseMountOptions(["bind", "ro", "mode=755,rw"])).toMatchObject({
+      data: ["mode=755", "rw"],
+      attributes: { set: abi.MOUNT_ATTR_RDONLY },
+    });
+    expect(parseMountOptions(["lowerdir=/a\\,b"], "overlay").data).toEqual(["lowerdir=/a\\,b"]);
+    expect(parseMountOptions(["idmap=uids=0-1-2,x"]).data).toEqual([]);
+  });
+
   it("may have the name of what every object has", () => {
     const options = ["constructor", "toString", "rtoString", "__proto__"];
     expect(parseMountOptions(options).data).toEqual(options);

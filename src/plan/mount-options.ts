@@ -14,6 +14,7 @@ import {
   MS_UNBINDABLE,
 } from "../../bindings/abi/mount.ts";
 import { isIdMapOption } from "../spec/id-mapped-mount.ts";
+import { dataWords } from "./mount-data.ts";
 
 /** What an option does to the flags of a mount: the bits it sets and those it clears. */
 type AttributeChange = readonly [set: number, clear: number];
@@ -145,34 +146,40 @@ export function parsePropagation(word: string): Propagation | undefined {
   return all === undefined ? undefined : { type: all, recursive: true };
 }
 
-export function parseMountOptions(options: readonly string[]): MountOptions {
+/**
+ * The words of all options. One that is not alone in its string is data, as it would be for mount(2): there only the flags of the file system
+ * itself are known beside its own options, and of a bind mount all of it is ignored.
+ */
+function separated(options: readonly string[], type: string): { word: string; alone: boolean }[] {
+  return options
+    .filter((option) => !isIdMapOption(option))
+    .flatMap((option) => dataWords(option, type).map((word) => ({ word, alone: word === option })));
+}
+
+/** `type` is that of the file system: what separates its options depends on it. */
+export function parseMountOptions(options: readonly string[], type = ""): MountOptions {
   const attributes = new AttributeBits();
   const recursiveAttributes = new AttributeBits();
   const propagation: Propagation[] = [];
   const superblock = new Set<string>();
   const data: string[] = [];
   const words = new Set(options);
-  for (const option of options) {
-    const own = rowOf(ATTRIBUTES, option);
-    const flag = rowOf(SUPERBLOCK, option);
-    const spread = parsePropagation(option);
+  const bind = words.has("bind") || words.has("rbind");
+  for (const { word, alone } of separated(options, type)) {
+    const flag = alone || !bind ? rowOf(SUPERBLOCK, word) : undefined;
+    const own = alone || flag !== undefined ? rowOf(ATTRIBUTES, word) : undefined;
+    const spread = alone ? parsePropagation(word) : undefined;
     if (own !== undefined) attributes.apply(own);
     if (flag?.set === true) superblock.add(flag.flag);
     if (flag?.set === false) superblock.delete(flag.flag);
     if (own !== undefined || flag !== undefined) continue;
-    if (RECURSIVE.has(option)) recursiveAttributes.apply(recursiveChange(option.slice(1)));
+    if (alone && RECURSIVE.has(word)) recursiveAttributes.apply(recursiveChange(word.slice(1)));
     else if (spread !== undefined) propagation.push(spread);
     // podman has an empty word, which mount(2) skips among its data and fsconfig(2) refuses.
-    else if (
-      option !== "" &&
-      !WITHOUT_EFFECT.has(option) &&
-      !STRUCTURAL.has(option) &&
-      !isIdMapOption(option)
-    )
-      data.push(option);
+    else if (word !== "" && !(alone && (WITHOUT_EFFECT.has(word) || STRUCTURAL.has(word)))) data.push(word);
   }
   return {
-    bind: words.has("bind") || words.has("rbind"),
+    bind,
     recursiveBind: words.has("rbind"),
     remount: words.has("remount"),
     tmpcopyup: words.has("tmpcopyup"),

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { AT_RECURSIVE, RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS } from "../../bindings/abi/fcntl.ts";
+import { AT_RECURSIVE, O_NOFOLLOW, RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS } from "../../bindings/abi/fcntl.ts";
 import * as abi from "../../bindings/abi/mount.ts";
 import type { Mount, NamespaceType } from "../spec/types.ts";
+import { byteLength } from "./mount-data.ts";
 import { finishMounts, makeMounts, mountRequests, openBindSources } from "./mounts.ts";
 import { attributesOf, howOf, only, summary, type TestPlanOptions, testPlan } from "./plan.test-support.ts";
 
@@ -213,6 +214,71 @@ describe("a new file system", () => {
     planned([mount], { copyUp: (program) => seen.push(...summary(program.operations)) });
     expect(seen).toContain("fsmount tmpfs");
     expect(seen).not.toContain("move_mount");
+  });
+});
+
+describe("options that fsconfig(2) does not take", () => {
+  const lowerdir = `lowerdir=${["/a", "/b", "/c"].map((path) => path.repeat(60)).join(":")}`;
+  const overlay = (options: readonly string[], facts: TestPlanOptions["facts"] = {}) =>
+    planned([{ destination: "/m", type: "overlay", source: "merged", options }], { facts });
+
+  it("go to mount(2) in one string, on a directory that nobody else can reach, and never by a path", () => {
+    const { program } = overlay([lowerdir, "volatile,index=off", "sync", "ro"]);
+    const flags = abi.MS_SYNCHRONOUS | abi.MS_RDONLY;
+    expect(only(program, "mount").map(({ args }) => args)).toEqual([
+      ["merged", ".", "overlay", flags, `${lowerdir},volatile,index=off`],
+    ]);
+    const calls = program.operations.map(({ call }) => call);
+    const entered = program.operations[calls.indexOf("mount") - 1];
+    const inside = only(program, "openat").find(({ args }) => args[1] === "new");
+    expect(entered).toMatchObject({ call: "fchdir", args: [inside?.into] });
+    expect(Number(inside?.args[2]) & O_NOFOLLOW).toBe(O_NOFOLLOW);
+  });
+
+  it("are mounted in a tmpfs that is gone before the copy is attached", () => {
+    const { program } = overlay([lowerdir]);
+    const calls = program.operations.map(({ call }) => call);
+    const [copy] = only(program, "open_tree");
+    const [place] = only(program, "fsmount");
+    expect(only(program, "move_mount").map(({ args }) => args[0])).toEqual([place?.into, copy?.into]);
+    expect(copy?.args.slice(0, 2)).toEqual([place?.into, "new"]);
+    expect(calls.indexOf("umount2")).toBeGreaterThan(calls.indexOf("open_tree"));
+    expect(calls.indexOf("umount2")).toBeLessThan(calls.lastIndexOf("move_mount"));
+  });
+
+  it("leave the flags of the mount to mount_setattr(2)", () => {
+    const { program } = overlay([lowerdir, "nosuid", "noatime"]);
+    const [change] = only(program, "mount_setattr");
+    expect(change?.args[0]).toBe(only(program, "open_tree")[0]?.into);
+    expect(attributesOf(change)).toMatchObject({
+      set: abi.MOUNT_ATTR_NOSUID | abi.MOUNT_ATTR_NOATIME,
+      clear: abi.MOUNT_ATTR__ATIME,
+    });
+    expect(only(overlay([lowerdir]).program, "mount_setattr")).toEqual([]);
+  });
+
+  it("have the label among them", () => {
+    const { program } = overlay([lowerdir], { mountLabel: "u:r:t:s0:c1,c2" });
+    expect(only(program, "mount")[0]?.args[4]).toBe(`${lowerdir},context="u:r:t:s0:c1,c2"`);
+  });
+
+  it("are an error where they don't fit in a page, with what mount(2) would cut off", () => {
+    const options = [lowerdir, `upperdir=${"u".repeat(4095)}`];
+    expect(() => overlay(options)).toThrow(
+      expect.objectContaining({
+        pointer: "/mounts/0/options",
+        message: expect.stringMatching(/are 4\d{3} bytes long, and mount\(2\) takes 4095/),
+      }),
+    );
+    const fitting = "x".repeat(4095 - byteLength(`${lowerdir},upperdir=`));
+    expect(() => overlay([lowerdir, `upperdir=${fitting}`])).not.toThrow();
+    expect(() => overlay([lowerdir, `upperdir=${fitting}x`])).toThrow(/are 4096 bytes long/);
+  });
+
+  it("are few: shorter ones go to fsconfig(2) each, however many there are", () => {
+    const { program } = overlay(Array.from({ length: 100 }, (_, index) => `a${index}=${"b".repeat(99)}`));
+    expect(only(program, "mount")).toEqual([]);
+    expect(only(program, "fsconfig")).toHaveLength(102);
   });
 });
 

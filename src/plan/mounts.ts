@@ -6,13 +6,17 @@ import { RuntsError } from "../errors.ts";
 import type { Mount } from "../spec/types.ts";
 import { emptyFileSystem } from "./hidden-paths.ts";
 import { hasOwn, type InitPlan, isInUserNamespace } from "./init-plan.ts";
+import { byteLength, MAX_DATA, needsOneString } from "./mount-data.ts";
 import { type MountOptions, parseMountOptions } from "./mount-options.ts";
 import {
+  dataOf,
   IVERSION,
   isStrict,
   keepModeOfCovered,
   mapIds,
+  type NewMount,
   newMount,
+  newMountByString,
   type Refusal,
   setIversion,
 } from "./new-mount.ts";
@@ -49,7 +53,7 @@ export interface MountRequest {
 export function mountRequests(plan: Pick<InitPlan, "config" | "facts">, list = "/mounts"): MountRequest[] {
   return (plan.config.mounts ?? []).map((mount, index) => {
     const pointer = `${list}/${index}`;
-    const options = parseMountOptions(mount.options ?? []);
+    const options = parseMountOptions(mount.options ?? [], mount.type);
     const given = mount.source ?? "";
     const source =
       options.bind && !given.startsWith("/") ? absolutePath(`${plan.facts.bundle}/${given}`) : given;
@@ -64,6 +68,7 @@ export function mountRequests(plan: Pick<InitPlan, "config" | "facts">, list = "
       holdsRootfs: `${plan.facts.rootfs}/`.startsWith(source.endsWith("/") ? source : `${source}/`),
     };
     checkRequest(request, plan);
+    checkData(request, plan.facts.mountLabel);
     return request;
   });
 }
@@ -113,6 +118,16 @@ function checkRequest(
   } else if (destination.startsWith("/proc/") && !ALLOWED_IN_PROC.has(destination)) {
     refuse(`${destination} cannot be mounted because it is inside /proc`);
   }
+}
+
+/** What mount(2) would cut off. */
+function checkData({ mount, pointer, destination, options }: MountRequest, mountLabel: string): void {
+  const { type = "", source = type } = mount;
+  if (options.bind || options.remount || !needsOneString(type, source, options.data)) return;
+  const length = byteLength(dataOf({ type, options, label: mountLabel }));
+  if (length <= MAX_DATA) return;
+  const message = `${pointer}/options: the options of the file system are ${length} bytes long, and mount(2) takes ${MAX_DATA}`;
+  throw new RuntsError(message, { operation: "mount", path: destination, pointer: `${pointer}/options` });
 }
 
 /**
@@ -206,8 +221,11 @@ function mountFileSystem(program: Program, plan: InitPlan, request: MountRequest
   const source = request.mount.source ?? type;
   const label = plan.facts.mountLabel;
   const refusal = maybeBindsHostSysfs(plan, request) ? SYSFS_OF_OTHERS : undefined;
-  const { mount, made } = newMount(program, { type, source, options, writable, label }, refusal);
-  if (refusal !== undefined) bindHostSysfs(program, mount, made, options);
+  const wanted = { type, source, options, writable, label };
+  const mount =
+    refusal === undefined && needsOneString(type, source, options.data)
+      ? newMountByString(program, wanted, target.fd)
+      : newMountOrHostSysfs(program, wanted, refusal);
   if (request.mappings !== undefined) mapIds(program, request.mount, mount, request.mappings);
   if (label !== "" && type === "mqueue") labelDirectory(program, mount, label);
   if (type === "tmpfs" && !options.data.some((option) => option.startsWith("mode="))) {
@@ -230,6 +248,12 @@ function maybeBindsHostSysfs(plan: InitPlan, { mount, options }: MountRequest): 
   return (
     mount.type === "sysfs" && readonly && isInUserNamespace(plan) && !plan.namespaces.created.has("network")
   );
+}
+
+function newMountOrHostSysfs(program: Program, wanted: NewMount, refusal: Refusal | undefined): Register {
+  const { mount, made } = newMount(program, wanted, refusal);
+  if (refusal !== undefined) bindHostSysfs(program, mount, made, wanted.options);
+  return mount;
 }
 
 const SYSFS_OF_OTHERS: Refusal = { by: "fsopen", errors: ["EPERM"] };

@@ -1,4 +1,13 @@
-import { AT_EMPTY_PATH, AT_RECURSIVE, O_CLOEXEC } from "../../bindings/abi/fcntl.ts";
+import {
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  AT_RECURSIVE,
+  AT_SYMLINK_NOFOLLOW,
+  O_CLOEXEC,
+  O_DIRECTORY,
+  O_NOFOLLOW,
+  O_PATH,
+} from "../../bindings/abi/fcntl.ts";
 import { mount_attr, statx } from "../../bindings/abi/layouts.ts";
 import {
   FSCONFIG_CMD_CREATE,
@@ -6,12 +15,15 @@ import {
   FSCONFIG_SET_STRING,
   FSMOUNT_CLOEXEC,
   FSOPEN_CLOEXEC,
+  MNT_DETACH,
+  MOUNT_ATTR__ATIME,
   MOUNT_ATTR_IDMAP,
   MOUNT_ATTR_NODEV,
   MOUNT_ATTR_NOEXEC,
   MOUNT_ATTR_NOSUID,
   MOUNT_ATTR_NOSYMFOLLOW,
   MOUNT_ATTR_RDONLY,
+  MS_DIRSYNC,
   MS_I_VERSION,
   MS_LAZYTIME,
   MS_MANDLOCK,
@@ -19,12 +31,15 @@ import {
   MS_RDONLY,
   MS_REMOUNT,
   MS_SYNCHRONOUS,
+  OPEN_TREE_CLOEXEC,
+  OPEN_TREE_CLONE,
 } from "../../bindings/abi/mount.ts";
 import { at, type CallOptions, type Program, type Register } from "../../bindings/stub/program.ts";
 import { idMapOption } from "../spec/id-mapped-mount.ts";
 import type { Mount } from "../spec/types.ts";
-import type { MountOptions } from "./mount-options.ts";
-import type { Target } from "./rootfs-paths.ts";
+import { isContext, joinedData } from "./mount-data.ts";
+import { type MountOptions, parseMountOptions } from "./mount-options.ts";
+import { attach, setMountAttributes, type Target } from "./rootfs-paths.ts";
 import { MOUNT_ATTR_SIZE, mountAttr } from "./structs.ts";
 
 /** New file systems: their making, and what has to be done to them before or right after they are attached. */
@@ -34,7 +49,7 @@ export function isStrict(type: string): boolean {
   return type === "proc" || type === "sysfs";
 }
 
-interface NewMount {
+export interface NewMount {
   readonly type: string;
   readonly source: string;
   readonly options: MountOptions;
@@ -83,17 +98,61 @@ export function newMount(
     tolerate: refusal?.by === "create" ? refusal.errors : [],
   });
   const made = refusal?.by === "fsopen" ? fs : created;
-  const attributes = writable ? options.attributes.set & ~MOUNT_ATTR_RDONLY : options.attributes.set;
+  const attributes = firstAttributes(options, writable);
   const unlessRefused: CallOptions = refusal === undefined ? {} : { if: [made, "ok"] };
   const mount = program.call("fsmount", [fs, FSMOUNT_CLOEXEC, attributes], { ...unlessRefused, path: type });
   program.do("close", [fs], opened);
   return { mount, made };
 }
 
+function firstAttributes({ attributes }: MountOptions, writable: boolean): number {
+  return writable ? attributes.set & ~MOUNT_ATTR_RDONLY : attributes.set;
+}
+
+/** The options of a new file system as mount(2) takes them. */
+export function dataOf({ type, options, label }: Pick<NewMount, "type" | "options" | "label">): string {
+  const context = label !== "" && takesContext(type, options) ? [`context=${label}`] : [];
+  return joinedData([...options.data, ...context]);
+}
+
+/**
+ * mount(2): the same for options that fsconfig(2) does not take. It mounts only where a path leads to, and gives no descriptor of what it
+ * has mounted. So it mounts on the working directory, which nothing can redirect: a directory of a tmpfs that stands in the target's place
+ * meanwhile. From there the mount is copied. Where it fails, what is at the target goes as other mounts before it do.
+ */
+export function newMountByString(
+  program: Program,
+  { type, source, options, writable, label }: NewMount,
+  target: Register,
+): Register {
+  const tmpfs = { type: "tmpfs", source: "tmpfs", options: parseMountOptions(["mode=700"]), label: "" };
+  const { mount: place } = newMount(program, { ...tmpfs, writable: true });
+  attach(program, place, target);
+  program.do("mkdirat", [place, "new", 0o700]);
+  const inside = program.call("openat", [place, "new", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0]);
+  // The working directory would keep the tmpfs alive.
+  const before = program.call("openat", [AT_FDCWD, ".", O_PATH | O_CLOEXEC, 0]);
+  program.do("fchdir", [inside], { path: "new" });
+  let flags = 0;
+  for (const flag of options.superblockFlags) if (flag !== "ro" || !writable) flags |= MS_FLAGS[flag] ?? 0;
+  const data = dataOf({ type, options, label });
+  program.do("mount", [source, ".", type, flags, data], { path: type });
+  const copy = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW;
+  const mount = program.call("open_tree", [place, "new", copy]);
+  program.do("fchdir", [place], { path: "tmpfs" });
+  program.do("umount2", [".", MNT_DETACH], { path: "tmpfs" });
+  program.do("fchdir", [before], { path: "." });
+  for (const fd of [inside, place, before]) program.do("close", [fd]);
+  const set = firstAttributes(options, writable);
+  const clear = options.attributes.clear & MOUNT_ATTR__ATIME;
+  if (set !== 0) setMountAttributes(program, mount, { set, clear }, 0, { path: type });
+  return mount;
+}
+
 /** Label of new file systems that can't take a context when they are mounted, or whose files have their own: none. */
 function takesContext(type: string, { data }: MountOptions): boolean {
   if (type === "mqueue" || isStrict(type)) return false;
-  return !data.some((option) => /^(?:fs|def|root)?context=/.test(option));
+  return !data.some(isContext);
 }
 
 export const IVERSION = "iversion";
@@ -114,6 +173,7 @@ export function setIversion(
 }
 
 const MS_FLAGS: Readonly<Record<string, number>> = {
+  dirsync: MS_DIRSYNC,
   lazytime: MS_LAZYTIME,
   mand: MS_MANDLOCK,
   ro: MS_RDONLY,
