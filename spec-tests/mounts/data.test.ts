@@ -237,3 +237,44 @@ spec(
     expect(await sandbox.traces()).toEqual([]);
   },
 );
+
+// Those of a cgroup mount of the host
+
+for (const options of [["nsdelegate"], ["nsdelegate,memory_recursiveprot", "memory_localevents"]]) {
+  spec(
+    `cgroup mount with ${JSON.stringify(options)}: mounted, and a warning`,
+    "configs have them from the host's mount",
+    async (sandbox) => {
+      const log = sandbox.path("log");
+      const container = sandbox.shell("cat /sys/fs/cgroup/cgroup.procs", (config) => {
+        config.mounts = config.mounts.map((mount) =>
+          mount.destination === "/sys/fs/cgroup"
+            ? { ...mount, options: [...(mount.options ?? []), ...options] }
+            : mount,
+        );
+      });
+      expect(await container.output({ globals: ["--log", log] })).toMatch(/^1\n/);
+      if (IS_RUNTS)
+        expect(readFileSync(log, "utf8")).toMatch(
+          /level=warning.*\/mounts\/\d+\/options: .*nsdelegate.*the whole cgroup hierarchy/,
+        );
+    },
+  );
+}
+
+if (IS_RUNTS)
+  spec(
+    "create, cgroup mount with an option that cgroup2 does not have: error that names it, nothing left",
+    CLAUSE,
+    async (sandbox) => {
+      const container = sandbox.container((config) => {
+        config.mounts = config.mounts.map((mount) =>
+          mount.destination === "/sys/fs/cgroup"
+            ? { ...mount, options: ["nsdelegate", "nosuchoption"] }
+            : mount,
+        );
+      });
+      expectRefusal(await container.create(), /takes no file system options: nosuchoption/);
+      expect(await sandbox.traces()).toEqual([]);
+    },
+  );

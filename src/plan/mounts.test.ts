@@ -285,6 +285,20 @@ describe("options that fsconfig(2) does not take", () => {
 describe("cgroup", () => {
   const mount = { destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup", options: ["ro"] };
 
+  it("leaves out options of the whole hierarchy, and says so", () => {
+    const options = ["ro", "nsdelegate,memory_recursiveprot"];
+    const { program, warnings } = planned([{ ...mount, options }], {}, ["cgroup"]);
+    expect(warnings).toEqual([
+      "/mounts/0/options: a container can't choose nsdelegate,memory_recursiveprot: the whole cgroup hierarchy has it or not, as the host says",
+    ]);
+    const set = only(program, "fsconfig").map(({ args }) => args[2]);
+    expect(set).not.toContain("nsdelegate");
+    expect(() => planned([{ ...mount, options: [...options, "xattr"] }])).toThrow(
+      "no file system options: xattr",
+    );
+    expect(() => planned([{ ...mount, options: ["remount", "nsdelegate"] }])).toThrow("options: nsdelegate");
+  });
+
   it("binds the container's directory without a cgroup namespace", () => {
     const { program } = planned([mount]);
     expect(only(program, "fsopen")).toEqual([]);

@@ -101,12 +101,20 @@ function checkRequest(
   }
   if (options.bind && !options.remount && (mount.source ?? "") === "") refuse("a bind mount needs a source");
   const isCgroup = mount.type === "cgroup" || mount.type === "cgroup2";
-  const ofFileSystem = [...options.superblockFlags.filter((flag) => flag !== "ro"), ...options.data];
+  const ofHierarchy = isCgroup && !options.bind && !options.remount ? options.data.filter(isOfHierarchy) : [];
+  const ofFileSystem = [
+    ...options.superblockFlags.filter((flag) => flag !== "ro"),
+    ...options.data.filter((word) => !ofHierarchy.includes(word)),
+  ];
   if ((options.remount || isCgroup) && !options.bind && ofFileSystem.length > 0) {
     // The kernel would change the file system, which the host and other containers use too.
     refuse(
       `${options.remount ? "remount" : mount.type} takes no file system options: ${ofFileSystem.join(",")}`,
     );
+  }
+  if (ofHierarchy.length > 0) {
+    const why = "the whole cgroup hierarchy has it or not, as the host says";
+    plan.facts.warn(`${pointer}/options: a container can't choose ${ofHierarchy.join(",")}: ${why}`);
   }
   if (options.tmpcopyup && mount.type !== "tmpfs") refuse("tmpcopyup is an option of tmpfs");
   if (!options.bind && !options.remount && (mount.type ?? "") === "")
@@ -118,6 +126,24 @@ function checkRequest(
   } else if (destination.startsWith("/proc/") && !ALLOWED_IN_PROC.has(destination)) {
     refuse(`${destination} cannot be mounted because it is inside /proc`);
   }
+}
+
+/**
+ * Options of cgroup2 itself, which configs have copied from the host's mount. All mounts share them, and the kernel takes them from the
+ * host's first cgroup namespace alone; elsewhere it ignores them. Documentation/admin-guide/cgroup-v2.rst
+ */
+const CGROUP_OPTIONS = new Set([
+  "favordynmods",
+  "memory_hugetlb_accounting",
+  "memory_localevents",
+  "memory_recursiveprot",
+  "nofavordynmods",
+  "nsdelegate",
+  "pids_localevents",
+]);
+
+function isOfHierarchy(option: string): boolean {
+  return CGROUP_OPTIONS.has(option);
 }
 
 /** What mount(2) would cut off. */
