@@ -229,7 +229,7 @@ describe("argument", () => {
 
   test("a string array is stored pointer by pointer, and ends with a null pointer", () => {
     const program = newProgram();
-    const array = program.stringArray(["a", "bc"]);
+    const array = program.stringArray(["a", Buffer.from("bc\0")]);
     program.do("execve", ["/a", array, 0]);
     const message = encoded(program);
     const [first, second, execve] = message.operations;

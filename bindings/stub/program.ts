@@ -148,11 +148,11 @@ export class Program {
     this.do("store", [target, value, width], options);
   }
 
-  /** `char *[]` of NUL-terminated strings, ended by a null pointer: argv and envp. */
-  stringArray(strings: readonly string[]): Data {
+  /** `char *[]` of NUL-terminated strings, ended by a null pointer: argv and envp. Bytes, for text that is not UTF-8, have their NUL. */
+  stringArray(strings: readonly (string | Uint8Array)[]): Data {
     const array = data(new Uint8Array(8 * (strings.length + 1)));
     strings.forEach((text, index) => {
-      this.store(at(array, 8 * index), data(nulTerminated(text)), 8);
+      this.store(at(array, 8 * index), data(typeof text === "string" ? nulTerminated(text) : text), 8);
     });
     return array;
   }

@@ -57,6 +57,17 @@ spec(
   },
 );
 
+spec("explain, a long /etc/passwd: HOME as the process would have it", "explain", async (sandbox) => {
+  const container = sandbox.shell("exit 0", (config) => {
+    config.process.user = { uid: 1234, gid: 1234 };
+  });
+  const comment = `${"#".repeat(99)}\n`.repeat(100);
+  container.writeFile("etc/passwd", `${comment}jörg:x:1234:1234::/home/jörg:/bin/sh\n`);
+  const { operations } = await explained(sandbox, container);
+  expect(operations.find(({ call }) => call === "execve")?.args[2]).toContain('"HOME=/home/jörg"');
+  expect(operations.filter(({ call }) => call === "read")).toHaveLength(3);
+});
+
 spec("explain with a program that is not there: what create would say", "explain", async (sandbox) => {
   const container = sandbox.container((config) => {
     config.process.args = ["/bin/not-there"];

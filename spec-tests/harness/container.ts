@@ -54,7 +54,7 @@ export class Container {
   }
 
   /** Puts a file into the rootfs; the old one is a hard link into the base, so it is not written through. */
-  writeFile(path: string, text: string, mode = 0o644): void {
+  writeFile(path: string, text: string | Uint8Array, mode = 0o644): void {
     rmSync(join(this.rootfs, path), { force: true });
     writeFileSync(join(this.rootfs, path), text, { mode });
   }

@@ -36,6 +36,35 @@ for (const [uid, home] of [
   );
 }
 
+const entry = (home: string) => `jörg:x:1234:1234::${home}:/bin/sh\n`;
+/** Its last character but one begins where what is read at once ends. */
+const long = `${"#".repeat(4096 - Buffer.byteLength("\njörg:x:1234:1234::/home/j") - 1)}\n${entry("/home/jörg")}`;
+const invalid = Buffer.from(entry("/home/j\x80\x9f\xff"), "latin1");
+
+for (const [situation, passwd, home] of [
+  ["UTF-8", Buffer.from(entry("/home/jörg 🐚")), Buffer.from("/home/jörg 🐚")],
+  ["UTF-8 across two parts of a long file", Buffer.from(long), Buffer.from("/home/jörg")],
+  ["no UTF-8", invalid, Buffer.from("/home/j\x80\x9f\xff", "latin1")],
+] as const) {
+  for (const command of ["run", "exec"] as const) {
+    spec(
+      `${command}, /etc/passwd with a home directory of ${situation}: HOME has its bytes`,
+      "practice: from the container's /etc/passwd",
+      async (sandbox) => {
+        const print = 'printf %s "$HOME" | od -A n -t x1 | tr -d " \\n"';
+        const container = sandbox.shell(command === "run" ? print : "sleep 100", (config) => {
+          config.process.user = { uid: 1234, gid: 1234 };
+        });
+        container.writeFile("etc/passwd", passwd);
+        if (command === "exec") await container.started();
+        const { stdout } =
+          command === "run" ? await container.run() : await container.exec(["sh", "-c", print]);
+        expect(stdout).toBe(home.toString("hex"));
+      },
+    );
+  }
+}
+
 spec("run with HOME set: kept", "config.md, process.env", async (sandbox) => {
   const container = sandbox.shell('echo "$HOME"', (config) => {
     config.process.env = [DEFAULT_PATH, "HOME=/elsewhere"];

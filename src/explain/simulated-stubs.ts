@@ -39,6 +39,8 @@ export class SimulatedStubs implements StubTap {
   readonly #kernel: SimulatedKernel;
   readonly #view: ContainerView;
   readonly #stubs = new Map<number, Stub>();
+  /** How much of the container's /etc/passwd has been read. */
+  #passwdRead = 0;
   /** What init does once `start` has connected. */
   #afterStart: (() => void) | undefined;
 
@@ -223,8 +225,9 @@ export class SimulatedStubs implements StubTap {
     const seen = this.#view.look("/etc/passwd");
     if (seen.is !== "there" || !seen.status.isFile()) return 0;
     try {
-      const content = readFileSync(seen.host).subarray(0, output.length);
+      const content = readFileSync(seen.host).subarray(this.#passwdRead).subarray(0, output.length);
       output.set(content);
+      this.#passwdRead += content.length;
       return content.length;
     } catch {
       return 0;

@@ -13,7 +13,7 @@ import {
   homeOf,
   openPasswd,
   prepareStdio,
-  readText,
+  readByteText,
   type StartOptions,
   type StdioFacts,
   setUmask,
@@ -93,7 +93,7 @@ function planProcess(
   if (terminal !== undefined) attachTerminal(program, terminal.slave, process);
   prepareStdio(program, root, process, options.stdio);
   const passwd = openPasswd(program, root);
-  const beginOfPasswd = readText(program, passwd, PASSWD_CHUNK);
+  const beginOfPasswd = readByteText(program, passwd, PASSWD_CHUNK);
   if (options.procfs !== undefined) {
     const procfs = program.descriptor(options.procfs);
     setExecLabels(program, process, procfs);
@@ -121,7 +121,7 @@ function readPasswd(channel: StubChannel, { passwd, beginOfPasswd }: PreparedPro
   let text = chunk;
   while (chunk.length === PASSWD_CHUNK && text.length < LONGEST_PASSWD) {
     const program = channel.program();
-    const read = readText(program, passwd, PASSWD_CHUNK);
+    const read = readByteText(program, passwd, PASSWD_CHUNK);
     chunk = read(runProgram(channel, program));
     text += chunk;
   }
@@ -133,10 +133,22 @@ function needsHome({ env }: Process): boolean {
 }
 
 /** The last of several values counts; HOME is that of the user in the container's /etc/passwd where none is given. */
-function environment(process: Process, added: readonly string[], passwd: () => string): string[] {
-  const byName = new Map<string, string>();
+function environment(
+  process: Process,
+  added: readonly string[],
+  passwd: () => string,
+): (string | Uint8Array)[] {
+  const byName = new Map<string, string | Uint8Array>();
   for (const entry of [...(process.env ?? []), ...added])
     byName.set(entry.slice(0, entry.indexOf("=")), entry);
-  if (needsHome(process)) byName.set("HOME", `HOME=${homeOf(passwd(), process.user?.uid ?? 0)}`);
+  if (needsHome(process)) byName.set("HOME", homeVariable(homeOf(passwd(), process.user?.uid ?? 0)));
   return [...byName.values()];
+}
+
+/** The bytes of /etc/passwd reach the process as they are, whatever their encoding. */
+function homeVariable(home: string): Uint8Array {
+  const text = `HOME=${home}\0`;
+  const bytes = Buffer.allocUnsafe(text.length);
+  bytes.write(text, "latin1");
+  return bytes;
 }

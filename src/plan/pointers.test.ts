@@ -29,7 +29,7 @@ import {
   makeWorkingDirectory,
   openPasswd,
   prepareStdio,
-  readText,
+  readByteText,
   setUmask,
   startProgram,
   verifyWorkingDirectory,
@@ -154,7 +154,7 @@ function everyOperation(config: Config, noPivot: boolean): Operation[] {
   const entered = enterWorkingDirectory(program, plan.root, process);
   attachTerminal(program, slave, process);
   prepareStdio(program, plan.root, process, { nulls: [0], chown: [1] });
-  readText(program, openPasswd(program, plan.root), 64);
+  readByteText(program, openPasswd(program, plan.root), 64);
   setExecLabels(program, process, program.registers.take());
   setMemoryPolicy(program, config.linux?.memoryPolicy ?? { mode: "MPOL_LOCAL" });
   setPersonality(program, config.linux?.personality ?? { domain: "LINUX" });

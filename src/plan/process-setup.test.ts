@@ -9,7 +9,7 @@ import {
   makeWorkingDirectory,
   openPasswd,
   prepareStdio,
-  readText,
+  readByteText,
   type StartOptions,
   setUmask,
   startProgram,
@@ -67,16 +67,24 @@ describe("the working directory", () => {
   });
 });
 
-describe("readText", () => {
+describe("readByteText", () => {
   it("is what was read of a file, and empty where there is none", () => {
     const { program, plan } = testPlan({});
     const file = openPasswd(program, plan.root);
-    const read = readText(program, file, 16);
+    const read = readByteText(program, file, 16);
     expect(program.operations[1]).toMatchObject({ guard: { on: file, is: "ok" }, tolerate: ["any"] });
     const outputs = [Buffer.from("root:x\0\0\0\0\0\0\0\0\0\0")];
     expect(read({ results: [5, 6], outputs, failure: undefined })).toBe("root:x");
     expect(read({ results: [-2, 0], outputs, failure: undefined })).toBe("");
     expect(read({ results: [5, -21], outputs, failure: undefined })).toBe("");
+  });
+
+  it("has a character for each byte, whatever the encoding", () => {
+    const { program, plan } = testPlan({});
+    const read = readByteText(program, openPasswd(program, plan.root), 16);
+    const bytes = Uint8Array.of(0x2f, 0xc3, 0xb6, 0x80, 0x9f, 0xff);
+    const text = read({ results: [5, bytes.length], outputs: [bytes], failure: undefined });
+    expect(Array.from(text, (character) => character.charCodeAt(0))).toEqual([...bytes]);
   });
 });
 

@@ -76,19 +76,25 @@ export function openPasswd(program: Program, root: Register): Register {
   return program.call("openat2", [root, "etc/passwd", how, OPEN_HOW_SIZE], { tolerate: ["any"], path });
 }
 
-/** Reads on in a file that may not be open. What comes back turns the reply into text: empty at the end. */
-export function readText(program: Program, file: Register, length: number): (reply: Reply) => string {
+/**
+ * Reads on in a file that may not be open. What comes back turns the reply into text of one character for each byte, empty at the
+ * end: the image's author chose the encoding, and a part may end within a character.
+ */
+export function readByteText(program: Program, file: Register, length: number): (reply: Reply) => string {
   const content = program.output(length);
   const index = program.operations.length;
   program.do("read", [file, content, length], { if: [file, "ok"], tolerate: ["any"] });
   const output = program.outputs.indexOf(content);
   return ({ results, outputs }) => {
     const size = Math.max(0, results[index] ?? 0);
-    return new TextDecoder("latin1").decode(outputs[output]?.subarray(0, size));
+    const bytes = Buffer.allocUnsafe(size);
+    bytes.set(outputs[output]?.subarray(0, size) ?? []);
+    // Not by TextDecoder: its latin1 is windows-1252.
+    return bytes.toString("latin1");
   };
 }
 
-/** The home directory of a user in passwd(5) format; "/" where the user isn't there, as all peers do. */
+/** The home directory of a user in passwd(5) format, its bytes as they are; "/" where the user isn't there, as all peers do. */
 export function homeOf(passwd: string, uid: number): string {
   for (const line of passwd.split("\n")) {
     const fields = line.split(":");
@@ -139,7 +145,7 @@ export interface StartOptions {
   /** Socket on which `start` connects; absent if there is nothing to wait for. */
   readonly listener: Register | undefined;
   readonly path: string;
-  readonly env: readonly string[];
+  readonly env: readonly (string | Uint8Array)[];
   /** Number of descriptors after stdio that the process keeps. */
   readonly keepFds: number;
   /** Soft limit of open files that the caller had, where the config sets none: the engine has changed ours. */
