@@ -77,6 +77,13 @@ export const CRUN_MOUNTS: readonly Deviation[] = [
     ],
   },
   {
+    reason: "holes are read as zeros, and fill the tmpfs",
+    titles: [
+      "tmpcopyup, a file with holes: they take no memory",
+      "tmpcopyup, a file of 8 EiB without data: in bounded memory",
+    ],
+  },
+  {
     reason: "a remount ignores mappings",
     titles: ["mount with mappings and a remount: error, nothing left"],
   },
@@ -204,6 +211,20 @@ export const RUNC_MOUNTS: readonly Deviation[] = [
       "tmpfs with acl: handed to the file system, which refuses it",
       "tmpfs with noacl: handed to the file system, which refuses it",
       "user namespace, the host's network and sysfs with ro: the host's /sys, read-only throughout",
+    ],
+  },
+  {
+    reason: "holes are read as zeros, and fill the tmpfs",
+    titles: [
+      "tmpcopyup, a file with holes: they take no memory",
+      "tmpcopyup, a file of 8 EiB without data: in bounded memory",
+    ],
+  },
+  {
+    reason: "copies by path, and neither fifos nor sockets",
+    titles: [
+      "tmpcopyup, folders in folders whose names are longer than a path: all of them are there",
+      "tmpcopyup, fifo, socket, device and set-user-id program: type, mode and owner as they were",
     ],
   },
 ];

@@ -1,173 +1,174 @@
-import {
-  AT_EMPTY_PATH,
-  AT_SYMLINK_NOFOLLOW,
-  O_CLOEXEC,
-  O_CREAT,
-  O_DIRECTORY,
-  O_EXCL,
-  O_NOFOLLOW,
-  O_NONBLOCK,
-  O_WRONLY,
-} from "../../bindings/abi/fcntl.ts";
+import { AT_SYMLINK_NOFOLLOW, O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW } from "../../bindings/abi/fcntl.ts";
 import { dirent64, statx } from "../../bindings/abi/layouts.ts";
 import type { StubChannel } from "../../bindings/stub/client.ts";
-import type { Program, Register } from "../../bindings/stub/program.ts";
+import { data, type Register } from "../../bindings/stub/program.ts";
+import { RuntsError } from "../errors.ts";
 import { makeDevice } from "../plan/structs.ts";
+import { type Copying, copyEntry, type Entry, programFor, setOwnerAndMode } from "./copy-entry.ts";
 import { runProgram } from "./run-program.ts";
 
-/** stat(2), `struct linux_dirent64` of getdents64(2) and statx(2). */
+/** stat(2) and statx(2). */
 const S_IFMT = 0o170000;
 const S_IFDIR = 0o040000;
-const S_IFLNK = 0o120000;
-const S_IFREG = 0o100000;
 const STATX_BASIC_STATS = 0x7ff;
-const LIST_LENGTH = 64 * 1024;
-const LINK_LENGTH = 4096;
+const BLOCK = 512n;
+/** Enough for the longest name, and few enough names that those of all levels are no burden. */
+const LIST_LENGTH = 1024;
+/** As many as a path can name, in its PATH_MAX bytes. */
+const MOST_LEVELS = 2048;
 
-interface Entry {
-  readonly name: string;
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-  readonly size: number;
-  readonly device: bigint;
-  readonly link: string;
+const DIRECTORY = O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+
+/** A directory on the way down to the one that is being copied. */
+interface Level {
+  /** The numbers of its descriptor, and of its copy's, in init. */
+  readonly from: number;
+  readonly to: number;
+  /** Directories in it whose turn is still to come. */
+  readonly pending: Entry[];
 }
 
 /**
  * Option tmpcopyup: copies the content of the directory that a tmpfs is going to cover into it, with owners and modes. Init
- * does it, by descriptors only, since the content belongs to the container's author.
+ * does it, by descriptors only, since the content belongs to the container's author: how much there is of it, how deep and under which
+ * names, bounds neither what the runtime remembers nor how many registers it takes. What it makes is charged to the container.
  */
 export function copyUp(channel: StubChannel, covered: Register, mount: Register, pointer: string): void {
-  const opening = channel.program();
-  opening.about(pointer, "open the directory that a tmpfs covers");
-  const flags = O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-  const from = opening.call("openat", [covered, ".", flags, 0]);
-  const to = opening.call("openat", [mount, ".", flags, 0]);
-  runProgram(channel, opening);
-  copyDirectory({ channel, pointer }, from, to);
-}
-
-/** Where the copying is done, and for which property. */
-interface Copying {
-  readonly channel: StubChannel;
-  readonly pointer: string;
-}
-
-/** Copies what is in one open directory to another, and closes both. */
-function copyDirectory(copying: Copying, from: Register, to: Register): void {
-  const { channel, pointer } = copying;
-  const subdirectories: { readonly from: Register; readonly to: Register }[] = [];
-  for (const name of listDirectory(copying, from)) {
-    const entry = describe(copying, from, name);
-    const program = channel.program();
-    program.about(pointer, `copy ${name} into the tmpfs`);
-    const opened = copyEntry(program, from, to, entry);
-    if (opened !== undefined) subdirectories.push(opened);
-    runProgram(channel, program);
-  }
-  const closing = channel.program();
-  closing.do("close", [from]);
-  closing.do("close", [to]);
-  runProgram(channel, closing);
-  for (const { from: source, to: target } of subdirectories) copyDirectory(copying, source, target);
-}
-
-function listDirectory({ channel, pointer }: Copying, directory: Register): string[] {
-  const names: string[] = [];
-  for (;;) {
-    const program = channel.program();
-    program.about(pointer, "list the directory that a tmpfs covers");
-    const entries = program.output(LIST_LENGTH);
-    program.do("getdents64", [directory, entries, LIST_LENGTH]);
-    const { results, outputs } = runProgram(channel, program);
-    const length = results[0] ?? 0;
-    if (length === 0) return names;
-    names.push(...direntNames(Buffer.from(outputs[0] ?? []).subarray(0, length)));
+  const copying = begin(channel, pointer);
+  const levels = [openTop(copying, covered, mount)];
+  for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
+    const directory = level.pending.pop();
+    if (directory !== undefined) {
+      if (levels.length === MOST_LEVELS) throw tooDeep(copying, directory);
+      levels.push(enter(copying, directory));
+    } else if (!copyNext(copying, level)) {
+      levels.pop();
+      leave(copying, levels.at(-1));
+    }
   }
 }
 
-function direntNames(entries: Buffer): string[] {
-  const names: string[] = [];
-  for (let offset = 0; offset < entries.length; ) {
-    const length = entries.readUInt16LE(offset + dirent64.d_reclen);
-    const end = entries.indexOf(0, offset + dirent64.d_name);
-    const name = entries.toString("utf8", offset + dirent64.d_name, end);
-    if (name !== "." && name !== "..") names.push(name);
-    offset += length;
+function begin(channel: StubChannel, pointer: string): Copying {
+  const { registers } = channel;
+  return {
+    channel,
+    pointer,
+    from: registers.take(),
+    to: registers.take(),
+    source: registers.take(),
+    target: registers.take(),
+    moved: registers.take(),
+  };
+}
+
+function openTop({ channel, pointer, from, to }: Copying, covered: Register, mount: Register): Level {
+  const program = channel.program().about(pointer, "open the directory that a tmpfs covers");
+  program.call("openat", [covered, ".", DIRECTORY, 0], { into: from });
+  program.call("openat", [mount, ".", DIRECTORY, 0], { into: to });
+  return levelOf(runProgram(channel, program).results);
+}
+
+function levelOf([from = -1, to = -1]: readonly number[]): Level {
+  return { from, to, pending: [] };
+}
+
+/** Makes a directory in the one that is being copied, and goes on in it. */
+function enter(copying: Copying, directory: Entry): Level {
+  const { channel, from, to, source, target } = copying;
+  const { name, mode } = directory;
+  const program = programFor(copying, directory);
+  program.call("openat", [from, name, DIRECTORY, 0], { into: source });
+  program.do("mkdirat", [to, name, mode & 0o7777]);
+  program.call("openat", [to, name, DIRECTORY, 0], { into: target });
+  setOwnerAndMode(program, target, directory);
+  program.call("copy", [source], { into: from });
+  program.call("copy", [target], { into: to });
+  const [opened = -1, , made = -1] = runProgram(channel, program).results;
+  return levelOf([opened, made]);
+}
+
+/** Closes a directory, and goes on in the one above. */
+function leave({ channel, pointer, from, to }: Copying, above: Level | undefined): void {
+  const program = channel.program().about(pointer, "close the directory that a tmpfs covers");
+  program.do("close", [from]);
+  program.do("close", [to]);
+  if (above !== undefined) {
+    program.call("copy", [above.from], { into: from });
+    program.call("copy", [above.to], { into: to });
+  }
+  runProgram(channel, program);
+}
+
+/** Copies some of what is in a directory, but for the directories. Returns whether there was anything. */
+function copyNext(copying: Copying, { pending }: Level): boolean {
+  const names = nextNames(copying);
+  if (names === undefined) return false;
+  for (const entry of describe(copying, names)) {
+    if ((entry.mode & S_IFMT) === S_IFDIR) pending.push(entry);
+    else copyEntry(copying, entry);
+  }
+  return true;
+}
+
+/** Undefined at the end of the directory. */
+function nextNames({ channel, pointer, from }: Copying): Buffer[] | undefined {
+  const program = channel.program().about(pointer, "list the directory that a tmpfs covers");
+  const entries = program.output(LIST_LENGTH);
+  program.do("getdents64", [from, entries, LIST_LENGTH]);
+  const { results, outputs } = runProgram(channel, program);
+  const length = results[0] ?? 0;
+  return length === 0 ? undefined : direntNames(Buffer.from(outputs[0] ?? []).subarray(0, length));
+}
+
+/** As C strings. */
+function direntNames(entries: Buffer): Buffer[] {
+  const names: Buffer[] = [];
+  for (let offset = 0; offset < entries.length; offset += entries.readUInt16LE(offset + dirent64.d_reclen)) {
+    const start = offset + dirent64.d_name;
+    const name = entries.subarray(start, entries.indexOf(0, start) + 1);
+    if (!isDots(name)) names.push(name);
   }
   return names;
 }
 
-function describe({ channel, pointer }: Copying, directory: Register, name: string): Entry {
+/** The directory itself or the one above. */
+function isDots(name: Buffer): boolean {
+  const DOT = 0x2e;
+  return name[0] === DOT && (name.length === 2 || (name.length === 3 && name[1] === DOT));
+}
+
+function describe({ channel, pointer, from }: Copying, names: readonly Buffer[]): Entry[] {
   const program = channel.program();
-  program.about(pointer, `look at ${name}`);
-  const stat = program.output(statx.size);
-  const link = program.output(LINK_LENGTH);
-  program.do("statx", [directory, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, stat]);
-  program.do("readlinkat", [directory, name, link, LINK_LENGTH], { tolerate: ["EINVAL"] });
-  const { results, outputs } = runProgram(channel, program);
-  const bytes = Buffer.from(outputs[0] ?? []);
+  for (const name of names) {
+    program.about(pointer, `look at ${shown(name)}`);
+    const stat = program.output(statx.size);
+    program.do("statx", [from, data(name), AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, stat]);
+  }
+  const { outputs } = runProgram(channel, program);
+  return names.map((name, index) => entryOf(name, Buffer.from(outputs[index] ?? [])));
+}
+
+function entryOf(name: Buffer, stat: Buffer): Entry {
   return {
-    name,
-    uid: bytes.readUInt32LE(statx.stx_uid),
-    gid: bytes.readUInt32LE(statx.stx_gid),
-    mode: bytes.readUInt16LE(statx.stx_mode),
-    size: Number(bytes.readBigUInt64LE(statx.stx_size)),
+    name: data(name),
+    shown: shown(name),
+    uid: stat.readUInt32LE(statx.stx_uid),
+    gid: stat.readUInt32LE(statx.stx_gid),
+    mode: stat.readUInt16LE(statx.stx_mode),
+    size: stat.readBigUInt64LE(statx.stx_size),
+    allocated: BLOCK * stat.readBigUInt64LE(statx.stx_blocks),
     device: makeDevice(
-      BigInt(bytes.readUInt32LE(statx.stx_rdev_major)),
-      BigInt(bytes.readUInt32LE(statx.stx_rdev_minor)),
+      BigInt(stat.readUInt32LE(statx.stx_rdev_major)),
+      BigInt(stat.readUInt32LE(statx.stx_rdev_minor)),
     ),
-    link: Buffer.from(outputs[1] ?? []).toString("utf8", 0, Math.max(0, results[1] ?? 0)),
   };
 }
 
-/** Makes one entry. Of a directory, both sides are left open, for its content. */
-function copyEntry(
-  program: Program,
-  from: Register,
-  to: Register,
-  { name, mode, uid, gid, size, device, link }: Entry,
-): { readonly from: Register; readonly to: Register } | undefined {
-  const permissions = mode & 0o7777;
-  const type = mode & S_IFMT;
-  if (type === S_IFLNK) {
-    program.do("symlinkat", [link, to, name]);
-    program.do("fchownat", [to, name, uid, gid, AT_SYMLINK_NOFOLLOW]);
-    return undefined;
-  }
-  if (type === S_IFDIR) {
-    const flags = O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-    program.do("mkdirat", [to, name, permissions]);
-    const source = program.call("openat", [from, name, flags, 0]);
-    const target = program.call("openat", [to, name, flags, 0]);
-    setOwnerAndMode(program, target, uid, gid, permissions);
-    return { from: source, to: target };
-  }
-  if (type !== S_IFREG) {
-    program.do("mknodat", [to, name, mode, device]);
-    program.do("fchownat", [to, name, uid, gid, AT_SYMLINK_NOFOLLOW]);
-    return undefined;
-  }
-  // Should somebody have put a fifo in its place since, nobody waits for its writer.
-  const source = program.call("openat", [from, name, O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0]);
-  const target = program.call("openat", [
-    to,
-    name,
-    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-    permissions,
-  ]);
-  // sendfile(2) moves at most 2 GiB a call.
-  for (let done = 0; done < size; done += 0x7ffff000)
-    program.do("sendfile", [target, source, 0, size - done], { path: name });
-  setOwnerAndMode(program, target, uid, gid, permissions);
-  program.do("close", [source]);
-  program.do("close", [target]);
-  return undefined;
+function shown(name: Buffer): string {
+  return name.toString("utf8", 0, name.length - 1);
 }
 
-/** The mode comes last: a change of owner clears the set-user-id bit. */
-function setOwnerAndMode(program: Program, file: Register, uid: number, gid: number, mode: number): void {
-  program.do("fchownat", [file, "", uid, gid, AT_EMPTY_PATH]);
-  program.do("fchmod", [file, mode]);
+function tooDeep({ pointer }: Copying, { shown }: Entry): RuntsError {
+  const message = `${pointer}: copy ${shown} into the tmpfs: directories are nested deeper than ${MOST_LEVELS} levels`;
+  return new RuntsError(message, { operation: "openat", errno: "ENAMETOOLONG", path: shown, pointer });
 }
