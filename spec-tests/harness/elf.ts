@@ -34,7 +34,7 @@ export function elfFile({ machine, type = 3, interpreter }: ElfParts): Buffer {
   };
   segment(0, PT_LOAD, 0, file.length);
   if (interpreter !== undefined) {
-    segment(1, PT_INTERP, 512, interpreter.length + 1);
+    segment(1, PT_INTERP, 512, Buffer.byteLength(interpreter) + 1);
     file.write(interpreter, 512);
   }
   return file;

@@ -293,6 +293,19 @@ const FAILURES: readonly Failure[] = [
     podman: 126,
   },
   {
+    situation: "a script, its interpreter behind names that are no UTF-8, and not executable",
+    process: { args: ["/tmp/script"], ...ALICE },
+    prepare: (rootfs) => {
+      const bytes = (path: string) => Buffer.from(path, "latin1");
+      writeFileSync(bytes(`${rootfs}/tmp/j\xf6rg`), "#!/bin/sh\n", { mode: 0o750 });
+      symlinkSync(bytes("j\xf6rg"), bytes(`${rootfs}/tmp/link\xff`));
+      file(rootfs, "/tmp/script", bytes("#!/tmp/link\xff\n"));
+    },
+    words: DENIED,
+    hint: '(it is a script for "/tmp/link\ufffd", which has the mode 0750 and the owner 0:0, so that 1000:1000',
+    podman: 126,
+  },
+  {
     situation: "a script for a script whose interpreter is missing",
     process: { args: ["./script"], cwd: "/tmp" },
     prepare: (rootfs) => {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
+import { elfFile, MACHINES } from "../harness/elf.ts";
 import { checkReadme } from "../harness/readme.ts";
 import type { Result } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
@@ -380,6 +381,17 @@ spec(
     expect((await container.run()).code).not.toBe(0);
   },
 );
+
+spec("validate with a program whose loader has a name in UTF-8: no finding", "validate", async (sandbox) => {
+  const container = sandbox.container((config) => {
+    config.process.args = ["/program"];
+  });
+  const machine = MACHINES[process.arch === "arm64" ? "arm64" : "x64"];
+  mkdirSync(join(container.rootfs, "lib"), { recursive: true });
+  container.writeFile("/lib/lädt.so", "", 0o755);
+  container.writeFile("/program", elfFile({ machine, interpreter: "/lib/lädt.so" }), 0o755);
+  expect(await findings(sandbox, container)).toEqual([]);
+});
 
 spec(
   "validate with a program that PATH finds behind one that is not executable: no finding, as it runs",

@@ -16,6 +16,7 @@ import {
 } from "../../bindings/stub/program.ts";
 import type { ContainerView } from "../container/container-view.ts";
 import type { Names } from "./names.ts";
+import { textOf } from "./native.ts";
 import type { Recorder, Stage } from "./operation.ts";
 import { RegisterNames } from "./register-names.ts";
 import type { SimulatedKernel } from "./simulated-kernel.ts";
@@ -180,10 +181,10 @@ export class SimulatedStubs implements StubTap {
         return args[0] === AF_NETLINK ? this.#kernel.networks.openInContainer() : 100;
       case "statx":
         return args[0] === AT_FDCWD
-          ? this.#lookAtProgram(String(args[1]), output(args[4]))
+          ? this.#lookAtProgram(pathIn(args[1]), output(args[4]))
           : statusOnHost(path ?? "", output(args[4]));
       case "faccessat2":
-        return this.#mayExecute(String(args[1]));
+        return this.#mayExecute(pathIn(args[1]));
       case "load":
         return loadFrom(args[0], output);
       case "getcwd":
@@ -311,6 +312,11 @@ function resultName(operation: Operation): string {
 
 function isData(argument: Argument | undefined): argument is Data {
   return typeof argument === "object" && "bytes" in argument;
+}
+
+/** A path as text, or as the bytes of a C string. */
+function pathIn(argument: Argument | undefined): string {
+  return isData(argument) ? textOf(argument.bytes) : String(argument);
 }
 
 /** Calls whose result is a number that is not 0. */

@@ -1,3 +1,4 @@
+import { byteText, nulTerminatedBytes } from "../../bindings/abi/byte-text.ts";
 import {
   AT_EACCESS,
   AT_FDCWD,
@@ -10,12 +11,12 @@ import {
 import { statx } from "../../bindings/abi/layouts.ts";
 import { waitReadable } from "../../bindings/linux/poll.ts";
 import type { StubChannel } from "../../bindings/stub/client.ts";
-import type { Program, Reply } from "../../bindings/stub/program.ts";
+import { data, type Program, type Reply } from "../../bindings/stub/program.ts";
 import { OPEN_HOW_SIZE, openHow } from "../plan/structs.ts";
 
 /**
  * Files as the container's process sees them: the stub looks, with the process's root, user and working directory, and so
- * nothing of the host is in reach, whatever a path leads to.
+ * nothing of the host is in reach, whatever a path leads to. All paths are byte text.
  */
 
 const S_IFMT = 0o170000;
@@ -90,18 +91,19 @@ function lookAt(channel: StubChannel, path: string): ContainerFile | undefined {
   const program = channel.program();
   const bytes = program.output(statx.size);
   const link = program.output(LINK_LENGTH);
+  const name = data(nulTerminatedBytes(path));
   const tolerate = ["any"];
   const mask = STATX_BASIC_STATS | STATX_MNT_ID;
   const X_OK = 1;
-  program.do("statx", [AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, mask, bytes], { tolerate });
-  program.do("faccessat2", [AT_FDCWD, path, X_OK, AT_EACCESS], { tolerate });
-  program.do("readlinkat", [AT_FDCWD, path, link, LINK_LENGTH], { tolerate });
+  program.do("statx", [AT_FDCWD, name, AT_SYMLINK_NOFOLLOW, mask, bytes], { tolerate });
+  program.do("faccessat2", [AT_FDCWD, name, X_OK, AT_EACCESS], { tolerate });
+  program.do("readlinkat", [AT_FDCWD, name, link, LINK_LENGTH], { tolerate });
   const { results, outputs } = run(channel, program);
   const [stat, access] = [answer(results[0], [-ENOENT, -ENOTDIR]), answer(results[1], [-EACCES, -ENOENT])];
   if (stat !== 0) return undefined;
   return containerFile(path, Buffer.from(outputs[0] ?? []), {
     accessible: access === 0,
-    link: Buffer.from(outputs[1] ?? []).toString("utf8", 0, Math.max(0, results[2] ?? 0)),
+    link: byteText((outputs[1] ?? new Uint8Array()).subarray(0, Math.max(0, results[2] ?? 0))),
   });
 }
 
@@ -141,7 +143,8 @@ export function readPart(
   const tolerate = ["any"];
   // Whatever has taken the file's place since: neither a FIFO nor a terminal does anything.
   const how = openHow(O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0, RESOLVE_NO_MAGICLINKS);
-  const file = program.call("openat2", [AT_FDCWD, path, how, OPEN_HOW_SIZE], { tolerate });
+  const name = data(nulTerminatedBytes(path));
+  const file = program.call("openat2", [AT_FDCWD, name, how, OPEN_HOW_SIZE], { tolerate });
   program.do("pread64", [file, content, length, offset], { if: [file, "positive"], tolerate });
   program.do("close", [file], { if: [file, "positive"], tolerate });
   const { results, outputs } = run(channel, program);

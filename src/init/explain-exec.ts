@@ -1,3 +1,4 @@
+import { byteText, fromByteText, toByteText } from "../../bindings/abi/byte-text.ts";
 import type { MountInfo } from "../../bindings/linux/mount-info.ts";
 import type { StubChannel } from "../../bindings/stub/client.ts";
 import { RuntsError } from "../errors.ts";
@@ -56,7 +57,7 @@ function changesMeaning(hint: string): boolean {
 
 function explain(errno: string, path: string, witness: Witness): string | undefined {
   if (!path.includes("/")) return explainSearch(path, witness);
-  const clause = describePath(path, errno, witness, 0);
+  const clause = describePath(toByteText(path), errno, witness, 0);
   return clause === undefined ? undefined : `it ${clause}`;
 }
 
@@ -67,14 +68,14 @@ function explainSearch(name: string, witness: Witness): string {
     ? `PATH is ${quote(path.value)}`
     : `env has no PATH, so it is ${quote(path.value)}`;
   const unfit = candidatePaths(name, process.env ?? []).flatMap((candidate) => {
-    const destination = follow(channel, candidate);
+    const destination = follow(channel, toByteText(candidate));
     if (destination.kind === "missing") return [];
     return [`${quote(candidate)} ${describeFile(destination, witness) ?? "can't be executed"}`];
   });
   return [given, ...unfit].join("; ");
 }
 
-/** What is wrong with a file, as the rest of a sentence about it; undefined if nothing is to be seen. */
+/** What is wrong with a file, whose path is byte text, as the rest of a sentence about it; undefined if nothing is to be seen. */
 function describePath(path: string, errno: string, witness: Witness, depth: number): string | undefined {
   const destination = follow(witness.channel, path);
   const obstacle = describeFile(destination, witness);
@@ -83,11 +84,13 @@ function describePath(path: string, errno: string, witness: Witness, depth: numb
 }
 
 function describeFile(destination: Destination, witness: Witness): string | undefined {
-  if (destination.kind === "missing") return `is missing: the container has no ${quote(destination.path)}`;
+  if (destination.kind === "missing")
+    return `is missing: the container has no ${quotePath(destination.path)}`;
   const { file } = destination;
   if (destination.kind === "closed" && file.type !== S_IFDIR)
-    return `lies below ${quote(file.path)}, which is no directory`;
-  if (destination.kind === "closed") return `lies below ${quote(file.path)}, which ${rights(file, witness)}`;
+    return `lies below ${quotePath(file.path)}, which is no directory`;
+  if (destination.kind === "closed")
+    return `lies below ${quotePath(file.path)}, which ${rights(file, witness)}`;
   if (file.type === S_IFDIR) return "names a directory";
   if (file.type !== S_IFREG) return "is no regular file";
   if (file.accessible) return undefined;
@@ -123,7 +126,7 @@ function describeContent(
   const format = executableFormat(begin);
   if (format.kind === "script") return describeScript(format.interpreter, errno, witness, depth);
   if (format.kind === "elf") return describeElf(file, format.header, errno, witness, depth);
-  const shown = quote(Buffer.from(begin.subarray(0, 16)).toString("latin1"));
+  const shown = quote(byteText(begin.subarray(0, 16)));
   return `begins with ${shown}, so it is neither an ELF executable of this machine nor a script with "#!"`;
 }
 
@@ -138,7 +141,7 @@ function describeScript(
   const clause = describePath(interpreter, errno, witness, depth + 1);
   if (clause === undefined) return undefined;
   const crlf = interpreter.endsWith("\r") ? " (its lines end in CRLF: use LF)" : "";
-  return `is a script for ${quote(interpreter)}${crlf}, which ${clause}`;
+  return `is a script for ${quotePath(interpreter)}${crlf}, which ${clause}`;
 }
 
 function describeElf(
@@ -161,7 +164,9 @@ function describeElf(
   if (interpreter === undefined) return depth > 0 ? undefined : damage(file, header);
   if (depth >= MAX_INTERPRETERS) return undefined;
   const clause = describePath(interpreter, errno, witness, depth + 1);
-  return clause && `is an ELF executable that needs the interpreter ${quote(interpreter)}, which ${clause}`;
+  return (
+    clause && `is an ELF executable that needs the interpreter ${quotePath(interpreter)}, which ${clause}`
+  );
 }
 
 function damage({ size }: ContainerFile, { segments }: ElfHeader): string | undefined {
@@ -177,7 +182,11 @@ function elfInterpreter(file: ContainerFile, header: ElfHeader, channel: StubCha
   if (range === undefined || range.length === 0 || range.length > PATH_MAX || range.offset > file.size)
     return undefined;
   const text = readPart(channel, file.path, range.offset, range.length);
-  return text && Buffer.from(text).toString("utf8").split("\0")[0];
+  return text && byteText(text).split("\0")[0];
+}
+
+function quotePath(path: string): string {
+  return quote(fromByteText(path));
 }
 
 /** On one line, in bounds: the container's author chose the text. */

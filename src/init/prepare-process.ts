@@ -1,3 +1,4 @@
+import { nulTerminatedBytes } from "../../bindings/abi/byte-text.ts";
 import type { StubChannel } from "../../bindings/stub/client.ts";
 import type { Program, Register, Reply } from "../../bindings/stub/program.ts";
 import { attachTerminal, type TerminalPlan } from "../plan/console.ts";
@@ -141,14 +142,7 @@ function environment(
   const byName = new Map<string, string | Uint8Array>();
   for (const entry of [...(process.env ?? []), ...added])
     byName.set(entry.slice(0, entry.indexOf("=")), entry);
-  if (needsHome(process)) byName.set("HOME", homeVariable(homeOf(passwd(), process.user?.uid ?? 0)));
+  if (needsHome(process))
+    byName.set("HOME", nulTerminatedBytes(`HOME=${homeOf(passwd(), process.user?.uid ?? 0)}`));
   return [...byName.values()];
-}
-
-/** The bytes of /etc/passwd reach the process as they are, whatever their encoding. */
-function homeVariable(home: string): Uint8Array {
-  const text = `HOME=${home}\0`;
-  const bytes = Buffer.allocUnsafe(text.length);
-  bytes.write(text, "latin1");
-  return bytes;
 }

@@ -30,9 +30,10 @@ describe("executableFormat", () => {
     ["#!/bin/sh", "/bin/sh"],
     ["#!\n/bin/sh", ""],
     ["#!", ""],
+    ["#!/bin/sch\xe4l\n", "/bin/sch\xe4l"],
     [`#!${"x".repeat(500)}\n`, "x".repeat(254)],
   ])("of %j is a script", (text, interpreter) => {
-    expect(executableFormat(Buffer.from(text))).toEqual({ kind: "script", interpreter });
+    expect(executableFormat(Buffer.from(text, "latin1"))).toEqual({ kind: "script", interpreter });
   });
 
   it.each(["", "#", "# !/bin/sh", "\x7fELF", "garbage", "\x7fELG".padEnd(64)])("of %j is unknown", (text) => {

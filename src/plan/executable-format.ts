@@ -1,5 +1,8 @@
+import { byteText } from "../../bindings/abi/byte-text.ts";
+
 /** What execve(2) sees in the first bytes of a file: fs/binfmt_script.c and fs/binfmt_elf.c of the kernel, elf(5). */
 export type ExecutableFormat =
+  /** The interpreter's path is byte text. */
   | { readonly kind: "script"; readonly interpreter: string }
   | { readonly kind: "elf"; readonly header: ElfHeader }
   | { readonly kind: "unknown" };
@@ -31,7 +34,7 @@ export function executableFormat(begin: Uint8Array): ExecutableFormat {
 
 /** The first word of the line. Only blanks, tabs and NUL bytes end it: the carriage return of a CRLF belongs to it. */
 function interpreterOf(begin: Buffer): string {
-  const [line = ""] = begin.toString("utf8", 2, FORMAT_LENGTH).split("\n");
+  const [line = ""] = byteText(begin.subarray(2, FORMAT_LENGTH)).split("\n");
   return /^[ \t]*([^ \t\0]*)/.exec(line)?.[1] ?? "";
 }
 

@@ -1,3 +1,4 @@
+import { byteText } from "../../bindings/abi/byte-text.ts";
 import {
   CLOSE_RANGE_CLOEXEC,
   O_CLOEXEC,
@@ -77,8 +78,8 @@ export function openPasswd(program: Program, root: Register): Register {
 }
 
 /**
- * Reads on in a file that may not be open. What comes back turns the reply into text of one character for each byte, empty at the
- * end: the image's author chose the encoding, and a part may end within a character.
+ * Reads on in a file that may not be open. What comes back turns the reply into byte text, empty at the end: a part may end within a
+ * character.
  */
 export function readByteText(program: Program, file: Register, length: number): (reply: Reply) => string {
   const content = program.output(length);
@@ -87,14 +88,11 @@ export function readByteText(program: Program, file: Register, length: number): 
   const output = program.outputs.indexOf(content);
   return ({ results, outputs }) => {
     const size = Math.max(0, results[index] ?? 0);
-    const bytes = Buffer.allocUnsafe(size);
-    bytes.set(outputs[output]?.subarray(0, size) ?? []);
-    // Not by TextDecoder: its latin1 is windows-1252.
-    return bytes.toString("latin1");
+    return byteText((outputs[output] ?? new Uint8Array()).subarray(0, size));
   };
 }
 
-/** The home directory of a user in passwd(5) format, its bytes as they are; "/" where the user isn't there, as all peers do. */
+/** The home directory of a user in passwd(5) format, both as byte text; "/" where the user isn't there, as all peers do. */
 export function homeOf(passwd: string, uid: number): string {
   for (const line of passwd.split("\n")) {
     const fields = line.split(":");

@@ -1,4 +1,5 @@
 import { closeSync, openSync, readSync } from "node:fs";
+import { byteText, fromByteText } from "../../bindings/abi/byte-text.ts";
 import type { ContainerView, Seen } from "../container/container-view.ts";
 import {
   executableFormat,
@@ -30,7 +31,8 @@ export function programProblem(
 function formatProblem(fd: number, path: string, view: ContainerView): string | undefined {
   const format = executableFormat(read(fd, 0, FORMAT_LENGTH));
   if (format.kind === "unknown") return `${path} is neither an ELF program nor a script that begins with #!`;
-  if (format.kind === "script") return missing(view, format.interpreter, `the interpreter of ${path}`);
+  if (format.kind === "script")
+    return missing(view, fromByteText(format.interpreter), `the interpreter of ${path}`);
   const { header } = format;
   if (!isProgram(header)) return `${path} is an ELF file, but no program`;
   const host = hostMachine(process.arch);
@@ -39,8 +41,8 @@ function formatProblem(fd: number, path: string, view: ContainerView): string | 
   const { offset, entry, length } = header.segments;
   const range = interpreterRange(header, read(fd, offset, Math.min(length, 64 * Math.max(entry, 1))));
   if (range === undefined) return undefined;
-  const loader = Buffer.from(read(fd, range.offset, Math.min(range.length, 4096))).toString("latin1");
-  return missing(view, loader.split("\0")[0] ?? "", `the loader that ${path} needs`);
+  const loader = byteText(read(fd, range.offset, Math.min(range.length, 4096)));
+  return missing(view, fromByteText(loader.split("\0")[0] ?? ""), `the loader that ${path} needs`);
 }
 
 function missing(view: ContainerView, path: string, what: string): string | undefined {
