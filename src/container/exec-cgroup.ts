@@ -17,12 +17,37 @@ export interface EntryOptions {
   readonly refusePaused: (() => RuntsError) | undefined;
 }
 
+/** The way of a further process into its cgroup: what it is cloned into, or who moves it there. */
+export interface CgroupEntry {
+  /** As a person names it; undefined for a container without one. */
+  readonly directory: string | undefined;
+  readonly descriptor: number | undefined;
+  readonly attach: ((pid: number) => void) | undefined;
+}
+
+export function entryInto(
+  saved: CgroupOwner,
+  options: EntryOptions,
+  joinsUserNamespace: boolean,
+): CgroupEntry {
+  const cgroup = openCgroupOf(saved, options);
+  const attach = joinsUserNamespace ? cgroup?.attachToOwned() : undefined;
+  return {
+    directory: cgroup?.directory,
+    attach,
+    descriptor: attach === undefined ? cgroup?.outOfReach() : undefined,
+  };
+}
+
+/** Init, and the container's cgroup; empty if it has none. */
+type CgroupOwner = Pick<SavedState, "pid" | "cgroup">;
+
 /**
  * The cgroup for a further process: the one that init is in now. systemd in a container moves itself into a sub-cgroup, and only leaves
  * take processes once controllers are enabled below (cgroups(7), "No internal processes"). Sub-cgroups are the container's, though:
  * where it has made one that can't be opened, or has frozen it, it is the container's own. `undefined` for a container without one.
  */
-export function openCgroupOf(saved: SavedState, options: EntryOptions): EntryCgroup | undefined {
+function openCgroupOf(saved: CgroupOwner, options: EntryOptions): EntryCgroup | undefined {
   if (saved.cgroup === "") return undefined;
   if (options.subCgroup !== undefined) return openChosen(saved, options.subCgroup, options);
   const inits = openCgroupOfInit(saved);
@@ -39,7 +64,7 @@ export function openCgroupOf(saved: SavedState, options: EntryOptions): EntryCgr
   throw options.refusePaused();
 }
 
-function openChosen(saved: SavedState, subCgroup: string, { refusePaused }: EntryOptions): EntryCgroup {
+function openChosen(saved: CgroupOwner, subCgroup: string, { refusePaused }: EntryOptions): EntryCgroup {
   const directory = absolutePath(`${saved.cgroup}/${checkedSubCgroup(subCgroup)}`);
   const cgroup = new EntryCgroup(directory, levelsBetween(saved.cgroup, directory));
   if (refusePaused === undefined || cgroup.canRun()) return cgroup;
@@ -64,7 +89,7 @@ function checkedSubCgroup(text: string): string {
 const MAX_LEVELS = 1000;
 
 /** undefined where init is in the container's own cgroup, or in one that can't be named. */
-function openCgroupOfInit({ pid, cgroup }: SavedState): EntryCgroup | undefined {
+function openCgroupOfInit({ pid, cgroup }: CgroupOwner): EntryCgroup | undefined {
   const path = pathOfInit(pid);
   if (path === undefined || path === cgroup.slice(CGROUP_MOUNT.length)) return undefined;
   const directory = Buffer.from(`${CGROUP_MOUNT}${path}`, "latin1");
@@ -100,7 +125,7 @@ function pathOfInit(pid: number): string | undefined {
 }
 
 /** A cgroup that a process is about to enter, open. */
-export class EntryCgroup {
+class EntryCgroup {
   /** As a person names it. */
   readonly directory: string;
   readonly #descriptor: number;

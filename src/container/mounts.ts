@@ -3,6 +3,7 @@ import { CLONE_NEWPID, CLONE_NEWTIME } from "../../bindings/abi/sched.ts";
 import { closeSync, openSync, readFileSync } from "../../bindings/linux/files.ts";
 import { mountsOf } from "../../bindings/linux/mount-info.ts";
 import { RuntsError } from "../errors.ts";
+import { allowsSetgroups } from "../init/id-mappings.ts";
 import {
   type LiveMountsOptions,
   type MountPoint,
@@ -17,13 +18,12 @@ import { parseMounts, readValidConfig } from "../spec/config.ts";
 import type { Config, Mount } from "../spec/types.ts";
 import { inspectCaller } from "./caller.ts";
 import { differingNamespaces } from "./differing-namespaces.ts";
-import { openCgroupOf } from "./exec-cgroup.ts";
+import { entryInto } from "./exec-cgroup.ts";
 import { followDanglingLinks, hostFacts } from "./host-facts.ts";
 import { openInit } from "./init-process.ts";
 import { type LockedContainer, withLockedContainer } from "./locked.ts";
 import { listedMount, type MountEntry } from "./mount-list.ts";
 import type { Context } from "./options.ts";
-import { allowsSetgroups } from "./process-rights.ts";
 import type { SavedState } from "./saved-state.ts";
 import { mountLabelOf } from "./security-modules.ts";
 
@@ -137,14 +137,13 @@ function runInside(
   const inUserNamespace = hasOwn(namespaces, "user");
   const root = openSync(`/proc/${pid}/root`, O_PATH | O_DIRECTORY | O_CLOEXEC);
   const warn = (message: string): void => context.log.warn(message);
+  const refusePaused = () => new RuntsError(PAUSED, { operation: "mounts", path: id });
   const pending = spawnInit({
     linux: {},
     namespaces: { created: new Set(), joined: new Map() },
     // Not the pid namespace: a process with all the rights that mounting takes must stay out of the container's sight.
     join: { pidfd, flags: differingNamespaces(pid) & ~(CLONE_NEWPID | CLONE_NEWTIME) },
-    cgroup: openCgroupOf(saved, {
-      refusePaused: () => new RuntsError(PAUSED, { operation: "mounts", path: id }),
-    })?.outOfReach(),
+    cgroup: entryInto(saved, { refusePaused }, false).descriptor,
     keepFds: 0,
     ignoredSignals: caller.ignoredSignals,
     privileged: caller.privileged,

@@ -1,6 +1,6 @@
-import { readFileSync, writeFileSync } from "../../bindings/linux/files.ts";
+import { writeFileSync } from "../../bindings/linux/files.ts";
 import { prlimit } from "../../bindings/linux/rlimit.ts";
-import { mapsOnly } from "../init/id-mappings.ts";
+import { allowsSetgroups, mapsOnly } from "../init/id-mappings.ts";
 import { onBehalfOf } from "../init/run-program.ts";
 import type { CredentialOptions } from "../plan/credentials.ts";
 import type { Namespaces } from "../plan/init-plan.ts";
@@ -36,11 +36,6 @@ export function credentialOptions(
 export function canSetGroups(caller: Caller, { joined }: Namespaces): boolean {
   const member = /^\/proc\/(\d+)\/ns\/user$/.exec(joined.get("user")?.path ?? "")?.[1];
   return caller.canSetGroups || (member !== undefined && allowsSetgroups(member));
-}
-
-/** Of the user namespace that a process is in. user_namespaces(7) */
-export function allowsSetgroups(pid: number | string): boolean {
-  return readFileSync(`/proc/${pid}/setgroups`, "latin1").trim() === "allow";
 }
 
 /** Before the process does anything itself. One that an unprivileged caller has started has set its oom_score_adj itself. */

@@ -1,4 +1,4 @@
-import { writeFileSync } from "../../bindings/linux/files.ts";
+import { readFileSync, writeFileSync } from "../../bindings/linux/files.ts";
 import type { Namespaces } from "../plan/init-plan.ts";
 import type { IdMapping, Linux } from "../spec/types.ts";
 import { onBehalfOf } from "./run-program.ts";
@@ -55,4 +55,9 @@ export function mapsOnly(mappings: readonly IdMapping[] | undefined, id: number)
 
 function lines(mappings: readonly IdMapping[]): string {
   return mappings.map(({ containerID, hostID, size }) => `${containerID} ${hostID} ${size}\n`).join("");
+}
+
+/** Whether setgroups(2) is allowed in the user namespace that a process is in. user_namespaces(7) */
+export function allowsSetgroups(pid: number | string): boolean {
+  return readFileSync(`/proc/${pid}/setgroups`, "latin1").trim() === "allow";
 }

@@ -29,6 +29,8 @@ import { receiveAll, type Session, send } from "./session.ts";
 /** What a process in a container needs, its init and one of `exec` alike. */
 export interface ProcessOptions {
   readonly process: Process;
+  /** The program of a hook, which has just these variables; absent: the one that args[0] means, and HOME is added. */
+  readonly program?: Pick<StartOptions, "path" | "env"> | undefined;
   readonly credentials: CredentialOptions;
   readonly umask: number;
   /**
@@ -48,10 +50,10 @@ export interface ProcessOptions {
   readonly start: Pick<StartOptions, "keepFds" | "inheritedNofile" | "seccomp">;
 }
 
-interface PreparedProcess {
-  readonly executable: ExecutableSearch;
-  readonly passwd: Register;
-  readonly beginOfPasswd: (reply: Reply) => string;
+/** /etc/passwd of the container, opened while the process could read it. */
+interface Passwd {
+  readonly file: Register;
+  readonly begin: (reply: Reply) => string;
 }
 
 /**
@@ -65,7 +67,7 @@ export function prepareProcess(
   terminal: TerminalPlan | undefined,
   listener: number | undefined,
 ): Program {
-  const prepared = planProcess(session, root, options, terminal);
+  const programOf = planProcess(session, root, options, terminal);
   send(session);
   const { channel } = session;
   const last = channel.program();
@@ -73,28 +75,26 @@ export function prepareProcess(
   options.attributes?.apply(session.pid);
   startProgram(last, options.process, {
     ...options.start,
-    env: environment(options.process, options.addedEnv, () => readPasswd(channel, prepared, reply)),
-    path: options.process.args.length === 0 ? NOTHING : prepared.executable.choose(reply),
+    ...programOf(reply),
     listener: listener === undefined ? undefined : last.descriptor(listener),
   });
   channel.send(last);
   return last;
 }
 
-/** All but what has to come right before execve. */
+/** All but what has to come right before execve. Returns what tells the program from the reply. */
 function planProcess(
   session: Session,
   root: Register,
   options: ProcessOptions,
   terminal: TerminalPlan | undefined,
-): PreparedProcess {
-  const { program, checks } = session;
+): (reply: Reply) => Pick<StartOptions, "path" | "env"> {
+  const { program, checks, channel } = session;
   const { process } = options;
   const entered = enterWorkingDirectory(program, root, process);
   if (terminal !== undefined) attachTerminal(program, terminal.slave, process);
   prepareStdio(program, root, process, options.stdio);
-  const passwd = openPasswd(program, root);
-  const beginOfPasswd = readByteText(program, passwd, PASSWD_CHUNK);
+  const given = options.program ?? beginPasswd(program, root);
   if (options.procfs !== undefined) {
     const procfs = program.descriptor(options.procfs);
     setExecLabels(program, process, procfs);
@@ -106,7 +106,17 @@ function planProcess(
   setUmask(program, process, options.umask);
   checks.push(verifyWorkingDirectory(program, process, entered));
   setNoNewPrivileges(program, process);
-  return { executable: new ExecutableSearch(program, process), passwd, beginOfPasswd };
+  if ("path" in given) return () => given;
+  const executable = new ExecutableSearch(program, process);
+  return (reply) => ({
+    env: environment(process, options.addedEnv, () => readPasswd(channel, given, reply)),
+    path: process.args.length === 0 ? NOTHING : executable.choose(reply),
+  });
+}
+
+function beginPasswd(program: Program, root: Register): Passwd {
+  const file = openPasswd(program, root);
+  return { file, begin: readByteText(program, file, PASSWD_CHUNK) };
 }
 
 /** A config without a process has no program to look for; `start` refuses it before this could be executed. */
@@ -117,12 +127,12 @@ const PASSWD_CHUNK = 4096;
 /** More is no list of users, but /dev/zero or the like: the container's author must not fill the host's memory. */
 const LONGEST_PASSWD = 4 * 1024 * 1024;
 
-function readPasswd(channel: StubChannel, { passwd, beginOfPasswd }: PreparedProcess, reply: Reply): string {
-  let chunk = beginOfPasswd(reply);
+function readPasswd(channel: StubChannel, { file, begin }: Passwd, reply: Reply): string {
+  let chunk = begin(reply);
   let text = chunk;
   while (chunk.length === PASSWD_CHUNK && text.length < LONGEST_PASSWD) {
     const program = channel.program();
-    const read = readByteText(program, passwd, PASSWD_CHUNK);
+    const read = readByteText(program, file, PASSWD_CHUNK);
     chunk = read(runProgram(channel, program));
     text += chunk;
   }

@@ -1,0 +1,152 @@
+import { CAP_SYS_CHROOT, CAP_SYS_NICE } from "../../bindings/abi/capability.ts";
+import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
+import { CLONE_NEWUSER } from "../../bindings/abi/sched.ts";
+import { openSync } from "../../bindings/linux/files.ts";
+import type { Program } from "../../bindings/stub/program.ts";
+import { allowsSetgroups } from "../init/id-mappings.ts";
+import { type ExecSetUpOptions, setUpExec } from "../init/set-up-exec.ts";
+import { type PendingInit, type SpawnOptions, spawnInit } from "../init/spawn-init.ts";
+import { narrowCapabilities } from "../plan/credentials.ts";
+import { hasOwn, type Namespaces, namespacesOf } from "../plan/init-plan.ts";
+import { keyringName } from "../plan/kernel-settings.ts";
+import type { Config, Process } from "../spec/types.ts";
+import { type Caller, inheritedNofile } from "./caller.ts";
+import { differingNamespaces } from "./differing-namespaces.ts";
+import { type CgroupEntry, type EntryOptions, entryInto } from "./exec-cgroup.ts";
+import type { Context } from "./options.ts";
+import { adoptProcess, credentialOptions } from "./process-rights.ts";
+import type { SavedState } from "./saved-state.ts";
+import { compileFilter } from "./seccomp-filter.ts";
+import type { SeccompAgent } from "./seccomp-listener.ts";
+import { openLabelProcfs } from "./security-modules.ts";
+import { taskAttributes } from "./task-attributes.ts";
+
+/** Who enters which container. */
+export interface Visit {
+  readonly saved: SavedState;
+  readonly config: Config;
+  /** Its user, capabilities, labels, limits and so on are those that are given; no process gets more. */
+  readonly process: Process;
+  readonly caller: Caller;
+  readonly cgroup: EntryOptions;
+  readonly warn: (message: string) => void;
+}
+
+/** What differs between the processes that enter. */
+export interface Visitor
+  extends Pick<ExecSetUpOptions, "program" | "addedEnv" | "stdio" | "consoleSocket" | "chooseCpus"> {
+  readonly process: Process;
+  readonly keepFds: number;
+  readonly spawned: (pid: number) => void;
+}
+
+/** The way of further processes into a container, with the rights that its config gives a process. */
+export interface Entrance {
+  /** Connects to the agent that shall get the seccomp listener of the next process; undefined if the filter has none. */
+  readonly connectAgent: () => SeccompAgent | undefined;
+  /** A process in the container's namespaces and cgroup, which has given up already what the process will not have. */
+  readonly spawn: (options: {
+    readonly pidfd: number;
+    readonly keepFds: number;
+    readonly stdio: SpawnOptions["stdio"];
+    readonly beforeClone: SpawnOptions["beforeClone"];
+  }) => PendingInit;
+  /** Directory of the cgroup that it enters, once there is one, as a person names it. */
+  readonly cgroup: () => string | undefined;
+  /** Leads it to its execve; returns the program that ends in it. */
+  readonly setUp: (pending: PendingInit, visitor: Visitor) => Program;
+}
+
+export async function entranceTo(context: Context, visit: Visit): Promise<Entrance> {
+  const { saved, config, process, caller, cgroup } = visit;
+  const namespaces = namespacesOf(config);
+  const ownUserNamespace = hasOwn(namespaces, "user");
+  const hasMounts = hasOwn(namespaces, "mount");
+  const seccomp = await compileFilter(context, config, caller);
+  const connectAgent = seccomp?.listener === undefined ? () => undefined : await agentOf(config);
+  const resctrl = saved.resctrl === undefined ? undefined : await import("../resctrl/group.ts");
+  const attributes = await taskAttributes(process, config.linux ?? {}, caller, ownUserNamespace);
+  const flags = differingNamespaces(saved.pid);
+  const joinsUserNamespace = caller.privileged && (flags & CLONE_NEWUSER) !== 0;
+  const attachToScope = joinsUserNamespace ? undefined : await attachBySystemd(saved, cgroup.subCgroup);
+  let entry: CgroupEntry = { directory: undefined, descriptor: undefined, attach: attachToScope };
+  const container = {
+    ownUserNamespace,
+    hasSeccomp: seccomp !== undefined,
+    canSetGroups: ownUserNamespace ? allowsSetgroups(saved.pid) : caller.canSetGroups,
+  };
+  const credentials = credentialOptions(caller, process, container, visit.warn);
+  return {
+    connectAgent,
+    spawn: (options) => {
+      if (attachToScope === undefined) entry = entryInto(saved, cgroup, joinsUserNamespace);
+      return spawnInit({
+        ...options,
+        linux: {},
+        namespaces: NO_NAMESPACES,
+        join: { pidfd: options.pidfd, flags },
+        afterJoin: (program) => {
+          // All of the user namespace's are had only by entering it.
+          const permitted = (flags & CLONE_NEWUSER) === 0 ? caller.permitted : credentials.permitted;
+          narrowCapabilities(
+            program,
+            process,
+            { ...credentials, permitted },
+            neededFor(hasMounts, attributes),
+          );
+        },
+        cgroup: entry.descriptor,
+        ignoredSignals: caller.ignoredSignals,
+        privileged: caller.privileged,
+        oomScoreAdj: caller.privileged ? undefined : process.oomScoreAdj,
+      });
+    },
+    cgroup: () => entry.directory,
+    setUp: (pending, { keepFds, spawned, ...visitor }) =>
+      setUpExec(pending, {
+        ...visitor,
+        credentials,
+        umask: caller.umask,
+        staysDumpable: false,
+        procfs: openLabelProcfs(process),
+        attributes,
+        start: { keepFds, inheritedNofile: inheritedNofile(), seccomp },
+        keyring: saved.ownKeyring ? keyringName(saved.id) : undefined,
+        inUserNamespace: ownUserNamespace,
+        chroot: hasMounts ? undefined : openRootOf(saved.pid),
+        spawned: ({ pid }) => {
+          spawned(pid);
+          entry.attach?.(pid);
+          adoptProcess(pid, process, caller);
+          if (saved.resctrl !== undefined) resctrl?.joinGroups(saved.resctrl, pid);
+        },
+      }),
+  };
+}
+
+const NO_NAMESPACES: Namespaces = { created: new Set(), joined: new Map() };
+
+async function agentOf({ linux }: Config): Promise<() => SeccompAgent> {
+  const { connectToAgent } = await import("./seccomp-listener.ts");
+  return () => connectToAgent(linux?.seccomp);
+}
+
+/** A user may not move processes between cgroups that others own: the user's systemd can (cgroups(7), Delegation). */
+async function attachBySystemd(
+  { scope }: SavedState,
+  subCgroup: string | undefined,
+): Promise<((pid: number) => void) | undefined> {
+  if (subCgroup !== undefined || scope?.manager !== "user") return undefined;
+  const { attachToScope } = await import("../cgroup/systemd-scope.ts");
+  return (pid) => attachToScope(scope, pid);
+}
+
+/** Capabilities that the set-up of some processes needs. */
+function neededFor(hasMounts: boolean, attributes: unknown): number[] {
+  return [...(hasMounts ? [] : [CAP_SYS_CHROOT]), ...(attributes === undefined ? [] : [CAP_SYS_NICE])];
+}
+
+/** procfs' magic link is the directory itself, whatever the container does to paths. */
+function openRootOf(pid: number): number {
+  return openSync(`/proc/${pid}/root`, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
