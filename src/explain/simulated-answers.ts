@@ -1,4 +1,5 @@
-import { statfs, statx } from "../../bindings/abi/layouts.ts";
+import { open_how, statfs, statx } from "../../bindings/abi/layouts.ts";
+import type { SyscallName } from "../../bindings/ffi/syscall.ts";
 import type { FileKind, VirtualFile } from "./virtual-files.ts";
 
 /** Answers of the simulated kernel, as bytes. */
@@ -57,3 +58,28 @@ export function becomeCgroup2(buffer: Uint8Array): boolean {
   view.setBigUint64(statfs.f_type, CGROUP2_SUPER_MAGIC, true);
   return was;
 }
+
+/** O_* of openat2(2). */
+export function flagsOf(how: Uint8Array): number {
+  return Number(new DataView(how.buffer, how.byteOffset).getBigUint64(open_how.flags, true));
+}
+
+/** The upper half of the second word of each entry of poll(2) is `revents`: all can be read. */
+export function makeReadable(entries: Uint8Array): void {
+  for (let at = 6; at < entries.length; at += 8) entries[at] = 1;
+}
+
+/** What concerns nobody but the calling process, and what goes to a stub. */
+export const OWN_BUSINESS = new Set<SyscallName>([
+  "flock",
+  "socket",
+  "setsockopt",
+  "sendto",
+  "sendmsg",
+  "recvmsg",
+  "pipe2",
+  "rt_sigprocmask",
+]);
+
+/** Those whose result is a new descriptor. */
+export const DESCRIPTOR_RESULTS = new Set<SyscallName>(["socket", "pidfd_getfd", "open_tree"]);

@@ -1,8 +1,15 @@
 import { readFileSync } from "node:fs";
 import { errnoNumber } from "../../bindings/abi/errno.ts";
-import { AT_EMPTY_PATH, AT_FDCWD, O_ACCMODE, O_CREAT, O_EXCL, O_TRUNC } from "../../bindings/abi/fcntl.ts";
+import {
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  F_DUPFD_CLOEXEC,
+  O_ACCMODE,
+  O_CREAT,
+  O_EXCL,
+  O_TRUNC,
+} from "../../bindings/abi/fcntl.ts";
 import { NS_GET_NSTYPE } from "../../bindings/abi/ioctl.ts";
-import { open_how } from "../../bindings/abi/layouts.ts";
 import { CLONE_NEWUSER } from "../../bindings/abi/sched.ts";
 import type { NativeArgument } from "../../bindings/ffi/koffi.ts";
 import { callKernel, cString, type SyscallName } from "../../bindings/ffi/syscall.ts";
@@ -11,7 +18,16 @@ import { BPF_PROG_GET_FD_BY_ID, BPF_PROG_LOAD, BPF_PROG_QUERY } from "../cgroup/
 import { CGROUP_MOUNT } from "../cgroup/files.ts";
 import type { Names } from "./names.ts";
 import { bytesOf, textOf } from "./native.ts";
-import { becomeCgroup2, copyPart, enabled, fillStatus } from "./simulated-answers.ts";
+import {
+  becomeCgroup2,
+  copyPart,
+  DESCRIPTOR_RESULTS,
+  enabled,
+  fillStatus,
+  flagsOf,
+  makeReadable,
+  OWN_BUSINESS,
+} from "./simulated-answers.ts";
 import { SimulatedNetworks } from "./simulated-networks.ts";
 import { SimulatedProcesses } from "./simulated-processes.ts";
 import { type VirtualFile, VirtualFiles } from "./virtual-files.ts";
@@ -47,6 +63,8 @@ export class SimulatedKernel {
   readonly #asRoot: boolean;
   readonly #open = openDescriptors;
   readonly #realPaths = realPaths;
+  /** Names of memory files, by the descriptors that they were made with. */
+  readonly #memoryFiles = new Map<number, string>();
   /** The other ends of socket pairs. */
   readonly peers = new Map<number, number>();
   /** Called when a memory file of this name is made, and when it is closed. */
@@ -88,11 +106,7 @@ export class SimulatedKernel {
 
   readonly #handlers: Partial<Record<SyscallName, (args: Args) => number>> = {
     openat: (args) => this.#openFile("openat", args, Number(args[2])),
-    openat2: (args) => {
-      const how = bytesOf(args[2]);
-      const flags = Number(new DataView(how.buffer, how.byteOffset).getBigUint64(open_how.flags, true));
-      return this.#openFile("openat2", args, flags);
-    },
+    openat2: (args) => this.#openFile("openat2", args, flagsOf(bytesOf(args[2]))),
     read: ([fd, buffer, length]) => this.#read(Number(fd), bytesOf(buffer), Number(length)),
     pread64: ([fd, buffer, length, offset]) => {
       const open = this.#open.get(Number(fd));
@@ -120,7 +134,9 @@ export class SimulatedKernel {
     memfd_create: (args) => {
       const name = textOf(args[0]);
       this.onMemoryFile(name, true);
-      return this.#descriptor(`memory of ${name}`, { kind: "file", content: "" });
+      const memory = this.#descriptor(`memory of ${name}`, { kind: "file", content: "" });
+      this.#memoryFiles.set(memory, name);
+      return memory;
     },
     socketpair: (args) => {
       const pair = [this.#descriptor("channel", undefined), this.#descriptor("channel", undefined)] as const;
@@ -128,6 +144,12 @@ export class SimulatedKernel {
       const out = bytesOf(args[3]);
       out.set(new Uint8Array(Int32Array.of(...pair).buffer));
       return 0;
+    },
+    fcntl: ([fd, command, ...rest]) => {
+      if (command !== F_DUPFD_CLOEXEC) return 0;
+      const open = this.#open.get(Number(fd));
+      if (open === undefined) return callKernel("fcntl", [fd ?? -1, command, ...rest]);
+      return this.#descriptor(this.#names.named(String(fd)).slice(1, -1), open.file, open.path);
     },
     bind: (args) => {
       const path = this.#addressPath(args);
@@ -149,11 +171,9 @@ export class SimulatedKernel {
       if (args[0] !== 0) this.#observe("prlimit64", args, "");
       return 0;
     },
-    ppoll: (args) => {
-      // The upper half of the second word of each entry is `revents`: all can be read.
-      const entries = bytesOf(args[0]);
-      for (let at = 6; at < entries.length; at += 8) entries[at] = 1;
-      return Number(args[1]);
+    ppoll: ([entries, count]) => {
+      makeReadable(bytesOf(entries));
+      return Number(count);
     },
     wait4: (args) => Number(args[0]),
     pidfd_open: (args) =>
@@ -257,8 +277,9 @@ export class SimulatedKernel {
       return callKernel("close", args);
     }
     this.#open.delete(fd);
-    const name = this.#names.named(String(fd));
-    if (name.startsWith("<memory of ")) this.onMemoryFile(name.slice("<memory of ".length, -1), false);
+    const name = this.#memoryFiles.get(fd);
+    if (name !== undefined) this.onMemoryFile(name, false);
+    this.#memoryFiles.delete(fd);
     return 0;
   }
 
@@ -377,18 +398,3 @@ export class SimulatedKernel {
     return this.#descriptor(name, undefined);
   }
 }
-
-/** What concerns nobody but the calling process, and what goes to a stub. */
-const OWN_BUSINESS = new Set<SyscallName>([
-  "fcntl",
-  "flock",
-  "socket",
-  "setsockopt",
-  "sendto",
-  "sendmsg",
-  "recvmsg",
-  "pipe2",
-  "rt_sigprocmask",
-]);
-
-const DESCRIPTOR_RESULTS = new Set<SyscallName>(["socket", "pidfd_getfd", "open_tree"]);
