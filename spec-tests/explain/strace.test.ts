@@ -28,7 +28,7 @@ const BUNDLES: Readonly<Record<string, (config: Config, sandbox: Sandbox) => voi
       poststart: [hook],
     };
   },
-  "limits, devices, a filter and another user": (config) => {
+  "limits, devices, a filter, another user and a hook of theirs": (config) => {
     config.process.user = { uid: 1000, gid: 1001, umask: 0o27, additionalGids: [5, 1234] };
     config.process.oomScoreAdj = 500;
     config.process.noNewPrivileges = false;
@@ -64,6 +64,7 @@ const BUNDLES: Readonly<Record<string, (config: Config, sandbox: Sandbox) => voi
       defaultAction: "SCMP_ACT_ALLOW",
       syscalls: [{ names: ["mount", "ptrace"], action: "SCMP_ACT_ERRNO", errnoRet: 1 }],
     };
+    config.hooks = { startContainer: [{ path: "/bin/true", args: ["true"], env: ["A=1"] }] };
     config.mounts.push({
       destination: "/tmp",
       type: "tmpfs",

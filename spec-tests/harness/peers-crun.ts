@@ -345,6 +345,7 @@ export const CRUN: readonly Deviation[] = [
       "startContainer: runs in start, in the container, before the program",
       "startContainer fails: start fails and the program never runs",
       "startContainer over its timeout: killed, start fails",
+      "startContainer hook whose execve the filter denies: error that names the hook, the container ends",
       "createContainer and startContainer in a user namespace: as its root",
     ],
   },
@@ -361,6 +362,12 @@ export const CRUN: readonly Deviation[] = [
       "run without a mount namespace, devices: not in the image's files",
       "run without a mount namespace, root.readonly: no writes to the rootfs",
       "run without any namespace: the program in the container's root, with its mounts",
+      "startContainer hook without a mount namespace: a program of the container, in its root",
     ],
+  },
+  {
+    reason:
+      "createContainer hooks have rlimits and oom_score_adj of the process; runc's run in the rootfs, crun's with umask 0",
+    titles: ["createContainer hook: limits and umask of the caller, in the bundle"],
   },
 ];

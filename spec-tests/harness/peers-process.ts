@@ -26,6 +26,7 @@ export const RUNC_PROCESS: readonly Deviation[] = [
       "create, personality, domain unknown: error that names the property",
       "create, personality, no domain: error that names the property",
       "create, scheduler SCHED_BATCH, nice 3: the program is scheduled so",
+      "startContainer hook, with a scheduling of its own: what the process has, and no more",
       "create, scheduler SCHED_DEADLINE: runtime, deadline and period",
       "create, scheduler SCHED_FIFO, nice 0: the program is scheduled so",
       "create, scheduler SCHED_FLAG_KEEP_POLICY: what the caller had stays",

@@ -172,9 +172,8 @@ spec(
       ["0", "0", String(USER), "1"],
       [String(USER), "0", "0", "4294967295"],
     ]);
-    // By whom it is run in the container is open: peers take the user of its process.
-    const mapping = all(container.readFile("tmp/startContainer")).slice(1);
-    expect(mapping).toEqual(["0", String(USER), "1"]);
+    // As the user of its process.
+    expect(all(container.readFile("tmp/startContainer"))).toEqual(["5", "0", String(USER), "1"]);
   },
 );
 

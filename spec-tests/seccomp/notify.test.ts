@@ -112,6 +112,25 @@ spec("start with a notify rule, no metadata given: none is sent", STATE_CLAUSE, 
 });
 
 spec(
+  "start with a notify rule and startContainer hooks: the agent answers the calls of the hooks, too",
+  `${CLAUSE}; config.md, StartContainer hooks`,
+  async (sandbox) => {
+    const agent = await openSeccompAgent(sandbox);
+    const container = sandbox.shell("echo end; exec sleep 1000", (config) => {
+      notifying({ listenerPath: agent.socket })(config);
+      const args = ["sh", "-c", `(${SCRIPT}) > /tmp/printed; rmdir /tmp/allowed`];
+      const hook = { path: "/bin/sh", args, env: ["PATH=/bin"] };
+      config.hooks = { startContainer: [hook, hook] };
+    });
+    await container.started();
+    await expect.poll(() => container.printed()).toBe("end");
+    expect(container.readFile("tmp/printed")).toBe("allowed\nprinted\n");
+    const answered = agent.records.filter(({ call }) => call !== undefined);
+    expect(answered.map(({ answer }) => answer)).toEqual([95, 0, 95, 0]);
+  },
+);
+
+spec(
   "exec with a notify rule: a connection of its own, with the pid of its process and a running state",
   STATE_CLAUSE,
   async (sandbox) => {

@@ -173,3 +173,48 @@ if (IS_RUNTS) {
     },
   );
 }
+
+/** What the program of an image might try as root of the host; each line that it prints is a success. */
+const BREAKOUT = [
+  "mount -t tmpfs none /mnt && echo mount",
+  "mknod /tmp/disk b 8 0 && echo mknod",
+  "chroot / /bin/true && echo chroot",
+  "cat /etc/secret && echo read",
+  "echo 1 > /proc/sys/vm/drop_caches && echo sysctl",
+  "chown 0:0 /tmp && echo chown",
+  "nice -n -5 true && echo nice",
+  "hostname changed && echo hostname",
+  "grep -E '^(Cap(Inh|Prm|Eff|Amb):.*[1-9a-f]|NoNewPrivs:.*0|Seccomp:.*0)' /proc/self/status",
+].join("; ");
+
+for (const [situation, base] of [
+  ["no user namespace", undefined],
+  ["a user namespace", 100_000],
+] as const) {
+  spec(
+    `start, ${situation}, the hook is a program of the image: it gets no right that the process doesn't have`,
+    "promise: rights; config.md, StartContainer hooks",
+    async (sandbox) => {
+      const container = sandbox.shell("echo end; exec sleep 1000", (config) => {
+        config.root.readonly = false;
+        config.process.user = { uid: USER, gid: USER };
+        config.linux.seccomp = {
+          defaultAction: "SCMP_ACT_ALLOW",
+          syscalls: [{ names: ["chroot", "sethostname"], action: "SCMP_ACT_ERRNO" }],
+        };
+        if (base !== undefined) {
+          config.linux.namespaces.push({ type: "user" });
+          config.linux.uidMappings = [{ containerID: 0, hostID: base, size: 65_536 }];
+          config.linux.gidMappings = [{ containerID: 0, hostID: base, size: 65_536 }];
+        }
+        const args = ["sh", "-c", `(${BREAKOUT}) > /tmp/rights 2>/dev/null; true`];
+        config.hooks = { startContainer: [{ path: "/bin/sh", args, env: ["PATH=/bin"] }] };
+      });
+      container.writeFile("etc/secret", "words\n", 0o600);
+      if (base !== undefined) giveRootfsTo(container.rootfs, { uid: base, gid: base });
+      await container.started();
+      await expect.poll(() => container.printed()).toBe("end");
+      expect(container.readFile("tmp/rights")).toBe("");
+    },
+  );
+}

@@ -15,7 +15,7 @@ export async function loadCreateHooks(
   warn: (message: string) => void,
 ): Promise<CreateHooks | undefined> {
   if (prestart.length + createRuntime.length + createContainer.length === 0) return undefined;
-  const { hookState, runContainerHooks, runHooks, runHooksToTheEnd } = await import("./hooks.ts");
+  const { hookState, runHooks, runHooksToTheEnd, stateInside } = await import("./hooks.ts");
   let started: SavedState | undefined;
   return {
     run(state) {
@@ -24,7 +24,7 @@ export async function loadCreateHooks(
       const place = { cwd: state.bundle };
       runHooks("prestart", prestart, input, place);
       runHooks("createRuntime", createRuntime, input, place);
-      runContainerHooks("createContainer", createContainer, state, state.bundle);
+      runHooks("createContainer", createContainer, stateInside(state), { ...place, container: state });
     },
     poststop() {
       if (started === undefined) return;

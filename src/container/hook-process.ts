@@ -5,7 +5,9 @@ import { closeSync, openSync } from "../../bindings/linux/files.ts";
 import { pidfdOpen } from "../../bindings/linux/pidfd.ts";
 import { waitReadable } from "../../bindings/linux/poll.ts";
 import { END_TIMEOUT_MS, killAndReap } from "../../bindings/linux/reap.ts";
-import { receiveReply } from "../init/run-program.ts";
+import type { StubChannel } from "../../bindings/stub/client.ts";
+import { type Program, pathOf } from "../../bindings/stub/program.ts";
+import { operationError, receiveReply } from "../init/run-program.ts";
 import { type PendingInit, spawnInit } from "../init/spawn-init.ts";
 import { takeStreams } from "../init/standard-streams.ts";
 import { becomeRootOf } from "../plan/kernel-settings.ts";
@@ -17,7 +19,7 @@ import { reapChild } from "./exit-status.ts";
 import { SIGKILL } from "./init-process.ts";
 import { readFailure } from "./start-report.ts";
 
-/** The container whose namespaces and cgroup a hook runs in. */
+/** The container in whose namespaces and cgroup a hook runs, as its root. */
 export interface HookContainer {
   readonly pid: number;
   /** Empty if it has none. */
@@ -25,13 +27,24 @@ export interface HookContainer {
   readonly ownUserNamespace: boolean;
 }
 
+/** Where a hook runs with the rights of the runtime, or of the container's root. */
+export interface HookPlace {
+  readonly cwd: string;
+  /** Absent: the hook runs in the runtime's namespaces. */
+  readonly container?: HookContainer;
+}
+
+/** A hook and its standard streams. */
 export interface HookRun {
   readonly hook: Hook;
-  readonly cwd: string;
-  /** Descriptors of its standard streams. */
   readonly stdio: readonly [number, number, number];
-  /** Absent: the hook runs in the runtime's namespaces. */
-  readonly container: HookContainer | undefined;
+}
+
+/** How the process of a hook comes to be. */
+export interface HookProcess {
+  readonly spawn: (run: HookRun) => PendingInit;
+  /** Leads it to its execve, and tells its pid as soon as there is one. Returns the program that ends in the execve. */
+  readonly lead: (pending: PendingInit, run: HookRun, spawned: (pid: number) => void) => Program;
 }
 
 /**
@@ -39,15 +52,17 @@ export interface HookRun {
  * other, signals and limits as the caller has them, no descriptor of the runtime, and, in the container's namespaces, no program
  * of the host before its execve. Returns what went wrong, undefined for exit status 0.
  */
-export function runHookProcess({ hook, cwd, stdio, container }: HookRun): string | undefined {
+export function runHookProcess(process: HookProcess, run: HookRun): string | undefined {
   const started = Date.now();
-  const pending = spawnHook(container);
+  const pending = process.spawn(run);
   let pid = 0;
   try {
-    pid = pending.finish().pid;
-    const failure = execute(pending, { hook, cwd, stdio, container });
+    const last = process.lead(pending, run, (spawned) => {
+      pid = spawned;
+    });
+    const failure = awaitExecution(pending.channel, last);
     if (failure !== undefined) return failure;
-    const reason = awaitEnd(pid, hook, started);
+    const reason = awaitEnd(pid, run.hook, started);
     pid = 0;
     return reason;
   } finally {
@@ -55,6 +70,21 @@ export function runHookProcess({ hook, cwd, stdio, container }: HookRun): string
     // Nobody else would. And as long as it is not reaped, the init of its pid namespace can't end: pid_namespaces(7).
     if (pid !== 0) killAndReap(pid);
   }
+}
+
+export function hookProcessIn(place: HookPlace): HookProcess {
+  return {
+    spawn: () => spawnHook(place.container),
+    lead: (pending, run, spawned) => {
+      spawned(pending.finish().pid);
+      return lead(pending.channel, run, place);
+    },
+  };
+}
+
+/** What execve(2) takes for a hook without arguments, as for any other program. */
+export function argumentsOf({ path, args = [] }: Hook): readonly string[] {
+  return args.length === 0 ? [path] : args;
 }
 
 function spawnHook(container: HookContainer | undefined): PendingInit {
@@ -76,9 +106,7 @@ function spawnHook(container: HookContainer | undefined): PendingInit {
   });
 }
 
-/** Leads the process to its execve; returns the reason if it doesn't get there. */
-function execute(pending: PendingInit, { hook, cwd, stdio, container }: HookRun): string | undefined {
-  const { channel } = pending;
+function lead(channel: StubChannel, { hook, stdio }: HookRun, { cwd, container }: HookPlace): Program {
   const program = channel.program();
   program.about("", `prepare the hook ${hook.path}`);
   takeStreams(program, stdio);
@@ -86,10 +114,9 @@ function execute(pending: PendingInit, { hook, cwd, stdio, container }: HookRun)
   program.do("chdir", [cwd]);
   channel.send(program);
   const last = channel.program();
-  const args = hook.args === undefined || hook.args.length === 0 ? [hook.path] : hook.args;
   startProgram(
     last,
-    { cwd, args },
+    { cwd, args: argumentsOf(hook) },
     {
       listener: undefined,
       path: hook.path,
@@ -101,12 +128,16 @@ function execute(pending: PendingInit, { hook, cwd, stdio, container }: HookRun)
   );
   receiveReply(channel, program);
   channel.send(last);
+  return last;
+}
+
+/** Waits for its execve; returns the reason if it doesn't get there. */
+function awaitExecution(channel: StubChannel, { operations, descriptors }: Program): string | undefined {
   const failed = readFailure(channel.descriptor);
   if (failed === undefined) return undefined;
-  const reason = errnoMessage(errnoName(failed.errno));
-  const operation = last.operations[failed.index - last.descriptors.length];
-  if (operation === undefined || operation.call === "execve") return reason;
-  return `${operation.purpose}: ${operation.call}: ${reason}`;
+  const operation = operations[failed.index - descriptors.length];
+  if (operation === undefined || operation.call === "execve") return errnoMessage(errnoName(failed.errno));
+  return operationError({ ...operation, path: pathOf(operation) }, failed.errno).message;
 }
 
 function awaitEnd(pid: number, { timeout }: Hook, started: number): string | undefined {

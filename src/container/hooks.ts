@@ -5,7 +5,7 @@ import { closeSync, pwriteSync, readSync } from "../../bindings/linux/files.ts";
 import { RuntsError } from "../errors.ts";
 import type { Hook, Hooks } from "../spec/types.ts";
 import { specVersion } from "../version.ts";
-import { type HookContainer, runHookProcess } from "./hook-process.ts";
+import { type HookPlace, type HookProcess, hookProcessIn, runHookProcess } from "./hook-process.ts";
 import type { SavedState } from "./saved-state.ts";
 
 /** How much of the end of a hook's output an error shows. */
@@ -30,37 +30,33 @@ export function hookState(
   });
 }
 
-/** Where the hooks of one kind run. */
-export interface HookPlace {
-  readonly cwd: string;
-  /** The container in whose namespaces they run; absent for those that run in the runtime's. */
-  readonly container?: HookContainer;
-}
-
 /** Runs hooks of one kind in the listed order; the first that fails ends it. config.md, POSIX-platform Hooks. */
 export function runHooks(kind: keyof Hooks, hooks: readonly Hook[], input: string, place: HookPlace): void {
+  runHooksAs(kind, hooks, input, hookProcessIn(place));
+}
+
+/** The same with processes that come to be in another way. */
+export function runHooksAs(
+  kind: keyof Hooks,
+  hooks: readonly Hook[],
+  input: string,
+  process: HookProcess,
+): void {
   hooks.forEach((hook, index) => {
-    runHook(kind, index, hook, input, place);
+    runHook(kind, index, hook, input, process);
   });
 }
 
-/** Runs the hooks of a kind that belongs into the container's namespaces: createContainer and startContainer. */
-export function runContainerHooks(
-  kind: "createContainer" | "startContainer",
-  hooks: readonly Hook[],
-  state: SavedState,
-  cwd: string,
-): void {
-  // As the hook sees it, init is pid 1 of the container's pid namespace.
-  const input = hookState(state, "created", state.ownPidNamespace ? 1 : state.pid);
-  runHooks(kind, hooks, input, { cwd, container: state });
+/** The state that a hook in the container's namespaces gets: as it sees it, init is pid 1 of the container's pid namespace. */
+export function stateInside(state: SavedState): string {
+  return hookState(state, "created", state.ownPidNamespace ? 1 : state.pid);
 }
 
 /**
  * Input and outputs are memory files, not pipes: a hook that doesn't read its input can't raise SIGPIPE, and one that leaves a
  * process in the background, which keeps its outputs open, doesn't hold the runtime up.
  */
-function runHook(kind: keyof Hooks, index: number, hook: Hook, input: string, place: HookPlace): void {
+function runHook(kind: keyof Hooks, index: number, hook: Hook, input: string, process: HookProcess): void {
   const memoryFile = (name: string) => syscall("memfd_create", [cString(`hook-${name}`), MFD_CLOEXEC]);
   const stdin = memoryFile("stdin");
   const stdout = memoryFile("stdout");
@@ -68,12 +64,22 @@ function runHook(kind: keyof Hooks, index: number, hook: Hook, input: string, pl
   try {
     pwriteSync(stdin, input, 0);
     const stdio = [stdin, stdout, stderr] as const;
-    const reason = runHookProcess({ hook, stdio, cwd: place.cwd, container: place.container });
+    const reason = reasonOf(() => runHookProcess(process, { hook, stdio }));
     if (reason === undefined) return;
     const outputs = `${shownOutput("stdout", stdout)}${shownOutput("stderr", stderr)}`;
     throw hookError(kind, index, hook, `${reason}${outputs}`);
   } finally {
     for (const fd of [stdin, stdout, stderr]) closeSync(fd);
+  }
+}
+
+/** What kept a hook from its execve, which may be a property of the process whose rights it gets, is said as its failure. */
+function reasonOf(run: () => string | undefined): string | undefined {
+  try {
+    return run();
+  } catch (error) {
+    if (error instanceof RuntsError) return error.message;
+    throw error;
   }
 }
 
@@ -102,9 +108,10 @@ export function runHooksToTheEnd(
   place: HookPlace,
   warn: (message: string) => void,
 ): void {
+  const process = hookProcessIn(place);
   hooks.forEach((hook, index) => {
     try {
-      runHook(kind, index, hook, input, place);
+      runHook(kind, index, hook, input, process);
     } catch (error) {
       warn(error instanceof Error ? error.message : String(error));
     }

@@ -6,7 +6,7 @@ import { RuntsError } from "../errors.ts";
 import { mapsOnly, writeGroups, writeUsers } from "../init/id-mappings.ts";
 import type { IdMapping, Linux } from "../spec/types.ts";
 import { findProgram } from "./find-program.ts";
-import { runHookProcess } from "./hook-process.ts";
+import { hookProcessIn, runHookProcess } from "./hook-process.ts";
 
 /** The two kinds of ids, whose helpers and files have the same form. */
 interface Kind {
@@ -82,11 +82,9 @@ function run(path: string, args: readonly string[]): string | undefined {
   const memoryFile = (name: string) => syscall("memfd_create", [cString(name), MFD_CLOEXEC]);
   const [stdin, output] = [memoryFile("stdin"), memoryFile("output")];
   try {
-    const reason = runHookProcess({
+    const reason = runHookProcess(hookProcessIn({ cwd: "/" }), {
       hook: { path, args, env: [], timeout: HELPER_TIMEOUT_S },
-      cwd: "/",
       stdio: [stdin, output, output],
-      container: undefined,
     });
     if (reason === undefined) return undefined;
     const buffer = Buffer.alloc(Math.min(fstatSync(output).size, 1000));

@@ -43,7 +43,7 @@ export async function startContainer(
   const directory = containerDirectory(context.root, id);
   const relay = awaitReady ? await openRelay(context, directory) : undefined;
   try {
-    const saved = await startLocked(directory, id, agent);
+    const saved = await startLocked(context, id, agent);
     if (relay !== undefined) await untilReady(relay, saved);
   } finally {
     relay?.close();
@@ -66,10 +66,11 @@ async function untilReady(relay: NotifyRelay, { pid, startTime }: SavedState): P
 }
 
 async function startLocked(
-  directory: string,
+  context: Context,
   id: string,
   agent: SeccompAgent | undefined,
 ): Promise<SavedState> {
+  const directory = containerDirectory(context.root, id);
   const lock = lockContainer(directory, id);
   if (lock === undefined) throw doesNotExist(id);
   try {
@@ -80,7 +81,7 @@ async function startLocked(
     if (status === "paused") throw wrongStatus(id, "cannot start a container in the paused state");
     if (status !== "created") throw wrongStatus(id, "cannot start an already running container");
     if (!saved.hasProcess) throw nothingToStart(id);
-    await runStartContainerHooks(directory, saved);
+    await runStartContainerHooks(context, directory, saved);
     await releaseInit(directory, saved, agent);
     await runPoststartHooks(directory, saved);
     return saved;
@@ -168,11 +169,12 @@ function startFailure(saved: SavedState, { index, errno }: ProgramFailure): Runt
 }
 
 /** Step 7: a hook that fails ends the container before its program has run (runtime.md, Lifecycle). */
-async function runStartContainerHooks(directory: string, saved: SavedState): Promise<void> {
+async function runStartContainerHooks(context: Context, directory: string, saved: SavedState): Promise<void> {
   if (!saved.hasStartContainer) return;
-  const { runContainerHooks } = await import("./hooks.ts");
+  const { prepareStartHooks } = await import("./start-hooks.ts");
+  const runAll = await prepareStartHooks(context, saved, readValidConfig(directory));
   try {
-    runContainerHooks("startContainer", readValidConfig(directory).hooks?.startContainer ?? [], saved, "/");
+    runAll();
   } catch (error) {
     killInit(saved.pid, saved.startTime);
     throw error;

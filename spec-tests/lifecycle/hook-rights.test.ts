@@ -1,0 +1,195 @@
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { expect } from "vitest";
+import type { Config, Hook } from "../harness/config.ts";
+import type { Container } from "../harness/container.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
+import { giveRootfsTo } from "../harness/rootfs.ts";
+import { IS_RUNTS } from "../harness/runtime.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { spec } from "../harness/spec.ts";
+
+/** As whom the hooks in the container's namespaces run, and within which limits. */
+
+const CLAUSE = "config.md, POSIX-platform Hooks";
+const BASE = 100_000;
+
+/** Everything that a process tells of itself and that its parent has a say in. */
+const LOOK = [
+  "grep -E '^(Umask|Uid|Gid|Groups|Sig(Blk|Ign)|Cap...|NoNewPrivs|Seccomp|Seccomp_filters|Cpus_allowed):' /proc/self/status",
+  "cat /proc/self/limits /proc/self/oom_score_adj /proc/self/cgroup /proc/self/personality",
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's
+  'set -- $(cat /proc/self/stat); echo "nice ${19} policy ${41}"',
+  "pwd",
+  "for link in root ns/mnt ns/pid ns/user ns/net ns/ipc ns/uts ns/cgroup; do readlink /proc/self/$link; done",
+].join("; ");
+
+function hook(script: string): Hook {
+  return { path: "/bin/sh", args: ["sh", "-c", script], env: ["PATH=/usr/bin:/bin"] };
+}
+
+function inUserNamespace(config: Config): void {
+  config.linux.namespaces.push({ type: "user" });
+  config.linux.uidMappings = [{ containerID: 0, hostID: BASE, size: 65_536 }];
+  config.linux.gidMappings = [{ containerID: 0, hostID: BASE, size: 65_536 }];
+}
+
+function mapped(container: Container): Container {
+  giveRootfsTo(container.rootfs, { uid: BASE, gid: BASE });
+  return container;
+}
+
+function ofUser(config: Config): void {
+  config.process.user = { uid: 1000, gid: 1001, additionalGids: [5, 7], umask: 0o27 };
+  config.process.cwd = "/var";
+  config.process.oomScoreAdj = 321;
+  config.process.rlimits = [
+    { type: "RLIMIT_NOFILE", soft: 100, hard: 200 },
+    { type: "RLIMIT_CORE", soft: 0, hard: 0 },
+  ];
+}
+
+function filtered(config: Config): void {
+  config.linux.seccomp = {
+    defaultAction: "SCMP_ACT_ALLOW",
+    syscalls: [{ names: ["reboot"], action: "SCMP_ACT_ERRNO" }],
+  };
+}
+
+/** What the hook and the process have said of themselves. */
+async function looks(sandbox: Sandbox, mutate: (config: Config) => void): Promise<[string, string]> {
+  const container = sandbox.shell(`(${LOOK}) 2>&1; echo end; exec sleep 1000`, (config) => {
+    config.root.readonly = false;
+    mutate(config);
+    config.hooks = { startContainer: [hook(`(${LOOK}) > /tmp/hook 2>&1`)] };
+  });
+  if (container.config.linux.uidMappings !== undefined) mapped(container);
+  sandbox.wrapper = ["setpriv", "--groups=0,42", "--"];
+  await container.started();
+  await expect.poll(() => container.printed()).toMatch(/end$/);
+  return [container.readFile("tmp/hook"), container.printed().replace(/end$/, "")];
+}
+
+for (const [situation, mutate, expected] of [
+  ["as root", () => undefined, /^CapEff:\t[0-9a-f]*[1-9a-f][0-9a-f]*\nCapBnd/m],
+  ["as a user", ofUser, /^CapEff:\t0+\n/m],
+  [
+    "as a user in a user namespace",
+    (config: Config) => {
+      ofUser(config);
+      inUserNamespace(config);
+    },
+    /^Uid:\t1000\t1000\t1000\t1000\nGid:\t1001\t1001\t1001\t1001\nGroups:\t5 7 \n/m,
+  ],
+  ["as root of a user namespace", inUserNamespace, /^Groups:\t ?\n/m],
+  ["with a seccomp filter", filtered, /^NoNewPrivs:\t1\nSeccomp:\t2\n/m],
+  [
+    "with a seccomp filter and without noNewPrivileges, as a user",
+    (config: Config) => {
+      ofUser(config);
+      filtered(config);
+      config.process.noNewPrivileges = false;
+    },
+    /^NoNewPrivs:\t0\nSeccomp:\t2\n/m,
+  ],
+  [
+    "with ambient capabilities, as a user",
+    (config: Config) => {
+      const kill = ["CAP_KILL"];
+      const capabilities = { bounding: kill, effective: kill, permitted: kill, inheritable: kill };
+      ofUser(config);
+      config.process.capabilities = { ...capabilities, ambient: kill };
+    },
+    /^CapEff:\t0+20\nCapBnd:\t0+20\nCapAmb:\t0+20\n/m,
+  ],
+  [
+    "with a scheduling of its own",
+    (config: Config) => {
+      config.process.scheduler = { policy: "SCHED_OTHER", nice: 5 };
+    },
+    /^nice 5 policy 0$/m,
+  ],
+] as const) {
+  spec(
+    `startContainer hook, ${situation}: what the process has, and no more`,
+    `${CLAUSE}, StartContainer: executed in the container namespace; as runc and crun`,
+    async (sandbox) => {
+      const [ofHook, ofProcess] = await looks(sandbox, mutate);
+      expect(ofHook.trim()).toBe(ofProcess.trim());
+      expect(ofHook).toMatch(expected);
+    },
+  );
+}
+
+spec(
+  "startContainer hook without a mount namespace: a program of the container, in its root",
+  `${CLAUSE}, StartContainer: the path resolves in the container namespace`,
+  async (sandbox) => {
+    const file = `/${sandbox.tag}-of-hook`;
+    sandbox.atEnd(() => rmSync(file, { force: true }));
+    const container = sandbox.shell("echo end; exec sleep 1000", (config) => {
+      config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== "mount");
+      config.linux.maskedPaths = [];
+      config.linux.readonlyPaths = [];
+      config.root.readonly = false;
+      config.hooks = { startContainer: [{ path: "/bin/busybox", args: ["touch", file] }] };
+    });
+    await container.started();
+    await expect.poll(() => container.printed()).toBe("end");
+    expect(container.readFile(file)).toBe("");
+    expect(existsSync(file)).toBe(false);
+  },
+);
+
+spec(
+  "startContainer hook whose execve the filter denies: error that names the hook, the container ends",
+  "runtime.md, Lifecycle step 7: MUST error, stop the container",
+  async (sandbox) => {
+    const container = sandbox.shell("sleep 1000", (config) => {
+      config.linux.seccomp = {
+        defaultAction: "SCMP_ACT_ALLOW",
+        syscalls: [{ names: ["execve", "execveat"], action: "SCMP_ACT_ERRNO", errnoRet: 1 }],
+      };
+      config.hooks = { startContainer: [hook("true")] };
+    });
+    await container.created();
+    expectRefusal(await container.start(), inOurWords("/hooks/startContainer/0"));
+    await container.until("stopped");
+    await container.delete();
+  },
+);
+
+spec(
+  "createContainer hook: limits and umask of the caller, in the bundle",
+  "promise: a program of the host runs as the caller has it",
+  async (sandbox) => {
+    const out = sandbox.path("out");
+    const container = sandbox.shell("sleep 1000", (config) => {
+      ofUser(config);
+      const script = "ulimit -n; cat /proc/self/oom_score_adj; umask; pwd";
+      config.hooks = { createContainer: [hook(`(${script}) > ${out}`)] };
+    });
+    sandbox.wrapper = ["sh", "-c", 'ulimit -S -n 1000; umask 077; exec "$@"', "sh"];
+    await container.created();
+    const score = readFileSync("/proc/self/oom_score_adj", "utf8").trim();
+    expect(readFileSync(out, "utf8")).toBe(`1000\n${score}\n0077\n${container.bundle}\n`);
+  },
+);
+
+if (IS_RUNTS) {
+  spec(
+    "startContainer hook that is not there: error that names the hook and nothing of the process",
+    "promise: a failed hook can be understood from the error",
+    async (sandbox) => {
+      const container = sandbox.shell("sleep 1000", (config) => {
+        ofUser(config);
+        config.hooks = { startContainer: [{ path: "/no/hook", args: ["sh"] }] };
+      });
+      await container.created();
+      expectRefusal(
+        await container.start(),
+        /hooks\/startContainer\/0: error running startContainer hook \/no\/hook: no such file or directory/,
+      );
+      await container.delete("--force");
+    },
+  );
+}
