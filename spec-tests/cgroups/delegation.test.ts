@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
 import { type Container, succeed } from "../harness/container.ts";
@@ -33,6 +33,30 @@ spec(
     expect(owners(container, DELEGATED)).toEqual(DELEGATED.map(() => BASE));
     expect(owners(container, ["/cgroup.freeze", "/cgroup.max.depth", "/cgroup.kill"])).toEqual([0, 0, 0]);
     await expect.poll(() => container.printed()).toBe("moved");
+  },
+);
+
+spec(
+  "hooks in the container, which owns its cgroup: in that cgroup",
+  `${CLAUSE}; config.md, POSIX-platform Hooks`,
+  async (sandbox) => {
+    const out = sandbox.path("out");
+    writeFileSync(out, "", { mode: 0o666 });
+    chmodSync(out, 0o666);
+    const container = mappedShell(sandbox, "cat /tmp/hook; exec sleep 999", (config) => {
+      writableCgroup(config);
+      config.root.readonly = false;
+      const look = (file: string) => ({
+        path: "/bin/sh",
+        args: ["sh", "-c", `grep ^0:: /proc/self/cgroup > ${file}`],
+        env: ["PATH=/usr/bin:/bin"],
+      });
+      config.hooks = { createContainer: [look(out)], startContainer: [look("/tmp/hook")] };
+    });
+    await container.started();
+    // The root of the cgroup namespace.
+    await expect.poll(() => container.printed()).toBe("0::/");
+    expect(readFileSync(out, "utf8")).toBe("0::/\n");
   },
 );
 

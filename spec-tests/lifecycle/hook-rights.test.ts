@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import type { Config, Hook } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
@@ -155,6 +155,30 @@ spec(
     expectRefusal(await container.start(), inOurWords("/hooks/startContainer/0"));
     await container.until("stopped");
     await container.delete();
+  },
+);
+
+spec(
+  "createContainer hook in a user namespace: its root without groups of the caller",
+  `${CLAUSE}, CreateContainer: executed in the container namespace; as runc and crun`,
+  async (sandbox) => {
+    const out = sandbox.path("out");
+    // The container's root, who is nobody here, writes to it.
+    writeFileSync(out, "");
+    chmodSync(out, 0o666);
+    const look = `grep -E '^(Uid|Gid|Groups):' /proc/self/status > ${out}; readlink /proc/self/ns/user >> ${out}`;
+    const container = sandbox.shell("sleep 1000", (config) => {
+      inUserNamespace(config);
+      config.hooks = { createContainer: [hook(look)] };
+    });
+    mapped(container);
+    sandbox.wrapper = ["setpriv", "--groups=0,42", "--"];
+    await container.created();
+    const { pid } = await container.state();
+    // As its user namespace shows them, and so does procfs there.
+    const ids = "\t0\t0\t0\t0\n";
+    const namespace = readlinkSync(`/proc/${pid}/ns/user`);
+    expect(readFileSync(out, "utf8")).toBe(`Uid:${ids}Gid:${ids}Groups:\t \n${namespace}\n`);
   },
 );
 

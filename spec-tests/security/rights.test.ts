@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
 import { running } from "../harness/exec.ts";
@@ -218,3 +218,34 @@ for (const [situation, base] of [
     },
   );
 }
+
+spec(
+  "start in a user namespace, the caller has groups: no hook in the container has them",
+  "user_namespaces(7): files that a group of the host may read",
+  async (sandbox) => {
+    const container = sandbox.shell("echo end; exec sleep 1000", (config) => {
+      config.root.readonly = false;
+      config.linux.namespaces.push({ type: "user" });
+      config.linux.uidMappings = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
+      config.linux.gidMappings = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
+      const read = (path: string) => ({
+        path: "/bin/sh",
+        args: ["sh", "-c", `cat ${path} 2>/dev/null; test $? -ne 0`],
+        env: ["PATH=/usr/bin:/bin"],
+      });
+      config.hooks = {
+        createContainer: [read(sandbox.path("secret"))],
+        startContainer: [read("/secret")],
+      };
+      const secret = sandbox.path("secret");
+      writeFileSync(secret, "words\n");
+      chownSync(secret, 0, 42);
+      chmodSync(secret, 0o640);
+      config.mounts.push({ destination: "/secret", type: "bind", source: secret, options: ["bind"] });
+    });
+    giveRootfsTo(container.rootfs, { uid: 100_000, gid: 100_000 });
+    sandbox.wrapper = ["setpriv", "--groups=0,42", "--"];
+    await container.started();
+    await expect.poll(() => container.printed()).toBe("end");
+  },
+);

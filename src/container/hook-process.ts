@@ -1,20 +1,22 @@
 import { errnoMessage, errnoName } from "../../bindings/abi/errno.ts";
-import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
+import { CLONE_NEWUSER } from "../../bindings/abi/sched.ts";
 import { trySyscall } from "../../bindings/ffi/syscall.ts";
-import { closeSync, openSync } from "../../bindings/linux/files.ts";
+import { closeSync } from "../../bindings/linux/files.ts";
 import { pidfdOpen } from "../../bindings/linux/pidfd.ts";
 import { waitReadable } from "../../bindings/linux/poll.ts";
 import { END_TIMEOUT_MS, killAndReap } from "../../bindings/linux/reap.ts";
 import type { StubChannel } from "../../bindings/stub/client.ts";
 import { type Program, pathOf } from "../../bindings/stub/program.ts";
+import { allowsSetgroups } from "../init/id-mappings.ts";
 import { operationError, receiveReply } from "../init/run-program.ts";
 import { type PendingInit, spawnInit } from "../init/spawn-init.ts";
 import { takeStreams } from "../init/standard-streams.ts";
 import { becomeRootOf } from "../plan/kernel-settings.ts";
 import { startProgram } from "../plan/process-setup.ts";
 import type { Hook } from "../spec/types.ts";
-import { inheritedNofile, inspectCaller } from "./caller.ts";
+import { type Caller, inheritedNofile, inspectCaller } from "./caller.ts";
 import { differingNamespaces } from "./differing-namespaces.ts";
+import { type CgroupEntry, entryInto } from "./exec-cgroup.ts";
 import { reapChild } from "./exit-status.ts";
 import { SIGKILL } from "./init-process.ts";
 import { readFailure } from "./start-report.ts";
@@ -73,10 +75,22 @@ export function runHookProcess(process: HookProcess, run: HookRun): string | und
 }
 
 export function hookProcessIn(place: HookPlace): HookProcess {
+  const { container } = place;
+  let attach: CgroupEntry["attach"];
   return {
-    spawn: () => spawnHook(place.container),
+    spawn: () => {
+      const caller = inspectCaller();
+      if (container === undefined) return spawnOutside(caller);
+      const flags = differingNamespaces(container.pid);
+      const joinsUserNamespace = caller.privileged && (flags & CLONE_NEWUSER) !== 0;
+      const entry = entryInto(container, { refusePaused: undefined }, joinsUserNamespace);
+      attach = entry.attach;
+      return spawnInside(caller, container, flags, entry.descriptor);
+    },
     lead: (pending, run, spawned) => {
-      spawned(pending.finish().pid);
+      const { pid } = pending.finish();
+      spawned(pid);
+      attach?.(pid);
       return lead(pending.channel, run, place);
     },
   };
@@ -87,22 +101,24 @@ export function argumentsOf({ path, args = [] }: Hook): readonly string[] {
   return args.length === 0 ? [path] : args;
 }
 
-function spawnHook(container: HookContainer | undefined): PendingInit {
-  const { ignoredSignals } = inspectCaller();
-  const base = {
-    linux: {},
-    namespaces: { created: new Set<string>(), joined: new Map() },
-    keepFds: 0,
-    ignoredSignals,
-    privileged: container !== undefined,
-  };
-  if (container === undefined) return spawnInit({ ...base, cgroup: undefined });
-  const { pid, cgroup } = container;
-  const pidfd = pidfdOpen(pid) ?? -1;
+const NOT_NEW = { linux: {}, namespaces: { created: new Set<string>(), joined: new Map() }, keepFds: 0 };
+
+function spawnOutside({ ignoredSignals }: Caller): PendingInit {
+  return spawnInit({ ...NOT_NEW, ignoredSignals, privileged: false, cgroup: undefined });
+}
+
+function spawnInside(
+  { ignoredSignals }: Caller,
+  container: HookContainer,
+  flags: number,
+  cgroup: number | undefined,
+): PendingInit {
   return spawnInit({
-    ...base,
-    join: { pidfd, flags: differingNamespaces(pid) },
-    cgroup: cgroup === "" ? undefined : openSync(cgroup, O_PATH | O_DIRECTORY | O_CLOEXEC),
+    ...NOT_NEW,
+    ignoredSignals,
+    privileged: true,
+    join: { pidfd: pidfdOpen(container.pid) ?? -1, flags },
+    cgroup,
   });
 }
 
@@ -110,7 +126,7 @@ function lead(channel: StubChannel, { hook, stdio }: HookRun, { cwd, container }
   const program = channel.program();
   program.about("", `prepare the hook ${hook.path}`);
   takeStreams(program, stdio);
-  if (container?.ownUserNamespace === true) becomeRootOf(program, false);
+  if (container?.ownUserNamespace === true) becomeRootOf(program, allowsSetgroups(container.pid));
   program.do("chdir", [cwd]);
   channel.send(program);
   const last = channel.program();

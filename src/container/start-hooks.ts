@@ -25,7 +25,7 @@ export async function prepareStartHooks(
     config,
     process,
     caller: inspectCaller(),
-    subCgroup: undefined,
+    cgroup: { refusePaused: undefined },
     // What can't be granted was said at create.
     warn: () => undefined,
   });
