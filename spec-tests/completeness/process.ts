@@ -41,8 +41,12 @@ export const PROCESS: Coverage = {
     "run, uid and gid: real, effective, saved and file system ids",
     "run, uid without an entry in /etc/passwd: allowed",
     "user not mapped in the user namespace: error, nothing left",
+    "create, uid 4294967295: error that names it, never root",
   ],
-  "/process/user/gid": ["run, uid and gid: real, effective, saved and file system ids"],
+  "/process/user/gid": [
+    "run, uid and gid: real, effective, saved and file system ids",
+    "create, gid 4294967295: error that names it, never root",
+  ],
   "/process/user/umask": [
     "run, umask: set",
     "run without umask: the caller's stays",

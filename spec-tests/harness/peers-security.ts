@@ -30,6 +30,18 @@ const BOTH: readonly Deviation[] = [
     reason: "waits for the writer of a fifo",
     titles: ["run, /etc/passwd of the image a fifo: no hang, HOME is /"],
   },
+  {
+    reason: "a device with the last id of 32 bits is root's",
+    titles: ["devices, uid 4294967295: …", "devices, gid 4294967295: …"],
+  },
+  {
+    sometimes: true,
+    reason: "the kernel refuses the mapping, and the cgroup is left for a while",
+    titles: [
+      "user namespace, a mapping of the host's id 4294967295: …",
+      "user namespace, a mapping beyond …",
+    ],
+  },
 ];
 
 export const CRUN_SECURITY: readonly Deviation[] = [
@@ -38,6 +50,22 @@ export const CRUN_SECURITY: readonly Deviation[] = [
     reason: "its process can be traced from the clone into a joined pid namespace on",
     sometimes: true,
     titles: ["create in the user and pid namespace of a container with CAP_SYS_PTRACE: …"],
+  },
+  {
+    reason: "the last id of 32 bits leaves the process root, with its capabilities",
+    titles: [
+      "create, uid 4294967295: …",
+      "create, gid 4294967295: …",
+      "exec --process, uid 4294967295: …",
+      "exec --process, gid 4294967295: …",
+    ],
+  },
+  {
+    reason: "the kernel refuses it, and the cgroup is left for a while",
+    titles: [
+      "create, additionalGids 4294967295: …",
+      "user namespace, a mapping of the container's id 4294967295: …",
+    ],
   },
   {
     reason: "a user is read wrongly in 1.21: alone it is root, and what is no number passes (CVE-2026-30892)",
@@ -90,6 +118,10 @@ export const RUNC_SECURITY: readonly Deviation[] = [
     reason:
       "older than the fix of CVE-2025-31133: what masks is the container's own node, which it may change",
     titles: ["run as root without a user namespace, chmod, chown and touch of masked files:…"],
+  },
+  {
+    reason: "the high bits of a device's numbers are cut off, which makes another device",
+    titles: ["devices, major 4097, …", "devices, minor 1048579, …"],
   },
   {
     reason: "older than the fix of CVE-2025-52881: sysctls are written to the container's /proc",

@@ -1,5 +1,6 @@
 import { RuntsError } from "../errors.ts";
 import { processOrNone } from "../spec/process.ts";
+import { LAST_ID } from "../spec/rules-linux.ts";
 import type { Capabilities, Config, Process, User } from "../spec/types.ts";
 
 /** What `exec` changes of the container's own process. */
@@ -52,8 +53,7 @@ function checkedVariable(entry: string): string {
 
 /** A number that can't be read must never become 0, which is root (CVE-2026-30892). */
 function parseId(text: string, option: string): number {
-  const MAX_ID = 0xfffffffe;
-  if (/^\d{1,10}$/.test(text) && Number(text) <= MAX_ID) return Number(text);
+  if (/^\d{1,10}$/.test(text) && Number(text) <= LAST_ID) return Number(text);
   throw new RuntsError(`${option}: ${JSON.stringify(text)} is not a numerical id`, {
     operation: "exec",
     path: text,

@@ -158,14 +158,14 @@ let data8 = data.user;
 if(data8 && typeof data8 == "object" && !Array.isArray(data8)){
 if(data8.uid !== undefined){
 let data9 = data8.uid;
-if(!Number.isInteger(data9) || data9 < 0 || data9 > 4294967295){
-vErrors = fail(vErrors, instancePath+"/user/uid", "integer", {format: "uint32"});
+if(!Number.isInteger(data9) || data9 < 0 || data9 > 4294967294){
+vErrors = fail(vErrors, instancePath+"/user/uid", "integer", {format: "id"});
 }
 }
 if(data8.gid !== undefined){
 let data10 = data8.gid;
-if(!Number.isInteger(data10) || data10 < 0 || data10 > 4294967295){
-vErrors = fail(vErrors, instancePath+"/user/gid", "integer", {format: "uint32"});
+if(!Number.isInteger(data10) || data10 < 0 || data10 > 4294967294){
+vErrors = fail(vErrors, instancePath+"/user/gid", "integer", {format: "id"});
 }
 }
 if(data8.umask !== undefined){
@@ -180,8 +180,8 @@ if(Array.isArray(data12)){
 const len1 = data12.length;
 for(let i1=0; i1<len1; i1++){
 let data13 = data12[i1];
-if(!Number.isInteger(data13) || data13 < 0 || data13 > 4294967295){
-vErrors = fail(vErrors, instancePath+"/user/additionalGids/" + i1, "integer", {format: "uint32"});
+if(!Number.isInteger(data13) || data13 < 0 || data13 > 4294967294){
+vErrors = fail(vErrors, instancePath+"/user/additionalGids/" + i1, "integer", {format: "id"});
 }
 }
 }
@@ -454,14 +454,14 @@ vErrors = fail(vErrors, instancePath, "required", {missingProperty: "size"});
 }
 if(data.containerID !== undefined){
 let data0 = data.containerID;
-if(!Number.isInteger(data0) || data0 < 0 || data0 > 4294967295){
-vErrors = fail(vErrors, instancePath+"/containerID", "integer", {format: "uint32"});
+if(!Number.isInteger(data0) || data0 < 0 || data0 > 4294967294){
+vErrors = fail(vErrors, instancePath+"/containerID", "integer", {format: "id"});
 }
 }
 if(data.hostID !== undefined){
 let data1 = data.hostID;
-if(!Number.isInteger(data1) || data1 < 0 || data1 > 4294967295){
-vErrors = fail(vErrors, instancePath+"/hostID", "integer", {format: "uint32"});
+if(!Number.isInteger(data1) || data1 < 0 || data1 > 4294967294){
+vErrors = fail(vErrors, instancePath+"/hostID", "integer", {format: "id"});
 }
 }
 if(data.size !== undefined){
@@ -757,14 +757,14 @@ vErrors = fail(vErrors, instancePath+"/fileMode", "integer", {format: "uint32"})
 }
 if(data.uid !== undefined){
 let data5 = data.uid;
-if(!Number.isInteger(data5) || data5 < 0 || data5 > 4294967295){
-vErrors = fail(vErrors, instancePath+"/uid", "integer", {format: "uint32"});
+if(!Number.isInteger(data5) || data5 < 0 || data5 > 4294967294){
+vErrors = fail(vErrors, instancePath+"/uid", "integer", {format: "id"});
 }
 }
 if(data.gid !== undefined){
 let data6 = data.gid;
-if(!Number.isInteger(data6) || data6 < 0 || data6 > 4294967295){
-vErrors = fail(vErrors, instancePath+"/gid", "integer", {format: "uint32"});
+if(!Number.isInteger(data6) || data6 < 0 || data6 > 4294967294){
+vErrors = fail(vErrors, instancePath+"/gid", "integer", {format: "id"});
 }
 }
 }

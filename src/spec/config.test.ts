@@ -144,7 +144,40 @@ describe("parseConfig", () => {
       [withProcess({ args: [""] }), "/process/args/0: must not be empty"],
       [withProcess({ env: ["A"] }), "/process/env/0: must have the form NAME=value"],
       [withProcess({ env: ["=a"] }), "/process/env/0: must have the form NAME=value"],
-      [withProcess({ user: { uid: 2 ** 32 } }), "/process/user/uid: must be an integer from 0 to 4294967295"],
+      [withProcess({ user: { uid: 2 ** 32 } }), "/process/user/uid: must be an integer from 0 to 4294967294"],
+      // -1 to the kernel, which leaves the id of the runtime.
+      ...["uid", "gid"].map((name): [object, string] => [
+        withProcess({ user: { [name]: 0xffffffff } }),
+        `/process/user/${name}: must be an integer from 0 to 4294967294`,
+      ]),
+      [
+        withProcess({ user: { additionalGids: [1, 0xffffffff] } }),
+        "/process/user/additionalGids/1: must be an integer from 0 to 4294967294",
+      ],
+      [
+        linux({ devices: [{ type: "p", path: "/dev/a", gid: 0xffffffff }] }),
+        "/linux/devices/0/gid: must be an integer from 0 to 4294967294",
+      ],
+      [
+        linux({ devices: [{ type: "c", path: "/dev/a", major: 4097, minor: 3 }] }),
+        "/linux/devices/0/major: must be at most 4095",
+      ],
+      [
+        linux({ devices: [{ type: "b", path: "/dev/a", major: 7, minor: 1048576 }] }),
+        "/linux/devices/0/minor: must be at most 1048575",
+      ],
+      [
+        linux({ uidMappings: [{ containerID: 0, hostID: 10, size: 4294967286 }], gidMappings: MAPPINGS }, [
+          { type: "user" },
+        ]),
+        "/linux/uidMappings/0/size: must be at most 4294967285: no id is above 4294967294",
+      ],
+      [
+        linux({ uidMappings: MAPPINGS, gidMappings: [{ containerID: 0, hostID: 0xffffffff, size: 1 }] }, [
+          { type: "user" },
+        ]),
+        "/linux/gidMappings/0/hostID: must be an integer from 0 to 4294967294",
+      ],
       [withProcess({ oomScoreAdj: -1001 }), "/process/oomScoreAdj: must be at least -1000"],
       [
         withProcess({ rlimits: ["a", "b"].map(() => ({ type: "RLIMIT_AS", soft: 1, hard: 1 })) }),
@@ -346,6 +379,10 @@ describe("parseProcess", () => {
     const text = '{"cwd":"/","args":["true"],\n"rlimits":[{"type":"RLIMIT_AS","soft":2,"hard":1}]}';
     expect(thrown(() => parseProcess(text, "process.json")).message).toBe(
       "process.json: line 2: /rlimits/0/soft: must not exceed the hard limit 1",
+    );
+    const nobody = '{"cwd":"/","args":["true"],"user":{"uid":4294967295,"gid":0}}';
+    expect(thrown(() => parseProcess(nobody, "p.json")).message).toBe(
+      "p.json: line 1: /user/uid: must be an integer from 0 to 4294967294",
     );
     expect(thrown(() => parseProcess('{"args":["a"]}', "p.json")).message).toBe("p.json: /cwd: is required");
   });

@@ -33,6 +33,7 @@ const INTEGER_RANGES: Readonly<Record<string, string>> = {
   uint16: "from 0 to 65535",
   uint32: "from 0 to 4294967295",
   uint64: "from 0 to 18446744073709551615",
+  id: "from 0 to 4294967294",
 };
 
 export function schemaIssue(error: SchemaError): ConfigIssue {

@@ -7,6 +7,10 @@ import type { Config, IdMapping } from "./types.ts";
 
 /** Lines that the kernel takes in a uid_map or gid_map: user_namespaces(7). */
 const MAXIMUM_MAPPINGS = 340;
+/** The last id that there is: the next is INVALID_UID, by which system calls leave an id as it is (linux/uidgid.h). */
+export const LAST_ID = 0xfffffffe;
+/** What the kernel keeps of a device's numbers, MINORBITS of linux/kdev_t.h: mknod(2) cuts off the rest, and makes another device. */
+const MAXIMUM_DEVICE = { major: 0xfffn, minor: 0xfffffn } as const;
 /** IFNAMSIZ of linux/if.h, with the final NUL. */
 const IFNAMSIZ = 16;
 
@@ -58,8 +62,10 @@ function mappingRules({ linux }: Config, report: Report): void {
 /** What the kernel takes in a uid_map or gid_map. */
 export function reportRanges(at: string, mappings: readonly IdMapping[], report: Report): void {
   if (mappings.length > MAXIMUM_MAPPINGS) report(at, `must have at most ${MAXIMUM_MAPPINGS} entries`);
-  for (const [index, { size }] of mappings.entries()) {
+  for (const [index, { containerID, hostID, size }] of mappings.entries()) {
+    const left = LAST_ID + 1 - Math.max(containerID, hostID);
     if (size === 0) report(`${at}/${index}/size`, "must be at least 1");
+    else if (size > left) report(`${at}/${index}/size`, `must be at most ${left}: no id is above ${LAST_ID}`);
   }
 }
 
@@ -88,6 +94,8 @@ function deviceRules({ linux }: Config, report: Report): void {
       const at = `/linux/devices/${index}/${name}`;
       if (number === undefined && device.type !== "p") report(at, `is required for type ${device.type}`);
       if (number !== undefined && number < 0n) report(at, "must not be negative");
+      if (number !== undefined && number > MAXIMUM_DEVICE[name])
+        report(at, `must be at most ${MAXIMUM_DEVICE[name]}`);
     }
   }
 }
