@@ -61,6 +61,7 @@ export const PROCESS: Coverage = {
   "/process/capabilities": [
     "run as root: all five sets as listed",
     "run with empty capability sets: none at all",
+    "exec --process, capabilities {}: {}",
     "run, capability unknown to the kernel: a warning, no failure",
     "run, capability that the caller does not have: a warning, no failure",
     "run, every capability that the caller has: granted, without a warning",
@@ -101,7 +102,11 @@ export const PROCESS: Coverage = {
     "create, an rlimit of 2^64: error that names it",
   ],
   "/process/noNewPrivileges": ["run, noNewPrivileges true: set", "run, noNewPrivileges false: not set"],
-  "/process/oomScoreAdj": ["run, oomScoreAdj: set", "run without oomScoreAdj: the caller's stays"],
+  "/process/oomScoreAdj": [
+    "run, oomScoreAdj: set",
+    "run without oomScoreAdj: the caller's stays",
+    "exec --process, oomScoreAdj absent: that of the container",
+  ],
   "/process/apparmorProfile": [
     "create, apparmorProfile that the kernel has no module for: error, nothing left",
     "exec --apparmor that the kernel has no module for: error, nothing left",

@@ -28,6 +28,10 @@ export const CRUN_EXEC: readonly Deviation[] = [
     ],
   },
   {
+    reason: "of what a process.json leaves out, only capabilities are the container's",
+    titles: ["exec --process, oomScoreAdj absent: that of the container"],
+  },
+  {
     reason: "has no --additional-gids and no --ignore-paused",
     titles: [
       "exec --additional-gids: added to those of the container",

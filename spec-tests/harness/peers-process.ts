@@ -104,6 +104,10 @@ export const RUNC_PROCESS: readonly Deviation[] = [
       "create with consoleSize of a width that no terminal has: error that names it",
     ],
   },
+  {
+    reason: "exec always has the container's oom_score_adj",
+    titles: ["exec --process, oomScoreAdj 0: not that of the container"],
+  },
   { reason: "exec keeps its own umask", titles: ["exec: umask of the container's process"] },
   {
     reason: "streams that are the host's null device are opened again only where the container has none",

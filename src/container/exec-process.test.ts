@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Config, Process } from "../spec/types.ts";
-import { type ExecOverrides, overriddenProcess } from "./exec-process.ts";
+import { completedProcess, type ExecOverrides, overriddenProcess } from "./exec-process.ts";
 
 const container: Process = {
   args: ["init"],
@@ -113,5 +113,30 @@ describe("overriddenProcess", () => {
     [{ env: ["=a"] }, "NAME=value"],
   ])("refuses %j", (changes, message) => {
     expect(() => overridden(changes)).toThrow(message);
+  });
+});
+
+describe("completedProcess", () => {
+  const own = {
+    ...container,
+    selinuxLabel: "s",
+    apparmorProfile: "a",
+    scheduler: { policy: "SCHED_IDLE" },
+  } as const;
+  const config: Config = { ociVersion: "1.3.0", root: { path: "rootfs" }, process: own };
+  const given: Process = { args: ["sh"], cwd: "/" };
+
+  it("takes capabilities, oom_score_adj and SELinux label of the container, and nothing else", () => {
+    const { capabilities, oomScoreAdj, selinuxLabel } = own;
+    expect(completedProcess(config, given)).toEqual({ ...given, capabilities, oomScoreAdj, selinuxLabel });
+  });
+
+  it("keeps what the file has, though it be empty", () => {
+    const file = { ...given, capabilities: {}, oomScoreAdj: 0, selinuxLabel: "" };
+    expect(completedProcess(config, file)).toEqual(file);
+  });
+
+  it("is the file where the container has no process", () => {
+    expect(completedProcess({ ociVersion: "1.3.0", root: { path: "rootfs" } }, given)).toEqual(given);
   });
 });

@@ -41,6 +41,20 @@ export function overriddenProcess(config: Config, overrides: ExecOverrides): Pro
   };
 }
 
+/**
+ * A process.json with what the container's own process lends it: runc's rule, and engines leave out what they mean to be as in the
+ * container. What is there, though empty, counts. All else that is absent is as in a config.json.
+ */
+export function completedProcess({ process: own }: Config, given: Process): Process {
+  const { capabilities, oomScoreAdj, selinuxLabel } = { ...own, ...given };
+  return {
+    ...given,
+    ...(capabilities !== undefined && { capabilities }),
+    ...(oomScoreAdj !== undefined && { oomScoreAdj }),
+    ...(selinuxLabel !== undefined && { selinuxLabel }),
+  };
+}
+
 function checkedDirectory(path: string): string {
   if (path.startsWith("/")) return path;
   throw new RuntsError(`--cwd ${path}: must be an absolute path`, { operation: "exec", path });

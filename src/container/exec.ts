@@ -11,7 +11,7 @@ import { handedDescriptors, inspectCaller, stdioFacts } from "./caller.ts";
 import { explainClone } from "./delegation.ts";
 import { entranceTo } from "./entrance.ts";
 import { explained } from "./exec-failure.ts";
-import { type ExecOverrides, overriddenProcess } from "./exec-process.ts";
+import { completedProcess, type ExecOverrides, overriddenProcess } from "./exec-process.ts";
 import { openInit } from "./init-process.ts";
 import type { Context } from "./options.ts";
 import { writePidFile } from "./pid-file.ts";
@@ -81,7 +81,7 @@ function stopped(id: string): RuntsError {
 function processOf(config: Config, { processFile, overrides }: ExecOptions): Process {
   if (processFile === undefined) return overriddenProcess(config, overrides);
   const text = onBehalfOf("", "read the process file", () => readFileSync(processFile));
-  return parseProcess(text, processFile);
+  return completedProcess(config, parseProcess(text, processFile));
 }
 
 interface Target {
