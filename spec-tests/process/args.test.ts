@@ -1,5 +1,6 @@
-import { chmodSync, mkdirSync, renameSync, symlinkSync } from "node:fs";
+import { chmodSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
+import { running } from "../harness/exec.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
@@ -54,6 +55,27 @@ spec("create, args[0] in no folder of PATH: executable file not found in $PATH",
   expectRefusal(await container.create(), 'exec: "no-such-program": executable file not found in $PATH');
   expect(await sandbox.traces()).toEqual([]);
 });
+
+spec("create, args[0] empty: executable file not found in $PATH", WORDS, async (sandbox) => {
+  const container = sandbox.container((config) => {
+    config.process.args = [""];
+  });
+  expectRefusal(await container.create(), 'exec: "": executable file not found in $PATH');
+  expect(await sandbox.traces()).toEqual([]);
+});
+
+for (const [situation, isFile] of [
+  ["command", false],
+  ["args[0] of --process", true],
+] as const) {
+  spec(`exec, ${situation} empty: 255, executable file not found in $PATH`, WORDS, async (sandbox) => {
+    const container = await running(sandbox);
+    const file = sandbox.path("process.json");
+    writeFileSync(file, JSON.stringify({ args: [""], cwd: "/", user: { uid: 0, gid: 0 } }));
+    const result = await container.exec(isFile ? [] : [""], { flags: isFile ? ["--process", file] : [] });
+    expectRefusal(result, 'exec: "": executable file not found in $PATH', 255);
+  });
+}
 
 spec("create, args[0] a missing path: no such file or directory", WORDS, async (sandbox) => {
   const container = sandbox.container((config) => {

@@ -141,7 +141,7 @@ describe("parseConfig", () => {
         "/hooks/prestart/0/timeout: must be at least 1",
       ],
       [withProcess({ args: [] }), "/process/args: must not be empty"],
-      [withProcess({ args: [""] }), "/process/args/0: must not be empty"],
+      [withProcess({ args: [""] }), '/process/args/0: exec: "": executable file not found in $PATH'],
       [withProcess({ env: ["A"] }), "/process/env/0: must have the form NAME=value"],
       [withProcess({ env: ["=a"] }), "/process/env/0: must have the form NAME=value"],
       [withProcess({ user: { uid: 2 ** 32 } }), "/process/user/uid: must be an integer from 0 to 4294967294"],

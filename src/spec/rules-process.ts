@@ -21,8 +21,9 @@ function withProcess(config: Config, report: Report, rule: (process: Process, re
   if (config.process !== undefined) rule(config.process, report);
 }
 
+/** In the words for a program that is not found, which engines look for: an empty name is found nowhere. */
 function argsRule({ args }: Process, report: Report): void {
-  if (args[0] === "") report("/process/args/0", "must not be empty");
+  if (args[0] === "") report("/process/args/0", 'exec: "": executable file not found in $PATH');
 }
 
 /** The kernel takes no longer path (PATH_MAX, path_resolution(7)), and making it part by part would take seconds. */
