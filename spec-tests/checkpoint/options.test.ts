@@ -228,6 +228,19 @@ spec("checkpoint without criu: one line that says what is missing", "promise", a
   expect((await container.state()).status).toBe("running");
 });
 
+spec("checkpoint --criu, no such program: one line that names it", "promise", async (sandbox, context) => {
+  if (!IS_RUNTS) context.skip("runc ignores the option since 1.1, crun has none");
+  const container = await counting(sandbox);
+  for (const [criu, words] of [
+    [sandbox.path("missing/criu"), `start criu: execve ${sandbox.path("missing/criu")}`],
+    ["no-such-criu", "no-such-criu is not installed"],
+  ] as const) {
+    const command = ["checkpoint", "--image-path", sandbox.path("images"), container.id];
+    expectRefusal(await sandbox.invoke(["--criu", criu, ...command]), words);
+    expect((await container.state()).status).toBe("running");
+  }
+});
+
 /** Answers each request like this, and says nothing else. */
 function fakeCriu(sandbox: Sandbox, answer: readonly number[]): string {
   const folder = sandbox.path("old");

@@ -36,6 +36,11 @@ if (IS_RUNTS) {
   });
 }
 
+spec("--criu in front of any command: taken", "practice of runc, for old engines", async (sandbox) => {
+  const container = sandbox.shell("echo ran");
+  expect(await container.output({ globals: ["--criu", "/no/such/criu"] })).toBe("ran\n");
+});
+
 spec("--debug: in the log what the filter leaves out, and the same result", PRACTICE, async (sandbox) => {
   const container = sandbox.shell("echo ran", (config) => {
     const syscalls = [{ names: ["no_such_call"], action: "SCMP_ACT_ERRNO" }];

@@ -90,6 +90,10 @@ export const CRUN_COMMANDS: readonly Deviation[] = [
     titles: ["--debug: in the log what the filter leaves out, and the same result"],
   },
   {
+    reason: "has no such option",
+    titles: ["--criu in front of any command: taken"],
+  },
+  {
     reason: "has neither events nor --pidfd-socket",
     titles: [
       "events --stats, running: one line, exit 0",

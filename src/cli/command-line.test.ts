@@ -3,11 +3,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { RuntsError } from "../errors.ts";
+import { openLog } from "../log.ts";
 import { versionText } from "../version.ts";
 import { recordingOperations, sampleState } from "./capture.test-support.ts";
 import { runCommandLine } from "./command-line.ts";
 import { commands } from "./commands.ts";
+import { contextFrom } from "./context.ts";
 import { globalOptions } from "./global-options.ts";
+import { parseArguments } from "./parse.ts";
 
 const written = vi.hoisted(() => ({ out: "", err: "" }));
 vi.mock("../../bindings/linux/files.ts", async (original) => {
@@ -254,6 +257,15 @@ describe("global options", () => {
   ])("%j", async (argv, rootless) => {
     const { contexts } = await runts(...argv, "state", "box");
     expect(contexts).toEqual([{ root: join(directory, "root"), rootless }]);
+  });
+
+  it.each([
+    ["criu-dev", "criu-dev"],
+    ["/opt/criu", "/opt/criu"],
+    ["./criu", join(process.cwd(), "criu")],
+  ])("--criu %s: a name in PATH, or a path that no change of directory changes", (given, criu) => {
+    const globals = parseArguments(["--criu", given, "state"], { options: globalOptions });
+    expect(contextFrom(globals, openLog({ format: "text", debug: false }), false)).toMatchObject({ criu });
   });
 
   it("takes crun's words for files of the log, and for who makes cgroups", async () => {

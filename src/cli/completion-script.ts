@@ -12,7 +12,8 @@ export function completionScript(shell: Shell, table: CommandTable): string {
 }
 
 /** Options whose value is a path: the shell completes those. */
-const FILE_OPTION = /^(bundle|config|log|root|file|process|resources|pid-file|.*-socket|.*-path|profile)$/;
+const FILE_OPTION =
+  /^(bundle|config|criu|log|root|file|process|resources|pid-file|.*-socket|.*-path|profile)$/;
 
 function takesFile({ name, type }: OptionDescription): boolean {
   return type !== "boolean" && FILE_OPTION.test(name);

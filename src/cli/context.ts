@@ -1,3 +1,4 @@
+import { absolutePath } from "../../bindings/linux/paths.ts";
 import type { Context } from "../container/options.ts";
 import { stateRoot } from "../container/state-root.ts";
 import { isLogLevel, type Log, openLog } from "../log.ts";
@@ -28,7 +29,16 @@ export function contextFrom(globals: ParsedArguments, log: Log, usesState: boole
   const noCgroup = manager === "disabled";
   const systemdCgroup = manager === "systemd" || (globals.flag("systemd-cgroup") && !noCgroup);
   const root = usesState ? stateRoot(globals.string("root")) : (globals.string("root") ?? "/run/runts");
-  return { root, rootless: rootlessMode(globals), noCgroup, systemdCgroup, log };
+  const criu = globals.string("criu");
+  return {
+    root,
+    rootless: rootlessMode(globals),
+    noCgroup,
+    systemdCgroup,
+    log,
+    // A name alone is looked for in PATH.
+    ...(criu !== undefined && { criu: criu.includes("/") ? absolutePath(criu) : criu }),
+  };
 }
 
 function rootlessMode(globals: ParsedArguments): Context["rootless"] {

@@ -46,6 +46,11 @@ export const globalOptions: readonly OptionDescription[] = [
       "who makes the cgroups: cgroupfs, systemd, or disabled for none, and so no limits nor device rules",
     default: "cgroupfs",
   },
+  {
+    name: "criu",
+    type: "string",
+    description: "criu's path or name, for checkpoint and restore [default: criu of $PATH]",
+  },
   helpOption,
   { name: "version", alias: "v", type: "boolean", description: "print the version" },
 ];

@@ -98,6 +98,7 @@ function dump(context: Context, directory: string, saved: SavedState, options: C
   const files = new CriuFiles(options, "dump.log");
   files.make({ withImages: true });
   const criu = new CriuProcess({
+    program: context.criu,
     inheritsStdio: false,
     cgroup: undefined,
     directories: files.directories,

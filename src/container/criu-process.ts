@@ -32,6 +32,8 @@ import { findProgram, searchPath } from "./find-program.ts";
 import { readFailure } from "./start-report.ts";
 
 export interface CriuSpawn {
+  /** Its absolute path, or its name in PATH. */
+  readonly program: string | undefined;
   /** Whether it has the runtime's standard streams, as a restored container shall have them; /dev/null otherwise. */
   readonly inheritsStdio: boolean;
   /** Directory of the cgroup to start in, open; it is closed. */
@@ -64,7 +66,7 @@ export class CriuProcess {
   #ended = false;
 
   constructor(spawn: CriuSpawn) {
-    const path = findCriu();
+    const path = findCriu(spawn.program);
     const pending = spawnStub(spawn);
     try {
       this.pid = pending.finish().pid;
@@ -165,12 +167,12 @@ function criuError(message: string): RuntsError {
   return new RuntsError(message, { operation: "criu", path: "criu" });
 }
 
-function findCriu(): string {
-  const path = findProgram("criu");
+function findCriu(given = "criu"): string {
+  const path = given.startsWith("/") ? given : findProgram(given);
   if (path !== undefined) return path;
   throw new RuntsError(
-    "criu is not installed: checkpoint and restore are done by it (apt-get install criu)",
-    { operation: "criu", errno: "ENOENT", path: "criu" },
+    `${given} is not installed: checkpoint and restore are done by it (apt-get install criu)`,
+    { operation: "criu", errno: "ENOENT", path: given },
   );
 }
 

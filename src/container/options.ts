@@ -14,6 +14,8 @@ export interface Context {
   /** Whether systemd makes the cgroups. */
   readonly systemdCgroup?: boolean;
   readonly log: Log;
+  /** Absolute path of criu, or its name in PATH; "criu" when absent. */
+  readonly criu?: string;
   /** False where compiled seccomp filters are neither looked for nor kept: what is explained is not done. */
   readonly keepFilters?: boolean;
 }

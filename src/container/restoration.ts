@@ -183,6 +183,7 @@ export class Restoration {
     const { directories } = this.#files;
     const namespaces = joined.open();
     const criu = new CriuProcess({
+      program: this.#context.criu,
       inheritsStdio: true,
       cgroup: this.#cgroup.open(),
       prepare: (program) => {
