@@ -174,6 +174,7 @@ spec("exec --cap of an unknown capability: a warning, no failure", CLAUSE, async
 
 for (const [situation, set, flags, expected] of [
   ["--no-new-privs", false, ["--no-new-privs"], "1"],
+  ["--no-new-privs=false, in a container with noNewPrivileges", true, ["--no-new-privs=false"], "0"],
   ["in a container with noNewPrivileges", true, [], "1"],
   ["in a container without noNewPrivileges", false, [], "0"],
 ] as const) {

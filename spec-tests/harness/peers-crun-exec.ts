@@ -32,6 +32,10 @@ export const CRUN_EXEC: readonly Deviation[] = [
     titles: ["exec --process, oomScoreAdj absent: that of the container"],
   },
   {
+    reason: "an option without a value takes none",
+    titles: ["exec --no-new-privs=false, in a container with noNewPrivileges: no_new_privs is 0"],
+  },
+  {
     reason: "has no --additional-gids and no --ignore-paused",
     titles: [
       "exec --additional-gids: added to those of the container",

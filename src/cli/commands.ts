@@ -142,7 +142,11 @@ export const commands: readonly CommandDescription[] = [
       { name: "cap", alias: "c", type: "list", description: "add a capability" },
       { name: "process-label", type: "string", description: "SELinux label of the process" },
       { name: "apparmor", type: "string", description: "AppArmor profile of the process" },
-      { name: "no-new-privs", type: "boolean", description: "set no_new_privs" },
+      {
+        name: "no-new-privs",
+        type: "boolean",
+        description: "set no_new_privs; =false clears what the config sets",
+      },
       {
         name: "preserve-fds",
         type: "number",

@@ -21,6 +21,7 @@ export const run: RunCommand = (context, args, operations) => {
     "process-label",
     "apparmor",
   ].map((name) => args.string(name));
+  const noNewPrivileges = args.givenFlag("no-new-privs");
   prepareDirectories(context, pidFile);
   return operations.exec(
     context,
@@ -43,7 +44,7 @@ export const run: RunCommand = (context, args, operations) => {
         capabilities: args.list("cap"),
         ...(selinuxLabel !== undefined && { selinuxLabel }),
         ...(apparmorProfile !== undefined && { apparmorProfile }),
-        noNewPrivileges: args.flag("no-new-privs"),
+        ...(noNewPrivileges !== undefined && { noNewPrivileges }),
       },
     },
     args.flag("detach"),

@@ -43,7 +43,13 @@ export class ParsedArguments {
   }
 
   flag(name: string): boolean {
-    return this.#values.get(name) === "true";
+    return this.givenFlag(name) === true;
+  }
+
+  /** Of an option that can also switch off what is on without it: undefined if it is absent. */
+  givenFlag(name: string): boolean | undefined {
+    const value = this.#values.get(name);
+    return value === undefined ? undefined : value === "true";
   }
 
   number(name: string): number {

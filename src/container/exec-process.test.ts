@@ -17,7 +17,7 @@ const container: Process = {
 function overridden(changes: Partial<ExecOverrides> = {}, process: Process = container): Process {
   const config: Config = { ociVersion: "1.3.0", root: { path: "rootfs" }, process };
   const none = { args: ["sh"], tty: false, env: [], additionalGids: [], capabilities: [] };
-  return overriddenProcess(config, { ...none, noNewPrivileges: false, ...changes });
+  return overriddenProcess(config, { ...none, ...changes });
 }
 
 describe("overriddenProcess", () => {
@@ -28,7 +28,7 @@ describe("overriddenProcess", () => {
 
   it("is root's in the root directory where the config has no process", () => {
     const config: Config = { ociVersion: "1.3.0", root: { path: "rootfs" } };
-    const none = { tty: false, env: [], additionalGids: [], capabilities: [], noNewPrivileges: false };
+    const none = { tty: false, env: [], additionalGids: [], capabilities: [] };
     expect(overriddenProcess(config, { args: ["sh"], ...none })).toMatchObject({
       args: ["sh"],
       cwd: "/",
@@ -48,8 +48,10 @@ describe("overriddenProcess", () => {
     });
   });
 
-  it("never takes no_new_privs away", () => {
-    expect(overridden({}, { ...container, noNewPrivileges: true }).noNewPrivileges).toBe(true);
+  it("takes no_new_privs away only when told so", () => {
+    const own = { ...container, noNewPrivileges: true };
+    expect(overridden({}, own).noNewPrivileges).toBe(true);
+    expect(overridden({ noNewPrivileges: false }, own).noNewPrivileges).toBe(false);
   });
 
   it("puts variables behind those of the container, so that they count", () => {

@@ -13,7 +13,8 @@ export interface ExecOverrides {
   readonly user?: string;
   readonly additionalGids: readonly string[];
   readonly capabilities: readonly string[];
-  readonly noNewPrivileges: boolean;
+  /** The container's own when absent. */
+  readonly noNewPrivileges?: boolean;
   readonly selinuxLabel?: string;
   readonly apparmorProfile?: string;
 }
@@ -32,7 +33,7 @@ export function overriddenProcess(config: Config, overrides: ExecOverrides): Pro
     env: [...(process.env ?? []), ...overrides.env.map(checkedVariable)],
     user: overriddenUser(process.user ?? {}, overrides),
     ...(overrides.cwd !== undefined && { cwd: checkedDirectory(overrides.cwd) }),
-    ...(overrides.noNewPrivileges && { noNewPrivileges: true }),
+    ...(overrides.noNewPrivileges !== undefined && { noNewPrivileges: overrides.noNewPrivileges }),
     ...(overrides.selinuxLabel !== undefined && { selinuxLabel: overrides.selinuxLabel }),
     ...(overrides.apparmorProfile !== undefined && { apparmorProfile: overrides.apparmorProfile }),
     ...(overrides.capabilities.length > 0 && {

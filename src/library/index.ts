@@ -79,6 +79,7 @@ export interface ExecOptions extends Settings, StreamOptions {
   readonly additionalGids?: readonly number[];
   /** Added to those of the container's process: `CAP_CHOWN` and the like. */
   readonly capabilities?: readonly string[];
+  /** As in the container when absent. */
   readonly noNewPrivileges?: boolean;
   /** Sub-cgroup of the container's cgroup. */
   readonly cgroup?: string;
@@ -154,7 +155,7 @@ export async function run(options: CreateOptions): Promise<Result> {
 
 /** Executes a further process in a running container; returns when its program runs. */
 export async function spawn(id: string, options: ExecOptions): Promise<Spawned> {
-  const { args, env = [], cwd, user, capabilities = [], noNewPrivileges = false, cgroup } = options;
+  const { args, env = [], cwd, user, capabilities = [], noNewPrivileges, cgroup } = options;
   const streams = new OpenStreams(options);
   let pid: number;
   try {
@@ -170,7 +171,7 @@ export async function spawn(id: string, options: ExecOptions): Promise<Spawned> 
         env,
         additionalGids: (options.additionalGids ?? []).map(String),
         capabilities,
-        noNewPrivileges,
+        ...(noNewPrivileges !== undefined && { noNewPrivileges }),
         ...(cwd !== undefined && { cwd }),
         ...(user !== undefined && { user }),
       },
