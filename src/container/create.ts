@@ -9,7 +9,7 @@ import { type Init, type PendingInit, spawnInit } from "../init/spawn-init.ts";
 import type { CredentialOptions } from "../plan/credentials.ts";
 import { type HostFacts, hasOwn, type Namespaces, namespacesOf } from "../plan/init-plan.ts";
 import type { ContainerGroups } from "../resctrl/group.ts";
-import { parseConfig, readConfigAndBytes } from "../spec/config.ts";
+import { parseConfig } from "../spec/config.ts";
 import { processOrNone } from "../spec/process.ts";
 import type { Config, Process } from "../spec/types.ts";
 import {
@@ -27,7 +27,7 @@ import { type CreateParts, loadParts } from "./create-parts.ts";
 import { explainClone } from "./delegation.ts";
 import { explained } from "./exec-failure.ts";
 import { firstState } from "./first-state.ts";
-import { hostFacts, rootfsOf } from "./host-facts.ts";
+import { bundlePath, hostFacts, openBundle, rootfsOf } from "./host-facts.ts";
 import { checkId } from "./id.ts";
 import { lockContainer } from "./lock.ts";
 import type { Context, CreateOptions } from "./options.ts";
@@ -60,11 +60,12 @@ import { undoAll } from "./undo.ts";
  */
 export async function createContainer(
   context: Context,
-  options: CreateOptions,
+  asked: CreateOptions,
   openTerminal?: () => Promise<TerminalReceiver>,
 ): Promise<SavedState> {
-  checkId(options.id);
-  const { config: given, bytes } = configOf(options);
+  checkId(asked.id);
+  const { config: given, bytes, bundle } = openContainersBundle(asked);
+  const options = { ...asked, bundle };
   const config = options.changeConfig?.(given) ?? given;
   const process = processOrNone(config);
   const receiver = await terminalReceiver(process, options.consoleSocket, openTerminal);
@@ -89,9 +90,9 @@ export async function createContainer(
   }
 }
 
-function configOf({ bundle, configFile, configText }: CreateOptions) {
-  if (configText === undefined) return readConfigAndBytes(bundle, configFile);
-  return { config: parseConfig(configText, "config"), bytes: configText };
+function openContainersBundle({ bundle, configFile, configText }: CreateOptions) {
+  if (configText === undefined) return openBundle(bundle, configFile);
+  return { config: parseConfig(configText, "config"), bytes: configText, bundle: bundlePath(bundle) };
 }
 
 /** The caller is a service of a service manager: its container may tell that it is ready. */

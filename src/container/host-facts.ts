@@ -7,10 +7,41 @@ import { onBehalfOf } from "../init/run-program.ts";
 import { type Component, followLinks } from "../plan/follow-links.ts";
 import type { HostFacts } from "../plan/init-plan.ts";
 import { cleanPath } from "../plan/rootfs-paths.ts";
+import { readConfigAndBytes } from "../spec/config.ts";
 import type { Config } from "../spec/types.ts";
 
 /** linux/magic.h */
 const PROC_SUPER_MAGIC = 0x9fa0;
+
+/**
+ * The bundle as a path without symbolic links, and its config: whoever retargets a link later moves neither hooks nor what `state`
+ * tells. A bundle that is not there is an error only where something of it is read: then it goes by the name that the caller gave.
+ */
+export function openBundle(
+  given: string,
+  configFile: string | undefined,
+): { readonly bundle: string; readonly config: Config; readonly bytes: Uint8Array } {
+  const bundle = bundlePath(given);
+  try {
+    return { bundle, ...readConfigAndBytes(bundle, configFile) };
+  } catch (error) {
+    if (bundle === given || !(error instanceof RuntsError) || error.errno === undefined) throw error;
+    const { errno, path = bundle } = error;
+    throw new RuntsError(`${error.message} (${given} leads to ${bundle})`, {
+      operation: "open",
+      errno,
+      path,
+    });
+  }
+}
+
+export function bundlePath(given: string): string {
+  try {
+    return realpathSync(given);
+  } catch {
+    return given;
+  }
+}
 
 /** The rootfs as an absolute path without symbolic links. config.md, Root: "A directory MUST exist at the path". */
 export function rootfsOf(config: Config, bundle: string): string {

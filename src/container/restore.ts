@@ -1,12 +1,12 @@
 import { PR_SET_CHILD_SUBREAPER } from "../../bindings/abi/prctl.ts";
 import { syscall } from "../../bindings/ffi/syscall.ts";
 import { RuntsError } from "../errors.ts";
-import { readConfigAndBytes } from "../spec/config.ts";
 import type { RestoreOptions } from "./criu-options.ts";
 import { warnUnprivileged } from "./criu-session.ts";
 import { deleteContainer } from "./delete.ts";
 import { Foreground, holdSignals } from "./foreground.ts";
 import { foregroundTerminal } from "./foreground-terminal.ts";
+import { openBundle } from "./host-facts.ts";
 import { checkId } from "./id.ts";
 import type { Context } from "./options.ts";
 import { Restoration } from "./restoration.ts";
@@ -44,9 +44,9 @@ async function restore(
 ): Promise<SavedState> {
   checkId(options.id);
   warnUnprivileged(context, "restore");
-  const { config, bytes } = readConfigAndBytes(options.bundle, undefined);
+  const { config, bytes, bundle } = openBundle(options.bundle, undefined);
   const { process } = config;
   if (process === undefined) throw new RuntsError("/process: is required", { pointer: "/process" });
   const receiver = await terminalReceiver(process, options.consoleSocket, openTerminal);
-  return new Restoration(context, options, config, receiver).run(process, bytes);
+  return new Restoration(context, { ...options, bundle }, config, receiver).run(process, bytes);
 }

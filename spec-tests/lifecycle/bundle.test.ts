@@ -1,0 +1,94 @@
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { basename, dirname } from "node:path";
+import { expect } from "vitest";
+import { type Container, succeed } from "../harness/container.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
+import { IS_RUNTS } from "../harness/runtime.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { spec } from "../harness/spec.ts";
+
+const CLAUSE = "runtime.md, State: the absolute path to the bundle; practice of runc and crun: without links";
+
+/** A second name of the bundle, by which it is created. */
+async function createdByLink(sandbox: Sandbox, container: Container): Promise<string> {
+  const link = sandbox.path("link");
+  symlinkSync(container.bundle, link);
+  succeed("create", await sandbox.invoke(["create", "--bundle", link, container.id]));
+  return link;
+}
+
+spec("create, the bundle a symlink: state and hooks are told where it leads", CLAUSE, async (sandbox) => {
+  const told = sandbox.path("told");
+  const container = sandbox.container((config) => {
+    const hook = { path: "/bin/sh", args: ["sh", "-c", `cat > ${told}`] };
+    config.hooks = { createRuntime: [hook] };
+  });
+  await createdByLink(sandbox, container);
+  expect((await container.state()).bundle).toBe(container.bundle);
+  expect(JSON.parse(readFileSync(told, "utf8"))).toMatchObject({ bundle: container.bundle });
+});
+
+spec("create, the bundle a symlink that is retargeted: delete is not led astray", CLAUSE, async (sandbox) => {
+  const place = sandbox.path("place");
+  const container = sandbox.container((config) => {
+    const hook = { path: "/bin/sh", args: ["sh", "-c", `cat > ${place}`] };
+    config.hooks = { poststop: [hook] };
+  });
+  const link = await createdByLink(sandbox, container);
+  rmSync(link);
+  mkdirSync(sandbox.path("elsewhere"));
+  symlinkSync(sandbox.path("elsewhere"), link);
+  expect((await container.state()).bundle).toBe(container.bundle);
+  succeed("delete", await container.delete("--force"));
+  expect(JSON.parse(readFileSync(place, "utf8"))).toMatchObject({ bundle: container.bundle });
+});
+
+spec("create, a relative bundle: from the current directory", CLAUSE, async (sandbox) => {
+  const container = sandbox.container();
+  const cwd = dirname(container.bundle);
+  const given = `./${basename(container.bundle)}/`;
+  succeed("create", await sandbox.invoke(["create", "--bundle", given, container.id], { cwd }));
+  expect((await container.state()).bundle).toBe(container.bundle);
+});
+
+spec(
+  "create, the bundle a symlink, a bind source beside it: relative to where it leads",
+  CLAUSE,
+  async (sandbox) => {
+    const container = sandbox.shell("cat /tmp/beside", (config) => {
+      config.mounts.push({
+        destination: "/tmp/beside",
+        type: "bind",
+        source: "../beside",
+        options: ["bind"],
+      });
+    });
+    writeFileSync(`${dirname(container.bundle)}/beside`, "beside the bundle\n");
+    container.writeFile("tmp/beside", "");
+    mkdirSync(sandbox.path("folder"));
+    const link = `${sandbox.path("folder")}/link`;
+    symlinkSync(container.bundle, link);
+    const result = succeed("run", await sandbox.invoke(["run", "--bundle", link, container.id]));
+    expect(result.stdout).toBe("beside the bundle\n");
+  },
+);
+
+spec("create, a bundle that is not there: error that names it as given", "promise", async (sandbox) => {
+  const missing = sandbox.path("missing");
+  const result = await sandbox.invoke(["create", "--bundle", missing, sandbox.container().id]);
+  expectRefusal(result, inOurWords(`${missing}/config.json`));
+});
+
+spec(
+  "create, the bundle a symlink to a folder without config: error that names both",
+  "promise",
+  async (sandbox, context) => {
+    if (!IS_RUNTS) context.skip("a promise of runts alone");
+    const container = sandbox.container();
+    mkdirSync(sandbox.path("empty"));
+    symlinkSync(sandbox.path("empty"), sandbox.path("link"));
+    const result = await sandbox.invoke(["create", "--bundle", sandbox.path("link"), container.id]);
+    expectRefusal(result, `${sandbox.path("empty")}/config.json: no such file or directory`);
+    expect(result.stderr).toContain(sandbox.path("link"));
+  },
+);
