@@ -26,6 +26,7 @@ for (const id of [
   "a\nb",
   "é",
   "a:b",
+  "a,b",
   "a*b",
   "a@b",
   "x".repeat(5000),

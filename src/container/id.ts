@@ -1,6 +1,6 @@
 import { RuntsError } from "../errors.ts";
 
-/** runc's rule: what may be a file name, and nothing that means another directory. */
+/** runc's rule since 1.2, where 1.1 takes a comma as well: what may be a file name, and nothing that means another directory. */
 const VALID_ID = /^[A-Za-z0-9_+.-]+$/;
 /** NAME_MAX: the id names the container's directory. */
 const LONGEST_ID = 255;
