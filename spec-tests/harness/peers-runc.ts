@@ -110,10 +110,6 @@ export const RUNC: readonly Deviation[] = [
     reason: "mappings without a user namespace are ignored in 1.1",
     titles: ["mappings without a user namespace: error"],
   },
-  {
-    reason: "a rule without names does nothing",
-    titles: ["create with seccomp of a rule without names: error, nothing left"],
-  },
   { reason: "an id may have a comma until 1.2", titles: ['create with id "a,b": error, nothing left'] },
   {
     reason: "Go's runtime and the rest of the set-up need more system calls after the filter is loaded",

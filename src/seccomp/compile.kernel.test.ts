@@ -189,6 +189,17 @@ describe("operators", () => {
 });
 
 describe("names", () => {
+  it("skips a rule without any, with a warning", () => {
+    const warnings: string[] = [];
+    const rules: SeccompSyscall[] = [
+      { names: [], action: "SCMP_ACT_KILL" },
+      { names: ["mkdirat"], action: "SCMP_ACT_ALLOW" },
+    ];
+    const { filter } = compileSeccomp(profile(rules), (message) => warnings.push(message));
+    expect(runFilter(filter, { arch: native, nr: number("mkdirat") })).toBe(ALLOW);
+    expect(warnings).toEqual(["/linux/seccomp/syscalls/0/names: is empty: the rule has no effect"]);
+  });
+
   it("ignores unknown ones, with one warning", () => {
     const warnings: string[] = [];
     const rule: SeccompSyscall = { names: ["no_such_call", "mkdirat", "nor_this"], action: "SCMP_ACT_ALLOW" };

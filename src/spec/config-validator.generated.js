@@ -1399,9 +1399,6 @@ vErrors = fail(vErrors, instancePath+"/syscalls/" + i2, "required", {missingProp
 if(data9.names !== undefined){
 let data10 = data9.names;
 if(Array.isArray(data10)){
-if(data10.length < 1){
-vErrors = fail(vErrors, instancePath+"/syscalls/" + i2+"/names", "minItems", {limit: 1});
-}
 const len3 = data10.length;
 for(let i3=0; i3<len3; i3++){
 if(typeof data10[i3] !== "string"){

@@ -19,6 +19,12 @@ const NEEDED_BY_LOADERS = ["mmap", "mprotect", "brk", "read", "close", "openat",
 
 function seccompRules(seccomp: Seccomp | undefined, tell: Tell): void {
   if (seccomp === undefined) return;
+  (seccomp.syscalls ?? []).forEach(({ names }, index) => {
+    if (names.length > 0) return;
+    tell(
+      warning("seccomp-rule", `/linux/seccomp/syscalls/${index}/names`, "is empty: the rule has no effect"),
+    );
+  });
   const denied = (name: string) => verdict(seccomp, name);
   for (const [name, consequence] of NEEDED_TO_START) {
     const found = denied(name);
