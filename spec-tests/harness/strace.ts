@@ -47,6 +47,8 @@ function parseLine(line: string): TracedCall[] {
   const call = line.slice(0, open);
   if (!/^[a-z0-9_]+$/.test(call)) return [];
   const { args, end } = splitArguments(line, open + 1);
+  // The kernel makes the same call anew, as a sysctl of the network does while somebody else has the lock: it counts once.
+  if (/^\)\s*= \? ERESTARTNOINTR/.test(line.slice(end))) return [];
   const [, number = "NaN", errno = ""] =
     /^\)\s*= (-?\d+|0x[0-9a-f]+)(?: (E[A-Z0-9]+))?/.exec(line.slice(end)) ?? [];
   return [{ call, args: args.map(withoutComments), result: Number(number), errno }];
