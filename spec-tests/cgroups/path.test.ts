@@ -5,7 +5,7 @@ import { expect } from "vitest";
 import { type Config, setNamespace } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
 import { expectRefusal, inOurWords } from "../harness/refusal.ts";
-import { IS_RUNTS } from "../harness/runtime.ts";
+import { IS_RUNTS, which } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
@@ -216,6 +216,26 @@ spec("create in a cgroup with processes: error that names them, and they live on
   );
   expect((await first.state()).status).toBe("running");
 });
+
+if (which("strace") !== undefined) {
+  spec(
+    "create in a cgroup with processes, killed before it is made: they live on after delete --force",
+    FIT,
+    async (sandbox) => {
+      const first = sandbox.shell("exec sleep 1000");
+      await first.started();
+      const second = sandbox.container((config) => {
+        config.linux.cgroupsPath = `/${first.id}`;
+      });
+      // After its own directory and that of all containers.
+      const inject = "inject=mkdirat:error=EIO:signal=KILL:when=3";
+      const strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", inject];
+      expect((await second.create({ wrapper: strace })).code).not.toBe(0);
+      expect((await second.delete("--force")).code).toBe(0);
+      expect((await first.state()).status).toBe("running");
+    },
+  );
+}
 
 spec("create in a frozen cgroup: error, never a hang", FIT, async (sandbox) => {
   const path = madeCgroup(sandbox);

@@ -27,6 +27,10 @@ const BOTH: readonly Deviation[] = [
     titles: ["run as the host's root in a user namespace, chmod, chown and touch of default devices:…"],
   },
   {
+    reason: "the pid file that can't be written stays, empty",
+    titles: ["create --pid-file on a file system that is full: error, nothing left"],
+  },
+  {
     reason: "waits for the writer of a fifo",
     titles: ["run, /etc/passwd of the image a fifo: no hang, HOME is /"],
   },

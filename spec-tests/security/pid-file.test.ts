@@ -1,6 +1,8 @@
-import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
 spec(
@@ -19,5 +21,20 @@ spec(
     await container.created({ flags: ["--pid-file", pidFile] });
     expect(readFileSync(victim, "utf8")).toBe("untouched");
     expect(Number(readFileSync(pidFile, "utf8"))).toBe((await container.state()).pid);
+  },
+);
+
+spec(
+  "create --pid-file on a file system that is full: error, nothing left",
+  "runtime.md, Errors: as if never tried",
+  async (sandbox) => {
+    const folder = sandbox.path("full");
+    mkdirSync(folder);
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=4k", "tmpfs", folder]);
+    sandbox.atEnd(() => void execFileSync("umount", [folder]));
+    writeFileSync(join(folder, "filler"), "x".repeat(4096));
+    const result = await sandbox.container().create({ flags: ["--pid-file", join(folder, "box.pid")] });
+    expectRefusal(result, inOurWords("write the pid file: "));
+    expect(readdirSync(folder)).toEqual(["filler"]);
   },
 );

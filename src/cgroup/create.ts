@@ -127,8 +127,8 @@ export function commonAncestor(directory: string): string {
   return ancestor;
 }
 
-/** cgroup.events tells of the cgroups below, and of a freeze above, too. */
-function checkFitness(directory: string): void {
+/** cgroup.events tells of the cgroups below, and of a freeze above, too. One that is not there yet is fit. */
+export function checkFitness(directory: string): void {
   const events = tryReadCgroupFile(directory, "cgroup.events")?.split("\n") ?? [];
   const details = { operation: "create", pointer: "/linux/cgroupsPath", path: directory };
   if (events.includes("frozen 1")) {

@@ -1,4 +1,11 @@
-import { type Cgroup, createCgroup, openCgroup, removeMade, requiresCgroup } from "../cgroup/create.ts";
+import {
+  type Cgroup,
+  checkFitness,
+  createCgroup,
+  openCgroup,
+  removeMade,
+  requiresCgroup,
+} from "../cgroup/create.ts";
 import { applyDeviceRules } from "../cgroup/devices.ts";
 import { callerCgroup } from "../cgroup/path.ts";
 import { killCgroup, removeCgroup } from "../cgroup/remove.ts";
@@ -26,24 +33,44 @@ export class ContainerCgroup {
     return this.#cgroup?.directory ?? this.#scope?.directory;
   }
 
+  /**
+   * The cgroup that the record names before it is made; empty for none. Should create be killed then, `delete` kills all that is in there:
+   * nobody else may be.
+   */
+  recorded(directory: string): string {
+    try {
+      checkFitness(directory);
+      return directory;
+    } catch (error) {
+      this.#doWithout(error);
+      return "";
+    }
+  }
+
+  /** Goes on without a cgroup where the caller may have none, and the config asks for nothing that needs one. */
+  #doWithout(error: unknown): void {
+    const { resources, cgroupsPath } = this.#linux;
+    if (!this.#rootless || requiresCgroup(resources, cgroupsPath)) throw error;
+    this.#context.log.debug(`no cgroup: ${error instanceof Error ? error.message : error}`);
+  }
+
   /** A scope of systemd can't be made before there is a process for it: see `enter`. */
   async make(directory: string, scope: ContainerScope | undefined): Promise<void> {
     this.#scope = scope;
     if (scope !== undefined) return;
     const { resources, cgroupsPath } = this.#linux;
-    if (this.#context.noCgroup === true) {
+    if (directory === "") {
       refuseLimits(resources);
       return;
     }
     try {
       this.#cgroup = createCgroup(directory, resources, { rootless: this.#rootless });
     } catch (error) {
-      if (!this.#rootless) throw error;
-      if (requiresCgroup(resources, cgroupsPath)) {
+      if (this.#rootless && requiresCgroup(resources, cgroupsPath)) {
         const { explainCgroupError } = await import("../cgroup/delegation.ts");
         throw explainCgroupError(error, directory, this.#linux);
       }
-      this.#context.log.debug(`no cgroup: ${error instanceof Error ? error.message : error}`);
+      this.#doWithout(error);
     }
   }
 

@@ -265,7 +265,8 @@ class Creation {
 
   #cgroupPath(): string {
     if (this.#context.noCgroup === true) return "";
-    return this.#parts?.scope?.directory ?? cgroupPathFor(this.#config, this.#options.id, findCgroupMount());
+    const path = () => cgroupPathFor(this.#config, this.#options.id, findCgroupMount());
+    return this.#cgroup.recorded(this.#parts?.scope?.directory ?? path());
   }
 
   #spawn(namespaces: Namespaces, mapIds: ((pid: number) => void) | undefined): PendingInit {

@@ -24,8 +24,19 @@ function tryNamespace(process: string, name: string): string | undefined {
   } catch (error) {
     if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ESRCH"))
       return undefined;
+    if (error instanceof Error && "code" in error && error.code === "EACCES") throw outOfReach(process, name);
     throw error;
   }
+}
+
+/** Init can't be traced before it is the container's program; who may not trace it all the same, may not look at it. ptrace(2) */
+function outOfReach(process: string, name: string): RuntsError {
+  const path = `/proc/${process}/ns/${name}`;
+  return new RuntsError(`cannot look at ${path}: permission denied: the caller lacks CAP_SYS_PTRACE`, {
+    operation: "readlink",
+    errno: "EACCES",
+    path,
+  });
 }
 
 function hasStopped(pid: number, name: string): RuntsError {

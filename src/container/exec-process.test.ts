@@ -128,13 +128,14 @@ describe("completedProcess", () => {
   const config: Config = { ociVersion: "1.3.0", root: { path: "rootfs" }, process: own };
   const given: Process = { args: ["sh"], cwd: "/" };
 
-  it("takes capabilities, oom_score_adj and SELinux label of the container, and nothing else", () => {
-    const { capabilities, oomScoreAdj, selinuxLabel } = own;
-    expect(completedProcess(config, given)).toEqual({ ...given, capabilities, oomScoreAdj, selinuxLabel });
+  it("takes capabilities, oom_score_adj and labels of the container, and nothing else", () => {
+    const { capabilities, oomScoreAdj, selinuxLabel, apparmorProfile } = own;
+    const lent = { capabilities, oomScoreAdj, selinuxLabel, apparmorProfile };
+    expect(completedProcess(config, given)).toEqual({ ...given, ...lent });
   });
 
   it("keeps what the file has, though it be empty", () => {
-    const file = { ...given, capabilities: {}, oomScoreAdj: 0, selinuxLabel: "" };
+    const file = { ...given, capabilities: {}, oomScoreAdj: 0, selinuxLabel: "", apparmorProfile: "" };
     expect(completedProcess(config, file)).toEqual(file);
   });
 

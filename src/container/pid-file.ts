@@ -5,11 +5,11 @@ import { onBehalfOf } from "../init/run-program.ts";
 export function writePidFile(path: string, pid: number): void {
   onBehalfOf("", "write the pid file", () => {
     const temporary = `${path}.runts-${process.pid}`;
-    writeNew(temporary, String(pid));
     try {
+      writeNew(temporary, String(pid));
       renameSync(temporary, path);
     } catch (error) {
-      unlinkSync(temporary);
+      tryUnlink(temporary);
       throw error;
     }
   });
@@ -24,5 +24,13 @@ function writeNew(path: string, content: string): void {
     if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
     unlinkSync(path);
     writeFileSync(path, content, options);
+  }
+}
+
+function tryUnlink(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // It is not there, or the first error says why.
   }
 }

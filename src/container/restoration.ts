@@ -147,7 +147,7 @@ export class Restoration {
     const cgroup =
       this.#context.noCgroup === true
         ? ""
-        : (scope?.directory ?? cgroupPathFor(this.#config, id, findCgroupMount()));
+        : this.#cgroup.recorded(scope?.directory ?? cgroupPathFor(this.#config, id, findCgroupMount()));
     const { pipes } = stdioFacts(this.#receiver !== undefined, 0);
     this.#state = {
       ...firstState(this.#config, {

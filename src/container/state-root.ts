@@ -21,8 +21,10 @@ export function checkStateRoot(root: string): void {
     });
   };
   if (uid !== 0 && uid !== process.geteuid?.()) refuse(`belongs to user ${uid}`);
-  // By convention the group of the same number has nobody else in it, and a umask of 002 gives it the right to write.
-  if ((mode & 0o002) !== 0 || ((mode & 0o020) !== 0 && gid !== uid)) refuse("can be written by other users");
+  // By convention root's group, and that of the user's own number, have nobody else in them; a umask of 002 lets them write.
+  const othersInGroup = gid !== 0 && gid !== uid;
+  if ((mode & 0o002) !== 0 || ((mode & 0o020) !== 0 && othersInGroup))
+    refuse("can be written by other users");
 }
 
 /** Creates the root directory, and the directory of the pid file: engines may name ones that do not exist yet. */

@@ -48,17 +48,20 @@ export function copyUp(channel: StubChannel, covered: Register, mount: Register,
   }
 }
 
+/** Of each stub: one copy comes after the other, and a container may have many. */
+const registersOf = new WeakMap<StubChannel, Omit<Copying, "channel" | "pointer">>();
+
 function begin(channel: StubChannel, pointer: string): Copying {
   const { registers } = channel;
-  return {
-    channel,
-    pointer,
+  const own = registersOf.get(channel) ?? {
     from: registers.take(),
     to: registers.take(),
     source: registers.take(),
     target: registers.take(),
     moved: registers.take(),
   };
+  registersOf.set(channel, own);
+  return { channel, pointer, ...own };
 }
 
 function openTop({ channel, pointer, from, to }: Copying, covered: Register, mount: Register): Level {

@@ -39,13 +39,14 @@ const MAX_ARGUMENTS = 6;
 
 /** Translates the configuration; throws at the first value that cannot be enforced. */
 export function readProfile(config: Seccomp, warn: (message: string) => void): Profile {
-  const all = (config.syscalls ?? []).map((syscall, i) => ruleOf(syscall, `${ROOT}/syscalls/${i}`));
+  const { syscalls = [] } = config;
+  const all = syscalls.map((syscall, i) => ruleOf(syscall, `${ROOT}/syscalls/${i}`));
   const rules = all.filter(({ names }) => names.length > 0);
-  for (const { pointer } of all.filter((rule) => !rules.includes(rule)))
-    warn(`${pointer}/names: is empty: the rule has no effect`);
+  for (const { pointer, names } of all)
+    if (names.length === 0) warn(`${pointer}/names: is empty: the rule has no effect`);
   const withArguments = rules.filter(({ alternatives }) => alternatives.length > 0);
-  const actionsInUse = [config.defaultAction, ...(config.syscalls ?? []).map(({ action }) => action)];
-  const notifies = actionsInUse.includes("SCMP_ACT_NOTIFY");
+  const inUse = syscalls.filter(({ names }) => names.length > 0).map(({ action }) => action);
+  const notifies = [config.defaultAction, ...inUse].includes("SCMP_ACT_NOTIFY");
   return {
     defaultVerdict: verdictOf(config.defaultAction, config.defaultErrnoRet, {
       action: `${ROOT}/defaultAction`,
