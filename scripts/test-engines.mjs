@@ -96,6 +96,13 @@ const engines = [
     packages: [
       { name: "podman", program: "podman", needed: true, why: "the engine" },
       { name: "catatonit", program: "catatonit", needed: true, why: "podman run --init" },
+      { name: "netavark", file: "/usr/lib/podman/netavark", needed: true, why: "its networks" },
+      {
+        name: "aardvark-dns",
+        file: "/usr/lib/podman/aardvark-dns",
+        needed: true,
+        why: "names in its networks",
+      },
       criu,
       nftables,
       uidmap,
