@@ -15,7 +15,7 @@ import {
 import { cmsghdr } from "../abi/layouts.ts";
 import { addressOf, loadLibrary } from "../ffi/koffi.ts";
 import { cString, type SyscallNumbers, syscall, trySyscall } from "../ffi/syscall.ts";
-import { closeSync } from "../linux/files.ts";
+import { OwnedDescriptor } from "../linux/owned-descriptor.ts";
 import { limitWaiting } from "../linux/socket-timeout.ts";
 import { SyscallError } from "../syscall-error.ts";
 import { encodeProgram } from "./encode.ts";
@@ -137,13 +137,13 @@ interface SentProgram {
 /** The socket to one stub: sends programs and receives the replies. */
 export class StubChannel {
   readonly registers = new RegisterAllocator();
-  #fd: number;
+  readonly #socket: OwnedDescriptor;
   readonly #numbers: SyscallNumbers | undefined;
   #sent: SentProgram[] = [];
 
   /** `numbers` are the system call numbers of the stub's architecture, if it isn't this machine's. */
   constructor(fd: number, numbers?: SyscallNumbers) {
-    this.#fd = fd;
+    this.#socket = new OwnedDescriptor(fd);
     this.#numbers = numbers;
   }
 
@@ -153,7 +153,7 @@ export class StubChannel {
 
   /** The socket itself, to wait on. */
   get descriptor(): number {
-    return this.#fd;
+    return this.#socket.number;
   }
 
   /** How many programs have got no reply yet. */
@@ -175,10 +175,10 @@ export class StubChannel {
       return;
     }
     const { message, descriptors, prologue, outputLength } = encodeProgram(sentAs, this.#numbers);
-    let sent = sendWithDescriptors(this.#fd, message, descriptors);
+    let sent = sendWithDescriptors(this.descriptor, message, descriptors);
     while (sent < message.length) {
       const rest = message.subarray(sent);
-      sent += syscall("sendto", [this.#fd, rest, rest.length, MSG_NOSIGNAL], ["a program"]);
+      sent += syscall("sendto", [this.descriptor, rest, rest.length, MSG_NOSIGNAL], ["a program"]);
     }
     if (!program.quiet) this.#sent.push({ program, sentAs, prologue, outputLength });
   }
@@ -231,7 +231,7 @@ export class StubChannel {
     let got = 0;
     while (got < length) {
       const part = bytes.subarray(got);
-      const count = trySyscall("recvfrom", this.#fd, part, part.length, MSG_WAITALL, null, null);
+      const count = trySyscall("recvfrom", this.descriptor, part, part.length, MSG_WAITALL, null, null);
       if (count === -4) continue; // EINTR
       if (count === -11) throw new SyscallError("recvfrom", "ETIMEDOUT", ["the stub"]); // EAGAIN
       if (count < 0) throw new SyscallError("recvfrom", errnoName(-count), ["the stub"]);
@@ -241,11 +241,9 @@ export class StubChannel {
     return bytes;
   }
 
-  /** May come again, from whoever undoes what was done: the number is another file's by then. */
+  /** May come again, from whoever undoes what was done. */
   close(): void {
-    const fd = this.#fd;
-    this.#fd = -1;
-    if (fd >= 0) closeSync(fd);
+    this.#socket.close();
   }
 }
 

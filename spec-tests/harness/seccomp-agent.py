@@ -32,7 +32,7 @@ def say(record):
 
 
 def receive(connection):
-    """One connection to its end; returns the listener."""
+    """One connection to its end; returns the listener, None if the other side has given up."""
     fds = array.array("i")
     first, ancillary, _, _ = connection.recvmsg(1 << 20, socket.CMSG_SPACE(4 * 16))
     for level, kind, payload in ancillary:
@@ -60,7 +60,7 @@ def receive(connection):
             "closed": closed,
         }
     )
-    return fds[0]
+    return fds[0] if fds else None
 
 
 def path_of(pid, address):
@@ -101,7 +101,9 @@ def main():
         for fd, events in poll.poll():
             if fd == server.fileno():
                 connection, _ = server.accept()
-                poll.register(receive(connection), select.POLLIN)
+                listener = receive(connection)
+                if listener is not None:
+                    poll.register(listener, select.POLLIN)
             elif events & select.POLLIN:
                 answer(fd)
             else:  # nobody has the filter any more

@@ -3,37 +3,13 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { Container } from "../harness/container.ts";
 import { asObject, parseObject } from "../harness/json.ts";
+import { program } from "../harness/library.ts";
 import { IS_RUNTS, invoke } from "../harness/runtime.ts";
-import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "promise: the library";
 const root = join(import.meta.dirname, "../..");
-
-/**
- * Runs a program that uses the library, in a process of its own as its users do. Its body has `runts`, `config`, `target` (id, bundle,
- * config and root, as `create` takes them) and `on` (the root alone), and returns what is compared.
- */
-async function program(sandbox: Sandbox, container: Container, body: string): Promise<unknown> {
-  const { id, bundle, config } = container;
-  const text = `
-    import * as runts from "runts";
-    const target = ${JSON.stringify({ id, bundle, config, root: sandbox.root })};
-    const { config } = target;
-    const on = { root: target.root };
-    const result = await (async () => { ${body} })();
-    process.stdout.write(JSON.stringify({ result }));
-  `;
-  const { code, stdout, stderr } = await invoke(["--input-type=module", "--eval", text], {
-    directory: sandbox.directory,
-    runtime: process.execPath,
-    cwd: root,
-  });
-  expect([code, stderr]).toEqual([0, ""]);
-  return parseObject(stdout).result;
-}
 
 describe.runIf(IS_RUNTS)("the library", () => {
   spec("run: gives output, exit code and signal, and removes the container", CLAUSE, async (sandbox) => {

@@ -32,6 +32,7 @@ export class ContainerScope {
   readonly #properties: readonly UnitProperty[];
   readonly #resources: LinuxResources;
   #started = false;
+  #closed = false;
 
   /** Checks what the config says of the scope, and asks systemd where it will be. Nothing is made. */
   constructor(config: Config, id: string, kind: ManagerKind) {
@@ -52,7 +53,12 @@ export class ContainerScope {
     this.saved = { unit, manager: kind };
     const mount = findCgroupMount();
     this.#manager = new Manager(kind);
-    this.directory = `${mount}${this.#manager.controlGroup()}${sliceDirectory(slice)}/${unit}`;
+    try {
+      this.directory = `${mount}${this.#manager.controlGroup()}${sliceDirectory(slice)}/${unit}`;
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
   /**
@@ -93,11 +99,17 @@ export class ContainerScope {
 
   /** Undoes `start`. */
   remove(): void {
-    if (this.#started) stop(this.#manager, this.saved.unit);
-    this.close();
+    try {
+      if (this.#started) stop(this.#manager, this.saved.unit);
+    } finally {
+      this.close();
+    }
   }
 
+  /** May come again. */
   close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
     this.#manager.close();
   }
 }

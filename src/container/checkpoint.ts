@@ -41,9 +41,10 @@ export async function checkpointContainer(context: Context, options: CheckpointO
   warnUnprivileged(context, "checkpoint");
   const directory = containerDirectory(context.root, id);
   const lock = lockContainer(directory, id);
-  const saved = lock === undefined ? undefined : tryReadState(directory);
-  if (lock === undefined || saved === undefined) throw doesNotExist(id);
+  if (lock === undefined) throw doesNotExist(id);
   try {
+    const saved = tryReadState(directory);
+    if (saved === undefined) throw doesNotExist(id);
     checkStatus(directory, saved);
     checkParent(options);
     checkStatusFd(options);

@@ -1,3 +1,4 @@
+import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import {
   type Cgroup,
   checkFitness,
@@ -75,8 +76,8 @@ export class ContainerCgroup {
   }
 
   /** A descriptor that init is cloned into. */
-  open(): number | undefined {
-    return this.#cgroup === undefined ? undefined : openCgroup(this.#cgroup);
+  open(): OwnedDescriptor | undefined {
+    return this.#cgroup === undefined ? undefined : new OwnedDescriptor(openCgroup(this.#cgroup));
   }
 
   /** Has systemd make the scope and move init in, if it shall. Otherwise init has been cloned into its cgroup. */

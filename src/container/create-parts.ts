@@ -55,8 +55,9 @@ export async function loadParts(
     netDevices: await loadNetDevices(linux.netDevices ?? {}, rootless),
     resctrl: await loadResctrl(linux.intelRdt, id),
     hostMount: mountsForCaller(config, namespaces) ? await loadHostMount(rootfs) : undefined,
-    scope: context.systemdCgroup === true ? await loadScope(config, id, caller) : undefined,
     delegate: await loadDelegation(config, process, rootless),
+    // Last: it is a connection, which nobody would close if another part could not be loaded.
+    scope: context.systemdCgroup === true ? await loadScope(config, id, caller) : undefined,
   };
 }
 

@@ -1,5 +1,6 @@
 import { rmSync } from "../../bindings/linux/directories.ts";
-import { closeSync, writeFileSync } from "../../bindings/linux/files.ts";
+import { writeFileSync } from "../../bindings/linux/files.ts";
+import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import { killAndReap } from "../../bindings/linux/reap.ts";
 import { listenUnix } from "../../bindings/linux/unix-socket.ts";
 import { type Program, pathOf } from "../../bindings/stub/program.ts";
@@ -29,11 +30,9 @@ import { explained } from "./exec-failure.ts";
 import { firstState } from "./first-state.ts";
 import { bundlePath, hostFacts, openBundle, rootfsOf } from "./host-facts.ts";
 import { checkId } from "./id.ts";
-import { lockContainer } from "./lock.ts";
+import { type ContainerLock, lockContainer } from "./lock.ts";
 import type { Context, CreateOptions } from "./options.ts";
 import { writePidFile } from "./pid-file.ts";
-import { connectPidfdReceiver } from "./pidfd-receiver.ts";
-import type { PidfdReceiver } from "./pidfd-socket.ts";
 import {
   adoptProcess,
   canSetGroups,
@@ -42,6 +41,7 @@ import {
   loadIdMapper,
 } from "./process-rights.ts";
 import { startTimeOf } from "./process-status.ts";
+import { connectReceivers, type Receivers } from "./receivers.ts";
 import {
   type LastOperation,
   makeContainerDirectory,
@@ -51,7 +51,7 @@ import {
 } from "./saved-state.ts";
 import { mountLabelOf, openLabelProcfs } from "./security-modules.ts";
 import { awaitClosed } from "./start-report.ts";
-import { type TerminalReceiver, terminalReceiver } from "./terminal-receiver.ts";
+import type { TerminalReceiver } from "./terminal-receiver.ts";
 import { undoAll } from "./undo.ts";
 
 /**
@@ -68,20 +68,38 @@ export async function createContainer(
   const options = { ...asked, bundle };
   const config = options.changeConfig?.(given) ?? given;
   const process = processOrNone(config);
-  const receiver = await terminalReceiver(process, options.consoleSocket, openTerminal);
-  const pidfdReceiver = await connectPidfdReceiver(options.pidfdSocket);
+  const receivers = await connectReceivers(process, options, openTerminal);
+  try {
+    return await createFor(receivers, context, options, { config, bytes, process });
+  } finally {
+    receivers.close();
+  }
+}
+
+interface Given {
+  readonly config: Config;
+  /** What was read and validated, not what may stand in the bundle by now. */
+  readonly bytes: Uint8Array;
+  readonly process: Process;
+}
+
+async function createFor(
+  receivers: Receivers,
+  context: Context,
+  options: CreateOptions,
+  { config, bytes, process }: Given,
+): Promise<SavedState> {
   const handed = handedDescriptors(options.preserveFds, true);
   const directory = makeContainerDirectory(context.root, options.id);
   let creation: Creation | undefined;
   try {
-    // What was read and validated, not what may stand in the bundle by now.
     writeFileSync(`${directory}/config.json`, bytes, { mode: 0o600 });
     const notify = await prepareNotify(context, config, directory);
     creation = new Creation(context, options, notify?.config ?? config, process, directory, {
       ...handed,
       env: [...handed.env, ...(notify?.env ?? [])],
     });
-    return await creation.run(receiver, pidfdReceiver);
+    return await creation.run(receivers);
   } catch (error) {
     if (creation === undefined) rmSync(directory, { recursive: true, force: true });
     const reason = (await creation?.explain(error)) ?? error;
@@ -128,6 +146,9 @@ class Creation {
   #parts: CreateParts | undefined;
   #pending: PendingInit | undefined;
   #init: Init | undefined;
+  #lock: ContainerLock | undefined;
+  #listener: OwnedDescriptor | undefined;
+  #procfs: OwnedDescriptor | undefined;
 
   constructor(
     context: Context,
@@ -148,11 +169,8 @@ class Creation {
     this.#cgroup = new ContainerCgroup(context, config.linux ?? {}, this.#rootless);
   }
 
-  async run(
-    receiver: TerminalReceiver | undefined,
-    pidfdReceiver: PidfdReceiver | undefined,
-  ): Promise<SavedState> {
-    const lock = lockContainer(this.#directory, this.#options.id);
+  async run({ terminal: receiver, pidfd: pidfdReceiver }: Receivers): Promise<SavedState> {
+    this.#lock = lockContainer(this.#directory, this.#options.id);
     const rootfs = rootfsOf(this.#config, this.#options.bundle);
     const parts = await loadParts(this.#context, this.#options.id, this.#config, this.#process, {
       caller: this.#caller,
@@ -170,7 +188,9 @@ class Creation {
     this.#pending = pending;
     this.#cgroup.confine();
     state = { ...state, cgroup: this.#cgroup.directory ?? "" };
-    const listener = listenUnix(startSocketPath(this.#directory));
+    const listener = new OwnedDescriptor(listenUnix(startSocketPath(this.#directory)));
+    this.#listener = listener;
+    this.#procfs = openLabelProcfs(this.#process);
     const stdio = stdioFacts(receiver !== undefined, this.#process.user?.uid ?? 0, this.#options.stdio);
     if (stdio.pipes !== undefined) state = { ...state, pipes: stdio.pipes };
     const last = setUpInit(pending, {
@@ -183,11 +203,11 @@ class Creation {
       umask: this.#caller.umask,
       staysDumpable: !this.#caller.privileged,
       stdio,
-      consoleSocket: receiver?.socket,
-      procfs: openLabelProcfs(this.#process),
+      consoleSocket: receiver?.socket.number,
+      procfs: this.#procfs?.number,
       attributes: parts.attributes,
       addedEnv: this.#handed.env,
-      listener,
+      listener: listener.number,
       start: { keepFds: this.#handed.count, inheritedNofile: inheritedNofile(), seccomp },
       spawned: (init) => {
         this.#init = init;
@@ -203,8 +223,9 @@ class Creation {
       hooks: hooks === undefined ? undefined : () => hooks.run(state),
       idMappedMounts: parts.idMappedMounts,
     });
-    closeSync(listener);
-    if (receiver !== undefined) closeSync(receiver.socket);
+    listener.close();
+    this.#procfs?.close();
+    receiver?.socket.close();
     await receiver?.connected?.();
     pidfdReceiver?.send(state.pid, "standard");
     if (this.#options.pidFile !== undefined) writePidFile(this.#options.pidFile, state.pid);
@@ -219,7 +240,7 @@ class Creation {
     writeState(this.#directory, state);
     netDevices?.close();
     scope?.close();
-    lock?.release();
+    this.#lock?.release();
     return state;
   }
 
@@ -270,17 +291,22 @@ class Creation {
   }
 
   #spawn(namespaces: Namespaces, mapIds: ((pid: number) => void) | undefined): PendingInit {
-    return spawnInit({
-      linux: this.#config.linux ?? {},
-      namespaces,
-      mapIds,
-      oomScoreAdj: this.#caller.privileged ? undefined : this.#process.oomScoreAdj,
-      cgroup: this.#cgroup.open(),
-      keepFds: this.#handed.count,
-      ignoredSignals: this.#caller.ignoredSignals,
-      stdio: this.#options.stdio,
-      privileged: this.#caller.privileged,
-    });
+    const cgroup = this.#cgroup.open();
+    try {
+      return spawnInit({
+        linux: this.#config.linux ?? {},
+        namespaces,
+        mapIds,
+        oomScoreAdj: this.#caller.privileged ? undefined : this.#process.oomScoreAdj,
+        cgroup: cgroup?.number,
+        keepFds: this.#handed.count,
+        ignoredSignals: this.#caller.ignoredSignals,
+        stdio: this.#options.stdio,
+        privileged: this.#caller.privileged,
+      });
+    } finally {
+      cgroup?.close();
+    }
   }
 
   /** While the cgroup is there, and init, who knows the container's files: what only they can tell of an error. */
@@ -298,7 +324,7 @@ class Creation {
   undo(): void {
     undoAll(this.#context, [
       // Init ends by itself when its channel does, should it not be known yet.
-      () => this.#pending?.channel.close(),
+      () => this.#pending?.close(),
       () => this.#init !== undefined && killAndReap(this.#init.pid),
       ...this.#cgroup.undoing(),
       () => this.#parts?.hostMount?.remove(),
@@ -306,6 +332,11 @@ class Creation {
       () => this.#parts?.netDevices?.moveBack(),
       () => rmSync(this.#directory, { recursive: true, force: true }),
       () => this.#parts?.hooks?.poststop(),
+      () => this.#listener?.close(),
+      () => this.#procfs?.close(),
+      () => this.#parts?.scope?.close(),
+      // Until here nobody else gets at what is left of it.
+      () => this.#lock?.release(),
     ]);
   }
 }

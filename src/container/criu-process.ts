@@ -36,13 +36,13 @@ export interface CriuSpawn {
   readonly program: string | undefined;
   /** Whether it has the runtime's standard streams, as a restored container shall have them; /dev/null otherwise. */
   readonly inheritsStdio: boolean;
-  /** Directory of the cgroup to start in, open; it is closed. */
+  /** Directory of the cgroup to start in, open. */
   readonly cgroup: number | undefined;
   /** What to do before, in a mount namespace of its own. */
   readonly prepare?: (program: Program) => void;
   /** Directories to open, where it is by then. */
   readonly directories: readonly string[];
-  /** Descriptors to hand over; they are closed. */
+  /** Descriptors to hand over as copies. */
   readonly descriptors: readonly number[];
   /** Standard streams to hand over as copies: criu closes what it is handed over, and looks at its own later. */
   readonly streams: readonly number[];
@@ -74,8 +74,7 @@ export class CriuProcess {
       this.#socket = socket;
       this.descriptors = numbers;
     } finally {
-      pending.channel.close();
-      for (const fd of spawn.descriptors) closeSync(fd);
+      pending.close();
     }
   }
 

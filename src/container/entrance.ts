@@ -2,6 +2,7 @@ import { CAP_SYS_CHROOT, CAP_SYS_NICE } from "../../bindings/abi/capability.ts";
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
 import { CLONE_NEWUSER } from "../../bindings/abi/sched.ts";
 import { openSync } from "../../bindings/linux/files.ts";
+import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import type { Program } from "../../bindings/stub/program.ts";
 import { allowsSetgroups } from "../init/id-mappings.ts";
 import { type ExecSetUpOptions, setUpExec } from "../init/set-up-exec.ts";
@@ -55,6 +56,8 @@ export interface Entrance {
   readonly cgroup: () => string | undefined;
   /** Leads it to its execve; returns the program that ends in it. */
   readonly setUp: (pending: PendingInit, visitor: Visitor) => Program;
+  /** Lets go of all that the processes so far have taken, the agent included. */
+  readonly close: () => void;
 }
 
 export async function entranceTo(context: Context, visit: Visit): Promise<Entrance> {
@@ -63,13 +66,18 @@ export async function entranceTo(context: Context, visit: Visit): Promise<Entran
   const ownUserNamespace = hasOwn(namespaces, "user");
   const hasMounts = hasOwn(namespaces, "mount");
   const seccomp = await compileFilter(context, config, caller);
-  const connectAgent = seccomp?.listener === undefined ? () => undefined : await agentOf(config);
+  const connectTo = seccomp?.listener === undefined ? undefined : await agentOf(config);
   const resctrl = saved.resctrl === undefined ? undefined : await import("../resctrl/group.ts");
   const attributes = await taskAttributes(process, config.linux ?? {}, caller, ownUserNamespace);
   const flags = differingNamespaces(saved.pid);
   const joinsUserNamespace = caller.privileged && (flags & CLONE_NEWUSER) !== 0;
   const attachToScope = joinsUserNamespace ? undefined : await attachBySystemd(saved, cgroup.subCgroup);
-  let entry: CgroupEntry = { directory: undefined, descriptor: undefined, attach: attachToScope };
+  let entry: Omit<CgroupEntry, "close"> = {
+    directory: undefined,
+    descriptor: undefined,
+    attach: attachToScope,
+  };
+  const held = new Held();
   const container = {
     ownUserNamespace,
     hasSeccomp: seccomp !== undefined,
@@ -77,9 +85,9 @@ export async function entranceTo(context: Context, visit: Visit): Promise<Entran
   };
   const credentials = credentialOptions(caller, process, container, visit.warn);
   return {
-    connectAgent,
+    connectAgent: () => held.hold(connectTo?.()),
     spawn: (options) => {
-      if (attachToScope === undefined) entry = entryInto(saved, cgroup, joinsUserNamespace);
+      if (attachToScope === undefined) entry = held.hold(entryInto(saved, cgroup, joinsUserNamespace));
       return spawnInit({
         ...options,
         linux: {},
@@ -108,12 +116,12 @@ export async function entranceTo(context: Context, visit: Visit): Promise<Entran
         credentials,
         umask: caller.umask,
         staysDumpable: false,
-        procfs: openLabelProcfs(process),
+        procfs: held.hold(openLabelProcfs(process))?.number,
         attributes,
         start: { keepFds, inheritedNofile: inheritedNofile(), seccomp },
         keyring: saved.ownKeyring ? keyringName(saved.id) : undefined,
         inUserNamespace: ownUserNamespace,
-        chroot: hasMounts ? undefined : openRootOf(saved.pid),
+        chroot: hasMounts ? undefined : held.hold(openRootOf(saved.pid)).number,
         spawned: ({ pid }) => {
           spawned(pid);
           entry.attach?.(pid);
@@ -121,7 +129,22 @@ export async function entranceTo(context: Context, visit: Visit): Promise<Entran
           if (saved.resctrl !== undefined) resctrl?.joinGroups(saved.resctrl, pid);
         },
       }),
+    close: () => held.close(),
   };
+}
+
+/** What is open for processes that enter, whether they get as far as to take it or not. */
+class Held {
+  readonly #open: { close(): void }[] = [];
+
+  hold<T extends { close(): void } | undefined>(what: T): T {
+    if (what !== undefined) this.#open.push(what);
+    return what;
+  }
+
+  close(): void {
+    for (const one of this.#open.splice(0)) one.close();
+  }
 }
 
 const NO_NAMESPACES: Namespaces = { created: new Set(), joined: new Map() };
@@ -147,6 +170,6 @@ function neededFor(hasMounts: boolean, attributes: unknown): number[] {
 }
 
 /** procfs' magic link is the directory itself, whatever the container does to paths. */
-function openRootOf(pid: number): number {
-  return openSync(`/proc/${pid}/root`, O_PATH | O_DIRECTORY | O_CLOEXEC);
+function openRootOf(pid: number): OwnedDescriptor {
+  return new OwnedDescriptor(openSync(`/proc/${pid}/root`, O_PATH | O_DIRECTORY | O_CLOEXEC));
 }

@@ -2,7 +2,8 @@ import { shownName } from "../../bindings/abi/c-string.ts";
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
 import { detachedReadonlyMount } from "../../bindings/linux/detached-mount.ts";
 import { statSync } from "../../bindings/linux/file-status.ts";
-import { closeSync, openSync, writeFileSync } from "../../bindings/linux/files.ts";
+import { openSync, writeFileSync } from "../../bindings/linux/files.ts";
+import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import { absolutePath } from "../../bindings/linux/paths.ts";
 import { CGROUP_MOUNT, cgroupName, errorCode, readCgroupFile } from "../cgroup/files.ts";
 import { cannotRun, isFrozen } from "../cgroup/freeze.ts";
@@ -17,12 +18,14 @@ export interface EntryOptions {
   readonly refusePaused: (() => RuntsError) | undefined;
 }
 
-/** The way of a further process into its cgroup: what it is cloned into, or who moves it there. */
+/** The way of a further process into its cgroup: what it is cloned into, or who moves it there. Open until it is closed. */
 export interface CgroupEntry {
   /** As a person names it; undefined for a container without one. */
   readonly directory: string | undefined;
   readonly descriptor: number | undefined;
   readonly attach: ((pid: number) => void) | undefined;
+  /** May come again. */
+  close(): void;
 }
 
 export function entryInto(
@@ -31,12 +34,18 @@ export function entryInto(
   joinsUserNamespace: boolean,
 ): CgroupEntry {
   const cgroup = openCgroupOf(saved, options);
-  const attach = joinsUserNamespace ? cgroup?.attachToOwned() : undefined;
-  return {
-    directory: cgroup?.directory,
-    attach,
-    descriptor: attach === undefined ? cgroup?.outOfReach() : undefined,
-  };
+  try {
+    const attach = joinsUserNamespace ? cgroup?.attachToOwned() : undefined;
+    return {
+      directory: cgroup?.directory,
+      attach,
+      descriptor: attach === undefined ? cgroup?.outOfReach() : undefined,
+      close: () => cgroup?.close(),
+    };
+  } catch (error) {
+    cgroup?.close();
+    throw error;
+  }
 }
 
 /** Init, and the container's cgroup; empty if it has none. */
@@ -49,26 +58,44 @@ type CgroupOwner = Pick<SavedState, "pid" | "cgroup">;
  */
 function openCgroupOf(saved: CgroupOwner, options: EntryOptions): EntryCgroup | undefined {
   if (saved.cgroup === "") return undefined;
-  if (options.subCgroup !== undefined) return openChosen(saved, options.subCgroup, options);
-  const inits = openCgroupOfInit(saved);
-  if (inits?.canRun() === true) return inits;
-  const own = new EntryCgroup(saved.cgroup);
-  // Whether it can run makes no difference where there is no other and the process may wait.
-  if ((inits === undefined && options.refusePaused === undefined) || own.canRun()) {
-    inits?.close();
-    return own;
+  const opened: EntryCgroup[] = [];
+  let chosen: EntryCgroup | undefined;
+  try {
+    chosen = chooseCgroup(saved, options, opened);
+    return chosen;
+  } finally {
+    for (const cgroup of opened) if (cgroup !== chosen) cgroup.close();
   }
-  own.close();
-  if (options.refusePaused === undefined) return inits;
-  inits?.close();
-  throw options.refusePaused();
 }
 
-function openChosen(saved: CgroupOwner, subCgroup: string, { refusePaused }: EntryOptions): EntryCgroup {
+/** What it looks at is added to `opened`. */
+function chooseCgroup(
+  saved: CgroupOwner,
+  { subCgroup, refusePaused }: EntryOptions,
+  opened: EntryCgroup[],
+): EntryCgroup | undefined {
+  if (subCgroup !== undefined) return openChosen(saved, subCgroup, { refusePaused }, opened);
+  const inits = openCgroupOfInit(saved);
+  if (inits !== undefined) opened.push(inits);
+  if (inits?.canRun() === true) return inits;
+  const own = new EntryCgroup(saved.cgroup);
+  opened.push(own);
+  // Whether it can run makes no difference where there is no other and the process may wait.
+  if ((inits === undefined && refusePaused === undefined) || own.canRun()) return own;
+  if (refusePaused === undefined) return inits;
+  throw refusePaused();
+}
+
+function openChosen(
+  saved: CgroupOwner,
+  subCgroup: string,
+  { refusePaused }: Pick<EntryOptions, "refusePaused">,
+  opened: EntryCgroup[],
+): EntryCgroup {
   const directory = absolutePath(`${saved.cgroup}/${checkedSubCgroup(subCgroup)}`);
   const cgroup = new EntryCgroup(directory, levelsBetween(saved.cgroup, directory));
+  opened.push(cgroup);
   if (refusePaused === undefined || cgroup.canRun()) return cgroup;
-  cgroup.close();
   throw new RuntsError(
     `cannot exec in cgroup ${cgroupName(directory)}: it is frozen (use --ignore-paused to override)`,
     { operation: "exec", path: directory },
@@ -128,20 +155,22 @@ function pathOfInit(pid: number): string | undefined {
 class EntryCgroup {
   /** As a person names it. */
   readonly directory: string;
-  readonly #descriptor: number;
+  #descriptor: OwnedDescriptor;
   /** How many levels, it itself included, the container may have frozen without being paused. */
   readonly #levels: number;
 
   constructor(directory: string | Buffer, levels = 0) {
     this.directory = shownName(directory);
     this.#levels = levels;
-    this.#descriptor = onBehalfOf("/linux/cgroupsPath", `open the cgroup ${this.directory}`, () =>
-      openSync(directory, O_PATH | O_DIRECTORY | O_CLOEXEC),
+    this.#descriptor = new OwnedDescriptor(
+      onBehalfOf("/linux/cgroupsPath", `open the cgroup ${this.directory}`, () =>
+        openSync(directory, O_PATH | O_DIRECTORY | O_CLOEXEC),
+      ),
     );
   }
 
   get #path(): string {
-    return `/proc/self/fd/${this.#descriptor}`;
+    return `/proc/self/fd/${this.#descriptor.number}`;
   }
 
   /** What freezes it is looked at as well: a process that never stops keeps a cgroup from being frozen, but not others from it. */
@@ -157,10 +186,12 @@ class EntryCgroup {
    * CAP_SYS_PTRACE, gets no further than to what is in it (CVE-2016-9962).
    */
   outOfReach(): number {
-    const mount = detachedReadonlyMount(this.#descriptor);
-    if (mount === undefined) return this.#descriptor;
-    this.close();
-    return mount;
+    const mount = detachedReadonlyMount(this.#descriptor.number);
+    if (mount !== undefined) {
+      this.close();
+      this.#descriptor = new OwnedDescriptor(mount);
+    }
+    return this.#descriptor.number;
   }
 
   /**
@@ -176,13 +207,12 @@ class EntryCgroup {
     );
     if (owner === 0) return undefined;
     return (pid) =>
-      onBehalfOf("/linux/cgroupsPath", `move the process to the cgroup ${this.directory}`, () => {
-        writeFileSync(path, String(pid));
-        this.close();
-      });
+      onBehalfOf("/linux/cgroupsPath", `move the process to the cgroup ${this.directory}`, () =>
+        writeFileSync(path, String(pid)),
+      );
   }
 
   close(): void {
-    closeSync(this.#descriptor);
+    this.#descriptor.close();
   }
 }

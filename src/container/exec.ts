@@ -1,5 +1,6 @@
 import { rmSync } from "../../bindings/linux/directories.ts";
-import { closeSync, readFileSync } from "../../bindings/linux/files.ts";
+import { readFileSync } from "../../bindings/linux/files.ts";
+import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import { killAndReap } from "../../bindings/linux/reap.ts";
 import { RuntsError } from "../errors.ts";
 import { onBehalfOf } from "../init/run-program.ts";
@@ -7,21 +8,20 @@ import type { CpuAffinity } from "../plan/cpu-affinity.ts";
 import type { StandardStreams } from "../plan/process-setup.ts";
 import { parseProcess, readValidConfig } from "../spec/config.ts";
 import type { Config, Process } from "../spec/types.ts";
-import { handedDescriptors, inspectCaller, stdioFacts } from "./caller.ts";
+import { type Caller, handedDescriptors, inspectCaller, stdioFacts } from "./caller.ts";
 import { explainClone } from "./delegation.ts";
-import { entranceTo } from "./entrance.ts";
+import { type Entrance, entranceTo } from "./entrance.ts";
 import { explained } from "./exec-failure.ts";
 import { completedProcess, type ExecOverrides, overriddenProcess } from "./exec-process.ts";
 import { openInit } from "./init-process.ts";
 import type { Context } from "./options.ts";
 import { writePidFile } from "./pid-file.ts";
-import { connectPidfdReceiver } from "./pidfd-receiver.ts";
-import type { PidfdReceiver } from "./pidfd-socket.ts";
 import { explainedDenial } from "./process-rights.ts";
+import { connectReceivers, type Receivers } from "./receivers.ts";
 import { readSavedState, type SavedState } from "./saved-state.ts";
 import { awaitClosed, checkHasExecuted } from "./start-report.ts";
 import { statusOf } from "./state.ts";
-import { type TerminalReceiver, terminalReceiver } from "./terminal-receiver.ts";
+import type { TerminalReceiver } from "./terminal-receiver.ts";
 
 export interface ExecOptions {
   readonly id: string;
@@ -52,13 +52,20 @@ export async function execInContainer(
   checkStatus(directory, saved, options.ignorePaused);
   const config = readValidConfig(directory);
   const given = processOf(config, options);
-  const receiver = await terminalReceiver(given, options.consoleSocket, openTerminal);
+  const receivers = await connectReceivers(given, options, openTerminal);
+  const size = receivers.terminal?.size;
   // The program does not wait for anybody who would set it later, as that of `run` does.
-  const process = receiver?.size === undefined ? given : { ...given, consoleSize: receiver.size };
-  const pidfdReceiver = await connectPidfdReceiver(options.pidfdSocket);
-  const pidfd = openInit(saved.pid, saved.startTime);
-  if (pidfd === undefined) throw stopped(options.id);
-  return executeIn(context, options, { saved, config, process, pidfd, receiver, pidfdReceiver });
+  const process = size === undefined ? given : { ...given, consoleSize: size };
+  let init: OwnedDescriptor | undefined;
+  try {
+    const pidfd = openInit(saved.pid, saved.startTime);
+    if (pidfd === undefined) throw stopped(options.id);
+    init = new OwnedDescriptor(pidfd);
+    return await executeIn(context, options, { saved, config, process, init, receivers });
+  } finally {
+    init?.close();
+    receivers.close();
+  }
 }
 
 function checkStatus(directory: string, saved: SavedState, ignorePaused: boolean): void {
@@ -88,15 +95,14 @@ interface Target {
   readonly saved: SavedState;
   readonly config: Config;
   readonly process: Process;
-  readonly pidfd: number;
-  readonly receiver: TerminalReceiver | undefined;
-  readonly pidfdReceiver: PidfdReceiver | undefined;
+  /** A pidfd. */
+  readonly init: OwnedDescriptor;
+  readonly receivers: Receivers;
 }
 
 async function executeIn(context: Context, options: ExecOptions, target: Target): Promise<number> {
-  const { saved, config, process, receiver } = target;
+  const { saved, config, process } = target;
   const caller = inspectCaller();
-  const handed = handedDescriptors(options.preserveFds, false);
   const warn = (message: string) => context.log.warn(message);
   const cgroup = {
     subCgroup: options.cgroup,
@@ -104,10 +110,26 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
   };
   const visit = { saved, config, process, caller, cgroup, warn };
   const entrance = await entranceTo(context, visit);
+  try {
+    return await enterBy(entrance, options, caller, target);
+  } finally {
+    entrance.close();
+  }
+}
+
+async function enterBy(
+  entrance: Entrance,
+  options: ExecOptions,
+  caller: Caller,
+  target: Target,
+): Promise<number> {
+  const { saved, config, process, receivers } = target;
+  const { terminal } = receivers;
+  const handed = handedDescriptors(options.preserveFds, false);
   const agent = entrance.connectAgent();
   const affinity = await affinityOf(process);
   const pending = entrance.spawn({
-    pidfd: target.pidfd,
+    pidfd: target.init.number,
     keepFds: handed.count,
     stdio: options.stdio,
     beforeClone: affinity?.initial,
@@ -120,16 +142,16 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
       program: undefined,
       addedEnv: handed.env,
       keepFds: handed.count,
-      stdio: stdioFacts(receiver !== undefined, process.user?.uid ?? 0, options.stdio),
-      consoleSocket: receiver?.socket,
+      stdio: stdioFacts(terminal !== undefined, process.user?.uid ?? 0, options.stdio),
+      consoleSocket: terminal?.socket.number,
       chooseCpus: chooseCpus(affinity),
       spawned: (child) => {
         pid = child;
       },
     });
-    if (receiver !== undefined) closeSync(receiver.socket);
-    await receiver?.connected?.();
-    target.pidfdReceiver?.send(pid, "setns");
+    terminal?.socket.close();
+    await terminal?.connected?.();
+    receivers.pidfd?.send(pid, "setns");
     if (options.pidFile !== undefined) {
       writePidFile(options.pidFile, pid);
       pidFileWritten = true;
@@ -146,7 +168,7 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
     const cloneReason = await explainClone(reason, entrance.cgroup);
     throw await explainedDenial(cloneReason, caller, config, saved.cgroup);
   } finally {
-    pending.channel.close();
+    pending.close();
   }
 }
 

@@ -1,4 +1,5 @@
 import { closeSync } from "../../bindings/linux/files.ts";
+import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import type { ConsoleRelay } from "./console-relay.ts";
 import type { TerminalReceiver } from "./terminal-receiver.ts";
 
@@ -17,7 +18,7 @@ export function foregroundTerminal(): {
       const { windowSize } = await import("../../bindings/linux/terminal.ts");
       const [ours, theirs] = channelPair();
       return {
-        socket: theirs,
+        socket: new OwnedDescriptor(theirs),
         size: windowSize(STDIN),
         connected: async () => {
           const { receiveDescriptor } = await import("../../bindings/linux/receive-descriptor.ts");

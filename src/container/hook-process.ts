@@ -2,6 +2,7 @@ import { errnoMessage, errnoName } from "../../bindings/abi/errno.ts";
 import { CLONE_NEWUSER } from "../../bindings/abi/sched.ts";
 import { trySyscall } from "../../bindings/ffi/syscall.ts";
 import { closeSync } from "../../bindings/linux/files.ts";
+import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import { pidfdOpen } from "../../bindings/linux/pidfd.ts";
 import { waitReadable } from "../../bindings/linux/poll.ts";
 import { END_TIMEOUT_MS, killAndReap } from "../../bindings/linux/reap.ts";
@@ -47,6 +48,8 @@ export interface HookProcess {
   readonly spawn: (run: HookRun) => PendingInit;
   /** Leads it to its execve, and tells its pid as soon as there is one. Returns the program that ends in the execve. */
   readonly lead: (pending: PendingInit, run: HookRun, spawned: (pid: number) => void) => Program;
+  /** Lets go of all that it has taken, however far it has got. */
+  readonly close: () => void;
 }
 
 /**
@@ -56,9 +59,10 @@ export interface HookProcess {
  */
 export function runHookProcess(process: HookProcess, run: HookRun): string | undefined {
   const started = Date.now();
-  const pending = process.spawn(run);
+  let pending: PendingInit | undefined;
   let pid = 0;
   try {
+    pending = process.spawn(run);
     const last = process.lead(pending, run, (spawned) => {
       pid = spawned;
     });
@@ -68,31 +72,32 @@ export function runHookProcess(process: HookProcess, run: HookRun): string | und
     pid = 0;
     return reason;
   } finally {
-    pending.channel.close();
+    pending?.close();
     // Nobody else would. And as long as it is not reaped, the init of its pid namespace can't end: pid_namespaces(7).
     if (pid !== 0) killAndReap(pid);
+    process.close();
   }
 }
 
 export function hookProcessIn(place: HookPlace): HookProcess {
   const { container } = place;
-  let attach: CgroupEntry["attach"];
+  let entry: CgroupEntry | undefined;
   return {
     spawn: () => {
       const caller = inspectCaller();
       if (container === undefined) return spawnOutside(caller);
       const flags = differingNamespaces(container.pid);
       const joinsUserNamespace = caller.privileged && (flags & CLONE_NEWUSER) !== 0;
-      const entry = entryInto(container, { refusePaused: undefined }, joinsUserNamespace);
-      attach = entry.attach;
+      entry = entryInto(container, { refusePaused: undefined }, joinsUserNamespace);
       return spawnInside(caller, container, flags, entry.descriptor);
     },
     lead: (pending, run, spawned) => {
       const { pid } = pending.finish();
       spawned(pid);
-      attach?.(pid);
+      entry?.attach?.(pid);
       return lead(pending.channel, run, place);
     },
+    close: () => entry?.close(),
   };
 }
 
@@ -113,13 +118,13 @@ function spawnInside(
   flags: number,
   cgroup: number | undefined,
 ): PendingInit {
-  return spawnInit({
-    ...NOT_NEW,
-    ignoredSignals,
-    privileged: true,
-    join: { pidfd: pidfdOpen(container.pid) ?? -1, flags },
-    cgroup,
-  });
+  const init = new OwnedDescriptor(pidfdOpen(container.pid) ?? -1);
+  try {
+    const join = { pidfd: init.number, flags };
+    return spawnInit({ ...NOT_NEW, ignoredSignals, privileged: true, join, cgroup });
+  } finally {
+    init.close();
+  }
 }
 
 function lead(channel: StubChannel, { hook, stdio }: HookRun, { cwd, container }: HookPlace): Program {

@@ -2,6 +2,7 @@ import { LOCK_EX, LOCK_NB, O_DIRECTORY, O_NOFOLLOW, O_RDONLY } from "../../bindi
 import { trySyscall } from "../../bindings/ffi/syscall.ts";
 import { fstatSync, statSync } from "../../bindings/linux/file-status.ts";
 import { closeSync, openSync } from "../../bindings/linux/files.ts";
+import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import { sleep } from "../cgroup/clock.ts";
 import { RuntsError } from "../errors.ts";
 
@@ -39,8 +40,8 @@ export function lockContainer(directory: string, id: string): ContainerLock | un
     closeSync(fd);
     return undefined;
   }
-  // Whatever close(2) says, the descriptor and the lock are gone; and nothing was written that could be lost.
-  return { release: () => trySyscall("close", fd) };
+  const held = new OwnedDescriptor(fd);
+  return { release: () => held.close() };
 }
 
 function openDirectory(directory: string): number | undefined {

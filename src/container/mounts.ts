@@ -16,9 +16,9 @@ import { hasOwn, namespacesOf } from "../plan/init-plan.ts";
 import { cleanPath } from "../plan/rootfs-paths.ts";
 import { parseMounts, readValidConfig } from "../spec/config.ts";
 import type { Config, Mount } from "../spec/types.ts";
-import { inspectCaller } from "./caller.ts";
+import { type Caller, inspectCaller } from "./caller.ts";
 import { differingNamespaces } from "./differing-namespaces.ts";
-import { entryInto } from "./exec-cgroup.ts";
+import { type CgroupEntry, entryInto } from "./exec-cgroup.ts";
 import { followDanglingLinks, hostFacts } from "./host-facts.ts";
 import { openInit } from "./init-process.ts";
 import { type LockedContainer, withLockedContainer } from "./locked.ts";
@@ -130,25 +130,14 @@ function runInside(
   use: (pending: PendingInit, options: LiveMountsOptions) => void,
 ): void {
   const { pid, id, bundle, cgroup } = saved;
-  const pidfd = openInit(pid, saved.startTime);
-  if (pidfd === undefined) throw new RuntsError("container not running", { operation: "mounts", path: id });
   const caller = inspectCaller();
   const namespaces = namespacesOf(config);
   const inUserNamespace = hasOwn(namespaces, "user");
-  const root = openSync(`/proc/${pid}/root`, O_PATH | O_DIRECTORY | O_CLOEXEC);
   const warn = (message: string): void => context.log.warn(message);
-  const refusePaused = () => new RuntsError(PAUSED, { operation: "mounts", path: id });
-  const pending = spawnInit({
-    linux: {},
-    namespaces: { created: new Set(), joined: new Map() },
-    // Not the pid namespace: a process with all the rights that mounting takes must stay out of the container's sight.
-    join: { pidfd, flags: differingNamespaces(pid) & ~(CLONE_NEWPID | CLONE_NEWTIME) },
-    cgroup: entryInto(saved, { refusePaused }, false).descriptor,
-    keepFds: 0,
-    ignoredSignals: caller.ignoredSignals,
-    privileged: caller.privileged,
-  });
+  const pending = spawnInside(saved, caller);
+  let root: number | undefined;
   try {
+    root = openSync(`/proc/${pid}/root`, O_PATH | O_DIRECTORY | O_CLOEXEC);
     use(pending, {
       id,
       config,
@@ -167,7 +156,31 @@ function runInside(
       pid,
     });
   } finally {
-    pending.channel.close();
-    closeSync(root);
+    pending.close();
+    if (root !== undefined) closeSync(root);
+  }
+}
+
+function spawnInside(saved: SavedState, { ignoredSignals, privileged }: Caller): PendingInit {
+  const { pid, id } = saved;
+  const refusePaused = () => new RuntsError(PAUSED, { operation: "mounts", path: id });
+  const pidfd = openInit(pid, saved.startTime);
+  if (pidfd === undefined) throw new RuntsError("container not running", { operation: "mounts", path: id });
+  let entry: CgroupEntry | undefined;
+  try {
+    entry = entryInto(saved, { refusePaused }, false);
+    return spawnInit({
+      linux: {},
+      namespaces: { created: new Set(), joined: new Map() },
+      // Not the pid namespace: a process with all the rights that mounting takes must stay out of the container's sight.
+      join: { pidfd, flags: differingNamespaces(pid) & ~(CLONE_NEWPID | CLONE_NEWTIME) },
+      cgroup: entry.descriptor,
+      keepFds: 0,
+      ignoredSignals,
+      privileged,
+    });
+  } finally {
+    closeSync(pidfd);
+    entry?.close();
   }
 }

@@ -43,6 +43,16 @@ class Side {
   }
 }
 
+function openSide(path: string, socketIn: (namespace: number) => RouteSocket): Side {
+  const namespace = openSync(path, "r");
+  try {
+    return new Side(namespace, socketIn(namespace));
+  } catch (error) {
+    closeSync(namespace);
+    throw error;
+  }
+}
+
 /** Interfaces of the host that a container gets: config-linux.md, Network Devices. */
 export class NetDevices {
   readonly #devices: readonly (readonly [name: string, device: NetDevice])[];
@@ -60,12 +70,14 @@ export class NetDevices {
 
   /** Moves them to the network namespace of the process, and sets them up there with the addresses that they had. */
   move(pid: number): void {
-    const host = new Side(openSync("/proc/self/ns/net", "r"), new RouteSocket());
+    const host = openSide("/proc/self/ns/net", () => new RouteSocket());
     this.#host = host;
-    const namespace = openSync(`/proc/${pid}/ns/net`, "r");
-    const container = new Side(namespace, new RouteSocket(routeSocketIn(namespace, POINTER)));
+    const container = openSide(
+      `/proc/${pid}/ns/net`,
+      (namespace) => new RouteSocket(routeSocketIn(namespace, POINTER)),
+    );
     this.#container = container;
-    const isOwn = fstatSync(host.namespace).ino !== fstatSync(namespace).ino;
+    const isOwn = fstatSync(host.namespace).ino !== fstatSync(container.namespace).ino;
     for (const [name, { name: inside = "" }] of this.#devices) {
       const pointer = netDevicePointer(name);
       if (!isOwn) throw refusal(pointer, name, "the container is in the runtime's own network namespace");
@@ -79,8 +91,8 @@ export class NetDevices {
    */
   moveBack(): void {
     const [host, container] = [this.#host, this.#container];
-    if (host === undefined || container === undefined) return;
     try {
+      if (host === undefined || container === undefined) return;
       for (const { before, addresses, index, pointer } of this.#moved.splice(0).reverse()) {
         doing(pointer, `move the interface ${before.name} back`, () => {
           const link = findInterface(container.socket, index);

@@ -1,6 +1,7 @@
 import { mkdirSync, rmdirSync, rmSync } from "../../bindings/linux/directories.ts";
-import { closeSync, readFileSync, realpathSync, writeFileSync } from "../../bindings/linux/files.ts";
+import { readFileSync, realpathSync, writeFileSync } from "../../bindings/linux/files.ts";
 import { mountsOf } from "../../bindings/linux/mount-info.ts";
+import type { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import { killAndReap } from "../../bindings/linux/reap.ts";
 import { sendWithDescriptors } from "../../bindings/stub/client.ts";
 import { cgroupPathFor, findCgroupMount } from "../cgroup/path.ts";
@@ -20,7 +21,7 @@ import { CriuProcess } from "./criu-process.ts";
 import { CriuFiles, containerMounts, DESCRIPTORS_FILE, refuseUnsaved } from "./criu-session.ts";
 import { firstState } from "./first-state.ts";
 import { hostFacts, rootfsOf } from "./host-facts.ts";
-import { lockContainer } from "./lock.ts";
+import { type ContainerLock, lockContainer } from "./lock.ts";
 import type { Context } from "./options.ts";
 import { writePidFile } from "./pid-file.ts";
 import { startTimeOf } from "./process-status.ts";
@@ -44,6 +45,7 @@ export class Restoration {
   #parts: CreateParts | undefined;
   #criu: CriuProcess | undefined;
   #state: SavedState | undefined;
+  #lock: ContainerLock | undefined;
   #sentTerminal = false;
 
   constructor(
@@ -82,7 +84,7 @@ export class Restoration {
   }
 
   async #restore(process: Process, rootfs: string, streams: readonly string[]): Promise<SavedState> {
-    const lock = lockContainer(this.#directory, this.#options.id);
+    this.#lock = lockContainer(this.#directory, this.#options.id);
     const { caller: who, rootless } = { caller: this.#caller, rootless: this.#rootless };
     const parts = await loadRestoreParts(this.#context, this.#options.id, this.#config, process, {
       caller: who,
@@ -123,11 +125,11 @@ export class Restoration {
       this.#notified(script, pid, descriptor),
     );
     rmdirSync(this.#root);
-    if (this.#receiver !== undefined) closeSync(this.#receiver.socket);
+    this.#receiver?.socket.close();
     if (this.#sentTerminal) await this.#receiver?.connected?.();
     parts.netDevices?.close();
     parts.scope?.close();
-    lock?.release();
+    this.#lock?.release();
     return this.#saved;
   }
 
@@ -181,19 +183,26 @@ export class Restoration {
   ) {
     mkdirSync(this.#root, { mode: 0o755 });
     const { directories } = this.#files;
-    const namespaces = joined.open();
-    const criu = new CriuProcess({
-      program: this.#context.criu,
-      inheritsStdio: true,
-      cgroup: this.#cgroup.open(),
-      prepare: (program) => {
-        makeRestoreRoot(program, facts, requests, this.#root);
-        protectMaskSource(program, this.#config.linux?.maskedPaths ?? []);
-      },
-      directories,
-      descriptors: namespaces,
-      streams: inherited.map(({ stream }) => stream),
-    });
+    const namespaces: OwnedDescriptor[] = [];
+    const cgroup = this.#cgroup.open();
+    let criu: CriuProcess;
+    try {
+      joined.open(namespaces);
+      criu = new CriuProcess({
+        program: this.#context.criu,
+        inheritsStdio: true,
+        cgroup: cgroup?.number,
+        prepare: (program) => {
+          makeRestoreRoot(program, facts, requests, this.#root);
+          protectMaskSource(program, this.#config.linux?.maskedPaths ?? []);
+        },
+        directories,
+        descriptors: namespaces.map(({ number }) => number),
+        streams: inherited.map(({ stream }) => stream),
+      });
+    } finally {
+      for (const descriptor of [...namespaces, cgroup]) descriptor?.close();
+    }
     this.#criu = criu;
     this.#cgroup.enter(criu.pid);
     this.#state = { ...this.#saved, cgroup: this.#cgroup.directory ?? "" };
@@ -252,7 +261,7 @@ export class Restoration {
 
   #sendTerminal(master: number): void {
     if (this.#receiver === undefined) return;
-    sendWithDescriptors(this.#receiver.socket, new TextEncoder().encode("/dev/ptmx"), [master]);
+    sendWithDescriptors(this.#receiver.socket.number, new TextEncoder().encode("/dev/ptmx"), [master]);
     this.#sentTerminal = true;
   }
 
@@ -266,6 +275,9 @@ export class Restoration {
       () => this.#parts?.netDevices?.moveBack(),
       () => rmSync(this.#directory, { recursive: true, force: true }),
       () => this.#parts?.hooks?.poststop(),
+      () => this.#parts?.scope?.close(),
+      // Until here nobody else gets at what is left of it.
+      () => this.#lock?.release(),
     ]);
   }
 }

@@ -1,4 +1,5 @@
 import { openSync } from "../../bindings/linux/files.ts";
+import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import type { CriuOptions, CriuVersion } from "../criu/messages.ts";
 import { RuntsError } from "../errors.ts";
 import { onBehalfOf } from "../init/run-program.ts";
@@ -31,11 +32,13 @@ export class NamespacesToJoin {
     }
   }
 
-  /** Opens the namespaces that have to be handed over. */
-  open(): number[] {
-    return this.#external.map(({ name, joined: { path, pointer } }) =>
-      onBehalfOf(pointer, `open the ${name} namespace, which must exist`, () => openSync(path, "r")),
-    );
+  /** Opens the namespaces that have to be handed over, and adds them to `opened`. */
+  open(opened: OwnedDescriptor[]): void {
+    for (const { name, joined } of this.#external) {
+      const { path, pointer } = joined;
+      const purpose = `open the ${name} namespace, which must exist`;
+      opened.push(new OwnedDescriptor(onBehalfOf(pointer, purpose, () => openSync(path, "r"))));
+    }
   }
 
   /** `numbers` are those of what `open` has returned, in criu. */

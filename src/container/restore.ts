@@ -48,5 +48,9 @@ async function restore(
   const { process } = config;
   if (process === undefined) throw new RuntsError("/process: is required", { pointer: "/process" });
   const receiver = await terminalReceiver(process, options.consoleSocket, openTerminal);
-  return new Restoration(context, { ...options, bundle }, config, receiver).run(process, bytes);
+  try {
+    return await new Restoration(context, { ...options, bundle }, config, receiver).run(process, bytes);
+  } finally {
+    receiver?.socket.close();
+  }
 }

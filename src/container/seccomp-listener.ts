@@ -1,6 +1,7 @@
 import { readdirSync } from "../../bindings/linux/directories.ts";
 import { closeSync, readlinkSync } from "../../bindings/linux/files.ts";
 import { takeDescriptor, writeMemory } from "../../bindings/linux/foreign-process.ts";
+import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import { pidfdOpen } from "../../bindings/linux/pidfd.ts";
 import { waitReadable } from "../../bindings/linux/poll.ts";
 import { connectUnix } from "../../bindings/linux/unix-socket.ts";
@@ -23,6 +24,8 @@ import type { SavedState } from "./saved-state.ts";
 export interface SeccompAgent {
   /** Sends the listener of a process that is about to load its filter, and lets it go on. */
   handOver(handing: HandOver): void;
+  /** Lets the agent see the end of it. May come again, and does after a hand-over. */
+  close(): void;
 }
 
 export interface HandOver {
@@ -42,20 +45,21 @@ const LOAD_TIMEOUT_MS = 60_000;
 export function connectToAgent(seccomp: Seccomp | undefined): SeccompAgent {
   const { listenerPath = "", listenerMetadata } = seccomp ?? {};
   const purpose = `connect to the seccomp agent ${listenerPath}`;
-  const agent = onBehalfOf(POINTER, purpose, () => connectUnix(listenerPath));
+  const agent = new OwnedDescriptor(onBehalfOf(POINTER, purpose, () => connectUnix(listenerPath)));
   return {
     handOver: (handing) => {
       const message = new TextEncoder().encode(processState(handing, listenerMetadata));
       try {
         takeListener(handing, (listener) => {
           onBehalfOf(POINTER, "send the seccomp listener", () =>
-            sendWithDescriptors(agent, message, [listener]),
+            sendWithDescriptors(agent.number, message, [listener]),
           );
         });
       } finally {
-        closeSync(agent);
+        agent.close();
       }
     },
+    close: () => agent.close(),
   };
 }
 

@@ -1,6 +1,7 @@
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
 import { statfsSync } from "../../bindings/linux/file-status.ts";
 import { openSync, readFileSync } from "../../bindings/linux/files.ts";
+import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import { RuntsError } from "../errors.ts";
 import { wantsLabel } from "../plan/security-labels.ts";
 import type { Config, Process } from "../spec/types.ts";
@@ -12,13 +13,13 @@ const SELINUX_MAGIC = 0xf97cff8c;
  * Opens the host's procfs for the labels that a process asks for; undefined if it asks for none. A label that the host's kernel
  * can't give is an error, not a process without it.
  */
-export function openLabelProcfs(process: Process): number | undefined {
+export function openLabelProcfs(process: Process): OwnedDescriptor | undefined {
   if (!wantsLabel(process)) return undefined;
   const { apparmorProfile = "", selinuxLabel = "" } = process;
   if (apparmorProfile !== "" && !appArmorIsEnabled())
     throw notEnabled("/process/apparmorProfile", "AppArmor");
   if (selinuxLabel !== "" && !selinuxIsEnabled()) throw notEnabled("/process/selinuxLabel", "SELinux");
-  return openSync("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  return new OwnedDescriptor(openSync("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
 }
 
 /**

@@ -1,3 +1,4 @@
+import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import { RuntsError } from "../errors.ts";
 import { processOrNone } from "../spec/process.ts";
 import type { Config, Process } from "../spec/types.ts";
@@ -39,9 +40,14 @@ function asProcessOf(saved: SavedState, process: Process, entrance: Entrance): H
   let agent: ReturnType<Entrance["connectAgent"]>;
   return {
     spawn: ({ stdio }) => {
-      // Each process that loads the filter makes a listener, and each listener needs a connection: config-linux.md, Seccomp.
-      agent = entrance.connectAgent();
-      return entrance.spawn({ pidfd: pidfdOfInit(saved), keepFds: 0, stdio, beforeClone: undefined });
+      const init = new OwnedDescriptor(pidfdOfInit(saved));
+      try {
+        // Each process that loads the filter makes a listener, and each listener needs a connection: config-linux.md, Seccomp.
+        agent = entrance.connectAgent();
+        return entrance.spawn({ pidfd: init.number, keepFds: 0, stdio, beforeClone: undefined });
+      } finally {
+        init.close();
+      }
     },
     lead: (pending, { hook }, spawned) => {
       let pid = 0;
@@ -61,6 +67,7 @@ function asProcessOf(saved: SavedState, process: Process, entrance: Entrance): H
       agent?.handOver({ pid, connection: pending.channel.descriptor, saved, status: "created" });
       return last;
     },
+    close: entrance.close,
   };
 }
 

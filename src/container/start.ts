@@ -61,8 +61,11 @@ async function openRelay({ log }: Context, directory: string): Promise<NotifyRel
 async function untilReady(relay: NotifyRelay, { pid, startTime }: SavedState): Promise<void> {
   const pidfd = openInit(pid, startTime);
   if (pidfd === undefined) return;
-  await relay.untilReady(pid, pidfd);
-  closeSync(pidfd);
+  try {
+    await relay.untilReady(pid, pidfd);
+  } finally {
+    closeSync(pidfd);
+  }
 }
 
 async function startLocked(
@@ -109,12 +112,24 @@ async function releaseInit(
   saved: SavedState,
   ownAgent: SeccompAgent | undefined,
 ): Promise<void> {
-  const path = startSocketPath(directory);
   // Before init is released: a container whose agent can't be reached stays as it is.
-  const handOver = await connectAgent(directory, saved, ownAgent);
+  const connected = saved.hasListener && ownAgent === undefined ? await agentOf(directory) : undefined;
+  try {
+    await releaseBy(saved.hasListener ? (ownAgent ?? connected) : undefined, directory, saved);
+  } finally {
+    connected?.close();
+  }
+}
+
+async function releaseBy(
+  agent: SeccompAgent | undefined,
+  directory: string,
+  saved: SavedState,
+): Promise<void> {
+  const path = startSocketPath(directory);
   const connection = connectToInit(path);
   try {
-    handOver?.(connection);
+    if (agent !== undefined) handOver(agent, connection, saved);
     const failed = readFailure(connection);
     if (failed === undefined) {
       checkHasExecuted(saved.pid, () => readValidConfig(directory));
@@ -128,21 +143,13 @@ async function releaseInit(
   }
 }
 
-async function connectAgent(
-  directory: string,
-  saved: SavedState,
-  ownAgent: SeccompAgent | undefined,
-): Promise<((connection: number) => void) | undefined> {
-  if (!saved.hasListener) return undefined;
-  const agent = ownAgent ?? (await agentOf(directory));
-  return (connection) => {
-    try {
-      agent.handOver({ pid: saved.pid, connection, saved, status: "created" });
-    } catch (error) {
-      killInit(saved.pid, saved.startTime);
-      throw error;
-    }
-  };
+function handOver(agent: SeccompAgent, connection: number, saved: SavedState): void {
+  try {
+    agent.handOver({ pid: saved.pid, connection, saved, status: "created" });
+  } catch (error) {
+    killInit(saved.pid, saved.startTime);
+    throw error;
+  }
 }
 
 async function agentOf(directory: string): Promise<SeccompAgent> {

@@ -1,3 +1,4 @@
+import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import { connectUnix } from "../../bindings/linux/unix-socket.ts";
 import { RuntsError } from "../errors.ts";
 import { onBehalfOf } from "../init/run-program.ts";
@@ -5,7 +6,8 @@ import type { ConsoleSize, Process } from "../spec/types.ts";
 
 /** Who gets the master of the container's terminal. */
 export interface TerminalReceiver {
-  readonly socket: number;
+  /** The runtime's copy, closed once the master is on its way, or when it never will be. */
+  readonly socket: OwnedDescriptor;
   /** Of the caller's own terminal, where that is on the other side. */
   readonly size?: ConsoleSize | undefined;
   /** Called when the master is on its way. */
@@ -34,5 +36,5 @@ export async function terminalReceiver(
     );
   }
   const purpose = `connect to the console socket ${consoleSocket}`;
-  return { socket: onBehalfOf(pointer, purpose, () => connectUnix(consoleSocket)) };
+  return { socket: new OwnedDescriptor(onBehalfOf(pointer, purpose, () => connectUnix(consoleSocket))) };
 }

@@ -3,6 +3,7 @@ import { capabilityNames } from "../../bindings/abi/capability.ts";
 import type { NativeArgument } from "../../bindings/ffi/koffi.ts";
 import { type SyscallName, substituteKernel } from "../../bindings/ffi/syscall.ts";
 import { FileError } from "../../bindings/linux/file-call.ts";
+import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import { absolutePath } from "../../bindings/linux/paths.ts";
 import { tapStubs } from "../../bindings/stub/client.ts";
 import { SyscallError } from "../../bindings/syscall-error.ts";
@@ -123,7 +124,9 @@ class Simulation {
     tapStubs(this.#stubs);
     try {
       prepare();
-      const openTerminal = async () => ({ socket: this.#kernel.given("the console socket") });
+      const openTerminal = async () => ({
+        socket: new OwnedDescriptor(this.#kernel.given("the console socket")),
+      });
       const isTerminal = this.#config.process?.terminal === true && this.#options.consoleSocket === undefined;
       await createContainer(
         this.#context,

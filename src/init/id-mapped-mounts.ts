@@ -3,6 +3,7 @@ import { AT_FDCWD } from "../../bindings/abi/fcntl.ts";
 import { MS_PRIVATE, MS_SHARED, MS_SLAVE, MS_UNBINDABLE } from "../../bindings/abi/mount.ts";
 import { cString, syscall } from "../../bindings/ffi/syscall.ts";
 import { mapMountIds, setTreePropagation } from "../../bindings/linux/id-mapped-mount.ts";
+import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import type { Program } from "../../bindings/stub/program.ts";
 import { SyscallError } from "../../bindings/syscall-error.ts";
 import { RuntsError } from "../errors.ts";
@@ -21,20 +22,24 @@ import { idMapFailure } from "./id-map-failure.ts";
 import { onBehalfOf } from "./run-program.ts";
 import { type MapLines, makeUserNamespace, openUserNamespace } from "./user-namespace.ts";
 
+export interface IdMappedMountsOptions {
+  readonly containerPid: () => number;
+  /** Gets what is opened, to be closed when the program has been sent. */
+  readonly opened: OwnedDescriptor[];
+}
+
 /**
  * Mounts with mappings of their own. The kernel asks for CAP_SYS_ADMIN in the user namespace of the file system, which init no
  * longer has once it is in the container's: the runtime makes the copies of bind sources, maps them and hands them to init. For
- * a new file system, which init makes, it hands over the user namespace. Returns the descriptors, to be closed when the
- * program has been sent.
+ * a new file system, which init makes, it hands over the user namespace.
  */
 export function prepareIdMappedMounts(
   program: Program,
   plan: InitPlan,
   requests: readonly MountRequest[],
-  containerPid: () => number,
-): number[] {
-  const descriptors: number[] = [];
-  const namespaces = new UserNamespaces(plan, containerPid);
+  { containerPid, opened }: IdMappedMountsOptions,
+): void {
+  const namespaces = new UserNamespaces(plan, containerPid, opened);
   for (const request of requests) {
     if (!wantsIdMap(request.mount)) continue;
     const option = idMapOption(request.mount.options);
@@ -42,15 +47,14 @@ export function prepareIdMappedMounts(
     refuseWhatCanNotBe(plan, request, pointer);
     const userNamespace = namespaces.of(request, option, pointer);
     if (request.options.bind) {
-      const copy = mappedCopy(plan, request, userNamespace, option?.recursive === true, pointer);
-      descriptors.push(copy);
+      const mapping = { userNamespace, recursive: option?.recursive === true, pointer };
+      const copy = mappedCopy(plan, request, mapping, opened);
       request.opened = program.descriptor(copy);
       request.isCopy = true;
     } else {
       request.mappings = program.descriptor(userNamespace);
     }
   }
-  return [...descriptors, ...namespaces.opened];
 }
 
 function pointerOf({ pointer, mount }: MountRequest, option: IdMapOption | undefined): string {
@@ -80,14 +84,15 @@ function refuseWhatCanNotBe(plan: InitPlan, request: MountRequest, pointer: stri
 
 /** User namespaces by their mappings: one serves all mounts that have the same. */
 class UserNamespaces {
-  readonly opened: number[] = [];
   readonly #plan: InitPlan;
   readonly #containerPid: () => number;
+  readonly #opened: OwnedDescriptor[];
   readonly #byMappings = new Map<string, number>();
 
-  constructor(plan: InitPlan, containerPid: () => number) {
+  constructor(plan: InitPlan, containerPid: () => number, opened: OwnedDescriptor[]) {
     this.#plan = plan;
     this.#containerPid = containerPid;
+    this.#opened = opened;
   }
 
   of(request: MountRequest, option: IdMapOption | undefined, pointer: string): number {
@@ -103,7 +108,7 @@ class UserNamespaces {
       mappings === undefined || key === ""
         ? openUserNamespace(this.#containerPid(), pointer)
         : makeUserNamespace(mapLines(mappings), pointer);
-    this.opened.push(fd);
+    this.#opened.push(new OwnedDescriptor(fd));
     this.#byMappings.set(key, fd);
     return fd;
   }
@@ -136,17 +141,22 @@ function mapLines({ uidMappings, gidMappings }: IdMappings): MapLines {
   return [lines(uidMappings), lines(gidMappings)];
 }
 
+interface Mapping {
+  readonly userNamespace: number;
+  readonly recursive: boolean;
+  readonly pointer: string;
+}
+
 /** open_tree(2), then mount_setattr(2) on the copy, which nobody has seen yet. */
 function mappedCopy(
   plan: InitPlan,
   request: MountRequest,
-  userNamespace: number,
-  recursive: boolean,
-  pointer: string,
+  { userNamespace, recursive, pointer }: Mapping,
+  opened: OwnedDescriptor[],
 ): number {
-  const { source, options, destination } = request;
+  const { source, destination } = request;
   return onBehalfOf(request.pointer, `bind ${source} on ${destination}`, () => {
-    const copy = syscall("open_tree", [AT_FDCWD, cString(source), copyFlags(options)], [source]);
+    const copy = openCopy(request, opened);
     const errno = mapMountIds(copy, userNamespace, recursive);
     if (errno !== 0) throw idMapFailure({ source, destination, pointer, userNamespace, recursive }, errno);
     if (plan.namespaces.created.has("mount")) cutOffFromHost(copy, plan.config);
@@ -154,28 +164,29 @@ function mappedCopy(
   });
 }
 
-/**
- * Copies of the sources of the other bind mounts, for a container that has left the host's mounts behind already. Returns the
- * descriptors, to be closed when the program has been sent.
- */
+function openCopy({ source, options }: MountRequest, opened: OwnedDescriptor[]): number {
+  const copy = syscall("open_tree", [AT_FDCWD, cString(source), copyFlags(options)], [source]);
+  opened.push(new OwnedDescriptor(copy));
+  return copy;
+}
+
+/** Copies of the sources of the other bind mounts, for a container that has left the host's mounts behind already. */
 export function prepareBindCopies(
   program: Program,
   { config }: InitPlan,
   requests: readonly MountRequest[],
-): number[] {
-  const descriptors: number[] = [];
+  opened: OwnedDescriptor[],
+): void {
   for (const request of requests) {
     const { source, options, destination, pointer } = request;
     if (!options.bind || options.remount || request.opened !== undefined) continue;
-    const copy = onBehalfOf(pointer, `bind ${source} on ${destination}`, () =>
-      syscall("open_tree", [AT_FDCWD, cString(source), copyFlags(options)], [source]),
-    );
-    descriptors.push(copy);
-    onBehalfOf(pointer, `bind ${source} on ${destination}`, () => cutOffFromHost(copy, config));
-    request.opened = program.descriptor(copy);
+    onBehalfOf(pointer, `bind ${source} on ${destination}`, () => {
+      const copy = openCopy(request, opened);
+      cutOffFromHost(copy, config);
+      request.opened = program.descriptor(copy);
+    });
     request.isCopy = true;
   }
-  return descriptors;
 }
 
 /** A copy that init makes is no peer of the host's mount, since init's mounts are cut off first: this one has to be as well. */

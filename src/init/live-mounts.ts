@@ -1,6 +1,7 @@
 import { AT_FDCWD, O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
 import { MNT_DETACH } from "../../bindings/abi/mount.ts";
 import { closeSync, openSync } from "../../bindings/linux/files.ts";
+import type { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import type { StubChannel } from "../../bindings/stub/client.ts";
 import type { Program } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
@@ -40,16 +41,16 @@ export function makeLiveMounts(
   enter(channel, plan, options);
   for (const request of requests) {
     const program = channel.program();
-    const mapped = wantsIdMap(request.mount)
-      ? prepareIdMappedMounts(program, plan, [request], () => options.pid)
-      : [];
-    const descriptors = [...mapped, ...prepareBindCopies(program, plan, [request])];
+    const opened: OwnedDescriptor[] = [];
     try {
+      if (wantsIdMap(request.mount))
+        prepareIdMappedMounts(program, plan, [request], { containerPid: () => options.pid, opened });
+      prepareBindCopies(program, plan, [request], opened);
       makeMounts(program, plan, [request]);
       finishMounts(program, plan, [request]);
       runProgram(channel, program);
     } finally {
-      for (const fd of descriptors) closeSync(fd);
+      for (const descriptor of opened) descriptor.close();
     }
   }
 }

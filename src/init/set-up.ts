@@ -1,5 +1,6 @@
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
-import { closeSync, openSync } from "../../bindings/linux/files.ts";
+import { openSync } from "../../bindings/linux/files.ts";
+import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import type { Program, Register } from "../../bindings/stub/program.ts";
 import { bindConsole, openTerminal, type TerminalPlan } from "../plan/console.ts";
 import { makeDumpable } from "../plan/credentials.ts";
@@ -59,7 +60,7 @@ export interface SetUpOptions extends ProcessOptions {
   readonly moveNetDevices: (() => void) | undefined;
   /** Steps 3 and 4 of the lifecycle: hooks that run while the container is made. Absent if there are none. */
   readonly hooks: (() => void) | undefined;
-  /** Makes ready what mounts with id mappings need, and returns the descriptors to close then. Absent if there are none. */
+  /** Makes ready what mounts with id mappings need. Absent if there are none. */
   readonly idMappedMounts: typeof prepareIdMappedMounts | undefined;
 }
 
@@ -82,9 +83,14 @@ export function setUpInit(pending: PendingInit, options: SetUpOptions): Program 
     return session.pid;
   };
   const plan = initPlan(session, options);
-  const made = prepareEnvironment(session, plan, options, containerPid);
-  send(session);
-  for (const fd of made.descriptors) closeSync(fd);
+  const opened: OwnedDescriptor[] = [];
+  let made: Environment;
+  try {
+    made = prepareEnvironment(session, plan, options, containerPid, opened);
+    send(session);
+  } finally {
+    for (const descriptor of opened) descriptor.close();
+  }
   const { moveNetDevices, hooks } = options;
   if (moveNetDevices !== undefined || hooks !== undefined) receiveAll(session);
   moveNetDevices?.();
@@ -118,19 +124,21 @@ interface Environment {
   readonly requests: readonly MountRequest[];
   readonly hostNull: Register | undefined;
   readonly terminal: TerminalPlan | undefined;
-  /** Descriptors of the runtime that go with the program. */
-  readonly descriptors: readonly number[];
 }
 
-/** Step 2 of the lifecycle, up to where hooks may run: namespaces, mounts and devices; the host is still in reach. */
+/**
+ * Step 2 of the lifecycle, up to where hooks may run: namespaces, mounts and devices; the host is still in reach. What goes with the
+ * program is added to `opened`.
+ */
 function prepareEnvironment(
   session: Session,
   plan: InitPlan,
   options: SetUpOptions,
   containerPid: () => number,
+  opened: OwnedDescriptor[],
 ): Environment {
   const { program, checks } = session;
-  openProc(program, plan);
+  openProc(program, plan, opened);
   enterCgroupNamespace(program, plan);
   joinSessionKeyring(program, plan);
   useAllCpus(program);
@@ -139,7 +147,7 @@ function prepareEnvironment(
   isolateMounts(program, plan);
   openRootfs(program, plan);
   const requests = mountRequests(plan);
-  const descriptors = options.idMappedMounts?.(program, plan, requests, containerPid) ?? [];
+  options.idMappedMounts?.(program, plan, requests, { containerPid, opened });
   openBindSources(program, requests);
   const hostNull = openNullForMasks(session, plan);
   if (hasOwn(plan.namespaces, "user")) {
@@ -152,12 +160,12 @@ function prepareEnvironment(
   makeMounts(program, plan, requests);
   if (hasRootMount(plan)) checks.push(...makeDevices(program, plan, requests));
   const { consoleSocket } = options;
-  if (consoleSocket === undefined) return { requests, hostNull, terminal: undefined, descriptors };
+  if (consoleSocket === undefined) return { requests, hostNull, terminal: undefined };
   const terminal = openTerminal(program, plan.root, program.descriptor(consoleSocket));
   checks.push(terminal.check);
   if (hasRootMount(plan)) bindConsole(program, plan.root, terminal.slave);
   labelTerminal(program, plan, terminal.slave);
-  return { requests, hostNull, terminal, descriptors };
+  return { requests, hostNull, terminal };
 }
 
 function labelTerminal(program: Program, { facts }: InitPlan, slave: Register): void {
@@ -167,12 +175,14 @@ function labelTerminal(program: Program, { facts }: InitPlan, slave: Register): 
 }
 
 /** A mount namespace that is joined belongs to somebody else, who may have anything at /proc (CVE-2019-16884): it gets the runtime's. */
-function openProc(program: Program, plan: InitPlan): void {
+function openProc(program: Program, plan: InitPlan, opened: OwnedDescriptor[]): void {
   if (!plan.namespaces.joined.has("mount")) {
     openHostProc(program, plan);
     return;
   }
-  const procfs = program.descriptor(openSync("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  const own = new OwnedDescriptor(openSync("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  opened.push(own);
+  const procfs = program.descriptor(own.number);
   program.about("", "take the host's procfs");
   program.call("copy", [procfs], { into: plan.hostProc });
 }

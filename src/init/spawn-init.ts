@@ -10,7 +10,8 @@ import { clone_args, kernel_sigaction } from "../../bindings/abi/layouts.ts";
 import { PR_SET_DUMPABLE, PR_SET_NAME } from "../../bindings/abi/prctl.ts";
 import * as sched from "../../bindings/abi/sched.ts";
 import { syscall } from "../../bindings/ffi/syscall.ts";
-import { closeSync, openSync, writeFileSync } from "../../bindings/linux/files.ts";
+import { openSync, writeFileSync } from "../../bindings/linux/files.ts";
+import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import { killAndReap } from "../../bindings/linux/reap.ts";
 import {
   channelPair,
@@ -64,32 +65,79 @@ export interface PendingInit {
   readonly channel: StubChannel;
   /** Waits until init is there, and gives it its mappings. */
   finish(): Init;
+  /** Closes the channel; a process that `finish` has not waited for ends. May come again. */
+  close(): void;
 }
 
 /**
  * Spawns a stub that joins namespaces by path and then clones itself into the new namespaces and the cgroup. With
  * CLONE_PARENT the clone is a child of the runtime, and goes to the caller's subreaper when the runtime ends. The descriptors
- * in the options are closed once they are on their way.
+ * in the options stay the caller's, who may close them then: copies are on their way.
  */
 export function spawnInit(options: SpawnOptions): PendingInit {
-  const image = openStubImage();
-  const [ours, theirs] = channelPair();
-  const [initOurs, initTheirs] = channelPair();
-  keepOnExec(theirs);
-  keepOnExec(initTheirs);
-  for (let fd = 3; fd < 3 + options.keepFds; fd++) keepOnExec(fd);
-  const pid = spawnStub(image, theirs);
-  for (const fd of [image, theirs, initTheirs]) closeSync(fd);
-  const parent = new StubChannel(ours);
-  const init = new StubChannel(initOurs);
-  const end = () => {
-    try {
-      parent.close();
-    } finally {
-      killAndReap(pid);
-    }
+  const opened: OwnedDescriptor[] = [];
+  try {
+    return cloneByStub(startStub(options.keepFds), options, opened);
+  } finally {
+    for (const descriptor of opened) descriptor.close();
+  }
+}
+
+interface Channel {
+  readonly ours: StubChannel;
+  /** The number of the stub's end, which is not open here any more. */
+  readonly theirs: number;
+}
+
+interface Stub {
+  readonly pid: number;
+  readonly parent: Channel;
+  /** For its clone. */
+  readonly init: Channel;
+}
+
+function startStub(keepFds: number): Stub {
+  const passedOn: OwnedDescriptor[] = [];
+  const channels: StubChannel[] = [];
+  const openChannel = (): Channel => {
+    const [fd, theirs] = channelPair();
+    const ours = new StubChannel(fd);
+    channels.push(ours);
+    passedOn.push(new OwnedDescriptor(theirs));
+    keepOnExec(theirs);
+    return { ours, theirs };
   };
+  try {
+    const image = new OwnedDescriptor(openStubImage());
+    passedOn.push(image);
+    const [parent, init] = [openChannel(), openChannel()];
+    for (let fd = 3; fd < 3 + keepFds; fd++) keepOnExec(fd);
+    return { pid: spawnStub(image.number, parent.theirs), parent, init };
+  } catch (error) {
+    for (const channel of channels) channel.close();
+    throw error;
+  } finally {
+    for (const descriptor of passedOn) descriptor.close();
+  }
+}
+
+function cloneByStub(stub: Stub, options: SpawnOptions, opened: OwnedDescriptor[]): PendingInit {
+  const { pid } = stub;
+  const { ours: parent, theirs } = stub.parent;
+  const { ours: init, theirs: initTheirs } = stub.init;
   let isCloning = false;
+  let hasEnded = false;
+  const end = () => {
+    hasEnded = true;
+    parent.close();
+    killAndReap(pid);
+  };
+  const close = () => {
+    init.close();
+    if (hasEnded) return;
+    end();
+    if (isCloning) reapLostClone();
+  };
   try {
     // A program of its own: it closes what it doesn't know, and so would close descriptors that came with it.
     const reset = parent.program();
@@ -98,20 +146,10 @@ export function spawnInit(options: SpawnOptions): PendingInit {
     parent.send(reset);
     if (options.namespaces.created.has("time")) makeTimeNamespace(parent, reset, pid, options);
     const cloning = parent.program();
-    if (options.stdio !== undefined) replaceStandardStreams(cloning, options.stdio);
-    options.beforeClone?.(cloning);
-    if (options.oomScoreAdj !== undefined) setOomScore(cloning, options.oomScoreAdj);
-    joinNamespaces(cloning, options);
-    if (options.join !== undefined && options.join.flags !== 0) {
-      hideFromTracers(cloning);
-      cloning.about("", "join the container's namespaces");
-      cloning.do("setns", [cloning.descriptor(options.join.pidfd), options.join.flags]);
-    }
-    options.afterJoin?.(cloning);
+    enterNamespaces(cloning, options, opened);
     const cloned = cloneInit(cloning, options, theirs, initTheirs);
     parent.send(cloning);
     isCloning = true;
-    for (const { fd } of cloning.descriptors) closeSync(fd);
     return {
       channel: init,
       finish: () => {
@@ -139,13 +177,27 @@ export function spawnInit(options: SpawnOptions): PendingInit {
         }
         return { pid: initPid, channel: init };
       },
+      close,
     };
   } catch (error) {
-    init.close();
-    end();
-    if (isCloning) reapLostClone();
+    close();
     throw error;
   }
+}
+
+/** All that comes before the clone. */
+function enterNamespaces(program: Program, options: SpawnOptions, opened: OwnedDescriptor[]): void {
+  const { stdio, join } = options;
+  if (stdio !== undefined) replaceStandardStreams(program, stdio, opened);
+  options.beforeClone?.(program);
+  if (options.oomScoreAdj !== undefined) setOomScore(program, options.oomScoreAdj);
+  joinNamespaces(program, options, opened);
+  if (join !== undefined && join.flags !== 0) {
+    hideFromTracers(program);
+    program.about("", "join the container's namespaces");
+    program.do("setns", [program.descriptor(join.pidfd), join.flags]);
+  }
+  options.afterJoin?.(program);
 }
 
 /** What the engine and its caller have changed of the process goes back to what execve(2) gives a new program. */
@@ -170,19 +222,25 @@ function resetProcess(
 }
 
 /** The descriptors stay the caller's: copies of them are sent. */
-function replaceStandardStreams(program: Program, stdio: readonly number[]): void {
+function replaceStandardStreams(program: Program, stdio: readonly number[], opened: OwnedDescriptor[]): void {
   program.about("", "take the standard streams");
-  takeStreams(
-    program,
-    stdio.map((fd) => syscall("fcntl", [fd, F_DUPFD_CLOEXEC, 3])),
-  );
+  const copies = stdio.map((fd) => {
+    const copy = syscall("fcntl", [fd, F_DUPFD_CLOEXEC, 3]);
+    opened.push(new OwnedDescriptor(copy));
+    return copy;
+  });
+  takeStreams(program, copies);
 }
 
 /**
  * Joins namespaces by path. A privileged caller joins the user namespace last, since it may not own the others; an
  * unprivileged one first, since only that gives it the right to join the others. user_namespaces(7)
  */
-function joinNamespaces(program: Program, { namespaces, privileged }: SpawnOptions): void {
+function joinNamespaces(
+  program: Program,
+  { namespaces, privileged }: SpawnOptions,
+  opened: OwnedDescriptor[],
+): void {
   const types = [...namespaces.joined.keys()].filter((type) => type !== "user");
   // Others are in these namespaces. Where a caller without privileges has mappings to write, the process must stay within its reach.
   if (namespaces.joined.size > 0 && (privileged || !namespaces.created.has("user"))) hideFromTracers(program);
@@ -193,6 +251,7 @@ function joinNamespaces(program: Program, { namespaces, privileged }: SpawnOptio
   for (const type of types) {
     const { path, pointer } = namespaces.joined.get(type) ?? { path: "", pointer: "" };
     const fd = onBehalfOf(pointer, `join the ${type} namespace`, () => openNamespace(path));
+    opened.push(new OwnedDescriptor(fd));
     program.about(pointer, `join the ${type} namespace`);
     program.do("setns", [program.descriptor(fd), NAMESPACE_FLAGS[type] ?? 0], { path });
   }

@@ -46,9 +46,14 @@ export function openUserNamespace(pid: number, pointer: string): number {
   return onBehalfOf(pointer, "open the user namespace of the mappings", () => {
     const path = `/proc/${pid}/ns/user`;
     const fd = openSync(path, "r");
-    if (syscall("ioctl", [fd, NS_GET_NSTYPE, 0], [path]) !== CLONE_NEWUSER) {
-      throw new RuntsError(`${pointer}: ${path} is not a user namespace`, { path, pointer });
+    try {
+      if (syscall("ioctl", [fd, NS_GET_NSTYPE, 0], [path]) !== CLONE_NEWUSER) {
+        throw new RuntsError(`${pointer}: ${path} is not a user namespace`, { path, pointer });
+      }
+      return fd;
+    } catch (error) {
+      closeSync(fd);
+      throw error;
     }
-    return fd;
   });
 }

@@ -1,0 +1,192 @@
+import { describe, expect } from "vitest";
+import type { Config } from "../harness/config.ts";
+import { program } from "../harness/library.ts";
+import { IS_RUNTS } from "../harness/runtime.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { openSeccompAgent } from "../harness/seccomp-agent.ts";
+import { spec } from "../harness/spec.ts";
+
+const CLAUSE = "promise: the library";
+const FAILING_HOOK = { path: "/bin/sh", args: ["sh", "-c", "exit 3"] };
+const createAndStart = (options = "") => `
+  try {
+    await runts.create({ ...target, stdout: "ignore", ${options} });
+    await runts.start(target.id, on);
+  } finally {
+    await runts.remove(target.id, { ...on, force: true });
+  }
+`;
+
+/**
+ * Does what fails three times: the first time opens what stays open for good, as does the first use of this and that. Returns the
+ * descriptors that are there after the third time and were not after the first, or what did not fail as it should.
+ */
+function failing(action: string, message: RegExp): string {
+  return `await (async () => {
+    const { readdirSync, readlinkSync } = await import("node:fs");
+    const open = () => readdirSync("/proc/self/fd").flatMap((fd) => {
+      try {
+        return [fd + " " + readlinkSync("/proc/self/fd/" + fd)];
+      } catch {
+        return [];
+      }
+    });
+    const reason = await (async () => { ${action} })().then(() => "", ({ message }) => message);
+    if (!${message}.test(reason)) return ["not as expected: " + reason];
+    const before = open();
+    for (let time = 0; time < 2; time++) await (async () => { ${action} })().catch(() => undefined);
+    return open().filter((one) => !before.includes(one));
+  })()`;
+}
+
+function notifying(listenerPath: string): (config: Config) => void {
+  return (config) => {
+    config.linux.seccomp = {
+      defaultAction: "SCMP_ACT_ALLOW",
+      architectures: [process.arch === "arm64" ? "SCMP_ARCH_AARCH64" : "SCMP_ARCH_X86_64"],
+      syscalls: [{ names: ["mkdir", "mkdirat"], action: "SCMP_ACT_NOTIFY" }],
+      listenerPath,
+    };
+  };
+}
+
+function joiningNamespaces(config: Config): void {
+  const paths: Readonly<Record<string, string>> = { ipc: "/proc/1/ns/ipc", network: "/none" };
+  config.linux.namespaces = config.linux.namespaces.map((namespace) => {
+    const path = paths[namespace.type];
+    return path === undefined ? namespace : { ...namespace, path };
+  });
+}
+
+interface Case {
+  readonly situation: string;
+  readonly message: RegExp;
+  readonly mutate: (config: Config) => void;
+}
+
+const CREATES: readonly Case[] = [
+  {
+    situation: "a source to bind that is not there",
+    message: /bind \/none/,
+    mutate: ({ mounts }) => mounts.push({ destination: "/tmp", source: "/none", options: ["bind"] }),
+  },
+  {
+    situation: "a createRuntime hook that fails",
+    message: /createRuntime hook/,
+    mutate: (config) => {
+      config.hooks = { createRuntime: [FAILING_HOOK] };
+    },
+  },
+  {
+    situation: "a createContainer hook that fails",
+    message: /createContainer hook/,
+    mutate: (config) => {
+      config.hooks = { createContainer: [FAILING_HOOK] };
+    },
+  },
+  {
+    situation: "a startContainer hook that fails",
+    message: /startContainer hook/,
+    mutate: (config) => {
+      config.hooks = { startContainer: [FAILING_HOOK] };
+    },
+  },
+  {
+    situation: "a network namespace that is not there",
+    message: /join the network namespace/,
+    mutate: joiningNamespaces,
+  },
+  {
+    situation: "a program that is not there",
+    message: /\/none/,
+    mutate: (config) => {
+      config.process.args = ["/none"];
+    },
+  },
+  { situation: "a seccomp agent that is not there", message: /seccomp agent/, mutate: notifying("/none") },
+];
+
+const RUNNING = (uses: string) => `
+  await runts.create({ ...target, stdout: "ignore" });
+  await runts.start(target.id, on);
+  try {
+    const { mkdirSync, writeFileSync } = await import("node:fs");
+    const cgroup = "/sys/fs/cgroup" + config.linux.cgroupsPath + "/frozen";
+    mkdirSync(cgroup);
+    writeFileSync(cgroup + "/cgroup.freeze", "1");
+    ${uses}
+  } finally {
+    await runts.remove(target.id, { ...on, force: true });
+  }
+`;
+
+const spawning = (options: string): string =>
+  `await runts.spawn(target.id, { ...on, args: ["true"], ${options} });`;
+
+/** Of each way in which an exec fails, what it leaves open. */
+const EXECS = RUNNING(`return [
+  ${failing(spawning('cwd: "/none"'), /working directory|\/none/)},
+  ${failing(spawning('args: ["/none"]'), /\/none/)},
+  ${failing(spawning('cgroup: "none"'), /open the cgroup/)},
+  ${failing(spawning('cgroup: "frozen"'), /frozen/)},
+];`);
+
+async function execs(sandbox: Sandbox, mutate: (config: Config) => void): Promise<unknown> {
+  return program(sandbox, sandbox.shell("sleep 100", mutate), EXECS);
+}
+
+describe.runIf(IS_RUNTS)("descriptors of a program that uses the library", () => {
+  for (const { situation, message, mutate } of CREATES) {
+    spec(`create and start with ${situation}: leave none open`, CLAUSE, async (sandbox) => {
+      const container = sandbox.shell("true", mutate);
+      const body = `return ${failing(createAndStart(), message)}`;
+      expect(await program(sandbox, container, body)).toEqual([]);
+    });
+  }
+
+  spec("create with a terminal that fails: leaves none open", CLAUSE, async (sandbox) => {
+    // Whoever listens there gets nothing.
+    const { socket } = await openSeccompAgent(sandbox);
+    const container = sandbox.shell("true", (config) => {
+      config.process.terminal = true;
+      config.mounts.push({ destination: "/tmp", source: "/none", options: ["bind"] });
+    });
+    const action = createAndStart(`consoleSocket: ${JSON.stringify(socket)}`);
+    expect(await program(sandbox, container, `return ${failing(action, /bind \/none/)}`)).toEqual([]);
+  });
+
+  spec("create that fails and can't undo all: a later remove does", CLAUSE, async (sandbox) => {
+    const container = sandbox.shell("true", (config) => {
+      // The one container of this state root.
+      const args = [
+        "sh",
+        "-c",
+        "cd $1/*/ && mkdir busy && mount -t tmpfs none busy; exit 3",
+        "sh",
+        sandbox.root,
+      ];
+      config.hooks = {
+        createRuntime: [{ path: "/bin/sh", args, env: ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"] }],
+      };
+    });
+    const body = `
+      const { execFileSync } = await import("node:child_process");
+      const onWarning = () => undefined;
+      const { message } = await runts.create({ ...target, onWarning }).catch((error) => error);
+      execFileSync("umount", [target.root + "/" + target.id + "/busy"]);
+      await runts.remove(target.id, { ...on, force: true });
+      return [message, await runts.list(on)];
+    `;
+    const expected = [expect.stringContaining("createRuntime hook"), []];
+    expect(await program(sandbox, container, body)).toEqual(expected);
+  });
+
+  spec("exec that fails: leaves none open", CLAUSE, async (sandbox) => {
+    expect(await execs(sandbox, () => undefined)).toEqual([[], [], [], []]);
+  });
+
+  spec("exec that fails, with a seccomp agent: leaves none open", CLAUSE, async (sandbox) => {
+    const agent = await openSeccompAgent(sandbox);
+    expect(await execs(sandbox, notifying(agent.socket))).toEqual([[], [], [], []]);
+  });
+});
