@@ -33,6 +33,7 @@ const packages = [
   ...guestPackages.map((entry) => ({ ...entry, needed: true })),
   { name: "runc", program: "runc", why: peers },
   { name: "crun", program: "crun", why: peers },
+  { name: "libcriu2", library: "libcriu.so.2", why: "crun's checkpoints" },
 ];
 
 function testGuests() {

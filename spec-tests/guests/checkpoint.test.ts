@@ -48,7 +48,7 @@ async function started(
 }
 
 async function countOf(container: GuestContainer): Promise<number> {
-  const { stdout } = succeed("exec", await container.exec("sh", "-c", "cat /tmp/count"));
+  const { stdout } = succeed("exec", await container.exec("sh", "-c", "readlink /tmp/count"));
   return Number(stdout);
 }
 

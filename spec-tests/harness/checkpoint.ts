@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
 import { expect } from "vitest";
 import type { Config } from "./config.ts";
 import type { Container, CreateOptions } from "./container.ts";
@@ -45,9 +46,12 @@ export const NO_STREAMS: CreateOptions = {
   wrapper: ["sh", "-c", 'exec "$@" 2>/dev/null', "sh"],
 };
 
-/** A line of shell that counts in /tmp/count, each number once. */
+/**
+ * A line of shell that counts, each number once, where the link /tmp/count leads to: it has no file open that is gone when criu looks
+ * for it, since the program has run on, or was restored twice.
+ */
 export const COUNT =
-  "i=0; while :; do i=$((i+1)); echo $i >/tmp/count.new; mv /tmp/count.new /tmp/count; sleep 0.02; done";
+  "i=0; while :; do i=$((i+1)); ln -sfn $i /tmp/count.new; mv /tmp/count.new /tmp/count; sleep 0.02; done";
 
 /** A started container whose program can be saved; /tmp is a directory of the rootfs, which stays. */
 export async function counting(
@@ -84,7 +88,7 @@ export function withHostPrograms(config: Config): void {
 
 export function count(container: Container): number {
   try {
-    return Number(container.readFile("tmp/count"));
+    return Number(readlinkSync(join(container.rootfs, "tmp/count")));
   } catch {
     return 0;
   }
