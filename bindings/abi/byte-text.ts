@@ -1,3 +1,5 @@
+import { nulTerminated } from "./c-string.ts";
+
 /**
  * Byte text: a string with one character, of 0 to 255, for each byte. Paths and fields of files of the container's author are in whatever
  * encoding; in this form they can be searched, split and given back to the kernel without a loss.
@@ -6,17 +8,12 @@
  */
 
 export function byteText(bytes: Uint8Array): string {
-  const buffer = Buffer.allocUnsafe(bytes.length);
-  buffer.set(bytes);
-  return buffer.toString("latin1");
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
 }
 
 /** As the kernel takes it. */
 export function nulTerminatedBytes(byteText: string): Uint8Array {
-  const bytes = Buffer.allocUnsafe(byteText.length + 1);
-  bytes.write(byteText, "latin1");
-  bytes[byteText.length] = 0;
-  return bytes;
+  return nulTerminated(Buffer.from(byteText, "latin1"));
 }
 
 /** Of what is UTF-8 in the kernel: text of a config. */

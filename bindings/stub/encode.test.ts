@@ -276,7 +276,7 @@ describe("Program", () => {
     const registers = new RegisterAllocator();
     for (let number = 0; number < LANDING_REGISTER; number++)
       expect(registers.take()).toEqual({ register: number });
-    expect(() => registers.take()).toThrow("at most 3800 registers");
+    expect(() => registers.take("/mounts/900")).toThrow("/mounts/900: at most 3800 registers: E2BIG");
   });
 
   test("goes on after clear with the same registers", () => {

@@ -1,5 +1,6 @@
 import { nulTerminated } from "../abi/c-string.ts";
 import type { SyscallName } from "../ffi/syscall.ts";
+import { SyscallError } from "../syscall-error.ts";
 
 /**
  * Programs for the stub: what they consist of, and their form on the wire. stub.c is the other end.
@@ -71,9 +72,10 @@ export const LANDING_REGISTER = 3800;
 export class RegisterAllocator {
   #next = 0;
 
-  take(): Register {
+  /** `pointer` is the property that needs it: a config may ask for more than one stub can do. */
+  take(pointer = ""): Register {
     if (this.#next >= LANDING_REGISTER)
-      throw new Error(`a container may need at most ${LANDING_REGISTER} registers`);
+      throw new SyscallError("stub", "E2BIG", [`${pointer}: at most ${LANDING_REGISTER} registers`]);
     return { register: this.#next++ };
   }
 }
@@ -107,7 +109,7 @@ export class Program {
 
   /** Adds an operation and returns the register of its result. Arguments stand in the kernel's order. */
   call(call: SyscallName | StubCall, args: readonly Argument[], options: CallOptions = {}): Register {
-    const into = options.into ?? this.registers.take();
+    const into = options.into ?? this.registers.take(this.#pointer);
     this.#add(call, args, into, options);
     return into;
   }
@@ -166,7 +168,7 @@ export class Program {
 
   /** Sends a descriptor of this process along; returns the register with its number in the stub. */
   descriptor(fd: number): Register {
-    const into = this.registers.take();
+    const into = this.registers.take(this.#pointer);
     this.descriptors.push({ fd, into });
     return into;
   }

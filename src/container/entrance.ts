@@ -23,7 +23,7 @@ import { openLabelProcfs } from "./security-modules.ts";
 import { taskAttributes } from "./task-attributes.ts";
 
 /** Who enters which container. */
-export interface Visit {
+interface Visit {
   readonly saved: SavedState;
   readonly config: Config;
   /** Its user, capabilities, labels, limits and so on are those that are given; no process gets more. */
@@ -34,7 +34,7 @@ export interface Visit {
 }
 
 /** What differs between the processes that enter. */
-export interface Visitor
+interface Visitor
   extends Pick<ExecSetUpOptions, "program" | "addedEnv" | "stdio" | "consoleSocket" | "chooseCpus"> {
   readonly process: Process;
   readonly keepFds: number;
