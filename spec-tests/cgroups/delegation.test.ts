@@ -4,6 +4,7 @@ import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
 import { type Container, succeed } from "../harness/container.ts";
 import { BASE, mappedShell, writableCgroup } from "../harness/delegated.ts";
+import { hostControllers } from "../harness/host-controllers.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
@@ -12,7 +13,7 @@ import { spec } from "../harness/spec.ts";
 const CLAUSE = "config-linux.md, Cgroup ownership";
 const NO_INTERNAL = 'cgroups(7), "no internal processes"';
 const DELEGATED = ["", "/cgroup.procs", "/cgroup.subtree_control", "/cgroup.threads"];
-const CONTROLLERS = readFileSync("/sys/fs/cgroup/cgroup.controllers", "utf8").trim().split(" ");
+const CONTROLLERS = hostControllers();
 
 function directoryOf({ id }: Container): string {
   return `/sys/fs/cgroup/${id}`;

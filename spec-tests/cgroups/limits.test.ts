@@ -1,11 +1,12 @@
 import { readFileSync } from "node:fs";
 import { expect } from "vitest";
+import { hostControllers } from "../harness/host-controllers.ts";
 import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "runtime.md, Create: MUST error if a property cannot be applied";
-const CONTROLLERS = readFileSync("/sys/fs/cgroup/cgroup.controllers", "utf8").trim().split(" ");
+const CONTROLLERS = hostControllers();
 
 for (const [controller, resources] of [
   ["memory", { memory: { limit: 67_108_864 } }],

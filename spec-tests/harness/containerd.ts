@@ -20,6 +20,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Cri } from "./cri.ts";
 import { type Check, type Engine, engineTests, runCommand } from "./engine.ts";
+import { hostControllers } from "./host-controllers.ts";
 import { writeOciArchive } from "./oci-archive.ts";
 import { PATH, type Result, RUNTIME } from "./runtime.ts";
 
@@ -222,7 +223,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
   disable_tcp_service = true
   # What these machines lack: CAP_SYS_RESOURCE for a pod's oom_score_adj of -998, and maybe the controller for its cpu shares.
   restrict_oom_score_adj = true
-  disable_cgroup = ${!controllers().includes("cpu")}
+  disable_cgroup = ${!hostControllers().includes("cpu")}
 
 [plugins."io.containerd.grpc.v1.cri".cni]
   bin_dir = "/usr/lib/cni"
@@ -240,10 +241,6 @@ function network(directory: string): unknown {
   };
   const bridge = { type: "bridge", bridge: "cni-spec", isGateway: true, ipam };
   return { cniVersion: "1.0.0", name: "spec-test", plugins: [bridge, { type: "loopback" }] };
-}
-
-function controllers(): string[] {
-  return readFileSync("/sys/fs/cgroup/cgroup.controllers", "utf8").trim().split(" ");
 }
 
 function cgroupsBelow(name: string): string[] {

@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { Container } from "./container.ts";
+import { hostControllers } from "./host-controllers.ts";
 import { asObject } from "./json.ts";
 import { giveRootfsTo } from "./rootfs.ts";
 import type { Sandbox } from "./sandbox.ts";
@@ -112,7 +113,7 @@ function withNamespace(
 
 /** Takes out the limits whose controller this machine lacks: what is left must be set. */
 function withinControllers(resources: Record<string, unknown>): Record<string, unknown> {
-  const present = readFileSync("/sys/fs/cgroup/cgroup.controllers", "utf8").trim().split(" ");
+  const present = hostControllers();
   const controllers: Record<string, string> = { memory: "memory", cpu: "cpu", pids: "pids", blockIO: "io" };
   const kept = Object.entries(resources).filter(([name, value]) => {
     const controller = controllers[name];

@@ -81,9 +81,12 @@ export async function surroundingsUnder(
   return { code: EXIT_CODE, stderr: "", lines: normalised(output, sandbox, container) };
 }
 
-/** Counters, sizes and what else differs between two runs of one runtime. */
+/**
+ * Counters, sizes and what else differs between two runs of one runtime. FDSize is a legacy: the descriptor table stays as large
+ * as that of the highest descriptor which an ancestor had open before its execve.
+ */
 const VARYING =
-  /^status (Vm|Rss|Hugetlb|HugetlbPages|voluntary|nonvoluntary|SigQ|Ngid|CoreDumping|Threads|THP|untag|x86_)/;
+  /^status (FDSize|Vm|Rss|Hugetlb|HugetlbPages|voluntary|nonvoluntary|SigQ|Ngid|CoreDumping|Threads|THP|untag|x86_)/;
 
 function normalised(output: string, sandbox: Sandbox, container: Container): string[] {
   const lines = output
