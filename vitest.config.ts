@@ -8,12 +8,16 @@ const EVERYDAY = ["exec", "life", "rootless", "run"].map(
 /** What is waited for comes in a moment, or never; on a busy machine the moment may be long. */
 const expectation = { poll: { timeout: 20_000, interval: 20 } };
 
+/** A summary shows the first line of a failure: it has to say what differs, and not that an array of one is not empty. */
+const chaiConfig = { truncateThreshold: 2000 };
+
 export default defineConfig({
   test: {
     projects: [
       {
         test: {
           name: "unit",
+          chaiConfig,
           include: ["src/**/*.test.ts", "bindings/**/*.test.ts", "scripts/**/*.test.ts"],
           // Some compile C or compare thousands of filters, maybe on a busy machine.
           testTimeout: 90_000,
@@ -22,6 +26,7 @@ export default defineConfig({
       {
         test: {
           name: "spec",
+          chaiConfig,
           expect: expectation,
           include: ["spec-tests/!(engines|faults|guests)/**/*.test.ts", ...EVERYDAY],
           globalSetup: ["spec-tests/harness/setup.ts"],
@@ -35,6 +40,7 @@ export default defineConfig({
       {
         test: {
           name: "engines",
+          chaiConfig,
           expect: expectation,
           include: ["spec-tests/engines/*.test.ts"],
           globalSetup: ["spec-tests/harness/setup.ts"],
@@ -48,6 +54,7 @@ export default defineConfig({
       {
         test: {
           name: "faults",
+          chaiConfig,
           include: ["spec-tests/faults/**/*.test.ts"],
           globalSetup: ["spec-tests/faults/setup.ts"],
           pool: "forks",
@@ -57,6 +64,7 @@ export default defineConfig({
       {
         test: {
           name: "guests",
+          chaiConfig,
           expect: expectation,
           include: ["spec-tests/guests/**/*.test.ts"],
           globalSetup: ["spec-tests/harness/guest-setup.ts"],
