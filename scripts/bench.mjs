@@ -1,6 +1,7 @@
 /**
- * `npm run bench [-- --rounds N] [--output FILE] [--many N] [--podman]`: runts against crun and runc, taking turns in one run, so that what else the machine
- * does falls on all of them. Prints medians and ratios, and writes them as JSON (dist/bench.json). No figure makes it fail.
+ * `npm run bench [-- --rounds N] [--output FILE] [--many N] [--podman]`: runts against crun and runc, taking turns in one run, so
+ * that what else the machine does falls on all of them. Prints medians and ratios, and writes them as JSON (dist/bench.json). No
+ * figure makes it fail.
  */
 import { spawnSync } from "node:child_process";
 import {

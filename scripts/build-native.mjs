@@ -1,5 +1,6 @@
 /**
- * Compiles the native programs and the C++ library for koffi, and writes their images as TypeScript: `node scripts/build-native.mjs [--check]`.
+ * `node scripts/build-native.mjs [--check]`: compiles the native programs and the C++ library for koffi, and writes their images
+ * as TypeScript.
  *
  * The images are committed, so that nobody needs a compiler to install or build runts; only a change of the C sources
  * needs this script, gcc and aarch64-linux-gnu-gcc. With --check it writes nothing and fails unless a rebuild has the

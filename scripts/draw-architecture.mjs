@@ -1,7 +1,7 @@
 /**
- * Draws src/architecture.svg from the imports of the sources: `node scripts/draw-architecture.mjs`. A layer is a folder (or file) of
- * src and bindings; it stands below all that import it. What one can reach through others has no line of
- * its own. The dashed lines are what is loaded only when it is needed.
+ * Draws src/architecture.svg from the imports of the sources: `node scripts/draw-architecture.mjs`. A layer is a folder (or file)
+ * of src and bindings; it stands below all that import it. What one can reach through others has no line of its own. The dashed
+ * lines are what is loaded only when it is needed.
  */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";

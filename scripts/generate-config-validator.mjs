@@ -21,8 +21,8 @@ const RANGES = {
 };
 
 /**
- * Puts our two keywords in place of the standard ones: `{ "type": "integer", "format": F }` becomes one check instead
- * of four, and `enum` one whose error carries the names, so that the schema itself need not be in the generated code.
+ * Puts our two keywords in place of the standard ones: `{ "type": "integer", "format": F }` becomes one check instead of four,
+ * and `enum` one whose error carries the names, so that the schema itself need not be in the generated code.
  */
 function specialise(schema) {
   if (Array.isArray(schema)) return schema.map(specialise);
@@ -85,8 +85,8 @@ function fail(errors, instancePath, keyword, params) {
 `;
 
 /**
- * Shortens what ajv writes: a call for each error, and functions that take the pointer alone. The file is less than
- * half as large then, which is what a program pays for that runs it once.
+ * Shortens what ajv writes: a call for each error, and functions that take the pointer alone. The file is less than half as large
+ * then, which is what a program pays for that runs it once.
  */
 function shorten(code) {
   return code

@@ -1,6 +1,7 @@
 /**
- * `node scripts/guest-kernel.mjs`: Debian's kernel for the guests of the tests, and what loads AppArmor profiles into it, downloaded by apt
- * and unpacked into node_modules/.cache/guest-kernel. Not installed: that would change which kernel this machine boots.
+ * `node scripts/guest-kernel.mjs`: Debian's kernel for the guests of the tests, and what loads AppArmor profiles into it,
+ * downloaded by apt and unpacked into node_modules/.cache/guest-kernel. Not installed: that would change which kernel this
+ * machine boots.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, symlinkSync } from "node:fs";

@@ -72,8 +72,8 @@ function isThere({ program, library, file, isStatic }) {
 }
 
 /**
- * Installs what is missing of a list of Debian packages: `{ name, program | library | file, isStatic, needed, why }`. One that is needed and
- * can't be had is an error; without the others, the tests that would use them are skipped.
+ * Installs what is missing of a list of Debian packages: `{ name, program | library | file, isStatic, needed, why }`. One that is
+ * needed and can't be had is an error; without the others, the tests that would use them are skipped.
  */
 export function ensurePackages(packages) {
   const missing = packages.filter((entry) => !isThere(entry));
@@ -132,7 +132,8 @@ export function ensureModules() {
   if (which("npm") === undefined)
     throw new Missing("npm is needed to install the JavaScript packages: apt-get install npm");
   process.stdout.write("installing the npm packages of package-lock.json\n");
-  // No install script is needed, so none is trusted. Not "npm ci": it refuses a list without the packages for other systems, which not every registry has.
+  // No install script is needed, so none is trusted. Not "npm ci": it refuses a list without the packages for other systems,
+  // which not every registry has.
   const args = ["install", "--ignore-scripts", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"];
   const { status } = spawnSync("npm", args, { cwd: root, stdio: "inherit", env: npmEnvironment() });
   if (status !== 0)

@@ -8,9 +8,9 @@ import { reachable, root, unifiedCgroup } from "./machine.mjs";
 const vitest = join(root, "node_modules/vitest/vitest.mjs");
 
 /**
- * Runs one project where /sys/fs/cgroup is a cgroup2 and every user can reach the repository; `files` are parts of names of test files,
- * `below` is a command that runs its arguments. The report is undefined when vitest ended without one. A run that hangs must not take the
- * others' results with it.
+ * Runs one project where /sys/fs/cgroup is a cgroup2 and every user can reach the repository; `files` are parts of names of test
+ * files, `below` is a command that runs its arguments. The report is undefined when vitest ended without one. A run that hangs
+ * must not take the others' results with it.
  */
 export function runVitest({ project, files = [], env = {}, below = [], report, timeoutMs }) {
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];

@@ -1,7 +1,8 @@
 /**
- * `npm run test:engines [-- ENGINE...] [--alone]`: installs each engine from Debian, starts it with runts as its only runtime and runs its
- * checks (spec-tests/engines/ENGINE-*.test.ts); then the same checks with a runtime of Debian's, so that a check proves something. For each
- * engine a line says how many passed under which runtime. The last line is the sum. `--alone` leaves out the other runtime.
+ * `npm run test:engines [-- ENGINE...] [--alone]`: installs each engine from Debian, starts it with runts as its only runtime and
+ * runs its checks (spec-tests/engines/ENGINE-*.test.ts); then the same checks with a runtime of Debian's, so that a check proves
+ * something. For each engine a line says how many passed under which runtime. The last line is the sum. `--alone` leaves out the
+ * other runtime.
  */
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,7 +1,7 @@
 /**
- * `npm run test:faults [-- VITEST-ARGUMENT...]`: every operation of the commands fails with each of ten errors, loses the stub, the runtime, or an
- * answer; of which `npm test` does a part. It takes hours. FAULTS_BUNDLES, FAULTS_COMMANDS and FAULTS_MODES (errno numbers, `kill-stub`,
- * `kill-runtime`, `stall`) are lists with commas that leave out the rest.
+ * `npm run test:faults [-- VITEST-ARGUMENT...]`: every operation of the commands fails with each of ten errors, loses the stub,
+ * the runtime, or an answer; of which `npm test` does a part. It takes hours. FAULTS_BUNDLES, FAULTS_COMMANDS and FAULTS_MODES
+ * (errno numbers, `kill-stub`, `kill-runtime`, `stall`) are lists with commas that leave out the rest.
  */
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";

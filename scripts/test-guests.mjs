@@ -1,6 +1,6 @@
 /**
- * `npm run test:guests [-- VITEST-ARGUMENT...]`: cgroup tests in guests that really enforce limits, under runts and, beside it, crun and
- * runc. It needs nothing of the host's own cgroups. `npm test` runs the same under runts alone.
+ * `npm run test:guests [-- VITEST-ARGUMENT...]`: cgroup tests in guests that really enforce limits, under runts and, beside it,
+ * crun and runc. It needs nothing of the host's own cgroups. `npm test` runs the same under runts alone.
  */
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";

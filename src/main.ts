@@ -1,8 +1,8 @@
 import { versionText } from "./version.ts";
 
 /**
- * The program. Nothing but the version text is loaded here: engines ask `--version` often, and a module costs
- * start-up time (node:fs alone 1.7 ms of 8).
+ * The program. Nothing but the version text is loaded here: engines ask `--version` often, and a module costs start-up time
+ * (node:fs alone 1.7 ms of 8).
  */
 async function main(argv: readonly string[]): Promise<number> {
   const only = argv.length === 1 ? argv[0] : undefined;

@@ -11,7 +11,10 @@ export function pidfdOpen(pid: number): number | undefined {
   throw new SyscallError("pidfd_open", errno, [String(pid)]);
 }
 
-/** int pidfd_send_signal(int pidfd, int sig, siginfo_t *info, unsigned int flags). Returns false if the process has ended. pidfd_send_signal(2) */
+/**
+ * int pidfd_send_signal(int pidfd, int sig, siginfo_t *info, unsigned int flags). Returns false if the process has ended.
+ * pidfd_send_signal(2)
+ */
 export function pidfdSendSignal(pidfd: number, signal: number): boolean {
   const result = trySyscall("pidfd_send_signal", pidfd, signal, null, 0);
   if (result >= 0) return true;

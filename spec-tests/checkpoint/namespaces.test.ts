@@ -127,8 +127,8 @@ criuSpec(
 );
 
 /**
- * Since Linux 6.16 SO_PASSCRED can be asked of Unix sockets only. criu asks all sockets, and fails (4.1.1): no runtime can do anything
- * about it.
+ * Since Linux 6.16 SO_PASSCRED can be asked of Unix sockets only. criu asks all sockets, and fails (4.1.1): no runtime can do
+ * anything about it.
  */
 function criuKnowsSockets(): boolean {
   const question = "import socket; socket.socket().getsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED)";

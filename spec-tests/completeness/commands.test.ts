@@ -24,8 +24,8 @@ function has(text: string, word: string): boolean {
 }
 
 /**
- * The commands that engines call, whose options have tests by name. Of the others, only the command itself is looked for; the options of
- * checkpoint and restore are criu's, and src/cli/criu-options.test.ts has them all.
+ * The commands that engines call, whose options have tests by name. Of the others, only the command itself is looked for; the
+ * options of checkpoint and restore are criu's, and src/cli/criu-options.test.ts has them all.
  */
 const OF_ENGINES =
   "create run start state kill delete list exec ps pause resume update events features spec".split(" ");

@@ -7,8 +7,8 @@ import { Scene } from "./scene.ts";
 import { type Findings, type Plan, walk } from "./walk.ts";
 
 /**
- * `npm run test:faults` sets FAULTS=all: every fault at every operation. As part of `npm test`, every operation fails once, and some get the other
- * faults. FAULTS_BUNDLES, FAULTS_COMMANDS and FAULTS_MODES, lists with commas, leave out the rest.
+ * `npm run test:faults` sets FAULTS=all: every fault at every operation. As part of `npm test`, every operation fails once, and
+ * some get the other faults. FAULTS_BUNDLES, FAULTS_COMMANDS and FAULTS_MODES, lists with commas, leave out the rest.
  */
 const ALL = process.env.FAULTS === "all";
 /** As many at a time as these tests take cores. */

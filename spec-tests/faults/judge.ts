@@ -8,8 +8,9 @@ interface InjectedError {
 }
 
 /**
- * What the kernel calls the errors that are injected: a number, a name, and words. `means`: what the runtime may take it for, since that is
- * what the kernel says by it. ENOENT is not among them: it is an answer and no failure, by which files of a container that is there are none.
+ * What the kernel calls the errors that are injected: a number, a name, and words. `means`: what the runtime may take it for,
+ * since that is what the kernel says by it. ENOENT is not among them: it is an answer and no failure, by which files of a
+ * container that is there are none.
  */
 export const ERRORS: readonly InjectedError[] = [
   { errno: 5, name: "EIO", words: /input\/output error/ },

@@ -5,8 +5,8 @@ import { asObject } from "../harness/json.ts";
 import { recordedNames } from "../harness/recorded.ts";
 
 /**
- * Valid configs to begin with: those that engines wrote, and the one of these tests, without what is on their own hosts only. Numbers beyond
- * 2^53 are marked strings, which `toText` turns back.
+ * Valid configs to begin with: those that engines wrote, and the one of these tests, without what is on their own hosts only.
+ * Numbers beyond 2^53 are marked strings, which `toText` turns back.
  */
 export function bases(): Record<string, unknown>[] {
   const folder = join(import.meta.dirname, "../configs");

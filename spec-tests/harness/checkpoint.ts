@@ -47,8 +47,8 @@ export const NO_STREAMS: CreateOptions = {
 };
 
 /**
- * A line of shell that counts, each number once, where the link /tmp/count leads to: it has no file open that is gone when criu looks
- * for it, since the program has run on, or was restored twice.
+ * A line of shell that counts, each number once, where the link /tmp/count leads to: it has no file open that is gone when criu
+ * looks for it, since the program has run on, or was restored twice.
  */
 export const COUNT =
   "i=0; while :; do i=$((i+1)); ln -sfn $i /tmp/count.new; mv /tmp/count.new /tmp/count; sleep 0.02; done";

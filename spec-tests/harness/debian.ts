@@ -9,8 +9,8 @@ const CACHE = join(import.meta.dirname, "../../node_modules/.cache/runts-debian"
 const REPOSITORY = "/var/local/packages";
 
 /**
- * An archive of Debian's minimal system, as docker's image debian:trixie-slim is one, with the named packages and all that they need in a
- * repository inside: `apt-get update && apt-get install NAME` works there without a network.
+ * An archive of Debian's minimal system, as docker's image debian:trixie-slim is one, with the named packages and all that they
+ * need in a repository inside: `apt-get update && apt-get install NAME` works there without a network.
  */
 export function debianArchive(packages: readonly string[]): string {
   const archive = join(CACHE, `trixie-${packages.join("-")}.tar`);

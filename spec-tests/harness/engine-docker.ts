@@ -47,9 +47,9 @@ export interface DockerOptions {
 export const IMAGE = "spec-test";
 
 /**
- * The daemon gets namespaces of its own, which stay when it is started again: its bridges and firewall rules stay out of the machine's
- * network, and its mounts are shared among each other, as they are where systemd is init. A tmpfs takes what containerd's shims put into
- * /run whatever they are told.
+ * The daemon gets namespaces of its own, which stay when it is started again: its bridges and firewall rules stay out of the
+ * machine's network, and its mounts are shared among each other, as they are where systemd is init. A tmpfs takes what
+ * containerd's shims put into /run whatever they are told.
  */
 const NAMESPACES = `set -eu
 directory=$1

@@ -66,7 +66,10 @@ export interface CommandOptions {
   readonly timeoutMs?: number;
 }
 
-/** Runs a command of an engine up to its end. Unlike a runtime's, its output may go to pipes: the containers' goes through the engine. */
+/**
+ * Runs a command of an engine up to its end. Unlike a runtime's, its output may go to pipes: the containers' goes through the
+ * engine.
+ */
 export async function runCommand(command: readonly string[], options: CommandOptions = {}): Promise<Result> {
   const { env, cwd, input, timeoutMs = 60_000 } = options;
   const [program = "", ...args] = command;

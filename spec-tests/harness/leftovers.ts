@@ -38,8 +38,8 @@ export function newTraces(before: HostSnapshot, after: HostSnapshot): string[] {
 }
 
 /**
- * Live processes that belong to the test: by command line, environment, cgroup, an open file, or a mount namespace with
- * a mount from the test's folder. That finds init, its children and whatever the runtime forgot.
+ * Live processes that belong to the test: by command line, environment, cgroup, an open file, or a mount namespace with a mount
+ * from the test's folder. That finds init, its children and whatever the runtime forgot.
  */
 function taggedProcesses(tag: string): string[] {
   const found: string[] = [];

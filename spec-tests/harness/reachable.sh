@@ -1,7 +1,7 @@
 #!/bin/sh
-# Runs its arguments where every user can reach the repository. Below a home directory that is closed to others, as root's is, users without
-# privileges would find neither the runtime nor what the tests have for them: there it is seen at another place as well, by
-# the command alone. Arguments that are paths of the repository become paths of that place.
+# Runs its arguments where every user can reach the repository. Below a home directory that is closed to others, as root's is,
+# users without privileges would find neither the runtime nor what the tests have for them: there it is seen at another place as
+# well, by the command alone. Arguments that are paths of the repository become paths of that place.
 set -eu
 if [ $# -eq 0 ]; then
   echo "usage: $0 COMMAND [ARGUMENT]..." >&2

@@ -28,8 +28,9 @@ function writeRecorded(config: Record<string, unknown>): string {
 }
 
 /**
- * Puts a recorded config into the container's bundle, changed only where it names what was on the engine's host: the rootfs, the program,
- * sources of bind mounts, namespaces by path, hooks, and limits beyond those of this machine. Says whether it has a terminal.
+ * Puts a recorded config into the container's bundle, changed only where it names what was on the engine's host: the rootfs, the
+ * program, sources of bind mounts, namespaces by path, hooks, and limits beyond those of this machine. Says whether it has a
+ * terminal.
  */
 export function useRecorded(
   sandbox: Sandbox,

@@ -9,7 +9,8 @@ export type Body = (sandbox: Sandbox, context: TestContext) => Promise<void>;
  * One requirement. The title reads `<command> <situation>: <what is required>`, the clause says by what. Afterwards everything is
  * deleted, and the test fails when a process, mount, cgroup, state or temporary file is left on the host.
  *
- * It may take 90 s, or `timeoutMs`. Under a peer that is known not to meet it (peers.ts) the test has to fail: one that passes is a stale entry.
+ * It may take 90 s, or `timeoutMs`. Under a peer that is known not to meet it (peers.ts) the test has to fail: one that passes is
+ * a stale entry.
  */
 export function spec(title: string, clause: string, body: Body, timeoutMs?: number): void {
   const known = deviation(RUNTIME_NAME, title);

@@ -9,8 +9,7 @@ export const EXIT_CODE = 7;
 
 /**
  * Prints all that a process can see of what it was given, most lines with the name of their part in front. The shell looks at
- * itself by its
- * own commands where it can, since it blocks signals and opens descriptors for others.
+ * itself by its own commands where it can, since it blocks signals and opens descriptors for others.
  */
 export const SHOW_SURROUNDINGS = `
 show() { while IFS= read -r line || [ -n "$line" ]; do echo "$1 $line"; done < /proc/$$/$1; }

@@ -48,7 +48,8 @@ spec("root of a user namespace, a further one: mapped, and in reach of exec", CL
   });
   giveRootfsTo(container.rootfs, { uid: SUBIDS, gid: SUBIDS });
   await container.started();
-  // Each command is in a user namespace of its own, so that only the host's root can look into the container. A map shows the parent's ids.
+  // Each command is in a user namespace of its own, so that only the host's root can look into the container. A map shows the
+  // parent's ids.
   sandbox.wrapper = [];
   chownSync(sandbox.root, 0, 0); // root does not believe a state root of others
   const { stdout } = await container.exec(["sh", "-c", "id -u; cat /proc/self/uid_map"]);

@@ -10,7 +10,10 @@ const NULL = "/dev/null";
 /** Seconds since 1970: when no device was last changed. */
 const LONG_AGO = 1;
 
-/** What the container would change. Not the owner and the time of the change, which crun changes at each run with this as standard input. */
+/**
+ * What the container would change. Not the owner and the time of the change, which crun changes at each run with this as standard
+ * input.
+ */
 function statusOf(path: string): { mode: string; touched: boolean } {
   const { mode, mtimeMs } = lstatSync(path);
   return { mode: mode.toString(8), touched: mtimeMs === 1000 * LONG_AGO };

@@ -15,8 +15,8 @@ const BASE = 100_000;
 const ROUNDS = 30;
 
 /**
- * Seizes whatever comes next in its pid namespace, and says what that was called. Numbers are given in their order: it tries the few that
- * are next, again and again, which takes it a microsecond.
+ * Seizes whatever comes next in its pid namespace, and says what that was called. Numbers are given in their order: it tries the
+ * few that are next, again and again, which takes it a microsecond.
  */
 const TRACER = `
 #include <fcntl.h>

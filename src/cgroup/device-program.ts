@@ -53,10 +53,10 @@ const LONGEST_ENTRY = 7;
 const MAX_ENTRIES = Math.floor(0x7fff / LONGEST_ENTRY) - 1;
 
 /**
- * Rules apply in order and later ones win, for each kind of access by itself: an open for reading and writing is allowed by
- * one rule for r and another one for w. All of that is decided here, for every device that a rule names and for the rest,
- * so that each entry of the program is final. The verifier follows every path: were a request to pass through
- * several rules, the paths would multiply.
+ * Rules apply in order and later ones win, for each kind of access by itself: an open for reading and writing is allowed by one
+ * rule for r and another one for w. All of that is decided here, for every device that a rule names and for the rest, so that
+ * each entry of the program is final. The verifier follows every path: were a request to pass through several rules, the paths
+ * would multiply.
  *
  * Rules that let everything through need no program: undefined.
  */

@@ -46,11 +46,10 @@ export function isWritableCgroup(directory: string): boolean {
 /**
  * Directory of the container's cgroup.
  *
- * A relative cgroupsPath, or `<id>` where it is absent, lies below the root cgroup: config-linux.md (Cgroups Path) asks
- * for the same place whenever the value is the same, so the caller's own cgroup must not matter. Only for a user who can't
- * write there it lies beside the caller's cgroup, which is the nearest place that may be delegated to that user; or in it, if
- * that is delegated alone.
- * The form `slice:prefix:name` is for systemd alone and is a name like any other here.
+ * A relative cgroupsPath, or `<id>` where it is absent, lies below the root cgroup: config-linux.md (Cgroups Path) asks for the
+ * same place whenever the value is the same, so the caller's own cgroup must not matter. Only for a user who can't write there it
+ * lies beside the caller's cgroup, which is the nearest place that may be delegated to that user; or in it, if that is delegated
+ * alone. The form `slice:prefix:name` is for systemd alone and is a name like any other here.
  */
 export function cgroupPathFor(config: Config, id: string, mountpoint: string): string {
   const path = config.linux?.cgroupsPath ?? "";

@@ -2,13 +2,13 @@ import type { OptionDescription, Positionals } from "./option.ts";
 import { UsageError } from "./usage-error.ts";
 
 /**
- * The options and arguments of one level of the command line, in the syntax of Go's flag package, which engines use:
- * one or two dashes, `--name=value` or `--name value` (whatever the value looks like), booleans as `--name` or
- * `--name=false`, `--` as the end of options.
+ * The options and arguments of one level of the command line, in the syntax of Go's flag package, which engines use: one or two
+ * dashes, `--name=value` or `--name value` (whatever the value looks like), booleans as `--name` or `--name=false`, `--` as the
+ * end of options.
  *
- * Not yargs-parser: it has neither one-dash names, nor unknown options as errors, nor values that begin with a dash, so
- * every token would be resolved against the table before it anyway; and loading it costs 2 ms of 8 in the compiled
- * program (5 by its Node entry), this file 0.3.
+ * Not yargs-parser: it has neither one-dash names, nor unknown options as errors, nor values that begin with a dash, so every
+ * token would be resolved against the table before it anyway; and loading it costs 2 ms of 8 in the compiled program (5 by its
+ * Node entry), this file 0.3.
  */
 export class ParsedArguments {
   readonly positionals: readonly string[];

@@ -21,8 +21,8 @@ beforeEach(() => {
 afterEach(() => rmSync(directory, { recursive: true }));
 
 /**
- * Without what differs on purpose or by version: the spec's version, the host name, ambient capabilities (older runc
- * has them) and the cgroup namespace (runc asks for one on hosts with cgroup v2 only).
+ * Without what differs on purpose or by version: the spec's version, the host name, ambient capabilities (older runc has them)
+ * and the cgroup namespace (runc asks for one on hosts with cgroup v2 only).
  */
 function comparable(config: string) {
   const { ociVersion, hostname, ...rest } = JSON.parse(config);

@@ -35,8 +35,8 @@ export class ContainerCgroup {
   }
 
   /**
-   * The cgroup that the record names before it is made; empty for none. Should create be killed then, `delete` kills all that is in there:
-   * nobody else may be.
+   * The cgroup that the record names before it is made; empty for none. Should create be killed then, `delete` kills all that is
+   * in there: nobody else may be.
    */
   recorded(directory: string): string {
     try {

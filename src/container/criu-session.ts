@@ -55,7 +55,10 @@ export class CriuFiles {
     return `${workPath ?? imagePath}/${this.#logFile}`;
   }
 
-  /** The options of both commands; `opened` are the directories' numbers in criu. criu leaves the network to the runtime and its engine, as for runc: a new one is empty. */
+  /**
+   * The options of both commands; `opened` are the directories' numbers in criu. criu leaves the network to the runtime and its
+   * engine, as for runc: a new one is empty.
+   */
   options(config: Config, opened: readonly number[]): Omit<CriuOptions, "root" | "external"> {
     const { choices, configFile } = { choices: this.#choices, configFile: configFileOf(config) };
     const [imagesDirectory = -1, workDirectory] = opened;

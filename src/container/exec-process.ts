@@ -43,8 +43,9 @@ export function overriddenProcess(config: Config, overrides: ExecOverrides): Pro
 }
 
 /**
- * A process.json with what the container's own process lends it: runc's rule, and crun's for the AppArmor profile. Engines leave out what they
- * mean to be as in the container. What is there, though empty, counts. All else that is absent is as in a config.json.
+ * A process.json with what the container's own process lends it: runc's rule, and crun's for the AppArmor profile. Engines leave
+ * out what they mean to be as in the container. What is there, though empty, counts. All else that is absent is as in a
+ * config.json.
  */
 export function completedProcess({ process: own }: Config, given: Process): Process {
   const { capabilities, oomScoreAdj, selinuxLabel, apparmorProfile } = { ...own, ...given };

@@ -82,9 +82,9 @@ function xdgRoot(): string | undefined {
 }
 
 /**
- * Root of the host has /run/runts. Others have no access there; among them is the root of a user namespace, as which
- * rootless podman calls (with XDG_RUNTIME_DIR as the only variable); `USER=root` says that it is the root of a
- * container, as in nested use.
+ * Root of the host has /run/runts. Others have no access there; among them is the root of a user namespace, as which rootless
+ * podman calls (with XDG_RUNTIME_DIR as the only variable); `USER=root` says that it is the root of a container, as in nested
+ * use.
  */
 function honoursXdg(): boolean {
   if (!process.env.XDG_RUNTIME_DIR) return false;

@@ -4,8 +4,8 @@ export interface Finding {
   readonly area: string;
   readonly subject: string;
   /**
-   * `good`: as it should be. `note`: worth knowing, such as what a process may have changed itself. `lacking`: something that a few configs
-   * ask for is not there. `bad`: containers can't be made, or this container is not what its config says.
+   * `good`: as it should be. `note`: worth knowing, such as what a process may have changed itself. `lacking`: something that a
+   * few configs ask for is not there. `bad`: containers can't be made, or this container is not what its config says.
    */
   readonly verdict: "good" | "note" | "lacking" | "bad";
   readonly detail: string;

@@ -8,8 +8,8 @@ import { STUB_NAME } from "../../bindings/stub/client.ts";
 const LONGEST_END_MS = 200;
 
 /**
- * Reaps the clone of a stub that was lost before it could tell the number. Its channel is closed; and before it is reaped, the init of its
- * pid namespace can't end: pid_namespaces(7). Only what has ended, and what the runtime has called so, is touched.
+ * Reaps the clone of a stub that was lost before it could tell the number. Its channel is closed; and before it is reaped, the
+ * init of its pid namespace can't end: pid_namespaces(7). Only what has ended, and what the runtime has called so, is touched.
  */
 export function reapLostClone(): void {
   const deadline = Date.now() + LONGEST_END_MS;

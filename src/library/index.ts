@@ -199,7 +199,10 @@ export async function kill(
   killContainer(contextOf(settings), id, String(signal), { all: false });
 }
 
-/** Deletes what is left of a stopped container (`delete` is a reserved word). With `force` a running one is killed first, and an unknown id is no error. */
+/**
+ * Deletes what is left of a stopped container (`delete` is a reserved word). With `force` a running one is killed first, and an
+ * unknown id is no error.
+ */
 export async function remove(
   id: string,
   options: Settings & { readonly force?: boolean } = {},

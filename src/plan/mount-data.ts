@@ -56,8 +56,8 @@ export function joinedData(words: readonly string[]): string {
 }
 
 /**
- * Whether only mount(2) can take the options: there are longer ones than fsconfig(2) takes, such as the layers of an overlay; or an overlay
- * has a path with a comma, which fsconfig(2) takes for overlay since Linux 6.5 only.
+ * Whether only mount(2) can take the options: there are longer ones than fsconfig(2) takes, such as the layers of an overlay; or
+ * an overlay has a path with a comma, which fsconfig(2) takes for overlay since Linux 6.5 only.
  */
 export function needsOneString(type: string, source: string, words: readonly string[]): boolean {
   if (type === "overlay" && words.some((word) => word.includes(",") && !isContext(word))) return true;

@@ -147,8 +147,8 @@ export function parsePropagation(word: string): Propagation | undefined {
 }
 
 /**
- * The words of all options. One that is not alone in its string is data, as it would be for mount(2): there only the flags of the file system
- * itself are known beside its own options, and of a bind mount all of it is ignored.
+ * The words of all options. One that is not alone in its string is data, as it would be for mount(2): there only the flags of the
+ * file system itself are known beside its own options, and of a bind mount all of it is ignored.
  */
 function separated(options: readonly string[], type: string): { word: string; alone: boolean }[] {
   return options

@@ -116,9 +116,10 @@ export function dataOf({ type, options, label }: Pick<NewMount, "type" | "option
 }
 
 /**
- * mount(2): the same for options that fsconfig(2) does not take. It mounts only where a path leads to, and gives no descriptor of what it
- * has mounted. So it mounts on the working directory, which nothing can redirect: a directory of a tmpfs that stands in the target's place
- * meanwhile. From there the mount is copied. Where it fails, what is at the target goes as other mounts before it do.
+ * mount(2): the same for options that fsconfig(2) does not take. It mounts only where a path leads to, and gives no descriptor of
+ * what it has mounted. So it mounts on the working directory, which nothing can redirect: a directory of a tmpfs that stands in
+ * the target's place meanwhile. From there the mount is copied. Where it fails, what is at the target goes as other mounts before
+ * it do.
  */
 export function newMountByString(
   program: Program,

@@ -141,8 +141,9 @@ export function attach(program: Program, mount: Register, target: Register, opti
 }
 
 /**
- * Attaches a mount of a file. On a directory move_mount(2) says EINVAL, which may mean many things; where that is why, it is called once more
- * with the file as a directory to start from, for ENOTDIR, which mount(2) says and engines explain to their users.
+ * Attaches a mount of a file. On a directory move_mount(2) says EINVAL, which may mean many things; where that is why, it is
+ * called once more with the file as a directory to start from, for ENOTDIR, which mount(2) says and engines explain to their
+ * users.
  */
 export function attachFile(
   program: Program,

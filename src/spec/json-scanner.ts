@@ -39,8 +39,8 @@ export function lineOf(text: string, offset: number): number {
 }
 
 /**
- * Reads JSON (RFC 8259) without loss: an integer that a number can't hold exactly becomes a bigint. Throws on a
- * document that is not JSON; of two members with one name the later wins, and `hasDuplicates` tells.
+ * Reads JSON (RFC 8259) without loss: an integer that a number can't hold exactly becomes a bigint. Throws on a document that is
+ * not JSON; of two members with one name the later wins, and `hasDuplicates` tells.
  */
 export function scanJson(text: string, source: string, withPositions: boolean): Scan {
   const scanner = new Scanner(text, source, withPositions);

@@ -4,9 +4,9 @@ import { isObject } from "./json-reader.ts";
 type Path = readonly string[];
 
 /**
- * Properties of the specification that this version does not implement. Each is refused where it asks for something,
- * since ignoring it would start a container that is not the one described. `*` stands for each item of a list.
- * Delete a line when its property is implemented.
+ * Properties of the specification that this version does not implement. Each is refused where it asks for something, since
+ * ignoring it would start a container that is not the one described. `*` stands for each item of a list. Delete a line when its
+ * property is implemented.
  */
 const PROPERTIES: readonly Path[] = [];
 
