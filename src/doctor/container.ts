@@ -42,23 +42,23 @@ function initFacts(pid: number): InitFacts {
     limits: read("limits"),
     oomScoreAdj: read("oom_score_adj"),
     label: read("attr/current").replace(/\0$/, ""),
-    namespaces: namespaceLinks(pid),
-    ownNamespaces: namespaceLinks("self"),
-    namespaceAt: linkAt,
+    namespaces: namespaceIdentities(pid),
+    ownNamespaces: namespaceIdentities("self"),
+    namespaceAt,
     lastCapability: Number(tryRead("/proc/sys/kernel/cap_last_cap") ?? 0),
   };
 }
 
-function namespaceLinks(pid: number | "self"): ReadonlyMap<string, string> {
-  const links = Object.keys(NAMESPACE_FLAGS).flatMap((type): [string, string][] => {
-    const link = linkAt(`/proc/${pid}/ns/${namespaceFile(type)}`);
-    return link === undefined ? [] : [[type, link]];
+function namespaceIdentities(pid: number | "self"): ReadonlyMap<string, string> {
+  const identities = Object.keys(NAMESPACE_FLAGS).flatMap((type): [string, string][] => {
+    const identity = namespaceAt(`/proc/${pid}/ns/${namespaceFile(type)}`);
+    return identity === undefined ? [] : [[type, identity]];
   });
-  return new Map(links);
+  return new Map(identities);
 }
 
-/** Device and inode of a namespace's file: a bind mount of it is no link. */
-function linkAt(path: string): string | undefined {
+/** Device and inode of a namespace's file, not the target of a link: a bind mount of it is none. */
+function namespaceAt(path: string): string | undefined {
   try {
     const { dev, ino } = statSync(path);
     return `${dev}:${ino}`;

@@ -24,7 +24,7 @@ export interface Host {
   readonly kernel: string;
   readonly architecture: string;
   readonly isRoot: boolean;
-  /** Of the initial user namespace, or of another. */
+  /** Whether the caller is in another user namespace than the initial one. */
   readonly inUserNamespace: boolean;
   readonly user: string;
   readonly cgroup: "unified" | "hybrid" | "none";
@@ -61,7 +61,7 @@ export interface Host {
   readonly hasSwap: boolean;
 }
 
-/** Calls of the newest kernels that the runtime can't do without, and one that only id-mapped mounts and recursive flags need. */
+/** The newest system calls that the runtime can't do without, and two that old kernels may have been built without. */
 const CALLS: readonly SyscallName[] = [
   "clone3",
   "openat2",

@@ -13,13 +13,13 @@ export interface InitFacts {
   readonly oomScoreAdj: string;
   /** Of /proc/PID/attr/current; empty without a security module. */
   readonly label: string;
-  /** Targets of the links in /proc/PID/ns by type of namespace of the specification. */
+  /** Identities (`device:inode`) of the files in /proc/PID/ns, by type of namespace of the specification. */
   readonly namespaces: ReadonlyMap<string, string>;
   /** The same of the runtime. */
   readonly ownNamespaces: ReadonlyMap<string, string>;
-  /** By the path of a joined namespace; undefined if it can't be read any more. */
+  /** The identity of a joined namespace, by its path; undefined if it can't be looked at any more. */
   namespaceAt(path: string): string | undefined;
-  /** Bit set of what this kernel knows. */
+  /** Number of the kernel's last capability, /proc/sys/kernel/cap_last_cap. */
   readonly lastCapability: number;
 }
 
