@@ -16,7 +16,7 @@ export function killAndReap(pid: number): void {
   try {
     killByDescriptor(pid);
   } catch {
-    // No descriptor may be left to be had. A child that nobody has waited for keeps its number.
+    // There may be no descriptor left. A child that nobody has waited for keeps its number.
     trySyscall("kill", pid, SIGKILL);
   }
   for (;;) {

@@ -241,7 +241,7 @@ export class StubChannel {
     return bytes;
   }
 
-  /** May come again, from whoever undoes what was done. */
+  /** May be called again, by whoever undoes what was done. */
   close(): void {
     this.#socket.close();
   }

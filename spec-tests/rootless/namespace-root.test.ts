@@ -5,7 +5,7 @@ import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 import { becomeUser, OWN, RANGE, rootlessConfig, SUBIDS, USER } from "../harness/user.ts";
 
-/** Root of a user namespace, as which engines without privileges call. */
+/** The root of a user namespace, who calls for engines without privileges. */
 const CLAUSE = "engines: podman unshare, rootlesskit";
 
 function becomeNamespaceRoot(sandbox: Sandbox): void {

@@ -28,8 +28,8 @@ export function enableControllers(directory: string, needed: ReadonlyMap<string,
     const enabled = new Set(readWords(ancestor, "cgroup.subtree_control"));
     const missing = readWords(ancestor, "cgroup.controllers").filter((name) => !enabled.has(name));
     if (missing.length === 0) continue;
-    // Processes of a cgroup's own: controllers of threads would turn it into a threaded one, and all below it. Only a setting
-    // that needs nothing else is worth that.
+    // In a cgroup with processes of its own only controllers of threads can be enabled, which turns it, and all below it, into
+    // threaded ones. Only a setting that needs nothing else is worth that.
     if (internalProcesses(ancestor).length > 0) {
       if ([...needed.keys()].every((name) => THREADED_CONTROLLERS.includes(name)))
         for (const name of missing) if (needed.has(name)) tryEnable(ancestor, [name]);

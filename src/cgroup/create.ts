@@ -102,7 +102,7 @@ function mkdirError(directory: string, errno: string, cause: unknown): unknown {
 }
 
 /**
- * Who brings a process from one cgroup into another must be allowed to write to cgroup.procs of both and of the nearest cgroup
+ * Whoever moves a process from one cgroup into another must be allowed to write to cgroup.procs of both and of the nearest cgroup
  * above both: cgroups(7), "Cgroup delegation: containment rules". CLONE_INTO_CGROUP follows them too.
  */
 function checkWayInto(directory: string): void {

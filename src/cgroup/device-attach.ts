@@ -101,7 +101,7 @@ function setAddress(words: Uint32Array, index: number, buffer: Uint8Array): void
 }
 
 /**
- * No function that the program calls is for GPL programs only (it calls none), so that it carries its own licence. Kernels
+ * The program calls no function of the kernel, and so none that is for GPL programs only: it carries its own licence. Kernels
  * before 5.11 count it against RLIMIT_MEMLOCK and say EPERM.
  */
 function loadProgram(instructions: Uint8Array<ArrayBuffer>): number {

@@ -7,7 +7,7 @@ const PREFIX = "org.systemd.property.";
 
 /**
  * Properties that annotations add to the unit, as runc and crun take them: the name after the prefix, the value in the text
- * format of GVariant. A name that ends with `Sec` stands for the one with `USec`, of which systemd counts microseconds.
+ * format of GVariant. A name that ends with `Sec` stands for the one with `USec`, which systemd counts in microseconds.
  */
 export function annotatedProperties(annotations: Readonly<Record<string, string>>): UnitProperty[] {
   const properties: UnitProperty[] = [];

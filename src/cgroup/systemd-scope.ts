@@ -106,7 +106,7 @@ export class ContainerScope {
     }
   }
 
-  /** May come again. */
+  /** May be called again. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -2,7 +2,6 @@ import type { MountEntry } from "../container/mount-list.ts";
 import type { ContainerState } from "../container/state.ts";
 import type { Operations } from "./operations.ts";
 
-/** A call of an operation: its name, and its arguments after the context. */
 /** Of a container that hides a control character in a name. */
 const sampleMount: MountEntry = {
   id: 31,
@@ -13,6 +12,7 @@ const sampleMount: MountEntry = {
   options: ["ro", "nosuid"],
 };
 
+/** A call of an operation: its name, and its arguments after the context. */
 export type Call = readonly [name: keyof Operations, ...args: unknown[]];
 
 export const sampleState: ContainerState = {

@@ -150,12 +150,12 @@ function dumpOptions(
     ...(parentPath !== undefined && { parentImage: parentPath, trackMemory: true }),
     // The freezer of cgroup v2 is known since 3.14; before, each process is stopped for itself.
     ...(saved.cgroup !== "" && version.number >= 31400 && { freezeCgroup: saved.cgroup }),
-    // Later ones say by a notification that lazy pages can be fetched.
+    // Since 3.15 criu says by a notification that lazy pages can be fetched.
     ...(options.lazyPages && statusFd !== undefined && version.number < 31500 && { statusFd }),
   };
 }
 
-/** Once for all: the reader waits for the end of it, too. */
+/** Only once, and closed then: the reader waits for the end of the stream, too. */
 function reportReady(statusFd: number | undefined): void {
   if (statusFd === undefined) return;
   writeSync(statusFd, Uint8Array.of(0));

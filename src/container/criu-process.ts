@@ -78,7 +78,7 @@ export class CriuProcess {
     }
   }
 
-  /** Asks for criu's version, as which everything later than 3.0 answers. */
+  /** The version, which criu tells since 3.0; an older one is an error. */
   version(): CriuVersion {
     const version = this.#ask({ type: "VERSION", keepOpen: true })?.version;
     if (version !== undefined && version.number >= OLDEST) return version;

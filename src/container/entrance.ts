@@ -94,7 +94,7 @@ export async function entranceTo(context: Context, visit: Visit): Promise<Entran
         namespaces: NO_NAMESPACES,
         join: { pidfd: options.pidfd, flags },
         afterJoin: (program) => {
-          // All of the user namespace's are had only by entering it.
+          // Only a process that enters the user namespace has all of its capabilities.
           const permitted = (flags & CLONE_NEWUSER) === 0 ? caller.permitted : credentials.permitted;
           narrowCapabilities(
             program,

@@ -24,7 +24,7 @@ export interface CgroupEntry {
   readonly directory: string | undefined;
   readonly descriptor: number | undefined;
   readonly attach: ((pid: number) => void) | undefined;
-  /** May come again. */
+  /** May be called again. */
   close(): void;
 }
 

@@ -4,7 +4,6 @@ import { waitReadable } from "../../bindings/linux/poll.ts";
 import { END_TIMEOUT_MS } from "../../bindings/linux/reap.ts";
 import { isAlive } from "./process-status.ts";
 
-/** Signals that a process can't handle differently. */
 export const SIGKILL = 9;
 
 /**

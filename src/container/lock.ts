@@ -16,7 +16,7 @@ export interface ContainerLock {
 
 /**
  * Operations on one container exclude each other: each holds a lock, flock(2), on the container's directory. It ends with the
- * process, however that ends. Returns undefined if there is no such directory, or none any more once the lock is had.
+ * process, however that ends. Returns undefined if there is no such directory, or none any more once it is locked.
  */
 export function lockContainer(directory: string, id: string): ContainerLock | undefined {
   const fd = openDirectory(directory);

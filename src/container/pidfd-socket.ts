@@ -8,7 +8,7 @@ import { onBehalfOf } from "../init/run-program.ts";
 export interface PidfdReceiver {
   /** `message` is what runc sends along: `standard` for a container's init, `setns` for a process of `exec`. */
   send(pid: number, message: "standard" | "setns"): void;
-  /** May come again, and does after sending. */
+  /** May be called again, and after sending. */
   close(): void;
 }
 

@@ -6,7 +6,7 @@ import { type TerminalReceiver, terminalReceiver } from "./terminal-receiver.ts"
 export interface Receivers {
   readonly terminal: TerminalReceiver | undefined;
   readonly pidfd: PidfdReceiver | undefined;
-  /** For who has got nothing, since the process has failed. May come again. */
+  /** Lets those go who have got nothing, since the process has failed. May be called again. */
   close(): void;
 }
 

@@ -41,7 +41,7 @@ export class NamespacesToJoin {
     }
   }
 
-  /** `numbers` are those of what `open` has returned, in criu. */
+  /** `numbers` are those that the namespaces of `open` have in criu. */
   options(
     numbers: readonly number[],
     version: CriuVersion,

@@ -24,7 +24,7 @@ import type { SavedState } from "./saved-state.ts";
 export interface SeccompAgent {
   /** Sends the listener of a process that is about to load its filter, and lets it go on. */
   handOver(handing: HandOver): void;
-  /** Lets the agent see the end of it. May come again, and does after a hand-over. */
+  /** Closes the connection to the agent. May be called again, and after a hand-over. */
   close(): void;
 }
 

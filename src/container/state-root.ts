@@ -82,8 +82,8 @@ function xdgRoot(): string | undefined {
 }
 
 /**
- * Root of the host has /run/runts. Others have no access there; among them is the root of a user namespace, as which rootless
- * podman calls (with XDG_RUNTIME_DIR as the only variable); `USER=root` says that it is the root of a container, as in nested
+ * Root of the host has /run/runts. Others have no access there; among them is the root of a user namespace, who calls for
+ * rootless podman (with XDG_RUNTIME_DIR as the only variable); `USER=root` says that it is the root of a container, as in nested
  * use.
  */
 function honoursXdg(): boolean {

@@ -10,8 +10,8 @@ import type { Config } from "../spec/types.ts";
 
 /**
  * A socket of the network namespace that the container joins, to ask what is in it: by a stub, the only process that explain
- * starts. undefined for a new namespace, and where it can't be had; if that is for want of rights, which create may have, a note
- * tells.
+ * starts. undefined for a new namespace, and where it can't be opened; if that is for want of rights, which create may have, a
+ * note says so.
  */
 export function joinedNetwork(config: Config, notes: Set<string>): RouteSocket | undefined {
   const joined = namespacesOf(config).joined.get("network");

@@ -87,7 +87,7 @@ export class VirtualFiles {
     return controller === "cgroup" || this.controllersOf(directory).trim().split(" ").includes(controller);
   }
 
-  /** What the cgroup above gives to those below it; `host` reads a file that is not decided here. */
+  /** What the cgroup above gives to those below it, as the host says where that is not decided here. */
   controllersOf(directory: string): string {
     const parent = directory.slice(0, directory.lastIndexOf("/"));
     const file = `${parent}/cgroup.subtree_control`;

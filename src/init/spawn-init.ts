@@ -65,7 +65,7 @@ export interface PendingInit {
   readonly channel: StubChannel;
   /** Waits until init is there, and gives it its mappings. */
   finish(): Init;
-  /** Closes the channel; a process that `finish` has not waited for ends. May come again. */
+  /** Closes the channel; a process that `finish` has not waited for ends. May be called again. */
   close(): void;
 }
 
@@ -258,9 +258,9 @@ function joinNamespaces(
 }
 
 /**
- * Nobody in a container may trace the process, or read what it holds, while it is not the container's program (CVE-2016-9962): it has
- * the host's root directory, and whose root it is that is there. By setns(2) into a user namespace the kernel makes it what
- * fs.suid_dumpable says, so that this is done more than once. PR_SET_DUMPABLE(2const), proc_sys_fs(5)
+ * Nobody in a container may trace the process, or read what it holds, while it is not the container's program (CVE-2016-9962): it
+ * still has the host's root directory. At setns(2) into a user namespace the kernel resets the flag to what fs.suid_dumpable says,
+ * so this is done more than once. PR_SET_DUMPABLE(2const), proc_sys_fs(5)
  */
 function hideFromTracers(program: Program): void {
   program.about("", "keep others from tracing the process");

@@ -131,7 +131,7 @@ export function enterRootfs(program: Program, plan: InitPlan): void {
 /**
  * A runtime in a chroot(2) sees a part of its mount namespace alone. pivot_root(2) would change the root mount of that part and leave
  * the namespace's own, where setns(2) leads: `exec` would put a process on the host's root file system. setns(2) into the
- * namespace that this process is in brings it to the root, by a descriptor that is to be had while there is /proc.
+ * namespace that this process is in brings it to the root, by a descriptor that can be opened while there is /proc.
  */
 function openMountNamespace(program: Program): Register {
   program.about("/root/path", "go to the root of the mount namespace, where exec will arrive");

@@ -43,8 +43,8 @@ export function cacheDirectory(root: string): string {
 }
 
 /**
- * The whole property but for the agent, of whom the filter doesn't depend; this program, by its file; and the kernel, which libseccomp
- * asks for the actions that it knows. What libseccomp it was is in the file, as it is not known before it is loaded.
+ * The whole property but for the agent, on which the filter doesn't depend; this program, by its file; and the kernel, which
+ * libseccomp asks for the actions that it knows. Which libseccomp it was is in the file, as it is not known before it is loaded.
  */
 export function cacheKey(seccomp: Seccomp, program = statSync("/proc/self/exe").identity): CacheKey {
   const profile = { ...seccomp, listenerPath: undefined, listenerMetadata: undefined };

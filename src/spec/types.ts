@@ -5,7 +5,7 @@
 export interface Config {
   readonly ociVersion: string;
   readonly root: Root;
-  /** Optional in the specification; `readConfig` refuses a config without it. */
+  /** `start` alone needs it (config.md, Process). */
   readonly process?: Process;
   readonly hostname?: string;
   readonly domainname?: string;
