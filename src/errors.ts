@@ -1,3 +1,5 @@
+import { SyscallError } from "../bindings/syscall-error.ts";
+
 /** One violated rule of a config.json. */
 export interface ConfigIssue {
   /** JSON pointer (RFC 6901) of the offending value, `""` for the whole document. */
@@ -10,13 +12,13 @@ export interface ConfigIssue {
 
 export interface RuntsErrorDetails {
   /** What was being done, as a system call or a verb (`openat2`, `create`). */
-  readonly operation?: string;
+  readonly operation?: string | undefined;
   /** Symbolic errno (`ENOENT`). */
-  readonly errno?: string;
+  readonly errno?: string | undefined;
   /** The path or argument that the operation acted on. */
-  readonly path?: string;
+  readonly path?: string | undefined;
   /** JSON pointer of the config property that asked for the operation. */
-  readonly pointer?: string;
+  readonly pointer?: string | undefined;
   /** Exit code of the command line for this failure; 1 when absent. */
   readonly exitCode?: number;
   /** All violated rules, for a config that is not valid. */
@@ -45,4 +47,16 @@ export class RuntsError extends Error {
     this.exitCode = details.exitCode ?? 1;
     this.issues = details.issues ?? [];
   }
+}
+
+/** The same failure in other words, and perhaps of another property; the error itself becomes the cause. */
+export function reworded(error: RuntsError, message: string, pointer = error.pointer): RuntsError {
+  const { operation, errno, path, exitCode, issues } = error;
+  return new RuntsError(message, { operation, errno, path, pointer, exitCode, issues, cause: error });
+}
+
+/** Symbolic errno of a failed system call or file operation (`ENOENT`), "" for any other error. */
+export function errorCode(error: unknown): string {
+  if (error instanceof SyscallError) return error.errno;
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
 }

@@ -1,6 +1,6 @@
 import { mkdirSync } from "../bindings/linux/directories.ts";
 import { openSync, writeSync } from "../bindings/linux/files.ts";
-import { RuntsError } from "./errors.ts";
+import { errorCode, RuntsError } from "./errors.ts";
 
 /** Where diagnostics go. The fields and level names are logrus's, which engines parse. */
 export interface Log {
@@ -88,7 +88,7 @@ function openForAppend(path: string): number {
   try {
     return openSync(path, "a", 0o644);
   } catch (error) {
-    if (!isMissing(error)) throw openFailure(path, error);
+    if (errorCode(error) !== "ENOENT") throw openFailure(path, error);
   }
   try {
     mkdirSync(path.slice(0, path.lastIndexOf("/") + 1) || ".", { recursive: true });
@@ -96,10 +96,6 @@ function openForAppend(path: string): number {
   } catch (error) {
     throw openFailure(path, error);
   }
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
 }
 
 function openFailure(path: string, cause: unknown): RuntsError {

@@ -1,5 +1,6 @@
 import { IN_CLOEXEC, IN_MODIFY, IN_NONBLOCK } from "../abi/inotify.ts";
 import { cString, syscall } from "../ffi/syscall.ts";
+import { FileError } from "./file-call.ts";
 import { closeSync, readSync } from "./files.ts";
 
 /** Watches a file for being modified: the descriptor can be read as soon as it was. inotify(7) */
@@ -16,10 +17,10 @@ export function watchModifications(path: string): number {
 
 /** Takes what a watch has to tell: it can be read again after the next modification. */
 export function takeModifications(fd: number): void {
-  const EVENTS = Buffer.alloc(4096);
+  const events = Buffer.alloc(4096);
   try {
-    while (readSync(fd, EVENTS) === EVENTS.length);
+    while (readSync(fd, events) === events.length);
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EAGAIN")) throw error;
+    if (!(error instanceof FileError) || error.code !== "EAGAIN") throw error;
   }
 }

@@ -1,11 +1,10 @@
-import { RuntsError } from "../errors.ts";
+import { errorCode, RuntsError } from "../errors.ts";
 import {
   CGROUP_MOUNT,
   cgroupName,
   cgroupsFromRoot,
   describeErrno,
   describeProcesses,
-  errorCode,
   ownProcesses,
   readWords,
   tryReadCgroupFile,

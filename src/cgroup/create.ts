@@ -2,7 +2,7 @@ import { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH } from "../../bindings/abi/f
 import { mkdirSync, rmdirSync } from "../../bindings/linux/directories.ts";
 import { accessSync, openSync, W_OK } from "../../bindings/linux/files.ts";
 import { dirname } from "../../bindings/linux/paths.ts";
-import { RuntsError } from "../errors.ts";
+import { errorCode, RuntsError } from "../errors.ts";
 import type { LinuxResources } from "../spec/types.ts";
 import { controllerOf } from "./cgroup-write.ts";
 import { checkCgroupType, enableControllers } from "./controllers.ts";
@@ -11,7 +11,6 @@ import {
   cgroupName,
   describeErrno,
   describeProcesses,
-  errorCode,
   processesOf,
   tryReadCgroupFile,
 } from "./files.ts";

@@ -1,7 +1,7 @@
 import { statSync } from "../../bindings/linux/file-status.ts";
 import { existsSync } from "../../bindings/linux/files.ts";
 import { dirname } from "../../bindings/linux/paths.ts";
-import { RuntsError } from "../errors.ts";
+import { RuntsError, reworded } from "../errors.ts";
 import type { Linux } from "../spec/types.ts";
 import { commonAncestor, neededControllers } from "./create.ts";
 import { CGROUP_MOUNT, cgroupName } from "./files.ts";
@@ -10,22 +10,14 @@ import { callerCgroup, isWritableCgroup } from "./path.ts";
 /** What a user without privileges has to know when the kernel refuses a cgroup: which one is not his, and who can change that. */
 export function explainCgroupError(error: unknown, directory: string, linux: Linux | undefined): unknown {
   if (!(error instanceof RuntsError)) return error;
-  const { pointer = "", errno, operation, path } = error;
+  const { pointer = "", errno } = error;
+  if (pointer !== "/linux/cgroupsPath" || !isDenial(errno)) return error;
+  // A cgroup that nobody has named is there for the first limit that needs one.
   const { cgroupsPath = "", resources } = linux ?? {};
-  if (pointer === "/linux/cgroupsPath" && isDenial(errno)) {
-    // A cgroup that nobody has named is there for the first limit that needs one.
-    const [asking = pointer] = cgroupsPath === "" ? neededControllers(resources).values() : [];
-    const what = error.message.slice(`${pointer}: `.length);
-    const message = asking === pointer ? error.message : `${asking}: needs a cgroup: ${what}`;
-    return new RuntsError(`${message}; ${denialReason(directory)}`, {
-      pointer: asking,
-      cause: error,
-      ...(errno !== undefined && { errno }),
-      ...(operation !== undefined && { operation }),
-      ...(path !== undefined && { path }),
-    });
-  }
-  return error;
+  const [asking = pointer] = cgroupsPath === "" ? neededControllers(resources).values() : [];
+  const what = error.message.slice(`${pointer}: `.length);
+  const message = asking === pointer ? error.message : `${asking}: needs a cgroup: ${what}`;
+  return reworded(error, `${message}; ${denialReason(directory)}`, asking);
 }
 
 export function isDenial(errno: string | undefined): boolean {

@@ -4,17 +4,10 @@ import { subdirectories, walkTree } from "../../bindings/linux/directories.ts";
 import { statfsSync } from "../../bindings/linux/file-status.ts";
 import { closeSync, openSync, readFileSync, readSync, writeSync } from "../../bindings/linux/files.ts";
 import { openBeneath } from "../../bindings/linux/open-beneath.ts";
-import { SyscallError } from "../../bindings/syscall-error.ts";
-import { RuntsError } from "../errors.ts";
+import { errorCode, RuntsError } from "../errors.ts";
 
 /** The one place where cgroup v2 is looked for: what systemd mounts, and what every engine expects. */
 export const CGROUP_MOUNT = "/sys/fs/cgroup";
-
-/** Symbolic errno of a failed file operation, "" for any other error. */
-export function errorCode(error: unknown): string {
-  if (error instanceof SyscallError) return error.errno;
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
-}
 
 /** `permission denied (EACCES)`. */
 export function describeErrno(code: string): string {

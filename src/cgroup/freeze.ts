@@ -1,13 +1,6 @@
-import { RuntsError } from "../errors.ts";
+import { errorCode, RuntsError } from "../errors.ts";
 import { sleep } from "./clock.ts";
-import {
-  cgroupName,
-  describeErrno,
-  errorCode,
-  tryReadCgroupFile,
-  visitCgroups,
-  writeCgroupFile,
-} from "./files.ts";
+import { cgroupName, describeErrno, tryReadCgroupFile, visitCgroups, writeCgroupFile } from "./files.ts";
 
 /** Processes in uninterruptible sleep can hold a freeze up; what takes longer than this is not going to end. */
 const FREEZE_TIMEOUT_MS = 10_000;

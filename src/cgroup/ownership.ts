@@ -1,8 +1,8 @@
 import { statSync } from "../../bindings/linux/file-status.ts";
 import { chownSync, readFileSync } from "../../bindings/linux/files.ts";
-import { RuntsError } from "../errors.ts";
+import { errorCode, RuntsError } from "../errors.ts";
 import type { Config } from "../spec/types.ts";
-import { cgroupName, describeErrno, errorCode } from "./files.ts";
+import { cgroupName, describeErrno } from "./files.ts";
 
 /** For kernels before 4.14: config-linux.md, Cgroup ownership. */
 const DELEGATED_FILES = ["cgroup.procs", "cgroup.subtree_control", "cgroup.threads"];

@@ -1,9 +1,9 @@
 import { statfsSync } from "../../bindings/linux/file-status.ts";
 import { accessSync, readFileSync, W_OK } from "../../bindings/linux/files.ts";
 import { absolutePath, dirname } from "../../bindings/linux/paths.ts";
-import { RuntsError } from "../errors.ts";
+import { errorCode, RuntsError } from "../errors.ts";
 import type { Config } from "../spec/types.ts";
-import { CGROUP_MOUNT, describeErrno, errorCode } from "./files.ts";
+import { CGROUP_MOUNT, describeErrno } from "./files.ts";
 
 /** linux/magic.h */
 const CGROUP2_SUPER_MAGIC = 0x63677270;

@@ -2,14 +2,13 @@ import { shownName } from "../../bindings/abi/c-string.ts";
 import { rmdirSync, subdirectories, walkTree } from "../../bindings/linux/directories.ts";
 import { statfsSync } from "../../bindings/linux/file-status.ts";
 import { absolutePath } from "../../bindings/linux/paths.ts";
-import { RuntsError } from "../errors.ts";
+import { errorCode, RuntsError } from "../errors.ts";
 import { sleep } from "./clock.ts";
 import {
   CGROUP_MOUNT,
   cgroupName,
   describeErrno,
   describeProcesses,
-  errorCode,
   processesOf,
   writeCgroupFile,
 } from "./files.ts";

@@ -1,16 +1,9 @@
-import { RuntsError } from "../errors.ts";
+import { errorCode, RuntsError } from "../errors.ts";
 import { parseNumberList } from "../spec/number-list.ts";
 import type { LinuxResources } from "../spec/types.ts";
 import { type CgroupWrite, type CurrentLimits, controllerOf, invalidResource } from "./cgroup-write.ts";
 import { controllerProblem } from "./controllers.ts";
-import {
-  cgroupName,
-  describeErrno,
-  errorCode,
-  readWords,
-  tryReadCgroupFile,
-  writeCgroupFile,
-} from "./files.ts";
+import { cgroupName, describeErrno, readWords, tryReadCgroupFile, writeCgroupFile } from "./files.ts";
 import { checkUsage } from "./memory.ts";
 import { planResources } from "./plan.ts";
 

@@ -1,6 +1,7 @@
 import { readdirSync } from "../../bindings/linux/directories.ts";
 import { readFileSync } from "../../bindings/linux/files.ts";
-import { errorCode, processesOf } from "./files.ts";
+import { errorCode } from "../errors.ts";
+import { processesOf } from "./files.ts";
 
 /**
  * What a cgroup has used, under the names of `runc events` (types/events.go), which its readers know. As there, a member that is

@@ -1,4 +1,4 @@
-import { RuntsError } from "../errors.ts";
+import { RuntsError, reworded } from "../errors.ts";
 import type { LinuxResources } from "../spec/types.ts";
 import type { CgroupWrite } from "./cgroup-write.ts";
 import { tryReadCgroupFile, writeCgroupFile } from "./files.ts";
@@ -57,7 +57,8 @@ export class ResourceUpdate {
       differing.add("the properties of the systemd unit");
     }
     if (differing.size === 0) return error;
-    return withMore(error, `; not as before the update: ${[...differing].join(", ")}`);
+    if (!(error instanceof RuntsError)) return error;
+    return reworded(error, `${error.message}; not as before the update: ${[...differing].join(", ")}`);
   }
 
   /** Those that could not be written. */
@@ -101,17 +102,4 @@ export function earlierText(file: string, text: string, value: string): string |
   if (line !== undefined) return line;
   const unset = Object.hasOwn(UNSET, file) ? UNSET[file] : undefined;
   return unset === undefined ? undefined : `${key} ${unset}`;
-}
-
-function withMore(error: unknown, more: string): unknown {
-  if (!(error instanceof RuntsError)) return error;
-  const { operation, errno, pointer, path, issues } = error;
-  return new RuntsError(`${error.message}${more}`, {
-    cause: error,
-    ...(operation !== undefined && { operation }),
-    ...(errno !== undefined && { errno }),
-    ...(pointer !== undefined && { pointer }),
-    ...(path !== undefined && { path }),
-    ...(issues !== undefined && { issues }),
-  });
 }

@@ -1,5 +1,5 @@
 import { writeSync } from "../../bindings/linux/files.ts";
-import { RuntsError } from "../errors.ts";
+import { errorCode, RuntsError } from "../errors.ts";
 
 const STDOUT = 1;
 const RETRY_MS = 5;
@@ -11,7 +11,7 @@ export function writeOutput(text: string): void {
     try {
       rest = rest.subarray(writeSync(STDOUT, rest));
     } catch (error) {
-      if (!(error instanceof Error && "code" in error && error.code === "EAGAIN")) {
+      if (errorCode(error) !== "EAGAIN") {
         throw new RuntsError(`write standard output: ${error instanceof Error ? error.message : error}`, {
           operation: "write",
           cause: error,

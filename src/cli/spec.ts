@@ -1,7 +1,7 @@
 import { writeFileSync } from "../../bindings/linux/files.ts";
 import { absolutePath } from "../../bindings/linux/paths.ts";
 import { defaultConfig } from "../container/template.ts";
-import { RuntsError } from "../errors.ts";
+import { errorCode, RuntsError } from "../errors.ts";
 import type { RunCommand } from "./description.ts";
 
 export const run: RunCommand = (_context, args) => {
@@ -20,7 +20,7 @@ export const run: RunCommand = (_context, args) => {
     const flag = file === undefined ? "wx" : "w";
     writeFileSync(path, `${JSON.stringify(config, undefined, "\t")}\n`, { flag });
   } catch (cause) {
-    if (cause instanceof Error && "code" in cause && cause.code === "EEXIST") {
+    if (errorCode(cause) === "EEXIST") {
       throw new RuntsError("File config.json exists. Remove it first", {
         operation: "open",
         errno: "EEXIST",

@@ -7,6 +7,7 @@ import {
   terminalSettings,
   withoutCarriageReturns,
 } from "../../bindings/linux/terminal.ts";
+import { errorCode } from "../errors.ts";
 
 const STDIN = 0;
 const STDOUT = 1;
@@ -73,5 +74,5 @@ export class ConsoleRelay {
 }
 
 function isRetry(error: unknown): boolean {
-  return error instanceof Error && "code" in error && (error.code === "EAGAIN" || error.code === "EINTR");
+  return ["EAGAIN", "EINTR"].includes(errorCode(error));
 }

@@ -1,5 +1,6 @@
 import { lstatSync, readlinkSync, realpathSync, type Stats } from "node:fs";
 import { absolutePath } from "../../bindings/linux/paths.ts";
+import { errorCode } from "../errors.ts";
 import { type Component, followLinks } from "../plan/follow-links.ts";
 import { cleanPath } from "../plan/rootfs-paths.ts";
 import type { Config, Mount } from "../spec/types.ts";
@@ -70,8 +71,7 @@ export class ContainerView {
       try {
         return { is: "there", path, host: place.host, status: lstatSync(place.host) };
       } catch (error) {
-        const code = error instanceof Error && "code" in error ? error.code : "";
-        if (code === "EACCES") return { is: "unknown", path, in: place.pointer };
+        if (errorCode(error) === "EACCES") return { is: "unknown", path, in: place.pointer };
       }
     }
     const isMountPoint = this.#mounts.some(({ destination }) => isAtOrBelow(destination, path));

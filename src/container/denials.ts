@@ -1,7 +1,7 @@
 import { readFileSync } from "../../bindings/linux/files.ts";
 import { prlimit } from "../../bindings/linux/rlimit.ts";
 import { denialReason, isDenial } from "../cgroup/delegation.ts";
-import { RuntsError } from "../errors.ts";
+import { RuntsError, reworded } from "../errors.ts";
 import { hasOwn, namespacesOf } from "../plan/init-plan.ts";
 import type { Config, IdMapping } from "../spec/types.ts";
 import type { Caller } from "./caller.ts";
@@ -28,14 +28,7 @@ export function explainDenial(
     processHint(error, config, read) ??
     securityModuleHint(error, caller, read);
   if (hint === undefined || error.message.includes(hint)) return error;
-  const { operation, errno, path, pointer } = error;
-  return new RuntsError(`${error.message}; ${hint}`, {
-    cause: error,
-    ...(operation !== undefined && { operation }),
-    ...(errno !== undefined && { errno }),
-    ...(path !== undefined && { path }),
-    ...(pointer !== undefined && { pointer }),
-  });
+  return reworded(error, `${error.message}; ${hint}`);
 }
 
 /** Limits of namespaces, as /proc/sys/user names them. namespaces(7), "The /proc/sys/user directory" */

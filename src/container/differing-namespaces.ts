@@ -1,5 +1,5 @@
 import { readlinkSync } from "../../bindings/linux/files.ts";
-import { RuntsError } from "../errors.ts";
+import { errorCode, RuntsError } from "../errors.ts";
 import { NAMESPACE_FLAGS } from "../plan/kernel-settings.ts";
 import { namespaceFile } from "../spec/namespaces.ts";
 
@@ -22,10 +22,9 @@ function tryNamespace(process: string, name: string): string | undefined {
   try {
     return readlinkSync(`/proc/${process}/ns/${name}`);
   } catch (error) {
-    if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ESRCH"))
-      return undefined;
-    if (error instanceof Error && "code" in error && error.code === "EACCES") throw outOfReach(process, name);
-    throw error;
+    const code = errorCode(error);
+    if (code === "ENOENT" || code === "ESRCH") return undefined;
+    throw code === "EACCES" ? outOfReach(process, name) : error;
   }
 }
 

@@ -5,9 +5,9 @@ import { statSync } from "../../bindings/linux/file-status.ts";
 import { openSync, writeFileSync } from "../../bindings/linux/files.ts";
 import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import { absolutePath } from "../../bindings/linux/paths.ts";
-import { CGROUP_MOUNT, cgroupName, errorCode, readCgroupFile } from "../cgroup/files.ts";
+import { CGROUP_MOUNT, cgroupName, readCgroupFile } from "../cgroup/files.ts";
 import { cannotRun, isFrozen } from "../cgroup/freeze.ts";
-import { RuntsError } from "../errors.ts";
+import { errorCode, RuntsError } from "../errors.ts";
 import { onBehalfOf } from "../init/run-program.ts";
 import type { SavedState } from "./saved-state.ts";
 

@@ -2,7 +2,7 @@ import { type FileStatus, lstatSync, statfsSync, statSync } from "../../bindings
 import { existsSync, readlinkSync, realpathSync } from "../../bindings/linux/files.ts";
 import { mountsOf } from "../../bindings/linux/mount-info.ts";
 import { absolutePath, dirname } from "../../bindings/linux/paths.ts";
-import { RuntsError } from "../errors.ts";
+import { errorCode, RuntsError } from "../errors.ts";
 import { onBehalfOf } from "../init/run-program.ts";
 import { type Component, followLinks } from "../plan/follow-links.ts";
 import type { HostFacts } from "../plan/init-plan.ts";
@@ -109,7 +109,7 @@ function tryLstat(path: string): FileStatus | undefined {
   try {
     return lstatSync(path, { throwIfNoEntry: false });
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENAMETOOLONG") return undefined;
+    if (errorCode(error) === "ENAMETOOLONG") return undefined;
     throw error;
   }
 }

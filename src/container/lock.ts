@@ -4,7 +4,7 @@ import { fstatSync, statSync } from "../../bindings/linux/file-status.ts";
 import { closeSync, openSync } from "../../bindings/linux/files.ts";
 import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import { sleep } from "../cgroup/clock.ts";
-import { RuntsError } from "../errors.ts";
+import { errorCode, RuntsError } from "../errors.ts";
 
 /** How long an operation waits for another one on the same container. */
 const TIMEOUT_MS = 30_000;
@@ -48,8 +48,7 @@ function openDirectory(directory: string): number | undefined {
   try {
     return openSync(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   } catch (error) {
-    if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR"))
-      return undefined;
+    if (["ENOENT", "ENOTDIR"].includes(errorCode(error))) return undefined;
     throw error;
   }
 }

@@ -161,7 +161,7 @@ function refusal(pointer: string, name: string, reason: string, errno?: string):
     operation: "RTM_SETLINK",
     path: name,
     pointer,
-    ...(errno !== undefined && { errno }),
+    errno,
   });
 }
 

@@ -1,4 +1,5 @@
 import { renameSync, unlinkSync, writeFileSync } from "../../bindings/linux/files.ts";
+import { errorCode } from "../errors.ts";
 import { onBehalfOf } from "../init/run-program.ts";
 
 /** Engines read the file as soon as it is there: it appears with its content. A decimal number without a newline. */
@@ -21,7 +22,7 @@ function writeNew(path: string, content: string): void {
   try {
     writeFileSync(path, content, options);
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+    if (errorCode(error) !== "EEXIST") throw error;
     unlinkSync(path);
     writeFileSync(path, content, options);
   }

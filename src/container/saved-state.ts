@@ -1,7 +1,7 @@
 import { mkdirSync } from "../../bindings/linux/directories.ts";
 import { renameSync, writeFileSync } from "../../bindings/linux/files.ts";
 import type { SavedScope } from "../cgroup/systemd-scope.ts";
-import { RuntsError } from "../errors.ts";
+import { errorCode, RuntsError } from "../errors.ts";
 import type { SavedGroups } from "../resctrl/group.ts";
 import { isObject } from "../spec/json-reader.ts";
 import { readRegularFile } from "../spec/regular-file.ts";
@@ -73,7 +73,7 @@ export function makeContainerDirectory(root: string, id: string): string {
   try {
     mkdirSync(directory, { mode: 0o711 });
   } catch (error) {
-    if (!(error instanceof Error) || !("code" in error) || error.code !== "EEXIST") throw error;
+    if (errorCode(error) !== "EEXIST") throw error;
     throw new RuntsError("container with given ID already exists", {
       operation: "create",
       errno: "EEXIST",

@@ -6,7 +6,7 @@ import { pidfdOpen } from "../../bindings/linux/pidfd.ts";
 import { waitReadable } from "../../bindings/linux/poll.ts";
 import { connectUnix } from "../../bindings/linux/unix-socket.ts";
 import { sendWithDescriptors } from "../../bindings/stub/client.ts";
-import { RuntsError } from "../errors.ts";
+import { errorCode, RuntsError } from "../errors.ts";
 import { onBehalfOf } from "../init/run-program.ts";
 import { HANDED_OVER_ADDRESS } from "../plan/process-setup.ts";
 import type { Seccomp } from "../spec/types.ts";
@@ -118,7 +118,7 @@ function linkOf(path: string): string {
   try {
     return readlinkSync(path);
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return "";
+    if (errorCode(error) === "ENOENT") return "";
     throw error;
   }
 }

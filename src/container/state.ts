@@ -1,7 +1,7 @@
 import { readdirSync } from "../../bindings/linux/directories.ts";
 import { existsSync, readFileSync } from "../../bindings/linux/files.ts";
 import { isFrozen } from "../cgroup/freeze.ts";
-import { RuntsError } from "../errors.ts";
+import { errorCode, RuntsError } from "../errors.ts";
 import { specVersion } from "../version.ts";
 import type { Context } from "./options.ts";
 import { isAlive, isStub } from "./process-status.ts";
@@ -88,7 +88,7 @@ function entriesOf(root: string): string[] {
   try {
     return readdirSync(root).sort();
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return [];
+    if (errorCode(error) === "ENOENT") return [];
     throw error;
   }
 }

@@ -2,7 +2,7 @@ import { readFileSync } from "../../bindings/linux/files.ts";
 import type { CgroupWrite } from "../cgroup/cgroup-write.ts";
 import { applyDeviceRules } from "../cgroup/devices.ts";
 import { ResourceUpdate } from "../cgroup/update-resources.ts";
-import { RuntsError } from "../errors.ts";
+import { RuntsError, reworded } from "../errors.ts";
 import type { SchemaWrite } from "../resctrl/schemata.ts";
 import { parseResources, readValidConfig, resourceIssues } from "../spec/config.ts";
 import type { DeviceRule, IntelRdt, LinuxResources } from "../spec/types.ts";
@@ -198,14 +198,8 @@ function withOptionNames({ nameOf }: PendingChange, action: () => void): void {
 
 /** The same error, whose pointer is the caller's word for it. */
 function renamed(error: RuntsError, nameOf: PendingChange["nameOf"]): RuntsError {
-  const { pointer, message, operation, errno, path } = error;
+  const { pointer, message } = error;
   if (pointer === undefined || !message.startsWith(`${pointer}: `)) return error;
   const name = nameOf(pointer.replace(/^\/linux\/resources/, ""));
-  return new RuntsError(`${name}${message.slice(pointer.length)}`, {
-    pointer,
-    ...(operation !== undefined && { operation }),
-    ...(errno !== undefined && { errno }),
-    ...(path !== undefined && { path }),
-    cause: error,
-  });
+  return reworded(error, `${name}${message.slice(pointer.length)}`);
 }

@@ -1,8 +1,6 @@
-import { FileError } from "../../bindings/linux/file-call.ts";
 import { closeSync } from "../../bindings/linux/files.ts";
 import { RouteSocket } from "../../bindings/linux/netlink.ts";
-import { SyscallError } from "../../bindings/syscall-error.ts";
-import { RuntsError } from "../errors.ts";
+import { errorCode, RuntsError } from "../errors.ts";
 import { routeSocketIn } from "../init/socket-in-namespace.ts";
 import { openNamespace } from "../init/spawn-init.ts";
 import { namespacesOf } from "../plan/init-plan.ts";
@@ -31,8 +29,7 @@ export function joinedNetwork(config: Config, notes: Set<string>): RouteSocket |
 }
 
 function errnoOf(error: unknown): string | undefined {
-  if (error instanceof FileError) return error.code;
-  return error instanceof RuntsError || error instanceof SyscallError ? error.errno : undefined;
+  return error instanceof RuntsError ? error.errno : errorCode(error) || undefined;
 }
 
 function openIn(path: string, pointer: string): RouteSocket {

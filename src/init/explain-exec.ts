@@ -1,7 +1,7 @@
 import { byteText, fromByteText, toByteText } from "../../bindings/abi/byte-text.ts";
 import type { MountInfo } from "../../bindings/linux/mount-info.ts";
 import type { StubChannel } from "../../bindings/stub/client.ts";
-import { RuntsError } from "../errors.ts";
+import { type RuntsError, reworded } from "../errors.ts";
 import { candidatePaths, searchPath } from "../plan/executable.ts";
 import {
   type ElfHeader,
@@ -40,8 +40,7 @@ export function explainExecFailure(error: RuntsError, witness: Witness): RuntsEr
     // A filter or a limit of the container kept it from looking: what is known is the error.
   }
   if (hint === undefined || changesMeaning(hint)) return error;
-  const { operation = "", errno = "", path = "", pointer = "" } = error;
-  return new RuntsError(`${error.message} (${hint})`, { operation, errno, path, pointer, cause: error });
+  return reworded(error, `${error.message} (${hint})`);
 }
 
 /**

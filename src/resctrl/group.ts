@@ -2,7 +2,7 @@ import { errnoMessage } from "../../bindings/abi/errno.ts";
 import { O_APPEND, O_WRONLY } from "../../bindings/abi/fcntl.ts";
 import { mkdirSync, rmdirSync } from "../../bindings/linux/directories.ts";
 import { closeSync, existsSync, openSync, readFileSync, writeSync } from "../../bindings/linux/files.ts";
-import { RuntsError } from "../errors.ts";
+import { errorCode, RuntsError } from "../errors.ts";
 import type { IntelRdt } from "../spec/types.ts";
 import { matchesSchemata, type SchemaWrite, schemaWrites } from "./schemata.ts";
 
@@ -172,8 +172,9 @@ function readOptional(path: string): string {
 }
 
 function codeOf(error: unknown): string {
-  if (error instanceof Error && "code" in error && typeof error.code === "string") return error.code;
-  throw error;
+  const code = errorCode(error);
+  if (code === "") throw error;
+  return code;
 }
 
 function groupError(pointer: string, purpose: string, errno: string, path: string, status = ""): RuntsError {

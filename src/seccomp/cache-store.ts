@@ -9,6 +9,7 @@ import {
   unlinkSync,
   writeSync,
 } from "../../bindings/linux/files.ts";
+import { errorCode } from "../errors.ts";
 import { type CacheKey, identityOf, LINKER_CACHE, openFolder } from "./cache.ts";
 import { encodeEntry, MAX_ENTRY_BYTES } from "./cache-entry.ts";
 import type { CompiledSeccomp } from "./compile.ts";
@@ -59,7 +60,7 @@ function makeDirectory(directory: string): void {
   try {
     mkdirSync(directory, { mode: 0o700 });
   } catch (error) {
-    if (!(error instanceof Error) || !("code" in error) || error.code !== "EEXIST") throw error;
+    if (errorCode(error) !== "EEXIST") throw error;
   }
 }
 

@@ -1,6 +1,7 @@
 import { statSync } from "node:fs";
 import { type MountInfo, mountsOf } from "../../bindings/linux/mount-info.ts";
 import { bindSource, type ContainerView, isBind } from "../container/container-view.ts";
+import { errorCode } from "../errors.ts";
 import { cleanPath } from "../plan/rootfs-paths.ts";
 import type { Config, Mount } from "../spec/types.ts";
 import { failure, type Tell, warning } from "./finding.ts";
@@ -101,6 +102,6 @@ export function exists(path: string): boolean {
     statSync(path);
     return true;
   } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "EACCES";
+    return errorCode(error) === "EACCES";
   }
 }
