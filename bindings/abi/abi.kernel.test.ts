@@ -85,7 +85,14 @@ const modules: readonly (readonly [name: string, values: Values, headers: readon
       "fcntl",
       constantsOf(fcntl),
       [
-        ["linux/fcntl.h", "linux/openat2.h", "linux/memfd.h", "linux/close_range.h", "linux/fs.h"],
+        [
+          "linux/fcntl.h",
+          "linux/stat.h",
+          "linux/openat2.h",
+          "linux/memfd.h",
+          "linux/close_range.h",
+          "linux/fs.h",
+        ],
         ["fcntl.h", "sys/file.h"],
       ],
     ],

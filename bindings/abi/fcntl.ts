@@ -1,4 +1,4 @@
-// asm-generic/fcntl.h and linux/fcntl.h, Linux 6.12; linux/openat2.h, linux/memfd.h, linux/close_range.h.
+// asm-generic/fcntl.h and linux/fcntl.h, Linux 6.12; linux/stat.h, linux/openat2.h, linux/memfd.h, linux/close_range.h.
 
 // open(2). Four of the flags differ on arm64 (arch/arm64/include/uapi/asm/fcntl.h).
 const arm64 = process.arch === "arm64";
@@ -84,6 +84,23 @@ export const AT_STATX_DONT_SYNC = 0x4000;
 export const AT_RECURSIVE = 0x8000;
 export const AT_EACCESS = 0x200;
 export const AT_REMOVEDIR = 0x200;
+
+// Modes of files: their types, inode(7)
+export const S_IFMT = 0o170000;
+export const S_IFSOCK = 0o140000;
+export const S_IFLNK = 0o120000;
+export const S_IFREG = 0o100000;
+export const S_IFBLK = 0o060000;
+export const S_IFDIR = 0o040000;
+export const S_IFCHR = 0o020000;
+export const S_IFIFO = 0o010000;
+
+// statx(2): what is asked for, and an attribute
+export const STATX_TYPE = 0x1;
+export const STATX_MODE = 0x2;
+export const STATX_BASIC_STATS = 0x7ff;
+export const STATX_MNT_ID = 0x1000;
+export const STATX_ATTR_MOUNT_ROOT = 0x2000;
 
 // renameat2(2), linux/fs.h
 export const RENAME_NOREPLACE = 0x1;

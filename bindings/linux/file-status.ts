@@ -1,16 +1,19 @@
-import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW } from "../abi/fcntl.ts";
+import {
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  AT_SYMLINK_NOFOLLOW,
+  S_IFCHR,
+  S_IFDIR,
+  S_IFIFO,
+  S_IFLNK,
+  S_IFMT,
+  S_IFREG,
+  STATX_ATTR_MOUNT_ROOT,
+  STATX_BASIC_STATS,
+} from "../abi/fcntl.ts";
 import { statfs, statx } from "../abi/layouts.ts";
 import { cString } from "../ffi/syscall.ts";
 import { FileError, fileCall } from "./file-call.ts";
-
-const S_IFMT = 0o170000;
-const S_IFDIR = 0o040000;
-const S_IFREG = 0o100000;
-const S_IFCHR = 0o020000;
-const S_IFIFO = 0o010000;
-const S_IFLNK = 0o120000;
-const STATX_BASIC_STATS = 0x7ff;
-const STATX_ATTR_MOUNT_ROOT = 0x2000n;
 
 /** What statx(2) says of a file; as of node:fs, but for numbers that runts does not ask for. */
 export class FileStatus {
@@ -141,7 +144,7 @@ export function isMountRoot(fd: number): boolean {
   const bytes = new Uint8Array(statx.size);
   fileCall({ operation: "fstat" }, "statx", fd, new Uint8Array(1), AT_EMPTY_PATH, 0, bytes);
   const attributes = new DataView(bytes.buffer).getBigUint64(statx.stx_attributes, true);
-  return (attributes & STATX_ATTR_MOUNT_ROOT) !== 0n;
+  return (attributes & BigInt(STATX_ATTR_MOUNT_ROOT)) !== 0n;
 }
 
 /** statfs(2): the magic number of the file system's type. */

@@ -78,7 +78,7 @@ const openFlagBits = flagsOf(fcntl, ["O_"], {
   none: "",
 });
 
-export function openFlagNames(value: number | bigint): string {
+function openFlagNames(value: number | bigint): string {
   const access = ["O_RDONLY", "O_WRONLY", "O_RDWR"][Number(value) & fcntl.O_ACCMODE] ?? "O_ACCMODE";
   return [access, openFlagBits(BigInt(value) & ~3n)].filter(Boolean).join("|");
 }
@@ -95,23 +95,11 @@ const cloneFlags = flagsOf(sched, ["CLONE_"]);
 const mountAttributes = flagsOf(mount, ["MOUNT_ATTR_"], { except: ["MOUNT_ATTR_SIZE_VER0"] });
 const propagation = oneOf(mount, "MS_");
 const capability = named(struct.capabilityName);
-const statxMask = named((value) =>
-  Number(value) === 0x7ff
-    ? "STATX_BASIC_STATS"
-    : Number(value) === 3
-      ? "STATX_TYPE|STATX_MODE"
-      : String(value),
+const statxMask = named(flagsOf(fcntl, ["STATX_"], { except: ["STATX_ATTR_MOUNT_ROOT"] }));
+const fileType = oneOf(fcntl, "S_IF", ["S_IFMT"]);
+const fileTypeAndMode = named(
+  (value) => `${fileType(Number(value) & fcntl.S_IFMT)}|0${(Number(value) & 0o7777).toString(8)}`,
 );
-const FILE_TYPES: ReadonlyMap<number, string> = new Map([
-  [0o020000, "S_IFCHR"],
-  [0o060000, "S_IFBLK"],
-  [0o010000, "S_IFIFO"],
-  [0o100000, "S_IFREG"],
-]);
-const fileTypeAndMode = named((value) => {
-  const type = FILE_TYPES.get(Number(value) & 0o170000) ?? "0";
-  return `${type}|0${(Number(value) & 0o7777).toString(8)}`;
-});
 const accessMode = named((value) =>
   Number(value) === 1 ? "X_OK" : Number(value) === 2 ? "W_OK" : String(value),
 );
@@ -258,7 +246,7 @@ function argumentsOf(call: SyscallName | StubCall, args: readonly Argument[]): r
   if (call === "ioctl") return [number, ioctlRequest, ioctlArgument(Number(second))];
   if (call === "keyctl") return keyctlArguments(Number(args[0]));
   if (call === "openat" && (Number(args[2]) & fcntl.O_CREAT) === 0) return [directory, string, openFlags];
-  if (call === "mknodat" && (Number(args[2]) & 0o170000) === 0o010000)
+  if (call === "mknodat" && (Number(args[2]) & fcntl.S_IFMT) === fcntl.S_IFIFO)
     return [directory, string, fileTypeAndMode];
   return calls[call] ?? args.map(() => plain);
 }

@@ -56,8 +56,7 @@ export class ResourceUpdate {
     } catch {
       differing.add("the properties of the systemd unit");
     }
-    if (differing.size === 0) return error;
-    if (!(error instanceof RuntsError)) return error;
+    if (differing.size === 0 || !(error instanceof RuntsError)) return error;
     return reworded(error, `${error.message}; not as before the update: ${[...differing].join(", ")}`);
   }
 

@@ -1,3 +1,4 @@
+import { S_IFDIR, S_IFREG, S_IFSOCK, STATX_BASIC_STATS } from "../../bindings/abi/fcntl.ts";
 import { open_how, statfs, statx } from "../../bindings/abi/layouts.ts";
 import type { SyscallName } from "../../bindings/ffi/syscall.ts";
 import type { FileKind, VirtualFile } from "./virtual-files.ts";
@@ -6,10 +7,6 @@ import type { FileKind, VirtualFile } from "./virtual-files.ts";
 
 /** linux/magic.h */
 const CGROUP2_SUPER_MAGIC = 0x63677270n;
-
-const S_IFDIR = 0o040000;
-const S_IFREG = 0o100000;
-const S_IFSOCK = 0o140000;
 
 /** Reads a part of a file into a buffer; returns its length. */
 export function copyPart(
@@ -42,7 +39,7 @@ const KINDS: Readonly<Record<FileKind, number>> = {
 /** What statx(2) says of a file. */
 export function fillStatus(buffer: Uint8Array, file: VirtualFile | undefined, path: string): void {
   const view = new DataView(buffer.buffer, buffer.byteOffset);
-  view.setUint32(statx.stx_mask, 0x7ff, true);
+  view.setUint32(statx.stx_mask, STATX_BASIC_STATS, true);
   view.setUint16(statx.stx_mode, KINDS[file?.kind ?? "file"], true);
   view.setBigUint64(statx.stx_size, BigInt(file?.content.length ?? 0), true);
   let hash = 7n;

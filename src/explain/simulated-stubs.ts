@@ -1,6 +1,6 @@
 import { lstatSync, readFileSync } from "node:fs";
 import { errnoNumber } from "../../bindings/abi/errno.ts";
-import { AT_FDCWD } from "../../bindings/abi/fcntl.ts";
+import { AT_FDCWD, S_IFDIR, S_IFREG, STATX_BASIC_STATS } from "../../bindings/abi/fcntl.ts";
 import { statfs, statx } from "../../bindings/abi/layouts.ts";
 import { AF_NETLINK } from "../../bindings/abi/socket.ts";
 import type { StubChannel, StubTap } from "../../bindings/stub/client.ts";
@@ -209,7 +209,8 @@ export class SimulatedStubs implements StubTap {
   #lookAtProgram(path: string, output: Uint8Array): number {
     const seen = this.#view.look(path);
     if (seen.is === "missing") return -errnoNumber("ENOENT");
-    const mode = seen.is === "there" ? seen.status.mode : seen.is === "made" ? 0o040755 : 0o100755;
+    const mode =
+      seen.is === "there" ? seen.status.mode : seen.is === "made" ? S_IFDIR | 0o755 : S_IFREG | 0o755;
     if (seen.is === "unknown")
       this.#recorder.notes.add(`/process/args/0: whether ${path} is there can't be told from here`);
     new DataView(output.buffer).setUint16(statx.stx_mode, mode, true);
@@ -334,7 +335,7 @@ function statusOnHost(path: string, output: Uint8Array): number {
   try {
     const status = lstatSync(path);
     const view = new DataView(output.buffer);
-    view.setUint32(statx.stx_mask, 0x7ff, true);
+    view.setUint32(statx.stx_mask, STATX_BASIC_STATS, true);
     view.setUint16(statx.stx_mode, status.mode, true);
     view.setUint32(statx.stx_rdev_major, (status.rdev >> 8) & 0xfff, true);
     view.setUint32(statx.stx_rdev_minor, (status.rdev & 0xff) | ((status.rdev >> 12) & 0xfff00), true);

@@ -7,6 +7,11 @@ import {
   O_NOCTTY,
   O_NONBLOCK,
   RESOLVE_NO_MAGICLINKS,
+  S_IFDIR,
+  S_IFLNK,
+  S_IFMT,
+  STATX_BASIC_STATS,
+  STATX_MNT_ID,
 } from "../../bindings/abi/fcntl.ts";
 import { statx } from "../../bindings/abi/layouts.ts";
 import { waitReadable } from "../../bindings/linux/poll.ts";
@@ -19,11 +24,6 @@ import { OPEN_HOW_SIZE, openHow } from "../plan/structs.ts";
  * nothing of the host is in reach, whatever a path leads to. All paths are byte text.
  */
 
-const S_IFMT = 0o170000;
-const S_IFDIR = 0o040000;
-const S_IFLNK = 0o120000;
-const STATX_BASIC_STATS = 0x7ff;
-const STATX_MNT_ID = 0x1000;
 const LINK_LENGTH = 4096;
 const ENOENT = 2;
 const EACCES = 13;

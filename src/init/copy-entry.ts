@@ -7,6 +7,9 @@ import {
   O_NOFOLLOW,
   O_NONBLOCK,
   O_WRONLY,
+  S_IFLNK,
+  S_IFMT,
+  S_IFREG,
 } from "../../bindings/abi/fcntl.ts";
 import type { StubChannel } from "../../bindings/stub/client.ts";
 import {
@@ -18,10 +21,6 @@ import {
 } from "../../bindings/stub/program.ts";
 import { runProgram } from "./run-program.ts";
 
-/** stat(2) */
-const S_IFMT = 0o170000;
-const S_IFLNK = 0o120000;
-const S_IFREG = 0o100000;
 /** PATH_MAX, with the NUL behind the longest target. */
 const LINK_LENGTH = 4096;
 /** lseek(2) */

@@ -1,4 +1,12 @@
-import { AT_SYMLINK_NOFOLLOW, O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW } from "../../bindings/abi/fcntl.ts";
+import {
+  AT_SYMLINK_NOFOLLOW,
+  O_CLOEXEC,
+  O_DIRECTORY,
+  O_NOFOLLOW,
+  S_IFDIR,
+  S_IFMT,
+  STATX_BASIC_STATS,
+} from "../../bindings/abi/fcntl.ts";
 import { dirent64, statx } from "../../bindings/abi/layouts.ts";
 import type { StubChannel } from "../../bindings/stub/client.ts";
 import { data, type Register } from "../../bindings/stub/program.ts";
@@ -7,10 +15,7 @@ import { makeDevice } from "../plan/structs.ts";
 import { type Copying, copyEntry, type Entry, programFor, setOwnerAndMode } from "./copy-entry.ts";
 import { runProgram } from "./run-program.ts";
 
-/** stat(2) and statx(2). */
-const S_IFMT = 0o170000;
-const S_IFDIR = 0o040000;
-const STATX_BASIC_STATS = 0x7ff;
+/** Of `stx_blocks`, in bytes: statx(2). */
 const BLOCK = 512n;
 /** Enough for the longest name, and few enough names that those of all levels are no burden. */
 const LIST_LENGTH = 1024;

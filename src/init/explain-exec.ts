@@ -1,4 +1,5 @@
 import { byteText, fromByteText, toByteText } from "../../bindings/abi/byte-text.ts";
+import { S_IFDIR, S_IFREG } from "../../bindings/abi/fcntl.ts";
 import type { MountInfo } from "../../bindings/linux/mount-info.ts";
 import type { StubChannel } from "../../bindings/stub/client.ts";
 import { type RuntsError, reworded } from "../errors.ts";
@@ -23,8 +24,6 @@ export interface Witness {
   readonly mounts: () => readonly MountInfo[];
 }
 
-const S_IFREG = 0o100000;
-const S_IFDIR = 0o040000;
 /** What the kernel lets a program have: it counts the scripts whose interpreters are scripts. */
 const MAX_INTERPRETERS = 5;
 /** Longer program header tables are no compiler's. */

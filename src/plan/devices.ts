@@ -5,6 +5,11 @@ import {
   O_CLOEXEC,
   O_NOFOLLOW,
   O_PATH,
+  S_IFBLK,
+  S_IFCHR,
+  S_IFIFO,
+  S_IFMT,
+  STATX_BASIC_STATS,
 } from "../../bindings/abi/fcntl.ts";
 import { statx } from "../../bindings/abi/layouts.ts";
 import { OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE } from "../../bindings/abi/mount.ts";
@@ -26,8 +31,7 @@ const DEFAULT_DEVICES: readonly Device[] = [
   { type: "c", path: "/dev/tty", major: 5n, minor: 0n, fileMode: 0o666 },
 ];
 
-const FILE_TYPES = { c: 0o020000, u: 0o020000, b: 0o060000, p: 0o010000 } as const;
-const S_IFMT = 0o170000;
+const FILE_TYPES = { c: S_IFCHR, u: S_IFCHR, b: S_IFBLK, p: S_IFIFO } as const;
 
 /** Links that config-linux.md and the peers put into /dev. */
 const SYMLINKS: readonly (readonly [name: string, target: string])[] = [
@@ -119,7 +123,7 @@ function makeDeviceNode(
     });
   }
   const found = program.output(statx.size);
-  program.do("statx", [parent, name, AT_SYMLINK_NOFOLLOW, 0x7ff, found], {
+  program.do("statx", [parent, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, found], {
     if: [made, "failed"],
     path: node.path,
   });
@@ -168,7 +172,7 @@ function bindDevice(
   const source = program.call("open_tree", [AT_FDCWD, node.path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC]);
   // What the host has there must be the device asked for: nobody may get another one by its name.
   const found = program.output(statx.size);
-  program.do("statx", [source, "", AT_EMPTY_PATH, 0x7ff, found], { path: node.path });
+  program.do("statx", [source, "", AT_EMPTY_PATH, STATX_BASIC_STATS, found], { path: node.path });
   const output = program.outputs.indexOf(found);
   protectHostNode(program, source, { path: node.path });
   attach(program, source, target.fd, { path: node.path });
@@ -196,7 +200,7 @@ export function openHostNull(program: Program): { readonly fd: Register; readonl
   program.about("/linux/maskedPaths", "open the host's /dev/null");
   const fd = program.call("openat", [AT_FDCWD, "/dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC, 0]);
   const stat: Data = program.output(statx.size);
-  program.do("statx", [fd, "", AT_EMPTY_PATH, 0x7ff, stat], { path: "/dev/null" });
+  program.do("statx", [fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, stat], { path: "/dev/null" });
   const output = program.outputs.indexOf(stat);
   return {
     fd,

@@ -1,13 +1,11 @@
 import { errnoMessage, errnoName } from "../../bindings/abi/errno.ts";
-import { AT_EACCESS, AT_FDCWD } from "../../bindings/abi/fcntl.ts";
+import { AT_EACCESS, AT_FDCWD, S_IFDIR, S_IFMT, STATX_MODE, STATX_TYPE } from "../../bindings/abi/fcntl.ts";
 import { statx } from "../../bindings/abi/layouts.ts";
 import { at, type Program, type Reply } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
 import type { Process } from "../spec/types.ts";
 
 const POINTER = "/process/args/0";
-const S_IFMT = 0o170000;
-const S_IFDIR = 0o040000;
 const X_OK = 1;
 /** What execvp(3) takes where the environment has no PATH. */
 const DEFAULT_PATH = "/bin:/usr/bin";
@@ -31,9 +29,8 @@ export class ExecutableSearch {
     const stat = program.output(statx.size);
     for (const path of candidatePaths(this.#name, process.env ?? [])) {
       const index = program.operations.length;
-      const STATX_TYPE_AND_MODE = 3;
       const tolerate = ["any"];
-      program.do("statx", [AT_FDCWD, path, 0, STATX_TYPE_AND_MODE, stat], { tolerate });
+      program.do("statx", [AT_FDCWD, path, 0, STATX_TYPE | STATX_MODE, stat], { tolerate });
       program.do("load", [at(stat, statx.stx_mode), 2]);
       program.do("faccessat2", [AT_FDCWD, path, X_OK, AT_EACCESS], { tolerate });
       this.#candidates.push({ path, stat: index, mode: index + 1, access: index + 2 });

@@ -7,6 +7,8 @@ import {
   O_DIRECTORY,
   O_NOFOLLOW,
   O_PATH,
+  STATX_MODE,
+  STATX_TYPE,
 } from "../../bindings/abi/fcntl.ts";
 import { mount_attr, statx } from "../../bindings/abi/layouts.ts";
 import {
@@ -198,10 +200,9 @@ export function mapIds(
 
 /** Without `mode=` a tmpfs takes the permissions of the directory that it covers, if that was there before. */
 export function keepModeOfCovered(program: Program, target: Target, mount: Register): void {
-  const STATX_TYPE_AND_MODE = 3;
   const stat = program.output(statx.size);
   const guarded = { if: [target.existed, "ok"] } as const;
-  program.do("statx", [target.fd, "", AT_EMPTY_PATH, STATX_TYPE_AND_MODE, stat], guarded);
+  program.do("statx", [target.fd, "", AT_EMPTY_PATH, STATX_TYPE | STATX_MODE, stat], guarded);
   const mode = program.call("load", [at(stat, statx.stx_mode), 2], guarded);
   const directory = program.call("openat", [mount, ".", O_CLOEXEC, 0], guarded);
   program.do("fchmod", [directory, mode], guarded);
