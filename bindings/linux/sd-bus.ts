@@ -276,7 +276,7 @@ export function firstType(signature: string): string {
   throw new RangeError(`${JSON.stringify(signature)} does not begin with a D-Bus type`);
 }
 
-function asArray(value: BusValue): readonly BusValue[] {
+export function asArray(value: BusValue | undefined): readonly BusValue[] {
   return Array.isArray(value) ? value : [];
 }
 

@@ -13,6 +13,7 @@ import {
   MFD_EXEC,
 } from "../abi/fcntl.ts";
 import { cmsghdr } from "../abi/layouts.ts";
+import { MSG_NOSIGNAL, MSG_WAITALL } from "../abi/socket.ts";
 import { addressOf, loadLibrary } from "../ffi/koffi.ts";
 import { cString, type SyscallNumbers, syscall, trySyscall } from "../ffi/syscall.ts";
 import { OwnedDescriptor } from "../linux/owned-descriptor.ts";
@@ -30,8 +31,6 @@ const SOCK_STREAM = 1;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
-const MSG_WAITALL = 0x100;
-const MSG_NOSIGNAL = 0x4000;
 
 /** Name of the memfd, which `/proc/PID/exe` of a waiting init shows. */
 export const STUB_NAME = "runts-init";

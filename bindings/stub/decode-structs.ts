@@ -3,6 +3,7 @@ import type { ToName } from "../abi/flag-names.ts";
 import { clone_args, ifreq, mount_attr, open_how, sock_fprog } from "../abi/layouts.ts";
 import { RLIM_INFINITY } from "../abi/resource.ts";
 import type { Argument, Data } from "./program.ts";
+import { isData } from "./program.ts";
 
 /** Structs that system calls take, as strace(1) shows them. */
 
@@ -14,10 +15,6 @@ export interface Surroundings {
   isOutput(data: Data): boolean;
   /** What operations before have put into the bytes, by offset: pointers, and results. */
   storesInto(data: Data): ReadonlyMap<number, Argument>;
-}
-
-export function isBytes(argument: Argument): argument is Data {
-  return typeof argument === "object" && "bytes" in argument;
 }
 
 function viewOf({ bytes, offset }: Data): DataView {
@@ -75,10 +72,10 @@ export function cloneArgs(data: Data, surroundings: Surroundings, flags: ToName)
 
 /** `char *[]`: its pointers are put in by operations before. */
 export function stringArray(argument: Argument, surroundings: Surroundings): string {
-  if (!isBytes(argument)) return String(argument);
+  if (!isData(argument)) return String(argument);
   const strings: string[] = [];
   for (const [, value] of [...surroundings.storesInto(argument)].sort(([one], [other]) => one - other)) {
-    if (isBytes(value)) strings.push(JSON.stringify(new TextDecoder().decode(value.bytes.subarray(0, -1))));
+    if (isData(value)) strings.push(JSON.stringify(new TextDecoder().decode(value.bytes.subarray(0, -1))));
     else if (typeof value === "string") strings.push(JSON.stringify(value));
   }
   return `[${strings.join(", ")}]`;
@@ -93,7 +90,7 @@ export function capabilityHeader(): string {
 }
 
 export function capabilityData(argument: Argument): string {
-  if (!isBytes(argument)) return String(argument);
+  if (!isData(argument)) return String(argument);
   const view = viewOf(argument);
   const set = (index: number) =>
     BigInt(view.getUint32(4 * index, true)) | (BigInt(view.getUint32(12 + 4 * index, true)) << 32n);
@@ -116,7 +113,7 @@ export function device(argument: Argument): string {
 }
 
 export function rlimit(argument: Argument): string {
-  if (!isBytes(argument)) return argument === 0 ? "NULL" : String(argument);
+  if (!isData(argument)) return argument === 0 ? "NULL" : String(argument);
   const view = viewOf(argument);
   const limit = (value: bigint) => {
     if (value === RLIM_INFINITY) return "RLIM64_INFINITY";
@@ -126,13 +123,13 @@ export function rlimit(argument: Argument): string {
 }
 
 export function signalAction(argument: Argument): string {
-  const isDefault = isBytes(argument) && argument.bytes.every((byte) => byte === 0);
+  const isDefault = isData(argument) && argument.bytes.every((byte) => byte === 0);
   return isDefault ? "{sa_handler=SIG_DFL, sa_mask=[], sa_flags=0}" : String(argument);
 }
 
 /** Bits as ranges of numbers. */
 export function cpuSet(argument: Argument): string {
-  if (!isBytes(argument)) return argument === 0 ? "NULL" : String(argument);
+  if (!isData(argument)) return argument === 0 ? "NULL" : String(argument);
   const ranges: string[] = [];
   let start = -1;
   for (let number = 0; number <= 8 * argument.bytes.length; number++) {
@@ -146,11 +143,11 @@ export function cpuSet(argument: Argument): string {
 }
 
 export function filterProgram(argument: Argument): string {
-  return isBytes(argument) ? `{len=${viewOf(argument).getUint16(sock_fprog.len, true)}}` : String(argument);
+  return isData(argument) ? `{len=${viewOf(argument).getUint16(sock_fprog.len, true)}}` : String(argument);
 }
 
 export function groups(argument: Argument): string {
-  if (!isBytes(argument)) return "NULL";
+  if (!isData(argument)) return "NULL";
   const view = viewOf(argument);
   const ids: number[] = [];
   for (let at = 0; at < argument.bytes.length; at += 4) ids.push(view.getUint32(at, true));
@@ -158,7 +155,7 @@ export function groups(argument: Argument): string {
 }
 
 export function interfaceFlags(argument: Argument): string {
-  if (!isBytes(argument)) return String(argument);
+  if (!isData(argument)) return String(argument);
   const name = new TextDecoder().decode(argument.bytes.subarray(0, argument.bytes.indexOf(0)));
   const flags = viewOf(argument).getUint16(ifreq.ifr_flags, true);
   const text = flags === 0x41 ? "IFF_UP|IFF_RUNNING" : `0x${flags.toString(16)}`;
@@ -166,17 +163,17 @@ export function interfaceFlags(argument: Argument): string {
 }
 
 export function windowSize(argument: Argument): string {
-  if (!isBytes(argument)) return String(argument);
+  if (!isData(argument)) return String(argument);
   const view = viewOf(argument);
   return `{ws_row=${view.getUint16(0, true)}, ws_col=${view.getUint16(2, true)}, ws_xpixel=0, ws_ypixel=0}`;
 }
 
 /** A message with one descriptor: what all messages of a stub are. */
 export function message(argument: Argument, surroundings: Surroundings): string {
-  if (!isBytes(argument)) return String(argument);
+  if (!isData(argument)) return String(argument);
   const descriptors: string[] = [];
   for (const stored of surroundings.storesInto(argument).values()) {
-    if (!isBytes(stored)) continue;
+    if (!isData(stored)) continue;
     for (const inner of surroundings.storesInto(stored).values())
       if (typeof inner === "object" && "register" in inner)
         descriptors.push(surroundings.register(inner.register));

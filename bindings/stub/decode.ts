@@ -16,6 +16,7 @@ import type { SyscallName } from "../ffi/syscall.ts";
 import type { Surroundings } from "./decode-structs.ts";
 import * as struct from "./decode-structs.ts";
 import type { Argument, StubCall } from "./program.ts";
+import { isData } from "./program.ts";
 
 /** System calls as text, in the notation of strace(1), which readers know. */
 
@@ -112,17 +113,13 @@ const NOWHERE: Surroundings = {
 };
 
 const openHow: Show = (argument, surroundings) =>
-  struct.isBytes(argument)
-    ? struct.openHow(argument, openFlagNames, resolveFlags)
-    : plain(argument, surroundings);
+  isData(argument) ? struct.openHow(argument, openFlagNames, resolveFlags) : plain(argument, surroundings);
 const mountAttr: Show = (argument, surroundings) =>
-  struct.isBytes(argument)
+  isData(argument)
     ? struct.mountAttr(argument, surroundings, mountAttributes, propagation)
     : plain(argument, surroundings);
 const cloneArgs: Show = (argument, surroundings) =>
-  struct.isBytes(argument)
-    ? struct.cloneArgs(argument, surroundings, cloneFlags)
-    : plain(argument, surroundings);
+  isData(argument) ? struct.cloneArgs(argument, surroundings, cloneFlags) : plain(argument, surroundings);
 
 const calls: Partial<Record<SyscallName | StubCall, readonly Show[]>> = {
   accept4: [number, pointer, pointer, named(flagsOf(socket, ["SOCK_CLOEXEC", "SOCK_NONBLOCK"]))],

@@ -23,6 +23,10 @@ export interface Data {
 
 export type Argument = number | bigint | string | Register | Data;
 
+export function isData(argument: Argument | undefined): argument is Data {
+  return typeof argument === "object" && "bytes" in argument;
+}
+
 /** Condition on a register's value under which an operation is run; it is skipped, and changes nothing, otherwise. */
 export type Guard = "ok" | "failed" | "zero" | "positive";
 

@@ -9,6 +9,9 @@ import { errorCode, RuntsError } from "../errors.ts";
 /** The one place where cgroup v2 is looked for: what systemd mounts, and what every engine expects. */
 export const CGROUP_MOUNT = "/sys/fs/cgroup";
 
+/** linux/magic.h */
+export const CGROUP2_SUPER_MAGIC = 0x63677270;
+
 /** `permission denied (EACCES)`. */
 export function describeErrno(code: string): string {
   return `${errnoMessage(code)} (${code})`;
@@ -73,8 +76,6 @@ export function writeCgroupFile(directory: string, file: string, value: string):
   }
 }
 
-/** linux/magic.h */
-const CGROUP2_SUPER_MAGIC = 0x63677270;
 let openRoot: number | undefined;
 
 /** The root cgroup, open: checked once for the process. */

@@ -1,8 +1,6 @@
+import { UNSET_SWAPPINESS } from "../spec/rules-resources.ts";
 import type { Memory } from "../spec/types.ts";
 import { type CgroupWrite, type CurrentLimits, invalidResource, noConversion } from "./cgroup-write.ts";
-
-/** -1 in an unsigned field, as some engines write it for "unset". */
-const UNSET_SWAPPINESS = 0xffffffffffffffffn;
 
 /** Values are bytes; -1 is unlimited and 0 is unset, as engines send it for what nobody asked for. */
 export function planMemory(memory: Memory, pointer: string, current: CurrentLimits = {}): CgroupWrite[] {

@@ -3,10 +3,7 @@ import { accessSync, readFileSync, W_OK } from "../../bindings/linux/files.ts";
 import { absolutePath, dirname } from "../../bindings/linux/paths.ts";
 import { errorCode, RuntsError } from "../errors.ts";
 import type { Config } from "../spec/types.ts";
-import { CGROUP_MOUNT, describeErrno } from "./files.ts";
-
-/** linux/magic.h */
-const CGROUP2_SUPER_MAGIC = 0x63677270;
+import { CGROUP_MOUNT, CGROUP2_SUPER_MAGIC, describeErrno } from "./files.ts";
 
 /** The mount point of the unified hierarchy. */
 export function findCgroupMount(): string {

@@ -6,6 +6,7 @@ import { errorCode, RuntsError } from "../errors.ts";
 import { sleep } from "./clock.ts";
 import {
   CGROUP_MOUNT,
+  CGROUP2_SUPER_MAGIC,
   cgroupName,
   describeErrno,
   describeProcesses,
@@ -13,8 +14,6 @@ import {
   writeCgroupFile,
 } from "./files.ts";
 
-/** linux/magic.h */
-const CGROUP2_SUPER_MAGIC = 0x63677270;
 /** Killed processes leave their cgroup when they exit, which may take the kernel a while (core dumps, unmounting). */
 const REMOVE_TIMEOUT_MS = 10_000;
 const MAX_PAUSE_MS = 50;

@@ -1,6 +1,6 @@
 import type { BusValue } from "../../bindings/linux/sd-bus.ts";
-import { RuntsError } from "../errors.ts";
 import { pointerToken } from "../spec/json-scanner.ts";
+import { invalidResource } from "./cgroup-write.ts";
 import type { UnitProperty } from "./systemd-properties.ts";
 
 const PREFIX = "org.systemd.property.";
@@ -16,7 +16,7 @@ export function annotatedProperties(annotations: Readonly<Record<string, string>
     const name = key.slice(PREFIX.length);
     const pointer = `/annotations/${pointerToken(key)}`;
     if (!/^[A-Za-z]{3,}$/.test(name)) {
-      throw invalid(
+      throw invalidResource(
         pointer,
         `${JSON.stringify(name)} is not the name of a unit property: three letters or more`,
       );
@@ -58,12 +58,12 @@ function parseVariant(given: string, pointer: string): Variant {
     /^(?:([a-z]+[0-9]*)\s+)?([+-]?(?:0x[0-9a-fA-F]+|[0-9]+))$/.exec(text) ?? [];
   const type = Object.hasOwn(INTEGERS, keyword) ? INTEGERS[keyword] : undefined;
   if (digits === "" || type === undefined)
-    throw invalid(pointer, `${JSON.stringify(given)} is not a GVariant`);
+    throw invalidResource(pointer, `${JSON.stringify(given)} is not a GVariant`);
   const [letter, bits, signed] = type;
   const magnitude = BigInt(digits.replace(/^[+-]/, ""));
   const value = digits.startsWith("-") ? -magnitude : magnitude;
   const fits = value === (signed ? BigInt.asIntN(bits, value) : BigInt.asUintN(bits, value));
-  if (!fits) throw invalid(pointer, `${digits} does not fit into ${keyword}`);
+  if (!fits) throw invalidResource(pointer, `${digits} does not fit into ${keyword}`);
   return { signature: letter, value };
 }
 
@@ -75,11 +75,12 @@ function parseList(text: string, pointer: string): string[] {
   for (let at = 0; ; at += 1) {
     STRING.lastIndex = at;
     const [matched = "", quoted = ""] = STRING.exec(text) ?? [];
-    if (quoted === "") throw invalid(pointer, `${JSON.stringify(text)} is not a list of strings`);
+    if (quoted === "") throw invalidResource(pointer, `${JSON.stringify(text)} is not a list of strings`);
     items.push(parseString(quoted, pointer));
     at += matched.length;
     if (at === text.length) return items;
-    if (text.charAt(at) !== ",") throw invalid(pointer, `${JSON.stringify(text)} is not a list of strings`);
+    if (text.charAt(at) !== ",")
+      throw invalidResource(pointer, `${JSON.stringify(text)} is not a list of strings`);
   }
 }
 
@@ -96,7 +97,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
 function parseString(quoted: string, pointer: string): string {
   STRING.lastIndex = 0;
   if (STRING.exec(quoted)?.[0] !== quoted || quoted.includes("\0")) {
-    throw invalid(pointer, `${JSON.stringify(quoted)} is not a GVariant string`);
+    throw invalidResource(pointer, `${JSON.stringify(quoted)} is not a GVariant string`);
   }
   return quoted
     .slice(1, -1)
@@ -111,11 +112,7 @@ function parseString(quoted: string, pointer: string): string {
 
 function microseconds({ signature, value }: Variant, text: string, pointer: string): Variant {
   if (typeof value !== "bigint" || value < 0n || value * 1_000_000n >= 1n << 64n || signature === "y") {
-    throw invalid(pointer, `${JSON.stringify(text)} is not a number of seconds`);
+    throw invalidResource(pointer, `${JSON.stringify(text)} is not a number of seconds`);
   }
   return { signature: "t", value: value * 1_000_000n };
-}
-
-function invalid(pointer: string, message: string): RuntsError {
-  return new RuntsError(`${pointer}: ${message}`, { pointer });
 }

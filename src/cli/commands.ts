@@ -8,7 +8,9 @@ import {
   consoleSocketOption,
   noNewKeyringOption,
   noPivotOption,
+  noSubreaperOption,
   pidFileOption,
+  preserveFdsOption,
 } from "./shared-options.ts";
 import { updateOptions } from "./update-description.ts";
 
@@ -34,12 +36,7 @@ const createOptions: readonly OptionDescription[] = [
   configOption,
   noPivotOption,
   noNewKeyringOption,
-  {
-    name: "preserve-fds",
-    type: "number",
-    description: "pass N more file descriptors, after standard error and those of $LISTEN_FDS",
-    default: "0",
-  },
+  preserveFdsOption,
   {
     name: "profile",
     type: "string",
@@ -147,12 +144,7 @@ export const commands: readonly CommandDescription[] = [
         type: "boolean",
         description: "set no_new_privs; =false clears what the config sets",
       },
-      {
-        name: "preserve-fds",
-        type: "number",
-        description: "pass N more file descriptors, after standard error and those of $LISTEN_FDS",
-        default: "0",
-      },
+      preserveFdsOption,
       { name: "cgroup", type: "string", description: "sub-cgroup of the container's cgroup to run in" },
       { name: "ignore-paused", type: "boolean", description: "execute although the container is paused" },
       helpOption,
@@ -255,7 +247,7 @@ export const commands: readonly CommandDescription[] = [
     positionals: {
       usage: "<container-id> [options of ps]",
       min: 1,
-      max: Number.POSITIVE_INFINITY,
+      max: Infinity,
       endOptions: true,
     },
     options: [
@@ -297,11 +289,7 @@ export const commands: readonly CommandDescription[] = [
         type: "boolean",
         description: "report the system calls that the seccomp profile denies, after the end",
       },
-      {
-        name: "no-subreaper",
-        type: "boolean",
-        description: "do not adopt orphaned processes of the container",
-      },
+      noSubreaperOption,
       helpOption,
     ],
     load: async () => (await import("./run.ts")).run,

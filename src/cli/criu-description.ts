@@ -1,4 +1,5 @@
 import type { OptionDescription } from "./option.ts";
+import { bundleOption, consoleSocketOption, noSubreaperOption, pidFileOption } from "./shared-options.ts";
 
 /** Options that `checkpoint` and `restore` have in common. */
 const common: readonly OptionDescription[] = [
@@ -64,24 +65,11 @@ export const checkpointOptions: readonly OptionDescription[] = [
 
 export const restoreOptions: readonly OptionDescription[] = [
   ...common,
-  {
-    name: "bundle",
-    alias: "b",
-    type: "string",
-    description: "directory of the bundle [default: the current directory]",
-  },
-  {
-    name: "console-socket",
-    type: "string",
-    description: "AF_UNIX socket that receives the master end of the container's terminal",
-  },
+  bundleOption,
+  consoleSocketOption,
   { name: "detach", alias: "d", type: "boolean", description: "do not wait for the container's end" },
-  { name: "pid-file", type: "string", description: "file to write the process id of the container to" },
-  {
-    name: "no-subreaper",
-    type: "boolean",
-    description: "do not adopt orphaned processes of the container",
-  },
+  pidFileOption,
+  noSubreaperOption,
   { name: "no-pivot", type: "boolean", description: "accepted for compatibility, without effect" },
   { name: "tcp-close", type: "boolean", description: "close the TCP connections that were open" },
   {

@@ -39,3 +39,17 @@ export const consoleSocketOption: OptionDescription = {
   type: "string",
   description: "AF_UNIX socket that receives the master end of the container's terminal",
 };
+
+export const preserveFdsOption: OptionDescription = {
+  name: "preserve-fds",
+  type: "number",
+  description: "pass N more file descriptors, after standard error and those of $LISTEN_FDS",
+  default: "0",
+};
+
+/** Of the commands that wait for a container's end. */
+export const noSubreaperOption: OptionDescription = {
+  name: "no-subreaper",
+  type: "boolean",
+  description: "do not adopt orphaned processes of the container",
+};

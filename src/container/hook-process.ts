@@ -1,5 +1,6 @@
 import { errnoMessage, errnoName } from "../../bindings/abi/errno.ts";
 import { CLONE_NEWUSER } from "../../bindings/abi/sched.ts";
+import { SIGKILL } from "../../bindings/abi/signal.ts";
 import { trySyscall } from "../../bindings/ffi/syscall.ts";
 import { closeSync } from "../../bindings/linux/files.ts";
 import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
@@ -19,7 +20,6 @@ import { type Caller, inheritedNofile, inspectCaller } from "./caller.ts";
 import { differingNamespaces } from "./differing-namespaces.ts";
 import { type CgroupEntry, entryInto } from "./exec-cgroup.ts";
 import { reapChild } from "./exit-status.ts";
-import { SIGKILL } from "./init-process.ts";
 import { readFailure } from "./start-report.ts";
 
 /** The container in whose namespaces and cgroup a hook runs, as its root. */

@@ -7,6 +7,7 @@ import { mapsOnly, writeGroups, writeUsers } from "../init/id-mappings.ts";
 import type { IdMapping, Linux } from "../spec/types.ts";
 import { findProgram } from "./find-program.ts";
 import { hookProcessIn, runHookProcess } from "./hook-process.ts";
+import { findUserName } from "./state.ts";
 
 /** The two kinds of ids, whose helpers and files have the same form. */
 interface Kind {
@@ -98,7 +99,7 @@ function run(path: string, args: readonly string[]): string | undefined {
 
 /** What the administrator has to change, as the helpers' own words don't say it. */
 function hintFor(kind: Kind, path: string, mappings: readonly IdMapping[], uid: number): string {
-  const user = userName(uid);
+  const user = findUserName(uid);
   if (user === undefined)
     return `user ${uid} has no entry in the user database (/etc/passwd), which ${kind.helper} needs`;
   const ranges = rangesOf(kind.file, [user, String(uid)]);
@@ -116,10 +117,6 @@ function hintFor(kind: Kind, path: string, mappings: readonly IdMapping[], uid: 
   if (/^NoNewPrivs:\s*1/m.test(readFileSync("/proc/self/status", "latin1")))
     return "the caller has no_new_privs set, with which no program gains privileges";
   return `${path} has to be set-user-ID root, on a file system without nosuid`;
-}
-
-function userName(uid: number): string | undefined {
-  return linesOf("/etc/passwd").find((fields) => fields[2] === String(uid))?.[0];
 }
 
 function rangesOf(file: string, names: readonly string[]): { first: number; count: number }[] {

@@ -1,10 +1,9 @@
+import { SIGKILL } from "../../bindings/abi/signal.ts";
 import { closeSync } from "../../bindings/linux/files.ts";
 import { pidfdOpen, pidfdSendSignal } from "../../bindings/linux/pidfd.ts";
 import { waitReadable } from "../../bindings/linux/poll.ts";
 import { END_TIMEOUT_MS } from "../../bindings/linux/reap.ts";
 import { isAlive } from "./process-status.ts";
-
-export const SIGKILL = 9;
 
 /**
  * Init by a descriptor: a signal sent to it never reaches another process that has got the same pid since. undefined if init

@@ -1,8 +1,9 @@
+import { SIGKILL } from "../../bindings/abi/signal.ts";
 import { closeSync } from "../../bindings/linux/files.ts";
 import { pidfdSendSignal } from "../../bindings/linux/pidfd.ts";
 import { killCgroup } from "../cgroup/remove.ts";
 import { RuntsError } from "../errors.ts";
-import { openInit, SIGKILL } from "./init-process.ts";
+import { openInit } from "./init-process.ts";
 import type { Context } from "./options.ts";
 import { readSavedState } from "./saved-state.ts";
 import { endsProcess, parseSignal } from "./signals.ts";

@@ -19,7 +19,7 @@ import { writeStandardError } from "../log.ts";
 import { runFilter } from "../seccomp/bpf-interpreter.ts";
 import { compileSeccomp, openOrExplain } from "../seccomp/compile.ts";
 import { actions, ENOSYS, EPERM } from "../seccomp/constants.ts";
-import { explainVerdict } from "../seccomp/decision.ts";
+import { explainVerdict, hex } from "../seccomp/decision.ts";
 import { architectureName } from "../seccomp/explain-call.ts";
 import { type Profile, readProfile } from "../seccomp/profile.ts";
 import { tracedProfile } from "../seccomp/trace-profile.ts";
@@ -145,7 +145,7 @@ function reportText(denied: readonly DeniedCall[]): string {
   const width = Math.max(...denied.map(({ name }) => name.length));
   const lines = denied.map(({ name, action, pointer, args, count }) => {
     const times = count === 1 ? "once" : `${count} times, first`;
-    const shown = args.map((arg) => `0x${arg.toString(16)}`).join(", ");
+    const shown = args.map(hex).join(", ");
     return `  ${name.padEnd(width)}  ${action} by ${pointer}, ${times} with (${shown})`;
   });
   const names = [...new Set(denied.map(({ name }) => name))].sort();

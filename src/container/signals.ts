@@ -1,4 +1,14 @@
-import { signalNumber } from "../../bindings/abi/signal.ts";
+import {
+  SIGCHLD,
+  SIGCONT,
+  SIGSTOP,
+  SIGTSTP,
+  SIGTTIN,
+  SIGTTOU,
+  SIGURG,
+  SIGWINCH,
+  signalNumber,
+} from "../../bindings/abi/signal.ts";
 import { RuntsError } from "../errors.ts";
 
 /** A signal by name, with or without SIG and in any case, or by number. */
@@ -13,7 +23,7 @@ export function parseSignal(text: string): number {
 }
 
 /** CHLD, CONT, URG and WINCH are ignored by default, and STOP, TSTP, TTIN and TTOU stop a process: signal(7). */
-const HARMLESS = new Set([0, 17, 18, 19, 20, 21, 22, 23, 28]);
+const HARMLESS = new Set([0, SIGCHLD, SIGCONT, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH]);
 
 /** Whether a signal ends a process that does nothing about it. */
 export function endsProcess(signal: number): boolean {

@@ -1,3 +1,4 @@
+import { MSG_WAITALL } from "../../bindings/abi/socket.ts";
 import { syscall } from "../../bindings/ffi/syscall.ts";
 import { waitReadable } from "../../bindings/linux/poll.ts";
 import { type Program, pathOf } from "../../bindings/stub/program.ts";
@@ -24,7 +25,6 @@ export function readFailure(connection: number): ProgramFailure | undefined {
       errno: "ETIMEDOUT",
     });
   }
-  const MSG_WAITALL = 0x100;
   const reply = new Uint32Array(2);
   const length = syscall(
     "recvfrom",

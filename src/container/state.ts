@@ -95,12 +95,15 @@ function entriesOf(root: string): string[] {
 
 /** `#` and the number for one who has no name. */
 export function userName(uid: number): string {
+  return findUserName(uid) ?? `#${uid}`;
+}
+
+/** The host's name of a user, passwd(5); undefined if there is none. */
+export function findUserName(uid: number): string | undefined {
   try {
-    const line = readFileSync("/etc/passwd", "utf8")
-      .split("\n")
-      .find((entry) => entry.split(":")[2] === String(uid));
-    return line?.split(":")[0] ?? `#${uid}`;
+    const lines = readFileSync("/etc/passwd", "utf8").split("\n");
+    return lines.map((line) => line.split(":")).find((fields) => fields[2] === String(uid))?.[0];
   } catch {
-    return `#${uid}`;
+    return undefined;
   }
 }

@@ -3,6 +3,7 @@ import { existsSync, statfsSync } from "node:fs";
 import { loadLibrary } from "../../bindings/ffi/koffi.ts";
 import { type SyscallName, trySyscall } from "../../bindings/ffi/syscall.ts";
 import { BPF_PROG_QUERY } from "../cgroup/device-attach.ts";
+import { CGROUP2_SUPER_MAGIC } from "../cgroup/files.ts";
 import { isWritableCgroup } from "../cgroup/path.ts";
 import { inspectCaller } from "../container/caller.ts";
 import { findProgram } from "../container/find-program.ts";
@@ -122,7 +123,6 @@ function ownCgroup(): string {
 }
 
 function cgroupKind(): Host["cgroup"] {
-  const CGROUP2_SUPER_MAGIC = 0x63677270;
   const isUnified = (path: string): boolean => {
     try {
       return statfsSync(path).type === CGROUP2_SUPER_MAGIC;

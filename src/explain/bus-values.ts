@@ -1,4 +1,4 @@
-import { type BusValue, firstType } from "../../bindings/linux/sd-bus.ts";
+import { asArray, type BusValue, firstType } from "../../bindings/linux/sd-bus.ts";
 import { INTEGERS } from "../cgroup/systemd-annotations.ts";
 
 /** What is sent on a bus, in the text format of GVariant: as annotations write the values of properties. */
@@ -17,10 +17,10 @@ export function busTexts(signature: string, values: readonly BusValue[]): string
 
 export function busText(type: string, value: BusValue): string {
   if (type.startsWith("a"))
-    return `[${listOf(value)
+    return `[${asArray(value)
       .map(itemText(type.slice(1)))
       .join(", ")}]`;
-  if (type.startsWith("(")) return `(${busTexts(type.slice(1, -1), listOf(value)).join(", ")})`;
+  if (type.startsWith("(")) return `(${busTexts(type.slice(1, -1), asArray(value)).join(", ")})`;
   if (type === "y") return `byte 0x${Number(value).toString(16).padStart(2, "0")}`;
   if (type === "s" || type === "o") return JSON.stringify(value);
   // What a number without a keyword is.
@@ -34,8 +34,4 @@ function itemText(type: string): (item: BusValue, index: number) => string {
     const text = busText(type, item);
     return index > 0 && typeof item === "bigint" ? text.slice(text.indexOf(" ") + 1) : text;
   };
-}
-
-export function listOf(value: BusValue | undefined): readonly BusValue[] {
-  return Array.isArray(value) ? value : [];
 }

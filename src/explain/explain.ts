@@ -14,10 +14,11 @@ import { netDevicePointer } from "../container/net-devices.ts";
 import type { Context, CreateOptions } from "../container/options.ts";
 import { startContainer } from "../container/start.ts";
 import { RuntsError } from "../errors.ts";
+import { mapLines } from "../init/id-mappings.ts";
 import { hasOwn, namespacesOf } from "../plan/init-plan.ts";
 import { readConfig, readConfigAndBytes } from "../spec/config.ts";
 import { namespaceFile } from "../spec/namespaces.ts";
-import type { Config, IdMapping } from "../spec/types.ts";
+import type { Config } from "../spec/types.ts";
 import { joinedNetwork } from "./joined-network.ts";
 import { Names } from "./names.ts";
 import { type Explanation, HOOK_STEPS, Recorder } from "./operation.ts";
@@ -251,8 +252,4 @@ function rootfsPath({ root }: Config, bundle: string): string {
   } catch {
     return path;
   }
-}
-
-function mapLines(mappings: readonly IdMapping[]): string {
-  return mappings.map(({ containerID, hostID, size }) => `${containerID} ${hostID} ${size}\n`).join("");
 }

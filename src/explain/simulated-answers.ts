@@ -1,12 +1,10 @@
 import { S_IFDIR, S_IFREG, S_IFSOCK, STATX_BASIC_STATS } from "../../bindings/abi/fcntl.ts";
 import { open_how, statfs, statx } from "../../bindings/abi/layouts.ts";
 import type { SyscallName } from "../../bindings/ffi/syscall.ts";
+import { CGROUP2_SUPER_MAGIC } from "../cgroup/files.ts";
 import type { FileKind, VirtualFile } from "./virtual-files.ts";
 
 /** Answers of the simulated kernel, as bytes. */
-
-/** linux/magic.h */
-const CGROUP2_SUPER_MAGIC = 0x63677270n;
 
 /** Reads a part of a file into a buffer; returns its length. */
 export function copyPart(
@@ -51,8 +49,8 @@ export function fillStatus(buffer: Uint8Array, file: VirtualFile | undefined, pa
 /** Has statfs(2) say cgroup v2; returns whether it did. */
 export function becomeCgroup2(buffer: Uint8Array): boolean {
   const view = new DataView(buffer.buffer, buffer.byteOffset);
-  const was = view.getBigUint64(statfs.f_type, true) === CGROUP2_SUPER_MAGIC;
-  view.setBigUint64(statfs.f_type, CGROUP2_SUPER_MAGIC, true);
+  const was = Number(view.getBigUint64(statfs.f_type, true)) === CGROUP2_SUPER_MAGIC;
+  view.setBigUint64(statfs.f_type, BigInt(CGROUP2_SUPER_MAGIC), true);
   return was;
 }
 

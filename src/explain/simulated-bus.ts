@@ -1,5 +1,12 @@
-import { type Bus, BusError, type BusMethod, type BusValue, firstType } from "../../bindings/linux/sd-bus.ts";
-import { busText, busTexts, listOf } from "./bus-values.ts";
+import {
+  asArray,
+  type Bus,
+  BusError,
+  type BusMethod,
+  type BusValue,
+  firstType,
+} from "../../bindings/linux/sd-bus.ts";
+import { busText, busTexts } from "./bus-values.ts";
 import { type Recorder, UNIT_PROPERTY } from "./operation.ts";
 
 /** What systemd does, as far as anybody can see it. */
@@ -58,9 +65,9 @@ export class SimulatedBus implements Bus {
     if (at >= 0) texts[at] = "[...]";
     this.#record(pointer, purpose, `${method.interface}.${member}`, texts);
     if (at < 0) return;
-    for (const [index, property] of listOf(args[at]).entries()) {
-      const [name, variant] = listOf(property);
-      const [type, value = ""] = listOf(variant);
+    for (const [index, property] of asArray(args[at]).entries()) {
+      const [name, variant] = asArray(property);
+      const [type, value = ""] = asArray(variant);
       this.#recordProperty(String(name), busText(String(type), value), pointers[index] ?? "");
     }
   }
@@ -101,9 +108,9 @@ function typesOf(signature: string): string[] {
 /** The last of a name counts. */
 function byName(properties: BusValue | undefined): ReadonlyMap<string, BusValue> {
   return new Map(
-    listOf(properties).map((property) => {
-      const [name, variant] = listOf(property);
-      return [String(name), listOf(variant)[1] ?? ""];
+    asArray(properties).map((property) => {
+      const [name, variant] = asArray(property);
+      return [String(name), asArray(variant)[1] ?? ""];
     }),
   );
 }

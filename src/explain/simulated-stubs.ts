@@ -8,13 +8,14 @@ import { decodeArguments } from "../../bindings/stub/decode.ts";
 import { guardHolds } from "../../bindings/stub/guard.ts";
 import {
   type Argument,
-  type Data,
+  isData,
   type Operation,
   type Program,
   pathOf,
   type Reply,
 } from "../../bindings/stub/program.ts";
 import type { ContainerView } from "../container/container-view.ts";
+import { DEVPTS_SUPER_MAGIC } from "../plan/console.ts";
 import type { Names } from "./names.ts";
 import { textOf } from "./native.ts";
 import type { Recorder, Stage } from "./operation.ts";
@@ -27,8 +28,6 @@ interface Stub {
   readonly registers: RegisterNames;
   readonly values: Map<number, number>;
 }
-
-const DEVPTS_SUPER_MAGIC = 0x1cd1n;
 
 /**
  * Takes the programs that the runtime sends to its stubs, writes down their operations, and answers as if all had gone well. Where
@@ -309,10 +308,6 @@ function resultName(operation: Operation): string {
     default:
       return path === "" ? operation.call : `${operation.call} ${path}`;
   }
-}
-
-function isData(argument: Argument | undefined): argument is Data {
-  return typeof argument === "object" && "bytes" in argument;
 }
 
 /** A path as text, or as the bytes of a C string. */

@@ -17,8 +17,9 @@ import {
   parseIdMapOption,
   wantsIdMap,
 } from "../spec/id-mapped-mount.ts";
-import type { Config, IdMapping } from "../spec/types.ts";
+import type { Config } from "../spec/types.ts";
 import { idMapFailure } from "./id-map-failure.ts";
+import { mapLines } from "./id-mappings.ts";
 import { onBehalfOf } from "./run-program.ts";
 import { type MapLines, makeUserNamespace, openUserNamespace } from "./user-namespace.ts";
 
@@ -98,7 +99,7 @@ class UserNamespaces {
   of(request: MountRequest, option: IdMapOption | undefined, pointer: string): number {
     const mappings = mappingsOf(request, option, this.#plan);
     const key =
-      mappings === undefined || isContainers(mappings, this.#plan) ? "" : mapLines(mappings).join(";");
+      mappings === undefined || isContainers(mappings, this.#plan) ? "" : linesOf(mappings).join(";");
     const known = this.#byMappings.get(key);
     if (known !== undefined) return known;
     if (!this.#plan.facts.isProcfs("/proc")) {
@@ -107,7 +108,7 @@ class UserNamespaces {
     const fd =
       mappings === undefined || key === ""
         ? openUserNamespace(this.#containerPid(), pointer)
-        : makeUserNamespace(mapLines(mappings), pointer);
+        : makeUserNamespace(linesOf(mappings), pointer);
     this.#opened.push(new OwnedDescriptor(fd));
     this.#byMappings.set(key, fd);
     return fd;
@@ -132,13 +133,11 @@ function mappingsOf(
 function isContainers(mappings: IdMappings, { namespaces, config }: InitPlan): boolean {
   if (!namespaces.created.has("user")) return false;
   const { uidMappings = [], gidMappings = [] } = config.linux ?? {};
-  return mapLines(mappings).join(";") === mapLines({ uidMappings, gidMappings }).join(";");
+  return linesOf(mappings).join(";") === linesOf({ uidMappings, gidMappings }).join(";");
 }
 
-function mapLines({ uidMappings, gidMappings }: IdMappings): MapLines {
-  const lines = (list: readonly IdMapping[]) =>
-    list.map(({ containerID, hostID, size }) => `${containerID} ${hostID} ${size}\n`).join("");
-  return [lines(uidMappings), lines(gidMappings)];
+function linesOf({ uidMappings, gidMappings }: IdMappings): MapLines {
+  return [mapLines(uidMappings), mapLines(gidMappings)];
 }
 
 interface Mapping {

@@ -37,13 +37,13 @@ export function writeGroups(pid: number, mappings: readonly IdMapping[], denySet
     });
   }
   onBehalfOf("/linux/gidMappings", "write the group mappings", () => {
-    writeFileSync(`/proc/${pid}/gid_map`, lines(mappings));
+    writeFileSync(`/proc/${pid}/gid_map`, mapLines(mappings));
   });
 }
 
 export function writeUsers(pid: number, mappings: readonly IdMapping[]): void {
   onBehalfOf("/linux/uidMappings", "write the user mappings", () => {
-    writeFileSync(`/proc/${pid}/uid_map`, lines(mappings));
+    writeFileSync(`/proc/${pid}/uid_map`, mapLines(mappings));
   });
 }
 
@@ -53,7 +53,8 @@ export function mapsOnly(mappings: readonly IdMapping[] | undefined, id: number)
   return first !== undefined && others.length === 0 && first.hostID === id && first.size === 1;
 }
 
-function lines(mappings: readonly IdMapping[]): string {
+/** What goes into a uid_map or gid_map. user_namespaces(7) */
+export function mapLines(mappings: readonly IdMapping[]): string {
   return mappings.map(({ containerID, hostID, size }) => `${containerID} ${hostID} ${size}\n`).join("");
 }
 

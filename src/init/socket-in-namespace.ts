@@ -2,17 +2,11 @@ import { NETLINK_ROUTE } from "../../bindings/abi/netlink.ts";
 import { CLONE_NEWNET } from "../../bindings/abi/sched.ts";
 import { AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW } from "../../bindings/abi/socket.ts";
 import { closeSync } from "../../bindings/linux/files.ts";
-import { killAndReap } from "../../bindings/linux/reap.ts";
 import { receiveDescriptor } from "../../bindings/linux/receive-descriptor.ts";
-import {
-  channelPair,
-  keepOnExec,
-  openStubImage,
-  StubChannel,
-  spawnStub,
-} from "../../bindings/stub/client.ts";
+import { channelPair } from "../../bindings/stub/client.ts";
 import { sendDescriptor } from "../plan/send-descriptor.ts";
 import { runProgram } from "./run-program.ts";
+import { withStub } from "./with-stub.ts";
 
 /**
  * A NETLINK_ROUTE socket of another network namespace. A stub joins it and makes the socket, since a thread of the engine
@@ -20,25 +14,19 @@ import { runProgram } from "./run-program.ts";
  * maker too, and init has none in a namespace that belongs to another user namespace than its own.
  */
 export function routeSocketIn(namespace: number, pointer: string): number {
-  const image = openStubImage();
-  const [ours, theirs] = channelPair();
   const [receiving, sending] = channelPair();
-  keepOnExec(theirs);
-  const pid = spawnStub(image, theirs);
-  const channel = new StubChannel(ours);
   try {
-    for (const fd of [image, theirs]) closeSync(fd);
-    const program = channel.program();
-    program.about(pointer, "open a socket in the container's network namespace");
-    program.do("setns", [program.descriptor(namespace), CLONE_NEWNET]);
-    const socket = program.call("socket", [AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE]);
-    const to = program.descriptor(sending);
-    sendDescriptor(program, socket, { socket: to, text: "socket", path: "the runtime" });
-    runProgram(channel, program);
-    return receiveDescriptor(receiving);
+    return withStub((channel) => {
+      const program = channel.program();
+      program.about(pointer, "open a socket in the container's network namespace");
+      program.do("setns", [program.descriptor(namespace), CLONE_NEWNET]);
+      const socket = program.call("socket", [AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE]);
+      const to = program.descriptor(sending);
+      sendDescriptor(program, socket, { socket: to, text: "socket", path: "the runtime" });
+      runProgram(channel, program);
+      return receiveDescriptor(receiving);
+    });
   } finally {
-    channel.close();
     for (const fd of [receiving, sending]) closeSync(fd);
-    killAndReap(pid);
   }
 }

@@ -2,30 +2,16 @@ import { NS_GET_NSTYPE } from "../../bindings/abi/ioctl.ts";
 import { CLONE_NEWUSER } from "../../bindings/abi/sched.ts";
 import { syscall } from "../../bindings/ffi/syscall.ts";
 import { closeSync, openSync, writeFileSync } from "../../bindings/linux/files.ts";
-import { killAndReap } from "../../bindings/linux/reap.ts";
-import {
-  channelPair,
-  keepOnExec,
-  openStubImage,
-  StubChannel,
-  spawnStub,
-} from "../../bindings/stub/client.ts";
 import { RuntsError } from "../errors.ts";
 import { onBehalfOf, runProgram } from "./run-program.ts";
+import { withStub } from "./with-stub.ts";
 
 /** What goes into uid_map and gid_map. */
 export type MapLines = readonly [uids: string, gids: string];
 
 /** A user namespace that has the mappings and no process: a stub makes it and ends. user_namespaces(7) */
 export function makeUserNamespace([uids, gids]: MapLines, pointer: string): number {
-  const image = openStubImage();
-  const [ours, theirs] = channelPair();
-  keepOnExec(theirs);
-  const pid = spawnStub(image, theirs);
-  closeSync(image);
-  closeSync(theirs);
-  const channel = new StubChannel(ours);
-  try {
+  return withStub((channel, pid) => {
     const program = channel.program();
     program.about(pointer, "make a user namespace for the mount");
     program.do("unshare", [CLONE_NEWUSER]);
@@ -35,10 +21,7 @@ export function makeUserNamespace([uids, gids]: MapLines, pointer: string): numb
       writeFileSync(`/proc/${pid}/uid_map`, uids);
     });
     return openUserNamespace(pid, pointer);
-  } finally {
-    channel.close();
-    killAndReap(pid);
-  }
+  });
 }
 
 /** The user namespace of a process. ioctl_nsfs(2) */

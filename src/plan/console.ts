@@ -19,7 +19,7 @@ import { OPEN_HOW_SIZE, openHow } from "./structs.ts";
 
 const POINTER = "/process/terminal";
 /** linux/magic.h */
-const DEVPTS_SUPER_MAGIC = 0x1cd1n;
+export const DEVPTS_SUPER_MAGIC = 0x1cd1n;
 
 /**
  * Opens a new terminal of the container's devpts, without ever using a path that the container's author could redirect: the

@@ -47,9 +47,9 @@ export class ExecutableSearch {
         unusualFailure(path, "stat", results[stat]) ?? unusualFailure(path, "access", results[access]);
       if (unusual !== undefined && this.#name.includes("/")) throw unusual;
       if (!this.#name.includes("/")) continue;
-      if (results[stat] === -13)
+      if (results[stat] === -EACCES)
         throw failure(`exec: "${path}": stat ${path}: permission denied`, "EACCES", path);
-      if (results[stat] === -20)
+      if (results[stat] === -ENOTDIR)
         throw failure(`exec: "${path}": stat ${path}: not a directory`, "ENOTDIR", path);
       if (results[stat] !== 0)
         throw failure(`exec: "${path}": stat ${path}: no such file or directory`, "ENOENT", path);
@@ -61,8 +61,13 @@ export class ExecutableSearch {
   }
 }
 
-/** What says that a file is not there, or not for this user: ENOENT, EACCES, ENOTDIR, ENAMETOOLONG, ELOOP. */
-const USUAL = [2, 13, 20, 36, 40];
+const ENOENT = 2;
+const EACCES = 13;
+const ENOTDIR = 20;
+const ENAMETOOLONG = 36;
+const ELOOP = 40;
+/** What says that a file is not there, or not for this user. */
+const USUAL = [ENOENT, EACCES, ENOTDIR, ENAMETOOLONG, ELOOP];
 
 /** A file that can't be looked at for another reason, such as a broken disk, may well be the one that is meant. */
 function unusualFailure(path: string, call: string, result = 0): RuntsError | undefined {

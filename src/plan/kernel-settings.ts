@@ -12,8 +12,16 @@ import {
 import { KEYCTL_JOIN_SESSION_KEYRING, KEYCTL_SETPERM } from "../../bindings/abi/keyctl.ts";
 import { ifreq } from "../../bindings/abi/layouts.ts";
 import * as sched from "../../bindings/abi/sched.ts";
-import { AF_INET, SOCK_CLOEXEC, SOCK_DGRAM } from "../../bindings/abi/socket.ts";
+import {
+  AF_INET,
+  IFF_RUNNING,
+  IFF_UP,
+  SIOCSIFFLAGS,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+} from "../../bindings/abi/socket.ts";
 import { data, type Program } from "../../bindings/stub/program.ts";
+import { pointerToken } from "../spec/json-scanner.ts";
 import { sysctlPath } from "../spec/rules-sysctl.ts";
 import { type InitPlan, unsharedAsRoot } from "./init-plan.ts";
 import { OPEN_HOW_SIZE, openHow } from "./structs.ts";
@@ -97,11 +105,9 @@ export function joinKeyring(program: Program, name: string): void {
 /** A new network namespace has a loopback interface that is down. netdevice(7) */
 export function bringLoopbackUp(program: Program, plan: InitPlan): void {
   if (!plan.namespaces.created.has("network")) return;
-  const SIOCSIFFLAGS = 0x8914;
-  const IFF_UP_AND_RUNNING = 0x41;
   const request = new Uint8Array(ifreq.size);
   request.set(nulTerminated("lo"));
-  request[ifreq.ifr_flags] = IFF_UP_AND_RUNNING;
+  request[ifreq.ifr_flags] = IFF_UP | IFF_RUNNING;
   program.about("/linux/namespaces", "bring the loopback interface up");
   const socket = program.call("socket", [AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0], {
     tolerate: ["EAFNOSUPPORT"],
@@ -135,7 +141,7 @@ export function openHostProc(program: Program, plan: InitPlan): void {
 export function writeSysctls(program: Program, plan: InitPlan): void {
   const resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
   for (const [key, value] of Object.entries(plan.config.linux?.sysctl ?? {})) {
-    program.about(`/linux/sysctl/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`, `set sysctl ${key}`);
+    program.about(`/linux/sysctl/${pointerToken(key)}`, `set sysctl ${key}`);
     writeFile(program, plan, `sys/${sysctlPath(key)}`, value, resolve);
   }
 }

@@ -1,10 +1,4 @@
-import {
-  type Data,
-  type Operation,
-  Program,
-  pathOf,
-  RegisterAllocator,
-} from "../../bindings/stub/program.ts";
+import { isData, type Operation, Program, pathOf, RegisterAllocator } from "../../bindings/stub/program.ts";
 import type { Config } from "../spec/types.ts";
 import { type HostFacts, type InitPlan, namespacesOf } from "./init-plan.ts";
 
@@ -80,10 +74,6 @@ export function bytesOf(operation: Operation | undefined, argument: number): Uin
   const value = operation?.args[argument];
   if (isData(value)) return value.bytes.subarray(value.offset);
   throw new Error(`argument ${argument} of ${operation?.call} is not data`);
-}
-
-function isData(value: unknown): value is Data {
-  return typeof value === "object" && value !== null && "bytes" in value;
 }
 
 /** `struct open_how`, which is the third argument of openat2. */

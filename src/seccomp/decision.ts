@@ -99,7 +99,8 @@ function describeFailure({ arg, op, datumA, datumB }: ArgumentComparison, args: 
     : `argument ${arg}: not ${hex(value)} ${sign} ${hex(datumA)}`;
 }
 
-function hex(value: bigint): string {
+/** A number as people write arguments of system calls: `0x10`. */
+export function hex(value: bigint): string {
   return `0x${value.toString(16)}`;
 }
 

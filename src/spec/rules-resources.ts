@@ -3,7 +3,7 @@ import { pointerToken } from "./json-scanner.ts";
 import type { Config } from "./types.ts";
 
 /** -1, as engines that take it for "unset" write it into an unsigned field. */
-const UNSET_SWAPPINESS = 0xffffffffffffffffn;
+export const UNSET_SWAPPINESS = 0xffffffffffffffffn;
 
 /** Rules on the numbers alone; what the host's controllers can do is decided where they are set. */
 export const resourceRules: readonly Rule[] = [
