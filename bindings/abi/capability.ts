@@ -58,9 +58,3 @@ export const capabilityNames: readonly string[] = [
   "CAP_BPF",
   "CAP_CHECKPOINT_RESTORE",
 ];
-
-/** Number of a capability, or undefined for a name that Linux does not have. */
-export function capabilityNumber(name: string): number | undefined {
-  const number = capabilityNames.indexOf(name);
-  return number < 0 ? undefined : number;
-}

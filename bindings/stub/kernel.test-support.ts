@@ -66,7 +66,7 @@ int main(int argc, char **argv)
 }
 `;
 
-export function inDirectory<T>(action: (directory: string) => T): T {
+function inDirectory<T>(action: (directory: string) => T): T {
   const directory = mkdtempSync(join(tmpdir(), "runts-stub-"));
   try {
     return action(directory);

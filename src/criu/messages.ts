@@ -2,7 +2,7 @@ import { Decoded, encodeMessage, type Message } from "./protobuf.ts";
 
 /** criu's rpc.proto, as far as it is used here: names and numbers are that file's. Needed is criu 3.0, of 2017. */
 
-export const REQUEST_TYPES = {
+const REQUEST_TYPES = {
   DUMP: 1,
   RESTORE: 2,
   PRE_DUMP: 4,
@@ -16,12 +16,12 @@ export type RequestType = keyof typeof REQUEST_TYPES;
 const RESPONSE_TYPES = ["DUMP", "RESTORE", "PRE_DUMP", "NOTIFY", "FEATURE_CHECK", "VERSION"] as const;
 
 /** criu_cg_mode; `""` leaves the choice to criu, which takes soft. */
-export const CGROUP_MODES = { ignore: 0, soft: 3, full: 4, strict: 5, "": 6 } as const;
+const CGROUP_MODES = { ignore: 0, soft: 3, full: 4, strict: 5, "": 6 } as const;
 
 export type CgroupMode = keyof typeof CGROUP_MODES;
 
 /** criu_network_lock_method */
-export const NETWORK_LOCKS = { iptables: 1, nftables: 2, skip: 3 } as const;
+const NETWORK_LOCKS = { iptables: 1, nftables: 2, skip: 3 } as const;
 
 export type NetworkLock = keyof typeof NETWORK_LOCKS;
 
@@ -110,7 +110,7 @@ export function optionsMessage(options: CriuOptions): Message {
 }
 
 /** criu_features */
-export const FEATURES = { memTrack: 1, lazyPages: 2 } as const;
+const FEATURES = { memTrack: 1, lazyPages: 2 } as const;
 
 export type Feature = keyof typeof FEATURES;
 

@@ -27,7 +27,7 @@ import { parsePropagation } from "./mount-options.ts";
 import { attach, setMountAttributes } from "./rootfs-paths.ts";
 import { MOUNT_ATTR_SIZE, mountAttr } from "./structs.ts";
 
-export function hasMountNamespace(plan: InitPlan): boolean {
+function hasMountNamespace(plan: InitPlan): boolean {
   return hasOwn(plan.namespaces, "mount");
 }
 

@@ -292,7 +292,7 @@ function bindHostSysfs(program: Program, mount: Register, made: Register, option
 }
 
 /** A read-only /dev or tmpfs has to be filled first: it is made read-only at the very end. */
-export function isFilledLater({ mount, options, destination }: MountRequest): boolean {
+function isFilledLater({ mount, options, destination }: MountRequest): boolean {
   const readonly = (options.attributes.set & MOUNT_ATTR_RDONLY) !== 0;
   return readonly && !options.bind && (mount.type === "tmpfs" || destination === "/dev");
 }
