@@ -198,10 +198,10 @@ function execute(pending: PendingInit, path: string, spawn: CriuSpawn): Started 
   const { channel } = pending;
   const program = channel.program();
   const [receiving, sending] = channelPair();
-  const null_ = spawn.inheritsStdio ? undefined : openSync("/dev/null", O_RDWR);
+  const devNull = spawn.inheritsStdio ? undefined : openSync("/dev/null", O_RDWR);
   spawn.prepare?.(program);
   program.about("", "prepare criu");
-  if (null_ !== undefined) takeStdio(program, null_);
+  if (devNull !== undefined) takeStdio(program, devNull);
   const connection = openConnection(program, program.descriptor(sending));
   const directories = spawn.directories.map((directory) => {
     program.about("", `open ${directory}`);
@@ -212,7 +212,7 @@ function execute(pending: PendingInit, path: string, spawn: CriuSpawn): Started 
   for (const fd of spawn.streams) kept.push(copyStream(program, fd));
   program.do("chdir", ["/"]);
   channel.send(program);
-  for (const fd of [sending, null_ ?? -1]) if (fd >= 0) closeSync(fd);
+  for (const fd of [sending, devNull ?? -1]) if (fd >= 0) closeSync(fd);
   try {
     const { results } = receiveReply(channel, program);
     const [connected = -1, ...numbers] = kept.map((index) => results[index] ?? -1);

@@ -60,7 +60,8 @@ export class CriuFiles {
    * engine, as for runc: a new one is empty.
    */
   options(config: Config, opened: readonly number[]): Omit<CriuOptions, "root" | "external"> {
-    const { choices, configFile } = { choices: this.#choices, configFile: configFileOf(config) };
+    const choices = this.#choices;
+    const configFile = configFileOf(config);
     const [imagesDirectory = -1, workDirectory] = opened;
     return {
       imagesDirectory,

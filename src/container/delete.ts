@@ -37,7 +37,7 @@ export async function deleteContainer(
       checkDeletable(id, status, force);
       // Of a create that was cut short, init may still wait for its start.
       if (status !== "stopped" || saved.creator !== null) end(saved);
-      if (saved.scope !== undefined) await removeScope(context, saved.scope, saved.cgroup);
+      if (saved.scope !== undefined) await removeUnit(context, saved.scope, saved.cgroup);
       // This kills whatever has outlived init, too.
       if (saved.cgroup !== "") removeCgroup(saved.cgroup);
     }
@@ -92,7 +92,7 @@ function end(saved: SavedState): void {
 }
 
 /** Without systemd the cgroup can be removed all the same, which makes systemd drop its unit as soon as it sees it. */
-async function removeScope({ log }: Context, scope: SavedScope, cgroup: string): Promise<void> {
+async function removeUnit({ log }: Context, scope: SavedScope, cgroup: string): Promise<void> {
   const { removeScope } = await import("../cgroup/systemd-scope.ts");
   try {
     removeScope(scope, cgroup);

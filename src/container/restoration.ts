@@ -85,10 +85,9 @@ export class Restoration {
 
   async #restore(process: Process, rootfs: string, streams: readonly string[]): Promise<SavedState> {
     this.#lock = lockContainer(this.#directory, this.#options.id);
-    const { caller: who, rootless } = { caller: this.#caller, rootless: this.#rootless };
     const parts = await loadRestoreParts(this.#context, this.#options.id, this.#config, process, {
-      caller: who,
-      rootless,
+      caller: this.#caller,
+      rootless: this.#rootless,
       rootfs,
     });
     this.#parts = parts;

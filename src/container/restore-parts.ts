@@ -23,8 +23,8 @@ export function loadRestoreParts(
   const {
     seccomp: _seccomp,
     sysctl: _sysctl,
-    personality: _p,
-    memoryPolicy: _m,
+    personality: _personality,
+    memoryPolicy: _memoryPolicy,
     ...linux
   } = config.linux ?? {};
   const { prestart = [], createRuntime = [], poststop = [] } = config.hooks ?? {};

@@ -158,13 +158,12 @@ function receive(listener: number): Notification | undefined {
   const buffer = new Uint8Array(seccomp_notif.size);
   if (trySyscall("ioctl", listener, SECCOMP_IOCTL_NOTIF_RECV, buffer) < 0) return undefined;
   const view = new DataView(buffer.buffer);
-  const { "data.nr": data_nr, "data.arch": data_arch, "data.args": data_args } = seccomp_notif;
   return {
     id: view.getBigUint64(seccomp_notif.id, true),
     tid: view.getUint32(seccomp_notif.pid, true),
-    number: view.getInt32(data_nr, true),
-    arch: view.getUint32(data_arch, true),
-    args: [0, 1, 2, 3, 4, 5].map((index) => view.getBigUint64(data_args + 8 * index, true)),
+    number: view.getInt32(seccomp_notif["data.nr"], true),
+    arch: view.getUint32(seccomp_notif["data.arch"], true),
+    args: [0, 1, 2, 3, 4, 5].map((index) => view.getBigUint64(seccomp_notif["data.args"] + 8 * index, true)),
   };
 }
 

@@ -50,10 +50,10 @@ export function maskPaths(program: Program, plan: InitPlan, hostNull: Register):
     maskDirectory(program, directory, empty, path);
     const file = openInRoot(program, plan.root, path, { if: [directory, "failed"], tolerate: GONE });
     const found = { if: [file, "positive"], path } as const;
-    const null_ = program.call("open_tree", [hostNull, "", CLONE | AT_EMPTY_PATH], found);
-    protectHostNode(program, null_, found);
-    attach(program, null_, file, found);
-    program.do("close", [null_], found);
+    const mask = program.call("open_tree", [hostNull, "", CLONE | AT_EMPTY_PATH], found);
+    protectHostNode(program, mask, found);
+    attach(program, mask, file, found);
+    program.do("close", [mask], found);
     program.do("close", [file], found);
   });
 }

@@ -70,49 +70,49 @@ class BackwardAssembler {
   /** Instructions so far. */
   length = 0;
   /** struct sock_filter { __u16 code; __u8 jt, jf; __u32 k; } as two little-endian words, filled from the end. */
-  private readonly words: Uint32Array;
-  private readonly returns = new Map<number, number>();
+  readonly #words: Uint32Array;
+  readonly #returns = new Map<number, number>();
 
   constructor(capacity: number) {
-    this.words = new Uint32Array(2 * capacity);
+    this.#words = new Uint32Array(2 * capacity);
   }
 
   load(offset: number): number {
-    return this.push(BPF_LD_W_ABS, offset);
+    return this.#push(BPF_LD_W_ABS, offset);
   }
 
   /** A place that returns the verdict; one within reach of a conditional jump is used again. */
   verdict(value: number): number {
     if (value === PASS) return 0;
-    const known = this.returns.get(value);
+    const known = this.#returns.get(value);
     if (known !== undefined && this.length - known <= NEAR) return known;
-    const label = this.push(BPF_RET_K, value);
-    this.returns.set(value, label);
+    const label = this.#push(BPF_RET_K, value);
+    this.#returns.set(value, label);
     return label;
   }
 
   jump(code: number, k: number, whenTrue: number, whenFalse: number): number {
-    const jt = this.near(whenTrue);
-    const jf = this.near(whenFalse);
-    return this.push(code | ((this.length - jt) << 16) | ((this.length - jf) << 24), k);
+    const jt = this.#near(whenTrue);
+    const jf = this.#near(whenFalse);
+    return this.#push(code | ((this.length - jt) << 16) | ((this.length - jf) << 24), k);
   }
 
   /** A label for the same place that a conditional jump can reach. */
-  private near(label: number): number {
-    return this.length - label <= NEAR ? label : this.push(BPF_JMP_JA, this.length - label);
+  #near(label: number): number {
+    return this.length - label <= NEAR ? label : this.#push(BPF_JMP_JA, this.length - label);
   }
 
-  private push(codeAndJumps: number, k: number): number {
+  #push(codeAndJumps: number, k: number): number {
     this.length++;
-    const index = this.words.length - 2 * this.length;
-    this.words[index] = codeAndJumps;
-    this.words[index + 1] = k;
+    const index = this.#words.length - 2 * this.length;
+    this.#words[index] = codeAndJumps;
+    this.#words[index + 1] = k;
     return this.length;
   }
 
   /** The program as an array of struct sock_filter. */
   assemble(): Uint8Array {
-    return new Uint8Array(this.words.buffer, this.words.byteLength - 8 * this.length);
+    return new Uint8Array(this.#words.buffer, this.#words.byteLength - 8 * this.length);
   }
 }
 
