@@ -188,7 +188,8 @@ function externalMounts(
   mounts: readonly MountInfo[],
 ): string[] {
   const warn = (message: string) => log.debug(message);
-  const facts = hostFacts(saved.bundle, saved.rootfs, saved.cgroup, "", false, warn);
+  const { bundle, rootfs, cgroup } = saved;
+  const facts = hostFacts({ bundle, rootfs, cgroup, mountLabel: "", inUserNamespace: false, warn });
   const container = containerMounts(config, mountRequests({ config, facts }));
   return externalAtDump(container, mounts);
 }

@@ -246,9 +246,14 @@ class Creation {
 
   #facts(rootfs: string): HostFacts {
     const warn = (message: string) => this.#context.log.warn(message);
-    const label = mountLabelOf(this.#config, warn);
-    const { inUserNamespace } = this.#caller;
-    return hostFacts(this.#options.bundle, rootfs, this.#cgroup.shown(), label, inUserNamespace, warn);
+    return hostFacts({
+      bundle: this.#options.bundle,
+      rootfs,
+      cgroup: this.#cgroup.shown(),
+      mountLabel: mountLabelOf(this.#config, warn),
+      inUserNamespace: this.#caller.inUserNamespace,
+      warn,
+    });
   }
 
   #credentials(namespaces: Namespaces, hasSeccomp: boolean, hasMapper: boolean): CredentialOptions {

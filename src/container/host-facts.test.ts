@@ -55,7 +55,9 @@ describe("rootfsOf", () => {
 });
 
 describe("hostFacts", () => {
-  const facts = hostFacts("/bundle", "/rootfs", "", "", false, () => {});
+  const factsOf = (bundle: string, rootfs: string) =>
+    hostFacts({ bundle, rootfs, cgroup: "", mountLabel: "", inUserNamespace: false, warn: () => {} });
+  const facts = factsOf("/bundle", "/rootfs");
 
   it("says what a bind source is, with the pointer of a missing one", () => {
     const directory = freshDirectory();
@@ -75,7 +77,7 @@ describe("hostFacts", () => {
 
   it("finds the host's procfs, and the mount that the rootfs lies on", () => {
     expect(facts.hostPseudoMounts()).toContain("/proc");
-    expect(hostFacts("/", "/proc/self", "", "", false, () => {}).rootfsMountPoint()).toBe("/proc");
-    expect(hostFacts("/", "/proc", "", "", false, () => {}).hostPseudoMounts()).not.toContain("/proc");
+    expect(factsOf("/", "/proc/self").rootfsMountPoint()).toBe("/proc");
+    expect(factsOf("/", "/proc").hostPseudoMounts()).not.toContain("/proc");
   });
 });

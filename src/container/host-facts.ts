@@ -59,21 +59,13 @@ export function rootfsOf(config: Config, bundle: string): string {
   return real;
 }
 
+/** What the caller knows of the host, with what is asked of the host itself once the plan needs it. */
 export function hostFacts(
-  bundle: string,
-  rootfs: string,
-  cgroup: string | undefined,
-  mountLabel: string,
-  inUserNamespace: boolean,
-  warn: (message: string) => void,
+  known: Pick<HostFacts, "rootfs" | "bundle" | "cgroup" | "mountLabel" | "inUserNamespace" | "warn">,
 ): HostFacts {
+  const { rootfs } = known;
   return {
-    rootfs,
-    bundle,
-    cgroup,
-    mountLabel,
-    inUserNamespace,
-    warn,
+    ...known,
     isDirectory: (source, pointer) =>
       onBehalfOf(`${pointer}/source`, `bind ${source}`, () => statSync(source)).isDirectory(),
     isProcfs: (source) => existsSync(source) && statfsSync(source).type === PROC_SUPER_MAGIC,

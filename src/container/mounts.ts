@@ -143,14 +143,14 @@ function runInside(
       config,
       namespaces,
       // Links of the container's own root are read through the descriptor.
-      facts: hostFacts(
+      facts: hostFacts({
         bundle,
-        `/proc/self/fd/${root}`,
-        cgroup === "" ? undefined : cgroup,
-        mountLabelOf(config, warn),
-        caller.inUserNamespace || inUserNamespace,
+        rootfs: `/proc/self/fd/${root}`,
+        cgroup: cgroup === "" ? undefined : cgroup,
+        mountLabel: mountLabelOf(config, warn),
+        inUserNamespace: caller.inUserNamespace || inUserNamespace,
         warn,
-      ),
+      }),
       inUserNamespace,
       canSetGroups: inUserNamespace ? allowsSetgroups(pid) : caller.canSetGroups,
       pid,

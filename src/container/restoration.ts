@@ -170,8 +170,14 @@ export class Restoration {
 
   #facts(rootfs: string): HostFacts {
     const warn = (message: string) => this.#context.log.warn(message);
-    const { inUserNamespace } = this.#caller;
-    return hostFacts(this.#options.bundle, rootfs, this.#cgroup.shown(), "", inUserNamespace, warn);
+    return hostFacts({
+      bundle: this.#options.bundle,
+      rootfs,
+      cgroup: this.#cgroup.shown(),
+      mountLabel: "",
+      inUserNamespace: this.#caller.inUserNamespace,
+      warn,
+    });
   }
 
   #startCriu(

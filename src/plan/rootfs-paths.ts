@@ -93,7 +93,7 @@ export function openOrCreate(
     const isLast = index === parts.length - 1;
     const prefix = parts.slice(0, index + 1).join("/");
     if (isLast) {
-      createIn(program, parent, name, kind, existed, prefix);
+      createIn(program, parent, name, kind, { if: [existed, "failed"], tolerate: ["EEXIST"], path: prefix });
       return;
     }
     const found = openInRoot(program, root, prefix, {
@@ -118,10 +118,8 @@ function createIn(
   parent: Register,
   name: string,
   kind: "directory" | "file",
-  existed: Register,
-  path: string,
+  options: CallOptions,
 ): void {
-  const options: CallOptions = { if: [existed, "failed"], tolerate: ["EEXIST"], path };
   if (kind === "directory") {
     program.do("mkdirat", [parent, name, 0o755], options);
     return;

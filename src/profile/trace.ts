@@ -49,41 +49,36 @@ export function traceOf(calls: readonly TimedCall[], command: string, end: numbe
       }),
     ),
   ];
-  const slice = (
-    name: string,
-    cat: string,
-    by: string,
-    from: number,
-    to: number,
-    args: TraceEvent["args"],
-  ): TraceEvent => ({
-    name,
-    ph: "X",
-    pid: PID,
-    tid: tid(by),
-    ts: rounded(from),
-    dur: rounded(Math.max(0, to - from)),
-    cat,
-    args,
-  });
+  const slice = (cat: string, name: string, { by, begin, end }: Span, args: TraceEvent["args"]) =>
+    ({
+      name,
+      ph: "X",
+      pid: PID,
+      tid: tid(by),
+      ts: rounded(begin),
+      dur: rounded(Math.max(0, end - begin)),
+      cat,
+      args,
+    }) as const;
   return {
     displayTimeUnit: "ms",
     otherData: { command },
     traceEvents: [
       ...metadata,
-      slice(command, "command", "runtime", 0, end, {}),
-      ...groupsOf(calls).map(({ by, purpose, pointer, begin, end: to }) =>
-        slice(purpose, "purpose", by, begin, to, { pointer }),
-      ),
-      ...calls.map(({ by, call, begin, end: to, pointer, path }) =>
-        slice(call, "call", by, begin, to, {
-          ...(path !== "" && { path }),
-          ...(pointer !== "" && { pointer }),
+      slice("command", command, { by: "runtime", begin: 0, end }, {}),
+      ...groupsOf(calls).map((group) => slice("purpose", group.purpose, group, { pointer: group.pointer })),
+      ...calls.map((call) =>
+        slice("call", call.call, call, {
+          ...(call.path !== "" && { path: call.path }),
+          ...(call.pointer !== "" && { pointer: call.pointer }),
         }),
       ),
     ],
   };
 }
+
+/** Some time of a process. */
+type Span = Pick<TimedCall, "by" | "begin" | "end">;
 
 function rounded(microseconds: number): number {
   return Math.round(microseconds * 1000) / 1000;
