@@ -9,7 +9,6 @@ import { setUpInit } from "../init/set-up.ts";
 import { type Init, type PendingInit, spawnInit } from "../init/spawn-init.ts";
 import type { CredentialOptions } from "../plan/credentials.ts";
 import { type HostFacts, hasOwn, type Namespaces, namespacesOf } from "../plan/init-plan.ts";
-import type { ContainerGroups } from "../resctrl/group.ts";
 import { parseConfig } from "../spec/config.ts";
 import { processOrNone } from "../spec/process.ts";
 import type { Config, Process } from "../spec/types.ts";
@@ -95,9 +94,11 @@ async function createFor(
   try {
     writeFileSync(`${directory}/config.json`, bytes, { mode: 0o600 });
     const notify = await prepareNotify(context, config, directory);
-    creation = new Creation(context, options, notify?.config ?? config, process, directory, {
-      ...handed,
-      env: [...handed.env, ...(notify?.env ?? [])],
+    creation = new Creation(context, options, {
+      config: notify?.config ?? config,
+      process,
+      directory,
+      handed: { ...handed, env: [...handed.env, ...(notify?.env ?? [])] },
     });
     return await creation.run(receivers);
   } catch (error) {
@@ -132,6 +133,25 @@ function describeOperations({ operations, descriptors }: Program): LastOperation
   return described;
 }
 
+/** A container that is about to be made. */
+interface ToCreate {
+  readonly config: Config;
+  readonly process: Process;
+  /** Of its record and its start socket. */
+  readonly directory: string;
+  readonly handed: HandedDescriptors;
+}
+
+/** What the set-up of init depends on, beside what the whole creation does. */
+interface SetUp {
+  readonly rootfs: string;
+  readonly parts: CreateParts;
+  readonly namespaces: Namespaces;
+  /** Whether somebody else writes the mappings of the user namespace. */
+  readonly hasMapper: boolean;
+  readonly terminal: TerminalReceiver | undefined;
+}
+
 /** One run of create: what has been made so far, for the case that it has to be undone. */
 class Creation {
   readonly #context: Context;
@@ -146,18 +166,12 @@ class Creation {
   #parts: CreateParts | undefined;
   #pending: PendingInit | undefined;
   #init: Init | undefined;
+  #state: SavedState | undefined;
   #lock: ContainerLock | undefined;
   #listener: OwnedDescriptor | undefined;
   #procfs: OwnedDescriptor | undefined;
 
-  constructor(
-    context: Context,
-    options: CreateOptions,
-    config: Config,
-    process: Process,
-    directory: string,
-    handed: HandedDescriptors,
-  ) {
+  constructor(context: Context, options: CreateOptions, { config, process, directory, handed }: ToCreate) {
     this.#context = context;
     this.#options = options;
     this.#config = config;
@@ -169,7 +183,7 @@ class Creation {
     this.#cgroup = new ContainerCgroup(context, config.linux ?? {}, this.#rootless);
   }
 
-  async run({ terminal: receiver, pidfd: pidfdReceiver }: Receivers): Promise<SavedState> {
+  async run({ terminal, pidfd }: Receivers): Promise<SavedState> {
     this.#lock = lockContainer(this.#directory, this.#options.id);
     const rootfs = rootfsOf(this.#config, this.#options.bundle);
     const parts = await loadParts(this.#context, this.#options.id, this.#config, this.#process, {
@@ -178,70 +192,82 @@ class Creation {
       rootfs,
     });
     this.#parts = parts;
-    const { seccomp, hooks, netDevices, resctrl, delegate, scope } = parts;
+    this.#saveFirst(rootfs, parts);
+    parts.resctrl?.make();
+    await this.#cgroup.make(this.#saved.cgroup, parts.scope);
     const namespaces = namespacesOf(this.#config);
-    let state = this.#saveFirst(rootfs, resctrl, seccomp?.listener !== undefined);
-    resctrl?.make();
-    await this.#cgroup.make(state.cgroup, scope);
     const mapIds = await loadIdMapper(this.#config.linux ?? {}, namespaces, this.#caller);
     const pending = this.#spawn(namespaces, mapIds);
     this.#pending = pending;
     this.#cgroup.confine();
-    state = { ...state, cgroup: this.#cgroup.directory ?? "" };
+    this.#change({ cgroup: this.#cgroup.directory ?? "" });
+    const last = this.#setUp(pending, {
+      rootfs,
+      parts,
+      namespaces,
+      hasMapper: mapIds !== undefined,
+      terminal,
+    });
+    terminal?.socket.close();
+    await terminal?.connected?.();
+    pidfd?.send(this.#saved.pid, "standard");
+    if (this.#options.pidFile !== undefined) writePidFile(this.#options.pidFile, this.#saved.pid);
+    // Init closes it, with all other descriptors of the set-up, right before it waits for `start`.
+    awaitClosed(pending.channel.descriptor, last);
+    pending.channel.close();
+    this.#change({ creator: null, lastOperations: describeOperations(last) });
+    writeState(this.#directory, this.#saved);
+    parts.netDevices?.close();
+    parts.scope?.close();
+    this.#lock?.release();
+    return this.#saved;
+  }
+
+  /** Leads init to where it waits for `start`; returns its last program. */
+  #setUp(pending: PendingInit, { rootfs, parts, namespaces, hasMapper, terminal }: SetUp): Program {
+    const { seccomp, hooks, netDevices } = parts;
     const listener = new OwnedDescriptor(listenUnix(startSocketPath(this.#directory)));
     this.#listener = listener;
     this.#procfs = openLabelProcfs(this.#process);
-    const stdio = stdioFacts(receiver !== undefined, this.#process.user?.uid ?? 0, this.#options.stdio);
-    if (stdio.pipes !== undefined) state = { ...state, pipes: stdio.pipes };
+    const stdio = stdioFacts(terminal !== undefined, this.#process.user?.uid ?? 0, this.#options.stdio);
+    if (stdio.pipes !== undefined) this.#change({ pipes: stdio.pipes });
     const last = setUpInit(pending, {
       ...this.#options,
       config: this.#config,
       process: this.#process,
       namespaces,
       facts: this.#facts(rootfs),
-      credentials: this.#credentials(namespaces, seccomp !== undefined, mapIds !== undefined),
+      credentials: this.#credentials(namespaces, seccomp !== undefined, hasMapper),
       umask: this.#caller.umask,
       staysDumpable: !this.#caller.privileged,
       stdio,
-      consoleSocket: receiver?.socket.number,
+      consoleSocket: terminal?.socket.number,
       procfs: this.#procfs?.number,
       attributes: parts.attributes,
       addedEnv: this.#handed.env,
       listener: listener.number,
       start: { keepFds: this.#handed.count, inheritedNofile: inheritedNofile(), seccomp },
-      spawned: (init) => {
-        this.#init = init;
-        this.#cgroup.enter(init.pid);
-        adoptProcess(init.pid, this.#process, this.#caller);
-        resctrl?.enter(init.pid);
-        if (this.#cgroup.directory !== undefined) delegate?.(this.#cgroup.directory, init.pid);
-        state = { ...state, pid: init.pid, startTime: startTimeOf(init.pid) };
-        // With its last program it goes on alone: without a cgroup nothing else leads to it, should this process be killed then.
-        if (this.#cgroup.directory === undefined) writeState(this.#directory, state);
-      },
-      moveNetDevices: netDevices === undefined ? undefined : () => netDevices.move(state.pid),
-      hooks: hooks === undefined ? undefined : () => hooks.run(state),
+      spawned: (init) => this.#adopt(init, parts),
+      moveNetDevices: netDevices === undefined ? undefined : () => netDevices.move(this.#saved.pid),
+      hooks: hooks === undefined ? undefined : () => hooks.run(this.#saved),
       idMappedMounts: parts.idMappedMounts,
     });
     listener.close();
     this.#procfs?.close();
-    receiver?.socket.close();
-    await receiver?.connected?.();
-    pidfdReceiver?.send(state.pid, "standard");
-    if (this.#options.pidFile !== undefined) writePidFile(this.#options.pidFile, state.pid);
-    // Init closes it, with all other descriptors of the set-up, right before it waits for `start`.
-    awaitClosed(pending.channel.descriptor, last);
-    pending.channel.close();
-    state = {
-      ...state,
-      creator: null,
-      lastOperations: describeOperations(last),
-    };
-    writeState(this.#directory, state);
-    netDevices?.close();
-    scope?.close();
-    this.#lock?.release();
-    return state;
+    return last;
+  }
+
+  /** Gives init, which has done nothing yet, what only the runtime can give it. */
+  #adopt(init: Init, { resctrl, delegate }: CreateParts): void {
+    const { pid } = init;
+    this.#init = init;
+    this.#cgroup.enter(pid);
+    adoptProcess(pid, this.#process, this.#caller);
+    resctrl?.enter(pid);
+    if (this.#cgroup.directory !== undefined) delegate?.(this.#cgroup.directory, pid);
+    this.#change({ pid, startTime: startTimeOf(pid) });
+    // With its last program it goes on alone: without a cgroup nothing else leads to it, should this process be killed then.
+    if (this.#cgroup.directory === undefined) writeState(this.#directory, this.#saved);
   }
 
   #facts(rootfs: string): HostFacts {
@@ -269,24 +295,31 @@ class Creation {
     );
   }
 
+  get #saved(): SavedState {
+    if (this.#state === undefined) throw new Error("the state was not saved yet");
+    return this.#state;
+  }
+
+  #change(changes: Partial<SavedState>): void {
+    this.#state = { ...this.#saved, ...changes };
+  }
+
   /** The record that `delete --force` undoes everything by is written before there is anything to undo. */
-  #saveFirst(rootfs: string, resctrl: ContainerGroups | undefined, hasListener: boolean): SavedState {
-    const { id, bundle } = this.#options;
-    const scope = this.#parts?.scope?.saved;
-    const state = firstState(this.#config, {
+  #saveFirst(rootfs: string, { scope, resctrl, hostMount, seccomp }: CreateParts): void {
+    const { id, bundle, noNewKeyring } = this.#options;
+    this.#state = firstState(this.#config, {
       id,
       bundle,
       rootfs,
       ownerUid: this.#caller.uid,
       cgroup: this.#cgroupPath(),
-      ...(scope !== undefined && { scope }),
+      ...(scope !== undefined && { scope: scope.saved }),
       ...(resctrl !== undefined && { resctrl: resctrl.saved }),
-      ...(this.#parts?.hostMount !== undefined && { hostMount: this.#parts.hostMount.saved }),
-      ownKeyring: !this.#options.noNewKeyring,
-      hasListener,
+      ...(hostMount !== undefined && { hostMount: hostMount.saved }),
+      ownKeyring: !noNewKeyring,
+      hasListener: seccomp?.listener !== undefined,
     });
-    writeState(this.#directory, state);
-    return state;
+    writeState(this.#directory, this.#state);
   }
 
   #cgroupPath(): string {

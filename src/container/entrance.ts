@@ -7,9 +7,10 @@ import type { Program } from "../../bindings/stub/program.ts";
 import { allowsSetgroups } from "../init/id-mappings.ts";
 import { type ExecSetUpOptions, setUpExec } from "../init/set-up-exec.ts";
 import { type PendingInit, type SpawnOptions, spawnInit } from "../init/spawn-init.ts";
-import { narrowCapabilities } from "../plan/credentials.ts";
+import { type CredentialOptions, narrowCapabilities } from "../plan/credentials.ts";
 import { hasOwn, type Namespaces, namespacesOf } from "../plan/init-plan.ts";
 import { keyringName } from "../plan/kernel-settings.ts";
+import type { SeccompFilter } from "../plan/process-setup.ts";
 import type { Config, Process } from "../spec/types.ts";
 import { type Caller, inheritedNofile } from "./caller.ts";
 import { differingNamespaces } from "./differing-namespaces.ts";
@@ -20,7 +21,7 @@ import type { SavedState } from "./saved-state.ts";
 import { compileFilter } from "./seccomp-filter.ts";
 import type { SeccompAgent } from "./seccomp-listener.ts";
 import { openLabelProcfs } from "./security-modules.ts";
-import { taskAttributes } from "./task-attributes.ts";
+import { type TaskAttributes, taskAttributes } from "./task-attributes.ts";
 
 /** Who enters which container. */
 interface Visit {
@@ -60,34 +61,62 @@ export interface Entrance {
   readonly close: () => void;
 }
 
-export async function entranceTo(context: Context, visit: Visit): Promise<Entrance> {
-  const { saved, config, process, caller, cgroup } = visit;
-  const namespaces = namespacesOf(config);
-  const ownUserNamespace = hasOwn(namespaces, "user");
-  const hasMounts = hasOwn(namespaces, "mount");
+/** What every process that enters gets, and how it gets in. */
+interface Admission {
+  readonly seccomp: SeccompFilter | undefined;
+  readonly connectTo: (() => SeccompAgent) | undefined;
+  readonly resctrl: typeof import("../resctrl/group.ts") | undefined;
+  readonly attributes: TaskAttributes | undefined;
+  readonly credentials: CredentialOptions;
+  /** CLONE_NEW* of the namespaces to join. */
+  readonly flags: number;
+  readonly attachToScope: CgroupEntry["attach"];
+}
+
+async function admissionTo(
+  context: Context,
+  { saved, config, process, caller, cgroup, warn }: Visit,
+): Promise<Admission> {
+  const ownUserNamespace = hasOwn(namespacesOf(config), "user");
   const seccomp = await compileFilter(context, config, caller);
   const connectTo = seccomp?.listener === undefined ? undefined : await agentOf(config);
   const resctrl = saved.resctrl === undefined ? undefined : await import("../resctrl/group.ts");
   const attributes = await taskAttributes(process, config.linux ?? {}, caller, ownUserNamespace);
   const flags = differingNamespaces(saved.pid);
-  const joinsUserNamespace = caller.privileged && (flags & CLONE_NEWUSER) !== 0;
-  const attachToScope = joinsUserNamespace ? undefined : await attachBySystemd(saved, cgroup.subCgroup);
+  const attachToScope = joinsUserNamespace(caller, flags)
+    ? undefined
+    : await attachBySystemd(saved, cgroup.subCgroup);
+  const container = {
+    ownUserNamespace,
+    hasSeccomp: seccomp !== undefined,
+    canSetGroups: ownUserNamespace ? allowsSetgroups(saved.pid) : caller.canSetGroups,
+  };
+  const credentials = credentialOptions(caller, process, container, warn);
+  return { seccomp, connectTo, resctrl, attributes, credentials, flags, attachToScope };
+}
+
+function joinsUserNamespace({ privileged }: Caller, flags: number): boolean {
+  return privileged && (flags & CLONE_NEWUSER) !== 0;
+}
+
+/** Loads and checks all that entering takes; no process is made yet. */
+export async function entranceTo(context: Context, visit: Visit): Promise<Entrance> {
+  const { saved, config, process, caller } = visit;
+  const admission = await admissionTo(context, visit);
+  const { seccomp, attributes, credentials, flags, attachToScope } = admission;
+  const namespaces = namespacesOf(config);
+  const hasMounts = hasOwn(namespaces, "mount");
   let entry: Omit<CgroupEntry, "close"> = {
     directory: undefined,
     descriptor: undefined,
     attach: attachToScope,
   };
   const held = new Held();
-  const container = {
-    ownUserNamespace,
-    hasSeccomp: seccomp !== undefined,
-    canSetGroups: ownUserNamespace ? allowsSetgroups(saved.pid) : caller.canSetGroups,
-  };
-  const credentials = credentialOptions(caller, process, container, visit.warn);
   return {
-    connectAgent: () => held.hold(connectTo?.()),
+    connectAgent: () => held.hold(admission.connectTo?.()),
     spawn: (options) => {
-      if (attachToScope === undefined) entry = held.hold(entryInto(saved, cgroup, joinsUserNamespace));
+      if (attachToScope === undefined)
+        entry = held.hold(entryInto(saved, visit.cgroup, joinsUserNamespace(caller, flags)));
       return spawnInit({
         ...options,
         linux: {},
@@ -96,12 +125,8 @@ export async function entranceTo(context: Context, visit: Visit): Promise<Entran
         afterJoin: (program) => {
           // Only a process that enters the user namespace has all of its capabilities.
           const permitted = (flags & CLONE_NEWUSER) === 0 ? caller.permitted : credentials.permitted;
-          narrowCapabilities(
-            program,
-            process,
-            { ...credentials, permitted },
-            neededFor(hasMounts, attributes),
-          );
+          const further = neededFor(hasMounts, attributes);
+          narrowCapabilities(program, process, { ...credentials, permitted }, further);
         },
         cgroup: entry.descriptor,
         ignoredSignals: caller.ignoredSignals,
@@ -120,13 +145,13 @@ export async function entranceTo(context: Context, visit: Visit): Promise<Entran
         attributes,
         start: { keepFds, inheritedNofile: inheritedNofile(), seccomp },
         keyring: saved.ownKeyring ? keyringName(saved.id) : undefined,
-        inUserNamespace: ownUserNamespace,
+        inUserNamespace: hasOwn(namespaces, "user"),
         chroot: hasMounts ? undefined : held.hold(openRootOf(saved.pid)).number,
         spawned: ({ pid }) => {
           spawned(pid);
           entry.attach?.(pid);
           adoptProcess(pid, process, caller);
-          if (saved.resctrl !== undefined) resctrl?.joinGroups(saved.resctrl, pid);
+          if (saved.resctrl !== undefined) admission.resctrl?.joinGroups(saved.resctrl, pid);
         },
       }),
     close: () => held.close(),

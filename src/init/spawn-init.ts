@@ -152,35 +152,50 @@ function cloneByStub(stub: Stub, options: SpawnOptions, opened: OwnedDescriptor[
     isCloning = true;
     return {
       channel: init,
-      finish: () => {
-        let initPid = -1;
-        try {
-          try {
-            if (parent.waiting > 1) receiveReply(parent, reset);
-            initPid = receiveReply(parent, cloning).results[cloned] ?? -1;
-          } finally {
-            // It holds the clone's end of the channel, too: only without it the end of the clone shows there.
-            end();
-          }
-          receiveFromClone(init, cloning);
-          if (!hasEarlyUserNamespace(options))
-            writeIdMappings(initPid, options.linux, options.namespaces, options);
-          if (options.namespaces.joined.has("user")) checkJoinedMappings(initPid, options.linux);
-        } catch (error) {
-          // Nobody else knows it; and before it is reaped, the init of its pid namespace can't end: pid_namespaces(7).
-          if (initPid > 0) killAndReap(initPid);
-          else {
-            init.close();
-            reapLostClone();
-          }
-          throw error;
-        }
-        return { pid: initPid, channel: init };
-      },
+      finish: () => ({ pid: awaitClone(stub, { reset, cloning, cloned, end }, options), channel: init }),
       close,
     };
   } catch (error) {
     close();
+    throw error;
+  }
+}
+
+/** What the stub was sent, and the index of the operation whose result is the pid of its clone. */
+interface Cloning {
+  readonly reset: Program;
+  readonly cloning: Program;
+  readonly cloned: number;
+  /** Ends the stub. */
+  readonly end: () => void;
+}
+
+/** Returns the pid of the clone, once it has its mappings. */
+function awaitClone(
+  { parent, init }: Stub,
+  { reset, cloning, cloned, end }: Cloning,
+  options: SpawnOptions,
+): number {
+  let pid = -1;
+  try {
+    try {
+      if (parent.ours.waiting > 1) receiveReply(parent.ours, reset);
+      pid = receiveReply(parent.ours, cloning).results[cloned] ?? -1;
+    } finally {
+      // It holds the clone's end of the channel, too: only without it the end of the clone shows there.
+      end();
+    }
+    receiveFromClone(init.ours, cloning);
+    if (!hasEarlyUserNamespace(options)) writeIdMappings(pid, options.linux, options.namespaces, options);
+    if (options.namespaces.joined.has("user")) checkJoinedMappings(pid, options.linux);
+    return pid;
+  } catch (error) {
+    // Nobody else knows it; and before it is reaped, the init of its pid namespace can't end: pid_namespaces(7).
+    if (pid > 0) killAndReap(pid);
+    else {
+      init.ours.close();
+      reapLostClone();
+    }
     throw error;
   }
 }
