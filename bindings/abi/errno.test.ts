@@ -1,5 +1,6 @@
 import { constants } from "node:os";
 import { describe, expect, test } from "vitest";
+import * as errnos from "./errno.ts";
 import { errnoMessage, errnoName, errnoNumber } from "./errno.ts";
 
 test("names and numbers are those of the engine's own table", () => {
@@ -7,6 +8,12 @@ test("names and numbers are those of the engine's own table", () => {
     expect(errnoNumber(name), name).toBe(number);
     expect(errnoNumber(errnoName(number)), name).toBe(number);
   }
+});
+
+test("the numbers that have a constant are those of their names", () => {
+  const numbers = Object.entries(errnos).filter(([, value]) => typeof value === "number");
+  expect(numbers.length).toBeGreaterThan(10);
+  for (const [name, number] of numbers) expect(number, name).toBe(errnoNumber(name));
 });
 
 describe("errnoName", () => {

@@ -1,5 +1,23 @@
 // asm-generic/errno-base.h and errno.h, Linux 6.12; the messages are those of glibc 2.41, in lower case.
 
+/** The numbers that results of system calls are compared with; all others are used by name. */
+export const EPERM = 1;
+export const ENOENT = 2;
+export const EINTR = 4;
+export const EBADF = 9;
+export const ECHILD = 10;
+export const EAGAIN = 11;
+export const EACCES = 13;
+export const EEXIST = 17;
+export const ENOTDIR = 20;
+export const EINVAL = 22;
+export const EMFILE = 24;
+export const ENAMETOOLONG = 36;
+export const ENOSYS = 38;
+export const ELOOP = 40;
+export const EPROTO = 71;
+export const ECANCELED = 125;
+
 /**
  * Names by number, "" where there is none. A literal array costs nothing at start-up, an object of the same size 0.1 ms:
  * hence the search in errnoNumber.

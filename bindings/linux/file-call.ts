@@ -1,8 +1,6 @@
-import { errnoMessage, errnoName } from "../abi/errno.ts";
+import { EINTR, errnoMessage, errnoName } from "../abi/errno.ts";
 import type { NativeArgument } from "../ffi/koffi.ts";
 import { type SyscallName, trySyscall } from "../ffi/syscall.ts";
-
-const EINTR = 4;
 
 /** A file operation that failed: with the fields and the message of an error of node:fs. */
 export class FileError extends Error {

@@ -1,4 +1,5 @@
-import { errnoName } from "../abi/errno.ts";
+import { EEXIST, errnoName } from "../abi/errno.ts";
+import { MFD_CLOEXEC } from "../abi/fcntl.ts";
 import { loadLibrary, type NativeArgument, type NativeFunction } from "../ffi/koffi.ts";
 import { SyscallError } from "../syscall-error.ts";
 import { fstatSync } from "./file-status.ts";
@@ -47,9 +48,6 @@ export interface Libseccomp {
 
 /** `__NR_SCMP_ERROR`: no architecture of this libseccomp has a system call of that name. */
 export const UNKNOWN_SYSCALL = -1;
-
-const MFD_CLOEXEC = 1;
-const EEXIST = 17;
 
 /** BPF_MAXINSNS (linux/bpf_common.h) instructions of 8 bytes, twice: too long a filter is reported with its length. */
 const exportBufferBytes = 2 * 4096 * 8;

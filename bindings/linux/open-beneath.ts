@@ -1,5 +1,5 @@
 import { shownName } from "../abi/c-string.ts";
-import { errnoName } from "../abi/errno.ts";
+import { EAGAIN, errnoName } from "../abi/errno.ts";
 import {
   RESOLVE_BENEATH,
   RESOLVE_IN_ROOT,
@@ -11,7 +11,6 @@ import { open_how } from "../abi/layouts.ts";
 import { cString, trySyscall } from "../ffi/syscall.ts";
 import { SyscallError } from "../syscall-error.ts";
 
-const EAGAIN = 11;
 const MAX_ATTEMPTS = 1000;
 
 /**

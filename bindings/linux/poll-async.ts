@@ -1,6 +1,6 @@
 import { loadLibrary } from "../ffi/koffi.ts";
+import { POLLIN } from "./poll.ts";
 
-const POLLIN = 1;
 /** POLLIN, POLLERR, POLLHUP and POLLNVAL: in each case there is something to find out by reading. */
 const READY = 0x39;
 

@@ -1,9 +1,8 @@
-import { errnoName } from "../abi/errno.ts";
+import { EINTR, errnoName } from "../abi/errno.ts";
 import { trySyscall } from "../ffi/syscall.ts";
 import { SyscallError } from "../syscall-error.ts";
 
-const POLLIN = 1;
-const EINTR = 4;
+export const POLLIN = 1;
 
 /**
  * Waits until a descriptor can be read (a pidfd: until its process has ended), for `timeoutMs` at most. Returns whether it can.

@@ -1,11 +1,10 @@
 import { closeSync } from "node:fs";
 import { expect, test } from "vitest";
+import { EMFILE } from "../abi/errno.ts";
 import { callKernel, substituteKernel } from "../ffi/syscall.ts";
 import { channelPair, keepOnExec, openStubImage, spawnStub } from "../stub/client.ts";
 import { pidfdOpen } from "./pidfd.ts";
 import { killAndReap } from "./reap.ts";
-
-const EMFILE = 24;
 
 test("a child is gone also when no descriptor is to be had", () => {
   const image = openStubImage();

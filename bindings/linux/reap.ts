@@ -1,10 +1,9 @@
+import { ECHILD } from "../abi/errno.ts";
 import { SIGKILL, WNOHANG } from "../abi/signal.ts";
 import { trySyscall } from "../ffi/syscall.ts";
 import { closeSync } from "./files.ts";
 import { pidfdOpen, pidfdSendSignal } from "./pidfd.ts";
 import { waitAnyReadable, waitReadable } from "./poll.ts";
-
-const ECHILD = 10;
 
 /** A killed process may take the kernel a while to take apart: its mounts, its network, a core dump. */
 export const END_TIMEOUT_MS = 10_000;

@@ -1,4 +1,4 @@
-import { errnoName } from "../abi/errno.ts";
+import { EINTR, errnoName } from "../abi/errno.ts";
 import { cmsghdr, iovec, msghdr } from "../abi/layouts.ts";
 import { MSG_CMSG_CLOEXEC, SCM_RIGHTS, SOL_SOCKET } from "../abi/socket.ts";
 import { addressOf } from "../ffi/koffi.ts";
@@ -6,7 +6,6 @@ import { trySyscall } from "../ffi/syscall.ts";
 import { SyscallError } from "../syscall-error.ts";
 import { withTimeout } from "./socket-timeout.ts";
 
-const EINTR = 4;
 const DESCRIPTOR_SIZE = 4;
 
 export interface ReceivedMessage {

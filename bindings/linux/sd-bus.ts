@@ -1,4 +1,4 @@
-import { errnoName } from "../abi/errno.ts";
+import { EINTR, errnoName } from "../abi/errno.ts";
 import { loadLibrary, type NativeArgument, type NativeFunction } from "../ffi/koffi.ts";
 import { SyscallError } from "../syscall-error.ts";
 
@@ -261,8 +261,6 @@ class Connection implements Bus {
     return Buffer.from(bytes).toString("utf8");
   }
 }
-
-const EINTR = 4;
 
 /** The first complete type of a signature: D-Bus Specification, Type System. */
 export function firstType(signature: string): string {

@@ -1,4 +1,4 @@
-import { errnoName } from "../abi/errno.ts";
+import { EAGAIN, EINTR, EINVAL, errnoName } from "../abi/errno.ts";
 import {
   F_ADD_SEALS,
   F_SEAL_EXEC,
@@ -13,7 +13,15 @@ import {
   MFD_EXEC,
 } from "../abi/fcntl.ts";
 import { cmsghdr } from "../abi/layouts.ts";
-import { MSG_NOSIGNAL, MSG_WAITALL } from "../abi/socket.ts";
+import {
+  AF_UNIX,
+  MSG_NOSIGNAL,
+  MSG_WAITALL,
+  SCM_RIGHTS,
+  SOCK_CLOEXEC,
+  SOCK_STREAM,
+  SOL_SOCKET,
+} from "../abi/socket.ts";
 import { addressOf, loadLibrary } from "../ffi/koffi.ts";
 import { cString, type SyscallNumbers, syscall, trySyscall } from "../ffi/syscall.ts";
 import { OwnedDescriptor } from "../linux/owned-descriptor.ts";
@@ -25,12 +33,6 @@ import { stubImages } from "./stub-image.generated.ts";
 
 const ALL_SEALS =
   F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE | F_SEAL_EXEC;
-/** From <linux/socket.h>. */
-const AF_UNIX = 1;
-const SOCK_STREAM = 1;
-const SOCK_CLOEXEC = 0o2000000;
-const SOL_SOCKET = 1;
-const SCM_RIGHTS = 1;
 
 /** Name of the memfd, which `/proc/PID/exe` of a waiting init shows. */
 export const STUB_NAME = "runts-init";
@@ -59,7 +61,7 @@ export function openStubImage(): number {
   const create = (flags: number) => trySyscall("memfd_create", cString(STUB_NAME), flags);
   let fd = create(MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
   // MFD_EXEC came with Linux 6.3; before, every memfd was executable.
-  if (fd === -22) fd = create(MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (fd === -EINVAL) fd = create(MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (fd < 0) throw new SyscallError("memfd_create", errnoName(-fd), [STUB_NAME]);
   syscall("write", [fd, image, image.length], [STUB_NAME]);
   if (trySyscall("fcntl", fd, F_ADD_SEALS, ALL_SEALS) < 0) {
@@ -231,8 +233,8 @@ export class StubChannel {
     while (got < length) {
       const part = bytes.subarray(got);
       const count = trySyscall("recvfrom", this.descriptor, part, part.length, MSG_WAITALL, null, null);
-      if (count === -4) continue; // EINTR
-      if (count === -11) throw new SyscallError("recvfrom", "ETIMEDOUT", ["the stub"]); // EAGAIN
+      if (count === -EINTR) continue;
+      if (count === -EAGAIN) throw new SyscallError("recvfrom", "ETIMEDOUT", ["the stub"]);
       if (count < 0) throw new SyscallError("recvfrom", errnoName(-count), ["the stub"]);
       if (count === 0) throw new SyscallError("recvfrom", "EPIPE", ["the stub ended"]);
       got += count;

@@ -4,10 +4,11 @@ import { closeSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, test } from "vitest";
-import { errnoName } from "../abi/errno.ts";
-import { MSG_DONTWAIT, MSG_NOSIGNAL, SO_RCVTIMEO, SO_SNDTIMEO, SOL_SOCKET } from "../abi/socket.ts";
+import { EAGAIN, EINTR, errnoName } from "../abi/errno.ts";
+import { MSG_DONTWAIT, MSG_NOSIGNAL } from "../abi/socket.ts";
 import { syscallNumbers } from "../abi/syscall-numbers.generated.ts";
 import { type SyscallNumbers, syscall, trySyscall } from "../ffi/syscall.ts";
+import { limitWaiting } from "../linux/socket-timeout.ts";
 import { arm64SkipReason, compileChecked, qemu, writeImage } from "../native-image.test-support.ts";
 import { SyscallError } from "../syscall-error.ts";
 import { channelPair, StubChannel } from "./client.ts";
@@ -22,8 +23,6 @@ export interface Target {
   prepare(directory: string): readonly string[];
 }
 
-const EINTR = 4;
-const EAGAIN = 11;
 const machine = process.arch === "arm64" ? "arm64" : "x64";
 
 /** The committed images, or rebuilt ones; and stub.c with the checks of a compiler, which an image has no room for. */
@@ -91,9 +90,7 @@ export interface Stub {
 /** A socket pair of which our end fails with EAGAIN (11) where a stub that hangs would make it wait. */
 export function boundedPair(): readonly [ours: number, theirs: number] {
   const pair = channelPair();
-  const timeval = new Uint8Array(BigInt64Array.of(10n, 0n).buffer);
-  for (const option of [SO_RCVTIMEO, SO_SNDTIMEO])
-    syscall("setsockopt", [pair[0], SOL_SOCKET, option, timeval, timeval.length]);
+  limitWaiting(pair[0], 10);
   return pair;
 }
 

@@ -1,13 +1,11 @@
 import { closeSync, openSync } from "node:fs";
 import { inspect } from "node:util";
 import { expect, test } from "vitest";
+import { ECANCELED, EINVAL, EPROTO } from "../abi/errno.ts";
 import { sendWithDescriptors } from "./client.ts";
 import { describeBuilds, receiveBytes, receiveReply, runAlone, sendBytes } from "./kernel.test-support.ts";
 import { encodeMessage, type Kind, type PartialMessage, type PartialOperation } from "./wire.test-support.ts";
 
-const EINVAL = 22;
-const EPROTO = 71;
-const ECANCELED = 125;
 const ANY_ERRNO = 255;
 const REGISTERS = 4096;
 const MAX_BODY = 16 << 20;

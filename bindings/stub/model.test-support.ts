@@ -104,7 +104,7 @@ export class StubModel {
       if (op.result !== NO_REGISTER) this.#registers.set(op.result, result);
     }
     program.write(8 * index, 8, result);
-    return failed ? Number(-BigInt(result as bigint)) : 0;
+    return failed && typeof result === "bigint" ? Number(-result) : 0;
   }
 
   #arguments(program: ProgramModel, op: Operation): Value[] | undefined {

@@ -1,13 +1,10 @@
 import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { EBADF, ECANCELED, ENOENT, EPERM } from "../abi/errno.ts";
 import { describeBuilds, receiveReply } from "./kernel.test-support.ts";
 import { at, data, type Guard, type Program, type Register } from "./program.ts";
 
-const EPERM = 1;
-const ENOENT = 2;
-const EBADF = 9;
-const ECANCELED = 125;
 const [SEEK_SET, SEEK_END] = [0, 2];
 /** All that the stub passes to the kernel is checked by what the kernel does with it: a file shows most. */
 const CONTENT = "0123456789abcdef";

@@ -1,13 +1,13 @@
 import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { EBADF } from "../abi/errno.ts";
 import { PROT_READ } from "../abi/mman.ts";
 import { syscall } from "../ffi/syscall.ts";
 import { StubChannel } from "./client.ts";
 import { boundedPair, describeBuilds, isSilent, receiveReply } from "./kernel.test-support.ts";
 import { at, data, type Program } from "./program.ts";
 
-const EBADF = 9;
 const SEEK_END = 2;
 /** All that the stub passes to the kernel is checked by what the kernel does with it: a file shows most. */
 const CONTENT = "0123456789abcdef";

@@ -1,3 +1,4 @@
+import { ENOSYS, EPERM } from "../../bindings/abi/errno.ts";
 import { F_DUPFD_CLOEXEC } from "../../bindings/abi/fcntl.ts";
 import { seccomp_notif, seccomp_notif_resp } from "../../bindings/abi/layouts.ts";
 import {
@@ -18,7 +19,7 @@ import { RuntsError } from "../errors.ts";
 import { writeStandardError } from "../log.ts";
 import { runFilter } from "../seccomp/bpf-interpreter.ts";
 import { compileSeccomp, openOrExplain } from "../seccomp/compile.ts";
-import { actions, ENOSYS, EPERM } from "../seccomp/constants.ts";
+import { actions } from "../seccomp/constants.ts";
 import { explainVerdict, hex } from "../seccomp/decision.ts";
 import { architectureName } from "../seccomp/explain-call.ts";
 import { type Profile, readProfile } from "../seccomp/profile.ts";

@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, statfsSync } from "node:fs";
+import { ENOSYS, EPERM } from "../../bindings/abi/errno.ts";
 import { loadLibrary } from "../../bindings/ffi/koffi.ts";
 import { type SyscallName, trySyscall } from "../../bindings/ffi/syscall.ts";
 import { BPF_PROG_QUERY } from "../cgroup/device-attach.ts";
@@ -141,13 +142,11 @@ function restriction(): Host["restrictsUserNamespaces"] {
 
 /** With arguments that no call accepts: what it says then is not that there is no such call. */
 function hasCall(name: SyscallName): boolean {
-  const ENOSYS = 38;
   return trySyscall(name, -1, null, -1, null, 0) !== -ENOSYS;
 }
 
 /** Reading the attached programs needs the same rights as attaching one. */
 function bpfFailure(): string | undefined {
-  const EPERM = 1;
   // An empty query is no valid one (EINVAL, EFAULT); who may not ask hears of that first.
   const result = trySyscall("bpf", BPF_PROG_QUERY, new Uint8Array(32), 32);
   if (result === -EPERM) return "EPERM";

@@ -1,4 +1,5 @@
 import { byteText, nulTerminatedBytes } from "../../bindings/abi/byte-text.ts";
+import { EACCES, ENOENT, ENOTDIR } from "../../bindings/abi/errno.ts";
 import {
   AT_EACCESS,
   AT_FDCWD,
@@ -25,9 +26,6 @@ import { OPEN_HOW_SIZE, openHow } from "../plan/structs.ts";
  */
 
 const LINK_LENGTH = 4096;
-const ENOENT = 2;
-const EACCES = 13;
-const ENOTDIR = 20;
 /** As many as the kernel follows: path_resolution(7). */
 const MAX_LINKS = 40;
 

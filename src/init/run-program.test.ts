@@ -1,11 +1,9 @@
 import { describe, expect, it } from "vitest";
+import { ENOENT, EPERM } from "../../bindings/abi/errno.ts";
 import { Program, RegisterAllocator } from "../../bindings/stub/program.ts";
 import { SyscallError } from "../../bindings/syscall-error.ts";
 import { RuntsError } from "../errors.ts";
 import { asRuntsError, checkReply, onBehalfOf, operationError } from "./run-program.ts";
-
-const ENOENT = 2;
-const EPERM = 1;
 
 describe("operationError", () => {
   it.each([

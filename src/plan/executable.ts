@@ -1,4 +1,12 @@
-import { errnoMessage, errnoName } from "../../bindings/abi/errno.ts";
+import {
+  EACCES,
+  ELOOP,
+  ENAMETOOLONG,
+  ENOENT,
+  ENOTDIR,
+  errnoMessage,
+  errnoName,
+} from "../../bindings/abi/errno.ts";
 import { AT_EACCESS, AT_FDCWD, S_IFDIR, S_IFMT, STATX_MODE, STATX_TYPE } from "../../bindings/abi/fcntl.ts";
 import { statx } from "../../bindings/abi/layouts.ts";
 import { at, type Program, type Reply } from "../../bindings/stub/program.ts";
@@ -61,11 +69,6 @@ export class ExecutableSearch {
   }
 }
 
-const ENOENT = 2;
-const EACCES = 13;
-const ENOTDIR = 20;
-const ENAMETOOLONG = 36;
-const ELOOP = 40;
 /** What says that a file is not there, or not for this user. */
 const USUAL = [ENOENT, EACCES, ENOTDIR, ENAMETOOLONG, ELOOP];
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { ENOSYS, EPERM } from "../../bindings/abi/errno.ts";
 import { RuntsError } from "../errors.ts";
 import type { Seccomp, SeccompArg, SeccompSyscall } from "../spec/types.ts";
 import { runFilter } from "./bpf-interpreter.ts";
@@ -14,8 +15,6 @@ const X32 = 0x4000003e;
 const ALLOW = 0x7fff0000;
 const KILL_THREAD = 0;
 const errno = (n: number) => 0x50000 + n;
-const EPERM = 1;
-const ENOSYS = 38;
 
 const number = (name: string, arch = native) => library.resolveSyscalls(arch, [name])[0] ?? -1;
 const ignore = () => {};

@@ -1,3 +1,4 @@
+import { ENOSYS } from "../../bindings/abi/errno.ts";
 import {
   type FilterContext,
   type Libseccomp,
@@ -6,7 +7,7 @@ import {
 } from "../../bindings/linux/libseccomp.ts";
 import { SyscallError } from "../../bindings/syscall-error.ts";
 import type { Seccomp } from "../spec/types.ts";
-import { actions, ENOSYS } from "./constants.ts";
+import { actions } from "./constants.ts";
 import { auditArch, type HighestNumbers, hidesNewerSyscalls, newerThanProfile } from "./enosys.ts";
 import { directNumber, hasKnownDirectNumbers, multiplexerOf } from "./multiplexed.ts";
 import { type Profile, type ProfileRule, readProfile, seccompError } from "./profile.ts";

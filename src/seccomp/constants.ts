@@ -64,6 +64,3 @@ export const AUDIT_ARCH_X86_64 = 0xc000003e;
 export const SCMP_ARCH_X32 = 0x4000003e;
 /** __X32_SYSCALL_BIT (asm/unistd.h): set in the number of every x32 system call. */
 export const X32_SYSCALL_BIT = 0x40000000;
-
-export const EPERM = 1;
-export const ENOSYS = 38;

@@ -1,7 +1,7 @@
-import { errnoName } from "../../bindings/abi/errno.ts";
+import { ENOSYS, errnoName } from "../../bindings/abi/errno.ts";
 import { SECCOMP_RET_ACTION_FULL, SECCOMP_RET_DATA } from "../../bindings/abi/seccomp.ts";
 import type { ArgumentComparison } from "../../bindings/linux/libseccomp.ts";
-import { actions, ENOSYS, operators } from "./constants.ts";
+import { actions, operators } from "./constants.ts";
 import type { Profile, ProfileRule } from "./profile.ts";
 
 /** A rule that names the system call, and whether it holds for the arguments. */

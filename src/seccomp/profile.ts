@@ -1,10 +1,10 @@
-import { errnoMessage } from "../../bindings/abi/errno.ts";
+import { EPERM, errnoMessage } from "../../bindings/abi/errno.ts";
 import { SECCOMP_FILTER_FLAG_NEW_LISTENER } from "../../bindings/abi/seccomp.ts";
 import type { ArgumentComparison } from "../../bindings/linux/libseccomp.ts";
 import { SyscallError } from "../../bindings/syscall-error.ts";
 import { RuntsError } from "../errors.ts";
 import type { Seccomp, SeccompArg, SeccompSyscall } from "../spec/types.ts";
-import { actions, architectures, EPERM, flags, operators } from "./constants.ts";
+import { actions, architectures, flags, operators } from "./constants.ts";
 
 /** One entry of `syscalls`, in the kernel's and libseccomp's numbers. */
 export interface ProfileRule {

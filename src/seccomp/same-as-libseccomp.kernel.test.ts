@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { ENOSYS } from "../../bindings/abi/errno.ts";
 import type { Seccomp, SeccompArg, SeccompSyscall } from "../spec/types.ts";
 import { runFilter } from "./bpf-interpreter.ts";
 import { compileSeccomp, openOrExplain } from "./compile.ts";
@@ -13,7 +14,6 @@ const X86_64 = 0xc000003e;
 const X32 = 0x4000003e;
 const AARCH64 = 0xc00000b7;
 const errno = (n: number) => 0x50000 + n;
-const ENOSYS = 38;
 
 const number = (name: string, arch = native) => library.resolveSyscalls(arch, [name])[0] ?? -1;
 const ignore = () => {};
