@@ -1,5 +1,5 @@
 // Made by "node scripts/build-native.mjs" from launcher.c. Do not edit.
-// source: sha256 d72a4ae91fea33fba6b642f16dff7b87bb04655d11c83afbe26084ce398d360b
+// source: sha256 009526d5fc7356015e8afe4e2e7025138ac906371351376520e88e49d0d428f4
 // x64: gcc (Debian 12.4.0-5) 12.4.0
 // arm64: gcc (Debian 14.2.0-19) 14.2.0
 

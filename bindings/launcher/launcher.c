@@ -10,7 +10,6 @@
  * - The engine, its allocator and the dynamic linker obey environment variables: BUN_*, JSC_*, NODE_*, MALLOC_*, LD_*.
  *   A privileged runtime may not let its caller, or a hook that calls it, decide what it loads. Only the variables that
  *   runts documents pass. ld.so(8) runs before the engine's main, hence this is a program of its own, linked to nothing.
- *
  * - The engine could look at the libraries that it shall load only by other code that takes longer to load than they do. The launcher
  *   opens them, sees to it that nobody else could have written them, and hands them over: RUNTS_KOFFI=<fd>, RUNTS_KOFFI_CXX=<fd>. Of
  *   one that it does not trust the engine says so (bindings/ffi/koffi.ts).

@@ -1,9 +1,10 @@
 import { EEXIST, errnoName } from "../abi/errno.ts";
 import { MFD_CLOEXEC } from "../abi/fcntl.ts";
-import { loadLibrary, type NativeArgument, type NativeFunction } from "../ffi/koffi.ts";
+import type { NativeArgument, NativeFunction } from "../ffi/koffi.ts";
 import { SyscallError } from "../syscall-error.ts";
 import { fstatSync } from "./file-status.ts";
 import { closeSync, readSync } from "./files.ts";
+import { openLibrary } from "./shared-library.ts";
 
 /** `SCMP_ARCH_*` of seccomp.h: libseccomp's tokens, equal to the kernel's `AUDIT_ARCH_*` except for x32. */
 export type ScmpArch = number;
@@ -88,14 +89,8 @@ export function openLibseccomp(soname = "libseccomp.so.2"): Libseccomp {
 type Bind = (prototype: string) => NativeFunction;
 
 function binder(soname: string): Bind {
-  try {
-    const library = loadLibrary(soname);
-    return (prototype) => library.func(prototype);
-  } catch (cause) {
-    const error = new SyscallError("dlopen", "ENOENT", [soname]);
-    error.cause = cause;
-    throw error;
-  }
+  const library = openLibrary(soname);
+  return (prototype) => library.func(prototype);
 }
 
 function filterContext(bind: Bind, context: NativeArgument): FilterContext {

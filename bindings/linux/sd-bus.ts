@@ -1,6 +1,7 @@
 import { EINTR, errnoName } from "../abi/errno.ts";
-import { loadLibrary, type NativeArgument, type NativeFunction } from "../ffi/koffi.ts";
+import type { NativeArgument, NativeFunction } from "../ffi/koffi.ts";
 import { SyscallError } from "../syscall-error.ts";
+import { openLibrary } from "./shared-library.ts";
 
 /** A value as its D-Bus signature takes it: integers as bigint, strings and object paths, booleans, arrays and structs as arrays. */
 export type BusValue = string | bigint | boolean | readonly BusValue[];
@@ -74,21 +75,15 @@ export function openBus(kind: "system" | "user", soname = "libsystemd.so.0"): Bu
 type Library = (prototype: string) => NativeFunction;
 
 function bindings(soname: string): Library {
-  try {
-    const library = loadLibrary(soname);
-    const bound = new Map<string, NativeFunction>();
-    return (prototype) => {
-      const known = bound.get(prototype);
-      if (known !== undefined) return known;
-      const made = library.func(prototype);
-      bound.set(prototype, made);
-      return made;
-    };
-  } catch (cause) {
-    const error = new SyscallError("dlopen", "ENOENT", [soname]);
-    error.cause = cause;
-    throw error;
-  }
+  const library = openLibrary(soname);
+  const bound = new Map<string, NativeFunction>();
+  return (prototype) => {
+    const known = bound.get(prototype);
+    if (known !== undefined) return known;
+    const made = library.func(prototype);
+    bound.set(prototype, made);
+    return made;
+  };
 }
 
 /** Room for a pointer that a function returns. */

@@ -2,6 +2,7 @@ import { capabilityNames } from "../abi/capability.ts";
 import type { ToName } from "../abi/flag-names.ts";
 import { clone_args, ifreq, mount_attr, open_how, sock_fprog } from "../abi/layouts.ts";
 import { RLIM_INFINITY } from "../abi/resource.ts";
+import { IFF_RUNNING, IFF_UP } from "../abi/socket.ts";
 import type { Argument, Data } from "./program.ts";
 import { isData } from "./program.ts";
 
@@ -158,7 +159,7 @@ export function interfaceFlags(argument: Argument): string {
   if (!isData(argument)) return String(argument);
   const name = new TextDecoder().decode(argument.bytes.subarray(0, argument.bytes.indexOf(0)));
   const flags = viewOf(argument).getUint16(ifreq.ifr_flags, true);
-  const text = flags === 0x41 ? "IFF_UP|IFF_RUNNING" : `0x${flags.toString(16)}`;
+  const text = flags === (IFF_UP | IFF_RUNNING) ? "IFF_UP|IFF_RUNNING" : `0x${flags.toString(16)}`;
   return `{ifr_name=${JSON.stringify(name)}, ifr_flags=${text}}`;
 }
 

@@ -35,8 +35,6 @@ export function decodeArguments(
   });
 }
 
-const AT_FDCWD = "AT_FDCWD";
-
 /** What any argument looks like of which nothing else is known. */
 export function plain(argument: Argument, surroundings: Surroundings): string {
   if (typeof argument === "string") return quoted(argument);
@@ -69,7 +67,7 @@ const string: Show = (argument, surroundings) => {
 
 const pointer: Show = (argument, surroundings) => (argument === 0 ? "NULL" : plain(argument, surroundings));
 
-const directory = named((value) => (Number(value) === fcntl.AT_FDCWD ? AT_FDCWD : String(value)));
+const directory = named((value) => (Number(value) === fcntl.AT_FDCWD ? "AT_FDCWD" : String(value)));
 const hexadecimal = named((value) => `0x${value.toString(16)}`);
 const octal = named((value) => `0${value.toString(8)}`.padStart(3, "0"));
 const resource = named((value) => rlimitNames[Number(value)] ?? String(value));
@@ -275,9 +273,8 @@ function prctlArguments(operation: number): readonly Show[] {
 const capabilityOrZero: Show = (argument, surroundings, all) =>
   Number(all[1]) === prctl.PR_CAP_AMBIENT_CLEAR_ALL ? "0" : capability(argument, surroundings, all);
 
-const SIOCSIFFLAGS = "SIOCSIFFLAGS";
 const ioctlRequest = named((value) =>
-  Number(value) === socket.SIOCSIFFLAGS ? SIOCSIFFLAGS : oneOf(ioctl, "TIOC")(value),
+  Number(value) === socket.SIOCSIFFLAGS ? "SIOCSIFFLAGS" : oneOf(ioctl, "TIOC")(value),
 );
 
 function ioctlArgument(request: number): Show {

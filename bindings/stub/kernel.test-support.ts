@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, mkdtempSync, rmSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { EAGAIN, EINTR, errnoName } from "../abi/errno.ts";
 import { MSG_DONTWAIT, MSG_NOSIGNAL } from "../abi/socket.ts";
 import { syscallNumbers } from "../abi/syscall-numbers.generated.ts";
@@ -12,6 +12,7 @@ import { limitWaiting } from "../linux/socket-timeout.ts";
 import { arm64SkipReason, compileChecked, qemu, writeImage } from "../native-image.test-support.ts";
 import { SyscallError } from "../syscall-error.ts";
 import { channelPair, StubChannel } from "./client.ts";
+import type { Program } from "./program.ts";
 
 /** One build of stub.c. */
 export interface Target {
@@ -175,6 +176,49 @@ export interface Bench {
   readonly stub: Stub;
   /** Puts a new stub in the place of the one that is there. */
   restart(): Promise<void>;
+}
+
+/** A file that programs work on: what the stub passes to the kernel is checked by what the kernel does with it. */
+export interface ContentFile {
+  readonly path: string;
+  readonly fd: number;
+}
+
+/** What a `ContentFile` holds at first. */
+export const CONTENT = "0123456789abcdef";
+
+/** A file that is a new one for each test. */
+export function contentFile(bench: Bench): ContentFile {
+  let path = "";
+  let fd = -1;
+
+  beforeEach(() => {
+    path = join(bench.directory, "größe");
+    writeFileSync(path, CONTENT);
+    fd = openSync(path, "r+");
+  });
+
+  afterEach(() => {
+    closeSync(fd);
+  });
+
+  return {
+    get path() {
+      return path;
+    },
+    get fd() {
+      return fd;
+    },
+  };
+}
+
+/** Results of a program that is expected to succeed. */
+export function resultsIn(bench: Bench, build: (program: Program) => void): readonly number[] {
+  const program = bench.stub.channel.program();
+  build(program);
+  const reply = bench.stub.channel.run(program);
+  expect(reply.failure).toBeUndefined();
+  return reply.results;
 }
 
 /** A suite that runs once for every build of stub.c. */

@@ -1,39 +1,20 @@
-import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { EBADF, ECANCELED, ENOENT, EPERM } from "../abi/errno.ts";
-import { describeBuilds, receiveReply } from "./kernel.test-support.ts";
+import { CONTENT, contentFile, describeBuilds, receiveReply, resultsIn } from "./kernel.test-support.ts";
 import { at, data, type Guard, type Program, type Register } from "./program.ts";
 
 const [SEEK_SET, SEEK_END] = [0, 2];
-/** All that the stub passes to the kernel is checked by what the kernel does with it: a file shows most. */
-const CONTENT = "0123456789abcdef";
-
 describeBuilds("operations", (bench) => {
-  let file = "";
-  let fd = -1;
-
-  beforeEach(() => {
-    file = join(bench.directory, "größe");
-    writeFileSync(file, CONTENT);
-    fd = openSync(file, "r+");
-  });
-
-  afterEach(() => {
-    closeSync(fd);
-  });
+  const file = contentFile(bench);
 
   function run(program: Program) {
     return bench.stub.channel.run(program);
   }
 
-  /** Results of a program that is expected to succeed. */
   function results(build: (program: Program) => void): readonly number[] {
-    const program = bench.stub.channel.program();
-    build(program);
-    const reply = run(program);
-    expect(reply.failure).toBeUndefined();
-    return reply.results;
+    return resultsIn(bench, build);
   }
 
   /** A program that gets a register with the value, which may be what a failure looks like. */
@@ -46,10 +27,10 @@ describeBuilds("operations", (bench) => {
     test("numbers of 64 bits, positive and negative", () => {
       const offset = 0x12_3456_789a;
       const program = bench.stub.channel.program();
-      const file = program.descriptor(fd);
-      program.do("lseek", [file, offset, SEEK_SET]);
-      program.do("lseek", [file, BigInt(offset), SEEK_SET]);
-      program.do("lseek", [file, -6, SEEK_END]);
+      const opened = program.descriptor(file.fd);
+      program.do("lseek", [opened, offset, SEEK_SET]);
+      program.do("lseek", [opened, BigInt(offset), SEEK_SET]);
+      program.do("lseek", [opened, -6, SEEK_END]);
       program.do("copy", [-5_000_000_000]);
       program.do("copy", [0x7fff_ffff_ffff_f000n]);
       expect(run(program).results).toEqual([
@@ -63,7 +44,7 @@ describeBuilds("operations", (bench) => {
 
     test("a string", () => {
       const program = bench.stub.channel.program();
-      const opened = program.call("openat", [-100, file, 0, 0]);
+      const opened = program.call("openat", [-100, file.path, 0, 0]);
       const content = program.output(4);
       program.do("read", [opened, content, 4]);
       const reply = run(program);
@@ -74,16 +55,16 @@ describeBuilds("operations", (bench) => {
     test("data, from its start and from an offset", () => {
       const bytes = data(Buffer.from("WXYZ"));
       results((program) => {
-        const file = program.descriptor(fd);
-        program.do("pwrite64", [file, bytes, 4, 0]);
-        program.do("pwrite64", [file, at(bytes, 3), 1, 15]);
+        const opened = program.descriptor(file.fd);
+        program.do("pwrite64", [opened, bytes, 4, 0]);
+        program.do("pwrite64", [opened, at(bytes, 3), 1, 15]);
       });
-      expect(readFileSync(file, "utf8")).toBe("WXYZ456789abcdeZ");
+      expect(readFileSync(file.path, "utf8")).toBe("WXYZ456789abcdeZ");
     });
 
     test("registers, also of a program before, and the last of them", () => {
       const program = bench.stub.channel.program();
-      const opened = program.descriptor(fd);
+      const opened = program.descriptor(file.fd);
       const length = program.call("lseek", [opened, 0, SEEK_END]);
       program.do("copy", [length], { into: { register: 4095 } });
       run(program);
@@ -94,7 +75,7 @@ describeBuilds("operations", (bench) => {
     test("outputs, from the start and from an offset; zero where nothing was written", () => {
       const program = bench.stub.channel.program();
       const [first, second] = [program.output(3), program.output(9)];
-      const opened = program.descriptor(fd);
+      const opened = program.descriptor(file.fd);
       program.do("pread64", [opened, first, 3, 10]);
       program.do("pread64", [opened, at(second, 2), 6, 0]);
       const { outputs } = run(program);
@@ -106,12 +87,12 @@ describeBuilds("operations", (bench) => {
       new DataView(from.bytes.buffer).setBigUint64(0, 10n, true);
       const copy = (flags: number) => {
         const program = bench.stub.channel.program();
-        const opened = program.descriptor(fd);
+        const opened = program.descriptor(file.fd);
         program.do("copy_file_range", [opened, from, opened, to, 3, flags], { tolerate: ["EINVAL"] });
         return run(program).results;
       };
       expect(copy(0)).toEqual([3]);
-      expect(readFileSync(file, "utf8")).toBe("abc3456789abcdef");
+      expect(readFileSync(file.path, "utf8")).toBe("abc3456789abcdef");
       expect(copy(1)).toEqual([-22]);
     });
   });
@@ -157,8 +138,8 @@ describeBuilds("operations", (bench) => {
 
     test("the index does not count what descriptors need", () => {
       const program = bench.stub.channel.program();
-      program.descriptor(fd);
-      program.descriptor(fd);
+      program.descriptor(file.fd);
+      program.descriptor(file.fd);
       program.do("copy", [1]);
       program.do("close", [-1]);
       expect(run(program)).toMatchObject({ results: [1, -EBADF], failure: { index: 1, errno: EBADF } });
@@ -198,12 +179,12 @@ describeBuilds("operations", (bench) => {
 
     test("programs after a failed one are answered by ECANCELED and not run", () => {
       const program = bench.stub.channel.program();
-      const opened = program.descriptor(fd);
+      const opened = program.descriptor(file.fd);
       program.do("close", [-1]);
       bench.stub.channel.send(program);
       for (let round = 0; round < 2; round++) {
         const later = bench.stub.channel.program();
-        later.descriptor(fd);
+        later.descriptor(file.fd);
         later.output(8);
         later.do("pwrite64", [opened, data(Buffer.from("!")), 1, 0]);
         bench.stub.channel.send(later);
@@ -215,7 +196,7 @@ describeBuilds("operations", (bench) => {
         expect(reply).toMatchObject({ results: [], failure: { errno: ECANCELED } });
         expect(reply.failure?.index).toBeLessThan(0);
       }
-      expect(readFileSync(file, "utf8")).toBe(CONTENT);
+      expect(readFileSync(file.path, "utf8")).toBe(CONTENT);
     });
 
     test("a quiet program after a failed one is not run, and the stub ends with 127", async () => {

@@ -1,59 +1,48 @@
-import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { EBADF } from "../abi/errno.ts";
 import { PROT_READ } from "../abi/mman.ts";
 import { syscall } from "../ffi/syscall.ts";
 import { StubChannel } from "./client.ts";
-import { boundedPair, describeBuilds, isSilent, receiveReply } from "./kernel.test-support.ts";
+import {
+  boundedPair,
+  CONTENT,
+  contentFile,
+  describeBuilds,
+  isSilent,
+  receiveReply,
+  resultsIn,
+} from "./kernel.test-support.ts";
 import { at, data, type Program } from "./program.ts";
 
 const SEEK_END = 2;
-/** All that the stub passes to the kernel is checked by what the kernel does with it: a file shows most. */
-const CONTENT = "0123456789abcdef";
-
 describeBuilds("stub", (bench) => {
-  let file = "";
-  let fd = -1;
-
-  beforeEach(() => {
-    file = join(bench.directory, "größe");
-    writeFileSync(file, CONTENT);
-    fd = openSync(file, "r+");
-  });
-
-  afterEach(() => {
-    closeSync(fd);
-  });
+  const file = contentFile(bench);
 
   function run(program: Program) {
     return bench.stub.channel.run(program);
   }
 
-  /** Results of a program that is expected to succeed. */
   function results(build: (program: Program) => void): readonly number[] {
-    const program = bench.stub.channel.program();
-    build(program);
-    const reply = run(program);
-    expect(reply.failure).toBeUndefined();
-    return reply.results;
+    return resultsIn(bench, build);
   }
 
   describe("operations of the stub", () => {
     test("store puts 4 and 8 bytes into data", () => {
       const bytes = data(new Uint8Array(16).fill(0xee));
       results((program) => {
-        const opened = program.descriptor(fd);
+        const opened = program.descriptor(file.fd);
         program.store(bytes, 0x1122334455667788n, 8);
         program.store(at(bytes, 9), -2, 4);
         program.do("pwrite64", [opened, bytes, 16, 0]);
       });
-      expect(readFileSync(file, "hex")).toBe("8877665544332211eefeffffffeeeeee");
+      expect(readFileSync(file.path, "hex")).toBe("8877665544332211eefeffffffeeeeee");
     });
 
     test("store puts addresses and registers into data: a string array, a result", () => {
       const program = bench.stub.channel.program();
-      const opened = program.descriptor(fd);
+      const opened = program.descriptor(file.fd);
       const length = program.call("lseek", [opened, 0, SEEK_END]);
       const text = data(Buffer.from("vector"));
       const vector = data(new Uint8Array(16));
@@ -66,7 +55,7 @@ describeBuilds("stub", (bench) => {
         results: [16, 0, 0, 6, 0],
         outputs: [Uint8Array.of(0, 0, 0, 0, 16, 0, 0, 0)],
       });
-      expect(readFileSync(file, "utf8")).toBe(`${CONTENT}vector`);
+      expect(readFileSync(file.path, "utf8")).toBe(`${CONTENT}vector`);
     });
 
     test("store that is skipped changes nothing", () => {
@@ -81,7 +70,7 @@ describeBuilds("stub", (bench) => {
       const bytes = data(Uint8Array.of(0x11, 0xfe, 0xff, 0xff, 0xff, 0x22));
       const program = bench.stub.channel.program();
       const output = program.output(4);
-      program.do("pread64", [program.descriptor(fd), output, 4, 0]);
+      program.do("pread64", [program.descriptor(file.fd), output, 4, 0]);
       program.do("load", [at(bytes, 1), 2]);
       program.do("load", [at(bytes, 1), 4]);
       program.do("load", [at(output, 2), 2]);
@@ -99,14 +88,14 @@ describeBuilds("stub", (bench) => {
 
     test("await waits until somebody else has written the word", () => {
       const MAP_SHARED = 1;
-      writeFileSync(file, new Uint8Array(8));
+      writeFileSync(file.path, new Uint8Array(8));
       const program = bench.stub.channel.program();
-      const mapped = program.call("mmap", [0, 8, PROT_READ, MAP_SHARED, program.descriptor(fd), 0]);
+      const mapped = program.call("mmap", [0, 8, PROT_READ, MAP_SHARED, program.descriptor(file.fd), 0]);
       program.do("await", [mapped]);
       program.do("copy", [7]);
       bench.stub.channel.send(program);
       expect(isSilent(bench.stub.fd)).toBe(true);
-      writeSync(fd, Uint8Array.of(1), 0, 1, 0);
+      writeSync(file.fd, Uint8Array.of(1), 0, 1, 0);
       expect(bench.stub.channel.receive().results.slice(1)).toEqual([0, 7]);
     });
 
@@ -138,11 +127,11 @@ describeBuilds("stub", (bench) => {
     test("have no reply when they succeed", () => {
       const quiet = bench.stub.channel.program();
       quiet.quiet = true;
-      quiet.do("pwrite64", [quiet.descriptor(fd), data(Buffer.from("quiet")), 5, 0]);
+      quiet.do("pwrite64", [quiet.descriptor(file.fd), data(Buffer.from("quiet")), 5, 0]);
       bench.stub.channel.send(quiet);
       expect(bench.stub.channel.waiting).toBe(0);
       expect(results((program) => program.do("copy", [9]))).toEqual([9]);
-      expect(readFileSync(file, "utf8").startsWith("quiet")).toBe(true);
+      expect(readFileSync(file.path, "utf8").startsWith("quiet")).toBe(true);
       expect(isSilent(bench.stub.fd)).toBe(true);
     });
 
@@ -163,7 +152,7 @@ describeBuilds("stub", (bench) => {
     test("arrive close-on-exec, as many as one message takes", () => {
       const program = bench.stub.channel.program();
       const F_GETFD = 1;
-      const registers = Array.from({ length: 253 }, () => program.descriptor(fd));
+      const registers = Array.from({ length: 253 }, () => program.descriptor(file.fd));
       for (const register of registers) program.do("fcntl", [register, F_GETFD]);
       for (const register of registers) program.do("copy", [register]);
       const { results: values } = run(program);
@@ -176,7 +165,7 @@ describeBuilds("stub", (bench) => {
       const values = Array.from({ length: 3500 }, (_, index) => program.call("copy", [index]));
       run(program);
       const later = bench.stub.channel.program();
-      for (let count = 0; count < 253; count++) later.descriptor(fd);
+      for (let count = 0; count < 253; count++) later.descriptor(file.fd);
       for (const value of values) later.do("copy", [value]);
       expect(run(later).results).toEqual(values.map((_, index) => index));
     });
@@ -197,7 +186,7 @@ describeBuilds("stub", (bench) => {
       const program = bench.stub.channel.program();
       const length = 2 << 20;
       const bytes = data(new Uint8Array(length).fill(0x5a));
-      const opened = program.descriptor(fd);
+      const opened = program.descriptor(file.fd);
       const output = program.output(length);
       program.do("pwrite64", [opened, bytes, length, 0]);
       program.do("pread64", [opened, output, length, 0]);

@@ -9,7 +9,15 @@ import {
   RESOLVE_NO_SYMLINKS,
   RESOLVE_NO_XDEV,
 } from "../../bindings/abi/fcntl.ts";
-import { KEYCTL_JOIN_SESSION_KEYRING, KEYCTL_SETPERM } from "../../bindings/abi/keyctl.ts";
+import {
+  KEY_POS_ALL,
+  KEY_USR_LINK,
+  KEY_USR_READ,
+  KEY_USR_SEARCH,
+  KEY_USR_VIEW,
+  KEYCTL_JOIN_SESSION_KEYRING,
+  KEYCTL_SETPERM,
+} from "../../bindings/abi/keyctl.ts";
 import { ifreq } from "../../bindings/abi/layouts.ts";
 import * as sched from "../../bindings/abi/sched.ts";
 import {
@@ -90,13 +98,13 @@ export function keyringName(id: string): string {
 }
 
 export function joinKeyring(program: Program, name: string): void {
-  /** All for the possessor; view, read, search and link for the user: init's user must find its own keys. */
-  const PERMISSIONS = 0x3f1b0000;
+  // Init's user must find its own keys.
+  const forUser = KEY_USR_VIEW | KEY_USR_READ | KEY_USR_SEARCH | KEY_USR_LINK;
   program.about("", "join a new session keyring");
   const keyring = program.call("keyctl", [KEYCTL_JOIN_SESSION_KEYRING, name], {
     tolerate: ["ENOSYS", "EPERM", "EDQUOT"],
   });
-  program.do("keyctl", [KEYCTL_SETPERM, keyring, PERMISSIONS], {
+  program.do("keyctl", [KEYCTL_SETPERM, keyring, KEY_POS_ALL | forUser], {
     if: [keyring, "positive"],
     tolerate: ["EACCES", "EPERM"],
   });

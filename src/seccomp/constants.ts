@@ -59,8 +59,7 @@ export const flags: Readonly<Record<string, number>> = {
   SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV: 1 << 5,
 };
 
-/** AUDIT_ARCH_X86_64, under which the kernel reports x32 system calls too. */
-export const AUDIT_ARCH_X86_64 = 0xc000003e;
+/** The kernel reports x32 system calls as those of AUDIT_ARCH_X86_64. */
 export const SCMP_ARCH_X32 = 0x4000003e;
 /** __X32_SYSCALL_BIT (asm/unistd.h): set in the number of every x32 system call. */
 export const X32_SYSCALL_BIT = 0x40000000;

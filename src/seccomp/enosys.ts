@@ -1,4 +1,5 @@
-import { AUDIT_ARCH_X86_64, architectures, SCMP_ARCH_X32, X32_SYSCALL_BIT } from "./constants.ts";
+import { AUDIT_ARCH_X86_64 } from "../../bindings/abi/seccomp.ts";
+import { architectures, SCMP_ARCH_X32, X32_SYSCALL_BIT } from "./constants.ts";
 
 /** An inclusive range of system call numbers. */
 export interface NumberRange {
