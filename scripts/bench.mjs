@@ -18,7 +18,9 @@ import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { compareEnds } from "./bench-many.mjs";
 import { podmanCommands, podmanPackage } from "./bench-podman.mjs";
+import { compileFlags, findBun } from "./bun.mjs";
 import {
+  busybox,
   checkMachine,
   ensureBuild,
   ensureModules,
@@ -34,13 +36,7 @@ import {
 
 const why = "it is measured beside runts";
 const packages = [
-  {
-    name: "busybox-static",
-    program: "busybox",
-    isStatic: true,
-    needed: true,
-    why: "the containers' program",
-  },
+  busybox,
   { name: "runc", program: "runc", needed: true, why },
   { name: "crun", program: "crun", needed: true, why },
 ];
@@ -135,30 +131,14 @@ function makeBundle(directory, args) {
   writeFileSync(file, JSON.stringify(config));
 }
 
-/** bun.exe does not run where npm ran no install scripts; the package for the processor does. */
-function findBun() {
-  const modules = join(root, "node_modules");
-  const arch = process.arch === "arm64" ? "aarch64" : "x64";
-  const candidates = [
-    join(modules, "bun/bin/bun.exe"),
-    join(modules, `@oven/bun-linux-${arch}/bin/bun`),
-    join(modules, `@oven/bun-linux-${arch}-musl/bin/bun`),
-  ];
-  const found = candidates.find((file) => spawnSync(file, ["--version"]).status === 0);
-  if (!found) throw new Missing("Bun is missing; run npm install");
-  return found;
-}
-
 /** An executable made as dist/runts-engine is, of a program that does nothing: what the engine's start alone costs. */
 function makeEmptyProgram(directory) {
   const source = join(directory, "empty.ts");
   const output = join(directory, "empty");
   writeFileSync(source, "export {};\n");
-  const flags = ["--compile", "--minify", "--bytecode", "--format=esm"];
-  const autoload = ["dotenv", "bunfig", "tsconfig", "package-json"].map(
-    (name) => `--no-compile-autoload-${name}`,
-  );
-  time([findBun(), "build", source, "--outfile", output, ...flags, ...autoload]);
+  const bun = findBun();
+  if (!bun) throw new Missing("Bun is missing; run npm install");
+  time([bun, "build", source, "--outfile", output, ...compileFlags]);
   return output;
 }
 
@@ -251,9 +231,13 @@ function each(subjects, sample) {
   return Object.fromEntries(subjects.map((subject) => [subject.name, () => sample(subject)]));
 }
 
+/** The runtimes by name. */
+function runtimePaths() {
+  return { runts: runtime, crun: which("crun"), runc: which("runc") };
+}
+
 function makeSubjects(directory) {
-  const paths = { runts: runtime, crun: which("crun"), runc: which("runc") };
-  return Object.entries(paths).map(([name, path]) => new Subject(name, path, directory));
+  return Object.entries(runtimePaths()).map(([name, path]) => new Subject(name, path, directory));
 }
 
 function measure(directory, rounds) {
@@ -318,8 +302,7 @@ function measureMany(directory, wanted) {
 function measurePodman(directory, rounds) {
   const bundle = join(directory, "bundle");
   makeBundle(bundle, ["/bin/true"]);
-  const paths = { runts: runtime, crun: which("crun"), runc: which("runc") };
-  const commands = podmanCommands(directory, join(bundle, "rootfs"), paths);
+  const commands = podmanCommands(directory, join(bundle, "rootfs"), runtimePaths());
   const subjects = Object.fromEntries(
     Object.entries(commands).map(([name, command]) => [name, () => time(command)]),
   );

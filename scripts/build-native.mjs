@@ -11,8 +11,7 @@ import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-
-const root = join(import.meta.dirname, "..");
+import { root, vitest } from "./machine.mjs";
 
 const programs = [
   { name: "stub", source: "bindings/stub/stub.c", output: "bindings/stub/stub-image.generated.ts" },
@@ -168,7 +167,6 @@ function check(directory) {
   const images = programs.flatMap((program) => targets.map((target) => ({ program, target })));
   const differing = images.filter(({ program, target }) => checkImage(program, target, directory));
   if (differing.length > 0) {
-    const vitest = join(root, "node_modules/vitest/vitest.mjs");
     const folders = ["bindings/stub/", "bindings/launcher/", "bindings/cxx-runtime/"];
     // The tests take the images from this directory instead of the committed ones.
     const env = { ...process.env, RUNTS_TEST_IMAGES: directory };

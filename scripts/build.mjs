@@ -23,6 +23,7 @@ import {
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { rolldown } from "rolldown";
+import { compileFlags, findBun } from "./bun.mjs";
 import { hotModules } from "./hot-modules.mjs";
 
 const root = join(import.meta.dirname, "..");
@@ -36,19 +37,6 @@ const modules = join(root, "node_modules");
 function fail(message) {
   process.stderr.write(`build: ${message}\n`);
   process.exit(1);
-}
-
-/** The first Bun of the installed packages that runs. bun.exe does not where npm ran no install scripts. */
-function findBun(arch) {
-  const package_ = `bun-linux-${arch === "arm64" ? "aarch64" : "x64"}`;
-  const candidates = [
-    join(modules, "bun/bin/bun.exe"),
-    join(modules, "@oven", package_, "bin/bun"),
-    join(modules, "@oven", `${package_}-musl`, "bin/bun"),
-  ];
-  const found = candidates.find((file) => spawnSync(file, ["--version"]).status === 0);
-  if (!found) fail(`Bun is missing; run "npm install" (looked for ${candidates.join(", ")})`);
-  return found;
 }
 
 /** koffi's native file for the C library that Bun, and so the engine, is linked to. */
@@ -286,25 +274,15 @@ async function finishProduct() {
 const { arch } = process;
 if (process.platform !== "linux" || !["x64", "arm64"].includes(arch))
   fail("runts is for Linux on x86-64 and arm64");
-const bun = findBun(arch);
+const bun = findBun();
+if (!bun) fail('Bun is missing; run "npm install"');
 const koffi = findKoffi(arch);
 
 rmSync(partial, { recursive: true, force: true });
 mkdirSync(partial, { recursive: true });
 
-// A bundle's directory is the working directory of runts, and its author must not configure the engine.
-const engineFlags = [
-  "--compile",
-  "--format=esm",
-  "--minify",
-  "--bytecode",
-  // Without it Bun would join again what Rolldown keeps apart.
-  "--splitting",
-  "--no-compile-autoload-dotenv",
-  "--no-compile-autoload-bunfig",
-  "--no-compile-autoload-tsconfig",
-  "--no-compile-autoload-package-json",
-];
+// Without --splitting Bun would join again what Rolldown keeps apart.
+const engineFlags = [...compileFlags, "--splitting"];
 copyFileSync(koffi, join(partial, "koffi.node"));
 const hasCxxRuntime = writeCxxRuntime(koffi);
 chmodSync(partial, 0o755);

@@ -4,9 +4,9 @@
  */
 import { spawnSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { root, unifiedCgroup } from "./machine.mjs";
+import { root, unifiedCgroup, vitest } from "./machine.mjs";
 
 const { values } = parseArgs({
   options: {
@@ -23,7 +23,6 @@ if (values.keep !== undefined) {
   env.FUZZ_KEEP = resolve(values.keep);
   mkdirSync(env.FUZZ_KEEP, { recursive: true });
 }
-const vitest = join(root, "node_modules/vitest/vitest.mjs");
 const args = [process.execPath, vitest, "run", "--project", "spec", "spec-tests/fuzz"];
 const { status } = spawnSync(unifiedCgroup, args, { cwd: root, stdio: "inherit", env });
 process.exitCode = status ?? 1;

@@ -12,6 +12,7 @@ import {
   ensureModules,
   ensurePackages,
   hasUnifiedCgroup,
+  libseccomp,
   Missing,
   root,
   runScript,
@@ -21,9 +22,7 @@ import {
 
 const bundle = join(root, "examples/hello");
 
-const packages = [
-  { name: "libseccomp2", library: "libseccomp.so.2", needed: true, why: "compiles system call filters" },
-];
+const packages = [libseccomp];
 
 /** What the difference between host and container comes from. */
 const notes = new Map([

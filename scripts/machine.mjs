@@ -10,7 +10,29 @@ export const root = join(import.meta.dirname, "..");
 export const runtime = join(root, "dist/runts");
 /** Runs a command where /sys/fs/cgroup is a cgroup2, in namespaces of its own if the machine has another hierarchy there. */
 export const unifiedCgroup = join(root, "spec-tests/harness/unified-cgroup.sh");
+/** Runs a command where every user can reach the repository. */
 export const reachable = join(root, "spec-tests/harness/reachable.sh");
+export const vitest = join(root, "node_modules/vitest/vitest.mjs");
+
+/** Debian packages that several commands need, as `ensurePackages` takes them. */
+export const busybox = {
+  name: "busybox-static",
+  program: "busybox",
+  isStatic: true,
+  needed: true,
+  why: "the containers' programs",
+};
+export const libseccomp = {
+  name: "libseccomp2",
+  library: "libseccomp.so.2",
+  needed: true,
+  why: "compiles system call filters",
+};
+export const peerRuntimes = ["runc", "crun"].map((name) => ({
+  name,
+  program: name,
+  why: "it is compared with runts",
+}));
 
 /** The command needs something that it can't get by itself: said in plain words, without a stack. */
 export class Missing extends Error {}
@@ -165,7 +187,8 @@ function npmEnvironment() {
 
 /** Builds dist/ unless it is newer than all that it is made of. Returns whether it built. */
 export function ensureBuild() {
-  const sources = ["src", "bindings", "scripts/build.mjs", "package-lock.json"];
+  const scripts = ["build", "bun", "hot-modules"].map((name) => `scripts/${name}.mjs`);
+  const sources = ["src", "bindings", ...scripts, "package-lock.json"];
   const newest = Math.max(...sources.map((path) => newestBelow(join(root, path))));
   const files = ["runts", "runts-engine", "koffi.node"].map((name) => join(root, "dist", name));
   if (Math.min(...files.map(modified)) > newest) return false;

@@ -1,11 +1,9 @@
 /** Runs vitest and reads its report. */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { join, relative } from "node:path";
+import { relative } from "node:path";
 import { stripVTControlCharacters } from "node:util";
-import { reachable, root, unifiedCgroup } from "./machine.mjs";
-
-const vitest = join(root, "node_modules/vitest/vitest.mjs");
+import { reachable, root, unifiedCgroup, vitest } from "./machine.mjs";
 
 /**
  * Runs one project where /sys/fs/cgroup is a cgroup2 and every user can reach the repository; `files` are parts of names of test

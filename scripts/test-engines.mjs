@@ -8,10 +8,12 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import {
+  busybox,
   checkMachine,
   ensureBuild,
   ensureModules,
   ensurePackages,
+  libseccomp,
   Missing,
   root,
   runScript,
@@ -21,20 +23,14 @@ import {
 import { brokenFiles, runVitest } from "./run-vitest.mjs";
 
 const shared = [
-  {
-    name: "busybox-static",
-    program: "busybox",
-    isStatic: true,
-    needed: true,
-    why: "the containers' programs",
-  },
+  busybox,
   {
     name: "python3",
     program: "python3",
     needed: true,
     why: "terminals, and whatever a container needs outside",
   },
-  { name: "libseccomp2", library: "libseccomp.so.2", needed: true, why: "compiles system call filters" },
+  libseccomp,
   { name: "procps", program: "ps", needed: true, why: "runts ps lists processes with it" },
   { name: "iproute2", program: "ip", needed: true, why: "the engines' networks" },
 ];
@@ -148,15 +144,14 @@ function count({ status, report }) {
   const tests = report.testResults.flatMap(({ assertionResults }) => assertionResults);
   const known = tests.filter((test) => test.status === "passed" && test.title.includes(" deviates: "));
   const passed = tests.filter((test) => test.status === "passed").length - known.length;
-  const failed = tests.filter((test) => test.status === "failed").length + brokenFiles(report).length;
+  const failedTests = tests.filter((test) => test.status === "failed").length;
+  const failed = failedTests + brokenFiles(report).length;
   // Errors outside of tests are in no count: they must not pass for success.
   const errors = status !== 0 && failed === 0 ? 1 : 0;
-  const skipped =
-    tests.length - passed - known.length - tests.filter((test) => test.status === "failed").length;
   return {
     passed,
     failed: failed + errors,
-    skipped,
+    skipped: tests.length - passed - known.length - failedTests,
     known: known.map(({ title }) => title),
     all: tests.length,
   };

@@ -4,27 +4,23 @@
  * (errno numbers, `kill-stub`, `kill-runtime`, `stall`) are lists with commas that leave out the rest.
  */
 import { spawnSync } from "node:child_process";
-import { join } from "node:path";
 import {
+  busybox,
   checkMachine,
   ensureBuild,
   ensureModules,
   ensurePackages,
+  libseccomp,
   root,
   runScript,
   unifiedCgroup,
+  vitest,
 } from "./machine.mjs";
 
 const packages = [
-  {
-    name: "busybox-static",
-    program: "busybox",
-    isStatic: true,
-    needed: true,
-    why: "the containers' programs",
-  },
+  busybox,
   { name: "python3", program: "python3", needed: true, why: "runs the commands in namespaces of their own" },
-  { name: "libseccomp2", library: "libseccomp.so.2", needed: true, why: "compiles system call filters" },
+  libseccomp,
 ];
 
 function testFaults() {
@@ -32,7 +28,6 @@ function testFaults() {
   ensurePackages(packages);
   ensureModules();
   ensureBuild();
-  const vitest = join(root, "node_modules/vitest/vitest.mjs");
   const args = [process.execPath, vitest, "run", "--project", "faults", ...process.argv.slice(2)];
   const env = { ...process.env, FAULTS: "all" };
   return spawnSync(unifiedCgroup, args, { cwd: root, stdio: "inherit", env }).status ?? 1;

@@ -3,36 +3,29 @@
  * crun and runc. It needs nothing of the host's own cgroups. `npm test` runs the same under runts alone.
  */
 import { spawnSync } from "node:child_process";
-import { join } from "node:path";
 import { ensureGuestKernel, guestPackages } from "./guest-kernel.mjs";
 import {
+  busybox,
   checkMachine,
   ensureBuild,
   ensureModules,
   ensurePackages,
   Missing,
+  peerRuntimes,
   reachable,
   root,
   runScript,
+  vitest,
 } from "./machine.mjs";
 
-const peers = "it is compared with runts";
-
 const packages = [
-  {
-    name: "busybox-static",
-    program: "busybox",
-    isStatic: true,
-    needed: true,
-    why: "the containers' programs",
-  },
+  busybox,
   { name: "systemd", file: "/usr/lib/systemd/systemd", needed: true, why: "pid 1 of a guest" },
   { name: "criu", program: "criu", needed: true, why: "saves and restores containers" },
   { name: "iproute2", program: "ip", needed: true, why: "criu's network namespaces" },
   { name: "python3", program: "python3", needed: true, why: "a program with a TCP connection" },
   ...guestPackages.map((entry) => ({ ...entry, needed: true })),
-  { name: "runc", program: "runc", why: peers },
-  { name: "crun", program: "crun", why: peers },
+  ...peerRuntimes,
   { name: "libcriu2", library: "libcriu.so.2", why: "crun's checkpoints" },
 ];
 
@@ -43,7 +36,6 @@ function testGuests() {
   ensureModules();
   if (!ensureGuestKernel()) throw new Missing("there is no kernel for the guests (see above).");
   ensureBuild();
-  const vitest = join(root, "node_modules/vitest/vitest.mjs");
   const args = [process.execPath, vitest, "run", "--project", "guests", ...process.argv.slice(2)];
   return spawnSync(reachable, args, { cwd: root, stdio: "inherit" }).status ?? 1;
 }

@@ -7,7 +7,16 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ensureGuestKernel, guestPackages } from "./guest-kernel.mjs";
-import { checkMachine, ensureModules, ensurePackages, Missing, root } from "./machine.mjs";
+import {
+  busybox,
+  checkMachine,
+  ensureModules,
+  ensurePackages,
+  libseccomp,
+  Missing,
+  peerRuntimes,
+  root,
+} from "./machine.mjs";
 import { brokenFiles, failureSummary, runVitest } from "./run-vitest.mjs";
 
 /** The other architecture's compiler has another name on each of the two. */
@@ -16,21 +25,12 @@ const crossCompiler =
     ? { name: "gcc-x86-64-linux-gnu", program: "x86_64-linux-gnu-gcc" }
     : { name: "gcc-aarch64-linux-gnu", program: "aarch64-linux-gnu-gcc" };
 
-const peers = "it is compared with runts";
-
 const packages = [
-  {
-    name: "busybox-static",
-    program: "busybox",
-    isStatic: true,
-    needed: true,
-    why: "the containers' programs",
-  },
+  busybox,
   { name: "python3", program: "python3", needed: true, why: "receives consoles and reaps containers" },
-  { name: "libseccomp2", library: "libseccomp.so.2", needed: true, why: "compiles system call filters" },
+  libseccomp,
   { name: "procps", program: "ps", needed: true, why: "runts ps lists processes with it" },
-  { name: "runc", program: "runc", why: peers },
-  { name: "crun", program: "crun", why: peers },
+  ...peerRuntimes,
   { name: "podman", program: "podman", why: "it runs containers through runts" },
   { name: "catatonit", program: "catatonit", why: "podman run --init" },
   { name: "iproute2", program: "ip", why: "makes network interfaces for containers" },

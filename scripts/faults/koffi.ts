@@ -1,3 +1,4 @@
+import { SO_RCVTIMEO, SO_SNDTIMEO } from "../../bindings/abi/socket.ts";
 import { syscallNumbers } from "../../bindings/abi/syscall-numbers.generated.ts";
 import * as real from "../../bindings/ffi/koffi.ts";
 import {
@@ -59,8 +60,6 @@ function interceptable(prototype: string, call: real.NativeFunction): real.Nativ
 
 /** The same call with a shorter wait, if it sets or is one. */
 function impatient(args: Arguments): Arguments {
-  const SO_RCVTIMEO = 20;
-  const SO_SNDTIMEO = 21;
   const name = names.get(args[0]);
   const place = name === "ppoll" ? 3 : 4;
   const limited = name === "setsockopt" && (args[3] === SO_RCVTIMEO || args[3] === SO_SNDTIMEO);
