@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import { type Project, projectIn } from "../harness/compose.ts";
 import { debianArchive } from "../harness/debian.ts";
-import { type Docker, dockerTests, lines } from "../harness/engine-docker.ts";
+import { type Docker, dockerTests, lines } from "../harness/docker.ts";
 
 /** What a user finds in examples: nginx, a program in Python and PostgreSQL, in images built of Debian's packages. */
 const EXAMPLE = join(import.meta.dirname, "../../examples/docker/guestbook");

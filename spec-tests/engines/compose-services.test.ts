@@ -1,6 +1,6 @@
 import { expect } from "vitest";
 import { withProject } from "../harness/compose.ts";
-import { dockerTests, lines } from "../harness/engine-docker.ts";
+import { dockerTests, lines } from "../harness/docker.ts";
 
 const check = dockerTests({}, "compose");
 

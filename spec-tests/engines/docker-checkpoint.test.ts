@@ -1,6 +1,6 @@
 import { setTimeout } from "node:timers/promises";
 import { expect } from "vitest";
-import { dockerTests, IMAGE, lines } from "../harness/engine-docker.ts";
+import { dockerTests, IMAGE, lines } from "../harness/docker.ts";
 import { which } from "../harness/runtime.ts";
 
 const check = dockerTests({ settings: { experimental: true } });

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { type Docker, dockerTests, IMAGE, lines } from "../harness/engine-docker.ts";
+import { type Docker, dockerTests, IMAGE, lines } from "../harness/docker.ts";
 
 const check = dockerTests();
 

@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import { dockerTests, IMAGE, lines } from "../harness/engine-docker.ts";
+import { dockerTests, IMAGE, lines } from "../harness/docker.ts";
 
 const check = dockerTests({ settings: { "live-restore": true } });
 

@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import { type Docker, dockerTests, IMAGE, lines } from "../harness/engine-docker.ts";
+import { type Docker, dockerTests, IMAGE, lines } from "../harness/docker.ts";
 
 const check = dockerTests();
 

@@ -1,7 +1,7 @@
 import { readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { dockerTests, IMAGE, lines } from "../harness/engine-docker.ts";
+import { dockerTests, IMAGE, lines } from "../harness/docker.ts";
 
 const check = dockerTests();
 

@@ -1,6 +1,6 @@
 import { expect } from "vitest";
+import { IMAGE, openDocker } from "../harness/docker.ts";
 import { engineTests } from "../harness/engine.ts";
-import { IMAGE, openDocker } from "../harness/engine-docker.ts";
 import { Machine } from "../harness/systemd.ts";
 
 /** dockerd as most have it: a service of systemd, which makes the cgroups. */

@@ -1,7 +1,7 @@
 import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { dockerTests, IMAGE, lines } from "../harness/engine-docker.ts";
+import { dockerTests, IMAGE, lines } from "../harness/docker.ts";
 
 const FIRST = 400_000;
 

@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect } from "vitest";
-import { podmanTests } from "../harness/everyday.ts";
-import { IMAGE, type Podman } from "../harness/podman.ts";
+import { IMAGE, type Podman, podmanTests } from "../harness/podman.ts";
 import type { Result } from "../harness/runtime.ts";
 
 const everyday = podmanTests();

@@ -1,8 +1,7 @@
 import { chownSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { podmanTests, run } from "../harness/everyday.ts";
-import { IMAGE, type Podman } from "../harness/podman.ts";
+import { IMAGE, type Podman, podmanTests, run } from "../harness/podman.ts";
 import { copyRootfs } from "../harness/rootfs.ts";
 
 const everyday = podmanTests();

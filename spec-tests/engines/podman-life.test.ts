@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect } from "vitest";
-import { podmanTests } from "../harness/everyday.ts";
-import { IMAGE } from "../harness/podman.ts";
+import { IMAGE, podmanTests } from "../harness/podman.ts";
 
 const everyday = podmanTests();
 

@@ -1,6 +1,5 @@
 import { expect } from "vitest";
-import { run } from "../harness/everyday.ts";
-import { IMAGE, type Podman } from "../harness/podman.ts";
+import { IMAGE, type Podman, run } from "../harness/podman.ts";
 import { AUTO_IDS, podmanHostTests } from "../harness/podman-host.ts";
 
 const everyday = podmanHostTests();

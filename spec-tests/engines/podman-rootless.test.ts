@@ -1,8 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { podmanTests, run } from "../harness/everyday.ts";
-import { IMAGE, openPodman } from "../harness/podman.ts";
+import { IMAGE, openPodman, podmanTests, run } from "../harness/podman.ts";
 import { RUNTIME } from "../harness/runtime.ts";
 import { SUBIDS, USER, userWrapper } from "../harness/user.ts";
 

@@ -1,8 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { podmanTests, run } from "../harness/everyday.ts";
-import { IMAGE } from "../harness/podman.ts";
+import { IMAGE, podmanTests, run } from "../harness/podman.ts";
 import { RUNTIME, which } from "../harness/runtime.ts";
 
 const everyday = podmanTests();

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { type Docker, IMAGE } from "./engine-docker.ts";
+import { type Docker, IMAGE } from "./docker.ts";
 import type { Result } from "./runtime.ts";
 
 /** One project of docker compose. */

@@ -2,8 +2,7 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Check } from "./engine.ts";
-import { podmanTests } from "./everyday.ts";
-import { openPodman, type Podman } from "./podman.ts";
+import { openPodman, type Podman, podmanTests } from "./podman.ts";
 
 /** Ids that subuid(5) and subgid(5) have for `--userns=auto`. */
 export const AUTO_IDS = 400_000;

@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Engine, runCommand } from "./engine.ts";
+import { type Check, type Engine, engineTests, runCommand } from "./engine.ts";
 import { type Result, RUNTIME, RUNTIME_NAME } from "./runtime.ts";
 
 /** podman with storage, state, networks and settings of its own, and an image made of the tests' rootfs: no registry is asked. */
@@ -32,6 +32,16 @@ export interface PodmanOptions {
   /** Runs the words after it, as that user. */
   readonly wrapper?: (directory: string) => readonly string[];
   readonly close?: () => void;
+}
+
+/** The tests of one file share one podman. `who` says whose it is, in the titles. */
+export function podmanTests(who = "podman", open: () => Promise<Podman> = () => openPodman()): Check<Podman> {
+  return engineTests({ who, programs: { podman: "podman" }, open });
+}
+
+/** A container from its start to its end. */
+export function run(engine: Podman, ...args: string[]): Promise<Result> {
+  return engine.call("run", "--rm", ...args);
 }
 
 export async function openPodman({ user, wrapper, close }: PodmanOptions = {}): Promise<Podman> {
