@@ -2,11 +2,11 @@ import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync
 import { join } from "node:path";
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
+import { writableCgroup } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
-import { BASE, mapIds, writableCgroup } from "../harness/delegated.ts";
-import { giveRootfsTo } from "../harness/rootfs.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
+import { giveToMappedRoot, mapIds } from "../harness/user-namespace.ts";
 
 const CLAUSE = "engines: systemd as init, podman run --systemd=always";
 const SYSTEMD = "/usr/lib/systemd/systemd";
@@ -63,7 +63,7 @@ async function booted(sandbox: Sandbox, mapped: boolean): Promise<Container> {
     if (mapped) mapIds(config);
   });
   furnish(container);
-  if (mapped) giveRootfsTo(container.rootfs, { uid: BASE, gid: BASE });
+  if (mapped) giveToMappedRoot(container);
   await container.started();
   const service = `/sys/fs/cgroup/${container.id}/system.slice/stay.service/cgroup.procs`;
   await expect

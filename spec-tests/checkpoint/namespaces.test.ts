@@ -20,9 +20,9 @@ import { type Config, setNamespace } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
 import { held } from "../harness/held-namespace.ts";
 import { expectRefusal } from "../harness/refusal.ts";
-import { giveRootfsTo } from "../harness/rootfs.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
+import { mappedShell } from "../harness/user-namespace.ts";
 
 const CLAUSE = "practice of runc";
 
@@ -98,13 +98,9 @@ criuSpec(
 
 /** A container whose root is another user of the host. */
 async function mapped(sandbox: Sandbox): Promise<Container> {
-  const container = sandbox.shell(COUNT, (config) => {
-    config.linux.namespaces.push({ type: "user" });
-    config.linux.uidMappings = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
-    config.linux.gidMappings = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
+  const container = mappedShell(sandbox, COUNT, (config) => {
     config.root.readonly = false;
   });
-  giveRootfsTo(container.rootfs, { uid: 100_000, gid: 100_000 });
   await container.started(NO_STREAMS);
   return container;
 }

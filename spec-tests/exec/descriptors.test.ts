@@ -3,8 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
 import { running } from "../harness/exec.ts";
-import { giveRootfsTo } from "../harness/rootfs.ts";
 import { spec } from "../harness/spec.ts";
+import { giveToMappedRoot, mapIds } from "../harness/user-namespace.ts";
 
 const CLAUSE = "practice of runc and crun";
 // Only builtins, since a child or a substitution would have descriptors of its own.
@@ -69,9 +69,7 @@ function mayTrace(config: Config): void {
 
 function mayTraceInUserNamespace(config: Config): void {
   mayTrace(config);
-  config.linux.namespaces.push({ type: "user" });
-  config.linux.uidMappings = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
-  config.linux.gidMappings = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
+  mapIds(config);
 }
 
 for (const [situation, mutate] of [
@@ -84,8 +82,7 @@ for (const [situation, mutate] of [
     "CVE-2016-9962, CVE-2019-5736",
     async (sandbox) => {
       const container = sandbox.shell(WATCH, mutate);
-      if (container.config.linux.uidMappings !== undefined)
-        giveRootfsTo(container.rootfs, { uid: 100_000, gid: 100_000 });
+      if (container.config.linux.uidMappings !== undefined) giveToMappedRoot(container);
       await container.started();
       // On a busy machine the watcher may see nothing for a while.
       for (let round = 0; round < 15 || (container.printed() === "" && round < 500); round += 1)

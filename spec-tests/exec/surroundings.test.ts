@@ -4,12 +4,11 @@ import { type Config, setNamespace } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
 import { expectInitAlone, running } from "../harness/exec.ts";
 import { expectRefusal } from "../harness/refusal.ts";
-import { giveRootfsTo } from "../harness/rootfs.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
+import { BASE, mappedShell } from "../harness/user-namespace.ts";
 
 const CLAUSE = "practice of runc and crun";
-const BASE = 100_000;
 
 /** Executes a program in the background, and returns its pid. */
 async function background(sandbox: Sandbox, container: Container, ...flags: string[]): Promise<number> {
@@ -27,12 +26,6 @@ function namespaces(pid: number): string[] {
 
 function cgroupOf(pid: number): string | undefined {
   return /^0::(.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, "utf8"))?.[1];
-}
-
-function inUserNamespace(config: Config): void {
-  config.linux.namespaces.push({ type: "user" });
-  config.linux.uidMappings = [{ containerID: 0, hostID: BASE, size: 65_536 }];
-  config.linux.gidMappings = [{ containerID: 0, hostID: BASE, size: 65_536 }];
 }
 
 /** The host's /proc in place of a new one, which needs a pid namespace. */
@@ -104,8 +97,7 @@ spec("exec --cgroup that does not exist: error", CLAUSE, async (sandbox) => {
 });
 
 spec("exec, user namespace: root is the namespace's, mapped on the host", CLAUSE, async (sandbox) => {
-  const container = sandbox.shell("exec sleep 1000", inUserNamespace);
-  giveRootfsTo(container.rootfs, { uid: BASE, gid: BASE });
+  const container = mappedShell(sandbox, "exec sleep 1000");
   await container.started();
   const { pid } = await container.state();
   const executed = await background(sandbox, container);
@@ -118,16 +110,14 @@ spec("exec, user namespace: root is the namespace's, mapped on the host", CLAUSE
 });
 
 spec("exec --user, user namespace: mapped", CLAUSE, async (sandbox) => {
-  const container = sandbox.shell("exec sleep 1000", inUserNamespace);
-  giveRootfsTo(container.rootfs, { uid: BASE, gid: BASE });
+  const container = mappedShell(sandbox, "exec sleep 1000");
   await container.started();
   const flags = ["--user", "1000:1001"];
   expect((await container.exec(["sh", "-c", "id -u; id -g"], { flags })).stdout).toBe("1000\n1001\n");
 });
 
 spec("exec, user namespace: a uid that is not mapped is an error", CLAUSE, async (sandbox) => {
-  const container = sandbox.shell("exec sleep 1000", inUserNamespace);
-  giveRootfsTo(container.rootfs, { uid: BASE, gid: BASE });
+  const container = mappedShell(sandbox, "exec sleep 1000");
   await container.started();
   expectRefusal(await container.exec(["id"], { flags: ["--user", "70000"] }), undefined, 255);
 });

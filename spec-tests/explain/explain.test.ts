@@ -4,7 +4,7 @@ import { expect } from "vitest";
 import { couldChange } from "../harness/changing-call.ts";
 import type { Container } from "../harness/container.ts";
 import { explain, explained } from "../harness/explain.ts";
-import type { Explanation } from "../harness/explained.ts";
+import type { Explained, Explanation } from "../harness/explained.ts";
 import type { Result } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
@@ -147,10 +147,10 @@ spec("explain --diff of two config files: the same bundle for both", "explain", 
   writeFileSync(file, JSON.stringify({ ...container.config, hostname: "other" }));
   const config = join(container.bundle, "config.json");
   const args = ["explain", "--diff", "--json", "--bundle", container.bundle, config, file];
-  const { differences } = JSON.parse((await sandbox.invoke(args)).stdout);
-  expect(
-    differences.map(({ change, operation }: never) => [change, (operation as { args: string[] }).args[0]]),
-  ).toEqual([
+  const { differences }: { differences: { change: string; operation: Explained }[] } = JSON.parse(
+    (await sandbox.invoke(args)).stdout,
+  );
+  expect(differences.map(({ change, operation }) => [change, operation.args[0]])).toEqual([
     ["removed", '"box"'],
     ["added", '"other"'],
   ]);

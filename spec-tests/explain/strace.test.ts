@@ -2,9 +2,9 @@ import type { Config } from "../harness/config.ts";
 import { openConsole } from "../harness/console.ts";
 import { compareWithExplanation } from "../harness/explained-container.ts";
 import { host, moving, network } from "../harness/network.ts";
-import { giveRootfsTo } from "../harness/rootfs.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
+import { giveToMappedRoot, mapIds } from "../harness/user-namespace.ts";
 
 /** `explain --json` against strace(1) of create and start, operation by operation, each process by itself. */
 
@@ -12,9 +12,7 @@ import { spec } from "../harness/spec.ts";
 const BUNDLES: Readonly<Record<string, (config: Config, sandbox: Sandbox) => void>> = {
   "the default config": () => undefined,
   "a user namespace, bind mounts and hooks": (config, sandbox) => {
-    config.linux.namespaces.push({ type: "user" });
-    config.linux.uidMappings = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
-    config.linux.gidMappings = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
+    mapIds(config);
     config.mounts.push(
       { destination: "/host", type: "bind", source: sandbox.directory, options: ["rbind", "ro", "nosuid"] },
       { destination: "/new/file", type: "bind", source: "/etc/hostname", options: ["bind", "rprivate"] },
@@ -86,8 +84,7 @@ const BUNDLES: Readonly<Record<string, (config: Config, sandbox: Sandbox) => voi
 for (const [name, mutate] of Object.entries(BUNDLES)) {
   spec(`explain --json with ${name}: what create and start then do`, "explain", async (sandbox) => {
     const container = sandbox.shell("exit 0", (config) => mutate(config, sandbox));
-    const [mapping] = container.config.linux.uidMappings ?? [];
-    if (mapping !== undefined) giveRootfsTo(container.rootfs, { uid: mapping.hostID, gid: mapping.hostID });
+    if (container.config.linux.uidMappings !== undefined) giveToMappedRoot(container);
     await compareWithExplanation(sandbox, container);
   });
 }

@@ -1,4 +1,4 @@
-import { type Config, defaultConfig } from "../harness/config.ts";
+import { type Config, defaultConfig, type Linux } from "../harness/config.ts";
 
 /** What the containers of the walks are: each property that the rich one has is more operations to go wrong. */
 
@@ -31,17 +31,18 @@ export interface Bundle {
 
 /** `marker` makes the device program differ from those of other tests. */
 export function bundles(marker: number): Bundle[] {
-  return [
+  const all: readonly Bundle[] = [
     { name: "minimal", config: minimal() },
     { name: "user namespace", config: mapped() },
     { name: "rich", config: rich() },
-  ].map(({ name, config }) => {
+  ];
+  return all.map(({ name, config }) => {
     config.process.args = ["sh", "/probe"];
     config.linux.cgroupsPath = `/${ID}`;
     const { devices } = { devices: [], ...config.linux.resources };
     const marked = { allow: true, type: "c", major: 4000, minor: marker, access: "r" };
     config.linux.resources = { ...config.linux.resources, devices: [...devices, marked] };
-    return { name, config } as Bundle;
+    return { name, config };
   });
 }
 
@@ -87,7 +88,8 @@ function rich(): Config {
     poststart: [hook],
     poststop: [hook],
   };
-  Object.assign(config.process, {
+  config.process = {
+    ...config.process,
     terminal: true,
     consoleSize: { height: 24, width: 80 },
     user: { uid: 1000, gid: 1000, umask: 0o27, additionalGids: [5, 6] },
@@ -98,7 +100,7 @@ function rich(): Config {
     ],
     ioPriority: { class: "IOPRIO_CLASS_BE", priority: 5 },
     scheduler: { policy: "SCHED_BATCH", nice: 3 },
-  });
+  };
   config.domainname = "example.org";
   config.annotations = { "org.example.walk": "yes" };
   config.mounts.push(
@@ -112,8 +114,14 @@ function rich(): Config {
     },
     { destination: "/etc", type: "tmpfs", source: "tmpfs", options: ["tmpcopyup", "mode=755", "size=1m"] },
   );
-  Object.assign(config.linux, {
-    namespaces: [...config.linux.namespaces, { type: "time" }],
+  config.linux = richLinux(config.linux);
+  return config;
+}
+
+function richLinux(linux: Linux): Linux {
+  return {
+    ...linux,
+    namespaces: [...linux.namespaces, { type: "time" }],
     timeOffsets: { boottime: { secs: 100 } },
     sysctl: { "net.ipv4.ip_forward": "1" },
     devices: [
@@ -139,6 +147,5 @@ function rich(): Config {
         },
       ],
     },
-  });
-  return config;
+  };
 }

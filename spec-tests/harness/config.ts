@@ -202,3 +202,9 @@ export function setNamespace(config: Config, type: string, namespace: Namespace 
   config.linux.namespaces = config.linux.namespaces.filter((entry) => entry.type !== type);
   if (namespace !== undefined) config.linux.namespaces.push(namespace);
 }
+
+/** Lets the container make cgroups below its own, as systemd in a container wants to. */
+export function writableCgroup(config: Config): void {
+  const mount = config.mounts.find(({ destination }) => destination === "/sys/fs/cgroup");
+  if (mount?.options !== undefined) mount.options = mount.options.filter((option) => option !== "ro");
+}

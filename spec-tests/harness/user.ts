@@ -93,7 +93,7 @@ export function rootlessShell(
 }
 
 /** The same with a range of further ids. */
-export function mappedShell(
+export function rangeShell(
   sandbox: Sandbox,
   script: string,
   mutate: (config: Config) => void = () => undefined,

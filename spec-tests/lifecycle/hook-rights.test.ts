@@ -1,17 +1,15 @@
 import { chmodSync, existsSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import type { Config, Hook } from "../harness/config.ts";
-import type { Container } from "../harness/container.ts";
 import { expectRefusal, inOurWords } from "../harness/refusal.ts";
-import { giveRootfsTo } from "../harness/rootfs.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
+import { giveToMappedRoot, mapIds } from "../harness/user-namespace.ts";
 
 /** As whom the hooks in the container's namespaces run, and within which limits. */
 
 const CLAUSE = "config.md, POSIX-platform Hooks";
-const BASE = 100_000;
 
 /** Everything that a process tells of itself and that its parent has a say in. */
 const LOOK = [
@@ -25,17 +23,6 @@ const LOOK = [
 
 function hook(script: string): Hook {
   return { path: "/bin/sh", args: ["sh", "-c", script], env: ["PATH=/usr/bin:/bin"] };
-}
-
-function inUserNamespace(config: Config): void {
-  config.linux.namespaces.push({ type: "user" });
-  config.linux.uidMappings = [{ containerID: 0, hostID: BASE, size: 65_536 }];
-  config.linux.gidMappings = [{ containerID: 0, hostID: BASE, size: 65_536 }];
-}
-
-function mapped(container: Container): Container {
-  giveRootfsTo(container.rootfs, { uid: BASE, gid: BASE });
-  return container;
 }
 
 function ofUser(config: Config): void {
@@ -62,7 +49,7 @@ async function looks(sandbox: Sandbox, mutate: (config: Config) => void): Promis
     mutate(config);
     config.hooks = { startContainer: [hook(`(${LOOK}) > /tmp/hook 2>&1`)] };
   });
-  if (container.config.linux.uidMappings !== undefined) mapped(container);
+  if (container.config.linux.uidMappings !== undefined) giveToMappedRoot(container);
   sandbox.wrapper = ["setpriv", "--groups=0,42", "--"];
   await container.started();
   await expect.poll(() => container.printed()).toMatch(/end$/);
@@ -76,11 +63,11 @@ for (const [situation, mutate, expected] of [
     "as a user in a user namespace",
     (config: Config) => {
       ofUser(config);
-      inUserNamespace(config);
+      mapIds(config);
     },
     /^Uid:\t1000\t1000\t1000\t1000\nGid:\t1001\t1001\t1001\t1001\nGroups:\t5 7 \n/m,
   ],
-  ["as root of a user namespace", inUserNamespace, /^Groups:\t ?\n/m],
+  ["as root of a user namespace", mapIds, /^Groups:\t ?\n/m],
   ["with a seccomp filter", filtered, /^NoNewPrivs:\t1\nSeccomp:\t2\n/m],
   [
     "with a seccomp filter and without noNewPrivileges, as a user",
@@ -168,10 +155,10 @@ spec(
     chmodSync(out, 0o666);
     const look = `grep -E '^(Uid|Gid|Groups):' /proc/self/status > ${out}; readlink /proc/self/ns/user >> ${out}`;
     const container = sandbox.shell("sleep 1000", (config) => {
-      inUserNamespace(config);
+      mapIds(config);
       config.hooks = { createContainer: [hook(look)] };
     });
-    mapped(container);
+    giveToMappedRoot(container);
     sandbox.wrapper = ["setpriv", "--groups=0,42", "--"];
     await container.created();
     const { pid } = await container.state();

@@ -1,13 +1,12 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { expect } from "vitest";
-import type { Config } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
 import { expectRefusal } from "../harness/refusal.ts";
-import { giveRootfsTo } from "../harness/rootfs.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
+import { mappedShell } from "../harness/user-namespace.ts";
 
 const CLAUSE = "config.md, Linux mount options";
 
@@ -171,16 +170,10 @@ spec("remount: changes the flags of an earlier mount", `${CLAUSE}: remount`, asy
 /** In a user namespace the flags of the host's mounts are locked: mount_namespaces(7). */
 function locked(sandbox: Sandbox, flags: string, options: readonly string[]): Container {
   const source = tree(sandbox, flags);
-  const mutate = (config: Config) => {
-    config.linux.namespaces.push({ type: "user" });
-    config.linux.uidMappings = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
-    config.linux.gidMappings = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
+  return mappedShell(sandbox, "grep ' /mnt' /proc/self/mountinfo", (config) => {
     config.root.readonly = false;
     config.mounts.push({ destination: "/mnt", type: "bind", source, options: [...options] });
-  };
-  const container = sandbox.shell("grep ' /mnt' /proc/self/mountinfo", mutate);
-  giveRootfsTo(container.rootfs, { uid: 100_000, gid: 100_000 });
-  return container;
+  });
 }
 
 for (const flag of ["nosuid", "nodev", "noexec", "ro", "noatime"]) {

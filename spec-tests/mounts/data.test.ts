@@ -5,16 +5,15 @@ import type { Config, Mount } from "../harness/config.ts";
 import { running } from "../harness/exec.ts";
 import { explained } from "../harness/explain.ts";
 import { expectRefusal } from "../harness/refusal.ts";
-import { giveRootfsTo } from "../harness/rootfs.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
+import { mappedShell } from "../harness/user-namespace.ts";
 
 /** Options of file systems, as they would stand in the data of mount(2): long ones, and several in a string. */
 
 const CLAUSE =
   "config.md, mounts: options of the file system; practice of runc and crun, which join them for mount(2)";
-const BASE = 100_000;
 
 function add(mount: Mount): (config: Config) => void {
   return (config) => {
@@ -90,13 +89,7 @@ spec("overlay, one layer with a path of more than 255 bytes, with ro: read-only"
 
 spec("overlay, a long lowerdir in a user namespace: mounted", CLAUSE, async (sandbox) => {
   const lower = layers(sandbox, 4, 100);
-  const container = sandbox.shell("ls /mnt", (config) => {
-    config.linux.namespaces.push({ type: "user" });
-    config.linux.uidMappings = [{ containerID: 0, hostID: BASE, size: 65_536 }];
-    config.linux.gidMappings = [{ containerID: 0, hostID: BASE, size: 65_536 }];
-    add(overlay([`lowerdir=${lower.join(":")}`]))(config);
-  });
-  giveRootfsTo(container.rootfs, { uid: BASE, gid: BASE });
+  const container = mappedShell(sandbox, "ls /mnt", add(overlay([`lowerdir=${lower.join(":")}`])));
   expect(await container.output()).toBe("of-0\nof-1\nof-2\nof-3\n");
 });
 

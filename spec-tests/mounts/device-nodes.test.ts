@@ -5,13 +5,12 @@ import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
 import { expectRefusal } from "../harness/refusal.ts";
-import { giveRootfsTo } from "../harness/rootfs.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
+import { mappedShell } from "../harness/user-namespace.ts";
 
 const CLAUSE = "config-linux.md, Devices";
-const BASE = 100_000;
 
 type Devices = NonNullable<Config["linux"]["devices"]>;
 
@@ -104,14 +103,9 @@ spec("devices where that device exists: accepted", CLAUSE, async (sandbox) => {
 });
 
 function inUserNamespace(sandbox: Sandbox, script: string, devices: Devices): Container {
-  const container = sandbox.shell(script, (config) => {
+  return mappedShell(sandbox, script, (config) => {
     config.linux.devices = devices;
-    config.linux.namespaces.push({ type: "user" });
-    config.linux.uidMappings = [{ containerID: 0, hostID: BASE, size: 65_536 }];
-    config.linux.gidMappings = [{ containerID: 0, hostID: BASE, size: 65_536 }];
   });
-  giveRootfsTo(container.rootfs, { uid: BASE, gid: BASE });
-  return container;
 }
 
 spec("devices in a user namespace: the host's node, and it works", CLAUSE, async (sandbox) => {

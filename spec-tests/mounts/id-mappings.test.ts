@@ -4,13 +4,12 @@ import { expect } from "vitest";
 import type { Config, Mapping, Mount } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
 import { expectRefusal } from "../harness/refusal.ts";
-import { giveRootfsTo } from "../harness/rootfs.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
+import { BASE, giveToMappedRoot, mappedShell } from "../harness/user-namespace.ts";
 
 const CLAUSE = "config.md, mounts: uidMappings, gidMappings, idmap, ridmap";
-const BASE = 100_000;
 
 function range(hostID: number, containerID = 0, size = 65_536): Mapping[] {
   return [{ containerID, hostID, size }];
@@ -41,15 +40,10 @@ function inUserNamespace(
   script: string,
   mutate: (config: Config) => void = () => undefined,
 ): Container {
-  const container = sandbox.shell(script, (config) => {
-    config.linux.namespaces.push({ type: "user" });
-    config.linux.uidMappings = range(BASE);
-    config.linux.gidMappings = range(BASE);
+  return mappedShell(sandbox, script, (config) => {
     config.root.readonly = false;
     mutate(config);
   });
-  giveRootfsTo(container.rootfs, { uid: BASE, gid: BASE });
-  return container;
 }
 
 for (const options of [["bind"], ["bind", "idmap"], ["rbind", "idmap"]]) {
@@ -137,7 +131,7 @@ spec("joined user namespace and idmap without mappings: those of the namespace",
     withMount({ source: sandbox.path("volume"), options: ["bind", "idmap"] })(config);
   });
   volume(sandbox);
-  giveRootfsTo(container.rootfs, { uid: BASE, gid: BASE });
+  giveToMappedRoot(container);
   expect(await container.output()).toBe("7:8\n");
 });
 

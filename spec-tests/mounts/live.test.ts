@@ -5,13 +5,12 @@ import type { Config, Mount } from "../harness/config.ts";
 import { type Container, succeed } from "../harness/container.ts";
 import { running as runningIn } from "../harness/exec.ts";
 import { expectRefusal } from "../harness/refusal.ts";
-import { giveRootfsTo } from "../harness/rootfs.ts";
 import { IS_RUNTS, type Result } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
+import { mappedShell } from "../harness/user-namespace.ts";
 
 const CLAUSE = "practice: crun's mounts add and remove; promise: all or none, mounts list";
-const BASE = 100_000;
 
 /** Debian's crun does not have the command yet, and runc never had it. */
 function live(title: string, body: (sandbox: Sandbox) => Promise<void>): void {
@@ -52,20 +51,10 @@ function mountsOf(container: Container): Promise<string> {
   return output(container, "cat", "/proc/self/mounts");
 }
 
-function inUserNamespace(config: Config): void {
-  const map = [{ containerID: 0, hostID: BASE, size: 65_536 }];
-  config.linux.namespaces.push({ type: "user" });
-  config.linux.uidMappings = map;
-  config.linux.gidMappings = map;
-  config.root.readonly = false;
-}
-
-async function inUserNamespaceRunning(sandbox: Sandbox): Promise<Container> {
-  const container = sandbox.container((config) => {
-    config.process.args = ["sleep", "1000"];
-    inUserNamespace(config);
+async function runningInUserNamespace(sandbox: Sandbox): Promise<Container> {
+  const container = mappedShell(sandbox, "exec sleep 1000", (config) => {
+    config.root.readonly = false;
   });
-  giveRootfsTo(container.rootfs, { uid: BASE, gid: BASE });
   await container.started();
   return container;
 }
@@ -143,7 +132,7 @@ live("mounts add, an invalid list: refused with line and pointer, nothing is mou
 live(
   "mounts add, a container with a user namespace: host folders, and with idmap its ids",
   async (sandbox) => {
-    const container = await inUserNamespaceRunning(sandbox);
+    const container = await runningInUserNamespace(sandbox);
     const source = folder(sandbox);
     chownSync(`${source}/file`, 7, 7);
     const list: Mount[] = [

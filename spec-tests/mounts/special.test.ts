@@ -13,14 +13,13 @@ import { expect } from "vitest";
 import { type Config, type Mount, setNamespace } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
 import { expectRefusal } from "../harness/refusal.ts";
-import { giveRootfsTo } from "../harness/rootfs.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
+import { BASE, mappedShell } from "../harness/user-namespace.ts";
 
 const CLAUSE = "config.md, mounts";
 const PRACTICE = "practice of runc and crun";
-const BASE = 100_000;
 
 function add(...mounts: Mount[]): (config: Config) => void {
   return (config) => void config.mounts.push(...mounts);
@@ -36,15 +35,10 @@ function inUserNamespace(
   script: string,
   mutate: (config: Config) => void = () => undefined,
 ): Container {
-  const container = sandbox.shell(script, (config) => {
-    config.linux.namespaces.push({ type: "user" });
-    config.linux.uidMappings = [{ containerID: 0, hostID: BASE, size: 65_536 }];
-    config.linux.gidMappings = [{ containerID: 0, hostID: BASE, size: 65_536 }];
+  return mappedShell(sandbox, script, (config) => {
     config.root.readonly = false;
     mutate(config);
   });
-  giveRootfsTo(container.rootfs, { uid: BASE, gid: BASE });
-  return container;
 }
 
 async function expectRefused(sandbox: Sandbox, container: Container, words?: RegExp): Promise<void> {

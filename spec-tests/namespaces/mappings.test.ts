@@ -8,9 +8,9 @@ import { giveRootfsTo } from "../harness/rootfs.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
+import { BASE, giveToMappedRoot, mapIds, mappedShell } from "../harness/user-namespace.ts";
 
 const CLAUSE = "config-linux.md, User namespace mappings";
-const BASE = 100_000;
 
 /** A process in a new user namespace, with new network, IPC and UTS namespaces that belong to that one. */
 async function holder(sandbox: Sandbox): Promise<{ pid: number; path: (type: string) => string }> {
@@ -58,7 +58,7 @@ for (const [situation, uids, gids] of [
       const container = sandbox.shell(script, (config) =>
         joinUser(config, path("user"), uids && [...uids], gids && [...gids]),
       );
-      giveRootfsTo(container.rootfs, { uid: BASE, gid: BASE });
+      giveToMappedRoot(container);
       await container.created();
       const { pid } = await container.state();
       expect(readlinkSync(`/proc/${pid}/ns/user`)).toBe(readlinkSync(path("user")));
@@ -78,7 +78,7 @@ for (const [name, uids, gids] of [
       const { path } = await holder(sandbox);
       sandbox.settle();
       const container = sandbox.container((config) => joinUser(config, path("user"), [...uids], [...gids]));
-      giveRootfsTo(container.rootfs, { uid: BASE, gid: BASE });
+      giveToMappedRoot(container);
       expectRefusal(await container.create(), IS_RUNTS ? `runts: /linux/${name}: ` : undefined);
       expect(await sandbox.traces()).toEqual([]);
     },
@@ -97,7 +97,7 @@ spec(
       for (const [type, file] of Object.entries(types))
         setNamespace(config, type, { type, path: path(file) });
     });
-    giveRootfsTo(container.rootfs, { uid: BASE, gid: BASE });
+    giveToMappedRoot(container);
     await container.created();
     const { pid } = await container.state();
     for (const file of ["user", ...Object.values(types)])
@@ -105,17 +105,11 @@ spec(
   },
 );
 
-function mapped(config: Config): void {
-  config.linux.namespaces.push({ type: "user" });
-  config.linux.uidMappings = [{ containerID: 0, hostID: BASE, size: 65_536 }];
-  config.linux.gidMappings = [{ containerID: 0, hostID: BASE, size: 65_536 }];
-}
-
 spec(
   "user namespace, files of other owners: not chowned",
   `${CLAUSE}: SHOULD NOT modify`,
   async (sandbox) => {
-    const container = sandbox.shell("stat -c %u:%g /etc/passwd", mapped);
+    const container = sandbox.shell("stat -c %u:%g /etc/passwd", mapIds);
     const file = join(container.rootfs, "etc/passwd");
     expect(await container.output()).toBe("65534:65534\n");
     expect(statSync(file)).toMatchObject({ uid: 0, gid: 0 });
@@ -126,8 +120,7 @@ spec(
   "user namespace, a privileged caller: setgroups stays allowed",
   "user_namespaces(7)",
   async (sandbox) => {
-    const container = sandbox.shell("cat /proc/self/setgroups", mapped);
-    giveRootfsTo(container.rootfs, { uid: BASE, gid: BASE });
+    const container = mappedShell(sandbox, "cat /proc/self/setgroups");
     expect(await container.output()).toBe("allow\n");
   },
 );
@@ -141,7 +134,7 @@ for (const [count, isAllowed] of [
     `${CLAUSE}: the kernel's limit is 340`,
     async (sandbox) => {
       const container = sandbox.shell("wc -l < /proc/self/uid_map", (config) => {
-        mapped(config);
+        mapIds(config);
         config.linux.uidMappings = Array.from({ length: count }, (_, index) => ({
           containerID: 2 * index,
           // Small numbers: the kernel takes less than a page.

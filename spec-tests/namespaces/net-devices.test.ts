@@ -3,9 +3,9 @@ import { expect } from "vitest";
 import { setNamespace } from "../harness/config.ts";
 import { host, moving, network } from "../harness/network.ts";
 import { expectRefusal } from "../harness/refusal.ts";
-import { giveRootfsTo } from "../harness/rootfs.ts";
 import { IS_RUNTS, type Result } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
+import { mappedShell } from "../harness/user-namespace.ts";
 
 const CLAUSE = "config-linux.md, Network Devices";
 
@@ -195,15 +195,11 @@ for (const [situation, joins] of [
     async (sandbox, context) => {
       const outside = host(sandbox, context);
       const inside = joins ? network(sandbox, "inside") : undefined;
-      const container = sandbox.shell("ip -o addr show dev eth0", (config) => {
+      const container = mappedShell(sandbox, "ip -o addr show dev eth0", (config) => {
         moving({ va: { name: "eth0" } }, inside)(config);
         // sysfs needs a network namespace of the same user namespace.
         config.mounts = config.mounts.filter(({ destination }) => !destination.startsWith("/sys"));
-        config.linux.namespaces.push({ type: "user" });
-        config.linux.uidMappings = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
-        config.linux.gidMappings = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
       });
-      giveRootfsTo(container.rootfs, { uid: 100_000, gid: 100_000 });
       const { stdout, stderr } = await container.run({ wrapper: outside.wrapper });
       expect(stderr).toBe("");
       expect(stdout).toContain("192.0.2.7/24");

@@ -51,7 +51,7 @@ spec(
     const container = sandbox.shell(script, (config) => {
       withoutMountNamespace(config);
       config.linux.namespaces = [];
-      delete (config as Partial<Config>).hostname;
+      delete config.hostname;
     });
     const lines = (await container.output()).trim().split("\n");
     const own = ["mnt", "pid"].map((type) => readlinkSync(`/proc/self/ns/${type}`));

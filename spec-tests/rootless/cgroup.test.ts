@@ -4,7 +4,7 @@ import { expect } from "vitest";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
-import { becomeUser, delegatedCgroup, mappedShell, rootlessShell, USER } from "../harness/user.ts";
+import { becomeUser, delegatedCgroup, rangeShell, rootlessShell, USER } from "../harness/user.ts";
 
 const CLAUSE = "cgroups(7), Cgroup delegation";
 
@@ -29,7 +29,7 @@ spec(
 spec("rootless pause, resume, exec, kill and delete, delegated cgroup: work", CLAUSE, async (sandbox) => {
   const delegated = delegatedCgroup(sandbox, "user");
   becomeUser(sandbox, { cgroup: delegatedCgroup(sandbox, "caller", delegated) });
-  const container = mappedShell(sandbox, "sleep 1000 & exec sleep 1000", (config) => {
+  const container = rangeShell(sandbox, "sleep 1000 & exec sleep 1000", (config) => {
     config.linux.cgroupsPath = `/${basename(delegated)}/${sandbox.tag}-own`;
   });
   await container.started();

@@ -4,9 +4,9 @@ import { IS_RUNTS, invoke } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
 import {
   becomeUser,
-  mappedShell,
   ownFolder,
   RANGE,
+  rangeShell,
   rootlessConfig,
   rootlessShell,
   userWrapper,
@@ -35,14 +35,14 @@ spec("rootless create, no user namespace: refused, and named", CLAUSE, async (sa
 
 spec("rootless create, newuidmap missing: refused, with the package to install", CLAUSE, async (sandbox) => {
   becomeUser(sandbox, { without: ["/usr/bin/newuidmap"] });
-  const container = mappedShell(sandbox, "true");
+  const container = rangeShell(sandbox, "true");
   expectHint(await container.create(), /\/linux\/uidMappings/, /newuidmap/, /install uidmap/);
   expect(await sandbox.traces()).toEqual([]);
 });
 
 spec("rootless create, range not in subuid: refused, with the file to change", CLAUSE, async (sandbox) => {
   becomeUser(sandbox, { subids: "tester:400000:10\n" });
-  const container = mappedShell(sandbox, "true");
+  const container = rangeShell(sandbox, "true");
   const last = RANGE.hostID + RANGE.size - 1;
   expectHint(
     await container.create(),
@@ -54,7 +54,7 @@ spec("rootless create, range not in subuid: refused, with the file to change", C
 
 spec("rootless create, caller has no_new_privs: refused, and named", CLAUSE, async (sandbox) => {
   becomeUser(sandbox);
-  const container = mappedShell(sandbox, "true");
+  const container = rangeShell(sandbox, "true");
   const wrapper = [...sandbox.wrapper, "setpriv", "--no-new-privs", "--"];
   expectHint(await container.create({ wrapper }), /no_new_privs/);
   expect(await sandbox.traces()).toEqual([]);

@@ -6,7 +6,7 @@ import { asObject, parseObject } from "../harness/json.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { giveRootfsTo } from "../harness/rootfs.ts";
 import { spec } from "../harness/spec.ts";
-import { mappedShell, ownFolder, rootlessShell, SUBIDS, USER } from "../harness/user.ts";
+import { ownFolder, rangeShell, rootlessShell, SUBIDS, USER } from "../harness/user.ts";
 
 const CLAUSE = "user_namespaces(7), config-linux.md, User namespace mappings";
 
@@ -26,7 +26,7 @@ spec("rootless run, own id mapped: root in the container is the caller", CLAUSE,
 });
 
 spec("rootless run, ranges of subuid and subgid: all mapped", "newuidmap(1)", async (sandbox) => {
-  const container = mappedShell(sandbox, "id -u; id -g; touch /tmp/x; cat /proc/self/uid_map", (config) => {
+  const container = rangeShell(sandbox, "id -u; id -g; touch /tmp/x; cat /proc/self/uid_map", (config) => {
     config.process.user = { uid: 5, gid: 6 };
   });
   const map = ["0", String(USER), "1", "1", String(SUBIDS), "1000"];
@@ -35,7 +35,7 @@ spec("rootless run, ranges of subuid and subgid: all mapped", "newuidmap(1)", as
 });
 
 spec("rootless run, groups mapped by newgidmap: additionalGids are set", CLAUSE, async (sandbox) => {
-  const container = mappedShell(sandbox, "id -G", (config) => {
+  const container = rangeShell(sandbox, "id -G", (config) => {
     config.process.user = { uid: 5, gid: 6, additionalGids: [7, 8] };
   });
   expect(words(await container.output())).toEqual(["6", "7", "8"]);
@@ -65,24 +65,24 @@ spec("rootless run of what spec --rootless writes: works", "runc spec --rootless
 
 for (const [title, make] of [
   ["own id mapped", rootlessShell],
-  ["ranges mapped", mappedShell],
+  ["ranges mapped", rangeShell],
 ] as const) {
   spec(
     `rootless life, ${title}: create, state, start, exec, ps, kill, delete`,
     "runtime.md",
     async (sandbox) => {
       const container = make(sandbox, "echo up; exec sleep 1000", (config) => {
-        if (make === mappedShell) config.process.user = { uid: 5, gid: 5 };
+        if (make === rangeShell) config.process.user = { uid: 5, gid: 5 };
       });
       await container.created();
       expect((await container.state()).status).toBe("created");
       const early = await container.exec(["sh", "-c", "id -u; hostname"]);
-      expect(early).toMatchObject({ code: 0, stdout: make === mappedShell ? "5\nbox\n" : "0\nbox\n" });
+      expect(early).toMatchObject({ code: 0, stdout: make === rangeShell ? "5\nbox\n" : "0\nbox\n" });
       expect(await container.start()).toMatchObject({ code: 0, stderr: "" });
       const { pid, status } = await container.state();
       expect(status).toBe("running");
       expect(readFileSync(`/proc/${pid}/status`, "utf8")).toContain(
-        `Uid:\t${make === mappedShell ? SUBIDS + 4 : USER}\t`,
+        `Uid:\t${make === rangeShell ? SUBIDS + 4 : USER}\t`,
       );
       const late = await container.exec(["sh", "-c", "echo out; echo err >&2; exit 42"]);
       expect(late).toMatchObject({ code: 42, stdout: "out\n" });
@@ -112,7 +112,7 @@ spec("rootless pause, no cgroup: refused in plain words", "cgroups(7)", async (s
 });
 
 spec("rootless exec, ids and groups: as told", CLAUSE, async (sandbox) => {
-  const container = mappedShell(sandbox, "exec sleep 1000");
+  const container = rangeShell(sandbox, "exec sleep 1000");
   await container.started();
   const flags = ["--user", "7:8", "--additional-gids", "9"];
   const { code, stdout } = await container.exec(["sh", "-c", "id -u; id -G"], { flags });
@@ -133,7 +133,7 @@ spec("rootless exec, container's processes: may not trace it meanwhile", "CVE-20
 
 spec("rootless create --console-socket: a terminal", "config.md, process.terminal", async (sandbox) => {
   const console = await openConsole(sandbox);
-  const container = mappedShell(sandbox, "tty; id -u", (config) => {
+  const container = rangeShell(sandbox, "tty; id -u", (config) => {
     config.process.terminal = true;
     config.process.user = { uid: 5, gid: 5 };
   });
@@ -154,7 +154,7 @@ spec(
       args: ["sh", "-c", `{ cat > /dev/null; id -u; cat /proc/self/uid_map; } > ${name}`],
       env: ["PATH=/usr/bin:/bin"],
     });
-    const container = mappedShell(sandbox, "true", (config) => {
+    const container = rangeShell(sandbox, "true", (config) => {
       config.process.user = { uid: 5, gid: 5 };
       config.hooks = {
         createRuntime: [hook(log("createRuntime"))],
@@ -181,7 +181,7 @@ spec(
   "rootless container in the namespaces of another: joined",
   "user_namespaces(7): the user namespace first",
   async (sandbox) => {
-    const first = mappedShell(sandbox, "exec sleep 1000");
+    const first = rangeShell(sandbox, "exec sleep 1000");
     await first.started();
     const { pid } = await first.state();
     const second = rootlessShell(sandbox, "hostname; readlink /proc/self/ns/user; ps -o args", (config) => {
@@ -213,7 +213,7 @@ spec("rootless bind mount of what only the caller may read: there", CLAUSE, asyn
   chmodSync(folder, 0o700);
   writeFileSync(join(folder, "x"), "from the host\n");
   // The caller is nobody in this container, and its root not the caller.
-  const container = mappedShell(sandbox, "cat /mnt/x", (config) => {
+  const container = rangeShell(sandbox, "cat /mnt/x", (config) => {
     config.mounts.push({ destination: "/mnt/x", type: "bind", source: join(folder, "x"), options: ["bind"] });
     config.linux.uidMappings = [{ containerID: 0, hostID: SUBIDS, size: 1000 }];
     config.linux.gidMappings = [{ containerID: 0, hostID: SUBIDS, size: 1000 }];
