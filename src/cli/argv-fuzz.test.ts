@@ -7,20 +7,13 @@ import { recordingOperations, sampleState } from "./capture.test-support.ts";
 import { runCommandLine } from "./command-line.ts";
 import { commands } from "./commands.ts";
 import { globalOptions } from "./global-options.ts";
+import { written } from "./written.test-support.ts";
 
 /** Command lines made of what the parser knows, and of what it doesn't: each runs an operation or is one clear error. */
 
-const written = vi.hoisted(() => ({ out: "", err: "" }));
 vi.mock("../../bindings/linux/files.ts", async (original) => {
-  const files = await original<typeof import("../../bindings/linux/files.ts")>();
-  const writeSync = (fd: number, data: string | Uint8Array) => {
-    const text = typeof data === "string" ? data : new TextDecoder().decode(data);
-    if (fd === 1) written.out += text;
-    else if (fd === 2) written.err += text;
-    else return files.writeSync(fd, text);
-    return data.length;
-  };
-  return { ...files, writeSync };
+  const { capturingFiles } = await import("./written.test-support.ts");
+  return capturingFiles(original);
 });
 
 const { cases, seed } = fuzzing(4000);

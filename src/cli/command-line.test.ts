@@ -11,25 +11,17 @@ import { commands } from "./commands.ts";
 import { contextFrom } from "./context.ts";
 import { globalOptions } from "./global-options.ts";
 import { parseArguments } from "./parse.ts";
+import { forgetWritten, written } from "./written.test-support.ts";
 
-const written = vi.hoisted(() => ({ out: "", err: "" }));
 vi.mock("../../bindings/linux/files.ts", async (original) => {
-  const files = await original<typeof import("../../bindings/linux/files.ts")>();
-  const writeSync = (fd: number, data: string | Uint8Array) => {
-    const text = typeof data === "string" ? data : new TextDecoder().decode(data);
-    if (fd === 1) written.out += text;
-    else if (fd === 2) written.err += text;
-    else return files.writeSync(fd, text);
-    return data.length;
-  };
-  return { ...files, writeSync };
+  const { capturingFiles } = await import("./written.test-support.ts");
+  return capturingFiles(original);
 });
 
 let directory: string;
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "runts-cli-"));
-  written.out = "";
-  written.err = "";
+  forgetWritten();
 });
 afterEach(() => {
   vi.unstubAllEnvs();

@@ -2,23 +2,14 @@ import { beforeEach, expect, it, vi } from "vitest";
 import type { ContainerEvent } from "../container/events.ts";
 import { recordingOperations } from "./capture.test-support.ts";
 import { runCommandLine } from "./command-line.ts";
+import { forgetWritten, written } from "./written.test-support.ts";
 
-const written = vi.hoisted(() => ({ out: "", err: "" }));
 vi.mock("../../bindings/linux/files.ts", async (original) => {
-  const files = await original<typeof import("../../bindings/linux/files.ts")>();
-  const writeSync = (fd: number, data: string | Uint8Array) => {
-    const text = typeof data === "string" ? data : new TextDecoder().decode(data);
-    if (fd === 1) written.out += text;
-    else written.err += text;
-    return data.length;
-  };
-  return { ...files, writeSync };
+  const { capturingFiles } = await import("./written.test-support.ts");
+  return capturingFiles(original);
 });
 
-beforeEach(() => {
-  written.out = "";
-  written.err = "";
-});
+beforeEach(forgetWritten);
 
 it.each([
   [[], 5000],

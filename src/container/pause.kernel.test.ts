@@ -1,22 +1,13 @@
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { freshCgroup, skipReason } from "../cgroup/kernel.test-support.ts";
-import { openLog } from "../log.ts";
 import { pauseContainer, resumeContainer } from "./pause.ts";
 import { processStat } from "./process-status.ts";
-import { type SavedState, writeState } from "./saved-state.ts";
-import { freshDirectory, savedState } from "./state.test-support.ts";
+import { contextWith, freshDirectory } from "./state.test-support.ts";
 
 const alive = { pid: process.pid, startTime: processStat(process.pid)?.startTime ?? "" };
 
 /** A container `box` whose record says this, below a root of its own. */
-function contextWith(saved: Partial<SavedState>) {
-  const root = freshDirectory();
-  mkdirSync(`${root}/box`);
-  writeState(`${root}/box`, savedState(saved));
-  return { root, rootless: "auto", log: openLog({ format: "text", debug: false }) } as const;
-}
-
 /** Files in place of a cgroup's. The kernel would change cgroup.events by itself: here it says that all stand still. */
 function cgroupFiles(freeze: string): string {
   const cgroup = freshDirectory();

@@ -1,21 +1,12 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { openLog } from "../log.ts";
 import { processStat } from "./process-status.ts";
 import { listProcesses } from "./processes.ts";
-import { type SavedState, writeState } from "./saved-state.ts";
-import { freshDirectory, savedState } from "./state.test-support.ts";
+import { contextWith, freshDirectory } from "./state.test-support.ts";
 
 const alive = { pid: process.pid, startTime: processStat(process.pid)?.startTime ?? "" };
 
 /** A container `box` whose record says this, below a root of its own. */
-function contextWith(saved: Partial<SavedState>) {
-  const root = freshDirectory();
-  mkdirSync(`${root}/box`);
-  writeState(`${root}/box`, savedState(saved));
-  return { root, rootless: "auto", log: openLog({ format: "text", debug: false }) } as const;
-}
-
 describe("listProcesses", () => {
   it("reads the cgroup and those below it, without processes of other pid namespaces", async () => {
     const cgroup = freshDirectory();

@@ -2,7 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import type { SavedState } from "./saved-state.ts";
+import { openLog } from "../log.ts";
+import { type SavedState, writeState } from "./saved-state.ts";
 
 /** A directory of the test's own, removed after it. */
 export function freshDirectory(): string {
@@ -41,4 +42,12 @@ export function savedState(changes: Partial<SavedState> = {}): SavedState {
     lastOperations: [],
     ...changes,
   };
+}
+
+/** A context with a state root of its own, in which there is a container "box". */
+export function contextWith(saved: Partial<SavedState>) {
+  const root = freshDirectory();
+  mkdirSync(`${root}/box`);
+  writeState(`${root}/box`, savedState(saved));
+  return { root, rootless: "auto", log: openLog({ format: "text", debug: false }) } as const;
 }

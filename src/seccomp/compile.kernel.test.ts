@@ -6,22 +6,10 @@ import { runFilter } from "./bpf-interpreter.ts";
 import { compileSeccomp, openOrExplain } from "./compile.ts";
 import { actions, architectures } from "./constants.ts";
 import { auditArch } from "./enosys.ts";
+import { errno, ignore, library, native, number, profile, X32, X86, X86_64 } from "./filter.test-support.ts";
 
-const library = openOrExplain();
-const native = library.nativeArch();
-const X86 = 0x40000003;
-const X86_64 = 0xc000003e;
-const X32 = 0x4000003e;
 const ALLOW = 0x7fff0000;
 const KILL_THREAD = 0;
-const errno = (n: number) => 0x50000 + n;
-
-const number = (name: string, arch = native) => library.resolveSyscalls(arch, [name])[0] ?? -1;
-const ignore = () => {};
-
-function profile(syscalls: readonly SeccompSyscall[], rest: Partial<Seccomp> = {}): Seccomp {
-  return { defaultAction: "SCMP_ACT_ERRNO", syscalls, ...rest };
-}
 
 /** The answer of a profile to a call by name, and all arguments 0 unless given. */
 function answer(config: Seccomp, name: string, args: readonly bigint[] = [], arch = native): number {

@@ -2,25 +2,13 @@ import { describe, expect, it } from "vitest";
 import { ENOSYS } from "../../bindings/abi/errno.ts";
 import type { Seccomp, SeccompArg, SeccompSyscall } from "../spec/types.ts";
 import { runFilter } from "./bpf-interpreter.ts";
-import { compileSeccomp, openOrExplain } from "./compile.ts";
+import { compileSeccomp } from "./compile.ts";
 import { architectures } from "./constants.ts";
 import { auditArch, hidesNewerSyscalls, newerThanProfile } from "./enosys.ts";
+import { errno, ignore, library, native, number, profile, X32, X86, X86_64 } from "./filter.test-support.ts";
 import { readProfile } from "./profile.ts";
 
-const library = openOrExplain();
-const native = library.nativeArch();
-const X86 = 0x40000003;
-const X86_64 = 0xc000003e;
-const X32 = 0x4000003e;
 const AARCH64 = 0xc00000b7;
-const errno = (n: number) => 0x50000 + n;
-
-const number = (name: string, arch = native) => library.resolveSyscalls(arch, [name])[0] ?? -1;
-const ignore = () => {};
-
-function profile(syscalls: readonly SeccompSyscall[], rest: Partial<Seccomp> = {}): Seccomp {
-  return { defaultAction: "SCMP_ACT_ERRNO", syscalls, ...rest };
-}
 
 /** The same profile compiled by libseccomp alone, rule by rule; the ENOSYS ranges are not part of it. */
 function compileByLibseccompAlone(config: Seccomp): Uint8Array {
