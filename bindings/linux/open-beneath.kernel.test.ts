@@ -34,7 +34,9 @@ describe("openBeneath and openInRoot", () => {
   });
 
   it("opens what is below", () => {
-    closeSync(openBeneath(fd, "file", O_RDONLY | O_CLOEXEC));
+    const opened = openBeneath(fd, "file", O_RDONLY | O_CLOEXEC);
+    expect(readlinkSync(`/proc/self/fd/${opened}`)).toBe(`${directory}/inside/file`);
+    closeSync(opened);
   });
 
   it.each([

@@ -112,8 +112,7 @@ describe.skipIf(skipReason !== false)(
       removeCgroup(`${CGROUP_MOUNT}/a`);
     });
 
-    test("a controller that the host lacks is named with the property, and no cgroup stays behind", () => {
-      if (hostHas("rdma")) return;
+    test.skipIf(hostHas("rdma"))("a controller that the host lacks is named with the property", () => {
       createCgroup(directory, undefined, options);
       const resources = { rdma: { mlx5_0: { hcaHandles: 1 } } };
       expect(() => applyResources(directory, resources, options)).toThrow(
@@ -125,7 +124,7 @@ describe.skipIf(skipReason !== false)(
     test("values that ask for no limit pass without the controller", () => {
       createCgroup(directory, undefined, options);
       const resources = { memory: { limit: -1n }, pids: { limit: -1n }, cpu: { quota: -1n, shares: 0n } };
-      applyResources(directory, resources, options);
+      expect(() => applyResources(directory, resources, options)).not.toThrow();
     });
 
     test("a file that no kernel has is named", () => {

@@ -160,6 +160,8 @@ describe("openHostNull", () => {
     const reply = (stat: Uint8Array): Reply => ({ results: [], outputs: [stat], failure: undefined });
     expect(() => check(reply(statx(0o020666, 1, 3)))).not.toThrow();
     expect(() => check(reply(statx(0o100666)))).toThrow("/linux/maskedPaths: /dev/null exists");
-    expect(() => check({ results: [], outputs: [], failure: undefined })).toThrow();
+    expect(() => check({ results: [], outputs: [], failure: undefined })).toThrow(
+      "/linux/maskedPaths: /dev/null exists",
+    );
   });
 });
