@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import { type Project, projectIn } from "../harness/compose.ts";
 import { debianArchive } from "../harness/debian.ts";
-import { type Docker, dockerTests, lines } from "../harness/docker.ts";
+import { type Docker, dockerTests } from "../harness/docker.ts";
+import { lines } from "../harness/engine.ts";
 
 /** What a user finds in examples: nginx, a program in Python and PostgreSQL, in images built of Debian's packages. */
 const EXAMPLE = join(import.meta.dirname, "../../examples/docker/guestbook");

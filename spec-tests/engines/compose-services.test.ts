@@ -1,6 +1,7 @@
 import { expect } from "vitest";
 import { withProject } from "../harness/compose.ts";
-import { dockerTests, lines } from "../harness/docker.ts";
+import { dockerTests } from "../harness/docker.ts";
+import { lines } from "../harness/engine.ts";
 
 const check = dockerTests({}, "compose");
 

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import { defaultConfig } from "../harness/config.ts";
 import { containerdTests } from "../harness/containerd.ts";
-import { copyRootfs } from "../harness/rootfs.ts";
+import { baseRootfs, copyRootfs } from "../harness/rootfs.ts";
 import { invoke, RUNTIME } from "../harness/runtime.ts";
 
 const everyday = containerdTests();
@@ -181,7 +181,7 @@ everyday("run --config with an id-mapped mount: the ids of the mount's mapping",
   chownSync(join(folder, "of-1000"), 1000, 1000);
   const config = defaultConfig();
   const rootfs = join(engine.directory, "rootfs-of-config");
-  copyRootfs(join(process.env.SPEC_TEST_BASE ?? "", "rootfs"), rootfs);
+  copyRootfs(baseRootfs(), rootfs);
   config.root = { path: rootfs };
   config.linux.cgroupsPath = `/${engine.namespace}/configured`;
   config.process.args = ["stat", "-c", "%u:%g", "/mnt/of-1000"];

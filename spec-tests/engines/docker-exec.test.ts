@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect } from "vitest";
-import { type Docker, dockerTests, IMAGE, lines } from "../harness/docker.ts";
+import { type Docker, dockerTests, IMAGE } from "../harness/docker.ts";
+import { lines } from "../harness/engine.ts";
 import type { Result } from "../harness/runtime.ts";
 
 const check = dockerTests();

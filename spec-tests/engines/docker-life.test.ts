@@ -1,7 +1,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { type Docker, dockerTests, IMAGE, lines } from "../harness/docker.ts";
+import { type Docker, dockerTests, IMAGE } from "../harness/docker.ts";
+import { lines } from "../harness/engine.ts";
 
 const check = dockerTests();
 

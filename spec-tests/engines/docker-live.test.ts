@@ -1,5 +1,6 @@
 import { expect } from "vitest";
-import { dockerTests, IMAGE, lines } from "../harness/docker.ts";
+import { dockerTests, IMAGE } from "../harness/docker.ts";
+import { lines } from "../harness/engine.ts";
 
 const check = dockerTests({ settings: { "live-restore": true } });
 

@@ -1,5 +1,6 @@
 import { expect } from "vitest";
-import { type Docker, dockerTests, IMAGE, lines } from "../harness/docker.ts";
+import { type Docker, dockerTests, IMAGE } from "../harness/docker.ts";
+import { lines } from "../harness/engine.ts";
 
 const check = dockerTests();
 

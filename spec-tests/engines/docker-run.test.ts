@@ -1,7 +1,8 @@
 import { readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { dockerTests, IMAGE, lines } from "../harness/docker.ts";
+import { dockerTests, IMAGE } from "../harness/docker.ts";
+import { lines } from "../harness/engine.ts";
 
 const check = dockerTests();
 

@@ -2,7 +2,7 @@ import { chownSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { IMAGE, type Podman, podmanTests, run } from "../harness/podman.ts";
-import { copyRootfs } from "../harness/rootfs.ts";
+import { baseRootfs, copyRootfs } from "../harness/rootfs.ts";
 
 const everyday = podmanTests();
 
@@ -157,7 +157,7 @@ everyday("run --volume with O: an overlay over the folder, which stays as it was
 
 everyday("run --rootfs: a folder in place of an image", async (engine) => {
   const folder = join(engine.directory, "rootfs");
-  copyRootfs(join(process.env.SPEC_TEST_BASE ?? "", "rootfs"), folder);
+  copyRootfs(baseRootfs(), folder);
   const { stdout, stderr } = await run(
     engine,
     "--rootfs",

@@ -5,7 +5,7 @@ import { basename, dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Config } from "../harness/config.ts";
 import { asObject, parseObject } from "../harness/json.ts";
-import { copyRootfs } from "../harness/rootfs.ts";
+import { baseRootfs, copyRootfs } from "../harness/rootfs.ts";
 import { bundles, PROBE } from "./bundles.ts";
 
 /** The test build's own executable: `node scripts/build.mjs --faults`. */
@@ -52,7 +52,7 @@ export class Host {
   constructor() {
     this.#work = mkdtempSync(join(tmpdir(), "rspec-faults-"));
     chmodSync(this.#work, 0o755);
-    copyRootfs(join(process.env.SPEC_TEST_BASE ?? "", "rootfs"), join(this.#work, "rootfs"));
+    copyRootfs(baseRootfs(), join(this.#work, "rootfs"));
     writeFileSync(join(this.#work, "rootfs/probe"), PROBE, { mode: 0o755 });
     mkdirSync(join(this.#work, "rootfs/shared"));
     for (const { name, config } of bundles(Math.floor(Math.random() * 1_000_000))) {

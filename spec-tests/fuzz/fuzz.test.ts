@@ -5,7 +5,7 @@ import { basename, dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { describe, expect, test } from "vitest";
 import { parseObject } from "../harness/json.ts";
-import { copyRootfs } from "../harness/rootfs.ts";
+import { baseRootfs, copyRootfs } from "../harness/rootfs.ts";
 import { IS_RUNTS, RUNTIME } from "../harness/runtime.ts";
 import { bases, toText } from "./bases.ts";
 import { type Mutant, Mutator } from "./mutate.ts";
@@ -31,7 +31,7 @@ async function outcomesOf(texts: readonly string[]): Promise<Outcome[]> {
   const cgroup = join("/sys/fs/cgroup", basename(work));
   try {
     mkdirSync(join(work, "configs"));
-    copyRootfs(join(process.env.SPEC_TEST_BASE ?? "", "rootfs"), join(work, "rootfs"));
+    copyRootfs(baseRootfs(), join(work, "rootfs"));
     texts.forEach((text, index) => {
       writeFileSync(join(work, "configs", `${String(index).padStart(5, "0")}.json`), text);
     });

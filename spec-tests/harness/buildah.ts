@@ -1,8 +1,8 @@
-import { execFileSync } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Check, type Engine, engineTests, runCommand } from "./engine.ts";
+import { type Check, type Engine, engineTests, lines, runCommand } from "./engine.ts";
+import { archiveBaseRootfs } from "./rootfs.ts";
 import { type Result, RUNTIME } from "./runtime.ts";
 
 /** Made of the tests' rootfs. */
@@ -31,8 +31,7 @@ export class Buildah implements Engine {
     const limits = 'pids_limit = 0\ndefault_ulimits = ["nofile=1000:1000", "nproc=1000:1000"]\n';
     writeFileSync(join(this.directory, "containers.conf"), `[containers]\nnetns = "none"\n${limits}`);
     writeFileSync(join(this.directory, "storage.conf"), '[storage]\ndriver = "vfs"\n');
-    const archive = join(this.directory, "rootfs.tar");
-    execFileSync("tar", ["-C", join(process.env.SPEC_TEST_BASE ?? "", "rootfs"), "-cf", archive, "."]);
+    const archive = archiveBaseRootfs(this.directory);
     await this.succeed("from", "--name", "base", "scratch");
     await this.succeed("add", "--quiet", "base", archive, "/");
     await this.succeed("config", "--cmd", "sh", "--env", "PATH=/bin", "base");
@@ -81,7 +80,7 @@ export class Buildah implements Engine {
 
   async left(): Promise<string[]> {
     const { stdout } = await this.call("containers", "--quiet");
-    return stdout.split("\n").filter((id) => id !== "");
+    return lines(stdout);
   }
 
   async clear(): Promise<void> {

@@ -137,12 +137,8 @@ export function restore(
   options: CreateOptions = NO_STREAMS,
 ): Promise<Result> {
   const { flags: _, globals: __, ...invocation } = options;
-  return sandbox.invoke(
-    ["restore", "--bundle", container.bundle, "--detach", ...flags, ...more, container.id],
-    {
-      ...invocation,
-    },
-  );
+  const words = ["restore", "--bundle", container.bundle, "--detach", ...flags, ...more, container.id];
+  return sandbox.invoke(words, invocation);
 }
 
 /** The command did what it should; criu's own words otherwise. */

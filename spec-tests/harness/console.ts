@@ -1,8 +1,6 @@
-import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { parseObject } from "./json.ts";
+import { startPython } from "./python-program.ts";
 import type { Sandbox } from "./sandbox.ts";
 
 export interface Console {
@@ -18,27 +16,19 @@ export interface Console {
   output(): Promise<string>;
 }
 
-/** Listens for a terminal as conmon does. Node can't receive descriptors, so a small Python program does it. */
+/** Listens for a terminal as conmon does. */
 export async function openConsole(sandbox: Sandbox, name = "console"): Promise<Console> {
   const socket = sandbox.path(`${name}.sock`);
   const file = sandbox.path(`${name}.out`);
-  const child = spawn("python3", [join(import.meta.dirname, "console-receiver.py"), socket, file], {
-    stdio: ["pipe", "pipe", "inherit"],
-  });
-  const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
-  sandbox.atEnd(async () => {
-    child.kill("SIGKILL");
-    await ended;
-  });
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  await lines.next();
+  const receiver = startPython(sandbox, "console-receiver.py", socket, file);
+  await receiver.next();
   return {
     socket,
     file,
-    received: async () => parseObject(String((await lines.next()).value)),
-    type: (text) => void child.stdin.write(text),
+    received: async () => parseObject(await receiver.next()),
+    type: (text) => void receiver.stdin.write(text),
     output: async () => {
-      await ended;
+      await receiver.ended;
       return readFileSync(file, "utf8");
     },
   };

@@ -19,9 +19,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Cri } from "./cri.ts";
-import { type Check, type Engine, engineTests, runCommand } from "./engine.ts";
+import { type Check, type Engine, engineTests, lines, runCommand } from "./engine.ts";
 import { hostControllers } from "./host-controllers.ts";
 import { writeOciArchive } from "./oci-archive.ts";
+import { baseRootfs } from "./rootfs.ts";
 import { PATH, type Result, RUNTIME } from "./runtime.ts";
 
 export const IMAGE = "localhost/spec-test:latest";
@@ -63,7 +64,7 @@ export class Containerd implements Engine {
     writeFileSync(this.path("cni/10-bridge.conflist"), JSON.stringify(network(this.directory)));
     await this.#start();
     const archive = this.path("image.tar");
-    writeOciArchive(archive, join(process.env.SPEC_TEST_BASE ?? "", "rootfs"), {
+    writeOciArchive(archive, baseRootfs(), {
       [IMAGE]: { Cmd: ["sh"], Env: ["PATH=/bin:/usr/local/bin"] },
       "localhost/pause:latest": { Cmd: ["sleep", "1000000"], Env: ["PATH=/bin"] },
     });
@@ -136,7 +137,7 @@ export class Containerd implements Engine {
 
   async left(): Promise<string[]> {
     const lists = [await this.call("tasks", "ls", "--quiet"), await this.call("containers", "ls", "--quiet")];
-    const own = lists.flatMap(({ stdout }) => stdout.split("\n").filter((id) => id !== ""));
+    const own = lists.flatMap(({ stdout }) => lines(stdout));
     const pods = [...(await this.cri.pods()), ...(await this.cri.containers())];
     const cgroups = this.cri.ids.filter((id) => existsSync(`/sys/fs/cgroup/${id}`));
     return [...own, ...pods, ...cgroups, ...cgroupsBelow(this.namespace)];
@@ -145,7 +146,7 @@ export class Containerd implements Engine {
   async clear(): Promise<void> {
     for (const pod of await this.cri.pods()) await this.cri.removePod(pod);
     const { stdout } = await this.call("containers", "ls", "--quiet");
-    for (const id of stdout.split("\n").filter((line) => line !== "")) await this.remove(id);
+    for (const id of lines(stdout)) await this.remove(id);
   }
 
   async close(): Promise<void> {

@@ -14,7 +14,8 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import { type Check, type CommandOptions, type Engine, engineTests, runCommand } from "./engine.ts";
+import { type Check, type CommandOptions, type Engine, engineTests, lines, runCommand } from "./engine.ts";
+import { archiveBaseRootfs } from "./rootfs.ts";
 import { PATH, type Result, RUNTIME } from "./runtime.ts";
 import type { Machine } from "./systemd.ts";
 
@@ -70,29 +71,13 @@ export function dockerTests(options: DockerOptions = {}, who = "docker"): Check<
   return engineTests({ who, programs, open: () => openDocker(options) });
 }
 
-export async function openDocker({ settings = {}, etc = {}, machine }: DockerOptions = {}): Promise<Docker> {
+export async function openDocker(options: DockerOptions = {}): Promise<Docker> {
   const directory = mkdtempSync(join(tmpdir(), "rspec-docker-"));
-  chmodSync(directory, 0o755); // containers in user namespaces reach their rootfs through it
   const parent = `/${basename(directory)}`;
-  for (const folder of ["bin", "etc", "client"]) mkdirSync(join(directory, folder));
-  // BuildKit takes the program "runc" of PATH, whatever the settings say.
-  symlinkSync(RUNTIME, join(directory, "bin/runc"));
-  for (const [name, text] of Object.entries(etc)) writeFileSync(join(directory, "etc", name), text);
-  const all = { ...base(directory, parent), ...settings };
-  writeFileSync(join(directory, "daemon.json"), JSON.stringify(all));
-
-  const client = (args: readonly string[], options: CommandOptions = {}, before: readonly string[] = []) =>
-    runCommand([...before, "docker", ...args], {
-      ...options,
-      env: {
-        HOME: join(directory, "client"),
-        DOCKER_HOST: `unix://${directory}/socket`,
-        DOCKER_CONFIG: join(directory, "client"),
-        ...options.env,
-      },
-    });
+  fill(directory, parent, options);
+  const client = clientIn(directory);
   const call = (...args: readonly string[]): Promise<Result> => client(args);
-  const daemon = new Daemon(directory, machine, async () => (await call("version")).code === 0);
+  const daemon = new Daemon(directory, options.machine, async () => (await call("version")).code === 0);
   try {
     await daemon.start();
   } catch (error) {
@@ -100,10 +85,7 @@ export async function openDocker({ settings = {}, etc = {}, machine }: DockerOpt
     rmSync(directory, { recursive: true, force: true });
     throw error;
   }
-
-  const archive = join(directory, "rootfs.tar");
-  await runCommand(["tar", "-C", join(process.env.SPEC_TEST_BASE ?? "", "rootfs"), "-cf", archive, "."]);
-  const imported = await call("import", "--change", 'CMD ["sh"]', archive, IMAGE);
+  const imported = await call("import", "--change", 'CMD ["sh"]', archiveBaseRootfs(directory), IMAGE);
   if (imported.code !== 0) throw new Error(`docker import failed: ${imported.stderr}\n${daemon.log()}`);
 
   const clear = async (): Promise<void> => {
@@ -140,8 +122,33 @@ export async function openDocker({ settings = {}, etc = {}, machine }: DockerOpt
   };
 }
 
+/** Makes what the daemon and its clients find in the folder when they start. */
+function fill(directory: string, parent: string, { settings = {}, etc = {} }: DockerOptions): void {
+  chmodSync(directory, 0o755); // containers in user namespaces reach their rootfs through it
+  for (const folder of ["bin", "etc", "client"]) mkdirSync(join(directory, folder));
+  // BuildKit takes the program "runc" of PATH, whatever the settings say.
+  symlinkSync(RUNTIME, join(directory, "bin/runc"));
+  for (const [name, text] of Object.entries(etc)) writeFileSync(join(directory, "etc", name), text);
+  const all = { ...ownSettings(directory, parent), ...settings };
+  writeFileSync(join(directory, "daemon.json"), JSON.stringify(all));
+}
+
+/** Runs the client with settings of its own; `before` is a command that it runs below. */
+function clientIn(directory: string) {
+  return (args: readonly string[], options: CommandOptions = {}, before: readonly string[] = []) =>
+    runCommand([...before, "docker", ...args], {
+      ...options,
+      env: {
+        HOME: join(directory, "client"),
+        DOCKER_HOST: `unix://${directory}/socket`,
+        DOCKER_CONFIG: join(directory, "client"),
+        ...options.env,
+      },
+    });
+}
+
 /** The runtime is the default; all that dockerd writes stays in the folder. */
-function base(directory: string, parent: string): Record<string, unknown> {
+function ownSettings(directory: string, parent: string): Record<string, unknown> {
   return {
     "data-root": join(directory, "data"),
     "exec-root": join(directory, "run"),
@@ -154,50 +161,51 @@ function base(directory: string, parent: string): Record<string, unknown> {
   };
 }
 
+/** dockerd, and the process that holds the namespaces which it and the containers run in. */
 class Daemon {
-  private process: ChildProcess | undefined;
-  private namespaces: ChildProcess | undefined;
-  private readonly directory: string;
-  private readonly machine: Machine | undefined;
-  private readonly answers: () => Promise<boolean>;
+  readonly #directory: string;
+  readonly #machine: Machine | undefined;
+  readonly #answers: () => Promise<boolean>;
+  #process: ChildProcess | undefined;
+  #namespaces: ChildProcess | undefined;
 
   constructor(directory: string, machine: Machine | undefined, answers: () => Promise<boolean>) {
-    this.directory = directory;
-    this.machine = machine;
-    this.answers = answers;
+    this.#directory = directory;
+    this.#machine = machine;
+    this.#answers = answers;
   }
 
   async start(): Promise<void> {
-    await this.makeNamespaces();
-    const words = [...this.entry(), "dockerd", "--config-file", join(this.directory, "daemon.json")];
-    this.process = this.spawn("nsenter", words);
-    await this.until(this.answers, this.process, "dockerd does not answer");
+    await this.#makeNamespaces();
+    const words = [...this.entry(), "dockerd", "--config-file", join(this.#directory, "daemon.json")];
+    this.#process = this.#spawn("nsenter", words);
+    await this.#until(this.#answers, this.#process, "dockerd does not answer");
   }
 
   /** Options of nsenter(1). */
   entry(): readonly string[] {
-    const pid = this.namespaces?.pid;
-    if (this.machine === undefined) return ["--target", String(pid), "--net", "--mount"];
+    const pid = this.#namespaces?.pid;
+    if (this.#machine === undefined) return ["--target", String(pid), "--net", "--mount"];
     // nsenter has entered the machine's pid namespace by a child.
     const child = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
     return ["--target", child, "--net", "--mount", "--pid", "--cgroup"];
   }
 
   log(): string {
-    return readFileSync(join(this.directory, "log"), "utf8").slice(-4000);
+    return readFileSync(join(this.#directory, "log"), "utf8").slice(-4000);
   }
 
   async stop(): Promise<void> {
-    await end(this.process);
+    await end(this.#process);
   }
 
   async close(): Promise<void> {
     await this.stop();
-    await end(this.namespaces);
+    await end(this.#namespaces);
   }
 
-  private async makeNamespaces(): Promise<void> {
-    if (this.namespaces !== undefined) return;
+  async #makeNamespaces(): Promise<void> {
+    if (this.#namespaces !== undefined) return;
     const words = [
       "--net",
       "--mount",
@@ -207,23 +215,23 @@ class Daemon {
       "-c",
       NAMESPACES,
       "sh",
-      this.directory,
+      this.#directory,
     ];
-    const [program = "", ...rest] = [...(this.machine?.wrapper ?? []), "unshare", ...words];
-    this.namespaces = this.spawn(program, rest);
-    const ready = async () => existsSync(join(this.directory, "ready"));
-    await this.until(ready, this.namespaces, "no namespaces for dockerd");
+    const [program = "", ...rest] = [...(this.#machine?.wrapper ?? []), "unshare", ...words];
+    this.#namespaces = this.#spawn(program, rest);
+    const ready = async () => existsSync(join(this.#directory, "ready"));
+    await this.#until(ready, this.#namespaces, "no namespaces for dockerd");
   }
 
-  private spawn(program: string, words: readonly string[]): ChildProcess {
-    const log = openSync(join(this.directory, "log"), "a");
-    const env = { PATH: `${this.directory}/bin:${PATH}`, HOME: join(this.directory, "client") };
+  #spawn(program: string, words: readonly string[]): ChildProcess {
+    const log = openSync(join(this.#directory, "log"), "a");
+    const env = { PATH: `${this.#directory}/bin:${PATH}`, HOME: join(this.#directory, "client") };
     const child = spawn(program, words, { stdio: ["ignore", log, log], env });
     closeSync(log);
     return child;
   }
 
-  private async until(done: () => Promise<boolean>, child: ChildProcess, complaint: string): Promise<void> {
+  async #until(done: () => Promise<boolean>, child: ChildProcess, complaint: string): Promise<void> {
     for (let tries = 0; tries < 300; tries++) {
       if (await done()) return;
       if (child.exitCode !== null) break;
@@ -241,10 +249,6 @@ async function end(child: ChildProcess | undefined): Promise<void> {
   const impatience = setTimeout(() => child.kill("SIGKILL"), 60_000);
   await ended;
   clearTimeout(impatience);
-}
-
-export function lines(text: string): string[] {
-  return text.split("\n").filter((line) => line !== "");
 }
 
 /** Containers that the runtime has not forgotten. */

@@ -1,6 +1,6 @@
 import { execa } from "execa";
-import { afterAll, beforeAll, expect, type TestContext, test } from "vitest";
-import { deviation } from "./peers.ts";
+import { afterAll, beforeAll, expect, type TestContext } from "vitest";
+import { judgedTest } from "./judged-test.ts";
 import { PATH, type Result, RUNTIME_NAME, which } from "./runtime.ts";
 
 /** An engine that was started for one file of tests, and works with the runtime under test alone. */
@@ -27,7 +27,7 @@ export interface EngineOptions<E> {
   readonly open: () => Promise<E>;
 }
 
-/** The tests of one file share one engine. One that is known to fail (peers.ts) has to fail. */
+/** The tests of one file share one engine. */
 export function engineTests<E extends Engine>({ who, programs, open }: EngineOptions<E>): Check<E> {
   const missing = Object.keys(programs).find((program) => which(program) === undefined);
   let engine: E | undefined;
@@ -36,9 +36,6 @@ export function engineTests<E extends Engine>({ who, programs, open }: EngineOpt
   }, 300_000);
   afterAll(() => engine?.close(), 60_000);
   return (words, body, timeoutMs) => {
-    const title = `${who} ${words}`;
-    const known = deviation(RUNTIME_NAME, title);
-    const name = known === undefined ? title : `${title} [${RUNTIME_NAME} deviates: ${known.reason}]`;
     const run = async (context: TestContext): Promise<void> => {
       if (engine === undefined)
         return context.skip(`${missing} is not installed: apt-get install ${programs[missing ?? ""]}`);
@@ -50,10 +47,7 @@ export function engineTests<E extends Engine>({ who, programs, open }: EngineOpt
         throw error;
       }
     };
-    if (known === undefined) test(name, run, timeoutMs);
-    else if (known.sometimes === true)
-      test(name, (context) => run(context).catch(() => context.skip(known.reason)), timeoutMs);
-    else test.fails(name, run, timeoutMs);
+    judgedTest({ title: `${who} ${words}`, runtime: RUNTIME_NAME, timeoutMs }, run);
   };
 }
 
@@ -83,4 +77,9 @@ export async function runCommand(command: readonly string[], options: CommandOpt
     ...(input === undefined ? { stdin: "ignore" } : { input }),
   });
   return { code: done.timedOut ? 124 : (done.exitCode ?? 128), stdout: done.stdout, stderr: done.stderr };
+}
+
+/** The lines of an output that have something on them. */
+export function lines(text: string): string[] {
+  return text.split("\n").filter((line) => line !== "");
 }

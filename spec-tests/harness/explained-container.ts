@@ -95,10 +95,10 @@ function compareProcesses(trace: Trace, operations: readonly Explained[], all: E
   for (const [index, stub] of stubs.entries()) {
     const calls = afterExec(trace.get(stub.result) ?? []);
     const part = announced[index] ?? [];
-    const isStub = ({ by }: Explained) => by === "stub" || by.startsWith("stub and ");
+    const isStub = ({ by }: Pick<Explained, "by">) => by === "stub" || by.startsWith("stub and ");
     compared += compareWithTrace(part.filter(isStub), calls);
     const clone = calls.find(({ call }) => call === "clone3");
-    const name = part.find(({ by }) => !isStub({ by } as Explained) && by !== "runtime")?.by;
+    const name = part.find(({ by }) => !isStub({ by }) && by !== "runtime")?.by;
     if (clone === undefined || name === undefined) continue;
     const source = name === "init" ? all.operations : operations;
     const own = source.filter(({ by }) => by === name || by === `stub and ${name}`);

@@ -5,6 +5,7 @@ import { succeed } from "./container.ts";
 import type { Guest } from "./guest.ts";
 import { expectRefusal } from "./refusal.ts";
 import type { Result } from "./runtime.ts";
+import { PATH } from "./runtime.ts";
 
 let sandboxes = 0;
 
@@ -88,7 +89,7 @@ export class GuestSandbox {
     const words = [...wrapper, this.#path, "--root", this.#state, ...this.globals, ...args].map(
       (word) => `'${word.replaceAll("'", "'\\''")}'`,
     );
-    return `PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin ${words.join(" ")} ${redirect}`;
+    return `PATH=${PATH} ${words.join(" ")} ${redirect}`;
   }
 
   /** The operation failed as it should; `ofRunts` are words that only runts has to say. */

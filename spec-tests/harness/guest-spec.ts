@@ -1,9 +1,9 @@
-import { beforeAll, describe, test } from "vitest";
+import { beforeAll, describe } from "vitest";
 import { Guest } from "./guest.ts";
 import type { GuestKernel } from "./guest-kernel.ts";
 import { QEMU_GUEST } from "./guest-qemu.ts";
 import { GuestSandbox } from "./guest-sandbox.ts";
-import { deviation } from "./peers.ts";
+import { judgedTest } from "./judged-test.ts";
 import { RUNTIME, RUNTIME_NAME, which } from "./runtime.ts";
 
 export type GuestBody = (sandbox: GuestSandbox) => Promise<void>;
@@ -48,11 +48,10 @@ let running: Guest | undefined;
 /** One requirement, as `spec` of spec.ts, under each of the runtimes in turn. */
 export function guestSpec(title: string, clause: string, body: GuestBody): void {
   for (const subject of SUBJECTS) {
-    const known = deviation(subject.name, title);
-    const suffix = known === undefined ? "" : ` [${subject.name} deviates: ${known.reason}]`;
-    const name = `${title} (${clause}) under ${subject.name}${suffix}`;
-    const run = known === undefined ? test : test.fails;
-    run(name, () => runInGuest(subject, body), TIMEOUT_MS);
+    const name = `${title} (${clause}) under ${subject.name}`;
+    judgedTest({ title, name, runtime: subject.name, timeoutMs: TIMEOUT_MS }, () =>
+      runInGuest(subject, body),
+    );
   }
 }
 

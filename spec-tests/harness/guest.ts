@@ -2,7 +2,7 @@ import type { ChildProcess } from "node:child_process";
 import { chmodSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { GuestKernel } from "./guest-kernel.ts";
-import { copyRootfs } from "./rootfs.ts";
+import { baseRootfs, copyRootfs } from "./rootfs.ts";
 import type { Result } from "./runtime.ts";
 
 const BOOT_MS = 150_000;
@@ -29,7 +29,7 @@ export class Guest {
     this.exchange = mkdtempSync(join(process.env.SPEC_TEST_BASE ?? "", "guest-"));
     // Users of the guest look into it.
     chmodSync(this.exchange, 0o755);
-    copyRootfs(join(process.env.SPEC_TEST_BASE ?? "", "rootfs"), join(this.exchange, "rootfs"));
+    copyRootfs(baseRootfs(), join(this.exchange, "rootfs"));
     this.#processes = kernel.start(this.exchange);
     const [machine] = this.#processes;
     for (const stream of [machine.stdout, machine.stderr])

@@ -1,9 +1,15 @@
 """A service manager's end of sd_notify(3): prints each datagram as a line of JSON.
 
-notify-receiver.py ADDRESS [nobarrier]
+usage: notify-receiver.py ADDRESS
+
 ADDRESS is a path, or an abstract address with a leading @. Descriptors that come along are closed, as systemd does for BARRIER=1.
 """
-import array, json, os, socket, sys
+
+import array
+import json
+import os
+import socket
+import sys
 
 address = sys.argv[1]
 server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

@@ -1,7 +1,6 @@
-import { spawn, spawnSync } from "node:child_process";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
+import { spawnSync } from "node:child_process";
 import { parseObject } from "./json.ts";
+import { startPython } from "./python-program.ts";
 import type { Sandbox } from "./sandbox.ts";
 
 export interface NotifyMessage {
@@ -26,19 +25,11 @@ export async function openServiceManager(
   sandbox: Sandbox,
   address = sandbox.path("notify.sock"),
 ): Promise<ServiceManager> {
-  const child = spawn("python3", [join(import.meta.dirname, "notify-receiver.py"), address], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
-  sandbox.atEnd(async () => {
-    child.kill("SIGKILL");
-    await ended;
-  });
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  await lines.next();
+  const receiver = startPython(sandbox, "notify-receiver.py", address);
+  await receiver.next();
   sandbox.settle();
   const next = async (): Promise<NotifyMessage> => {
-    const { text, pid, fds } = parseObject(String((await lines.next()).value));
+    const { text, pid, fds } = parseObject(await receiver.next());
     return { text: String(text), pid: Number(pid), fds: Number(fds) };
   };
   return {

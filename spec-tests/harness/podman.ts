@@ -1,4 +1,3 @@
-import { execFileSync } from "node:child_process";
 import {
   chmodSync,
   chownSync,
@@ -11,7 +10,8 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Check, type Engine, engineTests, runCommand } from "./engine.ts";
+import { type Check, type Engine, engineTests, lines, runCommand } from "./engine.ts";
+import { archiveBaseRootfs } from "./rootfs.ts";
 import { type Result, RUNTIME, RUNTIME_NAME } from "./runtime.ts";
 
 /** podman with storage, state, networks and settings of its own, and an image made of the tests' rootfs: no registry is asked. */
@@ -72,9 +72,7 @@ export async function openPodman({ user, wrapper, close }: PodmanOptions = {}): 
     return runCommand([...outer, ...before, "podman", ...globals, ...storage, ...command], { env });
   };
   const call = (...args: readonly string[]): Promise<Result> => below([], ...args);
-  const archive = join(directory, "rootfs.tar");
-  execFileSync("tar", ["-C", join(process.env.SPEC_TEST_BASE ?? "", "rootfs"), "-cf", archive, "."]);
-  const imported = await call("import", "--change", "CMD=sh", archive, IMAGE);
+  const imported = await call("import", "--change", "CMD=sh", archiveBaseRootfs(directory), IMAGE);
   if (imported.code !== 0) throw new Error(`podman import failed: ${imported.stderr}`);
   /** Folders of cgroups that are left below podman's parent cgroup. */
   const cgroups = (): string[] => folders(`/sys/fs/cgroup/${parent}`);
@@ -87,7 +85,7 @@ export async function openPodman({ user, wrapper, close }: PodmanOptions = {}): 
     call,
     below,
     left: async () => [
-      ...(await call("ps", "--all", "--quiet")).stdout.split("\n").filter((id) => id !== ""),
+      ...lines((await call("ps", "--all", "--quiet")).stdout),
       ...cgroups().filter((path) => path.includes("libpod-")),
     ],
     clear,

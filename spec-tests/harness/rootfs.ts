@@ -36,7 +36,19 @@ export function buildBaseRootfs(directory: string): void {
   chmodSync(join(directory, "tmp"), 0o1777);
 }
 
-/** Copies the base into a bundle; files are hard links, so that nothing but names is written. */
+/** The root file system that the tests share, which their set-up has made. */
+export function baseRootfs(): string {
+  return join(process.env.SPEC_TEST_BASE ?? "", "rootfs");
+}
+
+/** A tar file of it, in this directory. */
+export function archiveBaseRootfs(directory: string): string {
+  const archive = join(directory, "rootfs.tar");
+  execFileSync("tar", ["-C", baseRootfs(), "-cf", archive, "."]);
+  return archive;
+}
+
+/** Copies a root file system into a bundle; files are hard links, so that nothing but names is written. */
 export function copyRootfs(base: string, target: string): void {
   execFileSync("cp", ["-al", base, target]);
 }

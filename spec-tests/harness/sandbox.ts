@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Config, defaultConfig } from "./config.ts";
 import { Container } from "./container.ts";
 import { type HostSnapshot, hostSnapshot, newTraces, TAG_PREFIX } from "./leftovers.ts";
-import { copyRootfs } from "./rootfs.ts";
+import { baseRootfs, copyRootfs } from "./rootfs.ts";
 import { type InvokeOptions, IS_RUNTS, invoke, type Result } from "./runtime.ts";
 
 /** Where compiled seccomp filters are kept, on purpose. */
@@ -46,7 +46,7 @@ export class Sandbox {
     const name = `${this.tag}${this.#containers.length}`;
     const bundle = join(this.directory, name);
     mkdirSync(bundle);
-    copyRootfs(join(process.env.SPEC_TEST_BASE ?? "", "rootfs"), join(bundle, "rootfs"));
+    copyRootfs(baseRootfs(), join(bundle, "rootfs"));
     const config = defaultConfig();
     config.linux.cgroupsPath = `/${name}`;
     mutate(config);

@@ -1,5 +1,5 @@
-import { type TestContext, test } from "vitest";
-import { deviation } from "./peers.ts";
+import type { TestContext } from "vitest";
+import { judgedTest } from "./judged-test.ts";
 import { RUNTIME_NAME } from "./runtime.ts";
 import { Sandbox } from "./sandbox.ts";
 
@@ -9,15 +9,9 @@ export type Body = (sandbox: Sandbox, context: TestContext) => Promise<void>;
  * One requirement. The title reads `<command> <situation>: <what is required>`, the clause says by what. Afterwards everything is
  * deleted, and the test fails when a process, mount, cgroup, state or temporary file is left on the host.
  *
- * It may take 90 s, or `timeoutMs`. Under a peer that is known not to meet it (peers.ts) the test has to fail: one that passes is
- * a stale entry.
+ * It may take 90 s, or `timeoutMs`.
  */
 export function spec(title: string, clause: string, body: Body, timeoutMs?: number): void {
-  const known = deviation(RUNTIME_NAME, title);
-  const name =
-    known === undefined
-      ? `${title} (${clause})`
-      : `${title} (${clause}) [${RUNTIME_NAME} deviates: ${known.reason}]`;
   const run = async (context: TestContext): Promise<void> => {
     const sandbox = new Sandbox();
     let traces: string[] = [];
@@ -28,8 +22,5 @@ export function spec(title: string, clause: string, body: Body, timeoutMs?: numb
     }
     if (traces.length > 0) throw new Error(`left on the host:\n${traces.join("\n")}`);
   };
-  if (known === undefined) test(name, run, timeoutMs);
-  else if (known.sometimes === true)
-    test(name, (context) => run(context).catch(() => context.skip(known.reason)), timeoutMs);
-  else test.fails(name, run, timeoutMs);
+  judgedTest({ title, name: `${title} (${clause})`, runtime: RUNTIME_NAME, timeoutMs }, run);
 }

@@ -1,8 +1,6 @@
-import { spawn } from "node:child_process";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
 import type { Container } from "./container.ts";
 import { parseObject } from "./json.ts";
+import { startPython } from "./python-program.ts";
 import { RUNTIME } from "./runtime.ts";
 import type { Sandbox } from "./sandbox.ts";
 
@@ -42,13 +40,9 @@ export function execUnderSubreaper(
 }
 
 function runSubreaper(sandbox: Sandbox, args: readonly string[]): Subreaper {
-  const child = spawn("python3", [join(import.meta.dirname, "subreaper.py"), ...args], {
-    stdio: ["pipe", "pipe", "inherit"],
-  });
-  sandbox.atEnd(() => void child.kill("SIGKILL"));
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const subreaper = startPython(sandbox, "subreaper.py", ...args);
   return {
-    report: async () => parseObject(String((await lines.next()).value)),
-    release: () => void child.stdin.end(),
+    report: async () => parseObject(await subreaper.next()),
+    release: () => void subreaper.stdin.end(),
   };
 }

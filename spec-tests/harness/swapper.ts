@@ -1,6 +1,4 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { join } from "node:path";
+import { startPython } from "./python-program.ts";
 import type { Sandbox } from "./sandbox.ts";
 
 /** A process that swaps paths for one another in a tight loop, as an attacker does who shares a volume; ended with the test. */
@@ -8,16 +6,8 @@ export async function startSwapper(
   sandbox: Sandbox,
   pairs: readonly (readonly [string, string])[],
 ): Promise<() => Promise<void>> {
-  const child = spawn("python3", [join(import.meta.dirname, "swapper.py"), ...pairs.flat()], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  await once(child.stdout, "data");
-  const ended = once(child, "exit");
-  const stop = async () => {
-    child.kill("SIGKILL");
-    await ended;
-  };
-  sandbox.atEnd(stop);
+  const swapper = startPython(sandbox, "swapper.py", ...pairs.flat());
+  await swapper.next();
   sandbox.settle();
-  return stop;
+  return swapper.stop;
 }

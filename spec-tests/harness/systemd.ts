@@ -72,15 +72,8 @@ export class Machine {
     this.#directory = directory;
     this.#cgroup = cgroup;
     const enter = ["nsenter", "--target", pid, "--mount", "--pid", "--cgroup"];
-    const service = (name: string) => [
-      ...[
-        "sh",
-        "-c",
-        `echo $$ > /sys/fs/cgroup/system.slice/${name}.service/cgroup.procs && exec "$@"`,
-        "sh",
-      ],
-    ];
-    this.wrapper = [...enter, ...service("caller")];
+    const asCaller = 'echo $$ > /sys/fs/cgroup/system.slice/caller.service/cgroup.procs && exec "$@"';
+    this.wrapper = [...enter, "sh", "-c", asCaller, "sh"];
     this.userWrapper = [
       ...this.wrapper,
       ...["setpriv", "--reuid", String(USER), "--regid", String(USER), "--clear-groups"],

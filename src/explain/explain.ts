@@ -204,9 +204,9 @@ class Simulation {
 
   /** Hooks run in the listed order, each with a memory file for its input, which is open as long as it runs. */
   #followHooks(): void {
-    const hooks = (Object.keys(HOOK_STEPS) as (keyof typeof HOOK_STEPS)[]).flatMap((kind) =>
+    const hooks = HOOK_STEPS.flatMap(([kind, step]) =>
       (this.#config.hooks?.[kind] ?? []).map((_, index) => ({
-        step: HOOK_STEPS[kind],
+        step,
         hook: { name: `${kind} hook ${index}`, pointer: `/hooks/${kind}/${index}` },
       })),
     );

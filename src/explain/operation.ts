@@ -36,14 +36,14 @@ export const STEPS: Readonly<Record<number, string>> = {
   9: "poststart hooks",
 };
 
-/** In which kind of hook's step. */
-export const HOOK_STEPS = {
-  prestart: 3,
-  createRuntime: 4,
-  createContainer: 5,
-  startContainer: 7,
-  poststart: 9,
-} as const;
+/** The kinds of hooks, and the step that each runs in. */
+export const HOOK_STEPS = [
+  ["prestart", 3],
+  ["createRuntime", 4],
+  ["createContainer", 5],
+  ["startContainer", 7],
+  ["poststart", 9],
+] as const;
 
 export interface Explanation {
   readonly id: string;
