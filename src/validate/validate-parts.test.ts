@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { SeccompArg, SeccompSyscall } from "../spec/types.ts";
 import type { Finding } from "./finding.ts";
 import { linuxRules } from "./linux-rules.ts";
 import { mostSimilar } from "./similar.ts";
@@ -60,8 +61,11 @@ function rules(linux: Linux): string[] {
 
 describe("linuxRules", () => {
   it("judges a filter by the rules that hold for any arguments", () => {
-    const syscalls = (names: string[], action: "SCMP_ACT_ALLOW" | "SCMP_ACT_ERRNO", args: object[] = []) =>
-      ({ names, action, args }) as never;
+    const syscalls = (
+      names: string[],
+      action: SeccompSyscall["action"],
+      args: SeccompArg[] = [],
+    ): SeccompSyscall => ({ names, action, args });
     const all = ["execve", "exit_group", "mmap", "mprotect", "brk", "read", "close", "openat", "newfstatat"];
     expect(
       rules({ seccomp: { defaultAction: "SCMP_ACT_ERRNO", syscalls: [syscalls(all, "SCMP_ACT_ALLOW")] } }),
@@ -70,7 +74,7 @@ describe("linuxRules", () => {
       rules({
         seccomp: {
           defaultAction: "SCMP_ACT_ALLOW",
-          syscalls: [syscalls(["execve"], "SCMP_ACT_ERRNO", [{}])],
+          syscalls: [syscalls(["execve"], "SCMP_ACT_ERRNO", [{ index: 0, value: 0n, op: "SCMP_CMP_EQ" }])],
         },
       }),
     ).toEqual([]);
