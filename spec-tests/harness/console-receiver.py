@@ -6,7 +6,6 @@ Line one of stdout is "listening", line two is JSON about what came: {"name": ..
 What the terminal prints goes to the file OUTPUT, what arrives on stdin goes to the terminal.
 """
 
-import array
 import fcntl
 import json
 import os
@@ -15,16 +14,6 @@ import socket
 import struct
 import sys
 import termios
-
-
-def receive(connection):
-    """Returns the bytes of one message and the descriptors that came with it."""
-    fds = array.array("i")
-    data, ancillary, _, _ = connection.recvmsg(4096, socket.CMSG_SPACE(4 * 16))
-    for level, kind, payload in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
-    return data, list(fds)
 
 
 def copy(master, output):
@@ -54,7 +43,7 @@ def main():
     listener.listen(1)
     print("listening", flush=True)
     connection, _ = listener.accept()
-    data, fds = receive(connection)
+    data, fds, _, _ = socket.recv_fds(connection, 4096, 16)
     if not fds:  # the runtime has given up
         return
     rows, cols = struct.unpack("HHHH", fcntl.ioctl(fds[0], termios.TIOCGWINSZ, b"\0" * 8))[:2]

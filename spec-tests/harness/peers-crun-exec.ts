@@ -96,6 +96,11 @@ export const CRUN_EXEC: readonly Deviation[] = [
   },
   {
     sometimes: true,
+    reason: "the terminal gets its size when the program runs already",
+    titles: ["exec --process with terminal and consoleSize: a terminal of that size"],
+  },
+  {
+    sometimes: true,
     reason: "the descriptor of the host's cgroup folder is open in the process for a moment",
     titles: ["exec, watched with CAP_SYS_PTRACE: nothing of the host is open in it, nor its executable"],
   },

@@ -8,7 +8,6 @@ whether the connection ended behind them. Then a line for each system call that 
 mkdir and mkdirat fail with ENOTSUP (95), unless their path ends in "allowed"; then, as all other calls, they are continued.
 """
 
-import array
 import ctypes
 import fcntl
 import json
@@ -33,11 +32,7 @@ def say(record):
 
 def receive(connection):
     """One connection to its end; returns the listener, None if the other side has given up."""
-    fds = array.array("i")
-    first, ancillary, _, _ = connection.recvmsg(1 << 20, socket.CMSG_SPACE(4 * 16))
-    for level, kind, payload in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
+    first, fds, _, _ = socket.recv_fds(connection, 1 << 20, 16)
     connection.settimeout(5)
     rest = b""
     closed = False
