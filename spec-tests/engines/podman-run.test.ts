@@ -189,8 +189,8 @@ everyday("run --ulimit and --sysctl: set", async (engine) => {
   expect(stdout).toBe("333\n444\n1\n");
 });
 
-everyday("run --init: pid 1 is not the program", async (engine) => {
-  if (which("catatonit") === undefined) return;
+everyday("run --init: pid 1 is not the program", async (engine, context) => {
+  if (which("catatonit") === undefined) context.skip("catatonit is not installed: apt-get install catatonit");
   const { stdout } = await run(engine, "--init", IMAGE, "sh", "-c", "echo $$");
   expect(Number(stdout)).toBeGreaterThan(1);
 });

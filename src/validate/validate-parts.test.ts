@@ -121,7 +121,7 @@ describe("validationText", () => {
     );
   });
 
-  it("counts", () => {
+  it("counts errors and warnings", () => {
     expect(summary({ file: "", errors: 0, warnings: 0, findings: [], notes: [] })).toBe(
       "no errors, no warnings",
     );
