@@ -3,6 +3,10 @@ import type { Deviation } from "./peers.ts";
 /** Seen with Debian's crun 1.21. */
 export const CRUN: readonly Deviation[] = [
   {
+    reason: "waits forever for a child that the kernel has reaped",
+    titles: ["run, the caller ignores SIGCHLD: exits as the program all the same"],
+  },
+  {
     reason: "no --lazy-pages and no --page-server",
     titles: ["checkpoint and restore with --lazy-pages: memory follows when it is needed"],
   },

@@ -25,6 +25,22 @@ for (const [name, number] of [
   });
 }
 
+/** As below many daemons, whose children no one waits for: execve(2) keeps what is ignored. */
+const IGNORING_SIGCHLD = ["env", "--ignore-signal=CHLD"];
+
+spec("run, the caller ignores SIGCHLD: exits as the program all the same", CLAUSE, async (sandbox) => {
+  sandbox.wrapper = IGNORING_SIGCHLD;
+  expect((await sandbox.shell("exit 3").run()).code).toBe(3);
+});
+
+spec("run, the caller ignores SIGCHLD: a hook that fails is noticed", CLAUSE, async (sandbox) => {
+  sandbox.wrapper = IGNORING_SIGCHLD;
+  const container = sandbox.shell("true", (config) => {
+    config.hooks = { createRuntime: [{ path: "/bin/false" }] };
+  });
+  expectRefusal(await container.run(), inOurWords("/hooks/createRuntime/0"));
+});
+
 spec("run: the container is deleted afterwards", CLAUSE, async (sandbox) => {
   const container = sandbox.container();
   await container.output();

@@ -73,6 +73,7 @@ export const OWN_BUSINESS = new Set<SyscallName>([
   "sendmsg",
   "recvmsg",
   "pipe2",
+  "rt_sigaction",
   "rt_sigprocmask",
 ]);
 

@@ -9,6 +9,7 @@ import {
 import { clone_args, kernel_sigaction } from "../../bindings/abi/layouts.ts";
 import { PR_SET_DUMPABLE, PR_SET_NAME } from "../../bindings/abi/prctl.ts";
 import * as sched from "../../bindings/abi/sched.ts";
+import { SIGCHLD } from "../../bindings/abi/signal.ts";
 import { syscall } from "../../bindings/ffi/syscall.ts";
 import { openSync, writeFileSync } from "../../bindings/linux/files.ts";
 import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
@@ -30,6 +31,9 @@ import { checkJoinedMappings } from "./joined-mappings.ts";
 import { reapLostClone } from "./reap-lost-clone.ts";
 import { onBehalfOf, receiveFromClone, receiveReply, runProgram } from "./run-program.ts";
 import { takeStreams } from "./standard-streams.ts";
+
+/** struct sigaction of SIG_DFL. */
+const DEFAULT_ACTION = new Uint8Array(kernel_sigaction.size);
 
 /** The container's first process: the stub, in its namespaces and its cgroup. */
 export interface Init {
@@ -76,6 +80,8 @@ export interface PendingInit {
  */
 export function spawnInit(options: SpawnOptions): PendingInit {
   const opened: OwnedDescriptor[] = [];
+  // The kernel keeps no exit code of a child for who ignores SIGCHLD, and a hook that fails would pass for one that doesn't: wait(2), Notes.
+  if (options.ignoredSignals.includes(SIGCHLD)) syscall("rt_sigaction", [SIGCHLD, DEFAULT_ACTION, null, 8]);
   try {
     return cloneByStub(startStub(options.keepFds), options, opened);
   } finally {
@@ -223,8 +229,7 @@ function resetProcess(
 ): void {
   program.about("", "reset the process");
   program.do("prctl", [PR_SET_NAME, STUB_NAME, 0, 0, 0]);
-  const DEFAULT_ACTION = data(new Uint8Array(kernel_sigaction.size));
-  for (const signal of ignoredSignals) program.do("rt_sigaction", [signal, DEFAULT_ACTION, 0, 8]);
+  for (const signal of ignoredSignals) program.do("rt_sigaction", [signal, data(DEFAULT_ACTION), 0, 8]);
   const SIG_SETMASK = 2;
   program.do("rt_sigprocmask", [SIG_SETMASK, data(new Uint8Array(8)), 0, 8]);
   // Descriptors of the caller that are not close-on-exec: engines leave some open.
