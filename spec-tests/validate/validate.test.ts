@@ -367,6 +367,50 @@ spec(
   },
 );
 
+for (const [name, text, findings] of [
+  [
+    "a comma too many",
+    '{\n  "ociVersion": "1.2.0",\n}',
+    ["line 3: not valid JSON at column 1: expected a name"],
+  ],
+  [
+    "names that occur twice",
+    '{\n  "ociVersion": "1.2.0",\n  "root": { "path": "a",\n    "path": "b" },\n  "ociVersion": "1.2.0"\n}',
+    [
+      "line 4, /root/path: duplicate name, first on line 3",
+      "line 5, /ociVersion: duplicate name, first on line 2",
+    ],
+  ],
+] as const)
+  spec(`validate with ${name}: on which lines`, "validate", async (sandbox) => {
+    const container = sandbox.container();
+    container.writeConfig(text);
+    const { code, stdout } = await validate(sandbox, container);
+    expect(code).toBe(1);
+    for (const finding of findings) expect(stdout).toContain(`error: ${finding}`);
+  });
+
+spec(
+  "validate with a root file system that is not there: the rest is judged all the same",
+  "validate",
+  async (sandbox) => {
+    const container = sandbox.container((config) => {
+      config.root.path = "none";
+      config.process.env = [...(config.process.env ?? []), "A=1", "A=2"];
+      config.mounts.push(
+        { destination: "/data/in", type: "tmpfs", source: "tmpfs" },
+        { destination: "/data", type: "bind", source: "rootfs", options: ["bind"] },
+      );
+      config.linux.maskedPaths = ["/etc/none"];
+    });
+    expect((await findings(sandbox, container)).map(shown).sort()).toEqual([
+      "error rootfs /root/path",
+      "warning duplicate-env /process/env/2",
+      "warning hidden-mount /mounts/7",
+    ]);
+  },
+);
+
 spec(
   "validate with a script whose interpreter is not there: names it, as does its end",
   "validate",

@@ -38,9 +38,9 @@ export class ContainerView {
   readonly #root: Place;
   readonly #mounts: readonly Place[];
 
-  /** `rootfs` is absolute. */
-  constructor(config: Config, bundle: string, rootfs: string) {
-    this.#root = { destination: "/", host: rootfs, ofKernel: false, pointer: "/root/path" };
+  /** `rootfs` is absolute; undefined where it can't be looked into, so that nothing is known of it. */
+  constructor(config: Config, bundle: string, rootfs: string | undefined) {
+    this.#root = { destination: "/", host: rootfs, ofKernel: rootfs === undefined, pointer: "/root/path" };
     this.#mounts = (config.mounts ?? []).flatMap((mount, index) => placeOf(mount, index, bundle) ?? []);
   }
 

@@ -136,8 +136,11 @@ describe("readJson", () => {
     ["\u00a0{}", 1, 1, "a value", '"\u00a0"'],
     ["NaN", 1, 1, "a value", '"N"'],
   ])("refuses %j with place and expectation", (text, line, column, expected, found) => {
-    const message = `not valid JSON: expected ${expected}, found ${found}`;
-    expect(failure(text).message).toBe(`config.json: line ${line}, column ${column}: ${message}`);
+    const problem = `expected ${expected}, found ${found}`;
+    expect(failure(text).message).toBe(
+      `config.json: line ${line}, column ${column}: not valid JSON: ${problem}`,
+    );
+    const message = `not valid JSON at column ${column}: ${problem}`;
     expect(failure(text).issues).toEqual([{ pointer: "", line, message }]);
   });
 

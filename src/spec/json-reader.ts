@@ -1,5 +1,5 @@
 import { type ConfigIssue, RuntsError } from "../errors.ts";
-import { lineOf, MAXIMUM_DEPTH, scanJson } from "./json-scanner.ts";
+import { lineCounter, MAXIMUM_DEPTH, scanJson } from "./json-scanner.ts";
 
 /** Far above any real config, and small enough to be read in a second. */
 export const MAXIMUM_BYTES = 16 * 1024 * 1024;
@@ -137,11 +137,12 @@ function mayBeTooDeep(text: string): boolean {
 function parseExactly(text: string, source: string): unknown {
   const scan = scanJson(text, source, false);
   if (!scan.hasDuplicates) return scan.value;
+  const lineOf = lineCounter(text);
   const issues = scanJson(text, source, true).duplicates.map(
     ({ pointer, offset, firstOffset }): ConfigIssue => ({
       pointer,
-      line: lineOf(text, offset),
-      message: `duplicate name, first on line ${lineOf(text, firstOffset)}`,
+      line: lineOf(offset),
+      message: `duplicate name, first on line ${lineOf(firstOffset)}`,
     }),
   );
   throw invalid(source, issues);
@@ -160,9 +161,11 @@ export function invalid(source: string, issues: readonly ConfigIssue[]): RuntsEr
 /** Positions are found by a second reading, when an error needs them. */
 function lineFinder(text: string, source: string): (pointer: string) => number | undefined {
   let offsets: ReadonlyMap<string, number> | undefined;
+  let lineOf: ((offset: number) => number) | undefined;
   return (pointer) => {
     offsets ??= scanJson(text, source, true).offsets;
+    lineOf ??= lineCounter(text);
     const offset = offsets.get(pointer);
-    return offset === undefined ? undefined : lineOf(text, offset);
+    return offset === undefined ? undefined : lineOf(offset);
   };
 }

@@ -32,10 +32,19 @@ export function pointerToken(name: string): string {
   return name.replaceAll("~", "~0").replaceAll("/", "~1");
 }
 
-export function lineOf(text: string, offset: number): number {
-  let line = 1;
-  for (let at = text.indexOf("\n"); at !== -1 && at < offset; at = text.indexOf("\n", at + 1)) line++;
-  return line;
+/** 1-based lines of a text by offsets: each is found without reading the text again, as there may be an error on every line. */
+export function lineCounter(text: string): (offset: number) => number {
+  const ends: number[] = [];
+  for (let at = text.indexOf("\n"); at !== -1; at = text.indexOf("\n", at + 1)) ends.push(at);
+  return (offset) => {
+    let [low, high] = [0, ends.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((ends[middle] ?? 0) < offset) low = middle + 1;
+      else high = middle;
+    }
+    return low + 1;
+  };
 }
 
 /**
@@ -187,15 +196,15 @@ class Scanner {
   }
 
   #fail(expected: string): never {
-    const line = lineOf(this.#text, this.#at);
+    const line = lineCounter(this.#text)(this.#at);
     const column = this.#at - this.#text.lastIndexOf("\n", this.#at - 1);
     const point = this.#text.codePointAt(this.#at);
     const found = point === undefined ? "the end of the file" : JSON.stringify(String.fromCodePoint(point));
-    const message = `not valid JSON: expected ${expected}, found ${found}`;
-    throw new RuntsError(`${this.#source}: line ${line}, column ${column}: ${message}`, {
+    const problem = `expected ${expected}, found ${found}`;
+    throw new RuntsError(`${this.#source}: line ${line}, column ${column}: not valid JSON: ${problem}`, {
       operation: "parse",
       path: this.#source,
-      issues: [{ pointer: "", line, message }],
+      issues: [{ pointer: "", line, message: `not valid JSON at column ${column}: ${problem}` }],
     });
   }
 }

@@ -13,8 +13,8 @@ export interface Finding {
   readonly hint?: string;
 }
 
-/** What a rule reports; the line is found later. */
-export type Tell = (finding: Omit<Finding, "line">) => void;
+/** What a rule reports; a line that it doesn't know is found later. */
+export type Tell = (finding: Finding) => void;
 
 export interface Validation {
   /** The file as it was named. */

@@ -3,6 +3,8 @@ export function mostSimilar(name: string, known: readonly string[]): string | un
   let best: string | undefined;
   let least = Math.min(3, Math.ceil(name.length / 2));
   for (const candidate of known) {
+    // A name can be as long as the file.
+    if (Math.abs(name.length - candidate.length) >= least) continue;
     const distance = name.toLowerCase() === candidate.toLowerCase() ? 0 : editDistance(name, candidate);
     if (distance >= least) continue;
     best = candidate;

@@ -26,14 +26,15 @@ export interface ValidateOptions {
 /** All that is wrong with a bundle, at once. */
 export async function validateBundle(context: Context, options: ValidateOptions): Promise<Validation> {
   const file = options.configFile ?? `${options.bundle}/config.json`;
-  const found: Omit<Finding, "line">[] = [];
+  const found: Finding[] = [];
+  const said = new Map<string, Set<string>>();
   const tell: Tell = (finding) => {
+    const { pointer, message, rule } = finding;
+    const before = said.get(pointer) ?? new Set();
     // What create says of a property comes last: a rule that has found it has said it better.
-    const isCreates = finding.rule.startsWith("create-");
-    const isKnown = found.some(
-      ({ pointer, message }) => pointer === finding.pointer && (isCreates || message === finding.message),
-    );
-    if (!isKnown) found.push(finding);
+    if (before.has(message) || (before.size > 0 && rule.startsWith("create-"))) return;
+    said.set(pointer, before.add(message));
+    found.push(finding);
   };
   const document = readDocument(file);
   const config = readConfig(options, document, tell);
@@ -62,8 +63,9 @@ function readConfig(
     return readConfigAndBytes(bundle, configFile).config;
   } catch (error) {
     if (!(error instanceof RuntsError)) throw error;
+    // Their lines are known, also those of a text that is no JSON or has a name twice.
     for (const issue of error.issues)
-      tell(failure("config", issue.pointer, issue.message, hintFor(issue, document)));
+      tell({ ...issue, ...failure("config", issue.pointer, issue.message, hintFor(issue, document)) });
     if (error.issues.length === 0) tell(failure("unreadable", "", error.message));
     return undefined;
   }
@@ -96,18 +98,16 @@ async function judge(
 ): Promise<readonly string[]> {
   const { bundle, host } = options;
   linuxRules(config, tell);
-  const rootfs = findRootfs(config, bundle, tell);
-  if (rootfs !== undefined) {
-    const view = new ContainerView(config, bundle, rootfs);
-    processRules(config, view, tell);
-    mountRules(config, bundle, view, tell);
-    containerHooks(config, view, tell);
-  }
+  const view = new ContainerView(config, bundle, findRootfs(config, bundle, tell));
+  processRules(config, view, tell);
+  mountRules(config, bundle, view, tell);
+  containerHooks(config, view, tell);
   if (!host) return [];
   hostRules(config, bundle, tell);
   return await rehearse(context, options, tell);
 }
 
+/** Without it, what would be in there is unknown, and the rest is judged. */
 function findRootfs(config: Config, bundle: string, tell: Tell): string | undefined {
   try {
     return rootfsOf(config, bundle);
@@ -161,8 +161,8 @@ function stripped(message: string, pointer: string): string {
   return pointer !== "" && message.startsWith(`${pointer}: `) ? message.slice(pointer.length + 2) : message;
 }
 
-function located(finding: Omit<Finding, "line">, document: JsonDocument | undefined): Finding {
-  const line = finding.pointer === "" ? undefined : document?.lineAt(finding.pointer);
+function located(finding: Finding, document: JsonDocument | undefined): Finding {
+  const line = finding.line ?? (finding.pointer === "" ? undefined : document?.lineAt(finding.pointer));
   const { severity, rule, pointer, message, hint } = finding;
   return {
     severity,
