@@ -9,8 +9,9 @@ import { failure, type Tell, warning } from "./finding.ts";
 /** What is legal in `mounts`, and surely not what was meant. */
 export function mountRules(config: Config, bundle: string, view: ContainerView, tell: Tell): void {
   const mounts = config.mounts ?? [];
+  const places = mounts.map(({ destination }) => cleanPath(destination));
   mounts.forEach((mount, index) => {
-    hidden(mounts, mount, index, tell);
+    hidden(mounts, places, index, tell);
     if (!isBind(mount)) return;
     const source = bindSource(mount, bundle);
     missingSource(mount, source, index, tell);
@@ -20,16 +21,16 @@ export function mountRules(config: Config, bundle: string, view: ContainerView, 
 }
 
 /** Mounts are made in the listed order (config.md, Mounts): a later one at or above the place hides what is there. */
-function hidden(mounts: readonly Mount[], mount: Mount, index: number, tell: Tell): void {
-  if ((mount.options ?? []).includes("remount")) return;
-  const destination = cleanPath(mount.destination);
-  const later = mounts.findIndex(({ destination: other, options = [] }, at) => {
-    const place = cleanPath(other);
+function hidden(mounts: readonly Mount[], places: readonly string[], index: number, tell: Tell): void {
+  const isRemount = (at: number) => mounts[at]?.options?.includes("remount") === true;
+  if (isRemount(index)) return;
+  const destination = places[index] ?? "";
+  const later = places.findIndex((place, at) => {
     const covers = destination === place || destination.startsWith(`${place}/`);
-    return at > index && covers && !options.includes("remount");
+    return at > index && covers && !isRemount(at);
   });
   if (later < 0) return;
-  const by = `the later mount on ${cleanPath(mounts[later]?.destination ?? "")} (/mounts/${later})`;
+  const by = `the later mount on ${places[later]} (/mounts/${later})`;
   tell(
     warning(
       "hidden-mount",
