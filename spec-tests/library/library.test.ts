@@ -92,6 +92,94 @@ describe.runIf(IS_RUNTS)("the library", () => {
     ]);
   });
 
+  spec("wait for a container that another process has created: rejects at once", CLAUSE, async (sandbox) => {
+    const container = sandbox.shell("sleep 100");
+    await container.started();
+    const body = "return runts.wait(target.id, on).catch(({ errno }) => errno)";
+    expect(await program(sandbox, container, body)).toBe("ECHILD");
+  });
+
+  spec(
+    "wait and remove, init's number is another child's by now: leave that alone",
+    CLAUSE,
+    async (sandbox) => {
+      const body = `
+      const { spawn } = await import("node:child_process");
+      const { readFileSync, writeFileSync } = await import("node:fs");
+      await runts.create(target);
+      await runts.kill(target.id, "KILL", on);
+      await runts.wait(target.id, on);
+      // As another process finds the container, which has not waited for it.
+      const again = await import(import.meta.resolve("runts") + "?again");
+      const child = spawn("sh", ["-c", "read line; exit 7"], { stdio: ["pipe", "ignore", "ignore"] });
+      const exited = new Promise((resolve) => child.on("exit", resolve));
+      const file = target.root + "/" + target.id + "/state.json";
+      const saved = JSON.parse(readFileSync(file, "utf8"));
+      writeFileSync(file, JSON.stringify({ ...saved, pid: child.pid }));
+      const waited = await again.wait(target.id, on).catch(({ errno }) => errno);
+      await again.remove(target.id, on);
+      child.stdin.end();
+      return [waited, await exited];
+    `;
+      expect(await program(sandbox, sandbox.shell("sleep 100"), body)).toEqual(["ECHILD", 7]);
+    },
+  );
+
+  spec("run and exec with a pipe as stdin: refused, as nobody could write to it", CLAUSE, async (sandbox) => {
+    const body = `
+      const refusal = (promise) => promise.then(() => "done", ({ name, path }) => [name, path]);
+      await runts.create(target);
+      try {
+        return [
+          await refusal(runts.exec(target.id, { ...on, args: ["cat"], stdin: "pipe" })),
+          await refusal(runts.run({ ...target, id: target.id + "b", stdin: "pipe" })),
+          (await runts.list(on)).length,
+        ];
+      } finally {
+        await runts.remove(target.id, { ...on, force: true });
+      }
+    `;
+    const refusal = ["RuntsError", "stdin"];
+    expect(await program(sandbox, sandbox.shell("cat"), body)).toEqual([refusal, refusal, 1]);
+  });
+
+  spec("create with streams that there are not: refused by name, nothing left", CLAUSE, async (sandbox) => {
+    const body = `
+      const refusals = [];
+      for (const stdout of [999, -1, NaN, "pipes", null])
+        await runts.create({ ...target, stdout }).catch(({ name, message }) => refusals.push(name + " " + message));
+      return [refusals, await runts.list(on)];
+    `;
+    const target = 'must be "inherit", "ignore", "pipe" or an open descriptor, not';
+    expect(await program(sandbox, sandbox.shell("true"), body)).toEqual([
+      [
+        "RuntsError stdout: descriptor 999 is not open",
+        "RuntsError stdout: descriptor -1 is not open",
+        "RuntsError stdout: descriptor NaN is not open",
+        `RuntsError stdout: ${target} "pipes"`,
+        `RuntsError stdout: ${target} null`,
+      ],
+      [],
+    ]);
+  });
+
+  spec("create and update with numbers that JSON doesn't have: refused", CLAUSE, async (sandbox) => {
+    const body = `
+      const pointers = ({ issues }) => issues.map(({ pointer }) => pointer);
+      const create = (changes) => runts.create({ ...target, config: { ...config, ...changes } }).catch(pointers);
+      const process = { ...config.process, user: { uid: NaN, gid: 0 }, env: ["A=b", undefined] };
+      const refusals = [await create({ process }), pointers({ issues: runts.validate({ ...config, process }) })];
+      await runts.create(target);
+      try {
+        return [...refusals, await runts.update(target.id, { pids: { limit: Infinity } }, on).catch(pointers)];
+      } finally {
+        await runts.remove(target.id, { ...on, force: true });
+      }
+    `;
+    const wrong = ["/process/user/uid", "/process/env/1"];
+    expect(await program(sandbox, sandbox.shell("sleep 100"), body)).toEqual([wrong, wrong, ["/pids/limit"]]);
+  });
+
   spec("remove with force, state.json is damaged: removes the container", CLAUSE, async (sandbox) => {
     const body = `
       const { writeFileSync } = await import("node:fs");
@@ -245,6 +333,8 @@ describe.runIf(IS_RUNTS)("the library", () => {
          config.linux.resources = { memory: { limit: "5" } };
          // @ts-expect-error
          await run({ config });
+         // @ts-expect-error
+         await run({ id: "x", config, stdin: "pipe" });
         `,
       );
       const compiler = join(root, "node_modules/typescript/bin/tsc");

@@ -1,7 +1,7 @@
 /**
  * runts as a library: the operations of the command line as functions, with typed configs, states and errors. The code is the same;
  * what differs is that nothing is printed, that standard streams can be this program's, and that a container ends up as a child of this
- * process. Each operation works synchronously for some milliseconds, and only then gives its promise.
+ * process. Each operation keeps the event loop for some milliseconds.
  */
 import type { Readable, Writable } from "node:stream";
 import { absolutePath } from "../../bindings/linux/paths.ts";
@@ -9,28 +9,32 @@ import { createContainer } from "../container/create.ts";
 import { deleteContainer } from "../container/delete.ts";
 import { type ContainerEvent, observe } from "../container/events.ts";
 import { execInContainer } from "../container/exec.ts";
-import { type ExitStatus, reapChild } from "../container/exit-status.ts";
+import type { ExitStatus } from "../container/exit-status.ts";
 import { features } from "../container/features.ts";
 import { killContainer } from "../container/kill.ts";
 import { pauseContainer, resumeContainer } from "../container/pause.ts";
 import { listProcesses } from "../container/processes.ts";
-import { readSavedState } from "../container/saved-state.ts";
+import { readSavedState, type SavedState } from "../container/saved-state.ts";
 import { startContainer } from "../container/start.ts";
 import { type ContainerState, listContainers, readContainerState } from "../container/state.ts";
 import { defaultConfig } from "../container/template.ts";
 import { updateContainer } from "../container/update.ts";
 import { type ConfigIssue, RuntsError } from "../errors.ts";
 import { parseConfig } from "../spec/config.ts";
-import { type ConfigInput, configText, type Input } from "../spec/config-input.ts";
-import { toJson } from "../spec/json-writer.ts";
+import { type ConfigInput, type Input, inputText } from "../spec/config-input.ts";
 import type { LinuxResources } from "../spec/types.ts";
-import { OpenStreams, type ProcessStreams, type StreamOptions } from "./process-streams.ts";
+import {
+  OpenStreams,
+  type ProcessStreams,
+  refusePipe,
+  type StreamOptions,
+  type StreamTarget,
+} from "./process-streams.ts";
 import { contextOf, preparedContext, type Settings } from "./settings.ts";
-import { exitOf, waitFor } from "./waiting.ts";
+import { exitOf, exitOfInit, reapInit, waitFor } from "./waiting.ts";
 
 export type { Status } from "../container/state.ts";
 export type * from "../spec/types.ts";
-export type { StreamTarget } from "./process-streams.ts";
 export type {
   ConfigInput,
   ConfigIssue,
@@ -42,6 +46,7 @@ export type {
   ProcessStreams,
   Settings,
   StreamOptions,
+  StreamTarget,
 };
 export { defaultConfig, features, RuntsError };
 
@@ -91,6 +96,11 @@ export interface Spawned extends ProcessStreams {
   readonly exited: Promise<ExitStatus>;
 }
 
+/** Of what is waited for: nobody could write to a pipe meanwhile. */
+export type RunOptions<Options extends StreamOptions = CreateOptions> = Options & {
+  readonly stdin?: Exclude<StreamTarget, "pipe">;
+};
+
 /** Exit statuses by state directory and id: a process can be reaped once, and waited for as often as somebody likes. */
 const exits = new Map<string, Promise<ExitStatus>>();
 
@@ -110,7 +120,7 @@ export async function create(options: CreateOptions): Promise<Created> {
       noNewKeyring,
       preserveFds: 0,
       stdio: streams.descriptors,
-      ...(config !== undefined && { configText: configText(config) }),
+      ...(config !== undefined && { configText: inputText(config, "config") }),
       ...(consoleSocket !== undefined && { consoleSocket: absolutePath(consoleSocket) }),
     });
     exits.delete(exitKey(context.root, id));
@@ -132,13 +142,14 @@ export async function wait(id: string, settings: Settings = {}): Promise<ExitSta
   const key = exitKey(root, id);
   const known = exits.get(key);
   if (known !== undefined) return known;
-  const exit = exitOf(readSavedState(root, id).saved.pid);
+  const exit = exitOfInit(readSavedState(root, id).saved);
   exits.set(key, exit);
   return exit;
 }
 
 /** Creates a container, starts it, waits for its end and removes it. What it writes is in the result, unless told otherwise. */
-export async function run(options: CreateOptions): Promise<Result> {
+export async function run(options: RunOptions): Promise<Result> {
+  refusePipe(options, "create and start");
   const { stdout, stderr } = await create({ stdout: "pipe", stderr: "pipe", ...options });
   const output = Promise.all([textOf(stdout), textOf(stderr)]);
   let exit: ExitStatus;
@@ -184,7 +195,8 @@ export async function spawn(id: string, options: ExecOptions): Promise<Spawned> 
 }
 
 /** Executes a further process in a running container and waits for its end. What it writes is in the result, unless told otherwise. */
-export async function exec(id: string, options: ExecOptions): Promise<Result> {
+export async function exec(id: string, options: RunOptions<ExecOptions>): Promise<Result> {
+  refusePipe(options, "spawn");
   const { stdout, stderr, exited } = await spawn(id, { stdout: "pipe", stderr: "pipe", ...options });
   const [exit, out, err] = await Promise.all([exited, textOf(stdout), textOf(stderr)]);
   return { ...exit, stdout: out, stderr: err };
@@ -208,11 +220,11 @@ export async function remove(
   options: Settings & { readonly force?: boolean } = {},
 ): Promise<void> {
   const context = contextOf(options);
-  const pid = savedPid(context.root, id);
+  const saved = readableState(context.root, id);
   await deleteContainer(context, id, { force: options.force ?? false });
   const key = exitKey(context.root, id);
   // Nobody has waited for it, so that it would stay a zombie; of one that is no child of ours the kernel says so.
-  if (!exits.has(key)) reapChild(pid);
+  if (saved !== undefined && !exits.has(key)) reapInit(saved);
   exits.delete(key);
 }
 
@@ -240,8 +252,7 @@ export async function update(
   resources: Input<LinuxResources>,
   settings: Settings = {},
 ): Promise<void> {
-  const text = new TextEncoder().encode(toJson(resources));
-  await updateContainer(contextOf(settings), id, { text });
+  await updateContainer(contextOf(settings), id, { text: inputText(resources, "resources") });
 }
 
 /** Ids of the container's processes, in the pid namespace of this program. */
@@ -285,7 +296,7 @@ export async function* events(
 /** The violated rules of a config, each with its JSON pointer; none if it is valid. */
 export function validate(config: ConfigInput): readonly ConfigIssue[] {
   try {
-    parseConfig(configText(config), "config");
+    parseConfig(inputText(config, "config"), "config");
     return [];
   } catch (error) {
     if (error instanceof RuntsError && error.issues.length > 0) return error.issues;
@@ -293,12 +304,12 @@ export function validate(config: ConfigInput): readonly ConfigIssue[] {
   }
 }
 
-/** 0 where there is no record, or a damaged one, which removing by force says. */
-function savedPid(root: string, id: string): number {
+/** undefined where there is no record, or a damaged one, which removing by force says. */
+function readableState(root: string, id: string): SavedState | undefined {
   try {
-    return readSavedState(root, id).saved.pid;
+    return readSavedState(root, id).saved;
   } catch (error) {
-    if (error instanceof RuntsError) return 0;
+    if (error instanceof RuntsError) return undefined;
     throw error;
   }
 }

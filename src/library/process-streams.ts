@@ -1,9 +1,10 @@
 import { createReadStream, createWriteStream } from "node:fs";
 import { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
-import { O_CLOEXEC } from "../../bindings/abi/fcntl.ts";
-import { syscall } from "../../bindings/ffi/syscall.ts";
+import { F_GETFD, O_CLOEXEC } from "../../bindings/abi/fcntl.ts";
+import { syscall, trySyscall } from "../../bindings/ffi/syscall.ts";
 import { closeSync, openSync } from "../../bindings/linux/files.ts";
+import { RuntsError } from "../errors.ts";
 import type { StandardStreams } from "../plan/process-setup.ts";
 
 /**
@@ -43,9 +44,10 @@ export class OpenStreams {
   }
 
   #open(fd: 0 | 1 | 2, target: StreamTarget): number {
-    if (typeof target === "number") return target;
+    if (typeof target === "number") return openDescriptor(fd, target);
     if (target === "inherit") return fd;
     if (target === "ignore") return this.#remember(openSync("/dev/null", fd === 0 ? "r" : "w"));
+    if (target !== "pipe") throw wrongTarget(fd, target);
     const [read, write] = pipe();
     this.#ours[fd] = fd === 0 ? write : read;
     return this.#remember(fd === 0 ? read : write);
@@ -72,6 +74,33 @@ export class OpenStreams {
     for (const fd of this.#opened.splice(0)) closeSync(fd);
     for (const fd of this.#ours.splice(0)) if (fd !== undefined) closeSync(fd);
   }
+}
+
+const NAMES = ["stdin", "stdout", "stderr"] as const;
+
+/** Somebody has to write to it and to close it, or a program that reads it never ends. */
+export function refusePipe({ stdin }: { readonly stdin?: StreamTarget | undefined }, instead: string): void {
+  if (stdin !== "pipe") return;
+  throw new RuntsError(`stdin: nobody could write to a pipe before the end: use ${instead}`, {
+    operation: "pipe2",
+    errno: "EINVAL",
+    path: "stdin",
+  });
+}
+
+/** A program without types may say anything. */
+function wrongTarget(fd: 0 | 1 | 2, target: unknown): RuntsError {
+  const message = `must be "inherit", "ignore", "pipe" or an open descriptor, not ${JSON.stringify(target)}`;
+  return new RuntsError(`${NAMES[fd]}: ${message}`, { operation: "open", errno: "EINVAL", path: NAMES[fd] });
+}
+
+function openDescriptor(fd: 0 | 1 | 2, target: number): number {
+  if (Number.isInteger(target) && target >= 0 && trySyscall("fcntl", target, F_GETFD) >= 0) return target;
+  throw new RuntsError(`${NAMES[fd]}: descriptor ${target} is not open`, {
+    operation: "fcntl",
+    errno: "EBADF",
+    path: String(target),
+  });
 }
 
 /** int pipe2(int pipefd[2], int flags). Read end first. pipe(2) */

@@ -1,7 +1,10 @@
+import { P_PID, WEXITED, WNOHANG, WNOWAIT } from "../../bindings/abi/signal.ts";
+import { trySyscall } from "../../bindings/ffi/syscall.ts";
 import { DescriptorWatch } from "../../bindings/linux/descriptor-watch.ts";
 import { closeSync } from "../../bindings/linux/files.ts";
 import { pidfdOpen } from "../../bindings/linux/pidfd.ts";
 import { type ExitStatus, reapChild } from "../container/exit-status.ts";
+import { processStat } from "../container/process-status.ts";
 import { RuntsError } from "../errors.ts";
 
 const watch = new DescriptorWatch();
@@ -11,7 +14,8 @@ export const waitFor = (fd: number) => watch.wait(fd);
 
 /** Waits for the end of a child of this process, and reaps it. The event loop goes on meanwhile, and lives as long. */
 export async function exitOf(pid: number): Promise<ExitStatus> {
-  const pidfd = pid > 0 ? pidfdOpen(pid) : undefined;
+  if (!isChild(pid)) throw notOurs(pid);
+  const pidfd = pidfdOpen(pid);
   if (pidfd !== undefined) {
     try {
       await watch.wait(pidfd).readable;
@@ -20,8 +24,38 @@ export async function exitOf(pid: number): Promise<ExitStatus> {
     }
   }
   const status = reapChild(pid);
-  if (status !== undefined) return status;
-  throw new RuntsError(`process ${pid} is no child of this process, so its exit code is not known here`, {
+  if (status === undefined) throw notOurs(pid);
+  return status;
+}
+
+/** The same of a container's init. Its number may by now be that of another child of this process, which is not ours to wait for. */
+export async function exitOfInit({ pid, startTime }: Init): Promise<ExitStatus> {
+  if (!isInit({ pid, startTime })) throw notOurs(pid);
+  return exitOf(pid);
+}
+
+/** Reaps a container's init that has ended, if it is a child of this process. */
+export function reapInit(init: Init): void {
+  if (isInit(init)) reapChild(init.pid);
+}
+
+interface Init {
+  readonly pid: number;
+  readonly startTime: string;
+}
+
+/** Whether the process, which may be a zombie, still is the one that was saved. */
+function isInit({ pid, startTime }: Init): boolean {
+  return pid > 0 && processStat(pid)?.startTime === startTime;
+}
+
+/** int waitid(idtype_t idtype, id_t id, siginfo_t *infop, int options): with WNOWAIT it only looks. waitid(2) */
+function isChild(pid: number): boolean {
+  return trySyscall("waitid", P_PID, pid, null, WEXITED | WNOHANG | WNOWAIT, null) === 0;
+}
+
+function notOurs(pid: number): RuntsError {
+  return new RuntsError(`process ${pid} is no child of this process, so its exit code is not known here`, {
     operation: "wait4",
     errno: "ECHILD",
     path: String(pid),

@@ -1,3 +1,6 @@
+import type { ConfigIssue } from "../errors.ts";
+import { invalid } from "./json-reader.ts";
+import { MAXIMUM_DEPTH, pointerToken } from "./json-scanner.ts";
 import { toJson } from "./json-writer.ts";
 import type { Config } from "./types.ts";
 
@@ -13,7 +16,36 @@ export type Input<T> = T extends bigint
 /** A config.json of the OCI runtime spec 1.3, as an object. */
 export type ConfigInput = Input<Config>;
 
-/** What the command line would read from a file, so that one reader judges both. */
-export function configText(config: ConfigInput): Uint8Array {
-  return new TextEncoder().encode(toJson(config));
+/**
+ * What the command line would read from a file, so that one reader judges both. `source` names the object in errors. A value that JSON
+ * doesn't have is refused: written as JSON.stringify does, a uid that is NaN by mistake would be left out, and mean root.
+ */
+export function inputText(input: unknown, source: string): Uint8Array {
+  const issues: ConfigIssue[] = [];
+  findUnwritable(input, "", issues);
+  if (issues.length > 0) throw invalid(source, issues);
+  return new TextEncoder().encode(toJson(input));
+}
+
+function findUnwritable(
+  value: unknown,
+  pointer: string,
+  issues: ConfigIssue[],
+  around: readonly object[] = [],
+): void {
+  const isNumber = typeof value === "number" && !Number.isFinite(value);
+  if (isNumber || value === undefined || typeof value === "function" || typeof value === "symbol") {
+    issues.push({ pointer, message: `is ${isNumber ? value : typeof value}, which JSON does not have` });
+    return;
+  }
+  if (typeof value !== "object" || value === null) return;
+  if (around.includes(value) || around.length > MAXIMUM_DEPTH) {
+    issues.push({ pointer, message: "is nested too deeply, or contains itself" });
+    return;
+  }
+  // Absent, as it is to JSON.stringify, is only a member; a list has no gaps.
+  for (const [name, inner] of Array.isArray(value) ? value.entries() : Object.entries(value)) {
+    if (inner === undefined && !Array.isArray(value)) continue;
+    findUnwritable(inner, `${pointer}/${pointerToken(String(name))}`, issues, [...around, value]);
+  }
 }
