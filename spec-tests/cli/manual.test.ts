@@ -79,6 +79,14 @@ describe.runIf(IS_RUNTS)("manual pages and completions", () => {
       const root = ["--root", sandbox.root];
       for (const words of [["state"], ["doctor"], ["mounts", "list"], ["seccomp", "explain"]])
         expect(await bashOffers(sandbox, ["runts", ...root, ...words, ""])).toEqual([container.id]);
+      // As bash divides --root=DIRECTORY and UID:GID.
+      const joined = ["runts", "--root", "=", sandbox.root, "exec", "--user", "1", ":", "1", ""];
+      expect(await bashOffers(sandbox, joined)).toEqual([container.id]);
+      expect(await bashOffers(sandbox, ["runts", "create", "--pid-file", "=", "pid-h"])).toEqual([
+        "pid-here",
+      ]);
+      writeFileSync(sandbox.path("pid there"), "");
+      expect(await bashOffers(sandbox, ["runts", "create", "--pid-file", "pid t"])).toEqual(["pid there"]);
       expect(await bashOffers(sandbox, ["runts", "state", container.id, ""])).toEqual([]);
       const kill = ["runts", ...root, "kill", container.id, "SIGUS"];
       expect(await bashOffers(sandbox, kill)).toEqual(["SIGUSR1", "SIGUSR2"]);
@@ -99,6 +107,7 @@ describe.runIf(IS_RUNTS)("manual pages and completions", () => {
         .stdout.split("\n")
         .map((offer) => offer.split("\t")[0]);
     expect(offers("runts ex")).toContain("exec");
+    expect(offers("runts --root /tmp ex")).toContain("exec");
     expect(offers("runts create --no-p")).toContain("--no-pivot");
     expect(offers("runts kill box SIGUS")).toContain("SIGUSR1");
     expect(offers("runts mounts rem")).toContain("remove");

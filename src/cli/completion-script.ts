@@ -70,22 +70,30 @@ function bashScript(table: CommandTable): string {
   );
   const places = commands.flatMap((command) =>
     placesOf(command, table).flatMap((words, place) =>
-      words === "" ? [] : [`  ${command.name}:${place}) words="${words}" ;;`],
+      words === "" ? [] : [`    ${command.name}:${place}) offers="${words}" ;;`],
     ),
   );
   return `# bash completion for runts
 _runts() {
-  local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]}
-  local command="" root="" i place=0 skip=0
+  local word="" command="" root="" i n=-1 place=0 skip=0 words=()
+  # bash has words end at the = of --option=value and at the : of uid:gid; zsh has not.
+  for ((i = 0; i <= COMP_CWORD; i++)); do
+    if [[ $n -lt 0 || \${COMP_WORDS[i]} != [=:]* && $word != *[=:] ]]; then n=$((n + 1)); words[n]=""; fi
+    word=\${COMP_WORDS[i]}
+    words[n]+=$word
+  done
+  local cur=\${words[n]} prev=\${words[n-1]}
+  if [[ $cur == --*=* ]]; then prev=\${cur%%=*}; cur=\${cur#*=}; fi
   local options="${optionWords(globalOptions).join(" ")}"
   local values="${valueOptions(globalOptions).join(" ")}"
   local files="${fileOptions(globalOptions).join(" ")}"
-  local words="${commands.map(({ name }) => name).join(" ")}"
+  local offers="${commands.map(({ name }) => name).join(" ")}"
   COMPREPLY=()
-  for ((i = 1; i < COMP_CWORD; i++)); do
-    local word=\${COMP_WORDS[i]}
+  for ((i = 1; i < n; i++)); do
+    word=\${words[i]}
     if ((skip)); then skip=0; continue; fi
-    [[ $word == --root ]] && root=\${COMP_WORDS[i+1]}
+    [[ $word == --root ]] && root=\${words[i+1]}
+    [[ $word == --root=* ]] && root=\${word#*=}
     if [[ " $values " == *" $word "* ]]; then skip=1; continue; fi
     [[ $word == -* ]] && continue
     if [[ -n $command ]]; then place=$((place + 1)); continue; fi
@@ -95,17 +103,25 @@ ${cases.join("\n")}
     *) return ;;
     esac
   done
-  if [[ " $files " == *" $prev "* ]]; then COMPREPLY=($(compgen -f -- "$cur")); return; fi
-  [[ " $values " == *" $prev "* ]] && return
-  if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "$options" -- "$cur")); return; fi
-  case $command:$place in
-  :*) ;;
+  if [[ " $files " == *" $prev "* ]]; then offers=${FILES}
+  elif [[ " $values " == *" $prev "* ]]; then return
+  elif [[ $cur == -* ]]; then offers=$options
+  else
+    case $command:$place in
+    :*) ;;
 ${places.join("\n")}
-  *) words="" ;;
-  esac
-  if [[ $words == ${FILES} ]]; then COMPREPLY=($(compgen -f -- "$cur")); return; fi
-  if [[ $words == ${IDS} ]]; then words=$(runts \${root:+--root "$root"} list --quiet 2>/dev/null); fi
-  COMPREPLY=($(compgen -W "$words" -- "$cur"))
+    *) offers="" ;;
+    esac
+  fi
+  if [[ $offers == ${FILES} ]]; then
+    # bash by itself knows best about directories, blanks and quotes.
+    compopt -o default 2>/dev/null && return
+    local IFS=$'\\n'
+    COMPREPLY=($(compgen -f -- "$cur"))
+    return
+  fi
+  if [[ $offers == ${IDS} ]]; then offers=$(runts \${root:+--root "$root"} list --quiet 2>/dev/null); fi
+  COMPREPLY=($(compgen -W "$offers" -- "$cur"))
 }
 complete -F _runts runts
 `;
@@ -130,6 +146,8 @@ function fishScript(table: CommandTable): string {
     const value = type === "boolean" ? "" : takesFile(described) ? " -r -F" : " -x";
     return `complete -c runts -n ${quote(condition)} -l ${name}${short}${value} -d ${quote(description)}`;
   };
+  // Not __fish_use_subcommand, which takes the value of a global option for one.
+  const outside = `not __fish_seen_subcommand_from ${commands.map(({ name }) => name).join(" ")}`;
   const lines = commands.flatMap((command) => {
     const { name, summary, options } = command;
     const inside = `__fish_seen_subcommand_from ${name}`;
@@ -137,14 +155,14 @@ function fishScript(table: CommandTable): string {
     const offer = (words: string): string =>
       words === FILES ? "-F" : `-a ${quote(words === IDS ? "(runts list --quiet 2>/dev/null)" : words)}`;
     return [
-      `complete -c runts -n __fish_use_subcommand -a ${name} -d ${quote(summary)}`,
+      `complete -c runts -n ${quote(outside)} -a ${name} -d ${quote(summary)}`,
       ...options.map((each) => option(inside, each)),
       ...places.map((words) => `complete -c runts -n ${quote(inside)} ${offer(words)}`),
     ];
   });
   return `# fish completion for runts
 complete -c runts -f
-${globalOptions.map((each) => option("__fish_use_subcommand", each)).join("\n")}
+${globalOptions.map((each) => option(outside, each)).join("\n")}
 ${lines.join("\n")}
 `;
 }
