@@ -46,6 +46,8 @@ describe.runIf(IS_RUNTS)("explained seccomp profiles", () => {
         };
         const rule = (index: number) => `/linux/seccomp/syscalls/${index}`;
         expect(await explain("mkdirat")).toEqual([false, rule(0), "SCMP_ACT_ERRNO EACCES"]);
+        const number = process.arch === "arm64" ? "34" : "258";
+        expect(await explain(number)).toEqual([false, rule(0), "SCMP_ACT_ERRNO EACCES"]);
         expect(await explain("kill", "1", "10")).toEqual([false, rule(2), "SCMP_ACT_KILL_PROCESS"]);
         expect(await explain("kill", "1", "0x9")).toEqual([
           true,
@@ -81,6 +83,12 @@ describe.runIf(IS_RUNTS)("explained seccomp profiles", () => {
     );
     expect(await failing("explain", other.id, "mount", "x")).toBe(
       "runts: seccomp explain: x is not a number",
+    );
+    expect(await failing("explain", other.id, "mount", "0x10000000000000000")).toBe(
+      "runts: seccomp explain: 0x10000000000000000 has more than 64 bits",
+    );
+    expect(await failing("explain", other.id, "9999")).toBe(
+      "runts: 9999 is no system call that libseccomp knows",
     );
   });
 

@@ -226,8 +226,8 @@ export const manual: Readonly<Record<string, ManualEntry>> = {
   seccomp: {
     description: [
       "Says what the filter of a container, or of a bundle, answers to a system call, and which rule of the profile decides. The compiled filter is asked; " +
-        "every rule that names the call is shown with the reason why it does not match. Arguments that are not given are 0; they are numbers as C writes " +
-        "them.",
+        "every rule that names the call is shown with the reason why it does not match. The call is a name, or its number, as the kernel's log has it. " +
+        "Arguments that are not given are 0; they are numbers as C writes them.",
       "`runts run --seccomp-trace` finds out which calls a program makes that its profile denies.",
     ],
     examples: [

@@ -25,5 +25,8 @@ function argumentOf(text: string): bigint {
   if (!/^-?(0x[0-9a-f]+|0o?[0-7]+|\d+)$/i.test(text))
     throw new UsageError(`seccomp explain: ${text} is not a number`, "seccomp");
   const digits = text.replace(/^-/, "").replace(/^0([0-7]+)$/, "0o$1");
-  return BigInt.asUintN(64, text.startsWith("-") ? -BigInt(digits) : BigInt(digits));
+  const number = text.startsWith("-") ? -BigInt(digits) : BigInt(digits);
+  if (number >= 2n ** 64n || number < -(2n ** 63n))
+    throw new UsageError(`seccomp explain: ${text} has more than 64 bits`, "seccomp");
+  return BigInt.asUintN(64, number);
 }

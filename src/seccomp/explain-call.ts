@@ -16,11 +16,12 @@ export interface ExplainedCall extends Decision {
   readonly args: readonly bigint[];
 }
 
-/** What a profile's filter answers to a system call of this machine's own architecture, and why. */
-export function explainCall(config: Seccomp, name: string, args: readonly bigint[]): ExplainedCall {
+/** What a profile's filter answers to a system call of this machine's own architecture, and why. The call may be a number, as the log of the kernel has it. */
+export function explainCall(config: Seccomp, call: string, args: readonly bigint[]): ExplainedCall {
   const ignore = (): void => undefined;
   const library = openOrExplain();
   const native = library.nativeArch();
+  const name = (/^\d{1,9}$/.test(call) ? library.syscallName(native, Number(call)) : undefined) ?? call;
   const [number = UNKNOWN_SYSCALL] = library.resolveSyscalls(native, [name]);
   const architecture = architectureName(native);
   if (number < 0) {
