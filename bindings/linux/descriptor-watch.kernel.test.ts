@@ -1,5 +1,5 @@
 import { describe, expect, it, onTestFinished } from "vitest";
-import { EFD_CLOEXEC } from "../abi/fcntl.ts";
+import { EFD_CLOEXEC, O_CLOEXEC } from "../abi/fcntl.ts";
 import { syscall } from "../ffi/syscall.ts";
 import { DescriptorWatch } from "./descriptor-watch.ts";
 import { closeSync, readSync, writeSync } from "./files.ts";
@@ -47,5 +47,17 @@ describe("DescriptorWatch", () => {
     expect(await Promise.race([cancelled.readable, inAMoment()])).toBe("nothing");
     await watch.wait(fd).readable;
     readSync(fd, new Uint8Array(8));
+  });
+
+  it("takes no answer about a closed descriptor for one about another that has got its number", async () => {
+    const watch = new DescriptorWatch();
+    const [old, other] = [eventfd(), eventfd()];
+    writeSync(old, one());
+    watch.wait(old).cancel();
+    // The thread has looked at it, and nobody has heard yet.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+    syscall("dup3", [other, old, O_CLOEXEC]);
+    expect(await Promise.race([watch.wait(old).readable, inAMoment()])).toBe("nothing");
+    writeSync(other, one());
   });
 });

@@ -54,12 +54,12 @@ export class DescriptorWatch {
     this.#polling = true;
     while (this.#waiting.size > 0) {
       const wake = this.#wake();
-      const ready = new Set(await pollReadable([wake, ...[...this.#waiting].map(({ fd }) => fd)]));
+      // Who waits by then for a descriptor of the same number, which was closed meanwhile and opened anew, is not answered by this.
+      const asked = [...this.#waiting];
+      const ready = new Set(await pollReadable([wake, ...asked.map(({ fd }) => fd)]));
       if (ready.has(wake)) readSync(wake, new Uint8Array(8));
-      for (const waiting of [...this.#waiting]) {
-        if (!ready.has(waiting.fd)) continue;
-        this.#waiting.delete(waiting);
-        waiting.resolve();
+      for (const waiting of asked) {
+        if (ready.has(waiting.fd) && this.#waiting.delete(waiting)) waiting.resolve();
       }
     }
     this.#polling = false;

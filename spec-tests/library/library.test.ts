@@ -238,6 +238,55 @@ describe.runIf(IS_RUNTS)("the library", () => {
     ]);
   });
 
+  spec(
+    "events, loops that are left and begun again: none ends before the container",
+    CLAUSE,
+    async (sandbox) => {
+      const body = `
+      await runts.create(target);
+      let seen = 0;
+      for (let round = 0; round < 100; round++)
+        for await (const _ of runts.events(target.id, { ...on, intervalMs: 1 })) {
+          seen++;
+          break;
+        }
+      await runts.remove(target.id, { ...on, force: true });
+      return seen;
+    `;
+      expect(await program(sandbox, sandbox.shell("sleep 100"), body)).toBe(100);
+    },
+  );
+
+  spec(
+    "events with Infinity: no stats, until the container stops; with 0 or NaN: refused",
+    CLAUSE,
+    async (sandbox) => {
+      const body = `
+      const eventsOf = async (intervalMs) => {
+        const seen = [];
+        for await (const { type } of runts.events(target.id, { ...on, intervalMs })) seen.push(type);
+        return seen;
+      };
+      await runts.create(target);
+      await runts.start(target.id, on);
+      const refusals = await Promise.all([0, -1, NaN].map((ms) => eventsOf(ms).catch(({ name }) => name)));
+      const seen = eventsOf(Infinity);
+      await runts.exec(target.id, { ...on, args: ["sleep", "0.1"] });
+      await runts.kill(target.id, "KILL", on);
+      const events = await seen;
+      await runts.remove(target.id, on);
+      return [...refusals, events];
+    `;
+      const refusal = "RuntsError";
+      expect(await program(sandbox, sandbox.shell("sleep 100"), body)).toEqual([
+        refusal,
+        refusal,
+        refusal,
+        [],
+      ]);
+    },
+  );
+
   spec("wait: twenty containers at once, in one thread", CLAUSE, async (sandbox) => {
     const body = `
       const ids = Array.from({ length: 20 }, (_, index) => target.id + "x" + index);

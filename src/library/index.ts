@@ -262,12 +262,14 @@ export async function ps(id: string, settings: Settings = {}): Promise<readonly 
 
 /**
  * What a container uses, once at each interval, and its OOM kills as they happen, until it stops or the loop is left. The interval is in
- * milliseconds, 5000 when absent.
+ * milliseconds, 5000 when absent; with Infinity there are the OOM kills alone.
  */
 export async function* events(
   id: string,
   { intervalMs = 5000, ...settings }: Settings & { readonly intervalMs?: number } = {},
 ): AsyncGenerator<ContainerEvent, void, undefined> {
+  if (!(intervalMs > 0))
+    throw new RuntsError("intervalMs must be greater than 0", { operation: "events", errno: "EINVAL" });
   const observation = observe(contextOf(settings), id);
   const { pidfd, oomDescriptor } = observation;
   const end = waitFor(pidfd);
@@ -325,10 +327,13 @@ async function textOf(stream: Readable | null): Promise<string> {
   return Buffer.concat(chunks).toString("utf8");
 }
 
+/** What setTimeout takes: of a longer wait it makes none. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 function after(ms: number): { readonly elapsed: Promise<void>; cancel(): void } {
   let timer: NodeJS.Timeout | undefined;
   const elapsed = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, Math.max(0, ms));
+    timer = setTimeout(resolve, Math.min(Math.max(0, ms), LONGEST_TIMER_MS));
   });
   return { elapsed, cancel: () => clearTimeout(timer) };
 }
