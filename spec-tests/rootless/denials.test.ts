@@ -226,6 +226,25 @@ spec(
 );
 
 if (IS_RUNTS) {
+  for (const words of [
+    ["explain", "--as", "caller"],
+    ["validate", "--host"],
+  ])
+    spec(
+      `${words.join(" ")} without --root: below XDG_RUNTIME_DIR as create, and refused without that`,
+      CLAUSE,
+      async (sandbox) => {
+        const { bundle } = rootlessShell(sandbox, "true");
+        const folder = ownFolder(sandbox);
+        const options = { directory: sandbox.directory, wrapper: sandbox.wrapper };
+        const args = [...words, "--bundle", bundle];
+        const { code, stdout, stderr } = await invoke(args, { ...options, env: { XDG_RUNTIME_DIR: folder } });
+        expect([code, stderr]).toEqual([0, ""]);
+        expect(stdout).not.toContain("/run/runts");
+        expectHint(await invoke(args, options), /XDG_RUNTIME_DIR/, /--root/);
+      },
+    );
+
   for (const [command, ...args] of [
     ["completion", "bash"],
     ["doctor"],

@@ -146,6 +146,15 @@ const ROWS: Readonly<Record<string, Row>> = {
     },
     finds: ["warning ro-not-recursive /mounts/7/options/1"],
   },
+  "ro over a mount that is writable, and a later mount over that": {
+    mutate: (config) => {
+      config.mounts.push(
+        { destination: "/all", type: "bind", source: "/dev", options: ["rbind", "ro"] },
+        { destination: "/all", type: "tmpfs", source: "tmpfs" },
+      );
+    },
+    finds: ["warning hidden-mount /mounts/7"],
+  },
   "rro over a mount that is writable": {
     mutate: (config) => {
       config.mounts.push({ destination: "/all", type: "bind", source: "/dev", options: ["rbind", "rro"] });

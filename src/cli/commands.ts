@@ -155,7 +155,7 @@ export const commands: readonly CommandDescription[] = [
     name: "explain",
     summary: "print what create and start would do",
     positionals: { usage: "[container-id]", min: 0, max: 2 },
-    usesState: never,
+    usesState: (args) => args.string("as") === "caller",
     options: [
       bundleOption,
       configOption,
@@ -359,7 +359,7 @@ export const commands: readonly CommandDescription[] = [
     name: "validate",
     summary: "find all that is wrong with a bundle",
     positionals: noPositionals,
-    usesState: never,
+    usesState: (args) => args.flag("host"),
     options: [
       bundleOption,
       configOption,

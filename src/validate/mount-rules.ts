@@ -15,20 +15,20 @@ export function mountRules(config: Config, bundle: string, view: ContainerView, 
     if (!isBind(mount)) return;
     const source = bindSource(mount, bundle);
     missingSource(mount, source, index, tell);
-    writableBelow(mount, source, index, tell);
+    const isHiddenLater = (path: string) =>
+      places.some((place, at) => at > index && isAtOrBelow(path, place) && !isRemount(mounts[at]));
+    writableBelow(mount, source, { index, isHiddenLater }, tell);
   });
   hiddenPaths(config, view, tell);
 }
 
 /** Mounts are made in the listed order (config.md, Mounts): a later one at or above the place hides what is there. */
 function hidden(mounts: readonly Mount[], places: readonly string[], index: number, tell: Tell): void {
-  const isRemount = (at: number) => mounts[at]?.options?.includes("remount") === true;
-  if (isRemount(index)) return;
+  if (isRemount(mounts[index])) return;
   const destination = places[index] ?? "";
-  const later = places.findIndex((place, at) => {
-    const covers = destination === place || destination.startsWith(`${place}/`);
-    return at > index && covers && !isRemount(at);
-  });
+  const later = places.findIndex(
+    (place, at) => at > index && isAtOrBelow(destination, place) && !isRemount(mounts[at]),
+  );
   if (later < 0) return;
   const by = `the later mount on ${places[later]} (/mounts/${later})`;
   tell(
@@ -41,25 +41,35 @@ function hidden(mounts: readonly Mount[], places: readonly string[], index: numb
   );
 }
 
+function isRemount(mount: Mount | undefined): boolean {
+  return mount?.options?.includes("remount") === true;
+}
+
+function isAtOrBelow(path: string, place: string): boolean {
+  return path === place || path.startsWith(`${place}/`);
+}
+
 /** What is part of the bundle has to be there; the rest is the host's. */
 function missingSource({ source = "" }: Mount, path: string, index: number, tell: Tell): void {
   if (source.startsWith("/") || source === "" || exists(path)) return;
   tell(failure("source-missing", `/mounts/${index}/source`, `${path} does not exist`));
 }
 
-/** `ro` is of the mount itself; mount_setattr(2). */
+/** `ro` is of the mount itself; mount_setattr(2). What a later mount covers nobody reaches. */
 function writableBelow(
   { options = [], destination }: Mount,
   source: string,
-  index: number,
+  { index, isHiddenLater }: { readonly index: number; readonly isHiddenLater: (path: string) => boolean },
   tell: Tell,
 ): void {
   if (!options.includes("rbind") || !options.includes("ro") || options.includes("rro")) return;
-  const writable = writableMountsBelow(source);
+  const writable = writableMountsBelow(source)
+    .map((point) => cleanPath(`${destination}/${point.slice(source.length)}`))
+    .filter((path) => !isHiddenLater(path));
   const [first] = writable;
   if (first === undefined) return;
   const others = writable.length > 1 ? ` and ${writable.length - 1} more below` : "";
-  const message = `${cleanPath(`${destination}/${first.slice(source.length)}`)}${others === "" ? " stays" : `${others} stay`} writable: ro is for the topmost mount only`;
+  const message = `${first}${others === "" ? " stays" : `${others} stay`} writable: ro is for the topmost mount only`;
   tell(
     warning(
       "ro-not-recursive",
