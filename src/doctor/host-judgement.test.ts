@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Host } from "./host.ts";
+import { freeSubordinateId, type Host } from "./host.ts";
 import { judgeHost } from "./host-judgement.ts";
 
 const complete: Host = {
@@ -25,6 +25,7 @@ const complete: Host = {
   hasSdBus: true,
   idHelpers: true,
   subordinateIds: true,
+  freeSubordinateId: 165_536,
   criu: "4.1",
   hasResctrl: true,
   hasNuma: true,
@@ -64,7 +65,12 @@ describe("judgeHost", () => {
     [{ criu: undefined }, "criu", "lacking", /install criu/],
     [{ fileSystems: [] }, "overlayfs", "lacking", /modprobe/],
     [{ isRoot: false, idHelpers: false }, "newuidmap", "lacking", /uidmap/],
-    [{ isRoot: false, subordinateIds: false, user: "ann" }, "subordinate ids", "lacking", /usermod .* ann$/],
+    [
+      { isRoot: false, subordinateIds: false, user: "ann" },
+      "subordinate ids",
+      "lacking",
+      /usermod --add-subuids 165536-231071 --add-subgids 165536-231071 ann$/,
+    ],
     [{ isRoot: false, hasOwnCgroup: false }, "own cgroup", "lacking", /Delegate=yes/],
   ])("%o: %s is %s", (change, subject, verdict, fix) => {
     const finding = judged(change, subject);
@@ -76,5 +82,13 @@ describe("judgeHost", () => {
   it("tells a user what keeps user namespaces from him", () => {
     const findings = judgeHost({ ...complete, isRoot: false, restrictsUserNamespaces: "AppArmor" });
     expect(findings.find(({ verdict }) => verdict === "bad")?.fix).toMatch(/userns,/);
+  });
+});
+
+describe("freeSubordinateId", () => {
+  it("is behind all ranges that somebody has, in whatever order", () => {
+    expect(freeSubordinateId("")).toBe(100_000);
+    expect(freeSubordinateId("root:1:50\n\n# a:900000:1 \n")).toBe(100_000);
+    expect(freeSubordinateId("a:231072:65536\nb:100000:65536\n1000:165536:65536\n")).toBe(296_608);
   });
 });

@@ -157,7 +157,8 @@ function security({ seccompLevel, seccompActions, securityModules }: Host): Part
 
 function rootless(host: Host): Part[] {
   if (host.isRoot) return [note("caller", "is root, so that none of this is needed")];
-  const { restrictsUserNamespaces: restricted } = host;
+  const { restrictsUserNamespaces: restricted, freeSubordinateId: first } = host;
+  const range = `${first}-${first + 65_535}`;
   return [
     restricted === "no"
       ? good("user namespaces", "may be made by everybody")
@@ -176,7 +177,7 @@ function rootless(host: Host): Part[] {
       : lacking(
           "subordinate ids",
           `none for ${host.user}`,
-          `usermod --add-subuids 100000-165535 --add-subgids 100000-165535 ${host.user}`,
+          `usermod --add-subuids ${range} --add-subgids ${range} ${host.user}`,
         ),
     host.hasOwnCgroup
       ? good("own cgroup", "delegated: limits work")

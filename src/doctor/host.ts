@@ -54,6 +54,8 @@ export interface Host {
   readonly idHelpers: boolean;
   /** Whether /etc/subuid and /etc/subgid name this user. */
   readonly subordinateIds: boolean;
+  /** From here on those files give ids to nobody. */
+  readonly freeSubordinateId: number;
   /** First line of `criu --version`. */
   readonly criu: string | undefined;
   readonly hasResctrl: boolean;
@@ -79,6 +81,8 @@ const CALLS: readonly SyscallName[] = [
   "bpf",
   "seccomp",
 ];
+
+const SUBORDINATE_ID_FILES = ["/etc/subuid", "/etc/subgid"];
 
 export function inspectHost(): Host {
   const { uid, privileged, inUserNamespace } = inspectCaller();
@@ -108,7 +112,8 @@ export function inspectHost(): Host {
     hasSystemd: existsSync("/run/systemd/system"),
     hasSdBus: hasLibrary("libsystemd.so.0"),
     idHelpers: ["newuidmap", "newgidmap"].every((name) => findProgram(name) !== undefined),
-    subordinateIds: ["/etc/subuid", "/etc/subgid"].every((file) => namesUser(file, user)),
+    subordinateIds: SUBORDINATE_ID_FILES.every((file) => namesUser(file, user)),
+    freeSubordinateId: freeSubordinateId(SUBORDINATE_ID_FILES.map(textOf).join("\n")),
     criu: criuVersion(),
     hasResctrl: fileSystems().includes("resctrl"),
     hasNuma: namesIn("/sys/devices/system/node").filter((name) => /^node\d+$/.test(name)).length > 1,
@@ -176,6 +181,15 @@ function namesUser(file: string, user: string): boolean {
   return textOf(file)
     .split("\n")
     .some((line) => [user, uid].includes(line.split(":")[0] ?? ""));
+}
+
+/** Lines are NAME:FIRST:COUNT (subuid(5)). Two users with one range could enter each other's containers. */
+export function freeSubordinateId(lines: string): number {
+  const SUB_UID_MIN = 100_000; // login.defs(5)
+  const ends = [...lines.matchAll(/^[^:\n]*:(\d+):(\d+)$/gm)].map(
+    ([, first, count]) => Number(first) + Number(count),
+  );
+  return ends.reduce((most, end) => Math.max(most, end), SUB_UID_MIN);
 }
 
 function criuVersion(): string | undefined {
