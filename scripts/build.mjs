@@ -200,15 +200,18 @@ function readImage(file, arch) {
   return Buffer.from(base64, "base64");
 }
 
+/** Its cgroup has that name, and builds of other folders may run at the same time. */
+const recordedId = `order-${process.pid}`;
+
 /** What engines call for each container; `exec` comes before `start`, whose program ends at once. */
 const recordedCommands = [
-  ["run", "order"],
-  ["create", "order"],
-  ["exec", "order", "/true"],
-  ["state", "order"],
-  ["start", "order"],
-  ["kill", "--all", "order", "KILL"],
-  ["delete", "order"],
+  ["run", recordedId],
+  ["create", recordedId],
+  ["exec", recordedId, "/true"],
+  ["state", recordedId],
+  ["start", recordedId],
+  ["kill", "--all", recordedId, "KILL"],
+  ["delete", recordedId],
 ];
 
 /**
