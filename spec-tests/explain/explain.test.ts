@@ -141,6 +141,17 @@ spec("explain --diff of two bundles: only what differs", "explain", async (sandb
   ]);
 });
 
+spec(
+  "explain --diff of a file that is not there: the error that reads it has",
+  "explain",
+  async (sandbox) => {
+    const { bundle } = sandbox.container();
+    const none = sandbox.path("none.json");
+    const { code, stderr } = await sandbox.invoke(["explain", "--diff", bundle, none]);
+    expect([code, stderr]).toEqual([1, `runts: open ${none}: no such file or directory\n`]);
+  },
+);
+
 spec("explain --diff of two config files: the same bundle for both", "explain", async (sandbox) => {
   const container = sandbox.shell("exit 0");
   const file = sandbox.path("other.json");

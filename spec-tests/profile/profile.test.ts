@@ -139,8 +139,16 @@ spec(
   async (sandbox) => {
     const container = sandbox.container();
     const { code, stderr } = await container.create({ flags: ["--profile", "/nowhere/trace.json"] });
-    expect([code, stderr]).toEqual([1, expect.stringContaining("/nowhere/trace.json")]);
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringContaining("runts: --profile /nowhere/trace.json: ENOENT"),
+    ]);
     expect(existsSync(join(sandbox.root, container.id))).toBe(false);
+    const full = await container.run({ flags: ["--profile", "/dev/full"] });
+    expect([full.code, full.stderr]).toEqual([
+      1,
+      expect.stringContaining("runts: --profile /dev/full: ENOSPC"),
+    ]);
   },
 );
 

@@ -57,7 +57,8 @@ function comparedConfigs(args: ParsedArguments): [ExplainOptions, ExplainOptions
   const options = (index: number): ExplainOptions => {
     const path = absolutePath(args.positional(index));
     const common = optionsFrom(args, DEFAULT_ID);
-    if (statSync(path).isDirectory()) return { ...common, bundle: path };
+    // What is not there is opened as a file, whose error says so.
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return { ...common, bundle: path };
     const bundle = args.string("bundle") === undefined ? dirname(path) : common.bundle;
     return { ...common, bundle, configFile: path };
   };
