@@ -203,6 +203,18 @@ const ROWS: Readonly<Record<string, Row>> = {
       "warning tiny-limit /linux/resources/pids/limit",
     ],
   },
+  "names that are too long": {
+    mutate: (config) => {
+      config.hostname = "h".repeat(65);
+    },
+    finds: ["error config /hostname"],
+  },
+  "CPUs that are no list": {
+    mutate: (config) => {
+      config.linux.resources = { cpu: { cpus: "0-3,7", mems: "first" } };
+    },
+    finds: ["error cpu-list /linux/resources/cpu/mems"],
+  },
   "all devices allowed": {
     mutate: (config) => {
       config.linux.resources = { devices: [{ allow: true }] };

@@ -130,6 +130,14 @@ describe("parseConfig", () => {
       ],
       [{ ...MINIMAL, hostname: "h" }, "/hostname: needs a uts namespace"],
       [{ ...MINIMAL, domainname: "d" }, "/domainname: needs a uts namespace"],
+      [
+        { ...MINIMAL, hostname: "h".repeat(65), linux: { namespaces: [{ type: "uts" }] } },
+        "/hostname: must not be longer than 64 bytes",
+      ],
+      [
+        { ...MINIMAL, domainname: "ü".repeat(33), linux: { namespaces: [{ type: "uts" }] } },
+        "/domainname: must not be longer than 64 bytes",
+      ],
       [{ ...MINIMAL, annotations: { "": "x" } }, "/annotations/: must have a name that is not empty"],
       [{ ...MINIMAL, annotations: { a: 1 } }, "/annotations/a: must be a string"],
       [

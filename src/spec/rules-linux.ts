@@ -41,10 +41,20 @@ function duplicateNamespaces({ linux }: Config, report: Report): void {
   }
 }
 
+/** __NEW_UTS_LEN of linux/utsname.h: to a longer name the kernel says no more than EINVAL. */
+const LONGEST_NAME = 64;
+
 function nameRules({ hostname = "", domainname = "", linux }: Config, report: Report): void {
-  if (hasNamespace(linux, "uts")) return;
-  if (hostname !== "") report("/hostname", "needs a uts namespace");
-  if (domainname !== "") report("/domainname", "needs a uts namespace");
+  const hasUts = hasNamespace(linux, "uts");
+  for (const [pointer, name] of [
+    ["/hostname", hostname],
+    ["/domainname", domainname],
+  ] as const) {
+    if (name !== "" && !hasUts) report(pointer, "needs a uts namespace");
+    // Up to three bytes in UTF-8 for each.
+    const isLong = name.length > LONGEST_NAME / 3 && new TextEncoder().encode(name).length > LONGEST_NAME;
+    if (isLong) report(pointer, `must not be longer than ${LONGEST_NAME} bytes`);
+  }
 }
 
 function mappingRules({ linux }: Config, report: Report): void {

@@ -72,6 +72,9 @@ const LEAST_MEMORY = 512n * 1024n;
 /** Bandwidth of CFS: max_bw_quota_period_us and min_cfs_quota_period of the kernel. */
 const LEAST_QUOTA_US = 1000n;
 
+/** What bitmap_parselist() of the kernel's lib/bitmap-str.c reads is made of: "N" is the last one, "0-7:1/2" every other one. */
+const CPU_LIST = /^(?:[0-9N,:/\s-]|all)*$/;
+
 function resourceRules({ linux }: Config, tell: Tell): void {
   const { memory, pids, cpu, devices = [] } = linux?.resources ?? {};
   const at = "/linux/resources";
@@ -108,6 +111,11 @@ function resourceRules({ linux }: Config, tell: Tell): void {
     tell(
       failure("cpu-quota", `${at}/cpu/period`, "must be from 1000 to 1000000", "the unit is microseconds"),
     );
+  for (const name of ["cpus", "mems"] as const)
+    if (!CPU_LIST.test(cpu?.[name] ?? ""))
+      tell(
+        failure("cpu-list", `${at}/cpu/${name}`, "must be a list of numbers and ranges", 'such as "0-3,7"'),
+      );
   devices.forEach(({ allow, type = "a", major, minor, access = "" }, index) => {
     const isAll = (type === "a" || type === undefined) && (major ?? -1n) === -1n && (minor ?? -1n) === -1n;
     if (allow && isAll && /^$|w/.test(access))
