@@ -49,6 +49,73 @@ spec("exec --tty in the foreground: what is typed arrives, echoed once", CLAUSE,
   expect(result.stdout.replaceAll("\r", "")).toBe("type now\ntyped words\ngot typed words\n");
 });
 
+/**
+ * Runs the command on a terminal of its own. Once it prints "type now", lines without end are typed, as fast as they are taken, and what is
+ * printed is read meanwhile; a file tells the container, whose root directory is the first argument, when no more is taken.
+ */
+const PASTING = `
+import os, pty, select, sys
+pid, master = pty.fork()
+if pid == 0:
+    os.execvp(sys.argv[2], sys.argv[2:])
+os.set_blocking(master, False)
+typing, last = False, b""
+while True:
+    readable, writable, _ = select.select([master], [master] if typing else [], [], 1)
+    if typing and not readable and not writable:
+        open(sys.argv[1] + "/tmp/full", "w").close()
+        typing = False
+    if readable:
+        try:
+            data = os.read(master, 65536)
+        except OSError:
+            break
+        if not data:
+            break
+        last = (last + data)[-4096:]
+        if b"type now" in data:
+            typing = True
+    if writable:
+        os.write(master, b"0123456789\\n" * 100)
+os.write(1, last)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+`;
+
+spec(
+  "exec --tty, more is typed than terminals hold, and printed as well: neither waits for the other",
+  CLAUSE,
+  async (sandbox) => {
+    const container = await running(sandbox);
+    const result = await container.exec(
+      ["sh", "-c", "echo type now; head -n 20000; echo all there; exit 5"],
+      {
+        flags: ["--tty"],
+        wrapper: ["python3", "-c", PASTING, container.rootfs],
+      },
+    );
+    expect(result.stdout).toContain("all there");
+    expect(result.code).toBe(5);
+  },
+);
+
+spec(
+  "exec --tty, what is typed is never read, and another process keeps the terminal open: it ends with its process",
+  CLAUSE,
+  async (sandbox) => {
+    const container = await running(sandbox, (config) => {
+      config.root.readonly = false;
+    });
+    const script =
+      'stty raw -echo; (trap "" HUP; exec sleep 1000) & ' +
+      "echo type now; until [ -e /tmp/full ]; do sleep 0.1; done; exit 5";
+    const result = await container.exec(["sh", "-c", script], {
+      flags: ["--tty"],
+      wrapper: ["python3", "-c", PASTING, container.rootfs],
+    });
+    expect(result.code).toBe(5);
+  },
+);
+
 spec("exec without --tty in a container with a terminal: none", CLAUSE, async (sandbox) => {
   const console = await openConsole(sandbox);
   const container = sandbox.shell("exec sleep 1000", (config) => {

@@ -1,3 +1,5 @@
+import { F_SETFL, O_NONBLOCK } from "../../bindings/abi/fcntl.ts";
+import { syscall } from "../../bindings/ffi/syscall.ts";
 import { closeSync, readSync, writeSync } from "../../bindings/linux/files.ts";
 import {
   copyWindowSize,
@@ -11,17 +13,27 @@ import { errorCode } from "../errors.ts";
 
 const STDIN = 0;
 const STDOUT = 1;
+const BUFFER_SIZE = 16 * 1024;
 
-/** The caller's terminal on one side, the container's on the other: for `run` in the foreground. */
+/**
+ * The caller's terminal on one side, the container's on the other: for `run` in the foreground. What is typed waits until the container
+ * takes it: a write that waited would keep the container's output where it is, which the container may have to be rid of first; and it
+ * would wait as long as anybody who has the terminal open likes.
+ */
 export class ConsoleRelay {
   readonly #master: number;
   readonly #saved: Termios | undefined;
-  readonly #buffer = Buffer.alloc(16 * 1024);
+  readonly #buffer = Buffer.alloc(BUFFER_SIZE);
+  readonly #inputBuffer = Buffer.alloc(BUFFER_SIZE);
+  /** The part of the buffer that the container has not taken yet. */
+  #input = this.#inputBuffer.subarray(0, 0);
   #inputOpen = true;
   #outputOpen = true;
 
   constructor(master: number) {
     this.#master = master;
+    // Nobody else has this open file: the caller's own streams stay as they are.
+    syscall("fcntl", [master, F_SETFL, O_NONBLOCK], ["F_SETFL"]);
     const settings = terminalSettings(master);
     if (settings !== undefined) setTerminalSettings(master, withoutCarriageReturns(settings));
     this.#saved = terminalSettings(STDIN);
@@ -29,32 +41,59 @@ export class ConsoleRelay {
     this.resize();
   }
 
-  /** What to wait for. */
-  get descriptors(): number[] {
-    return [...(this.#inputOpen ? [STDIN] : []), ...(this.#outputOpen ? [this.#master] : [])];
+  /** What to wait for, until it can be read. */
+  get readable(): number[] {
+    const takesInput = this.#inputOpen && this.#input.length === 0;
+    return [...(takesInput ? [STDIN] : []), ...(this.#outputOpen ? [this.#master] : [])];
+  }
+
+  /** The same, until it can be written to. */
+  get writable(): number[] {
+    return this.#input.length > 0 ? [this.#master] : [];
   }
 
   resize(): void {
     copyWindowSize(STDIN, this.#master);
   }
 
-  /** Moves what can be read on a descriptor to the other side. */
+  /** Moves what can be moved from or to a descriptor. */
   move(fd: number): void {
-    if (fd === STDIN) this.#inputOpen = this.#copy(STDIN, this.#master);
-    if (fd === this.#master) this.#outputOpen = this.#copy(this.#master, STDOUT);
+    if (fd === STDIN) this.#readInput();
+    this.#passInput();
+    if (fd === this.#master) this.#outputOpen = this.#copyOutput();
+  }
+
+  #readInput(): void {
+    try {
+      this.#input = this.#inputBuffer.subarray(0, readSync(STDIN, this.#inputBuffer));
+      this.#inputOpen = this.#input.length > 0;
+    } catch (error) {
+      this.#inputOpen = isRetry(error);
+    }
+  }
+
+  #passInput(): void {
+    if (this.#input.length === 0) return;
+    try {
+      this.#input = this.#input.subarray(writeSync(this.#master, this.#input));
+    } catch (error) {
+      if (isRetry(error)) return;
+      this.#inputOpen = false;
+      this.#input = this.#inputBuffer.subarray(0, 0);
+    }
   }
 
   /** Moves one buffer; false at the end, which a terminal without a slave reports as EIO. */
-  #copy(from: number, to: number): boolean {
+  #copyOutput(): boolean {
     let length: number;
     try {
-      length = readSync(from, this.#buffer);
+      length = readSync(this.#master, this.#buffer);
     } catch (error) {
       return isRetry(error);
     }
     for (let offset = 0; offset < length; ) {
       try {
-        offset += writeSync(to, this.#buffer, offset, length - offset);
+        offset += writeSync(STDOUT, this.#buffer, offset, length - offset);
       } catch (error) {
         if (!isRetry(error)) return false;
       }

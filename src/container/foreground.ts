@@ -103,10 +103,10 @@ export class Foreground {
     const { pollReadable } = await import("../../bindings/linux/poll-async.ts");
     for (;;) {
       const attended = this.#attendants.flatMap(({ descriptors }) => descriptors);
-      const relayed = [...(this.#relay?.descriptors ?? []), ...attended];
-      const ready = await pollReadable([this.#pidfd, ...relayed]);
+      const relayed = [...(this.#relay?.readable ?? []), ...attended];
+      const ready = await pollReadable([this.#pidfd, ...relayed], this.#relay?.writable);
       if (ready.includes(this.#pidfd)) return;
-      for (const fd of ready) this.#relay?.move(fd);
+      for (const fd of new Set(ready)) this.#relay?.move(fd);
       for (const attendant of this.#attendants) attendant.forward();
     }
   }
