@@ -51,6 +51,15 @@ const BOTH: readonly Deviation[] = [
 export const CRUN_SECURITY: readonly Deviation[] = [
   ...BOTH,
   {
+    reason:
+      "standard streams become the user's, whatever they are; runc puts pipes between, where it stays in the foreground",
+    titles: [
+      "run as another user, a file of the host as standard input: …",
+      "exec as another user, a file of the host as standard input: …",
+      "run as another user, a device of the host as a standard stream: …",
+    ],
+  },
+  {
     reason: "its process can be traced from the clone into a joined pid namespace on",
     sometimes: true,
     titles: ["create in the user and pid namespace of a container with CAP_SYS_PTRACE: …"],

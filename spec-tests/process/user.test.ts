@@ -1,4 +1,5 @@
-import { chmodSync, statSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { chmodSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import { running } from "../harness/exec.ts";
 import { spec } from "../harness/spec.ts";
@@ -144,5 +145,48 @@ spec(
     });
     await container.run({ stdin: "/dev/null", wrapper: ["sh", "-c", 'exec "$@" > /dev/null 2>&1', "sh"] });
     expect(statSync("/dev/null").uid).toBe(before.uid);
+  },
+);
+
+/** What an owner could do to a file that he may only read. */
+const MAKE_WRITABLE = "chmod 666 /proc/self/fd/0 && echo changed >> /proc/self/fd/0";
+
+for (const command of ["run", "exec"] as const) {
+  spec(
+    `${command} as another user, a file of the host as standard input: it keeps its owner, and can't be changed`,
+    "the caller has given it to be read",
+    async (sandbox) => {
+      const input = sandbox.path("input");
+      writeFileSync(input, "for root alone\n", { mode: 0o600 });
+      const script = `cat; ${MAKE_WRITABLE}`;
+      const user = { uid: 1000, gid: 1000 };
+      if (command === "run") {
+        const container = sandbox.shell(script, (config) => {
+          config.process.user = user;
+        });
+        expect((await container.run({ stdin: input })).stdout).toBe("for root alone\n");
+      } else {
+        const container = await running(sandbox);
+        const options = { flags: ["--user", "1000:1000"], stdin: input };
+        expect((await container.exec(["sh", "-c", script], options)).stdout).toBe("for root alone\n");
+      }
+      const { uid, mode } = statSync(input);
+      expect([uid, mode & 0o777, readFileSync(input, "utf8")]).toEqual([0, 0o600, "for root alone\n"]);
+    },
+  );
+}
+
+spec(
+  "run as another user, a device of the host as a standard stream: it keeps its owner",
+  "it is not the container's alone",
+  async (sandbox) => {
+    const device = sandbox.path("zero");
+    execFileSync("mknod", ["-m", "666", device, "c", "1", "5"]);
+    const container = sandbox.shell("true", (config) => {
+      config.process.user = { uid: 1000, gid: 1000 };
+    });
+    const wrapper = ["sh", "-c", `exec "$@" 2<> ${device}`, "sh"];
+    expect((await container.run({ stdin: device, wrapper })).code).toBe(0);
+    expect(statSync(device).uid).toBe(0);
   },
 );

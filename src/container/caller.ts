@@ -1,5 +1,8 @@
-import { fstatSync } from "../../bindings/linux/file-status.ts";
+import { F_GETFL, O_ACCMODE, O_RDONLY } from "../../bindings/abi/fcntl.ts";
+import { trySyscall } from "../../bindings/ffi/syscall.ts";
+import { type FileStatus, fstatSync } from "../../bindings/linux/file-status.ts";
 import { readFileSync } from "../../bindings/linux/files.ts";
+import { terminalSettings } from "../../bindings/linux/terminal.ts";
 import { RuntsError } from "../errors.ts";
 import type { StandardStreams, StdioFacts } from "../plan/process-setup.ts";
 
@@ -76,7 +79,7 @@ export function callersNotifySocket(): string | undefined {
 
 const DEV_NULL_RDEV = 0x103;
 
-/** Which standard streams are /dev/null of the host, which change their owner: not those that others use as well; and which are pipes. */
+/** Which standard streams are /dev/null of the host, which change their owner, and which are pipes. */
 export function stdioFacts(
   terminal: boolean,
   uid: number,
@@ -86,14 +89,15 @@ export function stdioFacts(
   const chown: number[] = [];
   const pipes = ["", "", ""];
   for (const fd of terminal ? [] : [0, 1, 2]) {
-    let stat: ReturnType<typeof fstatSync>;
+    const stream = streams[fd] ?? fd;
+    let stat: FileStatus;
     try {
-      stat = fstatSync(streams[fd] ?? fd);
+      stat = fstatSync(stream);
     } catch {
       continue; // closed
     }
     if (stat.isCharacterDevice() && stat.rdev === DEV_NULL_RDEV) nulls.push(fd);
-    else if (stat.uid !== uid) chown.push(fd);
+    else if (stat.uid !== uid && mayGiveAway(stream, stat)) chown.push(fd);
     if (stat.isFIFO()) pipes[fd] = `pipe:[${stat.ino}]`;
   }
   return {
@@ -101,6 +105,16 @@ export function stdioFacts(
     chown: terminal ? [0] : chown,
     pipes: pipes.some((name) => name !== "") ? pipes : undefined,
   };
+}
+
+/**
+ * Who owns a file can give himself any right to it, and keeps it when the container has gone. So what the caller has let the container
+ * only read stays his own, and so does a device that others use as well: any but terminals.
+ */
+function mayGiveAway(stream: number, stat: FileStatus): boolean {
+  if (stat.isFIFO()) return true;
+  if (stat.isFile()) return (trySyscall("fcntl", stream, F_GETFL) & O_ACCMODE) !== O_RDONLY;
+  return stat.isCharacterDevice() && terminalSettings(stream) !== undefined;
 }
 
 /** Descriptors after stdio that the caller hands to the container, and what the container is told of them. */

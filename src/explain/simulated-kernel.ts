@@ -4,6 +4,7 @@ import {
   AT_EMPTY_PATH,
   AT_FDCWD,
   F_DUPFD_CLOEXEC,
+  F_GETFL,
   O_ACCMODE,
   O_CREAT,
   O_EXCL,
@@ -146,6 +147,7 @@ export class SimulatedKernel {
       return 0;
     },
     fcntl: ([fd, command, ...rest]) => {
+      if (command === F_GETFL) return callKernel("fcntl", [fd ?? -1, command]);
       if (command !== F_DUPFD_CLOEXEC) return 0;
       const open = this.#open.get(Number(fd));
       if (open === undefined) return callKernel("fcntl", [fd ?? -1, command, ...rest]);
@@ -217,12 +219,8 @@ export class SimulatedKernel {
       if (denial !== 0) return denial;
     }
     this.#observe(call, args, path);
-    const file = this.files.make(
-      path,
-      "file",
-      (flags & O_TRUNC) === 0 ? this.#contentOf(path, existing) : "",
-    );
-    return this.#descriptor(`fd of ${path}`, file, path);
+    const content = (flags & O_TRUNC) === 0 ? this.#contentOf(path, existing) : "";
+    return this.#descriptor(`fd of ${path}`, this.files.make(path, "file", content), path);
   }
 
   /** Controllers are enabled beside those that are so. */
