@@ -29,6 +29,7 @@ import { explained } from "./exec-failure.ts";
 import { firstState } from "./first-state.ts";
 import { bundlePath, hostFacts, openBundle, rootfsOf } from "./host-facts.ts";
 import { checkId } from "./id.ts";
+import { newKeyringName } from "./keyring-name.ts";
 import { type ContainerLock, lockContainer } from "./lock.ts";
 import type { Context, CreateOptions } from "./options.ts";
 import { writePidFile } from "./pid-file.ts";
@@ -236,6 +237,7 @@ class Creation {
       config: this.#config,
       process: this.#process,
       namespaces,
+      keyring: this.#saved.keyring,
       facts: this.#facts(rootfs),
       credentials: this.#credentials(namespaces, seccomp !== undefined, hasMapper),
       umask: this.#caller.umask,
@@ -316,7 +318,7 @@ class Creation {
       ...(scope !== undefined && { scope: scope.saved }),
       ...(resctrl !== undefined && { resctrl: resctrl.saved }),
       ...(hostMount !== undefined && { hostMount: hostMount.saved }),
-      ownKeyring: !noNewKeyring,
+      ...(!noNewKeyring && { keyring: newKeyringName(id) }),
       hasListener: seccomp?.listener !== undefined,
     });
     writeState(this.#directory, this.#state);

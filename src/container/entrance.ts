@@ -9,7 +9,6 @@ import { type ExecSetUpOptions, setUpExec } from "../init/set-up-exec.ts";
 import { type PendingInit, type SpawnOptions, spawnInit } from "../init/spawn-init.ts";
 import { type CredentialOptions, narrowCapabilities } from "../plan/credentials.ts";
 import { hasOwn, type Namespaces, namespacesOf } from "../plan/init-plan.ts";
-import { keyringName } from "../plan/kernel-settings.ts";
 import type { SeccompFilter } from "../plan/process-setup.ts";
 import type { Config, Process } from "../spec/types.ts";
 import { type Caller, inheritedNofile } from "./caller.ts";
@@ -144,7 +143,7 @@ export async function entranceTo(context: Context, visit: Visit): Promise<Entran
         procfs: held.hold(openLabelProcfs(process))?.number,
         attributes,
         start: { keepFds, inheritedNofile: inheritedNofile(), seccomp },
-        keyring: saved.ownKeyring ? keyringName(saved.id) : undefined,
+        keyring: saved.keyring,
         inUserNamespace: hasOwn(namespaces, "user"),
         chroot: hasMounts ? undefined : held.hold(openRootOf(saved.pid)).number,
         spawned: ({ pid }) => {

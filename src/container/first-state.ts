@@ -13,7 +13,7 @@ export type FirstFacts = Pick<
   | "cgroup"
   | "scope"
   | "resctrl"
-  | "ownKeyring"
+  | "keyring"
   | "hasListener"
   | "hostMount"
 >;

@@ -159,8 +159,7 @@ export class Restoration {
         cgroup,
         ...(scope !== undefined && { scope: scope.saved }),
         ...(resctrl !== undefined && { resctrl: resctrl.saved }),
-        // criu restores no keyrings: the processes have the caller's.
-        ownKeyring: false,
+        // And no keyring: criu restores none, the processes have the caller's.
         hasListener: false,
       }),
       ...(pipes !== undefined && { pipes }),

@@ -41,8 +41,8 @@ export interface SavedState {
   readonly pipes?: readonly string[];
   /** Whether the container's processes end with init: it has a pid namespace of its own. */
   readonly ownPidNamespace: boolean;
-  /** Whether the container has a session keyring of its own. */
-  readonly ownKeyring: boolean;
+  /** Name of the container's session keyring, by which `exec` finds it again; absent if it has none of its own. */
+  readonly keyring?: string;
   readonly ownUserNamespace: boolean;
   /** Whether there is something to start. */
   readonly hasProcess: boolean;
@@ -123,7 +123,7 @@ function parseState(text: string): unknown {
 const STRINGS = ["id", "startTime", "bundle", "rootfs", "created", "cgroup"];
 const NUMBERS = ["pid", "ownerUid"];
 const BOOLEANS = [
-  ..."ownPidNamespace ownKeyring ownUserNamespace hasProcess hasStartContainer hasPoststart".split(" "),
+  ..."ownPidNamespace ownUserNamespace hasProcess hasStartContainer hasPoststart".split(" "),
   ..."hasPoststop hasListener".split(" "),
 ];
 const OBJECTS = ["hostMount", "scope", "resctrl"];
@@ -136,6 +136,7 @@ function isSavedState(value: unknown): value is SavedState {
     STRINGS.every((name) => typeof value[name] === "string") &&
     NUMBERS.every((name) => isNaturalNumber(value[name])) &&
     BOOLEANS.every((name) => value[name] === undefined || typeof value[name] === "boolean") &&
+    (value.keyring === undefined || typeof value.keyring === "string") &&
     OBJECTS.every((name) => value[name] === undefined || isObject(value[name])) &&
     (creator === null ||
       (isObject(creator) && isNaturalNumber(creator.pid) && typeof creator.startTime === "string")) &&

@@ -32,7 +32,6 @@ export function savedState(changes: Partial<SavedState> = {}): SavedState {
     annotations: {},
     cgroup: "",
     ownPidNamespace: true,
-    ownKeyring: false,
     ownUserNamespace: false,
     hasProcess: true,
     hasStartContainer: false,

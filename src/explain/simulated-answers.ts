@@ -59,6 +59,12 @@ export function flagsOf(how: Uint8Array): number {
   return Number(new DataView(how.buffer, how.byteOffset).getBigUint64(open_how.flags, true));
 }
 
+/** A number of 32 bits, as all that names stand for are; returns the length of the buffer. */
+export function fillNumber(buffer: Uint8Array, number: number): number {
+  new DataView(buffer.buffer, buffer.byteOffset).setUint32(0, number, true);
+  return buffer.length;
+}
+
 /** The upper half of the second word of each entry of poll(2) is `revents`: all can be read. */
 export function makeReadable(entries: Uint8Array): void {
   for (let at = 6; at < entries.length; at += 8) entries[at] = 1;

@@ -24,6 +24,7 @@ import {
   copyPart,
   DESCRIPTOR_RESULTS,
   enabled,
+  fillNumber,
   fillStatus,
   flagsOf,
   makeReadable,
@@ -178,6 +179,7 @@ export class SimulatedKernel {
       return Number(count);
     },
     wait4: (args) => Number(args[0]),
+    getrandom: ([buffer]) => fillNumber(bytesOf(buffer), this.#names.descriptor("random number")),
     pidfd_open: (args) =>
       this.#descriptor(`pidfd of ${this.#names.processName(Number(args[0])) ?? args[0]}`, undefined),
     pidfd_send_signal: (args) => {

@@ -104,7 +104,7 @@ function planFor(channel: StubChannel, options: LiveMountsOptions): InitPlan {
   return {
     ...options,
     noPivot: false,
-    noNewKeyring: true,
+    keyring: undefined,
     root: registers.take(),
     rootfs: registers.take(),
     hostProc: registers.take(),

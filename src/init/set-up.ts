@@ -44,12 +44,12 @@ import { receiveAll, type Session, send } from "./session.ts";
 import type { Init, PendingInit } from "./spawn-init.ts";
 
 export interface SetUpOptions extends ProcessOptions {
-  readonly id: string;
   readonly config: Config;
   readonly namespaces: Namespaces;
   readonly facts: HostFacts;
   readonly noPivot: boolean;
-  readonly noNewKeyring: boolean;
+  /** Name of the container's session keyring; absent if it keeps the caller's. */
+  readonly keyring: string | undefined;
   /** Connected socket that gets the terminal's master; with process.terminal only. */
   readonly consoleSocket: number | undefined;
   /** Listening socket on which `start` will connect. */

@@ -33,10 +33,10 @@ export interface HostFacts {
 export interface InitPlan {
   readonly config: Config;
   readonly facts: HostFacts;
-  readonly id: string;
   readonly namespaces: Namespaces;
   readonly noPivot: boolean;
-  readonly noNewKeyring: boolean;
+  /** Name of the container's session keyring; absent if it keeps the caller's. */
+  readonly keyring: string | undefined;
   /** Mount of the rootfs, detached at first. */
   readonly root: Register;
   /** The directory that it is attached to. */

@@ -107,16 +107,16 @@ describe("names", () => {
 });
 
 describe("session keyring", () => {
-  it("is joined under the container's id, as far as the kernel allows", () => {
-    const { program, plan } = testPlan({});
+  it("is joined by its name, as far as the kernel allows", () => {
+    const { program, plan } = testPlan({}, { keyring: "_ses.test.1" });
     joinSessionKeyring(program, plan);
     expect(program.operations[0]).toMatchObject({ tolerate: ["ENOSYS", "EPERM", "EDQUOT"] });
-    expect(program.operations[0]?.args[1]).toBe("_ses.test");
+    expect(program.operations[0]?.args[1]).toBe("_ses.test.1");
     expect(program.operations[1]).toMatchObject({ guard: { is: "positive" } });
   });
 
   it("stays that of the caller with --no-new-keyring", () => {
-    const { program, plan } = testPlan({}, { noNewKeyring: true });
+    const { program, plan } = testPlan({});
     joinSessionKeyring(program, plan);
     expect(program.operations).toEqual([]);
   });

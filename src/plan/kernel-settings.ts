@@ -88,13 +88,8 @@ export function enterCgroupNamespace(program: Program, plan: InitPlan): void {
  * A session keyring of its own, so that keys of the caller don't leak (keyrings(7)). Kernels without keyrings, seccomp
  * filters around runts and full quotas are tolerated, as by all peers.
  */
-export function joinSessionKeyring(program: Program, plan: InitPlan): void {
-  if (!plan.noNewKeyring) joinKeyring(program, keyringName(plan.id));
-}
-
-/** Name of a container's session keyring, by which `exec` finds it again. */
-export function keyringName(id: string): string {
-  return `_ses.${id}`;
+export function joinSessionKeyring(program: Program, { keyring }: InitPlan): void {
+  if (keyring !== undefined) joinKeyring(program, keyring);
 }
 
 export function joinKeyring(program: Program, name: string): void {
@@ -102,6 +97,7 @@ export function joinKeyring(program: Program, name: string): void {
   const forUser = KEY_USR_VIEW | KEY_USR_READ | KEY_USR_SEARCH | KEY_USR_LINK;
   program.about("", "join a new session keyring");
   const keyring = program.call("keyctl", [KEYCTL_JOIN_SESSION_KEYRING, name], {
+    path: "session keyring",
     tolerate: ["ENOSYS", "EPERM", "EDQUOT"],
   });
   program.do("keyctl", [KEYCTL_SETPERM, keyring, KEY_POS_ALL | forUser], {

@@ -11,7 +11,7 @@ export interface TestPlan {
 export interface TestPlanOptions {
   readonly facts?: Partial<HostFacts>;
   readonly noPivot?: boolean;
-  readonly noNewKeyring?: boolean;
+  readonly keyring?: string;
   readonly copyUp?: InitPlan["copyUp"];
 }
 
@@ -43,10 +43,9 @@ export function testPlan(config: Partial<Config>, options: TestPlanOptions = {})
       mountLabel: "",
       ...options.facts,
     },
-    id: "test",
     namespaces: namespacesOf(whole),
     noPivot: options.noPivot ?? false,
-    noNewKeyring: options.noNewKeyring ?? false,
+    keyring: options.keyring,
     root: registers.take(),
     rootfs: registers.take(),
     hostProc: registers.take(),
