@@ -1,10 +1,10 @@
-import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { type Outside, outside } from "../harness/canary.ts";
 import type { Config } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
-import { IS_RUNTS } from "../harness/runtime.ts";
+import { IS_RUNTS, which } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 import { startSwapper } from "../harness/swapper.ts";
@@ -153,6 +153,45 @@ for (const { what, clause, mutate, prepare } of RACES) {
         host.expectUntouched();
       }
       expect(results).toHaveLength(CREATES);
+    },
+  );
+}
+
+/** Init waits for a word, then makes namespaces of its own, in which it puts its own program in the place of another. */
+const ESCAPE =
+  "until [ -e /tmp/now ]; do sleep 0.01; done; " +
+  "exec unshare --user --map-root-user --mount sh -c 'mount -o bind /replaced /program; exec sleep 1000'";
+
+if (IS_RUNTS && which("strace") !== undefined) {
+  spec(
+    "exec as root while init, a user without privileges, enters a user namespace of its own: no program of its choice is run as root",
+    "user_namespaces(7): its mounts are its own",
+    async (sandbox) => {
+      const container = sandbox.shell(ESCAPE, (config) => {
+        config.process.user = { uid: 1000, gid: 1000 };
+      });
+      writeFileSync(join(container.rootfs, "program"), "#!/bin/sh\necho the right one\n", { mode: 0o755 });
+      writeFileSync(join(container.rootfs, "replaced"), "#!/bin/sh\necho another\n", { mode: 0o755 });
+      await container.started();
+      const { pid } = await container.state();
+      const namespace = () => readlinkSync(`/proc/${pid}/ns/user`);
+      const before = namespace();
+      const inject = "inject=setns:delay_enter=3000000";
+      const executed = container.exec(["/program"], {
+        flags: ["--user", "0:0"],
+        wrapper: ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=setns", "-e", inject],
+      });
+      // The runtime has looked at the namespaces when there is a process of its that will join them.
+      await expect.poll(() => sandbox.processes().join("\n")).toMatch(/runts-init/);
+      writeFileSync(join(container.rootfs, "tmp/now"), "");
+      await expect.poll(namespace).not.toBe(before);
+      const { stdout, stderr } = await executed;
+      // On a machine that is too slow for it, it was there before.
+      if (stdout !== "the right one\n")
+        expect([stdout, stderr]).toEqual([
+          "",
+          "runts: the container's init has entered another user namespace just now\n",
+        ]);
     },
   );
 }

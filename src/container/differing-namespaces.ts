@@ -17,6 +17,24 @@ export function differingNamespaces(pid: number): number {
   return flags;
 }
 
+/**
+ * Throws if init is not in the user namespace of this process any more. A user without privileges becomes root in one of his own, and can
+ * put any programs into a mount namespace there: who joins that alone runs them with rights that this user does not have. There is no way
+ * back from it, so that looking once, after the joining, is enough. user_namespaces(7)
+ */
+export function checkSameUserNamespace(pid: number): void {
+  const name = namespaceFile("user");
+  const own = tryNamespace("self", name);
+  if (own === undefined) return;
+  const other = tryNamespace(`${pid}`, name);
+  if (other === undefined) throw hasStopped(pid, name);
+  if (other === own) return;
+  throw new RuntsError("the container's init has entered another user namespace just now", {
+    operation: "setns",
+    path: `/proc/${pid}/ns/${name}`,
+  });
+}
+
 /** undefined for a type that this kernel doesn't have, and for a process that has ended. */
 function tryNamespace(process: string, name: string): string | undefined {
   try {

@@ -12,7 +12,7 @@ import { hasOwn, type Namespaces, namespacesOf } from "../plan/init-plan.ts";
 import type { SeccompFilter } from "../plan/process-setup.ts";
 import type { Config, Process } from "../spec/types.ts";
 import { type Caller, inheritedNofile } from "./caller.ts";
-import { differingNamespaces } from "./differing-namespaces.ts";
+import { checkSameUserNamespace, differingNamespaces } from "./differing-namespaces.ts";
 import { type CgroupEntry, type EntryOptions, entryInto } from "./exec-cgroup.ts";
 import type { Context } from "./options.ts";
 import { adoptProcess, credentialOptions } from "./process-rights.ts";
@@ -148,6 +148,7 @@ export async function entranceTo(context: Context, visit: Visit): Promise<Entran
         chroot: hasMounts ? undefined : held.hold(openRootOf(saved.pid)).number,
         spawned: ({ pid }) => {
           spawned(pid);
+          if ((flags & CLONE_NEWUSER) === 0) checkSameUserNamespace(saved.pid);
           entry.attach?.(pid);
           adoptProcess(pid, process, caller);
           if (saved.resctrl !== undefined) admission.resctrl?.joinGroups(saved.resctrl, pid);
