@@ -217,6 +217,20 @@ spec("create in a cgroup with processes: error that names them, and they live on
   expect((await first.state()).status).toBe("running");
 });
 
+spec(
+  "create in a cgroup with a process that has named itself: no byte of it that a terminal acts on, and one line",
+  FIT,
+  async (sandbox) => {
+    const first = sandbox.shell("printf '\\033[31mred\\nline' > /proc/$$/comm; echo named; sleep 1000; true");
+    await first.started();
+    await expect.poll(() => first.printed()).toBe("named");
+    const second = sandbox.container((config) => {
+      config.linux.cgroupsPath = `/${first.id}`;
+    });
+    expectRefusal(await second.create(), inOurWords("(\\x1b[31mred\\x0aline, state "));
+  },
+);
+
 if (which("strace") !== undefined) {
   spec(
     "create in a cgroup with processes, killed before it is made: they live on after delete --force",

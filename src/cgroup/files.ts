@@ -1,3 +1,4 @@
+import { shownName } from "../../bindings/abi/c-string.ts";
 import { errnoMessage } from "../../bindings/abi/errno.ts";
 import { O_CLOEXEC, O_DIRECTORY, O_PATH, O_WRONLY } from "../../bindings/abi/fcntl.ts";
 import { subdirectories, walkTree } from "../../bindings/linux/directories.ts";
@@ -132,12 +133,12 @@ export function describeProcesses(pids: readonly number[]): string {
     : shown.join(", ");
 }
 
-/** `12 (sh, state S)`: proc(5), /proc/pid/stat. */
+/** `12 (sh, state S)`: proc(5), /proc/pid/stat. The name is the process's own choice. */
 function describeProcess(pid: number): string {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
     const name = stat.slice(stat.indexOf("(") + 1, stat.lastIndexOf(")"));
-    return `${pid} (${name}, state ${stat.charAt(stat.lastIndexOf(")") + 2)})`;
+    return `${pid} (${shownName(Buffer.from(name, "latin1"))}, state ${stat.charAt(stat.lastIndexOf(")") + 2)})`;
   } catch {
     return String(pid);
   }
