@@ -53,6 +53,11 @@ describe("openLog", () => {
     expect(standardError.text.split("\n").at(-2)).toBe("runts: e");
   });
 
+  it("writes what a terminal would act on as its number, but for ends of lines and tabs", () => {
+    openLog({ format: "text", debug: false }).error("\x1b[31mred\x7f\x9b\r, \u00e9:\n\tmore");
+    expect(standardError.text).toBe("runts: \\x1b[31mred\\x7f\\x9b\\x0d, \u00e9:\n\tmore\n");
+  });
+
   it("writes debug entries when asked for", () => {
     writeAll(openLog({ format: "text", debug: true }));
     expect(levels(standardError.text)).toEqual(["debug", "info", "warning"]);

@@ -51,9 +51,18 @@ export function openLog(options: LogOptions): Log {
     warn: (message) => entry("warning", message),
     error: (message) => {
       if (file !== undefined || options.format === "json") entry("error", message);
-      if (file !== undefined || options.format === "text") writeDiagnostic(STDERR, `runts: ${message}\n`);
+      if (file !== undefined || options.format === "text")
+        writeDiagnostic(STDERR, `runts: ${printable(message)}\n`);
     },
   };
+}
+
+/** An error may quote a container's program or its files: nothing of that does anything to the terminal of whoever reads it. */
+function printable(message: string): string {
+  return message.replaceAll(/(?![\n\t])\p{Cc}/gu, (control) => {
+    const code = control.charCodeAt(0).toString(16).padStart(2, "0");
+    return `\\x${code}`;
+  });
 }
 
 /** One line: logrus's text or JSON form. The time is RFC 3339, without which dockerd drops the entry. */

@@ -180,6 +180,15 @@ for (const kind of ["prestart", "createRuntime"] as const) {
   );
 }
 
+spec(
+  "createRuntime hook that fails after escape sequences: the error has none for a terminal",
+  `${CLAUSE}: runtime MUST generate an error`,
+  async (sandbox) => {
+    const container = hooked(sandbox, "createRuntime", [hook("printf '\\033]0;title\\007' >&2; exit 1")]);
+    expectRefusal(await container.create(), inOurWords("\\x1b]0;title\\x07"));
+  },
+);
+
 spec("startContainer hook without env: an empty environment", `${CLAUSE}: env`, async (sandbox) => {
   const container = sandbox.shell("sleep 1000", (config) => {
     const args = ["sh", "-c", "cat < /proc/$$/environ > /tmp/environ; true"];
