@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import {
   existsSync,
   readFileSync,
@@ -220,6 +221,13 @@ for (const [what, damage] of [
   ["pstree.img is cut off", (images: string) => truncateSync(`${images}/pstree.img`, 6)],
   ["the memory is missing", (images: string) => rmSync(`${images}/pages-1.img`)],
   ["descriptors.json is no JSON", (images: string) => writeFileSync(`${images}/descriptors.json`, "[")],
+  [
+    "descriptors.json is a fifo",
+    (images: string) => {
+      rmSync(`${images}/descriptors.json`);
+      execFileSync("mkfifo", [`${images}/descriptors.json`]);
+    },
+  ],
   ["the image path is empty", (images: string) => rmSync(images, { recursive: true })],
 ] as const) {
   criuSpec(`restore, ${what}: error, and nothing left behind`, "runtime.md, Errors", async (sandbox) => {

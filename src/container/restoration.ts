@@ -12,6 +12,7 @@ import { onBehalfOf } from "../init/run-program.ts";
 import type { HostFacts } from "../plan/init-plan.ts";
 import { type MountRequest, mountRequests } from "../plan/mounts.ts";
 import { makeRestoreRoot, protectMaskSource } from "../plan/restore-root.ts";
+import { readRegularFile } from "../spec/regular-file.ts";
 import type { Config, Process } from "../spec/types.ts";
 import { type Caller, inspectCaller, isRootless, stdioFacts } from "./caller.ts";
 import { ContainerCgroup } from "./create-cgroup.ts";
@@ -290,7 +291,7 @@ export class Restoration {
 function readDescriptors(imagePath: string): string[] {
   const path = `${imagePath}/${DESCRIPTORS_FILE}`;
   const text = onBehalfOf("", `read ${path}, which a checkpoint has beside its images`, () =>
-    readFileSync(path, "utf8"),
+    readRegularFile(path).toString("utf8"),
   );
   const names = parseNames(text);
   if (names !== undefined) return names;
