@@ -60,3 +60,11 @@ export function errorCode(error: unknown): string {
   if (error instanceof SyscallError) return error.errno;
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
 }
+
+/** What a person reads may quote a container's program or its files: nothing of that does anything to the reader's terminal. */
+export function printable(text: string): string {
+  return text.replaceAll(/(?![\n\t])\p{Cc}/gu, (control) => {
+    const code = control.charCodeAt(0).toString(16).padStart(2, "0");
+    return `\\x${code}`;
+  });
+}

@@ -1,6 +1,6 @@
 import { mkdirSync } from "../bindings/linux/directories.ts";
 import { openSync, writeSync } from "../bindings/linux/files.ts";
-import { errorCode, RuntsError } from "./errors.ts";
+import { errorCode, printable, RuntsError } from "./errors.ts";
 
 /** Where diagnostics go. The fields and level names are logrus's, which engines parse. */
 export interface Log {
@@ -55,14 +55,6 @@ export function openLog(options: LogOptions): Log {
         writeDiagnostic(STDERR, `runts: ${printable(message)}\n`);
     },
   };
-}
-
-/** An error may quote a container's program or its files: nothing of that does anything to the terminal of whoever reads it. */
-function printable(message: string): string {
-  return message.replaceAll(/(?![\n\t])\p{Cc}/gu, (control) => {
-    const code = control.charCodeAt(0).toString(16).padStart(2, "0");
-    return `\\x${code}`;
-  });
 }
 
 /** One line: logrus's text or JSON form. The time is RFC 3339, without which dockerd drops the entry. */

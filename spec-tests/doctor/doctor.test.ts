@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { describe, expect } from "vitest";
+import { writableCgroup } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
 import { asObject, parseObject } from "../harness/json.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
@@ -216,6 +217,21 @@ describe.runIf(IS_RUNTS)("doctor", () => {
     const { findings } = await doctor(sandbox, container.id);
     expect(findings.find(({ subject }) => subject === "hugetlb.2MB.max")?.detail).toBe(String(8 << 20));
   });
+
+  spec(
+    "doctor ID, init in a cgroup whose name has escape sequences: none of them on the terminal",
+    CLAUSE,
+    async (sandbox) => {
+      const script =
+        "name=/sys/fs/cgroup/$(printf 'a\\033[31m'); mkdir $name; echo 1 > $name/cgroup.procs && echo moved; sleep 999";
+      const container = sandbox.shell(script, writableCgroup);
+      await container.started();
+      await expect.poll(() => container.printed()).toBe("moved");
+      const { stdout } = await sandbox.invoke(["doctor", container.id]);
+      expect(stdout).toContain(`/${container.id}/a\\x1b[31m`);
+      expect(stdout).not.toContain("\x1b");
+    },
+  );
 
   spec("doctor ID of a stopped container and of none", CLAUSE, async (sandbox) => {
     const container = sandbox.shell("true");
