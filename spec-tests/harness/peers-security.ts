@@ -31,6 +31,13 @@ const BOTH: readonly Deviation[] = [
     titles: ["run and exec, a user of the host has made keyrings that are called as the container's: …"],
   },
   {
+    reason: "a process whose first thread has ended counts as ended, and cgroup.kill does not reach it",
+    titles: [
+      "state and kill, the first thread of init has ended: running, and killed",
+      "kill KILL, shared pid namespace, the first thread of a process has ended: it goes too",
+    ],
+  },
+  {
     reason: "the pid file that can't be written stays, empty",
     titles: ["create --pid-file on a file system that is full: error, nothing left"],
   },
@@ -54,6 +61,10 @@ const BOTH: readonly Deviation[] = [
 
 export const CRUN_SECURITY: readonly Deviation[] = [
   ...BOTH,
+  {
+    reason: "cgroup.kill does not reach a process whose first thread has ended",
+    titles: ["delete --force, shared pid namespace, the first thread of a process has ended: it goes too"],
+  },
   {
     reason:
       "standard streams become the user's, whatever they are; runc puts pipes between, where it stays in the foreground",

@@ -135,12 +135,25 @@ export function describeProcesses(pids: readonly number[]): string {
 
 /** `12 (sh, state S)`: proc(5), /proc/pid/stat. The name is the process's own choice. */
 function describeProcess(pid: number): string {
+  const found = tryNameAndState(pid);
+  return found === undefined
+    ? String(pid)
+    : `${pid} (${shownName(Buffer.from(found.name, "latin1"))}, state ${found.state})`;
+}
+
+/** In a cgroup only a process whose other threads run on: one that has ended is in none. */
+export function isZombie(pid: number): boolean {
+  return tryNameAndState(pid)?.state === "Z";
+}
+
+/** undefined for a process that is gone. */
+function tryNameAndState(pid: number): { readonly name: string; readonly state: string } | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    const name = stat.slice(stat.indexOf("(") + 1, stat.lastIndexOf(")"));
-    return `${pid} (${shownName(Buffer.from(name, "latin1"))}, state ${stat.charAt(stat.lastIndexOf(")") + 2)})`;
+    const end = stat.lastIndexOf(")");
+    return { name: stat.slice(stat.indexOf("(") + 1, end), state: stat.charAt(end + 2) };
   } catch {
-    return String(pid);
+    return undefined;
   }
 }
 

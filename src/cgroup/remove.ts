@@ -1,7 +1,9 @@
 import { shownName } from "../../bindings/abi/c-string.ts";
 import { rmdirSync, subdirectories, walkTree } from "../../bindings/linux/directories.ts";
 import { statfsSync } from "../../bindings/linux/file-status.ts";
+import { closeSync } from "../../bindings/linux/files.ts";
 import { absolutePath } from "../../bindings/linux/paths.ts";
+import { pidfdOpen, pidfdSendSignal } from "../../bindings/linux/pidfd.ts";
 import { errorCode, RuntsError } from "../errors.ts";
 import { sleep } from "./clock.ts";
 import {
@@ -10,6 +12,7 @@ import {
   cgroupName,
   describeErrno,
   describeProcesses,
+  isZombie,
   processesOf,
   writeCgroupFile,
 } from "./files.ts";
@@ -17,6 +20,7 @@ import {
 /** Killed processes leave their cgroup when they exit, which may take the kernel a while (core dumps, unmounting). */
 const REMOVE_TIMEOUT_MS = 10_000;
 const MAX_PAUSE_MS = 50;
+const SIGKILL = 9;
 
 /**
  * Sends SIGKILL to every process in the cgroup and below it, frozen ones too, and does not wait for their end. A cgroup that
@@ -32,6 +36,30 @@ export function killCgroup(directory: string): void {
     if (errno !== "ENOENT" && errno !== "EOPNOTSUPP" && errno !== "ENOTSUP")
       throw cgroupError("kill", directory, error);
     killFrozen(directory);
+    return;
+  }
+  killLeaderless(directory);
+}
+
+/**
+ * The processes whose first thread has ended while others run on: cgroup.kill signals that thread, which is deaf, and not the process (Linux
+ * 6.18). Others are in them only until they have died of it.
+ */
+function killLeaderless(directory: string): void {
+  const opened = new Map<number, number>();
+  try {
+    for (const pid of processesOf(directory)) {
+      const pidfd = isZombie(pid) ? pidfdOpen(pid) : undefined;
+      if (pidfd !== undefined) opened.set(pid, pidfd);
+    }
+    if (opened.size === 0) return;
+    // A number that is still there is that of the process that was opened, or of another one in here.
+    for (const pid of processesOf(directory)) {
+      const pidfd = opened.get(pid);
+      if (pidfd !== undefined) pidfdSendSignal(pidfd, SIGKILL);
+    }
+  } finally {
+    for (const pidfd of opened.values()) closeSync(pidfd);
   }
 }
 

@@ -7,10 +7,21 @@ const AFTER_COMMAND = "S 1 10 10 0 -1 4194560 1 0 0 0 1 2 3 4 20 0 1 0 123456 10
 describe("parseStat", () => {
   it.each(["sh", "a b", "a) Z 1 2 (b", ")", "((", "x\ny", ""])("of the command %j", (command) => {
     expect(parseStat(`10 (${command}) ${AFTER_COMMAND}\n`)).toEqual({
-      state: "S",
+      hasEnded: false,
       startTime: "123456",
       hasNotExecuted: false,
     });
+  });
+
+  it.each([
+    ["Z", 1, true],
+    ["Z", 0, true],
+    ["X", 1, true],
+    ["Z", 2, false],
+    ["S", 1, false],
+  ])("of a process in state %s with %d threads", (state, threads, hasEnded) => {
+    const after = AFTER_COMMAND.replace(/^S/, state).replace(" 20 0 1 0 ", ` 20 0 ${threads} 0 `);
+    expect(parseStat(`10 (sh) ${after}\n`).hasEnded).toBe(hasEnded);
   });
 
   it("of a process that has been forked only", () => {

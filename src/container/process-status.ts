@@ -3,8 +3,8 @@ import { readFileSync, readlinkSync } from "../../bindings/linux/files.ts";
 
 /** What proc_pid_stat(5) says of a process. */
 export interface ProcessStat {
-  /** One letter; Z and X are processes that have ended. */
-  readonly state: string;
+  /** All of it: one whose first thread has ended is a zombie as well, and runs on in the others. */
+  readonly hasEnded: boolean;
   readonly startTime: string;
   /** Whether it has been forked and has executed no program since: PF_FORKNOEXEC of linux/sched.h. */
   readonly hasNotExecuted: boolean;
@@ -34,10 +34,12 @@ export function parseStat(text: string): ProcessStat {
   // The second field is the command in parentheses, and may hold anything: the fields are counted from its end.
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
   const FLAGS = 9 - 3;
+  const NUM_THREADS = 20 - 3;
   const START_TIME = 22 - 3;
   const PF_FORKNOEXEC = 0x40;
+  const [state] = fields;
   return {
-    state: fields[0] ?? "",
+    hasEnded: state === "X" || (state === "Z" && Number(fields[NUM_THREADS]) <= 1),
     startTime: fields[START_TIME] ?? "",
     hasNotExecuted: (Number(fields[FLAGS]) & PF_FORKNOEXEC) !== 0,
   };
@@ -47,7 +49,7 @@ export function parseStat(text: string): ProcessStat {
 export function isAlive(pid: number, startTime: string): boolean {
   if (pid === 0) return false;
   const stat = processStat(pid);
-  return stat !== undefined && stat.startTime === startTime && stat.state !== "Z" && stat.state !== "X";
+  return stat !== undefined && stat.startTime === startTime && !stat.hasEnded;
 }
 
 /** Whether a process is the stub, which has not executed the container's program yet. */

@@ -1,0 +1,69 @@
+import { execFileSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "vitest";
+import { type Container, succeed } from "../harness/container.ts";
+import { which } from "../harness/runtime.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { spec } from "../harness/spec.ts";
+
+/**
+ * A process whose first thread has ended looks like one that has ended, to whoever asks for its state alone, and runs on. So a container
+ * could seem to be stopped, and out of reach.
+ */
+const CLAUSE = "pthread_exit(3), proc_pid_stat(5)";
+
+const WITHOUT_LEADER = `
+#include <pthread.h>
+#include <unistd.h>
+static void *work(void *unused) {
+  write(1, "working\\n", 8);
+  for (;;) pause();
+}
+int main(void) {
+  pthread_t thread;
+  pthread_create(&thread, 0, work, 0);
+  pthread_exit(0);
+}`;
+
+function build(sandbox: Sandbox, container: Container): void {
+  const source = sandbox.path("without-leader.c");
+  writeFileSync(source, WITHOUT_LEADER);
+  execFileSync("gcc", ["-static", "-pthread", "-o", join(container.rootfs, "without-leader"), source]);
+}
+
+if (which("gcc") !== undefined) {
+  spec("state and kill, the first thread of init has ended: running, and killed", CLAUSE, async (sandbox) => {
+    const container = sandbox.container((config) => {
+      config.process.args = ["/without-leader"];
+    });
+    build(sandbox, container);
+    await container.started();
+    await expect.poll(() => container.printed()).toBe("working");
+    expect((await container.state()).status).toBe("running");
+    expect((await container.delete()).code).not.toBe(0);
+    succeed("kill", await container.kill("KILL"));
+    await container.until("stopped");
+    succeed("delete", await container.delete());
+  });
+
+  for (const command of ["kill KILL", "delete --force"] as const) {
+    spec(
+      `${command}, shared pid namespace, the first thread of a process has ended: it goes too`,
+      CLAUSE,
+      async (sandbox) => {
+        const container = sandbox.shell("/without-leader & exec sleep 1000", (config) => {
+          config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== "pid");
+        });
+        build(sandbox, container);
+        await container.started();
+        await expect.poll(() => container.printed()).toBe("working");
+        if (command === "kill KILL") {
+          succeed("kill", await container.kill("KILL"));
+          await container.until("stopped");
+        } else succeed("delete", await container.delete("--force"));
+        await expect.poll(() => sandbox.processes()).toEqual([]);
+      },
+    );
+  }
+}
