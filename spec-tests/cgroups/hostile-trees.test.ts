@@ -110,6 +110,24 @@ for (const mapped of [false, true]) {
   }
 }
 
+/** Init is never for long where it was seen. */
+const WANDER = `cd /sys/fs/cgroup; mkdir 0; echo wanders; i=0; while :; do
+mkdir $((i + 1)); echo 1 > $((i + 1))/cgroup.procs; rmdir $i; i=$((i + 1)); done`;
+/** Of these a runtime that opens init's cgroup and goes there loses some, if not all. */
+const VISITS = 10;
+
+for (const mapped of [false, true]) {
+  const where = mapped ? ", user namespace" : "";
+  spec(
+    `exec${where}, init goes from cgroup to cgroup, each of which it removes: runs each time`,
+    CLAUSE,
+    async (sandbox) => {
+      const container = await running(sandbox, WANDER, { mapped, prints: "wanders" });
+      for (let visit = 0; visit < VISITS; visit += 1) succeed("exec", await container.exec(["true"]));
+    },
+  );
+}
+
 spec(
   "exec, init in a cgroup that the container has frozen, paused: the error of a paused one",
   CLAUSE,

@@ -48,6 +48,8 @@ export interface Entrance {
   /** A process in the container's namespaces and cgroup, which has given up already what the process will not have. */
   readonly spawn: (options: {
     readonly pidfd: number;
+    /** Whether it goes to the container's own cgroup, wherever init is. */
+    readonly ownCgroup?: boolean;
     readonly keepFds: number;
     readonly stdio: SpawnOptions["stdio"];
     readonly beforeClone: SpawnOptions["beforeClone"];
@@ -113,9 +115,11 @@ export async function entranceTo(context: Context, visit: Visit): Promise<Entran
   const held = new Held();
   return {
     connectAgent: () => held.hold(admission.connectTo?.()),
-    spawn: (options) => {
-      if (attachToScope === undefined)
-        entry = held.hold(entryInto(saved, visit.cgroup, joinsUserNamespace(caller, flags)));
+    spawn: ({ ownCgroup = false, ...options }) => {
+      if (attachToScope === undefined) {
+        const wish = { ...visit.cgroup, ownCgroup };
+        entry = held.hold(entryInto(saved, wish, joinsUserNamespace(caller, flags)));
+      }
       return spawnInit({
         ...options,
         linux: {},

@@ -16,6 +16,8 @@ export interface EntryOptions {
   readonly subCgroup?: string | undefined;
   /** What is thrown where nothing may run. Without it the process waits there until it may. */
   readonly refusePaused: (() => RuntsError) | undefined;
+  /** Whether it is the container's own, wherever init is. */
+  readonly ownCgroup?: boolean;
 }
 
 /** The way of a further process into its cgroup: what it is cloned into, or who moves it there. Open until it is closed. */
@@ -71,11 +73,11 @@ function openCgroupOf(saved: CgroupOwner, options: EntryOptions): EntryCgroup | 
 /** What it looks at is added to `opened`. */
 function chooseCgroup(
   saved: CgroupOwner,
-  { subCgroup, refusePaused }: EntryOptions,
+  { subCgroup, refusePaused, ownCgroup = false }: EntryOptions,
   opened: EntryCgroup[],
 ): EntryCgroup | undefined {
   if (subCgroup !== undefined) return openChosen(saved, subCgroup, { refusePaused }, opened);
-  const inits = openCgroupOfInit(saved);
+  const inits = ownCgroup ? undefined : openCgroupOfInit(saved);
   if (inits !== undefined) opened.push(inits);
   if (inits?.canRun() === true) return inits;
   const own = new EntryCgroup(saved.cgroup);

@@ -111,17 +111,32 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
   const visit = { saved, config, process, caller, cgroup, warn };
   const entrance = await entranceTo(context, visit);
   try {
-    return await enterBy(entrance, options, caller, target);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await enterBy(entrance, options, caller, { ...target, ownCgroup: attempt % 2 === 0 });
+      } catch (error) {
+        if (attempt === ATTEMPTS || options.cgroup !== undefined || !isWithoutCgroup(error)) throw error;
+      }
+    }
   } finally {
     entrance.close();
   }
+}
+
+/** Init's cgroup and the container's own, in turns: what the container does meanwhile may undo the choice of either. */
+const ATTEMPTS = 10;
+
+/** The cgroup has gone since it was opened, or takes no processes. */
+function isWithoutCgroup(error: unknown): boolean {
+  if (!(error instanceof RuntsError) || error.pointer !== "/linux/cgroupsPath") return false;
+  return error.errno === "ENOENT" || error.errno === "ENODEV" || error.errno === "EBUSY";
 }
 
 async function enterBy(
   entrance: Entrance,
   options: ExecOptions,
   caller: Caller,
-  target: Target,
+  target: Target & { readonly ownCgroup: boolean },
 ): Promise<number> {
   const { saved, config, process, receivers } = target;
   const { terminal } = receivers;
@@ -130,6 +145,7 @@ async function enterBy(
   const affinity = await affinityOf(process);
   const pending = entrance.spawn({
     pidfd: target.init.number,
+    ownCgroup: target.ownCgroup,
     keepFds: handed.count,
     stdio: options.stdio,
     beforeClone: affinity?.initial,
@@ -162,6 +178,7 @@ async function enterBy(
     checkHasExecuted(pid, () => config);
     return pid;
   } catch (error) {
+    agent?.close();
     const reason = await explained(error, { pid, channel: pending.channel.descriptor, process });
     if (pid !== 0) killAndReap(pid);
     if (pidFileWritten && options.pidFile !== undefined) rmSync(options.pidFile, { force: true });
