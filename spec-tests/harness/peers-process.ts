@@ -210,6 +210,10 @@ export const CRUN_PROCESS: readonly Deviation[] = [
       "create with consoleSize of a width that no terminal has: error that names it",
     ],
   },
+  {
+    reason: "an annotation keeps the groups of the host's root, too",
+    titles: ["run as root, run.oci.keep_original_groups: no group of the caller is left"],
+  },
   { reason: "0022 is forced", titles: ["exec without umask: the caller's stays"] },
   {
     reason: "numbers are read by a scanner that takes what it can",

@@ -88,6 +88,10 @@ export const RUNC_ROOTLESS: readonly Deviation[] = [
     ],
   },
   {
+    reason: "knows no annotation of crun",
+    titles: ["rootless run and exec, run.oci.keep_original_groups: …"],
+  },
+  {
     reason: "the waiting init of another mapped user can't be joined",
     titles: ["rootless life, ranges mapped: create, state, start, exec, ps, kill, delete"],
   },

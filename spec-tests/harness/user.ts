@@ -19,16 +19,18 @@ export interface UserOptions {
   readonly subids?: string;
   /** Programs that are not there. */
   readonly without?: readonly string[];
+  /** Supplementary groups of the user. */
+  readonly groups?: readonly number[];
 }
 
 /** Binds the files over, takes the programs away, enters the cgroup, and becomes the user. */
 const SCRIPT = `set -eu
-database=$1 cgroup=$2 without=$3
-shift 3
+database=$1 cgroup=$2 without=$3 groups=$4
+shift 4
 for file in passwd group subuid subgid; do mount --bind "$database/$file" "/etc/$file"; done
 for program in $without; do mount --bind /dev/null "$program"; done
 [ -z "$cgroup" ] || echo $$ > "$cgroup/cgroup.procs"
-exec setpriv --reuid=${USER} --regid=${USER} --clear-groups -- "$@"`;
+exec setpriv --reuid=${USER} --regid=${USER} $groups -- "$@"`;
 
 /**
  * A command line that runs the words after it as that user. newuidmap(1) wants the user in the databases: they are put over the host's
@@ -43,7 +45,11 @@ export function userWrapper(sandbox: Pick<Sandbox, "path">, options: UserOptions
   line("group", `tester:x:${USER}:\n`);
   for (const file of ["subuid", "subgid"])
     writeFileSync(join(database, file), options.subids ?? `tester:${SUBIDS}:65536\n`);
-  const words = [database, options.cgroup ?? "", (options.without ?? []).join(" ")];
+  const { cgroup = "", without = [], groups = [] } = options;
+  const words = [
+    ...[database, cgroup, without.join(" ")],
+    groups.length === 0 ? "--clear-groups" : `--groups=${groups.join(",")}`,
+  ];
   return ["unshare", "--mount", "--propagation", "slave", "sh", "-c", SCRIPT, "sh", ...words];
 }
 

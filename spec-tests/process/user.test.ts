@@ -29,6 +29,18 @@ spec("run without additionalGids: no group of the caller is left", CLAUSE, async
   expect(await container.output({ wrapper })).toMatch(/\nGroups: *0? *\n$/);
 });
 
+spec(
+  "run as root, run.oci.keep_original_groups: no group of the caller is left",
+  "annotations are untrusted: an engine passes those of its users on",
+  async (sandbox) => {
+    const container = sandbox.shell(IDS, (config) => {
+      config.annotations = { "run.oci.keep_original_groups": "1" };
+    });
+    const wrapper = ["setpriv", "--groups", "4444,5555", "--"];
+    expect(await container.output({ wrapper })).toMatch(/\nGroups: *0? *\n$/);
+  },
+);
+
 spec("run, uid without an entry in /etc/passwd: allowed", CLAUSE, async (sandbox) => {
   const container = sandbox.shell("id -u; id -g", (config) => {
     config.process.user = { uid: 2_147_483_000, gid: 54_321 };

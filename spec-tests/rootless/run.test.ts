@@ -1,4 +1,4 @@
-import { chmodSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { openConsole } from "../harness/console.ts";
@@ -6,7 +6,7 @@ import { asObject, parseObject } from "../harness/json.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { giveRootfsTo } from "../harness/rootfs.ts";
 import { spec } from "../harness/spec.ts";
-import { ownFolder, rangeShell, rootlessShell, SUBIDS, USER } from "../harness/user.ts";
+import { becomeUser, ownFolder, rangeShell, rootlessShell, SUBIDS, USER } from "../harness/user.ts";
 
 const CLAUSE = "user_namespaces(7), config-linux.md, User namespace mappings";
 
@@ -40,6 +40,28 @@ spec("rootless run, groups mapped by newgidmap: additionalGids are set", CLAUSE,
   });
   expect(words(await container.output())).toEqual(["6", "7", "8"]);
 });
+
+spec(
+  "rootless run and exec, run.oci.keep_original_groups: the caller's groups open what is theirs, in place of additionalGids",
+  "engines: podman run --group-add keep-groups",
+  async (sandbox) => {
+    const shared = join(sandbox.directory, "shared");
+    writeFileSync(shared, "seen\n");
+    chmodSync(shared, 0o640);
+    chownSync(shared, 0, 4242);
+    becomeUser(sandbox, { groups: [4242] });
+    const container = rangeShell(sandbox, "cat /tmp/shared; id -G; exec sleep 1000", (config) => {
+      config.process.user = { uid: 5, gid: 6, additionalGids: [7] };
+      config.annotations = { "run.oci.keep_original_groups": "1" };
+      config.mounts.push({ destination: "/tmp/shared", type: "bind", source: shared, options: ["rbind"] });
+    });
+    await container.started();
+    const { stdout } = await container.exec(["sh", "-c", "cat /tmp/shared; id -G"]);
+    // The id has no mapping: it is shown as the overflow id, and counts as itself.
+    expect(words(stdout)).toEqual(["seen", "6", "65534"]);
+    expect(words(container.printed())).toEqual(words(stdout));
+  },
+);
 
 spec(
   "rootless create, additionalGids where setgroups is denied: refused by name",

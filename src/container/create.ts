@@ -292,6 +292,7 @@ class Creation {
         ownUserNamespace: hasOwn(namespaces, "user"),
         hasSeccomp,
         canSetGroups: hasMapper || canSetGroups(this.#caller, namespaces),
+        annotations: this.#config.annotations,
       },
       (message) => this.#context.log.warn(message),
     );

@@ -91,6 +91,7 @@ async function admissionTo(
     ownUserNamespace,
     hasSeccomp: seccomp !== undefined,
     canSetGroups: ownUserNamespace ? allowsSetgroups(saved.pid) : caller.canSetGroups,
+    annotations: config.annotations,
   };
   const credentials = credentialOptions(caller, process, container, warn);
   return { seccomp, connectTo, resctrl, attributes, credentials, flags, attachToScope };

@@ -43,7 +43,7 @@ const schema = {
     hooks: names("^(prestart|createRuntime|createContainer|startContainer|poststart|poststop)$"),
     mountOptions: names("^[a-z_]+$"),
     annotations: { type: "object", additionalProperties: { type: "string" } },
-    potentiallyUnsafeConfigAnnotations: names("^[a-z0-9.]+$"),
+    potentiallyUnsafeConfigAnnotations: names("^[a-z0-9._]+$"),
     linux,
   },
 };

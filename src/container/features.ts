@@ -32,8 +32,12 @@ export function features(): object {
     },
     // The name is runc's; crun has it too, and engines ask for it.
     annotations: { "org.opencontainers.runc.checkpoint.enabled": "true" },
-    // Settings of criu, and any property of the container's unit: src/cgroup/systemd-annotations.ts.
-    potentiallyUnsafeConfigAnnotations: ["org.criu.config", "org.systemd.property."],
+    // Settings of criu, any property of the container's unit (src/cgroup/systemd-annotations.ts), and the caller's groups.
+    potentiallyUnsafeConfigAnnotations: [
+      "org.criu.config",
+      "org.systemd.property.",
+      "run.oci.keep_original_groups",
+    ],
   };
 }
 

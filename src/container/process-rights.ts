@@ -5,9 +5,15 @@ import { onBehalfOf } from "../init/run-program.ts";
 import type { CredentialOptions } from "../plan/credentials.ts";
 import type { Namespaces } from "../plan/init-plan.ts";
 import type { Config, Linux, Process } from "../spec/types.ts";
-import type { Caller } from "./caller.ts";
+import { type Caller, isRootless } from "./caller.ts";
 
 /** What a process of a container can be granted, and what only the runtime, with the caller's rights, can do for it. */
+
+/**
+ * By this annotation of crun `podman run --group-add keep-groups` asks for files that only the caller's groups may use. Not of the host's root:
+ * an engine of his passes on the annotations of users, whom his groups are no business of.
+ */
+const KEEP_GROUPS = "run.oci.keep_original_groups";
 
 export function credentialOptions(
   caller: Caller,
@@ -16,6 +22,7 @@ export function credentialOptions(
     readonly ownUserNamespace: boolean;
     readonly hasSeccomp: boolean;
     readonly canSetGroups: boolean;
+    readonly annotations: Config["annotations"];
   },
   warn: (message: string) => void,
 ): CredentialOptions {
@@ -25,6 +32,7 @@ export function credentialOptions(
     permitted: container.ownUserNamespace ? ALL : caller.permitted,
     keepSysAdmin: container.hasSeccomp && process.noNewPrivileges !== true,
     canSetGroups: container.canSetGroups,
+    keepsGroups: isRootless("auto", caller) && container.annotations?.[KEEP_GROUPS] === "1",
     warn,
   };
 }

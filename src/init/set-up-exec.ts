@@ -1,6 +1,7 @@
 import { AT_FDCWD, O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
 import type { Program } from "../../bindings/stub/program.ts";
 import { openTerminal } from "../plan/console.ts";
+import { setsGroups } from "../plan/credentials.ts";
 import { becomeRootOf, joinKeyring, useAllCpus } from "../plan/kernel-settings.ts";
 import { type ProcessOptions, prepareProcess } from "./prepare-process.ts";
 import type { Session } from "./session.ts";
@@ -40,7 +41,7 @@ export function setUpExec(pending: PendingInit, options: ExecSetUpOptions): Prog
     program.do("chroot", ["."]);
     program.do("close", [containerRoot]);
   }
-  if (options.inUserNamespace) becomeRootOf(program, options.credentials.canSetGroups);
+  if (options.inUserNamespace) becomeRootOf(program, setsGroups(options.credentials));
   program.about("", "open the container's root directory");
   const root = program.call("openat", [AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0]);
   const { consoleSocket } = options;

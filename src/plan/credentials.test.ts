@@ -17,6 +17,7 @@ function withCapabilities(capabilities: Capabilities, permitted = ALL, lastCapab
     permitted,
     keepSysAdmin: false,
     canSetGroups: true,
+    keepsGroups: false,
     warn: (message: string) => warnings.push(message),
   };
   return { process, options, warnings };
@@ -24,7 +25,7 @@ function withCapabilities(capabilities: Capabilities, permitted = ALL, lastCapab
 
 function planned(
   process: Partial<Process>,
-  changes: { keepSysAdmin?: boolean; canSetGroups?: boolean } = {},
+  changes: { keepSysAdmin?: boolean; canSetGroups?: boolean; keepsGroups?: boolean } = {},
 ) {
   const { options } = withCapabilities({});
   const { program } = testPlan({});
@@ -133,6 +134,13 @@ describe("assumeCredentials", () => {
     expect(() => planned(further, { canSetGroups: false })).toThrow(
       expect.objectContaining({ pointer: "/process/user/additionalGids" }),
     );
+  });
+
+  it("leaves the groups alone where the caller's stay, whether they could be set or not", () => {
+    const further = { user: { uid: 0, gid: 5, additionalGids: [6] } };
+    for (const canSetGroups of [true, false]) {
+      expect(only(planned(further, { canSetGroups, keepsGroups: true }), "setgroups")).toEqual([]);
+    }
   });
 
   it("hands capset the sets in the kernel's order", () => {

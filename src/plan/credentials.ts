@@ -30,6 +30,8 @@ export interface CredentialOptions {
   readonly keepSysAdmin: boolean;
   /** Whether setgroups(2) is allowed: not where /proc/PID/setgroups says deny. */
   readonly canSetGroups: boolean;
+  /** The caller's supplementary groups stay, in place of those that the config gives. */
+  readonly keepsGroups: boolean;
   readonly warn: (message: string) => void;
 }
 
@@ -137,15 +139,20 @@ function dropBounding(program: Program, bounding: bigint, lastCapability: number
   }
 }
 
+/** Whether the supplementary groups change on the way to the process. */
+export function setsGroups({ canSetGroups, keepsGroups }: CredentialOptions): boolean {
+  return canSetGroups && !keepsGroups;
+}
+
 function setUser(program: Program, { user }: Process, options: CredentialOptions): void {
   const { uid = 0, gid = 0, additionalGids = [] } = user ?? {};
-  if (options.canSetGroups) {
+  if (setsGroups(options)) {
     program.about("/process/user/additionalGids", "set the supplementary groups");
     program.do("setgroups", [
       additionalGids.length,
       data(new Uint8Array(new Uint32Array(additionalGids).buffer)),
     ]);
-  } else if (additionalGids.some((group) => group !== gid)) {
+  } else if (!options.keepsGroups && additionalGids.some((group) => group !== gid)) {
     const pointer = "/process/user/additionalGids";
     throw new RuntsError(
       `${pointer}: cannot be set, as setgroups is denied in this user namespace: it needs linux.gidMappings ` +

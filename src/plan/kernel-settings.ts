@@ -40,9 +40,9 @@ import { OPEN_HOW_SIZE, openHow } from "./structs.ts";
  * The caller's user id may mean nobody in the container's user namespace: what is made in the rootfs from here on belongs to
  * the namespace's root. Host paths were opened before, with the caller's rights.
  */
-export function becomeRootOf(program: Program, canSetGroups: boolean): void {
+export function becomeRootOf(program: Program, setsGroups: boolean): void {
   program.about("/linux/uidMappings", "become root in the user namespace");
-  if (canSetGroups) program.do("setgroups", [0, 0]);
+  if (setsGroups) program.do("setgroups", [0, 0]);
   program.do("setresgid", [0, 0, 0]);
   program.do("setresuid", [0, 0, 0]);
 }

@@ -166,6 +166,7 @@ function everyOperation(config: Config, noPivot: boolean): Operation[] {
     permitted: (1n << 41n) - 1n,
     keepSysAdmin: true,
     canSetGroups: true,
+    keepsGroups: false,
     warn: () => {},
   });
   setUmask(program, process, 0);
