@@ -58,6 +58,10 @@ export const RUNC_COMMANDS: readonly Deviation[] = [
     ],
   },
   {
+    reason: "SIGPROF is taken by the profiler of Go",
+    titles: ["run, SIGPROF sent to the runtime: goes on to the program"],
+  },
+  {
     sometimes: true,
     reason: "its stage of an exec that fails ends later than the command",
     titles: ["exec --process-label that the kernel has no module for: error, nothing left"],

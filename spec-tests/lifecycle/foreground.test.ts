@@ -68,7 +68,19 @@ async function waitForFile(container: Container, path: string): Promise<string> 
   return read().trim();
 }
 
-for (const signal of ["HUP", "INT", "QUIT", "USR1", "USR2", "ALRM"] as const) {
+for (const signal of [
+  "HUP",
+  "INT",
+  "QUIT",
+  "USR1",
+  "USR2",
+  "ALRM",
+  "ABRT",
+  "XCPU",
+  "VTALRM",
+  "PROF",
+  "IO",
+] as const) {
   spec(`run, SIG${signal} sent to the runtime: goes on to the program`, CLAUSE, async (sandbox) => {
     const container = withFiles(
       sandbox,
