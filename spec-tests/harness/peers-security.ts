@@ -1,5 +1,9 @@
 import type { Deviation } from "./peers.ts";
 
+const THREADS = ["kill KILL", "delete --force"].map(
+  (command) => `${command}, shared pid namespace, the first thread of a process has ended: it goes too`,
+);
+
 /** Seen with Debian's crun 1.21 and runc 1.1.15: what is fixed in newer versions, and what nobody else promises. */
 const BOTH: readonly Deviation[] = [
   {
@@ -31,11 +35,8 @@ const BOTH: readonly Deviation[] = [
     titles: ["run and exec, a user of the host has made keyrings that are called as the container's: …"],
   },
   {
-    reason: "a process whose first thread has ended counts as ended, and cgroup.kill does not reach it",
-    titles: [
-      "state and kill, the first thread of init has ended: running, and killed",
-      "kill KILL, shared pid namespace, the first thread of a process has ended: it goes too",
-    ],
+    reason: "a process whose first thread has ended counts as ended",
+    titles: ["state and kill, the first thread of init has ended: running, and killed"],
   },
   {
     reason: "the pid file that can't be written stays, empty",
@@ -63,7 +64,7 @@ export const CRUN_SECURITY: readonly Deviation[] = [
   ...BOTH,
   {
     reason: "cgroup.kill does not reach a process whose first thread has ended",
-    titles: ["delete --force, shared pid namespace, the first thread of a process has ended: it goes too"],
+    titles: THREADS,
   },
   {
     reason:
@@ -142,6 +143,11 @@ export const CRUN_SECURITY: readonly Deviation[] = [
 
 export const RUNC_SECURITY: readonly Deviation[] = [
   ...BOTH,
+  {
+    reason: "cgroup.kill does not reach a process whose first thread has ended",
+    sometimes: true,
+    titles: THREADS,
+  },
   {
     reason:
       "older than the fix of CVE-2025-31133: what masks is the container's own node, which it may change",
