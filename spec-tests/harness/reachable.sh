@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs its arguments where every user can reach the repository. Below a home directory that is closed to others, as root's is,
 # users without privileges would find neither the runtime nor what the tests have for them: there it is seen at another place as
-# well, by the command alone. Arguments that are paths of the repository become paths of that place.
+# well, by the command alone. Arguments that are paths of the repository, and RUNTIME, become paths of that place.
 set -eu
 if [ $# -eq 0 ]; then
   echo "usage: $0 COMMAND [ARGUMENT]..." >&2
@@ -21,6 +21,10 @@ for argument; do
   set -- "$@" "$argument"
   shift
 done
+# The runtime under test, which engines of other users have to reach as well.
+case ${RUNTIME-} in
+"$repository"/*) export RUNTIME="$place${RUNTIME#"$repository"}" ;;
+esac
 # shellcheck disable=SC2016
 unshare --mount --propagation slave sh -c '
   repository=$1 place=$2
