@@ -51,7 +51,7 @@ spec("exec --tty in the foreground: what is typed arrives, echoed once", CLAUSE,
 
 /**
  * Runs the command on a terminal of its own. Once it prints "type now", lines without end are typed, as fast as they are taken, and what is
- * printed is read meanwhile; a file tells the container, whose root directory is the first argument, when no more is taken.
+ * printed is read meanwhile; a file tells the container, whose root directory is the first argument, when no more is taken for a second.
  */
 const PASTING = `
 import os, pty, select, sys
@@ -64,7 +64,6 @@ while True:
     readable, writable, _ = select.select([master], [master] if typing else [], [], 1)
     if typing and not readable and not writable:
         open(sys.argv[1] + "/tmp/full", "w").close()
-        typing = False
     if readable:
         try:
             data = os.read(master, 65536)
