@@ -3,8 +3,7 @@ import type { ToName } from "../abi/flag-names.ts";
 import { clone_args, ifreq, mount_attr, open_how, sock_fprog } from "../abi/layouts.ts";
 import { RLIM_INFINITY } from "../abi/resource.ts";
 import { IFF_RUNNING, IFF_UP } from "../abi/socket.ts";
-import type { Argument, Data } from "./program.ts";
-import { isData } from "./program.ts";
+import { type Argument, type Data, isData } from "./program.ts";
 
 /** Structs that system calls take, as strace(1) shows them. */
 

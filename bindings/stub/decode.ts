@@ -15,8 +15,7 @@ import { signalName } from "../abi/signal.ts";
 import type { SyscallName } from "../ffi/syscall.ts";
 import type { Surroundings } from "./decode-structs.ts";
 import * as struct from "./decode-structs.ts";
-import type { Argument, StubCall } from "./program.ts";
-import { isData } from "./program.ts";
+import { type Argument, isData, type StubCall } from "./program.ts";
 
 /** System calls as text, in the notation of strace(1), which readers know. */
 

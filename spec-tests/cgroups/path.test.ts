@@ -5,9 +5,9 @@ import { expect } from "vitest";
 import { type Config, setNamespace } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
 import { expectRefusal, inOurWords } from "../harness/refusal.ts";
-import { IS_RUNTS, which } from "../harness/runtime.ts";
+import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
-import { spec } from "../harness/spec.ts";
+import { skipWithout, spec } from "../harness/spec.ts";
 
 const CLAUSE = "config-linux.md, Cgroups Path";
 
@@ -231,25 +231,24 @@ spec(
   },
 );
 
-if (which("strace") !== undefined) {
-  spec(
-    "create in a cgroup with processes, killed before it is made: they live on after delete --force",
-    FIT,
-    async (sandbox) => {
-      const first = sandbox.shell("exec sleep 1000");
-      await first.started();
-      const second = sandbox.container((config) => {
-        config.linux.cgroupsPath = `/${first.id}`;
-      });
-      // After its own directory and that of all containers.
-      const inject = "inject=mkdirat:error=EIO:signal=KILL:when=3";
-      const strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", inject];
-      expect((await second.create({ wrapper: strace })).code).not.toBe(0);
-      expect((await second.delete("--force")).code).toBe(0);
-      expect((await first.state()).status).toBe("running");
-    },
-  );
-}
+spec(
+  "create in a cgroup with processes, killed before it is made: they live on after delete --force",
+  FIT,
+  async (sandbox, context) => {
+    skipWithout(context, "strace");
+    const first = sandbox.shell("exec sleep 1000");
+    await first.started();
+    const second = sandbox.container((config) => {
+      config.linux.cgroupsPath = `/${first.id}`;
+    });
+    // After its own directory and that of all containers.
+    const inject = "inject=mkdirat:error=EIO:signal=KILL:when=3";
+    const strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", inject];
+    expect((await second.create({ wrapper: strace })).code).not.toBe(0);
+    expect((await second.delete("--force")).code).toBe(0);
+    expect((await first.state()).status).toBe("running");
+  },
+);
 
 spec("create in a frozen cgroup: error, never a hang", FIT, async (sandbox) => {
   const path = madeCgroup(sandbox);

@@ -1,6 +1,6 @@
 import type { TestContext } from "vitest";
 import { judgedTest } from "./judged-test.ts";
-import { RUNTIME_NAME } from "./runtime.ts";
+import { RUNTIME_NAME, which } from "./runtime.ts";
 import { Sandbox } from "./sandbox.ts";
 
 export type Body = (sandbox: Sandbox, context: TestContext) => Promise<void>;
@@ -23,4 +23,9 @@ export function spec(title: string, clause: string, body: Body, timeoutMs?: numb
     if (traces.length > 0) throw new Error(`left on the host:\n${traces.join("\n")}`);
   };
   judgedTest({ title, name: `${title} (${clause})`, runtime: RUNTIME_NAME, timeoutMs }, run);
+}
+
+/** For the beginning of a test that needs a program of the machine, which `npm test` installs: skips it, with the reason, where that is missing. */
+export function skipWithout(context: TestContext, program: string): void {
+  if (which(program) === undefined) context.skip(`${program} is not installed`);
 }

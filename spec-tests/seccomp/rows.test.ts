@@ -5,9 +5,9 @@ import type { Config, Seccomp } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
 import { kernelFilter } from "../harness/kernel-filter.ts";
 import { expectRefusal } from "../harness/refusal.ts";
-import { IS_RUNTS, which } from "../harness/runtime.ts";
+import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
-import { spec } from "../harness/spec.ts";
+import { skipWithout, spec } from "../harness/spec.ts";
 
 const CLAUSE = "config-linux.md, Seccomp";
 const NATIVE = process.arch === "arm64" ? "SCMP_ARCH_AARCH64" : "SCMP_ARCH_X86_64";
@@ -200,7 +200,7 @@ spec(
   "run with a default of errno, a call newer than all that the profile names: ENOSYS",
   "practice of runc: libc falls back on it",
   async (sandbox, context) => {
-    if (which("gcc") === undefined) context.skip("no gcc");
+    skipWithout(context, "gcc");
     const names =
       "read write close fstat newfstatat mmap mprotect munmap brk rt_sigaction rt_sigprocmask rt_sigreturn execve ioctl " +
       "exit exit_group arch_prctl set_tid_address set_robust_list rseq prlimit64 getrandom readlink readlinkat futex writev";

@@ -3,9 +3,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { expect } from "vitest";
-import { which } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
-import { spec } from "../harness/spec.ts";
+import { skipWithout, spec } from "../harness/spec.ts";
 
 const USER = 1000;
 
@@ -31,21 +30,20 @@ async function squatter(sandbox: Sandbox, names: readonly string[]): Promise<() 
   };
 }
 
-if (which("gcc") !== undefined) {
-  spec(
-    "run and exec, a user of the host has made keyrings that are called as the container's: no key gets into them",
-    "keyctl(2), KEYCTL_JOIN_SESSION_KEYRING: one of that name that may be searched is joined",
-    async (sandbox) => {
-      const container = sandbox.shell("/add-key && echo added; exec sleep 1000");
-      const source = sandbox.path("add-key.c");
-      writeFileSync(source, ADD_KEY);
-      execFileSync("gcc", ["-static", "-O2", "-o", join(container.rootfs, "add-key"), source]);
-      const { id } = container;
-      const keys = await squatter(sandbox, [id, `_ses.${id}`]);
-      await container.started();
-      await expect.poll(() => container.printed()).toBe("added");
-      expect((await container.exec(["/add-key"])).code).toBe(0);
-      expect(await keys()).toBe(0);
-    },
-  );
-}
+spec(
+  "run and exec, a user of the host has made keyrings that are called as the container's: no key gets into them",
+  "keyctl(2), KEYCTL_JOIN_SESSION_KEYRING: one of that name that may be searched is joined",
+  async (sandbox, context) => {
+    skipWithout(context, "gcc");
+    const container = sandbox.shell("/add-key && echo added; exec sleep 1000");
+    const source = sandbox.path("add-key.c");
+    writeFileSync(source, ADD_KEY);
+    execFileSync("gcc", ["-static", "-O2", "-o", join(container.rootfs, "add-key"), source]);
+    const { id } = container;
+    const keys = await squatter(sandbox, [id, `_ses.${id}`]);
+    await container.started();
+    await expect.poll(() => container.printed()).toBe("added");
+    expect((await container.exec(["/add-key"])).code).toBe(0);
+    expect(await keys()).toBe(0);
+  },
+);

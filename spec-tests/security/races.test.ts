@@ -4,9 +4,9 @@ import { expect } from "vitest";
 import { type Outside, outside } from "../harness/canary.ts";
 import type { Config } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
-import { IS_RUNTS, which } from "../harness/runtime.ts";
+import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
-import { spec } from "../harness/spec.ts";
+import { skipWithout, spec } from "../harness/spec.ts";
 import { startSwapper } from "../harness/swapper.ts";
 
 /**
@@ -162,11 +162,12 @@ const ESCAPE =
   "until [ -e /tmp/now ]; do sleep 0.01; done; " +
   "exec unshare --user --map-root-user --mount sh -c 'mount -o bind /replaced /program; exec sleep 1000'";
 
-if (IS_RUNTS && which("strace") !== undefined) {
+if (IS_RUNTS) {
   spec(
     "exec as root while init, a user without privileges, enters a user namespace of its own: no program of its choice is run as root",
     "user_namespaces(7): its mounts are its own",
-    async (sandbox) => {
+    async (sandbox, context) => {
+      skipWithout(context, "strace");
       const container = sandbox.shell(ESCAPE, (config) => {
         config.process.user = { uid: 1000, gid: 1000 };
       });

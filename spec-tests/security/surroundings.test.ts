@@ -10,12 +10,12 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { expect } from "vitest";
+import { expect, type TestContext } from "vitest";
 import type { Container } from "../harness/container.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS, RUNTIME, which } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
-import { spec } from "../harness/spec.ts";
+import { skipWithout, spec } from "../harness/spec.ts";
 
 /**
  * The runtime runs with privileges, in a directory that the author of a bundle controls, and with the environment of whoever calls
@@ -32,7 +32,8 @@ interface Evil {
   expectUnloaded(): void;
 }
 
-function evil(sandbox: Sandbox): Evil {
+function evil(sandbox: Sandbox, context: TestContext): Evil {
+  skipWithout(context, "gcc");
   const mark = sandbox.path("mark");
   const script = sandbox.path("evil.cjs");
   const library = sandbox.path("evil.so");
@@ -79,22 +80,26 @@ async function callAll(
   return stdout;
 }
 
-if (IS_RUNTS && which("gcc") !== undefined) {
-  spec("any command, LD_PRELOAD, LD_AUDIT and LD_LIBRARY_PATH: not obeyed", CLAUSE, async (sandbox) => {
-    const { library, expectUnloaded } = evil(sandbox);
-    const folder = sandbox.path("libraries");
-    mkdirSync(folder);
-    for (const name of ["libseccomp.so.2", "libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2"]) {
-      cpSync(library, join(folder, name));
-    }
-    const env = { LD_PRELOAD: library, LD_AUDIT: library, LD_LIBRARY_PATH: folder };
-    const stdout = await callAll(sandbox, usual(sandbox), { env });
-    expectUnloaded();
-    expect(stdout).not.toContain("LD_");
-  });
+if (IS_RUNTS) {
+  spec(
+    "any command, LD_PRELOAD, LD_AUDIT and LD_LIBRARY_PATH: not obeyed",
+    CLAUSE,
+    async (sandbox, context) => {
+      const { library, expectUnloaded } = evil(sandbox, context);
+      const folder = sandbox.path("libraries");
+      mkdirSync(folder);
+      for (const name of ["libseccomp.so.2", "libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2"]) {
+        cpSync(library, join(folder, name));
+      }
+      const env = { LD_PRELOAD: library, LD_AUDIT: library, LD_LIBRARY_PATH: folder };
+      const stdout = await callAll(sandbox, usual(sandbox), { env });
+      expectUnloaded();
+      expect(stdout).not.toContain("LD_");
+    },
+  );
 
-  spec("any command, variables of Node and Bun: not obeyed", CLAUSE, async (sandbox) => {
-    const { script, expectUnloaded } = evil(sandbox);
+  spec("any command, variables of Node and Bun: not obeyed", CLAUSE, async (sandbox, context) => {
+    const { script, expectUnloaded } = evil(sandbox, context);
     const home = sandbox.path("home");
     mkdirSync(home);
     writeFileSync(join(home, ".bunfig.toml"), `preload = [${JSON.stringify(script)}]\n`);
@@ -119,8 +124,8 @@ if (IS_RUNTS && which("gcc") !== undefined) {
   spec(
     "any command, in a bundle full of configuration and modules: nothing of it is loaded",
     CLAUSE,
-    async (sandbox) => {
-      const { library, script, expectUnloaded } = evil(sandbox);
+    async (sandbox, context) => {
+      const { library, script, expectUnloaded } = evil(sandbox, context);
       const container = usual(sandbox);
       const { bundle } = container;
       const load = `require(${JSON.stringify(script)});\n`;
@@ -150,22 +155,26 @@ if (IS_RUNTS && which("gcc") !== undefined) {
     },
   );
 
-  spec("any command, TMPDIR that is missing, a file, or full of links: not used", CLAUSE, async (sandbox) => {
-    const { library, mark, expectUnloaded } = evil(sandbox);
-    const folder = sandbox.path("temporary");
-    mkdirSync(folder);
-    cpSync(library, join(folder, "koffi.node"));
-    for (const TMPDIR of [sandbox.path("missing"), library, folder]) {
-      const variables = { TMPDIR, TMP: TMPDIR, TEMP: TMPDIR, BUN_TMPDIR: TMPDIR, BUN_INSTALL: TMPDIR };
-      await callAll(sandbox, usual(sandbox), { env: variables });
-      expectUnloaded();
-    }
-    expect([readdirSync(folder), existsSync(sandbox.path("missing")), existsSync(mark)]).toEqual([
-      ["koffi.node"],
-      false,
-      false,
-    ]);
-  });
+  spec(
+    "any command, TMPDIR that is missing, a file, or full of links: not used",
+    CLAUSE,
+    async (sandbox, context) => {
+      const { library, mark, expectUnloaded } = evil(sandbox, context);
+      const folder = sandbox.path("temporary");
+      mkdirSync(folder);
+      cpSync(library, join(folder, "koffi.node"));
+      for (const TMPDIR of [sandbox.path("missing"), library, folder]) {
+        const variables = { TMPDIR, TMP: TMPDIR, TEMP: TMPDIR, BUN_TMPDIR: TMPDIR, BUN_INSTALL: TMPDIR };
+        await callAll(sandbox, usual(sandbox), { env: variables });
+        expectUnloaded();
+      }
+      expect([readdirSync(folder), existsSync(sandbox.path("missing")), existsSync(mark)]).toEqual([
+        ["koffi.node"],
+        false,
+        false,
+      ]);
+    },
+  );
 }
 
 /** In a network namespace where all addresses are the host's own; prints, after what the command does, how many packets were sent. */

@@ -3,9 +3,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { type Container, succeed } from "../harness/container.ts";
-import { which } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
-import { spec } from "../harness/spec.ts";
+import { skipWithout, spec } from "../harness/spec.ts";
 
 /**
  * A process whose first thread has ended looks like one that has ended, to whoever asks for its state alone, and runs on. So a container
@@ -32,8 +31,11 @@ function build(sandbox: Sandbox, container: Container): void {
   execFileSync("gcc", ["-static", "-pthread", "-o", join(container.rootfs, "without-leader"), source]);
 }
 
-if (which("gcc") !== undefined) {
-  spec("state and kill, the first thread of init has ended: running, and killed", CLAUSE, async (sandbox) => {
+spec(
+  "state and kill, the first thread of init has ended: running, and killed",
+  CLAUSE,
+  async (sandbox, context) => {
+    skipWithout(context, "gcc");
     const container = sandbox.container((config) => {
       config.process.args = ["/without-leader"];
     });
@@ -45,25 +47,26 @@ if (which("gcc") !== undefined) {
     succeed("kill", await container.kill("KILL"));
     await container.until("stopped");
     succeed("delete", await container.delete());
-  });
+  },
+);
 
-  for (const command of ["kill KILL", "delete --force"] as const) {
-    spec(
-      `${command}, shared pid namespace, the first thread of a process has ended: it goes too`,
-      CLAUSE,
-      async (sandbox) => {
-        const container = sandbox.shell("/without-leader & exec sleep 1000", (config) => {
-          config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== "pid");
-        });
-        build(sandbox, container);
-        await container.started();
-        await expect.poll(() => container.printed()).toBe("working");
-        if (command === "kill KILL") {
-          succeed("kill", await container.kill("KILL"));
-          await container.until("stopped");
-        } else succeed("delete", await container.delete("--force"));
-        await expect.poll(() => sandbox.processes()).toEqual([]);
-      },
-    );
-  }
+for (const command of ["kill KILL", "delete --force"] as const) {
+  spec(
+    `${command}, shared pid namespace, the first thread of a process has ended: it goes too`,
+    CLAUSE,
+    async (sandbox, context) => {
+      skipWithout(context, "gcc");
+      const container = sandbox.shell("/without-leader & exec sleep 1000", (config) => {
+        config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== "pid");
+      });
+      build(sandbox, container);
+      await container.started();
+      await expect.poll(() => container.printed()).toBe("working");
+      if (command === "kill KILL") {
+        succeed("kill", await container.kill("KILL"));
+        await container.until("stopped");
+      } else succeed("delete", await container.delete("--force"));
+      await expect.poll(() => sandbox.processes()).toEqual([]);
+    },
+  );
 }

@@ -5,9 +5,8 @@ import { expect } from "vitest";
 import { type Config, setNamespace } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
 import { giveRootfsTo } from "../harness/rootfs.ts";
-import { which } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
-import { spec } from "../harness/spec.ts";
+import { skipWithout, spec } from "../harness/spec.ts";
 
 const BASE = 100_000;
 
@@ -76,35 +75,35 @@ async function tracer(sandbox: Sandbox): Promise<Container> {
   return container;
 }
 
-if (which("gcc") !== undefined) {
-  spec(
-    "create in the user and pid namespace of a container with CAP_SYS_PTRACE: it can't trace the set-up",
-    "CVE-2016-9962, for what joins: the set-up has the host's root directory, and is root",
-    async (sandbox) => {
-      const watching = await tracer(sandbox);
-      const { pid } = await watching.state();
-      const container = sandbox.container((config) => {
-        setNamespace(config, "user", { type: "user", path: `/proc/${pid}/ns/user` });
-        setNamespace(config, "pid", { type: "pid", path: `/proc/${pid}/ns/pid` });
-      });
-      giveRootfsTo(container.rootfs, { uid: BASE, gid: BASE });
-      for (let round = 0; round < ROUNDS; round += 1) {
-        await container.created();
-        expect((await container.delete("--force")).code).toBe(0);
-      }
-      expect(watching.printed()).toBe("tracing");
-    },
-  );
+spec(
+  "create in the user and pid namespace of a container with CAP_SYS_PTRACE: it can't trace the set-up",
+  "CVE-2016-9962, for what joins: the set-up has the host's root directory, and is root",
+  async (sandbox, context) => {
+    skipWithout(context, "gcc");
+    const watching = await tracer(sandbox);
+    const { pid } = await watching.state();
+    const container = sandbox.container((config) => {
+      setNamespace(config, "user", { type: "user", path: `/proc/${pid}/ns/user` });
+      setNamespace(config, "pid", { type: "pid", path: `/proc/${pid}/ns/pid` });
+    });
+    giveRootfsTo(container.rootfs, { uid: BASE, gid: BASE });
+    for (let round = 0; round < ROUNDS; round += 1) {
+      await container.created();
+      expect((await container.delete("--force")).code).toBe(0);
+    }
+    expect(watching.printed()).toBe("tracing");
+  },
+);
 
-  spec(
-    "exec into a container with a user namespace and CAP_SYS_PTRACE: it can't trace the set-up",
-    "CVE-2016-9962",
-    async (sandbox) => {
-      const watching = await tracer(sandbox);
-      for (let round = 0; round < ROUNDS; round += 1) await watching.exec(["true"]);
-      const lines = watching.printed().split("\n");
-      // The program itself is in its own user namespace, and fair game.
-      expect(lines.filter((line) => line !== "seized true")).toEqual(["tracing"]);
-    },
-  );
-}
+spec(
+  "exec into a container with a user namespace and CAP_SYS_PTRACE: it can't trace the set-up",
+  "CVE-2016-9962",
+  async (sandbox, context) => {
+    skipWithout(context, "gcc");
+    const watching = await tracer(sandbox);
+    for (let round = 0; round < ROUNDS; round += 1) await watching.exec(["true"]);
+    const lines = watching.printed().split("\n");
+    // The program itself is in its own user namespace, and fair game.
+    expect(lines.filter((line) => line !== "seized true")).toEqual(["tracing"]);
+  },
+);

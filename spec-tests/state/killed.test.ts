@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
-import { IS_RUNTS, RUNTIME, which } from "../harness/runtime.ts";
-import { spec } from "../harness/spec.ts";
+import { IS_RUNTS, RUNTIME } from "../harness/runtime.ts";
+import { skipWithout, spec } from "../harness/spec.ts";
 
 const CLAUSE = "promise: nothing leaks, whenever the runtime dies";
 
@@ -48,12 +48,13 @@ for (const [situation, globals] of [
     },
   );
 
-  if (IS_RUNTS && which("strace") !== undefined) {
+  if (IS_RUNTS) {
     // By the system call that runts does it with.
     spec(
       `create${situation} killed while it writes its record: delete --force removes all that is left`,
       CLAUSE,
-      async (sandbox) => {
+      async (sandbox, context) => {
+        skipWithout(context, "strace");
         const codes: number[] = [];
         // Once before there is anything, and at the end, when init goes on alone.
         for (const when of [1, 2, 3, 4]) {

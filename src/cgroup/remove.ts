@@ -1,4 +1,5 @@
 import { shownName } from "../../bindings/abi/c-string.ts";
+import { SIGKILL } from "../../bindings/abi/signal.ts";
 import { rmdirSync, subdirectories, walkTree } from "../../bindings/linux/directories.ts";
 import { statfsSync } from "../../bindings/linux/file-status.ts";
 import { closeSync } from "../../bindings/linux/files.ts";
@@ -20,7 +21,6 @@ import {
 /** Killed processes leave their cgroup when they exit, which may take the kernel a while (core dumps, unmounting). */
 const REMOVE_TIMEOUT_MS = 10_000;
 const MAX_PAUSE_MS = 50;
-const SIGKILL = 9;
 
 /**
  * Sends SIGKILL to every process in the cgroup and below it, frozen ones too, and does not wait for their end. A cgroup that
@@ -42,8 +42,8 @@ export function killCgroup(directory: string): void {
 }
 
 /**
- * The processes whose first thread has ended while others run on: cgroup.kill signals that thread, which is deaf, and not the process (Linux
- * 6.18). Others are in them only until they have died of it.
+ * Kills the processes whose first thread has ended while others run on: cgroup.kill signals that thread, which is deaf, and not
+ * the process (Linux 6.18). All others in the cgroup are about to die of it.
  */
 function killLeaderless(directory: string): void {
   const opened = new Map<number, number>();

@@ -7,8 +7,9 @@ export const run: RunCommand = async (context, args) => {
   const { findingsText } = await import("../doctor/finding.ts");
   const [id] = args.positionals;
   const findings = id === undefined ? await examineHost() : await examineContainer(context, id);
-  const json = () => `${JSON.stringify({ findings }, undefined, 2)}\n`;
-  writeOutput(args.flag("json") ? json() : printable(findingsText(findings)));
+  writeOutput(
+    args.flag("json") ? `${JSON.stringify({ findings }, undefined, 2)}\n` : printable(findingsText(findings)),
+  );
   const bad = findings.filter(({ verdict }) => verdict === "bad").map(({ subject }) => subject);
   if (bad.length === 0) return 0;
   const what = id === undefined ? "this host is not fit for containers" : `${id} is not what its config says`;

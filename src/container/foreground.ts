@@ -7,9 +7,9 @@ import type { ConsoleRelay } from "./console-relay.ts";
 import { reapChild } from "./exit-status.ts";
 
 /**
- * Signals that `run` passes on. WINCH only resizes the terminal; CHLD, PIPE, URG, XFSZ, PWR and those of faults are the engine's own business,
- * and for STKFLT and real-time signals it has no handlers. Service managers send more than the usual ones: ABRT, when a watchdog is not answered
- * (systemd.service(5)), which the engine would take for a crash of its own.
+ * Signals that `run` passes on. WINCH only resizes the terminal; CHLD, PIPE, URG, XFSZ, PWR and those of faults are the engine's
+ * own business, and for STKFLT and real-time signals it has no handlers. Service managers send more than the usual ones: ABRT,
+ * when a watchdog is not answered (systemd.service(5)), which the engine would take for a crash of its own.
  */
 const FORWARDED = [
   "SIGHUP",

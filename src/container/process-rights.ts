@@ -10,8 +10,8 @@ import { type Caller, isRootless } from "./caller.ts";
 /** What a process of a container can be granted, and what only the runtime, with the caller's rights, can do for it. */
 
 /**
- * By this annotation of crun `podman run --group-add keep-groups` asks for files that only the caller's groups may use. Not of the host's root:
- * an engine of his passes on the annotations of users, whom his groups are no business of.
+ * The annotation of crun by which `podman run --group-add keep-groups` asks for files that only the caller's groups may use. Not
+ * obeyed for the host's root, whose engines pass on annotations of users: root's groups are not theirs.
  */
 const KEEP_GROUPS = "run.oci.keep_original_groups";
 

@@ -16,7 +16,10 @@ export interface ExplainedCall extends Decision {
   readonly args: readonly bigint[];
 }
 
-/** What a profile's filter answers to a system call of this machine's own architecture, and why. The call may be a number, as the log of the kernel has it. */
+/**
+ * What a profile's filter answers to a system call of this machine's own architecture, and why. The call may be a number, as the
+ * log of the kernel has it.
+ */
 export function explainCall(config: Seccomp, call: string, args: readonly bigint[]): ExplainedCall {
   const ignore = (): void => undefined;
   const library = openOrExplain();
