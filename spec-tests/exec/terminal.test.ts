@@ -59,7 +59,7 @@ pid, master = pty.fork()
 if pid == 0:
     os.execvp(sys.argv[2], sys.argv[2:])
 os.set_blocking(master, False)
-typing, last = False, b""
+typing, printed = False, b""
 while True:
     readable, writable, _ = select.select([master], [master] if typing else [], [], 1)
     if typing and not readable and not writable:
@@ -71,12 +71,13 @@ while True:
             break
         if not data:
             break
-        last = (last + data)[-4096:]
+        printed += data
         if b"type now" in data:
             typing = True
     if writable:
         os.write(master, b"0123456789\\n" * 100)
-os.write(1, last)
+sys.stdout.buffer.write(printed)
+sys.stdout.flush()
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 `;
 

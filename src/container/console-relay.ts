@@ -16,6 +16,12 @@ const STDOUT = 1;
 const BUFFER_SIZE = 16 * 1024;
 
 /**
+ * More than a terminal holds of what was written to it: 8 KiB in the buffers of a pty (pty_common_install() in drivers/tty/pty.c) and
+ * 4 KiB in the line discipline (N_TTY_BUF_SIZE), in bytes.
+ */
+const TERMINAL_CAPACITY = 64 * 1024;
+
+/**
  * The caller's terminal on one side, the container's on the other: for `run` in the foreground. What is typed waits until the container
  * takes it: a write that waited would keep the container's output where it is, which the container may have to be rid of first; and it
  * would wait as long as anybody who has the terminal open likes.
@@ -60,7 +66,7 @@ export class ConsoleRelay {
   move(fd: number): void {
     if (fd === STDIN) this.#readInput();
     this.#passInput();
-    if (fd === this.#master) this.#outputOpen = this.#copyOutput();
+    if (fd === this.#master) this.#copyOutput();
   }
 
   #readInput(): void {
@@ -83,14 +89,21 @@ export class ConsoleRelay {
     }
   }
 
-  /** Moves one buffer; false at the end, which a terminal without a slave reports as EIO. */
-  #copyOutput(): boolean {
+  /** Moves one buffer, and returns its length. A terminal without a slave reports the end as EIO. */
+  #copyOutput(): number {
     let length: number;
     try {
       length = readSync(this.#master, this.#buffer);
     } catch (error) {
-      return isRetry(error);
+      this.#outputOpen = isRetry(error);
+      return 0;
     }
+    this.#outputOpen = length > 0 && this.#print(length);
+    return length;
+  }
+
+  /** Writes that much of the buffer to the caller; false when nobody is there to read it. */
+  #print(length: number): boolean {
     for (let offset = 0; offset < length; ) {
       try {
         offset += writeSync(STDOUT, this.#buffer, offset, length - offset);
@@ -98,12 +111,17 @@ export class ConsoleRelay {
         if (!isRetry(error)) return false;
       }
     }
-    return length > 0;
+    return true;
   }
 
-  /** Moves what the container has written before its end. */
+  /**
+   * Moves what was written before the end of the process, and no more: others may have the terminal open and write without end. What
+   * was typed and not taken by then is dropped, or the terminal would echo it.
+   */
   drain(isReadable: (fd: number) => boolean): void {
-    while (this.#outputOpen && isReadable(this.#master)) this.move(this.#master);
+    let moved = 0;
+    while (this.#outputOpen && moved < TERMINAL_CAPACITY && isReadable(this.#master))
+      moved += this.#copyOutput();
   }
 
   close(): void {
