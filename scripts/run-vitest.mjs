@@ -7,10 +7,10 @@ import { reachable, root, unifiedCgroup, vitest } from "./machine.mjs";
 
 /**
  * Runs one project where /sys/fs/cgroup is a cgroup2 and every user can reach the repository; `files` are parts of names of test
- * files, `below` is a command that runs its arguments. The report is undefined when vitest ended without one. A run that hangs
- * must not take the others' results with it.
+ * files, `below` is a command that runs its arguments, `retries` is how often a test that fails is tried again. The report is
+ * undefined when vitest ended without one. A run that hangs must not take the others' results with it.
  */
-export function runVitest({ project, files = [], env = {}, below = [], report, timeoutMs }) {
+export function runVitest({ project, files = [], env = {}, below = [], retries = 0, report, timeoutMs }) {
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
   const args = [
     unifiedCgroup,
@@ -20,6 +20,7 @@ export function runVitest({ project, files = [], env = {}, below = [], report, t
     "run",
     "--project",
     project,
+    `--retry=${retries}`,
     ...reporters,
     ...files,
   ];
@@ -60,6 +61,18 @@ export function failureSummary(report) {
       ({ fullName, failureMessages }) => `FAILED ${file} > ${fullName}\n${head(failureMessages[0] ?? "")}`,
     );
   });
+}
+
+/** The same of each test that failed and passed when it was tried again. */
+export function unsteadySummary(report) {
+  return report.testResults.flatMap(({ name, assertionResults }) =>
+    assertionResults
+      .filter(({ status, failureMessages }) => status === "passed" && failureMessages.length > 0)
+      .map(
+        ({ fullName, failureMessages }) =>
+          `UNSTEADY, passed when tried again: ${relative(root, name)} > ${fullName}\n${head(failureMessages[0])}`,
+      ),
+  );
 }
 
 function head(message) {

@@ -17,7 +17,7 @@ import {
   peerRuntimes,
   root,
 } from "./machine.mjs";
-import { brokenFiles, failureSummary, runVitest } from "./run-vitest.mjs";
+import { brokenFiles, failureSummary, runVitest, unsteadySummary } from "./run-vitest.mjs";
 
 /** The other architecture's compiler has another name on each of the two. */
 const crossCompiler =
@@ -72,6 +72,12 @@ const stages = [
 /** No stage takes a third of it; one that hangs must not take the others' results with it. */
 const stageTimeoutMs = 20 * 60_000;
 
+/**
+ * Thousands of tests race with processes on machines of any load: one that fails is tried once more, so that a moment's chance doesn't
+ * hide what the others say. The summary names it with its failure all the same, for somebody to find the cause.
+ */
+const retries = 1;
+
 function bin(name, ...args) {
   return [join(root, "node_modules/.bin", name), ...args];
 }
@@ -85,13 +91,14 @@ function runCheck({ command: [file, ...args] }) {
 /** Counts, with what is to be said of each failure. */
 function runTests({ project, env }, directory) {
   const report = join(directory, `${project}.json`);
-  const run = runVitest({ project, env, report, timeoutMs: stageTimeoutMs });
+  const run = runVitest({ project, env, retries, report, timeoutMs: stageTimeoutMs });
   const counts = count(run.report);
   const failures = run.report === undefined ? [] : failureSummary(run.report);
-  if (run.status === 0) return { ...counts, failures };
+  const unsteady = run.report === undefined ? [] : unsteadySummary(run.report);
+  if (run.status === 0) return { ...counts, failures, unsteady };
   // Errors outside of tests are in no count: they must not pass for success.
   if (failures.length === 0) failures.push(`FAILED ${project}: outside of the tests, see above`);
-  return { ...counts, failed: Math.max(counts.failed, 1), failures };
+  return { ...counts, failed: Math.max(counts.failed, 1), failures, unsteady };
 }
 
 function count(report) {
@@ -139,8 +146,10 @@ function runStages() {
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
-  const failures = [...done.values()].flatMap((result) => result.failures ?? []);
-  process.stdout.write(`\n${[...failures, ...lines].join("\n")}\n`);
+  const results = [...done.values()];
+  const unsteady = results.flatMap((result) => result.unsteady ?? []);
+  const failures = results.flatMap((result) => result.failures ?? []);
+  process.stdout.write(`\n${[...unsteady, ...failures, ...lines].join("\n")}\n`);
   return total(done.values());
 }
 
