@@ -206,6 +206,8 @@ const STRUCTS: Readonly<Record<string, { readonly headers: readonly string[]; re
   ifaddrmsg: { headers: ["sys/socket.h", "linux/rtnetlink.h"] },
   rtattr: { headers: ["sys/socket.h", "linux/rtnetlink.h"] },
   utsname: { headers: ["sys/utsname.h"] },
+  siginfo: { headers: ["asm/siginfo.h"] },
+  signalfd_siginfo: { headers: ["linux/signalfd.h"] },
 };
 
 describe.skipIf(skipReason)(`struct layouts${skipReason ? ` (${skipReason})` : ""}`, () => {

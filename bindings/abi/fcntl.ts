@@ -129,3 +129,7 @@ export const CLOSE_RANGE_CLOEXEC = 0x4;
 // eventfd2(2), linux/eventfd.h
 export const EFD_CLOEXEC = O_CLOEXEC;
 export const EFD_NONBLOCK = O_NONBLOCK;
+
+// signalfd4(2), linux/signalfd.h
+export const SFD_CLOEXEC = O_CLOEXEC;
+export const SFD_NONBLOCK = O_NONBLOCK;

@@ -116,3 +116,9 @@ export const rtattr = { size: 4, rta_len: 0, rta_type: 2 } as const;
 
 /** struct utsname, uname(2); the kernel calls it struct new_utsname. */
 export const utsname = { size: 390, release: 130, version: 195, machine: 260 } as const;
+
+/** struct signalfd_siginfo, linux/signalfd.h. */
+export const signalfd_siginfo = { size: 128, ssi_signo: 0 } as const;
+
+/** siginfo_t, asm-generic/siginfo.h: of a child, for SIGCHLD and waitid(2). */
+export const siginfo = { size: 128, si_signo: 0, si_pid: 16 } as const;

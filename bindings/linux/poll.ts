@@ -3,6 +3,7 @@ import { trySyscall } from "../ffi/syscall.ts";
 import { SyscallError } from "../syscall-error.ts";
 
 export const POLLIN = 1;
+const POLLOUT = 4;
 
 /**
  * Waits until a descriptor can be read (a pidfd: until its process has ended), for `timeoutMs` at most. Returns whether it can.
@@ -14,23 +15,36 @@ export function waitReadable(fd: number, timeoutMs: number): boolean {
 
 /** As waitReadable, for several: returns those that can be read. The timeout is in whole milliseconds. */
 export function waitAnyReadable(fds: readonly number[], timeoutMs: number): number[] {
-  const poll = new Int32Array(fds.flatMap((fd) => [fd, POLLIN]));
-  const timeout = new BigInt64Array([
-    BigInt(Math.floor(timeoutMs / 1000)),
-    BigInt((timeoutMs % 1000) * 1_000_000),
-  ]);
+  return waitReady(fds, [], timeoutMs);
+}
+
+/**
+ * Waits until one of the descriptors can be read, or one of the others be written to, or neither will ever be: there is an end or an
+ * error to find out then. Without a timeout, which is in whole milliseconds, as long as that takes. Returns those. ppoll(2)
+ */
+export function waitReady(
+  readable: readonly number[],
+  writable: readonly number[],
+  timeoutMs?: number,
+): number[] {
+  const fds = [...readable, ...writable];
+  const poll = new Int32Array(2 * fds.length);
+  fds.forEach((fd, index) => {
+    poll[2 * index] = fd;
+    poll[2 * index + 1] = index < readable.length ? POLLIN : POLLOUT;
+  });
+  const timeout = timeoutMs === undefined ? null : timespec(timeoutMs);
   for (;;) {
-    const ready = trySyscall(
-      "ppoll",
-      new Uint8Array(poll.buffer),
-      fds.length,
-      new Uint8Array(timeout.buffer),
-      null,
-      8,
-    );
+    const ready = trySyscall("ppoll", new Uint8Array(poll.buffer), fds.length, timeout, null, 8);
     if (ready === -EINTR) continue;
     if (ready < 0) throw new SyscallError("ppoll", errnoName(-ready), fds.map(String));
     // The upper half of the second word is `revents`.
     return fds.filter((_, index) => (poll[2 * index + 1] ?? 0) >>> 16 !== 0);
   }
+}
+
+function timespec(timeoutMs: number): Uint8Array {
+  const seconds = BigInt(Math.floor(timeoutMs / 1000));
+  const nanoseconds = BigInt((timeoutMs % 1000) * 1_000_000);
+  return new Uint8Array(BigInt64Array.of(seconds, nanoseconds).buffer);
 }

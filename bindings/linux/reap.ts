@@ -1,5 +1,6 @@
 import { ECHILD } from "../abi/errno.ts";
-import { SIGKILL, WNOHANG } from "../abi/signal.ts";
+import { siginfo } from "../abi/layouts.ts";
+import { P_ALL, SIGKILL, WEXITED, WNOHANG, WNOWAIT } from "../abi/signal.ts";
 import { trySyscall } from "../ffi/syscall.ts";
 import { closeSync } from "./files.ts";
 import { pidfdOpen, pidfdSendSignal } from "./pidfd.ts";
@@ -32,5 +33,26 @@ function killByDescriptor(pid: number): void {
     waitReadable(pidfd, END_TIMEOUT_MS);
   } finally {
     closeSync(pidfd);
+  }
+}
+
+/**
+ * Reaps all children that have ended, but for one, whose exit code somebody else asks for. One that has ended hides those behind it:
+ * then nobody waits for long any more. waitid(2)
+ */
+export function reapOtherChildren(pid: number): void {
+  const info = new Int32Array(siginfo.size / Int32Array.BYTES_PER_ELEMENT);
+  for (;;) {
+    const result = trySyscall(
+      "waitid",
+      P_ALL,
+      0,
+      new Uint8Array(info.buffer),
+      WEXITED | WNOHANG | WNOWAIT,
+      null,
+    );
+    const ended = info[siginfo.si_pid / Int32Array.BYTES_PER_ELEMENT] ?? 0;
+    if (result < 0 || ended === 0 || ended === pid) return;
+    trySyscall("wait4", ended, null, WNOHANG, null);
   }
 }

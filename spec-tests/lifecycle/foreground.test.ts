@@ -1,4 +1,5 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
+import { constants } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
 import type { Container } from "../harness/container.ts";
@@ -68,28 +69,23 @@ async function waitForFile(container: Container, path: string): Promise<string> 
   return read().trim();
 }
 
-for (const signal of [
-  "HUP",
-  "INT",
-  "QUIT",
-  "USR1",
-  "USR2",
-  "ALRM",
-  "ABRT",
-  "XCPU",
-  "VTALRM",
-  "PROF",
-  "IO",
+for (const [signal, number] of [
+  ...(["HUP", "INT", "QUIT", "USR1", "USR2", "ALRM", "ABRT", "XCPU", "VTALRM", "PROF", "IO"] as const).map(
+    (name) => [name, constants.signals[`SIG${name}`]] as const,
+  ),
+  ["STKFLT", 16],
+  ["RTMIN+3", 37],
+  ["RTMAX", 64],
 ] as const) {
   spec(`run, SIG${signal} sent to the runtime: goes on to the program`, CLAUSE, async (sandbox) => {
     const container = withFiles(
       sandbox,
-      `trap 'echo got ${signal}; exit 5' ${signal}; echo yes > /tmp/ready; while :; do sleep 0.02; done`,
+      `trap 'echo got ${signal}; exit 5' ${number}; echo yes > /tmp/ready; while :; do sleep 0.02; done`,
     );
     const result = await container.run({
       whileRunning: async (pid) => {
         await waitForFile(container, "tmp/ready");
-        process.kill(pid, `SIG${signal}`);
+        process.kill(pid, number);
       },
     });
     expect(result).toMatchObject({ code: 5, stdout: `got ${signal}\n` });
@@ -141,3 +137,23 @@ for (const [situation, flags, adopted] of [
     },
   );
 }
+
+spec("run, orphans that it has adopted end: none stays a zombie", CLAUSE, async (sandbox) => {
+  const container = withFiles(
+    sandbox,
+    "for i in 1 2 3 4 5; do (: &); done; echo yes > /tmp/ready; while [ ! -e /tmp/end ]; do sleep 0.02; done; exit 7",
+  );
+  const { namespaces } = container.config.linux;
+  container.config.linux.namespaces = namespaces.filter(({ type }) => type !== "pid");
+  container.writeConfig();
+  const { code } = await container.run({
+    whileRunning: async (pid) => {
+      await waitForFile(container, "tmp/ready");
+      const { pid: init } = await container.state();
+      const children = () => readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
+      await expect.poll(children).toBe(String(init));
+      writeFileSync(join(container.rootfs, "tmp/end"), "");
+    },
+  });
+  expect(code).toBe(7);
+});

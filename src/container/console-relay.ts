@@ -1,6 +1,7 @@
 import { F_SETFL, O_NONBLOCK } from "../../bindings/abi/fcntl.ts";
 import { syscall } from "../../bindings/ffi/syscall.ts";
 import { closeSync, readSync, writeSync } from "../../bindings/linux/files.ts";
+import { waitReady } from "../../bindings/linux/poll.ts";
 import {
   copyWindowSize,
   rawSettings,
@@ -109,6 +110,8 @@ export class ConsoleRelay {
         offset += writeSync(STDOUT, this.#buffer, offset, length - offset);
       } catch (error) {
         if (!isRetry(error)) return false;
+        // The caller may have made it non-blocking, for itself.
+        waitReady([], [STDOUT]);
       }
     }
     return true;

@@ -1,57 +1,60 @@
-import { SIG_BLOCK, SIG_UNBLOCK, signalNumber } from "../../bindings/abi/signal.ts";
-import { syscall } from "../../bindings/ffi/syscall.ts";
+import {
+  SIGBUS,
+  SIGCHLD,
+  SIGFPE,
+  SIGILL,
+  SIGKILL,
+  SIGPIPE,
+  SIGPWR,
+  SIGRTMAX,
+  SIGRTMIN,
+  SIGSEGV,
+  SIGSTOP,
+  SIGSYS,
+  SIGTRAP,
+  SIGURG,
+  SIGWINCH,
+  SIGXFSZ,
+} from "../../bindings/abi/signal.ts";
 import { closeSync } from "../../bindings/linux/files.ts";
+import { holdSignals, openHeldSignals, takeHeldSignals } from "../../bindings/linux/held-signals.ts";
 import { pidfdOpen, pidfdSendSignal } from "../../bindings/linux/pidfd.ts";
-import { waitReadable } from "../../bindings/linux/poll.ts";
+import { waitReadable, waitReady } from "../../bindings/linux/poll.ts";
+import { reapOtherChildren } from "../../bindings/linux/reap.ts";
 import type { ConsoleRelay } from "./console-relay.ts";
 import { reapChild } from "./exit-status.ts";
 
 /**
- * Signals that `run` passes on. WINCH only resizes the terminal; CHLD, PIPE, URG, XFSZ, PWR and those of faults are the engine's
- * own business, and for STKFLT and real-time signals it has no handlers. Service managers send more than the usual ones: ABRT,
- * when a watchdog is not answered (systemd.service(5)), which the engine would take for a crash of its own.
+ * Not passed on: what can't be caught; faults, and PIPE and XFSZ, which tell a process of what it has done itself; what the engine
+ * (PWR) and the kernel (URG) use by themselves; and the kernel's real-time signals that belong to the C library.
  */
-const FORWARDED = [
-  "SIGHUP",
-  "SIGINT",
-  "SIGQUIT",
-  "SIGTERM",
-  "SIGUSR1",
-  "SIGUSR2",
-  "SIGALRM",
-  "SIGCONT",
-  "SIGTSTP",
-  "SIGTTIN",
-  "SIGTTOU",
-  "SIGABRT",
-  "SIGXCPU",
-  "SIGVTALRM",
-  "SIGPROF",
-  "SIGIO",
-] as const;
+const NOT_FORWARDED = new Set([
+  SIGKILL,
+  SIGSTOP,
+  SIGILL,
+  SIGTRAP,
+  SIGBUS,
+  SIGFPE,
+  SIGSEGV,
+  SIGSYS,
+  SIGPIPE,
+  SIGXFSZ,
+  SIGPWR,
+  SIGURG,
+]);
 
-const RESIZED = "SIGWINCH";
-
-/**
- * How long the end of init is waited for before the machinery for a long run is set up: a thread to wait in and the handlers,
- * which cost more than a short program runs. A signal that arrives meanwhile is handled right after.
- */
-const SHORT_RUN_MS = 20;
+/** Signals that the runtime takes in the foreground. WINCH only resizes the terminal, CHLD tells of children; the others are passed on. */
+const TAKEN = Array.from({ length: SIGRTMAX }, (_, index) => index + 1).filter(
+  (signal) => !NOT_FORWARDED.has(signal) && (signal < 32 || signal >= SIGRTMIN),
+);
 
 /**
  * From now on the signals that `run` and `exec` pass on wait in the kernel, until there is somebody to pass them on to: none ends
  * the runtime and leaves the process, none is lost. The engine has no other thread yet that would take them. The process of the
  * container has a mask of its own.
  */
-export function holdSignals(): void {
-  maskSignals(SIG_BLOCK);
-}
-
-function maskSignals(how: number): void {
-  let mask = 0n;
-  for (const signal of [...FORWARDED, RESIZED]) mask |= 1n << BigInt((signalNumber(signal) ?? 0) - 1);
-  const set = new Uint8Array(BigUint64Array.of(mask).buffer);
-  syscall("rt_sigprocmask", [how, set, null, set.length]);
+export function holdForwardedSignals(): void {
+  holdSignals(TAKEN);
 }
 
 /** Somebody else who has to be served while the container runs. */
@@ -64,68 +67,61 @@ export interface Attendant {
 }
 
 /**
- * Waits in the foreground for the end of init, which is a child of this process: passes signals and terminal input on. The signals
- * are to be held before init is there.
+ * Waits in the foreground for the end of init, which is a child of this process: passes signals and terminal input on, and reaps the
+ * orphans that a subreaper gets. The signals are to be held before init is there, and stay so: none may cut short what follows.
  */
 export class Foreground {
   readonly #pid: number;
   readonly #pidfd: number;
+  readonly #signals: number;
   readonly #relay: ConsoleRelay | undefined;
   readonly #attendants: readonly Attendant[];
-  readonly #handlers: { readonly signal: NodeJS.Signals; readonly handler: () => void }[] = [];
 
   constructor(pid: number, relay: ConsoleRelay | undefined, attendants: readonly Attendant[] = []) {
     this.#pid = pid;
     this.#pidfd = pidfdOpen(pid) ?? -1;
+    this.#signals = openHeldSignals(TAKEN);
     this.#relay = relay;
     this.#attendants = attendants;
   }
 
-  /** Passes on the signals that were held, and those to come. */
-  #forwardSignals(): void {
-    for (const signal of FORWARDED) this.#handle(signal, () => this.#forward(signal));
-    if (this.#relay !== undefined) this.#handle(RESIZED, () => this.#relay?.resize());
-    maskSignals(SIG_UNBLOCK);
-  }
-
-  #handle(signal: NodeJS.Signals, handler: () => void): void {
-    process.on(signal, handler);
-    this.#handlers.push({ signal, handler });
-  }
-
-  /** Whether init has ended in this very moment doesn't matter: its exit code says more. */
-  #forward(signal: NodeJS.Signals): void {
-    pidfdSendSignal(this.#pidfd, signalNumber(signal) ?? 0);
-  }
-
   /** The exit code as a shell gives it: 128 and the number for a signal. */
-  async wait(): Promise<number> {
-    const relays = this.#relay !== undefined || this.#attendants.length > 0;
-    if (relays || !waitReadable(this.#pidfd, SHORT_RUN_MS)) await this.#waitLong();
+  wait(): number {
+    for (;;) {
+      const ready = this.#ready();
+      if (ready.includes(this.#pidfd)) break;
+      this.#serve(ready);
+    }
     this.#relay?.drain((fd) => waitReadable(fd, 0));
     for (const attendant of this.#attendants) attendant.forward();
     return reapChild(this.#pid)?.exitCode ?? 0;
   }
 
-  async #waitLong(): Promise<void> {
-    this.#forwardSignals();
-    const { pollReadable } = await import("../../bindings/linux/poll-async.ts");
-    for (;;) {
-      const attended = this.#attendants.flatMap(({ descriptors }) => descriptors);
-      const relayed = [...(this.#relay?.readable ?? []), ...attended];
-      const ready = await pollReadable([this.#pidfd, ...relayed], this.#relay?.writable);
-      if (ready.includes(this.#pidfd)) return;
-      for (const fd of new Set(ready)) this.#relay?.move(fd);
-      for (const attendant of this.#attendants) attendant.forward();
-    }
+  /** Waits until there is something to do for some descriptors. */
+  #ready(): number[] {
+    const attended = this.#attendants.flatMap(({ descriptors }) => descriptors);
+    const readable = [this.#pidfd, this.#signals, ...(this.#relay?.readable ?? []), ...attended];
+    return waitReady(readable, this.#relay?.writable ?? []);
   }
 
-  /** Signals are held again: none may cut the deletion of the container short. */
+  #serve(ready: readonly number[]): void {
+    if (ready.includes(this.#signals))
+      for (const signal of takeHeldSignals(this.#signals)) this.#handle(signal);
+    for (const fd of new Set(ready)) this.#relay?.move(fd);
+    for (const attendant of this.#attendants) attendant.forward();
+  }
+
+  #handle(signal: number): void {
+    if (signal === SIGCHLD) reapOtherChildren(this.#pid);
+    else if (signal === SIGWINCH) this.#relay?.resize();
+    // Whether init has ended in this very moment doesn't matter: its exit code says more.
+    else pidfdSendSignal(this.#pidfd, signal);
+  }
+
   close(): void {
-    holdSignals();
-    for (const { signal, handler } of this.#handlers) process.off(signal, handler);
     this.#relay?.close();
     for (const attendant of this.#attendants) attendant.close();
+    closeSync(this.#signals);
     closeSync(this.#pidfd);
   }
 }

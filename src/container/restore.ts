@@ -4,7 +4,7 @@ import { RuntsError } from "../errors.ts";
 import type { RestoreOptions } from "./criu-options.ts";
 import { warnUnprivileged } from "./criu-session.ts";
 import { deleteContainer } from "./delete.ts";
-import { Foreground, holdSignals } from "./foreground.ts";
+import { Foreground, holdForwardedSignals } from "./foreground.ts";
 import { foregroundTerminal } from "./foreground-terminal.ts";
 import { openBundle } from "./host-facts.ts";
 import { checkId } from "./id.ts";
@@ -24,13 +24,13 @@ export async function restoreContainer(context: Context, options: RestoreOptions
   }
   if (!options.noSubreaper)
     syscall("prctl", [PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0], ["PR_SET_CHILD_SUBREAPER"]);
-  holdSignals();
+  holdForwardedSignals();
   const terminal = foregroundTerminal();
   const state = await restore(context, options, terminal.open);
   let foreground: Foreground | undefined;
   try {
     foreground = new Foreground(state.pid, terminal.relay());
-    return await foreground.wait();
+    return foreground.wait();
   } finally {
     foreground?.close();
     await deleteContainer(context, options.id, { force: true });

@@ -1,6 +1,6 @@
 import { killAndReap } from "../../bindings/linux/reap.ts";
 import { type ExecOptions, execInContainer } from "./exec.ts";
-import { Foreground, holdSignals } from "./foreground.ts";
+import { Foreground, holdForwardedSignals } from "./foreground.ts";
 import { foregroundTerminal } from "./foreground-terminal.ts";
 import type { Context } from "./options.ts";
 
@@ -10,13 +10,13 @@ export async function runExec(context: Context, options: ExecOptions, detach: bo
     await execInContainer(context, options);
     return 0;
   }
-  holdSignals();
+  holdForwardedSignals();
   const terminal = foregroundTerminal();
   const pid = await execInContainer(context, options, terminal.open);
   let foreground: Foreground | undefined;
   try {
     foreground = new Foreground(pid, terminal.relay());
-    return await foreground.wait();
+    return foreground.wait();
   } catch (error) {
     // Nobody else knows of it.
     killAndReap(pid);

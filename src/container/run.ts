@@ -3,7 +3,7 @@ import { syscall } from "../../bindings/ffi/syscall.ts";
 import { callersNotifySocket } from "./caller.ts";
 import { createContainer } from "./create.ts";
 import { deleteContainer } from "./delete.ts";
-import { Foreground, holdSignals } from "./foreground.ts";
+import { Foreground, holdForwardedSignals } from "./foreground.ts";
 import { foregroundTerminal } from "./foreground-terminal.ts";
 import type { NotifyRelay } from "./notify-socket.ts";
 import type { Context, RunOptions } from "./options.ts";
@@ -24,7 +24,7 @@ export async function runContainer(context: Context, options: RunOptions): Promi
   }
   if (!options.noSubreaper)
     syscall("prctl", [PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0], ["PR_SET_CHILD_SUBREAPER"]);
-  holdSignals();
+  holdForwardedSignals();
   const terminal = foregroundTerminal();
   const trace = options.seccompTrace === true ? await seccompTrace() : undefined;
   const state = await createContainer(
@@ -38,7 +38,7 @@ export async function runContainer(context: Context, options: RunOptions): Promi
     const attendants = [notify, trace].filter((attendant) => attendant !== undefined);
     foreground = new Foreground(state.pid, terminal.relay(), attendants);
     await startOrDelete(context, options.id, false, trace);
-    return await foreground.wait();
+    return foreground.wait();
   } finally {
     foreground?.close();
     trace?.report();
