@@ -12,6 +12,7 @@ import {
 } from "../abi/fcntl.ts";
 import { cString } from "../ffi/syscall.ts";
 import { FileError, fileCall } from "./file-call.ts";
+import { PATH_MAX } from "./paths.ts";
 
 /**
  * Files, with the names, the arguments and the errors of node:fs, so that a reader knows them. They are here since loading node:fs
@@ -145,13 +146,20 @@ export function chownSync(path: string, uid: number, gid: number): void {
   fileCall({ operation: "chown", path }, "fchownat", AT_FDCWD, cString(path), uid, gid, 0);
 }
 
-const PATH_MAX = 4096;
-
 /** readlink(2) */
 export function readlinkSync(path: string): string {
+  return readlinkAt(AT_FDCWD, path);
+}
+
+/** Of a symbolic link that is open itself, by O_PATH and O_NOFOLLOW. readlinkat(2) */
+export function freadlinkSync(fd: number): string {
+  return readlinkAt(fd, "");
+}
+
+function readlinkAt(directory: number, path: string): string {
   const buffer = Buffer.allocUnsafe(PATH_MAX);
   const attempt = { operation: "readlink", path };
-  const length = fileCall(attempt, "readlinkat", AT_FDCWD, cString(path), buffer, PATH_MAX);
+  const length = fileCall(attempt, "readlinkat", directory, cString(path), buffer, PATH_MAX);
   return buffer.toString("utf8", 0, length);
 }
 

@@ -167,8 +167,8 @@ const calls: Partial<Record<SyscallName | StubCall, readonly Show[]>> = {
         flagsOf(mount, ["OPEN_TREE_"], { none: "" })(
           BigInt(value) & BigInt(mount.OPEN_TREE_CLONE | mount.OPEN_TREE_CLOEXEC),
         ),
-        flagsOf(fcntl, ["AT_EMPTY_PATH", "AT_RECURSIVE"], { none: "" })(
-          BigInt(value) & BigInt(fcntl.AT_EMPTY_PATH | fcntl.AT_RECURSIVE),
+        flagsOf(fcntl, ["AT_EMPTY_PATH", "AT_RECURSIVE", "AT_SYMLINK_NOFOLLOW"], { none: "" })(
+          BigInt(value) & BigInt(fcntl.AT_EMPTY_PATH | fcntl.AT_RECURSIVE | fcntl.AT_SYMLINK_NOFOLLOW),
         ),
       ];
       return parts.filter(Boolean).join("|") || "0";

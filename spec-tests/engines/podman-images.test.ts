@@ -1,4 +1,4 @@
-import { chownSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chownSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { IMAGE, type Podman, podmanTests, run } from "../harness/podman.ts";
@@ -132,6 +132,16 @@ everyday("run --mount: bind, tmpfs, volume, image, devpts, ramfs", async (engine
   expect(tmpfs).toMatch(/^tmpfs rw,.*size=1024k,mode=700/);
   expect(devpts).toMatch(/^devpts rw/);
   expect(ramfs).toMatch(/^ramfs rw/);
+});
+
+everyday("run --mount with no-dereference: a symbolic link of the host is made anew", async (engine) => {
+  const link = join(engine.directory, "link");
+  writeFileSync(join(engine.directory, "target"), "");
+  symlinkSync("target", link);
+  const mount = `type=bind,source=${link},target=/copied,no-dereference`;
+  const { stdout, stderr } = await run(engine, "--mount", mount, IMAGE, "readlink", "/copied");
+  expect(stderr).toBe("");
+  expect(stdout).toBe("target\n");
 });
 
 everyday("run --volume with idmap: the ids of the host, in a user namespace", async (engine) => {

@@ -1,3 +1,4 @@
+import { symlinkSync } from "node:fs";
 import type { Config } from "../harness/config.ts";
 import { openConsole } from "../harness/console.ts";
 import { compareWithExplanation } from "../harness/explained-container.ts";
@@ -78,6 +79,16 @@ const BUNDLES: Readonly<Record<string, (config: Config, sandbox: Sandbox) => voi
     delete config.linux.maskedPaths;
     delete config.linux.readonlyPaths;
     config.mounts = config.mounts.filter(({ type }) => type !== "sysfs" && type !== "cgroup");
+  },
+  "symbolic links, copied, mounted and mounted over": (config, sandbox) => {
+    config.root.readonly = false;
+    symlinkSync("to/there", sandbox.path("link"));
+    const source = sandbox.path("link");
+    config.mounts.push(
+      { destination: "/made/copy", source, options: ["bind", "copy-symlink"] },
+      { destination: "/mounted", source, options: ["bind", "src-nofollow"] },
+      { destination: "/made/copy", source, options: ["bind", "src-nofollow", "dest-nofollow"] },
+    );
   },
 };
 

@@ -54,7 +54,8 @@ export const NUMBERS: readonly (number | string)[] = [
 export const WORDS: readonly string[] = [
   ..."pid network ipc uts mount cgroup user time".split(" "),
   ..."shared slave private unbindable rshared rslave rprivate runbindable".split(" "),
-  ..."bind rbind ro rw nosuid nodev noexec rro remount tmpcopyup copy-symlink idmap ridmap".split(" "),
+  ..."bind rbind ro rw nosuid nodev noexec rro remount tmpcopyup idmap ridmap".split(" "),
+  ..."copy-symlink src-nofollow dest-nofollow".split(" "),
   ..."noatime relatime strictatime nosymfollow sync dirsync mand lazytime mode=755 size=1k".split(" "),
   ..."proc sysfs tmpfs devpts mqueue cgroup cgroup2 overlay none".split(" "),
   ..."CAP_SYS_ADMIN CAP_CHOWN CAP_NOSUCH RLIMIT_NOFILE RLIMIT_NPROC RLIMIT_STACK RLIMIT_AS".split(" "),

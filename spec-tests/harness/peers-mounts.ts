@@ -3,6 +3,15 @@ import type { Deviation } from "./peers.ts";
 /** Seen with crun 1.21. */
 export const CRUN_MOUNTS: readonly Deviation[] = [
   {
+    reason: "src-nofollow and dest-nofollow came with 1.22",
+    titles: [
+      "bind with dest-nofollow on a symbolic link: covers the link, not its target",
+      "bind with src-nofollow and dest-nofollow of a link on a link: one covers the other",
+      "bind with src-nofollow and dest-nofollow of a link on a link, in a user namespace: one covers the other",
+      "bind with src-nofollow of a link to a directory: the link itself, on a file",
+    ],
+  },
+  {
     reason:
       "access times need MOUNT_ATTR__ATIME in attr_clr (mount_setattr(2)), which it does not give, or diratime clears nothing",
     titles: [
@@ -131,6 +140,21 @@ export const CRUN_MOUNTS: readonly Deviation[] = [
 
 /** Seen with Debian's runc 1.1.15. */
 export const RUNC_MOUNTS: readonly Deviation[] = [
+  {
+    reason: "options of crun, which it hands on as data of the bind mount",
+    titles: [
+      "bind with copy-symlink of a symbolic link: made anew, no mount",
+      "rbind with copy-symlink of a symbolic link: made anew, no mount",
+      "bind with copy-symlink that leads to nothing: made anew",
+      "bind with copy-symlink into a tmpfs of the container: made there",
+      "bind with copy-symlink, another link is there: error, nothing left",
+      "bind with copy-symlink, a file is there: error, nothing left",
+      "bind with dest-nofollow on a symbolic link: covers the link, not its target",
+      "bind with src-nofollow and dest-nofollow of a link on a link: one covers the other",
+      "bind with src-nofollow and dest-nofollow of a link on a link, in a user namespace: one covers the other",
+      "bind with src-nofollow of a link to a directory: the link itself, on a file",
+    ],
+  },
   {
     reason: "mappings of mounts came with 1.2; 1.1 ignores them",
     titles: [

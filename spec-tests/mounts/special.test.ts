@@ -91,18 +91,6 @@ for (const option of ["acl", "noacl", "rsync", "rmand"]) {
   });
 }
 
-if (IS_RUNTS)
-  for (const option of ["copy-symlink", "src-nofollow", "dest-nofollow"]) {
-    spec(`bind with ${option} of crun: refused by name, nothing left`, "crun(1)", async (sandbox) => {
-      const mount = { destination: "/mnt", source: "/tmp", options: ["bind", option] };
-      await expectRefused(
-        sandbox,
-        sandbox.container(add(mount)),
-        new RegExp(`/mounts/7/options/1: ${option} is not`),
-      );
-    });
-  }
-
 spec("mount on /: error, nothing left", "runc#5070", async (sandbox) => {
   const mount = { destination: "/", type: "tmpfs", source: "tmpfs" };
   await expectRefused(sandbox, sandbox.container(add(mount)), /\/mounts\/7.*root file system/);

@@ -103,13 +103,20 @@ export function bindSource({ source = "" }: Mount, bundle: string): string {
   return source.startsWith("/") ? source : absolutePath(`${bundle}/${source}`);
 }
 
+/** Whether a source that is a symbolic link is shown itself, and not what it leads to: options of crun. */
+export function showsLink({ options = [] }: Mount): boolean {
+  return options.includes("copy-symlink") || options.includes("src-nofollow");
+}
+
 function placeOf(mount: Mount, index: number, bundle: string): Place | undefined {
   const { type = "", options = [] } = mount;
   const pointer = `/mounts/${index}`;
   const destination = cleanPath(mount.destination);
   if (options.includes("remount")) return undefined;
-  if (isBind(mount))
-    return { destination, host: tryRealpath(bindSource(mount, bundle)), ofKernel: false, pointer };
+  if (isBind(mount)) {
+    const source = bindSource(mount, bundle);
+    return { destination, host: showsLink(mount) ? source : tryRealpath(source), ofKernel: false, pointer };
+  }
   const isEmpty = type === "tmpfs" && destination !== "/dev" && !options.includes("tmpcopyup");
   return { destination, host: undefined, ofKernel: !isEmpty, pointer };
 }

@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { isSupported } from "../spec/unsupported.ts";
 import { features } from "./features.ts";
 
 const found = JSON.parse(JSON.stringify(features()));
@@ -53,19 +52,6 @@ describe("features", () => {
   it("claims the flags of seccomp that it knows", () => {
     expect(found.linux.seccomp.knownFlags).toContain("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV");
     expect(found.linux.seccomp.supportedFlags).toEqual(found.linux.seccomp.knownFlags);
-  });
-
-  it("claims nothing that a config is refused for", () => {
-    const { apparmor, selinux, intelRdt, mountExtensions, netDevices } = found.linux;
-    expect(apparmor.enabled).toBe(isSupported("process", "apparmorProfile"));
-    const labels = isSupported("process", "selinuxLabel") && isSupported("linux", "mountLabel");
-    expect(selinux.enabled).toBe(labels);
-    expect(intelRdt.enabled).toBe(isSupported("linux", "intelRdt"));
-    expect(mountExtensions.idmap.enabled).toBe(isSupported("mounts", "*", "uidMappings"));
-    expect(netDevices.enabled).toBe(isSupported("linux", "netDevices"));
-    for (const hook of ["createContainer", "startContainer"]) {
-      expect(found.hooks.includes(hook)).toBe(isSupported("hooks", hook));
-    }
   });
 
   it("does not pass for runc", () => {

@@ -3,7 +3,6 @@ import { NAMESPACE_FLAGS } from "../plan/kernel-settings.ts";
 import { memoryPolicyFlags, memoryPolicyModes } from "../plan/memory-policy.ts";
 import { knownMountOptions } from "../plan/mount-options.ts";
 import { actions, architectures, flags, operators } from "../seccomp/constants.ts";
-import { isSupported } from "../spec/unsupported.ts";
 import { specVersion } from "../version.ts";
 
 /**
@@ -14,21 +13,19 @@ export function features(): object {
   return {
     ociVersionMin: "1.0.0",
     ociVersionMax: specVersion,
-    hooks: HOOKS.filter((name) => isSupported("hooks", name)),
+    hooks: HOOKS,
     mountOptions: knownMountOptions(),
     linux: {
       namespaces: Object.keys(NAMESPACE_FLAGS).sort(),
       capabilities: capabilityNames,
       cgroup: { v1: false, v2: true, systemd: true, systemdUser: true, rdma: true },
       seccomp: seccompFeatures(),
-      apparmor: { enabled: isSupported("process", "apparmorProfile") },
-      selinux: {
-        enabled: isSupported("process", "selinuxLabel") && isSupported("linux", "mountLabel"),
-      },
-      intelRdt: intelRdtFeatures(),
+      apparmor: { enabled: true },
+      selinux: { enabled: true },
+      intelRdt: { enabled: true, schemata: true, monitoring: true },
       memoryPolicy: { modes: Object.keys(memoryPolicyModes), flags: Object.keys(memoryPolicyFlags) },
-      mountExtensions: { idmap: { enabled: isSupported("mounts", "*", "uidMappings") } },
-      netDevices: { enabled: isSupported("linux", "netDevices") },
+      mountExtensions: { idmap: { enabled: true } },
+      netDevices: { enabled: true },
     },
     // The name is runc's; crun has it too, and engines ask for it.
     annotations: { "org.opencontainers.runc.checkpoint.enabled": "true" },
@@ -58,9 +55,4 @@ function seccompFeatures(): object {
     knownFlags,
     supportedFlags: knownFlags,
   };
-}
-
-function intelRdtFeatures(): object {
-  const enabled = isSupported("linux", "intelRdt");
-  return { enabled, schemata: enabled, monitoring: enabled };
 }

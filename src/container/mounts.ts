@@ -35,6 +35,7 @@ export function addMounts(context: Context, id: string, file: string): void {
   withMountNamespace(context, id, (container) => {
     const mounts = readMounts(file, container.config);
     mounts.forEach(refuseProcfs);
+    mounts.forEach(refuseCopiedSymlink);
     const before = new Set(mountsOf(container.saved.pid).map(({ id }) => id));
     try {
       container.inside((pending, options) => makeLiveMounts(pending, mounts, options));
@@ -85,6 +86,15 @@ function refuseProcfs({ type, destination }: Mount, index: number): void {
   if (type !== "proc") return;
   const pointer = `/${index}/type`;
   const message = `${pointer}: a new procfs can't be mounted in a container that runs`;
+  throw new RuntsError(message, { operation: "mount", path: destination, pointer });
+}
+
+/** It would be no mount, which could be taken away again. */
+function refuseCopiedSymlink({ options = [], destination }: Mount, index: number): void {
+  const option = options.indexOf("copy-symlink");
+  if (option < 0) return;
+  const pointer = `/${index}/options/${option}`;
+  const message = `${pointer}: copy-symlink makes no mount in a container that runs`;
   throw new RuntsError(message, { operation: "mount", path: destination, pointer });
 }
 

@@ -60,11 +60,12 @@ describe("examineCgroup", () => {
 
 describe("examineMounts", () => {
   const files = (mountinfo: string): ContainerFiles => ({
-    mountAt: (path) => {
-      if (path === "/none") return undefined;
+    mountAt: (path, links = "follow") => {
+      if (path === "/none" || (path === "/link" && links === "follow")) return undefined;
       const resolved = path === "/var/run" ? "/run" : path;
       return parseMountInfo(mountinfo).find(({ point }) => point === resolved) ?? "none";
     },
+    linkAt: (path) => (path === "/copied" ? "to/there" : undefined),
     device: (path) => (path === "/dev/x" ? deviceNumber(10, 300) : undefined),
   });
   const base = { ociVersion: "1.2.0", root: { path: "r", readonly: true } };
@@ -76,6 +77,8 @@ describe("examineMounts", () => {
         { destination: "/var/run", type: "tmpfs", options: ["nosuid", "nodev"] },
         { destination: "/data", type: "bind", options: ["rbind", "ro"] },
         { destination: "/gone", type: "tmpfs" },
+        { destination: "/link", type: "bind", options: ["bind", "src-nofollow"] },
+        { destination: "/copied", type: "bind", options: ["bind", "copy-symlink"] },
         { destination: "/over/a", type: "tmpfs" },
         { destination: "/over", type: "tmpfs" },
       ],
@@ -94,6 +97,7 @@ describe("examineMounts", () => {
       "3 1 0:6 / /data rw - ext4 d ro",
       "4 1 0:7 / /over rw - tmpfs t rw",
       "5 1 0:8 / /sys/x rw - sysfs s rw",
+      "6 1 0:9 / /link rw - tmpfs t rw",
     ];
     const findings = examineMounts(config, files(mounts.join("\n")));
     expect(Object.fromEntries(findings.map(({ subject, verdict }) => [subject, verdict]))).toEqual({
@@ -101,6 +105,8 @@ describe("examineMounts", () => {
       "/var/run": "bad",
       "/data": "good",
       "/gone": "bad",
+      "/link": "good",
+      "/copied": "good",
       "/over/a": "note",
       "/over": "good",
       "/none": "good",

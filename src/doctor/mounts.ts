@@ -1,18 +1,20 @@
-import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
+import { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH } from "../../bindings/abi/fcntl.ts";
 import { fstatSync, isMountRoot } from "../../bindings/linux/file-status.ts";
-import { closeSync, openSync } from "../../bindings/linux/files.ts";
+import { closeSync, freadlinkSync, openSync } from "../../bindings/linux/files.ts";
 import { type MountInfo, mountIdOf, mountsOf } from "../../bindings/linux/mount-info.ts";
 import { openInRoot } from "../../bindings/linux/open-beneath.ts";
 import { absolutePath } from "../../bindings/linux/paths.ts";
 import { SyscallError } from "../../bindings/syscall-error.ts";
-import { parseMountOptions } from "../plan/mount-options.ts";
+import { type MountOptions, parseMountOptions } from "../plan/mount-options.ts";
 import type { Config, Mount } from "../spec/types.ts";
 import type { Finding } from "./finding.ts";
 
 /** The container's files, to be looked at only: a link of the image never leads out of its root. */
 export interface ContainerFiles {
   /** The mount that begins at a path; undefined if there is nothing at the path. */
-  mountAt(path: string): MountInfo | "none" | undefined;
+  mountAt(path: string, links?: "follow" | "no-follow"): MountInfo | "none" | undefined;
+  /** Target of a symbolic link; undefined if there is none. */
+  linkAt(path: string): string | undefined;
   /** Device number of a node; undefined if there is none. */
   device(path: string): number | undefined;
 }
@@ -23,7 +25,8 @@ export function withFilesOf<T>(pid: number, use: (files: ContainerFiles) => T): 
   try {
     const mounts = mountsOf(pid);
     return use({
-      mountAt: (path) => lookAt(root, path, (fd) => mountOf(fd, mounts)),
+      mountAt: (path, links) => lookAt(root, path, (fd) => mountOf(fd, mounts), links),
+      linkAt: (path) => lookAt(root, path, linkOf, "no-follow"),
       device: (path) => lookAt(root, path, (fd) => fstatSync(fd).rdev),
     });
   } finally {
@@ -37,10 +40,19 @@ function mountOf(fd: number, mounts: readonly MountInfo[]): MountInfo | "none" {
   return mounts.find(({ id }) => id === mount) ?? "none";
 }
 
-function lookAt<T>(root: number, path: string, look: (fd: number) => T): T | undefined {
+function linkOf(fd: number): string | undefined {
+  return fstatSync(fd).isSymbolicLink() ? freadlinkSync(fd) : undefined;
+}
+
+function lookAt<T>(
+  root: number,
+  path: string,
+  look: (fd: number) => T,
+  links: "follow" | "no-follow" = "follow",
+): T | undefined {
   let fd: number;
   try {
-    fd = openInRoot(root, path, O_PATH | O_CLOEXEC);
+    fd = openInRoot(root, path, O_PATH | O_CLOEXEC | (links === "follow" ? 0 : O_NOFOLLOW));
   } catch (error) {
     if (error instanceof SyscallError) return undefined;
     throw error;
@@ -96,10 +108,11 @@ function examineMount(mount: Mount, pointer: string, files: ContainerFiles, hidd
       detail: "hidden by a later mount",
       pointer,
     };
-  const entry = files.mountAt(destination);
-  if (entry === undefined || entry === "none")
-    return mountFinding(destination, pointer, false, "nothing is mounted there");
   const parsed = parseMountOptions(options);
+  const link = parsed.copySymlink ? files.linkAt(destination) : undefined;
+  if (link !== undefined) return mountFinding(destination, pointer, true, `a symbolic link to ${link}`);
+  const entry = mountOn(destination, parsed, files);
+  if (entry === undefined) return mountFinding(destination, pointer, false, "nothing is mounted there");
   const wanted = new Set(options);
   const isBind = parsed.bind || parsed.remount;
   const expectedType = type === "cgroup" ? "cgroup2" : type;
@@ -114,6 +127,18 @@ function examineMount(mount: Mount, pointer: string, files: ContainerFiles, hidd
   }
   const detail = problems.length > 0 ? problems.join(", ") : `${entry.type} ${entry.options.join(",")}`;
   return mountFinding(destination, pointer, problems.length === 0, detail);
+}
+
+/** A link that is mounted, or mounted over, is found where it is not followed. */
+function mountOn(
+  destination: string,
+  { sourceNoFollow, destinationNoFollow }: MountOptions,
+  files: ContainerFiles,
+): MountInfo | undefined {
+  const followed = files.mountAt(destination);
+  if (followed !== undefined && followed !== "none") return followed;
+  const own = sourceNoFollow || destinationNoFollow ? files.mountAt(destination, "no-follow") : undefined;
+  return own === "none" ? undefined : own;
 }
 
 function examinePaths({ linux = {} }: Config, files: ContainerFiles): Finding[] {

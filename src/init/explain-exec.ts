@@ -1,6 +1,7 @@
 import { byteText, fromByteText, toByteText } from "../../bindings/abi/byte-text.ts";
 import { S_IFDIR, S_IFREG } from "../../bindings/abi/fcntl.ts";
 import type { MountInfo } from "../../bindings/linux/mount-info.ts";
+import { PATH_MAX } from "../../bindings/linux/paths.ts";
 import type { StubChannel } from "../../bindings/stub/client.ts";
 import { type RuntsError, reworded } from "../errors.ts";
 import { candidatePaths, searchPath } from "../plan/executable.ts";
@@ -28,7 +29,6 @@ export interface Witness {
 const MAX_INTERPRETERS = 5;
 /** Longer program header tables are no compiler's. */
 const MAX_TABLE = 64 * 1024;
-const PATH_MAX = 4096;
 
 /** Adds to the error of a failed execve what the kernel and the engines' words don't say: which file is not as it has to be, and why. */
 export function explainExecFailure(error: RuntsError, witness: Witness): RuntsError {

@@ -9,7 +9,7 @@ import { SyscallError } from "../../bindings/syscall-error.ts";
 import { RuntsError } from "../errors.ts";
 import { hasOwn, type InitPlan } from "../plan/init-plan.ts";
 import { parsePropagation } from "../plan/mount-options.ts";
-import { copyFlags, type MountRequest } from "../plan/mounts.ts";
+import { copyFlags, isMadeOfSource, type MountRequest } from "../plan/mounts.ts";
 import {
   type IdMapOption,
   type IdMappings,
@@ -177,8 +177,8 @@ export function prepareBindCopies(
   opened: OwnedDescriptor[],
 ): void {
   for (const request of requests) {
-    const { source, options, destination, pointer } = request;
-    if (!options.bind || options.remount || request.opened !== undefined) continue;
+    const { source, destination, pointer } = request;
+    if (!isMadeOfSource(request) || request.opened !== undefined) continue;
     onBehalfOf(pointer, `bind ${source} on ${destination}`, () => {
       const copy = openCopy(request, opened);
       cutOffFromHost(copy, config);

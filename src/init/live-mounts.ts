@@ -46,7 +46,8 @@ export function makeLiveMounts(
       if (wantsIdMap(request.mount))
         prepareIdMappedMounts(program, plan, [request], { containerPid: () => options.pid, opened });
       prepareBindCopies(program, plan, [request], opened);
-      makeMounts(program, plan, [request]);
+      // Only links that are copied need checks, and those are refused here.
+      makeMounts(program, plan, [request], []);
       finishMounts(program, plan, [request]);
       runProgram(channel, program);
     } finally {

@@ -1,6 +1,6 @@
 import type { StubChannel } from "../../bindings/stub/client.ts";
 import type { Program, Reply } from "../../bindings/stub/program.ts";
-import type { ReplyCheck } from "../plan/devices.ts";
+import type { ReplyCheck } from "../plan/init-plan.ts";
 import { receiveReply } from "./run-program.ts";
 
 /**

@@ -157,7 +157,7 @@ function prepareEnvironment(
   unshareAsRoot(program, plan);
   bringLoopbackUp(program, plan);
   attachRootfs(program, plan);
-  makeMounts(program, plan, requests);
+  makeMounts(program, plan, requests, checks);
   if (hasRootMount(plan)) checks.push(...makeDevices(program, plan, requests));
   const { consoleSocket } = options;
   if (consoleSocket === undefined) return { requests, hostNull, terminal: undefined };

@@ -65,7 +65,7 @@ function checkDevpts(statfs: Uint8Array | undefined): void {
 /** Binds the terminal to /dev/console, whose target is made without following a link (CVE-2025-52565). */
 export function bindConsole(program: Program, root: Register, slave: Register): void {
   program.about(POINTER, "bind the terminal to /dev/console");
-  const target = openOrCreate(program, root, "/dev/console", "file", true);
+  const target = openOrCreate(program, root, "/dev/console", "file", { noSymlinks: true });
   const copy = program.call("open_tree", [slave, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH]);
   attach(program, copy, target.fd, { path: "/dev/console" });
   program.do("close", [copy]);

@@ -13,10 +13,10 @@ import {
 } from "../../bindings/abi/fcntl.ts";
 import { statx } from "../../bindings/abi/layouts.ts";
 import { OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE } from "../../bindings/abi/mount.ts";
-import type { Data, Program, Register, Reply } from "../../bindings/stub/program.ts";
+import type { Data, Program, Register } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
 import type { Config, Device } from "../spec/types.ts";
-import { type InitPlan, isInUserNamespace } from "./init-plan.ts";
+import { type InitPlan, isInUserNamespace, type ReplyCheck } from "./init-plan.ts";
 import type { MountRequest } from "./mounts.ts";
 import { attach, cleanPath, components, openOrCreate, protectHostNode } from "./rootfs-paths.ts";
 import { makeDevice } from "./structs.ts";
@@ -71,9 +71,6 @@ export function devIsBound(requests: readonly MountRequest[]): boolean {
   return requests.some(({ destination, options }) => destination === "/dev" && options.bind);
 }
 
-/** Checks to make on the reply: what was found where a device could not be made because something stood there. */
-export type ReplyCheck = (reply: Reply) => void;
-
 export function makeDevices(
   program: Program,
   plan: InitPlan,
@@ -83,7 +80,7 @@ export function makeDevices(
   if (devIsBound(requests)) return checks;
   // One descriptor of a verified /dev for all that goes into it: it must not be a symbolic link (CVE-2026-41579).
   program.about("/linux/devices", "open /dev");
-  const dev = openOrCreate(program, plan.root, "/dev", "directory", true).fd;
+  const dev = openOrCreate(program, plan.root, "/dev", "directory", { noSymlinks: true }).fd;
   const makeNode = isInUserNamespace(plan) ? bindDevice : makeDeviceNode;
   for (const node of deviceNodes(plan)) {
     program.about(node.pointer, `make device ${node.path}`);
@@ -168,7 +165,7 @@ function bindDevice(
   parent: Register,
   name: string,
 ): ReplyCheck {
-  const target = openOrCreate(program, parent, name, "file", true);
+  const target = openOrCreate(program, parent, name, "file", { noSymlinks: true });
   const source = program.call("open_tree", [AT_FDCWD, node.path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC]);
   // What the host has there must be the device asked for: nobody may get another one by its name.
   const found = program.output(statx.size);

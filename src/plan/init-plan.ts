@@ -1,4 +1,4 @@
-import type { Program, Register } from "../../bindings/stub/program.ts";
+import type { Program, Register, Reply } from "../../bindings/stub/program.ts";
 import type { Config } from "../spec/types.ts";
 
 /** What the plan needs to know of the host, found out before anything is made. Kept apart so that plans are pure. */
@@ -9,6 +9,8 @@ export interface HostFacts {
   readonly bundle: string;
   /** Whether a bind source is a directory. Errors if it doesn't exist, with the pointer of its mount. */
   readonly isDirectory: (source: string, pointer: string) => boolean;
+  /** Target of a bind source that is a symbolic link itself; undefined if it is anything else, or not there. */
+  readonly linkTarget: (source: string) => string | undefined;
   /** Whether the file system at a host path is procfs. */
   readonly isProcfs: (source: string) => boolean;
   /** Follows symbolic links of the rootfs whose targets don't exist, which openat2 can't create through. */
@@ -28,6 +30,9 @@ export interface HostFacts {
   /** SELinux context of new file systems; empty if none is asked for, or the host has no SELinux. */
   readonly mountLabel: string;
 }
+
+/** A check to make on the reply to a program: what was found where something could not be made because something stood there. */
+export type ReplyCheck = (reply: Reply) => void;
 
 /** What the steps of a plan share. */
 export interface InitPlan {

@@ -102,6 +102,12 @@ export interface MountOptions {
   readonly recursiveBind: boolean;
   readonly remount: boolean;
   readonly tmpcopyup: boolean;
+  /** crun's: a source that is a symbolic link is made anew at the destination, instead of mounting what it leads to. */
+  readonly copySymlink: boolean;
+  /** crun's `src-nofollow`: a source that is a symbolic link is mounted itself. */
+  readonly sourceNoFollow: boolean;
+  /** crun's `dest-nofollow`: a destination that is a symbolic link is mounted over, itself. */
+  readonly destinationNoFollow: boolean;
   readonly attributes: { readonly set: number; readonly clear: number };
   readonly recursiveAttributes: { readonly set: number; readonly clear: number };
   /** In the order given. */
@@ -183,6 +189,9 @@ export function parseMountOptions(options: readonly string[], type = ""): MountO
     recursiveBind: words.has("rbind"),
     remount: words.has("remount"),
     tmpcopyup: words.has("tmpcopyup"),
+    copySymlink: words.has("copy-symlink"),
+    sourceNoFollow: words.has("src-nofollow"),
+    destinationNoFollow: words.has("dest-nofollow"),
     attributes,
     recursiveAttributes,
     propagation,
@@ -191,7 +200,7 @@ export function parseMountOptions(options: readonly string[], type = ""): MountO
   };
 }
 
-/** All words that are no options of a file system, for `features`. */
+/** All words that are no options of a file system, for `features`, whose schema has no hyphens: crun's options for links are left out. */
 export function knownMountOptions(): string[] {
   const spread = Object.keys(PROPAGATION);
   const words = [
@@ -203,8 +212,18 @@ export function knownMountOptions(): string[] {
     ...spread.map((word) => `r${word}`),
     ...STRUCTURAL,
   ];
-  return [...new Set(words)].sort();
+  return [...new Set(words)].filter((word) => !word.includes("-")).sort();
 }
 
 /** Options that say how the mount is made. */
-const STRUCTURAL = new Set(["bind", "idmap", "rbind", "remount", "ridmap", "tmpcopyup"]);
+const STRUCTURAL = new Set([
+  "bind",
+  "copy-symlink",
+  "dest-nofollow",
+  "idmap",
+  "rbind",
+  "remount",
+  "ridmap",
+  "src-nofollow",
+  "tmpcopyup",
+]);

@@ -1,11 +1,11 @@
-import { AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE } from "../../bindings/abi/fcntl.ts";
+import { AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE, AT_SYMLINK_NOFOLLOW } from "../../bindings/abi/fcntl.ts";
 import { MOUNT_ATTR_RDONLY, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE } from "../../bindings/abi/mount.ts";
-import { absolutePath } from "../../bindings/linux/paths.ts";
+import { absolutePath, basename, dirname } from "../../bindings/linux/paths.ts";
 import type { CallOptions, Program, Register } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
 import type { Mount } from "../spec/types.ts";
 import { emptyFileSystem } from "./hidden-paths.ts";
-import { hasOwn, type InitPlan, isInUserNamespace } from "./init-plan.ts";
+import { type HostFacts, hasOwn, type InitPlan, isInUserNamespace, type ReplyCheck } from "./init-plan.ts";
 import { byteLength, MAX_DATA, needsOneString } from "./mount-data.ts";
 import { type MountOptions, parseMountOptions } from "./mount-options.ts";
 import {
@@ -30,6 +30,7 @@ import {
   type Target,
 } from "./rootfs-paths.ts";
 import { labelDirectory } from "./security-labels.ts";
+import { checkLinkOptions, copySymlink } from "./symlink-options.ts";
 
 /** One entry of `mounts`, understood. */
 export interface MountRequest {
@@ -40,6 +41,8 @@ export interface MountRequest {
   readonly options: MountOptions;
   /** Absolute source of a bind mount. */
   readonly source: string;
+  /** Target of the symbolic link that is made instead of a mount (option copy-symlink). */
+  readonly link: string | undefined;
   /** Whether a copy of the source would contain the container's own mounts if it were made after them. */
   readonly holdsRootfs: boolean;
   /** The source of a bind mount, once it is opened: itself, or a detached copy of it if `isCopy`. */
@@ -57,20 +60,29 @@ export function mountRequests(plan: Pick<InitPlan, "config" | "facts">, list = "
     const given = mount.source ?? "";
     const source =
       options.bind && !given.startsWith("/") ? absolutePath(`${plan.facts.bundle}/${given}`) : given;
+    const link = options.copySymlink && options.bind ? plan.facts.linkTarget(source) : undefined;
     const request: MountRequest = {
       mount,
       pointer,
-      destination: isStrict(mount.type ?? "")
-        ? cleanPath(mount.destination)
-        : plan.facts.followDanglingLinks(cleanPath(mount.destination)),
+      destination: destinationOf(mount, options.destinationNoFollow || link !== undefined, plan.facts),
       options,
       source,
+      link,
       holdsRootfs: `${plan.facts.rootfs}/`.startsWith(source.endsWith("/") ? source : `${source}/`),
     };
     checkRequest(request, plan);
+    checkLinkOptions(request);
     checkData(request, plan.facts.mountLabel);
     return request;
   });
+}
+
+/** `noFollow`: whether a symbolic link at the very end of it is what is meant. */
+function destinationOf({ type, destination }: Mount, noFollow: boolean, facts: HostFacts): string {
+  const path = cleanPath(destination);
+  if (isStrict(type ?? "")) return path;
+  if (!noFollow || path === "/") return facts.followDanglingLinks(path);
+  return cleanPath(`${facts.followDanglingLinks(dirname(path))}/${basename(path)}`);
 }
 
 /** Files below /proc that may be bound over, for lxcfs and the like; a mount anywhere else in it could fake procfs. */
@@ -163,24 +175,50 @@ function checkData({ mount, pointer, destination, options }: MountRequest, mount
 export function openBindSources(program: Program, requests: readonly MountRequest[]): void {
   for (const request of requests) {
     const { options, source, pointer, destination } = request;
-    if (!options.bind || options.remount || request.opened !== undefined) continue;
+    if (!isMadeOfSource(request) || request.opened !== undefined) continue;
     program.about(pointer, `bind ${source} on ${destination}`);
     request.isCopy = request.holdsRootfs;
-    const flags = request.holdsRootfs ? copyFlags(options) : OPEN_TREE_CLOEXEC;
+    const flags = request.holdsRootfs ? copyFlags(options) : OPEN_TREE_CLOEXEC | noFollow(options);
     request.opened = program.call("open_tree", [AT_FDCWD, source, flags]);
   }
 }
 
-/** Of open_tree(2): a detached copy of a bind mount's source. */
-export function copyFlags({ recursiveBind }: MountOptions): number {
-  return OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursiveBind ? AT_RECURSIVE : 0);
+/** Whether it shows a source of the host: a bind mount, but not a change of one, nor a link that takes its place. */
+export function isMadeOfSource({ options, link }: Pick<MountRequest, "options" | "link">): boolean {
+  return options.bind && !options.remount && link === undefined;
 }
 
-/** Makes the mounts in the listed order. config.md, Mounts. */
-export function makeMounts(program: Program, plan: InitPlan, requests: readonly MountRequest[]): void {
+/** Of open_tree(2): a detached copy of a bind mount's source. */
+export function copyFlags(options: MountOptions): number {
+  return OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (options.recursiveBind ? AT_RECURSIVE : 0) | noFollow(options);
+}
+
+function noFollow({ sourceNoFollow }: MountOptions): number {
+  return sourceNoFollow ? AT_SYMLINK_NOFOLLOW : 0;
+}
+
+/** What a bind mount needs to be there at its destination. */
+export function kindOfSource(
+  { source, pointer, options }: Pick<MountRequest, "source" | "pointer" | "options">,
+  facts: Pick<HostFacts, "isDirectory" | "linkTarget">,
+): "directory" | "file" {
+  if (options.sourceNoFollow && facts.linkTarget(source) !== undefined) return "file";
+  return facts.isDirectory(source, pointer) ? "directory" : "file";
+}
+
+/** Makes the mounts in the listed order; what to check of the reply is added to `checks`. config.md, Mounts. */
+export function makeMounts(
+  program: Program,
+  plan: InitPlan,
+  requests: readonly MountRequest[],
+  checks: ReplyCheck[],
+): void {
   for (const request of requests) {
-    const { mount, options, destination, pointer } = request;
-    if (options.remount) {
+    const { mount, options, destination, pointer, link } = request;
+    if (link !== undefined) {
+      program.about(pointer, `make ${destination} a symbolic link to ${link}`);
+      checks.push(copySymlink(program, plan, request, link));
+    } else if (options.remount) {
       program.about(pointer, `remount ${destination}`);
       remount(program, plan, request);
     } else if (request.opened !== undefined) {
@@ -210,8 +248,9 @@ function bindCopy(program: Program, request: MountRequest, opened: Register): Re
 }
 
 function attachBind(program: Program, plan: InitPlan, request: MountRequest, source: Register): void {
-  const kind = plan.facts.isDirectory(request.source, request.pointer) ? "directory" : "file";
-  const target = openOrCreate(program, plan.root, request.destination, kind);
+  const kind = kindOfSource(request, plan.facts);
+  const noFollow = request.options.destinationNoFollow;
+  const target = openOrCreate(program, plan.root, request.destination, kind, { noFollow });
   if (kind === "directory") attach(program, source, target.fd);
   else attachFile(program, source, target.fd, { path: request.destination });
   applyOptions(program, source, request.options);
@@ -242,7 +281,7 @@ function applyPropagation(program: Program, mount: Register, options: MountOptio
 
 function mountFileSystem(program: Program, plan: InitPlan, request: MountRequest, type: string): void {
   const { options, destination } = request;
-  const target = openOrCreate(program, plan.root, destination, "directory", isStrict(type));
+  const target = openOrCreate(program, plan.root, destination, "directory", { noSymlinks: isStrict(type) });
   const writable = isFilledLater(request) || options.tmpcopyup;
   const source = request.mount.source ?? type;
   const label = plan.facts.mountLabel;

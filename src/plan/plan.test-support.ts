@@ -32,6 +32,7 @@ export function testPlan(config: Partial<Config>, options: TestPlanOptions = {})
       rootfs: "/bundle/rootfs",
       bundle: "/bundle",
       isDirectory: () => true,
+      linkTarget: () => undefined,
       isProcfs: () => false,
       followDanglingLinks: (destination) => destination,
       inUserNamespace: false,

@@ -142,7 +142,7 @@ function everyOperation(config: Config, noPivot: boolean): Operation[] {
   const { fd } = openHostNull(program);
   if (hasOwn(plan.namespaces, "user")) becomeRootOf(program, true);
   for (const step of [unshareAsRoot, bringLoopbackUp, attachRootfs]) step(program, plan);
-  makeMounts(program, plan, requests);
+  makeMounts(program, plan, requests, []);
   makeDevices(program, plan, requests);
   const { slave } = openTerminal(program, plan.root, plan.hostProc);
   bindConsole(program, plan.root, slave);

@@ -10,9 +10,11 @@ import {
 import { MNT_DETACH, MS_SLAVE, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE } from "../../bindings/abi/mount.ts";
 import type { Program, Register } from "../../bindings/stub/program.ts";
 import type { HostFacts } from "./init-plan.ts";
-import { copyFlags, type MountRequest } from "./mounts.ts";
+import { copyFlags, kindOfSource, type MountRequest } from "./mounts.ts";
 import { attach, openOrCreate, protectHostNode } from "./rootfs-paths.ts";
 import { MOUNT_ATTR_SIZE, mountAttr } from "./structs.ts";
+
+type SourceFacts = Pick<HostFacts, "isDirectory" | "linkTarget">;
 
 /**
  * Makes the root that criu restores a container in: it has to be a mount, and it has to have the places that the container's mounts
@@ -20,10 +22,11 @@ import { MOUNT_ATTR_SIZE, mountAttr } from "./structs.ts";
  */
 export function makeRestoreRoot(
   program: Program,
-  { rootfs, isDirectory }: Pick<HostFacts, "rootfs" | "isDirectory">,
+  facts: SourceFacts & Pick<HostFacts, "rootfs">,
   requests: readonly MountRequest[],
   root: string,
 ): void {
+  const { rootfs } = facts;
   program.about("/root/path", `mount the root file system ${rootfs} for criu`);
   const propagation = mountAttr({ propagation: MS_SLAVE });
   program.do("mount_setattr", [AT_FDCWD, "/", AT_RECURSIVE, propagation, MOUNT_ATTR_SIZE], { path: "/" });
@@ -31,7 +34,7 @@ export function makeRestoreRoot(
   const source = program.call("openat", [AT_FDCWD, rootfs, directory, 0]);
   const target = program.call("openat", [AT_FDCWD, root, directory, 0]);
   const tree = attachCopy(program, source, target, rootfs);
-  makeMountPoints(program, tree, isDirectory, requests);
+  makeMountPoints(program, tree, facts, requests);
   // What was mounted to make places in it is criu's to mount.
   program.about("/root/path", `mount the root file system ${rootfs} for criu`);
   program.do("umount2", [root, MNT_DETACH]);
@@ -49,15 +52,17 @@ function attachCopy(program: Program, source: Register, target: Register, path: 
 function makeMountPoints(
   program: Program,
   tree: Register,
-  isDirectory: HostFacts["isDirectory"],
+  facts: SourceFacts,
   requests: readonly MountRequest[],
 ): void {
   const restored: string[] = [];
-  for (const { destination, options, source, pointer } of requests) {
-    if (options.remount || restored.some((path) => destination.startsWith(`${path}/`))) continue;
+  for (const request of requests) {
+    const { destination, options, source, pointer, link } = request;
+    if (options.remount || link !== undefined || restored.some((path) => destination.startsWith(`${path}/`)))
+      continue;
     program.about(pointer, `make the mount point ${destination}`);
-    const kind = options.bind && !isDirectory(source, pointer) ? "file" : "directory";
-    const { fd } = openOrCreate(program, tree, destination, kind);
+    const kind = options.bind ? kindOfSource(request, facts) : "directory";
+    const { fd } = openOrCreate(program, tree, destination, kind, { noFollow: options.destinationNoFollow });
     if (options.bind) {
       const copy = program.call("open_tree", [AT_FDCWD, source, copyFlags(options)]);
       attach(program, copy, fd, { path: destination });

@@ -118,7 +118,7 @@ describe("openOrCreate", () => {
 
   it("refuses links in the target where asked to", () => {
     const { program, plan } = testPlan({});
-    openOrCreate(program, plan.root, "/proc", "directory", true);
+    openOrCreate(program, plan.root, "/proc", "directory", { noSymlinks: true });
     const opened = only(program, "openat2").filter(({ path }) => path === "/proc");
     expect(opened.map((operation) => howOf(operation).resolve)).toEqual([
       RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS,

@@ -71,6 +71,14 @@ export interface Target {
   readonly existed: Register;
 }
 
+/** How openOrCreate opens a path. */
+export interface OpenOrCreateOptions {
+  /** Refuses a symbolic link anywhere in the path. */
+  readonly noSymlinks?: boolean;
+  /** Opens a symbolic link at the end of the path itself, not what it leads to. */
+  readonly noFollow?: boolean;
+}
+
 /**
  * Opens a path below `root` and makes what is missing of it: directories with mode 0755, and as last component a directory
  * or an empty file. Each is made in the descriptor of its parent, with O_EXCL and without following a symbolic link, so
@@ -81,11 +89,11 @@ export function openOrCreate(
   root: Register,
   path: string,
   kind: "directory" | "file",
-  noSymlinks = false,
+  { noSymlinks = false, noFollow = false }: OpenOrCreateOptions = {},
 ): Target {
   const parts = components(path);
   // A file in the place of a directory is ENOTDIR, as from mount(2): move_mount(2) would say EINVAL.
-  const flags = kind === "directory" ? O_DIRECTORY : 0;
+  const flags = (kind === "directory" ? O_DIRECTORY : 0) | (noFollow ? O_NOFOLLOW : 0);
   const existed = openInRoot(program, root, path, { tolerate: ["ENOENT"], noSymlinks, flags });
   const fd = program.call("copy", [existed], { tolerate: ["any"] });
   let parent = root;

@@ -6,7 +6,6 @@ import { pointerToken } from "./json-scanner.ts";
 import { readRegularFile } from "./regular-file.ts";
 import { RULES } from "./rules.ts";
 import type { Config, Linux, LinuxResources, Mount, Process } from "./types.ts";
-import { reportUnsupported } from "./unsupported.ts";
 
 const CONFIG_NAME = "config.json";
 
@@ -177,7 +176,6 @@ function without(parts: Record<string, unknown>, path: readonly string[]): Recor
 function valueIssues({ text, value }: Pick<JsonDocument, "text" | "value">): ConfigIssue[] {
   const issues: ConfigIssue[] = [];
   const report: Report = (pointer, message) => issues.push({ pointer, message });
-  reportUnsupported(value, text, report);
   // Written out, since the text of a JSON document can't hold the byte itself.
   if (text.includes("\\u0000") && isObject(value)) {
     for (const part of NUL_CHECKED) findNul(value[part], `/${part}`, report);

@@ -20,7 +20,7 @@ import { sysctlPath } from "../spec/rules-sysctl.ts";
 import type { Config, Mount } from "../spec/types.ts";
 import { failure, type Tell, warning } from "./finding.ts";
 import { eachHook } from "./linux-rules.ts";
-import { exists } from "./mount-rules.ts";
+import { exists, sourceExists } from "./mount-rules.ts";
 
 /** What this kernel, its cgroups and this user can't do of what the config asks for. */
 export function hostRules(config: Config, bundle: string, tell: Tell): void {
@@ -100,7 +100,7 @@ function fileSystems(mounts: readonly Mount[], bundle: string, tell: Tell): void
     const { type = "", options = [] } = mount;
     if (isBind(mount)) {
       const source = bindSource(mount, bundle);
-      if ((mount.source ?? "").startsWith("/") && !exists(source))
+      if ((mount.source ?? "").startsWith("/") && !sourceExists(mount, source))
         tell(failure("source-missing", `/mounts/${index}/source`, `${source} does not exist on this host`));
       return;
     }

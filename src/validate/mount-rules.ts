@@ -1,6 +1,6 @@
-import { statSync } from "node:fs";
+import { lstatSync, statSync } from "node:fs";
 import { type MountInfo, mountsOf } from "../../bindings/linux/mount-info.ts";
-import { bindSource, type ContainerView, isBind } from "../container/container-view.ts";
+import { bindSource, type ContainerView, isBind, showsLink } from "../container/container-view.ts";
 import { errorCode } from "../errors.ts";
 import { cleanPath } from "../plan/rootfs-paths.ts";
 import type { Config, Mount } from "../spec/types.ts";
@@ -50,8 +50,9 @@ function isAtOrBelow(path: string, place: string): boolean {
 }
 
 /** What is part of the bundle has to be there; the rest is the host's. */
-function missingSource({ source = "" }: Mount, path: string, index: number, tell: Tell): void {
-  if (source.startsWith("/") || source === "" || exists(path)) return;
+function missingSource(mount: Mount, path: string, index: number, tell: Tell): void {
+  const { source = "" } = mount;
+  if (source.startsWith("/") || source === "" || sourceExists(mount, path)) return;
   tell(failure("source-missing", `/mounts/${index}/source`, `${path} does not exist`));
 }
 
@@ -108,9 +109,14 @@ function hiddenPaths({ linux }: Config, view: ContainerView, tell: Tell): void {
   }
 }
 
-export function exists(path: string): boolean {
+/** Of a bind mount: that of a symbolic link which is shown itself may lead to nothing. */
+export function sourceExists(mount: Mount, path: string): boolean {
+  return exists(path, showsLink(mount) ? lstatSync : statSync);
+}
+
+export function exists(path: string, look: (path: string) => unknown = statSync): boolean {
   try {
-    statSync(path);
+    look(path);
     return true;
   } catch (error) {
     return errorCode(error) === "EACCES";

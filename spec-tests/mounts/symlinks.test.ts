@@ -1,0 +1,192 @@
+import { mkdirSync, readlinkSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "vitest";
+import type { Config, Mount } from "../harness/config.ts";
+import type { Container } from "../harness/container.ts";
+import { running } from "../harness/exec.ts";
+import { expectRefusal } from "../harness/refusal.ts";
+import { IS_RUNTS } from "../harness/runtime.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { spec } from "../harness/spec.ts";
+import { mappedShell } from "../harness/user-namespace.ts";
+
+const CLAUSE = "crun(1), copy-symlink, dest-nofollow and src-nofollow";
+
+/** A symbolic link of the host, to a file beside it. */
+function hostLink(sandbox: Sandbox): string {
+  writeFileSync(sandbox.path("target"), "of the host\n");
+  symlinkSync("target", sandbox.path("link"));
+  return sandbox.path("link");
+}
+
+/** With a rootfs where mount points can be made, and these mounts behind the others. */
+function withMounts(...mounts: Mount[]): (config: Config) => void {
+  return (config) => {
+    config.root.readonly = false;
+    config.mounts.push(...mounts);
+  };
+}
+
+async function expectRefused(sandbox: Sandbox, container: Container, words: RegExp): Promise<void> {
+  sandbox.settle();
+  expectRefusal(await container.create(), IS_RUNTS ? words : undefined);
+  expect(await sandbox.traces()).toEqual([]);
+}
+
+for (const bind of ["bind", "rbind"]) {
+  spec(`${bind} with copy-symlink of a symbolic link: made anew, no mount`, CLAUSE, async (sandbox) => {
+    const mount = { destination: "/a/sym/link", source: hostLink(sandbox), options: [bind, "copy-symlink"] };
+    const script = "readlink /a/sym/link; grep -c sym /proc/self/mountinfo; true";
+    expect(await sandbox.shell(script, withMounts(mount)).output()).toBe("target\n0\n");
+  });
+}
+
+spec("bind with copy-symlink that leads to nothing: made anew", CLAUSE, async (sandbox) => {
+  symlinkSync("/no/where", sandbox.path("link"));
+  const mount = { destination: "/link", source: sandbox.path("link"), options: ["bind", "copy-symlink"] };
+  expect(await sandbox.shell("readlink /link", withMounts(mount)).output()).toBe("/no/where\n");
+});
+
+spec("bind with copy-symlink into a tmpfs of the container: made there", CLAUSE, async (sandbox) => {
+  const tmpfs = { destination: "/mnt", type: "tmpfs", source: "tmpfs" };
+  const mount = { destination: "/mnt/link", source: hostLink(sandbox), options: ["bind", "copy-symlink"] };
+  const container = sandbox.shell("readlink /mnt/link", withMounts(tmpfs, mount));
+  expect(await container.output()).toBe("target\n");
+  expect(() => readlinkSync(join(container.rootfs, "mnt/link"))).toThrow();
+});
+
+spec("bind with copy-symlink, the same link is there: fine", CLAUSE, async (sandbox) => {
+  const mount = { destination: "/link", source: hostLink(sandbox), options: ["bind", "copy-symlink"] };
+  const container = sandbox.shell("readlink /link", withMounts(mount));
+  symlinkSync("target", join(container.rootfs, "link"));
+  expect(await container.output()).toBe("target\n");
+});
+
+for (const [what, make] of [
+  ["another link", (path: string) => symlinkSync("targets", path)],
+  ["a file", (path: string) => writeFileSync(path, "")],
+  ["a directory", (path: string) => mkdirSync(path)],
+] as const) {
+  spec(`bind with copy-symlink, ${what} is there: error, nothing left`, CLAUSE, async (sandbox) => {
+    const mount = { destination: "/link", source: hostLink(sandbox), options: ["bind", "copy-symlink"] };
+    const container = sandbox.shell("true", withMounts(mount));
+    make(join(container.rootfs, "link"));
+    await expectRefused(
+      sandbox,
+      container,
+      /\/mounts\/7: \/link is there already, and no symbolic link to target/,
+    );
+  });
+}
+
+spec("bind with copy-symlink of a file: mounted", CLAUSE, async (sandbox) => {
+  hostLink(sandbox);
+  const mount = {
+    destination: "/file",
+    source: sandbox.path("target"),
+    options: ["bind", "copy-symlink", "ro"],
+  };
+  const script = "cat /file; grep -c ' /file ' /proc/self/mountinfo";
+  expect(await sandbox.shell(script, withMounts(mount)).output()).toBe("of the host\n1\n");
+});
+
+/** What is at /link and /elsewhere, to which it leads in the image. */
+const SHOWN = "readlink /link || cat /link; cat /elsewhere";
+
+function linkInImage(container: Container): Container {
+  writeFileSync(join(container.rootfs, "elsewhere"), "of the image\n");
+  symlinkSync("elsewhere", join(container.rootfs, "link"));
+  return container;
+}
+
+spec(
+  "bind with dest-nofollow on a symbolic link: covers the link, not its target",
+  CLAUSE,
+  async (sandbox) => {
+    hostLink(sandbox);
+    const mount = {
+      destination: "/link",
+      source: sandbox.path("target"),
+      options: ["bind", "dest-nofollow"],
+    };
+    const container = linkInImage(sandbox.shell(SHOWN, withMounts(mount)));
+    expect(await container.output()).toBe("of the host\nof the image\n");
+  },
+);
+
+spec("bind without dest-nofollow on a symbolic link: covers its target", CLAUSE, async (sandbox) => {
+  hostLink(sandbox);
+  const mount = { destination: "/link", source: sandbox.path("target"), options: ["bind"] };
+  const container = linkInImage(sandbox.shell("cat /link /elsewhere", withMounts(mount)));
+  expect(await container.output()).toBe("of the host\nof the host\n");
+});
+
+for (const [where, shell] of [
+  ["", (sandbox: Sandbox, mount: Mount) => sandbox.shell(SHOWN, withMounts(mount))],
+  [
+    ", in a user namespace",
+    (sandbox: Sandbox, mount: Mount) => mappedShell(sandbox, SHOWN, withMounts(mount)),
+  ],
+] as const) {
+  spec(
+    `bind with src-nofollow and dest-nofollow of a link on a link${where}: one covers the other`,
+    CLAUSE,
+    async (sandbox) => {
+      const options = ["bind", "src-nofollow", "dest-nofollow"];
+      const mount = { destination: "/link", source: hostLink(sandbox), options };
+      expect(await linkInImage(shell(sandbox, mount)).output()).toBe("target\nof the image\n");
+    },
+  );
+}
+
+spec(
+  "bind with src-nofollow of a link to a directory: the link itself, on a file",
+  CLAUSE,
+  async (sandbox) => {
+    mkdirSync(sandbox.path("folder"));
+    symlinkSync("folder", sandbox.path("link"));
+    const mount = { destination: "/new", source: sandbox.path("link"), options: ["bind", "src-nofollow"] };
+    expect(await sandbox.shell("readlink /new", withMounts(mount)).output()).toBe("folder\n");
+  },
+);
+
+for (const [options, type, words] of [
+  [["bind", "copy-symlink", "src-nofollow"], undefined, "copy-symlink can't be combined"],
+  [["bind", "copy-symlink", "dest-nofollow"], undefined, "copy-symlink can't be combined"],
+  [["src-nofollow"], "tmpfs", "are options of bind mounts"],
+] as const) {
+  spec(`mount with [${options.join(", ")}]: error, nothing left`, CLAUSE, async (sandbox) => {
+    const mount = {
+      destination: "/mnt",
+      ...(type && { type }),
+      source: hostLink(sandbox),
+      options: [...options],
+    };
+    const container = sandbox.shell("true", withMounts(mount));
+    await expectRefused(sandbox, container, new RegExp(`/mounts/7/options: .*${words}`));
+  });
+}
+
+if (IS_RUNTS) {
+  spec("doctor, links copied and mounted: finds them in their places", CLAUSE, async (sandbox) => {
+    const source = hostLink(sandbox);
+    const container = await running(
+      sandbox,
+      withMounts(
+        { destination: "/copied", source, options: ["bind", "copy-symlink"] },
+        { destination: "/mounted", source, options: ["bind", "src-nofollow"] },
+      ),
+    );
+    const { stdout } = await sandbox.invoke(["doctor", container.id]);
+    expect(stdout).toMatch(/\/copied\s+a symbolic link to target/);
+    expect(stdout).not.toMatch(/nothing is mounted there/);
+  });
+
+  spec("mounts add with copy-symlink: refused by name", CLAUSE, async (sandbox) => {
+    const container = await running(sandbox);
+    const list = [{ destination: "/link", source: hostLink(sandbox), options: ["bind", "copy-symlink"] }];
+    writeFileSync(sandbox.path("list.json"), JSON.stringify(list));
+    const result = await sandbox.invoke(["mounts", "add", container.id, sandbox.path("list.json")]);
+    expectRefusal(result, /\/0\/options\/1: copy-symlink makes no mount/);
+  });
+}
