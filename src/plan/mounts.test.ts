@@ -394,6 +394,20 @@ describe("mountLabel", () => {
     expect(summary(program.operations)).toContain("fsconfig context=u:r:t:s0");
   });
 
+  it("goes to the option that crun's annotation names, which no other may", () => {
+    const labelledBy = (option: string) => {
+      const annotations = { "run.oci.mount_context_type": option };
+      const config = { mounts: [{ destination: "/m", type: "tmpfs" }], annotations };
+      const { program, plan } = testPlan(config, { facts: { mountLabel: "u:r:t:s0" } });
+      makeMounts(program, plan, mountRequests(plan), []);
+      return summary(program.operations);
+    };
+    expect(labelledBy("rootcontext")).toContain("fsconfig rootcontext=u:r:t:s0");
+    expect(() => labelledBy("size")).toThrow(
+      "/annotations/run.oci.mount_context_type: must be one of context, ",
+    );
+  });
+
   it("is an attribute of mqueue", () => {
     const program = labelled({ destination: "/m", type: "mqueue" });
     expect(summary(program.operations)).not.toContain("fsconfig context=u:r:t:s0");

@@ -29,7 +29,7 @@ import {
   setMountAttributes,
   type Target,
 } from "./rootfs-paths.ts";
-import { labelDirectory } from "./security-labels.ts";
+import { contextOption, labelDirectory } from "./security-labels.ts";
 import { checkLinkOptions, copySymlink } from "./symlink-options.ts";
 
 /** One entry of `mounts`, understood. */
@@ -72,7 +72,7 @@ export function mountRequests(plan: Pick<InitPlan, "config" | "facts">, list = "
     };
     checkRequest(request, plan);
     checkLinkOptions(request);
-    checkData(request, plan.facts.mountLabel);
+    checkData(request, plan);
     return request;
   });
 }
@@ -159,10 +159,15 @@ function isOfHierarchy(option: string): boolean {
 }
 
 /** What mount(2) would cut off. */
-function checkData({ mount, pointer, destination, options }: MountRequest, mountLabel: string): void {
+function checkData(
+  { mount, pointer, destination, options }: MountRequest,
+  { config, facts }: Pick<InitPlan, "config" | "facts">,
+): void {
   const { type = "", source = type } = mount;
   if (options.bind || options.remount || !needsOneString(type, source, options.data)) return;
-  const length = byteLength(dataOf({ type, options, label: mountLabel }));
+  const length = byteLength(
+    dataOf({ type, options, label: facts.mountLabel, contextOption: contextOption(config) }),
+  );
   if (length <= MAX_DATA) return;
   const message = `${pointer}/options: the options of the file system are ${length} bytes long, and mount(2) takes ${MAX_DATA}`;
   throw new RuntsError(message, { operation: "mount", path: destination, pointer: `${pointer}/options` });
@@ -286,7 +291,7 @@ function mountFileSystem(program: Program, plan: InitPlan, request: MountRequest
   const source = request.mount.source ?? type;
   const label = plan.facts.mountLabel;
   const refusal = maybeBindsHostSysfs(plan, request) ? SYSFS_OF_OTHERS : undefined;
-  const wanted = { type, source, options, writable, label };
+  const wanted = { type, source, options, writable, label, contextOption: contextOption(plan.config) };
   const mount =
     refusal === undefined && needsOneString(type, source, options.data)
       ? newMountByString(program, wanted, target.fd)

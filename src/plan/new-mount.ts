@@ -57,8 +57,10 @@ export interface NewMount {
   readonly options: MountOptions;
   /** Without `ro`, to be filled first. */
   readonly writable: boolean;
-  /** SELinux context of all files; empty for none. */
+  /** SELinux context; empty for none. */
   readonly label: string;
+  /** The option that takes it; `context` by default. */
+  readonly contextOption?: string;
 }
 
 /** Where the kernel may refuse a new mount to who could bind one instead: the call, and its errors. */
@@ -73,7 +75,7 @@ export interface Refusal {
  */
 export function newMount(
   program: Program,
-  { type, source, options, writable, label }: NewMount,
+  { type, source, options, writable, label, contextOption = "context" }: NewMount,
   refusal?: Refusal,
 ): { readonly mount: Register; readonly made: Register } {
   const fs = program.call("fsopen", [type, FSOPEN_CLOEXEC], {
@@ -93,7 +95,7 @@ export function newMount(
     if (equals < 0) set(FSCONFIG_SET_FLAG, option, 0);
     else set(FSCONFIG_SET_STRING, option.slice(0, equals), option.slice(equals + 1));
   }
-  if (label !== "" && takesContext(type, options)) set(FSCONFIG_SET_STRING, "context", label);
+  if (label !== "" && takesContext(type, options)) set(FSCONFIG_SET_STRING, contextOption, label);
   const created = program.call("fsconfig", [fs, FSCONFIG_CMD_CREATE, 0, 0, 0], {
     ...opened,
     path: type,
@@ -112,8 +114,13 @@ function firstAttributes({ attributes }: MountOptions, writable: boolean): numbe
 }
 
 /** The options of a new file system as mount(2) takes them. */
-export function dataOf({ type, options, label }: Pick<NewMount, "type" | "options" | "label">): string {
-  const context = label !== "" && takesContext(type, options) ? [`context=${label}`] : [];
+export function dataOf({
+  type,
+  options,
+  label,
+  contextOption = "context",
+}: Pick<NewMount, "type" | "options" | "label" | "contextOption">): string {
+  const context = label !== "" && takesContext(type, options) ? [`${contextOption}=${label}`] : [];
   return joinedData([...options.data, ...context]);
 }
 
@@ -125,7 +132,7 @@ export function dataOf({ type, options, label }: Pick<NewMount, "type" | "option
  */
 export function newMountByString(
   program: Program,
-  { type, source, options, writable, label }: NewMount,
+  { type, source, options, writable, label, contextOption = "context" }: NewMount,
   target: Register,
 ): Register {
   const tmpfs = { type: "tmpfs", source: "tmpfs", options: parseMountOptions(["mode=700"]), label: "" };
@@ -138,7 +145,7 @@ export function newMountByString(
   program.do("fchdir", [inside], { path: "new" });
   let flags = 0;
   for (const flag of options.superblockFlags) if (flag !== "ro" || !writable) flags |= MS_FLAGS[flag] ?? 0;
-  const data = dataOf({ type, options, label });
+  const data = dataOf({ type, options, label, contextOption });
   program.do("mount", [source, ".", type, flags, data], { path: type });
   const copy = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW;
   const mount = program.call("open_tree", [place, "new", copy]);

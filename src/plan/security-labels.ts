@@ -6,7 +6,8 @@ import {
   RESOLVE_NO_XDEV,
 } from "../../bindings/abi/fcntl.ts";
 import type { Program, Register } from "../../bindings/stub/program.ts";
-import type { Process } from "../spec/types.ts";
+import { RuntsError } from "../errors.ts";
+import type { Config, Process } from "../spec/types.ts";
 import { OPEN_HOW_SIZE, openHow } from "./structs.ts";
 
 /** Whether a process asks for a label of a security module, which needs the host's procfs to be set. */
@@ -32,6 +33,21 @@ export function setExecLabels(program: Program, process: Process, procfs: Regist
     program.about("/process/selinuxLabel", `set the SELinux label ${selinuxLabel}`);
     write(program, openAttribute(program, procfs, "exec", []), selinuxLabel);
   }
+}
+
+/** The annotation of crun by which podman asks for another option than `context` to label a container's file systems with. */
+const CONTEXT_TYPE = "run.oci.mount_context_type";
+
+/** mount(8): `context` labels all files for good, the others leave them to be labelled anew, as systemd in a container does. */
+const CONTEXT_OPTIONS: readonly string[] = ["context", "fscontext", "defcontext", "rootcontext"];
+
+/** The option of a new file system that takes linux.mountLabel. */
+export function contextOption({ annotations }: Config): string {
+  const option = annotations?.[CONTEXT_TYPE] ?? "context";
+  if (CONTEXT_OPTIONS.includes(option)) return option;
+  const pointer = `/annotations/${CONTEXT_TYPE}`;
+  const message = `${pointer}: must be one of ${CONTEXT_OPTIONS.join(", ")}`;
+  throw new RuntsError(message, { operation: "mount", errno: "EINVAL", path: option, pointer });
 }
 
 /** Gives a directory of a new mount the label of linux.mountLabel, where its file system takes no context when it is mounted. */
