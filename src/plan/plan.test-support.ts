@@ -1,6 +1,7 @@
 import { isData, type Operation, Program, pathOf, RegisterAllocator } from "../../bindings/stub/program.ts";
-import type { Config } from "../spec/types.ts";
+import type { Config, Mount } from "../spec/types.ts";
 import { type HostFacts, type InitPlan, namespacesOf } from "./init-plan.ts";
+import { finishMounts, makeMounts, mountRequests, openBindSources } from "./mounts.ts";
 
 export interface TestPlan {
   readonly program: Program;
@@ -53,6 +54,24 @@ export function testPlan(config: Partial<Config>, options: TestPlanOptions = {})
     copyUp: options.copyUp ?? (() => {}),
   };
   return { program: new Program(registers), plan, warnings };
+}
+
+/** All operations of the config's mounts, in the order of the set-up. */
+export function plannedMounts(
+  mounts: readonly Mount[],
+  options: TestPlanOptions = {},
+  namespaces: "cgroup"[] = [],
+) {
+  const { program, plan, warnings } = testPlan(
+    { mounts, linux: { namespaces: namespaces.map((type) => ({ type })) } },
+    options,
+  );
+  const requests = mountRequests(plan);
+  openBindSources(program, requests);
+  makeMounts(program, plan, requests, []);
+  const beforeEnd = program.operations.length;
+  finishMounts(program, plan, requests);
+  return { program, warnings, requests, finishing: program.operations.slice(beforeEnd) };
 }
 
 /** A list of operations that reads at a glance: `mkdirat a/b ?failed` is a call, its path and its condition. */
