@@ -2,8 +2,6 @@ import { execFileSync } from "node:child_process";
 import {
   chmodSync,
   chownSync,
-  copyFileSync,
-  cpSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -17,99 +15,25 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect } from "vitest";
-import type { Config, Seccomp } from "../harness/config.ts";
-import type { Container } from "../harness/container.ts";
+import {
+  allowAll,
+  CHMOD,
+  COMPILED,
+  denyChmod,
+  entries,
+  KEPT,
+  PROBE,
+  profiled,
+  runProbe,
+  warmed,
+} from "../harness/filter-cache.ts";
 import { kernelFilter } from "../harness/kernel-filter.ts";
-import { IS_RUNTS, RUNTIME } from "../harness/runtime.ts";
+import { IS_RUNTS } from "../harness/runtime.ts";
 import { FILTER_CACHE, type Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 import { rootlessShell, USER } from "../harness/user.ts";
 
-/**
- * Compiled filters are kept below the state root. Whether one was taken from there shows in the runtime's memory: it then has not
- * loaded libseccomp.
- */
-
 const CLAUSE = "promise: SECURITY.md, compiled filters";
-const NATIVE = process.arch === "arm64" ? "SCMP_ARCH_AARCH64" : "SCMP_ARCH_X86_64";
-const CHMOD = ["chmod", "fchmod", "fchmodat", "fchmodat2"];
-
-const denyChmod: Seccomp = {
-  defaultAction: "SCMP_ACT_ALLOW",
-  architectures: [NATIVE],
-  syscalls: [
-    { names: CHMOD, action: "SCMP_ACT_ERRNO", errnoRet: 95 },
-    { names: ["kill"], action: "SCMP_ACT_ERRNO", args: [{ index: 1, value: 10, op: "SCMP_CMP_EQ" }] },
-  ],
-};
-const allowAll: Seccomp = { defaultAction: "SCMP_ACT_ALLOW", architectures: [NATIVE] };
-
-function profiled(seccomp: Seccomp): (config: Config) => void {
-  return (config) => {
-    config.linux.seccomp = seccomp;
-    config.root.readonly = false;
-  };
-}
-
-/** A program that tells whether the filter holds, and goes on until it is killed. */
-const PROBE = "chmod 700 /tmp 2>/dev/null && echo weak || echo denied; exec sleep 1000";
-
-interface Outcome {
-  readonly printed: string;
-  readonly compiled: boolean;
-}
-
-/** Runs a container of the profile: what it could do, and whether its filter was compiled for it. */
-async function runProbe(sandbox: Sandbox, seccomp = denyChmod, options: RunOptions = {}): Promise<Outcome> {
-  const { container = sandbox.shell(PROBE, profiled(seccomp)), ...rest } = options;
-  return runtimeOf(container, rest);
-}
-
-interface RunOptions {
-  readonly container?: Container;
-  readonly runtime?: string;
-  readonly wrapper?: readonly string[];
-  readonly globals?: readonly string[];
-}
-
-async function runtimeOf(container: Container, options: Omit<RunOptions, "container">): Promise<Outcome> {
-  let maps = "";
-  const { stdout, stderr } = await container.run({
-    ...options,
-    whileRunning: async (pid) => {
-      await expect.poll(async () => (await container.stateCommand()).stdout).toMatch(/running/);
-      const { pid: init } = await container.state();
-      // The last command of the program: it has printed what it could do.
-      await expect.poll(() => readFileSync(`/proc/${init}/comm`, "utf8")).toBe("sleep\n");
-      const engine = await enginePid(pid);
-      maps = readFileSync(`/proc/${engine}/maps`, "utf8");
-      await container.kill("KILL");
-    },
-  });
-  expect([maps.includes("koffi.node"), stderr]).toEqual([true, ""]);
-  return { printed: stdout.trim(), compiled: maps.includes("libseccomp") };
-}
-
-/** The runtime itself below what wraps it: those replace themselves by it. */
-async function enginePid(pid: number): Promise<number> {
-  await expect.poll(() => readFileSync(`/proc/${pid}/maps`, "utf8")).toContain("koffi.node");
-  return pid;
-}
-
-function entries(sandbox: Sandbox): string[] {
-  return readdirSync(join(sandbox.root, FILTER_CACHE)).sort();
-}
-
-/** A state root with the filter of one profile in its cache. */
-async function warmed(sandbox: Sandbox): Promise<string> {
-  expect(await runProbe(sandbox)).toEqual({ printed: "denied", compiled: true });
-  const [name = "", ...others] = entries(sandbox);
-  expect(others).toEqual([]);
-  return join(sandbox.root, FILTER_CACHE, name);
-}
-
-const KEPT: Outcome = { printed: "denied", compiled: false };
-const COMPILED: Outcome = { printed: "denied", compiled: true };
 
 if (IS_RUNTS) {
   spec(
@@ -311,69 +235,6 @@ if (IS_RUNTS) {
     expect(left.filter((name) => /^(f[0-4]?\d|new-.*)$/.test(name))).toEqual([]);
     expect(await runProbe(sandbox)).toEqual(KEPT);
     expect((await runProbe(sandbox, allowAll)).compiled).toBe(false);
-  });
-
-  /** What else decides the bytes of a filter. */
-  spec("run, any part of the profile is another: compiled for it", CLAUSE, async (sandbox) => {
-    await warmed(sandbox);
-    const [chmod = { names: [], action: "" }, kill = { names: [], action: "" }] = denyChmod.syscalls ?? [];
-    const argument = kill.args?.[0] ?? { index: 0, value: 0, op: "" };
-    const others: Seccomp[] = [
-      { ...denyChmod, flags: [] },
-      { ...denyChmod, flags: ["SECCOMP_FILTER_FLAG_LOG"] },
-      { ...denyChmod, architectures: [] },
-      { ...denyChmod, syscalls: [kill, chmod] },
-      { ...denyChmod, syscalls: [{ ...chmod, errnoRet: 94 }, kill] },
-      { ...denyChmod, syscalls: [{ ...chmod, names: [...CHMOD, "chown"] }, kill] },
-      ...[{ value: 11 }, { index: 0 }, { op: "SCMP_CMP_NE" }, { value: 10, valueTwo: 1 }].map((change) => ({
-        ...denyChmod,
-        syscalls: [chmod, { ...kill, args: [{ ...argument, ...change }] }],
-      })),
-    ];
-    for (const other of others) expect(await runProbe(sandbox, other)).toEqual(COMPILED);
-    expect(entries(sandbox)).toHaveLength(1 + others.length);
-  });
-
-  spec("run, the agent of the profile is another: the same filter will do", CLAUSE, async (sandbox) => {
-    await warmed(sandbox);
-    for (const listenerPath of ["/run/one", "/run/two"])
-      expect(await runProbe(sandbox, { ...denyChmod, listenerPath })).toEqual(KEPT);
-  });
-
-  spec("run, another file of libraries' places: compiled anew", CLAUSE, async (sandbox) => {
-    await warmed(sandbox);
-    const copy = sandbox.path("ld.so.cache");
-    copyFileSync("/etc/ld.so.cache", copy);
-    const script = 'mount --bind "$0" /etc/ld.so.cache && exec "$@"';
-    const wrapper = ["unshare", "-m", "--propagation", "slave", "sh", "-c", script, copy];
-    expect(await runProbe(sandbox, denyChmod, { wrapper })).toEqual(COMPILED);
-    expect(await runProbe(sandbox, denyChmod, { wrapper })).toEqual(KEPT);
-    expect(await runProbe(sandbox)).toEqual(COMPILED);
-  });
-
-  spec("run, another libseccomp: compiled anew", CLAUSE, async (sandbox) => {
-    await warmed(sandbox);
-    const [library = ""] = execFileSync("sh", ["-c", "readlink -f /usr/lib/*/libseccomp.so.2"], {
-      encoding: "utf8",
-    }).split("\n");
-    const copy = sandbox.path("libseccomp.so.2");
-    copyFileSync(library, copy);
-    const script = `mount --bind "$0" ${library} && exec "$@"`;
-    const wrapper = ["unshare", "-m", "--propagation", "slave", "sh", "-c", script, copy];
-    expect(await runProbe(sandbox, denyChmod, { wrapper })).toEqual(COMPILED);
-    expect(await runProbe(sandbox, denyChmod, { wrapper })).toEqual(KEPT);
-  });
-
-  spec("run, another build of the runtime: compiled anew", CLAUSE, async (sandbox) => {
-    await warmed(sandbox);
-    const folder = sandbox.path("dist");
-    mkdirSync(folder);
-    for (const name of readdirSync(dirname(RUNTIME)).filter((file) => /^(runts|koffi)/.test(file)))
-      cpSync(join(dirname(RUNTIME), name), join(folder, name));
-    const runtime = join(folder, "runts");
-    expect(await runProbe(sandbox, denyChmod, { runtime })).toEqual(COMPILED);
-    expect(await runProbe(sandbox, denyChmod, { runtime })).toEqual(KEPT);
-    expect(entries(sandbox)).toHaveLength(2);
   });
 
   spec("run --debug with a kept filter: what its compilation had to say", CLAUSE, async (sandbox) => {

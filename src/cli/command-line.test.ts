@@ -4,10 +4,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { RuntsError } from "../errors.ts";
 import { openLog } from "../log.ts";
-import { versionText } from "../version.ts";
 import { recordingOperations, sampleState } from "./capture.test-support.ts";
 import { runCommandLine } from "./command-line.ts";
-import { commands } from "./commands.ts";
 import { contextFrom } from "./context.ts";
 import { globalOptions } from "./global-options.ts";
 import { parseArguments } from "./parse.ts";
@@ -365,39 +363,5 @@ describe("failures", () => {
     const log = join(directory, "log");
     await runts("--log", log, "--log-format=json", "start");
     expect(JSON.parse(readFileSync(log, "utf8"))).toMatchObject({ level: "error" });
-  });
-});
-
-describe("help and version", () => {
-  it.each([[["--version"]], [["-v"]], [["--debug", "-version", "state"]]])("%j", async (argv) => {
-    expect(await runts(...argv)).toMatchObject({ code: 0, out: versionText(), calls: [] });
-  });
-
-  it.each([[[]], [["--help"]], [["-h"]], [["help"]], [["h"]]])(
-    "%j shows every command and global option",
-    async (argv) => {
-      const { code, out } = await runts(...argv);
-      expect(code).toBe(0);
-      // A summary may go over two lines, but not into the next command.
-      const text = out.replace(/\s+/g, " ");
-      for (const { name, summary } of commands)
-        expect(text).toMatch(new RegExp(`runts ${name} ((?!runts ).)*${summary}`));
-      for (const { name } of globalOptions) expect(out).toContain(`--${name} `);
-    },
-  );
-
-  it.each(commands)("help $name shows its options", async ({ name, options, positionals }) => {
-    for (const argv of [
-      ["help", name],
-      [name, "--help"],
-      [name, "-h"],
-      ["--help", name],
-    ]) {
-      written.out = "";
-      const { code, out } = await runts(...argv);
-      expect(code).toBe(0);
-      expect(out).toContain(`runts ${name} [options] ${positionals.usage}`.trimEnd());
-      for (const option of options) expect(out).toContain(`--${option.name} `);
-    }
   });
 });
