@@ -250,6 +250,26 @@ spec(
   },
 );
 
+for (const [where, below] of [
+  ["in its cgroup", ""],
+  ["in a cgroup below its own", "/below"],
+] as const) {
+  spec(`delete, stopped, another container is ${where} by now: that one lives on`, FIT, async (sandbox) => {
+    const first = sandbox.shell("true");
+    await first.started();
+    await first.until("stopped");
+    const second = sandbox.shell("exec sleep 1000", (config) => {
+      config.linux.cgroupsPath = `/${first.id}${below}`;
+    });
+    await second.started();
+    const { stderr } = await first.delete();
+    if (IS_RUNTS) expect(stderr).toMatch(new RegExp(`cgroup \\S+ stays: container ${second.id} is in it`));
+    expect((await second.state()).status).toBe("running");
+    await second.delete("--force");
+    if (below !== "") rmdirSync(`/sys/fs/cgroup/${first.id}`);
+  });
+}
+
 spec("create in a frozen cgroup: error, never a hang", FIT, async (sandbox) => {
   const path = madeCgroup(sandbox);
   writeFileSync(`/sys/fs/cgroup/${path}/cgroup.freeze`, "1");

@@ -29,7 +29,10 @@ export const RUNC_CGROUPS: readonly Deviation[] = [
   { reason: "ignores what only cgroup v1 has", titles: VERSION_ONE },
   {
     reason: "a cgroup that is not empty is a warning in 1.1",
-    titles: ["create in a cgroup with processes: error that names them, and they live on"],
+    titles: [
+      "create in a cgroup with processes: error that names them, and they live on",
+      "create in a cgroup with a process that has named itself: no byte of it that a terminal acts on, and one line",
+    ],
   },
   {
     reason: "the cgroupfs driver never changes the owner",
@@ -138,9 +141,17 @@ export const CRUN_CGROUPS: readonly Deviation[] = [
     ],
   },
   {
+    reason: "kills all that is in the cgroup of a container that has ended",
+    titles: [
+      "delete, stopped, another container is in its cgroup by now: that one lives on",
+      "delete, stopped, another container is in a cgroup below its own by now: that one lives on",
+    ],
+  },
+  {
     reason: "does not look what is in the cgroup, and waits in a frozen one for ever",
     titles: [
       "create in a cgroup with processes: error that names them, and they live on",
+      "create in a cgroup with a process that has named itself: no byte of it that a terminal acts on, and one line",
       "create in a frozen cgroup: error, never a hang",
     ],
   },

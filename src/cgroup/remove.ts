@@ -88,10 +88,13 @@ function tryWrite(directory: string, frozen: string): boolean {
   }
 }
 
-/** Removes the cgroup with all below it, after killing what is left in there. One that does not exist is fine. */
-export function removeCgroup(directory: string): void {
+/**
+ * Removes the cgroup with all below it, after killing what is left in there. One that does not exist is fine. One that is not empty
+ * stays where `mayKill` says so.
+ */
+export function removeCgroup(directory: string, mayKill: () => boolean = () => true): void {
   if (!isRemovable(directory)) return;
-  if (tryRemove(directory)) return;
+  if (tryRemove(directory) || !mayKill()) return;
   // The usual reason is that init was killed a moment ago; cgroups that the container made are the other one.
   const limit = performance.now() + REMOVE_TIMEOUT_MS;
   for (let pause = 0.25; ; pause = Math.min(pause * 1.5, MAX_PAUSE_MS)) {

@@ -10,7 +10,7 @@ import { killInit } from "./init-process.ts";
 import { lockContainer } from "./lock.ts";
 import type { Context } from "./options.ts";
 import { containerDirectory, doesNotExist, type SavedState, tryReadState } from "./saved-state.ts";
-import { type Status, statusOf } from "./state.ts";
+import { findContainerIn, type Status, statusOf } from "./state.ts";
 
 /**
  * Steps 11 to 13 of the lifecycle (runtime.md): undoes what `create` has made, then runs the poststop hooks. A container that
@@ -36,10 +36,11 @@ export async function deleteContainer(
       const status = statusOf(directory, saved);
       checkDeletable(id, status, force);
       // Of a create that was cut short, init may still wait for its start.
-      if (status !== "stopped" || saved.creator !== null) end(saved);
+      const hadEnded = status === "stopped" && saved.creator === null;
+      if (!hadEnded) end(saved);
       if (saved.scope !== undefined) await removeUnit(context, saved.scope, saved.cgroup);
       // This kills whatever has outlived init, too.
-      if (saved.cgroup !== "") removeCgroup(saved.cgroup);
+      if (saved.cgroup !== "") removeCgroup(saved.cgroup, () => !hadEnded || isNobodyElses(context, saved));
     }
     if (saved?.resctrl !== undefined) {
       const { removeGroups } = await import("../resctrl/group.ts");
@@ -89,6 +90,14 @@ function end(saved: SavedState): void {
     errno: "EBUSY",
     path: saved.id,
   });
+}
+
+/** Since its container has ended, a cgroup may have become that of another one, as a whole or in part. */
+function isNobodyElses({ root, log }: Context, { id, cgroup }: SavedState): boolean {
+  const other = findContainerIn(root, cgroup, id);
+  if (other === undefined) return true;
+  log.warn(`cgroup ${cgroup} stays: container ${other} is in it`);
+  return false;
 }
 
 /** Without systemd the cgroup can be removed all the same, which makes systemd drop its unit as soon as it sees it. */

@@ -84,6 +84,26 @@ export function listContainers({ root, log }: Context): ContainerState[] {
   return states;
 }
 
+/** Another container than that of the id which has not ended, and whose cgroup is this one or below it. */
+export function findContainerIn(root: string, cgroup: string, id: string): string | undefined {
+  return entriesOf(root).find((other) => {
+    if (other === id) return false;
+    const directory = containerDirectory(root, other);
+    const saved = savedOrNone(directory);
+    if (saved === undefined || !`${saved.cgroup}/`.startsWith(`${cgroup}/`)) return false;
+    return statusOf(directory, saved) !== "stopped";
+  });
+}
+
+function savedOrNone(directory: string): SavedState | undefined {
+  try {
+    return tryReadState(directory);
+  } catch (error) {
+    if (error instanceof RuntsError) return undefined;
+    throw error;
+  }
+}
+
 function entriesOf(root: string): string[] {
   try {
     return readdirSync(root).sort();
