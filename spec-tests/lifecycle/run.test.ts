@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { expect } from "vitest";
 import { succeed } from "../harness/container.ts";
 import { expectRefusal, inOurWords } from "../harness/refusal.ts";
@@ -106,3 +106,18 @@ spec("run --no-pivot: as of create, so it can't have a private root", "practice 
   });
   expectRefusal(await container.run({ flags: ["--no-pivot"] }), inOurWords("--no-pivot"));
 });
+
+spec(
+  "run --no-pivot, a procfs of the host comes and goes meanwhile: no error",
+  "promise: races",
+  async (sandbox) => {
+    const place = sandbox.path("proc");
+    mkdirSync(place);
+    // In a mount namespace that the runtime shares with who mounts there, until the runtime has ended.
+    const script =
+      '(while kill -0 $$; do mount -t proc proc "$0"; umount "$0"; done) 2>/dev/null & exec "$@"';
+    const wrapper = ["unshare", "-m", "sh", "-c", script, place];
+    for (let i = 0; i < 20; i++)
+      expect(await sandbox.shell("echo ran").output({ flags: ["--no-pivot"], wrapper })).toBe("ran\n");
+  },
+);

@@ -67,9 +67,15 @@ export function isolateMounts(program: Program, plan: InitPlan): void {
   }
 }
 
-function setPropagationAt(program: Program, path: string, propagation: number, recursive: boolean): void {
-  const flags = recursive ? AT_RECURSIVE : 0;
-  program.do("mount_setattr", [AT_FDCWD, path, flags, mountAttr({ propagation }), MOUNT_ATTR_SIZE], { path });
+function setPropagationAt(
+  program: Program,
+  path: string,
+  propagation: number,
+  recursive: boolean,
+  tolerate: readonly string[] = [],
+): Register {
+  const args = [AT_FDCWD, path, recursive ? AT_RECURSIVE : 0, mountAttr({ propagation }), MOUNT_ATTR_SIZE];
+  return program.call("mount_setattr", args, { path, tolerate });
 }
 
 /**
@@ -166,8 +172,9 @@ function moveRoot(program: Program, plan: InitPlan): void {
   const namespace = openMountNamespace(program);
   program.about("/root/path", "move the root file system to / (--no-pivot)");
   for (const mountPoint of plan.facts.hostPseudoMounts()) {
-    setPropagationAt(program, mountPoint, MS_PRIVATE, true);
-    program.do("umount2", [mountPoint, MNT_DETACH], { tolerate: ["EINVAL", "EPERM"] });
+    // The host may have unmounted it since it was listed: no mount point (EINVAL), or no path (ENOENT), any more.
+    const isPrivate = setPropagationAt(program, mountPoint, MS_PRIVATE, true, ["EINVAL", "ENOENT"]);
+    program.do("umount2", [mountPoint, MNT_DETACH], { if: [isPrivate, "ok"], tolerate: ["EINVAL", "EPERM"] });
   }
   enterNamespaceRoot(program, namespace);
   program.do("fchdir", [plan.root], { path: plan.facts.rootfs });
