@@ -2,7 +2,7 @@
 
 usage: on-terminal.py COMMAND...
 
-Once "resize now" was printed the terminal gets 40 rows and 120 columns; after "type now", "typed words" are typed.
+Once "resize now" was printed the terminal gets 40 rows and 120 columns, and each time again; after "type now", "typed words" are typed.
 """
 
 import fcntl
@@ -22,6 +22,7 @@ def main():
     if pid == 0:
         resize(0, 30, 90)
         os.execvp(sys.argv[1], sys.argv[1:])
+    resized = False
     while True:
         try:
             data = os.read(master, 4096)
@@ -31,8 +32,10 @@ def main():
             break
         os.write(1, data)
         if b"resize now" in data:
-            resize(master, 41, 120)  # SIGWINCH each time: the one before may have been too early for the command
+            if resized:  # the SIGWINCH before was too early for the command, and none comes without a change
+                resize(master, 41, 120)
             resize(master, 40, 120)
+            resized = True
         if b"type now" in data:
             os.write(master, b"typed words\n")
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
