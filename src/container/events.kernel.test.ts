@@ -58,8 +58,9 @@ describe("reportEvents", () => {
       types.push(type);
       steps.shift()?.();
     });
-    expect(types.slice(0, 5)).toEqual(["stats", "stats", "oom", "oom", "stats"]);
-    expect(types.slice(5)).not.toContain("oom");
+    // Between the two kills the next report may be due.
+    expect(types.slice(0, 3)).toEqual(["stats", "stats", "oom"]);
+    expect(types.filter((type) => type === "oom")).toHaveLength(2);
   });
 
   it("reports the OOM kill of init before it ends", () => {
