@@ -64,7 +64,8 @@ describe.skipIf(skipReason !== false)(
       expect(cannotRun(`${directory}/inner`)).toBe(true);
       killCgroup(directory);
       await Promise.all(members.map((member) => member.ended));
-      expect(hasEvent(directory, "populated 1")).toBe(false);
+      // The kernel counts a process until it has left the processor for the last time, which may be after its parent has reaped it.
+      await expect.poll(() => hasEvent(directory, "populated 1"), { timeout: 20_000 }).toBe(false);
       setFrozen(directory, false);
       expect(isFrozen(directory)).toBe(false);
     });
@@ -105,11 +106,9 @@ describe.skipIf(skipReason !== false)(
     });
 
     test("remove refuses what is not a cgroup below the root", () => {
-      for (const path of ["/tmp", CGROUP_MOUNT, `${CGROUP_MOUNT}/a/..`, `${CGROUP_MOUNT}/.`]) {
-        if (path.endsWith("..")) mkdirSync(`${CGROUP_MOUNT}/a`, { recursive: true });
+      mkdirSync(directory);
+      for (const path of ["/tmp", CGROUP_MOUNT, `${directory}/..`, `${CGROUP_MOUNT}/.`])
         expect(() => removeCgroup(path)).toThrow(`refusing to remove ${path}`);
-      }
-      removeCgroup(`${CGROUP_MOUNT}/a`);
     });
 
     test.skipIf(hostHas("rdma"))("a controller that the host lacks is named with the property", () => {
