@@ -21,6 +21,7 @@ export default defineConfig({
           include: ["src/**/*.test.ts", "bindings/**/*.test.ts", "scripts/**/*.test.ts"],
           // Some compile C or compare thousands of filters, maybe on a busy machine.
           testTimeout: 90_000,
+          hookTimeout: 90_000,
         },
       },
       {

@@ -58,6 +58,11 @@ function useFolderIn(parent: string): void {
   for (const path of [from, to]) mkdirSync(path);
 }
 
+/** For thousands of files, each of which takes a disk that others use milliseconds. */
+function useMemory(): void {
+  if (hasTmpfs) useFolderIn(SHARED_MEMORY);
+}
+
 /** Unlike the function of node:fs, the program doesn't mind how deep it is. */
 function removeFolder(): void {
   if (directory !== "") execFileSync("rm", ["-rf", directory]);
@@ -108,6 +113,8 @@ function levelsOf(path: string): number {
 }
 
 describe("what a tmpfs covers is copied", () => {
+  beforeEach(useMemory);
+
   test("with as many files as it has, and few registers", () => {
     for (let index = 0; index < 3000; index++) writeFileSync(join(from, `file-${index}`), String(index));
     expect(copy()).toBeLessThan(20);
@@ -164,6 +171,8 @@ describe("what a tmpfs covers is copied", () => {
 });
 
 describe("directories in one another", () => {
+  beforeEach(useMemory);
+
   test("as many as a path can name: they are copied", () => {
     nest(from, Array(2047).fill("d"));
     copy();
