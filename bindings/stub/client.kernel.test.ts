@@ -21,7 +21,7 @@ afterEach(() => {
 /** Exit code of a child. */
 function exitCode(pid: number): number {
   const status = new Int32Array(1);
-  for (const deadline = Date.now() + 10_000; Date.now() < deadline; ) {
+  for (const deadline = Date.now() + 20_000; Date.now() < deadline; ) {
     const ended = syscall("wait4", [pid, new Uint8Array(status.buffer), WNOHANG, null]);
     if (ended === pid) return ((status[0] ?? 0) >> 8) & 0xff;
   }

@@ -91,7 +91,7 @@ export interface Stub {
 /** A socket pair of which our end fails with EAGAIN (11) where a stub that hangs would make it wait. */
 export function boundedPair(): readonly [ours: number, theirs: number] {
   const pair = channelPair();
-  limitWaiting(pair[0], 10);
+  limitWaiting(pair[0], 60);
   return pair;
 }
 
