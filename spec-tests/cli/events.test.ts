@@ -120,11 +120,22 @@ spec("events, its reader ends: it ends, too", CLAUSE, async (sandbox) => {
 spec("events, out of memory in the container: a line of type oom", CLAUSE, async (sandbox, context) => {
   if (!/\bmemory\b/.test(readFileSync("/sys/fs/cgroup/cgroup.controllers", "utf8")))
     context.skip("this machine has no memory controller on cgroup v2");
-  const container = sandbox.shell("sleep 1; head -c 200m /dev/zero | tail", (config) => {
+  const script = "until [ -e /tmp/go ]; do sleep 0.05; done; head -c 200m /dev/zero | tail";
+  const container = sandbox.shell(script, (config) => {
+    config.root.readonly = false;
     config.linux.resources = { memory: { limit: 20 * 1024 * 1024, swap: 20 * 1024 * 1024 } };
   });
   await container.started();
-  const result = await sandbox.invoke(["events", "--interval", "1h", container.id], { timeoutMs: 60_000 });
+  const output = sandbox.path("events");
+  const result = await sandbox.invoke(["events", "--interval", "100ms", container.id], {
+    stdout: output,
+    timeoutMs: 60_000,
+    whileRunning: async () => {
+      // It watches by then.
+      await expect.poll(() => readFileSync(output, "utf8")).not.toBe("");
+      container.writeFile("tmp/go", "");
+    },
+  });
   expect(result.code).toBe(0);
   expect(lines(result)).toContainEqual({ type: "oom", id: container.id });
 });
