@@ -68,7 +68,7 @@ async function booted(sandbox: Sandbox, mapped: boolean): Promise<Container> {
   const service = `/sys/fs/cgroup/${container.id}/system.slice/stay.service/cgroup.procs`;
   await expect
     .poll(() => (existsSync(service) ? readFileSync(service, "utf8") : container.printed()), {
-      timeout: 15_000,
+      timeout: 60_000,
     })
     .toMatch(/^\d+\n$/);
   return container;

@@ -130,7 +130,7 @@ describe.runIf(IS_RUNTS)("manual pages and completions", () => {
       zpty -w -n shell $'runts create --no-p\\t'
       zpty -r -m shell out '*no-pivot*'; print -r -- "$out"
       zpty -d shell`;
-    const driven = spawnSync("zsh", ["-f", "-c", driver], { encoding: "utf8", timeout: 10_000 });
+    const driven = spawnSync("zsh", ["-f", "-c", driver], { encoding: "utf8", timeout: 60_000 });
     expect(driven.stdout).toContain("--no-pivot");
   });
 

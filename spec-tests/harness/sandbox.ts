@@ -105,7 +105,7 @@ export class Sandbox {
 
   /** What the test left on the host by now: empty when everything was undone. Waits a moment for the kernel. */
   async traces(): Promise<string[]> {
-    for (const deadline = Date.now() + 10_000; ; await sleep(25)) {
+    for (const deadline = Date.now() + 20_000; ; await sleep(25)) {
       const found = [
         ...newTraces(this.#before, hostSnapshot(this.tag)),
         ...entries(this.root)

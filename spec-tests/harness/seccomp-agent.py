@@ -33,7 +33,7 @@ def say(record):
 def receive(connection):
     """One connection to its end; returns the listener, None if the other side has given up."""
     first, fds, _, _ = socket.recv_fds(connection, 1 << 20, 16)
-    connection.settimeout(5)
+    connection.settimeout(20)
     rest = b""
     closed = False
     try:

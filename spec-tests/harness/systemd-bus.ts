@@ -30,10 +30,10 @@ export async function askedProperties(
       machine.output("busctl", "introspect", "org.freedesktop.systemd1", "/org/freedesktop/systemd1");
       return readFileSync(messages, "utf8");
     };
-    await expect.poll(hasSeen, { timeout: 5000 }).not.toBe("");
+    await expect.poll(hasSeen).not.toBe("");
     await action();
     const found = () => startedUnits(readFileSync(messages, "utf8"));
-    await expect.poll(found, { timeout: 5000 }).toHaveLength(1);
+    await expect.poll(found).toHaveLength(1);
     return found()[0] ?? [];
   } finally {
     machine.output("kill", readFileSync(pidFile, "utf8").trim());

@@ -57,7 +57,7 @@ export class Machine {
       stdio: ["ignore", log, log],
     });
     closeSync(log);
-    for (const limit = Date.now() + 20_000; ; await sleep(50)) {
+    for (const limit = Date.now() + 60_000; ; await sleep(50)) {
       const pid = tryRead(`/proc/${child.pid}/task/${child.pid}/children`).trim();
       if (pid !== "" && tryRead(`/proc/${pid}/root/run/spec-ready`) !== "")
         return new Machine(child, pid, directory, cgroup);
@@ -84,7 +84,7 @@ export class Machine {
   /** What a command in the machine prints. */
   output(...command: readonly string[]): string {
     const [file = "", ...args] = [...this.wrapper, ...command];
-    return execFileSync(file, args, { encoding: "utf8", timeout: 20_000 }).trim();
+    return execFileSync(file, args, { encoding: "utf8", timeout: 30_000 }).trim();
   }
 
   /** The properties of a unit as systemctl shows them. */
@@ -112,7 +112,7 @@ export class Machine {
     // With --kill-child, and pid 1 of a pid namespace takes all others with it.
     this.#process.kill("SIGKILL");
     await ended;
-    for (const limit = Date.now() + 5000; !tryRemove(this.#cgroup) && Date.now() < limit; ) await sleep(50);
+    for (const limit = Date.now() + 20_000; !tryRemove(this.#cgroup) && Date.now() < limit; ) await sleep(50);
     rmSync(this.#directory, { recursive: true, force: true });
   }
 }
