@@ -37,13 +37,14 @@ export function engineTests<E extends Engine>({ who, programs, open }: EngineOpt
   afterAll(() => engine?.close(), 60_000);
   return (words, body, timeoutMs) => {
     const run = async (context: TestContext): Promise<void> => {
-      if (engine === undefined)
+      const opened = engine;
+      if (opened === undefined)
         return context.skip(`${missing} is not installed: apt-get install ${programs[missing ?? ""]}`);
       try {
-        await body(engine, context);
-        expect(await engine.left()).toEqual([]);
+        await body(opened, context);
+        await expect.poll(() => opened.left()).toEqual([]);
       } catch (error) {
-        await engine.clear();
+        await opened.clear();
         throw error;
       }
     };

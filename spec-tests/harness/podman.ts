@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import {
   chmodSync,
   chownSync,
@@ -10,6 +11,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Check, type Engine, engineTests, lines, runCommand } from "./engine.ts";
 import { archiveBaseRootfs } from "./rootfs.ts";
 import { type Result, RUNTIME, RUNTIME_NAME } from "./runtime.ts";
@@ -47,7 +49,8 @@ export function run(engine: Podman, ...args: string[]): Promise<Result> {
 export async function openPodman({ user, wrapper, close }: PodmanOptions = {}): Promise<Podman> {
   const directory = mkdtempSync(join(tmpdir(), "rspec-podman-"));
   chmodSync(directory, 0o755); // containers in user namespaces reach their rootfs through it
-  const parent = `rspec-podman-${process.pid}`;
+  // Pid namespaces of several test runs have the same pids, and one cgroup hierarchy.
+  const parent = `rspec-podman-${randomBytes(3).toString("hex")}`;
   writeFileSync(join(directory, "containers.conf"), settings(directory));
   writeFileSync(join(directory, "storage.conf"), '[storage]\ndriver = "vfs"\n');
   for (const folder of ["root", "run", "tmp", "home", "xdg"]) {
@@ -78,7 +81,9 @@ export async function openPodman({ user, wrapper, close }: PodmanOptions = {}): 
   const cgroups = (): string[] => folders(`/sys/fs/cgroup/${parent}`);
   const clear = async (): Promise<void> => {
     await call("rm", "--all", "--force", "--time", "0");
-    for (const path of [...cgroups()].reverse()) rmdirSync(path);
+    // A conmon may have something to do yet.
+    for (const limit = Date.now() + 20_000; !cgroups().reverse().every(tryRmdir); await sleep(50))
+      if (Date.now() > limit) throw new Error(`these cgroups can't be removed: ${cgroups().join(" ")}`);
   };
   return {
     directory,
@@ -126,6 +131,15 @@ function withParent(args: readonly string[], parent: string): readonly string[] 
   const [first = "", ...rest] = args;
   if (!["run", "create"].includes(first) || rest.some((word) => /^--(pod|cgroups)\b/.test(word))) return args;
   return [first, "--cgroup-parent", parent, ...rest];
+}
+
+function tryRmdir(path: string): boolean {
+  try {
+    rmdirSync(path);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function folders(path: string): string[] {
