@@ -34,7 +34,7 @@ function runProbe(source: string): { readonly output: string } | { readonly mess
     const flags = ["-w", "-fmax-errors=0", "-D_GNU_SOURCE", "-o", to, from];
     const compiled = spawnSync("gcc", flags, { encoding: "utf8", env, timeout: 60_000 });
     if (compiled.status !== 0) return { messages: compiled.stderr ?? "" };
-    const { stdout } = spawnSync(to, { encoding: "utf8", timeout: 10_000 });
+    const { stdout } = spawnSync(to, { encoding: "utf8", timeout: 60_000 });
     return { output: stdout };
   } finally {
     rmSync(directory, { recursive: true, force: true });
