@@ -59,7 +59,7 @@ spec(
     const { stdout } = await container.exec(["sh", "-c", "cat /tmp/shared; id -G"]);
     // The id has no mapping: it is shown as the overflow id, and counts as itself.
     expect(words(stdout)).toEqual(["seen", "6", "65534"]);
-    expect(words(container.printed())).toEqual(words(stdout));
+    await expect.poll(() => words(container.printed())).toEqual(words(stdout));
   },
 );
 
