@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { beforeAll, describe, expect, test } from "vitest";
 import { IS_RUNTS, RUNTIME } from "../harness/runtime.ts";
-import { titlesOfTests } from "./titles.ts";
+import { LISTING_MS, titlesOfTests } from "./titles.ts";
 
 function help(...command: readonly string[]): string {
   return execFileSync(RUNTIME, [...command, "--help"], { encoding: "utf8" });
@@ -38,7 +38,7 @@ describe.skipIf(!IS_RUNTS)("coverage of the command line", () => {
 
   beforeAll(() => {
     titles = titlesOfTests();
-  }, 120_000);
+  }, LISTING_MS);
 
   test("every command, and each option of those that engines call, is in the title of a test", () => {
     const missing = commands.flatMap((command) => {

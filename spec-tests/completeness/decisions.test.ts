@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { IS_RUNTS } from "../harness/runtime.ts";
-import { titlesOfTests } from "./titles.ts";
+import { LISTING_MS, titlesOfTests } from "./titles.ts";
 
 /** The last cell of each row that names a test. */
 function namedTests(markdown: string): string[] {
@@ -10,7 +10,7 @@ function namedTests(markdown: string): string[] {
 }
 
 describe.skipIf(!IS_RUNTS)("decisions", () => {
-  test("each is held by a test", { timeout: 120_000 }, () => {
+  test("each is held by a test", { timeout: LISTING_MS }, () => {
     const named = namedTests(readFileSync(join(import.meta.dirname, "../DECISIONS.md"), "utf8"));
     const titles = titlesOfTests();
     expect(named.length).toBeGreaterThan(20);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { PEERS } from "../harness/peers.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
-import { titlesOf, titlesOfTests } from "./titles.ts";
+import { LISTING_MS, titlesOf, titlesOfTests } from "./titles.ts";
 
 /** A clause follows a title, but for those of engines. */
 function isTitle(pattern: string, name: string): boolean {
@@ -11,7 +11,7 @@ function isTitle(pattern: string, name: string): boolean {
 }
 
 describe.skipIf(!IS_RUNTS)("deviations of the peers", () => {
-  test("each is about a test that there is", { timeout: 120_000 }, () => {
+  test("each is about a test that there is", { timeout: LISTING_MS }, () => {
     const names = [...titlesOfTests(), ...titlesOf("engines")];
     const patterns = Object.values(PEERS).flatMap((entries) => entries.flatMap(({ titles }) => titles));
     expect(patterns.length).toBeGreaterThan(300);

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { asObject, parseObject } from "../harness/json.ts";
 import { IS_RUNTS, RUNTIME } from "../harness/runtime.ts";
 import { COVERAGE } from "./properties.ts";
-import { titlesOfTests } from "./titles.ts";
+import { LISTING_MS, titlesOfTests } from "./titles.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 
@@ -68,7 +68,7 @@ describe.skipIf(!IS_RUNTS)("coverage of config.json", () => {
 
   beforeAll(() => {
     titles = titlesOfTests();
-  }, 120_000);
+  }, LISTING_MS);
 
   test("every property has a row", () => {
     const rows = Object.keys(COVERAGE).filter((key) => !key.includes("="));

@@ -5,6 +5,9 @@ import { asObject } from "../harness/json.ts";
 const ROOT = join(import.meta.dirname, "../..");
 const VITEST = join(ROOT, "node_modules/vitest/vitest.mjs");
 
+/** Each of three projects takes seconds to list, and on a busy machine twenty of them. */
+export const LISTING_MS = 600_000;
+
 /** Listed once for all files of this process, since it takes seconds. */
 const known = new Map<string, readonly string[]>();
 
