@@ -64,7 +64,7 @@ afterAll(async () => {
   process.stdout.write(
     `${injected - faults} of ${injected} operations injected, ${cases} faults in all, leaks ${faults}\n`,
   );
-});
+}, 120_000);
 
 describe.concurrent("each operation goes wrong in turn", () => {
   for (const { name: bundle } of bundles(0) satisfies readonly Bundle[]) {

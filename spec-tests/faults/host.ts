@@ -146,7 +146,7 @@ function operationOf(facts: Record<string, unknown>): Operation {
 }
 
 async function removeCgroup(path: string): Promise<void> {
-  for (let attempt = 0; attempt < 100; attempt++) {
+  for (let attempt = 0; attempt < 1000; attempt++) {
     try {
       rmdirSync(path);
       return;

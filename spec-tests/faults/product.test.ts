@@ -20,12 +20,14 @@ function stderrOf(file: string): string {
   return "";
 }
 
-test("state with --fault: an unknown option of the product, and one of the test build", () => {
+const TIMEOUT = { timeout: 60_000 };
+
+test("state with --fault: an unknown option of the product, and one of the test build", TIMEOUT, () => {
   expect(stderrOf(RUNTIME)).toMatch(/^runts: [^\n]*fault/);
   expect(stderrOf(FAULTY)).toMatch(/^runts: [^\n]*(EIO|input\/output error)/);
 });
 
-test("the product has nothing of the test build in it", { timeout: 60_000 }, () => {
+test("the product has nothing of the test build in it", TIMEOUT, () => {
   const parts = (file: string) =>
     [OPTION, "kill-runtime"].filter((text) => readFileSync(file, "latin1").includes(text));
   for (const name of ["runts.mjs", "runts-engine"]) expect(parts(join(dirname(RUNTIME), name))).toEqual([]);

@@ -148,7 +148,7 @@ export class Scene {
 
   /** Waits a moment for the kernel to take things apart. */
   async changes(before: Look): Promise<string[]> {
-    for (const deadline = Date.now() + 10_000; ; await sleep(25)) {
+    for (const deadline = Date.now() + 20_000; ; await sleep(25)) {
       const found = changed(before, await this.host.look());
       if (found.length === 0 || Date.now() > deadline) return found;
     }

@@ -223,7 +223,7 @@ def output(console, pid):
     """What the container printed: into create's output, or on its terminal."""
     master = console.last()
     text = b""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while master >= 0 and time.monotonic() < deadline:
         if not select.select([master], [], [], 0.1)[0]:
             continue
@@ -238,7 +238,7 @@ def output(console, pid):
         text += data
     if master >= 0:
         os.close(master)
-    signal.setitimer(signal.ITIMER_REAL, 10)
+    signal.setitimer(signal.ITIMER_REAL, 60)
     code = 124
     try:
         code = wait(pid) if pid else None
@@ -260,7 +260,7 @@ def main():
         request = json.loads(line)
         kind = request["do"]
         if kind == "run":
-            answer = run(request["args"], request.get("seconds", 20))
+            answer = run(request["args"], request.get("seconds", 60))
         elif kind == "look":
             console.drop()
             notified.drop()

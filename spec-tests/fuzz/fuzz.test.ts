@@ -53,7 +53,7 @@ async function outcomesOf(texts: readonly string[]): Promise<Outcome[]> {
 }
 
 function removeCgroup(path: string): void {
-  for (let attempt = 0; attempt < 100; attempt++) {
+  for (let attempt = 0; attempt < 1000; attempt++) {
     try {
       rmdirSync(path);
       return;
