@@ -192,8 +192,9 @@ describeGuest(
       "systemctl stop of the scope: the container is stopped, delete works",
       DELETE,
       async (sandbox) => {
-        const container = scoped(sandbox, "trap 'exit 0' TERM; sleep 999 & wait", {});
+        const container = scoped(sandbox, "trap 'exit 0' TERM; echo up; sleep 999 & wait", {});
         await container.started();
+        await container.printed("up");
         await sandbox.guest.output(`systemctl stop ${unitOf(container)}`);
         expect(await container.status()).toBe("stopped");
         expect((await container.command("delete")).code).toBe(0);

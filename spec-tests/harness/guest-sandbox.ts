@@ -121,7 +121,7 @@ export class GuestSandbox {
     const left = await this.guest.output(
       `find ${CGROUPS} -mindepth 1 -depth -type d | grep ${this.tag} || true; ls -d ${this.#state}/${this.tag}-* 2>/dev/null || true; ` +
         `${this.guest.kernel.systemd ? `${listUnits(this.tag)}; ` : ""}` +
-        `find ${CGROUPS} -mindepth 1 -depth -type d ${own} -exec sh -c 'echo 1 > {}/cgroup.kill; sleep 0.1; rmdir {}' ';'`,
+        `find ${CGROUPS} -mindepth 1 -depth -type d ${own} -exec sh -c 'echo 1 > {}/cgroup.kill; sleep 0.1; rmdir {}' ';' || true`,
     );
     return left === "" ? "" : refusals + left;
   }
@@ -215,7 +215,7 @@ export class GuestContainer {
   /** What the program has printed since `create`, once that matches. */
   printed(pattern: string): Promise<string> {
     const { guest } = this.#sandbox;
-    return guest.output(`until grep -E '${pattern}' ${this.#printed}; do sleep 0.2; done`, 30_000);
+    return guest.output(`until grep -E '${pattern}' ${this.#printed}; do sleep 0.2; done`);
   }
 
   async status(): Promise<string> {
