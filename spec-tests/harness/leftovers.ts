@@ -2,10 +2,11 @@ import { type Dirent, existsSync, readdirSync, readFileSync, readlinkSync } from
 import { join } from "node:path";
 
 /**
- * Made by podman, and by a runtime that it calls without --root, while the tests of engines run; and what criu remembers of the
- * kernel.
+ * Made by podman, and by a runtime that it calls without --root, while the tests of engines run; what criu remembers of the kernel; and
+ * what mount(8) makes where it is run for the first time.
  */
-const OF_ENGINES = /^\/run\/(containers|criu\.kdat|crun|libpod|lock|netns|runc|runts)$|^\/dev\/shm\/libpod/;
+const OF_OTHERS =
+  /^\/run\/(containers|criu\.kdat|crun|libpod|lock|mount|netns|runc|runts)$|^\/dev\/shm\/libpod/;
 
 /** What the tags of all tests begin with. */
 export const TAG_PREFIX = "rspec-";
@@ -90,7 +91,7 @@ function cgroupDirectories(folder: string): string[] {
 function sharedEntries(folder: string): string[] {
   return list(folder)
     .map((entry) => join(folder, entry.name))
-    .filter((path) => !path.includes(TAG_PREFIX) && !OF_ENGINES.test(path));
+    .filter((path) => !path.includes(TAG_PREFIX) && !OF_OTHERS.test(path));
 }
 
 function list(folder: string): Dirent[] {
