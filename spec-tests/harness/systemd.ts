@@ -52,6 +52,7 @@ export class Machine {
     const directory = mkdtempSync(join(tmpdir(), "rspec-systemd-"));
     const cgroup = `/sys/fs/cgroup/rspec-systemd-${randomBytes(3).toString("hex")}`;
     writeUnits(directory, cgroup);
+    enableHugePages();
     const log = openSync(join(directory, "log"), "w");
     const child = spawn(join(import.meta.dirname, "systemd.sh"), [directory], {
       stdio: ["ignore", log, log],
@@ -148,6 +149,15 @@ function writeUnits(directory: string, cgroup: string): void {
     writeFileSync(join(directory, "etc", file), `${readFileSync(`/etc/${file}`, "utf8")}${entry}\n`);
   }
   execFileSync("chmod", ["755", directory]);
+}
+
+/** As the first container of any other test does; in the machine nobody can. */
+function enableHugePages(): void {
+  try {
+    writeFileSync("/sys/fs/cgroup/cgroup.subtree_control", "+hugetlb");
+  } catch {
+    // The machine has no such controller, or not on cgroup v2.
+  }
 }
 
 function tryRead(path: string): string {
