@@ -2,6 +2,7 @@ import { symlinkSync } from "node:fs";
 import type { Config } from "../harness/config.ts";
 import { openConsole } from "../harness/console.ts";
 import { compareWithExplanation } from "../harness/explained-container.ts";
+import { held } from "../harness/held-namespace.ts";
 import { host, moving, network } from "../harness/network.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
@@ -115,6 +116,8 @@ spec(
   "explain",
   async (sandbox) => {
     const container = sandbox.shell("exit 0");
+    // All procfs and sysfs of the host's are taken away: in there, no other test mounts one between two of the commands.
+    sandbox.wrapper = ["nsenter", `--mount=${await held(sandbox, "mount")}`];
     const flags = ["--no-pivot", "--no-new-keyring", "--pid-file", sandbox.path("pid")];
     await compareWithExplanation(sandbox, container, { flags });
   },

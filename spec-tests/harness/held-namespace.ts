@@ -1,8 +1,22 @@
 import { spawn } from "node:child_process";
 import type { Sandbox } from "./sandbox.ts";
 
-const FILES = { network: "net", ipc: "ipc", uts: "uts", pid: "pid_for_children", cgroup: "cgroup" } as const;
-const FLAGS = { network: "--net", ipc: "--ipc", uts: "--uts", pid: "--pid", cgroup: "--cgroup" } as const;
+const FILES = {
+  network: "net",
+  ipc: "ipc",
+  uts: "uts",
+  pid: "pid_for_children",
+  cgroup: "cgroup",
+  mount: "mnt",
+} as const;
+const FLAGS = {
+  network: "--net",
+  ipc: "--ipc",
+  uts: "--uts",
+  pid: "--pid",
+  cgroup: "--cgroup",
+  mount: "--mount",
+} as const;
 
 export type HeldType = keyof typeof FILES;
 
