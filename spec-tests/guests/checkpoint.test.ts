@@ -129,7 +129,7 @@ describeGuest("checkpoint and restore", () => {
         wait $dumping; dumped=$?
         wait $pages; echo restored $restored dumped $dumped pages $?
         tail -n 3 ${base}/*/*.log >&2`;
-      const { stdout, stderr } = await sandbox.guest.run(script, 90_000);
+      const { stdout, stderr } = await sandbox.guest.run(script, 200_000);
       expect(stdout, stderr).toContain("restored 0 dumped 0 pages 0");
       expect((await container.command("state")).code).toBe(1);
       await countAbove(other, before);

@@ -13,7 +13,7 @@ interface Subject {
   readonly path: string;
 }
 
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = 300_000;
 const BOOT_TIMEOUT_MS = 180_000;
 
 /** The runtime under test, and the peers beside it unless GUEST_PEERS is 0. */
