@@ -11,7 +11,8 @@ const LONG = "x".repeat(250);
 const TMPFS_MAGIC = 0x01021994;
 const SHARED_MEMORY = "/dev/shm";
 /** A disk that others use takes milliseconds for each directory. */
-const PLACE = fs.statfsSync(SHARED_MEMORY).type === TMPFS_MAGIC ? SHARED_MEMORY : tmpdir();
+const hasTmpfs = fs.existsSync(SHARED_MEMORY) && fs.statfsSync(SHARED_MEMORY).type === TMPFS_MAGIC;
+const PLACE = hasTmpfs ? SHARED_MEMORY : tmpdir();
 
 let directory = "";
 
