@@ -63,6 +63,11 @@ export const RUNC_COMMANDS: readonly Deviation[] = [
   },
   {
     sometimes: true,
+    reason: "the signal may come before its handlers are there, and is lost",
+    titles: ["run, signalled while the container is created: the program gets it, and nothing is left"],
+  },
+  {
+    sometimes: true,
     reason: "its stage of an exec that fails ends later than the command",
     titles: ["exec --process-label that the kernel has no module for: error, nothing left"],
   },
@@ -135,6 +140,11 @@ export const CRUN_COMMANDS: readonly Deviation[] = [
   {
     reason: "limits are ignored without a cgroup",
     titles: ["--cgroup-manager disabled with limits: error, nothing left"],
+  },
+  {
+    sometimes: true,
+    reason: "a procfs that has been unmounted since it was listed may hold it for ever",
+    titles: ["run --no-pivot, a procfs of the host comes and goes meanwhile: no error"],
   },
   {
     sometimes: true,
