@@ -6,24 +6,25 @@ import { FileError } from "./file-call.ts";
 import { readSync } from "./files.ts";
 
 /** The kernel's sigset_t: a bit for each signal, the lowest for number 1. */
-function signalSet(signals: readonly number[]): Uint8Array {
-  let bits = 0n;
-  for (const signal of signals) bits |= 1n << BigInt(signal - 1);
-  return new Uint8Array(BigUint64Array.of(bits).buffer);
+export type SignalSet = Uint8Array;
+
+export function allSignalsBut(excluded: readonly number[]): SignalSet {
+  const set = new Uint8Array(8).fill(0xff);
+  for (const signal of excluded)
+    set[(signal - 1) >> 3] = (set[(signal - 1) >> 3] ?? 0) & ~(1 << ((signal - 1) & 7));
+  return set;
 }
 
 /**
  * From now on these signals wait in the kernel instead of being delivered to this thread and those that it starts: none is lost, none
  * ends the process. sigprocmask(2)
  */
-export function holdSignals(signals: readonly number[]): void {
-  const set = signalSet(signals);
+export function holdSignals(set: SignalSet): void {
   syscall("rt_sigprocmask", [SIG_BLOCK, set, null, set.length]);
 }
 
 /** A descriptor that can be read when one of these signals, which are held, waits. signalfd(2) */
-export function openHeldSignals(signals: readonly number[]): number {
-  const set = signalSet(signals);
+export function openHeldSignals(set: SignalSet): number {
   return syscall("signalfd4", [-1, set, set.length, SFD_CLOEXEC | SFD_NONBLOCK]);
 }
 

@@ -6,7 +6,6 @@ import {
   SIGKILL,
   SIGPIPE,
   SIGPWR,
-  SIGRTMAX,
   SIGRTMIN,
   SIGSEGV,
   SIGSTOP,
@@ -17,7 +16,12 @@ import {
   SIGXFSZ,
 } from "../../bindings/abi/signal.ts";
 import { closeSync } from "../../bindings/linux/files.ts";
-import { holdSignals, openHeldSignals, takeHeldSignals } from "../../bindings/linux/held-signals.ts";
+import {
+  allSignalsBut,
+  holdSignals,
+  openHeldSignals,
+  takeHeldSignals,
+} from "../../bindings/linux/held-signals.ts";
 import { pidfdOpen, pidfdSendSignal } from "../../bindings/linux/pidfd.ts";
 import { waitReadable, waitReady } from "../../bindings/linux/poll.ts";
 import { reapOtherChildren } from "../../bindings/linux/reap.ts";
@@ -25,10 +29,11 @@ import type { ConsoleRelay } from "./console-relay.ts";
 import { reapChild } from "./exit-status.ts";
 
 /**
- * Not passed on: what can't be caught; faults, and PIPE and XFSZ, which tell a process of what it has done itself; what the engine
- * (PWR) and the kernel (URG) use by themselves; and the kernel's real-time signals that belong to the C library.
+ * Signals that stay as they are: what can't be caught; faults, and PIPE and XFSZ, which tell a process of what it has done itself; what
+ * the engine (PWR) and the kernel (URG) use by themselves; and the two that belong to the C library (signal(7), Real-time signals). Of
+ * those that the runtime takes WINCH only resizes the terminal, and CHLD tells of children; the others are passed on.
  */
-const NOT_FORWARDED = new Set([
+const NOT_TAKEN = [
   SIGKILL,
   SIGSTOP,
   SIGILL,
@@ -41,12 +46,9 @@ const NOT_FORWARDED = new Set([
   SIGXFSZ,
   SIGPWR,
   SIGURG,
-]);
-
-/** Signals that the runtime takes in the foreground. WINCH only resizes the terminal, CHLD tells of children; the others are passed on. */
-const TAKEN = Array.from({ length: SIGRTMAX }, (_, index) => index + 1).filter(
-  (signal) => !NOT_FORWARDED.has(signal) && (signal < 32 || signal >= SIGRTMIN),
-);
+  SIGRTMIN - 2,
+  SIGRTMIN - 1,
+];
 
 /**
  * From now on the signals that `run` and `exec` pass on wait in the kernel, until there is somebody to pass them on to: none ends
@@ -54,7 +56,7 @@ const TAKEN = Array.from({ length: SIGRTMAX }, (_, index) => index + 1).filter(
  * container has a mask of its own.
  */
 export function holdForwardedSignals(): void {
-  holdSignals(TAKEN);
+  holdSignals(allSignalsBut(NOT_TAKEN));
 }
 
 /** Somebody else who has to be served while the container runs. */
@@ -80,7 +82,7 @@ export class Foreground {
   constructor(pid: number, relay: ConsoleRelay | undefined, attendants: readonly Attendant[] = []) {
     this.#pid = pid;
     this.#pidfd = pidfdOpen(pid) ?? -1;
-    this.#signals = openHeldSignals(TAKEN);
+    this.#signals = openHeldSignals(allSignalsBut(NOT_TAKEN));
     this.#relay = relay;
     this.#attendants = attendants;
   }
