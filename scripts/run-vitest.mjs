@@ -54,7 +54,7 @@ export function brokenFiles(report) {
 /** Each failed test by file and title with the head of its first error: a log that is cut still tells them by its end. */
 export function failureSummary(report) {
   return report.testResults.flatMap(({ name, status, message, assertionResults }) => {
-    const file = relative(root, name);
+    const file = inRepository(name);
     const failed = assertionResults.filter((result) => result.status === "failed");
     if (status === "failed" && failed.length === 0) return [`FAILED ${file}\n${head(message)}`];
     return failed.map(
@@ -70,9 +70,15 @@ export function unsteadySummary(report) {
       .filter(({ status, failureMessages }) => status === "passed" && failureMessages.length > 0)
       .map(
         ({ fullName, failureMessages }) =>
-          `UNSTEADY, passed when tried again: ${relative(root, name)} > ${fullName}\n${head(failureMessages[0])}`,
+          `UNSTEADY, passed when tried again: ${inRepository(name)} > ${fullName}\n${head(failureMessages[0])}`,
       ),
   );
+}
+
+/** The path of a test file in the repository, which may have been run from where every user can reach it. */
+function inRepository(file) {
+  const path = relative(root, file);
+  return path.startsWith("..") ? path.replace(/^.*?(?=(?:bindings|scripts|spec-tests|src)\/)/, "") : path;
 }
 
 function head(message) {
