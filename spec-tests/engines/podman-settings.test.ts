@@ -151,7 +151,7 @@ everyday("run --cgroupns private and host, --cgroups=disabled: the cgroup that i
   const show = ["grep", "^0:", "/proc/self/cgroup"];
   expect((await run(engine, "--cgroupns", "private", IMAGE, ...show)).stdout).toBe("0::/\n");
   expect((await run(engine, "--cgroupns", "host", IMAGE, ...show)).stdout).toMatch(
-    /^0::\/rspec-podman-\d+\/libpod-/,
+    /^0::\/rspec-podman-[0-9a-f]+\/libpod-/,
   );
   const disabled = await run(engine, "--cgroups", "disabled", "--cgroupns", "host", IMAGE, ...show);
   expect(disabled).toEqual({
