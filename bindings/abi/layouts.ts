@@ -121,4 +121,4 @@ export const utsname = { size: 390, release: 130, version: 195, machine: 260 } a
 export const signalfd_siginfo = { size: 128, ssi_signo: 0 } as const;
 
 /** siginfo_t, asm-generic/siginfo.h: of a child, for SIGCHLD and waitid(2). */
-export const siginfo = { size: 128, si_signo: 0, si_pid: 16 } as const;
+export const siginfo = { size: 128, si_pid: 16 } as const;

@@ -115,10 +115,7 @@ describe.each(targets)("launcher: $name", ({ skipReason, emulator, hasLoader, pr
     test.skip(`skipped: ${skipReason}`, () => {});
     return;
   }
-  let directory = "";
-  let launcher = "";
-  let engine = "";
-  let prepared = "";
+  let [directory, launcher, engine, prepared] = ["", "", "", ""];
   const workshop = mkdtempSync(join(tmpdir(), "runts-launcher-"));
 
   beforeAll(() => {

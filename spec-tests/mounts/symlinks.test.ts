@@ -182,11 +182,13 @@ if (IS_RUNTS) {
     expect(stdout).not.toMatch(/nothing is mounted there/);
   });
 
-  spec("mounts add with copy-symlink: refused by name", CLAUSE, async (sandbox) => {
-    const container = await running(sandbox);
-    const list = [{ destination: "/link", source: hostLink(sandbox), options: ["bind", "copy-symlink"] }];
-    writeFileSync(sandbox.path("list.json"), JSON.stringify(list));
-    const result = await sandbox.invoke(["mounts", "add", container.id, sandbox.path("list.json")]);
-    expectRefusal(result, /\/0\/options\/1: copy-symlink makes no mount/);
-  });
+  for (const option of ["copy-symlink", "src-nofollow", "dest-nofollow"]) {
+    spec(`mounts add with ${option}: refused by name`, CLAUSE, async (sandbox) => {
+      const container = await running(sandbox);
+      const list = [{ destination: "/link", source: hostLink(sandbox), options: ["bind", option] }];
+      writeFileSync(sandbox.path("list.json"), JSON.stringify(list));
+      const result = await sandbox.invoke(["mounts", "add", container.id, sandbox.path("list.json")]);
+      expectRefusal(result, `/0/options/1: ${option} is not supported in a container that runs`);
+    });
+  }
 }

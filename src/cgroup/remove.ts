@@ -90,7 +90,7 @@ function tryWrite(directory: string, frozen: string): boolean {
 
 /**
  * Removes the cgroup with all below it, after killing what is left in there. One that does not exist is fine. One that is not empty
- * stays where `mayKill` says so.
+ * stays as it is unless `mayKill` allows it.
  */
 export function removeCgroup(directory: string, mayKill: () => boolean = () => true): void {
   if (!isRemovable(directory)) return;

@@ -68,7 +68,10 @@ export function hostFacts(
     ...known,
     isDirectory: (source, pointer) =>
       onBehalfOf(`${pointer}/source`, `bind ${source}`, () => statSync(source)).isDirectory(),
-    linkTarget: (source) => (tryLstat(source)?.isSymbolicLink() === true ? readlinkSync(source) : undefined),
+    linkTarget: (source, pointer) =>
+      onBehalfOf(`${pointer}/source`, `bind ${source}`, () =>
+        lstatSync(source).isSymbolicLink() ? readlinkSync(source) : undefined,
+      ),
     isProcfs: (source) => existsSync(source) && statfsSync(source).type === PROC_SUPER_MAGIC,
     followDanglingLinks: (destination) => followDanglingLinks(rootfs, destination),
     hasKcore: existsSync("/proc/kcore"),

@@ -35,7 +35,7 @@ export function addMounts(context: Context, id: string, file: string): void {
   withMountNamespace(context, id, (container) => {
     const mounts = readMounts(file, container.config);
     mounts.forEach(refuseProcfs);
-    mounts.forEach(refuseCopiedSymlink);
+    mounts.forEach(refuseLinkOptions);
     const before = new Set(mountsOf(container.saved.pid).map(({ id }) => id));
     try {
       container.inside((pending, options) => makeLiveMounts(pending, mounts, options));
@@ -89,12 +89,14 @@ function refuseProcfs({ type, destination }: Mount, index: number): void {
   throw new RuntsError(message, { operation: "mount", path: destination, pointer });
 }
 
-/** It would be no mount, which could be taken away again. */
-function refuseCopiedSymlink({ options = [], destination }: Mount, index: number): void {
-  const option = options.indexOf("copy-symlink");
-  if (option < 0) return;
-  const pointer = `/${index}/options/${option}`;
-  const message = `${pointer}: copy-symlink makes no mount in a container that runs`;
+const LINK_OPTIONS: readonly string[] = ["copy-symlink", "src-nofollow", "dest-nofollow"];
+
+/** A link could not be taken away again by its destination: what leads through a link is found where that leads to. */
+function refuseLinkOptions({ options = [], destination }: Mount, index: number): void {
+  const at = options.findIndex((option) => LINK_OPTIONS.includes(option));
+  if (at < 0) return;
+  const pointer = `/${index}/options/${at}`;
+  const message = `${pointer}: ${options[at]} is not supported in a container that runs`;
   throw new RuntsError(message, { operation: "mount", path: destination, pointer });
 }
 

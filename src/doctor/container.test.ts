@@ -65,7 +65,8 @@ describe("examineMounts", () => {
       const resolved = path === "/var/run" ? "/run" : path;
       return parseMountInfo(mountinfo).find(({ point }) => point === resolved) ?? "none";
     },
-    linkAt: (path) => (path === "/copied" ? "to/there" : undefined),
+    linkAt: (path) => (["/copied", "/changed"].includes(path) ? "to/there" : undefined),
+    sourceLink: ({ destination }) => (destination === "/changed" ? "elsewhere" : "to/there"),
     device: (path) => (path === "/dev/x" ? deviceNumber(10, 300) : undefined),
   });
   const base = { ociVersion: "1.2.0", root: { path: "r", readonly: true } };
@@ -79,6 +80,7 @@ describe("examineMounts", () => {
         { destination: "/gone", type: "tmpfs" },
         { destination: "/link", type: "bind", options: ["bind", "src-nofollow"] },
         { destination: "/copied", type: "bind", options: ["bind", "copy-symlink"] },
+        { destination: "/changed", type: "bind", options: ["bind", "copy-symlink"] },
         { destination: "/over/a", type: "tmpfs" },
         { destination: "/over", type: "tmpfs" },
       ],
@@ -107,6 +109,7 @@ describe("examineMounts", () => {
       "/gone": "bad",
       "/link": "good",
       "/copied": "good",
+      "/changed": "bad",
       "/over/a": "note",
       "/over": "good",
       "/none": "good",

@@ -30,7 +30,7 @@ export function examine(context: Context, id: string): Finding[] {
     state,
     ...examineNamespaces(namespacesOf(config), facts),
     ...cgroupFindings(config, saved),
-    ...mountFindings(config, saved.pid),
+    ...mountFindings(config, saved),
     ...processFindings(config, awaitsStart(directory, saved), facts),
   ];
 }
@@ -88,10 +88,10 @@ function cgroupFindings({ linux = {} }: Config, { cgroup, pid }: SavedState): Fi
   return examineCgroup(planResources(resources), facts);
 }
 
-function mountFindings(config: Config, pid: number): Finding[] {
+function mountFindings(config: Config, { pid, bundle }: SavedState): Finding[] {
   if (!namespacesOf(config).created.has("mount")) return [];
   try {
-    return withFilesOf(pid, (files) => examineMounts(config, files));
+    return withFilesOf(pid, bundle, (files) => examineMounts(config, files));
   } catch (error) {
     if (!(error instanceof FileError)) throw error;
     return [{ area: "mounts", subject: "all", verdict: "note", detail: "this caller may not look at them" }];

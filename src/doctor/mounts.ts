@@ -1,10 +1,11 @@
 import { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH } from "../../bindings/abi/fcntl.ts";
 import { fstatSync, isMountRoot } from "../../bindings/linux/file-status.ts";
-import { closeSync, freadlinkSync, openSync } from "../../bindings/linux/files.ts";
+import { closeSync, freadlinkSync, openSync, readlinkSync } from "../../bindings/linux/files.ts";
 import { type MountInfo, mountIdOf, mountsOf } from "../../bindings/linux/mount-info.ts";
 import { openInRoot } from "../../bindings/linux/open-beneath.ts";
 import { absolutePath } from "../../bindings/linux/paths.ts";
 import { SyscallError } from "../../bindings/syscall-error.ts";
+import { bindSource } from "../container/container-view.ts";
 import { type MountOptions, parseMountOptions } from "../plan/mount-options.ts";
 import type { Config, Mount } from "../spec/types.ts";
 import type { Finding } from "./finding.ts";
@@ -15,18 +16,21 @@ export interface ContainerFiles {
   mountAt(path: string, links?: "follow" | "no-follow"): MountInfo | "none" | undefined;
   /** Target of a symbolic link; undefined if there is none. */
   linkAt(path: string): string | undefined;
+  /** The same of the source of a bind mount, on the host. */
+  sourceLink(mount: Mount): string | undefined;
   /** Device number of a node; undefined if there is none. */
   device(path: string): number | undefined;
 }
 
 /** Those of a process, while they are used. */
-export function withFilesOf<T>(pid: number, use: (files: ContainerFiles) => T): T {
+export function withFilesOf<T>(pid: number, bundle: string, use: (files: ContainerFiles) => T): T {
   const root = openSync(`/proc/${pid}/root`, O_PATH | O_DIRECTORY | O_CLOEXEC);
   try {
     const mounts = mountsOf(pid);
     return use({
       mountAt: (path, links) => lookAt(root, path, (fd) => mountOf(fd, mounts), links),
       linkAt: (path) => lookAt(root, path, linkOf, "no-follow"),
+      sourceLink: (mount) => tryReadlink(bindSource(mount, bundle)),
       device: (path) => lookAt(root, path, (fd) => fstatSync(fd).rdev),
     });
   } finally {
@@ -42,6 +46,15 @@ function mountOf(fd: number, mounts: readonly MountInfo[]): MountInfo | "none" {
 
 function linkOf(fd: number): string | undefined {
   return fstatSync(fd).isSymbolicLink() ? freadlinkSync(fd) : undefined;
+}
+
+/** undefined also for what this caller may not look at. */
+function tryReadlink(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
 }
 
 function lookAt<T>(
@@ -110,7 +123,11 @@ function examineMount(mount: Mount, pointer: string, files: ContainerFiles, hidd
     };
   const parsed = parseMountOptions(options);
   const link = parsed.copySymlink ? files.linkAt(destination) : undefined;
-  if (link !== undefined) return mountFinding(destination, pointer, true, `a symbolic link to ${link}`);
+  if (link !== undefined) {
+    const wanted = files.sourceLink(mount) ?? link;
+    const detail = `a symbolic link to ${link}${link === wanted ? "" : `, not ${wanted}`}`;
+    return mountFinding(destination, pointer, link === wanted, detail);
+  }
   const entry = mountOn(destination, parsed, files);
   if (entry === undefined) return mountFinding(destination, pointer, false, "nothing is mounted there");
   const wanted = new Set(options);

@@ -46,7 +46,7 @@ export function makeLiveMounts(
       if (wantsIdMap(request.mount))
         prepareIdMappedMounts(program, plan, [request], { containerPid: () => options.pid, opened });
       prepareBindCopies(program, plan, [request], opened);
-      // Only links that are copied need checks, and those are refused here.
+      // Only links that are copied need checks, and those are refused.
       makeMounts(program, plan, [request], []);
       finishMounts(program, plan, [request]);
       runProgram(channel, program);

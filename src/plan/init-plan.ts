@@ -9,8 +9,8 @@ export interface HostFacts {
   readonly bundle: string;
   /** Whether a bind source is a directory. Errors if it doesn't exist, with the pointer of its mount. */
   readonly isDirectory: (source: string, pointer: string) => boolean;
-  /** Target of a bind source that is a symbolic link itself; undefined if it is anything else, or not there. */
-  readonly linkTarget: (source: string) => string | undefined;
+  /** Target of a bind source that is a symbolic link itself; undefined if it is anything else. Errors as those of isDirectory. */
+  readonly linkTarget: (source: string, pointer: string) => string | undefined;
   /** Whether the file system at a host path is procfs. */
   readonly isProcfs: (source: string) => boolean;
   /** Follows symbolic links of the rootfs whose targets don't exist, which openat2 can't create through. */

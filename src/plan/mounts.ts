@@ -60,7 +60,7 @@ export function mountRequests(plan: Pick<InitPlan, "config" | "facts">, list = "
     const given = mount.source ?? "";
     const source =
       options.bind && !given.startsWith("/") ? absolutePath(`${plan.facts.bundle}/${given}`) : given;
-    const link = options.copySymlink && options.bind ? plan.facts.linkTarget(source) : undefined;
+    const link = options.copySymlink && options.bind ? plan.facts.linkTarget(source, pointer) : undefined;
     const request: MountRequest = {
       mount,
       pointer,
@@ -161,13 +161,11 @@ function isOfHierarchy(option: string): boolean {
 /** What mount(2) would cut off. */
 function checkData(
   { mount, pointer, destination, options }: MountRequest,
-  { config, facts }: Pick<InitPlan, "config" | "facts">,
+  plan: Pick<InitPlan, "config" | "facts">,
 ): void {
   const { type = "", source = type } = mount;
   if (options.bind || options.remount || !needsOneString(type, source, options.data)) return;
-  const length = byteLength(
-    dataOf({ type, options, label: facts.mountLabel, contextOption: contextOption(config) }),
-  );
+  const length = byteLength(dataOf({ type, options, context: contextOption(plan) }));
   if (length <= MAX_DATA) return;
   const message = `${pointer}/options: the options of the file system are ${length} bytes long, and mount(2) takes ${MAX_DATA}`;
   throw new RuntsError(message, { operation: "mount", path: destination, pointer: `${pointer}/options` });
@@ -207,7 +205,7 @@ export function kindOfSource(
   { source, pointer, options }: Pick<MountRequest, "source" | "pointer" | "options">,
   facts: Pick<HostFacts, "isDirectory" | "linkTarget">,
 ): "directory" | "file" {
-  if (options.sourceNoFollow && facts.linkTarget(source) !== undefined) return "file";
+  if (options.sourceNoFollow && facts.linkTarget(source, pointer) !== undefined) return "file";
   return facts.isDirectory(source, pointer) ? "directory" : "file";
 }
 
@@ -291,7 +289,7 @@ function mountFileSystem(program: Program, plan: InitPlan, request: MountRequest
   const source = request.mount.source ?? type;
   const label = plan.facts.mountLabel;
   const refusal = maybeBindsHostSysfs(plan, request) ? SYSFS_OF_OTHERS : undefined;
-  const wanted = { type, source, options, writable, label, contextOption: contextOption(plan.config) };
+  const wanted = { type, source, options, writable, context: contextOption(plan) };
   const mount =
     refusal === undefined && needsOneString(type, source, options.data)
       ? newMountByString(program, wanted, target.fd)
@@ -353,7 +351,7 @@ function mountCgroup(program: Program, plan: InitPlan, request: MountRequest): v
   if (hasOwn(plan.namespaces, "cgroup")) {
     const source = request.mount.source ?? "cgroup";
     const plain = { ...options, attributes: NO_CHANGE, superblockFlags: [], data: [] };
-    const newCgroup = { type: "cgroup2", source, options: plain, writable: false, label: "" };
+    const newCgroup = { type: "cgroup2", source, options: plain, writable: false, context: "" };
     const { made, mount: fresh } = newMount(program, newCgroup, { by: "create", errors: ["EPERM", "EBUSY"] });
     mount = fresh;
     bindCgroup(program, plan, { if: [made, "failed"], into: mount });

@@ -57,10 +57,8 @@ export interface NewMount {
   readonly options: MountOptions;
   /** Without `ro`, to be filled first. */
   readonly writable: boolean;
-  /** SELinux context; empty for none. */
-  readonly label: string;
-  /** The option that takes it; `context` by default. */
-  readonly contextOption?: string;
+  /** The option with its SELinux context, `context=LABEL` or the like; empty for none. */
+  readonly context: string;
 }
 
 /** Where the kernel may refuse a new mount to who could bind one instead: the call, and its errors. */
@@ -75,7 +73,7 @@ export interface Refusal {
  */
 export function newMount(
   program: Program,
-  { type, source, options, writable, label, contextOption = "context" }: NewMount,
+  { type, source, options, writable, context }: NewMount,
   refusal?: Refusal,
 ): { readonly mount: Register; readonly made: Register } {
   const fs = program.call("fsopen", [type, FSOPEN_CLOEXEC], {
@@ -90,12 +88,11 @@ export function newMount(
   for (const flag of options.superblockFlags) {
     if (flag !== IVERSION && (flag !== "ro" || !writable)) set(FSCONFIG_SET_FLAG, flag, 0);
   }
-  for (const option of options.data) {
+  for (const option of withContext({ type, options, context })) {
     const equals = option.indexOf("=");
     if (equals < 0) set(FSCONFIG_SET_FLAG, option, 0);
     else set(FSCONFIG_SET_STRING, option.slice(0, equals), option.slice(equals + 1));
   }
-  if (label !== "" && takesContext(type, options)) set(FSCONFIG_SET_STRING, contextOption, label);
   const created = program.call("fsconfig", [fs, FSCONFIG_CMD_CREATE, 0, 0, 0], {
     ...opened,
     path: type,
@@ -114,14 +111,14 @@ function firstAttributes({ attributes }: MountOptions, writable: boolean): numbe
 }
 
 /** The options of a new file system as mount(2) takes them. */
-export function dataOf({
-  type,
-  options,
-  label,
-  contextOption = "context",
-}: Pick<NewMount, "type" | "options" | "label" | "contextOption">): string {
-  const context = label !== "" && takesContext(type, options) ? [`${contextOption}=${label}`] : [];
-  return joinedData([...options.data, ...context]);
+export function dataOf(mount: ContextOf): string {
+  return joinedData(withContext(mount));
+}
+
+type ContextOf = Pick<NewMount, "type" | "options" | "context">;
+
+function withContext({ type, options, context }: ContextOf): readonly string[] {
+  return context !== "" && takesContext(type, options) ? [...options.data, context] : options.data;
 }
 
 /**
@@ -132,10 +129,10 @@ export function dataOf({
  */
 export function newMountByString(
   program: Program,
-  { type, source, options, writable, label, contextOption = "context" }: NewMount,
+  { type, source, options, writable, context }: NewMount,
   target: Register,
 ): Register {
-  const tmpfs = { type: "tmpfs", source: "tmpfs", options: parseMountOptions(["mode=700"]), label: "" };
+  const tmpfs = { type: "tmpfs", source: "tmpfs", options: parseMountOptions(["mode=700"]), context: "" };
   const { mount: place } = newMount(program, { ...tmpfs, writable: true });
   attach(program, place, target);
   program.do("mkdirat", [place, "new", 0o700]);
@@ -145,7 +142,7 @@ export function newMountByString(
   program.do("fchdir", [inside], { path: "new" });
   let flags = 0;
   for (const flag of options.superblockFlags) if (flag !== "ro" || !writable) flags |= MS_FLAGS[flag] ?? 0;
-  const data = dataOf({ type, options, label, contextOption });
+  const data = dataOf({ type, options, context });
   program.do("mount", [source, ".", type, flags, data], { path: type });
   const copy = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW;
   const mount = program.call("open_tree", [place, "new", copy]);

@@ -7,7 +7,8 @@ import {
 } from "../../bindings/abi/fcntl.ts";
 import type { Program, Register } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
-import type { Config, Process } from "../spec/types.ts";
+import type { Process } from "../spec/types.ts";
+import type { InitPlan } from "./init-plan.ts";
 import { OPEN_HOW_SIZE, openHow } from "./structs.ts";
 
 /** Whether a process asks for a label of a security module, which needs the host's procfs to be set. */
@@ -41,10 +42,11 @@ const CONTEXT_TYPE = "run.oci.mount_context_type";
 /** mount(8): `context` labels all files for good, the others leave them to be labelled anew, as systemd in a container does. */
 const CONTEXT_OPTIONS: readonly string[] = ["context", "fscontext", "defcontext", "rootcontext"];
 
-/** The option of a new file system that takes linux.mountLabel. */
-export function contextOption({ annotations }: Config): string {
-  const option = annotations?.[CONTEXT_TYPE] ?? "context";
-  if (CONTEXT_OPTIONS.includes(option)) return option;
+/** The option of a new file system with linux.mountLabel, as far as the host has it; empty for none. */
+export function contextOption({ config, facts }: Pick<InitPlan, "config" | "facts">): string {
+  if (facts.mountLabel === "") return "";
+  const option = config.annotations?.[CONTEXT_TYPE] ?? "context";
+  if (CONTEXT_OPTIONS.includes(option)) return `${option}=${facts.mountLabel}`;
   const pointer = `/annotations/${CONTEXT_TYPE}`;
   const message = `${pointer}: must be one of ${CONTEXT_OPTIONS.join(", ")}`;
   throw new RuntsError(message, { operation: "mount", errno: "EINVAL", path: option, pointer });
