@@ -91,7 +91,7 @@ export class ContainerView {
   }
 }
 
-function isAtOrBelow(path: string, directory: string): boolean {
+export function isAtOrBelow(path: string, directory: string): boolean {
   return directory === "/" || path === directory || path.startsWith(`${directory}/`);
 }
 

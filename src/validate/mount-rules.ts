@@ -1,6 +1,12 @@
 import { lstatSync, statSync } from "node:fs";
 import { type MountInfo, mountsOf } from "../../bindings/linux/mount-info.ts";
-import { bindSource, type ContainerView, isBind, showsLink } from "../container/container-view.ts";
+import {
+  bindSource,
+  type ContainerView,
+  isAtOrBelow,
+  isBind,
+  showsLink,
+} from "../container/container-view.ts";
 import { errorCode } from "../errors.ts";
 import { cleanPath } from "../plan/rootfs-paths.ts";
 import type { Config, Mount } from "../spec/types.ts";
@@ -43,10 +49,6 @@ function hidden(mounts: readonly Mount[], places: readonly string[], index: numb
 
 function isRemount(mount: Mount | undefined): boolean {
   return mount?.options?.includes("remount") === true;
-}
-
-function isAtOrBelow(path: string, place: string): boolean {
-  return path === place || path.startsWith(`${place}/`);
 }
 
 /** What is part of the bundle has to be there; the rest is the host's. */
