@@ -1,4 +1,4 @@
-import { CAP_SYS_CHROOT, CAP_SYS_NICE } from "../../bindings/abi/capability.ts";
+import { CAP_SYS_NICE } from "../../bindings/abi/capability.ts";
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
 import { CLONE_NEWUSER } from "../../bindings/abi/sched.ts";
 import { openSync } from "../../bindings/linux/files.ts";
@@ -9,6 +9,7 @@ import { type ExecSetUpOptions, setUpExec } from "../init/set-up-exec.ts";
 import { type PendingInit, type SpawnOptions, spawnInit } from "../init/spawn-init.ts";
 import { type CredentialOptions, narrowCapabilities } from "../plan/credentials.ts";
 import { hasOwn, type Namespaces, namespacesOf } from "../plan/init-plan.ts";
+import { joinKeyring } from "../plan/kernel-settings.ts";
 import type { SeccompFilter } from "../plan/process-setup.ts";
 import type { Config, Process } from "../spec/types.ts";
 import { type Caller, inheritedNofile } from "./caller.ts";
@@ -107,7 +108,6 @@ export async function entranceTo(context: Context, visit: Visit): Promise<Entran
   const admission = await admissionTo(context, visit);
   const { seccomp, attributes, credentials, flags, attachToScope } = admission;
   const namespaces = namespacesOf(config);
-  const hasMounts = hasOwn(namespaces, "mount");
   let entry: Omit<CgroupEntry, "close"> = {
     directory: undefined,
     descriptor: undefined,
@@ -127,9 +127,11 @@ export async function entranceTo(context: Context, visit: Visit): Promise<Entran
         namespaces: NO_NAMESPACES,
         join: { pidfd: options.pidfd, flags },
         afterJoin: (program) => {
+          if (!hasOwn(namespaces, "mount")) enterRoot(program, held.hold(openRootOf(saved.pid)).number);
+          if (saved.keyring !== undefined) joinKeyring(program, saved.keyring);
           // Only a process that enters the user namespace has all of its capabilities.
           const permitted = (flags & CLONE_NEWUSER) === 0 ? caller.permitted : credentials.permitted;
-          const further = neededFor(hasMounts, attributes);
+          const further = attributes === undefined ? [] : [CAP_SYS_NICE];
           narrowCapabilities(program, process, { ...credentials, permitted }, further);
         },
         cgroup: entry.descriptor,
@@ -148,9 +150,7 @@ export async function entranceTo(context: Context, visit: Visit): Promise<Entran
         procfs: held.hold(openLabelProcfs(process))?.number,
         attributes,
         start: { keepFds, inheritedNofile: inheritedNofile(), seccomp },
-        keyring: saved.keyring,
         inUserNamespace: hasOwn(namespaces, "user"),
-        chroot: hasMounts ? undefined : held.hold(openRootOf(saved.pid)).number,
         spawned: ({ pid }) => {
           spawned(pid);
           if ((flags & CLONE_NEWUSER) === 0) checkSameUserNamespace(saved.pid);
@@ -194,9 +194,14 @@ async function attachBySystemd(
   return (pid) => attachToScope(scope, pid);
 }
 
-/** Capabilities that the set-up of some processes needs. */
-function neededFor(hasMounts: boolean, attributes: unknown): number[] {
-  return [...(hasMounts ? [] : [CAP_SYS_CHROOT]), ...(attributes === undefined ? [] : [CAP_SYS_NICE])];
+/**
+ * Where no mount namespace brings the process to the container's root. Before the clone, as all that it does for the clone: what the
+ * container can see of that has nothing of the host.
+ */
+function enterRoot(program: Program, containerRoot: number): void {
+  program.about("/root/path", "change the root directory");
+  program.do("fchdir", [program.descriptor(containerRoot)], { path: "the container's root" });
+  program.do("chroot", ["."]);
 }
 
 /** procfs' magic link is the directory itself, whatever the container does to paths. */

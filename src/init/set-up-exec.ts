@@ -2,17 +2,13 @@ import { AT_FDCWD, O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcn
 import type { Program } from "../../bindings/stub/program.ts";
 import { openTerminal } from "../plan/console.ts";
 import { setsGroups } from "../plan/credentials.ts";
-import { becomeRootOf, joinKeyring, useAllCpus } from "../plan/kernel-settings.ts";
+import { becomeRootOf, useAllCpus } from "../plan/kernel-settings.ts";
 import { type ProcessOptions, prepareProcess } from "./prepare-process.ts";
 import type { Session } from "./session.ts";
 import type { Init, PendingInit } from "./spawn-init.ts";
 
 export interface ExecSetUpOptions extends ProcessOptions {
-  /** Name of the container's session keyring; absent if it has none. */
-  readonly keyring: string | undefined;
   readonly inUserNamespace: boolean;
-  /** The container's root directory, open, where it has no mount namespace whose root that would be. */
-  readonly chroot: number | undefined;
   readonly consoleSocket: number | undefined;
   /** Chooses the CPUs; absent if all that the cgroup allows may be used. */
   readonly chooseCpus: ((program: Program) => void) | undefined;
@@ -31,16 +27,8 @@ export function setUpExec(pending: PendingInit, options: ExecSetUpOptions): Prog
   };
   const { program } = session;
   (options.chooseCpus ?? useAllCpus)(program);
-  if (options.keyring !== undefined) joinKeyring(program, options.keyring);
   program.about("", "clear the umask for the set-up");
   program.do("umask", [0]);
-  if (options.chroot !== undefined) {
-    program.about("/root/path", "change the root directory");
-    const containerRoot = program.descriptor(options.chroot);
-    program.do("fchdir", [containerRoot], { path: "the container's root" });
-    program.do("chroot", ["."]);
-    program.do("close", [containerRoot]);
-  }
   if (options.inUserNamespace) becomeRootOf(program, setsGroups(options.credentials));
   program.about("", "open the container's root directory");
   const root = program.call("openat", [AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0]);

@@ -347,6 +347,9 @@ function cloneInit(program: Program, options: SpawnOptions, channel: number, ini
   // Its clone is in sight of the container's processes from its first moment. A caller without privileges has no way to it then,
   // either: its container has nobody else until the program runs.
   if (options.privileged) hideFromTracers(program);
+  // Namespaces and the like are entered: no descriptor of them may be found in the clone (CVE-2024-21626).
+  const entered = program.descriptors.slice(options.stdio?.length ?? 0);
+  for (const { into } of entered) program.do("close", [into]);
   const args = data(new Uint8Array(clone_args.size));
   program.about("/linux/cgroupsPath", "clone the process into its namespaces and its cgroup");
   const cgroup = options.cgroup === undefined ? undefined : program.descriptor(options.cgroup);
@@ -361,9 +364,8 @@ function cloneInit(program: Program, options: SpawnOptions, channel: number, ini
   const pid = program.call("clone3", [args, clone_args.size]);
   // Two processes run what follows. From here on each has a channel of its own to say what has failed.
   program.do("set-channel", [initChannel], { if: [pid, "zero"] });
-  // Namespaces, the cgroup and the like are entered: no descriptor of them may be found in the clone (CVE-2024-21626).
-  const stillOpen = program.descriptors.slice(options.stdio?.length ?? 0);
-  for (const { into } of stillOpen) program.do("close", [into], { if: [pid, "zero"] });
+  // clone3(2) takes the cgroup by a descriptor, which the clone has as well: a mount that leads nowhere else.
+  if (cgroup !== undefined) program.do("close", [cgroup], { if: [pid, "zero"] });
   program.do("close", [channel], { if: [pid, "zero"] });
   program.do("setsid", [], { if: [pid, "zero"] });
   return index;
