@@ -4,7 +4,7 @@ import { type FileStatus, fstatSync } from "../../bindings/linux/file-status.ts"
 import { readFileSync } from "../../bindings/linux/files.ts";
 import { terminalSettings } from "../../bindings/linux/terminal.ts";
 import { RuntsError } from "../errors.ts";
-import type { StandardStreams, StdioFacts } from "../plan/process-setup.ts";
+import type { StandardStreams, StdioFacts } from "../plan/stdio.ts";
 
 /** What the container inherits from the caller, or what the caller's rights allow. */
 export interface Caller {

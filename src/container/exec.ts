@@ -5,7 +5,7 @@ import { killAndReap } from "../../bindings/linux/reap.ts";
 import { RuntsError } from "../errors.ts";
 import { onBehalfOf } from "../init/run-program.ts";
 import type { CpuAffinity } from "../plan/cpu-affinity.ts";
-import type { StandardStreams } from "../plan/process-setup.ts";
+import type { StandardStreams } from "../plan/stdio.ts";
 import { parseProcess, readValidConfig } from "../spec/config.ts";
 import type { Config, Process } from "../spec/types.ts";
 import { type Caller, handedDescriptors, inspectCaller, stdioFacts } from "./caller.ts";

@@ -1,5 +1,5 @@
 import type { Log } from "../log.ts";
-import type { StandardStreams } from "../plan/process-setup.ts";
+import type { StandardStreams } from "../plan/stdio.ts";
 import type { Config } from "../spec/types.ts";
 import type { Caller } from "./caller.ts";
 

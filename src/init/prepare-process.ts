@@ -13,15 +13,20 @@ import {
   enterWorkingDirectory,
   homeOf,
   openPasswd,
-  prepareStdio,
   readByteText,
   type StartOptions,
-  type StdioFacts,
   setUmask,
   startProgram,
   verifyWorkingDirectory,
 } from "../plan/process-setup.ts";
 import { setExecLabels } from "../plan/security-labels.ts";
+import {
+  type ContainerNull,
+  giveStdio,
+  openContainerNull,
+  replaceNulls,
+  type StdioFacts,
+} from "../plan/stdio.ts";
 import type { Process } from "../spec/types.ts";
 import { runProgram } from "./run-program.ts";
 import { receiveAll, type Session, send } from "./session.ts";
@@ -67,12 +72,13 @@ export function prepareProcess(
   terminal: TerminalPlan | undefined,
   listener: number | undefined,
 ): Program {
-  const programOf = planProcess(session, root, options, terminal);
+  const { programOf, devNull } = planProcess(session, root, options, terminal);
   send(session);
   const { channel } = session;
   const last = channel.program();
   const reply = receiveAll(session);
   options.attributes?.apply(session.pid);
+  if (devNull?.isNull(reply) === true) replaceNulls(last, devNull, options.stdio);
   startProgram(last, options.process, {
     ...options.start,
     ...programOf(reply),
@@ -82,18 +88,24 @@ export function prepareProcess(
   return last;
 }
 
-/** All but what has to come right before execve. Returns what tells the program from the reply. */
+interface Prepared {
+  /** Tells the program from the reply. */
+  readonly programOf: (reply: Reply) => Pick<StartOptions, "path" | "env">;
+  readonly devNull: ContainerNull | undefined;
+}
+
+/** All but what has to come right before execve. */
 function planProcess(
   session: Session,
   root: Register,
   options: ProcessOptions,
   terminal: TerminalPlan | undefined,
-): (reply: Reply) => Pick<StartOptions, "path" | "env"> {
+): Prepared {
   const { program, checks, channel } = session;
   const { process } = options;
   const entered = enterWorkingDirectory(program, root, process);
   if (terminal !== undefined) attachTerminal(program, terminal.slave, process);
-  prepareStdio(program, root, process, options.stdio);
+  giveStdio(program, process, options.stdio);
   const given = options.program ?? beginPasswd(program, root);
   if (options.procfs !== undefined) {
     const procfs = program.descriptor(options.procfs);
@@ -103,15 +115,17 @@ function planProcess(
   options.attributes?.plan(program);
   assumeCredentials(program, process, options.credentials);
   if (options.staysDumpable) makeDumpable(program);
+  const devNull = openContainerNull(program, root, options.stdio);
   setUmask(program, process, options.umask);
   checks.push(verifyWorkingDirectory(program, process, entered));
   setNoNewPrivileges(program, process);
-  if ("path" in given) return () => given;
+  if ("path" in given) return { programOf: () => given, devNull };
   const executable = new ExecutableSearch(program, process);
-  return (reply) => ({
+  const programOf: Prepared["programOf"] = (reply) => ({
     env: environment(process, options.addedEnv, () => readPasswd(channel, given, reply)),
     path: process.args.length === 0 ? NOTHING : executable.choose(reply),
   });
+  return { programOf, devNull };
 }
 
 function beginPasswd(program: Program, root: Register): Passwd {

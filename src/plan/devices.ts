@@ -8,7 +8,6 @@ import {
   S_IFBLK,
   S_IFCHR,
   S_IFIFO,
-  S_IFMT,
   STATX_BASIC_STATS,
 } from "../../bindings/abi/fcntl.ts";
 import { statx } from "../../bindings/abi/layouts.ts";
@@ -19,7 +18,7 @@ import type { Config, Device } from "../spec/types.ts";
 import { type InitPlan, isInUserNamespace, type ReplyCheck } from "./init-plan.ts";
 import type { MountRequest } from "./mounts.ts";
 import { attach, cleanPath, components, openOrCreate, protectHostNode } from "./rootfs-paths.ts";
-import { makeDevice } from "./structs.ts";
+import { isDeviceNode, makeDevice } from "./structs.ts";
 
 /** config-linux.md, Default Devices. */
 const DEFAULT_DEVICES: readonly Device[] = [
@@ -30,6 +29,8 @@ const DEFAULT_DEVICES: readonly Device[] = [
   { type: "c", path: "/dev/urandom", major: 1n, minor: 9n, fileMode: 0o666 },
   { type: "c", path: "/dev/tty", major: 5n, minor: 0n, fileMode: 0o666 },
 ];
+
+const FIFO = { major: 0n, minor: 0n };
 
 const FILE_TYPES = { c: S_IFCHR, u: S_IFCHR, b: S_IFBLK, p: S_IFIFO } as const;
 
@@ -139,13 +140,9 @@ function checkExisting(
   found: Uint8Array,
   where: "in the container" | "on the host" = "in the container",
 ): void {
-  const view = new DataView(found.buffer, found.byteOffset, found.length);
-  const sameType = (view.getUint16(statx.stx_mode, true) & S_IFMT) === type;
-  const sameNumber =
-    node.type === "p" ||
-    (BigInt(view.getUint32(statx.stx_rdev_major, true)) === node.major &&
-      BigInt(view.getUint32(statx.stx_rdev_minor, true)) === node.minor);
-  if (sameType && sameNumber) return;
+  // A fifo has no number: 0:0.
+  const { major, minor } = node.type === "p" ? FIFO : node;
+  if (isDeviceNode(found, type, major ?? 0n, minor ?? 0n)) return;
   throw new RuntsError(`${node.pointer}: ${node.path} exists ${where} and is not the device asked for`, {
     operation: "mknodat",
     errno: "EEXIST",

@@ -28,7 +28,6 @@ import {
   enterWorkingDirectory,
   makeWorkingDirectory,
   openPasswd,
-  prepareStdio,
   readByteText,
   setUmask,
   startProgram,
@@ -36,6 +35,7 @@ import {
 } from "./process-setup.ts";
 import { scheduleItself, schedulingCalls } from "./scheduling.ts";
 import { setExecLabels } from "./security-labels.ts";
+import { giveStdio, openContainerNull } from "./stdio.ts";
 
 const capabilities = ["CAP_KILL", "CAP_CHOWN"];
 
@@ -153,7 +153,9 @@ function everyOperation(config: Config, noPivot: boolean): Operation[] {
   makeWorkingDirectory(program, plan.root, process);
   const entered = enterWorkingDirectory(program, plan.root, process);
   attachTerminal(program, slave, process);
-  prepareStdio(program, plan.root, process, { nulls: [0], chown: [1] });
+  const stdio = { nulls: [0], chown: [1] };
+  giveStdio(program, process, stdio);
+  openContainerNull(program, plan.root, stdio);
   readByteText(program, openPasswd(program, plan.root), 64);
   setExecLabels(program, process, program.registers.take());
   setMemoryPolicy(program, config.linux?.memoryPolicy ?? { mode: "MPOL_LOCAL" });

@@ -8,7 +8,6 @@ import {
   homeOf,
   makeWorkingDirectory,
   openPasswd,
-  prepareStdio,
   readByteText,
   type StartOptions,
   setUmask,
@@ -85,25 +84,6 @@ describe("readByteText", () => {
     const bytes = Uint8Array.of(0x2f, 0xc3, 0xb6, 0x80, 0x9f, 0xff);
     const text = read({ results: [5, bytes.length], outputs: [bytes], failure: undefined });
     expect(Array.from(text, (character) => character.charCodeAt(0))).toEqual([...bytes]);
-  });
-});
-
-describe("standard streams", () => {
-  it("that are the host's null device become the container's, if it has one", () => {
-    const { program, plan } = testPlan({});
-    prepareStdio(program, plan.root, sh, { nulls: [0, 2], chown: [] });
-    expect(summary(program.operations).slice(0, 3)).toEqual([
-      "openat2 /dev/null",
-      "dup3 ?positive",
-      "close ?positive",
-    ]);
-    expect(only(program, "dup3").map(({ args }) => args[1])).toEqual([0, 2]);
-  });
-
-  it("get the container's user as owner", () => {
-    const { program, plan } = testPlan({});
-    prepareStdio(program, plan.root, { ...sh, user: { uid: 1000 } }, { nulls: [], chown: [1] });
-    expect(program.operations).toMatchObject([{ call: "fchown", args: [1, 1000, -1] }]);
   });
 });
 

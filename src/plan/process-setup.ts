@@ -4,7 +4,6 @@ import {
   O_CLOEXEC,
   O_NOCTTY,
   O_NONBLOCK,
-  O_RDWR,
   RESOLVE_IN_ROOT,
   RESOLVE_NO_MAGICLINKS,
 } from "../../bindings/abi/fcntl.ts";
@@ -99,39 +98,6 @@ export function homeOf(passwd: string, uid: number): string {
     if (fields.length >= 6 && fields[2] === String(uid)) return fields[5] || "/";
   }
   return "/";
-}
-
-/** Descriptors of standard input, output and error. */
-export type StandardStreams = readonly [number, number, number];
-
-export interface StdioFacts {
-  /** Descriptors of 0 to 2 that are the host's /dev/null: the container gets its own instead. */
-  readonly nulls: readonly number[];
-  /** Descriptors of 0 to 2 whose owner becomes the container's user, so that it can open them again by /proc/self/fd. */
-  readonly chown: readonly number[];
-}
-
-export function prepareStdio(program: Program, root: Register, process: Process, facts: StdioFacts): void {
-  program.about("/process", "open /dev/null of the container as standard stream");
-  for (const fd of facts.nulls) {
-    const how = openHow(O_RDWR | O_NOCTTY | O_CLOEXEC, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
-    const opened = program.call("openat2", [root, "dev/null", how, OPEN_HOW_SIZE], {
-      // Whatever the image has by that name: without one that can be opened, the host's stays.
-      tolerate: ["any"],
-      path: "/dev/null",
-    });
-    program.do("dup3", [opened, fd, 0], { if: [opened, "positive"] });
-    program.do("close", [opened], { if: [opened, "positive"] });
-  }
-  const uid = process.user?.uid ?? 0;
-  program.about("/process/user/uid", "give the standard streams to the user");
-  // A file system that is read-only, has no owners, or an owner that the user namespace doesn't map, keeps what it has.
-  for (const fd of facts.chown) {
-    program.do("fchown", [fd, uid, -1], {
-      tolerate: ["EINVAL", "EPERM", "EROFS"],
-      path: `standard stream ${fd}`,
-    });
-  }
 }
 
 export function setUmask(program: Program, process: Process, inherited: number): void {

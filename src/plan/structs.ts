@@ -1,4 +1,5 @@
-import { mount_attr, open_how } from "../../bindings/abi/layouts.ts";
+import { S_IFMT } from "../../bindings/abi/fcntl.ts";
+import { mount_attr, open_how, statx } from "../../bindings/abi/layouts.ts";
 import { type Data, data } from "../../bindings/stub/program.ts";
 
 /** `struct open_how` of openat2(2). */
@@ -39,4 +40,14 @@ export const MOUNT_ATTR_SIZE = mount_attr.size;
 /** Device number as mknod(2) takes it: makedev(3). */
 export function makeDevice(major: bigint, minor: bigint): bigint {
   return ((major & ~0xfffn) << 32n) | ((major & 0xfffn) << 8n) | ((minor & ~0xffn) << 12n) | (minor & 0xffn);
+}
+
+/** Whether `struct statx` is that of a device node of this type (S_IFCHR or S_IFBLK) and number. */
+export function isDeviceNode(stat: Uint8Array, type: number, major: bigint, minor: bigint): boolean {
+  const view = new DataView(stat.buffer, stat.byteOffset, stat.length);
+  return (
+    (view.getUint16(statx.stx_mode, true) & S_IFMT) === type &&
+    BigInt(view.getUint32(statx.stx_rdev_major, true)) === major &&
+    BigInt(view.getUint32(statx.stx_rdev_minor, true)) === minor
+  );
 }
