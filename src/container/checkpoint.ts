@@ -8,7 +8,7 @@ import { externalAtDump } from "../criu/external-mounts.ts";
 import type { CriuOptions, CriuVersion } from "../criu/messages.ts";
 import { RuntsError } from "../errors.ts";
 import { namespacesOf } from "../plan/init-plan.ts";
-import { mountRequests } from "../plan/mounts.ts";
+import { mountRequests } from "../plan/mount-requests.ts";
 import { readValidConfig } from "../spec/config.ts";
 import type { Config } from "../spec/types.ts";
 import type { CheckpointOptions } from "./criu-options.ts";

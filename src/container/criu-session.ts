@@ -9,7 +9,7 @@ import { RuntsError } from "../errors.ts";
 import { onBehalfOf } from "../init/run-program.ts";
 import { devIsBound, devicePaths } from "../plan/devices.ts";
 import { hasOwn, namespacesOf } from "../plan/init-plan.ts";
-import type { MountRequest } from "../plan/mounts.ts";
+import type { MountRequest } from "../plan/mount-requests.ts";
 import { cleanPath } from "../plan/rootfs-paths.ts";
 import { wantsIdMap } from "../spec/id-mapped-mount.ts";
 import type { Config } from "../spec/types.ts";

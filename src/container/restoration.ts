@@ -10,7 +10,7 @@ import type { CriuOptions, CriuVersion } from "../criu/messages.ts";
 import { RuntsError } from "../errors.ts";
 import { onBehalfOf } from "../init/run-program.ts";
 import type { HostFacts } from "../plan/init-plan.ts";
-import { type MountRequest, mountRequests } from "../plan/mounts.ts";
+import { type MountRequest, mountRequests } from "../plan/mount-requests.ts";
 import { makeRestoreRoot, protectMaskSource } from "../plan/restore-root.ts";
 import { readRegularFile } from "../spec/regular-file.ts";
 import type { Config, Process } from "../spec/types.ts";

@@ -325,11 +325,12 @@ function loadFrom(source: Argument | undefined, output: (data: Argument | undefi
   return new DataView(output(source).buffer).getUint16(source.offset, true);
 }
 
-/** Of the device that the host has at a path. */
+/** Of the device that the host has at a path. Each mount is where it was made. */
 function statusOnHost(path: string, output: Uint8Array): number {
+  const view = new DataView(output.buffer);
+  view.setBigUint64(statx.stx_mnt_id, 1n, true);
   try {
     const status = lstatSync(path);
-    const view = new DataView(output.buffer);
     view.setUint32(statx.stx_mask, STATX_BASIC_STATS, true);
     view.setUint16(statx.stx_mode, status.mode, true);
     view.setUint32(statx.stx_rdev_major, (status.rdev >> 8) & 0xfff, true);

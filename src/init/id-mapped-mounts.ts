@@ -9,7 +9,8 @@ import { SyscallError } from "../../bindings/syscall-error.ts";
 import { RuntsError } from "../errors.ts";
 import { hasOwn, type InitPlan } from "../plan/init-plan.ts";
 import { parsePropagation } from "../plan/mount-options.ts";
-import { copyFlags, isMadeOfSource, type MountRequest } from "../plan/mounts.ts";
+import type { MountRequest } from "../plan/mount-requests.ts";
+import { copyFlags, isMadeOfSource } from "../plan/mounts.ts";
 import {
   type IdMapOption,
   type IdMappings,

@@ -1,14 +1,25 @@
-import { AT_FDCWD, O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
+import {
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  O_CLOEXEC,
+  O_DIRECTORY,
+  O_PATH,
+  STATX_MNT_ID,
+} from "../../bindings/abi/fcntl.ts";
+import { statx } from "../../bindings/abi/layouts.ts";
 import { MNT_DETACH } from "../../bindings/abi/mount.ts";
 import { closeSync, openSync } from "../../bindings/linux/files.ts";
+import { mountsOf } from "../../bindings/linux/mount-info.ts";
 import type { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import type { StubChannel } from "../../bindings/stub/client.ts";
 import type { Program } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
 import type { HostFacts, InitPlan, Namespaces } from "../plan/init-plan.ts";
 import { becomeRootOf } from "../plan/kernel-settings.ts";
-import { finishMounts, makeMounts, mountRequests } from "../plan/mounts.ts";
-import { openInRoot } from "../plan/rootfs-paths.ts";
+import { mountRequests } from "../plan/mount-requests.ts";
+import { makeMounts } from "../plan/mounts.ts";
+import { isAtOrBelow, openInRoot } from "../plan/rootfs-paths.ts";
+import { mountNumber } from "../plan/structs.ts";
 import { wantsIdMap } from "../spec/id-mapped-mount.ts";
 import type { Config, Mount } from "../spec/types.ts";
 import { copyUp } from "./copy-up.ts";
@@ -48,7 +59,6 @@ export function makeLiveMounts(
       prepareBindCopies(program, plan, [request], opened);
       // Only links that are copied need checks, and those are refused.
       makeMounts(program, plan, [request], []);
-      finishMounts(program, plan, [request]);
       runProgram(channel, program);
     } finally {
       for (const descriptor of opened) descriptor.close();
@@ -75,8 +85,13 @@ export function removeLiveMounts(
   for (const { path, pointer } of points) {
     const opening = channel.program();
     opening.about(pointer, `unmount ${path}`);
+    const opened = opening.operations.length;
     const target = openInRoot(opening, plan.root, path);
-    const fd = runProgram(channel, opening).results[opening.operations.length - 1] ?? -1;
+    const stat = opening.output(statx.size);
+    opening.do("statx", [target, "", AT_EMPTY_PATH, STATX_MNT_ID, stat], { path });
+    const { results, outputs } = runProgram(channel, opening);
+    const fd = results[opened] ?? -1;
+    checkMountPoint({ path, pointer }, mountNumber(outputs[0]), options.pid);
     const program = channel.program();
     program.about(pointer, `unmount ${path}`);
     program.do("fchdir", [plan.hostProc], { path: "/proc" });
@@ -91,11 +106,23 @@ export function removeLiveMounts(
   }
 }
 
+/**
+ * A symbolic link of the container may lead to any of its mounts: to a masked path, which must not be unmasked by another's name. What
+ * is open is the mount that the kernel has at this path, or it is none.
+ */
+function checkMountPoint({ path, pointer }: MountPoint, mount: bigint, pid: number): void {
+  const found = mountsOf(pid).find(({ id }) => BigInt(id) === mount)?.point;
+  if (found === path) return;
+  if (found === undefined || isAtOrBelow(path, found)) throw notMounted({ path, pointer });
+  const message = `${pointer}: ${path} leads to what is mounted on ${found}: only a mount point itself can be named`;
+  throw new RuntsError(message, { operation: "umount2", errno: "EINVAL", path, pointer });
+}
+
 function isErrno(error: unknown, errno: string): boolean {
   return error instanceof RuntsError && error.errno === errno;
 }
 
-function notMounted({ path, pointer }: MountPoint, cause: unknown): RuntsError {
+function notMounted({ path, pointer }: MountPoint, cause?: unknown): RuntsError {
   const message = `${pointer}: ${path} is no mount point of the container, or one that holds it together (locked)`;
   return new RuntsError(message, { operation: "umount2", errno: "EINVAL", path, pointer, cause });
 }
@@ -105,6 +132,8 @@ function planFor(channel: StubChannel, options: LiveMountsOptions): InitPlan {
   return {
     ...options,
     noPivot: false,
+    isLive: true,
+    made: [],
     keyring: undefined,
     root: registers.take(),
     rootfs: registers.take(),

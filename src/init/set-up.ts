@@ -26,13 +26,9 @@ import {
   useAllCpus,
   writeSysctls,
 } from "../plan/kernel-settings.ts";
-import {
-  finishMounts,
-  type MountRequest,
-  makeMounts,
-  mountRequests,
-  openBindSources,
-} from "../plan/mounts.ts";
+import { verifyPlaces } from "../plan/made-mounts.ts";
+import { type MountRequest, mountRequests } from "../plan/mount-requests.ts";
+import { finishMounts, makeMounts, openBindSources } from "../plan/mounts.ts";
 import { makeWorkingDirectory } from "../plan/process-setup.ts";
 import { labelFile } from "../plan/security-labels.ts";
 import type { Config } from "../spec/types.ts";
@@ -96,7 +92,7 @@ export function setUpInit(pending: PendingInit, options: SetUpOptions): Program 
   moveNetDevices?.();
   hooks?.();
   makeWorkingDirectory(session.program, plan.root, options.process);
-  finishEnvironment(session.program, plan, made);
+  finishEnvironment(session, plan, made);
   return prepareProcess(session, plan.root, options, made.terminal, options.listener);
 }
 
@@ -107,6 +103,8 @@ function initPlan(session: Session, options: SetUpOptions): InitPlan {
     root: registers.take(),
     rootfs: registers.take(),
     hostProc: registers.take(),
+    made: [],
+    isLive: false,
     copyUp: (program, covered, mount, pointer) => {
       // What stands in the program so far has to be done first; it goes on with what comes after the copying.
       session.beforeFirst?.();
@@ -163,7 +161,7 @@ function prepareEnvironment(
   if (consoleSocket === undefined) return { requests, hostNull, terminal: undefined };
   const terminal = openTerminal(program, plan.root, program.descriptor(consoleSocket));
   checks.push(terminal.check);
-  if (hasRootMount(plan)) bindConsole(program, plan.root, terminal.slave);
+  if (hasRootMount(plan)) bindConsole(program, plan, terminal.slave);
   labelTerminal(program, plan, terminal.slave);
   return { requests, hostNull, terminal };
 }
@@ -195,12 +193,17 @@ function openNullForMasks({ program, checks }: Session, plan: InitPlan): Registe
 }
 
 /** The rest of step 2: what hides or names things, and the change of the root directory. */
-function finishEnvironment(program: Program, plan: InitPlan, { requests, hostNull }: Environment): void {
+function finishEnvironment(
+  { program, checks }: Session,
+  plan: InitPlan,
+  { requests, hostNull }: Environment,
+): void {
   writeSysctls(program, plan);
   setNames(program, plan);
   finishMounts(program, plan, requests);
   makeRootReadonly(program, plan);
   protectReadonlyPaths(program, plan);
   if (hostNull !== undefined) maskPaths(program, plan, hostNull);
+  checks.push(...verifyPlaces(program, plan));
   enterRootfs(program, plan);
 }

@@ -43,7 +43,7 @@ describe("openTerminal", () => {
 it("bindConsole binds the slave itself to a file that no link leads to", () => {
   const { program, plan } = testPlan({});
   const slave = plan.hostProc;
-  bindConsole(program, plan.root, slave);
+  bindConsole(program, plan, slave);
   expect(howOf(program.operations[0]).resolve & RESOLVE_NO_SYMLINKS).toBe(RESOLVE_NO_SYMLINKS);
   const [copy] = only(program, "open_tree");
   expect(copy?.args.slice(0, 2)).toEqual([slave, ""]);

@@ -13,7 +13,9 @@ import { OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE } from "../../bindings/abi/mount.ts"
 import { data, type Program, type Register, type Reply } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
 import type { Process } from "../spec/types.ts";
-import { attach, openOrCreate } from "./rootfs-paths.ts";
+import type { InitPlan } from "./init-plan.ts";
+import { openTarget } from "./made-mounts.ts";
+import { attach } from "./rootfs-paths.ts";
 import { sendDescriptor } from "./send-descriptor.ts";
 import { OPEN_HOW_SIZE, openHow } from "./structs.ts";
 
@@ -63,9 +65,9 @@ function checkDevpts(statfs: Uint8Array | undefined): void {
 }
 
 /** Binds the terminal to /dev/console, whose target is made without following a link (CVE-2025-52565). */
-export function bindConsole(program: Program, root: Register, slave: Register): void {
+export function bindConsole(program: Program, plan: InitPlan, slave: Register): void {
   program.about(POINTER, "bind the terminal to /dev/console");
-  const target = openOrCreate(program, root, "/dev/console", "file", { noSymlinks: true });
+  const target = openTarget(program, plan, "/dev/console", "file", { noSymlinks: true });
   const copy = program.call("open_tree", [slave, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH]);
   attach(program, copy, target.fd, { path: "/dev/console" });
   program.do("close", [copy]);

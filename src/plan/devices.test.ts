@@ -3,7 +3,7 @@ import { MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY } from "../../b
 import type { Operation, Program, Reply } from "../../bindings/stub/program.ts";
 import type { Device, Linux, Mount } from "../spec/types.ts";
 import { makeDevices, openHostNull } from "./devices.ts";
-import { mountRequests } from "./mounts.ts";
+import { mountRequests } from "./mount-requests.ts";
 import { attributesOf, only, statx, summary, type TestPlanOptions, testPlan } from "./plan.test-support.ts";
 
 const DEFAULTS = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];

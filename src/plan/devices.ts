@@ -16,7 +16,8 @@ import type { Data, Program, Register } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
 import type { Config, Device } from "../spec/types.ts";
 import { type InitPlan, isInUserNamespace, type ReplyCheck } from "./init-plan.ts";
-import type { MountRequest } from "./mounts.ts";
+import { openTarget } from "./made-mounts.ts";
+import type { MountRequest } from "./mount-requests.ts";
 import { attach, cleanPath, components, openOrCreate, protectHostNode } from "./rootfs-paths.ts";
 import { isDeviceNode, makeDevice } from "./structs.ts";
 
@@ -81,15 +82,13 @@ export function makeDevices(
   if (devIsBound(requests)) return checks;
   // One descriptor of a verified /dev for all that goes into it: it must not be a symbolic link (CVE-2026-41579).
   program.about("/linux/devices", "open /dev");
-  const dev = openOrCreate(program, plan.root, "/dev", "directory", { noSymlinks: true }).fd;
+  const dev = openTarget(program, plan, "/dev", "directory", { noSymlinks: true }).fd;
   const makeNode = isInUserNamespace(plan) ? bindDevice : makeDeviceNode;
   for (const node of deviceNodes(plan)) {
     program.about(node.pointer, `make device ${node.path}`);
     const parts = components(node.path);
     const inDev = parts.length === 2 && parts[0] === "dev";
-    const parent = inDev
-      ? dev
-      : openOrCreate(program, plan.root, parts.slice(0, -1).join("/"), "directory").fd;
+    const parent = inDev ? dev : openTarget(program, plan, parts.slice(0, -1).join("/"), "directory").fd;
     // A fifo is no device to the kernel.
     const make = node.type === "p" ? makeDeviceNode : makeNode;
     const check = make(program, plan, node, parent, parts.at(-1) ?? "");

@@ -14,7 +14,8 @@ import {
 } from "../../bindings/abi/mount.ts";
 import type { CallOptions, Program, Register } from "../../bindings/stub/program.ts";
 import type { InitPlan } from "./init-plan.ts";
-import { attach, openInRoot, protectHostNode, setMountAttributes } from "./rootfs-paths.ts";
+import { basesOf, openFrom } from "./made-mounts.ts";
+import { attach, protectHostNode, setMountAttributes } from "./rootfs-paths.ts";
 
 /** A path that isn't there needs no hiding; one may also have gone with an earlier mask, or lie below a file. */
 const GONE = ["ENOENT", "ENOTDIR"];
@@ -25,13 +26,17 @@ const CLONE = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
 export function protectReadonlyPaths(program: Program, plan: InitPlan): void {
   (plan.config.linux?.readonlyPaths ?? []).forEach((path, index) => {
     program.about(`/linux/readonlyPaths/${index}`, `make ${path} read-only`);
-    const target = openInRoot(program, plan.root, path, { tolerate: GONE });
-    const found = { if: [target, "positive"], path } as const;
-    const copy = program.call("open_tree", [target, "", CLONE | AT_EMPTY_PATH | AT_RECURSIVE], found);
-    setMountAttributes(program, copy, { set: MOUNT_ATTR_RDONLY }, 0, found);
-    attach(program, copy, target, found);
-    program.do("close", [copy], found);
-    program.do("close", [target], found);
+    let before: CallOptions = {};
+    for (const base of basesOf(plan, path)) {
+      const target = openFrom(program, base, path, { ...before, tolerate: GONE });
+      const found = { if: [target, "positive"], path } as const;
+      const copy = program.call("open_tree", [target, "", CLONE | AT_EMPTY_PATH | AT_RECURSIVE], found);
+      setMountAttributes(program, copy, { set: MOUNT_ATTR_RDONLY }, 0, found);
+      attach(program, copy, target, found);
+      program.do("close", [copy], found);
+      program.do("close", [target], found);
+      before = { if: [target, "failed"] };
+    }
   });
 }
 
@@ -46,15 +51,14 @@ export function maskPaths(program: Program, plan: InitPlan, hostNull: Register):
   const empty = emptyFileSystem(program, plan.facts.mountLabel);
   paths.forEach((path, index) => {
     program.about(`/linux/maskedPaths/${index}`, `mask ${path}`);
-    const directory = openInRoot(program, plan.root, path, { tolerate: GONE, flags: O_DIRECTORY });
-    maskDirectory(program, directory, empty, path);
-    const file = openInRoot(program, plan.root, path, { if: [directory, "failed"], tolerate: GONE });
-    const found = { if: [file, "positive"], path } as const;
-    const mask = program.call("open_tree", [hostNull, "", CLONE | AT_EMPTY_PATH], found);
-    protectHostNode(program, mask, found);
-    attach(program, mask, file, found);
-    program.do("close", [mask], found);
-    program.do("close", [file], found);
+    let before: CallOptions = {};
+    for (const base of basesOf(plan, path)) {
+      const directory = openFrom(program, base, path, { ...before, tolerate: GONE, flags: O_DIRECTORY });
+      maskDirectory(program, directory, empty, path);
+      const file = openFrom(program, base, path, { if: [directory, "failed"], tolerate: GONE });
+      maskFile(program, file, hostNull, path);
+      before = { if: [file, "failed"] };
+    }
   });
 }
 
@@ -75,6 +79,15 @@ export function emptyFileSystem(
   const mount = program.call("fsmount", [fs, FSMOUNT_CLOEXEC, attributes], options);
   program.do("close", [fs], guard);
   return mount;
+}
+
+function maskFile(program: Program, file: Register, hostNull: Register, path: string): void {
+  const found = { if: [file, "positive"], path } as const;
+  const mask = program.call("open_tree", [hostNull, "", CLONE | AT_EMPTY_PATH], found);
+  protectHostNode(program, mask, found);
+  attach(program, mask, file, found);
+  program.do("close", [mask], found);
+  program.do("close", [file], found);
 }
 
 /**

@@ -34,6 +34,17 @@ export interface HostFacts {
 /** A check to make on the reply to a program: what was found where something could not be made because something stood there. */
 export type ReplyCheck = (reply: Reply) => void;
 
+/** A mount in its place. */
+export interface MadeMount {
+  /** Clean absolute path in the container. */
+  readonly destination: string;
+  readonly pointer: string;
+  /** Open if something at or below it is still to be opened. */
+  readonly mount: Register | undefined;
+  /** Whether only the kernel and the runtime have put files into it, so that no symbolic link leads out of it. */
+  readonly isOurs: boolean;
+}
+
 /** What the steps of a plan share. */
 export interface InitPlan {
   readonly config: Config;
@@ -48,6 +59,10 @@ export interface InitPlan {
   readonly rootfs: Register;
   /** The host's procfs, opened before anything of the container is mounted. */
   readonly hostProc: Register;
+  /** The mounts that are made already, as far as something below them is still to be opened. */
+  readonly made: MadeMount[];
+  /** Whether the container runs already: its processes see each mount from the moment that it is in its place. */
+  readonly isLive: boolean;
   /** Copies what the directory `covered` contains into the new mount, at this point of the program (option tmpcopyup). */
   readonly copyUp: (program: Program, covered: Register, mount: Register, pointer: string) => void;
 }

@@ -69,7 +69,7 @@ it("warns of data that a bind mount ignores", () => {
 });
 
 describe("bind", () => {
-  it("copies the source, attaches it by descriptor, then sets flags, recursive flags and propagation", () => {
+  it("copies the source, sets flags and recursive flags of the copy, attaches it by descriptor, then sets the propagation", () => {
     const { program } = plannedMounts([
       { destination: "/data", source: "/src", options: ["rbind", "ro", "rnoexec", "rslave", "shared"] },
     ]);
@@ -91,6 +91,13 @@ describe("bind", () => {
       true,
       true,
       false,
+    ]);
+    expect(summary(program.operations).filter((call) => /mount_setattr|move_mount/.test(call))).toEqual([
+      "mount_setattr",
+      "mount_setattr",
+      "move_mount",
+      "mount_setattr",
+      "mount_setattr",
     ]);
   });
 

@@ -1,15 +1,14 @@
 import { AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE, AT_SYMLINK_NOFOLLOW } from "../../bindings/abi/fcntl.ts";
 import { MOUNT_ATTR_RDONLY, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE } from "../../bindings/abi/mount.ts";
-import { absolutePath, basename, dirname } from "../../bindings/linux/paths.ts";
 import type { CallOptions, Program, Register } from "../../bindings/stub/program.ts";
-import { RuntsError } from "../errors.ts";
-import type { Mount } from "../spec/types.ts";
+import { devicePaths } from "./devices.ts";
 import { emptyFileSystem } from "./hidden-paths.ts";
 import { type HostFacts, hasOwn, type InitPlan, isInUserNamespace, type ReplyCheck } from "./init-plan.ts";
-import { byteLength, MAX_DATA, needsOneString } from "./mount-data.ts";
-import { type MountOptions, parseMountOptions } from "./mount-options.ts";
+import { openTarget } from "./made-mounts.ts";
+import { needsOneString } from "./mount-data.ts";
+import type { MountOptions } from "./mount-options.ts";
+import type { MountRequest } from "./mount-requests.ts";
 import {
-  dataOf,
   IVERSION,
   isStrict,
   keepModeOfCovered,
@@ -24,152 +23,12 @@ import {
   attach,
   attachFile,
   cleanPath,
+  isAtOrBelow,
   openInRoot,
-  openOrCreate,
   setMountAttributes,
-  type Target,
 } from "./rootfs-paths.ts";
 import { contextOption, labelDirectory } from "./security-labels.ts";
-import { checkLinkOptions, copySymlink } from "./symlink-options.ts";
-
-/** One entry of `mounts`, understood. */
-export interface MountRequest {
-  readonly mount: Mount;
-  readonly pointer: string;
-  /** Clean absolute path in the container. */
-  readonly destination: string;
-  readonly options: MountOptions;
-  /** Absolute source of a bind mount. */
-  readonly source: string;
-  /** Target of the symbolic link that is made instead of a mount (option copy-symlink). */
-  readonly link: string | undefined;
-  /** Whether a copy of the source would contain the container's own mounts if it were made after them. */
-  readonly holdsRootfs: boolean;
-  /** The source of a bind mount, once it is opened: itself, or a detached copy of it if `isCopy`. */
-  opened?: Register;
-  isCopy?: boolean;
-  /** The user namespace whose mappings a new file system is mounted with. */
-  mappings?: Register;
-}
-
-/** `list` is the pointer of the list of mounts. */
-export function mountRequests(plan: Pick<InitPlan, "config" | "facts">, list = "/mounts"): MountRequest[] {
-  return (plan.config.mounts ?? []).map((mount, index) => {
-    const pointer = `${list}/${index}`;
-    const options = parseMountOptions(mount.options ?? [], mount.type);
-    const given = mount.source ?? "";
-    const source =
-      options.bind && !given.startsWith("/") ? absolutePath(`${plan.facts.bundle}/${given}`) : given;
-    const link = options.copySymlink && options.bind ? plan.facts.linkTarget(source, pointer) : undefined;
-    const request: MountRequest = {
-      mount,
-      pointer,
-      destination: destinationOf(mount, options.destinationNoFollow || link !== undefined, plan.facts),
-      options,
-      source,
-      link,
-      holdsRootfs: `${plan.facts.rootfs}/`.startsWith(source.endsWith("/") ? source : `${source}/`),
-    };
-    checkRequest(request, plan);
-    checkLinkOptions(request);
-    checkData(request, plan);
-    return request;
-  });
-}
-
-/** `noFollow`: whether a symbolic link at the very end of it is what is meant. */
-function destinationOf({ type, destination }: Mount, noFollow: boolean, facts: HostFacts): string {
-  const path = cleanPath(destination);
-  if (isStrict(type ?? "")) return path;
-  if (!noFollow || path === "/") return facts.followDanglingLinks(path);
-  return cleanPath(`${facts.followDanglingLinks(dirname(path))}/${basename(path)}`);
-}
-
-/** Files below /proc that may be bound over, for lxcfs and the like; a mount anywhere else in it could fake procfs. */
-const ALLOWED_IN_PROC = new Set([
-  "/proc/cpuinfo",
-  "/proc/diskstats",
-  "/proc/meminfo",
-  "/proc/stat",
-  "/proc/swaps",
-  "/proc/uptime",
-  "/proc/loadavg",
-  "/proc/slabinfo",
-  "/proc/sys/kernel/ns_last_pid",
-  "/proc/sys/crypto/fips_enabled",
-]);
-
-function checkRequest(
-  { mount, pointer, destination, options, source }: MountRequest,
-  plan: Pick<InitPlan, "facts">,
-): void {
-  const refuse = (message: string): never => {
-    throw new RuntsError(`${pointer}: ${message}`, { operation: "mount", path: destination, pointer });
-  };
-  if (destination === "/") refuse("a mount over the root file system itself is not allowed");
-  if (options.bind && options.data.length > 0) {
-    // The kernel ignores the data of a bind mount (mount(2)), and the public conformance suite relies on that.
-    plan.facts.warn(`${pointer}/options: a bind mount has no use for ${options.data.join(",")}`);
-  }
-  if (options.bind && !options.remount && (mount.source ?? "") === "") refuse("a bind mount needs a source");
-  const isCgroup = mount.type === "cgroup" || mount.type === "cgroup2";
-  const ofHierarchy = isCgroup && !options.bind && !options.remount ? options.data.filter(isOfHierarchy) : [];
-  const ofFileSystem = [
-    ...options.superblockFlags.filter((flag) => flag !== "ro"),
-    ...options.data.filter((word) => !ofHierarchy.includes(word)),
-  ];
-  if ((options.remount || isCgroup) && !options.bind && ofFileSystem.length > 0) {
-    // The kernel would change the file system, which the host and other containers use too.
-    refuse(
-      `${options.remount ? "remount" : mount.type} takes no file system options: ${ofFileSystem.join(",")}`,
-    );
-  }
-  if (ofHierarchy.length > 0) {
-    const why = "the whole cgroup hierarchy has it or not, as the host says";
-    plan.facts.warn(`${pointer}/options: a container can't choose ${ofHierarchy.join(",")}: ${why}`);
-  }
-  if (options.tmpcopyup && mount.type !== "tmpfs") refuse("tmpcopyup is an option of tmpfs");
-  if (!options.bind && !options.remount && (mount.type ?? "") === "")
-    refuse("a mount needs a type or the option bind");
-  // CVE-2019-16884, CVE-2023-27561: whoever may choose what /proc is may fake what the runtime writes to it.
-  if (destination === "/proc" && !options.remount) {
-    const isProc = options.bind ? plan.facts.isProcfs(source) : mount.type === "proc";
-    if (!isProc) refuse("only procfs may be mounted on /proc");
-  } else if (destination.startsWith("/proc/") && !ALLOWED_IN_PROC.has(destination)) {
-    refuse(`${destination} cannot be mounted because it is inside /proc`);
-  }
-}
-
-/**
- * Options of cgroup2 itself, which configs have copied from the host's mount. All mounts share them, and the kernel takes them from the
- * host's first cgroup namespace alone; elsewhere it ignores them. Documentation/admin-guide/cgroup-v2.rst
- */
-const CGROUP_OPTIONS = new Set([
-  "favordynmods",
-  "memory_hugetlb_accounting",
-  "memory_localevents",
-  "memory_recursiveprot",
-  "nofavordynmods",
-  "nsdelegate",
-  "pids_localevents",
-]);
-
-function isOfHierarchy(option: string): boolean {
-  return CGROUP_OPTIONS.has(option);
-}
-
-/** What mount(2) would cut off. */
-function checkData(
-  { mount, pointer, destination, options }: MountRequest,
-  plan: Pick<InitPlan, "config" | "facts">,
-): void {
-  const { type = "", source = type } = mount;
-  if (options.bind || options.remount || !needsOneString(type, source, options.data)) return;
-  const length = byteLength(dataOf({ type, options, context: contextOption(plan) }));
-  if (length <= MAX_DATA) return;
-  const message = `${pointer}/options: the options of the file system are ${length} bytes long, and mount(2) takes ${MAX_DATA}`;
-  throw new RuntsError(message, { operation: "mount", path: destination, pointer: `${pointer}/options` });
-}
+import { copySymlink } from "./symlink-options.ts";
 
 /**
  * Opens the sources of all bind mounts: as the caller's user, before the root of a user namespace is assumed, who may have
@@ -216,29 +75,63 @@ export function makeMounts(
   requests: readonly MountRequest[],
   checks: ReplyCheck[],
 ): void {
-  for (const request of requests) {
-    const { mount, options, destination, pointer, link } = request;
+  requests.forEach((request, index) => {
+    const { options, destination, pointer, link } = request;
     if (link !== undefined) {
       program.about(pointer, `make ${destination} a symbolic link to ${link}`);
       checks.push(copySymlink(program, plan, request, link));
     } else if (options.remount) {
       program.about(pointer, `remount ${destination}`);
       remount(program, plan, request);
-    } else if (request.opened !== undefined) {
-      program.about(pointer, `bind ${request.source} on ${destination}`);
-      attachBind(program, plan, request, bindCopy(program, request, request.opened));
     } else {
-      program.about(pointer, `mount ${mount.type} on ${destination}`);
-      if (mount.type === "cgroup" || mount.type === "cgroup2") mountCgroup(program, plan, request);
-      else mountFileSystem(program, plan, request, mount.type ?? "");
+      const mount = makeMount(program, plan, request);
+      const staysOpen = isOpenedLater(plan, request, requests.slice(index + 1));
+      if (!staysOpen) program.do("close", [mount]);
+      const isOurs = hasNoFilesOfOthers(request);
+      plan.made.push({ destination, pointer, mount: staysOpen ? mount : undefined, isOurs });
     }
-  }
+  });
 }
 
-function remount(program: Program, plan: InitPlan, request: MountRequest): void {
-  const fd = openInRoot(program, plan.root, request.destination);
-  applyOptions(program, fd, request.options);
-  program.do("close", [fd]);
+/** Returns the descriptor of the mount, which is in its place then. */
+function makeMount(program: Program, plan: InitPlan, request: MountRequest): Register {
+  const { mount, destination, pointer, source, opened } = request;
+  if (opened !== undefined) {
+    program.about(pointer, `bind ${source} on ${destination}`);
+    return attachBind(program, plan, request, bindCopy(program, request, opened));
+  }
+  program.about(pointer, `mount ${mount.type} on ${destination}`);
+  if (mount.type === "cgroup" || mount.type === "cgroup2") return mountCgroup(program, plan, request);
+  return mountFileSystem(program, plan, request, mount.type ?? "");
+}
+
+/** Whether a path at or below the mount is opened when it is made, which has to be found in it and nowhere else. */
+function isOpenedLater(plan: InitPlan, request: MountRequest, later: readonly MountRequest[]): boolean {
+  if (plan.isLive) return false;
+  if (isFilledFirst(request)) return true;
+  const { maskedPaths = [], readonlyPaths = [] } = plan.config.linux ?? {};
+  const paths = [...maskedPaths, ...readonlyPaths, ...devicePaths(plan.config)].map(cleanPath);
+  return [...later.map(({ destination }) => destination), ...paths].some((path) =>
+    isAtOrBelow(path, request.destination),
+  );
+}
+
+/** File systems that are empty at first, or show what the kernel has. */
+const WITHOUT_FILES = new Set(["cgroup", "cgroup2", "devpts", "mqueue", "proc", "sysfs", "tmpfs"]);
+
+function hasNoFilesOfOthers({ mount, options }: MountRequest): boolean {
+  return !options.bind && !options.tmpcopyup && WITHOUT_FILES.has(mount.type ?? "");
+}
+
+/** A mount of the container's own is found by its descriptor, any other by its path. */
+function remount(program: Program, plan: InitPlan, { destination, options }: MountRequest): void {
+  const { attributes, recursiveAttributes } = options;
+  const own = plan.made.findLast((made) => made.destination === destination)?.mount;
+  const mount = own ?? openInRoot(program, plan.root, destination);
+  applyAttributes(program, mount, attributes);
+  applyRecursive(program, mount, recursiveAttributes);
+  applyPropagation(program, mount, options);
+  if (own === undefined) program.do("close", [mount]);
 }
 
 /** Copies the source at its turn: Linux 6.8 and later list mounts in the order in which they were made, not attached. */
@@ -250,22 +143,27 @@ function bindCopy(program: Program, request: MountRequest, opened: Register): Re
   return copy;
 }
 
-function attachBind(program: Program, plan: InitPlan, request: MountRequest, source: Register): void {
+/**
+ * All flags are set on the detached copy: in a container that runs, somebody may wait for the moment in which a read-only mount can be
+ * written to. The propagation comes last, since a mount below a shared one becomes shared when it is attached
+ * (mount_namespaces(7)); the copy is no peer of a mount of the host by then.
+ */
+function attachBind(program: Program, plan: InitPlan, request: MountRequest, source: Register): Register {
+  const { destination, options } = request;
   const kind = kindOfSource(request, plan.facts);
-  const noFollow = request.options.destinationNoFollow;
-  const target = openOrCreate(program, plan.root, request.destination, kind, { noFollow });
+  const noFollow = options.destinationNoFollow;
+  applyAttributes(program, source, options.attributes);
+  applyRecursive(program, source, options.recursiveAttributes);
+  const target = openTarget(program, plan, destination, kind, { noFollow });
   if (kind === "directory") attach(program, source, target.fd);
-  else attachFile(program, source, target.fd, { path: request.destination });
-  applyOptions(program, source, request.options);
-  closeAll(program, source, target);
+  else attachFile(program, source, target.fd, { path: destination });
+  applyPropagation(program, source, options);
+  program.do("close", [target.fd]);
+  return source;
 }
 
-/** Flags, recursive flags and propagation, in this order, on a mount that is in its place. */
-function applyOptions(program: Program, mount: Register, options: MountOptions): void {
-  const { attributes, recursiveAttributes } = options;
-  if (attributes.set !== 0 || attributes.clear !== 0) setMountAttributes(program, mount, attributes);
-  applyRecursive(program, mount, recursiveAttributes);
-  applyPropagation(program, mount, options);
+function applyAttributes(program: Program, mount: Register, change: MountOptions["attributes"]): void {
+  if (change.set !== 0 || change.clear !== 0) setMountAttributes(program, mount, change);
 }
 
 function applyRecursive(
@@ -282,10 +180,10 @@ function applyPropagation(program: Program, mount: Register, options: MountOptio
   }
 }
 
-function mountFileSystem(program: Program, plan: InitPlan, request: MountRequest, type: string): void {
+function mountFileSystem(program: Program, plan: InitPlan, request: MountRequest, type: string): Register {
   const { options, destination } = request;
-  const target = openOrCreate(program, plan.root, destination, "directory", { noSymlinks: isStrict(type) });
-  const writable = isFilledLater(request) || options.tmpcopyup;
+  const target = openTarget(program, plan, destination, "directory", { noSymlinks: isStrict(type) });
+  const writable = isFilledFirst(request) || options.tmpcopyup;
   const source = request.mount.source ?? type;
   const label = plan.facts.mountLabel;
   const refusal = maybeBindsHostSysfs(plan, request) ? SYSFS_OF_OTHERS : undefined;
@@ -300,22 +198,26 @@ function mountFileSystem(program: Program, plan: InitPlan, request: MountRequest
     keepModeOfCovered(program, target, mount);
   }
   if (options.tmpcopyup) plan.copyUp(program, target.fd, mount, request.pointer);
+  if (plan.isLive && isFilledFirst(request)) setMountAttributes(program, mount, { set: MOUNT_ATTR_RDONLY });
+  applyRecursive(program, mount, options.recursiveAttributes);
   attach(program, mount, target.fd);
   if (options.superblockFlags.includes(IVERSION)) setIversion(program, mount, options);
-  applyRecursive(program, mount, options.recursiveAttributes);
   applyPropagation(program, mount, options);
-  closeAll(program, mount, target);
+  program.do("close", [target.fd]);
+  return mount;
+}
+
+function isReadonly({ options }: MountRequest): boolean {
+  return (options.attributes.set & MOUNT_ATTR_RDONLY) !== 0;
 }
 
 /**
  * sysfs shows the devices of a network namespace, and the kernel mounts it only for who owns that. Where the container's user
  * namespace doesn't, the host's own /sys is what it would show: that is bound, read-only down to the last mount of it.
  */
-function maybeBindsHostSysfs(plan: InitPlan, { mount, options }: MountRequest): boolean {
-  const readonly = (options.attributes.set & MOUNT_ATTR_RDONLY) !== 0;
-  return (
-    mount.type === "sysfs" && readonly && isInUserNamespace(plan) && !plan.namespaces.created.has("network")
-  );
+function maybeBindsHostSysfs(plan: InitPlan, request: MountRequest): boolean {
+  const isSysfs = request.mount.type === "sysfs";
+  return isSysfs && isReadonly(request) && isInUserNamespace(plan) && !plan.namespaces.created.has("network");
 }
 
 function newMountOrHostSysfs(program: Program, wanted: NewMount, refusal: Refusal | undefined): Register {
@@ -333,10 +235,13 @@ function bindHostSysfs(program: Program, mount: Register, made: Register, option
   setMountAttributes(program, mount, { set: options.attributes.set }, AT_RECURSIVE, refused);
 }
 
-/** A read-only /dev or tmpfs has to be filled first: it is made read-only at the very end. */
-function isFilledLater({ mount, options, destination }: MountRequest): boolean {
-  const readonly = (options.attributes.set & MOUNT_ATTR_RDONLY) !== 0;
-  return readonly && !options.bind && (mount.type === "tmpfs" || destination === "/dev");
+/**
+ * A read-only /dev or tmpfs is filled first. While a container is made, other mounts and devices get their places in it, so that it
+ * becomes read-only at the very end; in one that runs, before it is attached.
+ */
+function isFilledFirst(request: MountRequest): boolean {
+  const { mount, options, destination } = request;
+  return !options.bind && isReadonly(request) && (mount.type === "tmpfs" || destination === "/dev");
 }
 
 /**
@@ -344,9 +249,9 @@ function isFilledLater({ mount, options, destination }: MountRequest): boolean {
  * its directory is bound. Where the mount is not allowed (EPERM, EBUSY) the directory is bound too. A container without a
  * cgroup of its own, as an unprivileged caller may make it, gets an empty directory rather than the host's (CVE-2023-25809).
  */
-function mountCgroup(program: Program, plan: InitPlan, request: MountRequest): void {
+function mountCgroup(program: Program, plan: InitPlan, request: MountRequest): Register {
   const { options, destination } = request;
-  const target = openOrCreate(program, plan.root, destination, "directory");
+  const target = openTarget(program, plan, destination, "directory");
   let mount: Register;
   if (hasOwn(plan.namespaces, "cgroup")) {
     const source = request.mount.source ?? "cgroup";
@@ -359,10 +264,11 @@ function mountCgroup(program: Program, plan: InitPlan, request: MountRequest): v
     mount = bindCgroup(program, plan, {});
   }
   setMountAttributes(program, mount, options.attributes);
-  attach(program, mount, target.fd);
   applyRecursive(program, mount, options.recursiveAttributes);
+  attach(program, mount, target.fd);
   applyPropagation(program, mount, options);
-  closeAll(program, mount, target);
+  program.do("close", [target.fd]);
+  return mount;
 }
 
 const NO_CHANGE = { set: 0, clear: 0 };
@@ -372,18 +278,13 @@ function bindCgroup(program: Program, { facts }: InitPlan, options: CallOptions)
   return program.call("open_tree", [AT_FDCWD, facts.cgroup, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC], options);
 }
 
-function closeAll(program: Program, mount: Register, target: Target): void {
-  program.do("close", [mount]);
-  program.do("close", [target.fd]);
-}
-
 /** Makes the mounts read-only that had to be filled first. */
 export function finishMounts(program: Program, plan: InitPlan, requests: readonly MountRequest[]): void {
   for (const request of requests) {
-    if (!isFilledLater(request)) continue;
-    program.about(request.pointer, `make ${request.destination} read-only`);
-    const fd = openInRoot(program, plan.root, request.destination);
-    setMountAttributes(program, fd, { set: MOUNT_ATTR_RDONLY });
-    program.do("close", [fd]);
+    const { destination, pointer } = request;
+    const mount = plan.made.findLast((made) => made.pointer === pointer)?.mount;
+    if (mount === undefined || !isFilledFirst(request)) continue;
+    program.about(pointer, `make ${destination} read-only`);
+    setMountAttributes(program, mount, { set: MOUNT_ATTR_RDONLY });
   }
 }

@@ -3,7 +3,8 @@ import { AT_RECURSIVE, O_NOFOLLOW, RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS } from "
 import * as abi from "../../bindings/abi/mount.ts";
 import type { Mount, NamespaceType } from "../spec/types.ts";
 import { byteLength } from "./mount-data.ts";
-import { makeMounts, mountRequests } from "./mounts.ts";
+import { mountRequests } from "./mount-requests.ts";
+import { makeMounts } from "./mounts.ts";
 import {
   attributesOf,
   howOf,
@@ -76,9 +77,23 @@ describe("a new file system", () => {
     const { program, finishing } = plannedMounts([mount]);
     expect(summary(program.operations)).not.toContain("fsconfig ro");
     expect(only(program, "fsmount")[0]?.args[2]).toBe(abi.MOUNT_ATTR_NOSUID);
-    expect(summary(finishing)).toEqual([`openat2 ${mount.destination}`, "mount_setattr", "close"]);
-    expect(attributesOf(finishing[1])).toMatchObject({ set: abi.MOUNT_ATTR_RDONLY });
+    expect(summary(finishing)).toEqual(["mount_setattr"]);
+    expect(finishing[0]?.args[0]).toEqual(only(program, "fsmount")[0]?.into);
+    expect(attributesOf(finishing[0])).toMatchObject({ set: abi.MOUNT_ATTR_RDONLY });
     expect(finishing.every(({ pointer }) => pointer === "/mounts/0")).toBe(true);
+  });
+
+  it("in a container that runs becomes read-only once it is filled, before it is attached", () => {
+    const seen: string[] = [];
+    const mount = { destination: "/t", type: "tmpfs", options: ["ro", "tmpcopyup"] };
+    const copyUp = () => seen.push("copy up");
+    const { program, finishing } = plannedMounts([mount], { isLive: true, copyUp });
+    expect(only(program, "fsmount")[0]?.args[2]).toBe(0);
+    expect(seen).toEqual(["copy up"]);
+    const calls = summary(program.operations);
+    expect(calls.slice(-4)).toEqual(["mount_setattr", "move_mount", "close", "close"]);
+    expect(only(program, "mount_setattr").map(attributesOf)).toMatchObject([{ set: abi.MOUNT_ATTR_RDONLY }]);
+    expect(finishing).toEqual([]);
   });
 
   it("of tmpcopyup is filled before it is attached", () => {

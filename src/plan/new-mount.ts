@@ -132,7 +132,8 @@ export function newMountByString(
   { type, source, options, writable, context }: NewMount,
   target: Register,
 ): Register {
-  const tmpfs = { type: "tmpfs", source: "tmpfs", options: parseMountOptions(["mode=700"]), context: "" };
+  const placeOptions = parseMountOptions(["mode=700", "nosuid", "nodev", "noexec"]);
+  const tmpfs = { type: "tmpfs", source: "tmpfs", options: placeOptions, context: "" };
   const { mount: place } = newMount(program, { ...tmpfs, writable: true });
   attach(program, place, target);
   program.do("mkdirat", [place, "new", 0o700]);
@@ -140,10 +141,8 @@ export function newMountByString(
   // The working directory would keep the tmpfs alive.
   const before = program.call("openat", [AT_FDCWD, ".", O_PATH | O_CLOEXEC, 0]);
   program.do("fchdir", [inside], { path: "new" });
-  let flags = 0;
-  for (const flag of options.superblockFlags) if (flag !== "ro" || !writable) flags |= MS_FLAGS[flag] ?? 0;
   const data = dataOf({ type, options, context });
-  program.do("mount", [source, ".", type, flags, data], { path: type });
+  program.do("mount", [source, ".", type, oldFlags(options, writable), data], { path: type });
   const copy = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW;
   const mount = program.call("open_tree", [place, "new", copy]);
   program.do("fchdir", [place], { path: "tmpfs" });
@@ -165,18 +164,20 @@ function takesContext(type: string, { data }: MountOptions): boolean {
 export const IVERSION = "iversion";
 
 /** fsconfig(2) has no flag for MS_I_VERSION: only mount(2) sets it, which takes the other flags again. */
-export function setIversion(
-  program: Program,
-  mount: Register,
-  { superblockFlags, attributes }: MountOptions,
-): void {
-  let flags = MS_REMOUNT | MS_I_VERSION;
-  for (const flag of superblockFlags) flags |= MS_FLAGS[flag] ?? 0;
-  // The values of MS_NOSUID, MS_NODEV and MS_NOEXEC are those of MOUNT_ATTR_*; access times stay as they are.
-  flags |= attributes.set & (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-  if ((attributes.set & MOUNT_ATTR_NOSYMFOLLOW) !== 0) flags |= MS_NOSYMFOLLOW;
+export function setIversion(program: Program, mount: Register, options: MountOptions): void {
+  const flags = MS_REMOUNT | MS_I_VERSION | oldFlags(options, false);
   program.do("fchdir", [mount], { path: IVERSION });
   program.do("mount", [0, ".", 0, flags, 0], { path: IVERSION });
+}
+
+/** The flags of a file system and of its mount as mount(2) takes them, but for access times. */
+function oldFlags({ superblockFlags, attributes }: MountOptions, writable: boolean): number {
+  let flags = 0;
+  for (const flag of superblockFlags) if (flag !== "ro" || !writable) flags |= MS_FLAGS[flag] ?? 0;
+  // The values of MS_NOSUID, MS_NODEV and MS_NOEXEC are those of MOUNT_ATTR_*.
+  flags |= attributes.set & (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+  if ((attributes.set & MOUNT_ATTR_NOSYMFOLLOW) !== 0) flags |= MS_NOSYMFOLLOW;
+  return flags;
 }
 
 const MS_FLAGS: Readonly<Record<string, number>> = {

@@ -1,7 +1,8 @@
 import { isData, type Operation, Program, pathOf, RegisterAllocator } from "../../bindings/stub/program.ts";
 import type { Config, Mount } from "../spec/types.ts";
 import { type HostFacts, type InitPlan, namespacesOf } from "./init-plan.ts";
-import { finishMounts, makeMounts, mountRequests, openBindSources } from "./mounts.ts";
+import { mountRequests } from "./mount-requests.ts";
+import { finishMounts, makeMounts, openBindSources } from "./mounts.ts";
 
 export interface TestPlan {
   readonly program: Program;
@@ -12,6 +13,7 @@ export interface TestPlan {
 export interface TestPlanOptions {
   readonly facts?: Partial<HostFacts>;
   readonly noPivot?: boolean;
+  readonly isLive?: boolean;
   readonly keyring?: string;
   readonly copyUp?: InitPlan["copyUp"];
 }
@@ -51,6 +53,8 @@ export function testPlan(config: Partial<Config>, options: TestPlanOptions = {})
     root: registers.take(),
     rootfs: registers.take(),
     hostProc: registers.take(),
+    made: [],
+    isLive: options.isLive ?? false,
     copyUp: options.copyUp ?? (() => {}),
   };
   return { program: new Program(registers), plan, warnings };

@@ -21,7 +21,8 @@ import {
   writeSysctls,
 } from "./kernel-settings.ts";
 import { setMemoryPolicy } from "./memory-policy.ts";
-import { finishMounts, makeMounts, mountRequests, openBindSources } from "./mounts.ts";
+import { mountRequests } from "./mount-requests.ts";
+import { finishMounts, makeMounts, openBindSources } from "./mounts.ts";
 import { setPersonality } from "./personality.ts";
 import { testPlan } from "./plan.test-support.ts";
 import {
@@ -145,7 +146,7 @@ function everyOperation(config: Config, noPivot: boolean): Operation[] {
   makeMounts(program, plan, requests, []);
   makeDevices(program, plan, requests);
   const { slave } = openTerminal(program, plan.root, plan.hostProc);
-  bindConsole(program, plan.root, slave);
+  bindConsole(program, plan, slave);
   for (const step of [writeSysctls, setNames, makeRootReadonly, protectReadonlyPaths]) step(program, plan);
   finishMounts(program, plan, requests);
   maskPaths(program, plan, fd);

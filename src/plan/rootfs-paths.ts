@@ -6,6 +6,7 @@ import {
   O_EXCL,
   O_NOFOLLOW,
   O_PATH,
+  RESOLVE_BENEATH,
   RESOLVE_IN_ROOT,
   RESOLVE_NO_MAGICLINKS,
   RESOLVE_NO_SYMLINKS,
@@ -31,6 +32,8 @@ export interface OpenOptions extends CallOptions {
   readonly noSymlinks?: boolean;
   /** O_DIRECTORY and the like, beside O_PATH. */
   readonly flags?: number;
+  /** Whether what leads out of `root` is an error (EXDEV), where else `root` is the root directory of all that leads up. */
+  readonly beneath?: boolean;
 }
 
 /** Opens a path below `root` as O_PATH. */
@@ -41,8 +44,9 @@ export function openInRoot(
   options: OpenOptions = {},
 ): Register {
   const links = options.noSymlinks === true ? RESOLVE_NO_SYMLINKS : RESOLVE_NO_MAGICLINKS;
-  const how = openHow(O_PATH | O_CLOEXEC | (options.flags ?? 0), 0, RESOLVE_IN_ROOT | links);
-  return program.call("openat2", [root, relative(path), how, OPEN_HOW_SIZE], { ...options, path });
+  const scope = options.beneath === true ? RESOLVE_BENEATH : RESOLVE_IN_ROOT;
+  const how = openHow(O_PATH | O_CLOEXEC | (options.flags ?? 0), 0, scope | links);
+  return program.call("openat2", [root, relative(path), how, OPEN_HOW_SIZE], { path, ...options });
 }
 
 /** openat2 takes the root itself as ".", since an empty path is an error. */
@@ -64,6 +68,11 @@ export function cleanPath(path: string): string {
   return `/${components(path).join("/")}`;
 }
 
+/** Whether a clean absolute path is the other one, or lies below it. */
+export function isAtOrBelow(path: string, other: string): boolean {
+  return path === other || path.startsWith(other === "/" ? "/" : `${other}/`);
+}
+
 /** Result of openOrCreate: the target, and whether it was there before. */
 export interface Target {
   readonly fd: Register;
@@ -77,6 +86,10 @@ export interface OpenOrCreateOptions {
   readonly noSymlinks?: boolean;
   /** Opens a symbolic link at the end of the path itself, not what it leads to. */
   readonly noFollow?: boolean;
+  /** Path of `root` in the container, for messages, where it is not its root. */
+  readonly within?: string;
+  /** Where the path is looked for before: beneath this directory. */
+  readonly lookFirst?: { readonly from: Register; readonly path: string };
 }
 
 /**
@@ -89,36 +102,67 @@ export function openOrCreate(
   root: Register,
   path: string,
   kind: "directory" | "file",
-  { noSymlinks = false, noFollow = false }: OpenOrCreateOptions = {},
+  { noSymlinks = false, noFollow = false, within, lookFirst }: OpenOrCreateOptions = {},
 ): Target {
   const parts = components(path);
+  const shown = (prefix: string) => [within ?? "", prefix].filter(Boolean).join("/");
   // A file in the place of a directory is ENOTDIR, as from mount(2): move_mount(2) would say EINVAL.
   const flags = (kind === "directory" ? O_DIRECTORY : 0) | (noFollow ? O_NOFOLLOW : 0);
-  const existed = openInRoot(program, root, path, { tolerate: ["ENOENT"], noSymlinks, flags });
+  const whole = { noSymlinks, flags, path: within === undefined ? path : `/${shown(path)}` };
+  const existed = openExisting(program, root, path, whole, lookFirst);
   const fd = program.call("copy", [existed], { tolerate: ["any"] });
   let parent = root;
   parts.forEach((name, index) => {
     const isLast = index === parts.length - 1;
     const prefix = parts.slice(0, index + 1).join("/");
     if (isLast) {
-      createIn(program, parent, name, kind, { if: [existed, "failed"], tolerate: ["EEXIST"], path: prefix });
+      createIn(program, parent, name, kind, {
+        if: [existed, "failed"],
+        tolerate: ["EEXIST"],
+        path: shown(prefix),
+      });
       return;
     }
     const found = openInRoot(program, root, prefix, {
       if: [existed, "failed"],
       tolerate: ["ENOENT"],
       flags: O_DIRECTORY,
+      path: shown(prefix),
     });
     program.do("mkdirat", [parent, name, 0o755], {
       if: [found, "failed"],
       tolerate: ["EEXIST"],
-      path: prefix,
+      path: shown(prefix),
     });
-    openInRoot(program, root, prefix, { if: [found, "failed"], into: found, flags: O_DIRECTORY });
+    openInRoot(program, root, prefix, {
+      if: [found, "failed"],
+      into: found,
+      flags: O_DIRECTORY,
+      path: shown(prefix),
+    });
     parent = found;
   });
-  openInRoot(program, root, path, { if: [existed, "failed"], into: fd, noSymlinks, flags });
+  openInRoot(program, root, path, { ...whole, if: [existed, "failed"], into: fd });
   return { fd, existed };
+}
+
+/** Opens what is there, if it is there; beneath `lookFirst`, then below the root. */
+function openExisting(
+  program: Program,
+  root: Register,
+  path: string,
+  options: OpenOptions,
+  lookFirst: OpenOrCreateOptions["lookFirst"],
+): Register {
+  if (lookFirst === undefined) return openInRoot(program, root, path, { ...options, tolerate: ["ENOENT"] });
+  const existed = openInRoot(program, lookFirst.from, lookFirst.path, {
+    ...options,
+    beneath: true,
+    tolerate: ["ENOENT", "EXDEV"],
+  });
+  const otherwise: OpenOptions = { ...options, if: [existed, "failed"], into: existed, tolerate: ["ENOENT"] };
+  openInRoot(program, root, path, otherwise);
+  return existed;
 }
 
 function createIn(

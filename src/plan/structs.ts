@@ -51,3 +51,9 @@ export function isDeviceNode(stat: Uint8Array, type: number, major: bigint, mino
     BigInt(view.getUint32(statx.stx_rdev_minor, true)) === minor
   );
 }
+
+/** The kernel's number of the mount that `struct statx` is about, as in proc_pid_mountinfo(5); 0 if it was not asked for. */
+export function mountNumber(stat: Uint8Array | undefined): bigint {
+  if (stat === undefined) return 0n;
+  return new DataView(stat.buffer, stat.byteOffset).getBigUint64(statx.stx_mnt_id, true);
+}

@@ -2,7 +2,8 @@ import { expect, it } from "vitest";
 import { AT_SYMLINK_NOFOLLOW, O_NOFOLLOW } from "../../bindings/abi/fcntl.ts";
 import { isData, type Program } from "../../bindings/stub/program.ts";
 import type { InitPlan, ReplyCheck } from "./init-plan.ts";
-import { makeMounts, mountRequests, openBindSources } from "./mounts.ts";
+import { mountRequests } from "./mount-requests.ts";
+import { makeMounts, openBindSources } from "./mounts.ts";
 import { howOf, only, testPlan } from "./plan.test-support.ts";
 
 interface Planned {

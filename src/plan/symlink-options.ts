@@ -4,8 +4,8 @@ import { RuntsError } from "../errors.ts";
 import { wantsIdMap } from "../spec/id-mapped-mount.ts";
 import type { Mount } from "../spec/types.ts";
 import type { InitPlan, ReplyCheck } from "./init-plan.ts";
+import { openTarget } from "./made-mounts.ts";
 import type { MountOptions } from "./mount-options.ts";
-import { openOrCreate } from "./rootfs-paths.ts";
 
 /** What a mount with crun's options for symbolic links is about. */
 export interface LinkRequest {
@@ -37,11 +37,11 @@ export function checkLinkOptions({ mount, pointer, destination, options, link }:
  */
 export function copySymlink(
   program: Program,
-  { root }: InitPlan,
+  plan: InitPlan,
   { destination, pointer }: Pick<LinkRequest, "destination" | "pointer">,
   link: string,
 ): ReplyCheck {
-  const parent = openOrCreate(program, root, dirname(destination), "directory");
+  const parent = openTarget(program, plan, dirname(destination), "directory");
   const name = basename(destination);
   const operation = program.operations.length;
   const made = program.call("symlinkat", [link, parent.fd, name], {

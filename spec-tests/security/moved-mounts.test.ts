@@ -1,0 +1,53 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "vitest";
+import { IS_RUNTS } from "../harness/runtime.ts";
+import { spec } from "../harness/spec.ts";
+import { startSwapper } from "../harness/swapper.ts";
+
+/**
+ * Another container that shares the root file system, and needs no capability for it, puts an empty directory in the place of the one
+ * that procfs is mounted on, and puts it back: rename(2), RENAME_EXCHANGE. What is masked in between must not be left out.
+ */
+
+const CREATES = 30;
+
+/** Opens what is masked or read-only, wherever procfs and sysfs have been moved to; nothing is written. */
+const LOOK = [
+  "for folder in /proc /proc.other /sys /sys.other; do",
+  "  (: >>$folder/sys/kernel/core_pattern) 2>/dev/null && echo $folder/sys is writable;",
+  "  [ -s $folder/keys ] && echo $folder/keys is not masked;",
+  '  [ -n "$(ls $folder/kernel 2>/dev/null)" ] && echo $folder/kernel is not masked;',
+  "done; true",
+].join("\n");
+
+spec(
+  "create while the directories below procfs and sysfs are exchanged for others: what is masked or read-only is so, or there is an error",
+  "config-linux.md, Masked Paths, Readonly Paths",
+  async (sandbox) => {
+    const container = sandbox.shell(LOOK, (config) => {
+      config.root.readonly = false;
+      config.linux.maskedPaths = ["/proc/keys", "/sys/kernel"];
+      config.linux.readonlyPaths = ["/proc/sys", "/proc/bus"];
+    });
+    const pairs = ["proc", "sys"].map((name) => {
+      const path = join(container.rootfs, name);
+      for (const folder of [path, `${path}.other`]) mkdirSync(folder, { recursive: true });
+      return [path, `${path}.other`] as const;
+    });
+    await startSwapper(sandbox, pairs);
+    const outcomes = new Set<string>();
+    for (let round = 0; round < CREATES; round += 1) {
+      const { code, stderr } = await container.create();
+      if (code !== 0 && IS_RUNTS)
+        expect(stderr).toMatch(/^runts: \/mounts\/\d+: .* is not where it was mounted: .*\n$/);
+      if (code === 0 && (await container.start()).code === 0) {
+        await container.until("stopped");
+        expect(container.printed()).toBe("");
+      }
+      outcomes.add(code === 0 ? "a container" : "an error");
+      expect((await container.delete("--force")).code).toBe(0);
+    }
+    expect(outcomes).toContain("a container");
+  },
+);

@@ -1,0 +1,150 @@
+import { absolutePath, basename, dirname } from "../../bindings/linux/paths.ts";
+import type { Register } from "../../bindings/stub/program.ts";
+import { RuntsError } from "../errors.ts";
+import type { Mount } from "../spec/types.ts";
+import type { HostFacts, InitPlan } from "./init-plan.ts";
+import { byteLength, MAX_DATA, needsOneString } from "./mount-data.ts";
+import { type MountOptions, parseMountOptions } from "./mount-options.ts";
+import { dataOf, isStrict } from "./new-mount.ts";
+import { cleanPath } from "./rootfs-paths.ts";
+import { contextOption } from "./security-labels.ts";
+import { checkLinkOptions } from "./symlink-options.ts";
+
+/** One entry of `mounts`, understood. */
+export interface MountRequest {
+  readonly mount: Mount;
+  readonly pointer: string;
+  /** Clean absolute path in the container. */
+  readonly destination: string;
+  readonly options: MountOptions;
+  /** Absolute source of a bind mount. */
+  readonly source: string;
+  /** Target of the symbolic link that is made instead of a mount (option copy-symlink). */
+  readonly link: string | undefined;
+  /** Whether a copy of the source would contain the container's own mounts if it were made after them. */
+  readonly holdsRootfs: boolean;
+  /** The source of a bind mount, once it is opened: itself, or a detached copy of it if `isCopy`. */
+  opened?: Register;
+  isCopy?: boolean;
+  /** The user namespace whose mappings a new file system is mounted with. */
+  mappings?: Register;
+}
+
+/** `list` is the pointer of the list of mounts. */
+export function mountRequests(plan: Pick<InitPlan, "config" | "facts">, list = "/mounts"): MountRequest[] {
+  return (plan.config.mounts ?? []).map((mount, index) => {
+    const pointer = `${list}/${index}`;
+    const options = parseMountOptions(mount.options ?? [], mount.type);
+    const given = mount.source ?? "";
+    const source =
+      options.bind && !given.startsWith("/") ? absolutePath(`${plan.facts.bundle}/${given}`) : given;
+    const link = options.copySymlink && options.bind ? plan.facts.linkTarget(source, pointer) : undefined;
+    const request: MountRequest = {
+      mount,
+      pointer,
+      destination: destinationOf(mount, options.destinationNoFollow || link !== undefined, plan.facts),
+      options,
+      source,
+      link,
+      holdsRootfs: `${plan.facts.rootfs}/`.startsWith(source.endsWith("/") ? source : `${source}/`),
+    };
+    checkRequest(request, plan);
+    checkLinkOptions(request);
+    checkData(request, plan);
+    return request;
+  });
+}
+
+/** `noFollow`: whether a symbolic link at the very end of it is what is meant. */
+function destinationOf({ type, destination }: Mount, noFollow: boolean, facts: HostFacts): string {
+  const path = cleanPath(destination);
+  if (isStrict(type ?? "")) return path;
+  if (!noFollow || path === "/") return facts.followDanglingLinks(path);
+  return cleanPath(`${facts.followDanglingLinks(dirname(path))}/${basename(path)}`);
+}
+
+/** Files below /proc that may be bound over, for lxcfs and the like; a mount anywhere else in it could fake procfs. */
+const ALLOWED_IN_PROC = new Set([
+  "/proc/cpuinfo",
+  "/proc/diskstats",
+  "/proc/meminfo",
+  "/proc/stat",
+  "/proc/swaps",
+  "/proc/uptime",
+  "/proc/loadavg",
+  "/proc/slabinfo",
+  "/proc/sys/kernel/ns_last_pid",
+  "/proc/sys/crypto/fips_enabled",
+]);
+
+function checkRequest(
+  { mount, pointer, destination, options, source }: MountRequest,
+  plan: Pick<InitPlan, "facts">,
+): void {
+  const refuse = (message: string): never => {
+    throw new RuntsError(`${pointer}: ${message}`, { operation: "mount", path: destination, pointer });
+  };
+  if (destination === "/") refuse("a mount over the root file system itself is not allowed");
+  if (options.bind && options.data.length > 0) {
+    // The kernel ignores the data of a bind mount (mount(2)), and the public conformance suite relies on that.
+    plan.facts.warn(`${pointer}/options: a bind mount has no use for ${options.data.join(",")}`);
+  }
+  if (options.bind && !options.remount && (mount.source ?? "") === "") refuse("a bind mount needs a source");
+  const isCgroup = mount.type === "cgroup" || mount.type === "cgroup2";
+  const ofHierarchy = isCgroup && !options.bind && !options.remount ? options.data.filter(isOfHierarchy) : [];
+  const ofFileSystem = [
+    ...options.superblockFlags.filter((flag) => flag !== "ro"),
+    ...options.data.filter((word) => !ofHierarchy.includes(word)),
+  ];
+  if ((options.remount || isCgroup) && !options.bind && ofFileSystem.length > 0) {
+    // The kernel would change the file system, which the host and other containers use too.
+    refuse(
+      `${options.remount ? "remount" : mount.type} takes no file system options: ${ofFileSystem.join(",")}`,
+    );
+  }
+  if (ofHierarchy.length > 0) {
+    const why = "the whole cgroup hierarchy has it or not, as the host says";
+    plan.facts.warn(`${pointer}/options: a container can't choose ${ofHierarchy.join(",")}: ${why}`);
+  }
+  if (options.tmpcopyup && mount.type !== "tmpfs") refuse("tmpcopyup is an option of tmpfs");
+  if (!options.bind && !options.remount && (mount.type ?? "") === "")
+    refuse("a mount needs a type or the option bind");
+  // CVE-2019-16884, CVE-2023-27561: whoever may choose what /proc is may fake what the runtime writes to it.
+  if (destination === "/proc" && !options.remount) {
+    const isProc = options.bind ? plan.facts.isProcfs(source) : mount.type === "proc";
+    if (!isProc) refuse("only procfs may be mounted on /proc");
+  } else if (destination.startsWith("/proc/") && !ALLOWED_IN_PROC.has(destination)) {
+    refuse(`${destination} cannot be mounted because it is inside /proc`);
+  }
+}
+
+/**
+ * Options of cgroup2 itself, which configs have copied from the host's mount. All mounts share them, and the kernel takes them from the
+ * host's first cgroup namespace alone; elsewhere it ignores them. Documentation/admin-guide/cgroup-v2.rst
+ */
+const CGROUP_OPTIONS = new Set([
+  "favordynmods",
+  "memory_hugetlb_accounting",
+  "memory_localevents",
+  "memory_recursiveprot",
+  "nofavordynmods",
+  "nsdelegate",
+  "pids_localevents",
+]);
+
+function isOfHierarchy(option: string): boolean {
+  return CGROUP_OPTIONS.has(option);
+}
+
+/** What mount(2) would cut off. */
+function checkData(
+  { mount, pointer, destination, options }: MountRequest,
+  plan: Pick<InitPlan, "config" | "facts">,
+): void {
+  const { type = "", source = type } = mount;
+  if (options.bind || options.remount || !needsOneString(type, source, options.data)) return;
+  const length = byteLength(dataOf({ type, options, context: contextOption(plan) }));
+  if (length <= MAX_DATA) return;
+  const message = `${pointer}/options: the options of the file system are ${length} bytes long, and mount(2) takes ${MAX_DATA}`;
+  throw new RuntsError(message, { operation: "mount", path: destination, pointer: `${pointer}/options` });
+}
