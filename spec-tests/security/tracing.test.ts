@@ -1,7 +1,5 @@
-import { execFileSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { expect } from "vitest";
+import { addProgram } from "../harness/c-program.ts";
 import { type Config, setNamespace } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
 import { giveRootfsTo } from "../harness/rootfs.ts";
@@ -66,9 +64,7 @@ async function tracer(sandbox: Sandbox): Promise<Container> {
     };
     config.process.args = ["/tracer"];
   });
-  const source = sandbox.path("tracer.c");
-  writeFileSync(source, TRACER);
-  execFileSync("gcc", ["-static", "-O2", "-w", "-o", join(container.rootfs, "tracer"), source]);
+  addProgram(sandbox, container, "tracer", TRACER);
   giveRootfsTo(container.rootfs, { uid: BASE, gid: BASE });
   await container.started();
   await expect.poll(() => container.printed()).toBe("tracing");

@@ -25,7 +25,7 @@ import {
 import { deleteContainer } from "./delete.ts";
 import { hostFacts } from "./host-facts.ts";
 import { checkId } from "./id.ts";
-import { lockContainer } from "./lock.ts";
+import { type ContainerLock, lockContainer, lockMounts } from "./lock.ts";
 import type { Context } from "./options.ts";
 import { containerDirectory, doesNotExist, type SavedState, tryReadState } from "./saved-state.ts";
 import { standardStreams } from "./standard-streams.ts";
@@ -40,17 +40,19 @@ export async function checkpointContainer(context: Context, options: CheckpointO
   checkId(id);
   warnUnprivileged(context, "checkpoint");
   const directory = containerDirectory(context.root, id);
-  const lock = lockContainer(directory, id);
-  if (lock === undefined) throw doesNotExist(id);
+  const mountsLock = lockMounts(directory, id);
+  let lock: ContainerLock | undefined;
   try {
-    const saved = tryReadState(directory);
+    lock = lockContainer(directory, id);
+    const saved = lock && tryReadState(directory);
     if (saved === undefined) throw doesNotExist(id);
     checkStatus(directory, saved);
     checkParent(options);
     checkStatusFd(options);
     dump(context, directory, saved, options);
   } finally {
-    lock.release();
+    lock?.release();
+    mountsLock?.release();
   }
   if (!options.leaveRunning && !options.preDump) await deleteContainer(context, id, { force: true });
 }

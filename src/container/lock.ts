@@ -19,7 +19,20 @@ export interface ContainerLock {
  * process, however that ends. Returns undefined if there is no such directory, or none any more once it is locked.
  */
 export function lockContainer(directory: string, id: string): ContainerLock | undefined {
-  const fd = openDirectory(directory);
+  return lock(directory, O_DIRECTORY, id);
+}
+
+/**
+ * Changes of a running container's mounts exclude each other and `checkpoint`, by a lock of their own: a process of the runtime in the
+ * container's cgroup makes them, and a container that freezes its cgroup would keep the other lock from `delete --force`, which
+ * kills that process. Who takes both takes this one first.
+ */
+export function lockMounts(directory: string, id: string): ContainerLock | undefined {
+  return lock(`${directory}/config.json`, 0, id);
+}
+
+function lock(path: string, flags: number, id: string): ContainerLock | undefined {
+  const fd = open(path, flags);
   if (fd === undefined) return undefined;
   const deadline = Date.now() + TIMEOUT_MS;
   while (trySyscall("flock", fd, LOCK_EX | LOCK_NB) < 0) {
@@ -30,13 +43,13 @@ export function lockContainer(directory: string, id: string): ContainerLock | un
         {
           operation: "flock",
           errno: "ETIMEDOUT",
-          path: directory,
+          path,
         },
       );
     }
     sleep(RETRY_MS);
   }
-  if (!isStill(directory, fd)) {
+  if (!isStill(path, fd)) {
     closeSync(fd);
     return undefined;
   }
@@ -44,19 +57,19 @@ export function lockContainer(directory: string, id: string): ContainerLock | un
   return { release: () => held.close() };
 }
 
-function openDirectory(directory: string): number | undefined {
+function open(path: string, flags: number): number | undefined {
   try {
-    return openSync(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    return openSync(path, O_RDONLY | O_NOFOLLOW | flags);
   } catch (error) {
     if (["ENOENT", "ENOTDIR"].includes(errorCode(error))) return undefined;
     throw error;
   }
 }
 
-/** Whether the path still is the directory that was locked: it may have been deleted, and made anew, while we waited. */
-function isStill(directory: string, fd: number): boolean {
+/** Whether the path still is what was locked: it may have been deleted, and made anew, while we waited. */
+function isStill(path: string, fd: number): boolean {
   try {
-    const now = statSync(directory, { throwIfNoEntry: false });
+    const now = statSync(path, { throwIfNoEntry: false });
     return now !== undefined && now.ino === fstatSync(fd).ino;
   } catch (error) {
     closeSync(fd);

@@ -11,11 +11,11 @@ export interface LockedContainer {
 }
 
 /** Runs the action under the container's lock: no other operation can change the status meanwhile. */
-export function withLockedContainer(
+export function withLockedContainer<T>(
   { root }: Context,
   id: string,
-  action: (container: LockedContainer) => void,
-): void {
+  action: (container: LockedContainer) => T,
+): T {
   checkId(id);
   const directory = containerDirectory(root, id);
   const lock = lockContainer(directory, id);
@@ -23,7 +23,7 @@ export function withLockedContainer(
   try {
     const saved = tryReadState(directory);
     if (saved === undefined) throw doesNotExist(id);
-    action({ directory, saved, status: statusOf(directory, saved) });
+    return action({ directory, saved, status: statusOf(directory, saved) });
   } finally {
     lock.release();
   }

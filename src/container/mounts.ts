@@ -20,11 +20,14 @@ import { type Caller, inspectCaller } from "./caller.ts";
 import { differingNamespaces } from "./differing-namespaces.ts";
 import { type CgroupEntry, entryInto } from "./exec-cgroup.ts";
 import { followDanglingLinks, hostFacts } from "./host-facts.ts";
+import { checkId } from "./id.ts";
 import { openInit } from "./init-process.ts";
+import { lockMounts } from "./lock.ts";
 import { type LockedContainer, withLockedContainer } from "./locked.ts";
 import { listedMount, type MountEntry } from "./mount-list.ts";
 import type { Context } from "./options.ts";
-import type { SavedState } from "./saved-state.ts";
+import { isAlive } from "./process-status.ts";
+import { containerDirectory, type SavedState } from "./saved-state.ts";
 import { mountLabelOf } from "./security-modules.ts";
 
 /**
@@ -40,15 +43,30 @@ export function addMounts(context: Context, id: string, file: string): void {
     try {
       container.inside((pending, options) => makeLiveMounts(pending, mounts, options));
     } catch (error) {
-      const { pid } = container.saved;
-      const places = mounts.map(({ destination }) => cleanPath(destination));
-      const points = new Set(places.map((place) => followDanglingLinks(`/proc/${pid}/root`, place)));
-      const made = mountsOf(pid).filter(({ id, point }) => !before.has(id) && points.has(point));
-      const undo = made.reverse().map(({ point }) => ({ path: point, pointer: "" }));
-      if (undo.length > 0) container.inside((pending, options) => removeLiveMounts(pending, undo, options));
+      undoMounts(context, container, mounts, before);
       throw error;
     }
   });
+}
+
+/** Takes away what has been mounted of a list; nothing is left of it where the container has ended meanwhile. */
+function undoMounts(
+  context: Context,
+  { saved, inside }: MountNamespace,
+  mounts: readonly Mount[],
+  before: ReadonlySet<number>,
+): void {
+  const { pid, startTime } = saved;
+  if (!isAlive(pid, startTime)) return;
+  try {
+    const places = mounts.map(({ destination }) => cleanPath(destination));
+    const points = new Set(places.map((place) => followDanglingLinks(`/proc/${pid}/root`, place)));
+    const made = mountsOf(pid).filter(({ id, point }) => !before.has(id) && points.has(point));
+    const undo = made.reverse().map(({ point }) => ({ path: point, pointer: "" }));
+    if (undo.length > 0) inside((pending, options) => removeLiveMounts(pending, undo, options));
+  } catch (error) {
+    context.log.warn(`what was mounted is still there: ${error instanceof Error ? error.message : error}`);
+  }
 }
 
 /** `mounts remove`: the uppermost mount at each destination of such a file, the last first. */
@@ -69,11 +87,9 @@ export function removeMounts(context: Context, id: string, file: string): void {
 
 /** `mounts list`: what is mounted in the container, in the order of the kernel. */
 export function listMounts(context: Context, id: string): readonly MountEntry[] {
-  let mounts: readonly MountEntry[] = [];
-  withRunningContainer(context, id, ({ saved }) => {
-    mounts = mountsOf(saved.pid).map(listedMount);
-  });
-  return mounts;
+  return withLockedContainer(context, id, (container) =>
+    mountsOf(checkRunning(container).saved.pid).map(listedMount),
+  );
 }
 
 function readMounts(file: string, { linux }: Config): readonly Mount[] {
@@ -102,18 +118,11 @@ function refuseLinkOptions({ options = [], destination }: Mount, index: number):
 
 const PAUSED = "cannot change a paused container";
 
-function withRunningContainer(
-  context: Context,
-  id: string,
-  action: (container: LockedContainer) => void,
-): void {
-  withLockedContainer(context, id, (container) => {
-    if (container.status !== "running" && container.status !== "created") {
-      const reason = container.status === "paused" ? PAUSED : "container not running";
-      throw new RuntsError(reason, { operation: "mounts", path: id });
-    }
-    action(container);
-  });
+function checkRunning(container: LockedContainer): LockedContainer {
+  const { status, saved } = container;
+  if (status === "running" || status === "created") return container;
+  const reason = status === "paused" ? PAUSED : "container not running";
+  throw new RuntsError(reason, { operation: "mounts", path: saved.id });
 }
 
 interface MountNamespace {
@@ -123,15 +132,26 @@ interface MountNamespace {
   inside(action: (pending: PendingInit, options: LiveMountsOptions) => void): void;
 }
 
+/** The container's own lock is held only while its status is looked at. */
 function withMountNamespace(context: Context, id: string, action: (namespace: MountNamespace) => void): void {
-  withRunningContainer(context, id, ({ directory, saved }) => {
+  checkId(id);
+  const lock = lockMounts(containerDirectory(context.root, id), id);
+  try {
+    action(mountNamespaceOf(context, id));
+  } finally {
+    lock?.release();
+  }
+}
+
+function mountNamespaceOf(context: Context, id: string): MountNamespace {
+  return withLockedContainer(context, id, (container) => {
+    const { directory, saved } = checkRunning(container);
     const config = readValidConfig(directory);
     if (!hasOwn(namespacesOf(config), "mount")) {
       const message = "the container has no mount namespace of its own: its mounts are those of its creator";
       throw new RuntsError(message, { operation: "mounts", path: id });
     }
-    const inside: MountNamespace["inside"] = (use) => runInside(context, saved, config, use);
-    action({ saved, config, inside });
+    return { saved, config, inside: (use) => runInside(context, saved, config, use) };
   });
 }
 
