@@ -10,7 +10,6 @@ const RDMA = "config-linux.md, RDMA";
 const IO = "config-linux.md, Block IO";
 const MUST = "runtime.md, Create: MUST error if a property cannot be applied";
 const UPDATE = "practice of runc and crun";
-const LABEL = "config.md, Linux Process: apparmorProfile";
 const MIB = 1 << 20;
 const ROOT = "/sys/fs/cgroup";
 const DENY_ALL = { allow: false, access: "rwm" };
@@ -63,26 +62,12 @@ async function rdmaDevice(sandbox: GuestSandbox): Promise<(config: Config) => vo
 /** Not busybox's, which knows no other folder. */
 const MODPROBE = '/usr/sbin/modprobe -d "$modules"';
 
-/** A profile of this name that denies one file. */
-const PROFILE =
-  "profile spec flags=(attach_disconnected) { file, capability, network, mount, umount, signal, ptrace, unix, deny /tmp/secret rwl, }";
-const TRY_PROFILE =
-  "cat /proc/self/attr/current; echo 1 > /tmp/other && echo written; (echo 1 > /tmp/secret) 2>/dev/null || echo denied";
-
-async function loadProfile({ guest }: GuestSandbox): Promise<void> {
-  const security = "/sys/kernel/security";
-  const parser = '"$modules/usr/sbin/apparmor_parser" --skip-cache --replace';
-  await guest.output(
-    `[ -d ${security}/apparmor ] || mount -t securityfs securityfs ${security}; echo '${PROFILE}' | ${parser}`,
-  );
-}
-
 async function cpuset(container: GuestContainer): Promise<string> {
   return (await container.files("cpuset.cpus", "cpuset.mems")).split("\n").join(" ");
 }
 
 describeGuest(
-  "cpuset, hugetlb, rdma, io weights, AppArmor",
+  "cpuset, hugetlb, rdma, io weights",
   () => {
     guestSpec("cpu.cpus and cpu.mems: the program gets these alone", CPU, async (sandbox) => {
       const container = sandbox.limited(`${ALLOWED_LISTS}; sleep 999`, { cpu: { cpus: "1", mems: "1" } });
@@ -236,38 +221,6 @@ describeGuest(
       } finally {
         await sandbox.guest.output("rmmod bfq");
       }
-    });
-
-    guestSpec(
-      "apparmorProfile: it is the program's, and what it denies is denied",
-      LABEL,
-      async (sandbox) => {
-        await loadProfile(sandbox);
-        const container = sandbox.limited(TRY_PROFILE, {}, (config) => {
-          config.process.apparmorProfile = "spec";
-        });
-        expect(await container.output()).toBe("spec (enforce)\nwritten\ndenied");
-      },
-    );
-
-    guestSpec("exec --apparmor: it is that program's", "practice of runc and crun", async (sandbox) => {
-      await loadProfile(sandbox);
-      const container = sandbox.limited("cat /proc/self/attr/current; sleep 999", {});
-      await container.started();
-      expect(await container.printed(".")).toBe("unconfined");
-      const label = ["exec", "--apparmor", "spec", container.id, "cat", "/proc/self/attr/current"];
-      expect((await sandbox.invoke(label)).stdout).toBe("spec (enforce)\n");
-    });
-
-    guestSpec("apparmorProfile that is not loaded: error that names it", MUST, async (sandbox) => {
-      const container = sandbox.limited("true", {}, (config) => {
-        config.process.apparmorProfile = "nobody-loaded-it";
-      });
-      sandbox.expectRefusal(
-        await container.create(),
-        /apparmor/,
-        /\/process\/apparmorProfile: .*nobody-loaded-it/,
-      );
     });
   },
   QEMU_GUEST,

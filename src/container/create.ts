@@ -49,7 +49,7 @@ import {
   startSocketPath,
   writeState,
 } from "./saved-state.ts";
-import { mountLabelOf, openLabelProcfs } from "./security-modules.ts";
+import { execLabels, mountLabelOf } from "./security-modules.ts";
 import { awaitClosed } from "./start-report.ts";
 import type { TerminalReceiver } from "./terminal-receiver.ts";
 import { undoAll } from "./undo.ts";
@@ -170,7 +170,6 @@ class Creation {
   #state: SavedState | undefined;
   #lock: ContainerLock | undefined;
   #listener: OwnedDescriptor | undefined;
-  #procfs: OwnedDescriptor | undefined;
 
   constructor(context: Context, options: CreateOptions, { config, process, directory, handed }: ToCreate) {
     this.#context = context;
@@ -229,7 +228,6 @@ class Creation {
     const { seccomp, hooks, netDevices } = parts;
     const listener = new OwnedDescriptor(listenUnix(startSocketPath(this.#directory)));
     this.#listener = listener;
-    this.#procfs = openLabelProcfs(this.#process);
     const stdio = stdioFacts(terminal !== undefined, this.#process.user?.uid ?? 0, this.#options.stdio);
     if (stdio.pipes !== undefined) this.#change({ pipes: stdio.pipes });
     const last = setUpInit(pending, {
@@ -244,7 +242,6 @@ class Creation {
       staysDumpable: !this.#caller.privileged,
       stdio,
       consoleSocket: terminal?.socket.number,
-      procfs: this.#procfs?.number,
       attributes: parts.attributes,
       addedEnv: this.#handed.env,
       listener: listener.number,
@@ -255,7 +252,6 @@ class Creation {
       idMappedMounts: parts.idMappedMounts,
     });
     listener.close();
-    this.#procfs?.close();
     return last;
   }
 
@@ -338,6 +334,7 @@ class Creation {
         linux: this.#config.linux ?? {},
         namespaces,
         mapIds,
+        execLabels: execLabels(this.#process, this.#saved.keyring !== undefined),
         oomScoreAdj: this.#caller.privileged ? undefined : this.#process.oomScoreAdj,
         cgroup: cgroup?.number,
         keepFds: this.#handed.count,
@@ -374,7 +371,6 @@ class Creation {
       () => rmSync(this.#directory, { recursive: true, force: true }),
       () => this.#parts?.hooks?.poststop(),
       () => this.#listener?.close(),
-      () => this.#procfs?.close(),
       () => this.#parts?.scope?.close(),
       // Until here nobody else gets at what is left of it.
       () => this.#lock?.release(),

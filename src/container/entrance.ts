@@ -20,7 +20,7 @@ import { adoptProcess, credentialOptions } from "./process-rights.ts";
 import type { SavedState } from "./saved-state.ts";
 import { compileFilter } from "./seccomp-filter.ts";
 import type { SeccompAgent } from "./seccomp-listener.ts";
-import { openLabelProcfs } from "./security-modules.ts";
+import { execLabels } from "./security-modules.ts";
 import { type TaskAttributes, taskAttributes } from "./task-attributes.ts";
 
 /** Who enters which container. */
@@ -124,6 +124,7 @@ export async function entranceTo(context: Context, visit: Visit): Promise<Entran
       return spawnInit({
         ...options,
         linux: {},
+        execLabels: execLabels(process, saved.keyring !== undefined),
         namespaces: NO_NAMESPACES,
         join: { pidfd: options.pidfd, flags },
         afterJoin: (program) => {
@@ -147,7 +148,6 @@ export async function entranceTo(context: Context, visit: Visit): Promise<Entran
         credentials,
         umask: caller.umask,
         staysDumpable: false,
-        procfs: held.hold(openLabelProcfs(process))?.number,
         attributes,
         start: { keepFds, inheritedNofile: inheritedNofile(), seccomp },
         inUserNamespace: hasOwn(namespaces, "user"),

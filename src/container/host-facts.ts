@@ -11,7 +11,7 @@ import { readConfigAndBytes } from "../spec/config.ts";
 import type { Config } from "../spec/types.ts";
 
 /** linux/magic.h */
-const PROC_SUPER_MAGIC = 0x9fa0;
+export const PROC_SUPER_MAGIC = 0x9fa0;
 
 /**
  * The bundle as a path without symbolic links, and its config: whoever retargets a link later moves neither hooks nor what `state`

@@ -1,25 +1,29 @@
-import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
 import { statfsSync } from "../../bindings/linux/file-status.ts";
-import { openSync, readFileSync } from "../../bindings/linux/files.ts";
-import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
+import { readFileSync } from "../../bindings/linux/files.ts";
+import type { Program } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
-import { wantsLabel } from "../plan/security-labels.ts";
+import { setExecLabels, wantsLabel } from "../plan/security-labels.ts";
 import type { Config, Process } from "../spec/types.ts";
+import { PROC_SUPER_MAGIC } from "./host-facts.ts";
 
 /** linux/magic.h */
 const SELINUX_MAGIC = 0xf97cff8c;
 
 /**
- * Opens the host's procfs for the labels that a process asks for; undefined if it asks for none. A label that the host's kernel
- * can't give is an error, not a process without it.
+ * What sets the labels that a process asks for, before its stub enters anything of a container; undefined if it asks for none. A
+ * label that the host's kernel can't give is an error, not a process without it.
  */
-export function openLabelProcfs(process: Process): OwnedDescriptor | undefined {
+export function execLabels(
+  process: Process,
+  makesKeyring: boolean,
+): ((program: Program) => void) | undefined {
   if (!wantsLabel(process)) return undefined;
   const { apparmorProfile = "", selinuxLabel = "" } = process;
   if (apparmorProfile !== "" && !appArmorIsEnabled())
     throw notEnabled("/process/apparmorProfile", "AppArmor");
   if (selinuxLabel !== "" && !selinuxIsEnabled()) throw notEnabled("/process/selinuxLabel", "SELinux");
-  return new OwnedDescriptor(openSync("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  checkProcfs(apparmorProfile === "" ? "/process/selinuxLabel" : "/process/apparmorProfile");
+  return (program) => setExecLabels(program, process, makesKeyring);
 }
 
 /**
@@ -31,6 +35,13 @@ export function mountLabelOf({ linux }: Config, warn: (message: string) => void)
   if (mountLabel === "" || selinuxIsEnabled()) return mountLabel;
   warn(`/linux/mountLabel: SELinux is not enabled on this host: no mount gets the label ${mountLabel}`);
   return "";
+}
+
+/** What else is there would take a label as any file takes text, and the process would be without it. */
+function checkProcfs(pointer: string): void {
+  if (statfsSync("/proc").type === PROC_SUPER_MAGIC) return;
+  const message = `${pointer}: /proc, by which labels are set, is no procfs on this host`;
+  throw new RuntsError(message, { operation: "exec", path: "/proc", pointer });
 }
 
 function notEnabled(pointer: string, module: string): RuntsError {

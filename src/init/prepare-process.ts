@@ -19,7 +19,6 @@ import {
   startProgram,
   verifyWorkingDirectory,
 } from "../plan/process-setup.ts";
-import { setExecLabels } from "../plan/security-labels.ts";
 import {
   type ContainerNull,
   giveStdio,
@@ -46,8 +45,6 @@ export interface ProcessOptions {
   /** Variables that the runtime itself adds to the environment. */
   readonly addedEnv: readonly string[];
   readonly stdio: StdioFacts;
-  /** The host's procfs, open, if the process has a label to set. */
-  readonly procfs: number | undefined;
   /** What the kernel keeps of a single process and few ask for: by the process itself, and by the runtime for it. */
   readonly attributes:
     | { readonly plan: (program: Program) => void; readonly apply: (pid: number) => void }
@@ -107,11 +104,6 @@ function planProcess(
   if (terminal !== undefined) attachTerminal(program, terminal.slave, process);
   giveStdio(program, process, options.stdio);
   const given = options.program ?? beginPasswd(program, root);
-  if (options.procfs !== undefined) {
-    const procfs = program.descriptor(options.procfs);
-    setExecLabels(program, process, procfs);
-    program.do("close", [procfs]);
-  }
   options.attributes?.plan(program);
   assumeCredentials(program, process, options.credentials);
   if (options.staysDumpable) makeDumpable(program);

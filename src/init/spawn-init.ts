@@ -47,6 +47,8 @@ export interface SpawnOptions extends MappingRights {
   readonly namespaces: Namespaces;
   /** A process whose namespaces are joined: a pidfd, and CLONE_NEW* of those that differ from the runtime's. */
   readonly join?: { readonly pidfd: number; readonly flags: number };
+  /** Done first of all, in the namespaces of the runtime. The clone inherits it. */
+  readonly execLabels?: ((program: Program) => void) | undefined;
   /** Done before the clone, which inherits it. */
   readonly beforeClone?: ((program: Program) => void) | undefined;
   /** The same, once the namespaces are joined. */
@@ -149,6 +151,7 @@ function cloneByStub(stub: Stub, options: SpawnOptions, opened: OwnedDescriptor[
     const reset = parent.program();
     // In the order of their numbers, as they were opened.
     resetProcess(reset, [Math.min(theirs, initTheirs), Math.max(theirs, initTheirs)], options);
+    options.execLabels?.(reset);
     parent.send(reset);
     if (options.namespaces.created.has("time")) makeTimeNamespace(parent, reset, pid, options);
     const cloning = parent.program();

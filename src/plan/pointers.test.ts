@@ -158,7 +158,7 @@ function everyOperation(config: Config, noPivot: boolean): Operation[] {
   giveStdio(program, process, stdio);
   openContainerNull(program, plan.root, stdio);
   readByteText(program, openPasswd(program, plan.root), 64);
-  setExecLabels(program, process, program.registers.take());
+  setExecLabels(program, process, true);
   setMemoryPolicy(program, config.linux?.memoryPolicy ?? { mode: "MPOL_LOCAL" });
   setPersonality(program, config.linux?.personality ?? { domain: "LINUX" });
   scheduleItself(program, schedulingCalls(process));

@@ -1,6 +1,8 @@
 import {
+  AT_FDCWD,
   O_CLOEXEC,
   O_DIRECTORY,
+  O_PATH,
   O_WRONLY,
   RESOLVE_BENEATH,
   RESOLVE_NO_XDEV,
@@ -11,18 +13,24 @@ import type { Process } from "../spec/types.ts";
 import type { InitPlan } from "./init-plan.ts";
 import { OPEN_HOW_SIZE, openHow } from "./structs.ts";
 
-/** Whether a process asks for a label of a security module, which needs the host's procfs to be set. */
+/** Whether a process asks for a label of a security module. */
 export function wantsLabel({ apparmorProfile = "", selinuxLabel = "" }: Process): boolean {
   return apparmorProfile !== "" || selinuxLabel !== "";
 }
 
 /**
- * Sets the labels that the process takes at its execve. They are written through the host's procfs, which the container has no say
- * in (CVE-2019-16884, CVE-2025-52881), by the thread that will execute, and while it still is root: a process that is not
- * dumpable has files in procfs that only root may open.
+ * Sets the labels that the process takes at its execve, and with SELinux that of the keyring which is made for it. A process writes
+ * them for itself, and fork(2) hands both on: so this is done before the clone, through the host's procfs, which the container has no
+ * say in (CVE-2019-16884, CVE-2025-52881). No descriptor of that may be open where a process of the container can reach it: from
+ * /proc/PID/fd/N, ".." leads to the host's files.
  */
-export function setExecLabels(program: Program, process: Process, procfs: Register): void {
+export function setExecLabels(program: Program, process: Process, makesKeyring: boolean): void {
   const { apparmorProfile = "", selinuxLabel = "" } = process;
+  program.about(
+    apparmorProfile === "" ? "/process/selinuxLabel" : "/process/apparmorProfile",
+    "open the host's procfs",
+  );
+  const procfs = program.call("openat", [AT_FDCWD, "/proc", O_PATH | O_DIRECTORY | O_CLOEXEC, 0]);
   if (apparmorProfile !== "") {
     program.about("/process/apparmorProfile", `set the AppArmor profile ${apparmorProfile}`);
     const file = openAttribute(program, procfs, "apparmor/exec", ["ENOENT"]);
@@ -33,7 +41,10 @@ export function setExecLabels(program: Program, process: Process, procfs: Regist
   if (selinuxLabel !== "") {
     program.about("/process/selinuxLabel", `set the SELinux label ${selinuxLabel}`);
     write(program, openAttribute(program, procfs, "exec", []), selinuxLabel);
+    // Or the container could not use its own keyring. Nothing else that is made before the execve is a key.
+    if (makesKeyring) write(program, openAttribute(program, procfs, "keycreate", []), selinuxLabel);
   }
+  program.do("close", [procfs]);
 }
 
 /** The annotation of crun by which podman asks for another option than `context` to label a container's file systems with. */
