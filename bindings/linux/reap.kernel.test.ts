@@ -4,7 +4,7 @@ import { EMFILE } from "../abi/errno.ts";
 import { callKernel, substituteKernel } from "../ffi/syscall.ts";
 import { channelPair, keepOnExec, openStubImage, spawnStub } from "../stub/client.ts";
 import { pidfdOpen } from "./pidfd.ts";
-import { killAndReap } from "./reap.ts";
+import { isChild, killAndReap } from "./reap.ts";
 
 test("a child is gone also when no descriptor is to be had", () => {
   const image = openStubImage();
@@ -18,6 +18,38 @@ test("a child is gone also when no descriptor is to be had", () => {
     expect(pidfdOpen(pid)).toBeUndefined();
   } finally {
     substituteKernel(undefined);
+    for (const fd of [image, ours, theirs]) closeSync(fd);
+  }
+});
+
+test.each([0, -1, -2, 1.5, 2 ** 31, 2 ** 32 - 1, Number.NaN])(
+  "%d is no process: nothing is killed",
+  (pid) => {
+    const killing: string[] = [];
+    substituteKernel((name) => {
+      killing.push(name);
+      return 0;
+    });
+    try {
+      expect(() => killAndReap(pid)).toThrow("EINVAL");
+      expect(isChild(pid)).toBe(false);
+    } finally {
+      substituteKernel(undefined);
+    }
+    expect(killing).toEqual([]);
+  },
+);
+
+test("a child is one until it is reaped, and nobody else ever", () => {
+  const image = openStubImage();
+  const [ours, theirs] = channelPair();
+  try {
+    keepOnExec(theirs);
+    const pid = spawnStub(image, theirs);
+    expect(isChild(pid)).toBe(true);
+    killAndReap(pid);
+    expect([pid, process.pid, process.ppid, 1].map(isChild)).toEqual([false, false, false, false]);
+  } finally {
     for (const fd of [image, ours, theirs]) closeSync(fd);
   }
 });

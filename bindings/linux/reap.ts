@@ -1,7 +1,8 @@
 import { ECHILD } from "../abi/errno.ts";
 import { siginfo } from "../abi/layouts.ts";
-import { P_ALL, SIGKILL, WEXITED, WNOHANG, WNOWAIT } from "../abi/signal.ts";
+import { P_ALL, P_PID, SIGKILL, WEXITED, WNOHANG, WNOWAIT } from "../abi/signal.ts";
 import { trySyscall } from "../ffi/syscall.ts";
+import { SyscallError } from "../syscall-error.ts";
 import { closeSync } from "./files.ts";
 import { pidfdOpen, pidfdSendSignal } from "./pidfd.ts";
 import { waitAnyReadable, waitReadable } from "./poll.ts";
@@ -11,6 +12,8 @@ export const END_TIMEOUT_MS = 10_000;
 
 /** Kills a child, and waits for its end. One that the kernel can't let go of in time stays to whoever reaps orphans. wait4(2) */
 export function killAndReap(pid: number): void {
+  // 0 and below stand for groups, and -1 for all that there is: kill(2).
+  if (!isPid(pid)) throw new SyscallError("kill", "EINVAL", [String(pid)]);
   const deadline = Date.now() + END_TIMEOUT_MS;
   try {
     killByDescriptor(pid);
@@ -23,6 +26,21 @@ export function killAndReap(pid: number): void {
     if (reaped > 0 || reaped === -ECHILD || Date.now() >= deadline) return;
     waitAnyReadable([], 1);
   }
+}
+
+/** The number of a process is 31 bits wide. */
+const LARGEST_PID = 0x7fff_ffff;
+
+/**
+ * Whether there is a child of this process by that number, alive or not: nobody else can get the number before it is waited for.
+ * waitid(2)
+ */
+export function isChild(pid: number): boolean {
+  return isPid(pid) && trySyscall("waitid", P_PID, pid, null, WEXITED | WNOHANG | WNOWAIT, null) === 0;
+}
+
+function isPid(pid: number): boolean {
+  return Number.isInteger(pid) && pid > 0 && pid <= LARGEST_PID;
 }
 
 function killByDescriptor(pid: number): void {
