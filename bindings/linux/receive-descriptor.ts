@@ -1,9 +1,9 @@
 import { EINTR, errnoName } from "../abi/errno.ts";
-import { cmsghdr, iovec, msghdr } from "../abi/layouts.ts";
+import { cmsghdr } from "../abi/layouts.ts";
 import { MSG_CMSG_CLOEXEC, SCM_RIGHTS, SOL_SOCKET } from "../abi/socket.ts";
-import { addressOf } from "../ffi/koffi.ts";
 import { trySyscall } from "../ffi/syscall.ts";
 import { SyscallError } from "../syscall-error.ts";
+import { messageHeader } from "./socket-message.ts";
 import { withTimeout } from "./socket-timeout.ts";
 
 const DESCRIPTOR_SIZE = 4;
@@ -17,17 +17,9 @@ export interface ReceivedMessage {
 
 /** Waits for one message and takes the descriptor that comes with it. recvmsg(2), unix(7) */
 export function receiveMessage(socket: number, buffer: Uint8Array): ReceivedMessage {
-  const control = new Uint8Array(cmsghdr.size + 8);
-  const vector = new Uint8Array(iovec.size);
-  const message = new Uint8Array(msghdr.size);
-  new BigUint64Array(vector.buffer).set([addressOf(buffer), BigInt(buffer.length)]);
-  const view = new DataView(message.buffer);
-  view.setBigUint64(msghdr.msg_iov, addressOf(vector), true);
-  view.setBigUint64(msghdr.msg_iovlen, 1n, true);
-  view.setBigUint64(msghdr.msg_control, addressOf(control), true);
   for (;;) {
-    view.setBigUint64(msghdr.msg_controllen, BigInt(control.length), true);
-    const length = trySyscall("recvmsg", socket, message, MSG_CMSG_CLOEXEC);
+    const { bytes: header, control } = messageHeader(buffer, new Uint8Array(cmsghdr.size + 8));
+    const length = trySyscall("recvmsg", socket, header, MSG_CMSG_CLOEXEC);
     if (length === -EINTR) continue;
     if (length < 0) throw new SyscallError("recvmsg", errnoName(-length), [String(socket)]);
     return { bytes: buffer.subarray(0, length), descriptor: descriptorIn(control) };

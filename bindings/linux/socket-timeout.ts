@@ -7,8 +7,11 @@ import { SyscallError } from "../syscall-error.ts";
  * socket, and so to whoever it is passed on to as well. socket(7)
  */
 export function limitWaiting(socket: number, seconds: number): void {
-  // struct timeval
-  const limit = new Uint8Array(BigInt64Array.of(BigInt(seconds), 0n).buffer);
+  const MICROSECONDS = 1_000_000;
+  // A struct timeval of 0 would be no limit.
+  const time = Math.max(1, Math.ceil(seconds * MICROSECONDS));
+  const parts = [Math.floor(time / MICROSECONDS), time % MICROSECONDS].map(BigInt);
+  const limit = new Uint8Array(BigInt64Array.from(parts).buffer);
   for (const option of [SO_RCVTIMEO, SO_SNDTIMEO])
     syscall("setsockopt", [socket, SOL_SOCKET, option, limit, limit.length], ["a time limit"]);
 }

@@ -25,10 +25,12 @@ import {
 import { addressOf, loadLibrary } from "../ffi/koffi.ts";
 import { cString, type SyscallNumbers, syscall, trySyscall } from "../ffi/syscall.ts";
 import { OwnedDescriptor } from "../linux/owned-descriptor.ts";
+import { messageHeader, receiveWithSender } from "../linux/socket-message.ts";
 import { limitWaiting } from "../linux/socket-timeout.ts";
 import { SyscallError } from "../syscall-error.ts";
 import { encodeProgram } from "./encode.ts";
 import { Program, RegisterAllocator, type Reply } from "./program.ts";
+import { decodeProgress, decodeReply, PROGRESS_LENGTH, RESULT_LENGTH } from "./reply.ts";
 import { stubImages } from "./stub-image.generated.ts";
 
 const ALL_SEALS =
@@ -78,8 +80,8 @@ function decodeImage(base64: string): Uint8Array {
 }
 
 /**
- * How long the stub may take for a program. As long as any mount or any copying may take, and no longer: whoever called the runtime has
- * given up by then.
+ * How long the runtime waits for one stub, for all of its answers together. As long as any mount or any copying may take, and no longer:
+ * whoever called the runtime has given up by then.
  */
 export const ANSWER_TIMEOUT_S = 300;
 
@@ -133,7 +135,12 @@ interface SentProgram {
   readonly sentAs: Program;
   readonly prologue: number;
   readonly outputLength: number;
+  /** Pid of the process that must be the one that answers. */
+  readonly by?: number;
 }
+
+/** A socket's limit is changed once so much has been waited. */
+const LEAST_CHANGE_MS = 1000;
 
 /** The socket to one stub: sends programs and receives the replies. */
 export class StubChannel {
@@ -141,11 +148,15 @@ export class StubChannel {
   readonly #socket: OwnedDescriptor;
   readonly #numbers: SyscallNumbers | undefined;
   #sent: SentProgram[] = [];
+  /** How long the replies may still take, and how long the socket waits for a part of one. */
+  #patienceMs: number;
+  #limitMs = ANSWER_TIMEOUT_S * 1000;
 
   /** `numbers` are the system call numbers of the stub's architecture, if it isn't this machine's. */
-  constructor(fd: number, numbers?: SyscallNumbers) {
+  constructor(fd: number, numbers?: SyscallNumbers, patienceMs = ANSWER_TIMEOUT_S * 1000) {
     this.#socket = new OwnedDescriptor(fd);
     this.#numbers = numbers;
+    this.#patienceMs = patienceMs;
   }
 
   program(): Program {
@@ -186,15 +197,16 @@ export class StubChannel {
 
   /**
    * Receives the copy of a reply that a clone of a stub sends: both run the rest of the program that had the clone3(2) in it,
-   * each on its own channel.
+   * each on its own channel, whose sender is known (`revealSenders`). Another process than `pid` is none whose reply counts.
    */
-  receiveFromClone(program: Program): Reply {
+  receiveFromClone(program: Program, pid: number): Reply {
     const sentAs = tap === undefined ? program : tap.sentAs(program);
     this.#sent.push({
       program,
       sentAs,
       prologue: sentAs.descriptors.length,
       outputLength: outputLengthOf(sentAs),
+      by: pid,
     });
     return this.receive();
   }
@@ -208,38 +220,43 @@ export class StubChannel {
       : tap.receive(this, sent.program, () => this.#receive(sent));
   }
 
-  #receive(sent: SentProgram): Reply {
-    const head = new DataView(this.#read(8).buffer);
-    const ran = head.getUint32(0, true);
-    const errno = head.getUint32(4, true);
-    const results = resultsOf(this.#read(8 * ran), sent.prologue);
-    const outputBytes = this.#read(sent.outputLength);
-    const outputs: Uint8Array[] = [];
-    let offset = 0;
-    for (const { bytes } of sent.sentAs.outputs) {
-      outputs.push(outputBytes.subarray(offset, offset + bytes.length));
-      offset += (bytes.length + 7) & ~7;
-    }
-    return {
-      results,
-      outputs,
-      failure: errno === 0 ? undefined : { index: ran - 1 - sent.prologue, errno },
-    };
+  #receive({ sentAs, prologue, outputLength, by }: SentProgram): Reply {
+    const operations = prologue + sentAs.operations.length;
+    const progress = decodeProgress(this.#read(PROGRESS_LENGTH, by), operations);
+    const rest = this.#read(RESULT_LENGTH * progress.ran + outputLength);
+    return decodeReply(progress, rest, sentAs, prologue);
   }
 
-  #read(length: number): Uint8Array {
+  #read(length: number, by?: number): Uint8Array {
     const bytes = new Uint8Array(length);
     let got = 0;
     while (got < length) {
       const part = bytes.subarray(got);
-      const count = trySyscall("recvfrom", this.descriptor, part, part.length, MSG_WAITALL, null, null);
+      const count = this.#wait(() =>
+        by === undefined
+          ? trySyscall("recvfrom", this.descriptor, part, part.length, MSG_WAITALL, null, null)
+          : receiveFrom(by, this.descriptor, part),
+      );
       if (count === -EINTR) continue;
-      if (count === -EAGAIN) throw new SyscallError("recvfrom", "ETIMEDOUT", ["the stub"]);
+      if (count === -EAGAIN) throw timedOut();
       if (count < 0) throw new SyscallError("recvfrom", errnoName(-count), ["the stub"]);
       if (count === 0) throw new SyscallError("recvfrom", "EPIPE", ["the stub ended"]);
       got += count;
     }
     return bytes;
+  }
+
+  /** One that answers again and again just before its time is over has none left in the end. */
+  #wait(receive: () => number): number {
+    if (this.#patienceMs <= 0) throw timedOut();
+    if (this.#limitMs - this.#patienceMs >= LEAST_CHANGE_MS) {
+      this.#limitMs = this.#patienceMs;
+      limitWaiting(this.descriptor, this.#limitMs / 1000);
+    }
+    const began = performance.now();
+    const count = receive();
+    this.#patienceMs -= performance.now() - began;
+    return count;
   }
 
   /** May be called again, by whoever undoes what was done. */
@@ -255,15 +272,16 @@ function outputLengthOf({ outputs }: Program): number {
   return length;
 }
 
-/** 64-bit results as numbers, without those of the prologue. Exact up to 2^53, as descriptors, pids and lengths are. */
-function resultsOf(bytes: Uint8Array, prologue: number): number[] {
-  const low = new Uint32Array(bytes.buffer);
-  const high = new Int32Array(bytes.buffer);
-  const results: number[] = [];
-  for (let word = 2 * prologue; word < low.length; word += 2) {
-    results.push((high[word + 1] ?? 0) * 0x1_0000_0000 + (low[word] ?? 0));
-  }
-  return results;
+function timedOut(): SyscallError {
+  return new SyscallError("recvfrom", "ETIMEDOUT", ["the stub"]);
+}
+
+/** The bytes have to be those of one process, by the kernel's word. */
+function receiveFrom(pid: number, socket: number, bytes: Uint8Array): number {
+  const { count, sender } = receiveWithSender(socket, bytes);
+  if (count > 0 && sender !== pid)
+    throw new SyscallError("recvmsg", "EPROTO", ["a reply of another process"]);
+  return count;
 }
 
 /** sendmsg(2) with SCM_RIGHTS, unix(7). Returns how many bytes went out. */
@@ -275,18 +293,8 @@ export function sendWithDescriptors(
   if (descriptors.length === 0) {
     return syscall("sendto", [socket, message, message.length, MSG_NOSIGNAL], ["a message"]);
   }
-  const control = rightsMessage(descriptors);
-  const iovec = new BigUint64Array([addressOf(message), BigInt(message.length)]);
-  const header = new BigUint64Array([
-    0n,
-    0n,
-    addressOf(new Uint8Array(iovec.buffer)),
-    1n,
-    addressOf(control),
-    BigInt(control.length),
-    0n,
-  ]);
-  return syscall("sendmsg", [socket, new Uint8Array(header.buffer), MSG_NOSIGNAL], ["a message"]);
+  const header = messageHeader(message, rightsMessage(descriptors));
+  return syscall("sendmsg", [socket, header.bytes, MSG_NOSIGNAL], ["a message"]);
 }
 
 /** A control message of SCM_RIGHTS, unix(7). */

@@ -80,6 +80,7 @@ export interface Stub {
   /** Our end of its channel. */
   readonly fd: number;
   readonly channel: StubChannel;
+  readonly pid: number;
   /** Its exit code, or the signal that ended it. */
   readonly ended: Promise<unknown>;
   /** Closes our end of the channel. */
@@ -109,6 +110,7 @@ function startStub(command: readonly string[], numbers: SyscallNumbers): Stub {
   return {
     fd,
     channel: new StubChannel(fd, numbers),
+    pid: process.pid ?? -1,
     ended,
     hangUp,
     dispose: async () => {

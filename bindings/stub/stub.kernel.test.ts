@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { EBADF } from "../abi/errno.ts";
 import { PROT_READ } from "../abi/mman.ts";
 import { syscall } from "../ffi/syscall.ts";
+import { revealSenders } from "../linux/socket-message.ts";
 import { StubChannel } from "./client.ts";
 import {
   boundedPair,
@@ -109,11 +110,15 @@ describeBuilds("stub", (bench) => {
     test("set-channel: the reply to the program and all that follows go over the other socket", async () => {
       const [ours, theirs] = boundedPair();
       const other = new StubChannel(ours, bench.target.numbers);
+      revealSenders(ours);
       const program = bench.stub.channel.program();
       program.do("set-channel", [program.descriptor(theirs)]);
       bench.stub.channel.send(program);
       closeSync(theirs);
-      expect(other.receiveFromClone(program)).toMatchObject({ results: [0], failure: undefined });
+      expect(other.receiveFromClone(program, bench.stub.pid)).toMatchObject({
+        results: [0],
+        failure: undefined,
+      });
       const later = other.program();
       later.do("copy", [8]);
       expect(other.run(later).results).toEqual([8]);

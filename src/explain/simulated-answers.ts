@@ -81,6 +81,7 @@ export const OWN_BUSINESS = new Set<SyscallName>([
   "pipe2",
   "rt_sigaction",
   "rt_sigprocmask",
+  "waitid",
 ]);
 
 /** Those whose result is a new descriptor. */

@@ -1,7 +1,8 @@
 import { closeSync, readFileSync } from "node:fs";
-import { expect, test } from "vitest";
+import { afterEach, expect, test } from "vitest";
 import { PR_SET_NAME } from "../../bindings/abi/prctl.ts";
 import { pidfdOpen } from "../../bindings/linux/pidfd.ts";
+import { killAndReap } from "../../bindings/linux/reap.ts";
 import {
   channelPair,
   keepOnExec,
@@ -10,22 +11,33 @@ import {
   StubChannel,
   spawnStub,
 } from "../../bindings/stub/client.ts";
-import { reapLostClone } from "./reap-lost-clone.ts";
+import { reapLostClone, rememberClone } from "./reap-lost-clone.ts";
 import { runProgram } from "./run-program.ts";
 
-test("reaps a stub that has ended, and none that waits", async () => {
-  const [ended, waiting] = [startStub(), startStub()];
+interface Started {
+  readonly pid: number;
+  readonly channel: StubChannel;
+}
+
+const started: Started[] = [];
+
+afterEach(() => {
+  for (const { pid, channel } of started.splice(0)) {
+    channel.close();
+    killAndReap(pid);
+  }
+});
+
+test("a clone that nobody knows is ended and reaped, one that is known or has another name stays", async () => {
+  const [ended, lost, known, other] = [startStub(), startStub(), startStub(), startStub("another")];
   await end(ended);
+  rememberClone(known.pid);
   reapLostClone();
-  expect(isThere(ended.pid)).toBe(false);
-  expect(isThere(waiting.pid)).toBe(true);
-  await end(waiting);
-  reapLostClone();
-  expect(isThere(waiting.pid)).toBe(false);
+  expect([ended, lost, known, other].map(({ pid }) => isThere(pid))).toEqual([false, false, true, true]);
 });
 
 /** With the name that the runtime gives it before it clones itself. */
-function startStub() {
+function startStub(name = STUB_NAME): Started {
   const image = openStubImage();
   const [ours, theirs] = channelPair();
   keepOnExec(theirs);
@@ -33,13 +45,15 @@ function startStub() {
   for (const fd of [image, theirs]) closeSync(fd);
   const channel = new StubChannel(ours);
   const program = channel.program();
-  program.do("prctl", [PR_SET_NAME, STUB_NAME, 0, 0, 0]);
+  program.do("prctl", [PR_SET_NAME, name, 0, 0, 0]);
   runProgram(channel, program);
-  return { pid, channel };
+  const stub = { pid, channel };
+  started.push(stub);
+  return stub;
 }
 
 /** Until there is nothing to do but to reap it: on a busy machine that takes longer than the runtime waits. */
-async function end({ pid, channel }: ReturnType<typeof startStub>): Promise<void> {
+async function end({ pid, channel }: Started): Promise<void> {
   channel.close();
   const stat = () => readFileSync(`/proc/${pid}/stat`, "latin1");
   await expect.poll(stat, { timeout: 20_000 }).toMatch(/\) Z /);

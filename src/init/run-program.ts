@@ -14,9 +14,12 @@ export function receiveReply(channel: StubChannel, program: Program): Reply {
   return awaitReply(program, () => channel.receive());
 }
 
-/** The same of the copy that the clone of a stub sends, which runs the rest of the program that had the clone3(2) in it. */
-export function receiveFromClone(channel: StubChannel, program: Program): Reply {
-  return awaitReply(program, () => channel.receiveFromClone(program));
+/**
+ * Receives the copy that the clone of a stub sends, which runs the rest of the program that had the clone3(2) in it. Nothing else than
+ * that the process has sent it is checked yet.
+ */
+export function receiveFromClone(channel: StubChannel, program: Program, pid: number): Reply {
+  return during(program, () => channel.receiveFromClone(program, pid));
 }
 
 function awaitReply(program: Program, receive: () => Reply): Reply {
@@ -43,6 +46,7 @@ function silence({ call, errno }: SyscallError, step: string): string {
     return `the container's init ended ${step}: is its memory limit too low?`;
   if (errno === "ETIMEDOUT")
     return `the container's init has not answered within ${ANSWER_TIMEOUT_S} s ${step}`;
+  if (errno === "EPROTO") return `the container's init has given an answer that no stub gives ${step}`;
   return `no answer of the container's init ${step}: ${call}: ${errnoMessage(errno)}`;
 }
 

@@ -13,7 +13,8 @@ import { SIGCHLD } from "../../bindings/abi/signal.ts";
 import { syscall } from "../../bindings/ffi/syscall.ts";
 import { openSync, writeFileSync } from "../../bindings/linux/files.ts";
 import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
-import { killAndReap } from "../../bindings/linux/reap.ts";
+import { isChild, killAndReap } from "../../bindings/linux/reap.ts";
+import { revealSenders } from "../../bindings/linux/socket-message.ts";
 import {
   channelPair,
   keepOnExec,
@@ -23,13 +24,14 @@ import {
   spawnStub,
 } from "../../bindings/stub/client.ts";
 import { at, data, type Program } from "../../bindings/stub/program.ts";
+import { RuntsError } from "../errors.ts";
 import { type Namespaces, unsharedAsRoot } from "../plan/init-plan.ts";
 import { NAMESPACE_FLAGS } from "../plan/kernel-settings.ts";
 import type { Linux } from "../spec/types.ts";
 import { type MappingRights, writeIdMappings } from "./id-mappings.ts";
 import { checkJoinedMappings } from "./joined-mappings.ts";
-import { reapLostClone } from "./reap-lost-clone.ts";
-import { onBehalfOf, receiveFromClone, receiveReply, runProgram } from "./run-program.ts";
+import { reapLostClone, rememberClone } from "./reap-lost-clone.ts";
+import { checkReply, onBehalfOf, receiveFromClone, receiveReply, runProgram } from "./run-program.ts";
 import { takeStreams } from "./standard-streams.ts";
 
 /** struct sigaction of SIG_DFL. */
@@ -119,6 +121,7 @@ function startStub(keepFds: number): Stub {
     const image = new OwnedDescriptor(openStubImage());
     passedOn.push(image);
     const [parent, init] = [openChannel(), openChannel()];
+    revealSenders(init.ours.descriptor);
     for (let fd = 3; fd < 3 + keepFds; fd++) keepOnExec(fd);
     return { pid: spawnStub(image.number, parent.theirs), parent, init };
   } catch (error) {
@@ -133,7 +136,6 @@ function cloneByStub(stub: Stub, options: SpawnOptions, opened: OwnedDescriptor[
   const { pid } = stub;
   const { ours: parent, theirs } = stub.parent;
   const { ours: init, theirs: initTheirs } = stub.init;
-  let isCloning = false;
   let hasEnded = false;
   const end = () => {
     hasEnded = true;
@@ -144,7 +146,7 @@ function cloneByStub(stub: Stub, options: SpawnOptions, opened: OwnedDescriptor[
     init.close();
     if (hasEnded) return;
     end();
-    if (isCloning) reapLostClone();
+    reapLostClone();
   };
   try {
     // A program of its own: it closes what it doesn't know, and so would close descriptors that came with it.
@@ -158,7 +160,6 @@ function cloneByStub(stub: Stub, options: SpawnOptions, opened: OwnedDescriptor[
     enterNamespaces(cloning, options, opened);
     const cloned = cloneInit(cloning, options, theirs, initTheirs);
     parent.send(cloning);
-    isCloning = true;
     return {
       channel: init,
       finish: () => ({ pid: awaitClone(stub, { reset, cloning, cloned, end }, options), channel: init }),
@@ -179,34 +180,47 @@ interface Cloning {
   readonly end: () => void;
 }
 
-/** Returns the pid of the clone, once it has its mappings. */
+/**
+ * Returns the pid of the clone, once it has its mappings. Whatever a stub says is an attacker's input: the pid counts for nothing before
+ * the kernel has said that it is a child of the runtime, and the one that sends the clone's reply.
+ */
 function awaitClone(
-  { parent, init }: Stub,
+  { pid: stub, parent, init }: Stub,
   { reset, cloning, cloned, end }: Cloning,
   options: SpawnOptions,
 ): number {
-  let pid = -1;
+  let pid: number | undefined;
   try {
+    let said = -1;
     try {
       if (parent.ours.waiting > 1) receiveReply(parent.ours, reset);
-      pid = receiveReply(parent.ours, cloning).results[cloned] ?? -1;
+      said = receiveReply(parent.ours, cloning).results[cloned] ?? -1;
     } finally {
       // It holds the clone's end of the channel, too: only without it the end of the clone shows there.
       end();
     }
-    receiveFromClone(init.ours, cloning);
+    if (said === stub || !isChild(said)) throw noClone(said);
+    const reply = receiveFromClone(init.ours, cloning, said);
+    pid = said;
+    rememberClone(pid);
+    checkReply(cloning, reply);
     if (!hasEarlyUserNamespace(options)) writeIdMappings(pid, options.linux, options.namespaces, options);
     if (options.namespaces.joined.has("user")) checkJoinedMappings(pid, options.linux);
     return pid;
   } catch (error) {
     // Nobody else knows it; and before it is reaped, the init of its pid namespace can't end: pid_namespaces(7).
-    if (pid > 0) killAndReap(pid);
+    if (pid !== undefined) killAndReap(pid);
     else {
       init.ours.close();
       reapLostClone();
     }
     throw error;
   }
+}
+
+function noClone(pid: number): RuntsError {
+  const message = `the stub names process ${pid}, which is no clone of it`;
+  return new RuntsError(message, { operation: "clone3", errno: "EPROTO" });
 }
 
 /** All that comes before the clone. */

@@ -1,0 +1,96 @@
+import { ECANCELED, errnoNumber } from "../abi/errno.ts";
+import { SyscallError } from "../syscall-error.ts";
+import type { Operation, Reply } from "./program.ts";
+
+/**
+ * What a stub says of a program. The container may have got hold of the stub: what no stub says is an error here, and never a length, an
+ * index or a result for anybody else.
+ */
+
+/** struct reply of stub.c: operations that were reached, the failed one included, and the errno of that one or 0. */
+export interface Progress {
+  readonly ran: number;
+  readonly errno: number;
+}
+
+export const PROGRESS_LENGTH = 8;
+/** The largest number of an error that a system call has: MAX_ERRNO of linux/err.h. */
+const MAX_ERRNO = 4095;
+
+/** `operations` is how many the program has, those that take its descriptors included. */
+export function decodeProgress(bytes: Uint8Array, operations: number): Progress {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const progress = { ran: view.getUint32(0, true), errno: view.getUint32(4, true) };
+  if (!isPossible(progress, operations)) throw notOfAStub();
+  return progress;
+}
+
+function isPossible({ ran, errno }: Progress, operations: number): boolean {
+  if (errno === 0) return ran === operations;
+  // None is run behind a program that has failed.
+  if (ran === 0) return errno === ECANCELED;
+  return ran <= operations && errno <= MAX_ERRNO;
+}
+
+/**
+ * The reply, from all that follows its progress. `prologue` are the operations that take the program's descriptors: the reply has
+ * nothing of them.
+ */
+export function decodeReply(
+  { ran, errno }: Progress,
+  rest: Uint8Array,
+  program: {
+    readonly operations: readonly Operation[];
+    readonly outputs: readonly { readonly bytes: Uint8Array }[];
+  },
+  prologue: number,
+): Reply {
+  const results = resultsOf(rest, prologue, ran);
+  const failure = errno === 0 ? undefined : { index: ran - 1 - prologue, errno };
+  checkResults(results, program.operations, failure);
+  const outputs: Uint8Array[] = [];
+  let offset = RESULT_LENGTH * ran;
+  for (const { bytes } of program.outputs) {
+    outputs.push(rest.subarray(offset, offset + bytes.length));
+    offset += (bytes.length + 7) & ~7;
+  }
+  return { results, outputs, failure };
+}
+
+export const RESULT_LENGTH = 8;
+
+/** 64-bit results as numbers, without those of the prologue. Exact up to 2^53, as descriptors, pids and lengths are. */
+function resultsOf(bytes: Uint8Array, prologue: number, ran: number): number[] {
+  const low = new Uint32Array(bytes.buffer);
+  const high = new Int32Array(bytes.buffer);
+  const results: number[] = [];
+  for (let word = 2 * prologue; word < 2 * ran; word += 2) {
+    results.push((high[word + 1] ?? 0) * 0x1_0000_0000 + (low[word] ?? 0));
+  }
+  return results;
+}
+
+/** An operation that fails stops the program, unless it tolerates the error. */
+function checkResults(
+  results: readonly number[],
+  operations: readonly Operation[],
+  failure: Reply["failure"],
+): void {
+  const stopped = failure?.index ?? -1;
+  for (let index = 0; index < results.length; index++) {
+    const result = results[index] ?? 0;
+    if (index === stopped) {
+      if (result !== -(failure?.errno ?? 0)) throw notOfAStub();
+    } else if (result < 0 && result >= -MAX_ERRNO && !tolerates(operations[index], -result)) {
+      throw notOfAStub();
+    }
+  }
+}
+
+function tolerates(operation: Operation | undefined, errno: number): boolean {
+  return operation?.tolerate.some((name) => name === "any" || errnoNumber(name) === errno) ?? false;
+}
+
+function notOfAStub(): SyscallError {
+  return new SyscallError("recvfrom", "EPROTO", ["the stub's reply"]);
+}
