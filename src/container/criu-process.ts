@@ -276,7 +276,8 @@ function becomeCriu(
     },
   );
   channel.send(program);
-  const failed = readFailure(channel.descriptor);
+  const { descriptors, operations } = program;
+  const failed = readFailure(channel.descriptor, descriptors.length + operations.length);
   if (failed === undefined) return;
   throw operationError({ call: "execve", pointer: "", purpose: "start criu", path }, failed.errno);
 }

@@ -154,7 +154,7 @@ function lead(channel: StubChannel, { hook, stdio }: HookRun, { cwd, container }
 
 /** Waits for its execve; returns the reason if it doesn't get there. */
 function awaitExecution(channel: StubChannel, { operations, descriptors }: Program): string | undefined {
-  const failed = readFailure(channel.descriptor);
+  const failed = readFailure(channel.descriptor, descriptors.length + operations.length);
   if (failed === undefined) return undefined;
   const operation = operations[failed.index - descriptors.length];
   if (operation === undefined || operation.call === "execve") return errnoMessage(errnoName(failed.errno));

@@ -130,7 +130,7 @@ async function releaseBy(
   const connection = connectToInit(path);
   try {
     if (agent !== undefined) handOver(agent, connection, saved);
-    const failed = readFailure(connection);
+    const failed = readFailure(connection, operationsOf(saved));
     if (failed === undefined) {
       checkHasExecuted(saved.pid, () => readValidConfig(directory));
       return;
@@ -165,6 +165,11 @@ function connectToInit(path: string): number {
     if (!(error instanceof SyscallError) || error.errno !== "ECONNREFUSED") throw error;
     throw wrongStatus(path, "cannot start a container that has stopped");
   }
+}
+
+/** The last of them is the execve. */
+function operationsOf({ lastOperations }: SavedState): number {
+  return (lastOperations.at(-1)?.index ?? -1) + 1;
 }
 
 function startFailure(saved: SavedState, { index, errno }: ProgramFailure): RuntsError {
