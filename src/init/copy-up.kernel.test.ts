@@ -28,6 +28,7 @@ import {
   openStubImage,
   StubChannel,
   spawnStub,
+  tapStubs,
 } from "../../bindings/stub/client.ts";
 import { copyUp } from "./copy-up.ts";
 import { runProgram } from "./run-program.ts";
@@ -246,5 +247,55 @@ describe("a file is copied", () => {
     closeSync(copied);
     expect([copiedSize, 512n * blocks]).toEqual([size, 4096n]);
     expect(Buffer.from(content).toString()).toBe("\0text\0");
+  });
+});
+
+describe("what a stub in other hands says of a directory", () => {
+  afterEach(() => tapStubs(undefined));
+
+  /** Each list of names that the stub gives is another one. */
+  function falsify(change: (list: Buffer, length: number) => number): void {
+    tapStubs({
+      spawn: (_, spawn) => spawn(),
+      send: (_, program) => program,
+      sentAs: (program) => program,
+      receive: (_, program, receive) => {
+        const reply = receive();
+        if (program.operations[0]?.call !== "getdents64") return reply;
+        const list = Buffer.from(reply.outputs[0] ?? []);
+        const length = change(list, reply.results[0] ?? 0);
+        return { ...reply, results: [length], outputs: [list] };
+      },
+    });
+  }
+
+  const RECLEN = 16;
+  const NAME = 19;
+
+  test.each([
+    ["an entry of no length, which would never end", (list: Buffer) => list.writeUInt16LE(0, RECLEN)],
+    ["an entry that is longer than the list", (list: Buffer) => list.writeUInt16LE(0xffff, RECLEN)],
+    ["an entry that ends within its name", (list: Buffer) => list.writeUInt16LE(NAME, RECLEN)],
+    ["a name without an end", (list: Buffer) => list.fill("x", NAME)],
+  ])("%s: a protocol error", (_, change) => {
+    writeFileSync(join(from, "file"), "");
+    falsify((list, length) => {
+      change(list);
+      return length;
+    });
+    expect(() => copy()).toThrow(expect.objectContaining({ errno: "EPROTO", pointer: "/mounts/3" }));
+  });
+
+  test.each([1, 18, 20])("a list that is cut off after %i bytes: a protocol error", (length) => {
+    falsify(() => length);
+    expect(() => copy()).toThrow(expect.objectContaining({ errno: "EPROTO" }));
+  });
+
+  test("a list that is longer than its room: what there is of it, and no more", () => {
+    falsify((list) => {
+      list.fill(0);
+      return 2 ** 40;
+    });
+    expect(() => copy()).toThrow(expect.objectContaining({ errno: "EPROTO" }));
   });
 });

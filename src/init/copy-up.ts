@@ -125,18 +125,30 @@ function nextNames({ channel, pointer, from }: Copying): Buffer[] | undefined {
   program.do("getdents64", [from, entries, LIST_LENGTH]);
   const { results, outputs } = runProgram(channel, program);
   const length = results[0] ?? 0;
-  return length === 0 ? undefined : direntNames(Buffer.from(outputs[0] ?? []).subarray(0, length));
+  if (length === 0) return undefined;
+  const names = direntNames(Buffer.from(outputs[0] ?? []).subarray(0, length));
+  if (names === undefined) throw noList(pointer);
+  return names;
 }
 
-/** As C strings. */
-function direntNames(entries: Buffer): Buffer[] {
+/** As C strings; undefined for what is no list of the kernel's, but of somebody who has got hold of the stub. */
+function direntNames(entries: Buffer): Buffer[] | undefined {
   const names: Buffer[] = [];
-  for (let offset = 0; offset < entries.length; offset += entries.readUInt16LE(offset + dirent64.d_reclen)) {
-    const start = offset + dirent64.d_name;
-    const name = entries.subarray(start, entries.indexOf(0, start) + 1);
+  for (let offset = 0; offset < entries.length; ) {
+    const left = entries.subarray(offset);
+    const length = left.length < dirent64.d_name ? 0 : left.readUInt16LE(dirent64.d_reclen);
+    const end = left.indexOf(0, dirent64.d_name);
+    if (end < 0 || end >= length || length > left.length) return undefined;
+    const name = left.subarray(dirent64.d_name, end + 1);
     if (!isDots(name)) names.push(name);
+    offset += length;
   }
   return names;
+}
+
+function noList(pointer: string): RuntsError {
+  const message = `${pointer}: list the directory that a tmpfs covers: the answer is none that the kernel gives`;
+  return new RuntsError(message, { operation: "getdents64", errno: "EPROTO", pointer });
 }
 
 /** The directory itself or the one above. */
