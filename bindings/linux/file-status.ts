@@ -1,6 +1,7 @@
 import {
   AT_EMPTY_PATH,
   AT_FDCWD,
+  AT_STATX_DONT_SYNC,
   AT_SYMLINK_NOFOLLOW,
   S_IFCHR,
   S_IFDIR,
@@ -10,6 +11,7 @@ import {
   S_IFREG,
   STATX_ATTR_MOUNT_ROOT,
   STATX_BASIC_STATS,
+  STATX_TYPE,
 } from "../abi/fcntl.ts";
 import { statfs, statx } from "../abi/layouts.ts";
 import { cString } from "../ffi/syscall.ts";
@@ -136,6 +138,14 @@ export function fstatSync(fd: number): FileStatus {
   const bytes = Buffer.allocUnsafe(statx.size);
   const empty = new Uint8Array(1);
   fileCall({ operation: "fstat" }, "statx", fd, empty, AT_EMPTY_PATH, STATX_BASIC_STATS, bytes);
+  return new FileStatus(bytes);
+}
+
+/** Of what the kernel knows by itself, as the type is: a file system that may never answer is not asked. statx(2) */
+export function knownStatus(fd: number): FileStatus {
+  const bytes = Buffer.allocUnsafe(statx.size);
+  const flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
+  fileCall({ operation: "fstat" }, "statx", fd, new Uint8Array(1), flags, STATX_TYPE, bytes);
   return new FileStatus(bytes);
 }
 
