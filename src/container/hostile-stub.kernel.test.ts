@@ -1,0 +1,354 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { killAndReap } from "../../bindings/linux/reap.ts";
+import { fuzzing, Random } from "../../bindings/random.test-support.ts";
+import { isData, type Program } from "../../bindings/stub/program.ts";
+import { SyscallError } from "../../bindings/syscall-error.ts";
+import { RuntsError } from "../errors.ts";
+import { rememberClone } from "../init/reap-lost-clone.ts";
+import { setUpExec } from "../init/set-up-exec.ts";
+import { spawnInit } from "../init/spawn-init.ts";
+import type { Process } from "../spec/types.ts";
+import { inspectCaller } from "./caller.ts";
+import { HostileStubs, Puppet, replyBytes, sendRaw } from "./hostile-stub.test-support.ts";
+import { adoptProcess } from "./process-rights.ts";
+import { awaitClosed } from "./start-report.ts";
+
+/**
+ * The whole way of `exec`, from the stub to the execve, with somebody else in the place of the stub and its clone: nothing is done to any
+ * process but the true clone, whatever they say; the runtime ends in an error of one line, soon, and leaves none of its processes.
+ */
+
+const process: Process = {
+  cwd: "/",
+  args: ["/bin/true"],
+  rlimits: [{ type: "RLIMIT_CORE", soft: 0n, hard: 0n }],
+  oomScoreAdj: 700,
+};
+
+const CANCELLED = 125;
+
+/** Children that are none of its business: of whoever uses the library, and the init of another container. */
+let [worker, otherInit]: Puppet[] = [];
+let settings = "";
+/** Of the case. */
+let parent: Puppet;
+let clone: Puppet;
+
+beforeAll(() => {
+  worker = new Puppet("worker");
+  otherInit = new Puppet();
+  rememberClone(otherInit.pid);
+  settings = bystanders()
+    .map((puppet) => puppet.settings)
+    .join();
+});
+
+afterAll(() => {
+  for (const puppet of bystanders()) puppet.end();
+});
+
+function bystanders(): Puppet[] {
+  return [worker, otherInit].filter((puppet) => puppet !== undefined);
+}
+
+beforeEach(() => meet());
+afterEach(() => part());
+
+function meet(): void {
+  parent = new Puppet("stub");
+  clone = new Puppet();
+}
+
+function part(): void {
+  for (const puppet of [parent, clone]) puppet.end();
+}
+
+/** How the parent and the clone answer. */
+interface Answers {
+  /** Bytes that the parent gives in place of those of the true reply. */
+  readonly parent?: (bytes: Uint8Array, program: Program) => Uint8Array;
+  /** The same of the clone: of its copy of the reply, and of all that follow. */
+  readonly clone?: (bytes: Uint8Array, program: Program, count: number) => Uint8Array;
+  /** Who gives the clone's first reply. */
+  readonly speaker?: Puppet | "runtime";
+  /** The pid that the parent tells. */
+  readonly pid?: bigint;
+  /** Who hangs up after having answered. */
+  readonly hangsUp?: readonly ("parent" | "clone")[];
+}
+
+interface Outcome {
+  /** The pid that the process was taken to have. */
+  readonly adopted: number | undefined;
+  readonly error: unknown;
+  readonly targets: ReadonlySet<number>;
+  readonly longest: number;
+}
+
+function execWith(answers: Answers): Outcome {
+  let count = 0;
+  const stubs = new HostileStubs({
+    parent,
+    clone,
+    answer: (program, channel) => {
+      if (channel === "parent") answerAsParent(stubs, program, answers);
+      else {
+        count += 1;
+        answerAsClone(stubs, program, answers, count);
+      }
+    },
+  });
+  let adopted: number | undefined;
+  let error: unknown;
+  try {
+    exec((pid) => {
+      adopted = pid;
+    });
+  } catch (thrown) {
+    error = thrown;
+  }
+  const { targets, longest } = stubs;
+  stubs.stop();
+  return { adopted, error, targets, longest };
+}
+
+/** As `exec` does it. */
+function exec(spawned: (pid: number) => void): void {
+  const caller = { ...inspectCaller(), privileged: true };
+  const pending = spawnInit({
+    linux: {},
+    namespaces: { created: new Set(), joined: new Map() },
+    cgroup: undefined,
+    keepFds: 0,
+    ignoredSignals: [],
+    privileged: true,
+    mapIds: undefined,
+  });
+  let child = 0;
+  try {
+    const last = setUpExec(pending, {
+      process,
+      credentials: {
+        lastCapability: caller.lastCapability,
+        permitted: caller.permitted,
+        keepSysAdmin: false,
+        canSetGroups: true,
+        keepsGroups: false,
+        warn: () => undefined,
+      },
+      umask: 0o22,
+      staysDumpable: false,
+      addedEnv: [],
+      stdio: { nulls: [], chown: [] },
+      procfs: undefined,
+      attributes: undefined,
+      start: { keepFds: 0, inheritedNofile: undefined, seccomp: undefined },
+      keyring: undefined,
+      inUserNamespace: false,
+      chroot: undefined,
+      consoleSocket: undefined,
+      chooseCpus: undefined,
+      spawned: ({ pid }) => {
+        child = pid;
+        spawned(pid);
+        adoptProcess(pid, process, caller);
+      },
+    });
+    awaitClosed(pending.channel.descriptor, last);
+  } catch (error) {
+    if (child !== 0) killAndReap(child);
+    throw error;
+  } finally {
+    pending.close();
+  }
+}
+
+function answerAsParent(stubs: HostileStubs, program: Program, answers: Answers): void {
+  const index = program.operations.findIndex(({ call }) => call === "clone3");
+  const results = new Map(index < 0 ? [] : [[index, answers.pid ?? BigInt(clone.pid)]]);
+  const bytes = replyBytes(program, results);
+  sendRaw(stubs.end("parent"), answers.parent?.(bytes, program) ?? bytes);
+  if (index < 0) return;
+  const own = replyBytes(program, new Map());
+  const said = answers.clone?.(own, program, 0) ?? own;
+  const speaker = answers.speaker ?? clone;
+  if (speaker === "runtime") sendRaw(stubs.end("clone"), said);
+  else speaker.say(stubs.end("clone"), said);
+  for (const who of answers.hangsUp ?? []) stubs.hangUp(who);
+}
+
+/** The set-up goes well: the working directory is in the container, and the program there. */
+function answerAsClone(stubs: HostileStubs, program: Program, answers: Answers, count: number): void {
+  if (program.quiet) {
+    const said = answers.clone?.(new Uint8Array(), program, count) ?? new Uint8Array();
+    sendRaw(stubs.end("clone"), said);
+    stubs.hangUp("clone");
+    return;
+  }
+  const fill = new Map<Uint8Array, Uint8Array>();
+  for (const { call, args } of program.operations) {
+    const [buffer] = args;
+    if (call === "getcwd" && isData(buffer)) fill.set(buffer.bytes, Buffer.from("/"));
+  }
+  const bytes = replyBytes(program, new Map(), fill);
+  sendRaw(stubs.end("clone"), answers.clone?.(bytes, program, count) ?? bytes);
+}
+
+/** The longest answer that any program of the way gives reason to. */
+const MOST_BYTES = 32 * 1024;
+
+/** What has to be so whatever was answered. Returns the errno, "" for success. */
+function judge({ adopted, error, targets, longest }: Outcome): string {
+  const allowed = [parent.pid, clone.pid];
+  expect([...targets].filter((pid) => !allowed.includes(pid))).toEqual([]);
+  expect(adopted ?? clone.pid).toBe(clone.pid);
+  expect(longest).toBeLessThan(MOST_BYTES);
+  expect(parent.isAlive).toBe(false);
+  if (error === undefined) return "";
+  // The clone is ended, known or not.
+  expect(clone.isAlive).toBe(false);
+  if (!(error instanceof RuntsError || error instanceof SyscallError)) throw error;
+  expect(error.message).toMatch(/^.+$/);
+  return error.errno ?? "";
+}
+
+function bystandersAreWell(): void {
+  expect(bystanders().every(({ isAlive }) => isAlive)).toBe(true);
+  expect(
+    bystanders()
+      .map((puppet) => puppet.settings)
+      .join(),
+  ).toBe(settings);
+}
+
+test("the clone is taken, and given its limits, if all is as a stub does it", () => {
+  const outcome = execWith({});
+  expect(judge(outcome)).toBe("");
+  expect(outcome.adopted).toBe(clone.pid);
+  expect(outcome.targets).toContain(clone.pid);
+  expect(clone.settings).toMatch(/^700\n/);
+  bystandersAreWell();
+});
+
+describe("a stub that names another process than its clone", () => {
+  test.each<[string, () => bigint]>([
+    ["another child of the caller's", () => BigInt(worker?.pid ?? 0)],
+    ["the init of another container", () => BigInt(otherInit?.pid ?? 0)],
+    ["itself", () => BigInt(parent.pid)],
+    ["the runtime", () => BigInt(globalThis.process.pid)],
+    ["who started the runtime", () => BigInt(globalThis.process.ppid)],
+    ["the first process", () => 1n],
+    ["all processes of the group", () => 0n],
+    ["a process that does not exist", () => 0x3f_ffffn],
+    ["a number that is the clone's in 32 bits", () => BigInt(clone.pid) + (1n << 32n)],
+    ["a number that is another child's in 32 bits", () => BigInt(worker?.pid ?? 0) + (1n << 32n)],
+    ["a group", () => BigInt(-(worker?.pid ?? 0)) - 4096n],
+    ["a number beyond those of JavaScript", () => (1n << 63n) - 1n],
+  ])("%s: a protocol error, nothing is done to that one, and the clone is ended", (_, pid) => {
+    const outcome = execWith({ pid: pid() });
+    expect(judge(outcome)).toBe("EPROTO");
+    expect(outcome.adopted).toBeUndefined();
+    bystandersAreWell();
+  });
+});
+
+describe("another process that answers in place of the clone", () => {
+  test.each<[string, () => Answers]>([
+    ["the stub itself", () => ({ speaker: parent })],
+    ["a process of the caller's", () => ({ speaker: worker ?? parent })],
+    ["one that is no child", () => ({ speaker: "runtime" })],
+    [
+      "one that is no child, and that the stub names",
+      () => ({ speaker: "runtime", pid: BigInt(globalThis.process.pid) }),
+    ],
+    ["another one than the stub names", () => ({ speaker: worker ?? parent, pid: BigInt(parent.pid) })],
+  ])("%s: a protocol error", (_, answers) => {
+    expect(judge(execWith(answers()))).toBe("EPROTO");
+    bystandersAreWell();
+  });
+});
+
+describe("a stub or a clone that does not answer", () => {
+  const nothing = () => new Uint8Array();
+
+  test.each<[string, Answers, string]>([
+    ["the stub is silent", { parent: nothing }, "ETIMEDOUT"],
+    ["the stub hangs up", { parent: nothing, hangsUp: ["parent"] }, "EPIPE"],
+    ["the clone is silent", { clone: nothing }, "ETIMEDOUT"],
+    ["the clone hangs up", { clone: nothing, hangsUp: ["clone"] }, "EPIPE"],
+    [
+      "the clone is silent from the set-up on",
+      { clone: (bytes, _, count) => (count === 1 ? nothing() : bytes) },
+      "ETIMEDOUT",
+    ],
+  ])("%s: an error, and both are ended", (_, answers, errno) => {
+    expect(judge(execWith(answers))).toBe(errno);
+  });
+});
+
+describe("answers of chance", () => {
+  const { cases, seed } = fuzzing(1000);
+  const random = new Random(seed);
+  const numbers = [0, 1, 2, CANCELLED, 4095, 4096, 0x7fffffff, 0xffffffff];
+
+  function change(given: Uint8Array): Uint8Array {
+    const bytes = Uint8Array.from(given);
+    const view = new DataView(bytes.buffer);
+    if (bytes.length < 8) return random.bytes(random.below(64));
+    switch (random.below(7)) {
+      case 0:
+        view.setUint32(random.pick([0, 4]), random.pick(numbers), true);
+        return bytes;
+      case 1:
+        return bytes.subarray(0, random.below(bytes.length));
+      case 2:
+        return Buffer.concat([bytes, random.bytes(1 + random.below(64))]);
+      case 3:
+        for (let count = 1 + random.below(8); count > 0; count--)
+          bytes[random.below(bytes.length)] = random.below(256);
+        return bytes;
+      case 4:
+        return random.bytes(bytes.length);
+      case 5: {
+        // As of a program that fails.
+        const ran = 1 + random.below(view.getUint32(0, true));
+        const errno = 1 + random.below(133);
+        view.setUint32(0, ran, true);
+        view.setUint32(4, errno, true);
+        view.setBigInt64(8 * ran, BigInt(-errno), true);
+        return Buffer.concat([bytes.subarray(0, 8 + 8 * ran), bytes.subarray(8 + 8 * ran)]);
+      }
+      default:
+        return Buffer.concat([bytes, bytes]);
+    }
+  }
+
+  function anyAnswers(): Answers {
+    const victims = [worker, otherInit, parent, clone].map((puppet) => puppet?.pid ?? 0);
+    const speaker = random.pick([parent, worker ?? parent, "runtime" as const]);
+    const wrong = [...victims, globalThis.process.pid, globalThis.process.ppid, 0, 1, -1, 2 ** 32];
+    const strikes = random.below(4);
+    return {
+      // Never a child that sends the clone's reply of its own will: that would be its clone for all that the kernel knows.
+      ...(random.chance(0.5)
+        ? random.chance(0.6) && { pid: BigInt(random.pick(wrong)) }
+        : random.chance(0.4) && { speaker }),
+      ...(random.chance(0.3) && { parent: change }),
+      ...(random.chance(0.5) && {
+        clone: (bytes: Uint8Array, _: Program, count: number) => (count === strikes ? change(bytes) : bytes),
+      }),
+      hangsUp: random.chance(0.7) ? ["parent"] : [],
+    };
+  }
+
+  test(`${cases} of them: nothing is done to any process but the clone, and the error is one line`, () => {
+    const outcomes = new Set<string>();
+    for (let count = 0; count < cases; count++) {
+      part();
+      meet();
+      outcomes.add(judge(execWith(anyAnswers())));
+    }
+    bystandersAreWell();
+    for (const outcome of ["", "EPROTO", "ETIMEDOUT", "EPIPE"]) expect(outcomes).toContain(outcome);
+  }, 60_000);
+});
