@@ -1,3 +1,4 @@
+import { oneLine } from "../bindings/abi/printable.ts";
 import { SyscallError } from "../bindings/syscall-error.ts";
 
 /** One violated rule of a config.json. */
@@ -27,7 +28,8 @@ export interface RuntsErrorDetails {
 }
 
 /**
- * The one error class of the runtime. The message is complete: the command line prints it after `runts: ` and adds nothing.
+ * The one error class of the runtime. The message is complete, and one line whatever it quotes: the command line prints it after
+ * `runts: ` and adds nothing.
  */
 export class RuntsError extends Error {
   readonly operation: string | undefined;
@@ -38,7 +40,7 @@ export class RuntsError extends Error {
   readonly issues: readonly ConfigIssue[];
 
   constructor(message: string, details: RuntsErrorDetails = {}) {
-    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    super(oneLine(message), details.cause === undefined ? undefined : { cause: details.cause });
     this.name = "RuntsError";
     this.operation = details.operation;
     this.errno = details.errno;
@@ -59,12 +61,4 @@ export function reworded(error: RuntsError, message: string, pointer = error.poi
 export function errorCode(error: unknown): string {
   if (error instanceof SyscallError) return error.errno;
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
-}
-
-/** What a person reads may quote a container's program or its files: nothing of that does anything to the reader's terminal. */
-export function printable(text: string): string {
-  return text.replaceAll(/(?![\n\t])\p{Cc}/gu, (control) => {
-    const code = control.charCodeAt(0).toString(16).padStart(2, "0");
-    return `\\x${code}`;
-  });
 }

@@ -31,6 +31,12 @@ describe("formatEntry", () => {
     );
   });
 
+  it.each(["text", "json"] as const)("leaves nothing that a terminal acts on: %s", (format) => {
+    const entry = formatEntry(format, "info", "\x1b\x7f\x9b\u061c\u202e\u2066\u2028 \u00e9", time);
+    expect(entry).toMatch(/^[ -~\u00e9]*\n$/);
+    expect(entry).toContain('"\\u001b\\u007f\\u009b\\u061c\\u202e\\u2066\\u2028 \u00e9"');
+  });
+
   it("writes one JSON object a line", () => {
     expect(formatEntry("json", "warning", "a\nb", time)).toBe(
       '{"level":"warning","msg":"a\\nb","time":"2026-01-02T03:04:05Z"}\n',
@@ -53,9 +59,9 @@ describe("openLog", () => {
     expect(standardError.text.split("\n").at(-2)).toBe("runts: e");
   });
 
-  it("writes what a terminal would act on as its number, but for ends of lines and tabs", () => {
-    openLog({ format: "text", debug: false }).error("\x1b[31mred\x7f\x9b\r, \u00e9:\n\tmore");
-    expect(standardError.text).toBe("runts: \\x1b[31mred\\x7f\\x9b\\x0d, \u00e9:\n\tmore\n");
+  it("writes an error on one line, what a terminal would act on as its number", () => {
+    openLog({ format: "text", debug: false }).error("\x1b[31mred\x7f\x9b\u202e\r, \u00e9:\n\tmore");
+    expect(standardError.text).toBe("runts: \\x1b[31mred\\x7f\\x9b\\u202e\\r, \u00e9:\\n\tmore\n");
   });
 
   it("writes debug entries when asked for", () => {

@@ -1,6 +1,7 @@
+import { oneLine, printable, printableJson } from "../bindings/abi/printable.ts";
 import { mkdirSync } from "../bindings/linux/directories.ts";
 import { openSync, writeSync } from "../bindings/linux/files.ts";
-import { errorCode, printable, RuntsError } from "./errors.ts";
+import { errorCode, RuntsError } from "./errors.ts";
 
 /** Where diagnostics go. The fields and level names are logrus's, which engines parse. */
 export interface Log {
@@ -52,23 +53,23 @@ export function openLog(options: LogOptions): Log {
     error: (message) => {
       if (file !== undefined || options.format === "json") entry("error", message);
       if (file !== undefined || options.format === "text")
-        writeDiagnostic(STDERR, `runts: ${printable(message)}\n`);
+        writeDiagnostic(STDERR, `runts: ${oneLine(message)}\n`);
     },
   };
 }
 
-/** One line: logrus's text or JSON form. The time is RFC 3339, without which dockerd drops the entry. */
+/** One line: logrus's text or JSON form, to be read in a terminal. The time is RFC 3339, without which dockerd drops the entry. */
 export function formatEntry(format: LogFormat, level: Level, message: string, time: Date): string {
   const stamp = `${time.toISOString().slice(0, 19)}Z`;
   if (format === "json") {
-    return `${JSON.stringify({ level, msg: message, time: stamp })}\n`;
+    return `${printableJson(JSON.stringify({ level, msg: message, time: stamp }))}\n`;
   }
-  return `time="${stamp}" level=${level} msg=${JSON.stringify(message)}\n`;
+  return `time="${stamp}" level=${level} msg=${printableJson(JSON.stringify(message))}\n`;
 }
 
 /** Text for a person on standard error; for the line that follows an error, and the like. */
 export function writeStandardError(text: string): void {
-  writeDiagnostic(STDERR, text);
+  writeDiagnostic(STDERR, printable(text));
 }
 
 /** A diagnostic that can't be written (closed or full standard error, full disk) must not hide what it is about. */

@@ -359,6 +359,21 @@ describe("failures", () => {
     expect(written.err).toContain("TypeError: x is not a function\n    at ");
   });
 
+  it("writes no character that a terminal acts on, neither of a message nor, under --debug, of a stack", async () => {
+    const name = "\x1b[31m\x9b\u202e\u2028\nrunts: forged";
+    const shown = "\\x1b[31m\\x9b\\u202e\\u2028\\nrunts: forged";
+    const error = new RuntsError(`open ${name}: ENOENT`);
+    expect(error.message).toBe(`open ${shown}: ENOENT`);
+    await runCommandLine(["start", "box"], failing(error));
+    expect(written.err).toBe(`runts: open ${shown}: ENOENT\n`);
+    forgetWritten();
+    await runCommandLine(["--debug", "start", "box"], failing(new TypeError(name)));
+    expect(written.err).toContain(
+      `runts: internal error: ${shown}\nTypeError: \\x1b[31m\\x9b\\u202e\\u2028\n`,
+    );
+    expect(written.err.replaceAll("\n", "")).toMatch(/^[ -~]*$/);
+  });
+
   it("logs usage errors too, as the one JSON object that podman wants", async () => {
     const log = join(directory, "log");
     await runts("--log", log, "--log-format=json", "start");

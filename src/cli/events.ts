@@ -2,7 +2,7 @@ import { RuntsError } from "../errors.ts";
 import { toJson } from "../spec/json-writer.ts";
 import type { RunCommand } from "./description.ts";
 import { parseGoDuration } from "./go-duration.ts";
-import { writeOutput } from "./output.ts";
+import { writeJson } from "./output.ts";
 import type { ParsedArguments } from "./parse.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -13,7 +13,7 @@ export const run: RunCommand = async (context, args, operations) => {
     args.positional(0),
     args.flag("stats") ? undefined : intervalMs,
     // One write a line, as the reader may be at it for days.
-    (event) => writeOutput(`${toJson(event)}\n`),
+    (event) => writeJson(toJson(event)),
   );
   return 0;
 };

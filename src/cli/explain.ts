@@ -6,7 +6,7 @@ import type { ExplainOptions } from "../explain/explain.ts";
 import type { Explanation } from "../explain/operation.ts";
 import { createOptionsFrom } from "./create-options.ts";
 import type { RunCommand } from "./description.ts";
-import { writeOutput } from "./output.ts";
+import { writeJson, writeOutput } from "./output.ts";
 import type { ParsedArguments } from "./parse.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -25,12 +25,14 @@ export const run: RunCommand = async (context, args) => {
     const { compareExplanations, differencesText } = await import("../explain/compare.ts");
     const differences = compareExplanations(before, after);
     const names = [args.positional(0), args.positional(1)] as const;
-    writeOutput(json ? asJson({ differences }) : differencesText(differences, names, { brief }));
+    if (json) writeJson(asJson({ differences }));
+    else writeOutput(differencesText(differences, names, { brief }));
     return exitCode(context, before.error ?? after.error);
   }
   const explanation = await explain(optionsFrom(args, args.positionals[0] ?? DEFAULT_ID));
   const { explanationText } = await import("../explain/text.ts");
-  writeOutput(json ? asJson(explanation) : explanationText(explanation, { brief }));
+  if (json) writeJson(asJson(explanation));
+  else writeOutput(explanationText(explanation, { brief }));
   return exitCode(context, explanation.error);
 };
 
@@ -41,7 +43,7 @@ function exitCode({ log }: Context, error: Explanation["error"]): number {
 }
 
 function asJson(value: object): string {
-  return `${JSON.stringify(value, undefined, 2)}\n`;
+  return JSON.stringify(value, undefined, 2);
 }
 
 function optionsFrom(args: ParsedArguments, id: string): ExplainOptions {

@@ -1,8 +1,8 @@
 import { features } from "../container/features.ts";
 import type { RunCommand } from "./description.ts";
-import { writeOutput } from "./output.ts";
+import { writeJson } from "./output.ts";
 
 export const run: RunCommand = () => {
-  writeOutput(`${JSON.stringify(features(), undefined, 4)}\n`);
+  writeJson(JSON.stringify(features(), undefined, 4));
   return 0;
 };

@@ -22,10 +22,19 @@ it("aligns the columns, counting characters and not UTF-16 units", () => {
   ]);
 });
 
+it("has no line and no escape sequence of a bundle's name in the table", () => {
+  const table = formatTable([{ ...sampleState, bundle: "/a\nforged\x1b[31m\u202e" }]);
+  expect(table.split("\n")).toEqual([
+    "ID          PID         STATUS      BUNDLE                     CREATED                          OWNER",
+    "box         42          running     /a\\nforged\\x1b[31m\\u202e   2026-01-02T03:04:05.678901234Z   root",
+    "",
+  ]);
+});
+
 it("prints JSON on one line, null for no container", () => {
-  expect(formatJson([])).toBe("null\n");
+  expect(formatJson([])).toBe("null");
   expect(formatJson([sampleState])).toBe(
     '[{"ociVersion":"1.3.0","id":"box","pid":42,"status":"running","bundle":"/bundle","rootfs":"/bundle/rootfs",' +
-      '"created":"2026-01-02T03:04:05.678901234Z","annotations":{"key":"value"},"owner":"root"}]\n',
+      '"created":"2026-01-02T03:04:05.678901234Z","annotations":{"key":"value"},"owner":"root"}]',
   );
 });

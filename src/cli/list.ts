@@ -1,7 +1,8 @@
+import { oneLine } from "../../bindings/abi/printable.ts";
 import type { ContainerState } from "../container/state.ts";
 import { RuntsError } from "../errors.ts";
 import type { RunCommand } from "./description.ts";
-import { writeOutput } from "./output.ts";
+import { writeJson, writeOutput } from "./output.ts";
 import { stateForJson } from "./state-json.ts";
 
 export const run: RunCommand = async (context, args, operations) => {
@@ -9,27 +10,23 @@ export const run: RunCommand = async (context, args, operations) => {
   if (format !== "table" && format !== "json") throw new RuntsError("invalid format option");
   const states = await operations.list(context);
   if (args.flag("quiet")) writeOutput(states.map((state) => `${state.id}\n`).join(""));
-  else writeOutput(format === "json" ? formatJson(states) : formatTable(states));
+  else if (format === "json") writeJson(formatJson(states));
+  else writeOutput(formatTable(states));
   return 0;
 };
 
 /** One line; `null` when there is no container, which is what a nil slice of Go becomes and callers know. */
 export function formatJson(states: readonly ContainerState[]): string {
-  return `${states.length === 0 ? "null" : JSON.stringify(states.map(stateForJson))}\n`;
+  return states.length === 0 ? "null" : JSON.stringify(states.map(stateForJson));
 }
 
 /** Each column at least 12 wide, and 3 wider than its widest cell; nothing after the last. */
 export function formatTable(states: readonly ContainerState[]): string {
   const rows = [
     ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"],
-    ...states.map((state) => [
-      state.id,
-      `${state.pid}`,
-      state.status,
-      state.bundle,
-      state.created,
-      state.owner,
-    ]),
+    ...states.map(({ id, pid, status, bundle, created, owner }) =>
+      [id, `${pid}`, status, bundle, created, owner].map(oneLine),
+    ),
   ];
   const widths = (rows[0] ?? []).map((_, column) =>
     Math.max(12, ...rows.map((row) => [...(row[column] ?? "")].length + 3)),

@@ -23,7 +23,7 @@ it("list: a table that no name in the container can break, or JSON without the k
   const { operations } = recordingOperations();
   expect(await runCommandLine(["mounts", "list", "box"], operations)).toBe(0);
   expect(written.out).toBe(
-    "DESTINATION   TYPE   SOURCE           OPTIONS\n/mnt/?[31m    ext4   /dev/vda[/srv]   ro,nosuid\n",
+    "DESTINATION     TYPE   SOURCE           OPTIONS\n/mnt/\\x1b[31m   ext4   /dev/vda[/srv]   ro,nosuid\n",
   );
   written.out = "";
   expect(await runCommandLine(["mounts", "list", "--format", "json", "box"], operations)).toBe(0);

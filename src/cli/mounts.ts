@@ -1,7 +1,8 @@
+import { oneLine, textOfLines } from "../../bindings/abi/printable.ts";
 import type { MountEntry } from "../container/mount-list.ts";
 import { RuntsError } from "../errors.ts";
 import type { RunCommand } from "./description.ts";
-import { writeOutput } from "./output.ts";
+import { writeJson, writeOutput } from "./output.ts";
 import { UsageError } from "./usage-error.ts";
 
 export const run: RunCommand = async (context, args, operations) => {
@@ -11,7 +12,8 @@ export const run: RunCommand = async (context, args, operations) => {
     const format = args.string("format");
     if (format !== "table" && format !== "json") throw new RuntsError("invalid format option");
     const mounts = await operations.listMounts(context, id);
-    writeOutput(format === "json" ? `${JSON.stringify(mounts.map(withoutId))}\n` : table(mounts));
+    if (format === "json") writeJson(JSON.stringify(mounts.map(withoutId)));
+    else writeOutput(table(mounts));
     return 0;
   }
   if (action !== "add" && action !== "remove") {
@@ -29,20 +31,12 @@ function withoutId({ id: _, ...mount }: MountEntry): Omit<MountEntry, "id"> {
 }
 
 function table(mounts: readonly MountEntry[]): string {
-  const rows = mounts.map(({ destination, type, source, root, options }) => [
-    destination,
-    type,
-    root === undefined ? source : `${source}[${root}]`,
-    options.join(","),
-  ]);
+  const rows = mounts.map(({ destination, type, source, root, options }) =>
+    [destination, type, root === undefined ? source : `${source}[${root}]`, options.join(",")].map(oneLine),
+  );
   const all = [["DESTINATION", "TYPE", "SOURCE", "OPTIONS"], ...rows];
   const widths = [0, 1, 2].map((column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
   const line = (row: readonly string[]): string =>
     row.map((cell, column) => (column < widths.length ? cell.padEnd(widths[column] ?? 0) : cell)).join("   ");
-  return `${all.map((row) => line(row.map(printable))).join("\n")}\n`;
-}
-
-/** Names in a container are its author's: none may write to the terminal what it likes. */
-function printable(text: string): string {
-  return text.replaceAll(/[^\x20-\x7e\u00a0-\uffff]/g, "?");
+  return textOfLines(all.map(line));
 }

@@ -1,11 +1,22 @@
+import { printable, printableJson } from "../../bindings/abi/printable.ts";
 import { writeSync } from "../../bindings/linux/files.ts";
 import { errorCode, RuntsError } from "../errors.ts";
 
 const STDOUT = 1;
 const RETRY_MS = 5;
 
-/** Writes all of a command's result; a caller must not take half of it, or none, for success. */
+/** A command's result as text, whose reader may sit at a terminal. */
 export function writeOutput(text: string): void {
+  writeAll(printable(text));
+}
+
+/** A command's result as JSON. */
+export function writeJson(json: string): void {
+  writeAll(`${printableJson(json)}\n`);
+}
+
+/** A caller must not take half of a result, or none, for success. */
+function writeAll(text: string): void {
   let rest: Uint8Array = new TextEncoder().encode(text);
   while (rest.length > 0) {
     try {

@@ -1,10 +1,11 @@
+import { textOfLines } from "../../bindings/abi/printable.ts";
 import type { ExplainedCall } from "../container/explain-syscall.ts";
 
 export function explanationText(call: ExplainedCall): string {
   const { name, number, architecture, args, action, allowed, pointer, reason, rules } = call;
   const width = Math.max(0, ...rules.map((rule) => rule.pointer.length));
   const kind = Math.max(0, ...rules.map((rule) => rule.action.length));
-  return [
+  return textOfLines([
     `${name}(${args.map(hex).join(", ")}), number ${number} of ${architecture}: ${allowed ? "allowed" : "denied"}, ${action}`,
     `decided by ${pointer}: ${reason}`,
     ...(rules.length === 0 ? [] : [`rules that name ${name}:`]),
@@ -12,13 +13,12 @@ export function explanationText(call: ExplainedCall): string {
       (rule) =>
         `  ${rule.pointer.padEnd(width)}  ${rule.action.padEnd(kind)}  ${rule.matches ? "matches" : rule.reason}`,
     ),
-    "",
-  ].join("\n");
+  ]);
 }
 
 /** Arguments are text, as JSON's numbers have 53 bits for many readers. */
 export function explanationJson(call: ExplainedCall): string {
-  return `${JSON.stringify({ ...call, args: call.args.map(hex) }, undefined, 2)}\n`;
+  return JSON.stringify({ ...call, args: call.args.map(hex) }, undefined, 2);
 }
 
 function hex(value: bigint): string {

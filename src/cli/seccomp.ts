@@ -1,6 +1,6 @@
 import { absolutePath } from "../../bindings/linux/paths.ts";
 import type { RunCommand } from "./description.ts";
-import { writeOutput } from "./output.ts";
+import { writeJson, writeOutput } from "./output.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** `seccomp explain`: which rule of a profile decides about a system call. */
@@ -16,7 +16,8 @@ export const run: RunCommand = async (context, args) => {
   const where = bundle === undefined ? { id: id ?? "" } : { bundle: absolutePath(bundle) };
   const explained = explainSyscall(context, where, name, values.map(argumentOf));
   const { explanationText, explanationJson } = await import("./seccomp-text.ts");
-  writeOutput(args.flag("json") ? explanationJson(explained) : explanationText(explained));
+  if (args.flag("json")) writeJson(explanationJson(explained));
+  else writeOutput(explanationText(explained));
   return 0;
 };
 

@@ -1,9 +1,9 @@
 import type { RunCommand } from "./description.ts";
-import { writeOutput } from "./output.ts";
+import { writeJson } from "./output.ts";
 import { stateForJson } from "./state-json.ts";
 
 export const run: RunCommand = async (context, args, operations) => {
   const state = await operations.state(context, args.positional(0));
-  writeOutput(`${JSON.stringify(stateForJson(state), undefined, 2)}\n`);
+  writeJson(JSON.stringify(stateForJson(state), undefined, 2));
   return 0;
 };

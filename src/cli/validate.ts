@@ -1,6 +1,6 @@
 import { absolutePath } from "../../bindings/linux/paths.ts";
 import type { RunCommand } from "./description.ts";
-import { writeOutput } from "./output.ts";
+import { writeJson, writeOutput } from "./output.ts";
 
 export const run: RunCommand = async (context, args) => {
   const { validateBundle } = await import("../validate/validate.ts");
@@ -11,9 +11,8 @@ export const run: RunCommand = async (context, args) => {
     ...(config !== undefined && { configFile: absolutePath(config) }),
     host: args.flag("host"),
   });
-  writeOutput(
-    args.flag("json") ? `${JSON.stringify(validation, undefined, 2)}\n` : validationText(validation),
-  );
+  if (args.flag("json")) writeJson(JSON.stringify(validation, undefined, 2));
+  else writeOutput(validationText(validation));
   const failed = validation.errors > 0 || (args.flag("strict") && validation.warnings > 0);
   if (failed) context.log.error(`${validation.file}: ${summary(validation)}`);
   return failed ? 1 : 0;

@@ -1,3 +1,4 @@
+import { oneLine } from "../../bindings/abi/printable.ts";
 import { readFileSync } from "../../bindings/linux/files.ts";
 import { prlimit } from "../../bindings/linux/rlimit.ts";
 import { denialReason, isDenial } from "../cgroup/delegation.ts";
@@ -27,7 +28,7 @@ export function explainDenial(
     mountHint(error, config) ??
     processHint(error, config, read) ??
     securityModuleHint(error, caller, read);
-  if (hint === undefined || error.message.includes(hint)) return error;
+  if (hint === undefined || error.message.includes(oneLine(hint))) return error;
   return reworded(error, `${error.message}; ${hint}`);
 }
 

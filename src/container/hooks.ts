@@ -88,7 +88,7 @@ function shownOutput(name: string, fd: number): string {
   const buffer = Buffer.alloc(SHOWN_OUTPUT);
   const length = readSync(fd, buffer, 0, SHOWN_OUTPUT, Math.max(0, fstatSync(fd).size - SHOWN_OUTPUT));
   const text = buffer.toString("utf8", 0, length).trim();
-  return text === "" ? "" : `, ${name}: ${text.replaceAll("\n", "\\n")}`;
+  return text === "" ? "" : `, ${name}: ${text}`;
 }
 
 function hookError(kind: keyof Hooks, index: number, { path }: Hook, reason: string): RuntsError {

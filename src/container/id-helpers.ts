@@ -90,7 +90,7 @@ function run(path: string, args: readonly string[]): string | undefined {
     if (reason === undefined) return undefined;
     const buffer = Buffer.alloc(Math.min(fstatSync(output).size, 1000));
     const said = buffer.toString("utf8", 0, readSync(output, buffer, 0, buffer.length, 0)).trim();
-    return said === "" ? reason : said.replaceAll("\n", "\\n");
+    return said === "" ? reason : said;
   } finally {
     closeSync(stdin);
     closeSync(output);

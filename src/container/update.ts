@@ -1,3 +1,4 @@
+import { oneLine } from "../../bindings/abi/printable.ts";
 import { readFileSync } from "../../bindings/linux/files.ts";
 import type { CgroupWrite } from "../cgroup/cgroup-write.ts";
 import { applyDeviceRules } from "../cgroup/devices.ts";
@@ -199,7 +200,9 @@ function withOptionNames({ nameOf }: PendingChange, action: () => void): void {
 /** The same error, whose pointer is the caller's word for it. */
 function renamed(error: RuntsError, nameOf: PendingChange["nameOf"]): RuntsError {
   const { pointer, message } = error;
-  if (pointer === undefined || !message.startsWith(`${pointer}: `)) return error;
+  if (pointer === undefined) return error;
+  const shown = oneLine(pointer);
+  if (!message.startsWith(`${shown}: `)) return error;
   const name = nameOf(pointer.replace(/^\/linux\/resources/, ""));
-  return reworded(error, `${name}${message.slice(pointer.length)}`);
+  return reworded(error, `${name}${message.slice(shown.length)}`);
 }

@@ -29,7 +29,7 @@ export function failureError({ type, response, end, log, logPath }: CriuFailure)
     reasons.length === 0 ? "" : `: ${reasons.join("; ")}`,
     log === undefined ? "" : `; log file: ${logPath}`,
   ];
-  return new RuntsError(summary.join("").replaceAll("\n", "\\n"), {
+  return new RuntsError(summary.join(""), {
     operation: "criu",
     path: logPath,
     ...(errno !== 0 && { errno: errnoName(errno) }),

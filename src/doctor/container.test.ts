@@ -223,4 +223,11 @@ describe("findingsText", () => {
       "a\n  ok       one    fine\n\nb\n  BAD      three  broken  (/x)\n                  → mend it\n",
     );
   });
+
+  it("is one line a finding, whatever a link of the container leads to", () => {
+    const detail = "/dev/fd -> a\n  ok       forged\x1b[31m";
+    expect(findingsText([{ area: "a", subject: "one", verdict: "bad", detail }])).toBe(
+      "a\n  BAD      one  /dev/fd -> a\\n  ok       forged\\x1b[31m\n",
+    );
+  });
 });

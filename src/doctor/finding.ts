@@ -1,3 +1,5 @@
+import { textOfLines } from "../../bindings/abi/printable.ts";
+
 /** One thing that was looked at. */
 export interface Finding {
   /** What it belongs to: `cgroups`, `mounts`, … */
@@ -30,5 +32,5 @@ export function findingsText(findings: readonly Finding[]): string {
     lines.push(`  ${MARKS[verdict].padEnd(7)}  ${subject.padEnd(width)}  ${detail}${pointer}`.trimEnd());
     if (fix !== undefined) lines.push(`  ${"".padEnd(7)}  ${"".padEnd(width)}  → ${fix}`);
   }
-  return `${lines.join("\n")}\n`;
+  return textOfLines(lines);
 }

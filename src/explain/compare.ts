@@ -1,3 +1,4 @@
+import { textOfLines } from "../../bindings/abi/printable.ts";
 import type { ExplainedOperation, Explanation } from "./operation.ts";
 import { callText, operationLines, type TextOptions } from "./text.ts";
 
@@ -79,5 +80,5 @@ export function differencesText(
   );
   const heading = [`--- ${names[0]}`, `+++ ${names[1]}`];
   const body = lines.length === 0 ? ["", "Both do the same."] : lines;
-  return `${[...heading, ...body].join("\n")}\n`;
+  return textOfLines([...heading, ...body]);
 }

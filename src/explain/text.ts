@@ -1,3 +1,4 @@
+import { textOfLines } from "../../bindings/abi/printable.ts";
 import { type ExplainedOperation, type Explanation, STEPS, UNIT_PROPERTY } from "./operation.ts";
 
 /** Operations of the stub itself that say nothing to a reader of the text: the names that they give are used all the same. */
@@ -21,7 +22,7 @@ export function explanationText(explanation: Explanation, options: TextOptions):
     ...section("Warnings", warnings),
     ...section("Notes", notes),
   ];
-  return `${lines.join("\n")}\n`;
+  return textOfLines(lines);
 }
 
 function section(heading: string, messages: readonly string[]): string[] {

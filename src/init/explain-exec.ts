@@ -1,5 +1,6 @@
 import { byteText, fromByteText, toByteText } from "../../bindings/abi/byte-text.ts";
 import { S_IFDIR, S_IFREG } from "../../bindings/abi/fcntl.ts";
+import { printableJson } from "../../bindings/abi/printable.ts";
 import type { MountInfo } from "../../bindings/linux/mount-info.ts";
 import { PATH_MAX } from "../../bindings/linux/paths.ts";
 import type { StubChannel } from "../../bindings/stub/client.ts";
@@ -191,7 +192,5 @@ function quotePath(path: string): string {
 function quote(text: string): string {
   const LIMIT = 200;
   const shown = text.length > LIMIT ? `${text.slice(0, LIMIT)}…` : text;
-  return JSON.stringify(shown).replaceAll(/[\x7f-\x9f\u2028\u2029]/g, (character) => {
-    return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  });
+  return printableJson(JSON.stringify(shown));
 }

@@ -73,7 +73,7 @@ export function operationError(operation: OperationDescription | undefined, errn
     path === "" || purpose.includes(path) ? call : `${call} ${path}`,
     errnoMessage(name),
   ];
-  return new RuntsError(oneLine(parts), {
+  return new RuntsError(sentence(parts), {
     operation: call,
     errno: name,
     path,
@@ -93,14 +93,12 @@ export function asRuntsError(error: unknown, pointer: string, purpose: string): 
     path === "" || purpose.includes(path) ? call : `${call} ${path}`,
     errnoMessage(errno),
   ];
-  const message = oneLine(text);
+  const message = sentence(text);
   return new RuntsError(message, { operation: call, errno, path, pointer, cause: error });
 }
 
-/** Names and values of a config may contain anything; an error is one line. */
-function oneLine(parts: readonly string[]): string {
-  const text = parts.filter((part) => part !== "").join(": ");
-  return text.replaceAll("\n", "\\n").replaceAll("\r", "\\r");
+function sentence(parts: readonly string[]): string {
+  return parts.filter((part) => part !== "").join(": ");
 }
 
 interface FailedCall {

@@ -1,3 +1,5 @@
+import { textOfLines } from "../../bindings/abi/printable.ts";
+
 /** Events of a profile in the form that Perfetto and chrome://tracing open: Trace Event Format, "JSON Object Format". */
 
 export interface TimedCall {
@@ -130,5 +132,5 @@ export function summaryOf(calls: readonly TimedCall[], command: string, end: num
     ),
     `All of it is in ${file}, for https://ui.perfetto.dev`,
   ];
-  return `${lines.join("\n")}\n`;
+  return textOfLines(lines);
 }

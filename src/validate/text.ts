@@ -1,10 +1,11 @@
+import { textOfLines } from "../../bindings/abi/printable.ts";
 import type { Finding, Validation } from "./finding.ts";
 
 /** For people: each finding with its place, then what to do. */
 export function validationText(validation: Validation): string {
   const { file, findings, notes } = validation;
   const lines = [...findings.flatMap(findingLines), ...notes.flatMap((note) => ["", `note: ${note}`])];
-  return `${[`${file}: ${summary(validation)}`, ...lines].join("\n")}\n`;
+  return textOfLines([`${file}: ${summary(validation)}`, ...lines]);
 }
 
 export function summary({ errors, warnings }: Validation): string {

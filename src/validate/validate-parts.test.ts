@@ -121,6 +121,16 @@ describe("validationText", () => {
     );
   });
 
+  it("is one line a message, whatever of the config it quotes", () => {
+    const forged = "x\nerror: forged\u202e";
+    const { severity, rule } = finding;
+    const findings = [{ severity, rule, pointer: `/${forged}`, message: forged, hint: forged }];
+    const shown = "x\\nerror: forged\\u202e";
+    expect(validationText({ file: forged, errors: 1, warnings: 0, findings, notes: [forged] })).toBe(
+      `${shown}: 1 error, no warnings\n\nerror: /${shown}: ${shown} [r]\n  ${shown}\n\nnote: ${shown}\n`,
+    );
+  });
+
   it("counts errors and warnings", () => {
     expect(summary({ file: "", errors: 0, warnings: 0, findings: [], notes: [] })).toBe(
       "no errors, no warnings",

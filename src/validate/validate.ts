@@ -1,3 +1,4 @@
+import { oneLine } from "../../bindings/abi/printable.ts";
 import { ContainerView } from "../container/container-view.ts";
 import { rootfsOf } from "../container/host-facts.ts";
 import type { Context } from "../container/options.ts";
@@ -158,7 +159,8 @@ function withoutPointer(error: RuntsError): string {
 }
 
 function stripped(message: string, pointer: string): string {
-  return pointer !== "" && message.startsWith(`${pointer}: `) ? message.slice(pointer.length + 2) : message;
+  const prefix = oneLine(`${pointer}: `);
+  return pointer !== "" && message.startsWith(prefix) ? message.slice(prefix.length) : message;
 }
 
 function located(finding: Finding, document: JsonDocument | undefined): Finding {
