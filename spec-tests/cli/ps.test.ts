@@ -1,7 +1,8 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import type { Container } from "../harness/container.ts";
 import { expectRefusal } from "../harness/refusal.ts";
+import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
@@ -113,3 +114,28 @@ spec("ps --format xml: error", CLAUSE, async (sandbox) => {
 spec("ps, unknown id: error in the words that engines match", "engines: does not exist", async (sandbox) => {
   expectRefusal(await sandbox.invoke(["ps", `${sandbox.tag}none`]), "does not exist");
 });
+
+if (IS_RUNTS) {
+  for (const [situation, entry] of [
+    ["the working directory", "."],
+    ["a relative directory", "bin"],
+  ] as const) {
+    spec(
+      `ps, PATH begins with ${situation}: a program of that name in there is not run`,
+      "promise: the working directory may be a bundle of anybody's",
+      async (sandbox) => {
+        const container = await three(sandbox);
+        const cwd = sandbox.path("untrusted");
+        for (const folder of [cwd, `${cwd}/bin`]) {
+          mkdirSync(folder, { recursive: true });
+          writeFileSync(`${folder}/ps`, `#!/bin/sh\n: > ${cwd}/executed\n`, { mode: 0o755 });
+        }
+        const env = { PATH: `${entry}:/usr/bin:/bin` };
+        const { code, stdout, stderr } = await sandbox.invoke(["ps", container.id], { cwd, env });
+        expect(existsSync(`${cwd}/executed`)).toBe(false);
+        expect([code, stderr]).toEqual([0, ""]);
+        expect(stdout.trim().split("\n")).toHaveLength(4);
+      },
+    );
+  }
+}

@@ -1,24 +1,29 @@
+import { findProgram } from "../container/find-program.ts";
 import { RuntsError } from "../errors.ts";
 import type { RunCommand } from "./description.ts";
-import { writeOutput } from "./output.ts";
+import { writeJson, writeOutput } from "./output.ts";
 
 export const run: RunCommand = async (context, args, operations) => {
   const format = args.string("format");
   if (format !== "table" && format !== "json") throw new RuntsError("invalid format option");
   const pids = await operations.ps(context, args.positional(0));
   const [, ...psArguments] = args.positionals;
-  writeOutput(
-    format === "json"
-      ? `${JSON.stringify(pids)}\n`
-      : selectProcesses(await runPs(psArguments.length > 0 ? psArguments : ["-ef"]), pids),
-  );
+  if (format === "json") writeJson(JSON.stringify(pids));
+  else writeOutput(selectProcesses(await runPs(psArguments.length > 0 ? psArguments : ["-ef"]), pids));
   return 0;
 };
 
 /** What ps(1) prints of all processes. It sees the caller's /proc, and so has the pids of the caller's pid namespace. */
 async function runPs(args: readonly string[]): Promise<string> {
+  const path = findProgram("ps");
+  if (path === undefined)
+    throw new RuntsError("cannot run ps: it is not installed", {
+      operation: "ps",
+      errno: "ENOENT",
+      path: "ps",
+    });
   const { spawnSync } = await import("node:child_process");
-  const { error, status, signal, stdout, stderr } = spawnSync("ps", args, {
+  const { error, status, signal, stdout, stderr } = spawnSync(path, args, {
     encoding: "utf8",
     stdio: ["ignore", "pipe", "pipe"],
     maxBuffer: Number.POSITIVE_INFINITY,
@@ -26,7 +31,7 @@ async function runPs(args: readonly string[]): Promise<string> {
     timeout: 60_000,
   });
   if (error !== undefined) {
-    throw new RuntsError(`cannot run ps: ${error.message}`, { operation: "ps", path: "ps", cause: error });
+    throw new RuntsError(`cannot run ps: ${error.message}`, { operation: "ps", path, cause: error });
   }
   if (status === 0) return stdout;
   const end = status === null ? `signal: ${signal}` : `exit status ${status}`;

@@ -1,9 +1,10 @@
+import { statSync } from "../../bindings/linux/file-status.ts";
 import { accessSync, X_OK } from "../../bindings/linux/files.ts";
 
 /** Engines call without PATH, or with one that lacks what only root uses. */
 const FOLDERS = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
-/** Where programs of the host are looked for: absolute folders only. */
+/** Where programs of the host are looked for: absolute folders only, as the working directory may be a bundle of anybody's. */
 export function searchPath(): string {
   const own = (process.env.PATH ?? "").split(":").filter((folder) => folder.startsWith("/"));
   return [...new Set([...own, ...FOLDERS])].join(":");
@@ -14,7 +15,7 @@ export function findProgram(name: string): string | undefined {
   for (const folder of searchPath().split(":")) {
     try {
       accessSync(`${folder}/${name}`, X_OK);
-      return `${folder}/${name}`;
+      if (statSync(`${folder}/${name}`).isFile()) return `${folder}/${name}`;
     } catch {
       // Not here: the next folder.
     }
