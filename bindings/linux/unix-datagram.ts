@@ -1,8 +1,10 @@
 import { errnoName } from "../abi/errno.ts";
+import { O_NOFOLLOW, O_PATH, S_IFMT, S_IFSOCK } from "../abi/fcntl.ts";
 import { AF_UNIX, MSG_DONTWAIT, SOCK_CLOEXEC, SOCK_DGRAM } from "../abi/socket.ts";
 import { syscall, trySyscall } from "../ffi/syscall.ts";
 import { SyscallError } from "../syscall-error.ts";
-import { chmodSync, closeSync } from "./files.ts";
+import { fstatSync } from "./file-status.ts";
+import { chmodSync, closeSync, openSync } from "./files.ts";
 import { limitWaiting } from "./socket-timeout.ts";
 import { withAddress } from "./unix-socket.ts";
 
@@ -13,7 +15,18 @@ const PEER_TIMEOUT_S = 30;
 
 /** Makes a socket at `path` that every user may send to. Returns its descriptor. */
 export function bindDatagram(path: string): number {
-  return withAddress(path, (address) => opened("bind", address, path, () => chmodSync(path, 0o777)));
+  return withAddress(path, (address) => opened("bind", address, path, () => openToAll(path)));
+}
+
+/** On a descriptor that is a socket: where others can write to the directory, the path may lead elsewhere by now. */
+function openToAll(path: string): void {
+  const file = openSync(path, O_PATH | O_NOFOLLOW);
+  try {
+    if ((fstatSync(file).mode & S_IFMT) !== S_IFSOCK) throw new SyscallError("bind", "ENOTSOCK", [path]);
+    chmodSync(`/proc/self/fd/${file}`, 0o777);
+  } finally {
+    closeSync(file);
+  }
 }
 
 /** A socket that sends to the one at `path`, or at the abstract address if the name begins with `@`. */
