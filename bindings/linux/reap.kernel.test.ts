@@ -1,10 +1,11 @@
-import { closeSync } from "node:fs";
+import { closeSync, existsSync } from "node:fs";
 import { expect, test } from "vitest";
 import { EMFILE } from "../abi/errno.ts";
 import { callKernel, substituteKernel } from "../ffi/syscall.ts";
 import { channelPair, keepOnExec, openStubImage, spawnStub } from "../stub/client.ts";
 import { pidfdOpen } from "./pidfd.ts";
-import { isChild, killAndReap } from "./reap.ts";
+import { waitReadable } from "./poll.ts";
+import { isChild, killAndReap, reapOtherChildren } from "./reap.ts";
 
 test("a child is gone also when no descriptor is to be had", () => {
   const image = openStubImage();
@@ -70,3 +71,33 @@ test("a child is gone, and not only a zombie, and to do it again does no harm", 
     for (const fd of [image, ours, theirs]) closeSync(fd);
   }
 });
+
+test("of children without end so many are reaped at once, and no more", () => {
+  const image = openStubImage();
+  const [ours, theirs] = channelPair();
+  keepOnExec(theirs);
+  const children = Array.from({ length: 70 }, () => spawnStub(image, theirs));
+  try {
+    closeSync(theirs);
+    // The stubs end with their channel.
+    closeSync(ours);
+    for (const child of children) expect(waitForEnd(child)).toBe(true);
+    expect(reapOtherChildren(0)).toBe(true);
+    expect(children.filter((child) => existsSync(`/proc/${child}`))).toHaveLength(6);
+    expect(reapOtherChildren(0)).toBe(false);
+    expect(children.filter((child) => existsSync(`/proc/${child}`))).toEqual([]);
+  } finally {
+    closeSync(image);
+    for (const child of children) killAndReap(child);
+  }
+});
+
+/** Leaves a zombie. */
+function waitForEnd(pid: number): boolean {
+  const pidfd = pidfdOpen(pid) ?? -1;
+  try {
+    return waitReadable(pidfd, 10_000);
+  } finally {
+    closeSync(pidfd);
+  }
+}

@@ -54,13 +54,16 @@ function killByDescriptor(pid: number): void {
   }
 }
 
+/** Children that are reaped at once: those who make orphans may never stop. */
+const MOST_AT_ONCE = 64;
+
 /**
- * Reaps all children that have ended, but for one, whose exit code somebody else asks for. One that has ended hides those behind it:
- * then nobody waits for long any more. waitid(2)
+ * Reaps children that have ended, but for one, whose exit code somebody else asks for. One that has ended hides those behind it: then
+ * nobody waits for long any more. Returns whether there may be more to reap now. waitid(2)
  */
-export function reapOtherChildren(pid: number): void {
+export function reapOtherChildren(pid: number): boolean {
   const info = new Int32Array(siginfo.size / Int32Array.BYTES_PER_ELEMENT);
-  for (;;) {
+  for (let reaped = 0; reaped < MOST_AT_ONCE; reaped += 1) {
     const result = trySyscall(
       "waitid",
       P_ALL,
@@ -70,7 +73,8 @@ export function reapOtherChildren(pid: number): void {
       null,
     );
     const ended = info[siginfo.si_pid / Int32Array.BYTES_PER_ELEMENT] ?? 0;
-    if (result < 0 || ended === 0 || ended === pid) return;
+    if (result < 0 || ended === 0 || ended === pid) return false;
     trySyscall("wait4", ended, null, WNOHANG, null);
   }
+  return true;
 }

@@ -90,6 +90,10 @@ export const RUNC_PROCESS: readonly Deviation[] = [
     reason:
       "only READY=1 is passed on; a container that never says it keeps a detached run waiting, and what the config sets is overridden",
     titles: [
+      "run with NOTIFY_SOCKET, a burst of messages: held back, and all of them passed on in their order",
+      "run with NOTIFY_SOCKET, a flood of messages without end: ends with the container all the same",
+      "run --detach with NOTIFY_SOCKET, a flood of messages without end: ends with the container all the same",
+      "run with NOTIFY_SOCKET, a flood of messages without end: SIGTERM is passed on meanwhile",
       "run --detach with NOTIFY_SOCKET, container ends without READY=1: so does run",
       "run --detach with NOTIFY_SOCKET: ends once the container is ready, and names it as the main process",
       "run with NOTIFY_SOCKET that nobody listens on: the container runs, with a warning",
@@ -192,6 +196,11 @@ export const CRUN_PROCESS: readonly Deviation[] = [
   {
     reason: "the socket is in a directory that only root may enter, and only READY=1 is passed on",
     titles: [
+      "run with NOTIFY_SOCKET, a burst of messages: held back, and all of them passed on in their order",
+      "run with NOTIFY_SOCKET, a flood of messages without end: ends with the container all the same",
+      "run --detach with NOTIFY_SOCKET, a flood of messages without end: ends with the container all the same",
+      "run with NOTIFY_SOCKET, a flood of messages without end: SIGTERM is passed on meanwhile",
+      "start with NOTIFY_SOCKET of a container that run has started: refused, and run passes on what it says",
       "run --detach with NOTIFY_SOCKET, container ends without READY=1: so does run",
       "run --detach with NOTIFY_SOCKET: ends once the container is ready, and names it as the main process",
       "run with NOTIFY_SOCKET in a user namespace: the container's user reaches its socket",

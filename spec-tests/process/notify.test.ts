@@ -3,6 +3,8 @@ import { expect } from "vitest";
 import { DEFAULT_PATH } from "../harness/config.ts";
 import { type Container, succeed } from "../harness/container.ts";
 import { openServiceManager, send } from "../harness/notify.ts";
+import { startPython } from "../harness/python-program.ts";
+import { expectRefusal } from "../harness/refusal.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
@@ -67,6 +69,97 @@ spec(
     expect(texts.slice(0, 4)).toEqual(["STATUS=half way", "READY=1", "WATCHDOG=1", "STATUS=0"]);
     expect(texts).toHaveLength(34);
     expect(last).toEqual(["STOPPING=1"]);
+  },
+);
+
+spec(
+  "run with NOTIFY_SOCKET, a burst of messages: held back, and all of them passed on in their order",
+  "promise: a container can't flood its service manager, and loses nothing by that",
+  async (sandbox) => {
+    const manager = await openServiceManager(sandbox);
+    const container = service(sandbox);
+    const states = Array.from({ length: 250 }, (_, index) => `STATUS=${index}`);
+    await container.run({
+      env: { NOTIFY_SOCKET: manager.address },
+      whileRunning: async () => {
+        send(await socketOf(container), ...states, "READY=1");
+        const messages: string[] = [];
+        while (messages.at(-1) !== "READY=1") messages.push((await manager.next()).text.trim());
+        expect(messages).toEqual([...states, "READY=1"]);
+        end(container);
+      },
+    });
+  },
+);
+
+for (const [situation, flags] of [
+  ["run", []],
+  ["run --detach", ["--detach"]],
+] as const) {
+  spec(
+    `${situation} with NOTIFY_SOCKET, a flood of messages without end: ends with the container all the same`,
+    "promise: a container can't flood its service manager",
+    async (sandbox) => {
+      const manager = await openServiceManager(sandbox);
+      const container = service(sandbox);
+      const { code, stderr } = await container.run({
+        flags,
+        env: { NOTIFY_SOCKET: manager.address },
+        ...(flags.length > 0 && { stdout: sandbox.path("out") }),
+        whileRunning: async () => {
+          startPython(sandbox, "notify-flood.py", await socketOf(container), "4");
+          // More than may come at once.
+          for (let count = 0; count < 150; count += 1) await manager.next();
+          end(container);
+        },
+      });
+      expect([code, stderr]).toEqual([0, ""]);
+    },
+  );
+}
+
+spec(
+  "run with NOTIFY_SOCKET, a flood of messages without end: SIGTERM is passed on meanwhile",
+  "promise: a container can't keep signals from itself",
+  async (sandbox) => {
+    const manager = await openServiceManager(sandbox);
+    const script =
+      'trap "exit 7" TERM; echo "$NOTIFY_SOCKET" > /tmp/new; mv /tmp/new /tmp/where; while :; do sleep 0.05; done';
+    const container = sandbox.shell(script, (config) => {
+      config.root.readonly = false;
+    });
+    const { code } = await container.run({
+      env: { NOTIFY_SOCKET: manager.address },
+      whileRunning: async (pid) => {
+        startPython(sandbox, "notify-flood.py", await socketOf(container), "4");
+        for (let count = 0; count < 150; count += 1) await manager.next();
+        process.kill(pid, "SIGTERM");
+      },
+    });
+    expect(code).toBe(7);
+  },
+);
+
+spec(
+  "start with NOTIFY_SOCKET of a container that run has started: refused, and run passes on what it says",
+  "runtime.md, Start: an attempt to start a container that is not created MUST have no effect on the container",
+  async (sandbox) => {
+    const manager = await openServiceManager(sandbox);
+    const env = { NOTIFY_SOCKET: manager.address };
+    const container = service(sandbox);
+    const result = await container.run({
+      env,
+      whileRunning: async (pid) => {
+        const socket = await socketOf(container);
+        expectRefusal(await sandbox.invoke(["start", container.id], { env }));
+        send(socket, "READY=1");
+        const message = await manager.next();
+        expect(message.text.trim().split("\n")).toContain("READY=1");
+        expect(message.pid).toBe(pid);
+        end(container);
+      },
+    });
+    expect(result).toMatchObject({ code: 0, stderr: "" });
   },
 );
 

@@ -41,7 +41,7 @@ export const operations: Operations = {
   },
   async start(context, id) {
     const { startContainer } = await import("../container/start.ts");
-    await startContainer(context, id, { awaitReady: true });
+    await startContainer(context, id, { notify: "until ready" });
   },
   async run(context, options) {
     const { runContainer } = await import("../container/run.ts");

@@ -59,12 +59,19 @@ export function holdForwardedSignals(): void {
   holdSignals(allSignalsBut(NOT_TAKEN));
 }
 
+/** What to wait for: descriptors that can be read, and no longer than some time. */
+export interface Awaited {
+  readonly descriptors: readonly number[];
+  readonly timeoutMs?: number;
+}
+
 /** Somebody else who has to be served while the container runs. */
 export interface Attendant {
-  /** What to wait for. */
-  readonly descriptors: readonly number[];
-  /** Handles what has come. */
+  awaited(): Awaited;
+  /** Handles a part of what has come that takes no time: signals and the others wait for it. */
   forward(): void;
+  /** Handles what has come before the end of init, and no more. */
+  finish(): void;
   close(): void;
 }
 
@@ -77,14 +84,20 @@ export class Foreground {
   readonly #pidfd: number;
   readonly #signals: number;
   readonly #relay: ConsoleRelay | undefined;
-  readonly #attendants: readonly Attendant[];
+  readonly #attendants: Attendant[] = [];
+  /** Whether there may be more orphans to reap. */
+  #hasOrphans = false;
 
-  constructor(pid: number, relay: ConsoleRelay | undefined, attendants: readonly Attendant[] = []) {
+  constructor(pid: number, relay: ConsoleRelay | undefined) {
     this.#pid = pid;
     this.#pidfd = pidfdOpen(pid) ?? -1;
     this.#signals = openHeldSignals(allSignalsBut(NOT_TAKEN));
     this.#relay = relay;
-    this.#attendants = attendants;
+  }
+
+  /** Serves one more from now on, and closes it in the end. */
+  attend(attendant: Attendant): void {
+    this.#attendants.push(attendant);
   }
 
   /** The exit code as a shell gives it: 128 and the number for a signal. */
@@ -95,26 +108,31 @@ export class Foreground {
       this.#serve(ready);
     }
     this.#relay?.drain((fd) => waitReadable(fd, 0));
-    for (const attendant of this.#attendants) attendant.forward();
+    for (const attendant of this.#attendants) attendant.finish();
     return reapChild(this.#pid)?.exitCode ?? 0;
   }
 
   /** Waits until there is something to do for some descriptors. */
   #ready(): number[] {
-    const attended = this.#attendants.flatMap(({ descriptors }) => descriptors);
+    const awaited = this.#attendants.map((attendant) => attendant.awaited());
+    const attended = awaited.flatMap(({ descriptors }) => descriptors);
     const readable = [this.#pidfd, this.#signals, ...(this.#relay?.readable ?? []), ...attended];
-    return waitReady(readable, this.#relay?.writable ?? []);
+    const timeouts = awaited.flatMap(({ timeoutMs }) => timeoutMs ?? []);
+    if (this.#hasOrphans) timeouts.push(0);
+    const timeoutMs = timeouts.length > 0 ? Math.min(...timeouts) : undefined;
+    return waitReady(readable, this.#relay?.writable ?? [], timeoutMs);
   }
 
   #serve(ready: readonly number[]): void {
     if (ready.includes(this.#signals))
       for (const signal of takeHeldSignals(this.#signals)) this.#handle(signal);
+    if (this.#hasOrphans) this.#hasOrphans = reapOtherChildren(this.#pid);
     for (const fd of new Set(ready)) this.#relay?.move(fd);
     for (const attendant of this.#attendants) attendant.forward();
   }
 
   #handle(signal: number): void {
-    if (signal === SIGCHLD) reapOtherChildren(this.#pid);
+    if (signal === SIGCHLD) this.#hasOrphans = true;
     else if (signal === SIGWINCH) this.#relay?.resize();
     // Whether init has ended in this very moment doesn't matter: its exit code says more.
     else pidfdSendSignal(this.#pidfd, signal);

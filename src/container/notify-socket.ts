@@ -8,6 +8,8 @@ import { bindDatagram, connectDatagram, receiveDatagram } from "../../bindings/l
 import { sendWithDescriptors } from "../../bindings/stub/client.ts";
 import { namespacesOf } from "../plan/init-plan.ts";
 import type { Config } from "../spec/types.ts";
+import type { Attendant, Awaited } from "./foreground.ts";
+import { MessageRate } from "./message-rate.ts";
 
 /**
  * sd_notify(3) for containers: a service manager takes messages from the service's own processes only, and its socket is not in
@@ -50,7 +52,9 @@ export function prepareNotifySocket(
   };
 }
 
-/** undefined where the container has no place for the socket. */
+/**
+ * For a container that is about to start, since that of one that runs has its socket there. undefined where it has no place for one.
+ */
 export function openNotifyRelay(directory: string, host: string, warn: Warn): NotifyRelay | undefined {
   const place = `${directory}/notify`;
   if (!existsSync(place)) return undefined;
@@ -69,12 +73,19 @@ const PASSED_ON =
 /** How long the service manager may take to handle a message: the time that runc and crun give it. */
 const BARRIER_TIMEOUT_MS = 30_000;
 
+/** What systemd sets net.unix.max_dgram_qlen to, the messages that a socket's queue holds; the kernel's own is 10. unix(7) */
+const LONGEST_QUEUE = 512;
+
+/** What has become of a message; `ready` was the last one. */
+type Forwarded = "nothing" | "passed" | "ready";
+
 /** The container's socket on one side, the service manager's on the other. */
-export class NotifyRelay {
+export class NotifyRelay implements Attendant {
   readonly #socket: number;
   readonly #host: string;
   readonly #warn: Warn;
   readonly #buffer = new Uint8Array(4096);
+  readonly #rate = new MessageRate(performance.now());
 
   constructor(socket: number, host: string, warn: Warn) {
     this.#socket = socket;
@@ -82,31 +93,52 @@ export class NotifyRelay {
     this.#warn = warn;
   }
 
-  /** What to wait for. */
-  get descriptors(): number[] {
-    return [this.#socket];
+  /** The next message; the time that it has to wait, if it has to. */
+  awaited(): Awaited {
+    const timeoutMs = this.#rate.waitMs(performance.now());
+    return timeoutMs > 0 ? { descriptors: [], timeoutMs } : { descriptors: [this.#socket] };
   }
 
-  /** Passes on what has come: up to READY=1 where there is a `mainPid` to tell as the service's main process with it. */
-  forward(mainPid?: number): "ready" | "not yet" {
-    for (;;) {
-      const datagram = receiveDatagram(this.#socket, this.#buffer);
-      if (datagram === undefined) return "not yet";
-      const lines = new TextDecoder().decode(datagram).split("\n");
-      const passed = lines.filter((line) => PASSED_ON.test(line));
-      const isLast = mainPid !== undefined && passed.includes("READY=1");
-      if (isLast) passed.push(`MAINPID=${mainPid}`);
-      if (passed.length > 0) this.#tell(`${passed.join("\n")}\n`, isLast);
-      if (isLast) return "ready";
-    }
+  /** Passes on one message, if one has come and may be: nobody else is served meanwhile. */
+  forward(): void {
+    this.#forwardOne();
+  }
+
+  /** Passes on what waits when the container has ended: others who have the socket may go on sending. */
+  finish(mainPid?: number): void {
+    for (let passed = 0; passed < LONGEST_QUEUE; passed += 1) if (this.#passOn(mainPid) !== "passed") return;
   }
 
   /** Waits until the container, whose init is `pid`, is ready or has ended. The runtime leaves the service to it then. */
   async untilReady(pid: number, pidfd: number): Promise<void> {
     for (;;) {
-      const ready = await pollReadable([pidfd, this.#socket]);
-      if (this.forward(pid) === "ready" || ready.includes(pidfd)) return;
+      const { descriptors, timeoutMs } = this.awaited();
+      const ready = await pollReadable([pidfd, ...descriptors], timeoutMs);
+      if (ready.includes(pidfd)) {
+        this.finish(pid);
+        return;
+      }
+      if (this.#forwardOne(pid) === "ready") return;
     }
+  }
+
+  #forwardOne(mainPid?: number): Forwarded {
+    if (this.#rate.waitMs(performance.now()) > 0) return "nothing";
+    const forwarded = this.#passOn(mainPid);
+    if (forwarded !== "nothing") this.#rate.count();
+    return forwarded;
+  }
+
+  /** Takes a message; the service manager gets of it what it may. With `mainPid` READY=1 names the service's main process. */
+  #passOn(mainPid?: number): Forwarded {
+    const datagram = receiveDatagram(this.#socket, this.#buffer);
+    if (datagram === undefined) return "nothing";
+    const lines = new TextDecoder().decode(datagram).split("\n");
+    const passed = lines.filter((line) => PASSED_ON.test(line));
+    const isLast = mainPid !== undefined && passed.includes("READY=1");
+    if (isLast) passed.push(`MAINPID=${mainPid}`);
+    if (passed.length > 0) this.#tell(`${passed.join("\n")}\n`, isLast);
+    return isLast ? "ready" : "passed";
   }
 
   /** A container goes on whether its messages arrive or not. */

@@ -1,16 +1,13 @@
 import { PR_SET_CHILD_SUBREAPER } from "../../bindings/abi/prctl.ts";
 import { syscall } from "../../bindings/ffi/syscall.ts";
-import { callersNotifySocket } from "./caller.ts";
 import { createContainer } from "./create.ts";
 import { deleteContainer } from "./delete.ts";
 import { Foreground, holdForwardedSignals } from "./foreground.ts";
 import { foregroundTerminal } from "./foreground-terminal.ts";
 import type { NotifyRelay } from "./notify-socket.ts";
 import type { Context, RunOptions } from "./options.ts";
-import { containerDirectory } from "./saved-state.ts";
-import type { SeccompAgent } from "./seccomp-listener.ts";
 import type { SeccompTrace } from "./seccomp-trace.ts";
-import { startContainer } from "./start.ts";
+import { type StartOptions, startContainer } from "./start.ts";
 
 /**
  * Creates and starts a container. In the foreground it waits for the end of init, passing signals on, deletes the container and
@@ -19,7 +16,7 @@ import { startContainer } from "./start.ts";
 export async function runContainer(context: Context, options: RunOptions): Promise<number> {
   if (options.detach) {
     await createContainer(context, options);
-    await startOrDelete(context, options.id, true);
+    await startOrDelete(context, options.id, { notify: "until ready" });
     return 0;
   }
   if (!options.noSubreaper)
@@ -34,10 +31,11 @@ export async function runContainer(context: Context, options: RunOptions): Promi
   );
   let foreground: Foreground | undefined;
   try {
-    const notify = await notifyRelay(context, options.id);
-    const attendants = [notify, trace].filter((attendant) => attendant !== undefined);
-    foreground = new Foreground(state.pid, terminal.relay(), attendants);
-    await startOrDelete(context, options.id, false, trace);
+    foreground = new Foreground(state.pid, terminal.relay());
+    if (trace !== undefined) foreground.attend(trace);
+    // A service in the foreground stays its manager's main process, and passes on what the container says of its state.
+    const relay = await startOrDelete(context, options.id, { notify: "by caller", agent: trace });
+    if (relay !== undefined) foreground.attend(relay);
     return foreground.wait();
   } finally {
     foreground?.close();
@@ -50,23 +48,14 @@ export async function runContainer(context: Context, options: RunOptions): Promi
 async function startOrDelete(
   context: Context,
   id: string,
-  awaitReady: boolean,
-  agent?: SeccompAgent,
-): Promise<void> {
+  options: StartOptions,
+): Promise<NotifyRelay | undefined> {
   try {
-    await startContainer(context, id, { awaitReady, agent });
+    return await startContainer(context, id, options);
   } catch (error) {
     await deleteContainer(context, id, { force: true });
     throw error;
   }
-}
-
-/** A service in the foreground stays its manager's main process, and passes on what the container says of its state. */
-async function notifyRelay({ root, log }: Context, id: string): Promise<NotifyRelay | undefined> {
-  const host = callersNotifySocket();
-  if (host === undefined) return undefined;
-  const { openNotifyRelay } = await import("./notify-socket.ts");
-  return openNotifyRelay(containerDirectory(root, id), host, (message) => log.warn(message));
 }
 
 async function seccompTrace(): Promise<SeccompTrace> {

@@ -25,7 +25,7 @@ import { architectureName } from "../seccomp/explain-call.ts";
 import { type Profile, readProfile } from "../seccomp/profile.ts";
 import { tracedProfile } from "../seccomp/trace-profile.ts";
 import type { Config, Seccomp } from "../spec/types.ts";
-import type { Attendant } from "./foreground.ts";
+import type { Attendant, Awaited } from "./foreground.ts";
 import { type HandOver, type SeccompAgent, takeListener } from "./seccomp-listener.ts";
 
 /** A system call that a process of the container waits for. */
@@ -38,6 +38,9 @@ interface Notification {
   readonly arch: number;
   readonly args: readonly bigint[];
 }
+
+/** Denied calls that are answered before signals and others are looked for again. */
+const CALLS_OF_A_TURN = 16;
 
 interface DeniedCall {
   readonly name: string;
@@ -85,15 +88,15 @@ export class SeccompTrace implements Attendant, SeccompAgent {
     });
   }
 
-  get descriptors(): number[] {
-    return this.#listener === undefined ? [] : [this.#listener];
+  awaited(): Awaited {
+    return { descriptors: this.#listener === undefined ? [] : [this.#listener] };
   }
 
-  /** Answers all calls that wait. */
+  /** Answers calls that wait: some of them, as their processes may make others without end. */
   forward(): void {
     const listener = this.#listener;
     if (listener === undefined) return;
-    while (waitReadable(listener, 0)) {
+    for (let answered = 0; answered < CALLS_OF_A_TURN && waitReadable(listener, 0); answered += 1) {
       const notification = receive(listener);
       // The process has ended, or a signal has interrupted its call; without any process left the listener hangs up.
       if (notification === undefined) return;
@@ -133,6 +136,11 @@ export class SeccompTrace implements Attendant, SeccompAgent {
   /** Writes what was denied, and what to add to the profile, to standard error. */
   report(): void {
     writeStandardError(reportText([...this.#denied.values()]));
+  }
+
+  /** Whoever waits now is no process of the container, or about to end. */
+  finish(): void {
+    this.forward();
   }
 
   close(): void {

@@ -25,34 +25,42 @@ import { checkHasExecuted, type ProgramFailure, readFailure } from "./start-repo
 import { statusOf } from "./state.ts";
 
 export interface StartOptions {
-  readonly awaitReady: boolean;
+  /**
+   * Who passes on what the container says to the service manager of the caller, sd_notify(3): start does, and so has started a
+   * container only once it says that it is ready; the caller does; nobody.
+   */
+  readonly notify: "until ready" | "by caller" | "by nobody";
   /** Takes the seccomp listener in place of the config's agent. */
   readonly agent?: SeccompAgent | undefined;
 }
 
 /**
- * Steps 6 to 9 of the lifecycle (runtime.md): the container's program is executed, then the poststart hooks run. With `awaitReady`
- * a container that a service manager waits for (sd_notify(3)) has started only once it says that it is ready.
+ * Steps 6 to 9 of the lifecycle (runtime.md): the container's program is executed, then the poststart hooks run. Returns what the
+ * caller is to serve, and to close.
  */
 export async function startContainer(
   context: Context,
   id: string,
-  { awaitReady, agent }: StartOptions,
-): Promise<void> {
+  options: StartOptions,
+): Promise<NotifyRelay | undefined> {
   checkId(id);
-  const directory = containerDirectory(context.root, id);
-  const relay = awaitReady ? await openRelay(context, directory) : undefined;
+  const { saved, relay } = await startLocked(context, id, options);
+  if (relay === undefined || options.notify === "by caller") return relay;
   try {
-    const saved = await startLocked(context, id, agent);
-    if (relay !== undefined) await untilReady(relay, saved);
+    await untilReady(relay, saved);
+    return undefined;
   } finally {
-    relay?.close();
+    relay.close();
   }
 }
 
 /** Listens before the container's program may send anything. */
-async function openRelay({ log }: Context, directory: string): Promise<NotifyRelay | undefined> {
-  const host = callersNotifySocket();
+async function openRelay(
+  { log }: Context,
+  directory: string,
+  notify: StartOptions["notify"],
+): Promise<NotifyRelay | undefined> {
+  const host = notify === "by nobody" ? undefined : callersNotifySocket();
   if (host === undefined) return undefined;
   const { openNotifyRelay } = await import("./notify-socket.ts");
   return openNotifyRelay(directory, host, (message) => log.warn(message));
@@ -71,11 +79,12 @@ async function untilReady(relay: NotifyRelay, { pid, startTime }: SavedState): P
 async function startLocked(
   context: Context,
   id: string,
-  agent: SeccompAgent | undefined,
-): Promise<SavedState> {
+  { notify, agent }: StartOptions,
+): Promise<{ readonly saved: SavedState; readonly relay: NotifyRelay | undefined }> {
   const directory = containerDirectory(context.root, id);
   const lock = lockContainer(directory, id);
   if (lock === undefined) throw doesNotExist(id);
+  let relay: NotifyRelay | undefined;
   try {
     const saved = tryReadState(directory);
     if (saved === undefined) throw doesNotExist(id);
@@ -84,10 +93,15 @@ async function startLocked(
     if (status === "paused") throw wrongStatus(id, "cannot start a container in the paused state");
     if (status !== "created") throw wrongStatus(id, "cannot start an already running container");
     if (!saved.hasProcess) throw nothingToStart(id);
+    // Not before: the socket in the place is that of whoever has started the container, if it runs.
+    relay = await openRelay(context, directory, notify);
     await runStartContainerHooks(context, directory, saved);
     await releaseInit(directory, saved, agent);
     await runPoststartHooks(directory, saved);
-    return saved;
+    return { saved, relay };
+  } catch (error) {
+    relay?.close();
+    throw error;
   } finally {
     lock.release();
   }

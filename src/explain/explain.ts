@@ -135,7 +135,7 @@ class Simulation {
         isTerminal ? openTerminal : undefined,
       );
       this.recorder.stage = { step: 6 };
-      await startContainer(this.#context, this.#options.id, { awaitReady: false });
+      await startContainer(this.#context, this.#options.id, { notify: "by nobody" });
       return undefined;
     } catch (error) {
       if (error instanceof RuntsError) return { message: error.message, pointer: error.pointer ?? "" };

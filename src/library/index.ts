@@ -133,7 +133,7 @@ export async function create(options: CreateOptions): Promise<Created> {
 
 /** Starts the process of a created container, and returns when it executes. */
 export async function start(id: string, settings: Settings = {}): Promise<void> {
-  await startContainer(contextOf(settings), id, { awaitReady: true });
+  await startContainer(contextOf(settings), id, { notify: "until ready" });
 }
 
 /** Waits for the end of a container that this process has created. May be called before the start, and more than once. */
