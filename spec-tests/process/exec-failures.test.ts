@@ -1,9 +1,9 @@
-import { writeFileSync } from "node:fs";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import { DEFAULT_PATH } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
 import { expectInitAlone } from "../harness/exec.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { IS_RUNTS, type Result } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
@@ -125,3 +125,41 @@ spec(
     else expect(report.exit).not.toBe(0);
   },
 );
+
+/** A path in the container that leads through as many links as the kernel follows, each as long as it can be, to an empty directory. */
+function makeLongWay(rootfs: string): string {
+  const LINKS = 39;
+  const detours = "tmp/../".repeat(580);
+  mkdirSync(`${rootfs}/end`);
+  for (let index = 0; index < LINKS; index += 1)
+    symlinkSync(`/${detours}${index === LINKS - 1 ? "end" : `l${index + 1}`}`, `${rootfs}/l${index}`);
+  return "/l0";
+}
+
+for (const command of ["run", "exec"] as const) {
+  spec(
+    `${command}, args[0] in none of 10 folders behind 39 long links each: the plain error, as looking for a cause has an end`,
+    "promise: a container can't hold the runtime up",
+    async (sandbox) => {
+      const container = sandbox.shell("sleep 1000");
+      const way = makeLongWay(container.rootfs);
+      const path = Array.from({ length: 10 }, () => way).join(":");
+      const args = ["nope"];
+      const env = [`PATH=${path}`];
+      let result: Result;
+      if (command === "run") {
+        Object.assign(container.config.process, { args, env });
+        container.writeConfig();
+        result = await container.run();
+      } else {
+        await container.started();
+        result = await container.exec(args, { flags: ["--env", env[0] ?? ""] });
+      }
+      expectRefusal(
+        result,
+        inOurWords('exec: "nope": executable file not found in $PATH\n'),
+        command === "exec" ? 255 : 1,
+      );
+    },
+  );
+}

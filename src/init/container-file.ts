@@ -14,8 +14,11 @@ import {
   STATX_BASIC_STATS,
   STATX_MNT_ID,
 } from "../../bindings/abi/fcntl.ts";
+import { FIONREAD } from "../../bindings/abi/ioctl.ts";
 import { statx } from "../../bindings/abi/layouts.ts";
-import { waitReadable } from "../../bindings/linux/poll.ts";
+import { syscall } from "../../bindings/ffi/syscall.ts";
+import { waitAnyReadable, waitReadable } from "../../bindings/linux/poll.ts";
+import { limitWaiting } from "../../bindings/linux/socket-timeout.ts";
 import type { StubChannel } from "../../bindings/stub/client.ts";
 import { data, type Program, type Reply } from "../../bindings/stub/program.ts";
 import { OPEN_HOW_SIZE, openHow } from "../plan/structs.ts";
@@ -49,60 +52,119 @@ export type Destination =
   | { readonly kind: "missing"; readonly path: string }
   | { readonly kind: "closed"; readonly file: ContainerFile };
 
-/** How long the container may take to answer: a filter may ask a supervisor, a file system may not answer at all. */
-const ANSWER_TIMEOUT_MS = 2000;
+/** The files of one container, for as long as the time for looking at them lasts: what is asked for after that is an error. */
+export class ContainerFiles {
+  readonly #channel: StubChannel;
+  readonly #deadline: number;
 
-function run(channel: StubChannel, program: Program): Reply {
-  channel.send(program);
-  if (!waitReadable(channel.descriptor, ANSWER_TIMEOUT_MS)) throw new Error("no answer from the container");
-  return channel.receive();
-}
-
-/** Follows a path component by component, as the kernel would. */
-export function follow(channel: StubChannel, path: string): Destination {
-  const pending = path.split("/").filter((part) => part !== "" && part !== ".");
-  let links = 0;
-  let at = path.startsWith("/") ? "" : ".";
-  let found = lookAt(channel, at === "" ? "/" : at);
-  for (let name = pending.shift(); name !== undefined; name = pending.shift()) {
-    if (found === undefined) break;
-    if (found.type !== S_IFDIR || !found.accessible) return { kind: "closed", file: found };
-    const next = `${at}/${name}`;
-    const entry = lookAt(channel, next);
-    if (entry === undefined) return { kind: "missing", path: next };
-    if (entry.type === S_IFLNK) {
-      links += 1;
-      if (links > MAX_LINKS) return { kind: "missing", path: next };
-      pending.unshift(...entry.link.split("/").filter((part) => part !== "" && part !== "."));
-      if (!entry.link.startsWith("/")) continue;
-      at = "";
-      found = lookAt(channel, "/");
-      continue;
-    }
-    at = next;
-    found = entry;
+  /** The deadline is one of performance.now(). */
+  constructor(channel: StubChannel, deadline: number) {
+    this.#channel = channel;
+    this.#deadline = deadline;
   }
-  return found === undefined ? { kind: "missing", path: at || "/" } : { kind: "file", file: found };
+
+  /** Follows a path component by component, as the kernel would. */
+  follow(path: string): Destination {
+    const pending = path.split("/").filter((part) => part !== "" && part !== ".");
+    let links = 0;
+    let at = path.startsWith("/") ? "" : ".";
+    let found = this.#lookAt(at === "" ? "/" : at);
+    for (let name = pending.shift(); name !== undefined; name = pending.shift()) {
+      if (found === undefined) break;
+      if (found.type !== S_IFDIR || !found.accessible) return { kind: "closed", file: found };
+      const next = `${at}/${name}`;
+      const entry = this.#lookAt(next);
+      if (entry === undefined) return { kind: "missing", path: next };
+      if (entry.type === S_IFLNK) {
+        links += 1;
+        if (links > MAX_LINKS) return { kind: "missing", path: next };
+        pending.unshift(...entry.link.split("/").filter((part) => part !== "" && part !== "."));
+        if (!entry.link.startsWith("/")) continue;
+        at = "";
+        found = this.#lookAt("/");
+        continue;
+      }
+      at = next;
+      found = entry;
+    }
+    return found === undefined ? { kind: "missing", path: at || "/" } : { kind: "file", file: found };
+  }
+
+  #lookAt(path: string): ContainerFile | undefined {
+    const program = this.#channel.program();
+    const bytes = program.output(statx.size);
+    const link = program.output(LINK_LENGTH);
+    const name = data(nulTerminatedBytes(path));
+    const tolerate = ["any"];
+    const mask = STATX_BASIC_STATS | STATX_MNT_ID;
+    const X_OK = 1;
+    program.do("statx", [AT_FDCWD, name, AT_SYMLINK_NOFOLLOW, mask, bytes], { tolerate });
+    program.do("faccessat2", [AT_FDCWD, name, X_OK, AT_EACCESS], { tolerate });
+    program.do("readlinkat", [AT_FDCWD, name, link, LINK_LENGTH], { tolerate });
+    const { results, outputs } = this.#run(program);
+    const [stat, access] = [answer(results[0], [-ENOENT, -ENOTDIR]), answer(results[1], [-EACCES, -ENOENT])];
+    if (stat !== 0) return undefined;
+    return containerFile(path, Buffer.from(outputs[0] ?? []), {
+      accessible: access === 0,
+      link: byteText((outputs[1] ?? new Uint8Array()).subarray(0, Math.max(0, results[2] ?? 0))),
+    });
+  }
+
+  /** A part of a regular file: shorter at its end, undefined if it can't be read. */
+  readPart(path: string, offset: number, length: number): Uint8Array | undefined {
+    const program = this.#channel.program();
+    const content = program.output(length);
+    const tolerate = ["any"];
+    // Whatever has taken the file's place since: neither a FIFO nor a terminal does anything.
+    const how = openHow(O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0, RESOLVE_NO_MAGICLINKS);
+    const name = data(nulTerminatedBytes(path));
+    const file = program.call("openat2", [AT_FDCWD, name, how, OPEN_HOW_SIZE], { tolerate });
+    program.do("pread64", [file, content, length, offset], { if: [file, "ok"], tolerate });
+    program.do("close", [file], { if: [file, "ok"], tolerate });
+    const { results, outputs } = this.#run(program);
+    if ((results[0] ?? -1) < 0 || (results[1] ?? -1) < 0) return undefined;
+    return outputs[0]?.slice(0, results[1]);
+  }
+
+  /**
+   * A filter may ask a supervisor, a file system may not answer at all, and a process of the container may hold the stub up: the reply
+   * is not taken before all of it is there.
+   */
+  #run(program: Program): Reply {
+    const { descriptor } = this.#channel;
+    limitWaiting(descriptor, this.#secondsLeft());
+    this.#channel.send(program);
+    const length = replyLength(program);
+    for (;;) {
+      waitReadable(descriptor, Math.ceil(this.#secondsLeft() * 1000));
+      const queued = queuedBytes(descriptor);
+      // None at all is the end of the stub.
+      if (queued === 0 || queued >= length) break;
+      waitAnyReadable([], 1);
+    }
+    limitWaiting(descriptor, this.#secondsLeft());
+    return this.#channel.receive();
+  }
+
+  #secondsLeft(): number {
+    const left = this.#deadline - performance.now();
+    if (left <= 0) throw new Error("the time for looking at the container's files is over");
+    return left / 1000;
+  }
 }
 
-function lookAt(channel: StubChannel, path: string): ContainerFile | undefined {
-  const program = channel.program();
-  const bytes = program.output(statx.size);
-  const link = program.output(LINK_LENGTH);
-  const name = data(nulTerminatedBytes(path));
-  const tolerate = ["any"];
-  const mask = STATX_BASIC_STATS | STATX_MNT_ID;
-  const X_OK = 1;
-  program.do("statx", [AT_FDCWD, name, AT_SYMLINK_NOFOLLOW, mask, bytes], { tolerate });
-  program.do("faccessat2", [AT_FDCWD, name, X_OK, AT_EACCESS], { tolerate });
-  program.do("readlinkat", [AT_FDCWD, name, link, LINK_LENGTH], { tolerate });
-  const { results, outputs } = run(channel, program);
-  const [stat, access] = [answer(results[0], [-ENOENT, -ENOTDIR]), answer(results[1], [-EACCES, -ENOENT])];
-  if (stat !== 0) return undefined;
-  return containerFile(path, Buffer.from(outputs[0] ?? []), {
-    accessible: access === 0,
-    link: byteText((outputs[1] ?? new Uint8Array()).subarray(0, Math.max(0, results[2] ?? 0))),
-  });
+/** Of a program whose operations are all reached. */
+function replyLength({ descriptors, operations, outputs }: Program): number {
+  const HEAD = 8;
+  const results = 8 * (descriptors.length + operations.length);
+  return outputs.reduce((length, { bytes }) => length + ((bytes.length + 7) & ~7), HEAD + results);
+}
+
+/** unix(7), SIOCINQ: what can be read of a stream socket at once. */
+function queuedBytes(socket: number): number {
+  const queued = new Int32Array(1);
+  syscall("ioctl", [socket, FIONREAD, new Uint8Array(queued.buffer)], ["FIONREAD"]);
+  return queued[0] ?? 0;
 }
 
 /** A seccomp filter may give any error to a call: only what the call itself says of a file counts. */
@@ -127,25 +189,4 @@ function containerFile(
     mountId: Number(bytes.readBigUInt64LE(statx.stx_mnt_id)),
     ...rest,
   };
-}
-
-/** A part of a regular file: shorter at its end, undefined if it can't be read. */
-export function readPart(
-  channel: StubChannel,
-  path: string,
-  offset: number,
-  length: number,
-): Uint8Array | undefined {
-  const program = channel.program();
-  const content = program.output(length);
-  const tolerate = ["any"];
-  // Whatever has taken the file's place since: neither a FIFO nor a terminal does anything.
-  const how = openHow(O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0, RESOLVE_NO_MAGICLINKS);
-  const name = data(nulTerminatedBytes(path));
-  const file = program.call("openat2", [AT_FDCWD, name, how, OPEN_HOW_SIZE], { tolerate });
-  program.do("pread64", [file, content, length, offset], { if: [file, "positive"], tolerate });
-  program.do("close", [file], { if: [file, "positive"], tolerate });
-  const { results, outputs } = run(channel, program);
-  if ((results[0] ?? -1) < 0 || (results[1] ?? -1) < 0) return undefined;
-  return outputs[0]?.slice(0, results[1]);
 }

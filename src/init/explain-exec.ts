@@ -16,14 +16,22 @@ import {
   machineName,
 } from "../plan/executable-format.ts";
 import type { Process } from "../spec/types.ts";
-import { type ContainerFile, type Destination, follow, readPart } from "./container-file.ts";
+import { type ContainerFile, ContainerFiles, type Destination } from "./container-file.ts";
 
 /** A process that could not execute its program, and still takes orders. */
-export interface Witness {
+export interface FailedExec {
   readonly channel: StubChannel;
   readonly process: Process;
   /** The mounts that it sees. */
   readonly mounts: () => readonly MountInfo[];
+}
+
+/** How long looking for the reason may take in all: the container's author decides how much there is to look at. */
+const TIME_LIMIT_MS = 2000;
+
+/** What tells the reason. */
+interface Witness extends Pick<FailedExec, "process" | "mounts"> {
+  readonly files: ContainerFiles;
 }
 
 /** What the kernel lets a program have: it counts the scripts whose interpreters are scripts. */
@@ -32,12 +40,21 @@ const MAX_INTERPRETERS = 5;
 const MAX_TABLE = 64 * 1024;
 
 /** Adds to the error of a failed execve what the kernel and the engines' words don't say: which file is not as it has to be, and why. */
-export function explainExecFailure(error: RuntsError, witness: Witness): RuntsError {
+export function explainExecFailure(
+  error: RuntsError,
+  { channel, process, mounts: readMounts }: FailedExec,
+): RuntsError {
+  const files = new ContainerFiles(channel, performance.now() + TIME_LIMIT_MS);
+  let known: readonly MountInfo[] | undefined;
+  const mounts = () => {
+    known ??= readMounts();
+    return known;
+  };
   let hint: string | undefined;
   try {
-    hint = explain(error.errno ?? "", error.path ?? "", witness);
+    hint = explain(error.errno ?? "", error.path ?? "", { files, process, mounts });
   } catch {
-    // A filter or a limit of the container kept it from looking: what is known is the error.
+    // A filter or a limit of the container kept it from looking, or the time is over: what is known is the error.
   }
   if (hint === undefined || changesMeaning(hint)) return error;
   return reworded(error, `${error.message} (${hint})`);
@@ -61,13 +78,13 @@ function explain(errno: string, path: string, witness: Witness): string | undefi
 }
 
 function explainSearch(name: string, witness: Witness): string {
-  const { process, channel } = witness;
+  const { process, files } = witness;
   const path = searchPath(process.env ?? []);
   const given = path.given
     ? `PATH is ${quote(path.value)}`
     : `env has no PATH, so it is ${quote(path.value)}`;
   const unfit = candidatePaths(name, process.env ?? []).flatMap((candidate) => {
-    const destination = follow(channel, toByteText(candidate));
+    const destination = files.follow(toByteText(candidate));
     if (destination.kind === "missing") return [];
     return [`${quote(candidate)} ${describeFile(destination, witness) ?? "can't be executed"}`];
   });
@@ -76,7 +93,7 @@ function explainSearch(name: string, witness: Witness): string {
 
 /** What is wrong with a file, whose path is byte text, as the rest of a sentence about it; undefined if nothing is to be seen. */
 function describePath(path: string, errno: string, witness: Witness, depth: number): string | undefined {
-  const destination = follow(witness.channel, path);
+  const destination = witness.files.follow(path);
   const obstacle = describeFile(destination, witness);
   if (obstacle !== undefined || destination.kind !== "file") return obstacle;
   return describeContent(destination.file, errno, witness, depth);
@@ -120,7 +137,7 @@ function describeContent(
   depth: number,
 ): string | undefined {
   if (file.size === 0) return "is empty";
-  const begin = readPart(witness.channel, file.path, 0, FORMAT_LENGTH);
+  const begin = witness.files.readPart(file.path, 0, FORMAT_LENGTH);
   if (begin === undefined) return undefined;
   const format = executableFormat(begin);
   if (format.kind === "script") return describeScript(format.interpreter, errno, witness, depth);
@@ -159,7 +176,7 @@ function describeElf(
   }
   if (!native || (errno === "ENOEXEC" && header.machine !== host.runs[0]))
     return `is an ELF executable for ${machine}, and this ${host.name} machine has no emulator for it in binfmt_misc`;
-  const interpreter = elfInterpreter(file, header, witness.channel);
+  const interpreter = elfInterpreter(file, header, witness.files);
   if (interpreter === undefined) return depth > 0 ? undefined : damage(file, header);
   if (depth >= MAX_INTERPRETERS) return undefined;
   const clause = describePath(interpreter, errno, witness, depth + 1);
@@ -173,14 +190,14 @@ function damage({ size }: ContainerFile, { segments }: ElfHeader): string | unde
   return segments.offset + segments.length > size ? "is an ELF executable that is cut short" : undefined;
 }
 
-function elfInterpreter(file: ContainerFile, header: ElfHeader, channel: StubChannel): string | undefined {
+function elfInterpreter(file: ContainerFile, header: ElfHeader, files: ContainerFiles): string | undefined {
   const { offset, length } = header.segments;
   if (length === 0 || length > MAX_TABLE || offset > file.size) return undefined;
-  const table = readPart(channel, file.path, offset, length);
+  const table = files.readPart(file.path, offset, length);
   const range = table && interpreterRange(header, table);
   if (range === undefined || range.length === 0 || range.length > PATH_MAX || range.offset > file.size)
     return undefined;
-  const text = readPart(channel, file.path, range.offset, range.length);
+  const text = files.readPart(file.path, range.offset, range.length);
   return text && byteText(text).split("\0")[0];
 }
 
