@@ -140,12 +140,9 @@ function exec(spawned: (pid: number) => void): void {
       staysDumpable: false,
       addedEnv: [],
       stdio: { nulls: [], chown: [] },
-      procfs: undefined,
       attributes: undefined,
       start: { keepFds: 0, inheritedNofile: undefined, seccomp: undefined },
-      keyring: undefined,
       inUserNamespace: false,
-      chroot: undefined,
       consoleSocket: undefined,
       chooseCpus: undefined,
       spawned: ({ pid }) => {
