@@ -132,6 +132,11 @@ function startStub(keepFds: number): Stub {
   }
 }
 
+/**
+ * The one place where a process is made ready for a container: what enters it is in its final state before it enters. All that the
+ * process must not have in there, or has to be there, is done by the stub that clones it, which the container does not see: labels,
+ * namespaces, and what the caller does after joining them, such as the root directory, the keyring and the capabilities.
+ */
 function cloneByStub(stub: Stub, options: SpawnOptions, opened: OwnedDescriptor[]): PendingInit {
   const { pid } = stub;
   const { ours: parent, theirs } = stub.parent;
