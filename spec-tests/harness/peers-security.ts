@@ -7,6 +7,10 @@ const THREADS = ["kill KILL", "delete --force"].map(
 /** Seen with Debian's crun 1.21 and runc 1.1.15: what is fixed in newer versions, and what nobody else promises. */
 const BOTH: readonly Deviation[] = [
   {
+    reason: "what is masked is looked for by its path, and what is not there then is left out",
+    titles: ["create while the directories below procfs and sysfs are exchanged for others:…"],
+  },
+  {
     reason: "in a chroot, the root of the container's mount namespace stays the host's",
     titles: ["exec, create in a chroot:…", "exec, create --no-pivot in a chroot:…"],
   },
@@ -62,6 +66,10 @@ const BOTH: readonly Deviation[] = [
 
 export const CRUN_SECURITY: readonly Deviation[] = [
   ...BOTH,
+  {
+    reason: "the /dev/null of the caller stays the standard stream",
+    titles: ["exec as a user, /dev/null of the container is as it should be:…"],
+  },
   {
     reason: "cgroup.kill does not reach a process whose first thread has ended",
     titles: THREADS,
@@ -143,6 +151,15 @@ export const CRUN_SECURITY: readonly Deviation[] = [
 
 export const RUNC_SECURITY: readonly Deviation[] = [
   ...BOTH,
+  {
+    reason: "puts pipes between, where it stays in the foreground",
+    titles: [
+      "exec without capabilities, /dev/null of the container is a link to another user's file:…",
+      "exec with CAP_DAC_OVERRIDE, /dev/null of the container is a link to another user's file:…",
+      "exec, /dev/null of the container is a link to another device:…",
+      "exec as a user, /dev/null of the container is as it should be:…",
+    ],
+  },
   {
     reason: "cgroup.kill does not reach a process whose first thread has ended",
     sometimes: true,

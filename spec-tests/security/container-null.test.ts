@@ -69,7 +69,7 @@ spec(
 
 spec(
   "exec as a user, /dev/null of the container is as it should be: the streams are the container's",
-  "practice of runc: /dev/null of the host is not the container's to change",
+  "promise: /dev/null of the host is not the container's to change",
   async (sandbox) => {
     const container = await running(sandbox, (config) => {
       config.root.readonly = false;
