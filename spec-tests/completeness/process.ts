@@ -108,6 +108,9 @@ export const PROCESS: Coverage = {
     "exec --process, oomScoreAdj absent: that of the container",
   ],
   "/process/apparmorProfile": [
+    "apparmorProfile: it is the program's and that of exec, and what it denies is denied; exec --apparmor: its own",
+    "apparmorProfile: it is that of startContainer hooks",
+    "apparmorProfile that is not loaded: error that names it",
     "create, apparmorProfile that the kernel has no module for: error, nothing left",
     "exec --apparmor that the kernel has no module for: error, nothing left",
   ],

@@ -2,9 +2,11 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
+import { PYTHON, withPython } from "../harness/guest-python.ts";
 import { QEMU_GUEST } from "../harness/guest-qemu.ts";
-import type { GuestContainer, GuestSandbox } from "../harness/guest-sandbox.ts";
+import { GUEST_USER, type GuestContainer, type GuestSandbox, underLabel } from "../harness/guest-sandbox.ts";
 import { describeGuest, guestSpec } from "../harness/guest-spec.ts";
+import { rootlessConfig } from "../harness/user.ts";
 
 const LABEL = "config.md, Linux Process: apparmorProfile";
 const MUST = "runtime.md, Create: MUST error if a property cannot be applied";
@@ -12,23 +14,42 @@ const PRACTICE = "practice of runc and crun";
 const ESCAPE =
   "CVE-2016-9962: what a process of the runtime holds in the container is the container's to use";
 
-/** A profile of this name that denies one file. */
-const PROFILE =
-  "profile spec flags=(attach_disconnected) { file, capability, network, mount, umount, signal, ptrace, unix, deny /tmp/secret rwl, }";
-const TRY_PROFILE =
-  "cat /proc/self/attr/current; echo 1 > /tmp/other && echo written; (echo 1 > /tmp/secret) 2>/dev/null || echo denied";
+const RULES = "file, capability, network, mount, umount, signal, ptrace, unix,";
+/** For containers, it denies one file; and for the runtime itself. */
+const PROFILES: Readonly<Record<string, string>> = {
+  spec: "deny /tmp/secret rwl,",
+  "engine-in-itself": "pivot_root, userns,",
+  "engine-to-all": "pivot_root, userns, change_profile,",
+  "engine-without-userns": "pivot_root, deny userns,",
+};
+const OWN_LABEL = "cat /proc/self/attr/current";
+const TRY_PROFILE = `${OWN_LABEL}; echo 1 > /tmp/other && echo written; (echo 1 > /tmp/secret) 2>/dev/null || echo denied`;
+const CONFINED = "spec (enforce)\nwritten\ndenied";
 
 const REACHER = readFileSync(join(import.meta.dirname, "../harness/reacher.py"), "utf8");
-const PYTHON = ["/usr/lib64/ld-linux-x86-64.so.2", "/usr/bin/python3", "-Sc"];
 const CANARY = "/run/canary";
 const REACH = [...PYTHON, REACHER, CANARY];
 const ROUNDS = 2;
 
-async function loadProfile({ guest }: GuestSandbox, profile = PROFILE): Promise<void> {
+const OWN = [{ containerID: 0, hostID: GUEST_USER, size: 1 }];
+
+function profiled(profile: string): (config: Config) => void {
+  return (config) => {
+    config.process.apparmorProfile = profile;
+  };
+}
+
+/** Once in a guest. The features are those of a parser that knows user namespaces. */
+async function loadProfiles({ guest }: GuestSandbox): Promise<void> {
   const security = "/sys/kernel/security";
-  const parser = '"$modules/usr/sbin/apparmor_parser" --skip-cache --replace';
+  const features = '--policy-features "$modules/etc/apparmor.d/abi/4.0"';
+  const text = Object.entries(PROFILES).map(
+    ([name, rules]) => `profile ${name} flags=(attach_disconnected) { ${RULES} ${rules} }`,
+  );
   await guest.output(
-    `[ -d ${security}/apparmor ] || mount -t securityfs securityfs ${security}; echo '${profile}' | ${parser}`,
+    `[ -d ${security}/apparmor ] || mount -t securityfs securityfs ${security}
+     grep -q '^spec ' ${security}/apparmor/profiles ||
+       echo '${text.join("\n")}' | "$modules/usr/sbin/apparmor_parser" ${features} --skip-cache --replace`,
   );
 }
 
@@ -38,10 +59,10 @@ async function curious(
   args: string[],
   mutate: (config: Config) => void,
 ): Promise<GuestContainer> {
-  await loadProfile(sandbox);
+  await loadProfiles(sandbox);
   await sandbox.guest.output(`touch ${CANARY}`);
   return sandbox.container((config) => {
-    config.mounts.push({ destination: "/usr", type: "bind", source: "/usr", options: ["rbind", "ro"] });
+    withPython(config);
     const all = ["CAP_SYS_PTRACE"];
     config.process.capabilities = { bounding: all, effective: all, permitted: all };
     config.process.args = args;
@@ -60,48 +81,111 @@ describeGuest(
   "AppArmor",
   () => {
     guestSpec(
-      "apparmorProfile: it is the program's, and what it denies is denied",
+      "apparmorProfile: it is the program's and that of exec, and what it denies is denied; exec --apparmor: its own",
       LABEL,
       async (sandbox) => {
-        await loadProfile(sandbox);
-        const container = sandbox.limited(TRY_PROFILE, {}, (config) => {
-          config.process.apparmorProfile = "spec";
-        });
-        expect(await container.output()).toBe("spec (enforce)\nwritten\ndenied");
+        await loadProfiles(sandbox);
+        const container = sandbox.limited(`${TRY_PROFILE}; sleep 999`, {}, profiled("spec"));
+        await container.started();
+        await container.printed("denied");
+        expect(await container.printed(".")).toBe(CONFINED);
+        const exec = await container.exec("sh", "-c", TRY_PROFILE);
+        expect(exec).toEqual({ code: 0, stdout: `${CONFINED}\n`, stderr: "" });
+        const other = ["exec", "--apparmor", "unconfined", container.id, "sh", "-c", OWN_LABEL];
+        expect((await sandbox.invoke(other)).stdout).toBe("unconfined\n");
       },
     );
 
-    guestSpec("exec --apparmor: it is that program's", PRACTICE, async (sandbox) => {
-      await loadProfile(sandbox);
-      const container = sandbox.limited("cat /proc/self/attr/current; sleep 999", {});
-      await container.started();
-      expect(await container.printed(".")).toBe("unconfined");
-      const label = ["exec", "--apparmor", "spec", container.id, "cat", "/proc/self/attr/current"];
-      expect((await sandbox.invoke(label)).stdout).toBe("spec (enforce)\n");
+    guestSpec(
+      "exec --apparmor into an unconfined container: it is that program's",
+      PRACTICE,
+      async (sandbox) => {
+        await loadProfiles(sandbox);
+        const container = sandbox.limited(`${OWN_LABEL}; sleep 999`, {});
+        await container.started();
+        expect(await container.printed(".")).toBe("unconfined");
+        const exec = (profile: string) =>
+          sandbox.invoke(["exec", "--apparmor", profile, container.id, "sh", "-c", OWN_LABEL]);
+        expect((await exec("spec")).stdout).toBe("spec (enforce)\n");
+        const words = /\/process\/apparmorProfile: .*nobody-loaded-it.*no profile of this name is loaded/;
+        sandbox.expectRefusal(await exec("nobody-loaded-it"), /apparmor/, words, 255);
+      },
+    );
+
+    guestSpec("apparmorProfile: it is that of startContainer hooks", LABEL, async (sandbox) => {
+      await loadProfiles(sandbox);
+      const container = sandbox.limited("cat /tmp/hook", {}, (config) => {
+        profiled("spec")(config);
+        const args = ["sh", "-c", `(${TRY_PROFILE}) > /tmp/hook`];
+        config.hooks = { startContainer: [{ path: "/bin/sh", args }] };
+      });
+      expect(await container.output()).toBe(CONFINED);
     });
 
+    guestSpec(
+      "apparmorProfile by a user without privileges, with a time namespace: it is the program's",
+      LABEL,
+      async (sandbox) => {
+        await loadProfiles(sandbox);
+        sandbox.asUser = true;
+        const container = sandbox.container((config) => {
+          rootlessConfig(config, OWN);
+          profiled("spec")(config);
+          config.linux.namespaces.push({ type: "time" });
+          config.process.args = ["sh", "-c", OWN_LABEL];
+        });
+        expect(await container.output()).toBe("spec (enforce)");
+      },
+    );
+
     guestSpec("apparmorProfile that is not loaded: error that names it", MUST, async (sandbox) => {
-      const container = sandbox.limited("true", {}, (config) => {
-        config.process.apparmorProfile = "nobody-loaded-it";
-      });
-      sandbox.expectRefusal(
-        await container.create(),
-        /apparmor/,
-        /\/process\/apparmorProfile: .*nobody-loaded-it/,
-      );
+      const container = sandbox.limited("true", {}, profiled("nobody-loaded-it"));
+      const words = /\/process\/apparmorProfile: .*nobody-loaded-it.*no profile of this name is loaded/;
+      sandbox.expectRefusal(await container.create(), /apparmor/, words);
     });
+
+    for (const [profile, what, mutate, words] of [
+      [
+        "engine-in-itself",
+        "that allows no change of it",
+        profiled("spec"),
+        /\/process\/apparmorProfile: .*profile engine-in-itself, which needs "change_profile -> spec,"/,
+      ],
+      [
+        "engine-to-all",
+        "that no_new_privs keeps",
+        profiled("spec"),
+        /execve.*profile engine-to-all, which can't be left for spec with \/process\/noNewPrivileges/,
+      ],
+      [
+        "engine-without-userns",
+        "that denies user namespaces",
+        (config: Config) => rootlessConfig(config, OWN),
+        /\/linux\/namespaces: .*clone3: .*profile engine-without-userns, which needs "userns,"/,
+      ],
+    ] as const) {
+      guestSpec(`run by a runtime under a profile ${what}: error that says so`, MUST, async (sandbox) => {
+        await loadProfiles(sandbox);
+        sandbox.asUser = profile === "engine-without-userns";
+        const { bundle, id } = sandbox.container(mutate);
+        const run = sandbox.command(["run", "--bundle", bundle, id]);
+        sandbox.expectRefusal(await sandbox.guest.run(underLabel(`exec ${profile}`, run)), /./, words);
+      });
+    }
 
     for (const [whose, profile] of [
       ["a confined container", "spec"],
-      ["an unconfined container", ""],
+      ["an unconfined container", undefined],
     ] as const) {
       guestSpec(
         `exec --apparmor into ${whose} with CAP_SYS_PTRACE: it reaches no file of the host`,
         ESCAPE,
         async (sandbox) => {
-          const container = await curious(sandbox, REACH, (config) => {
-            config.process.apparmorProfile = profile;
-          });
+          const container = await curious(
+            sandbox,
+            REACH,
+            profile === undefined ? () => undefined : profiled(profile),
+          );
           await container.started();
           await container.printed("trying");
           const exec = sandbox.command(["exec", "--apparmor", "spec", container.id, "/bin/true"]);
@@ -116,7 +200,7 @@ describeGuest(
       ESCAPE,
       async (sandbox) => {
         const container = await curious(sandbox, ["/bin/true"], (config) => {
-          config.process.apparmorProfile = "spec";
+          profiled("spec")(config);
           config.hooks = { startContainer: Array(ROUNDS).fill({ path: "/bin/true" }) };
         });
         await container.created();

@@ -1,5 +1,6 @@
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
+import { PYTHON, withPython } from "../harness/guest-python.ts";
 import { QEMU_GUEST } from "../harness/guest-qemu.ts";
 import type { GuestContainer, GuestSandbox } from "../harness/guest-sandbox.ts";
 import { describeGuest, guestSpec } from "../harness/guest-spec.ts";
@@ -23,10 +24,9 @@ function withHugetlbfs(config: Config): void {
   config.mounts.push({ destination: "/mnt", type: "hugetlbfs", source: "hugetlbfs" });
 }
 
-/** A program of the host's python: a loader by name needs no /lib64. */
 function python(config: Config, program: string): void {
-  config.mounts.push({ destination: "/usr", type: "bind", source: "/usr", options: ["rbind", "ro"] });
-  config.process.args = ["/usr/lib64/ld-linux-x86-64.so.2", "/usr/bin/python3", "-Sc", program];
+  withPython(config);
+  config.process.args = [...PYTHON, program];
 }
 
 /** Reserves 6 MiB of huge pages with one mmap(2), MAP_HUGETLB. */

@@ -16,14 +16,17 @@ const DISABLE_CONTROLLERS = `for name in $(cat ${CGROUPS}/cgroup.subtree_control
 /** Who has a manager of his own in a guest with systemd: guest-systemd.sh. */
 export const GUEST_USER = 1234;
 
-/** The way a user's programs run: in a session, beside the user's manager, which does not let in who is elsewhere. */
+/** busybox has a setpriv of its own, which takes no ids. */
+const AS_USER = ["/usr/bin/setpriv", `--reuid=${GUEST_USER}`, `--regid=${GUEST_USER}`, "--clear-groups"];
+
+/** The way a user's programs run beside a manager: in a session, since it does not let in who is elsewhere. */
 const SESSION = [
   ...["systemd-run", "--quiet", "--scope", `--slice=user-${GUEST_USER}.slice`],
   ...[`--uid=${GUEST_USER}`, `--gid=${GUEST_USER}`, `--setenv=XDG_RUNTIME_DIR=/run/user/${GUEST_USER}`, "--"],
 ];
 
 /** systemctl of the user's manager. */
-export const USER_SYSTEMCTL = `/usr/bin/setpriv --reuid ${GUEST_USER} --regid ${GUEST_USER} --clear-groups env XDG_RUNTIME_DIR=/run/user/${GUEST_USER} systemctl --user`;
+export const USER_SYSTEMCTL = `${AS_USER.join(" ")} env XDG_RUNTIME_DIR=/run/user/${GUEST_USER} systemctl --user`;
 
 /** The surroundings of one test in a guest: containers with ids of their own and one runtime. */
 export class GuestSandbox {
@@ -60,7 +63,7 @@ export class GuestSandbox {
     const bundle = join(this.guest.exchange, id);
     mkdirSync(bundle);
     writeFileSync(join(bundle, "config.json"), JSON.stringify(config));
-    const container = new GuestContainer(this, id, config.linux.cgroupsPath);
+    const container = new GuestContainer(this, id, config.linux.cgroupsPath ?? "");
     this.#containers.push(container);
     return container;
   }
@@ -85,7 +88,8 @@ export class GuestSandbox {
 
   /** The command as a line of shell; the PATH is the host's, since programs that runtimes call must not be busybox's. */
   command(args: readonly string[], redirect = ""): string {
-    const wrapper = this.asUser ? SESSION : [];
+    const asUser = this.guest.kernel.systemd ? SESSION : AS_USER;
+    const wrapper = this.asUser ? asUser : [];
     const words = [...wrapper, this.#path, "--root", this.#state, ...this.globals, ...args].map(
       (word) => `'${word.replaceAll("'", "'\\''")}'`,
     );
@@ -93,13 +97,15 @@ export class GuestSandbox {
   }
 
   /** The operation failed as it should; `ofRunts` are words that only runts has to say. */
-  expectRefusal(result: Result, words: RegExp, ofRunts: RegExp = words): void {
-    expectRefusal(result, this.isRunts ? ofRunts : words, 1, this.isRunts);
+  expectRefusal(result: Result, words: RegExp, ofRunts: RegExp = words, code = 1): void {
+    expectRefusal(result, this.isRunts ? ofRunts : words, code, this.isRunts);
   }
 
   async open(): Promise<void> {
     const { systemd } = this.guest.kernel;
-    await this.guest.output(`mkdir -p ${this.#state}; ${systemd ? "true" : DISABLE_CONTROLLERS}`);
+    const own = `/run/user/${GUEST_USER}`;
+    const prepare = `mkdir -p ${own}; chown ${GUEST_USER}:${GUEST_USER} ${own}; ${DISABLE_CONTROLLERS}`;
+    await this.guest.output(`mkdir -p ${this.#state}; ${systemd ? "true" : prepare}`);
   }
 
   /** Deletes what is left, and tells what that leaves. */
@@ -143,6 +149,14 @@ function cgroupDirectory(cgroupsPath: string, asUser: boolean): string {
   if (name === undefined) return `${CGROUPS}${cgroupsPath}`;
   const manager = asUser ? `/user.slice/user-${GUEST_USER}.slice/user@${GUEST_USER}.service` : "";
   return `${CGROUPS}${manager}/${slice}/${prefix}-${name}.scope`;
+}
+
+/**
+ * A line of shell that runs a command under a label of AppArmor or SELinux. Not written by echo, whose line end may be another
+ * write(2).
+ */
+export function underLabel(label: string, command: string): string {
+  return `printf %s '${label}' > /proc/self/attr/exec; exec env ${command}`;
 }
 
 /** A container in a guest, with the runtime's commands and its cgroup's files as methods. */

@@ -104,7 +104,11 @@ export const RUNC: readonly Deviation[] = [
   },
   {
     reason: "domainname and time namespaces came with 1.2",
-    titles: ["domainname: set in the container", "time namespace listed: a new one"],
+    titles: [
+      "domainname: set in the container",
+      "time namespace listed: a new one",
+      "apparmorProfile by a user without privileges, with a time namespace: it is the program's",
+    ],
   },
   {
     reason: "mappings without a user namespace are ignored in 1.1",

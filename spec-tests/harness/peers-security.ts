@@ -71,6 +71,10 @@ export const CRUN_SECURITY: readonly Deviation[] = [
     titles: ["exec as a user, /dev/null of the container is as it should be:…"],
   },
   {
+    reason: "it changes to the profile before no_new_privs is set, and not by the execve",
+    titles: ["run by a runtime under a profile that no_new_privs keeps: error that says so"],
+  },
+  {
     reason: "cgroup.kill does not reach a process whose first thread has ended",
     titles: THREADS,
   },
@@ -158,6 +162,19 @@ export const RUNC_SECURITY: readonly Deviation[] = [
       "exec with CAP_DAC_OVERRIDE, /dev/null of the container is a link to another user's file:…",
       "exec, /dev/null of the container is a link to another device:…",
       "exec as a user, /dev/null of the container is as it should be:…",
+    ],
+  },
+  {
+    reason: "the tracer follows one thread, and the others wait for it until the test ends them",
+    titles: [
+      "exec --apparmor into a confined container with CAP_SYS_PTRACE: it reaches no file of the host",
+      "exec --apparmor into an unconfined container with CAP_SYS_PTRACE: it reaches no file of the host",
+    ],
+  },
+  {
+    reason: "init runs the hooks, so that no process of the runtime is new",
+    titles: [
+      "start, startContainer hooks beside a process with CAP_SYS_PTRACE: it reaches no file of the host",
     ],
   },
   {

@@ -6,6 +6,7 @@ usage: python3 -c PROGRAM PATH, where PATH is absolute on the host
 import contextlib
 import ctypes
 import os
+import signal
 import sys
 
 PTRACE_SYSCALL, PTRACE_SEIZE, PTRACE_INTERRUPT = 24, 0x4206, 0x4207
@@ -35,17 +36,23 @@ def look(pid, said):
 def follow(pid):
     said = set()
     ptrace(PTRACE_INTERRUPT, pid, None, None)
-    while os.WIFSTOPPED(os.waitpid(pid, WALL)[1]):
+    while os.WIFSTOPPED(status := os.waitpid(pid, WALL)[1]):
         with contextlib.suppress(OSError):
             look(pid, said)
-        ptrace(PTRACE_SYSCALL, pid, None, None)
+        # What stops it may be a signal that it is about to get.
+        stopped_by = os.WSTOPSIG(status)
+        is_own = status >> 16 == 0 and stopped_by != signal.SIGTRAP
+        ptrace(PTRACE_SYSCALL, pid, None, stopped_by if is_own else None)
 
 
 print("trying", flush=True)
+followed = {os.getpid()}
 while True:
-    # Numbers are given in their order, a moment before there is a process.
-    following = int(os.pread(last_pid, 16, 0)) + 1
-    for attempt in range(1000):
-        if ptrace(PTRACE_SEIZE, following, None, None) == 0:
-            follow(following)
+    # Numbers are given in their order, and the last one maybe to a process that is not there yet.
+    last = int(os.pread(last_pid, 16, 0))
+    following = [pid for pid in (last, last + 1) if pid not in followed]
+    for pid in following * 500:
+        if ptrace(PTRACE_SEIZE, pid, None, None) == 0:
+            followed.add(pid)
+            follow(pid)
             break

@@ -49,7 +49,7 @@ import {
   startSocketPath,
   writeState,
 } from "./saved-state.ts";
-import { execLabels, mountLabelOf } from "./security-modules.ts";
+import { execLabels, explainedLabel, mountLabelOf } from "./security-modules.ts";
 import { awaitClosed } from "./start-report.ts";
 import type { TerminalReceiver } from "./terminal-receiver.ts";
 import { undoAll } from "./undo.ts";
@@ -354,7 +354,8 @@ class Creation {
       channel === undefined || this.#init === undefined
         ? error
         : await explained(error, { pid: this.#init.pid, channel, process: this.#process });
-    const explainedClone = await explainClone(reason, () => this.#cgroup.directory);
+    const label = reason === error ? await explainedLabel(error, this.#process, this.#config) : reason;
+    const explainedClone = await explainClone(label, () => this.#cgroup.directory);
     return explainedDenial(explainedClone, this.#caller, this.#config);
   }
 

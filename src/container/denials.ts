@@ -119,7 +119,7 @@ function processHint(error: RuntsError, config: Config, read: ReadSetting): stri
   return `without CAP_SYS_RESOURCE the hard limit can't be higher than the caller's, ${prlimit(0, limit.type).hard}`;
 }
 
-function readSetting(path: string): string | undefined {
+export function readSetting(path: string): string | undefined {
   try {
     return readFileSync(path, "latin1").trim();
   } catch {

@@ -19,6 +19,7 @@ import { writePidFile } from "./pid-file.ts";
 import { explainedDenial } from "./process-rights.ts";
 import { connectReceivers, type Receivers } from "./receivers.ts";
 import { readSavedState, type SavedState } from "./saved-state.ts";
+import { explainedLabel } from "./security-modules.ts";
 import { awaitClosed, checkHasExecuted } from "./start-report.ts";
 import { statusOf } from "./state.ts";
 import type { TerminalReceiver } from "./terminal-receiver.ts";
@@ -182,7 +183,8 @@ async function enterBy(
     const reason = await explained(error, { pid, channel: pending.channel.descriptor, process });
     if (pid !== 0) killAndReap(pid);
     if (pidFileWritten && options.pidFile !== undefined) rmSync(options.pidFile, { force: true });
-    const cloneReason = await explainClone(reason, entrance.cgroup);
+    const label = reason === error ? await explainedLabel(error, process, config) : reason;
+    const cloneReason = await explainClone(label, entrance.cgroup);
     throw await explainedDenial(cloneReason, caller, config, saved.cgroup);
   } finally {
     pending.close();

@@ -37,6 +37,13 @@ export function mountLabelOf({ linux }: Config, warn: (message: string) => void)
   return "";
 }
 
+/** The error with what a security module has to do with it. */
+export async function explainedLabel(error: unknown, process: Process, config: Config): Promise<unknown> {
+  if (!(error instanceof RuntsError)) return error;
+  const { explainLabelFailure } = await import("./label-failure.ts");
+  return explainLabelFailure(error, process, config);
+}
+
 /** What else is there would take a label as any file takes text, and the process would be without it. */
 function checkProcfs(pointer: string): void {
   if (statfsSync("/proc").type === PROC_SUPER_MAGIC) return;

@@ -36,13 +36,13 @@ export function setExecLabels(program: Program, process: Process, makesKeyring: 
     const file = openAttribute(program, procfs, "apparmor/exec", ["ENOENT"]);
     // Before Linux 5.8 AppArmor shared the file with the other modules.
     openAttribute(program, procfs, "exec", [], { file, onlyIfMissing: true });
-    write(program, file, `exec ${apparmorProfile}`);
+    write(program, file, `exec ${apparmorProfile}`, "exec");
   }
   if (selinuxLabel !== "") {
     program.about("/process/selinuxLabel", `set the SELinux label ${selinuxLabel}`);
-    write(program, openAttribute(program, procfs, "exec", []), selinuxLabel);
     // Or the container could not use its own keyring. Nothing else that is made before the execve is a key.
-    if (makesKeyring) write(program, openAttribute(program, procfs, "keycreate", []), selinuxLabel);
+    for (const name of ["exec", ...(makesKeyring ? ["keycreate"] : [])])
+      write(program, openAttribute(program, procfs, name, []), selinuxLabel, name);
   }
   program.do("close", [procfs]);
 }
@@ -94,7 +94,7 @@ function openAttribute(
   });
 }
 
-function write(program: Program, file: Register, text: string): void {
-  program.do("write", [file, text, Buffer.byteLength(text)], { path: "/proc/thread-self/attr" });
+function write(program: Program, file: Register, text: string, name: string): void {
+  program.do("write", [file, text, Buffer.byteLength(text)], { path: `/proc/thread-self/attr/${name}` });
   program.do("close", [file]);
 }
