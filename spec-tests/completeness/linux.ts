@@ -164,7 +164,11 @@ export const LINUX: Coverage = {
     "readonlyPaths: readable, not writable, missing ones skipped",
     "create, linux.readonlyPaths without a mount namespace: refused by name, nothing left",
   ],
-  "/linux/mountLabel": ["mountLabel where SELinux is off: a container all the same, and a warning"],
+  "/linux/mountLabel": [
+    "mountLabel: that of each new file system and of what is made in it, a terminal too",
+    "run, mountLabel that is no context of the policy: error that says so",
+    "mountLabel where SELinux is off: a container all the same, and a warning",
+  ],
   "/linux/personality/domain": [
     "create, personality, domain unknown: error that names the property",
     "create, personality, no domain: error that names the property",

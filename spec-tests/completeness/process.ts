@@ -115,6 +115,10 @@ export const PROCESS: Coverage = {
     "exec --apparmor that the kernel has no module for: error, nothing left",
   ],
   "/process/selinuxLabel": [
+    "selinuxLabel: it is the program's, that of startContainer hooks and of exec; exec --process-label: its own",
+    "selinuxLabel of a file that the policy keeps from it: denied, also to exec",
+    "selinuxLabel: the session keyring has it, so that the program can use that, and exec",
+    "run, selinuxLabel that is no context of the policy: error that says so",
     "create, selinuxLabel that the kernel has no module for: error, nothing left",
     "exec --process-label that the kernel has no module for: error, nothing left",
   ],

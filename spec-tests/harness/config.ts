@@ -37,6 +37,7 @@ export interface Process {
   rlimits?: { type: string; hard: number; soft: number }[];
   noNewPrivileges?: boolean;
   apparmorProfile?: string;
+  selinuxLabel?: string;
   oomScoreAdj?: number;
   scheduler?: Scheduler;
   ioPriority?: { class: string; priority: number };

@@ -28,6 +28,12 @@ mount --bind /run/repository "$repository"
 [ ! -d /usr/lib/modules ] || mount -t tmpfs tmpfs /usr/lib/modules
 # A disk to read and write, /dev/ram0, and one for swap.
 modprobe -d "$modules" brd rd_nr=2 rd_size=65536
+if [ -n "${policy:-}" ]; then
+  mount -t selinuxfs selinuxfs /sys/fs/selinux
+  # All of it in one write(2).
+  dd if="$policy" of=/sys/fs/selinux/load bs=1M status=none
+  echo 1 >/sys/fs/selinux/enforce
+fi
 # Programs in memory start faster, and containers write to it.
 cp -a /run/exchange/rootfs /run/rootfs
 if [ "${pid1:-}" = systemd ]; then

@@ -1,10 +1,11 @@
-import { type ChildProcess, type StdioOptions, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, type StdioOptions, spawn } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { GuestKernel } from "./guest-kernel.ts";
 import { which } from "./runtime.ts";
 
 const INIT = join(import.meta.dirname, "guest-init.sh");
+const POLICY = join(import.meta.dirname, "guest-policy.cil");
 const QEMU = which("qemu-system-x86_64");
 const VIRTIOFSD = "/usr/libexec/virtiofsd";
 /** Debian's linux-image-amd64, unpacked there by scripts/guest-kernel.mjs, so that it is not installed on this host. */
@@ -15,26 +16,33 @@ const NODE_MEGABYTES = 640;
  * A whole machine with Debian's kernel, emulated, which works everywhere and is slow: two processors and two NUMA nodes, all
  * controllers, huge pages, AppArmor, modules. It boots in some ten seconds; a command takes one or two.
  */
-export const QEMU_GUEST: GuestKernel = guestWith({ systemd: false });
+export const QEMU_GUEST: GuestKernel = guestWith("qemu");
 
 /** The same with the host's systemd as pid 1 and Debian's own units, among them a user's manager. */
-export const SYSTEMD_GUEST: GuestKernel = guestWith({ systemd: true });
+export const SYSTEMD_GUEST: GuestKernel = guestWith("qemu, systemd");
 
-function guestWith({ systemd }: { systemd: boolean }): GuestKernel {
+/** The first with SELinux in the place of AppArmor: it enforces guest-policy.cil. */
+export const SELINUX_GUEST: GuestKernel = guestWith("qemu, SELinux");
+
+type Kind = "qemu" | "qemu, systemd" | "qemu, SELinux";
+
+function guestWith(kind: Kind): GuestKernel {
   return {
-    name: systemd ? "qemu, systemd" : "qemu",
-    missing: missing(systemd),
-    systemd,
-    start: (exchange) => startMachine(exchange, systemd),
+    name: kind,
+    missing: missing(kind),
+    systemd: kind === "qemu, systemd",
+    start: (exchange) => startMachine(exchange, kind),
   };
 }
 
-function missing(systemd: boolean): string | undefined {
+function missing(kind: Kind): string | undefined {
   if (process.arch !== "x64") return "the guest is a machine of x86-64";
   if (QEMU === undefined) return "needs qemu-system-x86_64: apt-get install qemu-system-x86";
   if (!existsSync(VIRTIOFSD)) return "needs virtiofsd: apt-get install virtiofsd";
   if (findKernel() === undefined) return `needs a kernel in ${UNPACKED}: node scripts/guest-kernel.mjs`;
-  if (!systemd) return undefined;
+  if (kind === "qemu") return undefined;
+  if (kind === "qemu, SELinux")
+    return which("secilc") === undefined ? "needs secilc: apt-get install secilc" : undefined;
   if (!existsSync("/usr/lib/systemd/systemd")) return "needs systemd: apt-get install systemd";
   return existsSync("/usr/lib/systemd/user/dbus.socket")
     ? undefined
@@ -50,7 +58,14 @@ function findKernel(): string | undefined {
   }
 }
 
-function startMachine(exchange: string, systemd: boolean): [ChildProcess, ...ChildProcess[]] {
+/** Of the kernel, which hands on to init, as variables, what it doesn't know itself. */
+const PARAMETERS: Readonly<Record<Kind, readonly string[]>> = {
+  qemu: [],
+  "qemu, systemd": ["pid1=systemd"],
+  "qemu, SELinux": ["security=selinux", "policy=/run/exchange/policy"],
+};
+
+function startMachine(exchange: string, kind: Kind): [ChildProcess, ...ChildProcess[]] {
   const folders = [
     share(exchange, "root", ["--shared-dir=/", "--readonly", "--cache=always"]),
     share(exchange, "exchange", [`--shared-dir=${exchange}`, "--cache=auto"]),
@@ -58,7 +73,7 @@ function startMachine(exchange: string, systemd: boolean): [ChildProcess, ...Chi
   const kernel = [
     ...["console=ttyS0", "quiet", "panic=-1", "mitigations=off", "root=root", "rootfstype=virtiofs", "ro"],
     ...["hugepages=16", `init=${INIT}`, `modules=${UNPACKED}`, `exchange=${exchange}`],
-    ...(systemd ? ["pid1=systemd"] : []),
+    ...PARAMETERS[kind],
   ];
   const args = [
     ...["-accel", "tcg,thread=multi", "-machine", "q35", "-cpu", "max", "-smp", "2"],
@@ -71,9 +86,16 @@ function startMachine(exchange: string, systemd: boolean): [ChildProcess, ...Chi
     ...folders.flatMap(({ device }) => device),
     ...["-kernel", findKernel() ?? "", "-append", kernel.join(" ")],
   ];
+  if (kind === "qemu, SELinux") compilePolicy(join(exchange, "policy"));
   const wait = waitForServers(folders.map(({ path }) => path));
   const machine = start([...wait, QEMU ?? "", ...args], ["pipe", "pipe", "pipe"]);
   return [machine, ...folders.map(({ server }) => server)];
+}
+
+/** Into the form that the kernel loads, of a version that it knows. Categories need MLS. */
+function compilePolicy(file: string): void {
+  const flags = ["--mls", "true", "--policyvers", "33", "--filecontext", "/dev/null"];
+  execFileSync("secilc", [...flags, "--output", file, POLICY]);
 }
 
 /** Ends with this process, however that ends, and not by a Ctrl-C, which would come too early. */

@@ -108,6 +108,7 @@ export const RUNC: readonly Deviation[] = [
       "domainname: set in the container",
       "time namespace listed: a new one",
       "apparmorProfile by a user without privileges, with a time namespace: it is the program's",
+      "selinuxLabel by a user without privileges, with a time namespace: it is the program's",
     ],
   },
   {

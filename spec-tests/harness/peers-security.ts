@@ -71,6 +71,10 @@ export const CRUN_SECURITY: readonly Deviation[] = [
     titles: ["exec as a user, /dev/null of the container is as it should be:…"],
   },
   {
+    reason: "exec does not join the container's session keyring",
+    titles: ["selinuxLabel: the session keyring has it, so that the program can use that, and exec"],
+  },
+  {
     reason: "it changes to the profile before no_new_privs is set, and not by the execve",
     titles: ["run by a runtime under a profile that no_new_privs keeps: error that says so"],
   },

@@ -169,7 +169,8 @@ function prepareEnvironment(
 function labelTerminal(program: Program, { facts }: InitPlan, slave: Register): void {
   if (facts.mountLabel === "") return;
   program.about("/linux/mountLabel", "label the terminal");
-  labelFile(program, slave, facts.mountLabel);
+  // A file system that was mounted with a context has given it one, and lets nobody change it.
+  labelFile(program, slave, facts.mountLabel, ["EOPNOTSUPP"]);
 }
 
 /** A mount namespace that is joined belongs to somebody else, who may have anything at /proc (CVE-2019-16884): it gets the runtime's. */

@@ -71,9 +71,15 @@ export function labelDirectory(program: Program, mount: Register, label: string)
 }
 
 /** selinux(8): the context of a file is an extended attribute. */
-export function labelFile(program: Program, file: Register, label: string): void {
+export function labelFile(
+  program: Program,
+  file: Register,
+  label: string,
+  tolerate: readonly string[] = [],
+): void {
   program.do("fsetxattr", [file, "security.selinux", label, Buffer.byteLength(label), 0], {
     path: `label ${label}`,
+    tolerate,
   });
 }
 
