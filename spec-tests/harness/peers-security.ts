@@ -23,6 +23,10 @@ const BOTH: readonly Deviation[] = [
     titles: ["create, maskedPaths with a /dev/null that is a symlink to…"],
   },
   {
+    reason: "with fs.suid_dumpable 1, init can be traced from the change of its user on",
+    titles: ["create and start with fs.suid_dumpable 1, as a user: …"],
+  },
+  {
     reason: "without a cgroup namespace the whole hierarchy is mounted, as the config says",
     titles: ["run in the host's cgroup namespace, …"],
   },
@@ -180,6 +184,10 @@ export const RUNC_SECURITY: readonly Deviation[] = [
     titles: [
       "start, startContainer hooks beside a process with CAP_SYS_PTRACE: it reaches no file of the host",
     ],
+  },
+  {
+    reason: "with fs.suid_dumpable 1, init can be traced by the root of its user namespace",
+    titles: ["create and start with fs.suid_dumpable 1, as the root of a user namespace: …"],
   },
   {
     reason: "cgroup.kill does not reach a process whose first thread has ended",

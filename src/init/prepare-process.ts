@@ -2,12 +2,7 @@ import { nulTerminatedBytes } from "../../bindings/abi/byte-text.ts";
 import type { StubChannel } from "../../bindings/stub/client.ts";
 import type { Program, Register, Reply } from "../../bindings/stub/program.ts";
 import { attachTerminal, type TerminalPlan } from "../plan/console.ts";
-import {
-  assumeCredentials,
-  type CredentialOptions,
-  makeDumpable,
-  setNoNewPrivileges,
-} from "../plan/credentials.ts";
+import { assumeCredentials, type CredentialOptions, setNoNewPrivileges } from "../plan/credentials.ts";
 import { ExecutableSearch } from "../plan/executable.ts";
 import {
   enterWorkingDirectory,
@@ -105,8 +100,7 @@ function planProcess(
   giveStdio(program, process, options.stdio);
   const given = options.program ?? beginPasswd(program, root);
   options.attributes?.plan(program);
-  assumeCredentials(program, process, options.credentials);
-  if (options.staysDumpable) makeDumpable(program);
+  assumeCredentials(program, process, options.credentials, options.staysDumpable);
   const devNull = openContainerNull(program, root, options.stdio);
   setUmask(program, process, options.umask);
   checks.push(verifyWorkingDirectory(program, process, entered));

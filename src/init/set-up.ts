@@ -3,7 +3,7 @@ import { openSync } from "../../bindings/linux/files.ts";
 import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import type { Program, Register } from "../../bindings/stub/program.ts";
 import { bindConsole, openTerminal, type TerminalPlan } from "../plan/console.ts";
-import { makeDumpable, setsGroups } from "../plan/credentials.ts";
+import { setsGroups } from "../plan/credentials.ts";
 import { makeDevices, openHostNull } from "../plan/devices.ts";
 import {
   attachRootfs,
@@ -149,8 +149,8 @@ function prepareEnvironment(
   openBindSources(program, requests);
   const hostNull = openNullForMasks(session, plan);
   if (hasOwn(plan.namespaces, "user")) {
-    becomeRootOf(program, setsGroups(options.credentials));
-    if (options.staysDumpable && plan.namespaces.created.has("user")) makeDumpable(program);
+    const staysDumpable = options.staysDumpable && plan.namespaces.created.has("user");
+    becomeRootOf(program, setsGroups(options.credentials), staysDumpable);
   }
   unshareAsRoot(program, plan);
   bringLoopbackUp(program, plan);

@@ -7,7 +7,7 @@ import {
   O_WRONLY,
 } from "../../bindings/abi/fcntl.ts";
 import { clone_args, kernel_sigaction } from "../../bindings/abi/layouts.ts";
-import { PR_SET_DUMPABLE, PR_SET_NAME } from "../../bindings/abi/prctl.ts";
+import { PR_SET_NAME } from "../../bindings/abi/prctl.ts";
 import * as sched from "../../bindings/abi/sched.ts";
 import { SIGCHLD } from "../../bindings/abi/signal.ts";
 import { syscall } from "../../bindings/ffi/syscall.ts";
@@ -25,6 +25,7 @@ import {
 } from "../../bindings/stub/client.ts";
 import { at, data, type Program } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
+import { hideFromTracers } from "../plan/credentials.ts";
 import { type Namespaces, unsharedAsRoot } from "../plan/init-plan.ts";
 import { NAMESPACE_FLAGS } from "../plan/kernel-settings.ts";
 import type { Linux } from "../spec/types.ts";
@@ -239,6 +240,7 @@ function enterNamespaces(program: Program, options: SpawnOptions, opened: OwnedD
     hideFromTracers(program);
     program.about("", "join the container's namespaces");
     program.do("setns", [program.descriptor(join.pidfd), join.flags]);
+    if ((join.flags & sched.CLONE_NEWUSER) !== 0) hideFromTracers(program);
   }
   options.afterJoin?.(program);
 }
@@ -285,7 +287,8 @@ function joinNamespaces(
 ): void {
   const types = [...namespaces.joined.keys()].filter((type) => type !== "user");
   // Others are in these namespaces. Where a caller without privileges has mappings to write, the process must stay within its reach.
-  if (namespaces.joined.size > 0 && (privileged || !namespaces.created.has("user"))) hideFromTracers(program);
+  const hides = namespaces.joined.size > 0 && (privileged || !namespaces.created.has("user"));
+  if (hides) hideFromTracers(program);
   if (namespaces.joined.has("user")) {
     if (privileged) types.push("user");
     else types.unshift("user");
@@ -296,17 +299,8 @@ function joinNamespaces(
     opened.push(new OwnedDescriptor(fd));
     program.about(pointer, `join the ${type} namespace`);
     program.do("setns", [program.descriptor(fd), NAMESPACE_FLAGS[type] ?? 0], { path });
+    if (hides && type === "user") hideFromTracers(program);
   }
-}
-
-/**
- * Nobody in a container may trace the process, or read what it holds, while it is not the container's program (CVE-2016-9962): it
- * still has the host's root directory. At setns(2) into a user namespace the kernel resets the flag to what fs.suid_dumpable says,
- * so this is done more than once. PR_SET_DUMPABLE(2const), proc_sys_fs(5)
- */
-function hideFromTracers(program: Program): void {
-  program.about("", "keep others from tracing the process");
-  program.do("prctl", [PR_SET_DUMPABLE, 0, 0, 0, 0]);
 }
 
 /** Without O_NONBLOCK a fifo that stands there would wait for a writer. */

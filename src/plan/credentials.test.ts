@@ -26,10 +26,12 @@ function withCapabilities(capabilities: Capabilities, permitted = ALL, lastCapab
 function planned(
   process: Partial<Process>,
   changes: { keepSysAdmin?: boolean; canSetGroups?: boolean; keepsGroups?: boolean } = {},
+  staysDumpable = false,
 ) {
   const { options } = withCapabilities({});
   const { program } = testPlan({});
-  assumeCredentials(program, { cwd: "/", args: ["sh"], ...process }, { ...options, ...changes });
+  const whole = { cwd: "/", args: ["sh"], ...process };
+  assumeCredentials(program, whole, { ...options, ...changes }, staysDumpable);
   return program;
 }
 
@@ -115,6 +117,20 @@ describe("assumeCredentials", () => {
     const [groups] = only(program, "setgroups");
     expect(groups?.args[0]).toBe(2);
     expect([...new Uint32Array(bytesOf(groups, 1).buffer)]).toEqual([5, 20]);
+  });
+
+  it.each([
+    ["hides the process", false, 0],
+    ["keeps the process within reach of a caller that needs it", true, 1],
+  ])("%s right behind the change of user, while it has all of its capabilities", (_, stays, value) => {
+    const { operations } = planned({ user: { uid: 1000, gid: 100 } }, {}, stays);
+    const changed = operations.findIndex(({ call }) => call === "setresuid");
+    expect(operations[changed + 1]).toMatchObject({
+      call: "prctl",
+      args: [prctl.PR_SET_DUMPABLE, value, 0, 0, 0],
+    });
+    expect(operations.slice(changed + 2).map(({ call }) => call)).toContain("capset");
+    expect(operations.slice(0, changed).map(({ call }) => call)).not.toContain("capset");
   });
 
   it("is root without groups where the config has no user", () => {

@@ -76,12 +76,19 @@ export function capabilitySets(process: Process, options: CredentialOptions): Ca
  * the inheritable, bounding and ambient sets alone (capabilities(7), "Transformation of capabilities during execve"), so
  * CAP_SYS_ADMIN may stay permitted until then and is gone with the execve.
  */
-export function assumeCredentials(program: Program, process: Process, options: CredentialOptions): void {
+export function assumeCredentials(
+  program: Program,
+  process: Process,
+  options: CredentialOptions,
+  staysDumpable = false,
+): void {
   const sets = capabilitySets(process, options);
   dropBounding(program, sets.bounding, options.lastCapability);
   program.about("/process/user", "keep the capabilities over the change of user");
   program.do("prctl", [PR_SET_KEEPCAPS, 1, 0, 0, 0]);
   setUser(program, process, options);
+  // While the process still has all of its capabilities, which nobody but CAP_SYS_PTRACE gets at.
+  setReach(program, staysDumpable);
   const extra = options.keepSysAdmin ? (1n << BigInt(CAP_SYS_ADMIN)) & options.permitted : 0n;
   program.about("/process/capabilities", "set the capabilities");
   program.do(
@@ -98,8 +105,22 @@ export function assumeCredentials(program: Program, process: Process, options: C
   }
 }
 
-/** The kernel takes it back with each change of user. PR_SET_DUMPABLE(2const) */
-export function makeDumpable(program: Program): void {
+/**
+ * Nobody in a container may trace the process, or read what it holds, while it is not the container's program (CVE-2016-9962): it
+ * still has the host's root directory. The kernel resets the flag to what fs.suid_dumpable says when the user, the group or the user
+ * namespace changes (commit_creds() in kernel/cred.c): so this comes right behind each of them. PR_SET_DUMPABLE(2const), proc_sys_fs(5)
+ */
+export function hideFromTracers(program: Program): void {
+  program.about("", "keep others from tracing the process");
+  program.do("prctl", [PR_SET_DUMPABLE, 0, 0, 0, 0]);
+}
+
+/** Right behind a change of the user: in reach of a caller that has no privileges and needs that, and hidden from all others. */
+export function setReach(program: Program, staysDumpable: boolean): void {
+  if (!staysDumpable) {
+    hideFromTracers(program);
+    return;
+  }
   program.about("", "keep the process within reach of the caller");
   program.do("prctl", [PR_SET_DUMPABLE, 1, 0, 0, 0]);
 }

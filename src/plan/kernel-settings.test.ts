@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV } from "../../bindings/abi/fcntl.ts";
+import { PR_SET_DUMPABLE } from "../../bindings/abi/prctl.ts";
 import { CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWUTS } from "../../bindings/abi/sched.ts";
 import type { NamespaceType } from "../spec/types.ts";
 import {
+  becomeRootOf,
   bringLoopbackUp,
   enterCgroupNamespace,
   joinSessionKeyring,
@@ -17,6 +19,18 @@ import { bytesOf, howOf, only, summary, testPlan } from "./plan.test-support.ts"
 function withNamespaces(...types: NamespaceType[]) {
   return testPlan({ linux: { namespaces: types.map((type) => ({ type })) } });
 }
+
+describe("becomeRootOf", () => {
+  it.each([
+    ["hides the process", false, 0],
+    ["keeps the process within reach of a caller that needs it", true, 1],
+  ])("%s right behind the change of user, which the kernel may take for the opposite", (_, stays, value) => {
+    const { program } = testPlan({});
+    becomeRootOf(program, true, stays);
+    expect(summary(program.operations)).toEqual(["setgroups", "setresgid", "setresuid", "prctl"]);
+    expect(only(program, "prctl")[0]?.args).toEqual([PR_SET_DUMPABLE, value, 0, 0, 0]);
+  });
+});
 
 describe("writeSysctls", () => {
   it("writes each value in one piece through the host's procfs, and leaves it nowhere", () => {

@@ -31,6 +31,7 @@ import {
 import { data, type Program } from "../../bindings/stub/program.ts";
 import { pointerToken } from "../spec/json-scanner.ts";
 import { sysctlPath } from "../spec/rules-sysctl.ts";
+import { setReach } from "./credentials.ts";
 import { type InitPlan, unsharedAsRoot } from "./init-plan.ts";
 import { OPEN_HOW_SIZE, openHow } from "./structs.ts";
 
@@ -40,11 +41,12 @@ import { OPEN_HOW_SIZE, openHow } from "./structs.ts";
  * The caller's user id may mean nobody in the container's user namespace: what is made in the rootfs from here on belongs to
  * the namespace's root. Host paths were opened before, with the caller's rights.
  */
-export function becomeRootOf(program: Program, setsGroups: boolean): void {
+export function becomeRootOf(program: Program, setsGroups: boolean, staysDumpable = false): void {
   program.about("/linux/uidMappings", "become root in the user namespace");
   if (setsGroups) program.do("setgroups", [0, 0]);
   program.do("setresgid", [0, 0, 0]);
   program.do("setresuid", [0, 0, 0]);
+  setReach(program, staysDumpable);
 }
 
 /** CLONE_NEW* by the type of config.json. */

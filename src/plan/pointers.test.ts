@@ -118,6 +118,7 @@ const PURPOSES_WITHOUT_POINTER: readonly RegExp[] = [
   /^make the symbolic links of \/dev$/,
   /^open \/dev\/null of the container as standard stream$/,
   /^close all descriptors of the set-up$/,
+  /^keep others from tracing the process$/,
   /^wait for start$/,
   /^close all descriptors but the container's own at execve$/,
   /^set RLIMIT_NOFILE back to what the caller had$/,

@@ -1,0 +1,65 @@
+import { expect } from "vitest";
+import type { Config } from "../harness/config.ts";
+import type { GuestContainer, GuestSandbox } from "../harness/guest-sandbox.ts";
+import { describeGuest, guestSpec } from "../harness/guest-spec.ts";
+
+const CLAUSE = "CVE-2016-9962; proc_sys_fs(5), suid_dumpable";
+const USER = 1000;
+const BASE = 100_000;
+
+/** The setting is one of the whole kernel: only a guest can have it. */
+async function whileDumpable(sandbox: GuestSandbox, body: () => Promise<void>): Promise<void> {
+  await sandbox.guest.output("echo 1 > /proc/sys/fs/suid_dumpable");
+  try {
+    await body();
+  } finally {
+    await sandbox.guest.output("echo 0 > /proc/sys/fs/suid_dumpable");
+  }
+}
+
+/** What another process sees by way of the container's init: nothing, unless it could trace it as well. */
+async function seen(sandbox: GuestSandbox, container: GuestContainer, as: string): Promise<string> {
+  const pid = /"pid": (\d+)/.exec((await container.command("state")).stdout)?.[1];
+  const look = `${as.replace("PID", `${pid}`)} /usr/bin/readlink /proc/${pid}/exe /proc/${pid}/root`;
+  return (await sandbox.guest.run(look)).stdout;
+}
+
+function withoutCapabilities({ process }: Config): void {
+  process.args = ["sleep", "999"];
+  process.capabilities = {};
+}
+
+describeGuest("fs.suid_dumpable 1", () => {
+  for (const [whose, as, change] of [
+    [
+      "a user",
+      `/usr/bin/setpriv --reuid ${USER} --regid ${USER} --clear-groups`,
+      ({ process }) => {
+        process.user = { uid: USER, gid: USER };
+      },
+    ],
+    [
+      "the root of a user namespace",
+      "/usr/bin/nsenter --target PID --user --setuid 0 --setgid 0",
+      ({ linux }) => {
+        linux.namespaces.push({ type: "user" });
+        linux.uidMappings = [{ containerID: 0, hostID: BASE, size: 65_536 }];
+        linux.gidMappings = [{ containerID: 0, hostID: BASE, size: 65_536 }];
+      },
+    ],
+  ] satisfies readonly [string, string, (config: Config) => void][]) {
+    const title = `create and start with fs.suid_dumpable 1, as ${whose}: others of the kind can trace the program, but not the init that waits`;
+    guestSpec(title, CLAUSE, (sandbox) =>
+      whileDumpable(sandbox, async () => {
+        const container = sandbox.container((config) => {
+          withoutCapabilities(config);
+          change(config);
+        });
+        await container.created();
+        expect(await seen(sandbox, container, as)).toBe("");
+        expect((await container.command("start")).code).toBe(0);
+        await expect.poll(() => seen(sandbox, container, as), { timeout: 60_000 }).toMatch(/busybox\n\/\n/);
+      }),
+    );
+  }
+});
