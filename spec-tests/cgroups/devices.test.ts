@@ -1,5 +1,6 @@
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "config-linux.md, Allowed Device list";
@@ -82,3 +83,32 @@ spec(
     expect(await sandbox.shell(open, rules(DENY_ALL)).output()).not.toMatch(/Operation not permitted/);
   },
 );
+
+for (const [situation, rule, pointer] of [
+  ["an empty access allowed", { allow: true, access: "" }, "/linux/resources/devices/1/access"],
+  ["no access allowed", { allow: true }, "/linux/resources/devices/1: "],
+  ["an empty access denied", { allow: false, access: "" }, "/linux/resources/devices/1/access"],
+] as const) {
+  spec(
+    `create, devices, ${situation}: error, nothing left`,
+    `${CLAUSE}; practice of runc`,
+    async (sandbox) => {
+      const container = sandbox.shell("true", rules(DENY_ALL, { ...rule, type: "c", major: 10, minor: 229 }));
+      expectRefusal(await container.create(), inOurWords(pointer));
+      expect(await sandbox.traces()).toEqual([]);
+    },
+  );
+}
+
+spec("devices, a rule that denies without an access: denies all", CLAUSE, async (sandbox) => {
+  const { stdout } = await sandbox
+    .shell(OPEN_NODE, rules({ allow: true, access: "rwm" }, { allow: false }))
+    .run();
+  expect(stdout).toMatch(/Operation not permitted/);
+});
+
+spec("devices, a letter of access twice, and in another order: as once", CLAUSE, async (sandbox) => {
+  const allow = { allow: true, type: "c", major: 10, minor: 229, access: "wrwr" };
+  const { stdout } = await sandbox.shell(OPEN_NODE, rules(DENY_ALL, allow)).run();
+  expect(stdout).not.toMatch(/Operation not permitted/);
+});

@@ -3,7 +3,7 @@ import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
 import { type Container, succeed } from "../harness/container.ts";
 import { hostControllers } from "../harness/host-controllers.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { IS_RUNTS, type Result } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
@@ -265,6 +265,17 @@ spec("update --resources with devices: the rules are replaced", "practice of cru
   succeed("update", await update(sandbox, container, { devices: [DENY_ALL] }));
   expect(await isDenied()).toBe(true);
 });
+
+spec(
+  "update --resources with a device allowed by an empty access: refused, and the rules stay",
+  "practice of runc",
+  async (sandbox) => {
+    const { container, isDenied } = await withNode(sandbox, [DENY_ALL]);
+    const result = await update(sandbox, container, { devices: [DENY_ALL, { ...ALLOW_NODE, access: "" }] });
+    expectRefusal(result, inOurWords("/devices/1/access"));
+    expect(await isDenied()).toBe(true);
+  },
+);
 
 /** Without forks, so that it looks often enough to see a gap between two programs. */
 const WATCH =

@@ -25,6 +25,10 @@ const BOTH: readonly Deviation[] = [
 
 /** Cgroups of Debian's runc 1.1.15, most of them in guests. */
 export const RUNC_CGROUPS: readonly Deviation[] = [
+  {
+    reason: "a device rule without an access is refused, also one that denies",
+    titles: ["devices, a rule that denies without an access: denies all"],
+  },
   ...BOTH,
   { reason: "ignores what only cgroup v1 has", titles: VERSION_ONE },
   {
@@ -122,6 +126,15 @@ export const RUNC_CGROUPS: readonly Deviation[] = [
 
 /** The same of Debian's crun 1.21. */
 export const CRUN_CGROUPS: readonly Deviation[] = [
+  {
+    reason: "a device rule without an access allows nothing, and denies nothing",
+    titles: [
+      "create, devices, an empty access allowed: error, nothing left",
+      "create, devices, an empty access denied: error, nothing left",
+      "create, devices, no access allowed: error, nothing left",
+      "devices, a rule that denies without an access: denies all",
+    ],
+  },
   ...BOTH,
   {
     reason: "ps lists nobody where no process is in the topmost cgroup",

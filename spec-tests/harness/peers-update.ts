@@ -12,6 +12,7 @@ export const RUNC_UPDATE: readonly Deviation[] = [
     reason: "update ignores hugepageLimits and devices",
     titles: [
       "update --resources with hugepageLimits: the limit holds",
+      "update --resources with a device allowed by an empty access: refused, and the rules stay",
       "update --resources with devices: the rules are replaced",
     ],
   },
@@ -23,6 +24,10 @@ export const RUNC_UPDATE: readonly Deviation[] = [
 
 /** `update` of Debian's crun 1.21. */
 export const CRUN_UPDATE: readonly Deviation[] = [
+  {
+    reason: "a device rule without an access allows nothing, and denies nothing",
+    titles: ["update --resources with a device allowed by an empty access: refused, and the rules stay"],
+  },
   {
     reason: "an empty blockIO asks for the io controller",
     titles: [

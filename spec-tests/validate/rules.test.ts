@@ -188,9 +188,23 @@ const ROWS: Readonly<Record<string, Row>> = {
   },
   "all devices allowed": {
     mutate: (config) => {
-      config.linux.resources = { devices: [{ allow: true }] };
+      config.linux.resources = { devices: [{ allow: true, access: "rwm" }] };
     },
     finds: ["warning all-devices /linux/resources/devices/0"],
+  },
+  "device rules without an access": {
+    mutate: (config) => {
+      const node = { type: "c", major: 10, minor: 229 };
+      config.linux.resources = {
+        devices: [
+          { allow: false },
+          { allow: false, access: "" },
+          { allow: true, ...node, access: "" },
+          { allow: true, ...node },
+        ],
+      };
+    },
+    finds: ["1/access", "2/access", "3"].map((at) => `error config /linux/resources/devices/${at}`),
   },
   "a size for no terminal": {
     mutate: (config) => {

@@ -73,7 +73,7 @@ function toMatch(rule: DeviceRule, index: number): DeviceMatch {
     type: rule.type === "b" ? DEV_BLOCK : rule.type === "c" ? DEV_CHAR : undefined,
     major: deviceNumber(rule.major, index, "major"),
     minor: deviceNumber(rule.minor, index, "minor"),
-    access: accessBits(rule.access ?? "", index),
+    access: rule.access === undefined ? ACCESS_ALL : accessBits(rule.access, index),
   };
 }
 
@@ -85,7 +85,6 @@ function deviceNumber(value: bigint | undefined, index: number, field: string): 
   return Number(value);
 }
 
-/** Absent, like every other field of a rule that is absent, is all. */
 function accessBits(access: string, index: number): number {
   let bits = 0;
   for (let at = 0; at < access.length; at++) {
@@ -96,5 +95,5 @@ function accessBits(access: string, index: number): number {
     else
       throw invalidResource(`${POINTER}/${index}/access`, `${JSON.stringify(letter)} is none of r, w and m`);
   }
-  return bits === 0 ? ACCESS_ALL : bits;
+  return bits;
 }

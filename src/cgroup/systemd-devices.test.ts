@@ -37,7 +37,7 @@ describe("the device rules of a unit", () => {
         ["DevicePolicy", "auto"],
       ],
     ],
-    ["allow all, then deny all", [{ allow: true }, DENY_ALL], strict(DEFAULTS)],
+    ["allow all, then deny all", [{ allow: true, access: "rwm" }, DENY_ALL], strict(DEFAULTS)],
     [
       "one device",
       [DENY_ALL, { allow: true, type: "b", major: 8n, minor: 1n, access: "r" }],

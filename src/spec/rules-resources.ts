@@ -7,12 +7,25 @@ export const UNSET_SWAPPINESS = 0xffffffffffffffffn;
 
 /** Rules on the numbers alone; what the host's controllers can do is decided where they are set. */
 export const resourceRules: readonly Rule[] = [
+  { reads: ["/linux/resources/devices"], check: deviceRules },
   { reads: ["/linux/resources/memory"], check: memoryRules },
   { reads: ["/linux/resources/cpu"], check: cpuRules },
   { reads: ["/linux/resources/blockIO"], check: blockRules },
   { reads: ["/linux/resources/rdma"], check: rdmaRules },
   { reads: ["/linux/resources/unified"], check: unifiedRules },
 ];
+
+/**
+ * As runc: a rule that names no access would allow all, or nothing, and is taken for neither. Only one that denies may leave it out, and
+ * denies all.
+ */
+function deviceRules({ linux }: Config, report: Report): void {
+  for (const [index, { allow, access }] of (linux?.resources?.devices ?? []).entries()) {
+    const at = `/linux/resources/devices/${index}`;
+    if (access === "") report(`${at}/access`, "must not be empty");
+    if (access === undefined && allow) report(at, "must have access, since it allows");
+  }
+}
 
 function memoryRules({ linux }: Config, report: Report): void {
   const memory = linux?.resources?.memory;
