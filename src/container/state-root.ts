@@ -1,8 +1,9 @@
+import { O_DIRECTORY, O_NOFOLLOW, O_PATH } from "../../bindings/abi/fcntl.ts";
 import { mkdirSync } from "../../bindings/linux/directories.ts";
-import { statSync } from "../../bindings/linux/file-status.ts";
-import { chmodSync, readFileSync } from "../../bindings/linux/files.ts";
+import { type FileStatus, fstatSync, statSync } from "../../bindings/linux/file-status.ts";
+import { chmodSync, closeSync, openSync, readFileSync } from "../../bindings/linux/files.ts";
 import { absolutePath } from "../../bindings/linux/paths.ts";
-import { RuntsError } from "../errors.ts";
+import { errorCode, RuntsError } from "../errors.ts";
 import type { Context } from "./options.ts";
 
 /**
@@ -11,8 +12,10 @@ import type { Context } from "./options.ts";
  */
 export function checkStateRoot(root: string): void {
   const stat = statSync(root, { throwIfNoEntry: false });
-  if (stat === undefined) return;
-  const { uid, gid, mode } = stat;
+  if (stat !== undefined) checkOwner(root, stat);
+}
+
+function checkOwner(root: string, { uid, gid, mode }: FileStatus): void {
   const refuse = (reason: string): never => {
     throw new RuntsError(`--root ${root} ${reason}: whoever can write there controls the containers`, {
       operation: "stat",
@@ -29,15 +32,32 @@ export function checkStateRoot(root: string): void {
 
 /** Creates the root directory, and the directory of the pid file: engines may name ones that do not exist yet. */
 export function prepareDirectories(context: Context, pidFile: string | undefined): void {
-  makeDirectory(context.root, 0o700);
-  if (context.root === xdgRoot()) keepFromSweeping(context.root);
+  const root = openRoot(context.root);
+  try {
+    // Once more: since it was looked for, somebody else may have made it.
+    checkOwner(context.root, fstatSync(root));
+    if (context.root === xdgRoot()) keepFromSweeping(context.root, root);
+  } finally {
+    closeSync(root);
+  }
   if (pidFile !== undefined) makeDirectory(pidFile.slice(0, pidFile.lastIndexOf("/") + 1), 0o755);
 }
 
-/** Without the sticky bit, files that are not used for hours may be swept (XDG Base Directory Specification). */
-function keepFromSweeping(root: string): void {
+/** Creates it where it is missing: then it is no link, which whoever can write to the directory above could lead elsewhere. */
+function openRoot(root: string): number {
   try {
-    chmodSync(root, 0o1700);
+    return openSync(root, O_PATH | O_DIRECTORY);
+  } catch (error) {
+    if (errorCode(error) !== "ENOENT") throw directoryError(root, error);
+  }
+  makeDirectory(root, 0o700);
+  return openSync(root, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+}
+
+/** Without the sticky bit, files that are not used for hours may be swept (XDG Base Directory Specification). */
+function keepFromSweeping(root: string, fd: number): void {
+  try {
+    chmodSync(`/proc/self/fd/${fd}`, 0o1700);
   } catch (cause) {
     throw new RuntsError(`${root} belongs to another user: is XDG_RUNTIME_DIR that of the caller?`, {
       operation: "chmod",
@@ -51,11 +71,15 @@ function keepFromSweeping(root: string): void {
 function makeDirectory(path: string, mode: number): void {
   try {
     mkdirSync(path, { recursive: true, mode });
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    const hint = path === xdgRoot() ? "; is XDG_RUNTIME_DIR that of the caller?" : "";
-    throw new RuntsError(`create directory: ${reason}${hint}`, { operation: "mkdir", path, cause });
+  } catch (error) {
+    throw directoryError(path, error);
   }
+}
+
+function directoryError(path: string, cause: unknown): RuntsError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  const hint = path === xdgRoot() ? "; is XDG_RUNTIME_DIR that of the caller?" : "";
+  return new RuntsError(`create directory: ${reason}${hint}`, { operation: "mkdir", path, cause });
 }
 
 /** Absolute path of the directory of all containers: the one that the caller names, or the one of his user. */
