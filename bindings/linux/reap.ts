@@ -14,7 +14,7 @@ export const END_TIMEOUT_MS = 10_000;
 export function killAndReap(pid: number): void {
   // 0 and below stand for groups, and -1 for all that there is: kill(2).
   if (!isPid(pid)) throw new SyscallError("kill", "EINVAL", [String(pid)]);
-  const deadline = Date.now() + END_TIMEOUT_MS;
+  const deadline = performance.now() + END_TIMEOUT_MS;
   try {
     killByDescriptor(pid);
   } catch {
@@ -23,7 +23,7 @@ export function killAndReap(pid: number): void {
   }
   for (;;) {
     const reaped = trySyscall("wait4", pid, null, WNOHANG, null);
-    if (reaped > 0 || reaped === -ECHILD || Date.now() >= deadline) return;
+    if (reaped > 0 || reaped === -ECHILD || performance.now() >= deadline) return;
     waitAnyReadable([], 1);
   }
 }

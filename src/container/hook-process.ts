@@ -58,7 +58,7 @@ export interface HookProcess {
  * of the host before its execve. Returns what went wrong, undefined for exit status 0.
  */
 export function runHookProcess(process: HookProcess, run: HookRun): string | undefined {
-  const started = Date.now();
+  const started = performance.now();
   let pending: PendingInit | undefined;
   let pid = 0;
   try {
@@ -164,14 +164,15 @@ function awaitExecution(channel: StubChannel, { operations, descriptors }: Progr
 function awaitEnd(pid: number, { timeout }: Hook, started: number): string | undefined {
   const pidfd = pidfdOpen(pid);
   if (pidfd === undefined) return "it can't be waited for";
-  const limit = timeout === undefined ? NO_LIMIT_MS : timeout * 1000 - (Date.now() - started);
+  const limit =
+    timeout === undefined ? NO_LIMIT_MS : Math.ceil(timeout * 1000 - (performance.now() - started));
   const ended = waitReadable(pidfd, Math.max(0, limit));
   // It leads a session of its own, and so a process group: what it has started goes with it.
   if (!ended) trySyscall("kill", -pid, SIGKILL);
   const gone = ended || waitReadable(pidfd, END_TIMEOUT_MS);
   closeSync(pidfd);
   const status = gone ? reapChild(pid) : undefined;
-  const elapsed = `after ${Date.now() - started} ms`;
+  const elapsed = `after ${Math.round(performance.now() - started)} ms`;
   if (!ended) return `timed out after ${timeout} s`;
   if (status === undefined || status.exitCode === 0) return undefined;
   const { exitCode, signal } = status;

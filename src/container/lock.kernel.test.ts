@@ -1,7 +1,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, writeFileSync } from "node:fs";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { lockContainer } from "./lock.ts";
 import { freshDirectory } from "./state.test-support.ts";
 
@@ -41,6 +41,20 @@ describe.skipIf(skipReason !== false)("lockContainer", () => {
     expect(lock).toBeDefined();
     expect(existsSync(`${directory}/ended`)).toBe(true);
     lock?.release();
+  });
+
+  it("is given up after its time, whatever the clock of the day is set to meanwhile", async () => {
+    const directory = freshDirectory();
+    await holdWhile(directory, "sleep 60");
+    vi.spyOn(Date, "now").mockReturnValue(0);
+    const began = performance.now();
+    vi.spyOn(performance, "now")
+      .mockReturnValueOnce(began)
+      .mockReturnValue(began + 31_000);
+    onTestFinished(() => void vi.restoreAllMocks());
+    expect(() => lockContainer(directory, "box")).toThrow(
+      "container box: another operation on it has not ended for 30 s",
+    );
   });
 
   it("is had once the holder was killed", async () => {

@@ -34,9 +34,9 @@ export function lockMounts(directory: string, id: string): ContainerLock | undef
 function lock(path: string, flags: number, id: string): ContainerLock | undefined {
   const fd = open(path, flags);
   if (fd === undefined) return undefined;
-  const deadline = Date.now() + TIMEOUT_MS;
+  const deadline = performance.now() + TIMEOUT_MS;
   while (trySyscall("flock", fd, LOCK_EX | LOCK_NB) < 0) {
-    if (Date.now() > deadline) {
+    if (performance.now() > deadline) {
       closeSync(fd);
       throw new RuntsError(
         `container ${id}: another operation on it has not ended for ${TIMEOUT_MS / 1000} s`,
