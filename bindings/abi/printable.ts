@@ -3,15 +3,14 @@
  * character into it: a terminal acts on control characters, C1 (U+0080 to U+009F) among them, and shows what follows one of Unicode's
  * Bidi_Control in another order; some viewers begin a new line at U+2028 and U+2029. Each is written as its number.
  */
-const ACTIVE = /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu;
+const ACTIVE = /(?!\t)[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu;
+const ACTIVE_IN_LINES = /(?![\n\t])[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu;
 
 const LINE_BREAKS: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r" };
 
 /** Text on one line: an error, an entry of a table. */
 export function oneLine(text: string): string {
-  return text.replaceAll(ACTIVE, (character) =>
-    character === "\t" ? character : (LINE_BREAKS[character] ?? numbered(character)),
-  );
+  return text.replaceAll(ACTIVE, (character) => LINE_BREAKS[character] ?? numbered(character));
 }
 
 /** Lines of text: what one of them quotes begins no other. */
@@ -21,12 +20,12 @@ export function textOfLines(lines: readonly string[]): string {
 
 /** Text of several lines, whose ends and tabs are those of whoever has written it. */
 export function printable(text: string): string {
-  return text.replaceAll(ACTIVE, (character) => (/[\n\t]/.test(character) ? character : numbered(character)));
+  return text.replaceAll(ACTIVE_IN_LINES, numbered);
 }
 
 /** The same of JSON, of which only strings can have such characters, so that it stays JSON with the same values. */
 export function printableJson(json: string): string {
-  return json.replaceAll(ACTIVE, (character) => (/[\n\t]/.test(character) ? character : escaped(character)));
+  return json.replaceAll(ACTIVE_IN_LINES, escaped);
 }
 
 /** `\x1b`, `\u202e` */
