@@ -86,6 +86,7 @@ export class NotifyRelay implements Attendant {
   readonly #warn: Warn;
   readonly #buffer = new Uint8Array(4096);
   readonly #rate = new MessageRate(performance.now());
+  #warned = "";
 
   constructor(socket: number, host: string, warn: Warn) {
     this.#socket = socket;
@@ -152,8 +153,14 @@ export class NotifyRelay implements Attendant {
         closeSync(socket);
       }
     } catch (error) {
-      this.#warn(`NOTIFY_SOCKET: ${error instanceof Error ? error.message : error}`);
+      this.#warnOnce(`NOTIFY_SOCKET: ${error instanceof Error ? error.message : error}`);
     }
+  }
+
+  /** The container decides how often it says something that arrives nowhere. */
+  #warnOnce(message: string): void {
+    if (message !== this.#warned) this.#warn(message);
+    this.#warned = message;
   }
 
   close(): void {
