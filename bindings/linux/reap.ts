@@ -1,4 +1,4 @@
-import { ECHILD } from "../abi/errno.ts";
+import { ECHILD, errnoName } from "../abi/errno.ts";
 import { siginfo } from "../abi/layouts.ts";
 import { P_ALL, P_PID, SIGKILL, WEXITED, WNOHANG, WNOWAIT } from "../abi/signal.ts";
 import { trySyscall } from "../ffi/syscall.ts";
@@ -36,7 +36,10 @@ const LARGEST_PID = 0x7fff_ffff;
  * waitid(2)
  */
 export function isChild(pid: number): boolean {
-  return isPid(pid) && trySyscall("waitid", P_PID, pid, null, WEXITED | WNOHANG | WNOWAIT, null) === 0;
+  if (!isPid(pid)) return false;
+  const result = trySyscall("waitid", P_PID, pid, null, WEXITED | WNOHANG | WNOWAIT, null);
+  if (result < 0 && result !== -ECHILD) throw new SyscallError("waitid", errnoName(-result), [String(pid)]);
+  return result === 0;
 }
 
 function isPid(pid: number): boolean {

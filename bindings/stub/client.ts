@@ -229,18 +229,19 @@ export class StubChannel {
 
   #read(length: number, by?: number): Uint8Array {
     const bytes = new Uint8Array(length);
+    const call = by === undefined ? "recvfrom" : "recvmsg";
     let got = 0;
     while (got < length) {
       const part = bytes.subarray(got);
       const count = this.#wait(() =>
         by === undefined
-          ? trySyscall("recvfrom", this.descriptor, part, part.length, MSG_WAITALL, null, null)
+          ? trySyscall(call, this.descriptor, part, part.length, MSG_WAITALL, null, null)
           : receiveFrom(by, this.descriptor, part),
       );
       if (count === -EINTR) continue;
       if (count === -EAGAIN) throw timedOut();
-      if (count < 0) throw new SyscallError("recvfrom", errnoName(-count), ["the stub"]);
-      if (count === 0) throw new SyscallError("recvfrom", "EPIPE", ["the stub ended"]);
+      if (count < 0) throw new SyscallError(call, errnoName(-count), ["the stub"]);
+      if (count === 0) throw new SyscallError(call, "EPIPE", ["the stub ended"]);
       got += count;
     }
     return bytes;

@@ -205,7 +205,7 @@ function awaitClone(
       // It holds the clone's end of the channel, too: only without it the end of the clone shows there.
       end();
     }
-    if (said === stub || !isChild(said)) throw noClone(said);
+    if (said === stub || !onBehalfOf("", "look for the clone", () => isChild(said))) throw noClone(said);
     const reply = receiveFromClone(init.ours, cloning, said);
     pid = said;
     rememberClone(pid);
