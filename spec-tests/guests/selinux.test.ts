@@ -168,12 +168,37 @@ describeGuest(
         },
         /\/linux\/mountLabel: \/mounts\/\d+: .*unknown_t.* no such context/,
       ],
+      [
+        "mountLabel that the policy lets no file system have",
+        (config: Config) => {
+          config.linux.mountLabel = SECRET;
+        },
+        /\/linux\/mountLabel: \/mounts\/\d+: .*allow .*host_t:s0 to mount it with .*secret_t/,
+      ],
     ] as const) {
       guestSpec(`run, ${title}: error that says so`, MUST, async (sandbox) => {
         const result = await sandbox.container(mutate).run();
         sandbox.expectRefusal(result, /./, words);
       });
     }
+
+    guestSpec(
+      "mounts add to a container with mountLabel: the new file system has it",
+      MOUNT,
+      async (sandbox) => {
+        const container = sandbox.limited("sleep 999", {}, (config) => {
+          config.linux.mountLabel = FILES;
+        });
+        await container.started();
+        const list = `/run/tmp/${container.id}.json`;
+        const text = JSON.stringify([{ destination: "/mnt", type: "tmpfs", source: "tmpfs" }]);
+        await sandbox.guest.output(`echo '${text}' > ${list}`);
+        const added = await sandbox.invoke(["mounts", "add", container.id, list]);
+        expect(added).toMatchObject({ code: 0, stderr: "" });
+        const { stdout } = await container.exec("grep", " /mnt ", "/proc/mounts");
+        expect(stdout).toContain(FILES);
+      },
+    );
 
     guestSpec(
       "exec --process-label that the policy denies: error that says so",

@@ -11,6 +11,7 @@ export const RUNC_COMMANDS: readonly Deviation[] = [
       "create --profile in…",
       "create --profile that…",
       "profile…",
+      "mounts add to a container with mountLabel:…",
     ],
   },
   {
@@ -84,6 +85,7 @@ export const CRUN_COMMANDS: readonly Deviation[] = [
       "create --profile in…",
       "create --profile that…",
       "profile…",
+      "mounts add to a container with mountLabel:…",
     ],
   },
   {

@@ -5,7 +5,7 @@ import { explainLabelFailure, explainTransition } from "./label-failure.ts";
 
 const CONTEXT = "system_u:system_r:container_t:s0";
 const CONFINED = { "/proc/self/attr/apparmor/current": "engine (enforce)" };
-const SELINUX = { "/proc/self/attr/current": "u:r:host_t:s0\0" };
+const SELINUX = { "/proc/self/attr/current": "u:r:host_t:s0\0", "/sys/fs/selinux/enforce": "1" };
 
 interface Situation {
   readonly process?: Partial<Process>;
@@ -71,9 +71,14 @@ it("names linux.mountLabel where a file system does not take its context", () =>
   const error = explained(details, { linux: { mountLabel: "a:b:c" } });
   expect(error.message).toMatch(/^\/linux\/mountLabel: refused; .*has no such context$/);
   expect(error.pointer).toBe("/linux/mountLabel");
-  expect(explained({ ...details, path: "mode=9" }, { linux: { mountLabel: "a:b:c" } }).message).toBe(
-    "refused",
+  const linux = { mountLabel: "a:b:c" };
+  expect(explained({ ...details, path: "mode=9" }, { linux }).message).toBe("refused");
+  const denied = { operation: "fsconfig", errno: "EACCES", pointer: "/mounts/1" };
+  expect(explained(denied, { linux, settings: SELINUX }).message).toContain(
+    "host_t:s0 to mount it with a:b:c",
   );
+  expect(explained(denied, { linux }).message).toBe("refused");
+  expect(explained(denied, { settings: SELINUX }).message).toBe("refused");
 });
 
 it.each([

@@ -16,9 +16,9 @@ export function explainLabelFailure(
   const hint =
     profileHint(error, process, read) ?? labelHint(error, read) ?? namespaceHint(error, config, read);
   if (hint !== undefined) return reworded(error, `${error.message}; ${hint}`);
-  return isMountLabel(error, config)
-    ? reworded(error, `/linux/mountLabel: ${error.message}; ${NO_CONTEXT}`, "/linux/mountLabel")
-    : error;
+  const mount = mountLabelHint(error, config, read);
+  if (mount === undefined) return error;
+  return reworded(error, `/linux/mountLabel: ${error.message}; ${mount}`, "/linux/mountLabel");
 }
 
 /** The same of an execve, where a process changes to its label, whose reason the files don't tell. */
@@ -81,15 +81,18 @@ function namespaceHint(
   return own === undefined ? undefined : `${own}, which needs "userns,"`;
 }
 
-/** A context of linux.mountLabel among the options of a file system that the kernel refuses. */
-function isMountLabel({ errno, operation, path = "" }: RuntsError, { linux }: Config): boolean {
+/** A new file system that the kernel refuses because of its label, which it looks at first, and then at whether it may be so. */
+function mountLabelHint(
+  { errno, operation, path = "" }: RuntsError,
+  { linux }: Config,
+  read: ReadSetting,
+): string | undefined {
   const { mountLabel = "" } = linux ?? {};
-  return (
-    operation === "fsconfig" &&
-    errno === "EINVAL" &&
-    mountLabel !== "" &&
-    path.endsWith(`context=${mountLabel}`)
-  );
+  if (mountLabel === "" || operation !== "fsconfig") return undefined;
+  if (errno === "EINVAL" && path.endsWith(`context=${mountLabel}`)) return NO_CONTEXT;
+  return errno === "EACCES" && read("/sys/fs/selinux/enforce") === "1"
+    ? `SELinux' policy has to allow ${ownContext(read)} to mount it with ${mountLabel}: relabelfrom and relabelto`
+    : undefined;
 }
 
 /** The profile that confines the runtime itself, as the beginning of a sentence; undefined if none does. */
