@@ -118,6 +118,18 @@ if (IS_RUNTS) {
     });
   }
 
+  for (const option of ["rprivate", "rslave"]) {
+    const title = `mounts add, rbind,${option} in a container whose root is shared: nothing about the mount changes once it has appeared`;
+    spec(title, CLAUSE, async (sandbox, context) => {
+      skipWithout(context, "gcc");
+      const container = await running(sandbox, (config) => {
+        config.root.readonly = false;
+        config.linux.rootfsPropagation = "rshared";
+      });
+      await expectAdded(sandbox, container, [bind("rbind", option)(tree(sandbox))], 2);
+    });
+  }
+
   spec(
     "mounts add, a container with a user namespace: nothing about the mounts changes once they have appeared",
     CLAUSE,

@@ -146,7 +146,8 @@ function bindCopy(program: Program, request: MountRequest, opened: Register): Re
 /**
  * All flags are set on the detached copy: in a container that runs, somebody may wait for the moment in which a read-only mount can be
  * written to. The propagation comes last, since a mount below a shared one becomes shared when it is attached
- * (mount_namespaces(7)); the copy is no peer of a mount of the host by then.
+ * (mount_namespaces(7)). In a container that runs it is set before as well: where the root is shared the copy is a peer of the host's
+ * mount, and what the container mounts on it shows there.
  */
 function attachBind(program: Program, plan: InitPlan, request: MountRequest, source: Register): Register {
   const { destination, options } = request;
@@ -154,6 +155,7 @@ function attachBind(program: Program, plan: InitPlan, request: MountRequest, sou
   const noFollow = options.destinationNoFollow;
   applyAttributes(program, source, options.attributes);
   applyRecursive(program, source, options.recursiveAttributes);
+  if (plan.isLive) applyPropagation(program, source, options);
   const target = openTarget(program, plan, destination, kind, { noFollow });
   if (kind === "directory") attach(program, source, target.fd);
   else attachFile(program, source, target.fd, { path: destination });
