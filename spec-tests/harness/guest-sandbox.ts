@@ -37,6 +37,8 @@ export class GuestSandbox {
   readonly globals: string[] = [];
   /** Commands are run by the guest's user, and not by root. */
   asUser = false;
+  /** What each command is run below. */
+  wrapper: readonly string[] = [];
   readonly #path: string;
   readonly #containers: GuestContainer[] = [];
 
@@ -89,7 +91,7 @@ export class GuestSandbox {
   /** The command as a line of shell; the PATH is the host's, since programs that runtimes call must not be busybox's. */
   command(args: readonly string[], redirect = ""): string {
     const asUser = this.guest.kernel.systemd ? SESSION : AS_USER;
-    const wrapper = this.asUser ? asUser : [];
+    const wrapper = [...(this.asUser ? asUser : []), ...this.wrapper];
     const words = [...wrapper, this.#path, "--root", this.#state, ...this.globals, ...args].map(
       (word) => `'${word.replaceAll("'", "'\\''")}'`,
     );
