@@ -5,6 +5,7 @@ import { openSync } from "../../bindings/linux/files.ts";
 import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import type { Program } from "../../bindings/stub/program.ts";
 import { allowsSetgroups } from "../init/id-mappings.ts";
+import type { Joined } from "../init/network-of.ts";
 import { type ExecSetUpOptions, setUpExec } from "../init/set-up-exec.ts";
 import { type PendingInit, type SpawnOptions, spawnInit } from "../init/spawn-init.ts";
 import { type CredentialOptions, narrowCapabilities } from "../plan/credentials.ts";
@@ -55,6 +56,8 @@ export interface Entrance {
     readonly stdio: SpawnOptions["stdio"];
     readonly beforeClone: SpawnOptions["beforeClone"];
   }) => PendingInit;
+  /** The container, as far as the runtime may join its namespaces itself. */
+  readonly joined: (pidfd: number) => Joined;
   /** Directory of the cgroup that it enters, once there is one, as a person names it. */
   readonly cgroup: () => string | undefined;
   /** Leads it to its execve; returns the program that ends in it. */
@@ -141,6 +144,7 @@ export async function entranceTo(context: Context, visit: Visit): Promise<Entran
         oomScoreAdj: caller.privileged ? undefined : process.oomScoreAdj,
       });
     },
+    joined: (pidfd) => ({ pidfd, flags: caller.privileged ? flags : 0 }),
     cgroup: () => entry.directory,
     setUp: (pending, { keepFds, spawned, ...visitor }) =>
       setUpExec(pending, {

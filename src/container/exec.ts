@@ -22,6 +22,7 @@ import { readSavedState, type SavedState } from "./saved-state.ts";
 import { explainedLabel } from "./security-modules.ts";
 import { awaitClosed, checkHasExecuted } from "./start-report.ts";
 import { statusOf } from "./state.ts";
+import type { TerminalHandover } from "./terminal-handover.ts";
 import type { TerminalReceiver } from "./terminal-receiver.ts";
 
 export interface ExecOptions {
@@ -153,19 +154,22 @@ async function enterBy(
   });
   let pid = 0;
   let pidFileWritten = false;
+  let handover: TerminalHandover | undefined;
   try {
+    if (terminal !== undefined) handover = await handoverTo(entrance, target.init);
     const last = entrance.setUp(pending, {
       process,
       program: undefined,
       addedEnv: handed.env,
       keepFds: handed.count,
       stdio: stdioFacts(terminal !== undefined, process.user?.uid ?? 0, options.stdio),
-      consoleSocket: terminal?.socket.number,
+      consoleSocket: handover?.socket,
       chooseCpus: chooseCpus(affinity),
       spawned: (child) => {
         pid = child;
       },
     });
+    if (terminal !== undefined) handover?.passTo(terminal.socket.number);
     terminal?.socket.close();
     await terminal?.connected?.();
     receivers.pidfd?.send(pid, "setns");
@@ -188,7 +192,13 @@ async function enterBy(
     throw await explainedDenial(cloneReason, caller, config, saved.cgroup);
   } finally {
     pending.close();
+    handover?.close();
   }
+}
+
+async function handoverTo(entrance: Entrance, { number }: OwnedDescriptor): Promise<TerminalHandover> {
+  const { terminalHandover } = await import("./terminal-handover.ts");
+  return terminalHandover(entrance.joined(number));
 }
 
 async function affinityOf({ execCPUAffinity }: Process): Promise<CpuAffinity | undefined> {

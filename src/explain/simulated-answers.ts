@@ -82,6 +82,7 @@ export const OWN_BUSINESS = new Set<SyscallName>([
   "rt_sigaction",
   "rt_sigprocmask",
   "waitid",
+  "setns",
 ]);
 
 /** Those whose result is a new descriptor. */

@@ -31,6 +31,7 @@ import { NAMESPACE_FLAGS } from "../plan/kernel-settings.ts";
 import type { Linux } from "../spec/types.ts";
 import { type MappingRights, writeIdMappings } from "./id-mappings.ts";
 import { checkJoinedMappings } from "./joined-mappings.ts";
+import { inNetworkOf, type Joined } from "./network-of.ts";
 import { reapLostClone, rememberClone } from "./reap-lost-clone.ts";
 import { checkReply, onBehalfOf, receiveFromClone, receiveReply, runProgram } from "./run-program.ts";
 import { takeStreams } from "./standard-streams.ts";
@@ -48,8 +49,7 @@ export interface Init {
 export interface SpawnOptions extends MappingRights {
   readonly linux: Linux;
   readonly namespaces: Namespaces;
-  /** A process whose namespaces are joined: a pidfd, and CLONE_NEW* of those that differ from the runtime's. */
-  readonly join?: { readonly pidfd: number; readonly flags: number };
+  readonly join?: Joined;
   /** Done first of all, in the namespaces of the runtime. The clone inherits it. */
   readonly execLabels?: ((program: Program) => void) | undefined;
   /** Done before the clone, which inherits it. */
@@ -88,7 +88,7 @@ export function spawnInit(options: SpawnOptions): PendingInit {
   // The kernel keeps no exit code of a child for who ignores SIGCHLD, and a hook that fails would pass for one that doesn't: wait(2), Notes.
   if (options.ignoredSignals.includes(SIGCHLD)) syscall("rt_sigaction", [SIGCHLD, DEFAULT_ACTION, null, 8]);
   try {
-    return cloneByStub(startStub(options.keepFds), options, opened);
+    return cloneByStub(startStub(options), options, opened);
   } finally {
     for (const descriptor of opened) descriptor.close();
   }
@@ -107,7 +107,7 @@ interface Stub {
   readonly init: Channel;
 }
 
-function startStub(keepFds: number): Stub {
+function startStub({ keepFds, join, privileged }: SpawnOptions): Stub {
   const passedOn: OwnedDescriptor[] = [];
   const channels: StubChannel[] = [];
   const openChannel = (): Channel => {
@@ -121,7 +121,8 @@ function startStub(keepFds: number): Stub {
   try {
     const image = new OwnedDescriptor(openStubImage());
     passedOn.push(image);
-    const [parent, init] = [openChannel(), openChannel()];
+    const openBoth = () => [openChannel(), openChannel()] as const;
+    const [parent, init] = join !== undefined && privileged ? inNetworkOf(join, openBoth) : openBoth();
     revealSenders(init.ours.descriptor);
     for (let fd = 3; fd < 3 + keepFds; fd++) keepOnExec(fd);
     return { pid: spawnStub(image.number, parent.theirs), parent, init };

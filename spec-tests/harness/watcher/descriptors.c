@@ -116,16 +116,21 @@ static int is_of_own_network(const struct sight *sight, int copy)
 
 static const char *judge_copy_of_socket(const struct sight *sight, int copy)
 {
-	int domain = 0, is_own = is_of_own_network(sight, copy);
+	char process[16];
+	int domain = 0;
 	socklen_t length = sizeof domain;
-	getsockopt(copy, SOL_SOCKET, SO_DOMAIN, &domain, &length);
-	if (domain != AF_UNIX) return is_own ? harmless("socket of its network") : "a socket of another network namespace";
 	struct sockaddr_un address = { 0 };
+	snprintf(process, sizeof process, "%d", sight->task->pid);
+	getsockopt(copy, SOL_SOCKET, SO_DOMAIN, &domain, &length);
 	length = sizeof address;
 	getsockname(copy, (struct sockaddr *)&address, &length);
-	if (length > offsetof(struct sockaddr_un, sun_path) && address.sun_path[0] != 0)
-		return "a unix socket with a file: SIOCUNIXFILE leads there";
-	return harmless(is_own ? "unix socket without a name" : "unix socket without a name, of another network namespace");
+	int has_file = domain == AF_UNIX && length > offsetof(struct sockaddr_un, sun_path) && address.sun_path[0] != 0;
+	/* Either ioctl(2) takes CAP_NET_ADMIN in the user namespace that owns the socket's network. */
+	if (domain == AF_UNIX && namespace_of(process, "user") != namespace_of("self", "user"))
+		return harmless("unix socket, and a user namespace");
+	if (has_file) return "a unix socket with a file: SIOCUNIXFILE leads there";
+	if (!is_of_own_network(sight, copy)) return "a socket of another network namespace: SIOCGSKNS leads there";
+	return harmless("socket of its network, without a file");
 }
 
 static const char *judge_socket(const struct sight *sight)
