@@ -83,8 +83,8 @@ export function parseReport(text: string): Watched {
 }
 
 /**
- * Of the waiting init: the socket that `start` connects to, and the connection. Its file is in the host's state root, and it is of the
- * host's network, for whoever executes something in a container before it is started, or shares its pid namespace.
+ * Of the waiting init: the socket that `start` connects to, and the connection. The one file that SIOCUNIXFILE gives, which is no
+ * directory and holds nothing, is in a directory that only the runtime may enter.
  */
 function isStartSocket({ why, call }: Finding): boolean {
   return why === "a unix socket with a file: SIOCUNIXFILE leads there" && call === "accept4";

@@ -2,7 +2,6 @@ import { rmSync } from "../../bindings/linux/directories.ts";
 import { writeFileSync } from "../../bindings/linux/files.ts";
 import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import { killAndReap } from "../../bindings/linux/reap.ts";
-import { listenUnix } from "../../bindings/linux/unix-socket.ts";
 import { type Program, pathOf } from "../../bindings/stub/program.ts";
 import { cgroupPathFor, findCgroupMount } from "../cgroup/path.ts";
 import { setUpInit } from "../init/set-up.ts";
@@ -51,6 +50,7 @@ import {
 } from "./saved-state.ts";
 import { execLabels, explainedLabel, mountLabelOf } from "./security-modules.ts";
 import { awaitClosed } from "./start-report.ts";
+import { listenForStart } from "./start-socket.ts";
 import type { TerminalReceiver } from "./terminal-receiver.ts";
 import { undoAll } from "./undo.ts";
 
@@ -226,8 +226,6 @@ class Creation {
   /** Leads init to where it waits for `start`; returns its last program. */
   #setUp(pending: PendingInit, { rootfs, parts, namespaces, hasMapper, terminal }: SetUp): Program {
     const { seccomp, hooks, netDevices } = parts;
-    const listener = new OwnedDescriptor(listenUnix(startSocketPath(this.#directory)));
-    this.#listener = listener;
     const stdio = stdioFacts(terminal !== undefined, this.#process.user?.uid ?? 0, this.#options.stdio);
     if (stdio.pipes !== undefined) this.#change({ pipes: stdio.pipes });
     const last = setUpInit(pending, {
@@ -244,15 +242,21 @@ class Creation {
       consoleSocket: terminal?.socket.number,
       attributes: parts.attributes,
       addedEnv: this.#handed.env,
-      listener: listener.number,
+      listen: () => this.#listen(),
       start: { keepFds: this.#handed.count, inheritedNofile: inheritedNofile(), seccomp },
       spawned: (init) => this.#adopt(init, parts),
       moveNetDevices: netDevices === undefined ? undefined : () => netDevices.move(this.#saved.pid),
       hooks: hooks === undefined ? undefined : () => hooks.run(this.#saved),
       idMappedMounts: parts.idMappedMounts,
     });
-    listener.close();
+    this.#listener?.close();
     return last;
+  }
+
+  #listen(): number {
+    const path = startSocketPath(this.#directory);
+    this.#listener = new OwnedDescriptor(listenForStart(path, this.#saved.pid));
+    return this.#listener.number;
   }
 
   /** Gives init, which has done nothing yet, what only the runtime can give it. */

@@ -1,6 +1,5 @@
 import { rmSync } from "../../bindings/linux/directories.ts";
 import { closeSync } from "../../bindings/linux/files.ts";
-import { connectUnix } from "../../bindings/linux/unix-socket.ts";
 import { SyscallError } from "../../bindings/syscall-error.ts";
 import { RuntsError } from "../errors.ts";
 import { operationError } from "../init/run-program.ts";
@@ -22,6 +21,7 @@ import {
 } from "./saved-state.ts";
 import type { SeccompAgent } from "./seccomp-listener.ts";
 import { checkHasExecuted, type ProgramFailure, readFailure } from "./start-report.ts";
+import { connectForStart } from "./start-socket.ts";
 import { statusOf } from "./state.ts";
 
 export interface StartOptions {
@@ -141,7 +141,7 @@ async function releaseBy(
   saved: SavedState,
 ): Promise<void> {
   const path = startSocketPath(directory);
-  const connection = connectToInit(path);
+  const connection = connectToInit(path, saved.pid);
   try {
     if (agent !== undefined) handOver(agent, connection, saved);
     const failed = readFailure(connection, operationsOf(saved));
@@ -172,9 +172,9 @@ async function agentOf(directory: string): Promise<SeccompAgent> {
 }
 
 /** Nobody listens any more if init has ended in this very moment. */
-function connectToInit(path: string): number {
+function connectToInit(path: string, pid: number): number {
   try {
-    return connectUnix(path);
+    return connectForStart(path, pid);
   } catch (error) {
     if (!(error instanceof SyscallError) || error.errno !== "ECONNREFUSED") throw error;
     throw wrongStatus(path, "cannot start a container that has stopped");

@@ -54,7 +54,7 @@ interface Passwd {
 }
 
 /**
- * Carries out what config.md asks of `process`, up to its execve: that waits for a connection to `listener` where there is one.
+ * Carries out what config.md asks of `process`, up to its execve: that waits for a connection to what `listen` makes where it is given.
  * Returns the program that ends in it; the stub replies to it only if it fails.
  */
 export function prepareProcess(
@@ -62,7 +62,7 @@ export function prepareProcess(
   root: Register,
   options: ProcessOptions,
   terminal: TerminalPlan | undefined,
-  listener: number | undefined,
+  listen: (() => number) | undefined,
 ): Program {
   const { programOf, devNull } = planProcess(session, root, options, terminal);
   send(session);
@@ -74,7 +74,7 @@ export function prepareProcess(
   startProgram(last, options.process, {
     ...options.start,
     ...programOf(reply),
-    listener: listener === undefined ? undefined : last.descriptor(listener),
+    listener: listen === undefined ? undefined : last.descriptor(listen()),
   });
   channel.send(last);
   return last;

@@ -48,8 +48,8 @@ export interface SetUpOptions extends ProcessOptions {
   readonly keyring: string | undefined;
   /** Connected socket that gets the terminal's master; with process.terminal only. */
   readonly consoleSocket: number | undefined;
-  /** Listening socket on which `start` will connect. */
-  readonly listener: number;
+  /** Makes the socket on which `start` will connect, once init is in its namespaces. */
+  readonly listen: () => number;
   /** Called once init is there, before anything is done in it. */
   readonly spawned: (init: Init) => void;
   /** Brings what comes from the host into the container's network namespace, once init is in it. Absent if there is nothing. */
@@ -93,7 +93,7 @@ export function setUpInit(pending: PendingInit, options: SetUpOptions): Program 
   hooks?.();
   makeWorkingDirectory(session.program, plan.root, options.process);
   finishEnvironment(session, plan, made);
-  return prepareProcess(session, plan.root, options, made.terminal, options.listener);
+  return prepareProcess(session, plan.root, options, made.terminal, options.listen);
 }
 
 function initPlan(session: Session, options: SetUpOptions): InitPlan {

@@ -128,8 +128,8 @@ static const char *judge_copy_of_socket(const struct sight *sight, int copy)
 	/* Either ioctl(2) takes CAP_NET_ADMIN in the user namespace that owns the socket's network. */
 	if (domain == AF_UNIX && namespace_of(process, "user") != namespace_of("self", "user"))
 		return harmless("unix socket, and a user namespace");
-	if (has_file) return "a unix socket with a file: SIOCUNIXFILE leads there";
 	if (!is_of_own_network(sight, copy)) return "a socket of another network namespace: SIOCGSKNS leads there";
+	if (has_file) return "a unix socket with a file: SIOCUNIXFILE leads there";
 	return harmless("socket of its network, without a file");
 }
 
