@@ -1,7 +1,10 @@
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
+import { openConsole } from "../harness/console.ts";
+import type { Container } from "../harness/container.ts";
 import { running } from "../harness/exec.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
 import { skipWithout, spec } from "../harness/spec.ts";
 import { isFinished, readTrace, straceWrapper, type TracedCall } from "../harness/strace.ts";
 
@@ -19,6 +22,34 @@ function withoutMountNamespace({ root, linux }: Config): void {
   root.readonly = false;
 }
 
+/** The stub of an exec, up to the clone, and the clone. */
+async function execTraced(
+  sandbox: Sandbox,
+  container: Container,
+  flags: readonly string[] = [],
+): Promise<{ readonly before: readonly TracedCall[]; readonly clone: readonly TracedCall[] }> {
+  const prefix = sandbox.path("trace");
+  const result = await container.exec(["true"], { flags, wrapper: straceWrapper(prefix) });
+  expect(result).toMatchObject({ code: 0, stderr: "" });
+  await expect.poll(() => isFinished(prefix)).toBe(true);
+  const traces = [...readTrace(prefix).values()];
+  const stub = traces.find((calls) => calls.some(isClone)) ?? [];
+  const clone = traces.find((calls) => calls.some(isSetsid) && calls.some(executesTrue)) ?? [];
+  return { before: stub.slice(0, stub.findIndex(isClone)), clone };
+}
+
+function isClone({ call, args }: TracedCall): boolean {
+  return call === "clone3" && args.join().includes("CLONE_PARENT");
+}
+
+function isSetsid({ call }: TracedCall): boolean {
+  return call === "setsid";
+}
+
+function executesTrue({ call, args }: TracedCall): boolean {
+  return call === "execve" && /true/.test(args.join());
+}
+
 function leaving(calls: readonly TracedCall[]): string[] {
   return calls.map(({ call }) => call).filter((call) => LEAVING.includes(call));
 }
@@ -33,34 +64,27 @@ if (IS_RUNTS) {
       CLAUSE,
       async (sandbox, context) => {
         skipWithout(context, "strace");
-        const container = await running(sandbox, mutate);
-        const prefix = sandbox.path("trace");
-        const wrapper = straceWrapper(prefix);
-        expect((await container.exec(["true"], { wrapper })).code).toBe(0);
-        await expect.poll(() => isFinished(prefix)).toBe(true);
-        const traces = [...readTrace(prefix).values()];
-        const stub = traces.find((calls) =>
-          calls.some(({ call, args }) => call === "clone3" && /CLONE_PARENT/.test(args.join())),
-        );
-        const clone = traces.find(
-          (calls) =>
-            calls.some(({ call, args }) => call === "execve" && /true/.test(args.join())) &&
-            calls.some(({ call }) => call === "setsid"),
-        );
-        const before =
-          stub?.slice(
-            0,
-            stub.findIndex(({ call }) => call === "clone3"),
-          ) ?? [];
+        const { before, clone } = await execTraced(sandbox, await running(sandbox, mutate));
         expect(leaving(before)).toEqual(expected);
-        expect(leaving(clone ?? [])).toEqual([]);
+        expect(leaving(clone)).toEqual([]);
         // The cgroup, which clone3(2) takes by a descriptor, and the other end of the stub's channel.
-        const closed =
-          clone?.slice(
-            0,
-            clone.findIndex(({ call }) => call === "setsid"),
-          ) ?? [];
-        expect(closed.map(({ call }) => call)).toEqual(["close", "close"]);
+        const first = clone.slice(0, clone.findIndex(isSetsid));
+        expect(first.map(({ call }) => call)).toEqual(["close", "close"]);
       },
     );
+
+  spec(
+    "exec --tty: the standard streams of the caller, maybe its own terminal, stay outside of the container",
+    `${CLAUSE}; ioctl_tty(2), TIOCSTI`,
+    async (sandbox, context) => {
+      skipWithout(context, "strace");
+      const container = await running(sandbox);
+      const console = await openConsole(sandbox);
+      const flags = ["--tty", "--detach", "--console-socket", console.socket];
+      const { before } = await execTraced(sandbox, container, flags);
+      const [first, ...others] = before.filter(({ call }) => call === "dup3").map(({ args }) => args);
+      expect([first, ...others].map((args) => args?.[1])).toEqual(["0", "1", "2"]);
+      expect(new Set([first, ...others].map((args) => args?.[0])).size).toBe(1);
+    },
+  );
 }

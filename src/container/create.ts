@@ -344,6 +344,7 @@ class Creation {
         keepFds: this.#handed.count,
         ignoredSignals: this.#caller.ignoredSignals,
         stdio: this.#options.stdio,
+        hasTerminal: this.#process.terminal === true,
         privileged: this.#caller.privileged,
       });
     } finally {

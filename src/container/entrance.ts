@@ -54,6 +54,7 @@ export interface Entrance {
     readonly ownCgroup?: boolean;
     readonly keepFds: number;
     readonly stdio: SpawnOptions["stdio"];
+    readonly hasTerminal?: boolean;
     readonly beforeClone: SpawnOptions["beforeClone"];
   }) => PendingInit;
   /** The container, as far as the runtime may join its namespaces itself. */

@@ -150,6 +150,7 @@ async function enterBy(
     ownCgroup: target.ownCgroup,
     keepFds: handed.count,
     stdio: options.stdio,
+    hasTerminal: terminal !== undefined,
     beforeClone: affinity?.initial,
   });
   let pid = 0;

@@ -64,6 +64,8 @@ export interface SpawnOptions extends MappingRights {
   readonly ignoredSignals: readonly number[];
   /** Descriptors that take the place of the runtime's standard streams. */
   readonly stdio?: readonly number[] | undefined;
+  /** Whether a terminal of the container's own becomes its standard streams, so that those of the caller stay outside. */
+  readonly hasTerminal?: boolean;
   /** Set by the process itself, for a runtime that may not write to a process which is about to be out of its reach. */
   readonly oomScoreAdj?: number | undefined;
 }
@@ -304,6 +306,15 @@ function joinNamespaces(
   }
 }
 
+/**
+ * The caller's standard streams may be a terminal, into which whoever has it can type (TIOCSTI, ioctl_tty(2)). Until the container's own takes
+ * their places, the channel does, which the clone has anyhow: no other file may get one of these numbers.
+ */
+function keepStreamsOutside(program: Program, channel: number): void {
+  program.about("/process/terminal", "keep the standard streams of the caller outside");
+  for (const fd of [0, 1, 2]) program.do("dup3", [channel, fd, 0], { path: `standard stream ${fd}` });
+}
+
 /** Without O_NONBLOCK a fifo that stands there would wait for a writer. */
 export function openNamespace(path: string): number {
   return openSync(path, O_RDONLY | O_NONBLOCK);
@@ -367,6 +378,7 @@ function cloneInit(program: Program, options: SpawnOptions, channel: number, ini
   // Namespaces and the like are entered: no descriptor of them may be found in the clone (CVE-2024-21626).
   const entered = program.descriptors.slice(options.stdio?.length ?? 0);
   for (const { into } of entered) program.do("close", [into]);
+  if (options.hasTerminal === true) keepStreamsOutside(program, initChannel);
   const args = data(new Uint8Array(clone_args.size));
   program.about("/linux/cgroupsPath", "clone the process into its namespaces and its cgroup");
   const cgroup = options.cgroup === undefined ? undefined : program.descriptor(options.cgroup);
