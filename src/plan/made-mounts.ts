@@ -32,6 +32,9 @@ export interface Base {
   readonly beneath: boolean;
 }
 
+/** What the kernel says of a path that leads to nothing, or elsewhere. */
+const NOT_THERE = ["ELOOP", "ENOENT", "ENOTDIR"];
+
 type Mounts = Pick<InitPlan, "root" | "made">;
 
 /** The mount that a path lies on: of all that cover it the one that was made last. */
@@ -102,7 +105,7 @@ export function verifyPlaces(program: Program, plan: InitPlan): ReplyCheck[] {
     const isOnTop = coveringMount(plan, destination) === made && !covered.has(destination);
     if (mount === undefined || !isOnTop) return [];
     program.about(pointer, `verify that ${destination} is where it was mounted`);
-    const found = openInRoot(program, plan.root, destination, { tolerate: ["any"] });
+    const found = openInRoot(program, plan.root, destination, { tolerate: NOT_THERE });
     const numbers = [mount, found].map((fd) => {
       const output = program.output(statx.size);
       program.do("statx", [fd, "", AT_EMPTY_PATH, STATX_MNT_ID, output], {
