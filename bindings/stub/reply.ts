@@ -1,4 +1,4 @@
-import { ECANCELED, errnoNumber } from "../abi/errno.ts";
+import { ECANCELED, errnoName } from "../abi/errno.ts";
 import { SyscallError } from "../syscall-error.ts";
 import type { Operation, Reply } from "./program.ts";
 
@@ -77,18 +77,13 @@ function checkResults(
   failure: Reply["failure"],
 ): void {
   const stopped = failure?.index ?? -1;
+  if (failure !== undefined && stopped >= 0 && results[stopped] !== -failure.errno) throw notOfAStub();
   for (let index = 0; index < results.length; index++) {
     const result = results[index] ?? 0;
-    if (index === stopped) {
-      if (result !== -(failure?.errno ?? 0)) throw notOfAStub();
-    } else if (result < 0 && result >= -MAX_ERRNO && !tolerates(operations[index], -result)) {
-      throw notOfAStub();
-    }
+    if (result >= 0 || result < -MAX_ERRNO || index === stopped) continue;
+    const tolerated = operations[index]?.tolerate ?? [];
+    if (!tolerated.includes("any") && !tolerated.includes(errnoName(-result))) throw notOfAStub();
   }
-}
-
-function tolerates(operation: Operation | undefined, errno: number): boolean {
-  return operation?.tolerate.some((name) => name === "any" || errnoNumber(name) === errno) ?? false;
 }
 
 function notOfAStub(): SyscallError {

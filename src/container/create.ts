@@ -2,6 +2,7 @@ import { rmSync } from "../../bindings/linux/directories.ts";
 import { writeFileSync } from "../../bindings/linux/files.ts";
 import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import { killAndReap } from "../../bindings/linux/reap.ts";
+import { listenUnix } from "../../bindings/linux/unix-socket.ts";
 import { type Program, pathOf } from "../../bindings/stub/program.ts";
 import { cgroupPathFor, findCgroupMount } from "../cgroup/path.ts";
 import { setUpInit } from "../init/set-up.ts";
@@ -50,7 +51,7 @@ import {
 } from "./saved-state.ts";
 import { execLabels, explainedLabel, mountLabelOf } from "./security-modules.ts";
 import { awaitClosed } from "./start-report.ts";
-import { listenForStart } from "./start-socket.ts";
+import { inNetworkOfInit } from "./start-socket.ts";
 import type { TerminalReceiver } from "./terminal-receiver.ts";
 import { undoAll } from "./undo.ts";
 
@@ -255,8 +256,9 @@ class Creation {
 
   #listen(): number {
     const path = startSocketPath(this.#directory);
-    this.#listener = new OwnedDescriptor(listenForStart(path, this.#saved.pid));
-    return this.#listener.number;
+    const listener = new OwnedDescriptor(inNetworkOfInit(this.#saved, () => listenUnix(path)));
+    this.#listener = listener;
+    return listener.number;
   }
 
   /** Gives init, which has done nothing yet, what only the runtime can give it. */

@@ -29,6 +29,7 @@ export function firstState(config: Config, facts: FirstFacts): SavedState {
     created: new Date().toISOString(),
     annotations: config.annotations ?? {},
     ownPidNamespace: namespaces.created.has("pid"),
+    ownNetworkNamespace: hasOwn(namespaces, "network"),
     ownUserNamespace: hasOwn(namespaces, "user"),
     hasProcess: config.process !== undefined,
     hasStartContainer: (config.hooks?.startContainer ?? []).length > 0,

@@ -41,6 +41,8 @@ export interface SavedState {
   readonly pipes?: readonly string[];
   /** Whether the container's processes end with init: it has a pid namespace of its own. */
   readonly ownPidNamespace: boolean;
+  /** New or joined. */
+  readonly ownNetworkNamespace?: boolean;
   /** Name of the container's session keyring, by which `exec` finds it again; absent if it has none of its own. */
   readonly keyring?: string;
   readonly ownUserNamespace: boolean;
@@ -123,7 +125,9 @@ function parseState(text: string): unknown {
 const STRINGS = ["id", "startTime", "bundle", "rootfs", "created", "cgroup"];
 const NUMBERS = ["pid", "ownerUid"];
 const BOOLEANS = [
-  ..."ownPidNamespace ownUserNamespace hasProcess hasStartContainer hasPoststart".split(" "),
+  ..."ownPidNamespace ownNetworkNamespace ownUserNamespace hasProcess hasStartContainer hasPoststart".split(
+    " ",
+  ),
   ..."hasPoststop hasListener".split(" "),
 ];
 const OBJECTS = ["hostMount", "scope", "resctrl"];

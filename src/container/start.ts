@@ -1,5 +1,6 @@
 import { rmSync } from "../../bindings/linux/directories.ts";
 import { closeSync } from "../../bindings/linux/files.ts";
+import { connectUnix } from "../../bindings/linux/unix-socket.ts";
 import { SyscallError } from "../../bindings/syscall-error.ts";
 import { RuntsError } from "../errors.ts";
 import { operationError } from "../init/run-program.ts";
@@ -21,7 +22,7 @@ import {
 } from "./saved-state.ts";
 import type { SeccompAgent } from "./seccomp-listener.ts";
 import { checkHasExecuted, type ProgramFailure, readFailure } from "./start-report.ts";
-import { connectForStart } from "./start-socket.ts";
+import { inNetworkOfInit } from "./start-socket.ts";
 import { statusOf } from "./state.ts";
 
 export interface StartOptions {
@@ -141,7 +142,7 @@ async function releaseBy(
   saved: SavedState,
 ): Promise<void> {
   const path = startSocketPath(directory);
-  const connection = connectToInit(path, saved.pid);
+  const connection = connectToInit(path, saved);
   try {
     if (agent !== undefined) handOver(agent, connection, saved);
     const failed = readFailure(connection, operationsOf(saved));
@@ -172,9 +173,9 @@ async function agentOf(directory: string): Promise<SeccompAgent> {
 }
 
 /** Nobody listens any more if init has ended in this very moment. */
-function connectToInit(path: string, pid: number): number {
+function connectToInit(path: string, saved: SavedState): number {
   try {
-    return connectForStart(path, pid);
+    return inNetworkOfInit(saved, () => connectUnix(path));
   } catch (error) {
     if (!(error instanceof SyscallError) || error.errno !== "ECONNREFUSED") throw error;
     throw wrongStatus(path, "cannot start a container that has stopped");

@@ -68,13 +68,15 @@ export function prepareProcess(
   send(session);
   const { channel } = session;
   const last = channel.program();
+  // While init does what it was sent.
+  const listener = listen === undefined ? undefined : last.descriptor(listen());
   const reply = receiveAll(session);
   options.attributes?.apply(session.pid);
   if (devNull?.isNull(reply) === true) replaceNulls(last, devNull, options.stdio);
   startProgram(last, options.process, {
     ...options.start,
     ...programOf(reply),
-    listener: listen === undefined ? undefined : last.descriptor(listen()),
+    listener,
   });
   channel.send(last);
   return last;

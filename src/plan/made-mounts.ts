@@ -5,7 +5,7 @@ import type { Program, Register } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
 import type { InitPlan, MadeMount, ReplyCheck } from "./init-plan.ts";
 import {
-  components,
+  cleanPath,
   isAtOrBelow,
   type OpenOptions,
   type OpenOrCreateOptions,
@@ -37,9 +37,13 @@ const NOT_THERE = ["ELOOP", "ENOENT", "ENOTDIR"];
 
 type Mounts = Pick<InitPlan, "root" | "made">;
 
-/** The mount that a path lies on: of all that cover it the one that was made last. */
+/** The mount that a clean path lies on: of all that cover it the one that was made last. */
 function coveringMount({ made }: Mounts, path: string): MadeMount | undefined {
-  return made.findLast(({ destination }) => isAtOrBelow(path, destination));
+  for (let index = made.length - 1; index >= 0; index--) {
+    const mount = made[index];
+    if (mount !== undefined && isAtOrBelow(path, mount.destination)) return mount;
+  }
+  return undefined;
 }
 
 /**
@@ -47,14 +51,17 @@ function coveringMount({ made }: Mounts, path: string): MadeMount | undefined {
  * that what is not found beneath the mount is looked for from there.
  */
 export function basesOf(mounts: Mounts, path: string): readonly [Base, ...Base[]] {
-  const clean = components(path).join("/");
-  const root: Base = { from: mounts.root, within: "", path: clean, beneath: false };
-  const covering = coveringMount(mounts, `/${clean}`);
-  if (covering?.mount === undefined) return [root];
-  const within = covering.destination.slice(1);
-  const rest = clean.slice(within.length).replace(/^\//, "");
-  const base: Base = { from: covering.mount, within, path: rest, beneath: !covering.isOurs };
-  return covering.isOurs ? [base] : [base, root];
+  const clean = cleanPath(path);
+  const covering = coveringMount(mounts, clean);
+  if (covering?.mount === undefined) return [rootBase(mounts, clean)];
+  const { destination, mount, isOurs } = covering;
+  const below = clean.slice(destination.length + 1);
+  const base: Base = { from: mount, within: destination.slice(1), path: below, beneath: !isOurs };
+  return isOurs ? [base] : [base, rootBase(mounts, clean)];
+}
+
+function rootBase({ root }: Mounts, clean: string): Base {
+  return { from: root, within: "", path: clean.slice(1), beneath: false };
 }
 
 /** Opens a path as O_PATH; with `tolerate`, what leads out of the base counts as not found. */
@@ -66,13 +73,9 @@ export function openFrom(program: Program, base: Base, path: string, options: Op
     const condition = guard === undefined ? {} : { if: guard };
     return program.call("open_tree", [from, "", OPEN_TREE_CLOEXEC | AT_EMPTY_PATH], { ...condition, path });
   }
-  const tolerate = beneath ? [...(options.tolerate ?? []), "EXDEV"] : options.tolerate;
-  return openInRoot(program, from, base.path, {
-    ...options,
-    ...(tolerate !== undefined && { tolerate }),
-    beneath,
-    path,
-  });
+  if (!beneath) return openInRoot(program, from, base.path, { ...options, path });
+  const tolerate = [...(options.tolerate ?? []), "EXDEV"];
+  return openInRoot(program, from, base.path, { ...options, tolerate, beneath, path });
 }
 
 /** openOrCreate for a path of the container. */
@@ -94,16 +97,18 @@ export function openTarget(
 }
 
 /**
- * Looks whether each mount still is where it was made: the kernel's numbers of the mount, and of what the path leads to now. What is
- * found is in the reply.
+ * Looks whether each mount in which something is hidden still is where it was made: the kernel's numbers of the mount, and of what
+ * the path leads to now. What is found is in the reply.
  */
 export function verifyPlaces(program: Program, plan: InitPlan): ReplyCheck[] {
   const { maskedPaths = [], readonlyPaths = [] } = plan.config.linux ?? {};
-  const covered = new Set([...maskedPaths, ...readonlyPaths].map((path) => `/${components(path).join("/")}`));
+  const hidden = [...maskedPaths.map(cleanPath), ...readonlyPaths.map(cleanPath)];
+  const covering = new Set(hidden.map((path) => coveringMount(plan, path)));
   return plan.made.flatMap((made) => {
     const { destination, pointer, mount } = made;
-    const isOnTop = coveringMount(plan, destination) === made && !covered.has(destination);
-    if (mount === undefined || !isOnTop) return [];
+    // One that is hidden itself, or covered by a later one, is not what the path leads to.
+    const isOnTop = coveringMount(plan, destination) === made && !hidden.includes(destination);
+    if (mount === undefined || !covering.has(made) || !isOnTop) return [];
     program.about(pointer, `verify that ${destination} is where it was mounted`);
     const found = openInRoot(program, plan.root, destination, { tolerate: NOT_THERE });
     const numbers = [mount, found].map((fd) => {
@@ -114,7 +119,6 @@ export function verifyPlaces(program: Program, plan: InitPlan): ReplyCheck[] {
       });
       return program.outputs.indexOf(output);
     });
-    program.do("close", [found], { if: [found, "ok"] });
     return [checkOf(destination, pointer, numbers)];
   });
 }

@@ -75,6 +75,7 @@ export function makeMounts(
   requests: readonly MountRequest[],
   checks: ReplyCheck[],
 ): void {
+  const openedLater = plan.isLive ? [] : pathsOpenedLater(plan);
   requests.forEach((request, index) => {
     const { options, destination, pointer, link } = request;
     if (link !== undefined) {
@@ -85,7 +86,10 @@ export function makeMounts(
       remount(program, plan, request);
     } else {
       const mount = makeMount(program, plan, request);
-      const staysOpen = isOpenedLater(plan, request, requests.slice(index + 1));
+      const isOpenedLater = (path: string) => isAtOrBelow(path, destination);
+      const staysOpen =
+        openedLater.some(isOpenedLater) ||
+        (!plan.isLive && (isFilledFirst(request) || isBelowLater(requests, index)));
       if (!staysOpen) program.do("close", [mount]);
       const isOurs = hasNoFilesOfOthers(request);
       plan.made.push({ destination, pointer, mount: staysOpen ? mount : undefined, isOurs });
@@ -105,15 +109,18 @@ function makeMount(program: Program, plan: InitPlan, request: MountRequest): Reg
   return mountFileSystem(program, plan, request, mount.type ?? "");
 }
 
-/** Whether a path at or below the mount is opened when it is made, which has to be found in it and nowhere else. */
-function isOpenedLater(plan: InitPlan, request: MountRequest, later: readonly MountRequest[]): boolean {
-  if (plan.isLive) return false;
-  if (isFilledFirst(request)) return true;
-  const { maskedPaths = [], readonlyPaths = [] } = plan.config.linux ?? {};
-  const paths = [...maskedPaths, ...readonlyPaths, ...devicePaths(plan.config)].map(cleanPath);
-  return [...later.map(({ destination }) => destination), ...paths].some((path) =>
-    isAtOrBelow(path, request.destination),
-  );
+/** Paths that are opened once the mounts are made: those below a mount have to be found in it and nowhere else. */
+function pathsOpenedLater({ config }: InitPlan): string[] {
+  const { maskedPaths = [], readonlyPaths = [] } = config.linux ?? {};
+  return [...maskedPaths.map(cleanPath), ...readonlyPaths.map(cleanPath), ...devicePaths(config)];
+}
+
+/** Whether a later mount goes to the same place, or below it. */
+function isBelowLater(requests: readonly MountRequest[], index: number): boolean {
+  const place = requests[index]?.destination ?? "";
+  for (let later = index + 1; later < requests.length; later++)
+    if (isAtOrBelow(requests[later]?.destination ?? "", place)) return true;
+  return false;
 }
 
 /** File systems that are empty at first, or show what the kernel has. */

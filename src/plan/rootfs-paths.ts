@@ -65,6 +65,9 @@ export function components(path: string): string[] {
 
 /** An absolute path without `.`, `..` and doubled slashes; a relative one is read relative to "/" (config.md, Mounts). */
 export function cleanPath(path: string): string {
+  // Most are clean, and a set-up asks for many.
+  const isClean = path.startsWith("/") && !path.includes("//") && !path.includes("/.");
+  if (isClean && !path.endsWith("/")) return path;
   return `/${components(path).join("/")}`;
 }
 
