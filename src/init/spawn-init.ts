@@ -28,6 +28,7 @@ import { RuntsError } from "../errors.ts";
 import { hideFromTracers } from "../plan/credentials.ts";
 import { type Namespaces, unsharedAsRoot } from "../plan/init-plan.ts";
 import { NAMESPACE_FLAGS } from "../plan/kernel-settings.ts";
+import { keepStreamsOutside } from "../plan/stdio.ts";
 import type { Linux } from "../spec/types.ts";
 import { type MappingRights, writeIdMappings } from "./id-mappings.ts";
 import { checkJoinedMappings } from "./joined-mappings.ts";
@@ -304,15 +305,6 @@ function joinNamespaces(
     program.do("setns", [program.descriptor(fd), NAMESPACE_FLAGS[type] ?? 0], { path });
     if (hides && type === "user") hideFromTracers(program);
   }
-}
-
-/**
- * The caller's standard streams may be a terminal, into which whoever has it can type (TIOCSTI, ioctl_tty(2)). Until the container's own takes
- * their places, the channel does, which the clone has anyhow: no other file may get one of these numbers.
- */
-function keepStreamsOutside(program: Program, channel: number): void {
-  program.about("/process/terminal", "keep the standard streams of the caller outside");
-  for (const fd of [0, 1, 2]) program.do("dup3", [channel, fd, 0], { path: `standard stream ${fd}` });
 }
 
 /** Without O_NONBLOCK a fifo that stands there would wait for a writer. */

@@ -23,6 +23,15 @@ export interface StdioFacts {
   readonly chown: readonly number[];
 }
 
+/**
+ * The caller's standard streams may be a terminal, into which whoever has it can type (TIOCSTI, ioctl_tty(2)). Until the container's own takes
+ * their places, the channel does, which the clone has anyhow: no other file may get one of these numbers.
+ */
+export function keepStreamsOutside(program: Program, channel: number): void {
+  program.about("/process/terminal", "keep the standard streams of the caller outside");
+  for (const fd of [0, 1, 2]) program.do("dup3", [channel, fd, 0], { path: `standard stream ${fd}` });
+}
+
 /** Gives the standard streams to the container's user, while the process still has the right to. */
 export function giveStdio(program: Program, process: Process, { chown }: StdioFacts): void {
   const uid = process.user?.uid ?? 0;
