@@ -20,8 +20,11 @@ export function terminalHandover(joined: Joined): TerminalHandover {
     passTo: (receiver) => {
       const master = receiveDescriptor(ours);
       checkMaster(master);
-      sendWithDescriptors(receiver, new TextEncoder().encode("/dev/ptmx"), [master]);
-      closeSync(master);
+      try {
+        sendWithDescriptors(receiver, new TextEncoder().encode("/dev/ptmx"), [master]);
+      } finally {
+        closeSync(master);
+      }
     },
     close: () => {
       for (const fd of [ours, theirs]) closeSync(fd);

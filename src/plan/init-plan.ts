@@ -59,7 +59,7 @@ export interface InitPlan {
   readonly rootfs: Register;
   /** The host's procfs, opened before anything of the container is mounted. */
   readonly hostProc: Register;
-  /** The mounts that are made already, as far as something below them is still to be opened. */
+  /** The mounts that are made already, in their order. */
   readonly made: MadeMount[];
   /** Whether the container runs already: its processes see each mount from the moment that it is in its place. */
   readonly isLive: boolean;

@@ -75,7 +75,7 @@ export function makeMounts(
   requests: readonly MountRequest[],
   checks: ReplyCheck[],
 ): void {
-  const openedLater = plan.isLive ? [] : pathsOpenedLater(plan);
+  const openedLater = pathsOpenedLater(plan);
   requests.forEach((request, index) => {
     const { options, destination, pointer, link } = request;
     if (link !== undefined) {
@@ -86,10 +86,10 @@ export function makeMounts(
       remount(program, plan, request);
     } else {
       const mount = makeMount(program, plan, request);
-      const isOpenedLater = (path: string) => isAtOrBelow(path, destination);
-      const staysOpen =
-        openedLater.some(isOpenedLater) ||
-        (!plan.isLive && (isFilledFirst(request) || isBelowLater(requests, index)));
+      const isInIt = (path: string) => isAtOrBelow(path, destination);
+      const isNeeded = isFilledFirst(request) || openedLater.some(isInIt) || isBelowLater(requests, index);
+      // In a container that runs each mount is complete before the next.
+      const staysOpen = isNeeded && !plan.isLive;
       if (!staysOpen) program.do("close", [mount]);
       const isOurs = hasNoFilesOfOthers(request);
       plan.made.push({ destination, pointer, mount: staysOpen ? mount : undefined, isOurs });
