@@ -1,7 +1,7 @@
 import { execa } from "execa";
 import { afterAll, beforeAll, expect, type TestContext } from "vitest";
 import { judgedTest } from "./judged-test.ts";
-import { PATH, type Result, RUNTIME_NAME, which } from "./runtime.ts";
+import { PATH, type Result, RUNTIME, which } from "./runtime.ts";
 
 /** An engine that was started for one file of tests, and works with the runtime under test alone. */
 export interface Engine {
@@ -48,7 +48,7 @@ export function engineTests<E extends Engine>({ who, programs, open }: EngineOpt
         throw error;
       }
     };
-    judgedTest({ title: `${who} ${words}`, runtime: RUNTIME_NAME, timeoutMs }, run);
+    judgedTest({ title: `${who} ${words}`, path: RUNTIME, timeoutMs }, run);
   };
 }
 

@@ -49,9 +49,7 @@ let running: Guest | undefined;
 export function guestSpec(title: string, clause: string, body: GuestBody): void {
   for (const subject of SUBJECTS) {
     const name = `${title} (${clause}) under ${subject.name}`;
-    judgedTest({ title, name, runtime: subject.name, timeoutMs: TIMEOUT_MS }, () =>
-      runInGuest(subject, body),
-    );
+    judgedTest({ title, name, path: subject.path, timeoutMs: TIMEOUT_MS }, () => runInGuest(subject, body));
   }
 }
 

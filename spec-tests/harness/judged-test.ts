@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import { type TestContext, test } from "vitest";
 import { deviation } from "./peers.ts";
 
@@ -6,7 +7,8 @@ export interface JudgedTest {
   readonly title: string;
   /** The title as vitest shows it, where that has more. */
   readonly name?: string;
-  readonly runtime: string;
+  /** The executable of the runtime that is judged. */
+  readonly path: string;
   readonly timeoutMs?: number | undefined;
 }
 
@@ -15,15 +17,15 @@ export interface JudgedTest {
  * failure that comes only now and then nothing follows.
  */
 export function judgedTest(
-  { title, name = title, runtime, timeoutMs }: JudgedTest,
+  { title, name = title, path, timeoutMs }: JudgedTest,
   run: (context: TestContext) => Promise<void>,
 ): void {
-  const known = deviation(runtime, title);
+  const known = deviation(path, title);
   if (known === undefined) {
     test(name, run, timeoutMs);
     return;
   }
-  const judged = `${name} [${runtime} deviates: ${known.reason}]`;
+  const judged = `${name} [${basename(path)} deviates: ${known.reason}]`;
   if (known.sometimes === true)
     test(judged, (context) => run(context).catch(() => context.skip(known.reason)), timeoutMs);
   else test.fails(judged, run, timeoutMs);

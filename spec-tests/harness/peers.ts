@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import { CRUN_CGROUPS, RUNC_CGROUPS } from "./peers-cgroups.ts";
 import { CRUN_COMMANDS, RUNC_COMMANDS } from "./peers-commands.ts";
 import { CRUN } from "./peers-crun.ts";
@@ -12,12 +13,17 @@ import { CRUN_SECCOMP, RUNC_SECCOMP } from "./peers-seccomp.ts";
 import { CRUN_SECURITY, RUNC_SECURITY } from "./peers-security.ts";
 import { CRUN_SYSTEMD, RUNC_SYSTEMD } from "./peers-systemd.ts";
 import { CRUN_UPDATE, RUNC_UPDATE } from "./peers-update.ts";
+import { compareVersions, versionOf } from "./runtime-version.ts";
 
 /** Where a peer is known to differ from what a test requires, and why that does not make the test wrong. */
 export interface Deviation {
   readonly reason: string;
   /** Only now and then: a race. */
   readonly sometimes?: true;
+  /** The first version that differs, as in 1.28, where an older one does not. */
+  readonly from?: string;
+  /** The first version that does not differ any more. */
+  readonly before?: string;
   /** Titles of tests; one that ends in … stands for all that begin so. */
   readonly titles: readonly string[];
 }
@@ -54,8 +60,18 @@ export const PEERS: Readonly<Record<string, readonly Deviation[]>> = {
   ],
 };
 
-export function deviation(runtime: string, title: string): Deviation | undefined {
-  return PEERS[runtime]?.find(({ titles }) => titles.some((pattern) => matches(pattern, title)));
+/** What is known of the runtime at `path` about the test with this title. */
+export function deviation(path: string, title: string): Deviation | undefined {
+  return PEERS[basename(path)]?.find(
+    (entry) => entry.titles.some((pattern) => matches(pattern, title)) && concerns(entry, path),
+  );
+}
+
+function concerns({ from, before }: Deviation, path: string): boolean {
+  if (from === undefined && before === undefined) return true;
+  const version = versionOf(path);
+  const isOld = from !== undefined && compareVersions(version, from) < 0;
+  return !isOld && (before === undefined || compareVersions(version, before) < 0);
 }
 
 function matches(pattern: string, title: string): boolean {

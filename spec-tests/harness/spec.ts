@@ -1,6 +1,6 @@
 import type { TestContext } from "vitest";
 import { judgedTest } from "./judged-test.ts";
-import { RUNTIME_NAME, which } from "./runtime.ts";
+import { RUNTIME, which } from "./runtime.ts";
 import { Sandbox } from "./sandbox.ts";
 
 export type Body = (sandbox: Sandbox, context: TestContext) => Promise<void>;
@@ -22,7 +22,7 @@ export function spec(title: string, clause: string, body: Body, timeoutMs?: numb
     }
     if (traces.length > 0) throw new Error(`left on the host:\n${traces.join("\n")}`);
   };
-  judgedTest({ title, name: `${title} (${clause})`, runtime: RUNTIME_NAME, timeoutMs }, run);
+  judgedTest({ title, name: `${title} (${clause})`, path: RUNTIME, timeoutMs }, run);
 }
 
 /** For the beginning of a test that needs a program of the machine, which `npm test` installs: skips it, with the reason, where that is missing. */
