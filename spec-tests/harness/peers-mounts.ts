@@ -112,8 +112,14 @@ export const CRUN_MOUNTS: readonly Deviation[] = [
     reason: "the mount of the rootfs is made private, whatever the others become",
     titles: [
       "rootfsPropagation rslave: the root mount has it",
-      "rootfsPropagation runbindable: the root mount has it",
+      "rootfsPropagation rslave, a rootfs that is no mount point: …",
+      "rootfsPropagation slave: the root mount has it",
+      "rootfsPropagation slave, a rootfs that is no mount point: …",
     ],
+  },
+  {
+    reason: "all mounts become unbindable before others are bound, which fails then",
+    titles: ["rootfsPropagation runbindable: the root mount has it"],
   },
   {
     reason: "anything may be bound on /proc and below it",
@@ -211,12 +217,23 @@ export const RUNC_MOUNTS: readonly Deviation[] = [
     ],
   },
   {
-    reason: "the mount of the rootfs is made private, whatever the others become",
+    reason:
+      "the mount of the rootfs is made private, whatever the others become; its main branch makes it a slave",
     titles: [
-      "rootfsPropagation rshared: the root mount has it",
       "rootfsPropagation rslave: the root mount has it",
-      "rootfsPropagation runbindable: the root mount has it",
+      "rootfsPropagation rslave, a rootfs that is no mount point: …",
+      "rootfsPropagation slave: the root mount has it",
+      "rootfsPropagation slave, a rootfs that is no mount point: …",
     ],
+  },
+  {
+    reason: "all mounts become unbindable before masked and read-only paths are bound, which fails then",
+    titles: ["rootfsPropagation runbindable: the root mount has it"],
+  },
+  {
+    reason: "the propagation of the root mount itself came with 1.3.1",
+    before: "1.3.1",
+    titles: ["rootfsPropagation rshared: the root mount has it"],
   },
   {
     reason: "without a cgroup namespace the host's whole cgroup tree is shown",

@@ -97,6 +97,7 @@ export const RUNC: readonly Deviation[] = [
   },
   {
     reason: "rootfsPropagation shared and unbindable have no effect on the root mount",
+    before: "1.3.1",
     titles: [
       "rootfsPropagation shared: the root mount has it",
       "rootfsPropagation unbindable: the root mount has it",

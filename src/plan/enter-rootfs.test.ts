@@ -46,7 +46,7 @@ describe("isolateMounts", () => {
     const { program, plan } = withMounts(word);
     isolateMounts(program, plan);
     // What is mounted below a mount that stays shared would show on the host.
-    const further = recursive ? [] : [["/", MS_PRIVATE, false]];
+    const further = recursive ? [] : [["/", word === "slave" ? MS_SLAVE : MS_PRIVATE, false]];
     expect(propagations(program.operations)).toEqual([["/", type, recursive], ...further]);
     expect(program.operations[0]?.pointer).toBe("/linux/rootfsPropagation");
   });

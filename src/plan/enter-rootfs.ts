@@ -62,8 +62,10 @@ export function isolateMounts(program: Program, plan: InitPlan): void {
   // An unbindable mount can't be copied any more, as the sources of bind mounts are: private until the end.
   setPropagationAt(program, "/", type === MS_UNBINDABLE ? MS_PRIVATE : type, recursive);
   if (type === MS_SHARED || !recursive) {
-    // pivot_root(2) refuses a new root whose parent mount is shared; and what is mounted on a shared one shows on the host.
-    setPropagationAt(program, plan.facts.rootfsMountPoint(), MS_PRIVATE, false);
+    // pivot_root(2) refuses a new root whose parent mount is shared; and what is mounted on a shared one shows on the host. The root
+    // becomes what this mount is, since it is a copy from it.
+    const ofRootfs = type === MS_SLAVE ? MS_SLAVE : MS_PRIVATE;
+    setPropagationAt(program, plan.facts.rootfsMountPoint(), ofRootfs, false);
   }
 }
 
