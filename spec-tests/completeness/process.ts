@@ -49,9 +49,12 @@ export const PROCESS: Coverage = {
   ],
   "/process/user/umask": [
     "run, umask: set",
-    "run without umask: the caller's stays",
+    "run, umask 0: as told, whatever the caller has",
+    "run without umask, a caller with 0000: 0022",
     "exec: umask of the container's process",
-    "exec without umask: the caller's stays",
+    "exec without umask, a caller with 0000: 0022",
+    "exec --process without umask, a caller with 0: 0022",
+    "startContainer hook without umask: 0022, as the process",
   ],
   "/process/user/additionalGids": [
     "run, additionalGids: the supplementary groups, the caller's dropped",

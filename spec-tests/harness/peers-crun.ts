@@ -329,10 +329,6 @@ export const CRUN: readonly Deviation[] = [
     titles: ["run from a pinned caller: the container may use every CPU"],
   },
   {
-    reason: "sets the umask to 0022 where none is given",
-    titles: ["run without umask: the caller's stays"],
-  },
-  {
     reason: "its waiting init is its own executable",
     titles: ["create, waiting init: no host file is mapped or open in it"],
   },

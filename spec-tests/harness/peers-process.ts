@@ -112,7 +112,25 @@ export const RUNC_PROCESS: readonly Deviation[] = [
     reason: "exec always has the container's oom_score_adj",
     titles: ["exec --process, oomScoreAdj 0: not that of the container"],
   },
-  { reason: "exec keeps its own umask", titles: ["exec: umask of the container's process"] },
+  {
+    reason: "exec keeps the caller's umask, whatever the config says",
+    before: "1.2",
+    titles: ["exec: umask of the container's process"],
+  },
+  {
+    reason: "exec keeps the caller's umask where none is given",
+    titles: [
+      "exec without umask, a caller with 0000: 0022",
+      "exec without umask, a caller with 0077: 0022",
+      "exec --process without umask, a caller with 0: 0022",
+    ],
+  },
+  {
+    reason: "what it makes in the rootfs has the caller's umask",
+    titles: [
+      "create under a umask of 077: places of mounts and the working directory are readable, and root's to write",
+    ],
+  },
   {
     reason: "streams that are the host's null device are opened again only where the container has none",
     titles: ["run with /dev/null as standard streams: they are the container's own"],
@@ -223,7 +241,6 @@ export const CRUN_PROCESS: readonly Deviation[] = [
     reason: "an annotation keeps the groups of the host's root, too",
     titles: ["run as root, run.oci.keep_original_groups: no group of the caller is left"],
   },
-  { reason: "0022 is forced", titles: ["exec without umask: the caller's stays"] },
   {
     reason: "numbers are read by a scanner that takes what it can",
     titles: [

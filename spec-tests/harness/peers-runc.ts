@@ -140,10 +140,6 @@ export const RUNC: readonly Deviation[] = [
     titles: ["run from a pinned caller: the container may use every CPU"],
   },
   {
-    reason: "sets the umask to 0022 where none is given",
-    titles: ["run without umask: the caller's stays"],
-  },
-  {
     reason: "its waiting init is its own executable",
     titles: ["create, waiting init: no host file is mapped or open in it"],
   },
@@ -153,7 +149,7 @@ export const RUNC: readonly Deviation[] = [
     titles: ["exec, init has moved to a sub-cgroup: in that"],
   },
   {
-    reason: "exec sets the umask to 0022, whatever the process file says, in 1.1",
+    reason: "exec keeps the caller's umask, whatever the process file says",
     titles: ["exec --process: everything is taken from the file"],
   },
   {

@@ -1,6 +1,8 @@
 import { execFileSync } from "node:child_process";
 import { chmodSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect } from "vitest";
+import { DEFAULT_PATH } from "../harness/config.ts";
 import { running } from "../harness/exec.ts";
 import { spec } from "../harness/spec.ts";
 
@@ -55,15 +57,58 @@ spec("run, umask: set", CLAUSE, async (sandbox) => {
   expect(await container.output()).toBe("0027\n");
 });
 
-spec(
-  "run without umask: the caller's stays",
-  `${CLAUSE}: if unspecified, the umask should not be changed`,
-  async (sandbox) => {
-    const container = sandbox.shell("umask");
-    const wrapper = ["sh", "-c", 'umask 0057; exec "$@"', "sh"];
-    expect(await container.output({ wrapper })).toBe("0057\n");
-  },
-);
+/** What a caller has who lets everybody write to what it makes, as buildkitd, or nobody. */
+function withUmask(umask: string): string[] {
+  return ["sh", "-c", `umask ${umask}; exec "$@"`, "sh"];
+}
+
+for (const umask of ["0000", "0077"]) {
+  spec(
+    `run without umask, a caller with ${umask}: 0022`,
+    "practice of runc and crun, against config.md, process.user: buildkitd has 0",
+    async (sandbox) => {
+      const container = sandbox.shell("umask");
+      expect(await container.output({ wrapper: withUmask(umask) })).toBe("0022\n");
+    },
+  );
+}
+
+spec("run, umask 0: as told, whatever the caller has", CLAUSE, async (sandbox) => {
+  const container = sandbox.shell("umask", (config) => {
+    config.process.user.umask = 0;
+  });
+  expect(await container.output({ wrapper: withUmask("0077") })).toBe("0000\n");
+});
+
+spec("startContainer hook without umask: 0022, as the process", CLAUSE, async (sandbox) => {
+  const container = sandbox.shell("cat /tmp/hook", (config) => {
+    config.root.readonly = false;
+    config.hooks = { startContainer: [{ path: "/bin/sh", args: ["sh", "-c", "umask > /tmp/hook"] }] };
+  });
+  expect(await container.output({ wrapper: withUmask("0") })).toBe("0022\n");
+});
+
+for (const umask of ["0", "077"]) {
+  spec(
+    `create under a umask of ${umask}: places of mounts and the working directory are readable, and root's to write`,
+    "practice of runc and crun, whatever the umask",
+    async (sandbox) => {
+      const container = sandbox.container((config) => {
+        config.root.readonly = false;
+        config.process.args = ["true"];
+        config.process.cwd = "/cwd/of";
+        config.mounts.push(
+          { destination: "/new/folder", type: "tmpfs", source: "tmpfs", options: ["mode=0711"] },
+          { destination: "/new/file", type: "bind", source: "/dev/null", options: ["bind"] },
+        );
+      });
+      await container.output({ wrapper: withUmask(umask) });
+      const mode = (name: string) => statSync(join(container.rootfs, name)).mode & 0o777;
+      expect(["new", "new/folder", "cwd", "cwd/of"].map(mode)).toEqual([0o755, 0o755, 0o755, 0o755]);
+      expect(mode("new/file") & 0o022).toBe(0);
+    },
+  );
+}
 
 spec(
   "create under a strict umask: what the runtime makes has its usual modes",
@@ -126,10 +171,25 @@ spec("exec: umask of the container's process", CLAUSE, async (sandbox) => {
   expect((await container.exec(["sh", "-c", "umask"])).stdout).toBe("0027\n");
 });
 
-spec("exec without umask: the caller's stays", `${CLAUSE}: should not be changed`, async (sandbox) => {
+for (const umask of ["0000", "0077"]) {
+  spec(
+    `exec without umask, a caller with ${umask}: 0022`,
+    "practice of crun, against config.md, process.user: a caller with 0 would make a container's files writable for all",
+    async (sandbox) => {
+      const container = await running(sandbox);
+      const wrapper = withUmask(umask);
+      expect((await container.exec(["sh", "-c", "umask"], { wrapper })).stdout).toBe("0022\n");
+    },
+  );
+}
+
+spec("exec --process without umask, a caller with 0: 0022", CLAUSE, async (sandbox) => {
   const container = await running(sandbox);
-  const wrapper = ["sh", "-c", 'umask 0057; exec "$@"', "sh"];
-  expect((await container.exec(["sh", "-c", "umask"], { wrapper })).stdout).toBe("0057\n");
+  const file = sandbox.path("process.json");
+  const process = { args: ["sh", "-c", "umask"], cwd: "/", env: [DEFAULT_PATH], user: { uid: 0, gid: 0 } };
+  writeFileSync(file, JSON.stringify(process));
+  const result = await container.exec([], { flags: ["--process", file], wrapper: withUmask("0") });
+  expect(result.stdout).toBe("0022\n");
 });
 
 /** Device and inode of each standard stream, and whether it is the null device that the container's /dev has. */

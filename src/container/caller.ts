@@ -18,7 +18,6 @@ export interface Caller {
   readonly permitted: bigint;
   readonly lastCapability: number;
   readonly canSetGroups: boolean;
-  readonly umask: number;
   readonly ignoredSignals: readonly number[];
 }
 
@@ -33,7 +32,6 @@ export function inspectCaller(): Caller {
     permitted: BigInt(`0x${/^CapPrm:\s*([0-9a-f]+)/m.exec(status)?.[1] ?? "0"}`),
     lastCapability: Number(readFileSync("/proc/sys/kernel/cap_last_cap", "latin1")),
     canSetGroups: uid === 0 && readFileSync("/proc/self/setgroups", "latin1").trim() === "allow",
-    umask: Number.parseInt(/^Umask:\s*([0-7]+)/m.exec(status)?.[1] ?? "022", 8),
     ignoredSignals: signalsOf(BigInt(`0x${/^SigIgn:\s*([0-9a-f]+)/m.exec(status)?.[1] ?? "0"}`)),
   };
 }

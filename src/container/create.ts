@@ -237,7 +237,6 @@ class Creation {
       keyring: this.#saved.keyring,
       facts: this.#facts(rootfs),
       credentials: this.#credentials(namespaces, seccomp !== undefined, hasMapper),
-      umask: this.#caller.umask,
       staysDumpable: !this.#caller.privileged,
       stdio,
       consoleSocket: terminal?.socket.number,

@@ -151,7 +151,6 @@ export async function entranceTo(context: Context, visit: Visit): Promise<Entran
       setUpExec(pending, {
         ...visitor,
         credentials,
-        umask: caller.umask,
         staysDumpable: false,
         attributes,
         start: { keepFds, inheritedNofile: inheritedNofile(), seccomp },

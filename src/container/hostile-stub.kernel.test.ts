@@ -136,7 +136,6 @@ function exec(spawned: (pid: number) => void): void {
         keepsGroups: false,
         warn: () => undefined,
       },
-      umask: 0o22,
       staysDumpable: false,
       addedEnv: [],
       stdio: { nulls: [], chown: [] },

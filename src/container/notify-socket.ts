@@ -42,7 +42,7 @@ export function prepareNotifySocket(
     return undefined;
   }
   const source = `${directory}/notify`;
-  mkdirSync(source);
+  mkdirSync(source, { mode: 0o755 });
   chmodSync(source, 0o755); // whatever the umask: the container's user has to get through
   const options = ["bind", "nosuid", "noexec", "nodev", "ro"];
   const mount = { destination: PLACE_IN_CONTAINER, source, options };

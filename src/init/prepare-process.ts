@@ -31,7 +31,6 @@ export interface ProcessOptions {
   /** The program of a hook, which has just these variables; absent: the one that args[0] means, and HOME is added. */
   readonly program?: Pick<StartOptions, "path" | "env"> | undefined;
   readonly credentials: CredentialOptions;
-  readonly umask: number;
   /**
    * Whether the runtime needs the process to be dumpable, as it does for hooks and exec in a container that waits: without
    * privileges it can't join the namespaces of another one (ptrace(2), access mode checking).
@@ -104,7 +103,7 @@ function planProcess(
   options.attributes?.plan(program);
   assumeCredentials(program, process, options.credentials, options.staysDumpable);
   const devNull = openContainerNull(program, root, options.stdio);
-  setUmask(program, process, options.umask);
+  setUmask(program, process);
   checks.push(verifyWorkingDirectory(program, process, entered));
   setNoNewPrivileges(program, process);
   if ("path" in given) return { programOf: () => given, devNull };

@@ -173,7 +173,7 @@ function everyOperation(config: Config, noPivot: boolean): Operation[] {
     keepsGroups: false,
     warn: () => {},
   });
-  setUmask(program, process, 0);
+  setUmask(program, process);
   verifyWorkingDirectory(program, process, entered);
   setNoNewPrivileges(program, process);
   new ExecutableSearch(program, process);

@@ -93,7 +93,7 @@ it.each([
   [{ umask: 0o077 }, 0o077],
 ])("the umask of %j", (user, umask) => {
   const { program } = testPlan({});
-  setUmask(program, { ...sh, ...(user !== undefined && { user }) }, 0o022);
+  setUmask(program, { ...sh, ...(user !== undefined && { user }) });
   expect(program.operations).toMatchObject([{ call: "umask", args: [umask] }]);
 });
 

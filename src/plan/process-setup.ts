@@ -100,9 +100,10 @@ export function homeOf(passwd: string, uid: number): string {
   return "/";
 }
 
-export function setUmask(program: Program, process: Process, inherited: number): void {
+/** Without a umask of its own it gets the usual one: that of a caller, which may be 0, must not make its files writable for all. */
+export function setUmask(program: Program, process: Process): void {
   program.about("/process/user/umask", "set the umask");
-  program.do("umask", [process.user?.umask ?? inherited]);
+  program.do("umask", [process.user?.umask ?? 0o022]);
 }
 
 export interface StartOptions {
