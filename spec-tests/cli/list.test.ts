@@ -1,5 +1,7 @@
+import { existsSync, mkdirSync } from "node:fs";
 import { expect } from "vitest";
 import { asObject } from "../harness/json.ts";
+import { expectRefusal } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
 spec(
@@ -40,8 +42,20 @@ spec("list --quiet: ids alone", "practice of runc and crun", async (sandbox) => 
 });
 
 spec("list with no container: no line, no error", "practice of runc and crun", async (sandbox) => {
+  mkdirSync(sandbox.root, { mode: 0o700 });
   expect(await sandbox.invoke(["list", "--quiet"])).toMatchObject({ code: 0, stdout: "" });
   const json = await sandbox.invoke(["list", "--format", "json"]);
   expect(json.code).toBe(0);
   expect([null, []]).toContainEqual(JSON.parse(json.stdout));
 });
+
+for (const [command, ...flags] of [["list"], ["list", "--quiet"], ["list", "--format", "json"]] as const) {
+  spec(
+    `${[command, ...flags].join(" ")} with a --root that does not exist: error, it is not made`,
+    "practice of runc since 1.2",
+    async (sandbox) => {
+      expectRefusal(await sandbox.invoke([command, ...flags]), /no such file or directory/);
+      expect(existsSync(sandbox.root)).toBe(false);
+    },
+  );
+}

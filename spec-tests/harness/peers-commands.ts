@@ -42,6 +42,15 @@ export const RUNC_COMMANDS: readonly Deviation[] = [
     ],
   },
   {
+    reason: "makes the directory of --root for list, too",
+    before: "1.2",
+    titles: [
+      "list with a --root that does not exist: error, it is not made",
+      "list --quiet with a --root that does not exist: error, it is not made",
+      "list --format json with a --root that does not exist: error, it is not made",
+    ],
+  },
+  {
     reason: "events without --stats needs the memory controller",
     titles: [
       "events with an interval: lines until the container stops, then exit 0",
@@ -99,6 +108,14 @@ export const CRUN_COMMANDS: readonly Deviation[] = [
   {
     reason: "the lines of --debug are of another form, and tell of other things",
     titles: ["--debug: in the log what the filter leaves out, and the same result"],
+  },
+  {
+    reason: "makes the directory of --root for list, too",
+    titles: [
+      "list with a --root that does not exist: error, it is not made",
+      "list --quiet with a --root that does not exist: error, it is not made",
+      "list --format json with a --root that does not exist: error, it is not made",
+    ],
   },
   {
     reason: "has no such option",

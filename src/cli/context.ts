@@ -28,10 +28,12 @@ export function contextFrom(globals: ParsedArguments, log: Log, usesState: boole
   }
   const noCgroup = manager === "disabled";
   const systemdCgroup = manager === "systemd" || (globals.flag("systemd-cgroup") && !noCgroup);
-  const root = usesState ? stateRoot(globals.string("root")) : (globals.string("root") ?? "/run/runts");
+  const named = globals.string("root");
+  const root = usesState ? stateRoot(named) : (named ?? "/run/runts");
   const criu = globals.string("criu");
   return {
     root,
+    ...(named !== undefined && { hasNamedRoot: true }),
     rootless: rootlessMode(globals),
     noCgroup,
     systemdCgroup,

@@ -1,4 +1,6 @@
 import { oneLine } from "../../bindings/abi/printable.ts";
+import { statSync } from "../../bindings/linux/file-status.ts";
+import type { Context } from "../container/options.ts";
 import type { ContainerState } from "../container/state.ts";
 import { RuntsError } from "../errors.ts";
 import type { RunCommand } from "./description.ts";
@@ -9,11 +11,22 @@ export const run: RunCommand = async (context, args, operations) => {
   const format = args.string("format");
   if (format !== "table" && format !== "json") throw new RuntsError("invalid format option");
   const states = await operations.list(context);
+  if (states.length === 0) checkNamedRoot(context);
   if (args.flag("quiet")) writeOutput(states.map((state) => `${state.id}\n`).join(""));
   else if (format === "json") writeJson(formatJson(states));
   else writeOutput(formatTable(states));
   return 0;
 };
+
+/** A directory that the caller names and that isn't there is a misspelt one; the usual one is there from the first container on. */
+function checkNamedRoot({ root, hasNamedRoot }: Context): void {
+  if (hasNamedRoot !== true || statSync(root, { throwIfNoEntry: false }) !== undefined) return;
+  throw new RuntsError(`--root ${root}: no such file or directory`, {
+    operation: "stat",
+    errno: "ENOENT",
+    path: root,
+  });
+}
 
 /** One line; `null` when there is no container, which is what a nil slice of Go becomes and callers know. */
 export function formatJson(states: readonly ContainerState[]): string {

@@ -7,6 +7,8 @@ import type { Caller } from "./caller.ts";
 export interface Context {
   /** Absolute path of the directory that holds one folder per container. */
   readonly root: string;
+  /** Whether the caller has named it. */
+  readonly hasNamedRoot?: boolean;
   /** Whether missing permission on cgroups is tolerated; `auto` decides by user and user namespace. */
   readonly rootless: "true" | "false" | "auto";
   /** Whether containers are made without a cgroup of their own, because the caller wants none. */
