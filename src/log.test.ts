@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
@@ -74,8 +74,8 @@ describe("openLog", () => {
     expect(JSON.parse(standardError.text)).toMatchObject({ level: "error", msg: "e" });
   });
 
-  it("writes to a file in a directory that is not there yet, and errors to standard error too", () => {
-    const file = join(directory, "a/b/log.json");
+  it("writes to a file, and errors to standard error too", () => {
+    const file = join(directory, "log.json");
     writeAll(openLog({ file, format: "json", debug: false }));
     const entries = readFileSync(file, "utf8")
       .trimEnd()
@@ -92,7 +92,10 @@ describe("openLog", () => {
     expect(levels(readFileSync(file, "utf8"))).toEqual(["warning", "warning"]);
   });
 
-  it("fails at once when the file can't be opened", () => {
+  it("fails at once when the file can't be opened, and makes no directory for it", () => {
+    const file = join(directory, "a/log");
+    expect(() => openLog({ file, format: "text", debug: false })).toThrow(/^open log: .*ENOENT/);
+    expect(existsSync(join(directory, "a"))).toBe(false);
     expect(() => openLog({ file: directory, format: "text", debug: false })).toThrow(/^open log: .*EISDIR/);
   });
 });

@@ -1,7 +1,6 @@
 import { oneLine, printable, printableJson } from "../bindings/abi/printable.ts";
-import { mkdirSync } from "../bindings/linux/directories.ts";
 import { openSync, writeSync } from "../bindings/linux/files.ts";
-import { errorCode, RuntsError } from "./errors.ts";
+import { RuntsError } from "./errors.ts";
 
 /** Where diagnostics go. The fields and level names are logrus's, which engines parse. */
 export interface Log {
@@ -88,12 +87,6 @@ function writeDiagnostic(fd: number, text: string): void {
 
 function openForAppend(path: string): number {
   try {
-    return openSync(path, "a", 0o644);
-  } catch (error) {
-    if (errorCode(error) !== "ENOENT") throw openFailure(path, error);
-  }
-  try {
-    mkdirSync(path.slice(0, path.lastIndexOf("/") + 1) || ".", { recursive: true });
     return openSync(path, "a", 0o644);
   } catch (error) {
     throw openFailure(path, error);

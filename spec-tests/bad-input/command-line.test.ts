@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
@@ -53,6 +53,35 @@ spec(
   async (sandbox) => {
     writeFileSync(sandbox.path("file"), "");
     expectRefusal(await sandbox.container().create({ flags: ["--pid-file", sandbox.path("file/pid")] }));
+    expect(await sandbox.traces()).toEqual([]);
+  },
+);
+
+for (const command of ["create", "run"]) {
+  spec(
+    `${command} --pid-file in a folder that does not exist: error, it is not made, nothing left`,
+    "practice of runc and crun",
+    async (sandbox) => {
+      const { id, bundle } = sandbox.container();
+      const flags = ["--bundle", bundle, "--pid-file", sandbox.path("none/pid")];
+      expectRefusal(await sandbox.invoke([command, ...flags, id]), /no such file or directory/i);
+      expect(existsSync(sandbox.path("none"))).toBe(false);
+      expect(await sandbox.traces()).toEqual([]);
+    },
+  );
+}
+
+spec(
+  "any command, --log in a folder that does not exist: error, it is not made, nothing is done",
+  "practice of runc and crun",
+  async (sandbox) => {
+    const { id, bundle } = sandbox.container();
+    for (const args of [["create", "--bundle", bundle, id], ["state", id], ["list"], ["exec", id, "true"]]) {
+      const result = await sandbox.invoke(["--log", sandbox.path("none/log"), ...args]);
+      expectRefusal(result, /no such file or directory/i);
+      expect(result.stderr).toContain("none/log");
+    }
+    expect(existsSync(sandbox.path("none"))).toBe(false);
     expect(await sandbox.traces()).toEqual([]);
   },
 );

@@ -56,6 +56,21 @@ spec("exec, pid file that can't be written: error, nothing left", CLAUSE, async 
   await expectInitAlone(sandbox);
 });
 
+for (const flags of [[], ["--detach"]]) {
+  spec(
+    `${["exec", ...flags, "--pid-file"].join(" ")} in a folder that does not exist: error, it is not made, nothing left`,
+    CLAUSE,
+    async (sandbox) => {
+      const container = await running(sandbox);
+      const pidFile = ["--pid-file", sandbox.path("none/pid")];
+      const result = await container.exec(["sleep", "1000"], { flags: [...flags, ...pidFile] });
+      expectRefusal(result, /no such file or directory/i, 255);
+      expect(existsSync(sandbox.path("none"))).toBe(false);
+      await expectInitAlone(sandbox);
+    },
+  );
+}
+
 for (const [situation, script, end] of [
   ["the exit code", "exit 6", { exit: 6 }],
   ["the signal", "kill -KILL $$", { signal: 9 }],

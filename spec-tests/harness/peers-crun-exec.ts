@@ -92,7 +92,11 @@ export const CRUN_EXEC: readonly Deviation[] = [
   },
   {
     reason: "the process runs on when its pid file can't be written",
-    titles: ["exec, pid file that can't be written: error, nothing left"],
+    titles: [
+      "exec, pid file that can't be written: error, nothing left",
+      "exec --pid-file in a folder that does not exist: error, it is not made, nothing left",
+      "exec --detach --pid-file in a folder that does not exist: error, it is not made, nothing left",
+    ],
   },
   {
     sometimes: true,

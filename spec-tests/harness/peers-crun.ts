@@ -162,10 +162,6 @@ export const CRUN: readonly Deviation[] = [
     titles: ["spec --rootless: a user namespace with the caller's ids, no network namespace"],
   },
   {
-    reason: "the folder of --log is not made",
-    titles: ["create --log and --pid-file below missing folders: makes them"],
-  },
-  {
     reason: "sets LISTEN_FDS but not LISTEN_PID",
     titles: ["create, LISTEN_FDS=1: descriptor 3 reaches the program, with LISTEN_PID 1"],
   },

@@ -64,10 +64,6 @@ export const RUNC: readonly Deviation[] = [
     titles: ["--log-format json, create fails: exactly one object in the log"],
   },
   {
-    reason: "the folder of --log is not made",
-    titles: ["create --log and --pid-file below missing folders: makes them"],
-  },
-  {
     reason: "a hook without env inherits the environment of the runtime in 1.1",
     titles: ["hook without env: an empty environment"],
   },

@@ -147,17 +147,6 @@ spec(
 );
 
 spec(
-  "create --log and --pid-file below missing folders: makes them",
-  "engines: directories named by --log and --pid-file may not exist yet",
-  async (sandbox) => {
-    const container = sandbox.container();
-    const [log, pidFile] = [sandbox.path("x/log"), sandbox.path("y/pid")];
-    await container.created({ globals: ["--log", log], flags: ["--pid-file", pidFile] });
-    expect(existsSync(pidFile)).toBe(true);
-  },
-);
-
-spec(
   "create, root.path absolute: used as it is",
   "config.md, Root: absolute or relative to the bundle",
   async (sandbox) => {

@@ -35,7 +35,7 @@ async function runts(...argv: string[]) {
 describe("commands", () => {
   const defaults = { id: "box", noPivot: false, noNewKeyring: false, preserveFds: 0 };
 
-  it("create: passes its options, paths made absolute, and makes the directories", async () => {
+  it("create: passes its options, paths made absolute, and makes the directory of the state", async () => {
     const pidFile = join(directory, "made/pid");
     const argv = [
       "-b",
@@ -52,7 +52,7 @@ describe("commands", () => {
     expect(calls).toEqual([
       ["create", { id: "box", ...paths, noPivot: true, noNewKeyring: true, preserveFds: 2 }],
     ]);
-    expect(existsSync(join(directory, "made"))).toBe(true);
+    expect(existsSync(join(directory, "made"))).toBe(false);
     expect(existsSync(join(directory, "root"))).toBe(true);
   });
 

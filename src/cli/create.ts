@@ -1,10 +1,10 @@
-import { prepareDirectories } from "../container/state-root.ts";
+import { prepareStateRoot } from "../container/state-root.ts";
 import { createOptionsFrom } from "./create-options.ts";
 import type { RunCommand } from "./description.ts";
 
 export const run: RunCommand = async (context, args, operations) => {
   const options = createOptionsFrom(args);
-  prepareDirectories(context, options.pidFile);
+  prepareStateRoot(context);
   const create = async () => {
     await operations.create(context, options);
     return 0;

@@ -1,5 +1,4 @@
 import { absolutePath } from "../../bindings/linux/paths.ts";
-import { prepareDirectories } from "../container/state-root.ts";
 import type { RunCommand } from "./description.ts";
 
 export const run: RunCommand = (context, args, operations) => {
@@ -22,7 +21,6 @@ export const run: RunCommand = (context, args, operations) => {
     "apparmor",
   ].map((name) => args.string(name));
   const noNewPrivileges = args.givenFlag("no-new-privs");
-  prepareDirectories(context, pidFile);
   return operations.exec(
     context,
     {

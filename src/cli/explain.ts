@@ -1,7 +1,7 @@
 import { statSync } from "../../bindings/linux/file-status.ts";
 import { absolutePath, dirname } from "../../bindings/linux/paths.ts";
 import type { Context } from "../container/options.ts";
-import { prepareDirectories } from "../container/state-root.ts";
+import { prepareStateRoot } from "../container/state-root.ts";
 import type { ExplainOptions } from "../explain/explain.ts";
 import type { Explanation } from "../explain/operation.ts";
 import { createOptionsFrom } from "./create-options.ts";
@@ -17,7 +17,7 @@ export const run: RunCommand = async (context, args) => {
   const json = args.flag("json");
   const brief = args.flag("brief");
   const explain = (options: ExplainOptions) =>
-    explainContainer(context, options, () => prepareDirectories(context, options.pidFile));
+    explainContainer(context, options, () => prepareStateRoot(context));
   if (args.flag("diff")) {
     const [one, other] = comparedConfigs(args);
     const before = await explain(one);

@@ -1,9 +1,9 @@
-import { prepareDirectories } from "../container/state-root.ts";
+import { prepareStateRoot } from "../container/state-root.ts";
 import { restoreOptionsFrom } from "./criu-options.ts";
 import type { RunCommand } from "./description.ts";
 
 export const run: RunCommand = (context, args, operations) => {
   const options = restoreOptionsFrom(args);
-  prepareDirectories(context, options.pidFile);
+  prepareStateRoot(context);
   return operations.restore(context, options);
 };

@@ -1,4 +1,4 @@
-import { prepareDirectories } from "../container/state-root.ts";
+import { prepareStateRoot } from "../container/state-root.ts";
 import { createOptionsFrom } from "./create-options.ts";
 import type { RunCommand } from "./description.ts";
 import { UsageError } from "./usage-error.ts";
@@ -8,7 +8,7 @@ export const run: RunCommand = async (context, args, operations) => {
   if (seccompTrace && args.flag("detach"))
     throw new UsageError("--seccomp-trace is for a container in the foreground, without --detach", "run");
   const options = createOptionsFrom(args);
-  prepareDirectories(context, options.pidFile);
+  prepareStateRoot(context);
   const start = () =>
     operations.run(context, {
       ...options,

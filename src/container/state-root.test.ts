@@ -3,7 +3,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { callKernel, substituteKernel } from "../../bindings/ffi/syscall.ts";
 import { openLog } from "../log.ts";
 import { freshDirectory } from "./state.test-support.ts";
-import { checkStateRoot, prepareDirectories } from "./state-root.ts";
+import { checkStateRoot, prepareStateRoot } from "./state-root.ts";
 
 describe("the state root", () => {
   it.each([0o700, 0o711, 0o755, 0o1700, 0o770])("may have mode %o", (mode) => {
@@ -39,7 +39,7 @@ describe("the state root", () => {
 describe("a state root that was missing when it was looked for", () => {
   const prepare = (root: string) => {
     const log = openLog({ format: "text", debug: false });
-    prepareDirectories({ root, rootless: "auto", systemdCgroup: false, noCgroup: false, log }, undefined);
+    prepareStateRoot({ root, rootless: "auto", systemdCgroup: false, noCgroup: false, log });
   };
 
   /** Somebody else is faster than the runtime's mkdir. */

@@ -30,8 +30,8 @@ function checkOwner(root: string, { uid, gid, mode }: FileStatus): void {
     refuse("can be written by other users");
 }
 
-/** Creates the root directory, and the directory of the pid file: engines may name ones that do not exist yet. */
-export function prepareDirectories(context: Context, pidFile: string | undefined): void {
+/** Creates the root directory, which engines name before it is there. No other directory that a caller names is made. */
+export function prepareStateRoot(context: Context): void {
   const root = openRoot(context.root);
   try {
     // Once more: since it was looked for, somebody else may have made it.
@@ -40,7 +40,6 @@ export function prepareDirectories(context: Context, pidFile: string | undefined
   } finally {
     closeSync(root);
   }
-  if (pidFile !== undefined) makeDirectory(pidFile.slice(0, pidFile.lastIndexOf("/") + 1), 0o755);
 }
 
 /** Creates it where it is missing: then it is no link, which whoever can write to the directory above could lead elsewhere. */
@@ -50,7 +49,7 @@ function openRoot(root: string): number {
   } catch (error) {
     if (errorCode(error) !== "ENOENT") throw directoryError(root, error);
   }
-  makeDirectory(root, 0o700);
+  makeRoot(root);
   return openSync(root, O_PATH | O_DIRECTORY | O_NOFOLLOW);
 }
 
@@ -68,11 +67,11 @@ function keepFromSweeping(root: string, fd: number): void {
   }
 }
 
-function makeDirectory(path: string, mode: number): void {
+function makeRoot(root: string): void {
   try {
-    mkdirSync(path, { recursive: true, mode });
+    mkdirSync(root, { recursive: true, mode: 0o700 });
   } catch (error) {
-    throw directoryError(path, error);
+    throw directoryError(root, error);
   }
 }
 

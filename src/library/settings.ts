@@ -1,5 +1,5 @@
 import type { Context } from "../container/options.ts";
-import { prepareDirectories, stateRoot } from "../container/state-root.ts";
+import { prepareStateRoot, stateRoot } from "../container/state-root.ts";
 import type { Log } from "../log.ts";
 
 /** What the command line's global options say, for any operation. */
@@ -24,7 +24,7 @@ export function contextOf({ root, systemdCgroup, onWarning }: Settings): Context
 /** For an operation that makes something: the directory of the state, too. */
 export function preparedContext(settings: Settings): Context {
   const context = contextOf(settings);
-  prepareDirectories(context, undefined);
+  prepareStateRoot(context);
   return context;
 }
 

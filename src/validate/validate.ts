@@ -2,7 +2,7 @@ import { oneLine } from "../../bindings/abi/printable.ts";
 import { ContainerView } from "../container/container-view.ts";
 import { rootfsOf } from "../container/host-facts.ts";
 import type { Context } from "../container/options.ts";
-import { prepareDirectories } from "../container/state-root.ts";
+import { prepareStateRoot } from "../container/state-root.ts";
 import { type ConfigIssue, RuntsError } from "../errors.ts";
 import { explainContainer } from "../explain/explain.ts";
 import { readConfigAndBytes } from "../spec/config.ts";
@@ -143,7 +143,7 @@ async function rehearse(context: Context, options: ValidateOptions, tell: Tell):
       preserveFds: 0,
       as: "caller",
     },
-    () => prepareDirectories(context, undefined),
+    () => prepareStateRoot(context),
   );
   if (error !== undefined)
     tell(failure("create-fails", error.pointer, stripped(error.message, error.pointer)));
