@@ -179,6 +179,32 @@ for (const [flags, words] of [
   });
 }
 
+criuSpec("checkpoint --status-fd 7, 3 to 6 are closed: taken", CLAUSE, async (sandbox) => {
+  const container = await counting(sandbox);
+  const images = imagesIn(sandbox);
+  const wrapper = ["sh", "-c", 'exec "$@" 3>&- 4>&- 5>&- 6>&- 7>"$0"', sandbox.path("status")];
+  const flags = [...images.flags, "--leave-running", "--status-fd", "7"];
+  succeeded(await sandbox.invoke(["checkpoint", ...flags, container.id], { wrapper }), images, "dump.log");
+});
+
+if (IS_RUNTS) {
+  criuSpec(
+    "checkpoint --status-fd that the caller has not opened: refused, the container runs on",
+    CLAUSE,
+    async (sandbox) => {
+      const container = await counting(sandbox);
+      const wrapper = ["sh", "-c", 'exec "$@" 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-', "sh"];
+      // Some of these numbers the runtime has for itself.
+      for (const number of ["3", "4", "5", "6", "7", "8", "9"]) {
+        const flags = [...imagesIn(sandbox).flags, "--status-fd", number];
+        const result = await sandbox.invoke(["checkpoint", ...flags, container.id], { wrapper });
+        expectRefusal(result, `invalid --status-fd argument ${number}: it is not open`);
+      }
+      expect((await container.state()).status).toBe("running");
+    },
+  );
+}
+
 for (const mode of ["soft", "full", "ignore"]) {
   criuSpec(
     `checkpoint, restore --manage-cgroups-mode ${mode}: the program goes on`,

@@ -1,6 +1,6 @@
-import { F_GETFL, O_ACCMODE, O_RDONLY } from "../../bindings/abi/fcntl.ts";
+import { F_GETFL, O_ACCMODE, O_RDONLY, S_IFMT } from "../../bindings/abi/fcntl.ts";
 import { trySyscall } from "../../bindings/ffi/syscall.ts";
-import { statSync } from "../../bindings/linux/file-status.ts";
+import { fstatSync, statSync } from "../../bindings/linux/file-status.ts";
 import { closeSync, writeFileSync, writeSync } from "../../bindings/linux/files.ts";
 import { type MountInfo, mountsOf } from "../../bindings/linux/mount-info.ts";
 import { absolutePath } from "../../bindings/linux/paths.ts";
@@ -38,6 +38,7 @@ import { statusOf } from "./state.ts";
 export async function checkpointContainer(context: Context, options: CheckpointOptions): Promise<void> {
   const { id } = options;
   checkId(id);
+  checkStatusFd(options);
   warnUnprivileged(context, "checkpoint");
   const directory = containerDirectory(context.root, id);
   const mountsLock = lockMounts(directory, id);
@@ -48,7 +49,6 @@ export async function checkpointContainer(context: Context, options: CheckpointO
     if (saved === undefined) throw doesNotExist(id);
     checkStatus(directory, saved);
     checkParent(options);
-    checkStatusFd(options);
     dump(context, directory, saved, options);
   } finally {
     lock?.release();
@@ -80,11 +80,10 @@ function checkParent({ imagePath, parentPath }: CheckpointOptions): void {
     refuse(`invalid --parent-path: ${path} is no directory with images`);
 }
 
-/** Only what the caller has handed over: the engine has descriptors of its own beside it. */
+/** Before the runtime opens anything of its own. */
 function checkStatusFd({ statusFd }: CheckpointOptions): void {
   if (statusFd === undefined) return;
-  const open = 3 + Number(process.env.RUNTS_FDS ?? "0");
-  const flags = statusFd < open ? trySyscall("fcntl", statusFd, F_GETFL) : -1;
+  const flags = isEngines(statusFd) ? -1 : trySyscall("fcntl", statusFd, F_GETFL);
   const problem =
     flags < 0 ? "it is not open" : (flags & O_ACCMODE) === O_RDONLY ? "it is not writable" : undefined;
   if (problem === undefined) return;
@@ -93,6 +92,15 @@ function checkStatusFd({ statusFd }: CheckpointOptions): void {
     errno: "EBADF",
     path: String(statusFd),
   });
+}
+
+/** What the engine has open by now is what it waits with, epoll and eventfd: anonymous inodes, which have no file type. */
+function isEngines(fd: number): boolean {
+  try {
+    return (fstatSync(fd).mode & S_IFMT) === 0;
+  } catch {
+    return false; // It is not open.
+  }
 }
 
 function dump(context: Context, directory: string, saved: SavedState, options: CheckpointOptions): void {
