@@ -81,6 +81,15 @@ const BUNDLES: Readonly<Record<string, (config: Config, sandbox: Sandbox) => voi
     delete config.linux.readonlyPaths;
     config.mounts = config.mounts.filter(({ type }) => type !== "sysfs" && type !== "cgroup");
   },
+  "sources that earlier mounts show": (config, sandbox) => {
+    config.root.readonly = false;
+    config.mounts.push(
+      { destination: "/a", type: "tmpfs", source: "tmpfs" },
+      { destination: "/a/deep", type: "bind", source: sandbox.directory, options: ["bind"] },
+      { destination: "/b", type: "bind", source: "rootfs/a", options: ["rbind"] },
+      { destination: "/c", type: "bind", source: "rootfs/a/deep", options: ["rbind", "ro"] },
+    );
+  },
   "symbolic links, copied, mounted and mounted over": (config, sandbox) => {
     config.root.readonly = false;
     symlinkSync("to/there", sandbox.path("link"));

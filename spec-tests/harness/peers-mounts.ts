@@ -68,6 +68,18 @@ export const CRUN_MOUNTS: readonly Deviation[] = [
     ],
   },
   {
+    reason:
+      "a link of an earlier mount is followed to the host; a bind mount of the rootfs's folder shows its mounts",
+    titles: [
+      "bind of a folder that holds the rootfs: without the container's own mounts",
+      "bind of a symbolic link in an earlier mount: what it means in the container, never the host's file",
+    ],
+  },
+  {
+    reason: "id-mapped sources are opened before there is any mount",
+    titles: ["id-mapped bind of what an earlier mount shows: that, with the ids"],
+  },
+  {
     reason: "an id-mapped copy stays a peer of the host's mount",
     titles: ["id-mapped bind of a shared mount: mounts of the container don't reach the host"],
   },
@@ -186,6 +198,39 @@ export const RUNC_MOUNTS: readonly Deviation[] = [
       "user namespace and rbind with …",
       "user namespace and several mounts with the same mappings: each has them",
     ],
+  },
+  {
+    reason:
+      "a link of an earlier mount is followed to the host; a bind mount of the rootfs's folder shows its mounts",
+    titles: [
+      "bind of a folder that holds the rootfs: without the container's own mounts",
+      "bind of a symbolic link in an earlier mount: what it means in the container, never the host's file",
+    ],
+  },
+  {
+    reason: "root.path must not be a symbolic link",
+    titles: ["bind of what an earlier mount shows, root.path a symbolic link: that"],
+  },
+  {
+    reason: "in a user namespace 1.1 opens the sources before there is any mount",
+    before: "1.2",
+    titles: [
+      "bind of what an earlier mount does not show, user namespace: error that names it, nothing left",
+      "bind of what an earlier mount shows (a file), user namespace: that, and not the host's rootfs",
+      "bind of what an earlier mount shows (a folder of a volume), user namespace: that, and not the host's rootfs",
+      "bind of what an earlier mount shows (a tmpfs, with bind), user namespace: that, and not the host's rootfs",
+      "bind of what an earlier mount shows (a tmpfs, with rbind), user namespace: that, and not the host's rootfs",
+      "bind of what an earlier mount shows (a volume), user namespace: that, and not the host's rootfs",
+      "bind of what an earlier mount shows (a volume, and onto it), user namespace: that, and not the host's rootfs",
+      "bind of what an earlier mount shows (a volume, written in another way), user namespace: that, and not the host's rootfs",
+      "bind of what an earlier mount shows (below it, with rbind), user namespace: that, and not the host's rootfs",
+      "bind of what an earlier mount shows (procfs), user namespace: that, and not the host's rootfs",
+    ],
+  },
+  {
+    reason: "mappings of mounts came with 1.2",
+    before: "1.2",
+    titles: ["id-mapped bind of what an earlier mount shows: that, with the ids"],
   },
   {
     reason: "a bind mount whose options only clear flags is not remounted in 1.1",

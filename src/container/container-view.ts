@@ -2,8 +2,10 @@ import { lstatSync, readlinkSync, realpathSync, type Stats } from "node:fs";
 import { absolutePath } from "../../bindings/linux/paths.ts";
 import { errorCode } from "../errors.ts";
 import { type Component, followLinks } from "../plan/follow-links.ts";
+import { innerSource, rootAsGiven } from "../plan/inner-sources.ts";
 import { cleanPath } from "../plan/rootfs-paths.ts";
 import type { Config, Mount } from "../spec/types.ts";
+import { followDanglingLinks } from "./host-facts.ts";
 
 /**
  * What will be where in a container that has not been made: its rootfs and what will be mounted there. For telling and for
@@ -16,7 +18,7 @@ export type Seen =
   | { readonly is: "made"; readonly path: string }
   /** `in` is the pointer of the mount that it would be in, or that of the rootfs. */
   | { readonly is: "missing"; readonly path: string; readonly in: string }
-  /** In a file system that the kernel fills, or behind something that this user may not look at. */
+  /** In a file system that the kernel or an earlier mount fills, or behind something that this user may not look at. */
   | { readonly is: "unknown"; readonly path: string; readonly in: string };
 
 /** A place in the container and what it is on the host. */
@@ -24,7 +26,7 @@ interface Place {
   readonly destination: string;
   /** undefined in a file system that is not there yet. */
   readonly host: string | undefined;
-  /** Whether the kernel fills it. */
+  /** Whether nothing is known of what is in it: the kernel fills it, or an earlier mount does. */
   readonly ofKernel: boolean;
   readonly pointer: string;
 }
@@ -41,7 +43,9 @@ export class ContainerView {
   /** `rootfs` is absolute; undefined where it can't be looked into, so that nothing is known of it. */
   constructor(config: Config, bundle: string, rootfs: string | undefined) {
     this.#root = { destination: "/", host: rootfs, ofKernel: rootfs === undefined, pointer: "/root/path" };
-    this.#mounts = (config.mounts ?? []).flatMap((mount, index) => placeOf(mount, index, bundle) ?? []);
+    this.#mounts = (config.mounts ?? []).flatMap(
+      (mount, index) => placeOf(mount, index, config, bundle) ?? [],
+    );
   }
 
   /** Follows symbolic links, all inside of the container. */
@@ -108,11 +112,33 @@ export function showsLink({ options = [] }: Mount): boolean {
   return options.includes("copy-symlink") || options.includes("src-nofollow");
 }
 
-function placeOf(mount: Mount, index: number, bundle: string): Place | undefined {
+/** Whether the source of a bind mount is what an earlier mount of the config shows: nobody but the container sees that. */
+export function isShownByEarlier({ root, mounts = [] }: Config, bundle: string, index: number): boolean {
+  const mount = mounts[index];
+  if (mount === undefined || !isBind(mount)) return false;
+  const earlier = mounts.slice(0, index).filter(({ options = [] }) => !options.includes("remount"));
+  const given = rootAsGiven(root.path, bundle);
+  const places = earlier.map(({ destination }) => cleanPath(destination));
+  const rootfs = { rootfs: tryRealpath(given), given, follow: tryFollow };
+  return innerSource(bindSource(mount, bundle), places, rootfs) !== undefined;
+}
+
+/** As far as there is anything, and this user may look. */
+function tryFollow(path: string): string {
+  try {
+    return followDanglingLinks("", path);
+  } catch {
+    return path;
+  }
+}
+
+function placeOf(mount: Mount, index: number, config: Config, bundle: string): Place | undefined {
   const { type = "", options = [] } = mount;
   const pointer = `/mounts/${index}`;
   const destination = cleanPath(mount.destination);
   if (options.includes("remount")) return undefined;
+  if (isShownByEarlier(config, bundle, index))
+    return { destination, host: undefined, ofKernel: true, pointer };
   if (isBind(mount)) {
     const source = bindSource(mount, bundle);
     return { destination, host: showsLink(mount) ? source : tryRealpath(source), ofKernel: false, pointer };

@@ -74,6 +74,8 @@ export function hostFacts(
       ),
     isProcfs: (source) => existsSync(source) && statfsSync(source).type === PROC_SUPER_MAGIC,
     followDanglingLinks: (destination) => followDanglingLinks(rootfs, destination),
+    followOnHost: (source, pointer) =>
+      onBehalfOf(`${pointer}/source`, `bind ${source}`, () => followDanglingLinks("", source)),
     hasKcore: existsSync("/proc/kcore"),
     hostPseudoMounts: () => pseudoMounts(rootfs),
     rootfsMountPoint: () => mountPointOf(rootfs),

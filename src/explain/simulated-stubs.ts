@@ -1,6 +1,6 @@
 import { lstatSync, readFileSync } from "node:fs";
 import { errnoNumber } from "../../bindings/abi/errno.ts";
-import { AT_FDCWD, S_IFDIR, S_IFREG, STATX_BASIC_STATS } from "../../bindings/abi/fcntl.ts";
+import { AT_FDCWD, S_IFDIR, S_IFREG, STATX_BASIC_STATS, STATX_TYPE } from "../../bindings/abi/fcntl.ts";
 import { statfs, statx } from "../../bindings/abi/layouts.ts";
 import { AF_NETLINK } from "../../bindings/abi/socket.ts";
 import type { StubChannel, StubTap } from "../../bindings/stub/client.ts";
@@ -179,9 +179,9 @@ export class SimulatedStubs implements StubTap {
       case "socket":
         return args[0] === AF_NETLINK ? this.#kernel.networks.openInContainer() : 100;
       case "statx":
-        return args[0] === AT_FDCWD
-          ? this.#lookAtProgram(pathIn(args[1]), output(args[4]))
-          : statusOnHost(path ?? "", output(args[4]));
+        if (args[0] === AT_FDCWD) return this.#lookAtProgram(pathIn(args[1]), output(args[4]));
+        if (args[3] === STATX_TYPE) return this.#lookAtSource(operation, output(args[4]));
+        return statusOnHost(path ?? "", output(args[4]));
       case "faccessat2":
         return this.#mayExecute(pathIn(args[1]));
       case "load":
@@ -212,6 +212,17 @@ export class SimulatedStubs implements StubTap {
       seen.is === "there" ? seen.status.mode : seen.is === "made" ? S_IFDIR | 0o755 : S_IFREG | 0o755;
     if (seen.is === "unknown")
       this.#recorder.notes.add(`/process/args/0: whether ${path} is there can't be told from here`);
+    new DataView(output.buffer).setUint16(statx.stx_mode, mode, true);
+    return 0;
+  }
+
+  /** What an earlier mount of the config shows, and a later one has as its source. */
+  #lookAtSource({ path = "", pointer }: Operation, output: Uint8Array): number {
+    const seen = this.#view.look(path);
+    const isTold = seen.is === "there" || seen.is === "made";
+    if (!isTold)
+      this.#recorder.notes.add(`${pointer}: what ${path} is can't be told from here: shown as a directory`);
+    const mode = seen.is === "there" ? seen.status.mode : S_IFDIR;
     new DataView(output.buffer).setUint16(statx.stx_mode, mode, true);
     return 0;
   }

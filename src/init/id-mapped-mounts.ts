@@ -8,9 +8,10 @@ import type { Program } from "../../bindings/stub/program.ts";
 import { SyscallError } from "../../bindings/syscall-error.ts";
 import { RuntsError } from "../errors.ts";
 import { hasOwn, type InitPlan } from "../plan/init-plan.ts";
+import { isMadeOfSource } from "../plan/inner-sources.ts";
 import { parsePropagation } from "../plan/mount-options.ts";
 import type { MountRequest } from "../plan/mount-requests.ts";
-import { copyFlags, isMadeOfSource } from "../plan/mounts.ts";
+import { copyFlags } from "../plan/mounts.ts";
 import {
   type IdMapOption,
   type IdMappings,
@@ -48,7 +49,7 @@ export function prepareIdMappedMounts(
     const pointer = pointerOf(request, option);
     refuseWhatCanNotBe(plan, request, pointer);
     const userNamespace = namespaces.of(request, option, pointer);
-    if (request.options.bind) {
+    if (request.options.bind && request.inner === undefined) {
       const mapping = { userNamespace, recursive: option?.recursive === true, pointer };
       const copy = mappedCopy(plan, request, mapping, opened);
       request.opened = program.descriptor(copy);
@@ -75,6 +76,8 @@ function refuseWhatCanNotBe(plan: InitPlan, request: MountRequest, pointer: stri
         "an id-mapped bind mount needs a new mount namespace: the runtime doesn't see the sources of a joined one",
       );
     }
+    if (request.inner !== undefined && hasOwn(plan.namespaces, "user"))
+      refuse("in a container with a user namespace what an earlier mount shows can't be id-mapped");
   } else if (mount.type === "cgroup" || mount.type === "cgroup2") {
     refuse(`the file system ${mount.type} does not support id mappings`);
   } else if (hasOwn(plan.namespaces, "user")) {

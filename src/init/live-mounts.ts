@@ -129,6 +129,11 @@ function notMounted({ path, pointer }: MountPoint, cause?: unknown): RuntsError 
 
 function planFor(channel: StubChannel, options: LiveMountsOptions): InitPlan {
   const { registers } = channel;
+  const runSoFar = (program: Program) => {
+    const reply = runProgram(channel, program);
+    program.clear();
+    return reply;
+  };
   return {
     ...options,
     noPivot: false,
@@ -138,10 +143,9 @@ function planFor(channel: StubChannel, options: LiveMountsOptions): InitPlan {
     root: registers.take(),
     rootfs: registers.take(),
     hostProc: registers.take(),
+    runSoFar,
     copyUp: (program, covered, mount, pointer) => {
-      // What stands in the program so far has to be done first; it goes on with what comes after the copying.
-      runProgram(channel, program);
-      program.clear();
+      runSoFar(program);
       copyUp(channel, covered, mount, pointer);
     },
   };

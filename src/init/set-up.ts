@@ -98,6 +98,14 @@ export function setUpInit(pending: PendingInit, options: SetUpOptions): Program 
 
 function initPlan(session: Session, options: SetUpOptions): InitPlan {
   const { registers } = session.channel;
+  const runSoFar = (program: Program) => {
+    session.beforeFirst?.();
+    const reply = runProgram(session.channel, program);
+    for (const check of session.checks) check(reply);
+    session.checks.length = 0;
+    program.clear();
+    return reply;
+  };
   return {
     ...options,
     root: registers.take(),
@@ -105,13 +113,9 @@ function initPlan(session: Session, options: SetUpOptions): InitPlan {
     hostProc: registers.take(),
     made: [],
     isLive: false,
+    runSoFar,
     copyUp: (program, covered, mount, pointer) => {
-      // What stands in the program so far has to be done first; it goes on with what comes after the copying.
-      session.beforeFirst?.();
-      const reply = runProgram(session.channel, program);
-      for (const check of session.checks) check(reply);
-      session.checks.length = 0;
-      program.clear();
+      runSoFar(program);
       copyUp(session.channel, covered, mount, pointer);
     },
   };

@@ -23,6 +23,8 @@ export interface HostFacts {
   readonly hostPseudoMounts: () => readonly string[];
   /** Mount point of the host that the rootfs lies on. */
   readonly rootfsMountPoint: () => string;
+  /** Follows symbolic links as the host does, as far as there is anything. Errors as those of isDirectory. */
+  readonly followOnHost: (source: string, pointer: string) => string;
   /** Reports what is odd in the config, but no error. */
   readonly warn: (message: string) => void;
   /** Directory of the container's cgroup, absolute on the host. */
@@ -63,6 +65,8 @@ export interface InitPlan {
   readonly made: MadeMount[];
   /** Whether the container runs already: its processes see each mount from the moment that it is in its place. */
   readonly isLive: boolean;
+  /** Has all done that the program has so far; it goes on with what comes after that. */
+  readonly runSoFar: (program: Program) => Reply;
   /** Copies what the directory `covered` contains into the new mount, at this point of the program (option tmpcopyup). */
   readonly copyUp: (program: Program, covered: Register, mount: Register, pointer: string) => void;
 }

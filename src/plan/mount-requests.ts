@@ -3,6 +3,7 @@ import type { Register } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
 import type { Mount } from "../spec/types.ts";
 import type { HostFacts, InitPlan } from "./init-plan.ts";
+import { findInnerSources } from "./inner-sources.ts";
 import { byteLength, MAX_DATA, needsOneString } from "./mount-data.ts";
 import { type MountOptions, parseMountOptions } from "./mount-options.ts";
 import { dataOf, isStrict } from "./new-mount.ts";
@@ -23,6 +24,8 @@ export interface MountRequest {
   readonly link: string | undefined;
   /** Whether a copy of the source would contain the container's own mounts if it were made after them. */
   readonly holdsRootfs: boolean;
+  /** Path in the container of a source that an earlier mount of the config covers, or lies in: it is there only once that is made. */
+  inner?: string;
   /** The source of a bind mount, once it is opened: itself, or a detached copy of it if `isCopy`. */
   opened?: Register;
   isCopy?: boolean;
@@ -32,7 +35,7 @@ export interface MountRequest {
 
 /** `list` is the pointer of the list of mounts. */
 export function mountRequests(plan: Pick<InitPlan, "config" | "facts">, list = "/mounts"): MountRequest[] {
-  return (plan.config.mounts ?? []).map((mount, index) => {
+  const requests = (plan.config.mounts ?? []).map((mount, index) => {
     const pointer = `${list}/${index}`;
     const options = parseMountOptions(mount.options ?? [], mount.type);
     const given = mount.source ?? "";
@@ -53,6 +56,8 @@ export function mountRequests(plan: Pick<InitPlan, "config" | "facts">, list = "
     checkData(request, plan);
     return request;
   });
+  findInnerSources(requests, plan);
+  return requests;
 }
 
 /** `noFollow`: whether a symbolic link at the very end of it is what is meant. */

@@ -4,6 +4,7 @@ import type { CallOptions, Program, Register } from "../../bindings/stub/program
 import { devicePaths } from "./devices.ts";
 import { emptyFileSystem } from "./hidden-paths.ts";
 import { type HostFacts, hasOwn, type InitPlan, isInUserNamespace, type ReplyCheck } from "./init-plan.ts";
+import { isMadeOfSource, type OpenedSource, openInnerSource } from "./inner-sources.ts";
 import { openTarget } from "./made-mounts.ts";
 import { needsOneString } from "./mount-data.ts";
 import type { MountOptions } from "./mount-options.ts";
@@ -32,22 +33,17 @@ import { copySymlink } from "./symlink-options.ts";
 
 /**
  * Opens the sources of all bind mounts: as the caller's user, before the root of a user namespace is assumed, who may have
- * no access to them, and before a mount of the container can cover them.
+ * no access to them, and before a mount of the container can cover them. What an earlier mount is to show has its turn later.
  */
 export function openBindSources(program: Program, requests: readonly MountRequest[]): void {
   for (const request of requests) {
     const { options, source, pointer, destination } = request;
-    if (!isMadeOfSource(request) || request.opened !== undefined) continue;
+    if (!isMadeOfSource(request) || request.opened !== undefined || request.inner !== undefined) continue;
     program.about(pointer, `bind ${source} on ${destination}`);
     request.isCopy = request.holdsRootfs;
     const flags = request.holdsRootfs ? copyFlags(options) : OPEN_TREE_CLOEXEC | noFollow(options);
     request.opened = program.call("open_tree", [AT_FDCWD, source, flags]);
   }
-}
-
-/** Whether it shows a source of the host: a bind mount, but not a change of one, nor a link that takes its place. */
-export function isMadeOfSource({ options, link }: Pick<MountRequest, "options" | "link">): boolean {
-  return options.bind && !options.remount && link === undefined;
 }
 
 /** Of open_tree(2): a detached copy of a bind mount's source. */
@@ -99,10 +95,11 @@ export function makeMounts(
 
 /** Returns the descriptor of the mount, which is in its place then. */
 function makeMount(program: Program, plan: InitPlan, request: MountRequest): Register {
-  const { mount, destination, pointer, source, opened } = request;
+  const { mount, destination, pointer, source, opened, inner } = request;
+  if (inner !== undefined) return attachBind(program, plan, request, openInnerSource(program, plan, request));
   if (opened !== undefined) {
     program.about(pointer, `bind ${source} on ${destination}`);
-    return attachBind(program, plan, request, bindCopy(program, request, opened));
+    return attachBind(program, plan, request, { opened, kind: kindOfSource(request, plan.facts) });
   }
   program.about(pointer, `mount ${mount.type} on ${destination}`);
   if (mount.type === "cgroup" || mount.type === "cgroup2") return mountCgroup(program, plan, request);
@@ -115,11 +112,13 @@ function pathsOpenedLater({ config }: InitPlan): string[] {
   return [...maskedPaths.map(cleanPath), ...readonlyPaths.map(cleanPath), ...devicePaths(config)];
 }
 
-/** Whether a later mount goes to the same place, or below it. */
+/** Whether a later mount goes to the same place, or below it, or has its source there. */
 function isBelowLater(requests: readonly MountRequest[], index: number): boolean {
   const place = requests[index]?.destination ?? "";
-  for (let later = index + 1; later < requests.length; later++)
-    if (isAtOrBelow(requests[later]?.destination ?? "", place)) return true;
+  for (let later = index + 1; later < requests.length; later++) {
+    const { destination = "", inner = "" } = requests[later] ?? {};
+    if (isAtOrBelow(destination, place) || isAtOrBelow(inner, place)) return true;
+  }
   return false;
 }
 
@@ -147,6 +146,7 @@ function bindCopy(program: Program, request: MountRequest, opened: Register): Re
   const flags = copyFlags(request.options) | AT_EMPTY_PATH;
   const copy = program.call("open_tree", [opened, "", flags], { path: request.source });
   program.do("close", [opened]);
+  if (request.mappings !== undefined) mapIds(program, request.mount, copy, request.mappings);
   return copy;
 }
 
@@ -156,9 +156,14 @@ function bindCopy(program: Program, request: MountRequest, opened: Register): Re
  * (mount_namespaces(7)). In a container that runs it is set before as well: where the root is shared the copy is a peer of the host's
  * mount, and what the container mounts on it shows there.
  */
-function attachBind(program: Program, plan: InitPlan, request: MountRequest, source: Register): Register {
+function attachBind(
+  program: Program,
+  plan: InitPlan,
+  request: MountRequest,
+  { opened, kind }: OpenedSource,
+): Register {
   const { destination, options } = request;
-  const kind = kindOfSource(request, plan.facts);
+  const source = bindCopy(program, request, opened);
   const noFollow = options.destinationNoFollow;
   applyAttributes(program, source, options.attributes);
   applyRecursive(program, source, options.recursiveAttributes);

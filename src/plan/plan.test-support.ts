@@ -15,6 +15,7 @@ export interface TestPlanOptions {
   readonly noPivot?: boolean;
   readonly isLive?: boolean;
   readonly keyring?: string;
+  readonly runSoFar?: InitPlan["runSoFar"];
   readonly copyUp?: InitPlan["copyUp"];
 }
 
@@ -38,6 +39,7 @@ export function testPlan(config: Partial<Config>, options: TestPlanOptions = {})
       linkTarget: () => undefined,
       isProcfs: () => false,
       followDanglingLinks: (destination) => destination,
+      followOnHost: (source) => source,
       inUserNamespace: false,
       hasKcore: false,
       hostPseudoMounts: () => [],
@@ -55,6 +57,7 @@ export function testPlan(config: Partial<Config>, options: TestPlanOptions = {})
     hostProc: registers.take(),
     made: [],
     isLive: options.isLive ?? false,
+    runSoFar: options.runSoFar ?? (() => ({ results: [], outputs: [], failure: undefined })),
     copyUp: options.copyUp ?? (() => {}),
   };
   return { program: new Program(registers), plan, warnings };

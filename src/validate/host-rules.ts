@@ -4,7 +4,7 @@ import { prlimit } from "../../bindings/linux/rlimit.ts";
 import { neededControllers } from "../cgroup/create.ts";
 import { findCgroupMount } from "../cgroup/path.ts";
 import { type Caller, inspectCaller } from "../container/caller.ts";
-import { bindSource, isBind } from "../container/container-view.ts";
+import { bindSource, isBind, isShownByEarlier } from "../container/container-view.ts";
 import {
   controllers,
   fileSystems as fileSystemsHere,
@@ -17,7 +17,7 @@ import { RuntsError } from "../errors.ts";
 import { pointerToken } from "../spec/json-scanner.ts";
 import { namespaceFile } from "../spec/namespaces.ts";
 import { sysctlPath } from "../spec/rules-sysctl.ts";
-import type { Config, Mount } from "../spec/types.ts";
+import type { Config } from "../spec/types.ts";
 import { failure, type Tell, warning } from "./finding.ts";
 import { eachHook } from "./linux-rules.ts";
 import { exists, sourceExists } from "./mount-rules.ts";
@@ -27,7 +27,7 @@ export function hostRules(config: Config, bundle: string, tell: Tell): void {
   const caller = inspectCaller();
   cgroups(config, tell);
   rights(config, caller, tell);
-  fileSystems(config.mounts ?? [], bundle, tell);
+  fileSystems(config, bundle, tell);
   namespaces(config, tell);
   sysctls(config, tell);
   securityModules(config, tell);
@@ -94,13 +94,14 @@ function rlimits({ process }: Config, mayRaise: boolean, tell: Tell): void {
 }
 
 /** What /proc/filesystems doesn't list may still be a module that the kernel would load: of the common ones, none is. */
-function fileSystems(mounts: readonly Mount[], bundle: string, tell: Tell): void {
+function fileSystems(config: Config, bundle: string, tell: Tell): void {
   const known = new Set(fileSystemsHere());
-  mounts.forEach((mount, index) => {
+  (config.mounts ?? []).forEach((mount, index) => {
     const { type = "", options = [] } = mount;
     if (isBind(mount)) {
       const source = bindSource(mount, bundle);
-      if ((mount.source ?? "").startsWith("/") && !sourceExists(mount, source))
+      const isHosts = (mount.source ?? "").startsWith("/") && !isShownByEarlier(config, bundle, index);
+      if (isHosts && !sourceExists(mount, source))
         tell(failure("source-missing", `/mounts/${index}/source`, `${source} does not exist on this host`));
       return;
     }

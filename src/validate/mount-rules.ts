@@ -5,6 +5,7 @@ import {
   type ContainerView,
   isAtOrBelow,
   isBind,
+  isShownByEarlier,
   showsLink,
 } from "../container/container-view.ts";
 import { errorCode } from "../errors.ts";
@@ -20,7 +21,7 @@ export function mountRules(config: Config, bundle: string, view: ContainerView, 
     hidden(mounts, places, index, tell);
     if (!isBind(mount)) return;
     const source = bindSource(mount, bundle);
-    missingSource(mount, source, index, tell);
+    if (!isShownByEarlier(config, bundle, index)) missingSource(mount, source, index, tell);
     const isHiddenLater = (path: string) =>
       places.some((place, at) => at > index && isAtOrBelow(path, place) && !isRemount(mounts[at]));
     writableBelow(mount, source, { index, isHiddenLater }, tell);

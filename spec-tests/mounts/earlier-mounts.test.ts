@@ -1,0 +1,191 @@
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { expect } from "vitest";
+import type { Config, Mount } from "../harness/config.ts";
+import type { Container } from "../harness/container.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
+import { IS_RUNTS } from "../harness/runtime.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { spec } from "../harness/spec.ts";
+import { mappedShell } from "../harness/user-namespace.ts";
+import { findings } from "../harness/validate.ts";
+
+/** Sources of bind mounts that lie where an earlier mount of the same config is: "rootfs/a" is what that has put on /a. */
+
+const CLAUSE = "config.md, mounts: MUST mount entries in the listed order";
+
+const TMPFS: Mount = { destination: "/a", type: "tmpfs", source: "tmpfs" };
+
+function bind(source: string, destination: string, ...options: readonly string[]): Mount {
+  return { destination, type: "bind", source, options: options.length > 0 ? [...options] : ["rbind"] };
+}
+
+/** A file of the host, on /a/f in a tmpfs. */
+function tmpfsWithFile(sandbox: Sandbox): Mount[] {
+  writeFileSync(sandbox.path("file"), "the host's file\n");
+  return [TMPFS, bind(sandbox.path("file"), "/a/f", "bind")];
+}
+
+/** A folder of the host, on /a, where the image has another one. */
+function volume(sandbox: Sandbox): Mount[] {
+  mkdirSync(sandbox.path("volume/sub"), { recursive: true });
+  writeFileSync(sandbox.path("volume/v"), "the volume's file\n");
+  writeFileSync(sandbox.path("volume/sub/s"), "the volume's folder\n");
+  return [bind(sandbox.path("volume"), "/a")];
+}
+
+/** What is mounted first, what then, and what the program says of it. */
+const CASES: readonly [
+  situation: string,
+  earlier: (sandbox: Sandbox) => Mount[],
+  mount: Mount,
+  script: string,
+  expected: string,
+][] = [
+  ["a tmpfs, with rbind", tmpfsWithFile, bind("rootfs/a", "/b"), "cat /b/f", "the host's file\n"],
+  ["a tmpfs, with bind", tmpfsWithFile, bind("rootfs/a", "/b", "bind"), "ls /b; cat /b/f", "f\n"],
+  ["a file", tmpfsWithFile, bind("rootfs/a/f", "/b"), "cat /b", "the host's file\n"],
+  ["a volume", volume, bind("rootfs/a", "/b"), "cat /b/v", "the volume's file\n"],
+  ["a folder of a volume", volume, bind("rootfs/a/sub", "/b"), "cat /b/s", "the volume's folder\n"],
+  [
+    "a volume, written in another way",
+    volume,
+    bind("./rootfs//a/.", "/b"),
+    "cat /b/v",
+    "the volume's file\n",
+  ],
+  ["a volume, and onto it", volume, bind("rootfs/a/sub", "/a"), "cat /a/s", "the volume's folder\n"],
+  ["procfs", () => [], bind("rootfs/proc/sys/kernel/ostype", "/b"), "cat /b", "Linux\n"],
+  [
+    "below it, with rbind",
+    (sandbox) =>
+      tmpfsWithFile(sandbox).map((mount) => ({ ...mount, destination: `/etc${mount.destination}` })),
+    bind("rootfs/etc", "/b"),
+    "cat /b/a/f",
+    "the host's file\n",
+  ],
+];
+
+for (const inUserNamespace of [false, true]) {
+  const where = inUserNamespace ? ", user namespace" : "";
+  const shell = (sandbox: Sandbox, script: string, mutate: (config: Config) => void): Container =>
+    inUserNamespace ? mappedShell(sandbox, script, mutate) : sandbox.shell(script, mutate);
+
+  for (const [situation, earlier, mount, script, expected] of CASES) {
+    const title = `bind of what an earlier mount shows (${situation})${where}: that, and not the host's rootfs`;
+    spec(title, CLAUSE, async (sandbox) => {
+      const container = shell(sandbox, script, (config) => {
+        config.root.readonly = false;
+        config.mounts.push(...earlier(sandbox), mount);
+      });
+      mkdirSync(`${container.rootfs}/a`);
+      writeFileSync(`${container.rootfs}/a/v`, "the image's file\n");
+      expect(await container.output()).toBe(expected);
+    });
+  }
+
+  spec(
+    `bind of what an earlier mount does not show${where}: error that names it, nothing left`,
+    `${CLAUSE}, MUST generate an error`,
+    async (sandbox) => {
+      const container = shell(sandbox, "true", (config) => {
+        config.mounts.push(TMPFS, bind("rootfs/a/v", "/b"));
+      });
+      mkdirSync(`${container.rootfs}/a`);
+      writeFileSync(`${container.rootfs}/a/v`, "the image's file\n");
+      expectRefusal(
+        await container.create(),
+        inOurWords(`/mounts/8/source: bind ${container.rootfs}/a/v on /b`),
+      );
+      expect(await sandbox.traces()).toEqual([]);
+    },
+  );
+}
+
+spec(
+  "bind of a symbolic link in an earlier mount: what it means in the container, never the host's file",
+  "practice of safety: what a mount contains is others'",
+  async (sandbox) => {
+    writeFileSync(sandbox.path("secret"), "the host's secret\n");
+    mkdirSync(sandbox.path("volume"));
+    symlinkSync("/image/file", sandbox.path("volume/inside"));
+    symlinkSync(sandbox.path("secret"), sandbox.path("volume/outside"));
+    const withLink = (name: string) =>
+      sandbox.shell("cat /b", (config) => {
+        config.mounts.push(bind(sandbox.path("volume"), "/a"), bind(`rootfs/a/${name}`, "/b"));
+      });
+    const inside = withLink("inside");
+    mkdirSync(`${inside.rootfs}/image`);
+    writeFileSync(`${inside.rootfs}/image/file`, "the image's file\n");
+    expect(await inside.output()).toBe("the image's file\n");
+    expectRefusal(await withLink("outside").run(), inOurWords("/mounts/8/source: bind"));
+  },
+);
+
+spec(
+  "bind of a symbolic link of the image that leads to where an earlier mount is: that",
+  CLAUSE,
+  async (sandbox) => {
+    const container = sandbox.shell("cat /b/f", (config) => {
+      config.mounts.push(...tmpfsWithFile(sandbox), bind("rootfs/var/link", "/b"));
+    });
+    symlinkSync("../a", `${container.rootfs}/var/link`);
+    expect(await container.output()).toBe("the host's file\n");
+  },
+);
+
+spec("bind of what an earlier mount shows, root.path a symbolic link: that", CLAUSE, async (sandbox) => {
+  const container = sandbox.shell("cat /b/f", (config) => {
+    config.root.path = "link";
+    config.mounts.push(...tmpfsWithFile(sandbox), bind("link/a", "/b"));
+  });
+  symlinkSync("rootfs", `${container.bundle}/link`);
+  expect(await container.output()).toBe("the host's file\n");
+});
+
+spec(
+  "bind of a folder that holds the rootfs: without the container's own mounts",
+  "practice: a copy that was made after them would contain itself",
+  async (sandbox) => {
+    const container = sandbox.shell("grep -c ' /b/' /proc/self/mountinfo", (config) => {
+      config.mounts.push(TMPFS, bind(".", "/b"));
+    });
+    expect((await container.run()).stdout).toBe("0\n");
+  },
+);
+
+const MAPPED = {
+  uidMappings: [{ containerID: 0, hostID: 1000, size: 10 }],
+  gidMappings: [{ containerID: 0, hostID: 1000, size: 10 }],
+};
+
+spec("id-mapped bind of what an earlier mount shows: that, with the ids", CLAUSE, async (sandbox) => {
+  const container = sandbox.shell("cat /b/v; stat -c %u:%g /b/v", (config) => {
+    config.mounts.push(...volume(sandbox), { ...bind("rootfs/a", "/b", "bind"), ...MAPPED });
+  });
+  expect(await container.output()).toBe("the volume's file\n1000:1000\n");
+});
+
+if (IS_RUNTS) {
+  spec(
+    "id-mapped bind of what an earlier mount shows, user namespace: refused by name, nothing left",
+    "promise: what is not implemented is refused",
+    async (sandbox) => {
+      const container = mappedShell(sandbox, "true", (config) => {
+        config.mounts.push(...volume(sandbox), { ...bind("rootfs/a", "/b", "bind"), ...MAPPED });
+      });
+      expectRefusal(await container.create(), "/mounts/8/uidMappings: in a container with a user namespace");
+      expect(await sandbox.traces()).toEqual([]);
+    },
+  );
+
+  spec("validate --host, a source that an earlier mount shows: not missing", "promise", async (sandbox) => {
+    const container = sandbox.container();
+    container.config.mounts.push(TMPFS, bind("rootfs/a/f", "/b"), bind(`${container.rootfs}/a/f`, "/c"));
+    container.config.mounts.push(bind("rootfs/none", "/d"));
+    container.writeConfig();
+    const found = await findings(sandbox, container, "--host");
+    expect(found.filter(({ rule }) => rule === "source-missing").map(({ pointer }) => pointer)).toEqual([
+      "/mounts/10/source",
+    ]);
+  });
+}

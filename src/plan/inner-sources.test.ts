@@ -1,0 +1,106 @@
+import { describe, expect, it } from "vitest";
+import { O_NOFOLLOW, S_IFDIR, S_IFREG } from "../../bindings/abi/fcntl.ts";
+import type { Mount } from "../spec/types.ts";
+import { innerSource } from "./inner-sources.ts";
+import { howOf, plannedMounts, statx, summary, type TestPlanOptions } from "./plan.test-support.ts";
+
+const VOLUME: Mount = { destination: "/a", source: "/volume", options: ["rbind"] };
+
+function bind(source: string, ...options: readonly string[]): Mount {
+  return { destination: "/b", source, options: ["rbind", ...options] };
+}
+
+/** The programs that are run before the last one, as text, and the last one. */
+function planned(mounts: readonly Mount[], mode = S_IFDIR, facts: TestPlanOptions["facts"] = {}) {
+  const earlier: string[][] = [];
+  const { program, requests } = plannedMounts(mounts, {
+    facts,
+    runSoFar: (program) => {
+      earlier.push(summary(program.operations));
+      const last = program.operations.at(-1);
+      const outputs = program.outputs.map(() => statx(mode));
+      program.clear();
+      return { results: last === undefined ? [] : [0], outputs, failure: undefined };
+    },
+  });
+  return { earlier, program, inner: requests.map(({ inner }) => inner) };
+}
+
+describe("which sources an earlier mount shows", () => {
+  const rootfs = { rootfs: "/real/rootfs", given: "/bundle/rootfs" };
+  const find = (source: string, earlier = ["/proc", "/a"], links: Readonly<Record<string, string>> = {}) => {
+    const follow = (path: string) => links[path] ?? path.replace("/bundle", "/real");
+    return innerSource(source, earlier, { ...rootfs, follow });
+  };
+
+  it.each([
+    ["at it", "/real/rootfs/a", "/a"],
+    ["below it", "/bundle/rootfs/a/b", "/a/b"],
+    ["above it", "/bundle/rootfs", "/"],
+    ["in other words", "/bundle/./rootfs//a/", "/a"],
+  ])("one %s", (_title, source, inner) => expect(find(source)).toBe(inner));
+
+  it("one whose links lead there", () => {
+    expect(find("/link/rootfs/x", ["/a"], { "/link/rootfs/x": "/real/rootfs/a/x" })).toBe("/a/x");
+  });
+
+  it.each([
+    ["elsewhere", "/srv/a"],
+    ["beside it", "/bundle/rootfs/ab"],
+    ["beside the rootfs", "/bundle/rootfs-2/a"],
+  ])("not one %s", (_title, source) => expect(find(source)).toBeUndefined());
+
+  it("not one of the image that leads out of it", () => {
+    expect(find("/bundle/rootfs/a", ["/a"], { "/bundle/rootfs/a": "/etc" })).toBeUndefined();
+  });
+
+  it("none before there is a mount", () => {
+    expect(find("/bundle/rootfs/a", [])).toBeUndefined();
+    expect(planned([bind("rootfs/a"), VOLUME]).inner).toEqual([undefined, undefined]);
+  });
+
+  it("with src-nofollow not what the link itself leads to", () => {
+    const facts = { followOnHost: (path: string) => path.replace("rootfs/link", "rootfs/a") };
+    expect(planned([VOLUME, bind("rootfs/link")], S_IFDIR, facts).inner).toEqual([undefined, "/a"]);
+    expect(planned([VOLUME, bind("rootfs/link", "src-nofollow")], S_IFDIR, facts).inner[1]).toBeUndefined();
+  });
+
+  it("remounts and links that are copied are no mounts", () => {
+    const remount: Mount = { destination: "/a", options: ["remount", "ro"] };
+    expect(planned([remount, bind("rootfs/a")]).inner).toEqual([undefined, undefined]);
+  });
+});
+
+describe("a source that an earlier mount shows", () => {
+  it("is opened once that is made: in it, then where its links lead in the container", () => {
+    const { earlier, program } = planned([VOLUME, bind("rootfs/a/x")]);
+    expect(earlier[0]?.slice(-3)).toEqual([
+      "openat2 /bundle/rootfs/a/x",
+      "openat2 /bundle/rootfs/a/x ?failed",
+      "statx /a/x",
+    ]);
+    expect(summary(program.operations).slice(0, 3)).toEqual([
+      "open_tree /bundle/rootfs/a/x",
+      "close",
+      "openat2 /b",
+    ]);
+  });
+
+  it.each([
+    ["a file", S_IFREG, "openat b ?failed"],
+    ["a directory", S_IFDIR, "mkdirat b ?failed"],
+  ])("gets %s to be mounted on, as it is one", (_title, mode, made) => {
+    expect(summary(planned([VOLUME, bind("rootfs/a/x")], mode).program.operations)).toContain(made);
+  });
+
+  it("with src-nofollow is the link itself", () => {
+    const flags: number[] = [];
+    plannedMounts([VOLUME, bind("rootfs/a/x", "src-nofollow")], {
+      runSoFar: (program) => {
+        for (const operation of program.operations.slice(-3, -1)) flags.push(howOf(operation).flags);
+        return { results: [], outputs: [statx(S_IFREG)], failure: undefined };
+      },
+    });
+    expect(flags.map((bits) => bits & O_NOFOLLOW)).toEqual([O_NOFOLLOW, O_NOFOLLOW]);
+  });
+});
