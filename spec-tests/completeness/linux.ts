@@ -153,7 +153,10 @@ export const LINUX: Coverage = {
     "create --no-pivot with rootfsPropagation {}: error, nothing left",
     "create, linux.rootfsPropagation without a mount namespace: refused by name, nothing left",
   ],
-  "/linux/rootfsPropagation={}": ["rootfsPropagation {}: the root mount has it"],
+  "/linux/rootfsPropagation={}": [
+    "rootfsPropagation {}: the root mount has it",
+    "rootfsPropagation {}, binds of a shared tree: their own propagation …",
+  ],
   "/linux/maskedPaths": [
     "maskedPaths: a file reads as empty, a folder is an empty read-only one",
     "maskedPaths through a symlink: resolved inside the rootfs",

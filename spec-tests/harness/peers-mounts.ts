@@ -131,7 +131,23 @@ export const CRUN_MOUNTS: readonly Deviation[] = [
   },
   {
     reason: "all mounts become unbindable before others are bound, which fails then",
-    titles: ["rootfsPropagation runbindable: the root mount has it"],
+    titles: [
+      "rootfsPropagation runbindable: the root mount has it",
+      "rootfsPropagation runbindable, binds of a shared tree: …",
+    ],
+  },
+  {
+    reason:
+      "the propagation of a bind mount is given to those below it as well, and a recursive one of the root overrides it",
+    titles: [
+      "rootfsPropagation private, binds of a shared tree: …",
+      "rootfsPropagation rprivate, binds of a shared tree: …",
+      "rootfsPropagation rshared, binds of a shared tree: …",
+      "rootfsPropagation rslave, binds of a shared tree: …",
+      "rootfsPropagation shared, binds of a shared tree: …",
+      "rootfsPropagation slave, binds of a shared tree: …",
+      "rootfsPropagation unbindable, binds of a shared tree: …",
+    ],
   },
   {
     reason: "anything may be bound on /proc and below it",
@@ -272,13 +288,24 @@ export const RUNC_MOUNTS: readonly Deviation[] = [
     ],
   },
   {
-    reason: "all mounts become unbindable before masked and read-only paths are bound, which fails then",
-    titles: ["rootfsPropagation runbindable: the root mount has it"],
+    reason: "all mounts become unbindable before others, masks among them, are bound, which fails then",
+    titles: [
+      "rootfsPropagation runbindable: the root mount has it",
+      "rootfsPropagation runbindable, binds of a shared tree: …",
+    ],
   },
   {
     reason: "the propagation of the root mount itself came with 1.3.1",
     before: "1.3.1",
-    titles: ["rootfsPropagation rshared: the root mount has it"],
+    titles: [
+      "rootfsPropagation rshared: the root mount has it",
+      "rootfsPropagation rshared, binds of a shared tree: …",
+    ],
+  },
+  {
+    reason: "rslave is set of all mounts again at the end; no longer on its main branch",
+    from: "1.3.1",
+    titles: ["rootfsPropagation rslave, binds of a shared tree: …"],
   },
   {
     reason: "without a cgroup namespace the host's whole cgroup tree is shown",

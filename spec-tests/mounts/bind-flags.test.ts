@@ -1,6 +1,5 @@
-import { execFileSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
 import { expect } from "vitest";
+import { bound, seen, tree } from "../harness/bound-tree.ts";
 import type { Container } from "../harness/container.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
@@ -9,47 +8,6 @@ import { spec } from "../harness/spec.ts";
 import { mappedShell } from "../harness/user-namespace.ts";
 
 const CLAUSE = "config.md, Linux mount options";
-
-/** A host folder that is a mount, with another one below it; both have the flags. */
-function tree(sandbox: Sandbox, flags: string | undefined, propagation = "private"): string {
-  const folder = sandbox.path("tree");
-  mkdirSync(folder);
-  sandbox.atEnd(() => void execFileSync("umount", ["-R", folder]));
-  for (const path of [folder, `${folder}/sub`]) {
-    mkdirSync(path, { recursive: true });
-    execFileSync("mount", ["-t", "tmpfs", "-o", "mode=755", "tmpfs", path]);
-    mkdirSync(`${path}/sub`);
-  }
-  execFileSync("mount", [`--make-r${propagation}`, folder]);
-  for (const path of [folder, `${folder}/sub`])
-    if (flags !== undefined) execFileSync("mount", ["-o", `remount,bind,${flags}`, path]);
-  return folder;
-}
-
-function bound(sandbox: Sandbox, source: string, options: readonly string[]): Container {
-  return sandbox.shell("grep ' /mnt' /proc/self/mountinfo", (config) => {
-    config.mounts.push({ destination: "/mnt", type: "bind", source, options: [...options] });
-  });
-}
-
-interface Seen {
-  readonly flags: readonly string[];
-  /** Words of the optional fields: shared, master, unbindable. */
-  readonly propagation: readonly string[];
-}
-
-/** What the container's mountinfo says of /mnt and of /mnt/sub. proc_pid_mountinfo(5) */
-async function seen(container: Container): Promise<readonly [top: Seen, sub: Seen]> {
-  const mounts = new Map<string, Seen>();
-  for (const line of (await container.output()).trim().split("\n")) {
-    const fields = line.split(" ");
-    const optional = fields.slice(6, fields.indexOf("-")).map((field) => field.replace(/:.*/, ""));
-    mounts.set(fields[4] ?? "", { flags: (fields[5] ?? "").split(","), propagation: optional });
-  }
-  const [top, sub] = [mounts.get("/mnt"), mounts.get("/mnt/sub")];
-  if (top === undefined || sub === undefined) throw new Error(`not both mounted: ${[...mounts.keys()]}`);
-  return [top, sub];
-}
 
 /** Each recursive option, the flags that the source's mounts have, and what all of them have then. */
 const RECURSIVE: readonly [option: string, before: string | undefined, after: readonly string[]][] = [
@@ -130,32 +88,6 @@ for (const [option, flag] of [
     },
   );
 }
-
-/** Propagation of an rbind of a shared tree, of which the container has slaves by default. */
-const PROPAGATION: readonly [option: string, top: readonly string[], sub: readonly string[]][] = [
-  ["private", [], ["master"]],
-  ["rprivate", [], []],
-  ["shared", ["shared", "master"], ["master"]],
-  ["rshared", ["shared", "master"], ["shared", "master"]],
-  ["slave", ["master"], ["master"]],
-  ["rslave", ["master"], ["master"]],
-  ["unbindable", ["unbindable"], ["master"]],
-  ["runbindable", ["unbindable"], ["unbindable"]],
-];
-
-for (const [option, onTop, below] of PROPAGATION) {
-  const title = `rbind of a shared tree with ${option}: ${onTop.join("+") || "private"}, below ${below.join("+") || "private"}`;
-  spec(title, CLAUSE, async (sandbox) => {
-    const [top, sub] = await seen(bound(sandbox, tree(sandbox, undefined, "shared"), ["rbind", option]));
-    expect([top.propagation, sub.propagation]).toEqual([onTop, below]);
-  });
-}
-
-spec("rbind with rprivate, then shared: applied in the order given", CLAUSE, async (sandbox) => {
-  const container = bound(sandbox, tree(sandbox, undefined, "shared"), ["rbind", "rprivate", "shared"]);
-  const [top, sub] = await seen(container);
-  expect([top.propagation, sub.propagation]).toEqual([["shared"], []]);
-});
 
 spec("remount: changes the flags of an earlier mount", `${CLAUSE}: remount`, async (sandbox) => {
   const container = bound(sandbox, tree(sandbox, undefined), ["rbind"]);

@@ -163,7 +163,6 @@ describe("enterRootfs", () => {
 
   it.each<[RootfsPropagation, number, boolean]>([
     ["shared", MS_SHARED, false],
-    ["rprivate", MS_PRIVATE, true],
     ["runbindable", MS_UNBINDABLE, true],
   ])("sets the propagation %s of the root mount last", (word, type, recursive) => {
     const { program, plan } = withMounts(word);
@@ -171,6 +170,21 @@ describe("enterRootfs", () => {
     expect(propagations(program.operations.slice(-1))).toEqual([["/", type, recursive]]);
     expect(program.operations.at(-1)?.pointer).toBe("/linux/rootfsPropagation");
   });
+
+  it.each<[RootfsPropagation, number, boolean]>([
+    ["private", MS_PRIVATE, false],
+    ["rslave", MS_SLAVE, true],
+  ])(
+    "sets %s last only in a namespace that it joins, so that mounts keep their own",
+    (word, type, recursive) => {
+      const created = withMounts(word);
+      enterRootfs(created.program, created.plan);
+      expect(created.program.operations.at(-1)?.call).toBe("chdir");
+      const joined = withMounts(word, {}, "/proc/1/ns/mnt");
+      enterRootfs(joined.program, joined.plan);
+      expect(propagations(joined.program.operations.slice(-1))).toEqual([["/", type, recursive]]);
+    },
+  );
 
   it("changes the root directory without a mount namespace, and touches no mount", () => {
     const { program, plan } = testPlan({ linux: { rootfsPropagation: "rslave" } });

@@ -130,10 +130,12 @@ export function enterRootfs(program: Program, plan: InitPlan): void {
   }
   program.do("chdir", ["/"]);
   const propagation = parsePropagation(plan.config.linux?.rootfsPropagation ?? "");
-  if (propagation !== undefined && hasMountNamespace(plan)) {
-    program.about("/linux/rootfsPropagation", "set the propagation of the root mount");
-    setPropagationAt(program, "/", propagation.type, propagation.recursive);
-  }
+  if (propagation === undefined || !hasMountNamespace(plan)) return;
+  // Of a new namespace isolateMounts has made the mounts private or slaves: again, it would undo what single mounts ask for themselves.
+  const { type, recursive } = propagation;
+  if (plan.namespaces.created.has("mount") && (type === MS_PRIVATE || type === MS_SLAVE)) return;
+  program.about("/linux/rootfsPropagation", "set the propagation of the root mount");
+  setPropagationAt(program, "/", type, recursive);
 }
 
 /**

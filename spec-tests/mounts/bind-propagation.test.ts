@@ -1,0 +1,129 @@
+import { expect } from "vitest";
+import { bound, mountsOf, seen, tree } from "../harness/bound-tree.ts";
+import { spec } from "../harness/spec.ts";
+
+const CLAUSE = "config.md, Linux mount options";
+
+/** Propagation of an rbind of a shared tree, of which the container has slaves by default. */
+const PROPAGATION: readonly [option: string, top: readonly string[], sub: readonly string[]][] = [
+  ["private", [], ["master"]],
+  ["rprivate", [], []],
+  ["shared", ["shared", "master"], ["master"]],
+  ["rshared", ["shared", "master"], ["shared", "master"]],
+  ["slave", ["master"], ["master"]],
+  ["rslave", ["master"], ["master"]],
+  ["unbindable", ["unbindable"], ["master"]],
+  ["runbindable", ["unbindable"], ["unbindable"]],
+];
+
+for (const [option, onTop, below] of PROPAGATION) {
+  const title = `rbind of a shared tree with ${option}: ${onTop.join("+") || "private"}, below ${below.join("+") || "private"}`;
+  spec(title, CLAUSE, async (sandbox) => {
+    const [top, sub] = await seen(bound(sandbox, tree(sandbox, undefined, "shared"), ["rbind", option]));
+    expect([top.propagation, sub.propagation]).toEqual([onTop, below]);
+  });
+}
+
+spec("rbind with rprivate, then shared: applied in the order given", CLAUSE, async (sandbox) => {
+  const container = bound(sandbox, tree(sandbox, undefined, "shared"), ["rbind", "rprivate", "shared"]);
+  const [top, sub] = await seen(container);
+  expect([top.propagation, sub.propagation]).toEqual([["shared"], []]);
+});
+
+const OWN = ["plain", ...PROPAGATION.map(([option]) => option)];
+
+/**
+ * rootfsPropagation, and what binds of a shared tree with options of their own have then: the mount and the one below it. As on the
+ * main branch of runc: the word is set of the mounts before the container's are made and, where it is no kind of private or slave, of
+ * the root again at the end.
+ */
+const UNDER: readonly [
+  words: readonly string[],
+  own: "stays" | "is overridden",
+  binds: Readonly<Record<string, string>>,
+][] = [
+  [
+    ["private", "slave", "shared", "unbindable"],
+    "stays",
+    {
+      plain: "shared, shared",
+      private: "none, shared",
+      rprivate: "none, none",
+      slave: "master, shared",
+      rslave: "master, master",
+      shared: "shared, shared",
+      rshared: "shared, shared",
+      unbindable: "unbindable, shared",
+      runbindable: "unbindable, unbindable",
+    },
+  ],
+  [
+    ["rprivate"],
+    "stays",
+    {
+      plain: "none, none",
+      private: "none, none",
+      rprivate: "none, none",
+      slave: "none, none",
+      rslave: "none, none",
+      shared: "shared, none",
+      rshared: "shared, shared",
+      unbindable: "unbindable, none",
+      runbindable: "unbindable, unbindable",
+    },
+  ],
+  [
+    ["rslave"],
+    "stays",
+    {
+      plain: "master, master",
+      private: "none, master",
+      rprivate: "none, none",
+      slave: "master, master",
+      rslave: "master, master",
+      shared: "shared+master, master",
+      rshared: "shared+master, shared+master",
+      unbindable: "unbindable, master",
+      runbindable: "unbindable, unbindable",
+    },
+  ],
+  [
+    ["rshared"],
+    "is overridden",
+    {
+      plain: "shared, shared",
+      private: "shared, shared",
+      rprivate: "shared, shared",
+      slave: "shared+master, shared",
+      rslave: "shared+master, shared+master",
+      shared: "shared, shared",
+      rshared: "shared, shared",
+      unbindable: "shared, shared",
+      runbindable: "shared, shared",
+    },
+  ],
+  [["runbindable"], "is overridden", Object.fromEntries(OWN.map((own) => [own, "unbindable, unbindable"]))],
+];
+
+for (const [words, own, binds] of UNDER) {
+  for (const word of words) {
+    const title = `rootfsPropagation ${word}, binds of a shared tree: their own propagation ${own}`;
+    spec(title, `${CLAUSE}; config-linux.md, rootfsPropagation`, async (sandbox) => {
+      const source = tree(sandbox, undefined, "shared");
+      const container = sandbox.shell("grep ' /tmp/' /proc/self/mountinfo", (config) => {
+        config.linux.rootfsPropagation = word;
+        config.root.readonly = false;
+        for (const option of OWN) {
+          const options = option === "plain" ? ["rbind"] : ["rbind", option];
+          config.mounts.push({ destination: `/tmp/${option}`, type: "bind", source, options });
+        }
+      });
+      const mounts = mountsOf(await container.output());
+      const found = OWN.map((option) => {
+        const both = [`/tmp/${option}`, `/tmp/${option}/sub`].map((path) => mounts.get(path)?.propagation);
+        return [option, both.map((words) => (words?.length === 0 ? "none" : words?.join("+"))).join(", ")];
+      });
+      expect(Object.fromEntries(found)).toEqual(binds);
+    });
+  }
+}
