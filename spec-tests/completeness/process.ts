@@ -138,7 +138,7 @@ export const PROCESS: Coverage = {
   ],
   "/process/scheduler/nice": [
     "create, scheduler SCHED_OTHER, nice -5: the program is scheduled so",
-    "create, scheduling, nice with SCHED_FIFO: error that names the property",
+    "create, scheduler SCHED_FIFO, nice 5: the program is scheduled so",
     "create, scheduling, nice 20: error that names the property",
   ],
   "/process/scheduler/priority": [

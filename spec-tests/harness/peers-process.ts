@@ -3,6 +3,16 @@ import type { Deviation } from "./peers.ts";
 /** Seen with Debian's runc 1.1.15: properties of the process. */
 export const RUNC_PROCESS: readonly Deviation[] = [
   {
+    reason: "1.1 is older than the scheduler, and ignores it",
+    before: "1.2",
+    titles: [
+      "create, scheduler SCHED_FIFO, nice 5: the program is scheduled so",
+      "create, scheduler SCHED_IDLE, nice 6: the program is scheduled so",
+      "create, scheduler SCHED_RR, nice -3: the program is scheduled so",
+      "exec --process, SCHED_RR with a nice value: scheduled so, without it",
+    ],
+  },
+  {
     reason: "1.1.15 is older than these properties, and ignores them",
     titles: [
       "create, ioPriority IOPRIO_CLASS_BE 0: of the program and its children",
@@ -49,7 +59,6 @@ export const RUNC_PROCESS: readonly Deviation[] = [
       "create, scheduling, flag unknown: error that names the property",
       "create, scheduling, nice -21: error that names the property",
       "create, scheduling, nice 20: error that names the property",
-      "create, scheduling, nice with SCHED_FIFO: error that names the property",
       "create, scheduling, no class: error that names the property",
       "create, scheduling, no policy: error that names the property",
       "create, scheduling, no priority: error that names the property",
@@ -205,7 +214,6 @@ export const CRUN_PROCESS: readonly Deviation[] = [
       "create, scheduling, deadline with SCHED_RR: error that names the property",
       "create, scheduling, nice -21: error that names the property",
       "create, scheduling, nice 20: error that names the property",
-      "create, scheduling, nice with SCHED_FIFO: error that names the property",
       "create, scheduling, no priority: error that names the property",
       "create, scheduling, period with SCHED_BATCH: error that names the property",
       "create, scheduling, runtime with SCHED_OTHER: error that names the property",

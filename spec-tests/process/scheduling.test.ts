@@ -38,6 +38,18 @@ const POLICIES: readonly (readonly [Scheduler, object, string[]])[] = [
   [{ policy: "SCHED_OTHER" }, { policy: 0, nice: 0, priority: 0 }, ["true"]],
   [{ policy: "SCHED_BATCH", nice: 3 }, { policy: 3, nice: 3, priority: 0 }, ["true"]],
   [{ policy: "SCHED_IDLE" }, { policy: 5, nice: 0, priority: 0 }, ["true"]],
+  // A nice value is of no effect there: sched_setattr(2).
+  [{ policy: "SCHED_IDLE", nice: 6 }, { policy: 5, nice: 0, priority: 0 }, ["true"]],
+  [
+    { policy: "SCHED_FIFO", priority: 11, nice: 5 },
+    { policy: 1, nice: 0, priority: 11 },
+    ["chrt", "-f", "11", "true"],
+  ],
+  [
+    { policy: "SCHED_RR", priority: 99, nice: -3 },
+    { policy: 2, nice: 0, priority: 99 },
+    ["chrt", "-r", "99", "true"],
+  ],
   [
     { policy: "SCHED_FIFO", priority: 11 },
     { policy: 1, nice: 0, priority: 11 },
@@ -169,11 +181,6 @@ spec(
 const WRONG: readonly (readonly [string, Partial<Process> | object, string])[] = [
   ["policy unknown", { scheduler: { policy: "SCHED_LOTTERY" } }, "/process/scheduler/policy"],
   ["no policy", { scheduler: { nice: 1 } }, "/process/scheduler/policy"],
-  [
-    "nice with SCHED_FIFO",
-    { scheduler: { policy: "SCHED_FIFO", priority: 1, nice: 1 } },
-    "/process/scheduler/nice",
-  ],
   ["nice 20", { scheduler: { policy: "SCHED_OTHER", nice: 20 } }, "/process/scheduler/nice"],
   ["nice -21", { scheduler: { policy: "SCHED_BATCH", nice: -21 } }, "/process/scheduler/nice"],
   [
@@ -294,6 +301,22 @@ spec(
     expect((await container.exec([], { flags: ["--process", file] })).stdout).toMatch(/^0 5\nidle/);
     writeFileSync(file, JSON.stringify(process));
     expect((await container.exec([], { flags: ["--process", file] })).stdout).toMatch(/^0 0\n/);
+  },
+);
+
+spec(
+  "exec --process, SCHED_RR with a nice value: scheduled so, without it",
+  SCHEDULER,
+  async (sandbox, context) => {
+    needs(context, "chrt", "-r", "3", "true");
+    const container = await running(sandbox);
+    const file = sandbox.path("process.json");
+    const process = { args: SHOW, cwd: "/", env: [DEFAULT_PATH], user: { uid: 0, gid: 0 } };
+    writeFileSync(
+      file,
+      JSON.stringify({ ...process, scheduler: { policy: "SCHED_RR", priority: 3, nice: 4 } }),
+    );
+    expect((await container.exec([], { flags: ["--process", file] })).stdout).toMatch(/^0 2\n/);
   },
 );
 

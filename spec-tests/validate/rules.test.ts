@@ -212,6 +212,12 @@ const ROWS: Readonly<Record<string, Row>> = {
     },
     finds: ["warning no-effect /process/consoleSize"],
   },
+  "a nice value for a policy that has none": {
+    mutate: (config) => {
+      config.process.scheduler = { policy: "SCHED_FIFO", priority: 1, nice: 5 };
+    },
+    finds: ["warning no-effect /process/scheduler/nice"],
+  },
   "a hook of the container that is not there": {
     mutate: (config) => {
       config.hooks = { startContainer: [{ path: "/no-hook" }] };

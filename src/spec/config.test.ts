@@ -87,7 +87,7 @@ describe("parseConfig", () => {
       process: {
         cwd: "x",
         args: ["a\0b"],
-        scheduler: { policy: "SCHED_IDLE", nice: 1 },
+        scheduler: { policy: "SCHED_IDLE", priority: 1 },
         rlimits: [{ type: "RLIMIT_CPU", soft: 2, hard: 1 }],
       },
       mounts: [{ type: "proc" }],
@@ -99,7 +99,7 @@ describe("parseConfig", () => {
       "/ociVersion: unsupported version 2.0.0, must be 1.x",
       "/process/cwd: must be an absolute path",
       "/process/args/0: must not contain a NUL byte",
-      "/process/scheduler/nice: applies to SCHED_OTHER and SCHED_BATCH only",
+      "/process/scheduler/priority: applies to SCHED_FIFO and SCHED_RR only",
       "/process/rlimits/0/soft: must not exceed the hard limit 1",
       "/linux/maskedPaths: needs a mount namespace",
       "/linux/resources/cpu: must be an object",

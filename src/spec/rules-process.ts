@@ -1,6 +1,6 @@
 import type { Report, Rule } from "./issues.ts";
 import { numberListIssue } from "./number-list.ts";
-import type { Config, Process } from "./types.ts";
+import type { Config, Process, Scheduler } from "./types.ts";
 
 export const processRules: readonly Rule[] = [
   { reads: ["/process/rlimits"], check: (config, report) => withProcess(config, report, rlimitRules) },
@@ -56,14 +56,17 @@ function consoleRules({ terminal, consoleSize }: Process, report: Report): void 
   }
 }
 
-/** sched_setattr(2): which attributes a policy has. */
+/** Whether a policy has a nice value. sched_setattr(2) */
+export function hasNiceValue(policy: Scheduler["policy"]): boolean {
+  return policy === "SCHED_OTHER" || policy === "SCHED_BATCH";
+}
+
+/** sched_setattr(2): which attributes a policy has. What the kernel ignores of the others, a nice value, is no error. */
 function schedulerRules({ scheduler }: Process, report: Report): void {
   if (scheduler === undefined) return;
   const { policy, nice = 0, priority = 0, runtime = 0n, deadline = 0n, period = 0n } = scheduler;
   const at = "/process/scheduler";
-  const isFair = policy === "SCHED_OTHER" || policy === "SCHED_BATCH";
-  if (nice !== 0 && !isFair) report(`${at}/nice`, "applies to SCHED_OTHER and SCHED_BATCH only");
-  if (nice < -20 || nice > 19) report(`${at}/nice`, "must be from -20 to 19");
+  if (hasNiceValue(policy) && (nice < -20 || nice > 19)) report(`${at}/nice`, "must be from -20 to 19");
   if (policy === "SCHED_FIFO" || policy === "SCHED_RR") {
     if (priority < 1 || priority > 99) report(`${at}/priority`, `must be from 1 to 99 for ${policy}`);
   } else if (priority !== 0) {

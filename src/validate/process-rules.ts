@@ -1,6 +1,7 @@
 import { capabilityNames } from "../../bindings/abi/capability.ts";
 import type { ContainerView, Seen } from "../container/container-view.ts";
 import { candidatePaths } from "../plan/executable.ts";
+import { hasNiceValue } from "../spec/rules-process.ts";
 import type { Config, IdMapping, Process } from "../spec/types.ts";
 import { failure, type Tell, warning } from "./finding.ts";
 import { programProblem } from "./program.ts";
@@ -17,6 +18,7 @@ export function processRules(config: Config, view: ContainerView, tell: Tell): v
   program(process, view, tell);
   capabilities(process, tell);
   mappedIds(config, process, tell);
+  niceValue(process, tell);
   if (process.consoleSize !== undefined && process.terminal !== true)
     tell(warning("no-effect", "/process/consoleSize", "has no effect without a terminal"));
 }
@@ -126,6 +128,12 @@ function uselessCapabilities(process: Process, tell: Tell): void {
     const message = `${onlyBounding.join(", ")}: of no use, as noNewPrivileges keeps user ${uid} from getting them`;
     tell(warning("useless-capability", "/process/capabilities/bounding", message));
   }
+}
+
+function niceValue({ scheduler }: Process, tell: Tell): void {
+  if (scheduler === undefined || (scheduler.nice ?? 0) === 0 || hasNiceValue(scheduler.policy)) return;
+  const message = `has no effect with ${scheduler.policy}: SCHED_OTHER and SCHED_BATCH have a nice value`;
+  tell(warning("no-effect", "/process/scheduler/nice", message));
 }
 
 /** user_namespaces(7): an id that is not mapped can't be had. */
