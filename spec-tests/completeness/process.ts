@@ -81,7 +81,7 @@ export const PROCESS: Coverage = {
   ],
   "/process/capabilities/ambient": [
     "run as another user: ambient capabilities survive the exec, others do not",
-    "run, ambient capability that is not inheritable: a warning, no failure",
+    "run, ambient capability that is not inheritable: a warning that names it, no failure",
     "exec: ambient capabilities of the container, as another user",
   ],
   "/process/rlimits": [

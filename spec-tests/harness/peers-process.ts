@@ -145,6 +145,11 @@ export const RUNC_PROCESS: readonly Deviation[] = [
     titles: ["run with /dev/null as standard streams: they are the container's own"],
   },
   {
+    reason: "1.1 has no warning of a capability that can't be ambient",
+    before: "1.2",
+    titles: ["run, ambient capability that is not inheritable: a warning that names it, no failure"],
+  },
+  {
     reason: "what cannot be granted is an error of capset",
     titles: ["run, capability that the caller does not have: a warning, no failure"],
   },
@@ -265,6 +270,10 @@ export const CRUN_PROCESS: readonly Deviation[] = [
       "create, rlimits with a type without its prefix: error",
       "exec, rlimits of all 16 types at once: as listed for the container",
     ],
+  },
+  {
+    reason: "a capability that can't be ambient is left out in silence",
+    titles: ["run, ambient capability that is not inheritable: a warning that names it, no failure"],
   },
   {
     reason: "what cannot be granted is an error of capset",

@@ -117,7 +117,7 @@ spec(
 );
 
 spec(
-  "run, ambient capability that is not inheritable: a warning, no failure",
+  "run, ambient capability that is not inheritable: a warning that names it, no failure",
   `${CLAUSE}`,
   async (sandbox) => {
     const container = sandbox.shell("echo ran", (config) => {
@@ -128,7 +128,9 @@ spec(
         ambient: ["CAP_KILL"],
       };
     });
-    expect(await container.run()).toMatchObject({ code: 0, stdout: "ran\n" });
+    const result = await container.run();
+    expect(result).toMatchObject({ code: 0, stdout: "ran\n" });
+    expect(result.stderr).toContain("can't raise ambient capability CAP_KILL: ");
   },
 );
 

@@ -87,7 +87,7 @@ describe("capabilitySets", () => {
     });
     expect(capabilitySets(process, options).ambient).toBe(KILL);
     expect(warnings).toEqual([
-      "/process/capabilities/ambient: left out what is not both permitted and inheritable",
+      "/process/capabilities/ambient/1: can't raise ambient capability CAP_CHOWN: it is not both permitted and inheritable",
     ]);
   });
 });

@@ -65,10 +65,19 @@ export function capabilitySets(process: Process, options: CredentialOptions): Ca
   };
   const wanted = bits("ambient");
   const ambient = wanted & sets.permitted & sets.inheritable;
-  if (ambient !== wanted) {
-    options.warn("/process/capabilities/ambient: left out what is not both permitted and inheritable");
-  }
+  const lost = wanted & ~ambient;
+  if (lost !== 0n) warnOfAmbient(capabilities.ambient ?? [], lost, options);
   return { ...sets, ambient };
+}
+
+/** In the words of runc, which are looked for. */
+function warnOfAmbient(names: readonly string[], lost: bigint, { warn }: CredentialOptions): void {
+  names.forEach((name, index) => {
+    const number = capabilityNames.indexOf(name);
+    if (number < 0 || (lost & (1n << BigInt(number))) === 0n) return;
+    const where = `/process/capabilities/ambient/${index}`;
+    warn(`${where}: can't raise ambient capability ${name}: it is not both permitted and inheritable`);
+  });
 }
 
 /**
