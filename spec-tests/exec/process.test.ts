@@ -142,6 +142,14 @@ spec("exec: HOME is that of the user in the container's /etc/passwd", CLAUSE, as
   expect(await printed(container, "echo $HOME", "--user", "1000", "--env", "HOME=/x")).toBe("/x\n");
 });
 
+spec("exec --env HOME=, in a container with a HOME: that of the user", CLAUSE, async (sandbox) => {
+  const container = await running(sandbox, (config) => {
+    config.process.env = [DEFAULT_PATH, "HOME=/x"];
+  });
+  expect(await printed(container, "echo $HOME")).toBe("/x\n");
+  expect(await printed(container, "env | grep ^HOME", "--env", "HOME=")).toBe("HOME=/root\n");
+});
+
 spec("exec: the capabilities of the container's process, and no others", CLAUSE, async (sandbox) => {
   const container = await running(sandbox);
   const init = readFileSync(`/proc/${(await container.state()).pid}/status`, "utf8");

@@ -28,6 +28,14 @@ export const CRUN_EXEC: readonly Deviation[] = [
     ],
   },
   {
+    reason: "an empty HOME stays",
+    titles: [
+      "run with an empty HOME: that of the user",
+      "run with HOME twice, at last an empty one: that of the user",
+      "exec --env HOME=, in a container with a HOME: that of the user",
+    ],
+  },
+  {
     reason: "of what a process.json leaves out, only capabilities are the container's",
     titles: ["exec --process, oomScoreAdj absent: that of the container"],
   },

@@ -72,6 +72,20 @@ spec("run with HOME set: kept", "config.md, process.env", async (sandbox) => {
   expect(await container.output()).toBe("/elsewhere\n");
 });
 
+for (const [situation, entries, home] of [
+  ["an empty HOME: that of the user", ["HOME="], "/home/alice"],
+  ["HOME twice, at last an empty one: that of the user", ["HOME=/x", "HOME="], "/home/alice"],
+  ["HOME twice, at first an empty one: the last", ["HOME=", "HOME=/x"], "/x"],
+] as const) {
+  spec(`run with ${situation}`, "practice of runc", async (sandbox) => {
+    const container = sandbox.shell("env | grep ^HOME", (config) => {
+      config.process.env = [DEFAULT_PATH, ...entries];
+      config.process.user = { uid: 1000, gid: 1000 };
+    });
+    expect(await container.output()).toBe(`HOME=${home}\n`);
+  });
+}
+
 spec("run, the same name twice in env: the last wins", "practice of runc and crun", async (sandbox) => {
   const container = sandbox.shell('echo "$A"', (config) => {
     config.process.env = [DEFAULT_PATH, "A=first", "A=last"];

@@ -140,11 +140,7 @@ function readPasswd(channel: StubChannel, { file, begin }: Passwd, reply: Reply)
   return text;
 }
 
-function needsHome({ env }: Process): boolean {
-  return !(env ?? []).some((entry) => entry.startsWith("HOME=") && entry.length > "HOME=".length);
-}
-
-/** The last of several values counts; HOME is that of the user in the container's /etc/passwd where none is given. */
+/** The last of several values counts; HOME is that of the user in the container's /etc/passwd where none is given, or an empty one. */
 function environment(
   process: Process,
   added: readonly string[],
@@ -153,7 +149,8 @@ function environment(
   const byName = new Map<string, string | Uint8Array>();
   for (const entry of [...(process.env ?? []), ...added])
     byName.set(entry.slice(0, entry.indexOf("=")), entry);
-  if (needsHome(process))
+  const home = byName.get("HOME");
+  if (home === undefined || home === "HOME=")
     byName.set("HOME", nulTerminatedBytes(`HOME=${homeOf(passwd(), process.user?.uid ?? 0)}`));
   return [...byName.values()];
 }
