@@ -102,12 +102,6 @@ export const RUNC_SECCOMP: readonly Deviation[] = [
     ],
   },
   {
-    reason: "the connection for an exec stays open",
-    titles: [
-      "exec with a notify rule: a connection of its own, with the pid of its process and a running state",
-    ],
-  },
-  {
     reason: "the flag came with runc 1.2",
     titles: ["run with a notify rule and WAIT_KILLABLE_RECV: taken"],
   },

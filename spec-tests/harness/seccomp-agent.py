@@ -17,6 +17,7 @@ import select
 import socket
 import struct
 import sys
+import threading
 
 SECCOMP_IOCTL_NOTIF_RECV = 0xC0502100
 SECCOMP_IOCTL_NOTIF_SEND = 0xC0182101
@@ -31,8 +32,16 @@ def say(record):
 
 
 def receive(connection):
-    """One connection to its end; returns the listener, None if the other side has given up."""
+    """One connection, to its end as a rule; returns the listener, None if the other side has given up."""
     first, fds, _, _ = socket.recv_fds(connection, 1 << 20, 16)
+    record = threading.Thread(target=follow, args=(connection, first, fds), daemon=True)
+    record.start()
+    # A runtime that leaves the connection open must not keep the calls of its containers waiting.
+    record.join(1)
+    return fds[0] if fds else None
+
+
+def follow(connection, first, fds):
     connection.settimeout(20)
     rest = b""
     closed = False
@@ -55,7 +64,6 @@ def receive(connection):
             "closed": closed,
         }
     )
-    return fds[0] if fds else None
 
 
 def path_of(pid, address):

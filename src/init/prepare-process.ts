@@ -5,6 +5,7 @@ import { attachTerminal, type TerminalPlan } from "../plan/console.ts";
 import { assumeCredentials, type CredentialOptions, setNoNewPrivileges } from "../plan/credentials.ts";
 import { ExecutableSearch } from "../plan/executable.ts";
 import {
+  becomeReachable,
   enterWorkingDirectory,
   homeOf,
   openPasswd,
@@ -71,6 +72,12 @@ export function prepareProcess(
   const listener = listen === undefined ? undefined : last.descriptor(listen());
   const reply = receiveAll(session);
   options.attributes?.apply(session.pid);
+  // Not in the last program, which has no reply: the runtime would look for the listener in a process that may still be hidden.
+  if (options.start.seccomp?.listener?.dumpable === true && !options.staysDumpable) {
+    const program = channel.program();
+    becomeReachable(program);
+    runProgram(channel, program);
+  }
   if (devNull?.isNull(reply) === true) replaceNulls(last, devNull, options.stdio);
   startProgram(last, options.process, {
     ...options.start,

@@ -26,6 +26,7 @@ import { finishMounts, makeMounts, openBindSources } from "./mounts.ts";
 import { setPersonality } from "./personality.ts";
 import { testPlan } from "./plan.test-support.ts";
 import {
+  becomeReachable,
   enterWorkingDirectory,
   makeWorkingDirectory,
   openPasswd,
@@ -177,6 +178,7 @@ function everyOperation(config: Config, noPivot: boolean): Operation[] {
   verifyWorkingDirectory(program, process, entered);
   setNoNewPrivileges(program, process);
   new ExecutableSearch(program, process);
+  becomeReachable(program);
   startProgram(program, process, {
     listener: plan.root,
     path: "/bin/sh",

@@ -125,7 +125,7 @@ export interface SeccompFilter {
   readonly flags: number;
   /**
    * Present if the kernel makes a listener, whose descriptor the runtime has to take (seccomp-listener.ts): from a process that is
-   * dumpable, where the runtime has no privileges.
+   * dumpable, where the runtime has no privileges (prepare-process.ts).
    */
   readonly listener: { readonly dumpable: boolean } | undefined;
 }
@@ -164,6 +164,15 @@ function waitForStart(program: Program, listener: Register, first: number): void
 }
 
 /**
+ * Lets a runtime without privileges reach the process, for what it has to do there when the filter is loaded: look at the
+ * descriptors, take one, write to the memory (ptrace(2), access mode checking).
+ */
+export function becomeReachable(program: Program): void {
+  program.about("/linux/seccomp/listenerPath", "bring the process within reach of the caller");
+  program.do("prctl", [PR_SET_DUMPABLE, 1, 0, 0, 0]);
+}
+
+/**
  * The filter decides about all system calls that follow, those of the stub too: any of them may be denied, or wait for the
  * listener that nobody has yet. So there is none between the filter and the execve; with a listener, the stub watches a word of
  * its memory, into which the runtime writes once the listener's descriptor is in the right hands.
@@ -178,8 +187,6 @@ function loadFilter(program: Program, seccomp: SeccompFilter, filter: Data): voi
     return;
   }
   program.about("/linux/seccomp/listenerPath", "prepare the hand-over of the seccomp listener");
-  // The kernel clears it with a change of user; pidfd_getfd(2) of a runtime without privileges needs it.
-  if (seccomp.listener.dumpable) program.do("prctl", [PR_SET_DUMPABLE, 1, 0, 0, 0]);
   const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
   const word = program.call("mmap", [HANDED_OVER_ADDRESS, 4096, PROT_READ | PROT_WRITE, flags, -1, 0]);
   load();
