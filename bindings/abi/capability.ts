@@ -6,6 +6,7 @@ export const _LINUX_CAPABILITY_VERSION_3 = 0x20080522;
 // The capabilities that code mentions; names of all below.
 export const CAP_CHOWN = 0;
 export const CAP_DAC_OVERRIDE = 1;
+export const CAP_DAC_READ_SEARCH = 2;
 export const CAP_SETGID = 6;
 export const CAP_SETUID = 7;
 export const CAP_SETPCAP = 8;

@@ -18,6 +18,7 @@ export const MOUNTS: Coverage = {
     "bind mount with a relative source: relative to the bundle",
     "bind mount with a missing source: error, nothing left",
     "bind mount of a file: a missing target is made as a file",
+    "user namespace, bind of a folder in another user's folder of mode 0700: mounted",
     "bind of what an earlier mount shows ({}): that, and not the host's rootfs",
   ],
   "/mounts/*/type": [

@@ -1,4 +1,4 @@
-import { symlinkSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, symlinkSync } from "node:fs";
 import type { Config } from "../harness/config.ts";
 import { openConsole } from "../harness/console.ts";
 import { compareWithExplanation } from "../harness/explained-container.ts";
@@ -80,6 +80,20 @@ const BUNDLES: Readonly<Record<string, (config: Config, sandbox: Sandbox) => voi
     delete config.linux.maskedPaths;
     delete config.linux.readonlyPaths;
     config.mounts = config.mounts.filter(({ type }) => type !== "sysfs" && type !== "cgroup");
+  },
+  "a user namespace, and a source that only root reaches": (config, sandbox) => {
+    mapIds(config);
+    const folder = sandbox.path("home");
+    mkdirSync(`${folder}/data`, { recursive: true });
+    chownSync(folder, 1000, 1000);
+    chmodSync(folder, 0o700);
+    config.root.readonly = false;
+    config.mounts.push({
+      destination: "/mnt",
+      type: "bind",
+      source: `${folder}/data`,
+      options: ["rbind", "ro"],
+    });
   },
   "sources that earlier mounts show": (config, sandbox) => {
     config.root.readonly = false;

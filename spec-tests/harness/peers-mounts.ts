@@ -65,6 +65,7 @@ export const CRUN_MOUNTS: readonly Deviation[] = [
       "user namespace, rbind with another flag of a noexec source: noexec stays",
       "user namespace, rbind with another flag of a nosuid source: nosuid stays",
       "user namespace, rbind with another flag of a ro source: ro stays",
+      "user namespace, bind of a read-only mount in another user's folder of mode 0700: its flags are locked",
     ],
   },
   {

@@ -5,7 +5,7 @@ import { hasOwn, namespacesOf } from "../plan/init-plan.ts";
 import type { SeccompFilter } from "../plan/process-setup.ts";
 import type { ContainerGroups } from "../resctrl/group.ts";
 import { wantsIdMap } from "../spec/id-mapped-mount.ts";
-import type { Config, Linux, Process } from "../spec/types.ts";
+import type { Config, Linux, Mount, Process } from "../spec/types.ts";
 import { type Caller, managerOf } from "./caller.ts";
 import { type CreateHooks, loadCreateHooks } from "./create-hooks.ts";
 import { loadDelegation } from "./delegation.ts";
@@ -21,6 +21,7 @@ export interface CreateParts {
   readonly attributes: TaskAttributes | undefined;
   readonly hooks: CreateHooks | undefined;
   readonly idMappedMounts: SetUpOptions["idMappedMounts"];
+  readonly callersSources: SetUpOptions["callersSources"];
   readonly netDevices: NetDevices | undefined;
   readonly resctrl: ContainerGroups | undefined;
   readonly hostMount: HostMount | undefined;
@@ -52,6 +53,10 @@ export async function loadParts(
     idMappedMounts: mounts.some(wantsIdMap)
       ? (await import("../init/id-mapped-mounts.ts")).prepareIdMappedMounts
       : undefined,
+    callersSources:
+      ownUserNamespace && caller.privileged && mounts.some(showsSource)
+        ? (await import("../init/callers-sources.ts")).openCallersSources
+        : undefined,
     netDevices: await loadNetDevices(linux.netDevices ?? {}, rootless),
     resctrl: await loadResctrl(linux.intelRdt, id),
     hostMount: mountsForCaller(config, namespaces) ? await loadHostMount(rootfs) : undefined,
@@ -59,6 +64,10 @@ export async function loadParts(
     // Last: it is a connection, which nobody would close if another part could not be loaded.
     scope: context.systemdCgroup === true ? await loadScope(config, id, caller) : undefined,
   };
+}
+
+function showsSource({ options = [] }: Mount): boolean {
+  return options.includes("bind") || options.includes("rbind");
 }
 
 async function checkSysctls(config: Config): Promise<void> {

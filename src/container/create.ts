@@ -248,6 +248,7 @@ class Creation {
       moveNetDevices: netDevices === undefined ? undefined : () => netDevices.move(this.#saved.pid),
       hooks: hooks === undefined ? undefined : () => hooks.run(this.#saved),
       idMappedMounts: parts.idMappedMounts,
+      callersSources: parts.callersSources,
     });
     this.#listener?.close();
     return last;

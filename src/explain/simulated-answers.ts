@@ -1,6 +1,7 @@
 import { S_IFDIR, S_IFREG, S_IFSOCK, STATX_BASIC_STATS } from "../../bindings/abi/fcntl.ts";
 import { open_how, statfs, statx } from "../../bindings/abi/layouts.ts";
-import type { SyscallName } from "../../bindings/ffi/syscall.ts";
+import type { NativeArgument } from "../../bindings/ffi/koffi.ts";
+import { callKernel, type SyscallName } from "../../bindings/ffi/syscall.ts";
 import { CGROUP2_SUPER_MAGIC } from "../cgroup/files.ts";
 import type { FileKind, VirtualFile } from "./virtual-files.ts";
 
@@ -84,6 +85,11 @@ export const OWN_BUSINESS = new Set<SyscallName>([
   "waitid",
   "setns",
 ]);
+
+/** What is done after all, since it changes the calling thread alone, which looks at the host with other rights for a moment. */
+export function ofThread(name: SyscallName, args: readonly NativeArgument[]): number | undefined {
+  return name === "capget" || name === "capset" ? callKernel(name, args) : undefined;
+}
 
 /** Those whose result is a new descriptor. */
 export const DESCRIPTOR_RESULTS = new Set<SyscallName>(["socket", "pidfd_getfd", "open_tree"]);

@@ -29,6 +29,7 @@ import {
   flagsOf,
   makeReadable,
   OWN_BUSINESS,
+  ofThread,
 } from "./simulated-answers.ts";
 import { SimulatedNetworks } from "./simulated-networks.ts";
 import { SimulatedProcesses } from "./simulated-processes.ts";
@@ -93,7 +94,7 @@ export class SimulatedKernel {
   }
 
   readonly call = (name: SyscallName, args: Args): number => {
-    const answer = this.networks.answer(name, args);
+    const answer = this.networks.answer(name, args) ?? ofThread(name, args);
     if (answer !== undefined) return answer;
     const handler = this.#handlers[name];
     if (handler !== undefined) return handler(args);
@@ -236,8 +237,8 @@ export class SimulatedKernel {
     if (file !== undefined) return this.#descriptor(`fd of ${path}`, file, path);
     if (path === CGROUP_MOUNT && this.files.assumesCgroups)
       return this.#descriptor(`fd of ${path}`, { kind: "directory", content: "" }, path);
-    if (this.files.decides(path) || this.processes.owns(path)) return -errnoNumber("ENOENT");
-    const fd = callKernel(call, args);
+    if (this.files.decides(path) || this.processes.lacks(path)) return -errnoNumber("ENOENT");
+    const fd = callKernel(call, this.processes.onHost(path, args));
     if (fd >= 0) this.#realPaths.set(fd, path);
     return fd;
   }
@@ -325,9 +326,7 @@ export class SimulatedKernel {
         : this.processes.link(given);
     if (target === undefined)
       return this.processes.owns(given) ? -errnoNumber("ENOENT") : callKernel("readlinkat", args);
-    const bytes = new TextEncoder().encode(target);
-    bytesOf(args[2]).set(bytes);
-    return bytes.length;
+    return new TextEncoder().encodeInto(target, bytesOf(args[2])).written;
   }
 
   #mkdir(args: Args): number {

@@ -1,4 +1,7 @@
 import { readFileSync, readlinkSync } from "node:fs";
+import { AT_FDCWD } from "../../bindings/abi/fcntl.ts";
+import type { NativeArgument } from "../../bindings/ffi/koffi.ts";
+import { cString } from "../../bindings/ffi/syscall.ts";
 import type { Names } from "./names.ts";
 
 /** procfs of the processes that are not there, as far as the runtime looks at it. */
@@ -19,6 +22,17 @@ export class SimulatedProcesses {
 
   owns(path: string): boolean {
     return this.#parts(path) !== undefined;
+  }
+
+  /** Whether there is nothing at a path, as far as the process is concerned: its root directory is the host's while it is set up. */
+  lacks(path: string): boolean {
+    const name = this.#parts(path)?.name;
+    return name !== undefined && name !== "root";
+  }
+
+  /** The arguments of openat(2) or openat2(2) with the host's path in the place of a process's root directory. */
+  onHost(path: string, args: readonly NativeArgument[]): readonly NativeArgument[] {
+    return this.#parts(path)?.name === "root" ? [AT_FDCWD, cString("/"), ...args.slice(2)] : args;
   }
 
   /** Content of a file; undefined for what is not there, or not here. */

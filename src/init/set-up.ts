@@ -32,6 +32,7 @@ import { finishMounts, makeMounts, openBindSources } from "../plan/mounts.ts";
 import { makeWorkingDirectory } from "../plan/process-setup.ts";
 import { labelFile } from "../plan/security-labels.ts";
 import type { Config } from "../spec/types.ts";
+import type { openCallersSources } from "./callers-sources.ts";
 import { copyUp } from "./copy-up.ts";
 import type { prepareIdMappedMounts } from "./id-mapped-mounts.ts";
 import { type ProcessOptions, prepareProcess } from "./prepare-process.ts";
@@ -58,6 +59,8 @@ export interface SetUpOptions extends ProcessOptions {
   readonly hooks: (() => void) | undefined;
   /** Makes ready what mounts with id mappings need. Absent if there are none. */
   readonly idMappedMounts: typeof prepareIdMappedMounts | undefined;
+  /** Opens sources of bind mounts that init may not reach. Absent where it reaches what the caller does. */
+  readonly callersSources: typeof openCallersSources | undefined;
 }
 
 /**
@@ -150,6 +153,7 @@ function prepareEnvironment(
   openRootfs(program, plan);
   const requests = mountRequests(plan);
   options.idMappedMounts?.(program, plan, requests, { containerPid, opened });
+  options.callersSources?.(program, plan, requests, { containerPid, opened });
   openBindSources(program, requests);
   const hostNull = openNullForMasks(session, plan);
   if (hasOwn(plan.namespaces, "user")) {

@@ -7,7 +7,7 @@ import { findInnerSources } from "./inner-sources.ts";
 import { byteLength, MAX_DATA, needsOneString } from "./mount-data.ts";
 import { type MountOptions, parseMountOptions } from "./mount-options.ts";
 import { dataOf, isStrict } from "./new-mount.ts";
-import { cleanPath } from "./rootfs-paths.ts";
+import { cleanPath, isAtOrBelow } from "./rootfs-paths.ts";
 import { contextOption } from "./security-labels.ts";
 import { checkLinkOptions } from "./symlink-options.ts";
 
@@ -49,7 +49,7 @@ export function mountRequests(plan: Pick<InitPlan, "config" | "facts">, list = "
       options,
       source,
       link,
-      holdsRootfs: `${plan.facts.rootfs}/`.startsWith(source.endsWith("/") ? source : `${source}/`),
+      holdsRootfs: isAtOrBelow(plan.facts.rootfs, cleanPath(source)),
     };
     checkRequest(request, plan);
     checkLinkOptions(request);

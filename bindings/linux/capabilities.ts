@@ -1,0 +1,21 @@
+import { _LINUX_CAPABILITY_VERSION_3, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH } from "../abi/capability.ts";
+import { syscall } from "../ffi/syscall.ts";
+
+/** Effective, permitted and inheritable set, of the low 32 capabilities first. */
+const DATA_SIZE = 24;
+
+/** Does something without the capabilities that pass over the permissions of files. Only this thread is without them. capset(2) */
+export function withoutFileCapabilities<T>(action: () => T): T {
+  const header = new Uint8Array(Uint32Array.of(_LINUX_CAPABILITY_VERSION_3, 0).buffer);
+  const own = new Uint8Array(DATA_SIZE);
+  syscall("capget", [header, own]);
+  const fewer = Uint8Array.from(own);
+  const view = new DataView(fewer.buffer);
+  view.setUint32(0, view.getUint32(0, true) & ~((1 << CAP_DAC_OVERRIDE) | (1 << CAP_DAC_READ_SEARCH)), true);
+  syscall("capset", [header, fewer]);
+  try {
+    return action();
+  } finally {
+    syscall("capset", [header, own]);
+  }
+}
