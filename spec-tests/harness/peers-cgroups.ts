@@ -44,6 +44,8 @@ export const RUNC_CGROUPS: readonly Deviation[] = [
       "create, user namespace, /sys/fs/cgroup writable: the container owns what is delegated",
       "exec, user namespace, the container owns its cgroup: it runs there, where init is",
       "create, user namespace, process.user 7: that user owns the cgroup",
+      "root of a user namespace, no further one, process.user 5: that user owns the cgroup…",
+      "root of a user namespace, a further one, process.user 5: that user owns the cgroup",
       "create, user namespace: what the memory controller delegates is the container's too",
       "exec, user namespace, init in a cgroup below with …",
     ],
@@ -189,7 +191,11 @@ export const CRUN_CGROUPS: readonly Deviation[] = [
   },
   {
     reason: "the user of the container's root owns the cgroup, whatever process.user is",
-    titles: ["create, user namespace, process.user 7: that user owns the cgroup"],
+    titles: [
+      "create, user namespace, process.user 7: that user owns the cgroup",
+      "root of a user namespace, no further one, process.user 5: that user owns the cgroup…",
+      "root of a user namespace, a further one, process.user 5: that user owns the cgroup",
+    ],
   },
   {
     reason: "gives every cgroup of a user namespace to it, if writable or not",

@@ -1,19 +1,34 @@
-import { chownSync } from "node:fs";
+import { chownSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { expect } from "vitest";
+import { type Config, type Mapping, setNamespace, writableCgroup } from "../harness/config.ts";
+import type { Container } from "../harness/container.ts";
 import { giveRootfsTo } from "../harness/rootfs.ts";
+import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
-import { becomeUser, OWN, RANGE, rootlessConfig, SUBIDS, USER } from "../harness/user.ts";
+import {
+  becomeUser,
+  delegatedCgroup,
+  OWN,
+  RANGE,
+  rootlessConfig,
+  SUBIDS,
+  USER,
+  type UserOptions,
+} from "../harness/user.ts";
 
 /** The root of a user namespace, who calls for engines without privileges. */
 const CLAUSE = "engines: podman unshare, rootlesskit";
 
-function becomeNamespaceRoot(sandbox: Sandbox): void {
-  becomeUser(sandbox);
-  const map = (option: string): string[] => [
-    ...[option, `${OWN.containerID}:${OWN.hostID}:1`],
-    ...[option, `${RANGE.containerID}:${RANGE.hostID}:${RANGE.size}`],
-  ];
+/** With `further` ids beside those of the range. */
+function becomeNamespaceRoot(sandbox: Sandbox, options: UserOptions = {}, further: Mapping[] = []): void {
+  becomeUser(sandbox, options);
+  const map = (option: string): string[] =>
+    [OWN, RANGE, ...further].flatMap(({ containerID, hostID, size }) => [
+      option,
+      `${containerID}:${hostID}:${size}`,
+    ]);
   const maps = [...map("--map-users"), ...map("--map-groups")];
   sandbox.wrapper = [
     ...sandbox.wrapper,
@@ -27,14 +42,146 @@ function becomeNamespaceRoot(sandbox: Sandbox): void {
   ];
 }
 
+/** Each command is in a user namespace of its own, so that from now on only the host's root can look into the container. */
+function becomeHostRoot(sandbox: Sandbox): void {
+  sandbox.wrapper = [];
+  chownSync(sandbox.root, 0, 0); // root does not believe a state root of others
+}
+
+/** The root of such a namespace who has a cgroup, which is its own to give away, and the wrong user's id as well. */
+function namespaceRootWithCgroup(sandbox: Sandbox, wrong?: number): string {
+  const delegated = delegatedCgroup(sandbox, "user");
+  const cgroup = delegatedCgroup(sandbox, "caller", delegated);
+  const further = wrong === undefined ? [] : [{ containerID: wrong, hostID: SUBIDS + 2000, size: 10 }];
+  becomeNamespaceRoot(sandbox, { cgroup }, further);
+  return delegated;
+}
+
+function withoutUserNamespace(config: Config): void {
+  rootlessConfig(config);
+  config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== "user");
+  delete config.linux.uidMappings;
+  delete config.linux.gidMappings;
+}
+
+/** create and start by one command, and so in one user namespace. */
+async function runDetached(container: Container): Promise<void> {
+  expect(await container.run({ flags: ["--detach"], stdout: "/dev/null" })).toMatchObject({ code: 0 });
+}
+
+const DELEGATED = ["", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"];
+
+function owners(directory: string): number[] {
+  return DELEGATED.map((file) => statSync(join(directory, file)).uid);
+}
+
+for (const [what, wrong] of [
+  ["", undefined],
+  [", where the id that this one has on the host is another user's", RANGE.hostID + 4],
+] as const) {
+  spec(
+    `root of a user namespace, no further one, process.user 5: that user owns the cgroup${what}`,
+    "config-linux.md, Cgroup ownership: the host uid that process.user.uid maps to",
+    async (sandbox) => {
+      const delegated = namespaceRootWithCgroup(sandbox, wrong);
+      const container = sandbox.shell("exec sleep 1000", (config) => {
+        withoutUserNamespace(config);
+        writableCgroup(config);
+        config.process.user = { uid: 5, gid: 5 };
+      });
+      giveRootfsTo(container.rootfs, { uid: USER, gid: USER });
+      await runDetached(container);
+      becomeHostRoot(sandbox);
+      const owner = RANGE.hostID + 5 - RANGE.containerID;
+      expect(owners(join(delegated, container.id))).toEqual(DELEGATED.map(() => owner));
+    },
+  );
+}
+
+spec(
+  "root of a user namespace, a further one, process.user 5: that user owns the cgroup",
+  "config-linux.md, Cgroup ownership: the host uid that process.user.uid maps to",
+  async (sandbox) => {
+    const delegated = namespaceRootWithCgroup(sandbox);
+    const container = sandbox.shell("exec sleep 1000", (config) => {
+      rootlessConfig(config, [{ containerID: 0, hostID: 11, size: 100 }]);
+      writableCgroup(config);
+      config.process.user = { uid: 5, gid: 5 };
+    });
+    giveRootfsTo(container.rootfs, { uid: SUBIDS + 10, gid: SUBIDS + 10 });
+    await runDetached(container);
+    becomeHostRoot(sandbox);
+    const owner = RANGE.hostID + 11 + 5 - RANGE.containerID;
+    expect(owners(join(delegated, container.id))).toEqual(DELEGATED.map(() => owner));
+  },
+);
+
+if (IS_RUNTS) {
+  spec(
+    "root of a user namespace, a cgroup that is not delegated: refused, with the ids that the host knows",
+    "promise: an error about what the host denies says what to change there",
+    async (sandbox) => {
+      becomeNamespaceRoot(sandbox);
+      const container = sandbox.shell("true", (config) => {
+        withoutUserNamespace(config);
+        config.linux.cgroupsPath = `/${sandbox.tag}-own`;
+      });
+      const { code, stderr } = await container.create();
+      expect(code).toBe(1);
+      expect(stderr).toContain(
+        "/sys/fs/cgroup belongs to a user outside of the caller's user namespace and is not delegated to user 1500: ",
+      );
+      expect(stderr).toMatch(/; chown 1500 |enable-linger 1500|systemd-run --user/);
+    },
+  );
+
+  spec(
+    "root of a user namespace, process.user that it does not map: error that says so",
+    "promise: an error about what the host denies says what to change",
+    async (sandbox) => {
+      becomeNamespaceRoot(sandbox);
+      const container = sandbox.shell("true", (config) => {
+        withoutUserNamespace(config);
+        config.process.user = { uid: 5000, gid: 6 };
+      });
+      giveRootfsTo(container.rootfs, { uid: USER, gid: USER });
+      const { code, stderr } = await container.create();
+      expect(code).toBe(1);
+      expect(stderr).toContain("/process/user/uid");
+      expect(stderr).toContain("it is not in the user namespace of the caller, whose ids the container has");
+    },
+  );
+}
+
+spec(
+  "root of a user namespace, one that is joined: its mappings are compared as the caller sees them",
+  CLAUSE,
+  async (sandbox) => {
+    becomeNamespaceRoot(sandbox);
+    const path = join(sandbox.temporary, "user-namespace");
+    const container = sandbox.shell("id -u; cat /proc/self/uid_map", (config) => {
+      rootlessConfig(config, [{ containerID: 0, hostID: 11, size: 100 }]);
+      setNamespace(config, "user", { type: "user", path });
+    });
+    giveRootfsTo(container.rootfs, { uid: SUBIDS + 10, gid: SUBIDS + 10 });
+    // The holder of the namespace is a child of the namespace's root, as an engine's infra container.
+    const maps = ["--map-users", "0:11:100", "--map-groups", "0:11:100"].join(" ");
+    const script = [
+      `unshare --user ${maps} --setuid=0 --setgid=0 sleep 1000 & holder=$!`,
+      "until [ $(readlink /proc/$holder/ns/user) != $(readlink /proc/self/ns/user) ] && grep -q 100 /proc/$holder/uid_map; do sleep 0.02; done",
+      `ln -s /proc/$holder/ns/user ${path}`,
+      `"$@"; code=$?; rm ${path}; kill $holder; exit $code`,
+    ].join("\n");
+    sandbox.wrapper = [...sandbox.wrapper, "sh", "-c", script, "sh"];
+    expect((await container.output()).trim().split(/\s+/)).toEqual(["0", "0", "11", "100"]);
+  },
+);
+
 spec("root of a user namespace, no further one: devices, users and groups work", CLAUSE, async (sandbox) => {
   becomeNamespaceRoot(sandbox);
   const script = "echo x > /dev/null && head -c 2 /dev/zero | wc -c; id -u; id -G; ls /sys | grep kernel";
   const container = sandbox.shell(script, (config) => {
-    rootlessConfig(config);
-    config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== "user");
-    delete config.linux.uidMappings;
-    delete config.linux.gidMappings;
+    withoutUserNamespace(config);
     config.process.user = { uid: 5, gid: 6, additionalGids: [7] };
   });
   giveRootfsTo(container.rootfs, { uid: USER, gid: USER });
@@ -48,10 +195,8 @@ spec("root of a user namespace, a further one: mapped, and in reach of exec", CL
   });
   giveRootfsTo(container.rootfs, { uid: SUBIDS, gid: SUBIDS });
   await container.started();
-  // Each command is in a user namespace of its own, so that only the host's root can look into the container. A map shows the
-  // parent's ids.
-  sandbox.wrapper = [];
-  chownSync(sandbox.root, 0, 0); // root does not believe a state root of others
+  // A map shows the parent's ids.
+  becomeHostRoot(sandbox);
   const { stdout } = await container.exec(["sh", "-c", "id -u; cat /proc/self/uid_map"]);
   expect(stdout.trim().split(/\s+/)).toEqual(["0", "0", "1", "100"]);
 });

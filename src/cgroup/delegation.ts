@@ -1,10 +1,11 @@
 import { statSync } from "../../bindings/linux/file-status.ts";
-import { existsSync } from "../../bindings/linux/files.ts";
+import { existsSync, readFileSync } from "../../bindings/linux/files.ts";
 import { dirname } from "../../bindings/linux/paths.ts";
 import { RuntsError, reworded } from "../errors.ts";
 import type { Linux } from "../spec/types.ts";
 import { commonAncestor, neededControllers } from "./create.ts";
 import { CGROUP_MOUNT, cgroupName } from "./files.ts";
+import { outerId } from "./ownership.ts";
 import { callerCgroup, isWritableCgroup } from "./path.ts";
 
 /** What a user without privileges has to know when the kernel refuses a cgroup: which one is not his, and who can change that. */
@@ -24,14 +25,17 @@ export function isDenial(errno: string | undefined): boolean {
   return errno === "EACCES" || errno === "EPERM" || errno === "EROFS";
 }
 
-/** Which directory is in the way, whose it is, and what to do. */
+/** Which directory is in the way, whose it is, and what to do: with ids as the root of the host knows them, who has to do it. */
 export function denialReason(directory: string): string {
-  const uid = process.geteuid?.() ?? 0;
+  const map = readFileSync("/proc/self/uid_map", "latin1");
+  const own = process.geteuid?.() ?? 0;
+  const uid = outerId(map, own) ?? own;
   const ancestor = commonAncestor(directory);
   const existing = nearestExisting(directory);
   const obstacle = isWritableCgroup(existing) ? ancestor : existing;
-  const owner = statSync(obstacle).uid;
-  return `${obstacle} belongs to user ${owner} and is not delegated to user ${uid}: ${remedy(uid)}`;
+  const owner = outerId(map, statSync(obstacle).uid);
+  const whose = owner === undefined ? "a user outside of the caller's user namespace" : `user ${owner}`;
+  return `${obstacle} belongs to ${whose} and is not delegated to user ${uid}: ${remedy(uid)}`;
 }
 
 function nearestExisting(directory: string): string {

@@ -17,17 +17,21 @@ export function isDelegated({ mounts = [] }: Config): boolean {
   );
 }
 
+/** The user of a container's process. */
+export interface CgroupOwner {
+  readonly pid: number;
+  /** As the container names him. */
+  readonly uid: number;
+  /** Whether the container has a user namespace of its own, new or joined, and not the runtime's. */
+  readonly ownUserNamespace: boolean;
+}
+
 /**
- * Gives a cgroup to the user `uid` of the user namespace that `pid` is in: the directory and what the kernel says is safe to
- * delegate, so that limits stay with the host. Files that are not there are no error, nor is a user that is not mapped: the
- * container will not run as that.
+ * Gives a cgroup to the user of a container: the directory and what the kernel says is safe to delegate, so that limits stay with the
+ * host. Files that are not there are no error, nor is a user that is not mapped: the container will not run as that.
  */
-export function delegateCgroup(
-  directory: string,
-  { pid, uid }: { readonly pid: number; readonly uid: number },
-  rootless: boolean,
-): void {
-  const owner = outerUid(readFileSync(`/proc/${pid}/uid_map`, "latin1"), uid);
+export function delegateCgroup(directory: string, user: CgroupOwner, rootless: boolean): void {
+  const owner = ownerFor(user);
   if (owner === undefined) return;
   for (const file of ["", ...delegatedFiles()]) {
     const path = file === "" ? directory : `${directory}/${file}`;
@@ -47,11 +51,23 @@ export function delegateCgroup(
   }
 }
 
-/** user_namespaces(7): lines of `INSIDE OUTSIDE COUNT`, where outside is the reader's user namespace. */
-export function outerUid(uidMap: string, uid: number): number | undefined {
-  for (const line of uidMap.split("\n")) {
+/**
+ * His id in the runtime's user namespace, where chown(2) takes it. Of a process in the reader's own user namespace, uid_map tells the
+ * ids of the parent: it says then who is mapped, and no more.
+ */
+function ownerFor({ pid, uid, ownUserNamespace }: CgroupOwner): number | undefined {
+  const outside = outerId(readFileSync(`/proc/${pid}/uid_map`, "latin1"), uid);
+  return outside === undefined || ownUserNamespace ? outside : uid;
+}
+
+/**
+ * user_namespaces(7): lines of `INSIDE OUTSIDE COUNT`, where outside is the reader's user namespace, and its parent if it is the one
+ * that the map is of.
+ */
+export function outerId(map: string, id: number): number | undefined {
+  for (const line of map.split("\n")) {
     const [inside = 0, outside = 0, count = 0] = line.trim().split(/\s+/).map(Number);
-    if (uid >= inside && uid < inside + count) return outside + uid - inside;
+    if (id >= inside && id < inside + count) return outside + id - inside;
   }
   return undefined;
 }

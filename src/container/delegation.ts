@@ -13,11 +13,11 @@ export async function loadDelegation(
 ): Promise<((directory: string, pid: number) => void) | undefined> {
   const { created, joined } = namespacesOf(config);
   const uid = process.user?.uid ?? 0;
-  const hasOtherUser = uid !== 0 || created.has("user") || joined.has("user");
-  if (!created.has("cgroup") || !hasOtherUser) return undefined;
+  const ownUserNamespace = created.has("user") || joined.has("user");
+  if (!created.has("cgroup") || (uid === 0 && !ownUserNamespace)) return undefined;
   const { delegateCgroup, isDelegated } = await import("../cgroup/ownership.ts");
   if (!isDelegated(config)) return undefined;
-  return (directory, pid) => delegateCgroup(directory, { pid, uid }, rootless);
+  return (directory, pid) => delegateCgroup(directory, { pid, uid, ownUserNamespace }, rootless);
 }
 
 /** A clone that the kernel has refused, in terms of the cgroup that it was for. */

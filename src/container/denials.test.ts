@@ -64,6 +64,12 @@ describe("explainDenial", () => {
     const process = { args: ["true"], cwd: "/", user: { uid: 7, gid: 0 } };
     const user = { operation: "setresuid", errno: "EINVAL", pointer: "/process/user/uid" };
     expect(explained(user, config({ process }))).toContain("not in /linux/uidMappings");
+    const maps = { "/proc/self/uid_map": "0 1500 1\n8 300000 100\n" };
+    expect(explained(user, config({ process, linux: {} }), maps)).toContain(
+      "in the user namespace of the caller",
+    );
+    const eight = { ...process, user: { uid: 8, gid: 0 } };
+    expect(explained(user, config({ process: eight, linux: {} }), maps)).toBe("refused");
   });
 
   it.each([

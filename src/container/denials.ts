@@ -2,6 +2,7 @@ import { oneLine } from "../../bindings/abi/printable.ts";
 import { readFileSync } from "../../bindings/linux/files.ts";
 import { prlimit } from "../../bindings/linux/rlimit.ts";
 import { denialReason, isDenial } from "../cgroup/delegation.ts";
+import { outerId } from "../cgroup/ownership.ts";
 import { RuntsError, reworded } from "../errors.ts";
 import { hasOwn, namespacesOf } from "../plan/init-plan.ts";
 import type { Config, IdMapping } from "../spec/types.ts";
@@ -25,7 +26,7 @@ export function explainDenial(
   const hint =
     namespaceHint(error, caller, config, read) ??
     cgroupHint(error, cgroup) ??
-    mountHint(error, config) ??
+    mountHint(error, config, read) ??
     processHint(error, config, read) ??
     securityModuleHint(error, caller, read);
   if (hint === undefined || error.message.includes(oneLine(hint))) return error;
@@ -72,14 +73,14 @@ function cgroupHint({ operation, errno }: RuntsError, cgroup: string): string | 
   return operation === "clone3" && errno === "EACCES" && cgroup !== "" ? denialReason(cgroup) : undefined;
 }
 
-function mountHint(error: RuntsError, config: Config): string | undefined {
+function mountHint(error: RuntsError, config: Config, read: ReadSetting): string | undefined {
   const index = /^\/mounts\/(\d+)/.exec(error.pointer ?? "")?.[1];
   const mount = index === undefined ? undefined : config.mounts?.[Number(index)];
   if (mount === undefined) return undefined;
   const { operation = "", errno, path = "" } = error;
   const id = /^([ug]id)=(\d+)$/.exec(path);
   if (operation === "fsconfig" && errno === "EINVAL" && id !== null)
-    return unmapped(`${path}: this id`, id[1] === "uid" ? "uid" : "gid", config, Number(id[2]));
+    return unmapped(`${path}: this id`, id[1] === "uid" ? "uid" : "gid", config, Number(id[2]), read);
   if (operation === "open_tree" && errno === "EINVAL")
     return "with mounts below the source, a user namespace allows a recursive bind only: option rbind";
   if (!isDenial(errno)) return undefined;
@@ -94,7 +95,17 @@ function mountHint(error: RuntsError, config: Config): string | undefined {
   return `a user namespace may not mount ${mount.type ?? "this"} on this kernel`;
 }
 
-function unmapped(what: string, kind: "uid" | "gid", config: Config, id: number): string | undefined {
+function unmapped(
+  what: string,
+  kind: "uid" | "gid",
+  config: Config,
+  id: number,
+  read: ReadSetting,
+): string | undefined {
+  if (!hasOwn(namespacesOf(config), "user")) {
+    if (outerId(read(`/proc/self/${kind}_map`) ?? "", id) !== undefined) return undefined;
+    return `${what} is not in the user namespace of the caller, whose ids the container has: use another one`;
+  }
   const name = `${kind}Mappings` as const;
   const mappings: readonly IdMapping[] = config.linux?.[name] ?? [];
   if (mappings.some(({ containerID, size }) => id >= containerID && id < containerID + size))
@@ -106,9 +117,9 @@ function processHint(error: RuntsError, config: Config, read: ReadSetting): stri
   const { pointer = "", errno } = error;
   const { user, rlimits = [] } = config.process ?? {};
   if (errno === "EINVAL" && pointer === "/process/user/uid")
-    return unmapped("it", "uid", config, user?.uid ?? 0);
+    return unmapped("it", "uid", config, user?.uid ?? 0, read);
   if (errno === "EINVAL" && pointer === "/process/user/gid")
-    return unmapped("it", "gid", config, user?.gid ?? 0);
+    return unmapped("it", "gid", config, user?.gid ?? 0, read);
   if (!isDenial(errno)) return undefined;
   if (pointer === "/process/oomScoreAdj") {
     const current = read("/proc/self/oom_score_adj") ?? "0";
