@@ -3,10 +3,9 @@
  * downloaded by apt and unpacked into node_modules/.cache/guest-kernel. Not installed: that would change which kernel this
  * machine boots.
  */
-import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { root, which } from "./machine.mjs";
+import { Missing, root, runIn, unpackPackages, which } from "./machine.mjs";
 
 const unpacked = join(root, "node_modules/.cache/guest-kernel");
 
@@ -48,25 +47,14 @@ export function ensureGuestKernel() {
 function unpackKernel(directory) {
   // The package of this name has nothing but a dependency on the newest kernel.
   const name = /^\s*Depends: (linux-image-[0-9]\S*)$/m.exec(
-    output("apt-cache", "depends", "linux-image-amd64"),
+    runIn(directory, "apt-cache", "depends", "linux-image-amd64"),
   );
-  if (name === null) throw new Error("apt-cache knows no linux-image-amd64");
+  if (name === null) throw new Missing("apt-cache knows no linux-image-amd64");
   // apparmor has what loads profiles, and would load many if it were installed.
-  output("apt-get", "-o", "APT::Sandbox::User=root", "download", "-qq", name[1], "apparmor");
-  for (const file of readdirSync(directory).filter((entry) => entry.endsWith(".deb"))) {
-    output("dpkg-deb", "--extract", file, ".");
-    rmSync(join(directory, file));
-  }
+  unpackPackages(directory, [name[1], "apparmor"]);
   // Where depmod and modprobe look for modules below another root.
   symlinkSync("usr/lib", join(directory, "lib"));
-  output("depmod", "--basedir", directory, name[1].slice("linux-image-".length));
-
-  function output(command, ...args) {
-    const { status, stdout, stderr, error } = spawnSync(command, args, { cwd: directory, encoding: "utf8" });
-    if (status !== 0)
-      throw new Error(`${command} ${args.join(" ")} failed: ${error?.message ?? stderr.trim()}`);
-    return stdout;
-  }
+  runIn(directory, "depmod", "--basedir", directory, name[1].slice("linux-image-".length));
 }
 
 if (process.argv[1] === import.meta.filename && !ensureGuestKernel()) process.exitCode = 1;

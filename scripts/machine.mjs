@@ -3,7 +3,7 @@
  * imported, since nothing is installed yet.
  */
 import { spawnSync } from "node:child_process";
-import { accessSync, constants, existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { accessSync, constants, existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 
 export const root = join(import.meta.dirname, "..");
@@ -33,6 +33,33 @@ export const peerRuntimes = ["runc", "crun"].map((name) => ({
   program: name,
   why: "it is compared with runts",
 }));
+
+/** What the spec tests use, and the unit tests some of it. */
+export const specPackages = [
+  busybox,
+  { name: "python3", program: "python3", needed: true, why: "receives consoles and reaps containers" },
+  libseccomp,
+  { name: "procps", program: "ps", needed: true, why: "runts ps lists processes with it" },
+  ...peerRuntimes,
+  { name: "podman", program: "podman", why: "it runs containers through runts" },
+  { name: "catatonit", program: "catatonit", why: "podman run --init" },
+  { name: "iproute2", program: "ip", why: "makes network interfaces for containers" },
+  { name: "nftables", program: "nft", why: "podman's networks" },
+  { name: "criu", program: "criu", why: "saves and restores containers" },
+  { name: "uidmap", program: "newuidmap", why: "user namespaces with many ids" },
+  {
+    name: "systemd",
+    file: "/usr/lib/systemd/systemd",
+    why: "it makes cgroups for runts, in namespaces of its own",
+  },
+  { name: "dbus", program: "dbus-daemon", why: "systemd is asked by it" },
+  { name: "groff-base", program: "groff", why: "sets the manual pages" },
+  { name: "fish", program: "fish", why: "completes by runts' script" },
+  { name: "zsh", program: "zsh", why: "completes by runts' script" },
+  { name: "strace", program: "strace", why: "shows whether runts explain has told the truth" },
+  { name: "gcc", program: "gcc", why: "rebuilds the committed native images" },
+  { name: "libc6-dev", file: "/usr/include/stdio.h", why: "C programs that tests compile" },
+];
 
 /** The command needs something that it can't get by itself: said in plain words, without a stack. */
 export class Missing extends Error {}
@@ -146,6 +173,23 @@ function apt(args) {
   const { status, stdout, stderr } = spawnSync("apt-get", [...options, ...args], { env, encoding: "utf8" });
   if (status !== 0) process.stdout.write(`${stdout}${stderr}`.replace(/^(?=.)/gm, "  apt-get: "));
   return status === 0;
+}
+
+/** Downloads Debian packages into a folder and unpacks them there: they are not installed. `options` are apt-get's. */
+export function unpackPackages(directory, names, options = []) {
+  runIn(directory, "apt-get", "-o", "APT::Sandbox::User=root", ...options, "download", "-qq", ...names);
+  for (const file of readdirSync(directory).filter((entry) => entry.endsWith(".deb"))) {
+    runIn(directory, "dpkg-deb", "--extract", file, ".");
+    rmSync(join(directory, file));
+  }
+}
+
+/** What a command prints that has to succeed. */
+export function runIn(directory, command, ...args) {
+  const { status, stdout, stderr, error } = spawnSync(command, args, { cwd: directory, encoding: "utf8" });
+  if (status !== 0)
+    throw new Missing(`${command} ${args.join(" ")} failed: ${error?.message ?? stderr.trim()}`);
+  return stdout;
 }
 
 /** Installs the npm packages unless what package-lock.json asks for is installed already. */

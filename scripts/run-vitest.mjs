@@ -7,10 +7,19 @@ import { reachable, root, unifiedCgroup, vitest } from "./machine.mjs";
 
 /**
  * Runs one project where /sys/fs/cgroup is a cgroup2 and every user can reach the repository; `files` are parts of names of test
- * files, `below` is a command that runs its arguments, `retries` is how often a test that fails is tried again. The report is
- * undefined when vitest ended without one. A run that hangs must not take the others' results with it.
+ * files, `options` more of vitest's, `below` is a command that runs its arguments, `retries` is how often a test that fails is tried
+ * again. The report is undefined when vitest ended without one. A run that hangs must not take the others' results with it.
  */
-export function runVitest({ project, files = [], env = {}, below = [], retries = 0, report, timeoutMs }) {
+export function runVitest({
+  project,
+  files = [],
+  options = [],
+  env = {},
+  below = [],
+  retries = 0,
+  report,
+  timeoutMs,
+}) {
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
   const args = [
     unifiedCgroup,
@@ -22,16 +31,17 @@ export function runVitest({ project, files = [], env = {}, below = [], retries =
     project,
     `--retry=${retries}`,
     ...reporters,
+    ...options,
     ...files,
   ];
-  const options = {
+  const surroundings = {
     cwd: root,
     stdio: "inherit",
     timeout: timeoutMs,
     killSignal: "SIGKILL",
     env: { ...process.env, ...env },
   };
-  const { status } = spawnSync(reachable, args, options);
+  const { status } = spawnSync(reachable, args, surroundings);
   return { status, report: readReport(report) };
 }
 
@@ -49,6 +59,25 @@ export function brokenFiles(report) {
   return report.testResults.filter(
     ({ status, assertionResults }) => status === "failed" && assertionResults.length === 0,
   );
+}
+
+/** Of a run in which a peer may be judged: a test that it is known to fail is no pass. */
+export function countJudged({ status, report }) {
+  if (report === undefined) return { passed: 0, failed: 1, skipped: 0, known: [], all: 1 };
+  const tests = report.testResults.flatMap(({ assertionResults }) => assertionResults);
+  const known = tests.filter((test) => test.status === "passed" && test.title.includes(" deviates: "));
+  const passed = tests.filter((test) => test.status === "passed").length - known.length;
+  const failedTests = tests.filter((test) => test.status === "failed").length;
+  const failed = failedTests + brokenFiles(report).length;
+  // Errors outside of tests are in no count: they must not pass for success.
+  const errors = status !== 0 && failed === 0 ? 1 : 0;
+  return {
+    passed,
+    failed: failed + errors,
+    skipped: tests.length - passed - known.length - failedTests,
+    known: known.map(({ title }) => title),
+    all: tests.length,
+  };
 }
 
 /** Each failed test by file and title with the head of its first error: a log that is cut still tells them by its end. */

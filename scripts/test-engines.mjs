@@ -20,7 +20,7 @@ import {
   runtime,
   which,
 } from "./machine.mjs";
-import { brokenFiles, runVitest } from "./run-vitest.mjs";
+import { countJudged, runVitest } from "./run-vitest.mjs";
 
 const shared = [
   busybox,
@@ -136,25 +136,7 @@ function runChecks(engine, path, directory) {
   const files = [`spec-tests/engines/${engine.name}-`];
   const below = [alone, path];
   const env = { RUNTIME: path };
-  return { name, ...count(runVitest({ project: "engines", files, env, below, report, timeoutMs })) };
-}
-
-function count({ status, report }) {
-  if (report === undefined) return { passed: 0, failed: 1, skipped: 0, known: [], all: 1 };
-  const tests = report.testResults.flatMap(({ assertionResults }) => assertionResults);
-  const known = tests.filter((test) => test.status === "passed" && test.title.includes(" deviates: "));
-  const passed = tests.filter((test) => test.status === "passed").length - known.length;
-  const failedTests = tests.filter((test) => test.status === "failed").length;
-  const failed = failedTests + brokenFiles(report).length;
-  // Errors outside of tests are in no count: they must not pass for success.
-  const errors = status !== 0 && failed === 0 ? 1 : 0;
-  return {
-    passed,
-    failed: failed + errors,
-    skipped: tests.length - passed - known.length - failedTests,
-    known: known.map(({ title }) => title),
-    all: tests.length,
-  };
+  return { name, ...countJudged(runVitest({ project: "engines", files, env, below, report, timeoutMs })) };
 }
 
 function summary(engine, runs) {

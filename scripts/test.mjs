@@ -7,16 +7,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ensureGuestKernel, guestPackages } from "./guest-kernel.mjs";
-import {
-  busybox,
-  checkMachine,
-  ensureModules,
-  ensurePackages,
-  libseccomp,
-  Missing,
-  peerRuntimes,
-  root,
-} from "./machine.mjs";
+import { checkMachine, ensureModules, ensurePackages, Missing, root, specPackages } from "./machine.mjs";
 import { brokenFiles, failureSummary, runVitest, unsteadySummary } from "./run-vitest.mjs";
 
 /** The other architecture's compiler has another name on each of the two. */
@@ -26,29 +17,7 @@ const crossCompiler =
     : { name: "gcc-aarch64-linux-gnu", program: "aarch64-linux-gnu-gcc" };
 
 const packages = [
-  busybox,
-  { name: "python3", program: "python3", needed: true, why: "receives consoles and reaps containers" },
-  libseccomp,
-  { name: "procps", program: "ps", needed: true, why: "runts ps lists processes with it" },
-  ...peerRuntimes,
-  { name: "podman", program: "podman", why: "it runs containers through runts" },
-  { name: "catatonit", program: "catatonit", why: "podman run --init" },
-  { name: "iproute2", program: "ip", why: "makes network interfaces for containers" },
-  { name: "nftables", program: "nft", why: "podman's networks" },
-  { name: "criu", program: "criu", why: "saves and restores containers" },
-  { name: "uidmap", program: "newuidmap", why: "user namespaces with many ids" },
-  {
-    name: "systemd",
-    file: "/usr/lib/systemd/systemd",
-    why: "it makes cgroups for runts, in namespaces of its own",
-  },
-  { name: "dbus", program: "dbus-daemon", why: "systemd is asked by it" },
-  { name: "groff-base", program: "groff", why: "sets the manual pages" },
-  { name: "fish", program: "fish", why: "completes by runts' script" },
-  { name: "zsh", program: "zsh", why: "completes by runts' script" },
-  { name: "strace", program: "strace", why: "shows whether runts explain has told the truth" },
-  { name: "gcc", program: "gcc", why: "rebuilds the committed native images" },
-  { name: "libc6-dev", file: "/usr/include/stdio.h", why: "C programs that tests compile" },
+  ...specPackages,
   { name: "g++", program: "g++", why: "compiles a test of the C++ functions that koffi uses" },
   { ...crossCompiler, why: "rebuilds the committed native images of the other architecture" },
   ...(process.arch === "x64" ? guestPackages : []),

@@ -1,0 +1,1 @@
+export function mirrorsOf(uris: string): string[];

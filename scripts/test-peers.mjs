@@ -1,0 +1,98 @@
+/**
+ * `npm run test:peers [-- PEER...]`: the spec tests judge this machine's runc and crun, and the newer ones of Debian's release forky.
+ * PEER is a name and the beginning of a version, as crun or runc-1.1. A line for each says how many tests it passed, failed and
+ * skipped, and in how many it is known to differ (spec-tests/harness/peers.ts).
+ */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ensureForkyPeers } from "./forky-peers.mjs";
+import {
+  checkMachine,
+  ensureModules,
+  ensurePackages,
+  Missing,
+  peerRuntimes,
+  root,
+  runScript,
+  specPackages,
+  which,
+} from "./machine.mjs";
+import { countJudged, failureSummary, runVitest } from "./run-vitest.mjs";
+
+/** Runs a command where programs find the libraries in the folder named first. */
+const withLibraries = join(root, "spec-tests/harness/with-libraries.sh");
+
+/** A peer that leaves something behind where a test wants nothing left is waited for: some ten minutes in all, on two processors. */
+const timeoutMs = 60 * 60_000;
+
+/** The runtimes by name and version, as runc-1.3.6, with the command that they run below. */
+function findPeers() {
+  const forky = ensureForkyPeers();
+  const below = [withLibraries, forky.libraries];
+  const peers = [
+    ...peerRuntimes.map(({ program }) => ({ path: which(program), below: [] })),
+    ...forky.runtimes.map((path) => ({ path, below })),
+  ];
+  return peers.map((peer) => ({ ...peer, label: labelOf(peer) }));
+}
+
+function labelOf({ path, below }) {
+  const [file, ...args] = [...below, path, "--version"];
+  const { stdout, stderr } = spawnSync(file, args, { encoding: "utf8" });
+  const told = /^(\S+) version (\d+(?:\.\d+)*)/.exec(stdout);
+  if (told === null) throw new Missing(`${path} --version tells no version: ${stdout}${stderr}`);
+  return `${told[1]}-${told[2]}`;
+}
+
+function choose(peers, words) {
+  const unknown = words.filter((word) => !peers.some(({ label }) => label.startsWith(word)));
+  if (unknown.length > 0)
+    throw new Missing(
+      `no such peer: ${unknown.join(" ")} (there are: ${peers.map(({ label }) => label).join(" ")})`,
+    );
+  return words.length === 0
+    ? peers
+    : peers.filter(({ label }) => words.some((word) => label.startsWith(word)));
+}
+
+function judge({ label, path, below }, directory) {
+  process.stdout.write(`\n=== ${label}\n`);
+  const report = join(directory, `${label}.json`);
+  // Some files have tests of runts alone.
+  const options = ["--passWithNoTests"];
+  const env = { RUNTIME: path };
+  const run = runVitest({ project: "spec", options, env, below, report, timeoutMs });
+  const lines = run.report === undefined ? [] : failureSummary(run.report);
+  return { label, lines, ...countJudged(run) };
+}
+
+function text({ label, passed, failed, skipped, known }) {
+  return `${label}: ${passed} passed, ${failed} failed, ${skipped} skipped, ${known.length} known to differ`;
+}
+
+function testPeers() {
+  checkMachine("npm run test:peers");
+  ensurePackages([...specPackages, ...peerRuntimes.map((entry) => ({ ...entry, needed: true }))]);
+  ensureModules();
+  const peers = choose(findPeers(), process.argv.slice(2));
+  const directory = mkdtempSync(join(tmpdir(), "runts-peers-"));
+  const results = [];
+  try {
+    for (const peer of peers) {
+      results.push(judge(peer, directory));
+      process.stdout.write(`--- ${text(results.at(-1))}\n`);
+    }
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+  const lines = results.flatMap((result) => [
+    ...result.lines.map((line) => `${result.label}: ${line}`),
+    text(result),
+  ]);
+  process.stdout.write(`\n${lines.join("\n")}\n`);
+  return results.every(({ failed }) => failed === 0) ? 0 : 1;
+}
+
+runScript("test:peers", testPeers);
