@@ -53,6 +53,14 @@ const BOTH: readonly Deviation[] = [
       "devices where a block device of the numbers exists: error that names it",
     ],
   },
+  {
+    reason: "a device is passed over where the link to the container's own ptmx goes, whatever it is",
+    titles: ["devices with a /dev/ptmx …"],
+  },
+  {
+    reason: "in a user namespace the host's devices are bound over what the config mounts",
+    titles: ["bind mounts in a user namespace where /dev has links and devices: they stay"],
+  },
 ];
 
 /** Seen with Debian's crun 1.21. */
@@ -131,6 +139,13 @@ export const RUNC_NETDEV: readonly Deviation[] = [
       "intelRdt, closID alone, no such class: error, nothing is changed",
       "intelRdt, a monitoring group that exists: error, nothing is changed",
       "intelRdt, a class or monitoring group that turns out unusable: error, what was made is removed",
+    ],
+  },
+  {
+    reason: "what is mounted on /dev/ptmx keeps the link from its place: EBUSY",
+    titles: [
+      "bind mount on /dev/ptmx: the link to the container's own, with a warning",
+      "bind mount in a user namespace on /dev/ptmx: the link to the container's own, with a warning",
     ],
   },
   {

@@ -12,6 +12,15 @@ import { mappedShell } from "../harness/user-namespace.ts";
 
 const CLAUSE = "config-linux.md, Devices";
 
+const ZERO = { type: "c", path: "/dev/own", major: 1, minor: 5, fileMode: 0o666 };
+
+/** What a container with a line of shell is made of. */
+type ShellParts = [script: string, mutate: (config: Config) => void];
+
+function mountOn(config: Config, destination: string, source: string): void {
+  config.mounts.push({ destination, type: "bind", source, options: ["bind"] });
+}
+
 type Devices = NonNullable<Config["linux"]["devices"]>;
 
 function withDevices(
@@ -101,6 +110,75 @@ spec("devices where that device exists: accepted", CLAUSE, async (sandbox) => {
   });
   expect(await container.output()).toBe("1:3\n");
 });
+
+/** Opens a terminal, and lists those that the container's devpts has then. */
+const OPEN_TERMINAL = "exec 3<>/dev/ptmx; ls /dev/pts";
+
+const PTMX = { type: "c", path: "/dev/ptmx", major: 5, minor: 2, fileMode: 0o666 };
+const LINKS = "config-linux.md, Dev symbolic links";
+
+for (const [situation, shell] of [
+  ["", (sandbox: Sandbox, ...rest: ShellParts) => sandbox.shell(...rest)],
+  [" in a user namespace", mappedShell],
+] as const) {
+  spec(`devices${situation} with /dev/ptmx: the link to the container's own`, LINKS, async (sandbox) => {
+    const container = shell(sandbox, `readlink /dev/ptmx; ${OPEN_TERMINAL}`, (config) => {
+      config.linux.devices = [PTMX];
+    });
+    expect(await container.output()).toBe("pts/ptmx\n0\nptmx\n");
+  });
+
+  spec(
+    `bind mount${situation} on /dev/ptmx: the link to the container's own, with a warning`,
+    LINKS,
+    async (sandbox) => {
+      const container = shell(sandbox, `readlink /dev/ptmx; ${OPEN_TERMINAL}`, (config) =>
+        mountOn(config, "/dev/ptmx", "/dev/ptmx"),
+      );
+      const result = await container.run();
+      expect(result).toMatchObject({ code: 0, stdout: "pts/ptmx\n0\nptmx\n" });
+      if (IS_RUNTS) expect(result.stderr).toMatch(/\/mounts\/\d+: left out/);
+    },
+  );
+
+  spec(
+    `bind mounts${situation} where /dev has links and devices: they stay`,
+    "config.md, mounts: as the config lists them",
+    async (sandbox) => {
+      const names = ["core", "fd", "random", "stderr", "stdin", "stdout", "tty"];
+      writeFileSync(sandbox.path("file"), "the mount's\n");
+      const script = `cd /dev; for name in ${names.join(" ")}; do head -c 12 $name; done`;
+      const container = shell(sandbox, script, (config) => {
+        for (const name of names) mountOn(config, `/dev/${name}`, sandbox.path("file"));
+      });
+      expect(await container.output()).toBe("the mount's\n".repeat(names.length));
+    },
+  );
+}
+
+spec(
+  "devices where /dev has links: they are the devices",
+  "config-linux.md, Devices: available in the container",
+  async (sandbox) => {
+    const names = ["core", "fd", "stderr", "stdin", "stdout"];
+    const devices = names.map((name) => ({ ...ZERO, path: `/dev/${name}` }));
+    const script = `cd /dev; stat -c '%F %t:%T' ${names.join(" ")}`;
+    const container = withDevices(sandbox, script, devices);
+    expect(await container.output()).toBe("character special file 1:5\n".repeat(names.length));
+  },
+);
+
+for (const [what, device] of [
+  ["of other numbers", { ...PTMX, minor: 3 }],
+  ["of another type", { ...PTMX, type: "b" }],
+  ["by another path", { ...PTMX, path: "/dev//pts/../ptmx", major: 1 }],
+] as const) {
+  spec(`devices with a /dev/ptmx ${what}: error that names it`, LINKS, async (sandbox) => {
+    const container = withDevices(sandbox, "true", [device]);
+    expectRefusal(await container.create(), IS_RUNTS ? "/linux/devices/0: /dev/ptmx" : undefined);
+    expect(await sandbox.traces()).toEqual([]);
+  });
+}
 
 function inUserNamespace(sandbox: Sandbox, script: string, devices: Devices): Container {
   return mappedShell(sandbox, script, (config) => {

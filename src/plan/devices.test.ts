@@ -72,6 +72,13 @@ describe("device nodes", () => {
     expect(made(program).at(-1)?.args[3]).toBe(type === "p" ? 0n : 0x101n);
   });
 
+  it("makes no default device where the config mounts something, nor a ptmx that it lists", () => {
+    const ptmx: Device = { type: "c", path: "/dev/ptmx", major: 5n, minor: 2n };
+    const random = { destination: "/dev/random", source: "/dev/urandom", options: ["bind"] };
+    const { program } = planned({ devices: [ptmx] }, [random]);
+    expect(made(program).map(({ path }) => path)).toEqual(DEFAULTS.filter((path) => path !== "/dev/random"));
+  });
+
   it("makes nothing at all where /dev is a bind mount", () => {
     const { program } = planned({}, [{ destination: "/dev", source: "/dev", options: ["rbind"] }]);
     expect(program.operations).toEqual([]);
@@ -113,6 +120,19 @@ describe("links", () => {
       ["/dev/ptmx", "pts/ptmx"],
     ]);
     expect(summary(program.operations).slice(-2)).toEqual(["unlinkat /dev/ptmx", "symlinkat /dev/ptmx"]);
+  });
+
+  it("take the place of a mount on /dev/ptmx, with a warning", () => {
+    const { plan, warnings } = testPlan({
+      mounts: [
+        { destination: "/dev/../dev/ptmx", source: "/dev/ptmx", options: ["bind"] },
+        { destination: "/mnt", source: "/mnt", options: ["bind"] },
+      ],
+    });
+    expect(mountRequests(plan).map(({ pointer }) => pointer)).toEqual(["/mounts/1"]);
+    expect(warnings).toEqual([
+      "/mounts/0: left out, since /dev/ptmx is a link to that of the container's own devpts",
+    ]);
   });
 
   it("have /dev/core where the host has /proc/kcore", () => {

@@ -17,7 +17,7 @@ import { RuntsError } from "../errors.ts";
 import type { Config, Device } from "../spec/types.ts";
 import { type InitPlan, isInUserNamespace, type ReplyCheck } from "./init-plan.ts";
 import { openTarget } from "./made-mounts.ts";
-import type { MountRequest } from "./mount-requests.ts";
+import { devIsBound, type MountRequest, PTMX } from "./mount-requests.ts";
 import { attach, cleanPath, components, openOrCreate, protectHostNode } from "./rootfs-paths.ts";
 import { isDeviceNode, makeDevice } from "./structs.ts";
 
@@ -30,6 +30,9 @@ const DEFAULT_DEVICES: readonly Device[] = [
   { type: "c", path: "/dev/urandom", major: 1n, minor: 9n, fileMode: 0o666 },
   { type: "c", path: "/dev/tty", major: 5n, minor: 0n, fileMode: 0o666 },
 ];
+
+/** The property says which devices there are beside these. */
+const DEFAULTS_POINTER = "/linux/devices";
 
 const FIFO = { major: 0n, minor: 0n };
 
@@ -49,16 +52,16 @@ interface DeviceNode extends Device {
 
 /** Nodes to make: the default ones, unless the config has its own of that path, then those of the config. */
 function deviceNodes({ config }: Pick<InitPlan, "config">): DeviceNode[] {
-  const own = (config.linux?.devices ?? []).map((device, index) => ({
+  const listed = (config.linux?.devices ?? []).map((device, index) => ({
     ...device,
     path: cleanPath(device.path),
     pointer: `/linux/devices/${index}`,
   }));
+  const own = listed.filter(({ path }) => path !== PTMX);
   const paths = new Set(own.map(({ path }) => path));
   const defaults = DEFAULT_DEVICES.filter(({ path }) => !paths.has(path)).map((device) => ({
     ...device,
-    // The property says which devices there are beside these (config-linux.md, Default Devices).
-    pointer: "/linux/devices",
+    pointer: DEFAULTS_POINTER,
   }));
   return [...defaults, ...own];
 }
@@ -66,11 +69,6 @@ function deviceNodes({ config }: Pick<InitPlan, "config">): DeviceNode[] {
 /** Where a container has devices, if its /dev is its own. */
 export function devicePaths(config: Config): string[] {
   return deviceNodes({ config }).map(({ path }) => path);
-}
-
-/** If /dev is a bind mount it is the host's own or somebody's who filled it already: nothing is made in it. */
-export function devIsBound(requests: readonly MountRequest[]): boolean {
-  return requests.some(({ destination, options }) => destination === "/dev" && options.bind);
 }
 
 export function makeDevices(
@@ -85,6 +83,8 @@ export function makeDevices(
   const dev = openTarget(program, plan, "/dev", "directory", { noSymlinks: true }).fd;
   const makeNode = isInUserNamespace(plan) ? bindDevice : makeDeviceNode;
   for (const node of deviceNodes(plan)) {
+    // One that the config lists has to be there itself, whatever is mounted.
+    if (node.pointer === DEFAULTS_POINTER && isMounted(requests, node.path)) continue;
     program.about(node.pointer, `make device ${node.path}`);
     const parts = components(node.path);
     const inDev = parts.length === 2 && parts[0] === "dev";
@@ -96,6 +96,11 @@ export function makeDevices(
   }
   makeDevLinks(program, plan, dev);
   return checks;
+}
+
+/** Whether the config itself puts something at this path, a bind mount of /dev/urandom on /dev/random: that is what it gets. */
+function isMounted(requests: readonly MountRequest[], path: string): boolean {
+  return requests.some(({ destination, options }) => destination === path && !options.remount);
 }
 
 function makeDeviceNode(
@@ -184,8 +189,8 @@ function makeDevLinks(program: Program, plan: InitPlan, dev: Register): void {
     program.do("symlinkat", [target, dev, name], { tolerate: ["EEXIST"], path: `/dev/${name}` });
   }
   // A ptmx of the image would be that of the host's devpts: it is replaced.
-  program.do("unlinkat", [dev, "ptmx", 0], { tolerate: ["ENOENT"], path: "/dev/ptmx" });
-  program.do("symlinkat", ["pts/ptmx", dev, "ptmx"], { path: "/dev/ptmx" });
+  program.do("unlinkat", [dev, "ptmx", 0], { tolerate: ["ENOENT"], path: PTMX });
+  program.do("symlinkat", ["pts/ptmx", dev, "ptmx"], { path: PTMX });
 }
 
 /** Opens the host's /dev/null and proves that it is one, before anything of the container is mounted (CVE-2025-31133). */

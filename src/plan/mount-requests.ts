@@ -33,6 +33,9 @@ export interface MountRequest {
   mappings?: Register;
 }
 
+/** A link to the ptmx of the container's own devpts, whatever a config lists there. config-linux.md, Dev symbolic links */
+export const PTMX = "/dev/ptmx";
+
 /** `list` is the pointer of the list of mounts. */
 export function mountRequests(plan: Pick<InitPlan, "config" | "facts">, list = "/mounts"): MountRequest[] {
   const requests = (plan.config.mounts ?? []).map((mount, index) => {
@@ -56,8 +59,28 @@ export function mountRequests(plan: Pick<InitPlan, "config" | "facts">, list = "
     checkData(request, plan);
     return request;
   });
-  findInnerSources(requests, plan);
-  return requests;
+  const kept =
+    requests.some(isAtPtmx) && !devIsBound(requests) ? withoutPtmx(requests, plan.facts) : requests;
+  findInnerSources(kept, plan);
+  return kept;
+}
+
+function isAtPtmx({ mount }: MountRequest): boolean {
+  return cleanPath(mount.destination) === PTMX;
+}
+
+/** The host's ptmx would open terminals of the host, where that is one of a devpts itself. */
+function withoutPtmx(requests: readonly MountRequest[], { warn }: HostFacts): MountRequest[] {
+  return requests.filter((request) => {
+    if (!isAtPtmx(request)) return true;
+    warn(`${request.pointer}: left out, since ${PTMX} is a link to that of the container's own devpts`);
+    return false;
+  });
+}
+
+/** If /dev is a bind mount it is the host's own or somebody's who filled it already: nothing is made in it. */
+export function devIsBound(requests: readonly MountRequest[]): boolean {
+  return requests.some(({ destination, options }) => destination === "/dev" && options.bind);
 }
 
 /** `noFollow`: whether a symbolic link at the very end of it is what is meant. */

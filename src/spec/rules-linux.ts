@@ -1,9 +1,10 @@
+import { absolutePath } from "../../bindings/linux/paths.ts";
 import type { Report, Rule } from "./issues.ts";
 import { pointerToken } from "./json-scanner.ts";
 import { hasNamespace, isNewNamespace } from "./namespaces.ts";
 import { numberListIssue } from "./number-list.ts";
 import { sysctlRules } from "./rules-sysctl.ts";
-import type { Config, IdMapping } from "./types.ts";
+import type { Config, Device, IdMapping } from "./types.ts";
 
 /** Lines that the kernel takes in a uid_map or gid_map: user_namespaces(7). */
 const MAXIMUM_MAPPINGS = 340;
@@ -99,6 +100,8 @@ function timeRules({ linux }: Config, report: Report): void {
 
 function deviceRules({ linux }: Config, report: Report): void {
   for (const [index, device] of (linux?.devices ?? []).entries()) {
+    if (isAtPtmx(device.path) && !isPtmx(device))
+      report(`/linux/devices/${index}`, "/dev/ptmx is c 5:2, a link to that of the container's devpts");
     for (const name of ["major", "minor"] as const) {
       const number = device[name];
       const at = `/linux/devices/${index}/${name}`;
@@ -108,6 +111,15 @@ function deviceRules({ linux }: Config, report: Report): void {
         report(at, `must be at most ${MAXIMUM_DEVICE[name]}`);
     }
   }
+}
+
+function isAtPtmx(path: string): boolean {
+  return path.endsWith("ptmx") && absolutePath(path) === "/dev/ptmx";
+}
+
+/** pts(4) */
+function isPtmx({ type, major, minor }: Device): boolean {
+  return (type === "c" || type === "u") && major === 5n && minor === 2n;
 }
 
 function netDeviceRules({ linux }: Config, report: Report): void {
