@@ -9,7 +9,7 @@ export const MOUNTS: Coverage = {
   ],
   "/mounts/*/destination": [
     "mount with a relative destination: relative to /",
-    "mount on /: error, nothing left",
+    "a bind mount on /: error that names the destination, nothing left",
     "mount target through a symlink out of the rootfs: stays inside",
     "{} on /proc: error, nothing left",
     "bind of a file on /proc/{}: allowed",

@@ -81,6 +81,11 @@ export const CRUN_MOUNTS: readonly Deviation[] = [
     titles: ["id-mapped bind of what an earlier mount shows: that, with the ids"],
   },
   {
+    reason: "a mount on / takes the place of the rootfs",
+    from: "1.22",
+    titles: ["a bind mount on /: error that names the destination, nothing left"],
+  },
+  {
     reason: "an id-mapped copy stays a peer of the host's mount",
     titles: ["id-mapped bind of a shared mount: mounts of the container don't reach the host"],
   },
@@ -223,6 +228,11 @@ export const RUNC_MOUNTS: readonly Deviation[] = [
       "bind of a folder that holds the rootfs: without the container's own mounts",
       "bind of a symbolic link in an earlier mount: what it means in the container, never the host's file",
     ],
+  },
+  {
+    reason: "a mount on / takes the place of the rootfs, before the fixes of CVE-2025-52881",
+    before: "1.2.8",
+    titles: ["a bind mount on /: error that names the destination, nothing left"],
   },
   {
     reason: "root.path must not be a symbolic link",

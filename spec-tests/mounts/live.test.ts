@@ -119,7 +119,7 @@ live("mounts add, an invalid list: refused with line and pointer, nothing is mou
     [[{ source: "/tmp" }], /\/0.*destination/],
     [[{ destination: "/mnt", type: "tmpfs", options: [3] }], /\/0\/options\/0/],
     [[{ destination: "/mnt", type: "tmpfs", options: ["idmap"] }], /\/0\/options\/0: needs uidMappings/],
-    [[{ destination: "/", type: "tmpfs" }], /\/0: a mount over the root file system/],
+    [[{ destination: "/", type: "tmpfs" }], /\/0\/destination: a mount on \//],
     [[{ destination: "/proc/sys", type: "tmpfs" }], /\/0: .*inside \/proc/],
     [[{ destination: "/mnt", type: "proc", source: "proc" }], /\/0\/type: a new procfs/],
     [[{ destination: "/mnt", type: "no-such-fs" }], /\/0: .*no-such-fs/],

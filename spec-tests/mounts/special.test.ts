@@ -91,10 +91,18 @@ for (const option of ["acl", "noacl", "rsync", "rmand"]) {
   });
 }
 
-spec("mount on /: error, nothing left", "runc#5070", async (sandbox) => {
-  const mount = { destination: "/", type: "tmpfs", source: "tmpfs" };
-  await expectRefused(sandbox, sandbox.container(add(mount)), /\/mounts\/7.*root file system/);
-});
+for (const [kind, mount] of [
+  ["a bind mount", { destination: "/", source: "rootfs", options: ["bind"] }],
+  ["a tmpfs", { destination: "/", type: "tmpfs", source: "tmpfs" }],
+  ["a remount", { destination: "/", options: ["remount", "ro"] }],
+] as const) {
+  spec(`${kind} on /: error that names the destination, nothing left`, "runc#5070", async (sandbox) => {
+    const container = sandbox.container((config) =>
+      config.mounts.unshift({ ...mount, options: [...(mount.options ?? [])] }),
+    );
+    await expectRefused(sandbox, container, /^runts: \/mounts\/0\/destination: .*root file system/);
+  });
+}
 
 // proc and sysfs
 

@@ -109,10 +109,15 @@ function checkRequest(
   { mount, pointer, destination, options, source }: MountRequest,
   plan: Pick<InitPlan, "facts">,
 ): void {
-  const refuse = (message: string): never => {
-    throw new RuntsError(`${pointer}: ${message}`, { operation: "mount", path: destination, pointer });
+  const refuse = (message: string, at = pointer): never => {
+    throw new RuntsError(`${at}: ${message}`, { operation: "mount", path: destination, pointer: at });
   };
-  if (destination === "/") refuse("a mount over the root file system itself is not allowed");
+  if (destination === "/") {
+    const instead = options.remount
+      ? "root.readonly and linux.rootfsPropagation change it"
+      : "name it in root.path";
+    refuse(`a mount on / would take the place of the root file system: ${instead}`, `${pointer}/destination`);
+  }
   if (options.bind && options.data.length > 0) {
     // The kernel ignores the data of a bind mount (mount(2)), and the public conformance suite relies on that.
     plan.facts.warn(`${pointer}/options: a bind mount has no use for ${options.data.join(",")}`);

@@ -10,8 +10,9 @@ function refused(mount: Mount, options: TestPlanOptions = {}) {
 
 describe("what is refused, with its pointer", () => {
   it.each([
-    ["the root", { destination: "/", type: "tmpfs" }, "over the root file system"],
-    ["the root by another name", { destination: "/a/..", type: "tmpfs" }, "over the root file system"],
+    ["the root", { destination: "/", type: "tmpfs" }, "place of the root file system: name it in root.path"],
+    ["the root by another name", { destination: "/a/..", source: "/b", options: ["bind"] }, "root.path"],
+    ["a change of the root", { destination: "/", options: ["remount", "ro"] }, "root.readonly and"],
     ["a place inside of /proc", { destination: "/proc/self", type: "tmpfs" }, "it is inside /proc"],
     ["/proc by another name", { destination: "//proc/./sys", type: "tmpfs" }, "it is inside /proc"],
     ["tmpfs on /proc", { destination: "/proc", type: "tmpfs" }, "only procfs"],
@@ -38,7 +39,7 @@ describe("what is refused, with its pointer", () => {
   ])("%s", (_title, mount, message) => {
     expect(refused(mount)).toThrow(message);
     expect(refused(mount)).toThrow(
-      expect.objectContaining({ pointer: expect.stringMatching(/^\/mounts\/1(\/options)?$/) }),
+      expect.objectContaining({ pointer: expect.stringMatching(/^\/mounts\/1(\/options|\/destination)?$/) }),
     );
   });
 
