@@ -57,7 +57,8 @@ export function stateInside(state: SavedState): string {
  * process in the background, which keeps its outputs open, doesn't hold the runtime up.
  */
 function runHook(kind: keyof Hooks, index: number, hook: Hook, input: string, process: HookProcess): void {
-  const memoryFile = (name: string) => syscall("memfd_create", [cString(`hook-${name}`), MFD_CLOEXEC]);
+  const memoryFile = (name: string) =>
+    syscall("memfd_create", [cString(memoryFileName(kind, index, name)), MFD_CLOEXEC]);
   const stdin = memoryFile("stdin");
   const stdout = memoryFile("stdout");
   const stderr = memoryFile("stderr");
@@ -71,6 +72,16 @@ function runHook(kind: keyof Hooks, index: number, hook: Hook, input: string, pr
   } finally {
     for (const fd of [stdin, stdout, stderr]) closeSync(fd);
   }
+}
+
+function memoryFileName(kind: string, index: number, stream: string): string {
+  return `${kind}-hook-${index}-${stream}`;
+}
+
+/** Of the file that is a hook's standard input as long as it runs: which hook that is, for those who follow what the runtime does. */
+export function hookOf(memoryFile: string): { readonly kind: string; readonly index: number } | undefined {
+  const [, kind, index] = /^(\w+)-hook-(\d+)-stdin$/.exec(memoryFile) ?? [];
+  return kind === undefined ? undefined : { kind, index: Number(index) };
 }
 
 /** What kept a hook from its execve, which may be a property of the process whose rights it gets, is said as its failure. */

@@ -10,6 +10,7 @@ import { SyscallError } from "../../bindings/syscall-error.ts";
 import { type Caller, inspectCaller, managerOf } from "../container/caller.ts";
 import { ContainerView } from "../container/container-view.ts";
 import { createContainer } from "../container/create.ts";
+import { hookOf } from "../container/hooks.ts";
 import { netDevicePointer } from "../container/net-devices.ts";
 import type { Context, CreateOptions } from "../container/options.ts";
 import { startContainer } from "../container/start.ts";
@@ -21,7 +22,7 @@ import { namespaceFile } from "../spec/namespaces.ts";
 import type { Config } from "../spec/types.ts";
 import { joinedNetwork } from "./joined-network.ts";
 import { Names } from "./names.ts";
-import { type Explanation, HOOK_STEPS, Recorder } from "./operation.ts";
+import { type Explanation, HOOK_STEPS, Recorder, type Stage } from "./operation.ts";
 import { Reasons } from "./reasons.ts";
 import { runtimeArguments, writtenText } from "./runtime-arguments.ts";
 import { SimulatedKernel } from "./simulated-kernel.ts";
@@ -202,19 +203,14 @@ class Simulation {
     };
   }
 
-  /** Hooks run in the listed order, each with a memory file for its input, which is open as long as it runs. */
+  /** A hook runs as long as the memory file is open that is its input. */
   #followHooks(): void {
-    const hooks = HOOK_STEPS.flatMap(([kind, step]) =>
-      (this.#config.hooks?.[kind] ?? []).map((_, index) => ({
-        step,
-        hook: { name: `${kind} hook ${index}`, pointer: `/hooks/${kind}/${index}` },
-      })),
-    );
     let before = this.recorder.stage;
-    this.#kernel.onMemoryFile = (name, isOpen) => {
-      if (name !== "hook-stdin") return;
+    this.#kernel.onMemoryFile = (memoryFile, isOpen) => {
+      const hook = hookOf(memoryFile);
+      if (hook === undefined) return;
       if (isOpen) before = this.recorder.stage;
-      this.recorder.stage = (isOpen ? hooks.shift() : undefined) ?? before;
+      this.recorder.stage = isOpen ? stageOf(hook, before) : before;
     };
     this.#kernel.onConnect = (path) => {
       if (path.endsWith("/start.sock")) this.#released = true;
@@ -238,6 +234,13 @@ class Simulation {
     this.#released = false;
     this.#stubs.started();
   }
+}
+
+function stageOf({ kind, index }: { kind: string; index: number }, { step }: Stage): Stage {
+  return {
+    step: HOOK_STEPS.find(([name]) => name === kind)?.[1] ?? step,
+    hook: { name: `${kind} hook ${index}`, pointer: `/hooks/${kind}/${index}` },
+  };
 }
 
 /** The first thing of the undoing of a create that has failed. */

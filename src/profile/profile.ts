@@ -2,8 +2,8 @@ import type { NativeArgument } from "../../bindings/ffi/koffi.ts";
 import { callKernel, type SyscallName, substituteKernel } from "../../bindings/ffi/syscall.ts";
 import { writeFileSync } from "../../bindings/linux/files.ts";
 import { type StubChannel, type StubTap, tapStubs } from "../../bindings/stub/client.ts";
-import { guardHolds } from "../../bindings/stub/guard.ts";
 import { at, type Data, type Operation, Program, pathOf, type Reply } from "../../bindings/stub/program.ts";
+import { cloneChannel, StubProcesses } from "../../bindings/stub/stub-processes.ts";
 import { summaryOf, type TimedCall, traceOf } from "./trace.ts";
 
 /** struct timespec: seconds and nanoseconds. */
@@ -90,11 +90,7 @@ class TimedStubs implements StubTap {
   readonly #calls: TimedCall[];
   readonly #clock: RuntimeClock;
   readonly #timed = new WeakMap<Program, { readonly program: Program; readonly times: Data }>();
-  /** Ours by theirs. */
-  readonly #pairs = new Map<number, number>();
-  readonly #names = new Map<number, string>();
-  /** What the registers hold, by channel: it decides which operations were skipped. */
-  readonly #registers = new Map<number, Map<number, number>>();
+  readonly #processes = new StubProcesses();
   #hooks = 0;
 
   constructor(calls: TimedCall[], clock: RuntimeClock) {
@@ -103,13 +99,11 @@ class TimedStubs implements StubTap {
   }
 
   pair(ends: NativeArgument | undefined): void {
-    if (!(ends instanceof Uint8Array)) return;
-    const [ours = -1, theirs = -1] = new Int32Array(ends.buffer, ends.byteOffset, 2);
-    this.#pairs.set(theirs, ours);
+    this.#processes.pair(ends);
   }
 
   spawn(channel: number, spawn: () => number): number {
-    this.#serve(channel, "stub");
+    this.#processes.serve(channel, "stub");
     const begin = this.#clock.now();
     const pid = spawn();
     const end = this.#clock.now();
@@ -118,17 +112,10 @@ class TimedStubs implements StubTap {
     return pid;
   }
 
-  /** A process is at the other end of a channel. Numbers of descriptors come again, and with them a new process. */
-  #serve(channel: number, name: string): void {
-    const ours = this.#pairs.get(channel) ?? -1;
-    this.#names.set(ours, name);
-    this.#registers.delete(ours);
-  }
-
   send(_channel: StubChannel, program: Program): Program {
-    const channel = program.operations.find(({ call }) => call === "set-channel")?.args[0];
-    if (typeof channel === "number") {
-      this.#serve(channel, this.#hooks === 0 ? "init" : `hook ${this.#hooks}`);
+    const channel = cloneChannel(program);
+    if (channel !== undefined) {
+      this.#processes.serve(channel, this.#hooks === 0 ? "init" : `hook ${this.#hooks}`);
       this.#hooks += 1;
     }
     // The last one ends in execve: there is nobody left to tell.
@@ -160,32 +147,21 @@ class TimedStubs implements StubTap {
   }
 
   #record(
-    channel: StubChannel,
-    { operations }: Program,
+    { descriptor }: StubChannel,
+    program: Program,
     bytes: Uint8Array,
     results: readonly number[],
   ): void {
-    const by = this.#names.get(channel.descriptor) ?? "stub";
-    const values = this.#registers.get(channel.descriptor) ?? new Map<number, number>();
-    this.#registers.set(channel.descriptor, values);
-    // What comes before the clone was its maker's; the clone has its memory, and so the times.
-    const first = by === "stub" ? 0 : operations.findIndex(({ call }) => call === "clone3") + 1;
+    const by = this.#processes.nameOf(descriptor);
     const words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
-    let begin = this.#clock.fromStub(words[0] ?? 0, words[2] ?? 0);
-    for (let index = 0; index < results.length; index++) {
-      const operation = operations[index];
-      // Behind one that has failed, no clock is read.
+    const time = (word: number) => this.#clock.fromStub(words[word] ?? 0, words[word + 2] ?? 0);
+    for (const { operation, index } of this.#processes.run(descriptor, program, results)) {
+      const { call, pointer, purpose } = operation;
+      // What the stub does without the kernel takes no time. Behind one that has failed, no clock is read.
       const word = 4 * (index + 1);
-      if (operation === undefined || words[word] === 0) return;
-      const end = this.#clock.fromStub(words[word] ?? 0, words[word + 2] ?? 0);
-      if (guardHolds(operation, values)) {
-        const { call, pointer, purpose, into } = operation;
-        if (into !== undefined) values.set(into.register, results[index] ?? 0);
-        // What the stub does without the kernel takes no time.
-        if (index >= first && call !== "store" && call !== "copy" && call !== "load")
-          this.#calls.push({ by, call, begin, end, pointer, purpose, path: pathOf(operation) });
-      }
-      begin = end;
+      if (call === "store" || call === "copy" || call === "load" || words[word] === 0) continue;
+      const [begin, end] = [time(word - 4), time(word)];
+      this.#calls.push({ by, call, begin, end, pointer, purpose, path: pathOf(operation) });
     }
   }
 }
