@@ -16,6 +16,7 @@ const PURPOSES = {
   "src/library": "import … from runts",
   "src/explain": "what create would do",
   "src/doctor": "host and container examined",
+  "src/debug": "steps in the log",
   "src/profile": "times as a trace",
   "src/validate": "all that is wrong, at once",
   "src/container": "the operations, the saved state",

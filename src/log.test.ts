@@ -26,21 +26,41 @@ describe("formatEntry", () => {
   const time = new Date("2026-01-02T03:04:05.678Z");
 
   it("writes logrus's text", () => {
-    expect(formatEntry("text", "error", 'open "x"\nfailed', time)).toBe(
+    expect(formatEntry("text", { level: "error", message: 'open "x"\nfailed', pointer: "", time })).toBe(
       'time="2026-01-02T03:04:05Z" level=error msg="open \\"x\\"\\nfailed"\n',
     );
   });
 
   it.each(["text", "json"] as const)("leaves nothing that a terminal acts on: %s", (format) => {
-    const entry = formatEntry(format, "info", "\x1b\x7f\x9b\u061c\u202e\u2066\u2028 \u00e9", time);
+    const entry = formatEntry(format, {
+      level: "info",
+      message: "\x1b\x7f\x9b\u061c\u202e\u2066\u2028 \u00e9",
+      pointer: "",
+      time,
+    });
     expect(entry).toMatch(/^[ -~\u00e9]*\n$/);
     expect(entry).toContain('"\\u001b\\u007f\\u009b\\u061c\\u202e\\u2066\\u2028 \u00e9"');
   });
 
   it("writes one JSON object a line", () => {
-    expect(formatEntry("json", "warning", "a\nb", time)).toBe(
+    expect(formatEntry("json", { level: "warning", message: "a\nb", pointer: "", time })).toBe(
       '{"level":"warning","msg":"a\\nb","time":"2026-01-02T03:04:05Z"}\n',
     );
+  });
+});
+
+describe("formatEntry of what a property asks for", () => {
+  const entry = { level: "debug", message: "m", time: new Date(0) } as const;
+
+  it.each([
+    ["/mounts/0", "/mounts/0"],
+    ["/linux/sysctl/net~1x y", '"/linux/sysctl/net~1x y"'],
+    ["/a\nb\u202e", '"/a\\nb\\u202e"'],
+  ])("%j: as logrus writes a field", (pointer, text) => {
+    expect(formatEntry("text", { ...entry, pointer })).toBe(
+      `time="1970-01-01T00:00:00Z" level=debug msg="m" pointer=${text}\n`,
+    );
+    expect(JSON.parse(formatEntry("json", { ...entry, pointer }))).toMatchObject({ pointer });
   });
 });
 

@@ -4,7 +4,8 @@ import { RuntsError } from "./errors.ts";
 
 /** Where diagnostics go. The fields and level names are logrus's, which engines parse. */
 export interface Log {
-  debug(message: string): void;
+  /** `pointer` is the property that asks for what is told. */
+  debug(message: string, pointer?: string): void;
   info(message: string): void;
   warn(message: string): void;
   /** For the failure that ends the program: podman wants exactly one error object in a JSON log. */
@@ -41,12 +42,15 @@ const STDERR = 2;
 export function openLog(options: LogOptions): Log {
   const file = options.file === undefined ? undefined : openForAppend(options.file);
   const least = options.debug ? 0 : LEVELS.indexOf(options.level ?? "info");
-  const entry = (level: Level, message: string): void => {
+  const entry = (level: Level, message: string, pointer = ""): void => {
     if (LEVELS.indexOf(level) < least) return;
-    writeDiagnostic(file ?? STDERR, formatEntry(options.format, level, message, new Date()));
+    writeDiagnostic(
+      file ?? STDERR,
+      formatEntry(options.format, { level, message, pointer, time: new Date() }),
+    );
   };
   return {
-    debug: (message) => entry("debug", message),
+    debug: (message, pointer) => entry("debug", message, pointer),
     info: (message) => entry("info", message),
     warn: (message) => entry("warning", message),
     error: (message) => {
@@ -57,13 +61,29 @@ export function openLog(options: LogOptions): Log {
   };
 }
 
+/** What one line of the log says. */
+export interface Entry {
+  readonly level: Level;
+  readonly message: string;
+  /** Empty for what no property asks for. */
+  readonly pointer: string;
+  readonly time: Date;
+}
+
 /** One line: logrus's text or JSON form, to be read in a terminal. The time is RFC 3339, without which dockerd drops the entry. */
-export function formatEntry(format: LogFormat, level: Level, message: string, time: Date): string {
+export function formatEntry(format: LogFormat, { level, message, pointer, time }: Entry): string {
   const stamp = `${time.toISOString().slice(0, 19)}Z`;
   if (format === "json") {
-    return `${printableJson(JSON.stringify({ level, msg: message, time: stamp }))}\n`;
+    const entry = { level, msg: message, ...(pointer !== "" && { pointer }), time: stamp };
+    return `${printableJson(JSON.stringify(entry))}\n`;
   }
-  return `time="${stamp}" level=${level} msg=${printableJson(JSON.stringify(message))}\n`;
+  const asked = pointer === "" ? "" : ` pointer=${quoted(pointer)}`;
+  return `time="${stamp}" level=${level} msg=${printableJson(JSON.stringify(message))}${asked}\n`;
+}
+
+/** As logrus has its fields: bare where no character needs it otherwise. */
+function quoted(value: string): string {
+  return /^[\w\-./@^+]+$/.test(value) ? value : printableJson(JSON.stringify(value));
 }
 
 /** Text for a person on standard error; for the line that follows an error, and the like. */

@@ -61,8 +61,8 @@ if (IS_RUNTS) {
         const shown = `${JSON.stringify(args).slice(0, 2000)}: ${code}: ${stderr.slice(0, 2000)}`;
         expect([0, 1, 3, 255].includes(code), shown).toBe(true);
         expect(stderr, shown).not.toMatch(/internal error|undefined|\[object |Bun v|panic/);
-        // With --debug an error shows where in the program it comes from.
-        if (!args.some((word) => /^--?debug/.test(word))) expect(stderr, shown).not.toMatch(/\n\s+at /);
+        // Only an internal error shows where in the program it comes from.
+        expect(stderr, shown).not.toMatch(/\n\s+at /);
         if (code !== 0) expect(stderr, shown).not.toBe("");
       }
     },

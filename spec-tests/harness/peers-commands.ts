@@ -107,7 +107,11 @@ export const CRUN_COMMANDS: readonly Deviation[] = [
   },
   {
     reason: "the lines of --debug are of another form, and tell of other things",
-    titles: ["--debug: in the log what the filter leaves out, and the same result"],
+    titles: [
+      "--debug: in the log what the filter leaves out, and the same result",
+      "run --debug --log: in the log, the program's streams and exit code are its own",
+      "run --debug: on stderr, beside what the program writes there; not on stdout",
+    ],
   },
   {
     reason: "makes the directory of --root for list, too",
@@ -116,6 +120,11 @@ export const CRUN_COMMANDS: readonly Deviation[] = [
       "list --quiet with a --root that does not exist: error, it is not made",
       "list --format json with a --root that does not exist: error, it is not made",
     ],
+  },
+  {
+    reason: "an entry of the log in JSON goes over several lines",
+    from: "1.28",
+    titles: ["run --debug --log-format json: each line an object of level debug"],
   },
   {
     reason: "has no such option",

@@ -170,7 +170,7 @@ if (IS_RUNTS) {
         expectHarmless(json.stderr, 1);
         expectHarmless(JSON.parse(json.stderr).msg, 1);
         const { stderr } = await container.run({ globals: ["--debug"] });
-        expect(stderr).toContain("    at ");
+        expect(stderr).toContain("level=debug");
         expectHarmless(stderr);
       },
     );

@@ -55,9 +55,6 @@ const WORDS = [
   "../..",
 ];
 
-/** With --debug an error shows where in the program it comes from. */
-const quietOptions = globalOptions.filter(({ name }) => name !== "debug");
-
 function commandLine(random: Random): string[] {
   const command = random.pick(commands);
   const options = (from: typeof globalOptions) =>
@@ -68,7 +65,7 @@ function commandLine(random: Random): string[] {
     random.chance(0.5) ? "box" : random.pick(WORDS),
   );
   const line = [
-    ...options(quietOptions),
+    ...options(globalOptions),
     ...noise(),
     ...name,
     ...options(command.options),

@@ -352,11 +352,15 @@ describe("failures", () => {
     expect(written.err).toBe("runts: container does not exist\n");
   });
 
-  it("calls an unexpected exception an internal error, with its stack only under --debug", async () => {
+  it("calls an unexpected exception an internal error, with its stack only under --debug, as no other error", async () => {
     expect(await runCommandLine(["start", "box"], failing(new TypeError("x is not a function")))).toBe(1);
     expect(written.err).toBe("runts: internal error: x is not a function\n");
     await runCommandLine(["--debug", "start", "box"], failing(new TypeError("x is not a function")));
     expect(written.err).toContain("TypeError: x is not a function\n    at ");
+    forgetWritten();
+    await runCommandLine(["--debug", "start", "box"], failing(new RuntsError("container does not exist")));
+    expect(written.err).toMatch(/\nrunts: container does not exist\n$/);
+    expect(written.err).not.toContain("    at ");
   });
 
   it("writes no character that a terminal acts on, neither of a message nor, under --debug, of a stack", async () => {

@@ -18,7 +18,7 @@ export async function runCommandLine(argv: readonly string[], operations: Operat
   let failureCode = 1;
   try {
     const globals = parseArguments(argv, { options: globalOptions });
-    debug = globals.flag("debug");
+    debug = globals.flag("debug") || globals.string("log-level") === "debug";
     log = openLogFrom(globals);
     const information = await informationFor(globals);
     if (information !== undefined) {
@@ -36,11 +36,14 @@ export async function runCommandLine(argv: readonly string[], operations: Operat
     failureCode = command.failureCode ?? 1;
     const run = await command.load();
     const usesState = command.usesState?.(args) ?? true;
-    return await run(contextFrom(globals, log, usesState), args, operations);
+    const context = contextFrom(globals, log, usesState);
+    if (!debug || !usesState) return await run(context, args, operations);
+    const { debugged } = await import("./debugged.ts");
+    return await debugged(command.name, context, args, async () => run(context, args, operations));
   } catch (error) {
-    log.error(errorMessage(error));
+    log.error(isInternal(error) ? `internal error: ${messageOf(error)}` : messageOf(error));
     if (error instanceof UsageError) writeStandardError(`Run "${helpCommand(error)}" for usage.\n`);
-    if (debug && error instanceof Error) writeStandardError(`${error.stack}\n`);
+    if (debug && isInternal(error) && error instanceof Error) writeStandardError(`${error.stack}\n`);
     return failureCode === 1 && error instanceof RuntsError ? error.exitCode : failureCode;
   }
 }
@@ -79,12 +82,15 @@ function helpCommand(error: UsageError): string {
   return error.command === undefined ? "runts --help" : `runts ${error.command} --help`;
 }
 
-/** SyscallError is recognised by name, so that the bindings are not loaded for it. */
-function errorMessage(error: unknown): string {
-  if (error instanceof RuntsError) return error.message;
-  if (!(error instanceof Error)) return `internal error: ${String(error)}`;
-  if (error.name === "SyscallError" || isFileError(error)) return error.message;
-  return `internal error: ${error.message}`;
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** A fault of the program, whose place in it is worth knowing. SyscallError is recognised by name, so that the bindings are not loaded for it. */
+function isInternal(error: unknown): boolean {
+  if (error instanceof RuntsError) return false;
+  if (!(error instanceof Error)) return true;
+  return error.name !== "SyscallError" && !isFileError(error);
 }
 
 /** A failed operation of node:fs: `EACCES: permission denied, open '/x'` needs no further words. */

@@ -21,7 +21,11 @@ export const globalOptions: readonly OptionDescription[] = [
     description: "file to append the log to, also as file:PATH [default: standard error]",
   },
   { name: "log-format", type: "string", description: "format of the log: text or json", default: "text" },
-  { name: "debug", type: "boolean", description: "log more" },
+  {
+    name: "debug",
+    type: "boolean",
+    description: "log each step, with the property of config.json that asks for it",
+  },
   {
     name: "log-level",
     type: "string",

@@ -83,6 +83,7 @@ export class ContainerCgroup {
   /** Has systemd make the scope and move init in, if it shall. Otherwise init has been cloned into its cgroup. */
   enter(pid: number): void {
     if (this.#scope === undefined) return;
+    this.#context.log.debug(`runtime: have systemd make ${this.#scope.saved.unit}`, "/linux/cgroupsPath");
     this.#scope.start(pid);
     this.#cgroup = { directory: this.#scope.directory, created: [] };
     this.confine();

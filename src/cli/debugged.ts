@@ -1,0 +1,29 @@
+import type { Context } from "../container/options.ts";
+import { tellCauses, tellSteps } from "../debug/debug.ts";
+import type { ParsedArguments } from "./parse.ts";
+
+/** Runs a command and tells in the log what it does, step by step. */
+export async function debugged(
+  command: string,
+  { root, log }: Context,
+  args: ParsedArguments,
+  action: () => Promise<number>,
+): Promise<number> {
+  // That of `mounts` stands behind what it shall do.
+  const id = args.positionals[command === "mounts" ? 1 : 0] ?? "";
+  const what = `${command} ${id}`.trimEnd();
+  log.debug(`${what}: the containers' state is in ${root}`);
+  const profile = args.string("profile");
+  if (profile !== undefined) log.debug(`${what}: its steps are in the profile ${profile}`);
+  const end = tellSteps(log, command, { root, id, pidFile: args.string("pid-file") ?? "" });
+  try {
+    const code = await action();
+    log.debug(`${what}: exit code ${code}`);
+    return code;
+  } catch (error) {
+    tellCauses(log, error);
+    throw error;
+  } finally {
+    end();
+  }
+}

@@ -1,0 +1,37 @@
+import { substituteKernel } from "../../bindings/ffi/syscall.ts";
+import { tapStubs } from "../../bindings/stub/client.ts";
+import { StubProcesses } from "../../bindings/stub/stub-processes.ts";
+import type { Log } from "../log.ts";
+import { RuntimeSteps, type Subject } from "./runtime-steps.ts";
+import { StepLog } from "./steps.ts";
+import { StubSteps } from "./stub-steps.ts";
+
+/**
+ * Tells in the log what a command does, as `explain` tells it beforehand: each step of the runtime and of its stubs, with the property of
+ * config.json that asks for it. What is written and passed is not told: environments, arguments and the data of mounts may hold secrets.
+ * Returns what ends it. Off, nothing of this is loaded.
+ */
+export function tellSteps(log: Log, command: string, subject: Subject): () => void {
+  const steps = new StepLog(log);
+  const processes = new StubProcesses();
+  const stubs = new Set<number>();
+  tapStubs(new StubSteps(steps, processes, command === "exec" ? "process" : "init", stubs));
+  substituteKernel(new RuntimeSteps(steps, processes, subject, stubs).call);
+  return () => {
+    substituteKernel(undefined);
+    tapStubs(undefined);
+  };
+}
+
+/** What a failure was before it was said in other words. */
+export function tellCauses(log: Log, error: unknown): void {
+  let said = error instanceof Error ? error.message : "";
+  for (let cause = causeOf(error); cause instanceof Error; cause = causeOf(cause)) {
+    if (!said.includes(cause.message)) log.debug(`because of: ${cause.message}`);
+    said = cause.message;
+  }
+}
+
+function causeOf(error: unknown): unknown {
+  return error instanceof Error ? error.cause : undefined;
+}

@@ -1,0 +1,95 @@
+import type { StubChannel, StubTap } from "../../bindings/stub/client.ts";
+import type { Operation, Program, Reply } from "../../bindings/stub/program.ts";
+import { cloneChannel, type StubProcesses } from "../../bindings/stub/stub-processes.ts";
+import { failureOf, type StepLog } from "./steps.ts";
+
+/** Operations of the stub itself, which are no steps. */
+const OWN = new Set(["store", "copy", "load", "set-channel", "await"]);
+
+/**
+ * Tells what the stubs have done: of a program when it is answered; of the last one, which nobody answers and which may wait for `start`,
+ * when it is sent.
+ */
+export class StubSteps implements StubTap {
+  readonly #steps: StepLog;
+  readonly #processes: StubProcesses;
+  /** What the process is called that is no stub any more. */
+  readonly #name: string;
+  /** Pids of those that have been spawned. */
+  readonly #stubs: Set<number>;
+
+  constructor(steps: StepLog, processes: StubProcesses, name: string, stubs: Set<number>) {
+    this.#steps = steps;
+    this.#processes = processes;
+    this.#name = name;
+    this.#stubs = stubs;
+  }
+
+  spawn(channel: number, spawn: () => number): number {
+    this.#processes.serve(channel, "stub");
+    const pid = spawn();
+    this.#stubs.add(pid);
+    this.#steps.tell({ by: "runtime", pointer: "", purpose: "spawn the stub" });
+    return pid;
+  }
+
+  send({ descriptor }: StubChannel, program: Program): Program {
+    const channel = cloneChannel(program);
+    if (channel !== undefined) this.#processes.serve(channel, this.#steps.hook?.name ?? this.#name);
+    if (program.quiet) {
+      const by = `${this.#processes.nameOf(descriptor)}, on its own`;
+      for (const { call, pointer, purpose } of program.operations)
+        if (!OWN.has(call)) this.#steps.tell({ by, pointer, purpose });
+    }
+    return program;
+  }
+
+  sentAs(program: Program): Program {
+    return program;
+  }
+
+  receive({ descriptor }: StubChannel, program: Program, receive: () => Reply): Reply {
+    const reply = receive();
+    const by = this.#processes.nameOf(descriptor);
+    const run = this.#processes.run(descriptor, program, reply.results);
+    for (let index = 0; index < run.length; ) {
+      const first = run[index];
+      if (first === undefined) break;
+      const { pointer, purpose } = first.operation;
+      const calls = run
+        .slice(index, endOfStep(run, index))
+        .filter(({ operation }) => !OWN.has(operation.call));
+      index = endOfStep(run, index);
+      if (calls.length === 0) continue;
+      const failure = failureIn(calls, reply);
+      this.#steps.tell({ by, pointer, purpose, ...(failure !== undefined && { failure }) });
+    }
+    return reply;
+  }
+}
+
+interface Result {
+  readonly operation: Operation;
+  readonly index: number;
+  readonly result: number;
+}
+
+/** A step is what follows each other for the same purpose. */
+function endOfStep(run: readonly Result[], begin: number): number {
+  const first = run[begin]?.operation;
+  let end = begin + 1;
+  for (; end < run.length; end++) {
+    const operation = run[end]?.operation;
+    if (operation?.purpose !== first?.purpose || operation?.pointer !== first?.pointer) break;
+  }
+  return end;
+}
+
+/** The call that the program ended at; or, where all that a step takes has failed as it may, the first. */
+function failureIn(calls: readonly Result[], { failure }: Reply): string | undefined {
+  const ended = calls.find(({ index }) => index === failure?.index);
+  if (ended !== undefined) return failureOf(ended.operation.call, -ended.result);
+  const [first] = calls;
+  if (first === undefined || calls.some(({ result }) => result >= 0)) return undefined;
+  return `${failureOf(first.operation.call, -first.result)}, which is no error`;
+}
