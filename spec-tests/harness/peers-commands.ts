@@ -15,6 +15,13 @@ export const RUNC_COMMANDS: readonly Deviation[] = [
     ],
   },
   {
+    reason: "waits for the end of init, which the kernel holds up until all in its pid namespace are reaped",
+    titles: [
+      "delete --force with a process of exec that nobody reaps: deleted",
+      "kill KILL with a process of exec that nobody reaps: stopped, and can be deleted",
+    ],
+  },
+  {
     reason: "options of crun",
     titles: [
       "create --no-subreaper: taken, without effect",
@@ -96,6 +103,10 @@ export const CRUN_COMMANDS: readonly Deviation[] = [
       "profile…",
       "mounts add to a container with mountLabel:…",
     ],
+  },
+  {
+    reason: "takes an init for running that the kernel holds up until all in its pid namespace are reaped",
+    titles: ["kill KILL with a process of exec that nobody reaps: stopped, and can be deleted"],
   },
   {
     reason: "options of create end at the id, --rootless takes any word, and --no-pivot any propagation",

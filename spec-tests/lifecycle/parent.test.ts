@@ -1,4 +1,7 @@
 import { expect } from "vitest";
+import type { Container } from "../harness/container.ts";
+import { type LazyParent, startLazyParent } from "../harness/lazy-parent.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 import { startUnderSubreaper } from "../harness/subreaper.ts";
 
@@ -20,4 +23,51 @@ spec("create below a subreaper: the signal that ended the program arrives", CLAU
     );
   });
   expect(await startUnderSubreaper(sandbox, container).report()).toEqual({ parent: true, signal: 9 });
+});
+
+const UNREAPED =
+  "pid_namespaces(7): pid 1 of a namespace waits until all in there are reaped; practice: crun deletes at once";
+
+/** A container with a zombie of `exec --detach`, whose parent will not reap it, and which so keeps init from becoming a zombie itself. */
+async function withZombie(
+  sandbox: Sandbox,
+  finish: (container: Container, parent: LazyParent) => Promise<void>,
+): Promise<void> {
+  const container = sandbox.shell("sleep 1000", (config) => {
+    config.root.readonly = false;
+  });
+  const parent = startLazyParent(sandbox);
+  expect(await parent.runtime("create", "--bundle", container.bundle, container.id)).toBe(0);
+  expect(await parent.runtime("start", container.id)).toBe(0);
+  expect(await parent.runtime("exec", "--detach", container.id, "sh", "-c", "echo > /tmp/ran")).toBe(0);
+  await expect.poll(() => container.readFile("tmp/ran")).toBe("\n");
+  await finish(container, parent);
+  await parent.stop();
+}
+
+spec("delete --force with a process of exec that nobody reaps: deleted", UNREAPED, async (sandbox) => {
+  await withZombie(sandbox, async (container, parent) => {
+    expect(await parent.runtime("delete", "--force", container.id)).toBe(0);
+    expect(await parent.runtime("state", container.id)).not.toBe(0);
+  });
+});
+
+spec(
+  "kill KILL with a process of exec that nobody reaps: stopped, and can be deleted",
+  UNREAPED,
+  async (sandbox) => {
+    await withZombie(sandbox, async (container, parent) => {
+      expect(await parent.runtime("kill", container.id, "KILL")).toBe(0);
+      await container.until("stopped");
+      expect(await parent.runtime("delete", container.id)).toBe(0);
+    });
+  },
+);
+
+spec("delete --force before start, below a parent that does not reap: deleted", UNREAPED, async (sandbox) => {
+  const container = sandbox.shell("true");
+  const parent = startLazyParent(sandbox);
+  expect(await parent.runtime("create", "--bundle", container.bundle, container.id)).toBe(0);
+  expect(await parent.runtime("delete", "--force", container.id)).toBe(0);
+  await parent.stop();
 });

@@ -6,6 +6,7 @@ import { readStats, type Stats } from "../cgroup/stats.ts";
 import { RuntsError } from "../errors.ts";
 import { openInit } from "./init-process.ts";
 import type { Context } from "./options.ts";
+import { isAlive } from "./process-status.ts";
 import { readSavedState } from "./saved-state.ts";
 import { statusOf } from "./state.ts";
 
@@ -20,6 +21,8 @@ export type Emit = (event: ContainerEvent) => void;
 export interface Observation {
   /** Can be read when init has ended. */
   readonly pidfd: number;
+  /** Whether init has ended, also where the descriptor doesn't tell (isAlive). */
+  hasEnded(): boolean;
   /** Can be read when there may have been an OOM kill; undefined without the memory controller. */
   readonly oomDescriptor: number | undefined;
   /** The OOM kill since the last call, if there was one. */
@@ -50,6 +53,7 @@ export function reportEvents(context: Context, id: string, intervalMs: number, e
       if (oom !== undefined) emit(oom);
       if (ready.includes(pidfd)) return;
       if (performance.now() < next) continue;
+      if (observation.hasEnded()) return;
       emit(observation.stats());
       next = Math.max(next + intervalMs, performance.now());
     }
@@ -60,10 +64,11 @@ export function reportEvents(context: Context, id: string, intervalMs: number, e
 
 /** Begins to watch a container, which has to be running and to have a cgroup. */
 export function observe(context: Context, id: string): Observation {
-  const { cgroup, pidfd } = observed(context, id);
+  const { cgroup, pidfd, hasEnded } = observed(context, id);
   const watch = watchOomKills(context, cgroup);
   return {
     pidfd,
+    hasEnded,
     oomDescriptor: watch?.descriptor,
     oom: () => (watch?.happened() === true ? { type: "oom", id } : undefined),
     stats: () => ({ type: "stats", id, data: readStats(cgroup) }),
@@ -80,6 +85,7 @@ function observed(
 ): {
   readonly cgroup: string;
   readonly pidfd: number;
+  readonly hasEnded: () => boolean;
 } {
   const { directory, saved } = readSavedState(root, id);
   const status = statusOf(directory, saved);
@@ -88,7 +94,8 @@ function observed(
   if (pidfd === undefined) {
     throw new RuntsError(`container with id ${id} is not running`, { operation: "events", path: id });
   }
-  if (saved.cgroup !== "") return { cgroup: saved.cgroup, pidfd };
+  const hasEnded = () => !isAlive(saved.pid, saved.startTime);
+  if (saved.cgroup !== "") return { cgroup: saved.cgroup, pidfd, hasEnded };
   closeSync(pidfd);
   throw new RuntsError(`container ${id} has no cgroup: without one nothing is counted`, {
     operation: "events",

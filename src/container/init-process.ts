@@ -19,13 +19,24 @@ export function openInit(pid: number, startTime: string): number | undefined {
   return undefined;
 }
 
-/** Kills init and waits for its end. Returns false if it still is there after the time that this may take. */
+/** The first wait for the end of init, before a look at how far it has got. */
+const FIRST_WAIT_MS = 10;
+
+/**
+ * Kills init and waits for its end. Returns false if it still is there after the time that this may take. The descriptor tells of the end,
+ * but not of that of an init which has let go of all and still waits for others to be reaped (isAlive).
+ */
 export function killInit(pid: number, startTime: string): boolean {
   const pidfd = openInit(pid, startTime);
   if (pidfd === undefined) return true;
   try {
     pidfdSendSignal(pidfd, SIGKILL);
-    return waitReadable(pidfd, END_TIMEOUT_MS);
+    const deadline = performance.now() + END_TIMEOUT_MS;
+    for (let wait = FIRST_WAIT_MS; !waitReadable(pidfd, wait); wait *= 2) {
+      if (!isAlive(pid, startTime)) return true;
+      if (performance.now() > deadline) return false;
+    }
+    return true;
   } finally {
     closeSync(pidfd);
   }

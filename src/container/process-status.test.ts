@@ -8,6 +8,7 @@ describe("parseStat", () => {
   it.each(["sh", "a b", "a) Z 1 2 (b", ")", "((", "x\ny", ""])("of the command %j", (command) => {
     expect(parseStat(`10 (${command}) ${AFTER_COMMAND}\n`)).toEqual({
       hasEnded: false,
+      isEnding: false,
       startTime: "123456",
       hasNotExecuted: false,
     });
@@ -22,6 +23,11 @@ describe("parseStat", () => {
   ])("of a process in state %s with %d threads", (state, threads, hasEnded) => {
     const after = AFTER_COMMAND.replace(/^S/, state).replace(" 20 0 1 0 ", ` 20 0 ${threads} 0 `);
     expect(parseStat(`10 (sh) ${after}\n`).hasEnded).toBe(hasEnded);
+  });
+
+  it("of a process on its way out", () => {
+    const exiting = AFTER_COMMAND.replace("4194560", String(4194560 + 4));
+    expect(parseStat(`10 (sh) ${exiting}\n`).isEnding).toBe(true);
   });
 
   it("of a process that has been forked only", () => {

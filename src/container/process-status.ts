@@ -1,10 +1,14 @@
+import { readdirSync } from "../../bindings/linux/directories.ts";
 import { FileError } from "../../bindings/linux/file-call.ts";
 import { readFileSync, readlinkSync } from "../../bindings/linux/files.ts";
+import { errorCode } from "../errors.ts";
 
 /** What proc_pid_stat(5) says of a process. */
 export interface ProcessStat {
   /** All of it: one whose first thread has ended is a zombie as well, and runs on in the others. */
   readonly hasEnded: boolean;
+  /** Whether its first thread is on its way out, or has ended: PF_EXITING of linux/sched.h. */
+  readonly isEnding: boolean;
   readonly startTime: string;
   /** Whether it has been forked and has executed no program since: PF_FORKNOEXEC of linux/sched.h. */
   readonly hasNotExecuted: boolean;
@@ -36,10 +40,12 @@ export function parseStat(text: string): ProcessStat {
   const FLAGS = 9 - 3;
   const NUM_THREADS = 20 - 3;
   const START_TIME = 22 - 3;
+  const PF_EXITING = 0x4;
   const PF_FORKNOEXEC = 0x40;
   const [state] = fields;
   return {
     hasEnded: state === "X" || (state === "Z" && Number(fields[NUM_THREADS]) <= 1),
+    isEnding: (Number(fields[FLAGS]) & PF_EXITING) !== 0,
     startTime: fields[START_TIME] ?? "",
     hasNotExecuted: (Number(fields[FLAGS]) & PF_FORKNOEXEC) !== 0,
   };
@@ -49,7 +55,31 @@ export function parseStat(text: string): ProcessStat {
 export function isAlive(pid: number, startTime: string): boolean {
   if (pid === 0) return false;
   const stat = processStat(pid);
-  return stat !== undefined && stat.startTime === startTime && !stat.hasEnded;
+  if (stat === undefined || stat.startTime !== startTime || stat.hasEnded) return false;
+  return !stat.isEnding || !hasLetGo(pid);
+}
+
+/**
+ * Whether all threads have left their namespaces, which is the last that an ending process lets go of. Pid 1 of a namespace stays
+ * like this, and is no zombie yet, as long as another process of the namespace is one: it waits for all of them to be reaped, and the
+ * parent of a process of `exec --detach` may never do that (pid_namespaces(7), zap_pid_ns_processes() in kernel/pid_namespace.c).
+ */
+function hasLetGo(pid: number): boolean {
+  try {
+    return readdirSync(`/proc/${pid}/task`).every((thread) => hasNoNamespaces(`/proc/${pid}/task/${thread}`));
+  } catch (error) {
+    if (error instanceof FileError && GONE.includes(error.code)) return true;
+    throw error;
+  }
+}
+
+function hasNoNamespaces(task: string): boolean {
+  try {
+    readlinkSync(`${task}/ns/mnt`);
+    return false;
+  } catch (error) {
+    return errorCode(error) === "ENOENT";
+  }
 }
 
 /** Whether a process is the stub, which has not executed the container's program yet. */

@@ -286,6 +286,7 @@ export async function* events(
       if (oom !== undefined) yield oom;
       if (woken === "stopped") return;
       if (performance.now() < next) continue;
+      if (observation.hasEnded()) return;
       yield observation.stats();
       next = Math.max(next + intervalMs, performance.now());
     }

@@ -1,0 +1,22 @@
+import { startPython } from "./python-program.ts";
+import { RUNTIME } from "./runtime.ts";
+import type { Sandbox } from "./sandbox.ts";
+
+/** A parent that never reaps what it has not started itself: lazy-parent.py. */
+export interface LazyParent {
+  /** Runs a command of the runtime below it; returns the exit code. */
+  runtime(...args: readonly string[]): Promise<number>;
+  /** Ends it: what it has left unreaped goes to somebody who reaps. */
+  stop(): Promise<void>;
+}
+
+export function startLazyParent(sandbox: Sandbox): LazyParent {
+  const parent = startPython(sandbox, "lazy-parent.py");
+  return {
+    runtime: async (...args) => {
+      parent.stdin.write(`${JSON.stringify([RUNTIME, "--root", sandbox.root, ...args])}\n`);
+      return Number(await parent.next());
+    },
+    stop: parent.stop,
+  };
+}
