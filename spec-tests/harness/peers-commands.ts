@@ -15,6 +15,17 @@ export const RUNC_COMMANDS: readonly Deviation[] = [
     ],
   },
   {
+    reason:
+      "who outlives init in a shared pid namespace can't be killed before 1.2 (opencontainers/runc#4102)",
+    before: "1.2",
+    titles: ["kill KILL, shared pid namespace, init has ended: the others end, and then it is not running"],
+  },
+  {
+    reason: "SIGKILL goes to all in the cgroup of a container that has stopped, whose ever they are",
+    from: "1.2",
+    titles: ["kill [--all] KILL, stopped, its cgroup is another container's by now: that one runs on"],
+  },
+  {
     reason: "waits for the end of init, which the kernel holds up until all in its pid namespace are reaped",
     titles: [
       "delete --force with a process of exec that nobody reaps: deleted",
@@ -102,6 +113,13 @@ export const CRUN_COMMANDS: readonly Deviation[] = [
       "create --profile that…",
       "profile…",
       "mounts add to a container with mountLabel:…",
+    ],
+  },
+  {
+    reason: "SIGKILL goes to init alone, and with --all to the cgroup, whose ever it is",
+    titles: [
+      "kill KILL, shared pid namespace, init has ended: the others end, and then it is not running",
+      "kill [--all] KILL, stopped, its cgroup is another container's by now: that one runs on",
     ],
   },
   {

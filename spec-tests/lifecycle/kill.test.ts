@@ -1,6 +1,7 @@
 import { expect } from "vitest";
 import type { Container } from "../harness/container.ts";
 import { expectRefusal } from "../harness/refusal.ts";
+import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
@@ -191,5 +192,52 @@ spec(
     expect((await container.kill("KILL")).code).toBe(0);
     await container.until("stopped");
     await expect.poll(() => sandbox.processes()).toEqual([]);
+  },
+);
+
+/** A container whose init has ended, without a pid namespace of its own, and in which another process lives on. */
+async function outlived(sandbox: Sandbox): Promise<Container> {
+  const container = sandbox.shell("sleep 1000 & echo > /tmp/ready", (config) => {
+    config.root.readonly = false;
+    config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== "pid");
+  });
+  await container.started();
+  await waitForFile(container, "tmp/ready", "\n");
+  await container.until("stopped");
+  return container;
+}
+
+spec(
+  "kill KILL, shared pid namespace, init has ended: the others end, and then it is not running",
+  "practice: SIGKILL goes to the whole cgroup, as in runc",
+  async (sandbox) => {
+    const container = await outlived(sandbox);
+    expect(sandbox.processes()).not.toEqual([]);
+    expectRefusal(await container.kill("TERM"), "container not running");
+    expect(sandbox.processes()).not.toEqual([]);
+    expect(await container.kill("KILL")).toMatchObject({ code: 0, stderr: "" });
+    await expect.poll(() => sandbox.processes()).toEqual([]);
+    if (IS_RUNTS) expectRefusal(await container.kill("KILL"), "container not running");
+  },
+);
+
+spec(
+  "kill [--all] KILL, stopped, its cgroup is another container's by now: that one runs on",
+  "promise: no process of another container is killed",
+  async (sandbox) => {
+    const path = `/${sandbox.tag}shared`;
+    const shared = (script: string) =>
+      sandbox.shell(script, (config) => {
+        config.linux.cgroupsPath = path;
+        config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== "pid");
+      });
+    const first = shared("true");
+    await first.started();
+    await first.until("stopped");
+    const second = shared("sleep 1000");
+    await second.started();
+    expectRefusal(await first.kill("KILL"), "container not running");
+    await sandbox.invoke(["kill", "--all", first.id, "KILL"]);
+    expect((await second.state()).status).toBe("running");
   },
 );

@@ -1,17 +1,19 @@
 import { SIGKILL } from "../../bindings/abi/signal.ts";
 import { closeSync } from "../../bindings/linux/files.ts";
 import { pidfdSendSignal } from "../../bindings/linux/pidfd.ts";
+import { hasEvent } from "../cgroup/freeze.ts";
 import { killCgroup } from "../cgroup/remove.ts";
 import { RuntsError } from "../errors.ts";
 import { openInit } from "./init-process.ts";
 import type { Context } from "./options.ts";
-import { readSavedState } from "./saved-state.ts";
+import { readSavedState, type SavedState } from "./saved-state.ts";
 import { endsProcess, parseSignal } from "./signals.ts";
-import { statusOf } from "./state.ts";
+import { findContainerIn, statusOf } from "./state.ts";
 
 /**
  * Sends a signal to the container's init; SIGKILL, where init doesn't take all others with it, to every process of the container.
- * `all` is obsolete, as in runc: its one effect is that a container which has stopped is no error.
+ * `all` is obsolete, as in runc: its one effect is that a container which has stopped is no error. SIGKILL reaches those who have
+ * outlived init either way.
  */
 export function killContainer(
   { root }: Context,
@@ -25,8 +27,8 @@ export function killContainer(
   const pidfd =
     status === "stopped" || status === "creating" ? undefined : openInit(saved.pid, saved.startTime);
   if (pidfd === undefined) {
-    if (!all) throw notRunning(id);
-    if (number === SIGKILL && saved.cgroup !== "") killCgroup(saved.cgroup);
+    const killed = number === SIGKILL && status === "stopped" && killOthers(root, saved);
+    if (!killed && !all) throw notRunning(id);
     return;
   }
   try {
@@ -38,6 +40,17 @@ export function killContainer(
   } finally {
     closeSync(pidfd);
   }
+}
+
+/**
+ * Kills what has outlived init, as in runc: pid 1 of a pid namespace takes all others with it, init in a shared one does not. Returns
+ * whether there was anybody. A cgroup of which another container is part by now is left alone, as at delete.
+ */
+function killOthers(root: string, { id, cgroup }: SavedState): boolean {
+  if (cgroup === "" || !hasEvent(cgroup, "populated 1")) return false;
+  if (findContainerIn(root, cgroup, id) !== undefined) return false;
+  killCgroup(cgroup);
+  return true;
 }
 
 /** The words that containerd's shim takes for "it is gone already". */
