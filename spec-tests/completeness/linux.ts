@@ -43,7 +43,7 @@ export const LINUX: Coverage = {
   "/linux/devices": [
     "devices: nodes with type, numbers, mode and owner",
     "devices where that device exists: accepted",
-    "devices in a user namespace: the host's node, and it works",
+    "devices in a user namespace: a device and a fifo, and they work",
     "default devices: null, zero, full, random, urandom, tty, with their numbers and mode 666",
   ],
   "/linux/devices/*/type": ["devices with an unknown type: error"],
@@ -58,8 +58,14 @@ export const LINUX: Coverage = {
     "devices, major 4097, of which the kernel would take the low bits: error that names it, nothing left",
   ],
   "/linux/devices/*/minor": ["devices without minor: error that names it"],
-  "/linux/devices/*/fileMode": ["devices, a caller with a umask: the mode is as listed"],
-  "/linux/devices/*/uid": ["devices: nodes with type, numbers, mode and owner"],
+  "/linux/devices/*/fileMode": [
+    "devices, a caller with a umask: the mode is as listed",
+    "rootless create, devices with a mode that the host's has not: error that names it",
+  ],
+  "/linux/devices/*/uid": [
+    "devices: nodes with type, numbers, mode and owner",
+    "devices in a user namespace, of the host's root: nodes with numbers, mode and owner, and they work",
+  ],
   "/linux/devices/*/gid": ["devices: nodes with type, numbers, mode and owner"],
   "/linux/netDevices": [
     "netDevices, no such interface: error that names it, nothing left",

@@ -41,7 +41,6 @@ const BOTH: readonly Deviation[] = [
       "annotations with an empty name: error that names it",
       "devices without major: error that names it",
       "devices without minor: error that names it",
-      "devices in a user namespace whose name is another device's on the host: error that names it",
     ],
   },
   {
@@ -51,6 +50,14 @@ const BOTH: readonly Deviation[] = [
       "devices where a symbolic link to the device exists: error that names it",
       "devices where another device exists: error that names it",
       "devices where a block device of the numbers exists: error that names it",
+    ],
+  },
+  {
+    reason: "without rights the host's node is bound, whatever the config says of it",
+    titles: [
+      "rootless create, devices whose name is another device's on the host: error that names it",
+      "rootless create, devices with a mode that the host's has not: error that names it",
+      "rootless create, devices of an owner that the host's has not: error that names it",
     ],
   },
   {
@@ -90,10 +97,23 @@ export const CRUN_NETDEV: readonly Deviation[] = [
     titles: ["startContainer hook without env: an empty environment"],
   },
   {
-    reason: "EEXIST of mknod counts as success; a missing node of the host is passed over",
+    reason: "EEXIST of mknod counts as success",
+    titles: ["devices where a directory exists: error that names it"],
+  },
+  {
+    reason:
+      "the default devices are bound over those of the config; an owner that is not mapped becomes nobody",
     titles: [
-      "devices where a directory exists: error that names it",
-      "devices in a user namespace that the host does not have: error that names it",
+      "devices in a user namespace, of the host's root: nodes with numbers, mode and owner, and they work",
+      "devices in a joined user namespace: the owner is the one in there",
+      "devices in a user namespace, a uid that is not mapped: error that names it",
+      "devices in a user namespace, a gid that is not mapped: error that names it",
+    ],
+  },
+  {
+    reason: "mounts of device nodes have no flags",
+    titles: [
+      "devices in a user namespace, CAP_SYS_ADMIN in there: no way to other files on which devices work",
     ],
   },
   {
@@ -142,6 +162,16 @@ export const RUNC_NETDEV: readonly Deviation[] = [
     ],
   },
   {
+    reason: "in a user namespace the host's node is bound, whatever the config says of it",
+    titles: [
+      "devices in a user namespace where /dev has links: they are the devices",
+      "devices in a user namespace, of the host's root: nodes with numbers, mode and owner, and they work",
+      "devices in a user namespace, a caller with a umask: the mode is as listed",
+      "devices in a joined user namespace: the owner is the one in there",
+      "devices in a user namespace, CAP_SYS_ADMIN in there: no way to other files on which devices work",
+    ],
+  },
+  {
     reason: "what is mounted on /dev/ptmx keeps the link from its place: EBUSY",
     titles: [
       "bind mount on /dev/ptmx: the link to the container's own, with a warning",
@@ -186,7 +216,7 @@ export const RUNC_NETDEV: readonly Deviation[] = [
   },
   {
     reason: "a fifo in a user namespace is bound from the host too, where there is none",
-    titles: ["devices in a user namespace: the host's node, and it works"],
+    titles: ["devices in a user namespace: a device and a fifo, and they work"],
   },
   {
     reason: "time namespaces are newer",

@@ -8,7 +8,7 @@ import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
-import { mappedShell } from "../harness/user-namespace.ts";
+import { giveToMappedRoot, mappedShell } from "../harness/user-namespace.ts";
 
 const CLAUSE = "config-linux.md, Devices";
 
@@ -154,19 +154,20 @@ for (const [situation, shell] of [
       expect(await container.output()).toBe("the mount's\n".repeat(names.length));
     },
   );
-}
 
-spec(
-  "devices where /dev has links: they are the devices",
-  "config-linux.md, Devices: available in the container",
-  async (sandbox) => {
-    const names = ["core", "fd", "stderr", "stdin", "stdout"];
-    const devices = names.map((name) => ({ ...ZERO, path: `/dev/${name}` }));
-    const script = `cd /dev; stat -c '%F %t:%T' ${names.join(" ")}`;
-    const container = withDevices(sandbox, script, devices);
-    expect(await container.output()).toBe("character special file 1:5\n".repeat(names.length));
-  },
-);
+  spec(
+    `devices${situation} where /dev has links: they are the devices`,
+    "config-linux.md, Devices: available in the container",
+    async (sandbox) => {
+      const names = ["core", "fd", "stderr", "stdin", "stdout"];
+      const script = `cd /dev; stat -c '%F %t:%T' ${names.join(" ")}`;
+      const container = shell(sandbox, script, (config) => {
+        config.linux.devices = names.map((name) => ({ ...ZERO, path: `/dev/${name}` }));
+      });
+      expect(await container.output()).toBe("character special file 1:5\n".repeat(names.length));
+    },
+  );
+}
 
 for (const [what, device] of [
   ["of other numbers", { ...PTMX, minor: 3 }],
@@ -186,7 +187,7 @@ function inUserNamespace(sandbox: Sandbox, script: string, devices: Devices): Co
   });
 }
 
-spec("devices in a user namespace: the host's node, and it works", CLAUSE, async (sandbox) => {
+spec("devices in a user namespace: a device and a fifo, and they work", CLAUSE, async (sandbox) => {
   const devices = [
     { type: "c", path: "/dev/urandom", major: 1, minor: 9, fileMode: 0o666 },
     { type: "p", path: "/dev/pipe", fileMode: 0o622, uid: 5, gid: 6 },
@@ -197,15 +198,81 @@ spec("devices in a user namespace: the host's node, and it works", CLAUSE, async
   expect(await container.output()).toBe("character special file 1:9\n3\nfifo 622 5:6\n");
 });
 
-for (const [situation, device] of [
-  ["that the host does not have", { type: "c", path: "/dev/none", major: 1, minor: 3 }],
-  ["whose name is another device's on the host", { type: "c", path: "/dev/random", major: 1, minor: 3 }],
-] as const) {
-  spec(`devices in a user namespace ${situation}: error that names it`, CLAUSE, async (sandbox) => {
-    const container = inUserNamespace(sandbox, "true", [device]);
-    expectRefusal(await container.create(), IS_RUNTS ? "runts: /linux/devices/0: " : undefined);
-    expect(await sandbox.traces()).toEqual([]);
+/** Character devices: numbers, permissions and owner. */
+const SHOW_NODES = "stat -c '%n %F %t:%T %a %u:%g'";
+
+spec(
+  "devices in a user namespace, of the host's root: nodes with numbers, mode and owner, and they work",
+  CLAUSE,
+  async (sandbox) => {
+    const devices = [
+      { ...ZERO, path: "/dev/none", fileMode: 0o640, uid: 1000, gid: 2000 },
+      { ...ZERO, path: "/dev/random", fileMode: 0o600, uid: 0, gid: 0 },
+      { type: "b", path: "/opt/own/loop", major: 7, minor: 200, fileMode: 0o660, uid: 5, gid: 6 },
+      { type: "c", path: "/dev/null", major: 1, minor: 3, fileMode: 0o622 },
+    ];
+    const names = devices.map(({ path }) => path).join(" ");
+    const container = inUserNamespace(
+      sandbox,
+      `${SHOW_NODES} ${names}; head -c 3 /dev/random | wc -c`,
+      devices,
+    );
+    expect((await container.output()).trim().split("\n")).toEqual([
+      "/dev/none character special file 1:5 640 1000:2000",
+      "/dev/random character special file 1:5 600 0:0",
+      "/opt/own/loop block special file 7:c8 660 5:6",
+      "/dev/null character special file 1:3 622 0:0",
+      "3",
+    ]);
+  },
+);
+
+spec("devices in a user namespace, a caller with a umask: the mode is as listed", CLAUSE, async (sandbox) => {
+  const container = inUserNamespace(sandbox, "stat -c %a /dev/own", [ZERO]);
+  const wrapper = ["sh", "-c", 'umask 077; exec "$@"', "sh"];
+  expect(await container.output({ wrapper })).toBe("666\n");
+});
+
+spec("devices in a joined user namespace: the owner is the one in there", CLAUSE, async (sandbox) => {
+  const holder = inUserNamespace(sandbox, "sleep 1000", []);
+  await holder.started();
+  const { pid } = await holder.state();
+  const container = sandbox.shell("stat -c %u:%g /dev/own", (config) => {
+    config.linux.namespaces.push({ type: "user", path: `/proc/${pid}/ns/user` });
+    config.linux.devices = [{ ...ZERO, uid: 7, gid: 8 }];
   });
+  giveToMappedRoot(container);
+  expect(await container.output()).toBe("7:8\n");
+});
+
+spec(
+  "devices in a user namespace, CAP_SYS_ADMIN in there: no way to other files on which devices work",
+  "promise",
+  async (sandbox) => {
+    const devices = [ZERO, { ...ZERO, path: "/dev/other", fileMode: 0o600 }];
+    const script = `grep -E ' /dev/(own|other) ' /proc/self/mountinfo | cut -d ' ' -f 4,6
+umount /dev/own 2>/dev/null || echo locked
+mknod /dev/new c 1 5 2>/dev/null || echo denied`;
+    const container = inUserNamespace(sandbox, script, devices);
+    expect((await container.output()).trim().split("\n")).toEqual([
+      "/0 rw,nosuid,noexec,relatime",
+      "/1 rw,nosuid,noexec,relatime",
+      "locked",
+      "denied",
+    ]);
+  },
+);
+
+for (const name of ["uid", "gid"] as const) {
+  spec(
+    `devices in a user namespace, a ${name} that is not mapped: error that names it`,
+    CLAUSE,
+    async (sandbox) => {
+      const container = inUserNamespace(sandbox, "true", [{ ...ZERO, [name]: 70_000 }]);
+      expectRefusal(await container.create(), IS_RUNTS ? `/linux/devices/0/${name}: 70000` : undefined);
+      expect(await sandbox.traces()).toEqual([]);
+    },
+  );
 }
 
 spec(

@@ -22,6 +22,7 @@ export interface CreateParts {
   readonly hooks: CreateHooks | undefined;
   readonly idMappedMounts: SetUpOptions["idMappedMounts"];
   readonly callersSources: SetUpOptions["callersSources"];
+  readonly deviceNodes: SetUpOptions["deviceNodes"];
   readonly netDevices: NetDevices | undefined;
   readonly resctrl: ContainerGroups | undefined;
   readonly hostMount: HostMount | undefined;
@@ -57,6 +58,7 @@ export async function loadParts(
       ownUserNamespace && caller.privileged && mounts.some(showsSource)
         ? (await import("../init/callers-sources.ts")).openCallersSources
         : undefined,
+    deviceNodes: ownUserNamespace ? await loadDeviceNodes(config, caller) : undefined,
     netDevices: await loadNetDevices(linux.netDevices ?? {}, rootless),
     resctrl: await loadResctrl(linux.intelRdt, id),
     hostMount: mountsForCaller(config, namespaces) ? await loadHostMount(rootfs) : undefined,
@@ -68,6 +70,16 @@ export async function loadParts(
 
 function showsSource({ options = [] }: Mount): boolean {
   return options.includes("bind") || options.includes("rbind");
+}
+
+/** Without rights in the host's first user namespace, the host's own nodes have to do. */
+async function loadDeviceNodes(
+  { linux }: Config,
+  { privileged, inUserNamespace }: Caller,
+): Promise<SetUpOptions["deviceNodes"]> {
+  const isNeeded = (linux?.devices ?? []).some(({ type }) => type !== "p");
+  if (!isNeeded || !privileged || inUserNamespace) return undefined;
+  return (await import("../init/device-nodes.ts")).prepareDeviceNodes;
 }
 
 async function checkSysctls(config: Config): Promise<void> {

@@ -249,6 +249,7 @@ class Creation {
       hooks: hooks === undefined ? undefined : () => hooks.run(this.#saved),
       idMappedMounts: parts.idMappedMounts,
       callersSources: parts.callersSources,
+      deviceNodes: parts.deviceNodes,
     });
     this.#listener?.close();
     return last;

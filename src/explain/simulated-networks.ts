@@ -98,6 +98,11 @@ export class SimulatedNetworks {
     return this.#sent;
   }
 
+  /** What else the stub sends to the runtime. */
+  handOver(name: string): void {
+    this.#sent ??= this.#names.descriptor(name);
+  }
+
   close(): void {
     this.#host?.close();
     this.container.close();

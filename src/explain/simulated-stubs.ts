@@ -178,6 +178,9 @@ export class SimulatedStubs implements StubTap {
         return this.#names.process(this.#recorder.stage.hook?.name ?? "init");
       case "socket":
         return args[0] === AF_NETLINK ? this.#kernel.networks.openInContainer() : 100;
+      case "sendmsg":
+        if (path === "the runtime") this.#kernel.networks.handOver(operation.purpose);
+        return 0;
       case "statx":
         if (args[0] === AT_FDCWD) return this.#lookAtProgram(pathIn(args[1]), output(args[4]));
         if (args[3] === STATX_TYPE) return this.#lookAtSource(operation, output(args[4]));
@@ -344,6 +347,8 @@ function statusOnHost(path: string, output: Uint8Array): number {
     const status = lstatSync(path);
     view.setUint32(statx.stx_mask, STATX_BASIC_STATS, true);
     view.setUint16(statx.stx_mode, status.mode, true);
+    view.setUint32(statx.stx_uid, status.uid, true);
+    view.setUint32(statx.stx_gid, status.gid, true);
     view.setUint32(statx.stx_rdev_major, (status.rdev >> 8) & 0xfff, true);
     view.setUint32(statx.stx_rdev_minor, (status.rdev & 0xff) | ((status.rdev >> 12) & 0xfff00), true);
   } catch {

@@ -34,6 +34,7 @@ import { labelFile } from "../plan/security-labels.ts";
 import type { Config } from "../spec/types.ts";
 import type { openCallersSources } from "./callers-sources.ts";
 import { copyUp } from "./copy-up.ts";
+import type { prepareDeviceNodes } from "./device-nodes.ts";
 import type { prepareIdMappedMounts } from "./id-mapped-mounts.ts";
 import { type ProcessOptions, prepareProcess } from "./prepare-process.ts";
 import { runProgram } from "./run-program.ts";
@@ -61,6 +62,8 @@ export interface SetUpOptions extends ProcessOptions {
   readonly idMappedMounts: typeof prepareIdMappedMounts | undefined;
   /** Opens sources of bind mounts that init may not reach. Absent where it reaches what the caller does. */
   readonly callersSources: typeof openCallersSources | undefined;
+  /** Makes devices that init may not make. Absent if there are none, or the runtime may not make them either. */
+  readonly deviceNodes: typeof prepareDeviceNodes | undefined;
 }
 
 /**
@@ -154,6 +157,7 @@ function prepareEnvironment(
   const requests = mountRequests(plan);
   options.idMappedMounts?.(program, plan, requests, { containerPid, opened });
   options.callersSources?.(program, plan, requests, { containerPid, opened });
+  const nodes = options.deviceNodes?.(program, plan, requests, { containerPid, opened });
   openBindSources(program, requests);
   const hostNull = openNullForMasks(session, plan);
   if (hasOwn(plan.namespaces, "user")) {
@@ -164,7 +168,7 @@ function prepareEnvironment(
   bringLoopbackUp(program, plan);
   attachRootfs(program, plan);
   makeMounts(program, plan, requests, checks);
-  if (hasRootMount(plan)) checks.push(...makeDevices(program, plan, requests));
+  if (hasRootMount(plan)) checks.push(...makeDevices(program, plan, requests, nodes));
   const { consoleSocket } = options;
   if (consoleSocket === undefined) return { requests, hostNull, terminal: undefined };
   const terminal = openTerminal(program, plan.root, program.descriptor(consoleSocket));

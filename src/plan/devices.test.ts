@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { statx as layout } from "../../bindings/abi/layouts.ts";
 import { MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY } from "../../bindings/abi/mount.ts";
 import type { Operation, Program, Reply } from "../../bindings/stub/program.ts";
 import type { Device, Linux, Mount } from "../spec/types.ts";
@@ -85,6 +86,25 @@ describe("device nodes", () => {
   });
 });
 
+const disk: Device = { type: "b", path: "/dev/disk", major: 8n, minor: 1n };
+
+/** What statx(2) says of it. */
+function nodeOf(mode: number, uid = 0, gid = 0): Uint8Array {
+  const stat = statx(0o060000 | mode, 8, 1);
+  const view = new DataView(stat.buffer);
+  view.setUint32(layout.stx_uid, uid, true);
+  view.setUint32(layout.stx_gid, gid, true);
+  return stat;
+}
+
+/** A reply in which the host has the default devices, and this at /dev/disk. */
+function onHost(program: Program, stat: Uint8Array): Reply {
+  const numbers = [...[3, 5, 7, 8, 9].map((minor) => [1, minor] as const), [5, 0] as const];
+  const nodes = new Map(DEFAULTS.map((path, index) => [path, statx(0o020666, ...(numbers[index] ?? []))]));
+  const outputs = only(program, "statx").map(({ path = "" }) => nodes.get(path) ?? stat);
+  return { results: [], outputs, failure: undefined };
+}
+
 describe("in a user namespace", () => {
   const namespaces = [{ type: "user" }, { type: "mount" }] as const;
 
@@ -101,6 +121,43 @@ describe("in a user namespace", () => {
     expect(changes.map(({ args }) => args[0])).toEqual(only(program, "open_tree").map(({ into }) => into));
     const set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
     expect(changes.map((change) => attributesOf(change).set)).toEqual(DEFAULTS.map(() => set));
+  });
+
+  it.each<[string, Partial<Device>, Uint8Array, string]>([
+    [
+      "another mode",
+      { fileMode: 0o660 },
+      nodeOf(0o600),
+      "/fileMode: /dev/disk on the host has the fileMode 0600",
+    ],
+    [
+      "another owner",
+      { fileMode: 0o600, uid: 5 },
+      nodeOf(0o600, 6),
+      "/uid: /dev/disk on the host has the uid 6",
+    ],
+    ["another group", { uid: 0, gid: 1 }, nodeOf(0o660, 0, 2), "/gid: /dev/disk on the host has the gid 2"],
+  ])("refuses a node of the host with %s", (_title, wanted, stat, message) => {
+    const { program, check } = planned({ namespaces, devices: [{ ...disk, ...wanted }] });
+    expect(() => check(onHost(program, stat))).toThrow(`/linux/devices/0${message}`);
+  });
+
+  it.each<[string, Partial<Device>, Uint8Array]>([
+    ["as it is asked for", { fileMode: 0o640, uid: 1, gid: 2 }, nodeOf(0o640, 1, 2)],
+    ["of which nothing but the numbers is asked for", {}, nodeOf(0o600, 65534, 65534)],
+    ["of another owner and group, who may do what all may", { uid: 0, gid: 0 }, nodeOf(0o666, 65534, 65534)],
+  ])("takes a node of the host %s", (_title, wanted, stat) => {
+    const { program, check } = planned({ namespaces, devices: [{ ...disk, ...wanted }] });
+    expect(() => check(onHost(program, stat))).not.toThrow();
+  });
+
+  it("puts a node that is ready into its place, and takes none of the host's", () => {
+    const { program, plan } = testPlan({ linux: { namespaces, devices: [disk] } });
+    const ready = program.registers.take();
+    makeDevices(program, plan, [], new Map([["/linux/devices/0", ready]]));
+    expect(only(program, "open_tree").map(({ args }) => args[1])).toEqual(DEFAULTS);
+    const moved = only(program, "move_mount").filter(({ path }) => path === "/dev/disk");
+    expect(moved.map(({ args, pointer }) => [args[0], pointer])).toEqual([[ready, "/linux/devices/0"]]);
   });
 
   it("makes FIFOs, which it may", () => {

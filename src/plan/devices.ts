@@ -46,18 +46,23 @@ const SYMLINKS: readonly (readonly [name: string, target: string])[] = [
   ["stderr", "/proc/self/fd/2"],
 ];
 
-interface DeviceNode extends Device {
+export interface DeviceNode extends Device {
   readonly pointer: string;
 }
 
-/** Nodes to make: the default ones, unless the config has its own of that path, then those of the config. */
-function deviceNodes({ config }: Pick<InitPlan, "config">): DeviceNode[] {
-  const listed = (config.linux?.devices ?? []).map((device, index) => ({
+/** Nodes that the config asks for. */
+export function listedDevices({ linux }: Config): DeviceNode[] {
+  const listed = (linux?.devices ?? []).map((device, index) => ({
     ...device,
     path: cleanPath(device.path),
     pointer: `/linux/devices/${index}`,
   }));
-  const own = listed.filter(({ path }) => path !== PTMX);
+  return listed.filter(({ path }) => path !== PTMX);
+}
+
+/** Nodes to make: the default ones, unless the config has its own of that path, then those of the config. */
+function deviceNodes({ config }: Pick<InitPlan, "config">): DeviceNode[] {
+  const own = listedDevices(config);
   const paths = new Set(own.map(({ path }) => path));
   const defaults = DEFAULT_DEVICES.filter(({ path }) => !paths.has(path)).map((device) => ({
     ...device,
@@ -71,10 +76,12 @@ export function devicePaths(config: Config): string[] {
   return deviceNodes({ config }).map(({ path }) => path);
 }
 
+/** `ready` are mounts of nodes that the runtime has made, by the pointers of the devices. */
 export function makeDevices(
   program: Program,
   plan: InitPlan,
   requests: readonly MountRequest[],
+  ready?: ReadonlyMap<string, Register>,
 ): ReplyCheck[] {
   const checks: ReplyCheck[] = [];
   if (devIsBound(requests)) return checks;
@@ -89,6 +96,11 @@ export function makeDevices(
     const parts = components(node.path);
     const inDev = parts.length === 2 && parts[0] === "dev";
     const parent = inDev ? dev : openTarget(program, plan, parts.slice(0, -1).join("/"), "directory").fd;
+    const mount = ready?.get(node.pointer);
+    if (mount !== undefined) {
+      attachNode(program, node, parent, parts.at(-1) ?? "", mount);
+      continue;
+    }
     // A fifo is no device to the kernel.
     const make = node.type === "p" ? makeDeviceNode : makeNode;
     const check = make(program, plan, node, parent, parts.at(-1) ?? "");
@@ -103,6 +115,15 @@ function isMounted(requests: readonly MountRequest[], path: string): boolean {
   return requests.some(({ destination, options }) => destination === path && !options.remount);
 }
 
+/** Type and permissions, as mknod(2) takes them. */
+export function modeOf({ type, fileMode = 0o666 }: DeviceNode): number {
+  return FILE_TYPES[type] | (fileMode & 0o7777);
+}
+
+export function numberOf({ type, major = 0n, minor = 0n }: DeviceNode): bigint {
+  return type === "p" ? 0n : makeDevice(major, minor);
+}
+
 function makeDeviceNode(
   program: Program,
   _plan: InitPlan,
@@ -110,11 +131,8 @@ function makeDeviceNode(
   parent: Register,
   name: string,
 ): ReplyCheck {
-  const number = node.type === "p" ? 0n : makeDevice(node.major ?? 0n, node.minor ?? 0n);
-  const type = FILE_TYPES[node.type];
-  const mode = type | ((node.fileMode ?? 0o666) & 0o7777);
   // The umask is 0 here, so that the mode is exact.
-  const made = program.call("mknodat", [parent, name, mode, number], {
+  const made = program.call("mknodat", [parent, name, modeOf(node), numberOf(node)], {
     tolerate: ["EEXIST"],
     path: node.path,
   });
@@ -133,20 +151,19 @@ function makeDeviceNode(
   return (reply) => {
     const found = reply.outputs[output];
     // stx_mask stays 0 where statx was skipped, because the node was made.
-    if (found !== undefined && (found[0] ?? 0) + (found[1] ?? 0) > 0) checkExisting(node, type, found);
+    if (found !== undefined && (found[0] ?? 0) + (found[1] ?? 0) > 0) checkExisting(node, found);
   };
 }
 
 /** "Existing file that does not match: MUST error", config-linux.md, Devices. */
 function checkExisting(
   node: DeviceNode,
-  type: number,
   found: Uint8Array,
   where: "in the container" | "on the host" = "in the container",
 ): void {
   // A fifo has no number: 0:0.
   const { major, minor } = node.type === "p" ? FIFO : node;
-  if (isDeviceNode(found, type, major ?? 0n, minor ?? 0n)) return;
+  if (isDeviceNode(found, FILE_TYPES[node.type], major ?? 0n, minor ?? 0n)) return;
   throw new RuntsError(`${node.pointer}: ${node.path} exists ${where} and is not the device asked for`, {
     operation: "mknodat",
     errno: "EEXIST",
@@ -178,8 +195,48 @@ function bindDevice(
   program.do("close", [target.fd]);
   return (reply) => {
     const stat = reply.outputs[output];
-    if (stat !== undefined) checkExisting(node, FILE_TYPES[node.type], stat, "on the host");
+    if (stat === undefined) return;
+    checkExisting(node, stat, "on the host");
+    // The default devices are what the host has.
+    if (node.pointer !== DEFAULTS_POINTER) checkRights(node, stat);
   };
+}
+
+/**
+ * Whether the host's node has the permissions and the owner that the config asks for, as the container sees them. Whose it is makes no
+ * difference where everybody else may do the same.
+ */
+function checkRights(node: DeviceNode, found: Uint8Array): void {
+  const view = new DataView(found.buffer, found.byteOffset, found.length);
+  const mode = view.getUint16(statx.stx_mode, true) & 0o7777;
+  const wanted = (node.fileMode ?? mode) & 0o7777;
+  if (mode !== wanted) throw otherRights(node, "fileMode", `0${mode.toString(8)}`);
+  const [owner, group, others] = [mode >> 6, mode >> 3, mode].map((bits) => bits & 7);
+  const uid = view.getUint32(statx.stx_uid, true);
+  if (owner !== others && uid !== (node.uid ?? uid)) throw otherRights(node, "uid", `${uid}`);
+  const gid = view.getUint32(statx.stx_gid, true);
+  if (group !== others && gid !== (node.gid ?? gid)) throw otherRights(node, "gid", `${gid}`);
+}
+
+function otherRights({ pointer, path }: DeviceNode, name: string, found: string): RuntsError {
+  const at = `${pointer}/${name}`;
+  const why = "only who may make devices on the host (CAP_MKNOD) can have another one";
+  const message = `${at}: ${path} on the host has the ${name} ${found}, and ${why}`;
+  return new RuntsError(message, { operation: "mknodat", errno: "EEXIST", path, pointer: at });
+}
+
+/** Puts a node in its place that is ready but for that. */
+function attachNode(
+  program: Program,
+  { path }: DeviceNode,
+  parent: Register,
+  name: string,
+  mount: Register,
+): void {
+  const target = openOrCreate(program, parent, name, "file", { noSymlinks: true });
+  attach(program, mount, target.fd, { path });
+  program.do("close", [mount]);
+  program.do("close", [target.fd]);
 }
 
 function makeDevLinks(program: Program, plan: InitPlan, dev: Register): void {
@@ -210,7 +267,7 @@ export function openHostNull(program: Program): { readonly fd: Register; readonl
         minor: 3n,
         pointer: "/linux/maskedPaths",
       } as const;
-      checkExisting(node, FILE_TYPES.c, reply.outputs[output] ?? new Uint8Array(statx.size));
+      checkExisting(node, reply.outputs[output] ?? new Uint8Array(statx.size));
     },
   };
 }
