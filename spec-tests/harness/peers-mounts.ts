@@ -81,6 +81,10 @@ export const CRUN_MOUNTS: readonly Deviation[] = [
     titles: ["id-mapped bind of what an earlier mount shows: that, with the ids"],
   },
   {
+    reason: "a path that is listed twice is mounted on twice",
+    titles: ["maskedPaths and readonlyPaths with a path that is listed twice: one mount each"],
+  },
+  {
     reason: "a mount on / takes the place of the rootfs",
     from: "1.22",
     titles: ["a bind mount on /: error that names the destination, nothing left"],
@@ -228,6 +232,10 @@ export const RUNC_MOUNTS: readonly Deviation[] = [
       "bind of a folder that holds the rootfs: without the container's own mounts",
       "bind of a symbolic link in an earlier mount: what it means in the container, never the host's file",
     ],
+  },
+  {
+    reason: "a path that is listed twice is mounted on twice",
+    titles: ["maskedPaths and readonlyPaths with a path that is listed twice: one mount each"],
   },
   {
     reason: "a mount on / takes the place of the rootfs, before the fixes of CVE-2025-52881",

@@ -176,6 +176,19 @@ spec(
 );
 
 spec(
+  "maskedPaths and readonlyPaths with a path that is listed twice: one mount each",
+  "promise: no more mounts than are asked for",
+  async (sandbox) => {
+    const container = sandbox.shell("cut -d ' ' -f 5 /proc/self/mountinfo", (config) => {
+      config.linux.maskedPaths = ["/home", "/etc/passwd", "/home", "/etc/passwd"];
+      config.linux.readonlyPaths = ["/root", "/root"];
+    });
+    const points = (await container.output()).split("\n").filter((point) => /^\/(home|etc|root)/.test(point));
+    expect(points.sort()).toEqual(["/etc/passwd", "/home", "/root"]);
+  },
+);
+
+spec(
   "maskedPaths through a symlink: resolved inside the rootfs",
   "practice of runc and crun",
   async (sandbox) => {

@@ -45,6 +45,21 @@ describe("read-only paths", () => {
 });
 
 describe("masked paths", () => {
+  it("makes nothing of a path that is listed before, in other words too", () => {
+    const { program, plan } = testPlan({
+      linux: { maskedPaths: ["/a", "/b", "//a/."], readonlyPaths: ["/c", "/c/"] },
+    });
+    maskPaths(program, plan, plan.hostProc);
+    protectReadonlyPaths(program, plan);
+    const pointers = new Set(program.operations.map(({ pointer }) => pointer));
+    expect([...pointers].sort()).toEqual([
+      "/linux/maskedPaths",
+      "/linux/maskedPaths/0",
+      "/linux/maskedPaths/1",
+      "/linux/readonlyPaths/0",
+    ]);
+  });
+
   it("does nothing without any, not even an empty file system", () => {
     const { program, plan } = testPlan({ linux: { maskedPaths: [] } });
     maskPaths(program, plan, plan.hostProc);

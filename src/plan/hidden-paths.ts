@@ -15,7 +15,7 @@ import {
 import type { CallOptions, Program, Register } from "../../bindings/stub/program.ts";
 import type { InitPlan } from "./init-plan.ts";
 import { basesOf, openFrom } from "./made-mounts.ts";
-import { attach, protectHostNode, setMountAttributes } from "./rootfs-paths.ts";
+import { attach, cleanPath, protectHostNode, setMountAttributes } from "./rootfs-paths.ts";
 
 /** A path that isn't there needs no hiding; one may also have gone with an earlier mask, or lie below a file. */
 const GONE = ["ENOENT", "ENOTDIR"];
@@ -24,7 +24,9 @@ const CLONE = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
 
 /** config-linux.md, Readonly Paths: bound over themselves, then read-only; other flags stay as they are. */
 export function protectReadonlyPaths(program: Program, plan: InitPlan): void {
-  (plan.config.linux?.readonlyPaths ?? []).forEach((path, index) => {
+  const paths = (plan.config.linux?.readonlyPaths ?? []).map(cleanPath);
+  paths.forEach((path, index) => {
+    if (isListedBefore(paths, index)) return;
     program.about(`/linux/readonlyPaths/${index}`, `make ${path} read-only`);
     let before: CallOptions = {};
     for (const base of basesOf(plan, path)) {
@@ -45,11 +47,12 @@ export function protectReadonlyPaths(program: Program, plan: InitPlan): void {
  * read-only tmpfs: one file system for all of them, so that many masks don't cost many (runc issue 5275).
  */
 export function maskPaths(program: Program, plan: InitPlan, hostNull: Register): void {
-  const paths = plan.config.linux?.maskedPaths ?? [];
+  const paths = (plan.config.linux?.maskedPaths ?? []).map(cleanPath);
   if (paths.length === 0) return;
   program.about("/linux/maskedPaths", "make an empty tmpfs for masked directories");
   const empty = emptyFileSystem(program, plan.facts.mountLabel);
   paths.forEach((path, index) => {
+    if (isListedBefore(paths, index)) return;
     program.about(`/linux/maskedPaths/${index}`, `mask ${path}`);
     let before: CallOptions = {};
     for (const base of basesOf(plan, path)) {
@@ -60,6 +63,11 @@ export function maskPaths(program: Program, plan: InitPlan, hostNull: Register):
       before = { if: [file, "failed"] };
     }
   });
+}
+
+/** Engines add lists of users to their own: once is enough, and a mount less. */
+function isListedBefore(paths: readonly string[], index: number): boolean {
+  return paths.indexOf(paths[index] ?? "") < index;
 }
 
 /** An empty, read-only tmpfs, detached. */
