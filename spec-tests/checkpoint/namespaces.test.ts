@@ -91,8 +91,16 @@ criuSpec(
     const reached = await countAbove(container, 3);
     await saveAndRestore(sandbox, container);
     await countAbove(container, reached);
-    const { stdout } = await container.exec(["ls", "/sys/fs/cgroup"]);
+    // The whole hierarchy of the host, in which its own cgroup is.
+    const { stdout } = await container.exec([
+      "sh",
+      "-c",
+      'own=$(sed -n s/^0:://p /proc/self/cgroup); ls "/sys/fs/cgroup$own"',
+    ]);
     expect(stdout).toContain("cgroup.procs");
+    expect((await container.exec(["grep", "/sys/fs/cgroup ", "/proc/mounts"])).stdout).toMatch(
+      / cgroup2 ro,/,
+    );
   },
 );
 

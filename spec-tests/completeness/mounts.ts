@@ -27,7 +27,7 @@ export const MOUNTS: Coverage = {
     "mount with an unknown file system type: error, nothing left",
     "mqueue: that of the container's ipc namespace",
     "cgroup mount with a cgroup namespace: its root is the container's cgroup",
-    "cgroup mount without a cgroup namespace: the container's own cgroup only",
+    "cgroup mount without a cgroup namespace: the whole hierarchy, with the path of /proc/self/cgroup",
     "overlay: its options reach the file system",
     "sysfs over a symlink /sys in the rootfs: error, nothing left",
   ],

@@ -167,13 +167,6 @@ export const CRUN_MOUNTS: readonly Deviation[] = [
     ],
   },
   {
-    reason: "without a cgroup namespace the host's whole cgroup tree is shown",
-    titles: [
-      "cgroup mount without a cgroup namespace: the container's own cgroup only",
-      "user namespace, the host's cgroup namespace and a cgroup mount: its own cgroup",
-    ],
-  },
-  {
     reason: "defaults of its own: a mode of a tmpfs; the mounts below the host's /sys stay writable",
     titles: [
       "mount without options and source: nothing beyond the defaults of the kernel",
@@ -325,13 +318,6 @@ export const RUNC_MOUNTS: readonly Deviation[] = [
     reason: "rslave is set of all mounts again at the end; no longer on its main branch",
     from: "1.3.1",
     titles: ["rootfsPropagation rslave, binds of a shared tree: …"],
-  },
-  {
-    reason: "without a cgroup namespace the host's whole cgroup tree is shown",
-    titles: [
-      "cgroup mount without a cgroup namespace: the container's own cgroup only",
-      "user namespace, the host's cgroup namespace and a cgroup mount: its own cgroup",
-    ],
   },
   {
     reason:

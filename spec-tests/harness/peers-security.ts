@@ -27,10 +27,6 @@ const BOTH: readonly Deviation[] = [
     titles: ["create and start with fs.suid_dumpable 1, as a user: …"],
   },
   {
-    reason: "without a cgroup namespace the whole hierarchy is mounted, as the config says",
-    titles: ["run in the host's cgroup namespace, …"],
-  },
-  {
     reason: "older than the fix of CVE-2026-41579 and CVE-2026-47766: /dev is followed",
     titles: ["create, /dev a symlink to a host folder…"],
   },

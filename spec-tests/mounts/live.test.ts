@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { chownSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
-import type { Config, Mount } from "../harness/config.ts";
+import { type Config, type Mount, setNamespace } from "../harness/config.ts";
 import { type Container, succeed } from "../harness/container.ts";
 import { running as runningIn } from "../harness/exec.ts";
 import { expectRefusal } from "../harness/refusal.ts";
@@ -68,6 +68,20 @@ live("mounts add, a bind mount: seen by the processes that run, until it is remo
   succeed("mounts remove", await mounts(sandbox, "remove", container, list));
   expect(await output(container, "ls", "/mnt/new")).toBe("");
 });
+
+live(
+  "mounts add, a cgroup mount without a cgroup namespace: the host's hierarchy, read-only",
+  async (sandbox) => {
+    const container = await running(sandbox, (config) => {
+      setNamespace(config, "cgroup", undefined);
+      config.mounts = config.mounts.filter(({ type }) => type !== "cgroup");
+    });
+    const list: Mount[] = [{ destination: "/mnt/all", type: "cgroup2", source: "cgroup", options: ["ro"] }];
+    succeed("mounts add", await mounts(sandbox, "add", container, list));
+    expect(await output(container, "ls", "/mnt/all")).toContain(`${container.id}\n`);
+    expect(await output(container, "mkdir", `/mnt/all/${container.id}/x`)).toMatch(/Read-only file system/);
+  },
+);
 
 live("mounts add, several: in the listed order, each by its type and options", async (sandbox) => {
   const container = await running(sandbox);

@@ -9,6 +9,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { basename } from "node:path";
 import { expect } from "vitest";
 import { type Config, type Mount, setNamespace } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
@@ -16,6 +17,7 @@ import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
+import { delegatedCgroup } from "../harness/user.ts";
 import { BASE, mappedShell } from "../harness/user-namespace.ts";
 
 const CLAUSE = "config.md, mounts";
@@ -177,30 +179,83 @@ spec(
 
 // cgroup
 
+/** Whether the path that /proc/self/cgroup tells leads to the program's own cgroup below /sys/fs/cgroup. */
+const OWN_CGROUP =
+  'own=$(sed -n s/^0:://p /proc/self/cgroup); grep -c "^$$$" "/sys/fs/cgroup$own/cgroup.procs"';
+
+for (const [situation, make] of [
+  ["", (sandbox: Sandbox, script: string, mutate: (config: Config) => void) => sandbox.shell(script, mutate)],
+  [", user namespace", inUserNamespace],
+] as const) {
+  spec(
+    `cgroup mount without a cgroup namespace${situation}: the whole hierarchy, with the path of /proc/self/cgroup`,
+    `${PRACTICE}: podman run --cgroupns=host`,
+    async (sandbox) => {
+      const script = `${OWN_CGROUP}; grep ' /sys/fs/cgroup ' /proc/self/mountinfo | cut -d' ' -f4,6; mkdir /sys/fs/cgroup/x`;
+      const container = make(sandbox, script, (config) => setNamespace(config, "cgroup", undefined));
+      const { stdout, stderr } = await container.run();
+      const [own, place] = stdout.trim().split("\n");
+      expect(own).toBe("1");
+      expect(place).toMatch(/^\/ ro,nosuid,nodev,noexec/);
+      expect(stderr).toMatch(/Read-only file system|Permission denied/);
+    },
+  );
+}
+
 spec(
-  "cgroup mount without a cgroup namespace: the container's own cgroup only",
+  "cgroup mount elsewhere, without a cgroup namespace, masked in parts: shows all but that",
   PRACTICE,
   async (sandbox) => {
     const container = sandbox.shell(
-      "head -n 1 /sys/fs/cgroup/cgroup.procs; grep ' /sys/fs/cgroup ' /proc/self/mountinfo | cut -d' ' -f4,6",
-      (config) => setNamespace(config, "cgroup", undefined),
+      "ls /hierarchy | grep -x cgroup.procs; cat /hierarchy/cgroup.procs; grep -c '' /hierarchy/cgroup.controllers",
+      (config) => {
+        setNamespace(config, "cgroup", undefined);
+        config.mounts.push({ destination: "/hierarchy", type: "cgroup2", source: "cgroup", options: ["ro"] });
+        config.linux.maskedPaths = ["/hierarchy/cgroup.procs"];
+        config.root.readonly = false;
+      },
     );
-    const [pid, place] = (await container.output()).trim().split("\n");
-    expect(pid).toBe("1");
-    expect(place).toMatch(new RegExp(`/${container.id} ro,nosuid,nodev,noexec`));
+    expect(await container.output()).toBe("cgroup.procs\n1\n");
   },
 );
 
 spec(
-  "user namespace, the host's cgroup namespace and a cgroup mount: its own cgroup",
+  "cgroup mount with rw, without a cgroup namespace: the container can make cgroups below its own",
   PRACTICE,
   async (sandbox) => {
-    const container = inUserNamespace(sandbox, "cat /sys/fs/cgroup/cgroup.procs", (config) =>
-      setNamespace(config, "cgroup", undefined),
-    );
-    expect(await container.output()).toMatch(/^1\n/);
+    const script =
+      'cd "/sys/fs/cgroup/$(sed -n s/^0::.//p /proc/self/cgroup)"; mkdir made && rmdir made && echo made';
+    const container = sandbox.shell(script, (config) => {
+      setNamespace(config, "cgroup", undefined);
+      replace(config, { destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup", options: ["rw"] });
+    });
+    expect(await container.output()).toBe("made\n");
   },
 );
+
+/** A host that is a container itself: a mount namespace in which /sys/fs/cgroup is a part of the hierarchy, or nothing of it. */
+function withHierarchy(mount: string): string[] {
+  return ["unshare", "--mount", "sh", "-c", `${mount}; exec "$@"`, "sh"];
+}
+
+if (IS_RUNTS) {
+  spec(
+    "cgroup mount without a cgroup namespace, a host that shows a part of the hierarchy: error that names it",
+    "promise: a mount shows what is asked for, or there is none",
+    async (sandbox) => {
+      const part = delegatedCgroup(sandbox, "part");
+      const container = sandbox.shell("true", (config) => setNamespace(config, "cgroup", undefined));
+      sandbox.wrapper = withHierarchy(`mount --bind ${part} /sys/fs/cgroup`);
+      await expectRefused(
+        sandbox,
+        container,
+        new RegExp(
+          `/mounts/6: .*cgroup namespace.*/sys/fs/cgroup shows only those of /${basename(part)} here`,
+        ),
+      );
+    },
+  );
+}
 
 spec("cgroup mount with rw: the container can make sub-cgroups", PRACTICE, async (sandbox) => {
   const container = sandbox.shell(

@@ -1,12 +1,15 @@
-import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect } from "vitest";
-import type { Config } from "../harness/config.ts";
+import { type Config, setNamespace } from "../harness/config.ts";
 import { running } from "../harness/exec.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { giveRootfsTo } from "../harness/rootfs.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
+import { becomeUser, delegatedCgroup, rootlessShell } from "../harness/user.ts";
+import { giveToMappedRoot, mapIds } from "../harness/user-namespace.ts";
 
 /** Users, groups, capabilities and cgroups: a container has those that it is given, and no others. */
 
@@ -121,55 +124,56 @@ spec('exec --user "": the user of the container, not root', "CVE-2026-30892", as
 
 const WRITABLE = ["nosuid", "noexec", "nodev", "rw"];
 
+/** Tries to write to each cgroup of the hierarchy that it sees, and prints those where that succeeds. */
+const WRITE_EVERYWHERE =
+  'find /sys/fs/cgroup -type d | while read -r group; do mkdir "$group/made" 2>/dev/null && echo "$group"; ' +
+  '( echo 0 > "$group/cgroup.procs" ) 2>/dev/null && echo "$group"; done; echo end';
+
 for (const [situation, mutate] of [
   ["root", () => undefined],
-  [
-    "a user namespace",
-    (config: Config) => {
-      config.linux.namespaces.push({ type: "user" });
-      config.linux.uidMappings = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
-      config.linux.gidMappings = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
-    },
-  ],
+  ["a user namespace", mapIds],
 ] as const) {
   spec(
-    `run in the host's cgroup namespace, ${situation}, cgroup mount with rw: no other cgroup is in reach`,
+    `run in the host's cgroup namespace, ${situation}, cgroup mount with ro: no cgroup can be written`,
     "CVE-2023-25809",
     async (sandbox) => {
-      const made = `made-${sandbox.tag}`;
-      const container = sandbox.shell(
-        `cd /sys/fs/cgroup && ls -d */ 2>/dev/null; mkdir ${made} 2>/dev/null; ls ..; cat /proc/self/mountinfo`,
-        (config) => {
-          config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== "cgroup");
-          for (const mount of config.mounts) if (mount.type === "cgroup") mount.options = WRITABLE;
-          mutate(config);
-        },
-      );
-      if (container.config.linux.uidMappings !== undefined)
-        giveRootfsTo(container.rootfs, { uid: 100_000, gid: 100_000 });
-      const stdout = await container.output();
-      // The root of the mount is the container's own cgroup.
-      const mount = stdout.split("\n").find((line) => line.includes(" /sys/fs/cgroup "));
-      expect(mount?.split(" ")[3]).toBe(`/${container.id}`);
-      expect(stdout.split("\n")).not.toContain(`${container.id}/`);
-      expect(readdirSync("/sys/fs/cgroup")).not.toContain(made);
+      const container = sandbox.shell(WRITE_EVERYWHERE, (config) => {
+        setNamespace(config, "cgroup", undefined);
+        mutate(config);
+      });
+      if (container.config.linux.uidMappings !== undefined) giveToMappedRoot(container);
+      expect(await container.output()).toBe("end\n");
     },
   );
 }
 
+spec(
+  "run by a user who has a cgroup, in the host's cgroup namespace, cgroup mount with ro: no cgroup can be written",
+  "CVE-2023-25809",
+  async (sandbox) => {
+    const delegated = delegatedCgroup(sandbox, "user");
+    becomeUser(sandbox, { cgroup: delegatedCgroup(sandbox, "caller", delegated) });
+    const container = rootlessShell(sandbox, WRITE_EVERYWHERE, (config) => {
+      setNamespace(config, "cgroup", undefined);
+    });
+    expect(await container.output()).toBe("end\n");
+  },
+);
+
 if (IS_RUNTS) {
   spec(
-    "run by a user without a cgroup, cgroup mount with rw: nothing of the host's can be written",
+    "run by a user without a cgroup, in the host's cgroup namespace, cgroup mount with rw: no cgroup can be written",
     "CVE-2023-25809",
     async (sandbox) => {
-      const made = `made-${sandbox.tag}`;
-      const script = `cd /sys/fs/cgroup; ls; for file in cgroup.procs ${made}; do echo 1 2>/dev/null >$file; done; mkdir ${made} 2>/dev/null; echo end`;
-      const { container, wrapper } = ofUser(sandbox, script, ({ mounts }) => {
-        mounts.push({ destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup", options: WRITABLE });
+      // The cgroup that the caller is in is the user's, and with it all that is in it; a container beside it can't be made.
+      const delegated = delegatedCgroup(sandbox, "user");
+      becomeUser(sandbox, { cgroup: delegated });
+      chownSync(join(delegated, "cgroup.procs"), 0, 0);
+      const container = rootlessShell(sandbox, WRITE_EVERYWHERE, (config) => {
+        setNamespace(config, "cgroup", undefined);
+        for (const mount of config.mounts) if (mount.type === "cgroup") mount.options = WRITABLE;
       });
-      const { stdout } = await container.run({ wrapper });
-      expect(stdout.split("\n")).not.toContain("cgroup.subtree_control");
-      expect(readdirSync("/sys/fs/cgroup")).not.toContain(made);
+      expect(await container.output()).toBe("end\n");
     },
   );
 }

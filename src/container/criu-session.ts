@@ -8,7 +8,7 @@ import type { CriuOptions, CriuResponse, RequestType } from "../criu/messages.ts
 import { RuntsError } from "../errors.ts";
 import { onBehalfOf } from "../init/run-program.ts";
 import { devicePaths } from "../plan/devices.ts";
-import { hasOwn, namespacesOf } from "../plan/init-plan.ts";
+import { namespacesOf } from "../plan/init-plan.ts";
 import { devIsBound, type MountRequest } from "../plan/mount-requests.ts";
 import { cleanPath } from "../plan/rootfs-paths.ts";
 import { wantsIdMap } from "../spec/id-mapped-mount.ts";
@@ -124,7 +124,6 @@ export function containerMounts(config: Config, requests: readonly MountRequest[
     requests,
     devices: devIsBound(requests) ? [] : devicePaths(config),
     maskedPaths: maskedPaths.map(cleanPath),
-    ownCgroupNamespace: hasOwn(namespacesOf(config), "cgroup"),
   };
 }
 

@@ -2,7 +2,8 @@ import { type FileStatus, lstatSync, statfsSync, statSync } from "../../bindings
 import { existsSync, readlinkSync, realpathSync } from "../../bindings/linux/files.ts";
 import { mountsOf } from "../../bindings/linux/mount-info.ts";
 import { absolutePath, dirname } from "../../bindings/linux/paths.ts";
-import { errorCode, RuntsError } from "../errors.ts";
+import { findCgroupMount } from "../cgroup/path.ts";
+import { errorCode, RuntsError, reworded } from "../errors.ts";
 import { onBehalfOf } from "../init/run-program.ts";
 import { type Component, followLinks } from "../plan/follow-links.ts";
 import type { HostFacts } from "../plan/init-plan.ts";
@@ -72,6 +73,7 @@ export function hostFacts(
       onBehalfOf(`${pointer}/source`, `bind ${source}`, () =>
         lstatSync(source).isSymbolicLink() ? readlinkSync(source) : undefined,
       ),
+    cgroupHierarchy,
     isProcfs: (source) => existsSync(source) && statfsSync(source).type === PROC_SUPER_MAGIC,
     followDanglingLinks: (destination) => followDanglingLinks(rootfs, destination),
     followOnHost: (source, pointer) =>
@@ -80,6 +82,25 @@ export function hostFacts(
     hostPseudoMounts: () => pseudoMounts(rootfs),
     rootfsMountPoint: () => mountPointOf(rootfs),
   };
+}
+
+/** A host that is a container itself may have a part of the hierarchy only. Another cgroup namespace than the mount's sees its root as `/..`. */
+function cgroupHierarchy(pointer: string): string {
+  const path = cgroupMountFor(pointer);
+  const mount = mountsOf("self").findLast(({ point }) => point === path);
+  if (mount?.type !== "cgroup2" || mount.root === "/" || mount.root.startsWith("/..")) return path;
+  const message =
+    `${pointer}: without a cgroup namespace the container sees all cgroups, and ${path} shows only those of ${mount.root} ` +
+    "here: give the container a cgroup namespace";
+  throw new RuntsError(message, { operation: "open_tree", path, pointer });
+}
+
+function cgroupMountFor(pointer: string): string {
+  try {
+    return findCgroupMount();
+  } catch (error) {
+    throw error instanceof RuntsError ? reworded(error, `${pointer}: ${error.message}`, pointer) : error;
+  }
 }
 
 /**

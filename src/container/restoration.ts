@@ -113,7 +113,6 @@ export class Restoration {
       cgroupRoots: cgroupRoots(criu.pid),
       external: externalAtRestore(containerMounts(this.#config, requests), {
         mounts: mountsOf("self"),
-        cgroup: this.#cgroup.directory,
         realPath: ({ source, pointer }) =>
           onBehalfOf(`${pointer}/source`, `bind ${source}`, () => realpathSync(source)),
       }),

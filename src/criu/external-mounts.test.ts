@@ -2,15 +2,18 @@ import { describe, expect, it } from "vitest";
 import { type MountInfo, parseMountInfo } from "../../bindings/linux/mount-info.ts";
 import { mountRequests } from "../plan/mount-requests.ts";
 import { testPlan } from "../plan/plan.test-support.ts";
-import type { Mount } from "../spec/types.ts";
+import type { Mount, Namespace } from "../spec/types.ts";
 import { type ContainerMounts, externalAtDump, externalAtRestore } from "./external-mounts.ts";
 
-function container(mounts: readonly Mount[], more: Partial<ContainerMounts> = {}): ContainerMounts {
+function container(
+  mounts: readonly Mount[],
+  more: Partial<ContainerMounts> = {},
+  namespaces: readonly Namespace[] = [{ type: "cgroup" }],
+): ContainerMounts {
   return {
-    requests: mountRequests(testPlan({ mounts }).plan),
+    requests: mountRequests(testPlan({ mounts, linux: { namespaces } }).plan),
     devices: ["/dev/null", "/dev/tty"],
     maskedPaths: ["/proc/keys"],
-    ownCgroupNamespace: true,
     ...more,
   };
 }
@@ -44,8 +47,8 @@ describe("externalAtDump", () => {
     expect(externalAtDump(container(mounts), seen("/", "/proc", "/dev/shm", "/sys/fs/cgroup"))).toEqual([]);
   });
 
-  it("has the cgroup's directory of a container without a cgroup namespace", () => {
-    const found = externalAtDump(container([cgroup], { ownCgroupNamespace: false }), seen("/sys/fs/cgroup"));
+  it("has the cgroup hierarchy of a container without a cgroup namespace", () => {
+    const found = externalAtDump(container([cgroup], {}, []), seen("/sys/fs/cgroup"));
     expect(found).toEqual(["mnt[/sys/fs/cgroup]:/sys/fs/cgroup"]);
   });
 
@@ -88,7 +91,6 @@ describe("externalAtDump", () => {
 describe("externalAtRestore", () => {
   const host = {
     mounts: seen("/", "/srv/disk", "/srvother"),
-    cgroup: "/sys/fs/cgroup/box",
     realPath: ({ source }: { readonly source: string }) => (source === "/link" ? "/srv" : source),
   };
   const rest = ["mnt[/dev/null]:/dev/null", "mnt[/dev/tty]:/dev/tty"];
@@ -117,11 +119,11 @@ describe("externalAtRestore", () => {
     ]);
   });
 
-  it("has the cgroup's directory only where it is bound, and /dev/null only where it is needed", () => {
+  it("has the cgroup hierarchy only where it is bound, and /dev/null only where it is needed", () => {
     const none = { devices: [], maskedPaths: [] };
     expect(externalAtRestore(container([cgroup], none), host)).toEqual([]);
-    expect(externalAtRestore(container([cgroup], { ...none, ownCgroupNamespace: false }), host)).toEqual([
-      "mnt[/sys/fs/cgroup]:/sys/fs/cgroup/box",
+    expect(externalAtRestore(container([cgroup], none, []), host)).toEqual([
+      "mnt[/sys/fs/cgroup]:/sys/fs/cgroup",
     ]);
   });
 

@@ -14,8 +14,6 @@ export interface ContainerMounts {
   /** Nodes of /dev, which in a user namespace are mounts of the host's. */
   readonly devices: readonly string[];
   readonly maskedPaths: readonly string[];
-  /** Without a cgroup namespace the container sees the directory of its cgroup, which is bound. */
-  readonly ownCgroupNamespace: boolean;
 }
 
 /** What to tell criu at a dump of a container that has these mounts now. */
@@ -28,15 +26,12 @@ export function externalAtDump(container: ContainerMounts, mounts: readonly Moun
   return [...external.values()];
 }
 
-function externalName({ requests, devices, ownCgroupNamespace }: ContainerMounts, mount: MountInfo) {
+function externalName({ requests, devices }: ContainerMounts, mount: MountInfo) {
   const { point, root } = mount;
   const asked = requests
     .filter(({ destination, options }) => destination === point && !options.remount)
     .at(-1);
-  if (asked !== undefined) {
-    const isBound = asked.options.bind || (isCgroup(asked) && !ownCgroupNamespace);
-    return isBound ? point : undefined;
-  }
+  if (asked !== undefined) return asked.options.bind ? point : undefined;
   // A masked file is covered by the host's /dev/null, whatever kind of file system the host's /dev is.
   if (root === "/null" && !devices.includes(point)) return HOST_NULL;
   if (devices.includes(point)) return point;
@@ -53,15 +48,9 @@ function coveringRequest(requests: readonly MountRequest[], point: string): Moun
   return nearest;
 }
 
-function isCgroup({ mount }: MountRequest): boolean {
-  return mount.type === "cgroup" || mount.type === "cgroup2";
-}
-
 /** What a restore needs to know of the host. */
 export interface RestoreHost {
   readonly mounts: readonly MountInfo[];
-  /** Directory of the container's cgroup. */
-  readonly cgroup: string | undefined;
   /** Follows links, as criu does not. */
   readonly realPath: (request: MountRequest) => string;
 }
@@ -76,8 +65,6 @@ export function externalAtRestore(container: ContainerMounts, host: RestoreHost)
       const source = host.realPath(request);
       external.push(`mnt[${destination}]:${source}`);
       if (options.recursiveBind) external.push(...mountsBelow(source, destination, host.mounts));
-    } else if (isCgroup(request) && !container.ownCgroupNamespace && host.cgroup !== undefined) {
-      external.push(`mnt[${destination}]:${host.cgroup}`);
     }
   }
   if (container.maskedPaths.length > 0) external.push(`mnt[${HOST_NULL}]:${HOST_NULL}`);

@@ -29,6 +29,8 @@ export interface HostFacts {
   readonly warn: (message: string) => void;
   /** Directory of the container's cgroup, absolute on the host. */
   readonly cgroup: string | undefined;
+  /** Where the host shows all cgroups. Errors if it doesn't, with the pointer of the mount that shall. */
+  readonly cgroupHierarchy: (pointer: string) => string;
   /** SELinux context of new file systems; empty if none is asked for, or the host has no SELinux. */
   readonly mountLabel: string;
 }

@@ -1,8 +1,9 @@
+import { MOUNT_ATTR_RDONLY } from "../../bindings/abi/mount.ts";
 import { absolutePath, basename, dirname } from "../../bindings/linux/paths.ts";
 import type { Register } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
 import type { Mount } from "../spec/types.ts";
-import type { HostFacts, InitPlan } from "./init-plan.ts";
+import { type HostFacts, hasOwn, type InitPlan, namespacesOf } from "./init-plan.ts";
 import { findInnerSources } from "./inner-sources.ts";
 import { byteLength, MAX_DATA, needsOneString } from "./mount-data.ts";
 import { type MountOptions, parseMountOptions } from "./mount-options.ts";
@@ -57,7 +58,7 @@ export function mountRequests(plan: Pick<InitPlan, "config" | "facts">, list = "
     checkRequest(request, plan);
     checkLinkOptions(request);
     checkData(request, plan);
-    return request;
+    return showsHierarchy(request, plan) ? ofHierarchy(request, plan) : request;
   });
   const kept =
     requests.some(isAtPtmx) && !devIsBound(requests) ? withoutPtmx(requests, plan.facts) : requests;
@@ -81,6 +82,40 @@ function withoutPtmx(requests: readonly MountRequest[], { warn }: HostFacts): Mo
 /** If /dev is a bind mount it is the host's own or somebody's who filled it already: nothing is made in it. */
 export function devIsBound(requests: readonly MountRequest[]): boolean {
   return requests.some(({ destination, options }) => destination === "/dev" && options.bind);
+}
+
+/** In the host's cgroup namespace a cgroup has its path from the root of all, which has to be there: cgroup_namespaces(7). */
+function showsHierarchy({ mount, options }: MountRequest, { config }: Pick<InitPlan, "config">): boolean {
+  return isCgroupMount(mount) && !options.bind && !options.remount && !hasOwn(namespacesOf(config), "cgroup");
+}
+
+/**
+ * The host's mount is bound. A new one of cgroup2, made in the host's first cgroup namespace, would change the options of the hierarchy
+ * for all (cgroup_reconfigure), and waits for an RCU grace period, some ten milliseconds. A container without a cgroup of its own, as an
+ * unprivileged caller may make it, must not write to the caller's (CVE-2023-25809).
+ */
+function ofHierarchy(request: MountRequest, { facts }: Pick<InitPlan, "facts">): MountRequest {
+  const { pointer } = request;
+  const options = facts.cgroup === undefined ? readOnly(request.options) : request.options;
+  return {
+    ...request,
+    source: facts.cgroupHierarchy(pointer),
+    options: { ...options, bind: true, superblockFlags: [], data: [] },
+  };
+}
+
+function readOnly(options: MountOptions): MountOptions {
+  const { attributes, recursiveAttributes } = options;
+  const keep = ~MOUNT_ATTR_RDONLY;
+  return {
+    ...options,
+    attributes: { set: attributes.set | MOUNT_ATTR_RDONLY, clear: attributes.clear & keep },
+    recursiveAttributes: { ...recursiveAttributes, clear: recursiveAttributes.clear & keep },
+  };
+}
+
+function isCgroupMount({ type }: Mount): boolean {
+  return type === "cgroup" || type === "cgroup2";
 }
 
 /** `noFollow`: whether a symbolic link at the very end of it is what is meant. */
@@ -123,11 +158,11 @@ function checkRequest(
     plan.facts.warn(`${pointer}/options: a bind mount has no use for ${options.data.join(",")}`);
   }
   if (options.bind && !options.remount && (mount.source ?? "") === "") refuse("a bind mount needs a source");
-  const isCgroup = mount.type === "cgroup" || mount.type === "cgroup2";
-  const ofHierarchy = isCgroup && !options.bind && !options.remount ? options.data.filter(isOfHierarchy) : [];
+  const isCgroup = isCgroupMount(mount);
+  const ofAll = isCgroup && !options.bind && !options.remount ? options.data.filter(isOfHierarchy) : [];
   const ofFileSystem = [
     ...options.superblockFlags.filter((flag) => flag !== "ro"),
-    ...options.data.filter((word) => !ofHierarchy.includes(word)),
+    ...options.data.filter((word) => !ofAll.includes(word)),
   ];
   if ((options.remount || isCgroup) && !options.bind && ofFileSystem.length > 0) {
     // The kernel would change the file system, which the host and other containers use too.
@@ -135,9 +170,9 @@ function checkRequest(
       `${options.remount ? "remount" : mount.type} takes no file system options: ${ofFileSystem.join(",")}`,
     );
   }
-  if (ofHierarchy.length > 0) {
+  if (ofAll.length > 0) {
     const why = "the whole cgroup hierarchy has it or not, as the host says";
-    plan.facts.warn(`${pointer}/options: a container can't choose ${ofHierarchy.join(",")}: ${why}`);
+    plan.facts.warn(`${pointer}/options: a container can't choose ${ofAll.join(",")}: ${why}`);
   }
   if (options.tmpcopyup && mount.type !== "tmpfs") refuse("tmpcopyup is an option of tmpfs");
   if (!options.bind && !options.remount && (mount.type ?? "") === "")

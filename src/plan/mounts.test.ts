@@ -166,10 +166,21 @@ describe("cgroup", () => {
     );
   });
 
-  it("binds the container's directory without a cgroup namespace", () => {
+  it("binds the host's whole hierarchy without a cgroup namespace, read-only before it is attached", () => {
     const { program } = plannedMounts([mount]);
     expect(only(program, "fsopen")).toEqual([]);
-    expect(only(program, "open_tree")[0]?.args[1]).toBe("/sys/fs/cgroup/test");
+    expect(only(program, "open_tree")[0]?.args[1]).toBe("/sys/fs/cgroup");
+    const calls = program.operations.map(({ call }) => call);
+    expect(calls.indexOf("mount_setattr")).toBeLessThan(calls.indexOf("move_mount"));
+    expect(attributesOf(only(program, "mount_setattr")[0])).toMatchObject({ set: abi.MOUNT_ATTR_RDONLY });
+  });
+
+  it("binds it read-only whatever is asked for, where the container has no cgroup of its own", () => {
+    const writable = { ...mount, options: ["rw"] };
+    const { program } = plannedMounts([writable], { facts: { cgroup: undefined } });
+    expect(attributesOf(only(program, "mount_setattr")[0])).toMatchObject({ set: abi.MOUNT_ATTR_RDONLY });
+    const own = plannedMounts([writable]).program;
+    expect(attributesOf(only(own, "mount_setattr")[0])).toMatchObject({ clear: abi.MOUNT_ATTR_RDONLY });
   });
 
   it("mounts cgroup2 with a cgroup namespace, and binds where the kernel refuses", () => {
@@ -184,11 +195,8 @@ describe("cgroup", () => {
   });
 });
 
-it("gives a container without a cgroup an empty directory", () => {
+it("gives a container without a cgroup an empty directory where the mount is refused", () => {
   const mount = { destination: "/sys/fs/cgroup", type: "cgroup" };
-  const { program } = plannedMounts([mount], { facts: { cgroup: undefined } });
-  expect(only(program, "open_tree")).toEqual([]);
-  expect(summary(program.operations)).toContain("fsopen tmpfs");
   const refused = plannedMounts([mount], { facts: { cgroup: undefined } }, ["cgroup"]).program;
   const [fresh, empty] = only(refused, "fsmount");
   expect(empty).toMatchObject({ into: fresh?.into, guard: { is: "failed", on: fresh?.guard?.on } });

@@ -3,7 +3,7 @@ import { MOUNT_ATTR_RDONLY, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE } from "../../bin
 import type { CallOptions, Program, Register } from "../../bindings/stub/program.ts";
 import { devicePaths } from "./devices.ts";
 import { emptyFileSystem } from "./hidden-paths.ts";
-import { type HostFacts, hasOwn, type InitPlan, isInUserNamespace, type ReplyCheck } from "./init-plan.ts";
+import { type HostFacts, type InitPlan, isInUserNamespace, type ReplyCheck } from "./init-plan.ts";
 import { isMadeOfSource, type OpenedSource, openInnerSource } from "./inner-sources.ts";
 import { openTarget } from "./made-mounts.ts";
 import { needsOneString } from "./mount-data.ts";
@@ -259,24 +259,18 @@ function isFilledFirst(request: MountRequest): boolean {
 }
 
 /**
- * The container's cgroup at /sys/fs/cgroup. With a cgroup namespace a mount shows only the container's own part; without,
- * its directory is bound. Where the mount is not allowed (EPERM, EBUSY) the directory is bound too. A container without a
- * cgroup of its own, as an unprivileged caller may make it, gets an empty directory rather than the host's (CVE-2023-25809).
+ * The container's cgroup at /sys/fs/cgroup: in its cgroup namespace a mount shows only the container's own part. Where the mount is not
+ * allowed (EPERM, EBUSY) its directory is bound. A container without a cgroup of its own, as an unprivileged caller may make it, gets
+ * an empty directory rather than the host's (CVE-2023-25809).
  */
 function mountCgroup(program: Program, plan: InitPlan, request: MountRequest): Register {
   const { options, destination } = request;
   const target = openTarget(program, plan, destination, "directory");
-  let mount: Register;
-  if (hasOwn(plan.namespaces, "cgroup")) {
-    const source = request.mount.source ?? "cgroup";
-    const plain = { ...options, attributes: NO_CHANGE, superblockFlags: [], data: [] };
-    const newCgroup = { type: "cgroup2", source, options: plain, writable: false, context: "" };
-    const { made, mount: fresh } = newMount(program, newCgroup, { by: "create", errors: ["EPERM", "EBUSY"] });
-    mount = fresh;
-    bindCgroup(program, plan, { if: [made, "failed"], into: mount });
-  } else {
-    mount = bindCgroup(program, plan, {});
-  }
+  const source = request.mount.source ?? "cgroup";
+  const plain = { ...options, attributes: NO_CHANGE, superblockFlags: [], data: [] };
+  const newCgroup = { type: "cgroup2", source, options: plain, writable: false, context: "" };
+  const { made, mount } = newMount(program, newCgroup, { by: "create", errors: ["EPERM", "EBUSY"] });
+  bindCgroup(program, plan, { if: [made, "failed"], into: mount });
   setMountAttributes(program, mount, options.attributes);
   applyRecursive(program, mount, options.recursiveAttributes);
   attach(program, mount, target.fd);
@@ -287,9 +281,9 @@ function mountCgroup(program: Program, plan: InitPlan, request: MountRequest): R
 
 const NO_CHANGE = { set: 0, clear: 0 };
 
-function bindCgroup(program: Program, { facts }: InitPlan, options: CallOptions): Register {
-  if (facts.cgroup === undefined) return emptyFileSystem(program, facts.mountLabel, options);
-  return program.call("open_tree", [AT_FDCWD, facts.cgroup, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC], options);
+function bindCgroup(program: Program, { facts }: InitPlan, options: CallOptions): void {
+  if (facts.cgroup === undefined) emptyFileSystem(program, facts.mountLabel, options);
+  else program.call("open_tree", [AT_FDCWD, facts.cgroup, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC], options);
 }
 
 /** Makes the mounts read-only that had to be filled first. */

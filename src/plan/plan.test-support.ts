@@ -46,6 +46,7 @@ export function testPlan(config: Partial<Config>, options: TestPlanOptions = {})
       rootfsMountPoint: () => "/",
       warn: (message) => warnings.push(message),
       cgroup: "/sys/fs/cgroup/test",
+      cgroupHierarchy: () => "/sys/fs/cgroup",
       mountLabel: "",
       ...options.facts,
     },
