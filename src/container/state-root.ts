@@ -30,7 +30,7 @@ function checkOwner(root: string, { uid, gid, mode }: FileStatus): void {
     refuse("can be written by other users");
 }
 
-/** Creates the root directory, which engines name before it is there. No other directory that a caller names is made. */
+/** Creates the root directory, which engines name before it is there. Of others that a caller names, only those of criu's images are made. */
 export function prepareStateRoot(context: Context): void {
   const root = openRoot(context.root);
   try {
