@@ -66,6 +66,10 @@ function mapped(): Config {
   config.linux.namespaces.push({ type: "user" });
   config.linux.uidMappings = MAPPINGS;
   config.linux.gidMappings = MAPPINGS;
+  config.mounts.push(
+    { destination: "/shared", type: "bind", source: "/tmp/closed/data", options: ["rbind"] },
+    { destination: "/again", type: "bind", source: "/rootfs-mapped/shared", options: ["rbind", "ro"] },
+  );
   // One that the host lacks: without the right to make it there is no container.
   config.linux.devices = [
     { type: "c", path: "/dev/made", major: 1, minor: 5, fileMode: 0o640, uid: 7, gid: 8 },

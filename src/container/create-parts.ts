@@ -55,7 +55,8 @@ export async function loadParts(
       ? (await import("../init/id-mapped-mounts.ts")).prepareIdMappedMounts
       : undefined,
     callersSources:
-      ownUserNamespace && caller.privileged && mounts.some(showsSource)
+      // A mount namespace that is joined may show other sources than the runtime sees.
+      ownUserNamespace && caller.privileged && namespaces.created.has("mount") && mounts.some(showsSource)
         ? (await import("../init/callers-sources.ts")).openCallersSources
         : undefined,
     deviceNodes: ownUserNamespace ? await loadDeviceNodes(config, caller) : undefined,

@@ -9,7 +9,7 @@ import { errorCode } from "../errors.ts";
 import type { InitPlan } from "../plan/init-plan.ts";
 import { isMadeOfSource } from "../plan/inner-sources.ts";
 import type { MountRequest } from "../plan/mount-requests.ts";
-import { onBehalfOf } from "./run-program.ts";
+import { asRuntsError, onBehalfOf } from "./run-program.ts";
 
 export interface CallersSourcesOptions {
   readonly containerPid: () => number;
@@ -60,14 +60,14 @@ function deniedToInit(requests: readonly MountRequest[]): MountRequest[] {
   );
 }
 
-/** Other errors are for those who open it. */
-function isDenied({ source, options }: MountRequest): boolean {
+function isDenied({ source, pointer, options }: MountRequest): boolean {
   try {
     if (options.sourceNoFollow) lstatSync(source);
     else statSync(source);
     return false;
   } catch (error) {
-    return errorCode(error) === "EACCES";
+    if (errorCode(error) === "EACCES") return true;
+    throw asRuntsError(error, `${pointer}/source`, `bind ${source}`);
   }
 }
 
