@@ -139,12 +139,30 @@ spec("bind of a procfs on /proc: allowed", PRACTICE, async (sandbox) => {
   expect(await container.output()).toBe("Linux\n");
 });
 
-spec("sysfs over a symlink /sys in the rootfs: error, nothing left", "CVE-2019-19921", async (sandbox) => {
-  const container = sandbox.container();
-  rmSync(`${container.rootfs}/sys`, { recursive: true });
-  symlinkSync("/tmp", `${container.rootfs}/sys`);
-  await expectRefused(sandbox, container, /\/mounts\/5.*\/sys/);
-});
+for (const [name, type, found, index] of [
+  ["proc", "proc", "symlink", 0],
+  ["proc", "proc", "file", 0],
+  ["sys", "sysfs", "symlink", 5],
+  ["sys", "sysfs", "file", 5],
+] as const) {
+  spec(
+    `${type} over a ${found} /${name} in the rootfs: error, nothing left`,
+    "CVE-2019-19921",
+    async (sandbox) => {
+      const container = sandbox.container();
+      const place = `${container.rootfs}/${name}`;
+      rmSync(place, { recursive: true });
+      if (found === "symlink") symlinkSync("/tmp", place);
+      else writeFileSync(place, "");
+      const words = `filesystem "${type}" must be mounted on ordinary directory`;
+      await expectRefused(
+        sandbox,
+        container,
+        new RegExp(`/mounts/${index}: mount ${type} on /${name}: ${words}`),
+      );
+    },
+  );
+}
 
 spec(
   "user namespace, the host's network and sysfs with ro: the host's /sys, read-only throughout",

@@ -364,7 +364,9 @@ class Creation {
         : await explained(error, { pid: this.#init.pid, channel, process: this.#process });
     const label = reason === error ? await explainedLabel(error, this.#process, this.#config) : reason;
     const explainedClone = await explainClone(label, () => this.#cgroup.directory);
-    return explainedDenial(explainedClone, this.#caller, this.#config);
+    const { explainTarget } = await import("./mount-target.ts");
+    const target = explainTarget(explainedClone, this.#config);
+    return explainedDenial(target, this.#caller, this.#config);
   }
 
   /** Leaves the host as if nothing had been tried (runtime.md, Errors). */
