@@ -10,6 +10,7 @@ export const RUNC_COMMANDS: readonly Deviation[] = [
       "run --profile…",
       "create --profile in…",
       "create --profile that…",
+      "create --profile with…",
       "profile…",
       "mounts add to a container with mountLabel:…",
     ],
@@ -111,6 +112,7 @@ export const CRUN_COMMANDS: readonly Deviation[] = [
       "run --profile…",
       "create --profile in…",
       "create --profile that…",
+      "create --profile with…",
       "profile…",
       "mounts add to a container with mountLabel:…",
     ],
@@ -181,10 +183,12 @@ export const CRUN_COMMANDS: readonly Deviation[] = [
   },
   {
     reason: "the error names config.json, whatever the file",
+    before: "1.28",
     titles: ["create --config, no such file: error that names it, nothing left"],
   },
   {
     reason: "an unknown id is reported as a file that can't be opened in 1.21",
+    before: "1.28",
     titles: [
       "kill --regex, delete --regex: the containers that match, no others",
       "--log file:PATH: the log is PATH",

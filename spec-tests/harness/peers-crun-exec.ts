@@ -3,27 +3,38 @@ import type { Deviation } from "./peers.ts";
 /** `exec` of Debian's crun 1.21. */
 export const CRUN_EXEC: readonly Deviation[] = [
   {
-    reason:
-      "without --process little is taken of the container's process; --env and --cap replace, instead of adding",
+    reason: "without --process little is taken of the container's process; --cap replaces, instead of adding",
     titles: [
       "exec --cap: bounding, effective and permitted, never inheritable",
-      "exec --env: adds, overrides, and the last one counts",
       "exec in a container with noNewPrivileges: no_new_privs is 1",
-      "exec, seccomp, noNewPrivileges false: the container's filter applies",
-      "exec, seccomp, noNewPrivileges true: the container's filter applies",
       "exec: cwd, env and user are those of the container's process",
       "exec: rlimits and oom_score_adj of the container's process",
     ],
   },
   {
-    reason: "a user is read wrongly in 1.21: alone it is root, and what is no number passes (CVE-2026-30892)",
+    reason: "--env replaces, instead of adding, and no filter is taken of the container's process",
+    before: "1.28",
+    titles: [
+      "exec --env: adds, overrides, and the last one counts",
+      "exec, seccomp, noNewPrivileges false: the container's filter applies",
+      "exec, seccomp, noNewPrivileges true: the container's filter applies",
+    ],
+  },
+  {
+    reason: "a user without a group is in group 0, and what strtol(3) takes for a number passes",
     titles: [
       'exec --user " 0": error, never root',
       'exec --user "-1": error, never root',
+      "exec --user UID: the group stays",
+    ],
+  },
+  {
+    reason: "a user is read wrongly in 1.21: alone it is root, and what is no number passes (CVE-2026-30892)",
+    before: "1.28",
+    titles: [
       'exec --user "1000:": error, never root',
       'exec --user "4294967295": error, never root',
       'exec --user ":5": error, never root',
-      "exec --user UID: the group stays",
       "exec: HOME is that of the user in the container's /etc/passwd",
     ],
   },
@@ -40,6 +51,23 @@ export const CRUN_EXEC: readonly Deviation[] = [
     titles: ["exec --process, oomScoreAdj absent: that of the container"],
   },
   {
+    reason: "a program that is not found is 1, not 255, since 1.28",
+    from: "1.28",
+    titles: [
+      "exec --detach, command not found: 255, no pid file, nothing left",
+      "exec --tty, command not found: 255, nothing left",
+    ],
+  },
+  {
+    reason: "what the file says of oom_score_adj is the container's all the same",
+    titles: ["exec --process, oomScoreAdj 0: not that of the container"],
+  },
+  {
+    reason: "what has no = is taken since 1.28",
+    from: "1.28",
+    titles: ["exec --env without =: error"],
+  },
+  {
     reason: "an option without a value takes none",
     titles: ["exec --no-new-privs=false, in a container with noNewPrivileges: no_new_privs is 0"],
   },
@@ -54,11 +82,13 @@ export const CRUN_EXEC: readonly Deviation[] = [
     ],
   },
   {
-    reason: "an unknown capability passes in silence, a uid that is not mapped as another one",
-    titles: [
-      "exec --cap of an unknown capability: a warning, no failure",
-      "exec, user namespace: a uid that is not mapped is an error",
-    ],
+    reason: "an unknown capability passes in silence",
+    titles: ["exec --cap of an unknown capability: a warning, no failure"],
+  },
+  {
+    reason: "a uid that is not mapped passes as another one",
+    before: "1.28",
+    titles: ["exec, user namespace: a uid that is not mapped is an error"],
   },
   {
     reason: "exec has words of its own, or other exit codes, for the same errors",
@@ -74,12 +104,16 @@ export const CRUN_EXEC: readonly Deviation[] = [
     ],
   },
   {
-    reason: "exec checks neither a relative cwd nor missing args nor a console socket without a terminal",
+    reason: "exec checks neither a relative cwd nor a console socket without a terminal",
     titles: [
       "exec --cwd with a relative path: error",
       "exec --detach --console-socket without --tty: error, nothing left",
-      "exec --process, the file has no args: error, nothing left",
     ],
+  },
+  {
+    reason: "exec does not look for missing args",
+    before: "1.28",
+    titles: ["exec --process, the file has no args: error, nothing left"],
   },
   {
     reason: "the message with the descriptor of a terminal is one blank",

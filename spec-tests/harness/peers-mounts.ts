@@ -3,12 +3,21 @@ import type { Deviation } from "./peers.ts";
 /** Seen with crun 1.21. */
 export const CRUN_MOUNTS: readonly Deviation[] = [
   {
+    reason: "a mount that is no bind takes src-nofollow",
+    from: "1.22",
+    titles: ["mount with [src-nofollow]: error, nothing left"],
+  },
+  {
+    reason: "the place of a link to a directory is made as a directory",
+    titles: ["bind with src-nofollow of a link to a directory: the link itself, on a file"],
+  },
+  {
     reason: "src-nofollow and dest-nofollow came with 1.22",
+    before: "1.22",
     titles: [
       "bind with dest-nofollow on a symbolic link: covers the link, not its target",
       "bind with src-nofollow and dest-nofollow of a link on a link: one covers the other",
       "bind with src-nofollow and dest-nofollow of a link on a link, in a user namespace: one covers the other",
-      "bind with src-nofollow of a link to a directory: the link itself, on a file",
     ],
   },
   {

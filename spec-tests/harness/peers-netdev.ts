@@ -2,7 +2,7 @@ import type { Deviation } from "./peers.ts";
 
 /** In all tests but those that pass where an interface was never moved. */
 const NET_DEVICES: Deviation = {
-  reason: "linux.netDevices came with runtime-spec 1.3: these versions ignore it",
+  reason: "linux.netDevices came with runtime-spec 1.3: older versions ignore it",
   titles: [
     "netDevices with…",
     "netDevices, a user namespace and…",
@@ -22,7 +22,6 @@ const NET_DEVICES: Deviation = {
 };
 
 const BOTH: readonly Deviation[] = [
-  NET_DEVICES,
   {
     reason:
       "resctrl is looked for at /sys/fs/resctrl by its file system type: the directory tree is not taken for one",
@@ -72,6 +71,36 @@ const BOTH: readonly Deviation[] = [
 
 /** Seen with Debian's crun 1.21. */
 export const CRUN_NETDEV: readonly Deviation[] = [
+  { ...NET_DEVICES, before: "1.28" },
+  {
+    reason: "an interface that was moved stays there when a later step fails",
+    from: "1.28",
+    titles: [
+      "netDevices, a createRuntime hook fails: the interface is back on the host",
+      "netDevices, a createContainer hook fails: the interface is back on the host",
+      "netDevices, the name exists in the container: error, both namespaces as before",
+      "netDevices, the second is missing: error, the first is back with addresses, up",
+      "netDevices, a name with…",
+      "netDevices, the name ..: error that names it, nothing left",
+    ],
+  },
+  {
+    reason: "%d in a name is no template, and an address keeps the label of the old name",
+    from: "1.28",
+    titles: [
+      "netDevices with a template: a free name, up, with its addresses",
+      "netDevices with a name: moved, renamed, up, with its attributes and permanent addresses",
+    ],
+  },
+  {
+    reason: "without a network namespace of the container's, or as a user, it is ignored",
+    from: "1.28",
+    titles: [
+      "netDevices with no network namespace: error that names it",
+      "netDevices with the runtime's network namespace by its path: error that names it",
+      "netDevices, rootless: error that names it, nothing left",
+    ],
+  },
   ...BOTH,
   {
     reason: "paths and timeouts of hooks are not checked; a timeout of 0 is none",
@@ -145,6 +174,7 @@ export const CRUN_NETDEV: readonly Deviation[] = [
 
 /** Seen with Debian's runc 1.1.15. */
 export const RUNC_NETDEV: readonly Deviation[] = [
+  NET_DEVICES,
   ...BOTH,
   {
     reason:

@@ -162,8 +162,14 @@ export const RUNC_PROCESS: readonly Deviation[] = [
 /** Seen with Debian's crun 1.21: properties of the process. */
 export const CRUN_PROCESS: readonly Deviation[] = [
   {
+    reason: "exec has no memoryPolicy",
+    titles: ["exec, memoryPolicy: that of the container"],
+  },
+  {
     reason: "1.21 is older than memoryPolicy, and ignores it",
+    before: "1.28",
     titles: [
+      "features: memory policies that are listed are recognized by create",
       "create, memoryPolicy on a node that the machine lacks: error that names the property",
       "create, memoryPolicy, MPOL_BIND without nodes: error that names the property",
       "create, memoryPolicy, MPOL_INTERLEAVE without nodes: error that names the property",
@@ -177,7 +183,6 @@ export const CRUN_PROCESS: readonly Deviation[] = [
       "create, memoryPolicy, nodes with MPOL_DEFAULT: error that names the property",
       "create, memoryPolicy, nodes with MPOL_LOCAL: error that names the property",
       "create, memoryPolicy, static and relative nodes: error that names the property",
-      "exec, memoryPolicy: that of the container",
       'run, memoryPolicy {"mode":"MPOL_BIND","nodes":"0","flags":["MPOL_F_STATIC_NODES"]}: the program has it',
       'run, memoryPolicy {"mode":"MPOL_BIND","nodes":"0","flags":[]}: the program has it',
       'run, memoryPolicy {"mode":"MPOL_BIND","nodes":"0-3,1000","flags":["MPOL_F_STATIC_NODES"]}: the program has it',
@@ -199,10 +204,7 @@ export const CRUN_PROCESS: readonly Deviation[] = [
       "create, scheduling, CPU list backwards: error that names the property",
       "create, scheduling, CPU list of letters: error that names the property",
       "create, scheduling, CPU number beyond all: error that names the property",
-      "exec from a pinned caller: the program may use every CPU",
       "exec, execCPUAffinity CPUs above 1024 that are not there: left out by the kernel",
-      "exec, execCPUAffinity a range: all of it",
-      "exec, execCPUAffinity empty: every CPU",
       "exec, execCPUAffinity initial alone: kept in the container's cgroup",
       "exec, execCPUAffinity initial and an empty final: the initial one",
       "exec, execCPUAffinity of CPUs that the machine lacks: error that names the property",
@@ -210,18 +212,55 @@ export const CRUN_PROCESS: readonly Deviation[] = [
     ],
   },
   {
+    reason: "apparmorProfile is left out where the kernel has no AppArmor",
+    from: "1.28",
+    titles: [
+      "create, apparmorProfile that the kernel has no module for: error, nothing left",
+      "exec --apparmor that the kernel has no module for: error, nothing left",
+    ],
+  },
+  {
+    reason: "a mount of cgroup2 does not follow symbolic links",
+    from: "1.28",
+    titles: ["run, /proc/self/mountinfo in the container: the same as under the peers"],
+  },
+  {
+    reason: "exec resets the affinity after it has set that of execCPUAffinity",
+    from: "1.28",
+    titles: [
+      "exec, execCPUAffinity final alone: after the change of cgroup",
+      "exec, execCPUAffinity initial and final: the final one",
+    ],
+  },
+  {
+    reason: "exec has neither the scheduler of config.json nor, in 1.21, all of execCPUAffinity",
+    before: "1.28",
+    titles: [
+      "exec from a pinned caller: the program may use every CPU",
+      "exec, execCPUAffinity a range: all of it",
+      "exec, execCPUAffinity empty: every CPU",
+    ],
+  },
+  {
     reason:
       "attributes are left for the kernel to judge, which ignores those of other policies; DEADLINE fails at the reset of the affinity that follows",
     titles: [
-      "create, scheduler SCHED_DEADLINE: runtime, deadline and period",
-      "create, scheduler SCHED_FLAG_DL_OVERRUN: known, and only the kernel may deny it",
-      "create, scheduler SCHED_FLAG_RECLAIM: known, and only the kernel may deny it",
       "create, scheduling, deadline with SCHED_RR: error that names the property",
       "create, scheduling, nice -21: error that names the property",
       "create, scheduling, nice 20: error that names the property",
       "create, scheduling, no priority: error that names the property",
       "create, scheduling, period with SCHED_BATCH: error that names the property",
       "create, scheduling, runtime with SCHED_OTHER: error that names the property",
+    ],
+  },
+  {
+    reason:
+      "attributes are left for the kernel to judge, which ignores those of other policies; DEADLINE fails at the reset of the affinity that follows",
+    before: "1.28",
+    titles: [
+      "create, scheduler SCHED_DEADLINE: runtime, deadline and period",
+      "create, scheduler SCHED_FLAG_DL_OVERRUN: known, and only the kernel may deny it",
+      "create, scheduler SCHED_FLAG_RECLAIM: known, and only the kernel may deny it",
     ],
   },
   {
@@ -259,10 +298,14 @@ export const CRUN_PROCESS: readonly Deviation[] = [
     titles: [
       "create, an rlimit of -1: error that names it",
       "create, an rlimit of 2^64: error that names it",
-      "create, an rlimit of a fraction: error that names it",
       "create, an rlimit of a string: error that names it",
       "create, an rlimit of an exponent: a number as any other",
     ],
+  },
+  {
+    reason: "numbers are read by a scanner that takes what it can",
+    before: "1.28",
+    titles: ["create, an rlimit of a fraction: error that names it"],
   },
   {
     reason: "a type needs no prefix, and exec sets limits after it has changed the user",

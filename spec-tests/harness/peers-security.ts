@@ -88,8 +88,12 @@ export const CRUN_SECURITY: readonly Deviation[] = [
     titles: [
       "run as another user, a file of the host as standard input: …",
       "exec as another user, a file of the host as standard input: …",
-      "run as another user, a device of the host as a standard stream: …",
     ],
+  },
+  {
+    reason: "a standard stream becomes the user's, a device of the host's too",
+    before: "1.28",
+    titles: ["run as another user, a device of the host as a standard stream: …"],
   },
   {
     reason: "its process can be traced from the clone into a joined pid namespace on",
@@ -113,15 +117,21 @@ export const CRUN_SECURITY: readonly Deviation[] = [
     ],
   },
   {
-    reason: "a user is read wrongly in 1.21: alone it is root, and what is no number passes (CVE-2026-30892)",
+    reason: "what strtol(3) takes for a number passes, and the greatest id is refused",
     titles: [
-      "exec --user 1: that user, not root",
-      "exec --user 01: that user, not root",
-      "exec --user 65534: that user, not root",
       "exec --user 4294967294: that user, not root",
       'exec --user "-1": refused, never root',
       'exec --user "+1": refused, never root',
       'exec --user " 1": refused, never root',
+    ],
+  },
+  {
+    reason: "a user is read wrongly in 1.21: alone it is root, and what is no number passes (CVE-2026-30892)",
+    before: "1.28",
+    titles: [
+      "exec --user 1: that user, not root",
+      "exec --user 01: that user, not root",
+      "exec --user 65534: that user, not root",
       'exec --user "4294967295": refused, never root',
       'exec --user "4294967296": refused, never root',
       'exec --user "1:": refused, never root',

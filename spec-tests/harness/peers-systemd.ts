@@ -35,7 +35,18 @@ export const CRUN_SYSTEMD: readonly Deviation[] = [
   },
   {
     reason: "an empty part is passed on to systemd, which refuses it",
-    titles: ["systemd, no slice: system.slice", "systemd, no prefix: the name alone"],
+    titles: ["systemd, no prefix: the name alone"],
+  },
+  {
+    reason: "an empty part is passed on to systemd, which refuses it",
+    before: "1.28",
+    titles: ["systemd, no slice: system.slice"],
+  },
+  {
+    reason: "an annotation replaces the slice that the config has",
+    titles: [
+      "systemd, org.systemd.property annotations for what the config has: the config's devices and slice",
+    ],
   },
   {
     reason: "a path that is not of three parts is read as far as it goes",

@@ -29,6 +29,15 @@ export const CRUN_UPDATE: readonly Deviation[] = [
     titles: ["update --resources with a device allowed by an empty access: refused, and the rules stay"],
   },
   {
+    reason: "a schema for Intel RDT is taken for a container without intelRdt too, and any text is one",
+    from: "1.28",
+    titles: [
+      "update --l3-cache-schema, a container without intelRdt: error that names it",
+      "update --mem-bw-schema, a container without intelRdt: error that names it",
+      "update --mem-bw-schema without MB: error that names it",
+    ],
+  },
+  {
     reason: "an empty blockIO asks for the io controller",
     titles: [
       'update --resources {"memory":{},"cpu":{},"pids":{},"blockIO":{}}: asks for nothing, so no error',
