@@ -41,6 +41,8 @@ export const MOUNTS: Coverage = {
     "bind with dest-nofollow on a symbolic link: covers the link, not its target",
     "bind with src-nofollow of a link to a directory: the link itself, on a file",
     "bind with src-nofollow and dest-nofollow of a link on a link{}: one covers the other",
+    "rbind of a ro,nosuid,nodev,noexec source with [{}]: …",
+    "user namespace, rbind of a {} source with [{}]: …",
     "mount with [{}, {}, {}]: error, nothing left",
   ],
   "/mounts/*/options/*={}": [

@@ -271,18 +271,22 @@ export const RUNC_MOUNTS: readonly Deviation[] = [
   },
   {
     reason: "a bind mount whose options only clear flags is not remounted in 1.1",
+    before: "1.2",
     titles: [
       "bind with dev of a nodev source: …",
-      "bind with diratime of a nodiratime source: …",
       "bind with exec of a noexec source: …",
       "bind with rw of a ro source: …",
       "bind with suid of a nosuid source: …",
       "bind with symfollow of a nosymfollow source: …",
-      "user namespace, bind with …",
+      "user namespace, bind with dev of …",
+      "user namespace, bind with exec of …",
+      "user namespace, bind with rw of …",
+      "user namespace, bind with suid of …",
     ],
   },
   {
     reason: "locked flags are kept since 1.2; in 1.1 the remount fails",
+    before: "1.2",
     titles: [
       "user namespace, rbind with another flag of a nodev source: nodev stays",
       "user namespace, rbind with another flag of a noexec source: noexec stays",
@@ -292,6 +296,7 @@ export const RUNC_MOUNTS: readonly Deviation[] = [
   {
     reason:
       "a recursive option that clears does not undo an earlier one that sets, and clears only half of the access times",
+    before: "1.2",
     titles: [
       "rbind with ratime: …",
       "rbind with rnostrictatime: …",

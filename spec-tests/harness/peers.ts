@@ -1,4 +1,5 @@
 import { basename } from "node:path";
+import { CRUN_BINDS, RUNC_BINDS } from "./peers-binds.ts";
 import { CRUN_CGROUPS, RUNC_CGROUPS } from "./peers-cgroups.ts";
 import { CRUN_COMMANDS, RUNC_COMMANDS } from "./peers-commands.ts";
 import { CRUN } from "./peers-crun.ts";
@@ -38,6 +39,7 @@ export const PEERS: Readonly<Record<string, readonly Deviation[]>> = {
     ...CRUN_NETDEV,
     ...CRUN_PROCESS,
     ...CRUN_MOUNTS,
+    ...CRUN_BINDS,
     ...CRUN_SYSTEMD,
     ...CRUN_SECCOMP,
     ...CRUN_ROOTLESS,
@@ -52,6 +54,7 @@ export const PEERS: Readonly<Record<string, readonly Deviation[]>> = {
     ...RUNC_NETDEV,
     ...RUNC_PROCESS,
     ...RUNC_MOUNTS,
+    ...RUNC_BINDS,
     ...RUNC_SYSTEMD,
     ...RUNC_SECCOMP,
     ...RUNC_ROOTLESS,

@@ -1,11 +1,11 @@
 import { expect } from "vitest";
-import { bound, seen, tree } from "../harness/bound-tree.ts";
+import { bound, mountsOf, seen, tree } from "../harness/bound-tree.ts";
 import type { Container } from "../harness/container.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
-import { mappedShell } from "../harness/user-namespace.ts";
+import { BASE, mappedShell } from "../harness/user-namespace.ts";
 
 const CLAUSE = "config.md, Linux mount options";
 
@@ -89,6 +89,69 @@ for (const [option, flag] of [
   );
 }
 
+const QUIET = "ro,nosuid,nodev,noexec";
+
+/**
+ * Flags of a source, options of its bind mount, and the flags that it has then. As runc has it: one option that names a flag of mount(2)
+ * is enough for all flags of the source to go that no option names, but for access times, which go when one of them is set.
+ */
+const NAMED: readonly [source: string, options: string, flags: string][] = [
+  [QUIET, "", `${QUIET},relatime`],
+  [QUIET, "rprivate", `${QUIET},relatime`],
+  [QUIET, "rnosuid", `${QUIET},relatime`],
+  [QUIET, "defaults", `${QUIET},relatime`],
+  [QUIET, "rprivate,rw", "rw,relatime"],
+  [QUIET, "nosuid", "rw,nosuid,relatime"],
+  [QUIET, "ro", "ro,relatime"],
+  [QUIET, "ro,nosuid,nodev,noexec", `${QUIET},relatime`],
+  [QUIET, "exec", "rw,relatime"],
+  [QUIET, "suid", "rw,relatime"],
+  [QUIET, "ro,rw", "rw,relatime"],
+  [QUIET, "atime", "rw,relatime"],
+  [QUIET, "norelatime", "rw,relatime"],
+  [QUIET, "noatime", "rw,noatime"],
+  [QUIET, "sync", "rw,relatime"],
+  [QUIET, "async", "rw,relatime"],
+  [QUIET, "silent", "rw,relatime"],
+  ["nosymfollow", "", "rw,relatime,nosymfollow"],
+  ["nosymfollow", "ro", "ro,relatime"],
+  ["noatime,nodiratime", "", "rw,noatime,nodiratime"],
+  ["noatime,nodiratime", "ro,nosuid", "ro,nosuid,noatime,nodiratime"],
+  ["noatime,nodiratime", "atime", "rw,noatime,nodiratime"],
+  ["noatime,nodiratime", "diratime", "rw,noatime"],
+  ["noatime,nodiratime", "noatime", "rw,noatime"],
+  ["noatime,nodiratime", "relatime", "rw,relatime"],
+  ["noatime,nodiratime", "strictatime", "rw"],
+  ["noatime", "nodiratime", "rw,nodiratime,relatime"],
+  ["strictatime", "rw", "rw"],
+  ["strictatime", "nodiratime", "rw,nodiratime,relatime"],
+];
+
+function listOf(words: string): string[] {
+  return words === "" ? [] : words.split(",");
+}
+
+for (const [flags, options, expected] of NAMED) {
+  const title = `rbind of a ${flags} source with [${options}]: ${expected}, and nothing changes below`;
+  spec(title, `${CLAUSE}; practice of runc`, async (sandbox) => {
+    const [top, sub] = await seen(bound(sandbox, tree(sandbox, flags), ["rbind", ...listOf(options)]));
+    expect(top.flags).toEqual(listOf(expected));
+    for (const flag of listOf(flags)) if (flag !== "strictatime") expect(sub.flags).toContain(flag);
+  });
+}
+
+spec(
+  "remount with ro of a mount with nosuid,nodev,noexec: these stay",
+  `${CLAUSE}: remount; mount(8)`,
+  async (sandbox) => {
+    const container = bound(sandbox, tree(sandbox, undefined), ["rbind", "nosuid", "nodev", "noexec"]);
+    container.config.mounts.push({ destination: "/mnt", options: ["remount", "bind", "ro"] });
+    container.writeConfig();
+    const [top] = await seen(container);
+    expect(top.flags).toEqual(["ro", "nosuid", "nodev", "noexec", "relatime"]);
+  },
+);
+
 spec("remount: changes the flags of an earlier mount", `${CLAUSE}: remount`, async (sandbox) => {
   const container = bound(sandbox, tree(sandbox, undefined), ["rbind"]);
   container.config.mounts.push({ destination: "/mnt", options: ["remount", "bind", "ro", "nosuid"] });
@@ -121,11 +184,49 @@ for (const flag of ["nosuid", "nodev", "noexec", "ro", "noatime"]) {
   );
 }
 
+/** The same where the flags are locked: what is named is added, and nothing goes. */
+const NAMED_AND_LOCKED: readonly [source: string, options: string, flags: string][] = [
+  [QUIET, "", `${QUIET},relatime`],
+  [QUIET, "rprivate", `${QUIET},relatime`],
+  [QUIET, "nosuid", `${QUIET},relatime`],
+  [QUIET, "ro", `${QUIET},relatime`],
+  [QUIET, "relatime", `${QUIET},relatime`],
+  [QUIET, "sync", `${QUIET},relatime`],
+  ["ro", "exec", "ro,relatime"],
+  ["nosuid,noexec", "rprivate,rw", "rw,nosuid,noexec,relatime"],
+  ["nosuid", "ro,nodev", "ro,nosuid,nodev,relatime"],
+  ["noatime,nodiratime", "nosuid", "rw,nosuid,noatime,nodiratime"],
+  ["noatime,nodiratime", "noatime", "rw,noatime,nodiratime"],
+  ["nosymfollow", "ro", "ro,relatime"],
+];
+
+for (const [flags, options, expected] of NAMED_AND_LOCKED) {
+  const title = `user namespace, rbind of a ${flags} source with [${options}]: ${expected}`;
+  spec(title, "runc#3805; mount_namespaces(7)", async (sandbox) => {
+    const [top] = await seen(locked(sandbox, flags, ["rbind", ...listOf(options)]));
+    expect(top.flags).toEqual(listOf(expected));
+  });
+}
+
+spec(
+  "user namespace, id-mapped bind of a nosuid,nodev,noexec source with ro: these stay",
+  "practice of runc; mount_namespaces(7)",
+  async (sandbox) => {
+    const container = locked(sandbox, "nosuid,nodev,noexec", ["rbind", "idmap", "ro"]);
+    const mappings = [{ containerID: 0, hostID: BASE, size: 65_536 }];
+    Object.assign(container.config.mounts.at(-1) ?? {}, { uidMappings: mappings, gidMappings: mappings });
+    container.writeConfig();
+    const flags = mountsOf(await container.output()).get("/mnt")?.flags;
+    expect(flags).toEqual(["ro", "nosuid", "nodev", "noexec", "relatime", "idmapped"]);
+  },
+);
+
 for (const [flag, option] of [
   ["nosuid", "suid"],
   ["nodev", "dev"],
   ["noexec", "exec"],
   ["ro", "rw"],
+  ["noatime", "relatime"],
 ] as const) {
   spec(
     `user namespace, bind with ${option} of a ${flag} source: error, nothing left`,

@@ -319,6 +319,9 @@ function resultName(operation: Operation): string {
       return `fd of ${path}`;
     case "load":
       return "mode";
+    case "mount_setattr":
+      // Of a bind mount, whose flags may be locked.
+      return path === "" ? "permission" : `${operation.call} ${path}`;
     default:
       return path === "" ? operation.call : `${operation.call} ${path}`;
   }

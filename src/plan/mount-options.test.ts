@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import * as abi from "../../bindings/abi/mount.ts";
-import { knownMountOptions, parseMountOptions, parsePropagation } from "./mount-options.ts";
+import { bindAttributes, knownMountOptions, parseMountOptions, parsePropagation } from "./mount-options.ts";
 
 const ATIME = abi.MOUNT_ATTR__ATIME;
 
@@ -87,6 +87,56 @@ describe("flags of a mount", () => {
   });
 });
 
+describe("flags of a bind mount", () => {
+  const others =
+    abi.MOUNT_ATTR_RDONLY |
+    abi.MOUNT_ATTR_NOSUID |
+    abi.MOUNT_ATTR_NODEV |
+    abi.MOUNT_ATTR_NOEXEC |
+    abi.MOUNT_ATTR_NOSYMFOLLOW;
+  const times = ATIME | abi.MOUNT_ATTR_NODIRATIME;
+
+  it.each([
+    [],
+    ["rprivate"],
+    ["defaults"],
+    ["rro", "rnosuid"],
+    ["mode=1"],
+    ["mode=1,ro"],
+    ["idmap", "rslave"],
+  ])("are those of the source with %s %s", (...options) => {
+    expect(bindAttributes(parseMountOptions(["rbind", ...options]))).toEqual({ set: 0, clear: 0 });
+  });
+
+  it.each([
+    ["rw", 0],
+    ["exec", 0],
+    ["atime", 0],
+    ["norelatime", 0],
+    ["nosuid", abi.MOUNT_ATTR_NOSUID],
+    ["ro", abi.MOUNT_ATTR_RDONLY],
+    ["sync", 0],
+    ["async", 0],
+    ["silent", 0],
+  ])("are those that are named with %s, and access times of the source", (option, set) => {
+    expect(bindAttributes(parseMountOptions(["bind", option]))).toEqual({ set, clear: others & ~set });
+  });
+
+  it.each([
+    ["noatime", abi.MOUNT_ATTR_NOATIME],
+    ["relatime", 0],
+    ["strictatime", abi.MOUNT_ATTR_STRICTATIME],
+    ["nodiratime", abi.MOUNT_ATTR_NODIRATIME],
+  ])("have all access times anew with %s", (option, set) => {
+    expect(bindAttributes(parseMountOptions(["bind", option]))).toEqual({ set, clear: others | times });
+  });
+
+  it("lose nodiratime alone with diratime", () => {
+    const clear = others | abi.MOUNT_ATTR_NODIRATIME;
+    expect(bindAttributes(parseMountOptions(["bind", "diratime"]))).toEqual({ set: 0, clear });
+  });
+});
+
 describe("flags of the file system", () => {
   it.each(["dirsync", "iversion", "lazytime", "mand", "ro", "sync"])("%s", (option) => {
     expect(parseMountOptions([option])).toMatchObject({ superblockFlags: [option], data: [] });
@@ -104,7 +154,8 @@ describe("flags of the file system", () => {
   });
 
   it.each(["defaults", "loud", "silent"])("%s has no effect", (option) => {
-    expect(parseMountOptions([option])).toEqual(parseMountOptions([]));
+    const namesFlags = option !== "defaults";
+    expect(parseMountOptions([option])).toEqual({ ...parseMountOptions([]), namesFlags });
   });
 });
 

@@ -81,7 +81,10 @@ const SUPERBLOCK: Readonly<Record<string, { readonly flag: string; readonly set:
   sync: { flag: "sync", set: true },
 };
 
-/** No effect: "defaults" by the specification; MS_SILENT only concerned what the kernel logs, and fsconfig(2) has no such flag. */
+/** MS_SILENT, which only concerned what the kernel logs; fsconfig(2) has no such flag. */
+const SILENCE = new Set(["loud", "silent"]);
+
+/** No effect: "defaults" by the specification. */
 const WITHOUT_EFFECT = new Set(["defaults", "loud", "silent"]);
 
 const PROPAGATION: Readonly<Record<string, number>> = {
@@ -109,6 +112,8 @@ export interface MountOptions {
   /** crun's `dest-nofollow`: a destination that is a symbolic link is mounted over, itself. */
   readonly destinationNoFollow: boolean;
   readonly attributes: { readonly set: number; readonly clear: number };
+  /** Whether a flag of mount(2) is named, set or cleared, of this mount alone. */
+  readonly namesFlags: boolean;
   readonly recursiveAttributes: { readonly set: number; readonly clear: number };
   /** In the order given. */
   readonly propagation: readonly Propagation[];
@@ -171,6 +176,7 @@ export function parseMountOptions(options: readonly string[], type = ""): MountO
   const data: string[] = [];
   const words = new Set(options);
   const bind = words.has("bind") || words.has("rbind");
+  let namesFlags = false;
   for (const { word, alone } of separated(options, type)) {
     const flag = alone || !bind ? rowOf(SUPERBLOCK, word) : undefined;
     const own = alone || flag !== undefined ? rowOf(ATTRIBUTES, word) : undefined;
@@ -178,7 +184,9 @@ export function parseMountOptions(options: readonly string[], type = ""): MountO
     if (own !== undefined) attributes.apply(own);
     if (flag?.set === true) superblock.add(flag.flag);
     if (flag?.set === false) superblock.delete(flag.flag);
-    if (own !== undefined || flag !== undefined) continue;
+    const isFlag = own !== undefined || flag !== undefined;
+    namesFlags ||= isFlag || (alone && SILENCE.has(word));
+    if (isFlag) continue;
     if (alone && RECURSIVE.has(word)) recursiveAttributes.apply(recursiveChange(word.slice(1)));
     else if (spread !== undefined) propagation.push(spread);
     // podman has an empty word, which mount(2) skips among its data and fsconfig(2) refuses.
@@ -193,11 +201,27 @@ export function parseMountOptions(options: readonly string[], type = ""): MountO
     sourceNoFollow: words.has("src-nofollow"),
     destinationNoFollow: words.has("dest-nofollow"),
     attributes,
+    namesFlags,
     recursiveAttributes,
     propagation,
     superblockFlags: [...superblock],
     data,
   };
+}
+
+const ALL_FLAGS =
+  MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOSYMFOLLOW;
+
+/**
+ * The flags of a bind mount, which at first are those of its source: where any is named, it has those that are and no others, as runc has
+ * it. Access times are one thing: they are the source's until an option sets them.
+ */
+export function bindAttributes({ attributes, namesFlags }: MountOptions): MountOptions["attributes"] {
+  if (!namesFlags) return attributes;
+  const { set, clear } = attributes;
+  const setsTimes = (clear & MOUNT_ATTR__ATIME) !== 0 || (set & MOUNT_ATTR_NODIRATIME) !== 0;
+  const times = setsTimes ? MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME : 0;
+  return { set, clear: clear | (ALL_FLAGS & ~set) | times };
 }
 
 /** All words that are no options of a file system, for `features`, whose schema has no hyphens: crun's options for links are left out. */

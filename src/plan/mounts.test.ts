@@ -2,7 +2,16 @@ import { describe, expect, it } from "vitest";
 import { AT_RECURSIVE } from "../../bindings/abi/fcntl.ts";
 import * as abi from "../../bindings/abi/mount.ts";
 import type { Mount } from "../spec/types.ts";
-import { attributesOf, only, plannedMounts, summary, type TestPlanOptions } from "./plan.test-support.ts";
+import { mountRequests } from "./mount-requests.ts";
+import { makeMounts, openBindSources } from "./mounts.ts";
+import {
+  attributesOf,
+  only,
+  plannedMounts,
+  summary,
+  type TestPlanOptions,
+  testPlan,
+} from "./plan.test-support.ts";
 
 function refused(mount: Mount, options: TestPlanOptions = {}) {
   return () => plannedMounts([{ destination: "/other", type: "tmpfs" }, mount], options);
@@ -81,13 +90,18 @@ describe("bind", () => {
     expect(only(program, "move_mount")[0]?.args[0]).toBe(copy?.into);
     const changes = only(program, "mount_setattr");
     expect(changes.map((change) => change.args[0])).toEqual(changes.map(() => copy?.into));
+    const named = changes[1];
+    expect(changes[0]).toMatchObject({ tolerate: ["EPERM"] });
+    expect(named?.guard).toEqual({ on: changes[0]?.into, is: "failed" });
     expect(changes.map(attributesOf)).toMatchObject([
-      { set: abi.MOUNT_ATTR_RDONLY, propagation: 0 },
+      { set: abi.MOUNT_ATTR_RDONLY, clear: expect.any(Number), propagation: 0 },
+      { set: abi.MOUNT_ATTR_RDONLY, clear: 0, propagation: 0 },
       { set: abi.MOUNT_ATTR_NOEXEC, propagation: 0 },
       { set: 0, propagation: abi.MS_SLAVE },
       { set: 0, propagation: abi.MS_SHARED },
     ]);
     expect(changes.map((change) => (Number(change.args[2]) & AT_RECURSIVE) !== 0)).toEqual([
+      false,
       false,
       true,
       true,
@@ -95,6 +109,7 @@ describe("bind", () => {
     ]);
     expect(summary(program.operations).filter((call) => /mount_setattr|move_mount/.test(call))).toEqual([
       "mount_setattr",
+      "mount_setattr ?failed",
       "mount_setattr",
       "move_mount",
       "mount_setattr",
@@ -106,6 +121,17 @@ describe("bind", () => {
     const { program } = plannedMounts([{ destination: "/data", source: "/src", options: ["bind"] }]);
     expect(only(program, "mount_setattr")).toEqual([]);
     expect(only(program, "open_tree").map(({ args }) => Number(args[2]) & AT_RECURSIVE)).toEqual([0, 0]);
+  });
+
+  it("keeps the flags of a copy from outside of a user namespace, where the kernel has locked none", () => {
+    const mount = { destination: "/host", source: "/", options: ["rbind", "nosuid"] };
+    const { program, plan } = testPlan({ mounts: [mount], linux: { namespaces: [{ type: "user" }] } });
+    const requests = mountRequests(plan);
+    openBindSources(program, requests);
+    makeMounts(program, plan, requests, []);
+    expect(only(program, "mount_setattr").map(attributesOf)).toMatchObject([
+      { set: abi.MOUNT_ATTR_NOSUID, clear: 0 },
+    ]);
   });
 
   it("makes a file for a source that isn't a directory", () => {
@@ -176,11 +202,14 @@ describe("cgroup", () => {
   });
 
   it("binds it read-only whatever is asked for, where the container has no cgroup of its own", () => {
-    const writable = { ...mount, options: ["rw"] };
-    const { program } = plannedMounts([writable], { facts: { cgroup: undefined } });
-    expect(attributesOf(only(program, "mount_setattr")[0])).toMatchObject({ set: abi.MOUNT_ATTR_RDONLY });
-    const own = plannedMounts([writable]).program;
-    expect(attributesOf(only(own, "mount_setattr")[0])).toMatchObject({ clear: abi.MOUNT_ATTR_RDONLY });
+    for (const options of [["rw"], []]) {
+      const wanted = { ...mount, options };
+      const { program } = plannedMounts([wanted], { facts: { cgroup: undefined } });
+      for (const change of only(program, "mount_setattr"))
+        expect(attributesOf(change)).toMatchObject({ set: abi.MOUNT_ATTR_RDONLY });
+      const own = only(plannedMounts([wanted]).program, "mount_setattr");
+      expect(own.every((change) => attributesOf(change).set === 0)).toBe(true);
+    }
   });
 
   it("mounts cgroup2 with a cgroup namespace, and binds where the kernel refuses", () => {

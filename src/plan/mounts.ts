@@ -3,11 +3,11 @@ import { MOUNT_ATTR_RDONLY, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE } from "../../bin
 import type { CallOptions, Program, Register } from "../../bindings/stub/program.ts";
 import { devicePaths } from "./devices.ts";
 import { emptyFileSystem } from "./hidden-paths.ts";
-import { type HostFacts, type InitPlan, isInUserNamespace, type ReplyCheck } from "./init-plan.ts";
+import { type HostFacts, hasOwn, type InitPlan, isInUserNamespace, type ReplyCheck } from "./init-plan.ts";
 import { isMadeOfSource, type OpenedSource, openInnerSource } from "./inner-sources.ts";
 import { openTarget } from "./made-mounts.ts";
 import { needsOneString } from "./mount-data.ts";
-import type { MountOptions } from "./mount-options.ts";
+import { bindAttributes, type MountOptions } from "./mount-options.ts";
 import type { MountRequest } from "./mount-requests.ts";
 import {
   IVERSION,
@@ -165,7 +165,7 @@ function attachBind(
   const { destination, options } = request;
   const source = bindCopy(program, request, opened);
   const noFollow = options.destinationNoFollow;
-  applyAttributes(program, source, options.attributes);
+  applyBindAttributes(program, plan, request, source);
   applyRecursive(program, source, options.recursiveAttributes);
   if (plan.isLive) applyPropagation(program, source, options);
   const target = openTarget(program, plan, destination, kind, { noFollow });
@@ -176,8 +176,34 @@ function attachBind(
   return source;
 }
 
-function applyAttributes(program: Program, mount: Register, change: MountOptions["attributes"]): void {
-  if (change.set !== 0 || change.clear !== 0) setMountAttributes(program, mount, change);
+/**
+ * Without a named flag those of the source stay, but for what the runtime itself asks for. In a user namespace the kernel locks the
+ * flags of the host's mounts (mount_namespaces(7)): then only what is named changes. Those of a copy that the runtime has made
+ * outside are not locked, and stay all the same.
+ */
+function applyBindAttributes(
+  program: Program,
+  { namespaces }: InitPlan,
+  { options, isCopy, pointer }: MountRequest,
+  mount: Register,
+): void {
+  const { attributes, namesFlags } = options;
+  if (!namesFlags || (isCopy === true && hasOwn(namespaces, "user"))) {
+    applyAttributes(program, mount, attributes);
+  } else {
+    const changed = program.registers.take(pointer);
+    setMountAttributes(program, mount, bindAttributes(options), 0, { into: changed, tolerate: ["EPERM"] });
+    applyAttributes(program, mount, attributes, { if: [changed, "failed"] });
+  }
+}
+
+function applyAttributes(
+  program: Program,
+  mount: Register,
+  change: MountOptions["attributes"],
+  options: CallOptions = {},
+): void {
+  if (change.set !== 0 || change.clear !== 0) setMountAttributes(program, mount, change, 0, options);
 }
 
 function applyRecursive(
