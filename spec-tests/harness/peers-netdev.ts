@@ -140,6 +140,10 @@ export const CRUN_NETDEV: readonly Deviation[] = [
     ],
   },
   {
+    reason: "what is missing of the mappings is made up beside those that are there",
+    titles: ["user namespace with uidMappings alone: …", "user namespace with gidMappings alone: …"],
+  },
+  {
     reason: "mounts of device nodes have no flags",
     titles: [
       "devices in a user namespace, CAP_SYS_ADMIN in there: no way to other files on which devices work",
@@ -189,6 +193,14 @@ export const RUNC_NETDEV: readonly Deviation[] = [
       "intelRdt, closID alone, no such class: error, nothing is changed",
       "intelRdt, a monitoring group that exists: error, nothing is changed",
       "intelRdt, a class or monitoring group that turns out unusable: error, what was made is removed",
+    ],
+  },
+  {
+    reason: "a new user namespace without mappings is an error",
+    titles: [
+      "user namespace without mappings: the caller's own ids are root's, with a warning",
+      "exec in a user namespace without mappings: as its root",
+      "rootless run, no mappings: root in the container is the caller",
     ],
   },
   {

@@ -2,8 +2,10 @@ import { chownSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
+import { running } from "../harness/exec.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { giveRootfsTo } from "../harness/rootfs.ts";
+import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
@@ -102,11 +104,55 @@ spec("user namespace and additionalGids: set", CLAUSE, async (sandbox) => {
   expect(await container.output()).toMatch(/\b33\b/);
 });
 
-spec("user namespace without mappings: error", `${CLAUSE}`, async (sandbox) => {
-  const container = sandbox.container((config) => void config.linux.namespaces.push({ type: "user" }));
-  expectRefusal(await container.create());
-  expect(await sandbox.traces()).toEqual([]);
+/** Without mappings, and without the group of terminals that needs one. */
+function unmapped(config: Config): void {
+  config.linux.namespaces.push({ type: "user" });
+  for (const mount of config.mounts)
+    mount.options = mount.options?.filter((option) => option !== "gid=5") ?? [];
+}
+
+spec(
+  "user namespace without mappings: the caller's own ids are root's, with a warning",
+  "practice",
+  async (sandbox) => {
+    const container = sandbox.shell(
+      "id -u; id -g; cat /proc/self/uid_map /proc/self/gid_map; stat -c %u /bin",
+      unmapped,
+    );
+    const result = await container.run();
+    expect(result.stdout.trim().split(/\s+/)).toEqual([
+      "0",
+      "0",
+      ...["0", "0", "1"],
+      ...["0", "0", "1"],
+      "0",
+    ]);
+    if (IS_RUNTS) expect(result.stderr).toContain("/linux/uidMappings: ");
+  },
+);
+
+spec("exec in a user namespace without mappings: as its root", "practice", async (sandbox) => {
+  const container = await running(sandbox, unmapped);
+  expect((await container.exec(["cat", "/proc/self/uid_map"])).stdout.trim().split(/\s+/)).toEqual([
+    "0",
+    "0",
+    "1",
+  ]);
 });
+
+for (const [present, missing] of [
+  ["uidMappings", "gidMappings"],
+  ["gidMappings", "uidMappings"],
+] as const) {
+  spec(`user namespace with ${present} alone: error that names the others`, CLAUSE, async (sandbox) => {
+    const container = sandbox.container((config) => {
+      unmapped(config);
+      config.linux[present] = [{ containerID: 0, hostID: BASE, size: 10 }];
+    });
+    expectRefusal(await container.create(), IS_RUNTS ? `/linux/${missing}: ` : undefined);
+    expect(await sandbox.traces()).toEqual([]);
+  });
+}
 
 spec("mappings without a user namespace: error", CLAUSE, async (sandbox) => {
   const container = sandbox.container((config) => {

@@ -25,6 +25,19 @@ spec("rootless run, own id mapped: root in the container is the caller", CLAUSE,
   expect(statSync(join(container.rootfs, "tmp/x"))).toMatchObject({ uid: USER, gid: USER });
 });
 
+spec("rootless run, no mappings: root in the container is the caller", "practice", async (sandbox) => {
+  const container = rootlessShell(sandbox, "id -u; cat /proc/self/uid_map; touch /tmp/x", (config) => {
+    delete config.linux.uidMappings;
+    delete config.linux.gidMappings;
+  });
+  const { code, stdout } = await container.run();
+  expect({ code, words: words(stdout).slice(0, 4) }).toEqual({
+    code: 0,
+    words: ["0", "0", String(USER), "1"],
+  });
+  expect(statSync(join(container.rootfs, "tmp/x"))).toMatchObject({ uid: USER, gid: USER });
+});
+
 spec("rootless run, ranges of subuid and subgid: all mapped", "newuidmap(1)", async (sandbox) => {
   const container = rangeShell(sandbox, "id -u; id -g; touch /tmp/x; cat /proc/self/uid_map", (config) => {
     config.process.user = { uid: 5, gid: 6 };

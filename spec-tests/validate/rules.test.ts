@@ -212,6 +212,14 @@ const ROWS: Readonly<Record<string, Row>> = {
     },
     finds: ["warning no-effect /process/consoleSize"],
   },
+  "a user namespace without mappings": {
+    mutate: (config) => {
+      config.linux.namespaces = [{ type: "user" }, ...config.linux.namespaces];
+      // The group of terminals is not mapped.
+      config.mounts = config.mounts.filter(({ type }) => type !== "devpts");
+    },
+    finds: ["warning no-mappings /linux/namespaces/0"],
+  },
   "a nice value for a policy that has none": {
     mutate: (config) => {
       config.process.scheduler = { policy: "SCHED_FIFO", priority: 1, nice: 5 };

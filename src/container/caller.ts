@@ -5,6 +5,8 @@ import { readFileSync } from "../../bindings/linux/files.ts";
 import { terminalSettings } from "../../bindings/linux/terminal.ts";
 import { RuntsError } from "../errors.ts";
 import type { StandardStreams, StdioFacts } from "../plan/stdio.ts";
+import { lacksMappings, withOwnIds } from "../spec/own-ids.ts";
+import type { Config } from "../spec/types.ts";
 
 /** What the container inherits from the caller, or what the caller's rights allow. */
 export interface Caller {
@@ -34,6 +36,17 @@ export function inspectCaller(): Caller {
     canSetGroups: uid === 0 && readFileSync("/proc/self/setgroups", "latin1").trim() === "allow",
     ignoredSignals: signalsOf(BigInt(`0x${/^SigIgn:\s*([0-9a-f]+)/m.exec(status)?.[1] ?? "0"}`)),
   };
+}
+
+/** A config without the mappings that its user namespace needs gets the caller's own ids. */
+export function mappedConfig(warn: (message: string) => void, config: Config, known?: Caller): Config {
+  if (!lacksMappings(config.linux)) return config;
+  const caller = known ?? inspectCaller();
+  const ids = `${caller.uid}:${caller.gid}`;
+  warn(
+    `/linux/uidMappings: a new user namespace has none: the caller's own ids, ${ids}, are those of its root`,
+  );
+  return withOwnIds(config, caller);
 }
 
 /** A signal set as procfs shows it: bit 0 is signal 1. */

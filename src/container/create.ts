@@ -20,6 +20,7 @@ import {
   inheritedNofile,
   inspectCaller,
   isRootless,
+  mappedConfig,
   stdioFacts,
 } from "./caller.ts";
 import { ContainerCgroup } from "./create-cgroup.ts";
@@ -67,7 +68,8 @@ export async function createContainer(
   checkId(asked.id);
   const { config: given, bytes, bundle } = openContainersBundle(asked);
   const options = { ...asked, bundle };
-  const config = options.changeConfig?.(given) ?? given;
+  const warn = (message: string) => context.log.warn(message);
+  const config = mappedConfig(warn, options.changeConfig?.(given) ?? given, options.caller);
   const process = processOrNone(config);
   const receivers = await connectReceivers(process, options, openTerminal);
   try {

@@ -19,6 +19,7 @@ import { mapLines } from "../init/id-mappings.ts";
 import { hasOwn, namespacesOf } from "../plan/init-plan.ts";
 import { readConfig, readConfigAndBytes } from "../spec/config.ts";
 import { namespaceFile } from "../spec/namespaces.ts";
+import { withOwnIds } from "../spec/own-ids.ts";
 import type { Config } from "../spec/types.ts";
 import { joinedNetwork } from "./joined-network.ts";
 import { Names } from "./names.ts";
@@ -179,7 +180,7 @@ class Simulation {
   }
 
   #setProcesses(): void {
-    const { uidMappings = [], gidMappings = [] } = this.#config.linux ?? {};
+    const { uidMappings = [], gidMappings = [] } = withOwnIds(this.#config, this.#caller).linux ?? {};
     const namespaces = namespacesOf(this.#config);
     const joined = mappingsOf(namespaces.joined.get("user")?.path ?? "");
     const { processes } = this.#kernel;

@@ -3,6 +3,7 @@ import type { Report, Rule } from "./issues.ts";
 import { pointerToken } from "./json-scanner.ts";
 import { hasNamespace, isNewNamespace } from "./namespaces.ts";
 import { numberListIssue } from "./number-list.ts";
+import { lacksMappings } from "./own-ids.ts";
 import { sysctlRules } from "./rules-sysctl.ts";
 import type { Config, Device, IdMapping } from "./types.ts";
 
@@ -63,8 +64,8 @@ function mappingRules({ linux }: Config, report: Report): void {
   const lists = { uidMappings: linux.uidMappings ?? [], gidMappings: linux.gidMappings ?? [] };
   for (const [name, mappings] of Object.entries(lists)) {
     const at = `/linux/${name}`;
-    if (mappings.length === 0 && isNewNamespace(linux, "user"))
-      report(at, "is required by a new user namespace");
+    if (mappings.length === 0 && isNewNamespace(linux, "user") && !lacksMappings(linux))
+      report(at, "is required by a new user namespace, beside the other mappings");
     if (mappings.length > 0 && !hasNamespace(linux, "user")) report(at, "needs a user namespace");
     reportRanges(at, mappings, report);
   }

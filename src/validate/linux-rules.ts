@@ -1,3 +1,4 @@
+import { lacksMappings } from "../spec/own-ids.ts";
 import type { Config, Hook, Hooks, IdMapping, Seccomp } from "../spec/types.ts";
 import { failure, type Tell, warning } from "./finding.ts";
 
@@ -127,6 +128,12 @@ function resourceRules({ linux }: Config, tell: Tell): void {
 
 /** user_namespaces(7): ranges must not overlap, neither inside nor outside. */
 function mappingRules({ linux }: Config, tell: Tell): void {
+  if (lacksMappings(linux)) {
+    const index = (linux.namespaces ?? []).findIndex(({ type }) => type === "user");
+    const message = "has no mappings: only who creates the container has an id in it, that of its root";
+    const hint = 'add "uidMappings" and "gidMappings" to linux';
+    tell(warning("no-mappings", `/linux/namespaces/${index}`, message, hint));
+  }
   for (const name of ["uidMappings", "gidMappings"] as const) {
     const mappings = linux?.[name] ?? [];
     mappings.forEach((mapping, index) => {

@@ -1,6 +1,7 @@
 import { capabilityNames } from "../../bindings/abi/capability.ts";
 import type { ContainerView, Seen } from "../container/container-view.ts";
 import { candidatePaths } from "../plan/executable.ts";
+import { withOwnIds } from "../spec/own-ids.ts";
 import { hasNiceValue } from "../spec/rules-process.ts";
 import type { Config, IdMapping, Process } from "../spec/types.ts";
 import { failure, type Tell, warning } from "./finding.ts";
@@ -137,7 +138,8 @@ function niceValue({ scheduler }: Process, tell: Tell): void {
 }
 
 /** user_namespaces(7): an id that is not mapped can't be had. */
-function mappedIds({ linux }: Config, { user }: Process, tell: Tell): void {
+function mappedIds(config: Config, { user }: Process, tell: Tell): void {
+  const { linux } = config;
   const isNew = (linux?.namespaces ?? []).some(({ type, path = "" }) => type === "user" && path === "");
   if (!isNew || user === undefined) return;
   const check = (id: number, mappings: readonly IdMapping[] | undefined, name: string, pointer: string) => {
@@ -146,8 +148,10 @@ function mappedIds({ linux }: Config, { user }: Process, tell: Tell): void {
     );
     if (!isMapped) tell(failure("unmapped-id", pointer, `${id} is not in linux.${name}`, `map it there`));
   };
-  check(user.uid ?? 0, linux?.uidMappings, "uidMappings", "/process/user/uid");
-  check(user.gid ?? 0, linux?.gidMappings, "gidMappings", "/process/user/gid");
+  // Who that is doesn't matter here.
+  const mapped = withOwnIds(config, { uid: 0, gid: 0 }).linux;
+  check(user.uid ?? 0, mapped?.uidMappings, "uidMappings", "/process/user/uid");
+  check(user.gid ?? 0, mapped?.gidMappings, "gidMappings", "/process/user/gid");
   for (const [index, gid] of (user.additionalGids ?? []).entries())
-    check(gid, linux?.gidMappings, "gidMappings", `/process/user/additionalGids/${index}`);
+    check(gid, mapped?.gidMappings, "gidMappings", `/process/user/additionalGids/${index}`);
 }
