@@ -132,7 +132,7 @@ systemdSpec(
     const second = scoped(sandbox, undefined, path);
     await first.created(SYSTEMD);
     const { error } = await explained(sandbox, second);
-    expect(error?.message).toContain("is not empty: 1 process(es) found");
+    expect(error?.message).toContain("container's cgroup is not empty: 1 process(es) found");
     expect((await second.create(SYSTEMD)).stderr).toBe(`runts: ${error?.message}\n`);
     expect((await first.delete("--force")).code).toBe(0);
   },

@@ -37,7 +37,7 @@ describe.skipIf(skipReason !== false)(
       const member = startMember(`${directory}/inner`);
       expect(hasEvent(directory, "populated 1")).toBe(true);
       expect(() => createCgroup(directory, undefined, options)).toThrow(
-        `cgroup ${cgroupName(directory)} is not empty: 1 process(es) found: ${member.pid} (sh`,
+        `container's cgroup is not empty: 1 process(es) found in ${cgroupName(directory)}: ${member.pid} (sh`,
       );
       expect(() => createCgroup(`${directory}/inner`, undefined, options)).toThrow("is not empty");
       createCgroup(`${directory}/other`, undefined, options);
@@ -49,8 +49,8 @@ describe.skipIf(skipReason !== false)(
     test("create refuses a frozen cgroup and one below a frozen one, and leaves nothing there", () => {
       createCgroup(directory, undefined, options);
       writeFileSync(`${directory}/cgroup.freeze`, "1");
-      expect(() => createCgroup(directory, undefined, options)).toThrow("is frozen");
-      expect(() => createCgroup(`${directory}/inner`, undefined, options)).toThrow("is frozen");
+      expect(() => createCgroup(directory, undefined, options)).toThrow("unexpectedly frozen");
+      expect(() => createCgroup(`${directory}/inner`, undefined, options)).toThrow("unexpectedly frozen");
       expect(existsSync(`${directory}/inner`)).toBe(false);
     });
 

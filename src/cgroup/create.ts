@@ -126,13 +126,13 @@ export function commonAncestor(directory: string): string {
   return ancestor;
 }
 
-/** cgroup.events tells of the cgroups below, and of a freeze above, too. One that is not there yet is fit. */
+/** cgroup.events tells of the cgroups below, and of a freeze above, too. One that is not there yet is fit. The words are runc's. */
 export function checkFitness(directory: string): void {
   const events = tryReadCgroupFile(directory, "cgroup.events")?.split("\n") ?? [];
   const details = { operation: "create", pointer: "/linux/cgroupsPath", path: directory };
   if (events.includes("frozen 1")) {
     throw new RuntsError(
-      `/linux/cgroupsPath: cgroup ${cgroupName(directory)} is frozen: a container in it would hang`,
+      `/linux/cgroupsPath: container's cgroup unexpectedly frozen: ${cgroupName(directory)}: a container in it would hang`,
       details,
     );
   }
@@ -140,7 +140,8 @@ export function checkFitness(directory: string): void {
   const pids = events.includes("populated 1") ? processesOf(directory) : [];
   if (pids.length > 0) {
     throw new RuntsError(
-      `/linux/cgroupsPath: cgroup ${cgroupName(directory)} is not empty: ${pids.length} process(es) found: ${describeProcesses(pids)}`,
+      `/linux/cgroupsPath: container's cgroup is not empty: ${pids.length} process(es) found in ${cgroupName(directory)}: ` +
+        describeProcesses(pids),
       details,
     );
   }

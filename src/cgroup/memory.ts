@@ -56,18 +56,14 @@ function refuseVersion1(memory: Memory, pointer: string): void {
 
 /**
  * checkBeforeUpdate: the kernel would make room by killing when the new limit is below the usage.
- * `usage` and `swapUsage` are bytes.
+ * `usage` and `swapUsage` are bytes. The words are runc's.
  */
 export function checkUsage(memory: Memory, usage: bigint, swapUsage: bigint, pointer: string): void {
   const { limit = 0n, swap = 0n } = memory;
-  if (limit > 0n && limit < usage) {
-    throw invalidResource(`${pointer}/limit`, `${limit} is below the current usage of ${usage} bytes`);
+  if (limit > 0n && limit <= usage) {
+    throw invalidResource(`${pointer}/limit`, `rejecting memory limit ${limit} <= usage ${usage}`);
   }
-  if (swap > 0n && swap < usage + swapUsage) {
-    const sum = usage + swapUsage;
-    throw invalidResource(
-      `${pointer}/swap`,
-      `${swap} is below the current usage of ${sum} bytes of memory and swap`,
-    );
-  }
+  const sum = usage + swapUsage;
+  if (swap > 0n && swap <= sum)
+    throw invalidResource(`${pointer}/swap`, `rejecting memory+swap limit ${swap} <= usage ${sum}`);
 }

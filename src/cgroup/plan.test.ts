@@ -180,8 +180,12 @@ test("io.weight keeps both ends of the block weight", () => {
 });
 
 test("a limit below the usage is refused, one that equals it is not", () => {
-  expect(() => checkUsage({ limit: 10n }, 11n, 0n, "/m")).toThrow("/m/limit: 10 is below");
-  expect(() => checkUsage({ limit: 10n, swap: 12n }, 10n, 3n, "/m")).toThrow("/m/swap: 12 is below");
-  checkUsage({ limit: 10n, swap: 12n }, 10n, 2n, "/m");
+  expect(() => checkUsage({ limit: 10n }, 11n, 0n, "/m")).toThrow(
+    "/m/limit: rejecting memory limit 10 <= usage 11",
+  );
+  expect(() => checkUsage({ limit: 10n, swap: 12n }, 9n, 3n, "/m")).toThrow(
+    "/m/swap: rejecting memory+swap limit 12 <= usage 12",
+  );
+  checkUsage({ limit: 10n, swap: 12n }, 9n, 2n, "/m");
   checkUsage({ limit: -1n, swap: -1n }, 10n, 2n, "/m");
 });

@@ -83,7 +83,7 @@ export class ContainerScope {
     enableControllers(this.directory, neededControllers(this.#resources));
     if (cannotRun(this.directory)) {
       throw new RuntsError(
-        `${POINTER}: cgroup ${cgroupName(this.directory)} is frozen: a container in it would hang`,
+        `${POINTER}: container's cgroup unexpectedly frozen: ${cgroupName(this.directory)}: a container in it would hang`,
         { pointer: POINTER, path: this.directory },
       );
     }
