@@ -123,7 +123,7 @@ export const CRUN_NETDEV: readonly Deviation[] = [
   {
     reason: "a hook without env inherits the environment of the runtime",
     sometimes: true,
-    titles: ["startContainer hook without env: an empty environment"],
+    titles: ["startContainer hook without env: that of the process"],
   },
   {
     reason: "EEXIST of mknod counts as success",

@@ -28,10 +28,6 @@ export const RUNC: readonly Deviation[] = [
     ],
   },
   {
-    reason: "startContainer hooks without env get the process's",
-    titles: ["startContainer hook without env: an empty environment"],
-  },
-  {
     reason: "create refuses a config without process",
     titles: [
       "create without process: a container that start refuses and delete removes",

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { expect } from "vitest";
 import type { Hook, HookName } from "../harness/config.ts";
 import type { Container, CreateOptions } from "../harness/container.ts";
@@ -189,12 +189,28 @@ spec(
   },
 );
 
-spec("startContainer hook without env: an empty environment", `${CLAUSE}: env`, async (sandbox) => {
+spec("startContainer hook without env: that of the process", `${CLAUSE}: env`, async (sandbox) => {
   const container = sandbox.shell("sleep 1000", (config) => {
     const args = ["sh", "-c", "cat < /proc/$$/environ > /tmp/environ; true"];
     config.hooks = { startContainer: [{ path: "/bin/sh", args }] };
+    config.process.env = ["PATH=/bin", "A=two words"];
     config.root.readonly = false;
   });
   await container.started({ env: { SECRET_OF_CALLER: "1" } });
+  // A peer's start does not wait for them.
+  await expect.poll(() => existsSync(`${container.rootfs}/tmp/environ`)).toBe(true);
+  const environment = container.readFile("tmp/environ").split("\0");
+  expect(environment).toEqual(expect.arrayContaining(["PATH=/bin", "A=two words"]));
+  expect(environment.join()).not.toContain("SECRET");
+});
+
+spec("startContainer hook with an empty env: an empty environment", `${CLAUSE}: env`, async (sandbox) => {
+  const container = sandbox.shell("sleep 1000", (config) => {
+    const args = ["sh", "-c", "cat < /proc/$$/environ > /tmp/environ; true"];
+    config.hooks = { startContainer: [{ path: "/bin/sh", args, env: [] }] };
+    config.root.readonly = false;
+  });
+  await container.started();
+  await expect.poll(() => existsSync(`${container.rootfs}/tmp/environ`)).toBe(true);
   expect(container.readFile("tmp/environ")).toBe("");
 });

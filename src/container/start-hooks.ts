@@ -13,7 +13,7 @@ import type { SavedState } from "./saved-state.ts";
 /**
  * Makes ready what startContainer hooks need; what is returned runs them. Their programs are the image's, as the container's own is,
  * so they get what that gets and no more: user, groups, capabilities, no_new_privs, labels, limits, umask, working directory and
- * the seccomp filter. Only the environment is their own.
+ * the seccomp filter. The environment is their own, and that of the process where they have none, as with runc and crun.
  */
 export async function prepareStartHooks(
   context: Context,
@@ -53,7 +53,7 @@ function asProcessOf(saved: SavedState, process: Process, entrance: Entrance): H
       let pid = 0;
       const last = entrance.setUp(pending, {
         process: { ...process, args: argumentsOf(hook) },
-        program: { path: hook.path, env: hook.env ?? [] },
+        program: { path: hook.path, env: hook.env ?? process.env ?? [] },
         addedEnv: [],
         keepFds: 0,
         stdio: { nulls: [], chown: [] },
