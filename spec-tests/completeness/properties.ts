@@ -69,8 +69,11 @@ const HOOKS: Coverage = {
   ...hook("startContainer", [
     "startContainer: runs in start, in the container, before the program",
     "startContainer fails: start fails and the program never runs",
+    "startContainer hook fails: start fails, the container is destroyed, and poststop hooks run",
   ]),
-  ...hook("poststart", ["poststart hook fails: start fails, the container is stopped"]),
+  ...hook("poststart", [
+    "poststart hook fails: start fails, the container is destroyed, and poststop hooks run",
+  ]),
   ...hook("poststop", ["poststop hook fails: delete succeeds, the other hooks run"]),
 };
 

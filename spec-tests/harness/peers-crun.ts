@@ -233,7 +233,10 @@ export const CRUN: readonly Deviation[] = [
   },
   {
     reason: "the end of a startContainer hook, at its timeout too, is no failure of start",
-    titles: ["startContainer hook over its timeout: killed, and that is a failure"],
+    titles: [
+      "startContainer hook fails: start fails, the container is destroyed, and poststop hooks run",
+      "startContainer hook over its timeout: killed, and that is a failure",
+    ],
   },
   {
     reason: "the end of a poststart hook at its timeout is no failure of start",
@@ -243,7 +246,7 @@ export const CRUN: readonly Deviation[] = [
   {
     reason: "a failed poststart hook is a warning, as older texts of the spec had it",
     before: "1.28",
-    titles: ["poststart hook fails: start fails, the container is stopped"],
+    titles: ["poststart hook fails: start fails, the container is destroyed, and poststop hooks run"],
   },
   {
     reason: "a create that failed runs no poststop hooks",

@@ -67,7 +67,7 @@ export const RUNC: readonly Deviation[] = [
     reason: "poststart hooks run at the end of create in 1.1, with the status created",
     titles: [
       "hooks: each kind at its step, in the listed order",
-      "poststart hook fails: start fails, the container is stopped",
+      "poststart hook fails: start fails, the container is destroyed, and poststop hooks run",
       "poststart hook: gets the state on stdin",
     ],
   },
@@ -171,6 +171,7 @@ export const RUNC: readonly Deviation[] = [
     reason: "start does not wait for the hooks startContainer, nor for the execve",
     titles: [
       "startContainer fails: start fails and the program never runs",
+      "startContainer hook fails: start fails, the container is destroyed, and poststop hooks run",
       "startContainer hook over its timeout: killed, and that is a failure",
       "startContainer over its timeout: killed, start fails",
       "startContainer hook whose execve the filter denies: error that names the hook, the container ends",

@@ -183,17 +183,28 @@ spec(
   },
 );
 
-spec(
-  "poststart hook fails: start fails, the container is stopped",
-  "runtime.md, Lifecycle step 9",
-  async (sandbox) => {
-    const container = hooked(sandbox, { poststart: [hook(sandbox, "exit 3")] });
-    await container.created();
-    expectRefusal(await container.start());
-    const state = await container.stateCommand();
-    if (state.code === 0) await container.until("stopped");
-  },
-);
+for (const [name, step] of [
+  ["startContainer", 7],
+  ["poststart", 9],
+] as const) {
+  spec(
+    `${name} hook fails: start fails, the container is destroyed, and poststop hooks run`,
+    `runtime.md, Lifecycle step ${step}: stop the container, and continue at step 12`,
+    async (sandbox) => {
+      const failing = { path: "/bin/sh", args: ["sh", "-c", "exit 3"] };
+      const hooks = { [name]: [failing], poststop: [hook(sandbox, "echo poststop >> $dir/trace")] };
+      const container = hooked(sandbox, hooks);
+      await container.created();
+      expectRefusal(await container.start(), /hook/);
+      expect(trace(sandbox)).toBe("poststop\n");
+      expectRefusal(await container.stateCommand());
+      expect(await sandbox.traces()).toEqual([]);
+      // What engines do after a start that failed.
+      expect((await container.delete("--force")).code).toBe(0);
+      expect(trace(sandbox)).toBe("poststop\n");
+    },
+  );
+}
 
 spec(
   "poststop hook fails: delete succeeds, the other hooks run",

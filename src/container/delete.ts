@@ -32,31 +32,45 @@ export async function deleteContainer(
   try {
     const saved = await readOrEnd(context, id, directory, force);
     if (saved === undefined && !force) throw doesNotExist(id);
-    if (saved !== undefined) {
-      const status = statusOf(directory, saved);
-      checkDeletable(id, status, force);
-      // Of a create that was cut short, init may still wait for its start.
-      const hadEnded = status === "stopped" && saved.creator === null;
-      if (!hadEnded) end(saved);
-      if (saved.scope !== undefined) await removeUnit(context, saved.scope, saved.cgroup);
-      // This kills whatever has outlived init, too.
-      if (saved.cgroup !== "") removeCgroup(saved.cgroup, () => !hadEnded || isNobodyElses(context, saved));
+    if (saved === undefined) {
+      removeDirectory(directory);
+      return;
     }
-    if (saved?.resctrl !== undefined) {
-      const { removeGroups } = await import("../resctrl/group.ts");
-      removeGroups(saved.resctrl);
-    }
-    if (saved?.hostMount !== undefined) {
-      const { removeHostMount } = await import("./host-mount.ts");
-      removeHostMount(saved.hostMount);
-    }
-    const runPoststop =
-      saved?.hasPoststop === true ? await loadPoststop(context, directory, saved, force) : undefined;
-    removeDirectory(directory);
-    runPoststop?.();
+    const status = statusOf(directory, saved);
+    checkDeletable(id, status, force);
+    await destroy(context, directory, saved, { status, force });
   } finally {
     lock.release();
   }
+}
+
+/**
+ * Steps 12 and 13 of the lifecycle, for whoever has the container's lock: ends all of its processes, undoes what `create` has made and
+ * runs the poststop hooks.
+ */
+export async function destroy(
+  context: Context,
+  directory: string,
+  saved: SavedState,
+  { status, force }: { readonly status: Status; readonly force: boolean },
+): Promise<void> {
+  // Of a create that was cut short, init may still wait for its start.
+  const hadEnded = status === "stopped" && saved.creator === null;
+  if (!hadEnded) end(saved);
+  if (saved.scope !== undefined) await removeUnit(context, saved.scope, saved.cgroup);
+  // This kills whatever has outlived init, too.
+  if (saved.cgroup !== "") removeCgroup(saved.cgroup, () => !hadEnded || isNobodyElses(context, saved));
+  if (saved.resctrl !== undefined) {
+    const { removeGroups } = await import("../resctrl/group.ts");
+    removeGroups(saved.resctrl);
+  }
+  if (saved.hostMount !== undefined) {
+    const { removeHostMount } = await import("./host-mount.ts");
+    removeHostMount(saved.hostMount);
+  }
+  const runPoststop = saved.hasPoststop ? await loadPoststop(context, directory, saved, force) : undefined;
+  removeDirectory(directory);
+  runPoststop?.();
 }
 
 /** A damaged record keeps nobody from deleting the container by force: what can be told of it is ended and removed here. */

@@ -98,7 +98,7 @@ async function startLocked(
     relay = await openRelay(context, directory, notify);
     await runStartContainerHooks(context, directory, saved);
     await releaseInit(directory, saved, agent);
-    await runPoststartHooks(directory, saved);
+    await runPoststartHooks(context, directory, saved);
     return { saved, relay };
   } catch (error) {
     relay?.close();
@@ -203,20 +203,36 @@ async function runStartContainerHooks(context: Context, directory: string, saved
   try {
     runAll();
   } catch (error) {
-    killInit(saved.pid, saved.startTime);
+    await destroyFailed(context, directory, saved, "created");
     throw error;
   }
 }
 
 /** Step 9: a hook that fails ends the container (runtime.md, Lifecycle). */
-async function runPoststartHooks(directory: string, saved: SavedState): Promise<void> {
+async function runPoststartHooks(context: Context, directory: string, saved: SavedState): Promise<void> {
   if (!saved.hasPoststart) return;
   const { hookState, runHooks } = await import("./hooks.ts");
   const hooks: readonly Hook[] = readValidConfig(directory).hooks?.poststart ?? [];
   try {
     runHooks("poststart", hooks, hookState(saved, "running"), { cwd: saved.bundle });
   } catch (error) {
-    killInit(saved.pid, saved.startTime);
+    await destroyFailed(context, directory, saved, "running");
     throw error;
+  }
+}
+
+/** With the failure of a hook the lifecycle goes on at step 12: the container is destroyed, and the poststop hooks run (runtime.md, Lifecycle). */
+async function destroyFailed(
+  context: Context,
+  directory: string,
+  saved: SavedState,
+  status: "created" | "running",
+): Promise<void> {
+  const { destroy } = await import("./delete.ts");
+  try {
+    await destroy(context, directory, saved, { status, force: true });
+  } catch (error) {
+    // The hook's failure is what the caller has to hear of.
+    context.log.warn(error instanceof Error ? error.message : String(error));
   }
 }
