@@ -38,7 +38,8 @@ const ROOT: Coverage = {
   "/annotations": [
     "annotations with an empty name: error that names it",
     "annotations, unknown and of the image, an empty value among them: no effect, and told by state",
-    "run as root, run.oci.keep_original_groups: no group of the caller is left",
+    "run as root, run.oci.keep_original_groups 1: the groups are 4444 5555",
+    "run as root, run.oci.keep_original_groups 0: the groups are 7",
     "rootless run and exec, run.oci.keep_original_groups: the caller's groups open what is theirs, in place of additionalGids",
   ],
 };

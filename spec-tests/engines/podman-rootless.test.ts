@@ -1,14 +1,17 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { IMAGE, openPodman, podmanTests, run } from "../harness/podman.ts";
 import { RUNTIME } from "../harness/runtime.ts";
 import { SUBIDS, USER, userWrapper } from "../harness/user.ts";
 
+/** A supplementary group of the user. */
+const GROUP = 4242;
+
 const everyday = podmanTests("podman of a user", () =>
   openPodman({
     user: USER,
-    wrapper: (directory) => userWrapper({ path: (name) => join(directory, name) }),
+    wrapper: (directory) => userWrapper({ path: (name) => join(directory, name) }, { groups: [GROUP] }),
   }),
 );
 
@@ -42,6 +45,17 @@ everyday("run --user, --volume, --read-only, --tmpfs: as told", async (engine) =
   const script = "id -u; id -g; cat /data/in; touch /x 2>/dev/null || echo ro; touch /scratch/x && echo tmp";
   const { stdout, stderr } = await run(engine, ...flags, IMAGE, "sh", "-c", script);
   expect({ stdout, stderr }).toEqual({ stdout: "1000\n1000\nfrom the host\nro\ntmp\n", stderr: "" });
+});
+
+everyday("run --group-add keep-groups: a file of the user's group can be read", async (engine) => {
+  const shared = join(engine.directory, "home", "shared");
+  writeFileSync(shared, "seen\n");
+  chmodSync(shared, 0o640);
+  chownSync(shared, 0, GROUP);
+  const flags = ["--user", "alice", "-v", `${shared}:/shared:ro`];
+  const look = (...more: string[]) => run(engine, ...flags, ...more, IMAGE, "cat", "/shared");
+  expect(await look("--group-add", "keep-groups")).toEqual({ code: 0, stdout: "seen\n", stderr: "" });
+  expect((await look()).code).toBe(1);
 });
 
 everyday("run --tty: a terminal as stdio", async (engine) => {

@@ -11,6 +11,10 @@ export const CRUN_ENGINES: readonly Deviation[] = [
 /** Seen with Debian's runc 1.1.15. */
 export const RUNC_ENGINES: readonly Deviation[] = [
   {
+    reason: "knows no annotation of crun",
+    titles: ["podman of a user run --group-add keep-groups: a file of the user's group can be read"],
+  },
+  {
     reason: "id-mapped mounts came with runc 1.2",
     titles: ["containerd run --config with an id-mapped mount: the ids of the mount's mapping"],
   },

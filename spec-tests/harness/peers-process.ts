@@ -290,10 +290,6 @@ export const CRUN_PROCESS: readonly Deviation[] = [
     ],
   },
   {
-    reason: "an annotation keeps the groups of the host's root, too",
-    titles: ["run as root, run.oci.keep_original_groups: no group of the caller is left"],
-  },
-  {
     reason: "numbers are read by a scanner that takes what it can",
     titles: [
       "create, an rlimit of -1: error that names it",

@@ -89,7 +89,11 @@ export const RUNC_ROOTLESS: readonly Deviation[] = [
   },
   {
     reason: "knows no annotation of crun",
-    titles: ["rootless run and exec, run.oci.keep_original_groups: …"],
+    titles: [
+      "rootless run and exec, run.oci.keep_original_groups: …",
+      "run as root, run.oci.keep_original_groups 1: …",
+      "run as root, run.oci.keep_original_groups true: …",
+    ],
   },
   {
     reason: "the waiting init of another mapped user can't be joined",

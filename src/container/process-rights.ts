@@ -5,13 +5,13 @@ import { onBehalfOf } from "../init/run-program.ts";
 import type { CredentialOptions } from "../plan/credentials.ts";
 import type { Namespaces } from "../plan/init-plan.ts";
 import type { Config, Linux, Process } from "../spec/types.ts";
-import { type Caller, isRootless } from "./caller.ts";
+import type { Caller } from "./caller.ts";
 
 /** What a process of a container can be granted, and what only the runtime, with the caller's rights, can do for it. */
 
 /**
- * The annotation of crun by which `podman run --group-add keep-groups` asks for files that only the caller's groups may use. Not
- * obeyed for the host's root, whose engines pass on annotations of users: root's groups are not theirs.
+ * The annotation of crun by which `podman run --group-add keep-groups` asks for files that only the caller's groups may use; any value
+ * but 0, as with crun. `features` tells engines that it is none to be passed on from users whom they don't trust.
  */
 const KEEP_GROUPS = "run.oci.keep_original_groups";
 
@@ -32,7 +32,7 @@ export function credentialOptions(
     permitted: container.ownUserNamespace ? ALL : caller.permitted,
     keepSysAdmin: container.hasSeccomp && process.noNewPrivileges !== true,
     canSetGroups: container.canSetGroups,
-    keepsGroups: isRootless("auto", caller) && container.annotations?.[KEEP_GROUPS] === "1",
+    keepsGroups: (container.annotations?.[KEEP_GROUPS] ?? "0") !== "0",
     warn,
   };
 }
