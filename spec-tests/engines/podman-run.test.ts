@@ -130,6 +130,21 @@ everyday("run --security-opt seccomp=unconfined: no filter", async (engine) => {
   expect(stdout).toBe("Seccomp:\t0\n");
 });
 
+everyday("run, an empty entrypoint: 127 and the reason", async (engine) => {
+  const empty = join(engine.directory, "empty");
+  mkdirSync(empty);
+  for (const words of [
+    ["--rootfs", empty],
+    ["--entrypoint", '[""]', IMAGE],
+    [IMAGE, ""],
+  ]) {
+    const { code, stderr } = await run(engine, ...words);
+    expect(code).toBe(127);
+    expect(stderr).toMatch(/(?:not|cannot) f(?:ou|i)nd/);
+    expect(stderr).toContain("attempted to invoke a command that was not found");
+  }
+});
+
 everyday("run --env, --workdir, --hostname, --entrypoint: as told", async (engine) => {
   const args = ["--env", "A=b c", "--workdir", "/var", "--hostname", "myhost", "--entrypoint", "sh"];
   const { stdout } = await run(engine, ...args, IMAGE, "-c", 'echo "$A"; pwd; hostname');
