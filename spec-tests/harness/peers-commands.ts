@@ -165,6 +165,7 @@ export const CRUN_COMMANDS: readonly Deviation[] = [
     reason: "has neither events nor --pidfd-socket",
     titles: [
       "events --stats, running: one line, exit 0",
+      "rootless events --stats, no cgroup: one line without counts, exit 0",
       "events --stats: pressure, as the kernel shows it",
       "events --stats, created: one line, exit 0",
       "events --stats, paused: one line, exit 0",

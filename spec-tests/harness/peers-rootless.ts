@@ -18,6 +18,12 @@ export const CRUN_ROOTLESS: readonly Deviation[] = [
     titles: ["rootless create, no user namespace: refused, and named"],
   },
   {
+    reason: "no word of it that there is no cgroup",
+    titles: [
+      "rootless run, no cgroup, the host's pid namespace: a warning, as its processes can't all be killed",
+    ],
+  },
+  {
     reason: "limits are left out where there is no cgroup",
     titles: ["rootless create, limits but no cgroup to be had: refused, with the limit and the directory"],
   },
@@ -60,6 +66,13 @@ export const CRUN_ROOTLESS: readonly Deviation[] = [
 
 /** Without privileges. Seen with Debian's runc 1.1.15. */
 export const RUNC_ROOTLESS: readonly Deviation[] = [
+  {
+    reason: "no word of it that there is no cgroup",
+    before: "1.2",
+    titles: [
+      "rootless run, no cgroup, the host's pid namespace: a warning, as its processes can't all be killed",
+    ],
+  },
   {
     reason: "the process stays in the caller's cgroup where one beside that can't be made",
     titles: ["rootless run in a delegated cgroup whose parent is not: in a cgroup below it"],

@@ -1,10 +1,12 @@
 import { chmodSync, chownSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
+import { type Config, setNamespace } from "../harness/config.ts";
 import { openConsole } from "../harness/console.ts";
 import { asObject, parseObject } from "../harness/json.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { giveRootfsTo } from "../harness/rootfs.ts";
+import { IS_RUNTS } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
 import { becomeUser, ownFolder, rangeShell, rootlessShell, SUBIDS, USER } from "../harness/user.ts";
 
@@ -138,6 +140,51 @@ spec("rootless ps, no cgroup: the processes of the pid namespace", "runc ps", as
   await expect.poll(ps).toHaveLength(2);
   expect(await ps()).toContain(pid);
 });
+
+spec(
+  "rootless events --stats, no cgroup: one line without counts, exit 0",
+  "practice of runc",
+  async (sandbox) => {
+    const container = rootlessShell(sandbox, "exec sleep 1000");
+    await container.started();
+    const { code, stdout, stderr } = await sandbox.invoke(["events", "--stats", container.id]);
+    expect(code).toBe(0);
+    const { type, id, data } = parseObject(stdout);
+    expect({ type, id }).toEqual({ type: "stats", id: container.id });
+    expect(asObject(data)).toMatchObject({ pids: {}, hugetlb: {} });
+    if (IS_RUNTS) expect(stderr).toMatch(/level=warning.*has no cgroup/);
+    // What has to be told as it happens can't be.
+    expectRefusal(await sandbox.invoke(["events", container.id]), /cgroup|no such file/);
+  },
+);
+
+/** A new procfs needs a pid namespace of its own: the host's is bound. */
+function shareProcesses(config: Config): void {
+  setNamespace(config, "pid", undefined);
+  config.mounts = config.mounts.map((mount) =>
+    mount.destination === "/proc"
+      ? { destination: "/proc", type: "none", source: "/proc", options: ["rbind"] }
+      : mount,
+  );
+}
+
+for (const [what, warned, change] of [
+  ["the host's pid namespace", true, shareProcesses],
+  ["a pid namespace of its own", false, () => undefined],
+] as const) {
+  spec(
+    `rootless run, no cgroup, ${what}: ${warned ? "a warning, as its processes can't all be killed" : "no warning of it"}`,
+    "practice of runc",
+    async (sandbox) => {
+      const container = rootlessShell(sandbox, "true", change);
+      const { code, stderr } = await container.run();
+      expect(code).toBe(0);
+      const words =
+        "Creating a rootless container with no cgroup and no private pid namespace. Such configuration is strongly discouraged";
+      expect(stderr.includes(words)).toBe(warned);
+    },
+  );
+}
 
 spec("rootless pause, no cgroup: refused in plain words", "cgroups(7)", async (sandbox) => {
   const container = rootlessShell(sandbox, "exec sleep 1000");

@@ -84,6 +84,20 @@ export function readStats(directory: string): Stats {
   };
 }
 
+/** Of a container without a cgroup, for which the kernel counts nothing. */
+export function noStats(): Stats {
+  return {
+    cpu: cpuStats(undefined),
+    cpuset: CPUSET_OF_V1,
+    memory: {},
+    pids: {},
+    blkio: {},
+    hugetlb: {},
+    intel_rdt: {},
+    network_interfaces: null,
+  };
+}
+
 const CPUSET_OF_V1: Counts = {
   cpu_exclusive: 0n,
   mem_hardwall: 0n,

@@ -50,9 +50,11 @@ export class ContainerCgroup {
 
   /** Goes on without a cgroup where the caller may have none, and the config asks for nothing that needs one. */
   #doWithout(error: unknown): void {
-    const { resources, cgroupsPath } = this.#linux;
+    const { resources, cgroupsPath, namespaces = [] } = this.#linux;
     if (!this.#rootless || requiresCgroup(resources, cgroupsPath)) throw error;
-    this.#context.log.debug(`no cgroup: ${error instanceof Error ? error.message : error}`);
+    const { log } = this.#context;
+    log.debug(`no cgroup: ${error instanceof Error ? error.message : error}`);
+    if (!namespaces.some(({ type, path = "" }) => type === "pid" && path === "")) log.warn(UNKILLABLE);
   }
 
   /** A scope of systemd can't be made before there is a process for it: see `enter`. */
@@ -123,6 +125,11 @@ export class ContainerCgroup {
     ];
   }
 }
+
+/** Nothing but init is known then. The words are runc's. */
+const UNKILLABLE =
+  "/linux/namespaces: Creating a rootless container with no cgroup and no private pid namespace. Such configuration is " +
+  "strongly discouraged (as it is impossible to properly kill all container's processes)";
 
 /** The caller wants no cgroup: limits would need one. */
 function refuseLimits(resources: LinuxResources | undefined): void {

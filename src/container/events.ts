@@ -2,7 +2,7 @@ import { closeSync, existsSync } from "../../bindings/linux/files.ts";
 import { takeModifications, watchModifications } from "../../bindings/linux/inotify.ts";
 import { waitAnyReadable } from "../../bindings/linux/poll.ts";
 import { tryReadCgroupFile } from "../cgroup/files.ts";
-import { readStats, type Stats } from "../cgroup/stats.ts";
+import { noStats, readStats, type Stats } from "../cgroup/stats.ts";
 import { RuntsError } from "../errors.ts";
 import { openInit } from "./init-process.ts";
 import type { Context } from "./options.ts";
@@ -32,11 +32,12 @@ export interface Observation {
   close(): void;
 }
 
-/** What the container has used so far. */
+/** What the container has used so far: of one without a cgroup nothing is known, which is no error, as with runc. */
 export function reportStats(context: Context, id: string, emit: Emit): void {
-  const { cgroup, pidfd } = observed(context, id);
+  const { cgroup, pidfd } = running(context, id);
   closeSync(pidfd);
-  emit({ type: "stats", id, data: readStats(cgroup) });
+  if (cgroup === "") context.log.warn(withoutCgroup(id));
+  emit({ type: "stats", id, data: cgroup === "" ? noStats() : readStats(cgroup) });
 }
 
 /** Reports what the container has used, once an interval, and each OOM kill in it, until it stops. */
@@ -79,28 +80,31 @@ export function observe(context: Context, id: string): Observation {
   };
 }
 
-function observed(
-  { root }: Context,
-  id: string,
-): {
+interface Running {
   readonly cgroup: string;
   readonly pidfd: number;
   readonly hasEnded: () => boolean;
-} {
+}
+
+function running({ root }: Context, id: string): Running {
   const { directory, saved } = readSavedState(root, id);
   const status = statusOf(directory, saved);
   const pidfd =
     status === "stopped" || status === "creating" ? undefined : openInit(saved.pid, saved.startTime);
-  if (pidfd === undefined) {
+  if (pidfd === undefined)
     throw new RuntsError(`container with id ${id} is not running`, { operation: "events", path: id });
-  }
-  const hasEnded = () => !isAlive(saved.pid, saved.startTime);
-  if (saved.cgroup !== "") return { cgroup: saved.cgroup, pidfd, hasEnded };
-  closeSync(pidfd);
-  throw new RuntsError(`container ${id} has no cgroup: without one nothing is counted`, {
-    operation: "events",
-    path: id,
-  });
+  return { cgroup: saved.cgroup, pidfd, hasEnded: () => !isAlive(saved.pid, saved.startTime) };
+}
+
+function observed(context: Context, id: string): Running {
+  const found = running(context, id);
+  if (found.cgroup !== "") return found;
+  closeSync(found.pidfd);
+  throw new RuntsError(withoutCgroup(id), { operation: "events", path: id });
+}
+
+function withoutCgroup(id: string): string {
+  return `container ${id} has no cgroup: without one nothing is counted`;
 }
 
 interface OomWatch {
