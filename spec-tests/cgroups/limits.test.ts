@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { expect } from "vitest";
 import { hostControllers } from "../harness/host-controllers.ts";
 import { expectRefusal, inOurWords } from "../harness/refusal.ts";
@@ -28,6 +28,19 @@ for (const [controller, resources] of [
     },
   );
 }
+
+spec(
+  "create with memory.swap 0 alone: no limit is asked for",
+  "engines send 0 for what nobody asked for",
+  async (sandbox) => {
+    const container = sandbox.container((config) => {
+      config.linux.resources = { memory: { swap: 0 } };
+    });
+    await container.created();
+    const file = `/sys/fs/cgroup/${container.id}/memory.swap.max`;
+    expect(existsSync(file) ? readFileSync(file, "utf8") : "max\n").toBe("max\n");
+  },
+);
 
 const DISK = { major: 8, minor: 0 };
 const RATE = [{ ...DISK, rate: 1_048_576 }];
