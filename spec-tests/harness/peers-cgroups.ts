@@ -26,6 +26,14 @@ const BOTH: readonly Deviation[] = [
 /** Cgroups of Debian's runc 1.1.15, most of them in guests. */
 export const RUNC_CGROUPS: readonly Deviation[] = [
   {
+    reason: "a path that is too long can't be opened by openat2(2) from the top, and the cgroup stays",
+    from: "1.3",
+    titles: [
+      "pause and resume, init in a cgroup below with 17 names of 250 characters: paused, then running",
+      "exec, init in a cgroup below with 17 names of 250 characters: runs",
+    ],
+  },
+  {
     reason: "a device rule without an access is refused, also one that denies",
     titles: ["devices, a rule that denies without an access: denies all"],
   },
@@ -33,6 +41,7 @@ export const RUNC_CGROUPS: readonly Deviation[] = [
   { reason: "ignores what only cgroup v1 has", titles: VERSION_ONE },
   {
     reason: "a cgroup that is not empty is a warning in 1.1",
+    before: "1.3",
     titles: [
       "create in a cgroup with processes: error that names them, and they live on",
       "create in a cgroup with a process that has named itself: no byte of it that a terminal acts on, and one line",

@@ -52,6 +52,7 @@ export const RUNC_COMMANDS: readonly Deviation[] = [
   },
   {
     reason: "pressure and --pidfd-socket came with 1.2",
+    before: "1.2",
     titles: [
       "events --stats: pressure, as the kernel shows it",
       "--pidfd-socket of create: a pidfd of init, by which it can be ended",
@@ -70,6 +71,11 @@ export const RUNC_COMMANDS: readonly Deviation[] = [
     ],
   },
   {
+    reason: "the state of a container stays when its pidfd can't be handed over",
+    from: "1.2",
+    titles: ["--pidfd-socket that nobody listens on: error, nothing left"],
+  },
+  {
     reason: "events without --stats needs the memory controller",
     titles: [
       "events with an interval: lines until the container stops, then exit 0",
@@ -81,6 +87,7 @@ export const RUNC_COMMANDS: readonly Deviation[] = [
   {
     reason:
       "processes that outlive init in a shared pid namespace stay (opencontainers/runc#4102, solved in 1.2)",
+    before: "1.2",
     titles: [
       "run, a process of the container is orphaned: becomes a child of run",
       "run --no-subreaper, a process of the container is orphaned: does not become a child of run",
@@ -104,6 +111,41 @@ export const RUNC_COMMANDS: readonly Deviation[] = [
 
 /** Debian's crun 1.21. */
 export const CRUN_COMMANDS: readonly Deviation[] = [
+  {
+    reason: "options have two dashes",
+    titles: ["-log and -root with one dash: the same"],
+  },
+  {
+    reason: "ps prints pids alone, and takes no options for ps",
+    titles: [
+      "ps with -f after the id: an option of ps",
+      "ps with options of ps: its columns",
+      "ps with options that leave the PID out: error",
+      "ps with options that ps refuses: its error",
+    ],
+  },
+  {
+    reason: "ps does not look below a sub-cgroup that holds no process itself",
+    before: "1.28",
+    titles: ["ps --format json, processes in sub-cgroups: among them"],
+  },
+  {
+    reason: "the rootless template keeps the network namespace",
+    titles: ["spec --rootless: a user namespace with the caller's ids, no network namespace"],
+  },
+  {
+    reason: "pause and resume take a container of any status that has not stopped, and created hides paused",
+    titles: [
+      "pause, created: paused, not to be started, and created again by resume",
+      "pause, paused: error, and it stays paused",
+      "resume, created: error, and it stays created",
+      "resume, running: error, and it stays running",
+    ],
+  },
+  {
+    reason: "signal names are in capitals, and a number may have letters behind it",
+    titles: ["kill term, running: the program gets SIGTERM", 'kill "9x": error, and the container runs on'],
+  },
   {
     reason: "has no such command",
     titles: [

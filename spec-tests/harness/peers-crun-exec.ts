@@ -63,6 +63,18 @@ export const CRUN_EXEC: readonly Deviation[] = [
     titles: ["exec --process, oomScoreAdj 0: not that of the container"],
   },
   {
+    sometimes: true,
+    reason: "waits for a terminal to take what is typed before it takes what that prints",
+    titles: [
+      "exec --tty, more is typed than terminals hold, and printed as well: neither waits for the other",
+    ],
+  },
+  {
+    sometimes: true,
+    reason: "exec --detach may end before the program is executed",
+    titles: ["exec --detach: nothing of the runtime is open in the program"],
+  },
+  {
     reason: "what has no = is taken since 1.28",
     from: "1.28",
     titles: ["exec --env without =: error"],

@@ -1,6 +1,6 @@
 import type { Deviation } from "./peers.ts";
 
-/** Seen with Debian's crun 1.21. */
+/** Seen with Debian's crun 1.21 and 1.28. */
 export const CRUN: readonly Deviation[] = [
   {
     reason: "waits forever for a child that the kernel has reaped",
@@ -172,37 +172,6 @@ export const CRUN: readonly Deviation[] = [
     titles: ["create, args[0] executable for root alone, other user: permission denied"],
   },
   {
-    reason: "options have two dashes",
-    titles: ["-log and -root with one dash: the same"],
-  },
-  {
-    reason: "pause and resume take a container of any status that has not stopped, and created hides paused",
-    titles: [
-      "pause, created: paused, not to be started, and created again by resume",
-      "pause, paused: error, and it stays paused",
-      "resume, created: error, and it stays created",
-      "resume, running: error, and it stays running",
-    ],
-  },
-  {
-    reason: "ps prints pids alone, and takes no options for ps",
-    titles: [
-      "ps with -f after the id: an option of ps",
-      "ps with options of ps: its columns",
-      "ps with options that leave the PID out: error",
-      "ps with options that ps refuses: its error",
-    ],
-  },
-  {
-    reason: "ps does not look below a sub-cgroup that holds no process itself",
-    before: "1.28",
-    titles: ["ps --format json, processes in sub-cgroups: among them"],
-  },
-  {
-    reason: "the rootless template keeps the network namespace",
-    titles: ["spec --rootless: a user namespace with the caller's ids, no network namespace"],
-  },
-  {
     reason: "sets LISTEN_FDS but not LISTEN_PID",
     titles: ["create, LISTEN_FDS=1: descriptor 3 reaches the program, with LISTEN_PID 1"],
   },
@@ -256,10 +225,6 @@ export const CRUN: readonly Deviation[] = [
     sometimes: true,
     reason: "dies of SIGPIPE when a hook ends before it has read the state",
     titles: ["hook that does not read its stdin: no failure"],
-  },
-  {
-    reason: "signal names are in capitals, and a number may have letters behind it",
-    titles: ["kill term, running: the program gets SIGTERM", 'kill "9x": error, and the container runs on'],
   },
   {
     reason: "SIGKILL goes to init alone",

@@ -8,11 +8,16 @@ export const CRUN_ENGINES: readonly Deviation[] = [
   },
 ];
 
-/** Seen with Debian's runc 1.1.15. */
+/** Seen with Debian's runc 1.1.15 and 1.3.6. */
 export const RUNC_ENGINES: readonly Deviation[] = [
   {
     reason: "knows no annotation of crun",
     titles: ["podman of a user run --group-add keep-groups: a file of the user's group can be read"],
+  },
+  {
+    reason: "the error is about a file of the cgroup, and names no controller",
+    from: "1.3",
+    titles: ["podman update --pids-limit: changed, or the missing controller named"],
   },
   {
     reason: "id-mapped mounts came with runc 1.2",

@@ -184,7 +184,7 @@ export const CRUN_MOUNTS: readonly Deviation[] = [
   },
 ];
 
-/** Seen with Debian's runc 1.1.15. */
+/** Seen with Debian's runc 1.1.15 and 1.3.6. */
 export const RUNC_MOUNTS: readonly Deviation[] = [
   {
     reason: "options of crun, which it hands on as data of the bind mount",
@@ -193,8 +193,6 @@ export const RUNC_MOUNTS: readonly Deviation[] = [
       "rbind with copy-symlink of a symbolic link: made anew, no mount",
       "bind with copy-symlink that leads to nothing: made anew",
       "bind with copy-symlink into a tmpfs of the container: made there",
-      "bind with copy-symlink, another link is there: error, nothing left",
-      "bind with copy-symlink, a file is there: error, nothing left",
       "bind with dest-nofollow on a symbolic link: covers the link, not its target",
       "bind with src-nofollow and dest-nofollow of a link on a link: one covers the other",
       "bind with src-nofollow and dest-nofollow of a link on a link, in a user namespace: one covers the other",
@@ -202,14 +200,42 @@ export const RUNC_MOUNTS: readonly Deviation[] = [
     ],
   },
   {
-    reason: "mappings of mounts came with 1.2; 1.1 ignores them",
+    reason: "options of crun, which it hands on as data of the bind mount",
+    before: "1.3",
+    titles: [
+      "bind with copy-symlink, another link is there: error, nothing left",
+      "bind with copy-symlink, a file is there: error, nothing left",
+    ],
+  },
+  {
+    reason: "an option that is none of a bind mount's is an error",
+    from: "1.3",
+    titles: [
+      "bind mount with options [bind, defaults]: applied to this mount",
+      "bind mount with options of tmpfs: they are no reason to fail",
+      "bind with copy-symlink of a file: mounted",
+      "bind with copy-symlink, the same link is there: fine",
+    ],
+  },
+  {
+    reason:
+      "in a user namespace with other mappings the source can't be cloned; only binds have mappings, and none of crun's options",
     titles: [
       "features: id-mapped mounts and their options",
-      "id-mapped bind of a file system that can't: error that names it and where it is mounted, nothing left",
-      "id-mapped bind with rro, nosuid and rshared: the other options count too",
       "idmap=uids=@…",
       "idmap=uids=…",
       "joined user namespace and idmap without mappings: those of the namespace",
+      "new tmpfs with mappings: files on it belong to the mapped ids",
+      "user namespace and a mount with mappings of its own: those",
+      "user namespace and several mounts with the same mappings: each has them",
+    ],
+  },
+  {
+    reason: "mappings of mounts came with 1.2; 1.1 ignores them",
+    before: "1.2",
+    titles: [
+      "id-mapped bind of a file system that can't: error that names it and where it is mounted, nothing left",
+      "id-mapped bind with rro, nosuid and rshared: the other options count too",
       "mount with a malformed idmap=: error, nothing left",
       "mount with gidMappings alone: error, nothing left",
       "mount with idmap without mappings and user namespace: error, nothing left",
@@ -219,12 +245,9 @@ export const RUNC_MOUNTS: readonly Deviation[] = [
       "mount with ridmap without mappings and user namespace: error, nothing left",
       "mount with uidMappings alone: error, nothing left",
       "mount with uidMappings, gidMappings and …",
-      "new tmpfs with mappings: files on it belong to the mapped ids",
       "rbind with idmap: …",
       "rbind with ridmap: …",
-      "user namespace and a mount with mappings of its own: those",
       "user namespace and rbind with …",
-      "user namespace and several mounts with the same mappings: each has them",
     ],
   },
   {
@@ -340,9 +363,16 @@ export const RUNC_MOUNTS: readonly Deviation[] = [
       "mount without options and source: nothing beyond the defaults of the kernel",
       "mountLabel where SELinux is off: a container all the same, and a warning",
       "no mounts at all: the runtime adds none",
+      "user namespace, the host's network and sysfs with ro: the host's /sys, read-only throughout",
+    ],
+  },
+  {
+    reason:
+      "acl is MS_POSIXACL in 1.1; a tmpfs gets a mode; sysfs is never replaced; /proc is needed; labels go to mount(2) without SELinux too",
+    before: "1.2",
+    titles: [
       "tmpfs with acl: handed to the file system, which refuses it",
       "tmpfs with noacl: handed to the file system, which refuses it",
-      "user namespace, the host's network and sysfs with ro: the host's /sys, read-only throughout",
     ],
   },
   {

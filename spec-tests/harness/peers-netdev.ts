@@ -69,7 +69,7 @@ const BOTH: readonly Deviation[] = [
   },
 ];
 
-/** Seen with Debian's crun 1.21. */
+/** Seen with Debian's crun 1.21 and 1.28. */
 export const CRUN_NETDEV: readonly Deviation[] = [
   { ...NET_DEVICES, before: "1.28" },
   {
@@ -176,9 +176,9 @@ export const CRUN_NETDEV: readonly Deviation[] = [
   },
 ];
 
-/** Seen with Debian's runc 1.1.15. */
+/** Seen with Debian's runc 1.1.15 and 1.3.6. */
 export const RUNC_NETDEV: readonly Deviation[] = [
-  NET_DEVICES,
+  { ...NET_DEVICES, before: "1.4" },
   ...BOTH,
   {
     reason:
@@ -226,10 +226,12 @@ export const RUNC_NETDEV: readonly Deviation[] = [
   },
   {
     reason: "after an error of the kernel in the first steps, the cgroup stays",
+    before: "1.3",
     titles: ["user namespace with 341 mappings: error, nothing left"],
   },
   {
     reason: "domainname is newer",
+    before: "1.3",
     titles: ["domainname without a uts namespace: error that names it"],
   },
   {
@@ -246,7 +248,7 @@ export const RUNC_NETDEV: readonly Deviation[] = [
   {
     reason: "a timeout of 0 is taken, and a hook may be faster",
     sometimes: true,
-    titles: ["prestart", "createRuntime", "createContainer"].map(
+    titles: ["prestart", "createRuntime", "createContainer", "poststart"].map(
       (kind) => `${kind} hook with timeout 0: error that names it`,
     ),
   },
@@ -262,6 +264,7 @@ export const RUNC_NETDEV: readonly Deviation[] = [
   },
   {
     reason: "time namespaces are newer",
+    before: "1.3",
     titles: [
       "timeOffsets: the offsets of the new time namespace",
       "timeOffsets with one clock: the other one has none",

@@ -1,6 +1,6 @@
 import type { Deviation } from "./peers.ts";
 
-/** Seen with Debian's runc 1.1.15: properties of the process. */
+/** Seen with Debian's runc 1.1.15 and 1.3.6: properties of the process. */
 export const RUNC_PROCESS: readonly Deviation[] = [
   {
     reason: "1.1 is older than the scheduler, and ignores it",
@@ -13,12 +13,10 @@ export const RUNC_PROCESS: readonly Deviation[] = [
     ],
   },
   {
-    reason: "1.1.15 is older than these properties, and ignores them",
+    reason:
+      "memoryPolicy came with 1.4; flags of a personality, a missing priority and what is left out for exec are ignored, CPUs end at 1023, and the scheduler is set with the rights of the container",
     titles: [
-      "create, ioPriority IOPRIO_CLASS_BE 0: of the program and its children",
-      "create, ioPriority IOPRIO_CLASS_BE 6: of the program and its children",
-      "create, ioPriority IOPRIO_CLASS_IDLE 7: of the program and its children",
-      "create, ioPriority IOPRIO_CLASS_RT 3: of the program and its children",
+      "features: memory policies that are listed are recognized by create",
       "create, memoryPolicy on a node that the machine lacks: error that names the property",
       "create, memoryPolicy, MPOL_BIND without nodes: error that names the property",
       "create, memoryPolicy, MPOL_INTERLEAVE without nodes: error that names the property",
@@ -33,6 +31,31 @@ export const RUNC_PROCESS: readonly Deviation[] = [
       "create, memoryPolicy, nodes with MPOL_LOCAL: error that names the property",
       "create, memoryPolicy, static and relative nodes: error that names the property",
       "create, personality, a flag: error that names the property",
+      "create, scheduler in a user namespace: scheduled with the rights of the caller",
+      "create, scheduling, no priority: error that names the property",
+      "exec --process: scheduler and I/O priority of the file, none of the container's",
+      "exec, execCPUAffinity CPUs above 1024 that are not there: left out by the kernel",
+      "exec, execCPUAffinity of CPUs that the machine lacks: error that names the property",
+      "exec, memoryPolicy: that of the container",
+      'run, memoryPolicy {"mode":"MPOL_BIND","nodes":"0","flags":["MPOL_F_STATIC_NODES"]}: the program has it',
+      'run, memoryPolicy {"mode":"MPOL_BIND","nodes":"0","flags":[]}: the program has it',
+      'run, memoryPolicy {"mode":"MPOL_BIND","nodes":"0-3,1000","flags":["MPOL_F_STATIC_NODES"]}: the program has it',
+      'run, memoryPolicy {"mode":"MPOL_INTERLEAVE","nodes":"0","flags":["MPOL_F_RELATIVE_NODES"]}: the program has it',
+      'run, memoryPolicy {"mode":"MPOL_INTERLEAVE","nodes":"0","flags":[]}: the program has it',
+      'run, memoryPolicy {"mode":"MPOL_LOCAL","nodes":"","flags":[]}: the program has it',
+      'run, memoryPolicy {"mode":"MPOL_PREFERRED","flags":[]}: the program has it',
+      'run, memoryPolicy {"mode":"MPOL_PREFERRED","nodes":"0","flags":[]}: the program has it',
+      'run, memoryPolicy {"mode":"MPOL_PREFERRED_MANY","nodes":"0","flags":[]}: the program has it',
+    ],
+  },
+  {
+    reason: "1.1 is older than these properties, and ignores them",
+    before: "1.3",
+    titles: [
+      "create, ioPriority IOPRIO_CLASS_BE 0: of the program and its children",
+      "create, ioPriority IOPRIO_CLASS_BE 6: of the program and its children",
+      "create, ioPriority IOPRIO_CLASS_IDLE 7: of the program and its children",
+      "create, ioPriority IOPRIO_CLASS_RT 3: of the program and its children",
       "create, personality, domain unknown: error that names the property",
       "create, personality, no domain: error that names the property",
       "create, scheduler SCHED_BATCH, nice 3: the program is scheduled so",
@@ -46,7 +69,6 @@ export const RUNC_PROCESS: readonly Deviation[] = [
       "create, scheduler SCHED_OTHER, nice -5: the program is scheduled so",
       "create, scheduler SCHED_OTHER, nice 7: the program is scheduled so",
       "create, scheduler SCHED_RR, nice 0: the program is scheduled so",
-      "create, scheduler in a user namespace: scheduled with the rights of the caller",
       "create, scheduling, CPU list backwards: error that names the property",
       "create, scheduling, CPU list of letters: error that names the property",
       "create, scheduling, CPU number beyond all: error that names the property",
@@ -61,7 +83,6 @@ export const RUNC_PROCESS: readonly Deviation[] = [
       "create, scheduling, nice 20: error that names the property",
       "create, scheduling, no class: error that names the property",
       "create, scheduling, no policy: error that names the property",
-      "create, scheduling, no priority: error that names the property",
       "create, scheduling, period with SCHED_BATCH: error that names the property",
       "create, scheduling, policy unknown: error that names the property",
       "create, scheduling, priority 100: error that names the property",
@@ -69,30 +90,18 @@ export const RUNC_PROCESS: readonly Deviation[] = [
       "create, scheduling, runtime above deadline: error that names the property",
       "create, scheduling, runtime with SCHED_OTHER: error that names the property",
       "exec --process, execCPUAffinity: that of the file",
-      "exec --process: scheduler and I/O priority of the file, none of the container's",
-      "exec, execCPUAffinity CPUs above 1024 that are not there: left out by the kernel",
       "exec, execCPUAffinity a range: all of it",
       "exec, execCPUAffinity empty: every CPU",
       "exec, execCPUAffinity initial alone: kept in the container's cgroup",
       "exec, execCPUAffinity initial and an empty final: the initial one",
-      "exec, execCPUAffinity of CPUs that the machine lacks: error that names the property",
-      "exec, memoryPolicy: that of the container",
       "exec: scheduler and I/O priority of the container's process",
       "run and exec, personality LINUX32: that of the program, whatever the caller's",
       "run and exec, personality LINUX: that of the program, whatever the caller's",
-      'run, memoryPolicy {"mode":"MPOL_BIND","nodes":"0","flags":["MPOL_F_STATIC_NODES"]}: the program has it',
-      'run, memoryPolicy {"mode":"MPOL_BIND","nodes":"0","flags":[]}: the program has it',
-      'run, memoryPolicy {"mode":"MPOL_BIND","nodes":"0-3,1000","flags":["MPOL_F_STATIC_NODES"]}: the program has it',
-      'run, memoryPolicy {"mode":"MPOL_INTERLEAVE","nodes":"0","flags":["MPOL_F_RELATIVE_NODES"]}: the program has it',
-      'run, memoryPolicy {"mode":"MPOL_INTERLEAVE","nodes":"0","flags":[]}: the program has it',
-      'run, memoryPolicy {"mode":"MPOL_LOCAL","nodes":"","flags":[]}: the program has it',
-      'run, memoryPolicy {"mode":"MPOL_PREFERRED","flags":[]}: the program has it',
-      'run, memoryPolicy {"mode":"MPOL_PREFERRED","nodes":"0","flags":[]}: the program has it',
-      'run, memoryPolicy {"mode":"MPOL_PREFERRED_MANY","nodes":"0","flags":[]}: the program has it',
     ],
   },
   {
     reason: "the caller's affinity is kept until runc 1.3",
+    before: "1.3",
     titles: ["exec from a pinned caller: the program may use every CPU"],
   },
   {
@@ -104,10 +113,17 @@ export const RUNC_PROCESS: readonly Deviation[] = [
       "run --detach with NOTIFY_SOCKET, a flood of messages without end: ends with the container all the same",
       "run with NOTIFY_SOCKET, a flood of messages without end: SIGTERM is passed on meanwhile",
       "run --detach with NOTIFY_SOCKET, container ends without READY=1: so does run",
-      "run --detach with NOTIFY_SOCKET: ends once the container is ready, and names it as the main process",
       "run with NOTIFY_SOCKET that nobody listens on: the container runs, with one warning",
       "run with NOTIFY_SOCKET that the config sets itself: the config's",
       "run with NOTIFY_SOCKET: states are passed on, also after READY=1, and what names processes or rules of the host is not",
+    ],
+  },
+  {
+    reason:
+      "only READY=1 is passed on; a container that never says it keeps a detached run waiting, and what the config sets is overridden",
+    before: "1.3",
+    titles: [
+      "run --detach with NOTIFY_SOCKET: ends once the container is ready, and names it as the main process",
     ],
   },
   {
@@ -159,7 +175,7 @@ export const RUNC_PROCESS: readonly Deviation[] = [
   },
 ];
 
-/** Seen with Debian's crun 1.21: properties of the process. */
+/** Seen with Debian's crun 1.21 and 1.28: properties of the process. */
 export const CRUN_PROCESS: readonly Deviation[] = [
   {
     reason: "exec has no memoryPolicy",

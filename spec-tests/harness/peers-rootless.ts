@@ -83,10 +83,12 @@ export const RUNC_ROOTLESS: readonly Deviation[] = [
   },
   {
     reason: "a bind mount does not keep the locked flags of its source in 1.1 (opencontainers/runc#3805)",
+    before: "1.2",
     titles: ["rootless bind mount, ro: keeps the flags that the host has locked"],
   },
   {
     reason: "a locked flag stays, whatever the config says",
+    before: "1.3",
     titles: ["rootless bind mount, exec where the host says noexec: refused"],
   },
   {
@@ -126,6 +128,7 @@ export const RUNC_ROOTLESS: readonly Deviation[] = [
   },
   {
     reason: "time namespaces came with 1.2",
+    before: "1.2",
     titles: ["rootless time namespace: made, with its offsets"],
   },
   {

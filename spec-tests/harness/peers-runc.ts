@@ -1,6 +1,6 @@
 import type { Deviation } from "./peers.ts";
 
-/** Seen with Debian's runc 1.1.15. */
+/** Seen with Debian's runc 1.1.15 and 1.3.6. */
 export const RUNC: readonly Deviation[] = [
   {
     reason: "the cgroup of a container that was restored with lazy pages stays",
@@ -48,6 +48,7 @@ export const RUNC: readonly Deviation[] = [
   {
     reason:
       "processes that outlive init in a shared pid namespace stay (opencontainers/runc#4102, solved in 1.2)",
+    before: "1.2",
     titles: [
       "delete --force, processes in sub-cgroups, a shared pid namespace: killed, and the sub-cgroups removed",
       "delete, shared pid namespace: processes that outlive init are killed",
@@ -97,6 +98,7 @@ export const RUNC: readonly Deviation[] = [
   },
   {
     reason: "domainname and time namespaces came with 1.2",
+    before: "1.2",
     titles: [
       "domainname: set in the container",
       "time namespace listed: a new one",
@@ -108,7 +110,59 @@ export const RUNC: readonly Deviation[] = [
     reason: "mappings without a user namespace are ignored in 1.1",
     titles: ["mappings without a user namespace: error"],
   },
-  { reason: "an id may have a comma until 1.2", titles: ['create with id "a,b": error, nothing left'] },
+  {
+    reason: "an empty env counts as none",
+    from: "1.3",
+    titles: ["startContainer hook with an empty env: an empty environment"],
+  },
+  {
+    reason: "the error of a poststop hook is that of delete, at its timeout too",
+    from: "1.3",
+    titles: ["poststop hook over its timeout: killed, and that is a failure"],
+  },
+  {
+    reason: "start does not wait for the hooks startContainer",
+    from: "1.3",
+    sometimes: true,
+    titles: [
+      "startContainer hook: the state has the pid as the hook sees it, status created, and the annotations",
+    ],
+  },
+  {
+    reason: "descriptors of its own are open in the process for a moment",
+    before: "1.2",
+    sometimes: true,
+    titles: ["exec, watched with CAP_SYS_PTRACE: nothing of the host is open in it, nor its executable"],
+  },
+  {
+    reason:
+      "the process of exec is runc's own executable, seen through a read-only overlay, until its execve",
+    from: "1.2",
+    titles: ["exec, watched with CAP_SYS_PTRACE: nothing of the host is open in it, nor its executable"],
+  },
+  {
+    reason: "the state of a container that can't be given its descriptors stays",
+    from: "1.3",
+    titles: ["create, --preserve-fds more than are open: error, nothing left"],
+  },
+  {
+    reason: "the terminal is opened by /dev/pts/ptmx, and told by that name",
+    from: "1.3",
+    titles: [
+      "create --console-socket: the pty master comes over the socket, named /dev/ptmx",
+      "exec --tty --detach --console-socket: the master comes over the socket",
+    ],
+  },
+  {
+    sometimes: true,
+    reason: "the terminal gets its size when the program runs already",
+    titles: ["exec --tty in the foreground: a terminal, of the caller's size"],
+  },
+  {
+    reason: "an id may have a comma until 1.2",
+    before: "1.2",
+    titles: ['create with id "a,b": error, nothing left'],
+  },
   {
     reason: "Go's runtime and the rest of the set-up need more system calls after the filter is loaded",
     titles: ["run with a default of errno and an allow list, …"],
@@ -129,6 +183,7 @@ export const RUNC: readonly Deviation[] = [
   },
   {
     reason: "affinity of a pinned caller is kept; newer releases reset it",
+    before: "1.3",
     titles: ["run from a pinned caller: the container may use every CPU"],
   },
   {
@@ -150,6 +205,7 @@ export const RUNC: readonly Deviation[] = [
   },
   {
     reason: "processes that outlive init in a shared pid namespace keep the cgroup busy in 1.1",
+    before: "1.2",
     titles: ["delete --force with a detached exec, shared pid namespace: nothing left"],
   },
   {

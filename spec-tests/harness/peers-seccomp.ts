@@ -53,7 +53,7 @@ export const CRUN_SECCOMP: readonly Deviation[] = [
   },
 ];
 
-/** Seen with Debian's runc 1.1.15. */
+/** Seen with Debian's runc 1.1.15 and 1.3.6. */
 export const RUNC_SECCOMP: readonly Deviation[] = [
   {
     reason: "calls of its own come between the filter and the execve",
@@ -82,6 +82,7 @@ export const RUNC_SECCOMP: readonly Deviation[] = [
   },
   {
     reason: "flags came with runc 1.2",
+    before: "1.2",
     titles: [
       'start with the flags ["SECCOMP_FILTER_FLAG_TSYNC"]: the kernel has LOG as asked',
       'start with the flags ["SECCOMP_FILTER_FLAG_LOG"]: the kernel has LOG as asked',

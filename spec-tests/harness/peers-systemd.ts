@@ -58,6 +58,12 @@ export const CRUN_SYSTEMD: readonly Deviation[] = [
 ];
 
 export const RUNC_SYSTEMD: readonly Deviation[] = [
+  {
+    reason: "an annotation replaces the slice that the config has",
+    titles: [
+      "systemd, org.systemd.property annotations for what the config has: the config's devices and slice",
+    ],
+  },
   NO_LIMIT,
   KILLED,
   {
