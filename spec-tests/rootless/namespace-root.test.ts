@@ -148,7 +148,7 @@ if (IS_RUNTS) {
       const { code, stderr } = await container.create();
       expect(code).toBe(1);
       expect(stderr).toContain("/process/user/uid");
-      expect(stderr).toContain("it is not in the user namespace of the caller, whose ids the container has");
+      expect(stderr).toContain("it is not mapped in the caller's user namespace, which the container shares");
     },
   );
 }

@@ -2,10 +2,10 @@ import { statSync } from "../../bindings/linux/file-status.ts";
 import { existsSync, readFileSync } from "../../bindings/linux/files.ts";
 import { dirname } from "../../bindings/linux/paths.ts";
 import { RuntsError, reworded } from "../errors.ts";
+import { outerId, parseIdMap } from "../spec/id-map.ts";
 import type { Linux } from "../spec/types.ts";
 import { commonAncestor, neededControllers } from "./create.ts";
 import { CGROUP_MOUNT, cgroupName } from "./files.ts";
-import { outerId } from "./ownership.ts";
 import { callerCgroup, isWritableCgroup } from "./path.ts";
 
 /** What a user without privileges has to know when the kernel refuses a cgroup: which one is not his, and who can change that. */
@@ -25,15 +25,15 @@ export function isDenial(errno: string | undefined): boolean {
   return errno === "EACCES" || errno === "EPERM" || errno === "EROFS";
 }
 
-/** Which directory is in the way, whose it is, and what to do: with ids as the root of the host knows them, who has to do it. */
+/** Says which directory is in the way, who owns it and what to do. The ids are the host's, since its root has to do that. */
 export function denialReason(directory: string): string {
-  const map = readFileSync("/proc/self/uid_map", "latin1");
+  const map = parseIdMap(readFileSync("/proc/self/uid_map", "latin1"));
   const own = process.geteuid?.() ?? 0;
-  const uid = outerId(map, own) ?? own;
+  const uid = outerId(own, map) ?? own;
   const ancestor = commonAncestor(directory);
   const existing = nearestExisting(directory);
   const obstacle = isWritableCgroup(existing) ? ancestor : existing;
-  const owner = outerId(map, statSync(obstacle).uid);
+  const owner = outerId(statSync(obstacle).uid, map);
   const whose = owner === undefined ? "a user outside of the caller's user namespace" : `user ${owner}`;
   return `${obstacle} belongs to ${whose} and is not delegated to user ${uid}: ${remedy(uid)}`;
 }

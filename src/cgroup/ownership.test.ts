@@ -1,18 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Mount } from "../spec/types.ts";
-import { isDelegated, outerId } from "./ownership.ts";
-
-describe("outerId", () => {
-  it("finds the user in the mapping that has it", () => {
-    const map = "         0     100000       1000\n      1000       5000          1\n";
-    expect([0, 999, 1000].map((uid) => outerId(map, uid))).toEqual([100_000, 100_999, 5000]);
-  });
-
-  it("has none for a user that is not mapped", () => {
-    expect(outerId("0 100000 1000\n", 1000)).toBeUndefined();
-    expect(outerId("", 0)).toBeUndefined();
-  });
-});
+import { isDelegated } from "./ownership.ts";
 
 describe("isDelegated", () => {
   const cgroup: Mount = { destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup" };

@@ -1,6 +1,7 @@
 import { statSync } from "../../bindings/linux/file-status.ts";
 import { chownSync, readFileSync } from "../../bindings/linux/files.ts";
 import { errorCode, RuntsError } from "../errors.ts";
+import { outerId, parseIdMap } from "../spec/id-map.ts";
 import type { Config } from "../spec/types.ts";
 import { cgroupName, describeErrno } from "./files.ts";
 
@@ -52,24 +53,13 @@ export function delegateCgroup(directory: string, user: CgroupOwner, rootless: b
 }
 
 /**
- * His id in the runtime's user namespace, where chown(2) takes it. Of a process in the reader's own user namespace, uid_map tells the
- * ids of the parent: it says then who is mapped, and no more.
+ * The user's id in the runtime's user namespace, which chown(2) takes; undefined if it isn't mapped. Outside, in a uid_map, is the
+ * reader's user namespace. For a process in that same namespace it is the parent: then the map only says which ids are mapped.
+ * user_namespaces(7)
  */
 function ownerFor({ pid, uid, ownUserNamespace }: CgroupOwner): number | undefined {
-  const outside = outerId(readFileSync(`/proc/${pid}/uid_map`, "latin1"), uid);
+  const outside = outerId(uid, parseIdMap(readFileSync(`/proc/${pid}/uid_map`, "latin1")));
   return outside === undefined || ownUserNamespace ? outside : uid;
-}
-
-/**
- * user_namespaces(7): lines of `INSIDE OUTSIDE COUNT`, where outside is the reader's user namespace, and its parent if it is the one
- * that the map is of.
- */
-export function outerId(map: string, id: number): number | undefined {
-  for (const line of map.split("\n")) {
-    const [inside = 0, outside = 0, count = 0] = line.trim().split(/\s+/).map(Number);
-    if (id >= inside && id < inside + count) return outside + id - inside;
-  }
-  return undefined;
 }
 
 function delegatedFiles(): string[] {

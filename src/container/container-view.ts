@@ -3,7 +3,8 @@ import { absolutePath } from "../../bindings/linux/paths.ts";
 import { errorCode } from "../errors.ts";
 import { type Component, followLinks } from "../plan/follow-links.ts";
 import { innerSource, rootAsGiven } from "../plan/inner-sources.ts";
-import { cleanPath } from "../plan/rootfs-paths.ts";
+import { cleanPath, isAtOrBelow } from "../plan/rootfs-paths.ts";
+import { isBind } from "../spec/bind-mount.ts";
 import type { Config, Mount } from "../spec/types.ts";
 import { followDanglingLinks } from "./host-facts.ts";
 
@@ -93,14 +94,6 @@ export class ContainerView {
     const below = path.slice(destination.length).replace(/^(?=[^/])/, "/");
     return { ...nearest, host: host === undefined ? undefined : `${host}${below}` };
   }
-}
-
-export function isAtOrBelow(path: string, directory: string): boolean {
-  return directory === "/" || path === directory || path.startsWith(`${directory}/`);
-}
-
-export function isBind({ options = [] }: Mount): boolean {
-  return (options.includes("bind") || options.includes("rbind")) && !options.includes("remount");
 }
 
 export function bindSource({ source = "" }: Mount, bundle: string): string {

@@ -13,6 +13,7 @@ import { killCgroup, removeCgroup } from "../cgroup/remove.ts";
 import { applyResources } from "../cgroup/resources.ts";
 import type { ContainerScope } from "../cgroup/systemd-scope.ts";
 import { RuntsError } from "../errors.ts";
+import { isNewNamespace } from "../spec/namespaces.ts";
 import type { Linux, LinuxResources } from "../spec/types.ts";
 import type { Context } from "./options.ts";
 
@@ -50,11 +51,11 @@ export class ContainerCgroup {
 
   /** Goes on without a cgroup where the caller may have none, and the config asks for nothing that needs one. */
   #doWithout(error: unknown): void {
-    const { resources, cgroupsPath, namespaces = [] } = this.#linux;
+    const { resources, cgroupsPath } = this.#linux;
     if (!this.#rootless || requiresCgroup(resources, cgroupsPath)) throw error;
     const { log } = this.#context;
     log.debug(`no cgroup: ${error instanceof Error ? error.message : error}`);
-    if (!namespaces.some(({ type, path = "" }) => type === "pid" && path === "")) log.warn(UNKILLABLE);
+    if (!isNewNamespace(this.#linux, "pid")) log.warn(UNKILLABLE);
   }
 
   /** A scope of systemd can't be made before there is a process for it: see `enter`. */
@@ -126,7 +127,7 @@ export class ContainerCgroup {
   }
 }
 
-/** Nothing but init is known then. The words are runc's. */
+/** Without a cgroup, init is the only process that the runtime can find. The words are runc's. */
 const UNKILLABLE =
   "/linux/namespaces: Creating a rootless container with no cgroup and no private pid namespace. Such configuration is " +
   "strongly discouraged (as it is impossible to properly kill all container's processes)";

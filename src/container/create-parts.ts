@@ -4,8 +4,9 @@ import { mountsForCaller } from "../plan/enter-rootfs.ts";
 import { hasOwn, namespacesOf } from "../plan/init-plan.ts";
 import type { SeccompFilter } from "../plan/process-setup.ts";
 import type { ContainerGroups } from "../resctrl/group.ts";
+import { isBind } from "../spec/bind-mount.ts";
 import { wantsIdMap } from "../spec/id-mapped-mount.ts";
-import type { Config, Linux, Mount, Process } from "../spec/types.ts";
+import type { Config, Linux, Process } from "../spec/types.ts";
 import { type Caller, managerOf } from "./caller.ts";
 import { type CreateHooks, loadCreateHooks } from "./create-hooks.ts";
 import { loadDelegation } from "./delegation.ts";
@@ -55,8 +56,8 @@ export async function loadParts(
       ? (await import("../init/id-mapped-mounts.ts")).prepareIdMappedMounts
       : undefined,
     callersSources:
-      // A mount namespace that is joined may show other sources than the runtime sees.
-      ownUserNamespace && caller.privileged && namespaces.created.has("mount") && mounts.some(showsSource)
+      // The runtime may see other sources than a joined mount namespace has.
+      ownUserNamespace && caller.privileged && namespaces.created.has("mount") && mounts.some(isBind)
         ? (await import("../init/callers-sources.ts")).openCallersSources
         : undefined,
     deviceNodes: ownUserNamespace ? await loadDeviceNodes(config, caller) : undefined,
@@ -69,11 +70,7 @@ export async function loadParts(
   };
 }
 
-function showsSource({ options = [] }: Mount): boolean {
-  return options.includes("bind") || options.includes("rbind");
-}
-
-/** Without rights in the host's first user namespace, the host's own nodes have to do. */
+/** Only root of the host's first user namespace may make devices: for any other caller, init binds the host's nodes. */
 async function loadDeviceNodes(
   { linux }: Config,
   { privileged, inUserNamespace }: Caller,

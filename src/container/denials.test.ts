@@ -65,9 +65,7 @@ describe("explainDenial", () => {
     const user = { operation: "setresuid", errno: "EINVAL", pointer: "/process/user/uid" };
     expect(explained(user, config({ process }))).toContain("not in /linux/uidMappings");
     const maps = { "/proc/self/uid_map": "0 1500 1\n8 300000 100\n" };
-    expect(explained(user, config({ process, linux: {} }), maps)).toContain(
-      "in the user namespace of the caller",
-    );
+    expect(explained(user, config({ process, linux: {} }), maps)).toContain("in the caller's user namespace");
     const eight = { ...process, user: { uid: 8, gid: 0 } };
     expect(explained(user, config({ process: eight, linux: {} }), maps)).toBe("refused");
   });

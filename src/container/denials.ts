@@ -2,10 +2,10 @@ import { oneLine } from "../../bindings/abi/printable.ts";
 import { readFileSync } from "../../bindings/linux/files.ts";
 import { prlimit } from "../../bindings/linux/rlimit.ts";
 import { denialReason, isDenial } from "../cgroup/delegation.ts";
-import { outerId } from "../cgroup/ownership.ts";
 import { RuntsError, reworded } from "../errors.ts";
 import { hasOwn, namespacesOf } from "../plan/init-plan.ts";
-import type { Config, IdMapping } from "../spec/types.ts";
+import { outerId, parseIdMap } from "../spec/id-map.ts";
+import type { Config } from "../spec/types.ts";
 import type { Caller } from "./caller.ts";
 
 /** Where a setting of the kernel is read, undefined where there is none. Tests have their own. */
@@ -103,13 +103,11 @@ function unmapped(
   read: ReadSetting,
 ): string | undefined {
   if (!hasOwn(namespacesOf(config), "user")) {
-    if (outerId(read(`/proc/self/${kind}_map`) ?? "", id) !== undefined) return undefined;
-    return `${what} is not in the user namespace of the caller, whose ids the container has: use another one`;
+    if (outerId(id, parseIdMap(read(`/proc/self/${kind}_map`) ?? "")) !== undefined) return undefined;
+    return `${what} is not mapped in the caller's user namespace, which the container shares: use another one`;
   }
   const name = `${kind}Mappings` as const;
-  const mappings: readonly IdMapping[] = config.linux?.[name] ?? [];
-  if (mappings.some(({ containerID, size }) => id >= containerID && id < containerID + size))
-    return undefined;
+  if (outerId(id, config.linux?.[name] ?? []) !== undefined) return undefined;
   return `${what} is not in /linux/${name}: map it, or use another one`;
 }
 

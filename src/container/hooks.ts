@@ -78,10 +78,18 @@ function memoryFileName(kind: string, index: number, stream: string): string {
   return `${kind}-hook-${index}-${stream}`;
 }
 
-/** Of the file that is a hook's standard input as long as it runs: which hook that is, for those who follow what the runtime does. */
-export function hookOf(memoryFile: string): { readonly kind: string; readonly index: number } | undefined {
+/** A hook as `explain` and `--debug` tell of it. */
+export interface NamedHook {
+  readonly kind: string;
+  readonly name: string;
+  readonly pointer: string;
+}
+
+/** The hook whose standard input a memory file is: `explain` and `--debug` follow the hooks by these files, which are open while they run. */
+export function hookOf(memoryFile: string): NamedHook | undefined {
   const [, kind, index] = /^(\w+)-hook-(\d+)-stdin$/.exec(memoryFile) ?? [];
-  return kind === undefined ? undefined : { kind, index: Number(index) };
+  if (kind === undefined) return undefined;
+  return { kind, name: `${kind} hook ${index}`, pointer: `/hooks/${kind}/${index}` };
 }
 
 /** What kept a hook from its execve, which may be a property of the process whose rights it gets, is said as its failure. */

@@ -126,9 +126,8 @@ export class RuntimeSteps {
     if (call === "memfd_create") {
       const hook = hookOf(textOf(args[0]));
       if (hook === undefined || result < 0) return;
-      const { kind, index } = hook;
       this.#hookInputs.add(result);
-      this.#steps.hook = { name: `${kind} hook ${index}`, pointer: `/hooks/${kind}/${index}` };
+      this.#steps.hook = hook;
     } else if (call === "close" && this.#hookInputs.delete(Number(args[0]))) this.#steps.hook = undefined;
   }
 }

@@ -10,7 +10,7 @@ import { SyscallError } from "../../bindings/syscall-error.ts";
 import { type Caller, inspectCaller, managerOf } from "../container/caller.ts";
 import { ContainerView } from "../container/container-view.ts";
 import { createContainer } from "../container/create.ts";
-import { hookOf } from "../container/hooks.ts";
+import { hookOf, type NamedHook } from "../container/hooks.ts";
 import { netDevicePointer } from "../container/net-devices.ts";
 import type { Context, CreateOptions } from "../container/options.ts";
 import { startContainer } from "../container/start.ts";
@@ -204,7 +204,7 @@ class Simulation {
     };
   }
 
-  /** A hook runs as long as the memory file is open that is its input. */
+  /** A hook runs as long as the memory file that is its input is open. */
   #followHooks(): void {
     let before = this.recorder.stage;
     this.#kernel.onMemoryFile = (memoryFile, isOpen) => {
@@ -237,11 +237,8 @@ class Simulation {
   }
 }
 
-function stageOf({ kind, index }: { kind: string; index: number }, { step }: Stage): Stage {
-  return {
-    step: HOOK_STEPS.find(([name]) => name === kind)?.[1] ?? step,
-    hook: { name: `${kind} hook ${index}`, pointer: `/hooks/${kind}/${index}` },
-  };
+function stageOf(hook: NamedHook, { step }: Stage): Stage {
+  return { step: HOOK_STEPS.find(([kind]) => kind === hook.kind)?.[1] ?? step, hook };
 }
 
 /** The first thing of the undoing of a create that has failed. */

@@ -2,10 +2,10 @@ import { existsSync, readFileSync } from "../../bindings/linux/files.ts";
 import { type BusValue, substituteBus } from "../../bindings/linux/sd-bus.ts";
 import { SyscallError } from "../../bindings/syscall-error.ts";
 import { CGROUP_MOUNT, cgroupsFromRoot, readWords } from "../cgroup/files.ts";
-import { outerId } from "../cgroup/ownership.ts";
 import { Manager, type ManagerKind } from "../cgroup/systemd-manager.ts";
 import { sliceDirectory } from "../cgroup/systemd-name.ts";
 import { RuntsError } from "../errors.ts";
+import { outerId, parseIdMap } from "../spec/id-map.ts";
 import type { Recorder } from "./operation.ts";
 import { type ServiceManager, SimulatedBus } from "./simulated-bus.ts";
 import type { SimulatedKernel } from "./simulated-kernel.ts";
@@ -93,6 +93,6 @@ function askControlGroup(kind: ManagerKind): string {
 /** Of the user as the host knows him. */
 function usersControlGroup(): string {
   const own = process.geteuid?.() ?? 0;
-  const uid = outerId(readFileSync("/proc/self/uid_map", "latin1"), own) ?? own;
+  const uid = outerId(own, parseIdMap(readFileSync("/proc/self/uid_map", "latin1"))) ?? own;
   return `/user.slice/user-${uid}.slice/user@${uid}.service`;
 }

@@ -9,13 +9,8 @@ import { errorCode } from "../errors.ts";
 import type { InitPlan } from "../plan/init-plan.ts";
 import { isMadeOfSource } from "../plan/inner-sources.ts";
 import type { MountRequest } from "../plan/mount-requests.ts";
+import type { PrepareOptions } from "./prepare-options.ts";
 import { asRuntsError, onBehalfOf } from "./run-program.ts";
-
-export interface CallersSourcesOptions {
-  readonly containerPid: () => number;
-  /** Gets what is opened, to be closed when the program has been sent. */
-  readonly opened: OwnedDescriptor[];
-}
 
 /** So many descriptors go with one program at most, some of them those of others: SCM_MAX_FD is 253. unix(7) */
 const MOST_DESCRIPTORS = 200;
@@ -29,7 +24,7 @@ export function openCallersSources(
   program: Program,
   plan: InitPlan,
   requests: readonly MountRequest[],
-  { containerPid, opened }: CallersSourcesOptions,
+  { containerPid, opened }: PrepareOptions,
 ): void {
   let root: number | undefined;
   for (const request of deniedToInit(requests)) {

@@ -23,15 +23,11 @@ import { attach } from "../plan/rootfs-paths.ts";
 import { contextOption } from "../plan/security-labels.ts";
 import { sendDescriptor } from "../plan/send-descriptor.ts";
 import { MOUNT_ATTR_SIZE, mountAttr } from "../plan/structs.ts";
+import { outerId, parseIdMap } from "../spec/id-map.ts";
 import type { IdMapping } from "../spec/types.ts";
+import type { PrepareOptions } from "./prepare-options.ts";
 import { runProgram } from "./run-program.ts";
 import { withStub } from "./with-stub.ts";
-
-export interface DeviceNodesOptions {
-  readonly containerPid: () => number;
-  /** Gets what is opened, to be closed when the program has been sent. */
-  readonly opened: OwnedDescriptor[];
-}
 
 /**
  * The devices that a config lists, for a container in a user namespace: mknod(2) asks for CAP_MKNOD in the host's first one, which init no
@@ -43,7 +39,7 @@ export function prepareDeviceNodes(
   program: Program,
   plan: InitPlan,
   requests: readonly MountRequest[],
-  options: DeviceNodesOptions,
+  options: PrepareOptions,
 ): ReadonlyMap<string, Register> {
   const nodes = new Map<string, Register>();
   if (devIsBound(requests)) return nodes;
@@ -83,27 +79,20 @@ function ownerOf({ uid, gid, pointer }: DeviceNode, plan: InitPlan, containerPid
   const { uidMappings = [], gidMappings = [] } = plan.config.linux ?? {};
   const isJoined = plan.namespaces.joined.has("user");
   // A namespace that is joined has its mappings, whether or not the config lists them too.
-  const uids = isJoined ? mappingsOf(containerPid(), "uid_map") : uidMappings;
-  const gids = isJoined ? mappingsOf(containerPid(), "gid_map") : gidMappings;
+  const uids = isJoined ? mapOf(containerPid(), "uid_map") : uidMappings;
+  const gids = isJoined ? mapOf(containerPid(), "gid_map") : gidMappings;
   return { uid: onHost(uid, uids, `${pointer}/uid`), gid: onHost(gid, gids, `${pointer}/gid`) };
 }
 
-function onHost(id: number | undefined, mappings: readonly IdMapping[], pointer: string): number {
-  const wanted = id ?? 0;
-  for (const { containerID, hostID, size } of mappings) {
-    if (wanted >= containerID && wanted < containerID + size) return hostID + wanted - containerID;
-  }
-  if (id === undefined) return 0;
-  throw new RuntsError(`${pointer}: ${id} is not in the mappings of the user namespace`, { pointer });
+function mapOf(pid: number, file: "uid_map" | "gid_map"): IdMapping[] {
+  return parseIdMap(readFileSync(`/proc/${pid}/${file}`, "latin1"));
 }
 
-/** user_namespaces(7): lines of `INSIDE OUTSIDE COUNT`, where outside is the reader's user namespace. */
-function mappingsOf(pid: number, file: string): IdMapping[] {
-  const lines = readFileSync(`/proc/${pid}/${file}`, "latin1").split("\n");
-  return lines.filter(Boolean).map((line) => {
-    const [containerID = 0, hostID = 0, size = 0] = line.trim().split(/\s+/).map(Number);
-    return { containerID, hostID, size };
-  });
+function onHost(id: number | undefined, mappings: readonly IdMapping[], pointer: string): number {
+  const outside = outerId(id ?? 0, mappings);
+  if (outside !== undefined) return outside;
+  if (id === undefined) return 0;
+  throw new RuntsError(`${pointer}: ${id} is not in the mappings of the user namespace`, { pointer });
 }
 
 /** A tmpfs that nobody else sees, in a mount namespace, since open_tree(2) copies no mount without a place before Linux 6.15. */

@@ -10,7 +10,7 @@ import { RuntsError } from "../errors.ts";
 import { hasOwn, type InitPlan } from "../plan/init-plan.ts";
 import { isMadeOfSource } from "../plan/inner-sources.ts";
 import { parsePropagation } from "../plan/mount-options.ts";
-import type { MountRequest } from "../plan/mount-requests.ts";
+import { isCgroupMount, type MountRequest } from "../plan/mount-requests.ts";
 import { copyFlags } from "../plan/mounts.ts";
 import {
   type IdMapOption,
@@ -22,14 +22,9 @@ import {
 import type { Config } from "../spec/types.ts";
 import { idMapFailure } from "./id-map-failure.ts";
 import { mapLines } from "./id-mappings.ts";
+import type { PrepareOptions } from "./prepare-options.ts";
 import { onBehalfOf } from "./run-program.ts";
 import { type MapLines, makeUserNamespace, openUserNamespace } from "./user-namespace.ts";
-
-export interface IdMappedMountsOptions {
-  readonly containerPid: () => number;
-  /** Gets what is opened, to be closed when the program has been sent. */
-  readonly opened: OwnedDescriptor[];
-}
 
 /**
  * Mounts with mappings of their own. The kernel asks for CAP_SYS_ADMIN in the user namespace of the file system, which init no
@@ -40,7 +35,7 @@ export function prepareIdMappedMounts(
   program: Program,
   plan: InitPlan,
   requests: readonly MountRequest[],
-  { containerPid, opened }: IdMappedMountsOptions,
+  { containerPid, opened }: PrepareOptions,
 ): void {
   const namespaces = new UserNamespaces(plan, containerPid, opened);
   for (const request of requests) {
@@ -78,7 +73,7 @@ function refuseWhatCanNotBe(plan: InitPlan, request: MountRequest, pointer: stri
     }
     if (request.inner !== undefined && hasOwn(plan.namespaces, "user"))
       refuse("in a container with a user namespace what an earlier mount shows can't be id-mapped");
-  } else if (mount.type === "cgroup" || mount.type === "cgroup2") {
+  } else if (isCgroupMount(mount)) {
     refuse(`the file system ${mount.type} does not support id mappings`);
   } else if (hasOwn(plan.namespaces, "user")) {
     // mount_setattr(2): the mappings must not be those of the file system itself, which belongs to the container's namespace,

@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from "../../bindings/linux/files.ts";
 import type { Namespaces } from "../plan/init-plan.ts";
+import { mapLine } from "../spec/id-map.ts";
 import type { IdMapping, Linux } from "../spec/types.ts";
 import { onBehalfOf } from "./run-program.ts";
 
@@ -53,9 +54,9 @@ export function mapsOnly(mappings: readonly IdMapping[] | undefined, id: number)
   return first !== undefined && others.length === 0 && first.hostID === id && first.size === 1;
 }
 
-/** What goes into a uid_map or gid_map. user_namespaces(7) */
+/** The text to write to a uid_map or gid_map. user_namespaces(7) */
 export function mapLines(mappings: readonly IdMapping[]): string {
-  return mappings.map(({ containerID, hostID, size }) => `${containerID} ${hostID} ${size}\n`).join("");
+  return mappings.map((mapping) => `${mapLine(mapping)}\n`).join("");
 }
 
 /** Whether setgroups(2) is allowed in the user namespace that a process is in. user_namespaces(7) */

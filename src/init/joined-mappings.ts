@@ -1,5 +1,6 @@
 import { readFileSync } from "../../bindings/linux/files.ts";
 import { RuntsError } from "../errors.ts";
+import { mapLine, parseIdMap } from "../spec/id-map.ts";
 import type { IdMapping, Linux } from "../spec/types.ts";
 
 /**
@@ -13,9 +14,8 @@ export function checkJoinedMappings(pid: number, { uidMappings = [], gidMappings
 
 function check(mappings: readonly IdMapping[], file: string, pointer: string): void {
   if (mappings.length === 0) return;
-  const asked = mappings.map(({ containerID, hostID, size }) => `${containerID} ${hostID} ${size}`);
-  const lines = readFileSync(file, "latin1").trim().split("\n");
-  const present = lines.map((line) => line.trim().split(/\s+/).join(" "));
+  const asked = mappings.map(mapLine);
+  const present = parseIdMap(readFileSync(file, "latin1")).map(mapLine);
   if (asked.sort().join() === present.sort().join()) return;
   throw new RuntsError(`${pointer}: the user namespace to join has other mappings: ${present.join(", ")}`, {
     operation: "setns",

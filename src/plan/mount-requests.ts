@@ -114,7 +114,7 @@ function readOnly(options: MountOptions): MountOptions {
   };
 }
 
-function isCgroupMount({ type }: Mount): boolean {
+export function isCgroupMount({ type }: Mount): boolean {
   return type === "cgroup" || type === "cgroup2";
 }
 

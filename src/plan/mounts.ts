@@ -8,7 +8,7 @@ import { isMadeOfSource, type OpenedSource, openInnerSource } from "./inner-sour
 import { openTarget } from "./made-mounts.ts";
 import { needsOneString } from "./mount-data.ts";
 import { bindAttributes, type MountOptions } from "./mount-options.ts";
-import type { MountRequest } from "./mount-requests.ts";
+import { isCgroupMount, type MountRequest } from "./mount-requests.ts";
 import {
   IVERSION,
   isStrict,
@@ -102,7 +102,7 @@ function makeMount(program: Program, plan: InitPlan, request: MountRequest): Reg
     return attachBind(program, plan, request, { opened, kind: kindOfSource(request, plan.facts) });
   }
   program.about(pointer, `mount ${mount.type} on ${destination}`);
-  if (mount.type === "cgroup" || mount.type === "cgroup2") return mountCgroup(program, plan, request);
+  if (isCgroupMount(mount)) return mountCgroup(program, plan, request);
   return mountFileSystem(program, plan, request, mount.type ?? "");
 }
 

@@ -4,7 +4,7 @@ import { prlimit } from "../../bindings/linux/rlimit.ts";
 import { neededControllers } from "../cgroup/create.ts";
 import { findCgroupMount } from "../cgroup/path.ts";
 import { type Caller, inspectCaller } from "../container/caller.ts";
-import { bindSource, isBind, isShownByEarlier } from "../container/container-view.ts";
+import { bindSource, isShownByEarlier } from "../container/container-view.ts";
 import {
   controllers,
   fileSystems as fileSystemsHere,
@@ -14,6 +14,7 @@ import {
 } from "../container/kernel-offers.ts";
 import { appArmorIsEnabled, selinuxIsEnabled } from "../container/security-modules.ts";
 import { RuntsError } from "../errors.ts";
+import { isBind } from "../spec/bind-mount.ts";
 import { pointerToken } from "../spec/json-scanner.ts";
 import { namespaceFile } from "../spec/namespaces.ts";
 import { sysctlPath } from "../spec/rules-sysctl.ts";

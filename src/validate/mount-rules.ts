@@ -1,15 +1,9 @@
 import { lstatSync, statSync } from "node:fs";
 import { type MountInfo, mountsOf } from "../../bindings/linux/mount-info.ts";
-import {
-  bindSource,
-  type ContainerView,
-  isAtOrBelow,
-  isBind,
-  isShownByEarlier,
-  showsLink,
-} from "../container/container-view.ts";
+import { bindSource, type ContainerView, isShownByEarlier, showsLink } from "../container/container-view.ts";
 import { errorCode } from "../errors.ts";
-import { cleanPath } from "../plan/rootfs-paths.ts";
+import { cleanPath, isAtOrBelow } from "../plan/rootfs-paths.ts";
+import { isBind } from "../spec/bind-mount.ts";
 import type { Config, Mount } from "../spec/types.ts";
 import { failure, type Tell, warning } from "./finding.ts";
 

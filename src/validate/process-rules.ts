@@ -1,6 +1,8 @@
 import { capabilityNames } from "../../bindings/abi/capability.ts";
 import type { ContainerView, Seen } from "../container/container-view.ts";
 import { candidatePaths } from "../plan/executable.ts";
+import { outerId } from "../spec/id-map.ts";
+import { isNewNamespace } from "../spec/namespaces.ts";
 import { withOwnIds } from "../spec/own-ids.ts";
 import { hasNiceValue } from "../spec/rules-process.ts";
 import type { Config, IdMapping, Process } from "../spec/types.ts";
@@ -140,15 +142,12 @@ function niceValue({ scheduler }: Process, tell: Tell): void {
 /** user_namespaces(7): an id that is not mapped can't be had. */
 function mappedIds(config: Config, { user }: Process, tell: Tell): void {
   const { linux } = config;
-  const isNew = (linux?.namespaces ?? []).some(({ type, path = "" }) => type === "user" && path === "");
-  if (!isNew || user === undefined) return;
+  if (linux === undefined || user === undefined || !isNewNamespace(linux, "user")) return;
   const check = (id: number, mappings: readonly IdMapping[] | undefined, name: string, pointer: string) => {
-    const isMapped = (mappings ?? []).some(
-      ({ containerID, size }) => id >= containerID && id < containerID + size,
-    );
-    if (!isMapped) tell(failure("unmapped-id", pointer, `${id} is not in linux.${name}`, `map it there`));
+    if (outerId(id, mappings ?? []) !== undefined) return;
+    tell(failure("unmapped-id", pointer, `${id} is not in linux.${name}`, `map it there`));
   };
-  // Who that is doesn't matter here.
+  // Only the ids inside count here: those of the caller don't matter.
   const mapped = withOwnIds(config, { uid: 0, gid: 0 }).linux;
   check(user.uid ?? 0, mapped?.uidMappings, "uidMappings", "/process/user/uid");
   check(user.gid ?? 0, mapped?.gidMappings, "gidMappings", "/process/user/gid");
