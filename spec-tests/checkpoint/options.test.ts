@@ -179,7 +179,7 @@ for (const [flags, words] of [
   });
 }
 
-criuSpec("checkpoint --status-fd 7, 3 to 6 are closed: taken", CLAUSE, async (sandbox) => {
+criuSpec("checkpoint --status-fd 7, descriptors 3 to 6 closed: accepted", CLAUSE, async (sandbox) => {
   const container = await counting(sandbox);
   const images = imagesIn(sandbox);
   const wrapper = ["sh", "-c", 'exec "$@" 3>&- 4>&- 5>&- 6>&- 7>"$0"', sandbox.path("status")];

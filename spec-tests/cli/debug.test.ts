@@ -17,7 +17,7 @@ const LINE = /^time="[^"]+" level=debug msg="/;
 const bothStreams = (sandbox: Sandbox): Container => sandbox.shell("echo to out; echo to err >&2; exit 3");
 
 spec(
-  "run --debug --log: in the log, the program's streams and exit code are its own",
+  "run --debug --log: steps in the log, the program's streams and exit code unchanged",
   PRACTICE,
   async (sandbox) => {
     const log = sandbox.path("log");
@@ -29,17 +29,13 @@ spec(
   },
 );
 
-spec(
-  "run --debug: on stderr, beside what the program writes there; not on stdout",
-  PRACTICE,
-  async (sandbox) => {
-    const { code, stdout, stderr } = await bothStreams(sandbox).run({ globals: ["--debug"] });
-    expect([code, stdout]).toEqual([3, "to out\n"]);
-    const others = stderr.split("\n").filter((line) => !LINE.test(line));
-    expect(others).toEqual(["to err", ""]);
-    expect(stderr).toMatch(LINE);
-  },
-);
+spec("run --debug without --log: steps on stderr, none on stdout", PRACTICE, async (sandbox) => {
+  const { code, stdout, stderr } = await bothStreams(sandbox).run({ globals: ["--debug"] });
+  expect([code, stdout]).toEqual([3, "to out\n"]);
+  const others = stderr.split("\n").filter((line) => !LINE.test(line));
+  expect(others).toEqual(["to err", ""]);
+  expect(stderr).toMatch(LINE);
+});
 
 spec("run --debug --log-format json: each line an object of level debug", PRACTICE, async (sandbox) => {
   const log = sandbox.path("log");
@@ -52,16 +48,12 @@ spec("run --debug --log-format json: each line an object of level debug", PRACTI
   }
 });
 
-spec(
-  "run without --debug: nothing of the kind, neither in the log nor on stderr",
-  PRACTICE,
-  async (sandbox) => {
-    const log = sandbox.path("log");
-    const { stderr } = await bothStreams(sandbox).run({ globals: ["--log", log] });
-    expect(stderr).toBe("to err\n");
-    expect(existsSync(log) ? readFileSync(log, "utf8") : "").not.toContain("debug");
-  },
-);
+spec("run without --debug: no steps in the log or on stderr", PRACTICE, async (sandbox) => {
+  const log = sandbox.path("log");
+  const { stderr } = await bothStreams(sandbox).run({ globals: ["--log", log] });
+  expect(stderr).toBe("to err\n");
+  expect(existsSync(log) ? readFileSync(log, "utf8") : "").not.toContain("debug");
+});
 
 interface Entry {
   readonly level: string;
@@ -95,7 +87,7 @@ const entry = (msg: string, pointer?: string) =>
 
 if (IS_RUNTS) {
   spec(
-    "run --debug: init's steps are those that explain tells, with their properties",
+    "run --debug: the steps of init are those of explain, with their properties",
     PROMISE,
     async (sandbox) => {
       const container = sandbox.container((config) => {
@@ -119,7 +111,7 @@ if (IS_RUNTS) {
     },
   );
 
-  spec("create, start, exec, kill, delete --debug: what each of them does", PROMISE, async (sandbox) => {
+  spec("create, start, exec, kill, delete --debug: the steps of each", PROMISE, async (sandbox) => {
     const container = sandbox.shell("sleep 1000");
     const { id, bundle } = container;
     const steps = (...args: string[]) => told(sandbox, (globals) => sandbox.invoke([...globals, ...args]));
@@ -162,7 +154,7 @@ if (IS_RUNTS) {
 
   for (const format of ["text", "json"]) {
     spec(
-      `run --debug --log-format ${format}, a mount fails: the step that has failed, then one error, and no stack`,
+      `run --debug --log-format ${format}, a mount fails: the log has the failed step, then one error, and no stack`,
       PROMISE,
       async (sandbox) => {
         const container = sandbox.container((config) => {
@@ -186,7 +178,7 @@ if (IS_RUNTS) {
     );
   }
 
-  spec("--debug: no value of an environment, no argument, no data of a mount", PROMISE, async (sandbox) => {
+  spec("--debug: no environment value, argument or mount data in the log", PROMISE, async (sandbox) => {
     const secret = (name: string) => `s3cret-${name}`;
     const container = sandbox.shell(`: ${secret("argument")}; sleep 1000`, (config) => {
       config.process.env = [DEFAULT_PATH, `A=${secret("variable")}`];
@@ -224,12 +216,16 @@ if (IS_RUNTS) {
     }
   });
 
-  spec("create --debug with --profile: the log says where the steps are", PROMISE, async (sandbox) => {
-    const container = sandbox.container();
-    const file = sandbox.path("profile");
-    const entries = await told(sandbox, (globals) =>
-      container.created({ globals, flags: ["--profile", file] }),
-    );
-    expect(entries).toContainEqual(entry(`create ${container.id}: its steps are in the profile ${file}`));
-  });
+  spec(
+    "create --debug with --profile: the log names the profile, which has the steps",
+    PROMISE,
+    async (sandbox) => {
+      const container = sandbox.container();
+      const file = sandbox.path("profile");
+      const entries = await told(sandbox, (globals) =>
+        container.created({ globals, flags: ["--profile", file] }),
+      );
+      expect(entries).toContainEqual(entry(`create ${container.id}: its steps are in the profile ${file}`));
+    },
+  );
 }

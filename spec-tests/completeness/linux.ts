@@ -21,7 +21,7 @@ export const LINUX: Coverage = {
   "/linux/uidMappings": [
     "user namespace: the mappings are as listed",
     "user namespace with several ranges: all mapped",
-    "user namespace without mappings: the caller's own ids are root's, with a warning",
+    "user namespace without mappings: its root is the caller, with a warning",
     "mappings without a user namespace: error",
     "user namespace with 341 mappings: error, nothing left",
   ],
@@ -60,11 +60,11 @@ export const LINUX: Coverage = {
   "/linux/devices/*/minor": ["devices without minor: error that names it"],
   "/linux/devices/*/fileMode": [
     "devices, a caller with a umask: the mode is as listed",
-    "rootless create, devices with a mode that the host's has not: error that names it",
+    "rootless create, devices with another mode than the host's: error that names it",
   ],
   "/linux/devices/*/uid": [
     "devices: nodes with type, numbers, mode and owner",
-    "devices in a user namespace, of the host's root: nodes with numbers, mode and owner, and they work",
+    "devices in a user namespace, the caller is the host's root: nodes with numbers, mode and owner, and they work",
   ],
   "/linux/devices/*/gid": ["devices: nodes with type, numbers, mode and owner"],
   "/linux/netDevices": [

@@ -49,11 +49,11 @@ export const PROCESS: Coverage = {
   ],
   "/process/user/umask": [
     "run, umask: set",
-    "run, umask 0: as told, whatever the caller has",
+    "run, umask 0: 0, whatever the caller's is",
     "run without umask, a caller with 0000: 0022",
     "exec: umask of the container's process",
     "exec without umask, a caller with 0000: 0022",
-    "exec --process without umask, a caller with 0: 0022",
+    "exec --process without umask, a caller with 0000: 0022",
     "startContainer hook without umask: 0022, as the process",
   ],
   "/process/user/additionalGids": [

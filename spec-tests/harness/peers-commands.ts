@@ -19,12 +19,12 @@ export const RUNC_COMMANDS: readonly Deviation[] = [
     reason:
       "who outlives init in a shared pid namespace can't be killed before 1.2 (opencontainers/runc#4102)",
     before: "1.2",
-    titles: ["kill KILL, shared pid namespace, init has ended: the others end, and then it is not running"],
+    titles: ["kill KILL, shared pid namespace, init has ended: its other processes are killed"],
   },
   {
     reason: "SIGKILL goes to all in the cgroup of a container that has stopped, whose ever they are",
     from: "1.2",
-    titles: ["kill [--all] KILL, stopped, its cgroup is another container's by now: that one runs on"],
+    titles: ["kill [--all] KILL, stopped, another container has its cgroup now: that one runs on"],
   },
   {
     reason: "waits for the end of init, which the kernel holds up until all in its pid namespace are reaped",
@@ -162,8 +162,8 @@ export const CRUN_COMMANDS: readonly Deviation[] = [
   {
     reason: "SIGKILL goes to init alone, and with --all to the cgroup, whose ever it is",
     titles: [
-      "kill KILL, shared pid namespace, init has ended: the others end, and then it is not running",
-      "kill [--all] KILL, stopped, its cgroup is another container's by now: that one runs on",
+      "kill KILL, shared pid namespace, init has ended: its other processes are killed",
+      "kill [--all] KILL, stopped, another container has its cgroup now: that one runs on",
     ],
   },
   {
@@ -182,8 +182,8 @@ export const CRUN_COMMANDS: readonly Deviation[] = [
     reason: "the lines of --debug are of another form, and tell of other things",
     titles: [
       "--debug: in the log what the filter leaves out, and the same result",
-      "run --debug --log: in the log, the program's streams and exit code are its own",
-      "run --debug: on stderr, beside what the program writes there; not on stdout",
+      "run --debug --log: steps in the log, the program's streams and exit code unchanged",
+      "run --debug without --log: steps on stderr, none on stdout",
     ],
   },
   {

@@ -82,7 +82,7 @@ export const CRUN_MOUNTS: readonly Deviation[] = [
       "a link of an earlier mount is followed to the host; a bind mount of the rootfs's folder shows its mounts",
     titles: [
       "bind of a folder that holds the rootfs: without the container's own mounts",
-      "bind of a symbolic link in an earlier mount: what it means in the container, never the host's file",
+      "bind of a symbolic link in an earlier mount: resolved in the container, never on the host",
     ],
   },
   {
@@ -255,7 +255,7 @@ export const RUNC_MOUNTS: readonly Deviation[] = [
       "a link of an earlier mount is followed to the host; a bind mount of the rootfs's folder shows its mounts",
     titles: [
       "bind of a folder that holds the rootfs: without the container's own mounts",
-      "bind of a symbolic link in an earlier mount: what it means in the container, never the host's file",
+      "bind of a symbolic link in an earlier mount: resolved in the container, never on the host",
     ],
   },
   {
@@ -269,13 +269,13 @@ export const RUNC_MOUNTS: readonly Deviation[] = [
   },
   {
     reason: "root.path must not be a symbolic link",
-    titles: ["bind of what an earlier mount shows, root.path a symbolic link: that"],
+    titles: ["bind of what an earlier mount shows, root.path a symbolic link: what is mounted"],
   },
   {
     reason: "in a user namespace 1.1 opens the sources before there is any mount",
     before: "1.2",
     titles: [
-      "bind of what an earlier mount does not show, user namespace: error that names it, nothing left",
+      "bind of a path that an earlier mount hides, user namespace: error that names it, nothing left",
       "bind of what an earlier mount shows (a file), user namespace: that, and not the host's rootfs",
       "bind of what an earlier mount shows (a folder of a volume), user namespace: that, and not the host's rootfs",
       "bind of what an earlier mount shows (a tmpfs, with bind), user namespace: that, and not the host's rootfs",

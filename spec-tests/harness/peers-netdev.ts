@@ -55,8 +55,8 @@ const BOTH: readonly Deviation[] = [
     reason: "without rights the host's node is bound, whatever the config says of it",
     titles: [
       "rootless create, devices whose name is another device's on the host: error that names it",
-      "rootless create, devices with a mode that the host's has not: error that names it",
-      "rootless create, devices of an owner that the host's has not: error that names it",
+      "rootless create, devices with another mode than the host's: error that names it",
+      "rootless create, devices with another owner than the host's: error that names it",
     ],
   },
   {
@@ -123,7 +123,7 @@ export const CRUN_NETDEV: readonly Deviation[] = [
   {
     reason: "a hook without env inherits the environment of the runtime",
     sometimes: true,
-    titles: ["startContainer hook without env: that of the process"],
+    titles: ["startContainer hook without env: the environment of the process"],
   },
   {
     reason: "EEXIST of mknod counts as success",
@@ -133,8 +133,8 @@ export const CRUN_NETDEV: readonly Deviation[] = [
     reason:
       "the default devices are bound over those of the config; an owner that is not mapped becomes nobody",
     titles: [
-      "devices in a user namespace, of the host's root: nodes with numbers, mode and owner, and they work",
-      "devices in a joined user namespace: the owner is the one in there",
+      "devices in a user namespace, the caller is the host's root: nodes with numbers, mode and owner, and they work",
+      "devices in a joined user namespace: the owner's ids are those inside it",
       "devices in a user namespace, a uid that is not mapped: error that names it",
       "devices in a user namespace, a gid that is not mapped: error that names it",
     ],
@@ -145,9 +145,7 @@ export const CRUN_NETDEV: readonly Deviation[] = [
   },
   {
     reason: "mounts of device nodes have no flags",
-    titles: [
-      "devices in a user namespace, CAP_SYS_ADMIN in there: no way to other files on which devices work",
-    ],
+    titles: ["devices in a user namespace, with CAP_SYS_ADMIN: no further device can be reached or made"],
   },
   {
     reason: "mappings beside a path are not compared",
@@ -198,7 +196,7 @@ export const RUNC_NETDEV: readonly Deviation[] = [
   {
     reason: "a new user namespace without mappings is an error",
     titles: [
-      "user namespace without mappings: the caller's own ids are root's, with a warning",
+      "user namespace without mappings: its root is the caller, with a warning",
       "exec in a user namespace without mappings: as its root",
       "rootless run, no mappings: root in the container is the caller",
     ],
@@ -206,11 +204,11 @@ export const RUNC_NETDEV: readonly Deviation[] = [
   {
     reason: "in a user namespace the host's node is bound, whatever the config says of it",
     titles: [
-      "devices in a user namespace where /dev has links: they are the devices",
-      "devices in a user namespace, of the host's root: nodes with numbers, mode and owner, and they work",
+      "devices in a user namespace where /dev has links: the devices replace them",
+      "devices in a user namespace, the caller is the host's root: nodes with numbers, mode and owner, and they work",
       "devices in a user namespace, a caller with a umask: the mode is as listed",
-      "devices in a joined user namespace: the owner is the one in there",
-      "devices in a user namespace, CAP_SYS_ADMIN in there: no way to other files on which devices work",
+      "devices in a joined user namespace: the owner's ids are those inside it",
+      "devices in a user namespace, with CAP_SYS_ADMIN: no further device can be reached or made",
     ],
   },
   {

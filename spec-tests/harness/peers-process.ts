@@ -9,7 +9,7 @@ export const RUNC_PROCESS: readonly Deviation[] = [
       "create, scheduler SCHED_FIFO, nice 5: the program is scheduled so",
       "create, scheduler SCHED_IDLE, nice 6: the program is scheduled so",
       "create, scheduler SCHED_RR, nice -3: the program is scheduled so",
-      "exec --process, SCHED_RR with a nice value: scheduled so, without it",
+      "exec --process, SCHED_RR with a nice value: that policy, the nice value ignored",
     ],
   },
   {
@@ -147,13 +147,13 @@ export const RUNC_PROCESS: readonly Deviation[] = [
     titles: [
       "exec without umask, a caller with 0000: 0022",
       "exec without umask, a caller with 0077: 0022",
-      "exec --process without umask, a caller with 0: 0022",
+      "exec --process without umask, a caller with 0000: 0022",
     ],
   },
   {
     reason: "what it makes in the rootfs has the caller's umask",
     titles: [
-      "create under a umask of 077: places of mounts and the working directory are readable, and root's to write",
+      "create under a umask of 077: mount points and the working directory are readable by all and writable by root alone",
     ],
   },
   {

@@ -189,7 +189,7 @@ spec(
   },
 );
 
-spec("startContainer hook without env: that of the process", `${CLAUSE}: env`, async (sandbox) => {
+spec("startContainer hook without env: the environment of the process", `${CLAUSE}: env`, async (sandbox) => {
   const container = sandbox.shell("sleep 1000", (config) => {
     const args = ["sh", "-c", "cat < /proc/$$/environ > /tmp/environ; true"];
     config.hooks = { startContainer: [{ path: "/bin/sh", args }] };

@@ -208,7 +208,7 @@ async function outlived(sandbox: Sandbox): Promise<Container> {
 }
 
 spec(
-  "kill KILL, shared pid namespace, init has ended: the others end, and then it is not running",
+  "kill KILL, shared pid namespace, init has ended: its other processes are killed",
   "practice: SIGKILL goes to the whole cgroup, as in runc",
   async (sandbox) => {
     const container = await outlived(sandbox);
@@ -222,7 +222,7 @@ spec(
 );
 
 spec(
-  "kill [--all] KILL, stopped, its cgroup is another container's by now: that one runs on",
+  "kill [--all] KILL, stopped, another container has its cgroup now: that one runs on",
   "promise: no process of another container is killed",
   async (sandbox) => {
     const path = `/${sandbox.tag}shared`;

@@ -53,7 +53,7 @@ for (const [situation, path, script] of [
 }
 
 spec(
-  "user namespace, bind of another user's folder of mode 0700 itself: mounted, and as closed as it was",
+  "user namespace, bind of another user's folder of mode 0700 itself: mounted, with its mode unchanged",
   CLAUSE,
   async (sandbox) => {
     const container = mappedShell(sandbox, "stat -c %a /mnt; ls /mnt", withMounts(bind(home(sandbox))));

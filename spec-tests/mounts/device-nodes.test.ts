@@ -156,7 +156,7 @@ for (const [situation, shell] of [
   );
 
   spec(
-    `devices${situation} where /dev has links: they are the devices`,
+    `devices${situation} where /dev has links: the devices replace them`,
     "config-linux.md, Devices: available in the container",
     async (sandbox) => {
       const names = ["core", "fd", "stderr", "stdin", "stdout"];
@@ -202,7 +202,7 @@ spec("devices in a user namespace: a device and a fifo, and they work", CLAUSE, 
 const SHOW_NODES = "stat -c '%n %F %t:%T %a %u:%g'";
 
 spec(
-  "devices in a user namespace, of the host's root: nodes with numbers, mode and owner, and they work",
+  "devices in a user namespace, the caller is the host's root: nodes with numbers, mode and owner, and they work",
   CLAUSE,
   async (sandbox) => {
     const devices = [
@@ -233,7 +233,7 @@ spec("devices in a user namespace, a caller with a umask: the mode is as listed"
   expect(await container.output({ wrapper })).toBe("666\n");
 });
 
-spec("devices in a joined user namespace: the owner is the one in there", CLAUSE, async (sandbox) => {
+spec("devices in a joined user namespace: the owner's ids are those inside it", CLAUSE, async (sandbox) => {
   const holder = inUserNamespace(sandbox, "sleep 1000", []);
   await holder.started();
   const { pid } = await holder.state();
@@ -246,7 +246,7 @@ spec("devices in a joined user namespace: the owner is the one in there", CLAUSE
 });
 
 spec(
-  "devices in a user namespace, CAP_SYS_ADMIN in there: no way to other files on which devices work",
+  "devices in a user namespace, with CAP_SYS_ADMIN: no further device can be reached or made",
   "promise",
   async (sandbox) => {
     const devices = [ZERO, { ...ZERO, path: "/dev/other", fileMode: 0o600 }];

@@ -84,7 +84,7 @@ for (const inUserNamespace of [false, true]) {
   }
 
   spec(
-    `bind of what an earlier mount does not show${where}: error that names it, nothing left`,
+    `bind of a path that an earlier mount hides${where}: error that names it, nothing left`,
     `${CLAUSE}, MUST generate an error`,
     async (sandbox) => {
       const container = shell(sandbox, "true", (config) => {
@@ -102,7 +102,7 @@ for (const inUserNamespace of [false, true]) {
 }
 
 spec(
-  "bind of a symbolic link in an earlier mount: what it means in the container, never the host's file",
+  "bind of a symbolic link in an earlier mount: resolved in the container, never on the host",
   "practice of safety: what a mount contains is others'",
   async (sandbox) => {
     writeFileSync(sandbox.path("secret"), "the host's secret\n");
@@ -122,7 +122,7 @@ spec(
 );
 
 spec(
-  "bind of a symbolic link of the image that leads to where an earlier mount is: that",
+  "bind of a symbolic link of the image to an earlier mount: what is mounted there",
   CLAUSE,
   async (sandbox) => {
     const container = sandbox.shell("cat /b/f", (config) => {
@@ -133,14 +133,18 @@ spec(
   },
 );
 
-spec("bind of what an earlier mount shows, root.path a symbolic link: that", CLAUSE, async (sandbox) => {
-  const container = sandbox.shell("cat /b/f", (config) => {
-    config.root.path = "link";
-    config.mounts.push(...tmpfsWithFile(sandbox), bind("link/a", "/b"));
-  });
-  symlinkSync("rootfs", `${container.bundle}/link`);
-  expect(await container.output()).toBe("the host's file\n");
-});
+spec(
+  "bind of what an earlier mount shows, root.path a symbolic link: what is mounted",
+  CLAUSE,
+  async (sandbox) => {
+    const container = sandbox.shell("cat /b/f", (config) => {
+      config.root.path = "link";
+      config.mounts.push(...tmpfsWithFile(sandbox), bind("link/a", "/b"));
+    });
+    symlinkSync("rootfs", `${container.bundle}/link`);
+    expect(await container.output()).toBe("the host's file\n");
+  },
+);
 
 spec(
   "bind of a folder that holds the rootfs: without the container's own mounts",
@@ -178,14 +182,18 @@ if (IS_RUNTS) {
     },
   );
 
-  spec("validate --host, a source that an earlier mount shows: not missing", "promise", async (sandbox) => {
-    const container = sandbox.container();
-    container.config.mounts.push(TMPFS, bind("rootfs/a/f", "/b"), bind(`${container.rootfs}/a/f`, "/c"));
-    container.config.mounts.push(bind("rootfs/none", "/d"));
-    container.writeConfig();
-    const found = await findings(sandbox, container, "--host");
-    expect(found.filter(({ rule }) => rule === "source-missing").map(({ pointer }) => pointer)).toEqual([
-      "/mounts/10/source",
-    ]);
-  });
+  spec(
+    "validate --host, a source in an earlier mount: not reported as missing",
+    "promise",
+    async (sandbox) => {
+      const container = sandbox.container();
+      container.config.mounts.push(TMPFS, bind("rootfs/a/f", "/b"), bind(`${container.rootfs}/a/f`, "/c"));
+      container.config.mounts.push(bind("rootfs/none", "/d"));
+      container.writeConfig();
+      const found = await findings(sandbox, container, "--host");
+      expect(found.filter(({ rule }) => rule === "source-missing").map(({ pointer }) => pointer)).toEqual([
+        "/mounts/10/source",
+      ]);
+    },
+  );
 }

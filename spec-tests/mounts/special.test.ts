@@ -221,7 +221,7 @@ for (const [situation, make] of [
 }
 
 spec(
-  "cgroup mount elsewhere, without a cgroup namespace, masked in parts: shows all but that",
+  "cgroup mount at another path, without a cgroup namespace, partly masked: shows all but the masked files",
   PRACTICE,
   async (sandbox) => {
     const container = sandbox.shell(
@@ -258,7 +258,7 @@ function withHierarchy(mount: string): string[] {
 
 if (IS_RUNTS) {
   spec(
-    "cgroup mount without a cgroup namespace, a host that shows a part of the hierarchy: error that names it",
+    "cgroup mount without a cgroup namespace, a host that shows only part of the hierarchy: error that names it",
     "promise: a mount shows what is asked for, or there is none",
     async (sandbox) => {
       const part = delegatedCgroup(sandbox, "part");

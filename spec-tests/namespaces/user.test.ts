@@ -112,7 +112,7 @@ function unmapped(config: Config): void {
 }
 
 spec(
-  "user namespace without mappings: the caller's own ids are root's, with a warning",
+  "user namespace without mappings: its root is the caller, with a warning",
   "practice",
   async (sandbox) => {
     const container = sandbox.shell(
@@ -144,7 +144,7 @@ for (const [present, missing] of [
   ["uidMappings", "gidMappings"],
   ["gidMappings", "uidMappings"],
 ] as const) {
-  spec(`user namespace with ${present} alone: error that names the others`, CLAUSE, async (sandbox) => {
+  spec(`user namespace with ${present} alone: error that names the missing list`, CLAUSE, async (sandbox) => {
     const container = sandbox.container((config) => {
       unmapped(config);
       config.linux[present] = [{ containerID: 0, hostID: BASE, size: 10 }];

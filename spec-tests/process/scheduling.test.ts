@@ -305,7 +305,7 @@ spec(
 );
 
 spec(
-  "exec --process, SCHED_RR with a nice value: scheduled so, without it",
+  "exec --process, SCHED_RR with a nice value: that policy, the nice value ignored",
   SCHEDULER,
   async (sandbox, context) => {
     needs(context, "chrt", "-r", "3", "true");

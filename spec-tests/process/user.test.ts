@@ -80,7 +80,7 @@ for (const umask of ["0000", "0077"]) {
   );
 }
 
-spec("run, umask 0: as told, whatever the caller has", CLAUSE, async (sandbox) => {
+spec("run, umask 0: 0, whatever the caller's is", CLAUSE, async (sandbox) => {
   const container = sandbox.shell("umask", (config) => {
     config.process.user.umask = 0;
   });
@@ -97,7 +97,7 @@ spec("startContainer hook without umask: 0022, as the process", CLAUSE, async (s
 
 for (const umask of ["0", "077"]) {
   spec(
-    `create under a umask of ${umask}: places of mounts and the working directory are readable, and root's to write`,
+    `create under a umask of ${umask}: mount points and the working directory are readable by all and writable by root alone`,
     "practice of runc and crun, whatever the umask",
     async (sandbox) => {
       const container = sandbox.container((config) => {
@@ -190,7 +190,7 @@ for (const umask of ["0000", "0077"]) {
   );
 }
 
-spec("exec --process without umask, a caller with 0: 0022", CLAUSE, async (sandbox) => {
+spec("exec --process without umask, a caller with 0000: 0022", CLAUSE, async (sandbox) => {
   const container = await running(sandbox);
   const file = sandbox.path("process.json");
   const process = { args: ["sh", "-c", "umask"], cwd: "/", env: [DEFAULT_PATH], user: { uid: 0, gid: 0 } };

@@ -22,7 +22,7 @@ spec("rootless run, devices that the host has: its nodes, whoever owns them", CL
 for (const [situation, device, pointer] of [
   ["that the host does not have", { ...ZERO, path: "/dev/none" }, ""],
   ["whose name is another device's on the host", { ...ZERO, path: "/dev/random" }, ""],
-  ["with a mode that the host's has not", { ...ZERO, fileMode: 0o600 }, "/fileMode"],
+  ["with another mode than the host's", { ...ZERO, fileMode: 0o600 }, "/fileMode"],
 ] as const) {
   spec(`rootless create, devices ${situation}: error that names it`, CLAUSE, async (sandbox) => {
     const container = rootlessShell(sandbox, "true", (config) => {
@@ -45,7 +45,7 @@ function privateDevice(): { readonly path: string; readonly status: Stats } | un
 }
 
 spec(
-  "rootless create, devices of an owner that the host's has not: error that names it",
+  "rootless create, devices with another owner than the host's: error that names it",
   CLAUSE,
   async (sandbox, context) => {
     const node = privateDevice();

@@ -77,7 +77,7 @@ function owners(directory: string): number[] {
 
 for (const [what, wrong] of [
   ["", undefined],
-  [", where the id that this one has on the host is another user's", RANGE.hostID + 4],
+  [", also where the caller's namespace maps its host id to another user", RANGE.hostID + 4],
 ] as const) {
   spec(
     `root of a user namespace, no further one, process.user 5: that user owns the cgroup${what}`,
@@ -118,7 +118,7 @@ spec(
 
 if (IS_RUNTS) {
   spec(
-    "root of a user namespace, a cgroup that is not delegated: refused, with the ids that the host knows",
+    "root of a user namespace, a cgroup that is not delegated: refused, with the host's ids",
     "promise: an error about what the host denies says what to change there",
     async (sandbox) => {
       becomeNamespaceRoot(sandbox);
@@ -136,7 +136,7 @@ if (IS_RUNTS) {
   );
 
   spec(
-    "root of a user namespace, process.user that it does not map: error that says so",
+    "root of a user namespace, process.user that is not mapped in it: error that says so",
     "promise: an error about what the host denies says what to change",
     async (sandbox) => {
       becomeNamespaceRoot(sandbox);
@@ -154,7 +154,7 @@ if (IS_RUNTS) {
 }
 
 spec(
-  "root of a user namespace, one that is joined: its mappings are compared as the caller sees them",
+  "root of a user namespace, a joined one: its mappings are compared as the caller sees them",
   CLAUSE,
   async (sandbox) => {
     becomeNamespaceRoot(sandbox);
