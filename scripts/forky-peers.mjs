@@ -1,6 +1,6 @@
 /**
- * Debian's next release, forky, has newer runtimes than this machine's. They are downloaded by apt with sources, lists and caches of
- * their own, so that nothing of the machine's own apt changes, and unpacked into node_modules/.cache/forky-peers.
+ * Debian's next release, forky, has newer runtimes than this machine. apt downloads them with separate sources, lists and caches, so that
+ * the machine's own apt stays unchanged; they are unpacked into node_modules/.cache/forky-peers.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
@@ -10,10 +10,10 @@ import { Missing, root, runIn, unpackPackages, which } from "./machine.mjs";
 const cache = join(root, "node_modules/.cache/forky-peers");
 const unpacked = join(cache, "unpacked");
 
-/** The runtimes, and what crun is linked with that an older Debian does not have. */
+/** The runtimes, and a library of crun that an older Debian does not have. */
 const packages = ["runc", "crun", "libblake3-0"];
 
-/** The first is its name since Debian 13. */
+/** Debian 13 and later have the first name. */
 const keyrings = ["pgp", "gpg"].map((ending) => `/usr/share/keyrings/debian-archive-keyring.${ending}`);
 
 const aptOptions = [
@@ -24,19 +24,19 @@ const aptOptions = [
   ["Dir::State::Lists", join(cache, "lists")],
   ["Dir::State::status", join(cache, "status")],
   ["Dir::Cache", cache],
-  // Nobody but root may be able to reach the folder.
+  // apt's own user may be unable to reach the folder.
   ["APT::Sandbox::User", "root"],
   ["Acquire::Languages", "none"],
   ["Acquire::Retries", "3"],
-  // A mirror without forky would be a warning.
+  // Otherwise a mirror without forky is only a warning.
   ["APT::Update::Error-Mode", "any"],
 ].flatMap(([name, value]) => ["-o", `${name}=${value}`]);
 
-/** The runc and crun that forky has today, and the folder of shared libraries that they need besides the machine's. */
+/** The runc and crun that forky has today, and the folder of shared libraries that they need in addition to the machine's. */
 export function ensureForkyPeers() {
   if (which("apt-get") === undefined)
-    throw new Missing("forky's runc and crun are downloaded by apt-get, which is not here.");
-  process.stdout.write("downloading forky's runc and crun by apt-get, for these tests alone\n");
+    throw new Missing("apt-get, which downloads forky's runc and crun, is missing.");
+  process.stdout.write("downloading forky's runc and crun by apt-get; they are not installed\n");
   for (const folder of ["lists/partial", "archives/partial"])
     mkdirSync(join(cache, folder), { recursive: true });
   writeFileSync(join(cache, "status"), "");
@@ -49,10 +49,10 @@ export function ensureForkyPeers() {
   };
 }
 
-/** Of the first of the machine's mirrors that has forky. */
+/** Reads the package lists of the machine's first mirror that has forky. */
 function readPackageLists() {
   const keyring = keyrings.find((path) => existsSync(path));
-  if (keyring === undefined) throw new Missing(`none of Debian's keyrings is here: ${keyrings.join(", ")}`);
+  if (keyring === undefined) throw new Missing(`Debian's keyring is missing: ${keyrings.join(" or ")}`);
   const failures = [];
   for (const mirror of mirrorsOf(runIn(root, "apt-get", "update", "--print-uris"))) {
     writeFileSync(join(cache, "sources.list"), `deb [signed-by=${keyring}] ${mirror} forky main\n`);
@@ -63,7 +63,7 @@ function readPackageLists() {
   throw new Missing(["no mirror in apt's sources has Debian's release forky:", ...failures].join("\n"));
 }
 
-/** From what `apt-get update --print-uris` prints: the mirrors of whole releases, and not those of updates alone. */
+/** The mirrors of whole releases, not of updates alone, in the output of `apt-get update --print-uris`. */
 export function mirrorsOf(uris) {
   const found = [...uris.matchAll(/^'([a-z+]+:\S+)\/dists\/[a-z]+\/InRelease'/gm)];
   return [...new Set(found.map(([, mirror]) => mirror))];

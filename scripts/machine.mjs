@@ -34,7 +34,7 @@ export const peerRuntimes = ["runc", "crun"].map((name) => ({
   why: "it is compared with runts",
 }));
 
-/** What the spec tests use, and the unit tests some of it. */
+/** Packages of the spec tests; the unit tests use some of them. */
 export const specPackages = [
   busybox,
   { name: "python3", program: "python3", needed: true, why: "receives consoles and reaps containers" },
@@ -184,7 +184,7 @@ export function unpackPackages(directory, names, options = []) {
   }
 }
 
-/** What a command prints that has to succeed. */
+/** Runs a command that has to succeed, and returns its output. */
 export function runIn(directory, command, ...args) {
   const { status, stdout, stderr, error } = spawnSync(command, args, { cwd: directory, encoding: "utf8" });
   if (status !== 0)

@@ -61,7 +61,7 @@ export function brokenFiles(report) {
   );
 }
 
-/** Of a run in which a peer may be judged: a test that it is known to fail is no pass. */
+/** Counts the tests of a run. For a peer, a test that it is known to fail counts as known, not as passed. */
 export function countJudged({ status, report }) {
   if (report === undefined) return { passed: 0, failed: 1, skipped: 0, known: [], all: 1 };
   const tests = report.testResults.flatMap(({ assertionResults }) => assertionResults);

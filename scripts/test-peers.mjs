@@ -21,10 +21,10 @@ import {
 } from "./machine.mjs";
 import { countJudged, failureSummary, runVitest } from "./run-vitest.mjs";
 
-/** Runs a command where programs find the libraries in the folder named first. */
+/** Takes a folder and a command: runs the command where programs find the folder's libraries. */
 const withLibraries = join(root, "spec-tests/harness/with-libraries.sh");
 
-/** A peer that leaves something behind where a test wants nothing left is waited for: some ten minutes in all, on two processors. */
+/** Each test that finds leftovers of a peer waits for their end first: some ten minutes in all, on two processors. */
 const timeoutMs = 60 * 60_000;
 
 /** The runtimes by name and version, as runc-1.3.6, with the command that they run below. */
@@ -60,7 +60,7 @@ function choose(peers, words) {
 function judge({ label, path, below }, directory) {
   process.stdout.write(`\n=== ${label}\n`);
   const report = join(directory, `${label}.json`);
-  // Some files have tests of runts alone.
+  // Some files only have tests for runts.
   const options = ["--passWithNoTests"];
   const env = { RUNTIME: path };
   const run = runVitest({ project: "spec", options, env, below, report, timeoutMs });

@@ -49,14 +49,14 @@ describe("formatEntry", () => {
   });
 });
 
-describe("formatEntry of what a property asks for", () => {
+describe("formatEntry with a pointer", () => {
   const entry = { level: "debug", message: "m", time: new Date(0) } as const;
 
   it.each([
     ["/mounts/0", "/mounts/0"],
     ["/linux/sysctl/net~1x y", '"/linux/sysctl/net~1x y"'],
     ["/a\nb\u202e", '"/a\\nb\\u202e"'],
-  ])("%j: as logrus writes a field", (pointer, text) => {
+  ])("%j: written as a field of logrus", (pointer, text) => {
     expect(formatEntry("text", { ...entry, pointer })).toBe(
       `time="1970-01-01T00:00:00Z" level=debug msg="m" pointer=${text}\n`,
     );

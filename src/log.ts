@@ -4,7 +4,7 @@ import { RuntsError } from "./errors.ts";
 
 /** Where diagnostics go. The fields and level names are logrus's, which engines parse. */
 export interface Log {
-  /** `pointer` is the property that asks for what is told. */
+  /** `pointer` is the property that asks for the step. */
   debug(message: string, pointer?: string): void;
   info(message: string): void;
   warn(message: string): void;
@@ -61,11 +61,11 @@ export function openLog(options: LogOptions): Log {
   };
 }
 
-/** What one line of the log says. */
+/** One line of the log. */
 export interface Entry {
   readonly level: Level;
   readonly message: string;
-  /** Empty for what no property asks for. */
+  /** Empty if no property asks for it. */
   readonly pointer: string;
   readonly time: Date;
 }
@@ -81,7 +81,7 @@ export function formatEntry(format: LogFormat, { level, message, pointer, time }
   return `time="${stamp}" level=${level} msg=${printableJson(JSON.stringify(message))}${asked}\n`;
 }
 
-/** As logrus has its fields: bare where no character needs it otherwise. */
+/** A field as logrus writes it: without quotes if all of its characters are harmless. */
 function quoted(value: string): string {
   return /^[\w\-./@^+]+$/.test(value) ? value : printableJson(JSON.stringify(value));
 }

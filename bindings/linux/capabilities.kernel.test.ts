@@ -11,7 +11,7 @@ function effective(): bigint {
 describe("withoutFileCapabilities", () => {
   const lowered = (1n << BigInt(CAP_DAC_OVERRIDE)) | (1n << BigInt(CAP_DAC_READ_SEARCH));
 
-  it("takes two capabilities away for the moment", () => {
+  it("takes two capabilities away during the action", () => {
     const before = effective();
     expect(withoutFileCapabilities(effective)).toBe(before & ~lowered);
     expect(effective()).toBe(before);

@@ -1,10 +1,10 @@
 import { _LINUX_CAPABILITY_VERSION_3, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH } from "../abi/capability.ts";
 import { syscall } from "../ffi/syscall.ts";
 
-/** Effective, permitted and inheritable set, of the low 32 capabilities first. */
+/** Two struct __user_cap_data_struct, for the low and the high 32 capabilities: effective, permitted and inheritable set of each. */
 const DATA_SIZE = 24;
 
-/** Does something without the capabilities that pass over the permissions of files. Only this thread is without them. capset(2) */
+/** Runs an action without the capabilities that override file permissions. Only this thread gives them up. capset(2) */
 export function withoutFileCapabilities<T>(action: () => T): T {
   const header = new Uint8Array(Uint32Array.of(_LINUX_CAPABILITY_VERSION_3, 0).buffer);
   const own = new Uint8Array(DATA_SIZE);

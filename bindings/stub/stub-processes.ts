@@ -2,7 +2,7 @@ import type { NativeArgument } from "../ffi/koffi.ts";
 import { guardHolds } from "./guard.ts";
 import type { Operation, Program } from "./program.ts";
 
-/** An operation that was run, and what came of it. */
+/** An operation that a process has run, and its result. */
 export interface RunOperation {
   readonly operation: Operation;
   readonly index: number;
@@ -10,8 +10,8 @@ export interface RunOperation {
 }
 
 /**
- * Who is at the other end of each channel, and what its registers hold, which decides about the operations that were skipped: for those
- * who tell of programs what was done.
+ * Follows which process is at the other end of each channel, and what its registers hold, since guards on them decide which operations
+ * it skips. `--debug` and `--profile` tell by it which operations a process has run.
  */
 export class StubProcesses {
   /** Our ends by theirs. */
@@ -26,7 +26,7 @@ export class StubProcesses {
     this.#pairs.set(theirs, ours);
   }
 
-  /** A process is at the other end of a channel. Numbers of descriptors come again, and with them a new process. */
+  /** Names the process at the other end of a channel. A descriptor's number may be used again, for a new process. */
   serve(theirs: number, name: string): void {
     const ours = this.#pairs.get(theirs) ?? -1;
     this.#names.set(ours, name);
@@ -37,11 +37,11 @@ export class StubProcesses {
     return this.#names.get(ours) ?? "stub";
   }
 
-  /** Which operations of a program the process has run itself, by the results of its reply. */
+  /** The operations of a program that the process has run itself, by the results of its reply. */
   run(ours: number, { operations }: Program, results: readonly number[]): RunOperation[] {
     const values = this.#registers.get(ours) ?? new Map<number, number>();
     this.#registers.set(ours, values);
-    // What comes before the clone was its maker's.
+    // Operations before the clone were run by the stub that made it.
     const first =
       this.nameOf(ours) === "stub" ? 0 : operations.findIndex(({ call }) => call === "clone3") + 1;
     const run: RunOperation[] = [];
@@ -55,7 +55,7 @@ export class StubProcesses {
   }
 }
 
-/** The end of a channel that a program gives to the clone of its stub; undefined if it makes none. */
+/** The channel's end that a program gives to the clone of its stub; undefined if it makes no clone. */
 export function cloneChannel({ operations }: Program): number | undefined {
   const channel = operations.find(({ call }) => call === "set-channel")?.args[0];
   return typeof channel === "number" ? channel : undefined;

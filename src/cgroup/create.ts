@@ -126,7 +126,7 @@ export function commonAncestor(directory: string): string {
   return ancestor;
 }
 
-/** cgroup.events tells of the cgroups below, and of a freeze above, too. One that is not there yet is fit. The words are runc's. */
+/** cgroup.events also covers the cgroups below, and a freeze above. A cgroup that doesn't exist yet is fit. The words are runc's. */
 export function checkFitness(directory: string): void {
   const events = tryReadCgroupFile(directory, "cgroup.events")?.split("\n") ?? [];
   const details = { operation: "create", pointer: "/linux/cgroupsPath", path: directory };

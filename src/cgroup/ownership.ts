@@ -18,12 +18,12 @@ export function isDelegated({ mounts = [] }: Config): boolean {
   );
 }
 
-/** The user of a container's process. */
+/** The user of a container's process, who is to own its cgroup. */
 export interface CgroupOwner {
   readonly pid: number;
   /** As the container names him. */
   readonly uid: number;
-  /** Whether the container has a user namespace of its own, new or joined, and not the runtime's. */
+  /** Whether the container has its own user namespace, new or joined, instead of the runtime's. */
   readonly ownUserNamespace: boolean;
 }
 

@@ -84,7 +84,7 @@ export function readStats(directory: string): Stats {
   };
 }
 
-/** Of a container without a cgroup, for which the kernel counts nothing. */
+/** Stats of a container without a cgroup: the kernel counts nothing for it. */
 export function noStats(): Stats {
   return {
     cpu: cpuStats(undefined),

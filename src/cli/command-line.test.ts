@@ -35,7 +35,7 @@ async function runts(...argv: string[]) {
 describe("commands", () => {
   const defaults = { id: "box", noPivot: false, noNewKeyring: false, preserveFds: 0 };
 
-  it("create: passes its options, paths made absolute, and makes the directory of the state", async () => {
+  it("create: passes its options, paths made absolute, and makes the state root", async () => {
     const pidFile = join(directory, "made/pid");
     const argv = [
       "-b",
@@ -352,7 +352,7 @@ describe("failures", () => {
     expect(written.err).toBe("runts: container does not exist\n");
   });
 
-  it("calls an unexpected exception an internal error, with its stack only under --debug, as no other error", async () => {
+  it("calls an unexpected exception an internal error, with a stack under --debug, which no other error has", async () => {
     expect(await runCommandLine(["start", "box"], failing(new TypeError("x is not a function")))).toBe(1);
     expect(written.err).toBe("runts: internal error: x is not a function\n");
     await runCommandLine(["--debug", "start", "box"], failing(new TypeError("x is not a function")));

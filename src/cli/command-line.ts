@@ -86,7 +86,10 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** A fault of the program, whose place in it is worth knowing. SyscallError is recognised by name, so that the bindings are not loaded for it. */
+/**
+ * Whether an error is a fault of runts, so that its stack helps. SyscallError is recognised by name, so that the bindings are not loaded for
+ * it.
+ */
 function isInternal(error: unknown): boolean {
   if (error instanceof RuntsError) return false;
   if (!(error instanceof Error)) return true;

@@ -2,14 +2,14 @@ import type { Context } from "../container/options.ts";
 import { tellCauses, tellSteps } from "../debug/debug.ts";
 import type { ParsedArguments } from "./parse.ts";
 
-/** Runs a command and tells in the log what it does, step by step. */
+/** Runs a command and logs each of its steps. */
 export async function debugged(
   command: string,
   { root, log }: Context,
   args: ParsedArguments,
   action: () => Promise<number>,
 ): Promise<number> {
-  // That of `mounts` stands behind what it shall do.
+  // For `mounts`, the id follows the subcommand.
   const id = args.positionals[command === "mounts" ? 1 : 0] ?? "";
   const what = `${command} ${id}`.trimEnd();
   log.debug(`${what}: the containers' state is in ${root}`);

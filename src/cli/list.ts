@@ -18,7 +18,7 @@ export const run: RunCommand = async (context, args, operations) => {
   return 0;
 };
 
-/** A directory that the caller names and that isn't there is a misspelt one; the usual one is there from the first container on. */
+/** A directory that the caller names and that doesn't exist is probably misspelt; the default one exists only from the first container on. */
 function checkNamedRoot({ root, hasNamedRoot }: Context): void {
   if (hasNamedRoot !== true || statSync(root, { throwIfNoEntry: false }) !== undefined) return;
   throw new RuntsError(`--root ${root}: no such file or directory`, {

@@ -80,7 +80,7 @@ function checkParent({ imagePath, parentPath }: CheckpointOptions): void {
     refuse(`invalid --parent-path: ${path} is no directory with images`);
 }
 
-/** Before the runtime opens anything of its own. */
+/** Called before the runtime opens descriptors of its own, which could have this number. */
 function checkStatusFd({ statusFd }: CheckpointOptions): void {
   if (statusFd === undefined) return;
   const flags = isEngines(statusFd) ? -1 : trySyscall("fcntl", statusFd, F_GETFL);
@@ -94,7 +94,9 @@ function checkStatusFd({ statusFd }: CheckpointOptions): void {
   });
 }
 
-/** What the engine has open by now is what it waits with, epoll and eventfd: anonymous inodes, which have no file type. */
+/**
+ * Whether a descriptor belongs to the JavaScript engine. By now it has only epoll and eventfd open: anonymous inodes, without a file type.
+ */
 function isEngines(fd: number): boolean {
   try {
     return (fstatSync(fd).mode & S_IFMT) === 0;

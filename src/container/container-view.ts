@@ -27,7 +27,7 @@ interface Place {
   readonly destination: string;
   /** undefined in a file system that is not there yet. */
   readonly host: string | undefined;
-  /** Whether nothing is known of what is in it: the kernel fills it, or an earlier mount does. */
+  /** Whether its content is unknown: the kernel fills it, or an earlier mount does. */
   readonly ofKernel: boolean;
   readonly pointer: string;
 }
@@ -105,7 +105,7 @@ export function showsLink({ options = [] }: Mount): boolean {
   return options.includes("copy-symlink") || options.includes("src-nofollow");
 }
 
-/** Whether the source of a bind mount is what an earlier mount of the config shows: nobody but the container sees that. */
+/** Whether the source of a bind mount is in an earlier mount of the config, which only the container sees. */
 export function isShownByEarlier({ root, mounts = [] }: Config, bundle: string, index: number): boolean {
   const mount = mounts[index];
   if (mount === undefined || !isBind(mount)) return false;
@@ -116,7 +116,7 @@ export function isShownByEarlier({ root, mounts = [] }: Config, bundle: string, 
   return innerSource(bindSource(mount, bundle), places, rootfs) !== undefined;
 }
 
-/** As far as there is anything, and this user may look. */
+/** Follows symbolic links as far as the path exists and this user may look. */
 function tryFollow(path: string): string {
   try {
     return followDanglingLinks("", path);

@@ -45,8 +45,8 @@ export async function deleteContainer(
 }
 
 /**
- * Steps 12 and 13 of the lifecycle, for whoever has the container's lock: ends all of its processes, undoes what `create` has made and
- * runs the poststop hooks.
+ * Steps 12 and 13 of the lifecycle: ends all processes of the container, undoes what `create` has made and runs the poststop hooks.
+ * Precondition: the caller has the container's lock.
  */
 export async function destroy(
   context: Context,

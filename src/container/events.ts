@@ -21,7 +21,7 @@ export type Emit = (event: ContainerEvent) => void;
 export interface Observation {
   /** Can be read when init has ended. */
   readonly pidfd: number;
-  /** Whether init has ended, also where the descriptor doesn't tell (isAlive). */
+  /** Whether init has ended, even if its pidfd can't be read yet: see isAlive. */
   hasEnded(): boolean;
   /** Can be read when there may have been an OOM kill; undefined without the memory controller. */
   readonly oomDescriptor: number | undefined;
@@ -32,7 +32,7 @@ export interface Observation {
   close(): void;
 }
 
-/** What the container has used so far: of one without a cgroup nothing is known, which is no error, as with runc. */
+/** Reports what the container has used so far. Without a cgroup that is unknown, which is no error, as with runc. */
 export function reportStats(context: Context, id: string, emit: Emit): void {
   const { cgroup, pidfd } = running(context, id);
   closeSync(pidfd);

@@ -84,13 +84,16 @@ export function hostFacts(
   };
 }
 
-/** A host that is a container itself may have a part of the hierarchy only. Another cgroup namespace than the mount's sees its root as `/..`. */
+/**
+ * Where the host's whole cgroup hierarchy is mounted. A host that is a container itself may have only a part of it. The root of a mount that
+ * was made in another cgroup namespace may be shown as `/..`.
+ */
 function cgroupHierarchy(pointer: string): string {
   const path = cgroupMountFor(pointer);
   const mount = mountsOf("self").findLast(({ point }) => point === path);
   if (mount?.type !== "cgroup2" || mount.root === "/" || mount.root.startsWith("/..")) return path;
   const message =
-    `${pointer}: without a cgroup namespace the container sees all cgroups, and ${path} shows only those of ${mount.root} ` +
+    `${pointer}: without a cgroup namespace the container has to see all cgroups, but ${path} shows only those of ${mount.root} ` +
     "here: give the container a cgroup namespace";
   throw new RuntsError(message, { operation: "open_tree", path, pointer });
 }

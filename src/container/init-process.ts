@@ -19,12 +19,12 @@ export function openInit(pid: number, startTime: string): number | undefined {
   return undefined;
 }
 
-/** The first wait for the end of init, before a look at how far it has got. */
+/** How long to wait for the end of init before looking at its state; doubled each time. */
 const FIRST_WAIT_MS = 10;
 
 /**
- * Kills init and waits for its end. Returns false if it still is there after the time that this may take. The descriptor tells of the end,
- * but not of that of an init which has let go of all and still waits for others to be reaped (isAlive).
+ * Kills init and waits for its end. Returns false if it still exists after END_TIMEOUT_MS. Its pidfd becomes readable at the end, but not
+ * while init, which has released everything, waits for other processes to be reaped: see isAlive.
  */
 export function killInit(pid: number, startTime: string): boolean {
   const pidfd = openInit(pid, startTime);

@@ -12,8 +12,8 @@ import { findContainerIn, statusOf } from "./state.ts";
 
 /**
  * Sends a signal to the container's init; SIGKILL, where init doesn't take all others with it, to every process of the container.
- * `all` is obsolete, as in runc: its one effect is that a container which has stopped is no error. SIGKILL reaches those who have
- * outlived init either way.
+ * `all` is obsolete, as in runc: its one effect is that a container which has stopped is no error. SIGKILL reaches processes that
+ * outlive init with or without it.
  */
 export function killContainer(
   { root }: Context,
@@ -43,8 +43,8 @@ export function killContainer(
 }
 
 /**
- * Kills what has outlived init, as in runc: pid 1 of a pid namespace takes all others with it, init in a shared one does not. Returns
- * whether there was anybody. A cgroup of which another container is part by now is left alone, as at delete.
+ * Kills processes that have outlived init, as runc does: pid 1 of a pid namespace takes all others with it, init in a shared one does not.
+ * Returns whether there were any. If another container is in the cgroup now, it is left alone, as at delete.
  */
 function killOthers(root: string, { id, cgroup }: SavedState): boolean {
   if (cgroup === "" || !hasEvent(cgroup, "populated 1")) return false;

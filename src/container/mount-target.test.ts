@@ -21,12 +21,12 @@ describe("explainTarget", () => {
     [
       "/mounts/1",
       "ELOOP",
-      'mount proc on /proc: filesystem "proc" must be mounted on ordinary directory, and /proc is a symbolic link, or below one',
+      'mount proc on /proc: filesystem "proc" must be mounted on ordinary directory, but /proc is a symbolic link, or is below one',
     ],
     [
       "/mounts/2",
       "ENOTDIR",
-      'mount sysfs on /sys: filesystem "sysfs" must be mounted on ordinary directory, and /sys is none, or below what is none',
+      'mount sysfs on /sys: filesystem "sysfs" must be mounted on ordinary directory, but /sys is no directory, or is below a file',
     ],
   ])("%s, %s", (pointer, errno, message) => {
     const error = explainTarget(failed(pointer, errno), CONFIG);
@@ -39,5 +39,5 @@ describe("explainTarget", () => {
     ["another reason", failed("/mounts/1", "EACCES")],
     ["another property", failed("/linux/maskedPaths/1", "ELOOP")],
     ["another error", new Error("as it was")],
-  ])("%s: as it was", (_title, error) => expect(explainTarget(error, CONFIG)).toBe(error));
+  ])("%s: unchanged", (_title, error) => expect(explainTarget(error, CONFIG)).toBe(error));
 });

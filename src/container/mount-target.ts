@@ -3,8 +3,8 @@ import { isStrict } from "../plan/new-mount.ts";
 import type { Config } from "../spec/types.ts";
 
 /**
- * What openat2(2) has found in the place of the directory that proc or sysfs goes onto, in the words of runc, which people look for. Any
- * other error is returned as it is.
+ * Rewords the error of openat2(2) where proc or sysfs has no directory to be mounted on: the words are runc's, which people search for.
+ * Returns any other error unchanged.
  */
 export function explainTarget(error: unknown, { mounts = [] }: Config): unknown {
   if (!(error instanceof RuntsError) || error.operation !== "openat2") return error;
@@ -15,11 +15,11 @@ export function explainTarget(error: unknown, { mounts = [] }: Config): unknown 
   const rule = `filesystem "${type}" must be mounted on ordinary directory`;
   return reworded(
     error,
-    `/mounts/${index}: mount ${type} on ${destination}: ${rule}, and ${destination} ${found}`,
+    `/mounts/${index}: mount ${type} on ${destination}: ${rule}, but ${destination} ${found}`,
   );
 }
 
 const FOUND: Readonly<Record<string, string>> = {
-  ELOOP: "is a symbolic link, or below one",
-  ENOTDIR: "is none, or below what is none",
+  ELOOP: "is a symbolic link, or is below one",
+  ENOTDIR: "is no directory, or is below a file",
 };

@@ -7,7 +7,7 @@ import type { Caller } from "./caller.ts";
 export interface Context {
   /** Absolute path of the directory that holds one folder per container. */
   readonly root: string;
-  /** Whether the caller has named it. */
+  /** Whether the caller has named the root, by --root. */
   readonly hasNamedRoot?: boolean;
   /** Whether missing permission on cgroups is tolerated; `auto` decides by user and user namespace. */
   readonly rootless: "true" | "false" | "auto";

@@ -10,8 +10,8 @@ import type { Caller } from "./caller.ts";
 /** What a process of a container can be granted, and what only the runtime, with the caller's rights, can do for it. */
 
 /**
- * The annotation of crun by which `podman run --group-add keep-groups` asks for files that only the caller's groups may use; any value
- * but 0, as with crun. `features` tells engines that it is none to be passed on from users whom they don't trust.
+ * crun's annotation, which `podman run --group-add keep-groups` sets so that the container can use files of the caller's groups; any
+ * value but 0, as with crun. `features` lists it as unsafe for engines to pass on from users whom they don't trust.
  */
 const KEEP_GROUPS = "run.oci.keep_original_groups";
 

@@ -25,7 +25,7 @@ describe("parseStat", () => {
     expect(parseStat(`10 (sh) ${after}\n`).hasEnded).toBe(hasEnded);
   });
 
-  it("of a process on its way out", () => {
+  it("of a process that is exiting", () => {
     const exiting = AFTER_COMMAND.replace("4194560", String(4194560 + 4));
     expect(parseStat(`10 (sh) ${exiting}\n`).isEnding).toBe(true);
   });

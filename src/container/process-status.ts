@@ -7,7 +7,7 @@ import { errorCode } from "../errors.ts";
 export interface ProcessStat {
   /** All of it: one whose first thread has ended is a zombie as well, and runs on in the others. */
   readonly hasEnded: boolean;
-  /** Whether its first thread is on its way out, or has ended: PF_EXITING of linux/sched.h. */
+  /** Whether its first thread is exiting or has ended: PF_EXITING of linux/sched.h. */
   readonly isEnding: boolean;
   readonly startTime: string;
   /** Whether it has been forked and has executed no program since: PF_FORKNOEXEC of linux/sched.h. */
@@ -60,9 +60,9 @@ export function isAlive(pid: number, startTime: string): boolean {
 }
 
 /**
- * Whether all threads have left their namespaces, which is the last that an ending process lets go of. Pid 1 of a namespace stays
- * like this, and is no zombie yet, as long as another process of the namespace is one: it waits for all of them to be reaped, and the
- * parent of a process of `exec --detach` may never do that (pid_namespaces(7), zap_pid_ns_processes() in kernel/pid_namespace.c).
+ * Whether all threads have left their namespaces, the last thing that an exiting process releases. Pid 1 of a pid namespace then waits
+ * until all other processes in it are reaped, and only then becomes a zombie. The parent of a process of `exec --detach` may never reap
+ * it (pid_namespaces(7), zap_pid_ns_processes() in kernel/pid_namespace.c).
  */
 function hasLetGo(pid: number): boolean {
   try {

@@ -13,7 +13,7 @@ import type { SavedState } from "./saved-state.ts";
 /**
  * Makes ready what startContainer hooks need; what is returned runs them. Their programs are the image's, as the container's own is,
  * so they get what that gets and no more: user, groups, capabilities, no_new_privs, labels, limits, umask, working directory and
- * the seccomp filter. The environment is their own, and that of the process where they have none, as with runc and crun.
+ * the seccomp filter. Without an `env` of their own they get the environment of the process, too, as with runc and crun.
  */
 export async function prepareStartHooks(
   context: Context,

@@ -221,7 +221,7 @@ async function runPoststartHooks(context: Context, directory: string, saved: Sav
   }
 }
 
-/** With the failure of a hook the lifecycle goes on at step 12: the container is destroyed, and the poststop hooks run (runtime.md, Lifecycle). */
+/** When a hook fails, the lifecycle continues at step 12: destroys the container and runs its poststop hooks (runtime.md, Lifecycle). */
 async function destroyFailed(
   context: Context,
   directory: string,
@@ -232,7 +232,7 @@ async function destroyFailed(
   try {
     await destroy(context, directory, saved, { status, force: true });
   } catch (error) {
-    // The hook's failure is what the caller has to hear of.
+    // The caller gets the hook's error, which is the first one.
     context.log.warn(error instanceof Error ? error.message : String(error));
   }
 }

@@ -30,7 +30,10 @@ function checkOwner(root: string, { uid, gid, mode }: FileStatus): void {
     refuse("can be written by other users");
 }
 
-/** Creates the root directory, which engines name before it is there. Of others that a caller names, only those of criu's images are made. */
+/**
+ * Creates the root directory: engines name it before it exists. The only other directories that runts makes for a caller are those of criu's
+ * images.
+ */
 export function prepareStateRoot(context: Context): void {
   const root = openRoot(context.root);
   try {

@@ -7,9 +7,9 @@ import { StepLog } from "./steps.ts";
 import { StubSteps } from "./stub-steps.ts";
 
 /**
- * Tells in the log what a command does, as `explain` tells it beforehand: each step of the runtime and of its stubs, with the property of
- * config.json that asks for it. What is written and passed is not told: environments, arguments and the data of mounts may hold secrets.
- * Returns what ends it. Off, nothing of this is loaded.
+ * Logs what a command does, in the words of `explain`: each step of the runtime and of its stubs, with the property of config.json that
+ * asks for it. It logs no data that is written or passed, since environments, arguments and data of mounts may hold secrets. Returns a
+ * function that stops it. Without --debug none of these modules is loaded.
  */
 export function tellSteps(log: Log, command: string, subject: Subject): () => void {
   const steps = new StepLog(log);
@@ -23,7 +23,7 @@ export function tellSteps(log: Log, command: string, subject: Subject): () => vo
   };
 }
 
-/** What a failure was before it was said in other words. */
+/** Logs the causes of an error that its message doesn't tell. */
 export function tellCauses(log: Log, error: unknown): void {
   let said = error instanceof Error ? error.message : "";
   for (let cause = causeOf(error); cause instanceof Error; cause = causeOf(cause)) {

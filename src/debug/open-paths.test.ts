@@ -6,7 +6,7 @@ import { OpenPaths } from "./open-paths.ts";
 const path = nulTerminated;
 
 describe("OpenPaths", () => {
-  it("knows which path a call is about, also by way of a descriptor", () => {
+  it("tells which path a call is about, also through a descriptor", () => {
     const paths = new OpenPaths();
     paths.opened("openat", [AT_FDCWD, path("/run/box"), 0], 7);
     paths.opened("openat2", [7, path("inner"), null, 24], 8);
@@ -18,7 +18,7 @@ describe("OpenPaths", () => {
     expect(paths.of("connect", [9, address, address.length])).toBe("/run/box/start.sock");
   });
 
-  it("knows nothing of a descriptor that is closed, could not be opened, or was handed over", () => {
+  it("tells no path for a descriptor that is closed, failed to open or was passed to the runtime", () => {
     const paths = new OpenPaths();
     paths.opened("openat", [AT_FDCWD, path("/a"), 0], 7);
     paths.opened("close", [7], 0);
@@ -26,7 +26,7 @@ describe("OpenPaths", () => {
     for (const fd of [7, -2, 1]) expect(paths.of("write", [fd, path("x"), 1])).toBe("");
   });
 
-  it("tells pidfds apart by their process", () => {
+  it("tells the pid for a pidfd", () => {
     const paths = new OpenPaths();
     paths.opened("pidfd_open", [42, 0], 5);
     expect(paths.of("pidfd_send_signal", [5, 9, null, 0])).toBe("42");

@@ -5,15 +5,15 @@ import { textOf } from "../explain/native.ts";
 
 type Args = readonly NativeArgument[];
 
-/** Where the runtime's descriptors lead, by the calls that it makes, and so which path a call is about. */
+/** Follows which path each descriptor of the runtime is open at, and so tells which path a call is about. */
 export class OpenPaths {
   readonly #paths = new Map<number, string>();
 
-  /** Before the call is told of. */
+  /** Has to see each call before `of` is asked about it. */
   opened(call: SyscallName, args: Args, result: number): void {
     if ((call === "openat" || call === "openat2") && result >= 0)
       this.#paths.set(result, this.#at(args[0], args[1]));
-    // pidfds are told apart by their process.
+    // For a pidfd, the pid stands in for the path.
     if (call === "pidfd_open" && result >= 0) this.#paths.set(result, String(args[0]));
     if (call === "close") this.#paths.delete(Number(args[0]));
   }
@@ -35,7 +35,7 @@ export class OpenPaths {
     }
   }
 
-  /** Absolute, and not by way of a descriptor. */
+  /** The path in absolute form, without /proc/self/fd. */
   #at(directory: NativeArgument | undefined, name: NativeArgument | undefined): string {
     const text = textOf(name);
     const [, fd, rest = ""] = /^\/proc\/self\/fd\/(\d+)(\/.*)?$/.exec(text) ?? [];

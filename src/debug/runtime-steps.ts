@@ -16,7 +16,7 @@ import { failureOf, type StepLog } from "./steps.ts";
 
 type Args = readonly NativeArgument[];
 
-/** Which container a command is about, and where what it makes is. */
+/** The container that a command is about, and the paths that it uses for it. */
 export interface Subject {
   readonly root: string;
   readonly id: string;
@@ -24,10 +24,10 @@ export interface Subject {
   readonly pidFile: string;
 }
 
-/** Until the config of the container is there. */
+/** Used until the container's config.json can be read. */
 const NO_CONFIG: Config = { ociVersion: "1.0.0", root: { path: "" } };
 
-/** Tells of the runtime's own calls that change something, in the words of `explain`. */
+/** Logs the runtime's own calls that change something, in the words of `explain`. */
 export class RuntimeSteps {
   readonly #steps: StepLog;
   readonly #processes: StubProcesses;
@@ -66,7 +66,7 @@ export class RuntimeSteps {
     this.#steps.tell({ by: "runtime", ...reason, ...(failure !== undefined && { failure }) });
   }
 
-  /** What `explain` has no words for: it ends where the container runs. */
+  /** Names steps of kill, delete and the like. `explain` has no words for them: it ends when the container runs. */
   #undoing(call: SyscallName, args: Args, path: string): Reason | undefined {
     const cgroup = (purpose: string, to = path.length) => ({
       pointer: "/linux/cgroupsPath",
@@ -98,7 +98,7 @@ export class RuntimeSteps {
   }
 
   #doing(call: SyscallName, args: Args, path: string): Reason | undefined {
-    // Of descriptors that were handed over, and of sockets, nobody knows what is written for whom.
+    // For sockets and descriptors that were passed to the runtime, the purpose of a write is unknown.
     if (path === "" && (call === "write" || call === "pwrite64" || call === "connect")) return undefined;
     this.#readConfig();
     const value = call === "write" ? textOf(args[1]).slice(0, Number(args[2])) : "";
@@ -106,14 +106,14 @@ export class RuntimeSteps {
     return reason.purpose === call ? { ...reason, purpose: `${call} ${path}`.trimEnd() } : reason;
   }
 
-  /** It is the container's own, which is there from early in create on: what was given may be changed meanwhile. */
+  /** Reads the copy in the container's directory, which create writes early: the bundle's file may have changed since. */
   #readConfig(): void {
     if (this.#hasConfig) return;
     try {
       this.#reasons = this.#reasonsOf(onKernel(() => readValidConfig(this.#directory)));
       this.#hasConfig = true;
     } catch {
-      // It is not there yet, or damaged, which the command itself will say.
+      // It doesn't exist yet, or is damaged: then the command itself reports that.
     }
   }
 
@@ -132,7 +132,7 @@ export class RuntimeSteps {
   }
 }
 
-/** What changes nothing outside of the runtime is no step, nor is what finds that there is nothing to do. */
+/** Whether a call is a step: one that changes something outside of the runtime. A failure that means there is nothing to do is none. */
 function isTold(call: SyscallName, args: Args, result: number): boolean {
   switch (call) {
     case "mkdirat":

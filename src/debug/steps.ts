@@ -2,22 +2,22 @@ import { errnoMessage, errnoName } from "../../bindings/abi/errno.ts";
 import { onKernel } from "../../bindings/ffi/syscall.ts";
 import type { Log } from "../log.ts";
 
-/** Something that has been done, or tried, for one property. */
+/** Something that a process has done, or tried to do, for one property. */
 export interface Step {
-  /** `runtime`, or the process that a stub is: `stub`, `init`, a hook. */
+  /** Who did it: `runtime`, or a process that runs the stub: `stub`, `init`, `process`, a hook. */
   readonly by: string;
-  /** Empty for what no property asks for. */
+  /** Empty if no property asks for it. */
   readonly pointer: string;
   readonly purpose: string;
-  /** What of it has failed, where something has. */
+  /** The call that failed, and why. */
   readonly failure?: string;
 }
 
-/** Writes each step to the log, once for all calls that it takes. */
+/** Writes each step to the log, as one line for all of its calls. */
 export class StepLog {
   readonly #log: Log;
   #last = "";
-  /** The hook that is running: all that is done meanwhile is done for it. */
+  /** The hook that is running: each step belongs to it meanwhile. */
   hook: { readonly name: string; readonly pointer: string } | undefined;
 
   constructor(log: Log) {
@@ -30,7 +30,7 @@ export class StepLog {
     const key = `${message} ${asked}`;
     if (key === this.#last) return;
     this.#last = key;
-    // The calls that write it are none of the steps.
+    // The calls that write the log are no steps.
     onKernel(() => this.#log.debug(message, asked));
   }
 }

@@ -8,7 +8,7 @@ import { StubSteps } from "./stub-steps.ts";
 const EPERM = 1;
 const ENOENT = 2;
 
-/** What is told of a program that is answered so. */
+/** The lines that are logged for a program with this reply. */
 function told(
   write: (program: Program) => void,
   reply: Partial<Reply>,
@@ -37,21 +37,21 @@ function mountProc(program: Program): void {
   program.do("umask", [0]);
 }
 
-describe("what a stub has done", () => {
-  it("is told once for all calls of one purpose", () => {
+describe("StubSteps", () => {
+  it("logs one line for all calls of one purpose", () => {
     expect(told(mountProc, { results: [3, 4, 0] })).toEqual([
       ["stub: mount proc on /proc", "/mounts/0"],
       ["stub: set the umask", ""],
     ]);
   });
 
-  it("ends at the call that has failed, which is named", () => {
+  it("ends at the call that failed, and names it", () => {
     expect(told(mountProc, { results: [3, -EPERM], failure: { index: 1, errno: EPERM } })).toEqual([
       ["stub: mount proc on /proc: fsmount: operation not permitted", "/mounts/0"],
     ]);
   });
 
-  it("is not told of what was skipped, and says so where nothing has worked", () => {
+  it("leaves out skipped operations, and says when every call of a step failed", () => {
     const write = (program: Program) => {
       program.about("/linux/maskedPaths/0", "mask /proc/x");
       const file = program.call("openat2", [-100, "/proc/x"], { tolerate: ["ENOENT"] });
@@ -64,7 +64,7 @@ describe("what a stub has done", () => {
     ]);
   });
 
-  it("is told beforehand of a program that nobody answers", () => {
+  it("logs a program without a reply when it is sent", () => {
     const write = (program: Program) => {
       program.quiet = true;
       program.about("/process/args/0", 'exec: "true"');

@@ -3,19 +3,19 @@ import type { Operation, Program, Reply } from "../../bindings/stub/program.ts";
 import { cloneChannel, type StubProcesses } from "../../bindings/stub/stub-processes.ts";
 import { failureOf, type StepLog } from "./steps.ts";
 
-/** Operations of the stub itself, which are no steps. */
+/** Operations that the stub does without the kernel or for its channel: they are no steps. */
 const OWN = new Set(["store", "copy", "load", "set-channel", "await"]);
 
 /**
- * Tells what the stubs have done: of a program when it is answered; of the last one, which nobody answers and which may wait for `start`,
- * when it is sent.
+ * Logs the steps of the stubs: those of a program when its reply comes. The last program, which may wait for `start`, gets no reply: its
+ * steps are logged when it is sent.
  */
 export class StubSteps implements StubTap {
   readonly #steps: StepLog;
   readonly #processes: StubProcesses;
-  /** What the process is called that is no stub any more. */
+  /** Name of the process that the stub clones: init, or that of an exec. */
   readonly #name: string;
-  /** Pids of those that have been spawned. */
+  /** Pids of the stubs that were spawned. */
   readonly #stubs: Set<number>;
 
   constructor(steps: StepLog, processes: StubProcesses, name: string, stubs: Set<number>) {
@@ -74,7 +74,7 @@ interface Result {
   readonly result: number;
 }
 
-/** A step is what follows each other for the same purpose. */
+/** Consecutive operations with one purpose and pointer are one step. */
 function endOfStep(run: readonly Result[], begin: number): number {
   const first = run[begin]?.operation;
   let end = begin + 1;
@@ -85,7 +85,7 @@ function endOfStep(run: readonly Result[], begin: number): number {
   return end;
 }
 
-/** The call that the program ended at; or, where all that a step takes has failed as it may, the first. */
+/** The call that ended the program; or, if every call of the step failed with a tolerated error, the first one. */
 function failureIn(calls: readonly Result[], { failure }: Reply): string | undefined {
   const ended = calls.find(({ index }) => index === failure?.index);
   if (ended !== undefined) return failureOf(ended.operation.call, -ended.result);

@@ -86,7 +86,7 @@ export const OWN_BUSINESS = new Set<SyscallName>([
   "setns",
 ]);
 
-/** What is done after all, since it changes the calling thread alone, which looks at the host with other rights for a moment. */
+/** Really makes a call that only changes the calling thread, which for a moment looks at the host with other rights. */
 export function ofThread(name: SyscallName, args: readonly NativeArgument[]): number | undefined {
   return name === "capget" || name === "capset" ? callKernel(name, args) : undefined;
 }

@@ -98,7 +98,7 @@ export class SimulatedNetworks {
     return this.#sent;
   }
 
-  /** What else the stub sends to the runtime. */
+  /** Takes a descriptor that the stub sends to the runtime. */
   handOver(name: string): void {
     this.#sent ??= this.#names.descriptor(name);
   }

@@ -24,13 +24,13 @@ export class SimulatedProcesses {
     return this.#parts(path) !== undefined;
   }
 
-  /** Whether there is nothing at a path, as far as the process is concerned: its root directory is the host's while it is set up. */
+  /** Whether a simulated process has nothing at this path. Its root directory exists: it is the host's during the set-up. */
   lacks(path: string): boolean {
     const name = this.#parts(path)?.name;
     return name !== undefined && name !== "root";
   }
 
-  /** The arguments of openat(2) or openat2(2) with the host's path in the place of a process's root directory. */
+  /** Arguments of openat(2) or openat2(2): a simulated process's root directory is replaced by the host's. */
   onHost(path: string, args: readonly NativeArgument[]): readonly NativeArgument[] {
     return this.#parts(path)?.name === "root" ? [AT_FDCWD, cString("/"), ...args.slice(2)] : args;
   }

@@ -219,12 +219,14 @@ export class SimulatedStubs implements StubTap {
     return 0;
   }
 
-  /** What an earlier mount of the config shows, and a later one has as its source. */
+  /** Answers whether a bind mount's source in an earlier mount of the config is a directory. */
   #lookAtSource({ path = "", pointer }: Operation, output: Uint8Array): number {
     const seen = this.#view.look(path);
     const isTold = seen.is === "there" || seen.is === "made";
     if (!isTold)
-      this.#recorder.notes.add(`${pointer}: what ${path} is can't be told from here: shown as a directory`);
+      this.#recorder.notes.add(
+        `${pointer}: the type of ${path} is not known here: it is shown as a directory`,
+      );
     const mode = seen.is === "there" ? seen.status.mode : S_IFDIR;
     new DataView(output.buffer).setUint16(statx.stx_mode, mode, true);
     return 0;
@@ -320,7 +322,7 @@ function resultName(operation: Operation): string {
     case "load":
       return "mode";
     case "mount_setattr":
-      // Of a bind mount, whose flags may be locked.
+      // Changing the flags of a bind mount may fail, since the kernel may have locked them.
       return path === "" ? "permission" : `${operation.call} ${path}`;
     default:
       return path === "" ? operation.call : `${operation.call} ${path}`;

@@ -12,13 +12,16 @@ import type { MountRequest } from "../plan/mount-requests.ts";
 import type { PrepareOptions } from "./prepare-options.ts";
 import { asRuntsError, onBehalfOf } from "./run-program.ts";
 
-/** So many descriptors go with one program at most, some of them those of others: SCM_MAX_FD is 253. unix(7) */
+/**
+ * How many descriptors a program may carry when one more is added. The kernel's limit is SCM_MAX_FD, 253, and other steps add theirs.
+ * unix(7)
+ */
 const MOST_DESCRIPTORS = 200;
 
 /**
- * Sources that nothing but a capability of the caller reaches, as those in the home of another user. Init has his user id, but in its
- * user namespace no capabilities over the host's files. So the runtime opens them, in init's mount namespace: a mount of its
- * own would have none of the flags that the kernel locks for a user namespace. mount_namespaces(7)
+ * Opens sources that only a capability of the caller reaches, such as those in another user's home. Init has the caller's user id, but
+ * in its user namespace no capabilities over the host's files. So the runtime opens them, through init's mount namespace: on mounts of
+ * the runtime's namespace the kernel would lock no flags for the user namespace. mount_namespaces(7)
  */
 export function openCallersSources(
   program: Program,
@@ -40,7 +43,10 @@ export function openCallersSources(
   }
 }
 
-/** Without the capabilities this process has the rights that init has. What holds the rootfs has to be in init's reach as that has. */
+/**
+ * Finds them: without these capabilities the runtime has the rights of init. A folder that holds the rootfs must be in init's reach, as the
+ * rootfs.
+ */
 function deniedToInit(requests: readonly MountRequest[]): MountRequest[] {
   const candidates = requests.filter(
     (request) =>
@@ -66,7 +72,7 @@ function isDenied({ source, pointer, options }: MountRequest): boolean {
   }
 }
 
-/** The root directory of init, in whose mount namespace it lies. */
+/** Opens the root directory of init's mount namespace. */
 function openRootOf(pid: number, opened: OwnedDescriptor[]): number {
   const root = new OwnedDescriptor(openSync(`/proc/${pid}/root`, O_PATH | O_DIRECTORY | O_CLOEXEC));
   opened.push(root);

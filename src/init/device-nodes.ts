@@ -30,10 +30,10 @@ import { runProgram } from "./run-program.ts";
 import { withStub } from "./with-stub.ts";
 
 /**
- * The devices that a config lists, for a container in a user namespace: mknod(2) asks for CAP_MKNOD in the host's first one, which init no
- * longer has. A stub with the caller's rights makes them on a tmpfs in a mount namespace that ends with it, and of each a mount that
- * shows the node alone: the container has no way to the rest of a file system on which devices work. What comes back are those
- * mounts, by the pointers of the devices; none where the caller may not make devices.
+ * Makes the devices that a config lists, for a container in a user namespace: mknod(2) asks for CAP_MKNOD in the first user namespace,
+ * which init no longer has. A stub with the caller's rights makes them on a tmpfs, in a mount namespace that ends with it. For each node it
+ * makes a mount of the node alone, so that the container can't reach the rest of a file system on which devices work. Returns these
+ * mounts by the pointers of the devices; none if the caller may not make devices.
  */
 export function prepareDeviceNodes(
   program: Program,
@@ -74,11 +74,11 @@ interface Owner {
   readonly gid: number;
 }
 
-/** On the host. One that the config doesn't name is the container's root, if that is mapped. */
+/** The owner's ids on the host. Without ids in the config it is the container's root, or the host's if that is not mapped. */
 function ownerOf({ uid, gid, pointer }: DeviceNode, plan: InitPlan, containerPid: () => number): Owner {
   const { uidMappings = [], gidMappings = [] } = plan.config.linux ?? {};
   const isJoined = plan.namespaces.joined.has("user");
-  // A namespace that is joined has its mappings, whether or not the config lists them too.
+  // A joined namespace has mappings of its own; the config need not list them.
   const uids = isJoined ? mapOf(containerPid(), "uid_map") : uidMappings;
   const gids = isJoined ? mapOf(containerPid(), "gid_map") : gidMappings;
   return { uid: onHost(uid, uids, `${pointer}/uid`), gid: onHost(gid, gids, `${pointer}/gid`) };
@@ -95,7 +95,7 @@ function onHost(id: number | undefined, mappings: readonly IdMapping[], pointer:
   throw new RuntsError(`${pointer}: ${id} is not in the mappings of the user namespace`, { pointer });
 }
 
-/** A tmpfs that nobody else sees, in a mount namespace, since open_tree(2) copies no mount without a place before Linux 6.15. */
+/** Mounts a tmpfs that nobody else sees. It needs a mount namespace: before Linux 6.15, open_tree(2) copies no detached mount. */
 function makePlace(channel: StubChannel, plan: InitPlan): Register | undefined {
   const entering = channel.program();
   entering.about("/linux/devices", "make a mount namespace to make devices in");
@@ -115,7 +115,7 @@ function makePlace(channel: StubChannel, plan: InitPlan): Register | undefined {
   return mount;
 }
 
-/** A mount of one node, detached; undefined where the kernel denies to make devices, as it may by the rules of a cgroup. */
+/** A detached mount of one node; undefined if the kernel forbids making devices, as the device rules of a cgroup may. */
 function makeNode(
   channel: StubChannel,
   place: Register,

@@ -72,7 +72,7 @@ export function prepareProcess(
   const listener = listen === undefined ? undefined : last.descriptor(listen());
   const reply = receiveAll(session);
   options.attributes?.apply(session.pid);
-  // Not in the last program, which has no reply: the runtime would look for the listener in a process that may still be hidden.
+  // Not in the last program, which has no reply: the runtime could look for the listener before the process can be reached.
   if (options.start.seccomp?.listener?.dumpable === true && !options.staysDumpable) {
     const program = channel.program();
     becomeReachable(program);
@@ -147,7 +147,7 @@ function readPasswd(channel: StubChannel, { file, begin }: Passwd, reply: Reply)
   return text;
 }
 
-/** The last of several values counts; HOME is that of the user in the container's /etc/passwd where none is given, or an empty one. */
+/** The last of several values counts. If HOME is missing or empty, it is that of the user in the container's /etc/passwd. */
 function environment(
   process: Process,
   added: readonly string[],

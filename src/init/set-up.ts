@@ -60,9 +60,9 @@ export interface SetUpOptions extends ProcessOptions {
   readonly hooks: (() => void) | undefined;
   /** Makes ready what mounts with id mappings need. Absent if there are none. */
   readonly idMappedMounts: typeof prepareIdMappedMounts | undefined;
-  /** Opens sources of bind mounts that init may not reach. Absent where it reaches what the caller does. */
+  /** Opens sources of bind mounts that init may not reach. Absent if init reaches all that the caller does. */
   readonly callersSources: typeof openCallersSources | undefined;
-  /** Makes devices that init may not make. Absent if there are none, or the runtime may not make them either. */
+  /** Makes the listed devices, which init may not make. Absent if there are none, or the runtime may not make them either. */
   readonly deviceNodes: typeof prepareDeviceNodes | undefined;
 }
 

@@ -70,7 +70,7 @@ export function capabilitySets(process: Process, options: CredentialOptions): Ca
   return { ...sets, ambient };
 }
 
-/** In the words of runc, which are looked for. */
+/** Warns in the words of runc, which people search for. */
 function warnOfAmbient(names: readonly string[], lost: bigint, { warn }: CredentialOptions): void {
   names.forEach((name, index) => {
     const number = capabilityNames.indexOf(name);

@@ -73,7 +73,7 @@ describe("device nodes", () => {
     expect(made(program).at(-1)?.args[3]).toBe(type === "p" ? 0n : 0x101n);
   });
 
-  it("makes no default device where the config mounts something, nor a ptmx that it lists", () => {
+  it("makes no default device where the config mounts something, and no listed ptmx", () => {
     const ptmx: Device = { type: "c", path: "/dev/ptmx", major: 5n, minor: 2n };
     const random = { destination: "/dev/random", source: "/dev/urandom", options: ["bind"] };
     const { program } = planned({ devices: [ptmx] }, [random]);
@@ -88,7 +88,7 @@ describe("device nodes", () => {
 
 const disk: Device = { type: "b", path: "/dev/disk", major: 8n, minor: 1n };
 
-/** What statx(2) says of it. */
+/** Its status, as statx(2) fills it in. */
 function nodeOf(mode: number, uid = 0, gid = 0): Uint8Array {
   const stat = statx(0o060000 | mode, 8, 1);
   const view = new DataView(stat.buffer);
@@ -151,7 +151,7 @@ describe("in a user namespace", () => {
     expect(() => check(onHost(program, stat))).not.toThrow();
   });
 
-  it("puts a node that is ready into its place, and takes none of the host's", () => {
+  it("puts a ready node in its place instead of the host's", () => {
     const { program, plan } = testPlan({ linux: { namespaces, devices: [disk] } });
     const ready = program.registers.take();
     makeDevices(program, plan, [], new Map([["/linux/devices/0", ready]]));
@@ -188,7 +188,7 @@ describe("links", () => {
     });
     expect(mountRequests(plan).map(({ pointer }) => pointer)).toEqual(["/mounts/1"]);
     expect(warnings).toEqual([
-      "/mounts/0: left out, since /dev/ptmx is a link to that of the container's own devpts",
+      "/mounts/0: left out, since /dev/ptmx is a link to the ptmx of the container's own devpts",
     ]);
   });
 

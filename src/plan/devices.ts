@@ -31,7 +31,7 @@ const DEFAULT_DEVICES: readonly Device[] = [
   { type: "c", path: "/dev/tty", major: 5n, minor: 0n, fileMode: 0o666 },
 ];
 
-/** The property says which devices there are beside these. */
+/** Pointer of the default devices: the property lists those that come in addition. */
 const DEFAULTS_POINTER = "/linux/devices";
 
 const FIFO = { major: 0n, minor: 0n };
@@ -50,7 +50,7 @@ export interface DeviceNode extends Device {
   readonly pointer: string;
 }
 
-/** Nodes that the config asks for. */
+/** The nodes that the config lists, except /dev/ptmx, which is a link. */
 export function listedDevices({ linux }: Config): DeviceNode[] {
   const listed = (linux?.devices ?? []).map((device, index) => ({
     ...device,
@@ -76,7 +76,7 @@ export function devicePaths(config: Config): string[] {
   return deviceNodes({ config }).map(({ path }) => path);
 }
 
-/** `ready` are mounts of nodes that the runtime has made, by the pointers of the devices. */
+/** `ready`: mounts of nodes that the runtime has made, by the pointers of the devices. */
 export function makeDevices(
   program: Program,
   plan: InitPlan,
@@ -90,7 +90,7 @@ export function makeDevices(
   const dev = openTarget(program, plan, "/dev", "directory", { noSymlinks: true }).fd;
   const makeNode = isInUserNamespace(plan) ? bindDevice : makeDeviceNode;
   for (const node of deviceNodes(plan)) {
-    // One that the config lists has to be there itself, whatever is mounted.
+    // A mount in its place keeps a default device away, but none that the config lists.
     if (node.pointer === DEFAULTS_POINTER && isMounted(requests, node.path)) continue;
     program.about(node.pointer, `make device ${node.path}`);
     const parts = components(node.path);
@@ -110,7 +110,7 @@ export function makeDevices(
   return checks;
 }
 
-/** Whether the config itself puts something at this path, a bind mount of /dev/urandom on /dev/random: that is what it gets. */
+/** Whether the config mounts something at this path, such as /dev/urandom on /dev/random: then that stays. */
 function isMounted(requests: readonly MountRequest[], path: string): boolean {
   return requests.some(({ destination, options }) => destination === path && !options.remount);
 }
@@ -197,14 +197,14 @@ function bindDevice(
     const stat = reply.outputs[output];
     if (stat === undefined) return;
     checkExisting(node, stat, "on the host");
-    // The default devices are what the host has.
+    // For a default device, whatever rights the host's node has are right.
     if (node.pointer !== DEFAULTS_POINTER) checkRights(node, stat);
   };
 }
 
 /**
- * Whether the host's node has the permissions and the owner that the config asks for, as the container sees them. Whose it is makes no
- * difference where everybody else may do the same.
+ * Checks that the host's node has the permissions and the owner that the config asks for, as the container sees them. The owner only
+ * matters if his rights differ from everybody's.
  */
 function checkRights(node: DeviceNode, found: Uint8Array): void {
   const view = new DataView(found.buffer, found.byteOffset, found.length);
@@ -220,12 +220,12 @@ function checkRights(node: DeviceNode, found: Uint8Array): void {
 
 function otherRights({ pointer, path }: DeviceNode, name: string, found: string): RuntsError {
   const at = `${pointer}/${name}`;
-  const why = "only who may make devices on the host (CAP_MKNOD) can have another one";
-  const message = `${at}: ${path} on the host has the ${name} ${found}, and ${why}`;
+  const why = "only a caller with CAP_MKNOD on the host can have another one";
+  const message = `${at}: ${path} on the host has the ${name} ${found}: ${why}`;
   return new RuntsError(message, { operation: "mknodat", errno: "EEXIST", path, pointer: at });
 }
 
-/** Puts a node in its place that is ready but for that. */
+/** Puts a ready mount of a node in its place. */
 function attachNode(
   program: Program,
   { path }: DeviceNode,

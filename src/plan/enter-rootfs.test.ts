@@ -174,17 +174,14 @@ describe("enterRootfs", () => {
   it.each<[RootfsPropagation, number, boolean]>([
     ["private", MS_PRIVATE, false],
     ["rslave", MS_SLAVE, true],
-  ])(
-    "sets %s last only in a namespace that it joins, so that mounts keep their own",
-    (word, type, recursive) => {
-      const created = withMounts(word);
-      enterRootfs(created.program, created.plan);
-      expect(created.program.operations.at(-1)?.call).toBe("chdir");
-      const joined = withMounts(word, {}, "/proc/1/ns/mnt");
-      enterRootfs(joined.program, joined.plan);
-      expect(propagations(joined.program.operations.slice(-1))).toEqual([["/", type, recursive]]);
-    },
-  );
+  ])("sets %s last only in a joined namespace, so that mounts keep their own", (word, type, recursive) => {
+    const created = withMounts(word);
+    enterRootfs(created.program, created.plan);
+    expect(created.program.operations.at(-1)?.call).toBe("chdir");
+    const joined = withMounts(word, {}, "/proc/1/ns/mnt");
+    enterRootfs(joined.program, joined.plan);
+    expect(propagations(joined.program.operations.slice(-1))).toEqual([["/", type, recursive]]);
+  });
 
   it("changes the root directory without a mount namespace, and touches no mount", () => {
     const { program, plan } = testPlan({ linux: { rootfsPropagation: "rslave" } });

@@ -63,7 +63,7 @@ export function isolateMounts(program: Program, plan: InitPlan): void {
   setPropagationAt(program, "/", type === MS_UNBINDABLE ? MS_PRIVATE : type, recursive);
   if (type === MS_SHARED || !recursive) {
     // pivot_root(2) refuses a new root whose parent mount is shared; and what is mounted on a shared one shows on the host. The root
-    // becomes what this mount is, since it is a copy from it.
+    // mount is a copy of this mount, and so has its propagation.
     const ofRootfs = type === MS_SLAVE ? MS_SLAVE : MS_PRIVATE;
     setPropagationAt(program, plan.facts.rootfsMountPoint(), ofRootfs, false);
   }
@@ -131,7 +131,7 @@ export function enterRootfs(program: Program, plan: InitPlan): void {
   program.do("chdir", ["/"]);
   const propagation = parsePropagation(plan.config.linux?.rootfsPropagation ?? "");
   if (propagation === undefined || !hasMountNamespace(plan)) return;
-  // Of a new namespace isolateMounts has made the mounts private or slaves: again, it would undo what single mounts ask for themselves.
+  // In a new namespace isolateMounts has already made all mounts private or slaves. Doing it again would undo what single mounts ask for.
   const { type, recursive } = propagation;
   if (plan.namespaces.created.has("mount") && (type === MS_PRIVATE || type === MS_SLAVE)) return;
   program.about("/linux/rootfsPropagation", "set the propagation of the root mount");

@@ -65,7 +65,7 @@ export function maskPaths(program: Program, plan: InitPlan, hostNull: Register):
   });
 }
 
-/** Engines add lists of users to their own: once is enough, and a mount less. */
+/** Engines append their users' lists to their own, so a path may come twice. One mount is enough. */
 function isListedBefore(paths: readonly string[], index: number): boolean {
   return paths.indexOf(paths[index] ?? "") < index;
 }

@@ -23,13 +23,13 @@ export interface HostFacts {
   readonly hostPseudoMounts: () => readonly string[];
   /** Mount point of the host that the rootfs lies on. */
   readonly rootfsMountPoint: () => string;
-  /** Follows symbolic links as the host does, as far as there is anything. Errors as those of isDirectory. */
+  /** Follows symbolic links as the host does, as far as the path exists. Errors as those of isDirectory. */
   readonly followOnHost: (source: string, pointer: string) => string;
   /** Reports what is odd in the config, but no error. */
   readonly warn: (message: string) => void;
   /** Directory of the container's cgroup, absolute on the host. */
   readonly cgroup: string | undefined;
-  /** Where the host shows all cgroups. Errors if it doesn't, with the pointer of the mount that shall. */
+  /** Where the host has the whole cgroup hierarchy. If it hasn't, the error names the pointer of the mount that needs it. */
   readonly cgroupHierarchy: (pointer: string) => string;
   /** SELinux context of new file systems; empty if none is asked for, or the host has no SELinux. */
   readonly mountLabel: string;
@@ -67,7 +67,7 @@ export interface InitPlan {
   readonly made: MadeMount[];
   /** Whether the container runs already: its processes see each mount from the moment that it is in its place. */
   readonly isLive: boolean;
-  /** Has all done that the program has so far; it goes on with what comes after that. */
+  /** Runs the operations that the program has so far, and empties it for those that follow. */
   readonly runSoFar: (program: Program) => Reply;
   /** Copies what the directory `covered` contains into the new mount, at this point of the program (option tmpcopyup). */
   readonly copyUp: (program: Program, covered: Register, mount: Register, pointer: string) => void;

@@ -8,18 +8,18 @@ import type { MountOptions } from "./mount-options.ts";
 import { cleanPath, isAtOrBelow } from "./rootfs-paths.ts";
 
 /**
- * Sources of bind mounts that earlier mounts of the same config show: "rootfs/a" is what an earlier mount has put on /a, and not the
- * host's directory below it. config.md, Mounts: "The runtime MUST mount entries in the listed order."
+ * Sources of bind mounts that are in earlier mounts of the same config: "rootfs/a" is what an earlier mount has put on /a, not the host's
+ * directory that it covers. config.md, Mounts: "The runtime MUST mount entries in the listed order."
  */
 
-/** What such a mount is about. */
+/** The parts of a MountRequest that decide about its source. */
 export interface SourceRequest {
   readonly pointer: string;
   readonly destination: string;
   readonly options: MountOptions;
   readonly source: string;
   readonly link: string | undefined;
-  /** Path in the container of a source that an earlier mount covers, or lies in. */
+  /** Path in the container of a source that an earlier mount covers, or is mounted below. */
   inner?: string;
 }
 
@@ -28,7 +28,7 @@ export function isMadeOfSource({ options, link }: Pick<SourceRequest, "options" 
   return options.bind && !options.remount && link === undefined;
 }
 
-/** Finds them. The host is asked only about sources that seem to lie below the rootfs. */
+/** Finds these sources. It looks at the host only for sources that may be below the rootfs. */
 export function findInnerSources(
   requests: readonly SourceRequest[],
   { config, facts }: Pick<InitPlan, "config" | "facts">,
@@ -49,7 +49,7 @@ export function findInnerSources(
   }
 }
 
-/** The rootfs without a look at the host: sources are written like that. */
+/** Path of the rootfs with its symbolic links: configs write sources in terms of it. */
 export function rootAsGiven(path: string, bundle: string): string {
   return absolutePath(path.startsWith("/") ? path : `${bundle}/${path}`);
 }
@@ -58,11 +58,11 @@ interface Rootfs {
   /** Without symbolic links. */
   readonly rootfs: string;
   readonly given: string;
-  /** Follows symbolic links as the host does, in whose terms a source is written: one of the image that leads out of it does so. */
+  /** Follows symbolic links as the host does: a source is a path on the host, where a link of the image may lead out of the rootfs. */
   readonly follow: (path: string) => string;
 }
 
-/** The path in the container of a source that one of the earlier mounts covers, or lies in; undefined for any other. */
+/** Path in the container of a source that an earlier mount covers, or is mounted below; undefined for any other source. */
 export function innerSource(
   source: string,
   earlier: readonly string[],
@@ -70,7 +70,7 @@ export function innerSource(
 ): string | undefined {
   if (earlier.length === 0) return undefined;
   const path = cleanPath(source);
-  // Links above the rootfs, as /var/run is one, are no reason to miss it.
+  // A source may lead to the rootfs by links above it, such as /var/run: so only the last name is compared.
   if (!path.includes(`/${basename(given)}`) && !isAtOrBelow(path, rootfs)) return undefined;
   const found = follow(path);
   if (!isAtOrBelow(found, rootfs)) return undefined;
@@ -79,19 +79,19 @@ export function innerSource(
   return isShown ? inner : undefined;
 }
 
-/** A source that is open, and what it needs to be there at its destination. */
+/** An opened source, and the kind of destination that it needs. */
 export interface OpenedSource {
   readonly opened: Register;
   readonly kind: "directory" | "file";
 }
 
-/** What is not found in the mount itself. openFrom adds EXDEV, and the stub takes no more than three. */
+/** Errors of a path that the mount itself does not have. openFrom adds EXDEV; the stub tolerates at most three. */
 const GONE = ["ENOENT", "ENOTDIR"];
 
 /**
- * Opens such a source when its turn comes. What is in the earlier mounts belongs to others: a symbolic link there means the container's
- * root, where runc and crun follow it to the host. Only the mounts themselves can tell whether it is a directory, so all that
- * the program has so far is done first.
+ * Opens such a source when its mount is made. The content of earlier mounts is untrusted: a symbolic link in them is resolved in the
+ * container's root (runc and crun follow it to the host). Whether the source is a directory is only known when those mounts exist, so
+ * the program so far is run first.
  */
 export function openInnerSource(
   program: Program,

@@ -118,7 +118,7 @@ describe("flags of a bind mount", () => {
     ["sync", 0],
     ["async", 0],
     ["silent", 0],
-  ])("are those that are named with %s, and access times of the source", (option, set) => {
+  ])("are the named ones with %s, with access times of the source", (option, set) => {
     expect(bindAttributes(parseMountOptions(["bind", option]))).toEqual({ set, clear: others & ~set });
   });
 
@@ -127,7 +127,7 @@ describe("flags of a bind mount", () => {
     ["relatime", 0],
     ["strictatime", abi.MOUNT_ATTR_STRICTATIME],
     ["nodiratime", abi.MOUNT_ATTR_NODIRATIME],
-  ])("have all access times anew with %s", (option, set) => {
+  ])("replace all access times with %s", (option, set) => {
     expect(bindAttributes(parseMountOptions(["bind", option]))).toEqual({ set, clear: others | times });
   });
 

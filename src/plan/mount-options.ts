@@ -81,10 +81,10 @@ const SUPERBLOCK: Readonly<Record<string, { readonly flag: string; readonly set:
   sync: { flag: "sync", set: true },
 };
 
-/** MS_SILENT, which only concerned what the kernel logs; fsconfig(2) has no such flag. */
+/** MS_SILENT only concerned what the kernel logs; fsconfig(2) has no such flag. */
 const SILENCE = new Set(["loud", "silent"]);
 
-/** No effect: "defaults" by the specification. */
+/** Words without effect; "defaults" has none by the specification. */
 const WITHOUT_EFFECT = new Set(["defaults", "loud", "silent"]);
 
 const PROPAGATION: Readonly<Record<string, number>> = {
@@ -112,7 +112,7 @@ export interface MountOptions {
   /** crun's `dest-nofollow`: a destination that is a symbolic link is mounted over, itself. */
   readonly destinationNoFollow: boolean;
   readonly attributes: { readonly set: number; readonly clear: number };
-  /** Whether a flag of mount(2) is named, set or cleared, of this mount alone. */
+  /** Whether an option sets or clears a flag of mount(2), and not recursively. */
   readonly namesFlags: boolean;
   readonly recursiveAttributes: { readonly set: number; readonly clear: number };
   /** In the order given. */
@@ -213,8 +213,8 @@ const ALL_FLAGS =
   MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOSYMFOLLOW;
 
 /**
- * The flags of a bind mount, which at first are those of its source: where any is named, it has those that are and no others, as runc has
- * it. Access times are one thing: they are the source's until an option sets them.
+ * The flags to change of a bind mount, which begins with those of its source. If an option names a flag, the mount has the named flags
+ * alone, as in runc. Access times are an exception: they stay the source's until an option sets one.
  */
 export function bindAttributes({ attributes, namesFlags }: MountOptions): MountOptions["attributes"] {
   if (!namesFlags) return attributes;

@@ -25,7 +25,7 @@ export interface MountRequest {
   readonly link: string | undefined;
   /** Whether a copy of the source would contain the container's own mounts if it were made after them. */
   readonly holdsRootfs: boolean;
-  /** Path in the container of a source that an earlier mount of the config covers, or lies in: it is there only once that is made. */
+  /** Path in the container of a source that an earlier mount of the config covers, or is mounted below: it can be opened only after that. */
   inner?: string;
   /** The source of a bind mount, once it is opened: itself, or a detached copy of it if `isCopy`. */
   opened?: Register;
@@ -34,7 +34,7 @@ export interface MountRequest {
   mappings?: Register;
 }
 
-/** A link to the ptmx of the container's own devpts, whatever a config lists there. config-linux.md, Dev symbolic links */
+/** Always a link to the ptmx of the container's own devpts. config-linux.md, Dev symbolic links */
 export const PTMX = "/dev/ptmx";
 
 /** `list` is the pointer of the list of mounts. */
@@ -70,11 +70,11 @@ function isAtPtmx({ mount }: MountRequest): boolean {
   return cleanPath(mount.destination) === PTMX;
 }
 
-/** The host's ptmx would open terminals of the host, where that is one of a devpts itself. */
+/** Leaves out a mount on /dev/ptmx: if the host's is that of its devpts, it would open terminals of the host. */
 function withoutPtmx(requests: readonly MountRequest[], { warn }: HostFacts): MountRequest[] {
   return requests.filter((request) => {
     if (!isAtPtmx(request)) return true;
-    warn(`${request.pointer}: left out, since ${PTMX} is a link to that of the container's own devpts`);
+    warn(`${request.pointer}: left out, since ${PTMX} is a link to the ptmx of the container's own devpts`);
     return false;
   });
 }
@@ -84,15 +84,18 @@ export function devIsBound(requests: readonly MountRequest[]): boolean {
   return requests.some(({ destination, options }) => destination === "/dev" && options.bind);
 }
 
-/** In the host's cgroup namespace a cgroup has its path from the root of all, which has to be there: cgroup_namespaces(7). */
+/**
+ * Without a cgroup namespace, /proc/self/cgroup has paths from the root of the hierarchy, so the mount has to show all of it.
+ * cgroup_namespaces(7)
+ */
 function showsHierarchy({ mount, options }: MountRequest, { config }: Pick<InitPlan, "config">): boolean {
   return isCgroupMount(mount) && !options.bind && !options.remount && !hasOwn(namespacesOf(config), "cgroup");
 }
 
 /**
- * The host's mount is bound. A new one of cgroup2, made in the host's first cgroup namespace, would change the options of the hierarchy
- * for all (cgroup_reconfigure), and waits for an RCU grace period, some ten milliseconds. A container without a cgroup of its own, as an
- * unprivileged caller may make it, must not write to the caller's (CVE-2023-25809).
+ * Binds the host's mount. A new mount of cgroup2 in the host's first cgroup namespace would change the hierarchy's options for all
+ * (cgroup_reconfigure), and waits for an RCU grace period, some ten milliseconds. Read-only if the container has no cgroup of its own, as
+ * one of an unprivileged caller may: it must not write to the caller's (CVE-2023-25809).
  */
 function ofHierarchy(request: MountRequest, { facts }: Pick<InitPlan, "facts">): MountRequest {
   const { pointer } = request;

@@ -123,7 +123,7 @@ describe("bind", () => {
     expect(only(program, "open_tree").map(({ args }) => Number(args[2]) & AT_RECURSIVE)).toEqual([0, 0]);
   });
 
-  it("keeps the flags of a copy from outside of a user namespace, where the kernel has locked none", () => {
+  it("keeps the flags of a copy made outside of the user namespace, where the kernel locks none", () => {
     const mount = { destination: "/host", source: "/", options: ["rbind", "nosuid"] };
     const { program, plan } = testPlan({ mounts: [mount], linux: { namespaces: [{ type: "user" }] } });
     const requests = mountRequests(plan);
@@ -201,7 +201,7 @@ describe("cgroup", () => {
     expect(attributesOf(only(program, "mount_setattr")[0])).toMatchObject({ set: abi.MOUNT_ATTR_RDONLY });
   });
 
-  it("binds it read-only whatever is asked for, where the container has no cgroup of its own", () => {
+  it("binds it read-only, whatever the options, if the container has no cgroup of its own", () => {
     for (const options of [["rw"], []]) {
       const wanted = { ...mount, options };
       const { program } = plannedMounts([wanted], { facts: { cgroup: undefined } });
@@ -224,7 +224,7 @@ describe("cgroup", () => {
   });
 });
 
-it("gives a container without a cgroup an empty directory where the mount is refused", () => {
+it("gives a container without a cgroup an empty directory if the mount is refused", () => {
   const mount = { destination: "/sys/fs/cgroup", type: "cgroup" };
   const refused = plannedMounts([mount], { facts: { cgroup: undefined } }, ["cgroup"]).program;
   const [fresh, empty] = only(refused, "fsmount");

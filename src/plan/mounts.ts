@@ -33,7 +33,7 @@ import { copySymlink } from "./symlink-options.ts";
 
 /**
  * Opens the sources of all bind mounts: as the caller's user, before the root of a user namespace is assumed, who may have
- * no access to them, and before a mount of the container can cover them. What an earlier mount is to show has its turn later.
+ * no access to them, and before a mount of the container can cover them. Sources in earlier mounts are opened later.
  */
 export function openBindSources(program: Program, requests: readonly MountRequest[]): void {
   for (const request of requests) {
@@ -112,7 +112,7 @@ function pathsOpenedLater({ config }: InitPlan): string[] {
   return [...maskedPaths.map(cleanPath), ...readonlyPaths.map(cleanPath), ...devicePaths(config)];
 }
 
-/** Whether a later mount goes to the same place, or below it, or has its source there. */
+/** Whether a later mount goes to the same place or below it, or has its source there. */
 function isBelowLater(requests: readonly MountRequest[], index: number): boolean {
   const place = requests[index]?.destination ?? "";
   for (let later = index + 1; later < requests.length; later++) {
@@ -177,9 +177,9 @@ function attachBind(
 }
 
 /**
- * Without a named flag those of the source stay, but for what the runtime itself asks for. In a user namespace the kernel locks the
- * flags of the host's mounts (mount_namespaces(7)): then only what is named changes. Those of a copy that the runtime has made
- * outside are not locked, and stay all the same.
+ * If no option names a flag, those of the source stay. If one does, the mount gets the named flags alone. In a user namespace the kernel
+ * locks the flags of the host's mounts (mount_namespaces(7)), and the change is denied: then only the named flags are set. The flags of a
+ * copy that the runtime has made outside of the namespace are not locked, but stay, too.
  */
 function applyBindAttributes(
   program: Program,

@@ -157,7 +157,7 @@ class TimedStubs implements StubTap {
     const time = (word: number) => this.#clock.fromStub(words[word] ?? 0, words[word + 2] ?? 0);
     for (const { operation, index } of this.#processes.run(descriptor, program, results)) {
       const { call, pointer, purpose } = operation;
-      // What the stub does without the kernel takes no time. Behind one that has failed, no clock is read.
+      // Operations without the kernel take no time. After a failed operation the stub reads no clock.
       const word = 4 * (index + 1);
       if (call === "store" || call === "copy" || call === "load" || words[word] === 0) continue;
       const [begin, end] = [time(word - 4), time(word)];

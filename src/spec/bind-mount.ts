@@ -1,6 +1,6 @@
 import type { Mount } from "./types.ts";
 
-/** Whether a mount shows a source of the host; a remount only changes one that does. */
+/** Whether a mount is a bind mount, and no remount of one. */
 export function isBind({ options = [] }: Mount): boolean {
   return (options.includes("bind") || options.includes("rbind")) && !options.includes("remount");
 }

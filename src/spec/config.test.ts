@@ -216,7 +216,7 @@ describe("parseConfig", () => {
       [linux({ uidMappings: MAPPINGS }), "/linux/uidMappings: needs a user namespace"],
       [
         linux({ uidMappings: MAPPINGS }, [{ type: "user" }]),
-        "/linux/gidMappings: is required by a new user namespace, beside the other mappings",
+        "/linux/gidMappings: is required, since the new user namespace has the other list of mappings",
       ],
       [
         linux({ uidMappings: Array(341).fill(MAPPINGS[0]), gidMappings: MAPPINGS }, [{ type: "user" }]),

@@ -65,7 +65,7 @@ function mappingRules({ linux }: Config, report: Report): void {
   for (const [name, mappings] of Object.entries(lists)) {
     const at = `/linux/${name}`;
     if (mappings.length === 0 && isNewNamespace(linux, "user") && !lacksMappings(linux))
-      report(at, "is required by a new user namespace, beside the other mappings");
+      report(at, "is required, since the new user namespace has the other list of mappings");
     if (mappings.length > 0 && !hasNamespace(linux, "user")) report(at, "needs a user namespace");
     reportRanges(at, mappings, report);
   }
@@ -102,7 +102,10 @@ function timeRules({ linux }: Config, report: Report): void {
 function deviceRules({ linux }: Config, report: Report): void {
   for (const [index, device] of (linux?.devices ?? []).entries()) {
     if (isAtPtmx(device.path) && !isPtmx(device))
-      report(`/linux/devices/${index}`, "/dev/ptmx is c 5:2, a link to that of the container's devpts");
+      report(
+        `/linux/devices/${index}`,
+        "/dev/ptmx must be the device c 5:2: it is a link to the ptmx of the container's devpts",
+      );
     for (const name of ["major", "minor"] as const) {
       const number = device[name];
       const at = `/linux/devices/${index}/${name}`;

@@ -61,7 +61,7 @@ export function hasNiceValue(policy: Scheduler["policy"]): boolean {
   return policy === "SCHED_OTHER" || policy === "SCHED_BATCH";
 }
 
-/** sched_setattr(2): which attributes a policy has. What the kernel ignores of the others, a nice value, is no error. */
+/** Refuses attributes that a policy doesn't have, except a nice value, which the kernel ignores. sched_setattr(2) */
 function schedulerRules({ scheduler }: Process, report: Report): void {
   if (scheduler === undefined) return;
   const { policy, nice = 0, priority = 0, runtime = 0n, deadline = 0n, period = 0n } = scheduler;

@@ -130,7 +130,7 @@ function resourceRules({ linux }: Config, tell: Tell): void {
 function mappingRules({ linux }: Config, tell: Tell): void {
   if (lacksMappings(linux)) {
     const index = (linux.namespaces ?? []).findIndex(({ type }) => type === "user");
-    const message = "has no mappings: only who creates the container has an id in it, that of its root";
+    const message = "has no mappings: the only id in it is root, which is the caller of create";
     const hint = 'add "uidMappings" and "gidMappings" to linux';
     tell(warning("no-mappings", `/linux/namespaces/${index}`, message, hint));
   }

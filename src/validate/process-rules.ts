@@ -135,7 +135,7 @@ function uselessCapabilities(process: Process, tell: Tell): void {
 
 function niceValue({ scheduler }: Process, tell: Tell): void {
   if (scheduler === undefined || (scheduler.nice ?? 0) === 0 || hasNiceValue(scheduler.policy)) return;
-  const message = `has no effect with ${scheduler.policy}: SCHED_OTHER and SCHED_BATCH have a nice value`;
+  const message = `has no effect with ${scheduler.policy}: only SCHED_OTHER and SCHED_BATCH have a nice value`;
   tell(warning("no-effect", "/process/scheduler/nice", message));
 }
 
