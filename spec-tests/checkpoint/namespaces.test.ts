@@ -91,7 +91,7 @@ criuSpec(
     const reached = await countAbove(container, 3);
     await saveAndRestore(sandbox, container);
     await countAbove(container, reached);
-    // The whole hierarchy of the host, in which its own cgroup is.
+    // The mount shows the host's whole hierarchy: its own cgroup is in there.
     const { stdout } = await container.exec([
       "sh",
       "-c",

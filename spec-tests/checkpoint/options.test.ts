@@ -194,7 +194,7 @@ if (IS_RUNTS) {
     async (sandbox) => {
       const container = await counting(sandbox);
       const wrapper = ["sh", "-c", 'exec "$@" 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-', "sh"];
-      // Some of these numbers the runtime has for itself.
+      // The runtime itself uses some of these numbers.
       for (const number of ["3", "4", "5", "6", "7", "8", "9"]) {
         const flags = [...imagesIn(sandbox).flags, "--status-fd", number];
         const result = await sandbox.invoke(["checkpoint", ...flags, container.id], { wrapper });

@@ -61,7 +61,7 @@ interface Entry {
   readonly pointer?: string;
 }
 
-/** What is told of one command; `how` calls it with these global options. */
+/** The log of one command; `how` runs it with these global options. */
 async function told(
   sandbox: Sandbox,
   how: (globals: readonly string[]) => Promise<unknown>,
@@ -169,7 +169,7 @@ if (IS_RUNTS) {
         const step = lines.findIndex((line) => line.includes(failed));
         expect(lines[step]).toContain("debug");
         expect(lines[step]).toContain(format === "text" ? ` pointer=${pointer}` : `"pointer":"${pointer}"`);
-        // It ends with what undoes the rest, and with the error.
+        // The log ends with the steps of the undoing, and the error.
         expect(lines.slice(step).join("\n")).toContain("runtime: remove the cgroup");
         const errors = lines.filter((line) => /level=error|"level":"error"/.test(line));
         expect(errors).toEqual([lines.at(-1)]);

@@ -70,7 +70,7 @@ function mapped(): Config {
     { destination: "/shared", type: "bind", source: "/tmp/closed/data", options: ["rbind"] },
     { destination: "/again", type: "bind", source: "/rootfs-mapped/shared", options: ["rbind", "ro"] },
   );
-  // One that the host lacks: without the right to make it there is no container.
+  // The host has no such device: if it can't be made, the container can't either.
   config.linux.devices = [
     { type: "c", path: "/dev/made", major: 1, minor: 5, fileMode: 0o640, uid: 7, gid: 8 },
   ];

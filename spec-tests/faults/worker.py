@@ -254,7 +254,7 @@ def main():
     console = Receiver(CONSOLE)
     notified = Receiver(LISTENER)
     os.system("cp -a /rootfs /rootfs-mapped; chown -hR 100000:100000 /rootfs-mapped; mkdir /tmp/shared; echo text > /tmp/shared/file")
-    # In reach of the runtime's capabilities alone, for the container in a user namespace.
+    # For the container in a user namespace: only the runtime's capabilities reach it.
     os.system("mkdir -p /tmp/closed/data; echo text > /tmp/closed/data/file; chown 1000 /tmp/closed; chmod 700 /tmp/closed")
     for path in [OUTPUT, ANSWER, "/tmp/stderr"]:
         open(path, "w").close()

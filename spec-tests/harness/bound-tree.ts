@@ -31,7 +31,7 @@ export interface Seen {
   readonly propagation: readonly string[];
 }
 
-/** By mount point. proc_pid_mountinfo(5) */
+/** The mounts of a mountinfo by mount point. proc_pid_mountinfo(5) */
 export function mountsOf(mountinfo: string): Map<string, Seen> {
   const mounts = new Map<string, Seen>();
   for (const line of mountinfo.trim().split("\n")) {
@@ -42,7 +42,7 @@ export function mountsOf(mountinfo: string): Map<string, Seen> {
   return mounts;
 }
 
-/** What the container's mountinfo says of /mnt and of /mnt/sub. */
+/** The container's mounts /mnt and /mnt/sub, by its mountinfo. */
 export async function seen(container: Container): Promise<readonly [top: Seen, sub: Seen]> {
   const mounts = mountsOf(await container.output());
   const [top, sub] = [mounts.get("/mnt"), mounts.get("/mnt/sub")];

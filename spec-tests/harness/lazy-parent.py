@@ -1,8 +1,8 @@
-"""Plays the part of a parent that does not reap, as a container's pid 1 may be: what is orphaned below it stays a zombie.
+"""A parent that does not reap, as a container's pid 1 may be: orphans below it stay zombies.
 
 usage: lazy-parent.py
 
-Each line of stdin is a command, as a JSON array of words. It waits for that process alone, and prints its exit code.
+Each line of stdin is a command, as a JSON array of words. It runs the command, waits for that process alone, and prints its exit code.
 """
 
 import ctypes

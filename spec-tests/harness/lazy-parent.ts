@@ -2,11 +2,11 @@ import { startPython } from "./python-program.ts";
 import { RUNTIME } from "./runtime.ts";
 import type { Sandbox } from "./sandbox.ts";
 
-/** A parent that never reaps what it has not started itself: lazy-parent.py. */
+/** A parent that reaps only the processes that it has started itself: lazy-parent.py. */
 export interface LazyParent {
   /** Runs a command of the runtime below it; returns the exit code. */
   runtime(...args: readonly string[]): Promise<number>;
-  /** Ends it: what it has left unreaped goes to somebody who reaps. */
+  /** Ends it, so that another process reaps the zombies that it leaves. */
   stop(): Promise<void>;
 }
 

@@ -63,7 +63,7 @@ export const PEERS: Readonly<Record<string, readonly Deviation[]>> = {
   ],
 };
 
-/** What is known of the runtime at `path` about the test with this title. */
+/** The known deviation of the runtime at `path` in the test with this title. */
 export function deviation(path: string, title: string): Deviation | undefined {
   return PEERS[basename(path)]?.find(
     (entry) => entry.titles.some((pattern) => matches(pattern, title)) && concerns(entry, path),

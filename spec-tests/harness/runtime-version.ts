@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 
 const known = new Map<string, string>();
 
-/** The version that the runtime at `path` tells in the first line of `--version`, as 1.3.6 in `runc version 1.3.6+ds1`. */
+/** The version in the first line of a runtime's `--version`, such as 1.3.6 in `runc version 1.3.6+ds1`. */
 export function versionOf(path: string): string {
   const told = known.get(path) ?? askVersion(path);
   known.set(path, told);
@@ -16,7 +16,7 @@ function askVersion(path: string): string {
   return version;
 }
 
-/** Below zero where `left` is older. A number that is missing is zero: 1.2 is 1.2.0. */
+/** Negative if `left` is older. A missing number is zero: 1.2 is 1.2.0. */
 export function compareVersions(left: string, right: string): number {
   const [some, others] = [left, right].map((version) => version.split(".").map(Number));
   const length = Math.max(some?.length ?? 0, others?.length ?? 0);

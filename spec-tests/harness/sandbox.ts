@@ -13,7 +13,7 @@ import { type InvokeOptions, IS_RUNTS, invoke, type Result } from "./runtime.ts"
 /** Where compiled seccomp filters are kept, on purpose. */
 export const FILTER_CACHE = IS_RUNTS ? "@seccomp" : ".cache";
 
-/** What a runtime keeps in the state root, of no container: crun 1.28 also has an empty directory, to mount over others. */
+/** Entries of the state root that belong to no container: crun 1.28 also keeps an empty directory, to mount over others. */
 const KEPT = [FILTER_CACHE, ...(IS_RUNTS ? [] : [".empty-directory"])];
 
 /** Pid namespaces of several test runs have the same pids, and one cgroup hierarchy. */

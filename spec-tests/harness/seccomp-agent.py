@@ -32,7 +32,7 @@ def say(record):
 
 
 def receive(connection):
-    """One connection, to its end as a rule; returns the listener, None if the other side has given up."""
+    """Reads one connection, normally to its end; returns the listener, or None if the other side has given up."""
     first, fds, _, _ = socket.recv_fds(connection, 1 << 20, 16)
     record = threading.Thread(target=follow, args=(connection, first, fds), daemon=True)
     record.start()

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs a command where programs find the shared libraries in FOLDER too: in a mount namespace of its own, whose ld.so.cache lists them.
-# LD_LIBRARY_PATH would reach the hooks of a runtime, and $ORIGIN leads nowhere for one that executes a copy of itself in memory.
+# Runs a command in a mount namespace whose ld.so.cache also lists the shared libraries in FOLDER. LD_LIBRARY_PATH would be passed on to
+# a runtime's hooks, and $ORIGIN has no meaning for a runtime that executes a copy of itself in memory.
 set -eu
 if [ $# -lt 2 ]; then
   echo "usage: $0 FOLDER COMMAND [ARGUMENT]..." >&2

@@ -197,7 +197,7 @@ spec("startContainer hook without env: the environment of the process", `${CLAUS
     config.root.readonly = false;
   });
   await container.started({ env: { SECRET_OF_CALLER: "1" } });
-  // A peer's start does not wait for them.
+  // A peer's start does not wait for its hooks.
   await expect.poll(() => existsSync(`${container.rootfs}/tmp/environ`)).toBe(true);
   const environment = container.readFile("tmp/environ").split("\0");
   expect(environment).toEqual(expect.arrayContaining(["PATH=/bin", "A=two words"]));

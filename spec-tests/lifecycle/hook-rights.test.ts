@@ -140,7 +140,7 @@ spec(
     });
     await container.created();
     expectRefusal(await container.start(), inOurWords("/hooks/startContainer/0"));
-    // A peer leaves it to delete.
+    // runts has destroyed the container by now; a peer leaves that to delete.
     if ((await container.stateCommand()).code === 0) await container.until("stopped");
     expect((await container.delete("--force")).code).toBe(0);
   },

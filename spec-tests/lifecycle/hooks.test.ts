@@ -199,7 +199,7 @@ for (const [name, step] of [
       expect(trace(sandbox)).toBe("poststop\n");
       expectRefusal(await container.stateCommand());
       expect(await sandbox.traces()).toEqual([]);
-      // What engines do after a start that failed.
+      // Engines delete the container after a failed start.
       expect((await container.delete("--force")).code).toBe(0);
       expect(trace(sandbox)).toBe("poststop\n");
     },

@@ -195,7 +195,7 @@ spec(
   },
 );
 
-/** A container whose init has ended, without a pid namespace of its own, and in which another process lives on. */
+/** A container in a shared pid namespace whose init has ended, and in which another process lives on. */
 async function outlived(sandbox: Sandbox): Promise<Container> {
   const container = sandbox.shell("sleep 1000 & echo > /tmp/ready", (config) => {
     config.root.readonly = false;

@@ -26,9 +26,9 @@ spec("create below a subreaper: the signal that ended the program arrives", CLAU
 });
 
 const UNREAPED =
-  "pid_namespaces(7): pid 1 of a namespace waits until all in there are reaped; practice: crun deletes at once";
+  "pid_namespaces(7): pid 1 waits until all processes of its namespace are reaped; practice: crun deletes at once";
 
-/** A container with a zombie of `exec --detach`, whose parent will not reap it, and which so keeps init from becoming a zombie itself. */
+/** A container with a zombie of `exec --detach` that its parent does not reap: it keeps an ending init from becoming a zombie. */
 async function withZombie(
   sandbox: Sandbox,
   finish: (container: Container, parent: LazyParent) => Promise<void>,

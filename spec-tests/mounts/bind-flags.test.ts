@@ -92,8 +92,8 @@ for (const [option, flag] of [
 const QUIET = "ro,nosuid,nodev,noexec";
 
 /**
- * Flags of a source, options of its bind mount, and the flags that it has then. As runc has it: one option that names a flag of mount(2)
- * is enough for all flags of the source to go that no option names, but for access times, which go when one of them is set.
+ * Flags of a source, options of its bind mount, and the flags that the mount then has. As in runc: if one option names a flag of mount(2),
+ * the mount loses all flags of the source that no option names, except access times, which it loses when an option sets one.
  */
 const NAMED: readonly [source: string, options: string, flags: string][] = [
   [QUIET, "", `${QUIET},relatime`],
@@ -184,7 +184,7 @@ for (const flag of ["nosuid", "nodev", "noexec", "ro", "noatime"]) {
   );
 }
 
-/** The same where the flags are locked: what is named is added, and nothing goes. */
+/** The same where the kernel has locked the source's flags: named flags are added, and none is lost. */
 const NAMED_AND_LOCKED: readonly [source: string, options: string, flags: string][] = [
   [QUIET, "", `${QUIET},relatime`],
   [QUIET, "rprivate", `${QUIET},relatime`],

@@ -33,9 +33,9 @@ spec("rbind with rprivate, then shared: applied in the order given", CLAUSE, asy
 const OWN = ["plain", ...PROPAGATION.map(([option]) => option)];
 
 /**
- * rootfsPropagation, and what binds of a shared tree with options of their own have then: the mount and the one below it. As on the
- * main branch of runc: the word is set of the mounts before the container's are made and, where it is no kind of private or slave, of
- * the root again at the end.
+ * rootfsPropagation, and the propagation of binds of a shared tree, by their own options: of the mount and of the one below it. As on
+ * runc's main branch: the word applies to all mounts before the container's are made and, if it is not a private or slave one, to the root
+ * mount again at the end.
  */
 const UNDER: readonly [
   words: readonly string[],

@@ -13,7 +13,7 @@ import { giveToMappedRoot, mapIds, mappedShell } from "../harness/user-namespace
 
 const CLAUSE = "practice: sources are opened with the caller's rights";
 
-/** The home of another user, with a folder and a file in it, and a link to them outside. */
+/** The home of another user, with a folder and a file, and a link to the folder from outside. */
 function home(sandbox: Sandbox): string {
   const folder = sandbox.path("home");
   mkdirSync(`${folder}/data`, { recursive: true });

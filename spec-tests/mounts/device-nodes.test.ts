@@ -14,7 +14,7 @@ const CLAUSE = "config-linux.md, Devices";
 
 const ZERO = { type: "c", path: "/dev/own", major: 1, minor: 5, fileMode: 0o666 };
 
-/** What a container with a line of shell is made of. */
+/** Arguments for a container that runs a line of shell. */
 type ShellParts = [script: string, mutate: (config: Config) => void];
 
 function mountOn(config: Config, destination: string, source: string): void {
@@ -111,7 +111,7 @@ spec("devices where that device exists: accepted", CLAUSE, async (sandbox) => {
   expect(await container.output()).toBe("1:3\n");
 });
 
-/** Opens a terminal, and lists those that the container's devpts has then. */
+/** Opens a terminal, and lists the terminals of the container's devpts. */
 const OPEN_TERMINAL = "exec 3<>/dev/ptmx; ls /dev/pts";
 
 const PTMX = { type: "c", path: "/dev/ptmx", major: 5, minor: 2, fileMode: 0o666 };
@@ -198,7 +198,7 @@ spec("devices in a user namespace: a device and a fifo, and they work", CLAUSE, 
   expect(await container.output()).toBe("character special file 1:9\n3\nfifo 622 5:6\n");
 });
 
-/** Character devices: numbers, permissions and owner. */
+/** Prints type, numbers, permissions and owner of devices. */
 const SHOW_NODES = "stat -c '%n %F %t:%T %a %u:%g'";
 
 spec(

@@ -9,7 +9,7 @@ import { spec } from "../harness/spec.ts";
 import { mappedShell } from "../harness/user-namespace.ts";
 import { findings } from "../harness/validate.ts";
 
-/** Sources of bind mounts that lie where an earlier mount of the same config is: "rootfs/a" is what that has put on /a. */
+/** Bind mounts with a source in an earlier mount of the same config: "rootfs/a" is what that has put on /a. */
 
 const CLAUSE = "config.md, mounts: MUST mount entries in the listed order";
 
@@ -19,13 +19,13 @@ function bind(source: string, destination: string, ...options: readonly string[]
   return { destination, type: "bind", source, options: options.length > 0 ? [...options] : ["rbind"] };
 }
 
-/** A file of the host, on /a/f in a tmpfs. */
+/** A tmpfs on /a, and a file of the host on /a/f. */
 function tmpfsWithFile(sandbox: Sandbox): Mount[] {
   writeFileSync(sandbox.path("file"), "the host's file\n");
   return [TMPFS, bind(sandbox.path("file"), "/a/f", "bind")];
 }
 
-/** A folder of the host, on /a, where the image has another one. */
+/** A folder of the host on /a, where the image has a folder, too. */
 function volume(sandbox: Sandbox): Mount[] {
   mkdirSync(sandbox.path("volume/sub"), { recursive: true });
   writeFileSync(sandbox.path("volume/v"), "the volume's file\n");
@@ -33,7 +33,7 @@ function volume(sandbox: Sandbox): Mount[] {
   return [bind(sandbox.path("volume"), "/a")];
 }
 
-/** What is mounted first, what then, and what the program says of it. */
+/** The earlier mounts, the bind mount, the program and its output. */
 const CASES: readonly [
   situation: string,
   earlier: (sandbox: Sandbox) => Mount[],
@@ -103,7 +103,7 @@ for (const inUserNamespace of [false, true]) {
 
 spec(
   "bind of a symbolic link in an earlier mount: resolved in the container, never on the host",
-  "practice of safety: what a mount contains is others'",
+  "safety: the content of a mount is untrusted",
   async (sandbox) => {
     writeFileSync(sandbox.path("secret"), "the host's secret\n");
     mkdirSync(sandbox.path("volume"));
@@ -148,7 +148,7 @@ spec(
 
 spec(
   "bind of a folder that holds the rootfs: without the container's own mounts",
-  "practice: a copy that was made after them would contain itself",
+  "practice: with the container's mounts the copy would contain itself",
   async (sandbox) => {
     const container = sandbox.shell("grep -c ' /b/' /proc/self/mountinfo", (config) => {
       config.mounts.push(TMPFS, bind(".", "/b"));

@@ -58,8 +58,8 @@ spec("create --no-pivot: works with the same rootfs", "practice of runc and crun
 const PROPAGATION = "config-linux.md, rootfsPropagation";
 
 /**
- * The optional fields of the container's root mount: `shared`, `master`, `unbindable` or nothing. What is shared with the host is the
- * mount that the rootfs lies on: only so does slave differ from private.
+ * The optional fields of the container's root mount: `shared`, `master`, `unbindable` or nothing. The host's mount that the rootfs lies on
+ * is shared, since only then slave differs from private.
  */
 async function rootPropagation(
   sandbox: Sandbox,
@@ -177,7 +177,7 @@ spec(
 
 spec(
   "maskedPaths and readonlyPaths with a path that is listed twice: one mount each",
-  "promise: no more mounts than are asked for",
+  "promise: no more mounts than needed",
   async (sandbox) => {
     const container = sandbox.shell("cut -d ' ' -f 5 /proc/self/mountinfo", (config) => {
       config.linux.maskedPaths = ["/home", "/etc/passwd", "/home", "/etc/passwd"];

@@ -197,7 +197,7 @@ spec(
 
 // cgroup
 
-/** Whether the path that /proc/self/cgroup tells leads to the program's own cgroup below /sys/fs/cgroup. */
+/** Prints 1 if the path in /proc/self/cgroup, below /sys/fs/cgroup, is the program's own cgroup. */
 const OWN_CGROUP =
   'own=$(sed -n s/^0:://p /proc/self/cgroup); grep -c "^$$$" "/sys/fs/cgroup$own/cgroup.procs"';
 
@@ -251,7 +251,7 @@ spec(
   },
 );
 
-/** A host that is a container itself: a mount namespace in which /sys/fs/cgroup is a part of the hierarchy, or nothing of it. */
+/** A host that is a container itself: a mount namespace whose /sys/fs/cgroup `mount` replaces. */
 function withHierarchy(mount: string): string[] {
   return ["unshare", "--mount", "sh", "-c", `${mount}; exec "$@"`, "sh"];
 }
@@ -259,7 +259,7 @@ function withHierarchy(mount: string): string[] {
 if (IS_RUNTS) {
   spec(
     "cgroup mount without a cgroup namespace, a host that shows only part of the hierarchy: error that names it",
-    "promise: a mount shows what is asked for, or there is none",
+    "promise: a mount shows what is asked for, or create fails",
     async (sandbox) => {
       const part = delegatedCgroup(sandbox, "part");
       const container = sandbox.shell("true", (config) => setNamespace(config, "cgroup", undefined));

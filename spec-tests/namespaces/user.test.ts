@@ -104,7 +104,7 @@ spec("user namespace and additionalGids: set", CLAUSE, async (sandbox) => {
   expect(await container.output()).toMatch(/\b33\b/);
 });
 
-/** Without mappings, and without the group of terminals that needs one. */
+/** Adds a user namespace without mappings, and removes the option gid=5 of devpts, since no group 5 is mapped. */
 function unmapped(config: Config): void {
   config.linux.namespaces.push({ type: "user" });
   for (const mount of config.mounts)

@@ -196,8 +196,7 @@ const DIFFERENCES: readonly Difference[] = [
     lines: /^[+-]mountinfo \/ \/sys\/fs\/cgroup r[ow],\S+ - cgroup2 cgroup2? rw$/,
   },
   {
-    reason:
-      "without a cgroup namespace runts binds the host's mount, which has the source that the host has given it",
+    reason: "without a cgroup namespace runts binds the host's mount, whose source the host has chosen",
     peer: "runc",
     lines: /^[+-]mountinfo \/ \/sys\/fs\/cgroup ro,\S+ - cgroup2 cgroup2? rw$/,
   },

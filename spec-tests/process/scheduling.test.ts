@@ -38,7 +38,7 @@ const POLICIES: readonly (readonly [Scheduler, object, string[]])[] = [
   [{ policy: "SCHED_OTHER" }, { policy: 0, nice: 0, priority: 0 }, ["true"]],
   [{ policy: "SCHED_BATCH", nice: 3 }, { policy: 3, nice: 3, priority: 0 }, ["true"]],
   [{ policy: "SCHED_IDLE" }, { policy: 5, nice: 0, priority: 0 }, ["true"]],
-  // A nice value is of no effect there: sched_setattr(2).
+  // These policies ignore a nice value: sched_setattr(2).
   [{ policy: "SCHED_IDLE", nice: 6 }, { policy: 5, nice: 0, priority: 0 }, ["true"]],
   [
     { policy: "SCHED_FIFO", priority: 11, nice: 5 },

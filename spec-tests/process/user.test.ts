@@ -64,7 +64,7 @@ spec("run, umask: set", CLAUSE, async (sandbox) => {
   expect(await container.output()).toBe("0027\n");
 });
 
-/** What a caller has who lets everybody write to what it makes, as buildkitd, or nobody. */
+/** Runs the runtime with a umask, such as buildkitd's, which is 0. */
 function withUmask(umask: string): string[] {
   return ["sh", "-c", `umask ${umask}; exec "$@"`, "sh"];
 }

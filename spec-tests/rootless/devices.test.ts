@@ -4,7 +4,7 @@ import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 import { rootlessShell } from "../harness/user.ts";
 
-/** Only the host's root may make devices: a user gets the host's nodes, where they are what the config asks for. */
+/** Only the host's root may make devices: a user gets the host's nodes, if they match the config. */
 const CLAUSE = "config-linux.md, Devices: MUST error if it does not match";
 
 const ZERO = { type: "c", path: "/dev/zero", major: 1, minor: 5 };

@@ -21,7 +21,7 @@ import {
 /** The root of a user namespace, who calls for engines without privileges. */
 const CLAUSE = "engines: podman unshare, rootlesskit";
 
-/** With `further` ids beside those of the range. */
+/** `further`: mappings in addition to the user's id and range. */
 function becomeNamespaceRoot(sandbox: Sandbox, options: UserOptions = {}, further: Mapping[] = []): void {
   becomeUser(sandbox, options);
   const map = (option: string): string[] =>
@@ -42,13 +42,13 @@ function becomeNamespaceRoot(sandbox: Sandbox, options: UserOptions = {}, furthe
   ];
 }
 
-/** Each command is in a user namespace of its own, so that from now on only the host's root can look into the container. */
+/** Each command has a new user namespace, so only the host's root can look into the container from now on. */
 function becomeHostRoot(sandbox: Sandbox): void {
   sandbox.wrapper = [];
   chownSync(sandbox.root, 0, 0); // root does not believe a state root of others
 }
 
-/** The root of such a namespace who has a cgroup, which is its own to give away, and the wrong user's id as well. */
+/** Root of a user namespace who may give a cgroup away. With `wrong`, its namespace maps that id, too, to another user of the host. */
 function namespaceRootWithCgroup(sandbox: Sandbox, wrong?: number): string {
   const delegated = delegatedCgroup(sandbox, "user");
   const cgroup = delegatedCgroup(sandbox, "caller", delegated);
@@ -64,7 +64,7 @@ function withoutUserNamespace(config: Config): void {
   delete config.linux.gidMappings;
 }
 
-/** create and start by one command, and so in one user namespace. */
+/** Creates and starts by one command, so in one user namespace. */
 async function runDetached(container: Container): Promise<void> {
   expect(await container.run({ flags: ["--detach"], stdout: "/dev/null" })).toMatchObject({ code: 0 });
 }
@@ -195,7 +195,7 @@ spec("root of a user namespace, a further one: mapped, and in reach of exec", CL
   });
   giveRootfsTo(container.rootfs, { uid: SUBIDS, gid: SUBIDS });
   await container.started();
-  // A map shows the parent's ids.
+  // A process reads the parent's ids in its own map.
   becomeHostRoot(sandbox);
   const { stdout } = await container.exec(["sh", "-c", "id -u; cat /proc/self/uid_map"]);
   expect(stdout.trim().split(/\s+/)).toEqual(["0", "0", "1", "100"]);

@@ -153,12 +153,12 @@ spec(
     expect({ type, id }).toEqual({ type: "stats", id: container.id });
     expect(asObject(data)).toMatchObject({ pids: {}, hugetlb: {} });
     if (IS_RUNTS) expect(stderr).toMatch(/level=warning.*has no cgroup/);
-    // What has to be told as it happens can't be.
+    // Without --stats there is nothing to report.
     expectRefusal(await sandbox.invoke(["events", container.id]), /cgroup|no such file/);
   },
 );
 
-/** A new procfs needs a pid namespace of its own: the host's is bound. */
+/** Shares the host's pid namespace. A new procfs needs one of its own, so the host's is bound. */
 function shareProcesses(config: Config): void {
   setNamespace(config, "pid", undefined);
   config.mounts = config.mounts.map((mount) =>

@@ -8,7 +8,7 @@ import { rootlessShell } from "../harness/user.ts";
 
 const CLAUSE = "config-linux.md, Seccomp";
 
-/** The runtime looks for the listener while the process makes it, side by side: one round may go well by chance. */
+/** The runtime looks for the listener while the process makes it: a single round may succeed by chance. */
 const ROUNDS = 20;
 /** The agent lets this call pass. */
 const CALL = "mkdir /tmp/allowed && rmdir /tmp/allowed";

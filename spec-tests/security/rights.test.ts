@@ -124,7 +124,7 @@ spec('exec --user "": the user of the container, not root', "CVE-2026-30892", as
 
 const WRITABLE = ["nosuid", "noexec", "nodev", "rw"];
 
-/** Tries to write to each cgroup of the hierarchy that it sees, and prints those where that succeeds. */
+/** Tries to write to each cgroup that it sees, and prints those where it succeeds. */
 const WRITE_EVERYWHERE =
   'find /sys/fs/cgroup -type d | while read -r group; do mkdir "$group/made" 2>/dev/null && echo "$group"; ' +
   '( echo 0 > "$group/cgroup.procs" ) 2>/dev/null && echo "$group"; done; echo end';
@@ -165,7 +165,7 @@ if (IS_RUNTS) {
     "run by a user without a cgroup, in the host's cgroup namespace, cgroup mount with rw: no cgroup can be written",
     "CVE-2023-25809",
     async (sandbox) => {
-      // The cgroup that the caller is in is the user's, and with it all that is in it; a container beside it can't be made.
+      // The caller's cgroup belongs to the user, except cgroup.procs: so the container gets no cgroup of its own.
       const delegated = delegatedCgroup(sandbox, "user");
       becomeUser(sandbox, { cgroup: delegated });
       chownSync(join(delegated, "cgroup.procs"), 0, 0);

@@ -215,7 +215,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   "a user namespace without mappings": {
     mutate: (config) => {
       config.linux.namespaces = [{ type: "user" }, ...config.linux.namespaces];
-      // The group of terminals is not mapped.
+      // devpts has gid=5, which is not mapped.
       config.mounts = config.mounts.filter(({ type }) => type !== "devpts");
     },
     finds: ["warning no-mappings /linux/namespaces/0"],
