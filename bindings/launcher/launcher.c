@@ -7,6 +7,9 @@
  *   RUNTS_NOFILE=<soft>:<hard>.
  * - The engine opens descriptors of its own and marks those that it finds close-on-exec, so that nobody can tell later which
  *   ones the caller has handed over (sd_listen_fds(3), --preserve-fds). RUNTS_FDS=<count> says how many are open from 3 on.
+ * - Of those of --preserve-fds some may be closed: podman hands over 9 and 40 by --preserve-fds 38. What the engine opened would take
+ *   such a number, and end up in the container. So each gets an eventfd, which leads to nothing and keeps the number until the
+ *   container's program closes it. RUNTS_GAPS=<first>-<last>,… names them, and RUNTS_FDS counts them as open.
  * - The engine, its allocator and the dynamic linker obey environment variables: BUN_*, JSC_*, NODE_*, MALLOC_*, LD_*.
  *   A privileged runtime may not let its caller, or a hook that calls it, decide what it loads. Only the variables that
  *   runts documents pass. ld.so(8) runs before the engine's main, hence this is a program of its own, linked to nothing.
@@ -24,15 +27,15 @@ typedef long i64;
 
 #if defined(__x86_64__)
 enum { SYS_write = 1, SYS_close = 3, SYS_execve = 59, SYS_exit_group = 231, SYS_fcntl = 72, SYS_getuid = 102 };
-enum { SYS_openat = 257, SYS_readlinkat = 267, SYS_prlimit64 = 302, SYS_statx = 332 };
+enum { SYS_openat = 257, SYS_readlinkat = 267, SYS_eventfd2 = 290, SYS_dup3 = 292, SYS_prlimit64 = 302, SYS_statx = 332 };
 #elif defined(__aarch64__)
 enum { SYS_write = 64, SYS_close = 57, SYS_execve = 221, SYS_exit_group = 94, SYS_fcntl = 25, SYS_getuid = 174 };
-enum { SYS_openat = 56, SYS_readlinkat = 78, SYS_prlimit64 = 261, SYS_statx = 291 };
+enum { SYS_openat = 56, SYS_readlinkat = 78, SYS_eventfd2 = 19, SYS_dup3 = 24, SYS_prlimit64 = 261, SYS_statx = 291 };
 #else
 #error "runts supports x86-64 and arm64"
 #endif
 
-enum { ENOENT = 2, EACCES = 13, AT_FDCWD = -100, RLIMIT_NOFILE = 7, F_GETFD = 1, PATH_MAX = 4096 };
+enum { ENOENT = 2, EACCES = 13, AT_FDCWD = -100, RLIMIT_NOFILE = 7, F_DUPFD = 0, F_GETFD = 1, PATH_MAX = 4096 };
 enum { O_RDONLY = 0, AT_EMPTY_PATH = 0x1000, STATX_BASIC_STATS = 0x7ff, S_IWGRP = 020, S_IWOTH = 02 };
 
 struct rlimit64 { u64 soft, hard; };
@@ -54,15 +57,23 @@ enum { PASSED = sizeof passed / sizeof *passed };
 static char *const added[] = { "DO_NOT_TRACK=1", "BUN_ENABLE_CRASH_REPORTING=0", "TZ=UTC", "BUN_JSC_useJIT=0" };
 enum { ADDED = sizeof added / sizeof *added };
 
+/*
+ * Among how many descriptors some may be closed, and how many more the engine must be able to open; src/container/caller.ts tells users.
+ * The engine refuses what goes beyond.
+ */
+enum { FIRST_HANDED = 3, MOST_HANDED = 1024, RESERVE = 64 };
+
 static char path[PATH_MAX];
 static char nofile[64];
 static char fds[32];
+/* At worst every other number is closed. */
+static char gaps[sizeof "RUNTS_GAPS=" + MOST_HANDED / 2 * sizeof "1025-1025"];
 static struct library { const char *file, *variable; char entry[32]; } libraries[] = {
 	{ "koffi.node", "RUNTS_KOFFI=", "" },
 	{ "koffi-cxx.so", "RUNTS_KOFFI_CXX=", "" },
 };
 enum { LIBRARIES = sizeof libraries / sizeof *libraries };
-static char *environment[PASSED + ADDED + LIBRARIES + 3];
+static char *environment[PASSED + ADDED + LIBRARIES + 4];
 
 static i64 syscall5(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e)
 {
@@ -118,26 +129,101 @@ static char *put_number(char *to, u64 number)
 	return put_text(to, first);
 }
 
-static int starts_with(const char *text, const char *prefix)
+/* What follows the prefix; 0 if it isn't there. */
+static char *after(char *text, const char *prefix)
 {
 	while (*prefix)
 		if (*text++ != *prefix++) return 0;
-	return 1;
+	return text;
+}
+
+/* 0 for what is no number; of those above MOST_HANDED, one of them. */
+static u64 number_of(const char *text)
+{
+	u64 number = 0;
+	for (; *text; text++) {
+		if (*text < '0' || *text > '9') return 0;
+		if (number <= MOST_HANDED) number = number * 10 + (u64)(*text - '0');
+	}
+	return number;
+}
+
+/*
+ * The number of --preserve-fds, the biggest of several: only the engine knows which words are options. To fill more gaps than it asks for
+ * does no harm.
+ */
+static u64 preserved_by(char *const *argv)
+{
+	u64 most = 0;
+	for (; *argv; argv++) {
+		char *rest = after(*argv, "-preserve-fds");
+		if (!rest) rest = after(*argv, "--preserve-fds");
+		if (!rest) continue;
+		const char *value = *rest == '=' ? rest + 1 : *rest || !argv[1] ? "" : argv[1];
+		u64 number = number_of(value);
+		if (number > most) most = number;
+	}
+	return most;
+}
+
+/* How many descriptors the caller may hand over, some of them closed. */
+static u64 handed_by(char *const *argv)
+{
+	u64 preserved = preserved_by(argv);
+	if (preserved == 0) return 0;
+	for (char **entry = environment; *entry; entry++) {
+		const char *sockets = after(*entry, "LISTEN_FDS=");
+		if (sockets) return preserved + number_of(sockets);
+	}
+	return preserved;
+}
+
+static int is_open(u64 fd) { return syscall4(SYS_fcntl, fd, F_GETFD, 0, 0) >= 0; }
+
+/* A descriptor that leads to nothing, beyond the first `end` and some more; negative if the limits don't allow it. */
+static i64 open_filler(u64 end)
+{
+	i64 lowest = syscall4(SYS_eventfd2, 0, 0, 0, 0);
+	if (lowest < 0) return lowest;
+	i64 filler = syscall4(SYS_fcntl, lowest, F_DUPFD, end + RESERVE, 0);
+	syscall4(SYS_close, lowest, 0, 0, 0);
+	return filler;
+}
+
+/* Takes each closed number in the range; returns whether there is one. */
+static int fill_gaps(u64 count)
+{
+	if (count == 0 || count > MOST_HANDED) return 0;
+	u64 end = FIRST_HANDED + count;
+	i64 filler = open_filler(end);
+	if (filler < 0) return 0;
+	char *first = put_text(gaps, "RUNTS_GAPS="), *to = first;
+	for (u64 fd = FIRST_HANDED; fd < end; fd++) {
+		if (is_open(fd)) continue;
+		u64 last = fd;
+		while (last + 1 < end && !is_open(last + 1)) last++;
+		if (to > first) to = put_text(to, ",");
+		to = put_number(put_text(put_number(to, fd), "-"), last);
+		for (; fd <= last; fd++) syscall4(SYS_dup3, filler, fd, 0, 0);
+	}
+	syscall4(SYS_close, filler, 0, 0, 0);
+	return to > first;
 }
 
 /* The environment of the engine but for the libraries; returns where they go. */
-static char **fill_environment(char *const *caller)
+static char **fill_environment(char *const *argv, char *const *caller)
 {
 	char **to = environment;
 	for (int i = 0; i < PASSED; i++)
 		for (char *const *entry = caller; *entry; entry++)
-			if (starts_with(*entry, passed[i])) {
+			if (after(*entry, passed[i])) {
 				*to++ = *entry;
 				break;
 			}
 	for (int i = 0; i < ADDED; i++) *to++ = added[i];
+	if (fill_gaps(handed_by(argv))) *to++ = gaps;
 	u64 open = 0;
-	while (syscall4(SYS_fcntl, 3 + open, F_GETFD, 0, 0) >= 0) open++;
+	while (is_open(FIRST_HANDED + open)) open++;
 	put_number(put_text(fds, "RUNTS_FDS="), open);
 	*to++ = fds;
 	struct rlimit64 limit;
@@ -198,7 +284,7 @@ static void open_libraries(char *directory_end, char **to)
 __attribute__((used, noreturn)) static void start(u64 *stack)
 {
 	char **argv = (char **)(stack + 1);
-	char **to = fill_environment(argv + stack[0] + 1);
+	char **to = fill_environment(argv, argv + stack[0] + 1);
 	char *directory_end = find_directory();
 	open_libraries(directory_end, to);
 	put_text(directory_end, "runts-engine");

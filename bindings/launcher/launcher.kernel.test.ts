@@ -13,60 +13,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { arm64SkipReason, compileChecked, qemu, writeImage } from "../native-image.test-support.ts";
 import { fuzzing, Random } from "../random.test-support.ts";
-
-interface Target {
-  readonly name: string;
-  readonly skipReason: string | false;
-  /** The emulator's command, which takes argv[0] as an argument of its own. */
-  readonly emulator: readonly string[];
-  /** Whether a dynamic loader comes first, which obeys variables of its own. */
-  readonly hasLoader: boolean;
-  prepare(directory: string): string;
-}
-
-/** launcher.c below a libc, whose `_start` comes first; the kernel has put argc in front of argv. */
-const hostedLauncher = `
-#include "${join(import.meta.dirname, "launcher.c")}"
-int main(int argc, char **argv) { (void)argc; start((u64 *)argv - 1); }
-`;
-
-const machine = process.arch === "arm64" ? "arm64" : "x64";
-const targets: readonly Target[] = [
-  {
-    name: machine,
-    skipReason: false,
-    emulator: [],
-    hasLoader: false,
-    prepare: (directory) => writeImage(directory, "launcher", machine),
-  },
-  {
-    name: "arm64 in qemu",
-    skipReason: arm64SkipReason,
-    emulator: [qemu, "-0", "odd name"],
-    hasLoader: true,
-    prepare: (directory) => writeImage(directory, "launcher", "arm64"),
-  },
-  {
-    name: "sanitizers of gcc",
-    skipReason: canCompileChecked() ? false : "needs gcc with libasan and libubsan",
-    emulator: [],
-    hasLoader: true,
-    prepare: (directory) => {
-      const file = compileChecked(directory, "runts", hostedLauncher);
-      if (file === undefined) throw new Error("gcc could not compile launcher.c with sanitizers");
-      return file;
-    },
-  },
-];
-
-function canCompileChecked(): boolean {
-  const directory = mkdtempSync(join(tmpdir(), "runts-launcher-"));
-  const file = compileChecked(directory, "runts", "int main(void) { return 0; }");
-  rmSync(directory, { recursive: true });
-  return file !== undefined;
-}
+import { targets } from "./targets.test-support.ts";
 
 const ADDED = { DO_NOT_TRACK: "1", BUN_ENABLE_CRASH_REPORTING: "0", TZ: "UTC", BUN_JSC_useJIT: "0" };
 
@@ -102,6 +50,7 @@ const NOT_PASSED = {
   TZ: "Europe/Berlin",
   RUNTS_NOFILE: "1:2",
   RUNTS_FDS: "99",
+  RUNTS_GAPS: "3-4",
   RUNTS_OTHER: "1",
   PATHS: "/x",
   XPATH: "/x",

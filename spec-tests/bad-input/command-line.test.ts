@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
-import { expectRefusal } from "../harness/refusal.ts";
+import { withOpen } from "../harness/descriptors.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
 
@@ -39,10 +40,13 @@ spec("create, bundle a file: error, nothing left", CLAUSE, async (sandbox) => {
 });
 
 spec(
-  "create, --preserve-fds more than are open: error, nothing left",
-  "practice of runc and crun",
+  "create, --preserve-fds 100000, with descriptor 3 closed: one clear line, nothing left",
+  "promise: clear errors",
   async (sandbox) => {
-    expectRefusal(await sandbox.container().create({ flags: ["--preserve-fds", "90"] }));
+    const result = await sandbox
+      .container()
+      .create({ wrapper: withOpen({}), flags: ["--preserve-fds", "100000"] });
+    expectRefusal(result, inOurWords("file descriptor 3 is not open"));
     expect(await sandbox.traces()).toEqual([]);
   },
 );

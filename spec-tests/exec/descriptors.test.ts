@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
+import { withOpen } from "../harness/descriptors.ts";
 import { running } from "../harness/exec.ts";
 import { spec } from "../harness/spec.ts";
 import { giveToMappedRoot, mapIds } from "../harness/user-namespace.ts";
@@ -49,6 +50,18 @@ spec("exec --preserve-fds 2: descriptors 3 and 4 reach the program, 5 does not",
     flags: ["--preserve-fds", "2"],
   });
   expect(result.stdout).toBe("file 3\nfile 4\n0 1 2 3 4 \n");
+});
+
+spec("exec --preserve-fds 38 with 9 and 40 open: just they reach the program", CLAUSE, async (sandbox) => {
+  const container = await running(sandbox);
+  for (const fd of [9, 40]) writeFileSync(sandbox.path(`f${fd}`), `file ${fd}\n`);
+  // What looks like an option behind the command is none.
+  const command = ["sh", "-c", `cat <&9; cat <&40; ${LIST_OPEN}`, "--preserve-fds", "60"];
+  const result = await container.exec(command, {
+    wrapper: withOpen({ 9: sandbox.path("f9"), 40: sandbox.path("f40"), 50: "/etc" }),
+    flags: ["--preserve-fds=38"],
+  });
+  expect(result).toEqual({ code: 0, stdout: "file 9\nfile 40\n0 1 2 40 9 \n", stderr: "" });
 });
 
 /** In the container, looks at the executable and the descriptors of every process that comes up, as soon as it is there. */

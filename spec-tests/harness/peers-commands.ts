@@ -22,6 +22,27 @@ export const RUNC_COMMANDS: readonly Deviation[] = [
     titles: ["kill KILL, shared pid namespace, init has ended: its other processes are killed"],
   },
   {
+    reason: "a closed descriptor of --preserve-fds is an error",
+    titles: [
+      "run --preserve-fds 38 with 9 and 40 open: just they reach the program",
+      "run --preserve-fds 90 with nothing open: nothing reaches the program",
+      "create --preserve-fds 38 with 9 and 40 open: the waiting init holds nothing else of the host",
+      "exec --preserve-fds 38 with 9 and 40 open: just they reach the program",
+    ],
+  },
+  {
+    reason: "with LISTEN_FDS, its own descriptors pass for those of --preserve-fds and reach the program",
+    titles: [
+      "create, LISTEN_FDS=1 and --preserve-fds 4 with 3 and 6 open: just they reach the program",
+      "create, LISTEN_FDS=2 and --preserve-fds 2 with 4 closed: error, nothing left",
+    ],
+  },
+  {
+    reason: "leaves the directory of the container",
+    from: "1.3",
+    titles: ["create, --preserve-fds 100000, with descriptor 3 closed: one clear line, nothing left"],
+  },
+  {
     reason: "SIGKILL goes to all in the cgroup of a container that has stopped, whose ever they are",
     from: "1.2",
     titles: ["kill [--all] KILL, stopped, another container has its cgroup now: that one runs on"],
@@ -145,6 +166,18 @@ export const CRUN_COMMANDS: readonly Deviation[] = [
   {
     reason: "signal names are in capitals, and a number may have letters behind it",
     titles: ["kill term, running: the program gets SIGTERM", 'kill "9x": error, and the container runs on'],
+  },
+  {
+    reason: "descriptors that are not open are skipped, however many, sockets of LISTEN_FDS as well",
+    titles: [
+      "create, --preserve-fds 100000, with descriptor 3 closed: one clear line, nothing left",
+      "create, LISTEN_FDS=2 and --preserve-fds 2 with 4 closed: error, nothing left",
+    ],
+  },
+  {
+    reason:
+      "its own descriptors, in 1.28 even the host's root directory, stand where closed ones were handed over",
+    titles: ["create --preserve-fds 38 with 9 and 40 open: the waiting init holds nothing else of the host"],
   },
   {
     reason: "has no such command",

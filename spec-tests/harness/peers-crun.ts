@@ -176,10 +176,6 @@ export const CRUN: readonly Deviation[] = [
     titles: ["create, LISTEN_FDS=1: descriptor 3 reaches the program, with LISTEN_PID 1"],
   },
   {
-    reason: "descriptors that are not open are skipped",
-    titles: ["create, --preserve-fds more than are open: error, nothing left"],
-  },
-  {
     reason: 'the ociVersion in the state of hooks is "1.0", which is not SemVer',
     titles: [
       "createRuntime hook: gets the state on stdin",

@@ -11,6 +11,13 @@ export const CRUN_ENGINES: readonly Deviation[] = [
 /** Seen with Debian's runc 1.1.15 and 1.3.6. */
 export const RUNC_ENGINES: readonly Deviation[] = [
   {
+    reason: "a closed descriptor of --preserve-fds is an error",
+    titles: [
+      "podman run --preserve-fd=9,40: just these descriptors reach the program",
+      "podman exec --preserve-fd=9,40: just these descriptors reach the program",
+    ],
+  },
+  {
     reason: "knows no annotation of crun",
     titles: ["podman of a user run --group-add keep-groups: a file of the user's group can be read"],
   },

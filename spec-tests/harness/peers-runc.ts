@@ -141,11 +141,6 @@ export const RUNC: readonly Deviation[] = [
     titles: ["exec, watched with CAP_SYS_PTRACE: nothing of the host is open in it, nor its executable"],
   },
   {
-    reason: "the state of a container that can't be given its descriptors stays",
-    from: "1.3",
-    titles: ["create, --preserve-fds more than are open: error, nothing left"],
-  },
-  {
     reason: "the terminal is opened by /dev/pts/ptmx, and told by that name",
     from: "1.3",
     titles: [

@@ -1,7 +1,10 @@
 import { spawnSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { readdirSync, readlinkSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
-import { RUNTIME } from "../harness/runtime.ts";
+import { withOpen } from "../harness/descriptors.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
+import { IS_RUNTS, RUNTIME } from "../harness/runtime.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "runtime-linux.md, File descriptors";
@@ -58,6 +61,79 @@ spec(
       "bash",
     ];
     expect(await container.output({ wrapper })).toBe("socket\n1 1\n0 1 2 3 \n");
+  },
+);
+
+/** Two files for 9 and 40, by the number of the descriptor. */
+function filesFor9And40(sandbox: Sandbox): Record<number, string> {
+  for (const fd of [9, 40]) writeFileSync(sandbox.path(`f${fd}`), `file ${fd}\n`);
+  return { 9: sandbox.path("f9"), 40: sandbox.path("f40") };
+}
+
+spec(
+  "run --preserve-fds 38 with 9 and 40 open: just they reach the program",
+  "practice of crun, which podman's --preserve-fd relies on",
+  async (sandbox) => {
+    const container = sandbox.shell(`cat <&9; cat <&40; ${LIST_OPEN}`);
+    const wrapper = withOpen(filesFor9And40(sandbox));
+    expect(await container.output({ wrapper, flags: ["--preserve-fds", "38"] })).toBe(
+      "file 9\nfile 40\n0 1 2 40 9 \n",
+    );
+  },
+);
+
+spec(
+  "run --preserve-fds 90 with nothing open: nothing reaches the program",
+  "practice of crun",
+  async (sandbox) => {
+    const container = sandbox.shell(LIST_OPEN);
+    expect(await container.output({ wrapper: withOpen({}), flags: ["--preserve-fds=90"] })).toBe("0 1 2 \n");
+  },
+);
+
+spec(
+  "create --preserve-fds 38 with 9 and 40 open: the waiting init holds nothing else of the host",
+  "CVE-2016-9962, CVE-2024-21626",
+  async (sandbox) => {
+    const container = sandbox.shell("true");
+    await container.created({ wrapper: withOpen(filesFor9And40(sandbox)), flags: ["--preserve-fds", "38"] });
+    const { pid } = await container.state();
+    const found = new Map<string, string>();
+    for (const fd of readdirSync(`/proc/${pid}/fd`)) {
+      if (Number(fd) > 2) found.set(fd, readlinkSync(`/proc/${pid}/fd/${fd}`));
+    }
+    expect([found.get("9"), found.get("40")]).toEqual([sandbox.path("f9"), sandbox.path("f40")]);
+    for (const fd of ["9", "40"]) found.delete(fd);
+    const harmless = /^(anon_inode:|\/memfd:|pipe:|socket:)/;
+    expect([...found.values()].filter((target) => !harmless.test(target))).toEqual([]);
+    const inGaps = [...found].filter(([fd]) => Number(fd) < 40);
+    if (IS_RUNTS)
+      expect(new Set(inGaps.map(([, target]) => target))).toEqual(new Set(["anon_inode:[eventfd]"]));
+  },
+);
+
+spec(
+  "create, LISTEN_FDS=1 and --preserve-fds 4 with 3 and 6 open: just they reach the program",
+  "practice of crun",
+  async (sandbox) => {
+    const container = sandbox.shell(`cat <&3; cat <&6; ${LIST_OPEN}`);
+    for (const fd of [3, 6]) writeFileSync(sandbox.path(`f${fd}`), `file ${fd}\n`);
+    const files = { 3: sandbox.path("f3"), 6: sandbox.path("f6"), 8: "/etc" };
+    const wrapper = withOpen(files, "LISTEN_FDS=1 LISTEN_PID=$$");
+    expect(await container.output({ wrapper, flags: ["--preserve-fds", "4"] })).toBe(
+      "file 3\nfile 6\n0 1 2 3 6 \n",
+    );
+  },
+);
+
+spec(
+  "create, LISTEN_FDS=2 and --preserve-fds 2 with 4 closed: error, nothing left",
+  "sd_listen_fds(3): sockets are passed from 3 on",
+  async (sandbox) => {
+    const wrapper = withOpen({ 3: "/etc", 5: "/etc", 6: "/etc" }, "LISTEN_FDS=2 LISTEN_PID=$$");
+    const result = await sandbox.container().create({ wrapper, flags: ["--preserve-fds", "2"] });
+    expectRefusal(result, inOurWords("LISTEN_FDS=2: file descriptor 4 is not open"));
+    expect(await sandbox.traces()).toEqual([]);
   },
 );
 

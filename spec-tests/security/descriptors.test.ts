@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
+import { withOpen } from "../harness/descriptors.ts";
 import { running } from "../harness/exec.ts";
 import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
@@ -134,6 +135,24 @@ spec(
     const executed = await other.exec(["sh", "-c", LOOK], { wrapper, flags });
     expectRefusal(executed, inOurWords("/process/cwd"), 255);
     expect(ran.stdout + executed.stdout).toBe("");
+  },
+);
+
+spec(
+  "run and exec --preserve-fds 12 with nothing open, cwd /proc/self/fd/N for any N: never on the host",
+  "CVE-2024-21626",
+  async (sandbox) => {
+    const other = await running(sandbox);
+    for (const number of NUMBERS) {
+      const cwd = `/proc/self/fd/${number}`;
+      const container = sandbox.shell(LOOK, (config) => {
+        config.process.cwd = cwd;
+      });
+      const wrapper = withOpen({});
+      expectOutOfReach(await container.run({ wrapper, flags: ["--preserve-fds", "12"] }));
+      const flags = ["--preserve-fds", "12", "--cwd", cwd];
+      expectOutOfReach(await other.exec(["sh", "-c", LOOK], { wrapper, flags }));
+    }
   },
 );
 

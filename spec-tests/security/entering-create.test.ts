@@ -3,6 +3,7 @@ import { expect } from "vitest";
 import { type Config, type Hook, setNamespace } from "../harness/config.ts";
 import { openConsole } from "../harness/console.ts";
 import { type Container, succeed } from "../harness/container.ts";
+import { withOpen } from "../harness/descriptors.ts";
 import { host, moving } from "../harness/network.ts";
 import { openServiceManager, send } from "../harness/notify.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
@@ -110,6 +111,11 @@ const CREATIONS: readonly Creation[] = [
       "bash",
     ],
     keepFds: 2,
+  },
+  {
+    what: "create and start, --preserve-fds with nothing open",
+    flags: () => ["--preserve-fds", "20"],
+    wrapper: withOpen({}),
   },
   { what: "create and start, hooks of all kinds", mutate: allHooks, hooks: 2 },
   {

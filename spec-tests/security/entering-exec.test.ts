@@ -4,6 +4,7 @@ import { expect } from "vitest";
 import { type Config, setNamespace, writableCgroup } from "../harness/config.ts";
 import { openConsole } from "../harness/console.ts";
 import { type Container, succeed } from "../harness/container.ts";
+import { withOpen } from "../harness/descriptors.ts";
 import { openPidfdReceiver } from "../harness/pidfd.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
@@ -95,6 +96,11 @@ const VISITS: readonly Visit[] = [
     wrapper: opening("3</etc/passwd 4</etc"),
     keepFds: 2,
     held: HANDED,
+  },
+  {
+    what: "exec --preserve-fds with nothing open",
+    flags: () => ["--preserve-fds", "20"],
+    wrapper: withOpen({}),
   },
   {
     what: "exec with LISTEN_FDS",

@@ -4,6 +4,7 @@ import { type FileStatus, fstatSync } from "../../bindings/linux/file-status.ts"
 import { readFileSync } from "../../bindings/linux/files.ts";
 import { terminalSettings } from "../../bindings/linux/terminal.ts";
 import { RuntsError } from "../errors.ts";
+import type { DescriptorRange } from "../plan/process-setup.ts";
 import type { StandardStreams, StdioFacts } from "../plan/stdio.ts";
 import { lacksMappings, withOwnIds } from "../spec/own-ids.ts";
 import type { Config } from "../spec/types.ts";
@@ -132,30 +133,48 @@ function mayGiveAway(stream: number, stat: FileStatus): boolean {
 export interface HandedDescriptors {
   /** How many, from 3 on. */
   readonly count: number;
+  /** Those of them that the caller has closed: the launcher keeps their numbers. */
+  readonly gaps: readonly DescriptorRange[];
   /** Additions to the environment. */
   readonly env: readonly string[];
 }
 
 /**
  * Descriptors of --preserve-fds, which come after the sockets of socket activation. The launcher has counted what is open, before
- * the engine opened descriptors of its own. `activated` says whether the process is one that sockets may be meant for: init, as pid
- * 1 of its namespace, and nobody whom `exec` starts (sd_listen_fds(3)).
+ * the engine opened descriptors of its own, and has filled the gaps; of the sockets none may be missing. `activated` says whether the
+ * process is one that sockets may be meant for: init, as pid 1 of its namespace, and nobody whom `exec` starts (sd_listen_fds(3)).
  */
 export function handedDescriptors(preserved: number, activated: boolean): HandedDescriptors {
-  const { LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES, RUNTS_FDS } = process.env;
+  const { LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES, RUNTS_FDS, RUNTS_GAPS } = process.env;
   // Without the launcher this is another program's process, whose sockets are its own.
   const launched = RUNTS_FDS !== undefined;
   const meant = activated && launched && LISTEN_PID === String(process.pid) && /^\d+$/.test(LISTEN_FDS ?? "");
   const listening = meant ? Number(LISTEN_FDS) : 0;
   const count = listening + preserved;
   const open = Number(RUNTS_FDS ?? "0");
-  if (count > open) {
-    throw new RuntsError(`--preserve-fds ${preserved}: file descriptor ${3 + open} is not open`, {
-      operation: "fcntl",
-      errno: "EBADF",
-      path: String(3 + open),
-    });
-  }
+  const gaps = RUNTS_GAPS === undefined ? [] : gapsBelow(3 + count, RUNTS_GAPS);
+  const closed = gaps[0]?.first ?? 3 + open;
+  if (closed < 3 + listening) throw notOpen(`LISTEN_FDS=${listening}`, closed);
+  if (count > open) throw notOpen(`--preserve-fds ${preserved}`, closed, NO_GAPS);
   const names = LISTEN_FDNAMES === undefined ? [] : [`LISTEN_FDNAMES=${LISTEN_FDNAMES}`];
-  return { count, env: listening === 0 ? [] : [`LISTEN_FDS=${listening}`, "LISTEN_PID=1", ...names] };
+  return { count, gaps, env: listening === 0 ? [] : [`LISTEN_FDS=${listening}`, "LISTEN_PID=1", ...names] };
+}
+
+/** Where the launcher fills no gaps: MOST_HANDED, FIRST_HANDED and RESERVE in launcher.c. */
+const NO_GAPS = "; it would be left out if the number were at most 1024, and RLIMIT_NOFILE at least 68 more";
+
+function notOpen(given: string, fd: number, condition = ""): RuntsError {
+  const message = `${given}: file descriptor ${fd} is not open${condition}`;
+  return new RuntsError(message, { operation: "fcntl", errno: "EBADF", path: String(fd) });
+}
+
+/** Ranges as the launcher names them, `<first>-<last>,…`, as far as they are below `end`. */
+function gapsBelow(end: number, ranges: string): DescriptorRange[] {
+  return ranges
+    .split(",")
+    .map((range) => {
+      const [first = 0, last = 0] = range.split("-").map(Number);
+      return { first, last: Math.min(last, end - 1) };
+    })
+    .filter(({ first }) => first < end);
 }

@@ -245,7 +245,12 @@ class Creation {
       attributes: parts.attributes,
       addedEnv: this.#handed.env,
       listen: () => this.#listen(),
-      start: { keepFds: this.#handed.count, inheritedNofile: inheritedNofile(), seccomp },
+      start: {
+        keepFds: this.#handed.count,
+        gaps: this.#handed.gaps,
+        inheritedNofile: inheritedNofile(),
+        seccomp,
+      },
       spawned: (init) => this.#adopt(init, parts),
       moveNetDevices: netDevices === undefined ? undefined : () => netDevices.move(this.#saved.pid),
       hooks: hooks === undefined ? undefined : () => hooks.run(this.#saved),

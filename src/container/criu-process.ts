@@ -271,6 +271,7 @@ function becomeCriu(
       path,
       env: [`PATH=${searchPath()}`],
       keepFds: Math.max(...kept) - 2,
+      gaps: [],
       inheritedNofile: inheritedNofile(),
       seccomp: undefined,
     },

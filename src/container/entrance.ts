@@ -11,7 +11,7 @@ import { type PendingInit, type SpawnOptions, spawnInit } from "../init/spawn-in
 import { type CredentialOptions, narrowCapabilities } from "../plan/credentials.ts";
 import { hasOwn, type Namespaces, namespacesOf } from "../plan/init-plan.ts";
 import { joinKeyring } from "../plan/kernel-settings.ts";
-import type { SeccompFilter } from "../plan/process-setup.ts";
+import type { DescriptorRange, SeccompFilter } from "../plan/process-setup.ts";
 import type { Config, Process } from "../spec/types.ts";
 import { type Caller, inheritedNofile } from "./caller.ts";
 import { checkSameUserNamespace, differingNamespaces } from "./differing-namespaces.ts";
@@ -40,6 +40,7 @@ interface Visitor
   extends Pick<ExecSetUpOptions, "program" | "addedEnv" | "stdio" | "consoleSocket" | "chooseCpus"> {
   readonly process: Process;
   readonly keepFds: number;
+  readonly gaps: readonly DescriptorRange[];
   readonly spawned: (pid: number) => void;
 }
 
@@ -147,13 +148,13 @@ export async function entranceTo(context: Context, visit: Visit): Promise<Entran
     },
     joined: (pidfd) => ({ pidfd, flags: caller.privileged ? flags : 0 }),
     cgroup: () => entry.directory,
-    setUp: (pending, { keepFds, spawned, ...visitor }) =>
+    setUp: (pending, { keepFds, gaps, spawned, ...visitor }) =>
       setUpExec(pending, {
         ...visitor,
         credentials,
         staysDumpable: false,
         attributes,
-        start: { keepFds, inheritedNofile: inheritedNofile(), seccomp },
+        start: { keepFds, gaps, inheritedNofile: inheritedNofile(), seccomp },
         inUserNamespace: hasOwn(namespaces, "user"),
         spawned: ({ pid }) => {
           spawned(pid);

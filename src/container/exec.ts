@@ -163,6 +163,7 @@ async function enterBy(
       program: undefined,
       addedEnv: handed.env,
       keepFds: handed.count,
+      gaps: handed.gaps,
       stdio: stdioFacts(terminal !== undefined, process.user?.uid ?? 0, options.stdio),
       consoleSocket: handover?.socket,
       chooseCpus: chooseCpus(affinity),

@@ -143,6 +143,7 @@ function lead(channel: StubChannel, { hook, stdio }: HookRun, { cwd, container }
       path: hook.path,
       env: hook.env ?? [],
       keepFds: 0,
+      gaps: [],
       inheritedNofile: inheritedNofile(),
       seccomp: undefined,
     },

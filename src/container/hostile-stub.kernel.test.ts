@@ -140,7 +140,7 @@ function exec(spawned: (pid: number) => void): void {
       addedEnv: [],
       stdio: { nulls: [], chown: [] },
       attributes: undefined,
-      start: { keepFds: 0, inheritedNofile: undefined, seccomp: undefined },
+      start: { keepFds: 0, gaps: [], inheritedNofile: undefined, seccomp: undefined },
       inUserNamespace: false,
       consoleSocket: undefined,
       chooseCpus: undefined,

@@ -56,6 +56,7 @@ function asProcessOf(saved: SavedState, process: Process, entrance: Entrance): H
         program: { path: hook.path, env: hook.env ?? process.env ?? [] },
         addedEnv: [],
         keepFds: 0,
+        gaps: [],
         stdio: { nulls: [], chown: [] },
         consoleSocket: undefined,
         chooseCpus: undefined,

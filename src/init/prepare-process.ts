@@ -44,7 +44,7 @@ export interface ProcessOptions {
   readonly attributes:
     | { readonly plan: (program: Program) => void; readonly apply: (pid: number) => void }
     | undefined;
-  readonly start: Pick<StartOptions, "keepFds" | "inheritedNofile" | "seccomp">;
+  readonly start: Pick<StartOptions, "keepFds" | "gaps" | "inheritedNofile" | "seccomp">;
 }
 
 /** /etc/passwd of the container, opened while the process could read it. */

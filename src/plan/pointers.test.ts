@@ -184,6 +184,7 @@ function everyOperation(config: Config, noPivot: boolean): Operation[] {
     path: "/bin/sh",
     env: [],
     keepFds: 0,
+    gaps: [],
     inheritedNofile: { soft: 1n, hard: 1n },
     seccomp: { filter: new Uint8Array(8), flags: 0, listener: { dumpable: true } },
   });

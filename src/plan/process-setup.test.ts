@@ -105,6 +105,7 @@ describe("the last program", () => {
       path: "/bin/sh",
       env: ["A=1"],
       keepFds: 2,
+      gaps: [],
       inheritedNofile: undefined,
       seccomp: undefined,
       ...changes,
@@ -130,6 +131,19 @@ describe("the last program", () => {
     const header = bytesOf(only(program, "seccomp")[0], 2);
     expect(new DataView(header.buffer).getUint16(0, true)).toBe(3);
     expect(only(program, "seccomp")[0]?.args[1]).toBe(4);
+  });
+
+  it("closes at execve what the caller has handed over closed, and what comes after it all", () => {
+    const gaps = [
+      { first: 3, last: 8 },
+      { first: 10, last: 39 },
+    ];
+    const ranges = only(planned({ listener: undefined, keepFds: 38, gaps }), "close_range");
+    expect(ranges.map(({ args }) => args)).toEqual([
+      [3, 8, CLOSE_RANGE_CLOEXEC],
+      [10, 39, CLOSE_RANGE_CLOEXEC],
+      [41, 0xffffffff, CLOSE_RANGE_CLOEXEC],
+    ]);
   });
 
   it.each([true, false])(

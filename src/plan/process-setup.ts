@@ -106,6 +106,12 @@ export function setUmask(program: Program, process: Process): void {
   program.do("umask", [process.user?.umask ?? 0o022]);
 }
 
+/** Of descriptors' numbers. */
+export interface DescriptorRange {
+  readonly first: number;
+  readonly last: number;
+}
+
 export interface StartOptions {
   /** Socket on which `start` connects; absent if there is nothing to wait for. */
   readonly listener: Register | undefined;
@@ -113,6 +119,8 @@ export interface StartOptions {
   readonly env: readonly (string | Uint8Array)[];
   /** Number of descriptors after stdio that the process keeps. */
   readonly keepFds: number;
+  /** Those of them that only keep something else from getting their numbers: the process has them closed. */
+  readonly gaps: readonly DescriptorRange[];
   /** Soft limit of open files that the caller had, where the config sets none: the engine has changed ours. */
   readonly inheritedNofile: { readonly soft: bigint; readonly hard: bigint } | undefined;
   readonly seccomp: SeccompFilter | undefined;
@@ -147,6 +155,7 @@ export function startProgram(program: Program, process: Process, options: StartO
   const envp = program.stringArray(options.env);
   const filter = options.seccomp === undefined ? undefined : filterProgram(program, options.seccomp.filter);
   program.about("", "close all descriptors but the container's own at execve");
+  for (const gap of options.gaps) program.do("close_range", [gap.first, gap.last, CLOSE_RANGE_CLOEXEC]);
   program.do("close_range", [first, 0xffffffff, CLOSE_RANGE_CLOEXEC]);
   if (options.seccomp !== undefined && filter !== undefined) loadFilter(program, options.seccomp, filter);
   program.about("/process/args/0", `exec: "${process.args[0]}"`);
