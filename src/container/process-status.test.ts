@@ -9,6 +9,7 @@ describe("parseStat", () => {
     expect(parseStat(`10 (${command}) ${AFTER_COMMAND}\n`)).toEqual({
       hasEnded: false,
       isEnding: false,
+      threads: 1,
       startTime: "123456",
       hasNotExecuted: false,
     });

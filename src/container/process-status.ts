@@ -1,6 +1,6 @@
 import { readdirSync } from "../../bindings/linux/directories.ts";
 import { FileError } from "../../bindings/linux/file-call.ts";
-import { readFileSync, readlinkSync } from "../../bindings/linux/files.ts";
+import { existsSync, readFileSync, readlinkSync } from "../../bindings/linux/files.ts";
 import { errorCode } from "../errors.ts";
 
 /** What proc_pid_stat(5) says of a process. */
@@ -9,6 +9,8 @@ export interface ProcessStat {
   readonly hasEnded: boolean;
   /** Whether its first thread is exiting or has ended: PF_EXITING of linux/sched.h. */
   readonly isEnding: boolean;
+  /** Those that have ended, but are there still, among them. */
+  readonly threads: number;
   readonly startTime: string;
   /** Whether it has been forked and has executed no program since: PF_FORKNOEXEC of linux/sched.h. */
   readonly hasNotExecuted: boolean;
@@ -43,9 +45,11 @@ export function parseStat(text: string): ProcessStat {
   const PF_EXITING = 0x4;
   const PF_FORKNOEXEC = 0x40;
   const [state] = fields;
+  const threads = Number(fields[NUM_THREADS]);
   return {
-    hasEnded: state === "X" || (state === "Z" && Number(fields[NUM_THREADS]) <= 1),
+    hasEnded: state === "X" || (state === "Z" && threads <= 1),
     isEnding: (Number(fields[FLAGS]) & PF_EXITING) !== 0,
+    threads,
     startTime: fields[START_TIME] ?? "",
     hasNotExecuted: (Number(fields[FLAGS]) & PF_FORKNOEXEC) !== 0,
   };
@@ -65,8 +69,14 @@ export function isAlive(pid: number, startTime: string): boolean {
  * it (pid_namespaces(7), zap_pid_ns_processes() in kernel/pid_namespace.c).
  */
 function hasLetGo(pid: number): boolean {
+  const tasks = `/proc/${pid}/task`;
   try {
-    return readdirSync(`/proc/${pid}/task`).every((thread) => hasNoNamespaces(`/proc/${pid}/task/${thread}`));
+    const threads = readdirSync(tasks);
+    if (!threads.every((thread) => hasNoNamespaces(`${tasks}/${thread}`))) return false;
+    // One may have made another since they were listed, and the list ends where a thread goes meanwhile. The kernel counts all: if
+    // those of the list are still there, and no more, nobody is left.
+    const count = processStat(pid)?.threads ?? 0;
+    return threads.length >= count && threads.every((thread) => existsSync(`${tasks}/${thread}`));
   } catch (error) {
     if (error instanceof FileError && GONE.includes(error.code)) return true;
     throw error;
