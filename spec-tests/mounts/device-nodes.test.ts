@@ -227,6 +227,12 @@ spec(
   },
 );
 
+spec("devices in a user namespace, 260 of them: all are there", CLAUSE, async (sandbox) => {
+  const devices = Array.from({ length: 260 }, (_, index) => ({ ...ZERO, path: `/dev/many/${index}` }));
+  const container = inUserNamespace(sandbox, "find /dev/many -type c | wc -l", devices);
+  expect(await container.output()).toBe("260\n");
+});
+
 spec("devices in a user namespace, a caller with a umask: the mode is as listed", CLAUSE, async (sandbox) => {
   const container = inUserNamespace(sandbox, "stat -c %a /dev/own", [ZERO]);
   const wrapper = ["sh", "-c", 'umask 077; exec "$@"', "sh"];

@@ -9,14 +9,9 @@ import { errorCode } from "../errors.ts";
 import type { InitPlan } from "../plan/init-plan.ts";
 import { isMadeOfSource } from "../plan/inner-sources.ts";
 import type { MountRequest } from "../plan/mount-requests.ts";
+import { handOver } from "./hand-over.ts";
 import type { PrepareOptions } from "./prepare-options.ts";
 import { asRuntsError, onBehalfOf } from "./run-program.ts";
-
-/**
- * How many descriptors a program may carry when one more is added. The kernel's limit is SCM_MAX_FD, 253, and other steps add theirs.
- * unix(7)
- */
-const MOST_DESCRIPTORS = 200;
 
 /**
  * Opens sources that only a capability of the caller reaches, such as those in another user's home. Init has the caller's user id, but
@@ -32,14 +27,13 @@ export function openCallersSources(
   let root: number | undefined;
   for (const request of deniedToInit(requests)) {
     const { source, pointer, destination, options } = request;
-    if (program.descriptors.length >= MOST_DESCRIPTORS) plan.runSoFar(program);
     program.about(pointer, `bind ${source} on ${destination}`);
     const fd = onBehalfOf(pointer, `bind ${source} on ${destination}`, () => {
       root ??= openRootOf(containerPid(), opened);
       return openInRoot(root, source, O_PATH | O_CLOEXEC | (options.sourceNoFollow ? O_NOFOLLOW : 0));
     });
     opened.push(new OwnedDescriptor(fd));
-    request.opened = program.descriptor(fd);
+    request.opened = handOver(program, plan, fd);
   }
 }
 

@@ -25,6 +25,7 @@ import { sendDescriptor } from "../plan/send-descriptor.ts";
 import { MOUNT_ATTR_SIZE, mountAttr } from "../plan/structs.ts";
 import { outerId, parseIdMap } from "../spec/id-map.ts";
 import type { IdMapping } from "../spec/types.ts";
+import { handOver } from "./hand-over.ts";
 import type { PrepareOptions } from "./prepare-options.ts";
 import { runProgram } from "./run-program.ts";
 import { withStub } from "./with-stub.ts";
@@ -60,7 +61,7 @@ export function prepareDeviceNodes(
         runProgram(channel, handing);
         const mount = new OwnedDescriptor(receiveDescriptor(receiving));
         options.opened.push(mount);
-        nodes.set(node.pointer, program.descriptor(mount.number));
+        nodes.set(node.pointer, handOver(program, plan, mount.number));
       }
     });
   } finally {

@@ -20,6 +20,7 @@ import {
   wantsIdMap,
 } from "../spec/id-mapped-mount.ts";
 import type { Config } from "../spec/types.ts";
+import { handOver } from "./hand-over.ts";
 import { idMapFailure } from "./id-map-failure.ts";
 import { mapLines } from "./id-mappings.ts";
 import type { PrepareOptions } from "./prepare-options.ts";
@@ -47,10 +48,10 @@ export function prepareIdMappedMounts(
     if (request.options.bind && request.inner === undefined) {
       const mapping = { userNamespace, recursive: option?.recursive === true, pointer };
       const copy = mappedCopy(plan, request, mapping, opened);
-      request.opened = program.descriptor(copy);
+      request.opened = handOver(program, plan, copy);
       request.isCopy = true;
     } else {
-      request.mappings = program.descriptor(userNamespace);
+      request.mappings = handOver(program, plan, userNamespace);
     }
   }
 }
