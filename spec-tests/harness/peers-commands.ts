@@ -180,6 +180,14 @@ export const CRUN_COMMANDS: readonly Deviation[] = [
     titles: ["create --preserve-fds 38 with 9 and 40 open: the waiting init holds nothing else of the host"],
   },
   {
+    reason:
+      "poststop hooks run while the id is still taken; before 1.28 a failed poststart hook is a warning",
+    titles: [
+      "run, start fails, its id is taken meanwhile: the other container stays",
+      "run --detach, start fails, its id is taken meanwhile: the other container stays",
+    ],
+  },
+  {
     reason: "has no such command",
     titles: [
       "explain…",

@@ -4,6 +4,7 @@ import type { Hook, HookName } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
 import { parseObject } from "../harness/json.ts";
 import { expectRefusal } from "../harness/refusal.ts";
+import { RUNTIME } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
@@ -202,6 +203,24 @@ for (const [name, step] of [
       // Engines delete the container after a failed start.
       expect((await container.delete("--force")).code).toBe(0);
       expect(trace(sandbox)).toBe("poststop\n");
+    },
+  );
+}
+
+for (const flags of [[], ["--detach"]]) {
+  spec(
+    `${["run", ...flags].join(" ")}, start fails, its id is taken meanwhile: the other container stays`,
+    "runtime.md, State: the id is that of one container",
+    async (sandbox) => {
+      const other = sandbox.shell("sleep 1000", () => {});
+      const poststart = [{ path: "/bin/sh", args: ["sh", "-c", "exit 3"] }];
+      const container = hooked(sandbox, { poststart, poststop: [] }, "sleep 3");
+      const create = `${RUNTIME} --root ${sandbox.root} create --bundle ${other.bundle} ${container.id}`;
+      container.config.hooks?.poststop?.push(hook(sandbox, `${create} </dev/null >/dev/null 2>&1`));
+      container.writeConfig();
+      expectRefusal(await container.run({ flags }), /hook/);
+      const { bundle, status } = await container.state();
+      expect({ bundle, status }).toEqual({ bundle: other.bundle, status: "created" });
     },
   );
 }

@@ -12,6 +12,12 @@ import type { Context } from "./options.ts";
 import { containerDirectory, doesNotExist, type SavedState, tryReadState } from "./saved-state.ts";
 import { findContainerIn, type Status, statusOf } from "./state.ts";
 
+export interface DeleteOptions {
+  readonly force: boolean;
+  /** The container that is meant: once it is gone, somebody may have made another one with its id, which stays. */
+  readonly only?: SavedState;
+}
+
 /**
  * Steps 11 to 13 of the lifecycle (runtime.md): undoes what `create` has made, then runs the poststop hooks. A container that
  * was never started is deleted as well: every runtime does so, and engines rely on it. With `force` a running one is killed
@@ -20,7 +26,7 @@ import { findContainerIn, type Status, statusOf } from "./state.ts";
 export async function deleteContainer(
   context: Context,
   id: string,
-  { force }: { readonly force: boolean },
+  { force, only }: DeleteOptions,
 ): Promise<void> {
   checkId(id);
   const directory = containerDirectory(context.root, id);
@@ -32,6 +38,7 @@ export async function deleteContainer(
   try {
     const saved = await readOrEnd(context, id, directory, force);
     if (saved === undefined && !force) throw doesNotExist(id);
+    if (only !== undefined && (saved?.pid !== only.pid || saved.startTime !== only.startTime)) return;
     if (saved === undefined) {
       removeDirectory(directory);
       return;

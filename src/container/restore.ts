@@ -33,7 +33,7 @@ export async function restoreContainer(context: Context, options: RestoreOptions
     return foreground.wait();
   } finally {
     foreground?.close();
-    await deleteContainer(context, options.id, { force: true });
+    await deleteContainer(context, options.id, { force: true, only: state });
   }
 }
 

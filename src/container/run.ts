@@ -6,6 +6,7 @@ import { Foreground, holdForwardedSignals } from "./foreground.ts";
 import { foregroundTerminal } from "./foreground-terminal.ts";
 import type { NotifyRelay } from "./notify-socket.ts";
 import type { Context, RunOptions } from "./options.ts";
+import type { SavedState } from "./saved-state.ts";
 import type { SeccompTrace } from "./seccomp-trace.ts";
 import { type StartOptions, startContainer } from "./start.ts";
 
@@ -15,8 +16,8 @@ import { type StartOptions, startContainer } from "./start.ts";
  */
 export async function runContainer(context: Context, options: RunOptions): Promise<number> {
   if (options.detach) {
-    await createContainer(context, options);
-    await startOrDelete(context, options.id, { notify: "until ready" });
+    const state = await createContainer(context, options);
+    await startOrDelete(context, state, { notify: "until ready" });
     return 0;
   }
   if (!options.noSubreaper)
@@ -34,26 +35,26 @@ export async function runContainer(context: Context, options: RunOptions): Promi
     foreground = new Foreground(state.pid, terminal.relay());
     if (trace !== undefined) foreground.attend(trace);
     // A service in the foreground stays its manager's main process, and passes on what the container says of its state.
-    const relay = await startOrDelete(context, options.id, { notify: "by caller", agent: trace });
+    const relay = await startOrDelete(context, state, { notify: "by caller", agent: trace });
     if (relay !== undefined) foreground.attend(relay);
     return foreground.wait();
   } finally {
     foreground?.close();
     trace?.report();
-    if (!options.keep) await deleteContainer(context, options.id, { force: true });
+    if (!options.keep) await deleteContainer(context, state.id, { force: true, only: state });
   }
 }
 
 /** What a failed start leaves is nobody's to delete: the caller never had a container. */
 async function startOrDelete(
   context: Context,
-  id: string,
+  state: SavedState,
   options: StartOptions,
 ): Promise<NotifyRelay | undefined> {
   try {
-    return await startContainer(context, id, options);
+    return await startContainer(context, state.id, options);
   } catch (error) {
-    await deleteContainer(context, id, { force: true });
+    await deleteContainer(context, state.id, { force: true, only: state });
     throw error;
   }
 }
