@@ -98,7 +98,7 @@ export const manual: Readonly<Record<string, ManualEntry>> = {
   events: {
     description: [
       "Prints a line of JSON at each interval with what the container uses (CPU, memory, processes, block and huge page usage, pressure), and one " +
-        "for each OOM kill, until it stops.",
+        "for each OOM kill, until it stops. For a container without a cgroup, `--stats` prints a line without counts.",
     ],
     examples: [
       ["runts events --interval 1s web", "every second"],
@@ -147,6 +147,7 @@ export const manual: Readonly<Record<string, ManualEntry>> = {
   kill: {
     description: [
       "Sends a signal, SIGTERM if none is given, to the container's init: by a descriptor, so that no other process with the same id gets it.",
+      "SIGKILL goes to all processes of the container, also to those that outlive init in a shared pid namespace.",
     ],
     examples: [
       ["runts kill web", "ask it to end"],
@@ -247,7 +248,8 @@ export const manual: Readonly<Record<string, ManualEntry>> = {
   },
   start: {
     description: [
-      "Lets the init of a created container execute the container's process. The startContainer hooks run before, the poststart hooks after.",
+      "Lets the init of a created container execute the container's process. The startContainer hooks run before, the poststart hooks after. " +
+        "If one of them fails, the container is destroyed and its poststop hooks run.",
     ],
     examples: [["runts start web", "after `runts create web`"]],
   },

@@ -285,9 +285,9 @@ function isFilledFirst(request: MountRequest): boolean {
 }
 
 /**
- * The container's cgroup at /sys/fs/cgroup: in its cgroup namespace a mount shows only the container's own part. Where the mount is not
- * allowed (EPERM, EBUSY) its directory is bound. A container without a cgroup of its own, as an unprivileged caller may make it, gets
- * an empty directory rather than the host's (CVE-2023-25809).
+ * Mounts the container's cgroup: in its cgroup namespace, a mount of cgroup2 shows only its own part. If that is denied (EPERM, EBUSY), the
+ * directory of its cgroup is bound. A container without a cgroup of its own, as an unprivileged caller may make it, gets an empty
+ * directory rather than the host's (CVE-2023-25809).
  */
 function mountCgroup(program: Program, plan: InitPlan, request: MountRequest): Register {
   const { options, destination } = request;
