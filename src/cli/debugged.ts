@@ -1,5 +1,5 @@
 import type { Context } from "../container/options.ts";
-import { tellCauses, tellSteps } from "../debug/debug.ts";
+import { logCauses, logSteps } from "../debug/debug.ts";
 import type { ParsedArguments } from "./parse.ts";
 
 /** Runs a command and logs each of its steps. */
@@ -15,13 +15,13 @@ export async function debugged(
   log.debug(`${what}: the containers' state is in ${root}`);
   const profile = args.string("profile");
   if (profile !== undefined) log.debug(`${what}: its steps are in the profile ${profile}`);
-  const end = tellSteps(log, command, { root, id, pidFile: args.string("pid-file") ?? "" });
+  const end = logSteps(log, command, { root, id, pidFile: args.string("pid-file") ?? "" });
   try {
     const code = await action();
     log.debug(`${what}: exit code ${code}`);
     return code;
   } catch (error) {
-    tellCauses(log, error);
+    logCauses(log, error);
     throw error;
   } finally {
     end();

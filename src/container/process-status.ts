@@ -60,7 +60,7 @@ export function isAlive(pid: number, startTime: string): boolean {
   if (pid === 0) return false;
   const stat = processStat(pid);
   if (stat === undefined || stat.startTime !== startTime || stat.hasEnded) return false;
-  return !stat.isEnding || !hasLetGo(pid);
+  return !stat.isEnding || !hasLeftNamespaces(pid);
 }
 
 /**
@@ -68,7 +68,7 @@ export function isAlive(pid: number, startTime: string): boolean {
  * until all other processes in it are reaped, and only then becomes a zombie. The parent of a process of `exec --detach` may never reap
  * it (pid_namespaces(7), zap_pid_ns_processes() in kernel/pid_namespace.c).
  */
-function hasLetGo(pid: number): boolean {
+function hasLeftNamespaces(pid: number): boolean {
   const tasks = `/proc/${pid}/task`;
   try {
     const threads = readdirSync(tasks);

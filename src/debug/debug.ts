@@ -11,7 +11,7 @@ import { StubSteps } from "./stub-steps.ts";
  * asks for it. It logs no data that is written or passed, since environments, arguments and data of mounts may hold secrets. Returns a
  * function that stops it. Without --debug none of these modules is loaded.
  */
-export function tellSteps(log: Log, command: string, subject: Subject): () => void {
+export function logSteps(log: Log, command: string, subject: Subject): () => void {
   const steps = new StepLog(log);
   const processes = new StubProcesses();
   const stubs = new Set<number>();
@@ -24,7 +24,7 @@ export function tellSteps(log: Log, command: string, subject: Subject): () => vo
 }
 
 /** Logs the causes of an error that its message doesn't tell. */
-export function tellCauses(log: Log, error: unknown): void {
+export function logCauses(log: Log, error: unknown): void {
   let said = error instanceof Error ? error.message : "";
   for (let cause = causeOf(error); cause instanceof Error; cause = causeOf(cause)) {
     if (!said.includes(cause.message)) log.debug(`because of: ${cause.message}`);

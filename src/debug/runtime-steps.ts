@@ -54,7 +54,7 @@ export class RuntimeSteps {
     if (name === "socketpair") this.#processes.pair(args[3]);
     this.#followHooks(name, args, result);
     this.#paths.opened(name, args, result);
-    if (isTold(name, args, result)) this.#tell(name, args, result);
+    if (isStep(name, args, result)) this.#tell(name, args, result);
     return result;
   };
 
@@ -133,7 +133,7 @@ export class RuntimeSteps {
 }
 
 /** Whether a call is a step: one that changes something outside of the runtime. A failure that means there is nothing to do is none. */
-function isTold(call: SyscallName, args: Args, result: number): boolean {
+function isStep(call: SyscallName, args: Args, result: number): boolean {
   switch (call) {
     case "mkdirat":
       return result !== -EEXIST;

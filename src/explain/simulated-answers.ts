@@ -87,7 +87,7 @@ export const OWN_BUSINESS = new Set<SyscallName>([
 ]);
 
 /** Really makes a call that only changes the calling thread, which for a moment looks at the host with other rights. */
-export function ofThread(name: SyscallName, args: readonly NativeArgument[]): number | undefined {
+export function callOfThread(name: SyscallName, args: readonly NativeArgument[]): number | undefined {
   return name === "capget" || name === "capset" ? callKernel(name, args) : undefined;
 }
 

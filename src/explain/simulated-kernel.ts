@@ -21,6 +21,7 @@ import type { Names } from "./names.ts";
 import { bytesOf, textOf } from "./native.ts";
 import {
   becomeCgroup2,
+  callOfThread,
   copyPart,
   DESCRIPTOR_RESULTS,
   enabled,
@@ -29,7 +30,6 @@ import {
   flagsOf,
   makeReadable,
   OWN_BUSINESS,
-  ofThread,
 } from "./simulated-answers.ts";
 import { SimulatedNetworks } from "./simulated-networks.ts";
 import { SimulatedProcesses } from "./simulated-processes.ts";
@@ -94,7 +94,7 @@ export class SimulatedKernel {
   }
 
   readonly call = (name: SyscallName, args: Args): number => {
-    const answer = this.networks.answer(name, args) ?? ofThread(name, args);
+    const answer = this.networks.answer(name, args) ?? callOfThread(name, args);
     if (answer !== undefined) return answer;
     const handler = this.#handlers[name];
     if (handler !== undefined) return handler(args);

@@ -45,7 +45,7 @@ describe("read-only paths", () => {
 });
 
 describe("masked paths", () => {
-  it("makes nothing of a path that is listed before, in other words too", () => {
+  it("mounts nothing on a path that was listed before, even if spelled differently", () => {
     const { program, plan } = testPlan({
       linux: { maskedPaths: ["/a", "/b", "//a/."], readonlyPaths: ["/c", "/c/"] },
     });

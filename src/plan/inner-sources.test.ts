@@ -10,23 +10,22 @@ function bind(source: string, ...options: readonly string[]): Mount {
   return { destination: "/b", source, options: ["rbind", ...options] };
 }
 
-/** The programs that are run before the last one, as text, and the last one. */
+/** The programs that run before the last one, as text; the last one; and the inner sources. */
 function planned(mounts: readonly Mount[], mode = S_IFDIR, facts: TestPlanOptions["facts"] = {}) {
   const earlier: string[][] = [];
   const { program, requests } = plannedMounts(mounts, {
     facts,
     runSoFar: (program) => {
       earlier.push(summary(program.operations));
-      const last = program.operations.at(-1);
       const outputs = program.outputs.map(() => statx(mode));
       program.clear();
-      return { results: last === undefined ? [] : [0], outputs, failure: undefined };
+      return { results: [], outputs, failure: undefined };
     },
   });
   return { earlier, program, inner: requests.map(({ inner }) => inner) };
 }
 
-describe("which sources an earlier mount shows", () => {
+describe("innerSource", () => {
   const rootfs = { rootfs: "/real/rootfs", given: "/bundle/rootfs" };
   const find = (source: string, earlier = ["/proc", "/a"], links: Readonly<Record<string, string>> = {}) => {
     const follow = (path: string) => links[path] ?? path.replace("/bundle", "/real");
@@ -34,45 +33,45 @@ describe("which sources an earlier mount shows", () => {
   };
 
   it.each([
-    ["at it", "/real/rootfs/a", "/a"],
-    ["below it", "/bundle/rootfs/a/b", "/a/b"],
-    ["above it", "/bundle/rootfs", "/"],
-    ["in other words", "/bundle/./rootfs//a/", "/a"],
-  ])("one %s", (_title, source, inner) => expect(find(source)).toBe(inner));
+    ["at an earlier mount", "/real/rootfs/a", "/a"],
+    ["below one", "/bundle/rootfs/a/b", "/a/b"],
+    ["above one", "/bundle/rootfs", "/"],
+    ["at one, spelled differently", "/bundle/./rootfs//a/", "/a"],
+  ])("finds a source %s", (_title, source, inner) => expect(find(source)).toBe(inner));
 
-  it("one whose links lead there", () => {
+  it("finds a source whose links lead to an earlier mount", () => {
     expect(find("/link/rootfs/x", ["/a"], { "/link/rootfs/x": "/real/rootfs/a/x" })).toBe("/a/x");
   });
 
   it.each([
     ["elsewhere", "/srv/a"],
-    ["beside it", "/bundle/rootfs/ab"],
+    ["beside an earlier mount", "/bundle/rootfs/ab"],
     ["beside the rootfs", "/bundle/rootfs-2/a"],
-  ])("not one %s", (_title, source) => expect(find(source)).toBeUndefined());
+  ])("finds nothing for a source %s", (_title, source) => expect(find(source)).toBeUndefined());
 
-  it("not one of the image that leads out of it", () => {
+  it("finds nothing for a link of the image that leads out of it", () => {
     expect(find("/bundle/rootfs/a", ["/a"], { "/bundle/rootfs/a": "/etc" })).toBeUndefined();
   });
 
-  it("none before there is a mount", () => {
+  it("finds nothing before there is a mount", () => {
     expect(find("/bundle/rootfs/a", [])).toBeUndefined();
     expect(planned([bind("rootfs/a"), VOLUME]).inner).toEqual([undefined, undefined]);
   });
 
-  it("with src-nofollow not what the link itself leads to", () => {
+  it("does not follow the link itself with src-nofollow", () => {
     const facts = { followOnHost: (path: string) => path.replace("rootfs/link", "rootfs/a") };
     expect(planned([VOLUME, bind("rootfs/link")], S_IFDIR, facts).inner).toEqual([undefined, "/a"]);
     expect(planned([VOLUME, bind("rootfs/link", "src-nofollow")], S_IFDIR, facts).inner[1]).toBeUndefined();
   });
 
-  it("remounts and links that are copied are no mounts", () => {
+  it("ignores remounts", () => {
     const remount: Mount = { destination: "/a", options: ["remount", "ro"] };
     expect(planned([remount, bind("rootfs/a")]).inner).toEqual([undefined, undefined]);
   });
 });
 
-describe("a source that an earlier mount shows", () => {
-  it("is opened once that is made: in it, then where its links lead in the container", () => {
+describe("a source in an earlier mount", () => {
+  it("is opened after that mount: in it, or where its links lead in the container", () => {
     const { earlier, program } = planned([VOLUME, bind("rootfs/a/x")]);
     expect(earlier[0]?.slice(-3)).toEqual([
       "openat2 /bundle/rootfs/a/x",
@@ -89,11 +88,11 @@ describe("a source that an earlier mount shows", () => {
   it.each([
     ["a file", S_IFREG, "openat b ?failed"],
     ["a directory", S_IFDIR, "mkdirat b ?failed"],
-  ])("gets %s to be mounted on, as it is one", (_title, mode, made) => {
+  ])("gets %s as its destination if it is one", (_title, mode, made) => {
     expect(summary(planned([VOLUME, bind("rootfs/a/x")], mode).program.operations)).toContain(made);
   });
 
-  it("with src-nofollow is the link itself", () => {
+  it("is the link itself with src-nofollow", () => {
     const flags: number[] = [];
     plannedMounts([VOLUME, bind("rootfs/a/x", "src-nofollow")], {
       runSoFar: (program) => {

@@ -58,7 +58,7 @@ export function mountRequests(plan: Pick<InitPlan, "config" | "facts">, list = "
     checkRequest(request, plan);
     checkLinkOptions(request);
     checkData(request, plan);
-    return showsHierarchy(request, plan) ? ofHierarchy(request, plan) : request;
+    return showsHierarchy(request, plan) ? bindHierarchy(request, plan) : request;
   });
   const kept =
     requests.some(isAtPtmx) && !devIsBound(requests) ? withoutPtmx(requests, plan.facts) : requests;
@@ -97,7 +97,7 @@ function showsHierarchy({ mount, options }: MountRequest, { config }: Pick<InitP
  * (cgroup_reconfigure), and waits for an RCU grace period, some ten milliseconds. Read-only if the container has no cgroup of its own, as
  * one of an unprivileged caller may: it must not write to the caller's (CVE-2023-25809).
  */
-function ofHierarchy(request: MountRequest, { facts }: Pick<InitPlan, "facts">): MountRequest {
+function bindHierarchy(request: MountRequest, { facts }: Pick<InitPlan, "facts">): MountRequest {
   const { pointer } = request;
   const options = facts.cgroup === undefined ? readOnly(request.options) : request.options;
   return {
@@ -162,10 +162,10 @@ function checkRequest(
   }
   if (options.bind && !options.remount && (mount.source ?? "") === "") refuse("a bind mount needs a source");
   const isCgroup = isCgroupMount(mount);
-  const ofAll = isCgroup && !options.bind && !options.remount ? options.data.filter(isOfHierarchy) : [];
+  const ofHierarchy = isCgroup && !options.bind && !options.remount ? options.data.filter(isOfHierarchy) : [];
   const ofFileSystem = [
     ...options.superblockFlags.filter((flag) => flag !== "ro"),
-    ...options.data.filter((word) => !ofAll.includes(word)),
+    ...options.data.filter((word) => !ofHierarchy.includes(word)),
   ];
   if ((options.remount || isCgroup) && !options.bind && ofFileSystem.length > 0) {
     // The kernel would change the file system, which the host and other containers use too.
@@ -173,9 +173,9 @@ function checkRequest(
       `${options.remount ? "remount" : mount.type} takes no file system options: ${ofFileSystem.join(",")}`,
     );
   }
-  if (ofAll.length > 0) {
+  if (ofHierarchy.length > 0) {
     const why = "the whole cgroup hierarchy has it or not, as the host says";
-    plan.facts.warn(`${pointer}/options: a container can't choose ${ofAll.join(",")}: ${why}`);
+    plan.facts.warn(`${pointer}/options: a container can't choose ${ofHierarchy.join(",")}: ${why}`);
   }
   if (options.tmpcopyup && mount.type !== "tmpfs") refuse("tmpcopyup is an option of tmpfs");
   if (!options.bind && !options.remount && (mount.type ?? "") === "")
