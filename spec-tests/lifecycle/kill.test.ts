@@ -1,3 +1,6 @@
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { renameSync } from "node:fs";
 import { expect } from "vitest";
 import type { Container } from "../harness/container.ts";
 import { expectRefusal } from "../harness/refusal.ts";
@@ -207,6 +210,20 @@ async function outlived(sandbox: Sandbox): Promise<Container> {
   return container;
 }
 
+/** How many descriptors lead to a directory, in all processes. */
+function openersOf(directory: string): number {
+  const { stdout } = spawnSync("find", [
+    "/proc",
+    "-maxdepth",
+    "3",
+    "-path",
+    "/proc/[0-9]*/fd/*",
+    "-lname",
+    directory,
+  ]);
+  return stdout.toString().split("\n").length;
+}
+
 spec(
   "kill KILL, shared pid namespace, init has ended: its other processes are killed",
   "practice: SIGKILL goes to the whole cgroup, as in runc",
@@ -220,6 +237,31 @@ spec(
     if (IS_RUNTS) expectRefusal(await container.kill("KILL"), "container not running");
   },
 );
+
+// The peers have no lock that a test could hold.
+if (IS_RUNTS) {
+  spec(
+    "kill KILL, stopped, deleted meanwhile: nobody in the cgroup is killed",
+    "promise: no process of another container is killed",
+    async (sandbox) => {
+      const container = await outlived(sandbox);
+      const directory = sandbox.path(`state/${container.id}`);
+      const holder = spawn("flock", [directory, "sh", "-c", "echo; cat"], {
+        stdio: ["pipe", "pipe", "ignore"],
+      });
+      await once(holder.stdout, "data");
+      const own = openersOf(directory);
+      const killing = container.kill("KILL");
+      await expect.poll(() => openersOf(directory)).toBeGreaterThan(own);
+      renameSync(directory, `${directory}-elsewhere`);
+      holder.stdin.end();
+      expectRefusal(await killing, "container not running");
+      expect(sandbox.processes()).not.toEqual([]);
+      renameSync(`${directory}-elsewhere`, directory);
+      expect((await container.kill("KILL")).code).toBe(0);
+    },
+  );
+}
 
 spec(
   "kill [--all] KILL, stopped, another container has its cgroup now: that one runs on",

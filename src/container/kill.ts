@@ -5,8 +5,9 @@ import { hasEvent } from "../cgroup/freeze.ts";
 import { killCgroup } from "../cgroup/remove.ts";
 import { RuntsError } from "../errors.ts";
 import { openInit } from "./init-process.ts";
+import { lockContainer } from "./lock.ts";
 import type { Context } from "./options.ts";
-import { readSavedState, type SavedState } from "./saved-state.ts";
+import { readSavedState, type SavedState, tryReadState } from "./saved-state.ts";
 import { endsProcess, parseSignal } from "./signals.ts";
 import { findContainerIn, statusOf } from "./state.ts";
 
@@ -27,7 +28,7 @@ export function killContainer(
   const pidfd =
     status === "stopped" || status === "creating" ? undefined : openInit(saved.pid, saved.startTime);
   if (pidfd === undefined) {
-    const killed = number === SIGKILL && status === "stopped" && killOthers(root, saved);
+    const killed = number === SIGKILL && status === "stopped" && killOthers(root, directory, saved);
     if (!killed && !all) throw notRunning(id);
     return;
   }
@@ -44,13 +45,22 @@ export function killContainer(
 
 /**
  * Kills processes that have outlived init, as runc does: pid 1 of a pid namespace takes all others with it, init in a shared one does not.
- * Returns whether there were any. If another container is in the cgroup now, it is left alone, as at delete.
+ * Returns whether there were any. If another container is in the cgroup now, it is left alone, as at delete. The lock keeps this container
+ * from being deleted, and its cgroup from being made anew, meanwhile.
  */
-function killOthers(root: string, { id, cgroup }: SavedState): boolean {
+function killOthers(root: string, directory: string, { id, cgroup, pid, startTime }: SavedState): boolean {
   if (cgroup === "" || !hasEvent(cgroup, "populated 1")) return false;
-  if (findContainerIn(root, cgroup, id) !== undefined) return false;
-  killCgroup(cgroup);
-  return true;
+  const lock = lockContainer(directory, id);
+  if (lock === undefined) return false;
+  try {
+    const now = tryReadState(directory);
+    if (now?.pid !== pid || now.startTime !== startTime) return false;
+    if (findContainerIn(root, cgroup, id) !== undefined) return false;
+    killCgroup(cgroup);
+    return true;
+  } finally {
+    lock.release();
+  }
 }
 
 /** The words that containerd's shim takes for "it is gone already". */
