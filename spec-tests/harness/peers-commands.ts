@@ -181,6 +181,13 @@ export const CRUN_COMMANDS: readonly Deviation[] = [
   },
   {
     reason:
+      "a failed poststart hook is a warning before 1.28, and kills all that is in the container's cgroup since",
+    titles: [
+      "poststart hook fails, the container has ended, its cgroup is another container's by now: that one runs on",
+    ],
+  },
+  {
+    reason:
       "poststop hooks run while the id is still taken; before 1.28 a failed poststart hook is a warning",
     titles: [
       "run, start fails, its id is taken meanwhile: the other container stays",

@@ -69,6 +69,7 @@ export const RUNC: readonly Deviation[] = [
     titles: [
       "hooks: each kind at its step, in the listed order",
       "poststart hook fails: start fails, the container is destroyed, and poststop hooks run",
+      "poststart hook fails, the container has ended, its cgroup is another container's by now: that one runs on",
       "poststart hook: gets the state on stdin",
     ],
   },

@@ -207,6 +207,29 @@ for (const [name, step] of [
   );
 }
 
+spec(
+  "poststart hook fails, the container has ended, its cgroup is another container's by now: that one runs on",
+  "promise: no process of another container is killed",
+  async (sandbox) => {
+    const inShared = (container: Container): Container => {
+      container.config.linux.cgroupsPath = `/${sandbox.tag}shared`;
+      container.writeConfig();
+      return container;
+    };
+    const other = inShared(sandbox.shell("sleep 1000", () => {}));
+    const runtime = `${RUNTIME} --root ${sandbox.root}`;
+    const isStopped = (id: string) => `${runtime} state ${id} | grep -q stopped`;
+    const create = `${runtime} create --bundle ${other.bundle} ${other.id} </dev/null >/dev/null 2>&1`;
+    const container = inShared(hooked(sandbox, { poststart: [] }, "true"));
+    const wait = `for i in $(seq 50); do ${isStopped(container.id)} && break; sleep 0.05; done`;
+    container.config.hooks?.poststart?.push(hook(sandbox, `${wait}; ${create}; exit 3`));
+    container.writeConfig();
+    await container.created();
+    expect((await container.start()).stderr).toContain("hook");
+    expect((await other.state()).status).toBe("created");
+  },
+);
+
 for (const flags of [[], ["--detach"]]) {
   spec(
     `${["run", ...flags].join(" ")}, start fails, its id is taken meanwhile: the other container stays`,

@@ -203,7 +203,7 @@ async function runStartContainerHooks(context: Context, directory: string, saved
   try {
     runAll();
   } catch (error) {
-    await destroyFailed(context, directory, saved, "created");
+    await destroyFailed(context, directory, saved);
     throw error;
   }
 }
@@ -216,20 +216,17 @@ async function runPoststartHooks(context: Context, directory: string, saved: Sav
   try {
     runHooks("poststart", hooks, hookState(saved, "running"), { cwd: saved.bundle });
   } catch (error) {
-    await destroyFailed(context, directory, saved, "running");
+    await destroyFailed(context, directory, saved);
     throw error;
   }
 }
 
 /** When a hook fails, the lifecycle continues at step 12: destroys the container and runs its poststop hooks (runtime.md, Lifecycle). */
-async function destroyFailed(
-  context: Context,
-  directory: string,
-  saved: SavedState,
-  status: "created" | "running",
-): Promise<void> {
+async function destroyFailed(context: Context, directory: string, saved: SavedState): Promise<void> {
   const { destroy } = await import("./delete.ts");
   try {
+    // It may have ended meanwhile, and its cgroup may be another container's now.
+    const status = statusOf(directory, saved);
     await destroy(context, directory, saved, { status, force: true });
   } catch (error) {
     // The caller gets the hook's error, which is the first one.
