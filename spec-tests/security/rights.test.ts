@@ -162,16 +162,23 @@ spec(
 
 if (IS_RUNTS) {
   spec(
-    "run by a user without a cgroup, in the host's cgroup namespace, cgroup mount with rw: no cgroup can be written",
+    "run by a user without a cgroup, in the host's cgroup namespace, with CAP_SYS_ADMIN: no cgroup can be written",
     "CVE-2023-25809",
     async (sandbox) => {
       // The caller's cgroup belongs to the user, except cgroup.procs: so the container gets no cgroup of its own.
       const delegated = delegatedCgroup(sandbox, "user");
       becomeUser(sandbox, { cgroup: delegated });
       chownSync(join(delegated, "cgroup.procs"), 0, 0);
-      const container = rootlessShell(sandbox, WRITE_EVERYWHERE, (config) => {
+      const remount = "mount -o remount,bind,rw /sys/fs/cgroup 2>/dev/null";
+      const container = rootlessShell(sandbox, `${remount}; ${WRITE_EVERYWHERE}`, (config) => {
         setNamespace(config, "cgroup", undefined);
         for (const mount of config.mounts) if (mount.type === "cgroup") mount.options = WRITABLE;
+        const capabilities = ["CAP_SYS_ADMIN"];
+        config.process.capabilities = {
+          bounding: capabilities,
+          effective: capabilities,
+          permitted: capabilities,
+        };
       });
       expect(await container.output()).toBe("end\n");
     },

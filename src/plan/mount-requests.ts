@@ -1,4 +1,3 @@
-import { MOUNT_ATTR_RDONLY } from "../../bindings/abi/mount.ts";
 import { absolutePath, basename, dirname } from "../../bindings/linux/paths.ts";
 import type { Register } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
@@ -85,36 +84,25 @@ export function devIsBound(requests: readonly MountRequest[]): boolean {
 }
 
 /**
- * Without a cgroup namespace, /proc/self/cgroup has paths from the root of the hierarchy, so the mount has to show all of it.
- * cgroup_namespaces(7)
+ * Without a cgroup namespace, /proc/self/cgroup has paths from the root of the hierarchy, so the mount has to show all of it:
+ * cgroup_namespaces(7). Not to a container without a cgroup of its own: as root of its user namespace it could remount it with rw, and
+ * write to the cgroups of an unprivileged caller (CVE-2023-25809).
  */
-function showsHierarchy({ mount, options }: MountRequest, { config }: Pick<InitPlan, "config">): boolean {
-  return isCgroupMount(mount) && !options.bind && !options.remount && !hasOwn(namespacesOf(config), "cgroup");
+function showsHierarchy(
+  { mount, options }: MountRequest,
+  { config, facts }: Pick<InitPlan, "config" | "facts">,
+): boolean {
+  if (!isCgroupMount(mount) || options.bind || options.remount) return false;
+  return facts.cgroup !== undefined && !hasOwn(namespacesOf(config), "cgroup");
 }
 
 /**
  * Binds the host's mount. A new mount of cgroup2 in the host's first cgroup namespace would change the hierarchy's options for all
- * (cgroup_reconfigure), and waits for an RCU grace period, some ten milliseconds. Read-only if the container has no cgroup of its own, as
- * one of an unprivileged caller may: it must not write to the caller's (CVE-2023-25809).
+ * (cgroup_reconfigure), and waits for an RCU grace period, some ten milliseconds.
  */
 function bindHierarchy(request: MountRequest, { facts }: Pick<InitPlan, "facts">): MountRequest {
-  const { pointer } = request;
-  const options = facts.cgroup === undefined ? readOnly(request.options) : request.options;
-  return {
-    ...request,
-    source: facts.cgroupHierarchy(pointer),
-    options: { ...options, bind: true, superblockFlags: [], data: [] },
-  };
-}
-
-function readOnly(options: MountOptions): MountOptions {
-  const { attributes, recursiveAttributes } = options;
-  const keep = ~MOUNT_ATTR_RDONLY;
-  return {
-    ...options,
-    attributes: { set: attributes.set | MOUNT_ATTR_RDONLY, clear: attributes.clear & keep },
-    recursiveAttributes: { ...recursiveAttributes, clear: recursiveAttributes.clear & keep },
-  };
+  const source = facts.cgroupHierarchy(request.pointer);
+  return { ...request, source, options: { ...request.options, bind: true, superblockFlags: [], data: [] } };
 }
 
 export function isCgroupMount({ type }: Mount): boolean {

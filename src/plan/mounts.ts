@@ -292,11 +292,9 @@ function isFilledFirst(request: MountRequest): boolean {
 function mountCgroup(program: Program, plan: InitPlan, request: MountRequest): Register {
   const { options, destination } = request;
   const target = openTarget(program, plan, destination, "directory");
-  const source = request.mount.source ?? "cgroup";
-  const plain = { ...options, attributes: NO_CHANGE, superblockFlags: [], data: [] };
-  const newCgroup = { type: "cgroup2", source, options: plain, writable: false, context: "" };
-  const { made, mount } = newMount(program, newCgroup, { by: "create", errors: ["EPERM", "EBUSY"] });
-  bindCgroup(program, plan, { if: [made, "failed"], into: mount });
+  const mount = hasOwn(plan.namespaces, "cgroup")
+    ? newCgroupMount(program, plan, request)
+    : emptyFileSystem(program, plan.facts.mountLabel, {});
   setMountAttributes(program, mount, options.attributes);
   applyRecursive(program, mount, options.recursiveAttributes);
   attach(program, mount, target.fd);
@@ -306,6 +304,15 @@ function mountCgroup(program: Program, plan: InitPlan, request: MountRequest): R
 }
 
 const NO_CHANGE = { set: 0, clear: 0 };
+
+function newCgroupMount(program: Program, plan: InitPlan, { mount, options }: MountRequest): Register {
+  const source = mount.source ?? "cgroup";
+  const plain = { ...options, attributes: NO_CHANGE, superblockFlags: [], data: [] };
+  const wanted = { type: "cgroup2", source, options: plain, writable: false, context: "" };
+  const { made, mount: fresh } = newMount(program, wanted, { by: "create", errors: ["EPERM", "EBUSY"] });
+  bindCgroup(program, plan, { if: [made, "failed"], into: fresh });
+  return fresh;
+}
 
 function bindCgroup(program: Program, { facts }: InitPlan, options: CallOptions): void {
   if (facts.cgroup === undefined) emptyFileSystem(program, facts.mountLabel, options);
