@@ -322,6 +322,8 @@ export const CRUN: readonly Deviation[] = [
     reason: "no lock: operations on one container meet half-made or half-deleted state",
     titles: [
       "create killed after …",
+      "kill and delete while the program ends: no hang, no wrong status",
+      "start and delete at once: one wins, the other says why not",
       "start, kill and delete at once: no hang, and delete --force cleans up",
       "state during create: a whole state or does not exist, never half of one",
       "8 forced deletes at once: all succeed, all is gone",

@@ -23,7 +23,6 @@ export const RUNC_ENGINES: readonly Deviation[] = [
   },
   {
     reason: "the error is about a file of the cgroup, and names no controller",
-    from: "1.3",
     titles: ["podman update --pids-limit: changed, or the missing controller named"],
   },
   {

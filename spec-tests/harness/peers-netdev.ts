@@ -224,9 +224,13 @@ export const RUNC_NETDEV: readonly Deviation[] = [
     titles: ["devices where a directory exists: error that names it"],
   },
   {
-    reason: "after an error of the kernel in the first steps, the cgroup stays",
+    sometimes: true,
+    reason: "after an error of the kernel in the first steps, the cgroup may stay",
     before: "1.3",
-    titles: ["user namespace with 341 mappings: error, nothing left"],
+    titles: [
+      "namespace path of the wrong type: error, nothing left",
+      "user namespace with 341 mappings: error, nothing left",
+    ],
   },
   {
     reason: "domainname is newer",

@@ -178,6 +178,11 @@ export const RUNC_PROCESS: readonly Deviation[] = [
 /** Seen with Debian's crun 1.21 and 1.28: properties of the process. */
 export const CRUN_PROCESS: readonly Deviation[] = [
   {
+    sometimes: true,
+    reason: "the parent sets the scheduler of exec, and the program may look before",
+    titles: ["exec --process: scheduler and I/O priority of the file, none of the container's"],
+  },
+  {
     reason: "exec has no memoryPolicy",
     titles: ["exec, memoryPolicy: that of the container"],
   },

@@ -3,6 +3,22 @@ import type { Deviation } from "./peers.ts";
 /** Seen with Debian's runc 1.1.15 and 1.3.6. */
 export const RUNC: readonly Deviation[] = [
   {
+    sometimes: true,
+    reason: "processes of a paused container in a shared pid namespace stay in some runs",
+    from: "1.2",
+    titles: ["kill KILL, paused, shared pid namespace: every process of the container ends"],
+  },
+  {
+    sometimes: true,
+    reason: "start may return before the startContainer hooks have run",
+    from: "1.2",
+    titles: [
+      "createContainer and startContainer in a user namespace: as its root",
+      "startContainer hook: its args and env as written, nothing else",
+      "startContainer: runs in start, in the container, before the program",
+    ],
+  },
+  {
     reason: "the cgroup of a container that was restored with lazy pages stays",
     titles: ["checkpoint and restore with --lazy-pages: memory follows when it is needed"],
   },
