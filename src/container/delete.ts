@@ -38,11 +38,11 @@ export async function deleteContainer(
   try {
     const saved = await readOrEnd(context, id, directory, force);
     if (saved === undefined && !force) throw doesNotExist(id);
-    if (only !== undefined && (saved?.pid !== only.pid || saved.startTime !== only.startTime)) return;
     if (saved === undefined) {
       removeDirectory(directory);
       return;
     }
+    if (only !== undefined && (saved.pid !== only.pid || saved.startTime !== only.startTime)) return;
     const status = statusOf(directory, saved);
     checkDeletable(id, status, force);
     await destroy(context, directory, saved, { status, force });
