@@ -4,7 +4,7 @@
  * skipped, and in how many it is known to differ (spec-tests/harness/peers.ts).
  */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { chownSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ensureForkyPeers } from "./forky-peers.mjs";
@@ -24,7 +24,7 @@ import { countJudged, failureSummary, runVitest } from "./run-vitest.mjs";
 /** Takes a folder and a command: runs the command where programs find the folder's libraries. */
 const withLibraries = join(root, "spec-tests/harness/with-libraries.sh");
 
-/** Each test that finds leftovers of a peer waits for their end first: some ten minutes in all, on two processors. */
+/** Each test that finds leftovers of a peer waits for their end first: up to half an hour in all, on two processors. */
 const timeoutMs = 60 * 60_000;
 
 /** The runtimes by name and version, as runc-1.3.6, with the command that they run below. */
@@ -63,9 +63,19 @@ function judge({ label, path, below }, directory) {
   // Some files only have tests for runts.
   const options = ["--passWithNoTests"];
   const env = { RUNTIME: path };
-  const run = runVitest({ project: "spec", options, env, below, report, timeoutMs });
+  const run = keepingNull(() => runVitest({ project: "spec", options, env, below, report, timeoutMs }));
   const lines = run.report === undefined ? [] : failureSummary(run.report);
   return { label, lines, ...countJudged(run) };
+}
+
+/** In a user namespace, a peer gives its standard streams to the container's user, the machine's /dev/null too: its owner is put back. */
+function keepingNull(judged) {
+  const { uid, gid } = statSync("/dev/null");
+  try {
+    return judged();
+  } finally {
+    chownSync("/dev/null", uid, gid);
+  }
 }
 
 function text({ label, passed, failed, skipped, known }) {
