@@ -294,7 +294,7 @@ function mountCgroup(program: Program, plan: InitPlan, request: MountRequest): R
   const target = openTarget(program, plan, destination, "directory");
   const mount = hasOwn(plan.namespaces, "cgroup")
     ? newCgroupMount(program, plan, request)
-    : emptyFileSystem(program, plan.facts.mountLabel, {});
+    : emptyFileSystem(program, plan.facts.mountLabel);
   setMountAttributes(program, mount, options.attributes);
   applyRecursive(program, mount, options.recursiveAttributes);
   attach(program, mount, target.fd);
