@@ -10,6 +10,7 @@ import * as inotify from "./inotify.ts";
 import * as ioctl from "./ioctl.ts";
 import * as keyctl from "./keyctl.ts";
 import * as layouts from "./layouts.ts";
+import * as limits from "./limits.ts";
 import * as mman from "./mman.ts";
 import * as mount from "./mount.ts";
 import * as netlink from "./netlink.ts";
@@ -110,6 +111,7 @@ const modules: readonly (readonly [name: string, values: Values, headers: readon
     ["ioctl", constantsOf(ioctl), [["asm/ioctls.h", "asm/termbits.h", "linux/nsfs.h", "linux/fs.h"]]],
     ["inotify", constantsOf(inotify), [["sys/inotify.h"]]],
     ["keyctl", constantsOf(keyctl), [["linux/keyctl.h"]]],
+    ["limits", constantsOf(limits), [["linux/limits.h"]]],
     ["mman", constantsOf(mman), [["sys/mman.h"]]],
     ["seccomp", constantsOf(seccomp), [["linux/ioctl.h", "linux/seccomp.h", "linux/audit.h"]]],
   ];

@@ -35,6 +35,7 @@ interface NativeFiles {
 
 /** The launcher has opened them, and seen that nobody else could have written them: only then it hands them over. */
 function handedFiles(): NativeFiles | undefined {
+  // The engine's own environment: koffi is loaded by the process that the engine was started in, and never again.
   const { RUNTS_KOFFI, RUNTS_KOFFI_CXX } = process.env;
   if (RUNTS_KOFFI === undefined) return undefined;
   // One that was not handed over is missing, which is allowed, or not to be trusted, which has to be said.

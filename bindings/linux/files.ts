@@ -10,9 +10,9 @@ import {
   O_TRUNC,
   O_WRONLY,
 } from "../abi/fcntl.ts";
+import { PATH_MAX } from "../abi/limits.ts";
 import { cString } from "../ffi/syscall.ts";
 import { FileError, fileCall } from "./file-call.ts";
-import { PATH_MAX } from "./paths.ts";
 
 /**
  * Files, with the names, the arguments and the errors of node:fs, so that a reader knows them. They are here since loading node:fs

@@ -1,6 +1,7 @@
 import { EINTR, errnoName } from "../abi/errno.ts";
 import type { NativeArgument, NativeFunction } from "../ffi/koffi.ts";
 import { SyscallError } from "../syscall-error.ts";
+import { giveEnvironmentToLibraries } from "./own-process.ts";
 import { openLibrary } from "./shared-library.ts";
 
 /** A value as its D-Bus signature takes it: integers as bigint, strings and object paths, booleans, arrays and structs as arrays. */
@@ -65,6 +66,8 @@ export function substituteBus(open: ((kind: "system" | "user") => Bus) | undefin
 export function openBus(kind: "system" | "user", soname = "libsystemd.so.0"): Bus {
   if (substitute !== undefined) return substitute(kind);
   const library = bindings(soname);
+  // DBUS_SESSION_BUS_ADDRESS and XDG_RUNTIME_DIR.
+  giveEnvironmentToLibraries();
   const pointer = new Pointer();
   const open = `sd_bus_open_${kind}`;
   check(library(`int ${open}(void *bus)`)(pointer.bytes), open);

@@ -1,5 +1,6 @@
 import { statSync } from "../../bindings/linux/file-status.ts";
 import { existsSync, readFileSync } from "../../bindings/linux/files.ts";
+import { effectiveUid, environment } from "../../bindings/linux/own-process.ts";
 import { dirname } from "../../bindings/linux/paths.ts";
 import { RuntsError, reworded } from "../errors.ts";
 import { outerId, parseIdMap } from "../spec/id-map.ts";
@@ -28,7 +29,7 @@ export function isDenial(errno: string | undefined): boolean {
 /** Says which directory is in the way, who owns it and what to do. The ids are the host's, since its root has to do that. */
 export function denialReason(directory: string): string {
   const map = parseIdMap(readFileSync("/proc/self/uid_map", "latin1"));
-  const own = process.geteuid?.() ?? 0;
+  const own = effectiveUid();
   const uid = outerId(own, map) ?? own;
   const ancestor = commonAncestor(directory);
   const existing = nearestExisting(directory);
@@ -47,7 +48,7 @@ function nearestExisting(directory: string): string {
 /** systemd delegates to its user managers; elsewhere root gives a cgroup away by hand. */
 function remedy(uid: number): string {
   if (existsSync("/run/systemd/system")) {
-    const manager = `${process.env.XDG_RUNTIME_DIR ?? `/run/user/${uid}`}/systemd/private`;
+    const manager = `${environment("XDG_RUNTIME_DIR") ?? `/run/user/${uid}`}/systemd/private`;
     return existsSync(manager)
       ? "start runts by systemd-run --user --scope -p Delegate=yes"
       : `this user has no systemd manager: log in as this user, or as root loginctl enable-linger ${uid}; then start runts by systemd-run --user --scope -p Delegate=yes`;

@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { callKernel, substituteKernel } from "../../bindings/ffi/syscall.ts";
 import { RuntsError } from "../errors.ts";
 import { openLog } from "../log.ts";
 import { recordingOperations, sampleState } from "./capture.test-support.ts";
@@ -282,9 +283,9 @@ describe("global options", () => {
     vi.stubEnv("USER", "someone");
     const { operations, contexts } = recordingOperations();
     for (const uid of [0, 1000]) {
-      const spy = vi.spyOn(process, "geteuid").mockReturnValue(uid);
+      substituteKernel((name, args) => (name === "geteuid" ? uid : callKernel(name, args)));
       await runCommandLine(["state", "box"], operations);
-      spy.mockRestore();
+      substituteKernel(undefined);
     }
     const isHost = /^\s*0\s+0\s+4294967295\s*$/.test(readFileSync("/proc/self/uid_map", "utf8"));
     expect(contexts.map(({ root }) => root)).toEqual([

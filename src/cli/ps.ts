@@ -1,3 +1,4 @@
+import { wholeEnvironment } from "../../bindings/linux/own-process.ts";
 import { findProgram } from "../container/find-program.ts";
 import { RuntsError } from "../errors.ts";
 import type { RunCommand } from "./description.ts";
@@ -25,6 +26,7 @@ async function runPs(args: readonly string[]): Promise<string> {
   const { spawnSync } = await import("node:child_process");
   const { error, status, signal, stdout, stderr } = spawnSync(path, args, {
     encoding: "utf8",
+    env: wholeEnvironment(),
     stdio: ["ignore", "pipe", "pipe"],
     maxBuffer: Number.POSITIVE_INFINITY,
     // It hangs with any process that the kernel holds the memory map of.

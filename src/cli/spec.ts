@@ -1,4 +1,5 @@
 import { writeFileSync } from "../../bindings/linux/files.ts";
+import { effectiveGid, effectiveUid } from "../../bindings/linux/own-process.ts";
 import { absolutePath } from "../../bindings/linux/paths.ts";
 import { defaultConfig } from "../container/template.ts";
 import { errorCode, RuntsError } from "../errors.ts";
@@ -11,8 +12,8 @@ export const run: RunCommand = (_context, args) => {
     file === undefined || file.startsWith("/") ? (file ?? `${bundle}/config.json`) : `${bundle}/${file}`,
   );
   const rootless = args.flag("rootless") && {
-    uid: process.geteuid?.() ?? 0,
-    gid: process.getegid?.() ?? 0,
+    uid: effectiveUid(),
+    gid: effectiveGid(),
   };
   const config = defaultConfig(rootless ? { rootless } : {});
   try {

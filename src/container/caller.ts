@@ -2,6 +2,7 @@ import { F_GETFL, O_ACCMODE, O_RDONLY } from "../../bindings/abi/fcntl.ts";
 import { trySyscall } from "../../bindings/ffi/syscall.ts";
 import { type FileStatus, fstatSync } from "../../bindings/linux/file-status.ts";
 import { readFileSync } from "../../bindings/linux/files.ts";
+import { effectiveGid, effectiveUid, environment, ownPid } from "../../bindings/linux/own-process.ts";
 import { terminalSettings } from "../../bindings/linux/terminal.ts";
 import { RuntsError } from "../errors.ts";
 import type { DescriptorRange } from "../plan/process-setup.ts";
@@ -26,10 +27,10 @@ export interface Caller {
 
 export function inspectCaller(): Caller {
   const status = readFileSync("/proc/self/status", "latin1");
-  const uid = process.geteuid?.() ?? 0;
+  const uid = effectiveUid();
   return {
     uid,
-    gid: process.getegid?.() ?? 0,
+    gid: effectiveGid(),
     privileged: uid === 0,
     inUserNamespace: !/^\s*0\s+0\s+4294967295\s*$/.test(readFileSync("/proc/self/uid_map", "latin1")),
     permitted: BigInt(`0x${/^CapPrm:\s*([0-9a-f]+)/m.exec(status)?.[1] ?? "0"}`),
@@ -70,9 +71,8 @@ export function isRootless(mode: "true" | "false" | "auto", caller: Caller): boo
  */
 export function managerOf(caller: Caller): "system" | "user" {
   if (!caller.privileged) return "user";
-  const { DBUS_SESSION_BUS_ADDRESS, XDG_RUNTIME_DIR, USER } = process.env;
-  const hasUserBus = Boolean(DBUS_SESSION_BUS_ADDRESS || XDG_RUNTIME_DIR) && USER !== "root";
-  return caller.inUserNamespace && hasUserBus ? "user" : "system";
+  const hasUserBus = Boolean(environment("DBUS_SESSION_BUS_ADDRESS") || environment("XDG_RUNTIME_DIR"));
+  return caller.inUserNamespace && hasUserBus && environment("USER") !== "root" ? "user" : "system";
 }
 
 /**
@@ -80,13 +80,13 @@ export function managerOf(caller: Caller): "system" | "user" {
  * environment; undefined if the runtime wasn't started by it.
  */
 export function inheritedNofile(): { readonly soft: bigint; readonly hard: bigint } | undefined {
-  const match = /^(\d+):(\d+)$/.exec(process.env.RUNTS_NOFILE ?? "");
+  const match = /^(\d+):(\d+)$/.exec(environment("RUNTS_NOFILE") ?? "");
   return match === null ? undefined : { soft: BigInt(match[1] ?? 0), hard: BigInt(match[2] ?? 0) };
 }
 
 /** The socket of the caller's service manager: sd_notify(3). */
 export function callersNotifySocket(): string | undefined {
-  return process.env.NOTIFY_SOCKET || undefined;
+  return environment("NOTIFY_SOCKET") || undefined;
 }
 
 const DEV_NULL_RDEV = 0x103;
@@ -145,19 +145,25 @@ export interface HandedDescriptors {
  * process is one that sockets may be meant for: init, as pid 1 of its namespace, and nobody whom `exec` starts (sd_listen_fds(3)).
  */
 export function handedDescriptors(preserved: number, activated: boolean): HandedDescriptors {
-  const { LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES, RUNTS_FDS, RUNTS_GAPS } = process.env;
+  const counted = environment("RUNTS_FDS");
   // Without the launcher this is another program's process, whose sockets are its own.
-  const launched = RUNTS_FDS !== undefined;
-  const meant = activated && launched && LISTEN_PID === String(process.pid) && /^\d+$/.test(LISTEN_FDS ?? "");
-  const listening = meant ? Number(LISTEN_FDS) : 0;
+  const listening = activated && counted !== undefined ? listeningSockets() : 0;
   const count = listening + preserved;
-  const open = Number(RUNTS_FDS ?? "0");
-  const gaps = RUNTS_GAPS === undefined ? [] : gapsBelow(3 + count, RUNTS_GAPS);
+  const open = Number(counted ?? "0");
+  const closedOnes = environment("RUNTS_GAPS");
+  const gaps = closedOnes === undefined ? [] : gapsBelow(3 + count, closedOnes);
   const closed = gaps[0]?.first ?? 3 + open;
   if (closed < 3 + listening) throw notOpen(`LISTEN_FDS=${listening}`, closed);
   if (count > open) throw notOpen(`--preserve-fds ${preserved}`, closed, NO_GAPS);
-  const names = LISTEN_FDNAMES === undefined ? [] : [`LISTEN_FDNAMES=${LISTEN_FDNAMES}`];
+  const socketNames = environment("LISTEN_FDNAMES");
+  const names = socketNames === undefined ? [] : [`LISTEN_FDNAMES=${socketNames}`];
   return { count, gaps, env: listening === 0 ? [] : [`LISTEN_FDS=${listening}`, "LISTEN_PID=1", ...names] };
+}
+
+/** Sockets of socket activation that are meant for this process: sd_listen_fds(3). */
+function listeningSockets(): number {
+  const count = environment("LISTEN_FDS") ?? "";
+  return /^\d+$/.test(count) && environment("LISTEN_PID") === String(ownPid()) ? Number(count) : 0;
 }
 
 /** Where the launcher fills no gaps: MOST_HANDED, FIRST_HANDED and RESERVE in launcher.c. */

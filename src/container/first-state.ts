@@ -1,3 +1,4 @@
+import { ownPid } from "../../bindings/linux/own-process.ts";
 import { hasOwn, namespacesOf } from "../plan/init-plan.ts";
 import type { Config } from "../spec/types.ts";
 import { startTimeOf } from "./process-status.ts";
@@ -21,11 +22,12 @@ export type FirstFacts = Pick<
 /** The record of a container before there is anything of it. */
 export function firstState(config: Config, facts: FirstFacts): SavedState {
   const namespaces = namespacesOf(config);
+  const pid = ownPid();
   return {
     ...facts,
     pid: 0,
     startTime: "",
-    creator: { pid: process.pid, startTime: startTimeOf(process.pid) },
+    creator: { pid, startTime: startTimeOf(pid) },
     created: new Date().toISOString(),
     annotations: config.annotations ?? {},
     ownPidNamespace: namespaces.created.has("pid"),

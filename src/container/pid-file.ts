@@ -1,11 +1,12 @@
 import { renameSync, unlinkSync, writeFileSync } from "../../bindings/linux/files.ts";
+import { ownPid } from "../../bindings/linux/own-process.ts";
 import { errorCode } from "../errors.ts";
 import { onBehalfOf } from "../init/run-program.ts";
 
 /** Engines read the file as soon as it is there: it appears with its content. A decimal number without a newline. */
 export function writePidFile(path: string, pid: number): void {
   onBehalfOf("", "write the pid file", () => {
-    const temporary = `${path}.runts-${process.pid}`;
+    const temporary = `${path}.runts-${ownPid()}`;
     try {
       writeNew(temporary, String(pid));
       renameSync(temporary, path);

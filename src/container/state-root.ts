@@ -2,6 +2,7 @@ import { O_DIRECTORY, O_NOFOLLOW, O_PATH } from "../../bindings/abi/fcntl.ts";
 import { mkdirSync } from "../../bindings/linux/directories.ts";
 import { type FileStatus, fstatSync, statSync } from "../../bindings/linux/file-status.ts";
 import { chmodSync, closeSync, openSync, readFileSync } from "../../bindings/linux/files.ts";
+import { effectiveUid, environment } from "../../bindings/linux/own-process.ts";
 import { absolutePath } from "../../bindings/linux/paths.ts";
 import { errorCode, RuntsError } from "../errors.ts";
 import type { Context } from "./options.ts";
@@ -23,7 +24,7 @@ function checkOwner(root: string, { uid, gid, mode }: FileStatus): void {
       path: root,
     });
   };
-  if (uid !== 0 && uid !== process.geteuid?.()) refuse(`belongs to user ${uid}`);
+  if (uid !== 0 && uid !== effectiveUid()) refuse(`belongs to user ${uid}`);
   // By convention root's group, and that of the user's own number, have nobody else in them; a umask of 002 lets them write.
   const othersInGroup = gid !== 0 && gid !== uid;
   if ((mode & 0o002) !== 0 || ((mode & 0o020) !== 0 && othersInGroup))
@@ -94,7 +95,7 @@ export function stateRoot(given: string | undefined): string {
 
 function defaultStateRoot(): string {
   if (honoursXdg()) return xdgRoot() ?? "/run/runts";
-  if (process.geteuid?.() === 0) return "/run/runts";
+  if (effectiveUid() === 0) return "/run/runts";
   throw new RuntsError(
     "XDG_RUNTIME_DIR is not set: without it, a user who is not root names the directory of his containers by --root " +
       "(a login through systemd or elogind sets it; su and sudo don't)",
@@ -103,7 +104,7 @@ function defaultStateRoot(): string {
 }
 
 function xdgRoot(): string | undefined {
-  const directory = process.env.XDG_RUNTIME_DIR;
+  const directory = environment("XDG_RUNTIME_DIR");
   return directory ? absolutePath(`${directory}/runts`) : undefined;
 }
 
@@ -113,10 +114,10 @@ function xdgRoot(): string | undefined {
  * use.
  */
 function honoursXdg(): boolean {
-  if (!process.env.XDG_RUNTIME_DIR) return false;
-  if (process.geteuid?.() !== 0) return true;
+  if (!environment("XDG_RUNTIME_DIR")) return false;
+  if (effectiveUid() !== 0) return true;
   return (
-    process.env.USER !== "root" &&
+    environment("USER") !== "root" &&
     !/^\s*0\s+0\s+4294967295\s*$/.test(readFileSync("/proc/self/uid_map", "utf8"))
   );
 }

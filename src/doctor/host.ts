@@ -3,6 +3,7 @@ import { existsSync, statfsSync } from "node:fs";
 import { ENOSYS, EPERM } from "../../bindings/abi/errno.ts";
 import { loadLibrary } from "../../bindings/ffi/koffi.ts";
 import { type SyscallName, trySyscall } from "../../bindings/ffi/syscall.ts";
+import { effectiveUid, wholeEnvironment } from "../../bindings/linux/own-process.ts";
 import { BPF_PROG_QUERY } from "../cgroup/device-attach.ts";
 import { CGROUP2_SUPER_MAGIC } from "../cgroup/files.ts";
 import { isWritableCgroup } from "../cgroup/path.ts";
@@ -177,7 +178,7 @@ function seccompLevel(): number | undefined {
 }
 
 function namesUser(file: string, user: string): boolean {
-  const uid = String(process.geteuid?.() ?? 0);
+  const uid = String(effectiveUid());
   return textOf(file)
     .split("\n")
     .some((line) => [user, uid].includes(line.split(":")[0] ?? ""));
@@ -196,6 +197,10 @@ function criuVersion(): string | undefined {
   const file = findProgram("criu");
   if (file === undefined) return undefined;
   const TIMEOUT_MS = 5000;
-  const { stdout } = spawnSync(file, ["--version"], { encoding: "utf8", timeout: TIMEOUT_MS });
+  const { stdout } = spawnSync(file, ["--version"], {
+    encoding: "utf8",
+    timeout: TIMEOUT_MS,
+    env: wholeEnvironment(),
+  });
   return stdout?.split("\n")[0]?.replace(/^Version:\s*/, "");
 }

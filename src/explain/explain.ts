@@ -3,6 +3,7 @@ import { capabilityNames } from "../../bindings/abi/capability.ts";
 import type { NativeArgument } from "../../bindings/ffi/koffi.ts";
 import { type SyscallName, substituteKernel } from "../../bindings/ffi/syscall.ts";
 import { FileError } from "../../bindings/linux/file-call.ts";
+import { effectiveUid, ownPid } from "../../bindings/linux/own-process.ts";
 import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import { absolutePath } from "../../bindings/linux/paths.ts";
 import { tapStubs } from "../../bindings/stub/client.ts";
@@ -102,7 +103,7 @@ class Simulation {
     };
     const log = { debug: () => undefined, info: warn, warn, error: warn };
     this.#context = { ...context, keepFilters: false, log };
-    const asRoot = caller.privileged && process.geteuid?.() !== 0;
+    const asRoot = caller.privileged && effectiveUid() !== 0;
     this.#kernel = new SimulatedKernel(this.#names, (...observed) => this.#observe(...observed), asRoot);
     this.#kernel.deniesBpf = !caller.privileged || caller.inUserNamespace;
     const view = new ContainerView(config, options.bundle, rootfsPath(config, options.bundle));
@@ -169,7 +170,7 @@ class Simulation {
       this.#names
         .named(text)
         .replace(/<<([^<>]*)>([^<>]*)>/g, "<$1$2>")
-        .replaceAll(`.runts-${process.pid}"`, '.runts-<pid of runts>"');
+        .replaceAll(`.runts-${ownPid()}"`, '.runts-<pid of runts>"');
     return this.recorder.operations.map((operation) => ({
       ...operation,
       purpose: named(operation.purpose),

@@ -86,9 +86,12 @@ export const OWN_BUSINESS = new Set<SyscallName>([
   "setns",
 ]);
 
-/** Really makes a call that only changes the calling thread, which for a moment looks at the host with other rights. */
+/** What the process asks of itself; and what only changes the calling thread, which for a moment looks at the host with other rights. */
+const OF_CALLER = new Set<SyscallName>(["capget", "capset", "getcwd", "getegid", "geteuid", "getpid"]);
+
+/** Really makes such a call. */
 export function callOfThread(name: SyscallName, args: readonly NativeArgument[]): number | undefined {
-  return name === "capget" || name === "capset" ? callKernel(name, args) : undefined;
+  return OF_CALLER.has(name) ? callKernel(name, args) : undefined;
 }
 
 /** Those whose result is a new descriptor. */

@@ -31,6 +31,7 @@ import {
   textOf,
   withAttributes,
 } from "../../bindings/linux/netlink.ts";
+import { ownPid } from "../../bindings/linux/own-process.ts";
 import { rightsMessage } from "../../bindings/stub/client.ts";
 import type { Names } from "./names.ts";
 import { bytesOf } from "./native.ts";
@@ -126,7 +127,7 @@ export class SimulatedNetworks {
     this.#sent = undefined;
     const view = new DataView(message.buffer, message.byteOffset);
     const address = Number(view.getBigUint64(msghdr.msg_control, true));
-    onKernel(() => writeMemory(process.pid, address, control));
+    onKernel(() => writeMemory(ownPid(), address, control));
     return 1;
   }
 

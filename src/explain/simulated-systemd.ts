@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from "../../bindings/linux/files.ts";
+import { effectiveUid } from "../../bindings/linux/own-process.ts";
 import { type BusValue, substituteBus } from "../../bindings/linux/sd-bus.ts";
 import { SyscallError } from "../../bindings/syscall-error.ts";
 import { CGROUP_MOUNT, cgroupsFromRoot, readWords } from "../cgroup/files.ts";
@@ -92,7 +93,7 @@ function askControlGroup(kind: ManagerKind): string {
 
 /** Of the user as the host knows him. */
 function usersControlGroup(): string {
-  const own = process.geteuid?.() ?? 0;
+  const own = effectiveUid();
   const uid = outerId(own, parseIdMap(readFileSync("/proc/self/uid_map", "latin1"))) ?? own;
   return `/user.slice/user-${uid}.slice/user@${uid}.service`;
 }

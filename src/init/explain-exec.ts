@@ -1,8 +1,8 @@
 import { byteText, fromByteText, toByteText } from "../../bindings/abi/byte-text.ts";
 import { S_IFDIR, S_IFREG } from "../../bindings/abi/fcntl.ts";
+import { PATH_MAX } from "../../bindings/abi/limits.ts";
 import { printableJson } from "../../bindings/abi/printable.ts";
 import type { MountInfo } from "../../bindings/linux/mount-info.ts";
-import { PATH_MAX } from "../../bindings/linux/paths.ts";
 import type { StubChannel } from "../../bindings/stub/client.ts";
 import { type RuntsError, reworded } from "../errors.ts";
 import { candidatePaths, searchPath } from "../plan/executable.ts";

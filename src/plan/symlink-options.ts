@@ -1,4 +1,5 @@
-import { basename, dirname, PATH_MAX } from "../../bindings/linux/paths.ts";
+import { PATH_MAX } from "../../bindings/abi/limits.ts";
+import { basename, dirname } from "../../bindings/linux/paths.ts";
 import type { Program } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
 import { wantsIdMap } from "../spec/id-mapped-mount.ts";

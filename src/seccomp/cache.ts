@@ -12,6 +12,7 @@ import { type FileStatus, fstatSync, statSync } from "../../bindings/linux/file-
 import { closeSync, openSync, readSync } from "../../bindings/linux/files.ts";
 import { kernelBuild } from "../../bindings/linux/kernel.ts";
 import { openBeneath } from "../../bindings/linux/open-beneath.ts";
+import { effectiveUid } from "../../bindings/linux/own-process.ts";
 import type { Seccomp } from "../spec/types.ts";
 import { type CacheEntry, decodeEntry, MAX_ENTRY_BYTES } from "./cache-entry.ts";
 
@@ -83,7 +84,7 @@ export function openFolder(directory: string): number {
   const fd = openSync(directory, O_PATH | O_DIRECTORY | O_NOFOLLOW);
   if (isOwn(fstatSync(fd))) return fd;
   closeSync(fd);
-  throw new Error(`others than user ${process.geteuid?.()} have access to ${directory}`);
+  throw new Error(`others than user ${effectiveUid()} have access to ${directory}`);
 }
 
 function readEntry(folder: number, name: string): Buffer {
@@ -102,7 +103,7 @@ function readEntry(folder: number, name: string): Buffer {
 }
 
 function isOwn({ uid, mode }: FileStatus): boolean {
-  return uid === process.geteuid?.() && (mode & 0o077) === 0;
+  return uid === effectiveUid() && (mode & 0o077) === 0;
 }
 
 /** Whether libseccomp is what it was, and would be found where it was. */
