@@ -1,4 +1,4 @@
-import { syscall } from "../../bindings/ffi/syscall.ts";
+import { randomNumber } from "../../bindings/linux/random.ts";
 
 /**
  * Name of a session keyring that is to be made. Nobody may know it before: another user, or another container, could make a keyring of
@@ -6,7 +6,5 @@ import { syscall } from "../../bindings/ffi/syscall.ts";
  * KEYCTL_JOIN_SESSION_KEYRING
  */
 export function newKeyringName(id: string): string {
-  const number = new BigUint64Array(1);
-  syscall("getrandom", [new Uint8Array(number.buffer), 8, 0]);
-  return `_ses.${id}.${number[0]}`;
+  return `_ses.${id}.${randomNumber()}`;
 }

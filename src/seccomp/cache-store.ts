@@ -9,6 +9,7 @@ import {
   unlinkSync,
   writeSync,
 } from "../../bindings/linux/files.ts";
+import { randomNumber } from "../../bindings/linux/random.ts";
 import { errorCode } from "../errors.ts";
 import { type CacheKey, identityOf, LINKER_CACHE, openFolder } from "./cache.ts";
 import { encodeEntry, MAX_ENTRY_BYTES } from "./cache-entry.ts";
@@ -65,7 +66,7 @@ function makeDirectory(directory: string): void {
 }
 
 function writeAtomically(folder: string, name: string, bytes: Uint8Array): void {
-  const temporary = `${folder}/new-${process.pid}-${Math.random().toString(36).slice(2)}`;
+  const temporary = `${folder}/new-${randomNumber().toString(36)}`;
   const fd = openSync(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
   try {
     try {
