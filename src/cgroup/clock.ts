@@ -1,7 +1,5 @@
-let cell: Int32Array | undefined;
-
 /** Blocks the thread. Parts of a millisecond count. */
 export function sleep(milliseconds: number): void {
-  cell ??= new Int32Array(new SharedArrayBuffer(4));
+  const cell = new Int32Array(new SharedArrayBuffer(4));
   Atomics.wait(cell, 0, 0, milliseconds);
 }

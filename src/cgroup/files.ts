@@ -69,7 +69,7 @@ export function writeCgroupFile(directory: string, file: string, value: string):
   if (!path.startsWith(`${CGROUP_MOUNT}/`)) {
     throw new RuntsError(`${directory} is no cgroup below ${CGROUP_MOUNT}`, { operation: "open", path });
   }
-  const fd = openBeneath(cgroupRoot(), path.slice(CGROUP_MOUNT.length + 1), O_WRONLY | O_CLOEXEC);
+  const fd = openBelowRoot(path.slice(CGROUP_MOUNT.length + 1));
   try {
     writeSync(fd, value);
   } finally {
@@ -77,21 +77,20 @@ export function writeCgroupFile(directory: string, file: string, value: string):
   }
 }
 
-let openRoot: number | undefined;
-
-/** The root cgroup, open: checked once for the process. */
-function cgroupRoot(): number {
-  if (openRoot !== undefined) return openRoot;
-  const fd = openSync(CGROUP_MOUNT, O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (statfsSync(`/proc/self/fd/${fd}`).type !== CGROUP2_SUPER_MAGIC) {
-    closeSync(fd);
-    throw new RuntsError(`${CGROUP_MOUNT} is no cgroup2 file system`, {
-      operation: "statfs",
-      path: CGROUP_MOUNT,
-    });
+/** Opens a file of the cgroup2 mount for writing. The mount is looked at each time: nothing of it is kept for the next write. */
+function openBelowRoot(path: string): number {
+  const root = openSync(CGROUP_MOUNT, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  try {
+    if (statfsSync(`/proc/self/fd/${root}`).type !== CGROUP2_SUPER_MAGIC) {
+      throw new RuntsError(`${CGROUP_MOUNT} is no cgroup2 file system`, {
+        operation: "statfs",
+        path: CGROUP_MOUNT,
+      });
+    }
+    return openBeneath(root, path, O_WRONLY | O_CLOEXEC);
+  } finally {
+    closeSync(root);
   }
-  openRoot = fd;
-  return fd;
 }
 
 /** Visits a cgroup and then all below it, whatever their names and depth: each by a path through its descriptor. */

@@ -77,12 +77,9 @@ function callerFor(as: "root" | "caller"): Caller {
   };
 }
 
-/** Of the process, as descriptors are: simulated-kernel.ts. */
-const names = new Names();
-
 class Simulation {
   readonly recorder = new Recorder();
-  readonly #names = names;
+  readonly #names = new Names();
   readonly #config: Config;
   readonly #context: Context;
   readonly #options: ExplainOptions;

@@ -44,11 +44,6 @@ interface Descriptor {
   offset: number;
 }
 
-/** Of the process, as some stay open: what is explained after that, to compare, uses them too. */
-const openDescriptors = new Map<number, Descriptor>();
-/** Where real descriptors lead. */
-const realPaths = new Map<number, string>();
-
 /** Told of each call that would change anything outside of the calling process. */
 export type Observer = (call: SyscallName, args: Args, path: string) => void;
 
@@ -64,8 +59,9 @@ export class SimulatedKernel {
   readonly #observe: Observer;
   /** For a caller that is not root, whether root's rights are assumed. */
   readonly #asRoot: boolean;
-  readonly #open = openDescriptors;
-  readonly #realPaths = realPaths;
+  readonly #open = new Map<number, Descriptor>();
+  /** Where real descriptors lead. */
+  readonly #realPaths = new Map<number, string>();
   /** Names of memory files, by the descriptors that they were made with. */
   readonly #memoryFiles = new Map<number, string>();
   /** The other ends of socket pairs. */
