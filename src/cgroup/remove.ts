@@ -1,10 +1,13 @@
 import { shownName } from "../../bindings/abi/c-string.ts";
+import { errnoName } from "../../bindings/abi/errno.ts";
 import { SIGKILL } from "../../bindings/abi/signal.ts";
+import { trySyscall } from "../../bindings/ffi/syscall.ts";
 import { rmdirSync, subdirectories, walkTree } from "../../bindings/linux/directories.ts";
 import { statfsSync } from "../../bindings/linux/file-status.ts";
 import { closeSync } from "../../bindings/linux/files.ts";
 import { absolutePath } from "../../bindings/linux/paths.ts";
 import { pidfdOpen, pidfdSendSignal } from "../../bindings/linux/pidfd.ts";
+import { SyscallError } from "../../bindings/syscall-error.ts";
 import { errorCode, RuntsError } from "../errors.ts";
 import { sleep } from "./clock.ts";
 import {
@@ -69,11 +72,10 @@ function killFrozen(directory: string): void {
   for (const pid of processesOf(directory)) {
     // 0 is a process outside of our pid namespace, and for kill(2) it is our own process group.
     if (pid <= 1) continue;
-    try {
-      process.kill(pid, "SIGKILL");
-    } catch (error) {
-      if (errorCode(error) !== "ESRCH") throw cgroupError("kill", directory, error);
-    }
+    const result = trySyscall("kill", pid, SIGKILL);
+    const errno = errnoName(-result);
+    if (result < 0 && errno !== "ESRCH")
+      throw cgroupError("kill", directory, new SyscallError("kill", errno, [String(pid)]));
   }
   tryWrite(directory, "0");
 }
