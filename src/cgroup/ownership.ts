@@ -6,7 +6,7 @@ import type { Config } from "../spec/types.ts";
 import { cgroupName, describeErrno } from "./files.ts";
 
 /** For kernels before 4.14: config-linux.md, Cgroup ownership. */
-const DELEGATED_FILES = ["cgroup.procs", "cgroup.subtree_control", "cgroup.threads"];
+const DELEGATED_FILES: readonly string[] = ["cgroup.procs", "cgroup.subtree_control", "cgroup.threads"];
 
 /** The container may manage cgroups below its own, which it sees as the root and is given to write to. */
 export function isDelegated({ mounts = [] }: Config): boolean {
@@ -62,7 +62,7 @@ function ownerFor({ pid, uid, ownUserNamespace }: CgroupOwner): number | undefin
   return outside === undefined || ownUserNamespace ? outside : uid;
 }
 
-function delegatedFiles(): string[] {
+function delegatedFiles(): readonly string[] {
   try {
     return readFileSync("/sys/kernel/cgroup/delegate", "latin1").split("\n").filter(Boolean);
   } catch (error) {

@@ -39,7 +39,14 @@ export function features(): object {
 }
 
 /** In the order of their steps in runtime.md, Lifecycle. */
-const HOOKS = ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
+const HOOKS: readonly string[] = [
+  "prestart",
+  "createRuntime",
+  "createContainer",
+  "startContainer",
+  "poststart",
+  "poststop",
+];
 
 /**
  * `supportedFlags` needs no look at the kernel: all but that about listeners, which is of Linux 5.19, are older than any kernel

@@ -34,7 +34,7 @@ const DEFAULT_DEVICES: readonly Device[] = [
 /** Pointer of the default devices: the property lists those that come in addition. */
 const DEFAULTS_POINTER = "/linux/devices";
 
-const FIFO = { major: 0n, minor: 0n };
+const FIFO = { major: 0n, minor: 0n } as const;
 
 const FILE_TYPES = { c: S_IFCHR, u: S_IFCHR, b: S_IFBLK, p: S_IFIFO } as const;
 

@@ -303,7 +303,7 @@ function mountCgroup(program: Program, plan: InitPlan, request: MountRequest): R
   return mount;
 }
 
-const NO_CHANGE = { set: 0, clear: 0 };
+const NO_CHANGE = { set: 0, clear: 0 } as const;
 
 function newCgroupMount(program: Program, plan: InitPlan, { mount, options }: MountRequest): Register {
   const source = mount.source ?? "cgroup";
