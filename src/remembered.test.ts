@@ -76,7 +76,10 @@ const SIMULATION = "set while something is explained or measured, and undefined 
 const PLACE_IS_SET = "its place is set before each use";
 const LIBRARY = "of the library, which is never written down";
 
-/** Module-level state, and why it is right in any process. */
+/**
+ * Module-level state, and why it is right in any process. The generated validators, which are no TypeScript, keep the errors of their
+ * last use, until the next one.
+ */
 const MAY_BE_KEPT: Readonly<Record<string, string>> = {
   "bindings/ffi/koffi.ts koffi": COMPILED_LIBRARY,
   "bindings/ffi/syscall.ts invoke": COMPILED_LIBRARY,

@@ -65,9 +65,9 @@ export function substituteBus(open: ((kind: "system" | "user") => Bus) | undefin
  */
 export function openBus(kind: "system" | "user", soname = "libsystemd.so.0"): Bus {
   if (substitute !== undefined) return substitute(kind);
-  const library = bindings(soname);
   // DBUS_SESSION_BUS_ADDRESS and XDG_RUNTIME_DIR.
   giveEnvironmentToLibraries();
+  const library = bindings(soname);
   const pointer = new Pointer();
   const open = `sd_bus_open_${kind}`;
   check(library(`int ${open}(void *bus)`)(pointer.bytes), open);
