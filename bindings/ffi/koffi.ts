@@ -121,6 +121,11 @@ export function lastErrno(): number {
   return load().errno();
 }
 
+/** Copies so many bytes between buffers, or addresses of buffers, of this process; both have to be that long. memcpy(3) */
+export function copyMemory(to: bigint | Uint8Array, from: bigint | Uint8Array, size: number): void {
+  load().load(null).func("void memcpy(void *to, void *from, size_t size)")(to, from, size);
+}
+
 /** Address of a buffer's first byte. The buffer must stay referenced, and must not be resized, while the kernel uses it. */
 export function addressOf(buffer: Uint8Array): bigint {
   return load().address(buffer);

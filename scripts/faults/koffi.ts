@@ -15,6 +15,7 @@ import {
 
 export type { NativeArgument, NativeFunction, NativeLibrary } from "../../bindings/ffi/koffi.ts";
 export const addressOf = real.addressOf;
+export const copyMemory = real.copyMemory;
 
 type Arguments = readonly (real.NativeArgument | string)[];
 

@@ -17,9 +17,8 @@ import {
   RTM_SETLINK,
 } from "../../bindings/abi/netlink.ts";
 import { AF_NETLINK } from "../../bindings/abi/socket.ts";
-import type { NativeArgument } from "../../bindings/ffi/koffi.ts";
+import { copyMemory, type NativeArgument } from "../../bindings/ffi/koffi.ts";
 import { onKernel, type SyscallName } from "../../bindings/ffi/syscall.ts";
-import { writeMemory } from "../../bindings/linux/foreign-process.ts";
 import {
   type Attributes,
   attributesIn,
@@ -31,7 +30,6 @@ import {
   textOf,
   withAttributes,
 } from "../../bindings/linux/netlink.ts";
-import { ownPid } from "../../bindings/linux/own-process.ts";
 import { rightsMessage } from "../../bindings/stub/client.ts";
 import type { Names } from "./names.ts";
 import { bytesOf } from "./native.ts";
@@ -99,9 +97,9 @@ export class SimulatedNetworks {
     return this.#sent;
   }
 
-  /** Takes a descriptor that the stub sends to the runtime. */
-  handOver(name: string): void {
-    this.#sent ??= this.#names.descriptor(name);
+  /** Takes a descriptor that the stub sends to the runtime, unless it is that of a socket from here. */
+  handOver(descriptor: () => number): void {
+    this.#sent ??= descriptor();
   }
 
   close(): void {
@@ -126,8 +124,7 @@ export class SimulatedNetworks {
     const control = rightsMessage([this.#sent]);
     this.#sent = undefined;
     const view = new DataView(message.buffer, message.byteOffset);
-    const address = Number(view.getBigUint64(msghdr.msg_control, true));
-    onKernel(() => writeMemory(ownPid(), address, control));
+    copyMemory(view.getBigUint64(msghdr.msg_control, true), control, control.length);
     return 1;
   }
 

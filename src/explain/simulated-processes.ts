@@ -1,4 +1,4 @@
-import { readFileSync, readlinkSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { AT_FDCWD } from "../../bindings/abi/fcntl.ts";
 import type { NativeArgument } from "../../bindings/ffi/koffi.ts";
 import { cString } from "../../bindings/ffi/syscall.ts";
@@ -13,8 +13,10 @@ export class SimulatedProcesses {
   ownNamespaces: ReadonlySet<string> = new Set();
   /** Paths of namespaces that it joins, by the same names. */
   joinedNamespaces: ReadonlyMap<string, string> = new Map();
-  /** The cgroup's path below the mount point. */
+  /** The path, below the mount point, of the cgroup of processes that `cgroupOf` knows nothing of. */
   cgroup = "/";
+  cgroupOf: (pid: number) => string | undefined = () => undefined;
+  readonly #ended = new Set<number>();
 
   constructor(names: Names) {
     this.#names = names;
@@ -38,7 +40,7 @@ export class SimulatedProcesses {
   /** Content of a file; undefined for what is not there, or not here. */
   file(path: string): string | undefined {
     const parts = this.#parts(path);
-    if (parts === undefined) return undefined;
+    if (parts === undefined || this.hasEnded(Number(parts.pid))) return undefined;
     switch (parts.name) {
       case "stat":
         // state, then 18 fields up to the start time: proc_pid_stat(5)
@@ -50,7 +52,7 @@ export class SimulatedProcesses {
       case "setgroups":
         return "allow\n";
       case "cgroup":
-        return `0::${this.cgroup}\n`;
+        return `0::${this.cgroupOf(Number(parts.pid)) ?? this.cgroup}\n`;
       case "mountinfo":
       case "oom_score_adj":
       case "timens_offsets":
@@ -63,11 +65,25 @@ export class SimulatedProcesses {
   /** Target of a symbolic link. */
   link(path: string): string | undefined {
     const parts = this.#parts(path);
-    if (parts === undefined) return undefined;
+    if (parts === undefined || this.hasEnded(Number(parts.pid))) return undefined;
     if (parts.name === "exe") return "/memfd:runts-init (deleted)";
     if (!parts.name.startsWith("ns/")) return undefined;
     const name = parts.name.slice("ns/".length);
-    return this.ownNamespaces.has(name) ? `${name}:[0]` : readlinkSync(`/proc/self/ns/${name}`);
+    return this.ownNamespaces.has(name) ? `${name}:[0]` : undefined;
+  }
+
+  /** The runtime's own file of a namespace that a process shares with it; undefined for all other files. */
+  sharedNamespace(path: string): string | undefined {
+    const [, name] = /^ns\/(.+)$/.exec(this.#parts(path)?.name ?? "") ?? [];
+    return name === undefined || this.ownNamespaces.has(name) ? undefined : `/proc/self/ns/${name}`;
+  }
+
+  end(pid: number): void {
+    this.#ended.add(pid);
+  }
+
+  hasEnded(pid: number): boolean {
+    return this.#ended.has(pid);
   }
 
   /** Where the host has the namespace that a file of a process stands for; undefined for one that is yet to be made. */

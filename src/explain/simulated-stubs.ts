@@ -1,8 +1,9 @@
-import { lstatSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { errnoNumber } from "../../bindings/abi/errno.ts";
 import { AT_FDCWD, S_IFDIR, S_IFREG, STATX_BASIC_STATS, STATX_TYPE } from "../../bindings/abi/fcntl.ts";
 import { statfs, statx } from "../../bindings/abi/layouts.ts";
 import { AF_NETLINK } from "../../bindings/abi/socket.ts";
+import { lstatSync } from "../../bindings/linux/file-status.ts";
 import type { StubChannel, StubTap } from "../../bindings/stub/client.ts";
 import { decodeArguments } from "../../bindings/stub/decode.ts";
 import { guardHolds } from "../../bindings/stub/guard.ts";
@@ -21,6 +22,9 @@ import { textOf } from "./native.ts";
 import type { Recorder, Stage } from "./operation.ts";
 import { RegisterNames } from "./register-names.ts";
 import type { SimulatedKernel } from "./simulated-kernel.ts";
+
+/** Of a terminal's master, which a stub sends to the runtime. pts(4) */
+const PTMX = "5:2";
 
 /** A process that runs programs, and what it has been told. */
 interface Stub {
@@ -156,22 +160,37 @@ export class SimulatedStubs implements StubTap {
 
   /** As if all had gone well. */
   receive(channel: StubChannel, program: Program): Reply {
-    const { values } = this.#stubOf(channel);
+    const { name, values } = this.#stubOf(channel);
     const outputs = program.outputs.map(({ bytes }) => new Uint8Array(bytes.length));
     const output = (data: Argument | undefined) => {
       const index = isData(data) ? program.outputs.findIndex(({ bytes }) => bytes === data.bytes) : -1;
       return outputs[index] ?? new Uint8Array(4096);
     };
+    for (const { fd, into } of program.descriptors) values.set(into.register, fd);
     const results = program.operations.map((operation) => {
       if (!guardHolds(operation, values)) return 0;
-      const result = this.#result(operation, output);
+      const isClones = operation.call === "clone3" && name !== "stub";
+      const result = isClones ? 0 : this.#result(operation, values, output);
+      if (operation.call === "clone3" && !isClones) this.#enterCgroup(result, program);
       if (operation.into !== undefined) values.set(operation.into.register, result);
       return result;
     });
     return { results, outputs, failure: undefined };
   }
 
-  #result(operation: Operation, output: (data: Argument | undefined) => Uint8Array): number {
+  /** With CLONE_INTO_CGROUP, which is the one use of a descriptor of a cgroup. */
+  #enterCgroup(pid: number, { descriptors }: Program): void {
+    const { files } = this.#kernel;
+    const paths = descriptors.map(({ fd }) => this.#kernel.pathOf(fd) ?? "");
+    const cgroup = paths.find((path) => files.isCgroup(path));
+    if (cgroup !== undefined) files.enterCgroup(pid, cgroup);
+  }
+
+  #result(
+    operation: Operation,
+    values: ReadonlyMap<number, number>,
+    output: (data: Argument | undefined) => Uint8Array,
+  ): number {
     const { call, args, path } = operation;
     switch (call) {
       case "clone3":
@@ -179,7 +198,10 @@ export class SimulatedStubs implements StubTap {
       case "socket":
         return args[0] === AF_NETLINK ? this.#kernel.networks.openInContainer() : 100;
       case "sendmsg":
-        if (path === "the runtime") this.#kernel.networks.handOver(operation.purpose);
+        if (path === "the runtime" || this.#kernel.peers.has(valueIn(args[0], values)))
+          this.#kernel.networks.handOver(() =>
+            this.#kernel.open.add(operation.purpose, { kind: "device", content: PTMX }),
+          );
         return 0;
       case "statx":
         if (args[0] === AT_FDCWD) return this.#lookAtProgram(pathIn(args[1]), output(args[4]));
@@ -332,6 +354,11 @@ function resultName(operation: Operation): string {
 /** A path as text, or as the bytes of a C string. */
 function pathIn(argument: Argument | undefined): string {
   return isData(argument) ? textOf(argument.bytes) : String(argument);
+}
+
+/** What a register holds. */
+function valueIn(argument: Argument | undefined, values: ReadonlyMap<number, number>): number {
+  return typeof argument === "object" && "register" in argument ? (values.get(argument.register) ?? -1) : -1;
 }
 
 /** Calls whose result is a number that is not 0. */

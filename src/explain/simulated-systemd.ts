@@ -16,10 +16,15 @@ const DELEGATED = new Set(["cpu", "cpuset", "io", "memory", "pids"]);
 
 /**
  * From now on nothing reaches systemd: it is as if it did what it is asked for, as far as the simulated kernel shows it. One that
- * runs here is asked beforehand where its units are, so the real kernel has to be there still. Returns what ends it.
+ * runs here is asked beforehand where its units are, so the real kernel has to be there still, unless its cgroup is given. Returns what ends it.
  */
-export function simulateSystemd(kind: ManagerKind, recorder: Recorder, kernel: SimulatedKernel): () => void {
-  const systemd = new SimulatedSystemd(kernel, kind, controlGroupOf(kind, recorder));
+export function simulateSystemd(
+  kind: ManagerKind,
+  recorder: Recorder,
+  kernel: SimulatedKernel,
+  controlGroup = controlGroupOf(kind, recorder),
+): () => void {
+  const systemd = new SimulatedSystemd(kernel, kind, controlGroup);
   substituteBus((bus) => new SimulatedBus(bus, recorder, systemd));
   return () => substituteBus(undefined);
 }
