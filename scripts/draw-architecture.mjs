@@ -15,6 +15,7 @@ const PURPOSES = {
   "src/cli": "commands, options, output",
   "src/library": "import … from runts",
   "src/explain": "what create would do",
+  "src/warm": "usual commands before a freeze",
   "src/doctor": "host and container examined",
   "src/debug": "steps in the log",
   "src/profile": "times as a trace",

@@ -12,7 +12,8 @@ const root = join(import.meta.dirname, "..");
 
 /** Layers of src that one of them may import, beside itself and bindings. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
-  main: ["cli", "version"],
+  main: ["warm", "cli", "version"],
+  warm: ["cli", "explain", "container", "cgroup", "seccomp", "spec"],
   library: ["container", "plan", "spec", "errors", "log"],
   cli: [
     "debug",
