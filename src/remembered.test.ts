@@ -112,12 +112,13 @@ export const rightSet = new Set([1]), filled = new Set<number>();
 export const rightTable = { a: [1] }, table = { a: [1] }, tableOfTables = { a: { b: 1 } };
 const rightReadonly: readonly number[] = [1], handed = [1], returned = new Uint8Array(1);
 const asked = randomNumber(), made = mkdtempSync("/tmp/a"), rightExpression = /a/, expression = /a/g;
-const shared = counter(), rightFunction = () => counter();
+const shared = counter(), counted = countFrom(1), rightFunction = () => counter();
 function counter() { let count = 0; return () => count++; }
+function countFrom(start: number) { return () => start++; }
 function remembering() { remembering.cache = rightReadonly.length; }
 remembering.cache = 0;
 class One { static one = 1; static readonly rightOne = 1; static readonly list = [1]; static { One.one = 2; } }
-const instance = new One();
+const instance = new One(), inTable = { one: new One() };
 function take(numbers: number[]) { numbers.push(1); }
 function look(numbers: readonly number[]) { return numbers.length; }
 export function act(process: { pid: number }, performance: number) {
@@ -131,7 +132,7 @@ export function act(process: { pid: number }, performance: number) {
   const { pid, ppid: parent } = globalThis.process;
   const text = new Date().toLocaleString();
   const { title } = p();
-  return { local, expression, rightExpression, made, shared, rightFunction, instance, returned, pid, parent, text, title };
+  return { local, expression, rightExpression, made, shared, counted, rightFunction, instance, inTable, returned, pid, parent, text, title };
 }
 const p = () => process;
 export function more() {
@@ -230,6 +231,8 @@ describe("what a module remembers", () => {
         "made",
         "expression",
         "shared",
+        "counted",
+        "inTable",
         "remembering",
         "remembering.cache = 0;",
         "one",

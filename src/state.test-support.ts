@@ -39,7 +39,8 @@ export function stateOf(sources: Sources): State[] {
       const symbol = symbolOf(sources.checker, node);
       const declaration = symbol === undefined ? undefined : candidates.get(symbol);
       const change = declaration === undefined ? undefined : changeBy(sources, node);
-      if (declaration !== undefined && change !== undefined) add(declaration, node.text, change);
+      if (symbol !== undefined && declaration !== undefined && change !== undefined)
+        add(declaration, symbol.getName(), change);
     });
   }
   return [...found.values()].sort((one, other) => (one.path < other.path ? -1 : 1));
@@ -72,8 +73,6 @@ function collect(
     const symbol = checker.getSymbolAtLocation(declaration.name);
     if (symbol !== undefined) candidates.set(symbol, declaration);
     if (declaration.initializer === undefined) continue;
-    if (isOwnInstance(sources, checker.getTypeAtLocation(declaration.name)))
-      add(declaration, name, "is an object of a class");
     visitAtImport(declaration.initializer, (node) => {
       const because = calledAtImport(sources, node);
       if (because !== undefined) add(declaration, name, because);
@@ -96,11 +95,13 @@ function visitAtImport(node: ts.Node, visit: (node: ts.Node) => void): void {
   ts.forEachChild(node, (child) => visitAtImport(child, visit));
 }
 
-/** Whether the call keeps what it learns of the host, or returns functions that share what they change. */
-function calledAtImport({ checker, pathOf }: Sources, node: ts.Node): string | undefined {
+/** Whether what is evaluated has fields, keeps what it learns of the host, or returns functions that share what they change. */
+function calledAtImport(sources: Sources, node: ts.Node): string | undefined {
+  const { checker, pathOf } = sources;
   if (ts.isRegularExpressionLiteral(node) && /\/\w*[gy]\w*$/.test(node.text) && !isArgument(node))
     return "is a regular expression that remembers where it was";
   if (!ts.isCallExpression(node) && !ts.isNewExpression(node)) return undefined;
+  if (isOwnInstance(sources, checker.getTypeAtLocation(node))) return "is, or has, an object of a class";
   const declaration = checker.getResolvedSignature(node)?.declaration;
   if (declaration === undefined) return undefined;
   const file = declaration.getSourceFile();
@@ -121,7 +122,8 @@ function sharedBy(declaration: ts.Node, checker: ts.TypeChecker): string | undef
   if (!ts.isFunctionLike(declaration)) return undefined;
   const own = new Set<ts.Symbol>();
   visitOwn(declaration, (node) => {
-    const symbol = ts.isVariableDeclaration(node) ? checker.getSymbolAtLocation(node.name) : undefined;
+    const isDeclaration = ts.isVariableDeclaration(node) || ts.isParameter(node) || ts.isBindingElement(node);
+    const symbol = isDeclaration ? checker.getSymbolAtLocation(node.name) : undefined;
     if (symbol !== undefined) own.add(symbol);
   });
   let shared: string | undefined;
