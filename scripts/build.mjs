@@ -13,7 +13,6 @@ import { spawn, spawnSync } from "node:child_process";
 import {
   chmodSync,
   copyFileSync,
-  existsSync,
   mkdirSync,
   readFileSync,
   renameSync,
@@ -24,7 +23,6 @@ import {
 import { basename, dirname, join } from "node:path";
 import { rolldown } from "rolldown";
 import { compileFlags, findBun } from "./bun.mjs";
-import { hotModules } from "./hot-modules.mjs";
 
 const root = join(import.meta.dirname, "..");
 /** `--faults`: the test build, in which operations can be made to go wrong (scripts/faults); it is never what users get. */
@@ -98,46 +96,6 @@ function writeCxxRuntime(koffiFile) {
   return true;
 }
 
-/**
- * Puts all that these commands import into one file: each further file that a command has to load costs it some 0.1 ms. What
- * they load on demand (`import()`) stays in files of its own, and so does what `--version` needs, which loads nothing else.
- */
-function chunkGroup() {
-  const main = join(root, "src/main.ts");
-  let first;
-  let hot;
-  const name = (id, context) => {
-    first ??= importedBy(["src/main.ts"], context);
-    hot ??= importedBy(hotModules, context);
-    if (first.has(id)) return id === main ? null : "first";
-    return hot.has(id) ? "hot" : null;
-  };
-  // The sets above are whole: a chunk must not draw in what another has.
-  return { name, debugName: "first and hot", includeDependenciesRecursively: false };
-}
-
-/** `--version` is asked often, and a chunk of the hot commands, of which it needs nothing, costs it a fifth of its time. */
-function checkFirstChunks() {
-  const imported = (file) =>
-    [...readFileSync(join(partial, "js", file), "utf8").matchAll(/^import .*"\.\/(.+)";$/gm)].map(
-      ([, name]) => name,
-    );
-  const wrong = imported("main.js").filter((name) => !name.startsWith("first-") || imported(name).length > 0);
-  if (wrong.length > 0) fail(`--version would load ${wrong.join(", ")}: chunkGroup() does not keep it apart`);
-}
-
-/** The modules and all that they import, but not on demand. */
-function importedBy(files, context) {
-  const found = new Set();
-  const waiting = files.map((file) => join(root, file));
-  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-    if (found.has(next)) continue;
-    found.add(next);
-    waiting.push(...(context.getModuleInfo(next)?.importedIds ?? []));
-  }
-  return found;
-}
-
 /** What the test build has in place of the two modules that all operations pass through. */
 const faultModules = new Map(
   ["ffi/koffi.ts", "stub/encode.ts"].map((file) => [
@@ -155,7 +113,10 @@ const faultPlugin = {
   },
 };
 
-/** Joins the sources into JavaScript for a target: `output` says where, and how many files there are. */
+/**
+ * Joins the sources into JavaScript for a target. `output` says where: into one file, or into a directory, where what is loaded by
+ * `import()` has files of its own.
+ */
 async function bundle(source, target, output) {
   const build = await rolldown({
     input: { main: join(root, source) },
@@ -171,12 +132,16 @@ async function bundle(source, target, output) {
   await build.close();
 }
 
-/** Runs Bun's compiler in a directory without configuration that it would obey, and with a bare environment. */
-function compile(bun, outfile, flags) {
-  const args = ["build", join(partial, "js/main.js"), "--outfile", join(partial, outfile), ...flags];
+/**
+ * Runs Bun's compiler in a directory without configuration that it would obey, and with a bare environment. Without --splitting it
+ * would join again what Rolldown keeps apart, and `--version` would take 1.6 times as long, as it would load the whole program.
+ */
+function compile() {
+  const files = [join(partial, "js/main.js"), "--outfile", join(partial, "runts-engine")];
+  const args = ["build", ...files, ...compileFlags, "--splitting"];
   const env = { PATH: process.env.PATH, HOME: partial, DO_NOT_TRACK: "1", NODE_ENV: "production" };
   const { status, stdout, stderr, error } = spawnSync(bun, args, { cwd: partial, env, encoding: "utf8" });
-  if (status !== 0) fail(`Bun could not build ${outfile}:\n${stdout}${stderr}${error?.message ?? ""}`);
+  if (status !== 0) fail(`Bun could not build the engine:\n${stdout}${stderr}${error?.message ?? ""}`);
 }
 
 /** The library's declarations, made by the compiler while Bun works on another processor. */
@@ -200,74 +165,9 @@ function readImage(file, arch) {
   return Buffer.from(base64, "base64");
 }
 
-/** Its cgroup has that name, and builds of other folders may run at the same time. */
-const recordedId = `order-${process.pid}`;
-
-/** What engines call for each container; `exec` comes before `start`, whose program ends at once. */
-const recordedCommands = [
-  ["run", recordedId],
-  ["create", recordedId],
-  ["exec", recordedId, "/true"],
-  ["state", recordedId],
-  ["start", recordedId],
-  ["kill", "--all", recordedId, "KILL"],
-  ["delete", recordedId],
-];
-
-/**
- * Runs these and lets the engine write down which functions it uses, in order: with their code side by side in the executable a
- * container takes some 8% less time. Without the rights to run containers the order stays the compiler's.
- */
-function recordOrder() {
-  if (process.getuid() !== 0) return undefined;
-  const engine = join(partial, "runts-engine");
-  const bundleDirectory = join(partial, "bundle");
-  writeBundle(bundleDirectory, engine);
-  const record = (index) => join(partial, `order-${index}`);
-  // One after the other in the same namespaces. `run` and `exec` give the exit code of their program, which is no 0.
-  const script = recordedCommands.map(
-    (args, index) =>
-      `BUN_BYTECODE_ORDER_OUT=${record(index)} ${engine} --root ${join(partial, "state")} ${args.join(" ")}`,
-  );
-  const env = { PATH: process.env.PATH, TZ: "UTC", BUN_JSC_useJIT: "0" };
-  const options = { cwd: bundleDirectory, env, stdio: ["ignore", "ignore", "pipe"], timeout: 60_000 };
-  const unified = join(root, "spec-tests/harness/unified-cgroup.sh");
-  const { status, stderr } = spawnSync(unified, ["sh", "-c", script.join("\n")], options);
-  const recordings = recordedCommands.map((_, index) => record(index));
-  if (status === 0 && recordings.every((file) => existsSync(file))) return mergeOrders(recordings);
-  process.stdout.write(
-    `build: no container could be run to order the code (${`${stderr ?? ""}`.trim()}); going on without\n`,
-  );
-  return undefined;
-}
-
-/** A bundle without anything of the host's. */
-function writeBundle(directory, engine) {
-  mkdirSync(join(directory, "rootfs"), { recursive: true });
-  // Any static program will do: the stub ends at once when nobody gives it a channel.
-  const stub = readImage("bindings/stub/stub-image.generated.ts", arch);
-  writeFileSync(join(directory, "rootfs/true"), stub, { mode: 0o755 });
-  spawnSync(engine, ["spec"], { cwd: directory, env: { PATH: process.env.PATH }, timeout: 60_000 });
-  const file = join(directory, "config.json");
-  const config = JSON.parse(readFileSync(file, "utf8"));
-  Object.assign(config.process, { args: ["/true"], terminal: false });
-  config.root.readonly = false;
-  writeFileSync(file, JSON.stringify(config));
-}
-
-/** What each further recording has that the ones before it don't have comes behind theirs; the first line is the format. */
-function mergeOrders(recordings) {
-  const lines = new Set(recordings.flatMap((file) => readFileSync(file, "utf8").split("\n")));
-  const merged = join(partial, "order");
-  writeFileSync(merged, [...lines].join("\n"));
-  return merged;
-}
-
-/** What users get, and a test build has no need of: the functions in order, the program for Node, the library. */
+/** What users get, and a test build has no need of: the program for Node, the library. */
 async function finishProduct() {
   const types = declareTypes();
-  const order = recordOrder();
-  if (order !== undefined) compile(bun, "runts-engine", [...engineFlags, `--bytecode-order=${order}`]);
   const bundles = { "runts.mjs": "src/main.ts", "library.mjs": "src/library/index.ts" };
   for (const [name, source] of Object.entries(bundles))
     await bundle(source, "node20.19", { file: join(partial, name), codeSplitting: false });
@@ -284,17 +184,14 @@ const koffi = findKoffi(arch);
 rmSync(partial, { recursive: true, force: true });
 mkdirSync(partial, { recursive: true });
 
-// Without --splitting Bun would join again what Rolldown keeps apart.
-const engineFlags = [...compileFlags, "--splitting"];
 copyFileSync(koffi, join(partial, "koffi.node"));
 const hasCxxRuntime = writeCxxRuntime(koffi);
 chmodSync(partial, 0o755);
 for (const name of ["koffi.node", ...(hasCxxRuntime ? ["koffi-cxx.so"] : [])])
   chmodSync(join(partial, name), 0o644);
 const engine = withFaults ? "scripts/faults/main.ts" : "src/main.ts";
-await bundle(engine, "esnext", { dir: join(partial, "js"), codeSplitting: { groups: [chunkGroup()] } });
-if (!withFaults) checkFirstChunks();
-compile(bun, "runts-engine", engineFlags);
+await bundle(engine, "esnext", { dir: join(partial, "js") });
+compile();
 if (!withFaults) await finishProduct();
 writeFileSync(join(partial, "runts"), readImage("bindings/launcher/launcher-image.generated.ts", arch));
 

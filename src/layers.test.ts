@@ -1,7 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { describe, expect, it } from "vitest";
-import { hotModules } from "../scripts/hot-modules.mjs";
 
 /**
  * Who may import whom, over all sources: what the layout promises is checked here, since neither the compiler nor the linter
@@ -198,20 +197,6 @@ describe("layers", () => {
       ({ path, text }) => !path.startsWith("bindings/ffi/") && /\bdlopen\(/.test(text),
     );
     expect([...wrong, ...natives].map(({ path }) => path).filter((path) => !isTest(path))).toEqual([]);
-  });
-
-  it("what engines call for each container loads none of the engine's modules, which take long", () => {
-    const byPath = new Map(sources.map((source) => [source.path, source]));
-    const loaded = new Set(["src/main.ts", ...hotModules]);
-    // A set goes on with what is added meanwhile.
-    for (const path of loaded)
-      for (const { target, onDemand } of byPath.get(path)?.imports ?? [])
-        if (target !== undefined && !onDemand) loaded.add(target);
-    expect(loaded.size).toBeGreaterThan(100);
-    const wrong = importsBy(sources.filter(({ path }) => loaded.has(path)))
-      .filter(({ specifier, onDemand }) => specifier.startsWith("node:") && !onDemand)
-      .map(({ path, specifier }) => `${path} imports ${specifier}`);
-    expect(wrong).toEqual([]);
   });
 
   it("the spec tests import neither src nor bindings, so that they can judge any runtime", () => {
