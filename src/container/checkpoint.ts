@@ -35,7 +35,7 @@ import { statusOf } from "./state.ts";
  * Saves the state of all processes of a container to image files, by criu. The container ends with it and is deleted, unless it
  * shall run on, or only its memory is dumped beforehand.
  */
-export async function checkpointContainer(context: Context, options: CheckpointOptions): Promise<void> {
+export function checkpointContainer(context: Context, options: CheckpointOptions): void {
   const { id } = options;
   checkId(id);
   checkStatusFd(options);
@@ -54,7 +54,7 @@ export async function checkpointContainer(context: Context, options: CheckpointO
     lock?.release();
     mountsLock?.release();
   }
-  if (!options.leaveRunning && !options.preDump) await deleteContainer(context, id, { force: true });
+  if (!options.leaveRunning && !options.preDump) deleteContainer(context, id, { force: true });
 }
 
 /** The words are runc's. */

@@ -7,6 +7,7 @@ import {
   removeMade,
   requiresCgroup,
 } from "../cgroup/create.ts";
+import { explainCgroupError } from "../cgroup/delegation.ts";
 import { applyDeviceRules } from "../cgroup/devices.ts";
 import { callerCgroup } from "../cgroup/path.ts";
 import { killCgroup, removeCgroup } from "../cgroup/remove.ts";
@@ -59,7 +60,7 @@ export class ContainerCgroup {
   }
 
   /** A scope of systemd can't be made before there is a process for it: see `enter`. */
-  async make(directory: string, scope: ContainerScope | undefined): Promise<void> {
+  make(directory: string, scope: ContainerScope | undefined): void {
     this.#scope = scope;
     if (scope !== undefined) return;
     const { resources, cgroupsPath } = this.#linux;
@@ -70,10 +71,8 @@ export class ContainerCgroup {
     try {
       this.#cgroup = createCgroup(directory, resources, { rootless: this.#rootless });
     } catch (error) {
-      if (this.#rootless && requiresCgroup(resources, cgroupsPath)) {
-        const { explainCgroupError } = await import("../cgroup/delegation.ts");
+      if (this.#rootless && requiresCgroup(resources, cgroupsPath))
         throw explainCgroupError(error, directory, this.#linux);
-      }
       this.#doWithout(error);
     }
   }

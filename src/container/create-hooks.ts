@@ -1,4 +1,5 @@
 import type { Hooks } from "../spec/types.ts";
+import { hookState, runHooks, runHooksToTheEnd, stateInside } from "./hooks.ts";
 import type { SavedState } from "./saved-state.ts";
 
 /** The hooks of a create, steps 3 to 5 of the lifecycle (runtime.md). */
@@ -9,13 +10,12 @@ export interface CreateHooks {
   poststop(): void;
 }
 
-/** undefined if there are none: the code for them is loaded only then. */
-export async function loadCreateHooks(
+/** undefined if there are none. */
+export function createHooks(
   { prestart = [], createRuntime = [], createContainer = [], poststop = [] }: Hooks,
   warn: (message: string) => void,
-): Promise<CreateHooks | undefined> {
+): CreateHooks | undefined {
   if (prestart.length + createRuntime.length + createContainer.length === 0) return undefined;
-  const { hookState, runHooks, runHooksToTheEnd, stateInside } = await import("./hooks.ts");
   let started: SavedState | undefined;
   return {
     run(state) {

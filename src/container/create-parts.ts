@@ -1,22 +1,27 @@
-import type { ContainerScope } from "../cgroup/systemd-scope.ts";
+import { ContainerScope } from "../cgroup/systemd-scope.ts";
+import { openCallersSources } from "../init/callers-sources.ts";
+import { prepareDeviceNodes } from "../init/device-nodes.ts";
+import { prepareIdMappedMounts } from "../init/id-mapped-mounts.ts";
 import type { SetUpOptions } from "../init/set-up.ts";
 import { mountsForCaller } from "../plan/enter-rootfs.ts";
 import { hasOwn, namespacesOf } from "../plan/init-plan.ts";
 import type { SeccompFilter } from "../plan/process-setup.ts";
-import type { ContainerGroups } from "../resctrl/group.ts";
+import { ContainerGroups } from "../resctrl/group.ts";
+import { findResctrl } from "../resctrl/mount.ts";
 import { isBind } from "../spec/bind-mount.ts";
 import { wantsIdMap } from "../spec/id-mapped-mount.ts";
 import type { Config, Linux, Process } from "../spec/types.ts";
 import { type Caller, managerOf } from "./caller.ts";
-import { type CreateHooks, loadCreateHooks } from "./create-hooks.ts";
-import { loadDelegation } from "./delegation.ts";
-import type { SavedHostMount } from "./host-mount.ts";
-import type { NetDevices } from "./net-devices.ts";
+import { type CreateHooks, createHooks } from "./create-hooks.ts";
+import { delegationTo } from "./delegation.ts";
+import { hostMountAt, removeHostMount, type SavedHostMount } from "./host-mount.ts";
+import { NetDevices } from "./net-devices.ts";
 import type { Context } from "./options.ts";
 import { compileFilter } from "./seccomp-filter.ts";
+import { checkSysctlNamespaces } from "./sysctl-namespaces.ts";
 import { type TaskAttributes, taskAttributes } from "./task-attributes.ts";
 
-/** What a config may ask for and most don't: the code of each is loaded only for those that do. */
+/** What a config may ask for and most don't. */
 export interface CreateParts {
   readonly seccomp: SeccompFilter | undefined;
   readonly attributes: TaskAttributes | undefined;
@@ -33,7 +38,7 @@ export interface CreateParts {
 }
 
 /** Makes nothing yet; errors where the caller or the host can't give what is asked for. */
-export async function loadParts(
+export function prepareParts(
   context: Context,
   id: string,
   config: Config,
@@ -43,48 +48,36 @@ export async function loadParts(
     rootless,
     rootfs,
   }: { readonly caller: Caller; readonly rootless: boolean; readonly rootfs: string },
-): Promise<CreateParts> {
+): CreateParts {
   const { linux = {}, hooks = {}, mounts = [] } = config;
-  await checkSysctls(config);
+  const { intelRdt } = linux;
+  checkSysctlNamespaces(config);
   const namespaces = namespacesOf(config);
   const ownUserNamespace = hasOwn(namespaces, "user");
   return {
-    seccomp: await compileFilter(context, config, caller),
-    attributes: await taskAttributes(process, linux, caller, ownUserNamespace),
-    hooks: await loadCreateHooks(hooks, (message) => context.log.warn(message)),
-    idMappedMounts: mounts.some(wantsIdMap)
-      ? (await import("../init/id-mapped-mounts.ts")).prepareIdMappedMounts
-      : undefined,
+    seccomp: compileFilter(context, config, caller),
+    attributes: taskAttributes(process, linux, caller, ownUserNamespace),
+    hooks: createHooks(hooks, (message) => context.log.warn(message)),
+    idMappedMounts: mounts.some(wantsIdMap) ? prepareIdMappedMounts : undefined,
     callersSources:
       // The runtime may see other sources than a joined mount namespace has.
       ownUserNamespace && caller.privileged && namespaces.created.has("mount") && mounts.some(isBind)
-        ? (await import("../init/callers-sources.ts")).openCallersSources
+        ? openCallersSources
         : undefined,
-    deviceNodes: ownUserNamespace ? await loadDeviceNodes(config, caller) : undefined,
-    netDevices: await loadNetDevices(linux.netDevices ?? {}, rootless),
-    resctrl: await loadResctrl(linux.intelRdt, id),
-    hostMount: mountsForCaller(config, namespaces) ? await loadHostMount(rootfs) : undefined,
-    delegate: await loadDelegation(config, process, rootless),
-    // Last: it is a connection, which nobody would close if another part could not be loaded.
-    scope: context.systemdCgroup === true ? await loadScope(config, id, caller) : undefined,
+    deviceNodes: ownUserNamespace && makesDeviceNodes(config, caller) ? prepareDeviceNodes : undefined,
+    netDevices: netDevicesOf(linux, rootless),
+    resctrl: intelRdt === undefined ? undefined : new ContainerGroups(findResctrl(), id, intelRdt),
+    hostMount: mountsForCaller(config, namespaces) ? hostMountOf(rootfs) : undefined,
+    delegate: delegationTo(config, process, rootless),
+    // Last: it is a connection, which nobody would close if another part failed.
+    scope: context.systemdCgroup === true ? new ContainerScope(config, id, managerOf(caller)) : undefined,
   };
 }
 
 /** Only root of the host's first user namespace may make devices: for any other caller, init binds the host's nodes. */
-async function loadDeviceNodes(
-  { linux }: Config,
-  { privileged, inUserNamespace }: Caller,
-): Promise<SetUpOptions["deviceNodes"]> {
+function makesDeviceNodes({ linux }: Config, { privileged, inUserNamespace }: Caller): boolean {
   const isNeeded = (linux?.devices ?? []).some(({ type }) => type !== "p");
-  if (!isNeeded || !privileged || inUserNamespace) return undefined;
-  return (await import("../init/device-nodes.ts")).prepareDeviceNodes;
-}
-
-async function checkSysctls(config: Config): Promise<void> {
-  const { sysctl = {} } = config.linux ?? {};
-  if (Object.keys(sysctl).length === 0 || namespacesOf(config).joined.size === 0) return;
-  const { checkSysctlNamespaces } = await import("./sysctl-namespaces.ts");
-  checkSysctlNamespaces(config);
+  return isNeeded && privileged && !inUserNamespace;
 }
 
 interface HostMount {
@@ -92,29 +85,11 @@ interface HostMount {
   readonly remove: () => void;
 }
 
-async function loadHostMount(rootfs: string): Promise<HostMount> {
-  const { hostMountAt, removeHostMount } = await import("./host-mount.ts");
+function hostMountOf(rootfs: string): HostMount {
   const saved = hostMountAt(rootfs);
   return { saved, remove: () => removeHostMount(saved) };
 }
 
-async function loadScope(config: Config, id: string, caller: Caller): Promise<ContainerScope> {
-  const { ContainerScope } = await import("../cgroup/systemd-scope.ts");
-  return new ContainerScope(config, id, managerOf(caller));
-}
-
-async function loadNetDevices(
-  devices: NonNullable<Linux["netDevices"]>,
-  rootless: boolean,
-): Promise<NetDevices | undefined> {
-  if (Object.keys(devices).length === 0) return undefined;
-  const { NetDevices } = await import("./net-devices.ts");
-  return new NetDevices(devices, rootless);
-}
-
-async function loadResctrl(rdt: Linux["intelRdt"], id: string): Promise<ContainerGroups | undefined> {
-  if (rdt === undefined) return undefined;
-  const { ContainerGroups } = await import("../resctrl/group.ts");
-  const { findResctrl } = await import("../resctrl/mount.ts");
-  return new ContainerGroups(findResctrl(), id, rdt);
+function netDevicesOf({ netDevices = {} }: Linux, rootless: boolean): NetDevices | undefined {
+  return Object.keys(netDevices).length === 0 ? undefined : new NetDevices(netDevices, rootless);
 }

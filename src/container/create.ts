@@ -24,7 +24,7 @@ import {
   stdioFacts,
 } from "./caller.ts";
 import { ContainerCgroup } from "./create-cgroup.ts";
-import { type CreateParts, loadParts } from "./create-parts.ts";
+import { type CreateParts, prepareParts } from "./create-parts.ts";
 import { explainClone } from "./delegation.ts";
 import { explained } from "./exec-failure.ts";
 import { firstState } from "./first-state.ts";
@@ -32,6 +32,8 @@ import { bundlePath, hostFacts, openBundle, rootfsOf } from "./host-facts.ts";
 import { checkId } from "./id.ts";
 import { newKeyringName } from "./keyring-name.ts";
 import { type ContainerLock, lockContainer } from "./lock.ts";
+import { explainTarget } from "./mount-target.ts";
+import { prepareNotifySocket } from "./notify-socket.ts";
 import type { Context, CreateOptions } from "./options.ts";
 import { writePidFile } from "./pid-file.ts";
 import {
@@ -39,7 +41,7 @@ import {
   canSetGroups,
   credentialOptions,
   explainedDenial,
-  loadIdMapper,
+  idMapperFor,
 } from "./process-rights.ts";
 import { startTimeOf } from "./process-status.ts";
 import { connectReceivers, type Receivers } from "./receivers.ts";
@@ -60,20 +62,20 @@ import { undoAll } from "./undo.ts";
  * Steps 1 to 5 of the lifecycle (runtime.md): makes the container, whose init then waits for `start`. On failure nothing of it
  * is left. `openTerminal` is given where the caller itself is the other end of a terminal, which no console socket gets then.
  */
-export async function createContainer(
+export function createContainer(
   context: Context,
   asked: CreateOptions,
-  openTerminal?: () => Promise<TerminalReceiver>,
-): Promise<SavedState> {
+  openTerminal?: () => TerminalReceiver,
+): SavedState {
   checkId(asked.id);
   const { config: given, bytes, bundle } = openContainersBundle(asked);
   const options = { ...asked, bundle };
   const warn = (message: string) => context.log.warn(message);
   const config = mappedConfig(warn, options.changeConfig?.(given) ?? given, options.caller);
   const process = processOrNone(config);
-  const receivers = await connectReceivers(process, options, openTerminal);
+  const receivers = connectReceivers(process, options, openTerminal);
   try {
-    return await createFor(receivers, context, options, { config, bytes, process });
+    return createFor(receivers, context, options, { config, bytes, process });
   } finally {
     receivers.close();
   }
@@ -86,28 +88,28 @@ interface Given {
   readonly process: Process;
 }
 
-async function createFor(
+function createFor(
   receivers: Receivers,
   context: Context,
   options: CreateOptions,
   { config, bytes, process }: Given,
-): Promise<SavedState> {
+): SavedState {
   const handed = handedDescriptors(options.preserveFds, true);
   const directory = makeContainerDirectory(context.root, options.id);
   let creation: Creation | undefined;
   try {
     writeFileSync(`${directory}/config.json`, bytes, { mode: 0o600 });
-    const notify = await prepareNotify(context, config, directory);
+    const notify = prepareNotify(context, config, directory);
     creation = new Creation(context, options, {
       config: notify?.config ?? config,
       process,
       directory,
       handed: { ...handed, env: [...handed.env, ...(notify?.env ?? [])] },
     });
-    return await creation.run(receivers);
+    return creation.run(receivers);
   } catch (error) {
     if (creation === undefined) rmSync(directory, { recursive: true, force: true });
-    const reason = (await creation?.explain(error)) ?? error;
+    const reason = creation?.explain(error) ?? error;
     creation?.undo();
     throw reason;
   }
@@ -119,10 +121,9 @@ function openContainersBundle({ bundle, configFile, configText }: CreateOptions)
 }
 
 /** The caller is a service of a service manager: its container may tell that it is ready. */
-async function prepareNotify({ log }: Context, config: Config, directory: string) {
+function prepareNotify({ log }: Context, config: Config, directory: string) {
   const host = callersNotifySocket();
   if (host === undefined) return undefined;
-  const { prepareNotifySocket } = await import("./notify-socket.ts");
   return prepareNotifySocket(config, directory, host, (message) => log.warn(message));
 }
 
@@ -186,10 +187,10 @@ class Creation {
     this.#cgroup = new ContainerCgroup(context, config.linux ?? {}, this.#rootless);
   }
 
-  async run({ terminal, pidfd }: Receivers): Promise<SavedState> {
+  run({ terminal, pidfd }: Receivers): SavedState {
     this.#lock = lockContainer(this.#directory, this.#options.id);
     const rootfs = rootfsOf(this.#config, this.#options.bundle);
-    const parts = await loadParts(this.#context, this.#options.id, this.#config, this.#process, {
+    const parts = prepareParts(this.#context, this.#options.id, this.#config, this.#process, {
       caller: this.#caller,
       rootless: this.#rootless,
       rootfs,
@@ -197,9 +198,9 @@ class Creation {
     this.#parts = parts;
     this.#saveFirst(rootfs, parts);
     parts.resctrl?.make();
-    await this.#cgroup.make(this.#saved.cgroup, parts.scope);
+    this.#cgroup.make(this.#saved.cgroup, parts.scope);
     const namespaces = namespacesOf(this.#config);
-    const mapIds = await loadIdMapper(this.#config.linux ?? {}, namespaces, this.#caller);
+    const mapIds = idMapperFor(this.#config.linux ?? {}, namespaces, this.#caller);
     const pending = this.#spawn(namespaces, mapIds);
     this.#pending = pending;
     this.#cgroup.confine();
@@ -212,7 +213,7 @@ class Creation {
       terminal,
     });
     terminal?.socket.close();
-    await terminal?.connected?.();
+    terminal?.connected?.();
     pidfd?.send(this.#saved.pid, "standard");
     if (this.#options.pidFile !== undefined) writePidFile(this.#options.pidFile, this.#saved.pid);
     // Init closes it, with all other descriptors of the set-up, right before it waits for `start`.
@@ -363,15 +364,14 @@ class Creation {
   }
 
   /** While the cgroup is there, and init, who knows the container's files: what only they can tell of an error. */
-  async explain(error: unknown): Promise<unknown> {
+  explain(error: unknown): unknown {
     const channel = this.#pending?.channel.descriptor;
     const reason =
       channel === undefined || this.#init === undefined
         ? error
-        : await explained(error, { pid: this.#init.pid, channel, process: this.#process });
-    const label = reason === error ? await explainedLabel(error, this.#process, this.#config) : reason;
-    const explainedClone = await explainClone(label, () => this.#cgroup.directory);
-    const { explainTarget } = await import("./mount-target.ts");
+        : explained(error, { pid: this.#init.pid, channel, process: this.#process });
+    const label = reason === error ? explainedLabel(error, this.#process, this.#config) : reason;
+    const explainedClone = explainClone(label, () => this.#cgroup.directory);
     const target = explainTarget(explainedClone, this.#config);
     return explainedDenial(target, this.#caller, this.#config);
   }

@@ -1,4 +1,5 @@
 import { cgroupPathFor, findCgroupMount } from "../cgroup/path.ts";
+import { ContainerScope } from "../cgroup/systemd-scope.ts";
 import { readValidConfig } from "../spec/config.ts";
 import { isObject } from "../spec/json-reader.ts";
 import { readRegularFile } from "../spec/regular-file.ts";
@@ -11,12 +12,12 @@ import type { Context } from "./options.ts";
  * Ends a container whose record is damaged. What it has is found by what is left of the record, where that is certain (a pid with its
  * start time, a cgroup), and by the saved config. Returns the directory of its cgroup; empty if none is known.
  */
-export async function endDamaged(context: Context, id: string, directory: string): Promise<string> {
+export function endDamaged(context: Context, id: string, directory: string): string {
   const { pid, startTime, cgroup } = remainsOf(`${directory}/state.json`);
   if (typeof pid === "number" && typeof startTime === "string") killInit(pid, startTime);
   if (typeof cgroup === "string") return cgroup;
   try {
-    return await configuredCgroup(context, id, readValidConfig(directory));
+    return configuredCgroup(context, id, readValidConfig(directory));
   } catch (error) {
     const reason = error instanceof Error ? error.message : error;
     context.log.warn(`the cgroup of container ${id} is not known, nor are its processes: ${reason}`);
@@ -34,9 +35,8 @@ function remainsOf(path: string): Record<string, unknown> {
 }
 
 /** As at create, given the same options. */
-async function configuredCgroup(context: Context, id: string, config: Config): Promise<string> {
+function configuredCgroup(context: Context, id: string, config: Config): string {
   if (context.noCgroup === true) return "";
   if (context.systemdCgroup !== true) return cgroupPathFor(config, id, findCgroupMount());
-  const { ContainerScope } = await import("../cgroup/systemd-scope.ts");
   return new ContainerScope(config, id, managerOf(inspectCaller())).directory;
 }

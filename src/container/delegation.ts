@@ -1,3 +1,5 @@
+import { explainEntry } from "../cgroup/entry.ts";
+import { delegateCgroup, isDelegated } from "../cgroup/ownership.ts";
 import { RuntsError } from "../errors.ts";
 import { namespacesOf } from "../plan/init-plan.ts";
 import type { Config, Process } from "../spec/types.ts";
@@ -6,25 +8,22 @@ import type { Config, Process } from "../spec/types.ts";
  * config-linux.md, Cgroup ownership: only a cgroup that the container sees as a root, and writable, is given to its user. The
  * function takes the cgroup's directory and init's pid.
  */
-export async function loadDelegation(
+export function delegationTo(
   config: Config,
   process: Process,
   rootless: boolean,
-): Promise<((directory: string, pid: number) => void) | undefined> {
+): ((directory: string, pid: number) => void) | undefined {
   const { created, joined } = namespacesOf(config);
   const uid = process.user?.uid ?? 0;
   const ownUserNamespace = created.has("user") || joined.has("user");
   if (!created.has("cgroup") || (uid === 0 && !ownUserNamespace)) return undefined;
-  const { delegateCgroup, isDelegated } = await import("../cgroup/ownership.ts");
   if (!isDelegated(config)) return undefined;
   return (directory, pid) => delegateCgroup(directory, { pid, uid, ownUserNamespace }, rootless);
 }
 
 /** A clone that the kernel has refused, in terms of the cgroup that it was for. */
-export async function explainClone(error: unknown, cgroup: () => string | undefined): Promise<unknown> {
+export function explainClone(error: unknown, cgroup: () => string | undefined): unknown {
   if (!(error instanceof RuntsError) || error.errno !== "EBUSY") return error;
   const directory = cgroup();
-  if (directory === undefined) return error;
-  const { explainEntry } = await import("../cgroup/entry.ts");
-  return explainEntry(error, directory);
+  return directory === undefined ? error : explainEntry(error, directory);
 }

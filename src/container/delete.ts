@@ -1,10 +1,14 @@
 import { rmdirSync, rmSync } from "../../bindings/linux/directories.ts";
 import { existsSync, unlinkSync } from "../../bindings/linux/files.ts";
 import { killCgroup, removeCgroup } from "../cgroup/remove.ts";
-import type { SavedScope } from "../cgroup/systemd-scope.ts";
+import { removeScope, type SavedScope } from "../cgroup/systemd-scope.ts";
 import { RuntsError } from "../errors.ts";
+import { removeGroups } from "../resctrl/group.ts";
 import { readValidConfig } from "../spec/config.ts";
 import type { Hook } from "../spec/types.ts";
+import { endDamaged } from "./damaged-state.ts";
+import { hookState, runHooksToTheEnd } from "./hooks.ts";
+import { removeHostMount } from "./host-mount.ts";
 import { checkId } from "./id.ts";
 import { killInit } from "./init-process.ts";
 import { lockContainer } from "./lock.ts";
@@ -23,11 +27,7 @@ export interface DeleteOptions {
  * was never started is deleted as well: every runtime does so, and engines rely on it. With `force` a running one is killed
  * first, and an unknown id is no error.
  */
-export async function deleteContainer(
-  context: Context,
-  id: string,
-  { force, only }: DeleteOptions,
-): Promise<void> {
+export function deleteContainer(context: Context, id: string, { force, only }: DeleteOptions): void {
   checkId(id);
   const directory = containerDirectory(context.root, id);
   const lock = existsSync(directory) ? lockContainer(directory, id) : undefined;
@@ -36,7 +36,7 @@ export async function deleteContainer(
     throw doesNotExist(id);
   }
   try {
-    const saved = await readOrEnd(context, id, directory, force);
+    const saved = readOrEnd(context, id, directory, force);
     if (saved === undefined && !force) throw doesNotExist(id);
     if (saved === undefined) {
       removeDirectory(directory);
@@ -45,7 +45,7 @@ export async function deleteContainer(
     if (only !== undefined && (saved.pid !== only.pid || saved.startTime !== only.startTime)) return;
     const status = statusOf(directory, saved);
     checkDeletable(id, status, force);
-    await destroy(context, directory, saved, { status, force });
+    destroy(context, directory, saved, { status, force });
   } finally {
     lock.release();
   }
@@ -55,40 +55,33 @@ export async function deleteContainer(
  * Steps 12 and 13 of the lifecycle: ends all processes of the container, undoes what `create` has made and runs the poststop hooks.
  * Precondition: the caller has the container's lock.
  */
-export async function destroy(
+export function destroy(
   context: Context,
   directory: string,
   saved: SavedState,
   { status, force }: { readonly status: Status; readonly force: boolean },
-): Promise<void> {
+): void {
   // Of a create that was cut short, init may still wait for its start.
   const hadEnded = status === "stopped" && saved.creator === null;
   if (!hadEnded) end(saved);
-  if (saved.scope !== undefined) await removeUnit(context, saved.scope, saved.cgroup);
+  if (saved.scope !== undefined) removeUnit(context, saved.scope, saved.cgroup);
   // This kills whatever has outlived init, too.
   if (saved.cgroup !== "") removeCgroup(saved.cgroup, () => !hadEnded || isNobodyElses(context, saved));
-  if (saved.resctrl !== undefined) {
-    const { removeGroups } = await import("../resctrl/group.ts");
-    removeGroups(saved.resctrl);
-  }
-  if (saved.hostMount !== undefined) {
-    const { removeHostMount } = await import("./host-mount.ts");
-    removeHostMount(saved.hostMount);
-  }
-  const runPoststop = saved.hasPoststop ? await loadPoststop(context, directory, saved, force) : undefined;
+  if (saved.resctrl !== undefined) removeGroups(saved.resctrl);
+  if (saved.hostMount !== undefined) removeHostMount(saved.hostMount);
+  const runPoststop = saved.hasPoststop ? poststopOf(context, directory, saved, force) : undefined;
   removeDirectory(directory);
   runPoststop?.();
 }
 
 /** A damaged record keeps nobody from deleting the container by force: what can be told of it is ended and removed here. */
-async function readOrEnd(context: Context, id: string, directory: string, force: boolean) {
+function readOrEnd(context: Context, id: string, directory: string, force: boolean) {
   try {
     return tryReadState(directory);
   } catch (error) {
     if (!force || !(error instanceof RuntsError)) throw error;
     context.log.warn(`${error.message}; no poststop hooks are run`);
-    const { endDamaged } = await import("./damaged-state.ts");
-    const cgroup = await endDamaged(context, id, directory);
+    const cgroup = endDamaged(context, id, directory);
     if (cgroup !== "") removeCgroup(cgroup);
     return undefined;
   }
@@ -122,8 +115,7 @@ function isNobodyElses({ root, log }: Context, { id, cgroup }: SavedState): bool
 }
 
 /** Without systemd the cgroup can be removed all the same, which makes systemd drop its unit as soon as it sees it. */
-async function removeUnit({ log }: Context, scope: SavedScope, cgroup: string): Promise<void> {
-  const { removeScope } = await import("../cgroup/systemd-scope.ts");
+function removeUnit({ log }: Context, scope: SavedScope, cgroup: string): void {
   try {
     removeScope(scope, cgroup);
   } catch (error) {
@@ -146,13 +138,7 @@ function removeDirectory(directory: string): void {
  * The hooks of the saved config, read while it is still there. A failing one is a warning, and the others run. By force the container
  * is deleted also where they can't be read.
  */
-async function loadPoststop(
-  context: Context,
-  directory: string,
-  saved: SavedState,
-  force: boolean,
-): Promise<() => void> {
-  const { hookState, runHooksToTheEnd } = await import("./hooks.ts");
+function poststopOf(context: Context, directory: string, saved: SavedState, force: boolean): () => void {
   const warn = (message: string) => context.log.warn(message);
   let hooks: readonly Hook[] = [];
   try {

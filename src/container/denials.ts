@@ -12,8 +12,8 @@ import type { Caller } from "./caller.ts";
 export type ReadSetting = (path: string) => string | undefined;
 
 /**
- * Adds to an error what a caller without the host's root rights has to change, on the host or in the config. Loaded only when
- * something has failed. `cgroup` is that of a container in which something was to be executed.
+ * Adds to an error what a caller without the host's root rights has to change, on the host or in the config. `cgroup` is that of a
+ * container in which something was to be executed.
  */
 export function explainDenial(
   error: unknown,

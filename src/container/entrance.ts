@@ -4,6 +4,7 @@ import { CLONE_NEWUSER } from "../../bindings/abi/sched.ts";
 import { openSync } from "../../bindings/linux/files.ts";
 import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import type { Program } from "../../bindings/stub/program.ts";
+import { attachToScope } from "../cgroup/systemd-scope.ts";
 import { allowsSetgroups } from "../init/id-mappings.ts";
 import type { Joined } from "../init/network-of.ts";
 import { type ExecSetUpOptions, setUpExec } from "../init/set-up-exec.ts";
@@ -12,6 +13,7 @@ import { type CredentialOptions, narrowCapabilities } from "../plan/credentials.
 import { hasOwn, type Namespaces, namespacesOf } from "../plan/init-plan.ts";
 import { joinKeyring } from "../plan/kernel-settings.ts";
 import type { DescriptorRange, SeccompFilter } from "../plan/process-setup.ts";
+import { joinGroups } from "../resctrl/group.ts";
 import type { Config, Process } from "../spec/types.ts";
 import { type Caller, inheritedNofile } from "./caller.ts";
 import { checkSameUserNamespace, differingNamespaces } from "./differing-namespaces.ts";
@@ -20,7 +22,7 @@ import type { Context } from "./options.ts";
 import { adoptProcess, credentialOptions } from "./process-rights.ts";
 import type { SavedState } from "./saved-state.ts";
 import { compileFilter } from "./seccomp-filter.ts";
-import type { SeccompAgent } from "./seccomp-listener.ts";
+import { connectToAgent, type SeccompAgent } from "./seccomp-listener.ts";
 import { execLabels } from "./security-modules.ts";
 import { type TaskAttributes, taskAttributes } from "./task-attributes.ts";
 
@@ -72,7 +74,6 @@ export interface Entrance {
 interface Admission {
   readonly seccomp: SeccompFilter | undefined;
   readonly connectTo: (() => SeccompAgent) | undefined;
-  readonly resctrl: typeof import("../resctrl/group.ts") | undefined;
   readonly attributes: TaskAttributes | undefined;
   readonly credentials: CredentialOptions;
   /** CLONE_NEW* of the namespaces to join. */
@@ -80,19 +81,15 @@ interface Admission {
   readonly attachToScope: CgroupEntry["attach"];
 }
 
-async function admissionTo(
-  context: Context,
-  { saved, config, process, caller, cgroup, warn }: Visit,
-): Promise<Admission> {
+function admissionTo(context: Context, { saved, config, process, caller, cgroup, warn }: Visit): Admission {
   const ownUserNamespace = hasOwn(namespacesOf(config), "user");
-  const seccomp = await compileFilter(context, config, caller);
-  const connectTo = seccomp?.listener === undefined ? undefined : await agentOf(config);
-  const resctrl = saved.resctrl === undefined ? undefined : await import("../resctrl/group.ts");
-  const attributes = await taskAttributes(process, config.linux ?? {}, caller, ownUserNamespace);
+  const seccomp = compileFilter(context, config, caller);
+  const connectTo = seccomp?.listener === undefined ? undefined : () => connectToAgent(config.linux?.seccomp);
+  const attributes = taskAttributes(process, config.linux ?? {}, caller, ownUserNamespace);
   const flags = differingNamespaces(saved.pid);
   const attachToScope = joinsUserNamespace(caller, flags)
     ? undefined
-    : await attachBySystemd(saved, cgroup.subCgroup);
+    : attachBySystemd(saved, cgroup.subCgroup);
   const container = {
     ownUserNamespace,
     hasSeccomp: seccomp !== undefined,
@@ -100,17 +97,17 @@ async function admissionTo(
     annotations: config.annotations,
   };
   const credentials = credentialOptions(caller, process, container, warn);
-  return { seccomp, connectTo, resctrl, attributes, credentials, flags, attachToScope };
+  return { seccomp, connectTo, attributes, credentials, flags, attachToScope };
 }
 
 function joinsUserNamespace({ privileged }: Caller, flags: number): boolean {
   return privileged && (flags & CLONE_NEWUSER) !== 0;
 }
 
-/** Loads and checks all that entering takes; no process is made yet. */
-export async function entranceTo(context: Context, visit: Visit): Promise<Entrance> {
+/** Makes ready and checks all that entering takes; no process is made yet. */
+export function entranceTo(context: Context, visit: Visit): Entrance {
   const { saved, config, process, caller } = visit;
-  const admission = await admissionTo(context, visit);
+  const admission = admissionTo(context, visit);
   const { seccomp, attributes, credentials, flags, attachToScope } = admission;
   const namespaces = namespacesOf(config);
   let entry: Omit<CgroupEntry, "close"> = {
@@ -161,7 +158,7 @@ export async function entranceTo(context: Context, visit: Visit): Promise<Entran
           if ((flags & CLONE_NEWUSER) === 0) checkSameUserNamespace(saved.pid);
           entry.attach?.(pid);
           adoptProcess(pid, process, caller);
-          if (saved.resctrl !== undefined) admission.resctrl?.joinGroups(saved.resctrl, pid);
+          if (saved.resctrl !== undefined) joinGroups(saved.resctrl, pid);
         },
       }),
     close: () => held.close(),
@@ -184,18 +181,12 @@ class Held {
 
 const NO_NAMESPACES: Namespaces = { created: new Set(), joined: new Map() };
 
-async function agentOf({ linux }: Config): Promise<() => SeccompAgent> {
-  const { connectToAgent } = await import("./seccomp-listener.ts");
-  return () => connectToAgent(linux?.seccomp);
-}
-
 /** A user may not move processes between cgroups that others own: the user's systemd can (cgroups(7), Delegation). */
-async function attachBySystemd(
+function attachBySystemd(
   { scope }: SavedState,
   subCgroup: string | undefined,
-): Promise<((pid: number) => void) | undefined> {
+): ((pid: number) => void) | undefined {
   if (subCgroup !== undefined || scope?.manager !== "user") return undefined;
-  const { attachToScope } = await import("../cgroup/systemd-scope.ts");
   return (pid) => attachToScope(scope, pid);
 }
 

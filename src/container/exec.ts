@@ -4,7 +4,7 @@ import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import { killAndReap } from "../../bindings/linux/reap.ts";
 import { RuntsError } from "../errors.ts";
 import { onBehalfOf } from "../init/run-program.ts";
-import type { CpuAffinity } from "../plan/cpu-affinity.ts";
+import { type CpuAffinity, cpuAffinity } from "../plan/cpu-affinity.ts";
 import type { StandardStreams } from "../plan/stdio.ts";
 import { parseProcess, readValidConfig } from "../spec/config.ts";
 import type { Config, Process } from "../spec/types.ts";
@@ -22,7 +22,7 @@ import { readSavedState, type SavedState } from "./saved-state.ts";
 import { explainedLabel } from "./security-modules.ts";
 import { awaitClosed, checkHasExecuted } from "./start-report.ts";
 import { statusOf } from "./state.ts";
-import type { TerminalHandover } from "./terminal-handover.ts";
+import { type TerminalHandover, terminalHandover } from "./terminal-handover.ts";
 import type { TerminalReceiver } from "./terminal-receiver.ts";
 
 export interface ExecOptions {
@@ -45,16 +45,16 @@ export interface ExecOptions {
  * Executes a further process in a running container, and returns its pid once its execve has happened. It is a child of this
  * process, in the namespaces of init and in its cgroup; hooks don't run for it (runtime.md knows no exec).
  */
-export async function execInContainer(
+export function execInContainer(
   context: Context,
   options: ExecOptions,
-  openTerminal?: () => Promise<TerminalReceiver>,
-): Promise<number> {
+  openTerminal?: () => TerminalReceiver,
+): number {
   const { directory, saved } = readSavedState(context.root, options.id);
   checkStatus(directory, saved, options.ignorePaused);
   const config = readValidConfig(directory);
   const given = processOf(config, options);
-  const receivers = await connectReceivers(given, options, openTerminal);
+  const receivers = connectReceivers(given, options, openTerminal);
   const size = receivers.terminal?.size;
   // The program does not wait for anybody who would set it later, as that of `run` does.
   const process = size === undefined ? given : { ...given, consoleSize: size };
@@ -63,7 +63,7 @@ export async function execInContainer(
     const pidfd = openInit(saved.pid, saved.startTime);
     if (pidfd === undefined) throw stopped(options.id);
     init = new OwnedDescriptor(pidfd);
-    return await executeIn(context, options, { saved, config, process, init, receivers });
+    return executeIn(context, options, { saved, config, process, init, receivers });
   } finally {
     init?.close();
     receivers.close();
@@ -102,7 +102,7 @@ interface Target {
   readonly receivers: Receivers;
 }
 
-async function executeIn(context: Context, options: ExecOptions, target: Target): Promise<number> {
+function executeIn(context: Context, options: ExecOptions, target: Target): number {
   const { saved, config, process } = target;
   const caller = inspectCaller();
   const warn = (message: string) => context.log.warn(message);
@@ -111,11 +111,11 @@ async function executeIn(context: Context, options: ExecOptions, target: Target)
     refusePaused: options.ignorePaused ? undefined : () => paused(saved.id),
   };
   const visit = { saved, config, process, caller, cgroup, warn };
-  const entrance = await entranceTo(context, visit);
+  const entrance = entranceTo(context, visit);
   try {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await enterBy(entrance, options, caller, { ...target, ownCgroup: attempt % 2 === 0 });
+        return enterBy(entrance, options, caller, { ...target, ownCgroup: attempt % 2 === 0 });
       } catch (error) {
         if (attempt === ATTEMPTS || options.cgroup !== undefined || !isWithoutCgroup(error)) throw error;
       }
@@ -134,17 +134,18 @@ function isWithoutCgroup(error: unknown): boolean {
   return error.errno === "ENOENT" || error.errno === "ENODEV" || error.errno === "EBUSY";
 }
 
-async function enterBy(
+function enterBy(
   entrance: Entrance,
   options: ExecOptions,
   caller: Caller,
   target: Target & { readonly ownCgroup: boolean },
-): Promise<number> {
+): number {
   const { saved, config, process, receivers } = target;
   const { terminal } = receivers;
   const handed = handedDescriptors(options.preserveFds, false);
   const agent = entrance.connectAgent();
-  const affinity = await affinityOf(process);
+  const { execCPUAffinity } = process;
+  const affinity = execCPUAffinity === undefined ? undefined : cpuAffinity(execCPUAffinity);
   const pending = entrance.spawn({
     pidfd: target.init.number,
     ownCgroup: target.ownCgroup,
@@ -157,7 +158,7 @@ async function enterBy(
   let pidFileWritten = false;
   let handover: TerminalHandover | undefined;
   try {
-    if (terminal !== undefined) handover = await handoverTo(entrance, target.init);
+    if (terminal !== undefined) handover = terminalHandover(entrance.joined(target.init.number));
     const last = entrance.setUp(pending, {
       process,
       program: undefined,
@@ -173,7 +174,7 @@ async function enterBy(
     });
     if (terminal !== undefined) handover?.passTo(terminal.socket.number);
     terminal?.socket.close();
-    await terminal?.connected?.();
+    terminal?.connected?.();
     receivers.pidfd?.send(pid, "setns");
     if (options.pidFile !== undefined) {
       writePidFile(options.pidFile, pid);
@@ -186,27 +187,16 @@ async function enterBy(
     return pid;
   } catch (error) {
     agent?.close();
-    const reason = await explained(error, { pid, channel: pending.channel.descriptor, process });
+    const reason = explained(error, { pid, channel: pending.channel.descriptor, process });
     if (pid !== 0) killAndReap(pid);
     if (pidFileWritten && options.pidFile !== undefined) rmSync(options.pidFile, { force: true });
-    const label = reason === error ? await explainedLabel(error, process, config) : reason;
-    const cloneReason = await explainClone(label, entrance.cgroup);
-    throw await explainedDenial(cloneReason, caller, config, saved.cgroup);
+    const label = reason === error ? explainedLabel(error, process, config) : reason;
+    const cloneReason = explainClone(label, entrance.cgroup);
+    throw explainedDenial(cloneReason, caller, config, saved.cgroup);
   } finally {
     pending.close();
     handover?.close();
   }
-}
-
-async function handoverTo(entrance: Entrance, { number }: OwnedDescriptor): Promise<TerminalHandover> {
-  const { terminalHandover } = await import("./terminal-handover.ts");
-  return terminalHandover(entrance.joined(number));
-}
-
-async function affinityOf({ execCPUAffinity }: Process): Promise<CpuAffinity | undefined> {
-  if (execCPUAffinity === undefined) return undefined;
-  const { cpuAffinity } = await import("../plan/cpu-affinity.ts");
-  return cpuAffinity(execCPUAffinity);
 }
 
 /** config.md, process.execCPUAffinity: with `initial` alone, what the kernel made of it at the change of cgroup stays. */

@@ -5,7 +5,7 @@ import { type ReadSetting, readSetting } from "./denials.ts";
 
 /**
  * Adds to an error what a security module has to do with it, and what has to change for it: of a label that it does not take, or
- * of its denial, which the kernel tells by no more than an errno. Loaded only when something has failed.
+ * of its denial, which the kernel tells by no more than an errno.
  */
 export function explainLabelFailure(
   error: RuntsError,

@@ -6,6 +6,8 @@ import type { CredentialOptions } from "../plan/credentials.ts";
 import type { Namespaces } from "../plan/init-plan.ts";
 import type { Config, Linux, Process } from "../spec/types.ts";
 import type { Caller } from "./caller.ts";
+import { explainDenial } from "./denials.ts";
+import { idMapper } from "./id-helpers.ts";
 
 /** What a process of a container can be granted, and what only the runtime, with the caller's rights, can do for it. */
 
@@ -70,25 +72,18 @@ function raiseLimits(pid: number, { rlimits = [] }: Process): void {
 }
 
 /** Absent where the caller needs no help with the mappings: root, and whoever maps nobody but himself. */
-export async function loadIdMapper(
+export function idMapperFor(
   linux: Linux,
   { created }: Namespaces,
   { uid, gid, privileged }: Caller,
-): Promise<((pid: number) => void) | undefined> {
+): ((pid: number) => void) | undefined {
   if (privileged || !created.has("user")) return undefined;
   if (mapsOnly(linux.uidMappings, uid) && mapsOnly(linux.gidMappings, gid)) return undefined;
-  const { idMapper } = await import("./id-helpers.ts");
   return idMapper(linux, { uid, gid });
 }
 
 /** The error with what a caller whose rights are not enough has to know. `cgroup` is that of a container which is there already. */
-export async function explainedDenial(
-  error: unknown,
-  caller: Caller,
-  config: Config,
-  cgroup = "",
-): Promise<unknown> {
+export function explainedDenial(error: unknown, caller: Caller, config: Config, cgroup = ""): unknown {
   if (caller.privileged && !caller.inUserNamespace) return error;
-  const { explainDenial } = await import("./denials.ts");
   return explainDenial(error, caller, config, cgroup);
 }

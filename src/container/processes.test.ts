@@ -8,30 +8,28 @@ const alive = { pid: process.pid, startTime: processStat(process.pid)?.startTime
 
 /** A container `box` whose record says this, below a root of its own. */
 describe("listProcesses", () => {
-  it("reads the cgroup and those below it, without processes of other pid namespaces", async () => {
+  it("reads the cgroup and those below it, without processes of other pid namespaces", () => {
     const cgroup = freshDirectory();
     mkdirSync(`${cgroup}/inner/most`, { recursive: true });
     writeFileSync(`${cgroup}/cgroup.procs`, "12\n0\n13\n");
     writeFileSync(`${cgroup}/inner/most/cgroup.procs`, "14\n");
-    expect(await listProcesses(contextWith({ ...alive, cgroup }), "box")).toEqual([12, 13, 14]);
+    expect(listProcesses(contextWith({ ...alive, cgroup }), "box")).toEqual([12, 13, 14]);
   });
 
-  it("gives none when the cgroup is gone, or when there was none and init has ended", async () => {
-    expect(await listProcesses(contextWith({ ...alive, cgroup: "/nowhere" }), "box")).toEqual([]);
-    expect(await listProcesses(contextWith({}), "box")).toEqual([]);
+  it("gives none when the cgroup is gone, or when there was none and init has ended", () => {
+    expect(listProcesses(contextWith({ ...alive, cgroup: "/nowhere" }), "box")).toEqual([]);
+    expect(listProcesses(contextWith({}), "box")).toEqual([]);
   });
 
-  it("names the lack of a cgroup, and an unknown container", async () => {
+  it("names the lack of a cgroup, and an unknown container", () => {
     const context = contextWith({ ...alive, ownPidNamespace: false });
-    await expect(listProcesses(context, "box")).rejects.toThrow(
+    expect(() => listProcesses(context, "box")).toThrow(
       "container box has neither a cgroup nor a pid namespace",
     );
-    await expect(listProcesses(context, "none")).rejects.toThrow("container does not exist");
+    expect(() => listProcesses(context, "none")).toThrow("container does not exist");
   });
 
-  it("finds those of the pid namespace where there is no cgroup", async () => {
-    expect(await listProcesses(contextWith({ ...alive, ownPidNamespace: true }), "box")).toContain(
-      process.pid,
-    );
+  it("finds those of the pid namespace where there is no cgroup", () => {
+    expect(listProcesses(contextWith({ ...alive, ownPidNamespace: true }), "box")).toContain(process.pid);
   });
 });

@@ -1,5 +1,5 @@
 import type { Process } from "../spec/types.ts";
-import type { PidfdReceiver } from "./pidfd-socket.ts";
+import { openPidfdReceiver, type PidfdReceiver } from "./pidfd-socket.ts";
 import { type TerminalReceiver, terminalReceiver } from "./terminal-receiver.ts";
 
 /** Who waits for something of a new process. */
@@ -16,14 +16,14 @@ export interface ReceiverOptions {
 }
 
 /** Connects before anything is made. */
-export async function connectReceivers(
+export function connectReceivers(
   process: Process,
   { consoleSocket, pidfdSocket }: ReceiverOptions,
-  openTerminal: (() => Promise<TerminalReceiver>) | undefined,
-): Promise<Receivers> {
-  const terminal = await terminalReceiver(process, consoleSocket, openTerminal);
+  openTerminal: (() => TerminalReceiver) | undefined,
+): Receivers {
+  const terminal = terminalReceiver(process, consoleSocket, openTerminal);
   try {
-    const pidfd = pidfdSocket === undefined ? undefined : await connectPidfdReceiver(pidfdSocket);
+    const pidfd = pidfdSocket === undefined ? undefined : openPidfdReceiver(pidfdSocket);
     return {
       terminal,
       pidfd,
@@ -36,10 +36,4 @@ export async function connectReceivers(
     terminal?.socket.close();
     throw error;
   }
-}
-
-/** What this takes is loaded only where it is asked for. */
-async function connectPidfdReceiver(path: string): Promise<PidfdReceiver> {
-  const { openPidfdReceiver } = await import("./pidfd-socket.ts");
-  return openPidfdReceiver(path);
 }

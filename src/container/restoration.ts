@@ -27,7 +27,7 @@ import type { Context } from "./options.ts";
 import { writePidFile } from "./pid-file.ts";
 import { startTimeOf } from "./process-status.ts";
 import { NamespacesToJoin } from "./restore-namespaces.ts";
-import { loadRestoreParts, setUpNetwork } from "./restore-parts.ts";
+import { prepareRestoreParts, setUpNetwork } from "./restore-parts.ts";
 import { makeContainerDirectory, type SavedState, writeState } from "./saved-state.ts";
 import { inheritedStreams } from "./standard-streams.ts";
 import type { TerminalReceiver } from "./terminal-receiver.ts";
@@ -68,7 +68,7 @@ export class Restoration {
   }
 
   /** `bytes` are the config as it was read. On failure nothing of the container is left. */
-  async run(process: Process, bytes: Uint8Array): Promise<SavedState> {
+  run(process: Process, bytes: Uint8Array): SavedState {
     const { id, bundle, imagePath } = this.#options;
     refuseUnsaved("restore", this.#config);
     const rootfs = rootfsOf(this.#config, bundle);
@@ -77,16 +77,16 @@ export class Restoration {
     this.#directory = makeContainerDirectory(this.#context.root, id);
     try {
       writeFileSync(`${this.#directory}/config.json`, bytes, { mode: 0o600 });
-      return await this.#restore(process, rootfs, streams);
+      return this.#restore(process, rootfs, streams);
     } catch (error) {
       this.#undo();
       throw error;
     }
   }
 
-  async #restore(process: Process, rootfs: string, streams: readonly string[]): Promise<SavedState> {
+  #restore(process: Process, rootfs: string, streams: readonly string[]): SavedState {
     this.#lock = lockContainer(this.#directory, this.#options.id);
-    const parts = await loadRestoreParts(this.#context, this.#options.id, this.#config, process, {
+    const parts = prepareRestoreParts(this.#context, this.#options.id, this.#config, process, {
       caller: this.#caller,
       rootless: this.#rootless,
       rootfs,
@@ -94,7 +94,7 @@ export class Restoration {
     this.#parts = parts;
     this.#saveFirst(rootfs, parts);
     parts.resctrl?.make();
-    await this.#cgroup.make(this.#saved.cgroup, parts.scope);
+    this.#cgroup.make(this.#saved.cgroup, parts.scope);
     this.#cgroup.confine();
     const facts = this.#facts(rootfs);
     const requests = mountRequests({ config: this.#config, facts });
@@ -125,7 +125,7 @@ export class Restoration {
     );
     rmdirSync(this.#root);
     this.#receiver?.socket.close();
-    if (this.#sentTerminal) await this.#receiver?.connected?.();
+    if (this.#sentTerminal) this.#receiver?.connected?.();
     parts.netDevices?.close();
     parts.scope?.close();
     this.#lock?.release();

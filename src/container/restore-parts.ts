@@ -6,20 +6,20 @@ import { routeSocketIn } from "../init/socket-in-namespace.ts";
 import { namespacesOf } from "../plan/init-plan.ts";
 import type { Config, Process } from "../spec/types.ts";
 import type { Caller } from "./caller.ts";
-import { type CreateParts, loadParts } from "./create-parts.ts";
+import { type CreateParts, prepareParts } from "./create-parts.ts";
 import type { Context } from "./options.ts";
 
 /**
  * What a restore makes beside what is in the images. Of the hooks only those run that set up the namespaces from outside, as in
  * runc: the others' work was done in the container, and is part of what is restored.
  */
-export function loadRestoreParts(
+export function prepareRestoreParts(
   context: Context,
   id: string,
   config: Config,
   { cwd, args, user }: Process,
   place: { readonly caller: Caller; readonly rootless: boolean; readonly rootfs: string },
-): Promise<CreateParts> {
+): CreateParts {
   const {
     seccomp: _seccomp,
     sysctl: _sysctl,
@@ -28,7 +28,7 @@ export function loadRestoreParts(
     ...linux
   } = config.linux ?? {};
   const { prestart = [], createRuntime = [], poststop = [] } = config.hooks ?? {};
-  return loadParts(
+  return prepareParts(
     context,
     id,
     { ...config, linux, hooks: { prestart, createRuntime, poststop } },

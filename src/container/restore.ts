@@ -17,39 +17,39 @@ import { type TerminalReceiver, terminalReceiver } from "./terminal-receiver.ts"
  * Makes a container anew from the images of a checkpoint, whose processes run on where they were. In the foreground it waits for
  * the end of init and deletes the container, as `run` does.
  */
-export async function restoreContainer(context: Context, options: RestoreOptions): Promise<number> {
+export function restoreContainer(context: Context, options: RestoreOptions): number {
   if (options.detach) {
-    await restore(context, options);
+    restore(context, options);
     return 0;
   }
   if (!options.noSubreaper)
     syscall("prctl", [PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0], ["PR_SET_CHILD_SUBREAPER"]);
   holdForwardedSignals();
   const terminal = foregroundTerminal();
-  const state = await restore(context, options, terminal.open);
+  const state = restore(context, options, terminal.open);
   let foreground: Foreground | undefined;
   try {
     foreground = new Foreground(state.pid, terminal.relay());
     return foreground.wait();
   } finally {
     foreground?.close();
-    await deleteContainer(context, options.id, { force: true, only: state });
+    deleteContainer(context, options.id, { force: true, only: state });
   }
 }
 
-async function restore(
+function restore(
   context: Context,
   options: RestoreOptions,
-  openTerminal?: () => Promise<TerminalReceiver>,
-): Promise<SavedState> {
+  openTerminal?: () => TerminalReceiver,
+): SavedState {
   checkId(options.id);
   warnUnprivileged(context, "restore");
   const { config, bytes, bundle } = openBundle(options.bundle, undefined);
   const { process } = config;
   if (process === undefined) throw new RuntsError("/process: is required", { pointer: "/process" });
-  const receiver = await terminalReceiver(process, options.consoleSocket, openTerminal);
+  const receiver = terminalReceiver(process, options.consoleSocket, openTerminal);
   try {
-    return await new Restoration(context, { ...options, bundle }, config, receiver).run(process, bytes);
+    return new Restoration(context, { ...options, bundle }, config, receiver).run(process, bytes);
   } finally {
     receiver?.socket.close();
   }

@@ -5,14 +5,14 @@ import { foregroundTerminal } from "./foreground-terminal.ts";
 import type { Context } from "./options.ts";
 
 /** `exec` as a command: in the foreground it waits for the process, and returns its exit code. */
-export async function runExec(context: Context, options: ExecOptions, detach: boolean): Promise<number> {
+export function runExec(context: Context, options: ExecOptions, detach: boolean): number {
   if (detach) {
-    await execInContainer(context, options);
+    execInContainer(context, options);
     return 0;
   }
   holdForwardedSignals();
   const terminal = foregroundTerminal();
-  const pid = await execInContainer(context, options, terminal.open);
+  const pid = execInContainer(context, options, terminal.open);
   let foreground: Foreground | undefined;
   try {
     foreground = new Foreground(pid, terminal.relay());

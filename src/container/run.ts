@@ -7,7 +7,7 @@ import { foregroundTerminal } from "./foreground-terminal.ts";
 import type { NotifyRelay } from "./notify-socket.ts";
 import type { Context, RunOptions } from "./options.ts";
 import type { SavedState } from "./saved-state.ts";
-import type { SeccompTrace } from "./seccomp-trace.ts";
+import { SeccompTrace } from "./seccomp-trace.ts";
 import { type StartOptions, startContainer } from "./start.ts";
 
 /**
@@ -16,7 +16,7 @@ import { type StartOptions, startContainer } from "./start.ts";
  */
 export async function runContainer(context: Context, options: RunOptions): Promise<number> {
   if (options.detach) {
-    const state = await createContainer(context, options);
+    const state = createContainer(context, options);
     await startOrDelete(context, state, { notify: "until ready" });
     return 0;
   }
@@ -24,8 +24,8 @@ export async function runContainer(context: Context, options: RunOptions): Promi
     syscall("prctl", [PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0], ["PR_SET_CHILD_SUBREAPER"]);
   holdForwardedSignals();
   const terminal = foregroundTerminal();
-  const trace = options.seccompTrace === true ? await seccompTrace() : undefined;
-  const state = await createContainer(
+  const trace = options.seccompTrace === true ? new SeccompTrace() : undefined;
+  const state = createContainer(
     context,
     trace === undefined ? options : { ...options, changeConfig: trace.changeConfig },
     terminal.open,
@@ -41,7 +41,7 @@ export async function runContainer(context: Context, options: RunOptions): Promi
   } finally {
     foreground?.close();
     trace?.report();
-    if (!options.keep) await deleteContainer(context, state.id, { force: true, only: state });
+    if (!options.keep) deleteContainer(context, state.id, { force: true, only: state });
   }
 }
 
@@ -54,12 +54,7 @@ async function startOrDelete(
   try {
     return await startContainer(context, state.id, options);
   } catch (error) {
-    await deleteContainer(context, state.id, { force: true, only: state });
+    deleteContainer(context, state.id, { force: true, only: state });
     throw error;
   }
-}
-
-async function seccompTrace(): Promise<SeccompTrace> {
-  const { SeccompTrace } = await import("./seccomp-trace.ts");
-  return new SeccompTrace();
 }

@@ -2,20 +2,21 @@ import { statSync } from "../../bindings/linux/file-status.ts";
 import { onBehalfOf } from "../init/run-program.ts";
 import type { SeccompFilter } from "../plan/process-setup.ts";
 import { cacheDirectory, cacheKey, findFilter } from "../seccomp/cache.ts";
-import type { CompiledSeccomp } from "../seccomp/compile.ts";
+import { storeFilter } from "../seccomp/cache-store.ts";
+import { type CompiledSeccomp, compileSeccomp } from "../seccomp/compile.ts";
 import type { Config, Seccomp } from "../spec/types.ts";
 import type { Caller } from "./caller.ts";
 import type { Context } from "./options.ts";
 
 /** The container's filter for the kernel, undefined if it has none. */
-export async function compileFilter(
+export function compileFilter(
   context: Context,
   { linux }: Config,
   { privileged }: Caller,
-): Promise<SeccompFilter | undefined> {
+): SeccompFilter | undefined {
   const seccomp = linux?.seccomp;
   if (seccomp === undefined) return undefined;
-  const { filter, flags, notifies } = await compiledFilter(context, seccomp);
+  const { filter, flags, notifies } = compiledFilter(context, seccomp);
   if (!notifies) return { filter, flags, listener: undefined };
   const { listenerPath } = seccomp;
   // The runtime listens itself: seccomp-trace.ts.
@@ -25,8 +26,8 @@ export async function compileFilter(
   return { filter, flags, listener: { dumpable: !privileged } };
 }
 
-/** The compiler, and libseccomp, are loaded only for a profile that no container had before. */
-async function compiledFilter(context: Context, seccomp: Seccomp): Promise<CompiledSeccomp> {
+/** Of a profile that a container had before, it is found compiled. */
+function compiledFilter(context: Context, seccomp: Seccomp): CompiledSeccomp {
   // Under Node the program is many files, of which each can change.
   if (process.versions.bun === undefined || context.keepFilters === false)
     return compileAnew(context, seccomp, () => undefined);
@@ -37,18 +38,16 @@ async function compiledFilter(context: Context, seccomp: Seccomp): Promise<Compi
     for (const warning of found.warnings) context.log.debug(warning);
     return found;
   }
-  const { storeFilter } = await import("../seccomp/cache-store.ts");
   return compileAnew(context, seccomp, (compiled, warnings) =>
     storeFilter(directory, key, compiled, warnings),
   );
 }
 
-async function compileAnew(
+function compileAnew(
   { log }: Context,
   seccomp: Seccomp,
   store: (compiled: CompiledSeccomp, warnings: readonly string[]) => void,
-): Promise<CompiledSeccomp> {
-  const { compileSeccomp } = await import("../seccomp/compile.ts");
+): CompiledSeccomp {
   const warnings: string[] = [];
   const compiled = compileSeccomp(seccomp, (message) => {
     log.debug(message);

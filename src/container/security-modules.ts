@@ -5,6 +5,7 @@ import { RuntsError } from "../errors.ts";
 import { setExecLabels, wantsLabel } from "../plan/security-labels.ts";
 import type { Config, Process } from "../spec/types.ts";
 import { PROC_SUPER_MAGIC } from "./host-facts.ts";
+import { explainLabelFailure } from "./label-failure.ts";
 
 /** linux/magic.h */
 const SELINUX_MAGIC = 0xf97cff8c;
@@ -38,9 +39,8 @@ export function mountLabelOf({ linux }: Config, warn: (message: string) => void)
 }
 
 /** The error with what a security module has to do with it. */
-export async function explainedLabel(error: unknown, process: Process, config: Config): Promise<unknown> {
+export function explainedLabel(error: unknown, process: Process, config: Config): unknown {
   if (!(error instanceof RuntsError)) return error;
-  const { explainLabelFailure } = await import("./label-failure.ts");
   return explainLabelFailure(error, process, config);
 }
 

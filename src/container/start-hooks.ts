@@ -15,13 +15,9 @@ import type { SavedState } from "./saved-state.ts";
  * so they get what that gets and no more: user, groups, capabilities, no_new_privs, labels, limits, umask, working directory and
  * the seccomp filter. Without an `env` of their own they get the environment of the process, too, as with runc and crun.
  */
-export async function prepareStartHooks(
-  context: Context,
-  saved: SavedState,
-  config: Config,
-): Promise<() => void> {
+export function prepareStartHooks(context: Context, saved: SavedState, config: Config): () => void {
   const process = processOrNone(config);
-  const entrance = await entranceTo(context, {
+  const entrance = entranceTo(context, {
     saved,
     config,
     process,

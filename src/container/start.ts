@@ -7,11 +7,13 @@ import { operationError } from "../init/run-program.ts";
 import { readValidConfig } from "../spec/config.ts";
 import type { Hook } from "../spec/types.ts";
 import { callersNotifySocket } from "./caller.ts";
+import { destroy } from "./delete.ts";
 import { explained } from "./exec-failure.ts";
+import { hookState, runHooks } from "./hooks.ts";
 import { checkId } from "./id.ts";
 import { killInit, openInit } from "./init-process.ts";
 import { lockContainer } from "./lock.ts";
-import type { NotifyRelay } from "./notify-socket.ts";
+import { type NotifyRelay, openNotifyRelay } from "./notify-socket.ts";
 import type { Context } from "./options.ts";
 import {
   containerDirectory,
@@ -20,7 +22,8 @@ import {
   startSocketPath,
   tryReadState,
 } from "./saved-state.ts";
-import type { SeccompAgent } from "./seccomp-listener.ts";
+import { connectToAgent, type SeccompAgent } from "./seccomp-listener.ts";
+import { prepareStartHooks } from "./start-hooks.ts";
 import { checkHasExecuted, type ProgramFailure, readFailure } from "./start-report.ts";
 import { inNetworkOfInit } from "./start-socket.ts";
 import { statusOf } from "./state.ts";
@@ -45,7 +48,7 @@ export async function startContainer(
   options: StartOptions,
 ): Promise<NotifyRelay | undefined> {
   checkId(id);
-  const { saved, relay } = await startLocked(context, id, options);
+  const { saved, relay } = startLocked(context, id, options);
   if (relay === undefined || options.notify === "by caller") return relay;
   try {
     await untilReady(relay, saved);
@@ -56,14 +59,13 @@ export async function startContainer(
 }
 
 /** Listens before the container's program may send anything. */
-async function openRelay(
+function openRelay(
   { log }: Context,
   directory: string,
   notify: StartOptions["notify"],
-): Promise<NotifyRelay | undefined> {
+): NotifyRelay | undefined {
   const host = notify === "by nobody" ? undefined : callersNotifySocket();
   if (host === undefined) return undefined;
-  const { openNotifyRelay } = await import("./notify-socket.ts");
   return openNotifyRelay(directory, host, (message) => log.warn(message));
 }
 
@@ -77,11 +79,11 @@ async function untilReady(relay: NotifyRelay, { pid, startTime }: SavedState): P
   }
 }
 
-async function startLocked(
+function startLocked(
   context: Context,
   id: string,
   { notify, agent }: StartOptions,
-): Promise<{ readonly saved: SavedState; readonly relay: NotifyRelay | undefined }> {
+): { readonly saved: SavedState; readonly relay: NotifyRelay | undefined } {
   const directory = containerDirectory(context.root, id);
   const lock = lockContainer(directory, id);
   if (lock === undefined) throw doesNotExist(id);
@@ -95,10 +97,10 @@ async function startLocked(
     if (status !== "created") throw wrongStatus(id, "cannot start an already running container");
     if (!saved.hasProcess) throw nothingToStart(id);
     // Not before: the socket in the place is that of whoever has started the container, if it runs.
-    relay = await openRelay(context, directory, notify);
-    await runStartContainerHooks(context, directory, saved);
-    await releaseInit(directory, saved, agent);
-    await runPoststartHooks(context, directory, saved);
+    relay = openRelay(context, directory, notify);
+    runStartContainerHooks(context, directory, saved);
+    releaseInit(directory, saved, agent);
+    runPoststartHooks(context, directory, saved);
     return { saved, relay };
   } catch (error) {
     relay?.close();
@@ -122,25 +124,17 @@ function nothingToStart(id: string): RuntsError {
  * Connects to init, which waits for that, and waits for its execve: the connection is closed by it. Until then, init sends what
  * has failed.
  */
-async function releaseInit(
-  directory: string,
-  saved: SavedState,
-  ownAgent: SeccompAgent | undefined,
-): Promise<void> {
+function releaseInit(directory: string, saved: SavedState, ownAgent: SeccompAgent | undefined): void {
   // Before init is released: a container whose agent can't be reached stays as it is.
-  const connected = saved.hasListener && ownAgent === undefined ? await agentOf(directory) : undefined;
+  const connected = saved.hasListener && ownAgent === undefined ? agentOf(directory) : undefined;
   try {
-    await releaseBy(saved.hasListener ? (ownAgent ?? connected) : undefined, directory, saved);
+    releaseBy(saved.hasListener ? (ownAgent ?? connected) : undefined, directory, saved);
   } finally {
     connected?.close();
   }
 }
 
-async function releaseBy(
-  agent: SeccompAgent | undefined,
-  directory: string,
-  saved: SavedState,
-): Promise<void> {
+function releaseBy(agent: SeccompAgent | undefined, directory: string, saved: SavedState): void {
   const path = startSocketPath(directory);
   const connection = connectToInit(path, saved);
   try {
@@ -151,7 +145,7 @@ async function releaseBy(
       return;
     }
     const { process } = readValidConfig(directory);
-    throw await explained(startFailure(saved, failed), { pid: saved.pid, channel: connection, process });
+    throw explained(startFailure(saved, failed), { pid: saved.pid, channel: connection, process });
   } finally {
     closeSync(connection);
     rmSync(path, { force: true });
@@ -167,8 +161,7 @@ function handOver(agent: SeccompAgent, connection: number, saved: SavedState): v
   }
 }
 
-async function agentOf(directory: string): Promise<SeccompAgent> {
-  const { connectToAgent } = await import("./seccomp-listener.ts");
+function agentOf(directory: string): SeccompAgent {
   return connectToAgent(readValidConfig(directory).linux?.seccomp);
 }
 
@@ -196,38 +189,35 @@ function startFailure(saved: SavedState, { index, errno }: ProgramFailure): Runt
 }
 
 /** Step 7: a hook that fails ends the container before its program has run (runtime.md, Lifecycle). */
-async function runStartContainerHooks(context: Context, directory: string, saved: SavedState): Promise<void> {
+function runStartContainerHooks(context: Context, directory: string, saved: SavedState): void {
   if (!saved.hasStartContainer) return;
-  const { prepareStartHooks } = await import("./start-hooks.ts");
-  const runAll = await prepareStartHooks(context, saved, readValidConfig(directory));
+  const runAll = prepareStartHooks(context, saved, readValidConfig(directory));
   try {
     runAll();
   } catch (error) {
-    await destroyFailed(context, directory, saved);
+    destroyFailed(context, directory, saved);
     throw error;
   }
 }
 
 /** Step 9: a hook that fails ends the container (runtime.md, Lifecycle). */
-async function runPoststartHooks(context: Context, directory: string, saved: SavedState): Promise<void> {
+function runPoststartHooks(context: Context, directory: string, saved: SavedState): void {
   if (!saved.hasPoststart) return;
-  const { hookState, runHooks } = await import("./hooks.ts");
   const hooks: readonly Hook[] = readValidConfig(directory).hooks?.poststart ?? [];
   try {
     runHooks("poststart", hooks, hookState(saved, "running"), { cwd: saved.bundle });
   } catch (error) {
-    await destroyFailed(context, directory, saved);
+    destroyFailed(context, directory, saved);
     throw error;
   }
 }
 
 /** When a hook fails, the lifecycle continues at step 12: destroys the container and runs its poststop hooks (runtime.md, Lifecycle). */
-async function destroyFailed(context: Context, directory: string, saved: SavedState): Promise<void> {
-  const { destroy } = await import("./delete.ts");
+function destroyFailed(context: Context, directory: string, saved: SavedState): void {
   try {
     // It may have ended meanwhile, and its cgroup may be another container's now.
     const status = statusOf(directory, saved);
-    await destroy(context, directory, saved, { status, force: true });
+    destroy(context, directory, saved, { status, force: true });
   } catch (error) {
     // The caller gets the hook's error, which is the first one.
     context.log.warn(error instanceof Error ? error.message : String(error));

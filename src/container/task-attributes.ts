@@ -1,5 +1,9 @@
 import type { Program } from "../../bindings/stub/program.ts";
+import { setMemoryPolicy } from "../plan/memory-policy.ts";
+import { setPersonality } from "../plan/personality.ts";
+import { scheduleItself, schedulingCalls } from "../plan/scheduling.ts";
 import type { Linux, Process } from "../spec/types.ts";
+import { applyScheduling } from "./apply-scheduling.ts";
 import type { Caller } from "./caller.ts";
 
 /** Scheduler, I/O priority, memory policy and personality: what the kernel keeps of a single process. */
@@ -10,20 +14,16 @@ export interface TaskAttributes {
   readonly apply: (pid: number) => void;
 }
 
-/** undefined if nothing is asked for: the code for it is loaded only then. */
-export async function taskAttributes(
+/** undefined if nothing is asked for. */
+export function taskAttributes(
   process: Process,
   { memoryPolicy, personality }: Linux,
   caller: Caller,
   ownUserNamespace: boolean,
-): Promise<TaskAttributes | undefined> {
+): TaskAttributes | undefined {
   const { scheduler, ioPriority } = process;
   if ([scheduler, ioPriority, memoryPolicy, personality].every((wanted) => wanted === undefined))
     return undefined;
-  const { schedulingCalls, scheduleItself } = await import("../plan/scheduling.ts");
-  const { applyScheduling } = await import("./apply-scheduling.ts");
-  const { setMemoryPolicy } = await import("../plan/memory-policy.ts");
-  const { setPersonality } = await import("../plan/personality.ts");
   const calls = schedulingCalls(process);
   // Real-time policies and lower nice values need a right of the host (capabilities(7), CAP_SYS_NICE), which a process in a user
   // namespace never has. A runtime that has it sets them from outside; any other may change no more than the process itself.

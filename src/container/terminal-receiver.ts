@@ -11,15 +11,15 @@ export interface TerminalReceiver {
   /** Of the caller's own terminal, where that is on the other side. */
   readonly size?: ConsoleSize | undefined;
   /** Called when the master is on its way. */
-  readonly connected?: () => Promise<void>;
+  readonly connected?: () => void;
 }
 
 /** A terminal needs somebody to hand it to, and somebody who waits for one needs a terminal: runc's rules and words. */
-export async function terminalReceiver(
+export function terminalReceiver(
   { terminal }: Process,
   consoleSocket: string | undefined,
-  openTerminal: (() => Promise<TerminalReceiver>) | undefined,
-): Promise<TerminalReceiver | undefined> {
+  openTerminal: (() => TerminalReceiver) | undefined,
+): TerminalReceiver | undefined {
   const pointer = "/process/terminal";
   const foreground = openTerminal !== undefined;
   if (consoleSocket !== undefined && (terminal !== true || foreground)) {

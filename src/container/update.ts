@@ -2,9 +2,12 @@ import { oneLine } from "../../bindings/abi/printable.ts";
 import { readFileSync } from "../../bindings/linux/files.ts";
 import type { CgroupWrite } from "../cgroup/cgroup-write.ts";
 import { applyDeviceRules } from "../cgroup/devices.ts";
+import { updateScope } from "../cgroup/systemd-scope.ts";
 import { ResourceUpdate } from "../cgroup/update-resources.ts";
 import { RuntsError, reworded } from "../errors.ts";
-import type { SchemaWrite } from "../resctrl/schemata.ts";
+import { updateSchemata } from "../resctrl/group.ts";
+import { findResctrl } from "../resctrl/mount.ts";
+import { type SchemaWrite, schemaWrites } from "../resctrl/schemata.ts";
 import { parseResources, readValidConfig, resourceIssues } from "../spec/config.ts";
 import type { DeviceRule, IntelRdt, LinuxResources } from "../spec/types.ts";
 import { inspectCaller, isRootless } from "./caller.ts";
@@ -39,10 +42,10 @@ interface PendingChange {
  * Changes the limits of a container that has not stopped, and its config for later commands: all that is asked for, or, where
  * something is refused, nothing.
  */
-export async function updateContainer(context: Context, id: string, change: ResourceChange): Promise<void> {
+export function updateContainer(context: Context, id: string, change: ResourceChange): void {
   const intelRdt = "resources" in change ? change.intelRdt : undefined;
-  const updateRdt = intelRdt === undefined ? undefined : await loadUpdateRdt(intelRdt);
-  const updateScope = await loadUpdateScope(context, id);
+  const changeRdt = intelRdt === undefined ? undefined : rdtChange(intelRdt);
+  const changeScope = scopeChange(context, id);
   // Before the lock is taken: standard input may keep us waiting.
   const pending = "resources" in change ? pendingOptions(change) : pendingJson(change);
   withLockedContainer(context, id, (container) => {
@@ -62,7 +65,7 @@ export async function updateContainer(context: Context, id: string, change: Reso
     const after = mergeResources(before, update);
     const resources = resourcesToApply(update, after);
     withOptionNames(pending, () => {
-      const steps = { updateScope, updateRdt, devicesBefore: before.devices ?? [] };
+      const steps = { changeScope, changeRdt, devicesBefore: before.devices ?? [] };
       apply(context, container, resources, steps);
     });
     const rdt = intelRdt === undefined ? {} : { intelRdt: { ...config.linux?.intelRdt, ...intelRdt } };
@@ -71,10 +74,7 @@ export async function updateContainer(context: Context, id: string, change: Reso
 }
 
 /** Only a container with `intelRdt` has a class of service whose limits can be changed. */
-async function loadUpdateRdt(change: IntelRdt): Promise<(container: LockedContainer) => void> {
-  const { schemaWrites } = await import("../resctrl/schemata.ts");
-  const { updateSchemata } = await import("../resctrl/group.ts");
-  const { findResctrl } = await import("../resctrl/mount.ts");
+function rdtChange(change: IntelRdt): (container: LockedContainer) => void {
   const OPTIONS = { l3CacheSchema: "--l3-cache-schema", memBwSchema: "--mem-bw-schema" };
   const writes: SchemaWrite[] = schemaWrites(change).map(({ value, pointer }) => ({
     value,
@@ -136,13 +136,12 @@ function pendingOptions({
   };
 }
 
-type UpdateScope = (writes: readonly CgroupWrite[], devices: readonly DeviceRule[] | undefined) => void;
+type ChangeScope = (writes: readonly CgroupWrite[], devices: readonly DeviceRule[] | undefined) => void;
 
 /** Only a container in a scope of systemd needs to speak with it. */
-async function loadUpdateScope({ root }: Context, id: string): Promise<UpdateScope | undefined> {
+function scopeChange({ root }: Context, id: string): ChangeScope | undefined {
   const { scope, cgroup = "" } = tryReadState(containerDirectory(root, id)) ?? {};
   if (scope === undefined) return undefined;
-  const { updateScope } = await import("../cgroup/systemd-scope.ts");
   return (writes, devices) =>
     updateScope(scope, cgroup, { writes, ...(devices !== undefined && { devices }) });
 }
@@ -158,8 +157,8 @@ function withoutKernelMemory({ log }: Context, update: LinuxResources): LinuxRes
 }
 
 interface OtherSteps {
-  readonly updateScope: UpdateScope | undefined;
-  readonly updateRdt: ((container: LockedContainer) => void) | undefined;
+  readonly changeScope: ChangeScope | undefined;
+  readonly changeRdt: ((container: LockedContainer) => void) | undefined;
   readonly devicesBefore: readonly DeviceRule[];
 }
 
@@ -167,16 +166,16 @@ function apply(
   context: Context,
   container: LockedContainer,
   { devices, ...limits }: LinuxResources,
-  { updateScope, updateRdt, devicesBefore }: OtherSteps,
+  { changeScope, changeRdt, devicesBefore }: OtherSteps,
 ): void {
   const { cgroup } = container.saved;
   const rootless = isRootless(context.rootless, inspectCaller());
   const change = new ResourceUpdate(cgroup, limits);
   // Refused as a whole or not at all, so that there is nothing to undo yet.
-  updateScope?.(change.plan, devices);
+  changeScope?.(change.plan, devices);
   try {
     change.apply({ rootless });
-    updateRdt?.(container);
+    changeRdt?.(container);
     // Another program may have added to them since (GPUs): they stay if no list is given, as with runc and crun.
     if (devices !== undefined) {
       const warn = (message: string) => context.log.warn(message);
@@ -184,7 +183,7 @@ function apply(
     }
   } catch (error) {
     throw change.undo(error, () =>
-      updateScope?.(change.earlier, devices === undefined ? undefined : devicesBefore),
+      changeScope?.(change.earlier, devices === undefined ? undefined : devicesBefore),
     );
   }
 }

@@ -125,11 +125,11 @@ class Simulation {
     tapStubs(this.#stubs);
     try {
       prepare();
-      const openTerminal = async () => ({
+      const openTerminal = () => ({
         socket: new OwnedDescriptor(this.#kernel.given("the console socket")),
       });
       const isTerminal = this.#config.process?.terminal === true && this.#options.consoleSocket === undefined;
-      await createContainer(
+      createContainer(
         this.#context,
         { ...this.#options, caller: this.#caller },
         isTerminal ? openTerminal : undefined,

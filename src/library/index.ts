@@ -113,7 +113,7 @@ export async function create(options: CreateOptions): Promise<Created> {
   const context = preparedContext(options);
   const streams = new OpenStreams(options);
   try {
-    const { pid } = await createContainer(context, {
+    const { pid } = createContainer(context, {
       id,
       bundle: absolutePath(bundle ?? "."),
       noPivot,
@@ -170,7 +170,7 @@ export async function spawn(id: string, options: ExecOptions): Promise<Spawned> 
   const streams = new OpenStreams(options);
   let pid: number;
   try {
-    pid = await execInContainer(contextOf(options), {
+    pid = execInContainer(contextOf(options), {
       id,
       preserveFds: 0,
       ignorePaused: false,
@@ -221,7 +221,7 @@ export async function remove(
 ): Promise<void> {
   const context = contextOf(options);
   const saved = readableState(context.root, id);
-  await deleteContainer(context, id, { force: options.force ?? false });
+  deleteContainer(context, id, { force: options.force ?? false });
   const key = exitKey(context.root, id);
   // Nobody has waited for it, so that it would stay a zombie; of one that is no child of ours the kernel says so.
   if (saved !== undefined && !exits.has(key)) reapInit(saved);
@@ -252,7 +252,7 @@ export async function update(
   resources: Input<LinuxResources>,
   settings: Settings = {},
 ): Promise<void> {
-  await updateContainer(contextOf(settings), id, { text: inputText(resources, "resources") });
+  updateContainer(contextOf(settings), id, { text: inputText(resources, "resources") });
 }
 
 /** Ids of the container's processes, in the pid namespace of this program. */
