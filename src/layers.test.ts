@@ -67,8 +67,6 @@ interface Import {
   readonly specifier: string;
   /** Path from the root of the repository, of a relative import. */
   readonly target: string | undefined;
-  /** Loaded when it is needed, by `import()`. */
-  readonly onDemand: boolean;
 }
 
 interface Source {
@@ -86,7 +84,7 @@ function readSource(path: string): Source {
   const imports = [...text.matchAll(importPattern)].map((match) => {
     const specifier = match[1] ?? match[2] ?? match[3] ?? "";
     const target = specifier.startsWith(".") ? join(dirname(path), specifier) : undefined;
-    return { specifier, target, onDemand: match[3] !== undefined };
+    return { specifier, target };
   });
   return { path, text, imports };
 }
@@ -114,7 +112,7 @@ const isGenerated = (path: string): boolean => /\.generated\.(d\.)?[jt]s$/.test(
 
 function importsBy(
   from: readonly Source[],
-): { path: string; specifier: string; target: string | undefined; onDemand: boolean }[] {
+): { path: string; specifier: string; target: string | undefined }[] {
   return from.flatMap(({ path, imports }) => imports.map((entry) => ({ path, ...entry })));
 }
 
@@ -176,12 +174,9 @@ describe("layers", () => {
     expect(wrong).toEqual([]);
   });
 
-  it("has no import cycles, but for commands that read the table which loads them on demand", () => {
+  it("has no import cycles", () => {
     const graph = new Map(
-      sources.map(({ path, imports }) => {
-        const isTable = path === "src/cli/commands.ts";
-        return [path, imports.flatMap(({ target, onDemand }) => (isTable && onDemand ? [] : (target ?? [])))];
-      }),
+      sources.map(({ path, imports }) => [path, imports.flatMap(({ target }) => target ?? [])]),
     );
     expect(findCycles(graph)).toEqual([]);
   });

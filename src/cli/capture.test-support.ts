@@ -33,15 +33,15 @@ export function recordingOperations(states: readonly ContainerState[] = []) {
   const contexts: { root: string; rootless: string }[] = [];
   const record =
     <Result>(name: keyof Operations, result: Result) =>
-    async (context: { root: string; rootless: string }, ...args: unknown[]): Promise<Result> => {
+    (context: { root: string; rootless: string }, ...args: unknown[]): Result => {
       contexts.push({ root: context.root, rootless: context.rootless });
       calls.push([name, ...args]);
       return result;
     };
   const operations: Operations = {
     create: record("create", undefined),
-    start: record("start", undefined),
-    run: record("run", 7),
+    start: record("start", Promise.resolve()),
+    run: record("run", Promise.resolve(7)),
     exec: record("exec", 9),
     kill: record("kill", undefined),
     delete: record("delete", undefined),
@@ -52,8 +52,8 @@ export function recordingOperations(states: readonly ContainerState[] = []) {
     ps: record("ps", [42, 43]),
     update: record("update", undefined),
     events: record("events", undefined),
-    checkpoint: record("checkpoint", undefined),
-    restore: record("restore", 8),
+    checkpoint: record("checkpoint", Promise.resolve()),
+    restore: record("restore", Promise.resolve(8)),
     addMounts: record("addMounts", undefined),
     removeMounts: record("removeMounts", undefined),
     listMounts: record("listMounts", [sampleMount]),

@@ -273,7 +273,10 @@ describe("global options", () => {
     [["--log-level=error"], false],
     [["--log-level=error", "--debug"], true],
   ])("%j: warnings are logged: %s", async (argv, logged) => {
-    const warning = { ...recordingOperations([sampleState]).operations, kill: () => Promise.reject("no") };
+    const kill = () => {
+      throw new RuntsError("no");
+    };
+    const warning = { ...recordingOperations([sampleState]).operations, kill };
     await runCommandLine([...argv, "kill", "--regex", "box"], warning);
     expect(written.err.includes("level=warning")).toBe(logged);
   });

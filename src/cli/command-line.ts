@@ -1,10 +1,12 @@
 import { RuntsError } from "../errors.ts";
 import { openLog, writeStandardError } from "../log.ts";
+import { versionText } from "../version.ts";
 import { commands } from "./commands.ts";
 import { contextFrom, openLogFrom } from "./context.ts";
 import type { CommandDescription } from "./description.ts";
 import { globalOptions } from "./global-options.ts";
 import type { Operations } from "./operations.ts";
+import { writeOutput } from "./output.ts";
 import { checkPositionals, type ParsedArguments, parseArguments } from "./parse.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -22,7 +24,6 @@ export async function runCommandLine(argv: readonly string[], operations: Operat
     log = openLogFrom(globals);
     const information = await informationFor(globals);
     if (information !== undefined) {
-      const { writeOutput } = await import("./output.ts");
       writeOutput(information);
       return 0;
     }
@@ -34,12 +35,11 @@ export async function runCommandLine(argv: readonly string[], operations: Operat
     });
     checkPositionals(command.name, command.positionals, args.positionals.length);
     failureCode = command.failureCode ?? 1;
-    const run = await command.load();
     const usesState = command.usesState?.(args) ?? true;
     const context = contextFrom(globals, log, usesState);
-    if (!debug || !usesState) return await run(context, args, operations);
+    if (!debug || !usesState) return await command.run(context, args, operations);
     const { debugged } = await import("./debugged.ts");
-    return await debugged(command.name, context, args, async () => run(context, args, operations));
+    return await debugged(command.name, context, args, () => command.run(context, args, operations));
   } catch (error) {
     log.error(isInternal(error) ? `internal error: ${messageOf(error)}` : messageOf(error));
     if (error instanceof UsageError) writeStandardError(`Run "${helpCommand(error)}" for usage.\n`);
@@ -56,7 +56,7 @@ function findCommand(name: string): CommandDescription {
 
 /** The text to print when help or the version was asked for, instead of running a command. */
 async function informationFor(globals: ParsedArguments): Promise<string | undefined> {
-  if (globals.flag("version")) return (await import("../version.ts")).versionText();
+  if (globals.flag("version")) return versionText();
   const topic = helpTopic(globals);
   if (topic === undefined) return undefined;
   const { helpText } = await import("./help.ts");

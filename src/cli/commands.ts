@@ -1,7 +1,21 @@
+import { run as checkpoint } from "./checkpoint.ts";
+import { run as create } from "./create.ts";
 import { checkpointOptions, restoreOptions } from "./criu-description.ts";
+import { run as remove } from "./delete.ts";
 import type { CommandDescription } from "./description.ts";
+import { run as events } from "./events.ts";
+import { run as exec } from "./exec.ts";
+import { execOptions } from "./exec-description.ts";
+import { run as features } from "./features.ts";
 import { globalOptions, helpOption } from "./global-options.ts";
+import { run as kill } from "./kill.ts";
+import { run as list } from "./list.ts";
+import { run as mounts } from "./mounts.ts";
 import type { OptionDescription, Positionals } from "./option.ts";
+import { run as pause } from "./pause.ts";
+import { run as restore } from "./restore.ts";
+import { run as resume } from "./resume.ts";
+import { run } from "./run.ts";
 import {
   bundleOption,
   configOption,
@@ -12,6 +26,10 @@ import {
   pidFileOption,
   preserveFdsOption,
 } from "./shared-options.ts";
+import { run as spec } from "./spec.ts";
+import { run as start } from "./start.ts";
+import { run as state } from "./state.ts";
+import { run as update } from "./update.ts";
 import { updateOptions } from "./update-description.ts";
 
 const oneContainer: Positionals = { usage: "<container-id>", min: 1, max: 1 };
@@ -44,13 +62,14 @@ const createOptions: readonly OptionDescription[] = [
   },
 ];
 
+/** What few calls are for is loaded when it is called. */
 export const commands: readonly CommandDescription[] = [
   {
     name: "checkpoint",
     summary: "save a running container to image files, by criu",
     positionals: oneContainer,
     options: [...checkpointOptions, helpOption],
-    load: async () => (await import("./checkpoint.ts")).run,
+    run: checkpoint,
   },
   {
     name: "completion",
@@ -58,7 +77,7 @@ export const commands: readonly CommandDescription[] = [
     positionals: { usage: "bash|zsh|fish", min: 1, max: 1 },
     usesState: never,
     options: [helpOption],
-    load: async () => (await import("./completion.ts")).runWith({ commands, globalOptions }),
+    run: async (...given) => (await import("./completion.ts")).runWith({ commands, globalOptions })(...given),
   },
   {
     name: "create",
@@ -69,7 +88,7 @@ export const commands: readonly CommandDescription[] = [
       { name: "no-subreaper", type: "boolean", description: "accepted for compatibility, without effect" },
       helpOption,
     ],
-    load: async () => (await import("./create.ts")).run,
+    run: create,
   },
   {
     name: "delete",
@@ -85,7 +104,7 @@ export const commands: readonly CommandDescription[] = [
       regexOption,
       helpOption,
     ],
-    load: async () => (await import("./delete.ts")).run,
+    run: remove,
   },
   {
     name: "doctor",
@@ -93,7 +112,7 @@ export const commands: readonly CommandDescription[] = [
     positionals: { usage: "[container-id]", min: 0, max: 1 },
     usesState: (args) => args.positionals.length > 0,
     options: [{ name: "json", type: "boolean", description: "print the findings as JSON" }, helpOption],
-    load: async () => (await import("./doctor.ts")).run,
+    run: async (...given) => (await import("./doctor.ts")).run(...given),
   },
   {
     name: "events",
@@ -109,7 +128,7 @@ export const commands: readonly CommandDescription[] = [
       { name: "stats", type: "boolean", description: "report once, and exit" },
       helpOption,
     ],
-    load: async () => (await import("./events.ts")).run,
+    run: events,
   },
   {
     name: "exec",
@@ -117,39 +136,8 @@ export const commands: readonly CommandDescription[] = [
     positionals: { usage: "<container-id> [command [args...]]", min: 1, max: Infinity, endOptions: true },
     // So that it can't be taken for the exit code of the process: runc's rule.
     failureCode: 255,
-    options: [
-      { name: "process", alias: "p", type: "string", description: "process.json to take everything from" },
-      {
-        name: "console-socket",
-        type: "string",
-        description: "AF_UNIX socket that receives the master end of the process's terminal",
-      },
-      {
-        name: "pidfd-socket",
-        type: "string",
-        description: "AF_UNIX socket that receives a pidfd of the process",
-      },
-      { name: "tty", alias: "t", type: "boolean", description: "give the process a terminal" },
-      { name: "detach", alias: "d", type: "boolean", description: "do not wait for the process's end" },
-      { name: "pid-file", type: "string", description: "file to write the process id to" },
-      { name: "cwd", type: "string", description: "working directory in the container" },
-      { name: "env", alias: "e", type: "list", description: "set a variable: NAME=value" },
-      { name: "user", alias: "u", type: "string", description: "user and group as numbers: UID[:GID]" },
-      { name: "additional-gids", alias: "g", type: "list", description: "add a supplementary group" },
-      { name: "cap", alias: "c", type: "list", description: "add a capability" },
-      { name: "process-label", type: "string", description: "SELinux label of the process" },
-      { name: "apparmor", type: "string", description: "AppArmor profile of the process" },
-      {
-        name: "no-new-privs",
-        type: "boolean",
-        description: "set no_new_privs; =false clears what the config sets",
-      },
-      preserveFdsOption,
-      { name: "cgroup", type: "string", description: "sub-cgroup of the container's cgroup to run in" },
-      { name: "ignore-paused", type: "boolean", description: "execute although the container is paused" },
-      helpOption,
-    ],
-    load: async () => (await import("./exec.ts")).run,
+    options: [...execOptions, helpOption],
+    run: exec,
   },
   {
     name: "explain",
@@ -178,7 +166,7 @@ export const commands: readonly CommandDescription[] = [
       noNewKeyringOption,
       helpOption,
     ],
-    load: async () => (await import("./explain.ts")).run,
+    run: async (...given) => (await import("./explain.ts")).run(...given),
   },
   {
     name: "features",
@@ -186,7 +174,7 @@ export const commands: readonly CommandDescription[] = [
     positionals: noPositionals,
     usesState: never,
     options: [helpOption],
-    load: async () => (await import("./features.ts")).run,
+    run: features,
   },
   {
     name: "kill",
@@ -197,7 +185,7 @@ export const commands: readonly CommandDescription[] = [
       regexOption,
       helpOption,
     ],
-    load: async () => (await import("./kill.ts")).run,
+    run: kill,
   },
   {
     name: "list",
@@ -208,7 +196,7 @@ export const commands: readonly CommandDescription[] = [
       { name: "quiet", alias: "q", type: "boolean", description: "container ids only" },
       helpOption,
     ],
-    load: async () => (await import("./list.ts")).run,
+    run: list,
   },
   {
     name: "man",
@@ -216,7 +204,7 @@ export const commands: readonly CommandDescription[] = [
     positionals: { usage: "[command]", min: 0, max: 1 },
     usesState: never,
     options: [helpOption],
-    load: async () => (await import("./man.ts")).runWith({ commands, globalOptions }),
+    run: async (...given) => (await import("./man.ts")).runWith({ commands, globalOptions })(...given),
   },
   {
     name: "mounts",
@@ -232,14 +220,14 @@ export const commands: readonly CommandDescription[] = [
       },
       helpOption,
     ],
-    load: async () => (await import("./mounts.ts")).run,
+    run: mounts,
   },
   {
     name: "pause",
     summary: "suspend all processes of a container",
     positionals: oneContainer,
     options: [helpOption],
-    load: async () => (await import("./pause.ts")).run,
+    run: pause,
   },
   {
     name: "ps",
@@ -260,21 +248,21 @@ export const commands: readonly CommandDescription[] = [
       },
       helpOption,
     ],
-    load: async () => (await import("./ps.ts")).run,
+    run: async (...given) => (await import("./ps.ts")).run(...given),
   },
   {
     name: "restore",
     summary: "restore a container from image files",
     positionals: oneContainer,
     options: [...restoreOptions, helpOption],
-    load: async () => (await import("./restore.ts")).run,
+    run: restore,
   },
   {
     name: "resume",
     summary: "resume all processes of a paused container",
     positionals: oneContainer,
     options: [helpOption],
-    load: async () => (await import("./resume.ts")).run,
+    run: resume,
   },
   {
     name: "run",
@@ -292,7 +280,7 @@ export const commands: readonly CommandDescription[] = [
       noSubreaperOption,
       helpOption,
     ],
-    load: async () => (await import("./run.ts")).run,
+    run,
   },
   {
     name: "seccomp",
@@ -309,7 +297,7 @@ export const commands: readonly CommandDescription[] = [
       { name: "json", type: "boolean", description: "print JSON" },
       helpOption,
     ],
-    load: async () => (await import("./seccomp.ts")).run,
+    run: async (...given) => (await import("./seccomp.ts")).run(...given),
   },
   {
     name: "spec",
@@ -332,28 +320,28 @@ export const commands: readonly CommandDescription[] = [
       { name: "rootless", type: "boolean", description: "for use without root privileges" },
       helpOption,
     ],
-    load: async () => (await import("./spec.ts")).run,
+    run: spec,
   },
   {
     name: "start",
     summary: "start the process of a created container",
     positionals: oneContainer,
     options: [helpOption],
-    load: async () => (await import("./start.ts")).run,
+    run: start,
   },
   {
     name: "state",
     summary: "print the state of a container as JSON",
     positionals: oneContainer,
     options: [helpOption],
-    load: async () => (await import("./state.ts")).run,
+    run: state,
   },
   {
     name: "update",
     summary: "change the limits of a container",
     positionals: oneContainer,
     options: [...updateOptions, helpOption],
-    load: async () => (await import("./update.ts")).run,
+    run: update,
   },
   {
     name: "validate",
@@ -372,6 +360,6 @@ export const commands: readonly CommandDescription[] = [
       { name: "json", type: "boolean", description: "print JSON" },
       helpOption,
     ],
-    load: async () => (await import("./validate.ts")).run,
+    run: async (...given) => (await import("./validate.ts")).run(...given),
   },
 ];

@@ -7,7 +7,7 @@ export async function debugged(
   command: string,
   { root, log }: Context,
   args: ParsedArguments,
-  action: () => Promise<number>,
+  action: () => number | Promise<number>,
 ): Promise<number> {
   // For `mounts`, the id follows the subcommand.
   const id = args.positionals[command === "mounts" ? 1 : 0] ?? "";

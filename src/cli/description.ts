@@ -19,8 +19,7 @@ export interface CommandDescription {
   readonly failureCode?: number;
   /** Whether it needs a directory of containers' state, and so one that belongs to the caller; always when absent. */
   usesState?(args: ParsedArguments): boolean;
-  /** Loads the code of this command alone. */
-  load(): Promise<RunCommand>;
+  readonly run: RunCommand;
 }
 
 /** The whole command line. */

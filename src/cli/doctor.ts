@@ -1,11 +1,14 @@
+import { examine } from "../doctor/container.ts";
+import { findingsText } from "../doctor/finding.ts";
+import { inspectHost } from "../doctor/host.ts";
+import { judgeHost } from "../doctor/host-judgement.ts";
 import type { RunCommand } from "./description.ts";
 import { writeJson, writeOutput } from "./output.ts";
 
 /** Exit code 1 for what a container needs and does not have, so that scripts can ask. */
-export const run: RunCommand = async (context, args) => {
-  const { findingsText } = await import("../doctor/finding.ts");
+export const run: RunCommand = (context, args) => {
   const [id] = args.positionals;
-  const findings = id === undefined ? await examineHost() : await examineContainer(context, id);
+  const findings = id === undefined ? judgeHost(inspectHost()) : examine(context, id);
   if (args.flag("json")) writeJson(JSON.stringify({ findings }, undefined, 2));
   else writeOutput(findingsText(findings));
   const bad = findings.filter(({ verdict }) => verdict === "bad").map(({ subject }) => subject);
@@ -14,14 +17,3 @@ export const run: RunCommand = async (context, args) => {
   context.log.error(`${what}: ${bad.join(", ")}`);
   return 1;
 };
-
-async function examineHost() {
-  const { inspectHost } = await import("../doctor/host.ts");
-  const { judgeHost } = await import("../doctor/host-judgement.ts");
-  return judgeHost(inspectHost());
-}
-
-async function examineContainer(context: Parameters<RunCommand>[0], id: string) {
-  const { examine } = await import("../doctor/container.ts");
-  return examine(context, id);
-}

@@ -49,7 +49,7 @@ it("prints a line of JSON for each event, 64-bit integers in full", async () => 
       network_interfaces: null,
     },
   };
-  const events: typeof operations.events = async (_context, id, _interval, emit) => {
+  const events: typeof operations.events = (_context, id, _interval, emit) => {
     emit(stats);
     emit({ type: "oom", id });
   };

@@ -6,9 +6,9 @@ import { writeJson } from "./output.ts";
 import type { ParsedArguments } from "./parse.ts";
 import { UsageError } from "./usage-error.ts";
 
-export const run: RunCommand = async (context, args, operations) => {
+export const run: RunCommand = (context, args, operations) => {
   const intervalMs = intervalOf(args);
-  await operations.events(
+  operations.events(
     context,
     args.positional(0),
     args.flag("stats") ? undefined : intervalMs,

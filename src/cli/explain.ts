@@ -2,8 +2,10 @@ import { statSync } from "../../bindings/linux/file-status.ts";
 import { absolutePath, dirname } from "../../bindings/linux/paths.ts";
 import type { Context } from "../container/options.ts";
 import { prepareStateRoot } from "../container/state-root.ts";
-import type { ExplainOptions } from "../explain/explain.ts";
+import { compareExplanations, differencesText } from "../explain/compare.ts";
+import { type ExplainOptions, explainContainer } from "../explain/explain.ts";
 import type { Explanation } from "../explain/operation.ts";
+import { explanationText } from "../explain/text.ts";
 import { createOptionsFrom } from "./create-options.ts";
 import type { RunCommand } from "./description.ts";
 import { writeJson, writeOutput } from "./output.ts";
@@ -13,7 +15,6 @@ import { UsageError } from "./usage-error.ts";
 const DEFAULT_ID = "example";
 
 export const run: RunCommand = async (context, args) => {
-  const { explainContainer } = await import("../explain/explain.ts");
   const json = args.flag("json");
   const brief = args.flag("brief");
   const explain = (options: ExplainOptions) =>
@@ -22,7 +23,6 @@ export const run: RunCommand = async (context, args) => {
     const [one, other] = comparedConfigs(args);
     const before = await explain(one);
     const after = await explain(other);
-    const { compareExplanations, differencesText } = await import("../explain/compare.ts");
     const differences = compareExplanations(before, after);
     const names = [args.positional(0), args.positional(1)] as const;
     if (json) writeJson(asJson({ differences }));
@@ -30,7 +30,6 @@ export const run: RunCommand = async (context, args) => {
     return exitCode(context, before.error ?? after.error);
   }
   const explanation = await explain(optionsFrom(args, args.positionals[0] ?? DEFAULT_ID));
-  const { explanationText } = await import("../explain/text.ts");
   if (json) writeJson(asJson(explanation));
   else writeOutput(explanationText(explanation, { brief }));
   return exitCode(context, explanation.error);

@@ -7,10 +7,10 @@ import type { RunCommand } from "./description.ts";
 import { writeJson, writeOutput } from "./output.ts";
 import { stateForJson } from "./state-json.ts";
 
-export const run: RunCommand = async (context, args, operations) => {
+export const run: RunCommand = (context, args, operations) => {
   const format = args.string("format");
   if (format !== "table" && format !== "json") throw new RuntsError("invalid format option");
-  const states = await operations.list(context);
+  const states = operations.list(context);
   if (states.length === 0) checkNamedRoot(context);
   if (args.flag("quiet")) writeOutput(states.map((state) => `${state.id}\n`).join(""));
   else if (format === "json") writeJson(formatJson(states));

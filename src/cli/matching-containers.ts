@@ -6,18 +6,18 @@ import { UsageError } from "./usage-error.ts";
  * crun's `--regex`: does something with each container whose id the expression matches, anywhere in it. A failure keeps it from
  * none of the others, and is a warning and the exit code 1.
  */
-export async function forEachMatch(
+export function forEachMatch(
   context: Context,
   operations: Operations,
   pattern: string,
-  action: (id: string) => Promise<void>,
-): Promise<number> {
+  action: (id: string) => void,
+): number {
   const expression = expressionOf(pattern);
   let code = 0;
-  for (const { id } of await operations.list(context)) {
+  for (const { id } of operations.list(context)) {
     if (!expression.test(id)) continue;
     try {
-      await action(id);
+      action(id);
     } catch (error) {
       context.log.warn(`${id}: ${error instanceof Error ? error.message : error}`);
       code = 1;

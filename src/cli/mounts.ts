@@ -5,13 +5,13 @@ import type { RunCommand } from "./description.ts";
 import { writeJson, writeOutput } from "./output.ts";
 import { UsageError } from "./usage-error.ts";
 
-export const run: RunCommand = async (context, args, operations) => {
+export const run: RunCommand = (context, args, operations) => {
   const [action = "", id = "", file] = args.positionals;
   if (action === "list") {
     if (file !== undefined) throw new UsageError("mounts list takes no file", "mounts");
     const format = args.string("format");
     if (format !== "table" && format !== "json") throw new RuntsError("invalid format option");
-    const mounts = await operations.listMounts(context, id);
+    const mounts = operations.listMounts(context, id);
     if (format === "json") writeJson(JSON.stringify(mounts.map(withoutId)));
     else writeOutput(table(mounts));
     return 0;
@@ -21,7 +21,7 @@ export const run: RunCommand = async (context, args, operations) => {
   }
   if (file === undefined)
     throw new UsageError(`mounts ${action} needs a file with a list of mounts`, "mounts");
-  await operations[action === "add" ? "addMounts" : "removeMounts"](context, id, file);
+  operations[action === "add" ? "addMounts" : "removeMounts"](context, id, file);
   return 0;
 };
 

@@ -1,108 +1,73 @@
+import { createContainer } from "../container/create.ts";
 import type { CheckpointOptions, RestoreOptions } from "../container/criu-options.ts";
-import type { Emit } from "../container/events.ts";
+import { deleteContainer } from "../container/delete.ts";
+import { type Emit, reportEvents, reportStats } from "../container/events.ts";
 import type { ExecOptions } from "../container/exec.ts";
+import { killContainer } from "../container/kill.ts";
 import type { MountEntry } from "../container/mount-list.ts";
+import { addMounts, listMounts, removeMounts } from "../container/mounts.ts";
 import type { Context, CreateOptions, RunOptions } from "../container/options.ts";
-import type { ContainerState } from "../container/state.ts";
-import type { ResourceChange } from "../container/update.ts";
+import { pauseContainer, resumeContainer } from "../container/pause.ts";
+import { listProcesses } from "../container/processes.ts";
+import { runContainer } from "../container/run.ts";
+import { runExec } from "../container/run-exec.ts";
+import { startContainer } from "../container/start.ts";
+import { type ContainerState, listContainers, readContainerState } from "../container/state.ts";
+import { type ResourceChange, updateContainer } from "../container/update.ts";
 
-/** What the commands ask of the containers. Each operation loads its code when called: a command pays for its own only. */
+/** What the commands ask of the containers. */
 export interface Operations {
-  create(context: Context, options: CreateOptions): Promise<void>;
+  create(context: Context, options: CreateOptions): void;
   start(context: Context, id: string): Promise<void>;
   /** Gives the exit code of the container's process. */
   run(context: Context, options: RunOptions): Promise<number>;
-  kill(context: Context, id: string, signal: string, options: { all: boolean }): Promise<void>;
-  delete(context: Context, id: string, options: { force: boolean }): Promise<void>;
+  kill(context: Context, id: string, signal: string, options: { all: boolean }): void;
+  delete(context: Context, id: string, options: { force: boolean }): void;
   /** Gives the exit code of the process, 0 if it is detached. */
-  exec(context: Context, options: ExecOptions, detach: boolean): Promise<number>;
-  state(context: Context, id: string): Promise<ContainerState>;
-  list(context: Context): Promise<readonly ContainerState[]>;
-  pause(context: Context, id: string): Promise<void>;
-  resume(context: Context, id: string): Promise<void>;
-  update(context: Context, id: string, change: ResourceChange): Promise<void>;
+  exec(context: Context, options: ExecOptions, detach: boolean): number;
+  state(context: Context, id: string): ContainerState;
+  list(context: Context): readonly ContainerState[];
+  pause(context: Context, id: string): void;
+  resume(context: Context, id: string): void;
+  update(context: Context, id: string, change: ResourceChange): void;
   /** Mounts what a file lists, all or nothing. */
-  addMounts(context: Context, id: string, file: string): Promise<void>;
-  removeMounts(context: Context, id: string, file: string): Promise<void>;
-  listMounts(context: Context, id: string): Promise<readonly MountEntry[]>;
+  addMounts(context: Context, id: string, file: string): void;
+  removeMounts(context: Context, id: string, file: string): void;
+  listMounts(context: Context, id: string): readonly MountEntry[];
   /** Gives the pids of the container's processes, in the caller's pid namespace. */
-  ps(context: Context, id: string): Promise<readonly number[]>;
+  ps(context: Context, id: string): readonly number[];
   /** Returns when the container has stopped; without an interval, after one report of what it has used. */
-  events(context: Context, id: string, intervalMs: number | undefined, emit: Emit): Promise<void>;
+  events(context: Context, id: string, intervalMs: number | undefined, emit: Emit): void;
   checkpoint(context: Context, options: CheckpointOptions): Promise<void>;
   /** Gives the exit code of the container's process, 0 if it is detached. */
   restore(context: Context, options: RestoreOptions): Promise<number>;
 }
 
 export const operations: Operations = {
-  async create(context, options) {
-    const { createContainer } = await import("../container/create.ts");
-    await createContainer(context, options);
-  },
+  create: createContainer,
   async start(context, id) {
-    const { startContainer } = await import("../container/start.ts");
     await startContainer(context, id, { notify: "until ready" });
   },
-  async run(context, options) {
-    const { runContainer } = await import("../container/run.ts");
-    return runContainer(context, options);
-  },
-  async kill(context, id, signal, options) {
-    const { killContainer } = await import("../container/kill.ts");
-    killContainer(context, id, signal, options);
-  },
-  async delete(context, id, options) {
-    const { deleteContainer } = await import("../container/delete.ts");
-    await deleteContainer(context, id, options);
-  },
-  async exec(context, options, detach) {
-    const { runExec } = await import("../container/run-exec.ts");
-    return runExec(context, options, detach);
-  },
-  async state(context, id) {
-    const { readContainerState } = await import("../container/state.ts");
-    return readContainerState(context, id);
-  },
-  async list(context) {
-    const { listContainers } = await import("../container/state.ts");
-    return listContainers(context);
-  },
-  async pause(context, id) {
-    const { pauseContainer } = await import("../container/pause.ts");
-    pauseContainer(context, id);
-  },
-  async resume(context, id) {
-    const { resumeContainer } = await import("../container/pause.ts");
-    resumeContainer(context, id);
-  },
-  async update(context, id, change) {
-    const { updateContainer } = await import("../container/update.ts");
-    await updateContainer(context, id, change);
-  },
-  async addMounts(context, id, file) {
-    const { addMounts } = await import("../container/mounts.ts");
-    addMounts(context, id, file);
-  },
-  async removeMounts(context, id, file) {
-    const { removeMounts } = await import("../container/mounts.ts");
-    removeMounts(context, id, file);
-  },
-  async listMounts(context, id) {
-    const { listMounts } = await import("../container/mounts.ts");
-    return listMounts(context, id);
-  },
-  async ps(context, id) {
-    const { listProcesses } = await import("../container/processes.ts");
-    return listProcesses(context, id);
-  },
-  async events(context, id, intervalMs, emit) {
-    const { reportEvents, reportStats } = await import("../container/events.ts");
+  run: runContainer,
+  kill: killContainer,
+  delete: deleteContainer,
+  exec: runExec,
+  state: readContainerState,
+  list: listContainers,
+  pause: pauseContainer,
+  resume: resumeContainer,
+  update: updateContainer,
+  addMounts,
+  removeMounts,
+  listMounts,
+  ps: listProcesses,
+  events(context, id, intervalMs, emit) {
     if (intervalMs === undefined) reportStats(context, id, emit);
     else reportEvents(context, id, intervalMs, emit);
   },
   async checkpoint(context, options) {
     const { checkpointContainer } = await import("../container/checkpoint.ts");
-    await checkpointContainer(context, options);
+    checkpointContainer(context, options);
   },
   async restore(context, options) {
     const { restoreContainer } = await import("../container/restore.ts");

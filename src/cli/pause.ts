@@ -1,6 +1,6 @@
 import type { RunCommand } from "./description.ts";
 
-export const run: RunCommand = async (context, args, operations) => {
-  await operations.pause(context, args.positional(0));
+export const run: RunCommand = (context, args, operations) => {
+  operations.pause(context, args.positional(0));
   return 0;
 };

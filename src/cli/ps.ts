@@ -1,21 +1,22 @@
+import { spawnSync } from "node:child_process";
 import { wholeEnvironment } from "../../bindings/linux/own-process.ts";
 import { findProgram } from "../container/find-program.ts";
 import { RuntsError } from "../errors.ts";
 import type { RunCommand } from "./description.ts";
 import { writeJson, writeOutput } from "./output.ts";
 
-export const run: RunCommand = async (context, args, operations) => {
+export const run: RunCommand = (context, args, operations) => {
   const format = args.string("format");
   if (format !== "table" && format !== "json") throw new RuntsError("invalid format option");
-  const pids = await operations.ps(context, args.positional(0));
+  const pids = operations.ps(context, args.positional(0));
   const [, ...psArguments] = args.positionals;
   if (format === "json") writeJson(JSON.stringify(pids));
-  else writeOutput(selectProcesses(await runPs(psArguments.length > 0 ? psArguments : ["-ef"]), pids));
+  else writeOutput(selectProcesses(runPs(psArguments.length > 0 ? psArguments : ["-ef"]), pids));
   return 0;
 };
 
 /** What ps(1) prints of all processes. It sees the caller's /proc, and so has the pids of the caller's pid namespace. */
-async function runPs(args: readonly string[]): Promise<string> {
+function runPs(args: readonly string[]): string {
   const path = findProgram("ps");
   if (path === undefined)
     throw new RuntsError("cannot run ps: it is not installed", {
@@ -23,7 +24,6 @@ async function runPs(args: readonly string[]): Promise<string> {
       errno: "ENOENT",
       path: "ps",
     });
-  const { spawnSync } = await import("node:child_process");
   const { error, status, signal, stdout, stderr } = spawnSync(path, args, {
     encoding: "utf8",
     env: wholeEnvironment(),

@@ -1,9 +1,10 @@
 import { prepareStateRoot } from "../container/state-root.ts";
 import { createOptionsFrom } from "./create-options.ts";
 import type { RunCommand } from "./description.ts";
+import { profiled } from "./profiled.ts";
 import { UsageError } from "./usage-error.ts";
 
-export const run: RunCommand = async (context, args, operations) => {
+export const run: RunCommand = (context, args, operations) => {
   const seccompTrace = args.flag("seccomp-trace");
   if (seccompTrace && args.flag("detach"))
     throw new UsageError("--seccomp-trace is for a container in the foreground, without --detach", "run");
@@ -19,6 +20,5 @@ export const run: RunCommand = async (context, args, operations) => {
     });
   const profile = args.string("profile");
   if (profile === undefined) return start();
-  const { profiled } = await import("./profiled.ts");
   return profiled("run", profile, start);
 };

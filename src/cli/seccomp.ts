@@ -1,10 +1,12 @@
 import { absolutePath } from "../../bindings/linux/paths.ts";
+import { explainSyscall } from "../container/explain-syscall.ts";
 import type { RunCommand } from "./description.ts";
 import { writeJson, writeOutput } from "./output.ts";
+import { explanationJson, explanationText } from "./seccomp-text.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** `seccomp explain`: which rule of a profile decides about a system call. */
-export const run: RunCommand = async (context, args) => {
+export const run: RunCommand = (context, args) => {
   const [verb, ...rest] = args.positionals;
   if (verb !== "explain") throw new UsageError(`seccomp: ${verb} is not explain`, "seccomp");
   const bundle = args.string("bundle");
@@ -12,10 +14,8 @@ export const run: RunCommand = async (context, args) => {
   const [name, ...values] = words;
   if (name === undefined) throw new UsageError("seccomp explain: which system call?", "seccomp");
   if (values.length > 6) throw new UsageError("seccomp explain: a system call has six arguments", "seccomp");
-  const { explainSyscall } = await import("../container/explain-syscall.ts");
   const where = bundle === undefined ? { id: id ?? "" } : { bundle: absolutePath(bundle) };
   const explained = explainSyscall(context, where, name, values.map(argumentOf));
-  const { explanationText, explanationJson } = await import("./seccomp-text.ts");
   if (args.flag("json")) writeJson(explanationJson(explained));
   else writeOutput(explanationText(explained));
   return 0;

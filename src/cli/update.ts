@@ -2,12 +2,12 @@ import { absolutePath } from "../../bindings/linux/paths.ts";
 import type { RunCommand } from "./description.ts";
 import { intelRdtFrom, optionOf, resourcesFrom } from "./update-options.ts";
 
-export const run: RunCommand = async (context, args, operations) => {
+export const run: RunCommand = (context, args, operations) => {
   const file = args.string("resources");
   const change =
     file === undefined
       ? { resources: resourcesFrom(args), ...intelRdtFrom(args), optionOf }
       : { file: file === "-" ? file : absolutePath(file) };
-  await operations.update(context, args.positional(0), change);
+  operations.update(context, args.positional(0), change);
   return 0;
 };

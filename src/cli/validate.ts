@@ -1,10 +1,10 @@
 import { absolutePath } from "../../bindings/linux/paths.ts";
+import { summary, validationText } from "../validate/text.ts";
+import { validateBundle } from "../validate/validate.ts";
 import type { RunCommand } from "./description.ts";
 import { writeJson, writeOutput } from "./output.ts";
 
 export const run: RunCommand = async (context, args) => {
-  const { validateBundle } = await import("../validate/validate.ts");
-  const { summary, validationText } = await import("../validate/text.ts");
   const config = args.string("config");
   const validation = await validateBundle(context, {
     bundle: absolutePath(args.string("bundle") ?? "."),

@@ -31,6 +31,7 @@ import { SimulatedKernel } from "./simulated-kernel.ts";
 import { SimulatedNamespace } from "./simulated-namespace.ts";
 import { mappingsOf } from "./simulated-processes.ts";
 import { SimulatedStubs } from "./simulated-stubs.ts";
+import { simulateSystemd } from "./simulated-systemd.ts";
 
 export interface ExplainOptions extends CreateOptions {
   /** Whose rights create would have: the caller's own, or root's. */
@@ -120,7 +121,7 @@ class Simulation {
     const { networks } = this.#kernel;
     const joined = joinedNetwork(this.#config, this.recorder.notes);
     if (joined !== undefined) networks.container = new SimulatedNamespace(joined);
-    const restoreSystemd = await this.#replaceSystemd();
+    const restoreSystemd = this.#replaceSystemd();
     substituteKernel(this.#kernel.call);
     tapStubs(this.#stubs);
     try {
@@ -155,9 +156,8 @@ class Simulation {
     }
   }
 
-  async #replaceSystemd(): Promise<() => void> {
+  #replaceSystemd(): () => void {
     if (this.#context.systemdCgroup !== true) return () => undefined;
-    const { simulateSystemd } = await import("./simulated-systemd.ts");
     return simulateSystemd(managerOf(this.#caller), this.recorder, this.#kernel);
   }
 
