@@ -1,8 +1,10 @@
+import { SyscallError } from "../../bindings/syscall-error.ts";
 import { RuntsError } from "../errors.ts";
 import { openLog, writeStandardError } from "../log.ts";
 import { versionText } from "../version.ts";
 import { commands } from "./commands.ts";
 import { contextFrom, openLogFrom } from "./context.ts";
+import { debugged } from "./debugged.ts";
 import type { CommandDescription } from "./description.ts";
 import { globalOptions } from "./global-options.ts";
 import type { Operations } from "./operations.ts";
@@ -38,7 +40,6 @@ export async function runCommandLine(argv: readonly string[], operations: Operat
     const usesState = command.usesState?.(args) ?? true;
     const context = contextFrom(globals, log, usesState);
     if (!debug || !usesState) return await command.run(context, args, operations);
-    const { debugged } = await import("./debugged.ts");
     return await debugged(command.name, context, args, () => command.run(context, args, operations));
   } catch (error) {
     log.error(isInternal(error) ? `internal error: ${messageOf(error)}` : messageOf(error));
@@ -86,14 +87,11 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/**
- * Whether an error is a fault of runts, so that its stack helps. SyscallError is recognised by name, so that the bindings are not loaded for
- * it.
- */
+/** Whether an error is a fault of runts, so that its stack helps. */
 function isInternal(error: unknown): boolean {
   if (error instanceof RuntsError) return false;
   if (!(error instanceof Error)) return true;
-  return error.name !== "SyscallError" && !isFileError(error);
+  return !(error instanceof SyscallError) && !isFileError(error);
 }
 
 /** A failed operation of node:fs: `EACCES: permission denied, open '/x'` needs no further words. */

@@ -1,4 +1,5 @@
 import { run as checkpoint } from "./checkpoint.ts";
+import { run as completion } from "./completion.ts";
 import { run as create } from "./create.ts";
 import { checkpointOptions, restoreOptions } from "./criu-description.ts";
 import { run as remove } from "./delete.ts";
@@ -10,12 +11,14 @@ import { run as features } from "./features.ts";
 import { globalOptions, helpOption } from "./global-options.ts";
 import { run as kill } from "./kill.ts";
 import { run as list } from "./list.ts";
+import { run as man } from "./man.ts";
 import { run as mounts } from "./mounts.ts";
 import type { OptionDescription, Positionals } from "./option.ts";
 import { run as pause } from "./pause.ts";
 import { run as restore } from "./restore.ts";
 import { run as resume } from "./resume.ts";
 import { run } from "./run.ts";
+import { run as seccomp } from "./seccomp.ts";
 import {
   bundleOption,
   configOption,
@@ -62,7 +65,9 @@ const createOptions: readonly OptionDescription[] = [
   },
 ];
 
-/** What few calls are for is loaded when it is called. */
+/**
+ * doctor, explain, ps and validate use modules of Node, which take some 4 ms to load: so they are loaded when they are called.
+ */
 export const commands: readonly CommandDescription[] = [
   {
     name: "checkpoint",
@@ -77,7 +82,7 @@ export const commands: readonly CommandDescription[] = [
     positionals: { usage: "bash|zsh|fish", min: 1, max: 1 },
     usesState: never,
     options: [helpOption],
-    run: async (...given) => (await import("./completion.ts")).runWith({ commands, globalOptions })(...given),
+    run: (_context, args) => completion(args, { commands, globalOptions }),
   },
   {
     name: "create",
@@ -204,7 +209,7 @@ export const commands: readonly CommandDescription[] = [
     positionals: { usage: "[command]", min: 0, max: 1 },
     usesState: never,
     options: [helpOption],
-    run: async (...given) => (await import("./man.ts")).runWith({ commands, globalOptions })(...given),
+    run: (_context, args) => man(args, { commands, globalOptions }),
   },
   {
     name: "mounts",
@@ -297,7 +302,7 @@ export const commands: readonly CommandDescription[] = [
       { name: "json", type: "boolean", description: "print JSON" },
       helpOption,
     ],
-    run: async (...given) => (await import("./seccomp.ts")).run(...given),
+    run: seccomp,
   },
   {
     name: "spec",

@@ -1,3 +1,4 @@
+import { checkpointContainer } from "../container/checkpoint.ts";
 import { createContainer } from "../container/create.ts";
 import type { CheckpointOptions, RestoreOptions } from "../container/criu-options.ts";
 import { deleteContainer } from "../container/delete.ts";
@@ -9,6 +10,7 @@ import { addMounts, listMounts, removeMounts } from "../container/mounts.ts";
 import type { Context, CreateOptions, RunOptions } from "../container/options.ts";
 import { pauseContainer, resumeContainer } from "../container/pause.ts";
 import { listProcesses } from "../container/processes.ts";
+import { restoreContainer } from "../container/restore.ts";
 import { runContainer } from "../container/run.ts";
 import { runExec } from "../container/run-exec.ts";
 import { startContainer } from "../container/start.ts";
@@ -38,9 +40,9 @@ export interface Operations {
   ps(context: Context, id: string): readonly number[];
   /** Returns when the container has stopped; without an interval, after one report of what it has used. */
   events(context: Context, id: string, intervalMs: number | undefined, emit: Emit): void;
-  checkpoint(context: Context, options: CheckpointOptions): Promise<void>;
+  checkpoint(context: Context, options: CheckpointOptions): void;
   /** Gives the exit code of the container's process, 0 if it is detached. */
-  restore(context: Context, options: RestoreOptions): Promise<number>;
+  restore(context: Context, options: RestoreOptions): number;
 }
 
 export const operations: Operations = {
@@ -65,12 +67,6 @@ export const operations: Operations = {
     if (intervalMs === undefined) reportStats(context, id, emit);
     else reportEvents(context, id, intervalMs, emit);
   },
-  async checkpoint(context, options) {
-    const { checkpointContainer } = await import("../container/checkpoint.ts");
-    checkpointContainer(context, options);
-  },
-  async restore(context, options) {
-    const { restoreContainer } = await import("../container/restore.ts");
-    return restoreContainer(context, options);
-  },
+  checkpoint: checkpointContainer,
+  restore: restoreContainer,
 };

@@ -4,6 +4,7 @@ import { absolutePath } from "../../bindings/linux/paths.ts";
 import { terminalSettings } from "../../bindings/linux/terminal.ts";
 import { RuntsError } from "../errors.ts";
 import { writeStandardError } from "../log.ts";
+import { Profile } from "../profile/profile.ts";
 
 /** Runs a command and writes where its time went, whatever comes of it; on a terminal also a summary. */
 export async function profiled(
@@ -14,7 +15,6 @@ export async function profiled(
   const path = absolutePath(file);
   // A file that can't be written is an error before there is a container.
   toFile(path, () => writeFileSync(path, ""));
-  const { Profile } = await import("../profile/profile.ts");
   const profile = new Profile(path, command);
   try {
     return await action();
