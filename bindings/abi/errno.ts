@@ -18,10 +18,7 @@ export const ELOOP = 40;
 export const EPROTO = 71;
 export const ECANCELED = 125;
 
-/**
- * Names by number, "" where there is none. A literal array costs nothing at start-up, an object of the same size 0.1 ms:
- * hence the search in errnoNumber.
- */
+/** Names by number, "" where there is none. */
 const names: readonly string[] = [
   "",
   "EPERM",

@@ -15,9 +15,8 @@ import { cString } from "../ffi/syscall.ts";
 import { FileError, fileCall } from "./file-call.ts";
 
 /**
- * Files, with the names, the arguments and the errors of node:fs, so that a reader knows them. They are here since loading node:fs
- * takes 0.8 ms, a twentieth of what a whole container takes, and one of its calls several times what one of these does. What is
- * loaded on demand only may as well use node:fs.
+ * Files, with the names, the arguments and the errors of node:fs, so that a reader knows them. All calls go through `trySyscall`, so
+ * that `explain`, `profile` and the fault build have them: none of those sees what node:fs does.
  */
 
 /** Bits of access(2). */

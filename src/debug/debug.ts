@@ -9,7 +9,7 @@ import { StubSteps } from "./stub-steps.ts";
 /**
  * Logs what a command does, in the words of `explain`: each step of the runtime and of its stubs, with the property of config.json that
  * asks for it. It logs no data that is written or passed, since environments, arguments and data of mounts may hold secrets. Returns a
- * function that stops it. Without --debug none of these modules is loaded.
+ * function that stops it.
  */
 export function logSteps(log: Log, command: string, subject: Subject): () => void {
   const steps = new StepLog(log);

@@ -13,7 +13,7 @@ const CLOCK_REALTIME = 0;
 
 /**
  * Takes the time of a command's system calls: of the runtime's own where they are made, of the stubs' by the stubs' clock, which
- * is read between two operations. Off, nothing of this is loaded.
+ * is read between two operations.
  */
 export class Profile {
   readonly #file: string;
