@@ -1,5 +1,5 @@
 // Made by "node scripts/build-native.mjs" from cxx-runtime.c. Do not edit.
-// source: sha256 b3c638dbecc5eba5fd51f7a7538176607ded0dfee91c7848c44e0384e27fd68d
+// source: sha256 38b4fbaced0dbb3af4e063dc66c410b3a3a8009ad961c906774e56908481c469
 // x64: gcc (Debian 12.4.0-5) 12.4.0
 // arm64: gcc (Debian 14.2.0-19) 14.2.0
 

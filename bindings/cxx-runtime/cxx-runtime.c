@@ -1,10 +1,10 @@
 /*
  * What koffi.node uses of the C++ library, and no more.
  *
- * libstdc++ has 2.5 MB and thousands of relocations. Loading it takes the dynamic linker some 0.8 ms, a twentieth of what a whole
- * container takes, for the few functions below. This library has the same soname, so that the linker finds the name which koffi.node
- * asks for among the libraries that are loaded already. Names and versions are those of the Itanium C++ ABI and of libstdc++'s
- * stable ABI (versions.map); scripts/build.mjs compares them with what koffi.node needs.
+ * A minimal host has the C library, and libgcc_s, which comes with it, but no libstdc++: nothing else of runts needs that, and without
+ * it koffi.node can't be loaded. This library has the same soname, so that the dynamic linker finds the name which koffi.node asks for
+ * among the libraries that are loaded already. Names and versions are those of the Itanium C++ ABI and of libstdc++'s stable ABI
+ * (versions.map); scripts/build.mjs compares them with what koffi.node needs.
  *
  * koffi is compiled without exceptions: what libstdc++ would throw ends the process here, as it would there.
  */
