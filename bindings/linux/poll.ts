@@ -3,6 +3,7 @@ import { trySyscall } from "../ffi/syscall.ts";
 import { SyscallError } from "../syscall-error.ts";
 
 export const POLLIN = 1;
+const POLLPRI = 2;
 const POLLOUT = 4;
 
 /**
@@ -28,10 +29,22 @@ export function waitReady(
   timeoutMs?: number,
 ): number[] {
   const fds = [...readable, ...writable];
+  return waitFor(fds, (index) => (index < readable.length ? POLLIN : POLLOUT), timeoutMs);
+}
+
+/**
+ * Waits until the kernel changes a file of it that tells so, as cgroup.events does, since the descriptor was last read; for `timeoutMs`
+ * at most. poll(2), cgroups(7)
+ */
+export function waitChanged(fd: number, timeoutMs: number): void {
+  waitFor([fd], () => POLLPRI, timeoutMs);
+}
+
+function waitFor(fds: readonly number[], events: (index: number) => number, timeoutMs?: number): number[] {
   const poll = new Int32Array(2 * fds.length);
   fds.forEach((fd, index) => {
     poll[2 * index] = fd;
-    poll[2 * index + 1] = index < readable.length ? POLLIN : POLLOUT;
+    poll[2 * index + 1] = events(index);
   });
   const timeout = timeoutMs === undefined ? null : timespec(timeoutMs);
   for (;;) {

@@ -43,12 +43,17 @@ export function readCgroupFile(directory: string, file: string, capacity = 4096)
   }
 }
 
-/** As readCgroupFile; undefined where the file or the cgroup does not exist (ENODEV: removed after the opening). */
+/** Whether the error says that the file or the cgroup does not exist (ENODEV: removed after the opening). */
+export function isGone(error: unknown): boolean {
+  return ["ENOENT", "ENODEV", "ENOTDIR"].includes(errorCode(error));
+}
+
+/** As readCgroupFile; undefined where the file or the cgroup does not exist. */
 export function tryReadCgroupFile(directory: string, file: string): string | undefined {
   try {
     return readCgroupFile(directory, file);
   } catch (error) {
-    if (["ENOENT", "ENODEV", "ENOTDIR"].includes(errorCode(error))) return undefined;
+    if (isGone(error)) return undefined;
     throw error;
   }
 }

@@ -1,6 +1,14 @@
+import { closeSync, openSync, readSync } from "../../bindings/linux/files.ts";
+import { waitChanged } from "../../bindings/linux/poll.ts";
 import { errorCode, RuntsError } from "../errors.ts";
-import { sleep } from "./clock.ts";
-import { cgroupName, describeErrno, tryReadCgroupFile, visitCgroups, writeCgroupFile } from "./files.ts";
+import {
+  cgroupName,
+  describeErrno,
+  isGone,
+  tryReadCgroupFile,
+  visitCgroups,
+  writeCgroupFile,
+} from "./files.ts";
 
 /** Processes in uninterruptible sleep can hold a freeze up; what takes longer than this is not going to end. */
 const FREEZE_TIMEOUT_MS = 10_000;
@@ -46,24 +54,41 @@ export function setFrozen(directory: string, frozen: boolean): void {
  */
 function awaitStandstill(directory: string): void {
   const limit = performance.now() + FREEZE_TIMEOUT_MS;
-  const wait = (): void => {
-    if (performance.now() > limit) {
-      throw new RuntsError(
-        `cannot freeze cgroup ${cgroupName(directory)}: its processes did not stop within ${FREEZE_TIMEOUT_MS / 1000} s`,
-        { operation: "write", path: `${directory}/cgroup.freeze` },
-      );
-    }
-    sleep(1);
+  const checkTime = (): void => {
+    if (performance.now() <= limit) return;
+    throw new RuntsError(
+      `cannot freeze cgroup ${cgroupName(directory)}: its processes did not stop within ${FREEZE_TIMEOUT_MS / 1000} s`,
+      { operation: "write", path: `${directory}/cgroup.freeze` },
+    );
   };
   let visited: number;
   do {
     visited = 0;
     visitCgroups(directory, (cgroup) => {
       visited += 1;
-      // One that is gone is neither this nor that.
-      while (hasEvent(cgroup, "frozen 0")) wait();
+      awaitFrozen(cgroup, checkTime);
     });
   } while (visited > 1 && hasEvent(directory, "frozen 0"));
+}
+
+/** The kernel tells of a change, but of two within 10 ms only later: cgroup_file_notify() in kernel/cgroup/cgroup.c. */
+const LONGEST_WAIT_MS = 1;
+
+/** One that is gone is neither frozen nor not. */
+function awaitFrozen(cgroup: string, checkTime: () => void): void {
+  let events: number | undefined;
+  try {
+    events = openSync(`${cgroup}/cgroup.events`, "r");
+    const text = Buffer.allocUnsafe(64);
+    while (text.toString("latin1", 0, readSync(events, text, 0, text.length, 0)).includes("frozen 0")) {
+      checkTime();
+      waitChanged(events, LONGEST_WAIT_MS);
+    }
+  } catch (error) {
+    if (!isGone(error)) throw error;
+  } finally {
+    if (events !== undefined) closeSync(events);
+  }
 }
 
 function writeFreezer(directory: string, frozen: boolean): void {
