@@ -118,8 +118,10 @@ class ProgramWriter {
     let kinds = 0;
     for (let position = 0; position < args.length; position++) {
       const argument = args[position];
-      if (argument !== undefined)
-        kinds |= this.#argument(start + 4 + 2 * position, argument) << (2 * position);
+      const word = start + 4 + 2 * position;
+      // Most are small numbers: CONSTANT, with an upper half of 0.
+      if (typeof argument === "number" && argument >= 0 && argument < TWO_TO_32) words[word] = argument;
+      else if (argument !== undefined) kinds |= this.#argument(word, argument) << (2 * position);
     }
     words[start + 3] = kinds;
     this.#index += 1;
@@ -207,5 +209,5 @@ class ProgramWriter {
 }
 
 function isStubCall(call: Operation["call"]): call is StubCall {
-  return call === "store" || call === "copy" || call === "load" || call === "set-channel" || call === "await";
+  return call in STUB_CALLS;
 }
