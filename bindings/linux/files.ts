@@ -81,26 +81,33 @@ function encoded(text: string): Uint8Array {
 
 const FIRST_CAPACITY = 16 * 1024;
 
+/** What is read comes here first, one file at a time: fresh memory for each costs more than to read it. */
+let space: Buffer | undefined;
+
 /** The whole of a file, or of what a descriptor has from its offset on: bytes, or text in an encoding. */
 export function readFileSync(file: string | number): Buffer;
 export function readFileSync(file: string | number, encoding: "utf8" | "latin1"): string;
 export function readFileSync(file: string | number, encoding?: "utf8" | "latin1"): Buffer | string {
   const fd = typeof file === "number" ? file : openSync(file, O_RDONLY);
   try {
-    const bytes = readAll(fd);
-    return encoding === undefined ? bytes : bytes.toString(encoding);
+    space ??= Buffer.allocUnsafe(FIRST_CAPACITY);
+    const { buffer, length } = readAll(fd, space);
+    if (encoding !== undefined) return buffer.toString(encoding, 0, length);
+    const bytes = Buffer.allocUnsafe(length);
+    buffer.copy(bytes, 0, 0, length);
+    return bytes;
   } finally {
     if (typeof file === "string") closeSync(fd);
   }
 }
 
-/** Up to the end, which files of procfs don't tell beforehand. */
-function readAll(fd: number): Buffer {
-  let buffer = Buffer.allocUnsafe(FIRST_CAPACITY);
+/** Up to the end, which files of procfs don't tell beforehand: into a buffer, or a larger one where that is too small. */
+function readAll(fd: number, given: Buffer): { readonly buffer: Buffer; readonly length: number } {
+  let buffer = given;
   let length = 0;
   for (;;) {
     const count = readSync(fd, buffer, length);
-    if (count === 0) return buffer.subarray(0, length);
+    if (count === 0) return { buffer, length };
     length += count;
     if (length < buffer.length) continue;
     const larger = Buffer.allocUnsafe(2 * buffer.length);
