@@ -1,19 +1,23 @@
-import { nulTerminated } from "./c-string.ts";
-
 /**
  * Byte text: a string with one character, of 0 to 255, for each byte. Paths and fields of files of the container's author are in whatever
  * encoding; in this form they can be searched, split and given back to the kernel without a loss.
  *
- * By way of Buffer's own functions: the latin1 of TextDecoder is windows-1252.
+ * By way of Buffer's own functions: the latin1 of TextDecoder is windows-1252. What each container needs does without Buffer.from, as
+ * in c-string.ts.
  */
 
 export function byteText(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
+  const copy = Buffer.allocUnsafe(bytes.length);
+  copy.set(bytes);
+  return copy.toString("latin1");
 }
 
 /** As the kernel takes it. */
 export function nulTerminatedBytes(byteText: string): Uint8Array {
-  return nulTerminated(Buffer.from(byteText, "latin1"));
+  const bytes = Buffer.allocUnsafe(byteText.length + 1);
+  bytes.write(byteText, "latin1");
+  bytes[byteText.length] = 0;
+  return bytes;
 }
 
 /** Of what is UTF-8 in the kernel: text of a config. */

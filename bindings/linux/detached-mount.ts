@@ -10,7 +10,7 @@ export function detachedReadonlyMount(directory: number): number | undefined {
   const path = cString("");
   const mount = trySyscall("open_tree", directory, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
   if (mount < 0) return undefined;
-  const attributes = new Uint8Array(BigUint64Array.of(BigInt(MOUNT_ATTR_RDONLY), 0n, 0n, 0n).buffer);
+  const attributes = new Uint8Array(new BigUint64Array([BigInt(MOUNT_ATTR_RDONLY), 0n, 0n, 0n]).buffer);
   // Before Linux 5.12 there is no such call: writable is still better than attached.
   trySyscall("mount_setattr", mount, path, AT_EMPTY_PATH, attributes, attributes.length);
   return mount;

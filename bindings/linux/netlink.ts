@@ -64,7 +64,7 @@ export class RouteSocket {
   /** Takes a socket that may come from another network namespace; makes one in this one otherwise. */
   constructor(fd: number = syscall("socket", [AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE])) {
     this.#fd = fd;
-    const on = new Uint8Array(Uint32Array.of(1).buffer);
+    const on = new Uint8Array(new Uint32Array([1]).buffer);
     // The kernel's own words in errors, and not the request again.
     for (const option of [NETLINK_EXT_ACK, NETLINK_CAP_ACK])
       syscall("setsockopt", [fd, SOL_NETLINK, option, on, on.length]);
@@ -133,7 +133,7 @@ export class RouteSocket {
   /** The messages of one datagram that answer the last request; none if it comes from another process. */
   #receive(): Message[] {
     const address = new Uint8Array(sockaddr_nl.size);
-    const addressLength = new Uint8Array(Uint32Array.of(address.length).buffer);
+    const addressLength = new Uint8Array(new Uint32Array([address.length]).buffer);
     const { length } = this.#buffer;
     const count = syscall(
       "recvfrom",
@@ -231,7 +231,7 @@ export function textOf(value: Uint8Array): string {
 }
 
 export function uint32(value: number): Uint8Array {
-  return new Uint8Array(Uint32Array.of(value).buffer);
+  return new Uint8Array(new Uint32Array([value]).buffer);
 }
 
 export function numberIn(value: Uint8Array | undefined): number | undefined {

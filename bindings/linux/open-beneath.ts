@@ -29,7 +29,7 @@ export function openInRoot(root: number, path: string, flags: number): number {
 
 /** int openat2(int dirfd, const char *path, const struct open_how *how, size_t size) */
 function openat2(directory: number, path: string | Uint8Array, flags: number, resolve: number): number {
-  const how = new Uint8Array(BigUint64Array.of(BigInt(flags), 0n, BigInt(resolve)).buffer);
+  const how = new Uint8Array(new Uint32Array([flags, 0, 0, 0, resolve, 0]).buffer);
   const name = cString(path);
   let result: number;
   let attempts = 0;

@@ -28,8 +28,11 @@ export function waitReady(
   writable: readonly number[],
   timeoutMs?: number,
 ): number[] {
-  const fds = [...readable, ...writable];
-  return waitFor(fds, (index) => (index < readable.length ? POLLIN : POLLOUT), timeoutMs);
+  const poll = new Int32Array(2 * (readable.length + writable.length));
+  let index = 0;
+  for (const fd of readable) poll.set([fd, POLLIN], 2 * index++);
+  for (const fd of writable) poll.set([fd, POLLOUT], 2 * index++);
+  return waitFor(poll, timeoutMs);
 }
 
 /**
@@ -37,27 +40,29 @@ export function waitReady(
  * at most. poll(2), cgroups(7)
  */
 export function waitChanged(fd: number, timeoutMs: number): void {
-  waitFor([fd], () => POLLPRI, timeoutMs);
+  waitFor(new Int32Array([fd, POLLPRI]), timeoutMs);
 }
 
-function waitFor(fds: readonly number[], events: (index: number) => number, timeoutMs?: number): number[] {
-  const poll = new Int32Array(2 * fds.length);
-  fds.forEach((fd, index) => {
-    poll[2 * index] = fd;
-    poll[2 * index + 1] = events(index);
-  });
+/** Of an array of struct pollfd: the number, then `events` and, in the upper half, `revents`. */
+function waitFor(poll: Int32Array, timeoutMs: number | undefined): number[] {
   const timeout = timeoutMs === undefined ? null : timespec(timeoutMs);
   for (;;) {
-    const ready = trySyscall("ppoll", new Uint8Array(poll.buffer), fds.length, timeout, null, 8);
-    if (ready === -EINTR) continue;
-    if (ready < 0) throw new SyscallError("ppoll", errnoName(-ready), fds.map(String));
-    // The upper half of the second word is `revents`.
-    return fds.filter((_, index) => (poll[2 * index + 1] ?? 0) >>> 16 !== 0);
+    const result = trySyscall("ppoll", new Uint8Array(poll.buffer), poll.length / 2, timeout, null, 8);
+    if (result === -EINTR) continue;
+    if (result < 0) throw new SyscallError("ppoll", errnoName(-result), descriptorsOf(poll).map(String));
+    return descriptorsOf(poll, (events) => events >>> 16 !== 0);
   }
 }
 
+function descriptorsOf(poll: Int32Array, isMeant = (_events: number): boolean => true): number[] {
+  const fds: number[] = [];
+  for (let word = 0; word < poll.length; word += 2)
+    if (isMeant(poll[word + 1] ?? 0)) fds.push(poll[word] ?? -1);
+  return fds;
+}
+
 function timespec(timeoutMs: number): Uint8Array {
-  const seconds = BigInt(Math.floor(timeoutMs / 1000));
-  const nanoseconds = BigInt((timeoutMs % 1000) * 1_000_000);
-  return new Uint8Array(BigInt64Array.of(seconds, nanoseconds).buffer);
+  // Two numbers of 64 bits, lower half first.
+  const words = new Uint32Array([Math.floor(timeoutMs / 1000), 0, (timeoutMs % 1000) * 1_000_000, 0]);
+  return new Uint8Array(words.buffer);
 }

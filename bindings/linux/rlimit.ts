@@ -10,7 +10,7 @@ export interface Rlimit {
 export function prlimit(pid: number, resource: string, limit?: Rlimit): Rlimit {
   const old = new BigUint64Array(2);
   const wanted =
-    limit === undefined ? null : new Uint8Array(BigUint64Array.of(limit.soft, limit.hard).buffer);
+    limit === undefined ? null : new Uint8Array(new BigUint64Array([limit.soft, limit.hard]).buffer);
   syscall("prlimit64", [pid, rlimitNumber(resource) ?? -1, wanted, new Uint8Array(old.buffer)], [resource]);
   return { soft: old[0] ?? 0n, hard: old[1] ?? 0n };
 }

@@ -25,7 +25,7 @@ export function messageHeader(buffer: Uint8Array, control: Uint8Array): MessageH
 
 /** From now on the kernel tells who has sent what arrives: SO_PASSCRED of unix(7). */
 export function revealSenders(socket: number): void {
-  const on = new Uint8Array(Int32Array.of(1).buffer);
+  const on = new Uint8Array(new Int32Array([1]).buffer);
   syscall("setsockopt", [socket, SOL_SOCKET, SO_PASSCRED, on, on.length], ["SO_PASSCRED"]);
 }
 

@@ -10,8 +10,9 @@ export function limitWaiting(socket: number, seconds: number): void {
   const MICROSECONDS = 1_000_000;
   // A struct timeval of 0 would be no limit.
   const time = Math.max(1, Math.ceil(seconds * MICROSECONDS));
-  const parts = [Math.floor(time / MICROSECONDS), time % MICROSECONDS].map(BigInt);
-  const limit = new Uint8Array(BigInt64Array.from(parts).buffer);
+  // Two numbers of 64 bits, lower half first.
+  const words = new Uint32Array([Math.floor(time / MICROSECONDS), 0, time % MICROSECONDS, 0]);
+  const limit = new Uint8Array(words.buffer);
   for (const option of [SO_RCVTIMEO, SO_SNDTIMEO])
     syscall("setsockopt", [socket, SOL_SOCKET, option, limit, limit.length], ["a time limit"]);
 }

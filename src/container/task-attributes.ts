@@ -22,8 +22,8 @@ export function taskAttributes(
   ownUserNamespace: boolean,
 ): TaskAttributes | undefined {
   const { scheduler, ioPriority } = process;
-  if ([scheduler, ioPriority, memoryPolicy, personality].every((wanted) => wanted === undefined))
-    return undefined;
+  const wanted = scheduler ?? ioPriority ?? memoryPolicy ?? personality;
+  if (wanted === undefined) return undefined;
   const calls = schedulingCalls(process);
   // Real-time policies and lower nice values need a right of the host (capabilities(7), CAP_SYS_NICE), which a process in a user
   // namespace never has. A runtime that has it sets them from outside; any other may change no more than the process itself.

@@ -82,6 +82,6 @@ export function attachTerminal(program: Program, slave: Register, { consoleSize 
   program.do("ioctl", [0, TIOCSCTTY, 0]);
   if (consoleSize === undefined || consoleSize.height === 0 || consoleSize.width === 0) return;
   program.about("/process/consoleSize", "set the size of the terminal");
-  const size = Uint16Array.of(consoleSize.height, consoleSize.width, 0, 0);
+  const size = new Uint16Array([consoleSize.height, consoleSize.width, 0, 0]);
   program.do("ioctl", [0, TIOCSWINSZ, data(new Uint8Array(size.buffer))]);
 }

@@ -199,7 +199,7 @@ function setUser(program: Program, { user }: Process, options: CredentialOptions
 /** Header and data of capset(2): effective, permitted, inheritable, the low 32 bits of all three first. */
 function capsetArguments({ effective, permitted, inheritable }: CapabilitySets) {
   const words = [effective, permitted, inheritable];
-  const header = data(new Uint8Array(Uint32Array.of(_LINUX_CAPABILITY_VERSION_3, 0).buffer));
+  const header = data(new Uint8Array(new Uint32Array([_LINUX_CAPABILITY_VERSION_3, 0]).buffer));
   const low = words.map((set) => Number(set & 0xffffffffn));
   const high = words.map((set) => Number(set >> 32n));
   return [header, data(new Uint8Array(new Uint32Array([...low, ...high]).buffer))];

@@ -223,6 +223,6 @@ function setRlimits(program: Program, process: Process, { inheritedNofile }: Sta
 }
 
 function setRlimit(program: Program, resource: number, soft: bigint, hard: bigint): void {
-  const limit = data(new Uint8Array(BigUint64Array.of(soft, hard).buffer));
+  const limit = data(new Uint8Array(new BigUint64Array([soft, hard]).buffer));
   program.do("prlimit64", [0, resource, limit, 0]);
 }

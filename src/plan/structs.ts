@@ -7,7 +7,7 @@ export function openHow(flags: number, mode: number, resolve: number): Data {
   const key = flags * RESOLVE_LIMIT + resolve;
   const known = mode === 0 ? knownHows.get(key) : undefined;
   if (known !== undefined) return known;
-  const how = data(new Uint8Array(Uint32Array.of(flags, 0, mode, 0, resolve, 0).buffer));
+  const how = data(new Uint8Array(new Uint32Array([flags, 0, mode, 0, resolve, 0]).buffer));
   if (mode === 0) knownHows.set(key, how);
   return how;
 }
