@@ -89,9 +89,9 @@ export const ANSWER_TIMEOUT_S = 300;
 export function channelPair(): readonly [ours: number, theirs: number] {
   const ours = new Int32Array(2);
   syscall("socketpair", [AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, new Uint8Array(ours.buffer)]);
-  const [first = -1, second = -1] = ours;
+  const first = ours[0] ?? -1;
   limitWaiting(first, ANSWER_TIMEOUT_S);
-  return [first, second];
+  return [first, ours[1] ?? -1];
 }
 
 /** Makes a descriptor survive an execve of a child. */

@@ -78,10 +78,10 @@ function parseId(text: string, option: string): number {
 }
 
 function overriddenUser(user: User, { user: text, additionalGids }: ExecOverrides): User {
-  const gids = additionalGids
-    .flatMap((list) => list.split(","))
-    .map((gid) => parseId(gid, "--additional-gids"));
-  const withGroups = { ...user, additionalGids: [...(user.additionalGids ?? []), ...gids] };
+  const gids = [...(user.additionalGids ?? [])];
+  for (const list of additionalGids)
+    for (const gid of list.split(",")) gids.push(parseId(gid, "--additional-gids"));
+  const withGroups = { ...user, additionalGids: gids };
   if (text === undefined) return withGroups;
   const [uid = "", gid, ...rest] = text.split(":");
   if (rest.length > 0)

@@ -114,12 +114,14 @@ export class Foreground {
 
   /** Waits until there is something to do for some descriptors. */
   #ready(): number[] {
-    const awaited = this.#attendants.map((attendant) => attendant.awaited());
-    const attended = awaited.flatMap(({ descriptors }) => descriptors);
-    const readable = [this.#pidfd, this.#signals, ...(this.#relay?.readable ?? []), ...attended];
-    const timeouts = awaited.flatMap(({ timeoutMs }) => timeoutMs ?? []);
-    if (this.#hasOrphans) timeouts.push(0);
-    const timeoutMs = timeouts.length > 0 ? Math.min(...timeouts) : undefined;
+    const readable = [this.#pidfd, this.#signals, ...(this.#relay?.readable ?? [])];
+    let least = this.#hasOrphans ? 0 : Number.POSITIVE_INFINITY;
+    for (const attendant of this.#attendants) {
+      const { descriptors, timeoutMs = least } = attendant.awaited();
+      readable.push(...descriptors);
+      least = Math.min(least, timeoutMs);
+    }
+    const timeoutMs = least === Number.POSITIVE_INFINITY ? undefined : least;
     return waitReady(readable, this.#relay?.writable ?? [], timeoutMs);
   }
 

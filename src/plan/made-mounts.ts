@@ -104,11 +104,12 @@ export function verifyPlaces(program: Program, plan: InitPlan): ReplyCheck[] {
   const { maskedPaths = [], readonlyPaths = [] } = plan.config.linux ?? {};
   const hidden = [...maskedPaths.map(cleanPath), ...readonlyPaths.map(cleanPath)];
   const covering = new Set(hidden.map((path) => coveringMount(plan, path)));
-  return plan.made.flatMap((made) => {
+  const checks: ReplyCheck[] = [];
+  for (const made of plan.made) {
     const { destination, pointer, mount } = made;
     // One that is hidden itself, or covered by a later one, is not what the path leads to.
     const isOnTop = coveringMount(plan, destination) === made && !hidden.includes(destination);
-    if (mount === undefined || !covering.has(made) || !isOnTop) return [];
+    if (mount === undefined || !covering.has(made) || !isOnTop) continue;
     program.about(pointer, `verify that ${destination} is where it was mounted`);
     const found = openInRoot(program, plan.root, destination, { tolerate: NOT_THERE });
     const numbers = [mount, found].map((fd) => {
@@ -119,8 +120,9 @@ export function verifyPlaces(program: Program, plan: InitPlan): ReplyCheck[] {
       });
       return program.outputs.indexOf(output);
     });
-    return [checkOf(destination, pointer, numbers)];
-  });
+    checks.push(checkOf(destination, pointer, numbers));
+  }
+  return checks;
 }
 
 function checkOf(destination: string, pointer: string, outputs: readonly number[]): ReplyCheck {

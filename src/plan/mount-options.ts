@@ -162,9 +162,12 @@ export function parsePropagation(word: string): Propagation | undefined {
  * file system itself are known beside its own options, and of a bind mount all of it is ignored.
  */
 function separated(options: readonly string[], type: string): { word: string; alone: boolean }[] {
-  return options
-    .filter((option) => !isIdMapOption(option))
-    .flatMap((option) => dataWords(option, type).map((word) => ({ word, alone: word === option })));
+  const words: { word: string; alone: boolean }[] = [];
+  for (const option of options) {
+    if (isIdMapOption(option)) continue;
+    for (const word of dataWords(option, type)) words.push({ word, alone: word === option });
+  }
+  return words;
 }
 
 /** `type` is that of the file system: what separates its options depends on it. */
