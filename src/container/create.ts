@@ -3,7 +3,7 @@ import { writeFileSync } from "../../bindings/linux/files.ts";
 import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import { killAndReap } from "../../bindings/linux/reap.ts";
 import { listenUnix } from "../../bindings/linux/unix-socket.ts";
-import { type Program, pathOf } from "../../bindings/stub/program.ts";
+import type { Program } from "../../bindings/stub/program.ts";
 import { cgroupPathFor, findCgroupMount } from "../cgroup/path.ts";
 import { setUpInit } from "../init/set-up.ts";
 import { type Init, type PendingInit, spawnInit } from "../init/spawn-init.ts";
@@ -27,7 +27,7 @@ import { ContainerCgroup } from "./create-cgroup.ts";
 import { type CreateParts, prepareParts } from "./create-parts.ts";
 import { explainClone } from "./delegation.ts";
 import { explained } from "./exec-failure.ts";
-import { firstState } from "./first-state.ts";
+import { describeOperations, firstState } from "./first-state.ts";
 import { bundlePath, hostFacts, openBundle, rootfsOf } from "./host-facts.ts";
 import { checkId } from "./id.ts";
 import { newKeyringName } from "./keyring-name.ts";
@@ -45,28 +45,36 @@ import {
 } from "./process-rights.ts";
 import { startTimeOf } from "./process-status.ts";
 import { connectReceivers, type Receivers } from "./receivers.ts";
-import {
-  type LastOperation,
-  makeContainerDirectory,
-  type SavedState,
-  startSocketPath,
-  writeState,
-} from "./saved-state.ts";
+import { makeContainerDirectory, type SavedState, startSocketPath, writeState } from "./saved-state.ts";
 import { execLabels, explainedLabel, mountLabelOf } from "./security-modules.ts";
 import { awaitClosed } from "./start-report.ts";
 import { inNetworkOfInit } from "./start-socket.ts";
 import type { TerminalReceiver } from "./terminal-receiver.ts";
 import { undoAll } from "./undo.ts";
 
+/** A container that was made a moment ago. */
+export interface Created {
+  readonly state: SavedState;
+  /** The caller's to release: nobody else has got at the container yet. undefined if its directory is gone. */
+  readonly lock: ContainerLock | undefined;
+}
+
 /**
  * Steps 1 to 5 of the lifecycle (runtime.md): makes the container, whose init then waits for `start`. On failure nothing of it
  * is left. `openTerminal` is given where the caller itself is the other end of a terminal, which no console socket gets then.
  */
-export function createContainer(
+export function createContainer(...given: Parameters<typeof createLocked>): SavedState {
+  const { state, lock } = createLocked(...given);
+  lock?.release();
+  return state;
+}
+
+/** As createContainer, for a caller who goes on with the container. */
+export function createLocked(
   context: Context,
   asked: CreateOptions,
   openTerminal?: () => TerminalReceiver,
-): SavedState {
+): Created {
   checkId(asked.id);
   const { config: given, bytes, bundle } = openContainersBundle(asked);
   const options = { ...asked, bundle };
@@ -93,7 +101,7 @@ function createFor(
   context: Context,
   options: CreateOptions,
   { config, bytes, process }: Given,
-): SavedState {
+): Created {
   const handed = handedDescriptors(options.preserveFds, true);
   const directory = makeContainerDirectory(context.root, options.id);
   let creation: Creation | undefined;
@@ -125,17 +133,6 @@ function prepareNotify({ log }: Context, config: Config, directory: string) {
   const host = callersNotifySocket();
   if (host === undefined) return undefined;
   return prepareNotifySocket(config, directory, host, (message) => log.warn(message));
-}
-
-/** What `start` needs to name an operation of the last program that fails. */
-function describeOperations({ operations, descriptors }: Program): LastOperation[] {
-  const described: LastOperation[] = [];
-  operations.forEach((operation, position) => {
-    const { call, pointer, purpose } = operation;
-    const index = position + descriptors.length;
-    if (call !== "store") described.push({ index, call, pointer, purpose, path: pathOf(operation) });
-  });
-  return described;
 }
 
 /** A container that is about to be made. */
@@ -187,7 +184,7 @@ class Creation {
     this.#cgroup = new ContainerCgroup(context, config.linux ?? {}, this.#rootless);
   }
 
-  run({ terminal, pidfd }: Receivers): SavedState {
+  run({ terminal, pidfd }: Receivers): Created {
     this.#lock = lockContainer(this.#directory, this.#options.id);
     const rootfs = rootfsOf(this.#config, this.#options.bundle);
     const parts = prepareParts(this.#context, this.#options.id, this.#config, this.#process, {
@@ -223,8 +220,7 @@ class Creation {
     writeState(this.#directory, this.#saved);
     parts.netDevices?.close();
     parts.scope?.close();
-    this.#lock?.release();
-    return this.#saved;
+    return { state: this.#saved, lock: this.#lock };
   }
 
   /** Leads init to where it waits for `start`; returns its last program. */

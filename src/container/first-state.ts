@@ -1,8 +1,9 @@
 import { ownPid } from "../../bindings/linux/own-process.ts";
+import { type Program, pathOf } from "../../bindings/stub/program.ts";
 import { hasOwn, namespacesOf } from "../plan/init-plan.ts";
 import type { Config } from "../spec/types.ts";
 import { startTimeOf } from "./process-status.ts";
-import type { SavedState } from "./saved-state.ts";
+import type { LastOperation, SavedState } from "./saved-state.ts";
 
 /** What is known of a container that is about to be made by this process. */
 export type FirstFacts = Pick<
@@ -39,4 +40,15 @@ export function firstState(config: Config, facts: FirstFacts): SavedState {
     hasPoststop: (config.hooks?.poststop ?? []).length > 0,
     lastOperations: [],
   };
+}
+
+/** What `start` needs to name an operation of the last program that fails. */
+export function describeOperations({ operations, descriptors }: Program): LastOperation[] {
+  const described: LastOperation[] = [];
+  operations.forEach((operation, position) => {
+    const { call, pointer, purpose } = operation;
+    const index = position + descriptors.length;
+    if (call !== "store") described.push({ index, call, pointer, purpose, path: pathOf(operation) });
+  });
+  return described;
 }

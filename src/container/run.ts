@@ -1,12 +1,11 @@
 import { PR_SET_CHILD_SUBREAPER } from "../../bindings/abi/prctl.ts";
 import { syscall } from "../../bindings/ffi/syscall.ts";
-import { createContainer } from "./create.ts";
+import { type Created, createLocked } from "./create.ts";
 import { deleteContainer } from "./delete.ts";
 import { Foreground, holdForwardedSignals } from "./foreground.ts";
 import { foregroundTerminal } from "./foreground-terminal.ts";
 import type { NotifyRelay } from "./notify-socket.ts";
 import type { Context, RunOptions } from "./options.ts";
-import type { SavedState } from "./saved-state.ts";
 import { SeccompTrace } from "./seccomp-trace.ts";
 import { type StartOptions, startContainer } from "./start.ts";
 
@@ -16,8 +15,7 @@ import { type StartOptions, startContainer } from "./start.ts";
  */
 export async function runContainer(context: Context, options: RunOptions): Promise<number> {
   if (options.detach) {
-    const state = createContainer(context, options);
-    await startOrDelete(context, state, { notify: "until ready" });
+    await startOrDelete(context, createLocked(context, options), { notify: "until ready" });
     return 0;
   }
   if (!options.noSubreaper)
@@ -25,34 +23,37 @@ export async function runContainer(context: Context, options: RunOptions): Promi
   holdForwardedSignals();
   const terminal = foregroundTerminal();
   const trace = options.seccompTrace === true ? new SeccompTrace() : undefined;
-  const state = createContainer(
+  const created = createLocked(
     context,
     trace === undefined ? options : { ...options, changeConfig: trace.changeConfig },
     terminal.open,
   );
   let foreground: Foreground | undefined;
   try {
-    foreground = new Foreground(state.pid, terminal.relay());
+    foreground = new Foreground(created.state.pid, terminal.relay());
     if (trace !== undefined) foreground.attend(trace);
     // A service in the foreground stays its manager's main process, and passes on what the container says of its state.
-    const relay = await startOrDelete(context, state, { notify: "by caller", agent: trace });
+    const relay = await startOrDelete(context, created, { notify: "by caller", agent: trace });
     if (relay !== undefined) foreground.attend(relay);
     return foreground.wait();
   } finally {
     foreground?.close();
     trace?.report();
-    if (!options.keep) deleteContainer(context, state.id, { force: true, only: state });
+    // Held still if there was no start.
+    created.lock?.release();
+    if (!options.keep) deleteContainer(context, options.id, { force: true, only: created.state });
   }
 }
 
 /** What a failed start leaves is nobody's to delete: the caller never had a container. */
 async function startOrDelete(
   context: Context,
-  state: SavedState,
+  created: Created,
   options: StartOptions,
 ): Promise<NotifyRelay | undefined> {
+  const { state } = created;
   try {
-    return await startContainer(context, state.id, options);
+    return await startContainer(context, state.id, { ...options, created });
   } catch (error) {
     deleteContainer(context, state.id, { force: true, only: state });
     throw error;

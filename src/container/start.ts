@@ -7,6 +7,7 @@ import { operationError } from "../init/run-program.ts";
 import { readValidConfig } from "../spec/config.ts";
 import type { Hook } from "../spec/types.ts";
 import { callersNotifySocket } from "./caller.ts";
+import type { Created } from "./create.ts";
 import { destroy } from "./delete.ts";
 import { explained } from "./exec-failure.ts";
 import { hookState, runHooks } from "./hooks.ts";
@@ -36,6 +37,8 @@ export interface StartOptions {
   readonly notify: "until ready" | "by caller" | "by nobody";
   /** Takes the seccomp listener in place of the config's agent. */
   readonly agent?: SeccompAgent | undefined;
+  /** The container, where the caller has just made it: its lock is released here. */
+  readonly created?: Created;
 }
 
 /**
@@ -82,14 +85,14 @@ async function untilReady(relay: NotifyRelay, { pid, startTime }: SavedState): P
 function startLocked(
   context: Context,
   id: string,
-  { notify, agent }: StartOptions,
+  { notify, agent, created }: StartOptions,
 ): { readonly saved: SavedState; readonly relay: NotifyRelay | undefined } {
   const directory = containerDirectory(context.root, id);
-  const lock = lockContainer(directory, id);
+  const lock = created === undefined ? lockContainer(directory, id) : created.lock;
   if (lock === undefined) throw doesNotExist(id);
   let relay: NotifyRelay | undefined;
   try {
-    const saved = tryReadState(directory);
+    const saved = created?.state ?? tryReadState(directory);
     if (saved === undefined) throw doesNotExist(id);
     const status = statusOf(directory, saved);
     if (status === "stopped") throw wrongStatus(id, "cannot start a container that has stopped");
