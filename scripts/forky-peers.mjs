@@ -32,7 +32,7 @@ const aptOptions = [
   ["APT::Update::Error-Mode", "any"],
 ].flatMap(([name, value]) => ["-o", `${name}=${value}`]);
 
-/** The runc and crun that forky has today, and the folder of shared libraries that they need in addition to the machine's. */
+/** Downloads the runc and crun that forky has today. Returns them as `unpackedForkyPeers`. */
 export function ensureForkyPeers() {
   if (which("apt-get") === undefined)
     throw new Missing("apt-get, which downloads forky's runc and crun, is missing.");
@@ -42,9 +42,18 @@ export function ensureForkyPeers() {
   writeFileSync(join(cache, "status"), "");
   readPackageLists();
   unpackAnew();
+  return unpackedForkyPeers();
+}
+
+/**
+ * The runc and crun that were downloaded last, by name, and the folder of shared libraries that they need in addition to the machine's;
+ * undefined if none were.
+ */
+export function unpackedForkyPeers() {
+  if (!existsSync(unpacked)) return undefined;
   const triplet = readdirSync(join(unpacked, "usr/lib")).find((name) => name.endsWith("-linux-gnu"));
   return {
-    runtimes: [join(unpacked, "usr/sbin/runc"), join(unpacked, "usr/bin/crun")],
+    runtimes: { runc: join(unpacked, "usr/sbin/runc"), crun: join(unpacked, "usr/bin/crun") },
     libraries: join(unpacked, "usr/lib", triplet),
   };
 }

@@ -12,6 +12,8 @@ export const runtime = join(root, "dist/runts");
 export const unifiedCgroup = join(root, "spec-tests/harness/unified-cgroup.sh");
 /** Runs a command where every user can reach the repository. */
 export const reachable = join(root, "spec-tests/harness/reachable.sh");
+/** Takes a folder and a command: runs the command where programs find the folder's libraries. */
+export const withLibraries = join(root, "spec-tests/harness/with-libraries.sh");
 export const vitest = join(root, "node_modules/vitest/vitest.mjs");
 
 /** Debian packages that several commands need, as `ensurePackages` takes them. */

@@ -14,15 +14,12 @@ import {
   ensurePackages,
   Missing,
   peerRuntimes,
-  root,
   runScript,
   specPackages,
   which,
+  withLibraries,
 } from "./machine.mjs";
 import { countJudged, failureSummary, runVitest } from "./run-vitest.mjs";
-
-/** Takes a folder and a command: runs the command where programs find the folder's libraries. */
-const withLibraries = join(root, "spec-tests/harness/with-libraries.sh");
 
 /** Each test that finds leftovers of a peer waits for their end first: up to half an hour in all, on two processors. */
 const timeoutMs = 60 * 60_000;
@@ -33,7 +30,7 @@ function findPeers() {
   const below = [withLibraries, forky.libraries];
   const peers = [
     ...peerRuntimes.map(({ program }) => ({ path: which(program), below: [] })),
-    ...forky.runtimes.map((path) => ({ path, below })),
+    ...Object.values(forky.runtimes).map((path) => ({ path, below })),
   ];
   return peers.map((peer) => ({ ...peer, label: labelOf(peer) }));
 }
