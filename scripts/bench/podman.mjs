@@ -1,39 +1,33 @@
-/** `podman run` with each runtime: what a user of an engine waits for, of which the runtime is a part. */
-import { spawnSync } from "node:child_process";
+/** `npm run bench -- --podman`: `podman run` with each runtime, what a user of an engine waits for, of which the runtime is a part. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Missing } from "./machine.mjs";
+import { which } from "../machine.mjs";
+import { makeBundle } from "./bundles.mjs";
+import { succeed, time } from "./processes.mjs";
+import { alternate } from "./rounds.mjs";
 
 const IMAGE = "localhost/bench:latest";
 
-export const podmanPackage = {
-  name: "podman",
-  program: "podman",
-  needed: true,
-  why: "podman run is measured",
-};
-
 /**
- * Makes a podman with storage of its own, and an image of a root file system. Returns, by the runtime's name, the command that runs and
- * removes a container of /bin/true, without a network.
+ * Makes a podman with storage of its own, and an image of a root file system; then runs and removes containers of /bin/true, without a
+ * network. `paths` has a runtime's path by its name. Returns the samples, in ms.
  */
-export function podmanCommands(directory, rootfs, paths) {
+export function measurePodman({ paths, directory, rounds }) {
   const settings = join(directory, "containers.conf");
   // The machine may lack the controller for a limit of processes.
   writeFileSync(settings, "[containers]\npids_limit = 0\n");
+  const env = { CONTAINERS_CONF: settings };
   const folders = ["root", "runroot", "tmpdir"].flatMap((name) => [`--${name}`, join(directory, name)]);
   const quiet = ["--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--events-backend", "none"];
-  const podman = ["env", `CONTAINERS_CONF=${settings}`, "podman", ...folders, ...quiet];
+  const podman = [which("podman"), ...folders, ...quiet];
+  const rootfs = join(makeBundle(join(directory, "bundle"), ["/bin/true"]), "rootfs");
   const archive = join(directory, "image.tar");
-  succeed("tar", "-C", rootfs, "-cf", archive, ".");
-  succeed(...podman, "import", "--quiet", archive, IMAGE);
+  succeed({ argv: ["tar", "-C", rootfs, "-cf", archive, "."] });
+  succeed({ argv: [...podman, "import", "--quiet", archive, IMAGE], env });
   const run = ["run", "--rm", "--network", "none", "--log-driver", "none", IMAGE, "/bin/true"];
-  return Object.fromEntries(
-    Object.entries(paths).map(([name, path]) => [name, [...podman, "--runtime", path, ...run]]),
-  );
-}
-
-function succeed(file, ...args) {
-  const { status, stdout, stderr } = spawnSync(file, args, { encoding: "utf8" });
-  if (status !== 0) throw new Missing(`${file} ${args.join(" ")} failed:\n${stdout}${stderr}`);
+  const turns = Object.entries(paths).map(([name, path]) => {
+    const command = { argv: [...podman, "--runtime", path, ...run], env };
+    return [name, () => ({ "podman run": time(command).ms })];
+  });
+  return alternate(Object.fromEntries(turns), rounds);
 }

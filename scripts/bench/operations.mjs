@@ -1,0 +1,111 @@
+/** The commands that engines call, each subject's in turn. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Missing } from "../machine.mjs";
+import { makeBundle, makeEmptyProgram } from "./bundles.mjs";
+import { time } from "./processes.mjs";
+import { alternate } from "./rounds.mjs";
+import { measureThroughput } from "./throughput.mjs";
+
+/** Returns the samples of each figure by subject, in the order of the rounds. */
+export function measureOperations({ subjects, directory, rounds }) {
+  const bundle = makeBundle(join(directory, "bundle"), ["/bin/true"]);
+  const sleeping = makeBundle(join(directory, "sleeping"), ["/bin/sleep", "3600"]);
+  const inTurns = (turn) => alternate(each(subjects, turn), rounds);
+  const stages = {
+    "--version": () => measureVersion(subjects, directory, rounds),
+    "what is asked of a created container": () => measureCreated(subjects, bundle, rounds),
+    run: () => inTurns((subject) => measureRun(subject, bundle)),
+    "create, start and delete": () => inTurns((subject) => measureLife(subject, bundle)),
+    "what is done to a running container": () => measureRunning(subjects, sleeping, rounds),
+    "run, several at once": () => measureThroughput({ subjects, bundle, rounds }),
+  };
+  const samples = {};
+  for (const [what, measure] of Object.entries(stages)) {
+    process.stdout.write(`measuring ${what}\n`);
+    Object.assign(samples, measure());
+  }
+  return samples;
+}
+
+function each(subjects, turn) {
+  return Object.fromEntries(subjects.map((subject) => [subject.name, () => turn(subject)]));
+}
+
+/** Beside the empty program. */
+function measureVersion(subjects, directory, rounds) {
+  const empty = { argv: [makeEmptyProgram(directory)] };
+  const turns = each(subjects, (subject) => ({ "--version": subject.version() }));
+  return alternate({ ...turns, empty: () => ({ "--version": time(empty).ms }) }, rounds);
+}
+
+/** What is asked of containers that wait for `start`, and the memory that they take meanwhile. */
+function measureCreated(subjects, bundle, rounds) {
+  const ids = new Map(subjects.map((subject) => [subject, subject.create(bundle).id]));
+  const samples = alternate(
+    each(subjects, (subject) => ({ state: subject.act("state", ids.get(subject)) })),
+    rounds,
+  );
+  const pss = Object.fromEntries(subjects.map((subject) => [subject.name, [readPss(subject.pidFile)]]));
+  for (const [subject, id] of ids) subject.act("delete", "--force", id);
+  return { ...samples, "init PSS": pss };
+}
+
+function measureRun(subject, bundle) {
+  const { ms, cpuMs } = subject.run(bundle);
+  return { run: ms, "run, CPU": cpuMs };
+}
+
+/** The container ends by itself between `start` and `delete`, in time that is not measured. */
+function measureLife(subject, bundle) {
+  const { id, ms: create } = subject.create(bundle);
+  const start = subject.act("start", id);
+  waitForEnd(subject.pidFile);
+  const deletion = subject.act("delete", id);
+  return { create, start, delete: deletion, "create+start+delete": create + start + deletion };
+}
+
+/** What is done to containers that run. Their first process has no handler for SIGTERM, and so the kernel does not let it end them. */
+function measureRunning(subjects, bundle, rounds) {
+  const ids = new Map(subjects.map((subject) => [subject, subject.create(bundle).id]));
+  for (const [subject, id] of ids) subject.act("start", id);
+  const samples = alternate(
+    each(subjects, (subject) => {
+      const id = ids.get(subject);
+      return {
+        exec: subject.act("exec", id, "/bin/true"),
+        "exec, output to end": subject.execTail(id),
+        pause: subject.act("pause", id),
+        resume: subject.act("resume", id),
+        kill: subject.act("kill", id, "TERM"),
+      };
+    }),
+    rounds,
+  );
+  for (const [subject, id] of ids) subject.act("delete", "--force", id);
+  return samples;
+}
+
+/** Waits until a container's process has ended, looking at the kernel's view of it: no runtime's time is spent on it. */
+function waitForEnd(pidFile) {
+  const pid = readFileSync(pidFile, "utf8");
+  const deadline = Date.now() + 10_000;
+  while (Date.now() < deadline) {
+    let stat;
+    try {
+      stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    } catch {
+      return;
+    }
+    if (/\) [ZX]/.test(stat)) return;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+  }
+  throw new Missing("a container's process did not end within 10 s");
+}
+
+/** Of the fields of smaps_rollup (proc_pid_smaps(5)), in KiB: each page divided by the number of processes that map it. */
+function readPss(pidFile) {
+  const pid = readFileSync(pidFile, "utf8");
+  const match = /^Pss:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"));
+  return Number(match?.[1]);
+}

@@ -1,0 +1,38 @@
+/** How many `run` a second the machine does with each runtime, where the processors are busy: CPU counts there, not latency. */
+import { Missing } from "../machine.mjs";
+import { start, wait } from "./processes.mjs";
+import { alternate } from "./rounds.mjs";
+
+const workers = 4;
+
+/** Of each worker in a turn: enough that the moment at the end when not all of them work is short. */
+const runsEach = 25;
+
+/** A shell forks faster than Node. Its arguments: how many, the id's beginning, the command. */
+const loop = `count=$1 id=$2; shift 2
+while [ "$count" -gt 0 ]; do "$@" "$id-$count" || exit; count=$((count - 1)); done`;
+
+/** Returns the samples by subject, of which there are fewer than rounds, since each is of many runs. */
+export function measureThroughput({ subjects, bundle, rounds }) {
+  const turns = subjects.map((subject) => [
+    subject.name,
+    () => ({ "run, 4 workers": runsPerSecond(subject, bundle) }),
+  ]);
+  return alternate(Object.fromEntries(turns), Math.max(1, Math.round(rounds / 12)), 1);
+}
+
+function runsPerSecond(subject, bundle) {
+  const { argv, env } = subject.command("run", "--bundle", bundle);
+  const begun = process.hrtime.bigint();
+  const pids = Array.from({ length: workers }, () =>
+    start(
+      { argv: ["/bin/sh", "-c", loop, "sh", String(runsEach), subject.newId(), ...argv], env },
+      { errors: 2 },
+    ),
+  );
+  const codes = pids.map((pid) => wait(pid).code);
+  const seconds = Number(process.hrtime.bigint() - begun) / 1e9;
+  if (codes.some((code) => code !== 0))
+    throw new Missing(`${workers} at once, ${argv.join(" ")} failed (see above)`);
+  return (workers * runsEach) / seconds;
+}
