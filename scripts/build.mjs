@@ -4,6 +4,7 @@
  *
  *   dist/runts          the launcher: what users execute
  *   dist/runts-engine   the program, compiled by Bun into one executable
+ *   dist/runts-warm     the program in memory, ready to work, for this machine and boot (src/freeze)
  *   dist/koffi.node     koffi's native part, which both programs load from beside themselves
  *   dist/koffi-cxx.so   what koffi needs of a C++ library, if it has all of that (bindings/cxx-runtime)
  *   dist/runts.mjs      the program as one file for Node
@@ -216,3 +217,15 @@ if (!withFaults) {
 }
 rmSync(partial, { recursive: true });
 process.stdout.write(`${basename(dist)}: ${sizes.join(", ")}\n`);
+
+/** The last step, since an image is of the very files that it was made from. Without one each start is cold, which is no failure. */
+function warm() {
+  const { status, stderr, error } = spawnSync(join(dist, "runts"), ["warm"], { encoding: "utf8", env: {} });
+  const reason = `${stderr ?? ""}${error?.message ?? ""}`.trim() || `exit code ${status}`;
+  process.stdout.write(
+    status === 0
+      ? "build: runts starts warm on this machine until its next boot\n"
+      : `build: no warm start: ${reason}\n`,
+  );
+}
+warm();

@@ -18,7 +18,7 @@ getsockopt gettid getuid getxattr inotify_add_watch inotify_init1 io_uring_enter
 ioprio_set kcmp keyctl kill landlock_add_rule landlock_create_ruleset landlock_restrict_self linkat listen listmount
 lseek memfd_create mkdirat mknodat mlockall mmap mount mount_setattr move_mount mprotect munmap name_to_handle_at
 nanosleep newfstatat open_by_handle_at open_tree openat openat2 personality pidfd_getfd pidfd_open pidfd_send_signal
-pipe2 pivot_root ppoll prctl pread64 preadv prlimit64 process_madvise process_vm_writev pwrite64 read readlinkat readv
+pipe2 pivot_root ppoll prctl pread64 preadv prlimit64 process_madvise process_vm_writev ptrace pwrite64 read readlinkat readv
 recvfrom recvmsg renameat2 request_key rt_sigaction rt_sigprocmask rt_sigtimedwait sched_get_priority_max
 sched_get_priority_min sched_getaffinity sched_getattr sched_setaffinity sched_setattr sched_setscheduler seccomp
 sendfile sendmsg sendto set_mempolicy set_tid_address setdomainname setgid setgroups sethostname setitimer setns setpgid

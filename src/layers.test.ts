@@ -11,10 +11,11 @@ const root = join(import.meta.dirname, "..");
 
 /** Layers of src that one of them may import, beside itself and bindings. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
-  main: ["warm", "cli", "version"],
+  main: ["warm", "freeze", "cli", "version"],
   warm: ["cli", "explain", "container", "cgroup", "seccomp", "spec"],
   library: ["container", "plan", "spec", "errors", "log"],
   cli: [
+    "freeze",
     "debug",
     "doctor",
     "profile",
@@ -28,11 +29,12 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "version",
   ],
   debug: ["explain", "container", "cgroup", "spec", "log"],
+  freeze: ["errors"],
   profile: [],
   validate: ["explain", "container", "cgroup", "plan", "spec", "errors"],
   explain: ["container", "init", "cgroup", "plan", "spec", "errors"],
   container: ["init", "cgroup", "resctrl", "seccomp", "criu", "plan", "spec", "errors", "log", "version"],
-  doctor: ["container", "cgroup", "plan", "spec"],
+  doctor: ["freeze", "container", "cgroup", "plan", "spec"],
   init: ["plan", "spec", "errors"],
   cgroup: ["plan", "spec", "errors"],
   resctrl: ["spec", "errors"],

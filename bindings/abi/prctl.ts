@@ -68,3 +68,6 @@ export const SECBIT_KEEP_CAPS = 0x10;
 export const SECBIT_KEEP_CAPS_LOCKED = 0x20;
 export const SECBIT_NO_CAP_AMBIENT_RAISE = 0x40;
 export const SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED = 0x80;
+
+// Where the kernel writes 0 when the thread ends: set_tid_address(2)
+export const PR_GET_TID_ADDRESS = 40;

@@ -17,6 +17,9 @@
  *   opens them, sees to it that nobody else could have written them, and hands them over: RUNTS_KOFFI=<fd>, RUNTS_KOFFI_CXX=<fd>. Of
  *   one that it does not trust the engine says so (bindings/ffi/koffi.ts).
  *
+ * - An engine need not start: with an image of one that is ready, `runts-warm`, the launcher becomes that (thaw.h). RUNTS_COLD=1 in the
+ *   environment forbids it.
+ *
  * argv stays as it is, argv[0] included; nothing else is opened; and the process stays the same one, so that LISTEN_PID
  * (sd_listen_fds(3)) holds. Freestanding like the stub: no libc, no heap, some tenths of a millisecond saved.
  */
@@ -40,12 +43,21 @@ enum { O_RDONLY = 0, AT_EMPTY_PATH = 0x1000, STATX_BASIC_STATS = 0x7ff, S_IWGRP 
 
 struct rlimit64 { u64 soft, hard; };
 /* struct statx, linux/stat.h */
-struct status { u32 mask, block_size; u64 attributes; u32 links, uid, gid; u16 mode, spare; u64 rest[28]; };
+struct status {
+	u32 mask, block_size;
+	u64 attributes;
+	u32 links, uid, gid;
+	u16 mode, spare;
+	u64 inode, size, blocks, known_attributes, access[2], birth[2], change[2], mtime;
+	u32 mtime_nsec, spare2;
+	/* Major numbers come first. */
+	u64 device_of_node, device, rest[14];
+};
 
 /* Each once at most: execve(2) takes duplicates, and getenv(3) and the engine might choose different ones. */
 static const char *const passed[] = {
 	"PATH=", "HOME=", "USER=", "LOGNAME=", "TERM=", "LANG=", "XDG_RUNTIME_DIR=", "DBUS_SESSION_BUS_ADDRESS=",
-	"NOTIFY_SOCKET=", "LISTEN_FDS=", "LISTEN_PID=", "LISTEN_FDNAMES=",
+	"NOTIFY_SOCKET=", "LISTEN_FDS=", "LISTEN_PID=", "LISTEN_FDNAMES=", "RUNTS_COLD=",
 };
 enum { PASSED = sizeof passed / sizeof *passed };
 
@@ -281,11 +293,38 @@ static void open_libraries(char *directory_end, char **to)
 	}
 }
 
+#if defined(__x86_64__)
+#include "thaw.h"
+#else
+static void thaw(u64 argc, char *const *argv, const u64 *auxiliary) { (void)argc; (void)argv; (void)auxiliary; }
+#endif
+
+/* What the kernel has put behind the environment: getauxval(3). */
+static const u64 *auxiliary_of(char *const *caller)
+{
+	while (*caller) caller++;
+	return (const u64 *)(caller + 1);
+}
+
+/* Whether the caller wants to compare. */
+static int wants_cold(char *const *caller)
+{
+	for (; *caller; caller++) {
+		const char *value = after(*caller, "RUNTS_COLD=");
+		if (value && *value) return 1;
+	}
+	return 0;
+}
+
 __attribute__((used, noreturn)) static void start(u64 *stack)
 {
-	char **argv = (char **)(stack + 1);
-	char **to = fill_environment(argv, argv + stack[0] + 1);
+	char **argv = (char **)(stack + 1), **caller = argv + stack[0] + 1;
+	char **to = fill_environment(argv, caller);
 	char *directory_end = find_directory();
+	if (!wants_cold(caller)) {
+		put_text(directory_end, "runts-warm");
+		thaw(stack[0], argv, auxiliary_of(caller));
+	}
 	open_libraries(directory_end, to);
 	put_text(directory_end, "runts-engine");
 	i64 result = syscall4(SYS_execve, (u64)path, (u64)argv, (u64)environment, 0);

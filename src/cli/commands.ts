@@ -66,7 +66,7 @@ const createOptions: readonly OptionDescription[] = [
 ];
 
 /**
- * doctor, explain, ps and validate use modules of Node, which take some 4 ms to load: so they are loaded when they are called.
+ * doctor, explain, ps, validate and warm use modules of Node, which take some 4 ms to load: so they are loaded when they are called.
  */
 export const commands: readonly CommandDescription[] = [
   {
@@ -366,5 +366,21 @@ export const commands: readonly CommandDescription[] = [
       helpOption,
     ],
     run: async (...given) => (await import("./validate.ts")).run(...given),
+  },
+  {
+    name: "warm",
+    summary: "write the image that the program starts from, for this machine and boot",
+    positionals: noPositionals,
+    usesState: never,
+    options: [
+      {
+        name: "check",
+        type: "boolean",
+        description: "tell whether a start is warm, and why not; exit code 1 if not",
+      },
+      { name: "remove", type: "boolean", description: "remove the image: each start is cold from then on" },
+      helpOption,
+    ],
+    run: async (...given) => (await import("./warm.ts")).run(...given),
   },
 ];

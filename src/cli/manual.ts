@@ -300,4 +300,23 @@ export const manual: Readonly<Record<string, ManualEntry>> = {
       ["1", "there are some"],
     ],
   },
+  warm: {
+    description: [
+      "Writes an image of the program in memory, as it is once it has loaded its code and is ready to work, beside the executable: " +
+        "`runts-warm`. From then on each command starts from the image, which takes a fraction of the time. Nothing that a command does " +
+        "changes by it.",
+      "An image is for one machine and one boot: whatever does not match any more, such as a library that was updated, makes a start cold, " +
+        "as without an image. `RUNTS_COLD=1` in the environment does so, too. Whoever may write to the directory of the executable can make " +
+        "an image, without being root. Only x86-64 has warm starts.",
+    ],
+    examples: [
+      ["runts warm", "at boot, and after an update"],
+      ["runts warm --check", "whether this command has started from the image, and if not, why"],
+      ["runts warm --remove", "to start cold again"],
+    ],
+    exitStatus: [
+      ["0", "the image was written, or removed; with --check, the start was warm"],
+      ["1", "it could not be written, or does not work; with --check, the start was cold"],
+    ],
+  },
 };

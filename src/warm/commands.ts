@@ -20,7 +20,6 @@ export function usersCommands(): UsualCommand[] {
 export function usualCommands(): UsualCommand[] {
   return [
     { argv: ["--version"] },
-    { argv: ["run", "--help"] },
     { argv: ["features"] },
     ...["rootful", "rootless", "hooked"].flatMap((bundle) => life(bundle)),
     ...life("scope", ["--systemd-cgroup"]),

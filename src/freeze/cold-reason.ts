@@ -1,0 +1,69 @@
+import { O_RDONLY } from "../../bindings/abi/fcntl.ts";
+import { FileError } from "../../bindings/linux/file-call.ts";
+import { type FileStatus, fstatSync, statSync } from "../../bindings/linux/file-status.ts";
+import { closeSync, existsSync, openSync, readSync } from "../../bindings/linux/files.ts";
+import { effectiveUid, environment } from "../../bindings/linux/own-process.ts";
+import { prlimit } from "../../bindings/linux/rlimit.ts";
+import { isWarm } from "./await-thaw.ts";
+import { decodeConditions, HEAD_SPACE, type ImageConditions } from "./image.ts";
+import { bootId, fileIdentity, processorWords } from "./machine.ts";
+import { imagePath } from "./warm-image.ts";
+
+/** Why this process has not started from an image; undefined if it has. The launcher asks the same, in thaw.h, in the same order. */
+export function coldReason(): string | undefined {
+  if (isWarm()) return undefined;
+  if (environment("RUNTS_COLD")) return "RUNTS_COLD is set";
+  if (process.arch !== "x64") return `there is no warm start on ${process.arch}`;
+  const path = imagePath();
+  let image: number;
+  try {
+    image = openSync(path, O_RDONLY);
+  } catch (error) {
+    if (!(error instanceof FileError)) throw error;
+    return error.code === "ENOENT" ? `there is no image: ${path}` : error.message;
+  }
+  try {
+    return unfitness(image, path) ?? UNKNOWN;
+  } finally {
+    closeSync(image);
+  }
+}
+
+/** What can't be seen from here. */
+const UNKNOWN =
+  "the image fits, but what a warm start does was refused: by a limit (RLIMIT_AS), by a seccomp filter, or since an address or a descriptor was taken";
+
+function unfitness(image: number, path: string): string | undefined {
+  const status = fstatSync(image);
+  const distrusted = distrust(status, path);
+  if (distrusted !== undefined) return distrusted;
+  const bytes = Buffer.alloc(HEAD_SPACE);
+  const conditions = decodeConditions(bytes.subarray(0, readSync(image, bytes)));
+  if (conditions === undefined) return `${path} is damaged, or of another version`;
+  if (conditions.imageSize !== status.size) return `${path} was cut`;
+  if (BigInt(conditions.modified) * 1_000_000_000n !== status.mtimeNs)
+    return `${path} has been changed since it was written`;
+  return mismatch(conditions);
+}
+
+/** is_trusted of launcher.c. */
+function distrust({ uid, mode }: FileStatus, path: string): string | undefined {
+  if ((mode & 0o022) !== 0) return `others may write ${path}`;
+  const trusted = [0, effectiveUid(), statSync("/proc/self/exe").uid];
+  return trusted.includes(uid) ? undefined : `${path} belongs to user ${uid}`;
+}
+
+function mismatch({ bootId: written, processor, files, descriptors }: ImageConditions): string | undefined {
+  if (written !== bootId()) return "the image is of another boot";
+  if (processorWords("self").some((word, index) => word !== processor[index]))
+    return "the image is of another processor";
+  for (const { path, identity } of files) {
+    if (!existsSync(path)) return `${path} is missing`;
+    if (fileIdentity(path).some((word, index) => word !== identity[index]))
+      return `${path} has been replaced since the image was written`;
+  }
+  const limit = prlimit(0, "RLIMIT_NOFILE").hard;
+  const highest = Math.max(...descriptors.map(({ fd }) => fd));
+  if (limit <= BigInt(highest)) return `the hard limit of open files, ${limit}, is below ${highest + 1}`;
+  return undefined;
+}

@@ -1,0 +1,128 @@
+import { O_CLOEXEC } from "../../bindings/abi/fcntl.ts";
+import { addressOf, loadLibrary } from "../../bindings/ffi/koffi.ts";
+import { cString, syscall } from "../../bindings/ffi/syscall.ts";
+import { closeSync, readSync } from "../../bindings/linux/files.ts";
+import { waitReadable } from "../../bindings/linux/poll.ts";
+import { killAndReap } from "../../bindings/linux/reap.ts";
+import { prlimit } from "../../bindings/linux/rlimit.ts";
+import { SyscallError } from "../../bindings/syscall-error.ts";
+import { READY } from "./await-thaw.ts";
+import { FREEZE_ARGUMENTS } from "./freeze-arguments.ts";
+
+/** Numbers below this are the caller's at a warm start. The engine's own descriptors lie above, and below what usual limits allow. */
+export const OWN_DESCRIPTORS = 900;
+
+/**
+ * As the launcher has it, and no threads for the collection of garbage: an image has the one thread that waits. Nothing else, since the
+ * engine remembers its environment.
+ */
+const ENVIRONMENT = [
+  "DO_NOT_TRACK=1",
+  "BUN_ENABLE_CRASH_REPORTING=0",
+  "TZ=UTC",
+  "BUN_JSC_useJIT=0",
+  "BUN_JSC_useConcurrentGC=0",
+  "BUN_JSC_numberOfGCMarkers=1",
+];
+
+/** struct posix_spawn_file_actions_t of glibc. */
+const FILE_ACTIONS_SIZE = 80;
+
+/** In bytes: the stack is a part of the image, and must not lie where a later process has its own, so it is small. */
+export const STACK_SIZE = 2n * 1024n * 1024n;
+
+const LONGEST_MESSAGE = 64 * 1024;
+
+/** An engine that gets ready in an environment of its own, and then waits for what it is told to do. */
+export class EngineProcess {
+  readonly pid: number;
+  readonly #input: number;
+  readonly #output: number;
+
+  /** Starts it; throws where it can't be executed. */
+  constructor(executable: string) {
+    const [theirInput, input] = pipe();
+    const [output, theirOutput] = pipe();
+    this.#input = input;
+    this.#output = output;
+    try {
+      this.pid = spawn(executable, theirInput, theirOutput);
+    } catch (error) {
+      this.#closePipes();
+      throw error;
+    } finally {
+      closeSync(theirInput);
+      closeSync(theirOutput);
+    }
+  }
+
+  /** Waits until it is ready; throws with what it says where it is not in time. */
+  awaitReady(timeoutMs: number): void {
+    const limit = performance.now() + timeoutMs;
+    const buffer = Buffer.alloc(LONGEST_MESSAGE);
+    let length = 0;
+    for (;;) {
+      const left = Math.max(0, Math.ceil(limit - performance.now()));
+      if (!waitReadable(this.#output, left)) throw new Error("the engine was not ready in time");
+      const count = length < buffer.length ? readSync(this.#output, buffer, length) : 0;
+      length += count;
+      const said = buffer.toString("utf8", 0, length);
+      if (said === READY) return;
+      if (count === 0) throw new Error(`the engine could not get ready: ${said.trim()}`);
+    }
+  }
+
+  /** Kills it, whatever it does. */
+  end(): void {
+    killAndReap(this.pid);
+    this.#closePipes();
+  }
+
+  #closePipes(): void {
+    closeSync(this.#input);
+    closeSync(this.#output);
+  }
+}
+
+function pipe(): [number, number] {
+  const pair = new Int32Array(2);
+  syscall("pipe2", [new Uint8Array(pair.buffer), O_CLOEXEC]);
+  return [pair[0] ?? -1, pair[1] ?? -1];
+}
+
+/** posix_spawn(3), with the descriptors as standard streams. */
+function spawn(executable: string, input: number, output: number): number {
+  const library = loadLibrary(null);
+  const initialise = library.func("int posix_spawn_file_actions_init(void *actions)");
+  const duplicate = library.func("int posix_spawn_file_actions_adddup2(void *actions, int from, int to)");
+  const start = library.func(
+    "int posix_spawn(void *pid, void *path, void *actions, void *attributes, void *argv, void *envp)",
+  );
+  const actions = new Uint8Array(FILE_ACTIONS_SIZE);
+  initialise(actions);
+  duplicate(actions, input, 0);
+  for (let fd = 1; fd < OWN_DESCRIPTORS; fd++) duplicate(actions, output, fd);
+  const pid = new Int32Array(1);
+  const argv = textArray(["runts", ...FREEZE_ARGUMENTS]);
+  const environment = textArray(ENVIRONMENT);
+  const stack = prlimit(0, "RLIMIT_STACK");
+  const smaller = stack.hard < STACK_SIZE ? stack.hard : STACK_SIZE;
+  prlimit(0, "RLIMIT_STACK", { soft: smaller, hard: stack.hard });
+  try {
+    const bytes = new Uint8Array(pid.buffer);
+    const errno = Number(
+      start(bytes, cString(executable), actions, null, argv.pointers, environment.pointers),
+    );
+    if (errno !== 0) throw new SyscallError("posix_spawn", String(errno), [executable]);
+  } finally {
+    prlimit(0, "RLIMIT_STACK", stack);
+  }
+  return pid[0] ?? -1;
+}
+
+/** char *[] with a null pointer at its end; the texts have to stay referenced. */
+function textArray(texts: readonly string[]) {
+  const strings = texts.map((text) => cString(text));
+  const pointers = BigUint64Array.from([...strings.map(addressOf), 0n]);
+  return { strings, pointers: new Uint8Array(pointers.buffer) };
+}

@@ -1,0 +1,144 @@
+import { spawnSync } from "node:child_process";
+import {
+  AT_FDCWD,
+  AT_SYMLINK_FOLLOW,
+  O_CLOEXEC,
+  O_DIRECTORY,
+  O_RDONLY,
+  O_TMPFILE,
+  O_WRONLY,
+} from "../../bindings/abi/fcntl.ts";
+import { cString, syscall, trySyscall } from "../../bindings/ffi/syscall.ts";
+import { FileError, fileCall } from "../../bindings/linux/file-call.ts";
+import { closeSync, openSync, readlinkSync, unlinkSync } from "../../bindings/linux/files.ts";
+import { dirname } from "../../bindings/linux/paths.ts";
+import { RuntsError } from "../errors.ts";
+import { EngineProcess, STACK_SIZE } from "./engine-process.ts";
+import { Tracee } from "./tracee.ts";
+import { writeImage } from "./write-image.ts";
+
+/** Beside the launcher, which knows it by this name. */
+const IMAGE_NAME = "runts-warm";
+
+/** An engine that takes longer than this to get ready has something else to do. */
+const READY_TIMEOUT_MS = 60_000;
+
+const PROOF_TIMEOUT_MS = 20_000;
+
+const IMAGE_MODE = 0o644;
+
+export interface WrittenImage {
+  readonly path: string;
+  /** In bytes, holes included. */
+  readonly size: number;
+  readonly pages: number;
+  readonly segments: number;
+}
+
+/** The directory of the executable that this process is. */
+export function installationDirectory(): string {
+  return dirname(readlinkSync("/proc/self/exe"));
+}
+
+export function imagePath(): string {
+  return `${installationDirectory()}/${IMAGE_NAME}`;
+}
+
+/** Writes the image of an engine that is ready to work. One that is there is replaced; a writer who is killed leaves nothing. */
+export function writeWarmImage(): WrittenImage {
+  const directory = installationDirectory();
+  const path = `${directory}/${IMAGE_NAME}`;
+  const lock = lockDirectory(directory);
+  try {
+    const file = openSync(directory, O_TMPFILE | O_WRONLY, IMAGE_MODE);
+    try {
+      const written = freezeInto(file, `${directory}/runts-engine`);
+      publish(file, path);
+      proveImage(directory, path);
+      return { path, ...written };
+    } finally {
+      closeSync(file);
+    }
+  } finally {
+    closeSync(lock);
+  }
+}
+
+export function removeWarmImage(): boolean {
+  try {
+    unlinkSync(imagePath());
+    return true;
+  } catch (error) {
+    if (error instanceof FileError && error.code === "ENOENT") return false;
+    throw error;
+  }
+}
+
+/** Starts from the image: one that does not work is worse than none. */
+function proveImage(directory: string, path: string): void {
+  const { status, signal, stdout, stderr } = spawnSync(`${directory}/runts`, ["warm", "--check"], {
+    env: {},
+    encoding: "utf8",
+    timeout: PROOF_TIMEOUT_MS,
+  });
+  if (status === 0) return;
+  unlinkSync(path);
+  const said = `${stdout}${stderr}`.trim();
+  throw new RuntsError(
+    `warm: a start from the new image failed: ${said || signal || `exit code ${status}`}`,
+    {
+      operation: "warm",
+      path,
+    },
+  );
+}
+
+/** Several at once write one after the other. flock(2) */
+function lockDirectory(directory: string): number {
+  const LOCK_EX = 2;
+  const fd = openSync(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  fileCall({ operation: "flock", path: directory }, "flock", fd, LOCK_EX);
+  return fd;
+}
+
+function freezeInto(file: number, executable: string) {
+  const engine = new EngineProcess(executable);
+  try {
+    engine.awaitReady(READY_TIMEOUT_MS);
+    const tracee = new Tracee(engine.pid);
+    try {
+      if (!tracee.stopInRead(0, performance.now() + READY_TIMEOUT_MS))
+        throw new Error("the engine did not wait");
+      const modified = Math.floor(Date.now() / 1000);
+      const written = writeImage(tracee, modified, Number(STACK_SIZE), (bytes, offset) =>
+        writeAll(file, bytes, offset),
+      );
+      fileCall({ operation: "ftruncate" }, "ftruncate", file, written.size);
+      fileCall({ operation: "fchmod" }, "fchmod", file, IMAGE_MODE);
+      const times = BigInt64Array.of(BigInt(modified), 0n, BigInt(modified), 0n);
+      fileCall({ operation: "utimensat" }, "utimensat", file, null, new Uint8Array(times.buffer), 0);
+      return written;
+    } finally {
+      tracee.close();
+    }
+  } finally {
+    engine.end();
+  }
+}
+
+function writeAll(file: number, bytes: Uint8Array, offset: number): void {
+  for (let written = 0; written < bytes.length; ) {
+    const part = bytes.subarray(written);
+    written += fileCall({ operation: "write" }, "pwrite64", file, part, part.length, offset + written);
+  }
+}
+
+/** Between the two calls there is no image: a start is cold then. */
+function publish(file: number, path: string): void {
+  trySyscall("unlinkat", AT_FDCWD, cString(path), 0);
+  syscall(
+    "linkat",
+    [AT_FDCWD, cString(`/proc/self/fd/${file}`), AT_FDCWD, cString(path), AT_SYMLINK_FOLLOW],
+    [path],
+  );
+}

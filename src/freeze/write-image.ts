@@ -1,0 +1,285 @@
+import { PROT_WRITE } from "../../bindings/abi/mman.ts";
+import { PR_GET_TID_ADDRESS } from "../../bindings/abi/prctl.ts";
+import { readdirSync } from "../../bindings/linux/directories.ts";
+import { readFileSync, readlinkSync } from "../../bindings/linux/files.ts";
+import { OWN_DESCRIPTORS } from "./engine-process.ts";
+import {
+  encodeHead,
+  HEAD_SPACE,
+  type ImageHead,
+  type LoopDescriptor,
+  type MappedFile,
+  type Sealed,
+  type Segment,
+  type SignalAction,
+  type ThreadState,
+} from "./image.ts";
+import { bootId, fileIdentity, processorWords } from "./machine.ts";
+import { type Mapping, PAGE, privatePages, readMappings } from "./memory-map.ts";
+import type { Tracee } from "./tracee.ts";
+
+/** Runs of pages with at most so many others between them become one: a call to map them costs more than the pages of a file. */
+const LARGEST_GAP = 256;
+
+/** Writes at an offset of the image. */
+export type WriteAt = (bytes: Uint8Array, offset: number) => void;
+
+/** Writes down a stopped engine; `modified` is the time that the file will have, in seconds since 1970. */
+export function writeImage(
+  tracee: Tracee,
+  modified: number,
+  stackSize: number,
+  write: WriteAt,
+): { size: number; pages: number; segments: number } {
+  const { pid } = tracee;
+  if (readdirSync(`/proc/${pid}/task`).length !== 1) throw new Error("the engine has more than one thread");
+  const memory = new MemoryWriter(tracee, write);
+  for (const mapping of readMappings(pid)) memory.add(mapping, stackSize);
+  memory.checkHeap();
+  const words = memory.vdsoWords();
+  const head: ImageHead = {
+    imageSize: memory.end,
+    modified,
+    bootId: bootId(),
+    processor: processorWords(pid),
+    vdso: BigInt(memory.vdso?.start ?? 0),
+    registers: {
+      rbx: tracee.register("rbx"),
+      rbp: tracee.register("rbp"),
+      r12: tracee.register("r12"),
+      r13: tracee.register("r13"),
+      r14: tracee.register("r14"),
+      r15: tracee.register("r15"),
+      rsp: tracee.register("rsp"),
+      rip: tracee.register("rip"),
+      fsBase: tracee.register("fsBase"),
+    },
+    buffer: [tracee.register("rsi"), tracee.register("rdx")],
+    thread: threadState(tracee),
+    files: memory.files,
+    segments: memory.segments,
+    descriptors: loopDescriptors(pid),
+    signals: signalActions(tracee),
+    ...words,
+  };
+  write(encodeHead(head), 0);
+  return { size: memory.end, pages: memory.pages, segments: memory.segments.length };
+}
+
+/** Writes pages one behind the other, and remembers how they are mapped. */
+class MemoryWriter {
+  readonly files: MappedFile[] = [];
+  readonly segments: Segment[] = [];
+  vdso: Mapping | undefined;
+  pages = 0;
+  /** Where the next page goes in the image. */
+  end = HEAD_SPACE;
+  readonly #tracee: Tracee;
+  readonly #write: WriteAt;
+  readonly #candidates: number[] = [];
+  #isInLibc = false;
+  #heapEnd = 0;
+  #knowsHeapEnd = 0;
+
+  constructor(tracee: Tracee, write: WriteAt) {
+    this.#tracee = tracee;
+    this.#write = write;
+  }
+
+  add(mapping: Mapping, stackSize: number): void {
+    const { name, start, end, protection } = mapping;
+    if (name === "[vsyscall]" || name.startsWith("[vvar")) return;
+    if (name === "[vdso]") {
+      this.vdso = mapping;
+      return;
+    }
+    if (name === "[heap]") this.#heapEnd = end;
+    // Its variables without a value have no file, and follow the rest.
+    this.#isInLibc = LIBC.test(name) || (this.#isInLibc && name === "");
+    if (mapping.shared) throw new Error(`${name} is mapped shared`);
+    const first = name === "[stack]" ? end - stackSize : start;
+    const source = name.startsWith("/") ? this.#file(mapping) : "nothing";
+    this.#addSegment({
+      address: Math.min(first, start),
+      length: end - Math.min(first, start),
+      offset: source === "nothing" ? 0 : mapping.offset,
+      protection,
+      source,
+    });
+    let run: { from: number; to: number } | undefined;
+    const flush = () => {
+      if (run !== undefined) this.#copy(run.from, run.to, protection);
+    };
+    for (const page of privatePages(this.#tracee.pid, mapping)) {
+      if (source === "nothing" && this.#isZero(page)) continue;
+      if (run !== undefined && page - run.to <= LARGEST_GAP * PAGE) run.to = page + PAGE;
+      else {
+        flush();
+        run = { from: page, to: page + PAGE };
+      }
+    }
+    flush();
+  }
+
+  /** Neighbours of the same kind become one. */
+  #addSegment(segment: Segment): void {
+    const last = this.segments.at(-1);
+    const follows =
+      last !== undefined &&
+      last.address + last.length === segment.address &&
+      last.protection === segment.protection &&
+      last.source === segment.source &&
+      (segment.source === "nothing" || last.offset + last.length === segment.offset);
+    if (!follows) this.segments.push(segment);
+    else this.segments[this.segments.length - 1] = { ...last, length: last.length + segment.length };
+  }
+
+  #file({ name }: Mapping): number {
+    const known = this.files.findIndex(({ path }) => path === name);
+    if (known >= 0) return known;
+    this.files.push({ path: name, identity: fileIdentity(name) });
+    return this.files.length - 1;
+  }
+
+  #isZero(address: number): boolean {
+    const page = Buffer.alloc(PAGE);
+    this.#tracee.read(address, page);
+    return page.equals(ZEROS);
+  }
+
+  #copy(from: number, to: number, protection: number): void {
+    const length = to - from;
+    const bytes = Buffer.alloc(PAGE);
+    for (let address = from; address < to; address += PAGE) {
+      this.#tracee.read(address, bytes);
+      if (bytes.equals(ZEROS)) continue; // a hole
+      this.#collectVdsoWords(address, bytes);
+      if (this.#isInLibc) this.#closeHeap(bytes);
+      this.#write(bytes, this.end + address - from);
+      this.pages += 1;
+    }
+    this.segments.push({ address: from, length, offset: this.end, protection, source: "image" });
+    this.end += length;
+  }
+
+  /**
+   * The C library knows where its heap of brk(2) ends, which is the writer's: it would ask for more behind that, where a later process has
+   * nothing, and take the answer of the kernel, the end of that process's own heap, for success if it is a higher address. With an end
+   * that is beyond all addresses the kernel always says no, and the library allocates by mmap(2).
+   */
+  #closeHeap(bytes: Buffer): void {
+    for (let at = 0; at < PAGE; at += 8) {
+      if (bytes.readBigUInt64LE(at) !== BigInt(this.#heapEnd)) continue;
+      bytes.writeBigUInt64LE(BEYOND_ALL_ADDRESSES, at);
+      this.#knowsHeapEnd += 1;
+    }
+  }
+
+  /** Throws unless the one place where the C library knows the end of its heap was found. */
+  checkHeap(): void {
+    if (this.#heapEnd !== 0 && this.#knowsHeapEnd !== 1)
+      throw new Error(`the C library has ${this.#knowsHeapEnd} words for the end of its heap`);
+  }
+
+  #collectVdsoWords(address: number, bytes: Buffer): void {
+    // User space ends at 47 bits, and the vdso is close to it: a cheap test of the two highest bytes first.
+    for (let at = 0; at < PAGE; at += 8) {
+      if (bytes.readUInt16LE(at + 6) !== 0) continue;
+      if (bytes[at + 5] === 0x7f || bytes[at + 5] === 0x7e) this.#candidates.push(address + at);
+    }
+  }
+
+  /** Words that point into the vdso, whose own place comes late in the list of mappings. Segments that hold one become writable. */
+  vdsoWords(): Pick<ImageHead, "vdsoWords" | "sealed"> {
+    const { vdso } = this;
+    if (vdso === undefined) return { vdsoWords: [], sealed: [] };
+    const vdsoWords = this.#candidates.filter((address) => {
+      const word = Number(this.#tracee.words(address, 1)[0] ?? 0n);
+      return word >= vdso.start && word < vdso.end;
+    });
+    const sealed: Sealed[] = [];
+    this.segments.forEach((segment, index) => {
+      const { address, length, protection, source } = segment;
+      if (source !== "image" || (protection & PROT_WRITE) !== 0) return;
+      if (!vdsoWords.some((word) => word >= address && word < address + length)) return;
+      sealed.push({ address, length, protection });
+      this.segments[index] = { ...segment, protection: protection | PROT_WRITE };
+    });
+    return { vdsoWords, sealed };
+  }
+}
+
+const LIBC = /\/libc\.so\.6$/;
+const BEYOND_ALL_ADDRESSES = 1n << 62n;
+
+const ZEROS = Buffer.alloc(PAGE);
+
+function threadState(tracee: Tracee): ThreadState {
+  const { scratch } = tracee;
+  const ask = (what: string, result: number) => {
+    if (result < 0) throw new Error(`${what} of the engine is not known: errno ${-result}`);
+  };
+  ask("the address of the thread's id", tracee.call("prctl", PR_GET_TID_ADDRESS, scratch));
+  const [tid = 0n] = tracee.words(scratch, 1);
+  const GET_ROBUST_LIST = 274;
+  ask("the robust list", tracee.call(GET_ROBUST_LIST, 0, scratch, scratch + 8));
+  const [robustList = 0n, robustListSize = 0n] = tracee.words(scratch, 2);
+  const SIGALTSTACK = 131;
+  ask("the signal stack", tracee.call(SIGALTSTACK, 0, scratch));
+  const [stack = 0n, flags = 0n, size = 0n] = tracee.words(scratch, 3);
+  const rseq = tracee.rseq();
+  return {
+    tid,
+    robustList,
+    robustListSize,
+    rseq: rseq?.address ?? 0n,
+    rseqSize: rseq?.size ?? 0n,
+    rseqSignature: rseq?.signature ?? 0n,
+    signalStack: [stack, flags, size],
+  };
+}
+
+/** Of all signals that the engine handles or ignores. */
+function signalActions(tracee: Tracee): SignalAction[] {
+  const LAST_SIGNAL = 64;
+  const { scratch } = tracee;
+  const actions: SignalAction[] = [];
+  for (let signal = 1; signal <= LAST_SIGNAL; signal++) {
+    if (tracee.call("rt_sigaction", signal, 0, scratch, 8) < 0) continue;
+    const words = tracee.words(scratch, 4);
+    if (words[0] !== 0n) actions.push({ signal, words });
+  }
+  return actions;
+}
+
+/** The descriptors of the engine: those of the event loop, and nothing else. */
+function loopDescriptors(pid: number): LoopDescriptor[] {
+  const entries: LoopDescriptor[] = [];
+  const made: LoopDescriptor[] = [];
+  for (const name of readdirSync(`/proc/${pid}/fd`)) {
+    const fd = Number(name);
+    const target = readlinkSync(`/proc/${pid}/fd/${fd}`);
+    if (fd < OWN_DESCRIPTORS) {
+      continue;
+    }
+    if (target === "anon_inode:[eventfd]") made.push({ kind: "eventfd", fd });
+    else if (target === "anon_inode:[eventpoll]") {
+      made.push({ kind: "epoll", fd });
+      entries.push(...epollEntries(pid, fd));
+    } else throw new Error(`the engine has ${target} open as ${fd}`);
+  }
+  return [...made, ...entries];
+}
+
+/** What an epoll descriptor watches: proc_pid_fdinfo(5). */
+function epollEntries(pid: number, fd: number): LoopDescriptor[] {
+  const text = readFileSync(`/proc/${pid}/fdinfo/${fd}`, "latin1");
+  const matches = text.matchAll(/^tfd: *(\d+) events: *([0-9a-f]+) data: *([0-9a-f]+)/gm);
+  return [...matches].map(([, target, events, data]) => ({
+    kind: "entry",
+    fd,
+    target: Number(target),
+    events: Number.parseInt(events ?? "", 16),
+    data: BigInt(`0x${data}`),
+  }));
+}
