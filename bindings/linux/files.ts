@@ -81,8 +81,13 @@ function encoded(text: string): Uint8Array {
 
 const FIRST_CAPACITY = 16 * 1024;
 
-/** What is read comes here first, one file at a time: fresh memory for each costs more than to read it. */
 let space: Buffer | undefined;
+
+/** What is read comes here first, one file or link at a time: fresh memory for each costs more than to read it. */
+function readingSpace(): Buffer {
+  space ??= Buffer.allocUnsafe(FIRST_CAPACITY);
+  return space;
+}
 
 /** The whole of a file, or of what a descriptor has from its offset on: bytes, or text in an encoding. */
 export function readFileSync(file: string | number): Buffer;
@@ -90,8 +95,7 @@ export function readFileSync(file: string | number, encoding: "utf8" | "latin1")
 export function readFileSync(file: string | number, encoding?: "utf8" | "latin1"): Buffer | string {
   const fd = typeof file === "number" ? file : openSync(file, O_RDONLY);
   try {
-    space ??= Buffer.allocUnsafe(FIRST_CAPACITY);
-    const { buffer, length } = readAll(fd, space);
+    const { buffer, length } = readAll(fd, readingSpace());
     if (encoding !== undefined) return buffer.toString(encoding, 0, length);
     const bytes = Buffer.allocUnsafe(length);
     buffer.copy(bytes, 0, 0, length);
@@ -163,7 +167,7 @@ export function freadlinkSync(fd: number): string {
 }
 
 function readlinkAt(directory: number, path: string): string {
-  const buffer = Buffer.allocUnsafe(PATH_MAX);
+  const buffer = readingSpace();
   const attempt = { operation: "readlink", path };
   const length = fileCall(attempt, "readlinkat", directory, cString(path), buffer, PATH_MAX);
   return buffer.toString("utf8", 0, length);
