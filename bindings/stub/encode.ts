@@ -36,7 +36,7 @@ const MAX_DESCRIPTORS = 253;
 const TWO_TO_32 = 0x1_0000_0000;
 
 export interface EncodedProgram {
-  /** Header and body. */
+  /** Header and body, in memory that the next program will use again. */
   readonly message: Uint8Array;
   /** Descriptors to send along with it. */
   readonly descriptors: readonly number[];
@@ -67,15 +67,35 @@ export function encodeProgram(program: Program, numbers = numbersOfThisMachine):
   };
 }
 
+const FIRST_CAPACITY = 32 * 1024;
+
+/** Programs are made here, one at a time: fresh memory for each costs more than to fill it. */
+let space: Buffer | undefined;
+/** How much of it may not be 0. */
+let used = 0;
+
+function cleanSpace(): Buffer {
+  space ??= Buffer.alloc(FIRST_CAPACITY);
+  space.fill(0, 0, used);
+  // Until the program is complete.
+  used = space.length;
+  return space;
+}
+
+function wordsOf(bytes: Buffer): Uint32Array {
+  return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+}
+
 class ProgramWriter {
   readonly #count: number;
   readonly #numbers: SyscallNumbers;
-  readonly #words: Uint32Array;
   readonly #strings = new Map<string, number>();
   readonly #places = new Map<Uint8Array, number>();
   readonly #outputs = new Map<Uint8Array, number>();
-  #data = Buffer.allocUnsafe(16 * 1024);
-  #dataLength = 0;
+  /** The message: header, operations, data. */
+  #bytes = cleanSpace();
+  #words = wordsOf(this.#bytes);
+  #length: number;
   #index = 0;
   /** Bytes of all outputs, each beginning at a multiple of 8. */
   readonly outputLength: number;
@@ -83,7 +103,8 @@ class ProgramWriter {
   constructor(count: number, outputs: readonly Data[], numbers: SyscallNumbers) {
     this.#count = count;
     this.#numbers = numbers;
-    this.#words = new Uint32Array(count * WORDS_PER_OPERATION);
+    this.#length = HEADER_SIZE + count * OPERATION_SIZE;
+    this.#reserve(0);
     let length = 0;
     for (const { bytes } of outputs) {
       this.#outputs.set(bytes, length);
@@ -94,7 +115,7 @@ class ProgramWriter {
 
   copyFromLanding(register: number): void {
     const words = this.#words;
-    const start = this.#index * WORDS_PER_OPERATION;
+    const start = this.#start();
     words[start] = STUB_CALLS.copy;
     words[start + 1] = register;
     words[start + 3] = REGISTER;
@@ -102,9 +123,23 @@ class ProgramWriter {
     this.#index += 1;
   }
 
+  /** Index of the first word of the operation that is next. */
+  #start(): number {
+    return HEADER_SIZE / 4 + this.#index * WORDS_PER_OPERATION;
+  }
+
   write({ call, args, into, guard, tolerate }: Operation): void {
+    const start = this.#start();
+    let kinds = 0;
+    for (let position = 0; position < args.length; position++) {
+      const argument = args[position];
+      const word = start + 4 + 2 * position;
+      // Most are small numbers: CONSTANT, with an upper half of 0.
+      if (typeof argument === "number" && argument >= 0 && argument < TWO_TO_32) this.#words[word] = argument;
+      else if (argument !== undefined) kinds |= this.#argument(word, argument) << (2 * position);
+    }
+    // Only now: the data of the arguments may have moved the message.
     const words = this.#words;
-    const start = this.#index * WORDS_PER_OPERATION;
     words[start] = isStubCall(call) ? STUB_CALLS[call] : this.#numbers[call];
     words[start + 1] = (into === undefined ? NO_REGISTER : into.register) | ((guard?.on.register ?? 0) << 16);
     if (tolerate.length > MAX_TOLERATED)
@@ -115,57 +150,49 @@ class ProgramWriter {
       flags |= (name === "any" ? ANY_ERRNO : errnoNumber(name)) << (8 * (position + 1));
     }
     words[start + 2] = flags;
-    let kinds = 0;
-    for (let position = 0; position < args.length; position++) {
-      const argument = args[position];
-      const word = start + 4 + 2 * position;
-      // Most are small numbers: CONSTANT, with an upper half of 0.
-      if (typeof argument === "number" && argument >= 0 && argument < TWO_TO_32) words[word] = argument;
-      else if (argument !== undefined) kinds |= this.#argument(word, argument) << (2 * position);
-    }
     words[start + 3] = kinds;
     this.#index += 1;
   }
 
   /** Writes an argument's value and returns its kind. */
   #argument(word: number, argument: Argument): number {
-    const words = this.#words;
     if (typeof argument === "number") {
-      words[word] = argument;
-      words[word + 1] = Math.floor(argument / TWO_TO_32);
+      this.#words[word] = argument;
+      this.#words[word + 1] = Math.floor(argument / TWO_TO_32);
       return CONSTANT;
     }
     if (typeof argument === "string") {
-      words[word] = this.#string(argument);
+      // First, since it may move the message.
+      const offset = this.#string(argument);
+      this.#words[word] = offset;
       return ADDRESS;
     }
     if (typeof argument === "bigint") {
-      words[word] = Number(argument & 0xffffffffn);
-      words[word + 1] = Number((argument >> 32n) & 0xffffffffn);
+      this.#words[word] = Number(argument & 0xffffffffn);
+      this.#words[word + 1] = Number((argument >> 32n) & 0xffffffffn);
       return CONSTANT;
     }
     if ("register" in argument) {
-      words[word] = argument.register;
+      this.#words[word] = argument.register;
       return REGISTER;
     }
     const output = this.#outputs.get(argument.bytes);
     if (output !== undefined) {
-      words[word] = output + argument.offset;
+      this.#words[word] = output + argument.offset;
       return OUTPUT;
     }
-    words[word] = this.#place(argument.bytes) + argument.offset;
+    const offset = this.#place(argument.bytes) + argument.offset;
+    this.#words[word] = offset;
     return ADDRESS;
   }
 
   #string(text: string): number {
     const known = this.#strings.get(text);
     if (known !== undefined) return known;
-    const data = this.#reserve(3 * text.length + 1);
-    const at = this.#dataLength;
-    const length = data.write(text, at);
-    data[at + length] = 0;
-    this.#dataLength = (at + length + 8) & ~7;
-    const offset = this.#count * OPERATION_SIZE + at;
+    const at = this.#reserve(3 * text.length + 1);
+    // At least one byte behind the text is left 0.
+    this.#length = (at + this.#bytes.write(text, at) + 8) & ~7;
+    const offset = at - HEADER_SIZE;
     this.#strings.set(text, offset);
     return offset;
   }
@@ -173,38 +200,36 @@ class ProgramWriter {
   #place(bytes: Uint8Array): number {
     const known = this.#places.get(bytes);
     if (known !== undefined) return known;
-    const at = this.#dataLength;
-    this.#reserve(bytes.length).set(bytes, at);
-    this.#dataLength = (at + bytes.length + 7) & ~7;
-    const offset = this.#count * OPERATION_SIZE + at;
+    const at = this.#reserve(bytes.length);
+    this.#bytes.set(bytes, at);
+    this.#length = (at + bytes.length + 7) & ~7;
+    const offset = at - HEADER_SIZE;
     this.#places.set(bytes, offset);
     return offset;
   }
 
-  /** Makes room for so many more bytes of data, and the gap behind them. */
-  #reserve(length: number): Buffer {
-    const needed = this.#dataLength + length + 8;
-    if (needed > this.#data.length) {
-      const larger = Buffer.allocUnsafe(Math.max(needed, 2 * this.#data.length));
-      larger.set(this.#data.subarray(0, this.#dataLength));
-      this.#data = larger;
+  /** Makes room for so many more bytes, and the gap behind them; returns where they begin. */
+  #reserve(length: number): number {
+    const needed = this.#length + length + 8;
+    if (needed > this.#bytes.length) {
+      const larger = Buffer.alloc(Math.max((needed + 7) & ~7, 2 * this.#bytes.length));
+      larger.set(this.#bytes);
+      this.#bytes = larger;
+      this.#words = wordsOf(larger);
     }
-    return this.#data;
+    return this.#length;
   }
 
   finish(descriptors: number, flags: number): Uint8Array {
-    const operationBytes = this.#count * OPERATION_SIZE;
-    const body = operationBytes + this.#dataLength;
-    const message = new Uint8Array(HEADER_SIZE + body);
-    const header = new Uint32Array(message.buffer, 0, HEADER_SIZE / 4);
-    header[0] = body;
-    header[1] = this.#count;
-    header[2] = descriptors | (LANDING_REGISTER << 16);
-    header[3] = flags;
-    header[4] = this.outputLength;
-    message.set(new Uint8Array(this.#words.buffer), HEADER_SIZE);
-    message.set(this.#data.subarray(0, this.#dataLength), HEADER_SIZE + operationBytes);
-    return message;
+    const words = this.#words;
+    words[0] = this.#length - HEADER_SIZE;
+    words[1] = this.#count;
+    words[2] = descriptors | (LANDING_REGISTER << 16);
+    words[3] = flags;
+    words[4] = this.outputLength;
+    space = this.#bytes;
+    used = this.#length;
+    return this.#bytes.subarray(0, this.#length);
   }
 }
 
