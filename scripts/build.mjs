@@ -126,8 +126,6 @@ async function bundle(source, target, output) {
     external: [/^node:/],
     transform: { target },
     preserveEntrySignatures: "allow-extension",
-    // Commands share modules that each of them loads on demand: as it is meant.
-    checks: { ineffectiveDynamicImport: false },
   });
   await build.write({ format: "esm", ...output });
   await build.close();
