@@ -3,11 +3,21 @@
  * `N passed, N failed, N skipped`, the sum over all stages; a check such as the linter counts as one test.
  */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ensureGuestKernel, guestPackages } from "./guest-kernel.mjs";
-import { checkMachine, ensureModules, ensurePackages, Missing, root, specPackages } from "./machine.mjs";
+import {
+  checkMachine,
+  ensureModules,
+  ensurePackages,
+  Missing,
+  reachable,
+  root,
+  runtime,
+  specPackages,
+  unifiedCgroup,
+} from "./machine.mjs";
 import { brokenFiles, failureSummary, runVitest, unsteadySummary } from "./run-vitest.mjs";
 
 /** The other architecture's compiler has another name on each of the two. */
@@ -88,6 +98,18 @@ function runStage(stage, directory, done) {
   return stage.project ? runTests(stage, directory) : runCheck(stage);
 }
 
+/** How commands of the spec tests start, by the word of one that is started as they are. */
+function startOfCommands() {
+  const { PATH, RUNTS_COLD } = process.env;
+  const env = { PATH, ...(RUNTS_COLD !== undefined && { RUNTS_COLD }) };
+  const command = [unifiedCgroup, runtime, "warm", "--check"];
+  const { status, stdout, stderr } = spawnSync(reachable, command, { encoding: "utf8", env });
+  if (status === 0) return "warm";
+  const reason = `${stdout}${stderr}`.trim().replace(/^cold: /, "") || `exit code ${status}`;
+  const isOdd = existsSync(join(root, "dist/runts-warm")) && !RUNTS_COLD;
+  return `cold, ${isOdd ? "ALTHOUGH the build has written an image" : "as is to be expected"}: ${reason}`;
+}
+
 function total(results) {
   const sum = { passed: 0, failed: 0, skipped: 0 };
   for (const result of results) for (const key of Object.keys(sum)) sum[key] += result[key];
@@ -106,10 +128,11 @@ function runStages() {
   try {
     for (const stage of stages) {
       const begun = Date.now();
+      const start = stage.project === "spec" ? `; runts started ${startOfCommands()}` : "";
       const result = runStage(stage, directory, done);
       done.set(stage.name, result);
       const seconds = `${((Date.now() - begun) / 1000).toFixed(1)} s`;
-      lines.push(`${stage.name.padEnd(14)} ${seconds.padStart(8)}   ${text(result)}`);
+      lines.push(`${stage.name.padEnd(14)} ${seconds.padStart(8)}   ${text(result)}${start}`);
       process.stdout.write(`--- ${lines.at(-1)}\n`);
     }
   } finally {

@@ -14,6 +14,10 @@ export const IS_RUNTS = RUNTIME_NAME.startsWith("runts");
 /** Of commands that the tests run. */
 export const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/** `RUNTS_COLD=1 npm test` has all commands start a new engine, though there is an image of a warm one. */
+const START: Readonly<Record<string, string>> =
+  process.env.RUNTS_COLD === undefined ? {} : { RUNTS_COLD: process.env.RUNTS_COLD };
+
 export interface Result {
   /** Exit code; 128+n when the runtime itself was ended by signal n, 124 when it took too long. */
   readonly code: number;
@@ -57,7 +61,7 @@ export async function invoke(args: readonly string[], options: InvokeOptions): P
     const [file = "", ...rest] = [...(options.wrapper ?? []), options.runtime ?? RUNTIME, ...args];
     const child = spawn(file, rest, {
       stdio: [stdin, stdout, stderr],
-      env: { PATH, ...options.env },
+      env: { PATH, ...START, ...options.env },
       cwd: options.cwd,
       timeout: timeoutMs,
       killSignal: "SIGKILL",
