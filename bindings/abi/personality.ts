@@ -3,3 +3,6 @@
 // personality(2): execution domains
 export const PER_LINUX = 0;
 export const PER_LINUX32 = 8;
+
+/** Mappings go up from a third of the addresses, and not down from the stack. */
+export const ADDR_COMPAT_LAYOUT = 0x0200000;

@@ -1,6 +1,7 @@
 import { O_CLOEXEC } from "../../bindings/abi/fcntl.ts";
+import { ADDR_COMPAT_LAYOUT } from "../../bindings/abi/personality.ts";
 import { addressOf, loadLibrary } from "../../bindings/ffi/koffi.ts";
-import { cString, syscall } from "../../bindings/ffi/syscall.ts";
+import { cString, syscall, trySyscall } from "../../bindings/ffi/syscall.ts";
 import { closeSync, readSync } from "../../bindings/linux/files.ts";
 import { waitReadable } from "../../bindings/linux/poll.ts";
 import { killAndReap } from "../../bindings/linux/reap.ts";
@@ -108,6 +109,7 @@ function spawn(executable: string, input: number, output: number): number {
   const stack = prlimit(0, "RLIMIT_STACK");
   const smaller = stack.hard < STACK_SIZE ? stack.hard : STACK_SIZE;
   prlimit(0, "RLIMIT_STACK", { soft: smaller, hard: stack.hard });
+  const domain = changeLayout();
   try {
     const bytes = new Uint8Array(pid.buffer);
     const errno = Number(
@@ -116,8 +118,19 @@ function spawn(executable: string, input: number, output: number): number {
     if (errno !== 0) throw new SyscallError("posix_spawn", String(errno), [executable]);
   } finally {
     prlimit(0, "RLIMIT_STACK", stack);
+    if (domain >= 0) trySyscall("personality", domain);
   }
   return pid[0] ?? -1;
+}
+
+/**
+ * Has what is executed map its memory where other processes have nothing: below the stack, their vdso lies anywhere in a terabyte, and the
+ * engine's 4 GB would be in its way at one start of 250. Returns what was set before, or a negative errno: it stays at that then.
+ */
+function changeLayout(): number {
+  const ASK = 0xffffffff;
+  const domain = trySyscall("personality", ASK);
+  return domain < 0 ? domain : trySyscall("personality", domain | ADDR_COMPAT_LAYOUT);
 }
 
 /** char *[] with a null pointer at its end; the texts have to stay referenced. */

@@ -33,8 +33,10 @@ export function writeImage(
 ): { size: number; pages: number; segments: number } {
   const { pid } = tracee;
   if (readdirSync(`/proc/${pid}/task`).length !== 1) throw new Error("the engine has more than one thread");
-  const memory = new MemoryWriter(tracee, write);
-  for (const mapping of readMappings(pid)) memory.add(mapping, stackSize);
+  const mappings = readMappings(pid);
+  const vdso = mappings.find(({ name }) => name === "[vdso]");
+  const memory = new MemoryWriter(tracee, vdso, write);
+  for (const mapping of mappings) memory.add(mapping, stackSize);
   memory.checkHeap();
   const words = memory.vdsoWords();
   const head: ImageHead = {
@@ -42,7 +44,7 @@ export function writeImage(
     modified,
     bootId: bootId(),
     processor: processorWords(pid),
-    vdso: BigInt(memory.vdso?.start ?? 0),
+    vdso: BigInt(vdso?.start ?? 0),
     registers: {
       rbx: tracee.register("rbx"),
       rbp: tracee.register("rbp"),
@@ -70,29 +72,26 @@ export function writeImage(
 class MemoryWriter {
   readonly files: MappedFile[] = [];
   readonly segments: Segment[] = [];
-  vdso: Mapping | undefined;
   pages = 0;
   /** Where the next page goes in the image. */
   end = HEAD_SPACE;
   readonly #tracee: Tracee;
+  readonly #vdso: Mapping | undefined;
   readonly #write: WriteAt;
-  readonly #candidates: number[] = [];
+  readonly #vdsoWords: number[] = [];
   #isInLibc = false;
   #heapEnd = 0;
   #knowsHeapEnd = 0;
 
-  constructor(tracee: Tracee, write: WriteAt) {
+  constructor(tracee: Tracee, vdso: Mapping | undefined, write: WriteAt) {
     this.#tracee = tracee;
+    this.#vdso = vdso;
     this.#write = write;
   }
 
   add(mapping: Mapping, stackSize: number): void {
     const { name, start, end, protection } = mapping;
-    if (name === "[vsyscall]" || name.startsWith("[vvar")) return;
-    if (name === "[vdso]") {
-      this.vdso = mapping;
-      return;
-    }
+    if (name === "[vsyscall]" || name === "[vdso]" || name.startsWith("[vvar")) return;
     if (name === "[heap]") this.#heapEnd = end;
     // Its variables without a value have no file, and follow the rest.
     this.#isInLibc = LIBC.test(name) || (this.#isInLibc && name === "");
@@ -182,21 +181,21 @@ class MemoryWriter {
   }
 
   #collectVdsoWords(address: number, bytes: Buffer): void {
-    // User space ends at 47 bits, and the vdso is close to it: a cheap test of the two highest bytes first.
+    if (this.#vdso === undefined) return;
+    const { start, end } = this.#vdso;
+    // A cheap test of the upper half first.
+    const [first, last] = [Math.floor(start / 2 ** 32), Math.floor((end - 1) / 2 ** 32)];
     for (let at = 0; at < PAGE; at += 8) {
-      if (bytes.readUInt16LE(at + 6) !== 0) continue;
-      if (bytes[at + 5] === 0x7f || bytes[at + 5] === 0x7e) this.#candidates.push(address + at);
+      const upper = bytes.readUInt32LE(at + 4);
+      if (upper !== first && upper !== last) continue;
+      const word = upper * 2 ** 32 + bytes.readUInt32LE(at);
+      if (word >= start && word < end) this.#vdsoWords.push(address + at);
     }
   }
 
-  /** Words that point into the vdso, whose own place comes late in the list of mappings. Segments that hold one become writable. */
+  /** Words that point into the vdso. Segments that hold one become writable. */
   vdsoWords(): Pick<ImageHead, "vdsoWords" | "sealed"> {
-    const { vdso } = this;
-    if (vdso === undefined) return { vdsoWords: [], sealed: [] };
-    const vdsoWords = this.#candidates.filter((address) => {
-      const word = Number(this.#tracee.words(address, 1)[0] ?? 0n);
-      return word >= vdso.start && word < vdso.end;
-    });
+    const vdsoWords = this.#vdsoWords;
     const sealed: Sealed[] = [];
     this.segments.forEach((segment, index) => {
       const { address, length, protection, source } = segment;
