@@ -245,13 +245,15 @@ static char **fill_environment(char *const *argv, char *const *caller)
 	return to;
 }
 
+/* Of those beside this program, with the NUL. */
+enum { LONGEST_NAME = sizeof "runts-engine" };
+
 /*
  * What stands beside the file that is being executed, wherever a symbolic link to it may stand, goes behind the directory that this
  * leaves in `path`. Returns the end of that.
  */
 static char *find_directory(void)
 {
-	enum { LONGEST_NAME = sizeof "runts-engine" };
 	i64 length = syscall4(SYS_readlinkat, AT_FDCWD, (u64)"/proc/self/exe", (u64)path, sizeof path);
 	if (length < 0) leave("cannot read ", "/proc/self/exe", "; is /proc mounted?\n");
 	if (length > (i64)(sizeof path - LONGEST_NAME)) leave("the path of this program is too long", "", "\n");
@@ -296,7 +298,10 @@ static void open_libraries(char *directory_end, char **to)
 #if defined(__x86_64__)
 #include "thaw.h"
 #else
-static void thaw(u64 argc, char *const *argv, const u64 *auxiliary) { (void)argc; (void)argv; (void)auxiliary; }
+static void thaw(char *directory_end, u64 argc, char *const *argv, const u64 *auxiliary)
+{
+	(void)directory_end; (void)argc; (void)argv; (void)auxiliary;
+}
 #endif
 
 /* What the kernel has put behind the environment: getauxval(3). */
@@ -321,10 +326,7 @@ __attribute__((used, noreturn)) static void start(u64 *stack)
 	char **argv = (char **)(stack + 1), **caller = argv + stack[0] + 1;
 	char **to = fill_environment(argv, caller);
 	char *directory_end = find_directory();
-	if (!wants_cold(caller)) {
-		put_text(directory_end, "runts-warm");
-		thaw(stack[0], argv, auxiliary_of(caller));
-	}
+	if (!wants_cold(caller)) thaw(directory_end, stack[0], argv, auxiliary_of(caller));
 	open_libraries(directory_end, to);
 	put_text(directory_end, "runts-engine");
 	i64 result = syscall4(SYS_execve, (u64)path, (u64)argv, (u64)environment, 0);

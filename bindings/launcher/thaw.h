@@ -73,6 +73,37 @@ static u64 checksum_of(u64 words)
 	return sum;
 }
 
+/* With the NUL. */
+static u64 length_of(const char *text)
+{
+	u64 length = 0;
+	while (text[length++]);
+	return length;
+}
+
+/*
+ * Whether tables and paths lie within the head: whatever it says, nothing is read or written beside it. A path without a directory is
+ * that of a file beside this program, for whose name `path` has room.
+ */
+static int is_whole(void)
+{
+	struct image *head = &image.head;
+	const u64 counts[] = { head->files, head->segments, head->descriptors, head->signals, head->vdso_words, head->sealed };
+	for (u64 i = 0; i < sizeof counts / sizeof *counts; i++)
+		if (counts[i] > IMAGE_MOST) return 0;
+	if ((char *)(sealed_of_image() + head->sealed) > image.bytes + head->head_size || image.bytes[head->head_size - 1]) return 0;
+	if (head->files > MOST_FILES) return 0;
+	for (u64 i = 0; i < head->files; i++) {
+		u64 at = files_of_image()[i].path;
+		if (at >= head->head_size || (image.bytes[at] != '/' && length_of(image.bytes + at) > LONGEST_NAME)) return 0;
+	}
+	for (u64 i = 0; i < head->segments; i++) {
+		int source = segments_of_image()[i].source;
+		if (source < FROM_NOTHING || source >= (int)head->files) return 0;
+	}
+	return 1;
+}
+
 /* Reads the head; an image that was cut or changed since it was written, or that somebody else could have written, is none. */
 static int read_head(i64 fd)
 {
@@ -81,7 +112,8 @@ static int read_head(i64 fd)
 	i64 length = syscall4(SYS_pread64, fd, (u64)&image, sizeof image, 0);
 	struct image *head = &image.head;
 	if (length < (i64)sizeof *head || head->magic != IMAGE_MAGIC) return 0;
-	if (head->head_size > (u64)length || head->head_size % 8 || checksum_of(head->head_size / 8) != head->checksum) return 0;
+	if (head->head_size < sizeof *head || head->head_size > (u64)length || head->head_size % 8) return 0;
+	if (checksum_of(head->head_size / 8) != head->checksum || !is_whole()) return 0;
 	return head->size == status.size && head->mtime == status.mtime && head->mtime_nsec == status.mtime_nsec;
 }
 
@@ -106,14 +138,21 @@ static int is_this_machine(const u64 *values)
 	return values[AT_HWCAP] == head->hwcap && values[AT_HWCAP2] == head->hwcap2 && values[AT_MINSIGSTKSZ] == head->minsigstksz;
 }
 
-/* Opens the files that the engine had mapped: they have to be the same as then. */
-static int open_files(i64 *fds)
+/*
+ * Opens the files that the engine had mapped: they have to be the same as then. Those of this installation are taken from beside this
+ * program, like the engine of a cold start: the image of another one may be here, whose files somebody else can write.
+ */
+static int open_files(char *directory_end, i64 *fds)
 {
 	struct image_file *file = files_of_image();
-	if (image.head.files > MOST_FILES) return 0;
 	for (u64 i = 0; i < image.head.files; i++, file++) {
 		struct status now;
-		fds[i] = syscall4(SYS_openat, AT_FDCWD, (u64)(image.bytes + file->path), O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
+		const char *name = image.bytes + file->path;
+		if (*name != '/') {
+			put_text(directory_end, name);
+			name = path;
+		}
+		fds[i] = syscall4(SYS_openat, AT_FDCWD, (u64)name, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
 		if (fds[i] < 0 || !stat_fd(fds[i], "", &now)) return 0;
 		if (now.device != file->device || now.inode != file->inode || now.size != file->size) return 0;
 		if (now.mtime != file->mtime || now.mtime_nsec != file->mtime_nsec) return 0;
@@ -171,7 +210,9 @@ static int restore_thread(void)
 	struct image_signal *signal = signals_of_image();
 	for (u64 i = 0; i < head->signals; i++, signal++)
 		if (syscall4(SYS_rt_sigaction, signal->number, (u64)&signal->handler, 0, 8) < 0) return 0;
-	*(u32 *)head->tid = (u32)syscall4(SYS_set_tid_address, head->tid, 0, 0, 0);
+	i64 tid = syscall4(SYS_set_tid_address, head->tid, 0, 0, 0);
+	if (tid < 0) return 0;
+	*(u32 *)head->tid = (u32)tid;
 	if (syscall4(SYS_set_robust_list, head->robust, head->robust_size, 0, 0) < 0) return 0;
 	if (head->rseq) {
 		/* Not registered, as before the C library did it: cpu_id is -1, and no critical section is running. */
@@ -203,13 +244,6 @@ static void raise_nofile(void)
 	syscall4(SYS_prlimit64, 0, RLIMIT_NOFILE, (u64)&limit, 0);
 }
 
-static u64 length_of(const char *text)
-{
-	u64 length = 0;
-	while (text[length++]);
-	return length;
-}
-
 /* What the engine reads: how many arguments there are, the arguments, and the environment, each with its NUL. 0 if there is no room. */
 static u64 answer_size(char *const *argv)
 {
@@ -238,12 +272,12 @@ __attribute__((noreturn)) static void jump(u64 read)
 	__builtin_unreachable();
 }
 
-static void thaw_from(i64 fd, u64 argc, char *const *argv, const u64 *values)
+static void thaw_from(i64 fd, char *directory_end, u64 argc, char *const *argv, const u64 *values)
 {
 	i64 fds[MOST_FILES];
 	if (!read_head(fd) || !is_this_boot() || !is_this_machine(values)) return;
 	u64 size = answer_size(argv);
-	if (!size || !open_files(fds) || !map_segments(fd, fds)) return;
+	if (!size || !open_files(directory_end, fds) || !map_segments(fd, fds)) return;
 	for (u64 i = 0; i < image.head.files; i++) syscall4(SYS_close, fds[i], 0, 0, 0);
 	syscall4(SYS_close, fd, 0, 0, 0);
 	raise_nofile();
@@ -256,15 +290,16 @@ static void thaw_from(i64 fd, u64 argc, char *const *argv, const u64 *values)
 	jump(size);
 }
 
-/* Becomes the engine of the image in `path`, or returns. */
-static void thaw(u64 argc, char *const *argv, const u64 *auxiliary)
+/* Becomes the engine of the image beside this program, or returns. */
+static void thaw(char *directory_end, u64 argc, char *const *argv, const u64 *auxiliary)
 {
 	u64 values[AUX_VALUES] = { 0 };
 	for (; auxiliary[0]; auxiliary += 2)
 		if (auxiliary[0] < AUX_VALUES) values[auxiliary[0]] = auxiliary[1];
+	put_text(directory_end, "runts-warm");
 	i64 fd = syscall4(SYS_openat, AT_FDCWD, (u64)path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
 	if (fd < 0) return;
-	thaw_from(fd, argc, argv, values);
+	thaw_from(fd, directory_end, argc, argv, values);
 	/* The files that were opened are closed by execve(2). */
 	syscall4(SYS_close, fd, 0, 0, 0);
 }

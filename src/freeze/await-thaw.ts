@@ -6,7 +6,7 @@ import { adoptEnvironment } from "../../bindings/linux/own-process.ts";
 export const READY = "ready\n";
 
 /** Room for argv and the environment, in bytes; with more the launcher starts the engine. */
-const ANSWER_SPACE = 256 * 1024;
+export const ANSWER_SPACE = 256 * 1024;
 
 /** What the launcher of a warm start answers. */
 interface Answer {

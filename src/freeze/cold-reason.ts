@@ -1,13 +1,13 @@
-import { O_RDONLY } from "../../bindings/abi/fcntl.ts";
+import { O_NONBLOCK, O_RDONLY } from "../../bindings/abi/fcntl.ts";
 import { FileError } from "../../bindings/linux/file-call.ts";
 import { type FileStatus, fstatSync, statSync } from "../../bindings/linux/file-status.ts";
-import { closeSync, existsSync, openSync, readSync } from "../../bindings/linux/files.ts";
+import { closeSync, existsSync, openSync, readFileSync, readSync } from "../../bindings/linux/files.ts";
 import { effectiveUid, environment } from "../../bindings/linux/own-process.ts";
 import { prlimit } from "../../bindings/linux/rlimit.ts";
-import { isWarm } from "./await-thaw.ts";
+import { ANSWER_SPACE, isWarm } from "./await-thaw.ts";
 import { decodeConditions, HEAD_SPACE, type ImageConditions } from "./image.ts";
 import { bootId, fileIdentity, processorWords } from "./machine.ts";
-import { imagePath } from "./warm-image.ts";
+import { imagePath, installationDirectory } from "./warm-image.ts";
 
 /** Why this process has not started from an image; undefined if it has. The launcher asks the same, in thaw.h, in the same order. */
 export function coldReason(): string | undefined {
@@ -17,7 +17,7 @@ export function coldReason(): string | undefined {
   const path = imagePath();
   let image: number;
   try {
-    image = openSync(path, O_RDONLY);
+    image = openSync(path, O_RDONLY | O_NONBLOCK);
   } catch (error) {
     if (!(error instanceof FileError)) throw error;
     return error.code === "ENOENT" ? `there is no image: ${path}` : error.message;
@@ -35,6 +35,7 @@ const UNKNOWN =
 
 function unfitness(image: number, path: string): string | undefined {
   const status = fstatSync(image);
+  if (!status.isFile()) return `${path} is no file`;
   const distrusted = distrust(status, path);
   if (distrusted !== undefined) return distrusted;
   const bytes = Buffer.alloc(HEAD_SPACE);
@@ -57,11 +58,15 @@ function mismatch({ bootId: written, processor, files, descriptors }: ImageCondi
   if (written !== bootId()) return "the image is of another boot";
   if (processorWords("self").some((word, index) => word !== processor[index]))
     return "the image is of another processor";
-  for (const { path, identity } of files) {
+  for (const { path: recorded, identity } of files) {
+    const path = recorded.startsWith("/") ? recorded : `${installationDirectory()}/${recorded}`;
     if (!existsSync(path)) return `${path} is missing`;
     if (fileIdentity(path).some((word, index) => word !== identity[index]))
       return `${path} has been replaced since the image was written`;
   }
+  // The launcher's own variables among them, as the launcher counts.
+  const given = readFileSync("/proc/self/cmdline").length + readFileSync("/proc/self/environ").length;
+  if (given > ANSWER_SPACE) return `arguments and environment take more than ${ANSWER_SPACE} bytes`;
   const limit = prlimit(0, "RLIMIT_NOFILE").hard;
   const highest = Math.max(...descriptors.map(({ fd }) => fd));
   if (limit <= BigInt(highest)) return `the hard limit of open files, ${limit}, is below ${highest + 1}`;

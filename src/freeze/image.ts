@@ -13,6 +13,7 @@ const CHECKSUM_AT = 16;
 
 /** A file that the engine has mapped, as statx(2) tells of it. */
 export interface MappedFile {
+  /** One without a directory lies beside the launcher. */
   readonly path: string;
   /** Device, inode, size, and both parts of the time of the last change. */
   readonly identity: readonly [bigint, bigint, bigint, bigint, bigint];

@@ -2,6 +2,7 @@ import { PROT_WRITE } from "../../bindings/abi/mman.ts";
 import { PR_GET_TID_ADDRESS } from "../../bindings/abi/prctl.ts";
 import { readdirSync } from "../../bindings/linux/directories.ts";
 import { readFileSync, readlinkSync } from "../../bindings/linux/files.ts";
+import { basename, dirname } from "../../bindings/linux/paths.ts";
 import { OWN_DESCRIPTORS } from "./engine-process.ts";
 import {
   encodeHead,
@@ -77,6 +78,7 @@ class MemoryWriter {
   end = HEAD_SPACE;
   readonly #tracee: Tracee;
   readonly #vdso: Mapping | undefined;
+  readonly #directory: string;
   readonly #write: WriteAt;
   readonly #vdsoWords: number[] = [];
   #isInLibc = false;
@@ -86,6 +88,7 @@ class MemoryWriter {
   constructor(tracee: Tracee, vdso: Mapping | undefined, write: WriteAt) {
     this.#tracee = tracee;
     this.#vdso = vdso;
+    this.#directory = dirname(readlinkSync(`/proc/${tracee.pid}/exe`));
     this.#write = write;
   }
 
@@ -134,9 +137,10 @@ class MemoryWriter {
   }
 
   #file({ name }: Mapping): number {
-    const known = this.files.findIndex(({ path }) => path === name);
+    const path = dirname(name) === this.#directory ? basename(name) : name;
+    const known = this.files.findIndex((file) => file.path === path);
     if (known >= 0) return known;
-    this.files.push({ path: name, identity: fileIdentity(name) });
+    this.files.push({ path, identity: fileIdentity(name) });
     return this.files.length - 1;
   }
 
