@@ -1,0 +1,93 @@
+import { spawnSync } from "node:child_process";
+import {
+  chmodSync,
+  chownSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+  utimesSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { TAG_PREFIX } from "./leftovers.ts";
+import { IS_RUNTS, PATH, RUNTIME } from "./runtime.ts";
+
+/** Only x86-64 has warm starts: elsewhere, and for other runtimes, their tests say nothing. */
+export const HAS_WARM_START = IS_RUNTS && process.arch === "x64";
+
+/** What a start needs, as the build puts it into one directory. */
+const FILES = ["runts", "runts-engine", "koffi.node", "koffi-cxx.so"];
+
+/** For the environment of a command: it starts warm where it can, whatever the tests as a whole do. */
+export const WARM = { RUNTS_COLD: "" };
+export const COLD = { RUNTS_COLD: "1" };
+
+/** A copy of the runtime under test, in a directory of its own, that a test may damage. It has no image at first. */
+export class Installation {
+  readonly directory: string;
+  readonly runtime: string;
+  readonly image: string;
+  readonly #place = mkdtempSync(join(tmpdir(), `${TAG_PREFIX}installation-`));
+
+  constructor(owner = 0) {
+    chmodSync(this.#place, 0o755);
+    this.directory = join(this.#place, "own");
+    this.runtime = join(this.directory, "runts");
+    this.image = join(this.directory, "runts-warm");
+    mkdirSync(this.directory);
+    for (const name of FILES) {
+      const from = join(dirname(RUNTIME), name);
+      if (!existsSync(from)) continue; // koffi-cxx.so, which not every build has
+      copyFileSync(from, join(this.directory, name), constants.COPYFILE_FICLONE);
+      chownSync(join(this.directory, name), owner, owner);
+    }
+    chownSync(this.directory, owner, owner);
+  }
+
+  /** Has it write the image, and keeps a copy. */
+  warm(): void {
+    const { status, stderr } = spawnSync(this.runtime, ["warm"], { encoding: "utf8", env: { PATH } });
+    if (status !== 0) throw new Error(`runts warm failed with ${status}: ${stderr}`);
+    copyFileSync(this.image, this.#kept, constants.COPYFILE_FICLONE);
+    const { atimeMs, mtimeMs } = statSync(this.image);
+    utimesSync(this.#kept, atimeMs / 1000, mtimeMs / 1000);
+  }
+
+  /** Puts the image back as it was written. */
+  restore(): void {
+    rmSync(this.image, { recursive: true, force: true });
+    copyFileSync(this.#kept, this.image, constants.COPYFILE_FICLONE);
+    const { atimeMs, mtimeMs } = statSync(this.#kept);
+    utimesSync(this.image, atimeMs / 1000, mtimeMs / 1000);
+  }
+
+  remove(): void {
+    rmSync(this.#place, { recursive: true, force: true });
+  }
+
+  get #kept(): string {
+    return join(this.#place, "kept");
+  }
+}
+
+/** Numbers of system calls of x86-64. */
+const CALLS = {
+  epoll_ctl: 233,
+  fcntl: 72,
+  ptrace: 101,
+  rseq: 334,
+  set_robust_list: 273,
+  set_tid_address: 218,
+  sigaltstack: 131,
+} as const;
+
+/** What to run a command below which a seccomp filter refuses these calls with EPERM. */
+export function withoutCalls(...calls: readonly (keyof typeof CALLS)[]): readonly string[] {
+  const EPERM = 1;
+  const words = [EPERM, ...calls.map((call) => CALLS[call])].map(String);
+  return ["python3", join(import.meta.dirname, "deny-calls.py"), ...words, "--"];
+}
