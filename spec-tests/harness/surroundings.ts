@@ -44,6 +44,8 @@ export interface LookOptions {
   readonly flags?: readonly string[];
   readonly wrapper?: readonly string[];
   readonly terminal?: boolean;
+  /** Of the runtime, beside what all commands get. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** What the container's program sees under a runtime. */
@@ -51,7 +53,7 @@ export async function surroundingsUnder(
   runtime: string,
   sandbox: Sandbox,
   container: Container,
-  { flags = [], wrapper = [], terminal = false }: LookOptions,
+  { flags = [], wrapper = [], terminal = false, env = {} }: LookOptions,
 ): Promise<Surroundings> {
   const root = sandbox.path(`root-of-${runtime.replaceAll("/", "_")}`);
   // Not /dev/null: in a user namespace the peers give the host's to the container's user.
@@ -60,7 +62,7 @@ export async function surroundingsUnder(
   const run = (...args: string[]): Promise<Result> =>
     invoke(["--root", root, ...args], {
       directory: sandbox.directory,
-      env: { SPEC_TEST_TAG: sandbox.tag, TMPDIR: sandbox.temporary },
+      env: { SPEC_TEST_TAG: sandbox.tag, TMPDIR: sandbox.temporary, ...env },
       runtime,
       wrapper,
       stdin,
@@ -87,7 +89,8 @@ export async function surroundingsUnder(
 const VARYING =
   /^status (FDSize|Vm|Rss|Hugetlb|HugetlbPages|voluntary|nonvoluntary|SigQ|Ngid|CoreDumping|Threads|THP|untag|x86_)/;
 
-function normalised(output: string, sandbox: Sandbox, container: Container): string[] {
+/** Lines of the output of SHOW_SURROUNDINGS that are the same whenever the surroundings are. */
+export function normalised(output: string, sandbox: Sandbox, container: Container): string[] {
   const lines = output
     .split(/\r?\n/)
     .map((line) => line.replaceAll(container.bundle, "BUNDLE").replaceAll(sandbox.directory, "DIR"))
