@@ -139,7 +139,8 @@ static int is_this_machine(const u64 *values)
 }
 
 /*
- * Opens the files that the engine had mapped: they have to be the same as then. Those of this installation are taken from beside this
+ * Opens the files that the engine had mapped: they have to be the same as then, and nobody else may write them. Of the owner of a library
+ * of the host nothing is known in a user namespace that doesn't map the host's root. Those of this installation are taken from beside this
  * program, like the engine of a cold start: the image of another one may be here, whose files somebody else can write.
  */
 static int open_files(char *directory_end, i64 *fds)
@@ -155,7 +156,7 @@ static int open_files(char *directory_end, i64 *fds)
 		fds[i] = syscall4(SYS_openat, AT_FDCWD, (u64)name, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
 		if (fds[i] < 0 || !stat_fd(fds[i], "", &now)) return 0;
 		if (now.device != file->device || now.inode != file->inode || now.size != file->size) return 0;
-		if (now.mtime != file->mtime || now.mtime_nsec != file->mtime_nsec) return 0;
+		if (now.mtime != file->mtime || now.mtime_nsec != file->mtime_nsec || (now.mode & (S_IWGRP | S_IWOTH))) return 0;
 	}
 	return 1;
 }

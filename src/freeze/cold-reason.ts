@@ -29,6 +29,9 @@ export function coldReason(): string | undefined {
   }
 }
 
+/** S_IWGRP and S_IWOTH: inode(7). */
+const OTHERS_MAY_WRITE = 0o022;
+
 /** What can't be seen from here. */
 const UNKNOWN =
   "the image fits, but what a warm start does was refused: by a limit (RLIMIT_AS), by a seccomp filter, or since an address or a descriptor was taken";
@@ -49,7 +52,7 @@ function unfitness(image: number, path: string): string | undefined {
 
 /** is_trusted of launcher.c. */
 function distrust({ uid, mode }: FileStatus, path: string): string | undefined {
-  if ((mode & 0o022) !== 0) return `others may write ${path}`;
+  if ((mode & OTHERS_MAY_WRITE) !== 0) return `others may write ${path}`;
   const trusted = [0, effectiveUid(), statSync("/proc/self/exe").uid];
   return trusted.includes(uid) ? undefined : `${path} belongs to user ${uid}`;
 }
@@ -63,6 +66,7 @@ function mismatch({ bootId: written, processor, files, descriptors }: ImageCondi
     if (!existsSync(path)) return `${path} is missing`;
     if (fileIdentity(path).some((word, index) => word !== identity[index]))
       return `${path} has been replaced since the image was written`;
+    if ((statSync(path).mode & OTHERS_MAY_WRITE) !== 0) return `others may write ${path}`;
   }
   // The launcher's own variables among them, as the launcher counts.
   const given = readFileSync("/proc/self/cmdline").length + readFileSync("/proc/self/environ").length;

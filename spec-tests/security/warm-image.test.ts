@@ -1,0 +1,49 @@
+import { spawnSync } from "node:child_process";
+import { chmodSync, cpSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { expect, type TestContext } from "vitest";
+import { IS_RUNTS, RUNTIME } from "../harness/runtime.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { spec } from "../harness/spec.ts";
+
+/** The image of a warm start is code that root runs: nobody but who may write it decides what is in it, and what it leads to. */
+
+const CLAUSE = "promise: SECURITY.md";
+
+/** A copy of the installation, with an image of its own. */
+function installation(sandbox: Sandbox, context: TestContext): string {
+  const directory = sandbox.path("installation");
+  mkdirSync(directory);
+  for (const name of readdirSync(dirname(RUNTIME)).filter((file) => /^(runts|koffi)/.test(file)))
+    if (name !== "runts-warm") cpSync(join(dirname(RUNTIME), name), join(directory, name));
+  const { status, stderr } = warm(directory);
+  if (status !== 0) context.skip(`there is no warm start here: ${stderr.trim()}`);
+  expect(check(directory)).toBe(`warm: ${join(directory, "runts-warm")}\n`);
+  return directory;
+}
+
+function warm(directory: string, ...args: readonly string[]) {
+  // Also where all else is called cold.
+  const env = {};
+  return spawnSync(join(directory, "runts"), ["warm", ...args], { env, encoding: "utf8", timeout: 60_000 });
+}
+
+function check(directory: string): string {
+  return warm(directory, "--check").stdout;
+}
+
+if (IS_RUNTS) {
+  for (const name of ["runts-warm", "runts-engine", "koffi.node", "koffi-cxx.so"]) {
+    spec(`any command, ${name} can be written by others: no warm start`, CLAUSE, async (sandbox, context) => {
+      const directory = installation(sandbox, context);
+      const path = join(directory, name);
+      const { mode } = statSync(path);
+      chmodSync(path, mode | 0o020);
+      const { stdout, stderr } = warm(directory, "--check");
+      // Cold, the engine may refuse the library.
+      expect(stdout + stderr).toMatch(new RegExp(`^(cold: others may write|runts: ).*${name}`));
+      chmodSync(path, mode);
+      expect(check(directory)).toMatch(/^warm: /);
+    });
+  }
+}
