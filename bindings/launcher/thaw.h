@@ -139,24 +139,39 @@ static int is_this_machine(const u64 *values)
 }
 
 /*
- * Opens the files that the engine had mapped: they have to be the same as then, and nobody else may write them. Of the owner of a library
- * of the host nothing is known in a user namespace that doesn't map the host's root. Those of this installation are taken from beside this
+ * Whether a file that the engine had mapped is the same as then, and nobody else may write it. Of the owner of a library of the host nothing is
+ * known in a user namespace that doesn't map the host's root.
+ */
+static int is_same_file(i64 fd, const struct image_file *file)
+{
+	struct status now;
+	if (!stat_fd(fd, "", &now) || (now.mode & (S_IWGRP | S_IWOTH))) return 0;
+	if (now.device != file->device || now.inode != file->inode || now.size != file->size) return 0;
+	return now.mtime == file->mtime && now.mtime_nsec == file->mtime_nsec;
+}
+
+static void close_files(const i64 *fds, u64 count)
+{
+	for (u64 i = 0; i < count; i++) syscall4(SYS_close, fds[i], 0, 0, 0);
+}
+
+/*
+ * Opens the files that the engine had mapped, all or none: a cold start may need the descriptors. Those of this installation are taken from beside this
  * program, like the engine of a cold start: the image of another one may be here, whose files somebody else can write.
  */
 static int open_files(char *directory_end, i64 *fds)
 {
 	struct image_file *file = files_of_image();
 	for (u64 i = 0; i < image.head.files; i++, file++) {
-		struct status now;
 		const char *name = image.bytes + file->path;
 		if (*name != '/') {
 			put_text(directory_end, name);
 			name = path;
 		}
 		fds[i] = syscall4(SYS_openat, AT_FDCWD, (u64)name, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
-		if (fds[i] < 0 || !stat_fd(fds[i], "", &now)) return 0;
-		if (now.device != file->device || now.inode != file->inode || now.size != file->size) return 0;
-		if (now.mtime != file->mtime || now.mtime_nsec != file->mtime_nsec || (now.mode & (S_IWGRP | S_IWOTH))) return 0;
+		if (fds[i] >= 0 && is_same_file(fds[i], file)) continue;
+		close_files(fds, i + 1);
+		return 0;
 	}
 	return 1;
 }
@@ -278,10 +293,12 @@ static void thaw_from(i64 fd, char *directory_end, u64 argc, char *const *argv, 
 	i64 fds[MOST_FILES];
 	if (!read_head(fd) || !is_this_boot() || !is_this_machine(values)) return;
 	u64 size = answer_size(argv);
-	if (!size || !open_files(directory_end, fds) || !map_segments(fd, fds)) return;
-	for (u64 i = 0; i < image.head.files; i++) syscall4(SYS_close, fds[i], 0, 0, 0);
-	syscall4(SYS_close, fd, 0, 0, 0);
 	raise_nofile();
+	if (!size || !open_files(directory_end, fds)) return;
+	int is_mapped = map_segments(fd, fds);
+	close_files(fds, image.head.files);
+	if (!is_mapped) return;
+	syscall4(SYS_close, fd, 0, 0, 0);
 	if (!make_descriptors() || !move_vdso_words(values[AT_SYSINFO_EHDR]) || !restore_thread()) return;
 	/* As the engine does when it starts: what it executes gets the descriptors that it is given only. */
 	syscall4(SYS_close_range, FIRST_HANDED, ~0u, CLOSE_RANGE_CLOEXEC, 0);
@@ -301,6 +318,5 @@ static void thaw(char *directory_end, u64 argc, char *const *argv, const u64 *au
 	i64 fd = syscall4(SYS_openat, AT_FDCWD, (u64)path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
 	if (fd < 0) return;
 	thaw_from(fd, directory_end, argc, argv, values);
-	/* The files that were opened are closed by execve(2). */
 	syscall4(SYS_close, fd, 0, 0, 0);
 }
