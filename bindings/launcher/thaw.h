@@ -275,6 +275,20 @@ static char *put_all(char *to, char *const *texts)
 	return to;
 }
 
+/*
+ * What the engine is not to know of the caller's environment is overwritten: without an execve(2) it would stay in this process's memory,
+ * and in /proc/PID/environ, for as long as the container runs in the foreground.
+ */
+static void forget_rest(char *const *caller)
+{
+	for (; *caller; caller++) {
+		char **kept = environment;
+		while (*kept && *kept != *caller) kept++;
+		if (*kept) continue;
+		for (char *text = *caller; *text; text++) *text = 0;
+	}
+}
+
 __attribute__((noreturn)) static void jump(u64 read)
 {
 	__asm__ volatile(
@@ -305,6 +319,7 @@ static void thaw_from(i64 fd, char *directory_end, u64 argc, char *const *argv, 
 	char *to = (char *)image.head.buffer;
 	*(u32 *)to = (u32)argc;
 	put_all(put_all(to + sizeof(u32), argv), environment);
+	forget_rest(argv + argc + 1);
 	jump(size);
 }
 

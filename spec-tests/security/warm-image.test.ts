@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, cpSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, type TestContext } from "vitest";
 import { IS_RUNTS, RUNTIME } from "../harness/runtime.ts";
@@ -33,6 +33,21 @@ function check(directory: string): string {
 }
 
 if (IS_RUNTS) {
+  spec("run, secrets in the caller's environment: not in that of the runtime", CLAUSE, async (sandbox) => {
+    const container = sandbox.shell("exec sleep 1000");
+    let environment = "";
+    await container.run({
+      env: { SECRET: "hunter2", TERM: "xterm" },
+      whileRunning: async (pid) => {
+        await expect.poll(async () => (await container.stateCommand()).stdout).toContain('"running"');
+        environment = readFileSync(`/proc/${pid}/environ`, "latin1");
+        await container.kill("KILL");
+      },
+    });
+    expect(environment).toContain("TERM=xterm\0");
+    expect(environment).not.toMatch(/SECRET|hunter2/);
+  });
+
   for (const name of ["runts-warm", "runts-engine", "koffi.node", "koffi-cxx.so"]) {
     spec(`any command, ${name} can be written by others: no warm start`, CLAUSE, async (sandbox, context) => {
       const directory = installation(sandbox, context);
