@@ -48,6 +48,23 @@ if (IS_RUNTS) {
     expect(environment).not.toMatch(/SECRET|hunter2/);
   });
 
+  spec(
+    "warm: nothing of its caller's environment and directory in the image",
+    CLAUSE,
+    async (sandbox, context) => {
+      const directory = installation(sandbox, context);
+      const cwd = sandbox.path("where-the-caller-is");
+      mkdirSync(cwd);
+      const env = { SECRET: "hunter2", HOME: "/home/of-the-caller", TERM: "term-of-the-caller" };
+      const { status } = spawnSync(join(directory, "runts"), ["warm"], { cwd, env, timeout: 60_000 });
+      expect(status).toBe(0);
+      const image = readFileSync(join(directory, "runts-warm"));
+      const texts = ["hunter2", "of-the-caller", "where-the-caller-is"];
+      for (const encoding of ["latin1", "utf16le"] as const)
+        expect(texts.filter((text) => image.includes(text, 0, encoding))).toEqual([]);
+    },
+  );
+
   for (const name of ["runts-warm", "runts-engine", "koffi.node", "koffi-cxx.so"]) {
     spec(`any command, ${name} can be written by others: no warm start`, CLAUSE, async (sandbox, context) => {
       const directory = installation(sandbox, context);

@@ -96,11 +96,14 @@ function spawn(executable: string, input: number, output: number): number {
   const library = loadLibrary(null);
   const initialise = library.func("int posix_spawn_file_actions_init(void *actions)");
   const duplicate = library.func("int posix_spawn_file_actions_adddup2(void *actions, int from, int to)");
+  const changeDirectory = library.func("int posix_spawn_file_actions_addchdir_np(void *actions, void *path)");
   const start = library.func(
     "int posix_spawn(void *pid, void *path, void *actions, void *attributes, void *argv, void *envp)",
   );
   const actions = new Uint8Array(FILE_ACTIONS_SIZE);
   initialise(actions);
+  // The engine remembers it, and where the writer stood is nobody's business.
+  changeDirectory(actions, cString("/"));
   duplicate(actions, input, 0);
   for (let fd = 1; fd < OWN_DESCRIPTORS; fd++) duplicate(actions, output, fd);
   const pid = new Int32Array(1);
