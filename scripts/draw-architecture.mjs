@@ -16,6 +16,7 @@ const PURPOSES = {
   "src/library": "import … from runts",
   "src/explain": "what create would do",
   "src/warm": "usual commands before a freeze",
+  "src/freeze": "the engine's memory, written down",
   "src/doctor": "host and container examined",
   "src/debug": "steps in the log",
   "src/profile": "times as a trace",
