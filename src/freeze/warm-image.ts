@@ -2,6 +2,8 @@ import { spawnSync } from "node:child_process";
 import {
   AT_FDCWD,
   AT_SYMLINK_FOLLOW,
+  LOCK_EX,
+  LOCK_NB,
   O_CLOEXEC,
   O_DIRECTORY,
   O_RDONLY,
@@ -12,6 +14,7 @@ import { cString, syscall, trySyscall } from "../../bindings/ffi/syscall.ts";
 import { FileError, fileCall } from "../../bindings/linux/file-call.ts";
 import { closeSync, openSync, readlinkSync, unlinkSync } from "../../bindings/linux/files.ts";
 import { dirname } from "../../bindings/linux/paths.ts";
+import { waitAnyReadable } from "../../bindings/linux/poll.ts";
 import { RuntsError } from "../errors.ts";
 import { EngineProcess, STACK_SIZE } from "./engine-process.ts";
 import { Tracee } from "./tracee.ts";
@@ -24,6 +27,10 @@ const IMAGE_NAME = "runts-warm";
 const READY_TIMEOUT_MS = 60_000;
 
 const PROOF_TIMEOUT_MS = 20_000;
+
+/** Another writer takes a second, as a rule. */
+const LOCK_TIMEOUT_MS = 30_000;
+const LOCK_RETRY_MS = 20;
 
 const IMAGE_MODE = 0o644;
 
@@ -93,11 +100,20 @@ function proveImage(directory: string, path: string): void {
   );
 }
 
-/** Several at once write one after the other. flock(2) */
+/** Several at once write one after the other. Whoever can read the directory could hold the lock for ever, flock(2): so nobody waits for ever. */
 function lockDirectory(directory: string): number {
-  const LOCK_EX = 2;
   const fd = openSync(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  fileCall({ operation: "flock", path: directory }, "flock", fd, LOCK_EX);
+  const deadline = performance.now() + LOCK_TIMEOUT_MS;
+  while (trySyscall("flock", fd, LOCK_EX | LOCK_NB) < 0) {
+    if (performance.now() > deadline) {
+      closeSync(fd);
+      throw new RuntsError(
+        `warm: another process has kept ${directory} locked for ${LOCK_TIMEOUT_MS / 1000} s`,
+        { operation: "flock", errno: "ETIMEDOUT", path: directory },
+      );
+    }
+    waitAnyReadable([], LOCK_RETRY_MS);
+  }
   return fd;
 }
 
