@@ -9,23 +9,24 @@ import { decodeConditions, HEAD_SPACE, type ImageConditions } from "./image.ts";
 import { bootId, fileIdentity, processorWords } from "./machine.ts";
 import { imagePath, installationDirectory } from "./warm-image.ts";
 
-/** Why this process has not started from an image; undefined if it has. The launcher asks the same, in thaw.h, in the same order. */
+/** Why this process has not started from an image; undefined if it has. The launcher asks the same, in thaw.h. */
 export function coldReason(): string | undefined {
   if (isWarm()) return undefined;
   if (environment("RUNTS_COLD")) return "RUNTS_COLD is set";
   if (process.arch !== "x64") return `there is no warm start on ${process.arch}`;
   const path = imagePath();
-  let image: number;
+  if (!existsSync(path)) return `there is no image: ${path}`;
   try {
-    image = openSync(path, O_RDONLY | O_NONBLOCK);
+    const image = openSync(path, O_RDONLY | O_NONBLOCK);
+    try {
+      return unfitness(image, path) ?? UNKNOWN;
+    } finally {
+      closeSync(image);
+    }
   } catch (error) {
-    if (!(error instanceof FileError)) throw error;
-    return error.code === "ENOENT" ? `there is no image: ${path}` : error.message;
-  }
-  try {
-    return unfitness(image, path) ?? UNKNOWN;
-  } finally {
-    closeSync(image);
+    // Such as a file that this user can't read: the launcher can't, either.
+    if (error instanceof FileError) return error.message;
+    throw error;
   }
 }
 
@@ -34,7 +35,7 @@ const OTHERS_MAY_WRITE = 0o022;
 
 /** What can't be seen from here. */
 const UNKNOWN =
-  "the image fits, but what a warm start does was refused: by a limit (RLIMIT_AS), by a seccomp filter, or since an address or a descriptor was taken";
+  "the image fits, but what a warm start does was refused: by a limit (RLIMIT_AS), by a seccomp filter, since an address or a descriptor was taken, or since this program is privileged by its mode or capabilities";
 
 function unfitness(image: number, path: string): string | undefined {
   const status = fstatSync(image);
@@ -59,8 +60,6 @@ function distrust({ uid, mode }: FileStatus, path: string): string | undefined {
 
 function mismatch({ bootId: written, processor, files, descriptors }: ImageConditions): string | undefined {
   if (written !== bootId()) return "the image is of another boot";
-  if (processorWords("self").some((word, index) => word !== processor[index]))
-    return "the image is of another processor";
   for (const { path: recorded, identity } of files) {
     const path = recorded.startsWith("/") ? recorded : `${installationDirectory()}/${recorded}`;
     if (!existsSync(path)) return `${path} is missing`;
@@ -68,6 +67,8 @@ function mismatch({ bootId: written, processor, files, descriptors }: ImageCondi
       return `${path} has been replaced since the image was written`;
     if ((statSync(path).mode & OTHERS_MAY_WRITE) !== 0) return `others may write ${path}`;
   }
+  if (processorWords("self").some((word, index) => word !== processor[index]))
+    return "the image is of another processor";
   // The launcher's own variables among them, as the launcher counts.
   const given = readFileSync("/proc/self/cmdline").length + readFileSync("/proc/self/environ").length;
   if (given > ANSWER_SPACE) return `arguments and environment take more than ${ANSWER_SPACE} bytes`;

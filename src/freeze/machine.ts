@@ -1,4 +1,4 @@
-import { AT_EMPTY_PATH, O_PATH, STATX_BASIC_STATS } from "../../bindings/abi/fcntl.ts";
+import { AT_EMPTY_PATH, O_NONBLOCK, O_RDONLY, STATX_BASIC_STATS } from "../../bindings/abi/fcntl.ts";
 import { statx } from "../../bindings/abi/layouts.ts";
 import { cString, syscall } from "../../bindings/ffi/syscall.ts";
 import { closeSync, openSync, readFileSync } from "../../bindings/linux/files.ts";
@@ -24,9 +24,9 @@ export function processorWords(pid: number | "self"): ImageHead["processor"] {
   return [first, second, third];
 }
 
-/** Device, inode, size and the time of the last change, which tell whether a path still leads to the same file. */
+/** Device, inode, size and the time of the last change, which tell whether a path still leads to the same file. It has to be readable. */
 export function fileIdentity(path: string): MappedFile["identity"] {
-  const fd = openSync(path, O_PATH);
+  const fd = openSync(path, O_RDONLY | O_NONBLOCK);
   try {
     const buffer = Buffer.alloc(statx.size);
     syscall("statx", [fd, cString(""), AT_EMPTY_PATH, STATX_BASIC_STATS, buffer], [path]);
