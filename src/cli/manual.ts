@@ -308,6 +308,8 @@ export const manual: Readonly<Record<string, ManualEntry>> = {
       "An image is for one machine and one boot: whatever does not match any more, such as a library that was updated, makes a start cold, " +
         "as without an image. `RUNTS_COLD=1` in the environment does so, too. Whoever may write to the directory of the executable can make " +
         "an image, without being root. Only x86-64 has warm starts.",
+      "A copy of the installation needs an image of its own; one that is moved keeps it. Its file system has to have O_TMPFILE (open(2)), and " +
+        "ptrace(2) of a child has to be allowed: `kernel.yama.ptrace_scope` may be 2 for root, and 1 for others.",
     ],
     examples: [
       ["runts warm", "at boot, and after an update"],
