@@ -65,6 +65,33 @@ if (IS_RUNTS) {
     },
   );
 
+  spec(
+    "run, runts warm was called with signals ignored: the runtime ignores those of a cold start, and no others",
+    "promise: README.md",
+    async (sandbox, context) => {
+      const directory = installation(sandbox, context);
+      const ignoring = ["-c", 'trap "" HUP INT USR1; exec "$@"', "sh", join(directory, "runts"), "warm"];
+      expect(spawnSync("sh", ignoring, { env: {}, timeout: 60_000 }).status).toBe(0);
+      const ignored = async (RUNTS_COLD: string) => {
+        const container = sandbox.shell("exec sleep 1000");
+        let status = "";
+        await container.run({
+          runtime: join(directory, "runts"),
+          env: { RUNTS_COLD },
+          whileRunning: async (pid) => {
+            await expect.poll(async () => (await container.stateCommand()).stdout).toContain('"running"');
+            status = readFileSync(`/proc/${pid}/status`, "utf8");
+            await container.kill("KILL");
+          },
+        });
+        return /^SigIgn:.*/m.exec(status)?.[0];
+      };
+      const cold = await ignored("1");
+      expect(cold).toMatch(/^SigIgn:/);
+      expect(await ignored("")).toBe(cold);
+    },
+  );
+
   for (const name of ["runts-warm", "runts-engine", "koffi.node", "koffi-cxx.so"]) {
     spec(`any command, ${name} can be written by others: no warm start`, CLAUSE, async (sandbox, context) => {
       const directory = installation(sandbox, context);

@@ -26,8 +26,12 @@ const ENVIRONMENT = [
   "BUN_JSC_numberOfGCMarkers=1",
 ];
 
-/** struct posix_spawn_file_actions_t of glibc. */
+/** struct posix_spawn_file_actions_t, posix_spawnattr_t and sigset_t of glibc. */
 const FILE_ACTIONS_SIZE = 80;
+const SPAWN_ATTRIBUTES_SIZE = 336;
+const SIGNAL_SET_SIZE = 128;
+const POSIX_SPAWN_SETSIGDEF = 4;
+const POSIX_SPAWN_SETSIGMASK = 8;
 
 /** In bytes: the stack is a part of the image, and must not lie where a later process has its own, so it is small. */
 export const STACK_SIZE = 2n * 1024n * 1024n;
@@ -116,7 +120,7 @@ function spawn(executable: string, input: number, output: number): number {
   try {
     const bytes = new Uint8Array(pid.buffer);
     const errno = Number(
-      start(bytes, cString(executable), actions, null, argv.pointers, environment.pointers),
+      start(bytes, cString(executable), actions, ownSignals(), argv.pointers, environment.pointers),
     );
     if (errno !== 0) throw new SyscallError("posix_spawn", String(errno), [executable]);
   } finally {
@@ -134,6 +138,24 @@ function changeLayout(): number {
   const ASK = 0xffffffff;
   const domain = trySyscall("personality", ASK);
   return domain < 0 ? domain : trySyscall("personality", domain | ADDR_COMPAT_LAYOUT);
+}
+
+/**
+ * Attributes of a process that ignores and blocks no signal. What its parent ignores, as below nohup(1) or in the background of a shell, would
+ * be in the image, and ignored by each process that starts from it.
+ */
+function ownSignals(): Uint8Array {
+  const library = loadLibrary(null);
+  const initialise = library.func("int posix_spawnattr_init(void *attributes)");
+  const setDefault = library.func("int posix_spawnattr_setsigdefault(void *attributes, void *set)");
+  const setMask = library.func("int posix_spawnattr_setsigmask(void *attributes, void *set)");
+  const setFlags = library.func("int posix_spawnattr_setflags(void *attributes, short flags)");
+  const attributes = new Uint8Array(SPAWN_ATTRIBUTES_SIZE);
+  initialise(attributes);
+  setDefault(attributes, new Uint8Array(SIGNAL_SET_SIZE).fill(0xff));
+  setMask(attributes, new Uint8Array(SIGNAL_SET_SIZE));
+  setFlags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+  return attributes;
 }
 
 /** char *[] with a null pointer at its end; the texts have to stay referenced. */
