@@ -7,3 +7,7 @@ export const PROT_EXEC = 0x4;
 export const MAP_PRIVATE = 0x2;
 export const MAP_ANONYMOUS = 0x20;
 export const MAP_FIXED_NOREPLACE = 0x100000;
+
+// madvise(2)
+export const MADV_HUGEPAGE = 14;
+export const MADV_POPULATE_READ = 22;

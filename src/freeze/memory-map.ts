@@ -44,7 +44,21 @@ const SWAPPED = 0x40;
 const OF_FILE = 0x20;
 
 /** Addresses of the pages of a mapping that are the process's own: written by it, and not those of the mapped file. */
-export function* privatePages(pid: number, { start, end }: Mapping): Generator<number> {
+export function* privatePages(pid: number, mapping: Mapping): Generator<number> {
+  for (const { address, flags } of pageFlags(pid, mapping))
+    if ((flags & (PRESENT | SWAPPED)) !== 0 && (flags & OF_FILE) === 0) yield address;
+}
+
+/** Addresses of the pages of a mapped file that the process has in its page table: those that it has touched, and their neighbours. */
+export function* residentPages(pid: number, mapping: Mapping): Generator<number> {
+  for (const { address, flags } of pageFlags(pid, mapping))
+    if ((flags & PRESENT) !== 0 && (flags & OF_FILE) !== 0) yield address;
+}
+
+function* pageFlags(
+  pid: number,
+  { start, end }: Mapping,
+): Generator<{ readonly address: number; readonly flags: number }> {
   const fd = openSync(`/proc/${pid}/pagemap`, O_RDONLY);
   const entries = Buffer.allocUnsafe(ENTRIES_AT_ONCE * ENTRY_BYTES);
   try {
@@ -54,7 +68,7 @@ export function* privatePages(pid: number, { start, end }: Mapping): Generator<n
       if (length !== count * ENTRY_BYTES) throw new Error(`/proc/${pid}/pagemap ends early`);
       for (let i = 0; i < count; i++) {
         const flags = entries[i * ENTRY_BYTES + 7] ?? 0;
-        if ((flags & (PRESENT | SWAPPED)) !== 0 && (flags & OF_FILE) === 0) yield (page + i) * PAGE;
+        if (flags !== 0) yield { address: (page + i) * PAGE, flags };
       }
     }
   } finally {

@@ -17,6 +17,7 @@ import { dirname } from "../../bindings/linux/paths.ts";
 import { waitAnyReadable } from "../../bindings/linux/poll.ts";
 import { RuntsError } from "../errors.ts";
 import { EngineProcess, STACK_SIZE } from "./engine-process.ts";
+import { cacheInHugePages } from "./huge-pages.ts";
 import { Tracee } from "./tracee.ts";
 import { writeImage } from "./write-image.ts";
 
@@ -126,9 +127,10 @@ function freezeInto(file: number, executable: string) {
       if (!tracee.stopInRead(0, performance.now() + READY_TIMEOUT_MS))
         throw new Error("the engine did not wait");
       const modified = Math.floor(Date.now() / 1000);
-      const written = writeImage(tracee, modified, Number(STACK_SIZE), (bytes, offset) =>
-        writeAll(file, bytes, offset),
-      );
+      const write = (bytes: Uint8Array, offset: number) => writeAll(file, bytes, offset);
+      const cache = (offset: number, length: number) =>
+        cacheInHugePages(`/proc/self/fd/${file}`, offset, length);
+      const written = writeImage(tracee, modified, Number(STACK_SIZE), write, cache);
       fileCall({ operation: "ftruncate" }, "ftruncate", file, written.size);
       fileCall({ operation: "fchmod" }, "fchmod", file, IMAGE_MODE);
       const times = BigInt64Array.of(BigInt(modified), 0n, BigInt(modified), 0n);

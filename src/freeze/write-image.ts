@@ -4,6 +4,7 @@ import { readdirSync } from "../../bindings/linux/directories.ts";
 import { readFileSync, readlinkSync } from "../../bindings/linux/files.ts";
 import { basename, dirname } from "../../bindings/linux/paths.ts";
 import { OWN_DESCRIPTORS } from "./engine-process.ts";
+import { HUGE_PAGE } from "./huge-pages.ts";
 import {
   encodeHead,
   HEAD_SPACE,
@@ -16,14 +17,20 @@ import {
   type ThreadState,
 } from "./image.ts";
 import { bootId, fileIdentity, processorWords } from "./machine.ts";
-import { type Mapping, PAGE, privatePages, readMappings } from "./memory-map.ts";
+import { type Mapping, PAGE, privatePages, readMappings, residentPages } from "./memory-map.ts";
 import type { Tracee } from "./tracee.ts";
 
 /** Runs of pages with at most so many others between them become one: a call to map them costs more than the pages of a file. */
 const LARGEST_GAP = 256;
 
+/** Of the pages of a huge one. The kernel reads sixteen at once, so this is what four page faults bring. */
+const HOT_PAGES = 64;
+
 /** Writes at an offset of the image. */
 export type WriteAt = (bytes: Uint8Array, offset: number) => void;
+
+/** Has a part of the image cached in huge pages, and says whether that can be. */
+export type CacheHuge = (offset: number, length: number) => boolean;
 
 /** Writes down a stopped engine; `modified` is the time that the file will have, in seconds since 1970. */
 export function writeImage(
@@ -31,6 +38,7 @@ export function writeImage(
   modified: number,
   stackSize: number,
   write: WriteAt,
+  cache: CacheHuge,
 ): { size: number; pages: number; segments: number } {
   const { pid } = tracee;
   if (readdirSync(`/proc/${pid}/task`).length !== 1) throw new Error("the engine has more than one thread");
@@ -38,6 +46,7 @@ export function writeImage(
   const vdso = mappings.find(({ name }) => name === "[vdso]");
   const memory = new MemoryWriter(tracee, vdso, write);
   for (const mapping of mappings) memory.add(mapping, stackSize);
+  memory.addHotCode(cache);
   memory.checkHeap();
   const words = memory.vdsoWords();
   const head: ImageHead = {
@@ -81,6 +90,7 @@ class MemoryWriter {
   readonly #directory: string;
   readonly #write: WriteAt;
   readonly #vdsoWords: number[] = [];
+  readonly #hotCode: { readonly address: number; readonly protection: number }[] = [];
   #isInLibc = false;
   #heapEnd = 0;
   #knowsHeapEnd = 0;
@@ -121,6 +131,45 @@ class MemoryWriter {
       }
     }
     flush();
+    if (source !== "nothing" && (protection & PROT_WRITE) === 0) this.#findHotCode(mapping);
+  }
+
+  /** The huge pages of the engine's code that commands use. */
+  #findHotCode(mapping: Mapping): void {
+    const { start, end, protection } = mapping;
+    const counts = new Map<number, number>();
+    for (const page of residentPages(this.#tracee.pid, mapping)) {
+      const chunk = Math.floor(page / HUGE_PAGE) * HUGE_PAGE;
+      counts.set(chunk, (counts.get(chunk) ?? 0) + 1);
+    }
+    for (const [address, count] of counts)
+      if (count >= HOT_PAGES && address >= start && address + HUGE_PAGE <= end)
+        this.#hotCode.push({ address, protection });
+  }
+
+  /**
+   * Copies that code to places of the image that it can be mapped from by huge pages, which its own place in the engine's file does not
+   * allow. Where the file system has none, the engine's file will do.
+   */
+  addHotCode(cache: CacheHuge): void {
+    const first = Math.ceil(this.end / HUGE_PAGE) * HUGE_PAGE;
+    const bytes = Buffer.alloc(HUGE_PAGE);
+    this.#hotCode.forEach(({ address }, index) => {
+      this.#tracee.read(address, bytes);
+      this.#write(bytes, first + index * HUGE_PAGE);
+    });
+    const length = this.#hotCode.length * HUGE_PAGE;
+    if (length === 0 || !cache(first, length)) return;
+    this.#hotCode.forEach(({ address, protection }, index) => {
+      this.#addSegment({
+        address,
+        length: HUGE_PAGE,
+        offset: first + index * HUGE_PAGE,
+        protection,
+        source: "image",
+      });
+    });
+    this.end = first + length;
   }
 
   /** Neighbours of the same kind become one. */
