@@ -15,8 +15,7 @@ export const run: RunCommand = async (_context, args) => {
     return 0;
   }
   if (process.arch !== "x64") throw new RuntsError(`warm: there is no warm start on ${process.arch}`);
-  const { path, pages } = writeWarmImage();
-  writeOutput(`${path}: ${pages} pages\n`);
+  writeOutput(`${writeWarmImage()}\n`);
   return 0;
 };
 

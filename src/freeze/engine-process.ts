@@ -14,8 +14,9 @@ import { FREEZE_ARGUMENTS } from "./freeze-arguments.ts";
 export const OWN_DESCRIPTORS = 900;
 
 /**
- * As the launcher has it, and no threads for the collection of garbage: an image has the one thread that waits. Nothing else, since the
- * engine remembers its environment.
+ * As the launcher has it. No threads for the collection of garbage: an image has the one thread that waits. And memory that was freed is
+ * kept: the engine and its allocator would give it back by MADV_DONTNEED and rely on zeros in its place, where pages of the image would
+ * be. Nothing else, since the engine remembers its environment.
  */
 const ENVIRONMENT = [
   "DO_NOT_TRACK=1",
@@ -24,6 +25,10 @@ const ENVIRONMENT = [
   "BUN_JSC_useJIT=0",
   "BUN_JSC_useConcurrentGC=0",
   "BUN_JSC_numberOfGCMarkers=1",
+  "BUN_JSC_decommitUnusedMarkedBlockPages=0",
+  "MIMALLOC_SCAVENGER=0",
+  "MIMALLOC_PURGE_DELAY=-1",
+  "MIMALLOC_PURGE_HOLES=0",
 ];
 
 /** struct posix_spawn_file_actions_t, posix_spawnattr_t and sigset_t of glibc. */

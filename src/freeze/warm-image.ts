@@ -35,14 +35,6 @@ const LOCK_RETRY_MS = 20;
 
 const IMAGE_MODE = 0o644;
 
-export interface WrittenImage {
-  readonly path: string;
-  /** In bytes, holes included. */
-  readonly size: number;
-  readonly pages: number;
-  readonly segments: number;
-}
-
 /** The directory of the executable that this process is. */
 export function installationDirectory(): string {
   return dirname(readlinkSync("/proc/self/exe"));
@@ -52,18 +44,18 @@ export function imagePath(): string {
   return `${installationDirectory()}/${IMAGE_NAME}`;
 }
 
-/** Writes the image of an engine that is ready to work. One that is there is replaced; a writer who is killed leaves nothing. */
-export function writeWarmImage(): WrittenImage {
+/** Writes the image of an engine that is ready to work, and returns its path. One that is there is replaced; a writer who is killed leaves nothing. */
+export function writeWarmImage(): string {
   const directory = installationDirectory();
   const path = `${directory}/${IMAGE_NAME}`;
   const lock = lockDirectory(directory);
   try {
     const file = openSync(directory, O_TMPFILE | O_WRONLY, IMAGE_MODE);
     try {
-      const written = freezeInto(file, `${directory}/runts-engine`);
+      freezeInto(file, `${directory}/runts-engine`);
       publish(file, path);
       proveImage(directory, path);
-      return { path, ...written };
+      return path;
     } finally {
       closeSync(file);
     }
@@ -118,7 +110,8 @@ function lockDirectory(directory: string): number {
   return fd;
 }
 
-function freezeInto(file: number, executable: string) {
+/** Lets an engine get ready, stops it, and writes its memory to a file. */
+function freezeInto(file: number, executable: string): void {
   const engine = new EngineProcess(executable);
   try {
     engine.awaitReady(READY_TIMEOUT_MS);
@@ -130,12 +123,11 @@ function freezeInto(file: number, executable: string) {
       const write = (bytes: Uint8Array, offset: number) => writeAll(file, bytes, offset);
       const cache = (offset: number, length: number) =>
         cacheInHugePages(`/proc/self/fd/${file}`, offset, length);
-      const written = writeImage(tracee, modified, Number(STACK_SIZE), write, cache);
-      fileCall({ operation: "ftruncate" }, "ftruncate", file, written.size);
+      const { size } = writeImage(tracee, modified, Number(STACK_SIZE), write, cache);
+      fileCall({ operation: "ftruncate" }, "ftruncate", file, size);
       fileCall({ operation: "fchmod" }, "fchmod", file, IMAGE_MODE);
       const times = BigInt64Array.of(BigInt(modified), 0n, BigInt(modified), 0n);
       fileCall({ operation: "utimensat" }, "utimensat", file, null, new Uint8Array(times.buffer), 0);
-      return written;
     } finally {
       tracee.close();
     }

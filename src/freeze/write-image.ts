@@ -21,7 +21,7 @@ import { type Mapping, PAGE, privatePages, readMappings, residentPages } from ".
 import type { Tracee } from "./tracee.ts";
 
 /** Runs of pages with at most so many others between them become one: a call to map them costs more than the pages of a file. */
-const LARGEST_GAP = 256;
+const LARGEST_GAP = 1024;
 
 /** Of the pages of a huge one. The kernel reads sixteen at once, so this is what four page faults bring. */
 const HOT_PAGES = 64;
@@ -39,7 +39,7 @@ export function writeImage(
   stackSize: number,
   write: WriteAt,
   cache: CacheHuge,
-): { size: number; pages: number; segments: number } {
+): { readonly size: number } {
   const { pid } = tracee;
   if (readdirSync(`/proc/${pid}/task`).length !== 1) throw new Error("the engine has more than one thread");
   const mappings = readMappings(pid);
@@ -75,14 +75,13 @@ export function writeImage(
     ...words,
   };
   write(encodeHead(head), 0);
-  return { size: memory.end, pages: memory.pages, segments: memory.segments.length };
+  return { size: memory.end };
 }
 
 /** Writes pages one behind the other, and remembers how they are mapped. */
 class MemoryWriter {
   readonly files: MappedFile[] = [];
   readonly segments: Segment[] = [];
-  pages = 0;
   /** Where the next page goes in the image. */
   end = HEAD_SPACE;
   readonly #tracee: Tracee;
@@ -208,7 +207,6 @@ class MemoryWriter {
       this.#collectVdsoWords(address, bytes);
       if (this.#isInLibc) this.#closeHeap(bytes);
       this.#write(bytes, this.end + address - from);
-      this.pages += 1;
     }
     this.segments.push({ address: from, length, offset: this.end, protection, source: "image" });
     this.end += length;
