@@ -88,6 +88,16 @@ describe.runIf(IS_RUNTS)("doctor", () => {
     },
   );
 
+  spec("doctor: whether commands start warm, as warm --check says, and why not", CLAUSE, async (sandbox) => {
+    const warmStart = async (wrapper: readonly string[]) => {
+      const { stdout } = await sandbox.invoke(["doctor"], { wrapper });
+      return /^ {2}(\w+) +warm start +(.*)$/m.exec(stdout)?.slice(1);
+    };
+    const check = await sandbox.invoke(["warm", "--check"]);
+    expect((await warmStart([]))?.[0] === "ok").toBe(check.code === 0);
+    expect(await warmStart(["env", "RUNTS_COLD=1"])).toEqual(["note", "not this time: RUNTS_COLD is set"]);
+  });
+
   spec("doctor below a v1 hierarchy: says so, with the fix, exit code 1", CLAUSE, async (sandbox) => {
     const wrapper = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /sys/fs/cgroup && exec "$@"', "sh"];
     const { code, stdout } = await sandbox.invoke(["doctor"], { wrapper });

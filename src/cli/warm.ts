@@ -25,6 +25,6 @@ function check(): number {
     writeOutput(`warm: ${imagePath()}\n`);
     return 0;
   }
-  writeOutput(`cold: ${reason}\n`);
+  writeOutput(`cold: ${reason.text}\n`);
   return 1;
 }

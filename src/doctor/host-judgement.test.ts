@@ -32,6 +32,7 @@ const complete: Host = {
   fileSystems: ["overlay"],
   hugepageSizes: ["2048kB"],
   hasSwap: true,
+  coldReason: undefined,
 };
 
 function judged(change: Partial<Host>, subject: string) {
@@ -64,6 +65,9 @@ describe("judgeHost", () => {
     [{ securityModules: [] }, "apparmor", "note", undefined],
     [{ criu: undefined }, "criu", "lacking", /install criu/],
     [{ fileSystems: [] }, "overlayfs", "lacking", /modprobe/],
+    [{}, "warm start", "good", undefined],
+    [{ coldReason: { text: "another boot", isOfImage: true } }, "warm start", "lacking", /^runts warm/],
+    [{ coldReason: { text: "RUNTS_COLD is set", isOfImage: false } }, "warm start", "note", undefined],
     [{ isRoot: false, idHelpers: false }, "newuidmap", "lacking", /uidmap/],
     [
       { isRoot: false, subordinateIds: false, user: "ann" },

@@ -12,6 +12,7 @@ export function judgeHost(host: Host): Finding[] {
     ...inArea("security", security(host)),
     ...inArea("rootless", rootless(host)),
     ...inArea("for some configs", extras(host)),
+    ...inArea("speed", [warmStart(host)]),
   ];
 }
 
@@ -209,6 +210,14 @@ function extras(host: Host): Part[] {
       : note("resctrl", "this processor or kernel has none: no linux.intelRdt"),
     host.hasNuma ? good("NUMA", "several nodes") : note("NUMA", "one node: memory policies change nothing"),
   ];
+}
+
+function warmStart({ coldReason }: Host): Part {
+  if (coldReason === undefined) return good("warm start", "from memory that was written down since boot");
+  const { text, isOfImage } = coldReason;
+  return isOfImage
+    ? lacking("warm start", `commands take longer: ${text}`, "runts warm, after each boot")
+    : note("warm start", `not this time: ${text}`);
 }
 
 function good(subject: string, detail: string): Part {

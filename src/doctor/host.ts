@@ -20,6 +20,7 @@ import {
 } from "../container/kernel-offers.ts";
 import { appArmorIsEnabled, selinuxIsEnabled } from "../container/security-modules.ts";
 import { userName } from "../container/state.ts";
+import { type ColdReason, coldReason } from "../freeze/cold-reason.ts";
 
 /** What a host offers: plain facts, to be judged by host-judgement.ts. */
 export interface Host {
@@ -64,6 +65,8 @@ export interface Host {
   readonly fileSystems: readonly string[];
   readonly hugepageSizes: readonly string[];
   readonly hasSwap: boolean;
+  /** Why this start was cold; undefined if it was warm. */
+  readonly coldReason: ColdReason | undefined;
 }
 
 /** The newest system calls that the runtime can't do without, and two that old kernels may have been built without. */
@@ -121,6 +124,7 @@ export function inspectHost(): Host {
     fileSystems: fileSystems(),
     hugepageSizes: namesIn("/sys/kernel/mm/hugepages").map((name) => name.replace("hugepages-", "")),
     hasSwap: textOf("/proc/swaps").split("\n").length > 1,
+    coldReason: coldReason(),
   };
 }
 

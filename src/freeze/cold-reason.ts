@@ -9,25 +9,40 @@ import { decodeConditions, HEAD_SPACE, type ImageConditions } from "./image.ts";
 import { bootId, fileIdentity, processorWords } from "./machine.ts";
 import { imagePath, installationDirectory } from "./warm-image.ts";
 
+export interface ColdReason {
+  readonly text: string;
+  /** Whether it lies in the image, so that a new one, which `runts warm` writes, is the remedy. */
+  readonly isOfImage: boolean;
+}
+
 /** Why this process has not started from an image; undefined if it has. The launcher asks the same, in thaw.h. */
-export function coldReason(): string | undefined {
+export function coldReason(): ColdReason | undefined {
   if (isWarm()) return undefined;
-  if (environment("RUNTS_COLD")) return "RUNTS_COLD is set";
-  if (process.arch !== "x64") return `there is no warm start on ${process.arch}`;
+  if (environment("RUNTS_COLD")) return ofCaller("RUNTS_COLD is set");
+  if (process.versions.bun === undefined) return ofCaller("there is no warm start in Node");
+  if (process.arch !== "x64") return ofCaller(`there is no warm start on ${process.arch}`);
   const path = imagePath();
-  if (!existsSync(path)) return `there is no image: ${path}`;
+  if (!existsSync(path)) return ofImage(`there is no image: ${path}`);
   try {
     const image = openSync(path, O_RDONLY | O_NONBLOCK);
     try {
-      return unfitness(image, path) ?? UNKNOWN;
+      return unfitness(image, path) ?? unfitCaller(image) ?? ofCaller(UNKNOWN);
     } finally {
       closeSync(image);
     }
   } catch (error) {
     // Such as a file that this user can't read: the launcher can't, either.
-    if (error instanceof FileError) return error.message;
+    if (error instanceof FileError) return ofImage(error.message);
     throw error;
   }
+}
+
+function ofCaller(text: string): ColdReason {
+  return { text, isOfImage: false };
+}
+
+function ofImage(text: string): ColdReason {
+  return { text, isOfImage: true };
 }
 
 /** S_IWGRP and S_IWOTH: inode(7). */
@@ -37,18 +52,23 @@ const OTHERS_MAY_WRITE = 0o022;
 const UNKNOWN =
   "the image fits, but what a warm start does was refused: by a limit (RLIMIT_AS), by a seccomp filter, since an address or a descriptor was taken, or since this program is privileged by its mode or capabilities";
 
-function unfitness(image: number, path: string): string | undefined {
+function unfitness(image: number, path: string): ColdReason | undefined {
   const status = fstatSync(image);
-  if (!status.isFile()) return `${path} is no file`;
+  if (!status.isFile()) return ofImage(`${path} is no file`);
   const distrusted = distrust(status, path);
-  if (distrusted !== undefined) return distrusted;
-  const bytes = Buffer.alloc(HEAD_SPACE);
-  const conditions = decodeConditions(bytes.subarray(0, readSync(image, bytes)));
-  if (conditions === undefined) return `${path} is damaged, or of another version`;
-  if (conditions.imageSize !== status.size) return `${path} was cut`;
+  if (distrusted !== undefined) return ofImage(distrusted);
+  const conditions = conditionsOf(image);
+  if (conditions === undefined) return ofImage(`${path} is damaged, or of another version`);
+  if (conditions.imageSize !== status.size) return ofImage(`${path} was cut`);
   if (BigInt(conditions.modified) * 1_000_000_000n !== status.mtimeNs)
-    return `${path} has been changed since it was written`;
-  return mismatch(conditions);
+    return ofImage(`${path} has been changed since it was written`);
+  const mismatched = mismatch(conditions);
+  return mismatched === undefined ? undefined : ofImage(mismatched);
+}
+
+function conditionsOf(image: number): ImageConditions | undefined {
+  const bytes = Buffer.alloc(HEAD_SPACE);
+  return decodeConditions(bytes.subarray(0, readSync(image, bytes, 0, bytes.length, 0)));
 }
 
 /** is_trusted of launcher.c. */
@@ -58,7 +78,7 @@ function distrust({ uid, mode }: FileStatus, path: string): string | undefined {
   return trusted.includes(uid) ? undefined : `${path} belongs to user ${uid}`;
 }
 
-function mismatch({ bootId: written, processor, files, descriptors }: ImageConditions): string | undefined {
+function mismatch({ bootId: written, processor, files }: ImageConditions): string | undefined {
   if (written !== bootId()) return "the image is of another boot";
   for (const { path: recorded, identity } of files) {
     const path = recorded.startsWith("/") ? recorded : `${installationDirectory()}/${recorded}`;
@@ -69,11 +89,15 @@ function mismatch({ bootId: written, processor, files, descriptors }: ImageCondi
   }
   if (processorWords("self").some((word, index) => word !== processor[index]))
     return "the image is of another processor";
+  return undefined;
+}
+
+function unfitCaller(image: number): ColdReason | undefined {
   // The launcher's own variables among them, as the launcher counts.
   const given = readFileSync("/proc/self/cmdline").length + readFileSync("/proc/self/environ").length;
-  if (given > ANSWER_SPACE) return `arguments and environment take more than ${ANSWER_SPACE} bytes`;
+  if (given > ANSWER_SPACE) return ofCaller(`arguments and environment take more than ${ANSWER_SPACE} bytes`);
   const limit = prlimit(0, "RLIMIT_NOFILE").hard;
-  const highest = Math.max(...descriptors.map(({ fd }) => fd));
-  if (limit <= BigInt(highest)) return `the hard limit of open files, ${limit}, is below ${highest + 1}`;
-  return undefined;
+  const highest = Math.max(...(conditionsOf(image)?.descriptors ?? []).map(({ fd }) => fd));
+  if (limit > BigInt(highest)) return undefined;
+  return ofCaller(`the hard limit of open files, ${limit}, is below ${highest + 1}`);
 }
