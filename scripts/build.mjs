@@ -97,11 +97,11 @@ function writeCxxRuntime(koffiFile) {
   return true;
 }
 
-/** What the test build has in place of the two modules that all operations pass through. */
+/** What the test build has in place of the two modules that all operations pass through, and of where a warm start begins. */
 const faultModules = new Map(
-  ["ffi/koffi.ts", "stub/encode.ts"].map((file) => [
-    join(root, "bindings", file),
-    join(root, "scripts/faults", file.slice(file.indexOf("/") + 1)),
+  ["bindings/ffi/koffi.ts", "bindings/stub/encode.ts", "src/freeze/await-thaw.ts"].map((file) => [
+    join(root, file),
+    join(root, "scripts/faults", basename(file)),
   ]),
 );
 

@@ -65,6 +65,21 @@ describe("an operation of a program for the stub", () => {
     expect(operations[1]?.args[0]?.value).toBe(0n);
   });
 
+  test("of a process that goes on from memory is counted from its own arguments on", async () => {
+    const { encodeProgram, next, report } = await armed(2, "fail");
+    const { armFrom } = await import("./injection.ts");
+    next(() => ({ side: "runtime", call: "read", path: "" }));
+    armFrom(["warm"]);
+    const unarmed = decodeMessage(encodeProgram(threeOperations()).message).operations;
+    expect(unarmed.map(({ nr }) => nr)).not.toContain(AWAIT);
+    const again = JSON.stringify({ at: 1, mode: "kill-stub", errno: 5, report: join(directory, "report") });
+    armFrom([`--fault=${again}`]);
+    expect(decodeMessage(encodeProgram(threeOperations()).message).operations[1]).toMatchObject({
+      nr: AWAIT,
+    });
+    expect(report()).toMatchObject({ at: 1, call: "umask" });
+  });
+
   test("of another number is as it is", async () => {
     const { encodeProgram } = await armed(4, "fail");
     const { encodeProgram: real } = await import("../../bindings/stub/encode.ts");

@@ -1,4 +1,4 @@
-import { appendFileSync, readFileSync } from "node:fs";
+import { appendFileSync, readFileSync, readlinkSync } from "node:fs";
 
 /**
  * The one place that all operations of the test build pass through: each call of a C function, system calls among them, and each
@@ -14,9 +14,10 @@ export interface Fault {
    * - `kill-runtime`: the runtime is killed before it; of one that the stub carries out, while the stub stands before it;
    * - `kill-stub`: every process that the runtime has made, or `victim`, is killed before it; of one that the stub carries out, the
    *   stub dies of it;
-   * - `stall`: the stub never comes back from it.
+   * - `stall`: the stub never comes back from it;
+   * - `list`: nothing goes wrong, and all operations are reported.
    */
-  readonly mode: "fail" | "kill-runtime" | "kill-stub" | "stall";
+  readonly mode: "fail" | "kill-runtime" | "kill-stub" | "stall" | "list";
   readonly errno: number;
   readonly victim?: number;
   /** File that gets a line of JSON about the operation, if there was one of this number. */
@@ -40,9 +41,12 @@ let count = 0;
 /** Calls until the runtime is killed, once that is decided. */
 let callsLeft = Number.POSITIVE_INFINITY;
 
-/** Takes the argument out of argv. */
+/** Begins to count, and takes the argument out of argv. What was counted before a thaw was another process's. */
 export function armFrom(argv: string[]): void {
   const option = "--fault=";
+  fault = undefined;
+  count = 0;
+  callsLeft = Number.POSITIVE_INFINITY;
   const index = argv.findIndex((argument) => argument.startsWith(option));
   if (index < 0) return;
   const [argument = ""] = argv.splice(index, 1);
@@ -61,9 +65,11 @@ export function next(describe: () => OperationFacts): Fault | undefined {
   count += 1;
   callsLeft -= 1;
   if (callsLeft === 0) killRuntime();
-  if (fault === undefined || count !== fault.at) return undefined;
-  appendFileSync(fault.report, `${JSON.stringify({ at: count, ...describe() })}\n`);
-  return fault;
+  if (fault === undefined) return undefined;
+  const isTurn = count === fault.at;
+  if (isTurn || fault.mode === "list")
+    appendFileSync(fault.report, `${JSON.stringify({ at: count, ...describe() })}\n`);
+  return isTurn ? fault : undefined;
 }
 
 /** What the stub has to wait for when it is the runtime that dies: longer than it takes whoever deletes the container to come. */
@@ -75,7 +81,8 @@ export function killRuntimeAfterSending(): void {
 }
 
 export function killRuntime(): never {
-  process.kill(process.pid, "SIGKILL");
+  // Of the kernel: the engine remembers the pid of the process that it was frozen in.
+  process.kill(Number(readlinkSync("/proc/self")), "SIGKILL");
   throw new Error("killed");
 }
 
@@ -84,8 +91,8 @@ const LONGEST_END_MS = 200;
 
 /** Kills what the runtime has made, and waits until the kernel has done so. */
 export function killMade({ victim }: Fault): void {
-  const task = `/proc/self/task/${process.pid}/children`;
-  const pids = victim === undefined ? readFileSync(task, "latin1").trim().split(" ") : [String(victim)];
+  const children = () => readFileSync("/proc/thread-self/children", "latin1").trim().split(" ");
+  const pids = victim === undefined ? children() : [String(victim)];
   for (const pid of pids.filter((text) => text !== "").map(Number)) {
     try {
       process.kill(pid, "SIGKILL");

@@ -16,6 +16,8 @@ const LANES = 2;
 /** One of so many operations gets the faults that are not for all of them; a stub that stands still is waited for. */
 const STRIDES = { "kill-stub": 8, "kill-runtime": 8, stall: 64 } as const;
 const EIO = 5;
+/** To write an image takes some seconds on a busy machine. */
+const START_TIMEOUT_MS = 60_000;
 
 const plan: Plan = chosen((n) => {
   const others = (["kill-stub", "kill-runtime", "stall"] as const).map((mode) => ({ mode, errno: EIO }));
@@ -54,9 +56,9 @@ async function withHost<T>(action: (host: Host) => Promise<T>): Promise<T> {
   }
 }
 
-beforeAll(() => {
-  for (let lane = 0; lane < LANES; lane++) free.push(new Host());
-});
+beforeAll(async () => {
+  for (let lane = 0; lane < LANES; lane++) free.push(await Host.start());
+}, START_TIMEOUT_MS);
 
 afterAll(async () => {
   await Promise.all(free.map((host) => host.close()));

@@ -1,5 +1,16 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { createInterface } from "node:readline";
@@ -10,11 +21,17 @@ import { bundles, PROBE } from "./bundles.ts";
 
 /** The test build's own executable: `node scripts/build.mjs --faults`. */
 export const FAULTY = join(import.meta.dirname, "../../dist-faults/runts");
+const IMAGE = "runts-warm";
+
+/** Whether commands start warm: the build has been able to write an image, and RUNTS_COLD=1 is not set, which forbids to use one. */
+export function startsWarm(): boolean {
+  return !process.env.RUNTS_COLD && existsSync(join(dirname(FAULTY), IMAGE));
+}
 
 /** What `--fault` of the test build takes: scripts/faults/injection.ts. */
 export interface Fault {
   readonly at: number;
-  readonly mode: "fail" | "kill-runtime" | "kill-stub" | "stall";
+  readonly mode: "fail" | "kill-runtime" | "kill-stub" | "stall" | "list";
   readonly errno: number;
   readonly victim?: number;
 }
@@ -49,7 +66,7 @@ export class Host {
   readonly #work: string;
   readonly #ended: Promise<number | null>;
 
-  constructor() {
+  private constructor() {
     this.#work = mkdtempSync(join(tmpdir(), "rspec-faults-"));
     chmodSync(this.#work, 0o755);
     copyRootfs(baseRootfs(), join(this.#work, "rootfs"));
@@ -71,12 +88,24 @@ export class Host {
       writeFileSync(join(this.#work, "bundles", name, "update.json"), JSON.stringify(change));
     }
     copyFileSync(join(import.meta.dirname, "worker.py"), join(this.#work, "worker.py"));
+    const installation = join(this.#work, "runts");
+    install(installation);
     const surroundings = join(import.meta.dirname, "../fuzz/surroundings.sh");
-    const args = [this.#cgroup, dirname(FAULTY), this.#work, "python3", "/work/worker.py", "/runts/runts"];
+    const args = [this.#cgroup, installation, this.#work, "python3", "/work/worker.py", "/runts/runts"];
     this.#child = spawn(surroundings, args, { stdio: ["pipe", "pipe", "inherit"] });
     this.#ended = new Promise((resolve) => this.#child.once("close", resolve));
     if (this.#child.stdout === null) throw new Error("the worker has no output");
     this.#answers = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
+  }
+
+  /** Throws where commands don't start warm that should. */
+  static async start(): Promise<Host> {
+    const host = new Host();
+    for (const args of startsWarm() ? [["warm"], ["warm", "--check"]] : []) {
+      const { code, stdout, stderr } = await host.run(args);
+      if (code !== 0) throw new Error(`${args.join(" ")}: ${stdout}${stderr}`);
+    }
+    return host;
   }
 
   get #cgroup(): string {
@@ -90,19 +119,27 @@ export class Host {
   }
 
   async run(args: readonly string[], fault?: Fault): Promise<Result> {
+    const { operations, ...result } = await this.#run(args, fault);
+    return { ...result, operation: operations[0] };
+  }
+
+  /** All operations of a command that succeeds, in their order. */
+  async operations(args: readonly string[]): Promise<readonly Operation[]> {
+    const { code, stderr, operations } = await this.#run(args, { at: 0, mode: "list", errno: 0 });
+    if (code !== 0) throw new Error(`${args.join(" ")}: exit code ${code}, ${stderr}`);
+    return operations;
+  }
+
+  async #run(args: readonly string[], fault: Fault | undefined) {
     const options =
       fault === undefined ? [] : [`--fault=${JSON.stringify({ ...fault, report: "/tmp/report" })}`];
-    const {
-      code,
-      stdout,
-      stderr,
-      fault: operation,
-    } = await this.#ask({ do: "run", args: [...options, ...args] });
+    const answer = await this.#ask({ do: "run", args: [...options, ...args] });
+    const { code, stdout, stderr, operations } = answer;
     return {
       code: Number(code),
       stdout: String(stdout),
       stderr: String(stderr),
-      operation: operation === null ? undefined : operationOf(asObject(operation)),
+      operations: Array.isArray(operations) ? operations.map(asObject).map(operationOf) : [],
     };
   }
 
@@ -135,6 +172,19 @@ export class Host {
     await this.#ended;
     rmSync(this.#work, { recursive: true, force: true });
     for (const path of [join(this.#cgroup, "worker"), this.#cgroup]) await removeCgroup(path);
+  }
+}
+
+/** An executable of its own, since an image is of one place, and lies beside it. Links if possible: the engine is large. */
+function install(directory: string): void {
+  mkdirSync(directory);
+  for (const name of readdirSync(dirname(FAULTY)).filter((file) => file !== IMAGE)) {
+    const [from, to] = [join(dirname(FAULTY), name), join(directory, name)];
+    try {
+      linkSync(from, to);
+    } catch {
+      copyFileSync(from, to); // Temporary files are on another file system.
+    }
   }
 }
 

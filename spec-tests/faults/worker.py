@@ -2,7 +2,7 @@
 
 usage: worker.py RUNTIME, as pid 1 of the surroundings (fuzz/surroundings.sh): what its proc, its mounts and its cgroups show is its own.
 Each line of standard input is a request in JSON, each line of standard output its answer:
-{"do": "run", "args": [...]} → {"code", "stdout", "stderr", "fault": the operation that went wrong or null}; a code of 124 stands for a
+{"do": "run", "args": [...]} → {"code", "stdout", "stderr", "operations": the one that went wrong, none, or all}; a code of 124 stands for a
 command that did not end in time, 128 and the number for one that a signal ended;
 {"do": "look"} → {"lines": what a container could leave behind, "programs": BPF programs of the own cgroups};
 {"do": "init", "id"} → {"pid", "fds": what its descriptors are}; {"do": "output", "pid"} → {"text"}: waits for the end of a container's init.
@@ -52,7 +52,8 @@ def run(arguments, seconds):
         (os.POSIX_SPAWN_DUP2, error, 2),
     ]
     command = [RUNTIME, "--root", STATE, *arguments]
-    pid = os.posix_spawn(RUNTIME, command, {"PATH": os.environ["PATH"]}, file_actions=actions)
+    environment = {name: os.environ[name] for name in ["PATH", "RUNTS_COLD"] if name in os.environ}
+    pid = os.posix_spawn(RUNTIME, command, environment, file_actions=actions)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         code = wait(pid)
@@ -64,10 +65,11 @@ def run(arguments, seconds):
         signal.setitimer(signal.ITIMER_REAL, 0)
     text = os.pread(error, 1 << 16, 0).decode(errors="backslashreplace")
     os.close(error)
-    fault = read(REPORT)
-    if fault:
+    report = read(REPORT)
+    if report:
         os.unlink(REPORT)
-    return {"code": code, "stdout": read(output_file), "stderr": text, "fault": json.loads(fault) if fault else None}
+    operations = [json.loads(line) for line in report.splitlines()]
+    return {"code": code, "stdout": read(output_file), "stderr": text, "operations": operations}
 
 
 def wait(pid):
@@ -164,7 +166,7 @@ def look():
     found += [f"namespace {name} {os.readlink(f'/proc/1/ns/{name}')}" for name in os.listdir("/proc/1/ns")]
     found += [f"events {line}" for line in read("/sys/fs/cgroup/box/cgroup.events").splitlines()]
     found += [f"interface {line.split(':')[0].strip()}" for line in read("/proc/net/dev").splitlines()[2:]]
-    for folder in ["/", STATE, "/tmp", "/run", "/dev", "/dev/shm"]:
+    for folder in ["/", STATE, "/tmp", "/run", "/runts", "/dev", "/dev/shm"]:
         found += [f"file {os.path.join(folder, name)}" for name in os.listdir(folder)]
     return {"lines": sorted(found), "programs": programs()}
 
@@ -256,6 +258,8 @@ def main():
     os.system("cp -a /rootfs /rootfs-mapped; chown -hR 100000:100000 /rootfs-mapped; mkdir /tmp/shared; echo text > /tmp/shared/file")
     # For the container in a user namespace: only the runtime's capabilities reach it.
     os.system("mkdir -p /tmp/closed/data; echo text > /tmp/closed/data/file; chown 1000 /tmp/closed; chmod 700 /tmp/closed")
+    # Images are written beside the runtime.
+    os.system("mount -o remount,bind,rw /runts")
     for path in [OUTPUT, ANSWER, "/tmp/stderr"]:
         open(path, "w").close()
     for line in sys.stdin:
