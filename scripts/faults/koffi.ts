@@ -92,7 +92,7 @@ function strike(
   if (isCall(prototype, "syscall") && names.get(args[0]) === "close") call(...args);
   injected = fault.errno;
   if (isCall(prototype, "syscall")) return -1;
-  if (isCall(prototype, "posix_spawn")) return fault.errno;
+  if (/ posix_spawn\w*\(/.test(prototype)) return fault.errno;
   // Of libseccomp and libsystemd: a null pointer, or the negative number of an error.
   return /^(uintptr_t|\w+ \*)/.test(prototype) ? 0n : -fault.errno;
 }

@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Bundle, bundles } from "./bundles.ts";
 import { commands } from "./commands.ts";
-import { Host } from "./host.ts";
+import { Host, startsWarm } from "./host.ts";
 import { ERRORS } from "./judge.ts";
 import { Scene } from "./scene.ts";
 import { type Findings, type Plan, walk } from "./walk.ts";
+import { walkWarm } from "./warm-walk.ts";
 
 /**
  * `npm run test:faults` sets FAULTS=all: every fault at every operation. As part of `npm test`, every operation fails once, and
@@ -87,6 +88,17 @@ describe.concurrent("each operation goes wrong in turn", () => {
       );
     }
   }
+
+  test.runIf(isChosen(process.env.FAULTS_COMMANDS, "warm") && startsWarm())(
+    "warm: one clear error or an image, and either none or a whole one is left",
+    { timeout: ALL ? 12 * 3_600_000 : 3_600_000 },
+    () =>
+      withHost(async (host) => {
+        const findings = await walkWarm(host, plan);
+        report("installation", "warm", findings);
+        expect(findings.faults).toEqual([]);
+      }),
+  );
 });
 
 function report(bundle: string, command: string, findings: Findings): void {

@@ -14,6 +14,7 @@ export const run: RunCommand = async (_context, args) => {
     removeWarmImage();
     return 0;
   }
+  if (process.versions.bun === undefined) throw new RuntsError("warm: there is no warm start in Node");
   if (process.arch !== "x64") throw new RuntsError(`warm: there is no warm start on ${process.arch}`);
   writeOutput(`${writeWarmImage()}\n`);
   return 0;

@@ -1,3 +1,4 @@
+import { errnoName } from "../../bindings/abi/errno.ts";
 import { O_CLOEXEC } from "../../bindings/abi/fcntl.ts";
 import { ADDR_COMPAT_LAYOUT } from "../../bindings/abi/personality.ts";
 import { addressOf, loadLibrary } from "../../bindings/ffi/koffi.ts";
@@ -7,6 +8,7 @@ import { waitReadable } from "../../bindings/linux/poll.ts";
 import { killAndReap } from "../../bindings/linux/reap.ts";
 import { prlimit } from "../../bindings/linux/rlimit.ts";
 import { SyscallError } from "../../bindings/syscall-error.ts";
+import { RuntsError } from "../errors.ts";
 import { READY } from "./await-thaw.ts";
 import { FREEZE_ARGUMENTS } from "./freeze-arguments.ts";
 
@@ -73,12 +75,13 @@ export class EngineProcess {
     let length = 0;
     for (;;) {
       const left = Math.max(0, Math.ceil(limit - performance.now()));
-      if (!waitReadable(this.#output, left)) throw new Error("the engine was not ready in time");
+      if (!waitReadable(this.#output, left)) throw new RuntsError("warm: the engine was not ready in time");
       const count = length < buffer.length ? readSync(this.#output, buffer, length) : 0;
       length += count;
       const said = buffer.toString("utf8", 0, length);
       if (said === READY) return;
-      if (count === 0) throw new Error(`the engine could not get ready: ${said.trim()}`);
+      if (count === 0)
+        throw new RuntsError(`warm: the engine could not get ready${said === "" ? "" : `: ${said.trim()}`}`);
     }
   }
 
@@ -110,11 +113,11 @@ function spawn(executable: string, input: number, output: number): number {
     "int posix_spawn(void *pid, void *path, void *actions, void *attributes, void *argv, void *envp)",
   );
   const actions = new Uint8Array(FILE_ACTIONS_SIZE);
-  initialise(actions);
+  check(initialise(actions), "posix_spawn_file_actions_init");
   // The engine remembers it, and where the writer stood is nobody's business.
-  changeDirectory(actions, cString("/"));
-  duplicate(actions, input, 0);
-  for (let fd = 1; fd < OWN_DESCRIPTORS; fd++) duplicate(actions, output, fd);
+  check(changeDirectory(actions, cString("/")), "posix_spawn_file_actions_addchdir_np");
+  for (let fd = 0; fd < OWN_DESCRIPTORS; fd++)
+    check(duplicate(actions, fd === 0 ? input : output, fd), "posix_spawn_file_actions_adddup2");
   const pid = new Int32Array(1);
   const argv = textArray(["runts", ...FREEZE_ARGUMENTS]);
   const environment = textArray(ENVIRONMENT);
@@ -124,10 +127,11 @@ function spawn(executable: string, input: number, output: number): number {
   const domain = changeLayout();
   try {
     const bytes = new Uint8Array(pid.buffer);
-    const errno = Number(
+    check(
       start(bytes, cString(executable), actions, ownSignals(), argv.pointers, environment.pointers),
+      "posix_spawn",
+      executable,
     );
-    if (errno !== 0) throw new SyscallError("posix_spawn", String(errno), [executable]);
   } finally {
     prlimit(0, "RLIMIT_STACK", stack);
     if (domain >= 0) trySyscall("personality", domain);
@@ -156,11 +160,16 @@ function ownSignals(): Uint8Array {
   const setMask = library.func("int posix_spawnattr_setsigmask(void *attributes, void *set)");
   const setFlags = library.func("int posix_spawnattr_setflags(void *attributes, short flags)");
   const attributes = new Uint8Array(SPAWN_ATTRIBUTES_SIZE);
-  initialise(attributes);
-  setDefault(attributes, new Uint8Array(SIGNAL_SET_SIZE).fill(0xff));
-  setMask(attributes, new Uint8Array(SIGNAL_SET_SIZE));
-  setFlags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+  check(initialise(attributes), "posix_spawnattr_init");
+  check(setDefault(attributes, new Uint8Array(SIGNAL_SET_SIZE).fill(0xff)), "posix_spawnattr_setsigdefault");
+  check(setMask(attributes, new Uint8Array(SIGNAL_SET_SIZE)), "posix_spawnattr_setsigmask");
+  check(setFlags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK), "posix_spawnattr_setflags");
   return attributes;
+}
+
+/** These functions return an errno, or 0. */
+function check(errno: number | bigint, call: string, ...shown: readonly string[]): void {
+  if (Number(errno) !== 0) throw new SyscallError(call, errnoName(Number(errno)), shown);
 }
 
 /** char *[] with a null pointer at its end; the texts have to stay referenced. */

@@ -1,6 +1,7 @@
 import { O_RDONLY } from "../../bindings/abi/fcntl.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../../bindings/abi/mman.ts";
 import { closeSync, openSync, readFileSync, readSync } from "../../bindings/linux/files.ts";
+import { RuntsError } from "../errors.ts";
 
 /** In bytes, on the machines that have a warm start. */
 export const PAGE = 4096;
@@ -20,7 +21,7 @@ export function readMappings(pid: number): Mapping[] {
   const lines = readFileSync(`/proc/${pid}/maps`, "utf8").trimEnd().split("\n");
   return lines.map((line) => {
     const match = /^([0-9a-f]+)-([0-9a-f]+) (\S{4}) ([0-9a-f]+) \S+ \d+ *(.*)$/.exec(line);
-    if (match === null) throw new Error(`/proc/${pid}/maps: ${line}`);
+    if (match === null) throw new RuntsError(`warm: /proc/${pid}/maps has the line "${line}"`);
     const [, start = "", end = "", mode = "", offset = "", name = ""] = match;
     return {
       start: Number.parseInt(start, 16),
@@ -65,7 +66,7 @@ function* pageFlags(
     for (let page = start / PAGE; page < end / PAGE; page += ENTRIES_AT_ONCE) {
       const count = Math.min(ENTRIES_AT_ONCE, end / PAGE - page);
       const length = readSync(fd, entries, 0, count * ENTRY_BYTES, page * ENTRY_BYTES);
-      if (length !== count * ENTRY_BYTES) throw new Error(`/proc/${pid}/pagemap ends early`);
+      if (length !== count * ENTRY_BYTES) throw new RuntsError(`warm: /proc/${pid}/pagemap ends early`);
       for (let i = 0; i < count; i++) {
         const flags = entries[i * ENTRY_BYTES + 7] ?? 0;
         if (flags !== 0) yield { address: (page + i) * PAGE, flags };

@@ -4,6 +4,7 @@ import type { NativeArgument } from "../../bindings/ffi/koffi.ts";
 import { numbers, type SyscallName, syscall, trySyscall } from "../../bindings/ffi/syscall.ts";
 import { closeSync, openSync, readSync } from "../../bindings/linux/files.ts";
 import { waitAnyReadable } from "../../bindings/linux/poll.ts";
+import { RuntsError } from "../errors.ts";
 
 const WALL = 0x40000000;
 const STOPPED = 0x7f;
@@ -70,7 +71,8 @@ export class Tracee {
   /** Copies memory; throws where nothing is mapped. */
   read(address: number | bigint, buffer: Uint8Array): void {
     const length = readSync(this.#memory, buffer, 0, buffer.length, Number(address));
-    if (length !== buffer.length) throw new Error(`memory at 0x${address.toString(16)} can't be read`);
+    if (length !== buffer.length)
+      throw new RuntsError(`warm: the engine's memory at 0x${address.toString(16)} can't be read`);
   }
 
   words(address: number | bigint, count: number): bigint[] {
@@ -131,7 +133,8 @@ export class Tracee {
   #awaitStop(): void {
     const status = new Int32Array(1);
     syscall("wait4", [this.pid, new Uint8Array(status.buffer), WALL, null], [String(this.pid)]);
-    if (((status[0] ?? 0) & 0xff) !== STOPPED) throw new Error(`the engine ended while it was being frozen`);
+    if (((status[0] ?? 0) & 0xff) !== STOPPED)
+      throw new RuntsError("warm: the engine ended while it was being frozen");
   }
 }
 

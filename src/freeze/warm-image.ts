@@ -65,8 +65,12 @@ export function writeWarmImage(): string {
 }
 
 export function removeWarmImage(): boolean {
+  return removeImage(imagePath());
+}
+
+function removeImage(path: string): boolean {
   try {
-    unlinkSync(imagePath());
+    unlinkSync(path);
     return true;
   } catch (error) {
     if (error instanceof FileError && error.code === "ENOENT") return false;
@@ -118,7 +122,7 @@ function freezeInto(file: number, executable: string): void {
     const tracee = new Tracee(engine.pid);
     try {
       if (!tracee.stopInRead(0, performance.now() + READY_TIMEOUT_MS))
-        throw new Error("the engine did not wait");
+        throw new RuntsError("warm: the engine did not wait for an answer");
       const modified = Math.floor(Date.now() / 1000);
       const write = (bytes: Uint8Array, offset: number) => writeAll(file, bytes, offset);
       const cache = (offset: number, length: number) =>
@@ -145,7 +149,7 @@ function writeAll(file: number, bytes: Uint8Array, offset: number): void {
 
 /** Between the two calls there is no image: a start is cold then. */
 function publish(file: number, path: string): void {
-  trySyscall("unlinkat", AT_FDCWD, cString(path), 0);
+  removeImage(path);
   syscall(
     "linkat",
     [AT_FDCWD, cString(`/proc/self/fd/${file}`), AT_FDCWD, cString(path), AT_SYMLINK_FOLLOW],
