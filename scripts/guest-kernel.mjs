@@ -14,6 +14,7 @@ export const guestPackages = [
   { name: "qemu-system-x86", program: "qemu-system-x86_64", why: "guests that enforce limits" },
   { name: "virtiofsd", file: "/usr/libexec/virtiofsd", why: "the guests see this host's files" },
   { name: "kmod", program: "depmod", why: "the guests load modules of their kernel" },
+  { name: "e2fsprogs", program: "mkfs.ext4", why: "a disk that outlives a guest's boot" },
   { name: "secilc", program: "secilc", why: "compiles the SELinux policy of a guest" },
   {
     name: "dbus-user-session",

@@ -1,0 +1,134 @@
+import { execFileSync } from "node:child_process";
+import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { expect } from "vitest";
+import { Guest } from "../harness/guest.ts";
+import { SYSTEMD_GUEST } from "../harness/guest-qemu.ts";
+import { GuestSandbox } from "../harness/guest-sandbox.ts";
+import { describeGuest, guestSpec } from "../harness/guest-spec.ts";
+import { RUNTIME } from "../harness/runtime.ts";
+
+const UNIT = join(import.meta.dirname, "../../examples/systemd/runts-warm.service");
+/** Where the unit looks. */
+const INSTALLED = "/opt/runts/dist";
+const UNITS = "/run/guest/system";
+const FILES = ["runts", "runts-engine", "koffi.node", "koffi-cxx.so"];
+/** What outlives a boot, in the exchange folder. */
+const DISK = "disk";
+/** An emulated engine takes its time to get ready. */
+const WARM_MS = 180_000;
+
+const SHOW = `
+grep -E '^(Groups|Umask|NoNewPrivs|Seccomp|Cap|SigBlk|SigIgn|SigCgt|Cpus_allowed)' /proc/self/status
+cat /proc/self/limits /proc/self/oom_score_adj; cut -d ' ' -f 4- /proc/self/mountinfo
+ls -l /proc/$$/fd | wc -l; env; umask; hostname; pwd
+`;
+
+/** A file system with an installation, on a disk that a guest can keep. */
+function makeDisk(guest: Guest): void {
+  const folder = join(guest.exchange, "installation");
+  mkdirSync(folder);
+  for (const file of FILES.map((name) => join(dirname(RUNTIME), name)))
+    if (existsSync(file)) copyFileSync(file, join(folder, basename(file)));
+  execFileSync("mkfs.ext4", ["-q", "-d", folder, join(guest.exchange, DISK), "320M"]);
+  rmSync(folder, { recursive: true });
+}
+
+/** Puts the disk and the unit where they belong. The unit is enabled: multi-user.target wants it. */
+async function install(guest: Guest): Promise<void> {
+  const wants = `${UNITS}/multi-user.target.wants`;
+  await guest.output(
+    `mount -t tmpfs tmpfs /opt; mkdir -p ${INSTALLED} ${wants}; /usr/sbin/modprobe -d "$modules" -a loop ext4; ` +
+      `mount -o loop /run/exchange/${DISK} ${INSTALLED}; ` +
+      `cp ${UNIT} ${UNITS}; ln -s ../runts-warm.service ${wants}; ` +
+      `printf '[Unit]\\nDescription=Multi-User System\\n' > ${UNITS}/multi-user.target; systemctl daemon-reload`,
+  );
+}
+
+async function uninstall(guest: Guest): Promise<void> {
+  await guest.output(
+    `rm -r ${UNITS}/multi-user.target.wants ${UNITS}/multi-user.target ${UNITS}/runts-warm.service; ` +
+      `systemctl daemon-reload; umount ${INSTALLED}; umount /opt`,
+  );
+}
+
+/** What a boot does. The target is reached when the unit has ended. */
+async function reachMultiUser(guest: Guest): Promise<void> {
+  await guest.output("systemctl start multi-user.target", WARM_MS);
+  const shown = await guest.output("systemctl show runts-warm.service --property=Result,ExecMainStatus");
+  expect(shown.split("\n").sort()).toEqual(["ExecMainStatus=0", "Result=success"]);
+}
+
+/** What a container sees, warm and cold. */
+async function showContainers(sandbox: GuestSandbox): Promise<{ warm: string; cold: string }> {
+  const shown = () => sandbox.limited(SHOW, {}).output();
+  const warm = await shown();
+  sandbox.wrapper = ["env", "RUNTS_COLD=1"];
+  const cold = await shown();
+  sandbox.wrapper = [];
+  return { warm, cold };
+}
+
+async function withInstalled(guest: Guest, body: (sandbox: GuestSandbox) => Promise<void>): Promise<void> {
+  const sandbox = new GuestSandbox(guest, { name: "runts-installed", path: `${INSTALLED}/runts` });
+  await install(guest);
+  await sandbox.open();
+  let left: string;
+  try {
+    await body(sandbox);
+  } finally {
+    left = await sandbox.close();
+  }
+  expect(left).toBe("");
+  await uninstall(guest);
+}
+
+async function check(sandbox: GuestSandbox): Promise<string> {
+  const { stdout, stderr } = await sandbox.invoke(["warm", "--check"]);
+  expect(stderr).toBe("");
+  return stdout.trim();
+}
+
+describeGuest(
+  "runts-warm.service",
+  () => {
+    guestSpec(
+      "warm by runts-warm.service: starts are warm from then on, and cold in the next boot until it has run",
+      "promise: warm start",
+      async ({ guest, isRunts }) => {
+        if (!isRunts) return;
+        makeDisk(guest);
+        await withInstalled(guest, async (sandbox) => {
+          expect(await check(sandbox)).toMatch(/^cold: there is no image/);
+          await reachMultiUser(guest);
+          expect(await check(sandbox)).toBe(`warm: ${INSTALLED}/runts-warm`);
+          const { warm, cold } = await showContainers(sandbox);
+          expect(warm).toBe(cold);
+        });
+        const next = await Guest.boot(SYSTEMD_GUEST);
+        try {
+          renameSync(join(guest.exchange, DISK), join(next.exchange, DISK));
+          await withInstalled(next, async (sandbox) => {
+            expect(await check(sandbox)).toBe("cold: the image is of another boot");
+            expect(await sandbox.limited("echo cold", {}).output()).toBe("cold");
+            await reachMultiUser(next);
+            expect(await check(sandbox)).toBe(`warm: ${INSTALLED}/runts-warm`);
+            expect(await sandbox.limited("echo warm", {}).output()).toBe("warm");
+          });
+        } finally {
+          await next.stop();
+        }
+      },
+    );
+
+    guestSpec(
+      "warm --check beside the image of the host, which is another boot's: cold, without a word",
+      "promise: warm start",
+      async (sandbox) => {
+        if (!sandbox.isRunts) return;
+        expect(await check(sandbox)).toMatch(/^cold: (the image is of another boot|there is no image)/);
+      },
+    );
+  },
+  SYSTEMD_GUEST,
+);
