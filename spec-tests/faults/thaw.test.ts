@@ -1,0 +1,60 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { which } from "../harness/runtime.ts";
+import { FAULTY, startsWarm } from "./host.ts";
+
+/** The launcher is no JavaScript: strace(1) makes its system calls go wrong. */
+const STRACE = which("strace");
+/** Most of its calls map a part of the image, all in the same way. */
+const MMAP_STRIDE = 8;
+
+let directory = "";
+
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), "rspec-thaw-"));
+});
+
+afterAll(() => rmSync(directory, { recursive: true }));
+
+function check(...options: readonly string[]) {
+  const command = [...options, FAULTY, "warm", "--check"];
+  const settings = { env: {}, encoding: "utf8", timeout: 60_000 } as const;
+  const { status, signal, stdout, stderr } = spawnSync(STRACE ?? "", command, settings);
+  return { status: status ?? signal, stdout, stderr };
+}
+
+/** The system calls of a warm start up to the jump, each with how many of its name there are so far; but for the execve before them. */
+function callsOfThaw(): { call: string; count: number }[] {
+  const trace = join(directory, "trace");
+  expect(check("-qq", "-o", trace).stdout).toMatch(/^warm: /);
+  const names: readonly string[] = readFileSync(trace, "utf8").match(/^\w+(?=\()/gm) ?? [];
+  const counts = new Map<string, number>();
+  return names.slice(1, names.indexOf("close_range") + 1).map((call) => {
+    const count = (counts.get(call) ?? 0) + 1;
+    counts.set(call, count);
+    return { call, count };
+  });
+}
+
+test.runIf(STRACE !== undefined && startsWarm())(
+  "each system call of a warm start fails: a start that is cold, or warm all the same",
+  { timeout: 600_000 },
+  () => {
+    const calls = callsOfThaw();
+    expect(calls.length).toBeGreaterThan(50);
+    const wrong: string[] = [];
+    for (const { call, count } of calls) {
+      if (call === "mmap" && count % MMAP_STRIDE !== 1) continue;
+      const { status, stdout, stderr } = check(
+        ...["-qq", "-o", "/dev/null", "-e", `inject=${call}:error=EIO:when=${count}`],
+      );
+      const isStart = /^(warm: .*\n 0|cold: .*\n 1) $/.test(`${stdout} ${status} ${stderr}`);
+      const isRefusal = call === "readlinkat" && /^runts: .*\/proc\/self\/exe[^\n]*\n$/.test(stderr);
+      if (!isStart && !isRefusal) wrong.push(`${call} ${count}: ${status} ${stdout} ${stderr}`);
+    }
+    expect(wrong).toEqual([]);
+  },
+);
