@@ -88,6 +88,8 @@ const MAY_BE_KEPT: Readonly<Record<string, string>> = {
   "bindings/linux/files.ts space": "what was read last, and is not looked at before it is read over",
   "bindings/linux/own-process.ts adopted": "set by each process that goes on",
   "bindings/linux/sd-bus.ts substitute": SIMULATION,
+  "bindings/stub/encode.ts space": "the last program, and zeroed before the next one is written to it",
+  "bindings/stub/encode.ts used": "how much of that it takes",
   "bindings/stub/client.ts tap": SIMULATION,
   "src/cgroup/systemd-annotations.ts STRING": PLACE_IS_SET,
   "src/freeze/await-thaw.ts thawed": "set by each process that goes on",
