@@ -224,6 +224,8 @@ static int restore_thread(void)
 {
 	struct image *head = &image.head;
 	struct image_signal *signal = signals_of_image();
+	/* First of all: a handler may run as soon as there is one, and uses the thread's variables. */
+	if (syscall4(SYS_arch_prctl, ARCH_SET_FS, head->fs_base, 0, 0) < 0) return 0;
 	for (u64 i = 0; i < head->signals; i++, signal++)
 		if (syscall4(SYS_rt_sigaction, signal->number, (u64)&signal->handler, 0, 8) < 0) return 0;
 	i64 tid = syscall4(SYS_set_tid_address, head->tid, 0, 0, 0);
@@ -237,7 +239,7 @@ static int restore_thread(void)
 		if (syscall4(SYS_rseq, head->rseq, head->rseq_size, 0, head->rseq_signature) < 0) return 0;
 	}
 	if (head->signal_stack[0] && syscall4(SYS_sigaltstack, (u64)head->signal_stack, 0, 0, 0) < 0) return 0;
-	return syscall4(SYS_arch_prctl, ARCH_SET_FS, head->fs_base, 0, 0) >= 0;
+	return 1;
 }
 
 /* The vdso lies elsewhere in each process: all words that point into it are moved along. */
