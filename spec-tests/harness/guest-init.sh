@@ -26,6 +26,13 @@ mkdir -p "$repository"
 mount --bind /run/repository "$repository"
 # The kernel's own modules are elsewhere: what this host has must not make a difference.
 [ ! -d /usr/lib/modules ] || mount -t tmpfs tmpfs /usr/lib/modules
+# An image is of one boot, and lies beside the executable.
+if [ -n "${warm:-}" ]; then
+  mkdir /run/installation
+  cp "$warm/runts" "$warm/runts-engine" "$warm"/koffi* /run/installation
+  mount --bind /run/installation "$warm"
+  "$warm/runts" warm >/dev/null
+fi
 # A disk to read and write, /dev/ram0, and one for swap.
 modprobe -d "$modules" brd rd_nr=2 rd_size=65536
 if [ -n "${policy:-}" ]; then

@@ -1,8 +1,8 @@
 import { type ChildProcess, execFileSync, type StdioOptions, spawn } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { GuestKernel } from "./guest-kernel.ts";
-import { which } from "./runtime.ts";
+import { IS_RUNTS, RUNTIME, which } from "./runtime.ts";
 
 const INIT = join(import.meta.dirname, "guest-init.sh");
 const POLICY = join(import.meta.dirname, "guest-policy.cil");
@@ -74,6 +74,7 @@ function startMachine(exchange: string, kind: Kind): [ChildProcess, ...ChildProc
     ...["console=ttyS0", "quiet", "panic=-1", "mitigations=off", "root=root", "rootfstype=virtiofs", "ro"],
     ...["hugepages=16", `init=${INIT}`, `modules=${UNPACKED}`, `exchange=${exchange}`],
     ...PARAMETERS[kind],
+    ...(IS_RUNTS && !process.env.RUNTS_COLD ? [`warm=${dirname(RUNTIME)}`] : []),
   ];
   const args = [
     ...["-accel", "tcg,thread=multi", "-machine", "q35", "-cpu", "max", "-smp", "2"],
