@@ -15,6 +15,7 @@ import { FileError, fileCall } from "../../bindings/linux/file-call.ts";
 import { closeSync, openSync, readlinkSync, unlinkSync } from "../../bindings/linux/files.ts";
 import { dirname } from "../../bindings/linux/paths.ts";
 import { waitAnyReadable } from "../../bindings/linux/poll.ts";
+import { prlimit } from "../../bindings/linux/rlimit.ts";
 import { RuntsError } from "../errors.ts";
 import { EngineProcess, STACK_SIZE } from "./engine-process.ts";
 import { cacheInHugePages } from "./huge-pages.ts";
@@ -35,6 +36,9 @@ const LOCK_RETRY_MS = 20;
 
 const IMAGE_MODE = 0o644;
 
+/** The usual limit: the numbers of the engine's own descriptors lie below it, behind OWN_DESCRIPTORS. */
+const FEWEST_DESCRIPTORS = 1024n;
+
 /** The directory of the executable that this process is. */
 export function installationDirectory(): string {
   return dirname(readlinkSync("/proc/self/exe"));
@@ -44,8 +48,12 @@ export function imagePath(): string {
   return `${installationDirectory()}/${IMAGE_NAME}`;
 }
 
-/** Writes the image of an engine that is ready to work, and returns its path. One that is there is replaced; a writer who is killed leaves nothing. */
+/**
+ * Writes the image of an engine that is ready to work, and returns its path. One that is there is replaced; a writer who is killed leaves
+ * nothing. Throws RuntsError where the image can't be made, or does not work.
+ */
 export function writeWarmImage(): string {
+  checkLimit();
   const directory = installationDirectory();
   const path = `${directory}/${IMAGE_NAME}`;
   const lock = lockDirectory(directory);
@@ -62,6 +70,14 @@ export function writeWarmImage(): string {
   } finally {
     closeSync(lock);
   }
+}
+
+function checkLimit(): void {
+  const { hard } = prlimit(0, "RLIMIT_NOFILE");
+  if (hard < FEWEST_DESCRIPTORS)
+    throw new RuntsError(
+      `warm: the hard limit of open files is ${hard}, and has to be ${FEWEST_DESCRIPTORS}`,
+    );
 }
 
 export function removeWarmImage(): boolean {
