@@ -317,7 +317,7 @@ static void thaw_from(i64 fd, char *directory_end, u64 argc, char *const *argv, 
 	syscall4(SYS_close, fd, 0, 0, 0);
 	if (!make_descriptors() || !move_vdso_words(values[AT_SYSINFO_EHDR]) || !restore_thread()) return;
 	/* As the engine does when it starts: what it executes gets the descriptors that it is given only. */
-	syscall4(SYS_close_range, FIRST_HANDED, ~0u, CLOSE_RANGE_CLOEXEC, 0);
+	if (syscall4(SYS_close_range, FIRST_HANDED, ~0u, CLOSE_RANGE_CLOEXEC, 0) < 0) return;
 	char *to = (char *)image.head.buffer;
 	*(u32 *)to = (u32)argc;
 	put_all(put_all(to + sizeof(u32), argv), environment);
