@@ -20,8 +20,11 @@ import { bootId, fileIdentity, processorWords } from "./machine.ts";
 import { type Mapping, PAGE, privatePages, readMappings, residentPages } from "./memory-map.ts";
 import type { Tracee } from "./tracee.ts";
 
-/** Runs of pages with at most so many others between them become one: a call to map them costs more than the pages of a file. */
-const LARGEST_GAP = 1024;
+/**
+ * Runs of pages with at most so many others between them become one: a call to map them costs as much as it does to copy a few pages of a
+ * file that would have been made of zeros.
+ */
+const LARGEST_GAP = 8;
 
 /** Of the pages of a huge one. The kernel reads sixteen at once, so this is what four page faults bring. */
 const HOT_PAGES = 64;
