@@ -1,5 +1,5 @@
 /*
- * Warm start: the memory of an engine that is ready to work, written down by `runts warm` (src/warm), is mapped back, which takes a
+ * Warm start: the memory of an engine that is ready to work, written down by `runts warm` (src/freeze), is mapped back, which takes a
  * fraction of the time that a start takes. launcher.c alone includes this.
  *
  * An image holds for one machine and boot: the processor's features have chosen the C library's functions, and addresses are fixed. Where
@@ -11,18 +11,18 @@
  */
 
 enum { SYS_read = 0, SYS_mmap = 9, SYS_mprotect = 10, SYS_rt_sigaction = 13, SYS_pread64 = 17, SYS_sigaltstack = 131, SYS_arch_prctl = 158 };
-enum { SYS_gettid = 186, SYS_set_tid_address = 218, SYS_epoll_ctl = 233, SYS_set_robust_list = 273, SYS_epoll_create1 = 291 };
+enum { SYS_set_tid_address = 218, SYS_epoll_ctl = 233, SYS_set_robust_list = 273, SYS_epoll_create1 = 291 };
 enum { SYS_rseq = 334, SYS_close_range = 436 };
-enum { PROT_NONE = 0, MAP_PRIVATE = 2, MAP_FIXED = 0x10, MAP_ANONYMOUS = 0x20, MAP_NORESERVE = 0x4000, MAP_FIXED_NOREPLACE = 0x100000 };
+enum { MAP_PRIVATE = 2, MAP_FIXED = 0x10, MAP_ANONYMOUS = 0x20, MAP_NORESERVE = 0x4000, MAP_FIXED_NOREPLACE = 0x100000 };
 enum { O_CLOEXEC = 02000000, O_NONBLOCK = 04000, F_DUPFD_CLOEXEC = 1030, CLOSE_RANGE_CLOEXEC = 4, EPOLL_CTL_ADD = 1 };
-enum { ARCH_SET_FS = 0x1002, S_IFMT = 0170000, S_IFREG = 0100000, RSEQ_AREA = 32 };
+enum { ARCH_SET_FS = 0x1002, S_IFMT = 0170000, S_IFREG = 0100000 };
 enum { AT_HWCAP = 16, AT_SECURE = 23, AT_HWCAP2 = 26, AT_SYSINFO_EHDR = 33, AT_MINSIGSTKSZ = 51, AUX_VALUES = 64 };
 
 /* "runts" and the version of the format. */
 static const u64 IMAGE_MAGIC = 0x0173746e7572ul;
 enum { IMAGE_MOST = 32 * 1024, MOST_FILES = 24, BOOT_ID = 36 };
 
-/* The head of an image, followed by its tables and by the paths of the files. src/warm/image.ts writes it, field by field. */
+/* The head of an image, followed by its tables and by the paths of the files. src/freeze/image.ts writes it, field by field. */
 struct image {
 	u64 magic, head_size, checksum, size, mtime, mtime_nsec;
 	char boot_id[40];

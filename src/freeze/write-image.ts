@@ -26,7 +26,7 @@ import type { Tracee } from "./tracee.ts";
  */
 const LARGEST_GAP = 8;
 
-/** Of the pages of a huge one. The kernel reads sixteen at once, so this is what four page faults bring. */
+/** A huge page of the file is hot if so many of its pages are mapped: the kernel maps sixteen at a page fault, so there were four. */
 const HOT_PAGES = 64;
 
 /** Writes at an offset of the image. */
@@ -35,7 +35,10 @@ export type WriteAt = (bytes: Uint8Array, offset: number) => void;
 /** Has a part of the image cached in huge pages, and says whether that can be. */
 export type CacheHuge = (offset: number, length: number) => boolean;
 
-/** Writes down a stopped engine; `modified` is the time that the file will have, in seconds since 1970. */
+/**
+ * Writes down a stopped engine. `modified` is the time that the file will have, in seconds since 1970; `stackSize`, in bytes, how far its
+ * stack may grow. Returns the size of the image, in bytes. Throws where the engine has something that an image can't hold.
+ */
 export function writeImage(
   tracee: Tracee,
   modified: number,
@@ -311,10 +314,9 @@ function loopDescriptors(pid: number): LoopDescriptor[] {
   const made: LoopDescriptor[] = [];
   for (const name of readdirSync(`/proc/${pid}/fd`)) {
     const fd = Number(name);
+    // Those that only keep the numbers of callers.
+    if (fd < OWN_DESCRIPTORS) continue;
     const target = readlinkSync(`/proc/${pid}/fd/${fd}`);
-    if (fd < OWN_DESCRIPTORS) {
-      continue;
-    }
     if (target === "anon_inode:[eventfd]") made.push({ kind: "eventfd", fd });
     else if (target === "anon_inode:[eventpoll]") {
       made.push({ kind: "epoll", fd });
