@@ -225,6 +225,8 @@ export const keyctl = {
 } as const;
 
 export const mman = {
+  MADV_HUGEPAGE: 14,
+  MADV_POPULATE_READ: 22,
   MAP_ANONYMOUS: 32,
   MAP_FIXED_NOREPLACE: 1048576,
   MAP_PRIVATE: 2,

@@ -18,7 +18,7 @@ interface Refused {
 }
 
 /** Calls whose failure changes nothing. */
-const IGNORED = ["close", "close_range", "prlimit64"];
+const IGNORED = ["close", "prlimit64"];
 
 /** The first call that only a warm start makes, which opens the image, and the last one before the launcher is the engine. */
 const FIRST = "openat";
