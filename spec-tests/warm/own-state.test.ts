@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -108,6 +108,21 @@ describe.runIf(HAS_WARM_START)("what a warm start has of its own", () => {
       expect(warm.environment).toEqual([`PATH=${PATH}`, "RUNTS_COLD="]);
       for (const { mappings } of [warm, cold])
         expect(mappings.filter((line) => /^\S+ .wx/.test(line) || /\(deleted\)/.test(line))).toEqual([]);
+    },
+  );
+
+  spec(
+    "explain --diff, which collects garbage: no memory of the image is given back, since its old contents would come again",
+    CLAUSE,
+    async (sandbox, context) => {
+      skipWithout(context, "strace");
+      const calls = sandbox.path("calls");
+      const { bundle } = sandbox.shell("true");
+      const explain = [installation.runtime, "explain", "--diff", bundle, bundle];
+      const args = ["-f", "-e", "trace=madvise", "-o", calls, ...explain];
+      const { status } = spawnSync("strace", args, { env: { PATH, ...WARM }, stdio: "ignore" });
+      expect(status).toBe(0);
+      expect(readFileSync(calls, "utf8").match(/^.*MADV_(DONTNEED|FREE).*$/gm) ?? []).toEqual([]);
     },
   );
 
