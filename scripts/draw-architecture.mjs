@@ -18,6 +18,7 @@ const PURPOSES = {
   "src/warm": "usual commands before a freeze",
   "src/freeze": "the engine's memory, written down",
   "src/doctor": "host and container examined",
+  "src/inspect": "what the kernel and a container have",
   "src/debug": "steps in the log",
   "src/profile": "times as a trace",
   "src/validate": "all that is wrong, at once",

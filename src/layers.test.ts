@@ -12,7 +12,7 @@ const root = join(import.meta.dirname, "..");
 /** Layers of src that one of them may import, beside itself and bindings. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   main: ["warm", "freeze", "cli", "version"],
-  warm: ["cli", "explain", "container", "cgroup", "seccomp", "spec"],
+  warm: ["cli", "inspect", "explain", "container", "cgroup", "seccomp", "spec"],
   library: ["container", "plan", "spec", "errors", "log"],
   cli: [
     "freeze",
@@ -31,17 +31,18 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   debug: ["explain", "container", "cgroup", "spec", "log"],
   freeze: ["errors"],
   profile: [],
-  validate: ["explain", "container", "cgroup", "plan", "spec", "errors"],
-  explain: ["container", "init", "cgroup", "plan", "spec", "errors"],
+  inspect: ["container", "cgroup", "seccomp", "plan", "spec", "errors"],
+  validate: ["inspect", "explain", "container", "cgroup", "plan", "spec", "errors"],
+  explain: ["inspect", "container", "init", "cgroup", "plan", "spec", "errors"],
   container: ["init", "cgroup", "resctrl", "seccomp", "criu", "plan", "spec", "errors", "log", "version"],
-  doctor: ["freeze", "container", "cgroup", "plan", "spec"],
+  doctor: ["inspect", "freeze", "container", "cgroup", "plan", "spec"],
   init: ["plan", "spec", "errors"],
   cgroup: ["plan", "spec", "errors"],
   resctrl: ["spec", "errors"],
   seccomp: ["plan", "spec", "errors"],
   criu: ["plan", "spec", "errors"],
   plan: ["spec", "errors"],
-  spec: ["errors"],
+  spec: ["errors", "version"],
   log: ["errors"],
   errors: [],
   version: [],
@@ -99,7 +100,7 @@ function readSources(folder: string): Source[] {
     .map(readSource);
 }
 
-/** "cli" of src/cli/run.ts, "errors" of src/errors.ts, "bindings/abi" of bindings/abi/errno.ts. */
+/** "cli" of src/cli/commands/run.ts, "errors" of src/errors.ts, "bindings/abi" of bindings/abi/errno.ts. */
 function layerOf(path: string): string {
   const [top = "", name = "", ...rest] = path.split("/");
   const part = rest.length > 0 ? name : name.replace(/\.(test|kernel\.test)?\.?ts$/, "");

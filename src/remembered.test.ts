@@ -91,7 +91,7 @@ const MAY_BE_KEPT: Readonly<Record<string, string>> = {
   "bindings/stub/encode.ts space": "the last program, and zeroed before the next one is written to it",
   "bindings/stub/encode.ts used": "how much of that it takes",
   "bindings/stub/client.ts tap": SIMULATION,
-  "src/cgroup/systemd-annotations.ts STRING": PLACE_IS_SET,
+  "src/cgroup/systemd/annotations.ts STRING": PLACE_IS_SET,
   "src/freeze/await-thaw.ts thawed": "set by each process that goes on",
   "src/freeze/write-image.ts ZEROS": "never written to",
   "src/init/copy-up.ts registersOf": "of the channels to stubs, and gone with them",
@@ -102,9 +102,9 @@ const MAY_BE_KEPT: Readonly<Record<string, string>> = {
   "src/library/waiting.ts watch": LIBRARY,
   "src/main.ts process.exit(await (isFreezing(given) ? resumed() : main(given)));": "the program itself",
   "src/plan/structs.ts knownHows": "bytes that depend on their key alone",
-  "src/spec/json-scanner.ts BLANK": PLACE_IS_SET,
-  "src/spec/json-scanner.ts NUMBER": PLACE_IS_SET,
-  "src/spec/json-scanner.ts STRING": PLACE_IS_SET,
+  "src/spec/json/scanner.ts BLANK": PLACE_IS_SET,
+  "src/spec/json/scanner.ts NUMBER": PLACE_IS_SET,
+  "src/spec/json/scanner.ts STRING": PLACE_IS_SET,
 };
 
 /** A module that does all of it, to see that it is found: what is right is called `right…`. */

@@ -70,7 +70,7 @@ static char *const added[] = { "DO_NOT_TRACK=1", "BUN_ENABLE_CRASH_REPORTING=0",
 enum { ADDED = sizeof added / sizeof *added };
 
 /*
- * Among how many descriptors some may be closed, and how many more the engine must be able to open; src/container/caller.ts tells users.
+ * Among how many descriptors some may be closed, and how many more the engine must be able to open; src/container/caller/caller.ts tells users.
  * The engine refuses what goes beyond.
  */
 enum { FIRST_HANDED = 3, MOST_HANDED = 1024, RESERVE = 64 };

@@ -4,12 +4,12 @@ import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
 import { writableCgroup } from "../harness/config.ts";
 import { type Container, succeed } from "../harness/container.ts";
-import { hostControllers } from "../harness/host-controllers.ts";
+import { hostControllers } from "../harness/host/host-controllers.ts";
+import { BASE, mappedShell } from "../harness/host/user-namespace.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
-import { BASE, mappedShell } from "../harness/user-namespace.ts";
 
 const CLAUSE = "config-linux.md, Cgroup ownership";
 const NO_INTERNAL = 'cgroups(7), "no internal processes"';

@@ -3,11 +3,11 @@ import { existsSync, rmdirSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import { writableCgroup } from "../harness/config.ts";
 import { type Container, succeed } from "../harness/container.ts";
+import { mappedShell } from "../harness/host/user-namespace.ts";
 import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
-import { mappedShell } from "../harness/user-namespace.ts";
 
 /** A container that may make cgroups below its own chooses their names and their number, and what they do. */
 const CLAUSE = "promise: cgroups that the container makes are in nobody's way";

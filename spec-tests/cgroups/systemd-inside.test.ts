@@ -4,9 +4,9 @@ import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
 import { writableCgroup } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
+import { giveToMappedRoot, mapIds } from "../harness/host/user-namespace.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
-import { giveToMappedRoot, mapIds } from "../harness/user-namespace.ts";
 
 const CLAUSE = "engines: systemd as init, podman run --systemd=always";
 const SYSTEMD = "/usr/lib/systemd/systemd";

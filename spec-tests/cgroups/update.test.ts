@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
 import { type Container, succeed } from "../harness/container.ts";
-import { hostControllers } from "../harness/host-controllers.ts";
+import { hostControllers } from "../harness/host/host-controllers.ts";
 import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { IS_RUNTS, type Result } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";

@@ -21,7 +21,7 @@ import {
   saveAndRestore,
   startedShell,
   succeeded,
-} from "../harness/checkpoint.ts";
+} from "../harness/helpers/checkpoint.ts";
 import { parseObject } from "../harness/json.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 

@@ -14,7 +14,7 @@ import {
   NO_STREAMS,
   restore,
   succeeded,
-} from "../harness/checkpoint.ts";
+} from "../harness/helpers/checkpoint.ts";
 import { parseObject } from "../harness/json.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import type { Sandbox } from "../harness/sandbox.ts";

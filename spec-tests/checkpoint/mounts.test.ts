@@ -1,6 +1,8 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
+import type { Mount } from "../harness/config.ts";
+import type { Container } from "../harness/container.ts";
 import {
   checkpoint,
   countAbove,
@@ -11,9 +13,7 @@ import {
   saveAndRestore,
   startedShell,
   succeeded,
-} from "../harness/checkpoint.ts";
-import type { Mount } from "../harness/config.ts";
-import type { Container } from "../harness/container.ts";
+} from "../harness/helpers/checkpoint.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 

@@ -2,6 +2,8 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
+import { type Config, setNamespace } from "../harness/config.ts";
+import type { Container } from "../harness/container.ts";
 import {
   COUNT,
   checkpoint,
@@ -15,14 +17,12 @@ import {
   startedShell,
   succeeded,
   withHostPrograms,
-} from "../harness/checkpoint.ts";
-import { type Config, setNamespace } from "../harness/config.ts";
-import type { Container } from "../harness/container.ts";
-import { held } from "../harness/held-namespace.ts";
+} from "../harness/helpers/checkpoint.ts";
+import { held } from "../harness/host/held-namespace.ts";
+import { mappedShell } from "../harness/host/user-namespace.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
-import { mappedShell } from "../harness/user-namespace.ts";
 
 const CLAUSE = "practice of runc";
 
@@ -155,7 +155,7 @@ async function talking(
   });
   container.writeFile(
     "tmp/tcp-counter.py",
-    readFileSync(join(import.meta.dirname, "../harness/tcp-counter.py"), "utf8"),
+    readFileSync(join(import.meta.dirname, "../harness/helpers/tcp-counter.py"), "utf8"),
   );
   await container.started(NO_STREAMS);
   await linesAbove(container, 5);

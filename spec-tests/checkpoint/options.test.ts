@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
+import type { Hook } from "../harness/config.ts";
 import {
   checkpoint,
   countAbove,
@@ -12,8 +13,7 @@ import {
   startedShell,
   succeeded,
   withHostPrograms,
-} from "../harness/checkpoint.ts";
-import type { Hook } from "../harness/config.ts";
+} from "../harness/helpers/checkpoint.ts";
 import { asObject, parseObject } from "../harness/json.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
+import type { CreateOptions } from "../harness/container.ts";
 import {
   checkpoint,
   criuSpec,
@@ -9,9 +10,8 @@ import {
   restore,
   startedShell,
   succeeded,
-} from "../harness/checkpoint.ts";
-import { openConsole } from "../harness/console.ts";
-import type { CreateOptions } from "../harness/container.ts";
+} from "../harness/helpers/checkpoint.ts";
+import { openConsole } from "../harness/helpers/console.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 
@@ -109,7 +109,7 @@ criuSpec(
   },
 );
 
-const ON_TERMINAL = ["python3", join(import.meta.dirname, "../harness/on-terminal.py")];
+const ON_TERMINAL = ["python3", join(import.meta.dirname, "../harness/helpers/on-terminal.py")];
 
 criuSpec("restore in the foreground, a terminal: the caller's is the other end", CLAUSE, async (sandbox) => {
   const container = sandbox.shell(TICK, (config) => {

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import { DEFAULT_PATH } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
-import { explained } from "../harness/explain.ts";
+import { explained } from "../harness/explain/explain.ts";
 import { parseObject } from "../harness/json.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";

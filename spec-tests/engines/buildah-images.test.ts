@@ -1,7 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { type Buildah, buildahTests, IMAGE } from "../harness/buildah.ts";
+import { type Buildah, buildahTests, IMAGE } from "../harness/engines/buildah.ts";
 
 const everyday = buildahTests();
 

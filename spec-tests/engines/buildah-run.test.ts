@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { type Buildah, buildahTests, IMAGE } from "../harness/buildah.ts";
+import { type Buildah, buildahTests, IMAGE } from "../harness/engines/buildah.ts";
 import type { Result } from "../harness/runtime.ts";
 
 const everyday = buildahTests();

@@ -1,6 +1,6 @@
 import { expect } from "vitest";
-import { withProject } from "../harness/compose.ts";
-import { dockerTests } from "../harness/docker.ts";
+import { withProject } from "../harness/engines/compose.ts";
+import { dockerTests } from "../harness/engines/docker.ts";
 
 const check = dockerTests({}, "compose");
 

@@ -1,10 +1,10 @@
 import { cpSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { type Project, projectIn } from "../harness/compose.ts";
-import { debianArchive } from "../harness/debian.ts";
-import { type Docker, dockerTests } from "../harness/docker.ts";
-import { lines } from "../harness/engine.ts";
+import { type Project, projectIn } from "../harness/engines/compose.ts";
+import { debianArchive } from "../harness/engines/debian.ts";
+import { type Docker, dockerTests } from "../harness/engines/docker.ts";
+import { lines } from "../harness/engines/engine.ts";
 
 /** What a user finds in examples: nginx, a program in Python and PostgreSQL, in images built of Debian's packages. */
 const EXAMPLE = join(import.meta.dirname, "../../examples/docker/guestbook");

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
-import { withProject } from "../harness/compose.ts";
-import { dockerTests } from "../harness/docker.ts";
-import { lines } from "../harness/engine.ts";
+import { withProject } from "../harness/engines/compose.ts";
+import { dockerTests } from "../harness/engines/docker.ts";
+import { lines } from "../harness/engines/engine.ts";
 
 const check = dockerTests({}, "compose");
 

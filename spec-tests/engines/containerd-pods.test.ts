@@ -1,8 +1,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { type Containerd, containerdTests, HANDLER, IMAGE } from "../harness/containerd.ts";
-import { type CriContainerOptions, NODE, POD, type PodOptions } from "../harness/cri.ts";
+import { type Containerd, containerdTests, HANDLER, IMAGE } from "../harness/engines/containerd.ts";
+import { type CriContainerOptions, NODE, POD, type PodOptions } from "../harness/engines/cri.ts";
 import { RUNTIME } from "../harness/runtime.ts";
 
 const everyday = containerdTests();

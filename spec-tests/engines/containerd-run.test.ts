@@ -2,7 +2,7 @@ import { chownSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { defaultConfig } from "../harness/config.ts";
-import { containerdTests } from "../harness/containerd.ts";
+import { containerdTests } from "../harness/engines/containerd.ts";
 import { baseRootfs, copyRootfs } from "../harness/rootfs.ts";
 import { invoke, RUNTIME } from "../harness/runtime.ts";
 

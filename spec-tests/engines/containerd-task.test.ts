@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect } from "vitest";
-import { type Containerd, containerdTests } from "../harness/containerd.ts";
+import { type Containerd, containerdTests } from "../harness/engines/containerd.ts";
 import { which } from "../harness/runtime.ts";
 
 const everyday = containerdTests();

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { type Docker, dockerTests, IMAGE } from "../harness/docker.ts";
+import { type Docker, dockerTests, IMAGE } from "../harness/engines/docker.ts";
 import type { Result } from "../harness/runtime.ts";
 
 const check = dockerTests();

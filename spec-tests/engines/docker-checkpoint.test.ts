@@ -1,7 +1,7 @@
 import { setTimeout } from "node:timers/promises";
 import { expect } from "vitest";
-import { dockerTests, IMAGE } from "../harness/docker.ts";
-import { lines } from "../harness/engine.ts";
+import { dockerTests, IMAGE } from "../harness/engines/docker.ts";
+import { lines } from "../harness/engines/engine.ts";
 import { which } from "../harness/runtime.ts";
 
 const check = dockerTests({ settings: { experimental: true } });

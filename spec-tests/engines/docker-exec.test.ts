@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect } from "vitest";
-import { type Docker, dockerTests, IMAGE } from "../harness/docker.ts";
-import { lines } from "../harness/engine.ts";
+import { type Docker, dockerTests, IMAGE } from "../harness/engines/docker.ts";
+import { lines } from "../harness/engines/engine.ts";
 import type { Result } from "../harness/runtime.ts";
 
 const check = dockerTests();

@@ -1,8 +1,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { type Docker, dockerTests, IMAGE } from "../harness/docker.ts";
-import { lines } from "../harness/engine.ts";
+import { type Docker, dockerTests, IMAGE } from "../harness/engines/docker.ts";
+import { lines } from "../harness/engines/engine.ts";
 
 const check = dockerTests();
 

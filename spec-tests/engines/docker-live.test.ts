@@ -1,6 +1,6 @@
 import { expect } from "vitest";
-import { dockerTests, IMAGE } from "../harness/docker.ts";
-import { lines } from "../harness/engine.ts";
+import { dockerTests, IMAGE } from "../harness/engines/docker.ts";
+import { lines } from "../harness/engines/engine.ts";
 
 const check = dockerTests({ settings: { "live-restore": true } });
 

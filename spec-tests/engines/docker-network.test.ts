@@ -1,6 +1,6 @@
 import { expect } from "vitest";
-import { type Docker, dockerTests, IMAGE } from "../harness/docker.ts";
-import { lines } from "../harness/engine.ts";
+import { type Docker, dockerTests, IMAGE } from "../harness/engines/docker.ts";
+import { lines } from "../harness/engines/engine.ts";
 
 const check = dockerTests();
 

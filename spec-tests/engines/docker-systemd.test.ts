@@ -1,7 +1,7 @@
 import { expect } from "vitest";
-import { IMAGE, openDocker } from "../harness/docker.ts";
-import { engineTests } from "../harness/engine.ts";
-import { Machine } from "../harness/systemd.ts";
+import { IMAGE, openDocker } from "../harness/engines/docker.ts";
+import { engineTests } from "../harness/engines/engine.ts";
+import { Machine } from "../harness/systemd/systemd.ts";
 
 /** dockerd as most have it: a service of systemd, which makes the cgroups. */
 const check = engineTests({

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { expect } from "vitest";
-import { criuProblem } from "../harness/checkpoint.ts";
-import { IMAGE, type Podman, podmanTests } from "../harness/podman.ts";
+import { IMAGE, type Podman, podmanTests } from "../harness/engines/podman.ts";
+import { criuProblem } from "../harness/helpers/checkpoint.ts";
 
 const everyday = podmanTests();
 const TICK = "i=0; while :; do i=$((i+1)); echo tick $i; sleep 0.05; done";

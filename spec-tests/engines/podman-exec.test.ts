@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect } from "vitest";
-import { IMAGE, type Podman, podmanTests } from "../harness/podman.ts";
+import { IMAGE, type Podman, podmanTests } from "../harness/engines/podman.ts";
 import type { Result } from "../harness/runtime.ts";
 
 const everyday = podmanTests();

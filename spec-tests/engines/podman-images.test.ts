@@ -1,7 +1,7 @@
 import { chownSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { IMAGE, type Podman, podmanTests, run } from "../harness/podman.ts";
+import { IMAGE, type Podman, podmanTests, run } from "../harness/engines/podman.ts";
 import { baseRootfs, copyRootfs } from "../harness/rootfs.ts";
 
 const everyday = podmanTests();

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect } from "vitest";
-import { IMAGE, podmanTests } from "../harness/podman.ts";
+import { IMAGE, podmanTests } from "../harness/engines/podman.ts";
 
 const everyday = podmanTests();
 

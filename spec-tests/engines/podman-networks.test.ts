@@ -1,6 +1,6 @@
 import { expect } from "vitest";
-import { IMAGE, type Podman, run } from "../harness/podman.ts";
-import { AUTO_IDS, podmanHostTests } from "../harness/podman-host.ts";
+import { IMAGE, type Podman, run } from "../harness/engines/podman.ts";
+import { AUTO_IDS, podmanHostTests } from "../harness/engines/podman-host.ts";
 
 const everyday = podmanHostTests();
 

@@ -1,8 +1,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { IMAGE, type Podman } from "../harness/podman.ts";
-import { podmanHostTests } from "../harness/podman-host.ts";
+import { IMAGE, type Podman } from "../harness/engines/podman.ts";
+import { podmanHostTests } from "../harness/engines/podman-host.ts";
 
 const everyday = podmanHostTests();
 

@@ -1,9 +1,9 @@
 import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { IMAGE, openPodman, podmanTests, run } from "../harness/podman.ts";
+import { IMAGE, openPodman, podmanTests, run } from "../harness/engines/podman.ts";
+import { SUBIDS, USER, userWrapper } from "../harness/host/user.ts";
 import { RUNTIME } from "../harness/runtime.ts";
-import { SUBIDS, USER, userWrapper } from "../harness/user.ts";
 
 /** A supplementary group of the user. */
 const GROUP = 4242;

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { IMAGE, podmanTests, run } from "../harness/podman.ts";
+import { IMAGE, podmanTests, run } from "../harness/engines/podman.ts";
 import { RUNTIME, which } from "../harness/runtime.ts";
 
 const everyday = podmanTests();

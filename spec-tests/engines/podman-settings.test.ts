@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { withOpen } from "../harness/descriptors.ts";
-import { IMAGE, type Podman, podmanTests, run } from "../harness/podman.ts";
+import { IMAGE, type Podman, podmanTests, run } from "../harness/engines/podman.ts";
 
 const everyday = podmanTests();
 

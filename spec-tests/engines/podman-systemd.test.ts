@@ -1,7 +1,7 @@
 import { cpSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { podmanTests } from "../harness/podman.ts";
+import { podmanTests } from "../harness/engines/podman.ts";
 
 const everyday = podmanTests();
 

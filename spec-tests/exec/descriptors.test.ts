@@ -4,8 +4,8 @@ import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
 import { withOpen } from "../harness/descriptors.ts";
 import { running } from "../harness/exec.ts";
+import { giveToMappedRoot, mapIds } from "../harness/host/user-namespace.ts";
 import { spec } from "../harness/spec.ts";
-import { giveToMappedRoot, mapIds } from "../harness/user-namespace.ts";
 
 const CLAUSE = "practice of runc and crun";
 // Only builtins, since a child or a substitution would have descriptors of its own.

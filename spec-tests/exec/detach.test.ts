@@ -2,9 +2,9 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import { DEFAULT_PATH } from "../harness/config.ts";
 import { expectInitAlone, running } from "../harness/exec.ts";
+import { execUnderSubreaper } from "../harness/helpers/subreaper.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
-import { execUnderSubreaper } from "../harness/subreaper.ts";
 
 const CLAUSE = "practice of runc and crun";
 

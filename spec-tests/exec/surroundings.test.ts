@@ -3,10 +3,10 @@ import { expect } from "vitest";
 import { type Config, setNamespace } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
 import { expectInitAlone, running } from "../harness/exec.ts";
+import { BASE, mappedShell } from "../harness/host/user-namespace.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
-import { BASE, mappedShell } from "../harness/user-namespace.ts";
 
 const CLAUSE = "practice of runc and crun";
 

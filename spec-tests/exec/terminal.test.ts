@@ -1,8 +1,8 @@
 import { writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import { DEFAULT_PATH } from "../harness/config.ts";
-import { openConsole } from "../harness/console.ts";
 import { expectInitAlone, running } from "../harness/exec.ts";
+import { openConsole } from "../harness/helpers/console.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 

@@ -1,15 +1,15 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { couldChange } from "../harness/changing-call.ts";
 import type { Container } from "../harness/container.ts";
-import { explain, explained } from "../harness/explain.ts";
-import type { Explained, Explanation } from "../harness/explained.ts";
+import { couldChange } from "../harness/explain/changing-call.ts";
+import { explain, explained } from "../harness/explain/explain.ts";
+import type { Explained, Explanation } from "../harness/explain/explained.ts";
+import { readTrace, straceWrapper } from "../harness/explain/strace.ts";
+import { userWrapper } from "../harness/host/user.ts";
 import type { Result } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
-import { readTrace, straceWrapper } from "../harness/strace.ts";
-import { userWrapper } from "../harness/user.ts";
 
 spec("explain: changes nothing, and starts no process", "explain", async (sandbox) => {
   const container = sandbox.shell("exit 0", (config) => {

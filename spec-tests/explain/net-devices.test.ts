@@ -1,17 +1,17 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { couldChange } from "../harness/changing-call.ts";
 import { setNamespace } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
-import { explain, explained } from "../harness/explain.ts";
-import type { Explanation } from "../harness/explained.ts";
-import { host, moving, type Net, network } from "../harness/network.ts";
-import { routeChange } from "../harness/rtnetlink.ts";
+import { couldChange } from "../harness/explain/changing-call.ts";
+import { explain, explained } from "../harness/explain/explain.ts";
+import type { Explanation } from "../harness/explain/explained.ts";
+import { routeChange } from "../harness/explain/rtnetlink.ts";
+import { readTrace, straceWrapper, type TracedCall } from "../harness/explain/strace.ts";
+import { host, moving, type Net, network } from "../harness/host/network.ts";
+import { becomeUser } from "../harness/host/user.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
-import { readTrace, straceWrapper, type TracedCall } from "../harness/strace.ts";
-import { becomeUser } from "../harness/user.ts";
 
 /** What would be asked of rtnetlink, without the words of strace. */
 function changes({ operations }: Explanation): string[] {

@@ -1,12 +1,12 @@
 import { chmodSync, chownSync, mkdirSync, symlinkSync } from "node:fs";
 import type { Config } from "../harness/config.ts";
-import { openConsole } from "../harness/console.ts";
-import { compareWithExplanation } from "../harness/explained-container.ts";
-import { held } from "../harness/held-namespace.ts";
-import { host, moving, network } from "../harness/network.ts";
+import { compareWithExplanation } from "../harness/explain/explained-container.ts";
+import { openConsole } from "../harness/helpers/console.ts";
+import { held } from "../harness/host/held-namespace.ts";
+import { host, moving, network } from "../harness/host/network.ts";
+import { giveToMappedRoot, mapIds } from "../harness/host/user-namespace.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
-import { giveToMappedRoot, mapIds } from "../harness/user-namespace.ts";
 
 /** `explain --json` against strace(1) of create and start, operation by operation, each process by itself. */
 

@@ -3,12 +3,12 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
-import type { Explained, Explanation } from "../harness/explained.ts";
-import { compareWithExplanation } from "../harness/explained-container.ts";
+import type { Explained, Explanation } from "../harness/explain/explained.ts";
+import { compareWithExplanation } from "../harness/explain/explained-container.ts";
+import { readTrace, straceWrapper } from "../harness/explain/strace.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
-import { readTrace, straceWrapper } from "../harness/strace.ts";
-import { type AskedProperty, askedProperties } from "../harness/systemd-bus.ts";
-import { rootless, SYSTEMD, systemdSpecs } from "../harness/systemd-spec.ts";
+import { type AskedProperty, askedProperties } from "../harness/systemd/systemd-bus.ts";
+import { rootless, SYSTEMD, systemdSpecs } from "../harness/systemd/systemd-spec.ts";
 
 /** `--systemd-cgroup explain` against what systemd is asked for, and against strace(1) of create and start. */
 

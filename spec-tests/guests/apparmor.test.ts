@@ -2,11 +2,16 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
-import { PYTHON, withPython } from "../harness/guest-python.ts";
-import { QEMU_GUEST } from "../harness/guest-qemu.ts";
-import { GUEST_USER, type GuestContainer, type GuestSandbox, underLabel } from "../harness/guest-sandbox.ts";
-import { describeGuest, guestSpec } from "../harness/guest-spec.ts";
-import { rootlessConfig } from "../harness/user.ts";
+import { PYTHON, withPython } from "../harness/guests/guest-python.ts";
+import { QEMU_GUEST } from "../harness/guests/guest-qemu.ts";
+import {
+  GUEST_USER,
+  type GuestContainer,
+  type GuestSandbox,
+  underLabel,
+} from "../harness/guests/guest-sandbox.ts";
+import { describeGuest, guestSpec } from "../harness/guests/guest-spec.ts";
+import { rootlessConfig } from "../harness/host/user.ts";
 
 const LABEL = "config.md, Linux Process: apparmorProfile";
 const MUST = "runtime.md, Create: MUST error if a property cannot be applied";
@@ -26,7 +31,7 @@ const OWN_LABEL = "cat /proc/self/attr/current";
 const TRY_PROFILE = `${OWN_LABEL}; echo 1 > /tmp/other && echo written; (echo 1 > /tmp/secret) 2>/dev/null || echo denied`;
 const CONFINED = "spec (enforce)\nwritten\ndenied";
 
-const REACHER = readFileSync(join(import.meta.dirname, "../harness/reacher.py"), "utf8");
+const REACHER = readFileSync(join(import.meta.dirname, "../harness/helpers/reacher.py"), "utf8");
 const CANARY = "/run/canary";
 const REACH = [...PYTHON, REACHER, CANARY];
 const ROUNDS = 2;

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
-import { describeGuest, guestSpec } from "../harness/guest-spec.ts";
+import { describeGuest, guestSpec } from "../harness/guests/guest-spec.ts";
 
 const PROMISE =
   "promise: the error for a missing controller names it, the cgroup where it is missing and what to change";

@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { COUNT } from "../harness/checkpoint.ts";
 import type { Config } from "../harness/config.ts";
 import { succeed } from "../harness/container.ts";
-import type { GuestContainer, GuestSandbox } from "../harness/guest-sandbox.ts";
-import { describeGuest, guestSpec } from "../harness/guest-spec.ts";
+import type { GuestContainer, GuestSandbox } from "../harness/guests/guest-sandbox.ts";
+import { describeGuest, guestSpec } from "../harness/guests/guest-spec.ts";
+import { COUNT } from "../harness/helpers/checkpoint.ts";
 
 /** What criu can't do on newer kernels than Debian's, whatever the runtime: examples/checkpoint. */
 
@@ -140,7 +140,7 @@ describeGuest("checkpoint and restore", () => {
     "checkpoint with a TCP connection: refused without --tcp-established; restored with it, it loses nothing",
     CLAUSE,
     async (sandbox) => {
-      const code = readFileSync(join(import.meta.dirname, "../harness/tcp-counter.py"), "utf8");
+      const code = readFileSync(join(import.meta.dirname, "../harness/helpers/tcp-counter.py"), "utf8");
       const container = await started(sandbox, ["python3", "-c", code, "/tmp/got"], withPython);
       const got = async () =>
         (await container.exec("sh", "-c", "cat /tmp/got")).stdout.split("\n").slice(0, -1);

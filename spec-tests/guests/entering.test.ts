@@ -4,11 +4,11 @@ import { expect } from "vitest";
 import { loadProfile } from "../harness/apparmor.ts";
 import type { Config } from "../harness/config.ts";
 import { succeed } from "../harness/container.ts";
-import { QEMU_GUEST } from "../harness/guest-qemu.ts";
-import type { GuestSandbox } from "../harness/guest-sandbox.ts";
-import { describeGuest, guestSpec } from "../harness/guest-spec.ts";
+import { QEMU_GUEST } from "../harness/guests/guest-qemu.ts";
+import type { GuestSandbox } from "../harness/guests/guest-sandbox.ts";
+import { describeGuest, guestSpec } from "../harness/guests/guest-spec.ts";
+import { buildWatcher, findingsOf, parseReport, type Watched } from "../harness/helpers/watcher.ts";
 import { which } from "../harness/runtime.ts";
-import { buildWatcher, findingsOf, parseReport, type Watched } from "../harness/watcher.ts";
 
 /** security/entering-*.test.ts, for what needs a security module: labels of processes. */
 

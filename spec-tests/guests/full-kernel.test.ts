@@ -1,9 +1,9 @@
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
-import { PYTHON, withPython } from "../harness/guest-python.ts";
-import { QEMU_GUEST } from "../harness/guest-qemu.ts";
-import type { GuestContainer, GuestSandbox } from "../harness/guest-sandbox.ts";
-import { describeGuest, guestSpec } from "../harness/guest-spec.ts";
+import { PYTHON, withPython } from "../harness/guests/guest-python.ts";
+import { QEMU_GUEST } from "../harness/guests/guest-qemu.ts";
+import type { GuestContainer, GuestSandbox } from "../harness/guests/guest-sandbox.ts";
+import { describeGuest, guestSpec } from "../harness/guests/guest-spec.ts";
 
 const CPU = "config-linux.md, CPU";
 const HUGE = "config-linux.md, Huge page limits";

@@ -1,6 +1,6 @@
 import { expect } from "vitest";
-import type { GuestContainer } from "../harness/guest-sandbox.ts";
-import { describeGuest, guestSpec } from "../harness/guest-spec.ts";
+import type { GuestContainer } from "../harness/guests/guest-sandbox.ts";
+import { describeGuest, guestSpec } from "../harness/guests/guest-spec.ts";
 
 const MIB = 1 << 20;
 const CLAUSE = "config-linux.md, Memory";

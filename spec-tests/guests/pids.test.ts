@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import { describeGuest, guestSpec } from "../harness/guest-spec.ts";
+import { describeGuest, guestSpec } from "../harness/guests/guest-spec.ts";
 
 const CLAUSE = "config-linux.md, PIDs";
 /** Each process starts two of its kind, and stays: without a limit, this does not end. */

@@ -1,11 +1,11 @@
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
-import type { Explanation } from "../harness/explained.ts";
-import { PYTHON, withPython } from "../harness/guest-python.ts";
-import { SELINUX_GUEST } from "../harness/guest-qemu.ts";
-import { GUEST_USER, type GuestSandbox, underLabel } from "../harness/guest-sandbox.ts";
-import { describeGuest, guestSpec } from "../harness/guest-spec.ts";
-import { rootlessConfig } from "../harness/user.ts";
+import type { Explanation } from "../harness/explain/explained.ts";
+import { PYTHON, withPython } from "../harness/guests/guest-python.ts";
+import { SELINUX_GUEST } from "../harness/guests/guest-qemu.ts";
+import { GUEST_USER, type GuestSandbox, underLabel } from "../harness/guests/guest-sandbox.ts";
+import { describeGuest, guestSpec } from "../harness/guests/guest-spec.ts";
+import { rootlessConfig } from "../harness/host/user.ts";
 
 const LABEL = "config.md, Linux Process: selinuxLabel";
 const MOUNT = "config-linux.md, Mount label";

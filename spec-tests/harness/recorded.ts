@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { Container } from "./container.ts";
-import { hostControllers } from "./host-controllers.ts";
+import { hostControllers } from "./host/host-controllers.ts";
 import { asObject } from "./json.ts";
 import { giveRootfsTo } from "./rootfs.ts";
 import type { Sandbox } from "./sandbox.ts";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Config, defaultConfig } from "./config.ts";
 import { Container } from "./container.ts";
-import { type HostSnapshot, hostSnapshot, newTraces, TAG_PREFIX } from "./leftovers.ts";
+import { type HostSnapshot, hostSnapshot, newTraces, TAG_PREFIX } from "./host/leftovers.ts";
 import { baseRootfs, copyRootfs } from "./rootfs.ts";
 import { type InvokeOptions, IS_RUNTS, invoke, type Result } from "./runtime.ts";
 

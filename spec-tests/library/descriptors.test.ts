@@ -1,9 +1,9 @@
 import { describe, expect } from "vitest";
 import type { Config } from "../harness/config.ts";
+import { openSeccompAgent } from "../harness/helpers/seccomp-agent.ts";
 import { program } from "../harness/library.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
-import { openSeccompAgent } from "../harness/seccomp-agent.ts";
 import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "promise: the library";

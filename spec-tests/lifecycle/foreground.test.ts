@@ -9,7 +9,7 @@ import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "practice of runc: run is a parent in the foreground";
 
-const ON_TERMINAL = ["python3", join(import.meta.dirname, "../harness/on-terminal.py")];
+const ON_TERMINAL = ["python3", join(import.meta.dirname, "../harness/helpers/on-terminal.py")];
 
 function onTerminal(sandbox: Sandbox, script: string): Container {
   return sandbox.shell(script, (config) => {

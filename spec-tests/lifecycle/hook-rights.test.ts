@@ -1,11 +1,11 @@
 import { chmodSync, existsSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import type { Config, Hook } from "../harness/config.ts";
+import { giveToMappedRoot, mapIds } from "../harness/host/user-namespace.ts";
 import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
-import { giveToMappedRoot, mapIds } from "../harness/user-namespace.ts";
 
 /** As whom the hooks in the container's namespaces run, and within which limits. */
 

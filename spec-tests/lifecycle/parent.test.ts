@@ -1,9 +1,9 @@
 import { expect } from "vitest";
 import type { Container } from "../harness/container.ts";
-import { type LazyParent, startLazyParent } from "../harness/lazy-parent.ts";
+import { type LazyParent, startLazyParent } from "../harness/helpers/lazy-parent.ts";
+import { startUnderSubreaper } from "../harness/helpers/subreaper.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
-import { startUnderSubreaper } from "../harness/subreaper.ts";
 
 const CLAUSE = "engines: init is reparented to the subreaper, its exit status reaches it";
 

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect } from "vitest";
 import { expectInitAlone, running } from "../harness/exec.ts";
-import { openPidfdReceiver } from "../harness/pidfd.ts";
+import { openPidfdReceiver } from "../harness/helpers/pidfd.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";

@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
 import { expect } from "vitest";
 import type { Container } from "../harness/container.ts";
+import { startUnderSubreaper } from "../harness/helpers/subreaper.ts";
 import { parseObject } from "../harness/json.ts";
 import { spec } from "../harness/spec.ts";
-import { startUnderSubreaper } from "../harness/subreaper.ts";
 
 async function fields(container: Container): Promise<Record<string, unknown>> {
   const result = await container.stateCommand();

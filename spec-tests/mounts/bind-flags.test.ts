@@ -1,11 +1,11 @@
 import { expect } from "vitest";
 import { bound, mountsOf, seen, tree } from "../harness/bound-tree.ts";
 import type { Container } from "../harness/container.ts";
+import { BASE, mappedShell } from "../harness/host/user-namespace.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
-import { BASE, mappedShell } from "../harness/user-namespace.ts";
 
 const CLAUSE = "config.md, Linux mount options";
 

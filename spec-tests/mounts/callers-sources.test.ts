@@ -2,12 +2,12 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, chownSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import type { Config, Mount } from "../harness/config.ts";
+import { rootlessShell } from "../harness/host/user.ts";
+import { giveToMappedRoot, mapIds, mappedShell } from "../harness/host/user-namespace.ts";
 import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
-import { rootlessShell } from "../harness/user.ts";
-import { giveToMappedRoot, mapIds, mappedShell } from "../harness/user-namespace.ts";
 
 /** Sources of bind mounts that only the caller's capabilities reach, in a container with a user namespace. */
 

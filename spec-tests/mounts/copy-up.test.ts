@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { expect } from "vitest";
 import type { Container } from "../harness/container.ts";
-import { explain } from "../harness/explain.ts";
+import { explain } from "../harness/explain/explain.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";

@@ -3,12 +3,12 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import type { Config, Mount } from "../harness/config.ts";
 import { running } from "../harness/exec.ts";
-import { explained } from "../harness/explain.ts";
+import { explained } from "../harness/explain/explain.ts";
+import { mappedShell } from "../harness/host/user-namespace.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
-import { mappedShell } from "../harness/user-namespace.ts";
 
 /** Options of file systems, as they would stand in the data of mount(2): long ones, and several in a string. */
 

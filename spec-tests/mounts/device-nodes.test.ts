@@ -4,11 +4,11 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
+import { giveToMappedRoot, mappedShell } from "../harness/host/user-namespace.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
-import { giveToMappedRoot, mappedShell } from "../harness/user-namespace.ts";
 
 const CLAUSE = "config-linux.md, Devices";
 

@@ -2,11 +2,11 @@ import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import type { Config, Mount } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
+import { mappedShell } from "../harness/host/user-namespace.ts";
 import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
-import { mappedShell } from "../harness/user-namespace.ts";
 import { findings } from "../harness/validate.ts";
 
 /** Bind mounts with a source in an earlier mount of the same config: "rootfs/a" is what that has put on /a. */

@@ -3,11 +3,11 @@ import { chownSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import type { Config, Mapping, Mount } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
+import { BASE, giveToMappedRoot, mappedShell } from "../harness/host/user-namespace.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
-import { BASE, giveToMappedRoot, mappedShell } from "../harness/user-namespace.ts";
 
 const CLAUSE = "config.md, mounts: uidMappings, gidMappings, idmap, ridmap";
 

@@ -4,11 +4,11 @@ import { expect } from "vitest";
 import { type Config, type Mount, setNamespace } from "../harness/config.ts";
 import { type Container, succeed } from "../harness/container.ts";
 import { running as runningIn } from "../harness/exec.ts";
+import { mappedShell } from "../harness/host/user-namespace.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS, type Result } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
-import { mappedShell } from "../harness/user-namespace.ts";
 
 const CLAUSE = "practice: crun's mounts add and remove; promise: all or none, mounts list";
 

@@ -13,12 +13,12 @@ import { basename } from "node:path";
 import { expect } from "vitest";
 import { type Config, type Mount, setNamespace } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
+import { delegatedCgroup } from "../harness/host/user.ts";
+import { BASE, mappedShell } from "../harness/host/user-namespace.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
-import { delegatedCgroup } from "../harness/user.ts";
-import { BASE, mappedShell } from "../harness/user-namespace.ts";
 
 const CLAUSE = "config.md, mounts";
 const PRACTICE = "practice of runc and crun";

@@ -4,11 +4,11 @@ import { expect } from "vitest";
 import type { Config, Mount } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
 import { running } from "../harness/exec.ts";
+import { mappedShell } from "../harness/host/user-namespace.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
-import { mappedShell } from "../harness/user-namespace.ts";
 
 const CLAUSE = "crun(1), copy-symlink, dest-nofollow and src-nofollow";
 

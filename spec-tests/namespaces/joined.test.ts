@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { readlinkSync, statSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import { setNamespace } from "../harness/config.ts";
-import { held } from "../harness/held-namespace.ts";
+import { held } from "../harness/host/held-namespace.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 

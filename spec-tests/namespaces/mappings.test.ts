@@ -3,12 +3,12 @@ import { readlinkSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { type Config, type Mapping, setNamespace } from "../harness/config.ts";
+import { BASE, giveToMappedRoot, mapIds, mappedShell } from "../harness/host/user-namespace.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { giveRootfsTo } from "../harness/rootfs.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
-import { BASE, giveToMappedRoot, mapIds, mappedShell } from "../harness/user-namespace.ts";
 
 const CLAUSE = "config-linux.md, User namespace mappings";
 

@@ -1,11 +1,11 @@
 import { execFileSync } from "node:child_process";
 import { expect } from "vitest";
 import { setNamespace } from "../harness/config.ts";
-import { host, moving, network } from "../harness/network.ts";
+import { host, moving, network } from "../harness/host/network.ts";
+import { mappedShell } from "../harness/host/user-namespace.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS, type Result } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
-import { mappedShell } from "../harness/user-namespace.ts";
 
 const CLAUSE = "config-linux.md, Network Devices";
 

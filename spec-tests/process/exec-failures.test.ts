@@ -3,11 +3,11 @@ import { expect } from "vitest";
 import { DEFAULT_PATH } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
 import { expectInitAlone } from "../harness/exec.ts";
+import { startUnderSubreaper } from "../harness/helpers/subreaper.ts";
 import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { IS_RUNTS, type Result } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
-import { startUnderSubreaper } from "../harness/subreaper.ts";
 import { FAILURES, type Failure, file } from "./exec-failures.ts";
 
 /**

@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import type { Config, Process } from "../harness/config.ts";
-import { elfFile, MACHINES } from "../harness/elf.ts";
+import { elfFile, MACHINES } from "../harness/helpers/elf.ts";
 
 /** Programs that can't be executed, and what is to be said of each. */
 

@@ -4,20 +4,20 @@ import { expect, type TestContext, test } from "vitest";
 import { type Config, DEFAULT_PATH, setNamespace } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
 import { running } from "../harness/exec.ts";
-import { hostControllers } from "../harness/host-controllers.ts";
-import { asObject, parseObject } from "../harness/json.ts";
-import { recordedNames, useRecorded } from "../harness/recorded.ts";
-import { giveRootfsTo } from "../harness/rootfs.ts";
-import { IS_RUNTS, RUNTIME, which } from "../harness/runtime.ts";
-import type { Sandbox } from "../harness/sandbox.ts";
-import { spec } from "../harness/spec.ts";
+import { hostControllers } from "../harness/host/host-controllers.ts";
 import {
   differences,
   EXIT_CODE,
   type LookOptions,
   SHOW_SURROUNDINGS,
   surroundingsUnder,
-} from "../harness/surroundings.ts";
+} from "../harness/host/surroundings.ts";
+import { asObject, parseObject } from "../harness/json.ts";
+import { recordedNames, useRecorded } from "../harness/recorded.ts";
+import { giveRootfsTo } from "../harness/rootfs.ts";
+import { IS_RUNTS, RUNTIME, which } from "../harness/runtime.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "the program must not notice which runtime started it";
 const PEERS = ["crun", "runc"] as const;

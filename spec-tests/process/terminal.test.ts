@@ -1,6 +1,6 @@
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
-import { openConsole } from "../harness/console.ts";
+import { openConsole } from "../harness/helpers/console.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";

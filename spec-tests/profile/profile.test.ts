@@ -155,7 +155,7 @@ spec(
 spec("run --profile on a terminal: a summary after the end", "profile", async (sandbox) => {
   const file = sandbox.path("trace.json");
   const container = sandbox.shell("exit 0");
-  const wrapper = ["python3", join(import.meta.dirname, "../harness/on-terminal.py")];
+  const wrapper = ["python3", join(import.meta.dirname, "../harness/helpers/on-terminal.py")];
   const { code, stdout } = await container.run({ flags: ["--profile", file], wrapper });
   expect(code).toBe(0);
   expect(stdout).toMatch(/ ms {2}run, of which in system calls:\r?\n/);

@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import { openConsole } from "../harness/console.ts";
+import { openConsole } from "../harness/helpers/console.ts";
 import { recordedNames, useRecorded } from "../harness/recorded.ts";
 import { spec } from "../harness/spec.ts";
 

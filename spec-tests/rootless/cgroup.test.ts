@@ -1,10 +1,10 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { expect } from "vitest";
+import { becomeUser, delegatedCgroup, rangeShell, rootlessShell, USER } from "../harness/host/user.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
-import { becomeUser, delegatedCgroup, rangeShell, rootlessShell, USER } from "../harness/user.ts";
 
 const CLAUSE = "cgroups(7), Cgroup delegation";
 

@@ -1,8 +1,5 @@
 import { readFileSync } from "node:fs";
 import { expect } from "vitest";
-import { expectRefusal } from "../harness/refusal.ts";
-import { IS_RUNTS, invoke } from "../harness/runtime.ts";
-import { spec } from "../harness/spec.ts";
 import {
   becomeUser,
   ownFolder,
@@ -11,7 +8,10 @@ import {
   rootlessConfig,
   rootlessShell,
   userWrapper,
-} from "../harness/user.ts";
+} from "../harness/host/user.ts";
+import { expectRefusal } from "../harness/refusal.ts";
+import { IS_RUNTS, invoke } from "../harness/runtime.ts";
+import { spec } from "../harness/spec.ts";
 
 /** What can't be done without privileges is refused, and under runts the error says what has to change. */
 const CLAUSE = "runtime.md, Errors";

@@ -1,8 +1,8 @@
 import { lstatSync, readdirSync, type Stats } from "node:fs";
 import { expect } from "vitest";
+import { rootlessShell } from "../harness/host/user.ts";
 import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
-import { rootlessShell } from "../harness/user.ts";
 
 /** Only the host's root may make devices: a user gets the host's nodes, if they match the config. */
 const CLAUSE = "config-linux.md, Devices: MUST error if it does not match";

@@ -3,10 +3,6 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import { type Config, type Mapping, setNamespace, writableCgroup } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
-import { giveRootfsTo } from "../harness/rootfs.ts";
-import { IS_RUNTS } from "../harness/runtime.ts";
-import type { Sandbox } from "../harness/sandbox.ts";
-import { spec } from "../harness/spec.ts";
 import {
   becomeUser,
   delegatedCgroup,
@@ -16,7 +12,11 @@ import {
   SUBIDS,
   USER,
   type UserOptions,
-} from "../harness/user.ts";
+} from "../harness/host/user.ts";
+import { giveRootfsTo } from "../harness/rootfs.ts";
+import { IS_RUNTS } from "../harness/runtime.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { spec } from "../harness/spec.ts";
 
 /** The root of a user namespace, who calls for engines without privileges. */
 const CLAUSE = "engines: podman unshare, rootlesskit";

@@ -2,13 +2,13 @@ import { chmodSync, chownSync, readFileSync, statSync, writeFileSync } from "nod
 import { join } from "node:path";
 import { expect } from "vitest";
 import { type Config, setNamespace } from "../harness/config.ts";
-import { openConsole } from "../harness/console.ts";
+import { openConsole } from "../harness/helpers/console.ts";
+import { becomeUser, ownFolder, rangeShell, rootlessShell, SUBIDS, USER } from "../harness/host/user.ts";
 import { asObject, parseObject } from "../harness/json.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { giveRootfsTo } from "../harness/rootfs.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
-import { becomeUser, ownFolder, rangeShell, rootlessShell, SUBIDS, USER } from "../harness/user.ts";
 
 const CLAUSE = "user_namespaces(7), config-linux.md, User namespace mappings";
 

@@ -1,10 +1,10 @@
 import { chmodSync } from "node:fs";
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
+import { openSeccompAgent, type SeccompAgent } from "../harness/helpers/seccomp-agent.ts";
+import { rootlessShell } from "../harness/host/user.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
-import { openSeccompAgent, type SeccompAgent } from "../harness/seccomp-agent.ts";
 import { spec } from "../harness/spec.ts";
-import { rootlessShell } from "../harness/user.ts";
 
 const CLAUSE = "config-linux.md, Seccomp";
 

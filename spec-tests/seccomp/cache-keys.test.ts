@@ -3,7 +3,7 @@ import { copyFileSync, cpSync, mkdirSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect } from "vitest";
 import type { Seccomp } from "../harness/config.ts";
-import { CHMOD, COMPILED, denyChmod, entries, KEPT, runProbe, warmed } from "../harness/filter-cache.ts";
+import { CHMOD, COMPILED, denyChmod, entries, KEPT, runProbe, warmed } from "../harness/host/filter-cache.ts";
 import { IS_RUNTS, RUNTIME } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
 

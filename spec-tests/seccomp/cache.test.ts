@@ -26,12 +26,12 @@ import {
   profiled,
   runProbe,
   warmed,
-} from "../harness/filter-cache.ts";
-import { kernelFilter } from "../harness/kernel-filter.ts";
+} from "../harness/host/filter-cache.ts";
+import { kernelFilter } from "../harness/host/kernel-filter.ts";
+import { rootlessShell, USER } from "../harness/host/user.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import { FILTER_CACHE, type Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
-import { rootlessShell, USER } from "../harness/user.ts";
 
 const CLAUSE = "promise: SECURITY.md, compiled filters";
 

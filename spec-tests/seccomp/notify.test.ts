@@ -2,11 +2,11 @@ import { rmSync, statSync } from "node:fs";
 import { expect } from "vitest";
 import type { Config, Seccomp } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
+import { openSeccompAgent, type SeccompAgent } from "../harness/helpers/seccomp-agent.ts";
 import { parseObject } from "../harness/json.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
-import { openSeccompAgent, type SeccompAgent } from "../harness/seccomp-agent.ts";
 import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "config-linux.md, Seccomp";

@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import type { Config, Seccomp } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
-import { kernelFilter } from "../harness/kernel-filter.ts";
+import { kernelFilter } from "../harness/host/kernel-filter.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";

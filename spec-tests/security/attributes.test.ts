@@ -4,12 +4,12 @@ import { expect } from "vitest";
 import { type Mount, setNamespace } from "../harness/config.ts";
 import { type Container, succeed } from "../harness/container.ts";
 import { running } from "../harness/exec.ts";
-import { held } from "../harness/held-namespace.ts";
+import { findingsOf, startWatch } from "../harness/helpers/watcher.ts";
+import { held } from "../harness/host/held-namespace.ts";
+import { mappedShell } from "../harness/host/user-namespace.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { skipWithout, spec } from "../harness/spec.ts";
-import { mappedShell } from "../harness/user-namespace.ts";
-import { findingsOf, startWatch } from "../harness/watcher.ts";
 
 /**
  * A mount that others see has its attributes before it appears: what is taken from it afterwards, as by `ro` on what is attached

@@ -1,12 +1,12 @@
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
-import { openConsole } from "../harness/console.ts";
 import type { Container } from "../harness/container.ts";
 import { running } from "../harness/exec.ts";
+import { isFinished, readTrace, straceWrapper, type TracedCall } from "../harness/explain/strace.ts";
+import { openConsole } from "../harness/helpers/console.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { skipWithout, spec } from "../harness/spec.ts";
-import { isFinished, readTrace, straceWrapper, type TracedCall } from "../harness/strace.ts";
 
 /** A process of exec is in sight of the container from its clone on. What it must not have there, another one has given up before. */
 

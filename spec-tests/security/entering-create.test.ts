@@ -1,17 +1,17 @@
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import { type Config, type Hook, setNamespace } from "../harness/config.ts";
-import { openConsole } from "../harness/console.ts";
 import { type Container, succeed } from "../harness/container.ts";
 import { withOpen } from "../harness/descriptors.ts";
-import { host, moving } from "../harness/network.ts";
-import { openServiceManager, send } from "../harness/notify.ts";
+import { openConsole } from "../harness/helpers/console.ts";
+import { openServiceManager, send } from "../harness/helpers/notify.ts";
+import { openSeccompAgent } from "../harness/helpers/seccomp-agent.ts";
+import { findingsOf, startWatch, type Watched } from "../harness/helpers/watcher.ts";
+import { host, moving } from "../harness/host/network.ts";
+import { giveToMappedRoot, mapIds } from "../harness/host/user-namespace.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
-import { openSeccompAgent } from "../harness/seccomp-agent.ts";
 import { skipWithout, spec } from "../harness/spec.ts";
-import { giveToMappedRoot, mapIds } from "../harness/user-namespace.ts";
-import { findingsOf, startWatch, type Watched } from "../harness/watcher.ts";
 
 /**
  * The same of the processes that `create`, `start` and `run` make: of a container's init from where it waits for `start` on, since

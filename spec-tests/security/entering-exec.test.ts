@@ -2,16 +2,16 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { type Config, setNamespace, writableCgroup } from "../harness/config.ts";
-import { openConsole } from "../harness/console.ts";
 import { type Container, succeed } from "../harness/container.ts";
 import { withOpen } from "../harness/descriptors.ts";
-import { openPidfdReceiver } from "../harness/pidfd.ts";
+import { openConsole } from "../harness/helpers/console.ts";
+import { openPidfdReceiver } from "../harness/helpers/pidfd.ts";
+import { openSeccompAgent } from "../harness/helpers/seccomp-agent.ts";
+import { findingsOf, startWatch, type Watched } from "../harness/helpers/watcher.ts";
+import { giveToMappedRoot, mapIds } from "../harness/host/user-namespace.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
-import { openSeccompAgent } from "../harness/seccomp-agent.ts";
 import { skipWithout, spec } from "../harness/spec.ts";
-import { giveToMappedRoot, mapIds } from "../harness/user-namespace.ts";
-import { findingsOf, startWatch, type Watched } from "../harness/watcher.ts";
 
 /**
  * What enters a container is in its final state before it enters: at no system call has a process of `exec` that the container can see
@@ -33,7 +33,7 @@ interface Visit {
   readonly held?: string;
 }
 
-const ON_TERMINAL = ["python3", join(import.meta.dirname, "../harness/on-terminal.py")];
+const ON_TERMINAL = ["python3", join(import.meta.dirname, "../harness/helpers/on-terminal.py")];
 const HANDED = "handed over by the caller";
 const IN_CGROUP = "cgroup, detached and read-only";
 

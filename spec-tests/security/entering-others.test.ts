@@ -1,12 +1,12 @@
 import { readdirSync, readlinkSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
-import { countAbove, counting, criuSpec, imagesIn } from "../harness/checkpoint.ts";
 import { type Container, succeed } from "../harness/container.ts";
 import { running } from "../harness/exec.ts";
+import { countAbove, counting, criuSpec, imagesIn } from "../harness/helpers/checkpoint.ts";
+import { startWatch } from "../harness/helpers/watcher.ts";
 import { type InvokeOptions, IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { skipWithout, spec } from "../harness/spec.ts";
-import { startWatch } from "../harness/watcher.ts";
 
 /** Commands that have no process in sight of a container at all; and whether the watcher of these tests sees what there is to see. */
 

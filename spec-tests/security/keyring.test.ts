@@ -19,7 +19,7 @@ int main(void) {
 
 /** A user of the host who makes keyrings of these names. Returns what counts the keys in them. */
 async function squatter(sandbox: Sandbox, names: readonly string[]): Promise<() => Promise<number>> {
-  const script = join(import.meta.dirname, "../harness/keyring-squatter.py");
+  const script = join(import.meta.dirname, "../harness/helpers/keyring-squatter.py");
   const child = spawn("python3", [script, String(USER), ...names], { stdio: ["pipe", "pipe", "inherit"] });
   sandbox.atEnd(() => void child.kill("SIGKILL"));
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();

@@ -1,10 +1,10 @@
 import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { addProgram } from "../harness/c-program.ts";
 import type { Mount } from "../harness/config.ts";
 import { type Container, succeed } from "../harness/container.ts";
 import { running } from "../harness/exec.ts";
+import { addProgram } from "../harness/helpers/c-program.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";

@@ -1,9 +1,9 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
+import { startSwapper } from "../harness/helpers/swapper.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
-import { startSwapper } from "../harness/swapper.ts";
 
 /**
  * Another container that shares the root file system, and needs no capability for it, puts an empty directory in the place of the one

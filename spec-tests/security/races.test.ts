@@ -1,13 +1,13 @@
 import { mkdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { type Outside, outside } from "../harness/canary.ts";
 import type { Config } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
+import { startSwapper } from "../harness/helpers/swapper.ts";
+import { type Outside, outside } from "../harness/host/canary.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { skipWithout, spec } from "../harness/spec.ts";
-import { startSwapper } from "../harness/swapper.ts";
 
 /**
  * Another container that shares a volume, or a build step, swaps paths of the root file system while it is set up. Whatever the

@@ -3,13 +3,13 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import { type Config, setNamespace } from "../harness/config.ts";
 import { running } from "../harness/exec.ts";
+import { becomeUser, delegatedCgroup, rootlessShell } from "../harness/host/user.ts";
+import { giveToMappedRoot, mapIds } from "../harness/host/user-namespace.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { giveRootfsTo } from "../harness/rootfs.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
-import { becomeUser, delegatedCgroup, rootlessShell } from "../harness/user.ts";
-import { giveToMappedRoot, mapIds } from "../harness/user-namespace.ts";
 
 /** Users, groups, capabilities and cgroups: a container has those that it is given, and no others. */
 

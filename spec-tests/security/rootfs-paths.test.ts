@@ -1,9 +1,9 @@
 import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { outside } from "../harness/canary.ts";
 import type { Config } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
+import { outside } from "../harness/host/canary.ts";
 import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
-import { addProgram } from "../harness/c-program.ts";
 import { type Config, setNamespace } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
+import { addProgram } from "../harness/helpers/c-program.ts";
 import { giveRootfsTo } from "../harness/rootfs.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { skipWithout, spec } from "../harness/spec.ts";

@@ -5,7 +5,7 @@ import type { Container } from "../harness/container.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { RUNTIME } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
-import { cgroupOf, SYSTEMD, scopeOf, systemdSpecs } from "../harness/systemd-spec.ts";
+import { cgroupOf, SYSTEMD, scopeOf, systemdSpecs } from "../harness/systemd/systemd-spec.ts";
 
 const systemdSpec = systemdSpecs();
 const PATH = "config-linux.md, Cgroups Path";

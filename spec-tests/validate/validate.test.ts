@@ -2,10 +2,10 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { elfFile, MACHINES } from "../harness/elf.ts";
+import { elfFile, MACHINES } from "../harness/helpers/elf.ts";
+import { userWrapper } from "../harness/host/user.ts";
 import { checkReadme } from "../harness/readme.ts";
 import { spec } from "../harness/spec.ts";
-import { userWrapper } from "../harness/user.ts";
 import { findings, shown, validate } from "../harness/validate.ts";
 
 spec(

@@ -3,11 +3,11 @@ import { once } from "node:events";
 import { lstatSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect } from "vitest";
+import { USER } from "../harness/host/user.ts";
 import { HAS_WARM_START, Installation, WARM, withoutCalls } from "../harness/installation.ts";
 import { PATH, type Result } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
-import { USER } from "../harness/user.ts";
 
 const CLAUSE = "promise: warm start";
 

@@ -3,11 +3,6 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import type { Container } from "../harness/container.ts";
 import { running } from "../harness/exec.ts";
-import { COLD, HAS_WARM_START, Installation, WARM, withoutCalls } from "../harness/installation.ts";
-import { parseObject } from "../harness/json.ts";
-import type { Result } from "../harness/runtime.ts";
-import type { Sandbox } from "../harness/sandbox.ts";
-import { spec } from "../harness/spec.ts";
 import {
   differences,
   EXIT_CODE,
@@ -15,12 +10,17 @@ import {
   SHOW_SURROUNDINGS,
   type Surroundings,
   surroundingsUnder,
-} from "../harness/surroundings.ts";
+} from "../harness/host/surroundings.ts";
+import { COLD, HAS_WARM_START, Installation, WARM, withoutCalls } from "../harness/installation.ts";
+import { parseObject } from "../harness/json.ts";
+import type { Result } from "../harness/runtime.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "promise: warm start";
 const SHOW = ["sh", "-c", SHOW_SURROUNDINGS];
 const STARTS = [WARM, COLD] as const;
-const ON_TERMINAL = ["python3", join(import.meta.dirname, "../harness/on-terminal.py")];
+const ON_TERMINAL = ["python3", join(import.meta.dirname, "../harness/helpers/on-terminal.py")];
 const PIDS = /^(status (?:Tgid|Pid|NS\w+)):.*/;
 
 /** Who calls the runtime. The last one's start becomes a cold one at nearly the last moment. */
@@ -29,7 +29,7 @@ const CALLERS: Readonly<Record<string, (sandbox: Sandbox) => readonly string[]>>
   "an odd caller": (sandbox) => {
     const folder = sandbox.path("cwd");
     mkdirSync(folder, { recursive: true });
-    return ["python3", join(import.meta.dirname, "../harness/odd-caller.py"), folder];
+    return ["python3", join(import.meta.dirname, "../harness/helpers/odd-caller.py"), folder];
   },
   "a caller whose filter refuses rseq": () => withoutCalls("rseq"),
 };

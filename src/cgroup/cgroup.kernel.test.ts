@@ -4,8 +4,8 @@ import { createCgroup, openCgroup } from "./create.ts";
 import { CGROUP_MOUNT, cgroupName, processesOf, visitCgroups } from "./files.ts";
 import { cannotRun, hasEvent, isFrozen, setFrozen } from "./freeze.ts";
 import { freshCgroup, hostHas, type Member, read, skipReason, startMember } from "./kernel.test-support.ts";
+import { applyResources } from "./limits/apply.ts";
 import { killCgroup, removeCgroup } from "./remove.ts";
-import { applyResources } from "./resources.ts";
 
 const options = { rootless: false };
 

@@ -4,8 +4,6 @@ import { accessSync, openSync, W_OK } from "../../bindings/linux/files.ts";
 import { dirname } from "../../bindings/linux/paths.ts";
 import { errorCode, RuntsError } from "../errors.ts";
 import type { LinuxResources } from "../spec/types.ts";
-import { controllerOf } from "./cgroup-write.ts";
-import { checkCgroupType, enableControllers } from "./controllers.ts";
 import {
   CGROUP_MOUNT,
   cgroupName,
@@ -14,8 +12,10 @@ import {
   processesOf,
   tryReadCgroupFile,
 } from "./files.ts";
+import { controllerOf } from "./limits/cgroup-write.ts";
+import { checkCgroupType, enableControllers } from "./limits/controllers.ts";
+import { planResources } from "./limits/plan.ts";
 import { callerCgroup } from "./path.ts";
-import { planResources } from "./plan.ts";
 
 export interface Cgroup {
   readonly directory: string;

@@ -7,9 +7,9 @@ import { statfsSync } from "../../bindings/linux/file-status.ts";
 import { closeSync } from "../../bindings/linux/files.ts";
 import { absolutePath } from "../../bindings/linux/paths.ts";
 import { pidfdOpen, pidfdSendSignal } from "../../bindings/linux/pidfd.ts";
+import { sleep } from "../../bindings/linux/sleep.ts";
 import { SyscallError } from "../../bindings/syscall-error.ts";
 import { errorCode, RuntsError } from "../errors.ts";
-import { sleep } from "./clock.ts";
 import {
   CGROUP_MOUNT,
   CGROUP2_SUPER_MAGIC,

@@ -6,7 +6,7 @@ import { fuzzing, Random } from "../../bindings/random.test-support.ts";
 import { recordingOperations, sampleState } from "./capture.test-support.ts";
 import { runCommandLine } from "./command-line.ts";
 import { commands } from "./commands.ts";
-import { globalOptions } from "./global-options.ts";
+import { globalOptions } from "./options/global-options.ts";
 import { written } from "./written.test-support.ts";
 
 /** Command lines made of what the parser knows, and of what it doesn't: each runs an operation or is one clear error. */

@@ -1,5 +1,5 @@
 import type { MountEntry } from "../container/mount-list.ts";
-import type { ContainerState } from "../container/state.ts";
+import type { ContainerState } from "../container/record/status.ts";
 import type { Operations } from "./operations.ts";
 
 /** Of a container that hides a control character in a name. */

@@ -3,7 +3,7 @@ import { versionText } from "../version.ts";
 import { recordingOperations } from "./capture.test-support.ts";
 import { runCommandLine } from "./command-line.ts";
 import { commands } from "./commands.ts";
-import { globalOptions } from "./global-options.ts";
+import { globalOptions } from "./options/global-options.ts";
 import { forgetWritten, written } from "./written.test-support.ts";
 
 vi.mock("../../bindings/linux/files.ts", async (original) => {

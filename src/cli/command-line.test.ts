@@ -8,8 +8,8 @@ import { openLog } from "../log.ts";
 import { recordingOperations, sampleState } from "./capture.test-support.ts";
 import { runCommandLine } from "./command-line.ts";
 import { contextFrom } from "./context.ts";
-import { globalOptions } from "./global-options.ts";
-import { parseArguments } from "./parse.ts";
+import { parseArguments } from "./options/arguments.ts";
+import { globalOptions } from "./options/global-options.ts";
 import { forgetWritten, written } from "./written.test-support.ts";
 
 vi.mock("../../bindings/linux/files.ts", async (original) => {

@@ -5,12 +5,12 @@ import { versionText } from "../version.ts";
 import { commands } from "./commands.ts";
 import { contextFrom, openLogFrom } from "./context.ts";
 import { debugged } from "./debugged.ts";
-import type { CommandDescription } from "./description.ts";
-import { globalOptions } from "./global-options.ts";
 import type { Operations } from "./operations.ts";
+import { checkPositionals, type ParsedArguments, parseArguments } from "./options/arguments.ts";
+import type { CommandDescription } from "./options/description.ts";
+import { globalOptions } from "./options/global-options.ts";
+import { UsageError } from "./options/usage-error.ts";
 import { writeOutput } from "./output.ts";
-import { checkPositionals, type ParsedArguments, parseArguments } from "./parse.ts";
-import { UsageError } from "./usage-error.ts";
 
 /** The exit code of runc for a command that does not exist; podman tries `checkpoint --help` to see whether it does. */
 const UNKNOWN_COMMAND = 3;
@@ -60,7 +60,7 @@ async function informationFor(globals: ParsedArguments): Promise<string | undefi
   if (globals.flag("version")) return versionText();
   const topic = helpTopic(globals);
   if (topic === undefined) return undefined;
-  const { helpText } = await import("./help.ts");
+  const { helpText } = await import("./help/help.ts");
   return helpText(topic === "" ? undefined : findCommand(topic));
 }
 

@@ -1,24 +1,28 @@
-import { run as checkpoint } from "./checkpoint.ts";
-import { run as completion } from "./completion.ts";
-import { run as create } from "./create.ts";
-import { checkpointOptions, restoreOptions } from "./criu-description.ts";
-import { run as remove } from "./delete.ts";
-import type { CommandDescription } from "./description.ts";
-import { run as events } from "./events.ts";
-import { run as exec } from "./exec.ts";
-import { execOptions } from "./exec-description.ts";
-import { run as features } from "./features.ts";
-import { globalOptions, helpOption } from "./global-options.ts";
-import { run as kill } from "./kill.ts";
-import { run as list } from "./list.ts";
-import { run as man } from "./man.ts";
-import { run as mounts } from "./mounts.ts";
-import type { OptionDescription, Positionals } from "./option.ts";
-import { run as pause } from "./pause.ts";
-import { run as restore } from "./restore.ts";
-import { run as resume } from "./resume.ts";
-import { run } from "./run.ts";
-import { run as seccomp } from "./seccomp.ts";
+import { run as checkpoint } from "./commands/checkpoint.ts";
+import { run as completion } from "./commands/completion.ts";
+import { run as create } from "./commands/create.ts";
+import { run as remove } from "./commands/delete.ts";
+import { run as events } from "./commands/events.ts";
+import { run as exec } from "./commands/exec.ts";
+import { run as features } from "./commands/features.ts";
+import { run as kill } from "./commands/kill.ts";
+import { run as list } from "./commands/list.ts";
+import { run as man } from "./commands/man.ts";
+import { run as mounts } from "./commands/mounts.ts";
+import { run as pause } from "./commands/pause.ts";
+import { run as restore } from "./commands/restore.ts";
+import { run as resume } from "./commands/resume.ts";
+import { run } from "./commands/run.ts";
+import { run as seccomp } from "./commands/seccomp.ts";
+import { run as spec } from "./commands/spec.ts";
+import { run as start } from "./commands/start.ts";
+import { run as state } from "./commands/state.ts";
+import { run as update } from "./commands/update.ts";
+import { checkpointOptions, restoreOptions } from "./options/criu-description.ts";
+import type { CommandDescription } from "./options/description.ts";
+import { execOptions } from "./options/exec.ts";
+import { globalOptions, helpOption } from "./options/global-options.ts";
+import type { OptionDescription, Positionals } from "./options/option.ts";
 import {
   bundleOption,
   configOption,
@@ -28,12 +32,8 @@ import {
   noSubreaperOption,
   pidFileOption,
   preserveFdsOption,
-} from "./shared-options.ts";
-import { run as spec } from "./spec.ts";
-import { run as start } from "./start.ts";
-import { run as state } from "./state.ts";
-import { run as update } from "./update.ts";
-import { updateOptions } from "./update-description.ts";
+} from "./options/shared-options.ts";
+import { updateOptions } from "./options/update-description.ts";
 
 const oneContainer: Positionals = { usage: "<container-id>", min: 1, max: 1 };
 const regexOption: OptionDescription = {
@@ -117,7 +117,7 @@ export const commands: readonly CommandDescription[] = [
     positionals: { usage: "[container-id]", min: 0, max: 1 },
     usesState: (args) => args.positionals.length > 0,
     options: [{ name: "json", type: "boolean", description: "print the findings as JSON" }, helpOption],
-    run: async (...given) => (await import("./doctor.ts")).run(...given),
+    run: async (...given) => (await import("./commands/doctor.ts")).run(...given),
   },
   {
     name: "events",
@@ -171,7 +171,7 @@ export const commands: readonly CommandDescription[] = [
       noNewKeyringOption,
       helpOption,
     ],
-    run: async (...given) => (await import("./explain.ts")).run(...given),
+    run: async (...given) => (await import("./commands/explain.ts")).run(...given),
   },
   {
     name: "features",
@@ -253,7 +253,7 @@ export const commands: readonly CommandDescription[] = [
       },
       helpOption,
     ],
-    run: async (...given) => (await import("./ps.ts")).run(...given),
+    run: async (...given) => (await import("./commands/ps.ts")).run(...given),
   },
   {
     name: "restore",
@@ -365,7 +365,7 @@ export const commands: readonly CommandDescription[] = [
       { name: "json", type: "boolean", description: "print JSON" },
       helpOption,
     ],
-    run: async (...given) => (await import("./validate.ts")).run(...given),
+    run: async (...given) => (await import("./commands/validate.ts")).run(...given),
   },
   {
     name: "warm",
@@ -381,6 +381,6 @@ export const commands: readonly CommandDescription[] = [
       { name: "remove", type: "boolean", description: "remove the image: each start is cold from then on" },
       helpOption,
     ],
-    run: async (...given) => (await import("./warm.ts")).run(...given),
+    run: async (...given) => (await import("./commands/warm.ts")).run(...given),
   },
 ];

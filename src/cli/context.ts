@@ -1,9 +1,9 @@
 import { absolutePath } from "../../bindings/linux/paths.ts";
-import type { Context } from "../container/options.ts";
-import { stateRoot } from "../container/state-root.ts";
+import type { Context } from "../container/context.ts";
+import { stateRoot } from "../container/record/state-root.ts";
 import { isLogLevel, type Log, openLog } from "../log.ts";
-import { type ParsedArguments, parseGoBoolean } from "./parse.ts";
-import { UsageError } from "./usage-error.ts";
+import { type ParsedArguments, parseGoBoolean } from "./options/arguments.ts";
+import { UsageError } from "./options/usage-error.ts";
 
 export function openLogFrom(globals: ParsedArguments): Log {
   const format = globals.string("log-format") ?? "text";

@@ -1,6 +1,6 @@
-import type { Context } from "../container/options.ts";
+import type { Context } from "../container/context.ts";
 import { logCauses, logSteps } from "../debug/debug.ts";
-import type { ParsedArguments } from "./parse.ts";
+import type { ParsedArguments } from "./options/arguments.ts";
 
 /** Runs a command and logs each of its steps. */
 export async function debugged(

@@ -1,4 +1,4 @@
-import type { ContainerState } from "../container/state.ts";
+import type { ContainerState } from "../container/record/status.ts";
 
 /** The properties in the order in which runc prints them, whatever the order in which they were read. */
 export function stateForJson(state: ContainerState): object {

@@ -8,11 +8,13 @@ import { externalAtDump } from "../criu/external-mounts.ts";
 import type { CriuOptions, CriuVersion } from "../criu/messages.ts";
 import { RuntsError } from "../errors.ts";
 import { namespacesOf } from "../plan/init-plan.ts";
-import { mountRequests } from "../plan/mount-requests.ts";
+import { mountRequests } from "../plan/mounts/requests.ts";
 import { readValidConfig } from "../spec/config.ts";
 import type { Config } from "../spec/types.ts";
-import type { CheckpointOptions } from "./criu-options.ts";
-import { CriuProcess } from "./criu-process.ts";
+import type { Context } from "./context.ts";
+import { hostFacts } from "./create/host-facts.ts";
+import type { CheckpointOptions } from "./criu/options.ts";
+import { CriuProcess } from "./criu/process.ts";
 import {
   CriuFiles,
   containerMounts,
@@ -21,15 +23,13 @@ import {
   inodeOf,
   refuseUnsaved,
   warnUnprivileged,
-} from "./criu-session.ts";
+} from "./criu/session.ts";
+import { standardStreams } from "./criu/streams.ts";
 import { deleteContainer } from "./delete.ts";
-import { hostFacts } from "./host-facts.ts";
-import { checkId } from "./id.ts";
-import { type ContainerLock, lockContainer, lockMounts } from "./lock.ts";
-import type { Context } from "./options.ts";
-import { containerDirectory, doesNotExist, type SavedState, tryReadState } from "./saved-state.ts";
-import { standardStreams } from "./standard-streams.ts";
-import { statusOf } from "./state.ts";
+import { checkId } from "./record/id.ts";
+import { type ContainerLock, lockContainer, lockMounts } from "./record/lock.ts";
+import { containerDirectory, doesNotExist, type SavedState, tryReadState } from "./record/saved-state.ts";
+import { statusOf } from "./record/status.ts";
 
 /**
  * Saves the state of all processes of a container to image files, by criu. The container ends with it and is deleted, unless it

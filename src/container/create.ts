@@ -7,8 +7,8 @@ import type { Program } from "../../bindings/stub/program.ts";
 import { cgroupPathFor, findCgroupMount } from "../cgroup/path.ts";
 import { setUpInit } from "../init/set-up.ts";
 import { type Init, type PendingInit, spawnInit } from "../init/spawn-init.ts";
-import type { CredentialOptions } from "../plan/credentials.ts";
 import { type HostFacts, hasOwn, type Namespaces, namespacesOf } from "../plan/init-plan.ts";
+import type { CredentialOptions } from "../plan/process/credentials.ts";
 import { parseConfig } from "../spec/config.ts";
 import { processOrNone } from "../spec/process.ts";
 import type { Config, Process } from "../spec/types.ts";
@@ -22,35 +22,40 @@ import {
   isRootless,
   mappedConfig,
   stdioFacts,
-} from "./caller.ts";
-import { ContainerCgroup } from "./create-cgroup.ts";
-import { type CreateParts, prepareParts } from "./create-parts.ts";
-import { explainClone } from "./delegation.ts";
-import { explained } from "./exec-failure.ts";
-import { describeOperations, firstState } from "./first-state.ts";
-import { bundlePath, hostFacts, openBundle, rootfsOf } from "./host-facts.ts";
-import { checkId } from "./id.ts";
-import { newKeyringName } from "./keyring-name.ts";
-import { type ContainerLock, lockContainer } from "./lock.ts";
-import { explainTarget } from "./mount-target.ts";
-import { prepareNotifySocket } from "./notify-socket.ts";
-import type { Context, CreateOptions } from "./options.ts";
-import { writePidFile } from "./pid-file.ts";
+} from "./caller/caller.ts";
 import {
   adoptProcess,
   canSetGroups,
   credentialOptions,
   explainedDenial,
   idMapperFor,
-} from "./process-rights.ts";
-import { startTimeOf } from "./process-status.ts";
-import { connectReceivers, type Receivers } from "./receivers.ts";
-import { makeContainerDirectory, type SavedState, startSocketPath, writeState } from "./saved-state.ts";
-import { execLabels, explainedLabel, mountLabelOf } from "./security-modules.ts";
-import { awaitClosed } from "./start-report.ts";
-import { inNetworkOfInit } from "./start-socket.ts";
-import type { TerminalReceiver } from "./terminal-receiver.ts";
-import { undoAll } from "./undo.ts";
+} from "./caller/credentials.ts";
+import { execLabels, explainedLabel, mountLabelOf } from "./caller/lsm.ts";
+import type { Context, CreateOptions } from "./context.ts";
+import { ContainerCgroup } from "./create/cgroup.ts";
+import { explainClone } from "./create/delegation.ts";
+import { bundlePath, hostFacts, openBundle, rootfsOf } from "./create/host-facts.ts";
+import { explainTarget } from "./create/mount-target.ts";
+import { type CreateParts, prepareParts } from "./create/optional-parts.ts";
+import { writePidFile } from "./create/pid-file.ts";
+import { undoAll } from "./create/undo.ts";
+import { newKeyringName } from "./keyring-name.ts";
+import { explained } from "./process/exec-failure.ts";
+import { awaitClosed } from "./process/exec-result.ts";
+import { startTimeOf } from "./process/process-status.ts";
+import { inNetworkOfInit } from "./process/start-socket.ts";
+import { describeOperations, firstState } from "./record/first-state.ts";
+import { checkId } from "./record/id.ts";
+import { type ContainerLock, lockContainer } from "./record/lock.ts";
+import {
+  makeContainerDirectory,
+  type SavedState,
+  startSocketPath,
+  writeState,
+} from "./record/saved-state.ts";
+import { prepareNotifySocket } from "./stdio/notify-socket.ts";
+import { connectReceivers, type Receivers } from "./stdio/receivers.ts";
+import type { TerminalReceiver } from "./stdio/terminal-receiver.ts";
 
 /** A container that was made a moment ago. */
 export interface Created {

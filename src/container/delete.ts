@@ -1,20 +1,20 @@
 import { rmdirSync, rmSync } from "../../bindings/linux/directories.ts";
 import { existsSync, unlinkSync } from "../../bindings/linux/files.ts";
 import { killCgroup, removeCgroup } from "../cgroup/remove.ts";
-import { removeScope, type SavedScope } from "../cgroup/systemd-scope.ts";
+import { removeScope, type SavedScope } from "../cgroup/systemd/scope.ts";
 import { RuntsError } from "../errors.ts";
 import { removeGroups } from "../resctrl/group.ts";
 import { readValidConfig } from "../spec/config.ts";
 import type { Hook } from "../spec/types.ts";
-import { endDamaged } from "./damaged-state.ts";
-import { hookState, runHooksToTheEnd } from "./hooks.ts";
-import { removeHostMount } from "./host-mount.ts";
-import { checkId } from "./id.ts";
-import { killInit } from "./init-process.ts";
-import { lockContainer } from "./lock.ts";
-import type { Context } from "./options.ts";
-import { containerDirectory, doesNotExist, type SavedState, tryReadState } from "./saved-state.ts";
-import { findContainerIn, type Status, statusOf } from "./state.ts";
+import type { Context } from "./context.ts";
+import { removeHostMount } from "./create/host-mount.ts";
+import { hookState, runHooksToTheEnd } from "./hooks/hooks.ts";
+import { killInit } from "./process/init-process.ts";
+import { endDamaged } from "./record/damaged.ts";
+import { checkId } from "./record/id.ts";
+import { lockContainer } from "./record/lock.ts";
+import { containerDirectory, doesNotExist, type SavedState, tryReadState } from "./record/saved-state.ts";
+import { findContainerIn, type Status, statusOf } from "./record/status.ts";
 
 export interface DeleteOptions {
   readonly force: boolean;

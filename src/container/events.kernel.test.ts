@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { openLog } from "../log.ts";
 import { type ContainerEvent, reportEvents, reportStats } from "./events.ts";
-import { processStat } from "./process-status.ts";
-import { writeState } from "./saved-state.ts";
-import { freshDirectory, savedState } from "./state.test-support.ts";
+import { processStat } from "./process/process-status.ts";
+import { writeState } from "./record/saved-state.ts";
+import { freshDirectory, savedState } from "./record/status.test-support.ts";
 
 const log = openLog({ format: "text", debug: false });
 

@@ -4,11 +4,11 @@ import { waitAnyReadable } from "../../bindings/linux/poll.ts";
 import { tryReadCgroupFile } from "../cgroup/files.ts";
 import { noStats, readStats, type Stats } from "../cgroup/stats.ts";
 import { RuntsError } from "../errors.ts";
-import { openInit } from "./init-process.ts";
-import type { Context } from "./options.ts";
-import { isAlive } from "./process-status.ts";
-import { readSavedState } from "./saved-state.ts";
-import { statusOf } from "./state.ts";
+import type { Context } from "./context.ts";
+import { openInit } from "./process/init-process.ts";
+import { isAlive } from "./process/process-status.ts";
+import { readSavedState } from "./record/saved-state.ts";
+import { statusOf } from "./record/status.ts";
 
 /** One line of `events`, in runc's form. */
 export type ContainerEvent =

@@ -1,7 +1,7 @@
 import { capabilityNames } from "../../bindings/abi/capability.ts";
-import { NAMESPACE_FLAGS } from "../plan/kernel-settings.ts";
-import { memoryPolicyFlags, memoryPolicyModes } from "../plan/memory-policy.ts";
-import { knownMountOptions } from "../plan/mount-options.ts";
+import { knownMountOptions } from "../plan/mounts/options.ts";
+import { NAMESPACE_FLAGS } from "../plan/namespaces.ts";
+import { memoryPolicyFlags, memoryPolicyModes } from "../plan/process/memory-policy.ts";
 import { actions, architectures, flags, operators } from "../seccomp/constants.ts";
 import { specVersion } from "../version.ts";
 
@@ -29,7 +29,7 @@ export function features(): object {
     },
     // The name is runc's; crun has it too, and engines ask for it.
     annotations: { "org.opencontainers.runc.checkpoint.enabled": "true" },
-    // Settings of criu, any property of the container's unit (src/cgroup/systemd-annotations.ts), and the caller's groups.
+    // Settings of criu, any property of the container's unit (src/cgroup/systemd/annotations.ts), and the caller's groups.
     potentiallyUnsafeConfigAnnotations: [
       "org.criu.config",
       "org.systemd.property.",

@@ -8,10 +8,10 @@ import { rememberClone } from "../init/reap-lost-clone.ts";
 import { setUpExec } from "../init/set-up-exec.ts";
 import { spawnInit } from "../init/spawn-init.ts";
 import type { Process } from "../spec/types.ts";
-import { inspectCaller } from "./caller.ts";
+import { inspectCaller } from "./caller/caller.ts";
+import { adoptProcess } from "./caller/credentials.ts";
 import { HostileStubs, Puppet, replyBytes, sendRaw } from "./hostile-stub.test-support.ts";
-import { adoptProcess } from "./process-rights.ts";
-import { awaitClosed } from "./start-report.ts";
+import { awaitClosed } from "./process/exec-result.ts";
 
 /**
  * The whole way of `exec`, from the stub to the execve, with somebody else in the place of the stub and its clone: nothing is done to any

@@ -4,12 +4,12 @@ import { pidfdSendSignal } from "../../bindings/linux/pidfd.ts";
 import { hasEvent } from "../cgroup/freeze.ts";
 import { killCgroup } from "../cgroup/remove.ts";
 import { RuntsError } from "../errors.ts";
-import { openInit } from "./init-process.ts";
-import { lockContainer } from "./lock.ts";
-import type { Context } from "./options.ts";
-import { readSavedState, type SavedState, tryReadState } from "./saved-state.ts";
+import type { Context } from "./context.ts";
+import { openInit } from "./process/init-process.ts";
+import { lockContainer } from "./record/lock.ts";
+import { readSavedState, type SavedState, tryReadState } from "./record/saved-state.ts";
+import { findContainerIn, statusOf } from "./record/status.ts";
 import { endsProcess, parseSignal } from "./signals.ts";
-import { findContainerIn, statusOf } from "./state.ts";
 
 /**
  * Sends a signal to the container's init; SIGKILL, where init doesn't take all others with it, to every process of the container.

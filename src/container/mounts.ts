@@ -16,19 +16,19 @@ import { hasOwn, namespacesOf } from "../plan/init-plan.ts";
 import { cleanPath } from "../plan/rootfs-paths.ts";
 import { parseMounts, readValidConfig } from "../spec/config.ts";
 import type { Config, Mount } from "../spec/types.ts";
-import { type Caller, inspectCaller } from "./caller.ts";
-import { differingNamespaces } from "./differing-namespaces.ts";
-import { type CgroupEntry, entryInto } from "./exec-cgroup.ts";
-import { followDanglingLinks, hostFacts } from "./host-facts.ts";
-import { checkId } from "./id.ts";
-import { openInit } from "./init-process.ts";
-import { lockMounts } from "./lock.ts";
-import { type LockedContainer, withLockedContainer } from "./locked.ts";
+import { type Caller, inspectCaller } from "./caller/caller.ts";
+import { mountLabelOf } from "./caller/lsm.ts";
+import type { Context } from "./context.ts";
+import { followDanglingLinks, hostFacts } from "./create/host-facts.ts";
+import { type CgroupEntry, entryInto } from "./join/cgroup.ts";
+import { differingNamespaces } from "./join/namespaces.ts";
 import { listedMount, type MountEntry } from "./mount-list.ts";
-import type { Context } from "./options.ts";
-import { isAlive } from "./process-status.ts";
-import { containerDirectory, type SavedState } from "./saved-state.ts";
-import { mountLabelOf } from "./security-modules.ts";
+import { openInit } from "./process/init-process.ts";
+import { isAlive } from "./process/process-status.ts";
+import { checkId } from "./record/id.ts";
+import { lockMounts } from "./record/lock.ts";
+import { type LockedContainer, withLockedContainer } from "./record/locked.ts";
+import { containerDirectory, type SavedState } from "./record/saved-state.ts";
 
 /**
  * `mounts add`: the mounts of a JSON file, in the form of config.json's, in a container that runs. All of them or none: what was

@@ -2,8 +2,8 @@ import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { freshCgroup, skipReason } from "../cgroup/kernel.test-support.ts";
 import { pauseContainer, resumeContainer } from "./pause.ts";
-import { processStat } from "./process-status.ts";
-import { contextWith, freshDirectory } from "./state.test-support.ts";
+import { processStat } from "./process/process-status.ts";
+import { contextWith, freshDirectory } from "./record/status.test-support.ts";
 
 const alive = { pid: process.pid, startTime: processStat(process.pid)?.startTime ?? "" };
 

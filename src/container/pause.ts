@@ -1,8 +1,8 @@
 import { setFrozen } from "../cgroup/freeze.ts";
 import { RuntsError } from "../errors.ts";
-import { withLockedContainer } from "./locked.ts";
-import type { Context } from "./options.ts";
-import type { SavedState } from "./saved-state.ts";
+import type { Context } from "./context.ts";
+import { withLockedContainer } from "./record/locked.ts";
+import type { SavedState } from "./record/saved-state.ts";
 
 /** Suspends all processes of the container, by the freezer of its cgroup: cgroups(7), cgroup.freeze. */
 export function pauseContainer(context: Context, id: string): void {

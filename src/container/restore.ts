@@ -1,17 +1,17 @@
 import { PR_SET_CHILD_SUBREAPER } from "../../bindings/abi/prctl.ts";
 import { syscall } from "../../bindings/ffi/syscall.ts";
 import { RuntsError } from "../errors.ts";
-import type { RestoreOptions } from "./criu-options.ts";
-import { warnUnprivileged } from "./criu-session.ts";
+import type { Context } from "./context.ts";
+import { openBundle } from "./create/host-facts.ts";
+import type { RestoreOptions } from "./criu/options.ts";
+import { Restoration } from "./criu/restoration.ts";
+import { warnUnprivileged } from "./criu/session.ts";
 import { deleteContainer } from "./delete.ts";
-import { Foreground, holdForwardedSignals } from "./foreground.ts";
-import { foregroundTerminal } from "./foreground-terminal.ts";
-import { openBundle } from "./host-facts.ts";
-import { checkId } from "./id.ts";
-import type { Context } from "./options.ts";
-import { Restoration } from "./restoration.ts";
-import type { SavedState } from "./saved-state.ts";
-import { type TerminalReceiver, terminalReceiver } from "./terminal-receiver.ts";
+import { checkId } from "./record/id.ts";
+import type { SavedState } from "./record/saved-state.ts";
+import { Foreground, holdForwardedSignals } from "./stdio/foreground.ts";
+import { foregroundTerminal } from "./stdio/foreground-terminal.ts";
+import { type TerminalReceiver, terminalReceiver } from "./stdio/terminal-receiver.ts";
 
 /**
  * Makes a container anew from the images of a checkpoint, whose processes run on where they were. In the foreground it waits for

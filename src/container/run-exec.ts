@@ -1,8 +1,8 @@
 import { killAndReap } from "../../bindings/linux/reap.ts";
+import type { Context } from "./context.ts";
 import { type ExecOptions, execInContainer } from "./exec.ts";
-import { Foreground, holdForwardedSignals } from "./foreground.ts";
-import { foregroundTerminal } from "./foreground-terminal.ts";
-import type { Context } from "./options.ts";
+import { Foreground, holdForwardedSignals } from "./stdio/foreground.ts";
+import { foregroundTerminal } from "./stdio/foreground-terminal.ts";
 
 /** `exec` as a command: in the foreground it waits for the process, and returns its exit code. */
 export function runExec(context: Context, options: ExecOptions, detach: boolean): number {

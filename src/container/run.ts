@@ -1,13 +1,13 @@
 import { PR_SET_CHILD_SUBREAPER } from "../../bindings/abi/prctl.ts";
 import { syscall } from "../../bindings/ffi/syscall.ts";
+import type { Context, RunOptions } from "./context.ts";
 import { type Created, createLocked } from "./create.ts";
 import { deleteContainer } from "./delete.ts";
-import { Foreground, holdForwardedSignals } from "./foreground.ts";
-import { foregroundTerminal } from "./foreground-terminal.ts";
-import type { NotifyRelay } from "./notify-socket.ts";
-import type { Context, RunOptions } from "./options.ts";
-import { SeccompTrace } from "./seccomp-trace.ts";
+import { SeccompTrace } from "./seccomp/trace.ts";
 import { type StartOptions, startContainer } from "./start.ts";
+import { Foreground, holdForwardedSignals } from "./stdio/foreground.ts";
+import { foregroundTerminal } from "./stdio/foreground-terminal.ts";
+import type { NotifyRelay } from "./stdio/notify-socket.ts";
 
 /**
  * Creates and starts a container. In the foreground it waits for the end of init, passing signals on, deletes the container and

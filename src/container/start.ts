@@ -6,28 +6,28 @@ import { RuntsError } from "../errors.ts";
 import { operationError } from "../init/run-program.ts";
 import { readValidConfig } from "../spec/config.ts";
 import type { Hook } from "../spec/types.ts";
-import { callersNotifySocket } from "./caller.ts";
+import { callersNotifySocket } from "./caller/caller.ts";
+import type { Context } from "./context.ts";
 import type { Created } from "./create.ts";
 import { destroy } from "./delete.ts";
-import { explained } from "./exec-failure.ts";
-import { hookState, runHooks } from "./hooks.ts";
-import { checkId } from "./id.ts";
-import { killInit, openInit } from "./init-process.ts";
-import { lockContainer } from "./lock.ts";
-import { type NotifyRelay, openNotifyRelay } from "./notify-socket.ts";
-import type { Context } from "./options.ts";
+import { hookState, runHooks } from "./hooks/hooks.ts";
+import { prepareStartHooks } from "./hooks/start-hooks.ts";
+import { explained } from "./process/exec-failure.ts";
+import { checkHasExecuted, type ProgramFailure, readFailure } from "./process/exec-result.ts";
+import { killInit, openInit } from "./process/init-process.ts";
+import { inNetworkOfInit } from "./process/start-socket.ts";
+import { checkId } from "./record/id.ts";
+import { lockContainer } from "./record/lock.ts";
 import {
   containerDirectory,
   doesNotExist,
   type SavedState,
   startSocketPath,
   tryReadState,
-} from "./saved-state.ts";
-import { connectToAgent, type SeccompAgent } from "./seccomp-listener.ts";
-import { prepareStartHooks } from "./start-hooks.ts";
-import { checkHasExecuted, type ProgramFailure, readFailure } from "./start-report.ts";
-import { inNetworkOfInit } from "./start-socket.ts";
-import { statusOf } from "./state.ts";
+} from "./record/saved-state.ts";
+import { statusOf } from "./record/status.ts";
+import { connectToAgent, type SeccompAgent } from "./seccomp/agent.ts";
+import { type NotifyRelay, openNotifyRelay } from "./stdio/notify-socket.ts";
 
 export interface StartOptions {
   /**

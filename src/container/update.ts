@@ -1,21 +1,21 @@
 import { oneLine } from "../../bindings/abi/printable.ts";
 import { readFileSync } from "../../bindings/linux/files.ts";
-import type { CgroupWrite } from "../cgroup/cgroup-write.ts";
-import { applyDeviceRules } from "../cgroup/devices.ts";
-import { updateScope } from "../cgroup/systemd-scope.ts";
-import { ResourceUpdate } from "../cgroup/update-resources.ts";
+import { applyDeviceRules } from "../cgroup/devices/rules.ts";
+import type { CgroupWrite } from "../cgroup/limits/cgroup-write.ts";
+import { ResourceUpdate } from "../cgroup/limits/update.ts";
+import { updateScope } from "../cgroup/systemd/scope.ts";
 import { RuntsError, reworded } from "../errors.ts";
 import { updateSchemata } from "../resctrl/group.ts";
 import { findResctrl } from "../resctrl/mount.ts";
 import { type SchemaWrite, schemaWrites } from "../resctrl/schemata.ts";
 import { parseResources, readValidConfig, resourceIssues } from "../spec/config.ts";
 import type { DeviceRule, IntelRdt, LinuxResources } from "../spec/types.ts";
-import { inspectCaller, isRootless } from "./caller.ts";
-import { type LockedContainer, withLockedContainer } from "./locked.ts";
+import { inspectCaller, isRootless } from "./caller/caller.ts";
+import type { Context } from "./context.ts";
 import { mergeResources, resourcesToApply } from "./merge-resources.ts";
-import type { Context } from "./options.ts";
-import { replaceConfig } from "./saved-config.ts";
-import { containerDirectory, tryReadState } from "./saved-state.ts";
+import { type LockedContainer, withLockedContainer } from "./record/locked.ts";
+import { replaceConfig } from "./record/saved-config.ts";
+import { containerDirectory, tryReadState } from "./record/saved-state.ts";
 
 /** Where the new values come from: JSON, with pointers from `linux.resources` on, or the command line. */
 export type ResourceChange =

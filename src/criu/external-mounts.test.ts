@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type MountInfo, parseMountInfo } from "../../bindings/linux/mount-info.ts";
-import { mountRequests } from "../plan/mount-requests.ts";
+import { mountRequests } from "../plan/mounts/requests.ts";
 import { testPlan } from "../plan/plan.test-support.ts";
 import type { Mount, Namespace } from "../spec/types.ts";
 import { type ContainerMounts, externalAtDump, externalAtRestore } from "./external-mounts.ts";

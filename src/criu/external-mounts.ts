@@ -1,5 +1,5 @@
 import type { MountInfo } from "../../bindings/linux/mount-info.ts";
-import type { MountRequest } from "../plan/mount-requests.ts";
+import type { MountRequest } from "../plan/mounts/requests.ts";
 
 /**
  * Mounts that are none of the container's own: criu neither saves what they show nor mounts them by itself. At a dump each gets a

@@ -1,4 +1,4 @@
-import type { CgroupWrite } from "../cgroup/cgroup-write.ts";
+import type { CgroupWrite } from "../cgroup/limits/cgroup-write.ts";
 import type { Finding } from "./finding.ts";
 
 /** The container's cgroup, as files. */

@@ -4,11 +4,14 @@ import { ENOSYS, EPERM } from "../../bindings/abi/errno.ts";
 import { loadLibrary } from "../../bindings/ffi/koffi.ts";
 import { type SyscallName, trySyscall } from "../../bindings/ffi/syscall.ts";
 import { effectiveUid, wholeEnvironment } from "../../bindings/linux/own-process.ts";
-import { BPF_PROG_QUERY } from "../cgroup/device-attach.ts";
+import { BPF_PROG_QUERY } from "../cgroup/devices/attach.ts";
 import { CGROUP2_SUPER_MAGIC } from "../cgroup/files.ts";
 import { isWritableCgroup } from "../cgroup/path.ts";
-import { inspectCaller } from "../container/caller.ts";
-import { findProgram } from "../container/find-program.ts";
+import { inspectCaller } from "../container/caller/caller.ts";
+import { appArmorIsEnabled, selinuxIsEnabled } from "../container/caller/lsm.ts";
+import { findProgram } from "../container/process/find-program.ts";
+import { userName } from "../container/record/status.ts";
+import { type ColdReason, coldReason } from "../freeze/cold-reason.ts";
 import {
   controllers,
   fileSystems,
@@ -17,10 +20,7 @@ import {
   namespaceFiles,
   textOf,
   words,
-} from "../container/kernel-offers.ts";
-import { appArmorIsEnabled, selinuxIsEnabled } from "../container/security-modules.ts";
-import { userName } from "../container/state.ts";
-import { type ColdReason, coldReason } from "../freeze/cold-reason.ts";
+} from "../inspect/kernel-features.ts";
 
 /** What a host offers: plain facts, to be judged by host-judgement.ts. */
 export interface Host {

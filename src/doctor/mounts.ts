@@ -5,8 +5,8 @@ import { type MountInfo, mountIdOf, mountsOf } from "../../bindings/linux/mount-
 import { openInRoot } from "../../bindings/linux/open-beneath.ts";
 import { absolutePath } from "../../bindings/linux/paths.ts";
 import { SyscallError } from "../../bindings/syscall-error.ts";
-import { bindSource } from "../container/container-view.ts";
-import { type MountOptions, parseMountOptions } from "../plan/mount-options.ts";
+import { bindSource } from "../inspect/container-view.ts";
+import { type MountOptions, parseMountOptions } from "../plan/mounts/options.ts";
 import type { Config, Mount } from "../spec/types.ts";
 import type { Finding } from "./finding.ts";
 

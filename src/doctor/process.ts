@@ -1,6 +1,6 @@
 import { capabilityNames } from "../../bindings/abi/capability.ts";
 import type { Namespaces } from "../plan/init-plan.ts";
-import { NAMESPACE_FLAGS } from "../plan/kernel-settings.ts";
+import { NAMESPACE_FLAGS } from "../plan/namespaces.ts";
 import type { Config, Process } from "../spec/types.ts";
 import type { Finding } from "./finding.ts";
 

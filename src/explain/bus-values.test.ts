@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { BusValue } from "../../bindings/linux/sd-bus.ts";
-import { annotatedProperties } from "../cgroup/systemd-annotations.ts";
+import { annotatedProperties } from "../cgroup/systemd/annotations.ts";
 import { busText, busTexts } from "./bus-values.ts";
 
 describe("values on a bus", () => {

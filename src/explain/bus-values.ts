@@ -1,5 +1,5 @@
 import { asArray, type BusValue, firstType } from "../../bindings/linux/sd-bus.ts";
-import { INTEGERS } from "../cgroup/systemd-annotations.ts";
+import { INTEGERS } from "../cgroup/systemd/annotations.ts";
 
 /** What is sent on a bus, in the text format of GVariant: as annotations write the values of properties. */
 

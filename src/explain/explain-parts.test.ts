@@ -3,8 +3,8 @@ import { compareExplanations, differencesText } from "./compare.ts";
 import { Names } from "./names.ts";
 import type { ExplainedOperation, Explanation } from "./operation.ts";
 import { RegisterNames } from "./register-names.ts";
+import { VirtualFiles } from "./simulation/virtual-files.ts";
 import { callText, explanationText } from "./text.ts";
-import { VirtualFiles } from "./virtual-files.ts";
 
 function operation(call: string, args: string[], more: Partial<ExplainedOperation> = {}): ExplainedOperation {
   return { step: 2, by: "init", pointer: "/mounts/0", purpose: "mount", call, args, ...more };

@@ -8,15 +8,15 @@ import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import { absolutePath } from "../../bindings/linux/paths.ts";
 import { tapStubs } from "../../bindings/stub/client.ts";
 import { SyscallError } from "../../bindings/syscall-error.ts";
-import { type Caller, inspectCaller, managerOf } from "../container/caller.ts";
-import { ContainerView } from "../container/container-view.ts";
+import { type Caller, inspectCaller, managerOf } from "../container/caller/caller.ts";
+import type { Context, CreateOptions } from "../container/context.ts";
+import { netDevicePointer } from "../container/create/net-devices.ts";
 import { createContainer } from "../container/create.ts";
-import { hookOf, type NamedHook } from "../container/hooks.ts";
-import { netDevicePointer } from "../container/net-devices.ts";
-import type { Context, CreateOptions } from "../container/options.ts";
+import { hookOf, type NamedHook } from "../container/hooks/hooks.ts";
 import { startContainer } from "../container/start.ts";
 import { RuntsError } from "../errors.ts";
 import { mapLines } from "../init/id-mappings.ts";
+import { ContainerView } from "../inspect/container-view.ts";
 import { hasOwn, namespacesOf } from "../plan/init-plan.ts";
 import { readConfig, readConfigAndBytes } from "../spec/config.ts";
 import { namespaceFile } from "../spec/namespaces.ts";
@@ -27,11 +27,11 @@ import { Names } from "./names.ts";
 import { type Explanation, HOOK_STEPS, Recorder, type Stage } from "./operation.ts";
 import { Reasons } from "./reasons.ts";
 import { runtimeArguments, writtenText } from "./runtime-arguments.ts";
-import { SimulatedKernel } from "./simulated-kernel.ts";
-import { SimulatedNamespace } from "./simulated-namespace.ts";
-import { mappingsOf } from "./simulated-processes.ts";
-import { SimulatedStubs } from "./simulated-stubs.ts";
-import { simulateSystemd } from "./simulated-systemd.ts";
+import { SimulatedKernel } from "./simulation/kernel.ts";
+import { SimulatedNamespace } from "./simulation/namespace.ts";
+import { mappingsOf } from "./simulation/processes.ts";
+import { SimulatedStubs } from "./simulation/stubs.ts";
+import { simulateSystemd } from "./simulation/systemd.ts";
 
 export interface ExplainOptions extends CreateOptions {
   /** Whose rights create would have: the caller's own, or root's. */

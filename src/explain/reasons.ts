@@ -1,9 +1,9 @@
 import { rlimitNames } from "../../bindings/abi/resource.ts";
 import type { SyscallName } from "../../bindings/ffi/syscall.ts";
-import type { CgroupWrite } from "../cgroup/cgroup-write.ts";
 import { neededControllers } from "../cgroup/create.ts";
 import { CGROUP_MOUNT } from "../cgroup/files.ts";
-import { planResources } from "../cgroup/plan.ts";
+import type { CgroupWrite } from "../cgroup/limits/cgroup-write.ts";
+import { planResources } from "../cgroup/limits/plan.ts";
 import { wantsIdMap } from "../spec/id-mapped-mount.ts";
 import type { Config } from "../spec/types.ts";
 

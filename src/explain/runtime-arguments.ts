@@ -3,7 +3,7 @@ import type { NativeArgument } from "../../bindings/ffi/koffi.ts";
 import type { SyscallName } from "../../bindings/ffi/syscall.ts";
 import { decodeArguments } from "../../bindings/stub/decode.ts";
 import { type Argument, data } from "../../bindings/stub/program.ts";
-import { BPF_PROG_ATTACH, BPF_PROG_DETACH, BPF_PROG_LOAD } from "../cgroup/device-attach.ts";
+import { BPF_PROG_ATTACH, BPF_PROG_DETACH, BPF_PROG_LOAD } from "../cgroup/devices/attach.ts";
 import { bytesOf } from "./native.ts";
 
 /** The runtime's own system calls, as text. */

@@ -5,7 +5,7 @@ import { printableJson } from "../../bindings/abi/printable.ts";
 import type { MountInfo } from "../../bindings/linux/mount-info.ts";
 import type { StubChannel } from "../../bindings/stub/client.ts";
 import { type RuntsError, reworded } from "../errors.ts";
-import { candidatePaths, searchPath } from "../plan/executable.ts";
+import { candidatePaths, searchPath } from "../plan/process/executable.ts";
 import {
   type ElfHeader,
   executableFormat,
@@ -14,7 +14,7 @@ import {
   interpreterRange,
   isProgram,
   machineName,
-} from "../plan/executable-format.ts";
+} from "../plan/process/executable-format.ts";
 import type { Process } from "../spec/types.ts";
 import { type ContainerFile, ContainerFiles, type Destination } from "./container-file.ts";
 

@@ -8,10 +8,10 @@ import type { Program } from "../../bindings/stub/program.ts";
 import { SyscallError } from "../../bindings/syscall-error.ts";
 import { RuntsError } from "../errors.ts";
 import { hasOwn, type InitPlan } from "../plan/init-plan.ts";
-import { isMadeOfSource } from "../plan/inner-sources.ts";
-import { parsePropagation } from "../plan/mount-options.ts";
-import { isCgroupMount, type MountRequest } from "../plan/mount-requests.ts";
-import { copyFlags } from "../plan/mounts.ts";
+import { isMadeOfSource } from "../plan/mounts/inner-sources.ts";
+import { copyFlags } from "../plan/mounts/mounts.ts";
+import { parsePropagation } from "../plan/mounts/options.ts";
+import { isCgroupMount, type MountRequest } from "../plan/mounts/requests.ts";
 import {
   type IdMapOption,
   type IdMappings,

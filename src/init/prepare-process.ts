@@ -1,9 +1,12 @@
 import { nulTerminatedBytes } from "../../bindings/abi/byte-text.ts";
 import type { StubChannel } from "../../bindings/stub/client.ts";
 import type { Program, Register, Reply } from "../../bindings/stub/program.ts";
-import { attachTerminal, type TerminalPlan } from "../plan/console.ts";
-import { assumeCredentials, type CredentialOptions, setNoNewPrivileges } from "../plan/credentials.ts";
-import { ExecutableSearch } from "../plan/executable.ts";
+import { attachTerminal, type TerminalPlan } from "../plan/process/console.ts";
+import {
+  assumeCredentials,
+  type CredentialOptions,
+  setNoNewPrivileges,
+} from "../plan/process/credentials.ts";
 import {
   becomeReachable,
   enterWorkingDirectory,
@@ -14,14 +17,15 @@ import {
   setUmask,
   startProgram,
   verifyWorkingDirectory,
-} from "../plan/process-setup.ts";
+} from "../plan/process/exec.ts";
+import { ExecutableSearch } from "../plan/process/executable.ts";
 import {
   type ContainerNull,
   giveStdio,
   openContainerNull,
   replaceNulls,
   type StdioFacts,
-} from "../plan/stdio.ts";
+} from "../plan/process/stdio.ts";
 import type { Process } from "../spec/types.ts";
 import { runProgram } from "./run-program.ts";
 import { receiveAll, type Session, send } from "./session.ts";

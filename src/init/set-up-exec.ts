@@ -1,8 +1,8 @@
 import { AT_FDCWD, O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
 import type { Program } from "../../bindings/stub/program.ts";
-import { openTerminal } from "../plan/console.ts";
-import { setsGroups } from "../plan/credentials.ts";
-import { becomeRootOf, useAllCpus } from "../plan/kernel-settings.ts";
+import { becomeRootOf, useAllCpus } from "../plan/namespaces.ts";
+import { openTerminal } from "../plan/process/console.ts";
+import { setsGroups } from "../plan/process/credentials.ts";
 import { type ProcessOptions, prepareProcess } from "./prepare-process.ts";
 import type { Session } from "./session.ts";
 import type { Init, PendingInit } from "./spawn-init.ts";

@@ -2,19 +2,12 @@ import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
 import { openSync } from "../../bindings/linux/files.ts";
 import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import type { Program, Register } from "../../bindings/stub/program.ts";
-import { bindConsole, openTerminal, type TerminalPlan } from "../plan/console.ts";
-import { setsGroups } from "../plan/credentials.ts";
-import { makeDevices, openHostNull } from "../plan/devices.ts";
-import {
-  attachRootfs,
-  enterRootfs,
-  hasRootMount,
-  isolateMounts,
-  makeRootReadonly,
-  openRootfs,
-} from "../plan/enter-rootfs.ts";
-import { maskPaths, protectReadonlyPaths } from "../plan/hidden-paths.ts";
 import { type HostFacts, hasOwn, type InitPlan, type Namespaces } from "../plan/init-plan.ts";
+import { makeDevices, openHostNull } from "../plan/mounts/devices.ts";
+import { verifyPlaces } from "../plan/mounts/made-mounts.ts";
+import { maskPaths, protectReadonlyPaths } from "../plan/mounts/masked-paths.ts";
+import { finishMounts, makeMounts, openBindSources } from "../plan/mounts/mounts.ts";
+import { type MountRequest, mountRequests } from "../plan/mounts/requests.ts";
 import {
   becomeRootOf,
   bringLoopbackUp,
@@ -25,12 +18,19 @@ import {
   unshareAsRoot,
   useAllCpus,
   writeSysctls,
-} from "../plan/kernel-settings.ts";
-import { verifyPlaces } from "../plan/made-mounts.ts";
-import { type MountRequest, mountRequests } from "../plan/mount-requests.ts";
-import { finishMounts, makeMounts, openBindSources } from "../plan/mounts.ts";
-import { makeWorkingDirectory } from "../plan/process-setup.ts";
-import { labelFile } from "../plan/security-labels.ts";
+} from "../plan/namespaces.ts";
+import {
+  attachRootfs,
+  enterRootfs,
+  hasRootMount,
+  isolateMounts,
+  makeRootReadonly,
+  openRootfs,
+} from "../plan/pivot-root.ts";
+import { bindConsole, openTerminal, type TerminalPlan } from "../plan/process/console.ts";
+import { setsGroups } from "../plan/process/credentials.ts";
+import { makeWorkingDirectory } from "../plan/process/exec.ts";
+import { labelFile } from "../plan/process/labels.ts";
 import type { Config } from "../spec/types.ts";
 import type { openCallersSources } from "./callers-sources.ts";
 import { copyUp } from "./copy-up.ts";

@@ -25,10 +25,10 @@ import {
 } from "../../bindings/stub/client.ts";
 import { at, data, type Program } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
-import { hideFromTracers } from "../plan/credentials.ts";
 import { type Namespaces, unsharedAsRoot } from "../plan/init-plan.ts";
-import { NAMESPACE_FLAGS } from "../plan/kernel-settings.ts";
-import { keepStreamsOutside } from "../plan/stdio.ts";
+import { NAMESPACE_FLAGS } from "../plan/namespaces.ts";
+import { hideFromTracers } from "../plan/process/credentials.ts";
+import { keepStreamsOutside } from "../plan/process/stdio.ts";
 import type { Linux } from "../spec/types.ts";
 import { type MappingRights, writeIdMappings } from "./id-mappings.ts";
 import { checkJoinedMappings } from "./joined-mappings.ts";

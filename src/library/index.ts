@@ -9,19 +9,19 @@ import { createContainer } from "../container/create.ts";
 import { deleteContainer } from "../container/delete.ts";
 import { type ContainerEvent, observe } from "../container/events.ts";
 import { execInContainer } from "../container/exec.ts";
-import type { ExitStatus } from "../container/exit-status.ts";
 import { features } from "../container/features.ts";
 import { killContainer } from "../container/kill.ts";
 import { pauseContainer, resumeContainer } from "../container/pause.ts";
-import { listProcesses } from "../container/processes.ts";
-import { readSavedState, type SavedState } from "../container/saved-state.ts";
+import type { ExitStatus } from "../container/process/exit-status.ts";
+import { listProcesses } from "../container/ps.ts";
+import { readSavedState, type SavedState } from "../container/record/saved-state.ts";
+import { type ContainerState, listContainers, readContainerState } from "../container/record/status.ts";
 import { startContainer } from "../container/start.ts";
-import { type ContainerState, listContainers, readContainerState } from "../container/state.ts";
-import { defaultConfig } from "../container/template.ts";
 import { updateContainer } from "../container/update.ts";
 import { type ConfigIssue, RuntsError } from "../errors.ts";
 import { parseConfig } from "../spec/config.ts";
 import { type ConfigInput, type Input, inputText } from "../spec/config-input.ts";
+import { defaultConfig } from "../spec/default-config.ts";
 import type { LinuxResources } from "../spec/types.ts";
 import {
   OpenStreams,
@@ -33,7 +33,7 @@ import {
 import { contextOf, preparedContext, type Settings } from "./settings.ts";
 import { exitOf, exitOfInit, reapInit, waitFor } from "./waiting.ts";
 
-export type { Status } from "../container/state.ts";
+export type { Status } from "../container/record/status.ts";
 export type * from "../spec/types.ts";
 export type {
   ConfigInput,

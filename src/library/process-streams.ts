@@ -5,7 +5,7 @@ import { F_GETFD, O_CLOEXEC } from "../../bindings/abi/fcntl.ts";
 import { syscall, trySyscall } from "../../bindings/ffi/syscall.ts";
 import { closeSync, openSync } from "../../bindings/linux/files.ts";
 import { RuntsError } from "../errors.ts";
-import type { StandardStreams } from "../plan/stdio.ts";
+import type { StandardStreams } from "../plan/process/stdio.ts";
 
 /**
  * Where a standard stream goes: the stream of the calling process (`inherit`), /dev/null (`ignore`), a stream of this program (`pipe`),

@@ -1,5 +1,5 @@
-import type { Context } from "../container/options.ts";
-import { prepareStateRoot, stateRoot } from "../container/state-root.ts";
+import type { Context } from "../container/context.ts";
+import { prepareStateRoot, stateRoot } from "../container/record/state-root.ts";
 import type { Log } from "../log.ts";
 
 /** What the command line's global options say, for any operation. */

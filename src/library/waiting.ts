@@ -3,8 +3,8 @@ import { trySyscall } from "../../bindings/ffi/syscall.ts";
 import { DescriptorWatch } from "../../bindings/linux/descriptor-watch.ts";
 import { closeSync } from "../../bindings/linux/files.ts";
 import { pidfdOpen } from "../../bindings/linux/pidfd.ts";
-import { type ExitStatus, reapChild } from "../container/exit-status.ts";
-import { processStat } from "../container/process-status.ts";
+import { type ExitStatus, reapChild } from "../container/process/exit-status.ts";
+import { processStat } from "../container/process/process-status.ts";
 import { RuntsError } from "../errors.ts";
 
 const watch = new DescriptorWatch();

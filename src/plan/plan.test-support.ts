@@ -1,8 +1,8 @@
 import { isData, type Operation, Program, pathOf, RegisterAllocator } from "../../bindings/stub/program.ts";
 import type { Config, Mount } from "../spec/types.ts";
 import { type HostFacts, type InitPlan, namespacesOf } from "./init-plan.ts";
-import { mountRequests } from "./mount-requests.ts";
-import { finishMounts, makeMounts, openBindSources } from "./mounts.ts";
+import { finishMounts, makeMounts, openBindSources } from "./mounts/mounts.ts";
+import { mountRequests } from "./mounts/requests.ts";
 
 export interface TestPlan {
   readonly program: Program;

@@ -1,14 +1,11 @@
 import { describe, expect, it } from "vitest";
 import type { Operation } from "../../bindings/stub/program.ts";
 import type { Config, Process } from "../spec/types.ts";
-import { attachTerminal, bindConsole, openTerminal } from "./console.ts";
-import { cpuAffinity } from "./cpu-affinity.ts";
-import { assumeCredentials, setNoNewPrivileges } from "./credentials.ts";
-import { makeDevices, openHostNull } from "./devices.ts";
-import { attachRootfs, enterRootfs, isolateMounts, makeRootReadonly, openRootfs } from "./enter-rootfs.ts";
-import { ExecutableSearch } from "./executable.ts";
-import { maskPaths, protectReadonlyPaths } from "./hidden-paths.ts";
 import { hasOwn } from "./init-plan.ts";
+import { makeDevices, openHostNull } from "./mounts/devices.ts";
+import { maskPaths, protectReadonlyPaths } from "./mounts/masked-paths.ts";
+import { finishMounts, makeMounts, openBindSources } from "./mounts/mounts.ts";
+import { mountRequests } from "./mounts/requests.ts";
 import {
   becomeRootOf,
   bringLoopbackUp,
@@ -19,12 +16,13 @@ import {
   unshareAsRoot,
   useAllCpus,
   writeSysctls,
-} from "./kernel-settings.ts";
-import { setMemoryPolicy } from "./memory-policy.ts";
-import { mountRequests } from "./mount-requests.ts";
-import { finishMounts, makeMounts, openBindSources } from "./mounts.ts";
-import { setPersonality } from "./personality.ts";
+} from "./namespaces.ts";
+import { attachRootfs, enterRootfs, isolateMounts, makeRootReadonly, openRootfs } from "./pivot-root.ts";
 import { testPlan } from "./plan.test-support.ts";
+import { scheduleItself, schedulingCalls } from "./process/attributes.ts";
+import { attachTerminal, bindConsole, openTerminal } from "./process/console.ts";
+import { cpuAffinity } from "./process/cpu-affinity.ts";
+import { assumeCredentials, setNoNewPrivileges } from "./process/credentials.ts";
 import {
   becomeReachable,
   enterWorkingDirectory,
@@ -34,10 +32,12 @@ import {
   setUmask,
   startProgram,
   verifyWorkingDirectory,
-} from "./process-setup.ts";
-import { scheduleItself, schedulingCalls } from "./scheduling.ts";
-import { setExecLabels } from "./security-labels.ts";
-import { giveStdio, openContainerNull } from "./stdio.ts";
+} from "./process/exec.ts";
+import { ExecutableSearch } from "./process/executable.ts";
+import { setExecLabels } from "./process/labels.ts";
+import { setMemoryPolicy } from "./process/memory-policy.ts";
+import { setPersonality } from "./process/personality.ts";
+import { giveStdio, openContainerNull } from "./process/stdio.ts";
 
 const capabilities = ["CAP_KILL", "CAP_CHOWN"];
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { RESOLVE_IN_ROOT } from "../../bindings/abi/fcntl.ts";
 import { MOUNT_ATTR_RDONLY, MS_SLAVE } from "../../bindings/abi/mount.ts";
 import type { Mount } from "../spec/types.ts";
-import { mountRequests } from "./mount-requests.ts";
+import { mountRequests } from "./mounts/requests.ts";
 import { attributesOf, howOf, only, summary, testPlan } from "./plan.test-support.ts";
 import { makeRestoreRoot, protectMaskSource } from "./restore-root.ts";
 

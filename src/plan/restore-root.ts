@@ -10,8 +10,8 @@ import {
 import { MNT_DETACH, MS_SLAVE, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE } from "../../bindings/abi/mount.ts";
 import type { Program, Register } from "../../bindings/stub/program.ts";
 import type { HostFacts } from "./init-plan.ts";
-import type { MountRequest } from "./mount-requests.ts";
-import { copyFlags, kindOfSource } from "./mounts.ts";
+import { copyFlags, kindOfSource } from "./mounts/mounts.ts";
+import type { MountRequest } from "./mounts/requests.ts";
 import { attach, openOrCreate, protectHostNode } from "./rootfs-paths.ts";
 import { MOUNT_ATTR_SIZE, mountAttr } from "./structs.ts";
 

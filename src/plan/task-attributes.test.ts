@@ -2,12 +2,12 @@ import { describe, expect, it } from "vitest";
 import { sched_attr } from "../../bindings/abi/layouts.ts";
 import * as sched from "../../bindings/abi/sched.ts";
 import type { Process, Scheduler } from "../spec/types.ts";
-import { cpuAffinity } from "./cpu-affinity.ts";
-import { setMemoryPolicy } from "./memory-policy.ts";
-import { numberMask } from "./number-mask.ts";
-import { setPersonality } from "./personality.ts";
 import { bytesOf, minimalConfig, only, testPlan } from "./plan.test-support.ts";
-import { scheduleItself, schedulingCalls } from "./scheduling.ts";
+import { scheduleItself, schedulingCalls } from "./process/attributes.ts";
+import { cpuAffinity } from "./process/cpu-affinity.ts";
+import { setMemoryPolicy } from "./process/memory-policy.ts";
+import { numberMask } from "./process/number-mask.ts";
+import { setPersonality } from "./process/personality.ts";
 
 const base: Process = { cwd: "/", args: ["sh"] };
 

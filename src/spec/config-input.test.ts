@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { defaultConfig } from "../container/template.ts";
 import { RuntsError } from "../errors.ts";
 import { parseConfig } from "./config.ts";
 import { inputText } from "./config-input.ts";
+import { defaultConfig } from "./default-config.ts";
 
 describe("inputText", () => {
   it("is read back with 64-bit integers whole, whether they were numbers or bigints", () => {

@@ -1,7 +1,7 @@
 import type { ConfigIssue } from "../errors.ts";
-import { invalid } from "./json-reader.ts";
-import { MAXIMUM_DEPTH, pointerToken } from "./json-scanner.ts";
-import { toJson } from "./json-writer.ts";
+import { invalid } from "./json/reader.ts";
+import { MAXIMUM_DEPTH, pointerToken } from "./json/scanner.ts";
+import { toJson } from "./json/writer.ts";
 import type { Config } from "./types.ts";
 
 /** The same shape to be filled in: lists can be pushed to, and a 64-bit integer may be a number. */

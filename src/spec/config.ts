@@ -1,10 +1,10 @@
 import { type ConfigIssue, RuntsError } from "../errors.ts";
 import { validateConfig, validateProcess, validateResources } from "./config-validator.generated.js";
 import { type Report, schemaIssue } from "./issues.ts";
-import { invalid, isObject, type JsonDocument, readJson } from "./json-reader.ts";
-import { pointerToken } from "./json-scanner.ts";
+import { invalid, isObject, type JsonDocument, readJson } from "./json/reader.ts";
+import { pointerToken } from "./json/scanner.ts";
 import { readRegularFile } from "./regular-file.ts";
-import { RULES } from "./rules.ts";
+import { RULES } from "./rules/rules.ts";
 import type { Config, Linux, LinuxResources, Mount, Process } from "./types.ts";
 
 const CONFIG_NAME = "config.json";

@@ -1,6 +1,6 @@
 import type { ConfigIssue } from "../errors.ts";
 import type { SchemaError } from "./config-validator.generated.js";
-import { pointerToken } from "./json-scanner.ts";
+import { pointerToken } from "./json/scanner.ts";
 import type { Config } from "./types.ts";
 
 /** What a rule reports: the line is added later, from the pointer. */

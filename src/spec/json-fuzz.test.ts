@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { fuzzing, Random } from "../../bindings/random.test-support.ts";
 import { RuntsError } from "../errors.ts";
-import { readJson } from "./json-reader.ts";
-import { MAXIMUM_DEPTH, scanJson } from "./json-scanner.ts";
+import { readJson } from "./json/reader.ts";
+import { MAXIMUM_DEPTH, scanJson } from "./json/scanner.ts";
 
 /**
  * The reader beside JSON.parse: it accepts the same documents but for those with a name twice or nested too deeply, and gives the

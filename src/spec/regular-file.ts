@@ -2,7 +2,7 @@ import { O_NONBLOCK, O_RDONLY } from "../../bindings/abi/fcntl.ts";
 import { fstatSync } from "../../bindings/linux/file-status.ts";
 import { closeSync, openSync, readFileSync } from "../../bindings/linux/files.ts";
 import { RuntsError } from "../errors.ts";
-import { MAXIMUM_BYTES, tooLarge } from "./json-reader.ts";
+import { MAXIMUM_BYTES, tooLarge } from "./json/reader.ts";
 
 /** The contents of a file that may be anything: neither its kind nor its size makes the reader wait, or read without end. */
 export function readRegularFile(path: string): Buffer {

@@ -3,21 +3,21 @@ import { capabilityNames } from "../../bindings/abi/capability.ts";
 import { prlimit } from "../../bindings/linux/rlimit.ts";
 import { neededControllers } from "../cgroup/create.ts";
 import { findCgroupMount } from "../cgroup/path.ts";
-import { type Caller, inspectCaller } from "../container/caller.ts";
-import { bindSource, isShownByEarlier } from "../container/container-view.ts";
+import { type Caller, inspectCaller } from "../container/caller/caller.ts";
+import { appArmorIsEnabled, selinuxIsEnabled } from "../container/caller/lsm.ts";
+import { RuntsError } from "../errors.ts";
+import { bindSource, isShownByEarlier } from "../inspect/container-view.ts";
 import {
   controllers,
   fileSystems as fileSystemsHere,
   maxUserNamespaces,
   namespaceFiles,
   textOf,
-} from "../container/kernel-offers.ts";
-import { appArmorIsEnabled, selinuxIsEnabled } from "../container/security-modules.ts";
-import { RuntsError } from "../errors.ts";
+} from "../inspect/kernel-features.ts";
 import { isBind } from "../spec/bind-mount.ts";
-import { pointerToken } from "../spec/json-scanner.ts";
+import { pointerToken } from "../spec/json/scanner.ts";
 import { namespaceFile } from "../spec/namespaces.ts";
-import { sysctlPath } from "../spec/rules-sysctl.ts";
+import { sysctlPath } from "../spec/rules/sysctl.ts";
 import type { Config } from "../spec/types.ts";
 import { failure, type Tell, warning } from "./finding.ts";
 import { eachHook } from "./linux-rules.ts";

@@ -1,7 +1,7 @@
 import { lstatSync, statSync } from "node:fs";
 import { type MountInfo, mountsOf } from "../../bindings/linux/mount-info.ts";
-import { bindSource, type ContainerView, isShownByEarlier, showsLink } from "../container/container-view.ts";
 import { errorCode } from "../errors.ts";
+import { bindSource, type ContainerView, isShownByEarlier, showsLink } from "../inspect/container-view.ts";
 import { cleanPath, isAtOrBelow } from "../plan/rootfs-paths.ts";
 import { isBind } from "../spec/bind-mount.ts";
 import type { Config, Mount } from "../spec/types.ts";

@@ -1,10 +1,10 @@
 import { capabilityNames } from "../../bindings/abi/capability.ts";
-import type { ContainerView, Seen } from "../container/container-view.ts";
-import { candidatePaths } from "../plan/executable.ts";
+import type { ContainerView, Seen } from "../inspect/container-view.ts";
+import { candidatePaths } from "../plan/process/executable.ts";
 import { outerId } from "../spec/id-map.ts";
 import { isNewNamespace } from "../spec/namespaces.ts";
 import { withOwnIds } from "../spec/own-ids.ts";
-import { hasNiceValue } from "../spec/rules-process.ts";
+import { hasNiceValue } from "../spec/rules/process.ts";
 import type { Config, IdMapping, Process } from "../spec/types.ts";
 import { failure, type Tell, warning } from "./finding.ts";
 import { programProblem } from "./program.ts";

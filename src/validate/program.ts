@@ -1,13 +1,13 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { byteText, fromByteText } from "../../bindings/abi/byte-text.ts";
-import type { ContainerView, Seen } from "../container/container-view.ts";
+import type { ContainerView, Seen } from "../inspect/container-view.ts";
 import {
   executableFormat,
   FORMAT_LENGTH,
   hostMachine,
   interpreterRange,
   isProgram,
-} from "../plan/executable-format.ts";
+} from "../plan/process/executable-format.ts";
 
 /** Why the kernel would not execute a file of the container, beside its mode; undefined if it seems fine. */
 export function programProblem(

@@ -1,6 +1,6 @@
 import schema from "../spec/config-schema.json" with { type: "json" };
-import { isObject } from "../spec/json-reader.ts";
-import { pointerToken } from "../spec/json-scanner.ts";
+import { isObject } from "../spec/json/reader.ts";
+import { pointerToken } from "../spec/json/scanner.ts";
 import { type Tell, warning } from "./finding.ts";
 import { mostSimilar } from "./similar.ts";
 

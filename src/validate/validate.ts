@@ -1,12 +1,12 @@
 import { oneLine } from "../../bindings/abi/printable.ts";
-import { ContainerView } from "../container/container-view.ts";
-import { rootfsOf } from "../container/host-facts.ts";
-import type { Context } from "../container/options.ts";
-import { prepareStateRoot } from "../container/state-root.ts";
+import type { Context } from "../container/context.ts";
+import { rootfsOf } from "../container/create/host-facts.ts";
+import { prepareStateRoot } from "../container/record/state-root.ts";
 import { type ConfigIssue, RuntsError } from "../errors.ts";
 import { explainContainer } from "../explain/explain.ts";
+import { ContainerView } from "../inspect/container-view.ts";
 import { readConfigAndBytes } from "../spec/config.ts";
-import { isObject, type JsonDocument, readJson } from "../spec/json-reader.ts";
+import { isObject, type JsonDocument, readJson } from "../spec/json/reader.ts";
 import { readRegularFile } from "../spec/regular-file.ts";
 import type { Config } from "../spec/types.ts";
 import { type Finding, failure, type Tell, type Validation, warning } from "./finding.ts";

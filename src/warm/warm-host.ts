@@ -1,10 +1,10 @@
 import type { Kernel } from "../../bindings/ffi/syscall.ts";
-import { ContainerView } from "../container/container-view.ts";
 import { Names } from "../explain/names.ts";
 import { Recorder } from "../explain/operation.ts";
-import { SimulatedKernel } from "../explain/simulated-kernel.ts";
-import { SimulatedStubs } from "../explain/simulated-stubs.ts";
-import { simulateSystemd } from "../explain/simulated-systemd.ts";
+import { SimulatedKernel } from "../explain/simulation/kernel.ts";
+import { SimulatedStubs } from "../explain/simulation/stubs.ts";
+import { simulateSystemd } from "../explain/simulation/systemd.ts";
+import { ContainerView } from "../inspect/container-view.ts";
 import { cacheDirectory, cacheKey } from "../seccomp/cache.ts";
 import { readConfig } from "../spec/config.ts";
 import type { ConfigInput } from "../spec/config-input.ts";

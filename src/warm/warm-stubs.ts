@@ -2,8 +2,8 @@ import type { StubChannel, StubTap } from "../../bindings/stub/client.ts";
 import type { Program, Reply } from "../../bindings/stub/program.ts";
 import { PROGRESS_LENGTH, RESULT_LENGTH } from "../../bindings/stub/reply.ts";
 import { deliverMessage } from "../explain/messages.ts";
-import type { SimulatedKernel } from "../explain/simulated-kernel.ts";
-import type { SimulatedStubs } from "../explain/simulated-stubs.ts";
+import type { SimulatedKernel } from "../explain/simulation/kernel.ts";
+import type { SimulatedStubs } from "../explain/simulation/stubs.ts";
 
 /**
  * Stubs that run nothing, but speak: programs are encoded and go out, and replies come in and are decoded, as with real ones. `stubs`

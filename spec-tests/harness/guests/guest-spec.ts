@@ -1,0 +1,67 @@
+import { beforeAll, describe } from "vitest";
+import { judgedTest } from "../judged-test.ts";
+import { RUNTIME, RUNTIME_NAME, which } from "../runtime.ts";
+import { Guest } from "./guest.ts";
+import type { GuestKernel } from "./guest-kernel.ts";
+import { QEMU_GUEST } from "./guest-qemu.ts";
+import { GuestSandbox } from "./guest-sandbox.ts";
+
+export type GuestBody = (sandbox: GuestSandbox) => Promise<void>;
+
+interface Subject {
+  readonly name: string;
+  readonly path: string;
+}
+
+const TIMEOUT_MS = 300_000;
+const BOOT_TIMEOUT_MS = 180_000;
+
+/** The runtime under test, and the peers beside it unless GUEST_PEERS is 0. */
+const SUBJECTS: readonly Subject[] = [
+  { name: RUNTIME_NAME, path: RUNTIME },
+  ...(process.env.GUEST_PEERS === "0" ? [] : ["crun", "runc"]).flatMap((name) => {
+    const path = which(name);
+    return path === undefined || path === RUNTIME ? [] : [{ name, path }];
+  }),
+];
+
+/** Tests in a guest, which is booted once for all files of this process. */
+export function describeGuest(what: string, body: () => void, kernel: GuestKernel = QEMU_GUEST): void {
+  const { missing } = kernel;
+  const reason = missing === undefined ? "" : ` (skipped: ${missing})`;
+  // vitest's list leaves out what is skipped, and completeness/ wants all of it.
+  const isListing = process.env.SPEC_TESTS_LISTING !== undefined;
+  describe.skipIf(missing !== undefined && !isListing)(`${what} in a guest (${kernel.name})${reason}`, () => {
+    beforeAll(async () => {
+      running = guests.get(kernel.name);
+      if (running?.answers) return;
+      running = await Guest.boot(kernel);
+      guests.set(kernel.name, running);
+    }, BOOT_TIMEOUT_MS);
+    body();
+  });
+}
+
+const guests = new Map<string, Guest>();
+let running: Guest | undefined;
+
+/** One requirement, as `spec` of spec.ts, under each of the runtimes in turn. */
+export function guestSpec(title: string, clause: string, body: GuestBody): void {
+  for (const subject of SUBJECTS) {
+    const name = `${title} (${clause}) under ${subject.name}`;
+    judgedTest({ title, name, path: subject.path, timeoutMs: TIMEOUT_MS }, () => runInGuest(subject, body));
+  }
+}
+
+async function runInGuest(subject: Subject, body: GuestBody): Promise<void> {
+  if (running === undefined) throw new Error("there is no guest: guestSpec belongs into describeGuest");
+  const sandbox = new GuestSandbox(running, subject);
+  await sandbox.open();
+  let traces: string;
+  try {
+    await body(sandbox);
+  } finally {
+    traces = await sandbox.close();
+  }
+  if (traces !== "") throw new Error(`left in the guest:\n${traces}`);
+}

@@ -1,0 +1,33 @@
+import type { Config } from "../config.ts";
+import type { Container } from "../container.ts";
+import { giveRootfsTo } from "../rootfs.ts";
+import type { Sandbox } from "../sandbox.ts";
+
+/** First id on the host of the containers in user namespaces. */
+export const BASE = 100_000;
+
+/** A user namespace of the container's own, with 65,536 ids. */
+export function mapIds(config: Config): void {
+  config.linux.namespaces.push({ type: "user" });
+  config.linux.uidMappings = [{ containerID: 0, hostID: BASE, size: 65_536 }];
+  config.linux.gidMappings = [{ containerID: 0, hostID: BASE, size: 65_536 }];
+}
+
+/** Gives the rootfs to the root of such a namespace. */
+export function giveToMappedRoot(container: Container): void {
+  giveRootfsTo(container.rootfs, { uid: BASE, gid: BASE });
+}
+
+/** A container in a user namespace of its own, whose program is a line of shell. */
+export function mappedShell(
+  sandbox: Sandbox,
+  script: string,
+  mutate: (config: Config) => void = () => undefined,
+): Container {
+  const container = sandbox.shell(script, (config) => {
+    mapIds(config);
+    mutate(config);
+  });
+  giveToMappedRoot(container);
+  return container;
+}

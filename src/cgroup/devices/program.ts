@@ -1,0 +1,181 @@
+/**
+ * Compiles device rules to an eBPF program of type BPF_PROG_TYPE_CGROUP_DEVICE. Pure: linux/bpf.h and its instruction set
+ * (Documentation/bpf/standardization/instruction-set.rst).
+ */
+import { invalidResource } from "../limits/cgroup-write.ts";
+
+/** linux/bpf.h: BPF_DEVCG_DEV_* and BPF_DEVCG_ACC_* */
+export const DEV_BLOCK = 1;
+export const DEV_CHAR = 2;
+export const ACCESS_MKNOD = 1;
+export const ACCESS_READ = 2;
+export const ACCESS_WRITE = 4;
+export const ACCESS_ALL = ACCESS_MKNOD | ACCESS_READ | ACCESS_WRITE;
+
+/** A rule with `undefined` for "all". */
+export interface DeviceMatch {
+  readonly allow: boolean;
+  readonly type: typeof DEV_BLOCK | typeof DEV_CHAR | undefined;
+  readonly major: number | undefined;
+  readonly minor: number | undefined;
+  /** Of the ACCESS_* bits. */
+  readonly access: number;
+}
+
+/** What is allowed on a device, or with `undefined` on all devices that no entry before this one is about. */
+interface Entry {
+  readonly major: number | undefined;
+  readonly minor: number | undefined;
+  readonly allowed: number;
+}
+
+/** Opcodes: BPF_LDX|BPF_MEM|BPF_W, BPF_ALU64 and BPF_JMP with an immediate (K) or a register (X) operand. */
+const LDXW = 0x61;
+const MOV_K = 0xb7;
+const MOV_X = 0xbf;
+const AND_K = 0x57;
+const RSH_K = 0x77;
+const JNE_K = 0x55;
+const EXIT = 0x95;
+
+/** r1 holds struct bpf_cgroup_dev_ctx; the return value is in r0. */
+const RESULT = 0;
+const TYPE = 2;
+const ACCESS = 3;
+const MAJOR = 4;
+const MINOR = 5;
+/** Register numbers as sources, in the upper half of the byte. */
+const CONTEXT_SOURCE = 1 << 4;
+const TYPE_SOURCE = TYPE << 4;
+
+const LONGEST_ENTRY = 7;
+/** Offsets of jumps are 16 bits wide, and one jump skips all entries of a type. */
+const MAX_ENTRIES = Math.floor(0x7fff / LONGEST_ENTRY) - 1;
+
+/**
+ * Rules apply in order and later ones win, for each kind of access by itself: an open for reading and writing is allowed by one
+ * rule for r and another one for w. All of that is decided here, for every device that a rule names and for the rest, so that
+ * each entry of the program is final. The verifier follows every path: were a request to pass through several rules, the paths
+ * would multiply.
+ *
+ * Rules that let everything through need no program: undefined.
+ */
+export function compileDeviceRules(rules: readonly DeviceMatch[]): Uint8Array<ArrayBuffer> | undefined {
+  const chars = entriesOf(DEV_CHAR, rules);
+  const blocks = entriesOf(DEV_BLOCK, rules);
+  if (
+    chars.length + blocks.length === 2 &&
+    chars[0]?.allowed === ACCESS_ALL &&
+    blocks[0]?.allowed === ACCESS_ALL
+  ) {
+    return undefined;
+  }
+  if (Math.max(chars.length, blocks.length) > MAX_ENTRIES) {
+    throw invalidResource("/linux/resources/devices", `names more than ${MAX_ENTRIES} devices of a type`);
+  }
+  const program: Program = [];
+  // u32 access_type, (access << 16) | type; u32 major; u32 minor.
+  emit(program, LDXW, TYPE | CONTEXT_SOURCE, 0, 0);
+  emit(program, MOV_X, ACCESS | TYPE_SOURCE, 0, 0);
+  emit(program, AND_K, TYPE, 0, 0xffff);
+  emit(program, RSH_K, ACCESS, 0, 16);
+  emit(program, LDXW, MAJOR | CONTEXT_SOURCE, 4, 0);
+  emit(program, LDXW, MINOR | CONTEXT_SOURCE, 8, 0);
+  const toBlocks = emit(program, JNE_K, TYPE, 0, DEV_CHAR);
+  for (const entry of chars) emitEntry(program, entry);
+  landHere(program, toBlocks);
+  for (const entry of blocks) emitEntry(program, entry);
+  return new Uint8Array(new Uint32Array(program).buffer);
+}
+
+/** Single devices first, then major numbers, then minor numbers, then the rest: the first that matches is the answer. */
+function entriesOf(type: number, rules: readonly DeviceMatch[]): Entry[] {
+  const relevant: DeviceMatch[] = [];
+  const majors: DeviceMatch[] = [];
+  const minors: DeviceMatch[] = [];
+  const devices: { major: number; minor: number }[] = [];
+  for (const rule of rules) {
+    if (rule.type !== undefined && rule.type !== type) continue;
+    relevant.push(rule);
+    const { major, minor } = rule;
+    if (major !== undefined && minor !== undefined) devices.push({ major, minor });
+    else if (major !== undefined) majors.push(rule);
+    else if (minor !== undefined) minors.push(rule);
+  }
+  for (const { major = 0 } of majors) for (const { minor = 0 } of minors) devices.push({ major, minor });
+  const entries: Entry[] = [
+    { major: undefined, minor: undefined, allowed: allowedOn(relevant, undefined, undefined) },
+  ];
+  for (const { minor } of minors) prepend(entries, relevant, undefined, minor);
+  for (const { major } of majors) prepend(entries, relevant, major, undefined);
+  for (const { major, minor } of devices) prepend(entries, relevant, major, minor);
+  return entries;
+}
+
+/** Puts an entry before the others, unless the one that would match otherwise says the same. */
+function prepend(
+  entries: Entry[],
+  rules: readonly DeviceMatch[],
+  major: number | undefined,
+  minor: number | undefined,
+): void {
+  const allowed = allowedOn(rules, major, minor);
+  for (const entry of entries) {
+    const covers =
+      (entry.major === undefined || entry.major === major) &&
+      (entry.minor === undefined || entry.minor === minor);
+    if (!covers) continue;
+    if (entry.allowed !== allowed) break;
+    return;
+  }
+  entries.unshift({ major, minor, allowed });
+}
+
+/** The last rule about each kind of access. `undefined` is a number that no rule names. */
+function allowedOn(
+  rules: readonly DeviceMatch[],
+  major: number | undefined,
+  minor: number | undefined,
+): number {
+  let allowed = 0;
+  for (const rule of rules) {
+    const matches =
+      (rule.major === undefined || rule.major === major) &&
+      (rule.minor === undefined || rule.minor === minor);
+    if (!matches) continue;
+    allowed = rule.allow ? allowed | rule.access : allowed & ~rule.access;
+  }
+  return allowed;
+}
+
+function emitEntry(program: Program, { major, minor, allowed }: Entry): void {
+  const toNextByMajor = major === undefined ? -1 : emit(program, JNE_K, MAJOR, 0, major);
+  const toNextByMinor = minor === undefined ? -1 : emit(program, JNE_K, MINOR, 0, minor);
+  if (allowed === ACCESS_ALL || allowed === 0) {
+    emit(program, MOV_K, RESULT, 0, allowed === 0 ? 0 : 1);
+  } else {
+    emit(program, AND_K, ACCESS, 0, ACCESS_ALL & ~allowed);
+    emit(program, MOV_K, RESULT, 0, 0);
+    emit(program, JNE_K, ACCESS, 1, 0);
+    emit(program, MOV_K, RESULT, 0, 1);
+  }
+  emit(program, EXIT, 0, 0, 0);
+  if (toNextByMajor >= 0) landHere(program, toNextByMajor);
+  if (toNextByMinor >= 0) landHere(program, toNextByMinor);
+}
+
+/**
+ * Two words an instruction, struct bpf_insn: u8 code, u4 destination, u4 source, s16 offset; s32 immediate. Both architectures
+ * are little-endian. Plain numbers, as this runs once in a process and cold: a typed writer costs more than the rest.
+ */
+type Program = number[];
+
+/** Appends an instruction and gives its index. */
+function emit(program: Program, code: number, registers: number, offset: number, immediate: number): number {
+  return program.push(code | (registers << 8) | (offset << 16), immediate) / 2 - 1;
+}
+
+/** Makes a jump lead to the next instruction. Offsets count from the instruction after the jump. */
+function landHere(program: Program, jump: number): void {
+  program[jump * 2] = (program[jump * 2] ?? 0) | ((program.length / 2 - jump - 1) << 16);
+}

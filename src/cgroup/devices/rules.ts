@@ -1,0 +1,99 @@
+import type { DeviceRule } from "../../spec/types.ts";
+import { invalidResource } from "../limits/cgroup-write.ts";
+import { attachDeviceProgram, type DeviceOptions } from "./attach.ts";
+import {
+  ACCESS_ALL,
+  ACCESS_MKNOD,
+  ACCESS_READ,
+  ACCESS_WRITE,
+  compileDeviceRules,
+  DEV_BLOCK,
+  DEV_CHAR,
+  type DeviceMatch,
+} from "./program.ts";
+
+const POINTER = "/linux/resources/devices";
+
+/**
+ * Compiles the rules of `linux.resources.devices` and attaches them to the container's cgroup. For every container, also one
+ * without rules or without `linux.resources`: what is not allowed is denied.
+ */
+export function applyDeviceRules(
+  directory: string,
+  rules: readonly DeviceRule[] | undefined,
+  options: DeviceOptions,
+): void {
+  attachDeviceProgram(directory, compileDeviceRules(deviceMatches(rules ?? [])), options);
+}
+
+/** The config's rules, then the ones that every container has, which therefore can't be denied. */
+export function deviceMatches(rules: readonly DeviceRule[]): DeviceMatch[] {
+  const matches: DeviceMatch[] = [];
+  for (let index = 0; index < rules.length; index++) {
+    const rule = rules[index];
+    if (rule !== undefined) matches.push(toMatch(rule, index));
+  }
+  matches.push(...defaultRules());
+  return matches;
+}
+
+/**
+ * Making any node (using it is another thing), and the devices that every container has: config-linux.md, Default Devices,
+ * with pseudo-terminals, and /dev/net/tun, which engines have relied on since the first of them.
+ */
+function defaultRules(): DeviceMatch[] {
+  return [
+    allowed(DEV_CHAR, undefined, undefined, ACCESS_MKNOD),
+    allowed(DEV_BLOCK, undefined, undefined, ACCESS_MKNOD),
+    allowed(DEV_CHAR, 10, 200), // /dev/net/tun
+    allowed(DEV_CHAR, 5, 2), // /dev/ptmx
+    allowed(DEV_CHAR, 5, 0), // /dev/tty
+    allowed(DEV_CHAR, 136, undefined), // /dev/pts/*
+    allowed(DEV_CHAR, 1, 7), // /dev/full
+    allowed(DEV_CHAR, 1, 8), // /dev/random
+    allowed(DEV_CHAR, 1, 5), // /dev/zero
+    allowed(DEV_CHAR, 1, 9), // /dev/urandom
+    allowed(DEV_CHAR, 1, 3), // /dev/null: last, as the program asks about the last device first
+  ];
+}
+
+function allowed(
+  type: DeviceMatch["type"],
+  major: number | undefined,
+  minor: number | undefined,
+  access: number = ACCESS_ALL,
+): DeviceMatch {
+  return { allow: true, type, major, minor, access };
+}
+
+/** Every field says what it says, also beside type "a": `{"type": "a", "major": 10}` is not a rule for everything. */
+function toMatch(rule: DeviceRule, index: number): DeviceMatch {
+  return {
+    allow: rule.allow,
+    type: rule.type === "b" ? DEV_BLOCK : rule.type === "c" ? DEV_CHAR : undefined,
+    major: deviceNumber(rule.major, index, "major"),
+    minor: deviceNumber(rule.minor, index, "minor"),
+    access: rule.access === undefined ? ACCESS_ALL : accessBits(rule.access, index),
+  };
+}
+
+/** Absent is all, and so is -1, as engines write it. The program compares 32 bits. */
+function deviceNumber(value: bigint | undefined, index: number, field: string): number | undefined {
+  if (value === undefined || value === -1n) return undefined;
+  if (value < 0n || value > 0xffffffffn)
+    throw invalidResource(`${POINTER}/${index}/${field}`, `${value} is not a device number`);
+  return Number(value);
+}
+
+function accessBits(access: string, index: number): number {
+  let bits = 0;
+  for (let at = 0; at < access.length; at++) {
+    const letter = access.charAt(at);
+    if (letter === "r") bits |= ACCESS_READ;
+    else if (letter === "w") bits |= ACCESS_WRITE;
+    else if (letter === "m") bits |= ACCESS_MKNOD;
+    else
+      throw invalidResource(`${POINTER}/${index}/access`, `${JSON.stringify(letter)} is none of r, w and m`);
+  }
+  return bits;
+}

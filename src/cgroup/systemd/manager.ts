@@ -1,0 +1,253 @@
+import { existsSync } from "../../../bindings/linux/files.ts";
+import { type Bus, BusError, type BusValue, openBus } from "../../../bindings/linux/sd-bus.ts";
+import { SyscallError } from "../../../bindings/syscall-error.ts";
+import { RuntsError } from "../../errors.ts";
+import { describeErrno } from "../files.ts";
+import type { UnitProperty } from "./properties.ts";
+
+/** The host's systemd, or the caller's own: `systemd --user`. */
+export type ManagerKind = "system" | "user";
+
+const MANAGER = {
+  destination: "org.freedesktop.systemd1",
+  path: "/org/freedesktop/systemd1",
+  interface: "org.freedesktop.systemd1.Manager",
+} as const;
+const PROPERTIES = { ...MANAGER, interface: "org.freedesktop.DBus.Properties" } as const;
+const BUS = {
+  destination: "org.freedesktop.DBus",
+  path: "/org/freedesktop/DBus",
+  interface: "org.freedesktop.DBus",
+} as const;
+
+/** Jobs on scopes take milliseconds; a host whose systemd does not get to one in this time needs a person. */
+const JOB_TIMEOUT_MS = 30_000;
+const POINTER = "/linux/cgroupsPath";
+
+/** What a unit's change is while systemd works on it. */
+export interface Job {
+  /** Waits until it is done. */
+  finish(): void;
+}
+
+/** A connection to a service manager. org.freedesktop.systemd1(5) */
+export class Manager {
+  readonly #bus: Bus;
+  readonly #kind: ManagerKind;
+  #listening = false;
+
+  constructor(kind: ManagerKind) {
+    this.#kind = kind;
+    this.#bus = connect(kind);
+  }
+
+  /** The manager's own cgroup, below which all of its units are; empty for the root. */
+  controlGroup(): string {
+    const [value = ""] = this.#ask("Get", "ss", [MANAGER.interface, "ControlGroup"], "v", PROPERTIES);
+    return value === "/" ? "" : String(value);
+  }
+
+  /** Makes a transient unit. One of the same name that has failed some time ago is in nobody's way. */
+  startTransientUnit(unit: string, properties: readonly UnitProperty[]): Job {
+    this.#listenForJobs();
+    let sent = properties;
+    for (let retried = false; ; ) {
+      try {
+        const args = [unit, "fail", encoded(sent), []];
+        const answer = this.#call("StartTransientUnit", "ssa(sv)a(sa(sv))", args, "o", sent);
+        return this.#job("start", unit, answer);
+      } catch (error) {
+        if (!(error instanceof BusError)) throw error;
+        const known = withoutUnknown(sent, error);
+        const exists = error.errorName.endsWith(".UnitExists");
+        if (known === undefined && (!exists || retried)) throw this.#explain(error, `start ${unit}`, sent);
+        if (exists) {
+          retried = true;
+          this.resetFailedUnit(unit);
+        }
+        sent = known ?? sent;
+      }
+    }
+  }
+
+  /** Until the next boot; the properties that are not named stay. */
+  setUnitProperties(unit: string, properties: readonly UnitProperty[]): void {
+    for (let sent = properties; ; ) {
+      try {
+        this.#call("SetUnitProperties", "sba(sv)", [unit, true, encoded(sent)], "", sent);
+        return;
+      } catch (error) {
+        if (!(error instanceof BusError)) throw error;
+        const known = withoutUnknown(sent, error);
+        if (known === undefined) throw this.#explain(error, `change ${unit}`, sent);
+        sent = known;
+      }
+    }
+  }
+
+  /** Stops a unit and waits for its end. False if there is none. */
+  stopUnit(unit: string): boolean {
+    this.#listenForJobs();
+    try {
+      this.#job("stop", unit, this.#call("StopUnit", "ss", [unit, "replace"], "o")).finish();
+      return true;
+    } catch (error) {
+      if (!(error instanceof BusError)) throw error;
+      if (isUnknownUnit(error)) return false;
+      throw this.#explain(error, `stop ${unit}`, []);
+    }
+  }
+
+  /** A failed unit stays until somebody has taken notice. One that is not there, or has not failed, is fine. */
+  resetFailedUnit(unit: string): void {
+    try {
+      this.#call("ResetFailedUnit", "s", [unit]);
+    } catch (error) {
+      if (!(error instanceof BusError)) throw error;
+      if (!isUnknownUnit(error)) throw this.#explain(error, `reset ${unit}`, []);
+    }
+  }
+
+  /** Moves processes into the unit's cgroup: the manager may do so where the caller can't reach (cgroups(7), Delegation). */
+  attachProcess(unit: string, pid: number): void {
+    this.#ask("AttachProcessesToUnit", "ssau", [unit, "/", [BigInt(pid)]], "");
+  }
+
+  close(): void {
+    this.#bus.close();
+  }
+
+  /** The bus delivers only the signals that were asked for, and systemd sends none unless somebody listens. */
+  #listenForJobs(): void {
+    if (this.#listening) return;
+    this.#listening = true;
+    const rule = `type='signal',path='${MANAGER.path}',interface='${MANAGER.interface}',member='JobRemoved'`;
+    this.#ask("AddMatch", "s", [rule], "", BUS);
+    this.#ask("Subscribe", "", [], "");
+  }
+
+  #job(verb: string, unit: string, [job]: readonly BusValue[]): Job {
+    return { finish: () => this.#awaitJob(verb, unit, job) };
+  }
+
+  #awaitJob(verb: string, unit: string, job: BusValue | undefined): void {
+    let result: BusValue = "";
+    // id, job, unit, result
+    const ended = this.#bus.awaitSignal(
+      { interface: MANAGER.interface, member: "JobRemoved" },
+      "uoss",
+      ([, path, , outcome = ""]) => {
+        result = outcome;
+        return path === job;
+      },
+      JOB_TIMEOUT_MS,
+    );
+    if (ended && result === "done") return;
+    const reason = ended ? `the job's result is "${result}"` : `no result within ${JOB_TIMEOUT_MS / 1000} s`;
+    throw new RuntsError(`${POINTER}: systemd could not ${verb} ${unit}: ${reason}`, {
+      operation: verb,
+      pointer: POINTER,
+      path: unit,
+    });
+  }
+
+  /** A call whose failure has nothing to do with properties. */
+  #ask(
+    member: string,
+    signature: string,
+    args: readonly BusValue[],
+    reply: string,
+    target: typeof MANAGER | typeof PROPERTIES | typeof BUS = MANAGER,
+  ): readonly BusValue[] {
+    try {
+      return this.#bus.call({ ...target, member }, signature, args, reply);
+    } catch (error) {
+      throw error instanceof BusError ? this.#explain(error, member, []) : error;
+    }
+  }
+
+  #call(
+    member: string,
+    signature: string,
+    args: readonly BusValue[],
+    reply = "",
+    properties: readonly UnitProperty[] = [],
+  ): readonly BusValue[] {
+    const pointers = properties.map(({ pointer = "" }) => pointer);
+    return this.#bus.call({ ...MANAGER, member, pointers }, signature, args, reply);
+  }
+
+  /** The property that systemd's message names decides what in the config was wrong. */
+  #explain(error: BusError, action: string, properties: readonly UnitProperty[]): RuntsError {
+    const blamed = properties.find(
+      ({ name, pointer }) => pointer !== undefined && mentions(error.message, name),
+    );
+    const pointer = blamed?.pointer ?? POINTER;
+    const property = blamed === undefined ? "" : `property ${blamed.name}: `;
+    const who = this.#kind === "user" ? "the user's systemd" : "systemd";
+    const asked = blamed === undefined ? properties.filter(isAnnotated).map(({ name }) => name) : [];
+    const hint = asked.length === 0 ? "" : `; annotations give it ${asked.join(", ")}`;
+    return new RuntsError(`${pointer}: ${who} refuses to ${action}: ${property}${error.message}${hint}`, {
+      operation: action.split(" ")[0] ?? action,
+      errno: error.errno,
+      pointer,
+      cause: error,
+    });
+  }
+}
+
+function connect(kind: ManagerKind): Bus {
+  // sd_booted(3)
+  if (!existsSync("/run/systemd/system")) {
+    throw new RuntsError(
+      "--systemd-cgroup: systemd is not running on this host: there is no /run/systemd/system",
+      {
+        operation: "connect",
+        path: "/run/systemd/system",
+      },
+    );
+  }
+  try {
+    return openBus(kind);
+  } catch (error) {
+    if (!(error instanceof SyscallError)) throw error;
+    const { call, errno } = error;
+    const reason =
+      call === "dlopen"
+        ? "needs libsystemd, which is not installed (libsystemd.so.0)"
+        : `cannot connect to the ${kind === "user" ? "bus of the user's systemd" : "system bus"}: ${describeErrno(errno)}`;
+    const hint =
+      kind === "user" && call !== "dlopen"
+        ? "; DBUS_SESSION_BUS_ADDRESS, or XDG_RUNTIME_DIR with its socket `bus`, must lead to it: loginctl enable-linger starts one"
+        : "";
+    throw new RuntsError(`--systemd-cgroup: ${reason}${hint}`, { operation: "connect", errno, cause: error });
+  }
+}
+
+function encoded(properties: readonly UnitProperty[]): BusValue {
+  return properties.map(({ name, signature, value }) => [name, [signature, value]]);
+}
+
+function isUnknownUnit({ errorName }: BusError): boolean {
+  return errorName.endsWith(".NoSuchUnit");
+}
+
+/**
+ * Versions of systemd differ in what they know. What an old one doesn't is left to the cgroup's files, which are written in
+ * any case; undefined if that is not what the error is about. Properties that the user has asked for by name are not left out.
+ */
+function withoutUnknown(properties: readonly UnitProperty[], error: BusError): UnitProperty[] | undefined {
+  if (!error.errorName.endsWith(".PropertyReadOnly")) return undefined;
+  const known = properties.filter(
+    (property) => isAnnotated(property) || !mentions(error.message, property.name),
+  );
+  return known.length < properties.length ? known : undefined;
+}
+
+function isAnnotated({ pointer = "" }: UnitProperty): boolean {
+  return pointer.startsWith("/annotations/");
+}
+
+function mentions(message: string, property: string): boolean {
+  return new RegExp(`\\b${property}\\b`).test(message);
+}

@@ -1,0 +1,176 @@
+import { existsSync, readFileSync } from "../../../bindings/linux/files.ts";
+import { RuntsError } from "../../errors.ts";
+import type { Config, DeviceRule, LinuxResources } from "../../spec/types.ts";
+import { neededControllers } from "../create.ts";
+import { CGROUP_MOUNT, cgroupName, tryReadCgroupFile } from "../files.ts";
+import { cannotRun } from "../freeze.ts";
+import type { CgroupWrite } from "../limits/cgroup-write.ts";
+import { enableControllers } from "../limits/controllers.ts";
+import { planResources } from "../limits/plan.ts";
+import { findCgroupMount } from "../path.ts";
+import { killCgroup } from "../remove.ts";
+import { annotatedProperties } from "./annotations.ts";
+import { deviceProperties } from "./devices.ts";
+import { Manager, type ManagerKind } from "./manager.ts";
+import { oomProperties, resourceProperties, type UnitProperty } from "./properties.ts";
+import { scopeNameFor, sliceDirectory } from "./unit-name.ts";
+
+/** What is kept of a container whose cgroup systemd has made. */
+export interface SavedScope {
+  readonly unit: string;
+  readonly manager: ManagerKind;
+}
+
+const POINTER = "/linux/cgroupsPath";
+
+/** A container's cgroup, as a scope that systemd makes and knows of. CGROUP_DELEGATION.md of systemd, "Three Scenarios" */
+export class ContainerScope {
+  readonly saved: SavedScope;
+  /** Where the cgroup will be. */
+  readonly directory: string;
+  readonly #manager: Manager;
+  readonly #properties: readonly UnitProperty[];
+  readonly #resources: LinuxResources;
+  #started = false;
+  #closed = false;
+
+  /** Checks what the config says of the scope, and asks systemd where it will be. Nothing is made. */
+  constructor(config: Config, id: string, kind: ManagerKind) {
+    const { slice, unit } = scopeNameFor(config, id, kind === "user");
+    const resources = config.linux?.resources ?? {};
+    this.#resources = resources;
+    this.#properties = [
+      { name: "Description", signature: "s", value: `runts container ${id}` },
+      ...FIXED,
+      // Of two values the last one counts: annotations, which may come from an engine's user, don't lift the config's limits.
+      ...annotatedProperties(config.annotations ?? {}),
+      { name: "Slice", signature: "s", value: slice, pointer: POINTER },
+      // The user's own systemd has no right to device programs.
+      ...(kind === "user" ? [] : deviceProperties(resources.devices ?? [])),
+      ...resourceProperties(planResources(resources)),
+      ...oomProperties(resources),
+    ];
+    this.saved = { unit, manager: kind };
+    const mount = findCgroupMount();
+    this.#manager = new Manager(kind);
+    try {
+      this.directory = `${mount}${this.#manager.controlGroup()}${sliceDirectory(slice)}/${unit}`;
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Makes the scope of a container whose first process is there, and lets systemd move it in. A scope can't be empty, and goes
+   * with its last process: nobody else has to be in it, so that limits are the container's alone.
+   */
+  start(pid: number): void {
+    const { unit } = this.saved;
+    const processes = { name: "PIDs", signature: "au", value: [BigInt(pid)] };
+    const job = this.#manager.startTransientUnit(unit, [...this.#properties, processes]);
+    this.#started = true;
+    job.finish();
+    this.#adjustWeight();
+    const found = cgroupOf(pid);
+    if (found !== this.directory) {
+      throw new RuntsError(
+        `${POINTER}: systemd has put ${unit} into ${cgroupName(found)}, and not into ${cgroupName(this.directory)}`,
+        { pointer: POINTER, path: found },
+      );
+    }
+    // systemd enables what it has properties for; huge pages and RDMA are others'.
+    enableControllers(this.directory, neededControllers(this.#resources));
+    if (cannotRun(this.directory)) {
+      throw new RuntsError(
+        `${POINTER}: container's cgroup unexpectedly frozen: ${cgroupName(this.directory)}: a container in it would hang`,
+        { pointer: POINTER, path: this.directory },
+      );
+    }
+  }
+
+  /** Only the cgroup shows whether a weight is BFQ's, for which systemd has a scale of its own. */
+  #adjustWeight(): void {
+    const weights = planResources(this.#resources).filter(({ file }) => file === "io.bfq.weight");
+    if (weights.length === 0 || !hasBfq(this.directory)) return;
+    const properties = resourceProperties(weights, { hasBfq: true });
+    this.#manager.setUnitProperties(this.saved.unit, properties);
+  }
+
+  /** Undoes `start`. */
+  remove(): void {
+    try {
+      if (this.#started) stop(this.#manager, this.saved.unit);
+    } finally {
+      this.close();
+    }
+  }
+
+  /** May be called again. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#manager.close();
+  }
+}
+
+/**
+ * What every scope has. Delegate: what is below the cgroup is the container's, and systemd keeps out. DefaultDependencies: the
+ * host's shutdown ends containers by their engines, not by this. Accounting makes the controllers available for `update`.
+ */
+const FIXED: readonly UnitProperty[] = [
+  ["DefaultDependencies", false] as const,
+  ...["Delegate", "CPUAccounting", "MemoryAccounting", "IOAccounting", "TasksAccounting"].map(
+    (name) => [name, true] as const,
+  ),
+].map(([name, value]) => ({ name, signature: "b", value }));
+
+/** Changes limits and device rules of the unit, before they are changed in the cgroup's files. */
+export function updateScope(
+  { unit, manager: kind }: SavedScope,
+  directory: string,
+  { writes, devices }: { readonly writes: readonly CgroupWrite[]; readonly devices?: readonly DeviceRule[] },
+): void {
+  const cpuMax = tryReadCgroupFile(directory, "cpu.max") ?? "";
+  const properties = [
+    ...(devices === undefined || kind === "user" ? [] : deviceProperties(devices)),
+    ...resourceProperties(writes, { cpuMax, hasBfq: hasBfq(directory) }),
+  ];
+  if (properties.length === 0) return;
+  withManager(kind, (manager) => manager.setUnitProperties(unit, properties));
+}
+
+function hasBfq(directory: string): boolean {
+  return existsSync(`${directory}/io.bfq.weight`);
+}
+
+/** Kills what is left in the scope and removes it. One that is gone already, as it goes with its last process, is fine. */
+export function removeScope({ unit, manager: kind }: SavedScope, directory: string): void {
+  killCgroup(directory);
+  withManager(kind, (manager) => stop(manager, unit));
+}
+
+/** Puts a process into the scope by way of systemd. */
+export function attachToScope({ unit, manager: kind }: SavedScope, pid: number): void {
+  withManager(kind, (manager) => manager.attachProcess(unit, pid));
+}
+
+function stop(manager: Manager, unit: string): void {
+  manager.stopUnit(unit);
+  manager.resetFailedUnit(unit);
+}
+
+function withManager(kind: ManagerKind, action: (manager: Manager) => void): void {
+  const manager = new Manager(kind);
+  try {
+    action(manager);
+  } finally {
+    manager.close();
+  }
+}
+
+/** cgroups(7): the line of the unified hierarchy is `0::/path`. */
+function cgroupOf(pid: number): string {
+  const path = /^0::(.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, "latin1"))?.[1] ?? "";
+  return `${CGROUP_MOUNT}${path === "/" ? "" : path}`;
+}

@@ -1,0 +1,39 @@
+import { FileError } from "../../../bindings/linux/file-call.ts";
+import { writeFileSync } from "../../../bindings/linux/files.ts";
+import { absolutePath } from "../../../bindings/linux/paths.ts";
+import { terminalSettings } from "../../../bindings/linux/terminal.ts";
+import { RuntsError } from "../../errors.ts";
+import { writeStandardError } from "../../log.ts";
+import { Profile } from "../../profile/profile.ts";
+
+/** Runs a command and writes where its time went, whatever comes of it; on a terminal also a summary. */
+export async function profiled(
+  command: string,
+  file: string,
+  action: () => number | Promise<number>,
+): Promise<number> {
+  const path = absolutePath(file);
+  // A file that can't be written is an error before there is a container.
+  toFile(path, () => writeFileSync(path, ""));
+  const profile = new Profile(path, command);
+  try {
+    return await action();
+  } finally {
+    const summary = toFile(path, () => profile.finish());
+    if (terminalSettings(2) !== undefined) writeStandardError(summary);
+  }
+}
+
+function toFile<T>(path: string, write: () => T): T {
+  try {
+    return write();
+  } catch (cause) {
+    if (!(cause instanceof FileError)) throw cause;
+    throw new RuntsError(`--profile ${path}: ${cause.message}`, {
+      operation: "write",
+      errno: cause.code,
+      path,
+      cause,
+    });
+  }
+}

@@ -1,0 +1,128 @@
+import { describe, expect, it } from "vitest";
+import { parseArguments } from "./arguments.ts";
+import { checkpointOptionsFrom, restoreOptionsFrom } from "./criu.ts";
+import { checkpointOptions, restoreOptions } from "./criu-description.ts";
+
+const checkpoint = (...argv: string[]) =>
+  checkpointOptionsFrom(
+    parseArguments([...argv, "box"], { options: checkpointOptions, command: "checkpoint" }),
+  );
+const restore = (...argv: string[]) =>
+  restoreOptionsFrom(parseArguments([...argv, "box"], { options: restoreOptions, command: "restore" }));
+
+const choices = {
+  imagePath: `${process.cwd()}/checkpoint`,
+  tcpEstablished: false,
+  extUnixSk: false,
+  shellJob: false,
+  fileLocks: false,
+  lazyPages: false,
+  autoDedup: false,
+  cgroupMode: "",
+};
+
+describe("checkpointOptionsFrom", () => {
+  it("has runc's defaults", () => {
+    expect(checkpoint()).toEqual({
+      ...choices,
+      id: "box",
+      leaveRunning: false,
+      preDump: false,
+      tcpSkipInFlight: false,
+      linkRemap: false,
+    });
+  });
+
+  it("takes each option of runc", () => {
+    const paths = ["--image-path", "/i/../images", "--work-path", "work", "--parent-path", "../first"];
+    const flags = [
+      "leave-running",
+      "tcp-established",
+      "ext-unix-sk",
+      "shell-job",
+      "lazy-pages",
+      "file-locks",
+      "pre-dump",
+      "auto-dedup",
+      "tcp-skip-in-flight",
+      "link-remap",
+    ];
+    const others = [
+      "--status-fd",
+      "7",
+      "--page-server",
+      "[::1]:1234",
+      "--manage-cgroups-mode",
+      "strict",
+      "--empty-ns",
+      "network",
+      "--network-lock",
+      "skip",
+    ];
+    expect(checkpoint(...paths, ...flags.map((name) => `--${name}`), ...others)).toEqual({
+      imagePath: "/images",
+      workPath: `${process.cwd()}/work`,
+      parentPath: "../first",
+      tcpEstablished: true,
+      extUnixSk: true,
+      shellJob: true,
+      fileLocks: true,
+      lazyPages: true,
+      autoDedup: true,
+      cgroupMode: "strict",
+      networkLock: "skip",
+      id: "box",
+      leaveRunning: true,
+      preDump: true,
+      tcpSkipInFlight: true,
+      linkRemap: true,
+      pageServer: { address: "::1", port: 1234 },
+      statusFd: 7,
+    });
+  });
+
+  it("takes -1 for no status descriptor, as runc's default", () => {
+    expect(checkpoint("--status-fd=-1")).not.toHaveProperty("statusFd");
+  });
+
+  it.each([
+    [["--page-server", "host"], "use --page-server ADDRESS:PORT"],
+    [["--page-server", ":1"], "use --page-server ADDRESS:PORT"],
+    [["--page-server", "host:0"], "use --page-server ADDRESS:PORT"],
+    [["--page-server", "host:65536"], "use --page-server ADDRESS:PORT"],
+    [["--manage-cgroups-mode", "props"], "invalid manage-cgroups-mode value"],
+    [["--empty-ns", "ipc"], 'namespace "ipc" is not supported'],
+    [["--status-fd", "x"], "invalid --status-fd argument x"],
+    [["--network-lock", "x"], "invalid network-lock value"],
+  ])("refuses %j", (argv, words) => {
+    expect(() => checkpoint(...argv)).toThrow(words);
+  });
+});
+
+describe("restoreOptionsFrom", () => {
+  it("has runc's defaults", () => {
+    expect(restore()).toEqual({
+      ...choices,
+      id: "box",
+      bundle: process.cwd(),
+      tcpClose: false,
+      detach: false,
+      noSubreaper: false,
+    });
+  });
+
+  it("takes the options that only restore has", () => {
+    const paths = ["-b", "/b", "--console-socket", "c", "--pid-file", "p"];
+    const labels = ["--lsm-profile", "apparmor:x", "--lsm-mount-context", "system_u:x"];
+    expect(restore(...paths, ...labels, "-d", "--no-subreaper", "--no-pivot", "--tcp-close")).toMatchObject({
+      bundle: "/b",
+      consoleSocket: `${process.cwd()}/c`,
+      pidFile: `${process.cwd()}/p`,
+      detach: true,
+      noSubreaper: true,
+      tcpClose: true,
+      lsmProfile: "apparmor:x",
+      lsmMountContext: "system_u:x",
+    });
+  });
+});

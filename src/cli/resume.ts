@@ -1,6 +1,0 @@
-import type { RunCommand } from "./description.ts";
-
-export const run: RunCommand = (context, args, operations) => {
-  operations.resume(context, args.positional(0));
-  return 0;
-};

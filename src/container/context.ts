@@ -1,0 +1,55 @@
+import type { Log } from "../log.ts";
+import type { StandardStreams } from "../plan/process/stdio.ts";
+import type { Config } from "../spec/types.ts";
+import type { Caller } from "./caller/caller.ts";
+
+/** What the global options decide, for every operation. */
+export interface Context {
+  /** Absolute path of the directory that holds one folder per container. */
+  readonly root: string;
+  /** Whether the caller has named the root, by --root. */
+  readonly hasNamedRoot?: boolean;
+  /** Whether missing permission on cgroups is tolerated; `auto` decides by user and user namespace. */
+  readonly rootless: "true" | "false" | "auto";
+  /** Whether containers are made without a cgroup of their own, because the caller wants none. */
+  readonly noCgroup?: boolean;
+  /** Whether systemd makes the cgroups. */
+  readonly systemdCgroup?: boolean;
+  readonly log: Log;
+  /** Absolute path of criu, or its name in PATH; "criu" when absent. */
+  readonly criu?: string;
+  /** False where compiled seccomp filters are neither looked for nor kept: what is explained is not done. */
+  readonly keepFilters?: boolean;
+}
+
+export interface CreateOptions {
+  readonly id: string;
+  /** Absolute, never empty. */
+  readonly bundle: string;
+  readonly pidFile?: string;
+  readonly consoleSocket?: string;
+  /** Socket of somebody who wants a pidfd of init. */
+  readonly pidfdSocket?: string;
+  /** Absolute path of another config than that of the bundle. */
+  readonly configFile?: string;
+  /** The config itself, in place of a file. */
+  readonly configText?: Uint8Array;
+  /** Descriptors that the container gets as its standard streams; without them, the caller's own. */
+  readonly stdio?: StandardStreams;
+  readonly noPivot: boolean;
+  readonly noNewKeyring: boolean;
+  /** Number of descriptors, from 3 on, that reach the container. */
+  readonly preserveFds: number;
+  /** What the container is made with in place of its config, which is saved all the same. */
+  readonly changeConfig?: (config: Config) => Config;
+  /** Whose rights count, where that is not the calling process itself. */
+  readonly caller?: Caller;
+}
+
+export interface RunOptions extends CreateOptions {
+  /** Report the system calls that the filter denies, at the end. */
+  readonly seccompTrace?: boolean;
+  readonly detach: boolean;
+  readonly keep: boolean;
+  readonly noSubreaper: boolean;
+}

@@ -1,0 +1,139 @@
+import { OwnedDescriptor } from "../../../bindings/linux/owned-descriptor.ts";
+import {
+  type Cgroup,
+  checkFitness,
+  createCgroup,
+  openCgroup,
+  removeMade,
+  requiresCgroup,
+} from "../../cgroup/create.ts";
+import { applyDeviceRules } from "../../cgroup/devices/rules.ts";
+import { explainCgroupError } from "../../cgroup/errors.ts";
+import { applyResources } from "../../cgroup/limits/apply.ts";
+import { callerCgroup } from "../../cgroup/path.ts";
+import { killCgroup, removeCgroup } from "../../cgroup/remove.ts";
+import type { ContainerScope } from "../../cgroup/systemd/scope.ts";
+import { RuntsError } from "../../errors.ts";
+import { isNewNamespace } from "../../spec/namespaces.ts";
+import type { Linux, LinuxResources } from "../../spec/types.ts";
+import type { Context } from "../context.ts";
+
+/** The cgroup of a container that is being created; without one where the caller wants none, or may have none. */
+export class ContainerCgroup {
+  readonly #context: Context;
+  readonly #linux: Linux;
+  readonly #rootless: boolean;
+  #cgroup: Cgroup | undefined;
+  #scope: ContainerScope | undefined;
+
+  constructor(context: Context, linux: Linux, rootless: boolean) {
+    this.#context = context;
+    this.#linux = linux;
+    this.#rootless = rootless;
+  }
+
+  get directory(): string | undefined {
+    return this.#cgroup?.directory ?? this.#scope?.directory;
+  }
+
+  /**
+   * The cgroup that the record names before it is made; empty for none. Should create be killed then, `delete` kills all that is
+   * in there: nobody else may be.
+   */
+  recorded(directory: string): string {
+    try {
+      checkFitness(directory);
+      return directory;
+    } catch (error) {
+      this.#doWithout(error);
+      return "";
+    }
+  }
+
+  /** Goes on without a cgroup where the caller may have none, and the config asks for nothing that needs one. */
+  #doWithout(error: unknown): void {
+    const { resources, cgroupsPath } = this.#linux;
+    if (!this.#rootless || requiresCgroup(resources, cgroupsPath)) throw error;
+    const { log } = this.#context;
+    log.debug(`no cgroup: ${error instanceof Error ? error.message : error}`);
+    if (!isNewNamespace(this.#linux, "pid")) log.warn(UNKILLABLE);
+  }
+
+  /** A scope of systemd can't be made before there is a process for it: see `enter`. */
+  make(directory: string, scope: ContainerScope | undefined): void {
+    this.#scope = scope;
+    if (scope !== undefined) return;
+    const { resources, cgroupsPath } = this.#linux;
+    if (directory === "") {
+      refuseLimits(resources);
+      return;
+    }
+    try {
+      this.#cgroup = createCgroup(directory, resources, { rootless: this.#rootless });
+    } catch (error) {
+      if (this.#rootless && requiresCgroup(resources, cgroupsPath))
+        throw explainCgroupError(error, directory, this.#linux);
+      this.#doWithout(error);
+    }
+  }
+
+  /** A descriptor that init is cloned into. */
+  open(): OwnedDescriptor | undefined {
+    return this.#cgroup === undefined ? undefined : new OwnedDescriptor(openCgroup(this.#cgroup));
+  }
+
+  /** Has systemd make the scope and move init in, if it shall. Otherwise init has been cloned into its cgroup. */
+  enter(pid: number): void {
+    if (this.#scope === undefined) return;
+    this.#context.log.debug(`runtime: have systemd make ${this.#scope.saved.unit}`, "/linux/cgroupsPath");
+    this.#scope.start(pid);
+    this.#cgroup = { directory: this.#scope.directory, created: [] };
+    this.confine();
+  }
+
+  /** Limits and device rules: set while init is on its way, and before it does anything. */
+  confine(): void {
+    if (this.#cgroup === undefined) return;
+    const { directory, created } = this.#cgroup;
+    const { resources } = this.#linux;
+    applyResources(directory, resources, { rootless: this.#rootless });
+    applyDeviceRules(directory, resources?.devices, {
+      rootless: this.#rootless,
+      isNew: created.includes(directory),
+      warn: (message) => this.#context.log.warn(message),
+    });
+  }
+
+  /** What a cgroup mount shows. The caller's own, which its user may write to, is not for a rootless container (CVE-2023-25809). */
+  shown(): string | undefined {
+    return (
+      this.directory ?? (this.#context.noCgroup === true && !this.#rootless ? callerCgroup() : undefined)
+    );
+  }
+
+  /** The steps that undo `make`, each to be tried whatever becomes of the others. */
+  undoing(): (() => void)[] {
+    const cgroup = this.#cgroup;
+    const scope = this.#scope;
+    const removeScope = scope === undefined ? [] : [() => scope.remove()];
+    if (cgroup === undefined) return removeScope;
+    return [
+      () => killCgroup(cgroup.directory),
+      ...removeScope,
+      () => removeCgroup(cgroup.directory),
+      () => removeMade(cgroup.created),
+    ];
+  }
+}
+
+/** Without a cgroup, init is the only process that the runtime can find. The words are runc's. */
+const UNKILLABLE =
+  "/linux/namespaces: Creating a rootless container with no cgroup and no private pid namespace. Such configuration is " +
+  "strongly discouraged (as it is impossible to properly kill all container's processes)";
+
+/** The caller wants no cgroup: limits would need one. */
+function refuseLimits(resources: LinuxResources | undefined): void {
+  if (!requiresCgroup(resources, undefined)) return;
+  const pointer = "/linux/resources";
+  throw new RuntsError(`${pointer}: limits can't be set with --cgroup-manager disabled`, { pointer });
+}

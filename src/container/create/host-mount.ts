@@ -1,0 +1,50 @@
+import { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH } from "../../../bindings/abi/fcntl.ts";
+import { MNT_DETACH } from "../../../bindings/abi/mount.ts";
+import { cString, syscall } from "../../../bindings/ffi/syscall.ts";
+import { closeSync, openSync } from "../../../bindings/linux/files.ts";
+import { mountIdOf, mountsOf } from "../../../bindings/linux/mount-info.ts";
+
+/**
+ * Of a container without a mount namespace of its own: its root is a mount that others see, and that stays when its processes
+ * have ended. It is known by the mount that it lies on, which is there before it.
+ */
+export interface SavedHostMount {
+  readonly rootfs: string;
+  /** Id of the mount that the rootfs was on when the container was created. */
+  readonly below: number;
+}
+
+export function hostMountAt(rootfs: string): SavedHostMount {
+  const directory = openDirectory(rootfs);
+  try {
+    return { rootfs, below: mountIdOf("self", directory) };
+  } finally {
+    closeSync(directory);
+  }
+}
+
+/** Unmounts the container's root with all that is mounted in it, if it is there. */
+export function removeHostMount({ rootfs, below }: SavedHostMount): void {
+  let directory: number;
+  try {
+    directory = openDirectory(rootfs);
+  } catch {
+    return; // nothing is mounted on what is not there
+  }
+  try {
+    if (!isMountOn(mountIdOf("self", directory), rootfs, below)) return;
+    syscall("umount2", [cString(`/proc/self/fd/${directory}`), MNT_DETACH], [rootfs, "MNT_DETACH"]);
+  } finally {
+    closeSync(directory);
+  }
+}
+
+function openDirectory(path: string): number {
+  return openSync(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+function isMountOn(mount: number, rootfs: string, below: number): boolean {
+  return mountsOf("self").some(
+    ({ id, parent, point }) => id === mount && parent === below && point === rootfs,
+  );
+}

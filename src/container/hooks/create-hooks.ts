@@ -1,0 +1,34 @@
+import type { Hooks } from "../../spec/types.ts";
+import type { SavedState } from "../record/saved-state.ts";
+import { hookState, runHooks, runHooksToTheEnd, stateInside } from "./hooks.ts";
+
+/** The hooks of a create, steps 3 to 5 of the lifecycle (runtime.md). */
+export interface CreateHooks {
+  /** If one of them fails, the lifecycle goes on at step 12, of which step 13, `poststop`, is the rest. */
+  run(state: SavedState): void;
+  /** Does nothing before `run`: what only these undo has not been made then. */
+  poststop(): void;
+}
+
+/** undefined if there are none. */
+export function createHooks(
+  { prestart = [], createRuntime = [], createContainer = [], poststop = [] }: Hooks,
+  warn: (message: string) => void,
+): CreateHooks | undefined {
+  if (prestart.length + createRuntime.length + createContainer.length === 0) return undefined;
+  let started: SavedState | undefined;
+  return {
+    run(state) {
+      started = state;
+      const input = hookState(state, "created");
+      const place = { cwd: state.bundle };
+      runHooks("prestart", prestart, input, place);
+      runHooks("createRuntime", createRuntime, input, place);
+      runHooks("createContainer", createContainer, stateInside(state), { ...place, container: state });
+    },
+    poststop() {
+      if (started === undefined) return;
+      runHooksToTheEnd("poststop", poststop, hookState(started, "stopped"), { cwd: started.bundle }, warn);
+    },
+  };
+}

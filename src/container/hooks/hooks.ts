@@ -1,0 +1,138 @@
+import { MFD_CLOEXEC } from "../../../bindings/abi/fcntl.ts";
+import { cString, syscall } from "../../../bindings/ffi/syscall.ts";
+import { fstatSync } from "../../../bindings/linux/file-status.ts";
+import { closeSync, pwriteSync, readSync } from "../../../bindings/linux/files.ts";
+import { RuntsError } from "../../errors.ts";
+import type { Hook, Hooks } from "../../spec/types.ts";
+import { specVersion } from "../../version.ts";
+import type { SavedState } from "../record/saved-state.ts";
+import { type HookPlace, type HookProcess, hookProcessIn, runHookProcess } from "./hook-process.ts";
+
+/** How much of the end of a hook's output an error shows. */
+const SHOWN_OUTPUT = 4096;
+
+/**
+ * The state that a hook gets on its standard input: runtime.md, State. `pid` is init's as the hook sees it, where that is not
+ * the runtime's view.
+ */
+export function hookState(
+  state: SavedState,
+  status: "created" | "running" | "stopped",
+  pid: number = state.pid,
+): string {
+  return JSON.stringify({
+    ociVersion: specVersion,
+    id: state.id,
+    status,
+    ...(status !== "stopped" && { pid }),
+    bundle: state.bundle,
+    ...(Object.keys(state.annotations).length > 0 && { annotations: state.annotations }),
+  });
+}
+
+/** Runs hooks of one kind in the listed order; the first that fails ends it. config.md, POSIX-platform Hooks. */
+export function runHooks(kind: keyof Hooks, hooks: readonly Hook[], input: string, place: HookPlace): void {
+  runHooksAs(kind, hooks, input, hookProcessIn(place));
+}
+
+/** The same with processes that come to be in another way. */
+export function runHooksAs(
+  kind: keyof Hooks,
+  hooks: readonly Hook[],
+  input: string,
+  process: HookProcess,
+): void {
+  hooks.forEach((hook, index) => {
+    runHook(kind, index, hook, input, process);
+  });
+}
+
+/** The state that a hook in the container's namespaces gets: as it sees it, init is pid 1 of the container's pid namespace. */
+export function stateInside(state: SavedState): string {
+  return hookState(state, "created", state.ownPidNamespace ? 1 : state.pid);
+}
+
+/**
+ * Input and outputs are memory files, not pipes: a hook that doesn't read its input can't raise SIGPIPE, and one that leaves a
+ * process in the background, which keeps its outputs open, doesn't hold the runtime up.
+ */
+function runHook(kind: keyof Hooks, index: number, hook: Hook, input: string, process: HookProcess): void {
+  const memoryFile = (name: string) =>
+    syscall("memfd_create", [cString(memoryFileName(kind, index, name)), MFD_CLOEXEC]);
+  const stdin = memoryFile("stdin");
+  const stdout = memoryFile("stdout");
+  const stderr = memoryFile("stderr");
+  try {
+    pwriteSync(stdin, input, 0);
+    const stdio = [stdin, stdout, stderr] as const;
+    const reason = reasonOf(() => runHookProcess(process, { hook, stdio }));
+    if (reason === undefined) return;
+    const outputs = `${shownOutput("stdout", stdout)}${shownOutput("stderr", stderr)}`;
+    throw hookError(kind, index, hook, `${reason}${outputs}`);
+  } finally {
+    for (const fd of [stdin, stdout, stderr]) closeSync(fd);
+  }
+}
+
+function memoryFileName(kind: string, index: number, stream: string): string {
+  return `${kind}-hook-${index}-${stream}`;
+}
+
+/** A hook as `explain` and `--debug` tell of it. */
+export interface NamedHook {
+  readonly kind: string;
+  readonly name: string;
+  readonly pointer: string;
+}
+
+/** The hook whose standard input a memory file is: `explain` and `--debug` follow the hooks by these files, which are open while they run. */
+export function hookOf(memoryFile: string): NamedHook | undefined {
+  const [, kind, index] = /^(\w+)-hook-(\d+)-stdin$/.exec(memoryFile) ?? [];
+  if (kind === undefined) return undefined;
+  return { kind, name: `${kind} hook ${index}`, pointer: `/hooks/${kind}/${index}` };
+}
+
+/** What kept a hook from its execve, which may be a property of the process whose rights it gets, is said as its failure. */
+function reasonOf(run: () => string | undefined): string | undefined {
+  try {
+    return run();
+  } catch (error) {
+    if (error instanceof RuntsError) return error.message;
+    throw error;
+  }
+}
+
+/** The end of what a hook has written. */
+function shownOutput(name: string, fd: number): string {
+  const buffer = Buffer.alloc(SHOWN_OUTPUT);
+  const length = readSync(fd, buffer, 0, SHOWN_OUTPUT, Math.max(0, fstatSync(fd).size - SHOWN_OUTPUT));
+  const text = buffer.toString("utf8", 0, length).trim();
+  return text === "" ? "" : `, ${name}: ${text}`;
+}
+
+function hookError(kind: keyof Hooks, index: number, { path }: Hook, reason: string): RuntsError {
+  const pointer = `/hooks/${kind}/${index}`;
+  return new RuntsError(`${pointer}: error running ${kind} hook ${path}: ${reason}`, {
+    operation: "hook",
+    path,
+    pointer,
+  });
+}
+
+/** Runs all hooks, also after one that has failed, and reports failures as warnings: for poststop (runtime.md, Lifecycle). */
+export function runHooksToTheEnd(
+  kind: keyof Hooks,
+  hooks: readonly Hook[],
+  input: string,
+  place: HookPlace,
+  warn: (message: string) => void,
+): void {
+  const process = hookProcessIn(place);
+  hooks.forEach((hook, index) => {
+    try {
+      runHook(kind, index, hook, input, process);
+    } catch (error) {
+      warn(error instanceof Error ? error.message : String(error));
+    }
+  });
+}

@@ -1,0 +1,41 @@
+import type { Program } from "../../../bindings/stub/program.ts";
+import { scheduleItself, schedulingCalls } from "../../plan/process/attributes.ts";
+import { setMemoryPolicy } from "../../plan/process/memory-policy.ts";
+import { setPersonality } from "../../plan/process/personality.ts";
+import type { Linux, Process } from "../../spec/types.ts";
+import type { Caller } from "../caller/caller.ts";
+import { applyScheduling } from "./apply-scheduling.ts";
+
+/** Scheduler, I/O priority, memory policy and personality: what the kernel keeps of a single process. */
+export interface TaskAttributes {
+  /** What the process does itself, in the container's cgroup and before it gives up its rights. */
+  readonly plan: (program: Program) => void;
+  /** What the runtime does for it, when all but its last program has been run. */
+  readonly apply: (pid: number) => void;
+}
+
+/** undefined if nothing is asked for. */
+export function taskAttributes(
+  process: Process,
+  { memoryPolicy, personality }: Linux,
+  caller: Caller,
+  ownUserNamespace: boolean,
+): TaskAttributes | undefined {
+  const { scheduler, ioPriority } = process;
+  const wanted = scheduler ?? ioPriority ?? memoryPolicy ?? personality;
+  if (wanted === undefined) return undefined;
+  const calls = schedulingCalls(process);
+  // Real-time policies and lower nice values need a right of the host (capabilities(7), CAP_SYS_NICE), which a process in a user
+  // namespace never has. A runtime that has it sets them from outside; any other may change no more than the process itself.
+  const fromOutside = ownUserNamespace && caller.privileged && !caller.inUserNamespace;
+  return {
+    plan: (program) => {
+      if (memoryPolicy !== undefined) setMemoryPolicy(program, memoryPolicy);
+      if (personality !== undefined) setPersonality(program, personality);
+      if (!fromOutside) scheduleItself(program, calls);
+    },
+    apply: (pid) => {
+      if (fromOutside) applyScheduling(pid, calls);
+    },
+  };
+}

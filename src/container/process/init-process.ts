@@ -1,0 +1,43 @@
+import { SIGKILL } from "../../../bindings/abi/signal.ts";
+import { closeSync } from "../../../bindings/linux/files.ts";
+import { pidfdOpen, pidfdSendSignal } from "../../../bindings/linux/pidfd.ts";
+import { waitReadable } from "../../../bindings/linux/poll.ts";
+import { END_TIMEOUT_MS } from "../../../bindings/linux/reap.ts";
+import { isAlive } from "./process-status.ts";
+
+/**
+ * Init by a descriptor: a signal sent to it never reaches another process that has got the same pid since. undefined if init
+ * has ended.
+ */
+export function openInit(pid: number, startTime: string): number | undefined {
+  if (pid === 0) return undefined;
+  const pidfd = pidfdOpen(pid);
+  if (pidfd === undefined) return undefined;
+  // Only now: what the descriptor stands for doesn't change any more.
+  if (isAlive(pid, startTime)) return pidfd;
+  closeSync(pidfd);
+  return undefined;
+}
+
+/** How long to wait for the end of init before looking at its state; doubled each time. */
+const FIRST_WAIT_MS = 10;
+
+/**
+ * Kills init and waits for its end. Returns false if it still exists after END_TIMEOUT_MS. Its pidfd becomes readable at the end, but not
+ * while init, which has released everything, waits for other processes to be reaped: see isAlive.
+ */
+export function killInit(pid: number, startTime: string): boolean {
+  const pidfd = openInit(pid, startTime);
+  if (pidfd === undefined) return true;
+  try {
+    pidfdSendSignal(pidfd, SIGKILL);
+    const deadline = performance.now() + END_TIMEOUT_MS;
+    for (let wait = FIRST_WAIT_MS; !waitReadable(pidfd, wait); wait *= 2) {
+      if (!isAlive(pid, startTime)) return true;
+      if (performance.now() > deadline) return false;
+    }
+    return true;
+  } finally {
+    closeSync(pidfd);
+  }
+}

@@ -1,0 +1,38 @@
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { expect, it, onTestFinished } from "vitest";
+import { freshDirectory } from "../record/status.test-support.ts";
+import { isAlive, processStat } from "./process-status.ts";
+
+const skipReason = spawnSync("gcc", ["--version"]).status === 0 ? false : "needs gcc";
+
+/** Its first thread has ended, and each of the others ends as soon as it has made the next one. */
+const CHAIN = `
+#define _GNU_SOURCE
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+enum { STACKS = 16384, SIZE = 2048 };
+static char stacks[STACKS][SIZE] __attribute__((aligned(16)));
+static int next(void *number) {
+  long own = (long)number, after = (own + 1) % STACKS;
+  if (own == 0) write(1, "round\\n", 6);
+  int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
+  clone(next, stacks[after] + SIZE, flags, (void *)after);
+  syscall(SYS_exit, 0);
+}
+int main(void) { return next((void *)0); }`;
+
+it.skipIf(skipReason !== false)("isAlive is true where one thread follows the other", async () => {
+  const directory = freshDirectory();
+  writeFileSync(`${directory}/chain.c`, CHAIN);
+  execFileSync("gcc", ["-static", "-o", `${directory}/chain`, `${directory}/chain.c`]);
+  const chain = spawn(`${directory}/chain`, { stdio: ["ignore", "pipe", "ignore"] });
+  onTestFinished(() => void chain.kill("SIGKILL"));
+  await once(chain.stdout, "data");
+  chain.stdout.resume();
+  const { pid = 0 } = chain;
+  const startTime = processStat(pid)?.startTime ?? "";
+  for (let look = 0; look < 5000; look++) expect(isAlive(pid, startTime)).toBe(true);
+});

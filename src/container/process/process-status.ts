@@ -1,0 +1,103 @@
+import { readdirSync } from "../../../bindings/linux/directories.ts";
+import { FileError } from "../../../bindings/linux/file-call.ts";
+import { existsSync, readFileSync, readlinkSync } from "../../../bindings/linux/files.ts";
+import { errorCode } from "../../errors.ts";
+
+/** What proc_pid_stat(5) says of a process. */
+export interface ProcessStat {
+  /** All of it: one whose first thread has ended is a zombie as well, and runs on in the others. */
+  readonly hasEnded: boolean;
+  /** Whether its first thread is exiting or has ended: PF_EXITING of linux/sched.h. */
+  readonly isEnding: boolean;
+  /** Those that have ended, but are there still, among them. */
+  readonly threads: number;
+  readonly startTime: string;
+  /** Whether it has been forked and has executed no program since: PF_FORKNOEXEC of linux/sched.h. */
+  readonly hasNotExecuted: boolean;
+}
+
+/** What says that there is no process of that number, or none of the caller's (`hidepid` of proc(5)). */
+const GONE: readonly string[] = ["ENOENT", "ESRCH", "EACCES", "EPERM"];
+
+/** undefined if there is no such process. */
+export function processStat(pid: number): ProcessStat | undefined {
+  let text: string;
+  try {
+    text = readFileSync(`/proc/${pid}/stat`, "latin1");
+  } catch (error) {
+    if (error instanceof FileError && GONE.includes(error.code)) return undefined;
+    throw error;
+  }
+  return parseStat(text);
+}
+
+/** Of a process that is there: this one, or a child that nobody has waited for. */
+export function startTimeOf(pid: number): string {
+  return parseStat(readFileSync(`/proc/${pid}/stat`, "latin1")).startTime;
+}
+
+export function parseStat(text: string): ProcessStat {
+  // The second field is the command in parentheses, and may hold anything: the fields are counted from its end.
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  const FLAGS = 9 - 3;
+  const NUM_THREADS = 20 - 3;
+  const START_TIME = 22 - 3;
+  const PF_EXITING = 0x4;
+  const PF_FORKNOEXEC = 0x40;
+  const [state] = fields;
+  const threads = Number(fields[NUM_THREADS]);
+  return {
+    hasEnded: state === "X" || (state === "Z" && threads <= 1),
+    isEnding: (Number(fields[FLAGS]) & PF_EXITING) !== 0,
+    threads,
+    startTime: fields[START_TIME] ?? "",
+    hasNotExecuted: (Number(fields[FLAGS]) & PF_FORKNOEXEC) !== 0,
+  };
+}
+
+/** Whether the process still is the one that was saved, and has not ended. */
+export function isAlive(pid: number, startTime: string): boolean {
+  if (pid === 0) return false;
+  const stat = processStat(pid);
+  if (stat === undefined || stat.startTime !== startTime || stat.hasEnded) return false;
+  return !stat.isEnding || !hasLeftNamespaces(pid);
+}
+
+/**
+ * Whether all threads have left their namespaces, the last thing that an exiting process releases. Pid 1 of a pid namespace then waits
+ * until all other processes in it are reaped, and only then becomes a zombie. The parent of a process of `exec --detach` may never reap
+ * it (pid_namespaces(7), zap_pid_ns_processes() in kernel/pid_namespace.c).
+ */
+function hasLeftNamespaces(pid: number): boolean {
+  const tasks = `/proc/${pid}/task`;
+  try {
+    const threads = readdirSync(tasks);
+    if (!threads.every((thread) => hasNoNamespaces(`${tasks}/${thread}`))) return false;
+    // One may have made another since they were listed, and the list ends where a thread goes meanwhile. The kernel counts all: if
+    // those of the list are still there, and no more, nobody is left.
+    const count = processStat(pid)?.threads ?? 0;
+    return threads.length >= count && threads.every((thread) => existsSync(`${tasks}/${thread}`));
+  } catch (error) {
+    if (error instanceof FileError && GONE.includes(error.code)) return true;
+    throw error;
+  }
+}
+
+function hasNoNamespaces(task: string): boolean {
+  try {
+    readlinkSync(`${task}/ns/mnt`);
+    return false;
+  } catch (error) {
+    return errorCode(error) === "ENOENT";
+  }
+}
+
+/** Whether a process is the stub, which has not executed the container's program yet. */
+export function isStub(pid: number): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/exe`).startsWith("/memfd:runts-init");
+  } catch {
+    // Who may not look takes the start socket's word for it.
+    return true;
+  }
+}

@@ -1,0 +1,42 @@
+import { cgroupPathFor, findCgroupMount } from "../../cgroup/path.ts";
+import { ContainerScope } from "../../cgroup/systemd/scope.ts";
+import { readValidConfig } from "../../spec/config.ts";
+import { isObject } from "../../spec/json/reader.ts";
+import { readRegularFile } from "../../spec/regular-file.ts";
+import type { Config } from "../../spec/types.ts";
+import { inspectCaller, managerOf } from "../caller/caller.ts";
+import type { Context } from "../context.ts";
+import { killInit } from "../process/init-process.ts";
+
+/**
+ * Ends a container whose record is damaged. What it has is found by what is left of the record, where that is certain (a pid with its
+ * start time, a cgroup), and by the saved config. Returns the directory of its cgroup; empty if none is known.
+ */
+export function endDamaged(context: Context, id: string, directory: string): string {
+  const { pid, startTime, cgroup } = remainsOf(`${directory}/state.json`);
+  if (typeof pid === "number" && typeof startTime === "string") killInit(pid, startTime);
+  if (typeof cgroup === "string") return cgroup;
+  try {
+    return configuredCgroup(context, id, readValidConfig(directory));
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : error;
+    context.log.warn(`the cgroup of container ${id} is not known, nor are its processes: ${reason}`);
+    return "";
+  }
+}
+
+function remainsOf(path: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(readRegularFile(path)).toString("utf8"));
+    return isObject(value) ? value : {};
+  } catch {
+    return {};
+  }
+}
+
+/** As at create, given the same options. */
+function configuredCgroup(context: Context, id: string, config: Config): string {
+  if (context.noCgroup === true) return "";
+  if (context.systemdCgroup !== true) return cgroupPathFor(config, id, findCgroupMount());
+  return new ContainerScope(config, id, managerOf(inspectCaller())).directory;
+}

@@ -1,0 +1,187 @@
+import { mkdirSync } from "../../../bindings/linux/directories.ts";
+import { renameSync, writeFileSync } from "../../../bindings/linux/files.ts";
+import type { SavedScope } from "../../cgroup/systemd/scope.ts";
+import { errorCode, RuntsError } from "../../errors.ts";
+import type { SavedGroups } from "../../resctrl/group.ts";
+import { isObject } from "../../spec/json/reader.ts";
+import { readRegularFile } from "../../spec/regular-file.ts";
+import type { SavedHostMount } from "../create/host-mount.ts";
+import { checkId } from "./id.ts";
+
+/**
+ * What is kept of a container in its directory, `ROOT/ID`, mode 0711:
+ * - `state.json`: this record. It is first written before anything is made, so that `delete --force` knows what to remove
+ *   whenever the runtime was killed;
+ * - `config.json`: the config as it was at create: later changes of the bundle have no effect (runtime.md, Lifecycle);
+ * - `start.sock`: the socket that init listens on until `start` connects.
+ */
+export interface SavedState {
+  readonly id: string;
+  /** Init, in the pid namespace of the runtime; 0 while there is none yet. */
+  readonly pid: number;
+  /** Its start in clock ticks since boot, field 22 of proc_pid_stat(5): guards against a reused pid. */
+  readonly startTime: string;
+  /** The runtime that creates the container, while it does. */
+  readonly creator: { readonly pid: number; readonly startTime: string } | null;
+  readonly bundle: string;
+  readonly rootfs: string;
+  /** RFC 3339. */
+  readonly created: string;
+  readonly ownerUid: number;
+  readonly annotations: Readonly<Record<string, string>>;
+  /** Mounts of the container that are not in a mount namespace of its own. */
+  readonly hostMount?: SavedHostMount;
+  /** Directory of the cgroup; empty if the container has none. */
+  readonly cgroup: string;
+  /** The unit whose cgroup that is, if systemd has made it. */
+  readonly scope?: SavedScope;
+  /** Groups of resctrl that the container is in; absent for one without intelRdt. */
+  readonly resctrl?: SavedGroups;
+  /** `pipe:[INODE]` of each standard stream that is a pipe, which a restore can replace; absent if none is. */
+  readonly pipes?: readonly string[];
+  /** Whether the container's processes end with init: it has a pid namespace of its own. */
+  readonly ownPidNamespace: boolean;
+  /** New or joined. */
+  readonly ownNetworkNamespace?: boolean;
+  /** Name of the container's session keyring, by which `exec` finds it again; absent if it has none of its own. */
+  readonly keyring?: string;
+  readonly ownUserNamespace: boolean;
+  /** Whether there is something to start. */
+  readonly hasProcess: boolean;
+  readonly hasStartContainer: boolean;
+  readonly hasPoststart: boolean;
+  readonly hasPoststop: boolean;
+  /** Whether the seccomp filter has a listener, which `start` hands over. */
+  readonly hasListener: boolean;
+  /** What may fail in the last program of init, which nobody but `start` hears of. */
+  readonly lastOperations: readonly LastOperation[];
+}
+
+export interface LastOperation {
+  readonly index: number;
+  readonly call: string;
+  readonly pointer: string;
+  readonly purpose: string;
+  readonly path: string;
+}
+
+export function containerDirectory(root: string, id: string): string {
+  return `${root}/${id}`;
+}
+
+/** The directory is the container's existence: whoever makes it has the id. */
+export function makeContainerDirectory(root: string, id: string): string {
+  const directory = containerDirectory(root, id);
+  try {
+    mkdirSync(directory, { mode: 0o711 });
+  } catch (error) {
+    if (errorCode(error) !== "EEXIST") throw error;
+    throw new RuntsError("container with given ID already exists", {
+      operation: "create",
+      errno: "EEXIST",
+      path: id,
+    });
+  }
+  return directory;
+}
+
+export function startSocketPath(directory: string): string {
+  return `${directory}/start.sock`;
+}
+
+export function writeState(directory: string, state: SavedState): void {
+  const temporary = `${directory}/state.json.new`;
+  writeFileSync(temporary, JSON.stringify(state), { mode: 0o600 });
+  renameSync(temporary, `${directory}/state.json`);
+}
+
+/** Reads the record; undefined if the directory has none: its making was interrupted, or it is no container's. */
+export function tryReadState(directory: string): SavedState | undefined {
+  const path = `${directory}/state.json`;
+  let text: string;
+  try {
+    text = readRegularFile(path).toString("utf8");
+  } catch (error) {
+    if (error instanceof RuntsError && (error.errno === "ENOENT" || error.errno === "ENOTDIR"))
+      return undefined;
+    throw error;
+  }
+  const value = parseState(text);
+  if (isSavedState(value) && directory.endsWith(`/${value.id}`)) return value;
+  throw new RuntsError(`${path} is damaged: the container can only be deleted, with --force`, {
+    operation: "read",
+    path,
+  });
+}
+
+function parseState(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+const STRINGS = ["id", "startTime", "bundle", "rootfs", "created", "cgroup"];
+const NUMBERS = ["pid", "ownerUid"];
+const BOOLEANS = [
+  ..."ownPidNamespace ownNetworkNamespace ownUserNamespace hasProcess hasStartContainer hasPoststart".split(
+    " ",
+  ),
+  ..."hasPoststop hasListener".split(" "),
+];
+const OBJECTS = ["hostMount", "scope", "resctrl"];
+
+/** The types of what decides what is killed and removed. What older versions have not written is absent: a new field may be, too. */
+function isSavedState(value: unknown): value is SavedState {
+  if (!isObject(value)) return false;
+  const { creator, annotations, lastOperations } = value;
+  return (
+    hasAll(value, STRINGS, (field) => typeof field === "string") &&
+    hasAll(value, NUMBERS, isNaturalNumber) &&
+    hasAll(value, BOOLEANS, (field) => field === undefined || typeof field === "boolean") &&
+    (value.keyring === undefined || typeof value.keyring === "string") &&
+    hasAll(value, OBJECTS, (field) => field === undefined || isObject(field)) &&
+    (creator === null ||
+      (isObject(creator) && isNaturalNumber(creator.pid) && typeof creator.startTime === "string")) &&
+    isObject(annotations) &&
+    Array.isArray(lastOperations) &&
+    areObjects(lastOperations)
+  );
+}
+
+/** A loop: `every` is one of the engine's functions that are compiled at their first use, which takes longer than the rest. */
+function hasAll(
+  value: Record<string, unknown>,
+  names: readonly string[],
+  isRight: (field: unknown) => boolean,
+): boolean {
+  for (const name of names) if (!isRight(value[name])) return false;
+  return true;
+}
+
+function areObjects(values: readonly unknown[]): boolean {
+  for (const value of values) if (!isObject(value)) return false;
+  return true;
+}
+
+function isNaturalNumber(value: unknown): boolean {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}
+
+/** Directory and record of a container that has to be there. */
+export function readSavedState(
+  root: string,
+  id: string,
+): { readonly directory: string; readonly saved: SavedState } {
+  checkId(id);
+  const directory = containerDirectory(root, id);
+  const saved = tryReadState(directory);
+  if (saved === undefined) throw doesNotExist(id);
+  return { directory, saved };
+}
+
+/** The words that containerd's shim looks for in the answer to an unknown id. */
+export function doesNotExist(id: string): RuntsError {
+  return new RuntsError("container does not exist", { operation: "load", errno: "ENOENT", path: id });
+}

@@ -1,0 +1,129 @@
+import { readdirSync } from "../../../bindings/linux/directories.ts";
+import { existsSync, readFileSync } from "../../../bindings/linux/files.ts";
+import { isFrozen } from "../../cgroup/freeze.ts";
+import { errorCode, RuntsError } from "../../errors.ts";
+import { specVersion } from "../../version.ts";
+import type { Context } from "../context.ts";
+import { isAlive, isStub } from "../process/process-status.ts";
+import {
+  containerDirectory,
+  readSavedState,
+  type SavedState,
+  startSocketPath,
+  tryReadState,
+} from "./saved-state.ts";
+
+/** runtime.md, State; `paused` is the peers' addition. */
+export type Status = "creating" | "created" | "running" | "paused" | "stopped";
+
+/** What `state` and `list` print: the properties of runtime.md, then those that runc adds. */
+export interface ContainerState {
+  readonly ociVersion: string;
+  readonly id: string;
+  /** 0 when the container is stopped. */
+  readonly pid: number;
+  readonly status: Status;
+  readonly bundle: string;
+  readonly rootfs: string;
+  /** RFC 3339. */
+  readonly created: string;
+  readonly annotations?: Readonly<Record<string, string>>;
+  /** Name of the user who created the container, or its number where it has none. */
+  readonly owner: string;
+}
+
+/** Asks the kernel, not the saved state: a container may end, or its start be interrupted, with nobody there to write it. */
+export function statusOf(directory: string, saved: SavedState): Status {
+  if (saved.creator !== null) {
+    return isAlive(saved.creator.pid, saved.creator.startTime) ? "creating" : "stopped";
+  }
+  if (!isAlive(saved.pid, saved.startTime)) return "stopped";
+  // First, as in runc: while it is frozen, a created container can't be started either.
+  if (saved.cgroup !== "" && isFrozen(saved.cgroup)) return "paused";
+  return awaitsStart(directory, saved) ? "created" : "running";
+}
+
+/** Whether init is still the stub that waits for `start`, be it frozen or not. */
+export function awaitsStart(directory: string, { pid }: SavedState): boolean {
+  return existsSync(startSocketPath(directory)) && isStub(pid);
+}
+
+export function stateOf(directory: string, saved: SavedState): ContainerState {
+  const status = statusOf(directory, saved);
+  return {
+    ociVersion: specVersion,
+    id: saved.id,
+    pid: status === "stopped" ? 0 : saved.pid,
+    status,
+    bundle: saved.bundle,
+    rootfs: saved.rootfs,
+    created: saved.created,
+    ...(Object.keys(saved.annotations).length > 0 && { annotations: saved.annotations }),
+    owner: userName(saved.ownerUid),
+  };
+}
+
+export function readContainerState({ root }: Context, id: string): ContainerState {
+  const { directory, saved } = readSavedState(root, id);
+  return stateOf(directory, saved);
+}
+
+/** All containers below the root, by id. A root that isn't there has none; one whose record is damaged is a warning, as in runc. */
+export function listContainers({ root, log }: Context): ContainerState[] {
+  const states: ContainerState[] = [];
+  for (const id of entriesOf(root)) {
+    const directory = containerDirectory(root, id);
+    try {
+      const saved = tryReadState(directory);
+      if (saved !== undefined) states.push(stateOf(directory, saved));
+    } catch (error) {
+      if (!(error instanceof RuntsError)) throw error;
+      log.warn(`container ${id}: ${error.message}`);
+    }
+  }
+  return states;
+}
+
+/** Another container than that of the id which has not ended, and whose cgroup is this one or below it. */
+export function findContainerIn(root: string, cgroup: string, id: string): string | undefined {
+  return entriesOf(root).find((other) => {
+    if (other === id) return false;
+    const directory = containerDirectory(root, other);
+    const saved = savedOrNone(directory);
+    if (saved === undefined || !`${saved.cgroup}/`.startsWith(`${cgroup}/`)) return false;
+    return statusOf(directory, saved) !== "stopped";
+  });
+}
+
+function savedOrNone(directory: string): SavedState | undefined {
+  try {
+    return tryReadState(directory);
+  } catch (error) {
+    if (error instanceof RuntsError) return undefined;
+    throw error;
+  }
+}
+
+function entriesOf(root: string): string[] {
+  try {
+    return readdirSync(root).sort();
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return [];
+    throw error;
+  }
+}
+
+/** `#` and the number for one who has no name. */
+export function userName(uid: number): string {
+  return findUserName(uid) ?? `#${uid}`;
+}
+
+/** The host's name of a user, passwd(5); undefined if there is none. */
+export function findUserName(uid: number): string | undefined {
+  try {
+    const lines = readFileSync("/etc/passwd", "utf8").split("\n");
+    return lines.map((line) => line.split(":")).find((fields) => fields[2] === String(uid))?.[0];
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,137 @@
+import { readdirSync } from "../../../bindings/linux/directories.ts";
+import { closeSync, readlinkSync } from "../../../bindings/linux/files.ts";
+import { takeDescriptor, writeMemory } from "../../../bindings/linux/foreign-process.ts";
+import { OwnedDescriptor } from "../../../bindings/linux/owned-descriptor.ts";
+import { pidfdOpen } from "../../../bindings/linux/pidfd.ts";
+import { waitReadable } from "../../../bindings/linux/poll.ts";
+import { connectUnix } from "../../../bindings/linux/unix-socket.ts";
+import { sendWithDescriptors } from "../../../bindings/stub/client.ts";
+import { errorCode, RuntsError } from "../../errors.ts";
+import { onBehalfOf } from "../../init/run-program.ts";
+import { HANDED_OVER_ADDRESS } from "../../plan/process/exec.ts";
+import type { Seccomp } from "../../spec/types.ts";
+import { specVersion } from "../../version.ts";
+import { hookState } from "../hooks/hooks.ts";
+import type { SavedState } from "../record/saved-state.ts";
+
+/**
+ * The agent that answers the system calls whose action is SCMP_ACT_NOTIFY: seccomp_unotify(2), config-linux.md.
+ *
+ * The kernel makes the listener when the process loads its filter. From then on no system call of the process can be relied on,
+ * so the runtime takes the descriptor while the process waits in a busy loop, sends it to the agent, and ends the waiting by a
+ * write to the memory of the process.
+ */
+export interface SeccompAgent {
+  /** Sends the listener of a process that is about to load its filter, and lets it go on. */
+  handOver(handing: HandOver): void;
+  /** Closes the connection to the agent. May be called again, and after a hand-over. */
+  close(): void;
+}
+
+export interface HandOver {
+  readonly pid: number;
+  /** The channel of the process: it says what has failed, and ends with the process. */
+  readonly connection: number;
+  readonly saved: SavedState;
+  readonly status: "created" | "running";
+}
+
+const POINTER = "/linux/seccomp/listenerPath";
+/** The kernel's name of the file, as /proc/PID/fd shows it. */
+const LISTENER = "anon_inode:seccomp notify";
+/** Until a process that has been released loads its filter. */
+const LOAD_TIMEOUT_MS = 60_000;
+
+export function connectToAgent(seccomp: Seccomp | undefined): SeccompAgent {
+  const { listenerPath = "", listenerMetadata } = seccomp ?? {};
+  const purpose = `connect to the seccomp agent ${listenerPath}`;
+  const agent = new OwnedDescriptor(onBehalfOf(POINTER, purpose, () => connectUnix(listenerPath)));
+  return {
+    handOver: (handing) => {
+      const message = new TextEncoder().encode(processState(handing, listenerMetadata));
+      try {
+        takeListener(handing, (listener) => {
+          onBehalfOf(POINTER, "send the seccomp listener", () =>
+            sendWithDescriptors(agent.number, message, [listener]),
+          );
+        });
+      } finally {
+        agent.close();
+      }
+    },
+    close: () => agent.close(),
+  };
+}
+
+/** Takes the listener of a process that loads its filter, gives it away (the descriptor is closed then), and lets the process go on. */
+export function takeListener(
+  { pid, connection }: Pick<HandOver, "pid" | "connection">,
+  deliver: (listener: number) => void,
+): void {
+  const pidfd = pidfdOpen(pid);
+  // The connection tells why the process is gone.
+  if (pidfd === undefined) return;
+  try {
+    const number = awaitListener(pid, connection);
+    if (number === undefined) return;
+    const listener = onBehalfOf(POINTER, "take the seccomp listener", () => takeDescriptor(pidfd, number));
+    try {
+      deliver(listener);
+    } finally {
+      closeSync(listener);
+    }
+    onBehalfOf(POINTER, "end the hand-over of the seccomp listener", () =>
+      writeMemory(pid, HANDED_OVER_ADDRESS, Uint8Array.of(1, 0, 0, 0)),
+    );
+  } finally {
+    closeSync(pidfd);
+  }
+}
+
+/** The number of the listener in the process; undefined if the process has failed before. */
+function awaitListener(pid: number, connection: number): number | undefined {
+  // A process with many descriptors takes more than the pause to look at.
+  const deadline = performance.now() + LOAD_TIMEOUT_MS;
+  while (performance.now() < deadline) {
+    const found = onBehalfOf(POINTER, "look for the seccomp listener", () => findListener(pid));
+    if (found !== undefined) return found;
+    if (waitReadable(connection, 1)) return undefined;
+  }
+  throw new RuntsError(
+    `${POINTER}: the process has not loaded its filter within ${LOAD_TIMEOUT_MS / 1000} s`,
+    {
+      operation: "seccomp",
+      errno: "ETIMEDOUT",
+      pointer: POINTER,
+    },
+  );
+}
+
+function findListener(pid: number): number | undefined {
+  const directory = `/proc/${pid}/fd`;
+  for (const name of readdirSync(directory)) {
+    if (linkOf(`${directory}/${name}`) === LISTENER) return Number(name);
+  }
+  return undefined;
+}
+
+/** The process may close descriptors while they are looked at. */
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return "";
+    throw error;
+  }
+}
+
+/** config-linux.md, The Container Process State. */
+function processState({ pid, saved, status }: HandOver, metadata: string | undefined): string {
+  return JSON.stringify({
+    ociVersion: specVersion,
+    fds: ["seccompFd"],
+    pid,
+    ...(metadata !== undefined && { metadata }),
+    state: JSON.parse(hookState(saved, status)),
+  });
+}

@@ -1,0 +1,205 @@
+import { ENOSYS, EPERM } from "../../../bindings/abi/errno.ts";
+import { F_DUPFD_CLOEXEC } from "../../../bindings/abi/fcntl.ts";
+import { seccomp_notif, seccomp_notif_resp } from "../../../bindings/abi/layouts.ts";
+import {
+  SECCOMP_IOCTL_NOTIF_ID_VALID,
+  SECCOMP_IOCTL_NOTIF_RECV,
+  SECCOMP_IOCTL_NOTIF_SEND,
+  SECCOMP_RET_ACTION_FULL,
+  SECCOMP_RET_DATA,
+  SECCOMP_USER_NOTIF_FLAG_CONTINUE,
+} from "../../../bindings/abi/seccomp.ts";
+import { SIGKILL, SIGSYS } from "../../../bindings/abi/signal.ts";
+import { syscall, trySyscall } from "../../../bindings/ffi/syscall.ts";
+import { closeSync, readFileSync } from "../../../bindings/linux/files.ts";
+import type { Libseccomp } from "../../../bindings/linux/libseccomp.ts";
+import { pidfdOpen, pidfdSendSignal } from "../../../bindings/linux/pidfd.ts";
+import { waitReadable } from "../../../bindings/linux/poll.ts";
+import { RuntsError } from "../../errors.ts";
+import { writeStandardError } from "../../log.ts";
+import { runFilter } from "../../seccomp/bpf-interpreter.ts";
+import { compileSeccomp, openOrExplain } from "../../seccomp/compile.ts";
+import { actions } from "../../seccomp/constants.ts";
+import { explainVerdict, hex } from "../../seccomp/decision.ts";
+import { architectureName } from "../../seccomp/explain-call.ts";
+import { type Profile, readProfile } from "../../seccomp/profile.ts";
+import { tracedProfile } from "../../seccomp/trace-profile.ts";
+import type { Config, Seccomp } from "../../spec/types.ts";
+import type { Attendant, Awaited } from "../stdio/foreground.ts";
+import { type HandOver, type SeccompAgent, takeListener } from "./agent.ts";
+
+/** A system call that a process of the container waits for. */
+interface Notification {
+  readonly id: bigint;
+  /** Of the thread, in the runtime's pid namespace. */
+  readonly tid: number;
+  readonly number: number;
+  /** AUDIT_ARCH_* */
+  readonly arch: number;
+  readonly args: readonly bigint[];
+}
+
+/** Denied calls that are answered before signals and others are looked for again. */
+const CALLS_OF_A_TURN = 16;
+
+interface DeniedCall {
+  readonly name: string;
+  readonly action: string;
+  readonly pointer: string;
+  /** Arguments of the first. */
+  readonly args: readonly bigint[];
+  count: number;
+}
+
+/**
+ * `run --seccomp-trace`: listens to the calls that the profile denies, answers each as the profile says, and reports them at the end.
+ * Killing is the exception: the kernel's own way ends a process by SIGSYS whatever it handles, a runtime can only send SIGKILL.
+ */
+export class SeccompTrace implements Attendant, SeccompAgent {
+  readonly #denied = new Map<string, DeniedCall>();
+  #listener: number | undefined;
+  #library: Libseccomp | undefined;
+  #filter = new Uint8Array();
+  #profile: Profile | undefined;
+
+  /** The config whose filter asks the runtime. */
+  readonly changeConfig = (config: Config): Config => {
+    const { linux } = config;
+    if (linux?.seccomp === undefined) {
+      throw new RuntsError("/linux/seccomp: there is no filter to trace (--seccomp-trace)", {
+        operation: "run",
+        pointer: "/linux/seccomp",
+      });
+    }
+    this.#read(linux.seccomp);
+    return { ...config, linux: { ...linux, seccomp: tracedProfile(linux.seccomp) } };
+  };
+
+  #read(seccomp: Seccomp): void {
+    const ignore = (): void => undefined;
+    this.#library = openOrExplain();
+    this.#filter = Uint8Array.from(compileSeccomp(seccomp, ignore).filter);
+    this.#profile = readProfile(seccomp, ignore);
+  }
+
+  handOver(handing: HandOver): void {
+    takeListener(handing, (listener) => {
+      this.#listener = syscall("fcntl", [listener, F_DUPFD_CLOEXEC, 3]);
+    });
+  }
+
+  awaited(): Awaited {
+    return { descriptors: this.#listener === undefined ? [] : [this.#listener] };
+  }
+
+  /** Answers calls that wait: some of them, as their processes may make others without end. */
+  forward(): void {
+    const listener = this.#listener;
+    if (listener === undefined) return;
+    for (let answered = 0; answered < CALLS_OF_A_TURN && waitReadable(listener, 0); answered += 1) {
+      const notification = receive(listener);
+      // The process has ended, or a signal has interrupted its call; without any process left the listener hangs up.
+      if (notification === undefined) return;
+      this.#answer(listener, notification);
+    }
+  }
+
+  #answer(listener: number, notification: Notification): void {
+    const { arch, number: nr, args } = notification;
+    const verdict = runFilter(this.#filter, { arch, nr, args });
+    const kind = (verdict & SECCOMP_RET_ACTION_FULL) >>> 0;
+    this.#note(notification, verdict);
+    if (kind === actions.SCMP_ACT_ALLOW || kind === actions.SCMP_ACT_LOG) {
+      respond(listener, notification, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
+      return;
+    }
+    if (kind === actions.SCMP_ACT_ERRNO) {
+      respond(listener, notification, verdict & SECCOMP_RET_DATA, 0);
+      return;
+    }
+    signal(listener, notification, kind === actions.SCMP_ACT_TRAP ? SIGSYS : SIGKILL);
+    respond(listener, notification, kind === actions.SCMP_ACT_TRAP ? ENOSYS : EPERM, 0);
+  }
+
+  #note({ arch, number, args }: Notification, verdict: number): void {
+    const name = this.#library?.syscallName(arch, number) ?? `${number} of ${architectureName(arch)}`;
+    const profile = this.#profile;
+    if (profile === undefined) return;
+    const { action, pointer, allowed } = explainVerdict(profile, name, args, verdict);
+    if (allowed) return;
+    const key = `${name} ${pointer}`;
+    const known = this.#denied.get(key);
+    if (known === undefined) this.#denied.set(key, { name, action, pointer, args, count: 1 });
+    else known.count += 1;
+  }
+
+  /** Writes what was denied, and what to add to the profile, to standard error. */
+  report(): void {
+    writeStandardError(reportText([...this.#denied.values()]));
+  }
+
+  /** Whoever waits now is no process of the container, or about to end. */
+  finish(): void {
+    this.forward();
+  }
+
+  close(): void {
+    if (this.#listener !== undefined) closeSync(this.#listener);
+    this.#listener = undefined;
+  }
+}
+
+function reportText(denied: readonly DeniedCall[]): string {
+  if (denied.length === 0) return "seccomp-trace: no system call was denied\n";
+  const width = Math.max(...denied.map(({ name }) => name.length));
+  const lines = denied.map(({ name, action, pointer, args, count }) => {
+    const times = count === 1 ? "once" : `${count} times, first`;
+    const shown = args.map(hex).join(", ");
+    return `  ${name.padEnd(width)}  ${action} by ${pointer}, ${times} with (${shown})`;
+  });
+  const names = [...new Set(denied.map(({ name }) => name))].sort();
+  const fragment = JSON.stringify({ names, action: "SCMP_ACT_ALLOW" });
+  return `seccomp-trace: the profile denied\n${lines.join("\n")}\nto allow all of it, add to /linux/seccomp/syscalls, or less:\n  ${fragment}\n`;
+}
+
+/** undefined if there is nothing to receive any more. */
+function receive(listener: number): Notification | undefined {
+  const buffer = new Uint8Array(seccomp_notif.size);
+  if (trySyscall("ioctl", listener, SECCOMP_IOCTL_NOTIF_RECV, buffer) < 0) return undefined;
+  const view = new DataView(buffer.buffer);
+  return {
+    id: view.getBigUint64(seccomp_notif.id, true),
+    tid: view.getUint32(seccomp_notif.pid, true),
+    number: view.getInt32(seccomp_notif["data.nr"], true),
+    arch: view.getUint32(seccomp_notif["data.arch"], true),
+    args: [0, 1, 2, 3, 4, 5].map((index) => view.getBigUint64(seccomp_notif["data.args"] + 8 * index, true)),
+  };
+}
+
+/** ENOENT: the process does not wait any more. */
+function respond(listener: number, { id }: Notification, errno: number, flags: number): void {
+  const buffer = new Uint8Array(seccomp_notif_resp.size);
+  const view = new DataView(buffer.buffer);
+  view.setBigUint64(seccomp_notif_resp.id, id, true);
+  view.setInt32(seccomp_notif_resp.error, -errno, true);
+  view.setUint32(seccomp_notif_resp.flags, flags, true);
+  trySyscall("ioctl", listener, SECCOMP_IOCTL_NOTIF_SEND, buffer);
+}
+
+/** The thread still waits when the descriptor of its process is open, so that this is no other with the same id. seccomp_unotify(2) */
+function signal(listener: number, { id, tid }: Notification, number: number): void {
+  const pidfd = pidfdOpen(processOf(tid));
+  if (pidfd === undefined) return;
+  const bytes = new Uint8Array(BigUint64Array.of(id).buffer);
+  if (trySyscall("ioctl", listener, SECCOMP_IOCTL_NOTIF_ID_VALID, bytes) === 0)
+    pidfdSendSignal(pidfd, number);
+  closeSync(pidfd);
+}
+
+function processOf(tid: number): number {
+  try {
+    return Number(/^Tgid:\s*(\d+)$/m.exec(readFileSync(`/proc/${tid}/status`, "latin1"))?.[1] ?? tid);
+  } catch {
+    return tid;
+  }
+}

@@ -1,0 +1,27 @@
+import { closeSync, fstatSync, openSync } from "node:fs";
+import { expect, test } from "vitest";
+import { channelPair } from "../../../bindings/stub/client.ts";
+import { checkMaster } from "./foreground-terminal.ts";
+
+test("the master of a terminal is taken", () => {
+  const master = openSync("/dev/ptmx", "r+");
+  checkMaster(master);
+  closeSync(master);
+});
+
+test.each([
+  ["a file", () => openSync(import.meta.filename, "r")],
+  ["another character device", () => openSync("/dev/null", "r+")],
+  [
+    "a socket",
+    () => {
+      const [ours, theirs] = channelPair();
+      closeSync(theirs);
+      return ours;
+    },
+  ],
+])("%s is not taken for a terminal's master, and closed", (_, open) => {
+  const fd = open();
+  expect(() => checkMaster(fd)).toThrow(expect.objectContaining({ errno: "EPROTO" }));
+  expect(() => fstatSync(fd)).toThrow("EBADF");
+});

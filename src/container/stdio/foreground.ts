@@ -1,0 +1,149 @@
+import {
+  SIGBUS,
+  SIGCHLD,
+  SIGFPE,
+  SIGILL,
+  SIGKILL,
+  SIGPIPE,
+  SIGPWR,
+  SIGRTMIN,
+  SIGSEGV,
+  SIGSTOP,
+  SIGSYS,
+  SIGTRAP,
+  SIGURG,
+  SIGWINCH,
+  SIGXFSZ,
+} from "../../../bindings/abi/signal.ts";
+import { closeSync } from "../../../bindings/linux/files.ts";
+import {
+  allSignalsBut,
+  holdSignals,
+  openHeldSignals,
+  takeHeldSignals,
+} from "../../../bindings/linux/held-signals.ts";
+import { pidfdOpen, pidfdSendSignal } from "../../../bindings/linux/pidfd.ts";
+import { waitReadable, waitReady } from "../../../bindings/linux/poll.ts";
+import { reapOtherChildren } from "../../../bindings/linux/reap.ts";
+import { reapChild } from "../process/exit-status.ts";
+import type { ConsoleRelay } from "./console-relay.ts";
+
+/**
+ * Signals that stay as they are: what can't be caught; faults, and PIPE and XFSZ, which tell a process of what it has done itself; what
+ * the engine (PWR) and the kernel (URG) use by themselves; and the two that belong to the C library (signal(7), Real-time signals). Of
+ * those that the runtime takes WINCH only resizes the terminal, and CHLD tells of children; the others are passed on.
+ */
+const NOT_TAKEN = [
+  SIGKILL,
+  SIGSTOP,
+  SIGILL,
+  SIGTRAP,
+  SIGBUS,
+  SIGFPE,
+  SIGSEGV,
+  SIGSYS,
+  SIGPIPE,
+  SIGXFSZ,
+  SIGPWR,
+  SIGURG,
+  SIGRTMIN - 2,
+  SIGRTMIN - 1,
+];
+
+/**
+ * From now on the signals that `run` and `exec` pass on wait in the kernel, until there is somebody to pass them on to: none ends
+ * the runtime and leaves the process, none is lost. The engine has no other thread yet that would take them. The process of the
+ * container has a mask of its own.
+ */
+export function holdForwardedSignals(): void {
+  holdSignals(allSignalsBut(NOT_TAKEN));
+}
+
+/** What to wait for: descriptors that can be read, and no longer than some time. */
+export interface Awaited {
+  readonly descriptors: readonly number[];
+  readonly timeoutMs?: number;
+}
+
+/** Somebody else who has to be served while the container runs. */
+export interface Attendant {
+  awaited(): Awaited;
+  /** Handles a part of what has come that takes no time: signals and the others wait for it. */
+  forward(): void;
+  /** Handles what has come before the end of init, and no more. */
+  finish(): void;
+  close(): void;
+}
+
+/**
+ * Waits in the foreground for the end of init, which is a child of this process: passes signals and terminal input on, and reaps the
+ * orphans that a subreaper gets. The signals are to be held before init is there, and stay so: none may cut short what follows.
+ */
+export class Foreground {
+  readonly #pid: number;
+  readonly #pidfd: number;
+  readonly #signals: number;
+  readonly #relay: ConsoleRelay | undefined;
+  readonly #attendants: Attendant[] = [];
+  /** Whether there may be more orphans to reap. */
+  #hasOrphans = false;
+
+  constructor(pid: number, relay: ConsoleRelay | undefined) {
+    this.#pid = pid;
+    this.#pidfd = pidfdOpen(pid) ?? -1;
+    this.#signals = openHeldSignals(allSignalsBut(NOT_TAKEN));
+    this.#relay = relay;
+  }
+
+  /** Serves one more from now on, and closes it in the end. */
+  attend(attendant: Attendant): void {
+    this.#attendants.push(attendant);
+  }
+
+  /** The exit code as a shell gives it: 128 and the number for a signal. */
+  wait(): number {
+    for (;;) {
+      const ready = this.#ready();
+      if (ready.includes(this.#pidfd)) break;
+      this.#serve(ready);
+    }
+    this.#relay?.drain((fd) => waitReadable(fd, 0));
+    for (const attendant of this.#attendants) attendant.finish();
+    return reapChild(this.#pid)?.exitCode ?? 0;
+  }
+
+  /** Waits until there is something to do for some descriptors. */
+  #ready(): number[] {
+    const readable = [this.#pidfd, this.#signals, ...(this.#relay?.readable ?? [])];
+    let least = this.#hasOrphans ? 0 : Number.POSITIVE_INFINITY;
+    for (const attendant of this.#attendants) {
+      const { descriptors, timeoutMs = least } = attendant.awaited();
+      readable.push(...descriptors);
+      least = Math.min(least, timeoutMs);
+    }
+    const timeoutMs = least === Number.POSITIVE_INFINITY ? undefined : least;
+    return waitReady(readable, this.#relay?.writable ?? [], timeoutMs);
+  }
+
+  #serve(ready: readonly number[]): void {
+    if (ready.includes(this.#signals))
+      for (const signal of takeHeldSignals(this.#signals)) this.#handle(signal);
+    if (this.#hasOrphans) this.#hasOrphans = reapOtherChildren(this.#pid);
+    for (const fd of new Set(ready)) this.#relay?.move(fd);
+    for (const attendant of this.#attendants) attendant.forward();
+  }
+
+  #handle(signal: number): void {
+    if (signal === SIGCHLD) this.#hasOrphans = true;
+    else if (signal === SIGWINCH) this.#relay?.resize();
+    // Whether init has ended in this very moment doesn't matter: its exit code says more.
+    else pidfdSendSignal(this.#pidfd, signal);
+  }
+
+  close(): void {
+    this.#relay?.close();
+    for (const attendant of this.#attendants) attendant.close();
+    closeSync(this.#signals);
+    closeSync(this.#pidfd);
+  }
+}

@@ -1,0 +1,116 @@
+import {
+  asArray,
+  type Bus,
+  BusError,
+  type BusMethod,
+  type BusValue,
+  firstType,
+} from "../../../bindings/linux/sd-bus.ts";
+import { busText, busTexts } from "../bus-values.ts";
+import { type Recorder, UNIT_PROPERTY } from "../operation.ts";
+
+/** What systemd does, as far as anybody can see it. */
+export interface ServiceManager {
+  /** Its own cgroup: "/" is the root. */
+  readonly controlGroup: string;
+  /** Makes a unit; false if there is one of that name. */
+  startUnit(unit: string, properties: ReadonlyMap<string, BusValue>): boolean;
+  changeUnit(properties: ReadonlyMap<string, BusValue>): void;
+}
+
+const JOB = "/org/freedesktop/systemd1/job/1";
+const PROPERTY_LIST = "a(sv)";
+
+/** A connection to a systemd that is not asked: what it would be asked for is written down, and seems to have worked. */
+export class SimulatedBus implements Bus {
+  readonly #recorder: Recorder;
+  readonly #manager: ServiceManager;
+
+  constructor(kind: "system" | "user", recorder: Recorder, manager: ServiceManager) {
+    this.#recorder = recorder;
+    this.#manager = manager;
+    const purpose = `connect to the bus of ${kind === "user" ? "the user's " : ""}systemd`;
+    this.#record("", purpose, `sd_bus_open_${kind}`, []);
+  }
+
+  call(method: BusMethod, signature: string, args: readonly BusValue[]): readonly BusValue[] {
+    const { member } = method;
+    // What is only read is left out.
+    if (member === "Get") return [this.#manager.controlGroup];
+    this.#recordCall(method, signature, args);
+    if (member === "SetUnitProperties") this.#manager.changeUnit(byName(args[2]));
+    if (member === "StartTransientUnit") {
+      const unit = String(args[0]);
+      if (!this.#manager.startUnit(unit, byName(args[2]))) {
+        // The words of systemd.
+        const message = `Unit ${unit} was already loaded or has a fragment file.`;
+        throw new BusError("org.freedesktop.systemd1.UnitExists", message, "EEXIST");
+      }
+    }
+    return [JOB];
+  }
+
+  awaitSignal(_signal: object, _signature: string, matches: (args: readonly BusValue[]) => boolean): boolean {
+    return matches([1n, JOB, "", "done"]);
+  }
+
+  close(): void {}
+
+  /** The properties of a unit follow the call one by one, as each has a reason of its own. */
+  #recordCall(method: BusMethod, signature: string, args: readonly BusValue[]): void {
+    const { member, pointers = [] } = method;
+    const { pointer, purpose } = reasonOf(member, args);
+    const texts = busTexts(signature, args);
+    const at = typesOf(signature).indexOf(PROPERTY_LIST);
+    if (at >= 0) texts[at] = "[...]";
+    this.#record(pointer, purpose, `${method.interface}.${member}`, texts);
+    if (at < 0) return;
+    for (const [index, property] of asArray(args[at]).entries()) {
+      const [name, variant] = asArray(property);
+      const [type, value = ""] = asArray(variant);
+      this.#recordProperty(String(name), busText(String(type), value), pointers[index] ?? "");
+    }
+  }
+
+  #recordProperty(name: string, value: string, pointer: string): void {
+    const purpose = pointer === "" ? "set what the unit of every container has" : `set ${name} of the unit`;
+    this.#record(pointer, purpose, UNIT_PROPERTY, [name, value]);
+  }
+
+  #record(pointer: string, purpose: string, call: string, args: readonly string[]): void {
+    this.#recorder.add({ by: "runtime", pointer, purpose, call, args });
+  }
+}
+
+function reasonOf(member: string, [unit]: readonly BusValue[]): { pointer: string; purpose: string } {
+  switch (member) {
+    case "AddMatch":
+    case "Subscribe":
+      return { pointer: "", purpose: "listen for the end of systemd's jobs" };
+    case "StartTransientUnit":
+      return { pointer: "/linux/cgroupsPath", purpose: `have systemd make ${unit}` };
+    case "SetUnitProperties":
+      return { pointer: "", purpose: `have systemd change ${unit}` };
+    case "ResetFailedUnit":
+      return { pointer: "/linux/cgroupsPath", purpose: `have systemd forget ${unit}, should it have failed` };
+    default:
+      return { pointer: "", purpose: member };
+  }
+}
+
+function typesOf(signature: string): string[] {
+  const types: string[] = [];
+  for (let rest = signature; rest !== ""; rest = rest.slice(types.at(-1)?.length))
+    types.push(firstType(rest));
+  return types;
+}
+
+/** The last of a name counts. */
+function byName(properties: BusValue | undefined): ReadonlyMap<string, BusValue> {
+  return new Map(
+    asArray(properties).map((property) => {
+      const [name, variant] = asArray(property);
+      return [String(name), asArray(variant)[1] ?? ""];
+    }),
+  );
+}

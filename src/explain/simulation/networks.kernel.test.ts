@@ -1,0 +1,104 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type Kernel, substituteKernel } from "../../../bindings/ffi/syscall.ts";
+import { RouteSocket } from "../../../bindings/linux/netlink.ts";
+import {
+  findInterface,
+  moveInterface,
+  permanentAddresses,
+  setInterfaceUp,
+} from "../../../bindings/linux/network-interface.ts";
+import { receiveDescriptor } from "../../../bindings/linux/receive-descriptor.ts";
+import { Names } from "../names.ts";
+import { SimulatedNamespace } from "./namespace.ts";
+import { type RouteChange, SimulatedNetworks } from "./networks.ts";
+
+/** Descriptors of network namespaces. */
+const HOST = 100;
+const CONTAINER = 101;
+
+let networks: SimulatedNetworks;
+let changes: RouteChange[];
+const kernel: Kernel = (name, args) => networks.answer(name, args) ?? -1;
+
+beforeEach(() => {
+  networks = new SimulatedNetworks(new Names(), (fd) =>
+    fd === HOST ? "/proc/self/ns/net" : "/proc/2/ns/net",
+  );
+  changes = [];
+  networks.onChange = (change) => changes.push(change);
+  substituteKernel(kernel);
+});
+
+afterEach(() => {
+  substituteKernel(undefined);
+  networks.close();
+});
+
+/** As the runtime gets it from the stub. */
+function containerSocket(): RouteSocket {
+  networks.openInContainer();
+  return new RouteSocket(receiveDescriptor(7));
+}
+
+describe("SimulatedNetworks", () => {
+  it("has the host's interfaces on the host, and lo in the container", () => {
+    expect(findInterface(new RouteSocket(), "lo")).toMatchObject({ index: 1, name: "lo" });
+    expect(findInterface(new RouteSocket(), "none0")).toBeUndefined();
+    const inside = containerSocket();
+    expect(findInterface(inside, 1)).toEqual({ index: 1, name: "lo", isUp: false });
+    expect(findInterface(inside, 2)).toBeUndefined();
+    expect(permanentAddresses(inside, { index: 1, name: "lo", isUp: false })).toEqual([]);
+  });
+
+  it("moves an interface there and back, and tells what it was asked for", () => {
+    const inside = containerSocket();
+    networks.container.put({ index: 5, name: "va", isUp: true });
+    const host = new RouteSocket();
+    const va = { index: 5, name: "va", isUp: true };
+    moveInterface(inside, va, { namespace: HOST, index: 4_000_000, name: "spec%d" });
+    expect(findInterface(inside, "va")).toBeUndefined();
+    expect(findInterface(host, 4_000_000)).toEqual({ index: 4_000_000, name: "spec0", isUp: false });
+    findInterface(host, "spec0");
+    moveInterface(host, { ...va, index: 4_000_000 }, { namespace: CONTAINER, index: 6, name: undefined });
+    expect(findInterface(host, "spec0")).toBeUndefined();
+    setInterfaceUp(inside, { ...va, index: 6 });
+    expect(changes.slice(1).map(({ device, purpose }) => [device, purpose])).toEqual([
+      ["spec0", "move the interface spec0 to the container"],
+      ["spec0", "set spec0 up"],
+    ]);
+  });
+
+  it("refuses what the kernel would: lo, an interface that is not there, a caller without the right", () => {
+    const inside = containerSocket();
+    const lo = { index: 1, name: "lo", isUp: false };
+    const move = { namespace: HOST, index: 1, name: "lo1" };
+    expect(() => moveInterface(inside, lo, move)).toThrow("EINVAL");
+    expect(() => setInterfaceUp(inside, { ...lo, index: 9 })).toThrow("ENODEV");
+    networks.mayChange = false;
+    expect(() => setInterfaceUp(inside, lo)).toThrow("EPERM");
+    expect(changes).toEqual([]);
+  });
+
+  it("refuses what it does not know, whatever it may be", () => {
+    const RTM_DELLINK = 17;
+    const request = { name: "RTM_DELLINK", type: RTM_DELLINK, body: new Uint8Array(16), subject: "lo" };
+    expect(() => new RouteSocket().change(request)).toThrow("EOPNOTSUPP");
+  });
+
+  it("has no answer where nothing was asked, and none to other calls", () => {
+    const fd = networks.openInContainer();
+    expect(networks.answer("recvfrom", [fd, new Uint8Array(8), 8])).toBe(-11);
+    expect(networks.answer("close", [fd])).toBe(0);
+    expect(networks.answer("close", [fd])).toBeUndefined();
+    expect(networks.answer("socket", [1, 1, 0])).toBeUndefined();
+  });
+});
+
+describe("SimulatedNamespace", () => {
+  it("makes names of templates as the kernel does: with the lowest number that is free", () => {
+    const namespace = new SimulatedNamespace();
+    for (const [index, name] of ["eth0", "eth2"].entries()) namespace.put({ index, name, isUp: false });
+    expect(namespace.freeName("eth%d")).toBe("eth1");
+    expect(namespace.freeName("eth2")).toBe("eth2");
+  });
+});

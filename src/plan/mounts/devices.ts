@@ -1,0 +1,273 @@
+import {
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  AT_SYMLINK_NOFOLLOW,
+  O_CLOEXEC,
+  O_NOFOLLOW,
+  O_PATH,
+  S_IFBLK,
+  S_IFCHR,
+  S_IFIFO,
+  STATX_BASIC_STATS,
+} from "../../../bindings/abi/fcntl.ts";
+import { statx } from "../../../bindings/abi/layouts.ts";
+import { OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE } from "../../../bindings/abi/mount.ts";
+import type { Data, Program, Register } from "../../../bindings/stub/program.ts";
+import { RuntsError } from "../../errors.ts";
+import type { Config, Device } from "../../spec/types.ts";
+import { type InitPlan, isInUserNamespace, type ReplyCheck } from "../init-plan.ts";
+import { attach, cleanPath, components, openOrCreate, protectHostNode } from "../rootfs-paths.ts";
+import { isDeviceNode, makeDevice } from "../structs.ts";
+import { openTarget } from "./made-mounts.ts";
+import { devIsBound, type MountRequest, PTMX } from "./requests.ts";
+
+/** config-linux.md, Default Devices. */
+const DEFAULT_DEVICES: readonly Device[] = [
+  { type: "c", path: "/dev/null", major: 1n, minor: 3n, fileMode: 0o666 },
+  { type: "c", path: "/dev/zero", major: 1n, minor: 5n, fileMode: 0o666 },
+  { type: "c", path: "/dev/full", major: 1n, minor: 7n, fileMode: 0o666 },
+  { type: "c", path: "/dev/random", major: 1n, minor: 8n, fileMode: 0o666 },
+  { type: "c", path: "/dev/urandom", major: 1n, minor: 9n, fileMode: 0o666 },
+  { type: "c", path: "/dev/tty", major: 5n, minor: 0n, fileMode: 0o666 },
+];
+
+/** Pointer of the default devices: the property lists those that come in addition. */
+const DEFAULTS_POINTER = "/linux/devices";
+
+const FIFO = { major: 0n, minor: 0n } as const;
+
+const FILE_TYPES = { c: S_IFCHR, u: S_IFCHR, b: S_IFBLK, p: S_IFIFO } as const;
+
+/** Links that config-linux.md and the peers put into /dev. */
+const SYMLINKS: readonly (readonly [name: string, target: string])[] = [
+  ["fd", "/proc/self/fd"],
+  ["stdin", "/proc/self/fd/0"],
+  ["stdout", "/proc/self/fd/1"],
+  ["stderr", "/proc/self/fd/2"],
+];
+
+export interface DeviceNode extends Device {
+  readonly pointer: string;
+}
+
+/** The nodes that the config lists, except /dev/ptmx, which is a link. */
+export function listedDevices({ linux }: Config): DeviceNode[] {
+  const listed = (linux?.devices ?? []).map((device, index) => ({
+    ...device,
+    path: cleanPath(device.path),
+    pointer: `/linux/devices/${index}`,
+  }));
+  return listed.filter(({ path }) => path !== PTMX);
+}
+
+/** Nodes to make: the default ones, unless the config has its own of that path, then those of the config. */
+function deviceNodes({ config }: Pick<InitPlan, "config">): DeviceNode[] {
+  const own = listedDevices(config);
+  const paths = new Set(own.map(({ path }) => path));
+  const defaults = DEFAULT_DEVICES.filter(({ path }) => !paths.has(path)).map((device) => ({
+    ...device,
+    pointer: DEFAULTS_POINTER,
+  }));
+  return [...defaults, ...own];
+}
+
+/** Where a container has devices, if its /dev is its own. */
+export function devicePaths(config: Config): string[] {
+  return deviceNodes({ config }).map(({ path }) => path);
+}
+
+/** `ready`: mounts of nodes that the runtime has made, by the pointers of the devices. */
+export function makeDevices(
+  program: Program,
+  plan: InitPlan,
+  requests: readonly MountRequest[],
+  ready?: ReadonlyMap<string, Register>,
+): ReplyCheck[] {
+  const checks: ReplyCheck[] = [];
+  if (devIsBound(requests)) return checks;
+  // One descriptor of a verified /dev for all that goes into it: it must not be a symbolic link (CVE-2026-41579).
+  program.about("/linux/devices", "open /dev");
+  const dev = openTarget(program, plan, "/dev", "directory", { noSymlinks: true }).fd;
+  const makeNode = isInUserNamespace(plan) ? bindDevice : makeDeviceNode;
+  for (const node of deviceNodes(plan)) {
+    // A mount in its place keeps a default device away, but none that the config lists.
+    if (node.pointer === DEFAULTS_POINTER && isMounted(requests, node.path)) continue;
+    program.about(node.pointer, `make device ${node.path}`);
+    const parts = components(node.path);
+    const inDev = parts.length === 2 && parts[0] === "dev";
+    const parent = inDev ? dev : openTarget(program, plan, parts.slice(0, -1).join("/"), "directory").fd;
+    const mount = ready?.get(node.pointer);
+    if (mount !== undefined) {
+      attachNode(program, node, parent, parts.at(-1) ?? "", mount);
+      continue;
+    }
+    // A fifo is no device to the kernel.
+    const make = node.type === "p" ? makeDeviceNode : makeNode;
+    const check = make(program, plan, node, parent, parts.at(-1) ?? "");
+    checks.push(check);
+  }
+  makeDevLinks(program, plan, dev);
+  return checks;
+}
+
+/** Whether the config mounts something at this path, such as /dev/urandom on /dev/random: then that stays. */
+function isMounted(requests: readonly MountRequest[], path: string): boolean {
+  return requests.some(({ destination, options }) => destination === path && !options.remount);
+}
+
+/** Type and permissions, as mknod(2) takes them. */
+export function modeOf({ type, fileMode = 0o666 }: DeviceNode): number {
+  return FILE_TYPES[type] | (fileMode & 0o7777);
+}
+
+export function numberOf({ type, major = 0n, minor = 0n }: DeviceNode): bigint {
+  return type === "p" ? 0n : makeDevice(major, minor);
+}
+
+function makeDeviceNode(
+  program: Program,
+  _plan: InitPlan,
+  node: DeviceNode,
+  parent: Register,
+  name: string,
+): ReplyCheck {
+  // The umask is 0 here, so that the mode is exact.
+  const made = program.call("mknodat", [parent, name, modeOf(node), numberOf(node)], {
+    tolerate: ["EEXIST"],
+    path: node.path,
+  });
+  if (node.uid !== undefined || node.gid !== undefined) {
+    program.do("fchownat", [parent, name, node.uid ?? 0, node.gid ?? 0, AT_SYMLINK_NOFOLLOW], {
+      if: [made, "ok"],
+      path: node.path,
+    });
+  }
+  const found = program.output(statx.size);
+  program.do("statx", [parent, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, found], {
+    if: [made, "failed"],
+    path: node.path,
+  });
+  const output = program.outputs.indexOf(found);
+  return (reply) => {
+    const found = reply.outputs[output];
+    // stx_mask stays 0 where statx was skipped, because the node was made.
+    if (found !== undefined && (found[0] ?? 0) + (found[1] ?? 0) > 0) checkExisting(node, found);
+  };
+}
+
+/** "Existing file that does not match: MUST error", config-linux.md, Devices. */
+function checkExisting(
+  node: DeviceNode,
+  found: Uint8Array,
+  where: "in the container" | "on the host" = "in the container",
+): void {
+  // A fifo has no number: 0:0.
+  const { major, minor } = node.type === "p" ? FIFO : node;
+  if (isDeviceNode(found, FILE_TYPES[node.type], major ?? 0n, minor ?? 0n)) return;
+  throw new RuntsError(`${node.pointer}: ${node.path} exists ${where} and is not the device asked for`, {
+    operation: "mknodat",
+    errno: "EEXIST",
+    path: node.path,
+    pointer: node.pointer,
+  });
+}
+
+/**
+ * mknod(2) is not allowed in a user namespace: the host's node is bound instead. The root of the namespace is another user than
+ * the node's owner as a rule, but mappings may contain the host's root.
+ */
+function bindDevice(
+  program: Program,
+  _plan: InitPlan,
+  node: DeviceNode,
+  parent: Register,
+  name: string,
+): ReplyCheck {
+  const target = openOrCreate(program, parent, name, "file", { noSymlinks: true });
+  const source = program.call("open_tree", [AT_FDCWD, node.path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC]);
+  // What the host has there must be the device asked for: nobody may get another one by its name.
+  const found = program.output(statx.size);
+  program.do("statx", [source, "", AT_EMPTY_PATH, STATX_BASIC_STATS, found], { path: node.path });
+  const output = program.outputs.indexOf(found);
+  protectHostNode(program, source, { path: node.path });
+  attach(program, source, target.fd, { path: node.path });
+  program.do("close", [source]);
+  program.do("close", [target.fd]);
+  return (reply) => {
+    const stat = reply.outputs[output];
+    if (stat === undefined) return;
+    checkExisting(node, stat, "on the host");
+    // For a default device, whatever rights the host's node has are right.
+    if (node.pointer !== DEFAULTS_POINTER) checkRights(node, stat);
+  };
+}
+
+/**
+ * Checks that the host's node has the permissions and the owner that the config asks for, as the container sees them. The owner only
+ * matters if his rights differ from everybody's.
+ */
+function checkRights(node: DeviceNode, found: Uint8Array): void {
+  const view = new DataView(found.buffer, found.byteOffset, found.length);
+  const mode = view.getUint16(statx.stx_mode, true) & 0o7777;
+  const wanted = (node.fileMode ?? mode) & 0o7777;
+  if (mode !== wanted) throw otherRights(node, "fileMode", `0${mode.toString(8)}`);
+  const [owner, group, others] = [mode >> 6, mode >> 3, mode].map((bits) => bits & 7);
+  const uid = view.getUint32(statx.stx_uid, true);
+  if (owner !== others && uid !== (node.uid ?? uid)) throw otherRights(node, "uid", `${uid}`);
+  const gid = view.getUint32(statx.stx_gid, true);
+  if (group !== others && gid !== (node.gid ?? gid)) throw otherRights(node, "gid", `${gid}`);
+}
+
+function otherRights({ pointer, path }: DeviceNode, name: string, found: string): RuntsError {
+  const at = `${pointer}/${name}`;
+  const why = "only a caller with CAP_MKNOD on the host can have another one";
+  const message = `${at}: ${path} on the host has the ${name} ${found}: ${why}`;
+  return new RuntsError(message, { operation: "mknodat", errno: "EEXIST", path, pointer: at });
+}
+
+/** Puts a ready mount of a node in its place. */
+function attachNode(
+  program: Program,
+  { path }: DeviceNode,
+  parent: Register,
+  name: string,
+  mount: Register,
+): void {
+  const target = openOrCreate(program, parent, name, "file", { noSymlinks: true });
+  attach(program, mount, target.fd, { path });
+  program.do("close", [mount]);
+  program.do("close", [target.fd]);
+}
+
+function makeDevLinks(program: Program, plan: InitPlan, dev: Register): void {
+  program.about("/linux/devices", "make the symbolic links of /dev");
+  const links = plan.facts.hasKcore ? [...SYMLINKS, ["core", "/proc/kcore"] as const] : SYMLINKS;
+  for (const [name, target] of links) {
+    program.do("symlinkat", [target, dev, name], { tolerate: ["EEXIST"], path: `/dev/${name}` });
+  }
+  // A ptmx of the image would be that of the host's devpts: it is replaced.
+  program.do("unlinkat", [dev, "ptmx", 0], { tolerate: ["ENOENT"], path: PTMX });
+  program.do("symlinkat", ["pts/ptmx", dev, "ptmx"], { path: PTMX });
+}
+
+/** Opens the host's /dev/null and proves that it is one, before anything of the container is mounted (CVE-2025-31133). */
+export function openHostNull(program: Program): { readonly fd: Register; readonly check: ReplyCheck } {
+  program.about("/linux/maskedPaths", "open the host's /dev/null");
+  const fd = program.call("openat", [AT_FDCWD, "/dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC, 0]);
+  const stat: Data = program.output(statx.size);
+  program.do("statx", [fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, stat], { path: "/dev/null" });
+  const output = program.outputs.indexOf(stat);
+  return {
+    fd,
+    check: (reply) => {
+      const node = {
+        type: "c",
+        path: "/dev/null",
+        major: 1n,
+        minor: 3n,
+        pointer: "/linux/maskedPaths",
+      } as const;
+      checkExisting(node, reply.outputs[output] ?? new Uint8Array(statx.size));
+    },
+  };
+}

@@ -1,0 +1,256 @@
+import {
+  MOUNT_ATTR__ATIME,
+  MOUNT_ATTR_NOATIME,
+  MOUNT_ATTR_NODEV,
+  MOUNT_ATTR_NODIRATIME,
+  MOUNT_ATTR_NOEXEC,
+  MOUNT_ATTR_NOSUID,
+  MOUNT_ATTR_NOSYMFOLLOW,
+  MOUNT_ATTR_RDONLY,
+  MOUNT_ATTR_STRICTATIME,
+  MS_PRIVATE,
+  MS_SHARED,
+  MS_SLAVE,
+  MS_UNBINDABLE,
+} from "../../../bindings/abi/mount.ts";
+import { isIdMapOption } from "../../spec/id-mapped-mount.ts";
+import { dataWords } from "./data.ts";
+
+/** What an option does to the flags of a mount: the bits it sets and those it clears. */
+type AttributeChange = readonly [set: number, clear: number];
+
+/**
+ * Flags of one mount, config.md "Linux mount options". An option that clears a flag undoes an earlier one that set it, and
+ * the other way round. `relatime` is the zero value of the access time field.
+ */
+const ATTRIBUTES: Readonly<Record<string, AttributeChange>> = {
+  atime: [0, MOUNT_ATTR_NOATIME],
+  dev: [0, MOUNT_ATTR_NODEV],
+  diratime: [0, MOUNT_ATTR_NODIRATIME],
+  exec: [0, MOUNT_ATTR_NOEXEC],
+  noatime: [MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME],
+  nodev: [MOUNT_ATTR_NODEV, 0],
+  nodiratime: [MOUNT_ATTR_NODIRATIME, 0],
+  noexec: [MOUNT_ATTR_NOEXEC, 0],
+  norelatime: [0, 0],
+  nostrictatime: [0, MOUNT_ATTR_STRICTATIME],
+  nosuid: [MOUNT_ATTR_NOSUID, 0],
+  nosymfollow: [MOUNT_ATTR_NOSYMFOLLOW, 0],
+  relatime: [0, MOUNT_ATTR__ATIME],
+  ro: [MOUNT_ATTR_RDONLY, 0],
+  rw: [0, MOUNT_ATTR_RDONLY],
+  strictatime: [MOUNT_ATTR_STRICTATIME, MOUNT_ATTR__ATIME],
+  suid: [0, MOUNT_ATTR_NOSUID],
+  symfollow: [0, MOUNT_ATTR_NOSYMFOLLOW],
+};
+
+/** The same for a mount and all below it: `r` before the name. mount_setattr(2) with AT_RECURSIVE. */
+const RECURSIVE = new Set([
+  "ratime",
+  "rdev",
+  "rdiratime",
+  "rexec",
+  "rnoatime",
+  "rnodev",
+  "rnodiratime",
+  "rnoexec",
+  "rnorelatime",
+  "rnostrictatime",
+  "rnosuid",
+  "rnosymfollow",
+  "rrelatime",
+  "rro",
+  "rrw",
+  "rstrictatime",
+  "rsuid",
+  "rsymfollow",
+]);
+
+/** Flags of the file system itself: the option that sets it and, where there is one, the option that clears it. */
+const SUPERBLOCK: Readonly<Record<string, { readonly flag: string; readonly set: boolean }>> = {
+  async: { flag: "sync", set: false },
+  dirsync: { flag: "dirsync", set: true },
+  iversion: { flag: "iversion", set: true },
+  lazytime: { flag: "lazytime", set: true },
+  mand: { flag: "mand", set: true },
+  noiversion: { flag: "iversion", set: false },
+  nolazytime: { flag: "lazytime", set: false },
+  nomand: { flag: "mand", set: false },
+  ro: { flag: "ro", set: true },
+  rw: { flag: "ro", set: false },
+  sync: { flag: "sync", set: true },
+};
+
+/** MS_SILENT only concerned what the kernel logs; fsconfig(2) has no such flag. */
+const SILENCE = new Set(["loud", "silent"]);
+
+/** Words without effect; "defaults" has none by the specification. */
+const WITHOUT_EFFECT = new Set(["defaults", "loud", "silent"]);
+
+const PROPAGATION: Readonly<Record<string, number>> = {
+  private: MS_PRIVATE,
+  shared: MS_SHARED,
+  slave: MS_SLAVE,
+  unbindable: MS_UNBINDABLE,
+};
+
+export interface Propagation {
+  readonly type: number;
+  readonly recursive: boolean;
+}
+
+export interface MountOptions {
+  readonly bind: boolean;
+  /** `rbind`: the submounts of the source as well. */
+  readonly recursiveBind: boolean;
+  readonly remount: boolean;
+  readonly tmpcopyup: boolean;
+  /** crun's: a source that is a symbolic link is made anew at the destination, instead of mounting what it leads to. */
+  readonly copySymlink: boolean;
+  /** crun's `src-nofollow`: a source that is a symbolic link is mounted itself. */
+  readonly sourceNoFollow: boolean;
+  /** crun's `dest-nofollow`: a destination that is a symbolic link is mounted over, itself. */
+  readonly destinationNoFollow: boolean;
+  readonly attributes: { readonly set: number; readonly clear: number };
+  /** Whether an option sets or clears a flag of mount(2), and not recursively. */
+  readonly namesFlags: boolean;
+  readonly recursiveAttributes: { readonly set: number; readonly clear: number };
+  /** In the order given. */
+  readonly propagation: readonly Propagation[];
+  /** Names of file system flags to set: `ro`, `sync`, … */
+  readonly superblockFlags: readonly string[];
+  /** Everything else: options of the file system, in the order given. */
+  readonly data: readonly string[];
+}
+
+class AttributeBits {
+  set = 0;
+  clear = 0;
+
+  apply([set, clear]: AttributeChange): void {
+    this.set = (this.set & ~clear) | set;
+    // The access time field is changed as a whole or not at all (mount_setattr(2)); `atime` alone only undoes `noatime`.
+    const whole = (clear & MOUNT_ATTR__ATIME) === MOUNT_ATTR__ATIME;
+    this.clear |= whole ? clear : clear & ~MOUNT_ATTR__ATIME;
+  }
+}
+
+/**
+ * For one mount `atime` only undoes a `noatime` before it. For a tree, whose mounts have flags of their own, it has to change
+ * them: to relatime, which is what the kernel calls neither the one nor the other.
+ */
+function recursiveChange(option: string): AttributeChange {
+  if (option === "atime" || option === "nostrictatime") return [0, MOUNT_ATTR__ATIME];
+  return ATTRIBUTES[option] ?? [0, 0];
+}
+
+/** An option may have the name of what every object inherits, such as `constructor`. */
+function rowOf<T>(table: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(table, name) ? table[name] : undefined;
+}
+
+/** A propagation word such as `rslave`. */
+export function parsePropagation(word: string): Propagation | undefined {
+  const own = rowOf(PROPAGATION, word);
+  if (own !== undefined) return { type: own, recursive: false };
+  const all = word.startsWith("r") ? rowOf(PROPAGATION, word.slice(1)) : undefined;
+  return all === undefined ? undefined : { type: all, recursive: true };
+}
+
+/**
+ * The words of all options. One that is not alone in its string is data, as it would be for mount(2): there only the flags of the
+ * file system itself are known beside its own options, and of a bind mount all of it is ignored.
+ */
+function separated(options: readonly string[], type: string): { word: string; alone: boolean }[] {
+  const words: { word: string; alone: boolean }[] = [];
+  for (const option of options) {
+    if (isIdMapOption(option)) continue;
+    for (const word of dataWords(option, type)) words.push({ word, alone: word === option });
+  }
+  return words;
+}
+
+/** `type` is that of the file system: what separates its options depends on it. */
+export function parseMountOptions(options: readonly string[], type = ""): MountOptions {
+  const attributes = new AttributeBits();
+  const recursiveAttributes = new AttributeBits();
+  const propagation: Propagation[] = [];
+  const superblock = new Set<string>();
+  const data: string[] = [];
+  const words = new Set(options);
+  const bind = words.has("bind") || words.has("rbind");
+  let namesFlags = false;
+  for (const { word, alone } of separated(options, type)) {
+    const flag = alone || !bind ? rowOf(SUPERBLOCK, word) : undefined;
+    const own = alone || flag !== undefined ? rowOf(ATTRIBUTES, word) : undefined;
+    const spread = alone ? parsePropagation(word) : undefined;
+    if (own !== undefined) attributes.apply(own);
+    if (flag?.set === true) superblock.add(flag.flag);
+    if (flag?.set === false) superblock.delete(flag.flag);
+    const isFlag = own !== undefined || flag !== undefined;
+    namesFlags ||= isFlag || (alone && SILENCE.has(word));
+    if (isFlag) continue;
+    if (alone && RECURSIVE.has(word)) recursiveAttributes.apply(recursiveChange(word.slice(1)));
+    else if (spread !== undefined) propagation.push(spread);
+    // podman has an empty word, which mount(2) skips among its data and fsconfig(2) refuses.
+    else if (word !== "" && !(alone && (WITHOUT_EFFECT.has(word) || STRUCTURAL.has(word)))) data.push(word);
+  }
+  return {
+    bind,
+    recursiveBind: words.has("rbind"),
+    remount: words.has("remount"),
+    tmpcopyup: words.has("tmpcopyup"),
+    copySymlink: words.has("copy-symlink"),
+    sourceNoFollow: words.has("src-nofollow"),
+    destinationNoFollow: words.has("dest-nofollow"),
+    attributes,
+    namesFlags,
+    recursiveAttributes,
+    propagation,
+    superblockFlags: [...superblock],
+    data,
+  };
+}
+
+const ALL_FLAGS =
+  MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOSYMFOLLOW;
+
+/**
+ * The flags to change of a bind mount, which begins with those of its source. If an option names a flag, the mount has the named flags
+ * alone, as in runc. Access times are an exception: they stay the source's until an option sets one.
+ */
+export function bindAttributes({ attributes, namesFlags }: MountOptions): MountOptions["attributes"] {
+  if (!namesFlags) return attributes;
+  const { set, clear } = attributes;
+  const setsTimes = (clear & MOUNT_ATTR__ATIME) !== 0 || (set & MOUNT_ATTR_NODIRATIME) !== 0;
+  const times = setsTimes ? MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME : 0;
+  return { set, clear: clear | (ALL_FLAGS & ~set) | times };
+}
+
+/** All words that are no options of a file system, for `features`, whose schema has no hyphens: crun's options for links are left out. */
+export function knownMountOptions(): string[] {
+  const spread = Object.keys(PROPAGATION);
+  const words = [
+    ...Object.keys(ATTRIBUTES),
+    ...RECURSIVE,
+    ...Object.keys(SUPERBLOCK),
+    ...WITHOUT_EFFECT,
+    ...spread,
+    ...spread.map((word) => `r${word}`),
+    ...STRUCTURAL,
+  ];
+  return [...new Set(words)].filter((word) => !word.includes("-")).sort();
+}
+
+/** Options that say how the mount is made. */
+const STRUCTURAL = new Set([
+  "bind",
+  "copy-symlink",
+  "dest-nofollow",
+  "idmap",
+  "rbind",
+  "remount",
+  "ridmap",
+  "src-nofollow",
+  "tmpcopyup",
+]);

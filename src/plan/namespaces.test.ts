@@ -1,0 +1,144 @@
+import { describe, expect, it } from "vitest";
+import { RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV } from "../../bindings/abi/fcntl.ts";
+import { PR_SET_DUMPABLE } from "../../bindings/abi/prctl.ts";
+import { CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWUTS } from "../../bindings/abi/sched.ts";
+import type { NamespaceType } from "../spec/types.ts";
+import {
+  becomeRootOf,
+  bringLoopbackUp,
+  enterCgroupNamespace,
+  joinSessionKeyring,
+  openHostProc,
+  setNames,
+  unshareAsRoot,
+  useAllCpus,
+  writeSysctls,
+} from "./namespaces.ts";
+import { bytesOf, howOf, only, summary, testPlan } from "./plan.test-support.ts";
+
+function withNamespaces(...types: NamespaceType[]) {
+  return testPlan({ linux: { namespaces: types.map((type) => ({ type })) } });
+}
+
+describe("becomeRootOf", () => {
+  it.each([
+    ["hides the process", false, 0],
+    ["keeps the process within reach of a caller that needs it", true, 1],
+  ])("%s right behind the change of user, which the kernel may take for the opposite", (_, stays, value) => {
+    const { program } = testPlan({});
+    becomeRootOf(program, true, stays);
+    expect(summary(program.operations)).toEqual(["setgroups", "setresgid", "setresuid", "prctl"]);
+    expect(only(program, "prctl")[0]?.args).toEqual([PR_SET_DUMPABLE, value, 0, 0, 0]);
+  });
+});
+
+describe("writeSysctls", () => {
+  it("writes each value in one piece through the host's procfs, and leaves it nowhere", () => {
+    const { program, plan } = testPlan({ linux: { sysctl: { "net.ipv4.ip_forward": "1" } } });
+    openHostProc(program, plan);
+    writeSysctls(program, plan);
+    expect(summary(program.operations)).toEqual([
+      "openat /proc",
+      "openat2 /proc/sys/net/ipv4/ip_forward",
+      "write /proc/sys/net/ipv4/ip_forward",
+      "close",
+    ]);
+    const [opened, written] = program.operations.slice(1);
+    expect(opened?.args.slice(0, 2)).toEqual([plan.hostProc, "sys/net/ipv4/ip_forward"]);
+    expect(howOf(opened).resolve).toBe(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
+    expect(written?.args).toEqual([opened?.into, "1", 1]);
+    expect(opened?.tolerate).toEqual([]);
+  });
+
+  it.each([
+    ["net/ipv4/conf/eth0.1/forwarding", "sys/net/ipv4/conf/eth0.1/forwarding"],
+    ["net.ipv4.conf.eth0/1.forwarding", "sys/net/ipv4/conf/eth0.1/forwarding"],
+  ])("the first separator of %s tells what a dot means", (key, path) => {
+    const { program, plan } = testPlan({ linux: { sysctl: { [key]: "1" } } });
+    writeSysctls(program, plan);
+    expect(program.operations[0]?.args[1]).toBe(path);
+  });
+
+  it("escapes the key in the pointer (RFC 6901)", () => {
+    const { program, plan } = testPlan({ linux: { sysctl: { "net/a~b.c": "1" } } });
+    writeSysctls(program, plan);
+    expect(program.operations[0]).toMatchObject({ pointer: "/linux/sysctl/net~1a~0b.c" });
+  });
+
+  it("counts bytes, not characters", () => {
+    const { program, plan } = testPlan({ linux: { sysctl: { "kernel.domainname": "hé" } } });
+    writeSysctls(program, plan);
+    expect(only(program, "write")[0]?.args.slice(1)).toEqual(["hé", 3]);
+  });
+});
+
+describe("namespaces", () => {
+  it("unshares what belongs to the root of a user namespace, but only with one", () => {
+    const own = withNamespaces("user", "ipc", "uts", "network", "mount", "pid");
+    unshareAsRoot(own.program, own.plan);
+    expect(own.program.operations[0]?.args).toEqual([CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET]);
+    for (const other of [withNamespaces("ipc", "uts", "network"), withNamespaces("user", "pid")]) {
+      unshareAsRoot(other.program, other.plan);
+      expect(other.program.operations).toEqual([]);
+    }
+  });
+
+  it("unshares a new cgroup namespace, not a joined one", () => {
+    const own = withNamespaces("cgroup");
+    enterCgroupNamespace(own.program, own.plan);
+    expect(own.program.operations[0]?.args).toEqual([CLONE_NEWCGROUP]);
+    const joined = testPlan({ linux: { namespaces: [{ type: "cgroup", path: "/proc/1/ns/cgroup" }] } });
+    enterCgroupNamespace(joined.program, joined.plan);
+    expect(joined.program.operations).toEqual([]);
+  });
+
+  it("brings lo up in a new network namespace only", () => {
+    const own = withNamespaces("network");
+    bringLoopbackUp(own.program, own.plan);
+    expect(summary(own.program.operations)).toEqual(["socket", "ioctl lo ?ok", "close ?ok"]);
+    expect(Buffer.from(bytesOf(own.program.operations[1], 2)).toString("latin1", 0, 4)).toBe("lo\0\0");
+    const host = withNamespaces("mount");
+    bringLoopbackUp(host.program, host.plan);
+    expect(host.program.operations).toEqual([]);
+  });
+});
+
+describe("names", () => {
+  it("sets both, by their length in bytes", () => {
+    const { program, plan } = testPlan({ hostname: "hôte", domainname: "example" });
+    setNames(program, plan);
+    expect(program.operations.map(({ call, args, pointer }) => [call, ...args, pointer])).toEqual([
+      ["sethostname", "hôte", 5, "/hostname"],
+      ["setdomainname", "example", 7, "/domainname"],
+    ]);
+  });
+
+  it("leaves alone what is absent or empty", () => {
+    const { program, plan } = testPlan({ hostname: "" });
+    setNames(program, plan);
+    expect(program.operations).toEqual([]);
+  });
+});
+
+describe("session keyring", () => {
+  it("is joined by its name, as far as the kernel allows", () => {
+    const { program, plan } = testPlan({}, { keyring: "_ses.test.1" });
+    joinSessionKeyring(program, plan);
+    expect(program.operations[0]).toMatchObject({ tolerate: ["ENOSYS", "EPERM", "EDQUOT"] });
+    expect(program.operations[0]?.args[1]).toBe("_ses.test.1");
+    expect(program.operations[1]).toMatchObject({ guard: { is: "positive" } });
+  });
+
+  it("stays that of the caller with --no-new-keyring", () => {
+    const { program, plan } = testPlan({});
+    joinSessionKeyring(program, plan);
+    expect(program.operations).toEqual([]);
+  });
+});
+
+it("useAllCpus has room for all CPUs that the kernel can be built for", () => {
+  const { program } = testPlan({});
+  useAllCpus(program);
+  expect(program.operations[0]?.args.slice(0, 2)).toEqual([0, 8192 / 8]);
+  expect(bytesOf(program.operations[0], 2).every((byte) => byte === 0xff)).toBe(true);
+});

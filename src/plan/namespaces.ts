@@ -1,0 +1,162 @@
+import { nulTerminated } from "../../bindings/abi/c-string.ts";
+import {
+  AT_FDCWD,
+  O_CLOEXEC,
+  O_DIRECTORY,
+  O_PATH,
+  O_WRONLY,
+  RESOLVE_BENEATH,
+  RESOLVE_NO_SYMLINKS,
+  RESOLVE_NO_XDEV,
+} from "../../bindings/abi/fcntl.ts";
+import {
+  KEY_POS_ALL,
+  KEY_USR_LINK,
+  KEY_USR_READ,
+  KEY_USR_SEARCH,
+  KEY_USR_VIEW,
+  KEYCTL_JOIN_SESSION_KEYRING,
+  KEYCTL_SETPERM,
+} from "../../bindings/abi/keyctl.ts";
+import { ifreq } from "../../bindings/abi/layouts.ts";
+import * as sched from "../../bindings/abi/sched.ts";
+import {
+  AF_INET,
+  IFF_RUNNING,
+  IFF_UP,
+  SIOCSIFFLAGS,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+} from "../../bindings/abi/socket.ts";
+import { data, type Program } from "../../bindings/stub/program.ts";
+import { pointerToken } from "../spec/json/scanner.ts";
+import { sysctlPath } from "../spec/rules/sysctl.ts";
+import { type InitPlan, unsharedAsRoot } from "./init-plan.ts";
+import { setReach } from "./process/credentials.ts";
+import { OPEN_HOW_SIZE, openHow } from "./structs.ts";
+
+/** Settings of the kernel that belong to the container's namespaces, and are not mounts. */
+
+/**
+ * The caller's user id may mean nobody in the container's user namespace: what is made in the rootfs from here on belongs to
+ * the namespace's root. Host paths were opened before, with the caller's rights.
+ */
+export function becomeRootOf(program: Program, setsGroups: boolean, staysDumpable = false): void {
+  program.about("/linux/uidMappings", "become root in the user namespace");
+  if (setsGroups) program.do("setgroups", [0, 0]);
+  program.do("setresgid", [0, 0, 0]);
+  program.do("setresuid", [0, 0, 0]);
+  setReach(program, staysDumpable);
+}
+
+/** CLONE_NEW* by the type of config.json. */
+export const NAMESPACE_FLAGS: Readonly<Record<string, number>> = {
+  mount: sched.CLONE_NEWNS,
+  uts: sched.CLONE_NEWUTS,
+  ipc: sched.CLONE_NEWIPC,
+  user: sched.CLONE_NEWUSER,
+  pid: sched.CLONE_NEWPID,
+  network: sched.CLONE_NEWNET,
+  cgroup: sched.CLONE_NEWCGROUP,
+  time: sched.CLONE_NEWTIME,
+};
+
+export function unshareAsRoot(program: Program, plan: InitPlan): void {
+  let flags = 0;
+  for (const type of unsharedAsRoot(plan.namespaces)) flags |= NAMESPACE_FLAGS[type] ?? 0;
+  if (flags === 0) return;
+  program.about("/linux/namespaces", "make the namespaces that belong to the user namespace's root");
+  program.do("unshare", [flags]);
+}
+
+/**
+ * A caller that is pinned to some CPUs must not pin the container, which its cgroup alone confines. The kernel cuts the mask
+ * down to what the cgroup allows (sched_setaffinity(2)); room for 8192 CPUs, the most that it is built for.
+ */
+export function useAllCpus(program: Program): void {
+  const mask = new Uint8Array(1024).fill(0xff);
+  program.about("", "use all CPUs that the cgroup allows");
+  program.do("sched_setaffinity", [0, mask.length, data(mask)]);
+}
+
+/** Unshared only now: the namespace's root is the cgroup that init is in. */
+export function enterCgroupNamespace(program: Program, plan: InitPlan): void {
+  if (!plan.namespaces.created.has("cgroup")) return;
+  program.about("/linux/namespaces", "make a cgroup namespace");
+  program.do("unshare", [sched.CLONE_NEWCGROUP]);
+}
+
+/**
+ * A session keyring of its own, so that keys of the caller don't leak (keyrings(7)). Kernels without keyrings, seccomp
+ * filters around runts and full quotas are tolerated, as by all peers.
+ */
+export function joinSessionKeyring(program: Program, { keyring }: InitPlan): void {
+  if (keyring !== undefined) joinKeyring(program, keyring);
+}
+
+export function joinKeyring(program: Program, name: string): void {
+  // Init's user must find its own keys.
+  const forUser = KEY_USR_VIEW | KEY_USR_READ | KEY_USR_SEARCH | KEY_USR_LINK;
+  program.about("", "join a new session keyring");
+  const keyring = program.call("keyctl", [KEYCTL_JOIN_SESSION_KEYRING, name], {
+    path: "session keyring",
+    tolerate: ["ENOSYS", "EPERM", "EDQUOT"],
+  });
+  program.do("keyctl", [KEYCTL_SETPERM, keyring, KEY_POS_ALL | forUser], {
+    if: [keyring, "positive"],
+    tolerate: ["EACCES", "EPERM"],
+  });
+}
+
+/** A new network namespace has a loopback interface that is down. netdevice(7) */
+export function bringLoopbackUp(program: Program, plan: InitPlan): void {
+  if (!plan.namespaces.created.has("network")) return;
+  const request = new Uint8Array(ifreq.size);
+  request.set(nulTerminated("lo"));
+  request[ifreq.ifr_flags] = IFF_UP | IFF_RUNNING;
+  program.about("/linux/namespaces", "bring the loopback interface up");
+  const socket = program.call("socket", [AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0], {
+    tolerate: ["EAFNOSUPPORT"],
+  });
+  program.do("ioctl", [socket, SIOCSIFFLAGS, data(request)], { if: [socket, "ok"], path: "lo" });
+  program.do("close", [socket], { if: [socket, "ok"] });
+}
+
+export function setNames(program: Program, plan: InitPlan): void {
+  const { hostname, domainname } = plan.config;
+  if (hostname !== undefined && hostname !== "") {
+    program.about("/hostname", "set the host name");
+    program.do("sethostname", [hostname, Buffer.byteLength(hostname)]);
+  }
+  if (domainname !== undefined && domainname !== "") {
+    program.about("/domainname", "set the domain name");
+    program.do("setdomainname", [domainname, Buffer.byteLength(domainname)]);
+  }
+}
+
+/** The host's procfs, before the container has anything to say in what is mounted where (CVE-2025-52881). */
+export function openHostProc(program: Program, plan: InitPlan): void {
+  program.about("", "open the host's procfs");
+  program.call("openat", [AT_FDCWD, "/proc", O_PATH | O_DIRECTORY | O_CLOEXEC, 0], { into: plan.hostProc });
+}
+
+/**
+ * Writes sysctls through the host's procfs from inside the container's namespaces: procfs shows each process the values of
+ * the namespaces that this process is in. RESOLVE_NO_XDEV refuses anything that is mounted over a part of it.
+ */
+export function writeSysctls(program: Program, plan: InitPlan): void {
+  const resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
+  for (const [key, value] of Object.entries(plan.config.linux?.sysctl ?? {})) {
+    program.about(`/linux/sysctl/${pointerToken(key)}`, `set sysctl ${key}`);
+    writeFile(program, plan, `sys/${sysctlPath(key)}`, value, resolve);
+  }
+}
+
+/** Writes a value in one piece to a file of the host's procfs. */
+function writeFile(program: Program, plan: InitPlan, path: string, value: string, resolve: number): void {
+  const how = openHow(O_WRONLY | O_CLOEXEC, 0, resolve);
+  const shown = `/proc/${path}`;
+  const file = program.call("openat2", [plan.hostProc, path, how, OPEN_HOW_SIZE], { path: shown });
+  program.do("write", [file, value, Buffer.byteLength(value)], { path: shown });
+  program.do("close", [file]);
+}

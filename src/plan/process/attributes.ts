@@ -1,0 +1,99 @@
+import { sched_attr } from "../../../bindings/abi/layouts.ts";
+import * as sched from "../../../bindings/abi/sched.ts";
+import { data, type Program } from "../../../bindings/stub/program.ts";
+import type { IoPriority, Process, Scheduler } from "../../spec/types.ts";
+
+/** A system call on a process, by itself (pid 0) or from outside. */
+export interface SchedulingCall {
+  readonly call: "sched_setattr" | "ioprio_set";
+  readonly args: (pid: number) => readonly (number | Uint8Array)[];
+  readonly pointer: string;
+  readonly purpose: string;
+}
+
+export function schedulingCalls({ scheduler, ioPriority }: Process): SchedulingCall[] {
+  return [
+    ...(scheduler === undefined ? [] : [schedulerCall(scheduler)]),
+    ...(ioPriority === undefined ? [] : [ioPriorityCall(ioPriority)]),
+  ];
+}
+
+/** The calls as operations of the process itself. */
+export function scheduleItself(program: Program, calls: readonly SchedulingCall[]): void {
+  for (const { call, args, pointer, purpose } of calls) {
+    program.about(pointer, purpose);
+    program.do(
+      call,
+      args(0).map((arg) => (typeof arg === "number" ? arg : data(arg))),
+    );
+  }
+}
+
+/** sched_setattr(2) */
+const POLICIES: Readonly<Record<Scheduler["policy"], number>> = {
+  SCHED_OTHER: sched.SCHED_OTHER,
+  SCHED_FIFO: sched.SCHED_FIFO,
+  SCHED_RR: sched.SCHED_RR,
+  SCHED_BATCH: sched.SCHED_BATCH,
+  SCHED_ISO: sched.SCHED_ISO,
+  SCHED_IDLE: sched.SCHED_IDLE,
+  SCHED_DEADLINE: sched.SCHED_DEADLINE,
+};
+
+const FLAGS: Readonly<Record<string, number>> = {
+  SCHED_FLAG_RESET_ON_FORK: sched.SCHED_FLAG_RESET_ON_FORK,
+  SCHED_FLAG_RECLAIM: sched.SCHED_FLAG_RECLAIM,
+  SCHED_FLAG_DL_OVERRUN: sched.SCHED_FLAG_DL_OVERRUN,
+  SCHED_FLAG_KEEP_POLICY: sched.SCHED_FLAG_KEEP_POLICY,
+  SCHED_FLAG_KEEP_PARAMS: sched.SCHED_FLAG_KEEP_PARAMS,
+  SCHED_FLAG_UTIL_CLAMP_MIN: sched.SCHED_FLAG_UTIL_CLAMP_MIN,
+  SCHED_FLAG_UTIL_CLAMP_MAX: sched.SCHED_FLAG_UTIL_CLAMP_MAX,
+};
+
+/** sched_util_min and sched_util_max: back to the default. The specification has flags for the two, but no values. */
+const RESET_CLAMP = 0xffffffff;
+
+function schedulerCall(scheduler: Scheduler): SchedulingCall {
+  const { policy, nice = 0, priority = 0, flags = [] } = scheduler;
+  const { runtime = 0n, deadline = 0n, period = 0n } = scheduler;
+  const attributes = new Uint8Array(sched_attr.size);
+  const view = new DataView(attributes.buffer);
+  let bits = 0;
+  for (const flag of flags) bits |= FLAGS[flag] ?? 0;
+  view.setUint32(0, sched_attr.size, true);
+  view.setUint32(sched_attr.sched_policy, POLICIES[policy], true);
+  view.setBigUint64(sched_attr.sched_flags, BigInt(bits), true);
+  view.setInt32(sched_attr.sched_nice, nice, true);
+  view.setUint32(sched_attr.sched_priority, priority, true);
+  view.setBigUint64(sched_attr.sched_runtime, runtime, true);
+  view.setBigUint64(sched_attr.sched_deadline, deadline, true);
+  view.setBigUint64(sched_attr.sched_period, period, true);
+  if (bits & sched.SCHED_FLAG_UTIL_CLAMP_MIN) view.setUint32(sched_attr.sched_util_min, RESET_CLAMP, true);
+  if (bits & sched.SCHED_FLAG_UTIL_CLAMP_MAX) view.setUint32(sched_attr.sched_util_max, RESET_CLAMP, true);
+  return {
+    call: "sched_setattr",
+    args: (pid) => [pid, attributes, 0],
+    pointer: "/process/scheduler",
+    purpose: `set the scheduling policy ${[policy, ...flags].join("|")}`,
+  };
+}
+
+const CLASSES: Readonly<Record<IoPriority["class"], number>> = {
+  IOPRIO_CLASS_RT: sched.IOPRIO_CLASS_RT,
+  IOPRIO_CLASS_BE: sched.IOPRIO_CLASS_BE,
+  IOPRIO_CLASS_IDLE: sched.IOPRIO_CLASS_IDLE,
+};
+
+/**
+ * The specification speaks of the whole process group. The process leads a session of its own and is alone in its group by then,
+ * so it is enough to set its own priority, which its children inherit: as runc and crun do.
+ */
+function ioPriorityCall(wanted: IoPriority): SchedulingCall {
+  const value = (CLASSES[wanted.class] << sched.IOPRIO_CLASS_SHIFT) | wanted.priority;
+  return {
+    call: "ioprio_set",
+    args: (pid) => [sched.IOPRIO_WHO_PROCESS, pid, value],
+    pointer: "/process/ioPriority",
+    purpose: `set the I/O priority ${wanted.class} ${wanted.priority}`,
+  };
+}

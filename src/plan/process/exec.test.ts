@@ -1,0 +1,196 @@
+import { describe, expect, it } from "vitest";
+import { CLOSE_RANGE_CLOEXEC, O_CLOEXEC } from "../../../bindings/abi/fcntl.ts";
+import type { Reply } from "../../../bindings/stub/program.ts";
+import type { Process } from "../../spec/types.ts";
+import { bytesOf, only, summary, testPlan } from "../plan.test-support.ts";
+import {
+  enterWorkingDirectory,
+  homeOf,
+  makeWorkingDirectory,
+  openPasswd,
+  readByteText,
+  type StartOptions,
+  setUmask,
+  startProgram,
+  verifyWorkingDirectory,
+} from "./exec.ts";
+
+const sh: Process = { cwd: "/work", args: ["sh", "-c", "true"] };
+
+describe("homeOf", () => {
+  const passwd =
+    "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:\nbare:x:7:7::\nempty:x:8:8:::\n";
+  it.each([
+    [0, "/root"],
+    [1000, "/home/user"],
+    [7, "/"],
+    [8, "/"],
+    [100, "/"],
+  ])("uid %i", (uid, home) => {
+    expect(homeOf(passwd, uid)).toBe(home);
+  });
+
+  it("is / for an empty or strange file, and compares the whole number", () => {
+    expect(homeOf("", 0)).toBe("/");
+    expect(homeOf("garbage\n:::::\n", 0)).toBe("/");
+    expect(homeOf("a:x:10:1::/ten:\na:x:1:1::/one:\n", 1)).toBe("/one");
+  });
+
+  it("takes the first of several lines", () => {
+    expect(homeOf("a:x:1:1::/first:\nb:x:1:1::/second:\n", 1)).toBe("/first");
+  });
+});
+
+describe("the working directory", () => {
+  it("is made, and entered as root, then as the user where root may not", () => {
+    const { program, plan } = testPlan({});
+    makeWorkingDirectory(program, plan.root, { ...sh, cwd: "/a/../work/" });
+    expect(summary(program.operations)).toContain("mkdirat work ?failed");
+    const entered = enterWorkingDirectory(program, plan.root, { ...sh, cwd: "/a/../work/" });
+    expect(program.operations.at(-1)).toMatchObject({ args: ["/work"], tolerate: ["EACCES"], into: entered });
+    verifyWorkingDirectory(program, sh, entered);
+    const [, again] = only(program, "chdir");
+    expect(again).toMatchObject({ args: ["/work"], tolerate: [], guard: { on: entered, is: "failed" } });
+    expect(new Set(program.operations.map(({ pointer }) => pointer))).toEqual(new Set(["/process/cwd"]));
+  });
+
+  it("must have a path in the container (CVE-2024-21626)", () => {
+    const { program, plan } = testPlan({});
+    const check = verifyWorkingDirectory(program, sh, plan.root);
+    const reply = (cwd: string): Reply => ({ results: [], outputs: [Buffer.from(cwd)], failure: undefined });
+    expect(() => check(reply("/work\0"))).not.toThrow();
+    expect(() => check(reply("(unreachable)/\0"))).toThrow("outside of the container");
+    expect(() => check({ results: [], outputs: [], failure: undefined })).toThrow(
+      expect.objectContaining({ pointer: "/process/cwd" }),
+    );
+  });
+});
+
+describe("readByteText", () => {
+  it("is what was read of a file, and empty where there is none", () => {
+    const { program, plan } = testPlan({});
+    const file = openPasswd(program, plan.root);
+    const read = readByteText(program, file, 16);
+    expect(program.operations[1]).toMatchObject({ guard: { on: file, is: "ok" }, tolerate: ["any"] });
+    const outputs = [Buffer.from("root:x\0\0\0\0\0\0\0\0\0\0")];
+    expect(read({ results: [5, 6], outputs, failure: undefined })).toBe("root:x");
+    expect(read({ results: [-2, 0], outputs, failure: undefined })).toBe("");
+    expect(read({ results: [5, -21], outputs, failure: undefined })).toBe("");
+  });
+
+  it("has a character for each byte, whatever the encoding", () => {
+    const { program, plan } = testPlan({});
+    const read = readByteText(program, openPasswd(program, plan.root), 16);
+    const bytes = Uint8Array.of(0x2f, 0xc3, 0xb6, 0x80, 0x9f, 0xff);
+    const text = read({ results: [5, bytes.length], outputs: [bytes], failure: undefined });
+    expect(Array.from(text, (character) => character.charCodeAt(0))).toEqual([...bytes]);
+  });
+});
+
+it.each([
+  [undefined, 0o022],
+  [{ umask: 0 }, 0],
+  [{ umask: 0o077 }, 0o077],
+])("the umask of %j", (user, umask) => {
+  const { program } = testPlan({});
+  setUmask(program, { ...sh, ...(user !== undefined && { user }) });
+  expect(program.operations).toMatchObject([{ call: "umask", args: [umask] }]);
+});
+
+describe("the last program", () => {
+  function planned(changes: Partial<StartOptions> = {}, process: Process = sh) {
+    const { program, plan } = testPlan({});
+    startProgram(program, process, {
+      listener: plan.root,
+      path: "/bin/sh",
+      env: ["A=1"],
+      keepFds: 2,
+      gaps: [],
+      inheritedNofile: undefined,
+      seccomp: undefined,
+      ...changes,
+    });
+    return program;
+  }
+  const seccomp = { filter: new Uint8Array(24), flags: 4, listener: undefined };
+  const hard = 4096n;
+
+  it("has nothing but execve behind the filter, and says nothing on the way", () => {
+    const program = planned({ seccomp });
+    expect(program.quiet).toBe(true);
+    expect(summary(program.operations).filter((line) => line !== "store")).toEqual([
+      "dup3 the start socket",
+      "close_range",
+      "accept4",
+      "set-channel",
+      "close_range",
+      "seccomp",
+      "execve /bin/sh",
+    ]);
+    expect(program.operations.at(-2)).toMatchObject({ call: "seccomp", pointer: "/linux/seccomp" });
+    const header = bytesOf(only(program, "seccomp")[0], 2);
+    expect(new DataView(header.buffer).getUint16(0, true)).toBe(3);
+    expect(only(program, "seccomp")[0]?.args[1]).toBe(4);
+  });
+
+  it("closes at execve what the caller has handed over closed, and what comes after it all", () => {
+    const gaps = [
+      { first: 3, last: 8 },
+      { first: 10, last: 39 },
+    ];
+    const ranges = only(planned({ listener: undefined, keepFds: 38, gaps }), "close_range");
+    expect(ranges.map(({ args }) => args)).toEqual([
+      [3, 8, CLOSE_RANGE_CLOEXEC],
+      [10, 39, CLOSE_RANGE_CLOEXEC],
+      [41, 0xffffffff, CLOSE_RANGE_CLOEXEC],
+    ]);
+  });
+
+  it.each([true, false])(
+    "makes no system call between a filter with a listener and execve, dumpable %s",
+    (dumpable) => {
+      const program = planned({ seccomp: { ...seccomp, listener: { dumpable } } });
+      expect(
+        summary(program.operations)
+          .filter((line) => line !== "store")
+          .slice(4),
+      ).toEqual(["close_range", "mmap", "seccomp", "await", "execve /bin/sh"]);
+      const [mapped] = only(program, "mmap");
+      expect(only(program, "await")[0]?.args).toEqual([mapped?.into]);
+    },
+  );
+
+  it("waits in a process that has nothing open but stdio, the kept descriptors and the start socket", () => {
+    const program = planned();
+    const [moved, closed, , , marked] = program.operations.filter(({ call }) => call !== "store");
+    expect(moved?.args.slice(1)).toEqual([5, O_CLOEXEC]);
+    expect(closed?.args).toEqual([6, 0xffffffff, 0]);
+    expect(marked?.args).toEqual([5, 0xffffffff, CLOSE_RANGE_CLOEXEC]);
+  });
+
+  it("hands over the arguments and the environment", () => {
+    const program = planned();
+    const strings = only(program, "store").map((store) =>
+      Buffer.from(bytesOf(store, 1)).toString().replace(/\0$/, ""),
+    );
+    expect(strings).toEqual(["sh", "-c", "true", "A=1"]);
+    expect(program.operations.at(-1)).toMatchObject({ pointer: "/process/args/0", purpose: 'exec: "sh"' });
+  });
+
+  it("sets the limits after start, and the caller's limit of open files where the config has none", () => {
+    const rlimits = [{ type: "RLIMIT_CORE", soft: 1n, hard: 2n }] as const;
+    const inheritedNofile = { soft: 1024n, hard };
+    const limits = only(planned({ inheritedNofile }, { ...sh, rlimits }), "prlimit64");
+    expect(limits.map(({ args, pointer }) => [args[1], pointer])).toEqual([
+      [4, "/process/rlimits/0"],
+      [7, ""],
+    ]);
+    expect(limits.map((limit) => [...new BigUint64Array(bytesOf(limit, 2).buffer)])).toEqual([
+      [1n, 2n],
+      [1024n, hard],
+    ]);
+    const own = [{ type: "RLIMIT_NOFILE", soft: 5n, hard: 5n }] as const;
+    const ownLimits = only(planned({ inheritedNofile }, { ...sh, rlimits: own }), "prlimit64");
+    expect(ownLimits.map(({ pointer }) => pointer)).toEqual(["/process/rlimits/0"]);
+  });
+});

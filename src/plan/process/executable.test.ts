@@ -1,0 +1,94 @@
+import { describe, expect, it } from "vitest";
+import type { Reply } from "../../../bindings/stub/program.ts";
+import type { Process } from "../../spec/types.ts";
+import { only, testPlan } from "../plan.test-support.ts";
+import { ExecutableSearch } from "./executable.ts";
+
+const EACCES = -13;
+const ENOENT = -2;
+const ENOTDIR = -20;
+const FILE = 0o100755;
+const DIRECTORY = 0o040755;
+
+function search(name: string, env?: readonly string[]) {
+  const { program } = testPlan({});
+  const process: Process = { cwd: "/", args: [name], ...(env !== undefined && { env }) };
+  return { program, search: new ExecutableSearch(program, process) };
+}
+
+function candidates(name: string, env?: readonly string[]) {
+  return only(search(name, env).program, "statx").map(({ args }) => args[1]);
+}
+
+/** What statx, the mode and faccessat2 give for each candidate. */
+function reply(...found: readonly (readonly [stat: number, mode: number, access: number])[]): Reply {
+  return { results: found.flat(), outputs: [], failure: undefined };
+}
+
+describe("candidates", () => {
+  it.each([
+    ["a path is taken as it is", "/bin/sh", ["PATH=/x"], ["/bin/sh"]],
+    ["so is a relative one", "./run", ["PATH=/x"], ["./run"]],
+    ["a name is looked for in PATH", "sh", ["PATH=/a:/b/c"], ["/a/sh", "/b/c/sh"]],
+    ["the last PATH counts", "sh", ["PATH=/a", "PATH=/b"], ["/b/sh"]],
+    ["an empty element is the working directory", "sh", ["PATH=:/b"], ["./sh", "/b/sh"]],
+    ["no PATH is that of execvp", "sh", ["XPATH=/x"], ["/bin/sh", "/usr/bin/sh"]],
+    ["no environment as well", "sh", undefined, ["/bin/sh", "/usr/bin/sh"]],
+    ["no name has none", "", ["PATH=/a"], []],
+  ])("%s", (_title, name, env, expected) => {
+    expect(candidates(name, env)).toEqual(expected);
+  });
+
+  it("are looked at without failing, on behalf of args[0]", () => {
+    const { program } = search("/bin/sh");
+    expect(program.operations.map(({ call }) => call)).toEqual(["statx", "load", "faccessat2"]);
+    expect(program.operations.every(({ pointer }) => pointer === "/process/args/0")).toBe(true);
+    expect(only(program, "statx")[0]?.tolerate).toEqual(["any"]);
+    expect(only(program, "faccessat2")[0]?.tolerate).toEqual(["any"]);
+  });
+});
+
+describe("choose", () => {
+  it("takes the first that may be executed", () => {
+    const found = search("sh", ["PATH=/a:/b:/c:/d"]);
+    const results = reply([ENOENT, 0, ENOENT], [0, DIRECTORY, 0], [0, FILE, EACCES], [0, FILE, 0]);
+    expect(found.search.choose(results)).toBe("/d/sh");
+  });
+
+  it("names an error that does not say that a file is missing, if none is found", () => {
+    const EIO = -5;
+    const { search: path } = search("sh", ["PATH=/a:/b"]);
+    expect(path.choose(reply([EIO, 0, EIO], [0, FILE, 0]))).toBe("/b/sh");
+    expect(() => path.choose(reply([ENOENT, 0, ENOENT], [0, FILE, EIO]))).toThrow(
+      'exec: "/b/sh": access /b/sh: input/output error',
+    );
+    expect(() => search("/bin/sh").search.choose(reply([EIO, 0, EIO]))).toThrow(
+      'exec: "/bin/sh": stat /bin/sh: input/output error',
+    );
+  });
+
+  it("takes a path", () => {
+    expect(search("/bin/sh").search.choose(reply([0, FILE, 0]))).toBe("/bin/sh");
+  });
+
+  it.each([
+    ["gone", [ENOENT, 0, ENOENT], "ENOENT", 'exec: "/x/y": stat /x/y: no such file or directory'],
+    ["below a file", [ENOTDIR, 0, ENOTDIR], "ENOTDIR", 'exec: "/x/y": stat /x/y: not a directory'],
+    ["out of reach", [EACCES, 0, EACCES], "EACCES", 'exec: "/x/y": stat /x/y: permission denied'],
+    ["a directory", [0, DIRECTORY, 0], "EISDIR", 'exec: "/x/y": is a directory'],
+    ["not executable", [0, FILE, EACCES], "EACCES", 'exec: "/x/y": permission denied'],
+  ] as const)("a path that is %s", (_title, results, errno, message) => {
+    expect(() => search("/x/y").search.choose(reply(results))).toThrow(
+      expect.objectContaining({ message: `/process/args/0: ${message}`, errno, pointer: "/process/args/0" }),
+    );
+  });
+
+  it.each([
+    ["nope", reply([ENOENT, 0, ENOENT], [0, FILE, EACCES])],
+    ["", reply()],
+  ])("the name %j that PATH doesn't have", (name, results) => {
+    expect(() => search(name, ["PATH=/a:/b"]).search.choose(results)).toThrow(
+      `exec: "${name}": executable file not found in $PATH`,
+    );
+  });
+});

@@ -1,0 +1,30 @@
+import type { Report, Rule } from "../issues.ts";
+import type { Config, SeccompAction } from "../types.ts";
+
+export const seccompRules: readonly Rule[] = [{ reads: ["/linux/seccomp"], check: seccompRule }];
+
+const AT = "/linux/seccomp";
+
+function seccompRule({ linux }: Config, report: Report): void {
+  const seccomp = linux?.seccomp;
+  if (seccomp === undefined) return;
+  const { defaultAction, defaultErrnoRet, listenerPath = "", listenerMetadata = "", syscalls = [] } = seccomp;
+  const notify = (action: SeccompAction, pointer: string) => {
+    if (action === "SCMP_ACT_NOTIFY" && listenerPath === "")
+      report(pointer, "SCMP_ACT_NOTIFY needs listenerPath");
+  };
+  notify(defaultAction, `${AT}/defaultAction`);
+  errnoRule(defaultAction, defaultErrnoRet, `${AT}/defaultErrnoRet`, report);
+  if (listenerMetadata !== "" && listenerPath === "") report(`${AT}/listenerMetadata`, "needs listenerPath");
+  for (const [index, { action, errnoRet }] of syscalls.entries()) {
+    const at = `${AT}/syscalls/${index}`;
+    errnoRule(action, errnoRet, `${at}/errnoRet`, report);
+    notify(action, `${at}/action`);
+  }
+}
+
+/** config-linux.md: an errno for an action that returns none is an error. */
+function errnoRule(action: SeccompAction, errno: number | undefined, pointer: string, report: Report): void {
+  if (errno === undefined || action === "SCMP_ACT_ERRNO" || action === "SCMP_ACT_TRACE") return;
+  report(pointer, `must not be set for ${action}, which returns no error number`);
+}
