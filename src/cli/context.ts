@@ -1,5 +1,5 @@
 import { absolutePath } from "../../bindings/linux/paths.ts";
-import type { Context } from "../container/context.ts";
+import type { GlobalOptions } from "../container/context.ts";
 import { stateRoot } from "../container/record/state-root.ts";
 import { isLogLevel, type Log, openLog } from "../log.ts";
 import { type ParsedArguments, parseGoBoolean } from "./options/arguments.ts";
@@ -21,7 +21,7 @@ function logFile(given: string | undefined): string | undefined {
   throw new UsageError(`--log ${given}: only files are supported`);
 }
 
-export function contextFrom(globals: ParsedArguments, log: Log, usesState: boolean): Context {
+export function contextFrom(globals: ParsedArguments, log: Log, usesState: boolean): GlobalOptions {
   const manager = globals.string("cgroup-manager") ?? "cgroupfs";
   if (!["cgroupfs", "systemd", "disabled"].includes(manager)) {
     throw new UsageError(`invalid cgroup-manager: ${manager}`);
@@ -43,7 +43,7 @@ export function contextFrom(globals: ParsedArguments, log: Log, usesState: boole
   };
 }
 
-function rootlessMode(globals: ParsedArguments): Context["rootless"] {
+function rootlessMode(globals: ParsedArguments): GlobalOptions["rootless"] {
   const given = globals.string("rootless") ?? "auto";
   if (given.toLowerCase() === "auto") return "auto";
   const mode = parseGoBoolean(given);

@@ -1,11 +1,11 @@
-import type { Context } from "../container/context.ts";
+import type { GlobalOptions } from "../container/context.ts";
 import { logCauses, logSteps } from "../debug/debug.ts";
 import type { ParsedArguments } from "./options/arguments.ts";
 
 /** Runs a command and logs each of its steps. */
 export async function debugged(
   command: string,
-  { root, log }: Context,
+  { root, log }: GlobalOptions,
   args: ParsedArguments,
   action: () => number | Promise<number>,
 ): Promise<number> {

@@ -1,5 +1,5 @@
 import { checkpointContainer } from "../container/checkpoint.ts";
-import type { Context, CreateOptions, RunOptions } from "../container/context.ts";
+import type { CreateOptions, GlobalOptions, RunOptions } from "../container/context.ts";
 import { createContainer } from "../container/create.ts";
 import type { CheckpointOptions, RestoreOptions } from "../container/criu/options.ts";
 import { deleteContainer } from "../container/delete.ts";
@@ -19,30 +19,30 @@ import { type ResourceChange, updateContainer } from "../container/update.ts";
 
 /** What the commands ask of the containers. */
 export interface Operations {
-  create(context: Context, options: CreateOptions): void;
-  start(context: Context, id: string): Promise<void>;
+  create(context: GlobalOptions, options: CreateOptions): void;
+  start(context: GlobalOptions, id: string): Promise<void>;
   /** Gives the exit code of the container's process. */
-  run(context: Context, options: RunOptions): Promise<number>;
-  kill(context: Context, id: string, signal: string, options: { all: boolean }): void;
-  delete(context: Context, id: string, options: { force: boolean }): void;
+  run(context: GlobalOptions, options: RunOptions): Promise<number>;
+  kill(context: GlobalOptions, id: string, signal: string, options: { all: boolean }): void;
+  delete(context: GlobalOptions, id: string, options: { force: boolean }): void;
   /** Gives the exit code of the process, 0 if it is detached. */
-  exec(context: Context, options: ExecOptions, detach: boolean): number;
-  state(context: Context, id: string): ContainerState;
-  list(context: Context): readonly ContainerState[];
-  pause(context: Context, id: string): void;
-  resume(context: Context, id: string): void;
-  update(context: Context, id: string, change: ResourceChange): void;
+  exec(context: GlobalOptions, options: ExecOptions, detach: boolean): number;
+  state(context: GlobalOptions, id: string): ContainerState;
+  list(context: GlobalOptions): readonly ContainerState[];
+  pause(context: GlobalOptions, id: string): void;
+  resume(context: GlobalOptions, id: string): void;
+  update(context: GlobalOptions, id: string, change: ResourceChange): void;
   /** Mounts what a file lists, all or nothing. */
-  addMounts(context: Context, id: string, file: string): void;
-  removeMounts(context: Context, id: string, file: string): void;
-  listMounts(context: Context, id: string): readonly MountEntry[];
+  addMounts(context: GlobalOptions, id: string, file: string): void;
+  removeMounts(context: GlobalOptions, id: string, file: string): void;
+  listMounts(context: GlobalOptions, id: string): readonly MountEntry[];
   /** Gives the pids of the container's processes, in the caller's pid namespace. */
-  ps(context: Context, id: string): readonly number[];
+  ps(context: GlobalOptions, id: string): readonly number[];
   /** Returns when the container has stopped; without an interval, after one report of what it has used. */
-  events(context: Context, id: string, intervalMs: number | undefined, emit: Emit): void;
-  checkpoint(context: Context, options: CheckpointOptions): void;
+  events(context: GlobalOptions, id: string, intervalMs: number | undefined, emit: Emit): void;
+  checkpoint(context: GlobalOptions, options: CheckpointOptions): void;
   /** Gives the exit code of the container's process, 0 if it is detached. */
-  restore(context: Context, options: RestoreOptions): number;
+  restore(context: GlobalOptions, options: RestoreOptions): number;
 }
 
 export const operations: Operations = {

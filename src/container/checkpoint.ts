@@ -11,7 +11,7 @@ import { namespacesOf } from "../plan/init-plan.ts";
 import { mountRequests } from "../plan/mounts/requests.ts";
 import { readValidConfig } from "../spec/config.ts";
 import type { Config } from "../spec/types.ts";
-import type { Context } from "./context.ts";
+import type { GlobalOptions } from "./context.ts";
 import { hostFacts } from "./create/host-facts.ts";
 import type { CheckpointOptions } from "./criu/options.ts";
 import { CriuProcess } from "./criu/process.ts";
@@ -35,7 +35,7 @@ import { statusOf } from "./record/status.ts";
  * Saves the state of all processes of a container to image files, by criu. The container ends with it and is deleted, unless it
  * shall run on, or only its memory is dumped beforehand.
  */
-export function checkpointContainer(context: Context, options: CheckpointOptions): void {
+export function checkpointContainer(context: GlobalOptions, options: CheckpointOptions): void {
   const { id } = options;
   checkId(id);
   checkStatusFd(options);
@@ -105,7 +105,12 @@ function isEngines(fd: number): boolean {
   }
 }
 
-function dump(context: Context, directory: string, saved: SavedState, options: CheckpointOptions): void {
+function dump(
+  context: GlobalOptions,
+  directory: string,
+  saved: SavedState,
+  options: CheckpointOptions,
+): void {
   const config = readValidConfig(directory);
   refuseUnsaved("checkpoint", config);
   const files = new CriuFiles(options, "dump.log");
@@ -194,7 +199,7 @@ function externalNamespaces(config: Config, { pid }: SavedState, version: CriuVe
 }
 
 function externalMounts(
-  { log }: Context,
+  { log }: GlobalOptions,
   config: Config,
   saved: SavedState,
   mounts: readonly MountInfo[],

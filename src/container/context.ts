@@ -4,7 +4,7 @@ import type { Config } from "../spec/types.ts";
 import type { Caller } from "./caller/caller.ts";
 
 /** What the global options decide, for every operation. */
-export interface Context {
+export interface GlobalOptions {
   /** Absolute path of the directory that holds one folder per container. */
   readonly root: string;
   /** Whether the caller has named the root, by --root. */

@@ -7,44 +7,44 @@ import type { Program } from "../../bindings/stub/program.ts";
 import { cgroupPathFor, findCgroupMount } from "../cgroup/path.ts";
 import { setUpInit } from "../init/set-up.ts";
 import { type Init, type PendingInit, spawnInit } from "../init/spawn-init.ts";
-import { type HostFacts, hasOwn, type Namespaces, namespacesOf } from "../plan/init-plan.ts";
+import { type HostFacts, hasNamespace, type Namespaces, namespacesOf } from "../plan/init-plan.ts";
 import type { CredentialOptions } from "../plan/process/credentials.ts";
 import { parseConfig } from "../spec/config.ts";
-import { processOrNone } from "../spec/process.ts";
+import { processOrDefault } from "../spec/process.ts";
 import type { Config, Process } from "../spec/types.ts";
 import {
   type Caller,
   callersNotifySocket,
-  type HandedDescriptors,
-  handedDescriptors,
   inheritedNofile,
   inspectCaller,
   isRootless,
   mappedConfig,
+  type PreservedFds,
+  preservedFds,
   stdioFacts,
 } from "./caller/caller.ts";
 import {
-  adoptProcess,
+  applyHostLimits,
   canSetGroups,
   credentialOptions,
-  explainedDenial,
   idMapperFor,
+  withDenialHint,
 } from "./caller/credentials.ts";
-import { execLabels, explainedLabel, mountLabelOf } from "./caller/lsm.ts";
-import type { Context, CreateOptions } from "./context.ts";
+import { execLabels, mountLabelOf, withLabelHint } from "./caller/lsm.ts";
+import type { CreateOptions, GlobalOptions } from "./context.ts";
 import { ContainerCgroup } from "./create/cgroup.ts";
-import { explainClone } from "./create/delegation.ts";
+import { withCgroupHint } from "./create/delegation.ts";
 import { bundlePath, hostFacts, openBundle, rootfsOf } from "./create/host-facts.ts";
-import { explainTarget } from "./create/mount-target.ts";
-import { type CreateParts, prepareParts } from "./create/optional-parts.ts";
+import { withMountHint } from "./create/mount-target.ts";
+import { type OptionalFeatures, prepareOptionalFeatures } from "./create/optional-parts.ts";
 import { writePidFile } from "./create/pid-file.ts";
 import { undoAll } from "./create/undo.ts";
 import { newKeyringName } from "./keyring-name.ts";
-import { explained } from "./process/exec-failure.ts";
+import { withExecHint } from "./process/exec-failure.ts";
 import { awaitClosed } from "./process/exec-result.ts";
 import { startTimeOf } from "./process/process-status.ts";
 import { inNetworkOfInit } from "./process/start-socket.ts";
-import { describeOperations, firstState } from "./record/first-state.ts";
+import { describeOperations, initialState } from "./record/first-state.ts";
 import { checkId } from "./record/id.ts";
 import { type ContainerLock, lockContainer } from "./record/lock.ts";
 import {
@@ -76,7 +76,7 @@ export function createContainer(...given: Parameters<typeof createLocked>): Save
 
 /** As createContainer, for a caller who goes on with the container. */
 export function createLocked(
-  context: Context,
+  context: GlobalOptions,
   asked: CreateOptions,
   openTerminal?: () => TerminalReceiver,
 ): Created {
@@ -85,7 +85,7 @@ export function createLocked(
   const options = { ...asked, bundle };
   const warn = (message: string) => context.log.warn(message);
   const config = mappedConfig(warn, options.changeConfig?.(given) ?? given, options.caller);
-  const process = processOrNone(config);
+  const process = processOrDefault(config);
   const receivers = connectReceivers(process, options, openTerminal);
   try {
     return createFor(receivers, context, options, { config, bytes, process });
@@ -103,11 +103,11 @@ interface Given {
 
 function createFor(
   receivers: Receivers,
-  context: Context,
+  context: GlobalOptions,
   options: CreateOptions,
   { config, bytes, process }: Given,
 ): Created {
-  const handed = handedDescriptors(options.preserveFds, true);
+  const handed = preservedFds(options.preserveFds, true);
   const directory = makeContainerDirectory(context.root, options.id);
   let creation: Creation | undefined;
   try {
@@ -134,7 +134,7 @@ function openContainersBundle({ bundle, configFile, configText }: CreateOptions)
 }
 
 /** The caller is a service of a service manager: its container may tell that it is ready. */
-function prepareNotify({ log }: Context, config: Config, directory: string) {
+function prepareNotify({ log }: GlobalOptions, config: Config, directory: string) {
   const host = callersNotifySocket();
   if (host === undefined) return undefined;
   return prepareNotifySocket(config, directory, host, (message) => log.warn(message));
@@ -146,13 +146,13 @@ interface ToCreate {
   readonly process: Process;
   /** Of its record and its start socket. */
   readonly directory: string;
-  readonly handed: HandedDescriptors;
+  readonly handed: PreservedFds;
 }
 
 /** What the set-up of init depends on, beside what the whole creation does. */
 interface SetUp {
   readonly rootfs: string;
-  readonly parts: CreateParts;
+  readonly parts: OptionalFeatures;
   readonly namespaces: Namespaces;
   /** Whether somebody else writes the mappings of the user namespace. */
   readonly hasMapper: boolean;
@@ -161,23 +161,27 @@ interface SetUp {
 
 /** One run of create: what has been made so far, for the case that it has to be undone. */
 class Creation {
-  readonly #context: Context;
+  readonly #context: GlobalOptions;
   readonly #options: CreateOptions;
   readonly #config: Config;
   readonly #process: Process;
   readonly #directory: string;
-  readonly #handed: HandedDescriptors;
+  readonly #handed: PreservedFds;
   readonly #caller: Caller;
   readonly #rootless: boolean;
   readonly #cgroup: ContainerCgroup;
-  #parts: CreateParts | undefined;
+  #parts: OptionalFeatures | undefined;
   #pending: PendingInit | undefined;
   #init: Init | undefined;
   #state: SavedState | undefined;
   #lock: ContainerLock | undefined;
   #listener: OwnedDescriptor | undefined;
 
-  constructor(context: Context, options: CreateOptions, { config, process, directory, handed }: ToCreate) {
+  constructor(
+    context: GlobalOptions,
+    options: CreateOptions,
+    { config, process, directory, handed }: ToCreate,
+  ) {
     this.#context = context;
     this.#options = options;
     this.#config = config;
@@ -192,7 +196,7 @@ class Creation {
   run({ terminal, pidfd }: Receivers): Created {
     this.#lock = lockContainer(this.#directory, this.#options.id);
     const rootfs = rootfsOf(this.#config, this.#options.bundle);
-    const parts = prepareParts(this.#context, this.#options.id, this.#config, this.#process, {
+    const parts = prepareOptionalFeatures(this.#context, this.#options.id, this.#config, this.#process, {
       caller: this.#caller,
       rootless: this.#rootless,
       rootfs,
@@ -272,11 +276,11 @@ class Creation {
   }
 
   /** Gives init, which has done nothing yet, what only the runtime can give it. */
-  #adopt(init: Init, { resctrl, delegate }: CreateParts): void {
+  #adopt(init: Init, { resctrl, delegate }: OptionalFeatures): void {
     const { pid } = init;
     this.#init = init;
     this.#cgroup.enter(pid);
-    adoptProcess(pid, this.#process, this.#caller);
+    applyHostLimits(pid, this.#process, this.#caller);
     resctrl?.enter(pid);
     if (this.#cgroup.directory !== undefined) delegate?.(this.#cgroup.directory, pid);
     this.#change({ pid, startTime: startTimeOf(pid) });
@@ -289,7 +293,7 @@ class Creation {
     return hostFacts({
       bundle: this.#options.bundle,
       rootfs,
-      cgroup: this.#cgroup.shown(),
+      cgroup: this.#cgroup.visibleCgroup(),
       mountLabel: mountLabelOf(this.#config, warn),
       inUserNamespace: this.#caller.inUserNamespace,
       warn,
@@ -301,7 +305,7 @@ class Creation {
       this.#caller,
       this.#process,
       {
-        ownUserNamespace: hasOwn(namespaces, "user"),
+        ownUserNamespace: hasNamespace(namespaces, "user"),
         hasSeccomp,
         canSetGroups: hasMapper || canSetGroups(this.#caller, namespaces),
         annotations: this.#config.annotations,
@@ -320,9 +324,9 @@ class Creation {
   }
 
   /** The record that `delete --force` undoes everything by is written before there is anything to undo. */
-  #saveFirst(rootfs: string, { scope, resctrl, hostMount, seccomp }: CreateParts): void {
+  #saveFirst(rootfs: string, { scope, resctrl, hostMount, seccomp }: OptionalFeatures): void {
     const { id, bundle, noNewKeyring } = this.#options;
-    this.#state = firstState(this.#config, {
+    this.#state = initialState(this.#config, {
       id,
       bundle,
       rootfs,
@@ -340,7 +344,7 @@ class Creation {
   #cgroupPath(): string {
     if (this.#context.noCgroup === true) return "";
     const path = () => cgroupPathFor(this.#config, this.#options.id, findCgroupMount());
-    return this.#cgroup.recorded(this.#parts?.scope?.directory ?? path());
+    return this.#cgroup.cgroupToRecord(this.#parts?.scope?.directory ?? path());
   }
 
   #spawn(namespaces: Namespaces, mapIds: ((pid: number) => void) | undefined): PendingInit {
@@ -370,11 +374,11 @@ class Creation {
     const reason =
       channel === undefined || this.#init === undefined
         ? error
-        : explained(error, { pid: this.#init.pid, channel, process: this.#process });
-    const label = reason === error ? explainedLabel(error, this.#process, this.#config) : reason;
-    const explainedClone = explainClone(label, () => this.#cgroup.directory);
-    const target = explainTarget(explainedClone, this.#config);
-    return explainedDenial(target, this.#caller, this.#config);
+        : withExecHint(error, { pid: this.#init.pid, channel, process: this.#process });
+    const label = reason === error ? withLabelHint(error, this.#process, this.#config) : reason;
+    const explainedClone = withCgroupHint(label, () => this.#cgroup.directory);
+    const target = withMountHint(explainedClone, this.#config);
+    return withDenialHint(target, this.#caller, this.#config);
   }
 
   /** Leaves the host as if nothing had been tried (runtime.md, Errors). */

@@ -6,11 +6,11 @@ import { RuntsError } from "../errors.ts";
 import { removeGroups } from "../resctrl/group.ts";
 import { readValidConfig } from "../spec/config.ts";
 import type { Hook } from "../spec/types.ts";
-import type { Context } from "./context.ts";
+import type { GlobalOptions } from "./context.ts";
 import { removeHostMount } from "./create/host-mount.ts";
 import { hookState, runHooksToTheEnd } from "./hooks/hooks.ts";
 import { killInit } from "./process/init-process.ts";
-import { endDamaged } from "./record/damaged.ts";
+import { killFromDamagedState } from "./record/damaged.ts";
 import { checkId } from "./record/id.ts";
 import { lockContainer } from "./record/lock.ts";
 import { containerDirectory, doesNotExist, type SavedState, tryReadState } from "./record/saved-state.ts";
@@ -27,7 +27,7 @@ export interface DeleteOptions {
  * was never started is deleted as well: every runtime does so, and engines rely on it. With `force` a running one is killed
  * first, and an unknown id is no error.
  */
-export function deleteContainer(context: Context, id: string, { force, only }: DeleteOptions): void {
+export function deleteContainer(context: GlobalOptions, id: string, { force, only }: DeleteOptions): void {
   checkId(id);
   const directory = containerDirectory(context.root, id);
   const lock = existsSync(directory) ? lockContainer(directory, id) : undefined;
@@ -56,7 +56,7 @@ export function deleteContainer(context: Context, id: string, { force, only }: D
  * Precondition: the caller has the container's lock.
  */
 export function destroy(
-  context: Context,
+  context: GlobalOptions,
   directory: string,
   saved: SavedState,
   { status, force }: { readonly status: Status; readonly force: boolean },
@@ -66,7 +66,7 @@ export function destroy(
   if (!hadEnded) end(saved);
   if (saved.scope !== undefined) removeUnit(context, saved.scope, saved.cgroup);
   // This kills whatever has outlived init, too.
-  if (saved.cgroup !== "") removeCgroup(saved.cgroup, () => !hadEnded || isNobodyElses(context, saved));
+  if (saved.cgroup !== "") removeCgroup(saved.cgroup, () => !hadEnded || isUnshared(context, saved));
   if (saved.resctrl !== undefined) removeGroups(saved.resctrl);
   if (saved.hostMount !== undefined) removeHostMount(saved.hostMount);
   const runPoststop = saved.hasPoststop ? poststopOf(context, directory, saved, force) : undefined;
@@ -75,13 +75,13 @@ export function destroy(
 }
 
 /** A damaged record keeps nobody from deleting the container by force: what can be told of it is ended and removed here. */
-function readOrEnd(context: Context, id: string, directory: string, force: boolean) {
+function readOrEnd(context: GlobalOptions, id: string, directory: string, force: boolean) {
   try {
     return tryReadState(directory);
   } catch (error) {
     if (!force || !(error instanceof RuntsError)) throw error;
     context.log.warn(`${error.message}; no poststop hooks are run`);
-    const cgroup = endDamaged(context, id, directory);
+    const cgroup = killFromDamagedState(context, id, directory);
     if (cgroup !== "") removeCgroup(cgroup);
     return undefined;
   }
@@ -107,7 +107,7 @@ function end(saved: SavedState): void {
 }
 
 /** Since its container has ended, a cgroup may have become that of another one, as a whole or in part. */
-function isNobodyElses({ root, log }: Context, { id, cgroup }: SavedState): boolean {
+function isUnshared({ root, log }: GlobalOptions, { id, cgroup }: SavedState): boolean {
   const other = findContainerIn(root, cgroup, id);
   if (other === undefined) return true;
   log.warn(`cgroup ${cgroup} stays: container ${other} is in it`);
@@ -115,7 +115,7 @@ function isNobodyElses({ root, log }: Context, { id, cgroup }: SavedState): bool
 }
 
 /** Without systemd the cgroup can be removed all the same, which makes systemd drop its unit as soon as it sees it. */
-function removeUnit({ log }: Context, scope: SavedScope, cgroup: string): void {
+function removeUnit({ log }: GlobalOptions, scope: SavedScope, cgroup: string): void {
   try {
     removeScope(scope, cgroup);
   } catch (error) {
@@ -138,7 +138,12 @@ function removeDirectory(directory: string): void {
  * The hooks of the saved config, read while it is still there. A failing one is a warning, and the others run. By force the container
  * is deleted also where they can't be read.
  */
-function poststopOf(context: Context, directory: string, saved: SavedState, force: boolean): () => void {
+function poststopOf(
+  context: GlobalOptions,
+  directory: string,
+  saved: SavedState,
+  force: boolean,
+): () => void {
   const warn = (message: string) => context.log.warn(message);
   let hooks: readonly Hook[] = [];
   try {

@@ -4,7 +4,7 @@ import { waitAnyReadable } from "../../bindings/linux/poll.ts";
 import { tryReadCgroupFile } from "../cgroup/files.ts";
 import { noStats, readStats, type Stats } from "../cgroup/stats.ts";
 import { RuntsError } from "../errors.ts";
-import type { Context } from "./context.ts";
+import type { GlobalOptions } from "./context.ts";
 import { openInit } from "./process/init-process.ts";
 import { isAlive } from "./process/process-status.ts";
 import { readSavedState } from "./record/saved-state.ts";
@@ -33,7 +33,7 @@ export interface Observation {
 }
 
 /** Reports what the container has used so far. Without a cgroup that is unknown, which is no error, as with runc. */
-export function reportStats(context: Context, id: string, emit: Emit): void {
+export function reportStats(context: GlobalOptions, id: string, emit: Emit): void {
   const { cgroup, pidfd } = running(context, id);
   closeSync(pidfd);
   if (cgroup === "") context.log.warn(withoutCgroup(id));
@@ -41,7 +41,7 @@ export function reportStats(context: Context, id: string, emit: Emit): void {
 }
 
 /** Reports what the container has used, once an interval, and each OOM kill in it, until it stops. */
-export function reportEvents(context: Context, id: string, intervalMs: number, emit: Emit): void {
+export function reportEvents(context: GlobalOptions, id: string, intervalMs: number, emit: Emit): void {
   const observation = observe(context, id);
   const { pidfd, oomDescriptor } = observation;
   try {
@@ -64,7 +64,7 @@ export function reportEvents(context: Context, id: string, intervalMs: number, e
 }
 
 /** Begins to watch a container, which has to be running and to have a cgroup. */
-export function observe(context: Context, id: string): Observation {
+export function observe(context: GlobalOptions, id: string): Observation {
   const { cgroup, pidfd, hasEnded } = observed(context, id);
   const watch = watchOomKills(context, cgroup);
   return {
@@ -86,7 +86,7 @@ interface Running {
   readonly hasEnded: () => boolean;
 }
 
-function running({ root }: Context, id: string): Running {
+function running({ root }: GlobalOptions, id: string): Running {
   const { directory, saved } = readSavedState(root, id);
   const status = statusOf(directory, saved);
   const pidfd =
@@ -96,7 +96,7 @@ function running({ root }: Context, id: string): Running {
   return { cgroup: saved.cgroup, pidfd, hasEnded: () => !isAlive(saved.pid, saved.startTime) };
 }
 
-function observed(context: Context, id: string): Running {
+function observed(context: GlobalOptions, id: string): Running {
   const found = running(context, id);
   if (found.cgroup !== "") return found;
   closeSync(found.pidfd);
@@ -115,7 +115,7 @@ interface OomWatch {
 }
 
 /** The kernel reports each change of memory.events, also of those of the cgroups below. cgroup-v2.rst, Memory */
-function watchOomKills({ log }: Context, cgroup: string): OomWatch | undefined {
+function watchOomKills({ log }: GlobalOptions, cgroup: string): OomWatch | undefined {
   const path = `${cgroup}/memory.events`;
   if (!existsSync(path)) {
     log.debug(`no memory controller in ${cgroup}: OOM kills are not reported`);

@@ -8,15 +8,15 @@ import { type CpuAffinity, cpuAffinity } from "../plan/process/cpu-affinity.ts";
 import type { StandardStreams } from "../plan/process/stdio.ts";
 import { parseProcess, readValidConfig } from "../spec/config.ts";
 import type { Config, Process } from "../spec/types.ts";
-import { type Caller, handedDescriptors, inspectCaller, stdioFacts } from "./caller/caller.ts";
-import { explainedDenial } from "./caller/credentials.ts";
-import { explainedLabel } from "./caller/lsm.ts";
-import type { Context } from "./context.ts";
-import { explainClone } from "./create/delegation.ts";
+import { type Caller, inspectCaller, preservedFds, stdioFacts } from "./caller/caller.ts";
+import { withDenialHint } from "./caller/credentials.ts";
+import { withLabelHint } from "./caller/lsm.ts";
+import type { GlobalOptions } from "./context.ts";
+import { withCgroupHint } from "./create/delegation.ts";
 import { writePidFile } from "./create/pid-file.ts";
-import { type Entrance, entranceTo } from "./join/join.ts";
+import { type ContainerJoiner, openJoiner } from "./join/join.ts";
 import { completedProcess, type ExecOverrides, overriddenProcess } from "./join/process-overrides.ts";
-import { explained } from "./process/exec-failure.ts";
+import { withExecHint } from "./process/exec-failure.ts";
 import { awaitClosed, checkHasExecuted } from "./process/exec-result.ts";
 import { openInit } from "./process/init-process.ts";
 import { readSavedState, type SavedState } from "./record/saved-state.ts";
@@ -46,7 +46,7 @@ export interface ExecOptions {
  * process, in the namespaces of init and in its cgroup; hooks don't run for it (runtime.md knows no exec).
  */
 export function execInContainer(
-  context: Context,
+  context: GlobalOptions,
   options: ExecOptions,
   openTerminal?: () => TerminalReceiver,
 ): number {
@@ -102,7 +102,7 @@ interface Target {
   readonly receivers: Receivers;
 }
 
-function executeIn(context: Context, options: ExecOptions, target: Target): number {
+function executeIn(context: GlobalOptions, options: ExecOptions, target: Target): number {
   const { saved, config, process } = target;
   const caller = inspectCaller();
   const warn = (message: string) => context.log.warn(message);
@@ -111,7 +111,7 @@ function executeIn(context: Context, options: ExecOptions, target: Target): numb
     refusePaused: options.ignorePaused ? undefined : () => paused(saved.id),
   };
   const visit = { saved, config, process, caller, cgroup, warn };
-  const entrance = entranceTo(context, visit);
+  const entrance = openJoiner(context, visit);
   try {
     for (let attempt = 1; ; attempt++) {
       try {
@@ -135,14 +135,14 @@ function isWithoutCgroup(error: unknown): boolean {
 }
 
 function enterBy(
-  entrance: Entrance,
+  entrance: ContainerJoiner,
   options: ExecOptions,
   caller: Caller,
   target: Target & { readonly ownCgroup: boolean },
 ): number {
   const { saved, config, process, receivers } = target;
   const { terminal } = receivers;
-  const handed = handedDescriptors(options.preserveFds, false);
+  const handed = preservedFds(options.preserveFds, false);
   const agent = entrance.connectAgent();
   const { execCPUAffinity } = process;
   const affinity = execCPUAffinity === undefined ? undefined : cpuAffinity(execCPUAffinity);
@@ -187,12 +187,12 @@ function enterBy(
     return pid;
   } catch (error) {
     agent?.close();
-    const reason = explained(error, { pid, channel: pending.channel.descriptor, process });
+    const reason = withExecHint(error, { pid, channel: pending.channel.descriptor, process });
     if (pid !== 0) killAndReap(pid);
     if (pidFileWritten && options.pidFile !== undefined) rmSync(options.pidFile, { force: true });
-    const label = reason === error ? explainedLabel(error, process, config) : reason;
-    const cloneReason = explainClone(label, entrance.cgroup);
-    throw explainedDenial(cloneReason, caller, config, saved.cgroup);
+    const label = reason === error ? withLabelHint(error, process, config) : reason;
+    const cloneReason = withCgroupHint(label, entrance.cgroup);
+    throw withDenialHint(cloneReason, caller, config, saved.cgroup);
   } finally {
     pending.close();
     handover?.close();

@@ -9,7 +9,7 @@ import { setUpExec } from "../init/set-up-exec.ts";
 import { spawnInit } from "../init/spawn-init.ts";
 import type { Process } from "../spec/types.ts";
 import { inspectCaller } from "./caller/caller.ts";
-import { adoptProcess } from "./caller/credentials.ts";
+import { applyHostLimits } from "./caller/credentials.ts";
 import { HostileStubs, Puppet, replyBytes, sendRaw } from "./hostile-stub.test-support.ts";
 import { awaitClosed } from "./process/exec-result.ts";
 
@@ -147,7 +147,7 @@ function exec(spawned: (pid: number) => void): void {
       spawned: ({ pid }) => {
         child = pid;
         spawned(pid);
-        adoptProcess(pid, process, caller);
+        applyHostLimits(pid, process, caller);
       },
     });
     awaitClosed(pending.channel.descriptor, last);

@@ -4,7 +4,7 @@ import { pidfdSendSignal } from "../../bindings/linux/pidfd.ts";
 import { hasEvent } from "../cgroup/freeze.ts";
 import { killCgroup } from "../cgroup/remove.ts";
 import { RuntsError } from "../errors.ts";
-import type { Context } from "./context.ts";
+import type { GlobalOptions } from "./context.ts";
 import { openInit } from "./process/init-process.ts";
 import { lockContainer } from "./record/lock.ts";
 import { readSavedState, type SavedState, tryReadState } from "./record/saved-state.ts";
@@ -17,7 +17,7 @@ import { endsProcess, parseSignal } from "./signals.ts";
  * outlive init with or without it.
  */
 export function killContainer(
-  { root }: Context,
+  { root }: GlobalOptions,
   id: string,
   signal: string,
   { all }: { readonly all: boolean },

@@ -12,15 +12,15 @@ import {
 } from "../init/live-mounts.ts";
 import { onBehalfOf } from "../init/run-program.ts";
 import { type PendingInit, spawnInit } from "../init/spawn-init.ts";
-import { hasOwn, namespacesOf } from "../plan/init-plan.ts";
+import { hasNamespace, namespacesOf } from "../plan/init-plan.ts";
 import { cleanPath } from "../plan/rootfs-paths.ts";
 import { parseMounts, readValidConfig } from "../spec/config.ts";
 import type { Config, Mount } from "../spec/types.ts";
 import { type Caller, inspectCaller } from "./caller/caller.ts";
 import { mountLabelOf } from "./caller/lsm.ts";
-import type { Context } from "./context.ts";
+import type { GlobalOptions } from "./context.ts";
 import { followDanglingLinks, hostFacts } from "./create/host-facts.ts";
-import { type CgroupEntry, entryInto } from "./join/cgroup.ts";
+import { type CgroupEntry, openJoinCgroup } from "./join/cgroup.ts";
 import { differingNamespaces } from "./join/namespaces.ts";
 import { listedMount, type MountEntry } from "./mount-list.ts";
 import { openInit } from "./process/init-process.ts";
@@ -34,7 +34,7 @@ import { containerDirectory, type SavedState } from "./record/saved-state.ts";
  * `mounts add`: the mounts of a JSON file, in the form of config.json's, in a container that runs. All of them or none: what was
  * mounted before one fails is taken away again.
  */
-export function addMounts(context: Context, id: string, file: string): void {
+export function addMounts(context: GlobalOptions, id: string, file: string): void {
   withMountNamespace(context, id, (container) => {
     const mounts = readMounts(file, container.config);
     mounts.forEach(refuseProcfs);
@@ -51,7 +51,7 @@ export function addMounts(context: Context, id: string, file: string): void {
 
 /** Takes away what has been mounted of a list; nothing is left of it where the container has ended meanwhile. */
 function undoMounts(
-  context: Context,
+  context: GlobalOptions,
   { saved, inside }: MountNamespace,
   mounts: readonly Mount[],
   before: ReadonlySet<number>,
@@ -70,7 +70,7 @@ function undoMounts(
 }
 
 /** `mounts remove`: the uppermost mount at each destination of such a file, the last first. */
-export function removeMounts(context: Context, id: string, file: string): void {
+export function removeMounts(context: GlobalOptions, id: string, file: string): void {
   withMountNamespace(context, id, (container) => {
     const points = readMounts(file, container.config).map(({ destination }, index): MountPoint => {
       const pointer = `/${index}/destination`;
@@ -86,7 +86,7 @@ export function removeMounts(context: Context, id: string, file: string): void {
 }
 
 /** `mounts list`: what is mounted in the container, in the order of the kernel. */
-export function listMounts(context: Context, id: string): readonly MountEntry[] {
+export function listMounts(context: GlobalOptions, id: string): readonly MountEntry[] {
   return withLockedContainer(context, id, (container) =>
     mountsOf(checkRunning(container).saved.pid).map(listedMount),
   );
@@ -133,7 +133,11 @@ interface MountNamespace {
 }
 
 /** The container's own lock is held only while its status is looked at. */
-function withMountNamespace(context: Context, id: string, action: (namespace: MountNamespace) => void): void {
+function withMountNamespace(
+  context: GlobalOptions,
+  id: string,
+  action: (namespace: MountNamespace) => void,
+): void {
   checkId(id);
   const lock = lockMounts(containerDirectory(context.root, id), id);
   try {
@@ -143,11 +147,11 @@ function withMountNamespace(context: Context, id: string, action: (namespace: Mo
   }
 }
 
-function mountNamespaceOf(context: Context, id: string): MountNamespace {
+function mountNamespaceOf(context: GlobalOptions, id: string): MountNamespace {
   return withLockedContainer(context, id, (container) => {
     const { directory, saved } = checkRunning(container);
     const config = readValidConfig(directory);
-    if (!hasOwn(namespacesOf(config), "mount")) {
+    if (!hasNamespace(namespacesOf(config), "mount")) {
       const message = "the container has no mount namespace of its own: its mounts are those of its creator";
       throw new RuntsError(message, { operation: "mounts", path: id });
     }
@@ -156,7 +160,7 @@ function mountNamespaceOf(context: Context, id: string): MountNamespace {
 }
 
 function runInside(
-  context: Context,
+  context: GlobalOptions,
   saved: SavedState,
   config: Config,
   use: (pending: PendingInit, options: LiveMountsOptions) => void,
@@ -164,7 +168,7 @@ function runInside(
   const { pid, id, bundle, cgroup } = saved;
   const caller = inspectCaller();
   const namespaces = namespacesOf(config);
-  const inUserNamespace = hasOwn(namespaces, "user");
+  const inUserNamespace = hasNamespace(namespaces, "user");
   const warn = (message: string): void => context.log.warn(message);
   const pending = spawnInside(saved, caller);
   let root: number | undefined;
@@ -200,7 +204,7 @@ function spawnInside(saved: SavedState, { ignoredSignals, privileged }: Caller):
   if (pidfd === undefined) throw new RuntsError("container not running", { operation: "mounts", path: id });
   let entry: CgroupEntry | undefined;
   try {
-    entry = entryInto(saved, { refusePaused }, false);
+    entry = openJoinCgroup(saved, { refusePaused }, false);
     return spawnInit({
       linux: {},
       namespaces: { created: new Set(), joined: new Map() },

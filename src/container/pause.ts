@@ -1,18 +1,18 @@
 import { setFrozen } from "../cgroup/freeze.ts";
 import { RuntsError } from "../errors.ts";
-import type { Context } from "./context.ts";
+import type { GlobalOptions } from "./context.ts";
 import { withLockedContainer } from "./record/locked.ts";
 import type { SavedState } from "./record/saved-state.ts";
 
 /** Suspends all processes of the container, by the freezer of its cgroup: cgroups(7), cgroup.freeze. */
-export function pauseContainer(context: Context, id: string): void {
+export function pauseContainer(context: GlobalOptions, id: string): void {
   withLockedContainer(context, id, ({ saved, status }) => {
     if (status !== "running" && status !== "created") throw wrongStatus("pause", id, "container not running");
     setFrozen(cgroupOf(saved), true);
   });
 }
 
-export function resumeContainer(context: Context, id: string): void {
+export function resumeContainer(context: GlobalOptions, id: string): void {
   withLockedContainer(context, id, ({ saved, status }) => {
     if (status !== "paused") throw wrongStatus("resume", id, "container not paused");
     setFrozen(cgroupOf(saved), false);

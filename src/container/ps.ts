@@ -1,6 +1,6 @@
 import { processesOf } from "../cgroup/files.ts";
 import { RuntsError } from "../errors.ts";
-import type { Context } from "./context.ts";
+import type { GlobalOptions } from "./context.ts";
 import { processesOfNamespace } from "./namespace-processes.ts";
 import { readSavedState } from "./record/saved-state.ts";
 import { statusOf } from "./record/status.ts";
@@ -9,7 +9,7 @@ import { statusOf } from "./record/status.ts";
  * Pids, in the pid namespace of the caller, of the container's processes: those of its cgroup and of the cgroups below it. A
  * container that has stopped may still have some, if it shared its pid namespace.
  */
-export function listProcesses({ root }: Context, id: string): number[] {
+export function listProcesses({ root }: GlobalOptions, id: string): number[] {
   const { directory, saved } = readSavedState(root, id);
   // 0 stands for a process that the caller's pid namespace does not see.
   if (saved.cgroup !== "") return processesOf(saved.cgroup).filter((pid) => pid !== 0);

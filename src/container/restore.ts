@@ -1,7 +1,7 @@
 import { PR_SET_CHILD_SUBREAPER } from "../../bindings/abi/prctl.ts";
 import { syscall } from "../../bindings/ffi/syscall.ts";
 import { RuntsError } from "../errors.ts";
-import type { Context } from "./context.ts";
+import type { GlobalOptions } from "./context.ts";
 import { openBundle } from "./create/host-facts.ts";
 import type { RestoreOptions } from "./criu/options.ts";
 import { Restoration } from "./criu/restoration.ts";
@@ -17,7 +17,7 @@ import { type TerminalReceiver, terminalReceiver } from "./stdio/terminal-receiv
  * Makes a container anew from the images of a checkpoint, whose processes run on where they were. In the foreground it waits for
  * the end of init and deletes the container, as `run` does.
  */
-export function restoreContainer(context: Context, options: RestoreOptions): number {
+export function restoreContainer(context: GlobalOptions, options: RestoreOptions): number {
   if (options.detach) {
     restore(context, options);
     return 0;
@@ -38,7 +38,7 @@ export function restoreContainer(context: Context, options: RestoreOptions): num
 }
 
 function restore(
-  context: Context,
+  context: GlobalOptions,
   options: RestoreOptions,
   openTerminal?: () => TerminalReceiver,
 ): SavedState {

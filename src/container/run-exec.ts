@@ -1,11 +1,11 @@
 import { killAndReap } from "../../bindings/linux/reap.ts";
-import type { Context } from "./context.ts";
+import type { GlobalOptions } from "./context.ts";
 import { type ExecOptions, execInContainer } from "./exec.ts";
 import { Foreground, holdForwardedSignals } from "./stdio/foreground.ts";
 import { foregroundTerminal } from "./stdio/foreground-terminal.ts";
 
 /** `exec` as a command: in the foreground it waits for the process, and returns its exit code. */
-export function runExec(context: Context, options: ExecOptions, detach: boolean): number {
+export function runExec(context: GlobalOptions, options: ExecOptions, detach: boolean): number {
   if (detach) {
     execInContainer(context, options);
     return 0;

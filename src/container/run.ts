@@ -1,6 +1,6 @@
 import { PR_SET_CHILD_SUBREAPER } from "../../bindings/abi/prctl.ts";
 import { syscall } from "../../bindings/ffi/syscall.ts";
-import type { Context, RunOptions } from "./context.ts";
+import type { GlobalOptions, RunOptions } from "./context.ts";
 import { type Created, createLocked } from "./create.ts";
 import { deleteContainer } from "./delete.ts";
 import { SeccompTrace } from "./seccomp/trace.ts";
@@ -13,7 +13,7 @@ import type { NotifyRelay } from "./stdio/notify-socket.ts";
  * Creates and starts a container. In the foreground it waits for the end of init, passing signals on, deletes the container and
  * returns the exit code as a shell would: 128 and the number for a signal.
  */
-export async function runContainer(context: Context, options: RunOptions): Promise<number> {
+export async function runContainer(context: GlobalOptions, options: RunOptions): Promise<number> {
   if (options.detach) {
     await startOrDelete(context, createLocked(context, options), { notify: "until ready" });
     return 0;
@@ -47,7 +47,7 @@ export async function runContainer(context: Context, options: RunOptions): Promi
 
 /** What a failed start leaves is nobody's to delete: the caller never had a container. */
 async function startOrDelete(
-  context: Context,
+  context: GlobalOptions,
   created: Created,
   options: StartOptions,
 ): Promise<NotifyRelay | undefined> {

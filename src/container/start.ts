@@ -7,12 +7,12 @@ import { operationError } from "../init/run-program.ts";
 import { readValidConfig } from "../spec/config.ts";
 import type { Hook } from "../spec/types.ts";
 import { callersNotifySocket } from "./caller/caller.ts";
-import type { Context } from "./context.ts";
+import type { GlobalOptions } from "./context.ts";
 import type { Created } from "./create.ts";
 import { destroy } from "./delete.ts";
 import { hookState, runHooks } from "./hooks/hooks.ts";
 import { prepareStartHooks } from "./hooks/start-hooks.ts";
-import { explained } from "./process/exec-failure.ts";
+import { withExecHint } from "./process/exec-failure.ts";
 import { checkHasExecuted, type ProgramFailure, readFailure } from "./process/exec-result.ts";
 import { killInit, openInit } from "./process/init-process.ts";
 import { inNetworkOfInit } from "./process/start-socket.ts";
@@ -46,7 +46,7 @@ export interface StartOptions {
  * caller is to serve, and to close.
  */
 export async function startContainer(
-  context: Context,
+  context: GlobalOptions,
   id: string,
   options: StartOptions,
 ): Promise<NotifyRelay | undefined> {
@@ -63,7 +63,7 @@ export async function startContainer(
 
 /** Listens before the container's program may send anything. */
 function openRelay(
-  { log }: Context,
+  { log }: GlobalOptions,
   directory: string,
   notify: StartOptions["notify"],
 ): NotifyRelay | undefined {
@@ -83,7 +83,7 @@ async function untilReady(relay: NotifyRelay, { pid, startTime }: SavedState): P
 }
 
 function startLocked(
-  context: Context,
+  context: GlobalOptions,
   id: string,
   { notify, agent, created }: StartOptions,
 ): { readonly saved: SavedState; readonly relay: NotifyRelay | undefined } {
@@ -148,7 +148,7 @@ function releaseBy(agent: SeccompAgent | undefined, directory: string, saved: Sa
       return;
     }
     const { process } = readValidConfig(directory);
-    throw explained(startFailure(saved, failed), { pid: saved.pid, channel: connection, process });
+    throw withExecHint(startFailure(saved, failed), { pid: saved.pid, channel: connection, process });
   } finally {
     closeSync(connection);
     rmSync(path, { force: true });
@@ -192,7 +192,7 @@ function startFailure(saved: SavedState, { index, errno }: ProgramFailure): Runt
 }
 
 /** Step 7: a hook that fails ends the container before its program has run (runtime.md, Lifecycle). */
-function runStartContainerHooks(context: Context, directory: string, saved: SavedState): void {
+function runStartContainerHooks(context: GlobalOptions, directory: string, saved: SavedState): void {
   if (!saved.hasStartContainer) return;
   const runAll = prepareStartHooks(context, saved, readValidConfig(directory));
   try {
@@ -204,7 +204,7 @@ function runStartContainerHooks(context: Context, directory: string, saved: Save
 }
 
 /** Step 9: a hook that fails ends the container (runtime.md, Lifecycle). */
-function runPoststartHooks(context: Context, directory: string, saved: SavedState): void {
+function runPoststartHooks(context: GlobalOptions, directory: string, saved: SavedState): void {
   if (!saved.hasPoststart) return;
   const hooks: readonly Hook[] = readValidConfig(directory).hooks?.poststart ?? [];
   try {
@@ -216,7 +216,7 @@ function runPoststartHooks(context: Context, directory: string, saved: SavedStat
 }
 
 /** When a hook fails, the lifecycle continues at step 12: destroys the container and runs its poststop hooks (runtime.md, Lifecycle). */
-function destroyFailed(context: Context, directory: string, saved: SavedState): void {
+function destroyFailed(context: GlobalOptions, directory: string, saved: SavedState): void {
   try {
     // It may have ended meanwhile, and its cgroup may be another container's now.
     const status = statusOf(directory, saved);

@@ -11,7 +11,7 @@ import { type SchemaWrite, schemaWrites } from "../resctrl/schemata.ts";
 import { parseResources, readValidConfig, resourceIssues } from "../spec/config.ts";
 import type { DeviceRule, IntelRdt, LinuxResources } from "../spec/types.ts";
 import { inspectCaller, isRootless } from "./caller/caller.ts";
-import type { Context } from "./context.ts";
+import type { GlobalOptions } from "./context.ts";
 import { mergeResources, resourcesToApply } from "./merge-resources.ts";
 import { type LockedContainer, withLockedContainer } from "./record/locked.ts";
 import { replaceConfig } from "./record/saved-config.ts";
@@ -42,7 +42,7 @@ interface PendingChange {
  * Changes the limits of a container that has not stopped, and its config for later commands: all that is asked for, or, where
  * something is refused, nothing.
  */
-export function updateContainer(context: Context, id: string, change: ResourceChange): void {
+export function updateContainer(context: GlobalOptions, id: string, change: ResourceChange): void {
   const intelRdt = "resources" in change ? change.intelRdt : undefined;
   const changeRdt = intelRdt === undefined ? undefined : rdtChange(intelRdt);
   const changeScope = scopeChange(context, id);
@@ -139,7 +139,7 @@ function pendingOptions({
 type ChangeScope = (writes: readonly CgroupWrite[], devices: readonly DeviceRule[] | undefined) => void;
 
 /** Only a container in a scope of systemd needs to speak with it. */
-function scopeChange({ root }: Context, id: string): ChangeScope | undefined {
+function scopeChange({ root }: GlobalOptions, id: string): ChangeScope | undefined {
   const { scope, cgroup = "" } = tryReadState(containerDirectory(root, id)) ?? {};
   if (scope === undefined) return undefined;
   return (writes, devices) =>
@@ -147,7 +147,7 @@ function scopeChange({ root }: Context, id: string): ChangeScope | undefined {
 }
 
 /** runc's rule: no kernel does it any more, and callers still ask for it. */
-function withoutKernelMemory({ log }: Context, update: LinuxResources): LinuxResources {
+function withoutKernelMemory({ log }: GlobalOptions, update: LinuxResources): LinuxResources {
   if (update.memory === undefined) return update;
   const { kernel = 0n, kernelTCP = 0n, ...memory } = update.memory;
   if (kernel !== 0n || kernelTCP !== 0n) {
@@ -163,7 +163,7 @@ interface OtherSteps {
 }
 
 function apply(
-  context: Context,
+  context: GlobalOptions,
   container: LockedContainer,
   { devices, ...limits }: LinuxResources,
   { changeScope, changeRdt, devicesBefore }: OtherSteps,

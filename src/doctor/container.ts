@@ -3,7 +3,7 @@ import { FileError } from "../../bindings/linux/file-call.ts";
 import { countDevicePrograms } from "../cgroup/devices/attach.ts";
 import { CGROUP_MOUNT, tryReadCgroupFile } from "../cgroup/files.ts";
 import { planResources } from "../cgroup/limits/plan.ts";
-import type { Context } from "../container/context.ts";
+import type { GlobalOptions } from "../container/context.ts";
 import { readSavedState, type SavedState } from "../container/record/saved-state.ts";
 import { awaitsStart, statusOf } from "../container/record/status.ts";
 import { namespacesOf } from "../plan/init-plan.ts";
@@ -17,7 +17,7 @@ import { examineMounts, withFilesOf } from "./mounts.ts";
 import { examineNamespaces, examineProcess, type InitFacts } from "./process.ts";
 
 /** Is a container as its config says: its saved config, with what `update` has made of it, beside what the kernel shows. */
-export function examine(context: Context, id: string): Finding[] {
+export function examine(context: GlobalOptions, id: string): Finding[] {
   const { directory, saved } = readSavedState(context.root, id);
   const status = statusOf(directory, saved);
   const detail =

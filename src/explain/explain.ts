@@ -9,7 +9,7 @@ import { absolutePath } from "../../bindings/linux/paths.ts";
 import { tapStubs } from "../../bindings/stub/client.ts";
 import { SyscallError } from "../../bindings/syscall-error.ts";
 import { type Caller, inspectCaller, managerOf } from "../container/caller/caller.ts";
-import type { Context, CreateOptions } from "../container/context.ts";
+import type { CreateOptions, GlobalOptions } from "../container/context.ts";
 import { netDevicePointer } from "../container/create/net-devices.ts";
 import { createContainer } from "../container/create.ts";
 import { hookOf, type NamedHook } from "../container/hooks/hooks.ts";
@@ -17,7 +17,7 @@ import { startContainer } from "../container/start.ts";
 import { RuntsError } from "../errors.ts";
 import { mapLines } from "../init/id-mappings.ts";
 import { ContainerView } from "../inspect/container-view.ts";
-import { hasOwn, namespacesOf } from "../plan/init-plan.ts";
+import { hasNamespace, namespacesOf } from "../plan/init-plan.ts";
 import { readConfig, readConfigAndBytes } from "../spec/config.ts";
 import { namespaceFile } from "../spec/namespaces.ts";
 import { withOwnIds } from "../spec/own-ids.ts";
@@ -43,7 +43,7 @@ export interface ExplainOptions extends CreateOptions {
  * stubs that run nothing (simulated-kernel.ts, simulated-stubs.ts).
  */
 export async function explainContainer(
-  context: Context,
+  context: GlobalOptions,
   options: ExplainOptions,
   prepare: () => void,
 ): Promise<Explanation> {
@@ -82,7 +82,7 @@ class Simulation {
   readonly recorder = new Recorder();
   readonly #names = new Names();
   readonly #config: Config;
-  readonly #context: Context;
+  readonly #context: GlobalOptions;
   readonly #options: ExplainOptions;
   readonly #caller: Caller;
   readonly #kernel: SimulatedKernel;
@@ -91,7 +91,7 @@ class Simulation {
   /** Whether `start` is connecting to init. */
   #released = false;
 
-  constructor(config: Config, context: Context, options: ExplainOptions, caller: Caller) {
+  constructor(config: Config, context: GlobalOptions, options: ExplainOptions, caller: Caller) {
     this.#config = config;
     this.#options = options;
     this.#caller = caller;
@@ -183,7 +183,8 @@ class Simulation {
     const joined = mappingsOf(namespaces.joined.get("user")?.path ?? "");
     const { processes } = this.#kernel;
     processes.maps = joined ?? { uid: mapLines(uidMappings), gid: mapLines(gidMappings) };
-    if (!hasOwn(namespaces, "user")) processes.maps = { uid: "0 0 4294967295\n", gid: "0 0 4294967295\n" };
+    if (!hasNamespace(namespaces, "user"))
+      processes.maps = { uid: "0 0 4294967295\n", gid: "0 0 4294967295\n" };
     processes.ownNamespaces = new Set(
       [...namespaces.created, ...namespaces.joined.keys()].map(namespaceFile),
     );

@@ -7,7 +7,7 @@ import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import type { Program } from "../../bindings/stub/program.ts";
 import { SyscallError } from "../../bindings/syscall-error.ts";
 import { RuntsError } from "../errors.ts";
-import { hasOwn, type InitPlan } from "../plan/init-plan.ts";
+import { hasNamespace, type InitPlan } from "../plan/init-plan.ts";
 import { isMadeOfSource } from "../plan/mounts/inner-sources.ts";
 import { copyFlags } from "../plan/mounts/mounts.ts";
 import { parsePropagation } from "../plan/mounts/options.ts";
@@ -72,11 +72,11 @@ function refuseWhatCanNotBe(plan: InitPlan, request: MountRequest, pointer: stri
         "an id-mapped bind mount needs a new mount namespace: the runtime doesn't see the sources of a joined one",
       );
     }
-    if (request.inner !== undefined && hasOwn(plan.namespaces, "user"))
+    if (request.inner !== undefined && hasNamespace(plan.namespaces, "user"))
       refuse("in a container with a user namespace what an earlier mount shows can't be id-mapped");
   } else if (isCgroupMount(mount)) {
     refuse(`the file system ${mount.type} does not support id mappings`);
-  } else if (hasOwn(plan.namespaces, "user")) {
+  } else if (hasNamespace(plan.namespaces, "user")) {
     // mount_setattr(2): the mappings must not be those of the file system itself, which belongs to the container's namespace,
     // and init may not use any other namespace.
     refuse("in a container with a user namespace only a bind mount can be id-mapped");

@@ -10,12 +10,12 @@ import {
 import {
   becomeReachable,
   enterWorkingDirectory,
+  execProgram,
   homeOf,
   openPasswd,
   readByteText,
   type StartOptions,
   setUmask,
-  startProgram,
   verifyWorkingDirectory,
 } from "../plan/process/exec.ts";
 import { ExecutableSearch } from "../plan/process/executable.ts";
@@ -83,7 +83,7 @@ export function prepareProcess(
     runProgram(channel, program);
   }
   if (devNull?.isNull(reply) === true) replaceNulls(last, devNull, options.stdio);
-  startProgram(last, options.process, {
+  execProgram(last, options.process, {
     ...options.start,
     ...programOf(reply),
     listener,

@@ -1,6 +1,6 @@
 import { AT_FDCWD, O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
 import type { Program } from "../../bindings/stub/program.ts";
-import { becomeRootOf, useAllCpus } from "../plan/namespaces.ts";
+import { becomeRootOf, resetCpuAffinity } from "../plan/namespaces.ts";
 import { openTerminal } from "../plan/process/console.ts";
 import { setsGroups } from "../plan/process/credentials.ts";
 import { type ProcessOptions, prepareProcess } from "./prepare-process.ts";
@@ -26,7 +26,7 @@ export function setUpExec(pending: PendingInit, options: ExecSetUpOptions): Prog
     options.spawned(init);
   };
   const { program } = session;
-  (options.chooseCpus ?? useAllCpus)(program);
+  (options.chooseCpus ?? resetCpuAffinity)(program);
   program.about("", "clear the umask for the set-up");
   program.do("umask", [0]);
   if (options.inUserNamespace) becomeRootOf(program, setsGroups(options.credentials));

@@ -2,7 +2,7 @@ import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
 import { openSync } from "../../bindings/linux/files.ts";
 import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import type { Program, Register } from "../../bindings/stub/program.ts";
-import { type HostFacts, hasOwn, type InitPlan, type Namespaces } from "../plan/init-plan.ts";
+import { type HostFacts, hasNamespace, type InitPlan, type Namespaces } from "../plan/init-plan.ts";
 import { makeDevices, openHostNull } from "../plan/mounts/devices.ts";
 import { verifyPlaces } from "../plan/mounts/made-mounts.ts";
 import { maskPaths, protectReadonlyPaths } from "../plan/mounts/masked-paths.ts";
@@ -14,9 +14,9 @@ import {
   enterCgroupNamespace,
   joinSessionKeyring,
   openHostProc,
+  resetCpuAffinity,
   setNames,
   unshareAsRoot,
-  useAllCpus,
   writeSysctls,
 } from "../plan/namespaces.ts";
 import {
@@ -149,7 +149,7 @@ function prepareEnvironment(
   openProc(program, plan, opened);
   enterCgroupNamespace(program, plan);
   joinSessionKeyring(program, plan);
-  useAllCpus(program);
+  resetCpuAffinity(program);
   program.about("", "clear the umask for the set-up");
   program.do("umask", [0]);
   isolateMounts(program, plan);
@@ -160,7 +160,7 @@ function prepareEnvironment(
   const nodes = options.deviceNodes?.(program, plan, requests, { containerPid, opened });
   openBindSources(program, requests);
   const hostNull = openNullForMasks(session, plan);
-  if (hasOwn(plan.namespaces, "user")) {
+  if (hasNamespace(plan.namespaces, "user")) {
     const staysDumpable = options.staysDumpable && plan.namespaces.created.has("user");
     becomeRootOf(program, setsGroups(options.credentials), staysDumpable);
   }

@@ -1,4 +1,4 @@
-import type { Context } from "../container/context.ts";
+import type { GlobalOptions } from "../container/context.ts";
 import { prepareStateRoot, stateRoot } from "../container/record/state-root.ts";
 import type { Log } from "../log.ts";
 
@@ -12,7 +12,7 @@ export interface Settings {
   readonly onWarning?: (message: string) => void;
 }
 
-export function contextOf({ root, systemdCgroup, onWarning }: Settings): Context {
+export function contextOf({ root, systemdCgroup, onWarning }: Settings): GlobalOptions {
   return {
     root: stateRoot(root),
     rootless: "auto",
@@ -22,7 +22,7 @@ export function contextOf({ root, systemdCgroup, onWarning }: Settings): Context
 }
 
 /** For an operation that makes something: the directory of the state, too. */
-export function preparedContext(settings: Settings): Context {
+export function preparedContext(settings: Settings): GlobalOptions {
   const context = contextOf(settings);
   prepareStateRoot(context);
   return context;

@@ -92,13 +92,13 @@ export function namespacesOf(config: Config): Namespaces {
 }
 
 /** Whether the container has a namespace of this type of its own, new or joined. */
-export function hasOwn(namespaces: Namespaces, type: string): boolean {
+export function hasNamespace(namespaces: Namespaces, type: string): boolean {
   return namespaces.created.has(type) || namespaces.joined.has(type);
 }
 
 /** Whether init is in another user namespace than the host's first one: its own, or the runtime's. */
 export function isInUserNamespace({ facts, namespaces }: InitPlan): boolean {
-  return facts.inUserNamespace || hasOwn(namespaces, "user");
+  return facts.inUserNamespace || hasNamespace(namespaces, "user");
 }
 
 /**
@@ -106,6 +106,6 @@ export function isInUserNamespace({ facts, namespaces }: InitPlan): boolean {
  * mqueue) belongs to that root; without a user namespace init is cloned into them.
  */
 export function unsharedAsRoot(namespaces: Namespaces): string[] {
-  if (!hasOwn(namespaces, "user")) return [];
+  if (!hasNamespace(namespaces, "user")) return [];
   return ["ipc", "uts", "network"].filter((type) => namespaces.created.has(type));
 }

@@ -9,9 +9,9 @@ import {
   enterCgroupNamespace,
   joinSessionKeyring,
   openHostProc,
+  resetCpuAffinity,
   setNames,
   unshareAsRoot,
-  useAllCpus,
   writeSysctls,
 } from "./namespaces.ts";
 import { bytesOf, howOf, only, summary, testPlan } from "./plan.test-support.ts";
@@ -138,7 +138,7 @@ describe("session keyring", () => {
 
 it("useAllCpus has room for all CPUs that the kernel can be built for", () => {
   const { program } = testPlan({});
-  useAllCpus(program);
+  resetCpuAffinity(program);
   expect(program.operations[0]?.args.slice(0, 2)).toEqual([0, 8192 / 8]);
   expect(bytesOf(program.operations[0], 2).every((byte) => byte === 0xff)).toBe(true);
 });

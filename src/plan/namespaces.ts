@@ -73,7 +73,7 @@ export function unshareAsRoot(program: Program, plan: InitPlan): void {
  * A caller that is pinned to some CPUs must not pin the container, which its cgroup alone confines. The kernel cuts the mask
  * down to what the cgroup allows (sched_setaffinity(2)); room for 8192 CPUs, the most that it is built for.
  */
-export function useAllCpus(program: Program): void {
+export function resetCpuAffinity(program: Program): void {
   const mask = new Uint8Array(1024).fill(0xff);
   program.about("", "use all CPUs that the cgroup allows");
   program.do("sched_setaffinity", [0, mask.length, data(mask)]);

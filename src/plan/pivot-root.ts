@@ -22,18 +22,18 @@ import { CLONE_NEWNS } from "../../bindings/abi/sched.ts";
 import type { Program, Register } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
 import type { Config } from "../spec/types.ts";
-import { hasOwn, type InitPlan, type Namespaces } from "./init-plan.ts";
+import { hasNamespace, type InitPlan, type Namespaces } from "./init-plan.ts";
 import { parsePropagation } from "./mounts/options.ts";
 import { attach, setMountAttributes } from "./rootfs-paths.ts";
 import { MOUNT_ATTR_SIZE, mountAttr } from "./structs.ts";
 
 function hasMountNamespace(plan: InitPlan): boolean {
-  return hasOwn(plan.namespaces, "mount");
+  return hasNamespace(plan.namespaces, "mount");
 }
 
 /** Whether the container's mounts are made in the mount namespace that its creator is in, since it has none of its own. */
 export function mountsForCaller({ root, mounts = [], linux }: Config, namespaces: Namespaces): boolean {
-  if (hasOwn(namespaces, "mount")) return false;
+  if (hasNamespace(namespaces, "mount")) return false;
   return root.readonly === true || mounts.length > 0 || (linux?.devices ?? []).length > 0;
 }
 

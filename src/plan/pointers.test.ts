@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Operation } from "../../bindings/stub/program.ts";
 import type { Config, Process } from "../spec/types.ts";
-import { hasOwn } from "./init-plan.ts";
+import { hasNamespace } from "./init-plan.ts";
 import { makeDevices, openHostNull } from "./mounts/devices.ts";
 import { maskPaths, protectReadonlyPaths } from "./mounts/masked-paths.ts";
 import { finishMounts, makeMounts, openBindSources } from "./mounts/mounts.ts";
@@ -12,9 +12,9 @@ import {
   enterCgroupNamespace,
   joinSessionKeyring,
   openHostProc,
+  resetCpuAffinity,
   setNames,
   unshareAsRoot,
-  useAllCpus,
   writeSysctls,
 } from "./namespaces.ts";
 import { attachRootfs, enterRootfs, isolateMounts, makeRootReadonly, openRootfs } from "./pivot-root.ts";
@@ -26,11 +26,11 @@ import { assumeCredentials, setNoNewPrivileges } from "./process/credentials.ts"
 import {
   becomeReachable,
   enterWorkingDirectory,
+  execProgram,
   makeWorkingDirectory,
   openPasswd,
   readByteText,
   setUmask,
-  startProgram,
   verifyWorkingDirectory,
 } from "./process/exec.ts";
 import { ExecutableSearch } from "./process/executable.ts";
@@ -135,7 +135,7 @@ function everyOperation(config: Config, noPivot: boolean): Operation[] {
     openHostProc,
     enterCgroupNamespace,
     joinSessionKeyring,
-    useAllCpus,
+    resetCpuAffinity,
     isolateMounts,
     openRootfs,
   ];
@@ -143,7 +143,7 @@ function everyOperation(config: Config, noPivot: boolean): Operation[] {
   const requests = mountRequests(plan);
   openBindSources(program, requests);
   const { fd } = openHostNull(program);
-  if (hasOwn(plan.namespaces, "user")) becomeRootOf(program, true);
+  if (hasNamespace(plan.namespaces, "user")) becomeRootOf(program, true);
   for (const step of [unshareAsRoot, bringLoopbackUp, attachRootfs]) step(program, plan);
   makeMounts(program, plan, requests, []);
   makeDevices(program, plan, requests);
@@ -179,7 +179,7 @@ function everyOperation(config: Config, noPivot: boolean): Operation[] {
   setNoNewPrivileges(program, process);
   new ExecutableSearch(program, process);
   becomeReachable(program);
-  startProgram(program, process, {
+  execProgram(program, process, {
     listener: plan.root,
     path: "/bin/sh",
     env: [],

@@ -1,5 +1,5 @@
 import { oneLine } from "../../bindings/abi/printable.ts";
-import type { Context } from "../container/context.ts";
+import type { GlobalOptions } from "../container/context.ts";
 import { rootfsOf } from "../container/create/host-facts.ts";
 import { prepareStateRoot } from "../container/record/state-root.ts";
 import { type ConfigIssue, RuntsError } from "../errors.ts";
@@ -25,7 +25,7 @@ export interface ValidateOptions {
 }
 
 /** All that is wrong with a bundle, at once. */
-export async function validateBundle(context: Context, options: ValidateOptions): Promise<Validation> {
+export async function validateBundle(context: GlobalOptions, options: ValidateOptions): Promise<Validation> {
   const file = options.configFile ?? `${options.bundle}/config.json`;
   const found: Finding[] = [];
   const said = new Map<string, Set<string>>();
@@ -92,7 +92,7 @@ function valueAt(root: unknown, pointer: string): unknown {
 
 /** Returns what could not be judged. */
 async function judge(
-  context: Context,
+  context: GlobalOptions,
   config: Config,
   options: ValidateOptions,
   tell: Tell,
@@ -130,7 +130,11 @@ function containerHooks(config: Config, view: ContainerView, tell: Tell): void {
 }
 
 /** Create and start themselves, without their effects: what they would refuse that no rule has found. Returns what was assumed. */
-async function rehearse(context: Context, options: ValidateOptions, tell: Tell): Promise<readonly string[]> {
+async function rehearse(
+  context: GlobalOptions,
+  options: ValidateOptions,
+  tell: Tell,
+): Promise<readonly string[]> {
   const { bundle, configFile } = options;
   const { error, warnings, notes } = await explainContainer(
     context,

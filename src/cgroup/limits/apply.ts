@@ -18,7 +18,7 @@ export function applyResources(
   options: ResourceOptions,
 ): void {
   if (resources === undefined) return;
-  for (const write of planResources(resources)) carryOut(directory, write, options);
+  for (const write of planResources(resources)) applyWrite(directory, write, options);
 }
 
 /** Before anything can make the kernel kill for a limit that is below the usage. */
@@ -51,7 +51,7 @@ function readBytes(directory: string, file: string): bigint {
 }
 
 /** One setting, or the error that names its property. */
-export function carryOut(directory: string, write: CgroupWrite, options: ResourceOptions): void {
+export function applyWrite(directory: string, write: CgroupWrite, options: ResourceOptions): void {
   const { file, value, fallback, unlimited = false, optional = false } = write;
   try {
     writeCgroupFile(directory, file, value);
@@ -61,7 +61,7 @@ export function carryOut(directory: string, write: CgroupWrite, options: Resourc
     if (errno === "") throw error;
     if (errno === "ENOENT" && (unlimited || optional)) return;
     if (errno === "ENOENT" && fallback !== undefined) {
-      carryOut(directory, { ...fallback, pointer: write.pointer }, options);
+      applyWrite(directory, { ...fallback, pointer: write.pointer }, options);
       return;
     }
     throw writeError(directory, write, errno, { rootless: options.rootless, cause: error });

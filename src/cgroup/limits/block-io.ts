@@ -1,9 +1,9 @@
 import type { BlockIo, ThrottleDevice, WeightDevice } from "../../spec/types.ts";
-import { type CgroupWrite, invalidResource, noConversion } from "./cgroup-write.ts";
+import { type CgroupWrite, invalidResource, v1OnlyError } from "./cgroup-write.ts";
 
 /** A weight of 0 is unset, a rate of 0 is unlimited, as in v1. */
 export function planBlockIo(blockIO: BlockIo, pointer: string): CgroupWrite[] {
-  if (blockIO.leafWeight) throw noConversion(`${pointer}/leafWeight`);
+  if (blockIO.leafWeight) throw v1OnlyError(`${pointer}/leafWeight`);
   const writes: CgroupWrite[] = [];
   if (blockIO.weight) writes.push(weightWrite("", blockIO.weight, `${pointer}/weight`));
   for (const [index, device] of (blockIO.weightDevice ?? []).entries()) {
@@ -19,7 +19,7 @@ export function planBlockIo(blockIO: BlockIo, pointer: string): CgroupWrite[] {
 }
 
 function planWeightDevice(device: WeightDevice, pointer: string): CgroupWrite[] {
-  if (device.leafWeight) throw noConversion(`${pointer}/leafWeight`);
+  if (device.leafWeight) throw v1OnlyError(`${pointer}/leafWeight`);
   if (!device.weight) return [];
   return [weightWrite(`${deviceName(device, pointer)} `, device.weight, `${pointer}/weight`)];
 }

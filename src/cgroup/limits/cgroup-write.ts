@@ -27,7 +27,7 @@ export interface CurrentLimits {
  * config-linux.md, Unified: "If the conversion is not possible the runtime MUST generate an error." Callers say it for values
  * that ask for something only: engines send 0, false and -1 for what nobody set.
  */
-export function noConversion(pointer: string): RuntsError {
+export function v1OnlyError(pointer: string): RuntsError {
   return invalidResource(pointer, "exists in cgroup v1 only and has no equivalent in cgroup v2");
 }
 

@@ -1,11 +1,11 @@
 import type { Cpu } from "../../spec/types.ts";
-import { type CgroupWrite, type CurrentLimits, invalidResource, noConversion } from "./cgroup-write.ts";
+import { type CgroupWrite, type CurrentLimits, invalidResource, v1OnlyError } from "./cgroup-write.ts";
 
 /** Times are microseconds; 0 is unset, as engines send it for what nobody asked for. */
 export function planCpu(cpu: Cpu, pointer: string, current: CurrentLimits = {}): CgroupWrite[] {
   const { realtimeRuntime = 0n, realtimePeriod = 0n, cpus = "", mems = "" } = cpu;
-  if (realtimeRuntime > 0n) throw noConversion(`${pointer}/realtimeRuntime`);
-  if (realtimePeriod !== 0n) throw noConversion(`${pointer}/realtimePeriod`);
+  if (realtimeRuntime > 0n) throw v1OnlyError(`${pointer}/realtimeRuntime`);
+  if (realtimePeriod !== 0n) throw v1OnlyError(`${pointer}/realtimePeriod`);
   const writes = [...planWeight(cpu, pointer), ...planBandwidth(cpu, pointer, current)];
   if (cpus !== "") writes.push({ file: "cpuset.cpus", value: cpus, pointer: `${pointer}/cpus` });
   if (mems !== "") writes.push({ file: "cpuset.mems", value: mems, pointer: `${pointer}/mems` });

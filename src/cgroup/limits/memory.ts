@@ -1,6 +1,6 @@
 import { UNSET_SWAPPINESS } from "../../spec/rules/resources.ts";
 import type { Memory } from "../../spec/types.ts";
-import { type CgroupWrite, type CurrentLimits, invalidResource, noConversion } from "./cgroup-write.ts";
+import { type CgroupWrite, type CurrentLimits, invalidResource, v1OnlyError } from "./cgroup-write.ts";
 
 /** Values are bytes; -1 is unlimited and 0 is unset, as engines send it for what nobody asked for. */
 export function planMemory(memory: Memory, pointer: string, current: CurrentLimits = {}): CgroupWrite[] {
@@ -48,10 +48,10 @@ function convertSwap(memory: Memory, currentLimit: bigint, pointer: string): str
 /** useHierarchy needs no word: v2 is always hierarchical, and `false` is what callers send for "unset". */
 function refuseVersion1(memory: Memory, pointer: string): void {
   const { kernel = 0n, kernelTCP = 0n, swappiness = 0n, disableOOMKiller = false } = memory;
-  if (kernel > 0n) throw noConversion(`${pointer}/kernel`);
-  if (kernelTCP > 0n) throw noConversion(`${pointer}/kernelTCP`);
-  if (swappiness > 0n && swappiness !== UNSET_SWAPPINESS) throw noConversion(`${pointer}/swappiness`);
-  if (disableOOMKiller) throw noConversion(`${pointer}/disableOOMKiller`);
+  if (kernel > 0n) throw v1OnlyError(`${pointer}/kernel`);
+  if (kernelTCP > 0n) throw v1OnlyError(`${pointer}/kernelTCP`);
+  if (swappiness > 0n && swappiness !== UNSET_SWAPPINESS) throw v1OnlyError(`${pointer}/swappiness`);
+  if (disableOOMKiller) throw v1OnlyError(`${pointer}/disableOOMKiller`);
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { LinuxResources } from "../../spec/types.ts";
 import { planBlockIo } from "./block-io.ts";
-import { type CgroupWrite, type CurrentLimits, noConversion } from "./cgroup-write.ts";
+import { type CgroupWrite, type CurrentLimits, v1OnlyError } from "./cgroup-write.ts";
 import { planCpu } from "./cpu.ts";
 import { planHugepages } from "./hugepages.ts";
 import { planMemory } from "./memory.ts";
@@ -28,6 +28,6 @@ export function planResources(resources: LinuxResources, current: CurrentLimits 
 
 /** net_cls and net_prio exist in v1 only. */
 function refuseNetwork({ network }: LinuxResources): void {
-  if (network?.classID) throw noConversion(`${RESOURCES}/network/classID`);
-  if (network?.priorities?.length) throw noConversion(`${RESOURCES}/network/priorities`);
+  if (network?.classID) throw v1OnlyError(`${RESOURCES}/network/classID`);
+  if (network?.priorities?.length) throw v1OnlyError(`${RESOURCES}/network/priorities`);
 }

@@ -1,7 +1,7 @@
 import { RuntsError, reworded } from "../../errors.ts";
 import type { LinuxResources } from "../../spec/types.ts";
 import { tryReadCgroupFile, writeCgroupFile } from "../files.ts";
-import { carryOut, checkBeforeUpdate, currentLimits, type ResourceOptions } from "./apply.ts";
+import { applyWrite, checkBeforeUpdate, currentLimits, type ResourceOptions } from "./apply.ts";
 import type { CgroupWrite } from "./cgroup-write.ts";
 import { planResources } from "./plan.ts";
 
@@ -36,7 +36,7 @@ export class ResourceUpdate {
     for (const write of this.plan) {
       // What fails may be half done: a cpuset that the kernel takes and that has no effect.
       this.#done.push(write);
-      carryOut(this.#directory, write, options);
+      applyWrite(this.#directory, write, options);
     }
   }
 

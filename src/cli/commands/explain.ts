@@ -1,6 +1,6 @@
 import { statSync } from "../../../bindings/linux/file-status.ts";
 import { absolutePath, dirname } from "../../../bindings/linux/paths.ts";
-import type { Context } from "../../container/context.ts";
+import type { GlobalOptions } from "../../container/context.ts";
 import { prepareStateRoot } from "../../container/record/state-root.ts";
 import { compareExplanations, differencesText } from "../../explain/compare.ts";
 import { type ExplainOptions, explainContainer } from "../../explain/explain.ts";
@@ -35,7 +35,7 @@ export const run: RunCommand = async (context, args) => {
   return exitCode(context, explanation.error);
 };
 
-function exitCode({ log }: Context, error: Explanation["error"]): number {
+function exitCode({ log }: GlobalOptions, error: Explanation["error"]): number {
   if (error === undefined) return 0;
   log.error(`create or start would fail: ${error.message}`);
   return 1;

@@ -1,6 +1,6 @@
 import { oneLine } from "../../../bindings/abi/printable.ts";
 import { statSync } from "../../../bindings/linux/file-status.ts";
-import type { Context } from "../../container/context.ts";
+import type { GlobalOptions } from "../../container/context.ts";
 import type { ContainerState } from "../../container/record/status.ts";
 import { RuntsError } from "../../errors.ts";
 import type { RunCommand } from "../options/description.ts";
@@ -19,7 +19,7 @@ export const run: RunCommand = (context, args, operations) => {
 };
 
 /** A directory that the caller names and that doesn't exist is probably misspelt; the default one exists only from the first container on. */
-function checkNamedRoot({ root, hasNamedRoot }: Context): void {
+function checkNamedRoot({ root, hasNamedRoot }: GlobalOptions): void {
   if (hasNamedRoot !== true || statSync(root, { throwIfNoEntry: false }) !== undefined) return;
   throw new RuntsError(`--root ${root}: no such file or directory`, {
     operation: "stat",

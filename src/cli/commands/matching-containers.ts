@@ -1,4 +1,4 @@
-import type { Context } from "../../container/context.ts";
+import type { GlobalOptions } from "../../container/context.ts";
 import type { Operations } from "../operations.ts";
 import { UsageError } from "../options/usage-error.ts";
 
@@ -7,7 +7,7 @@ import { UsageError } from "../options/usage-error.ts";
  * none of the others, and is a warning and the exit code 1.
  */
 export function forEachMatch(
-  context: Context,
+  context: GlobalOptions,
   operations: Operations,
   pattern: string,
   action: (id: string) => void,

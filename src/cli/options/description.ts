@@ -1,11 +1,11 @@
-import type { Context } from "../../container/context.ts";
+import type { GlobalOptions } from "../../container/context.ts";
 import type { Operations } from "../operations.ts";
 import type { ParsedArguments } from "./arguments.ts";
 import type { OptionDescription, Positionals } from "./option.ts";
 
 /** Runs one command and gives the exit code. */
 export type RunCommand = (
-  context: Context,
+  context: GlobalOptions,
   args: ParsedArguments,
   operations: Operations,
 ) => number | Promise<number>;

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { handedDescriptors } from "./caller.ts";
+import { preservedFds } from "./caller.ts";
 
 describe("handedDescriptors", () => {
   const NAMES = ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "RUNTS_FDS", "RUNTS_GAPS"] as const;
@@ -22,7 +22,7 @@ describe("handedDescriptors", () => {
 
   it("has no gaps where the launcher has filled none", () => {
     launched("5");
-    expect(handedDescriptors(2, true)).toEqual({ count: 2, gaps: [], env: [] });
+    expect(preservedFds(2, true)).toEqual({ count: 2, gaps: [], env: [] });
   });
 
   it("has the gaps that the launcher has filled, as far as they are handed over", () => {
@@ -31,31 +31,29 @@ describe("handedDescriptors", () => {
       { first: 3, last: 8 },
       { first: 10, last: 39 },
     ];
-    expect(handedDescriptors(38, true)).toEqual({ count: 38, gaps, env: [] });
-    expect(handedDescriptors(40, true).gaps).toEqual([...gaps, { first: 41, last: 42 }]);
-    expect(handedDescriptors(3, true).gaps).toEqual([{ first: 3, last: 5 }]);
-    expect(handedDescriptors(0, true).gaps).toEqual([]);
+    expect(preservedFds(38, true)).toEqual({ count: 38, gaps, env: [] });
+    expect(preservedFds(40, true).gaps).toEqual([...gaps, { first: 41, last: 42 }]);
+    expect(preservedFds(3, true).gaps).toEqual([{ first: 3, last: 5 }]);
+    expect(preservedFds(0, true).gaps).toEqual([]);
   });
 
   it("has gaps behind the sockets, which all are open", () => {
     launched("6", { RUNTS_GAPS: "5-8", ...sockets("2") });
-    expect(handedDescriptors(4, true)).toMatchObject({ count: 6, gaps: [{ first: 5, last: 8 }] });
+    expect(preservedFds(4, true)).toMatchObject({ count: 6, gaps: [{ first: 5, last: 8 }] });
     launched("6", { RUNTS_GAPS: "4-4,6-8", ...sockets("2") });
-    expect(() => handedDescriptors(4, true)).toThrow("LISTEN_FDS=2: file descriptor 4 is not open");
-    expect(handedDescriptors(2, false)).toMatchObject({ count: 2, gaps: [{ first: 4, last: 4 }] });
+    expect(() => preservedFds(4, true)).toThrow("LISTEN_FDS=2: file descriptor 4 is not open");
+    expect(preservedFds(2, false)).toMatchObject({ count: 2, gaps: [{ first: 4, last: 4 }] });
   });
 
   it("tells which descriptor is closed, where the launcher could not fill", () => {
     launched("1");
-    expect(() => handedDescriptors(2000, true)).toThrow(
-      /^--preserve-fds 2000: file descriptor 4 is not open; /,
-    );
+    expect(() => preservedFds(2000, true)).toThrow(/^--preserve-fds 2000: file descriptor 4 is not open; /);
     launched("1", sockets("2"));
-    expect(() => handedDescriptors(0, true)).toThrow(/^LISTEN_FDS=2: file descriptor 4 is not open/);
+    expect(() => preservedFds(0, true)).toThrow(/^LISTEN_FDS=2: file descriptor 4 is not open/);
   });
 
   it("hands over nothing without the launcher", () => {
     Object.assign(process.env, sockets("1"));
-    expect(handedDescriptors(0, true)).toEqual({ count: 0, gaps: [], env: [] });
+    expect(preservedFds(0, true)).toEqual({ count: 0, gaps: [], env: [] });
   });
 });

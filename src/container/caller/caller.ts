@@ -130,7 +130,7 @@ function mayGiveAway(stream: number, stat: FileStatus): boolean {
 }
 
 /** Descriptors after stdio that the caller hands to the container, and what the container is told of them. */
-export interface HandedDescriptors {
+export interface PreservedFds {
   /** How many, from 3 on. */
   readonly count: number;
   /** Those of them that the caller has closed: the launcher keeps their numbers. */
@@ -144,7 +144,7 @@ export interface HandedDescriptors {
  * the engine opened descriptors of its own, and has filled the gaps; of the sockets none may be missing. `activated` says whether the
  * process is one that sockets may be meant for: init, as pid 1 of its namespace, and nobody whom `exec` starts (sd_listen_fds(3)).
  */
-export function handedDescriptors(preserved: number, activated: boolean): HandedDescriptors {
+export function preservedFds(preserved: number, activated: boolean): PreservedFds {
   const counted = environment("RUNTS_FDS");
   // Without the launcher this is another program's process, whose sockets are its own.
   const listening = activated && counted !== undefined ? listeningSockets() : 0;

@@ -49,7 +49,7 @@ export function canSetGroups(caller: Caller, { joined }: Namespaces): boolean {
 }
 
 /** Before the process does anything itself. One that an unprivileged caller has started has set its oom_score_adj itself. */
-export function adoptProcess(pid: number, process: Process, { privileged }: Caller): void {
+export function applyHostLimits(pid: number, process: Process, { privileged }: Caller): void {
   raiseLimits(pid, process);
   const { oomScoreAdj } = process;
   if (oomScoreAdj === undefined || !privileged) return;
@@ -83,7 +83,7 @@ export function idMapperFor(
 }
 
 /** The error with what a caller whose rights are not enough has to know. `cgroup` is that of a container which is there already. */
-export function explainedDenial(error: unknown, caller: Caller, config: Config, cgroup = ""): unknown {
+export function withDenialHint(error: unknown, caller: Caller, config: Config, cgroup = ""): unknown {
   if (caller.privileged && !caller.inUserNamespace) return error;
   return explainDenial(error, caller, config, cgroup);
 }

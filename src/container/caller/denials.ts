@@ -3,7 +3,7 @@ import { readFileSync } from "../../../bindings/linux/files.ts";
 import { prlimit } from "../../../bindings/linux/rlimit.ts";
 import { denialReason, isDenial } from "../../cgroup/errors.ts";
 import { RuntsError, reworded } from "../../errors.ts";
-import { hasOwn, namespacesOf } from "../../plan/init-plan.ts";
+import { hasNamespace, namespacesOf } from "../../plan/init-plan.ts";
 import { outerId, parseIdMap } from "../../spec/id-map.ts";
 import type { Config } from "../../spec/types.ts";
 import type { Caller } from "./caller.ts";
@@ -51,7 +51,7 @@ function namespaceHint(
       : `${zero} is 0 on this host: as root, sysctl -w ${zero}=15000`;
   }
   if (errno !== "EPERM") return undefined;
-  if (!privileged && !hasOwn(namespacesOf(config), "user"))
+  if (!privileged && !hasNamespace(namespacesOf(config), "user"))
     return "a user without privileges needs a user namespace with mappings in linux.namespaces: runts spec --rootless writes such a config";
   if (read("/proc/sys/kernel/unprivileged_userns_clone") === "0")
     return "kernel.unprivileged_userns_clone is 0 on this host: as root, sysctl -w kernel.unprivileged_userns_clone=1";
@@ -102,7 +102,7 @@ function unmapped(
   id: number,
   read: ReadSetting,
 ): string | undefined {
-  if (!hasOwn(namespacesOf(config), "user")) {
+  if (!hasNamespace(namespacesOf(config), "user")) {
     if (outerId(id, parseIdMap(read(`/proc/self/${kind}_map`) ?? "")) !== undefined) return undefined;
     return `${what} is not mapped in the caller's user namespace, which the container shares: use another one`;
   }

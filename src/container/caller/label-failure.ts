@@ -1,5 +1,5 @@
 import { type RuntsError, reworded } from "../../errors.ts";
-import { hasOwn, namespacesOf } from "../../plan/init-plan.ts";
+import { hasNamespace, namespacesOf } from "../../plan/init-plan.ts";
 import type { Config, Process } from "../../spec/types.ts";
 import { type ReadSetting, readSetting } from "./denials.ts";
 
@@ -76,7 +76,7 @@ function namespaceHint(
   read: ReadSetting,
 ): string | undefined {
   const makesNamespace = ["clone3", "unshare"].includes(operation) && pointer === "/linux/namespaces";
-  if (!makesNamespace || errno !== "EACCES" || !hasOwn(namespacesOf(config), "user")) return undefined;
+  if (!makesNamespace || errno !== "EACCES" || !hasNamespace(namespacesOf(config), "user")) return undefined;
   const own = ownProfile(read);
   return own === undefined ? undefined : `${own}, which needs "userns,"`;
 }

@@ -39,7 +39,7 @@ export function mountLabelOf({ linux }: Config, warn: (message: string) => void)
 }
 
 /** The error with what a security module has to do with it. */
-export function explainedLabel(error: unknown, process: Process, config: Config): unknown {
+export function withLabelHint(error: unknown, process: Process, config: Config): unknown {
   if (!(error instanceof RuntsError)) return error;
   return explainLabelFailure(error, process, config);
 }

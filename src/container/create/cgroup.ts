@@ -16,17 +16,17 @@ import type { ContainerScope } from "../../cgroup/systemd/scope.ts";
 import { RuntsError } from "../../errors.ts";
 import { isNewNamespace } from "../../spec/namespaces.ts";
 import type { Linux, LinuxResources } from "../../spec/types.ts";
-import type { Context } from "../context.ts";
+import type { GlobalOptions } from "../context.ts";
 
 /** The cgroup of a container that is being created; without one where the caller wants none, or may have none. */
 export class ContainerCgroup {
-  readonly #context: Context;
+  readonly #context: GlobalOptions;
   readonly #linux: Linux;
   readonly #rootless: boolean;
   #cgroup: Cgroup | undefined;
   #scope: ContainerScope | undefined;
 
-  constructor(context: Context, linux: Linux, rootless: boolean) {
+  constructor(context: GlobalOptions, linux: Linux, rootless: boolean) {
     this.#context = context;
     this.#linux = linux;
     this.#rootless = rootless;
@@ -40,7 +40,7 @@ export class ContainerCgroup {
    * The cgroup that the record names before it is made; empty for none. Should create be killed then, `delete` kills all that is
    * in there: nobody else may be.
    */
-  recorded(directory: string): string {
+  cgroupToRecord(directory: string): string {
     try {
       checkFitness(directory);
       return directory;
@@ -105,7 +105,7 @@ export class ContainerCgroup {
   }
 
   /** What a cgroup mount shows. The caller's own, which its user may write to, is not for a rootless container (CVE-2023-25809). */
-  shown(): string | undefined {
+  visibleCgroup(): string | undefined {
     return (
       this.directory ?? (this.#context.noCgroup === true && !this.#rootless ? callerCgroup() : undefined)
     );

@@ -22,7 +22,7 @@ export function delegationTo(
 }
 
 /** A clone that the kernel has refused, in terms of the cgroup that it was for. */
-export function explainClone(error: unknown, cgroup: () => string | undefined): unknown {
+export function withCgroupHint(error: unknown, cgroup: () => string | undefined): unknown {
   if (!(error instanceof RuntsError) || error.errno !== "EBUSY") return error;
   const directory = cgroup();
   return directory === undefined ? error : explainEntry(error, directory);

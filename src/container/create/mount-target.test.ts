@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { RuntsError } from "../../errors.ts";
-import { explainTarget } from "./mount-target.ts";
+import { withMountHint } from "./mount-target.ts";
 
 const CONFIG = {
   ociVersion: "1.3.0",
@@ -29,7 +29,7 @@ describe("explainTarget", () => {
       'mount sysfs on /sys: filesystem "sysfs" must be mounted on ordinary directory, but /sys is no directory, or is below a file',
     ],
   ])("%s, %s", (pointer, errno, message) => {
-    const error = explainTarget(failed(pointer, errno), CONFIG);
+    const error = withMountHint(failed(pointer, errno), CONFIG);
     expect(error).toMatchObject({ message: `${pointer}: ${message}`, pointer, errno, operation: "openat2" });
   });
 
@@ -39,5 +39,5 @@ describe("explainTarget", () => {
     ["another reason", failed("/mounts/1", "EACCES")],
     ["another property", failed("/linux/maskedPaths/1", "ELOOP")],
     ["another error", new Error("as it was")],
-  ])("%s: unchanged", (_title, error) => expect(explainTarget(error, CONFIG)).toBe(error));
+  ])("%s: unchanged", (_title, error) => expect(withMountHint(error, CONFIG)).toBe(error));
 });

@@ -6,7 +6,7 @@ import type { Config } from "../../spec/types.ts";
  * Rewords the error of openat2(2) where proc or sysfs has no directory to be mounted on: the words are runc's, which people search for.
  * Returns any other error unchanged.
  */
-export function explainTarget(error: unknown, { mounts = [] }: Config): unknown {
+export function withMountHint(error: unknown, { mounts = [] }: Config): unknown {
   if (!(error instanceof RuntsError) || error.operation !== "openat2") return error;
   const index = mounts.findIndex((_, at) => error.pointer === `/mounts/${at}`);
   const { type = "", destination = "" } = mounts[index] ?? {};

@@ -3,7 +3,7 @@ import { openCallersSources } from "../../init/callers-sources.ts";
 import { prepareDeviceNodes } from "../../init/device-nodes.ts";
 import { prepareIdMappedMounts } from "../../init/id-mapped-mounts.ts";
 import type { SetUpOptions } from "../../init/set-up.ts";
-import { hasOwn, namespacesOf } from "../../plan/init-plan.ts";
+import { hasNamespace, namespacesOf } from "../../plan/init-plan.ts";
 import { mountsForCaller } from "../../plan/pivot-root.ts";
 import type { SeccompFilter } from "../../plan/process/exec.ts";
 import { ContainerGroups } from "../../resctrl/group.ts";
@@ -12,7 +12,7 @@ import { isBind } from "../../spec/bind-mount.ts";
 import { wantsIdMap } from "../../spec/id-mapped-mount.ts";
 import type { Config, Linux, Process } from "../../spec/types.ts";
 import { type Caller, managerOf } from "../caller/caller.ts";
-import type { Context } from "../context.ts";
+import type { GlobalOptions } from "../context.ts";
 import { type CreateHooks, createHooks } from "../hooks/create-hooks.ts";
 import { type TaskAttributes, taskAttributes } from "../process/attributes.ts";
 import { compileFilter } from "../seccomp/filter.ts";
@@ -22,7 +22,7 @@ import { NetDevices } from "./net-devices.ts";
 import { checkSysctlNamespaces } from "./sysctl-namespaces.ts";
 
 /** What a config may ask for and most don't. */
-export interface CreateParts {
+export interface OptionalFeatures {
   readonly seccomp: SeccompFilter | undefined;
   readonly attributes: TaskAttributes | undefined;
   readonly hooks: CreateHooks | undefined;
@@ -38,8 +38,8 @@ export interface CreateParts {
 }
 
 /** Makes nothing yet; errors where the caller or the host can't give what is asked for. */
-export function prepareParts(
-  context: Context,
+export function prepareOptionalFeatures(
+  context: GlobalOptions,
   id: string,
   config: Config,
   process: Process,
@@ -48,12 +48,12 @@ export function prepareParts(
     rootless,
     rootfs,
   }: { readonly caller: Caller; readonly rootless: boolean; readonly rootfs: string },
-): CreateParts {
+): OptionalFeatures {
   const { linux = {}, hooks = {}, mounts = [] } = config;
   const { intelRdt } = linux;
   checkSysctlNamespaces(config);
   const namespaces = namespacesOf(config);
-  const ownUserNamespace = hasOwn(namespaces, "user");
+  const ownUserNamespace = hasNamespace(namespaces, "user");
   return {
     seccomp: compileFilter(context, config, caller),
     attributes: taskAttributes(process, linux, caller, ownUserNamespace),

@@ -1,7 +1,7 @@
-import type { Context } from "../context.ts";
+import type { GlobalOptions } from "../context.ts";
 
 /** Takes back what a failed operation has made, as far as it goes: the first error is the one to tell, these are warnings. */
-export function undoAll({ log }: Context, steps: readonly (() => unknown)[]): void {
+export function undoAll({ log }: GlobalOptions, steps: readonly (() => unknown)[]): void {
   for (const step of steps) {
     try {
       step();

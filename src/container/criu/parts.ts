@@ -6,20 +6,20 @@ import { routeSocketIn } from "../../init/socket-in-namespace.ts";
 import { namespacesOf } from "../../plan/init-plan.ts";
 import type { Config, Process } from "../../spec/types.ts";
 import type { Caller } from "../caller/caller.ts";
-import type { Context } from "../context.ts";
-import { type CreateParts, prepareParts } from "../create/optional-parts.ts";
+import type { GlobalOptions } from "../context.ts";
+import { type OptionalFeatures, prepareOptionalFeatures } from "../create/optional-parts.ts";
 
 /**
  * What a restore makes beside what is in the images. Of the hooks only those run that set up the namespaces from outside, as in
  * runc: the others' work was done in the container, and is part of what is restored.
  */
 export function prepareRestoreParts(
-  context: Context,
+  context: GlobalOptions,
   id: string,
   config: Config,
   { cwd, args, user }: Process,
   place: { readonly caller: Caller; readonly rootless: boolean; readonly rootfs: string },
-): CreateParts {
+): OptionalFeatures {
   const {
     seccomp: _seccomp,
     sysctl: _sysctl,
@@ -28,7 +28,7 @@ export function prepareRestoreParts(
     ...linux
   } = config.linux ?? {};
   const { prestart = [], createRuntime = [], poststop = [] } = config.hooks ?? {};
-  return prepareParts(
+  return prepareOptionalFeatures(
     context,
     id,
     { ...config, linux, hooks: { prestart, createRuntime, poststop } },

@@ -25,7 +25,7 @@ import {
 import { RuntsError } from "../../errors.ts";
 import { operationError, receiveReply } from "../../init/run-program.ts";
 import { type PendingInit, spawnInit } from "../../init/spawn-init.ts";
-import { startProgram } from "../../plan/process/exec.ts";
+import { execProgram } from "../../plan/process/exec.ts";
 import { sendDescriptor } from "../../plan/send-descriptor.ts";
 import { inheritedNofile, inspectCaller } from "../caller/caller.ts";
 import { readFailure } from "../process/exec-result.ts";
@@ -263,7 +263,7 @@ function becomeCriu(
   const program = channel.program();
   const kept = [connection, ...numbers.filter((number) => number >= ABOVE_STDIO)];
   closeOthers(program, kept);
-  startProgram(
+  execProgram(
     program,
     { cwd: "/", args: ["criu", "swrk", String(connection)] },
     {

@@ -15,14 +15,14 @@ import { makeRestoreRoot, protectMaskSource } from "../../plan/restore-root.ts";
 import { readRegularFile } from "../../spec/regular-file.ts";
 import type { Config, Process } from "../../spec/types.ts";
 import { type Caller, inspectCaller, isRootless, stdioFacts } from "../caller/caller.ts";
-import type { Context } from "../context.ts";
+import type { GlobalOptions } from "../context.ts";
 import { ContainerCgroup } from "../create/cgroup.ts";
 import { hostFacts, rootfsOf } from "../create/host-facts.ts";
-import type { CreateParts } from "../create/optional-parts.ts";
+import type { OptionalFeatures } from "../create/optional-parts.ts";
 import { writePidFile } from "../create/pid-file.ts";
 import { undoAll } from "../create/undo.ts";
 import { startTimeOf } from "../process/process-status.ts";
-import { firstState } from "../record/first-state.ts";
+import { initialState } from "../record/first-state.ts";
 import { type ContainerLock, lockContainer } from "../record/lock.ts";
 import { makeContainerDirectory, type SavedState, writeState } from "../record/saved-state.ts";
 import type { TerminalReceiver } from "../stdio/terminal-receiver.ts";
@@ -35,7 +35,7 @@ import { inheritedStreams } from "./streams.ts";
 
 /** One run of restore: what has been made so far, for the case that it has to be undone. */
 export class Restoration {
-  readonly #context: Context;
+  readonly #context: GlobalOptions;
   readonly #options: RestoreOptions;
   readonly #config: Config;
   readonly #receiver: TerminalReceiver | undefined;
@@ -43,14 +43,14 @@ export class Restoration {
   readonly #caller: Caller = inspectCaller();
   readonly #cgroup: ContainerCgroup;
   #directory = "";
-  #parts: CreateParts | undefined;
+  #parts: OptionalFeatures | undefined;
   #criu: CriuProcess | undefined;
   #state: SavedState | undefined;
   #lock: ContainerLock | undefined;
   #sentTerminal = false;
 
   constructor(
-    context: Context,
+    context: GlobalOptions,
     options: RestoreOptions,
     config: Config,
     receiver: TerminalReceiver | undefined,
@@ -143,15 +143,15 @@ export class Restoration {
   }
 
   /** The record that `delete --force` undoes everything by is written before there is anything to undo. */
-  #saveFirst(rootfs: string, { resctrl, scope }: CreateParts): void {
+  #saveFirst(rootfs: string, { resctrl, scope }: OptionalFeatures): void {
     const { id, bundle } = this.#options;
     const cgroup =
       this.#context.noCgroup === true
         ? ""
-        : this.#cgroup.recorded(scope?.directory ?? cgroupPathFor(this.#config, id, findCgroupMount()));
+        : this.#cgroup.cgroupToRecord(scope?.directory ?? cgroupPathFor(this.#config, id, findCgroupMount()));
     const { pipes } = stdioFacts(this.#receiver !== undefined, 0);
     this.#state = {
-      ...firstState(this.#config, {
+      ...initialState(this.#config, {
         id,
         bundle,
         rootfs,
@@ -172,7 +172,7 @@ export class Restoration {
     return hostFacts({
       bundle: this.#options.bundle,
       rootfs,
-      cgroup: this.#cgroup.shown(),
+      cgroup: this.#cgroup.visibleCgroup(),
       mountLabel: "",
       inUserNamespace: this.#caller.inUserNamespace,
       warn,

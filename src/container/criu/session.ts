@@ -14,7 +14,7 @@ import { cleanPath } from "../../plan/rootfs-paths.ts";
 import { wantsIdMap } from "../../spec/id-mapped-mount.ts";
 import type { Config } from "../../spec/types.ts";
 import { inspectCaller } from "../caller/caller.ts";
-import type { Context } from "../context.ts";
+import type { GlobalOptions } from "../context.ts";
 import type { CriuChoices } from "./options.ts";
 import type { CriuProcess, Notified } from "./process.ts";
 
@@ -142,7 +142,7 @@ export function refuseUnsaved(operation: "checkpoint" | "restore", config: Confi
 }
 
 /** criu needs nearly all capabilities of the host's root. */
-export function warnUnprivileged({ log }: Context, command: string): void {
+export function warnUnprivileged({ log }: GlobalOptions, command: string): void {
   const { privileged, inUserNamespace } = inspectCaller();
   if (privileged && !inUserNamespace) return;
   log.warn(`${command} is meant for the host's root: criu may not get what it needs in a user namespace`);

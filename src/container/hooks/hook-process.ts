@@ -14,10 +14,10 @@ import { operationError, receiveReply } from "../../init/run-program.ts";
 import { type PendingInit, spawnInit } from "../../init/spawn-init.ts";
 import { takeStreams } from "../../init/standard-streams.ts";
 import { becomeRootOf } from "../../plan/namespaces.ts";
-import { startProgram } from "../../plan/process/exec.ts";
+import { execProgram } from "../../plan/process/exec.ts";
 import type { Hook } from "../../spec/types.ts";
 import { type Caller, inheritedNofile, inspectCaller } from "../caller/caller.ts";
-import { type CgroupEntry, entryInto } from "../join/cgroup.ts";
+import { type CgroupEntry, openJoinCgroup } from "../join/cgroup.ts";
 import { differingNamespaces } from "../join/namespaces.ts";
 import { readFailure } from "../process/exec-result.ts";
 import { reapChild } from "../process/exit-status.ts";
@@ -88,7 +88,7 @@ export function hookProcessIn(place: HookPlace): HookProcess {
       if (container === undefined) return spawnOutside(caller);
       const flags = differingNamespaces(container.pid);
       const joinsUserNamespace = caller.privileged && (flags & CLONE_NEWUSER) !== 0;
-      entry = entryInto(container, { refusePaused: undefined }, joinsUserNamespace);
+      entry = openJoinCgroup(container, { refusePaused: undefined }, joinsUserNamespace);
       return spawnInside(caller, container, flags, entry.descriptor);
     },
     lead: (pending, run, spawned) => {
@@ -135,7 +135,7 @@ function lead(channel: StubChannel, { hook, stdio }: HookRun, { cwd, container }
   program.do("chdir", [cwd]);
   channel.send(program);
   const last = channel.program();
-  startProgram(
+  execProgram(
     last,
     { cwd, args: argumentsOf(hook) },
     {

@@ -1,10 +1,10 @@
 import { OwnedDescriptor } from "../../../bindings/linux/owned-descriptor.ts";
 import { RuntsError } from "../../errors.ts";
-import { processOrNone } from "../../spec/process.ts";
+import { processOrDefault } from "../../spec/process.ts";
 import type { Config, Process } from "../../spec/types.ts";
 import { inspectCaller } from "../caller/caller.ts";
-import type { Context } from "../context.ts";
-import { type Entrance, entranceTo } from "../join/join.ts";
+import type { GlobalOptions } from "../context.ts";
+import { type ContainerJoiner, openJoiner } from "../join/join.ts";
 import { openInit } from "../process/init-process.ts";
 import type { SavedState } from "../record/saved-state.ts";
 import { argumentsOf, type HookProcess } from "./hook-process.ts";
@@ -15,9 +15,9 @@ import { runHooksAs, stateInside } from "./hooks.ts";
  * so they get what that gets and no more: user, groups, capabilities, no_new_privs, labels, limits, umask, working directory and
  * the seccomp filter. Without an `env` of their own they get the environment of the process, too, as with runc and crun.
  */
-export function prepareStartHooks(context: Context, saved: SavedState, config: Config): () => void {
-  const process = processOrNone(config);
-  const entrance = entranceTo(context, {
+export function prepareStartHooks(context: GlobalOptions, saved: SavedState, config: Config): () => void {
+  const process = processOrDefault(config);
+  const entrance = openJoiner(context, {
     saved,
     config,
     process,
@@ -32,8 +32,8 @@ export function prepareStartHooks(context: Context, saved: SavedState, config: C
   };
 }
 
-function asProcessOf(saved: SavedState, process: Process, entrance: Entrance): HookProcess {
-  let agent: ReturnType<Entrance["connectAgent"]>;
+function asProcessOf(saved: SavedState, process: Process, entrance: ContainerJoiner): HookProcess {
+  let agent: ReturnType<ContainerJoiner["connectAgent"]>;
   return {
     spawn: ({ stdio }) => {
       const init = new OwnedDescriptor(pidfdOfInit(saved));

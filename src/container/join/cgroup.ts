@@ -30,7 +30,7 @@ export interface CgroupEntry {
   close(): void;
 }
 
-export function entryInto(
+export function openJoinCgroup(
   saved: CgroupOwner,
   options: EntryOptions,
   joinsUserNamespace: boolean,
@@ -41,7 +41,7 @@ export function entryInto(
     return {
       directory: cgroup?.directory,
       attach,
-      descriptor: attach === undefined ? cgroup?.outOfReach() : undefined,
+      descriptor: attach === undefined ? cgroup?.readonlyFd() : undefined,
       close: () => cgroup?.close(),
     };
   } catch (error) {
@@ -187,7 +187,7 @@ class EntryCgroup {
    * For clone3(2). The process holds this descriptor for a moment in sight of the container: who may open it by /proc there, with
    * CAP_SYS_PTRACE, gets no further than to what is in it (CVE-2016-9962).
    */
-  outOfReach(): number {
+  readonlyFd(): number {
     const mount = detachedReadonlyMount(this.#descriptor.number);
     if (mount !== undefined) {
       this.close();

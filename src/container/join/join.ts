@@ -9,25 +9,25 @@ import { allowsSetgroups } from "../../init/id-mappings.ts";
 import type { Joined } from "../../init/network-of.ts";
 import { type ExecSetUpOptions, setUpExec } from "../../init/set-up-exec.ts";
 import { type PendingInit, type SpawnOptions, spawnInit } from "../../init/spawn-init.ts";
-import { hasOwn, type Namespaces, namespacesOf } from "../../plan/init-plan.ts";
+import { hasNamespace, type Namespaces, namespacesOf } from "../../plan/init-plan.ts";
 import { joinKeyring } from "../../plan/namespaces.ts";
 import { type CredentialOptions, narrowCapabilities } from "../../plan/process/credentials.ts";
 import type { DescriptorRange, SeccompFilter } from "../../plan/process/exec.ts";
 import { joinGroups } from "../../resctrl/group.ts";
 import type { Config, Process } from "../../spec/types.ts";
 import { type Caller, inheritedNofile } from "../caller/caller.ts";
-import { adoptProcess, credentialOptions } from "../caller/credentials.ts";
+import { applyHostLimits, credentialOptions } from "../caller/credentials.ts";
 import { execLabels } from "../caller/lsm.ts";
-import type { Context } from "../context.ts";
+import type { GlobalOptions } from "../context.ts";
 import { type TaskAttributes, taskAttributes } from "../process/attributes.ts";
 import type { SavedState } from "../record/saved-state.ts";
 import { connectToAgent, type SeccompAgent } from "../seccomp/agent.ts";
 import { compileFilter } from "../seccomp/filter.ts";
-import { type CgroupEntry, type EntryOptions, entryInto } from "./cgroup.ts";
+import { type CgroupEntry, type EntryOptions, openJoinCgroup } from "./cgroup.ts";
 import { checkSameUserNamespace, differingNamespaces } from "./namespaces.ts";
 
 /** Who enters which container. */
-interface Visit {
+interface JoinRequest {
   readonly saved: SavedState;
   readonly config: Config;
   /** Its user, capabilities, labels, limits and so on are those that are given; no process gets more. */
@@ -38,7 +38,7 @@ interface Visit {
 }
 
 /** What differs between the processes that enter. */
-interface Visitor
+interface ProcessSetup
   extends Pick<ExecSetUpOptions, "program" | "addedEnv" | "stdio" | "consoleSocket" | "chooseCpus"> {
   readonly process: Process;
   readonly keepFds: number;
@@ -47,7 +47,7 @@ interface Visitor
 }
 
 /** The way of further processes into a container, with the rights that its config gives a process. */
-export interface Entrance {
+export interface ContainerJoiner {
   /** Connects to the agent that shall get the seccomp listener of the next process; undefined if the filter has none. */
   readonly connectAgent: () => SeccompAgent | undefined;
   /** A process in the container's namespaces and cgroup, which has given up already what the process will not have. */
@@ -65,13 +65,13 @@ export interface Entrance {
   /** Directory of the cgroup that it enters, once there is one, as a person names it. */
   readonly cgroup: () => string | undefined;
   /** Leads it to its execve; returns the program that ends in it. */
-  readonly setUp: (pending: PendingInit, visitor: Visitor) => Program;
+  readonly setUp: (pending: PendingInit, visitor: ProcessSetup) => Program;
   /** Lets go of all that the processes so far have taken, the agent included. */
   readonly close: () => void;
 }
 
 /** What every process that enters gets, and how it gets in. */
-interface Admission {
+interface JoinContext {
   readonly seccomp: SeccompFilter | undefined;
   readonly connectTo: (() => SeccompAgent) | undefined;
   readonly attributes: TaskAttributes | undefined;
@@ -81,8 +81,11 @@ interface Admission {
   readonly attachToScope: CgroupEntry["attach"];
 }
 
-function admissionTo(context: Context, { saved, config, process, caller, cgroup, warn }: Visit): Admission {
-  const ownUserNamespace = hasOwn(namespacesOf(config), "user");
+function admissionTo(
+  context: GlobalOptions,
+  { saved, config, process, caller, cgroup, warn }: JoinRequest,
+): JoinContext {
+  const ownUserNamespace = hasNamespace(namespacesOf(config), "user");
   const seccomp = compileFilter(context, config, caller);
   const connectTo = seccomp?.listener === undefined ? undefined : () => connectToAgent(config.linux?.seccomp);
   const attributes = taskAttributes(process, config.linux ?? {}, caller, ownUserNamespace);
@@ -105,7 +108,7 @@ function joinsUserNamespace({ privileged }: Caller, flags: number): boolean {
 }
 
 /** Makes ready and checks all that entering takes; no process is made yet. */
-export function entranceTo(context: Context, visit: Visit): Entrance {
+export function openJoiner(context: GlobalOptions, visit: JoinRequest): ContainerJoiner {
   const { saved, config, process, caller } = visit;
   const admission = admissionTo(context, visit);
   const { seccomp, attributes, credentials, flags, attachToScope } = admission;
@@ -121,7 +124,7 @@ export function entranceTo(context: Context, visit: Visit): Entrance {
     spawn: ({ ownCgroup = false, ...options }) => {
       if (attachToScope === undefined) {
         const wish = { ...visit.cgroup, ownCgroup };
-        entry = held.hold(entryInto(saved, wish, joinsUserNamespace(caller, flags)));
+        entry = held.hold(openJoinCgroup(saved, wish, joinsUserNamespace(caller, flags)));
       }
       return spawnInit({
         ...options,
@@ -130,7 +133,7 @@ export function entranceTo(context: Context, visit: Visit): Entrance {
         namespaces: NO_NAMESPACES,
         join: { pidfd: options.pidfd, flags },
         afterJoin: (program) => {
-          if (!hasOwn(namespaces, "mount")) enterRoot(program, held.hold(openRootOf(saved.pid)).number);
+          if (!hasNamespace(namespaces, "mount")) enterRoot(program, held.hold(openRootOf(saved.pid)).number);
           if (saved.keyring !== undefined) joinKeyring(program, saved.keyring);
           // Only a process that enters the user namespace has all of its capabilities.
           const permitted = (flags & CLONE_NEWUSER) === 0 ? caller.permitted : credentials.permitted;
@@ -152,12 +155,12 @@ export function entranceTo(context: Context, visit: Visit): Entrance {
         staysDumpable: false,
         attributes,
         start: { keepFds, gaps, inheritedNofile: inheritedNofile(), seccomp },
-        inUserNamespace: hasOwn(namespaces, "user"),
+        inUserNamespace: hasNamespace(namespaces, "user"),
         spawned: ({ pid }) => {
           spawned(pid);
           if ((flags & CLONE_NEWUSER) === 0) checkSameUserNamespace(saved.pid);
           entry.attach?.(pid);
-          adoptProcess(pid, process, caller);
+          applyHostLimits(pid, process, caller);
           if (saved.resctrl !== undefined) joinGroups(saved.resctrl, pid);
         },
       }),

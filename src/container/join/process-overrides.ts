@@ -1,5 +1,5 @@
 import { RuntsError } from "../../errors.ts";
-import { processOrNone } from "../../spec/process.ts";
+import { processOrDefault } from "../../spec/process.ts";
 import { LAST_ID } from "../../spec/rules/linux.ts";
 import type { Capabilities, Config, Process, User } from "../../spec/types.ts";
 
@@ -21,7 +21,7 @@ export interface ExecOverrides {
 
 /** The container's process with other arguments, and with the changes asked for: runc's rules. */
 export function overriddenProcess(config: Config, overrides: ExecOverrides): Process {
-  const process = processOrNone(config);
+  const process = processOrDefault(config);
   if (overrides.args.length === 0)
     throw new RuntsError("process args cannot be empty", { operation: "exec" });
   // What belongs to the container's init alone is left out: its terminal's size.

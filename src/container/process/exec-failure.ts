@@ -14,7 +14,7 @@ export interface FailedProcess {
 }
 
 /** The error with what the container's files, or its labels, say of the reason, if it is one of the program's execve; else the same error. */
-export function explained(error: unknown, failed: FailedProcess): unknown {
+export function withExecHint(error: unknown, failed: FailedProcess): unknown {
   const { pid, channel, process } = failed;
   if (!(error instanceof RuntsError) || error.operation !== "execve" || process === undefined) return error;
   const mounts = () => mountsOf(pid);

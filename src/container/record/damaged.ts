@@ -5,14 +5,14 @@ import { isObject } from "../../spec/json/reader.ts";
 import { readRegularFile } from "../../spec/regular-file.ts";
 import type { Config } from "../../spec/types.ts";
 import { inspectCaller, managerOf } from "../caller/caller.ts";
-import type { Context } from "../context.ts";
+import type { GlobalOptions } from "../context.ts";
 import { killInit } from "../process/init-process.ts";
 
 /**
  * Ends a container whose record is damaged. What it has is found by what is left of the record, where that is certain (a pid with its
  * start time, a cgroup), and by the saved config. Returns the directory of its cgroup; empty if none is known.
  */
-export function endDamaged(context: Context, id: string, directory: string): string {
+export function killFromDamagedState(context: GlobalOptions, id: string, directory: string): string {
   const { pid, startTime, cgroup } = remainsOf(`${directory}/state.json`);
   if (typeof pid === "number" && typeof startTime === "string") killInit(pid, startTime);
   if (typeof cgroup === "string") return cgroup;
@@ -35,7 +35,7 @@ function remainsOf(path: string): Record<string, unknown> {
 }
 
 /** As at create, given the same options. */
-function configuredCgroup(context: Context, id: string, config: Config): string {
+function configuredCgroup(context: GlobalOptions, id: string, config: Config): string {
   if (context.noCgroup === true) return "";
   if (context.systemdCgroup !== true) return cgroupPathFor(config, id, findCgroupMount());
   return new ContainerScope(config, id, managerOf(inspectCaller())).directory;

@@ -1,6 +1,6 @@
 import { ownPid } from "../../../bindings/linux/own-process.ts";
 import { type Program, pathOf } from "../../../bindings/stub/program.ts";
-import { hasOwn, namespacesOf } from "../../plan/init-plan.ts";
+import { hasNamespace, namespacesOf } from "../../plan/init-plan.ts";
 import type { Config } from "../../spec/types.ts";
 import { startTimeOf } from "../process/process-status.ts";
 import type { LastOperation, SavedState } from "./saved-state.ts";
@@ -21,7 +21,7 @@ export type FirstFacts = Pick<
 >;
 
 /** The record of a container before there is anything of it. */
-export function firstState(config: Config, facts: FirstFacts): SavedState {
+export function initialState(config: Config, facts: FirstFacts): SavedState {
   const namespaces = namespacesOf(config);
   const pid = ownPid();
   return {
@@ -32,8 +32,8 @@ export function firstState(config: Config, facts: FirstFacts): SavedState {
     created: new Date().toISOString(),
     annotations: config.annotations ?? {},
     ownPidNamespace: namespaces.created.has("pid"),
-    ownNetworkNamespace: hasOwn(namespaces, "network"),
-    ownUserNamespace: hasOwn(namespaces, "user"),
+    ownNetworkNamespace: hasNamespace(namespaces, "network"),
+    ownUserNamespace: hasNamespace(namespaces, "user"),
     hasProcess: config.process !== undefined,
     hasStartContainer: (config.hooks?.startContainer ?? []).length > 0,
     hasPoststart: (config.hooks?.poststart ?? []).length > 0,

@@ -1,4 +1,4 @@
-import type { Context } from "../context.ts";
+import type { GlobalOptions } from "../context.ts";
 import { checkId } from "./id.ts";
 import { lockContainer } from "./lock.ts";
 import { containerDirectory, doesNotExist, type SavedState, tryReadState } from "./saved-state.ts";
@@ -12,7 +12,7 @@ export interface LockedContainer {
 
 /** Runs the action under the container's lock: no other operation can change the status meanwhile. */
 export function withLockedContainer<T>(
-  { root }: Context,
+  { root }: GlobalOptions,
   id: string,
   action: (container: LockedContainer) => T,
 ): T {

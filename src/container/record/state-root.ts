@@ -5,7 +5,7 @@ import { chmodSync, closeSync, openSync, readFileSync } from "../../../bindings/
 import { effectiveUid, environment } from "../../../bindings/linux/own-process.ts";
 import { absolutePath } from "../../../bindings/linux/paths.ts";
 import { errorCode, RuntsError } from "../../errors.ts";
-import type { Context } from "../context.ts";
+import type { GlobalOptions } from "../context.ts";
 
 /**
  * The directory of all containers decides what the runtime kills, removes and executes. It is refused where anybody but its user
@@ -35,7 +35,7 @@ function checkOwner(root: string, { uid, gid, mode }: FileStatus): void {
  * Creates the root directory: engines name it before it exists. The only other directories that runts makes for a caller are those of criu's
  * images.
  */
-export function prepareStateRoot(context: Context): void {
+export function prepareStateRoot(context: GlobalOptions): void {
   const root = openRoot(context.root);
   try {
     // Once more: since it was looked for, somebody else may have made it.

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "../../../bindings/linux/files.ts";
 import { isFrozen } from "../../cgroup/freeze.ts";
 import { errorCode, RuntsError } from "../../errors.ts";
 import { specVersion } from "../../version.ts";
-import type { Context } from "../context.ts";
+import type { GlobalOptions } from "../context.ts";
 import { isAlive, isStub } from "../process/process-status.ts";
 import {
   containerDirectory,
@@ -63,13 +63,13 @@ export function stateOf(directory: string, saved: SavedState): ContainerState {
   };
 }
 
-export function readContainerState({ root }: Context, id: string): ContainerState {
+export function readContainerState({ root }: GlobalOptions, id: string): ContainerState {
   const { directory, saved } = readSavedState(root, id);
   return stateOf(directory, saved);
 }
 
 /** All containers below the root, by id. A root that isn't there has none; one whose record is damaged is a warning, as in runc. */
-export function listContainers({ root, log }: Context): ContainerState[] {
+export function listContainers({ root, log }: GlobalOptions): ContainerState[] {
   const states: ContainerState[] = [];
   for (const id of entriesOf(root)) {
     const directory = containerDirectory(root, id);

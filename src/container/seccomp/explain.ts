@@ -1,14 +1,14 @@
 import { RuntsError } from "../../errors.ts";
 import { type ExplainedCall, explainCall } from "../../seccomp/explain-call.ts";
 import { readConfig, readValidConfig } from "../../spec/config.ts";
-import type { Context } from "../context.ts";
+import type { GlobalOptions } from "../context.ts";
 import { readSavedState } from "../record/saved-state.ts";
 
 export type { ExplainedCall };
 
 /** What the filter of a container, or of a bundle's config, answers to a system call, and why. */
 export function explainSyscall(
-  { root }: Context,
+  { root }: GlobalOptions,
   where: { readonly id: string } | { readonly bundle: string },
   name: string,
   args: readonly bigint[],

@@ -6,11 +6,11 @@ import { storeFilter } from "../../seccomp/cache-store.ts";
 import { type CompiledSeccomp, compileSeccomp } from "../../seccomp/compile.ts";
 import type { Config, Seccomp } from "../../spec/types.ts";
 import type { Caller } from "../caller/caller.ts";
-import type { Context } from "../context.ts";
+import type { GlobalOptions } from "../context.ts";
 
 /** The container's filter for the kernel, undefined if it has none. */
 export function compileFilter(
-  context: Context,
+  context: GlobalOptions,
   { linux }: Config,
   { privileged }: Caller,
 ): SeccompFilter | undefined {
@@ -27,7 +27,7 @@ export function compileFilter(
 }
 
 /** Of a profile that a container had before, it is found compiled. */
-function compiledFilter(context: Context, seccomp: Seccomp): CompiledSeccomp {
+function compiledFilter(context: GlobalOptions, seccomp: Seccomp): CompiledSeccomp {
   // Under Node the program is many files, of which each can change.
   if (process.versions.bun === undefined || context.keepFilters === false)
     return compileAnew(context, seccomp, () => undefined);
@@ -44,7 +44,7 @@ function compiledFilter(context: Context, seccomp: Seccomp): CompiledSeccomp {
 }
 
 function compileAnew(
-  { log }: Context,
+  { log }: GlobalOptions,
   seccomp: Seccomp,
   store: (compiled: CompiledSeccomp, warnings: readonly string[]) => void,
 ): CompiledSeccomp {

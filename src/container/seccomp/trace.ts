@@ -25,7 +25,7 @@ import { architectureName } from "../../seccomp/explain-call.ts";
 import { type Profile, readProfile } from "../../seccomp/profile.ts";
 import { tracedProfile } from "../../seccomp/trace-profile.ts";
 import type { Config, Seccomp } from "../../spec/types.ts";
-import type { Attendant, Awaited } from "../stdio/foreground.ts";
+import type { Awaited, EventSource } from "../stdio/foreground.ts";
 import { type HandOver, type SeccompAgent, takeListener } from "./agent.ts";
 
 /** A system call that a process of the container waits for. */
@@ -55,7 +55,7 @@ interface DeniedCall {
  * `run --seccomp-trace`: listens to the calls that the profile denies, answers each as the profile says, and reports them at the end.
  * Killing is the exception: the kernel's own way ends a process by SIGSYS whatever it handles, a runtime can only send SIGKILL.
  */
-export class SeccompTrace implements Attendant, SeccompAgent {
+export class SeccompTrace implements EventSource, SeccompAgent {
   readonly #denied = new Map<string, DeniedCall>();
   #listener: number | undefined;
   #library: Libseccomp | undefined;

@@ -66,7 +66,7 @@ export interface Awaited {
 }
 
 /** Somebody else who has to be served while the container runs. */
-export interface Attendant {
+export interface EventSource {
   awaited(): Awaited;
   /** Handles a part of what has come that takes no time: signals and the others wait for it. */
   forward(): void;
@@ -84,7 +84,7 @@ export class Foreground {
   readonly #pidfd: number;
   readonly #signals: number;
   readonly #relay: ConsoleRelay | undefined;
-  readonly #attendants: Attendant[] = [];
+  readonly #attendants: EventSource[] = [];
   /** Whether there may be more orphans to reap. */
   #hasOrphans = false;
 
@@ -96,7 +96,7 @@ export class Foreground {
   }
 
   /** Serves one more from now on, and closes it in the end. */
-  attend(attendant: Attendant): void {
+  attend(attendant: EventSource): void {
     this.#attendants.push(attendant);
   }
 

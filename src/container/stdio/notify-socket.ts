@@ -8,7 +8,7 @@ import { bindDatagram, connectDatagram, receiveDatagram } from "../../../binding
 import { sendWithDescriptors } from "../../../bindings/stub/client.ts";
 import { namespacesOf } from "../../plan/init-plan.ts";
 import type { Config } from "../../spec/types.ts";
-import type { Attendant, Awaited } from "./foreground.ts";
+import type { Awaited, EventSource } from "./foreground.ts";
 import { MessageRate } from "./message-rate.ts";
 
 /**
@@ -80,7 +80,7 @@ const LONGEST_QUEUE = 512;
 type Forwarded = "nothing" | "passed" | "ready";
 
 /** The container's socket on one side, the service manager's on the other. */
-export class NotifyRelay implements Attendant {
+export class NotifyRelay implements EventSource {
   readonly #socket: number;
   readonly #host: string;
   readonly #warn: Warn;

@@ -125,7 +125,7 @@ export function makeReadable(entries: Uint8Array, isReady: (fd: number) => boole
 }
 
 /** What concerns nobody but the calling process, and what goes to a stub. */
-export const OWN_BUSINESS = new Set<SyscallName>([
+export const SIDE_EFFECT_FREE = new Set<SyscallName>([
   "flock",
   "socket",
   "setsockopt",

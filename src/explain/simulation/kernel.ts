@@ -11,7 +11,7 @@ import { BPF_PROG_GET_FD_BY_ID, BPF_PROG_LOAD, BPF_PROG_QUERY } from "../../cgro
 import { lengthOfMessage } from "../messages.ts";
 import type { Names } from "../names.ts";
 import { bytesOf, textOf } from "../native.ts";
-import { DESCRIPTOR_RESULTS, fillNumber, makeReadable, OF_CALLER, OWN_BUSINESS } from "./answers.ts";
+import { DESCRIPTOR_RESULTS, fillNumber, makeReadable, OF_CALLER, SIDE_EFFECT_FREE } from "./answers.ts";
 import { type Observer, SimulatedFiles } from "./files.ts";
 import { SimulatedNetworks } from "./networks.ts";
 import { OpenFiles } from "./open-files.ts";
@@ -79,7 +79,7 @@ export class SimulatedKernel {
     if (OF_CALLER.has(name)) return this.#host(name, args);
     const handler = this.#handlers[name] ?? this.#fileCalls.handlers[name];
     if (handler !== undefined) return handler(args);
-    if (!OWN_BUSINESS.has(name)) this.#observe(name, args, this.pathOf(Number(args[0])) ?? "");
+    if (!SIDE_EFFECT_FREE.has(name)) this.#observe(name, args, this.pathOf(Number(args[0])) ?? "");
     return DESCRIPTOR_RESULTS.has(name) ? this.open.add(name, undefined) : 0;
   };
 

@@ -1,7 +1,13 @@
 import { AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE, AT_SYMLINK_NOFOLLOW } from "../../../bindings/abi/fcntl.ts";
 import { MOUNT_ATTR_RDONLY, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE } from "../../../bindings/abi/mount.ts";
 import type { CallOptions, Program, Register } from "../../../bindings/stub/program.ts";
-import { type HostFacts, hasOwn, type InitPlan, isInUserNamespace, type ReplyCheck } from "../init-plan.ts";
+import {
+  type HostFacts,
+  hasNamespace,
+  type InitPlan,
+  isInUserNamespace,
+  type ReplyCheck,
+} from "../init-plan.ts";
 import { contextOption, labelDirectory } from "../process/labels.ts";
 import {
   attach,
@@ -188,7 +194,7 @@ function applyBindAttributes(
   mount: Register,
 ): void {
   const { attributes, namesFlags } = options;
-  if (!namesFlags || (isCopy === true && hasOwn(namespaces, "user"))) {
+  if (!namesFlags || (isCopy === true && hasNamespace(namespaces, "user"))) {
     applyAttributes(program, mount, attributes);
   } else {
     const changed = program.registers.take(pointer);
@@ -292,7 +298,7 @@ function isFilledFirst(request: MountRequest): boolean {
 function mountCgroup(program: Program, plan: InitPlan, request: MountRequest): Register {
   const { options, destination } = request;
   const target = openTarget(program, plan, destination, "directory");
-  const mount = hasOwn(plan.namespaces, "cgroup")
+  const mount = hasNamespace(plan.namespaces, "cgroup")
     ? newCgroupMount(program, plan, request)
     : emptyFileSystem(program, plan.facts.mountLabel);
   setMountAttributes(program, mount, options.attributes);

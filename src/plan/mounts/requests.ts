@@ -2,7 +2,7 @@ import { absolutePath, basename, dirname } from "../../../bindings/linux/paths.t
 import type { Register } from "../../../bindings/stub/program.ts";
 import { RuntsError } from "../../errors.ts";
 import type { Mount } from "../../spec/types.ts";
-import { type HostFacts, hasOwn, type InitPlan, namespacesOf } from "../init-plan.ts";
+import { type HostFacts, hasNamespace, type InitPlan, namespacesOf } from "../init-plan.ts";
 import { contextOption } from "../process/labels.ts";
 import { cleanPath, isAtOrBelow } from "../rootfs-paths.ts";
 import { byteLength, MAX_DATA, needsOneString } from "./data.ts";
@@ -93,7 +93,7 @@ function showsHierarchy(
   { config, facts }: Pick<InitPlan, "config" | "facts">,
 ): boolean {
   if (!isCgroupMount(mount) || options.bind || options.remount) return false;
-  return facts.cgroup !== undefined && !hasOwn(namespacesOf(config), "cgroup");
+  return facts.cgroup !== undefined && !hasNamespace(namespacesOf(config), "cgroup");
 }
 
 /**

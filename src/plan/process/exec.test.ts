@@ -5,13 +5,13 @@ import type { Process } from "../../spec/types.ts";
 import { bytesOf, only, summary, testPlan } from "../plan.test-support.ts";
 import {
   enterWorkingDirectory,
+  execProgram,
   homeOf,
   makeWorkingDirectory,
   openPasswd,
   readByteText,
   type StartOptions,
   setUmask,
-  startProgram,
   verifyWorkingDirectory,
 } from "./exec.ts";
 
@@ -100,7 +100,7 @@ it.each([
 describe("the last program", () => {
   function planned(changes: Partial<StartOptions> = {}, process: Process = sh) {
     const { program, plan } = testPlan({});
-    startProgram(program, process, {
+    execProgram(program, process, {
       listener: plan.root,
       path: "/bin/sh",
       env: ["A=1"],

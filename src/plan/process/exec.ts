@@ -153,7 +153,7 @@ export const HANDED_OVER_ADDRESS = 0x10_0000_0000;
  * the seccomp filter, after which nothing but execve follows, and execve itself. If one of them fails, `start` gets the reply
  * on the connection it has made; the execve closes that connection.
  */
-export function startProgram(program: Program, process: Process, options: StartOptions): void {
+export function execProgram(program: Program, process: Process, options: StartOptions): void {
   program.quiet = true;
   const first = 3 + options.keepFds;
   if (options.listener !== undefined) waitForStart(program, options.listener, first);
