@@ -4,7 +4,7 @@ import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import { killAndReap } from "../../bindings/linux/reap.ts";
 import { RuntsError } from "../errors.ts";
 import { onBehalfOf } from "../init/run-program.ts";
-import { type CpuAffinity, cpuAffinity } from "../plan/process/cpu-affinity.ts";
+import { type CpuAffinity, cpuAffinity } from "../plan/process/attributes.ts";
 import type { StandardStreams } from "../plan/process/stdio.ts";
 import { parseProcess, readValidConfig } from "../spec/config.ts";
 import type { Config, Process } from "../spec/types.ts";

@@ -1,7 +1,7 @@
 import { capabilityNames } from "../../bindings/abi/capability.ts";
 import { knownMountOptions } from "../plan/mounts/options.ts";
 import { NAMESPACE_FLAGS } from "../plan/namespaces.ts";
-import { memoryPolicyFlags, memoryPolicyModes } from "../plan/process/memory-policy.ts";
+import { memoryPolicyFlags, memoryPolicyModes } from "../plan/process/attributes.ts";
 import { actions, architectures, flags, operators } from "../seccomp/constants.ts";
 import { specVersion } from "../version.ts";
 

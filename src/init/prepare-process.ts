@@ -7,18 +7,9 @@ import {
   type CredentialOptions,
   setNoNewPrivileges,
 } from "../plan/process/credentials.ts";
-import {
-  becomeReachable,
-  enterWorkingDirectory,
-  execProgram,
-  homeOf,
-  openPasswd,
-  readByteText,
-  type StartOptions,
-  setUmask,
-  verifyWorkingDirectory,
-} from "../plan/process/exec.ts";
+import { becomeReachable, execProgram, type StartOptions, setUmask } from "../plan/process/exec.ts";
 import { ExecutableSearch } from "../plan/process/executable.ts";
+import { homeOf, openPasswd, readByteText } from "../plan/process/passwd.ts";
 import {
   type ContainerNull,
   giveStdio,
@@ -26,6 +17,7 @@ import {
   replaceNulls,
   type StdioFacts,
 } from "../plan/process/stdio.ts";
+import { enterWorkingDirectory, verifyWorkingDirectory } from "../plan/process/working-directory.ts";
 import type { Process } from "../spec/types.ts";
 import { runProgram } from "./run-program.ts";
 import { receiveAll, type Session, send } from "./session.ts";

@@ -13,11 +13,9 @@ import {
   bringLoopbackUp,
   enterCgroupNamespace,
   joinSessionKeyring,
-  openHostProc,
   resetCpuAffinity,
   setNames,
   unshareAsRoot,
-  writeSysctls,
 } from "../plan/namespaces.ts";
 import {
   attachRootfs,
@@ -29,8 +27,9 @@ import {
 } from "../plan/pivot-root.ts";
 import { bindConsole, openTerminal, type TerminalPlan } from "../plan/process/console.ts";
 import { setsGroups } from "../plan/process/credentials.ts";
-import { makeWorkingDirectory } from "../plan/process/exec.ts";
 import { labelFile } from "../plan/process/labels.ts";
+import { makeWorkingDirectory } from "../plan/process/working-directory.ts";
+import { openHostProc, writeSysctls } from "../plan/sysctl.ts";
 import type { Config } from "../spec/types.ts";
 import type { openCallersSources } from "./callers-sources.ts";
 import { copyUp } from "./copy-up.ts";

@@ -11,33 +11,32 @@ import {
   bringLoopbackUp,
   enterCgroupNamespace,
   joinSessionKeyring,
-  openHostProc,
   resetCpuAffinity,
   setNames,
   unshareAsRoot,
-  writeSysctls,
 } from "./namespaces.ts";
 import { attachRootfs, enterRootfs, isolateMounts, makeRootReadonly, openRootfs } from "./pivot-root.ts";
 import { testPlan } from "./plan.test-support.ts";
-import { scheduleItself, schedulingCalls } from "./process/attributes.ts";
-import { attachTerminal, bindConsole, openTerminal } from "./process/console.ts";
-import { cpuAffinity } from "./process/cpu-affinity.ts";
-import { assumeCredentials, setNoNewPrivileges } from "./process/credentials.ts";
 import {
-  becomeReachable,
-  enterWorkingDirectory,
-  execProgram,
-  makeWorkingDirectory,
-  openPasswd,
-  readByteText,
-  setUmask,
-  verifyWorkingDirectory,
-} from "./process/exec.ts";
+  cpuAffinity,
+  scheduleItself,
+  schedulingCalls,
+  setMemoryPolicy,
+  setPersonality,
+} from "./process/attributes.ts";
+import { attachTerminal, bindConsole, openTerminal } from "./process/console.ts";
+import { assumeCredentials, setNoNewPrivileges } from "./process/credentials.ts";
+import { becomeReachable, execProgram, setUmask } from "./process/exec.ts";
 import { ExecutableSearch } from "./process/executable.ts";
 import { setExecLabels } from "./process/labels.ts";
-import { setMemoryPolicy } from "./process/memory-policy.ts";
-import { setPersonality } from "./process/personality.ts";
+import { openPasswd, readByteText } from "./process/passwd.ts";
 import { giveStdio, openContainerNull } from "./process/stdio.ts";
+import {
+  enterWorkingDirectory,
+  makeWorkingDirectory,
+  verifyWorkingDirectory,
+} from "./process/working-directory.ts";
+import { openHostProc, writeSysctls } from "./sysctl.ts";
 
 const capabilities = ["CAP_KILL", "CAP_CHOWN"];
 

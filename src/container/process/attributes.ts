@@ -1,7 +1,10 @@
 import type { Program } from "../../../bindings/stub/program.ts";
-import { scheduleItself, schedulingCalls } from "../../plan/process/attributes.ts";
-import { setMemoryPolicy } from "../../plan/process/memory-policy.ts";
-import { setPersonality } from "../../plan/process/personality.ts";
+import {
+  scheduleItself,
+  schedulingCalls,
+  setMemoryPolicy,
+  setPersonality,
+} from "../../plan/process/attributes.ts";
 import type { Linux, Process } from "../../spec/types.ts";
 import type { Caller } from "../caller/caller.ts";
 import { applyScheduling } from "./apply-scheduling.ts";

@@ -1,7 +1,21 @@
 import { sched_attr } from "../../../bindings/abi/layouts.ts";
+import { PER_LINUX, PER_LINUX32 } from "../../../bindings/abi/personality.ts";
 import * as sched from "../../../bindings/abi/sched.ts";
 import { data, type Program } from "../../../bindings/stub/program.ts";
-import type { IoPriority, Process, Scheduler } from "../../spec/types.ts";
+import { parseNumberList } from "../../spec/number-list.ts";
+import type {
+  ExecCpuAffinity,
+  IoPriority,
+  MemoryPolicy,
+  Personality,
+  Process,
+  Scheduler,
+} from "../../spec/types.ts";
+
+/**
+ * Attributes that the kernel keeps of a process and that execve(2) preserves: scheduling policy, I/O priority, CPUs, NUMA memory policy
+ * and personality.
+ */
 
 /** A system call on a process, by itself (pid 0) or from outside. */
 export interface SchedulingCall {
@@ -96,4 +110,80 @@ function ioPriorityCall(wanted: IoPriority): SchedulingCall {
     pointer: "/process/ioPriority",
     purpose: `set the I/O priority ${wanted.class} ${wanted.priority}`,
   };
+}
+
+/** The CPUs of a process of `exec`: config.md, process.execCPUAffinity. Each step is absent where nothing is asked for. */
+export interface CpuAffinity {
+  /** Before the process is cloned into the cgroup; it inherits the mask. */
+  readonly initial: ((program: Program) => void) | undefined;
+  /** Once it is there. */
+  readonly final: ((program: Program) => void) | undefined;
+}
+
+export function cpuAffinity({ initial = "", final = "" }: ExecCpuAffinity): CpuAffinity {
+  return { initial: affinityStep("initial", initial), final: affinityStep("final", final) };
+}
+
+function affinityStep(name: keyof CpuAffinity, list: string): ((program: Program) => void) | undefined {
+  if (list.trim() === "") return undefined;
+  const mask = numberMask(list);
+  return (program) => {
+    program.about(`/process/execCPUAffinity/${name}`, `use the CPUs ${list}`);
+    program.do("sched_setaffinity", [0, mask.length, data(mask)], { path: "" });
+  };
+}
+
+/** MPOL_* by name: set_mempolicy(2). */
+export const memoryPolicyModes: Readonly<Record<MemoryPolicy["mode"], number>> = {
+  MPOL_DEFAULT: sched.MPOL_DEFAULT,
+  MPOL_BIND: sched.MPOL_BIND,
+  MPOL_INTERLEAVE: sched.MPOL_INTERLEAVE,
+  MPOL_WEIGHTED_INTERLEAVE: sched.MPOL_WEIGHTED_INTERLEAVE,
+  MPOL_PREFERRED: sched.MPOL_PREFERRED,
+  MPOL_PREFERRED_MANY: sched.MPOL_PREFERRED_MANY,
+  MPOL_LOCAL: sched.MPOL_LOCAL,
+};
+
+export const memoryPolicyFlags: Readonly<Record<string, number>> = {
+  MPOL_F_NUMA_BALANCING: sched.MPOL_F_NUMA_BALANCING,
+  MPOL_F_RELATIVE_NODES: sched.MPOL_F_RELATIVE_NODES,
+  MPOL_F_STATIC_NODES: sched.MPOL_F_STATIC_NODES,
+};
+
+/**
+ * Sets the NUMA memory policy, which execve(2) keeps. The kernel judges the nodes by the cpuset of the cgroup that the process
+ * is in by then.
+ */
+export function setMemoryPolicy(program: Program, { mode, nodes = "", flags = [] }: MemoryPolicy): void {
+  let value = memoryPolicyModes[mode];
+  for (const flag of flags) value |= memoryPolicyFlags[flag] ?? 0;
+  const mask = numberMask(nodes);
+  const on = mask.length === 0 ? "" : ` on the nodes ${nodes}`;
+  program.about("/linux/memoryPolicy", `set the memory policy ${[mode, ...flags].join("|")}${on}`);
+  // The kernel takes one bit less than maxnode says: set_mempolicy(2), "C library/kernel differences".
+  const args = mask.length === 0 ? [0, 0] : [data(mask), 8 * mask.length + 1];
+  program.do("set_mempolicy", [value, ...args]);
+}
+
+/** Sets the execution domain, which execve(2) keeps: personality(2). */
+export function setPersonality(program: Program, { domain }: Personality): void {
+  program.about("/linux/personality", `set the personality ${domain}`);
+  program.do("personality", [domain === "LINUX32" ? PER_LINUX32 : PER_LINUX]);
+}
+
+/**
+ * The bits that a list such as "0-3,7" stands for, as the kernel takes masks of CPUs and nodes: whole words of 64 bits, as
+ * many as the largest number needs, since machines have more CPUs than any fixed size foresaw.
+ */
+export function numberMask(list: string): Uint8Array {
+  const ranges = parseNumberList(list) ?? [];
+  const largest = Math.max(-1, ...ranges.map(([, last]) => last));
+  const mask = new Uint8Array(8 * Math.ceil((largest + 1) / 64));
+  for (const [first, last] of ranges) {
+    for (let number = first; number <= last; number++) {
+      const byte = number >> 3;
+      mask[byte] = (mask[byte] ?? 0) | (1 << (number & 7));
+    }
+  }
+  return mask;
 }

@@ -1,91 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { CLOSE_RANGE_CLOEXEC, O_CLOEXEC } from "../../../bindings/abi/fcntl.ts";
-import type { Reply } from "../../../bindings/stub/program.ts";
 import type { Process } from "../../spec/types.ts";
 import { bytesOf, only, summary, testPlan } from "../plan.test-support.ts";
-import {
-  enterWorkingDirectory,
-  execProgram,
-  homeOf,
-  makeWorkingDirectory,
-  openPasswd,
-  readByteText,
-  type StartOptions,
-  setUmask,
-  verifyWorkingDirectory,
-} from "./exec.ts";
+import { execProgram, type StartOptions, setUmask } from "./exec.ts";
 
 const sh: Process = { cwd: "/work", args: ["sh", "-c", "true"] };
-
-describe("homeOf", () => {
-  const passwd =
-    "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:\nbare:x:7:7::\nempty:x:8:8:::\n";
-  it.each([
-    [0, "/root"],
-    [1000, "/home/user"],
-    [7, "/"],
-    [8, "/"],
-    [100, "/"],
-  ])("uid %i", (uid, home) => {
-    expect(homeOf(passwd, uid)).toBe(home);
-  });
-
-  it("is / for an empty or strange file, and compares the whole number", () => {
-    expect(homeOf("", 0)).toBe("/");
-    expect(homeOf("garbage\n:::::\n", 0)).toBe("/");
-    expect(homeOf("a:x:10:1::/ten:\na:x:1:1::/one:\n", 1)).toBe("/one");
-  });
-
-  it("takes the first of several lines", () => {
-    expect(homeOf("a:x:1:1::/first:\nb:x:1:1::/second:\n", 1)).toBe("/first");
-  });
-});
-
-describe("the working directory", () => {
-  it("is made, and entered as root, then as the user where root may not", () => {
-    const { program, plan } = testPlan({});
-    makeWorkingDirectory(program, plan.root, { ...sh, cwd: "/a/../work/" });
-    expect(summary(program.operations)).toContain("mkdirat work ?failed");
-    const entered = enterWorkingDirectory(program, plan.root, { ...sh, cwd: "/a/../work/" });
-    expect(program.operations.at(-1)).toMatchObject({ args: ["/work"], tolerate: ["EACCES"], into: entered });
-    verifyWorkingDirectory(program, sh, entered);
-    const [, again] = only(program, "chdir");
-    expect(again).toMatchObject({ args: ["/work"], tolerate: [], guard: { on: entered, is: "failed" } });
-    expect(new Set(program.operations.map(({ pointer }) => pointer))).toEqual(new Set(["/process/cwd"]));
-  });
-
-  it("must have a path in the container (CVE-2024-21626)", () => {
-    const { program, plan } = testPlan({});
-    const check = verifyWorkingDirectory(program, sh, plan.root);
-    const reply = (cwd: string): Reply => ({ results: [], outputs: [Buffer.from(cwd)], failure: undefined });
-    expect(() => check(reply("/work\0"))).not.toThrow();
-    expect(() => check(reply("(unreachable)/\0"))).toThrow("outside of the container");
-    expect(() => check({ results: [], outputs: [], failure: undefined })).toThrow(
-      expect.objectContaining({ pointer: "/process/cwd" }),
-    );
-  });
-});
-
-describe("readByteText", () => {
-  it("is what was read of a file, and empty where there is none", () => {
-    const { program, plan } = testPlan({});
-    const file = openPasswd(program, plan.root);
-    const read = readByteText(program, file, 16);
-    expect(program.operations[1]).toMatchObject({ guard: { on: file, is: "ok" }, tolerate: ["any"] });
-    const outputs = [Buffer.from("root:x\0\0\0\0\0\0\0\0\0\0")];
-    expect(read({ results: [5, 6], outputs, failure: undefined })).toBe("root:x");
-    expect(read({ results: [-2, 0], outputs, failure: undefined })).toBe("");
-    expect(read({ results: [5, -21], outputs, failure: undefined })).toBe("");
-  });
-
-  it("has a character for each byte, whatever the encoding", () => {
-    const { program, plan } = testPlan({});
-    const read = readByteText(program, openPasswd(program, plan.root), 16);
-    const bytes = Uint8Array.of(0x2f, 0xc3, 0xb6, 0x80, 0x9f, 0xff);
-    const text = read({ results: [5, bytes.length], outputs: [bytes], failure: undefined });
-    expect(Array.from(text, (character) => character.charCodeAt(0))).toEqual([...bytes]);
-  });
-});
 
 it.each([
   [undefined, 0o022],

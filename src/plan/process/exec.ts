@@ -1,12 +1,4 @@
-import { byteText } from "../../../bindings/abi/byte-text.ts";
-import {
-  CLOSE_RANGE_CLOEXEC,
-  O_CLOEXEC,
-  O_NOCTTY,
-  O_NONBLOCK,
-  RESOLVE_IN_ROOT,
-  RESOLVE_NO_MAGICLINKS,
-} from "../../../bindings/abi/fcntl.ts";
+import { CLOSE_RANGE_CLOEXEC, O_CLOEXEC } from "../../../bindings/abi/fcntl.ts";
 import { sock_fprog } from "../../../bindings/abi/layouts.ts";
 import {
   MAP_ANONYMOUS,
@@ -19,93 +11,8 @@ import { PR_SET_DUMPABLE } from "../../../bindings/abi/prctl.ts";
 import { rlimitNumber } from "../../../bindings/abi/resource.ts";
 import { SECCOMP_SET_MODE_FILTER } from "../../../bindings/abi/seccomp.ts";
 import { SOCK_CLOEXEC } from "../../../bindings/abi/socket.ts";
-import {
-  at,
-  type Data,
-  data,
-  type Program,
-  type Register,
-  type Reply,
-} from "../../../bindings/stub/program.ts";
-import { RuntsError } from "../../errors.ts";
+import { at, type Data, data, type Program, type Register } from "../../../bindings/stub/program.ts";
 import type { Process } from "../../spec/types.ts";
-import { cleanPath, openInRoot, openOrCreate } from "../rootfs-paths.ts";
-import { OPEN_HOW_SIZE, openHow } from "../structs.ts";
-
-/** Makes the working directory of init where it is missing, as runc and crun do, also in what is read-only afterwards. */
-export function makeWorkingDirectory(program: Program, root: Register, process: Process): void {
-  program.about("/process/cwd", `make the working directory ${process.cwd}`);
-  openOrCreate(program, root, process.cwd, "directory");
-}
-
-/** Enters the working directory while the process is still root. */
-export function enterWorkingDirectory(program: Program, root: Register, process: Process): Register {
-  program.about("/process/cwd", `change to the working directory ${process.cwd}`);
-  // chdir would follow a link of procfs, to wherever its descriptor leads.
-  openInRoot(program, root, process.cwd);
-  // A directory that only root may enter is fine, as it is for the peers; one that only the user may enter comes later.
-  return program.call("chdir", [cleanPath(process.cwd)], { tolerate: ["EACCES"] });
-}
-
-/**
- * Enters the working directory as the user where root could not, and asks the kernel for its path: a directory outside of the
- * container's root has none (CVE-2024-21626).
- */
-export function verifyWorkingDirectory(
-  program: Program,
-  process: Process,
-  entered: Register,
-): (reply: Reply) => void {
-  program.about("/process/cwd", `change to the working directory ${process.cwd}`);
-  program.do("chdir", [cleanPath(process.cwd)], { if: [entered, "failed"] });
-  const path = program.output(4096);
-  program.do("getcwd", [path, 4096], { path: process.cwd });
-  const output = program.outputs.indexOf(path);
-  return ({ outputs }) => {
-    if (outputs[output]?.[0] === "/".charCodeAt(0)) return;
-    throw new RuntsError("/process/cwd: the working directory is outside of the container", {
-      operation: "getcwd",
-      errno: "ENOENT",
-      path: process.cwd,
-      pointer: "/process/cwd",
-    });
-  };
-}
-
-/**
- * Opens the container's /etc/passwd, for HOME, if it has one. The container's author decides what it is: a fifo must not hold the
- * runtime up, and a terminal not become that of the process.
- */
-export function openPasswd(program: Program, root: Register): Register {
-  program.about("/process/env", "open /etc/passwd for HOME");
-  const how = openHow(O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
-  const path = "/etc/passwd";
-  return program.call("openat2", [root, "etc/passwd", how, OPEN_HOW_SIZE], { tolerate: ["any"], path });
-}
-
-/**
- * Reads on in a file that may not be open. What comes back turns the reply into byte text, empty at the end: a part may end within a
- * character.
- */
-export function readByteText(program: Program, file: Register, length: number): (reply: Reply) => string {
-  const content = program.output(length);
-  const index = program.operations.length;
-  program.do("read", [file, content, length], { if: [file, "ok"], tolerate: ["any"] });
-  const output = program.outputs.indexOf(content);
-  return ({ results, outputs }) => {
-    const size = Math.max(0, results[index] ?? 0);
-    return byteText((outputs[output] ?? new Uint8Array()).subarray(0, size));
-  };
-}
-
-/** The home directory of a user in passwd(5) format, both as byte text; "/" where the user isn't there, as all peers do. */
-export function homeOf(passwd: string, uid: number): string {
-  for (const line of passwd.split("\n")) {
-    const fields = line.split(":");
-    if (fields.length >= 6 && fields[2] === String(uid)) return fields[5] || "/";
-  }
-  return "/";
-}
 
 /** Without a umask of its own it gets the usual one: that of a caller, which may be 0, must not make its files writable for all. */
 export function setUmask(program: Program, process: Process): void {

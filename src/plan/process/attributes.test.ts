@@ -1,13 +1,16 @@
 import { describe, expect, it } from "vitest";
-import { sched_attr } from "../../bindings/abi/layouts.ts";
-import * as sched from "../../bindings/abi/sched.ts";
-import type { Process, Scheduler } from "../spec/types.ts";
-import { bytesOf, minimalConfig, only, testPlan } from "./plan.test-support.ts";
-import { scheduleItself, schedulingCalls } from "./process/attributes.ts";
-import { cpuAffinity } from "./process/cpu-affinity.ts";
-import { setMemoryPolicy } from "./process/memory-policy.ts";
-import { numberMask } from "./process/number-mask.ts";
-import { setPersonality } from "./process/personality.ts";
+import { sched_attr } from "../../../bindings/abi/layouts.ts";
+import * as sched from "../../../bindings/abi/sched.ts";
+import type { Process, Scheduler } from "../../spec/types.ts";
+import { bytesOf, minimalConfig, only, testPlan } from "../plan.test-support.ts";
+import {
+  cpuAffinity,
+  numberMask,
+  scheduleItself,
+  schedulingCalls,
+  setMemoryPolicy,
+  setPersonality,
+} from "./attributes.ts";
 
 const base: Process = { cwd: "/", args: ["sh"] };
 
