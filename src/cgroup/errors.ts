@@ -6,15 +6,18 @@ import { RuntsError, reworded } from "../errors.ts";
 import { outerId, parseIdMap } from "../spec/id-map.ts";
 import type { Linux } from "../spec/types.ts";
 import { commonAncestor, neededControllers } from "./create.ts";
-import { CGROUP_MOUNT, cgroupName } from "./files.ts";
+import { CGROUP_MOUNT, cgroupName, describeProcesses, processesOf, readWords } from "./files.ts";
 import { callerCgroup, isWritableCgroup } from "./path.ts";
 
-/** What a user without privileges has to know when the kernel refuses a cgroup: which one is not his, and who can change that. */
-export function explainCgroupError(error: unknown, directory: string, linux: Linux | undefined): unknown {
+/**
+ * Adds to a refused cgroup why a user without privileges can't have it: which directory is not theirs, and how to get it delegated.
+ * `directory` is the cgroup that was asked for. Errors of another kind are returned as they are.
+ */
+export function withDelegationHint(error: unknown, directory: string, linux: Linux | undefined): unknown {
   if (!(error instanceof RuntsError)) return error;
   const { pointer = "", errno } = error;
   if (pointer !== "/linux/cgroupsPath" || !isDenial(errno)) return error;
-  // A cgroup that nobody has named is there for the first limit that needs one.
+  // Without cgroupsPath, the cgroup was made for the first limit that needs a controller.
   const { cgroupsPath = "", resources } = linux ?? {};
   const [asking = pointer] = cgroupsPath === "" ? neededControllers(resources).values() : [];
   const what = error.message.slice(`${pointer}: `.length);
@@ -22,11 +25,28 @@ export function explainCgroupError(error: unknown, directory: string, linux: Lin
   return reworded(error, `${message}; ${denialReason(directory)}`, asking);
 }
 
+/**
+ * Adds to a clone into a cgroup that failed with EBUSY that the cgroup has controllers enabled for its children, and so takes no
+ * processes itself: cgroups(7), "no internal processes". Errors of another kind are returned as they are.
+ */
+export function withBusyCgroupHint(error: unknown, directory: string): unknown {
+  if (!(error instanceof RuntsError) || error.operation !== "clone3" || error.errno !== "EBUSY") return error;
+  const enabled = readWords(directory, "cgroup.subtree_control");
+  if (enabled.length === 0) return error;
+  const pids = processesOf(directory);
+  const blocking = pids.length === 0 ? "" : `; processes in them: ${describeProcesses(pids)}`;
+  return new RuntsError(
+    `/linux/cgroupsPath: cgroup ${cgroupName(directory)} takes no processes itself, as its cgroup.subtree_control enables ` +
+      `${enabled.join(", ")} for the cgroups below it: choose one of those${blocking}`,
+    { operation: "clone3", errno: "EBUSY", pointer: "/linux/cgroupsPath", path: directory, cause: error },
+  );
+}
+
 export function isDenial(errno: string | undefined): boolean {
   return errno === "EACCES" || errno === "EPERM" || errno === "EROFS";
 }
 
-/** Says which directory is in the way, who owns it and what to do. The ids are the host's, since its root has to do that. */
+/** Says which directory is in the way, who owns it and what to do. The ids are the host's, as it is the host's root who acts on them. */
 export function denialReason(directory: string): string {
   const map = parseIdMap(readFileSync("/proc/self/uid_map", "latin1"));
   const own = effectiveUid();
@@ -45,7 +65,7 @@ function nearestExisting(directory: string): string {
   return existing;
 }
 
-/** systemd delegates to its user managers; elsewhere root gives a cgroup away by hand. */
+/** systemd delegates to user managers; without it, root gives a cgroup away by hand. */
 function remedy(uid: number): string {
   if (existsSync("/run/systemd/system")) {
     const manager = `${environment("XDG_RUNTIME_DIR") ?? `/run/user/${uid}`}/systemd/private`;

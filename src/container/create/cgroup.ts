@@ -8,7 +8,7 @@ import {
   requiresCgroup,
 } from "../../cgroup/create.ts";
 import { applyDeviceRules } from "../../cgroup/devices/rules.ts";
-import { explainCgroupError } from "../../cgroup/errors.ts";
+import { withDelegationHint } from "../../cgroup/errors.ts";
 import { applyResources } from "../../cgroup/limits/apply.ts";
 import { callerCgroup } from "../../cgroup/path.ts";
 import { killCgroup, removeCgroup } from "../../cgroup/remove.ts";
@@ -72,7 +72,7 @@ export class ContainerCgroup {
       this.#cgroup = createCgroup(directory, resources, { rootless: this.#rootless });
     } catch (error) {
       if (this.#rootless && requiresCgroup(resources, cgroupsPath))
-        throw explainCgroupError(error, directory, this.#linux);
+        throw withDelegationHint(error, directory, this.#linux);
       this.#doWithout(error);
     }
   }

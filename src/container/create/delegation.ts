@@ -1,4 +1,4 @@
-import { explainEntry } from "../../cgroup/entry.ts";
+import { withBusyCgroupHint } from "../../cgroup/errors.ts";
 import { delegateCgroup, isDelegated } from "../../cgroup/ownership.ts";
 import { RuntsError } from "../../errors.ts";
 import { namespacesOf } from "../../plan/init-plan.ts";
@@ -25,5 +25,5 @@ export function delegationTo(
 export function withCgroupHint(error: unknown, cgroup: () => string | undefined): unknown {
   if (!(error instanceof RuntsError) || error.errno !== "EBUSY") return error;
   const directory = cgroup();
-  return directory === undefined ? error : explainEntry(error, directory);
+  return directory === undefined ? error : withBusyCgroupHint(error, directory);
 }
