@@ -1,4 +1,4 @@
-import type { MountEntry } from "../container/mount-list.ts";
+import type { MountEntry } from "../container/mounts.ts";
 import type { ContainerState } from "../container/record/status.ts";
 import type { Operations } from "./operations.ts";
 

@@ -4,16 +4,14 @@ import { createContainer } from "../container/create.ts";
 import type { CheckpointOptions, RestoreOptions } from "../container/criu/options.ts";
 import { deleteContainer } from "../container/delete.ts";
 import { type Emit, reportEvents, reportStats } from "../container/events.ts";
-import type { ExecOptions } from "../container/exec.ts";
+import { type ExecOptions, runExec } from "../container/exec.ts";
 import { killContainer } from "../container/kill.ts";
-import type { MountEntry } from "../container/mount-list.ts";
-import { addMounts, listMounts, removeMounts } from "../container/mounts.ts";
+import { addMounts, listMounts, type MountEntry, removeMounts } from "../container/mounts.ts";
 import { pauseContainer, resumeContainer } from "../container/pause.ts";
 import { listProcesses } from "../container/ps.ts";
 import { type ContainerState, listContainers, readContainerState } from "../container/record/status.ts";
 import { restoreContainer } from "../container/restore.ts";
 import { runContainer } from "../container/run.ts";
-import { runExec } from "../container/run-exec.ts";
 import { startContainer } from "../container/start.ts";
 import { type ResourceChange, updateContainer } from "../container/update.ts";
 

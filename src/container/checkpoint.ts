@@ -26,9 +26,14 @@ import {
 } from "./criu/session.ts";
 import { standardStreams } from "./criu/streams.ts";
 import { deleteContainer } from "./delete.ts";
-import { checkId } from "./record/id.ts";
 import { type ContainerLock, lockContainer, lockMounts } from "./record/lock.ts";
-import { containerDirectory, doesNotExist, type SavedState, tryReadState } from "./record/saved-state.ts";
+import {
+  checkId,
+  containerDirectory,
+  doesNotExist,
+  type SavedState,
+  tryReadState,
+} from "./record/saved-state.ts";
 import { statusOf } from "./record/status.ts";
 
 /**

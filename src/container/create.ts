@@ -1,6 +1,7 @@
 import { rmSync } from "../../bindings/linux/directories.ts";
 import { writeFileSync } from "../../bindings/linux/files.ts";
 import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
+import { randomNumber } from "../../bindings/linux/random.ts";
 import { killAndReap } from "../../bindings/linux/reap.ts";
 import { listenUnix } from "../../bindings/linux/unix-socket.ts";
 import type { Program } from "../../bindings/stub/program.ts";
@@ -33,29 +34,26 @@ import {
 import { execLabels, mountLabelOf, withLabelHint } from "./caller/lsm.ts";
 import type { CreateOptions, GlobalOptions } from "./context.ts";
 import { ContainerCgroup } from "./create/cgroup.ts";
-import { withCgroupHint } from "./create/delegation.ts";
 import { bundlePath, hostFacts, openBundle, rootfsOf } from "./create/host-facts.ts";
 import { withMountHint } from "./create/mount-target.ts";
 import { type OptionalFeatures, prepareOptionalFeatures } from "./create/optional-parts.ts";
 import { writePidFile } from "./create/pid-file.ts";
 import { undoAll } from "./create/undo.ts";
-import { newKeyringName } from "./keyring-name.ts";
-import { withExecHint } from "./process/exec-failure.ts";
-import { awaitClosed } from "./process/exec-result.ts";
+import { awaitClosed, withCgroupHint, withExecHint } from "./process/exec-result.ts";
 import { startTimeOf } from "./process/process-status.ts";
 import { inNetworkOfInit } from "./process/start-socket.ts";
-import { describeOperations, initialState } from "./record/first-state.ts";
-import { checkId } from "./record/id.ts";
 import { type ContainerLock, lockContainer } from "./record/lock.ts";
 import {
+  checkId,
+  describeOperations,
+  initialState,
   makeContainerDirectory,
   type SavedState,
   startSocketPath,
   writeState,
 } from "./record/saved-state.ts";
 import { prepareNotifySocket } from "./stdio/notify-socket.ts";
-import { connectReceivers, type Receivers } from "./stdio/receivers.ts";
-import type { TerminalReceiver } from "./stdio/terminal-receiver.ts";
+import { connectReceivers, type Receivers, type TerminalReceiver } from "./stdio/receivers.ts";
 
 /** A container that was made a moment ago. */
 export interface Created {
@@ -399,4 +397,13 @@ class Creation {
       () => this.#lock?.release(),
     ]);
   }
+}
+
+/**
+ * Name of a session keyring that is to be made. Nobody may know it before: another user, or another container, could make a keyring of
+ * that name, which the kernel would then join, with all keys that the container puts there in reach of whoever made it. keyctl(2),
+ * KEYCTL_JOIN_SESSION_KEYRING
+ */
+function newKeyringName(id: string): string {
+  return `_ses.${id}.${randomNumber()}`;
 }

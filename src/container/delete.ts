@@ -8,12 +8,18 @@ import { readValidConfig } from "../spec/config.ts";
 import type { Hook } from "../spec/types.ts";
 import type { GlobalOptions } from "./context.ts";
 import { removeHostMount } from "./create/host-mount.ts";
-import { hookState, runHooksToTheEnd } from "./hooks/hooks.ts";
+import { runHooksToTheEnd } from "./hooks/hooks.ts";
 import { killInit } from "./process/init-process.ts";
 import { killFromDamagedState } from "./record/damaged.ts";
-import { checkId } from "./record/id.ts";
 import { lockContainer } from "./record/lock.ts";
-import { containerDirectory, doesNotExist, type SavedState, tryReadState } from "./record/saved-state.ts";
+import { hookState } from "./record/oci-state.ts";
+import {
+  checkId,
+  containerDirectory,
+  doesNotExist,
+  type SavedState,
+  tryReadState,
+} from "./record/saved-state.ts";
 import { findContainerIn, type Status, statusOf } from "./record/status.ts";
 
 export interface DeleteOptions {

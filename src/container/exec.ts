@@ -12,18 +12,16 @@ import { type Caller, inspectCaller, preservedFds, stdioFacts } from "./caller/c
 import { withDenialHint } from "./caller/credentials.ts";
 import { withLabelHint } from "./caller/lsm.ts";
 import type { GlobalOptions } from "./context.ts";
-import { withCgroupHint } from "./create/delegation.ts";
 import { writePidFile } from "./create/pid-file.ts";
 import { type ContainerJoiner, openJoiner } from "./join/join.ts";
 import { completedProcess, type ExecOverrides, overriddenProcess } from "./join/process-overrides.ts";
-import { withExecHint } from "./process/exec-failure.ts";
-import { awaitClosed, checkHasExecuted } from "./process/exec-result.ts";
+import { awaitClosed, checkHasExecuted, withCgroupHint, withExecHint } from "./process/exec-result.ts";
 import { openInit } from "./process/init-process.ts";
 import { readSavedState, type SavedState } from "./record/saved-state.ts";
 import { statusOf } from "./record/status.ts";
-import { connectReceivers, type Receivers } from "./stdio/receivers.ts";
+import { Foreground, foregroundTerminal, holdForwardedSignals } from "./stdio/foreground.ts";
+import { connectReceivers, type Receivers, type TerminalReceiver } from "./stdio/receivers.ts";
 import { type TerminalHandover, terminalHandover } from "./stdio/terminal-handover.ts";
-import type { TerminalReceiver } from "./stdio/terminal-receiver.ts";
 
 export interface ExecOptions {
   readonly id: string;
@@ -202,4 +200,26 @@ function enterBy(
 /** config.md, process.execCPUAffinity: with `initial` alone, what the kernel made of it at the change of cgroup stays. */
 function chooseCpus(affinity: CpuAffinity | undefined): CpuAffinity["final"] {
   return affinity?.final ?? (affinity?.initial === undefined ? undefined : () => undefined);
+}
+
+/** `exec` as a command: in the foreground it waits for the process, and returns its exit code. */
+export function runExec(context: GlobalOptions, options: ExecOptions, detach: boolean): number {
+  if (detach) {
+    execInContainer(context, options);
+    return 0;
+  }
+  holdForwardedSignals();
+  const terminal = foregroundTerminal();
+  const pid = execInContainer(context, options, terminal.open);
+  let foreground: Foreground | undefined;
+  try {
+    foreground = new Foreground(pid, terminal.relay());
+    return foreground.wait();
+  } catch (error) {
+    // Nobody else knows of it.
+    killAndReap(pid);
+    throw error;
+  } finally {
+    foreground?.close();
+  }
 }

@@ -1,4 +1,15 @@
-import { SIGKILL } from "../../bindings/abi/signal.ts";
+import {
+  SIGCHLD,
+  SIGCONT,
+  SIGKILL,
+  SIGSTOP,
+  SIGTSTP,
+  SIGTTIN,
+  SIGTTOU,
+  SIGURG,
+  SIGWINCH,
+  signalNumber,
+} from "../../bindings/abi/signal.ts";
 import { closeSync } from "../../bindings/linux/files.ts";
 import { pidfdSendSignal } from "../../bindings/linux/pidfd.ts";
 import { hasEvent } from "../cgroup/freeze.ts";
@@ -9,7 +20,6 @@ import { openInit } from "./process/init-process.ts";
 import { lockContainer } from "./record/lock.ts";
 import { readSavedState, type SavedState, tryReadState } from "./record/saved-state.ts";
 import { findContainerIn, statusOf } from "./record/status.ts";
-import { endsProcess, parseSignal } from "./signals.ts";
 
 /**
  * Sends a signal to the container's init; SIGKILL, where init doesn't take all others with it, to every process of the container.
@@ -66,4 +76,23 @@ function killOthers(root: string, directory: string, { id, cgroup, pid, startTim
 /** The words that containerd's shim takes for "it is gone already". */
 function notRunning(id: string): RuntsError {
   return new RuntsError("container not running", { operation: "kill", errno: "ESRCH", path: id });
+}
+
+/** A signal by name, with or without SIG and in any case, or by number. */
+export function parseSignal(text: string): number {
+  const number = text === "0" ? 0 : signalNumber(text);
+  if (number !== undefined) return number;
+  throw new RuntsError(`unknown signal ${JSON.stringify(text)}`, {
+    operation: "kill",
+    errno: "EINVAL",
+    path: text,
+  });
+}
+
+/** CHLD, CONT, URG and WINCH are ignored by default, and STOP, TSTP, TTIN and TTOU stop a process: signal(7). */
+const HARMLESS = new Set([0, SIGCHLD, SIGCONT, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH]);
+
+/** Whether a signal ends a process that does nothing about it. */
+export function endsProcess(signal: number): boolean {
+  return !HARMLESS.has(signal);
 }

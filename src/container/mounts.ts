@@ -1,7 +1,7 @@
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
 import { CLONE_NEWPID, CLONE_NEWTIME } from "../../bindings/abi/sched.ts";
 import { closeSync, openSync, readFileSync } from "../../bindings/linux/files.ts";
-import { mountsOf } from "../../bindings/linux/mount-info.ts";
+import { type MountInfo, mountsOf } from "../../bindings/linux/mount-info.ts";
 import { RuntsError } from "../errors.ts";
 import { allowsSetgroups } from "../init/id-mappings.ts";
 import {
@@ -22,13 +22,10 @@ import type { GlobalOptions } from "./context.ts";
 import { followDanglingLinks, hostFacts } from "./create/host-facts.ts";
 import { type CgroupEntry, openJoinCgroup } from "./join/cgroup.ts";
 import { differingNamespaces } from "./join/namespaces.ts";
-import { listedMount, type MountEntry } from "./mount-list.ts";
 import { openInit } from "./process/init-process.ts";
 import { isAlive } from "./process/process-status.ts";
-import { checkId } from "./record/id.ts";
-import { lockMounts } from "./record/lock.ts";
-import { type LockedContainer, withLockedContainer } from "./record/locked.ts";
-import { containerDirectory, type SavedState } from "./record/saved-state.ts";
+import { type LockedContainer, lockMounts, withLockedContainer } from "./record/lock.ts";
+import { checkId, containerDirectory, type SavedState } from "./record/saved-state.ts";
 
 /**
  * `mounts add`: the mounts of a JSON file, in the form of config.json's, in a container that runs. All of them or none: what was
@@ -219,4 +216,36 @@ function spawnInside(saved: SavedState, { ignoredSignals, privileged }: Caller):
     closeSync(pidfd);
     entry?.close();
   }
+}
+
+/** A mount of a container, in the words of config.json where it has them. */
+export interface MountEntry {
+  readonly id: number;
+  readonly destination: string;
+  readonly type: string;
+  readonly source: string;
+  /** The part of the file system that is mounted, if not all of it. */
+  readonly root?: string;
+  readonly options: readonly string[];
+}
+
+export function listedMount(mount: MountInfo): MountEntry {
+  const { id, point, type, source, root } = mount;
+  const options = [...mount.options, ...mount.superOptions, ...mount.propagation.flatMap(propagation)];
+  return {
+    id,
+    destination: point,
+    type,
+    source,
+    ...(root !== "/" && { root }),
+    // Of the two `rw` or `ro`, the mount's own, which stands first, is what counts.
+    options: [...new Set(options)].filter((option) => !(options[0] === "ro" && option === "rw")),
+  };
+}
+
+/** Fields such as `shared:7`, `master:3` and `unbindable`. */
+function propagation(field: string): string[] {
+  if (field.startsWith("shared:")) return ["shared"];
+  if (field.startsWith("master:")) return ["slave"];
+  return field === "unbindable" ? [field] : [];
 }

@@ -1,7 +1,7 @@
 import { setFrozen } from "../cgroup/freeze.ts";
 import { RuntsError } from "../errors.ts";
 import type { GlobalOptions } from "./context.ts";
-import { withLockedContainer } from "./record/locked.ts";
+import { withLockedContainer } from "./record/lock.ts";
 import type { SavedState } from "./record/saved-state.ts";
 
 /** Suspends all processes of the container, by the freezer of its cgroup: cgroups(7), cgroup.freeze. */

@@ -1,7 +1,8 @@
+import { readdirSync } from "../../bindings/linux/directories.ts";
+import { readFileSync, readlinkSync } from "../../bindings/linux/files.ts";
 import { processesOf } from "../cgroup/files.ts";
 import { RuntsError } from "../errors.ts";
 import type { GlobalOptions } from "./context.ts";
-import { processesOfNamespace } from "./namespace-processes.ts";
 import { readSavedState } from "./record/saved-state.ts";
 import { statusOf } from "./record/status.ts";
 
@@ -22,4 +23,44 @@ export function listProcesses({ root }: GlobalOptions, id: string): number[] {
       path: id,
     },
   );
+}
+
+/**
+ * Processes of a container without a cgroup, by its pid namespace: those in it, and what these have started, which may be in
+ * namespaces below it. namespaces(7), pid_namespaces(7)
+ */
+export function processesOfNamespace(init: number): number[] {
+  const namespace = pidNamespace(init);
+  const pids = readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .sort((a, b) => a - b);
+  const found = new Set<number>(
+    pids.filter((pid) => pid === init || (namespace !== "" && pidNamespace(pid) === namespace)),
+  );
+  // Pids wrap around, so that a child's may be lower than its parent's: until a round finds nobody else.
+  for (let before = -1; before !== found.size; ) {
+    before = found.size;
+    for (const pid of pids) if (found.has(parentOf(pid))) found.add(pid);
+  }
+  return pids.filter((pid) => found.has(pid));
+}
+
+/** Empty for a process that has gone, or that this user may not look at: it is none of his containers'. */
+function pidNamespace(pid: number): string {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/pid`);
+  } catch {
+    return "";
+  }
+}
+
+/** Field 4 of proc_pid_stat(5), after the command, which may hold anything. */
+function parentOf(pid: number): number {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+  } catch {
+    return -1;
+  }
 }

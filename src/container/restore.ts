@@ -7,11 +7,9 @@ import type { RestoreOptions } from "./criu/options.ts";
 import { Restoration } from "./criu/restoration.ts";
 import { warnUnprivileged } from "./criu/session.ts";
 import { deleteContainer } from "./delete.ts";
-import { checkId } from "./record/id.ts";
-import type { SavedState } from "./record/saved-state.ts";
-import { Foreground, holdForwardedSignals } from "./stdio/foreground.ts";
-import { foregroundTerminal } from "./stdio/foreground-terminal.ts";
-import { type TerminalReceiver, terminalReceiver } from "./stdio/terminal-receiver.ts";
+import { checkId, type SavedState } from "./record/saved-state.ts";
+import { Foreground, foregroundTerminal, holdForwardedSignals } from "./stdio/foreground.ts";
+import { type TerminalReceiver, terminalReceiver } from "./stdio/receivers.ts";
 
 /**
  * Makes a container anew from the images of a checkpoint, whose processes run on where they were. In the foreground it waits for

@@ -5,8 +5,7 @@ import { type Created, createLocked } from "./create.ts";
 import { deleteContainer } from "./delete.ts";
 import { SeccompTrace } from "./seccomp/trace.ts";
 import { type StartOptions, startContainer } from "./start.ts";
-import { Foreground, holdForwardedSignals } from "./stdio/foreground.ts";
-import { foregroundTerminal } from "./stdio/foreground-terminal.ts";
+import { Foreground, foregroundTerminal, holdForwardedSignals } from "./stdio/foreground.ts";
 import type { NotifyRelay } from "./stdio/notify-socket.ts";
 
 /**

@@ -10,15 +10,15 @@ import { callersNotifySocket } from "./caller/caller.ts";
 import type { GlobalOptions } from "./context.ts";
 import type { Created } from "./create.ts";
 import { destroy } from "./delete.ts";
-import { hookState, runHooks } from "./hooks/hooks.ts";
+import { runHooks } from "./hooks/hooks.ts";
 import { prepareStartHooks } from "./hooks/start-hooks.ts";
-import { withExecHint } from "./process/exec-failure.ts";
-import { checkHasExecuted, type ProgramFailure, readFailure } from "./process/exec-result.ts";
+import { checkHasExecuted, type ProgramFailure, readFailure, withExecHint } from "./process/exec-result.ts";
 import { killInit, openInit } from "./process/init-process.ts";
 import { inNetworkOfInit } from "./process/start-socket.ts";
-import { checkId } from "./record/id.ts";
 import { lockContainer } from "./record/lock.ts";
+import { hookState } from "./record/oci-state.ts";
 import {
+  checkId,
   containerDirectory,
   doesNotExist,
   type SavedState,

@@ -13,9 +13,8 @@ import type { DeviceRule, IntelRdt, LinuxResources } from "../spec/types.ts";
 import { inspectCaller, isRootless } from "./caller/caller.ts";
 import type { GlobalOptions } from "./context.ts";
 import { mergeResources, resourcesToApply } from "./merge-resources.ts";
-import { type LockedContainer, withLockedContainer } from "./record/locked.ts";
-import { replaceConfig } from "./record/saved-config.ts";
-import { containerDirectory, tryReadState } from "./record/saved-state.ts";
+import { type LockedContainer, withLockedContainer } from "./record/lock.ts";
+import { containerDirectory, replaceConfig, tryReadState } from "./record/saved-state.ts";
 
 /** Where the new values come from: JSON, with pointers from `linux.resources` on, or the command line. */
 export type ResourceChange =

@@ -1,5 +1,5 @@
 import { oneLine, textOfLines } from "../../../bindings/abi/printable.ts";
-import type { MountEntry } from "../../container/mount-list.ts";
+import type { MountEntry } from "../../container/mounts.ts";
 import { RuntsError } from "../../errors.ts";
 import type { RunCommand } from "../options/description.ts";
 import { UsageError } from "../options/usage-error.ts";

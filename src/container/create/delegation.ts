@@ -1,6 +1,4 @@
-import { withBusyCgroupHint } from "../../cgroup/errors.ts";
 import { delegateCgroup, isDelegated } from "../../cgroup/ownership.ts";
-import { RuntsError } from "../../errors.ts";
 import { namespacesOf } from "../../plan/init-plan.ts";
 import type { Config, Process } from "../../spec/types.ts";
 
@@ -19,11 +17,4 @@ export function delegationTo(
   if (!created.has("cgroup") || (uid === 0 && !ownUserNamespace)) return undefined;
   if (!isDelegated(config)) return undefined;
   return (directory, pid) => delegateCgroup(directory, { pid, uid, ownUserNamespace }, rootless);
-}
-
-/** A clone that the kernel has refused, in terms of the cgroup that it was for. */
-export function withCgroupHint(error: unknown, cgroup: () => string | undefined): unknown {
-  if (!(error instanceof RuntsError) || error.errno !== "EBUSY") return error;
-  const directory = cgroup();
-  return directory === undefined ? error : withBusyCgroupHint(error, directory);
 }

@@ -3,16 +3,7 @@ import { MNT_DETACH } from "../../../bindings/abi/mount.ts";
 import { cString, syscall } from "../../../bindings/ffi/syscall.ts";
 import { closeSync, openSync } from "../../../bindings/linux/files.ts";
 import { mountIdOf, mountsOf } from "../../../bindings/linux/mount-info.ts";
-
-/**
- * Of a container without a mount namespace of its own: its root is a mount that others see, and that stays when its processes
- * have ended. It is known by the mount that it lies on, which is there before it.
- */
-export interface SavedHostMount {
-  readonly rootfs: string;
-  /** Id of the mount that the rootfs was on when the container was created. */
-  readonly below: number;
-}
+import type { SavedHostMount } from "../record/saved-state.ts";
 
 export function hostMountAt(rootfs: string): SavedHostMount {
   const directory = openDirectory(rootfs);

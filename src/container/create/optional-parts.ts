@@ -15,9 +15,10 @@ import { type Caller, managerOf } from "../caller/caller.ts";
 import type { GlobalOptions } from "../context.ts";
 import { type CreateHooks, createHooks } from "../hooks/create-hooks.ts";
 import { type TaskAttributes, taskAttributes } from "../process/attributes.ts";
+import type { SavedHostMount } from "../record/saved-state.ts";
 import { compileFilter } from "../seccomp/filter.ts";
 import { delegationTo } from "./delegation.ts";
-import { hostMountAt, removeHostMount, type SavedHostMount } from "./host-mount.ts";
+import { hostMountAt, removeHostMount } from "./host-mount.ts";
 import { NetDevices } from "./net-devices.ts";
 import { checkSysctlNamespaces } from "./sysctl-namespaces.ts";
 

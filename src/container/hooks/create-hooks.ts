@@ -1,6 +1,7 @@
 import type { Hooks } from "../../spec/types.ts";
+import { hookState, stateInside } from "../record/oci-state.ts";
 import type { SavedState } from "../record/saved-state.ts";
-import { hookState, runHooks, runHooksToTheEnd, stateInside } from "./hooks.ts";
+import { runHooks, runHooksToTheEnd } from "./hooks.ts";
 
 /** The hooks of a create, steps 3 to 5 of the lifecycle (runtime.md). */
 export interface CreateHooks {

@@ -4,31 +4,10 @@ import { fstatSync } from "../../../bindings/linux/file-status.ts";
 import { closeSync, pwriteSync, readSync } from "../../../bindings/linux/files.ts";
 import { RuntsError } from "../../errors.ts";
 import type { Hook, Hooks } from "../../spec/types.ts";
-import { specVersion } from "../../version.ts";
-import type { SavedState } from "../record/saved-state.ts";
 import { type HookPlace, type HookProcess, hookProcessIn, runHookProcess } from "./hook-process.ts";
 
 /** How much of the end of a hook's output an error shows. */
 const SHOWN_OUTPUT = 4096;
-
-/**
- * The state that a hook gets on its standard input: runtime.md, State. `pid` is init's as the hook sees it, where that is not
- * the runtime's view.
- */
-export function hookState(
-  state: SavedState,
-  status: "created" | "running" | "stopped",
-  pid: number = state.pid,
-): string {
-  return JSON.stringify({
-    ociVersion: specVersion,
-    id: state.id,
-    status,
-    ...(status !== "stopped" && { pid }),
-    bundle: state.bundle,
-    ...(Object.keys(state.annotations).length > 0 && { annotations: state.annotations }),
-  });
-}
 
 /** Runs hooks of one kind in the listed order; the first that fails ends it. config.md, POSIX-platform Hooks. */
 export function runHooks(kind: keyof Hooks, hooks: readonly Hook[], input: string, place: HookPlace): void {
@@ -45,11 +24,6 @@ export function runHooksAs(
   hooks.forEach((hook, index) => {
     runHook(kind, index, hook, input, process);
   });
-}
-
-/** The state that a hook in the container's namespaces gets: as it sees it, init is pid 1 of the container's pid namespace. */
-export function stateInside(state: SavedState): string {
-  return hookState(state, "created", state.ownPidNamespace ? 1 : state.pid);
 }
 
 /**

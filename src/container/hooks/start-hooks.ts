@@ -6,9 +6,10 @@ import { inspectCaller } from "../caller/caller.ts";
 import type { GlobalOptions } from "../context.ts";
 import { type ContainerJoiner, openJoiner } from "../join/join.ts";
 import { openInit } from "../process/init-process.ts";
+import { stateInside } from "../record/oci-state.ts";
 import type { SavedState } from "../record/saved-state.ts";
 import { argumentsOf, type HookProcess } from "./hook-process.ts";
-import { runHooksAs, stateInside } from "./hooks.ts";
+import { runHooksAs } from "./hooks.ts";
 
 /**
  * Makes ready what startContainer hooks need; what is returned runs them. Their programs are the image's, as the container's own is,

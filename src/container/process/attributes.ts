@@ -1,5 +1,8 @@
+import { syscall } from "../../../bindings/ffi/syscall.ts";
 import type { Program } from "../../../bindings/stub/program.ts";
+import { onBehalfOf } from "../../init/run-program.ts";
 import {
+  type SchedulingCall,
   scheduleItself,
   schedulingCalls,
   setMemoryPolicy,
@@ -7,7 +10,6 @@ import {
 } from "../../plan/process/attributes.ts";
 import type { Linux, Process } from "../../spec/types.ts";
 import type { Caller } from "../caller/caller.ts";
-import { applyScheduling } from "./apply-scheduling.ts";
 
 /** Scheduler, I/O priority, memory policy and personality: what the kernel keeps of a single process. */
 export interface TaskAttributes {
@@ -41,4 +43,11 @@ export function taskAttributes(
       if (fromOutside) applyScheduling(pid, calls);
     },
   };
+}
+
+/** Makes the calls on a process of the container from outside, with the caller's rights. */
+export function applyScheduling(pid: number, calls: readonly SchedulingCall[]): void {
+  for (const { call, args, pointer, purpose } of calls) {
+    onBehalfOf(pointer, purpose, () => syscall(call, args(pid)));
+  }
 }

@@ -1,6 +1,8 @@
 import { MSG_WAITALL } from "../../../bindings/abi/socket.ts";
 import { syscall } from "../../../bindings/ffi/syscall.ts";
+import { mountsOf } from "../../../bindings/linux/mount-info.ts";
 import { waitReadable } from "../../../bindings/linux/poll.ts";
+import { StubChannel } from "../../../bindings/stub/client.ts";
 import { type Program, pathOf } from "../../../bindings/stub/program.ts";
 import {
   decodeProgress,
@@ -9,9 +11,13 @@ import {
   RESULT_LENGTH,
 } from "../../../bindings/stub/reply.ts";
 import { SyscallError } from "../../../bindings/syscall-error.ts";
+import { withBusyCgroupHint } from "../../cgroup/errors.ts";
 import { RuntsError } from "../../errors.ts";
+import { explainExecFailure } from "../../init/explain-exec.ts";
 import { operationError } from "../../init/run-program.ts";
-import type { Config } from "../../spec/types.ts";
+import { wantsLabel } from "../../plan/process/labels.ts";
+import type { Config, Process } from "../../spec/types.ts";
+import { explainTransition } from "../caller/label-failure.ts";
 import { processStat } from "./process-status.ts";
 
 /** How long the last program of a process may take until its execve. */
@@ -88,4 +94,27 @@ export function checkHasExecuted(pid: number, config: () => Config): void {
     errno: "ESRCH",
     pointer,
   });
+}
+
+/** A process whose execve has failed, and that waits for the end of its channel. */
+export interface FailedProcess {
+  readonly pid: number;
+  readonly channel: number;
+  readonly process: Process | undefined;
+}
+
+/** The error with what the container's files, or its labels, say of the reason, if it is one of the program's execve; else the same error. */
+export function withExecHint(error: unknown, failed: FailedProcess): unknown {
+  const { pid, channel, process } = failed;
+  if (!(error instanceof RuntsError) || error.operation !== "execve" || process === undefined) return error;
+  const mounts = () => mountsOf(pid);
+  const reason = explainExecFailure(error, { channel: new StubChannel(channel), process, mounts });
+  return reason !== error || !wantsLabel(process) ? reason : explainTransition(error, process);
+}
+
+/** A clone that the kernel has refused, in terms of the cgroup that it was for. */
+export function withCgroupHint(error: unknown, cgroup: () => string | undefined): unknown {
+  if (!(error instanceof RuntsError) || error.errno !== "EBUSY") return error;
+  const directory = cgroup();
+  return directory === undefined ? error : withBusyCgroupHint(error, directory);
 }

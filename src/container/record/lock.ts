@@ -5,6 +5,9 @@ import { closeSync, openSync } from "../../../bindings/linux/files.ts";
 import { OwnedDescriptor } from "../../../bindings/linux/owned-descriptor.ts";
 import { sleep } from "../../../bindings/linux/sleep.ts";
 import { errorCode, RuntsError } from "../../errors.ts";
+import type { GlobalOptions } from "../context.ts";
+import { checkId, containerDirectory, doesNotExist, type SavedState, tryReadState } from "./saved-state.ts";
+import { type Status, statusOf } from "./status.ts";
 
 /** How long an operation waits for another one on the same container. */
 const TIMEOUT_MS = 30_000;
@@ -74,5 +77,30 @@ function isStill(path: string, fd: number): boolean {
   } catch (error) {
     closeSync(fd);
     throw error;
+  }
+}
+
+export interface LockedContainer {
+  readonly directory: string;
+  readonly saved: SavedState;
+  readonly status: Status;
+}
+
+/** Runs the action under the container's lock: no other operation can change the status meanwhile. */
+export function withLockedContainer<T>(
+  { root }: GlobalOptions,
+  id: string,
+  action: (container: LockedContainer) => T,
+): T {
+  checkId(id);
+  const directory = containerDirectory(root, id);
+  const lock = lockContainer(directory, id);
+  if (lock === undefined) throw doesNotExist(id);
+  try {
+    const saved = tryReadState(directory);
+    if (saved === undefined) throw doesNotExist(id);
+    return action({ directory, saved, status: statusOf(directory, saved) });
+  } finally {
+    lock.release();
   }
 }

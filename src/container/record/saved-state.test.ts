@@ -1,13 +1,16 @@
 import { mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
+import { readConfig, readValidConfig } from "../../spec/config.ts";
 import {
+  checkId,
   containerDirectory,
   doesNotExist,
+  replaceConfig,
   startSocketPath,
   tryReadState,
   writeState,
 } from "./saved-state.ts";
-import { savedState, stateDirectory } from "./status.test-support.ts";
+import { freshDirectory, savedState, stateDirectory } from "./status.test-support.ts";
 
 it("reads what was written last, and leaves no other file", () => {
   const directory = stateDirectory();
@@ -90,4 +93,33 @@ it("knows where things are", () => {
 
 it("has the words that containerd's shim looks for", () => {
   expect(doesNotExist("box")).toMatchObject({ message: "container does not exist", path: "box" });
+});
+
+it.each(["a", "0", "box-1_2.3+4", "...", "-x", "x".repeat(255)])("%j may be an id", (id) => {
+  expect(() => checkId(id)).not.toThrow();
+});
+
+it.each([".", "..", "a/b", "/", "a b", "a,b", "a\n", "ä", "a\0", "x".repeat(256)])("%j may not", (id) => {
+  expect(() => checkId(id)).toThrow(`invalid container ID format: ${JSON.stringify(id)}`);
+});
+
+it("an empty id has a message of its own", () => {
+  expect(() => checkId("")).toThrow("container id cannot be empty");
+});
+
+it("replaceConfig keeps everything: wide integers, annotations and properties that nobody knows", () => {
+  const directory = freshDirectory();
+  writeFileSync(
+    `${directory}/config.json`,
+    `{ "ociVersion": "1.2.0", "root": { "path": "r\\"\\u00e9" }, "process": { "cwd": "/", "args": ["a", ""] },
+      "annotations": { "b": "2" }, "future": [1.5, 18446744073709551615, true, {}],
+      "linux": { "resources": { "hugepageLimits": [{ "pageSize": "2MB", "limit": 18446744073709551615 }],
+        "memory": { "limit": -1, "disableOOMKiller": false } } } }`,
+  );
+  const before = readConfig(directory);
+  replaceConfig(directory, before);
+  expect(readConfig(directory)).toEqual(before);
+  expect(readValidConfig(directory)).toEqual(before);
+  expect(before.linux?.resources?.hugepageLimits?.[0]?.limit).toBe(0xffffffffffffffffn);
+  expect(readdirSync(directory)).toEqual(["config.json"]);
 });

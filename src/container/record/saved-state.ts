@@ -1,12 +1,16 @@
 import { mkdirSync } from "../../../bindings/linux/directories.ts";
 import { renameSync, writeFileSync } from "../../../bindings/linux/files.ts";
+import { ownPid } from "../../../bindings/linux/own-process.ts";
+import { type Program, pathOf } from "../../../bindings/stub/program.ts";
 import type { SavedScope } from "../../cgroup/systemd/scope.ts";
 import { errorCode, RuntsError } from "../../errors.ts";
+import { hasNamespace, namespacesOf } from "../../plan/init-plan.ts";
 import type { SavedGroups } from "../../resctrl/group.ts";
 import { isObject } from "../../spec/json/reader.ts";
+import { toJson } from "../../spec/json/writer.ts";
 import { readRegularFile } from "../../spec/regular-file.ts";
-import type { SavedHostMount } from "../create/host-mount.ts";
-import { checkId } from "./id.ts";
+import type { Config } from "../../spec/types.ts";
+import { startTimeOf } from "../process/process-status.ts";
 
 /**
  * What is kept of a container in its directory, `ROOT/ID`, mode 0711:
@@ -55,6 +59,16 @@ export interface SavedState {
   readonly hasListener: boolean;
   /** What may fail in the last program of init, which nobody but `start` hears of. */
   readonly lastOperations: readonly LastOperation[];
+}
+
+/**
+ * Of a container without a mount namespace of its own: its root is a mount that others see, and that stays when its processes
+ * have ended. It is known by the mount that it lies on, which is there before it.
+ */
+export interface SavedHostMount {
+  readonly rootfs: string;
+  /** Id of the mount that the rootfs was on when the container was created. */
+  readonly below: number;
 }
 
 export interface LastOperation {
@@ -184,4 +198,71 @@ export function readSavedState(
 /** The words that containerd's shim looks for in the answer to an unknown id. */
 export function doesNotExist(id: string): RuntsError {
   return new RuntsError("container does not exist", { operation: "load", errno: "ENOENT", path: id });
+}
+
+/** runc's rule since 1.2, where 1.1 takes a comma as well: what may be a file name, and nothing that means another directory. */
+const VALID_ID = /^[A-Za-z0-9_+.-]+$/;
+/** NAME_MAX: the id names the container's directory. */
+const LONGEST_ID = 255;
+
+export function checkId(id: string): void {
+  if (VALID_ID.test(id) && id !== "." && id !== ".." && id.length <= LONGEST_ID) return;
+  const reason =
+    id === "" ? "container id cannot be empty" : `invalid container ID format: ${JSON.stringify(id)}`;
+  throw new RuntsError(reason, { operation: "create", errno: "EINVAL", path: id });
+}
+
+/** Replaces the config of a container for later commands: a reader sees the old one or the new one. */
+export function replaceConfig(directory: string, config: Config): void {
+  const temporary = `${directory}/config.json.new`;
+  writeFileSync(temporary, toJson(config), { mode: 0o600 });
+  renameSync(temporary, `${directory}/config.json`);
+}
+
+/** What is known of a container that is about to be made by this process. */
+export type FirstFacts = Pick<
+  SavedState,
+  | "id"
+  | "bundle"
+  | "rootfs"
+  | "ownerUid"
+  | "cgroup"
+  | "scope"
+  | "resctrl"
+  | "keyring"
+  | "hasListener"
+  | "hostMount"
+>;
+
+/** The record of a container before there is anything of it. */
+export function initialState(config: Config, facts: FirstFacts): SavedState {
+  const namespaces = namespacesOf(config);
+  const pid = ownPid();
+  return {
+    ...facts,
+    pid: 0,
+    startTime: "",
+    creator: { pid, startTime: startTimeOf(pid) },
+    created: new Date().toISOString(),
+    annotations: config.annotations ?? {},
+    ownPidNamespace: namespaces.created.has("pid"),
+    ownNetworkNamespace: hasNamespace(namespaces, "network"),
+    ownUserNamespace: hasNamespace(namespaces, "user"),
+    hasProcess: config.process !== undefined,
+    hasStartContainer: (config.hooks?.startContainer ?? []).length > 0,
+    hasPoststart: (config.hooks?.poststart ?? []).length > 0,
+    hasPoststop: (config.hooks?.poststop ?? []).length > 0,
+    lastOperations: [],
+  };
+}
+
+/** What `start` needs to name an operation of the last program that fails. */
+export function describeOperations({ operations, descriptors }: Program): LastOperation[] {
+  const described: LastOperation[] = [];
+  operations.forEach((operation, position) => {
+    const { call, pointer, purpose } = operation;
+    const index = position + descriptors.length;
+    if (call !== "store") described.push({ index, call, pointer, purpose, path: pathOf(operation) });
+  });
+  return described;
 }

@@ -11,7 +11,7 @@ import { onBehalfOf } from "../../init/run-program.ts";
 import { HANDED_OVER_ADDRESS } from "../../plan/process/exec.ts";
 import type { Seccomp } from "../../spec/types.ts";
 import { specVersion } from "../../version.ts";
-import { hookState } from "../hooks/hooks.ts";
+import { hookState } from "../record/oci-state.ts";
 import type { SavedState } from "../record/saved-state.ts";
 
 /**

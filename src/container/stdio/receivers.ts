@@ -1,6 +1,10 @@
-import type { Process } from "../../spec/types.ts";
-import { openPidfdReceiver, type PidfdReceiver } from "./pidfd-socket.ts";
-import { type TerminalReceiver, terminalReceiver } from "./terminal-receiver.ts";
+import { syscall } from "../../../bindings/ffi/syscall.ts";
+import { OwnedDescriptor } from "../../../bindings/linux/owned-descriptor.ts";
+import { connectUnix } from "../../../bindings/linux/unix-socket.ts";
+import { sendWithDescriptors } from "../../../bindings/stub/client.ts";
+import { RuntsError } from "../../errors.ts";
+import { onBehalfOf } from "../../init/run-program.ts";
+import type { ConsoleSize, Process } from "../../spec/types.ts";
 
 /** Who waits for something of a new process. */
 export interface Receivers {
@@ -36,4 +40,68 @@ export function connectReceivers(
     terminal?.socket.close();
     throw error;
   }
+}
+
+/** Who gets the master of the container's terminal. */
+export interface TerminalReceiver {
+  /** The runtime's copy, closed once the master is on its way, or when it never will be. */
+  readonly socket: OwnedDescriptor;
+  /** Of the caller's own terminal, where that is on the other side. */
+  readonly size?: ConsoleSize | undefined;
+  /** Called when the master is on its way. */
+  readonly connected?: () => void;
+}
+
+/** A terminal needs somebody to hand it to, and somebody who waits for one needs a terminal: runc's rules and words. */
+export function terminalReceiver(
+  { terminal }: Process,
+  consoleSocket: string | undefined,
+  openTerminal: (() => TerminalReceiver) | undefined,
+): TerminalReceiver | undefined {
+  const pointer = "/process/terminal";
+  const foreground = openTerminal !== undefined;
+  if (consoleSocket !== undefined && (terminal !== true || foreground)) {
+    throw new RuntsError(`${pointer}: cannot use console socket if runts will not detach or allocate tty`, {
+      pointer,
+    });
+  }
+  if (terminal !== true) return undefined;
+  if (openTerminal !== undefined) return openTerminal();
+  if (consoleSocket === undefined) {
+    throw new RuntsError(
+      `${pointer}: cannot allocate tty if runts will detach without setting console socket`,
+      { pointer },
+    );
+  }
+  const purpose = `connect to the console socket ${consoleSocket}`;
+  return { socket: new OwnedDescriptor(onBehalfOf(pointer, purpose, () => connectUnix(consoleSocket))) };
+}
+
+/** Somebody who waits for a pidfd of a process: the other end of `--pidfd-socket`. */
+export interface PidfdReceiver {
+  /** `message` is what runc sends along: `standard` for a container's init, `setns` for a process of `exec`. */
+  send(pid: number, message: "standard" | "setns"): void;
+  /** May be called again, and after sending. */
+  close(): void;
+}
+
+/** The descriptor goes by SCM_RIGHTS, unix(7), beside a message that says whose it is. */
+export function openPidfdReceiver(path: string): PidfdReceiver {
+  const socket = new OwnedDescriptor(
+    onBehalfOf("", `connect to the pidfd socket ${path}`, () => connectUnix(path)),
+  );
+  return {
+    send: (pid, message) =>
+      onBehalfOf("", `send a pidfd to ${path}`, () => {
+        // The process is a child that nobody has waited for: it is this one, even if it has ended.
+        const pidfd = new OwnedDescriptor(syscall("pidfd_open", [pid, 0], [String(pid)]));
+        try {
+          sendWithDescriptors(socket.number, new TextEncoder().encode(message), [pidfd.number]);
+        } finally {
+          pidfd.close();
+          socket.close();
+        }
+      }),
+    close: () => socket.close(),
+  };
 }

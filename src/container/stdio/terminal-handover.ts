@@ -2,7 +2,7 @@ import { closeSync } from "../../../bindings/linux/files.ts";
 import { receiveDescriptor } from "../../../bindings/linux/receive-descriptor.ts";
 import { channelPair, sendWithDescriptors } from "../../../bindings/stub/client.ts";
 import { inNetworkOf, type Joined } from "../../init/network-of.ts";
-import { checkMaster } from "./foreground-terminal.ts";
+import { checkMaster } from "./foreground.ts";
 
 /** The master's way out of a container: over a socket of the container's own, so that nobody in there gets the receiver's. */
 export interface TerminalHandover {

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { parseMountInfo } from "../../bindings/linux/mount-info.ts";
-import { listedMount } from "./mount-list.ts";
+import { listedMount } from "./mounts.ts";
 
 it("listedMount gives destinations, types, sources and the options of mount, file system and propagation", () => {
   const text = [

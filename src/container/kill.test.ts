@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { endsProcess, parseSignal } from "./signals.ts";
+import { endsProcess, parseSignal } from "./kill.ts";
 
 describe("parseSignal", () => {
   it.each([

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { savedState } from "../record/status.test-support.ts";
-import { hookState } from "./hooks.ts";
+import { hookState } from "./oci-state.ts";
+import { savedState } from "./status.test-support.ts";
 
 describe("hookState", () => {
   it("is the state of runtime.md", () => {

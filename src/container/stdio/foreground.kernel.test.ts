@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, openSync } from "node:fs";
 import { expect, test } from "vitest";
 import { channelPair } from "../../../bindings/stub/client.ts";
-import { checkMaster } from "./foreground-terminal.ts";
+import { checkMaster } from "./foreground.ts";
 
 test("the master of a terminal is taken", () => {
   const master = openSync("/dev/ptmx", "r+");
