@@ -1,27 +1,28 @@
 /**
  * Draws src/architecture.svg from the imports of the sources: `node scripts/draw-architecture.mjs`. A layer is a folder (or file)
- * of src and bindings; it stands below all that import it. What one can reach through others has no line of its own. The dashed
- * lines are what is loaded only when it is needed.
+ * of src and bindings; it stands below all that import it. An import that follows from others is left out. Dashed lines are imports on
+ * demand.
  */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
+import { svg } from "./draw-svg.mjs";
 
 const root = join(import.meta.dirname, "..");
 const file = join(root, "src/architecture.svg");
 
-/** What a folder is for, in a few words; a folder without them is an error. */
+/** The purpose of each folder in a few words; a folder without them is an error. */
 const PURPOSES = {
   "src/main": "argv to exit code",
   "src/cli": "commands, options, output",
   "src/library": "import … from runts",
-  "src/explain": "what create would do",
+  "src/explain": "the steps of create, simulated",
   "src/warm": "usual commands before a freeze",
   "src/freeze": "the engine's memory, written down",
   "src/doctor": "host and container examined",
-  "src/inspect": "what the kernel and a container have",
+  "src/inspect": "kernel features, container view",
   "src/debug": "steps in the log",
   "src/profile": "times as a trace",
-  "src/validate": "all that is wrong, at once",
+  "src/validate": "all errors of a bundle, at once",
   "src/container": "the operations, the saved state",
   "src/criu": "checkpoint and restore",
   "src/init": "carries plans out, by the stub",
@@ -37,8 +38,8 @@ const PURPOSES = {
   "bindings/linux": "files, sockets, mounts, libs",
   "bindings/ffi": "koffi: system calls",
   "bindings/abi": "the kernel's numbers and layouts",
-  "bindings/launcher": "what users execute",
-  "bindings/cxx-runtime": "what koffi needs of C++",
+  "bindings/launcher": "the executable dist/runts",
+  "bindings/cxx-runtime": "the part of C++ that koffi needs",
   "bindings/syscall-error": "a failed call",
 };
 
@@ -129,27 +130,19 @@ export function draw() {
     const purpose = PURPOSES[layer];
     if (purpose === undefined)
       throw new Error(`scripts/draw-architecture.mjs does not say what ${layer} is for`);
-    const color = layer.startsWith("src/") ? "#e8f0fe" : "#fdf1e0";
+    const color = layer.startsWith("src/") ? "blue" : "orange";
     return [
-      `<rect x="${x}" y="${y}" width="${BOX.width}" height="${BOX.height}" rx="6" fill="${color}"/>`,
-      `<text x="${x + 10}" y="${y + 18}" font-weight="bold">${layer}</text>`,
-      `<text x="${x + 10}" y="${y + 34}">${purpose}</text>`,
+      `<rect class="${color}" x="${x}" y="${y}" width="${BOX.width}" height="${BOX.height}" rx="6"/>`,
+      `<text class="ink" x="${x + 10}" y="${y + 18}" font-weight="bold">${layer}</text>`,
+      `<text class="ink" x="${x + 10}" y="${y + 34}" font-size="12">${purpose}</text>`,
     ].join("\n");
   });
-  const height = 16 + rows.length * ROW;
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" font-family="sans-serif" font-size="12">`,
-    "<title>The layers of runts, from the imports of its sources</title>",
-    `<rect width="${WIDTH}" height="${height}" fill="#fff"/>`,
-    '<g stroke="#9aa5b1" stroke-width="1.5" fill="none">',
-    ...lines,
-    "</g>",
-    '<g stroke="#5f6b7a" stroke-width="0">',
-    ...boxes,
-    "</g>",
-    "</svg>",
-    "",
-  ].join("\n");
+  return svg({
+    width: WIDTH,
+    height: 16 + rows.length * ROW,
+    title: "The layers of runts, from the imports of its sources",
+    body: ['<g class="rule" stroke-width="1.5" fill="none">', ...lines, "</g>", ...boxes],
+  });
 }
 
 if (process.argv[1] === import.meta.filename) writeFileSync(file, draw());
