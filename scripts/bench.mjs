@@ -1,7 +1,8 @@
 /**
- * `npm run bench [-- --rounds N] [--output FILE] [--many N | --podman | --probes]`: runts, started cold and as it is installed, beside
+ * `npm run bench [-- --rounds N] [--output FILE] [--svg | --many N | --podman | --probes]`: runts, started cold and as it is installed, beside
  * crun and runc, those of this machine and of Debian's release forky, taking turns in one run, so that what else the machine does falls on
- * all of them. Prints medians and ratios, and writes all samples as JSON (dist/bench.json). No figure makes it fail.
+ * all of them. Prints medians and ratios, and writes all samples as JSON (dist/bench.json). With
+ * --svg, the medians also become docs/speed.json, docs/speed.svg and the table of docs/speed.md. No figure makes it fail.
  */
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";

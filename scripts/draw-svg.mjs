@@ -13,6 +13,10 @@ const rules = {
   orange: ["fill", "#fdebd3", "#553410"],
   green: ["fill", "#d9f2df", "#12432a"],
   grey: ["fill", "#eaeef2", "#2a313c"],
+  "strong-blue": ["fill", "#2f6fde", "#58a6ff"],
+  "mid-blue": ["fill", "#a3c4f5", "#2d5288"],
+  "strong-orange": ["fill", "#d9822b", "#d29922"],
+  "strong-grey": ["fill", "#8c959f", "#768390"],
 };
 
 const styled = (theme) =>

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { summarize, writeSpeed } from "../draw-speed.mjs";
 import { runScript } from "../machine.mjs";
 import { judge } from "./aims.mjs";
 import { measureMany } from "./many.mjs";
@@ -23,7 +24,7 @@ function measureWhat(subjects, directory, { many, podman, probes, rounds }) {
   return measure({ paths: pathsForEngines(directory), directory, rounds });
 }
 
-/** What a reader of the figures has to know. */
+/** Warnings for readers of the figures. */
 function remarksOn({ load, processors }, warm) {
   const cold = `no warm image (ask "runts warm --check"): the column "warm" shows cold starts, too\n`;
   const busy = "the machine is busy with other things: the figures are rough\n";
@@ -48,8 +49,9 @@ function measureAll() {
     printReport(samples, { ...versions, cold: "cold", warm: "warm", empty: "empty" });
     printAims(judged);
     process.stdout.write(remarks);
-    const { rounds, output } = options;
+    const { rounds, output, svg } = options;
     writeReport(output, { rounds, machine: host, versions, warm, aims: judged, samples });
+    if (svg) writeSpeed(summarize({ samples, versions, rounds, machine: host }));
   } finally {
     for (const subject of subjects) subject.clear();
     rmSync(directory, { recursive: true, force: true });

@@ -11,14 +11,18 @@ export function readOptions() {
       many: { type: "string", default: "0" },
       podman: { type: "boolean", default: false },
       probes: { type: "boolean", default: false },
+      svg: { type: "boolean", default: false },
     },
   });
-  const { podman, probes } = values;
+  const { podman, probes, svg } = values;
+  if (svg && (podman || probes || values.many !== "0"))
+    throw new Missing("--svg draws what is measured without --many, --podman and --probes");
   return {
     rounds: wholeNumber("rounds", values.rounds ?? (probes ? "200" : "60"), 1),
     many: wholeNumber("many", values.many, 0),
     podman,
     probes,
+    svg,
     output: resolve(values.output),
   };
 }
