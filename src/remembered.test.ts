@@ -83,6 +83,7 @@ const LIBRARY = "of the library, which is never written down";
  */
 const MAY_BE_KEPT: Readonly<Record<string, string>> = {
   "bindings/ffi/koffi.ts koffi": COMPILED_LIBRARY,
+  "bindings/ffi/purpose.ts current": "of one synchronous action, whose end restores it",
   "bindings/ffi/syscall.ts invoke": COMPILED_LIBRARY,
   "bindings/ffi/syscall.ts substitute": SIMULATION,
   "bindings/linux/files.ts space": "what was read last, and is not looked at before it is read over",

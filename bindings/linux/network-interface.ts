@@ -130,6 +130,23 @@ export function permanentAddresses(
   return addresses;
 }
 
+/** `192.0.2.7/24` */
+export function addressText({ prefixLength, attributes }: InterfaceAddress): string {
+  const address = attributes.get(IFA_LOCAL) ?? attributes.get(IFA_ADDRESS) ?? new Uint8Array(0);
+  return `${internetAddress(address)}/${prefixLength}`;
+}
+
+/** `192.0.2.7` or `2001:db8::7` */
+export function internetAddress(bytes: Uint8Array): string {
+  if (bytes.length !== 16) return bytes.join(".");
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  const groups = Array.from({ length: 8 }, (_, index) => view.getUint16(2 * index).toString(16));
+  // The form of RFC 5952, which is that of inet_ntop(3), but for addresses that end with one of IPv4.
+  const shortest = new URL(`http://[${groups.join(":")}]`).hostname.slice(1, -1);
+  if (!/^::ffff:[0-9a-f]+:[0-9a-f]+$/.test(shortest)) return shortest;
+  return `::ffff:${bytes.subarray(12).join(".")}`;
+}
+
 /** Gives an interface an address that it, or another one of the name `labelled`, had before. */
 export function addAddress(
   socket: RouteSocket,

@@ -1,3 +1,4 @@
+import { withPurpose } from "../../bindings/ffi/purpose.ts";
 import { ECHILD, errnoName } from "../abi/errno.ts";
 import { siginfo } from "../abi/layouts.ts";
 import { P_ALL, P_PID, SIGKILL, WEXITED, WNOHANG, WNOWAIT } from "../abi/signal.ts";
@@ -11,9 +12,13 @@ import { waitAnyReadable, waitReadable } from "./poll.ts";
 export const END_TIMEOUT_MS = 10_000;
 
 /** Kills a child, and waits for its end. One that the kernel can't let go of in time stays to whoever reaps orphans. wait4(2) */
-export function killAndReap(pid: number): void {
+export function killAndReap(pid: number, purpose = `send SIGKILL to process ${pid}`): void {
   // 0 and below stand for groups, and -1 for all that there is: kill(2).
   if (!isPid(pid)) throw new SyscallError("kill", "EINVAL", [String(pid)]);
+  withPurpose("", purpose, () => killUntilReaped(pid));
+}
+
+function killUntilReaped(pid: number): void {
   const deadline = performance.now() + END_TIMEOUT_MS;
   try {
     killByDescriptor(pid);

@@ -1,3 +1,4 @@
+import { withPurpose } from "../../bindings/ffi/purpose.ts";
 import { EAGAIN, EINTR, EINVAL, errnoName } from "../abi/errno.ts";
 import {
   F_ADD_SEALS,
@@ -59,6 +60,10 @@ export function tapStubs(by: StubTap | undefined): void {
 
 /** Puts the stub's image into a sealed memfd, so that nothing of the host is reachable by /proc/PID/exe (CVE-2019-5736). */
 export function openStubImage(): number {
+  return withPurpose("", "spawn the stub", makeStubImage);
+}
+
+function makeStubImage(): number {
   const image = decodeImage(process.arch === "arm64" ? stubImages.arm64 : stubImages.x64);
   const create = (flags: number) => trySyscall("memfd_create", cString(STUB_NAME), flags);
   let fd = create(MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
@@ -101,8 +106,10 @@ export function keepOnExec(fd: number): void {
 
 /** Spawns the stub with an empty environment; it serves `channel`. Returns its pid. */
 export function spawnStub(image: number, channel: number): number {
-  const spawn = () => spawnImage(image, channel);
-  return tap === undefined ? spawn() : tap.spawn(channel, spawn);
+  return withPurpose("", "spawn the stub", () => {
+    const spawn = () => spawnImage(image, channel);
+    return tap === undefined ? spawn() : tap.spawn(channel, spawn);
+  });
 }
 
 /** posix_spawn(3) */
@@ -187,11 +194,13 @@ export class StubChannel {
       return;
     }
     const { message, descriptors, prologue, outputLength } = encodeProgram(sentAs, this.#numbers);
-    let sent = sendWithDescriptors(this.descriptor, message, descriptors);
-    while (sent < message.length) {
-      const rest = message.subarray(sent);
-      sent += syscall("sendto", [this.descriptor, rest, rest.length, MSG_NOSIGNAL], ["a program"]);
-    }
+    withPurpose("", "send a program to the stub", () => {
+      let sent = sendWithDescriptors(this.descriptor, message, descriptors);
+      while (sent < message.length) {
+        const rest = message.subarray(sent);
+        sent += syscall("sendto", [this.descriptor, rest, rest.length, MSG_NOSIGNAL], ["a program"]);
+      }
+    });
     if (!program.quiet) this.#sent.push({ program, sentAs, prologue, outputLength });
   }
 
@@ -215,9 +224,8 @@ export class StubChannel {
   receive(): Reply {
     const sent = this.#sent.shift();
     if (sent === undefined) throw new Error("no program is waiting for a reply");
-    return tap === undefined
-      ? this.#receive(sent)
-      : tap.receive(this, sent.program, () => this.#receive(sent));
+    const receive = () => withPurpose("", "wait for the stub's reply", () => this.#receive(sent));
+    return tap === undefined ? receive() : tap.receive(this, sent.program, receive);
   }
 
   #receive({ sentAs, prologue, outputLength, by }: SentProgram): Reply {

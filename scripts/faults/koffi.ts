@@ -1,6 +1,7 @@
 import { SO_RCVTIMEO, SO_SNDTIMEO } from "../../bindings/abi/socket.ts";
 import { syscallNumbers } from "../../bindings/abi/syscall-numbers.generated.ts";
 import * as real from "../../bindings/ffi/koffi.ts";
+import { currentPurpose } from "../../bindings/ffi/purpose.ts";
 import {
   type Fault,
   isStalling,
@@ -105,7 +106,14 @@ function factsOf(prototype: string, args: Arguments): OperationFacts {
   const call = isCall(prototype, "syscall")
     ? (names.get(args[0]) ?? String(args[0]))
     : (/(\w+)\(/.exec(prototype)?.[1] ?? prototype);
-  return { side: "runtime", call, path: args.map(textOf).find((text) => text !== "") ?? "" };
+  const { pointer, purpose } = currentPurpose();
+  return {
+    side: "runtime",
+    call,
+    path: args.map(textOf).find((text) => text !== "") ?? "",
+    pointer,
+    purpose,
+  };
 }
 
 /** A text that ends with a NUL. */

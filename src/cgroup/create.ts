@@ -1,4 +1,5 @@
 import { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH } from "../../bindings/abi/fcntl.ts";
+import { withPurpose } from "../../bindings/ffi/purpose.ts";
 import { mkdirSync, rmdirSync } from "../../bindings/linux/directories.ts";
 import { accessSync, openSync, W_OK } from "../../bindings/linux/files.ts";
 import { dirname } from "../../bindings/linux/paths.ts";
@@ -74,16 +75,19 @@ export function neededControllers(resources: LinuxResources | undefined): Map<st
 
 /** mkdir -p that notes what it made. Inner directories exist usually, so the innermost one is tried first. */
 function makeDirectories(directory: string, created: string[]): void {
-  try {
+  const make = () => {
     mkdirSync(directory, { mode: 0o755 });
     created.push(directory);
+  };
+  const purpose = `make the cgroup ${cgroupName(directory)}`;
+  try {
+    withPurpose("/linux/cgroupsPath", purpose, make);
   } catch (error) {
     const errno = errorCode(error);
     if (errno === "EEXIST") return;
     if (errno === "ENOENT" && dirname(directory).startsWith(`${CGROUP_MOUNT}/`)) {
       makeDirectories(dirname(directory), created);
-      mkdirSync(directory, { mode: 0o755 });
-      created.push(directory);
+      withPurpose("/linux/cgroupsPath", purpose, make);
       return;
     }
     throw mkdirError(directory, errno, error);
@@ -151,7 +155,9 @@ export function checkFitness(directory: string): void {
 export function removeMade(created: readonly string[]): void {
   for (const directory of created.toReversed()) {
     try {
-      rmdirSync(directory);
+      withPurpose("/linux/cgroupsPath", `remove the cgroup ${cgroupName(directory)}`, () =>
+        rmdirSync(directory),
+      );
     } catch (error) {
       if (errorCode(error) === "ENOENT") continue;
       // The first error is the one that matters; somebody else may already use the directory.

@@ -1,3 +1,4 @@
+import { withPurpose } from "../../bindings/ffi/purpose.ts";
 import { closeSync, openSync, readSync } from "../../bindings/linux/files.ts";
 import { waitChanged } from "../../bindings/linux/poll.ts";
 import { errorCode, RuntsError } from "../errors.ts";
@@ -93,7 +94,11 @@ function awaitFrozen(cgroup: string, checkTime: () => void): void {
 
 function writeFreezer(directory: string, frozen: boolean): void {
   try {
-    writeCgroupFile(directory, "cgroup.freeze", frozen ? "1" : "0");
+    withPurpose(
+      "/linux/cgroupsPath",
+      `${frozen ? "freeze" : "thaw"} the cgroup ${cgroupName(directory)}`,
+      () => writeCgroupFile(directory, "cgroup.freeze", frozen ? "1" : "0"),
+    );
   } catch (error) {
     const errno = errorCode(error);
     if (errno === "") throw error;

@@ -1,3 +1,4 @@
+import { withPurpose } from "../../bindings/ffi/purpose.ts";
 import { statSync } from "../../bindings/linux/file-status.ts";
 import { chownSync, readFileSync } from "../../bindings/linux/files.ts";
 import { errorCode, RuntsError } from "../errors.ts";
@@ -34,11 +35,15 @@ export interface CgroupOwner {
 export function delegateCgroup(directory: string, user: CgroupOwner, rootless: boolean): void {
   const owner = ownerFor(user);
   if (owner === undefined) return;
+  const pointer = user.ownUserNamespace ? "/linux/uidMappings" : "/process/user/uid";
   for (const file of ["", ...delegatedFiles()]) {
     const path = file === "" ? directory : `${directory}/${file}`;
     try {
       const before = statSync(path);
-      if (before.uid !== owner) chownSync(path, owner, before.gid);
+      if (before.uid !== owner)
+        withPurpose(pointer, "give the cgroup to the container's user", () =>
+          chownSync(path, owner, before.gid),
+        );
     } catch (error) {
       const errno = errorCode(error);
       if (errno === "ENOENT" || (rootless && errno === "EPERM")) continue;

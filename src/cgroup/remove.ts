@@ -1,6 +1,7 @@
 import { shownName } from "../../bindings/abi/c-string.ts";
 import { errnoName } from "../../bindings/abi/errno.ts";
 import { SIGKILL } from "../../bindings/abi/signal.ts";
+import { withPurpose } from "../../bindings/ffi/purpose.ts";
 import { trySyscall } from "../../bindings/ffi/syscall.ts";
 import { rmdirSync, subdirectories, walkTree } from "../../bindings/linux/directories.ts";
 import { statfsSync } from "../../bindings/linux/file-status.ts";
@@ -30,6 +31,11 @@ const MAX_PAUSE_MS = 50;
  * does not exist is fine. The root cgroup has neither of the two files, and so can't be killed.
  */
 export function killCgroup(directory: string): void {
+  const purpose = `kill all processes of the cgroup ${cgroupName(directory)}`;
+  withPurpose("/linux/cgroupsPath", purpose, () => killAll(directory));
+}
+
+function killAll(directory: string): void {
   try {
     writeCgroupFile(directory, "cgroup.kill", "1");
   } catch (error) {
@@ -95,6 +101,11 @@ function tryWrite(directory: string, frozen: string): boolean {
  * stays as it is unless `mayKill` allows it.
  */
 export function removeCgroup(directory: string, mayKill: () => boolean = () => true): void {
+  const purpose = `remove the cgroup ${cgroupName(directory)}`;
+  withPurpose("/linux/cgroupsPath", purpose, () => removeTree(directory, mayKill));
+}
+
+function removeTree(directory: string, mayKill: () => boolean): void {
   if (!isRemovable(directory)) return;
   if (tryRemove(directory) || !mayKill()) return;
   // The usual reason is that init was killed a moment ago; cgroups that the container made are the other one.

@@ -15,7 +15,7 @@ export async function debugged(
   log.debug(`${what}: the containers' state is in ${root}`);
   const profile = args.string("profile");
   if (profile !== undefined) log.debug(`${what}: its steps are in the profile ${profile}`);
-  const end = logSteps(log, command, { root, id, pidFile: args.string("pid-file") ?? "" });
+  const end = logSteps(log, command);
   try {
     const code = await action();
     log.debug(`${what}: exit code ${code}`);

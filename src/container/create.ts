@@ -1,5 +1,4 @@
-import { rmSync } from "../../bindings/linux/directories.ts";
-import { writeFileSync } from "../../bindings/linux/files.ts";
+import { withPurpose } from "../../bindings/ffi/purpose.ts";
 import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import { randomNumber } from "../../bindings/linux/random.ts";
 import { killAndReap } from "../../bindings/linux/reap.ts";
@@ -48,7 +47,9 @@ import {
   describeOperations,
   initialState,
   makeContainerDirectory,
+  removeContainerDirectory,
   type SavedState,
+  saveConfig,
   startSocketPath,
   writeState,
 } from "./record/saved-state.ts";
@@ -109,7 +110,7 @@ function createFor(
   const directory = makeContainerDirectory(context.root, options.id);
   let creation: Creation | undefined;
   try {
-    writeFileSync(`${directory}/config.json`, bytes, { mode: 0o600 });
+    saveConfig(directory, bytes);
     const notify = prepareNotify(context, config, directory);
     creation = new Creation(context, options, {
       config: notify?.config ?? config,
@@ -119,7 +120,7 @@ function createFor(
     });
     return creation.run(receivers);
   } catch (error) {
-    if (creation === undefined) rmSync(directory, { recursive: true, force: true });
+    if (creation === undefined) removeContainerDirectory(directory);
     const reason = creation?.explain(error) ?? error;
     creation?.undo();
     throw reason;
@@ -268,7 +269,11 @@ class Creation {
 
   #listen(): number {
     const path = startSocketPath(this.#directory);
-    const listener = new OwnedDescriptor(inNetworkOfInit(this.#saved, () => listenUnix(path)));
+    const listener = new OwnedDescriptor(
+      withPurpose("", "make the socket that init waits on", () =>
+        inNetworkOfInit(this.#saved, () => listenUnix(path)),
+      ),
+    );
     this.#listener = listener;
     return listener.number;
   }
@@ -389,7 +394,7 @@ class Creation {
       () => this.#parts?.hostMount?.remove(),
       () => this.#parts?.resctrl?.undo(),
       () => this.#parts?.netDevices?.moveBack(),
-      () => rmSync(this.#directory, { recursive: true, force: true }),
+      () => removeContainerDirectory(this.#directory),
       () => this.#parts?.hooks?.poststop(),
       () => this.#listener?.close(),
       () => this.#parts?.scope?.close(),

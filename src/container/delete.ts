@@ -1,5 +1,4 @@
-import { rmdirSync, rmSync } from "../../bindings/linux/directories.ts";
-import { existsSync, unlinkSync } from "../../bindings/linux/files.ts";
+import { existsSync } from "../../bindings/linux/files.ts";
 import { killCgroup, removeCgroup } from "../cgroup/remove.ts";
 import { removeScope, type SavedScope } from "../cgroup/systemd/scope.ts";
 import { RuntsError } from "../errors.ts";
@@ -17,6 +16,7 @@ import {
   checkId,
   containerDirectory,
   doesNotExist,
+  removeContainerDirectory,
   type SavedState,
   tryReadState,
 } from "./record/saved-state.ts";
@@ -45,7 +45,7 @@ export function deleteContainer(context: GlobalOptions, id: string, { force, onl
     const saved = readOrEnd(context, id, directory, force);
     if (saved === undefined && !force) throw doesNotExist(id);
     if (saved === undefined) {
-      removeDirectory(directory);
+      removeContainerDirectory(directory);
       return;
     }
     if (only !== undefined && (saved.pid !== only.pid || saved.startTime !== only.startTime)) return;
@@ -76,7 +76,7 @@ export function destroy(
   if (saved.resctrl !== undefined) removeGroups(saved.resctrl);
   if (saved.hostMount !== undefined) removeHostMount(saved.hostMount);
   const runPoststop = saved.hasPoststop ? poststopOf(context, directory, saved, force) : undefined;
-  removeDirectory(directory);
+  removeContainerDirectory(directory);
   runPoststop?.();
 }
 
@@ -126,17 +126,6 @@ function removeUnit({ log }: GlobalOptions, scope: SavedScope, cgroup: string): 
     removeScope(scope, cgroup);
   } catch (error) {
     log.warn(`unit ${scope.unit}: ${error instanceof Error ? error.message : error}`);
-  }
-}
-
-/** Removes the container's directory: the files that it always has first, since a search for others takes longer. */
-function removeDirectory(directory: string): void {
-  try {
-    unlinkSync(`${directory}/config.json`);
-    unlinkSync(`${directory}/state.json`);
-    rmdirSync(directory);
-  } catch {
-    rmSync(directory, { recursive: true, force: true });
   }
 }
 

@@ -8,8 +8,10 @@ import {
   SIGTTOU,
   SIGURG,
   SIGWINCH,
+  signalName,
   signalNumber,
 } from "../../bindings/abi/signal.ts";
+import { withPurpose } from "../../bindings/ffi/purpose.ts";
 import { closeSync } from "../../bindings/linux/files.ts";
 import { pidfdSendSignal } from "../../bindings/linux/pidfd.ts";
 import { hasEvent } from "../cgroup/freeze.ts";
@@ -47,7 +49,10 @@ export function killContainer(
     const sent = status === "created" && endsProcess(number) ? SIGKILL : number;
     const everybody = sent === SIGKILL && !saved.ownPidNamespace && saved.cgroup !== "";
     if (everybody) killCgroup(saved.cgroup);
-    if (!pidfdSendSignal(pidfd, sent) && !everybody && !all) throw notRunning(id);
+    const hasReceived = withPurpose("", `send ${signalName(sent)} to process ${saved.pid}`, () =>
+      pidfdSendSignal(pidfd, sent),
+    );
+    if (!hasReceived && !everybody && !all) throw notRunning(id);
   } finally {
     closeSync(pidfd);
   }

@@ -1,3 +1,4 @@
+import { withPurpose } from "../../bindings/ffi/purpose.ts";
 import { rmSync } from "../../bindings/linux/directories.ts";
 import { closeSync } from "../../bindings/linux/files.ts";
 import { connectUnix } from "../../bindings/linux/unix-socket.ts";
@@ -151,7 +152,7 @@ function releaseBy(agent: SeccompAgent | undefined, directory: string, saved: Sa
     throw withExecHint(startFailure(saved, failed), { pid: saved.pid, channel: connection, process });
   } finally {
     closeSync(connection);
-    rmSync(path, { force: true });
+    withPurpose("", "remove the socket that init has waited on", () => rmSync(path, { force: true }));
   }
 }
 
@@ -171,7 +172,7 @@ function agentOf(directory: string): SeccompAgent {
 /** Nobody listens any more if init has ended in this very moment. */
 function connectToInit(path: string, saved: SavedState): number {
   try {
-    return inNetworkOfInit(saved, () => connectUnix(path));
+    return withPurpose("", "let init go on", () => inNetworkOfInit(saved, () => connectUnix(path)));
   } catch (error) {
     if (!(error instanceof SyscallError) || error.errno !== "ECONNREFUSED") throw error;
     throw wrongStatus(path, "cannot start a container that has stopped");

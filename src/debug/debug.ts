@@ -2,7 +2,7 @@ import { substituteKernel } from "../../bindings/ffi/syscall.ts";
 import { tapStubs } from "../../bindings/stub/client.ts";
 import { StubProcesses } from "../../bindings/stub/stub-processes.ts";
 import type { Log } from "../log.ts";
-import { RuntimeSteps, type Subject } from "./runtime-steps.ts";
+import { loggingKernel } from "./runtime-steps.ts";
 import { StepLog } from "./steps.ts";
 import { StubSteps } from "./stub-steps.ts";
 
@@ -11,12 +11,11 @@ import { StubSteps } from "./stub-steps.ts";
  * asks for it. It logs no data that is written or passed, since environments, arguments and data of mounts may hold secrets. Returns a
  * function that stops it.
  */
-export function logSteps(log: Log, command: string, subject: Subject): () => void {
+export function logSteps(log: Log, command: string): () => void {
   const steps = new StepLog(log);
   const processes = new StubProcesses();
-  const stubs = new Set<number>();
-  tapStubs(new StubSteps(steps, processes, command === "exec" ? "process" : "init", stubs));
-  substituteKernel(new RuntimeSteps(steps, processes, subject, stubs).call);
+  tapStubs(new StubSteps(steps, processes, command === "exec" ? "process" : "init"));
+  substituteKernel(loggingKernel(steps, processes));
   return () => {
     substituteKernel(undefined);
     tapStubs(undefined);

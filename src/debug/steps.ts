@@ -1,5 +1,7 @@
 import { errnoMessage, errnoName } from "../../bindings/abi/errno.ts";
+import { currentPurpose } from "../../bindings/ffi/purpose.ts";
 import { onKernel } from "../../bindings/ffi/syscall.ts";
+import { hookOf } from "../container/hooks/hooks.ts";
 import type { Log } from "../log.ts";
 
 /** Something that a process has done, or tried to do, for one property. */
@@ -17,15 +19,14 @@ export interface Step {
 export class StepLog {
   readonly #log: Log;
   #last = "";
-  /** The hook that is running: each step belongs to it meanwhile. */
-  hook: { readonly name: string; readonly pointer: string } | undefined;
 
   constructor(log: Log) {
     this.#log = log;
   }
 
   tell({ by, pointer, purpose, failure }: Step): void {
-    const asked = this.hook?.pointer ?? pointer;
+    // While a hook runs, each step is the hook's.
+    const asked = hookOf(currentPurpose())?.pointer ?? pointer;
     const message = `${by}: ${purpose}${failure === undefined ? "" : `: ${failure}`}`;
     const key = `${message} ${asked}`;
     if (key === this.#last) return;

@@ -19,7 +19,7 @@ function told(
     lines.push([message, pointer]);
   };
   const steps = new StepLog({ debug, info: silent, warn: silent, error: silent });
-  const tap = new StubSteps(steps, new StubProcesses(), "init", new Set());
+  const tap = new StubSteps(steps, new StubProcesses(), "init");
   const channel = new StubChannel(-1);
   const program = channel.program();
   write(program);

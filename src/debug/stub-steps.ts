@@ -1,6 +1,8 @@
+import { currentPurpose } from "../../bindings/ffi/purpose.ts";
 import type { StubChannel, StubTap } from "../../bindings/stub/client.ts";
 import type { Operation, Program, Reply } from "../../bindings/stub/program.ts";
 import { cloneChannel, type StubProcesses } from "../../bindings/stub/stub-processes.ts";
+import { hookOf } from "../container/hooks/hooks.ts";
 import { failureOf, type StepLog } from "./steps.ts";
 
 /** Operations that the stub does without the kernel or for its channel: they are no steps. */
@@ -15,27 +17,24 @@ export class StubSteps implements StubTap {
   readonly #processes: StubProcesses;
   /** Name of the process that the stub clones: init, or that of an exec. */
   readonly #name: string;
-  /** Pids of the stubs that were spawned. */
-  readonly #stubs: Set<number>;
 
-  constructor(steps: StepLog, processes: StubProcesses, name: string, stubs: Set<number>) {
+  constructor(steps: StepLog, processes: StubProcesses, name: string) {
     this.#steps = steps;
     this.#processes = processes;
     this.#name = name;
-    this.#stubs = stubs;
   }
 
   spawn(channel: number, spawn: () => number): number {
     this.#processes.serve(channel, "stub");
     const pid = spawn();
-    this.#stubs.add(pid);
-    this.#steps.tell({ by: "runtime", pointer: "", purpose: "spawn the stub" });
+    const { pointer, purpose } = currentPurpose();
+    this.#steps.tell({ by: "runtime", pointer, purpose });
     return pid;
   }
 
   send({ descriptor }: StubChannel, program: Program): Program {
     const channel = cloneChannel(program);
-    if (channel !== undefined) this.#processes.serve(channel, this.#steps.hook?.name ?? this.#name);
+    if (channel !== undefined) this.#processes.serve(channel, hookOf(currentPurpose())?.name ?? this.#name);
     if (program.quiet) {
       const by = `${this.#processes.nameOf(descriptor)}, on its own`;
       for (const { call, pointer, purpose } of program.operations)

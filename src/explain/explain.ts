@@ -10,9 +10,7 @@ import { tapStubs } from "../../bindings/stub/client.ts";
 import { SyscallError } from "../../bindings/syscall-error.ts";
 import { type Caller, inspectCaller, managerOf } from "../container/caller/caller.ts";
 import type { CreateOptions, GlobalOptions } from "../container/context.ts";
-import { netDevicePointer } from "../container/create/net-devices.ts";
 import { createContainer } from "../container/create.ts";
-import { hookOf, type NamedHook } from "../container/hooks/hooks.ts";
 import { startContainer } from "../container/start.ts";
 import { RuntsError } from "../errors.ts";
 import { mapLines } from "../init/id-mappings.ts";
@@ -24,9 +22,8 @@ import { withOwnIds } from "../spec/own-ids.ts";
 import type { Config } from "../spec/types.ts";
 import { joinedNetwork } from "./joined-network.ts";
 import { Names } from "./names.ts";
-import { type Explanation, HOOK_STEPS, Recorder, type Stage } from "./operation.ts";
-import { Reasons } from "./reasons.ts";
-import { runtimeArguments, writtenText } from "./runtime-arguments.ts";
+import { type Explanation, Recorder } from "./operation.ts";
+import { runtimeArguments } from "./runtime-arguments.ts";
 import { SimulatedKernel } from "./simulation/kernel.ts";
 import { SimulatedNamespace } from "./simulation/namespace.ts";
 import { mappingsOf } from "./simulation/processes.ts";
@@ -87,7 +84,6 @@ class Simulation {
   readonly #caller: Caller;
   readonly #kernel: SimulatedKernel;
   readonly #stubs: SimulatedStubs;
-  readonly #reasons: Reasons;
   /** Whether `start` is connecting to init. */
   #released = false;
 
@@ -106,13 +102,8 @@ class Simulation {
     this.#kernel.deniesBpf = !caller.privileged || caller.inUserNamespace;
     const view = new ContainerView(config, options.bundle, rootfsPath(config, options.bundle));
     this.#stubs = new SimulatedStubs(this.#names, this.recorder, this.#kernel, view);
-    this.#reasons = new Reasons(config, {
-      root: context.root,
-      directory: `${context.root}/${options.id}`,
-      pidFile: options.pidFile ?? "",
-    });
     this.#setProcesses();
-    this.#followHooks();
+    this.#followStart();
     this.#followNetworks();
   }
 
@@ -135,7 +126,7 @@ class Simulation {
         { ...this.#options, caller: this.#caller },
         isTerminal ? openTerminal : undefined,
       );
-      this.recorder.stage = { step: 6 };
+      this.recorder.step = 6;
       await startContainer(this.#context, this.#options.id, { notify: "by nobody" });
       return undefined;
     } catch (error) {
@@ -197,21 +188,10 @@ class Simulation {
     const { networks } = this.#kernel;
     const { permitted } = this.#caller;
     networks.mayChange = ((permitted >> BigInt(capabilityNames.indexOf("CAP_NET_ADMIN"))) & 1n) === 1n;
-    networks.onChange = ({ device, purpose, args }) => {
-      const pointer = netDevicePointer(device);
-      this.recorder.add({ by: "runtime", pointer, purpose, call: "sendto", args });
-    };
+    networks.onChange = (args) => this.recorder.addOwn("sendto", args);
   }
 
-  /** A hook runs as long as the memory file that is its input is open. */
-  #followHooks(): void {
-    let before = this.recorder.stage;
-    this.#kernel.onMemoryFile = (memoryFile, isOpen) => {
-      const hook = hookOf(memoryFile);
-      if (hook === undefined) return;
-      if (isOpen) before = this.recorder.stage;
-      this.recorder.stage = isOpen ? stageOf(hook, before) : before;
-    };
+  #followStart(): void {
     this.#kernel.onConnect = (path) => {
       if (path.endsWith("/start.sock")) this.#released = true;
     };
@@ -219,25 +199,13 @@ class Simulation {
 
   #observe(call: SyscallName, args: readonly NativeArgument[], path: string): void {
     const releases = this.#released && call === "connect";
-    if (releases) this.recorder.stage = { step: 8 };
-    const { stage } = this.recorder;
-    if (undoes(call, path, stage.step)) this.recorder.stopped = true;
-    const reason = this.#reasons.of({ call, path, value: writtenText(call, args), number: Number(args[1]) });
-    this.recorder.add({
-      by: "runtime",
-      pointer: stage.hook?.pointer ?? reason.pointer,
-      purpose: reason.purpose,
-      call,
-      args: runtimeArguments(call, args, path),
-    });
+    if (releases) this.recorder.step = 8;
+    if (undoes(call, path, this.recorder.stage.step)) this.recorder.stopped = true;
+    this.recorder.addOwn(call, runtimeArguments(call, args, path));
     if (!releases) return;
     this.#released = false;
     this.#stubs.started();
   }
-}
-
-function stageOf(hook: NamedHook, { step }: Stage): Stage {
-  return { step: HOOK_STEPS.find(([kind]) => kind === hook.kind)?.[1] ?? step, hook };
 }
 
 /** The first thing of the undoing of a create that has failed. */

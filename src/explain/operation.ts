@@ -1,4 +1,6 @@
+import { currentPurpose } from "../../bindings/ffi/purpose.ts";
 import type { Guard } from "../../bindings/stub/program.ts";
+import { hookOf, type NamedHook } from "../container/hooks/hooks.ts";
 
 /** One thing that create or start would do. */
 export interface ExplainedOperation {
@@ -57,21 +59,34 @@ export interface Explanation {
   readonly error?: { readonly message: string; readonly pointer: string };
 }
 
-/** Whose turn it is, and for which step. */
+/** A step of the lifecycle, and the hook that runs in it. */
 export interface Stage {
   readonly step: number;
-  readonly hook?: { readonly name: string; readonly pointer: string };
+  readonly hook?: NamedHook;
 }
 
 export class Recorder {
   readonly operations: ExplainedOperation[] = [];
   readonly warnings = new Set<string>();
   readonly notes = new Set<string>();
-  stage: Stage = { step: 2 };
-  /** What is done to undo a failed create is no part of it. */
+  /** The step while no hook runs. */
+  step = 2;
+  /** Whether create has failed: what it undoes then is not recorded. */
   stopped = false;
+
+  get stage(): Stage {
+    const hook = hookOf(currentPurpose());
+    if (hook === undefined) return { step: this.step };
+    return { step: HOOK_STEPS.find(([kind]) => kind === hook.kind)?.[1] ?? this.step, hook };
+  }
 
   add(operation: Omit<ExplainedOperation, "step">, step = this.stage.step): void {
     if (!this.stopped) this.operations.push({ step, ...operation });
+  }
+
+  /** Adds an operation of the runtime itself, for the purpose that it is done for now. */
+  addOwn(call: string, args: readonly string[], { pointer, purpose } = currentPurpose()): void {
+    const hook = this.stage.hook;
+    this.add({ by: "runtime", pointer: hook?.pointer ?? pointer, purpose: purpose || call, call, args });
   }
 }

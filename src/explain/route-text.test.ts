@@ -10,7 +10,7 @@ import {
   RTM_SETLINK,
 } from "../../bindings/abi/netlink.ts";
 import { type Attributes, uint32, withAttributes } from "../../bindings/linux/netlink.ts";
-import { internetAddress, routeRequestText } from "./route-text.ts";
+import { routeRequestText } from "./route-text.ts";
 
 const V6 = Uint8Array.of(0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7);
 
@@ -49,16 +49,5 @@ describe("routeRequestText", () => {
         '[{nla_type=IFA_ADDRESS}, inet_pton(AF_INET6, "2001:db8::7")], ' +
         '[{nla_type=IFA_RT_PRIORITY}, 100], [{nla_type=IFA_PROTO}, "\\x03"]]',
     );
-  });
-});
-
-describe("internetAddress", () => {
-  it.each([
-    [Uint8Array.of(192, 0, 2, 7), "192.0.2.7"],
-    [V6, "2001:db8::7"],
-    [new Uint8Array(16), "::"],
-    [Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 0, 2, 7), "::ffff:192.0.2.7"],
-  ])("%o is %s", (bytes, text) => {
-    expect(internetAddress(bytes)).toBe(text);
   });
 });

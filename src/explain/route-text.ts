@@ -8,6 +8,7 @@ import {
   numberIn,
   textOf,
 } from "../../bindings/linux/netlink.ts";
+import { internetAddress } from "../../bindings/linux/network-interface.ts";
 
 /**
  * Requests to rtnetlink(7) as text, in the notation of strace(1). Lengths and sequence numbers are left out, and so are the fields
@@ -27,17 +28,6 @@ export function routeRequestText(request: Message, nameOf: (index: number) => st
   const attributes = attributesIn(body.subarray(isLink ? ifinfomsg.size : ifaddrmsg.size));
   const list = isLink ? attributesText(attributes, LINK) : attributesText(attributes, ADDRESS);
   return `[${[header, struct, ...list].join(", ")}]`;
-}
-
-/** `192.0.2.7` or `2001:db8::7` */
-export function internetAddress(bytes: Uint8Array): string {
-  if (bytes.length !== 16) return bytes.join(".");
-  const view = new DataView(bytes.buffer, bytes.byteOffset);
-  const groups = Array.from({ length: 8 }, (_, index) => view.getUint16(2 * index).toString(16));
-  // The form of RFC 5952, which is that of inet_ntop(3), but for addresses that end with one of IPv4.
-  const shortest = new URL(`http://[${groups.join(":")}]`).hostname.slice(1, -1);
-  if (!/^::ffff:[0-9a-f]+:[0-9a-f]+$/.test(shortest)) return shortest;
-  return `::ffff:${bytes.subarray(12).join(".")}`;
 }
 
 const messageType = oneOf(netlink, "RTM_");

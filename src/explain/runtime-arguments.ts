@@ -33,11 +33,6 @@ export function runtimeArguments(call: SyscallName, args: readonly NativeArgumen
   }
 }
 
-/** What a call writes. */
-export function writtenText(call: SyscallName, args: readonly NativeArgument[]): string {
-  return call === "write" ? new TextDecoder().decode(bytesOf(args[1]).subarray(0, Number(args[2]))) : "";
-}
-
 /** The record has the time of day and pids in it; the config is the reader's own. */
 function content(args: readonly NativeArgument[], path: string): string[] {
   if (/\/state\.json\.new$/.test(path)) return ["<the record>", "<its length>"];

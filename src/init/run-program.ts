@@ -1,4 +1,5 @@
 import { errnoMessage, errnoName } from "../../bindings/abi/errno.ts";
+import { withPurpose } from "../../bindings/ffi/purpose.ts";
 import { ANSWER_TIMEOUT_S, type StubChannel } from "../../bindings/stub/client.ts";
 import { type Program, pathOf, type Reply } from "../../bindings/stub/program.ts";
 import { SyscallError } from "../../bindings/syscall-error.ts";
@@ -117,10 +118,10 @@ function failedCall(error: unknown): FailedCall | undefined {
   return { call, errno: error.code, path };
 }
 
-/** Does something on behalf of a config property: a failure names it. */
+/** Does something on behalf of a config property: a failure names it, as do `explain`, `--profile` and `--debug`. */
 export function onBehalfOf<T>(pointer: string, purpose: string, action: () => T): T {
   try {
-    return action();
+    return withPurpose(pointer, purpose, action);
   } catch (error) {
     throw asRuntsError(error, pointer, purpose);
   }

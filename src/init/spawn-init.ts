@@ -150,7 +150,7 @@ function cloneByStub(stub: Stub, options: SpawnOptions, opened: OwnedDescriptor[
   const end = () => {
     hasEnded = true;
     parent.close();
-    killAndReap(pid);
+    killAndReap(pid, "end the stub, which has done its work");
   };
   const close = () => {
     init.close();

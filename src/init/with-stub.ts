@@ -23,6 +23,6 @@ export function withStub<T>(action: (channel: StubChannel, pid: number) => T): T
   } finally {
     for (const descriptor of passedOn) descriptor.close();
     channel.close();
-    if (pid !== undefined) killAndReap(pid);
+    if (pid !== undefined) killAndReap(pid, "end the stub, which has done its work");
   }
 }

@@ -1,4 +1,5 @@
 import type { NativeArgument } from "../../bindings/ffi/koffi.ts";
+import { currentPurpose } from "../../bindings/ffi/purpose.ts";
 import { callKernel, type SyscallName, substituteKernel } from "../../bindings/ffi/syscall.ts";
 import { writeFileSync } from "../../bindings/linux/files.ts";
 import { type StubChannel, type StubTap, tapStubs } from "../../bindings/stub/client.ts";
@@ -34,7 +35,8 @@ export class Profile {
     const begin = this.#clock.now();
     const result = callKernel(name, args);
     const end = this.#clock.now();
-    this.#calls.push({ by: "runtime", call: name, begin, end, pointer: "", purpose: "", path: pathIn(args) });
+    const { pointer, purpose } = currentPurpose();
+    this.#calls.push({ by: "runtime", call: name, begin, end, pointer, purpose, path: pathIn(args) });
     if (name === "socketpair") this.#stubs.pair(args[3]);
     return result;
   }
@@ -107,8 +109,8 @@ class TimedStubs implements StubTap {
     const begin = this.#clock.now();
     const pid = spawn();
     const end = this.#clock.now();
-    const purpose = "spawn the stub";
-    this.#calls.push({ by: "runtime", call: "posix_spawn", begin, end, pointer: "", purpose, path: "" });
+    const { pointer, purpose } = currentPurpose();
+    this.#calls.push({ by: "runtime", call: "posix_spawn", begin, end, pointer, purpose, path: "" });
     return pid;
   }
 

@@ -9,8 +9,9 @@ export interface TimedCall {
   /** Microseconds since the profile began. */
   readonly begin: number;
   readonly end: number;
-  /** Empty for calls of the runtime's own. */
+  /** Empty if no property asks for it. */
   readonly pointer: string;
+  /** Empty where none is given: for calls of the runtime that only look. */
   readonly purpose: string;
   readonly path: string;
 }

@@ -1,5 +1,6 @@
 import { errnoMessage } from "../../bindings/abi/errno.ts";
 import { O_APPEND, O_WRONLY } from "../../bindings/abi/fcntl.ts";
+import { withPurpose } from "../../bindings/ffi/purpose.ts";
 import { mkdirSync, rmdirSync } from "../../bindings/linux/directories.ts";
 import { closeSync, existsSync, openSync, readFileSync, writeSync } from "../../bindings/linux/files.ts";
 import { errorCode, RuntsError } from "../errors.ts";
@@ -110,7 +111,7 @@ export class ContainerGroups {
 
   #makeDirectory(path: string, pointer: string, purpose: string): void {
     try {
-      this.#directories.make(path);
+      withPurpose(pointer, purpose, () => this.#directories.make(path));
     } catch (error) {
       throw groupError(pointer, purpose, codeOf(error), path, lastStatus(this.#root));
     }
@@ -120,7 +121,9 @@ export class ContainerGroups {
 
 /** Puts a process into the groups: into the class first, since a monitoring group takes processes of its class only. */
 export function joinGroups({ joined }: SavedGroups, pid: number): void {
-  for (const directory of joined) writeTo(`${directory}/tasks`, String(pid), POINTER);
+  withPurpose(POINTER, "put the process into its groups of resctrl", () => {
+    for (const directory of joined) writeTo(`${directory}/tasks`, String(pid), POINTER);
+  });
 }
 
 /** Removes what goes with the container; processes that are left in a group fall back to its parent. */
@@ -136,7 +139,9 @@ export function updateSchemata({ joined }: SavedGroups, root: string, writes: re
 
 /** Each value in a write of its own: the kernel takes a cache only once in one write. It wants whole lines. */
 function writeLine(root: string, file: string, value: string, pointer: string): void {
-  writeTo(file, `${value}\n`, pointer, () => lastStatus(root));
+  withPurpose(pointer, "set the limits of the class of service", () =>
+    writeTo(file, `${value}\n`, pointer, () => lastStatus(root)),
+  );
 }
 
 function writeTo(file: string, text: string, pointer: string, status: () => string = () => ""): void {
@@ -154,7 +159,7 @@ function writeTo(file: string, text: string, pointer: string, status: () => stri
 
 function removeDirectory(path: string, directories: Directories): void {
   try {
-    directories.remove(path);
+    withPurpose(POINTER, "remove the group of resctrl", () => directories.remove(path));
   } catch (error) {
     // With a class its monitoring groups go, and with a reboot everything.
     if (codeOf(error) !== "ENOENT") throw groupError(POINTER, "remove the group", codeOf(error), path);

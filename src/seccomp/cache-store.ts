@@ -1,4 +1,5 @@
 import { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } from "../../bindings/abi/fcntl.ts";
+import { withPurpose } from "../../bindings/ffi/purpose.ts";
 import { mkdirSync, readdirSync } from "../../bindings/linux/directories.ts";
 import { lstatSync } from "../../bindings/linux/file-status.ts";
 import {
@@ -38,16 +39,18 @@ export function storeFilter(
     linkerIdentity: identityOf(LINKER_CACHE),
   });
   if (bytes.length > MAX_ENTRY_BYTES) throw new Error(`the profile is too large: ${bytes.length} bytes`);
-  makeDirectory(directory);
-  const folder = openFolder(directory);
-  try {
-    // By the descriptor: what was checked is what is written to.
-    const path = `/proc/self/fd/${folder}`;
-    writeAtomically(path, key.name, bytes);
-    evict(path);
-  } finally {
-    closeSync(folder);
-  }
+  withPurpose("/linux/seccomp", "keep the compiled filter for later containers", () => {
+    makeDirectory(directory);
+    const folder = openFolder(directory);
+    try {
+      // By the descriptor: what was checked is what is written to.
+      const path = `/proc/self/fd/${folder}`;
+      writeAtomically(path, key.name, bytes);
+      evict(path);
+    } finally {
+      closeSync(folder);
+    }
+  });
 }
 
 /** The libseccomp that this process has loaded. */

@@ -1,6 +1,7 @@
 import { errnoName } from "../../../bindings/abi/errno.ts";
 import { O_DIRECTORY, O_PATH } from "../../../bindings/abi/fcntl.ts";
 import { addressOf } from "../../../bindings/ffi/koffi.ts";
+import { withPurpose } from "../../../bindings/ffi/purpose.ts";
 import { trySyscall } from "../../../bindings/ffi/syscall.ts";
 import { closeSync, openSync, readFileSync } from "../../../bindings/linux/files.ts";
 import { RuntsError } from "../../errors.ts";
@@ -33,6 +34,16 @@ export interface DeviceOptions {
  * `undefined` is a program that allows everything, which is none at all.
  */
 export function attachDeviceProgram(
+  directory: string,
+  instructions: Uint8Array<ArrayBuffer> | undefined,
+  options: DeviceOptions,
+): void {
+  withPurpose(POINTER, "decide about devices by a program", () =>
+    replacePrograms(directory, instructions, options),
+  );
+}
+
+function replacePrograms(
   directory: string,
   instructions: Uint8Array<ArrayBuffer> | undefined,
   options: DeviceOptions,

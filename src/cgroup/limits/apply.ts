@@ -1,3 +1,4 @@
+import { withPurpose } from "../../../bindings/ffi/purpose.ts";
 import { errorCode, RuntsError } from "../../errors.ts";
 import { parseNumberList } from "../../spec/number-list.ts";
 import type { LinuxResources } from "../../spec/types.ts";
@@ -54,7 +55,7 @@ function readBytes(directory: string, file: string): bigint {
 export function applyWrite(directory: string, write: CgroupWrite, options: ResourceOptions): void {
   const { file, value, fallback, unlimited = false, optional = false } = write;
   try {
-    writeCgroupFile(directory, file, value);
+    withPurpose(write.pointer, `set ${file}`, () => writeCgroupFile(directory, file, value));
     if (file.startsWith("cpuset.")) checkCpuset(directory, write);
   } catch (error) {
     const errno = errorCode(error);

@@ -1,3 +1,4 @@
+import { withPurpose } from "../../../bindings/ffi/purpose.ts";
 import { errorCode, RuntsError } from "../../errors.ts";
 import {
   CGROUP_MOUNT,
@@ -31,10 +32,10 @@ export function enableControllers(directory: string, needed: ReadonlyMap<string,
     // threaded ones. Only a setting that needs nothing else is worth that.
     if (internalProcesses(ancestor).length > 0) {
       if ([...needed.keys()].every((name) => THREADED_CONTROLLERS.includes(name)))
-        for (const name of missing) if (needed.has(name)) tryEnable(ancestor, [name]);
-    } else if (!tryEnable(ancestor, missing) && missing.length > 1) {
+        for (const name of missing) if (needed.has(name)) tryEnable(ancestor, [name], needed);
+    } else if (!tryEnable(ancestor, missing, needed) && missing.length > 1) {
       // One refused controller refuses the whole write.
-      for (const name of missing) tryEnable(ancestor, [name]);
+      for (const name of missing) tryEnable(ancestor, [name], needed);
     }
   }
 }
@@ -47,9 +48,16 @@ function internalProcesses(directory: string): number[] {
   return tryReadCgroupFile(directory, "cgroup.type") === undefined ? [] : ownProcesses(directory);
 }
 
-function tryEnable(directory: string, controllers: readonly string[]): boolean {
+function tryEnable(
+  directory: string,
+  controllers: readonly string[],
+  needed: ReadonlyMap<string, string>,
+): boolean {
+  const asking = [...needed].find(([name]) => controllers.includes(name))?.[1] ?? "/linux/cgroupsPath";
   try {
-    writeCgroupFile(directory, "cgroup.subtree_control", controllers.map((name) => `+${name}`).join(" "));
+    withPurpose(asking, "enable controllers for the cgroups below", () =>
+      writeCgroupFile(directory, "cgroup.subtree_control", controllers.map((name) => `+${name}`).join(" ")),
+    );
     return true;
   } catch (error) {
     if (errorCode(error) === "") throw error;
@@ -71,7 +79,9 @@ export function checkCgroupType(directory: string, needed: ReadonlyMap<string, s
   }
   if (type !== "domain invalid") return;
   try {
-    writeCgroupFile(directory, "cgroup.type", "threaded");
+    withPurpose("/linux/cgroupsPath", "make the cgroup threaded", () =>
+      writeCgroupFile(directory, "cgroup.type", "threaded"),
+    );
   } catch (error) {
     const errno = errorCode(error);
     if (errno === "") throw error;

@@ -1,3 +1,4 @@
+import { withPurpose } from "../../../bindings/ffi/purpose.ts";
 import { RuntsError, reworded } from "../../errors.ts";
 import type { LinuxResources } from "../../spec/types.ts";
 import { tryReadCgroupFile, writeCgroupFile } from "../files.ts";
@@ -62,9 +63,9 @@ export class ResourceUpdate {
 
   /** Those that could not be written. */
   #restore(writes: readonly CgroupWrite[]): CgroupWrite[] {
-    return writes.filter(({ file, value }) => {
+    return writes.filter(({ file, value, pointer }) => {
       try {
-        writeCgroupFile(this.#directory, file, value);
+        withPurpose(pointer, `set ${file} back`, () => writeCgroupFile(this.#directory, file, value));
         return false;
       } catch {
         return true;

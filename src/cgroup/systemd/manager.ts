@@ -1,3 +1,4 @@
+import { withPurpose } from "../../../bindings/ffi/purpose.ts";
 import { existsSync } from "../../../bindings/linux/files.ts";
 import { type Bus, BusError, type BusValue, openBus } from "../../../bindings/linux/sd-bus.ts";
 import { SyscallError } from "../../../bindings/syscall-error.ts";
@@ -38,7 +39,8 @@ export class Manager {
 
   constructor(kind: ManagerKind) {
     this.#kind = kind;
-    this.#bus = connect(kind);
+    const owner = kind === "user" ? "the user's systemd" : "systemd";
+    this.#bus = withPurpose("", `connect to the bus of ${owner}`, () => connect(kind));
   }
 
   /** The manager's own cgroup, below which all of its units are; empty for the root. */
@@ -54,7 +56,9 @@ export class Manager {
     for (let retried = false; ; ) {
       try {
         const args = [unit, "fail", encoded(sent), []];
-        const answer = this.#call("StartTransientUnit", "ssa(sv)a(sa(sv))", args, "o", sent);
+        const answer = withPurpose(POINTER, `have systemd make ${unit}`, () =>
+          this.#call("StartTransientUnit", "ssa(sv)a(sa(sv))", args, "o", sent),
+        );
         return this.#job("start", unit, answer);
       } catch (error) {
         if (!(error instanceof BusError)) throw error;
@@ -74,7 +78,9 @@ export class Manager {
   setUnitProperties(unit: string, properties: readonly UnitProperty[]): void {
     for (let sent = properties; ; ) {
       try {
-        this.#call("SetUnitProperties", "sba(sv)", [unit, true, encoded(sent)], "", sent);
+        withPurpose("", `have systemd change ${unit}`, () =>
+          this.#call("SetUnitProperties", "sba(sv)", [unit, true, encoded(sent)], "", sent),
+        );
         return;
       } catch (error) {
         if (!(error instanceof BusError)) throw error;
@@ -89,7 +95,9 @@ export class Manager {
   stopUnit(unit: string): boolean {
     this.#listenForJobs();
     try {
-      this.#job("stop", unit, this.#call("StopUnit", "ss", [unit, "replace"], "o")).finish();
+      withPurpose(POINTER, `have systemd stop ${unit}`, () =>
+        this.#job("stop", unit, this.#call("StopUnit", "ss", [unit, "replace"], "o")).finish(),
+      );
       return true;
     } catch (error) {
       if (!(error instanceof BusError)) throw error;
@@ -101,7 +109,9 @@ export class Manager {
   /** A failed unit stays until somebody has taken notice. One that is not there, or has not failed, is fine. */
   resetFailedUnit(unit: string): void {
     try {
-      this.#call("ResetFailedUnit", "s", [unit]);
+      withPurpose(POINTER, `have systemd forget ${unit}, should it have failed`, () =>
+        this.#call("ResetFailedUnit", "s", [unit]),
+      );
     } catch (error) {
       if (!(error instanceof BusError)) throw error;
       if (!isUnknownUnit(error)) throw this.#explain(error, `reset ${unit}`, []);
@@ -110,7 +120,9 @@ export class Manager {
 
   /** Moves processes into the unit's cgroup: the manager may do so where the caller can't reach (cgroups(7), Delegation). */
   attachProcess(unit: string, pid: number): void {
-    this.#ask("AttachProcessesToUnit", "ssau", [unit, "/", [BigInt(pid)]], "");
+    withPurpose(POINTER, `have systemd move the process into ${unit}`, () =>
+      this.#ask("AttachProcessesToUnit", "ssau", [unit, "/", [BigInt(pid)]], ""),
+    );
   }
 
   close(): void {
@@ -122,8 +134,10 @@ export class Manager {
     if (this.#listening) return;
     this.#listening = true;
     const rule = `type='signal',path='${MANAGER.path}',interface='${MANAGER.interface}',member='JobRemoved'`;
-    this.#ask("AddMatch", "s", [rule], "", BUS);
-    this.#ask("Subscribe", "", [], "");
+    withPurpose("", "listen for the end of systemd's jobs", () => {
+      this.#ask("AddMatch", "s", [rule], "", BUS);
+      this.#ask("Subscribe", "", [], "");
+    });
   }
 
   #job(verb: string, unit: string, [job]: readonly BusValue[]): Job {

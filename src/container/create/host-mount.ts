@@ -1,5 +1,6 @@
 import { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH } from "../../../bindings/abi/fcntl.ts";
 import { MNT_DETACH } from "../../../bindings/abi/mount.ts";
+import { withPurpose } from "../../../bindings/ffi/purpose.ts";
 import { cString, syscall } from "../../../bindings/ffi/syscall.ts";
 import { closeSync, openSync } from "../../../bindings/linux/files.ts";
 import { mountIdOf, mountsOf } from "../../../bindings/linux/mount-info.ts";
@@ -24,7 +25,9 @@ export function removeHostMount({ rootfs, below }: SavedHostMount): void {
   }
   try {
     if (!isMountOn(mountIdOf("self", directory), rootfs, below)) return;
-    syscall("umount2", [cString(`/proc/self/fd/${directory}`), MNT_DETACH], [rootfs, "MNT_DETACH"]);
+    withPurpose("/root/path", `unmount ${rootfs}`, () =>
+      syscall("umount2", [cString(`/proc/self/fd/${directory}`), MNT_DETACH], [rootfs, "MNT_DETACH"]),
+    );
   } finally {
     closeSync(directory);
   }

@@ -1,9 +1,11 @@
 import { errnoMessage } from "../../../bindings/abi/errno.ts";
+import { withPurpose } from "../../../bindings/ffi/purpose.ts";
 import { fstatSync } from "../../../bindings/linux/file-status.ts";
 import { closeSync, openSync } from "../../../bindings/linux/files.ts";
 import { NetlinkError, RouteSocket } from "../../../bindings/linux/netlink.ts";
 import {
   addAddress,
+  addressText,
   findInterface,
   type InterfaceAddress,
   moveInterface,
@@ -131,17 +133,24 @@ export class NetDevices {
     const addresses = permanentAddresses(host.socket, before);
     const index = freeIndex(container.socket, before.index);
     this.#moved.push({ before, addresses, index, pointer });
-    moveInterface(host.socket, before, {
-      namespace: container.namespace,
-      index,
-      name: inside === "" ? undefined : inside,
-    });
+    const as = inside === "" ? "" : ` as ${inside}`;
+    withPurpose(pointer, `move the interface ${before.name} to the container${as}`, () =>
+      moveInterface(host.socket, before, {
+        namespace: container.namespace,
+        index,
+        name: inside === "" ? undefined : inside,
+      }),
+    );
     // By the index: the name may be one that the kernel has made from a template.
     const link = findInterface(container.socket, index);
     if (link === undefined)
       throw refusal(pointer, name, "the interface is not found after its move", "ENODEV");
-    for (const address of addresses) addAddress(container.socket, link, address, before.name);
-    setInterfaceUp(container.socket, link);
+    for (const address of addresses) {
+      withPurpose(pointer, `give ${link.name} the address ${addressText(address)}`, () =>
+        addAddress(container.socket, link, address, before.name),
+      );
+    }
+    withPurpose(pointer, `set ${link.name} up`, () => setInterfaceUp(container.socket, link));
   }
 }
 
@@ -168,7 +177,7 @@ function refusal(pointer: string, name: string, reason: string, errno?: string):
 /** A failure names the property, and has the kernel's own words where there are some. */
 function doing(pointer: string, purpose: string, action: () => void): void {
   try {
-    action();
+    withPurpose(pointer, purpose, action);
   } catch (error) {
     if (!(error instanceof NetlinkError) || error.reason === "") throw asRuntsError(error, pointer, purpose);
     const { call, errno, reason, args } = error;

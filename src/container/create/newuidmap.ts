@@ -1,4 +1,5 @@
 import { MFD_CLOEXEC } from "../../../bindings/abi/fcntl.ts";
+import { withPurpose } from "../../../bindings/ffi/purpose.ts";
 import { cString, syscall } from "../../../bindings/ffi/syscall.ts";
 import { fstatSync } from "../../../bindings/linux/file-status.ts";
 import { closeSync, readFileSync, readSync } from "../../../bindings/linux/files.ts";
@@ -52,7 +53,9 @@ function helped(kind: Kind, mappings: readonly IdMapping[], uid: number, own: nu
   const path = findHelper(kind);
   return (pid) => {
     const ranges = mappings.flatMap(({ containerID, hostID, size }) => [containerID, hostID, size]);
-    const reason = run(path, [kind.helper, pid, ...ranges].map(String));
+    const reason = withPurpose(kind.pointer, `write the mappings by ${kind.helper}`, () =>
+      run(path, [kind.helper, pid, ...ranges].map(String)),
+    );
     if (reason === undefined) return;
     const others = mappings.filter(({ hostID, size }) => hostID !== own || size !== 1);
     const hint = hintFor(kind, path, others, uid);

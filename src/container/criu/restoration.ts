@@ -1,5 +1,5 @@
-import { mkdirSync, rmdirSync, rmSync } from "../../../bindings/linux/directories.ts";
-import { readFileSync, realpathSync, writeFileSync } from "../../../bindings/linux/files.ts";
+import { mkdirSync, rmdirSync } from "../../../bindings/linux/directories.ts";
+import { readFileSync, realpathSync } from "../../../bindings/linux/files.ts";
 import { mountsOf } from "../../../bindings/linux/mount-info.ts";
 import type { OwnedDescriptor } from "../../../bindings/linux/owned-descriptor.ts";
 import { killAndReap } from "../../../bindings/linux/reap.ts";
@@ -23,7 +23,14 @@ import { writePidFile } from "../create/pid-file.ts";
 import { undoAll } from "../create/undo.ts";
 import { startTimeOf } from "../process/process-status.ts";
 import { type ContainerLock, lockContainer } from "../record/lock.ts";
-import { initialState, makeContainerDirectory, type SavedState, writeState } from "../record/saved-state.ts";
+import {
+  initialState,
+  makeContainerDirectory,
+  removeContainerDirectory,
+  type SavedState,
+  saveConfig,
+  writeState,
+} from "../record/saved-state.ts";
 import type { TerminalReceiver } from "../stdio/receivers.ts";
 import { NamespacesToJoin } from "./namespaces.ts";
 import type { RestoreOptions } from "./options.ts";
@@ -75,7 +82,7 @@ export class Restoration {
     this.#files.make({ withImages: false });
     this.#directory = makeContainerDirectory(this.#context.root, id);
     try {
-      writeFileSync(`${this.#directory}/config.json`, bytes, { mode: 0o600 });
+      saveConfig(this.#directory, bytes);
       return this.#restore(process, rootfs, streams);
     } catch (error) {
       this.#undo();
@@ -276,7 +283,7 @@ export class Restoration {
       ...this.#cgroup.undoing(),
       () => this.#parts?.resctrl?.undo(),
       () => this.#parts?.netDevices?.moveBack(),
-      () => rmSync(this.#directory, { recursive: true, force: true }),
+      () => removeContainerDirectory(this.#directory),
       () => this.#parts?.hooks?.poststop(),
       () => this.#parts?.scope?.close(),
       // Until here nobody else gets at what is left of it.

@@ -1,4 +1,5 @@
 import { MFD_CLOEXEC } from "../../../bindings/abi/fcntl.ts";
+import { type Purpose, withPurpose } from "../../../bindings/ffi/purpose.ts";
 import { cString, syscall } from "../../../bindings/ffi/syscall.ts";
 import { fstatSync } from "../../../bindings/linux/file-status.ts";
 import { closeSync, pwriteSync, readSync } from "../../../bindings/linux/files.ts";
@@ -31,6 +32,18 @@ export function runHooksAs(
  * process in the background, which keeps its outputs open, doesn't hold the runtime up.
  */
 function runHook(kind: keyof Hooks, index: number, hook: Hook, input: string, process: HookProcess): void {
+  withPurpose(`/hooks/${kind}/${index}`, `run the ${kind} hook ${hook.path}`, () =>
+    runWithMemoryFiles(kind, index, hook, input, process),
+  );
+}
+
+function runWithMemoryFiles(
+  kind: keyof Hooks,
+  index: number,
+  hook: Hook,
+  input: string,
+  process: HookProcess,
+): void {
   const memoryFile = (name: string) =>
     syscall("memfd_create", [cString(memoryFileName(kind, index, name)), MFD_CLOEXEC]);
   const stdin = memoryFile("stdin");
@@ -59,11 +72,13 @@ export interface NamedHook {
   readonly pointer: string;
 }
 
-/** The hook whose standard input a memory file is: `explain` and `--debug` follow the hooks by these files, which are open while they run. */
-export function hookOf(memoryFile: string): NamedHook | undefined {
-  const [, kind, index] = /^(\w+)-hook-(\d+)-stdin$/.exec(memoryFile) ?? [];
-  if (kind === undefined) return undefined;
-  return { kind, name: `${kind} hook ${index}`, pointer: `/hooks/${kind}/${index}` };
+/** The hook that an action is a part of; undefined for none. */
+export function hookOf(purpose: Purpose): NamedHook | undefined {
+  for (let at: Purpose | undefined = purpose; at !== undefined; at = at.outer) {
+    const [pointer, kind = "", index] = /^\/hooks\/(\w+)\/(\d+)$/.exec(at.pointer) ?? [];
+    if (pointer !== undefined) return { kind, name: `${kind} hook ${index}`, pointer };
+  }
+  return undefined;
 }
 
 /** What kept a hook from its execve, which may be a property of the process whose rights it gets, is said as its failure. */

@@ -1,4 +1,5 @@
 import { SIGKILL } from "../../../bindings/abi/signal.ts";
+import { withPurpose } from "../../../bindings/ffi/purpose.ts";
 import { closeSync } from "../../../bindings/linux/files.ts";
 import { pidfdOpen, pidfdSendSignal } from "../../../bindings/linux/pidfd.ts";
 import { waitReadable } from "../../../bindings/linux/poll.ts";
@@ -30,7 +31,7 @@ export function killInit(pid: number, startTime: string): boolean {
   const pidfd = openInit(pid, startTime);
   if (pidfd === undefined) return true;
   try {
-    pidfdSendSignal(pidfd, SIGKILL);
+    withPurpose("", `send SIGKILL to process ${pid}`, () => pidfdSendSignal(pidfd, SIGKILL));
     const deadline = performance.now() + END_TIMEOUT_MS;
     for (let wait = FIRST_WAIT_MS; !waitReadable(pidfd, wait); wait *= 2) {
       if (!isAlive(pid, startTime)) return true;

@@ -1,5 +1,6 @@
-import { mkdirSync } from "../../../bindings/linux/directories.ts";
-import { renameSync, writeFileSync } from "../../../bindings/linux/files.ts";
+import { withPurpose } from "../../../bindings/ffi/purpose.ts";
+import { mkdirSync, rmdirSync, rmSync } from "../../../bindings/linux/directories.ts";
+import { renameSync, unlinkSync, writeFileSync } from "../../../bindings/linux/files.ts";
 import { ownPid } from "../../../bindings/linux/own-process.ts";
 import { type Program, pathOf } from "../../../bindings/stub/program.ts";
 import type { SavedScope } from "../../cgroup/systemd/scope.ts";
@@ -87,7 +88,7 @@ export function containerDirectory(root: string, id: string): string {
 export function makeContainerDirectory(root: string, id: string): string {
   const directory = containerDirectory(root, id);
   try {
-    mkdirSync(directory, { mode: 0o711 });
+    withPurpose("", "make the container's directory", () => mkdirSync(directory, { mode: 0o711 }));
   } catch (error) {
     if (errorCode(error) !== "EEXIST") throw error;
     throw new RuntsError("container with given ID already exists", {
@@ -99,14 +100,29 @@ export function makeContainerDirectory(root: string, id: string): string {
   return directory;
 }
 
+/** Removes the container's directory: the files that it always has first, since a search for others takes longer. */
+export function removeContainerDirectory(directory: string): void {
+  withPurpose("", "remove the container's directory", () => {
+    try {
+      unlinkSync(`${directory}/config.json`);
+      unlinkSync(`${directory}/state.json`);
+      rmdirSync(directory);
+    } catch {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  });
+}
+
 export function startSocketPath(directory: string): string {
   return `${directory}/start.sock`;
 }
 
 export function writeState(directory: string, state: SavedState): void {
   const temporary = `${directory}/state.json.new`;
-  writeFileSync(temporary, JSON.stringify(state), { mode: 0o600 });
-  renameSync(temporary, `${directory}/state.json`);
+  withPurpose("", "write the record that delete undoes everything by", () => {
+    writeFileSync(temporary, JSON.stringify(state), { mode: 0o600 });
+    renameSync(temporary, `${directory}/state.json`);
+  });
 }
 
 /** Reads the record; undefined if the directory has none: its making was interrupted, or it is no container's. */
@@ -212,11 +228,20 @@ export function checkId(id: string): void {
   throw new RuntsError(reason, { operation: "create", errno: "EINVAL", path: id });
 }
 
+/** Keeps the config that was read and validated: the bundle's file may change. */
+export function saveConfig(directory: string, bytes: Uint8Array): void {
+  withPurpose("", "keep the config as it is now", () =>
+    writeFileSync(`${directory}/config.json`, bytes, { mode: 0o600 }),
+  );
+}
+
 /** Replaces the config of a container for later commands: a reader sees the old one or the new one. */
 export function replaceConfig(directory: string, config: Config): void {
   const temporary = `${directory}/config.json.new`;
-  writeFileSync(temporary, toJson(config), { mode: 0o600 });
-  renameSync(temporary, `${directory}/config.json`);
+  withPurpose("", "keep the changed config", () => {
+    writeFileSync(temporary, toJson(config), { mode: 0o600 });
+    renameSync(temporary, `${directory}/config.json`);
+  });
 }
 
 /** What is known of a container that is about to be made by this process. */

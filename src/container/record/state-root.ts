@@ -1,4 +1,5 @@
 import { O_DIRECTORY, O_NOFOLLOW, O_PATH } from "../../../bindings/abi/fcntl.ts";
+import { withPurpose } from "../../../bindings/ffi/purpose.ts";
 import { mkdirSync } from "../../../bindings/linux/directories.ts";
 import { type FileStatus, fstatSync, statSync } from "../../../bindings/linux/file-status.ts";
 import { chmodSync, closeSync, openSync, readFileSync } from "../../../bindings/linux/files.ts";
@@ -60,7 +61,9 @@ function openRoot(root: string): number {
 /** Without the sticky bit, files that are not used for hours may be swept (XDG Base Directory Specification). */
 function keepFromSweeping(root: string, fd: number): void {
   try {
-    chmodSync(`/proc/self/fd/${fd}`, 0o1700);
+    withPurpose("", "keep the containers' state from being swept", () =>
+      chmodSync(`/proc/self/fd/${fd}`, 0o1700),
+    );
   } catch (cause) {
     throw new RuntsError(`${root} belongs to another user: is XDG_RUNTIME_DIR that of the caller?`, {
       operation: "chmod",
@@ -73,7 +76,9 @@ function keepFromSweeping(root: string, fd: number): void {
 
 function makeRoot(root: string): void {
   try {
-    mkdirSync(root, { recursive: true, mode: 0o700 });
+    withPurpose("", "make the directory of the containers' state", () =>
+      mkdirSync(root, { recursive: true, mode: 0o700 }),
+    );
   } catch (error) {
     throw directoryError(root, error);
   }

@@ -14,7 +14,9 @@ import {
   SIGURG,
   SIGWINCH,
   SIGXFSZ,
+  signalName,
 } from "../../../bindings/abi/signal.ts";
+import { withPurpose } from "../../../bindings/ffi/purpose.ts";
 import { knownStatus } from "../../../bindings/linux/file-status.ts";
 import { closeSync } from "../../../bindings/linux/files.ts";
 import {
@@ -144,7 +146,7 @@ export class Foreground {
     if (signal === SIGCHLD) this.#hasOrphans = true;
     else if (signal === SIGWINCH) this.#relay?.resize();
     // Whether init has ended in this very moment doesn't matter: its exit code says more.
-    else pidfdSendSignal(this.#pidfd, signal);
+    else withPurpose("", `pass ${signalName(signal)} on`, () => pidfdSendSignal(this.#pidfd, signal));
   }
 
   close(): void {

@@ -1,4 +1,5 @@
 import { O_CLOEXEC } from "../../../bindings/abi/fcntl.ts";
+import { withPurpose } from "../../../bindings/ffi/purpose.ts";
 import { syscall } from "../../../bindings/ffi/syscall.ts";
 import { mkdirSync, rmSync } from "../../../bindings/linux/directories.ts";
 import { chmodSync, closeSync, existsSync } from "../../../bindings/linux/files.ts";
@@ -42,8 +43,10 @@ export function prepareNotifySocket(
     return undefined;
   }
   const source = `${directory}/notify`;
-  mkdirSync(source, { mode: 0o755 });
-  chmodSync(source, 0o755); // whatever the umask: the container's user has to get through
+  withPurpose("", "make a place for the container's NOTIFY_SOCKET", () => {
+    mkdirSync(source, { mode: 0o755 });
+    chmodSync(source, 0o755); // whatever the umask: the container's user has to get through
+  });
   const options = ["bind", "nosuid", "noexec", "nodev", "ro"];
   const mount = { destination: PLACE_IN_CONTAINER, source, options };
   return {
@@ -59,8 +62,10 @@ export function openNotifyRelay(directory: string, host: string, warn: Warn): No
   const place = `${directory}/notify`;
   if (!existsSync(place)) return undefined;
   const path = `${place}/${NAME}`;
-  rmSync(path, { force: true }); // of a start that was given up
-  return new NotifyRelay(bindDatagram(path), host, warn);
+  return withPurpose("", "listen on the container's NOTIFY_SOCKET", () => {
+    rmSync(path, { force: true }); // of a start that was given up
+    return new NotifyRelay(bindDatagram(path), host, warn);
+  });
 }
 
 /**
@@ -138,7 +143,10 @@ export class NotifyRelay implements EventSource {
     const passed = lines.filter((line) => PASSED_ON.test(line));
     const isLast = mainPid !== undefined && passed.includes("READY=1");
     if (isLast) passed.push(`MAINPID=${mainPid}`);
-    if (passed.length > 0) this.#tell(`${passed.join("\n")}\n`, isLast);
+    if (passed.length > 0)
+      withPurpose("", "pass on what the container tells its service manager", () =>
+        this.#tell(`${passed.join("\n")}\n`, isLast),
+      );
     return isLast ? "ready" : "passed";
   }
 

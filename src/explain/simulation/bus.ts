@@ -29,8 +29,7 @@ export class SimulatedBus implements Bus {
   constructor(kind: "system" | "user", recorder: Recorder, manager: ServiceManager) {
     this.#recorder = recorder;
     this.#manager = manager;
-    const purpose = `connect to the bus of ${kind === "user" ? "the user's " : ""}systemd`;
-    this.#record("", purpose, `sd_bus_open_${kind}`, []);
+    this.#recorder.addOwn(`sd_bus_open_${kind}`, []);
   }
 
   call(method: BusMethod, signature: string, args: readonly BusValue[]): readonly BusValue[] {
@@ -59,11 +58,10 @@ export class SimulatedBus implements Bus {
   /** The properties of a unit follow the call one by one, as each has a reason of its own. */
   #recordCall(method: BusMethod, signature: string, args: readonly BusValue[]): void {
     const { member, pointers = [] } = method;
-    const { pointer, purpose } = reasonOf(member, args);
     const texts = busTexts(signature, args);
     const at = typesOf(signature).indexOf(PROPERTY_LIST);
     if (at >= 0) texts[at] = "[...]";
-    this.#record(pointer, purpose, `${method.interface}.${member}`, texts);
+    this.#recorder.addOwn(`${method.interface}.${member}`, texts);
     if (at < 0) return;
     for (const [index, property] of asArray(args[at]).entries()) {
       const [name, variant] = asArray(property);
@@ -74,27 +72,7 @@ export class SimulatedBus implements Bus {
 
   #recordProperty(name: string, value: string, pointer: string): void {
     const purpose = pointer === "" ? "set what the unit of every container has" : `set ${name} of the unit`;
-    this.#record(pointer, purpose, UNIT_PROPERTY, [name, value]);
-  }
-
-  #record(pointer: string, purpose: string, call: string, args: readonly string[]): void {
-    this.#recorder.add({ by: "runtime", pointer, purpose, call, args });
-  }
-}
-
-function reasonOf(member: string, [unit]: readonly BusValue[]): { pointer: string; purpose: string } {
-  switch (member) {
-    case "AddMatch":
-    case "Subscribe":
-      return { pointer: "", purpose: "listen for the end of systemd's jobs" };
-    case "StartTransientUnit":
-      return { pointer: "/linux/cgroupsPath", purpose: `have systemd make ${unit}` };
-    case "SetUnitProperties":
-      return { pointer: "", purpose: `have systemd change ${unit}` };
-    case "ResetFailedUnit":
-      return { pointer: "/linux/cgroupsPath", purpose: `have systemd forget ${unit}, should it have failed` };
-    default:
-      return { pointer: "", purpose: member };
+    this.#recorder.add({ by: "runtime", pointer, purpose, call: UNIT_PROPERTY, args: [name, value] });
   }
 }
 

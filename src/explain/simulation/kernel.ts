@@ -33,16 +33,12 @@ export class SimulatedKernel {
   readonly #names: Names;
   readonly #observe: Observer;
   readonly #host: Kernel;
-  /** Names of memory files, by the descriptors that they were made with. */
-  readonly #memoryFiles = new Map<number, string>();
   /** The other ends of socket pairs. */
   readonly peers = new Map<number, number>();
   /** Processes by their pidfds. */
   readonly #pidfds = new Map<number, number>();
   /** Signals that wait, by the descriptors that tell of them. signalfd(2) */
   readonly #signals = new Map<number, number[]>();
-  /** Called when a memory file of this name is made, and when it is closed. */
-  onMemoryFile: (name: string, isOpen: boolean) => void = () => undefined;
   onConnect: (path: string) => void = () => undefined;
   /** What a socket has received; undefined where nobody has sent anything. Without a buffer the bytes go where `struct msghdr` says. */
   onReceive: (fd: number, buffer: Uint8Array, call: "recvfrom" | "recvmsg") => number | undefined = () =>
@@ -92,10 +88,7 @@ export class SimulatedKernel {
     close: (args) => this.#close(Number(args[0]), args),
     memfd_create: (args) => {
       const name = textOf(args[0]);
-      this.onMemoryFile(name, true);
-      const memory = this.open.add(`memory of ${name}`, { kind: "file", content: "" });
-      this.#memoryFiles.set(memory, name);
-      return memory;
+      return this.open.add(`memory of ${name}`, { kind: "file", content: "" });
     },
     socketpair: (args) => {
       const pair = [this.open.add("channel", undefined), this.open.add("channel", undefined)] as const;
@@ -200,9 +193,6 @@ export class SimulatedKernel {
     if (!this.open.close(fd)) return this.#host("close", args);
     this.#pidfds.delete(fd);
     this.#signals.delete(fd);
-    const name = this.#memoryFiles.get(fd);
-    if (name !== undefined) this.onMemoryFile(name, false);
-    this.#memoryFiles.delete(fd);
     return 0;
   }
 

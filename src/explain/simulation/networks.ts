@@ -2,8 +2,6 @@ import { nulTerminated } from "../../../bindings/abi/c-string.ts";
 import { errnoNumber } from "../../../bindings/abi/errno.ts";
 import { ifaddrmsg, ifinfomsg, msghdr, nlmsgerr, nlmsghdr } from "../../../bindings/abi/layouts.ts";
 import {
-  IFA_ADDRESS,
-  IFA_LOCAL,
   IFLA_IFNAME,
   IFLA_NET_NS_FD,
   IFLA_NEW_IFINDEX,
@@ -33,17 +31,8 @@ import {
 import { rightsMessage } from "../../../bindings/stub/client.ts";
 import type { Names } from "../names.ts";
 import { bytesOf } from "../native.ts";
-import { internetAddress, routeRequestText } from "../route-text.ts";
+import { routeRequestText } from "../route-text.ts";
 import { type Link, linkBody, SimulatedNamespace } from "./namespace.ts";
-
-/** A request to rtnetlink that would change something. */
-export interface RouteChange {
-  /** The interface, as the config calls it. */
-  readonly device: string;
-  readonly purpose: string;
-  /** Of sendto(2), as text. */
-  readonly args: readonly string[];
-}
 
 interface RouteSocketEnd {
   readonly fd: number;
@@ -68,9 +57,8 @@ export class SimulatedNetworks {
   container = new SimulatedNamespace();
   /** Whether create would have the right to: CAP_NET_ADMIN. */
   mayChange = true;
-  onChange: (change: RouteChange) => void = () => undefined;
-  /** What was last asked for on the host by its name: interfaces are moved one after the other. */
-  #device = "";
+  /** Told of a request that would change something: the arguments of sendto(2), as text. */
+  onChange: (args: readonly string[]) => void = () => undefined;
   /** A socket that the stub has sent, and nobody has received yet. */
   #sent: number | undefined;
 
@@ -161,7 +149,6 @@ export class SimulatedNetworks {
   #find(body: Uint8Array, namespace: SimulatedNamespace): Link | undefined {
     const name = attributesIn(body.subarray(ifinfomsg.size)).get(IFLA_IFNAME);
     if (name === undefined) return namespace.find(indexIn(body, ifinfomsg.ifi_index));
-    if (namespace === this.#host) this.#device = textOf(name);
     return namespace.find(textOf(name));
   }
 
@@ -178,11 +165,7 @@ export class SimulatedNetworks {
     // strace(1) has the names of the host's interfaces alone.
     const nameOf = (index: number) => (namespace === this.#host ? namespace.find(index)?.name : undefined);
     const text = routeRequestText(request, nameOf);
-    this.onChange({
-      device: this.#device,
-      purpose: purposeOf(request, link, attributes),
-      args: [String(socket.fd), text, String(length), "0", "NULL", "0"],
-    });
+    this.onChange([String(socket.fd), text, String(length), "0", "NULL", "0"]);
     if (moves) this.#move(link, namespace, attributes);
     return [""];
   }
@@ -197,17 +180,6 @@ export class SimulatedNetworks {
     from.take(link);
     to.put({ index, name, isUp: false });
   }
-}
-
-function purposeOf({ type, body }: Message, { name }: Link, attributes: Attributes): string {
-  if (type === RTM_NEWADDR) {
-    const address = attributes.get(IFA_LOCAL) ?? attributes.get(IFA_ADDRESS) ?? new Uint8Array(0);
-    return `give ${name} the address ${internetAddress(address)}/${body[ifaddrmsg.ifa_prefixlen]}`;
-  }
-  if (!attributes.has(IFLA_NET_NS_FD)) return `set ${name} up`;
-  const wanted = attributes.get(IFLA_IFNAME);
-  const as = wanted === undefined ? "" : ` as ${textOf(wanted)}`;
-  return `move the interface ${name} to the container${as}`;
 }
 
 function indexIn(body: Uint8Array, offset: number): number {

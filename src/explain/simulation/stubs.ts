@@ -56,16 +56,9 @@ export class SimulatedStubs implements StubTap {
   }
 
   spawn(channel: number): number {
-    const { stage } = this.#recorder;
     this.#names.rename(channel, "the stub's channel");
     this.#serve(channel, "stub");
-    this.#recorder.add({
-      by: "runtime",
-      pointer: stage.hook?.pointer ?? "",
-      purpose: "spawn the stub",
-      call: "posix_spawn",
-      args: ['"runts-init"', String(channel)],
-    });
+    this.#recorder.addOwn("posix_spawn", ['"runts-init"', String(channel)]);
     return this.#names.process("the stub");
   }
 

@@ -1,0 +1,32 @@
+/** Why the runtime makes its own system calls, for those who watch them: `explain`, `--profile`, `--debug` and the fault build. */
+
+export interface Purpose {
+  /** JSON pointer of the config property that asks for it; empty for what every container needs. */
+  readonly pointer: string;
+  /** An imperative, as in `set memory.max`; empty where none is given. */
+  readonly purpose: string;
+  /** What this is a part of. */
+  readonly outer: Purpose | undefined;
+}
+
+const NONE: Purpose = { pointer: "", purpose: "", outer: undefined };
+let current = NONE;
+
+/** The purpose of the system calls that are made now. */
+export function currentPurpose(): Purpose {
+  return current;
+}
+
+/**
+ * Names the purpose of all system calls of an action, which must be synchronous. An action inside it may name its own, and keeps the
+ * outer pointer if it has none.
+ */
+export function withPurpose<T>(pointer: string, purpose: string, action: () => T): T {
+  const outer = current;
+  current = { pointer: pointer === "" ? outer.pointer : pointer, purpose, outer };
+  try {
+    return action();
+  } finally {
+    current = outer;
+  }
+}
