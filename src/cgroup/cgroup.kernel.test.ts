@@ -2,7 +2,7 @@ import { closeSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createCgroup, openCgroup } from "./create.ts";
 import { CGROUP_MOUNT, cgroupName, processesOf, visitCgroups } from "./files.ts";
-import { cannotRun, hasEvent, isFrozen, setFrozen } from "./freeze.ts";
+import { hasEvent, isEffectivelyFrozen, isFrozen, setFrozen } from "./freeze.ts";
 import { freshCgroup, hostHas, type Member, read, skipReason, startMember } from "./kernel.test-support.ts";
 import { applyResources } from "./limits/apply.ts";
 import { killCgroup, removeCgroup } from "./remove.ts";
@@ -22,7 +22,7 @@ describe.skipIf(skipReason !== false)(
       removeCgroup(directory);
     });
 
-    test("create makes the path and says what it made, remove removes it", () => {
+    test("create creates missing ancestors and lists what it created, remove removes all of it", () => {
       const cgroup = createCgroup(`${directory}/a/b`, undefined, options);
       expect(cgroup.created).toEqual([directory, `${directory}/a`, `${directory}/a/b`]);
       expect(read(`${directory}/a/b`, "cgroup.controllers")).toBe(read(CGROUP_MOUNT, "cgroup.controllers"));
@@ -61,10 +61,10 @@ describe.skipIf(skipReason !== false)(
       setFrozen(directory, true);
       expect(isFrozen(directory)).toBe(true);
       expect(isFrozen(`${directory}/inner`)).toBe(false);
-      expect(cannotRun(`${directory}/inner`)).toBe(true);
+      expect(isEffectivelyFrozen(`${directory}/inner`)).toBe(true);
       killCgroup(directory);
       await Promise.all(members.map((member) => member.ended));
-      // The kernel counts a process until it has left the processor for the last time, which may be after its parent has reaped it.
+      // The kernel counts a process until it leaves the CPU for the last time, which may be after its parent has reaped it.
       await expect.poll(() => hasEvent(directory, "populated 1"), { timeout: 20_000 }).toBe(false);
       setFrozen(directory, false);
       expect(isFrozen(directory)).toBe(false);
@@ -75,7 +75,7 @@ describe.skipIf(skipReason !== false)(
       killCgroup(directory);
     });
 
-    test("names that are no text, and more levels than a path can have: processes, freeze and remove reach them", async () => {
+    test("processesOf, freeze and remove reach names that are not UTF-8, and more levels than a path can have", async () => {
       mkdirSync(directory);
       const noText = Buffer.from(`${directory}/?`);
       noText[noText.length - 1] = 0xff;
@@ -98,7 +98,7 @@ describe.skipIf(skipReason !== false)(
       expect(processesOf(directory).sort()).toEqual(members.map(({ pid }) => pid).sort());
       setFrozen(directory, true);
       const states: boolean[] = [];
-      visitCgroups(directory, (cgroup) => states.push(cannotRun(cgroup)));
+      visitCgroups(directory, (cgroup) => states.push(isEffectivelyFrozen(cgroup)));
       expect(states).toEqual(Array(23).fill(true));
       removeCgroup(directory);
       await Promise.all(members.map(({ ended }) => ended));
@@ -120,13 +120,13 @@ describe.skipIf(skipReason !== false)(
       );
     });
 
-    test("values that ask for no limit pass without the controller", () => {
+    test("values that mean no limit need no controller", () => {
       createCgroup(directory, undefined, options);
       const resources = { memory: { limit: -1n }, pids: { limit: -1n }, cpu: { quota: -1n, shares: 0n } };
       expect(() => applyResources(directory, resources, options)).not.toThrow();
     });
 
-    test("a file that no kernel has is named", () => {
+    test("a file that the kernel lacks is named", () => {
       createCgroup(directory, undefined, options);
       expect(() => applyResources(directory, { unified: { "cgroup.nonsense": "1" } }, options)).toThrow(
         `/linux/resources/unified/cgroup.nonsense: cannot write cgroup.nonsense of cgroup ${cgroupName(directory)}: ` +
@@ -135,7 +135,7 @@ describe.skipIf(skipReason !== false)(
     });
 
     test.skipIf(!hostHas("hugetlb"))(
-      "huge page limits reach both files, and wrong values name value and file",
+      "huge page limits are written to both files, and errors name value and file",
       () => {
         createCgroup(directory, undefined, options);
         applyResources(directory, { hugepageLimits: [{ pageSize: "2MB", limit: 4194304n }] }, options);
@@ -168,7 +168,7 @@ describe.skipIf(skipReason !== false)(
       },
     );
 
-    test("a threaded cgroup takes a container only without controllers of domains", () => {
+    test("a threaded cgroup takes a container only if all controllers are threaded", () => {
       mkdirSync(`${directory}/threaded`, { recursive: true });
       writeFileSync(`${directory}/threaded/cgroup.type`, "threaded");
       const inner = `${directory}/inner`;

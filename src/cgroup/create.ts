@@ -20,13 +20,13 @@ import { callerCgroup } from "./path.ts";
 
 export interface Cgroup {
   readonly directory: string;
-  /** Directories that were made, outermost first. */
+  /** Directories that were created, outermost first. */
   readonly created: readonly string[];
 }
 
 /**
- * Makes the container's cgroup and those above it, with their controllers. One that exists already is taken over if it is
- * empty and not frozen (config-linux.md, Control groups: "fit for purpose").
+ * Creates the container's cgroup and its missing ancestors, and enables their controllers. An existing cgroup is used if it is empty
+ * and not frozen (config-linux.md, Control groups: "fit for purpose"). If it fails, what was created is removed again.
  */
 export function createCgroup(
   directory: string,
@@ -40,20 +40,20 @@ export function createCgroup(
     enableControllers(directory, needed);
     checkCgroupType(directory, needed);
     checkFitness(directory);
-    if (options.rootless) checkWayInto(directory);
+    if (options.rootless) checkMigrationRights(directory);
   } catch (error) {
-    removeMade(created);
+    removeCreated(created);
     throw error;
   }
   return { directory, created };
 }
 
-/** Directory descriptor for CLONE_INTO_CGROUP and bpf(2); both take one opened with O_PATH. */
+/** Opens the directory for CLONE_INTO_CGROUP and bpf(2), which both accept O_PATH. */
 export function openCgroup(cgroup: Cgroup): number {
   return openSync(cgroup.directory, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-/** Whether there is anything that only a cgroup can give: without it, a container may do without one where none can be made. */
+/** Whether the config requires a cgroup. If not, a container may go without one where none can be created. */
 export function requiresCgroup(
   resources: LinuxResources | undefined,
   cgroupsPath: string | undefined,
@@ -61,7 +61,7 @@ export function requiresCgroup(
   return (cgroupsPath ?? "") !== "" || neededControllers(resources).size > 0;
 }
 
-/** Controllers that settings need, with the pointer of the first one that does. */
+/** The controllers that the limits need, each with the JSON pointer of the first property that needs it. */
 export function neededControllers(resources: LinuxResources | undefined): Map<string, string> {
   const needed = new Map<string, string>();
   for (const { file, pointer, unlimited = false } of resources === undefined
@@ -73,7 +73,7 @@ export function neededControllers(resources: LinuxResources | undefined): Map<st
   return needed;
 }
 
-/** mkdir -p that notes what it made. Inner directories exist usually, so the innermost one is tried first. */
+/** mkdir -p that records what it created. The ancestors usually exist, so the innermost directory is tried first. */
 function makeDirectories(directory: string, created: string[]): void {
   const make = () => {
     mkdirSync(directory, { mode: 0o755 });
@@ -105,10 +105,10 @@ function mkdirError(directory: string, errno: string, cause: unknown): unknown {
 }
 
 /**
- * Whoever moves a process from one cgroup into another must be allowed to write to cgroup.procs of both and of the nearest cgroup
- * above both: cgroups(7), "Cgroup delegation: containment rules". CLONE_INTO_CGROUP follows them too.
+ * Moving a process from one cgroup into another takes write permission for cgroup.procs of the target and of the nearest common
+ * ancestor: cgroups(7), "Cgroup delegation: containment rules". They hold for CLONE_INTO_CGROUP too.
  */
-function checkWayInto(directory: string): void {
+function checkMigrationRights(directory: string): void {
   const file = `${commonAncestor(directory)}/cgroup.procs`;
   try {
     for (const path of [`${directory}/cgroup.procs`, file]) accessSync(path, W_OK);
@@ -122,7 +122,7 @@ function checkWayInto(directory: string): void {
   }
 }
 
-/** The nearest cgroup that is above both the runtime and this one. */
+/** The nearest cgroup that is an ancestor of both the caller's cgroup and this one. */
 export function commonAncestor(directory: string): string {
   const own = `${callerCgroup()}/`;
   let ancestor = directory;
@@ -130,29 +130,33 @@ export function commonAncestor(directory: string): string {
   return ancestor;
 }
 
-/** cgroup.events also covers the cgroups below, and a freeze above. A cgroup that doesn't exist yet is fit. The words are runc's. */
+/**
+ * Refuses a cgroup that is frozen or not empty. cgroup.events also covers processes of descendants and frozen ancestors. A cgroup that
+ * doesn't exist yet is fit. The messages are runc's.
+ */
 export function checkFitness(directory: string): void {
   const events = tryReadCgroupFile(directory, "cgroup.events")?.split("\n") ?? [];
-  const details = { operation: "create", pointer: "/linux/cgroupsPath", path: directory };
-  if (events.includes("frozen 1")) {
-    throw new RuntsError(
-      `/linux/cgroupsPath: container's cgroup unexpectedly frozen: ${cgroupName(directory)}: a container in it would hang`,
-      details,
-    );
-  }
-  // Processes that were just killed may have gone in between: only ones that can be named are an obstacle.
+  if (events.includes("frozen 1")) throw frozenError(directory);
+  // Processes that were killed just now may be gone by now, so only those that are still listed count.
   const pids = events.includes("populated 1") ? processesOf(directory) : [];
   if (pids.length > 0) {
     throw new RuntsError(
       `/linux/cgroupsPath: container's cgroup is not empty: ${pids.length} process(es) found in ${cgroupName(directory)}: ` +
         describeProcesses(pids),
-      details,
+      { operation: "create", pointer: "/linux/cgroupsPath", path: directory },
     );
   }
 }
 
-/** Removes the directories that were made, as far as they are empty. */
-export function removeMade(created: readonly string[]): void {
+export function frozenError(directory: string): RuntsError {
+  return new RuntsError(
+    `/linux/cgroupsPath: container's cgroup unexpectedly frozen: ${cgroupName(directory)}: a container in it would hang`,
+    { operation: "create", pointer: "/linux/cgroupsPath", path: directory },
+  );
+}
+
+/** Removes the directories that `createCgroup` created, as far as they are empty. */
+export function removeCreated(created: readonly string[]): void {
   for (const directory of created.toReversed()) {
     try {
       withPurpose("/linux/cgroupsPath", `remove the cgroup ${cgroupName(directory)}`, () =>
@@ -160,7 +164,7 @@ export function removeMade(created: readonly string[]): void {
       );
     } catch (error) {
       if (errorCode(error) === "ENOENT") continue;
-      // The first error is the one that matters; somebody else may already use the directory.
+      // Somebody else may already use the directory, and the error that led here matters more.
       return;
     }
   }

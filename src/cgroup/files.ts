@@ -7,23 +7,23 @@ import { closeSync, openSync, readFileSync, readSync, writeSync } from "../../bi
 import { openBeneath } from "../../bindings/linux/open-beneath.ts";
 import { errorCode, RuntsError } from "../errors.ts";
 
-/** The one place where cgroup v2 is looked for: what systemd mounts, and what every engine expects. */
+/** The only supported mount point of cgroup v2: systemd mounts it here, and every engine expects it here. */
 export const CGROUP_MOUNT = "/sys/fs/cgroup";
 
 /** linux/magic.h */
 export const CGROUP2_SUPER_MAGIC = 0x63677270;
 
-/** `permission denied (EACCES)`. */
+/** An errno's name as text for messages: `permission denied (EACCES)`. */
 export function describeErrno(code: string): string {
   return `${errnoMessage(code)} (${code})`;
 }
 
-/** The cgroup as a person names it: its path below the mount point. */
+/** The cgroup's path below the mount point, as messages show it. */
 export function cgroupName(directory: string): string {
   return directory.startsWith(`${CGROUP_MOUNT}/`) ? directory.slice(CGROUP_MOUNT.length) : directory;
 }
 
-/** Directories from the root cgroup down to, and with, this one. */
+/** Directories from the root cgroup down to and including this one. */
 export function cgroupsFromRoot(directory: string): string[] {
   const cgroups = [CGROUP_MOUNT];
   for (const name of directory.slice(CGROUP_MOUNT.length + 1).split("/")) {
@@ -32,7 +32,7 @@ export function cgroupsFromRoot(directory: string): string[] {
   return cgroups;
 }
 
-/** Content of a control file: one read(2), as the kernel hands a file with one record over at once. */
+/** Content of a control file of at most `capacity` bytes. One read(2) is enough: the kernel returns such a file in one piece. */
 export function readCgroupFile(directory: string, file: string, capacity = 4096): string {
   const fd = openSync(`${directory}/${file}`, "r");
   try {
@@ -43,12 +43,12 @@ export function readCgroupFile(directory: string, file: string, capacity = 4096)
   }
 }
 
-/** Whether the error says that the file or the cgroup does not exist (ENODEV: removed after the opening). */
+/** Whether the error says that the file or the cgroup does not exist (ENODEV: removed after it was opened). */
 export function isGone(error: unknown): boolean {
   return ["ENOENT", "ENODEV", "ENOTDIR"].includes(errorCode(error));
 }
 
-/** As readCgroupFile; undefined where the file or the cgroup does not exist. */
+/** Like readCgroupFile; undefined where the file or the cgroup does not exist. */
 export function tryReadCgroupFile(directory: string, file: string): string | undefined {
   try {
     return readCgroupFile(directory, file);
@@ -58,16 +58,16 @@ export function tryReadCgroupFile(directory: string, file: string): string | und
   }
 }
 
-/** Words of a control file of one line, none where it can't be read. */
+/** The words of a one-line control file; none where the file or the cgroup does not exist. */
 export function readWords(directory: string, file: string): string[] {
   const text = tryReadCgroupFile(directory, file)?.trim() ?? "";
   return text === "" ? [] : text.split(" ");
 }
 
 /**
- * One write(2), as the kernel takes each as one setting. Opened without O_CREAT: a missing file is ENOENT, not EPERM. Nothing but a
- * file of the cgroup2 mount itself is ever written, whatever is mounted over a part of it and whatever a state file says.
- * And not to be read: nobody but root may read cgroup.kill.
+ * Writes with one write(2), as the kernel takes each write as one setting. Opens without O_CREAT, so that a missing file is ENOENT and
+ * not EPERM, and for writing only, as only root may read cgroup.kill. Writes nothing but files of the cgroup2 mount itself,
+ * whatever is mounted over a part of it and whatever a state file says.
  */
 export function writeCgroupFile(directory: string, file: string, value: string): void {
   const path = `${directory}/${file}`;
@@ -82,7 +82,7 @@ export function writeCgroupFile(directory: string, file: string, value: string):
   }
 }
 
-/** Opens a file of the cgroup2 mount for writing. The mount is looked at each time: nothing of it is kept for the next write. */
+/** Opens a file of the cgroup2 mount for writing. Checks the mount each time, so nothing is remembered between writes. */
 function openBelowRoot(path: string): number {
   const root = openSync(CGROUP_MOUNT, O_PATH | O_DIRECTORY | O_CLOEXEC);
   try {
@@ -98,7 +98,7 @@ function openBelowRoot(path: string): number {
   }
 }
 
-/** Visits a cgroup and then all below it, whatever their names and depth: each by a path through its descriptor. */
+/** Visits a cgroup and then its descendants, whatever their names and depth, each by a path through its descriptor. */
 export function visitCgroups(directory: string, visit: (directory: string) => void): void {
   walkTree(directory, {
     enter: (cgroup) => {
@@ -108,12 +108,12 @@ export function visitCgroups(directory: string, visit: (directory: string) => vo
   });
 }
 
-/** Processes of a cgroup and of all below it. */
+/** Process ids of a cgroup and its descendants. */
 export function processesOf(directory: string): number[] {
   const pids: number[] = [];
   try {
     visitCgroups(directory, (cgroup) => {
-      // One by one: there may be more than a call takes arguments.
+      // One by one: there may be more pids than a call takes arguments.
       for (const pid of ownProcesses(cgroup)) pids.push(pid);
     });
   } catch (error) {
@@ -122,14 +122,14 @@ export function processesOf(directory: string): number[] {
   return pids;
 }
 
-/** Processes of a cgroup itself. cgroup.procs of a threaded one can't be read: its threads stand for them. */
+/** Process ids of the cgroup itself. For a threaded cgroup, whose cgroup.procs can't be read, these are its thread ids. */
 export function ownProcesses(directory: string): number[] {
   const text = tryReadList(directory, "cgroup.procs") ?? tryReadList(directory, "cgroup.threads") ?? "";
-  // 0 stands for a process that this pid namespace does not see.
+  // The kernel lists a process outside of this pid namespace as 0.
   return text.split("\n").filter(Boolean).map(Number);
 }
 
-/** `12 (sh, state S), 13 (nfsd, state D)`, the first ten. */
+/** The first ten processes for a message: `12 (sh, state S), 13 (nfsd, state D)`. */
 export function describeProcesses(pids: readonly number[]): string {
   const shown = pids.slice(0, 10).map(describeProcess);
   return pids.length > shown.length
@@ -137,7 +137,7 @@ export function describeProcesses(pids: readonly number[]): string {
     : shown.join(", ");
 }
 
-/** `12 (sh, state S)`: proc(5), /proc/pid/stat. The name is the process's own choice. */
+/** `12 (sh, state S)`: proc(5), /proc/pid/stat. The process chooses its name, so that is escaped. */
 function describeProcess(pid: number): string {
   const found = tryNameAndState(pid);
   return found === undefined
@@ -145,12 +145,12 @@ function describeProcess(pid: number): string {
     : `${pid} (${shownName(Buffer.from(found.name, "latin1"))}, state ${found.state})`;
 }
 
-/** In a cgroup only a process whose other threads run on: one that has ended is in none. */
+/** Whether the main thread has exited. In a cgroup, other threads then still run: a process that has ended is in no cgroup. */
 export function isZombie(pid: number): boolean {
   return tryNameAndState(pid)?.state === "Z";
 }
 
-/** undefined for a process that is gone. */
+/** Undefined for a process that is gone. */
 function tryNameAndState(pid: number): { readonly name: string; readonly state: string } | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");

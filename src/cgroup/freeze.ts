@@ -11,49 +11,50 @@ import {
   writeCgroupFile,
 } from "./files.ts";
 
-/** Processes in uninterruptible sleep can hold a freeze up; what takes longer than this is not going to end. */
+/** Processes in uninterruptible sleep can delay a freeze. One that takes longer than this is not going to finish. */
 const FREEZE_TIMEOUT_MS = 10_000;
 
-/** Whether the container was paused. A cgroup that is gone, or a kernel without the freezer (before 5.2), is not. */
+/** Whether the cgroup itself was frozen. False for a cgroup that is gone and on a kernel without the freezer (before 5.2). */
 export function isFrozen(directory: string): boolean {
   return tryReadCgroupFile(directory, "cgroup.freeze")?.startsWith("1") ?? false;
 }
 
-/** Whether nothing may run in the cgroup, be it frozen itself or one above it: a process started in it would hang. */
-export function cannotRun(directory: string): boolean {
+/** Whether the cgroup or one of its ancestors is frozen: a process started in it would hang. */
+export function isEffectivelyFrozen(directory: string): boolean {
   return hasEvent(directory, "frozen 1");
 }
 
-/** Whether a line of cgroup.events, `frozen 1` or `populated 1`, holds. */
+/** Whether cgroup.events contains a line, such as `frozen 1` or `populated 1`. False for a cgroup that is gone. */
 export function hasEvent(directory: string, line: string): boolean {
   return tryReadCgroupFile(directory, "cgroup.events")?.split("\n").includes(line) ?? false;
 }
 
-/** Pauses or resumes all processes and waits until they are. A freeze that fails, or does not end in time, is taken back. */
+/** Freezes all processes of a cgroup and waits until they have stopped, or thaws them. A freeze that fails or times out is undone. */
 export function setFrozen(directory: string, frozen: boolean): void {
   if (!frozen) {
-    // A cgroup below a frozen one stays frozen when it is thawed itself, so that is not waited for.
+    // Not awaited: below a frozen ancestor, a thawed cgroup stays frozen.
     writeFreezer(directory, false);
     return;
   }
   try {
     writeFreezer(directory, true);
-    awaitStandstill(directory);
+    awaitFrozenTree(directory);
   } catch (error) {
     try {
       writeFreezer(directory, false);
     } catch {
-      // The first error is the one to tell.
+      // The first error is the one to report.
     }
     throw error;
   }
 }
 
 /**
- * A cgroup counts as frozen when its own processes are, whatever those below still do. It is looked into when it stands still, so that
- * nothing in it can make another one; only from elsewhere a process may, and then the topmost is not frozen until that one is.
+ * The kernel reports a cgroup as frozen once its own processes are, whatever those of its descendants still do, so each descendant is
+ * awaited too. A cgroup's children are listed once it is frozen, so none of its processes can add one. A process elsewhere can; then
+ * the topmost cgroup is not frozen until the new one is, and all are visited again.
  */
-function awaitStandstill(directory: string): void {
+function awaitFrozenTree(directory: string): void {
   const limit = performance.now() + FREEZE_TIMEOUT_MS;
   const checkTime = (): void => {
     if (performance.now() <= limit) return;
@@ -72,10 +73,10 @@ function awaitStandstill(directory: string): void {
   } while (visited > 1 && hasEvent(directory, "frozen 0"));
 }
 
-/** The kernel tells of a change, but of two within 10 ms only later: cgroup_file_notify() in kernel/cgroup/cgroup.c. */
+/** The kernel notifies of the second change within 10 ms only later: cgroup_file_notify() in kernel/cgroup/cgroup.c. */
 const LONGEST_WAIT_MS = 1;
 
-/** One that is gone is neither frozen nor not. */
+/** Returns at once for a cgroup that is gone. */
 function awaitFrozen(cgroup: string, checkTime: () => void): void {
   let events: number | undefined;
   try {

@@ -20,7 +20,7 @@ export function hostHas(controller: string): boolean {
   return skipReason === false && readWords(CGROUP_MOUNT, "cgroup.controllers").includes(controller);
 }
 
-/** A path for a cgroup that nobody else uses. The caller makes and removes it. */
+/** A path for a cgroup that nobody else uses. The caller creates and removes it. */
 export function freshCgroup(): string {
   const directory = mkdtempSync(join(tmpdir(), "runts-cgroup-"));
   rmdirSync(directory);

@@ -6,10 +6,10 @@ import { outerId, parseIdMap } from "../spec/id-map.ts";
 import type { Config } from "../spec/types.ts";
 import { cgroupName, describeErrno } from "./files.ts";
 
-/** For kernels before 4.14: config-linux.md, Cgroup ownership. */
+/** For kernels before 4.14, which have no /sys/kernel/cgroup/delegate: config-linux.md, Cgroup ownership. */
 const DELEGATED_FILES: readonly string[] = ["cgroup.procs", "cgroup.subtree_control", "cgroup.threads"];
 
-/** The container may manage cgroups below its own, which it sees as the root and is given to write to. */
+/** Whether the container gets a writable mount of its cgroup, in which it may manage cgroups below its own. */
 export function isDelegated({ mounts = [] }: Config): boolean {
   return mounts.some(
     ({ destination, source, type, options = [] }) =>
@@ -19,18 +19,18 @@ export function isDelegated({ mounts = [] }: Config): boolean {
   );
 }
 
-/** The user of a container's process, who is to own its cgroup. */
+/** The user of a container's process, to whom its cgroup is given. */
 export interface CgroupOwner {
   readonly pid: number;
-  /** As the container names him. */
+  /** In the container's user namespace. */
   readonly uid: number;
   /** Whether the container has its own user namespace, new or joined, instead of the runtime's. */
   readonly ownUserNamespace: boolean;
 }
 
 /**
- * Gives a cgroup to the user of a container: the directory and what the kernel says is safe to delegate, so that limits stay with the
- * host. Files that are not there are no error, nor is a user that is not mapped: the container will not run as that.
+ * Gives a cgroup to the container's user: the directory, and the files that the kernel lists as safe to delegate, so that the host
+ * keeps control of the limits. Missing files are no error, and neither is an unmapped user, as which the container can't run anyway.
  */
 export function delegateCgroup(directory: string, user: CgroupOwner, rootless: boolean): void {
   const owner = ownerFor(user);
@@ -58,9 +58,9 @@ export function delegateCgroup(directory: string, user: CgroupOwner, rootless: b
 }
 
 /**
- * The user's id in the runtime's user namespace, which chown(2) takes; undefined if it isn't mapped. Outside, in a uid_map, is the
- * reader's user namespace. For a process in that same namespace it is the parent: then the map only says which ids are mapped.
- * user_namespaces(7)
+ * The user's id in the runtime's user namespace, as chown(2) needs it; undefined if it isn't mapped. The outer ids of a uid_map are
+ * those of the reader's user namespace. If the process is in that same namespace, they are those of its parent, and the map only
+ * says which ids are mapped. user_namespaces(7)
  */
 function ownerFor({ pid, uid, ownUserNamespace }: CgroupOwner): number | undefined {
   const outside = outerId(uid, parseIdMap(readFileSync(`/proc/${pid}/uid_map`, "latin1")));

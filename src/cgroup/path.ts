@@ -5,7 +5,7 @@ import { errorCode, RuntsError } from "../errors.ts";
 import type { Config } from "../spec/types.ts";
 import { CGROUP_MOUNT, CGROUP2_SUPER_MAGIC, describeErrno } from "./files.ts";
 
-/** The mount point of the unified hierarchy. */
+/** The mount point of the unified hierarchy; throws where cgroup v2 is not mounted there. */
 export function findCgroupMount(): string {
   let type: number | undefined;
   let obstacle = "nothing is there";
@@ -29,7 +29,7 @@ export function findCgroupMount(): string {
   return CGROUP_MOUNT;
 }
 
-/** Whether this user may make cgroups in a directory, and bring processes into them (cgroups(7), Delegation). */
+/** Whether this user may create cgroups in a directory and move processes into them (cgroups(7), Delegation). */
 export function isWritableCgroup(directory: string): boolean {
   try {
     accessSync(directory, W_OK);
@@ -43,10 +43,10 @@ export function isWritableCgroup(directory: string): boolean {
 /**
  * Directory of the container's cgroup.
  *
- * A relative cgroupsPath, or `<id>` where it is absent, lies below the root cgroup: config-linux.md (Cgroups Path) asks for the
- * same place whenever the value is the same, so the caller's own cgroup must not matter. Only for a user who can't write there it
- * lies beside the caller's cgroup, which is the nearest place that may be delegated to that user; or in it, if that is delegated
- * alone. The form `slice:prefix:name` is for systemd alone and is a name like any other here.
+ * A relative cgroupsPath, or `<id>` if there is none, is below the root cgroup: config-linux.md (Cgroups Path) requires the same
+ * place for the same value, so the caller's own cgroup must not matter. Only for a user who can't write there is it a sibling of the
+ * caller's cgroup, the nearest place that may be delegated to that user; or a child of it, if only the caller's cgroup is delegated.
+ * `slice:prefix:name`, the form for systemd, is a name like any other here.
  */
 export function cgroupPathFor(config: Config, id: string, mountpoint: string): string {
   const path = config.linux?.cgroupsPath ?? "";
@@ -73,7 +73,7 @@ function baseOfRelativePaths(mountpoint: string): string {
   }
 }
 
-/** Directory of the cgroup that the caller is in, and a container that gets none of its own. */
+/** Directory of the caller's cgroup, in which a container without its own cgroup runs too. */
 export function callerCgroup(): string {
   const path = ownCgroup();
   return `${findCgroupMount()}${path === "/" ? "" : path}`;
@@ -84,6 +84,6 @@ function ownCgroup(): string {
   const line = readFileSync("/proc/self/cgroup", "utf8")
     .split("\n")
     .find((text) => text.startsWith("0::"));
-  // `/..` where the caller's cgroup is outside of its cgroup namespace.
+  // It begins with `/..` where the caller's cgroup is outside of its cgroup namespace.
   return absolutePath(`/${line?.slice("0::".length) ?? ""}`);
 }

@@ -22,13 +22,13 @@ import {
   writeCgroupFile,
 } from "./files.ts";
 
-/** Killed processes leave their cgroup when they exit, which may take the kernel a while (core dumps, unmounting). */
+/** Killed processes leave their cgroup when they have exited, which may take a while (core dumps, unmounting). */
 const REMOVE_TIMEOUT_MS = 10_000;
 const MAX_PAUSE_MS = 50;
 
 /**
- * Sends SIGKILL to every process in the cgroup and below it, frozen ones too, and does not wait for their end. A cgroup that
- * does not exist is fine. The root cgroup has neither of the two files, and so can't be killed.
+ * Sends SIGKILL to every process of the cgroup and its descendants, frozen ones too, and does not wait until they have exited. A cgroup
+ * that does not exist is fine. The root cgroup has neither cgroup.kill nor cgroup.freeze, so it can't be killed.
  */
 export function killCgroup(directory: string): void {
   const purpose = `kill all processes of the cgroup ${cgroupName(directory)}`;
@@ -41,7 +41,7 @@ function killAll(directory: string): void {
   } catch (error) {
     const errno = errorCode(error);
     if (errno === "ENODEV") return;
-    // Before 5.14 there is no cgroup.kill; a threaded cgroup has none that works (EOPNOTSUPP).
+    // cgroup.kill exists since 5.14, and does not work in a threaded cgroup (EOPNOTSUPP).
     if (errno !== "ENOENT" && errno !== "EOPNOTSUPP" && errno !== "ENOTSUP")
       throw cgroupError("kill", directory, error);
     killFrozen(directory);
@@ -51,8 +51,8 @@ function killAll(directory: string): void {
 }
 
 /**
- * Kills the processes whose first thread has ended while others run on: cgroup.kill signals that thread, which is deaf, and not
- * the process (Linux 6.18). All others in the cgroup are about to die of it.
+ * Kills processes whose main thread has exited while others run on: cgroup.kill signals the exited thread instead of the process
+ * (Linux 6.18). All other processes of the cgroup are dying already.
  */
 function killLeaderless(directory: string): void {
   const opened = new Map<number, number>();
@@ -62,7 +62,7 @@ function killLeaderless(directory: string): void {
       if (pidfd !== undefined) opened.set(pid, pidfd);
     }
     if (opened.size === 0) return;
-    // A number that is still there is that of the process that was opened, or of another one in here.
+    // Pids may be reused, but one that is still listed is in this cgroup, so no process outside of it is killed.
     for (const pid of processesOf(directory)) {
       const pidfd = opened.get(pid);
       if (pidfd !== undefined) pidfdSendSignal(pidfd, SIGKILL);
@@ -72,21 +72,22 @@ function killLeaderless(directory: string): void {
   }
 }
 
-/** Frozen, nothing can fork between the listing and the signal; and a frozen process still takes SIGKILL. */
+/** Freezes the cgroup, so that nothing can fork between the listing and the signals. SIGKILL ends frozen processes too. */
 function killFrozen(directory: string): void {
-  if (!tryWrite(directory, "1")) return;
+  if (!tryFreeze(directory, "1")) return;
   for (const pid of processesOf(directory)) {
-    // 0 is a process outside of our pid namespace, and for kill(2) it is our own process group.
+    // A process outside of our pid namespace is listed as 0, which kill(2) takes for our own process group.
     if (pid <= 1) continue;
     const result = trySyscall("kill", pid, SIGKILL);
     const errno = errnoName(-result);
     if (result < 0 && errno !== "ESRCH")
       throw cgroupError("kill", directory, new SyscallError("kill", errno, [String(pid)]));
   }
-  tryWrite(directory, "0");
+  tryFreeze(directory, "0");
 }
 
-function tryWrite(directory: string, frozen: string): boolean {
+/** False if the cgroup or the freezer does not exist. */
+function tryFreeze(directory: string, frozen: "0" | "1"): boolean {
   try {
     writeCgroupFile(directory, "cgroup.freeze", frozen);
     return true;
@@ -97,8 +98,8 @@ function tryWrite(directory: string, frozen: string): boolean {
 }
 
 /**
- * Removes the cgroup with all below it, after killing what is left in there. One that does not exist is fine. One that is not empty
- * stays as it is unless `mayKill` allows it.
+ * Removes the cgroup and its descendants, after killing the processes left in them. A cgroup that does not exist is fine. One that is
+ * not empty is left as it is unless `mayKill` returns true. Throws EBUSY if a process survives for ten seconds.
  */
 export function removeCgroup(directory: string, mayKill: () => boolean = () => true): void {
   const purpose = `remove the cgroup ${cgroupName(directory)}`;
@@ -108,7 +109,7 @@ export function removeCgroup(directory: string, mayKill: () => boolean = () => t
 function removeTree(directory: string, mayKill: () => boolean): void {
   if (!isRemovable(directory)) return;
   if (tryRemove(directory) || !mayKill()) return;
-  // The usual reason is that init was killed a moment ago; cgroups that the container made are the other one.
+  // Usually init was killed just now and is still exiting; otherwise the container has created cgroups of its own.
   const limit = performance.now() + REMOVE_TIMEOUT_MS;
   for (let pause = 0.25; ; pause = Math.min(pause * 1.5, MAX_PAUSE_MS)) {
     killCgroup(directory);
@@ -119,7 +120,10 @@ function removeTree(directory: string, mayKill: () => boolean): void {
   }
 }
 
-/** The path may come from a state file: whatever it says, only a cgroup below the root of a cgroup2 mount is touched. */
+/**
+ * Whether the cgroup exists. Throws for anything but a cgroup below the root of the cgroup2 mount: the path may come from a damaged
+ * or forged state file.
+ */
 function isRemovable(directory: string): boolean {
   let type: number;
   try {
@@ -136,7 +140,7 @@ function isRemovable(directory: string): boolean {
   });
 }
 
-/** Innermost first. Another file system that is mounted on a child is left alone. */
+/** Removes descendants, innermost first. A file system that is mounted over one is left alone. */
 function removeChildren(directory: string): void {
   const remove = (parent: number, name: Buffer): boolean =>
     tryRemove(`${directory}/…/${shownName(name)}`, () => rmdirSync(name, parent));
@@ -150,7 +154,7 @@ function removeChildren(directory: string): void {
   }
 }
 
-/** False for a cgroup that still has processes or cgroups in it. */
+/** False if the cgroup still contains processes or cgroups. */
 function tryRemove(directory: string, remove = (): void => rmdirSync(directory)): boolean {
   try {
     remove();

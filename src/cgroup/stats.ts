@@ -4,8 +4,8 @@ import { errorCode } from "../errors.ts";
 import { processesOf } from "./files.ts";
 
 /**
- * What a cgroup has used, under the names of `runc events` (types/events.go), which its readers know. As there, a member that is
- * zero and optional is left out, and so is all that the kernel or a missing controller doesn't tell.
+ * Resource usage of a cgroup, under the names of `runc events` (types/events.go). As there, an optional member that is zero is left
+ * out, and so is everything that the kernel does not report, for want of a controller for example.
  */
 export interface Stats {
   readonly cpu: {
@@ -14,13 +14,13 @@ export interface Stats {
     readonly throttling?: Counts;
     readonly psi?: Pressure;
   };
-  /** cgroup v1 only. */
+  /** Exists in cgroup v1 only: all zeros. */
   readonly cpuset: Counts;
   readonly memory: {
     readonly cache?: bigint;
     readonly usage?: MemoryEntry;
     readonly swap?: MemoryEntry;
-    /** memory.stat as it is. */
+    /** All of memory.stat. */
     readonly raw?: Counts;
     readonly psi?: Pressure;
   };
@@ -33,16 +33,18 @@ export interface Stats {
   /** By page size, as in `2MB`. */
   readonly hugetlb: Readonly<Record<string, { readonly usage?: bigint; readonly failcnt: bigint }>>;
   readonly intel_rdt: Readonly<Record<string, never>>;
-  /** Interfaces of libcontainer's own configs: those of a config.json have none. */
+  /** libcontainer's own network interfaces, which a config.json can't have. */
   readonly network_interfaces: null;
 }
 
 type Counts = Readonly<Record<string, bigint>>;
 
 interface MemoryEntry {
-  /** 2^64 - 1 without one. */
+  /** Bytes; 2^64 - 1 if unlimited. */
   readonly limit: bigint;
+  /** Bytes. */
   readonly usage?: bigint;
+  /** The highest usage so far, in bytes. */
   readonly max?: bigint;
   /** How often the limit was hit. */
   readonly failcnt: bigint;
@@ -55,7 +57,7 @@ interface BlockEntry {
   readonly value?: bigint;
 }
 
-/** Pressure stall information: shares of time in per cent, and the sum in microseconds. */
+/** Pressure stall information: averages in percent of the time, the total in microseconds. */
 export interface Pressure {
   readonly some?: PressureLine;
   readonly full?: PressureLine;
@@ -84,7 +86,7 @@ export function readStats(directory: string): Stats {
   };
 }
 
-/** Stats of a container without a cgroup: the kernel counts nothing for it. */
+/** Stats of a container without a cgroup: the kernel accounts nothing for it. */
 export function noStats(): Stats {
   return {
     cpu: cpuStats(undefined),
@@ -110,21 +112,21 @@ const CPUSET_OF_V1: Counts = {
   sched_relax_domain_level: 0n,
 };
 
-/** Gives the text of a file of the cgroup, undefined where there is none. */
+/** Returns the text of a file of the cgroup, undefined if there is none. */
 type Read = (file: string) => string | undefined;
 
-/** Some kernels have the files of PSI and refuse to read them (EOPNOTSUPP) unless they were booted with psi=1. */
+/** Some kernels have the PSI files, but refuse to read them (EOPNOTSUPP) unless booted with psi=1. */
 function readText(directory: string, file: string): string | undefined {
   try {
     return readFileSync(`${directory}/${file}`, "latin1");
   } catch (error) {
-    // EISDIR: a cgroup below may have the name of a file that this kernel has not.
+    // EISDIR: a child cgroup may have the name of a file that this kernel lacks.
     if (["ENOENT", "ENODEV", "EOPNOTSUPP", "ENOTSUP", "EISDIR"].includes(errorCode(error))) return undefined;
     throw error;
   }
 }
 
-/** A "flat keyed" file of cgroup-v2.rst: a name and a number a line. */
+/** Parses a "flat keyed" file (cgroup-v2.rst): a name and a number per line. */
 function countsOf(text: string | undefined): Map<string, bigint> {
   const counts = new Map<string, bigint>();
   for (const line of (text ?? "").split("\n")) {
@@ -176,7 +178,7 @@ function memoryEntry(read: Read, name: string): MemoryEntry | undefined {
   };
 }
 
-/** cgroup v1 counts both as one, and so do the readers; the peaks need not have been at the same time. */
+/** Consumers expect the sum of memory and swap, as cgroup v1 counts it. No `max`: the two peaks may have been at different times. */
 function memoryAndSwap(memory: MemoryEntry, swap: MemoryEntry): MemoryEntry {
   const unlimited = swap.limit === UNLIMITED || memory.limit === UNLIMITED;
   return {
@@ -186,7 +188,7 @@ function memoryAndSwap(memory: MemoryEntry, swap: MemoryEntry): MemoryEntry {
   };
 }
 
-/** Without the controller its processes can be counted all the same. No limit is told as none. */
+/** Counts the processes where the pids controller is missing. No limit is left out, as a zero. */
 function pidStats(directory: string, read: Read): Counts {
   const current = read("pids.current");
   if (current === undefined) return nonZero({ current: BigInt(processesOf(directory).length) });
@@ -201,7 +203,7 @@ const BLOCK_COUNTS = [
   ["ioServicedRecursive", "wios", "Write"],
 ] as const;
 
-/** io.stat: `8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=5 dios=6`; the device alone if nothing was counted. */
+/** Parses io.stat: `8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=5 dios=6`, or `8:0` alone for a device without I/O. */
 function blockStats(text: string): Stats["blkio"] {
   const tables: { ioServiceBytesRecursive?: BlockEntry[]; ioServicedRecursive?: BlockEntry[] } = {};
   for (const line of text.split("\n")) {
@@ -218,7 +220,7 @@ function blockStats(text: string): Stats["blkio"] {
   return tables;
 }
 
-/** Where the kernel counts reservations those are told, as they are what a container is limited by (since 5.7). */
+/** Reports reservations where the kernel counts them (since 5.7), as they are what limits a container. */
 function hugetlbStats(directory: string, read: Read): Stats["hugetlb"] {
   const sizes: Record<string, { usage?: bigint; failcnt: bigint }> = {};
   for (const name of filesOf(directory)) {
@@ -242,7 +244,7 @@ function filesOf(directory: string): string[] {
   }
 }
 
-/** `some avg10=0.12 avg60=0.05 avg300=0.01 total=53427`: Documentation/accounting/psi.rst of the kernel. */
+/** Parses `some avg10=0.12 avg60=0.05 avg300=0.01 total=53427`: Documentation/accounting/psi.rst of the kernel. */
 function pressureOf(text: string | undefined): { readonly psi?: Pressure } {
   if (text === undefined) return {};
   const lines = (["some", "full"] as const).flatMap((kind) => {
@@ -266,7 +268,7 @@ function limitOf(text: string | undefined): bigint {
   return text?.trim() === "max" ? UNLIMITED : numberOf(text);
 }
 
-/** The members that are there and not zero, as Go's `omitempty` leaves the others out. */
+/** The members that are present and not zero, like Go's `omitempty`. */
 function nonZero<Name extends string>(
   members: Readonly<Record<Name, bigint | undefined>>,
 ): Partial<Record<Name, bigint>> {

@@ -7,7 +7,7 @@ import { closeSync, openSync, readFileSync } from "../../../bindings/linux/files
 import { RuntsError } from "../../errors.ts";
 import { cgroupName, describeErrno } from "../files.ts";
 
-// linux/bpf.h, Linux 6.12: enum bpf_cmd and what the calls below take.
+// linux/bpf.h, Linux 6.12: enum bpf_cmd, and values of the attributes below.
 export const BPF_PROG_LOAD = 5;
 export const BPF_PROG_ATTACH = 8;
 export const BPF_PROG_DETACH = 9;
@@ -16,7 +16,7 @@ export const BPF_PROG_QUERY = 16;
 const BPF_PROG_TYPE_CGROUP_DEVICE = 15;
 const BPF_CGROUP_DEVICE = 6;
 const BPF_F_ALLOW_MULTI = 2;
-/** The kernel attaches no more than this many to one cgroup. */
+/** The kernel's limit of programs on one cgroup. */
 const MAX_PROGRAMS = 64;
 
 const POINTER = "/linux/resources/devices";
@@ -24,14 +24,14 @@ const RLIMIT_MEMLOCK = 8;
 
 export interface DeviceOptions {
   readonly rootless: boolean;
-  /** The cgroup was made just now: it has no program yet. */
+  /** Whether the cgroup was created just now, and so has no program yet. */
   readonly isNew: boolean;
   readonly warn: (message: string) => void;
 }
 
 /**
- * Makes a program the only one on the cgroup itself; those of the cgroups above apply too, whatever this one says.
- * `undefined` is a program that allows everything, which is none at all.
+ * Makes a program the only one on the cgroup itself; `undefined` removes all, which allows everything. The programs of its ancestors
+ * still apply.
  */
 export function attachDeviceProgram(
   directory: string,
@@ -59,7 +59,7 @@ function replacePrograms(
         closeSync(program);
       }
     }
-    // Last: programs restrict one another, so that at no time more is allowed than before or after.
+    // Detached last. Until then both programs must allow a device, so at no time is more allowed than before or after.
     for (const id of old) detachProgram(cgroup, id, options.warn);
   } catch (error) {
     if (!(error instanceof BpfError)) throw error;
@@ -97,13 +97,8 @@ function bpf(command: number, words: Uint32Array<ArrayBuffer>, action: string): 
   return result;
 }
 
-/**
- * The part of union bpf_attr that a command uses, in 32-bit words. Plain stores and no iterators, here and in the compiler: all of
- * this runs once in a process, where each builtin that is used for the first time costs more than the work.
- */
-function attributes(words: readonly number[]): Uint32Array<ArrayBuffer> {
-  return new Uint32Array(words);
-}
+// A command takes a part of union bpf_attr, here in 32-bit words. Plain stores and no iterators, here and in program.ts: this code runs
+// once per process, where the first use of each builtin costs more than the work.
 
 function setAddress(words: Uint32Array, index: number, buffer: Uint8Array): void {
   const address = addressOf(buffer);
@@ -112,26 +107,15 @@ function setAddress(words: Uint32Array, index: number, buffer: Uint8Array): void
 }
 
 /**
- * The program calls no function of the kernel, and so none that is for GPL programs only: it carries its own licence. Kernels
- * before 5.11 count it against RLIMIT_MEMLOCK and say EPERM.
+ * Loads a program under its own licence, as it calls no kernel functions and so none that are for GPL programs only. Kernels before 5.11
+ * charge it to RLIMIT_MEMLOCK and fail with EPERM.
  */
 function loadProgram(instructions: Uint8Array<ArrayBuffer>): number {
   const license = stableBytes("Apache-2.0\0");
   // prog_type, insn_cnt, insns, license, log_level, log_size, log_buf, kern_version, prog_flags
-  const load = attributes([
-    BPF_PROG_TYPE_CGROUP_DEVICE,
-    instructions.byteLength / 8,
-    0,
-    0,
-    0,
-    0,
-    0,
-    0,
-    0,
-    0,
-    0,
-    0,
-  ]);
+  const load = new Uint32Array(12);
+  load[0] = BPF_PROG_TYPE_CGROUP_DEVICE;
+  load[1] = instructions.byteLength / 8;
   setAddress(load, 2, instructions);
   setAddress(load, 4, license);
   try {
@@ -142,7 +126,7 @@ function loadProgram(instructions: Uint8Array<ArrayBuffer>): number {
   }
 }
 
-/** The limit is put back, as the container inherits it. */
+/** Restores the limit afterwards, as the container inherits it. */
 function withUnlimitedMemlock<Result>(action: () => Result): Result {
   const old = new Uint8Array(new ArrayBuffer(16));
   const unlimited = new Uint8Array(16).fill(0xff);
@@ -154,7 +138,7 @@ function withUnlimitedMemlock<Result>(action: () => Result): Result {
   }
 }
 
-/** A buffer of its own, whose address the kernel may be given. */
+/** The text in a buffer of its own, whose address can be given to the kernel. */
 function stableBytes(text: string): Uint8Array {
   const bytes = new Uint8Array(new ArrayBuffer(text.length));
   for (let index = 0; index < text.length; index++) bytes[index] = text.charCodeAt(index);
@@ -163,20 +147,20 @@ function stableBytes(text: string): Uint8Array {
 
 /** target_fd, attach_bpf_fd, attach_type, attach_flags */
 function attachment(cgroup: number, program: number, flags: number): Uint32Array<ArrayBuffer> {
-  return attributes([cgroup, program, BPF_CGROUP_DEVICE, flags]);
+  return new Uint32Array([cgroup, program, BPF_CGROUP_DEVICE, flags]);
 }
 
-/** Ids of the programs on the cgroup itself, from an earlier container in it. */
+/** Ids of the programs on the cgroup itself: those of an earlier container in it. */
 function queryPrograms(cgroup: number): number[] {
   const ids = new Uint8Array(new ArrayBuffer(MAX_PROGRAMS * 4));
   // target_fd, attach_type, query_flags, attach_flags, prog_ids, prog_cnt
-  const query = attributes([cgroup, BPF_CGROUP_DEVICE, 0, 0, 0, 0, MAX_PROGRAMS, 0]);
+  const query = new Uint32Array([cgroup, BPF_CGROUP_DEVICE, 0, 0, 0, 0, MAX_PROGRAMS, 0]);
   setAddress(query, 4, ids);
   bpf(BPF_PROG_QUERY, query, "query");
   return [...new Uint32Array(ids.buffer, 0, query[6] ?? 0)];
 }
 
-/** How many programs the cgroup itself has; undefined where the caller may not ask. */
+/** The number of programs on the cgroup itself; undefined if the caller may not query them. */
 export function countDevicePrograms(directory: string): number | undefined {
   const cgroup = openSync(directory, O_PATH | O_DIRECTORY);
   try {
@@ -189,11 +173,11 @@ export function countDevicePrograms(directory: string): number | undefined {
   }
 }
 
-/** A program that a security module keeps from us (EACCES, EPERM) stays: it can only restrict more, which may be more than asked for. */
+/** A program that a security module keeps us from opening (EACCES, EPERM) stays, with a warning: it may deny what the rules allow. */
 function detachProgram(cgroup: number, id: number, warn: DeviceOptions["warn"]): void {
   let program: number;
   try {
-    program = bpf(BPF_PROG_GET_FD_BY_ID, attributes([id, 0, 0, 0]), "find");
+    program = bpf(BPF_PROG_GET_FD_BY_ID, new Uint32Array([id, 0, 0, 0]), "find");
   } catch (error) {
     if (!(error instanceof BpfError) || !["EACCES", "EPERM", "ENOENT"].includes(error.errno)) throw error;
     if (error.errno !== "ENOENT")
@@ -205,14 +189,14 @@ function detachProgram(cgroup: number, id: number, warn: DeviceOptions["warn"]):
   try {
     bpf(BPF_PROG_DETACH, attachment(cgroup, program, 0), "detach");
   } catch (error) {
-    // Somebody else was faster.
+    // Somebody else has detached it.
     if (!(error instanceof BpfError) || error.errno !== "ENOENT") throw error;
   } finally {
     closeSync(program);
   }
 }
 
-/** user_namespaces(7): only the initial one maps everything onto itself. */
+/** user_namespaces(7): only the initial namespace maps all ids onto themselves. */
 function inUserNamespace(): boolean {
   return !/^\s*0\s+0\s+4294967295\s*$/.test(readFileSync("/proc/self/uid_map", "latin1"));
 }

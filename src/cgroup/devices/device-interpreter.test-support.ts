@@ -6,7 +6,7 @@ export interface DeviceRequest {
   readonly minor: number;
 }
 
-/** Runs a device program as the kernel would: whether it allows the request. Knows the instructions that the compiler emits. */
+/** Runs a device program as the kernel would, and returns whether it allows the request. Knows the instructions that program.ts emits. */
 export function runDeviceProgram(program: Uint8Array, request: DeviceRequest): boolean {
   const view = new DataView(program.buffer, program.byteOffset, program.byteLength);
   const context = [((request.access << 16) | request.type) >>> 0, request.major, request.minor];

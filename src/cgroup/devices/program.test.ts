@@ -41,7 +41,7 @@ function allows(program: Uint8Array | undefined, asked: DeviceRequest): boolean 
   return program === undefined || runDeviceProgram(program, asked);
 }
 
-describe("the rules that every container has", () => {
+describe("default rules", () => {
   const cases: readonly (readonly [string, boolean])[] = [
     ["c 1:3 rw", true],
     ["c 1:5 r", true],
@@ -62,12 +62,12 @@ describe("the rules that every container has", () => {
     ["c 1:1 r", false],
     ["c 5:1 rw", false],
   ];
-  test.each(cases)("%s is %s without rules", (asked, allowed) => {
+  test.each(cases)("%s: allowed %s without rules", (asked, allowed) => {
     expect(decide([], asked)).toBe(allowed);
     expect(decide(["deny a *:* rwm"], asked)).toBe(allowed);
   });
 
-  test("can't be denied", () => {
+  test("can't be denied by the config", () => {
     expect(decide(["deny c 1:3 rwm", "deny a *:* rwm"], "c 1:3 rw")).toBe(true);
   });
 });
@@ -76,23 +76,23 @@ describe("rules of the config", () => {
   const cases: readonly (readonly [string, readonly string[], string, boolean])[] = [
     ["a later rule wins", ["allow c 10:229 rwm", "deny c 10:229 rwm"], "c 10:229 r", false],
     ["a later rule wins", ["deny c 10:229 rwm", "allow c 10:229 rwm"], "c 10:229 r", true],
-    ["a deny of everything ends what came before", ["allow b 8:0 rw", "deny a *:* rwm"], "b 8:0 r", false],
-    ["an allow of everything, without fields", ["allow * *:*"], "b 8:1 rwm", true],
-    ["a hole in a wildcard", ["allow b *:* rwm", "deny b 8:0 w"], "b 8:0 rw", false],
-    ["the rest of that wildcard", ["allow b *:* rwm", "deny b 8:0 w"], "b 8:0 r", true],
-    ["its neighbour", ["allow b *:* rwm", "deny b 8:0 w"], "b 8:1 w", true],
-    ["kinds of access from two rules", ["allow c 4:1 r", "allow c 4:1 w"], "c 4:1 rw", true],
-    ["one kind of access is not the other", ["allow c 4:1 r"], "c 4:1 rw", false],
+    ["denying everything resets earlier rules", ["allow b 8:0 rw", "deny a *:* rwm"], "b 8:0 r", false],
+    ["allowing everything, without fields", ["allow * *:*"], "b 8:1 rwm", true],
+    ["a denial within a wildcard", ["allow b *:* rwm", "deny b 8:0 w"], "b 8:0 rw", false],
+    ["other access within that wildcard", ["allow b *:* rwm", "deny b 8:0 w"], "b 8:0 r", true],
+    ["another device within that wildcard", ["allow b *:* rwm", "deny b 8:0 w"], "b 8:1 w", true],
+    ["access from two rules", ["allow c 4:1 r", "allow c 4:1 w"], "c 4:1 rw", true],
+    ["reading is not writing", ["allow c 4:1 r"], "c 4:1 rw", false],
     ["a type", ["allow b 4:1 rw"], "c 4:1 rw", false],
     ["both types", ["allow a 4:1 rw"], "c 4:1 rw", true],
-    ["both types, but that device alone", ["allow a 4:1 rw"], "c 4:2 rw", false],
+    ["both types, another device", ["allow a 4:1 rw"], "c 4:2 rw", false],
     ["a major number alone", ["allow c 4:* rw"], "c 4:99 rw", true],
     ["a minor number alone", ["allow c *:7 rw"], "c 99:7 rw", true],
     ["a minor number alone, another one", ["allow c *:7 rw"], "c 99:8 rw", false],
     ["-1 is all", ["allow c -1:-1 rw"], "c 99:8 rw", true],
     ["numbers beyond 31 bits", ["allow c 4294967295:1 rw"], "c 1:1 r", false],
   ];
-  test.each(cases)("%s: %j, %s is %s", (_title, rules, asked, allowed) => {
+  test.each(cases)("%s: %j, %s: allowed %s", (_title, rules, asked, allowed) => {
     expect(decide(rules, asked)).toBe(allowed);
   });
 
@@ -110,12 +110,12 @@ test("a program is needed unless everything is allowed", () => {
   expect(everything(["deny b 8:0 rwm", "allow a *:* rwm"])).toBe(true);
   expect(everything(["allow a *:* rwm", "deny b 8:0 w"])).toBe(false);
   expect(everything(["allow a *:* r"])).toBe(false);
-  // Making nodes is allowed to all.
+  // The default rules allow mknod.
   expect(everything(["allow a *:* rw"])).toBe(true);
   expect(everything([])).toBe(false);
 });
 
-/** The meaning of a list of rules, for one kind of access at a time. */
+/** Evaluates a list of rules, one kind of access at a time. */
 function expected(rules: readonly DeviceMatch[], asked: DeviceRequest): boolean {
   return [1, 2, 4].every((bit) => {
     if ((asked.access & bit) === 0) return true;
@@ -130,7 +130,7 @@ function expected(rules: readonly DeviceMatch[], asked: DeviceRequest): boolean 
   });
 }
 
-test("any list of rules decides any request as its meaning says", () => {
+test("the program agrees with an evaluation of the rules, for random rules and all requests", () => {
   let seed = 1;
   const random = (bound: number): number => {
     seed = (Math.imul(seed, 1103515245) + 12345) >>> 0;

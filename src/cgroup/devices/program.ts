@@ -12,24 +12,25 @@ export const ACCESS_READ = 2;
 export const ACCESS_WRITE = 4;
 export const ACCESS_ALL = ACCESS_MKNOD | ACCESS_READ | ACCESS_WRITE;
 
-/** A rule with `undefined` for "all". */
+/** A rule, with `undefined` for "all". */
 export interface DeviceMatch {
   readonly allow: boolean;
   readonly type: typeof DEV_BLOCK | typeof DEV_CHAR | undefined;
   readonly major: number | undefined;
   readonly minor: number | undefined;
-  /** Of the ACCESS_* bits. */
+  /** ACCESS_* bits. */
   readonly access: number;
 }
 
-/** What is allowed on a device, or with `undefined` on all devices that no entry before this one is about. */
+/** The access allowed to a device or, with `undefined`, to all devices that no earlier entry matches. */
 interface Entry {
   readonly major: number | undefined;
   readonly minor: number | undefined;
   readonly allowed: number;
 }
 
-/** Opcodes: BPF_LDX|BPF_MEM|BPF_W, BPF_ALU64 and BPF_JMP with an immediate (K) or a register (X) operand. */
+// Opcodes: BPF_LDX|BPF_MEM|BPF_W; BPF_ALU64 and BPF_JMP with an immediate (K) or a register (X) operand.
+
 const LDXW = 0x61;
 const MOV_K = 0xb7;
 const MOV_X = 0xbf;
@@ -38,27 +39,26 @@ const RSH_K = 0x77;
 const JNE_K = 0x55;
 const EXIT = 0x95;
 
-/** r1 holds struct bpf_cgroup_dev_ctx; the return value is in r0. */
+// Registers. r1 holds struct bpf_cgroup_dev_ctx; the return value is in r0.
 const RESULT = 0;
 const TYPE = 2;
 const ACCESS = 3;
 const MAJOR = 4;
 const MINOR = 5;
-/** Register numbers as sources, in the upper half of the byte. */
+/** Source registers are in the upper half of the byte. */
 const CONTEXT_SOURCE = 1 << 4;
 const TYPE_SOURCE = TYPE << 4;
 
 const LONGEST_ENTRY = 7;
-/** Offsets of jumps are 16 bits wide, and one jump skips all entries of a type. */
+/** Jump offsets are signed 16-bit numbers, and one jump skips all entries of a type. */
 const MAX_ENTRIES = Math.floor(0x7fff / LONGEST_ENTRY) - 1;
 
 /**
- * Rules apply in order and later ones win, for each kind of access by itself: an open for reading and writing is allowed by one
- * rule for r and another one for w. All of that is decided here, for every device that a rule names and for the rest, so that
- * each entry of the program is final. The verifier follows every path: were a request to pass through several rules, the paths
- * would multiply.
+ * Compiles rules to a program; undefined if they allow everything, as no program is needed then.
  *
- * Rules that let everything through need no program: undefined.
+ * Rules apply in order and later ones win, for each kind of access by itself: one rule for r and another for w together allow an open
+ * for reading and writing. All of that is decided here, for every device that a rule names and for the rest, so that the first entry
+ * that matches is final. The verifier follows every path, and paths would multiply if a request passed through several rules.
  */
 export function compileDeviceRules(rules: readonly DeviceMatch[]): Uint8Array<ArrayBuffer> | undefined {
   const chars = entriesOf(DEV_CHAR, rules);
@@ -88,7 +88,7 @@ export function compileDeviceRules(rules: readonly DeviceMatch[]): Uint8Array<Ar
   return new Uint8Array(new Uint32Array(program).buffer);
 }
 
-/** Single devices first, then major numbers, then minor numbers, then the rest: the first that matches is the answer. */
+/** Entries for single devices first, then for major numbers, then for minor numbers, then for the rest. */
 function entriesOf(type: number, rules: readonly DeviceMatch[]): Entry[] {
   const relevant: DeviceMatch[] = [];
   const majors: DeviceMatch[] = [];
@@ -112,7 +112,7 @@ function entriesOf(type: number, rules: readonly DeviceMatch[]): Entry[] {
   return entries;
 }
 
-/** Puts an entry before the others, unless the one that would match otherwise says the same. */
+/** Puts an entry before the others, unless the one that would match without it allows the same. */
 function prepend(
   entries: Entry[],
   rules: readonly DeviceMatch[],
@@ -131,7 +131,7 @@ function prepend(
   entries.unshift({ major, minor, allowed });
 }
 
-/** The last rule about each kind of access. `undefined` is a number that no rule names. */
+/** The access that the rules allow to a device. `undefined` is a number that no rule names. */
 function allowedOn(
   rules: readonly DeviceMatch[],
   major: number | undefined,
@@ -165,17 +165,17 @@ function emitEntry(program: Program, { major, minor, allowed }: Entry): void {
 }
 
 /**
- * Two words an instruction, struct bpf_insn: u8 code, u4 destination, u4 source, s16 offset; s32 immediate. Both architectures
- * are little-endian. Plain numbers, as this runs once in a process and cold: a typed writer costs more than the rest.
+ * Two 32-bit words per instruction, struct bpf_insn: u8 code, u4 destination, u4 source, s16 offset; s32 immediate. Both architectures
+ * are little-endian. Plain numbers, as this code runs once per process, where a typed writer costs more than all the rest.
  */
 type Program = number[];
 
-/** Appends an instruction and gives its index. */
+/** Appends an instruction and returns its index. */
 function emit(program: Program, code: number, registers: number, offset: number, immediate: number): number {
   return program.push(code | (registers << 8) | (offset << 16), immediate) / 2 - 1;
 }
 
-/** Makes a jump lead to the next instruction. Offsets count from the instruction after the jump. */
+/** Sets the target of an earlier jump to the next instruction. Offsets count from the instruction after the jump. */
 function landHere(program: Program, jump: number): void {
   program[jump * 2] = (program[jump * 2] ?? 0) | ((program.length / 2 - jump - 1) << 16);
 }

@@ -27,21 +27,21 @@ describe.skipIf(skipReason !== false)(
       rmSync(nodes, { recursive: true });
     });
 
-    /** What a process of the cgroup may do: 0 is yes. */
+    /** Whether a shell command succeeds in the cgroup under these rules. */
     async function attempt(rules: readonly DeviceRule[] | undefined, command: string): Promise<boolean> {
       applyDeviceRules(directory, rules, options);
       const member = startMember(directory);
       return (await member.run(`cd ${nodes} && ${command}`)) === 0;
     }
 
-    test("the default rules hold without any rule", async () => {
+    test("the default rules apply without any rule", async () => {
       expect(await attempt(undefined, "head -c1 /dev/zero && echo > /dev/null")).toBe(true);
       expect(await attempt(undefined, "mknod kmsg c 1 11 && test -e kmsg")).toBe(true);
       expect(await attempt(undefined, "head -c1 kmsg")).toBe(false);
       expect(await attempt(undefined, "mknod mem c 1 1; head -c1 mem")).toBe(false);
     });
 
-    test("a later program takes the place of the earlier one", async () => {
+    test("a later program replaces the earlier one", async () => {
       const zero: DeviceRule = { allow: true, type: "c", major: 1n, minor: 11n, access: "w" };
       expect(await attempt(undefined, "mknod kmsg c 1 11 && exec 3>>kmsg")).toBe(false);
       expect(await attempt([zero], "exec 3>>kmsg")).toBe(true);
@@ -52,7 +52,7 @@ describe.skipIf(skipReason !== false)(
       expect(existsSync(join(nodes, "kmsg"))).toBe(true);
     });
 
-    test("the verifier takes long lists of rules", () => {
+    test("the verifier accepts long lists of rules", () => {
       const rules = Array.from({ length: 2000 }, (_, index): DeviceRule => {
         const access = ["r", "rw", "w", "rwm", "m"][index % 5] ?? "r";
         return {

@@ -15,8 +15,8 @@ import {
 const POINTER = "/linux/resources/devices";
 
 /**
- * Compiles the rules of `linux.resources.devices` and attaches them to the container's cgroup. For every container, also one
- * without rules or without `linux.resources`: what is not allowed is denied.
+ * Compiles the rules of `linux.resources.devices` and attaches them to the container's cgroup. To be called for every container, even
+ * without rules or `linux.resources`, as everything that is not allowed is denied.
  */
 export function applyDeviceRules(
   directory: string,
@@ -26,7 +26,7 @@ export function applyDeviceRules(
   attachDeviceProgram(directory, compileDeviceRules(deviceMatches(rules ?? [])), options);
 }
 
-/** The config's rules, then the ones that every container has, which therefore can't be denied. */
+/** The config's rules, then those of every container, which therefore can't be denied. */
 export function deviceMatches(rules: readonly DeviceRule[]): DeviceMatch[] {
   const matches: DeviceMatch[] = [];
   for (let index = 0; index < rules.length; index++) {
@@ -38,8 +38,8 @@ export function deviceMatches(rules: readonly DeviceRule[]): DeviceMatch[] {
 }
 
 /**
- * Making any node (using it is another thing), and the devices that every container has: config-linux.md, Default Devices,
- * with pseudo-terminals, and /dev/net/tun, which engines have relied on since the first of them.
+ * Allows mknod of any device (but not its use), the devices that every container has (config-linux.md, Default Devices), with
+ * pseudo-terminals, and /dev/net/tun, which engines have always relied on.
  */
 function defaultRules(): DeviceMatch[] {
   return [
@@ -53,7 +53,7 @@ function defaultRules(): DeviceMatch[] {
     allowed(DEV_CHAR, 1, 8), // /dev/random
     allowed(DEV_CHAR, 1, 5), // /dev/zero
     allowed(DEV_CHAR, 1, 9), // /dev/urandom
-    allowed(DEV_CHAR, 1, 3), // /dev/null: last, as the program asks about the last device first
+    allowed(DEV_CHAR, 1, 3), // /dev/null: last, as the program tests the last device first
   ];
 }
 
@@ -66,7 +66,7 @@ function allowed(
   return { allow: true, type, major, minor, access };
 }
 
-/** Every field says what it says, also beside type "a": `{"type": "a", "major": 10}` is not a rule for everything. */
+/** Type "a" does not override the other fields: `{"type": "a", "major": 10}` is not a rule for all devices. */
 function toMatch(rule: DeviceRule, index: number): DeviceMatch {
   return {
     allow: rule.allow,
@@ -77,7 +77,7 @@ function toMatch(rule: DeviceRule, index: number): DeviceMatch {
   };
 }
 
-/** Absent is all, and so is -1, as engines write it. The program compares 32 bits. */
+/** Absent is all, and so is -1, which engines send. The kernel's numbers have 32 bits. */
 function deviceNumber(value: bigint | undefined, index: number, field: string): number | undefined {
   if (value === undefined || value === -1n) return undefined;
   if (value < 0n || value > 0xffffffffn)

@@ -12,7 +12,7 @@ export interface ResourceOptions {
   readonly rootless: boolean;
 }
 
-/** Applies all of `linux.resources` but the device rules. What can't be applied is an error that names the property. */
+/** Applies all of `linux.resources` except the device rules. A setting that can't be applied is an error that names its property. */
 export function applyResources(
   directory: string,
   resources: LinuxResources | undefined,
@@ -22,7 +22,7 @@ export function applyResources(
   for (const write of planResources(resources)) applyWrite(directory, write, options);
 }
 
-/** Before anything can make the kernel kill for a limit that is below the usage. */
+/** `memory.checkBeforeUpdate`: refuses limits below the usage before anything is written, as the kernel would enforce them by killing. */
 export function checkBeforeUpdate(directory: string, { memory }: LinuxResources): void {
   if (memory?.checkBeforeUpdate !== true) return;
   checkUsage(
@@ -33,7 +33,7 @@ export function checkBeforeUpdate(directory: string, { memory }: LinuxResources)
   );
 }
 
-/** Reads only what a conversion needs. */
+/** The present limits that planning an update needs to know. Reads no others. */
 export function currentLimits(directory: string, { memory, cpu }: LinuxResources): CurrentLimits {
   const swapAlone = (memory?.swap ?? 0n) > 0n && (memory?.limit ?? 0n) === 0n;
   const periodAlone = (cpu?.period ?? 0n) > 0n && (cpu?.quota ?? 0n) === 0n;
@@ -45,13 +45,13 @@ export function currentLimits(directory: string, { memory, cpu }: LinuxResources
   };
 }
 
-/** -1 for `max`, 0 where the file is missing. */
+/** Bytes; -1 for `max`, 0 where the file is missing. */
 function readBytes(directory: string, file: string): bigint {
   const text = tryReadCgroupFile(directory, file)?.trim() ?? "0";
   return text === "max" ? -1n : BigInt(text);
 }
 
-/** One setting, or the error that names its property. */
+/** Writes one setting. Its errors name the property. */
 export function applyWrite(directory: string, write: CgroupWrite, options: ResourceOptions): void {
   const { file, value, fallback, unlimited = false, optional = false } = write;
   try {
@@ -70,8 +70,8 @@ export function applyWrite(directory: string, write: CgroupWrite, options: Resou
 }
 
 /**
- * The kernel takes a list of which the cgroups above have nothing, and gives the container all that these have instead:
- * cgroup-v2.rst, cpuset.cpus.effective. A part of the list is what it can have of it.
+ * The kernel accepts a list of which the ancestors have nothing, and then gives the container all that they have: cgroup-v2.rst,
+ * cpuset.cpus.effective. That is an error here; a part of the list is not.
  */
 function checkCpuset(directory: string, { file, value, pointer }: CgroupWrite): void {
   const what = { "cpuset.cpus": "CPUs", "cpuset.mems": "memory nodes" }[file];
@@ -108,7 +108,7 @@ function writeError(
   );
 }
 
-/** The failures that people really meet. */
+/** Explains the failures that users run into. */
 function hint(file: string, errno: string, rootless: boolean): string {
   if (errno === "ENODEV" && file.startsWith("io."))
     return "; there is no such block device, or it is a partition";

@@ -1,7 +1,7 @@
 import type { BlockIo, ThrottleDevice, WeightDevice } from "../../spec/types.ts";
 import { type CgroupWrite, invalidResource, v1OnlyError } from "./cgroup-write.ts";
 
-/** A weight of 0 is unset, a rate of 0 is unlimited, as in v1. */
+/** As in v1, a weight of 0 is unset and a rate of 0 is unlimited. */
 export function planBlockIo(blockIO: BlockIo, pointer: string): CgroupWrite[] {
   if (blockIO.leafWeight) throw v1OnlyError(`${pointer}/leafWeight`);
   const writes: CgroupWrite[] = [];
@@ -24,7 +24,7 @@ function planWeightDevice(device: WeightDevice, pointer: string): CgroupWrite[] 
   return [weightWrite(`${deviceName(device, pointer)} `, device.weight, `${pointer}/weight`)];
 }
 
-/** The BFQ scheduler takes the value as it is; io.weight, of the cost model, has a range of its own. */
+/** The BFQ scheduler takes the value as it is. io.weight, of the I/O cost model, has another range. */
 function weightWrite(device: string, weight: number, pointer: string): CgroupWrite {
   if (weight < 10 || weight > 1000) throw invalidResource(pointer, `${weight} is not from 10 to 1000`);
   return {
@@ -35,7 +35,7 @@ function weightWrite(device: string, weight: number, pointer: string): CgroupWri
   };
 }
 
-/** 10 to 1000 onto 1 to 10000, linearly and rounded down. */
+/** Maps 10 to 1000 onto 1 to 10000, linearly and rounded down. */
 export function blockWeightToIoWeight(weight: number): number {
   return 1 + Math.floor(((weight - 10) * 9999) / 990);
 }

@@ -12,37 +12,37 @@ import {
   writeCgroupFile,
 } from "../files.ts";
 
-/** Controllers that manage threads one by one: the others can't be used in a threaded cgroup (cgroups(7), Thread mode). */
+/** Controllers that can control single threads. The others can't be used in a threaded cgroup (cgroups(7), Thread mode). */
 const THREADED_CONTROLLERS = ["cpu", "cpuset", "perf_event", "pids"];
 
 /**
- * Makes controllers available in a cgroup by enabling them in every cgroup above it. All that the host has are tried, so that
- * a later update and the statistics find them; failures matter only for the ones that a setting needs, and show when it
- * is written. `needed`: controller to the asking pointer.
+ * Makes controllers available in a cgroup by enabling them in all of its ancestors. Tries all that the host has, so that a later update
+ * and the statistics find them. A failure matters only if a setting needs the controller, and shows when the setting is written.
+ * `needed` maps each needed controller to the JSON pointer of the property that needs it.
  */
 export function enableControllers(directory: string, needed: ReadonlyMap<string, string>): void {
-  // The usual case, and the cheap one: an earlier container, or the engine, has enabled everything.
+  // The usual, cheap case: an earlier container or the engine has enabled everything.
   const present = tryReadCgroupFile(directory, "cgroup.controllers");
   if (present === tryReadCgroupFile(CGROUP_MOUNT, "cgroup.controllers")) return;
   for (const ancestor of cgroupsFromRoot(directory).slice(0, -1)) {
     const enabled = new Set(readWords(ancestor, "cgroup.subtree_control"));
     const missing = readWords(ancestor, "cgroup.controllers").filter((name) => !enabled.has(name));
     if (missing.length === 0) continue;
-    // In a cgroup with processes of its own only controllers of threads can be enabled, which turns it, and all below it, into
-    // threaded ones. Only a setting that needs nothing else is worth that.
+    // A cgroup with processes of its own can enable only threaded controllers, and becomes threaded by that, with all of its
+    // descendants. So nothing is enabled there unless threaded controllers are all that is needed.
     if (internalProcesses(ancestor).length > 0) {
       if ([...needed.keys()].every((name) => THREADED_CONTROLLERS.includes(name)))
         for (const name of missing) if (needed.has(name)) tryEnable(ancestor, [name], needed);
     } else if (!tryEnable(ancestor, missing, needed) && missing.length > 1) {
-      // One refused controller refuses the whole write.
+      // The kernel refuses the whole write if it refuses one controller.
       for (const name of missing) tryEnable(ancestor, [name], needed);
     }
   }
 }
 
 /**
- * Processes that keep a cgroup from enabling controllers: cgroups(7), "no internal processes". The host's root cgroup, which has
- * no cgroup.type, is excepted; the root of a cgroup namespace is not.
+ * Processes that prevent a cgroup from enabling controllers: cgroups(7), "no internal processes". The host's root cgroup, which has no
+ * cgroup.type, is exempt; the root of a cgroup namespace is not.
  */
 function internalProcesses(directory: string): number[] {
   return tryReadCgroupFile(directory, "cgroup.type") === undefined ? [] : ownProcesses(directory);
@@ -65,7 +65,10 @@ function tryEnable(
   }
 }
 
-/** cgroup.type decides whether a process may enter and which controllers work. `needed`: controller to the asking pointer. */
+/**
+ * Checks cgroup.type, which decides whether processes may enter and which controllers work. Makes the cgroup threaded if it has to be.
+ * `needed` maps each needed controller to the JSON pointer of the property that needs it.
+ */
 export function checkCgroupType(directory: string, needed: ReadonlyMap<string, string>): void {
   const type = readWords(directory, "cgroup.type").join(" ");
   if (type === "domain" || type === "") return;
@@ -92,7 +95,7 @@ export function checkCgroupType(directory: string, needed: ReadonlyMap<string, s
   }
 }
 
-/** Why a controller does not work in a cgroup, and what to change; undefined when it does. */
+/** Says why a controller does not work in a cgroup and how to change that; undefined if it does. */
 export function controllerProblem(
   directory: string,
   controller: string,
@@ -109,7 +112,7 @@ export function controllerProblem(
   return undefined;
 }
 
-/** cgroups(7): a controller serves one hierarchy. The root may also be a container's or a cgroup namespace's. */
+/** The root may be a cgroup namespace's, such as a container's. cgroups(7): a controller is in one hierarchy at a time. */
 function notInKernel(root: string): string {
   const file = `${root}/cgroup.controllers`;
   return `it is missing in ${file}; the kernel needs it built in, not disabled (cgroup_disable=) and not used by a cgroup v1 hierarchy`;

@@ -1,7 +1,7 @@
 import type { Cpu } from "../../spec/types.ts";
 import { type CgroupWrite, type CurrentLimits, invalidResource, v1OnlyError } from "./cgroup-write.ts";
 
-/** Times are microseconds; 0 is unset, as engines send it for what nobody asked for. */
+/** Times are microseconds. 0 is unset, as engines send it. */
 export function planCpu(cpu: Cpu, pointer: string, current: CurrentLimits = {}): CgroupWrite[] {
   const { realtimeRuntime = 0n, realtimePeriod = 0n, cpus = "", mems = "" } = cpu;
   if (realtimeRuntime > 0n) throw v1OnlyError(`${pointer}/realtimeRuntime`);
@@ -12,7 +12,7 @@ export function planCpu(cpu: Cpu, pointer: string, current: CurrentLimits = {}):
   return writes;
 }
 
-/** The kernel refuses a weight while the cgroup is idle: idle ends before the weight is set, and begins after it. */
+/** The kernel refuses a weight while the cgroup is idle, so idle is cleared before the weight is written, and set after it. */
 function planWeight({ shares = 0n, idle }: Cpu, pointer: string): CgroupWrite[] {
   const weight: CgroupWrite[] =
     shares === 0n
@@ -29,8 +29,8 @@ function planWeight({ shares = 0n, idle }: Cpu, pointer: string): CgroupWrite[] 
 }
 
 /**
- * cpu.weight (1 to 10000, default 100) for cpu.shares (2 to 262144, default 1024): the quadratic in log2(shares) that runc 1.3.2
- * and crun 1.23 agreed on, which maps both ends and the default onto each other.
+ * Converts cpu.shares (2 to 262144, default 1024) to cpu.weight (1 to 10000, default 100) by the quadratic in log2(shares) that runc
+ * 1.3.2 and crun 1.23 agreed on. It maps both ends and the default onto each other.
  */
 export function sharesToWeight(shares: bigint): number {
   if (shares <= 2n) return 1;
@@ -52,11 +52,11 @@ function planBandwidth(cpu: Cpu, pointer: string, current: CurrentLimits): Cgrou
   const field = pointer + (quota === 0n ? "/period" : "/quota");
   const max = { file: "cpu.max", ...bandwidth(quota, period, current), pointer: field };
   if (burst === undefined) return [max];
-  // At any time the kernel wants burst <= quota, for old and new values alike: none, then the quota, then the burst.
+  // The kernel requires burst <= quota at any time, for old and new values alike: clear the burst, set the quota, set the burst.
   return burst === 0n ? [burstWrite(0n), max] : [burstWrite(0n), max, burstWrite(burst)];
 }
 
-/** The kernel keeps the period where only the first field is written, but not the quota where only the period is known. */
+/** The kernel keeps the period if only the first field, the quota, is written. A period can't be written without a quota. */
 function bandwidth(
   quota: bigint,
   period: bigint,

@@ -2,14 +2,14 @@ import { UNSET_SWAPPINESS } from "../../spec/rules/resources.ts";
 import type { Memory } from "../../spec/types.ts";
 import { type CgroupWrite, type CurrentLimits, invalidResource, v1OnlyError } from "./cgroup-write.ts";
 
-/** Values are bytes; -1 is unlimited and 0 is unset, as engines send it for what nobody asked for. */
+/** Values are bytes. -1 is unlimited, and 0 is unset, as engines send it. */
 export function planMemory(memory: Memory, pointer: string, current: CurrentLimits = {}): CgroupWrite[] {
-  refuseVersion1(memory, pointer);
+  refuseV1Only(memory, pointer);
   const { limit = 0n, reservation = 0n } = memory;
   const writes: CgroupWrite[] = [];
   const swap = convertSwap(memory, current.memoryLimit ?? 0n, `${pointer}/swap`);
   if (swap !== undefined) {
-    // Without swap accounting there is no file; no swap and unlimited swap are then the same to the container.
+    // Without swap accounting the file is missing. No swap and unlimited swap then make no difference to the container.
     const unlimited = swap === "max" || swap === "0";
     writes.push({ file: "memory.swap.max", value: swap, pointer: `${pointer}/swap`, unlimited });
   }
@@ -24,8 +24,8 @@ function byteLimit(file: string, value: bigint, pointer: string): CgroupWrite {
 }
 
 /**
- * `swap` counts memory and swap together, memory.swap.max counts swap alone. Unlimited memory without a word about swap
- * makes swap unlimited too, which is what v1 did.
+ * `swap` counts memory and swap together, memory.swap.max counts swap alone. Unlimited memory without a value for swap makes swap
+ * unlimited too, as v1 did.
  */
 function convertSwap(memory: Memory, currentLimit: bigint, pointer: string): string | undefined {
   const { swap = 0n, limit = 0n } = memory;
@@ -45,8 +45,8 @@ function convertSwap(memory: Memory, currentLimit: bigint, pointer: string): str
   return String(swap - effective);
 }
 
-/** useHierarchy needs no word: v2 is always hierarchical, and `false` is what callers send for "unset". */
-function refuseVersion1(memory: Memory, pointer: string): void {
+/** useHierarchy is ignored: v2 is always hierarchical, and callers send `false` for "unset". */
+function refuseV1Only(memory: Memory, pointer: string): void {
   const { kernel = 0n, kernelTCP = 0n, swappiness = 0n, disableOOMKiller = false } = memory;
   if (kernel > 0n) throw v1OnlyError(`${pointer}/kernel`);
   if (kernelTCP > 0n) throw v1OnlyError(`${pointer}/kernelTCP`);
@@ -55,8 +55,7 @@ function refuseVersion1(memory: Memory, pointer: string): void {
 }
 
 /**
- * checkBeforeUpdate: the kernel would make room by killing when the new limit is below the usage.
- * `usage` and `swapUsage` are bytes. The words are runc's.
+ * Refuses limits that are not above the usage, given in bytes: the kernel would enforce them by killing. The messages are runc's.
  */
 export function checkUsage(memory: Memory, usage: bigint, swapUsage: bigint, pointer: string): void {
   const { limit = 0n, swap = 0n } = memory;

@@ -11,7 +11,7 @@ function writes(resources: LinuxResources, current?: CurrentLimits): string[] {
   return planResources(resources, current).map(({ file, value }) => `${file}=${value}`);
 }
 
-describe("what is written", () => {
+describe("writes for linux.resources", () => {
   const cases: readonly (readonly [string, LinuxResources, readonly string[]])[] = [
     ["nothing for empty objects", { memory: {}, cpu: {}, pids: {}, blockIO: {}, network: {} }, []],
     ["a memory limit", { memory: { limit: 4096n } }, ["memory.max=4096"]],
@@ -22,7 +22,11 @@ describe("what is written", () => {
     ],
     ["a reservation", { memory: { reservation: 8192n } }, ["memory.low=8192"]],
     ["no reservation", { memory: { reservation: -1n } }, ["memory.low=max"]],
-    ["swap less memory", { memory: { limit: 100n, swap: 150n } }, ["memory.swap.max=50", "memory.max=100"]],
+    [
+      "swap without the memory that it counts too",
+      { memory: { limit: 100n, swap: 150n } },
+      ["memory.swap.max=50", "memory.max=100"],
+    ],
     ["no swap", { memory: { limit: 100n, swap: 100n } }, ["memory.swap.max=0", "memory.max=100"]],
     ["unlimited swap", { memory: { limit: 100n, swap: -1n } }, ["memory.swap.max=max", "memory.max=100"]],
     ["nothing for 0", { memory: { limit: 0n, swap: 0n, reservation: 0n } }, []],
@@ -69,7 +73,7 @@ describe("what is written", () => {
       ],
     ],
     [
-      "huge pages, both accountings",
+      "huge pages, for page faults and reservations",
       { hugepageLimits: [{ pageSize: "2MB", limit: 0n }] },
       ["hugetlb.2MB.max=0", "hugetlb.2MB.rsvd.max=0"],
     ],
@@ -79,13 +83,13 @@ describe("what is written", () => {
       ["rdma.max=mlx5_1 hca_handle=3 hca_object=10000", "rdma.max=rxe3 hca_object=max"],
     ],
     [
-      "unified values last, a write a line",
+      "unified values last, one write per line",
       { unified: { "io.max": "8:0 rbps=1\n8:1 rbps=2\n", "memory.high": "5" }, pids: { limit: 7n } },
       ["pids.max=7", "io.max=8:0 rbps=1", "io.max=8:1 rbps=2", "memory.high=5"],
     ],
     ["an empty unified value", { unified: { "cpuset.cpus": "" } }, ["cpuset.cpus=\n"]],
     [
-      "nothing for what is not asked of v1",
+      "nothing for unset v1 properties",
       {
         memory: { kernel: -1n, kernelTCP: 0n, swappiness: 0xffffffffffffffffn, disableOOMKiller: false },
         cpu: { realtimePeriod: 0n, realtimeRuntime: 0n },
@@ -99,7 +103,7 @@ describe("what is written", () => {
     expect(writes(resources)).toEqual(expected);
   });
 
-  test("an update keeps what it does not name", () => {
+  test("an update keeps the values that it does not name", () => {
     expect(writes({ memory: { swap: 150n } }, { isUpdate: true, memoryLimit: 100n })).toEqual([
       "memory.swap.max=50",
     ]);
@@ -109,7 +113,7 @@ describe("what is written", () => {
     expect(writes({ pids: { limit: 0n } }, { isUpdate: true })).toEqual(["pids.max=0"]);
   });
 
-  test("a block weight has a second form for kernels without BFQ", () => {
+  test("a block weight falls back to io.weight without BFQ", () => {
     const [write] = planResources({ blockIO: { weight: 1000 } });
     expect(write?.fallback).toEqual({ file: "io.weight", value: "10000" });
   });
@@ -133,7 +137,7 @@ describe("what is written", () => {
   });
 });
 
-describe("what is refused, by its pointer", () => {
+describe("refuses by pointer", () => {
   const device = { major: 8n, minor: 0n };
   const cases: readonly (readonly [string, LinuxResources])[] = [
     ["memory/kernel", { memory: { kernel: 1n } }],
@@ -170,16 +174,16 @@ describe("what is refused, by its pointer", () => {
   });
 });
 
-test("cpu.weight keeps both ends and the default of cpu.shares", () => {
+test("sharesToWeight maps both ends and the default of cpu.shares onto those of cpu.weight", () => {
   const weights = [0n, 1n, 2n, 3n, 512n, 1024n, 2048n, 262143n, 262144n, 1n << 63n].map(sharesToWeight);
   expect(weights).toEqual([1, 1, 1, 2, 59, 100, 174, 10000, 10000, 10000]);
 });
 
-test("io.weight keeps both ends of the block weight", () => {
+test("blockWeightToIoWeight maps both ends of the block weight onto those of io.weight", () => {
   expect([10, 100, 500, 1000].map(blockWeightToIoWeight)).toEqual([1, 910, 4950, 10000]);
 });
 
-test("a limit below the usage is refused, one that equals it is not", () => {
+test("checkUsage refuses a limit that is not above the usage", () => {
   expect(() => checkUsage({ limit: 10n }, 11n, 0n, "/m")).toThrow(
     "/m/limit: rejecting memory limit 10 <= usage 11",
   );

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { earlierText } from "./update.ts";
 
-describe("what restores a file after a write to it", () => {
+describe("the text that undoes a write", () => {
   test.each([
     ["memory.max", "max\n", "1024", "max"],
     ["pids.max", "7\n", "max", "7"],

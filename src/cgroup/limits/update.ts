@@ -6,10 +6,10 @@ import { applyWrite, checkBeforeUpdate, currentLimits, type ResourceOptions } fr
 import type { CgroupWrite } from "./cgroup-write.ts";
 import { planResources } from "./plan.ts";
 
-/** Of these, what can be read is no value to write. */
+/** Their read format can't be written back. */
 const LISTS = ["cgroup.subtree_control", "cgroup.procs", "cgroup.threads", "cgroup.type"];
 
-/** What asks for nothing, for a device that a file has no line for. */
+/** Values that reset a device's limit, for a device that the file has no line for. */
 const UNSET: Readonly<Record<string, string>> = {
   "io.max": "rbps=max wbps=max riops=max wiops=max",
   "io.weight": "default",
@@ -17,8 +17,8 @@ const UNSET: Readonly<Record<string, string>> = {
 };
 
 /**
- * New limits of a cgroup whose container runs, all of them or none: where one is refused, the values from before are written
- * again. Made before anything else changes the cgroup, systemd included.
+ * New limits for the cgroup of a running container, all of them or none: if one is refused, the previous values are written back.
+ * Create it before anything else changes the cgroup, systemd included, as the constructor reads the previous values.
  */
 export class ResourceUpdate {
   readonly plan: readonly CgroupWrite[];
@@ -35,20 +35,23 @@ export class ResourceUpdate {
 
   apply(options: ResourceOptions): void {
     for (const write of this.plan) {
-      // What fails may be half done: a cpuset that the kernel takes and that has no effect.
+      // Recorded first, as a write that fails may have changed the file: the kernel accepts a cpuset that has no effect.
       this.#done.push(write);
       applyWrite(this.#directory, write, options);
     }
   }
 
-  /** What was in the files before, as writes of it. */
+  /** The previous values of the files, as writes. */
   get earlier(): CgroupWrite[] {
     return [...this.#earlier.values()].filter((write) => write !== undefined);
   }
 
-  /** Writes the values from before again, to the unit as well if there is one. The error says which are not what they were. */
+  /**
+   * Writes the previous values back, and restores the systemd unit if there is one. Returns `error`, with the pointers of the properties
+   * that could not be restored.
+   */
   undo(error: unknown, restoreUnit: () => void): unknown {
-    // One may stand in the way of another, as a burst above the quota does.
+    // In two passes, as one value may block another: a burst above the quota, for example.
     const failed = this.#restore(this.#restore(this.earlier.toReversed()));
     const lost = this.#done.slice(0, -1).filter((write) => this.#earlier.get(write) === undefined);
     const differing = new Set([...failed, ...lost].map(({ pointer }) => pointer));
@@ -61,7 +64,7 @@ export class ResourceUpdate {
     return reworded(error, `${error.message}; not as before the update: ${[...differing].join(", ")}`);
   }
 
-  /** Those that could not be written. */
+  /** Returns the writes that failed. */
   #restore(writes: readonly CgroupWrite[]): CgroupWrite[] {
     return writes.filter(({ file, value, pointer }) => {
       try {
@@ -74,14 +77,14 @@ export class ResourceUpdate {
   }
 }
 
-/** What is in the file, for the same key if it has many; undefined where that can't be told. */
+/** The present value of the file, for the same key if it has several, as a write. Undefined if it is not known. */
 function earlierValue(directory: string, write: CgroupWrite): CgroupWrite | undefined {
   const { file, value, pointer, fallback } = write;
   let text: string | undefined;
   try {
     text = tryReadCgroupFile(directory, file);
   } catch {
-    // A file to be written only: memory.reclaim.
+    // The file is write-only, like memory.reclaim.
     return undefined;
   }
   if (text === undefined) {
@@ -91,7 +94,10 @@ function earlierValue(directory: string, write: CgroupWrite): CgroupWrite | unde
   return before === undefined ? undefined : { file, value: before, pointer };
 }
 
-/** cgroup-v2.rst, "Format": a value, values for keys, or keys with values of their own. */
+/**
+ * The text that undoes a write of `value` to a file that contains `text`; undefined if there is none. cgroup-v2.rst, "Format": a file has
+ * one value, a value per key, or several named values per key.
+ */
 export function earlierText(file: string, text: string, value: string): string | undefined {
   if (LISTS.includes(file)) return undefined;
   const lines = text.split("\n").filter((line) => line !== "");

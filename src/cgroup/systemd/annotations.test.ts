@@ -7,7 +7,7 @@ function parse(name: string, value: string): unknown {
   );
 }
 
-describe("properties from annotations", () => {
+describe("annotatedProperties", () => {
   it.each([
     ["TimeoutStopUSec", "uint64 5000000", "t", 5000000n],
     ["CollectMode", "'inactive-or-failed'", "s", "inactive-or-failed"],
@@ -25,7 +25,7 @@ describe("properties from annotations", () => {
     expect(parse(name, text)).toEqual([[name, signature, value]]);
   });
 
-  it("count seconds in microseconds", () => {
+  it("converts seconds to microseconds", () => {
     expect(parse("TimeoutStopSec", "uint64 5")).toEqual([["TimeoutStopUSec", "t", 5000000n]]);
     expect(parse("TimeoutStopSec", "5")).toEqual([["TimeoutStopUSec", "t", 5000000n]]);
     expect(parse("TimeoutStopUSec", "uint64 5")).toEqual([["TimeoutStopUSec", "t", 5n]]);
@@ -51,7 +51,7 @@ describe("properties from annotations", () => {
     ["TimeoutStopSec", "-1"],
     ["TimeoutStopSec", "'5'"],
     ["TimeoutStopSec", "uint64 18446744073709551615"],
-  ])("refuse %s = %s", (name, text) => {
+  ])("refuses %s = %s", (name, text) => {
     expect(() => parse(name, text)).toThrow(`/annotations/org.systemd.property.${name}: `);
   });
 });

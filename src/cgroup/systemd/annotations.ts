@@ -6,8 +6,8 @@ import type { UnitProperty } from "./properties.ts";
 const PREFIX = "org.systemd.property.";
 
 /**
- * Properties that annotations add to the unit, as runc and crun take them: the name after the prefix, the value in the text
- * format of GVariant. A name that ends with `Sec` stands for the one with `USec`, which systemd counts in microseconds.
+ * Properties that annotations add to the unit, as in runc and crun: the name after the prefix, the value in GVariant text format. A name
+ * that ends with `Sec` stands for the one with `USec`, which systemd counts in microseconds.
  */
 export function annotatedProperties(annotations: Readonly<Record<string, string>>): UnitProperty[] {
   const properties: UnitProperty[] = [];
@@ -37,7 +37,7 @@ interface Variant {
   readonly value: BusValue;
 }
 
-/** Bits of the integer types by keyword and D-Bus letter. GVariant text format, "Type annotations". */
+/** The integer types by keyword, with their D-Bus letters. GVariant text format, "Type annotations". */
 export const INTEGERS: Readonly<Record<string, readonly [letter: string, bits: number, signed: boolean]>> = {
   byte: ["y", 8, false],
   int16: ["n", 16, true],
@@ -48,7 +48,7 @@ export const INTEGERS: Readonly<Record<string, readonly [letter: string, bits: n
   uint64: ["t", 64, false],
 };
 
-/** Booleans, integers with and without a keyword, strings and lists of strings: all that systemd's properties need. */
+/** Parses booleans, integers with and without a keyword, strings and lists of strings, which is all that systemd's properties need. */
 function parseVariant(given: string, pointer: string): Variant {
   const text = given.trim();
   if (text === "true" || text === "false") return { signature: "b", value: text === "true" };

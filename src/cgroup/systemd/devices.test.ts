@@ -25,7 +25,7 @@ function strict(value: unknown[]): unknown[] {
   ];
 }
 
-describe("the device rules of a unit", () => {
+describe("deviceProperties", () => {
   it.each<[string, DeviceRule[], unknown[]]>([
     ["no rules", [], strict(DEFAULTS)],
     ["deny all", [DENY_ALL], strict(DEFAULTS)],
@@ -57,7 +57,7 @@ describe("the device rules of a unit", () => {
       strict([["/dev/char/4:1", "r"], ...DEFAULTS]),
     ],
     [
-      "a denial within an earlier rule, which is beyond systemd: more is allowed",
+      "a denial within an earlier rule, which systemd can't express: allows more",
       [
         { allow: true, type: "c", major: 4n, access: "rw" },
         { allow: false, type: "c", major: 4n, minor: 1n, access: "w" },
@@ -65,7 +65,7 @@ describe("the device rules of a unit", () => {
       strict([["char-4", "rw"], ...DEFAULTS]),
     ],
     [
-      "a minor number alone, which is beyond systemd: more is allowed",
+      "a minor number alone, which systemd can't express: allows more",
       [{ allow: true, type: "b", minor: 3n, access: "r" }],
       strict([["block-*", "rm"], ...DEFAULTS.filter(([name]) => name !== "block-*")]),
     ],

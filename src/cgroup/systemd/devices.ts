@@ -21,16 +21,16 @@ interface Allowed {
 }
 
 /**
- * The device rules of the unit. systemd attaches a program of its own by them, again and again (daemon-reload), beside the
- * exact one of device-program.ts, and both have to allow a device: so these must allow all that the config allows. Where
- * systemd can't say it, they allow more: it knows no rule that denies, and none by minor number alone.
+ * The device rules of the unit. By them systemd attaches a program of its own, and does so again at each daemon-reload. A device has to
+ * be allowed by that program and by the exact one of ../devices/program.ts, so the unit must allow everything that the config allows.
+ * It allows more where systemd has no such rule: it has none that denies, and none with a minor number alone.
  */
 export function deviceProperties(rules: readonly DeviceRule[]): UnitProperty[] {
   const allowed = supersetOf(deviceMatches(rules));
   const all = [DEV_CHAR, DEV_BLOCK].every((type) =>
     allowed.some((entry) => entry.type === type && entry.major === undefined && entry.access === ACCESS_ALL),
   );
-  // An empty list takes back what an earlier one allowed.
+  // An empty list resets the earlier ones.
   const empty = { name: "DeviceAllow", signature: "a(ss)", value: [], pointer: POINTER };
   const policy = { name: "DevicePolicy", signature: "s", value: all ? "auto" : "strict", pointer: POINTER };
   if (all) return [empty, policy];
@@ -38,13 +38,13 @@ export function deviceProperties(rules: readonly DeviceRule[]): UnitProperty[] {
   return [empty, policy, { name: "DeviceAllow", signature: "a(ss)", value, pointer: POINTER }];
 }
 
-/** What the rules allow one after the other; a denial counts where it covers all that an earlier rule has allowed. */
+/** All that the rules allow, or more. A denial counts only where it covers everything that an earlier rule allowed. */
 function supersetOf(matches: readonly DeviceMatch[]): Allowed[] {
   let allowed: Allowed[] = [];
   for (const match of matches) {
     const types = match.type === undefined ? ([DEV_CHAR, DEV_BLOCK] as const) : [match.type];
     for (const type of types) {
-      if (match.allow) allow(allowed, { ...widened(match), type });
+      if (match.allow) allow(allowed, type, match);
       else for (const entry of allowed) if (covers(match, type, entry)) entry.access &= ~match.access;
     }
     allowed = allowed.filter(({ access }) => access !== 0);
@@ -52,16 +52,13 @@ function supersetOf(matches: readonly DeviceMatch[]): Allowed[] {
   return allowed;
 }
 
-function allow(allowed: Allowed[], entry: Allowed): void {
-  const same = allowed.find(
-    ({ type, major, minor }) => type === entry.type && major === entry.major && minor === entry.minor,
-  );
-  if (same === undefined) allowed.push(entry);
-  else same.access |= entry.access;
-}
-
-function widened({ major, minor, access }: DeviceMatch): Omit<Allowed, "type"> {
-  return { major, minor: major === undefined ? undefined : minor, access };
+/** Allows all minor numbers for a minor number without a major one. */
+function allow(allowed: Allowed[], type: Allowed["type"], match: DeviceMatch): void {
+  const { major, access } = match;
+  const minor = major === undefined ? undefined : match.minor;
+  const same = allowed.find((entry) => entry.type === type && entry.major === major && entry.minor === minor);
+  if (same === undefined) allowed.push({ type, major, minor, access });
+  else same.access |= access;
 }
 
 function covers(denied: DeviceMatch, type: number, entry: Allowed): boolean {
@@ -72,7 +69,7 @@ function covers(denied: DeviceMatch, type: number, entry: Allowed): boolean {
   );
 }
 
-/** systemd.resource-control(5), DeviceAllow=; numbers in the place of names since version 240, whether the device exists or not. */
+/** systemd.resource-control(5), DeviceAllow=. Numbers are allowed instead of names since version 240, even if the device does not exist. */
 function nameOf({ type, major, minor }: Allowed): string {
   const kind = type === DEV_CHAR ? "char" : "block";
   if (major === undefined) return `${kind}-*`;

@@ -6,7 +6,7 @@ import { RuntsError } from "../../errors.ts";
 import { describeErrno } from "../files.ts";
 import type { UnitProperty } from "./properties.ts";
 
-/** The host's systemd, or the caller's own: `systemd --user`. */
+/** The host's systemd, or the caller's `systemd --user`. */
 export type ManagerKind = "system" | "user";
 
 const MANAGER = {
@@ -21,17 +21,17 @@ const BUS = {
   interface: "org.freedesktop.DBus",
 } as const;
 
-/** Jobs on scopes take milliseconds; a host whose systemd does not get to one in this time needs a person. */
+/** Jobs on scopes take milliseconds. If systemd does not finish one in this time, the host needs an administrator. */
 const JOB_TIMEOUT_MS = 30_000;
 const POINTER = "/linux/cgroupsPath";
 
-/** What a unit's change is while systemd works on it. */
+/** A change of a unit that systemd is working on. */
 export interface Job {
-  /** Waits until it is done. */
+  /** Waits until it is done; throws if it fails or takes longer than 30 seconds. */
   finish(): void;
 }
 
-/** A connection to a service manager. org.freedesktop.systemd1(5) */
+/** A connection to a systemd manager. org.freedesktop.systemd1(5) */
 export class Manager {
   readonly #bus: Bus;
   readonly #kind: ManagerKind;
@@ -43,13 +43,13 @@ export class Manager {
     this.#bus = withPurpose("", `connect to the bus of ${owner}`, () => connect(kind));
   }
 
-  /** The manager's own cgroup, below which all of its units are; empty for the root. */
+  /** The manager's cgroup, which contains those of all of its units; empty for the root cgroup. */
   controlGroup(): string {
     const [value = ""] = this.#ask("Get", "ss", [MANAGER.interface, "ControlGroup"], "v", PROPERTIES);
     return value === "/" ? "" : String(value);
   }
 
-  /** Makes a transient unit. One of the same name that has failed some time ago is in nobody's way. */
+  /** Creates a transient unit. An earlier, failed unit of the same name is reset first. */
   startTransientUnit(unit: string, properties: readonly UnitProperty[]): Job {
     this.#listenForJobs();
     let sent = properties;
@@ -64,7 +64,7 @@ export class Manager {
         if (!(error instanceof BusError)) throw error;
         const known = withoutUnknown(sent, error);
         const exists = error.errorName.endsWith(".UnitExists");
-        if (known === undefined && (!exists || retried)) throw this.#explain(error, `start ${unit}`, sent);
+        if (known === undefined && (!exists || retried)) throw this.#refusal(error, `start ${unit}`, sent);
         if (exists) {
           retried = true;
           this.resetFailedUnit(unit);
@@ -74,7 +74,7 @@ export class Manager {
     }
   }
 
-  /** Until the next boot; the properties that are not named stay. */
+  /** Sets properties until the next boot. Others keep their values. */
   setUnitProperties(unit: string, properties: readonly UnitProperty[]): void {
     for (let sent = properties; ; ) {
       try {
@@ -85,13 +85,13 @@ export class Manager {
       } catch (error) {
         if (!(error instanceof BusError)) throw error;
         const known = withoutUnknown(sent, error);
-        if (known === undefined) throw this.#explain(error, `change ${unit}`, sent);
+        if (known === undefined) throw this.#refusal(error, `change ${unit}`, sent);
         sent = known;
       }
     }
   }
 
-  /** Stops a unit and waits for its end. False if there is none. */
+  /** Stops a unit and waits until it has stopped. False if there is none. */
   stopUnit(unit: string): boolean {
     this.#listenForJobs();
     try {
@@ -102,11 +102,11 @@ export class Manager {
     } catch (error) {
       if (!(error instanceof BusError)) throw error;
       if (isUnknownUnit(error)) return false;
-      throw this.#explain(error, `stop ${unit}`, []);
+      throw this.#refusal(error, `stop ${unit}`, []);
     }
   }
 
-  /** A failed unit stays until somebody has taken notice. One that is not there, or has not failed, is fine. */
+  /** Makes systemd forget a failed unit. One that does not exist or has not failed is fine. */
   resetFailedUnit(unit: string): void {
     try {
       withPurpose(POINTER, `have systemd forget ${unit}, should it have failed`, () =>
@@ -114,11 +114,11 @@ export class Manager {
       );
     } catch (error) {
       if (!(error instanceof BusError)) throw error;
-      if (!isUnknownUnit(error)) throw this.#explain(error, `reset ${unit}`, []);
+      if (!isUnknownUnit(error)) throw this.#refusal(error, `reset ${unit}`, []);
     }
   }
 
-  /** Moves processes into the unit's cgroup: the manager may do so where the caller can't reach (cgroups(7), Delegation). */
+  /** Moves a process into the unit's cgroup, which the manager may do even if the caller may not (cgroups(7), Delegation). */
   attachProcess(unit: string, pid: number): void {
     withPurpose(POINTER, `have systemd move the process into ${unit}`, () =>
       this.#ask("AttachProcessesToUnit", "ssau", [unit, "/", [BigInt(pid)]], ""),
@@ -129,7 +129,7 @@ export class Manager {
     this.#bus.close();
   }
 
-  /** The bus delivers only the signals that were asked for, and systemd sends none unless somebody listens. */
+  /** The bus delivers only signals with a match rule, and systemd sends none without a subscriber. */
   #listenForJobs(): void {
     if (this.#listening) return;
     this.#listening = true;
@@ -165,7 +165,7 @@ export class Manager {
     });
   }
 
-  /** A call whose failure has nothing to do with properties. */
+  /** A call without unit properties, so a failure is blamed on cgroupsPath. */
   #ask(
     member: string,
     signature: string,
@@ -176,7 +176,7 @@ export class Manager {
     try {
       return this.#bus.call({ ...target, member }, signature, args, reply);
     } catch (error) {
-      throw error instanceof BusError ? this.#explain(error, member, []) : error;
+      throw error instanceof BusError ? this.#refusal(error, member, []) : error;
     }
   }
 
@@ -191,8 +191,8 @@ export class Manager {
     return this.#bus.call({ ...MANAGER, member, pointers }, signature, args, reply);
   }
 
-  /** The property that systemd's message names decides what in the config was wrong. */
-  #explain(error: BusError, action: string, properties: readonly UnitProperty[]): RuntsError {
+  /** The error of a refused call. It points to the property that systemd's message names, otherwise to cgroupsPath. */
+  #refusal(error: BusError, action: string, properties: readonly UnitProperty[]): RuntsError {
     const blamed = properties.find(
       ({ name, pointer }) => pointer !== undefined && mentions(error.message, name),
     );
@@ -247,8 +247,8 @@ function isUnknownUnit({ errorName }: BusError): boolean {
 }
 
 /**
- * Versions of systemd differ in what they know. What an old one doesn't is left to the cgroup's files, which are written in
- * any case; undefined if that is not what the error is about. Properties that the user has asked for by name are not left out.
+ * Leaves out the properties that this version of systemd does not know; undefined if the error is about something else. The limits still
+ * hold, since the cgroup's files are written in any case. Properties from annotations stay, as the user has named them.
  */
 function withoutUnknown(properties: readonly UnitProperty[], error: BusError): UnitProperty[] | undefined {
   if (!error.errorName.endsWith(".PropertyReadOnly")) return undefined;

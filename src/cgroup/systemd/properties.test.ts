@@ -29,9 +29,9 @@ describe("properties of a unit", () => {
       { cpu: { quota: 50000n, period: 200000n } },
       { CPUQuotaPerSecUSec: 250000n, CPUQuotaPeriodUSec: 200000n },
     ],
-    ["a quota, by the period that holds anyhow", { cpu: { quota: 50000n } }, { CPUQuotaPerSecUSec: 500000n }],
+    ["a quota, with the default period", { cpu: { quota: 50000n } }, { CPUQuotaPerSecUSec: 500000n }],
     [
-      "a quota that is no whole per cent",
+      "a quota that is no whole percent",
       { cpu: { quota: 33333n, period: 100000n } },
       { CPUQuotaPerSecUSec: 340000n, CPUQuotaPeriodUSec: 100000n },
     ],
@@ -42,16 +42,16 @@ describe("properties of a unit", () => {
       { AllowedCPUs: [7n, 2n], AllowedMemoryNodes: [2n] },
     ],
     ["pids", { pids: { limit: 7n } }, { TasksMax: 7n }],
-    ["no limit of pids", { pids: { limit: -1n } }, { TasksMax: INFINITY }],
-    ["no pids at all", { pids: { limit: 0n } }, { TasksMax: 1n }],
-    ["a weight of block I/O", { blockIO: { weight: 500 } }, { IOWeight: 4950n }],
-    ["a low weight of block I/O", { blockIO: { weight: 50 } }, { IOWeight: 405n }],
+    ["no pids limit", { pids: { limit: -1n } }, { TasksMax: INFINITY }],
+    ["a pids limit of 0", { pids: { limit: 0n } }, { TasksMax: 1n }],
+    ["a block weight", { blockIO: { weight: 500 } }, { IOWeight: 4950n }],
+    ["a low block weight", { blockIO: { weight: 50 } }, { IOWeight: 405n }],
     [
-      "rates and weights of devices",
+      "no weight of a single device",
       { blockIO: { weightDevice: [{ major: 8n, minor: 0n, weight: 500 }] } },
       {},
     ],
-    ["huge pages", { hugepageLimits: [{ pageSize: "2MB", limit: 1n }] }, {}],
+    ["no huge pages", { hugepageLimits: [{ pageSize: "2MB", limit: 1n }] }, {}],
     [
       "unified",
       {
@@ -84,17 +84,17 @@ describe("properties of a unit", () => {
     expect(values(resources)).toEqual(expected);
   });
 
-  it("have a weight of block I/O from which systemd makes the one for BFQ, where that is", () => {
+  it("scale the block weight so that systemd writes the right one for BFQ", () => {
     expect(values({ blockIO: { weight: 500 } }, undefined, true)).toEqual({ IOWeight: 4500n });
     expect(values({ blockIO: { weight: 50 } }, undefined, true)).toEqual({ IOWeight: 50n });
   });
 
-  it("of an update: by the period that the cgroup has, and no pids at all as the least that there is", () => {
+  it("of an update: use the present period, and 1 for a pids limit of 0", () => {
     expect(values({ cpu: { quota: 10000n } }, "max 20000\n")).toEqual({ CPUQuotaPerSecUSec: 500000n });
     expect(values({ pids: { limit: 0n } }, "")).toEqual({ TasksMax: 1n });
   });
 
-  it("carry the pointer of what asks for them", () => {
+  it("carry the pointer of the property that asks for them", () => {
     expect(resourceProperties(planResources({ unified: { "pids.max": "9" } }))[0]?.pointer).toBe(
       "/linux/resources/unified/pids.max",
     );

@@ -8,7 +8,7 @@ export interface UnitProperty {
   readonly name: string;
   readonly signature: string;
   readonly value: BusValue;
-  /** JSON pointer of what asks for it; absent for what every container has. */
+  /** JSON pointer of the config's property that asks for it; absent for what every container has. */
   readonly pointer?: string;
 }
 
@@ -16,10 +16,10 @@ export interface UnitProperty {
 const INFINITY = (1n << 64n) - 1n;
 /** The kernel's default, in microseconds. */
 const DEFAULT_PERIOD = 100_000n;
-/** systemd keeps a quota as whole percents of a CPU in the unit's file: hundredths of a second per second. */
+/** systemd stores a quota in whole percents of a CPU. One percent, in microseconds per second. */
 const PERCENT_OF_SECOND = 10_000n;
 
-/** Properties that are a number of their own, by file, with the least value that systemd takes. */
+/** Numeric properties by file, with the lowest value that systemd accepts. */
 const LIMITS: Readonly<Record<string, readonly [property: string, least: bigint]>> = {
   "memory.max": ["MemoryMax", 1n],
   "memory.high": ["MemoryHigh", 1n],
@@ -31,18 +31,18 @@ const LIMITS: Readonly<Record<string, readonly [property: string, least: bigint]
   "cpu.weight": ["CPUWeight", 1n],
 };
 
-/** What the properties depend on besides the limits themselves. */
+/** Facts about the cgroup that properties depend on. */
 export interface CgroupFacts {
   /** Present content of cpu.max. */
   readonly cpuMax?: string;
-  /** Whether there is an io.bfq.weight, which is then what a weight is for. */
+  /** Whether the cgroup has an io.bfq.weight, to which systemd then writes the weight. */
   readonly hasBfq?: boolean;
 }
 
 /**
- * The unit's properties for what is written to the cgroup's files, be it by name or by `unified`, so that systemd neither undoes
- * the limits nor shows others. What systemd has no property for (huge pages, RDMA, rates of single devices, cpu.max.burst) is
- * in the files alone.
+ * The unit's properties for everything that is written to the cgroup's files, `unified` included, so that systemd neither undoes the
+ * limits nor shows others. Limits for which systemd has no property (huge pages, RDMA, rates of single devices, cpu.max.burst) are in
+ * the files alone.
  */
 export function resourceProperties(writes: readonly CgroupWrite[], facts: CgroupFacts = {}): UnitProperty[] {
   const properties = new Map<string, UnitProperty>();
@@ -51,7 +51,7 @@ export function resourceProperties(writes: readonly CgroupWrite[], facts: Cgroup
       properties.set(name, { name, signature, value, pointer: write.pointer });
     }
   }
-  // systemd says idle by a weight of 0, beside which there is no other.
+  // In systemd, a weight of 0 means idle, and replaces any other weight.
   const idle = writes.findLast(({ file }) => file === "cpu.idle");
   if (idle?.value.trim() === "1") {
     properties.set("CPUWeight", { name: "CPUWeight", signature: "t", value: 0n, pointer: idle.pointer });
@@ -59,7 +59,7 @@ export function resourceProperties(writes: readonly CgroupWrite[], facts: Cgroup
   return [...properties.values()];
 }
 
-/** memory.oom.group is systemd's policy at an OOM kill, which can only be given when the unit is made. */
+/** memory.oom.group is OOMPolicy in systemd, which can only be set when the unit is created. */
 export function oomProperties({ unified }: LinuxResources): UnitProperty[] {
   const group = unified?.["memory.oom.group"]?.trim();
   if (group !== "0" && group !== "1") return [];
@@ -80,7 +80,7 @@ function convert({ file, value, fallback }: CgroupWrite, facts: CgroupFacts): Un
     const [name, least] = limit;
     const number = text === "max" ? INFINITY : wholeNumber(text);
     if (number === undefined) return [];
-    // No task at all is less than systemd knows; the file has the exact value.
+    // systemd's lowest TasksMax is 1. The file has the exact value of 0.
     if (number < least && name !== "TasksMax") return [];
     return [{ name, signature: "t", value: number < least ? least : number }];
   }
@@ -100,7 +100,10 @@ function wholeNumber(text: string): bigint | undefined {
   return /^[0-9]{1,20}$/.test(text) ? BigInt(text) : undefined;
 }
 
-/** `QUOTA [PERIOD]`; a period that is not given stays. Rounded up, so that no cgroup below gets less than was asked for. */
+/**
+ * Parses `QUOTA [PERIOD]`, both in microseconds, of cpu.max; `present` is its content, for a period that is not given. The quota is
+ * rounded up, so that the container never gets less than it was given.
+ */
 function cpuQuota(text: string, present: string): UnitProperty[] {
   const [first = "", second] = text.split(/\s+/);
   const period = wholeNumber(second ?? present.trim().split(" ")[1] ?? "") ?? DEFAULT_PERIOD;
@@ -117,7 +120,7 @@ function cpuQuota(text: string, present: string): UnitProperty[] {
   return [perSecond, { name: "CPUQuotaPeriodUSec", signature: "t", value: period }];
 }
 
-/** A bit for each number, the lowest first. */
+/** The list as a bit mask, lowest byte first. */
 function cpuset(name: string, list: string): UnitProperty[] {
   const ranges = parseNumberList(list);
   if (ranges === undefined) return [];
@@ -132,13 +135,13 @@ function cpuset(name: string, list: string): UnitProperty[] {
   return [{ name, signature: "ay", value: bits }];
 }
 
-/** `WEIGHT` or `default WEIGHT`: that of a single device is in the file alone. */
+/** Parses `WEIGHT` or `default WEIGHT`. The weight of a single device is in the file alone. */
 function blockWeight(text: string, convertWeight: (weight: bigint) => bigint): UnitProperty[] {
   const weight = wholeNumber(/^(?:default\s+)?([0-9]+)$/.exec(text)?.[1] ?? "");
   return weight === undefined ? [] : [{ name: "IOWeight", signature: "t", value: convertWeight(weight) }];
 }
 
-/** systemd makes a weight for BFQ (1 to 1000) of one for io.weight (1 to 10000), with 100 for 100: the way back. */
+/** Inverts systemd's conversion from io.weight (1 to 10000) to the weight for BFQ (1 to 1000), which maps 100 onto 100. */
 function fromBfqWeight(weight: bigint): bigint {
   return weight <= 100n ? weight : 100n + (weight - 100n) * 11n;
 }

@@ -1,9 +1,9 @@
 import { existsSync, readFileSync } from "../../../bindings/linux/files.ts";
 import { RuntsError } from "../../errors.ts";
 import type { Config, DeviceRule, LinuxResources } from "../../spec/types.ts";
-import { neededControllers } from "../create.ts";
+import { frozenError, neededControllers } from "../create.ts";
 import { CGROUP_MOUNT, cgroupName, tryReadCgroupFile } from "../files.ts";
-import { cannotRun } from "../freeze.ts";
+import { isEffectivelyFrozen } from "../freeze.ts";
 import type { CgroupWrite } from "../limits/cgroup-write.ts";
 import { enableControllers } from "../limits/controllers.ts";
 import { planResources } from "../limits/plan.ts";
@@ -15,7 +15,7 @@ import { Manager, type ManagerKind } from "./manager.ts";
 import { oomProperties, resourceProperties, type UnitProperty } from "./properties.ts";
 import { scopeNameFor, sliceDirectory } from "./unit-name.ts";
 
-/** What is kept of a container whose cgroup systemd has made. */
+/** Identifies the scope of a container whose cgroup systemd has created; part of its saved state. */
 export interface SavedScope {
   readonly unit: string;
   readonly manager: ManagerKind;
@@ -23,7 +23,7 @@ export interface SavedScope {
 
 const POINTER = "/linux/cgroupsPath";
 
-/** A container's cgroup, as a scope that systemd makes and knows of. CGROUP_DELEGATION.md of systemd, "Three Scenarios" */
+/** A container's cgroup as a systemd scope: CGROUP_DELEGATION.md of systemd, "Three Scenarios". */
 export class ContainerScope {
   readonly saved: SavedScope;
   /** Where the cgroup will be. */
@@ -34,7 +34,7 @@ export class ContainerScope {
   #started = false;
   #closed = false;
 
-  /** Checks what the config says of the scope, and asks systemd where it will be. Nothing is made. */
+  /** Checks what the config says of the scope, and asks systemd where it will be. Creates nothing. */
   constructor(config: Config, id: string, kind: ManagerKind) {
     const { slice, unit } = scopeNameFor(config, id, kind === "user");
     const resources = config.linux?.resources ?? {};
@@ -42,10 +42,10 @@ export class ContainerScope {
     this.#properties = [
       { name: "Description", signature: "s", value: `runts container ${id}` },
       ...FIXED,
-      // Of two values the last one counts: annotations, which may come from an engine's user, don't lift the config's limits.
+      // systemd takes the last of two values, so annotations, which may come from an engine's user, can't lift the config's limits.
       ...annotatedProperties(config.annotations ?? {}),
       { name: "Slice", signature: "s", value: slice, pointer: POINTER },
-      // The user's own systemd has no right to device programs.
+      // A user's systemd may not attach device programs.
       ...(kind === "user" ? [] : deviceProperties(resources.devices ?? [])),
       ...resourceProperties(planResources(resources)),
       ...oomProperties(resources),
@@ -62,8 +62,8 @@ export class ContainerScope {
   }
 
   /**
-   * Makes the scope of a container whose first process is there, and lets systemd move it in. A scope can't be empty, and goes
-   * with its last process: nobody else has to be in it, so that limits are the container's alone.
+   * Creates the scope and lets systemd move init, which has to exist, into it: a scope can't be empty and ends with its last process.
+   * No other process is in it, so the limits are the container's alone.
    */
   start(pid: number): void {
     const { unit } = this.saved;
@@ -79,17 +79,12 @@ export class ContainerScope {
         { pointer: POINTER, path: found },
       );
     }
-    // systemd enables what it has properties for; huge pages and RDMA are others'.
+    // systemd enables only controllers that it has properties for: not hugetlb and rdma.
     enableControllers(this.directory, neededControllers(this.#resources));
-    if (cannotRun(this.directory)) {
-      throw new RuntsError(
-        `${POINTER}: container's cgroup unexpectedly frozen: ${cgroupName(this.directory)}: a container in it would hang`,
-        { pointer: POINTER, path: this.directory },
-      );
-    }
+    if (isEffectivelyFrozen(this.directory)) throw frozenError(this.directory);
   }
 
-  /** Only the cgroup shows whether a weight is BFQ's, for which systemd has a scale of its own. */
+  /** systemd scales IOWeight differently for BFQ, and only the cgroup shows whether BFQ is used. */
   #adjustWeight(): void {
     const weights = planResources(this.#resources).filter(({ file }) => file === "io.bfq.weight");
     if (weights.length === 0 || !hasBfq(this.directory)) return;
@@ -115,8 +110,8 @@ export class ContainerScope {
 }
 
 /**
- * What every scope has. Delegate: what is below the cgroup is the container's, and systemd keeps out. DefaultDependencies: the
- * host's shutdown ends containers by their engines, not by this. Accounting makes the controllers available for `update`.
+ * Properties of every scope. Delegate: systemd leaves everything below the cgroup to the container. No DefaultDependencies: at shutdown
+ * the engines end their containers, not systemd. The accounting makes the controllers available for `update`.
  */
 const FIXED: readonly UnitProperty[] = [
   ["DefaultDependencies", false] as const,
@@ -125,7 +120,7 @@ const FIXED: readonly UnitProperty[] = [
   ),
 ].map(([name, value]) => ({ name, signature: "b", value }));
 
-/** Changes limits and device rules of the unit, before they are changed in the cgroup's files. */
+/** Changes limits and device rules of the unit. To be called before the cgroup's files are changed. */
 export function updateScope(
   { unit, manager: kind }: SavedScope,
   directory: string,
@@ -144,13 +139,13 @@ function hasBfq(directory: string): boolean {
   return existsSync(`${directory}/io.bfq.weight`);
 }
 
-/** Kills what is left in the scope and removes it. One that is gone already, as it goes with its last process, is fine. */
+/** Kills the processes left in the scope and removes it. It may be gone already, as it ends with its last process. */
 export function removeScope({ unit, manager: kind }: SavedScope, directory: string): void {
   killCgroup(directory);
   withManager(kind, (manager) => stop(manager, unit));
 }
 
-/** Puts a process into the scope by way of systemd. */
+/** Has systemd move a process into the scope. */
 export function attachToScope({ unit, manager: kind }: SavedScope, pid: number): void {
   withManager(kind, (manager) => manager.attachProcess(unit, pid));
 }

@@ -6,7 +6,7 @@ function config(cgroupsPath: string): Config {
   return { ociVersion: "1.3.0", root: { path: "rootfs" }, linux: { cgroupsPath } };
 }
 
-describe("the name of a scope", () => {
+describe("scopeNameFor", () => {
   it.each([
     ["machine.slice:libpod:0123abc", false, "machine.slice", "libpod-0123abc.scope"],
     [":pre:name", false, "system.slice", "pre-name.scope"],
@@ -16,11 +16,11 @@ describe("the name of a scope", () => {
     ["-.slice:pre:name", false, "-.slice", "pre-name.scope"],
     ["", false, "system.slice", "runts-web1.scope"],
     ["", true, "user.slice", "runts-web1.scope"],
-  ])("of %j, user %s", (path, user, slice, unit) => {
+  ])("parses %j, user %s", (path, user, slice, unit) => {
     expect(scopeNameFor(config(path), "web1", user)).toEqual({ slice, unit });
   });
 
-  it("escapes what an id may have and a unit may not", () => {
+  it("escapes characters of an id that a unit can't have", () => {
     expect(scopeNameFor(config(""), "a+b", false).unit).toBe("runts-a\\x2bb.scope");
   });
 
@@ -48,6 +48,6 @@ it.each([
   ["-.slice", ""],
   ["system.slice", "/system.slice"],
   ["a-b-c.slice", "/a.slice/a-b.slice/a-b-c.slice"],
-])("slice %s is at %j", (slice, directory) => {
+])("sliceDirectory of %s is %j", (slice, directory) => {
   expect(sliceDirectory(slice)).toBe(directory);
 });

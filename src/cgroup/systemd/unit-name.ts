@@ -1,11 +1,11 @@
 import { RuntsError } from "../../errors.ts";
 import type { Config } from "../../spec/types.ts";
 
-/** Where systemd shall put a container. */
+/** The scope of a container, and the slice that it belongs to. */
 export interface ScopeName {
-  /** As in `system.slice`. */
+  /** Such as `system.slice`. */
   readonly slice: string;
-  /** As in `runts-web1.scope`. */
+  /** Such as `runts-web1.scope`. */
   readonly unit: string;
 }
 
@@ -14,9 +14,8 @@ const POINTER = "/linux/cgroupsPath";
 const LONGEST_NAME = 255;
 
 /**
- * The form of cgroupsPath that engines agreed on: `slice:prefix:name`, for the unit `prefix-name.scope`. Without a slice it is
- * system.slice, or user.slice of a user's own manager; without a prefix the name stands alone. No path at all is
- * `:runts:<id>`.
+ * Parses the form of cgroupsPath that engines use for systemd: `slice:prefix:name` is the unit `prefix-name.scope`. An empty slice is
+ * system.slice, or user.slice of a user's manager; an empty prefix is left out. Without cgroupsPath it is `:runts:<id>`.
  */
 export function scopeNameFor(config: Config, id: string, user: boolean): ScopeName {
   const path = config.linux?.cgroupsPath ?? "";
@@ -34,7 +33,7 @@ export function scopeNameFor(config: Config, id: string, user: boolean): ScopeNa
   return { slice, unit: checkedUnit(`${prefix === "" ? "" : `${prefix}-`}${name}.scope`, path) };
 }
 
-/** The cgroup of a slice below its manager's: `a-b.slice` is /a.slice/a-b.slice. systemd.slice(5) */
+/** The cgroup of a slice relative to its manager's: `a-b.slice` is /a.slice/a-b.slice. systemd.slice(5) */
 export function sliceDirectory(slice: string, path: string = slice): string {
   if (slice === "-.slice") return "";
   const name = /^([^/]+)\.slice$/.exec(checkedUnit(slice, path))?.[1] ?? "";
@@ -43,7 +42,7 @@ export function sliceDirectory(slice: string, path: string = slice): string {
   return parts.map((_part, index) => `/${parts.slice(0, index + 1).join("-")}.slice`).join("");
 }
 
-/** systemd.unit(5): what the name of a unit is made of. */
+/** systemd.unit(5): the characters and the length of a unit's name. */
 function checkedUnit(unit: string, path: string): string {
   if (/^[A-Za-z0-9:_.\\@-]+$/.test(unit) && unit.length <= LONGEST_NAME) return unit;
   throw invalidPath(path, `gives ${JSON.stringify(unit)}, which is not the name of a systemd unit`);

@@ -4,7 +4,7 @@ import {
   checkFitness,
   createCgroup,
   openCgroup,
-  removeMade,
+  removeCreated,
   requiresCgroup,
 } from "../../cgroup/create.ts";
 import { applyDeviceRules } from "../../cgroup/devices/rules.ts";
@@ -121,7 +121,7 @@ export class ContainerCgroup {
       () => killCgroup(cgroup.directory),
       ...removeScope,
       () => removeCgroup(cgroup.directory),
-      () => removeMade(cgroup.created),
+      () => removeCreated(cgroup.created),
     ];
   }
 }

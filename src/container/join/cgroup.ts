@@ -6,7 +6,7 @@ import { openSync, writeFileSync } from "../../../bindings/linux/files.ts";
 import { OwnedDescriptor } from "../../../bindings/linux/owned-descriptor.ts";
 import { absolutePath } from "../../../bindings/linux/paths.ts";
 import { CGROUP_MOUNT, cgroupName, readCgroupFile } from "../../cgroup/files.ts";
-import { cannotRun, isFrozen } from "../../cgroup/freeze.ts";
+import { isEffectivelyFrozen, isFrozen } from "../../cgroup/freeze.ts";
 import { errorCode, RuntsError } from "../../errors.ts";
 import { onBehalfOf } from "../../init/run-program.ts";
 import type { SavedState } from "../record/saved-state.ts";
@@ -177,7 +177,7 @@ class EntryCgroup {
 
   /** What freezes it is looked at as well: a process that never stops keeps a cgroup from being frozen, but not others from it. */
   canRun(): boolean {
-    if (cannotRun(this.#path)) return false;
+    if (isEffectivelyFrozen(this.#path)) return false;
     for (let level = 0; level < this.#levels; level++)
       if (isFrozen(`${this.#path}${"/..".repeat(level)}`)) return false;
     return true;
