@@ -11,7 +11,7 @@ import { dirent64, statx } from "../../bindings/abi/layouts.ts";
 import type { StubChannel } from "../../bindings/stub/client.ts";
 import { data, type Register } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
-import { makeDevice } from "../plan/structs.ts";
+import { makedev } from "../plan/structs.ts";
 import { type Copying, copyEntry, type Entry, programFor, setOwnerAndMode } from "./copy-entry.ts";
 import { runProgram } from "./run-program.ts";
 
@@ -177,7 +177,7 @@ function entryOf(name: Buffer, stat: Buffer): Entry {
     mode: stat.readUInt16LE(statx.stx_mode),
     size: stat.readBigUInt64LE(statx.stx_size),
     allocated: BLOCK * stat.readBigUInt64LE(statx.stx_blocks),
-    device: makeDevice(
+    device: makedev(
       BigInt(stat.readUInt32LE(statx.stx_rdev_major)),
       BigInt(stat.readUInt32LE(statx.stx_rdev_minor)),
     ),

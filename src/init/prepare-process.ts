@@ -7,12 +7,12 @@ import {
   type CredentialOptions,
   setNoNewPrivileges,
 } from "../plan/process/credentials.ts";
-import { becomeReachable, execProgram, type StartOptions, setUmask } from "../plan/process/exec.ts";
+import { becomeDumpable, type ExecProgramOptions, execProgram, setUmask } from "../plan/process/exec.ts";
 import { ExecutableSearch } from "../plan/process/executable.ts";
 import { homeOf, openPasswd, readByteText } from "../plan/process/passwd.ts";
 import {
   type ContainerNull,
-  giveStdio,
+  chownStdio,
   openContainerNull,
   replaceNulls,
   type StdioFacts,
@@ -26,7 +26,7 @@ import { receiveAll, type Session, send } from "./session.ts";
 export interface ProcessOptions {
   readonly process: Process;
   /** The program of a hook, which has just these variables; absent: the one that args[0] means, and HOME is added. */
-  readonly program?: Pick<StartOptions, "path" | "env"> | undefined;
+  readonly program?: Pick<ExecProgramOptions, "path" | "env"> | undefined;
   readonly credentials: CredentialOptions;
   /**
    * Whether the runtime needs the process to be dumpable, as it does for hooks and exec in a container that waits: without
@@ -40,7 +40,7 @@ export interface ProcessOptions {
   readonly attributes:
     | { readonly plan: (program: Program) => void; readonly apply: (pid: number) => void }
     | undefined;
-  readonly start: Pick<StartOptions, "keepFds" | "gaps" | "inheritedNofile" | "seccomp">;
+  readonly start: Pick<ExecProgramOptions, "keepFds" | "gaps" | "inheritedNofile" | "seccomp">;
 }
 
 /** /etc/passwd of the container, opened while the process could read it. */
@@ -71,7 +71,7 @@ export function prepareProcess(
   // Not in the last program, which has no reply: the runtime could look for the listener before the process can be reached.
   if (options.start.seccomp?.listener?.dumpable === true && !options.staysDumpable) {
     const program = channel.program();
-    becomeReachable(program);
+    becomeDumpable(program);
     runProgram(channel, program);
   }
   if (devNull?.isNull(reply) === true) replaceNulls(last, devNull, options.stdio);
@@ -86,7 +86,7 @@ export function prepareProcess(
 
 interface Prepared {
   /** Tells the program from the reply. */
-  readonly programOf: (reply: Reply) => Pick<StartOptions, "path" | "env">;
+  readonly programOf: (reply: Reply) => Pick<ExecProgramOptions, "path" | "env">;
   readonly devNull: ContainerNull | undefined;
 }
 
@@ -101,7 +101,7 @@ function planProcess(
   const { process } = options;
   const entered = enterWorkingDirectory(program, root, process);
   if (terminal !== undefined) attachTerminal(program, terminal.slave, process);
-  giveStdio(program, process, options.stdio);
+  chownStdio(program, process, options.stdio);
   const given = options.program ?? beginPasswd(program, root);
   options.attributes?.plan(program);
   assumeCredentials(program, process, options.credentials, options.staysDumpable);

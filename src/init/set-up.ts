@@ -4,7 +4,7 @@ import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import type { Program, Register } from "../../bindings/stub/program.ts";
 import { type HostFacts, hasNamespace, type InitPlan, type Namespaces } from "../plan/init-plan.ts";
 import { makeDevices, openHostNull } from "../plan/mounts/devices.ts";
-import { verifyPlaces } from "../plan/mounts/made-mounts.ts";
+import { verifyMountPoints } from "../plan/mounts/made-mounts.ts";
 import { maskPaths, protectReadonlyPaths } from "../plan/mounts/masked-paths.ts";
 import { finishMounts, makeMounts, openBindSources } from "../plan/mounts/mounts.ts";
 import { type MountRequest, mountRequests } from "../plan/mounts/requests.ts";
@@ -147,7 +147,7 @@ function prepareEnvironment(
   const { program, checks } = session;
   openProc(program, plan, opened);
   enterCgroupNamespace(program, plan);
-  joinSessionKeyring(program, plan);
+  joinSessionKeyring(program, plan.keyring);
   resetCpuAffinity(program);
   program.about("", "clear the umask for the set-up");
   program.do("umask", [0]);
@@ -216,6 +216,6 @@ function finishEnvironment(
   makeRootReadonly(program, plan);
   protectReadonlyPaths(program, plan);
   if (hostNull !== undefined) maskPaths(program, plan, hostNull);
-  checks.push(...verifyPlaces(program, plan));
+  checks.push(...verifyMountPoints(program, plan));
   enterRootfs(program, plan);
 }

@@ -27,7 +27,7 @@ import { at, data, type Program } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
 import { type Namespaces, unsharedAsRoot } from "../plan/init-plan.ts";
 import { NAMESPACE_FLAGS } from "../plan/namespaces.ts";
-import { hideFromTracers } from "../plan/process/credentials.ts";
+import { clearDumpable } from "../plan/process/credentials.ts";
 import { keepStreamsOutside } from "../plan/process/stdio.ts";
 import type { Linux } from "../spec/types.ts";
 import { type MappingRights, writeIdMappings } from "./id-mappings.ts";
@@ -241,10 +241,10 @@ function enterNamespaces(program: Program, options: SpawnOptions, opened: OwnedD
   if (options.oomScoreAdj !== undefined) setOomScore(program, options.oomScoreAdj);
   joinNamespaces(program, options, opened);
   if (join !== undefined && join.flags !== 0) {
-    hideFromTracers(program);
+    clearDumpable(program);
     program.about("", "join the container's namespaces");
     program.do("setns", [program.descriptor(join.pidfd), join.flags]);
-    if ((join.flags & sched.CLONE_NEWUSER) !== 0) hideFromTracers(program);
+    if ((join.flags & sched.CLONE_NEWUSER) !== 0) clearDumpable(program);
   }
   options.afterJoin?.(program);
 }
@@ -292,7 +292,7 @@ function joinNamespaces(
   const types = [...namespaces.joined.keys()].filter((type) => type !== "user");
   // Others are in these namespaces. Where a caller without privileges has mappings to write, the process must stay within its reach.
   const hides = namespaces.joined.size > 0 && (privileged || !namespaces.created.has("user"));
-  if (hides) hideFromTracers(program);
+  if (hides) clearDumpable(program);
   if (namespaces.joined.has("user")) {
     if (privileged) types.push("user");
     else types.unshift("user");
@@ -303,7 +303,7 @@ function joinNamespaces(
     opened.push(new OwnedDescriptor(fd));
     program.about(pointer, `join the ${type} namespace`);
     program.do("setns", [program.descriptor(fd), NAMESPACE_FLAGS[type] ?? 0], { path });
-    if (hides && type === "user") hideFromTracers(program);
+    if (hides && type === "user") clearDumpable(program);
   }
 }
 
@@ -366,7 +366,7 @@ function cloneInit(program: Program, options: SpawnOptions, channel: number, ini
   }
   // Its clone is in sight of the container's processes from its first moment. A caller without privileges has no way to it then,
   // either: its container has nobody else until the program runs.
-  if (options.privileged) hideFromTracers(program);
+  if (options.privileged) clearDumpable(program);
   // Namespaces and the like are entered: no descriptor of them may be found in the clone (CVE-2024-21626).
   const entered = program.descriptors.slice(options.stdio?.length ?? 0);
   for (const { into } of entered) program.do("close", [into]);

@@ -3,24 +3,24 @@ import { dirname } from "../../bindings/linux/paths.ts";
 /** MAXSYMLINKS of the kernel. */
 const MAX_LINKS = 40;
 
-/** What is at a path that leads through no link. */
+/** The file at a path without symbolic links above it. */
 export interface Component {
   readonly isDirectory: boolean;
-  /** Target of a symbolic link. */
+  /** Target of a symbolic link; undefined for any other file. */
   readonly link: string | undefined;
 }
 
 export interface Destination<T> {
-  /** As far as the path leads, without a link in it. */
+  /** The resolved path, without symbolic links, as far as it leads. */
   readonly path: string;
   readonly found: T;
-  /** What is left of it, since it would have to be a directory. */
+  /** The names that are left if `path` isn't a directory. */
   readonly rest: readonly string[];
 }
 
 /**
- * Follows the symbolic links of an absolute path one component after the other, none of them out of the root: for telling, and for
- * what is not there yet. What is done goes by descriptors (rootfs-paths.ts). undefined for a circle of links. path_resolution(7)
+ * Follows the symbolic links of an absolute path, component by component, and never out of the root; undefined for a loop of links. Use it only
+ * for messages and for paths that don't exist yet: operations go by descriptors (rootfs-paths.ts). path_resolution(7)
  */
 export function followLinks<T extends Component>(
   path: string,

@@ -79,21 +79,21 @@ describe("names", () => {
 
 describe("session keyring", () => {
   it("is joined by its name, as far as the kernel allows", () => {
-    const { program, plan } = testPlan({}, { keyring: "_ses.test.1" });
-    joinSessionKeyring(program, plan);
+    const { program } = testPlan({});
+    joinSessionKeyring(program, "_ses.test.1");
     expect(program.operations[0]).toMatchObject({ tolerate: ["ENOSYS", "EPERM", "EDQUOT"] });
     expect(program.operations[0]?.args[1]).toBe("_ses.test.1");
     expect(program.operations[1]).toMatchObject({ guard: { is: "positive" } });
   });
 
   it("stays that of the caller with --no-new-keyring", () => {
-    const { program, plan } = testPlan({});
-    joinSessionKeyring(program, plan);
+    const { program } = testPlan({});
+    joinSessionKeyring(program, undefined);
     expect(program.operations).toEqual([]);
   });
 });
 
-it("useAllCpus has room for all CPUs that the kernel can be built for", () => {
+it("resetCpuAffinity has room for all CPUs that the kernel can be built for", () => {
   const { program } = testPlan({});
   resetCpuAffinity(program);
   expect(program.operations[0]?.args.slice(0, 2)).toEqual([0, 8192 / 8]);

@@ -20,23 +20,23 @@ import {
 } from "../../bindings/abi/socket.ts";
 import { data, type Program } from "../../bindings/stub/program.ts";
 import { type InitPlan, unsharedAsRoot } from "./init-plan.ts";
-import { setReach } from "./process/credentials.ts";
+import { setDumpable } from "./process/credentials.ts";
 
-/** Settings of the kernel that belong to the container's namespaces, and are not mounts. */
+/** Namespaces, and settings of the kernel that belong to them, except mounts and sysctls. */
 
 /**
- * The caller's user id may mean nobody in the container's user namespace: what is made in the rootfs from here on belongs to
- * the namespace's root. Host paths were opened before, with the caller's rights.
+ * Becomes root of the user namespace, so that everything made in the rootfs from here on belongs to it: the caller's user ID may have no
+ * mapping there. Host paths are opened before, with the caller's permissions.
  */
 export function becomeRootOf(program: Program, setsGroups: boolean, staysDumpable = false): void {
   program.about("/linux/uidMappings", "become root in the user namespace");
   if (setsGroups) program.do("setgroups", [0, 0]);
   program.do("setresgid", [0, 0, 0]);
   program.do("setresuid", [0, 0, 0]);
-  setReach(program, staysDumpable);
+  setDumpable(program, staysDumpable);
 }
 
-/** CLONE_NEW* by the type of config.json. */
+/** CLONE_NEW* by the namespace type of config.json. */
 export const NAMESPACE_FLAGS: Readonly<Record<string, number>> = {
   mount: sched.CLONE_NEWNS,
   uts: sched.CLONE_NEWUTS,
@@ -48,6 +48,7 @@ export const NAMESPACE_FLAGS: Readonly<Record<string, number>> = {
   time: sched.CLONE_NEWTIME,
 };
 
+/** Unshares the namespaces of `unsharedAsRoot`, once init is root of its user namespace. */
 export function unshareAsRoot(program: Program, plan: InitPlan): void {
   let flags = 0;
   for (const type of unsharedAsRoot(plan.namespaces)) flags |= NAMESPACE_FLAGS[type] ?? 0;
@@ -57,8 +58,8 @@ export function unshareAsRoot(program: Program, plan: InitPlan): void {
 }
 
 /**
- * A caller that is pinned to some CPUs must not pin the container, which its cgroup alone confines. The kernel cuts the mask
- * down to what the cgroup allows (sched_setaffinity(2)); room for 8192 CPUs, the most that it is built for.
+ * Lets the container use all CPUs of its cgroup, even if the caller is pinned to some. The kernel reduces the mask to the CPUs of the cpuset
+ * (sched_setaffinity(2)). The mask has 8192 bits, the largest NR_CPUS that the kernel can be built with.
  */
 export function resetCpuAffinity(program: Program): void {
   const mask = new Uint8Array(1024).fill(0xff);
@@ -66,7 +67,7 @@ export function resetCpuAffinity(program: Program): void {
   program.do("sched_setaffinity", [0, mask.length, data(mask)]);
 }
 
-/** Unshared only now: the namespace's root is the cgroup that init is in. */
+/** Unshares the cgroup namespace, once init is in its cgroup: that becomes the namespace's root. */
 export function enterCgroupNamespace(program: Program, plan: InitPlan): void {
   if (!plan.namespaces.created.has("cgroup")) return;
   program.about("/linux/namespaces", "make a cgroup namespace");
@@ -74,15 +75,12 @@ export function enterCgroupNamespace(program: Program, plan: InitPlan): void {
 }
 
 /**
- * A session keyring of its own, so that keys of the caller don't leak (keyrings(7)). Kernels without keyrings, seccomp
- * filters around runts and full quotas are tolerated, as by all peers.
+ * Joins a session keyring of this name, so that the caller's keys don't leak into the container (keyrings(7)); without a name the caller's
+ * stays. Like its peers, runts goes on if the kernel has no keyrings, a seccomp filter denies them or the quota is used up.
  */
-export function joinSessionKeyring(program: Program, { keyring }: InitPlan): void {
-  if (keyring !== undefined) joinKeyring(program, keyring);
-}
-
-export function joinKeyring(program: Program, name: string): void {
-  // Init's user must find its own keys.
+export function joinSessionKeyring(program: Program, name: string | undefined): void {
+  if (name === undefined) return;
+  // The container's user must be able to use its own keys.
   const forUser = KEY_USR_VIEW | KEY_USR_READ | KEY_USR_SEARCH | KEY_USR_LINK;
   program.about("", "join a new session keyring");
   const keyring = program.call("keyctl", [KEYCTL_JOIN_SESSION_KEYRING, name], {
@@ -95,7 +93,7 @@ export function joinKeyring(program: Program, name: string): void {
   });
 }
 
-/** A new network namespace has a loopback interface that is down. netdevice(7) */
+/** Brings up the loopback interface of a new network namespace, where it starts down. netdevice(7) */
 export function bringLoopbackUp(program: Program, plan: InitPlan): void {
   if (!plan.namespaces.created.has("network")) return;
   const request = new Uint8Array(ifreq.size);

@@ -31,26 +31,26 @@ function hasMountNamespace(plan: InitPlan): boolean {
   return hasNamespace(plan.namespaces, "mount");
 }
 
-/** Whether the container's mounts are made in the mount namespace that its creator is in, since it has none of its own. */
+/** Whether the container's mounts are made in the caller's mount namespace, since it has none of its own. */
 export function mountsForCaller({ root, mounts = [], linux }: Config, namespaces: Namespaces): boolean {
   if (hasNamespace(namespaces, "mount")) return false;
   return root.readonly === true || mounts.length > 0 || (linux?.devices ?? []).length > 0;
 }
 
-/** Whether the rootfs becomes a mount of the container, so that what is mounted and made in it is not the host's. */
+/** Whether the rootfs becomes a mount of the container's own, so that nothing mounted or made in it shows on the host. */
 export function hasRootMount(plan: InitPlan): boolean {
   return hasMountNamespace(plan) || mountsForCaller(plan.config, plan.namespaces);
 }
 
 /**
- * Cuts the container's mounts off from the host's: by default they become slaves, so that nothing that the container mounts
- * shows on the host. With a shared rootfsPropagation they stay peers, which is what it is for.
+ * Isolates the container's mounts from the host's: by default they become slaves, so that no mount of the container shows on the host. With a
+ * shared rootfsPropagation they stay peers, as the config asks.
  */
 export function isolateMounts(program: Program, plan: InitPlan): void {
   if (!plan.namespaces.created.has("mount")) return;
   const wanted = parsePropagation(plan.config.linux?.rootfsPropagation ?? "");
   if (plan.noPivot && wanted?.type === MS_PRIVATE) {
-    // The host's mounts stay below the container's root, and as private ones would never see the host unmount them.
+    // The host's mounts stay below the container's root. If they were private, an unmount on the host would never reach them.
     const pointer = "/linux/rootfsPropagation";
     throw new RuntsError(`${pointer}: private can't be had with --no-pivot`, {
       operation: "create",
@@ -59,11 +59,11 @@ export function isolateMounts(program: Program, plan: InitPlan): void {
   }
   program.about("/linux/rootfsPropagation", "set the propagation of all mounts");
   const { type, recursive } = wanted ?? { type: MS_SLAVE, recursive: true };
-  // An unbindable mount can't be copied any more, as the sources of bind mounts are: private until the end.
+  // The sources of bind mounts are still to be copied, which an unbindable mount can't be: they are private until the end.
   setPropagationAt(program, "/", type === MS_UNBINDABLE ? MS_PRIVATE : type, recursive);
   if (type === MS_SHARED || !recursive) {
-    // pivot_root(2) refuses a new root whose parent mount is shared; and what is mounted on a shared one shows on the host. The root
-    // mount is a copy of this mount, and so has its propagation.
+    // pivot_root(2) refuses a new root whose parent mount is shared, and mounts made on a shared mount show on the host. The root mount is a
+    // copy of this mount, and so inherits its propagation.
     const ofRootfs = type === MS_SLAVE ? MS_SLAVE : MS_PRIVATE;
     setPropagationAt(program, plan.facts.rootfsMountPoint(), ofRootfs, false);
   }
@@ -81,8 +81,8 @@ function setPropagationAt(
 }
 
 /**
- * Opens the rootfs. Where there is something to mount `root` becomes a copy of its mount tree, so that the rootfs is a mount whatever it
- * was before (pivot_root needs that), and whoever changes the path afterwards changes nothing for the container.
+ * Opens the rootfs. If anything is mounted in it, `root` becomes a copy of its mount tree. So the root is a mount, as pivot_root needs,
+ * and a later change of the path does not affect the container.
  */
 export function openRootfs(program: Program, plan: InitPlan): void {
   const { rootfs } = plan.facts;
@@ -96,18 +96,18 @@ export function openRootfs(program: Program, plan: InitPlan): void {
   }
 }
 
-/** Attaches the copy to the directory it was made of. */
+/** Attaches the copied mount tree to the directory that it was copied from. */
 export function attachRootfs(program: Program, plan: InitPlan): void {
   if (!hasRootMount(plan)) return;
   program.about("/root/path", `mount the root file system ${plan.facts.rootfs}`);
   attach(program, plan.root, plan.rootfs, { path: plan.facts.rootfs });
   const wanted = parsePropagation(plan.config.linux?.rootfsPropagation ?? "");
   if (!hasMountNamespace(plan)) {
-    // What is mounted below a shared mount would show in every mount namespace that is its peer.
+    // Mounts made below a shared mount would show in every mount namespace that has a peer of it.
     setMountAttributes(program, plan.root, { propagation: MS_PRIVATE }, AT_RECURSIVE);
   } else if (wanted === undefined || wanted.type === MS_SHARED) {
-    // The new root must not be shared itself when pivot_root(2) puts the old one on top of it. And what the host mounts below a rootfs
-    // that is a mount point, as engines' are, is none of the container's business unless asked for: so runc and crun have it.
+    // pivot_root(2) puts the old root on top of the new one, which must not be shared then. And unless the config asks for it, the container
+    // does not get what the host mounts later below a rootfs that is a mount point, as engines' are. runc and crun do the same.
     setMountAttributes(program, plan.root, { propagation: MS_PRIVATE });
   }
 }
@@ -118,11 +118,13 @@ export function makeRootReadonly(program: Program, plan: InitPlan): void {
   setMountAttributes(program, plan.root, { set: MOUNT_ATTR_RDONLY });
 }
 
-/** Makes the rootfs the root directory: the host's file systems are out of reach from here on. */
+/** Makes the rootfs the root directory. From here on the host's file systems can't be reached. */
 export function enterRootfs(program: Program, plan: InitPlan): void {
   if (!hasMountNamespace(plan)) {
+    const path = plan.facts.rootfs;
     program.about("/root/path", "change the root directory");
-    changeRoot(program, plan.root, plan.facts.rootfs);
+    program.do("fchdir", [plan.root], { path });
+    program.do("chroot", ["."], { path });
   } else if (plan.noPivot) {
     moveRoot(program, plan);
   } else {
@@ -131,7 +133,7 @@ export function enterRootfs(program: Program, plan: InitPlan): void {
   program.do("chdir", ["/"]);
   const propagation = parsePropagation(plan.config.linux?.rootfsPropagation ?? "");
   if (propagation === undefined || !hasMountNamespace(plan)) return;
-  // In a new namespace isolateMounts has already made all mounts private or slaves. Doing it again would undo what single mounts ask for.
+  // In a new namespace isolateMounts has made all mounts private or slaves already. Here it would undo the propagation of single mounts.
   const { type, recursive } = propagation;
   if (plan.namespaces.created.has("mount") && (type === MS_PRIVATE || type === MS_SLAVE)) return;
   program.about("/linux/rootfsPropagation", "set the propagation of the root mount");
@@ -139,9 +141,9 @@ export function enterRootfs(program: Program, plan: InitPlan): void {
 }
 
 /**
- * A runtime in a chroot(2) sees a part of its mount namespace alone. pivot_root(2) would change the root mount of that part and leave
- * the namespace's own, where setns(2) leads: `exec` would put a process on the host's root file system. setns(2) into the
- * namespace that this process is in brings it to the root, by a descriptor that can be opened while there is /proc.
+ * Opens the mount namespace that the process is in, while there is a /proc, for setns(2) into it: that changes the root directory to the root
+ * of the namespace. It matters if runts itself runs in a chroot(2). There pivot_root(2) would change only the root mount of the chroot and
+ * leave the namespace's own, where setns(2) arrives, so that `exec` would put a process on the host's root file system.
  */
 function openMountNamespace(program: Program): Register {
   program.about("/root/path", "go to the root of the mount namespace, where exec will arrive");
@@ -153,7 +155,7 @@ function enterNamespaceRoot(program: Program, namespace: Register): void {
   program.do("close", [namespace]);
 }
 
-/** pivot_root(".", "."), pivot_root(2) "Notes": the old root ends up on top of the new one, and is unmounted there. */
+/** pivot_root(".", "."), as in pivot_root(2), "Notes": the old root ends up on top of the new one and is unmounted there. */
 function pivotRoot(program: Program, plan: InitPlan): void {
   enterNamespaceRoot(program, openMountNamespace(program));
   program.about("/root/path", "pivot_root");
@@ -162,21 +164,21 @@ function pivotRoot(program: Program, plan: InitPlan): void {
   program.do("fchdir", [plan.root], { path: rootfs });
   program.do("pivot_root", [".", "."], { path: rootfs });
   program.do("fchdir", [oldRoot], { path: "/" });
-  // The unmounting must not reach the host where the old root is shared with it.
+  // The unmount must not propagate to the host.
   setMountAttributes(program, oldRoot, { propagation: MS_SLAVE }, AT_RECURSIVE);
   program.do("umount2", [".", MNT_DETACH], { path: "the old root" });
   program.do("close", [oldRoot]);
 }
 
 /**
- * --no-pivot, for a rootfs on a ramdisk: the rootfs is moved over "/". The host's mounts stay below it, so procfs and sysfs,
- * which a user namespace inside could otherwise mount again unmasked, are taken away first.
+ * Moves the rootfs over "/" (--no-pivot, for a rootfs on a ramdisk, where pivot_root can't be used). The host's mounts stay below it. So its
+ * procfs and sysfs are unmounted first: the kernel lets a user namespace mount these anew, unmasked, where it can see full ones.
  */
 function moveRoot(program: Program, plan: InitPlan): void {
   const namespace = openMountNamespace(program);
   program.about("/root/path", "move the root file system to / (--no-pivot)");
   for (const mountPoint of plan.facts.hostPseudoMounts()) {
-    // The host may have unmounted it since it was listed: no mount point (EINVAL), or no path (ENOENT), any more.
+    // The host may have unmounted it since it was listed (EINVAL), or removed the path (ENOENT).
     const isPrivate = setPropagationAt(program, mountPoint, MS_PRIVATE, true, ["EINVAL", "ENOENT"]);
     program.do("umount2", [mountPoint, MNT_DETACH], { if: [isPrivate, "ok"], tolerate: ["EINVAL", "EPERM"] });
   }
@@ -184,9 +186,4 @@ function moveRoot(program: Program, plan: InitPlan): void {
   program.do("fchdir", [plan.root], { path: plan.facts.rootfs });
   program.do("mount", [".", "/", 0, MS_MOVE, 0], { path: plan.facts.rootfs });
   program.do("chroot", ["."]);
-}
-
-function changeRoot(program: Program, root: Register, path: string): void {
-  program.do("fchdir", [root], { path });
-  program.do("chroot", ["."], { path });
 }

@@ -26,11 +26,11 @@ import {
 } from "./process/attributes.ts";
 import { attachTerminal, bindConsole, openTerminal } from "./process/console.ts";
 import { assumeCredentials, setNoNewPrivileges } from "./process/credentials.ts";
-import { becomeReachable, execProgram, setUmask } from "./process/exec.ts";
+import { becomeDumpable, execProgram, setUmask } from "./process/exec.ts";
 import { ExecutableSearch } from "./process/executable.ts";
 import { setExecLabels } from "./process/labels.ts";
 import { openPasswd, readByteText } from "./process/passwd.ts";
-import { giveStdio, openContainerNull } from "./process/stdio.ts";
+import { chownStdio, openContainerNull } from "./process/stdio.ts";
 import {
   enterWorkingDirectory,
   makeWorkingDirectory,
@@ -130,14 +130,8 @@ function everyOperation(config: Config, noPivot: boolean): Operation[] {
     noPivot,
     facts: { hostPseudoMounts: () => ["/proc"], mountLabel: "u:r:t:s0" },
   });
-  const steps = [
-    openHostProc,
-    enterCgroupNamespace,
-    joinSessionKeyring,
-    resetCpuAffinity,
-    isolateMounts,
-    openRootfs,
-  ];
+  joinSessionKeyring(program, "_ses.test");
+  const steps = [openHostProc, enterCgroupNamespace, resetCpuAffinity, isolateMounts, openRootfs];
   for (const step of steps) step(program, plan);
   const requests = mountRequests(plan);
   openBindSources(program, requests);
@@ -156,7 +150,7 @@ function everyOperation(config: Config, noPivot: boolean): Operation[] {
   const entered = enterWorkingDirectory(program, plan.root, process);
   attachTerminal(program, slave, process);
   const stdio = { nulls: [0], chown: [1] };
-  giveStdio(program, process, stdio);
+  chownStdio(program, process, stdio);
   openContainerNull(program, plan.root, stdio);
   readByteText(program, openPasswd(program, plan.root), 64);
   setExecLabels(program, process, true);
@@ -177,7 +171,7 @@ function everyOperation(config: Config, noPivot: boolean): Operation[] {
   verifyWorkingDirectory(program, process, entered);
   setNoNewPrivileges(program, process);
   new ExecutableSearch(program, process);
-  becomeReachable(program);
+  becomeDumpable(program);
   execProgram(program, process, {
     listener: plan.root,
     path: "/bin/sh",

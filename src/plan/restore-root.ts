@@ -18,8 +18,8 @@ import { MOUNT_ATTR_SIZE, mountAttr } from "./structs.ts";
 type SourceFacts = Pick<HostFacts, "isDirectory" | "linkTarget">;
 
 /**
- * Makes the root that criu restores a container in: it has to be a mount, and it has to have the places that the container's mounts
- * go to. This runs in a mount namespace of criu's own, so that nothing of it is ever seen on the host, nor left there.
+ * Makes the root in which criu restores a container: a mount that has the mount points of the container. This runs in criu's own mount
+ * namespace, so that nothing of it shows or stays on the host.
  */
 export function makeRestoreRoot(
   program: Program,
@@ -36,7 +36,7 @@ export function makeRestoreRoot(
   const target = program.call("openat", [AT_FDCWD, root, directory, 0]);
   const tree = attachCopy(program, source, target, rootfs);
   makeMountPoints(program, tree, facts, requests);
-  // What was mounted to make places in it is criu's to mount.
+  // criu mounts the container's mounts itself: those above only served to make mount points in them.
   program.about("/root/path", `mount the root file system ${rootfs} for criu`);
   program.do("umount2", [root, MNT_DETACH]);
   attachCopy(program, source, target, rootfs);
@@ -49,7 +49,7 @@ function attachCopy(program: Program, source: Register, target: Register, path: 
   return tree;
 }
 
-/** criu fills the file systems that it mounts itself; all other places are made as `create` makes them. */
+/** Makes mount points as `create` does, except in file systems that criu mounts and fills itself. */
 function makeMountPoints(
   program: Program,
   tree: Register,
@@ -76,8 +76,8 @@ function makeMountPoints(
 }
 
 /**
- * Makes the host's /dev/null read-only for criu, which binds it over masked files: of several mounts with the same root it gives only
- * the first the flags that it had, and the others have those of the source. In criu's mount namespace, as above.
+ * Makes the host's /dev/null read-only in criu's mount namespace. criu binds it over masked files, and of several mounts with the same root it
+ * restores the flags of the first only; the others get those of the source.
  */
 export function protectMaskSource(program: Program, maskedPaths: readonly string[]): void {
   if (maskedPaths.length === 0) return;

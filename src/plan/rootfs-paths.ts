@@ -22,17 +22,17 @@ import type { CallOptions, Program, Register } from "../../bindings/stub/program
 import { MOUNT_ATTR_SIZE, type MountAttributes, mountAttr, OPEN_HOW_SIZE, openHow } from "./structs.ts";
 
 /**
- * How paths of the container are reached: always from the descriptor of the rootfs, by openat2(2) with RESOLVE_IN_ROOT,
- * and what is done to them is done to the descriptor that came back. The container's author owns every component of such a
- * path and may change it at any time (CVE-2021-30465, CVE-2024-45310, CVE-2025-31133).
+ * Opens paths of the container: always from the descriptor of the rootfs, by openat2(2) with RESOLVE_IN_ROOT. All operations then act on the
+ * descriptor that it returns. The container's author owns every component of such a path and may change it at any time (CVE-2021-30465,
+ * CVE-2024-45310, CVE-2025-31133).
  */
 
 export interface OpenOptions extends CallOptions {
-  /** Refuse a symbolic link anywhere in the path (CVE-2019-19921, CVE-2026-41579). */
+  /** Refuses a symbolic link anywhere in the path (CVE-2019-19921, CVE-2026-41579). */
   readonly noSymlinks?: boolean;
-  /** O_DIRECTORY and the like, beside O_PATH. */
+  /** Flags in addition to O_PATH, such as O_DIRECTORY. */
   readonly flags?: number;
-  /** Whether what leads out of `root` is an error (EXDEV), where else `root` is the root directory of all that leads up. */
+  /** Fails with EXDEV if the path leads out of `root` (RESOLVE_BENEATH), instead of taking `root` as its root directory. */
   readonly beneath?: boolean;
 }
 
@@ -49,11 +49,12 @@ export function openInRoot(
   return program.call("openat2", [root, relative(path), how, OPEN_HOW_SIZE], { path, ...options });
 }
 
-/** openat2 takes the root itself as ".", since an empty path is an error. */
+/** The path as openat2(2) takes it: relative, and "." for the root itself, since an empty path is an error. */
 function relative(path: string): string {
   return components(path).join("/") || ".";
 }
 
+/** The names of a path, with `.` and `..` resolved lexically; `..` stops at the root. */
 export function components(path: string): string[] {
   const result: string[] = [];
   for (const part of path.split("/")) {
@@ -65,21 +66,21 @@ export function components(path: string): string[] {
 
 /** An absolute path without `.`, `..` and doubled slashes; a relative one is read relative to "/" (config.md, Mounts). */
 export function cleanPath(path: string): string {
-  // Most are clean, and a set-up asks for many.
+  // Fast path: most are clean, and a set-up asks for many.
   const isClean = path.startsWith("/") && !path.includes("//") && !path.includes("/.");
   if (isClean && !path.endsWith("/")) return path;
   return `/${components(path).join("/")}`;
 }
 
-/** Whether a clean absolute path is the other one, or lies below it. */
+/** Whether a clean absolute path equals the other one or lies below it. */
 export function isAtOrBelow(path: string, other: string): boolean {
   return path === other || path.startsWith(other === "/" ? "/" : `${other}/`);
 }
 
-/** Result of openOrCreate: the target, and whether it was there before. */
+/** Result of openOrCreate: the target, and whether it existed before. */
 export interface Target {
   readonly fd: Register;
-  /** Not negative if the target was there before. */
+  /** Not negative if the target existed before. */
   readonly existed: Register;
 }
 
@@ -87,18 +88,18 @@ export interface Target {
 export interface OpenOrCreateOptions {
   /** Refuses a symbolic link anywhere in the path. */
   readonly noSymlinks?: boolean;
-  /** Opens a symbolic link at the end of the path itself, not what it leads to. */
+  /** Opens a symbolic link at the end of the path itself, not its target. */
   readonly noFollow?: boolean;
-  /** Path of `root` in the container, for messages, where it is not its root. */
+  /** Path of `root` in the container, for messages; absent if it is the container's root. */
   readonly within?: string;
-  /** Where the path is looked for before: beneath this directory. */
+  /** A directory to look beneath first, and the path from it. */
   readonly lookFirst?: { readonly from: Register; readonly path: string };
 }
 
 /**
- * Opens a path below `root` and makes what is missing of it: directories with mode 0755, and as last component a directory
- * or an empty file. Each is made in the descriptor of its parent, with O_EXCL and without following a symbolic link, so
- * that nothing can be made outside of the rootfs.
+ * Opens a path below `root` and creates what is missing: directories with mode 0755, and as last component a directory or an empty file. Each
+ * is created through the descriptor of its parent, with O_EXCL and without following symbolic links, so that nothing can be created outside
+ * of the rootfs.
  */
 export function openOrCreate(
   program: Program,
@@ -109,7 +110,7 @@ export function openOrCreate(
 ): Target {
   const parts = components(path);
   const shown = (prefix: string) => [within ?? "", prefix].filter(Boolean).join("/");
-  // A file in the place of a directory is ENOTDIR, as from mount(2): move_mount(2) would say EINVAL.
+  // For a file in place of a directory this gives ENOTDIR, as mount(2) does; move_mount(2) would give EINVAL.
   const flags = (kind === "directory" ? O_DIRECTORY : 0) | (noFollow ? O_NOFOLLOW : 0);
   const whole = { noSymlinks, flags, path: within === undefined ? path : `/${shown(path)}` };
   const existed = openExisting(program, root, path, whole, lookFirst);
@@ -149,7 +150,7 @@ export function openOrCreate(
   return { fd, existed };
 }
 
-/** Opens what is there, if it is there; beneath `lookFirst`, then below the root. */
+/** Opens the path if it exists: beneath `lookFirst`, then below the root. */
 function openExisting(
   program: Program,
   root: Register,
@@ -194,9 +195,8 @@ export function attach(program: Program, mount: Register, target: Register, opti
 }
 
 /**
- * Attaches a mount of a file. On a directory move_mount(2) says EINVAL, which may mean many things; where that is why, it is
- * called once more with the file as a directory to start from, for ENOTDIR, which mount(2) says and engines explain to their
- * users.
+ * Attaches a mount of a file. If the target is a directory, move_mount(2) fails with EINVAL, which can mean many things. It is then called
+ * again with the file as a directory to start from, which gives ENOTDIR: that is what mount(2) gives, and engines explain it to their users.
  */
 export function attachFile(
   program: Program,
@@ -235,9 +235,8 @@ export function setMountAttributes(
 }
 
 /**
- * Protects the host's device node that a detached mount shows: mode, owner and times belong to the inode, which is the host's own, and
- * a container whose root is the host's root could change them there. Devices can be written to on a read-only mount, too; but
- * not opened on one with nodev.
+ * Makes the detached mount of a host's device node read-only. Mode, owner and times belong to the host's inode, and a container whose root is
+ * the host's root could change them. A device can still be written to on a read-only mount; but with nodev it couldn't be opened.
  */
 export function protectHostNode(program: Program, mount: Register, options: CallOptions): void {
   const set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;

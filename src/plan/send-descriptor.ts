@@ -8,15 +8,15 @@ const DESCRIPTOR_SIZE = 4;
 const CONTROL_SPACE = cmsghdr.size + 8;
 
 export interface Receiver {
-  /** Connected socket of the AF_UNIX family. */
+  /** Connected AF_UNIX socket. */
   readonly socket: Register;
-  /** The message that the descriptor goes with. */
+  /** Payload of the message that carries the descriptor. */
   readonly text: string;
-  /** What the socket is, for errors. */
+  /** Name of the socket in errors. */
   readonly path: string;
 }
 
-/** sendmsg(2) with SCM_RIGHTS from the stub, unix(7). */
+/** Sends a descriptor from the stub: sendmsg(2) with SCM_RIGHTS, unix(7). */
 export function sendDescriptor(program: Program, fd: Register, { socket, text, path }: Receiver): void {
   const content = data(nulTerminated(text).subarray(0, -1));
   const vector = data(new Uint8Array(iovec.size));

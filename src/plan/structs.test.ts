@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { makeDevice, mountAttr, OPEN_HOW_SIZE, openHow } from "./structs.ts";
+import { makedev, mountAttr, OPEN_HOW_SIZE, openHow } from "./structs.ts";
 
 it("openHow lays out struct open_how", () => {
   const { bytes } = openHow(0x280000, 0o644, 0x14);
@@ -20,6 +20,6 @@ it.each([
   [259n, 0x12345n, 0x12310345n],
   [0xfffn, 0xffn, 0xfffffn],
   [0x12345n, 0x54321n, 0x1200054334521n],
-])("makeDevice(%i, %i)", (major, minor, number) => {
-  expect(makeDevice(major, minor)).toBe(number);
+])("makedev(%i, %i)", (major, minor, number) => {
+  expect(makedev(major, minor)).toBe(number);
 });

@@ -12,7 +12,7 @@ export function openHow(flags: number, mode: number, resolve: number): Data {
   return how;
 }
 
-/** A set-up opens a hundred paths in four ways: the same bytes serve, and a program carries them once. */
+/** A set-up opens about a hundred paths in four ways. The same Data serves all of them, and a program carries it once. */
 const knownHows = new Map<number, Data>();
 /** Above all RESOLVE_* bits. */
 const RESOLVE_LIMIT = 0x100;
@@ -38,11 +38,11 @@ export function mountAttr({ set = 0, clear = 0, propagation = 0 }: MountAttribut
 export const MOUNT_ATTR_SIZE = mount_attr.size;
 
 /** Device number as mknod(2) takes it: makedev(3). */
-export function makeDevice(major: bigint, minor: bigint): bigint {
+export function makedev(major: bigint, minor: bigint): bigint {
   return ((major & ~0xfffn) << 32n) | ((major & 0xfffn) << 8n) | ((minor & ~0xffn) << 12n) | (minor & 0xffn);
 }
 
-/** Whether `struct statx` is that of a device node of this type (S_IFCHR or S_IFBLK) and number. */
+/** Whether a `struct statx` describes a device node of this type (S_IFCHR or S_IFBLK) and number. */
 export function isDeviceNode(stat: Uint8Array, type: number, major: bigint, minor: bigint): boolean {
   const view = new DataView(stat.buffer, stat.byteOffset, stat.length);
   return (
@@ -52,7 +52,7 @@ export function isDeviceNode(stat: Uint8Array, type: number, major: bigint, mino
   );
 }
 
-/** The kernel's number of the mount that `struct statx` is about, as in proc_pid_mountinfo(5); 0 if it was not asked for. */
+/** The mount ID in a `struct statx`, as in proc_pid_mountinfo(5); 0 if it was not asked for. */
 export function mountNumber(stat: Uint8Array | undefined): bigint {
   if (stat === undefined) return 0n;
   return new DataView(stat.buffer, stat.byteOffset).getBigUint64(statx.stx_mnt_id, true);

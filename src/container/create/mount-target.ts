@@ -1,5 +1,5 @@
 import { RuntsError, reworded } from "../../errors.ts";
-import { isStrict } from "../../plan/mounts/new-mount.ts";
+import { refusesSymlinks } from "../../plan/mounts/new-mount.ts";
 import type { Config } from "../../spec/types.ts";
 
 /**
@@ -11,7 +11,7 @@ export function withMountHint(error: unknown, { mounts = [] }: Config): unknown 
   const index = mounts.findIndex((_, at) => error.pointer === `/mounts/${at}`);
   const { type = "", destination = "" } = mounts[index] ?? {};
   const found = FOUND[error.errno ?? ""];
-  if (!isStrict(type) || found === undefined) return error;
+  if (!refusesSymlinks(type) || found === undefined) return error;
   const rule = `filesystem "${type}" must be mounted on ordinary directory`;
   return reworded(
     error,

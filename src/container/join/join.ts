@@ -10,7 +10,7 @@ import type { Joined } from "../../init/network-of.ts";
 import { type ExecSetUpOptions, setUpExec } from "../../init/set-up-exec.ts";
 import { type PendingInit, type SpawnOptions, spawnInit } from "../../init/spawn-init.ts";
 import { hasNamespace, type Namespaces, namespacesOf } from "../../plan/init-plan.ts";
-import { joinKeyring } from "../../plan/namespaces.ts";
+import { joinSessionKeyring } from "../../plan/namespaces.ts";
 import { type CredentialOptions, narrowCapabilities } from "../../plan/process/credentials.ts";
 import type { DescriptorRange, SeccompFilter } from "../../plan/process/exec.ts";
 import { joinGroups } from "../../resctrl/group.ts";
@@ -134,7 +134,7 @@ export function openJoiner(context: GlobalOptions, visit: JoinRequest): Containe
         join: { pidfd: options.pidfd, flags },
         afterJoin: (program) => {
           if (!hasNamespace(namespaces, "mount")) enterRoot(program, held.hold(openRootOf(saved.pid)).number);
-          if (saved.keyring !== undefined) joinKeyring(program, saved.keyring);
+          joinSessionKeyring(program, saved.keyring);
           // Only a process that enters the user namespace has all of its capabilities.
           const permitted = (flags & CLONE_NEWUSER) === 0 ? caller.permitted : credentials.permitted;
           const further = attributes === undefined ? [] : [CAP_SYS_NICE];

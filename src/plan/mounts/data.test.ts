@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { byteLength, dataWords, joinedData, needsOneString } from "./data.ts";
+import { byteLength, dataWords, joinData, needsLegacyMount } from "./data.ts";
 
 describe("dataWords", () => {
   it.each([
@@ -33,27 +33,29 @@ describe("dataWords", () => {
   );
 });
 
-it("joinedData puts them together as they were, a context with commas in quotation marks", () => {
+it("joinData puts them together as they were, a context with commas in quotation marks", () => {
   const text = 'lowerdir=/a\\,b:/c,context="u:r:t:s0:c1,c2",volatile';
-  expect(joinedData(dataWords(text, "overlay"))).toBe(text);
+  expect(joinData(dataWords(text, "overlay"))).toBe(text);
 });
 
-describe("needsOneString", () => {
+describe("needsLegacyMount", () => {
   const long = "x".repeat(256);
 
   it("is for values, keys and sources of more bytes than fsconfig(2) takes", () => {
-    expect(needsOneString("overlay", "overlay", ["lowerdir=/a:/b", `lowerdir=${long.slice(1)}`])).toBe(false);
-    expect(needsOneString("overlay", "overlay", ["ro", `lowerdir=${long}`])).toBe(true);
-    expect(needsOneString("tmpfs", long, [])).toBe(true);
-    expect(needsOneString("tmpfs", "tmpfs", [long])).toBe(true);
-    expect(needsOneString("tmpfs", "tmpfs", [`${long}=1`])).toBe(true);
-    expect(needsOneString("tmpfs", "é".repeat(127), [])).toBe(false);
-    expect(needsOneString("tmpfs", "é".repeat(128), [])).toBe(true);
+    expect(needsLegacyMount("overlay", "overlay", ["lowerdir=/a:/b", `lowerdir=${long.slice(1)}`])).toBe(
+      false,
+    );
+    expect(needsLegacyMount("overlay", "overlay", ["ro", `lowerdir=${long}`])).toBe(true);
+    expect(needsLegacyMount("tmpfs", long, [])).toBe(true);
+    expect(needsLegacyMount("tmpfs", "tmpfs", [long])).toBe(true);
+    expect(needsLegacyMount("tmpfs", "tmpfs", [`${long}=1`])).toBe(true);
+    expect(needsLegacyMount("tmpfs", "é".repeat(127), [])).toBe(false);
+    expect(needsLegacyMount("tmpfs", "é".repeat(128), [])).toBe(true);
   });
 
   it("is for paths of an overlay with commas, but not for contexts", () => {
-    expect(needsOneString("overlay", "overlay", ["lowerdir=/a\\,b:/c"])).toBe(true);
-    expect(needsOneString("overlay", "overlay", ["context=u:r:t:s0:c1,c2"])).toBe(false);
+    expect(needsLegacyMount("overlay", "overlay", ["lowerdir=/a\\,b:/c"])).toBe(true);
+    expect(needsLegacyMount("overlay", "overlay", ["context=u:r:t:s0:c1,c2"])).toBe(false);
   });
 });
 

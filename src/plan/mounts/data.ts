@@ -1,26 +1,26 @@
 import { nulTerminated } from "../../../bindings/abi/c-string.ts";
 
-/** Options of file systems: words for fsconfig(2), and the one string of them all that mount(2) takes. */
+/** Options of file systems: single words for fsconfig(2), and one string with all of them for mount(2). */
 
 /** fsconfig(2) refuses longer keys and values with EINVAL. */
 const MAX_WORD = 255;
 
-/** mount(2) copies a page, and cuts what is beyond it off without a word. The last byte is a NUL. */
+/** mount(2) copies one page and silently cuts off the rest. The last byte is a NUL. */
 export const MAX_DATA = 4095;
 
-/** Text as the kernel counts it. */
+/** Length of a text in bytes, as the kernel counts it. */
 export function byteLength(text: string): number {
   return nulTerminated(text).length - 1;
 }
 
-/** The options of SELinux, whose values may have commas: in quotation marks, which the kernel takes off. */
+/** Whether a word is an option of SELinux. Its value may contain commas, and then stands in quotes, which the kernel strips. */
 export function isContext(word: string): boolean {
   return /^(?:fs|def|root)?context=/.test(word);
 }
 
 /**
- * The options in one word of a config, which the runtimes have always handed to mount(2): they end at commas. Overlay has a backslash
- * before one that belongs to a path, and takes it off itself.
+ * Splits one string of `options` at its commas, as the kernel does with mount(2)'s data. In options of overlay a backslash escapes a comma
+ * that belongs to a path; overlay itself strips it.
  */
 export function dataWords(text: string, type: string): string[] {
   if (!text.includes(",") && !text.includes('"')) return [text];
@@ -44,8 +44,8 @@ export function dataWords(text: string, type: string): string[] {
   return [...words, word].filter((one) => one !== "");
 }
 
-/** All options as mount(2) takes them. */
-export function joinedData(words: readonly string[]): string {
+/** Joins all options to mount(2)'s data. */
+export function joinData(words: readonly string[]): string {
   return words
     .map((word) => {
       if (!isContext(word) || !word.includes(",")) return word;
@@ -56,10 +56,10 @@ export function joinedData(words: readonly string[]): string {
 }
 
 /**
- * Whether only mount(2) can take the options: there are longer ones than fsconfig(2) takes, such as the layers of an overlay; or
- * an overlay has a path with a comma, which fsconfig(2) takes for overlay since Linux 6.5 only.
+ * Whether only mount(2) can take the options: one is too long for fsconfig(2), such as a list of overlay layers; or an overlay has a path
+ * with a comma, which fsconfig(2) takes only since Linux 6.5.
  */
-export function needsOneString(type: string, source: string, words: readonly string[]): boolean {
+export function needsLegacyMount(type: string, source: string, words: readonly string[]): boolean {
   if (type === "overlay" && words.some((word) => word.includes(",") && !isContext(word))) return true;
   return isTooLong(source) || words.some(wordIsTooLong);
 }
@@ -70,6 +70,6 @@ function wordIsTooLong(word: string): boolean {
 }
 
 function isTooLong(text: string): boolean {
-  // A unit of UTF-16 has three bytes at most.
+  // Cheap test first: a UTF-16 unit is at most three bytes of UTF-8.
   return 3 * text.length > MAX_WORD && byteLength(text) > MAX_WORD;
 }

@@ -17,7 +17,7 @@ import { RuntsError } from "../../errors.ts";
 import type { Config, Device } from "../../spec/types.ts";
 import { type InitPlan, isInUserNamespace, type ReplyCheck } from "../init-plan.ts";
 import { attach, cleanPath, components, openOrCreate, protectHostNode } from "../rootfs-paths.ts";
-import { isDeviceNode, makeDevice } from "../structs.ts";
+import { isDeviceNode, makedev } from "../structs.ts";
 import { openTarget } from "./made-mounts.ts";
 import { devIsBound, type MountRequest, PTMX } from "./requests.ts";
 
@@ -31,14 +31,14 @@ const DEFAULT_DEVICES: readonly Device[] = [
   { type: "c", path: "/dev/tty", major: 5n, minor: 0n, fileMode: 0o666 },
 ];
 
-/** Pointer of the default devices: the property lists those that come in addition. */
+/** Pointer of the default devices: that of the list of additional ones. */
 const DEFAULTS_POINTER = "/linux/devices";
 
 const FIFO = { major: 0n, minor: 0n } as const;
 
 const FILE_TYPES = { c: S_IFCHR, u: S_IFCHR, b: S_IFBLK, p: S_IFIFO } as const;
 
-/** Links that config-linux.md and the peers put into /dev. */
+/** runtime-linux.md, Dev symbolic links */
 const SYMLINKS: readonly (readonly [name: string, target: string])[] = [
   ["fd", "/proc/self/fd"],
   ["stdin", "/proc/self/fd/0"],
@@ -50,7 +50,7 @@ export interface DeviceNode extends Device {
   readonly pointer: string;
 }
 
-/** The nodes that the config lists, except /dev/ptmx, which is a link. */
+/** The devices that the config lists, without /dev/ptmx, which is always a symbolic link. */
 export function listedDevices({ linux }: Config): DeviceNode[] {
   const listed = (linux?.devices ?? []).map((device, index) => ({
     ...device,
@@ -60,7 +60,7 @@ export function listedDevices({ linux }: Config): DeviceNode[] {
   return listed.filter(({ path }) => path !== PTMX);
 }
 
-/** Nodes to make: the default ones, unless the config has its own of that path, then those of the config. */
+/** Devices to make: the default ones, unless the config lists one with that path, then those of the config. */
 function deviceNodes({ config }: Pick<InitPlan, "config">): DeviceNode[] {
   const own = listedDevices(config);
   const paths = new Set(own.map(({ path }) => path));
@@ -71,12 +71,15 @@ function deviceNodes({ config }: Pick<InitPlan, "config">): DeviceNode[] {
   return [...defaults, ...own];
 }
 
-/** Where a container has devices, if its /dev is its own. */
+/** Paths of the devices of a container whose /dev isn't a bind mount. */
 export function devicePaths(config: Config): string[] {
   return deviceNodes({ config }).map(({ path }) => path);
 }
 
-/** `ready`: mounts of nodes that the runtime has made, by the pointers of the devices. */
+/**
+ * Makes devices and the links of /dev; returns the checks of the reply. `ready` has detached mounts of nodes that the runtime has made
+ * already, by the pointers of their devices.
+ */
 export function makeDevices(
   program: Program,
   plan: InitPlan,
@@ -85,12 +88,12 @@ export function makeDevices(
 ): ReplyCheck[] {
   const checks: ReplyCheck[] = [];
   if (devIsBound(requests)) return checks;
-  // One descriptor of a verified /dev for all that goes into it: it must not be a symbolic link (CVE-2026-41579).
+  // Opened once for everything in it, and verified: /dev must not be a symbolic link (CVE-2026-41579).
   program.about("/linux/devices", "open /dev");
   const dev = openTarget(program, plan, "/dev", "directory", { noSymlinks: true }).fd;
   const makeNode = isInUserNamespace(plan) ? bindDevice : makeDeviceNode;
   for (const node of deviceNodes(plan)) {
-    // A mount in its place keeps a default device away, but none that the config lists.
+    // A mount replaces a default device, but not one that the config lists.
     if (node.pointer === DEFAULTS_POINTER && isMounted(requests, node.path)) continue;
     program.about(node.pointer, `make device ${node.path}`);
     const parts = components(node.path);
@@ -101,36 +104,29 @@ export function makeDevices(
       attachNode(program, node, parent, parts.at(-1) ?? "", mount);
       continue;
     }
-    // A fifo is no device to the kernel.
+    // A FIFO is no device: mknod(2) makes it in any user namespace.
     const make = node.type === "p" ? makeDeviceNode : makeNode;
-    const check = make(program, plan, node, parent, parts.at(-1) ?? "");
-    checks.push(check);
+    checks.push(make(program, node, parent, parts.at(-1) ?? ""));
   }
   makeDevLinks(program, plan, dev);
   return checks;
 }
 
-/** Whether the config mounts something at this path, such as /dev/urandom on /dev/random: then that stays. */
+/** Whether the config mounts something at this path, such as /dev/urandom on /dev/random. */
 function isMounted(requests: readonly MountRequest[], path: string): boolean {
   return requests.some(({ destination, options }) => destination === path && !options.remount);
 }
 
-/** Type and permissions, as mknod(2) takes them. */
+/** File type and permissions, as mknod(2) takes them. */
 export function modeOf({ type, fileMode = 0o666 }: DeviceNode): number {
   return FILE_TYPES[type] | (fileMode & 0o7777);
 }
 
 export function numberOf({ type, major = 0n, minor = 0n }: DeviceNode): bigint {
-  return type === "p" ? 0n : makeDevice(major, minor);
+  return type === "p" ? 0n : makedev(major, minor);
 }
 
-function makeDeviceNode(
-  program: Program,
-  _plan: InitPlan,
-  node: DeviceNode,
-  parent: Register,
-  name: string,
-): ReplyCheck {
+function makeDeviceNode(program: Program, node: DeviceNode, parent: Register, name: string): ReplyCheck {
   // The umask is 0 here, so that the mode is exact.
   const made = program.call("mknodat", [parent, name, modeOf(node), numberOf(node)], {
     tolerate: ["EEXIST"],
@@ -150,18 +146,18 @@ function makeDeviceNode(
   const output = program.outputs.indexOf(found);
   return (reply) => {
     const found = reply.outputs[output];
-    // stx_mask stays 0 where statx was skipped, because the node was made.
+    // stx_mask is 0 if statx was skipped because the node was made.
     if (found !== undefined && (found[0] ?? 0) + (found[1] ?? 0) > 0) checkExisting(node, found);
   };
 }
 
-/** "Existing file that does not match: MUST error", config-linux.md, Devices. */
+/** Refuses a file that exists at the path of a device and is another one. config-linux.md, Devices: the runtime MUST generate an error. */
 function checkExisting(
   node: DeviceNode,
   found: Uint8Array,
   where: "in the container" | "on the host" = "in the container",
 ): void {
-  // A fifo has no number: 0:0.
+  // The kernel reports 0:0 for a FIFO.
   const { major, minor } = node.type === "p" ? FIFO : node;
   if (isDeviceNode(found, FILE_TYPES[node.type], major ?? 0n, minor ?? 0n)) return;
   throw new RuntsError(`${node.pointer}: ${node.path} exists ${where} and is not the device asked for`, {
@@ -173,19 +169,13 @@ function checkExisting(
 }
 
 /**
- * mknod(2) is not allowed in a user namespace: the host's node is bound instead. The root of the namespace is another user than
- * the node's owner as a rule, but mappings may contain the host's root.
+ * Binds the host's node, since mknod(2) is denied in a user namespace. The mount is protected, since the container's mappings may contain the
+ * host's root, the node's owner.
  */
-function bindDevice(
-  program: Program,
-  _plan: InitPlan,
-  node: DeviceNode,
-  parent: Register,
-  name: string,
-): ReplyCheck {
+function bindDevice(program: Program, node: DeviceNode, parent: Register, name: string): ReplyCheck {
   const target = openOrCreate(program, parent, name, "file", { noSymlinks: true });
   const source = program.call("open_tree", [AT_FDCWD, node.path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC]);
-  // What the host has there must be the device asked for: nobody may get another one by its name.
+  // The host's node must be the device asked for: a name alone must not open another one.
   const found = program.output(statx.size);
   program.do("statx", [source, "", AT_EMPTY_PATH, STATX_BASIC_STATS, found], { path: node.path });
   const output = program.outputs.indexOf(found);
@@ -197,14 +187,14 @@ function bindDevice(
     const stat = reply.outputs[output];
     if (stat === undefined) return;
     checkExisting(node, stat, "on the host");
-    // For a default device, whatever rights the host's node has are right.
+    // A default device keeps whatever mode and owner the host's node has.
     if (node.pointer !== DEFAULTS_POINTER) checkRights(node, stat);
   };
 }
 
 /**
- * Checks that the host's node has the permissions and the owner that the config asks for, as the container sees them. The owner only
- * matters if his rights differ from everybody's.
+ * Checks that the host's node has the mode and the owner that the config asks for, as the container sees them. An owner or a group only
+ * matters if its permissions differ from those of others.
  */
 function checkRights(node: DeviceNode, found: Uint8Array): void {
   const view = new DataView(found.buffer, found.byteOffset, found.length);
@@ -225,7 +215,7 @@ function otherRights({ pointer, path }: DeviceNode, name: string, found: string)
   return new RuntsError(message, { operation: "mknodat", errno: "EEXIST", path, pointer: at });
 }
 
-/** Puts a ready mount of a node in its place. */
+/** Attaches a mount of a node that is made already. */
 function attachNode(
   program: Program,
   { path }: DeviceNode,
@@ -245,12 +235,12 @@ function makeDevLinks(program: Program, plan: InitPlan, dev: Register): void {
   for (const [name, target] of links) {
     program.do("symlinkat", [target, dev, name], { tolerate: ["EEXIST"], path: `/dev/${name}` });
   }
-  // A ptmx of the image would be that of the host's devpts: it is replaced.
+  // A ptmx of the image would belong to the host's devpts, so it is replaced.
   program.do("unlinkat", [dev, "ptmx", 0], { tolerate: ["ENOENT"], path: PTMX });
   program.do("symlinkat", ["pts/ptmx", dev, "ptmx"], { path: PTMX });
 }
 
-/** Opens the host's /dev/null and proves that it is one, before anything of the container is mounted (CVE-2025-31133). */
+/** Opens the host's /dev/null and verifies that it is the null device, before anything of the container is mounted (CVE-2025-31133). */
 export function openHostNull(program: Program): { readonly fd: Register; readonly check: ReplyCheck } {
   program.about("/linux/maskedPaths", "open the host's /dev/null");
   const fd = program.call("openat", [AT_FDCWD, "/dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC, 0]);

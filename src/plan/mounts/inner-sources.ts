@@ -8,27 +8,27 @@ import { basesOf, openFrom } from "./made-mounts.ts";
 import type { MountOptions } from "./options.ts";
 
 /**
- * Sources of bind mounts that are in earlier mounts of the same config: "rootfs/a" is what an earlier mount has put on /a, not the host's
- * directory that it covers. config.md, Mounts: "The runtime MUST mount entries in the listed order."
+ * Sources of bind mounts that lie in earlier mounts of the same config. If an earlier entry mounts something on /a, the source "rootfs/a"
+ * means that mount, not the directory of the host below it. config.md, Mounts: "The runtime MUST mount entries in the listed order."
  */
 
-/** The parts of a MountRequest that decide about its source. */
+/** The parts of a MountRequest that tell where its source is. */
 export interface SourceRequest {
   readonly pointer: string;
   readonly destination: string;
   readonly options: MountOptions;
   readonly source: string;
   readonly link: string | undefined;
-  /** Path in the container of a source that an earlier mount covers, or is mounted below. */
+  /** Path in the container of a source that an earlier mount covers or lies below. */
   inner?: string;
 }
 
-/** Whether it shows a source of the host: a bind mount, but not a change of one, nor a link that takes its place. */
+/** Whether the request binds a source: it is a bind mount, and neither a remount nor a symbolic link made in its place. */
 export function isMadeOfSource({ options, link }: Pick<SourceRequest, "options" | "link">): boolean {
   return options.bind && !options.remount && link === undefined;
 }
 
-/** Finds these sources. It looks at the host only for sources that may be below the rootfs. */
+/** Sets `inner` of each request whose source lies in an earlier mount. Looks at the host only for sources that may be below the rootfs. */
 export function findInnerSources(
   requests: readonly SourceRequest[],
   { config, facts }: Pick<InitPlan, "config" | "facts">,
@@ -49,7 +49,7 @@ export function findInnerSources(
   }
 }
 
-/** Path of the rootfs with its symbolic links: configs write sources in terms of it. */
+/** Absolute path of the rootfs as the config writes it, symbolic links included: sources are written with it. */
 export function rootAsGiven(path: string, bundle: string): string {
   return absolutePath(path.startsWith("/") ? path : `${bundle}/${path}`);
 }
@@ -58,11 +58,11 @@ interface Rootfs {
   /** Without symbolic links. */
   readonly rootfs: string;
   readonly given: string;
-  /** Follows symbolic links as the host does: a source is a path on the host, where a link of the image may lead out of the rootfs. */
+  /** Follows symbolic links as the host does. A source is a path on the host, so a link of the image may lead out of the rootfs. */
   readonly follow: (path: string) => string;
 }
 
-/** Path in the container of a source that an earlier mount covers, or is mounted below; undefined for any other source. */
+/** Path in the container of a source that an earlier mount covers or lies below; undefined for any other source. */
 export function innerSource(
   source: string,
   earlier: readonly string[],
@@ -70,7 +70,7 @@ export function innerSource(
 ): string | undefined {
   if (earlier.length === 0) return undefined;
   const path = cleanPath(source);
-  // A source may lead to the rootfs by links above it, such as /var/run: so only the last name is compared.
+  // Links above the rootfs, such as /var/run, may lead to it, so only the last name of its path is compared.
   if (!path.includes(`/${basename(given)}`) && !isAtOrBelow(path, rootfs)) return undefined;
   const found = follow(path);
   if (!isAtOrBelow(found, rootfs)) return undefined;
@@ -79,19 +79,19 @@ export function innerSource(
   return isShown ? inner : undefined;
 }
 
-/** An opened source, and the kind of destination that it needs. */
+/** An opened source, and the kind of mount point that it needs. */
 export interface OpenedSource {
   readonly opened: Register;
   readonly kind: "directory" | "file";
 }
 
-/** Errors of a path that the mount itself does not have. openFrom adds EXDEV; the stub tolerates at most three. */
+/** Errors of a path that doesn't exist in the mount. openFrom adds EXDEV; the stub tolerates at most three. */
 const GONE = ["ENOENT", "ENOTDIR"];
 
 /**
- * Opens such a source when its mount is made. The content of earlier mounts is untrusted: a symbolic link in them is resolved in the
- * container's root (runc and crun follow it to the host). Whether the source is a directory is only known when those mounts exist, so
- * the program so far is run first.
+ * Opens a source that lies in an earlier mount. The content of earlier mounts is untrusted, so their symbolic links are resolved in the
+ * container's root (runc and crun follow them to the host). Only once those mounts exist can the runtime tell whether the source is a
+ * directory, so the program so far runs first.
  */
 export function openInnerSource(
   program: Program,

@@ -4,7 +4,7 @@ import { statx as statxLayout } from "../../../bindings/abi/layouts.ts";
 import { RuntsError } from "../../errors.ts";
 import type { Config, Mount } from "../../spec/types.ts";
 import { howOf, only, summary, type TestPlanOptions, testPlan } from "../plan.test-support.ts";
-import { basesOf, openFrom, openTarget, verifyPlaces } from "./made-mounts.ts";
+import { basesOf, openFrom, openTarget, verifyMountPoints } from "./made-mounts.ts";
 import { maskPaths, protectReadonlyPaths } from "./masked-paths.ts";
 import { makeMounts, openBindSources } from "./mounts.ts";
 import { mountRequests } from "./requests.ts";
@@ -170,7 +170,7 @@ describe("openTarget", () => {
   });
 });
 
-describe("verifyPlaces", () => {
+describe("verifyMountPoints", () => {
   function stat(mount: bigint): Uint8Array {
     const bytes = new Uint8Array(statxLayout.size);
     new DataView(bytes.buffer).setBigUint64(statxLayout.stx_mnt_id, mount, true);
@@ -179,7 +179,7 @@ describe("verifyPlaces", () => {
 
   function outcome(...numbers: bigint[]): unknown {
     const one = planned({ mounts: [PROC], linux: { maskedPaths: ["/proc/kcore"] } });
-    const [check] = verifyPlaces(one.program, one.plan);
+    const [check] = verifyMountPoints(one.program, one.plan);
     const outputs: Uint8Array[] = one.program.outputs.map(() => new Uint8Array(statxLayout.size));
     outputs.splice(-numbers.length, numbers.length, ...numbers.map(stat));
     try {
@@ -198,6 +198,6 @@ describe("verifyPlaces", () => {
 
   it("leaves out what is covered by another mount or hidden itself", () => {
     const one = planned({ mounts: [PROC, SYS, SYS], linux: { maskedPaths: ["/proc", "/sys/x"] } });
-    expect(verifyPlaces(one.program, one.plan)).toHaveLength(1);
+    expect(verifyMountPoints(one.program, one.plan)).toHaveLength(1);
   });
 });

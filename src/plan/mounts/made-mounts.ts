@@ -16,28 +16,28 @@ import {
 import { mountNumber } from "../structs.ts";
 
 /**
- * The container's mounts, while the rest of it is made. Whoever shares the root file system can rename the directory that a mount
- * lies on, and put another in its place (rename(2), RENAME_EXCHANGE): by path the mount is gone then, with all that should have
- * been masked in it, until it is moved back. So what lies below a mount is opened from the mount's own descriptor.
+ * Opens paths below mounts that the container has already. Whoever shares the rootfs can rename the directory that a mount lies on and put
+ * another in its place (rename(2), RENAME_EXCHANGE). The mount then can't be reached by its path, so masks meant for it would go elsewhere,
+ * until it is moved back. So anything below a mount is opened from the mount's own descriptor.
  */
 
-/** Where a path of the container is opened from. */
+/** A directory that a path of the container is opened from, and the rest of the path. */
 export interface Base {
   readonly from: Register;
-  /** Of `from` in the container, for messages; empty for the root. */
+  /** Path of `from` in the container, for messages; empty for the root. */
   readonly within: string;
   /** The rest of the path; empty for `from` itself. */
   readonly path: string;
-  /** Whether a symbolic link may lead out of it: nothing is found then (EXDEV). */
+  /** Whether symbolic links may lead out of `from`. The lookup then stays beneath it and fails with EXDEV. */
   readonly beneath: boolean;
 }
 
-/** What the kernel says of a path that leads to nothing, or elsewhere. */
+/** Errors of a path whose directories were removed or replaced. */
 const NOT_THERE = ["ELOOP", "ENOENT", "ENOTDIR"];
 
 type Mounts = Pick<InitPlan, "root" | "made">;
 
-/** The mount that a clean path lies on: of all that cover it the one that was made last. */
+/** The mount that a clean path lies on: the last one made of all that cover it. */
 function coveringMount({ made }: Mounts, path: string): MadeMount | undefined {
   for (let index = made.length - 1; index >= 0; index--) {
     const mount = made[index];
@@ -47,8 +47,8 @@ function coveringMount({ made }: Mounts, path: string): MadeMount | undefined {
 }
 
 /**
- * Where to look for a path, in this order. In a mount with files of others an absolute symbolic link means the container's root, so
- * that what is not found beneath the mount is looked for from there.
+ * The bases to try for a path, in this order. A mount with files of others may hold absolute symbolic links, which start at the container's
+ * root: so a path that isn't found beneath such a mount is looked up again from the root.
  */
 export function basesOf(mounts: Mounts, path: string): readonly [Base, ...Base[]] {
   const clean = cleanPath(path);
@@ -64,11 +64,11 @@ function rootBase({ root }: Mounts, clean: string): Base {
   return { from: root, within: "", path: clean.slice(1), beneath: false };
 }
 
-/** Opens a path as O_PATH; with `tolerate`, what leads out of the base counts as not found. */
+/** Opens a path as O_PATH. With `tolerate`, a path that leads out of the base counts as not found. */
 export function openFrom(program: Program, base: Base, path: string, options: OpenOptions): Register {
   const { from, beneath } = base;
   if (base.path === "" && ((options.flags ?? 0) & O_DIRECTORY) === 0) {
-    // "." would be an error for the mount of a file.
+    // Opening "." would fail if a file is mounted.
     const { if: guard } = options;
     const condition = guard === undefined ? {} : { if: guard };
     return program.call("open_tree", [from, "", OPEN_TREE_CLOEXEC | AT_EMPTY_PATH], { ...condition, path });
@@ -78,7 +78,7 @@ export function openFrom(program: Program, base: Base, path: string, options: Op
   return openInRoot(program, from, base.path, { ...options, tolerate, beneath, path });
 }
 
-/** openOrCreate for a path of the container. */
+/** Like openOrCreate, for a path of the container that may lie below one of its mounts. */
 export function openTarget(
   program: Program,
   mounts: Mounts,
@@ -97,17 +97,17 @@ export function openTarget(
 }
 
 /**
- * Looks whether each mount in which something is hidden still is where it was made: the kernel's numbers of the mount, and of what
- * the path leads to now. What is found is in the reply.
+ * Verifies that each mount with a masked or read-only path in it is still at its destination: the returned checks compare the mount's ID with
+ * the ID of the mount that the path leads to now.
  */
-export function verifyPlaces(program: Program, plan: InitPlan): ReplyCheck[] {
+export function verifyMountPoints(program: Program, plan: InitPlan): ReplyCheck[] {
   const { maskedPaths = [], readonlyPaths = [] } = plan.config.linux ?? {};
   const hidden = [...maskedPaths.map(cleanPath), ...readonlyPaths.map(cleanPath)];
   const covering = new Set(hidden.map((path) => coveringMount(plan, path)));
   const checks: ReplyCheck[] = [];
   for (const made of plan.made) {
     const { destination, pointer, mount } = made;
-    // One that is hidden itself, or covered by a later one, is not what the path leads to.
+    // The path doesn't lead to a mount that is masked itself, or that a later mount covers.
     const isOnTop = coveringMount(plan, destination) === made && !hidden.includes(destination);
     if (mount === undefined || !covering.has(made) || !isOnTop) continue;
     program.about(pointer, `verify that ${destination} is where it was mounted`);

@@ -17,12 +17,12 @@ import type { InitPlan } from "../init-plan.ts";
 import { attach, cleanPath, protectHostNode, setMountAttributes } from "../rootfs-paths.ts";
 import { basesOf, openFrom } from "./made-mounts.ts";
 
-/** A path that isn't there needs no hiding; one may also have gone with an earlier mask, or lie below a file. */
+/** Errors of a path that needs no mask: it doesn't exist, an earlier mask hides it already, or a parent is a file. */
 const GONE = ["ENOENT", "ENOTDIR"];
 
 const CLONE = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
 
-/** config-linux.md, Readonly Paths: bound over themselves, then read-only; other flags stay as they are. */
+/** Binds each path over itself, read-only; other mount flags stay as they are. config-linux.md, Readonly Paths. */
 export function protectReadonlyPaths(program: Program, plan: InitPlan): void {
   const paths = (plan.config.linux?.readonlyPaths ?? []).map(cleanPath);
   paths.forEach((path, index) => {
@@ -43,8 +43,8 @@ export function protectReadonlyPaths(program: Program, plan: InitPlan): void {
 }
 
 /**
- * config-linux.md, Masked Paths. A file gets the verified /dev/null of the host bound over it, read-only, a directory an empty
- * read-only tmpfs: one file system for all of them, so that many masks don't cost many (runc issue 5275).
+ * Masks paths: binds the host's verified /dev/null over a file, and an empty tmpfs over a directory, both read-only. All directories share
+ * one tmpfs, so that many masks don't need many file systems (runc issue 5275). config-linux.md, Masked Paths.
  */
 export function maskPaths(program: Program, plan: InitPlan, hostNull: Register): void {
   const paths = (plan.config.linux?.maskedPaths ?? []).map(cleanPath);
@@ -65,12 +65,12 @@ export function maskPaths(program: Program, plan: InitPlan, hostNull: Register):
   });
 }
 
-/** Engines append their users' lists to their own, so a path may come twice. One mount is enough. */
+/** Whether a path is a repetition: engines append their users' lists to their own. One mount is enough. */
 function isListedBefore(paths: readonly string[], index: number): boolean {
   return paths.indexOf(paths[index] ?? "") < index;
 }
 
-/** An empty, read-only tmpfs, detached. */
+/** Makes an empty, read-only tmpfs and returns its detached mount. `label` is its SELinux context, empty for none. */
 export function emptyFileSystem(
   program: Program,
   label: string,
@@ -99,8 +99,8 @@ function maskFile(program: Program, file: Register, hostNull: Register, path: st
 }
 
 /**
- * The first masked directory gets the file system itself, the others copies of its mount: only a mount that is attached
- * can be copied (open_tree(2) answers EINVAL for a detached one before Linux 6.15).
+ * Masks a directory. The first one gets the tmpfs's own mount, all others copies of it: before Linux 6.15 only an attached mount can be
+ * copied, and open_tree(2) fails with EINVAL for a detached one.
  */
 function maskDirectory(program: Program, directory: Register, empty: Register, path: string): void {
   const found = { if: [directory, "positive"], path } as const;

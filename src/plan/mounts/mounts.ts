@@ -17,20 +17,19 @@ import {
   openInRoot,
   setMountAttributes,
 } from "../rootfs-paths.ts";
-import { needsOneString } from "./data.ts";
+import { needsLegacyMount } from "./data.ts";
 import { devicePaths } from "./devices.ts";
 import { isMadeOfSource, type OpenedSource, openInnerSource } from "./inner-sources.ts";
 import { openTarget } from "./made-mounts.ts";
 import { emptyFileSystem } from "./masked-paths.ts";
 import {
   IVERSION,
-  isStrict,
   keepModeOfCovered,
   mapIds,
   type NewMount,
+  newLegacyMount,
   newMount,
-  newMountByString,
-  type Refusal,
+  refusesSymlinks,
   setIversion,
 } from "./new-mount.ts";
 import { bindAttributes, type MountOptions } from "./options.ts";
@@ -38,8 +37,8 @@ import { isCgroupMount, type MountRequest } from "./requests.ts";
 import { copySymlink } from "./symlinks.ts";
 
 /**
- * Opens the sources of all bind mounts: as the caller's user, before the root of a user namespace is assumed, who may have
- * no access to them, and before a mount of the container can cover them. Sources in earlier mounts are opened later.
+ * Opens the sources of all bind mounts, except those that lie in earlier mounts. This happens as the caller's user, since root of a user
+ * namespace may have no access to them, and before a mount of the container can cover them.
  */
 export function openBindSources(program: Program, requests: readonly MountRequest[]): void {
   for (const request of requests) {
@@ -52,7 +51,7 @@ export function openBindSources(program: Program, requests: readonly MountReques
   }
 }
 
-/** Of open_tree(2): a detached copy of a bind mount's source. */
+/** Flags of open_tree(2) for a detached copy of a bind mount's source. */
 export function copyFlags(options: MountOptions): number {
   return OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (options.recursiveBind ? AT_RECURSIVE : 0) | noFollow(options);
 }
@@ -61,7 +60,7 @@ function noFollow({ sourceNoFollow }: MountOptions): number {
   return sourceNoFollow ? AT_SYMLINK_NOFOLLOW : 0;
 }
 
-/** What a bind mount needs to be there at its destination. */
+/** Kind of mount point that a bind mount needs: that of its source. */
 export function kindOfSource(
   { source, pointer, options }: Pick<MountRequest, "source" | "pointer" | "options">,
   facts: Pick<HostFacts, "isDirectory" | "linkTarget">,
@@ -70,7 +69,7 @@ export function kindOfSource(
   return facts.isDirectory(source, pointer) ? "directory" : "file";
 }
 
-/** Makes the mounts in the listed order; what to check of the reply is added to `checks`. config.md, Mounts. */
+/** Makes the mounts in the listed order, and appends the checks of the reply to `checks`. config.md, Mounts. */
 export function makeMounts(
   program: Program,
   plan: InitPlan,
@@ -90,7 +89,7 @@ export function makeMounts(
       const mount = makeMount(program, plan, request);
       const isInIt = (path: string) => isAtOrBelow(path, destination);
       const isNeeded = isFilledFirst(request) || openedLater.some(isInIt) || isBelowLater(requests, index);
-      // In a container that runs each mount is complete before the next.
+      // In a running container each mount is finished before the next one is made.
       const staysOpen = isNeeded && !plan.isLive;
       if (!staysOpen) program.do("close", [mount]);
       const isOurs = hasNoFilesOfOthers(request);
@@ -99,7 +98,7 @@ export function makeMounts(
   });
 }
 
-/** Returns the descriptor of the mount, which is in its place then. */
+/** Makes and attaches one mount; returns its descriptor. */
 function makeMount(program: Program, plan: InitPlan, request: MountRequest): Register {
   const { mount, destination, pointer, source, opened, inner } = request;
   if (inner !== undefined) return attachBind(program, plan, request, openInnerSource(program, plan, request));
@@ -112,13 +111,13 @@ function makeMount(program: Program, plan: InitPlan, request: MountRequest): Reg
   return mountFileSystem(program, plan, request, mount.type ?? "");
 }
 
-/** Paths that are opened once the mounts are made: those below a mount have to be found in it and nowhere else. */
+/** Paths that are opened once the mounts are made. Those below a mount must be found in that mount and nowhere else. */
 function pathsOpenedLater({ config }: InitPlan): string[] {
   const { maskedPaths = [], readonlyPaths = [] } = config.linux ?? {};
   return [...maskedPaths.map(cleanPath), ...readonlyPaths.map(cleanPath), ...devicePaths(config)];
 }
 
-/** Whether a later mount goes to the same place or below it, or has its source there. */
+/** Whether a later mount has its destination or its source at or below this one. */
 function isBelowLater(requests: readonly MountRequest[], index: number): boolean {
   const place = requests[index]?.destination ?? "";
   for (let later = index + 1; later < requests.length; later++) {
@@ -128,14 +127,14 @@ function isBelowLater(requests: readonly MountRequest[], index: number): boolean
   return false;
 }
 
-/** File systems that are empty at first, or show what the kernel has. */
+/** File systems that start empty or show data of the kernel. */
 const WITHOUT_FILES = new Set(["cgroup", "cgroup2", "devpts", "mqueue", "proc", "sysfs", "tmpfs"]);
 
 function hasNoFilesOfOthers({ mount, options }: MountRequest): boolean {
   return !options.bind && !options.tmpcopyup && WITHOUT_FILES.has(mount.type ?? "");
 }
 
-/** A mount of the container's own is found by its descriptor, any other by its path. */
+/** Changes flags and propagation of a mount: one that this set-up made, by its descriptor, or any other, by its path. */
 function remount(program: Program, plan: InitPlan, { destination, options }: MountRequest): void {
   const { attributes, recursiveAttributes } = options;
   const own = plan.made.findLast((made) => made.destination === destination)?.mount;
@@ -146,7 +145,10 @@ function remount(program: Program, plan: InitPlan, { destination, options }: Mou
   if (own === undefined) program.do("close", [mount]);
 }
 
-/** Copies the source at its turn: Linux 6.8 and later list mounts in the order in which they were made, not attached. */
+/**
+ * Returns the detached copy of a bind mount's source. It is made at its mount's turn, since Linux 6.8 and later list mounts in the order of
+ * their making, not of their attachment.
+ */
 function bindCopy(program: Program, request: MountRequest, opened: Register): Register {
   if (request.isCopy === true) return opened;
   const flags = copyFlags(request.options) | AT_EMPTY_PATH;
@@ -157,10 +159,10 @@ function bindCopy(program: Program, request: MountRequest, opened: Register): Re
 }
 
 /**
- * All flags are set on the detached copy: in a container that runs, somebody may wait for the moment in which a read-only mount can be
- * written to. The propagation comes last, since a mount below a shared one becomes shared when it is attached
- * (mount_namespaces(7)). In a container that runs it is set before as well: where the root is shared the copy is a peer of the host's
- * mount, and what the container mounts on it shows there.
+ * Sets all flags on the detached copy, then attaches it: a process of a running container may wait for the moment in which a read-only mount
+ * is still writable. The propagation is set last, since a mount becomes shared when it is attached below a shared one
+ * (mount_namespaces(7)). In a running container it is also set before: if the root is shared, the copy is a peer of the host's mount, and
+ * mounts that the container makes on it would show on the host.
  */
 function attachBind(
   program: Program,
@@ -183,9 +185,9 @@ function attachBind(
 }
 
 /**
- * If no option names a flag, those of the source stay. If one does, the mount gets the named flags alone. In a user namespace the kernel
- * locks the flags of the host's mounts (mount_namespaces(7)), and the change is denied: then only the named flags are set. The flags of a
- * copy that the runtime has made outside of the namespace are not locked, but stay, too.
+ * Sets the flags of a bind mount. If no option names a flag, the source's flags stay; otherwise the mount gets exactly the named ones. In a
+ * user namespace the kernel locks the flags of the host's mounts (mount_namespaces(7)) and refuses to clear them; then the named flags are
+ * only added. The flags of a copy that was made outside of the namespace are not locked, but they stay as well.
  */
 function applyBindAttributes(
   program: Program,
@@ -228,16 +230,14 @@ function applyPropagation(program: Program, mount: Register, options: MountOptio
 
 function mountFileSystem(program: Program, plan: InitPlan, request: MountRequest, type: string): Register {
   const { options, destination } = request;
-  const target = openTarget(program, plan, destination, "directory", { noSymlinks: isStrict(type) });
+  const target = openTarget(program, plan, destination, "directory", { noSymlinks: refusesSymlinks(type) });
   const writable = isFilledFirst(request) || options.tmpcopyup;
   const source = request.mount.source ?? type;
   const label = plan.facts.mountLabel;
-  const refusal = maybeBindsHostSysfs(plan, request) ? SYSFS_OF_OTHERS : undefined;
   const wanted = { type, source, options, writable, context: contextOption(plan) };
-  const mount =
-    refusal === undefined && needsOneString(type, source, options.data)
-      ? newMountByString(program, wanted, target.fd)
-      : newMountOrHostSysfs(program, wanted, refusal);
+  const mount = maybeBindsHostSysfs(plan, request)
+    ? newMountOrHostSysfs(program, wanted)
+    : newFileSystem(program, wanted, target.fd);
   if (request.mappings !== undefined) mapIds(program, request.mount, mount, request.mappings);
   if (label !== "" && type === "mqueue") labelDirectory(program, mount, label);
   if (type === "tmpfs" && !options.data.some((option) => option.startsWith("mode="))) {
@@ -253,37 +253,38 @@ function mountFileSystem(program: Program, plan: InitPlan, request: MountRequest
   return mount;
 }
 
+function newFileSystem(program: Program, wanted: NewMount, target: Register): Register {
+  const { type, source, options } = wanted;
+  if (needsLegacyMount(type, source, options.data)) return newLegacyMount(program, wanted, target);
+  return newMount(program, wanted).mount;
+}
+
 function isReadonly({ options }: MountRequest): boolean {
   return (options.attributes.set & MOUNT_ATTR_RDONLY) !== 0;
 }
 
 /**
- * sysfs shows the devices of a network namespace, and the kernel mounts it only for who owns that. Where the container's user
- * namespace doesn't, the host's own /sys is what it would show: that is bound, read-only down to the last mount of it.
+ * Whether the host's /sys may have to be bound in place of a new sysfs. sysfs shows the devices of a network namespace, and the kernel lets
+ * only the owner of that namespace mount it. If the container's user namespace doesn't own it, a new sysfs would show what the host's
+ * /sys shows. So that is bound, with all its submounts read-only.
  */
 function maybeBindsHostSysfs(plan: InitPlan, request: MountRequest): boolean {
   const isSysfs = request.mount.type === "sysfs";
   return isSysfs && isReadonly(request) && isInUserNamespace(plan) && !plan.namespaces.created.has("network");
 }
 
-function newMountOrHostSysfs(program: Program, wanted: NewMount, refusal: Refusal | undefined): Register {
-  const { mount, made } = newMount(program, wanted, refusal);
-  if (refusal !== undefined) bindHostSysfs(program, mount, made, wanted.options);
-  return mount;
-}
-
-const SYSFS_OF_OTHERS: Refusal = { by: "fsopen", errors: ["EPERM"] };
-
-function bindHostSysfs(program: Program, mount: Register, made: Register, options: MountOptions): void {
+function newMountOrHostSysfs(program: Program, wanted: NewMount): Register {
+  const { mount, made } = newMount(program, wanted, { by: "fsopen", errors: ["EPERM"] });
   const refused = { if: [made, "failed"], path: "/sys" } as const;
   const flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE;
   program.call("open_tree", [AT_FDCWD, "/sys", flags], { ...refused, into: mount });
-  setMountAttributes(program, mount, { set: options.attributes.set }, AT_RECURSIVE, refused);
+  setMountAttributes(program, mount, { set: wanted.options.attributes.set }, AT_RECURSIVE, refused);
+  return mount;
 }
 
 /**
- * A read-only /dev or tmpfs is filled first. While a container is made, other mounts and devices get their places in it, so that it
- * becomes read-only at the very end; in one that runs, before it is attached.
+ * Whether the mount is a read-only /dev or tmpfs, which is filled before it becomes read-only. While a container is created, mount points
+ * and devices are made in it, so that happens at the very end; in a running container, before the mount is attached.
  */
 function isFilledFirst(request: MountRequest): boolean {
   const { mount, options, destination } = request;
@@ -291,9 +292,9 @@ function isFilledFirst(request: MountRequest): boolean {
 }
 
 /**
- * Mounts the container's cgroup: in its cgroup namespace, a mount of cgroup2 shows only its own part. If that is denied (EPERM, EBUSY), the
- * directory of its cgroup is bound. A container without a cgroup of its own, as an unprivileged caller may make it, gets an empty
- * directory rather than the host's (CVE-2023-25809).
+ * Mounts cgroup2 in the container's cgroup namespace, where it shows the container's own cgroup only. If the kernel refuses (EPERM, EBUSY),
+ * the directory of that cgroup is bound instead. A container without a cgroup, as an unprivileged caller may create it, gets an empty
+ * directory, never the host's hierarchy (CVE-2023-25809).
  */
 function mountCgroup(program: Program, plan: InitPlan, request: MountRequest): Register {
   const { options, destination } = request;
@@ -316,16 +317,14 @@ function newCgroupMount(program: Program, plan: InitPlan, { mount, options }: Mo
   const plain = { ...options, attributes: NO_CHANGE, superblockFlags: [], data: [] };
   const wanted = { type: "cgroup2", source, options: plain, writable: false, context: "" };
   const { made, mount: fresh } = newMount(program, wanted, { by: "create", errors: ["EPERM", "EBUSY"] });
-  bindCgroup(program, plan, { if: [made, "failed"], into: fresh });
+  const refused: CallOptions = { if: [made, "failed"], into: fresh };
+  const { cgroup, mountLabel } = plan.facts;
+  if (cgroup === undefined) emptyFileSystem(program, mountLabel, refused);
+  else program.call("open_tree", [AT_FDCWD, cgroup, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC], refused);
   return fresh;
 }
 
-function bindCgroup(program: Program, { facts }: InitPlan, options: CallOptions): void {
-  if (facts.cgroup === undefined) emptyFileSystem(program, facts.mountLabel, options);
-  else program.call("open_tree", [AT_FDCWD, facts.cgroup, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC], options);
-}
-
-/** Makes the mounts read-only that had to be filled first. */
+/** Makes those mounts read-only that had to be filled first. */
 export function finishMounts(program: Program, plan: InitPlan, requests: readonly MountRequest[]): void {
   for (const request of requests) {
     const { destination, pointer } = request;

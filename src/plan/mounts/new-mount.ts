@@ -41,13 +41,13 @@ import { idMapOption } from "../../spec/id-mapped-mount.ts";
 import type { Mount } from "../../spec/types.ts";
 import { attach, setMountAttributes, type Target } from "../rootfs-paths.ts";
 import { MOUNT_ATTR_SIZE, mountAttr } from "../structs.ts";
-import { isContext, joinedData } from "./data.ts";
+import { isContext, joinData } from "./data.ts";
 import { type MountOptions, parseMountOptions } from "./options.ts";
 
-/** New file systems: their making, and what has to be done to them before or right after they are attached. */
+/** Makes new file systems, and prepares them before or right after they are attached. */
 
-/** proc and sysfs go only onto a directory that no symbolic link leads to (CVE-2019-19921, CVE-2023-28642). */
-export function isStrict(type: string): boolean {
+/** Whether a file system may only be mounted on a path without symbolic links: proc and sysfs (CVE-2019-19921, CVE-2023-28642). */
+export function refusesSymlinks(type: string): boolean {
   return type === "proc" || type === "sysfs";
 }
 
@@ -55,21 +55,21 @@ export interface NewMount {
   readonly type: string;
   readonly source: string;
   readonly options: MountOptions;
-  /** Without `ro`, to be filled first. */
+  /** Leaves out `ro`, for a file system that is filled before it becomes read-only. */
   readonly writable: boolean;
-  /** The option with its SELinux context, `context=LABEL` or the like; empty for none. */
+  /** The option that gives its SELinux context, such as `context=LABEL`; empty for none. */
   readonly context: string;
 }
 
-/** Where the kernel may refuse a new mount to who could bind one instead: the call, and its errors. */
+/** A call that may be refused because the caller binds another mount instead, and the errors that mean so. */
 export interface Refusal {
   readonly by: "fsopen" | "create";
   readonly errors: readonly string[];
 }
 
 /**
- * fsopen(2), fsconfig(2), fsmount(2): a new file system, detached. With a `refusal`, `made` is negative where it came to that, and
- * `mount` is not set.
+ * Makes a new file system by fsopen(2), fsconfig(2) and fsmount(2); returns its detached mount. If a call fails as `refusal` allows, `made` is
+ * negative and `mount` is not set.
  */
 export function newMount(
   program: Program,
@@ -99,20 +99,20 @@ export function newMount(
     tolerate: refusal?.by === "create" ? refusal.errors : [],
   });
   const made = refusal?.by === "fsopen" ? fs : created;
-  const attributes = firstAttributes(options, writable);
+  const attributes = fsmountAttributes(options, writable);
   const unlessRefused: CallOptions = refusal === undefined ? {} : { if: [made, "ok"] };
   const mount = program.call("fsmount", [fs, FSMOUNT_CLOEXEC, attributes], { ...unlessRefused, path: type });
   program.do("close", [fs], opened);
   return { mount, made };
 }
 
-function firstAttributes({ attributes }: MountOptions, writable: boolean): number {
+function fsmountAttributes({ attributes }: MountOptions, writable: boolean): number {
   return writable ? attributes.set & ~MOUNT_ATTR_RDONLY : attributes.set;
 }
 
-/** The options of a new file system as mount(2) takes them. */
-export function dataOf(mount: ContextOf): string {
-  return joinedData(withContext(mount));
+/** The options of a new file system, its context included, as mount(2)'s data. */
+export function mountData(mount: ContextOf): string {
+  return joinData(withContext(mount));
 }
 
 type ContextOf = Pick<NewMount, "type" | "options" | "context">;
@@ -122,12 +122,11 @@ function withContext({ type, options, context }: ContextOf): readonly string[] {
 }
 
 /**
- * mount(2): the same for options that fsconfig(2) does not take. It mounts only where a path leads to, and gives no descriptor of
- * what it has mounted. So it mounts on the working directory, which nothing can redirect: a directory of a tmpfs that stands in
- * the target's place meanwhile. From there the mount is copied. Where it fails, what is at the target goes as other mounts before
- * it do.
+ * Like newMount, by mount(2), for options that fsconfig(2) does not take. mount(2) takes a path and returns no descriptor. So it mounts on
+ * ".", which nothing can redirect: the working directory is a directory of a tmpfs that covers the target meanwhile. open_tree(2) then
+ * copies the mount, and the tmpfs is unmounted. If mount(2) fails, the tmpfs goes as all earlier mounts of the container do.
  */
-export function newMountByString(
+export function newLegacyMount(
   program: Program,
   { type, source, options, writable, context }: NewMount,
   target: Register,
@@ -138,43 +137,43 @@ export function newMountByString(
   attach(program, place, target);
   program.do("mkdirat", [place, "new", 0o700]);
   const inside = program.call("openat", [place, "new", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0]);
-  // The working directory would keep the tmpfs alive.
+  // To return to: as working directory, the tmpfs would stay in use.
   const before = program.call("openat", [AT_FDCWD, ".", O_PATH | O_CLOEXEC, 0]);
   program.do("fchdir", [inside], { path: "new" });
-  const data = dataOf({ type, options, context });
-  program.do("mount", [source, ".", type, oldFlags(options, writable), data], { path: type });
+  const data = mountData({ type, options, context });
+  program.do("mount", [source, ".", type, legacyFlags(options, writable), data], { path: type });
   const copy = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW;
   const mount = program.call("open_tree", [place, "new", copy]);
   program.do("fchdir", [place], { path: "tmpfs" });
   program.do("umount2", [".", MNT_DETACH], { path: "tmpfs" });
   program.do("fchdir", [before], { path: "." });
   for (const fd of [inside, place, before]) program.do("close", [fd]);
-  const set = firstAttributes(options, writable);
+  const set = fsmountAttributes(options, writable);
   const clear = options.attributes.clear & MOUNT_ATTR__ATIME;
   if (set !== 0) setMountAttributes(program, mount, { set, clear }, 0, { path: type });
   return mount;
 }
 
-/** Label of new file systems that can't take a context when they are mounted, or whose files have their own: none. */
+/** Whether a file system can take a context when it is mounted, and the config gives it none of its own. */
 function takesContext(type: string, { data }: MountOptions): boolean {
-  if (type === "mqueue" || isStrict(type)) return false;
+  if (type === "mqueue" || refusesSymlinks(type)) return false;
   return !data.some(isContext);
 }
 
 export const IVERSION = "iversion";
 
-/** fsconfig(2) has no flag for MS_I_VERSION: only mount(2) sets it, which takes the other flags again. */
+/** Sets MS_I_VERSION by a remount with mount(2), which needs all other flags again: fsconfig(2) has no such flag. */
 export function setIversion(program: Program, mount: Register, options: MountOptions): void {
-  const flags = MS_REMOUNT | MS_I_VERSION | oldFlags(options, false);
+  const flags = MS_REMOUNT | MS_I_VERSION | legacyFlags(options, false);
   program.do("fchdir", [mount], { path: IVERSION });
   program.do("mount", [0, ".", 0, flags, 0], { path: IVERSION });
 }
 
-/** The flags of a file system and of its mount as mount(2) takes them, but for access times. */
-function oldFlags({ superblockFlags, attributes }: MountOptions, writable: boolean): number {
+/** The MS_* flags of a file system and of its mount, without access times. */
+function legacyFlags({ superblockFlags, attributes }: MountOptions, writable: boolean): number {
   let flags = 0;
   for (const flag of superblockFlags) if (flag !== "ro" || !writable) flags |= MS_FLAGS[flag] ?? 0;
-  // The values of MS_NOSUID, MS_NODEV and MS_NOEXEC are those of MOUNT_ATTR_*.
+  // MS_NOSUID, MS_NODEV and MS_NOEXEC have the values of their MOUNT_ATTR_*.
   flags |= attributes.set & (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
   if ((attributes.set & MOUNT_ATTR_NOSYMFOLLOW) !== 0) flags |= MS_NOSYMFOLLOW;
   return flags;
@@ -188,7 +187,10 @@ const MS_FLAGS: Readonly<Record<string, number>> = {
   sync: MS_SYNCHRONOUS,
 };
 
-/** mount_setattr(2): only the mount of a file system that supports it, and only before the mount is in its place. */
+/**
+ * Gives a mount the ID mappings of a user namespace. The file system has to support that, and the mount has to be detached still.
+ * mount_setattr(2), "ID-mapped mounts"
+ */
 export function mapIds(
   program: Program,
   { type, options }: Mount,
@@ -203,7 +205,7 @@ export function mapIds(
   });
 }
 
-/** Without `mode=` a tmpfs takes the permissions of the directory that it covers, if that was there before. */
+/** Gives a tmpfs without `mode=` the permissions of the directory that it covers, if that existed before. */
 export function keepModeOfCovered(program: Program, target: Target, mount: Register): void {
   const stat = program.output(statx.size);
   const guarded = { if: [target.existed, "ok"] } as const;

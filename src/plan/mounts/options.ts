@@ -16,7 +16,20 @@ import {
 import { isIdMapOption } from "../../spec/id-mapped-mount.ts";
 import { dataWords } from "./data.ts";
 
-/** What an option does to the flags of a mount: the bits it sets and those it clears. */
+/**
+ * The options of `mounts`, by the table that each stands in. To add one:
+ *
+ * - a flag of the mount (MOUNT_ATTR_*): a row of ATTRIBUTES, and its recursive form in RECURSIVE;
+ * - a flag of the file system: a row of SUPERBLOCK, and its MS_* in `new-mount.ts`, for options that only mount(2) takes;
+ * - a kind of propagation: a row of PROPAGATION;
+ * - an option that says how the mount is made: a word of STRUCTURAL and a field of MountOptions. `requests.ts` refuses it where it can't be
+ *   had, and `mounts.ts` acts on it.
+ *
+ * Any other word is data for the file system. `options.test.ts` shows the parsed option, `spec-tests/mounts/` the mount in a container.
+ * `features` lists the option by itself, and `spec-tests/completeness/` fails until `mounts.ts` there names a test of it.
+ */
+
+/** The bits of the mount's flags that an option sets, and those that it clears. */
 type AttributeChange = readonly [set: number, clear: number];
 
 /**
@@ -44,7 +57,7 @@ const ATTRIBUTES: Readonly<Record<string, AttributeChange>> = {
   symfollow: [0, MOUNT_ATTR_NOSYMFOLLOW],
 };
 
-/** The same for a mount and all below it: `r` before the name. mount_setattr(2) with AT_RECURSIVE. */
+/** ATTRIBUTES with the prefix `r`, for the mount and all mounts below it. mount_setattr(2) with AT_RECURSIVE. */
 const RECURSIVE = new Set([
   "ratime",
   "rdev",
@@ -81,10 +94,10 @@ const SUPERBLOCK: Readonly<Record<string, { readonly flag: string; readonly set:
   sync: { flag: "sync", set: true },
 };
 
-/** MS_SILENT only concerned what the kernel logs; fsconfig(2) has no such flag. */
+/** MS_SILENT only affects the kernel's log messages; fsconfig(2) has no such flag. */
 const SILENCE = new Set(["loud", "silent"]);
 
-/** Words without effect; "defaults" has none by the specification. */
+/** Words without effect: config.md gives "defaults" none. */
 const WITHOUT_EFFECT = new Set(["defaults", "loud", "silent"]);
 
 const PROPAGATION: Readonly<Record<string, number>> = {
@@ -101,25 +114,25 @@ export interface Propagation {
 
 export interface MountOptions {
   readonly bind: boolean;
-  /** `rbind`: the submounts of the source as well. */
+  /** `rbind`: binds the submounts of the source as well. */
   readonly recursiveBind: boolean;
   readonly remount: boolean;
   readonly tmpcopyup: boolean;
-  /** crun's: a source that is a symbolic link is made anew at the destination, instead of mounting what it leads to. */
+  /** crun's `copy-symlink`: if the source is a symbolic link, makes the same link at the destination and mounts nothing. */
   readonly copySymlink: boolean;
-  /** crun's `src-nofollow`: a source that is a symbolic link is mounted itself. */
+  /** crun's `src-nofollow`: if the source is a symbolic link, mounts the link itself, not its target. */
   readonly sourceNoFollow: boolean;
-  /** crun's `dest-nofollow`: a destination that is a symbolic link is mounted over, itself. */
+  /** crun's `dest-nofollow`: if the destination is a symbolic link, mounts over the link itself, not over its target. */
   readonly destinationNoFollow: boolean;
   readonly attributes: { readonly set: number; readonly clear: number };
-  /** Whether an option sets or clears a flag of mount(2), and not recursively. */
+  /** Whether an option sets or clears a non-recursive flag of mount(2). */
   readonly namesFlags: boolean;
   readonly recursiveAttributes: { readonly set: number; readonly clear: number };
   /** In the order given. */
   readonly propagation: readonly Propagation[];
   /** Names of file system flags to set: `ro`, `sync`, … */
   readonly superblockFlags: readonly string[];
-  /** Everything else: options of the file system, in the order given. */
+  /** All other words: options of the file system, in the order given. */
   readonly data: readonly string[];
 }
 
@@ -129,27 +142,27 @@ class AttributeBits {
 
   apply([set, clear]: AttributeChange): void {
     this.set = (this.set & ~clear) | set;
-    // The access time field is changed as a whole or not at all (mount_setattr(2)); `atime` alone only undoes `noatime`.
+    // mount_setattr(2) changes the access time field as a whole or not at all. So `atime` only undoes an earlier `noatime`.
     const whole = (clear & MOUNT_ATTR__ATIME) === MOUNT_ATTR__ATIME;
     this.clear |= whole ? clear : clear & ~MOUNT_ATTR__ATIME;
   }
 }
 
 /**
- * For one mount `atime` only undoes a `noatime` before it. For a tree, whose mounts have flags of their own, it has to change
- * them: to relatime, which is what the kernel calls neither the one nor the other.
+ * For a single mount `atime` only undoes an earlier `noatime`. The mounts of a tree have flags of their own, so there it has to change them:
+ * to relatime, the kernel's default, which is neither noatime nor strictatime.
  */
 function recursiveChange(option: string): AttributeChange {
   if (option === "atime" || option === "nostrictatime") return [0, MOUNT_ATTR__ATIME];
   return ATTRIBUTES[option] ?? [0, 0];
 }
 
-/** An option may have the name of what every object inherits, such as `constructor`. */
+/** A row of a table. Own properties only: an option may be called `constructor`, which every object inherits. */
 function rowOf<T>(table: Readonly<Record<string, T>>, name: string): T | undefined {
   return Object.hasOwn(table, name) ? table[name] : undefined;
 }
 
-/** A propagation word such as `rslave`. */
+/** Parses a propagation word such as `rslave`. */
 export function parsePropagation(word: string): Propagation | undefined {
   const own = rowOf(PROPAGATION, word);
   if (own !== undefined) return { type: own, recursive: false };
@@ -158,10 +171,10 @@ export function parsePropagation(word: string): Propagation | undefined {
 }
 
 /**
- * The words of all options. One that is not alone in its string is data, as it would be for mount(2): there only the flags of the
- * file system itself are known beside its own options, and of a bind mount all of it is ignored.
+ * Splits all options into words. A word that shares its string with others (`alone` is false) is part of mount(2)'s data: there the kernel
+ * knows only the flags and the options of the file system, and for a bind mount it ignores the data.
  */
-function separated(options: readonly string[], type: string): { word: string; alone: boolean }[] {
+function splitOptions(options: readonly string[], type: string): { word: string; alone: boolean }[] {
   const words: { word: string; alone: boolean }[] = [];
   for (const option of options) {
     if (isIdMapOption(option)) continue;
@@ -170,7 +183,7 @@ function separated(options: readonly string[], type: string): { word: string; al
   return words;
 }
 
-/** `type` is that of the file system: what separates its options depends on it. */
+/** Parses the options of a mount. The file system's `type` decides which characters separate its options. */
 export function parseMountOptions(options: readonly string[], type = ""): MountOptions {
   const attributes = new AttributeBits();
   const recursiveAttributes = new AttributeBits();
@@ -180,7 +193,7 @@ export function parseMountOptions(options: readonly string[], type = ""): MountO
   const words = new Set(options);
   const bind = words.has("bind") || words.has("rbind");
   let namesFlags = false;
-  for (const { word, alone } of separated(options, type)) {
+  for (const { word, alone } of splitOptions(options, type)) {
     const flag = alone || !bind ? rowOf(SUPERBLOCK, word) : undefined;
     const own = alone || flag !== undefined ? rowOf(ATTRIBUTES, word) : undefined;
     const spread = alone ? parsePropagation(word) : undefined;
@@ -192,7 +205,7 @@ export function parseMountOptions(options: readonly string[], type = ""): MountO
     if (isFlag) continue;
     if (alone && RECURSIVE.has(word)) recursiveAttributes.apply(recursiveChange(word.slice(1)));
     else if (spread !== undefined) propagation.push(spread);
-    // podman has an empty word, which mount(2) skips among its data and fsconfig(2) refuses.
+    // podman writes empty words, which mount(2) skips in its data but fsconfig(2) refuses.
     else if (word !== "" && !(alone && (WITHOUT_EFFECT.has(word) || STRUCTURAL.has(word)))) data.push(word);
   }
   return {
@@ -216,8 +229,8 @@ const ALL_FLAGS =
   MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOSYMFOLLOW;
 
 /**
- * The flags to change of a bind mount, which begins with those of its source. If an option names a flag, the mount has the named flags
- * alone, as in runc. Access times are an exception: they stay the source's until an option sets one.
+ * The flags to change of a bind mount, which starts with those of its source. If any option names a flag, all flags that no option names are
+ * cleared, as in runc. Access times are an exception: the source's stay until an option names one.
  */
 export function bindAttributes({ attributes, namesFlags }: MountOptions): MountOptions["attributes"] {
   if (!namesFlags) return attributes;
@@ -227,7 +240,7 @@ export function bindAttributes({ attributes, namesFlags }: MountOptions): MountO
   return { set, clear: clear | (ALL_FLAGS & ~set) | times };
 }
 
-/** All words that are no options of a file system, for `features`, whose schema has no hyphens: crun's options for links are left out. */
+/** All words that this file knows, for `features`. Its schema allows no hyphens, so crun's options for links are left out. */
 export function knownMountOptions(): string[] {
   const spread = Object.keys(PROPAGATION);
   const words = [
@@ -242,7 +255,7 @@ export function knownMountOptions(): string[] {
   return [...new Set(words)].filter((word) => !word.includes("-")).sort();
 }
 
-/** Options that say how the mount is made. */
+/** Options that say how the mount is made, and are no flags. */
 const STRUCTURAL = new Set([
   "bind",
   "copy-symlink",

@@ -5,13 +5,13 @@ import type { Mount } from "../../spec/types.ts";
 import { type HostFacts, hasNamespace, type InitPlan, namespacesOf } from "../init-plan.ts";
 import { contextOption } from "../process/labels.ts";
 import { cleanPath, isAtOrBelow } from "../rootfs-paths.ts";
-import { byteLength, MAX_DATA, needsOneString } from "./data.ts";
+import { byteLength, MAX_DATA, needsLegacyMount } from "./data.ts";
 import { findInnerSources } from "./inner-sources.ts";
-import { dataOf, isStrict } from "./new-mount.ts";
+import { mountData, refusesSymlinks } from "./new-mount.ts";
 import { type MountOptions, parseMountOptions } from "./options.ts";
 import { checkLinkOptions } from "./symlinks.ts";
 
-/** One entry of `mounts`, understood. */
+/** One parsed entry of `mounts`. */
 export interface MountRequest {
   readonly mount: Mount;
   readonly pointer: string;
@@ -20,23 +20,26 @@ export interface MountRequest {
   readonly options: MountOptions;
   /** Absolute source of a bind mount. */
   readonly source: string;
-  /** Target of the symbolic link that is made instead of a mount (option copy-symlink). */
+  /** Target of the symbolic link to make instead of a mount (option copy-symlink). */
   readonly link: string | undefined;
-  /** Whether a copy of the source would contain the container's own mounts if it were made after them. */
+  /** Whether the source holds the rootfs: a copy made after the container's mounts would contain them. */
   readonly holdsRootfs: boolean;
-  /** Path in the container of a source that an earlier mount of the config covers, or is mounted below: it can be opened only after that. */
+  /** Path in the container of a source that an earlier mount covers or lies below: it can be opened only after that mount. */
   inner?: string;
-  /** The source of a bind mount, once it is opened: itself, or a detached copy of it if `isCopy`. */
+  /** The opened source of a bind mount, or a detached copy of it if `isCopy`. */
   opened?: Register;
   isCopy?: boolean;
-  /** The user namespace whose mappings a new file system is mounted with. */
+  /** Descriptor of the user namespace whose mappings a new file system gets. */
   mappings?: Register;
 }
 
-/** Always a link to the ptmx of the container's own devpts. config-linux.md, Dev symbolic links */
+/** Always a symbolic link to the ptmx of the container's own devpts. config-linux.md, Default Devices */
 export const PTMX = "/dev/ptmx";
 
-/** `list` is the pointer of the list of mounts. */
+/**
+ * Parses and checks the entries of `mounts`. `list` is the JSON pointer of the list. Throws a RuntsError with the pointer of an entry that
+ * can't be mounted.
+ */
 export function mountRequests(plan: Pick<InitPlan, "config" | "facts">, list = "/mounts"): MountRequest[] {
   const requests = (plan.config.mounts ?? []).map((mount, index) => {
     const pointer = `${list}/${index}`;
@@ -69,7 +72,7 @@ function isAtPtmx({ mount }: MountRequest): boolean {
   return cleanPath(mount.destination) === PTMX;
 }
 
-/** Leaves out a mount on /dev/ptmx: if the host's is that of its devpts, it would open terminals of the host. */
+/** Leaves out mounts on /dev/ptmx: the host's may belong to the host's devpts, and would then open terminals of the host. */
 function withoutPtmx(requests: readonly MountRequest[], { warn }: HostFacts): MountRequest[] {
   return requests.filter((request) => {
     if (!isAtPtmx(request)) return true;
@@ -78,15 +81,15 @@ function withoutPtmx(requests: readonly MountRequest[], { warn }: HostFacts): Mo
   });
 }
 
-/** If /dev is a bind mount it is the host's own or somebody's who filled it already: nothing is made in it. */
+/** Whether /dev is a bind mount. Then it is the host's or filled already, and runts makes nothing in it. */
 export function devIsBound(requests: readonly MountRequest[]): boolean {
   return requests.some(({ destination, options }) => destination === "/dev" && options.bind);
 }
 
 /**
- * Without a cgroup namespace, /proc/self/cgroup has paths from the root of the hierarchy, so the mount has to show all of it:
- * cgroup_namespaces(7). Not to a container without a cgroup of its own: as root of its user namespace it could remount it with rw, and
- * write to the cgroups of an unprivileged caller (CVE-2023-25809).
+ * Whether a cgroup mount shows the host's whole hierarchy. It has to without a cgroup namespace, since the paths of /proc/self/cgroup then
+ * start at the root of the hierarchy: cgroup_namespaces(7). It must not if the container has no cgroup of its own: as root of its user
+ * namespace the container could remount it rw and write to the cgroups of an unprivileged caller (CVE-2023-25809).
  */
 function showsHierarchy(
   { mount, options }: MountRequest,
@@ -97,8 +100,8 @@ function showsHierarchy(
 }
 
 /**
- * Binds the host's mount. A new mount of cgroup2 in the host's first cgroup namespace would change the hierarchy's options for all
- * (cgroup_reconfigure), and waits for an RCU grace period, some ten milliseconds.
+ * Binds the host's mount. A new mount of cgroup2 in the initial cgroup namespace would change the options of the whole hierarchy
+ * (cgroup_reconfigure in the kernel), and would wait for an RCU grace period, some ten milliseconds.
  */
 function bindHierarchy(request: MountRequest, { facts }: Pick<InitPlan, "facts">): MountRequest {
   const source = facts.cgroupHierarchy(request.pointer);
@@ -109,15 +112,15 @@ export function isCgroupMount({ type }: Mount): boolean {
   return type === "cgroup" || type === "cgroup2";
 }
 
-/** `noFollow`: whether a symbolic link at the very end of it is what is meant. */
+/** The clean path to mount on. With `noFollow`, a symbolic link as the last component is kept. */
 function destinationOf({ type, destination }: Mount, noFollow: boolean, facts: HostFacts): string {
   const path = cleanPath(destination);
-  if (isStrict(type ?? "")) return path;
+  if (refusesSymlinks(type ?? "")) return path;
   if (!noFollow || path === "/") return facts.followDanglingLinks(path);
   return cleanPath(`${facts.followDanglingLinks(dirname(path))}/${basename(path)}`);
 }
 
-/** Files below /proc that may be bound over, for lxcfs and the like; a mount anywhere else in it could fake procfs. */
+/** Files below /proc that a mount may cover, for lxcfs and the like. A mount anywhere else below /proc could fake procfs. */
 const ALLOWED_IN_PROC = new Set([
   "/proc/cpuinfo",
   "/proc/diskstats",
@@ -150,13 +153,16 @@ function checkRequest(
   }
   if (options.bind && !options.remount && (mount.source ?? "") === "") refuse("a bind mount needs a source");
   const isCgroup = isCgroupMount(mount);
-  const ofHierarchy = isCgroup && !options.bind && !options.remount ? options.data.filter(isOfHierarchy) : [];
+  const ofHierarchy =
+    isCgroup && !options.bind && !options.remount
+      ? options.data.filter((option) => CGROUP_OPTIONS.has(option))
+      : [];
   const ofFileSystem = [
     ...options.superblockFlags.filter((flag) => flag !== "ro"),
     ...options.data.filter((word) => !ofHierarchy.includes(word)),
   ];
   if ((options.remount || isCgroup) && !options.bind && ofFileSystem.length > 0) {
-    // The kernel would change the file system, which the host and other containers use too.
+    // The kernel would change the file system itself, which the host and other containers share.
     refuse(
       `${options.remount ? "remount" : mount.type} takes no file system options: ${ofFileSystem.join(",")}`,
     );
@@ -168,7 +174,7 @@ function checkRequest(
   if (options.tmpcopyup && mount.type !== "tmpfs") refuse("tmpcopyup is an option of tmpfs");
   if (!options.bind && !options.remount && (mount.type ?? "") === "")
     refuse("a mount needs a type or the option bind");
-  // CVE-2019-16884, CVE-2023-27561: whoever may choose what /proc is may fake what the runtime writes to it.
+  // Whoever chooses what is mounted on /proc can redirect what the runtime writes there (CVE-2019-16884, CVE-2023-27561).
   if (destination === "/proc" && !options.remount) {
     const isProc = options.bind ? plan.facts.isProcfs(source) : mount.type === "proc";
     if (!isProc) refuse("only procfs may be mounted on /proc");
@@ -178,8 +184,8 @@ function checkRequest(
 }
 
 /**
- * Options of cgroup2 itself, which configs have copied from the host's mount. All mounts share them, and the kernel takes them from the
- * host's first cgroup namespace alone; elsewhere it ignores them. Documentation/admin-guide/cgroup-v2.rst
+ * Options of the cgroup2 hierarchy, which some configs copy from the host's mount. All mounts share them, and the kernel takes them only in
+ * the initial cgroup namespace and ignores them elsewhere. Documentation/admin-guide/cgroup-v2.rst
  */
 const CGROUP_OPTIONS = new Set([
   "favordynmods",
@@ -191,18 +197,14 @@ const CGROUP_OPTIONS = new Set([
   "pids_localevents",
 ]);
 
-function isOfHierarchy(option: string): boolean {
-  return CGROUP_OPTIONS.has(option);
-}
-
-/** What mount(2) would cut off. */
+/** Refuses options that are too long for mount(2), which would cut them off silently. */
 function checkData(
   { mount, pointer, destination, options }: MountRequest,
   plan: Pick<InitPlan, "config" | "facts">,
 ): void {
   const { type = "", source = type } = mount;
-  if (options.bind || options.remount || !needsOneString(type, source, options.data)) return;
-  const length = byteLength(dataOf({ type, options, context: contextOption(plan) }));
+  if (options.bind || options.remount || !needsLegacyMount(type, source, options.data)) return;
+  const length = byteLength(mountData({ type, options, context: contextOption(plan) }));
   if (length <= MAX_DATA) return;
   const message = `${pointer}/options: the options of the file system are ${length} bytes long, and mount(2) takes ${MAX_DATA}`;
   throw new RuntsError(message, { operation: "mount", path: destination, pointer: `${pointer}/options` });

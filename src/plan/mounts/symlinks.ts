@@ -8,7 +8,7 @@ import type { InitPlan, ReplyCheck } from "../init-plan.ts";
 import { openTarget } from "./made-mounts.ts";
 import type { MountOptions } from "./options.ts";
 
-/** What a mount with crun's options for symbolic links is about. */
+/** The parts of a MountRequest that crun's options for symbolic links need. */
 export interface LinkRequest {
   readonly mount: Mount;
   readonly pointer: string;
@@ -17,7 +17,7 @@ export interface LinkRequest {
   readonly link: string | undefined;
 }
 
-/** Refuses options that can't be had together, or with this mount. */
+/** Refuses link options that contradict each other, or that this mount can't have. */
 export function checkLinkOptions({ mount, pointer, destination, options, link }: LinkRequest): void {
   const { copySymlink, sourceNoFollow, destinationNoFollow } = options;
   if (!copySymlink && !sourceNoFollow && !destinationNoFollow) return;
@@ -33,8 +33,8 @@ export function checkLinkOptions({ mount, pointer, destination, options, link }:
 }
 
 /**
- * crun's option copy-symlink, podman's no-dereference: makes a symbolic link, as the source is one, in the place of a mount. What is
- * there already has to be the same link; the check of the reply finds out. crun(1)
+ * crun's option copy-symlink (podman's no-dereference): makes a copy of the source, a symbolic link, instead of a mount. If something is at
+ * the destination already, the returned check fails unless it is the same link. crun(1)
  */
 export function copySymlink(
   program: Program,

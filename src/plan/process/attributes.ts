@@ -12,12 +12,9 @@ import type {
   Scheduler,
 } from "../../spec/types.ts";
 
-/**
- * Attributes that the kernel keeps of a process and that execve(2) preserves: scheduling policy, I/O priority, CPUs, NUMA memory policy
- * and personality.
- */
+/** Attributes of a process that execve(2) preserves: scheduling policy, I/O priority, CPU affinity, NUMA memory policy, personality. */
 
-/** A system call on a process, by itself (pid 0) or from outside. */
+/** A system call that sets an attribute of a process: its own (pid 0), or another one's. */
 export interface SchedulingCall {
   readonly call: "sched_setattr" | "ioprio_set";
   readonly args: (pid: number) => readonly (number | Uint8Array)[];
@@ -32,7 +29,7 @@ export function schedulingCalls({ scheduler, ioPriority }: Process): SchedulingC
   ];
 }
 
-/** The calls as operations of the process itself. */
+/** Adds the calls as operations of the process itself. */
 export function scheduleItself(program: Program, calls: readonly SchedulingCall[]): void {
   for (const { call, args, pointer, purpose } of calls) {
     program.about(pointer, purpose);
@@ -64,7 +61,7 @@ const FLAGS: Readonly<Record<string, number>> = {
   SCHED_FLAG_UTIL_CLAMP_MAX: sched.SCHED_FLAG_UTIL_CLAMP_MAX,
 };
 
-/** sched_util_min and sched_util_max: back to the default. The specification has flags for the two, but no values. */
+/** Resets sched_util_min and sched_util_max to the default: the specification has flags for the two, but no values. */
 const RESET_CLAMP = 0xffffffff;
 
 function schedulerCall(scheduler: Scheduler): SchedulingCall {
@@ -99,8 +96,8 @@ const CLASSES: Readonly<Record<IoPriority["class"], number>> = {
 };
 
 /**
- * The specification speaks of the whole process group. The process leads a session of its own and is alone in its group by then,
- * so it is enough to set its own priority, which its children inherit: as runc and crun do.
+ * Sets the I/O priority of the process alone, as runc and crun do, though the specification speaks of its process group. The process leads a
+ * new session and is alone in its group at that time, and its children inherit the priority.
  */
 function ioPriorityCall(wanted: IoPriority): SchedulingCall {
   const value = (CLASSES[wanted.class] << sched.IOPRIO_CLASS_SHIFT) | wanted.priority;
@@ -112,11 +109,11 @@ function ioPriorityCall(wanted: IoPriority): SchedulingCall {
   };
 }
 
-/** The CPUs of a process of `exec`: config.md, process.execCPUAffinity. Each step is absent where nothing is asked for. */
+/** Steps that set the CPUs of an exec'd process; each is undefined if the config sets none. config.md, process.execCPUAffinity */
 export interface CpuAffinity {
-  /** Before the process is cloned into the cgroup; it inherits the mask. */
+  /** Before the process is cloned into the cgroup; the clone inherits the mask. */
   readonly initial: ((program: Program) => void) | undefined;
-  /** Once it is there. */
+  /** Once the process is in the cgroup. */
   readonly final: ((program: Program) => void) | undefined;
 }
 
@@ -151,8 +148,8 @@ export const memoryPolicyFlags: Readonly<Record<string, number>> = {
 };
 
 /**
- * Sets the NUMA memory policy, which execve(2) keeps. The kernel judges the nodes by the cpuset of the cgroup that the process
- * is in by then.
+ * Sets the NUMA memory policy. The kernel checks the nodes against the cpuset of the process's cgroup, so the process has to be in its cgroup
+ * already.
  */
 export function setMemoryPolicy(program: Program, { mode, nodes = "", flags = [] }: MemoryPolicy): void {
   let value = memoryPolicyModes[mode];
@@ -165,15 +162,15 @@ export function setMemoryPolicy(program: Program, { mode, nodes = "", flags = []
   program.do("set_mempolicy", [value, ...args]);
 }
 
-/** Sets the execution domain, which execve(2) keeps: personality(2). */
+/** Sets the execution domain. personality(2) */
 export function setPersonality(program: Program, { domain }: Personality): void {
   program.about("/linux/personality", `set the personality ${domain}`);
   program.do("personality", [domain === "LINUX32" ? PER_LINUX32 : PER_LINUX]);
 }
 
 /**
- * The bits that a list such as "0-3,7" stands for, as the kernel takes masks of CPUs and nodes: whole words of 64 bits, as
- * many as the largest number needs, since machines have more CPUs than any fixed size foresaw.
+ * Turns a list such as "0-3,7" into a mask of CPUs or NUMA nodes, as the kernel takes it: little-endian words of 64 bits, as many as the largest
+ * number needs.
  */
 export function numberMask(list: string): Uint8Array {
   const ranges = parseNumberList(list) ?? [];

@@ -24,8 +24,9 @@ const POINTER = "/process/terminal";
 export const DEVPTS_SUPER_MAGIC = 0x1cd1n;
 
 /**
- * Opens a new terminal of the container's devpts, without ever using a path that the container's author could redirect: the
- * slave comes from the master by TIOCGPTPEER (CVE-2025-52565). Returns the slave, and the check that the master was one.
+ * Opens a new terminal on the container's devpts and sends its master to the console socket. No path is used that the container's author
+ * could redirect: the slave is opened from the master by TIOCGPTPEER (CVE-2025-52565). Returns the slave, and a check that the master is on
+ * a devpts.
  */
 export function openTerminal(program: Program, root: Register, socket: Register): TerminalPlan {
   program.about(POINTER, "open a terminal");
@@ -36,11 +37,11 @@ export function openTerminal(program: Program, root: Register, socket: Register)
   const statfs = program.output(statfsLayout.size);
   program.do("fstatfs", [master, statfs], { path: "/dev/pts/ptmx" });
   program.do("ioctl", [master, TIOCSPTLCK, data(new Uint8Array(4))], { path: "/dev/pts/ptmx" });
-  // The flags stay with the open file for all to see: those that open(2) would have given it. close_range closes it at execve.
+  // Others can see the flags of the open file (F_GETFL), so they are those of a plain open(2). execProgram closes it at execve.
   const slave = program.call("ioctl", [master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_LARGEFILE], {
     path: "/dev/pts/ptmx",
   });
-  // The name is what receivers of --console-socket expect.
+  // Receivers of --console-socket expect this name.
   sendDescriptor(program, master, { socket, text: "/dev/ptmx", path: "the console socket" });
   program.do("close", [master]);
   program.do("close", [socket]);
@@ -64,7 +65,7 @@ function checkDevpts(statfs: Uint8Array | undefined): void {
   });
 }
 
-/** Binds the terminal to /dev/console, whose target is made without following a link (CVE-2025-52565). */
+/** Binds the terminal to /dev/console, without following a symbolic link there (CVE-2025-52565). */
 export function bindConsole(program: Program, plan: InitPlan, slave: Register): void {
   program.about(POINTER, "bind the terminal to /dev/console");
   const target = openTarget(program, plan, "/dev/console", "file", { noSymlinks: true });
@@ -74,7 +75,7 @@ export function bindConsole(program: Program, plan: InitPlan, slave: Register): 
   program.do("close", [target.fd]);
 }
 
-/** Makes the terminal the standard streams and the controlling terminal of the session that init leads. */
+/** Makes the terminal the standard streams, and the controlling terminal of init's session. */
 export function attachTerminal(program: Program, slave: Register, { consoleSize }: Process): void {
   program.about(POINTER, "make the terminal the standard streams");
   for (const fd of [0, 1, 2]) program.do("dup3", [slave, fd, 0]);

@@ -24,13 +24,13 @@ import type { Process } from "../../spec/types.ts";
 export interface CredentialOptions {
   /** Number of the kernel's last capability, /proc/sys/kernel/cap_last_cap. */
   readonly lastCapability: number;
-  /** Capabilities that the runtime itself holds, as a bit set: nobody can give away what he doesn't have. */
+  /** Capabilities that the runtime itself holds, as a bit set: it can't grant any other. */
   readonly permitted: bigint;
-  /** Keep CAP_SYS_ADMIN until the execve, since loading a seccomp filter without noNewPrivileges needs it. */
+  /** Keeps CAP_SYS_ADMIN until the execve: loading a seccomp filter without noNewPrivileges needs it. */
   readonly keepSysAdmin: boolean;
-  /** Whether setgroups(2) is allowed: not where /proc/PID/setgroups says deny. */
+  /** Whether setgroups(2) is allowed, which is not so if /proc/PID/setgroups says "deny". */
   readonly canSetGroups: boolean;
-  /** The caller's supplementary groups stay, in place of those that the config gives. */
+  /** Keeps the caller's supplementary groups instead of setting those of the config. */
   readonly keepsGroups: boolean;
   readonly warn: (message: string) => void;
 }
@@ -39,8 +39,8 @@ type SetName = "bounding" | "effective" | "inheritable" | "permitted" | "ambient
 type CapabilitySets = Readonly<Record<SetName, bigint>>;
 
 /**
- * The five sets as bits. A capability that this kernel doesn't have, or that the runtime can't grant, is a warning and not
- * an error: config.md, "Linux Process".
+ * The five capability sets as bits. A capability that the kernel doesn't know or that the runtime can't grant is left out with a warning:
+ * config.md, "Linux Process".
  */
 export function capabilitySets(process: Process, options: CredentialOptions): CapabilitySets {
   const { capabilities = {} } = process;
@@ -81,9 +81,9 @@ function warnOfAmbient(names: readonly string[], lost: bigint, { warn }: Credent
 }
 
 /**
- * Changes to the user, the groups and the capabilities of the process. What execve(2) makes of them afterwards depends on
- * the inheritable, bounding and ambient sets alone (capabilities(7), "Transformation of capabilities during execve"), so
- * CAP_SYS_ADMIN may stay permitted until then and is gone with the execve.
+ * Changes to the user, groups and capabilities of the process. CAP_SYS_ADMIN may stay permitted until the execve, which drops it: the sets
+ * after execve(2) depend on the inheritable, bounding and ambient sets alone (capabilities(7), "Transformation of capabilities during
+ * execve").
  */
 export function assumeCredentials(
   program: Program,
@@ -96,8 +96,8 @@ export function assumeCredentials(
   program.about("/process/user", "keep the capabilities over the change of user");
   program.do("prctl", [PR_SET_KEEPCAPS, 1, 0, 0, 0]);
   setUser(program, process, options);
-  // While the process still has all of its capabilities, which nobody but CAP_SYS_PTRACE gets at.
-  setReach(program, staysDumpable);
+  // Before capset: while the process has all its capabilities, only CAP_SYS_PTRACE gets at it.
+  setDumpable(program, staysDumpable);
   const extra = options.keepSysAdmin ? (1n << BigInt(CAP_SYS_ADMIN)) & options.permitted : 0n;
   program.about("/process/capabilities", "set the capabilities");
   program.do(
@@ -115,32 +115,32 @@ export function assumeCredentials(
 }
 
 /**
- * Nobody in a container may trace the process, or read what it holds, while it is not the container's program (CVE-2016-9962): it
- * still has the host's root directory. The kernel resets the flag to what fs.suid_dumpable says when the user, the group or the user
- * namespace changes (commit_creds() in kernel/cred.c): so this comes right behind each of them. PR_SET_DUMPABLE(2const), proc_sys_fs(5)
+ * Clears the dumpable flag, so that no process of the container can trace this one or read its memory and descriptors before the execve
+ * (CVE-2016-9962). The kernel resets the flag to fs.suid_dumpable when the user, the group or the user namespace changes (commit_creds() in
+ * kernel/cred.c), so call this right after each such change. PR_SET_DUMPABLE(2const), proc_sys_fs(5)
  */
-export function hideFromTracers(program: Program): void {
+export function clearDumpable(program: Program): void {
   program.about("", "keep others from tracing the process");
   program.do("prctl", [PR_SET_DUMPABLE, 0, 0, 0, 0]);
 }
 
-/** Right behind a change of the user: in reach of a caller that has no privileges and needs that, and hidden from all others. */
-export function setReach(program: Program, staysDumpable: boolean): void {
+/** Sets the dumpable flag right after a change of user: only for a caller without privileges that has to reach the process. */
+export function setDumpable(program: Program, staysDumpable: boolean): void {
   if (!staysDumpable) {
-    hideFromTracers(program);
+    clearDumpable(program);
     return;
   }
   program.about("", "keep the process within reach of the caller");
   program.do("prctl", [PR_SET_DUMPABLE, 1, 0, 0, 0]);
 }
 
-/** What it takes to become the process of an `exec`, in the container's namespaces: its user, its directory, its streams. */
+/** Capabilities that the process of an `exec` needs to set its user, working directory and streams in the container's namespaces. */
 const NEEDED_FOR_EXEC = [CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_SETGID, CAP_SETUID, CAP_SETPCAP];
 
 /**
- * Gives up, before the clone that the container's processes see, what the process of an `exec` neither gets nor needs on its way.
- * In a container without a user namespace of its own, CAP_SYS_PTRACE is good for tracing even what is not dumpable, and so for all
- * capabilities that are found there (CVE-2016-9962).
+ * Gives up the capabilities that the process of an `exec` neither gets nor needs for its set-up, before the clone that the container's
+ * processes can see. In a container without a user namespace of its own, a process with CAP_SYS_PTRACE can trace this one even though it is
+ * not dumpable, and so use its capabilities (CVE-2016-9962).
  */
 export function narrowCapabilities(
   program: Program,
@@ -169,7 +169,7 @@ function dropBounding(program: Program, bounding: bigint, lastCapability: number
   }
 }
 
-/** Whether the supplementary groups change on the way to the process. */
+/** Whether the set-up changes the supplementary groups. */
 export function setsGroups({ canSetGroups, keepsGroups }: CredentialOptions): boolean {
   return canSetGroups && !keepsGroups;
 }
@@ -196,7 +196,7 @@ function setUser(program: Program, { user }: Process, options: CredentialOptions
   program.do("setresuid", [uid, uid, uid]);
 }
 
-/** Header and data of capset(2): effective, permitted, inheritable, the low 32 bits of all three first. */
+/** Header and data of capset(2): the low 32 bits of effective, permitted and inheritable, then the high 32 bits. */
 function capsetArguments({ effective, permitted, inheritable }: CapabilitySets) {
   const words = [effective, permitted, inheritable];
   const header = data(new Uint8Array(new Uint32Array([_LINUX_CAPABILITY_VERSION_3, 0]).buffer));

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { CLOSE_RANGE_CLOEXEC, O_CLOEXEC } from "../../../bindings/abi/fcntl.ts";
 import type { Process } from "../../spec/types.ts";
 import { bytesOf, only, summary, testPlan } from "../plan.test-support.ts";
-import { execProgram, type StartOptions, setUmask } from "./exec.ts";
+import { type ExecProgramOptions, execProgram, setUmask } from "./exec.ts";
 
 const sh: Process = { cwd: "/work", args: ["sh", "-c", "true"] };
 
@@ -17,7 +17,7 @@ it.each([
 });
 
 describe("the last program", () => {
-  function planned(changes: Partial<StartOptions> = {}, process: Process = sh) {
+  function planned(changes: Partial<ExecProgramOptions> = {}, process: Process = sh) {
     const { program, plan } = testPlan({});
     execProgram(program, process, {
       listener: plan.root,

@@ -14,28 +14,28 @@ import { SOCK_CLOEXEC } from "../../../bindings/abi/socket.ts";
 import { at, type Data, data, type Program, type Register } from "../../../bindings/stub/program.ts";
 import type { Process } from "../../spec/types.ts";
 
-/** Without a umask of its own it gets the usual one: that of a caller, which may be 0, must not make its files writable for all. */
+/** Sets the umask, by default 022: the caller's may be 0, and the container's files must not be writable for all because of it. */
 export function setUmask(program: Program, process: Process): void {
   program.about("/process/user/umask", "set the umask");
   program.do("umask", [process.user?.umask ?? 0o022]);
 }
 
-/** Of descriptors' numbers. */
+/** A range of descriptor numbers, both ends included. */
 export interface DescriptorRange {
   readonly first: number;
   readonly last: number;
 }
 
-export interface StartOptions {
-  /** Socket on which `start` connects; absent if there is nothing to wait for. */
+export interface ExecProgramOptions {
+  /** Listening socket to which `start` connects; undefined if there is nothing to wait for. */
   readonly listener: Register | undefined;
   readonly path: string;
   readonly env: readonly (string | Uint8Array)[];
-  /** Number of descriptors after stdio that the process keeps. */
+  /** Number of descriptors after standard error that the process keeps. */
   readonly keepFds: number;
-  /** Those of them that only keep something else from getting their numbers: the process has them closed. */
+  /** Kept numbers that are closed for the process: something is open there only to keep other files from these numbers. */
   readonly gaps: readonly DescriptorRange[];
-  /** Soft limit of open files that the caller had, where the config sets none: the engine has changed ours. */
+  /** The caller's RLIMIT_NOFILE, for a config that sets none: the JavaScript engine has changed the soft limit of this process. */
   readonly inheritedNofile: { readonly soft: bigint; readonly hard: bigint } | undefined;
   readonly seccomp: SeccompFilter | undefined;
 }
@@ -46,21 +46,21 @@ export interface SeccompFilter {
   /** SECCOMP_FILTER_FLAG_*. */
   readonly flags: number;
   /**
-   * Present if the kernel makes a listener, whose descriptor the runtime has to take (seccomp-listener.ts): from a process that is
-   * dumpable, where the runtime has no privileges (prepare-process.ts).
+   * Present if the filter has a listener: the kernel makes its descriptor in the process, and the runtime has to take it from there
+   * (container/seccomp/agent.ts). Without privileges the runtime can do so only if the process is dumpable (init/prepare-process.ts).
    */
   readonly listener: { readonly dumpable: boolean } | undefined;
 }
 
-/** Address of the word that is not 0 once the runtime has taken the listener's descriptor and handed it on. */
+/** Address of the word that becomes non-zero once the runtime has taken the listener's descriptor and passed it on. */
 export const HANDED_OVER_ADDRESS = 0x10_0000_0000;
 
 /**
- * The last program. That of init waits for `start`; then it does what must come last: limits that could keep anything else from working,
- * the seccomp filter, after which nothing but execve follows, and execve itself. If one of them fails, `start` gets the reply
- * on the connection it has made; the execve closes that connection.
+ * Plans the last program. Init waits for `start` in it. Then follow the steps that must come last: limits that could make other calls fail, the
+ * seccomp filter, and right after it the execve. If one of them fails, `start` gets the reply on its connection, which the execve
+ * closes.
  */
-export function execProgram(program: Program, process: Process, options: StartOptions): void {
+export function execProgram(program: Program, process: Process, options: ExecProgramOptions): void {
   program.quiet = true;
   const first = 3 + options.keepFds;
   if (options.listener !== undefined) waitForStart(program, options.listener, first);
@@ -78,7 +78,7 @@ export function execProgram(program: Program, process: Process, options: StartOp
 
 function waitForStart(program: Program, listener: Register, first: number): void {
   program.about("", "close all descriptors of the set-up");
-  // Whoever gets at a waiting init must find nothing of the host in it (CVE-2016-9962). EINVAL: it is in its place already.
+  // A waiting init must hold nothing of the host, in case somebody gets at it (CVE-2016-9962). EINVAL: the socket has this number already.
   program.do("dup3", [listener, first, O_CLOEXEC], { tolerate: ["EINVAL"], path: "the start socket" });
   program.do("close_range", [first + 1, 0xffffffff, 0]);
   program.about("", "wait for start");
@@ -87,18 +87,18 @@ function waitForStart(program: Program, listener: Register, first: number): void
 }
 
 /**
- * Lets a runtime without privileges reach the process, for what it has to do there when the filter is loaded: look at the
- * descriptors, take one, write to the memory (ptrace(2), access mode checking).
+ * Makes the process dumpable, so that a runtime without privileges can list its descriptors, take the listener's and write to its memory when
+ * the filter is loaded. ptrace(2), "Ptrace access mode checking"
  */
-export function becomeReachable(program: Program): void {
+export function becomeDumpable(program: Program): void {
   program.about("/linux/seccomp/listenerPath", "bring the process within reach of the caller");
   program.do("prctl", [PR_SET_DUMPABLE, 1, 0, 0, 0]);
 }
 
 /**
- * The filter decides about all system calls that follow, those of the stub too: any of them may be denied, or wait for the
- * listener that nobody has yet. So there is none between the filter and the execve; with a listener, the stub watches a word of
- * its memory, into which the runtime writes once the listener's descriptor is in the right hands.
+ * Loads the seccomp filter. It applies to the stub as well: any further system call may be denied, or may wait for a listener that nobody
+ * serves yet. So the stub makes none before the execve. If there is a listener, the stub polls a word of its memory, which the runtime
+ * sets once it has passed the listener's descriptor on.
  */
 function loadFilter(program: Program, seccomp: SeccompFilter, filter: Data): void {
   const load = () => {
@@ -117,7 +117,7 @@ function loadFilter(program: Program, seccomp: SeccompFilter, filter: Data): voi
   program.do("await", [word]);
 }
 
-/** `struct sock_fprog` and the filter that it points to. */
+/** A `struct sock_fprog` and the filter that it points to. */
 function filterProgram(program: Program, instructions: Uint8Array): Data {
   const header = data(new Uint8Array(sock_fprog.size));
   new DataView(header.bytes.buffer).setUint16(sock_fprog.len, instructions.length / 8, true);
@@ -125,7 +125,7 @@ function filterProgram(program: Program, instructions: Uint8Array): Data {
   return header;
 }
 
-function setRlimits(program: Program, process: Process, { inheritedNofile }: StartOptions): void {
+function setRlimits(program: Program, process: Process, { inheritedNofile }: ExecProgramOptions): void {
   const rlimits = process.rlimits ?? [];
   rlimits.forEach(({ type, soft, hard }, index) => {
     program.about(`/process/rlimits/${index}`, `set ${type}`);

@@ -1,6 +1,6 @@
 import { byteText } from "../../../bindings/abi/byte-text.ts";
 
-/** What execve(2) sees in the first bytes of a file: fs/binfmt_script.c and fs/binfmt_elf.c of the kernel, elf(5). */
+/** Format of a file by its first bytes, as execve(2) tells it: fs/binfmt_script.c and fs/binfmt_elf.c of the kernel, elf(5). */
 export type ExecutableFormat =
   /** The interpreter's path is byte text. */
   | { readonly kind: "script"; readonly interpreter: string }
@@ -12,17 +12,17 @@ export interface ElfHeader {
   readonly littleEndian: boolean;
   readonly type: number;
   readonly machine: number;
-  /** Where the table of program headers lies, and how long it is. */
+  /** The table of program headers in the file: its offset, the size of an entry and its length, in bytes. */
   readonly segments: { readonly offset: number; readonly entry: number; readonly length: number };
 }
 
-/** Range of a file. */
+/** A range of a file, in bytes. */
 export interface Range {
   readonly offset: number;
   readonly length: number;
 }
 
-/** How much the kernel reads of a file to tell its format: BINPRM_BUF_SIZE. */
+/** Number of bytes that the kernel reads of a file to tell its format: BINPRM_BUF_SIZE. */
 export const FORMAT_LENGTH = 256;
 
 export function executableFormat(begin: Uint8Array): ExecutableFormat {
@@ -32,7 +32,7 @@ export function executableFormat(begin: Uint8Array): ExecutableFormat {
   return header === undefined ? { kind: "unknown" } : { kind: "elf", header };
 }
 
-/** The first word of the line. Only blanks, tabs and NUL bytes end it: the carriage return of a CRLF belongs to it. */
+/** The interpreter: the first word after `#!`. Only spaces, tabs and NUL bytes end it, so the carriage return of a CRLF is part of it. */
 function interpreterOf(begin: Buffer): string {
   const [line = ""] = byteText(begin.subarray(2, FORMAT_LENGTH)).split("\n");
   return /^[ \t]*([^ \t\0]*)/.exec(line)?.[1] ?? "";
@@ -58,7 +58,7 @@ function elfHeader(begin: Buffer): ElfHeader | undefined {
   };
 }
 
-/** Where the path of the ELF interpreter stands, by the program headers; undefined for a static executable. */
+/** Range of the ELF interpreter's path, from the table of program headers; undefined for a static executable. */
 export function interpreterRange(
   { bits, littleEndian, segments }: ElfHeader,
   table: Uint8Array,
@@ -84,7 +84,7 @@ function reader(bytes: Buffer, littleEndian: boolean): (offset: number, width: 2
   };
 }
 
-/** Whether the file is a program, not an object file or a core dump: ET_EXEC or ET_DYN. */
+/** Whether the file can be executed (ET_EXEC or ET_DYN), unlike an object file or a core dump. */
 export function isProgram({ type }: ElfHeader): boolean {
   return type === 2 || type === 3;
 }
@@ -95,7 +95,7 @@ export function machineName({ bits, littleEndian, machine }: ElfHeader): string 
   return `machine ${machine} (${bits} bits, ${littleEndian ? "little" : "big"} endian)`;
 }
 
-/** EM_* of elf.h, by the names that people give the architectures of images. */
+/** EM_* of elf.h, by the usual names of image architectures. */
 const MACHINES: Readonly<Record<number, string>> = {
   3: "i386",
   8: "mips",
@@ -109,7 +109,7 @@ const MACHINES: Readonly<Record<number, string>> = {
   258: "loong64",
 };
 
-/** What this machine's kernel runs without an emulator. */
+/** The EM_* that this machine's kernel runs without an emulator. */
 export function hostMachine(architecture: string): {
   readonly name: string;
   readonly runs: readonly number[];

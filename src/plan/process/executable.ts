@@ -22,18 +22,18 @@ import type { Process } from "../../spec/types.ts";
 
 const POINTER = "/process/args/0";
 const X_OK = 1;
-/** What execvp(3) takes where the environment has no PATH. */
+/** The search path of execvp(3) for an environment without PATH. */
 const DEFAULT_PATH = "/bin:/usr/bin";
 
 interface Candidate {
   readonly path: string;
-  /** Indexes of the operations whose results say what the candidate is. */
+  /** Indexes of the operations that look at the candidate. */
   readonly stat: number;
   readonly mode: number;
   readonly access: number;
 }
 
-/** Looks at each file that args[0] may mean, as execvp(3) would: as the container's user, in the container. */
+/** Looks for the executable of args[0] as execvp(3) would, in the container and as its user. */
 export class ExecutableSearch {
   readonly #name: string;
   readonly #candidates: Candidate[] = [];
@@ -52,7 +52,7 @@ export class ExecutableSearch {
     }
   }
 
-  /** The path for execve. The words of the errors are runc's, which engines match (podman: exit codes 126 and 127). */
+  /** The path for execve. Throws errors in runc's words, which engines match (podman: exit codes 126 and 127). */
   choose({ results }: Reply): string {
     let unusual: RuntsError | undefined;
     for (const { path, stat, mode, access } of this.#candidates) {
@@ -76,10 +76,10 @@ export class ExecutableSearch {
   }
 }
 
-/** What says that a file is not there, or not for this user. */
+/** Errors of a file that doesn't exist or that this user may not reach. */
 const USUAL = [ENOENT, EACCES, ENOTDIR, ENAMETOOLONG, ELOOP];
 
-/** A file that can't be looked at for another reason, such as a broken disk, may well be the one that is meant. */
+/** The error of a file that can't be looked at for another reason, such as a broken disk: it may be the one to execute. */
 function unusualFailure(path: string, call: string, result = 0): RuntsError | undefined {
   if (result === 0 || USUAL.includes(-result)) return undefined;
   const errno = errnoName(-result);
@@ -90,6 +90,7 @@ function failure(message: string, errno: string, path: string): RuntsError {
   return new RuntsError(`${POINTER}: ${message}`, { operation: "execve", errno, path, pointer: POINTER });
 }
 
+/** The paths that execvp(3) would try for a name, in order. */
 export function candidatePaths(name: string, env: readonly string[]): string[] {
   if (name.includes("/")) return [name];
   if (name === "") return [];
@@ -98,7 +99,7 @@ export function candidatePaths(name: string, env: readonly string[]): string[] {
     .map((directory) => (directory === "" ? `./${name}` : `${directory}/${name}`));
 }
 
-/** The PATH that a name is looked for in, and whether the environment gives it. */
+/** The search path: PATH, if the environment has it (`given`), or execvp's default. */
 export function searchPath(env: readonly string[]): { readonly value: string; readonly given: boolean } {
   const path = env.findLast((entry) => entry.startsWith("PATH="))?.slice("PATH=".length);
   return { value: path ?? DEFAULT_PATH, given: path !== undefined };

@@ -13,16 +13,16 @@ import type { Process } from "../../spec/types.ts";
 import type { InitPlan } from "../init-plan.ts";
 import { OPEN_HOW_SIZE, openHow } from "../structs.ts";
 
-/** Whether a process asks for a label of a security module. */
+/** Whether a process has an AppArmor profile or an SELinux label. */
 export function wantsLabel({ apparmorProfile = "", selinuxLabel = "" }: Process): boolean {
   return apparmorProfile !== "" || selinuxLabel !== "";
 }
 
 /**
- * Sets the labels that the process takes at its execve, and with SELinux that of the keyring which is made for it. A process writes
- * them for itself, and fork(2) hands both on: so this is done before the clone, through the host's procfs, which the container has no
- * say in (CVE-2019-16884, CVE-2025-52881). No descriptor of that may be open where a process of the container can reach it: from
- * /proc/PID/fd/N, ".." leads to the host's files.
+ * Sets the labels that the process gets at its execve and, with SELinux, the label of its keyring. A process can only write its own, and
+ * fork(2) inherits them. So this happens before the clone, through the host's procfs, which the container can't influence (CVE-2019-16884,
+ * CVE-2025-52881). That procfs is closed again before a process of the container could reach its descriptor: from /proc/PID/fd/N, ".." leads to
+ * the host's files.
  */
 export function setExecLabels(program: Program, process: Process, makesKeyring: boolean): void {
   const { apparmorProfile = "", selinuxLabel = "" } = process;
@@ -40,20 +40,20 @@ export function setExecLabels(program: Program, process: Process, makesKeyring: 
   }
   if (selinuxLabel !== "") {
     program.about("/process/selinuxLabel", `set the SELinux label ${selinuxLabel}`);
-    // Or the container could not use its own keyring. Nothing else that is made before the execve is a key.
+    // Without keycreate the container couldn't use its own keyring, the only key that is made before the execve.
     for (const name of ["exec", ...(makesKeyring ? ["keycreate"] : [])])
       write(program, openAttribute(program, procfs, name, []), selinuxLabel, name);
   }
   program.do("close", [procfs]);
 }
 
-/** The annotation of crun by which podman asks for another option than `context` to label a container's file systems with. */
+/** crun's annotation, by which podman chooses another option than `context` to label a container's file systems. */
 const CONTEXT_TYPE = "run.oci.mount_context_type";
 
-/** mount(8): `context` labels all files for good, the others leave them to be labelled anew, as systemd in a container does. */
+/** mount(8). `context` fixes the labels of all files; with the others they can be relabelled, as systemd in a container does. */
 const CONTEXT_OPTIONS: readonly string[] = ["context", "fscontext", "defcontext", "rootcontext"];
 
-/** The option of a new file system with linux.mountLabel, as far as the host has it; empty for none. */
+/** The mount option that applies linux.mountLabel to a new file system; empty without a label or without SELinux. */
 export function contextOption({ config, facts }: Pick<InitPlan, "config" | "facts">): string {
   if (facts.mountLabel === "") return "";
   const option = config.annotations?.[CONTEXT_TYPE] ?? "context";
@@ -63,14 +63,14 @@ export function contextOption({ config, facts }: Pick<InitPlan, "config" | "fact
   throw new RuntsError(message, { operation: "mount", errno: "EINVAL", path: option, pointer });
 }
 
-/** Gives a directory of a new mount the label of linux.mountLabel, where its file system takes no context when it is mounted. */
+/** Labels the root of a new mount with linux.mountLabel, for a file system that takes no context when it is mounted. */
 export function labelDirectory(program: Program, mount: Register, label: string): void {
   const directory = program.call("openat", [mount, ".", O_DIRECTORY | O_CLOEXEC, 0]);
   labelFile(program, directory, label);
   program.do("close", [directory]);
 }
 
-/** selinux(8): the context of a file is an extended attribute. */
+/** Sets the SELinux context of a file, which is an extended attribute: selinux(8). */
 export function labelFile(
   program: Program,
   file: Register,

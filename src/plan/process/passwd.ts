@@ -10,8 +10,8 @@ import type { Program, Register, Reply } from "../../../bindings/stub/program.ts
 import { OPEN_HOW_SIZE, openHow } from "../structs.ts";
 
 /**
- * Opens the container's /etc/passwd, for HOME, if it has one. The container's author decides what it is: a fifo must not hold the
- * runtime up, and a terminal not become that of the process.
+ * Opens the container's /etc/passwd, if it has one, for HOME. The container's author decides what kind of file it is. So a FIFO must not
+ * block the runtime, and a terminal must not become the process's controlling one.
  */
 export function openPasswd(program: Program, root: Register): Register {
   program.about("/process/env", "open /etc/passwd for HOME");
@@ -21,8 +21,8 @@ export function openPasswd(program: Program, root: Register): Register {
 }
 
 /**
- * Reads on in a file that may not be open. What comes back turns the reply into byte text, empty at the end: a part may end within a
- * character.
+ * Reads up to `length` bytes from the current offset of a file that may not be open. The returned function takes the bytes from the reply as
+ * byte text, since they may end within a character; it is empty at the end of the file.
  */
 export function readByteText(program: Program, file: Register, length: number): (reply: Reply) => string {
   const content = program.output(length);
@@ -35,7 +35,7 @@ export function readByteText(program: Program, file: Register, length: number): 
   };
 }
 
-/** The home directory of a user in passwd(5) format, both as byte text; "/" where the user isn't there, as all peers do. */
+/** The home directory of a user, from the text of a passwd(5) file; "/" for an unknown user, as in runc and crun. Both are byte text. */
 export function homeOf(passwd: string, uid: number): string {
   for (const line of passwd.split("\n")) {
     const fields = line.split(":");

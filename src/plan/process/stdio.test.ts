@@ -1,15 +1,15 @@
 import { expect, it } from "vitest";
 import { only, statx, summary, testPlan } from "../plan.test-support.ts";
-import { giveStdio, openContainerNull, replaceNulls } from "./stdio.ts";
+import { chownStdio, openContainerNull, replaceNulls } from "./stdio.ts";
 
 const CHARACTER_DEVICE = 0o020_666;
 const BLOCK_DEVICE = 0o060_666;
 const FILE = 0o100_600;
 
-it("giveStdio: the container's user becomes the owner of those that are listed", () => {
+it("chownStdio: the container's user becomes the owner of those that are listed", () => {
   const { program } = testPlan({});
   const process = { cwd: "/", args: ["sh"], user: { uid: 1000 } };
-  giveStdio(program, process, { nulls: [0], chown: [1] });
+  chownStdio(program, process, { nulls: [0], chown: [1] });
   expect(program.operations).toMatchObject([{ call: "fchown", args: [1, 1000, -1] }]);
 });
 

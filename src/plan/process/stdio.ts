@@ -13,30 +13,31 @@ import type { Program, Register, Reply } from "../../../bindings/stub/program.ts
 import type { Process } from "../../spec/types.ts";
 import { isDeviceNode, OPEN_HOW_SIZE, openHow } from "../structs.ts";
 
-/** Descriptors of standard input, output and error. */
+/** Descriptors that become standard input, output and error. */
 export type StandardStreams = readonly [number, number, number];
 
 export interface StdioFacts {
-  /** Descriptors of 0 to 2 that are the host's /dev/null: the container gets its own instead. */
+  /** Those of 0 to 2 that are the host's /dev/null; the container gets its own instead. */
   readonly nulls: readonly number[];
-  /** Descriptors of 0 to 2 whose owner becomes the container's user, so that it can open them again by /proc/self/fd. */
+  /** Those of 0 to 2 whose owner becomes the container's user, so that it can reopen them by /proc/self/fd. */
   readonly chown: readonly number[];
 }
 
 /**
- * The caller's standard streams may be a terminal, into which whoever has it can type (TIOCSTI, ioctl_tty(2)). Until the container's own takes
- * their places, the channel does, which the clone has anyhow: no other file may get one of these numbers.
+ * Replaces the caller's standard streams in a process that will have a terminal. They may be the caller's terminal, and whoever has that can
+ * type into it (TIOCSTI, ioctl_tty(2)). Until the container's terminal replaces them, 0 to 2 are copies of the channel, which the clone has
+ * anyway, so that no other file gets these numbers.
  */
 export function keepStreamsOutside(program: Program, channel: number): void {
   program.about("/process/terminal", "keep the standard streams of the caller outside");
   for (const fd of [0, 1, 2]) program.do("dup3", [channel, fd, 0], { path: `standard stream ${fd}` });
 }
 
-/** Gives the standard streams to the container's user, while the process still has the right to. */
-export function giveStdio(program: Program, process: Process, { chown }: StdioFacts): void {
+/** Makes the container's user the owner of the standard streams, while the process still may. */
+export function chownStdio(program: Program, process: Process, { chown }: StdioFacts): void {
   const uid = process.user?.uid ?? 0;
   program.about("/process/user/uid", "give the standard streams to the user");
-  // A file system that is read-only, has no owners, or an owner that the user namespace doesn't map, keeps what it has.
+  // The owner stays if the file system is read-only or has no owners, or if the user namespace doesn't map the present one.
   for (const fd of chown) {
     program.do("fchown", [fd, uid, -1], {
       tolerate: ["EINVAL", "EPERM", "EROFS"],
@@ -45,16 +46,16 @@ export function giveStdio(program: Program, process: Process, { chown }: StdioFa
   }
 }
 
-/** The container's /dev/null, open. */
+/** The container's opened /dev/null. */
 export interface ContainerNull {
   readonly fd: Register;
-  /** Whether it is the null device: to be asked of the reply to the program that has opened it. */
+  /** Whether it is the null device, from the reply to the program that opened it. */
   readonly isNull: (reply: Reply) => boolean;
 }
 
 /**
- * Opens the container's /dev/null, which may be a symbolic link to any file, or another device: with the rights of the process
- * that gets it, so once its credentials are assumed, and looks at what is open then. Undefined where no stream is to be replaced.
+ * Opens the container's /dev/null, and asks what was opened: the path may be a symbolic link to any file, or another device. Call it after
+ * assumeCredentials, so that it is opened with the permissions of the process that gets it. Undefined if no stream is to be replaced.
  */
 export function openContainerNull(
   program: Program,
@@ -75,7 +76,7 @@ export function openContainerNull(
   };
 }
 
-/** Puts it in the place of the host's. Where it is none, the host's stays, and this one is closed at execve. */
+/** Replaces the host's /dev/null by the container's. If that isn't the null device, don't call this: it is closed at execve. */
 export function replaceNulls(program: Program, { fd }: ContainerNull, { nulls }: StdioFacts): void {
   program.about("/process", "make /dev/null of the container the standard stream");
   for (const stream of nulls) program.do("dup3", [fd, stream, 0], { path: `standard stream ${stream}` });

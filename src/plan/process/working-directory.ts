@@ -3,7 +3,7 @@ import { RuntsError } from "../../errors.ts";
 import type { Process } from "../../spec/types.ts";
 import { cleanPath, openInRoot, openOrCreate } from "../rootfs-paths.ts";
 
-/** Makes the working directory of init where it is missing, as runc and crun do, also in what is read-only afterwards. */
+/** Creates a missing working directory for init, as runc and crun do, before mounts become read-only. */
 export function makeWorkingDirectory(program: Program, root: Register, process: Process): void {
   program.about("/process/cwd", `make the working directory ${process.cwd}`);
   openOrCreate(program, root, process.cwd, "directory");
@@ -12,15 +12,15 @@ export function makeWorkingDirectory(program: Program, root: Register, process: 
 /** Enters the working directory while the process is still root. */
 export function enterWorkingDirectory(program: Program, root: Register, process: Process): Register {
   program.about("/process/cwd", `change to the working directory ${process.cwd}`);
-  // chdir would follow a link of procfs, to wherever its descriptor leads.
+  // Fails for a magic link of procfs: chdir would follow it to wherever its descriptor leads.
   openInRoot(program, root, process.cwd);
-  // A directory that only root may enter is fine, as it is for the peers; one that only the user may enter comes later.
+  // Root may enter directories that the user may not; runc and crun allow that, too. verifyWorkingDirectory tries the others as the user.
   return program.call("chdir", [cleanPath(process.cwd)], { tolerate: ["EACCES"] });
 }
 
 /**
- * Enters the working directory as the user where root could not, and asks the kernel for its path: a directory outside of the
- * container's root has none (CVE-2024-21626).
+ * Enters the working directory as the user if root could not, and asks the kernel for its path. The returned check fails if the directory is
+ * outside of the container's root, where it has no path (CVE-2024-21626).
  */
 export function verifyWorkingDirectory(
   program: Program,
