@@ -67,7 +67,7 @@ if (IS_RUNTS) {
 
   spec(
     "run, runts warm was called with signals ignored: the runtime ignores those of a cold start, and no others",
-    "promise: README.md",
+    "promise: docs/warm-start.md",
     async (sandbox, context) => {
       const directory = installation(sandbox, context);
       const ignoring = ["-c", 'trap "" HUP INT USR1; exec "$@"', "sh", join(directory, "runts"), "warm"];

@@ -1,0 +1,73 @@
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { describe, expect, test } from "vitest";
+
+/** The documents name files, link to pages and to headings: all of these have to exist. */
+
+const root = join(import.meta.dirname, "..");
+
+/** All files of the repository, by their paths in it. */
+const files = ["bindings", "docs", "examples", "scripts", "spec-tests", "src"]
+  .flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).map((path) => join(folder, path)),
+  )
+  .concat(readdirSync(root));
+const documents = files.filter((path) => path.endsWith(".md") && !path.includes("node_modules")).sort();
+
+/** A path of this repository, from its root or from the folder of the document. */
+const PATH = /^(?:\.\.?\/)*(?:[\w.*-]+\/)+[\w.*-]*\.(?:ts|mjs|mts|c|h|cil|md|sh|py|svg)$/;
+
+/** `*` stands for any part of a name. */
+function isThere(path: string): boolean {
+  const pattern = path.replace(/[.+?^${}()|[\]\\]/g, "\\$&").replaceAll("*", "[^/]*");
+  return files.some((file) => new RegExp(`^${pattern}$`).test(file));
+}
+
+/** GitHub's name of a heading. */
+function anchor(heading: string): string {
+  return heading
+    .toLowerCase()
+    .replace(/\[([^\]]*)\]\([^)]*\)/g, "$1")
+    .replace(/[^\w\- ]/g, "")
+    .replaceAll(" ", "-");
+}
+
+function headings(path: string): string[] {
+  return [...readFileSync(path, "utf8").matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) => anchor(heading));
+}
+
+/** Text without blocks of code, which may show what other machines have. */
+function prose(document: string): string {
+  return readFileSync(join(root, document), "utf8").replace(/^```[\s\S]*?^```$/gm, "");
+}
+
+function leadsNowhere(folder: string, target: string): boolean {
+  const [path = "", heading] = target.split("#");
+  const file = join(folder, decodeURI(path));
+  if (!existsSync(file)) return true;
+  if (heading === undefined) return false;
+  return !headings(statSync(file).isDirectory() ? join(file, "README.md") : file).includes(heading);
+}
+
+describe.each(documents)("%s", (document) => {
+  const folder = join(root, dirname(document));
+
+  test("files that it names exist", () => {
+    const named = [...prose(document).matchAll(/`([^`\s]+)`/g)].map(([, path = ""]) => path);
+    const missing = named
+      .filter((path) => PATH.test(path) && !path.startsWith("dist"))
+      .filter((path) => !isThere(path) && !isThere(join(dirname(document), path)));
+    expect(missing).toEqual([]);
+  });
+
+  test("its links lead somewhere", () => {
+    const own = join(root, document);
+    const links = [...prose(document).matchAll(/\]\(([^)\s]+)\)/g)].map(([, target = ""]) => target);
+    const local = links.filter((target) => !/^[a-z]+:/.test(target));
+    expect(
+      local.filter((target) =>
+        target.startsWith("#") ? !headings(own).includes(target.slice(1)) : leadsNowhere(folder, target),
+      ),
+    ).toEqual([]);
+  });
+});
