@@ -26,15 +26,9 @@ import {
 } from "./criu/session.ts";
 import { standardStreams } from "./criu/streams.ts";
 import { deleteContainer } from "./delete.ts";
-import { type ContainerLock, lockContainer, lockMounts } from "./record/lock.ts";
-import {
-  checkId,
-  containerDirectory,
-  doesNotExist,
-  type SavedState,
-  tryReadState,
-} from "./record/saved-state.ts";
-import { statusOf } from "./record/status.ts";
+import { lockMounts, withLockedContainer } from "./record/lock.ts";
+import { checkId, containerDirectory, type SavedState } from "./record/saved-state.ts";
+import type { Status } from "./record/status.ts";
 
 /**
  * Saves the state of all processes of a container to image files, by criu. The container ends with it and is deleted, unless it
@@ -45,30 +39,25 @@ export function checkpointContainer(context: GlobalOptions, options: CheckpointO
   checkId(id);
   checkStatusFd(options);
   warnUnprivileged(context, "checkpoint");
-  const directory = containerDirectory(context.root, id);
-  const mountsLock = lockMounts(directory, id);
-  let lock: ContainerLock | undefined;
+  const mountsLock = lockMounts(containerDirectory(context.root, id), id);
   try {
-    lock = lockContainer(directory, id);
-    const saved = lock && tryReadState(directory);
-    if (saved === undefined) throw doesNotExist(id);
-    checkStatus(directory, saved);
-    checkParent(options);
-    dump(context, directory, saved, options);
+    withLockedContainer(context, id, ({ directory, saved, status }) => {
+      checkStatus(id, status);
+      checkParent(options);
+      dump(context, directory, saved, options);
+    });
   } finally {
-    lock?.release();
     mountsLock?.release();
   }
   if (!options.leaveRunning && !options.preDump) deleteContainer(context, id, { force: true });
 }
 
 /** The words are runc's. */
-function checkStatus(directory: string, saved: SavedState): void {
-  const status = statusOf(directory, saved);
+function checkStatus(id: string, status: Status): void {
   if (status === "running" || status === "paused") return;
   throw new RuntsError(`container cannot be checkpointed in ${status} state`, {
     operation: "checkpoint",
-    path: saved.id,
+    path: id,
   });
 }
 

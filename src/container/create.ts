@@ -38,7 +38,7 @@ import { withMountHint } from "./create/mount-target.ts";
 import { type OptionalFeatures, prepareOptionalFeatures } from "./create/optional-parts.ts";
 import { writePidFile } from "./create/pid-file.ts";
 import { undoAll } from "./create/undo.ts";
-import { awaitClosed, withCgroupHint, withExecHint } from "./process/exec-result.ts";
+import { awaitLastProgram, withCgroupHint, withExecHint } from "./process/exec-result.ts";
 import { startTimeOf } from "./process/process-status.ts";
 import { inNetworkOfInit } from "./process/start-socket.ts";
 import { type ContainerLock, lockContainer } from "./record/lock.ts";
@@ -222,7 +222,7 @@ class Creation {
     pidfd?.send(this.#saved.pid, "standard");
     if (this.#options.pidFile !== undefined) writePidFile(this.#options.pidFile, this.#saved.pid);
     // Init closes it, with all other descriptors of the set-up, right before it waits for `start`.
-    awaitClosed(pending.channel.descriptor, last);
+    awaitLastProgram(pending.channel.descriptor, last);
     pending.channel.close();
     this.#change({ creator: null, lastOperations: describeOperations(last) });
     writeState(this.#directory, this.#saved);

@@ -1,4 +1,3 @@
-import { existsSync } from "../../bindings/linux/files.ts";
 import { killCgroup, removeCgroup } from "../cgroup/remove.ts";
 import { removeScope, type SavedScope } from "../cgroup/systemd/scope.ts";
 import { RuntsError } from "../errors.ts";
@@ -10,21 +9,14 @@ import { removeHostMount } from "./create/host-mount.ts";
 import { runHooksToTheEnd } from "./hooks/hooks.ts";
 import { killInit } from "./process/init-process.ts";
 import { killFromDamagedState } from "./record/damaged.ts";
-import { lockContainer } from "./record/lock.ts";
+import { type LockedContainer, withLockedContainer } from "./record/lock.ts";
 import { hookState } from "./record/oci-state.ts";
-import {
-  checkId,
-  containerDirectory,
-  doesNotExist,
-  removeContainerDirectory,
-  type SavedState,
-  tryReadState,
-} from "./record/saved-state.ts";
-import { findContainerIn, type Status, statusOf } from "./record/status.ts";
+import { removeContainerDirectory, type SavedState } from "./record/saved-state.ts";
+import { findContainerIn, type Status } from "./record/status.ts";
 
 export interface DeleteOptions {
   readonly force: boolean;
-  /** The container that is meant: once it is gone, somebody may have made another one with its id, which stays. */
+  /** The container to delete: once it is gone, somebody may have made another one with its id, which stays. */
   readonly only?: SavedState;
 }
 
@@ -34,27 +26,17 @@ export interface DeleteOptions {
  * first, and an unknown id is no error.
  */
 export function deleteContainer(context: GlobalOptions, id: string, { force, only }: DeleteOptions): void {
-  checkId(id);
-  const directory = containerDirectory(context.root, id);
-  const lock = existsSync(directory) ? lockContainer(directory, id) : undefined;
-  if (lock === undefined) {
-    if (force) return;
-    throw doesNotExist(id);
-  }
-  try {
-    const saved = readOrEnd(context, id, directory, force);
-    if (saved === undefined && !force) throw doesNotExist(id);
-    if (saved === undefined) {
-      removeContainerDirectory(directory);
-      return;
-    }
+  const deleteLocked = ({ directory, saved, status }: LockedContainer) => {
     if (only !== undefined && (saved.pid !== only.pid || saved.startTime !== only.startTime)) return;
-    const status = statusOf(directory, saved);
     checkDeletable(id, status, force);
     destroy(context, directory, saved, { status, force });
-  } finally {
-    lock.release();
-  }
+  };
+  withLockedContainer(context, id, deleteLocked, {
+    ...(force && {
+      missing: () => undefined,
+      damaged: (directory, damage) => destroyDamaged(context, id, directory, damage),
+    }),
+  });
 }
 
 /**
@@ -67,7 +49,7 @@ export function destroy(
   saved: SavedState,
   { status, force }: { readonly status: Status; readonly force: boolean },
 ): void {
-  // Of a create that was cut short, init may still wait for its start.
+  // If a create was cut short, its init may still wait for `start`.
   const hadEnded = status === "stopped" && saved.creator === null;
   if (!hadEnded) end(saved);
   if (saved.scope !== undefined) removeUnit(context, saved.scope, saved.cgroup);
@@ -80,17 +62,19 @@ export function destroy(
   runPoststop?.();
 }
 
-/** A damaged record keeps nobody from deleting the container by force: what can be told of it is ended and removed here. */
-function readOrEnd(context: GlobalOptions, id: string, directory: string, force: boolean) {
-  try {
-    return tryReadState(directory);
-  } catch (error) {
-    if (!force || !(error instanceof RuntsError)) throw error;
-    context.log.warn(`${error.message}; no poststop hooks are run`);
+/** Ends and removes as much of a container as is known without its record (`damage` is undefined), or with a damaged one. */
+function destroyDamaged(
+  context: GlobalOptions,
+  id: string,
+  directory: string,
+  damage: RuntsError | undefined,
+): void {
+  if (damage !== undefined) {
+    context.log.warn(`${damage.message}; no poststop hooks are run`);
     const cgroup = killFromDamagedState(context, id, directory);
     if (cgroup !== "") removeCgroup(cgroup);
-    return undefined;
   }
+  removeContainerDirectory(directory);
 }
 
 function checkDeletable(id: string, status: Status, force: boolean): void {
@@ -112,7 +96,7 @@ function end(saved: SavedState): void {
   });
 }
 
-/** Since its container has ended, a cgroup may have become that of another one, as a whole or in part. */
+/** Since the container has ended, another one may have got its cgroup, as a whole or in part. */
 function isUnshared({ root, log }: GlobalOptions, { id, cgroup }: SavedState): boolean {
   const other = findContainerIn(root, cgroup, id);
   if (other === undefined) return true;

@@ -15,7 +15,7 @@ import type { GlobalOptions } from "./context.ts";
 import { writePidFile } from "./create/pid-file.ts";
 import { type ContainerJoiner, openJoiner } from "./join/join.ts";
 import { completedProcess, type ExecOverrides, overriddenProcess } from "./join/process-overrides.ts";
-import { awaitClosed, checkHasExecuted, withCgroupHint, withExecHint } from "./process/exec-result.ts";
+import { awaitLastProgram, checkHasExecuted, withCgroupHint, withExecHint } from "./process/exec-result.ts";
 import { openInit } from "./process/init-process.ts";
 import { readSavedState, type SavedState } from "./record/saved-state.ts";
 import { statusOf } from "./record/status.ts";
@@ -180,7 +180,7 @@ function enterBy(
     }
     const connection = pending.channel.descriptor;
     agent?.handOver({ pid, connection, saved, status: "running" });
-    awaitClosed(connection, last);
+    awaitLastProgram(connection, last);
     checkHasExecuted(pid, () => config);
     return pid;
   } catch (error) {

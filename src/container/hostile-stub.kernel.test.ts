@@ -11,7 +11,7 @@ import type { Process } from "../spec/types.ts";
 import { inspectCaller } from "./caller/caller.ts";
 import { applyHostLimits } from "./caller/credentials.ts";
 import { HostileStubs, Puppet, replyBytes, sendRaw } from "./hostile-stub.test-support.ts";
-import { awaitClosed } from "./process/exec-result.ts";
+import { awaitLastProgram } from "./process/exec-result.ts";
 
 /**
  * The whole way of `exec`, from the stub to the execve, with somebody else in the place of the stub and its clone: nothing is done to any
@@ -150,7 +150,7 @@ function exec(spawned: (pid: number) => void): void {
         applyHostLimits(pid, process, caller);
       },
     });
-    awaitClosed(pending.channel.descriptor, last);
+    awaitLastProgram(pending.channel.descriptor, last);
   } catch (error) {
     if (child !== 0) killAndReap(child);
     throw error;

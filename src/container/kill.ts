@@ -19,8 +19,8 @@ import { killCgroup } from "../cgroup/remove.ts";
 import { RuntsError } from "../errors.ts";
 import type { GlobalOptions } from "./context.ts";
 import { openInit } from "./process/init-process.ts";
-import { lockContainer } from "./record/lock.ts";
-import { readSavedState, type SavedState, tryReadState } from "./record/saved-state.ts";
+import { type LockedContainer, withLockedContainer } from "./record/lock.ts";
+import { readSavedState, type SavedState } from "./record/saved-state.ts";
 import { findContainerIn, statusOf } from "./record/status.ts";
 
 /**
@@ -40,7 +40,7 @@ export function killContainer(
   const pidfd =
     status === "stopped" || status === "creating" ? undefined : openInit(saved.pid, saved.startTime);
   if (pidfd === undefined) {
-    const killed = number === SIGKILL && status === "stopped" && killOthers(root, directory, saved);
+    const killed = number === SIGKILL && status === "stopped" && killOthers(root, saved);
     if (!killed && !all) throw notRunning(id);
     return;
   }
@@ -63,19 +63,16 @@ export function killContainer(
  * Returns whether there were any. If another container is in the cgroup now, it is left alone, as at delete. The lock keeps this container
  * from being deleted, and its cgroup from being made anew, meanwhile.
  */
-function killOthers(root: string, directory: string, { id, cgroup, pid, startTime }: SavedState): boolean {
+function killOthers(root: string, { id, cgroup, pid, startTime }: SavedState): boolean {
   if (cgroup === "" || !hasEvent(cgroup, "populated 1")) return false;
-  const lock = lockContainer(directory, id);
-  if (lock === undefined) return false;
-  try {
-    const now = tryReadState(directory);
-    if (now?.pid !== pid || now.startTime !== startTime) return false;
+  const killLocked = ({ saved: now }: LockedContainer) => {
+    if (now.pid !== pid || now.startTime !== startTime) return false;
     if (findContainerIn(root, cgroup, id) !== undefined) return false;
     killCgroup(cgroup);
     return true;
-  } finally {
-    lock.release();
-  }
+  };
+  const isGone = () => false;
+  return withLockedContainer({ root }, id, killLocked, { missing: isGone, damaged: isGone });
 }
 
 /** The words that containerd's shim takes for "it is gone already". */

@@ -1,4 +1,3 @@
-import { errnoMessage, errnoName } from "../../../bindings/abi/errno.ts";
 import { CLONE_NEWUSER } from "../../../bindings/abi/sched.ts";
 import { SIGKILL } from "../../../bindings/abi/signal.ts";
 import { trySyscall } from "../../../bindings/ffi/syscall.ts";
@@ -8,9 +7,9 @@ import { pidfdOpen } from "../../../bindings/linux/pidfd.ts";
 import { waitReadable } from "../../../bindings/linux/poll.ts";
 import { END_TIMEOUT_MS, killAndReap } from "../../../bindings/linux/reap.ts";
 import type { StubChannel } from "../../../bindings/stub/client.ts";
-import { type Program, pathOf } from "../../../bindings/stub/program.ts";
+import type { Program } from "../../../bindings/stub/program.ts";
 import { allowsSetgroups } from "../../init/id-mappings.ts";
-import { operationError, receiveReply } from "../../init/run-program.ts";
+import { receiveReply } from "../../init/run-program.ts";
 import { type PendingInit, spawnInit } from "../../init/spawn-init.ts";
 import { takeStreams } from "../../init/standard-streams.ts";
 import { becomeRootOf } from "../../plan/namespaces.ts";
@@ -19,7 +18,7 @@ import type { Hook } from "../../spec/types.ts";
 import { type Caller, inheritedNofile, inspectCaller } from "../caller/caller.ts";
 import { type CgroupEntry, openJoinCgroup } from "../join/cgroup.ts";
 import { differingNamespaces } from "../join/namespaces.ts";
-import { readFailure } from "../process/exec-result.ts";
+import { lastProgramFailure } from "../process/exec-result.ts";
 import { reapChild } from "../process/exit-status.ts";
 
 /** The container in whose namespaces and cgroup a hook runs, as its root. */
@@ -66,7 +65,7 @@ export function runHookProcess(process: HookProcess, run: HookRun): string | und
     const last = process.lead(pending, run, (spawned) => {
       pid = spawned;
     });
-    const failure = awaitExecution(pending.channel, last);
+    const failure = lastProgramFailure(pending.channel.descriptor, last);
     if (failure !== undefined) return failure;
     const reason = awaitEnd(pid, run.hook, started);
     pid = 0;
@@ -151,15 +150,6 @@ function lead(channel: StubChannel, { hook, stdio }: HookRun, { cwd, container }
   receiveReply(channel, program);
   channel.send(last);
   return last;
-}
-
-/** Waits for its execve; returns the reason if it doesn't get there. */
-function awaitExecution(channel: StubChannel, { operations, descriptors }: Program): string | undefined {
-  const failed = readFailure(channel.descriptor, descriptors.length + operations.length);
-  if (failed === undefined) return undefined;
-  const operation = operations[failed.index - descriptors.length];
-  if (operation === undefined || operation.call === "execve") return errnoMessage(errnoName(failed.errno));
-  return operationError({ ...operation, path: pathOf(operation) }, failed.errno).message;
 }
 
 function awaitEnd(pid: number, { timeout }: Hook, started: number): string | undefined {

@@ -1,3 +1,4 @@
+import { errnoMessage, errnoName } from "../../../bindings/abi/errno.ts";
 import { MSG_WAITALL } from "../../../bindings/abi/socket.ts";
 import { syscall } from "../../../bindings/ffi/syscall.ts";
 import { mountsOf } from "../../../bindings/linux/mount-info.ts";
@@ -18,12 +19,13 @@ import { operationError } from "../../init/run-program.ts";
 import { wantsLabel } from "../../plan/process/labels.ts";
 import type { Config, Process } from "../../spec/types.ts";
 import { explainTransition } from "../caller/label-failure.ts";
+import type { ExecOperation } from "../record/saved-state.ts";
 import { processStat } from "./process-status.ts";
 
 /** How long the last program of a process may take until its execve. */
 const EXEC_TIMEOUT_MS = 60_000;
 
-/** What the stub says of a last program that failed. */
+/** The stub's answer to a last program that failed. */
 export interface ProgramFailure {
   /** Index of the operation, those that take descriptors included. */
   readonly index: number;
@@ -31,8 +33,9 @@ export interface ProgramFailure {
 }
 
 /**
- * The reply that the stub sends when its last program, of so many operations, fails (struct reply of stub.c); nothing if it succeeds. The
- * process is in the container by now, and may say anything.
+ * Waits until the last program of a process, of so many operations, has ended. Returns undefined if it succeeded: then the connection
+ * closes without a word. If it failed, the stub sends a reply (struct reply of stub.c). The process is in the container by now, and may
+ * say anything.
  */
 export function readFailure(connection: number, operations: number): ProgramFailure | undefined {
   if (!waitReadable(connection, EXEC_TIMEOUT_MS)) {
@@ -49,7 +52,7 @@ export function readFailure(connection: number, operations: number): ProgramFail
   return { index: ran - 1, errno };
 }
 
-/** So many bytes, or those that come until the stream ends. */
+/** Receives so many bytes, or fewer if the stream ends. */
 function receive(connection: number, length: number): Uint8Array {
   const bytes = new Uint8Array(length);
   const count = syscall("recvfrom", [connection, bytes, length, MSG_WAITALL, null, null], ["init"]);
@@ -72,17 +75,49 @@ function noReply(): RuntsError {
   });
 }
 
-/** Waits until the last program of a process closes the channel; throws what fails in it instead. */
-export function awaitClosed(channel: number, { operations, descriptors }: Program): void {
-  const failed = readFailure(channel, descriptors.length + operations.length);
-  if (failed === undefined) return;
-  const operation = operations[failed.index - descriptors.length];
-  throw operationError(operation && { ...operation, path: pathOf(operation) }, failed.errno);
+/** Waits until the last program of a process closes the connection. Throws an error that names the operation, if one fails. */
+export function awaitLastProgram(connection: number, program: Program): void {
+  const failed = failedOperation(connection, program);
+  if (failed !== undefined) throw operationError(failed.operation, failed.errno);
 }
 
 /**
- * Throws if a process has ended without having executed its program: its channel was closed by that, and not by the execve. The
- * kernel clears the flag before it closes descriptors (begin_new_exec of fs/exec.c). One that is gone altogether has run, as a rule.
+ * Like awaitLastProgram, for init's last program, which `create` has sent and described in the record. Returns the error, if an operation
+ * fails.
+ */
+export function awaitSavedProgram(
+  connection: number,
+  described: readonly ExecOperation[],
+): RuntsError | undefined {
+  // The last of them is the execve.
+  const count = (described.at(-1)?.index ?? -1) + 1;
+  const failed = readFailure(connection, count);
+  if (failed === undefined) return undefined;
+  const operation = described.find(({ index }) => index === failed.index);
+  return operationError(operation ?? UNKNOWN_OPERATION, failed.errno);
+}
+
+const UNKNOWN_OPERATION = { call: "execve", pointer: "/process", purpose: "start the program", path: "" };
+
+/** Like awaitLastProgram, but returns the reason: of a failed execve the errno's text alone, since the caller names the program. */
+export function lastProgramFailure(connection: number, program: Program): string | undefined {
+  const failed = failedOperation(connection, program);
+  if (failed === undefined) return undefined;
+  const { operation, errno } = failed;
+  if (operation === undefined || operation.call === "execve") return errnoMessage(errnoName(errno));
+  return operationError(operation, errno).message;
+}
+
+function failedOperation(connection: number, { operations, descriptors }: Program) {
+  const failed = readFailure(connection, descriptors.length + operations.length);
+  if (failed === undefined) return undefined;
+  const operation = operations[failed.index - descriptors.length];
+  return { operation: operation && { ...operation, path: pathOf(operation) }, errno: failed.errno };
+}
+
+/**
+ * Throws if a process has ended without having executed its program: its end closed the connection, not the execve. The kernel clears
+ * the flag before it closes descriptors (begin_new_exec of fs/exec.c). A process that is gone altogether has run its program, as a rule.
  */
 export function checkHasExecuted(pid: number, config: () => Config): void {
   if (processStat(pid)?.hasNotExecuted !== true) return;
@@ -96,14 +131,14 @@ export function checkHasExecuted(pid: number, config: () => Config): void {
   });
 }
 
-/** A process whose execve has failed, and that waits for the end of its channel. */
+/** A process whose execve has failed. It waits until its channel closes. */
 export interface FailedProcess {
   readonly pid: number;
   readonly channel: number;
   readonly process: Process | undefined;
 }
 
-/** The error with what the container's files, or its labels, say of the reason, if it is one of the program's execve; else the same error. */
+/** Adds the reason to the error of a failed execve, if the container's files or the labels tell it. Returns other errors as they are. */
 export function withExecHint(error: unknown, failed: FailedProcess): unknown {
   const { pid, channel, process } = failed;
   if (!(error instanceof RuntsError) || error.operation !== "execve" || process === undefined) return error;
@@ -112,7 +147,7 @@ export function withExecHint(error: unknown, failed: FailedProcess): unknown {
   return reason !== error || !wantsLabel(process) ? reason : explainTransition(error, process);
 }
 
-/** A clone that the kernel has refused, in terms of the cgroup that it was for. */
+/** Adds the reason to the error of a clone that the kernel refused, if its cgroup tells it. Returns other errors as they are. */
 export function withCgroupHint(error: unknown, cgroup: () => string | undefined): unknown {
   if (!(error instanceof RuntsError) || error.errno !== "EBUSY") return error;
   const directory = cgroup();

@@ -18,17 +18,18 @@ export interface ContainerLock {
 }
 
 /**
- * Operations on one container exclude each other: each holds a lock, flock(2), on the container's directory. It ends with the
- * process, however that ends. Returns undefined if there is no such directory, or none any more once it is locked.
+ * Locks a container by its directory, flock(2): operations on one container exclude each other. The lock ends with the process, however
+ * that ends. Returns undefined if there is no such directory, or if it is gone by the time that it is locked.
  */
 export function lockContainer(directory: string, id: string): ContainerLock | undefined {
   return lock(directory, O_DIRECTORY, id);
 }
 
 /**
- * Changes of a running container's mounts exclude each other and `checkpoint`, by a lock of their own: a process of the runtime in the
- * container's cgroup makes them, and a container that freezes its cgroup would keep the other lock from `delete --force`, which
- * kills that process. Who takes both takes this one first.
+ * Locks the mounts of a running container: changes of them exclude each other and `checkpoint`. They have a lock of their own since a
+ * process of the runtime in the container's cgroup makes them. A container could freeze its cgroup, and with it that process; then the
+ * container's own lock would be out of reach of `delete --force`, which kills that process. An operation that takes both locks takes
+ * this one first.
  */
 export function lockMounts(directory: string, id: string): ContainerLock | undefined {
   return lock(`${directory}/config.json`, 0, id);
@@ -86,21 +87,46 @@ export interface LockedContainer {
   readonly status: Status;
 }
 
+export interface LockOptions<T> {
+  /** A container that the caller has made and locked just now. Its lock is released in the end. */
+  readonly created?: { readonly state: SavedState; readonly lock: ContainerLock | undefined } | undefined;
+  /** Called, without a lock, if there is no such directory. By default that is an error. */
+  readonly missing?: () => T;
+  /** Called if the directory has no record (`damage` is undefined) or a damaged one. By default that is an error. */
+  readonly damaged?: (directory: string, damage: RuntsError | undefined) => T;
+}
+
 /** Runs the action under the container's lock: no other operation can change the status meanwhile. */
 export function withLockedContainer<T>(
-  { root }: GlobalOptions,
+  { root }: Pick<GlobalOptions, "root">,
   id: string,
   action: (container: LockedContainer) => T,
+  { created, missing, damaged }: LockOptions<T> = {},
 ): T {
   checkId(id);
   const directory = containerDirectory(root, id);
-  const lock = lockContainer(directory, id);
-  if (lock === undefined) throw doesNotExist(id);
+  const lock = created === undefined ? lockContainer(directory, id) : created.lock;
+  if (lock === undefined) {
+    if (missing !== undefined) return missing();
+    throw doesNotExist(id);
+  }
   try {
-    const saved = tryReadState(directory);
-    if (saved === undefined) throw doesNotExist(id);
-    return action({ directory, saved, status: statusOf(directory, saved) });
+    const saved = created?.state ?? readRecord(directory);
+    if (saved !== undefined && !(saved instanceof RuntsError))
+      return action({ directory, saved, status: statusOf(directory, saved) });
+    if (damaged !== undefined) return damaged(directory, saved);
+    throw saved ?? doesNotExist(id);
   } finally {
     lock.release();
+  }
+}
+
+/** Returns the error of a record that is damaged. */
+function readRecord(directory: string): SavedState | RuntsError | undefined {
+  try {
+    return tryReadState(directory);
+  } catch (error) {
+    if (error instanceof RuntsError) return error;
+    throw error;
   }
 }

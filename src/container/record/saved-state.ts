@@ -58,8 +58,8 @@ export interface SavedState {
   readonly hasPoststop: boolean;
   /** Whether the seccomp filter has a listener, which `start` hands over. */
   readonly hasListener: boolean;
-  /** What may fail in the last program of init, which nobody but `start` hears of. */
-  readonly lastOperations: readonly LastOperation[];
+  /** The operations of init's last program, up to its execve: `start` names the one that fails. The key is as older versions wrote it. */
+  readonly lastOperations: readonly ExecOperation[];
 }
 
 /**
@@ -72,7 +72,7 @@ export interface SavedHostMount {
   readonly below: number;
 }
 
-export interface LastOperation {
+export interface ExecOperation {
   readonly index: number;
   readonly call: string;
   readonly pointer: string;
@@ -282,8 +282,8 @@ export function initialState(config: Config, facts: FirstFacts): SavedState {
 }
 
 /** What `start` needs to name an operation of the last program that fails. */
-export function describeOperations({ operations, descriptors }: Program): LastOperation[] {
-  const described: LastOperation[] = [];
+export function describeOperations({ operations, descriptors }: Program): ExecOperation[] {
+  const described: ExecOperation[] = [];
   operations.forEach((operation, position) => {
     const { call, pointer, purpose } = operation;
     const index = position + descriptors.length;
