@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
+import { builtinModules } from "node:module";
 import { dirname, join, relative } from "node:path";
 import { describe, expect, it } from "vitest";
 
@@ -62,6 +63,23 @@ const packageOwners: Readonly<Record<string, string>> = {
   "bun:ffi": "bindings/ffi",
   yargs: "cli",
   "yargs-parser": "cli",
+};
+
+/**
+ * The layers whose system calls `explain` answers itself, and that run before an image is written: a module of Node's would reach the
+ * real kernel, and remember what it has seen of one process.
+ */
+const withoutNode: readonly string[] = [
+  "container",
+  ...(mayImport.container ?? []),
+  ...Object.keys(mayImport).filter((layer) => layer.startsWith("bindings/")),
+];
+
+/** Files of those layers that take modules of Node's all the same, each with the reason. */
+const mayUseNode: Readonly<Record<string, string>> = {
+  "bindings/ffi/koffi.ts":
+    "opens koffi, without which there are no system calls, where no launcher has done so",
+  "src/log.ts": "tells that koffi could not be loaded",
 };
 
 /** A file beyond this needs a reason below: most such files hold two subjects. */
@@ -133,6 +151,11 @@ function isAllowed(path: string, target: string): boolean {
   return mayImport[from]?.includes(to) ?? false;
 }
 
+function isNodes(specifier: string): boolean {
+  const [name = ""] = specifier.replace(/^node:/, "").split("/");
+  return specifier.startsWith("node:") || specifier.startsWith("bun:") || builtinModules.includes(name);
+}
+
 /** The first cycle found from each file that is in one, as the files' names in order. */
 function findCycles(graph: ReadonlyMap<string, readonly string[]>): string[] {
   const finished = new Set<string>();
@@ -201,6 +224,17 @@ describe("layers", () => {
       ({ path, text }) => !path.startsWith("bindings/ffi/") && /\bdlopen\(/.test(text),
     );
     expect([...wrong, ...natives].map(({ path }) => path).filter((path) => !isTest(path))).toEqual([]);
+  });
+
+  it("no module of Node's is imported where the system calls are simulated or frozen, on demand neither", () => {
+    const found = sources.filter(
+      ({ path, text, imports }) =>
+        !isTest(path) &&
+        withoutNode.includes(layerOf(path)) &&
+        (imports.some(({ specifier }) => isNodes(specifier)) ||
+          /\b(getBuiltinModule|createRequire)\(|\bimport\((?!")/.test(text)),
+    );
+    expect(found.map(({ path }) => path).sort()).toEqual(Object.keys(mayUseNode).sort());
   });
 
   it("the spec tests import neither src nor bindings, so that they can judge any runtime", () => {

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
+import { giveToMappedRoot, mapIds } from "../harness/host/user-namespace.ts";
 import { checkReadme } from "../harness/readme.ts";
 import { spec } from "../harness/spec.ts";
 
@@ -100,6 +101,91 @@ spec(
     expect(of("stub", "call").filter(({ name }) => name === "clone3")).toHaveLength(2);
     expect(of("init", "call").filter(({ name }) => name === "clone3")).toEqual([]);
     expect(of("runtime", "call").map(({ args }) => args.path)).toContain(join(sandbox.root, container.id));
+  },
+);
+
+/** Calls of the runtime that always change something outside of it. */
+const CHANGING = new Set([
+  "bind",
+  "bpf",
+  "connect",
+  "fchmodat",
+  "fchownat",
+  "ioprio_set",
+  "listen",
+  "memfd_create",
+  "mkdirat",
+  "pidfd_send_signal",
+  "posix_spawn",
+  "pwrite64",
+  "renameat2",
+  "sched_setattr",
+  "sendmsg",
+  "sendto",
+  "umount2",
+  "unlinkat",
+  "write",
+]);
+
+spec(
+  "run --profile: each call of the runtime that changes something has its purpose, and the property that asks for it",
+  "profile",
+  async (sandbox) => {
+    const file = sandbox.path("trace.json");
+    const hook = { path: "/bin/true" };
+    const container = sandbox.shell("exit 0", (config) => {
+      mapIds(config);
+      config.hooks = {
+        createRuntime: [hook],
+        startContainer: [{ path: "/bin/sh", args: ["sh", "-c", "exit 0"] }],
+        poststop: [hook, hook],
+      };
+      config.process.oomScoreAdj = 100;
+      config.process.scheduler = { policy: "SCHED_BATCH" };
+      config.process.ioPriority = { class: "IOPRIO_CLASS_BE", priority: 4 };
+      config.linux.namespaces.push({ type: "time" });
+      config.linux.timeOffsets = { monotonic: { secs: 86_400 } };
+      config.linux.resources = {
+        devices: [{ allow: false, access: "rwm" }],
+        // The only controller of the unified hierarchy here, if any.
+        hugepageLimits: [{ pageSize: "2MB", limit: 4_194_304 }],
+      };
+    });
+    giveToMappedRoot(container);
+    const flags = ["--profile", file, "--pid-file", sandbox.path("pid")];
+    const { code, stderr } = await container.run({ flags });
+    expect([code, stderr]).toEqual([0, ""]);
+    const events = readTrace(file);
+    const names = rows(events);
+    const own = slices(events).filter(({ tid }) => names.get(tid) === "runtime");
+    const calls = own.filter(({ cat, name }) => cat === "call" && CHANGING.has(name));
+    expect(calls.filter(({ args }) => (args.purpose ?? "") === "")).toEqual([]);
+    const made = new Set(calls.map(({ name }) => name));
+    for (const name of ["mkdirat", "write", "renameat2", "posix_spawn", "sendto", "bpf", "bind", "connect"])
+      expect(made).toContain(name);
+    const purposes = own
+      .filter(({ cat }) => cat === "purpose")
+      .map(({ name, args: { pointer = "" } }) => `${name} ${pointer}`);
+    expect(purposes).toEqual(
+      expect.arrayContaining([
+        "make the container's directory ",
+        `make the cgroup ${container.config.linux.cgroupsPath} /linux/cgroupsPath`,
+        "set hugetlb.2MB.max /linux/resources/hugepageLimits/0/limit",
+        "decide about devices by a program /linux/resources/devices",
+        "write the user mappings /linux/uidMappings",
+        "write the group mappings /linux/gidMappings",
+        "set the clock offsets /linux/timeOffsets",
+        "set oom_score_adj /process/oomScoreAdj",
+        "set the scheduling policy SCHED_BATCH /process/scheduler",
+        "set the I/O priority IOPRIO_CLASS_BE 4 /process/ioPriority",
+        "write the pid file ",
+        "spawn the stub /hooks/createRuntime/0",
+        "spawn the stub /hooks/startContainer/0",
+        "let init go on ",
+        `remove the cgroup ${container.config.linux.cgroupsPath} /linux/cgroupsPath`,
+        "run the poststop hook /bin/true /hooks/poststop/1",
+      ]),
+    );
   },
 );
 

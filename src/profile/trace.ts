@@ -73,6 +73,7 @@ export function traceOf(calls: readonly TimedCall[], command: string, end: numbe
       ...calls.map((call) =>
         slice("call", call.call, call, {
           ...(call.path !== "" && { path: call.path }),
+          ...(call.purpose !== "" && { purpose: call.purpose }),
           ...(call.pointer !== "" && { pointer: call.pointer }),
         }),
       ),
