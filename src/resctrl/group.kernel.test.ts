@@ -14,8 +14,8 @@ import type { IntelRdt } from "../spec/types.ts";
 import { ContainerGroups, type Directories, joinGroups, removeGroups, updateSchemata } from "./group.ts";
 
 /**
- * A directory tree in place of resctrl, which few machines have. It imitates what the kernel does beside files: a new directory
- * has its control files at once, and one is removed with them. Files collect what is written, line by line.
+ * A directory tree in place of resctrl, which few machines have. As in the kernel's, a new directory has control files at once, and is
+ * removed together with them. Unlike those, its files collect all that is written.
  */
 let root = "";
 
@@ -51,7 +51,7 @@ function groups(rdt: IntelRdt, id = "box"): ContainerGroups {
   return new ContainerGroups(root, id, rdt, directories);
 }
 
-function made(rdt: IntelRdt): ContainerGroups {
+function makeAndEnter(rdt: IntelRdt): ContainerGroups {
   const created = groups(rdt);
   created.make();
   created.enter(4711);
@@ -62,7 +62,7 @@ function text(path: string): string {
   return readFileSync(join(root, path), "utf8");
 }
 
-/** A class that somebody has configured before. */
+/** Creates a class with limits, as an administrator would. */
 function preconfigured(name: string, schemata: string): void {
   directories.make(join(root, name));
   writeFileSync(join(root, name, "schemata"), schemata);
@@ -70,80 +70,80 @@ function preconfigured(name: string, schemata: string): void {
 
 const ALL = ["info", "mon_groups", "schemata", "tasks"];
 
-describe("a group without closID", () => {
-  it("has the container's id, gets the limits in order and the process, and goes with the container", () => {
-    const { saved } = made({ schemata: ["L2:0=1"], memBwSchema: "MB:0=20", l3CacheSchema: "L3:0=f" });
+describe("a class without closID", () => {
+  it("has the container's id, gets limits in order, then the process, and is removed with the container", () => {
+    const { saved } = makeAndEnter({ schemata: ["L2:0=1"], memBwSchema: "MB:0=20", l3CacheSchema: "L3:0=f" });
     expect(text("box/schemata")).toBe("L3:0=f\nMB:0=20\nL2:0=1\n");
     expect(text("box/tasks")).toBe("4711");
     removeGroups(saved, directories);
     expect(readdirSync(root).sort()).toEqual(ALL);
   });
 
-  it("gets no limits where none are asked for", () => {
-    made({});
+  it("gets no limits if the config has none", () => {
+    makeAndEnter({});
     expect(text("box/schemata")).toBe("");
     expect(text("box/tasks")).toBe("4711");
   });
 
-  it("that existed before is used, and stays", () => {
+  it("is used if it exists, and stays", () => {
     preconfigured("box", "");
-    removeGroups(made({ enableMonitoring: true }).saved, directories);
+    removeGroups(makeAndEnter({ enableMonitoring: true }).saved, directories);
     expect(text("box/tasks")).toBe("4711");
     expect(readdirSync(join(root, "box/mon_groups"))).toEqual([]);
   });
 });
 
-describe("a group with closID", () => {
-  it("without limits is the one that exists, and stays as it is", () => {
+describe("a class with closID", () => {
+  it("without limits in the config is used as it is, and stays", () => {
     preconfigured("gold", "L3:0=f\n");
-    const { saved } = made({ closID: "gold" });
+    const { saved } = makeAndEnter({ closID: "gold" });
     expect(text("gold/tasks")).toBe("4711");
     expect(text("gold/schemata")).toBe("L3:0=f\n");
     expect(saved.own).toEqual([]);
   });
 
-  it("without limits has to exist", () => {
+  it("without limits in the config has to exist", () => {
     expect(() => groups({ closID: "gold" })).toThrow(/^\/linux\/intelRdt\/closID: .*\/gold: /);
   });
 
-  it("with limits is made where it doesn't exist, and stays", () => {
-    const { saved } = made({ closID: "gold", l3CacheSchema: "L3:0=f" });
+  it("with limits is created if missing, and stays", () => {
+    const { saved } = makeAndEnter({ closID: "gold", l3CacheSchema: "L3:0=f" });
     expect(text("gold/schemata")).toBe("L3:0=f\n");
     removeGroups(saved, directories);
     expect(existsSync(join(root, "gold"))).toBe(true);
   });
 
-  it("with the limits that it has already is used", () => {
+  it("with the limits that it already has is used", () => {
     preconfigured("gold", "    L3:0=00f;1=ff\n    MB:0=20\n");
-    made({ closID: "gold", l3CacheSchema: "L3:0=f", memBwSchema: "MB:0=15" });
+    makeAndEnter({ closID: "gold", l3CacheSchema: "L3:0=f", memBwSchema: "MB:0=15" });
     expect(text("gold/tasks")).toBe("4711");
   });
 
   it.each<[IntelRdt, string]>([
     [{ l3CacheSchema: "L3:0=3" }, "l3CacheSchema"],
     [{ memBwSchema: "MB:0=50" }, "memBwSchema"],
-  ])("with other limits than it has is an error: %j", (rdt, name) => {
+  ])("with limits that differ from its own is refused: %j", (rdt, name) => {
     preconfigured("gold", "L3:0=f\nMB:0=20\n");
     expect(() => groups({ closID: "gold", ...rdt })).toThrow(`/linux/intelRdt/${name}: `);
     expect(text("gold/schemata")).toBe("L3:0=f\nMB:0=20\n");
   });
 
-  it("/ is the root", () => {
-    const { saved } = made({ closID: "/", enableMonitoring: true });
+  it("/ is the root class", () => {
+    const { saved } = makeAndEnter({ closID: "/", enableMonitoring: true });
     expect(text("tasks")).toBe("4711");
     expect(text("mon_groups/box/tasks")).toBe("4711");
     expect(saved.own).toEqual([join(root, "mon_groups/box")]);
   });
 
-  it.each(["info", "mon_groups"])("%s is no class", (closID) => {
+  it.each(["info", "mon_groups"])("%s is not a class", (closID) => {
     expect(() => groups({ closID, schemata: ["L3:0=f"] })).toThrow("this is no class of service");
   });
 });
 
 describe("monitoring", () => {
-  it("has a group in that of the class, which goes with the container", () => {
+  it("has a group below the class, which is removed with the container", () => {
     preconfigured("gold", "");
-    const { saved } = made({ closID: "gold", enableMonitoring: true });
+    const { saved } = makeAndEnter({ closID: "gold", enableMonitoring: true });
     expect(text("gold/mon_groups/box/tasks")).toBe("4711");
     joinGroups(saved, 4712);
     expect(text("gold/mon_groups/box/tasks")).toBe("47114712");
@@ -152,12 +152,12 @@ describe("monitoring", () => {
     removeGroups(saved, directories);
   });
 
-  it("of a container's own class is removed before the class", () => {
-    const { saved } = made({ enableMonitoring: true });
+  it("of the container's own class is removed before the class", () => {
+    const { saved } = makeAndEnter({ enableMonitoring: true });
     expect(saved.own).toEqual([join(root, "box/mon_groups/box"), join(root, "box")]);
   });
 
-  it("that can't be made is an error, with the kernel's words, and nothing stays", () => {
+  it("fails with the kernel's reason if its group can't be created, and undo removes everything", () => {
     const full: Directories = {
       ...directories,
       make(path) {
@@ -179,7 +179,7 @@ describe("monitoring", () => {
     expect(readdirSync(root).sort()).toEqual(ALL);
   });
 
-  it("of that name that exists already is an error", () => {
+  it("fails if its group exists already", () => {
     preconfigured("gold", "");
     directories.make(join(root, "gold/mon_groups/box"));
     expect(() => groups({ closID: "gold", enableMonitoring: true })).toThrow(
@@ -188,16 +188,16 @@ describe("monitoring", () => {
   });
 });
 
-it("undo removes a class that create has made, and no other", () => {
+it("undo removes a class that make has created, and no other", () => {
   preconfigured("gold", "");
-  made({ closID: "gold" }).undo();
-  made({ closID: "new", schemata: ["L3:0=f"] }).undo();
+  makeAndEnter({ closID: "gold" }).undo();
+  makeAndEnter({ closID: "new", schemata: ["L3:0=f"] }).undo();
   expect(readdirSync(root).sort()).toEqual(["gold", ...ALL]);
 });
 
-it("an update writes to the class that the container is in", () => {
+it("an update writes to the container's class", () => {
   preconfigured("gold", "");
-  const { saved } = made({ closID: "gold" });
+  const { saved } = makeAndEnter({ closID: "gold" });
   updateSchemata(saved, root, [{ value: "MB:0=70", pointer: "--mem-bw-schema" }]);
   expect(text("gold/schemata")).toBe("MB:0=70\n");
   rmSync(join(root, "gold/schemata"));

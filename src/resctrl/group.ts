@@ -8,20 +8,20 @@ import type { IntelRdt } from "../spec/types.ts";
 import { matchesSchemata, type SchemaWrite, schemaWrites } from "./schemata.ts";
 
 /**
- * Groups of resctrl, the kernel's interface to Intel RDT and its like (Documentation/filesystems/resctrl.rst). A directory of
- * its root is a class of service, which has limits (`schemata`) and processes (`tasks`); one in `mon_groups` of a class
- * counts what some of these processes use.
+ * Groups of resctrl, the kernel's interface to Intel RDT and similar features (Documentation/filesystems/resctrl.rst). A directory in its
+ * root is a class of service, with limits (`schemata`) and processes (`tasks`). A directory in a class's `mon_groups` measures the
+ * usage of some of these processes.
  */
 
-/** What is kept of a container's groups. */
+/** A container's groups, as part of its saved state. */
 export interface SavedGroups {
   /** Directories whose `tasks` each process of the container joins, in this order. */
   readonly joined: readonly string[];
-  /** Directories that go with the container, in this order: never a class that the config names. */
+  /** Directories to remove with the container, in this order: never a class that the config names. */
   readonly own: readonly string[];
 }
 
-/** What makes and removes directories; tests imitate the kernel, which fills and empties them. */
+/** Makes and removes directories. Tests imitate the kernel, which fills and empties them. */
 export interface Directories {
   make(path: string): void;
   remove(path: string): void;
@@ -42,7 +42,7 @@ export class ContainerGroups {
   readonly #directories: Directories;
   readonly #made: string[] = [];
 
-  /** Decides and checks what can be checked before anything is made. */
+  /** Checks all that can be checked before anything is created. */
   constructor(root: string, id: string, rdt: IntelRdt, directories: Directories = KERNEL) {
     const { closID = "", enableMonitoring = false } = rdt;
     this.#root = root;
@@ -65,7 +65,7 @@ export class ContainerGroups {
     };
   }
 
-  /** Makes what is missing, and sets the limits. What was made before a failure is removed by `undo`. */
+  /** Creates missing groups and sets the limits. If it throws, `undo` removes what it has created. */
   make(): void {
     if (this.#makesClass) this.#makeDirectory(this.#class, `${POINTER}/closID`, "make the class of service");
     const file = `${this.#class}/schemata`;
@@ -78,27 +78,30 @@ export class ContainerGroups {
     joinGroups(this.saved, pid);
   }
 
-  /** Removes what `make` has made, the class that the config names too: there was none before. */
+  /** Removes what `make` has created, including a class that the config names. */
   undo(): void {
     for (const path of this.#made.splice(0).reverse()) removeDirectory(path, this.#directories);
   }
 
-  /** Returns whether the class has to be made. */
+  /** Returns whether the class has to be created. Throws if it can't be used. */
   #checkClass(isNamed: boolean): boolean {
     const pointer = `${POINTER}/closID`;
     if (!existsSync(this.#class)) {
       if (!isNamed || this.#writes.length > 0) return true;
       throw groupError(pointer, "without limits the class of service has to exist", "ENOENT", this.#class);
     }
-    // The root has directories that are no classes: info, mon_groups, mon_data.
+    // The root also contains directories that are no classes: info, mon_groups, mon_data.
     const file = `${this.#class}/schemata`;
     if (!existsSync(file)) throw groupError(pointer, "this is no class of service", "EINVAL", this.#class);
-    if (isNamed) this.#compare(readFileSync(file, "utf8"));
+    if (isNamed) this.#checkLimits(readFileSync(file, "utf8"));
     return false;
   }
 
-  /** Others may be in the class: its limits have to be the ones that are asked for. The lines of `schemata` are just written. */
-  #compare(present: string): void {
+  /**
+   * An existing class may have other processes, so its limits must already be those of the config. The lines of `schemata` are not
+   * compared, only written.
+   */
+  #checkLimits(present: string): void {
     const granularity = Number(readOptional(`${this.#root}/info/MB/bandwidth_gran`)) || 1;
     for (const { value, pointer } of this.#writes) {
       if (pointer.includes("/schemata/") || matchesSchemata(value, present, granularity)) continue;
@@ -119,25 +122,25 @@ export class ContainerGroups {
   }
 }
 
-/** Puts a process into the groups: into the class first, since a monitoring group takes processes of its class only. */
+/** Moves a process into the groups: into the class first, since a monitoring group accepts only processes of its class. */
 export function joinGroups({ joined }: SavedGroups, pid: number): void {
-  withPurpose(POINTER, "put the process into its groups of resctrl", () => {
+  withPurpose(POINTER, "move the process into its resctrl groups", () => {
     for (const directory of joined) writeTo(`${directory}/tasks`, String(pid), POINTER);
   });
 }
 
-/** Removes what goes with the container; processes that are left in a group fall back to its parent. */
+/** Removes a container's own groups. The kernel moves processes that are left in a group to its parent. */
 export function removeGroups({ own }: SavedGroups, directories: Directories = KERNEL): void {
   for (const path of own) removeDirectory(path, directories);
 }
 
-/** Changes limits of the class that a container is in; the property is named by the caller. */
+/** Changes limits of a container's class. Each write carries the pointer or option to blame. */
 export function updateSchemata({ joined }: SavedGroups, root: string, writes: readonly SchemaWrite[]): void {
   const [directory = ""] = joined;
   for (const { value, pointer } of writes) writeLine(root, `${directory}/schemata`, value, pointer);
 }
 
-/** Each value in a write of its own: the kernel takes a cache only once in one write. It wants whole lines. */
+/** Writes a single value: the kernel accepts a resource only once per write, and only whole lines. */
 function writeLine(root: string, file: string, value: string, pointer: string): void {
   withPurpose(pointer, "set the limits of the class of service", () =>
     writeTo(file, `${value}\n`, pointer, () => lastStatus(root)),
@@ -147,7 +150,7 @@ function writeLine(root: string, file: string, value: string, pointer: string): 
 function writeTo(file: string, text: string, pointer: string, status: () => string = () => ""): void {
   let fd: number | undefined;
   try {
-    // Never makes the file: what has none is no group.
+    // Opened without O_CREAT: a directory without the file is not a group.
     fd = openSync(file, O_WRONLY | O_APPEND);
     writeSync(fd, text);
   } catch (error) {
@@ -159,14 +162,14 @@ function writeTo(file: string, text: string, pointer: string, status: () => stri
 
 function removeDirectory(path: string, directories: Directories): void {
   try {
-    withPurpose(POINTER, "remove the group of resctrl", () => directories.remove(path));
+    withPurpose(POINTER, "remove the resctrl group", () => directories.remove(path));
   } catch (error) {
-    // With a class its monitoring groups go, and with a reboot everything.
+    // Removing a class removes its monitoring groups, and a reboot removes everything.
     if (codeOf(error) !== "ENOENT") throw groupError(POINTER, "remove the group", codeOf(error), path);
   }
 }
 
-/** What the kernel says of the last command that it has refused. */
+/** The kernel's reason for refusing the last command; empty if it gives none. */
 function lastStatus(root: string): string {
   const status = readOptional(`${root}/info/last_cmd_status`).trim();
   return status === "ok" ? "" : status.replaceAll("\n", ", ");

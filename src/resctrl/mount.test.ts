@@ -12,7 +12,7 @@ it("finds resctrl by its type, wherever it is mounted", () => {
   expect(findResctrl(parseMountInfo(`${OTHERS}\n${line}\n`))).toBe("/mnt/rdt here");
 });
 
-it("is an error that names the property where there is none", () => {
+it("throws an error that names the property if there is none", () => {
   expect(() => findResctrl(parseMountInfo(OTHERS))).toThrow(
     "/linux/intelRdt: no resctrl file system is mounted on this host",
   );

@@ -1,7 +1,7 @@
 import { type MountInfo, mountsOf } from "../../bindings/linux/mount-info.ts";
 import { RuntsError } from "../errors.ts";
 
-/** Where resctrl is mounted: a host may have it anywhere, /sys/fs/resctrl is the usual place. */
+/** The mount point of resctrl, usually /sys/fs/resctrl, but a host may have it anywhere. */
 export function findResctrl(mounts: readonly MountInfo[] = mountsOf("self")): string {
   const found = mounts.find(({ type }) => type === "resctrl");
   if (found !== undefined) return found.point;

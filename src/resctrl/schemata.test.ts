@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { matchesSchemata, schemaWrites } from "./schemata.ts";
 
 describe("schemaWrites", () => {
-  it("has the L3 cache first, the bandwidth behind it, and the lines of schemata last", () => {
+  it("has the L3 cache first, then the bandwidth, then the lines of schemata", () => {
     const rdt = { schemata: ["L2:0=1", "MB:0=50"], memBwSchema: "MB:0=20", l3CacheSchema: "L3:0=f" };
     expect(schemaWrites(rdt)).toEqual([
       { value: "L3:0=f", pointer: "/linux/intelRdt/l3CacheSchema" },
@@ -12,7 +12,7 @@ describe("schemaWrites", () => {
     ]);
   });
 
-  it("has nothing where nothing is asked for", () => {
+  it("is empty without limits", () => {
     expect(schemaWrites({ closID: "a", l3CacheSchema: "", memBwSchema: "", schemata: [] })).toEqual([]);
   });
 });

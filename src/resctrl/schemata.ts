@@ -1,12 +1,12 @@
 import type { IntelRdt } from "../spec/types.ts";
 
-/** A value for the file `schemata` of a group, and the property that asks for it. */
+/** A value for a group's `schemata` file, and the property or option that asks for it. */
 export interface SchemaWrite {
   readonly value: string;
   readonly pointer: string;
 }
 
-/** In the order of config-linux.md, IntelRdt: l3CacheSchema first, memBwSchema behind it, the lines of schemata last. */
+/** Values in the order of config-linux.md, IntelRdt: l3CacheSchema, memBwSchema, then the lines of schemata. */
 export function schemaWrites({ l3CacheSchema, memBwSchema, schemata }: IntelRdt): SchemaWrite[] {
   const writes = [
     { value: l3CacheSchema ?? "", pointer: "/linux/intelRdt/l3CacheSchema" },
@@ -17,8 +17,8 @@ export function schemaWrites({ l3CacheSchema, memBwSchema, schemata }: IntelRdt)
 }
 
 /**
- * Whether a group's `schemata` already say what a value asks for, with the kernel's freedom of writing: blanks in front, other
- * orders, leading zeros. The kernel rounds a bandwidth up to the next multiple of `granularity`.
+ * Whether a group's `schemata` already have a value. The kernel may write it with leading blanks, leading zeros or in another order, and
+ * rounds a bandwidth up to the next multiple of `granularity`.
  */
 export function matchesSchemata(value: string, schemata: string, granularity: number): boolean {
   const present = new Map(parseSchemata(schemata).map(({ resource, domains }) => [resource, domains]));
@@ -33,11 +33,11 @@ export function matchesSchemata(value: string, schemata: string, granularity: nu
 
 interface Schema {
   readonly resource: string;
-  /** Values by the id of the cache. */
+  /** Values by cache id. */
   readonly domains: ReadonlyMap<string, string>;
 }
 
-/** `L3:0=ff;1=f` line by line. */
+/** Parses lines such as `L3:0=ff;1=f`. */
 function parseSchemata(text: string): Schema[] {
   const lines = text.split("\n").filter((line) => line.trim() !== "");
   return lines.map((line) => {
@@ -51,7 +51,7 @@ function parseSchemata(text: string): Schema[] {
   });
 }
 
-/** The digits alone: masks are hexadecimal, bandwidths decimal, and both compare so. */
+/** Strips `0x` and leading zeros, so that equal numbers are equal texts, hexadecimal masks and decimal bandwidths alike. */
 function plainNumber(text: string): string {
   return text
     .trim()

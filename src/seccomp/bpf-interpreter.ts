@@ -5,7 +5,7 @@ export interface SystemCall {
   readonly args?: readonly bigint[];
 }
 
-/** Runs a seccomp filter as the kernel would, and returns its SECCOMP_RET_* value. Knows the instructions that libseccomp uses. */
+/** Runs a seccomp filter as the kernel would, and returns its SECCOMP_RET_* value. Knows the instructions that libseccomp emits. */
 export function runFilter(filter: Uint8Array, call: SystemCall): number {
   const data = seccompData(call);
   const view = new DataView(filter.buffer, filter.byteOffset, filter.byteLength);

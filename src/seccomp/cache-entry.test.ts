@@ -13,7 +13,7 @@ const entry: CacheEntry = {
 };
 const file = Buffer.from(encodeEntry(key, entry));
 
-describe("a compiled filter as a file", () => {
+describe("a cached filter", () => {
   test("is read as it was written", () => {
     const { filter, ...notes } = entry;
     const { filter: read, ...others } = decodeEntry(file, key) ?? entry;
@@ -21,7 +21,7 @@ describe("a compiled filter as a file", () => {
     expect([...read]).toEqual([...filter]);
   });
 
-  test("is not read when any bit of it is another", () => {
+  test("is not read if any bit differs", () => {
     for (let bit = 0; bit < 8 * file.length; bit++) {
       const damaged = Buffer.from(file);
       damaged[bit >> 3] = (damaged[bit >> 3] ?? 0) ^ (1 << (bit & 7));
@@ -29,22 +29,22 @@ describe("a compiled filter as a file", () => {
     }
   });
 
-  test("is not read when it is shorter or longer", () => {
+  test("is not read if it is shorter or longer", () => {
     for (let length = 0; length < file.length; length++)
       expect(decodeEntry(file.subarray(0, length), key), `${length} bytes`).toBeUndefined();
     for (const more of [1, 8, 64])
       expect(decodeEntry(Buffer.concat([file, Buffer.alloc(more)]), key)).toBeUndefined();
   });
 
-  test("is not read for another key, be it of the same length", () => {
+  test("is not read for another key, even of the same length", () => {
     for (const other of ["", "b key\0", "a key", "a key\0\0", "a key\u0001"])
       expect(decodeEntry(file, Buffer.from(other)), JSON.stringify(other)).toBeUndefined();
   });
 
   test.each([
-    ["none", 0],
+    ["no instructions", 0],
     ["half an instruction", 12],
-    ["more than the kernel takes", 4097 * 8],
+    ["more instructions than the kernel accepts", 4097 * 8],
   ])("is not read with a filter of %s", (_, length) => {
     const written = encodeEntry(key, { ...entry, filter: new Uint8Array(length) });
     expect(decodeEntry(Buffer.from(written), key)).toBeUndefined();

@@ -2,32 +2,32 @@ import { hash64 } from "../../bindings/ffi/hash.ts";
 import type { CompiledSeccomp } from "./compile.ts";
 
 /**
- * A compiled filter as a file:
+ * The format of a cached filter:
  *
  *     0   u64  checksum of all that follows
- *     8   u32  bytes of the key
- *     12  u32  bytes of the notes
+ *     8   u32  length of the key, in bytes
+ *     12  u32  length of the notes, in bytes
  *     16       the key, the notes (JSON), the filter
  *
- * The key is there whole and compared whole, so that no two profiles whose file names, which are hashes, are the same can get each
- * other's filter.
+ * File names are hashes of the key. The file contains the whole key, which is compared, so that profiles whose hashes collide can't get
+ * each other's filter.
  */
 const KEY_LENGTH = 8;
 const NOTES_LENGTH = 12;
 const HEADER = 16;
 
-/** The largest that is kept, and read: the filter has at most 32 KiB, most profiles 10. */
+/** Larger entries are neither written nor read. A filter has at most 32 KiB, and most profiles have 10. */
 export const MAX_ENTRY_BYTES = 256 * 1024;
 /** BPF_MAXINSNS (linux/bpf_common.h) instructions of 8 bytes. */
 const MAX_FILTER_BYTES = 4096 * 8;
 
-/** What `compileSeccomp` has found, and what else it depends on. */
+/** The result of `compileSeccomp`, and what it depends on besides the key. */
 export interface CacheEntry extends CompiledSeccomp {
-  /** What the compilation had to say. */
+  /** The warnings of the compilation. */
   readonly warnings: readonly string[];
   /** Path of the libseccomp that compiled it. */
   readonly library: string;
-  /** That library as a file, and what decides where the next one would be looked for: FileStatus.identity. */
+  /** FileStatus.identity of that library, and of the file by which ld.so(8) finds it. */
   readonly libraryIdentity: string;
   readonly linkerIdentity: string;
 }
@@ -44,7 +44,7 @@ export function encodeEntry(key: Uint8Array, { filter, ...notes }: CacheEntry): 
   return bytes;
 }
 
-/** Undefined for anything but what `encodeEntry` has made for this key. */
+/** Undefined for anything but the result of `encodeEntry` for this key. */
 export function decodeEntry(bytes: Buffer, key: Uint8Array): CacheEntry | undefined {
   if (bytes.length < HEADER || bytes.readUInt32LE(KEY_LENGTH) !== key.length) return undefined;
   if (bytes.readBigUInt64LE(0) !== hash64(bytes.subarray(KEY_LENGTH))) return undefined;

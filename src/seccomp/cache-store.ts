@@ -16,13 +16,13 @@ import { type CacheKey, identityOf, LINKER_CACHE, openFolder } from "./cache.ts"
 import { encodeEntry, MAX_ENTRY_BYTES } from "./cache-entry.ts";
 import type { CompiledSeccomp } from "./compile.ts";
 
-/** An engine has one profile or a few; each container of a user with profiles of his own may have another one. */
+/** Enough for engines, which have few profiles. A user may have a profile per container. */
 const MAX_FILES = 64;
 const MAX_BYTES = 4 * 1024 * 1024;
 
 /**
- * Keeps a filter that has just been compiled: written beside and renamed, so that readers see all of a file or none. Throws where it
- * can't be kept, after which nothing of it is left.
+ * Stores a compiled filter in the cache. It is written to a temporary file and renamed, so that readers see all of it or nothing. Throws
+ * if it can't be stored, and leaves nothing behind then.
  */
 export function storeFilter(
   directory: string,
@@ -39,11 +39,11 @@ export function storeFilter(
     linkerIdentity: identityOf(LINKER_CACHE),
   });
   if (bytes.length > MAX_ENTRY_BYTES) throw new Error(`the profile is too large: ${bytes.length} bytes`);
-  withPurpose("/linux/seccomp", "keep the compiled filter for later containers", () => {
+  withPurpose("/linux/seccomp", "store the compiled filter for later containers", () => {
     makeDirectory(directory);
     const folder = openFolder(directory);
     try {
-      // By the descriptor: what was checked is what is written to.
+      // By the descriptor, so that the directory written to is the one that was checked.
       const path = `/proc/self/fd/${folder}`;
       writeAtomically(path, key.name, bytes);
       evict(path);
@@ -53,7 +53,7 @@ export function storeFilter(
   });
 }
 
-/** The libseccomp that this process has loaded. */
+/** Path of the libseccomp that this process has loaded. */
 function mappedLibrary(): string {
   const [path] = readFileSync("/proc/self/maps", "utf8").match(/\/\S*\/libseccomp\.so\S*$/m) ?? [];
   if (path === undefined) throw new Error("it is not known which libseccomp was loaded");
@@ -84,7 +84,7 @@ function writeAtomically(folder: string, name: string, bytes: Uint8Array): void 
   }
 }
 
-/** Removes what was written longest ago, be it unfinished, while there is more than there may be. */
+/** Removes the oldest files, unfinished ones too, until the rest is within the limits. */
 function evict(folder: string): void {
   const files = readdirSync(folder).flatMap((name) => {
     const path = `${folder}/${name}`;
@@ -99,7 +99,7 @@ function evict(folder: string): void {
   }
 }
 
-/** Another process may have been faster, and a directory is nothing that was written here. */
+/** Ignores errors: another process may have removed the file, and a directory is not ours. */
 function tryUnlink(path: string): void {
   try {
     unlinkSync(path);

@@ -23,22 +23,22 @@ const profile: Seccomp = {
   syscalls: [rule, { names: ["read", "write"], action: "SCMP_ACT_ALLOW" }],
 };
 
-/** Compiles a profile and keeps the filter. */
-function keep(seccomp: Seccomp) {
+/** Compiles a profile and stores the filter. */
+function store(seccomp: Seccomp) {
   const compiled = compileSeccomp(seccomp, () => undefined);
   const key = cacheKey(seccomp);
   storeFilter(cacheDirectory(root), key, compiled, ["warned"]);
   return { compiled, key };
 }
 
-describe("the key", () => {
+describe("cacheKey", () => {
   const withRule = (changes: object): Seccomp => ({ ...profile, syscalls: [{ ...rule, ...changes }] });
   const withArgument = (changes: Partial<SeccompArg>) => withRule({ args: [{ ...argument, ...changes }] });
   const { flags: _flags, defaultErrnoRet: _errno, ...less } = profile;
   const { errnoRet: _ret, ...noErrno } = rule;
   const { valueTwo: _two, ...noValueTwo } = argument;
 
-  test("is another one for each profile that is another", () => {
+  test("differs between all different profiles", () => {
     const profiles: Seccomp[] = [
       profile,
       less,
@@ -70,18 +70,18 @@ describe("the key", () => {
     expect(new Set(profiles.map((each) => cacheKey(each).name)).size).toBe(profiles.length);
   });
 
-  test("is the same whoever the agent is", () => {
+  test("does not depend on the agent", () => {
     expect(cacheKey({ ...profile, listenerPath: "/a", listenerMetadata: "b" })).toEqual(cacheKey(profile));
   });
 
-  test("is another one for another program", () => {
+  test("differs for another program", () => {
     expect(cacheKey(profile, "one")).not.toEqual(cacheKey(profile, "two"));
   });
 });
 
-describe("a filter that was kept", () => {
-  test("is found, with what its compilation had to say", () => {
-    const { compiled, key } = keep(profile);
+describe("a stored filter", () => {
+  test("is found, with the warnings of its compilation", () => {
+    const { compiled, key } = store(profile);
     const { filter, ...notes } = findFilter(cacheDirectory(root), key) ?? { filter: [] };
     expect([...filter]).toEqual([...compiled.filter]);
     expect(notes).toMatchObject({
@@ -93,46 +93,46 @@ describe("a filter that was kept", () => {
     });
   });
 
-  test("is found for no other profile, and not where there is no cache", () => {
-    const { key } = keep(profile);
+  test("is not found for another profile, or without a cache", () => {
+    const { key } = store(profile);
     expect(findFilter(cacheDirectory(root), cacheKey({ ...profile, syscalls: [] }))).toBeUndefined();
     expect(findFilter(join(root, "nowhere"), key)).toBeUndefined();
   });
 
-  test("is not found under a name that another profile's hash happens to be", () => {
-    const { key } = keep(profile);
+  test("is not found for another profile whose hash is the same", () => {
+    const { key } = store(profile);
     const other = { ...cacheKey({ ...profile, syscalls: [] }), name: key.name };
     expect(findFilter(cacheDirectory(root), other)).toBeUndefined();
   });
 
-  test("takes the place of an older file", () => {
-    const { key } = keep(profile);
+  test("replaces an older file", () => {
+    const { key } = store(profile);
     const path = join(cacheDirectory(root), key.name);
     const before = statSync(path).ino;
-    keep(profile);
+    store(profile);
     expect(readdirSync(cacheDirectory(root))).toEqual([key.name]);
     expect(statSync(path).ino).not.toBe(before);
   });
 
-  test("is not kept where its profile is as large as no profile is", () => {
+  test("is not stored for an absurdly large profile", () => {
     const names = Array.from({ length: 30_000 }, (_, i) => `no_such_call_${i}`);
-    expect(() => keep({ ...profile, syscalls: [{ names, action: "SCMP_ACT_ALLOW" }] })).toThrow(
+    expect(() => store({ ...profile, syscalls: [{ names, action: "SCMP_ACT_ALLOW" }] })).toThrow(
       /the profile is too large: \d+ bytes/,
     );
     expect(readdirSync(root)).toEqual([]);
   });
 
-  test("leaves nothing where it can't take its place", () => {
-    const { key } = keep(profile);
+  test("leaves no temporary file if it can't be renamed", () => {
+    const { key } = store(profile);
     rmSync(join(cacheDirectory(root), key.name));
     mkdirSync(join(cacheDirectory(root), key.name, "sub"), { recursive: true });
-    expect(() => keep(profile)).toThrow(/EISDIR|ENOTEMPTY|EEXIST/);
+    expect(() => store(profile)).toThrow(/EISDIR|ENOTEMPTY|EEXIST/);
     expect(readdirSync(cacheDirectory(root))).toEqual([key.name]);
   });
 });
 
-test("no more than 64 files and 4 MiB are kept: the oldest go, also what an interrupted writer has left", () => {
-  const { key } = keep(profile);
+test("at most 64 files and 4 MiB are kept: the oldest are removed, those of an interrupted writer too", () => {
+  const { key } = store(profile);
   const directory = cacheDirectory(root);
   const put = (name: string, size: number, time: number) => {
     writeFileSync(join(directory, name), Buffer.alloc(size));
@@ -140,12 +140,12 @@ test("no more than 64 files and 4 MiB are kept: the oldest go, also what an inte
   };
   put("new-1-interrupted", 1, 1);
   for (let i = 0; i < 80; i++) put(`small-${i}`, 1, 1000 + i);
-  keep(profile);
+  store(profile);
   const left = readdirSync(directory);
   expect(left).toHaveLength(64);
   expect(left).toEqual(expect.arrayContaining([key.name, "small-79", "small-17"]));
   expect(left).not.toEqual(expect.arrayContaining(["small-16"]));
   for (let i = 0; i < 10; i++) put(`large-${i}`, 1024 * 1024, 2000 + i);
-  keep(profile);
+  store(profile);
   expect(readdirSync(directory).sort()).toEqual([key.name, "large-7", "large-8", "large-9"].sort());
 });

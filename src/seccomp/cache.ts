@@ -17,23 +17,23 @@ import type { Seccomp } from "../spec/types.ts";
 import { type CacheEntry, decodeEntry, MAX_ENTRY_BYTES } from "./cache-entry.ts";
 
 /**
- * Compiled filters, for the next container with the same profile: to load libseccomp and to compile an engine's default profile takes
- * a quarter of what a container takes.
+ * A cache of compiled filters, for the next container with the same profile: loading libseccomp and compiling an engine's default profile
+ * takes a quarter of the time of `create`.
  *
- * They are below the state root, in a directory that only the user of the runtime can look into. Whoever can write there can
- * change state.json as well, which says what is executed as root; nobody else can make the runtime take a filter from there. What
- * is not exactly as this program leaves it is not read, and the filter is compiled anew.
+ * The files are below the state root, in a directory that only the runtime's user can access. Whoever can write there can also change
+ * state.json, which says what is executed as root; nobody else can make the runtime use a filter from there. A file that is not exactly
+ * as this program writes it is ignored, and the filter is compiled again.
  */
 
-/** What is no container's directory, since no id has this character. */
+/** Can't be a container's directory, as no id contains this character. */
 const DIRECTORY = "@seccomp";
-/** Goes up with each change of what a file means. */
+/** To be incremented when the meaning of a file changes. */
 const FORMAT = 1;
-/** What ld.so(8) finds libraries by. */
+/** The file by which ld.so(8) finds libraries. */
 export const LINKER_CACHE = "/etc/ld.so.cache";
 
 export interface CacheKey {
-  /** All that decides the bytes of a filter. */
+  /** Everything that the filter depends on, except libseccomp. */
   readonly bytes: Uint8Array;
   /** Name of the file. */
   readonly name: string;
@@ -44,8 +44,9 @@ export function cacheDirectory(root: string): string {
 }
 
 /**
- * The whole property but for the agent, on which the filter doesn't depend; this program, by its file; and the kernel, which
- * libseccomp asks for the actions that it knows. Which libseccomp it was is in the file, as it is not known before it is loaded.
+ * The key consists of the whole property except the agent, on which the filter doesn't depend; of this program's file; and of the
+ * kernel, which libseccomp asks for the actions that it knows. The identity of libseccomp is in the file instead, as it is not known
+ * before it is loaded.
  */
 export function cacheKey(seccomp: Seccomp, program = statSync("/proc/self/exe").identity): CacheKey {
   const profile = { ...seccomp, listenerPath: undefined, listenerMetadata: undefined };
@@ -57,14 +58,14 @@ export function cacheKey(seccomp: Seccomp, program = statSync("/proc/self/exe").
   return { bytes, name: hash64(bytes).toString(16).padStart(16, "0") };
 }
 
-/** JSON.stringify refuses them, so that none is forgotten here. */
+/** JSON.stringify throws for a bigint, so none can be forgotten here. */
 function withoutBigints({ value, valueTwo, ...rest }: NonNullable<SeccompRule["args"]>[number]): object {
   return { ...rest, value: String(value), valueTwo: String(valueTwo) };
 }
 
 type SeccompRule = NonNullable<Seccomp["syscalls"]>[number];
 
-/** The filter for the key; undefined if there is none, or if there is any doubt about it. */
+/** The filter for the key; undefined if there is none, or one that can't be trusted. */
 export function findFilter(directory: string, key: CacheKey): CacheEntry | undefined {
   let folder: number | undefined;
   try {
@@ -72,14 +73,14 @@ export function findFilter(directory: string, key: CacheKey): CacheEntry | undef
     const entry = decodeEntry(readEntry(folder, key.name), key.bytes);
     return entry !== undefined && isCurrent(entry) ? entry : undefined;
   } catch {
-    // It is not there, not readable, or no file of ours: all of it means to compile.
+    // It is missing, unreadable or not our file. In any case, the filter has to be compiled.
     return undefined;
   } finally {
     if (folder !== undefined) closeSync(folder);
   }
 }
 
-/** Throws unless it is a directory that nobody but the caller has access to. */
+/** Opens a directory with O_PATH. Throws unless it belongs to the caller's user and nobody else has access to it. */
 export function openFolder(directory: string): number {
   const fd = openSync(directory, O_PATH | O_DIRECTORY | O_NOFOLLOW);
   if (isOwn(fstatSync(fd))) return fd;
@@ -106,12 +107,12 @@ function isOwn({ uid, mode }: FileStatus): boolean {
   return uid === effectiveUid() && (mode & 0o077) === 0;
 }
 
-/** Whether libseccomp is what it was, and would be found where it was. */
+/** Whether libseccomp is the same file as before, and would still be found there. */
 function isCurrent({ library, libraryIdentity, linkerIdentity }: CacheEntry): boolean {
   return libraryIdentity === identityOf(library) && linkerIdentity === identityOf(LINKER_CACHE);
 }
 
-/** Empty for what isn't there. */
+/** FileStatus.identity of a file; empty if it does not exist. */
 export function identityOf(path: string): string {
   return statSync(path, { throwIfNoEntry: false })?.identity ?? "";
 }

@@ -3,7 +3,7 @@ import { ENOSYS, EPERM } from "../../bindings/abi/errno.ts";
 import { RuntsError } from "../errors.ts";
 import type { Seccomp, SeccompArg, SeccompSyscall } from "../spec/types.ts";
 import { runFilter } from "./bpf-interpreter.ts";
-import { compileSeccomp, openOrExplain } from "./compile.ts";
+import { compileSeccomp, loadLibseccomp } from "./compile.ts";
 import { actions, architectures } from "./constants.ts";
 import { auditArch } from "./enosys.ts";
 import { errno, ignore, library, native, number, profile, X32, X86, X86_64 } from "./filter.test-support.ts";
@@ -11,7 +11,7 @@ import { errno, ignore, library, native, number, profile, X32, X86, X86_64 } fro
 const ALLOW = 0x7fff0000;
 const KILL_THREAD = 0;
 
-/** The answer of a profile to a call by name, and all arguments 0 unless given. */
+/** The verdict of a profile for a call by name, with arguments 0 unless given. */
 function answer(config: Seccomp, name: string, args: readonly bigint[] = [], arch = native): number {
   const { filter } = compileSeccomp(config, ignore);
   return runFilter(filter, { arch: auditArch(arch), nr: number(name, arch), args });
@@ -55,11 +55,11 @@ describe("actions", () => {
     expect(answer(asDefault, "mkdirat")).toBe(verdict);
   });
 
-  it("knows all actions of the specification", () => {
+  it("include all of the spec", () => {
     expect(Object.keys(actions)).toHaveLength(9);
   });
 
-  it("says that there is a listener, and asks the kernel for it, where SCMP_ACT_NOTIFY is in use", () => {
+  it("request a listener from the kernel if SCMP_ACT_NOTIFY is in use", () => {
     const NEW_LISTENER = 8;
     const flags = ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"] as const;
     const compiled = (config: Seccomp) => compileSeccomp(config, ignore);
@@ -75,7 +75,7 @@ describe("actions", () => {
     });
   });
 
-  it("fails on an errno for an action that has none", () => {
+  it("fail with an errno for an action that has none", () => {
     expect(failure({ defaultAction: "SCMP_ACT_KILL", defaultErrnoRet: 1 }).pointer).toBe(
       "/linux/seccomp/defaultErrnoRet",
     );
@@ -85,13 +85,13 @@ describe("actions", () => {
     );
   });
 
-  it("fails on an errno that a verdict cannot carry", () => {
+  it("fail with an errno that a verdict cannot carry", () => {
     expect(failure({ defaultAction: "SCMP_ACT_ERRNO", defaultErrnoRet: 65536 }).pointer).toBe(
       "/linux/seccomp/defaultErrnoRet",
     );
   });
 
-  it("skips a rule that says what the default action says", () => {
+  it("are skipped in a rule if they are the default action", () => {
     const rules: SeccompSyscall[] = [
       { names: ["mkdirat"], action: "SCMP_ACT_ERRNO", errnoRet: 1 },
       { names: ["mkdirat"], action: "SCMP_ACT_ALLOW" },
@@ -136,14 +136,14 @@ describe("operators", () => {
     expect(verdicts(matching)).toEqual(matching.map(() => ALLOW));
   });
 
-  it("compares with valueTwo 0 when it is missing", () => {
+  it("compare with 0 if valueTwo is missing", () => {
     const args: SeccompArg[] = [{ index: 0, op: "SCMP_CMP_MASKED_EQ", value: 0x7e020000n }];
     const config = profile([{ names: ["clone"], action: "SCMP_ACT_ALLOW", args }]);
     expect(answer(config, "clone", [0x11n])).toBe(ALLOW);
     expect(answer(config, "clone", [0x10000011n])).toBe(errno(EPERM));
   });
 
-  it("wants all comparisons of a rule to hold", () => {
+  it("all have to hold in a rule", () => {
     const args: SeccompArg[] = [
       { index: 0, op: "SCMP_CMP_EQ", value: 16n },
       { index: 2, op: "SCMP_CMP_EQ", value: 9n },
@@ -154,7 +154,7 @@ describe("operators", () => {
     expect(answer(config, "keyctl", [15n, 0n, 9n])).toBe(errno(EPERM));
   });
 
-  it("makes alternatives of comparisons of one argument", () => {
+  it("are alternatives if two compare the same argument", () => {
     const args: SeccompArg[] = [
       { index: 0, op: "SCMP_CMP_EQ", value: 1n },
       { index: 0, op: "SCMP_CMP_EQ", value: 3n },
@@ -167,7 +167,7 @@ describe("operators", () => {
     expect(answer(config, "keyctl", [2n, 6n])).toBe(errno(EPERM));
   });
 
-  it("fails on a seventh argument", () => {
+  it("fail on a seventh argument", () => {
     const args: SeccompArg[] = [{ index: 6, op: "SCMP_CMP_EQ", value: 1n }];
     expect(failure(profile([{ names: ["keyctl"], action: "SCMP_ACT_ALLOW", args }])).pointer).toBe(
       "/linux/seccomp/syscalls/0/args/0/index",
@@ -176,7 +176,7 @@ describe("operators", () => {
 });
 
 describe("names", () => {
-  it("skips a rule without any, with a warning", () => {
+  it("may be missing in a rule, which is skipped with a warning", () => {
     const warnings: string[] = [];
     const rules: SeccompSyscall[] = [
       { names: [], action: "SCMP_ACT_KILL" },
@@ -187,7 +187,7 @@ describe("names", () => {
     expect(warnings).toEqual(["/linux/seccomp/syscalls/0/names: is empty: the rule has no effect"]);
   });
 
-  it("ignores unknown ones, with one warning", () => {
+  it("are ignored if unknown, with one warning", () => {
     const warnings: string[] = [];
     const rule: SeccompSyscall = { names: ["no_such_call", "mkdirat", "nor_this"], action: "SCMP_ACT_ALLOW" };
     const { filter } = compileSeccomp(profile([rule]), (message) => warnings.push(message));
@@ -197,7 +197,7 @@ describe("names", () => {
     ]);
   });
 
-  it("ignores those of other architectures without one", () => {
+  it("of other architectures are ignored without a warning", () => {
     const warnings: string[] = [];
     const rule: SeccompSyscall = { names: ["_llseek", "arm_fadvise64_64"], action: "SCMP_ACT_ALLOW" };
     compileSeccomp(profile([rule]), (message) => warnings.push(message));
@@ -218,7 +218,7 @@ describe("flags", () => {
     expect(compileSeccomp(profile([], flags === undefined ? {} : { flags }), ignore).flags).toBe(bits);
   });
 
-  it("warns of a flag that needs a listener", () => {
+  it("warn if one has no effect without a listener", () => {
     const warnings: string[] = [];
     const flags = ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"] as const;
     compileSeccomp(profile([], { flags }), (message) => warnings.push(message));
@@ -236,7 +236,7 @@ describe("architectures", () => {
     expect(answer(config, "mkdirat", [], architectures[other])).toBe(ALLOW);
   });
 
-  it("that are not in the profile are killed", () => {
+  it("not in the profile are killed", () => {
     const { filter } = compileSeccomp(profile([{ names: ["mkdirat"], action: "SCMP_ACT_ALLOW" }]), ignore);
     expect(runFilter(filter, { arch: 0x12345678, nr: 1 })).toBe(KILL_THREAD);
     if (native === X86_64) {
@@ -249,7 +249,7 @@ describe("architectures", () => {
     expect(number("read", token), name).toBeGreaterThanOrEqual(0);
   });
 
-  it("are 23, and an unknown one fails", () => {
+  it("are 23, and unknown ones fail", () => {
     expect(Object.keys(architectures)).toHaveLength(23);
     expect(failure(profile([], { architectures: ["SCMP_ARCH_X86_64", "SCMP_ARCH_VAX"] }))).toMatchObject({
       pointer: "/linux/seccomp/architectures/1",
@@ -283,13 +283,13 @@ describe("system calls newer than the profile", () => {
     }
   });
 
-  it("also count names whose rule is the default action's", () => {
+  it("are those newer than any name, even if its rule has the default action", () => {
     const rules: SeccompSyscall[] = [{ names: ["openat2"], action: "SCMP_ACT_ERRNO", errnoRet: 1 }];
     expect(answer(profile(rules), "openat2")).toBe(errno(EPERM));
     expect(answer(profile(rules), "faccessat2")).toBe(errno(ENOSYS));
   });
 
-  it("are let through by a default action that allows", () => {
+  it("are allowed by a default action that allows", () => {
     const rules: SeccompSyscall[] = [{ names: ["read"], action: "SCMP_ACT_KILL" }];
     expect(answer({ defaultAction: "SCMP_ACT_ALLOW", syscalls: rules }, "openat2")).toBe(ALLOW);
   });
@@ -304,8 +304,8 @@ describe("libseccomp", () => {
     expect(context.exportBpfThroughMemfd()).toEqual(program);
   });
 
-  it("that is missing is named, with what to install", () => {
-    expect(() => openOrExplain("libseccomp-none.so.9")).toThrow(
+  it("is named if missing, with what to install", () => {
+    expect(() => loadLibseccomp("libseccomp-none.so.9")).toThrow(
       expect.objectContaining({
         pointer: "/linux/seccomp",
         message: expect.stringMatching(/libseccomp-none\.so\.9 could not be loaded.*libseccomp2/),

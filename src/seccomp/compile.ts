@@ -18,7 +18,7 @@ export interface CompiledSeccomp {
   readonly filter: Uint8Array;
   /** SECCOMP_FILTER_FLAG_* for seccomp(2). */
   readonly flags: number;
-  /** Whether the kernel makes a listener for it, to which SCMP_ACT_NOTIFY goes. */
+  /** Whether the kernel creates a listener for it, which receives the notifications of SCMP_ACT_NOTIFY. */
   readonly notifies: boolean;
 }
 
@@ -26,16 +26,16 @@ export interface CompiledSeccomp {
 const MAX_INSTRUCTIONS = 4096;
 
 /**
- * Compiles `linux.seccomp` for the kernel.
+ * Compiles `linux.seccomp` to a filter. Throws an error with the JSON pointer of the first value that can't be enforced.
  *
- * System calls without rules for arguments, which are nearly all, become a binary search by number (prologue.ts); libseccomp
- * takes tens of milliseconds to do that for an engine's default profile. The others, the default action and the treatment of
- * foreign architectures stay libseccomp's, whose program comes behind. The two together answer what libseccomp alone would:
- * there, too, the first of several rules without arguments is the one that counts.
+ * System calls without rules for arguments, which are nearly all, are decided by a binary search by number (prologue.ts), for which
+ * libseccomp would take tens of milliseconds with an engine's default profile. The program of libseccomp follows and decides the
+ * others, the default action and foreign architectures. Together they return the same verdicts as libseccomp alone, where the first
+ * of several rules without arguments counts as well.
  */
 export function compileSeccomp(config: Seccomp, warn: (message: string) => void): CompiledSeccomp {
   const profile = readProfile(config, warn);
-  const library = openOrExplain();
+  const library = loadLibseccomp();
   const numbers = resolveNumbers(library, profile);
   if (numbers.unknown.size > 0) {
     warn(`seccomp: system calls unknown to libseccomp are ignored: ${[...numbers.unknown].join(", ")}`);
@@ -49,14 +49,14 @@ export function compileSeccomp(config: Seccomp, warn: (message: string) => void)
     const length = filter.length / 8;
     throw seccompError(
       "/linux/seccomp",
-      `the filter has ${length} instructions, the kernel takes ${MAX_INSTRUCTIONS}`,
+      `the filter has ${length} instructions, but the kernel accepts at most ${MAX_INSTRUCTIONS}`,
     );
   }
   return { filter, flags: profile.flags, notifies: profile.notifies };
 }
 
-/** Loads libseccomp, or says what to install. */
-export function openOrExplain(soname?: string): Libseccomp {
+/** Loads libseccomp. The error says what to install. */
+export function loadLibseccomp(soname?: string): Libseccomp {
   try {
     return openLibseccomp(soname);
   } catch (cause) {
@@ -70,13 +70,13 @@ export function openOrExplain(soname?: string): Libseccomp {
   }
 }
 
-/** What the names of a profile are on the architectures of the profile, the native one first. */
+/** The system call numbers of a profile's names on its architectures, the native one first. */
 interface Numbers {
   readonly native: number;
-  /** libseccomp's tokens. */
+  /** libseccomp's tokens (SCMP_ARCH_*). */
   readonly archs: ReadonlySet<number>;
   readonly highest: HighestNumbers;
-  /** By AUDIT_ARCH (x86-64 and x32 share theirs), then by number: the verdicts that hold for all arguments. */
+  /** Verdicts that hold for all arguments, by AUDIT_ARCH (x86-64 and x32 share theirs), then by number. */
   readonly verdicts: ReadonlyMap<number, ReadonlyMap<number, number>>;
   readonly unknown: ReadonlySet<string>;
 }
@@ -103,7 +103,7 @@ function resolveNumbers(library: Libseccomp, profile: Profile): Numbers {
   return { native, archs, highest, verdicts, unknown };
 }
 
-/** Enters the verdicts that hold for all arguments. `numbers` are those of all rules' names, one after the other. */
+/** Adds the verdicts that hold for all arguments to `table`. `numbers` are those of all names of all rules, in order. */
 function decideByNumber(
   profile: Profile,
   arch: number,
@@ -143,7 +143,7 @@ function createFilter(
   }
 }
 
-/** libseccomp's program: rules with arguments, the default action, and the answer to architectures not in the profile. */
+/** Compiles libseccomp's part: rules with arguments, the default action, and the verdict for architectures not in the profile. */
 function compileRest(library: Libseccomp, profile: Profile, numbers: Numbers): Uint8Array {
   using context = createFilter(library, profile);
   for (const [i, arch] of profile.architectures.entries()) {
@@ -157,13 +157,13 @@ function compileRest(library: Libseccomp, profile: Profile, numbers: Numbers): U
       );
     }
   }
-  const isLibseccomps = undecidedByNumber(profile, openMultiplexers(library, numbers));
+  const needsLibseccomp = undecidedByNumber(profile, undecidedMultiplexers(library, numbers));
   const anchor = anchorOf(library, profile, numbers);
   for (const rule of profile.rules) {
-    // libseccomp answers EACCES to a rule that says what the default action says.
+    // libseccomp refuses a rule whose action is the default action, with EACCES.
     if (rule.verdict === profile.defaultVerdict) continue;
     for (const [i, name] of rule.names.entries()) {
-      if ((name !== anchor && !isLibseccomps(name)) || numbers.unknown.has(name)) continue;
+      if ((name !== anchor && !needsLibseccomp(name)) || numbers.unknown.has(name)) continue;
       try {
         addRule(context, rule, resolveOne(library, numbers.native, name));
       } catch (cause) {
@@ -179,9 +179,10 @@ function compileRest(library: Libseccomp, profile: Profile, numbers: Numbers): U
 }
 
 /**
- * A name that libseccomp is given though the prologue decides it. Up to 2.6 at least, libseccomp's program for an architecture
- * does not load the system call's number if the first call in its order is one that the architecture has not (socketcall on
- * x86-64 beside x32): rules for arguments then match nothing. A call without arguments that all have comes before those.
+ * The name of a system call that libseccomp gets a rule for although the prologue decides it. Up to 2.6 at least, libseccomp's program
+ * for an architecture does not load the system call's number if the first call in its order does not exist there (socketcall on
+ * x86-64 beside x32), and rules for arguments then match nothing. A rule without arguments for a call of all architectures
+ * comes first in that order.
  */
 function anchorOf(library: Libseccomp, profile: Profile, { archs }: Numbers): string | undefined {
   const everywhere = (name: string) => [...archs].every((arch) => resolveOne(library, arch, name) >= 0);
@@ -199,33 +200,33 @@ function addRule(context: FilterContext, { verdict, alternatives }: ProfileRule,
 }
 
 /**
- * Tells the names whose rules libseccomp must have: those with a rule for some arguments, all of whose rules are its own to
- * weigh, and what goes through a multiplexer. It needs the multiplexers' own rules even where the prologue decides them:
- * they make rules void that otherwise would contradict each other.
+ * Returns a function that says whether libseccomp needs the rules for a name: if any of them has arguments, or if the call may go through
+ * an undecided multiplexer. It needs the multiplexers' own rules even if the prologue decides them, as they override rules that would
+ * otherwise contradict each other.
  */
-function undecidedByNumber(profile: Profile, open: ReadonlySet<string>): (name: string) => boolean {
+function undecidedByNumber(profile: Profile, undecided: ReadonlySet<string>): (name: string) => boolean {
   return (name) => {
     if (profile.namesWithArguments.has(name) || name === "socketcall" || name === "ipc") return true;
     const multiplexer = multiplexerOf(name);
-    return multiplexer !== undefined && open.has(multiplexer);
+    return multiplexer !== undefined && undecided.has(multiplexer);
   };
 }
 
 /**
- * The multiplexers (socketcall, ipc) of the profile's architectures that no rule of the profile decides as a whole, and those
- * beside which there may be direct calls whose numbers only libseccomp knows.
+ * The multiplexers (socketcall, ipc) that no rule decides as a whole on every architecture that has them, or beside which an architecture
+ * may have direct calls whose numbers only libseccomp knows.
  */
-function openMultiplexers(library: Libseccomp, numbers: Numbers): ReadonlySet<string> {
-  const open = new Set<string>();
+function undecidedMultiplexers(library: Libseccomp, numbers: Numbers): ReadonlySet<string> {
+  const undecided = new Set<string>();
   for (const name of ["socketcall", "ipc"]) {
     for (const arch of numbers.archs) {
       const number = resolveOne(library, arch, name);
       if (number < 0) continue;
       const decided = numbers.verdicts.get(auditArch(arch))?.has(number) === true;
-      if (!decided || !hasKnownDirectNumbers(arch)) open.add(name);
+      if (!decided || !hasKnownDirectNumbers(arch)) undecided.add(name);
     }
   }
-  return open;
+  return undecided;
 }
 
 function resolveOne(library: Libseccomp, arch: number, name: string): number {

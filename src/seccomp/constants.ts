@@ -1,6 +1,6 @@
-/** Names of runtime-spec's config-linux.md (seccomp) and their values in seccomp.h of libseccomp 2.6 and linux/seccomp.h. */
+/** The names in config-linux.md (Seccomp), with their values from seccomp.h of libseccomp 2.6 and linux/seccomp.h. */
 
-/** SCMP_ACT_*; the low 16 bits of ERRNO and TRACE take the errno. */
+/** SCMP_ACT_*. The low 16 bits of ERRNO and TRACE are for the errno. */
 export const actions: Readonly<Record<string, number>> = {
   SCMP_ACT_KILL: 0x00000000,
   SCMP_ACT_KILL_PROCESS: 0x80000000,
@@ -51,7 +51,7 @@ export const operators: Readonly<Record<string, number>> = {
   SCMP_CMP_MASKED_EQ: 7,
 };
 
-/** SECCOMP_FILTER_FLAG_*. TSYNC has no bit here: the process that loads the filter has one thread. */
+/** SECCOMP_FILTER_FLAG_*. TSYNC is 0, as the process that installs the filter has a single thread. */
 export const flags: Readonly<Record<string, number>> = {
   SECCOMP_FILTER_FLAG_TSYNC: 0,
   SECCOMP_FILTER_FLAG_LOG: 1 << 1,

@@ -55,7 +55,7 @@ describe("explainVerdict", () => {
     expect(explain("socket", [16n], errno(97)).rules[0]?.reason).toBe("argument 0: not 0x10 < 0x10");
   });
 
-  it("a call that no rule names, and one that is newer than the profile", () => {
+  it("names a call that no rule names, and one that is newer than the profile", () => {
     expect(explain("mount", [], errno(1)).reason).toBe("no rule names mount");
     expect(explain("mseal", [], errno(38))).toMatchObject({ pointer: "/linux/seccomp" });
   });
@@ -89,7 +89,7 @@ describe("describeVerdict", () => {
     [0x7ff00005, "SCMP_ACT_TRACE 5"],
     [0x7fc00000, "SCMP_ACT_NOTIFY"],
     [errno(13), "SCMP_ACT_ERRNO EACCES"],
-  ])("0x%x is %s", (verdict, text) => {
+  ])("describes 0x%x as %s", (verdict, text) => {
     expect(describeVerdict(verdict)).toBe(text);
   });
 });

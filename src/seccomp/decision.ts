@@ -4,7 +4,7 @@ import type { ArgumentComparison } from "../../bindings/linux/libseccomp.ts";
 import { actions, operators } from "./constants.ts";
 import type { Profile, ProfileRule } from "./profile.ts";
 
-/** A rule that names the system call, and whether it holds for the arguments. */
+/** A rule that names the system call, and whether it matches the arguments. */
 export interface ConsideredRule {
   readonly pointer: string;
   readonly action: string;
@@ -14,19 +14,19 @@ export interface ConsideredRule {
 }
 
 export interface Decision {
-  /** `SCMP_ACT_ERRNO EPERM` and the like. */
+  /** Such as `SCMP_ACT_ERRNO EPERM`. */
   readonly action: string;
-  /** Whether the call is carried out. */
+  /** Whether the kernel executes the call. */
   readonly allowed: boolean;
-  /** JSON pointer of what decides. */
+  /** JSON pointer of the property that decides. */
   readonly pointer: string;
   readonly reason: string;
   readonly rules: readonly ConsideredRule[];
 }
 
 /**
- * Explains what the compiled filter has answered, `verdict`, by the rules of the profile it was made from. The filter is what counts:
- * the rules only say why.
+ * Explains `verdict`, the compiled filter's answer to a call, by the rules of its profile. The verdict is given by the filter; the rules
+ * only say why.
  */
 export function explainVerdict(
   profile: Profile,
@@ -99,12 +99,12 @@ function describeFailure({ arg, op, datumA, datumB }: ArgumentComparison, args: 
     : `argument ${arg}: not ${hex(value)} ${sign} ${hex(datumA)}`;
 }
 
-/** A number as people write arguments of system calls: `0x10`. */
+/** A number as arguments of system calls are usually written: `0x10`. */
 export function hex(value: bigint): string {
   return `0x${value.toString(16)}`;
 }
 
-/** A SECCOMP_RET_* value by the name of its action, with the errno that it carries. */
+/** A SECCOMP_RET_* value as the name of its action, with its errno or data if it has any. */
 export function describeVerdict(verdict: number): string {
   const kind = (verdict & SECCOMP_RET_ACTION_FULL) >>> 0;
   const [name = `0x${kind.toString(16)}`] =

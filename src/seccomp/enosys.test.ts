@@ -24,7 +24,7 @@ describe("newerThanProfile", () => {
     expect(newerThanProfile(AARCH64, new Map([[AARCH64, 400]]))).toEqual([{ first: 401, last: 0xffffffff }]);
   });
 
-  it("is nothing for an architecture of which the profile names nothing", () => {
+  it("is empty for an architecture on which the profile names nothing", () => {
     expect(newerThanProfile(AARCH64, new Map([[AARCH64, 0]]))).toEqual([]);
     expect(newerThanProfile(X86_64, new Map())).toEqual([]);
   });
@@ -36,7 +36,7 @@ describe("newerThanProfile", () => {
     ]);
   });
 
-  it("has a limit of its own for x32", () => {
+  it("has separate ranges for x32", () => {
     const highest = new Map([
       [X86_64, 450],
       [SCMP_ARCH_X32, 0x40000221],
@@ -58,7 +58,7 @@ describe("newerThanProfile", () => {
 });
 
 describe("auditArch", () => {
-  it("is libseccomp's token, but for x32", () => {
+  it("is libseccomp's token, except for x32", () => {
     expect(auditArch(AARCH64)).toBe(AARCH64);
     expect(auditArch(SCMP_ARCH_X32)).toBe(X86_64);
   });

@@ -11,36 +11,35 @@ export interface NumberRange {
 export type HighestNumbers = ReadonlyMap<number, number>;
 
 /**
- * Whether system calls newer than the profile must be answered with ENOSYS: libc falls back to an older call upon ENOSYS,
- * but takes EPERM for an answer. A default action that lets calls pass needs no such help, and a tracer or a listener answers
- * itself.
+ * Whether system calls newer than the profile must fail with ENOSYS: libc falls back to an older call upon ENOSYS, but reports EPERM to
+ * the program. Not needed if the default action allows calls, or leaves the answer to a tracer or listener.
  */
 export function hidesNewerSyscalls(defaultAction: string): boolean {
   return !["SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRACE", "SCMP_ACT_NOTIFY"].includes(defaultAction);
 }
 
-/** The kernel's architecture (AUDIT_ARCH_*) for libseccomp's token. */
+/** Converts libseccomp's token to the kernel's architecture (AUDIT_ARCH_*). */
 export function auditArch(token: number): number {
   return token === SCMP_ARCH_X32 ? AUDIT_ARCH_X86_64 : token;
 }
 
 /**
- * The numbers above the highest that the profile names, for the architectures that share one AUDIT_ARCH. An architecture
- * of which the profile names nothing (or nothing but number 0) has no profile to be newer than, and is left alone.
+ * The numbers above the highest that the profile names, for the architectures that share one AUDIT_ARCH. Empty for an architecture on
+ * which the profile names no call, or only number 0.
  */
 export function newerThanProfile(audit: number, highest: HighestNumbers): NumberRange[] {
   if (audit === AUDIT_ARCH_X86_64) return newerThanX86Profile(highest);
   const named = highest.get(audit) ?? 0;
   if (named <= 0) return [];
   const ranges = [{ first: named + 1, last: 0xffffffff }];
-  // Number 0 is setup(2), which nobody calls, and what the kernel reports for an s390 number that it does not know.
+  // Number 0 is setup(2), which nobody calls. On s390, the kernel reports unknown numbers as 0.
   if (audit === architectures.SCMP_ARCH_S390 || audit === architectures.SCMP_ARCH_S390X) {
     ranges.unshift({ first: 0, last: 0 });
   }
   return ranges;
 }
 
-/** x32 numbers are those with bit 30, whatever bit 31 is, so each of the two has two ranges. */
+/** x32 numbers have bit 30 set, whatever bit 31 is, so x86-64 and x32 have two ranges each. */
 function newerThanX86Profile(highest: HighestNumbers): NumberRange[] {
   const x86 = highest.get(AUDIT_ARCH_X86_64) ?? 0;
   const x32 = highest.get(SCMP_ARCH_X32) ?? 0;

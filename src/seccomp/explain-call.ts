@@ -2,7 +2,7 @@ import { UNKNOWN_SYSCALL } from "../../bindings/linux/libseccomp.ts";
 import { RuntsError } from "../errors.ts";
 import type { Seccomp } from "../spec/types.ts";
 import { runFilter } from "./bpf-interpreter.ts";
-import { compileSeccomp, openOrExplain } from "./compile.ts";
+import { compileSeccomp, loadLibseccomp } from "./compile.ts";
 import { architectures } from "./constants.ts";
 import { type Decision, explainVerdict } from "./decision.ts";
 import { auditArch } from "./enosys.ts";
@@ -11,25 +11,27 @@ import { readProfile } from "./profile.ts";
 export interface ExplainedCall extends Decision {
   readonly name: string;
   readonly number: number;
-  /** `x86_64` and the like. */
+  /** Such as `x86_64`. */
   readonly architecture: string;
   readonly args: readonly bigint[];
 }
 
 /**
- * What a profile's filter answers to a system call of this machine's own architecture, and why. The call may be a number, as the
- * log of the kernel has it.
+ * Compiles a profile and says what its filter answers to a system call of the native architecture, and why. `call` is a name or a number,
+ * as in the kernel's log.
  */
 export function explainCall(config: Seccomp, call: string, args: readonly bigint[]): ExplainedCall {
   const ignore = (): void => undefined;
-  const library = openOrExplain();
+  const library = loadLibseccomp();
   const native = library.nativeArch();
   const name = (/^\d{1,9}$/.test(call) ? library.syscallName(native, Number(call)) : undefined) ?? call;
   const [number = UNKNOWN_SYSCALL] = library.resolveSyscalls(native, [name]);
   const architecture = architectureName(native);
   if (number < 0) {
     const reason =
-      number === UNKNOWN_SYSCALL ? "is no system call that libseccomp knows" : `is none of ${architecture}`;
+      number === UNKNOWN_SYSCALL
+        ? "is no system call that libseccomp knows"
+        : `does not exist on ${architecture}`;
     throw new RuntsError(`${name} ${reason}`, { operation: "seccomp", path: name });
   }
   const { filter } = compileSeccomp(config, ignore);

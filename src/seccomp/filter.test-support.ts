@@ -1,12 +1,12 @@
 import type { Seccomp, SeccompSyscall } from "../spec/types.ts";
-import { openOrExplain } from "./compile.ts";
+import { loadLibseccomp } from "./compile.ts";
 
-/** Of the kernel tests of filters: libseccomp of this machine, and the numbers that filters speak of. */
+/** For kernel tests of filters: this machine's libseccomp, and the numbers that filters use. */
 
-export const library = openOrExplain();
+export const library = loadLibseccomp();
 export const native = library.nativeArch();
 
-/** SCMP_ARCH_*, which for all but x32 are the kernel's AUDIT_ARCH_*. */
+/** SCMP_ARCH_*, which are the kernel's AUDIT_ARCH_* except for x32. */
 export const X86 = 0x40000003;
 export const X86_64 = 0xc000003e;
 export const X32 = 0x4000003e;
@@ -21,7 +21,7 @@ export function number(name: string, arch = native): number {
   return library.resolveSyscalls(arch, [name])[0] ?? -1;
 }
 
-/** Takes the warnings of a compilation. */
+/** Ignores the warnings of a compilation. */
 export function ignore(): void {}
 
 export function profile(syscalls: readonly SeccompSyscall[], rest: Partial<Seccomp> = {}): Seccomp {

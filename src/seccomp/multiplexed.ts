@@ -1,11 +1,11 @@
 import { architectures } from "./constants.ts";
 
 /**
- * System calls that some architectures (32-bit x86, s390, powerpc, mips …) also or only reach through one number, with the
- * operation as its first argument: socketcall(2) and ipc(2). libseccomp turns a rule for `connect` into one for socketcall's
- * operation too; as that looks at an argument, it cannot be decided by the number. It gives no number for these names then.
+ * System calls that some architectures (32-bit x86, s390, powerpc, mips …) have only, or also, behind a multiplexer: socketcall(2) or
+ * ipc(2), with the operation as first argument. libseccomp turns a rule for `connect` also into one for socketcall's operation. As
+ * that depends on an argument, it can't be decided by number, and libseccomp resolves the name to no number on these architectures.
  *
- * The value is the number of the direct call on 32-bit x86 (asm/unistd_32.h), -1 if there is none.
+ * The values are the numbers of the direct calls on 32-bit x86 (asm/unistd_32.h), -1 if there is none.
  */
 const socketcall: Readonly<Record<string, number>> = {
   accept: -1,
@@ -46,18 +46,18 @@ const ipc: Readonly<Record<string, number>> = {
   shmget: 395,
 };
 
-/** The name of the multiplexer that the system call may go through. */
+/** The multiplexer that may have the system call as an operation. */
 export function multiplexerOf(name: string): "socketcall" | "ipc" | undefined {
   if (Object.hasOwn(socketcall, name)) return "socketcall";
   return Object.hasOwn(ipc, name) ? "ipc" : undefined;
 }
 
-/** Whether the direct numbers of an architecture that has the multiplexers are known here. */
+/** Whether the tables above have the numbers of an architecture with multiplexers. */
 export function hasKnownDirectNumbers(arch: number): boolean {
   return arch === architectures.SCMP_ARCH_X86;
 }
 
-/** The number of the direct call for a name that libseccomp gives none for; negative if there is none. */
+/** The number of the direct call, for a name that libseccomp resolves to none; negative if there is none. */
 export function directNumber(arch: number, name: string): number {
   if (!hasKnownDirectNumbers(arch)) return -1;
   const table = multiplexerOf(name) === "socketcall" ? socketcall : ipc;

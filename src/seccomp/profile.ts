@@ -6,13 +6,14 @@ import { RuntsError } from "../errors.ts";
 import type { Seccomp, SeccompArg, SeccompSyscall } from "../spec/types.ts";
 import { actions, architectures, flags, operators } from "./constants.ts";
 
-/** One entry of `syscalls`, in the kernel's and libseccomp's numbers. */
+/** One entry of `syscalls`, with the numbers of the kernel and libseccomp. */
 export interface ProfileRule {
   /** JSON pointer of the entry. */
   readonly pointer: string;
   readonly names: readonly string[];
+  /** A SECCOMP_RET_* value. */
   readonly verdict: number;
-  /** Any of them must match, each with all its comparisons. Empty: the rule holds for all arguments. */
+  /** The rule matches if all comparisons of one alternative hold. Empty if it matches all arguments. */
   readonly alternatives: readonly (readonly ArgumentComparison[])[];
 }
 
@@ -20,24 +21,24 @@ export interface Profile {
   readonly defaultVerdict: number;
   /** SECCOMP_FILTER_FLAG_* for seccomp(2). */
   readonly flags: number;
-  /** Whether SCMP_ACT_NOTIFY is in use: then there is a listener. */
+  /** Whether SCMP_ACT_NOTIFY is in use, which creates a listener. */
   readonly notifies: boolean;
-  /** libseccomp's tokens, in the order of the configuration. */
+  /** libseccomp's tokens, in the order of the config. */
   readonly architectures: readonly number[];
   readonly rules: readonly ProfileRule[];
-  /** The names that some rule matches by arguments. */
+  /** Names with at least one rule for arguments. */
   readonly namesWithArguments: ReadonlySet<string>;
 }
 
 const ROOT = "/linux/seccomp";
 /** SECCOMP_RET_DATA (linux/seccomp.h): the part of a verdict that holds the errno. */
 const MAX_VERDICT_DATA = 0xffff;
-/** The largest that libseccomp takes: the kernel's MAX_ERRNO, which marks the end of error pointers, is none itself. */
+/** The highest errno that libseccomp accepts: one less than the kernel's MAX_ERRNO. */
 const MAX_ERRNO = 4094;
 /** Arguments of a system call. */
 const MAX_ARGUMENTS = 6;
 
-/** Translates the configuration; throws at the first value that cannot be enforced. */
+/** Translates the config. Throws an error with the pointer of the first value that cannot be enforced. */
 export function readProfile(config: Seccomp, warn: (message: string) => void): Profile {
   const { syscalls = [] } = config;
   const all = syscalls.map((syscall, i) => ruleOf(syscall, `${ROOT}/syscalls/${i}`));
@@ -62,7 +63,7 @@ export function readProfile(config: Seccomp, warn: (message: string) => void): P
   };
 }
 
-/** An error whose message begins with the place in config.json. */
+/** An error whose message begins with the JSON pointer. */
 export function seccompError(pointer: string, message: string, cause?: unknown): RuntsError {
   if (!(cause instanceof SyscallError))
     return new RuntsError(`${pointer}: ${message}`, { operation: "seccomp", pointer, cause });
@@ -101,7 +102,7 @@ function verdictOf(
   return verdict + errno;
 }
 
-/** Absent flags are not the same as none: without the property, runtimes switch the Spectre mitigations off. */
+/** Absent flags differ from empty ones: without the property, runtimes set SPEC_ALLOW, which turns Spectre mitigations off. */
 function flagBits(names: Seccomp["flags"], notifies: boolean, warn: (message: string) => void): number {
   let bits = notifies ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0;
   if (names === undefined)
@@ -138,7 +139,7 @@ function comparisonOf({ index, op, value, valueTwo }: SeccompArg, pointer: strin
   return { arg: index, op: comparison, datumA: value, datumB: valueTwo ?? 0n };
 }
 
-/** libseccomp compares an argument once in a rule, so a rule that names one twice becomes as many rules as comparisons. */
+/** libseccomp allows one comparison per argument in a rule, so a rule with two for one argument becomes a rule per comparison. */
 function alternativesOf(comparisons: readonly ArgumentComparison[]): ArgumentComparison[][] {
   if (comparisons.length === 0) return [];
   const indexes = new Set(comparisons.map(({ arg }) => arg));

@@ -6,7 +6,7 @@ const ALLOW = 0x7fff0000;
 const EPERM = 0x50001;
 const ENOSYS = 0x50026;
 const REST = 0x7ffc0000;
-/** What libseccomp's part would be: `ret #REST`. */
+/** In place of libseccomp's part: `ret #REST`. */
 const rest = Uint8Array.of(6, 0, 0, 0, 0, 0, 0xfc, 0x7f);
 
 function table(
@@ -22,7 +22,7 @@ function verdictOf(tables: readonly NumberTable[], arch: number, nr: number): nu
 }
 
 describe("spansOf", () => {
-  it("joins neighbours of one verdict and leaves holes to the rest of the filter", () => {
+  it("joins neighbours with the same verdict and leaves gaps to the rest of the filter", () => {
     const newer = [{ first: 7, last: 0xffffffff }];
     const spans = spansOf(
       table(
@@ -45,7 +45,7 @@ describe("spansOf", () => {
     ]);
   });
 
-  it("lets a range of newer numbers win over a verdict", () => {
+  it("gives newer numbers precedence over a verdict", () => {
     expect(spansOf(table(1, [[0, ALLOW]], [{ first: 0, last: 0 }]))).toEqual([
       { first: 0, verdict: ENOSYS },
       { first: 1, verdict: PASS },
@@ -54,23 +54,23 @@ describe("spansOf", () => {
 });
 
 describe("assemblePrologue", () => {
-  it("is empty when nothing is decided by the number", () => {
+  it("is empty if nothing is decided by number", () => {
     expect(assemblePrologue([table(1, [])])).toHaveLength(0);
   });
 
-  it("answers by number and leaves other architectures to the rest", () => {
+  it("decides by number and leaves other architectures to the rest", () => {
     const tables = [table(1, [[3, ALLOW]]), table(2, [[3, EPERM]])];
     expect([2, 3, 4].map((nr) => verdictOf(tables, 1, nr))).toEqual([REST, ALLOW, REST]);
     expect([2, 3, 4].map((nr) => verdictOf(tables, 2, nr))).toEqual([REST, EPERM, REST]);
     expect(verdictOf(tables, 3, 3)).toBe(REST);
   });
 
-  it("answers when all numbers have the same verdict", () => {
+  it("works if all numbers have the same verdict", () => {
     const everything = table(1, [], [{ first: 0, last: 0xffffffff }]);
     expect(verdictOf([everything, table(2, [[0, ALLOW]])], 1, 0xffffffff)).toBe(ENOSYS);
   });
 
-  it("answers right when its jumps are longer than a conditional jump reaches", () => {
+  it("works if jumps are longer than a conditional jump can reach", () => {
     const errnoOf = (nr: number) => 0x50000 + (nr % 500);
     const numbers = Array.from({ length: 1500 }, (_, i) => 2 * i);
     const big = (audit: number) =>

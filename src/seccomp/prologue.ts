@@ -1,15 +1,16 @@
 import type { NumberRange } from "./enosys.ts";
 
 /**
- * The part of the filter that decides by architecture and number alone, for which libseccomp takes tens of milliseconds:
- * a binary search, as BPF, in front of libseccomp's program, which decides the rest.
+ * The part of the filter that decides by architecture and number alone: a binary search in BPF, in front of libseccomp's program, which
+ * decides the rest. Built here because libseccomp takes tens of milliseconds for it.
  */
 
-/** No verdict by the number: libseccomp's program, which follows, decides. */
+/** No verdict by number: libseccomp's program, which follows, decides. */
 export const PASS = -1;
 
-/** What one architecture (AUDIT_ARCH_*) answers by number. */
+/** The verdicts by number of one architecture. */
 export interface NumberTable {
+  /** AUDIT_ARCH_* */
   readonly audit: number;
   /** Ranges in ascending order that get `newerVerdict`, whatever `verdicts` says. */
   readonly newer: readonly NumberRange[];
@@ -18,13 +19,13 @@ export interface NumberTable {
   readonly verdicts: ReadonlyMap<number, number>;
 }
 
-/** From `first` up to the next span the verdict is the same. */
+/** Numbers with the same verdict, from `first` up to the next span. */
 export interface Span {
   readonly first: number;
   readonly verdict: number;
 }
 
-/** Divides all numbers of 32 bits into spans; neighbours differ in their verdict. */
+/** Divides all 32-bit numbers into spans, in ascending order. Neighbours differ in their verdict. */
 export function spansOf({ newer, newerVerdict, verdicts }: NumberTable): Span[] {
   const spans: Span[] = [];
   let last = Number.NaN;
@@ -36,7 +37,7 @@ export function spansOf({ newer, newerVerdict, verdicts }: NumberTable): Span[] 
     last = verdict;
     next = end;
   };
-  // A typed array sorts numerically without a comparison function: this runs once, for a thousand numbers.
+  // A typed array sorts numerically without a comparison function, which is faster for the thousand numbers of a profile.
   const numbers = Uint32Array.from(verdicts.keys()).sort();
   let i = 0;
   for (const range of newer) {
@@ -63,8 +64,8 @@ const OFFSET_NR = 0;
 const OFFSET_ARCH = 4;
 
 /**
- * Builds a program from its end to its beginning, as BPF jumps only forwards. A label is the number of instructions from it
- * to the end of the program: 0 is what follows the program.
+ * Builds a program from its end to its beginning, as BPF only jumps forwards. A label is the number of instructions from there to the end
+ * of the program; 0 is the instruction after it.
  */
 class BackwardAssembler {
   /** Instructions so far. */
@@ -81,7 +82,7 @@ class BackwardAssembler {
     return this.#push(BPF_LD_W_ABS, offset);
   }
 
-  /** A place that returns the verdict; one within reach of a conditional jump is used again. */
+  /** The label of an instruction that returns the verdict. One within reach of a conditional jump is reused. */
   verdict(value: number): number {
     if (value === PASS) return 0;
     const known = this.#returns.get(value);
@@ -97,7 +98,7 @@ class BackwardAssembler {
     return this.#push(code | ((this.length - jt) << 16) | ((this.length - jf) << 24), k);
   }
 
-  /** A label for the same place that a conditional jump can reach. */
+  /** A label within reach of a conditional jump, from which a long jump leads to `label` if need be. */
   #near(label: number): number {
     return this.length - label <= NEAR ? label : this.#push(BPF_JMP_JA, this.length - label);
   }
@@ -116,14 +117,14 @@ class BackwardAssembler {
   }
 }
 
-/** Conditional jumps have 8 bits; one less, as a jump for the other branch may come between. */
+/** Conditional jumps have 8 bits, up to 255. One less, as a long jump for the other branch may come in between. */
 const NEAR = 254;
-/** A span takes at most its return, the comparison before it and a long jump for each of that one's branches. */
+/** A span takes at most its return, a comparison, and a long jump for each branch of the comparison. */
 const INSTRUCTIONS_PER_SPAN = 4;
-/** Beside the spans: the two loads, the comparison of the architecture and its long jumps, a comparison for a lone span. */
+/** Besides its spans: two loads, the comparison of the architecture with its long jumps, and a comparison for a lone span. */
 const INSTRUCTIONS_PER_TABLE = 8;
 
-/** The prologue for the tables, the first of which is reached soonest; empty when no number is decided. */
+/** The prologue as an array of struct sock_filter. Tests the architectures in the order of `tables`; empty if nothing is decided. */
 export function assemblePrologue(tables: readonly NumberTable[]): Uint8Array {
   const sections: { readonly audit: number; readonly spans: readonly Span[] }[] = [];
   let capacity = 0;
@@ -137,7 +138,7 @@ export function assemblePrologue(tables: readonly NumberTable[]): Uint8Array {
   let otherArch = 0;
   for (const { audit, spans } of sections.reverse()) {
     const root = search(program, spans, 0, spans.length);
-    // Loading the number falls through to the search, which must therefore begin with an instruction of its own.
+    // The load of the number falls through, so the next instruction must belong to this search, not to a reused return.
     if (spans.length === 1) program.jump(BPF_JMP_JGE_K, 0, root, root);
     const section = program.load(OFFSET_NR);
     otherArch = program.jump(BPF_JMP_JEQ_K, audit, section, otherArch);
@@ -146,7 +147,7 @@ export function assemblePrologue(tables: readonly NumberTable[]): Uint8Array {
   return program.assemble();
 }
 
-/** Precondition of the code it writes: the accumulator holds the number, which lies in spans[from] … spans[to - 1]. */
+/** Emits a search for the number, which is in the accumulator and lies within spans[from] … spans[to - 1]. Returns its label. */
 function search(program: BackwardAssembler, spans: readonly Span[], from: number, to: number): number {
   if (to - from === 1) return program.verdict(spans[from]?.verdict ?? PASS);
   const middle = (from + to) >> 1;

@@ -10,7 +10,7 @@ import { readProfile } from "./profile.ts";
 
 const AARCH64 = 0xc00000b7;
 
-/** The same profile compiled by libseccomp alone, rule by rule; the ENOSYS ranges are not part of it. */
+/** Compiles a profile with libseccomp alone, rule by rule, and so without the ENOSYS ranges. */
 function compileByLibseccompAlone(config: Seccomp): Uint8Array {
   const { defaultVerdict, architectures: archs, rules } = readProfile(config, ignore);
   using context = library.createFilter(defaultVerdict);
@@ -26,12 +26,12 @@ function compileByLibseccompAlone(config: Seccomp): Uint8Array {
   return context.exportBpf();
 }
 
-/** Numbers around all limits that matter: of the tables, of x32, and of 32 bits. */
+/** Numbers around all boundaries that matter: of the tables, of x32, and of 32 bits. */
 const everyNumber = [0, 0x40000000, 0x80000000, 0xc0000000, 0xfffffd00].flatMap((base) =>
   Array.from({ length: 0x300 }, (_, i) => base + i),
 );
 
-/** Compares the two compilations for the numbers on every architecture, with each list of arguments. */
+/** Compares the verdicts of both filters for the numbers on every architecture, with each list of arguments. */
 function expectSameAsLibseccomp(
   config: Seccomp,
   argLists: readonly (readonly bigint[])[],
@@ -79,7 +79,7 @@ describe("the same answers as libseccomp alone", () => {
     expectSameAsLibseccomp(profile([]), argLists);
   });
 
-  it("for rules of one call with and without arguments, in either order", () => {
+  it("for rules with and without arguments for one call, in either order", () => {
     const withArgs: SeccompSyscall = { names: ["keyctl", "clone"], action: "SCMP_ACT_TRAP", args };
     const without = allow("keyctl", "clone", "read");
     expectSameAsLibseccomp(profile([withArgs, without], { architectures: archs }), argLists);
@@ -92,7 +92,7 @@ describe("the same answers as libseccomp alone", () => {
     expectSameAsLibseccomp(profile([trap, allow("keyctl", "read")], { architectures: archs }), argLists);
   });
 
-  it("for two rules of one call", () => {
+  it("for two rules for one call", () => {
     const trap: SeccompSyscall = { names: ["keyctl"], action: "SCMP_ACT_TRAP" };
     expectSameAsLibseccomp(profile([trap, allow("keyctl", "read")]), argLists);
     expectSameAsLibseccomp(profile([allow("keyctl", "read"), trap]), argLists);
@@ -112,7 +112,7 @@ describe("the same answers as libseccomp alone", () => {
     }
   });
 
-  it("for a profile as the engines have it", () => {
+  it("for a profile like those of engines", () => {
     const names =
       "read write openat close mmap mmap2 _llseek stat64 ioctl execve execveat clock_gettime64 futex statx socketcall";
     const eq = (value: bigint): SeccompArg => ({ index: 0, op: "SCMP_CMP_EQ", value });
@@ -131,7 +131,7 @@ describe("the same answers as libseccomp alone", () => {
     }
   });
 
-  it("for arguments beside calls that an architecture has not", () => {
+  it("for arguments beside calls that an architecture does not have", () => {
     const mask: SeccompArg = { index: 0, op: "SCMP_CMP_MASKED_EQ", value: 0x7e020000n };
     const others = allow("access", "connect", "ipc", "read", "semop", "socketcall", "waitpid");
     const rules = [others, { ...allow("clone"), args: [mask] }];

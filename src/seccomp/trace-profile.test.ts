@@ -3,7 +3,7 @@ import type { Seccomp } from "../spec/types.ts";
 import { tracedProfile } from "./trace-profile.ts";
 
 describe("tracedProfile", () => {
-  it("listens in place of denials, and leaves what passes", () => {
+  it("notifies instead of denying, and leaves other actions alone", () => {
     const profile: Seccomp = {
       defaultAction: "SCMP_ACT_ERRNO",
       defaultErrnoRet: 38,
@@ -26,14 +26,14 @@ describe("tracedProfile", () => {
     });
   });
 
-  it("execve, for which the runtime waits itself, keeps the default action", () => {
+  it("keeps the default action for execve, for which the runtime waits", () => {
     const profile: Seccomp = { defaultAction: "SCMP_ACT_ERRNO", defaultErrnoRet: 7, syscalls: [] };
     expect(tracedProfile(profile).syscalls).toEqual([
       { names: ["execve"], action: "SCMP_ACT_ERRNO", errnoRet: 7 },
     ]);
   });
 
-  it("a default action that lets pass stays", () => {
+  it("keeps a default action that allows calls", () => {
     const profile: Seccomp = {
       defaultAction: "SCMP_ACT_LOG",
       syscalls: [{ names: ["x"], action: "SCMP_ACT_TRAP" }],

@@ -1,12 +1,12 @@
 import type { Seccomp, SeccompAction } from "../spec/types.ts";
 import { seccompError } from "./profile.ts";
 
-/** Actions that let the call be carried out, or are somebody else's to answer. */
+/** Actions that execute the call, or leave the answer to a tracer. */
 const PASSING: readonly SeccompAction[] = ["SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRACE"];
 
 /**
- * The same profile with a listener in place of each denial: whoever listens then answers what the profile says. execve keeps its rules,
- * since the runtime, which listens, waits for that one itself.
+ * The same profile with SCMP_ACT_NOTIFY instead of each denial; the listener then answers as the profile says. execve keeps its rules,
+ * since the runtime, which is the listener, is waiting for that very call.
  */
 export function tracedProfile(profile: Seccomp): Seccomp {
   const { defaultErrnoRet, syscalls = [], ...rest } = profile;

@@ -18,7 +18,7 @@ import { waitReadable } from "../../../bindings/linux/poll.ts";
 import { RuntsError } from "../../errors.ts";
 import { writeStandardError } from "../../log.ts";
 import { runFilter } from "../../seccomp/bpf-interpreter.ts";
-import { compileSeccomp, openOrExplain } from "../../seccomp/compile.ts";
+import { compileSeccomp, loadLibseccomp } from "../../seccomp/compile.ts";
 import { actions } from "../../seccomp/constants.ts";
 import { explainVerdict, hex } from "../../seccomp/decision.ts";
 import { architectureName } from "../../seccomp/explain-call.ts";
@@ -77,7 +77,7 @@ export class SeccompTrace implements EventSource, SeccompAgent {
 
   #read(seccomp: Seccomp): void {
     const ignore = (): void => undefined;
-    this.#library = openOrExplain();
+    this.#library = loadLibseccomp();
     this.#filter = Uint8Array.from(compileSeccomp(seccomp, ignore).filter);
     this.#profile = readProfile(seccomp, ignore);
   }
