@@ -18,7 +18,8 @@ const references = [...tables.matchAll(/\]\(([^)]+\.test\.ts)\) "([^"]+)"/g)].ma
 
 describe("spec-tests/security/README.md", () => {
   test.each(references)("$file has a test “$title”", ({ file, title }) => {
-    expect(readFileSync(join(root, folder, file), "utf8")).toContain(title);
+    // Not toContain, which would print the whole file.
+    expect(readFileSync(join(root, folder, file), "utf8").includes(title)).toBe(true);
   });
 
   test("each promise names a test", () => {
