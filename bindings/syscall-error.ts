@@ -1,8 +1,6 @@
 /**
- * The one error that bindings throw: a system call (or libc function) that failed.
- *
- * `call` is its name as in the manual, `errno` the symbolic name of the error (`ENOENT`), and `args` the decoded
- * arguments worth showing to a person, in the order of the call.
+ * A system call or libc function that failed. `call` is its name as in the manual, `errno` the symbolic name of the error (`ENOENT`), and
+ * `args` the decoded arguments that help a reader, in the order of the call.
  */
 export class SyscallError extends Error {
   readonly call: string;

@@ -25,7 +25,7 @@ import { syscallNumbers } from "./syscall-numbers.generated.ts";
 
 type Values = ReadonlyMap<string, bigint>;
 
-/** What a compiled program prints, or undefined if the compiler rejects it; its messages then. */
+/** Compiles and runs a program; returns its output, or the compiler's messages if it is rejected. */
 function runProbe(source: string): { readonly output: string } | { readonly messages: string } {
   const directory = mkdtempSync(join(tmpdir(), "runts-abi-"));
   try {
@@ -47,7 +47,7 @@ const skipReason =
     ? false
     : "needs gcc, libc6-dev and linux-libc-dev";
 
-/** Values of those names that the headers define: by macros, or by enumerations, which only the compiler knows. */
+/** Values of the names that the headers define, as macros or as enumerators, which only the compiler knows. */
 function probe(headers: readonly string[], names: readonly string[]): Values {
   const includes = ["stdio.h", ...headers].map((header) => `#include <${header}>\n`).join("");
   const lines = names.map((name) => `printf("${name}=%llu\\n", (unsigned long long)(${name}));\n`);
@@ -79,7 +79,7 @@ function numbered(names: readonly string[]): Values {
   return new Map(names.map((name, index) => [name, BigInt(index)]));
 }
 
-/** Headers that can't be included together are apart; the first that has a name counts. */
+/** Groups of headers that can't be included together; the first group with a name counts. */
 const modules: readonly (readonly [name: string, values: Values, headers: readonly (readonly string[])[]])[] =
   [
     [
@@ -146,7 +146,7 @@ describe.skipIf(skipReason !== false)(
   },
 );
 
-/** The preprocessor is enough for the system calls, so that the other architecture needs a compiler only. */
+/** For system calls the preprocessor is enough, so that a compiler for the other architecture needs no libraries. */
 function preprocess(compiler: string, names: readonly string[]): Values | undefined {
   const lines = names.map((name) => `#ifdef __NR_${name}\n"${name}" = (__NR_${name})\n#endif\n`);
   const input = `#include <asm/unistd.h>\n${lines.join("")}`;
@@ -156,7 +156,7 @@ function preprocess(compiler: string, names: readonly string[]): Values | undefi
   return new Map(Array.from(rows, ([, name = "", value = ""]) => [name, sumOf(value)]));
 }
 
-/** `(244 + 16)`, as some headers have it. */
+/** Evaluates `(244 + 16)`, as in some headers. */
 function sumOf(text: string): bigint {
   return (text.match(/\d+/g) ?? []).map(BigInt).reduce((sum, part) => sum + part, 0n);
 }
@@ -183,7 +183,7 @@ describe.each([
   );
 });
 
-/** C's name of each struct, where it isn't the layout's own, and the headers that declare them. */
+/** C names of the structs whose layouts have other names, and the headers that declare them. */
 const STRUCTS: Readonly<Record<string, { readonly headers: readonly string[]; readonly name?: string }>> = {
   open_how: { headers: ["linux/openat2.h"] },
   mount_attr: { headers: ["linux/mount.h"] },

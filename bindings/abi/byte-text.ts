@@ -1,9 +1,9 @@
 /**
- * Byte text: a string with one character, of 0 to 255, for each byte. Paths and fields of files of the container's author are in whatever
- * encoding; in this form they can be searched, split and given back to the kernel without a loss.
+ * Byte text: a string with one character, of code 0 to 255, per byte. Paths and file contents of the container's author may be in any
+ * encoding; in this form they can be searched, split and passed back to the kernel without loss.
  *
- * By way of Buffer's own functions: the latin1 of TextDecoder is windows-1252. What each container needs does without Buffer.from, as
- * in c-string.ts.
+ * Buffer decodes it, since TextDecoder's latin1 is windows-1252. Functions that every container needs avoid Buffer.from, for the reason in
+ * c-string.ts.
  */
 
 export function byteText(bytes: Uint8Array): string {
@@ -12,7 +12,7 @@ export function byteText(bytes: Uint8Array): string {
   return copy.toString("latin1");
 }
 
-/** As the kernel takes it. */
+/** The bytes of byte text, NUL-terminated for the kernel. */
 export function nulTerminatedBytes(byteText: string): Uint8Array {
   const bytes = Buffer.allocUnsafe(byteText.length + 1);
   bytes.write(byteText, "latin1");
@@ -20,12 +20,12 @@ export function nulTerminatedBytes(byteText: string): Uint8Array {
   return bytes;
 }
 
-/** Of what is UTF-8 in the kernel: text of a config. */
+/** Byte text of a normal string, which the kernel gets as UTF-8. */
 export function toByteText(text: string): string {
   return Buffer.from(text).toString("latin1");
 }
 
-/** For messages: what is no UTF-8 becomes replacement characters. */
+/** Decodes byte text as UTF-8, for messages; invalid bytes become replacement characters. */
 export function fromByteText(byteText: string): string {
   return Buffer.from(byteText, "latin1").toString();
 }

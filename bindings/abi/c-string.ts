@@ -1,8 +1,7 @@
 /**
- * Text as the kernel takes it: NUL-terminated UTF-8. Names that are no text, as of files that somebody else has made, are bytes.
+ * Text as the kernel takes it: NUL-terminated UTF-8. Names that may not be text, such as those of other people's files, are bytes.
  *
- * Buffer.from would do the same, but it is one of the engine's functions that are compiled at their first use, which takes longer
- * than all else here.
+ * Buffer.from could do this, but the engine compiles it at its first use, which takes longer than everything else here.
  */
 export function nulTerminated(text: string | Uint8Array): Uint8Array {
   if (typeof text !== "string") {
@@ -17,7 +16,7 @@ export function nulTerminated(text: string | Uint8Array): Uint8Array {
   return bytes.subarray(0, length + 1);
 }
 
-/** A name for a person to read: bytes that are no text, or that a terminal would act on, as `\\xff`. */
+/** A name for messages: bytes that are not UTF-8, or that a terminal would act on, become `\\xff`. */
 export function shownName(name: string | Uint8Array): string {
   if (typeof name === "string") return name;
   const bytes = Buffer.from(name);

@@ -3,7 +3,7 @@
 // capget(2), capset(2): the header's version; its data are two structs, for the low and the high 32 capabilities.
 export const _LINUX_CAPABILITY_VERSION_3 = 0x20080522;
 
-// The capabilities that code mentions; names of all below.
+// Only the capabilities that code mentions; the names of all follow.
 export const CAP_CHOWN = 0;
 export const CAP_DAC_OVERRIDE = 1;
 export const CAP_DAC_READ_SEARCH = 2;
@@ -14,7 +14,7 @@ export const CAP_SYS_ADMIN = 21;
 export const CAP_SYS_NICE = 23;
 export const CAP_SYS_RESOURCE = 24;
 
-/** Names as in config.json; the place of a name is its number. Kernels that know fewer: /proc/sys/kernel/cap_last_cap. */
+/** Names as in config.json; the index of a name is its number. /proc/sys/kernel/cap_last_cap tells the last one that a kernel knows. */
 export const capabilityNames: readonly string[] = [
   "CAP_CHOWN",
   "CAP_DAC_OVERRIDE",

@@ -1,6 +1,6 @@
 // asm-generic/errno-base.h and errno.h, Linux 6.12; the messages are those of glibc 2.41, in lower case.
 
-/** The numbers that results of system calls are compared with; all others are used by name. */
+/** Only the numbers that results of system calls are compared with; all other errors are used by name. */
 export const EPERM = 1;
 export const ENOENT = 2;
 export const EINTR = 4;
@@ -18,7 +18,7 @@ export const ELOOP = 40;
 export const EPROTO = 71;
 export const ECANCELED = 125;
 
-/** Names by number, "" where there is none. */
+/** Names by number; "" for a number without a name. */
 const names: readonly string[] = [
   "",
   "EPERM",
@@ -293,12 +293,12 @@ const messages: readonly string[] = [
   "memory page has hardware error",
 ];
 
-/** Symbolic name of an error: `ENOENT`. A number without a name stands for itself. */
+/** Symbolic name of an error: `ENOENT`. For a number without a name, the number. */
 export function errnoName(errno: number): string {
   return names[errno] || String(errno);
 }
 
-/** Number of an error; 0 for a name that Linux does not have. EWOULDBLOCK, EDEADLOCK and ENOTSUP are other names. */
+/** Number of an error; 0 for a name that Linux does not have. Also knows the aliases EWOULDBLOCK, EDEADLOCK and ENOTSUP. */
 export function errnoNumber(name: string): number {
   const aliases: Readonly<Record<string, string>> = {
     EWOULDBLOCK: "EAGAIN",
@@ -308,7 +308,7 @@ export function errnoNumber(name: string): number {
   return name === "" ? 0 : Math.max(0, names.indexOf(aliases[name] ?? name));
 }
 
-/** What an error means, as strerror(3) says it. */
+/** Message of an error, as strerror(3) gives it. */
 export function errnoMessage(name: string): string {
   return messages[errnoNumber(name)] || "unknown error";
 }

@@ -95,7 +95,7 @@ export const S_IFDIR = 0o040000;
 export const S_IFCHR = 0o020000;
 export const S_IFIFO = 0o010000;
 
-// statx(2): what is asked for, and an attribute
+// statx(2): fields to ask for, and an attribute
 export const STATX_TYPE = 0x1;
 export const STATX_MODE = 0x2;
 export const STATX_BASIC_STATS = 0x7ff;

@@ -1,4 +1,4 @@
-/** Names of the kernel's numbers, from the constants of this folder. */
+/** Turns the kernel's numbers into names, from the constants of this folder. */
 
 type Constants = Readonly<Record<string, unknown>>;
 type Named = readonly (readonly [name: string, value: bigint])[];
@@ -10,13 +10,13 @@ function named(module: Constants, prefixes: readonly string[], except: readonly 
     if (!fits || (typeof value !== "number" && typeof value !== "bigint")) return [];
     return [[name, BigInt(value)] as const];
   });
-  // Bundlers and test runners differ in the order of a module's names.
+  // Sorted, since bundlers and test runners differ in the order of a module's exports.
   return found.sort(([, one], [, other]) => (one < other ? -1 : one > other ? 1 : 0));
 }
 
 export type ToName = (value: number | bigint) => string;
 
-/** One of several values; a number that is none of them stays one. */
+/** Names for a field with one of several values; any other number stays a number. */
 export function oneOf(module: Constants, prefix: string, except: readonly string[] = []): ToName {
   const names = named(module, [prefix], except);
   return (value) => names.find(([, known]) => known === BigInt(value))?.[0] ?? String(value);
@@ -24,11 +24,11 @@ export function oneOf(module: Constants, prefix: string, except: readonly string
 
 export interface FlagsOptions {
   readonly except?: readonly string[];
-  /** What no flag at all is called: "0" if nothing is said. */
+  /** Name of an empty set; by default "0". */
   readonly none?: string;
 }
 
-/** A set of flags. Those of several bits come first, so that O_SYNC is not taken for O_DSYNC. */
+/** Names for a set of flags. Flags of several bits are tried first, so that O_SYNC is not taken for O_DSYNC. */
 export function flagsOf(
   module: Constants,
   prefixes: readonly string[],

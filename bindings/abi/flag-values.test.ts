@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { afterEach, expect, it, vi } from "vitest";
 
 /**
- * The constants that names are looked up by, as one module of their own: a module whose namespace is used as an object keeps all of
- * its constants in the code that every container loads. UPDATE_FLAGS=1 writes it.
+ * The constants behind flag-names.ts are copied into a module of their own: a bundler keeps all constants of a module whose namespace is used
+ * as an object, and every container would load them. UPDATE_FLAGS=1 writes the module.
  */
 const FILE = join(import.meta.dirname, "flag-values.generated.ts");
 const MODULES = [

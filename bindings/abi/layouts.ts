@@ -1,5 +1,5 @@
-// Layouts of the structs that cross the kernel boundary: size, and the offsets of the fields that code reads or writes. Both
-// architectures have the same, since all are 64-bit little endian. Proven against a compiled probe by abi.kernel.test.ts.
+// Layouts of the structs that system calls take: size, and the offsets of the fields that code reads or writes, in bytes. Both architectures
+// have the same layouts. abi.kernel.test.ts compares them with a compiled probe.
 
 /** struct open_how, linux/openat2.h. */
 export const open_how = { size: 24, flags: 0, mode: 8, resolve: 16 } as const;
@@ -120,5 +120,5 @@ export const utsname = { size: 390, release: 130, version: 195, machine: 260 } a
 /** struct signalfd_siginfo, linux/signalfd.h. */
 export const signalfd_siginfo = { size: 128, ssi_signo: 0 } as const;
 
-/** siginfo_t, asm-generic/siginfo.h: of a child, for SIGCHLD and waitid(2). */
+/** siginfo_t, asm-generic/siginfo.h: fields about a child, for SIGCHLD and waitid(2). */
 export const siginfo = { size: 128, si_pid: 16 } as const;

@@ -4,5 +4,5 @@
 export const PER_LINUX = 0;
 export const PER_LINUX32 = 8;
 
-/** Mappings go up from a third of the addresses, and not down from the stack. */
+/** Legacy layout: mmap allocates upwards from a third of the address space, not downwards from the stack. */
 export const ADDR_COMPAT_LAYOUT = 0x0200000;

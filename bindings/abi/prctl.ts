@@ -28,7 +28,7 @@ export const PR_CAP_AMBIENT_RAISE = 2;
 export const PR_CAP_AMBIENT_LOWER = 3;
 export const PR_CAP_AMBIENT_CLEAR_ALL = 4;
 
-// PR_SET_MM, then what it sets
+// PR_SET_MM, then its fields
 export const PR_SET_MM = 35;
 export const PR_SET_MM_START_CODE = 1;
 export const PR_SET_MM_END_CODE = 2;
@@ -69,5 +69,5 @@ export const SECBIT_KEEP_CAPS_LOCKED = 0x20;
 export const SECBIT_NO_CAP_AMBIENT_RAISE = 0x40;
 export const SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED = 0x80;
 
-// Where the kernel writes 0 when the thread ends: set_tid_address(2)
+// Gets the address at which the kernel writes 0 when the thread ends: set_tid_address(2)
 export const PR_GET_TID_ADDRESS = 40;

@@ -34,7 +34,7 @@ export const SCHED_NORMAL = 0;
 export const SCHED_FIFO = 1;
 export const SCHED_RR = 2;
 export const SCHED_BATCH = 3;
-/** Reserved, and not implemented by any kernel. */
+/** Reserved; no kernel implements it. */
 export const SCHED_ISO = 4;
 export const SCHED_IDLE = 5;
 export const SCHED_DEADLINE = 6;

@@ -19,7 +19,7 @@ export const SECCOMP_FILTER_FLAG_NEW_LISTENER = 0x8;
 export const SECCOMP_FILTER_FLAG_TSYNC_ESRCH = 0x10;
 export const SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV = 0x20;
 
-// What a filter returns
+// Return values of a filter
 export const SECCOMP_RET_KILL_PROCESS = 0x80000000;
 export const SECCOMP_RET_KILL_THREAD = 0x0;
 export const SECCOMP_RET_TRAP = 0x30000;
@@ -41,7 +41,7 @@ export const SECCOMP_IOCTL_NOTIF_SEND = 0xc0182101;
 export const SECCOMP_IOCTL_NOTIF_ID_VALID = 0x40082102;
 export const SECCOMP_IOCTL_NOTIF_ADDFD = 0x40182103;
 
-// seccomp_data.arch: what runts runs on, and the 32-bit siblings whose calls the same kernel takes
+// seccomp_data.arch: the architectures that runts runs on, and their 32-bit siblings, whose calls the same kernel takes
 export const AUDIT_ARCH_X86_64 = 0xc000003e;
 export const AUDIT_ARCH_I386 = 0x40000003;
 export const AUDIT_ARCH_AARCH64 = 0xc00000b7;

@@ -52,7 +52,7 @@ export const WEXITED = 0x4;
 export const WNOWAIT = 0x1000000;
 export const __WALL = 0x40000000;
 
-/** Names without SIG; the place of a name is its number. */
+/** Names without SIG; the index of a name is its number. */
 const names: readonly string[] = [
   "",
   "HUP",
@@ -89,8 +89,8 @@ const names: readonly string[] = [
 ];
 
 /**
- * Number of a signal as a user writes it: `9`, `KILL`, `SIGKILL`, `RTMIN+3`, `RTMAX-1`, in upper or lower case. undefined for
- * what is no signal. 0, which only asks whether the process exists, is none here.
+ * Number of a signal as a user writes it: `9`, `KILL`, `SIGKILL`, `RTMIN+3`, `RTMAX-1`, in upper or lower case. undefined for anything else,
+ * including 0, which kill(2) takes as a test whether the process exists.
  */
 export function signalNumber(text: string): number | undefined {
   if (/^[0-9]+$/.test(text)) return inRange(Number(text), 1);
@@ -110,7 +110,7 @@ function inRange(number: number, least: number): number | undefined {
   return number >= least && number <= SIGRTMAX ? number : undefined;
 }
 
-/** Name of a signal with SIG, `SIGRTMIN+3` for a real-time one; the number itself where there is no name. */
+/** Name of a signal with SIG, `SIGRTMIN+3` for a real-time one; for a number without a name, the number. */
 export function signalName(number: number): string {
   if (number >= SIGRTMIN && number <= SIGRTMAX) {
     return number === SIGRTMIN ? "SIGRTMIN" : `SIGRTMIN+${number - SIGRTMIN}`;

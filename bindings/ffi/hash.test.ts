@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { hash64 } from "./hash.ts";
 
-/** Of the authors of FNV: draft-eastlake-fnv. Bun's own is known by the tests of the built program. */
+/** Test vectors of draft-eastlake-fnv. The tests of the built program cover Bun's hash. */
 test.each([
   ["", 0xcbf29ce484222325n],
   ["a", 0xaf63dc4c8601ec8cn],

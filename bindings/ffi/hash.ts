@@ -1,9 +1,9 @@
-/** Bun's own, where it is the engine. */
+/** Defined if Bun is the engine. */
 declare const Bun: { hash(bytes: Uint8Array): bigint } | undefined;
 
 /**
- * A hash of 64 bits, which tells accidental differences; whoever wants to can make two contents that have the same one. The engines
- * have different ones: Bun's takes no time, and Node's would have to be loaded.
+ * A non-cryptographic hash of 64 bits: it detects accidental differences, but collisions can be constructed. Bun's own hash is the fastest
+ * there; under Node it is FNV-1a, since Node's hashes would have to be loaded. So the two engines give different values.
  */
 export function hash64(bytes: Uint8Array): bigint {
   return typeof Bun === "undefined" ? fnv1a(bytes) : Bun.hash(bytes);

@@ -1,19 +1,19 @@
 /**
- * The one place that loads koffi. Its native file is loaded directly: its JavaScript index costs 15 ms more at start-up, and
- * Bun would extract an embedded native file to a predictable name in /tmp.
+ * Loads koffi; no other file does. Its native file is loaded directly, since its JavaScript index costs 15 ms at start-up, and Bun would
+ * extract an embedded native file to a predictable name in /tmp.
  */
 
 /** An argument of a C function: an integer, or a buffer whose address is passed. `null` is the null pointer. */
 export type NativeArgument = number | bigint | Uint8Array | null;
 
-/** A C function with an integer result. */
+/** A C function that returns an integer. */
 export type NativeFunction = ((...args: readonly (NativeArgument | string)[]) => number | bigint) & {
-  /** Calls the function in a thread of the engine's pool and hands the result to the callback. */
+  /** Calls the function in a thread of the engine's pool, and then the callback, which is the last argument. */
   async: (...args: readonly unknown[]) => void;
 };
 
 export interface NativeLibrary {
-  /** Binds a function by its C prototype. `void *` parameters take integers and buffers alike. */
+  /** Binds a function by its C prototype. `void *` parameters take both integers and buffers. */
   func(prototype: string): NativeFunction;
 }
 
@@ -25,7 +25,7 @@ interface Koffi {
 
 let koffi: Koffi | undefined;
 
-/** The C++ runtime that is loaded in front of koffi, made from bindings/cxx-runtime; without it the host's libstdc++ is. */
+/** The C++ runtime that is loaded before koffi, built from bindings/cxx-runtime. Without it koffi needs the host's libstdc++. */
 const CXX_RUNTIME = "koffi-cxx.so";
 
 interface NativeFiles {
@@ -33,12 +33,12 @@ interface NativeFiles {
   readonly cxxRuntime: number | undefined;
 }
 
-/** The launcher has opened them, and seen that nobody else could have written them: only then it hands them over. */
+/** The native files that the launcher has opened. It passes them on only if no other user could have written them. */
 function handedFiles(): NativeFiles | undefined {
-  // The engine's own environment: koffi is loaded by the process that the engine was started in, and never again.
+  // process.env is right here, even in a resumed program: only the process in which the engine was started loads koffi.
   const { RUNTS_KOFFI, RUNTS_KOFFI_CXX } = process.env;
   if (RUNTS_KOFFI === undefined) return undefined;
-  // One that was not handed over is missing, which is allowed, or not to be trusted, which has to be said.
+  // If the launcher passed none, the file is missing, which is allowed, or not trusted, which openCxxRuntime reports.
   const cxxRuntime = RUNTS_KOFFI_CXX === undefined ? openCxxRuntime() : Number(RUNTS_KOFFI_CXX);
   return { koffi: Number(RUNTS_KOFFI), cxxRuntime };
 }
@@ -47,8 +47,8 @@ function load(): Koffi {
   if (koffi === undefined) {
     const module: { exports: unknown } = { exports: {} };
     const files = handedFiles() ?? openNativeFiles();
-    // By their descriptors: what was checked is what is loaded, whoever may replace the path meanwhile. Both are open at once, since
-    // the dynamic linker takes a file of the same name for the same library.
+    // Loaded by descriptor, so that the checked files are the loaded ones even if somebody replaces the paths. Both are open at the same
+    // time, since the dynamic linker takes two files with the same name for the same library.
     const { cxxRuntime } = files;
     if (cxxRuntime !== undefined) process.dlopen({ exports: {} }, `/proc/self/fd/${cxxRuntime}`);
     process.dlopen(module, `/proc/self/fd/${files.koffi}`);
@@ -61,8 +61,8 @@ function load(): Koffi {
 }
 
 /**
- * Without the launcher. node:fs and node:path are got when they are needed: loading them takes longer than all that the usual way
- * does.
+ * Opens the native files in a process that the launcher did not start. node:fs and node:path are loaded here, on demand: that takes longer than
+ * everything that the usual start does.
  */
 function openNativeFiles(): NativeFiles {
   const { join } = process.getBuiltinModule("node:path");
@@ -89,9 +89,9 @@ function executableDirectory(): string {
 }
 
 /**
- * Opens the first of the files that exists. Refuses one that somebody else could have written than root, the caller, and whoever
- * owns the executable, who decides what runs anyway: in a user namespace that doesn't map the host's root, as that of rootless
- * podman, this is how his files are known. launcher.c has the same rule.
+ * Opens the first candidate that exists. Throws if users other than root, the caller and the owner of the executable could have written it.
+ * The executable's owner decides what runs anyway, and may be the host's root in a user namespace that doesn't map it, such as rootless
+ * podman's. launcher.c has the same rule.
  */
 function openTrusted(candidates: readonly string[]): number | undefined {
   const fs = process.getBuiltinModule("node:fs");
@@ -111,17 +111,17 @@ function openTrusted(candidates: readonly string[]): number | undefined {
   return undefined;
 }
 
-/** Loads a shared library by its soname; `null` is the C library that the engine itself is linked to. */
+/** Loads a shared library by its soname; `null` means the C library that the engine itself is linked with. */
 export function loadLibrary(name: string | null): NativeLibrary {
   return load().load(name);
 }
 
-/** errno of the last native call. Nothing may stand between the call and this: any file operation of the engine changes it. */
+/** errno of the last native call. Call this right after it: any file operation of the engine changes errno. */
 export function lastErrno(): number {
   return load().errno();
 }
 
-/** Copies so many bytes between buffers, or addresses of buffers, of this process; both have to be that long. memcpy(3) */
+/** Copies `size` bytes between buffers, or addresses of buffers, of this process. Neither length is checked. memcpy(3) */
 export function copyMemory(to: bigint | Uint8Array, from: bigint | Uint8Array, size: number): void {
   load().load(null).func("void memcpy(void *to, void *from, size_t size)")(to, from, size);
 }

@@ -14,17 +14,17 @@ export type Kernel = (name: SyscallName, args: readonly NativeArgument[]) => num
 
 let substitute: Kernel | undefined;
 
-/** From now on all system calls go to this one: for telling what would be done, without doing it. undefined: to the kernel again. */
+/** Sends all system calls to a substitute, for `explain`, which only records them; undefined restores the kernel. */
 export function substituteKernel(kernel: Kernel | undefined): void {
   substitute = kernel;
 }
 
-/** For a substitute that wants the kernel's own answer. */
+/** Makes a system call on the real kernel, for a substitute that needs its answer. */
 export function callKernel(name: SyscallName, args: readonly NativeArgument[]): number {
   return onKernel(() => trySyscall(name, ...args));
 }
 
-/** As callKernel, for what takes several calls. */
+/** Runs an action with the real kernel, for a substitute that needs several calls. */
 export function onKernel<T>(action: () => T): T {
   const current = substitute;
   substitute = undefined;
@@ -39,8 +39,8 @@ export function onKernel<T>(action: () => T): T {
 export const numbers: SyscallNumbers = process.arch === "arm64" ? syscallNumbers.arm64 : syscallNumbers.x64;
 
 /**
- * `long syscall(long number, ...)`, syscall(2). Returns the result, or the negative errno value of a failure: nothing may
- * stand between the call and the reading of errno.
+ * Makes a system call; returns its result, or the negative errno of a failure. errno is read right after the call, before anything else can
+ * change it. syscall(2)
  */
 export function trySyscall(name: SyscallName, ...args: readonly NativeArgument[]): number {
   if (substitute !== undefined) return substitute(name, args);
@@ -61,7 +61,7 @@ export function trySyscall(name: SyscallName, ...args: readonly NativeArgument[]
   return result === -1 ? -lastErrno() : result;
 }
 
-/** As trySyscall, but a failure throws a SyscallError; `shown` are the decoded arguments for its text. */
+/** Like trySyscall, but throws SyscallError if the call fails. `shown` are the decoded arguments for its message. */
 export function syscall(
   name: SyscallName,
   args: readonly NativeArgument[],
@@ -72,7 +72,7 @@ export function syscall(
   return result;
 }
 
-/** A path or name as the kernel takes it: NUL-terminated, text in UTF-8. A NUL inside would cut it short, so it is refused. */
+/** A path or name as the kernel takes it: NUL-terminated, text as UTF-8. Throws SyscallError if it contains a NUL, which would cut it short. */
 export function cString(text: string | Uint8Array): Uint8Array {
   if (typeof text === "string" ? text.includes("\0") : text.includes(0))
     throw new SyscallError("path", "EINVAL", ["a NUL byte in a path"]);

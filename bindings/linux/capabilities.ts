@@ -1,7 +1,7 @@
 import { _LINUX_CAPABILITY_VERSION_3, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH } from "../abi/capability.ts";
 import { syscall } from "../ffi/syscall.ts";
 
-/** Two struct __user_cap_data_struct, for the low and the high 32 capabilities: effective, permitted and inheritable set of each. */
+/** Two struct __user_cap_data_struct, for the low and the high 32 capabilities; each has the effective, permitted and inheritable set. */
 const DATA_SIZE = 24;
 
 /** Runs an action without the capabilities that override file permissions. Only this thread gives them up. capset(2) */

@@ -3,11 +3,11 @@ import { syscall } from "../ffi/syscall.ts";
 import { readSync, writeSync } from "./files.ts";
 import { pollReadable } from "./poll-async.ts";
 
-/** A wait for one descriptor. */
+/** A pending wait for one descriptor. */
 export interface Wait {
-  /** Resolves when the descriptor can be read; never after `cancel`. */
+  /** Resolves when the descriptor is readable; never after `cancel`. */
   readonly readable: Promise<void>;
-  /** Ends the wait, before the descriptor is closed. */
+  /** Ends the wait. Call this before the descriptor is closed. */
   cancel(): void;
 }
 
@@ -17,8 +17,8 @@ interface Waiting {
 }
 
 /**
- * Waits for any number of descriptors in one thread of the engine's pool, which has four: a long-lived program may wait for more
- * containers than that. An eventfd makes the thread look again when the list has changed. eventfd(2)
+ * Waits for any number of descriptors in a single thread of the engine's pool. The pool has four, and a long-lived program may wait for more
+ * containers than that. An eventfd wakes the thread when the list has changed. eventfd(2)
  */
 export class DescriptorWatch {
   readonly #waiting = new Set<Waiting>();
@@ -54,7 +54,7 @@ export class DescriptorWatch {
     this.#polling = true;
     while (this.#waiting.size > 0) {
       const wake = this.#wake();
-      // Who waits by then for a descriptor of the same number, which was closed meanwhile and opened anew, is not answered by this.
+      // Only these waits are answered: a later one may be for a new file that got the number of a closed one.
       const asked = [...this.#waiting];
       const ready = new Set(await pollReadable([wake, ...asked.map(({ fd }) => fd)]));
       if (ready.has(wake)) readSync(wake, new Uint8Array(8));

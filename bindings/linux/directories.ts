@@ -8,9 +8,9 @@ import { fstatSync, lstatSync, statSync } from "./file-status.ts";
 import { closeSync, openSync, unlinkSync } from "./files.ts";
 import { openBeneath } from "./open-beneath.ts";
 
-/** Directories, as files.ts beside this file has files. */
+/** Directories, with the names, arguments and errors of node:fs, as in files.ts. */
 
-/** mkdir(2). With `recursive` also what is missing above, and no error for one that is there. */
+/** mkdir(2). With `recursive`, also makes missing parents, and takes an existing directory without an error. */
 export function mkdirSync(
   path: string,
   options: { readonly mode?: number; readonly recursive?: boolean } = {},
@@ -32,7 +32,7 @@ function isDirectory(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
-/** rmdir(2), of a path or of a name in an open directory. */
+/** rmdir(2) of a path, or of a name in an open directory. */
 export function rmdirSync(path: string | Uint8Array, directory: number = AT_FDCWD): void {
   removeAt(directory, path, "rmdir", AT_REMOVEDIR);
 }
@@ -41,7 +41,7 @@ function removeAt(directory: number, path: string | Uint8Array, operation: strin
   fileCall({ operation, path: shownName(path) }, "unlinkat", directory, cString(path), flags);
 }
 
-/** Names of what is in a directory, in no order. */
+/** Names of the entries of a directory, in no particular order. */
 export function readdirSync(path: string): string[] {
   const fd = openSync(path, O_RDONLY | O_DIRECTORY);
   try {
@@ -51,7 +51,7 @@ export function readdirSync(path: string): string[] {
   }
 }
 
-/** Names of the directories in an open directory, where the file system tells what is one: those of the kernel do. */
+/** Names of the subdirectories of an open directory. The file system has to report d_type, as the kernel's own ones do. */
 export function subdirectories(directory: number): Buffer[] {
   const DT_DIR = 4;
   return entries(directory)
@@ -59,7 +59,7 @@ export function subdirectories(directory: number): Buffer[] {
     .map(({ name }) => name);
 }
 
-/** getdents64(2), without the directory itself and the one above. One that is removed meanwhile has nothing in it. */
+/** getdents64(2), without `.` and `..`. A directory that was removed meanwhile has no entries. */
 function entries(fd: number): { readonly name: Buffer; readonly type: number }[] {
   const found: { name: Buffer; type: number }[] = [];
   const buffer = Buffer.allocUnsafe(32 * 1024);
@@ -71,7 +71,7 @@ function entries(fd: number): { readonly name: Buffer; readonly type: number }[]
       const end = buffer.indexOf(0, start);
       if (buffer[start] === DOT && (end === start + 1 || (end === start + 2 && buffer[start + 1] === DOT)))
         continue;
-      // A copy: one name of a long walk must not hold the whole buffer.
+      // A copy, so that a name kept during a long walk doesn't keep the whole buffer.
       const name = Buffer.allocUnsafe(end - start);
       buffer.copy(name, 0, start, end);
       found.push({ name, type: buffer.readUInt8(at + dirent64.d_type) });
@@ -90,28 +90,29 @@ function readEntries(fd: number, buffer: Buffer): number {
   }
 }
 
-/** What is done in each directory of a tree. */
+/** Actions on each directory of a tree. */
 export interface TreeVisitor {
-  /** Returns the names of the directories in it to enter. */
+  /** Called in each directory; returns the names of its subdirectories to enter. */
   enter(directory: number): readonly Buffer[];
-  /** After one of them, and all below it. */
+  /** Called in the parent after a subdirectory and everything below it. */
   leave?(directory: number, name: Buffer): void;
 }
 
-/** A directory above the one that a walk is in. */
+/** A directory above the current one of a walk. */
 interface Passed {
-  /** Of what was entered from here. */
+  /** Name of the subdirectory that was entered from here. */
   readonly name: Buffer;
+  /** Device and inode number of this directory. */
   readonly identity: string;
-  /** What is still to be entered, last first. */
+  /** Names still to be entered, last first. */
   readonly rest: Buffer[];
 }
 
 /**
- * Walks a directory and all below it. Whoever has made the tree may have wanted to be in the way of that: names are bytes; nothing is
- * reached by a path, which the kernel limits; and neither stack nor open descriptors grow with the depth. Others may change the
- * tree meanwhile: what is gone is passed over, as is what another file system is mounted on; no link is followed, and the way up
- * has to lead to where it came down from, since a directory can be moved.
+ * Walks a directory and everything below it. The tree may be hostile. So names are bytes, no path is used, whose length the kernel limits, and
+ * neither the stack nor the number of open descriptors grows with the depth. Others may change the tree meanwhile: entries that are gone or
+ * that something is mounted on are skipped, symbolic links are not followed, and `..` has to lead back to the parent, since a directory can
+ * be moved. Throws FileError ESTALE if it doesn't.
  */
 export function walkTree(path: string, visitor: TreeVisitor): void {
   const passed: Passed[] = [];
@@ -152,7 +153,7 @@ function toEnter(visitor: TreeVisitor, directory: number): Buffer[] {
   return [...visitor.enter(directory)].reverse();
 }
 
-/** undefined for one that is gone, or that something is mounted on. */
+/** undefined for a directory that is gone or that something is mounted on. */
 function openDirectory(parent: number, name: Buffer): number | undefined {
   try {
     return openBeneath(parent, name, LISTED);
@@ -168,7 +169,7 @@ function identityOf(directory: number): string {
   return `${dev} ${ino}`;
 }
 
-/** Removes a file; with `recursive` also a directory and all in it. With `force` one that isn't there is no error. */
+/** Removes a file; with `recursive`, also a directory and everything in it. With `force` a missing one is no error. */
 export function rmSync(
   path: string,
   options: { readonly recursive?: boolean; readonly force?: boolean } = {},
@@ -183,7 +184,7 @@ export function rmSync(
     else if (options.recursive !== true) throw new FileError("EISDIR", "rm", path);
     else removeDirectory(path);
   } catch (error) {
-    // Somebody else was faster.
+    // Somebody else has removed it meanwhile.
     if (!(options.force === true && error instanceof FileError && error.code === "ENOENT")) throw error;
   }
 }
@@ -199,7 +200,7 @@ function removeDirectory(path: string): void {
   rmdirSync(path);
 }
 
-/** False for a directory. */
+/** Removes a file; returns false for a directory, which stays. */
 function unlinkAt(directory: number, name: Buffer): boolean {
   try {
     ifThere(() => removeAt(directory, name, "unlink", 0));

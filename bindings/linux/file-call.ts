@@ -2,7 +2,7 @@ import { EINTR, errnoMessage, errnoName } from "../abi/errno.ts";
 import type { NativeArgument } from "../ffi/koffi.ts";
 import { type SyscallName, trySyscall } from "../ffi/syscall.ts";
 
-/** A file operation that failed: with the fields and the message of an error of node:fs. */
+/** A failed file operation, with the fields and the message of node:fs's errors. */
 export class FileError extends Error {
   /** errno name: `ENOENT`. */
   readonly code: string;
@@ -19,13 +19,13 @@ export class FileError extends Error {
   }
 }
 
-/** What an operation is called in errors, and the path that it was given. */
+/** Name of an operation in errors, and the path that it was given. */
 export interface Attempt {
   readonly operation: string;
   readonly path?: string;
 }
 
-/** A system call whose failure is a FileError; one that a signal has interrupted is made again. */
+/** Makes a system call, again if a signal interrupts it. Throws FileError if it fails. */
 export function fileCall(attempt: Attempt, name: SyscallName, ...args: readonly NativeArgument[]): number {
   let result: number;
   do result = trySyscall(name, ...args);

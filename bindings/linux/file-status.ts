@@ -17,7 +17,7 @@ import { statfs, statx } from "../abi/layouts.ts";
 import { cString } from "../ffi/syscall.ts";
 import { FileError, fileCall } from "./file-call.ts";
 
-/** What statx(2) says of a file; as of node:fs, but for numbers that runts does not ask for. */
+/** Status of a file from statx(2), with those fields of node:fs's Stats that runts needs. */
 export class FileStatus {
   readonly #buffer: Buffer;
   readonly #bytes: DataView;
@@ -43,12 +43,12 @@ export class FileStatus {
     return Number(this.#bytes.getBigUint64(statx.stx_size, true));
   }
 
-  /** Exact up to 2^53: inode numbers beyond that, as some network file systems have, lose their last bits. */
+  /** Exact up to 2^53. Larger inode numbers, as some network file systems have, lose their last bits. */
   get ino(): number {
     return Number(this.#bytes.getBigUint64(statx.stx_ino, true));
   }
 
-  /** Device of the file system, as makedev(3) joins the two numbers. */
+  /** Device of the file system, as makedev(3) encodes it. */
   get dev(): number {
     return device(this.#bytes, statx.stx_dev_major);
   }
@@ -58,13 +58,13 @@ export class FileStatus {
     return device(this.#bytes, statx.stx_rdev_major);
   }
 
-  /** Time of the last change of the contents, in nanoseconds since 1970. */
+  /** Time of the last modification, in nanoseconds since 1970. */
   get mtimeNs(): bigint {
     const nanoseconds = this.#bytes.getUint32(statx.stx_mtime + 8, true);
     return this.#bytes.getBigInt64(statx.stx_mtime, true) * 1_000_000_000n + BigInt(nanoseconds);
   }
 
-  /** Another one where a path leads to another file, or the file has been changed: contents, owner or mode. */
+  /** A text that changes if a path leads to another file, or if the file's contents, owner or mode change. */
   get identity(): string {
     const hex = (from: number, to: number) => this.#buffer.toString("hex", from, to);
     const { stx_uid, stx_size, stx_ctime, stx_mtime, stx_dev_major } = statx;
@@ -96,7 +96,7 @@ export class FileStatus {
   }
 }
 
-/** Major and minor number, which follow each other. */
+/** Device from a major number and the minor number behind it. */
 function device(bytes: DataView, offset: number): number {
   const major = bytes.getUint32(offset, true);
   const minor = bytes.getUint32(offset + 4, true);
@@ -107,14 +107,14 @@ interface MayBeMissing {
   readonly throwIfNoEntry: false;
 }
 
-/** stat(2). With throwIfNoEntry false, undefined for a path at which there is nothing. */
+/** stat(2). With throwIfNoEntry false, returns undefined for a missing file. */
 export function statSync(path: string): FileStatus;
 export function statSync(path: string, options: MayBeMissing): FileStatus | undefined;
 export function statSync(path: string, options?: MayBeMissing): FileStatus | undefined {
   return statusAt("stat", path, 0, options);
 }
 
-/** lstat(2): of a symbolic link itself. */
+/** lstat(2): does not follow a symbolic link. */
 export function lstatSync(path: string): FileStatus;
 export function lstatSync(path: string, options: MayBeMissing): FileStatus | undefined;
 export function lstatSync(path: string, options?: MayBeMissing): FileStatus | undefined {
@@ -141,7 +141,7 @@ export function fstatSync(fd: number): FileStatus {
   return new FileStatus(bytes);
 }
 
-/** Of what the kernel knows by itself, as the type is: a file system that may never answer is not asked. statx(2) */
+/** The file type as the kernel has it cached, without asking a file system that may never answer. statx(2), AT_STATX_DONT_SYNC */
 export function knownStatus(fd: number): FileStatus {
   const bytes = Buffer.allocUnsafe(statx.size);
   const flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
@@ -149,7 +149,7 @@ export function knownStatus(fd: number): FileStatus {
   return new FileStatus(bytes);
 }
 
-/** Whether an open file is where its mount begins. Nothing is asked for that its file system would have to answer. */
+/** Whether an open file is the root of its mount. Asks for no field that its file system would have to answer. */
 export function isMountRoot(fd: number): boolean {
   const bytes = new Uint8Array(statx.size);
   fileCall({ operation: "fstat" }, "statx", fd, new Uint8Array(1), AT_EMPTY_PATH, 0, bytes);

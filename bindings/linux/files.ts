@@ -15,11 +15,11 @@ import { cString } from "../ffi/syscall.ts";
 import { FileError, fileCall } from "./file-call.ts";
 
 /**
- * Files, with the names, the arguments and the errors of node:fs, so that a reader knows them. All calls go through `trySyscall`, so
- * that `explain`, `profile` and the fault build have them: none of those sees what node:fs does.
+ * Files, with the familiar names, arguments and errors of node:fs. All calls go through `trySyscall`, where `explain`, `--profile` and the
+ * fault build can see them; they can't see calls of node:fs.
  */
 
-/** Bits of access(2). */
+/** Mode bits of access(2). */
 export const W_OK = 2;
 export const X_OK = 1;
 
@@ -46,7 +46,7 @@ export function closeSync(fd: number): void {
   fileCall({ operation: "close" }, "close", fd);
 }
 
-/** read(2), or pread(2) from a position. Returns the number of bytes, 0 at the end. */
+/** read(2), or pread(2) if there is a position. Returns the number of bytes, 0 at the end. */
 export function readSync(
   fd: number,
   buffer: Uint8Array,
@@ -61,20 +61,20 @@ export function readSync(
     : fileCall(attempt, "pread64", fd, target, length, position);
 }
 
-/** write(2) of bytes, of which fewer may be written, or of a whole text. Returns the number of bytes. */
+/** write(2). Returns the number of bytes written, which may be fewer than given. A text is always written from its start to its end. */
 export function writeSync(fd: number, data: string | Uint8Array, offset = 0, length?: number): number {
   const bytes = typeof data === "string" ? encoded(data) : data;
   const part = bytes.subarray(offset, length === undefined ? undefined : offset + length);
   return fileCall({ operation: "write" }, "write", fd, part, part.length);
 }
 
-/** pwrite(2) of a text, which leaves the descriptor's offset as it is. Returns the number of bytes. */
+/** pwrite(2) of a text; the descriptor's offset stays. Returns the number of bytes. */
 export function pwriteSync(fd: number, text: string, position: number): number {
   const bytes = encoded(text);
   return fileCall({ operation: "write" }, "pwrite64", fd, bytes, bytes.length, position);
 }
 
-/** UTF-8, without the engine's encoders: those are compiled at their first use. */
+/** UTF-8 of a text, without the engine's encoders, which are compiled at their first use. */
 function encoded(text: string): Uint8Array {
   return cString(text).subarray(0, -1);
 }
@@ -83,13 +83,13 @@ const FIRST_CAPACITY = 16 * 1024;
 
 let space: Buffer | undefined;
 
-/** What is read comes here first, one file or link at a time: fresh memory for each costs more than to read it. */
+/** Reused buffer for one file or link at a time: allocating one costs more than the read. */
 function readingSpace(): Buffer {
   space ??= Buffer.allocUnsafe(FIRST_CAPACITY);
   return space;
 }
 
-/** The whole of a file, or of what a descriptor has from its offset on: bytes, or text in an encoding. */
+/** Reads a whole file, or a descriptor from its offset to the end: as bytes, or as text of an encoding. */
 export function readFileSync(file: string | number): Buffer;
 export function readFileSync(file: string | number, encoding: "utf8" | "latin1"): string;
 export function readFileSync(file: string | number, encoding?: "utf8" | "latin1"): Buffer | string {
@@ -105,7 +105,7 @@ export function readFileSync(file: string | number, encoding?: "utf8" | "latin1"
   }
 }
 
-/** Up to the end, which files of procfs don't tell beforehand: into a buffer, or a larger one where that is too small. */
+/** Reads to the end into `given`, or into a larger buffer if that is too small: files of procfs don't report their size. */
 function readAll(fd: number, given: Buffer): { readonly buffer: Buffer; readonly length: number } {
   let buffer = given;
   let length = 0;
@@ -120,7 +120,7 @@ function readAll(fd: number, given: Buffer): { readonly buffer: Buffer; readonly
   }
 }
 
-/** Writes a whole file: made with the mode, if it isn't there, and emptied before. */
+/** Writes a whole file: truncates it, or creates it with the mode. */
 export function writeFileSync(
   path: string,
   data: string | Uint8Array,
@@ -151,7 +151,7 @@ export function chmodSync(path: string, mode: number): void {
   fileCall({ operation: "chmod", path }, "fchmodat", AT_FDCWD, cString(path), mode);
 }
 
-/** chown(2): follows a symbolic link. */
+/** chown(2), which follows symbolic links. */
 export function chownSync(path: string, uid: number, gid: number): void {
   fileCall({ operation: "chown", path }, "fchownat", AT_FDCWD, cString(path), uid, gid, 0);
 }
@@ -161,7 +161,7 @@ export function readlinkSync(path: string): string {
   return readlinkAt(AT_FDCWD, path);
 }
 
-/** Of a symbolic link that is open itself, by O_PATH and O_NOFOLLOW. readlinkat(2) */
+/** Target of a symbolic link that was opened itself, with O_PATH and O_NOFOLLOW. readlinkat(2) */
 export function freadlinkSync(fd: number): string {
   return readlinkAt(fd, "");
 }
@@ -173,7 +173,7 @@ function readlinkAt(directory: number, path: string): string {
   return buffer.toString("utf8", 0, length);
 }
 
-/** The absolute path of what is there, without symbolic links: as the kernel names what it has opened. */
+/** The absolute path of an existing file, without symbolic links, as the kernel reports it for an open descriptor. */
 export function realpathSync(path: string): string {
   const fd = openSync(path, O_PATH);
   try {
@@ -183,15 +183,15 @@ export function realpathSync(path: string): string {
   }
 }
 
-/** access(2), which asks for the real user. */
+/** access(2): checks with the real user ID, not the effective one. */
 export function accessSync(path: string, mode: number): void {
   fileCall({ operation: "access", path }, "faccessat", AT_FDCWD, cString(path), mode);
 }
 
-/** What access(2) says of a path where nothing is to be found. */
+/** Errors of access(2) for a path without a file that the caller can reach. */
 const ABSENT: readonly string[] = ["ENOENT", "ENOTDIR", "EACCES", "ENAMETOOLONG", "ELOOP"];
 
-/** Whether access(2) finds something at the path. Unlike that of node:fs it throws where that can't be told. */
+/** Whether access(2) finds a file at the path. Unlike node:fs's, throws if that can't be told, such as after EIO. */
 export function existsSync(path: string): boolean {
   try {
     accessSync(path, 0);

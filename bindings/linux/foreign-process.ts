@@ -1,14 +1,14 @@
 import { addressOf } from "../ffi/koffi.ts";
 import { syscall } from "../ffi/syscall.ts";
 
-/** What a process may do to another one that it could also trace: ptrace(2), "Ptrace access mode checking". */
+/** Access to another process, for callers that may trace it: ptrace(2), "Ptrace access mode checking". */
 
-/** int pidfd_getfd(int pidfd, int targetfd, unsigned int flags): a duplicate, close-on-exec. pidfd_getfd(2) */
-export function takeDescriptor(pidfd: number, descriptor: number): number {
+/** int pidfd_getfd(int pidfd, int targetfd, unsigned int flags). Returns a close-on-exec duplicate. pidfd_getfd(2) */
+export function pidfdGetfd(pidfd: number, descriptor: number): number {
   return syscall("pidfd_getfd", [pidfd, descriptor, 0], [String(descriptor)]);
 }
 
-/** ssize_t process_vm_writev(pid_t pid, ...): all bytes to one address. process_vm_readv(2) */
+/** ssize_t process_vm_writev(pid_t pid, ...): writes all bytes to one address. process_vm_readv(2) */
 export function writeMemory(pid: number, address: number, bytes: Uint8Array): void {
   const local = new BigUint64Array([addressOf(bytes), BigInt(bytes.length)]);
   const remote = new BigUint64Array([BigInt(address), BigInt(bytes.length)]);

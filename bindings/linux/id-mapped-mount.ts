@@ -4,8 +4,8 @@ import { MOUNT_ATTR_IDMAP } from "../abi/mount.ts";
 import { cString, trySyscall } from "../ffi/syscall.ts";
 
 /**
- * mount_setattr(2) with MOUNT_ATTR_IDMAP: gives a detached mount, and with `recursive` those below it, the mappings of a user
- * namespace. Returns the errno of a failure, or 0.
+ * Gives a detached mount, and with `recursive` all mounts below it, the ID mappings of a user namespace. Returns 0 or the errno of a failure.
+ * mount_setattr(2), MOUNT_ATTR_IDMAP
  */
 export function mapMountIds(mount: number, userNamespace: number, recursive: boolean): number {
   const attributes = new Uint8Array(mount_attr.size);
@@ -16,7 +16,7 @@ export function mapMountIds(mount: number, userNamespace: number, recursive: boo
   return -trySyscall("mount_setattr", mount, cString(""), flags, attributes, attributes.length);
 }
 
-/** mount_setattr(2): the propagation (MS_PRIVATE, …) of a mount and all below it. Returns the errno of a failure, or 0. */
+/** Sets the propagation (MS_PRIVATE, …) of a mount and all mounts below it. Returns 0 or the errno of a failure. mount_setattr(2) */
 export function setTreePropagation(mount: number, type: number): number {
   const attributes = new Uint8Array(mount_attr.size);
   new DataView(attributes.buffer).setBigUint64(mount_attr.propagation, BigInt(type), true);

@@ -3,7 +3,7 @@ import { cString, syscall } from "../ffi/syscall.ts";
 import { FileError } from "./file-call.ts";
 import { closeSync, readSync } from "./files.ts";
 
-/** Watches a file for being modified: the descriptor can be read as soon as it was. inotify(7) */
+/** Watches a file: the returned descriptor becomes readable when the file is modified. inotify(7) */
 export function watchModifications(path: string): number {
   const fd = syscall("inotify_init1", [IN_CLOEXEC | IN_NONBLOCK]);
   try {
@@ -15,7 +15,7 @@ export function watchModifications(path: string): number {
   }
 }
 
-/** Takes what a watch has to tell: it can be read again after the next modification. */
+/** Reads all pending events of a watch, so that it becomes readable only at the next modification. */
 export function takeModifications(fd: number): void {
   const events = Buffer.alloc(4096);
   try {

@@ -1,7 +1,7 @@
 import { utsname } from "../abi/layouts.ts";
 import { syscall } from "../ffi/syscall.ts";
 
-/** Release, version (which names the build) and machine of uname(2); not the names of the host. */
+/** Release, version (which identifies the build) and machine from uname(2), without the host's names. */
 export function kernelBuild(): string {
   const bytes = Buffer.allocUnsafe(utsname.size);
   syscall("uname", [bytes]);

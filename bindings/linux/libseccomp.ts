@@ -6,7 +6,7 @@ import { fstatSync } from "./file-status.ts";
 import { closeSync, readSync } from "./files.ts";
 import { openLibrary } from "./shared-library.ts";
 
-/** `SCMP_ARCH_*` of seccomp.h: libseccomp's tokens, equal to the kernel's `AUDIT_ARCH_*` except for x32. */
+/** `SCMP_ARCH_*` of seccomp.h: libseccomp's architecture tokens, equal to the kernel's `AUDIT_ARCH_*` except for x32. */
 export type ScmpArch = number;
 
 /** `struct scmp_arg_cmp`: a comparison of one argument of a system call. */
@@ -20,13 +20,13 @@ export interface ArgumentComparison {
 
 /** A `scmp_filter_ctx`. Dispose of it with `using`. */
 export interface FilterContext extends Disposable {
-  /** `int seccomp_arch_add(ctx, uint32_t arch)`. Adding one that is there already is no error. */
+  /** `int seccomp_arch_add(ctx, uint32_t arch)`. Adding an architecture twice is no error. */
   addArch(arch: ScmpArch): void;
   /** `int seccomp_rule_add_array(ctx, uint32_t action, int syscall, unsigned int n, const struct scmp_arg_cmp *)`. */
   addRule(action: number, syscall: number, comparisons: readonly ArgumentComparison[]): void;
-  /** The filter as an array of `struct sock_filter`; by `seccomp_export_bpf_mem`, which libseccomp 2.6 brought. */
+  /** The filter as an array of `struct sock_filter`, by `seccomp_export_bpf_mem` of libseccomp 2.6 if it has that. */
   exportBpf(): Uint8Array;
-  /** The same by `seccomp_export_bpf` into a memfd, for libseccomp before 2.6. */
+  /** Like exportBpf, by `seccomp_export_bpf` into a memfd, for libseccomp before 2.6. */
   exportBpfThroughMemfd(): Uint8Array;
 }
 
@@ -34,13 +34,13 @@ export interface Libseccomp {
   /** `uint32_t seccomp_arch_native(void)`. */
   nativeArch(): ScmpArch;
   /**
-   * `int seccomp_syscall_resolve_name_arch(uint32_t arch, const char *name)` for each name: a negative number other than
-   * {@link UNKNOWN_SYSCALL} stands for a system call that the architecture has not, or not by a number of its own.
+   * `int seccomp_syscall_resolve_name_arch(uint32_t arch, const char *name)` for each name. A negative number other than
+   * {@link UNKNOWN_SYSCALL} means that the architecture lacks the system call, or has no number of its own for it.
    */
   resolveSyscalls(arch: ScmpArch, names: readonly string[]): Int32Array;
   /**
-   * `char *seccomp_syscall_resolve_num_arch(uint32_t arch, int num)`, undefined for a number without a name. libseccomp leaves the
-   * text to be freed, which a program that asks for a few need not.
+   * `char *seccomp_syscall_resolve_num_arch(uint32_t arch, int num)`; undefined for a number without a name. The caller should free
+   * the text; runts asks for a few only, and doesn't.
    */
   syscallName(arch: ScmpArch, number: number): string | undefined;
   /** `scmp_filter_ctx seccomp_init(uint32_t def_action)`. */
@@ -50,13 +50,13 @@ export interface Libseccomp {
 /** `__NR_SCMP_ERROR`: no architecture of this libseccomp has a system call of that name. */
 export const UNKNOWN_SYSCALL = -1;
 
-/** BPF_MAXINSNS (linux/bpf_common.h) instructions of 8 bytes, twice: too long a filter is reported with its length. */
+/** Twice BPF_MAXINSNS (linux/bpf_common.h) instructions of 8 bytes, so that the length of a filter that is too long can be reported. */
 const exportBufferBytes = 2 * 4096 * 8;
 
 /**
- * Loads libseccomp. Throws SyscallError `dlopen` when it is not installed.
+ * Loads libseccomp. Throws SyscallError `dlopen` if it is not installed.
  *
- * Functions are bound at their first use: binding one costs as much as some fifty calls of it.
+ * Functions are bound at their first use: binding one costs as much as about fifty calls of it.
  */
 export function openLibseccomp(soname = "libseccomp.so.2"): Libseccomp {
   const bind = binder(soname);
@@ -129,7 +129,7 @@ function filterContext(bind: Bind, context: NativeArgument): FilterContext {
   };
 }
 
-/** Precondition: no other thread closes descriptors. libc's function is found through the library's own dependencies (dlsym(3)). */
+/** Precondition: no other thread closes descriptors. memfd_create is libc's, found through libseccomp's dependencies (dlsym(3)). */
 function exportThroughMemfd(bind: Bind, context: NativeArgument): Uint8Array {
   const fd = Number(bind("int memfd_create(const char *name, uint32_t flags)")("seccomp-bpf", MFD_CLOEXEC));
   if (fd < 0) throw new SyscallError("memfd_create", "EMFILE");

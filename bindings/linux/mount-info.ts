@@ -3,22 +3,22 @@ import { readFileSync } from "./files.ts";
 /** One mount, by the fields of proc_pid_mountinfo(5). */
 export interface MountInfo {
   readonly id: number;
-  /** Id of the mount that it is on. */
+  /** ID of the mount that it is mounted on. */
   readonly parent: number;
-  /** Directory of the file system that is mounted. */
+  /** The directory of the file system that is mounted. */
   readonly root: string;
   readonly point: string;
-  /** The mount's own: `ro`, `nosuid`, … */
+  /** Options of the mount: `ro`, `nosuid`, … */
   readonly options: readonly string[];
-  /** Such as `shared:7`, `master:3` and `unbindable`. */
+  /** The optional fields: `shared:7`, `master:3`, `unbindable`, … */
   readonly propagation: readonly string[];
   readonly type: string;
   readonly source: string;
-  /** Those of the file system: `ro`, `size=…`. */
+  /** Options of the file system: `ro`, `size=…`. */
   readonly superOptions: readonly string[];
 }
 
-/** The mounts that a process sees, in the order of the file: an outer one before those on it. */
+/** The mounts that a process sees, in the order of the file: a mount comes before those on it. */
 export function mountsOf(process: number | "self"): MountInfo[] {
   return parseMountInfo(readFileSync(`/proc/${process}/mountinfo`, "utf8"));
 }
@@ -31,7 +31,7 @@ export function parseMountInfo(text: string): MountInfo[] {
 }
 
 function parseLine(line: string): MountInfo {
-  // Optional fields of any number stand before the dash.
+  // Any number of optional fields precede the dash.
   const [left = "", right = ""] = line.split(" - ");
   const [id, parent, , root = "", point = "", options = "", ...propagation] = left.split(" ");
   const [type = "", source = "", superOptions = ""] = right.split(" ");
@@ -48,14 +48,14 @@ function parseLine(line: string): MountInfo {
   };
 }
 
-/** Space, tab, newline and backslash are three octal digits. */
+/** The kernel escapes space, tab, newline and backslash as three octal digits. */
 function unescapeOctal(field: string): string {
   return field.replace(/\\([0-7]{3})/g, (_match, digits: string) =>
     String.fromCharCode(Number.parseInt(digits, 8)),
   );
 }
 
-/** Id of the mount that an open file of a process is on. proc_pid_fdinfo(5) */
+/** ID of the mount that an open file of a process is on. proc_pid_fdinfo(5) */
 export function mountIdOf(process: number | "self", fd: number): number {
   return Number(/^mnt_id:\s*(\d+)$/m.exec(readFileSync(`/proc/${process}/fdinfo/${fd}`, "latin1"))?.[1]);
 }

@@ -18,14 +18,14 @@ import { syscall } from "../ffi/syscall.ts";
 import { SyscallError } from "../syscall-error.ts";
 import { closeSync } from "./files.ts";
 
-/** Messages and attributes of netlink(7), in this machine's byte order: little endian on both architectures. */
+/** Messages and attributes of netlink(7), in the machine's byte order: little endian on both architectures. */
 
-/** Largest datagram that the kernel makes for a dump: NLMSG_GOODSIZE and the skb sizes of af_netlink.c stay below it. */
+/** In bytes; no datagram of a dump is larger: NLMSG_GOODSIZE and the skb sizes of af_netlink.c stay below it. */
 const RECEIVE_SIZE = 32_768;
-/** A dump is repeated when somebody has changed what it lists meanwhile; that doesn't go on for ever. */
+/** Bounds the repetitions of a dump whose objects changed while it was listed. */
 const DUMP_ATTEMPTS = 10;
 
-/** A request that the kernel has refused; `reason` is what it says beside the errno, often nothing. */
+/** A request that the kernel refused. `reason` is its own message (NETLINK_EXT_ACK), often empty. */
 export class NetlinkError extends SyscallError {
   readonly reason: string;
 
@@ -35,16 +35,16 @@ export class NetlinkError extends SyscallError {
   }
 }
 
-/** What a message is, for the errors. */
+/** A request, and its name and subject for errors. */
 export interface Request {
-  /** As in rtnetlink(7): `RTM_GETLINK`. */
+  /** Name of the type as in rtnetlink(7): `RTM_GETLINK`. */
   readonly name: string;
   readonly type: number;
   /** The struct of the type and the attributes behind it. */
   readonly body: Uint8Array;
-  /** NLM_F_* beyond those that every request has. */
+  /** NLM_F_* in addition to those of every request. */
   readonly flags?: number;
-  /** What it acts on. */
+  /** Name of the object that it acts on. */
   readonly subject: string;
 }
 
@@ -55,34 +55,34 @@ export interface Message {
   readonly body: Uint8Array;
 }
 
-/** A socket of NETLINK_ROUTE. It belongs to the network namespace that it was made in, whoever uses it. */
+/** A NETLINK_ROUTE socket. It acts on the network namespace that it was created in, whichever process uses it. */
 export class RouteSocket {
   readonly #fd: number;
   readonly #buffer = new Uint8Array(RECEIVE_SIZE);
   #sequence = 0;
 
-  /** Takes a socket that may come from another network namespace; makes one in this one otherwise. */
+  /** Takes a socket, which may come from another network namespace; by default creates one in the current namespace. */
   constructor(fd: number = syscall("socket", [AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE])) {
     this.#fd = fd;
     const on = new Uint8Array(new Uint32Array([1]).buffer);
-    // The kernel's own words in errors, and not the request again.
+    // Errors then contain the kernel's message (EXT_ACK), and no copy of the request (CAP_ACK).
     for (const option of [NETLINK_EXT_ACK, NETLINK_CAP_ACK])
       syscall("setsockopt", [fd, SOL_NETLINK, option, on, on.length]);
   }
 
-  /** Changes something. */
+  /** Sends a request that changes an object, and waits for the acknowledgement. */
   change(request: Request): void {
     this.#send(request, NLM_F_ACK);
     this.#answer(request);
   }
 
-  /** Asks for one object; returns the struct and the attributes. */
+  /** Asks for one object; returns its struct and the attributes behind it. */
   get(request: Request): Uint8Array {
     this.#send(request, 0);
     return this.#answer(request);
   }
 
-  /** Asks for all objects of a kind. */
+  /** Asks for all objects of a kind; returns each as `get` does. */
   dump(request: Request): Uint8Array[] {
     for (let attempt = 0; attempt < DUMP_ATTEMPTS; attempt++) {
       const bodies = this.#tryDump(request);
@@ -126,11 +126,11 @@ export class RouteSocket {
   #send({ name, type, body, flags = 0, subject }: Request, mode: number): void {
     this.#sequence += 1;
     const message = encodeMessage({ type, flags: NLM_F_REQUEST | mode | flags, body }, this.#sequence);
-    // Without an address it goes to the kernel. Requests are done, and answered, before the call returns.
+    // Without an address it goes to the kernel, which executes and answers requests before the call returns.
     syscall("sendto", [this.#fd, message, message.length, 0, null, 0], [`${name} ${subject}`]);
   }
 
-  /** The messages of one datagram that answer the last request; none if it comes from another process. */
+  /** The messages of one datagram that answer the last request; none if another process sent it. */
   #receive(): Message[] {
     const address = new Uint8Array(sockaddr_nl.size);
     const addressLength = new Uint8Array(new Uint32Array([address.length]).buffer);
@@ -142,7 +142,7 @@ export class RouteSocket {
     );
     if (count > length) throw new SyscallError("recvfrom", "EMSGSIZE", ["from the kernel's rtnetlink"]);
     if (new DataView(address.buffer).getUint32(sockaddr_nl.nl_pid, true) !== 0) return [];
-    // A copy: the buffer is used again.
+    // A copy, since the buffer is reused.
     return messagesIn(this.#buffer.slice(0, count), this.#sequence);
   }
 }
@@ -177,7 +177,7 @@ export function messagesIn(datagram: Uint8Array, sequence: number): Message[] {
   return messages;
 }
 
-/** NLMSG_ERROR is also the acknowledgement, with the error 0. */
+/** Throws the error of an NLMSG_ERROR; an error of 0 is the acknowledgement. */
 function checkError({ name, subject }: Request, body: Uint8Array): void {
   const errno = -new DataView(body.buffer, body.byteOffset).getInt32(nlmsgerr.error, true);
   if (errno === 0) return;

@@ -45,13 +45,13 @@ export interface NetworkInterface {
   readonly isUp: boolean;
 }
 
-/** Finds an interface by its name, an alternative one too, or its index. */
+/** Finds an interface by its name, which may be an alternative one, or by its index. */
 export function findInterface(socket: RouteSocket, by: string | number): NetworkInterface | undefined {
   const body = askForInterface(socket, by);
   return body === undefined ? undefined : interfaceIn(body);
 }
 
-/** The answer itself, of the type RTM_NEWLINK. */
+/** Finds an interface; returns the reply, the body of an RTM_NEWLINK message. */
 export function askForInterface(socket: RouteSocket, by: string | number): Uint8Array | undefined {
   const [index, attributes]: [number, Attributes] =
     typeof by === "number" ? [by, new Map()] : [0, new Map([[IFLA_IFNAME, nulTerminated(by)]])];
@@ -65,15 +65,15 @@ export function askForInterface(socket: RouteSocket, by: string | number): Uint8
 }
 
 export interface Move {
-  /** Descriptor of the network namespace that it goes to. */
+  /** Descriptor of the target network namespace. */
   readonly namespace: number;
-  /** The index that it gets there; Linux 5.13 and later, older ones keep the old one if they can. */
+  /** Its new index. Linux before 5.13 ignores this, and keeps the old index if it can. */
   readonly index: number;
-  /** The name that it gets there, or a template with `%d` in it; undefined: it keeps its name. */
+  /** Its new name, or a template with `%d`; undefined keeps the name. */
   readonly name: string | undefined;
 }
 
-/** Moves an interface to another network namespace. The kernel sets it down and takes its addresses away. */
+/** Moves an interface to another network namespace. The kernel brings it down and removes its addresses. */
 export function moveInterface(socket: RouteSocket, { index, name }: NetworkInterface, move: Move): void {
   const attributes = new Map([
     [IFLA_NET_NS_FD, uint32(move.namespace)],
@@ -95,14 +95,14 @@ export interface InterfaceAddress {
   readonly attributes: Attributes;
 }
 
-/** Flags that an administrator gives; the kernel sets the others. */
+/** Flags that an administrator can set; the kernel sets all others. */
 const GIVEN_FLAGS =
   IFA_F_NODAD | IFA_F_HOMEADDRESS | IFA_F_MANAGETEMPADDR | IFA_F_NOPREFIXROUTE | IFA_F_MCAUTOJOIN;
 
-/** Attributes that make up an address; IFA_CACHEINFO says no more than that it is permanent. */
+/** Attributes that describe an address. IFA_CACHEINFO is left out: it only says that the address is permanent. */
 const KEPT = [IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST, IFA_LABEL, IFA_RT_PRIORITY, IFA_PROTO];
 
-/** The permanent addresses of global scope, of all families, in the order that makes the same ones primary again. */
+/** The permanent addresses of global scope, of all families, in an order that makes the same ones primary when they are added again. */
 export function permanentAddresses(
   socket: RouteSocket,
   { index, name }: NetworkInterface,
@@ -141,13 +141,13 @@ export function internetAddress(bytes: Uint8Array): string {
   if (bytes.length !== 16) return bytes.join(".");
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   const groups = Array.from({ length: 8 }, (_, index) => view.getUint16(2 * index).toString(16));
-  // The form of RFC 5952, which is that of inet_ntop(3), but for addresses that end with one of IPv4.
+  // URL gives the form of RFC 5952, which is that of inet_ntop(3), except for IPv4-mapped addresses.
   const shortest = new URL(`http://[${groups.join(":")}]`).hostname.slice(1, -1);
   if (!/^::ffff:[0-9a-f]+:[0-9a-f]+$/.test(shortest)) return shortest;
   return `::ffff:${bytes.subarray(12).join(".")}`;
 }
 
-/** Gives an interface an address that it, or another one of the name `labelled`, had before. */
+/** Adds an address to an interface. `labelled` is the name of the interface that the address was read from. */
 export function addAddress(
   socket: RouteSocket,
   to: NetworkInterface,
@@ -169,7 +169,7 @@ export function addAddress(
   });
 }
 
-/** A label is the interface's name, or that, a colon and more: with another name it has to be another one. */
+/** Adapts a label to a new interface name: a label is that name, or begins with it and a colon. */
 function withLabel(attributes: Attributes, before: string, after: string): Attributes {
   const label = attributes.get(IFA_LABEL);
   if (label === undefined || before === after) return attributes;
@@ -182,7 +182,7 @@ function withLabel(attributes: Attributes, before: string, after: string): Attri
   return renamed;
 }
 
-/** `flags` are those to set; no others are changed. */
+/** A struct ifinfomsg that sets `flags` and changes no other flag. */
 export function linkStruct(index: number, flags = 0): Uint8Array {
   const struct = new Uint8Array(ifinfomsg.size);
   const view = new DataView(struct.buffer);

@@ -14,15 +14,15 @@ import { SyscallError } from "../syscall-error.ts";
 const MAX_ATTEMPTS = 1000;
 
 /**
- * Opens what is below a directory, on the same mount, with no symbolic link on the way. A rename or mount anywhere meanwhile may
- * give EAGAIN, which says to try again.
+ * Opens a path below a directory, on the same mount and without symbolic links. A concurrent rename or mount anywhere on the host may make
+ * openat2(2) fail with EAGAIN; then it is called again.
  */
 export function openBeneath(directory: number, path: string | Uint8Array, flags: number): number {
   const resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
   return openat2(directory, path, flags, resolve);
 }
 
-/** Opens a path as a process would whose root the directory is: neither links nor `..` lead out of it. */
+/** Opens a path with a directory as its root: neither symbolic links nor `..` lead out of it. */
 export function openInRoot(root: number, path: string, flags: number): number {
   return openat2(root, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 }

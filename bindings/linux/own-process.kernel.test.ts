@@ -8,7 +8,7 @@ import {
   effectiveGid,
   effectiveUid,
   environment,
-  giveEnvironmentToLibraries,
+  exportEnvironment,
   ownPid,
   wholeEnvironment,
   workingDirectory,
@@ -37,14 +37,14 @@ describe("the environment", () => {
   const before = Object.entries(process.env).map(([name, value]) => `${name}=${value}`);
   afterAll(() => {
     adoptEnvironment(before);
-    giveEnvironmentToLibraries();
+    exportEnvironment();
   });
 
   test("is the engine's until there is another", () => {
     process.env.RUNTS_TEST_ONE = "one";
     expect([environment("RUNTS_TEST_ONE"), environment("RUNTS_TEST_TWO")]).toEqual(["one", undefined]);
     expect(wholeEnvironment()).toBe(process.env);
-    giveEnvironmentToLibraries();
+    exportEnvironment();
     expect(inLibraries("RUNTS_TEST_ONE")).toBe("one");
   });
 
@@ -54,7 +54,7 @@ describe("the environment", () => {
     const values = ["1", "", "x=y", "ü", ...Array(4).fill(undefined)];
     expect(names.map(environment)).toEqual(values);
     expect(wholeEnvironment()).toEqual({ A: "1", B: "", C: "x=y", Ü: "ü" });
-    giveEnvironmentToLibraries();
+    exportEnvironment();
     expect(names.map(inLibraries)).toEqual(values);
     adoptEnvironment([]);
     expect([environment("A"), wholeEnvironment()]).toEqual([undefined, {}]);

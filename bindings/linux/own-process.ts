@@ -5,9 +5,9 @@ import { cString, trySyscall } from "../ffi/syscall.ts";
 import { FileError, fileCall } from "./file-call.ts";
 
 /**
- * The process that this program runs in: the one place that knows it. The engine remembers what it once was told (`process.pid`,
- * `process.cwd()`, `process.env`), and a program that is resumed from memory would be told of the process that was written down.
- * So the kernel is asked each time, and the environment is the one that was handed over.
+ * Facts about this process. Ask here, never the engine: `process.pid`, `process.cwd()` and `process.env` are cached, and in a program that is
+ * resumed from a memory image they describe the process that was written to it. These functions ask the kernel each time, and know the
+ * environment that the launcher passed on.
  */
 
 /** pid_t getpid(void): getpid(2) */
@@ -26,7 +26,7 @@ export function effectiveGid(): number {
 }
 
 /**
- * The working directory, as an absolute path. Throws FileError: ENOENT where it was removed, or can't be reached from the root directory;
+ * The working directory, as an absolute path. Throws FileError: ENOENT if it was removed or can't be reached from the root directory;
  * ENAMETOOLONG. getcwd(2)
  */
 export function workingDirectory(): string {
@@ -34,36 +34,36 @@ export function workingDirectory(): string {
   const attempt = { operation: "getcwd" };
   const length = fileCall(attempt, "getcwd", buffer, PATH_MAX);
   const path = buffer.toString("utf8", 0, length - 1);
-  // "(unreachable)/…", which is no path.
+  // The kernel writes "(unreachable)/…" for a directory outside of the root.
   if (!path.startsWith("/")) throw new FileError(errnoName(ENOENT), attempt.operation);
   return path;
 }
 
-/** Entries as environ(7) has them, in their order; undefined as long as the engine's own are right. */
+/** Entries as in environ(7), in their order; undefined in a process that was not resumed, where the engine's are right. */
 let adopted: readonly string[] | undefined;
 
-/** From now on the environment is this one, of `NAME=value` texts: that of the process in which a remembered program goes on. */
+/** Makes this the environment, as `NAME=value` texts: that of the process in which a program is resumed from its memory image. */
 export function adoptEnvironment(entries: readonly string[]): void {
   adopted = entries;
 }
 
-/** Value of an environment variable, maybe empty; undefined if it is not set. Of several of the name the first: getenv(3). */
+/** Value of an environment variable, maybe empty; undefined if it is not set. The first entry with the name counts: getenv(3). */
 export function environment(name: string): string | undefined {
   if (adopted === undefined) return process.env[name];
   const start = `${name}=`;
   return adopted.find((entry) => entry.startsWith(start))?.slice(start.length);
 }
 
-/** All of the environment, for a program that inherits it. */
+/** The whole environment, for a program that inherits it. */
 export function wholeEnvironment(): Readonly<Record<string, string | undefined>> {
   return adopted === undefined ? process.env : Object.fromEntries(variables(adopted));
 }
 
 /**
- * C libraries read what environ(7) points to, which the engine leaves as it was at its start: a library that is going to look there is
- * given what was adopted, all of it and nothing else. Throws FileError where there is no memory left.
+ * Sets the C environment (environ(7)) to the adopted one. Call this before a C library that reads it: the engine leaves it as it was at its
+ * start. Throws FileError if memory runs out.
  */
-export function giveEnvironmentToLibraries(): void {
+export function exportEnvironment(): void {
   if (adopted === undefined) return;
   const library = loadLibrary(null);
   library.func("int clearenv(void)")();
@@ -73,7 +73,7 @@ export function giveEnvironmentToLibraries(): void {
       throw new FileError(errnoName(lastErrno()), "setenv", name);
 }
 
-/** Names and values, of several of a name the first one last. What is no variable, as it has no name, is left out. */
+/** Names and values in reverse order, so that the first entry with a name is set last and counts. Entries without a name are left out. */
 function variables(entries: readonly string[]): [name: string, value: string][] {
   return entries.toReversed().flatMap((entry): [string, string][] => {
     const end = entry.indexOf("=");

@@ -1,6 +1,6 @@
 import { trySyscall } from "../ffi/syscall.ts";
 
-/** A descriptor that is closed once, by whoever comes first: its number is another file's afterwards. */
+/** A descriptor with several possible closers. Only the first close counts: afterwards the number may belong to another file. */
 export class OwnedDescriptor {
   #fd: number;
 
@@ -13,7 +13,7 @@ export class OwnedDescriptor {
     return this.#fd;
   }
 
-  /** Whatever close(2) says, the descriptor is gone; and nothing was written that could be lost. */
+  /** Ignores errors: the descriptor is gone in any case, and nothing was written that could be lost. close(2) */
   close(): void {
     const fd = this.#fd;
     this.#fd = -1;

@@ -1,8 +1,8 @@
 import { workingDirectory } from "./own-process.ts";
 
 /**
- * Paths as texts. Not node:path's functions: `resolve` asks the engine for the working directory, and `dirname` leaves doubled slashes
- * at the end.
+ * Paths as text. These replace node:path, whose `resolve` asks the engine for the working directory, and whose `dirname` keeps doubled
+ * slashes at the end.
  */
 
 /** `path` made absolute and free of `.`, `..` and doubled slashes, without touching the file system. */
@@ -16,7 +16,7 @@ export function absolutePath(path: string): string {
   return `/${parts.join("/")}`;
 }
 
-/** The directory above: "/" above itself, "." where the path names none. */
+/** The parent directory: "/" for "/", "." for a path without a slash. */
 export function dirname(path: string): string {
   const end = path.replace(/\/+$/, "").lastIndexOf("/");
   if (end === -1) return path.startsWith("/") ? "/" : ".";

@@ -2,7 +2,7 @@ import { errnoName } from "../abi/errno.ts";
 import { trySyscall } from "../ffi/syscall.ts";
 import { SyscallError } from "../syscall-error.ts";
 
-/** int pidfd_open(pid_t pid, unsigned int flags). undefined if there is no such process. pidfd_open(2) */
+/** int pidfd_open(pid_t pid, unsigned int flags). Returns undefined if there is no such process. pidfd_open(2) */
 export function pidfdOpen(pid: number): number | undefined {
   const fd = trySyscall("pidfd_open", pid, 0);
   if (fd >= 0) return fd;

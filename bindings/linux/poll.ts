@@ -7,21 +7,21 @@ const POLLPRI = 2;
 const POLLOUT = 4;
 
 /**
- * Waits until a descriptor can be read (a pidfd: until its process has ended), for `timeoutMs` at most. Returns whether it can.
- * poll(2), pidfd_open(2)
+ * Waits until a descriptor is readable, at most `timeoutMs` whole milliseconds; returns whether it is. A pidfd becomes readable when its
+ * process has ended. poll(2), pidfd_open(2)
  */
 export function waitReadable(fd: number, timeoutMs: number): boolean {
   return waitAnyReadable([fd], timeoutMs).length > 0;
 }
 
-/** As waitReadable, for several: returns those that can be read. The timeout is in whole milliseconds. */
+/** Like waitReadable, for several descriptors; returns those that are readable. */
 export function waitAnyReadable(fds: readonly number[], timeoutMs: number): number[] {
   return waitReady(fds, [], timeoutMs);
 }
 
 /**
- * Waits until one of the descriptors can be read, or one of the others be written to, or neither will ever be: there is an end or an
- * error to find out then. Without a timeout, which is in whole milliseconds, as long as that takes. Returns those. ppoll(2)
+ * Waits until a descriptor of `readable` can be read, one of `writable` can be written to, or either is at its end or in error. Returns those
+ * that are. `timeoutMs` is in whole milliseconds; without it there is no time limit. ppoll(2)
  */
 export function waitReady(
   readable: readonly number[],
@@ -36,14 +36,14 @@ export function waitReady(
 }
 
 /**
- * Waits until the kernel changes a file of it that tells so, as cgroup.events does, since the descriptor was last read; for `timeoutMs`
- * at most. poll(2), cgroups(7)
+ * Waits until a kernel file with change notification, such as cgroup.events, has changed since the descriptor was last read; at most
+ * `timeoutMs` whole milliseconds. poll(2), cgroups(7)
  */
 export function waitChanged(fd: number, timeoutMs: number): void {
   waitFor(new Int32Array([fd, POLLPRI]), timeoutMs);
 }
 
-/** Of an array of struct pollfd: the number, then `events` and, in the upper half, `revents`. */
+/** Polls an array of struct pollfd: each is two words, the descriptor, and `events` with `revents` in the upper half. */
 function waitFor(poll: Int32Array, timeoutMs: number | undefined): number[] {
   const timeout = timeoutMs === undefined ? null : timespec(timeoutMs);
   for (;;) {
@@ -62,7 +62,7 @@ function descriptorsOf(poll: Int32Array, isMeant = (_events: number): boolean =>
 }
 
 function timespec(timeoutMs: number): Uint8Array {
-  // Two numbers of 64 bits, lower half first.
+  // Two little-endian numbers of 64 bits.
   const words = new Uint32Array([Math.floor(timeoutMs / 1000), 0, (timeoutMs % 1000) * 1_000_000, 0]);
   return new Uint8Array(words.buffer);
 }

@@ -1,19 +1,19 @@
-import { withPurpose } from "../../bindings/ffi/purpose.ts";
 import { ECHILD, errnoName } from "../abi/errno.ts";
 import { siginfo } from "../abi/layouts.ts";
 import { P_ALL, P_PID, SIGKILL, WEXITED, WNOHANG, WNOWAIT } from "../abi/signal.ts";
+import { withPurpose } from "../ffi/purpose.ts";
 import { trySyscall } from "../ffi/syscall.ts";
 import { SyscallError } from "../syscall-error.ts";
 import { closeSync } from "./files.ts";
 import { pidfdOpen, pidfdSendSignal } from "./pidfd.ts";
 import { waitAnyReadable, waitReadable } from "./poll.ts";
 
-/** A killed process may take the kernel a while to take apart: its mounts, its network, a core dump. */
+/** The kernel may need a while to tear down a killed process: its mounts, its network, a core dump. */
 export const END_TIMEOUT_MS = 10_000;
 
-/** Kills a child, and waits for its end. One that the kernel can't let go of in time stays to whoever reaps orphans. wait4(2) */
+/** Kills a child and reaps it. A child that doesn't end within END_TIMEOUT_MS is left to the process that reaps orphans. wait4(2) */
 export function killAndReap(pid: number, purpose = `send SIGKILL to process ${pid}`): void {
-  // 0 and below stand for groups, and -1 for all that there is: kill(2).
+  // For kill(2), 0 and negative numbers mean process groups, and -1 all processes.
   if (!isPid(pid)) throw new SyscallError("kill", "EINVAL", [String(pid)]);
   withPurpose("", purpose, () => killUntilReaped(pid));
 }
@@ -23,7 +23,7 @@ function killUntilReaped(pid: number): void {
   try {
     killByDescriptor(pid);
   } catch {
-    // There may be no descriptor left. A child that nobody has waited for keeps its number.
+    // No descriptor may be left (EMFILE). The pid is safe: it stays with the child until it is reaped.
     trySyscall("kill", pid, SIGKILL);
   }
   for (;;) {
@@ -33,11 +33,11 @@ function killUntilReaped(pid: number): void {
   }
 }
 
-/** The number of a process is 31 bits wide. */
+/** pid_t is a signed number of 32 bits. */
 const LARGEST_PID = 0x7fff_ffff;
 
 /**
- * Whether there is a child of this process by that number, alive or not: nobody else can get the number before it is waited for.
+ * Whether this process has a child with that pid, running or ended; no other process gets the number before the child is reaped.
  * waitid(2)
  */
 export function isChild(pid: number): boolean {
@@ -62,12 +62,12 @@ function killByDescriptor(pid: number): void {
   }
 }
 
-/** Children that are reaped at once: those who make orphans may never stop. */
+/** Limit of children per call, since somebody may create orphans without end. */
 const MOST_AT_ONCE = 64;
 
 /**
- * Reaps children that have ended, but for one, whose exit code somebody else asks for. One that has ended hides those behind it: then
- * nobody waits for long any more. Returns whether there may be more to reap now. waitid(2)
+ * Reaps all ended children except `pid`, whose exit code the caller collects. Once that one has ended, it hides the children behind it; they
+ * stay until the caller has reaped it. Returns whether there may be more to reap now. waitid(2)
  */
 export function reapOtherChildren(pid: number): boolean {
   const info = new Int32Array(siginfo.size / Int32Array.BYTES_PER_ELEMENT);

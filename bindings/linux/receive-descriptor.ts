@@ -9,9 +9,9 @@ import { withTimeout } from "./socket-timeout.ts";
 const DESCRIPTOR_SIZE = 4;
 
 export interface ReceivedMessage {
-  /** Empty at the end of a stream. A message longer than the buffer is cut off. */
+  /** Empty at the end of a stream. A message longer than the buffer is truncated. */
   readonly bytes: Uint8Array;
-  /** A descriptor that came with it by SCM_RIGHTS, close-on-exec. */
+  /** A close-on-exec descriptor that came with it by SCM_RIGHTS; undefined if none came. */
   readonly descriptor: number | undefined;
 }
 
@@ -35,7 +35,7 @@ function descriptorIn(control: Uint8Array): number | undefined {
   return isDescriptor ? view.getInt32(cmsghdr.size, true) : undefined;
 }
 
-/** Receives one descriptor that was sent by SCM_RIGHTS over a socket; it is close-on-exec. */
+/** Receives one descriptor by SCM_RIGHTS, close-on-exec. Throws SyscallError: EPROTO if none came, ETIMEDOUT after the socket's limit. */
 export function receiveDescriptor(socket: number): number {
   let received: ReceivedMessage;
   try {

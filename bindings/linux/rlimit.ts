@@ -6,7 +6,7 @@ export interface Rlimit {
   readonly hard: bigint;
 }
 
-/** int prlimit(pid_t pid, int resource, const struct rlimit *new, struct rlimit *old): sets a limit, returns what it was. prlimit(2) */
+/** Sets a limit of a process, if one is given, and returns the previous one. `resource` is a name such as `RLIMIT_NOFILE`. prlimit(2) */
 export function prlimit(pid: number, resource: string, limit?: Rlimit): Rlimit {
   const old = new BigUint64Array(2);
   const wanted =

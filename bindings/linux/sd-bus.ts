@@ -1,10 +1,10 @@
 import { EINTR, errnoName } from "../abi/errno.ts";
 import type { NativeArgument, NativeFunction } from "../ffi/koffi.ts";
 import { SyscallError } from "../syscall-error.ts";
-import { giveEnvironmentToLibraries } from "./own-process.ts";
+import { exportEnvironment } from "./own-process.ts";
 import { openLibrary } from "./shared-library.ts";
 
-/** A value as its D-Bus signature takes it: integers as bigint, strings and object paths, booleans, arrays and structs as arrays. */
+/** A D-Bus value: bigint for integers, string for strings and object paths, boolean, and arrays for arrays and structs. */
 export type BusValue = string | bigint | boolean | readonly BusValue[];
 
 export interface BusMethod {
@@ -12,13 +12,13 @@ export interface BusMethod {
   readonly path: string;
   readonly interface: string;
   readonly member: string;
-  /** JSON pointers of what asks for each item of the call's list. They are not sent: for who tells of the call. */
+  /** JSON pointers of the properties behind each item of the call's list. Not sent: for `explain` and the like. */
   readonly pointers?: readonly string[];
 }
 
-/** What the other end answered, or the bus in its place. */
+/** An error reply from the other end, or from the bus itself. */
 export class BusError extends Error {
-  /** As `org.freedesktop.systemd1.UnitExists`. */
+  /** D-Bus name of the error: `org.freedesktop.systemd1.UnitExists`. */
   readonly errorName: string;
   readonly errno: string;
 
@@ -30,13 +30,13 @@ export class BusError extends Error {
   }
 }
 
-/** A connection to a message bus. Calls block until the answer is there. sd-bus(3) */
+/** A connection to a message bus. Calls block until the reply arrives. sd-bus(3) */
 export interface Bus {
-  /** Calls a method whose arguments have the signature; reads the answer as basic types, the letters of `reply`. */
+  /** Calls a method with arguments of the given signature. `reply` has the letters of the basic types to read from the reply. */
   call(method: BusMethod, signature: string, args: readonly BusValue[], reply?: string): readonly BusValue[];
   /**
-   * Waits until a signal arrives, in the order of arrival, that `matches` takes; its arguments are read as basic types. False
-   * when the time is over.
+   * Waits for a signal whose arguments `matches` accepts; `signature` has the letters of their basic types. Returns false after `timeoutMs`
+   * milliseconds.
    */
   awaitSignal(
     signal: Pick<BusMethod, "interface" | "member">,
@@ -47,26 +47,26 @@ export interface Bus {
   close(): void;
 }
 
-/** How long an answer may take. systemd answers in milliseconds; a reload of a large host takes seconds. */
+/** Limit for a reply. systemd replies in milliseconds; a daemon-reload on a large host takes seconds. */
 const CALL_TIMEOUT_US = 30_000_000n;
 /** sd_bus_error: two pointers, the name and the message, and a flag. */
 const ERROR_SIZE = 24;
 
 let substitute: ((kind: "system" | "user") => Bus) | undefined;
 
-/** From now on connections lead to this one: for telling what would be asked for, without asking. undefined: to the bus again. */
+/** Makes openBus return this bus, for `explain`, which only records the calls; undefined restores the real one. */
 export function substituteBus(open: ((kind: "system" | "user") => Bus) | undefined): void {
   substitute = open;
 }
 
 /**
- * Connects to the system bus, or the bus of the caller's user manager: sd_bus_open_system(3). Throws SyscallError `dlopen`
- * without libsystemd, else with what the connection failed with.
+ * Connects to the system bus, or to the bus of the caller's user manager: sd_bus_open_system(3). Throws SyscallError: `dlopen` without
+ * libsystemd, otherwise the error of the connection.
  */
 export function openBus(kind: "system" | "user", soname = "libsystemd.so.0"): Bus {
   if (substitute !== undefined) return substitute(kind);
   // DBUS_SESSION_BUS_ADDRESS and XDG_RUNTIME_DIR.
-  giveEnvironmentToLibraries();
+  exportEnvironment();
   const library = bindings(soname);
   const pointer = new Pointer();
   const open = `sd_bus_open_${kind}`;
@@ -74,7 +74,7 @@ export function openBus(kind: "system" | "user", soname = "libsystemd.so.0"): Bu
   return new Connection(library, pointer.value);
 }
 
-/** Binds a function at its first use. */
+/** Binds a C function at its first use. */
 type Library = (prototype: string) => NativeFunction;
 
 function bindings(soname: string): Library {
@@ -89,7 +89,7 @@ function bindings(soname: string): Library {
   };
 }
 
-/** Room for a pointer that a function returns. */
+/** Memory for a pointer that a function returns through an argument. */
 class Pointer {
   readonly words = new BigUint64Array(1);
   readonly bytes = new Uint8Array(this.words.buffer);
@@ -190,7 +190,7 @@ class Connection implements Bus {
   #appendOne(message: bigint, type: string, value: BusValue): void {
     const code = type.charCodeAt(0);
     if (type === "v") {
-      // A variant is its type and its value.
+      // As a BusValue, a variant is an array of its type and its value.
       const [inner, content] = asArray(value);
       this.#contain(message, "v", String(inner), () =>
         this.#append(message, String(inner), content === undefined ? [] : [content]),
@@ -228,7 +228,7 @@ class Connection implements Bus {
       const type = rest.charAt(0);
       const value = new Pointer();
       if (type === "v") {
-        // Of one string: all that is asked for.
+        // Only variants of one string are read.
         const enter = this.#library(
           "int sd_bus_message_enter_container(uintptr_t m, char type, const char *contents)",
         );
@@ -250,7 +250,7 @@ class Connection implements Bus {
     return new BusError(this.#text(name), this.#text(message) || code, code);
   }
 
-  /** The string that a pointer leads to. */
+  /** Copies the C string at an address. */
   #text(address: bigint): string {
     if (address === 0n) return "";
     const length = Number(this.#library("size_t strlen(uintptr_t s)")(address));
@@ -276,13 +276,13 @@ export function asArray(value: BusValue | undefined): readonly BusValue[] {
   return Array.isArray(value) ? value : [];
 }
 
-/** What sd_bus_message_append_basic(3) takes a pointer to: a string, or a number of the type's width, at most 8 bytes. */
+/** The bytes that sd_bus_message_append_basic(3) takes a pointer to: a string, or a number of the type's width, at most 8 bytes. */
 function basicBytes(type: string, value: BusValue): NativeArgument {
   if (type === "s" || type === "o") return Buffer.from(`${String(value)}\0`, "utf8");
   const bytes = new Uint8Array(8);
   const view = new DataView(bytes.buffer);
   if (type === "d") view.setFloat64(0, Number(value), true);
-  // A boolean is an int of 0 or 1; lower bytes come first on both architectures, so every width may be read from here.
+  // A boolean is an int of 0 or 1. Both architectures are little endian, so any width can be read from here.
   else
     view.setBigUint64(
       0,

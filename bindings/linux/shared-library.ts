@@ -1,7 +1,7 @@
 import { loadLibrary, type NativeLibrary } from "../ffi/koffi.ts";
 import { SyscallError } from "../syscall-error.ts";
 
-/** Loads a library by its soname that a host may lack: throws SyscallError `dlopen` then, with the linker's words as the cause. */
+/** Loads an optional library by its soname. Throws SyscallError `dlopen` if the host lacks it, with the linker's message as its cause. */
 export function openLibrary(soname: string): NativeLibrary {
   try {
     return loadLibrary(soname);

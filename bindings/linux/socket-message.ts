@@ -3,7 +3,7 @@ import { SCM_CREDENTIALS, SO_PASSCRED, SOL_SOCKET } from "../abi/socket.ts";
 import { addressOf } from "../ffi/koffi.ts";
 import { syscall, trySyscall } from "../ffi/syscall.ts";
 
-/** A struct msghdr, which has the addresses of the rest in it: they have to stay for as long as it is used. */
+/** A struct msghdr. It contains addresses of the other buffers, which have to stay referenced as long as it is used. */
 export interface MessageHeader {
   readonly bytes: Uint8Array;
   readonly vector: Uint8Array;
@@ -11,7 +11,7 @@ export interface MessageHeader {
   readonly control: Uint8Array;
 }
 
-/** For sendmsg(2) and recvmsg(2) of one buffer, with so much ancillary data. */
+/** Header for sendmsg(2) or recvmsg(2) with one data buffer and one buffer of ancillary data. */
 export function messageHeader(buffer: Uint8Array, control: Uint8Array): MessageHeader {
   const vector = new Uint8Array(iovec.size);
   new BigUint64Array(vector.buffer).set([addressOf(buffer), BigInt(buffer.length)]);
@@ -23,7 +23,7 @@ export function messageHeader(buffer: Uint8Array, control: Uint8Array): MessageH
   return { bytes, vector, buffer, control };
 }
 
-/** From now on the kernel tells who has sent what arrives: SO_PASSCRED of unix(7). */
+/** Makes the kernel attach the sender's credentials to all bytes that arrive: SO_PASSCRED of unix(7). */
 export function revealSenders(socket: number): void {
   const on = new Uint8Array(new Int32Array([1]).buffer);
   syscall("setsockopt", [socket, SOL_SOCKET, SO_PASSCRED, on, on.length], ["SO_PASSCRED"]);
@@ -33,13 +33,13 @@ export function revealSenders(socket: number): void {
 const UCRED_SIZE = 12;
 
 export interface Received {
-  /** Bytes, all of one sender; or a negative errno. */
+  /** Number of bytes, all of one sender, or a negative errno. */
   readonly count: number;
-  /** Pid of the sender in this process's pid namespace, by the kernel's word; 0 for one that is not in it. */
+  /** Pid of the sender in this process's pid namespace, as the kernel reports it; 0 for a process outside of it. */
   readonly sender: number;
 }
 
-/** recvmsg(2) on a stream whose senders are revealed. Descriptors that come with the bytes find no room, and are closed. */
+/** recvmsg(2) on a stream after revealSenders. The kernel closes descriptors that come with the bytes, as there is no room for them. */
 export function receiveWithSender(socket: number, buffer: Uint8Array): Received {
   const header = messageHeader(buffer, new Uint8Array(cmsghdr.size + UCRED_SIZE));
   const count = trySyscall("recvmsg", socket, header.bytes, 0);

@@ -3,14 +3,14 @@ import { expect, test } from "vitest";
 import { AF_UNIX, SOCK_CLOEXEC, SOCK_STREAM } from "../abi/socket.ts";
 import { syscall } from "../ffi/syscall.ts";
 import { SyscallError } from "../syscall-error.ts";
-import { limitWaiting, withTimeout } from "./socket-timeout.ts";
+import { setSocketTimeout, withTimeout } from "./socket-timeout.ts";
 
 test("a socket that nobody sends to gives up", () => {
   const pair = new Int32Array(2);
   syscall("socketpair", [AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, new Uint8Array(pair.buffer)]);
   const [ours = -1, theirs = -1] = pair;
   try {
-    limitWaiting(ours, 1);
+    setSocketTimeout(ours, 1);
     const receive = () => syscall("recvfrom", [ours, new Uint8Array(1), 1, 0, null, null]);
     expect(receive).toThrow(expect.objectContaining({ errno: "EAGAIN" }));
   } finally {

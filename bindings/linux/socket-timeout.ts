@@ -3,21 +3,21 @@ import { syscall } from "../ffi/syscall.ts";
 import { SyscallError } from "../syscall-error.ts";
 
 /**
- * Bounds what a socket waits for: connecting, sending and receiving fail with EAGAIN when the time is over. The limit belongs to the
- * socket, and so to whoever it is passed on to as well. socket(7)
+ * Sets a time limit for connecting, sending and receiving, which fail with EAGAIN after it. The limit belongs to the socket, so a process
+ * that receives the socket has it, too. socket(7)
  */
-export function limitWaiting(socket: number, seconds: number): void {
+export function setSocketTimeout(socket: number, seconds: number): void {
   const MICROSECONDS = 1_000_000;
-  // A struct timeval of 0 would be no limit.
+  // A struct timeval of 0 means no limit.
   const time = Math.max(1, Math.ceil(seconds * MICROSECONDS));
-  // Two numbers of 64 bits, lower half first.
+  // Two little-endian numbers of 64 bits.
   const words = new Uint32Array([Math.floor(time / MICROSECONDS), 0, time % MICROSECONDS, 0]);
   const limit = new Uint8Array(words.buffer);
   for (const option of [SO_RCVTIMEO, SO_SNDTIMEO])
     syscall("setsockopt", [socket, SOL_SOCKET, option, limit, limit.length], ["a time limit"]);
 }
 
-/** The error of a socket whose time is over, as that of a timer. */
+/** Turns the EAGAIN of a socket with a time limit into ETIMEDOUT, with the name of the missing event; other errors stay. */
 export function withTimeout(error: unknown, waitedFor: string): unknown {
   if (!(error instanceof SyscallError) || error.errno !== "EAGAIN") return error;
   return new SyscallError(error.call, "ETIMEDOUT", [waitedFor]);

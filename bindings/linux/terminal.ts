@@ -29,7 +29,7 @@ import { syscall, trySyscall } from "../ffi/syscall.ts";
 /** `struct termios` of the kernel: four words of flags, the line discipline, and 19 control characters. */
 export type Termios = Uint8Array;
 
-/** ioctl(fd, TCGETS, struct termios *). undefined if the descriptor is no terminal. ioctl_tty(2) */
+/** ioctl(fd, TCGETS, struct termios *). Returns undefined if the descriptor is not a terminal. ioctl_tty(2) */
 export function terminalSettings(fd: number): Termios | undefined {
   const termios = new Uint8Array(layout.size);
   return trySyscall("ioctl", fd, TCGETS, termios) < 0 ? undefined : termios;
@@ -41,8 +41,8 @@ export function setTerminalSettings(fd: number, termios: Termios): void {
 }
 
 /**
- * The settings of a terminal that passes every key on: cfmakeraw of termios(3), but output processing stays, which turns the
- * container's newlines into what this terminal needs.
+ * The settings of a terminal in raw mode, as cfmakeraw of termios(3) makes them, except that output processing stays: it translates the
+ * container's newlines for this terminal.
  */
 export function rawSettings(settings: Termios): Termios {
   const raw = settings.slice();
@@ -58,7 +58,7 @@ export function rawSettings(settings: Termios): Termios {
   return raw;
 }
 
-/** Stops a terminal from putting a carriage return before each newline, because another one behind it does. */
+/** The settings without ONLCR, for a terminal behind another one that adds carriage returns already. */
 export function withoutCarriageReturns(settings: Termios): Termios {
   const changed = settings.slice();
   const view = new DataView(changed.buffer);
@@ -66,14 +66,14 @@ export function withoutCarriageReturns(settings: Termios): Termios {
   return changed;
 }
 
-/** Gives one terminal the size of another. TIOCGWINSZ, TIOCSWINSZ: ioctl_tty(2) */
+/** Copies the size of one terminal to another. TIOCGWINSZ, TIOCSWINSZ: ioctl_tty(2) */
 export function copyWindowSize(from: number, to: number): void {
   const size = new Uint8Array(8);
   if (trySyscall("ioctl", from, TIOCGWINSZ, size) >= 0)
     syscall("ioctl", [to, TIOCSWINSZ, size], ["TIOCSWINSZ"]);
 }
 
-/** In characters; undefined for what is no terminal. */
+/** Size of a terminal in characters; undefined if the descriptor is not a terminal. */
 export function windowSize(fd: number): { readonly height: number; readonly width: number } | undefined {
   const size = new Uint16Array(4);
   if (trySyscall("ioctl", fd, TIOCGWINSZ, new Uint8Array(size.buffer)) < 0) return undefined;

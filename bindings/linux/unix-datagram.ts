@@ -5,20 +5,20 @@ import { syscall, trySyscall } from "../ffi/syscall.ts";
 import { SyscallError } from "../syscall-error.ts";
 import { fstatSync } from "./file-status.ts";
 import { chmodSync, closeSync, openSync } from "./files.ts";
-import { limitWaiting } from "./socket-timeout.ts";
+import { setSocketTimeout } from "./socket-timeout.ts";
 import { withAddress } from "./unix-socket.ts";
 
-/** Datagram sockets of the AF_UNIX family, unix(7). */
+/** AF_UNIX datagram sockets, unix(7). */
 
-/** How long a receiver may not receive. */
+/** Limit for a peer that doesn't receive. */
 const PEER_TIMEOUT_S = 30;
 
-/** Makes a socket at `path` that every user may send to. Returns its descriptor. */
+/** Creates a socket at `path` to which every user may send. Returns its descriptor. */
 export function bindDatagram(path: string): number {
   return withAddress(path, (address) => opened("bind", address, path, () => openToAll(path)));
 }
 
-/** On a descriptor that is a socket: where others can write to the directory, the path may lead elsewhere by now. */
+/** Changes the mode by a verified descriptor: if others can write to the directory, the path may lead to another file by now. */
 function openToAll(path: string): void {
   const file = openSync(path, O_PATH | O_NOFOLLOW);
   try {
@@ -29,7 +29,7 @@ function openToAll(path: string): void {
   }
 }
 
-/** A socket that sends to the one at `path`, or at the abstract address if the name begins with `@`. */
+/** Opens a socket that sends to the one at `path`, or at an abstract address if `path` begins with `@`. */
 export function connectDatagram(path: string): number {
   if (!path.startsWith("@")) return withAddress(path, (address) => opened("connect", address, path));
   const name = new TextEncoder().encode(path.slice(1));
@@ -42,7 +42,7 @@ export function connectDatagram(path: string): number {
 function opened(call: "bind" | "connect", address: Uint8Array, path: string, then = () => {}): number {
   const socket = syscall("socket", [AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0]);
   try {
-    limitWaiting(socket, PEER_TIMEOUT_S);
+    setSocketTimeout(socket, PEER_TIMEOUT_S);
     syscall(call, [socket, address, address.length], [path]);
     then();
     return socket;
@@ -52,7 +52,7 @@ function opened(call: "bind" | "connect", address: Uint8Array, path: string, the
   }
 }
 
-/** The next datagram, cut off at the buffer's end; undefined if there is none. Descriptors that came with it are closed. recvfrom(2) */
+/** Receives the next datagram, truncated to the buffer; undefined if there is none. The kernel drops descriptors sent with it. recvfrom(2) */
 export function receiveDatagram(socket: number, buffer: Uint8Array): Uint8Array | undefined {
   const length = trySyscall("recvfrom", socket, buffer, buffer.length, MSG_DONTWAIT, null, null);
   if (length >= 0) return buffer.subarray(0, length);

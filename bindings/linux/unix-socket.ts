@@ -4,14 +4,14 @@ import { AF_UNIX, SOCK_CLOEXEC, SOCK_STREAM } from "../abi/socket.ts";
 import { syscall } from "../ffi/syscall.ts";
 import { chmodSync, closeSync, openSync } from "./files.ts";
 import { dirname } from "./paths.ts";
-import { limitWaiting, withTimeout } from "./socket-timeout.ts";
+import { setSocketTimeout, withTimeout } from "./socket-timeout.ts";
 
 /**
- * Stream sockets of the AF_UNIX family, unix(7). A socket's address has room for 107 bytes of path: longer ones are reached
- * through the open directory.
+ * AF_UNIX stream sockets, unix(7). A socket's address has room for a path of 107 bytes. Longer paths work, too: the address names the
+ * socket below /proc/self/fd of its opened directory.
  */
 
-/** Makes a socket at `path` that only its owner may connect to, and listens on it. Returns its descriptor. */
+/** Creates a listening socket at `path` to which only its owner may connect. Returns its descriptor. */
 export function listenUnix(path: string): number {
   return withAddress(path, (address) => {
     const socket = syscall("socket", [AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0]);
@@ -27,14 +27,15 @@ export function listenUnix(path: string): number {
   });
 }
 
-/** How long a listener may let others wait, and a receiver not receive. */
+/** Limit for a peer that doesn't accept or receive. */
 const PEER_TIMEOUT_S = 60;
 
+/** Connects to the socket at `path`. Throws SyscallError, ETIMEDOUT after PEER_TIMEOUT_S. */
 export function connectUnix(path: string): number {
   return withAddress(path, (address) => {
     const socket = syscall("socket", [AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0]);
     try {
-      limitWaiting(socket, PEER_TIMEOUT_S);
+      setSocketTimeout(socket, PEER_TIMEOUT_S);
       syscall("connect", [socket, address, address.length], [path]);
       return socket;
     } catch (error) {
@@ -44,7 +45,7 @@ export function connectUnix(path: string): number {
   });
 }
 
-/** Builds the `struct sockaddr_un` of a path. */
+/** Calls `action` with the `struct sockaddr_un` of a path, which is valid only during the call. */
 export function withAddress<T>(path: string, action: (address: Uint8Array) => T): T {
   const directory = openSync(dirname(path), O_PATH | O_DIRECTORY | O_CLOEXEC);
   try {

@@ -27,7 +27,7 @@ import { addressOf, loadLibrary } from "../ffi/koffi.ts";
 import { cString, type SyscallNumbers, syscall, trySyscall } from "../ffi/syscall.ts";
 import { OwnedDescriptor } from "../linux/owned-descriptor.ts";
 import { messageHeader, receiveWithSender } from "../linux/socket-message.ts";
-import { limitWaiting } from "../linux/socket-timeout.ts";
+import { setSocketTimeout } from "../linux/socket-timeout.ts";
 import { SyscallError } from "../syscall-error.ts";
 import { encodeProgram } from "./encode.ts";
 import { Program, RegisterAllocator, type Reply } from "./program.ts";
@@ -95,7 +95,7 @@ export function channelPair(): readonly [ours: number, theirs: number] {
   const ours = new Int32Array(2);
   syscall("socketpair", [AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, new Uint8Array(ours.buffer)]);
   const first = ours[0] ?? -1;
-  limitWaiting(first, ANSWER_TIMEOUT_S);
+  setSocketTimeout(first, ANSWER_TIMEOUT_S);
   return [first, ours[1] ?? -1];
 }
 
@@ -260,7 +260,7 @@ export class StubChannel {
     if (this.#patienceMs <= 0) throw timedOut();
     if (this.#limitMs - this.#patienceMs >= LEAST_CHANGE_MS) {
       this.#limitMs = this.#patienceMs;
-      limitWaiting(this.descriptor, this.#limitMs / 1000);
+      setSocketTimeout(this.descriptor, this.#limitMs / 1000);
     }
     const began = performance.now();
     const count = receive();

@@ -8,7 +8,7 @@ import { EAGAIN, EINTR, errnoName } from "../abi/errno.ts";
 import { MSG_DONTWAIT, MSG_NOSIGNAL } from "../abi/socket.ts";
 import { syscallNumbers } from "../abi/syscall-numbers.generated.ts";
 import { type SyscallNumbers, syscall, trySyscall } from "../ffi/syscall.ts";
-import { limitWaiting } from "../linux/socket-timeout.ts";
+import { setSocketTimeout } from "../linux/socket-timeout.ts";
 import { arm64SkipReason, compileChecked, qemu, writeImage } from "../native-image.test-support.ts";
 import { SyscallError } from "../syscall-error.ts";
 import { channelPair, StubChannel } from "./client.ts";
@@ -92,7 +92,7 @@ export interface Stub {
 /** A socket pair of which our end fails with EAGAIN (11) where a stub that hangs would make it wait. */
 export function boundedPair(): readonly [ours: number, theirs: number] {
   const pair = channelPair();
-  limitWaiting(pair[0], 60);
+  setSocketTimeout(pair[0], 60);
   return pair;
 }
 

@@ -18,7 +18,7 @@ import { FIONREAD } from "../../bindings/abi/ioctl.ts";
 import { statx } from "../../bindings/abi/layouts.ts";
 import { syscall } from "../../bindings/ffi/syscall.ts";
 import { waitAnyReadable, waitReadable } from "../../bindings/linux/poll.ts";
-import { limitWaiting } from "../../bindings/linux/socket-timeout.ts";
+import { setSocketTimeout } from "../../bindings/linux/socket-timeout.ts";
 import type { StubChannel } from "../../bindings/stub/client.ts";
 import { data, type Program, type Reply } from "../../bindings/stub/program.ts";
 import { OPEN_HOW_SIZE, openHow } from "../plan/structs.ts";
@@ -132,7 +132,7 @@ export class ContainerFiles {
    */
   #run(program: Program): Reply {
     const { descriptor } = this.#channel;
-    limitWaiting(descriptor, this.#secondsLeft());
+    setSocketTimeout(descriptor, this.#secondsLeft());
     this.#channel.send(program);
     const length = replyLength(program);
     for (;;) {
@@ -142,7 +142,7 @@ export class ContainerFiles {
       if (queued === 0 || queued >= length) break;
       waitAnyReadable([], 1);
     }
-    limitWaiting(descriptor, this.#secondsLeft());
+    setSocketTimeout(descriptor, this.#secondsLeft());
     return this.#channel.receive();
   }
 

@@ -1,6 +1,6 @@
 import { readdirSync } from "../../../bindings/linux/directories.ts";
 import { closeSync, readlinkSync } from "../../../bindings/linux/files.ts";
-import { takeDescriptor, writeMemory } from "../../../bindings/linux/foreign-process.ts";
+import { pidfdGetfd, writeMemory } from "../../../bindings/linux/foreign-process.ts";
 import { OwnedDescriptor } from "../../../bindings/linux/owned-descriptor.ts";
 import { pidfdOpen } from "../../../bindings/linux/pidfd.ts";
 import { waitReadable } from "../../../bindings/linux/poll.ts";
@@ -74,7 +74,7 @@ export function takeListener(
   try {
     const number = awaitListener(pid, connection);
     if (number === undefined) return;
-    const listener = onBehalfOf(POINTER, "take the seccomp listener", () => takeDescriptor(pidfd, number));
+    const listener = onBehalfOf(POINTER, "take the seccomp listener", () => pidfdGetfd(pidfd, number));
     try {
       deliver(listener);
     } finally {

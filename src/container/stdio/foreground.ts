@@ -19,17 +19,17 @@ import {
 import { withPurpose } from "../../../bindings/ffi/purpose.ts";
 import { knownStatus } from "../../../bindings/linux/file-status.ts";
 import { closeSync } from "../../../bindings/linux/files.ts";
-import {
-  allSignalsBut,
-  holdSignals,
-  openHeldSignals,
-  takeHeldSignals,
-} from "../../../bindings/linux/held-signals.ts";
 import { OwnedDescriptor } from "../../../bindings/linux/owned-descriptor.ts";
 import { pidfdOpen, pidfdSendSignal } from "../../../bindings/linux/pidfd.ts";
 import { waitReadable, waitReady } from "../../../bindings/linux/poll.ts";
 import { reapOtherChildren } from "../../../bindings/linux/reap.ts";
 import { receiveDescriptor } from "../../../bindings/linux/receive-descriptor.ts";
+import {
+  allSignalsExcept,
+  blockSignals,
+  openSignalfd,
+  readSignalfd,
+} from "../../../bindings/linux/signalfd.ts";
 import { windowSize } from "../../../bindings/linux/terminal.ts";
 import { channelPair } from "../../../bindings/stub/client.ts";
 import { RuntsError } from "../../errors.ts";
@@ -65,7 +65,7 @@ const NOT_TAKEN = [
  * container has a mask of its own.
  */
 export function holdForwardedSignals(): void {
-  holdSignals(allSignalsBut(NOT_TAKEN));
+  blockSignals(allSignalsExcept(NOT_TAKEN));
 }
 
 /** What to wait for: descriptors that can be read, and no longer than some time. */
@@ -100,7 +100,7 @@ export class Foreground {
   constructor(pid: number, relay: ConsoleRelay | undefined) {
     this.#pid = pid;
     this.#pidfd = pidfdOpen(pid) ?? -1;
-    this.#signals = openHeldSignals(allSignalsBut(NOT_TAKEN));
+    this.#signals = openSignalfd(allSignalsExcept(NOT_TAKEN));
     this.#relay = relay;
   }
 
@@ -135,8 +135,7 @@ export class Foreground {
   }
 
   #serve(ready: readonly number[]): void {
-    if (ready.includes(this.#signals))
-      for (const signal of takeHeldSignals(this.#signals)) this.#handle(signal);
+    if (ready.includes(this.#signals)) for (const signal of readSignalfd(this.#signals)) this.#handle(signal);
     if (this.#hasOrphans) this.#hasOrphans = reapOtherChildren(this.#pid);
     for (const fd of new Set(ready)) this.#relay?.move(fd);
     for (const attendant of this.#attendants) attendant.forward();
