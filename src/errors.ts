@@ -5,14 +5,14 @@ import { SyscallError } from "../bindings/syscall-error.ts";
 export interface ConfigIssue {
   /** JSON pointer (RFC 6901) of the offending value, `""` for the whole document. */
   readonly pointer: string;
-  /** 1-based line of the value in the file, absent where the value is missing altogether. */
+  /** 1-based line of the value in the file; absent if the value itself is missing. */
   readonly line?: number;
-  /** What was expected, lower case, without a full stop. */
+  /** The expectation, in lower case, without a full stop: "must be an absolute path". */
   readonly message: string;
 }
 
 export interface RuntsErrorDetails {
-  /** What was being done, as a system call or a verb (`openat2`, `create`). */
+  /** The operation that failed: a system call or a verb (`openat2`, `create`). */
   readonly operation?: string | undefined;
   /** Symbolic errno (`ENOENT`). */
   readonly errno?: string | undefined;
@@ -20,15 +20,15 @@ export interface RuntsErrorDetails {
   readonly path?: string | undefined;
   /** JSON pointer of the config property that asked for the operation. */
   readonly pointer?: string | undefined;
-  /** Exit code of the command line for this failure; 1 when absent. */
+  /** Exit code of the command line; 1 by default. */
   readonly exitCode?: number;
-  /** All violated rules, for a config that is not valid. */
+  /** All violated rules of an invalid config. */
   readonly issues?: readonly ConfigIssue[];
   readonly cause?: unknown;
 }
 
 /**
- * The one error class of the runtime. The message is complete, and one line whatever it quotes: the command line prints it after
+ * The error class of the runtime. Its message is complete, and a single line whatever it quotes: the command line prints it after
  * `runts: ` and adds nothing.
  */
 export class RuntsError extends Error {
@@ -51,7 +51,7 @@ export class RuntsError extends Error {
   }
 }
 
-/** The same failure in other words, and perhaps of another property; the error itself becomes the cause. */
+/** The same failure with another message and, if given, another pointer. The original error becomes its cause. */
 export function reworded(error: RuntsError, message: string, pointer = error.pointer): RuntsError {
   const { operation, errno, path, exitCode, issues } = error;
   return new RuntsError(message, { operation, errno, path, pointer, exitCode, issues, cause: error });

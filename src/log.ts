@@ -2,24 +2,24 @@ import { oneLine, printable, printableJson } from "../bindings/abi/printable.ts"
 import { openSync, writeSync } from "../bindings/linux/files.ts";
 import { RuntsError } from "./errors.ts";
 
-/** Where diagnostics go. The fields and level names are logrus's, which engines parse. */
+/** The log for diagnostics. Field and level names are those of logrus, which engines parse. */
 export interface Log {
-  /** `pointer` is the property that asks for the step. */
+  /** `pointer` is the JSON pointer of the property that asks for this step. */
   debug(message: string, pointer?: string): void;
   info(message: string): void;
   warn(message: string): void;
-  /** For the failure that ends the program: podman wants exactly one error object in a JSON log. */
+  /** Only for the failure that ends the program: podman expects exactly one error object in a JSON log. */
   error(message: string): void;
 }
 
 export type LogFormat = "text" | "json";
 
 export interface LogOptions {
-  /** Absent: standard error. */
+  /** Standard error by default. */
   readonly file?: string;
   readonly format: LogFormat;
   readonly debug: boolean;
-  /** The least that is logged without `debug`: info when absent. */
+  /** The lowest level that is logged; `info` by default. `debug` overrides it. */
   readonly level?: Level;
 }
 
@@ -34,10 +34,10 @@ export function isLogLevel(text: string): text is Level {
 const STDERR = 2;
 
 /**
- * Opens the log, and its file at once: one that can't be written must fail before there is a container.
+ * Opens the log. Its file is opened at once, since a failure has to show before a container is created.
  *
- * Without a file, entries go to standard error; there an error is the plain line `runts: <message>`, unless JSON was
- * asked for. With a file, entries go to it and errors, in addition, to standard error.
+ * Without a file, entries go to standard error, where an error is the plain line `runts: <message>` unless the format is JSON. With a
+ * file, entries go there, and errors to standard error as well.
  */
 export function openLog(options: LogOptions): Log {
   const file = options.file === undefined ? undefined : openForAppend(options.file);
@@ -61,16 +61,16 @@ export function openLog(options: LogOptions): Log {
   };
 }
 
-/** One line of the log. */
+/** An entry of the log. */
 export interface Entry {
   readonly level: Level;
   readonly message: string;
-  /** Empty if no property asks for it. */
+  /** Empty if there is none. */
   readonly pointer: string;
   readonly time: Date;
 }
 
-/** One line: logrus's text or JSON form, to be read in a terminal. The time is RFC 3339, without which dockerd drops the entry. */
+/** Formats a line in logrus's text or JSON form, safe for terminals. The time is in RFC 3339 form, without which dockerd drops it. */
 export function formatEntry(format: LogFormat, { level, message, pointer, time }: Entry): string {
   const stamp = `${time.toISOString().slice(0, 19)}Z`;
   if (format === "json") {
@@ -81,26 +81,26 @@ export function formatEntry(format: LogFormat, { level, message, pointer, time }
   return `time="${stamp}" level=${level} msg=${printableJson(JSON.stringify(message))}${asked}\n`;
 }
 
-/** A field as logrus writes it: without quotes if all of its characters are harmless. */
+/** A field as logrus writes it: unquoted if all characters are harmless. */
 function quoted(value: string): string {
   return /^[\w\-./@^+]+$/.test(value) ? value : printableJson(JSON.stringify(value));
 }
 
-/** Text for a person on standard error; for the line that follows an error, and the like. */
+/** Writes text for users to standard error, such as a line that follows an error. */
 export function writeStandardError(text: string): void {
   writeDiagnostic(STDERR, printable(text));
 }
 
-/** A diagnostic that can't be written (closed or full standard error, full disk) must not hide what it is about. */
+/** Never throws: a diagnostic that can't be written (closed standard error, full disk) must not hide the failure that it reports. */
 function writeDiagnostic(fd: number, text: string): void {
   try {
     writeSync(fd, text);
   } catch {
     try {
-      // koffi itself may be what is missing.
+      // The failure may be that koffi itself is missing.
       process.getBuiltinModule("node:fs").writeSync(fd, text);
     } catch {
-      // Nowhere left to tell.
+      // Nowhere left to write to.
     }
   }
 }
@@ -108,12 +108,8 @@ function writeDiagnostic(fd: number, text: string): void {
 function openForAppend(path: string): number {
   try {
     return openSync(path, "a", 0o644);
-  } catch (error) {
-    throw openFailure(path, error);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new RuntsError(`open log: ${reason}`, { operation: "open", path, cause });
   }
-}
-
-function openFailure(path: string, cause: unknown): RuntsError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new RuntsError(`open log: ${reason}`, { operation: "open", path, cause });
 }

@@ -17,8 +17,8 @@ import { mapLines } from "../init/id-mappings.ts";
 import { ContainerView } from "../inspect/container-view.ts";
 import { hasNamespace, namespacesOf } from "../plan/init-plan.ts";
 import { readConfig, readConfigAndBytes } from "../spec/config.ts";
+import { withDefaultMappings } from "../spec/default-mappings.ts";
 import { namespaceFile } from "../spec/namespaces.ts";
-import { withOwnIds } from "../spec/own-ids.ts";
 import type { Config } from "../spec/types.ts";
 import { joinedNetwork } from "./joined-network.ts";
 import { Names } from "./names.ts";
@@ -169,7 +169,8 @@ class Simulation {
   }
 
   #setProcesses(): void {
-    const { uidMappings = [], gidMappings = [] } = withOwnIds(this.#config, this.#caller).linux ?? {};
+    const { uidMappings = [], gidMappings = [] } =
+      withDefaultMappings(this.#config, this.#caller).linux ?? {};
     const namespaces = namespacesOf(this.#config);
     const joined = mappingsOf(namespaces.joined.get("user")?.path ?? "");
     const { processes } = this.#kernel;

@@ -5,7 +5,7 @@ import { inputText } from "./config-input.ts";
 import { defaultConfig } from "./default-config.ts";
 
 describe("inputText", () => {
-  it("is read back with 64-bit integers whole, whether they were numbers or bigints", () => {
+  it("keeps 64-bit integers exact, whether numbers or bigints", () => {
     const config = defaultConfig();
     config.linux.resources = { memory: { limit: 2 ** 40, swap: 9_223_372_036_854_775_807n } };
     expect(parseConfig(inputText(config, "config"), "config").linux?.resources?.memory).toEqual({
@@ -14,7 +14,7 @@ describe("inputText", () => {
     });
   });
 
-  it("refuses what JSON does not have, each with its pointer", () => {
+  it("refuses values that JSON does not have, each with its pointer", () => {
     const gap: unknown[] = ["a"];
     gap[2] = "b";
     const input = { uid: Number.NaN, list: gap, "a/b": [1, { f: () => 1, none: undefined }], s: Symbol() };

@@ -4,7 +4,7 @@ import { MAXIMUM_DEPTH, pointerToken } from "./json/scanner.ts";
 import { toJson } from "./json/writer.ts";
 import type { Config } from "./types.ts";
 
-/** The same shape to be filled in: lists can be pushed to, and a 64-bit integer may be a number. */
+/** The same shape, mutable, and with numbers allowed for 64-bit integers. */
 export type Input<T> = T extends bigint
   ? bigint | number
   : T extends readonly (infer Item)[]
@@ -17,8 +17,9 @@ export type Input<T> = T extends bigint
 export type ConfigInput = Input<Config>;
 
 /**
- * What the command line would read from a file, so that one reader judges both. `source` names the object in errors. A value that JSON
- * doesn't have is refused: written as JSON.stringify does, a uid that is NaN by mistake would be left out, and mean root.
+ * Encodes an object as the JSON text that the command line would read from a file, so that both are validated by the same reader. `source`
+ * names the object in errors. Throws for values that JSON does not have: JSON.stringify would write a uid of NaN as null, which means
+ * an absent uid, and so root.
  */
 export function inputText(input: unknown, source: string): Uint8Array {
   const issues: ConfigIssue[] = [];

@@ -63,7 +63,7 @@ describe("parseResources", () => {
     }
   });
 
-  test("compares with what holds after the update", () => {
+  test("compares with the values after the update", () => {
     const merged = (update: LinuxResources) => ({ memory: { limit: 3n, ...update.memory } });
     const text = '{"memory":{"swap":4}}';
     expect(parseResources(text, "r.json", merged)).toEqual({ memory: { swap: 4n } });

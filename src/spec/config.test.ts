@@ -35,7 +35,7 @@ function withProcess(properties: object): object {
   return { ...MINIMAL, process: { ...PROCESS, ...properties } };
 }
 
-/** Cases with their outcome first, which is what a test's title shows. */
+/** Puts the outcome of each case first, for the test's title. */
 function titled(cases: readonly (readonly [config: object, outcome: string])[]): [string, object][] {
   return cases.map(([config, outcome]) => [outcome, config]);
 }
@@ -61,12 +61,12 @@ describe("parseConfig", () => {
     expect(config.linux?.resources).toEqual({ memory: { limit: -1n }, pids: { limit: 5n } });
   });
 
-  test("ignores unknown properties and the blocks of other platforms", () => {
+  test("ignores unknown properties and those of other platforms", () => {
     const config = { ...MINIMAL, windows: 5, vm: {}, nobodyKnows: null, linux: { unknown: [1] } };
     expect(issuesOf(config)).toEqual([]);
   });
 
-  test("takes null for absent", () => {
+  test("treats null as absent", () => {
     expect(
       issuesOf({ ...MINIMAL, mounts: null, hooks: { prestart: null }, linux: { seccomp: null } }),
     ).toEqual([]);
@@ -74,14 +74,14 @@ describe("parseConfig", () => {
     expect(issuesOf(withProcess({ env: [null] }))).toEqual(["/process/env/0: must be a string"]);
   });
 
-  test("says one issue in one line", () => {
+  test("reports a single issue in one line", () => {
     const text = JSON.stringify(withProcess({ cwd: "tmp" }), undefined, 1);
     const error = thrown(() => parseConfig(text, "config.json"));
     expect(error.message).toBe("config.json: line 7: /process/cwd: must be an absolute path");
     expect(error.issues).toEqual([{ pointer: "/process/cwd", line: 7, message: "must be an absolute path" }]);
   });
 
-  test("reports broken types, rules and unsupported properties together, in the order of the lines", () => {
+  test("reports wrong types and violated rules together, in the order of lines", () => {
     const config = {
       ociVersion: "2.0.0",
       process: {
@@ -143,7 +143,7 @@ describe("parseConfig", () => {
       [withProcess({ env: ["A"] }), "/process/env/0: must have the form NAME=value"],
       [withProcess({ env: ["=a"] }), "/process/env/0: must have the form NAME=value"],
       [withProcess({ user: { uid: 2 ** 32 } }), "/process/user/uid: must be an integer from 0 to 4294967294"],
-      // -1 to the kernel, which leaves the id of the runtime.
+      // The kernel takes it for -1 and would keep the runtime's id.
       ...["uid", "gid"].map((name): [object, string] => [
         withProcess({ user: { [name]: 0xffffffff } }),
         `/process/user/${name}: must be an integer from 0 to 4294967294`,
@@ -281,7 +281,7 @@ describe("parseConfig", () => {
     ["net.ipv4.conf.eno2/100.rp_filter", "network"],
     ["kernel.domainname", "uts"],
     ["user.max_ipc_namespaces", "user"],
-  ])("lets sysctl %s through with a %s namespace only", (name, namespace) => {
+  ])("accepts sysctl %s only with a %s namespace", (name, namespace) => {
     const mappings = { uidMappings: MAPPINGS, gidMappings: MAPPINGS };
     expect(issuesOf(linux({ sysctl: { [name]: "1" }, ...mappings }, ALL_NAMESPACES))).toEqual([]);
     expect(issuesOf(linux({ sysctl: { [name]: "1" } }))).toEqual([
@@ -324,13 +324,13 @@ describe("parseConfig", () => {
     [{ uidMappings: [ONE_ID], gidMappings: [ONE_ID], options: ["remount"] }, "can't be changed by a remount"],
     [
       { uidMappings: [ONE_ID], gidMappings: [ONE_ID], options: ["idmap=uids=0-0-1;gids=0-0-1"] },
-      "/options/0: has mappings, and so has the mount itself",
+      "/options/0: has mappings, but the mount has uidMappings and gidMappings too",
     ],
     [{ options: ["idmap=uids=0-0-1"] }, "/options/0: must have both uids= and gids="],
     [{ options: ["idmap=uids=0-0-1;uids=0-0-1"] }, '/options/0: has "uids=0-0-1" where'],
     [{ options: ["idmap=uids=0-0;gids=0-0-1"] }, '/options/0: has the mapping "0-0" where ID-ID-SIZE'],
-    [{ options: ["idmap=uids=@0-0-1;gids=0-0-1"] }, "which no one mapping of the container covers"],
-    [{ options: ["idmap=uids=0-0-0;gids=0-0-1"] }, "/options/0: has a mapping of no ids"],
+    [{ options: ["idmap=uids=@0-0-1;gids=0-0-1"] }, "which no single mapping of the container covers"],
+    [{ options: ["idmap=uids=0-0-0;gids=0-0-1"] }, "/options/0: has a mapping of size 0"],
   ])("refuses the id mappings of a mount %#", (mount, message) => {
     const config = { ...MINIMAL, mounts: [{ destination: "/a", source: "/", ...mount }] };
     const issues = issuesOf(config);
@@ -347,7 +347,7 @@ describe("parseConfig", () => {
     expect(issuesOf({ ...config, mounts })).toEqual([]);
   });
 
-  test("accepts what asks for nothing", () => {
+  test("accepts properties with empty values", () => {
     const nothing = {
       intelRdt: {},
       mountLabel: "",
@@ -363,7 +363,7 @@ describe("parseConfig", () => {
     expect(issuesOf(config)).toEqual([]);
   });
 
-  test("accepts a NUL byte only where nothing reads it", () => {
+  test("accepts a NUL byte only in unused properties", () => {
     expect(issuesOf({ ...MINIMAL, annotations: { a: "\0" }, unknown: "\0" })).toEqual([]);
     expect(issuesOf({ ...MINIMAL, mounts: [{ destination: "/a", source: "b\0" }] })).toEqual([
       "/mounts/0/source: must not contain a NUL byte",
@@ -380,7 +380,7 @@ describe("readConfig", () => {
     expect(readConfig(directory)).toEqual(MINIMAL);
   });
 
-  test("names a file that is missing or no file", () => {
+  test("names a file that is missing or not regular", () => {
     const missing = thrown(() => readConfig(join(directory, "none")));
     expect(missing.message).toBe(`open ${directory}/none/config.json: no such file or directory`);
     expect(missing.errno).toBe("ENOENT");
@@ -389,7 +389,7 @@ describe("readConfig", () => {
   });
 });
 
-test("the committed validator is what the schema generates", () => {
+test("the committed validator is up to date with the schema", () => {
   const committed = readFileSync(new URL("config-validator.generated.js", import.meta.url), "utf8");
   expect(committed).toBe(generateConfigValidator());
 });

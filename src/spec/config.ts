@@ -9,19 +9,19 @@ import type { Config, Linux, LinuxResources, Mount, Process } from "./types.ts";
 
 const CONFIG_NAME = "config.json";
 
-/** What reaches system calls; annotations and unknown properties do not. */
+/** Properties whose strings reach system calls, unlike annotations and unknown properties. */
 const NUL_CHECKED = ["root", "process", "hostname", "domainname", "mounts", "hooks", "linux"] as const;
 
-/** Takes the place of a part that breaks the schema, so that the rules on the other parts can still run. */
+/** Replaces a part that breaks the schema, so that the rules for other parts can still be checked. */
 const PLACEHOLDER = { ociVersion: "1.0.0", root: { path: "rootfs" } };
 const PROCESS_PLACEHOLDER = { cwd: "/", args: ["true"] };
 
-/** Reads and validates a bundle's config.json; all its problems are in one error. */
+/** Reads and validates a bundle's config.json. The error lists all issues. */
 export function readConfig(bundle: string): Config {
   return readConfigAndBytes(bundle).config;
 }
 
-/** The same, with the bytes that the config was read from; `file` takes the place of the bundle's own, also in errors. */
+/** Like readConfig, and returns also the bytes that were read. `file`, if given, is read instead of the bundle's config.json. */
 export function readConfigAndBytes(
   bundle: string,
   file?: string,
@@ -31,8 +31,8 @@ export function readConfigAndBytes(
 }
 
 /**
- * A config.json that obeyed all rules when this program saved it, where nobody else may write. The schema is applied again, since
- * that gives the properties their types.
+ * Reads a config.json that this program validated and saved where nobody else may write. Only the schema is applied again, as it gives the
+ * properties their types.
  */
 export function readValidConfig(directory: string): Config {
   const path = `${directory}/${CONFIG_NAME}`;
@@ -41,7 +41,7 @@ export function readValidConfig(directory: string): Config {
   throw new RuntsError(`${path} is damaged: it is no valid config`, { operation: "read", path });
 }
 
-/** `source` names the text in errors. */
+/** Parses and validates a config.json. `source` names it in errors. */
 export function parseConfig(text: string | Uint8Array, source: string): Config {
   const document = readDocument(text, source);
   const { value } = document;
@@ -56,7 +56,7 @@ export function parseConfig(text: string | Uint8Array, source: string): Config {
   return value;
 }
 
-/** The same rules for a process.json, as exec takes it. */
+/** Parses the process.json of `exec`, with the same rules. */
 export function parseProcess(text: string | Uint8Array, source: string): Process {
   const document = readDocument(text, source);
   const { value } = document;
@@ -71,7 +71,7 @@ export function parseProcess(text: string | Uint8Array, source: string): Process
   return value;
 }
 
-/** The same rules for a list of mounts, as `mounts` takes it, for a container with this `linux`. */
+/** Parses the list of mounts for `mounts add`, with the same rules, for a container whose config has this `linux`. */
 export function parseMounts(
   text: string | Uint8Array,
   source: string,
@@ -95,8 +95,8 @@ export function parseMounts(
 }
 
 /**
- * The same rules for `linux.resources` alone, as update takes it. Those that compare values see what `merged` makes of it:
- * the resources as they are after the update.
+ * Parses the `linux.resources` of `update`, with the same rules. Rules that compare values are applied to the result of `merged`, the
+ * resources after the update.
  */
 export function parseResources(
   text: string | Uint8Array,
@@ -114,7 +114,7 @@ export function parseResources(
   return value;
 }
 
-/** Violated rules of resources that obey the schema, with pointers from `linux.resources` on. */
+/** Violated rules of resources that obey the schema, with pointers relative to `linux.resources`. */
 export function resourceIssues(resources: LinuxResources): ConfigIssue[] {
   return ruleIssues({ ...PLACEHOLDER, process: PROCESS_PLACEHOLDER, linux: { resources } }, []).map(
     belowResources,
@@ -127,7 +127,7 @@ function belowResources(issue: ConfigIssue): ConfigIssue {
 
 function readDocument(text: string | Uint8Array, source: string): JsonDocument {
   const document = readJson(text, source);
-  // Go's encoder writes null for an absent list, map or pointer.
+  // Go encodes an absent list, map or pointer as null.
   if (document.text.includes("null")) dropNulls(document.value);
   return document;
 }
@@ -157,7 +157,7 @@ function overlap(one: string, other: string): boolean {
   return one === other || one.startsWith(`${other}/`) || other.startsWith(`${one}/`);
 }
 
-/** What remains of a config without the parts that have issues, cut at the depth at which rules name what they read. */
+/** The config without the parts that have issues: as small as the parts that rules say they read. */
 function withoutBroken(config: unknown, issues: readonly ConfigIssue[]): unknown {
   if (!isObject(config)) return undefined;
   const rest = issues.reduce((parts, { pointer }) => without(parts, pointer.split("/").slice(1)), config);
@@ -172,18 +172,18 @@ function without(parts: Record<string, unknown>, path: readonly string[]): Recor
   return isDivisible && inner.length > 0 && isObject(part) ? { ...rest, [name]: without(part, inner) } : rest;
 }
 
-/** Issues that can be found in a config of any shape. */
+/** Issues of single values, which can be found even in a config that breaks the schema. */
 function valueIssues({ text, value }: Pick<JsonDocument, "text" | "value">): ConfigIssue[] {
   const issues: ConfigIssue[] = [];
   const report: Report = (pointer, message) => issues.push({ pointer, message });
-  // Written out, since the text of a JSON document can't hold the byte itself.
+  // As an escape, since JSON can't contain the byte itself.
   if (text.includes("\\u0000") && isObject(value)) {
     for (const part of NUL_CHECKED) findNul(value[part], `/${part}`, report);
   }
   return issues;
 }
 
-/** The kernel's strings end at a NUL byte, so one that contains it would silently mean something else. */
+/** The kernel's strings end at the first NUL byte, so a string that contains one would silently be cut off. */
 function findNul(value: unknown, pointer: string, report: Report): void {
   if (typeof value === "string" && value.includes("\0")) {
     report(pointer, "must not contain a NUL byte");

@@ -2,18 +2,18 @@ import { specVersion } from "../version.ts";
 import type { ConfigInput } from "./config-input.ts";
 import type { NamespaceType } from "./types.ts";
 
-export interface TemplateOptions {
-  /** The caller's ids, when the config is for a caller without root privileges. */
+export interface DefaultConfigOptions {
+  /** The caller's ids, if the config is for a caller without root privileges. */
   readonly rootless?: { readonly uid: number; readonly gid: number };
 }
 
-type TemplateMount = TemplateConfig["mounts"][number];
+type DefaultMount = DefaultConfig["mounts"][number];
 
-/** What the template has of the properties that are optional. */
-export type TemplateConfig = ConfigInput & Required<Pick<ConfigInput, "process" | "mounts" | "linux">>;
+/** A config with the optional properties that the default config always has. */
+export type DefaultConfig = ConfigInput & Required<Pick<ConfigInput, "process" | "mounts" | "linux">>;
 
-/** The config.json that `spec` writes: what `runc spec` writes on a host with cgroup v2 only. */
-export function defaultConfig({ rootless }: TemplateOptions = {}): TemplateConfig {
+/** The config.json that `spec` writes: that of `runc spec` on a host with cgroup v2 only. */
+export function defaultConfig({ rootless }: DefaultConfigOptions = {}): DefaultConfig {
   return {
     ociVersion: specVersion,
     process: defaultProcess(),
@@ -45,7 +45,7 @@ export function defaultConfig({ rootless }: TemplateOptions = {}): TemplateConfi
   };
 }
 
-function defaultProcess(): TemplateConfig["process"] {
+function defaultProcess(): DefaultConfig["process"] {
   const capabilities = () => ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"];
   return {
     terminal: true,
@@ -59,14 +59,14 @@ function defaultProcess(): TemplateConfig["process"] {
   };
 }
 
-/** Without privileges there is no way to configure a new network namespace: the caller's is kept. */
+/** Without privileges a new network namespace can't be configured, so the container keeps the caller's. */
 function namespaceTypes(rootless: boolean): readonly NamespaceType[] {
   return rootless
     ? ["pid", "ipc", "uts", "mount", "cgroup", "user"]
     : ["pid", "network", "ipc", "uts", "mount", "cgroup"];
 }
 
-function defaultMounts(): TemplateMount[] {
+function defaultMounts(): DefaultMount[] {
   const unsafe = ["nosuid", "noexec", "nodev"];
   return [
     { destination: "/proc", type: "proc", source: "proc" },
@@ -100,10 +100,10 @@ function defaultMounts(): TemplateMount[] {
 }
 
 /**
- * A new sysfs needs the network namespace to be owned by the container's user namespace (user_namespaces(7)), so /sys is
- * bound; and a group id that is not mapped (gid=5, tty) makes the mount of devpts fail.
+ * Mounting sysfs requires that the container's user namespace owns the network namespace (user_namespaces(7)), so /sys is a bind mount.
+ * An unmapped group id (gid=5, tty) would make the mount of devpts fail, so it is left out.
  */
-function rootlessMounts(): TemplateMount[] {
+function rootlessMounts(): DefaultMount[] {
   return defaultMounts().map((mount) => {
     if (mount.destination === "/sys") {
       const options = ["rbind", "nosuid", "noexec", "nodev", "ro"];

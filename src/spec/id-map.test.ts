@@ -9,7 +9,7 @@ it("parseIdMap reads each line of a map", () => {
   expect(parseIdMap("")).toEqual([]);
 });
 
-it("outerId finds the id in the mapping that has it, and none that no mapping has", () => {
+it("outerId translates mapped ids, and is undefined for others", () => {
   const map = parseIdMap("0 100000 1000\n1000 5000 1\n");
   expect([0, 999, 1000, 1001].map((id) => outerId(id, map))).toEqual([100_000, 100_999, 5000, undefined]);
   expect(outerId(0, [])).toBeUndefined();

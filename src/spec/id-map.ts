@@ -1,6 +1,6 @@
 import type { IdMapping } from "./types.ts";
 
-/** Reads a uid_map or gid_map: each line has the first id inside, the first id outside, and how many follow. user_namespaces(7) */
+/** Parses a uid_map or gid_map: each line has the first id inside, the first id outside, and the number of ids. user_namespaces(7) */
 export function parseIdMap(text: string): IdMapping[] {
   const lines = text.split("\n").filter((line) => line.trim() !== "");
   return lines.map((line) => {
@@ -9,12 +9,12 @@ export function parseIdMap(text: string): IdMapping[] {
   });
 }
 
-/** One line of a uid_map or gid_map. */
+/** Formats one line of a uid_map or gid_map. */
 export function mapLine({ containerID, hostID, size }: IdMapping): string {
   return `${containerID} ${hostID} ${size}`;
 }
 
-/** The id outside of a user namespace to which its mappings map an id inside; undefined if they don't map it. */
+/** Translates an id inside a user namespace to the id outside; undefined if it is not mapped. */
 export function outerId(id: number, mappings: readonly IdMapping[]): number | undefined {
   for (const { containerID, hostID, size } of mappings) {
     if (id >= containerID && id < containerID + size) return hostID + id - containerID;

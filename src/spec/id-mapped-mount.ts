@@ -1,21 +1,21 @@
 import type { IdMapping, Linux, Mount } from "./types.ts";
 
-/** Mappings of users and groups, as a user namespace takes them. */
+/** The mappings of a user namespace. */
 export interface IdMappings {
   readonly uidMappings: readonly IdMapping[];
   readonly gidMappings: readonly IdMapping[];
 }
 
-/** Option `idmap` or `ridmap` of a mount (config.md, Linux mount options). */
+/** The option `idmap` or `ridmap` of a mount (config.md, Linux mount options). */
 export interface IdMapOption {
   readonly index: number;
-  /** `ridmap`: the mounts below as well. */
+  /** For `ridmap`: maps the mounts below as well. */
   readonly recursive: boolean;
-  /** What follows `idmap=`, a form of crun's (crun(1)); undefined if nothing does. */
+  /** The text after `idmap=`, a form of crun (crun(1)); undefined without `=`. */
   readonly mappings: string | undefined;
 }
 
-/** The last of the options that ask for an id mapping, as a later option wins. */
+/** The last option for an id mapping, as later options override earlier ones. */
 export function idMapOption(options: readonly string[] = []): IdMapOption | undefined {
   for (let index = options.length - 1; index >= 0; index--) {
     const option = options[index] ?? "";
@@ -41,8 +41,8 @@ export function wantsIdMap({ uidMappings, gidMappings, options }: Mount): boolea
 }
 
 /**
- * Mappings in crun's form: `uids=0-1000-1#1-2000-9;gids=0-1000-1`, each of the first id, the id that it is mapped to, and how
- * many. After an `@` the second is an id of the container. Returns what is wrong with the text as a string.
+ * Parses crun's form `uids=0-1000-1#1-2000-9;gids=0-1000-1`: triplets of the first id, the id that it is mapped to, and the number of
+ * ids. If a triplet begins with `@`, its second id is one of the container's. Returns an error message if the text is invalid.
  */
 export function parseIdMapOption(text: string, linux: Linux | undefined): IdMappings | string {
   const lists = new Map<string, IdMapping[]>();
@@ -74,6 +74,7 @@ function parseTriplet(text: string, ofContainer: readonly IdMapping[]): IdMappin
   const range = ofContainer.find(
     (mapping) => target >= mapping.containerID && target + size <= mapping.containerID + mapping.size,
   );
-  if (range === undefined) return `has the mapping "${text}", which no one mapping of the container covers`;
+  if (range === undefined)
+    return `has the mapping "${text}", which no single mapping of the container covers`;
   return { containerID, hostID: target - range.containerID + range.hostID, size };
 }

@@ -3,17 +3,17 @@ import type { SchemaError } from "./config-validator.generated.js";
 import { pointerToken } from "./json/scanner.ts";
 import type { Config } from "./types.ts";
 
-/** What a rule reports: the line is added later, from the pointer. */
+/** Reports a violated rule. The line is added later, found by the pointer. */
 export type Report = (pointer: string, message: string) => void;
 
-/** A rule that the schema can't express, as it compares values or needs arithmetic. */
+/** A rule that the schema can't express, because it compares values or needs arithmetic. */
 export interface Rule {
-  /** Pointers that the rule reads: it is skipped where one of them breaks the schema. */
+  /** Pointers of the values that the rule reads. It is skipped if one of them breaks the schema. */
   readonly reads: readonly string[];
   check(config: Config, report: Report): void;
 }
 
-/** What each pattern of config-schema.json asks for. */
+/** Messages for the patterns of config-schema.json. */
 const PATTERN_MEANINGS: Readonly<Record<string, string>> = {
   "^/": "must be an absolute path",
   "^(?:/|$)": "must be an absolute path",

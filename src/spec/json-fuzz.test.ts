@@ -5,8 +5,8 @@ import { readJson } from "./json/reader.ts";
 import { MAXIMUM_DEPTH, scanJson } from "./json/scanner.ts";
 
 /**
- * The reader beside JSON.parse: it accepts the same documents but for those with a name twice or nested too deeply, and gives the
- * same values but for integers that JSON.parse rounds.
+ * Compares the reader with JSON.parse. It must accept the same documents, except those with duplicate names or too much nesting, and
+ * return the same values, except for integers that JSON.parse rounds.
  */
 
 const { cases, seed } = fuzzing(8000);
@@ -58,7 +58,7 @@ const STRINGS = [
   '": 1234567890123456789,"',
   '"\u007f\u2028"',
 ];
-/** What mutation puts in: most of it belongs nowhere in JSON. */
+/** Tokens that mutations insert. Most are not valid JSON. */
 const TOKENS = [
   ...'{ } [ ] , : " \\ / 0 - + . e E t n 00 01 -01 +1 1. .5 1e NaN Infinity true false null undefined'.split(
     " ",
@@ -121,7 +121,7 @@ class Documents {
   }
 }
 
-/** Whether two values are the same, -0 and names like `__proto__` included; a bigint where JSON.parse has rounded is. */
+/** Whether two values are the same, including -0 and names like `__proto__`. A bigint equals the number to which JSON.parse rounds it. */
 function same(actual: unknown, expected: unknown): boolean {
   if (typeof actual === "bigint") return !Number.isSafeInteger(expected) && Number(actual) === expected;
   if (typeof actual !== "object" || actual === null) return Object.is(actual, expected);
@@ -139,19 +139,19 @@ function membersOf(value: unknown): number {
   return inner + (Array.isArray(value) ? 0 : Object.keys(value).length);
 }
 
-/** Of a valid document: names that JSON.parse has dropped show in the colons outside of strings. */
+/** Whether a valid document has duplicate names, which JSON.parse drops: it then has more colons outside of strings than members. */
 function hasDuplicates(text: string, value: unknown): boolean {
   const colons = text.replace(/"(?:[^"\\]|\\.)*"/g, "").split(":").length - 1;
   return colons !== membersOf(value);
 }
 
-/** What is wrong with how a document was read, if anything. */
+/** Describes how the reader was wrong about a document; undefined if it was right. */
 function fault(text: string): string | undefined {
   const expected = outcome(() => JSON.parse(text));
   const actual = outcome(() => readJson(text, "doc").value);
   const fromBytes = outcome(() => readJson(Buffer.from(text), "doc").value);
   if ("error" in actual && !(actual.error instanceof RuntsError)) return `no error of ours: ${actual.error}`;
-  // Half a surrogate pair has no form in UTF-8.
+  // A lone surrogate can't be encoded in UTF-8.
   const isWellFormed = !/[\ud800-\udfff]/u.test(text);
   if (isWellFormed && "error" in fromBytes !== "error" in actual) return "bytes and text differ";
   if ("error" in expected)
@@ -165,7 +165,7 @@ function fault(text: string): string | undefined {
   return undefined;
 }
 
-/** An error says in which line of the document. */
+/** Checks that an error names a line of the document. */
 function positionFault(error: unknown, text: string): string | undefined {
   if (!(error instanceof RuntsError)) return "no error of ours";
   const [, line = ""] = /^doc: (?:line (\d+)|starts with a byte order mark)/.exec(error.message) ?? [];
@@ -174,8 +174,8 @@ function positionFault(error: unknown, text: string): string | undefined {
     : `its error is ${JSON.stringify(error.message)}`;
 }
 
-describe("the JSON reader beside JSON.parse", () => {
-  test(`${cases} documents of seed ${seed}, most of them broken: the same verdict and the same value`, () => {
+describe("readJson and JSON.parse", () => {
+  test(`${cases} documents of seed ${seed}, most of them invalid: the same verdict and the same value`, () => {
     const documents = new Documents(new Random(seed));
     let accepted = 0;
     for (let i = 0; i < cases; i++) {
@@ -188,7 +188,7 @@ describe("the JSON reader beside JSON.parse", () => {
     expect(accepted / cases).toBeLessThan(0.8);
   });
 
-  test(`${cases / 4} wide integers of seed ${seed}: exact`, () => {
+  test(`${cases / 4} wide integers of seed ${seed}: read exactly`, () => {
     const random = new Random(seed);
     for (let i = 0; i < cases / 4; i++) {
       const digits = Array.from({ length: 1 + random.below(25) }, () => random.below(10)).join("");
@@ -202,7 +202,7 @@ describe("the JSON reader beside JSON.parse", () => {
     }
   });
 
-  test(`${cases / 4} byte strings of seed ${seed}: what is no UTF-8 is refused as that, wherever it stands`, () => {
+  test(`${cases / 4} byte strings of seed ${seed}: invalid UTF-8 is refused, wherever it is`, () => {
     const random = new Random(seed);
     const documents = new Documents(random);
     let refused = 0;
@@ -227,7 +227,7 @@ describe("the JSON reader beside JSON.parse", () => {
     ["arrays", "[", "]"],
     ["objects", '{"a":', "}"],
     ["both", '[{"a":', "}]"],
-  ])("nesting of %s: as deep as allowed is read, deeper is refused, at any depth", (_, open, close) => {
+  ])("nesting of %s: accepted up to the limit, refused beyond it, at any depth", (_, open, close) => {
     const levels = open.length - open.replace(/[[{]/g, "").length;
     const nested = (depth: number) => `${open.repeat(depth / levels)}0${close.repeat(depth / levels)}`;
     const deepest = MAXIMUM_DEPTH - (MAXIMUM_DEPTH % levels);

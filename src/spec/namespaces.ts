@@ -1,11 +1,11 @@
 import type { Linux, NamespaceType } from "./types.ts";
 
-/** Name of a namespace's file in /proc/PID/ns. */
+/** The name of a namespace's file in /proc/PID/ns. */
 export function namespaceFile(type: string): string {
   return type === "mount" ? "mnt" : type === "network" ? "net" : type;
 }
 
-/** Whether the container is in a namespace of its own, be it new or joined. */
+/** Whether the container has its own namespace of a type, new or joined. */
 export function hasNamespace(linux: Linux | undefined, type: NamespaceType): boolean {
   for (const namespace of linux?.namespaces ?? []) {
     if (namespace.type === type) return true;
@@ -13,7 +13,7 @@ export function hasNamespace(linux: Linux | undefined, type: NamespaceType): boo
   return false;
 }
 
-/** Whether the container gets a new namespace, not a joined one. */
+/** Whether the container gets a new namespace of a type, not a joined one. */
 export function isNewNamespace(linux: Linux, type: NamespaceType): boolean {
   for (const namespace of linux.namespaces ?? []) {
     if (namespace.type === type) return (namespace.path ?? "") === "";

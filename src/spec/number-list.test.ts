@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { numberListIssue, parseNumberList } from "./number-list.ts";
 
-describe("a list of CPUs or nodes", () => {
+describe("a list of CPUs or memory nodes", () => {
   it.each([
     ["0", [[0, 0]]],
     [
@@ -21,12 +21,12 @@ describe("a list of CPUs or nodes", () => {
     ["65535", [[65535, 65535]]],
     ["", []],
     [",", []],
-  ])("%j is read", (text, ranges) => {
+  ])("%j is valid", (text, ranges) => {
     expect(parseNumberList(text)).toEqual(ranges);
   });
 
   it.each(["3-1", "1-", "-1", "1--2", "1-2-3", "1 2", "65536", "0-99999", "123456", "a", "0x1"])(
-    "%j is none",
+    "%j is invalid",
     (text) => {
       expect(parseNumberList(text)).toBeUndefined();
     },
@@ -36,7 +36,7 @@ describe("a list of CPUs or nodes", () => {
     expect(numberListIssue(text)).toBeUndefined();
   });
 
-  it.each([",", "2-1"])("%j has one", (text) => {
+  it.each([",", "2-1"])("%j has an issue", (text) => {
     expect(numberListIssue(text)).toMatch(/list of numbers/);
   });
 });

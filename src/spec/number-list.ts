@@ -1,12 +1,12 @@
-/** A first and a last number, both included. */
+/** The first and the last number, both inclusive. */
 export type NumberRange = readonly [first: number, last: number];
 
-/** Far above what any kernel is built for: a mask of the largest number allowed takes 8 KiB. */
+/** Far above the limit of any kernel. A mask for this number takes 8 KiB. */
 const MAXIMUM = 65_535;
 
 /**
- * A list of CPUs or memory nodes such as "0-3,7": cpuset(7), "List format". undefined if it is none; blanks and empty
- * elements are let through, as by runc.
+ * Parses a list of CPUs or memory nodes such as "0-3,7": cpuset(7), "List format". Undefined if it is invalid. Blanks and empty elements
+ * are accepted, as by runc.
  */
 export function parseNumberList(text: string): NumberRange[] | undefined {
   const ranges: NumberRange[] = [];
@@ -20,7 +20,7 @@ export function parseNumberList(text: string): NumberRange[] | undefined {
   return ranges;
 }
 
-/** What is wrong with a list; undefined for a correct one, and for blanks, which ask for nothing. */
+/** An error message for an invalid list; undefined for a valid or blank one. */
 export function numberListIssue(text: string): string | undefined {
   if (text.trim() === "") return undefined;
   const ranges = parseNumberList(text);

@@ -4,7 +4,9 @@ import { closeSync, openSync, readFileSync } from "../../bindings/linux/files.ts
 import { RuntsError } from "../errors.ts";
 import { MAXIMUM_BYTES, tooLarge } from "./json/reader.ts";
 
-/** The contents of a file that may be anything: neither its kind nor its size makes the reader wait, or read without end. */
+/**
+ * Reads a file of at most 16 MiB. Throws for anything but a regular file: a fifo would make the reader wait, and a device may have no end.
+ */
 export function readRegularFile(path: string): Buffer {
   let fd: number | undefined;
   try {
@@ -22,7 +24,7 @@ export function readRegularFile(path: string): Buffer {
   }
 }
 
-/** Node and Bun word it as "ENOENT: no such file or directory, open '/path'". */
+/** Rewords errors of Node and Bun, "ENOENT: no such file or directory, open '/path'", as Go does: "open /path: no such …". */
 function fileError(error: unknown, path: string): unknown {
   if (error instanceof RuntsError || !(error instanceof Error)) return error;
   const [, errno, meaning, operation] = /^([A-Z0-9]+): ([^,]+), (\w+)/.exec(error.message) ?? [];

@@ -1,6 +1,6 @@
 import { RuntsError } from "../errors.ts";
 
-/** The error of an action that has to fail. */
+/** The error that an action throws. It must throw a RuntsError. */
 export function thrown(action: () => unknown): RuntsError {
   try {
     action();

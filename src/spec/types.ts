@@ -1,11 +1,11 @@
 /**
- * config.json of a Linux container, runtime-spec 1.3: config.md and config-linux.md. Names are the file's own; a field
- * that the specification types as int64 or uint64 is a bigint. A new field needs its place in config-schema.json too.
+ * The config.json of a Linux container: runtime-spec 1.3, config.md and config-linux.md. Names are those of the file. Fields that the spec
+ * types as int64 or uint64 are bigints. A new field has to be added to config-schema.json too.
  */
 export interface Config {
   readonly ociVersion: string;
   readonly root: Root;
-  /** `start` alone needs it (config.md, Process). */
+  /** Only `start` requires it (config.md, Process). */
   readonly process?: Process;
   readonly hostname?: string;
   readonly domainname?: string;
@@ -77,6 +77,7 @@ export type RlimitType =
   | "RLIMIT_SIGPENDING"
   | "RLIMIT_STACK";
 
+/** getrlimit(2). 2^64 - 1 is unlimited. */
 export interface Rlimit {
   readonly type: RlimitType;
   readonly soft: bigint;
@@ -95,6 +96,7 @@ export interface Scheduler {
   readonly nice?: number;
   readonly priority?: number;
   readonly flags?: readonly string[];
+  /** Nanoseconds, as are `deadline` and `period`: sched(7), SCHED_DEADLINE. */
   readonly runtime?: bigint;
   readonly deadline?: bigint;
   readonly period?: bigint;
@@ -105,11 +107,13 @@ export interface IoPriority {
   readonly priority: number;
 }
 
+/** Lists of CPUs such as "0-3,7". */
 export interface ExecCpuAffinity {
   readonly initial?: string;
   readonly final?: string;
 }
 
+/** Maps `size` ids from `containerID` on to those from `hostID` on. */
 export interface IdMapping {
   readonly containerID: number;
   readonly hostID: number;
@@ -129,7 +133,7 @@ export interface Hook {
   readonly path: string;
   readonly args?: readonly string[];
   readonly env?: readonly string[];
-  /** In seconds. */
+  /** Seconds. */
   readonly timeout?: number;
 }
 
@@ -146,7 +150,7 @@ export type NamespaceType = "cgroup" | "ipc" | "mount" | "network" | "pid" | "ti
 
 export interface Namespace {
   readonly type: NamespaceType;
-  /** Absent or empty: a new namespace. */
+  /** The namespace to join. A new one is created if it is absent or empty. */
   readonly path?: string;
 }
 
@@ -196,7 +200,7 @@ export interface Device {
   readonly path: string;
   readonly major?: bigint;
   readonly minor?: bigint;
-  /** May carry the bits of the file type (S_IFMT), as engines leave them in. */
+  /** May include the file type (S_IFMT), which engines do not mask out. */
   readonly fileMode?: number;
   readonly uid?: number;
   readonly gid?: number;
@@ -220,16 +224,18 @@ export interface LinuxResources {
 
 export interface DeviceRule {
   readonly allow: boolean;
-  /** Absent or empty: all types. */
+  /** Absent, empty or "a": all types. */
   readonly type?: "" | "a" | "b" | "c";
   readonly major?: bigint;
   readonly minor?: bigint;
   readonly access?: string;
 }
 
+/** Limits are bytes. -1 is unlimited, 0 is unset. */
 export interface Memory {
   readonly limit?: bigint;
   readonly reservation?: bigint;
+  /** Memory and swap together. */
   readonly swap?: bigint;
   readonly kernel?: bigint;
   readonly kernelTCP?: bigint;
@@ -239,6 +245,7 @@ export interface Memory {
   readonly checkBeforeUpdate?: boolean;
 }
 
+/** Times are microseconds; 0 is unset. */
 export interface Cpu {
   readonly shares?: bigint;
   readonly quota?: bigint;
@@ -252,6 +259,7 @@ export interface Cpu {
 }
 
 export interface Pids {
+  /** A negative number is unlimited. */
   readonly limit?: bigint;
 }
 
@@ -265,6 +273,7 @@ export interface WeightDevice {
 export interface ThrottleDevice {
   readonly major: bigint;
   readonly minor: bigint;
+  /** Bytes or operations per second; 0 is unlimited. */
   readonly rate: bigint;
 }
 
@@ -279,7 +288,9 @@ export interface BlockIo {
 }
 
 export interface HugepageLimit {
+  /** Such as "2MB". */
   readonly pageSize: string;
+  /** Bytes; 2^64 - 1 is unlimited. */
   readonly limit: bigint;
 }
 

@@ -1,4 +1,4 @@
-import { lacksMappings } from "../spec/own-ids.ts";
+import { lacksMappings } from "../spec/default-mappings.ts";
 import type { Config, Hook, Hooks, IdMapping, Seccomp } from "../spec/types.ts";
 import { failure, type Tell, warning } from "./finding.ts";
 

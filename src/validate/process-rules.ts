@@ -1,9 +1,9 @@
 import { capabilityNames } from "../../bindings/abi/capability.ts";
 import type { ContainerView, Seen } from "../inspect/container-view.ts";
 import { candidatePaths } from "../plan/process/executable.ts";
+import { withDefaultMappings } from "../spec/default-mappings.ts";
 import { outerId } from "../spec/id-map.ts";
 import { isNewNamespace } from "../spec/namespaces.ts";
-import { withOwnIds } from "../spec/own-ids.ts";
 import { hasNiceValue } from "../spec/rules/process.ts";
 import type { Config, IdMapping, Process } from "../spec/types.ts";
 import { failure, type Tell, warning } from "./finding.ts";
@@ -148,7 +148,7 @@ function mappedIds(config: Config, { user }: Process, tell: Tell): void {
     tell(failure("unmapped-id", pointer, `${id} is not in linux.${name}`, `map it there`));
   };
   // Only the ids inside count here: those of the caller don't matter.
-  const mapped = withOwnIds(config, { uid: 0, gid: 0 }).linux;
+  const mapped = withDefaultMappings(config, { uid: 0, gid: 0 }).linux;
   check(user.uid ?? 0, mapped?.uidMappings, "uidMappings", "/process/user/uid");
   check(user.gid ?? 0, mapped?.gidMappings, "gidMappings", "/process/user/gid");
   for (const [index, gid] of (user.additionalGids ?? []).entries())

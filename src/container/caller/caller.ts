@@ -7,7 +7,7 @@ import { terminalSettings } from "../../../bindings/linux/terminal.ts";
 import { RuntsError } from "../../errors.ts";
 import type { DescriptorRange } from "../../plan/process/exec.ts";
 import type { StandardStreams, StdioFacts } from "../../plan/process/stdio.ts";
-import { lacksMappings, withOwnIds } from "../../spec/own-ids.ts";
+import { lacksMappings, withDefaultMappings } from "../../spec/default-mappings.ts";
 import type { Config } from "../../spec/types.ts";
 
 /** What the container inherits from the caller, or what the caller's rights allow. */
@@ -48,7 +48,7 @@ export function mappedConfig(warn: (message: string) => void, config: Config, kn
   warn(
     `/linux/uidMappings: a new user namespace has none: the caller's own ids, ${ids}, are those of its root`,
   );
-  return withOwnIds(config, caller);
+  return withDefaultMappings(config, caller);
 }
 
 /** A signal set as procfs shows it: bit 0 is signal 1. */

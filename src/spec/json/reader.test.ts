@@ -13,7 +13,7 @@ function failure(input: string | Uint8Array): RuntsError {
   throw new Error("nothing was thrown");
 }
 
-/** A small generator of pseudo-random numbers (Lehmer), so that a failure can be repeated. */
+/** A small pseudo-random generator (Lehmer), so that failures can be reproduced. */
 function randomSource(seed: number): (limit: number) => number {
   let state = seed;
   return (limit) => {
@@ -108,7 +108,7 @@ describe("readJson", () => {
     ]);
   });
 
-  test("sees duplicate names behind equal text and beside wide integers", () => {
+  test("finds duplicate names with equal values, beside wide integers and behind escapes", () => {
     expect(failure('{"a":1,"a":1}').message).toContain("duplicate name");
     expect(failure('{"a":18446744073709551615,"a":18446744073709551615}').message).toContain(
       "duplicate name",
@@ -116,7 +116,7 @@ describe("readJson", () => {
     expect(failure('{"a":1,"\\u0061":1}').message).toContain("duplicate name");
   });
 
-  test("tells the line of the value at a pointer", () => {
+  test("finds the line of the value at a pointer", () => {
     const { lineAt } = readJson('{\n "a": [1,\n  {"b~/": 2}\n ]\n}\n', "x");
     const lines = ["", "/a", "/a/0", "/a/1", "/a/1/b~0~1", "/none", "/a/2"].map(lineAt);
     expect(lines).toEqual([1, 2, 2, 3, 3, undefined, undefined]);
@@ -135,7 +135,7 @@ describe("readJson", () => {
     ['["a', 1, 4, "a character or an escape that a string may hold", "the end of the file"],
     ["\u00a0{}", 1, 1, "a value", '"\u00a0"'],
     ["NaN", 1, 1, "a value", '"N"'],
-  ])("refuses %j with place and expectation", (text, line, column, expected, found) => {
+  ])("refuses %j and says where and what was expected", (text, line, column, expected, found) => {
     const problem = `expected ${expected}, found ${found}`;
     expect(failure(text).message).toBe(
       `config.json: line ${line}, column ${column}: not valid JSON: ${problem}`,

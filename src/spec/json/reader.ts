@@ -1,14 +1,14 @@
 import { type ConfigIssue, RuntsError } from "../../errors.ts";
 import { lineCounter, MAXIMUM_DEPTH, scanJson } from "./scanner.ts";
 
-/** Far above any real config, and small enough to be read in a second. */
+/** Far above any real config, and small enough to be parsed within a second. */
 export const MAXIMUM_BYTES = 16 * 1024 * 1024;
 
-/** Marks a wide integer that was put into a string; a document that has it itself is left to the scanner. */
+/** Marks a string that stands for a wide integer. A document that contains the mark itself is left to the scanner. */
 const WIDE_MARK = "\\u0000";
 
 export interface JsonDocument {
-  /** Plain objects and arrays; an integer is a number where that is exact, else a bigint. */
+  /** Plain objects and arrays. Integers are numbers if those are exact, otherwise bigints. */
   readonly value: unknown;
   readonly text: string;
   /** 1-based line of the value at a JSON pointer; undefined where there is none. */
@@ -16,10 +16,11 @@ export interface JsonDocument {
 }
 
 /**
- * Reads JSON without loss and without duplicate names (glossary.md of the runtime-spec asks for both).
+ * Reads JSON (RFC 8259) exactly, and refuses duplicate names: glossary.md of the runtime-spec requires both. `source` names the document in
+ * errors. Throws for more than 16 MiB, invalid UTF-8 and more than 512 levels of nesting.
  *
- * The engine's own parser does the work when its result, written out again, shows that it dropped and rounded nothing;
- * the exact scanner is many times slower and reads only what is left, and documents with errors.
+ * JSON.parse does the work if its result, stringified again, shows that nothing was dropped or rounded. The exact scanner, which is
+ * many times slower, reads the other documents and those with errors.
  */
 export function readJson(input: string | Uint8Array, source: string): JsonDocument {
   const text = typeof input === "string" ? input : decodeUtf8(input, source);
@@ -47,7 +48,7 @@ function decodeUtf8(bytes: Uint8Array, source: string): string {
   }
 }
 
-/** The engine's result where it is provably exact, else undefined (a document that is `undefined` does not exist). */
+/** The result of JSON.parse if it is provably exact, otherwise undefined, which is no JSON value. */
 function parseQuickly(text: string): unknown {
   if (mayBeTooDeep(text)) return undefined;
   const marked = markWideIntegers(text);
@@ -56,7 +57,7 @@ function parseQuickly(text: string): unknown {
     const value: unknown = JSON.parse(marked);
     const again = JSON.stringify(value, undefined, indentation(marked));
     const isSame = again === marked || (marked.length === again.length + 1 && marked === `${again}\n`);
-    // Duplicate names would be missing in `again`, and numbers in a form of their own (1e3, 0.10) differ.
+    // `again` differs if there are duplicate names, or numbers in another form (1e3, 0.10).
     if (!isSame && skeleton(marked) !== skeleton(again)) return undefined;
     return marked !== text && mayHoldMark(value) ? restored(value) : value;
   } catch {
@@ -65,8 +66,8 @@ function parseQuickly(text: string): unknown {
 }
 
 /**
- * Puts integers of 16 digits and more, which may be beyond 2^53, into marked strings. Digits inside a string never pass
- * for an integer: the inserted quote would end that string, and what follows is then not JSON.
+ * Replaces integers of 16 digits and more, which may be beyond 2^53, by marked strings; undefined if the scanner has to read the document.
+ * Digits within a string can't be mistaken for an integer: the inserted quote would end the string, and the rest would not be JSON.
  */
 function markWideIntegers(text: string): string | undefined {
   const wide = /-?[0-9]{16,}/g;
@@ -81,7 +82,7 @@ function markWideIntegers(text: string): string | undefined {
     const isWhole =
       /[:,[\s]/.test(text.charAt(found.index - 1)) && /[,\]}\s]/.test(text.charAt(wide.lastIndex));
     if (!isWhole) continue;
-    // A leading zero is for the scanner to refuse, and so is what no 64-bit field can hold.
+    // The scanner refuses leading zeros, and knows what to do with integers beyond 64 bits.
     if (/^-?0/.test(token) || token.length > 21) return undefined;
     marked += `${text.slice(end, found.index)}"${WIDE_MARK}${token}"`;
     end = wide.lastIndex;
@@ -89,7 +90,7 @@ function markWideIntegers(text: string): string | undefined {
   return marked + text.slice(end);
 }
 
-/** Undoes the marks, in place. */
+/** Replaces marked strings by their integers, in place. */
 function restoreWideIntegers(value: unknown): unknown {
   if (Array.isArray(value)) {
     for (let i = 0; i < value.length; i++) if (mayHoldMark(value[i])) value[i] = restored(value[i]);
@@ -109,17 +110,17 @@ function restored(value: unknown): unknown {
   return Number.isSafeInteger(number) ? number : BigInt(value.slice(1));
 }
 
-/** Whether a value is a JSON object; arrays are not. */
+/** Whether a value is a JSON object, not an array. */
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** What is left of a valid document without blanks and without the contents of its strings. */
+/** A valid document without blanks and without the contents of its strings. */
 function skeleton(text: string): string {
   return text.replace(/"[^"\\]*(?:\\.[^"\\]*)*"/g, '"').replace(/[ \t\n\r]+/g, "");
 }
 
-/** The indentation of the document's first member. */
+/** The indentation of the first member. */
 function indentation(text: string): string {
   if (text[1] !== "\n") return "";
   let end = 2;
@@ -148,7 +149,7 @@ function parseExactly(text: string, source: string): unknown {
   throw invalid(source, issues);
 }
 
-/** One line for all issues of a file. */
+/** An error with all issues of a file in one line. */
 export function invalid(source: string, issues: readonly ConfigIssue[]): RuntsError {
   const lines = issues.map(({ pointer, line, message }) =>
     [...(line === undefined ? [] : [`line ${line}`]), ...(pointer === "" ? [] : [pointer]), message].join(
@@ -158,7 +159,7 @@ export function invalid(source: string, issues: readonly ConfigIssue[]): RuntsEr
   return new RuntsError(`${source}: ${lines.join("; ")}`, { operation: "validate", path: source, issues });
 }
 
-/** Positions are found by a second reading, when an error needs them. */
+/** Finds lines of values. Scans the document again on first use, as only errors need them. */
 function lineFinder(text: string, source: string): (pointer: string) => number | undefined {
   let offsets: ReadonlyMap<string, number> | undefined;
   let lineOf: ((offset: number) => number) | undefined;

@@ -3,7 +3,7 @@ import { RuntsError } from "../../errors.ts";
 /** Deeper nesting is refused, so that no document can exhaust the stack. */
 export const MAXIMUM_DEPTH = 512;
 
-/** More digits than any 64-bit number has; longer integers stay inexact, as they are out of range anyhow. */
+/** More digits than a 64-bit number has. Longer integers are read inexactly, as they are out of range anyway. */
 const MAXIMUM_EXACT_DIGITS = 40;
 
 const BLANK = /[ \t\n\r]*/y;
@@ -20,19 +20,19 @@ export interface Duplicate {
 
 export interface Scan {
   readonly value: unknown;
-  /** Where each value begins, by JSON pointer; empty unless asked for. */
+  /** Offset of each value by JSON pointer; empty without `withPositions`. */
   readonly offsets: ReadonlyMap<string, number>;
   readonly hasDuplicates: boolean;
-  /** The names that occur twice in one object; empty unless positions were asked for. */
+  /** Names that occur more than once in an object; empty without `withPositions`. */
   readonly duplicates: readonly Duplicate[];
 }
 
-/** RFC 6901, 3. */
+/** Escapes a name for a JSON pointer: RFC 6901, 3. */
 export function pointerToken(name: string): string {
   return name.replaceAll("~", "~0").replaceAll("/", "~1");
 }
 
-/** 1-based lines of a text by offsets: each is found without reading the text again, as there may be an error on every line. */
+/** Returns a function from offsets to 1-based lines. It does not read the text again, as every line may have an error. */
 export function lineCounter(text: string): (offset: number) => number {
   const ends: number[] = [];
   for (let at = text.indexOf("\n"); at !== -1; at = text.indexOf("\n", at + 1)) ends.push(at);
@@ -48,8 +48,8 @@ export function lineCounter(text: string): (offset: number) => number {
 }
 
 /**
- * Reads JSON (RFC 8259) without loss: an integer that a number can't hold exactly becomes a bigint. Throws on a document that is
- * not JSON; of two members with one name the later wins, and `hasDuplicates` tells.
+ * Reads JSON (RFC 8259) exactly: an integer that a number can't represent becomes a bigint. Throws if the document is not JSON. If a name
+ * occurs twice in an object, the later member wins and `hasDuplicates` is set.
  */
 export function scanJson(text: string, source: string, withPositions: boolean): Scan {
   const scanner = new Scanner(text, source, withPositions);

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { toJson } from "./writer.ts";
 
-it("writes 64-bit integers in full, and all else as JSON.stringify does", () => {
+it("writes bigints in full, and other values as JSON.stringify does", () => {
   expect(toJson({ type: "stats", data: { max: 18446744073709551615n, least: -9223372036854775808n } })).toBe(
     '{"type":"stats","data":{"max":18446744073709551615,"least":-9223372036854775808}}',
   );

@@ -1,6 +1,6 @@
 import { isObject } from "./reader.ts";
 
-/** JSON.stringify for values with 64-bit integers, which it refuses. */
+/** Like JSON.stringify, but accepts bigints. */
 export function toJson(value: unknown): string {
   if (typeof value === "bigint") return String(value);
   if (Array.isArray(value)) return `[${value.map(toJson).join(",")}]`;

@@ -1,19 +1,19 @@
 import { absolutePath } from "../../../bindings/linux/paths.ts";
+import { lacksMappings } from "../default-mappings.ts";
 import type { Report, Rule } from "../issues.ts";
 import { pointerToken } from "../json/scanner.ts";
 import { hasNamespace, isNewNamespace } from "../namespaces.ts";
 import { numberListIssue } from "../number-list.ts";
-import { lacksMappings } from "../own-ids.ts";
 import type { Config, Device, IdMapping } from "../types.ts";
 import { sysctlRules } from "./sysctl.ts";
 
-/** Lines that the kernel takes in a uid_map or gid_map: user_namespaces(7). */
+/** The kernel's limit of lines in a uid_map or gid_map: user_namespaces(7). */
 const MAXIMUM_MAPPINGS = 340;
-/** The last id that there is: the next is INVALID_UID, by which system calls leave an id as it is (linux/uidgid.h). */
+/** The highest id. The next is INVALID_UID (linux/uidgid.h), which tells system calls to leave an id unchanged. */
 export const LAST_ID = 0xfffffffe;
-/** What the kernel keeps of a device's numbers, MINORBITS of linux/kdev_t.h: mknod(2) cuts off the rest, and makes another device. */
+/** The highest device numbers: MINORBITS in linux/kdev_t.h. mknod(2) cuts higher ones off, and so would make another device. */
 const MAXIMUM_DEVICE = { major: 0xfffn, minor: 0xfffffn } as const;
-/** IFNAMSIZ of linux/if.h, with the final NUL. */
+/** IFNAMSIZ of linux/if.h, including the final NUL. */
 const IFNAMSIZ = 16;
 
 export const linuxRules: readonly Rule[] = [
@@ -43,7 +43,7 @@ function duplicateNamespaces({ linux }: Config, report: Report): void {
   }
 }
 
-/** __NEW_UTS_LEN of linux/utsname.h: to a longer name the kernel says no more than EINVAL. */
+/** __NEW_UTS_LEN of linux/utsname.h. For a longer name, the kernel would only say EINVAL. */
 const LONGEST_NAME = 64;
 
 function nameRules({ hostname = "", domainname = "", linux }: Config, report: Report): void {
@@ -53,7 +53,7 @@ function nameRules({ hostname = "", domainname = "", linux }: Config, report: Re
     ["/domainname", domainname],
   ] as const) {
     if (name !== "" && !hasUts) report(pointer, "needs a uts namespace");
-    // Up to three bytes in UTF-8 for each.
+    // A UTF-16 unit takes up to three bytes in UTF-8, so most names need not be encoded.
     const isLong = name.length > LONGEST_NAME / 3 && new TextEncoder().encode(name).length > LONGEST_NAME;
     if (isLong) report(pointer, `must not be longer than ${LONGEST_NAME} bytes`);
   }
@@ -71,7 +71,7 @@ function mappingRules({ linux }: Config, report: Report): void {
   }
 }
 
-/** What the kernel takes in a uid_map or gid_map. */
+/** Reports mappings that the kernel refuses in a uid_map or gid_map. */
 export function reportRanges(at: string, mappings: readonly IdMapping[], report: Report): void {
   if (mappings.length > MAXIMUM_MAPPINGS) report(at, `must have at most ${MAXIMUM_MAPPINGS} entries`);
   for (const [index, { containerID, hostID, size }] of mappings.entries()) {
@@ -121,7 +121,7 @@ function isAtPtmx(path: string): boolean {
   return path.endsWith("ptmx") && absolutePath(path) === "/dev/ptmx";
 }
 
-/** pts(4) */
+/** Whether a device is 5:2, the pseudo-terminal multiplexer: pts(4). */
 function isPtmx({ type, major, minor }: Device): boolean {
   return (type === "c" || type === "u") && major === 5n && minor === 2n;
 }
@@ -139,12 +139,12 @@ function netDeviceRules({ linux }: Config, report: Report): void {
   }
 }
 
-/** dev_valid_name() of the kernel's net/core/dev.c. */
+/** As dev_valid_name() of the kernel's net/core/dev.c. */
 function isInterfaceName(name: string): boolean {
   return name !== "." && name !== ".." && Buffer.byteLength(name) < IFNAMSIZ && /^[^/:\s]+$/.test(name);
 }
 
-/** set_mempolicy(2): which modes take nodes. */
+/** Which modes take nodes: set_mempolicy(2). */
 function memoryPolicyRules({ linux }: Config, report: Report): void {
   const policy = linux?.memoryPolicy;
   if (policy === undefined) return;

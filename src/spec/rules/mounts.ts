@@ -15,7 +15,7 @@ function idMapRules({ mounts = [], linux }: Config, report: Report): void {
   }
 }
 
-/** config.md, Mounts: both mappings or neither; and with neither those of a user namespace, which there has to be then. */
+/** config.md, Mounts: both mappings or neither. With neither, those of the container's user namespace are used, so it must have one. */
 function checkIdMap(mount: Mount, at: string, linux: Config["linux"], report: Report): void {
   const { uidMappings = [], gidMappings = [], options = [] } = mount;
   const hasUids = uidMappings.length > 0;
@@ -30,7 +30,8 @@ function checkIdMap(mount: Mount, at: string, linux: Config["linux"], report: Re
   const atOption = option === undefined ? `${at}/uidMappings` : `${at}/options/${option.index}`;
   if (options.includes("remount")) report(atOption, "can't be changed by a remount");
   if (option === undefined || hasUids || hasGids) {
-    if (option?.mappings !== undefined) report(atOption, "has mappings, and so has the mount itself");
+    if (option?.mappings !== undefined)
+      report(atOption, "has mappings, but the mount has uidMappings and gidMappings too");
   } else if (option.mappings !== undefined) {
     checkOptionMappings(option.mappings, atOption, linux, report);
   } else if (!hasNamespace(linux, "user")) {
@@ -48,6 +49,6 @@ function checkOptionMappings(text: string, at: string, linux: Config["linux"], r
     return;
   }
   for (const { size } of [...parsed.uidMappings, ...parsed.gidMappings]) {
-    if (size === 0) report(at, "has a mapping of no ids");
+    if (size === 0) report(at, "has a mapping of size 0");
   }
 }

@@ -14,19 +14,19 @@ export const processRules: readonly Rule[] = [
   { reads: ["/process/consoleSize"], check: (config, report) => withProcess(config, report, consoleRules) },
 ];
 
-/** What the kernel can keep account of: sched(7), SCHED_DEADLINE. */
+/** The lowest runtime that the kernel accepts, in nanoseconds: sched(7), SCHED_DEADLINE. */
 const MINIMUM_RUNTIME = 1024n;
 
 function withProcess(config: Config, report: Report, rule: (process: Process, report: Report) => void): void {
   if (config.process !== undefined) rule(config.process, report);
 }
 
-/** In the words for a program that is not found, which engines look for: an empty name is found nowhere. */
+/** An empty name is reported as a program that was not found, in the words that engines parse. */
 function argsRule({ args }: Process, report: Report): void {
   if (args[0] === "") report("/process/args/0", 'exec: "": executable file not found in $PATH');
 }
 
-/** The kernel takes no longer path (PATH_MAX, path_resolution(7)), and making it part by part would take seconds. */
+/** The kernel refuses longer paths (PATH_MAX, path_resolution(7)), and creating one part by part would take seconds. */
 function cwdRule({ cwd }: Process, report: Report): void {
   if (Buffer.byteLength(cwd) > 4095) report("/process/cwd", "must be at most 4095 bytes long");
 }
@@ -48,7 +48,7 @@ function affinityRules({ execCPUAffinity }: Process, report: Report): void {
   }
 }
 
-/** The kernel keeps a terminal's size in 16 bits: ioctl_tty(2), struct winsize. */
+/** A terminal's height and width have 16 bits: ioctl_tty(2), struct winsize. */
 function consoleRules({ terminal, consoleSize }: Process, report: Report): void {
   if (terminal !== true || consoleSize === undefined) return;
   for (const side of ["height", "width"] as const) {
@@ -56,12 +56,12 @@ function consoleRules({ terminal, consoleSize }: Process, report: Report): void 
   }
 }
 
-/** Whether a policy has a nice value. sched_setattr(2) */
+/** Whether a policy uses the nice value: sched_setattr(2). */
 export function hasNiceValue(policy: Scheduler["policy"]): boolean {
   return policy === "SCHED_OTHER" || policy === "SCHED_BATCH";
 }
 
-/** Refuses attributes that a policy doesn't have, except a nice value, which the kernel ignores. sched_setattr(2) */
+/** Refuses attributes that a policy does not have, except a nice value, which the kernel ignores: sched_setattr(2). */
 function schedulerRules({ scheduler }: Process, report: Report): void {
   if (scheduler === undefined) return;
   const { policy, nice = 0, priority = 0, runtime = 0n, deadline = 0n, period = 0n } = scheduler;

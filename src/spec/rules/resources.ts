@@ -2,10 +2,10 @@ import type { Report, Rule } from "../issues.ts";
 import { pointerToken } from "../json/scanner.ts";
 import type { Config } from "../types.ts";
 
-/** -1, as engines that take it for "unset" write it into an unsigned field. */
+/** -1 in an unsigned field: engines send it for "unset". */
 export const UNSET_SWAPPINESS = 0xffffffffffffffffn;
 
-/** Rules on the numbers alone; what the host's controllers can do is decided where they are set. */
+/** Rules for the values alone. Whether the host's controllers support them shows when they are applied: src/cgroup/limits. */
 export const resourceRules: readonly Rule[] = [
   { reads: ["/linux/resources/devices"], check: deviceRules },
   { reads: ["/linux/resources/memory"], check: memoryRules },
@@ -15,10 +15,7 @@ export const resourceRules: readonly Rule[] = [
   { reads: ["/linux/resources/unified"], check: unifiedRules },
 ];
 
-/**
- * As runc: a rule that names no access would allow all, or nothing, and is taken for neither. Only one that denies may leave it out, and
- * denies all.
- */
+/** As in runc, a rule without access is refused if it allows, as it could mean everything or nothing. One that denies denies all access. */
 function deviceRules({ linux }: Config, report: Report): void {
   for (const [index, { allow, access }] of (linux?.resources?.devices ?? []).entries()) {
     const at = `/linux/resources/devices/${index}`;
@@ -64,7 +61,7 @@ function blockRules({ linux }: Config, report: Report): void {
   }
 }
 
-/** The range of the kernel's BFQ scheduler with 10 as the specification's least; 0 is unset. */
+/** The range of the kernel's BFQ scheduler, but from 10 on, the lowest weight of the spec. 0 is unset. */
 function weightRule(weight: number | undefined, pointer: string, report: Report): void {
   if (weight === undefined || weight === 0 || (weight >= 10 && weight <= 1000)) return;
   report(pointer, "must be from 10 to 1000");

@@ -6,7 +6,7 @@ import { processRules } from "./process.ts";
 import { resourceRules } from "./resources.ts";
 import { seccompRules } from "./seccomp.ts";
 
-/** The rules on a config that obeys the schema (config.md, config-linux.md). */
+/** All rules for a config that obeys the schema (config.md, config-linux.md). */
 export const RULES: readonly Rule[] = [
   { reads: ["/ociVersion"], check: versionRule },
   { reads: ["/annotations"], check: annotationRule },

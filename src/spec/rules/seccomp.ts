@@ -23,7 +23,7 @@ function seccompRule({ linux }: Config, report: Report): void {
   }
 }
 
-/** config-linux.md: an errno for an action that returns none is an error. */
+/** config-linux.md, Seccomp: an errno for an action that does not return one is an error. */
 function errnoRule(action: SeccompAction, errno: number | undefined, pointer: string, report: Report): void {
   if (errno === undefined || action === "SCMP_ACT_ERRNO" || action === "SCMP_ACT_TRACE") return;
   report(pointer, `must not be set for ${action}, which returns no error number`);

@@ -3,7 +3,7 @@ import { pointerToken } from "../json/scanner.ts";
 import { hasNamespace } from "../namespaces.ts";
 import type { Config, NamespaceType } from "../types.ts";
 
-/** Parameters of ipc_namespaces(7); those below fs.mqueue come on top. */
+/** Parameters of IPC namespaces, besides those in fs.mqueue: ipc_namespaces(7). */
 const IPC_PARAMETERS: readonly string[] = [
   "kernel.msgmax",
   "kernel.msgmnb",
@@ -15,7 +15,7 @@ const IPC_PARAMETERS: readonly string[] = [
   "kernel.shmmni",
 ];
 
-/** Only parameters that belong to a namespace of the container: any other would change the host. */
+/** Allows only parameters that belong to a namespace of the container, as any other would change the host. */
 export function sysctlRules(config: Config, report: Report): void {
   for (const key of Object.keys(config.linux?.sysctl ?? {})) {
     const message = problem(key, config);
@@ -23,7 +23,7 @@ export function sysctlRules(config: Config, report: Report): void {
   }
 }
 
-/** Path below /proc/sys of a parameter; the first separator tells whether dots or slashes part it: sysctl.d(5). */
+/** The path of a parameter below /proc/sys. Its first separator says whether dots or slashes separate its parts: sysctl.d(5). */
 export function sysctlPath(key: string): string {
   const dot = key.indexOf(".");
   const slash = key.indexOf("/");
@@ -32,7 +32,7 @@ export function sysctlPath(key: string): string {
 
 function problem(key: string, config: Config): string | undefined {
   const path = sysctlPath(key);
-  if (!path.includes("/") || leavesItsPlace(`/${path}/`)) {
+  if (!path.includes("/") || hasOddParts(`/${path}/`)) {
     return "must be the name of a kernel parameter, such as net.ipv4.ip_forward";
   }
   const name = dottedName(key);
@@ -62,8 +62,8 @@ function namespaceOf(name: string): NamespaceType | undefined {
   return name === "kernel.domainname" ? "uts" : undefined;
 }
 
-/** "net.//.kernel.core_pattern" would leave the part of the tree that its beginning names. */
-function leavesItsPlace(path: string): boolean {
+/** Whether a path has parts by which it could leave its namespace's parameters, such as "net.//.kernel.core_pattern". */
+function hasOddParts(path: string): boolean {
   return path.includes("//") || path.includes("/./") || path.includes("/../");
 }
 

@@ -2,16 +2,19 @@ import { isNewNamespace } from "./namespaces.ts";
 import type { Config, Linux } from "./types.ts";
 
 /**
- * Whether a config asks for a new user namespace without mappings. The specification allows it, and doesn't say what it means. Without
- * mappings no process could have any id; crun maps root to the caller, which needs no privileges. user_namespaces(7)
+ * Whether a config has a new user namespace without mappings. The spec allows it, but does not say what it means. In an unmapped namespace
+ * no process could set its ids. crun maps root to the caller, which takes no privileges. user_namespaces(7)
  */
 export function lacksMappings(linux: Linux | undefined): linux is Linux {
   if (linux === undefined || !isNewNamespace(linux, "user")) return false;
   return (linux.uidMappings ?? []).length + (linux.gidMappings ?? []).length === 0;
 }
 
-/** The config, with root mapped to the caller if its user namespace has no mappings. */
-export function withOwnIds(config: Config, caller: { readonly uid: number; readonly gid: number }): Config {
+/** Maps root to the caller if the config has a new user namespace without mappings. */
+export function withDefaultMappings(
+  config: Config,
+  caller: { readonly uid: number; readonly gid: number },
+): Config {
   if (!lacksMappings(config.linux)) return config;
   const own = (hostID: number) => [{ containerID: 0, hostID, size: 1 }];
   return {
