@@ -88,7 +88,9 @@ function wordsMissing(line: string, { errno }: Fault, operation: Operation): str
   const isMeant = error?.means?.test(line) === true;
   if (error !== undefined && !isMeant && !line.includes(error.name) && !error.words.test(line))
     return `no ${error.name} in it`;
-  const { call, path, purpose, pointer } = operation;
+  const { side, call, path } = operation;
+  // The runtime's own errors say it in their own words: its purposes are there for the report.
+  const { purpose, pointer } = side === "stub" ? operation : { purpose: "", pointer: "" };
   // A hook is a process as the container's is; only its errors are told as its own.
   if (pointer !== "" && !line.includes(pointer) && !line.includes("/hooks/")) return `no ${pointer} in it`;
   const names = [call, ...(ALIASES[call] ?? []), purpose, path].filter((name) => name !== "");
