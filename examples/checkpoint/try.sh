@@ -1,6 +1,5 @@
 #!/bin/sh
-# A container that counts is saved to files, and goes on counting from there: as root, with criu installed, in a folder of its own that
-# is removed afterwards.
+# Saves a container that counts to files, and lets it continue from there. Needs root and criu; works in a folder of its own, which it removes.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
@@ -17,7 +16,7 @@ if [ ! -x "$top/dist/runts" ]; then
   echo "dist/runts is missing: npm install && npm run build" >&2
   exit 1
 fi
-# Where /sys/fs/cgroup is no cgroup2, the script goes on in a mount namespace where it is.
+# Where /sys/fs/cgroup is not cgroup2, the script continues in a mount namespace where it is.
 if [ "$(stat -f -c %T /sys/fs/cgroup)" != cgroup2fs ]; then
   exec "$top/spec-tests/harness/unified-cgroup.sh" "$0" "$@"
 fi
@@ -38,7 +37,7 @@ count() { cat rootfs/tmp/count; }
 state() { runts list | sed 's/ *\/tmp.*//' | tail -n +2; }
 
 show run --detach counter
-# A terminal or a file of the caller would do as well: see README.md.
+# A terminal or a file of the caller works too: see README.md.
 runts run --detach counter </dev/null >/dev/null 2>&1
 sleep 1
 echo "it has counted to $(count): $(state)"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes rootfs/ beside this script: nothing but places to mount on, and the links of a merged /usr. All programs come from the
-# host, whose /usr config.json binds into the container, read-only.
+# Makes rootfs/ beside this script: only mount points, and the links of a merged /usr. All programs come from the host: config.json binds its /usr
+# into the container, read-only.
 set -eu
 cd "$(dirname "$0")"
 mkdir -p rootfs

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs a container by podman and runts: as root, with storage of its own, which is removed, and with an image made of the host's
-# busybox, so that nothing is downloaded. Arguments replace the command.
+# Runs a container with podman and runts. Needs root. Uses a storage of its own, which it removes, and an image made of the host's busybox, so that
+# nothing is downloaded. Arguments replace the command.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
@@ -17,7 +17,7 @@ if [ ! -x "$top/dist/runts" ]; then
   echo "dist/runts is missing: npm install && npm run build" >&2
   exit 1
 fi
-# Where /sys/fs/cgroup is no cgroup2, the script goes on in a mount namespace where it is.
+# Where /sys/fs/cgroup is not cgroup2, the script continues in a mount namespace where it is.
 if [ "$(stat -f -c %T /sys/fs/cgroup)" != cgroup2fs ]; then
   exec "$top/spec-tests/harness/unified-cgroup.sh" "$0" "$@"
 fi

@@ -1,4 +1,4 @@
-"""Lists what each process of a profile has done for a config property, process by process: steps.py TRACE [--times]"""
+"""Lists the steps of a profile that a config property asked for, process by process: steps.py TRACE [--times]"""
 
 import json
 import sys
