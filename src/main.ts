@@ -1,7 +1,7 @@
 import { isFreezing } from "./freeze/freeze-arguments.ts";
 import { versionText } from "./version.ts";
 
-/** The program, started by the engine. `--version` loads nothing else: engines ask it often. */
+/** The program in a cold start. `--version` loads nothing else: engines call it often. */
 async function main(argv: readonly string[]): Promise<number> {
   const only = argv.length === 1 ? argv[0] : undefined;
   if (only === "--version" || only === "-v") {
@@ -14,18 +14,18 @@ async function main(argv: readonly string[]): Promise<number> {
     }
   }
   const { runCommandLine } = await import("./cli/command-line.ts");
-  const { operations } = await import("./cli/operations.ts");
-  return runCommandLine(argv, operations);
+  const { commands } = await import("./cli/commands.ts");
+  return runCommandLine(argv, commands);
 }
 
-/** The program in an engine that is written down, and so in each process that starts from the image. */
+/** The program in the engine whose memory becomes the image, and so in each process that starts from that image. */
 async function resumed(): Promise<number> {
   const { warmUp } = await import("./warm/warm-up.ts");
   const { awaitThaw } = await import("./freeze/await-thaw.ts");
   const { runCommandLine } = await import("./cli/command-line.ts");
-  const { operations } = await import("./cli/operations.ts");
+  const { commands } = await import("./cli/commands.ts");
   await warmUp();
-  return runCommandLine(awaitThaw(), operations);
+  return runCommandLine(awaitThaw(), commands);
 }
 
 const given = process.argv.slice(2);

@@ -25,7 +25,7 @@ function has(text: string, word: string): boolean {
 
 /**
  * The commands that engines call, whose options have tests by name. Of the others, only the command itself is looked for; the
- * options of checkpoint and restore are criu's, and src/cli/options/criu.test.ts has them all.
+ * options of checkpoint and restore are criu's: src/cli/commands/checkpoint.test.ts and restore.test.ts have them all.
  */
 const OF_ENGINES =
   "create run start state kill delete list exec ps pause resume update events features spec".split(" ");

@@ -2,45 +2,40 @@ import { SyscallError } from "../../bindings/syscall-error.ts";
 import { RuntsError } from "../errors.ts";
 import { openLog, writeStandardError } from "../log.ts";
 import { versionText } from "../version.ts";
-import { commands } from "./commands.ts";
+import type { Command } from "./command.ts";
 import { contextFrom, openLogFrom } from "./context.ts";
 import { debugged } from "./debugged.ts";
-import type { Operations } from "./operations.ts";
-import { checkPositionals, type ParsedArguments, parseArguments } from "./options/arguments.ts";
-import type { CommandDescription } from "./options/description.ts";
+import { parseArguments } from "./options/arguments.ts";
 import { globalOptions } from "./options/global-options.ts";
 import { UsageError } from "./options/usage-error.ts";
 import { writeOutput } from "./output.ts";
 
-/** The exit code of runc for a command that does not exist; podman tries `checkpoint --help` to see whether it does. */
+/** runc's exit code for an unknown command; podman tries `checkpoint --help` to see whether it exists. */
 const UNKNOWN_COMMAND = 3;
 
-/** Runs the program with these arguments, reports a failure, and gives the exit code. */
-export async function runCommandLine(argv: readonly string[], operations: Operations): Promise<number> {
+/** Runs one of the commands with these arguments, reports a failure, and returns the exit code. */
+export async function runCommandLine(argv: readonly string[], commands: readonly Command[]): Promise<number> {
   let log = openLog({ format: "text", debug: false });
   let debug = false;
   let failureCode = 1;
   try {
-    const globals = parseArguments(argv, { options: globalOptions });
-    debug = globals.flag("debug") || globals.string("log-level") === "debug";
+    const { options: globals, positionals, help } = parseArguments(argv, { options: globalOptions });
+    debug = globals.debug || globals["log-level"] === "debug";
     log = openLogFrom(globals);
-    const information = await informationFor(globals);
-    if (information !== undefined) {
-      writeOutput(information);
+    if (globals.version) {
+      writeOutput(versionText());
       return 0;
     }
-    const command = findCommand(globals.positional(0));
-    const args = parseArguments(globals.positionals.slice(1), {
-      options: command.options,
-      command: command.name,
-      ...(command.positionals.endOptions === true && { endOptions: true }),
-    });
-    checkPositionals(command.name, command.positionals, args.positionals.length);
+    const topic = helpTopic(positionals, help);
+    if (topic !== undefined) return await showHelp(topic, commands);
+    const [name = "", ...rest] = positionals;
+    const command = findCommand(name, commands);
+    const invocation = command.parse(rest);
+    if (invocation === "help") return await showHelp(name, commands);
     failureCode = command.failureCode ?? 1;
-    const usesState = command.usesState?.(args) ?? true;
-    const context = contextFrom(globals, log, usesState);
-    if (!debug || !usesState) return await command.run(context, args, operations);
-    return await debugged(command.name, context, args, () => command.run(context, args, operations));
+    const context = contextFrom(globals, log, invocation.usesState);
+    const run = () => invocation.run(context, commands);
+    return await (debug && invocation.usesState ? debugged(name, context, invocation, run) : run());
   } catch (error) {
     log.error(isInternal(error) ? `internal error: ${messageOf(error)}` : messageOf(error));
     if (error instanceof UsageError) writeStandardError(`Run "${helpCommand(error)}" for usage.\n`);
@@ -49,34 +44,25 @@ export async function runCommandLine(argv: readonly string[], operations: Operat
   }
 }
 
-function findCommand(name: string): CommandDescription {
+function findCommand(name: string, commands: readonly Command[]): Command {
   const command = commands.find((candidate) => candidate.name === name);
   if (command === undefined) throw new UsageError(`No help topic for '${name}'`, undefined, UNKNOWN_COMMAND);
   return command;
 }
 
-/** The text to print when help or the version was asked for, instead of running a command. */
-async function informationFor(globals: ParsedArguments): Promise<string | undefined> {
-  if (globals.flag("version")) return versionText();
-  const topic = helpTopic(globals);
-  if (topic === undefined) return undefined;
-  const { helpText } = await import("./help/help.ts");
-  return helpText(topic === "" ? undefined : findCommand(topic));
-}
-
-/** The command whose help is asked for, `""` for the whole program, undefined when help is not asked for. */
-function helpTopic(globals: ParsedArguments): string | undefined {
-  const [name, ...rest] = globals.positionals;
+/** The command whose help the global level asks for, `""` for the whole program, undefined for none. */
+function helpTopic([name, ...rest]: readonly string[], help: boolean): string | undefined {
   if (name === undefined) return "";
   if (name === "help" || name === "h") return rest[0] ?? "";
-  if (globals.flag("help")) return name;
-  // Before the arguments are checked: `create --help` lacks the id.
-  const command = commands.find((candidate) => candidate.name === name);
-  if (command === undefined || !rest.some((token) => /^--?h(elp)?$/.test(token))) return undefined;
-  const endOptions = command.positionals.endOptions === true;
-  return parseArguments(rest, { options: command.options, command: name, endOptions }).flag("help")
-    ? name
-    : undefined;
+  return help ? name : undefined;
+}
+
+/** Prints the help of a command, or of the whole program for `""`. Loads yargs on demand. */
+async function showHelp(topic: string, commands: readonly Command[]): Promise<number> {
+  const command = topic === "" ? undefined : findCommand(topic, commands);
+  const { commandHelp, programHelp } = await import("./help/help.ts");
+  writeOutput(await (command === undefined ? programHelp(commands) : commandHelp(command)));
+  return 0;
 }
 
 function helpCommand(error: UsageError): string {
@@ -87,14 +73,14 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Whether an error is a fault of runts, so that its stack helps. */
+/** Whether an error is a bug of runts, so that its stack helps. */
 function isInternal(error: unknown): boolean {
   if (error instanceof RuntsError) return false;
   if (!(error instanceof Error)) return true;
   return !(error instanceof SyscallError) && !isFileError(error);
 }
 
-/** A failed operation of node:fs: `EACCES: permission denied, open '/x'` needs no further words. */
+/** Whether a file operation failed: its message, as in `EACCES: permission denied, open '/x'`, says enough. */
 function isFileError(error: Error): boolean {
   return "syscall" in error && "code" in error;
 }

@@ -1,24 +1,24 @@
 import type { GlobalOptions } from "../container/context.ts";
 import { logCauses, logSteps } from "../debug/debug.ts";
-import type { ParsedArguments } from "./options/arguments.ts";
+import type { Invocation } from "./command.ts";
 
 /** Runs a command and logs each of its steps. */
 export async function debugged(
   command: string,
   { root, log }: GlobalOptions,
-  args: ParsedArguments,
+  { positionals, options }: Invocation,
   action: () => number | Promise<number>,
 ): Promise<number> {
   // For `mounts`, the id follows the subcommand.
-  const id = args.positionals[command === "mounts" ? 1 : 0] ?? "";
-  const what = `${command} ${id}`.trimEnd();
-  log.debug(`${what}: the containers' state is in ${root}`);
-  const profile = args.string("profile");
-  if (profile !== undefined) log.debug(`${what}: its steps are in the profile ${profile}`);
+  const id = positionals[command === "mounts" ? 1 : 0] ?? "";
+  const subject = `${command} ${id}`.trimEnd();
+  log.debug(`${subject}: the containers' state is in ${root}`);
+  const { profile } = options;
+  if (profile !== undefined) log.debug(`${subject}: its steps are in the profile ${profile}`);
   const end = logSteps(log, command);
   try {
     const code = await action();
-    log.debug(`${what}: exit code ${code}`);
+    log.debug(`${subject}: exit code ${code}`);
     return code;
   } catch (error) {
     logCauses(log, error);

@@ -1,21 +1,22 @@
 import { printable, printableJson } from "../../bindings/abi/printable.ts";
 import { writeSync } from "../../bindings/linux/files.ts";
+import type { ContainerState } from "../container/record/status.ts";
 import { errorCode, RuntsError } from "../errors.ts";
 
 const STDOUT = 1;
 const RETRY_MS = 5;
 
-/** A command's result as text, whose reader may sit at a terminal. */
+/** Writes a command's result as text. Its reader may be a terminal, so control characters are escaped. */
 export function writeOutput(text: string): void {
   writeAll(printable(text));
 }
 
-/** A command's result as JSON. */
+/** Writes a command's result as JSON. */
 export function writeJson(json: string): void {
   writeAll(`${printableJson(json)}\n`);
 }
 
-/** A caller must not take half of a result, or none, for success. */
+/** Writes all of a text or throws: a caller must not take half of a result, or none, for success. */
 function writeAll(text: string): void {
   let rest: Uint8Array = new TextEncoder().encode(text);
   while (rest.length > 0) {
@@ -28,8 +29,23 @@ function writeAll(text: string): void {
           cause: error,
         });
       }
-      // The caller handed over a non-blocking pipe, and it is full.
+      // The caller passed a non-blocking pipe, and it is full.
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS);
     }
   }
+}
+
+/** The properties in runc's order, in whatever order they were read. */
+export function stateForJson(state: ContainerState): object {
+  return {
+    ociVersion: state.ociVersion,
+    id: state.id,
+    pid: state.pid,
+    status: state.status,
+    bundle: state.bundle,
+    rootfs: state.rootfs,
+    created: state.created,
+    annotations: state.annotations,
+    owner: state.owner,
+  };
 }

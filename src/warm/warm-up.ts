@@ -1,7 +1,7 @@
 import { substituteKernel, trySyscall } from "../../bindings/ffi/syscall.ts";
 import { tapStubs } from "../../bindings/stub/client.ts";
 import { runCommandLine } from "../cli/command-line.ts";
-import { operations } from "../cli/operations.ts";
+import { commands as cliCommands } from "../cli/commands.ts";
 import { type UsualCommand, usersCommands, usualCommands } from "./commands.ts";
 import { USER, WarmHost } from "./warm-host.ts";
 
@@ -23,7 +23,7 @@ async function runOn(host: WarmHost, commands: readonly UsualCommand[]): Promise
   try {
     await host.keepFilters();
     for (const { argv, exitCode = 0, says } of commands) {
-      const code = await runCommandLine(argv, operations);
+      const code = await runCommandLine(argv, cliCommands);
       const said = host.takeErrors();
       const isUsual = code === exitCode && (says === undefined ? said === "" : says.test(said));
       if (!isUsual) throw new Error(`warm-up: ${argv.join(" ")}: exit code ${code}: ${said.trim()}`);

@@ -1,16 +1,41 @@
+import { createContainer } from "../../container/create.ts";
 import { prepareStateRoot } from "../../container/record/state-root.ts";
+import { defineCommand } from "../command.ts";
 import { createOptionsFrom } from "../options/create-options.ts";
-import type { RunCommand } from "../options/description.ts";
-import { profiled } from "./profiled.ts";
+import { createOptions, oneContainer } from "../options/shared-options.ts";
+import { profiled } from "../profiled.ts";
 
-export const run: RunCommand = (context, args, operations) => {
-  const options = createOptionsFrom(args);
-  prepareStateRoot(context);
-  const create = () => {
-    operations.create(context, options);
-    return 0;
-  };
-  const profile = args.string("profile");
-  if (profile === undefined) return create();
-  return profiled("create", profile, create);
-};
+export const createCommand = defineCommand({
+  name: "create",
+  summary: "create a container without starting its process",
+  positionals: oneContainer,
+  options: {
+    ...createOptions,
+    "no-subreaper": { type: "boolean", description: "accepted for compatibility, without effect" },
+  },
+  description: [
+    "Creates a container: its namespaces, its cgroup, its mounts, and an init process that waits for `start`. Runs the prestart, createRuntime " +
+      "and createContainer hooks. Standard input, output and error become those of the container's process.",
+  ],
+  examples: [
+    ["runts create --bundle /srv/web --pid-file /run/web.pid web", "as an engine does it"],
+    [
+      "runts create --bundle /srv/web --profile /tmp/trace.json web",
+      "write the time of each system call, for Perfetto",
+    ],
+    [
+      "runts create --bundle /srv/web --console-socket /run/console.sock web",
+      "send the master end of the terminal to the socket",
+    ],
+  ],
+  run(context, { positionals: [id], options }) {
+    const given = createOptionsFrom(id, options);
+    prepareStateRoot(context);
+    const create = () => {
+      createContainer(context, given);
+      return 0;
+    };
+    if (options.profile === undefined) return create();
+    return profiled("create", options.profile, create);
+  },
+});

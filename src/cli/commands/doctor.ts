@@ -1,19 +1,48 @@
-import { examine } from "../../doctor/container.ts";
-import { findingsText } from "../../doctor/finding.ts";
-import { inspectHost } from "../../doctor/host.ts";
-import { judgeHost } from "../../doctor/host-judgement.ts";
-import type { RunCommand } from "../options/description.ts";
+import { defineCommand } from "../command.ts";
 import { writeJson, writeOutput } from "../output.ts";
 
-/** Exit code 1 for what a container needs and does not have, so that scripts can ask. */
-export const run: RunCommand = (context, args) => {
-  const [id] = args.positionals;
-  const findings = id === undefined ? judgeHost(inspectHost()) : examine(context, id);
-  if (args.flag("json")) writeJson(JSON.stringify({ findings }, undefined, 2));
-  else writeOutput(findingsText(findings));
-  const bad = findings.filter(({ verdict }) => verdict === "bad").map(({ subject }) => subject);
-  if (bad.length === 0) return 0;
-  const what = id === undefined ? "this host is not fit for containers" : `${id} is not what its config says`;
-  context.log.error(`${what}: ${bad.join(", ")}`);
-  return 1;
-};
+export const doctorCommand = defineCommand({
+  name: "doctor",
+  summary: "check this host, or a container",
+  positionals: { usage: "[container-id]", min: 0, max: 1 },
+  options: { json: { type: "boolean", description: "print the findings as JSON" } },
+  usesState: ({ positionals }) => positionals.length > 0,
+  description: [
+    "Without an argument, shows what this host supports and what it lacks, each with the fix.",
+    "With a container's id, compares the container with its config: namespaces, cgroup and limits, device program, mounts, masked and read-only " +
+      "paths, device nodes, and the capabilities, user, filter, rlimits and labels of its init. A difference that a program in the container may " +
+      "have made itself is only a note.",
+  ],
+  examples: [
+    ["runts doctor", "check the host"],
+    ["runts doctor web", "check the container web"],
+    ["runts doctor --json web", "the same for a program"],
+  ],
+  exitStatus: [
+    ["0", "nothing is wrong, though something may be missing"],
+    ["1", "this host can't run containers, or the container differs from its config"],
+  ],
+  // Imports on demand: the modules load parts of Node, which takes some 4 ms.
+  async run(context, { positionals: [id], options }) {
+    const { findingsText } = await import("../../doctor/finding.ts");
+    const findings = id === undefined ? await hostFindings() : await containerFindings(id);
+    if (options.json) writeJson(JSON.stringify({ findings }, undefined, 2));
+    else writeOutput(findingsText(findings));
+    const bad = findings.filter(({ verdict }) => verdict === "bad").map(({ subject }) => subject);
+    if (bad.length === 0) return 0;
+    const problem = id === undefined ? "this host can't run containers" : `${id} differs from its config`;
+    context.log.error(`${problem}: ${bad.join(", ")}`);
+    return 1;
+
+    async function hostFindings() {
+      const { inspectHost } = await import("../../doctor/host.ts");
+      const { judgeHost } = await import("../../doctor/host-judgement.ts");
+      return judgeHost(inspectHost());
+    }
+
+    async function containerFindings(container: string) {
+      const { examine } = await import("../../doctor/container.ts");
+      return examine(context, container);
+    }
+  },
+});

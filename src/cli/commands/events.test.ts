@@ -1,8 +1,8 @@
 import { beforeEach, expect, it, vi } from "vitest";
 import type { ContainerEvent } from "../../container/events.ts";
-import { recordingOperations } from "../capture.test-support.ts";
-import { runCommandLine } from "../command-line.ts";
+import { parsed } from "../parsed.test-support.ts";
 import { forgetWritten, written } from "../written.test-support.ts";
+import { eventsCommand, parseInterval, printEvent } from "./events.ts";
 
 vi.mock("../../../bindings/linux/files.ts", async (original) => {
   const { capturingFiles } = await import("../written.test-support.ts");
@@ -16,25 +16,26 @@ it.each([
   [["--interval", "1m30s"], 90_000],
   [["-interval=100ms"], 100],
   [["--interval=1ns"], 1],
-  [["--stats"], undefined],
-  [["--stats", "--interval=1s"], undefined],
-] as const)("%j: reports every %s ms", async (argv, interval) => {
-  const { operations, calls } = recordingOperations();
-  expect(await runCommandLine(["events", ...argv, "box"], operations)).toBe(0);
-  expect(calls).toEqual([["events", "box", interval, expect.any(Function)]]);
+])("%j: reports every %s ms", (argv, interval) => {
+  const { options } = parsed(eventsCommand, ...argv, "box");
+  expect([parseInterval(options.interval), options.stats]).toEqual([interval, false]);
 });
 
-it.each(["0", "0s", "-1s"])("--interval %s is refused in runc's words", async (interval) => {
-  const { operations, calls } = recordingOperations();
-  expect(await runCommandLine(["events", "--interval", interval, "box"], operations)).toBe(1);
-  expect({ calls, err: written.err }).toEqual({
-    calls: [],
-    err: "runts: duration interval must be greater than 0\n",
-  });
+it("--stats: reports once", () => {
+  expect(parsed(eventsCommand, "--stats", "--interval=1s", "box").options.stats).toBe(true);
 });
 
-it("prints a line of JSON for each event, 64-bit integers in full", async () => {
-  const { operations } = recordingOperations();
+it.each(["0", "0s", "-1s"])("--interval %s is refused in runc's words", (interval) => {
+  expect(() => parseInterval(interval)).toThrow(/^duration interval must be greater than 0$/);
+});
+
+it.each(["5", ""])("--interval %j is no duration", (interval) => {
+  expect(() => parseInterval(interval)).toThrow(
+    `invalid value ${JSON.stringify(interval)} for flag -interval: parse error`,
+  );
+});
+
+it("prints a line of JSON for each event, 64-bit integers in full", () => {
   const stats: ContainerEvent = {
     type: "stats",
     id: "box",
@@ -49,11 +50,8 @@ it("prints a line of JSON for each event, 64-bit integers in full", async () => 
       network_interfaces: null,
     },
   };
-  const events: typeof operations.events = (_context, id, _interval, emit) => {
-    emit(stats);
-    emit({ type: "oom", id });
-  };
-  expect(await runCommandLine(["events", "box"], { ...operations, events })).toBe(0);
+  printEvent(stats);
+  printEvent({ type: "oom", id: "box" });
   expect(written.out).toBe(
     '{"type":"stats","id":"box","data":{"cpu":{},"cpuset":{},"memory":{"usage":{"limit":18446744073709551615,"failcnt":0}},' +
       '"pids":{"current":9007199254740993},"blkio":{},"hugetlb":{},"intel_rdt":{},"network_interfaces":null}}\n' +

@@ -2,38 +2,95 @@ import { statSync } from "../../../bindings/linux/file-status.ts";
 import { absolutePath, dirname } from "../../../bindings/linux/paths.ts";
 import type { GlobalOptions } from "../../container/context.ts";
 import { prepareStateRoot } from "../../container/record/state-root.ts";
-import { compareExplanations, differencesText } from "../../explain/compare.ts";
-import { type ExplainOptions, explainContainer } from "../../explain/explain.ts";
+import type { ExplainOptions } from "../../explain/explain.ts";
 import type { Explanation } from "../../explain/operation.ts";
-import { explanationText } from "../../explain/text.ts";
-import type { ParsedArguments } from "../options/arguments.ts";
+import { defineCommand } from "../command.ts";
 import { createOptionsFrom } from "../options/create-options.ts";
-import type { RunCommand } from "../options/description.ts";
+import type { OptionTable, OptionValues } from "../options/option.ts";
+import {
+  bundleOption,
+  configOption,
+  consoleSocketOption,
+  noNewKeyringOption,
+  noPivotOption,
+  pidFileOption,
+} from "../options/shared-options.ts";
 import { UsageError } from "../options/usage-error.ts";
 import { writeJson, writeOutput } from "../output.ts";
 
 const DEFAULT_ID = "example";
 
-export const run: RunCommand = async (context, args) => {
-  const json = args.flag("json");
-  const brief = args.flag("brief");
-  const explain = (options: ExplainOptions) =>
-    explainContainer(context, options, () => prepareStateRoot(context));
-  if (args.flag("diff")) {
-    const [one, other] = comparedConfigs(args);
-    const before = await explain(one);
-    const after = await explain(other);
-    const differences = compareExplanations(before, after);
-    const names = [args.positional(0), args.positional(1)] as const;
-    if (json) writeJson(asJson({ differences }));
-    else writeOutput(differencesText(differences, names, { brief }));
-    return exitCode(context, before.error ?? after.error);
-  }
-  const explanation = await explain(optionsFrom(args, args.positionals[0] ?? DEFAULT_ID));
-  if (json) writeJson(asJson(explanation));
-  else writeOutput(explanationText(explanation, { brief }));
-  return exitCode(context, explanation.error);
-};
+const options = {
+  bundle: bundleOption,
+  config: configOption,
+  json: { type: "boolean", description: "print JSON: one object per operation" },
+  brief: { type: "boolean", description: "print each step and its reason, without the system calls" },
+  diff: {
+    type: "boolean",
+    description: "print the differences between two bundles or config files, given as arguments",
+  },
+  as: {
+    type: "string",
+    description: "whose privileges create would have: root, or the caller of this command",
+    default: "root",
+  },
+  "console-socket": consoleSocketOption,
+  "pid-file": pidFileOption,
+  "no-pivot": noPivotOption,
+  "no-new-keyring": noNewKeyringOption,
+} as const satisfies OptionTable;
+
+type Values = OptionValues<typeof options>;
+
+export const explainCommand = defineCommand({
+  name: "explain",
+  summary: "print what create and start would do",
+  positionals: { usage: "[container-id]", min: 0, max: 2 },
+  options,
+  usesState: (args) => args.options.as === "caller",
+  description: [
+    "Prints every operation of create and start in order, by the steps of the specification's lifecycle: its purpose, its system calls, and " +
+      "the JSON pointer of the property that asks for it. It changes nothing and needs no privileges. A value that is known only at run time " +
+      "stands in angle brackets.",
+    "With `--diff` the two arguments are bundles or config files: - marks what only the first asks for, + what only the second asks for.",
+    "With the global option `--systemd-cgroup`, it also prints the request to systemd with each property of the unit. Without systemd it " +
+      "assumes one; it asks a running systemd only for that systemd's own cgroup.",
+  ],
+  examples: [
+    ["runts explain --bundle /srv/web", "all system calls"],
+    ["runts explain --brief --bundle /srv/web", "each step and its reason"],
+    ["runts explain --json --bundle /srv/web", "each operation as JSON"],
+    ["runts explain --diff old.json new.json", "the effect of a change of the config"],
+  ],
+  exitStatus: [
+    ["0", "create and start would do this"],
+    ["1", "create or start would fail after the last operation"],
+  ],
+  // Imports on demand: the modules load parts of Node, which takes some 4 ms.
+  async run(context, { positionals, options }) {
+    const { explainContainer } = await import("../../explain/explain.ts");
+    const { explanationText } = await import("../../explain/text.ts");
+    const { json, brief } = options;
+    const explain = (given: ExplainOptions) =>
+      explainContainer(context, given, () => prepareStateRoot(context));
+    if (options.diff) {
+      const { compareExplanations, differencesText } = await import("../../explain/compare.ts");
+      const [one, other] = positionals;
+      if (one === undefined || other === undefined)
+        throw new UsageError("--diff compares two bundles or config files", "explain");
+      const before = await explain(comparedConfig(one, options));
+      const after = await explain(comparedConfig(other, options));
+      const differences = compareExplanations(before, after);
+      if (json) writeJson(asJson({ differences }));
+      else writeOutput(differencesText(differences, [one, other], { brief }));
+      return exitCode(context, before.error ?? after.error);
+    }
+    const explanation = await explain(explainOptionsFrom(positionals[0] ?? DEFAULT_ID, options));
+    if (json) writeJson(asJson(explanation));
+    else writeOutput(explanationText(explanation, { brief }));
+    return exitCode(context, explanation.error);
+  },
+});
 
 function exitCode({ log }: GlobalOptions, error: Explanation["error"]): number {
   if (error === undefined) return 0;
@@ -45,23 +102,18 @@ function asJson(value: object): string {
   return JSON.stringify(value, undefined, 2);
 }
 
-function optionsFrom(args: ParsedArguments, id: string): ExplainOptions {
-  const as = args.string("as") ?? "root";
+function explainOptionsFrom(id: string, values: Values): ExplainOptions {
+  const as = values.as || options.as.default;
   if (as !== "root" && as !== "caller") throw new UsageError(`--as ${as}: must be root or caller`, "explain");
-  return { ...createOptionsFrom(args, id), as };
+  return { ...createOptionsFrom(id, values), as };
 }
 
-/** Each is a bundle, or a file that takes the place of a bundle's config.json. */
-function comparedConfigs(args: ParsedArguments): [ExplainOptions, ExplainOptions] {
-  if (args.positionals.length !== 2)
-    throw new UsageError("--diff compares two bundles or config files", "explain");
-  const options = (index: number): ExplainOptions => {
-    const path = absolutePath(args.positional(index));
-    const common = optionsFrom(args, DEFAULT_ID);
-    // What is not there is opened as a file, whose error says so.
-    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return { ...common, bundle: path };
-    const bundle = args.string("bundle") === undefined ? dirname(path) : common.bundle;
-    return { ...common, bundle, configFile: path };
-  };
-  return [options(0), options(1)];
+/** The path is a bundle, or a file that replaces a bundle's config.json. */
+function comparedConfig(given: string, values: Values): ExplainOptions {
+  const path = absolutePath(given);
+  const common = explainOptionsFrom(DEFAULT_ID, values);
+  // A path that does not exist is opened as a file, whose error says so.
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return { ...common, bundle: path };
+  const bundle = values.bundle === undefined ? dirname(path) : common.bundle;
+  return { ...common, bundle, configFile: path };
 }

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { sampleState } from "../capture.test-support.ts";
+import { sampleState } from "../sample-state.test-support.ts";
 import { formatJson, formatTable } from "./list.ts";
 
 it("prints the header alone for no container", () => {

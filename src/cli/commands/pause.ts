@@ -1,6 +1,16 @@
-import type { RunCommand } from "../options/description.ts";
+import { pauseContainer } from "../../container/pause.ts";
+import { defineCommand } from "../command.ts";
+import { oneContainer } from "../options/shared-options.ts";
 
-export const run: RunCommand = (context, args, operations) => {
-  operations.pause(context, args.positional(0));
-  return 0;
-};
+export const pauseCommand = defineCommand({
+  name: "pause",
+  summary: "suspend all processes of a container",
+  positionals: oneContainer,
+  options: {},
+  description: ["Suspends all processes of a container with the freezer of its cgroup."],
+  examples: [["runts pause web", "until `runts resume web`"]],
+  run(context, { positionals: [id] }) {
+    pauseContainer(context, id);
+    return 0;
+  },
+});

@@ -1,22 +1,41 @@
-import { spawnSync } from "node:child_process";
 import { wholeEnvironment } from "../../../bindings/linux/own-process.ts";
 import { findProgram } from "../../container/process/find-program.ts";
+import { listProcesses } from "../../container/ps.ts";
 import { RuntsError } from "../../errors.ts";
-import type { RunCommand } from "../options/description.ts";
+import { defineCommand } from "../command.ts";
 import { writeJson, writeOutput } from "../output.ts";
 
-export const run: RunCommand = (context, args, operations) => {
-  const format = args.string("format");
-  if (format !== "table" && format !== "json") throw new RuntsError("invalid format option");
-  const pids = operations.ps(context, args.positional(0));
-  const [, ...psArguments] = args.positionals;
-  if (format === "json") writeJson(JSON.stringify(pids));
-  else writeOutput(selectProcesses(runPs(psArguments.length > 0 ? psArguments : ["-ef"]), pids));
-  return 0;
-};
+export const psCommand = defineCommand({
+  name: "ps",
+  summary: "show the processes of a container",
+  positionals: { usage: "<container-id> [options of ps]", min: 1, max: Infinity, endOptions: true },
+  options: {
+    format: {
+      alias: "f",
+      type: "string",
+      description: "table, the output of ps, or json, a list of process ids",
+      default: "table",
+    },
+  },
+  description: ["Shows the processes in a container's cgroup. ps(1) prints them, with the given options."],
+  examples: [
+    ["runts ps web", "as ps -ef prints them"],
+    ["runts ps --format json web", "their ids"],
+    ["runts ps web -o pid,rss,args", "with other columns"],
+  ],
+  async run(context, { positionals: [id, ...psArguments], options: { format } }) {
+    if (format !== "table" && format !== "json") throw new RuntsError("invalid format option");
+    const pids = listProcesses(context, id);
+    if (format === "json") writeJson(JSON.stringify(pids));
+    else writeOutput(selectProcesses(await runPs(psArguments.length > 0 ? psArguments : ["-ef"]), pids));
+    return 0;
+  },
+});
 
-/** What ps(1) prints of all processes. It sees the caller's /proc, and so has the pids of the caller's pid namespace. */
-function runPs(args: readonly string[]): string {
+/** Returns what ps(1) prints for all processes. It reads the caller's /proc, and so prints pids of the caller's pid namespace. */
+async function runPs(args: readonly string[]): Promise<string> {
+  // Imported on demand: it takes some 4 ms to load.
+  const { spawnSync } = await import("node:child_process");
   const path = findProgram("ps");
   if (path === undefined)
     throw new RuntsError("cannot run ps: it is not installed", {
@@ -29,7 +48,7 @@ function runPs(args: readonly string[]): string {
     env: wholeEnvironment(),
     stdio: ["ignore", "pipe", "pipe"],
     maxBuffer: Number.POSITIVE_INFINITY,
-    // It hangs with any process that the kernel holds the memory map of.
+    // ps hangs on a process whose memory map the kernel has locked.
     timeout: 60_000,
   });
   if (error !== undefined) {
@@ -40,7 +59,7 @@ function runPs(args: readonly string[]): string {
   throw new RuntsError(`ps ${args.join(" ")}: ${end}: ${`${stderr}${stdout}`.trim()}`, { operation: "ps" });
 }
 
-/** The title line of a table of ps, and the lines of these processes. */
+/** Selects the title line and the lines of these processes from the output of ps. */
 export function selectProcesses(table: string, pids: readonly number[]): string {
   const [title = "", ...lines] = table.split("\n");
   const column = words(title).indexOf("PID");

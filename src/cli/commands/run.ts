@@ -1,24 +1,60 @@
+import type { RunOptions } from "../../container/context.ts";
 import { prepareStateRoot } from "../../container/record/state-root.ts";
+import { runContainer } from "../../container/run.ts";
+import { defineCommand } from "../command.ts";
 import { createOptionsFrom } from "../options/create-options.ts";
-import type { RunCommand } from "../options/description.ts";
+import type { OptionTable, OptionValues } from "../options/option.ts";
+import { createOptions, detachOption, noSubreaperOption, oneContainer } from "../options/shared-options.ts";
 import { UsageError } from "../options/usage-error.ts";
-import { profiled } from "./profiled.ts";
+import { profiled } from "../profiled.ts";
 
-export const run: RunCommand = (context, args, operations) => {
-  const seccompTrace = args.flag("seccomp-trace");
-  if (seccompTrace && args.flag("detach"))
+const options = {
+  ...createOptions,
+  detach: detachOption,
+  keep: { type: "boolean", description: "do not delete the container after its process has exited" },
+  "seccomp-trace": {
+    type: "boolean",
+    description: "report the system calls that the seccomp profile denied, after the process has exited",
+  },
+  "no-subreaper": noSubreaperOption,
+} as const satisfies OptionTable;
+
+export const runCommand = defineCommand({
+  name: "run",
+  summary: "create and start a container, and wait for it to exit",
+  positionals: oneContainer,
+  options,
+  description: [
+    "Creates and starts a container, forwards signals and the terminal to it, waits for it to exit and deletes it. With --detach it returns " +
+      "as soon as the process executes.",
+  ],
+  examples: [
+    ["runts run box", "the bundle in the current directory"],
+    ["runts run --seccomp-trace box", "and report what its seccomp profile denied, with a rule to add"],
+    ["runts run --bundle /srv/web --detach --pid-file /run/web.pid web", "in the background"],
+  ],
+  exitStatus: [
+    ["N", "exit code of the container's process"],
+    ["1", "the container was not created or not started"],
+  ],
+  run(context, args) {
+    const given = runOptionsFrom(args.positionals[0], args.options);
+    prepareStateRoot(context);
+    const run = () => runContainer(context, given);
+    const { profile } = args.options;
+    return profile === undefined ? run() : profiled("run", profile, run);
+  },
+});
+
+export function runOptionsFrom(id: string, values: OptionValues<typeof options>): RunOptions {
+  const seccompTrace = values["seccomp-trace"];
+  if (seccompTrace && values.detach)
     throw new UsageError("--seccomp-trace is for a container in the foreground, without --detach", "run");
-  const options = createOptionsFrom(args);
-  prepareStateRoot(context);
-  const start = () =>
-    operations.run(context, {
-      ...options,
-      detach: args.flag("detach"),
-      keep: args.flag("keep"),
-      noSubreaper: args.flag("no-subreaper"),
-      ...(seccompTrace && { seccompTrace }),
-    });
-  const profile = args.string("profile");
-  if (profile === undefined) return start();
-  return profiled("run", profile, start);
-};
+  return {
+    ...createOptionsFrom(id, values),
+    detach: values.detach,
+    keep: values.keep,
+    noSubreaper: values["no-subreaper"],
+    ...(seccompTrace && { seccompTrace }),
+  };
+}

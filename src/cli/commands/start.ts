@@ -1,6 +1,19 @@
-import type { RunCommand } from "../options/description.ts";
+import { startContainer } from "../../container/start.ts";
+import { defineCommand } from "../command.ts";
+import { oneContainer } from "../options/shared-options.ts";
 
-export const run: RunCommand = async (context, args, operations) => {
-  await operations.start(context, args.positional(0));
-  return 0;
-};
+export const startCommand = defineCommand({
+  name: "start",
+  summary: "start the process of a created container",
+  positionals: oneContainer,
+  options: {},
+  description: [
+    "Lets the init of a created container execute the container's process. The startContainer hooks run before it, the poststart hooks after it. " +
+      "If one of them fails, the container is destroyed and its poststop hooks run.",
+  ],
+  examples: [["runts start web", "after `runts create web`"]],
+  async run(context, { positionals: [id] }) {
+    await startContainer(context, id, { notify: "until ready" });
+    return 0;
+  },
+});

@@ -1,9 +1,20 @@
-import type { RunCommand } from "../options/description.ts";
-import { writeJson } from "../output.ts";
-import { stateForJson } from "../state-json.ts";
+import { readContainerState } from "../../container/record/status.ts";
+import { defineCommand } from "../command.ts";
+import { oneContainer } from "../options/shared-options.ts";
+import { stateForJson, writeJson } from "../output.ts";
 
-export const run: RunCommand = (context, args, operations) => {
-  const state = operations.state(context, args.positional(0));
-  writeJson(JSON.stringify(stateForJson(state), undefined, 2));
-  return 0;
-};
+export const stateCommand = defineCommand({
+  name: "state",
+  summary: "print the state of a container as JSON",
+  positionals: oneContainer,
+  options: {},
+  description: [
+    "Prints the state of a container: the properties of the specification's runtime.md, and those that runc adds.",
+  ],
+  examples: [["runts state web", "as JSON: status, process id, bundle, annotations"]],
+  run(context, { positionals: [id] }) {
+    const state = readContainerState(context, id);
+    writeJson(JSON.stringify(stateForJson(state), undefined, 2));
+    return 0;
+  },
+});

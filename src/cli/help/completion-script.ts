@@ -1,30 +1,33 @@
 import { SIGHUP, SIGSYS, signalName } from "../../../bindings/abi/signal.ts";
-import type { CommandDescription, CommandTable } from "../options/description.ts";
-import type { OptionDescription } from "../options/option.ts";
+import type { CommandDescription } from "../command.ts";
+import { globalOptions } from "../options/global-options.ts";
+import type { Option, OptionTable } from "../options/option.ts";
 
 export const SHELLS = ["bash", "zsh", "fish"] as const;
 
 export type Shell = (typeof SHELLS)[number];
 
-/** A script for the shell, from the table of commands. */
-export function completionScript(shell: Shell, table: CommandTable): string {
-  return { bash: bashScript, zsh: zshScript, fish: fishScript }[shell](table);
+type Commands = readonly CommandDescription[];
+
+/** A completion script for the shell, from the commands' tables. */
+export function completionScript(shell: Shell, commands: Commands): string {
+  return { bash: bashScript, zsh: zshScript, fish: fishScript }[shell](commands);
 }
 
-/** Options whose value is a path: the shell completes those. */
+/** Options whose value is a path: the shell completes it. */
 const FILE_OPTION =
   /^(bundle|config|criu|log|root|file|process|resources|pid-file|.*-socket|.*-path|profile)$/;
 
-function takesFile({ name, type }: OptionDescription): boolean {
+function takesFile(name: string, { type }: Option): boolean {
   return type !== "boolean" && FILE_OPTION.test(name);
 }
 
-/** Places of arguments whose words only the shell or the runtime can tell. */
+/** Stand for words that only the shell or the runtime knows. */
 const FILES = "@files";
 const IDS = "@ids";
 
-/** What may stand at each place behind the command, by its usage: words, FILES, IDS, or nothing for what can't be told. */
-function placesOf({ positionals }: CommandDescription, { commands }: CommandTable): string[] {
+/** The completions of each argument, taken from the command's usage: words, FILES, IDS, or "" for none. */
+function placesOf({ positionals }: CommandDescription, commands: Commands): string[] {
   const places = positionals.usage.match(/<[^>]+>|\[[^\]]+\]+|\S+/g) ?? [];
   return places.map((place) => {
     switch (place.replace(/^[<[](.*)[\]>]$/, "$1")) {
@@ -42,41 +45,40 @@ function placesOf({ positionals }: CommandDescription, { commands }: CommandTabl
   });
 }
 
-function optionWords(options: readonly OptionDescription[]): string[] {
-  return options.map(({ name }) => `--${name}`);
+function optionWords(options: OptionTable): string[] {
+  return Object.keys(options).map((name) => `--${name}`);
 }
 
-/** Options that are followed by a word of their own. */
-function valueOptions(options: readonly OptionDescription[]): string[] {
-  return options
-    .filter(({ type }) => type !== "boolean")
-    .flatMap(({ name, alias }) => [`--${name}`, ...(alias === undefined ? [] : [`-${alias}`])]);
+/** Options that take the next word as their value. */
+function valueOptions(options: OptionTable, accept = takesValue): string[] {
+  return Object.entries(options)
+    .filter(([name, option]) => accept(name, option))
+    .flatMap(([name, { alias }]) => [`--${name}`, ...(alias === undefined ? [] : [`-${alias}`])]);
 }
 
-function fileOptions(options: readonly OptionDescription[]): string[] {
-  return valueOptions(options.filter(takesFile));
+function takesValue(_name: string, { type }: Option): boolean {
+  return type !== "boolean";
 }
 
-/** Those without the real-time signals. */
+/** All but the real-time signals. */
 const signals = Array.from({ length: SIGSYS }, (_, index) => signalName(SIGHUP + index));
 
-/** One function: which word is the command, then what may stand at the place of the cursor. */
-function bashScript(table: CommandTable): string {
-  const { commands, globalOptions } = table;
+/** One function: it finds the command among the words, then completes the word at the cursor. */
+function bashScript(commands: Commands): string {
   const cases = commands.map(
     ({ name, options }) =>
       `    ${name}) options="${optionWords(options).join(" ")}"; values="${valueOptions(options).join(" ")}"; ` +
-      `files="${fileOptions(options).join(" ")}" ;;`,
+      `files="${valueOptions(options, takesFile).join(" ")}" ;;`,
   );
   const places = commands.flatMap((command) =>
-    placesOf(command, table).flatMap((words, place) =>
+    placesOf(command, commands).flatMap((words, place) =>
       words === "" ? [] : [`    ${command.name}:${place}) offers="${words}" ;;`],
     ),
   );
   return `# bash completion for runts
 _runts() {
   local word="" command="" root="" i n=-1 place=0 skip=0 words=()
-  # bash has words end at the = of --option=value and at the : of uid:gid; zsh has not.
+  # bash splits words at the = of --option=value and at the : of uid:gid; zsh does not.
   for ((i = 0; i <= COMP_CWORD; i++)); do
     if [[ $n -lt 0 || \${COMP_WORDS[i]} != [=:]* && $word != *[=:] ]]; then n=$((n + 1)); words[n]=""; fi
     word=\${COMP_WORDS[i]}
@@ -86,7 +88,7 @@ _runts() {
   if [[ $cur == --*=* ]]; then prev=\${cur%%=*}; cur=\${cur#*=}; fi
   local options="${optionWords(globalOptions).join(" ")}"
   local values="${valueOptions(globalOptions).join(" ")}"
-  local files="${fileOptions(globalOptions).join(" ")}"
+  local files="${valueOptions(globalOptions, takesFile).join(" ")}"
   local offers="${commands.map(({ name }) => name).join(" ")}"
   COMPREPLY=()
   for ((i = 1; i < n; i++)); do
@@ -114,7 +116,7 @@ ${places.join("\n")}
     esac
   fi
   if [[ $offers == ${FILES} ]]; then
-    # bash by itself knows best about directories, blanks and quotes.
+    # bash's own completion handles directories, blanks and quotes.
     compopt -o default 2>/dev/null && return
     local IFS=$'\\n'
     COMPREPLY=($(compgen -f -- "$cur"))
@@ -127,42 +129,43 @@ complete -F _runts runts
 `;
 }
 
-/** zsh runs bash's function: the table is the same, and its descriptions are in the help. */
-function zshScript(table: CommandTable): string {
+/** zsh runs the function for bash. It offers no descriptions: the help has them. */
+function zshScript(commands: Commands): string {
   return `#compdef runts
 autoload -U +X bashcompinit && bashcompinit
-${bashScript(table)}
-# Loaded as a function of the completion system: this is its first call.
+${bashScript(commands)}
+# When the completion system autoloads this file as a function, this is its first call.
 [[ $funcstack[1] != _runts ]] || _bash_complete -F _runts
 `;
 }
 
-function fishScript(table: CommandTable): string {
-  const { commands, globalOptions } = table;
+function fishScript(commands: Commands): string {
   const quote = (text: string) => `'${text.replace(/[\\']/g, "\\$&")}'`;
-  const option = (condition: string, described: OptionDescription): string => {
-    const { name, alias, type, description } = described;
+  const offerOption = (condition: string, name: string, option: Option): string => {
+    const { alias, type, description } = option;
     const short = alias === undefined ? "" : ` -s ${alias}`;
-    const value = type === "boolean" ? "" : takesFile(described) ? " -r -F" : " -x";
+    const value = type === "boolean" ? "" : takesFile(name, option) ? " -r -F" : " -x";
     return `complete -c runts -n ${quote(condition)} -l ${name}${short}${value} -d ${quote(description)}`;
   };
-  // Not __fish_use_subcommand, which takes the value of a global option for one.
+  // Not __fish_use_subcommand, which takes the value of a global option for a command.
   const outside = `not __fish_seen_subcommand_from ${commands.map(({ name }) => name).join(" ")}`;
   const lines = commands.flatMap((command) => {
     const { name, summary, options } = command;
     const inside = `__fish_seen_subcommand_from ${name}`;
-    const places = placesOf(command, table).filter((words) => words !== "");
+    const places = placesOf(command, commands).filter((words) => words !== "");
     const offer = (words: string): string =>
       words === FILES ? "-F" : `-a ${quote(words === IDS ? "(runts list --quiet 2>/dev/null)" : words)}`;
     return [
       `complete -c runts -n ${quote(outside)} -a ${name} -d ${quote(summary)}`,
-      ...options.map((each) => option(inside, each)),
+      ...Object.entries(options).map(([each, option]) => offerOption(inside, each, option)),
       ...places.map((words) => `complete -c runts -n ${quote(inside)} ${offer(words)}`),
     ];
   });
   return `# fish completion for runts
 complete -c runts -f
-${globalOptions.map((each) => option(outside, each)).join("\n")}
+${Object.entries(globalOptions)
+  .map(([each, option]) => offerOption(outside, each, option))
+  .join("\n")}
 ${lines.join("\n")}
 `;
 }

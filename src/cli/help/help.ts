@@ -1,52 +1,46 @@
 import yargs, { type Argv } from "yargs";
-import { commands } from "../commands.ts";
-import type { CommandDescription } from "../options/description.ts";
+import type { CommandDescription, Manual } from "../command.ts";
 import { globalOptions } from "../options/global-options.ts";
-import type { OptionDescription } from "../options/option.ts";
-import { type ManualEntry, manual, programManual } from "./manual.ts";
+import type { OptionTable } from "../options/option.ts";
+import { programManual } from "./program.ts";
 
 const WIDTH = 100;
 
-/** The help of one command, or of the whole program. yargs lays it out; it is loaded for nothing else. */
-export async function helpText(command: CommandDescription | undefined): Promise<string> {
-  const parser = yargs([]).scriptName("runts").detectLocale(false).help(false).version(false).wrap(WIDTH);
-  const described = command === undefined ? describeProgram(parser) : describeCommand(parser, command);
-  return `${(await described.getHelp()).trimEnd()}\n`;
-}
-
-function describeProgram(parser: Argv): Argv {
-  const usage = parser
+/** The help of the whole program. */
+export function programHelp(commands: readonly CommandDescription[]): Promise<string> {
+  const parser = newParser()
     .usage("runts [global options] <command> [options] [arguments]\n\nAn OCI container runtime.")
     .epilogue(
       "`runts <command> --help` shows the options of a command, `runts man <command>` its manual page.",
     );
-  for (const command of commands) {
-    usage.command(`${command.name} ${command.positionals.usage}`.trimEnd(), command.summary);
-  }
-  return describeOptions(describeExamples(usage, programManual), globalOptions);
+  for (const { name, positionals, summary } of commands)
+    parser.command(`${name} ${positionals.usage}`.trimEnd(), summary);
+  return layOut(parser, programManual, globalOptions);
 }
 
-function describeCommand(parser: Argv, command: CommandDescription): Argv {
-  const { name, summary, positionals } = command;
-  const usage = parser.usage(
-    `runts ${name} [options] ${positionals.usage}`.trimEnd().concat(`\n\n${summary}`),
+/** The help of one command. */
+export function commandHelp(command: CommandDescription): Promise<string> {
+  const { name, summary, positionals, options } = command;
+  const parser = newParser().usage(
+    `${`runts ${name} [options] ${positionals.usage}`.trimEnd()}\n\n${summary}`,
   );
-  return describeOptions(describeExamples(usage, manual[name]), command.options);
+  return layOut(parser, command, options);
 }
 
-function describeExamples(parser: Argv, entry: ManualEntry | undefined): Argv {
-  for (const [line, meaning] of entry?.examples ?? []) parser.example(line, meaning);
-  return parser;
+/** yargs lays out the help; it does not parse. */
+function newParser(): Argv {
+  return yargs([]).scriptName("runts").detectLocale(false).help(false).version(false).wrap(WIDTH);
 }
 
-function describeOptions(parser: Argv, options: readonly OptionDescription[]): Argv {
-  for (const option of options) {
-    parser.option(option.name, {
+async function layOut(parser: Argv, { examples }: Manual, options: OptionTable): Promise<string> {
+  for (const [line, meaning] of examples) parser.example(line, meaning);
+  for (const [name, option] of Object.entries(options)) {
+    parser.option(name, {
       type: option.type === "list" ? "array" : option.type,
       description: option.description,
       ...(option.alias !== undefined && { alias: option.alias }),
       ...(option.default !== undefined && { default: option.default }),
     });
   }
-  return parser;
+  return `${(await parser.getHelp()).trimEnd()}\n`;
 }

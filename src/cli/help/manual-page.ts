@@ -1,16 +1,12 @@
 import { version } from "../../version.ts";
-import type { CommandDescription, CommandTable } from "../options/description.ts";
-import type { OptionDescription } from "../options/option.ts";
-import { type ManualEntry, manual, programManual } from "./manual.ts";
+import type { CommandDescription, Manual } from "../command.ts";
+import { globalOptions } from "../options/global-options.ts";
+import type { OptionTable } from "../options/option.ts";
+import { programManual } from "./program.ts";
 
-/** A page in the man macros, which troff and mandoc read: of one command, or of the whole program. man(7) */
-export function manualPage(command: CommandDescription | undefined, table: CommandTable): string {
-  const lines = command === undefined ? programPage(table) : commandPage(command);
-  return `${lines.join("\n")}\n`;
-}
-
-function programPage({ commands, globalOptions }: CommandTable): string[] {
-  return [
+/** The manual page of the whole program, in the man macros, which troff and mandoc read. man(7) */
+export function programPage(commands: readonly CommandDescription[]): string {
+  return textOf([
     ...heading("runts", "OCI container runtime"),
     ...section("SYNOPSIS", [
       `${bold("runts")} [${italic("global options")}] ${italic("command")} [${italic("options")}] [${italic("arguments")}]`,
@@ -25,20 +21,26 @@ function programPage({ commands, globalOptions }: CommandTable): string[] {
     ...programManual.files.flatMap(([path, meaning]) => [".TP", italic(path), roff(meaning)]),
     ...examples(programManual),
     ...section("SEE ALSO", ["runc(8), crun(1), podman(1), cgroups(7), namespaces(7), user_namespaces(7)"]),
-  ];
+  ]);
 }
 
-function commandPage({ name, summary, positionals, options }: CommandDescription): string[] {
-  const entry = manual[name];
-  return [
+/** The manual page of one command. */
+export function manualPage(command: CommandDescription): string {
+  const { name, summary, positionals, options } = command;
+  return textOf([
     ...heading(`runts-${name}`, summary),
     ...section("SYNOPSIS", [`${bold(`runts ${name}`)} [${italic("options")}] ${roff(positionals.usage)}`]),
-    ...(entry === undefined ? [] : described(entry)),
+    ...described(command),
     ".SH OPTIONS",
     ...optionList(options),
-    ...(entry === undefined ? [] : [...exitStatus(entry), ...examples(entry)]),
+    ...exitStatus(command),
+    ...examples(command),
     ...section("SEE ALSO", ["runts(8)"]),
-  ];
+  ]);
+}
+
+function textOf(lines: readonly string[]): string {
+  return `${lines.join("\n")}\n`;
 }
 
 function heading(name: string, summary: string): string[] {
@@ -52,13 +54,13 @@ function section(title: string, lines: readonly string[]): string[] {
   return [`.SH ${title}`, ...lines];
 }
 
-function described({ description }: ManualEntry): string[] {
+function described({ description }: Manual): string[] {
   return [".SH DESCRIPTION", ...description.flatMap((text) => [".PP", roff(text)]).slice(1)];
 }
 
-function optionList(options: readonly OptionDescription[]): string[] {
-  return options.flatMap((option) => {
-    const { name, alias, type, description } = option;
+function optionList(options: OptionTable): string[] {
+  return Object.entries(options).flatMap(([name, option]) => {
+    const { alias, type, description } = option;
     const names = [...(alias === undefined ? [] : [`-${alias}`]), `--${name}`].map(bold).join(", ");
     const value = type === "boolean" ? "" : ` ${italic(type === "number" ? "number" : "value")}`;
     const standard = option.default === undefined ? "" : ` (${option.default} by default)`;
@@ -66,12 +68,12 @@ function optionList(options: readonly OptionDescription[]): string[] {
   });
 }
 
-function exitStatus({ exitStatus: codes = [] }: ManualEntry): string[] {
+function exitStatus({ exitStatus: codes = [] }: Manual): string[] {
   if (codes.length === 0) return [];
   return [".SH EXIT STATUS", ...codes.flatMap(([code, meaning]) => [".TP", bold(code), roff(meaning)])];
 }
 
-function examples(entry: ManualEntry): string[] {
+function examples(entry: Manual): string[] {
   return [".SH EXAMPLES", ...entry.examples.flatMap(([line, meaning]) => [".TP", bold(line), roff(meaning)])];
 }
 
@@ -83,7 +85,7 @@ function italic(text: string): string {
   return `\\fI${roff(text)}\\fR`;
 }
 
-/** A backslash, a quote or dash that is meant as typed, and a control character at the start of a line. groff_char(7) */
+/** Escapes backslashes, quotes and dashes to be printed as typed, and a dot at the start of a line. groff_char(7) */
 function roff(text: string): string {
   return text
     .replace(/\\/g, "\\e")

@@ -1,10 +1,13 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, expectTypeOf, it } from "vitest";
+import { execCommand } from "../commands/exec.ts";
 import { commands } from "../commands.ts";
+import { parsed } from "../parsed.test-support.ts";
 import { checkPositionals, parseArguments } from "./arguments.ts";
 import { globalOptions } from "./global-options.ts";
+import type { Option, Positionals } from "./option.ts";
+import { createOptions } from "./shared-options.ts";
 
-const create = commands.find(({ name }) => name === "create")?.options ?? [];
-const parse = (...argv: string[]) => parseArguments(argv, { options: create, command: "create" });
+const parse = (...argv: string[]) => parseArguments(argv, { options: createOptions, command: "create" });
 
 describe("parseArguments", () => {
   it.each([
@@ -20,7 +23,7 @@ describe("parseArguments", () => {
     [["--bundle", "/b", "--", "id"]],
   ])("accepts %j", (argv) => {
     const args = parse(...argv);
-    expect(args.string("bundle")).toBe("/b");
+    expect(args.options.bundle).toBe("/b");
     expect(args.positionals).toEqual(["id"]);
   });
 
@@ -34,17 +37,17 @@ describe("parseArguments", () => {
     ["-no-pivot=0", false],
     ["--no-pivot=F", false],
   ])("reads %s as %s", (token, expected) => {
-    expect(parse(token, "id").flag("no-pivot")).toBe(expected);
+    expect(parse(token, "id").options["no-pivot"]).toBe(expected);
   });
 
   it("takes any token as the value of an option", () => {
-    expect(parse("--bundle", "--odd", "id").string("bundle")).toBe("--odd");
-    expect(parse("--bundle", "a=b", "id").string("bundle")).toBe("a=b");
-    expect(parse("--bundle=a=b", "id").string("bundle")).toBe("a=b");
+    expect(parse("--bundle", "--odd", "id").options.bundle).toBe("--odd");
+    expect(parse("--bundle", "a=b", "id").options.bundle).toBe("a=b");
+    expect(parse("--bundle=a=b", "id").options.bundle).toBe("a=b");
   });
 
   it("takes an empty value for an absent one", () => {
-    expect(parse("--bundle=", "id").string("bundle")).toBeUndefined();
+    expect(parse("--bundle=", "id").options.bundle).toBeUndefined();
   });
 
   it("keeps arguments as text: numbers, a lone dash, what follows --", () => {
@@ -69,21 +72,18 @@ describe("parseArguments", () => {
 
   it("ends the global options at the command", () => {
     const args = parseArguments(["--root", "/r", "state", "--root", "id"], { options: globalOptions });
-    expect(args.string("root")).toBe("/r");
+    expect(args.options.root).toBe("/r");
     expect(args.positionals).toEqual(["state", "--root", "id"]);
   });
 });
 
 describe("exec", () => {
-  const exec = commands.find(({ name }) => name === "exec");
-  const parseExec = (...argv: string[]) =>
-    parseArguments(argv, { options: exec?.options ?? [], command: "exec", endOptions: true });
+  const parseExec = (...argv: string[]) => parsed(execCommand, ...argv);
 
   it("takes what follows the id as the command, options and -- included", () => {
     const args = parseExec("--tty", "id", "sh", "-c", "x", "--user", "1", "--", "-d");
     expect(args.positionals).toEqual(["id", "sh", "-c", "x", "--user", "1", "--", "-d"]);
-    expect(args.flag("tty")).toBe(true);
-    expect([args.flag("detach"), args.string("user")]).toEqual([false, undefined]);
+    expect(args.options).toMatchObject({ tty: true, detach: false, user: undefined });
   });
 
   it("ends its options at --, which is no argument", () => {
@@ -92,8 +92,8 @@ describe("exec", () => {
 
   it("collects the values of a list in order, by name and alias", () => {
     const args = parseExec("--env", "A=1", "-e", "B=2", "-env=C=3", "--env=", "id");
-    expect(args.list("env")).toEqual(["A=1", "B=2", "C=3", ""]);
-    expect(args.list("cap")).toEqual([]);
+    expect(args.options.env).toEqual(["A=1", "B=2", "C=3", ""]);
+    expect(args.options.cap).toEqual([]);
   });
 
   it("refuses a list without a value, and unknown options before the id", () => {
@@ -102,33 +102,71 @@ describe("exec", () => {
   });
 });
 
-describe("every option of the table", () => {
+describe("each option of the program", () => {
   const levels = [{ name: "runts", options: globalOptions }, ...commands];
-  const rows = levels.flatMap(({ name, options }) =>
-    options.flatMap((option) =>
-      [option.name, ...(option.alias === undefined ? [] : [option.alias])].map((given) => ({
-        name,
-        option,
-        given,
-        options,
-      })),
+  const rows = levels.flatMap(({ name: level, options }) =>
+    Object.entries<Option>(options).flatMap(([name, { alias, type }]) =>
+      [name, ...(alias === undefined ? [] : [alias])].map((given) => ({ level, name, type, given, options })),
     ),
   );
 
-  it.each(rows)("$name --$given", ({ option, given, options }) => {
-    const value = { string: "text", number: "3", boolean: "true", list: "entry" }[option.type];
-    for (const argv of [[`--${given}=${value}`], [`-${given}=${value}`]]) {
-      const args = parseArguments(argv, { options, command: "any" });
-      if (option.type === "string") expect(args.string(option.name)).toBe("text");
-      if (option.type === "list") expect(args.list(option.name)).toEqual(["entry"]);
-      if (option.type === "number") expect(args.number(option.name)).toBe(3);
-      if (option.type === "boolean") expect(args.flag(option.name)).toBe(true);
+  it.each(rows)("$level --$given", ({ name, type, given, options }) => {
+    const [text, value] = (
+      {
+        string: ["text", "text"],
+        number: ["3", 3],
+        boolean: ["true", true],
+        list: ["entry", ["entry"]],
+      } as const
+    )[type];
+    for (const argv of [[`--${given}=${text}`], [`-${given}=${text}`]]) {
+      const { options: values } = parseArguments(argv, { options, command: "any" });
+      expect(values).toHaveProperty([name], value);
     }
   });
 
   it.each(levels)("$name has each name once", ({ options }) => {
-    const names = options.flatMap(({ name, alias }) => (alias === undefined ? [name] : [name, alias]));
+    const names = Object.entries<Option>(options).flatMap(([name, { alias }]) =>
+      alias === undefined ? [name] : [name, alias],
+    );
     expect(new Set(names).size).toBe(names.length);
+  });
+});
+
+describe("values", () => {
+  const options = {
+    text: { type: "string", description: "" },
+    preset: { type: "string", description: "", default: "preset" },
+    count: { type: "number", description: "", default: "0" },
+    flag: { type: "boolean", description: "" },
+    switch: { type: "boolean", tristate: true, description: "" },
+    many: { type: "list", description: "" },
+  } as const;
+  const valuesOf = (...argv: string[]) => parseArguments(argv, { options, command: "any" }).options;
+
+  it("absent options: undefined, the default, false or an empty list", () => {
+    const absent = { text: undefined, preset: "preset", count: 0, flag: false, switch: undefined, many: [] };
+    expect(valuesOf()).toEqual(absent);
+  });
+
+  it("a boolean with three states tells =false from absence", () => {
+    expect([valuesOf("--switch").switch, valuesOf("--switch=false").switch]).toEqual([true, false]);
+  });
+
+  it("an empty text replaces a default", () => {
+    expect(valuesOf("--preset=").preset).toBe("");
+  });
+
+  it("each has the type of its description, and no other name is one", () => {
+    const values = valuesOf();
+    expectTypeOf(values.text).toEqualTypeOf<string | undefined>();
+    expectTypeOf(values.preset).toEqualTypeOf<string>();
+    expectTypeOf(values.count).toEqualTypeOf<number>();
+    expectTypeOf(values.flag).toEqualTypeOf<boolean>();
+    expectTypeOf(values.switch).toEqualTypeOf<boolean | undefined>();
+    expectTypeOf(values.many).toEqualTypeOf<readonly string[]>();
+    // @ts-expect-error: a misspelt name
+    expect(values.flags).toBeUndefined();
   });
 });
 
@@ -139,7 +177,8 @@ describe("checkPositionals", () => {
     [0, 0, 1, '"x" requires exactly 0 arguments'],
     [1, 2, 0, '"x" requires a minimum of 1 argument'],
     [1, 2, 3, '"x" requires a maximum of 2 arguments'],
-  ])("from %i to %i, given %i", (min, max, given, message) => {
-    expect(() => checkPositionals("x", { usage: "", min, max }, given)).toThrow(message);
+  ] as const)("from %i to %i, given %i", (min, max, given, message) => {
+    const positionals: Positionals = { usage: "", min, max };
+    expect(() => checkPositionals("x", positionals, Array(given).fill("a"))).toThrow(message);
   });
 });

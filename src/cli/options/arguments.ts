@@ -1,77 +1,45 @@
-import type { OptionDescription, Positionals } from "./option.ts";
+import type {
+  Option,
+  OptionTable,
+  OptionValue,
+  OptionValues,
+  Positionals,
+  PositionalValues,
+} from "./option.ts";
+import { helpOption } from "./shared-options.ts";
 import { UsageError } from "./usage-error.ts";
 
-/**
- * The options and arguments of one level of the command line, in the syntax of Go's flag package, which engines use: one or two
- * dashes, `--name=value` or `--name value` (whatever the value looks like), booleans as `--name` or `--name=false`, `--` as the
- * end of options.
- *
- * Not yargs-parser: it has neither one-dash names, nor unknown options as errors, nor values that begin with a dash, so every
- * token would be resolved against the table before it anyway; and loading it costs 2 ms of 8 in the compiled program (5 by its
- * Node entry), this file 0.3.
- */
-export class ParsedArguments {
-  readonly positionals: readonly string[];
-  readonly #values: ReadonlyMap<string, string>;
-  readonly #lists: ReadonlyMap<string, readonly string[]>;
-
-  constructor(
-    values: ReadonlyMap<string, string>,
-    lists: ReadonlyMap<string, readonly string[]>,
-    positionals: readonly string[],
-  ) {
-    this.#values = values;
-    this.#lists = lists;
-    this.positionals = positionals;
-  }
-
-  /** The argument at an index that the command's description guarantees to be there. */
-  positional(index: number): string {
-    const value = this.positionals[index];
-    if (value === undefined) throw new Error(`argument ${index} is not in the command's description`);
-    return value;
-  }
-
-  /** Empty counts as absent, as for runc. */
-  string(name: string): string | undefined {
-    return this.#values.get(name) || undefined;
-  }
-
-  /** Every value of an option that may be given several times, in order. */
-  list(name: string): readonly string[] {
-    return this.#lists.get(name) ?? [];
-  }
-
-  flag(name: string): boolean {
-    return this.givenFlag(name) === true;
-  }
-
-  /** Of an option that can also switch off what is on without it: undefined if it is absent. */
-  givenFlag(name: string): boolean | undefined {
-    const value = this.#values.get(name);
-    return value === undefined ? undefined : value === "true";
-  }
-
-  number(name: string): number {
-    return Number(this.#values.get(name) ?? 0);
-  }
-}
-
-export interface ParseRules {
-  readonly options: readonly OptionDescription[];
+export interface ParseRules<Table extends OptionTable> {
+  readonly options: Table;
   /** The command that the arguments belong to; absent for the global options, which end at the command's name. */
   readonly command?: string;
   /** The first argument ends the options, as it does for the global ones. */
   readonly endOptions?: boolean;
 }
 
-export function parseArguments(argv: readonly string[], rules: ParseRules): ParsedArguments {
-  const values = new Map<string, string>();
+export interface ParsedArguments<Table extends OptionTable> {
+  readonly positionals: readonly string[];
+  readonly options: OptionValues<Table>;
+  /** Whether `--help` or `-h` was given: each level has it. */
+  readonly help: boolean;
+}
+
+/**
+ * Parses one level of the command line, in the syntax of Go's flag package, which engines use: one or two dashes, `--name=value` or
+ * `--name value` (whatever the value looks like), booleans as `--name` or `--name=false`, `--` as the end of options.
+ *
+ * Not yargs-parser: it has neither one-dash names, nor unknown options as errors, nor values that begin with a dash, so every
+ * token would have to be looked up in the table first anyway; and it takes 2 ms of 8 to load in the compiled program (5 by its
+ * Node entry), this file 0.3.
+ */
+export function parseArguments<const Table extends OptionTable>(
+  argv: readonly string[],
+  rules: ParseRules<Table>,
+): ParsedArguments<Table> {
+  const known: OptionTable = { ...rules.options, help: helpOption };
+  const texts = new Map<string, string>();
   const lists = new Map<string, string[]>();
   const positionals: string[] = [];
-  for (const option of rules.options) {
-    if (option.default !== undefined) values.set(option.name, option.default);
-  }
   for (let index = 0; index < argv.length; index++) {
     const token = argv[index] ?? "";
     if (token === "--") {
@@ -84,21 +52,51 @@ export function parseArguments(argv: readonly string[], rules: ParseRules): Pars
       positionals.push(...argv.slice(index + 1));
       break;
     }
-    const { name, value } = splitOption(token);
-    const option = findOption(rules, name);
+    const { given, value } = splitOption(token);
+    const [name, option] = findOption(known, given, rules.command);
     if (option.type === "boolean") {
-      values.set(option.name, parseBoolean(value ?? "true", option.name, rules));
+      texts.set(name, parseBoolean(value ?? "true", name, rules.command));
       continue;
     }
-    const given = value ?? argv[++index];
-    if (given === undefined) throw new UsageError(`flag needs an argument: -${name}`, rules.command);
+    const text = value ?? argv[++index];
+    if (text === undefined) throw new UsageError(`flag needs an argument: -${given}`, rules.command);
     if (option.type === "list") {
-      lists.set(option.name, [...(lists.get(option.name) ?? []), given]);
+      lists.set(name, [...(lists.get(name) ?? []), text]);
       continue;
     }
-    values.set(option.name, option.type === "number" ? parseNumber(given, option.name, rules) : given);
+    texts.set(name, option.type === "number" ? parseNumber(text, name, rules.command) : text);
   }
-  return new ParsedArguments(values, lists, positionals);
+  const values: Record<string, OptionValue<Option>> = {};
+  for (const [name, option] of Object.entries(rules.options))
+    values[name] = optionValue(option, texts.get(name), lists.get(name));
+  if (!hasValues(values, rules.options)) throw new Error("an option has no value");
+  return { positionals, options: values, help: texts.get("help") === "true" };
+}
+
+function optionValue(
+  option: Option,
+  given: string | undefined,
+  list: readonly string[] | undefined,
+): OptionValue<Option> {
+  const text = given ?? option.default;
+  switch (option.type) {
+    case "boolean":
+      return text === undefined && option.tristate === true ? undefined : text === "true";
+    case "number":
+      return Number(text ?? 0);
+    case "list":
+      return list ?? [];
+    case "string":
+      return option.default === undefined ? text || undefined : text;
+  }
+}
+
+/** Whether there is a value for each option. `optionValue` gives each the type that its description asks for. */
+function hasValues<Table extends OptionTable>(
+  values: Readonly<Record<string, OptionValue<Option>>>,
+  table: Table,
+): values is OptionValues<Table> {
+  return Object.keys(table).every((name) => Object.hasOwn(values, name));
 }
 
 /** `-` and negative numbers (`kill ID -9`) are arguments. */
@@ -106,18 +104,22 @@ function isOption(token: string): boolean {
   return token.length > 1 && token.startsWith("-") && !/^-\d+$/.test(token);
 }
 
-function splitOption(token: string): { name: string; value: string | undefined } {
+function splitOption(token: string): { given: string; value: string | undefined } {
   const body = token.slice(token.startsWith("--") ? 2 : 1);
   const equals = body.indexOf("=");
   return equals < 0
-    ? { name: body, value: undefined }
-    : { name: body.slice(0, equals), value: body.slice(equals + 1) };
+    ? { given: body, value: undefined }
+    : { given: body.slice(0, equals), value: body.slice(equals + 1) };
 }
 
-function findOption(rules: ParseRules, name: string): OptionDescription {
-  const option = rules.options.find((candidate) => candidate.name === name || candidate.alias === name);
-  if (option === undefined) throw new UsageError(`flag provided but not defined: -${name}`, rules.command);
-  return option;
+function findOption(
+  table: OptionTable,
+  given: string,
+  command: string | undefined,
+): readonly [name: string, option: Option] {
+  const found = Object.entries(table).find(([name, { alias }]) => name === given || alias === given);
+  if (found === undefined) throw new UsageError(`flag provided but not defined: -${given}`, command);
+  return found;
 }
 
 /** The spellings of Go's strconv.ParseBool, as "true" or "false"; undefined for any other text. */
@@ -142,34 +144,35 @@ export function parseGoBoolean(text: string): "true" | "false" | undefined {
   }
 }
 
-function parseBoolean(text: string, name: string, rules: ParseRules): string {
+function parseBoolean(text: string, name: string, command: string | undefined): string {
   const value = parseGoBoolean(text);
   if (value === undefined) {
     throw new UsageError(
       `invalid boolean value ${JSON.stringify(text)} for flag -${name}: parse error`,
-      rules.command,
+      command,
     );
   }
   return value;
 }
 
 /** Counts only: no number option of the command line may be negative. */
-function parseNumber(text: string, name: string, rules: ParseRules): string {
+function parseNumber(text: string, name: string, command: string | undefined): string {
   if (!/^\d{1,9}$/.test(text)) {
-    throw new UsageError(
-      `invalid value ${JSON.stringify(text)} for flag -${name}: parse error`,
-      rules.command,
-    );
+    throw new UsageError(`invalid value ${JSON.stringify(text)} for flag -${name}: parse error`, command);
   }
   return text;
 }
 
-/** Throws unless the number of arguments is what the command's description says. */
-export function checkPositionals(command: string, positionals: Positionals, given: number): void {
+/** Throws unless there are as many arguments as the command takes. */
+export function checkPositionals<P extends Positionals>(
+  command: string,
+  positionals: P,
+  given: readonly string[],
+): asserts given is PositionalValues<P> {
   const { min, max } = positionals;
-  if (given >= min && given <= max) return;
+  if (given.length >= min && given.length <= max) return;
   const [bound, count] =
-    min === max ? ["exactly", min] : given < min ? ["a minimum of", min] : ["a maximum of", max];
+    min === max ? ["exactly", min] : given.length < min ? ["a minimum of", min] : ["a maximum of", max];
   throw new UsageError(
     `${JSON.stringify(command)} requires ${bound} ${count} argument${count === 1 ? "" : "s"}`,
     command,

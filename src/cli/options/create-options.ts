@@ -1,22 +1,25 @@
 import { absolutePath } from "../../../bindings/linux/paths.ts";
 import type { CreateOptions } from "../../container/context.ts";
-import type { ParsedArguments } from "./arguments.ts";
+import type { OptionValues } from "./option.ts";
+import type { createOptions } from "./shared-options.ts";
 
-/** The options that `create` and `run` share. Paths become absolute here, before anything changes directory. */
-export function createOptionsFrom(args: ParsedArguments, id: string = args.positional(0)): CreateOptions {
-  const pidFile = args.string("pid-file");
-  const consoleSocket = args.string("console-socket");
-  const pidfdSocket = args.string("pidfd-socket");
-  const configFile = args.string("config");
+type Values = OptionValues<typeof createOptions>;
+
+/** The options that `create`, `run` and `explain` share. Makes paths absolute before anything changes directory. */
+export function createOptionsFrom(
+  id: string,
+  options: Omit<Values, "pidfd-socket" | "preserve-fds" | "profile"> & Partial<Values>,
+): CreateOptions {
+  const { "pid-file": pidFile, "console-socket": consoleSocket, "pidfd-socket": pidfdSocket } = options;
   return {
     id,
-    bundle: absolutePath(args.string("bundle") ?? "."),
+    bundle: absolutePath(options.bundle ?? "."),
     ...(pidFile !== undefined && { pidFile: absolutePath(pidFile) }),
     ...(consoleSocket !== undefined && { consoleSocket: absolutePath(consoleSocket) }),
     ...(pidfdSocket !== undefined && { pidfdSocket: absolutePath(pidfdSocket) }),
-    ...(configFile !== undefined && { configFile: absolutePath(configFile) }),
-    noPivot: args.flag("no-pivot"),
-    noNewKeyring: args.flag("no-new-keyring"),
-    preserveFds: args.number("preserve-fds"),
+    ...(options.config !== undefined && { configFile: absolutePath(options.config) }),
+    noPivot: options["no-pivot"],
+    noNewKeyring: options["no-new-keyring"],
+    preserveFds: options["preserve-fds"] ?? 0,
   };
 }

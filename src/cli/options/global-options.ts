@@ -1,60 +1,48 @@
-import type { OptionDescription } from "./option.ts";
-
-export const helpOption: OptionDescription = {
-  name: "help",
-  alias: "h",
-  type: "boolean",
-  description: "show help",
-};
+import type { OptionTable, OptionValues } from "./option.ts";
+import { helpOption } from "./shared-options.ts";
 
 /** Options that stand before the command. */
-export const globalOptions: readonly OptionDescription[] = [
-  {
-    name: "root",
+export const globalOptions = {
+  root: {
     type: "string",
     description:
       "directory of the containers' state [default: /run/runts, or $XDG_RUNTIME_DIR/runts when not root]",
   },
-  {
-    name: "log",
+  log: {
     type: "string",
     description: "file to append the log to, also as file:PATH [default: standard error]",
   },
-  { name: "log-format", type: "string", description: "format of the log: text or json", default: "text" },
-  {
-    name: "debug",
+  "log-format": { type: "string", description: "format of the log: text or json", default: "text" },
+  debug: {
     type: "boolean",
     description: "log each step, with the property of config.json that asks for it",
   },
-  {
-    name: "log-level",
+  "log-level": {
     type: "string",
-    description: "least level to log: error, warning, info or debug",
+    description: "lowest level to log: error, warning, info or debug",
     default: "info",
   },
-  {
-    name: "rootless",
+  rootless: {
     type: "string",
     description: "ignore missing permission on cgroups: true, false or auto",
     default: "auto",
   },
-  {
-    name: "systemd-cgroup",
+  "systemd-cgroup": {
     type: "boolean",
-    description: "let systemd make the cgroups: cgroupsPath is slice:prefix:name",
+    description: "let systemd create the cgroups: cgroupsPath is slice:prefix:name",
   },
-  {
-    name: "cgroup-manager",
+  "cgroup-manager": {
     type: "string",
     description:
-      "who makes the cgroups: cgroupfs, systemd, or disabled for none, and so no limits nor device rules",
+      "how cgroups are created: cgroupfs, systemd, or disabled for no cgroup, and so no limits and no device rules",
     default: "cgroupfs",
   },
-  {
-    name: "criu",
+  criu: {
     type: "string",
-    description: "criu's path or name, for checkpoint and restore [default: criu of $PATH]",
+    description: "path or name of criu, for checkpoint and restore [default: criu in $PATH]",
   },
-  helpOption,
-  { name: "version", alias: "v", type: "boolean", description: "print the version" },
-];
+  help: helpOption,
+  version: { alias: "v", type: "boolean", description: "print the version" },
+} as const satisfies OptionTable;
+
+export type GlobalValues = OptionValues<typeof globalOptions>;

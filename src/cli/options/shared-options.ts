@@ -1,55 +1,77 @@
-import type { OptionDescription } from "./option.ts";
+import type { Option, OptionTable, Positionals } from "./option.ts";
 
-/** Options of several commands. */
+/** Options and arguments that several commands have. */
 
-export const bundleOption: OptionDescription = {
-  name: "bundle",
+export const noArguments = { usage: "", min: 0, max: 0 } as const satisfies Positionals;
+export const oneContainer = { usage: "<container-id>", min: 1, max: 1 } as const satisfies Positionals;
+
+export const helpOption = { alias: "h", type: "boolean", description: "show help" } as const satisfies Option;
+
+export const bundleOption = {
   alias: "b",
   type: "string",
   description: "directory of the bundle [default: the current directory]",
-};
+} as const satisfies Option;
 
-export const configOption: OptionDescription = {
-  name: "config",
+export const configOption = {
   alias: "f",
   type: "string",
-  description: "config to take instead of the bundle's config.json",
-};
+  description: "config file to use instead of the bundle's config.json",
+} as const satisfies Option;
 
-export const pidFileOption: OptionDescription = {
-  name: "pid-file",
+export const pidFileOption = {
   type: "string",
   description: "file to write the process id of the container to",
-};
+} as const satisfies Option;
 
-export const noPivotOption: OptionDescription = {
-  name: "no-pivot",
+export const noPivotOption = {
   type: "boolean",
   description: "change the root without pivot_root, for a root file system on a ramdisk",
-};
+} as const satisfies Option;
 
-export const noNewKeyringOption: OptionDescription = {
-  name: "no-new-keyring",
+export const noNewKeyringOption = {
   type: "boolean",
   description: "keep the caller's session keyring",
-};
+} as const satisfies Option;
 
-export const consoleSocketOption: OptionDescription = {
-  name: "console-socket",
+export const consoleSocketOption = {
   type: "string",
   description: "AF_UNIX socket that receives the master end of the container's terminal",
-};
+} as const satisfies Option;
 
-export const preserveFdsOption: OptionDescription = {
-  name: "preserve-fds",
+export const preserveFdsOption = {
   type: "number",
   description: "pass N more file descriptors, after standard error and those of $LISTEN_FDS",
   default: "0",
-};
+} as const satisfies Option;
 
-/** Of the commands that wait for a container's end. */
-export const noSubreaperOption: OptionDescription = {
-  name: "no-subreaper",
+export const detachOption = {
+  alias: "d",
+  type: "boolean",
+  description: "do not wait for the container to exit",
+} as const satisfies Option;
+
+/** For the commands that wait for the container to exit. */
+export const noSubreaperOption = {
   type: "boolean",
   description: "do not adopt orphaned processes of the container",
-};
+} as const satisfies Option;
+
+/** The options of `create` and `run`. */
+export const createOptions = {
+  bundle: bundleOption,
+  "console-socket": consoleSocketOption,
+  "pidfd-socket": {
+    type: "string",
+    description: "AF_UNIX socket that receives a pidfd of the container's process",
+  },
+  "pid-file": pidFileOption,
+  config: configOption,
+  "no-pivot": noPivotOption,
+  "no-new-keyring": noNewKeyringOption,
+  "preserve-fds": preserveFdsOption,
+  profile: {
+    type: "string",
+    description: "file to write the time of each system call to, as a trace that Perfetto opens",
+  },
+} as const satisfies OptionTable;

@@ -1,30 +1,23 @@
 import { describe, expect, it } from "vitest";
-import { parseArguments } from "./arguments.ts";
-import { checkpointOptionsFrom, restoreOptionsFrom } from "./criu.ts";
-import { checkpointOptions, restoreOptions } from "./criu-description.ts";
+import { parsed } from "../parsed.test-support.ts";
+import { checkpointCommand, checkpointOptionsFrom } from "./checkpoint.ts";
 
-const checkpoint = (...argv: string[]) =>
-  checkpointOptionsFrom(
-    parseArguments([...argv, "box"], { options: checkpointOptions, command: "checkpoint" }),
-  );
-const restore = (...argv: string[]) =>
-  restoreOptionsFrom(parseArguments([...argv, "box"], { options: restoreOptions, command: "restore" }));
-
-const choices = {
-  imagePath: `${process.cwd()}/checkpoint`,
-  tcpEstablished: false,
-  extUnixSk: false,
-  shellJob: false,
-  fileLocks: false,
-  lazyPages: false,
-  autoDedup: false,
-  cgroupMode: "",
-};
+function checkpoint(...argv: string[]) {
+  const { positionals, options } = parsed(checkpointCommand, ...argv, "box");
+  return checkpointOptionsFrom(positionals[0], options);
+}
 
 describe("checkpointOptionsFrom", () => {
   it("has runc's defaults", () => {
     expect(checkpoint()).toEqual({
-      ...choices,
+      imagePath: `${process.cwd()}/checkpoint`,
+      tcpEstablished: false,
+      extUnixSk: false,
+      shellJob: false,
+      fileLocks: false,
+      lazyPages: false,
+      autoDedup: false,
+      cgroupMode: "",
       id: "box",
       leaveRunning: false,
       preDump: false,
@@ -81,7 +74,7 @@ describe("checkpointOptionsFrom", () => {
     });
   });
 
-  it("takes -1 for no status descriptor, as runc's default", () => {
+  it("--status-fd -1 means no descriptor, as runc's default", () => {
     expect(checkpoint("--status-fd=-1")).not.toHaveProperty("statusFd");
   });
 
@@ -96,33 +89,5 @@ describe("checkpointOptionsFrom", () => {
     [["--network-lock", "x"], "invalid network-lock value"],
   ])("refuses %j", (argv, words) => {
     expect(() => checkpoint(...argv)).toThrow(words);
-  });
-});
-
-describe("restoreOptionsFrom", () => {
-  it("has runc's defaults", () => {
-    expect(restore()).toEqual({
-      ...choices,
-      id: "box",
-      bundle: process.cwd(),
-      tcpClose: false,
-      detach: false,
-      noSubreaper: false,
-    });
-  });
-
-  it("takes the options that only restore has", () => {
-    const paths = ["-b", "/b", "--console-socket", "c", "--pid-file", "p"];
-    const labels = ["--lsm-profile", "apparmor:x", "--lsm-mount-context", "system_u:x"];
-    expect(restore(...paths, ...labels, "-d", "--no-subreaper", "--no-pivot", "--tcp-close")).toMatchObject({
-      bundle: "/b",
-      consoleSocket: `${process.cwd()}/c`,
-      pidFile: `${process.cwd()}/p`,
-      detach: true,
-      noSubreaper: true,
-      tcpClose: true,
-      lsmProfile: "apparmor:x",
-      lsmMountContext: "system_u:x",
-    });
   });
 });

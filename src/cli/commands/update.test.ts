@@ -1,15 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { commands } from "../commands.ts";
-import { parseArguments } from "./arguments.ts";
-import { optionOf, resourcesFrom } from "./update.ts";
+import { parsed } from "../parsed.test-support.ts";
+import { optionOf, resourceChangeFrom, updateCommand } from "./update.ts";
 
-const options = commands.find(({ name }) => name === "update")?.options ?? [];
-
-function resources(...argv: string[]) {
-  return resourcesFrom(parseArguments([...argv, "box"], { options, command: "update" }));
+function change(...argv: string[]) {
+  return resourceChangeFrom(parsed(updateCommand, ...argv, "box").options);
 }
 
-describe("resourcesFrom", () => {
+describe("resources", () => {
   it.each([
     [[], {}],
     [["--blkio-weight", "500"], { blockIO: { weight: 500 } }],
@@ -32,7 +29,7 @@ describe("resourcesFrom", () => {
     [["--pids-limit", "0"], { pids: { limit: 0n } }],
     [["--memory="], {}],
   ])("%j", (argv, expected) => {
-    expect(resources(...argv)).toEqual(expected);
+    expect(change(...argv)).toEqual({ resources: expected, optionOf });
   });
 
   it.each([
@@ -49,7 +46,7 @@ describe("resourcesFrom", () => {
     ["1t", 1_099_511_627_776n],
     ["9223372036854775807", 0x7fffffffffffffffn],
   ])("takes the size %j", (text, limit) => {
-    expect(resources("--memory", text)).toEqual({ memory: { limit } });
+    expect(change("--memory", text)).toEqual({ resources: { memory: { limit } }, optionOf });
   });
 
   it.each([
@@ -63,7 +60,7 @@ describe("resourcesFrom", () => {
     [["--blkio-weight", "65536"], "--blkio-weight: must be an integer from 0 to 65535"],
     [["--pids-limit", "0x10"], "--pids-limit: must be an integer"],
   ])("%j is refused by name", (argv, message) => {
-    expect(() => resources(...argv)).toThrow(message);
+    expect(() => change(...argv)).toThrow(message);
   });
 });
 
@@ -71,4 +68,29 @@ it("names a property by its option", () => {
   expect(optionOf("/memory/limit")).toBe("--memory");
   expect(optionOf("/cpu/shares")).toBe("--cpu-share");
   expect(optionOf("/rdma/mlx5_0")).toBe("/linux/resources/rdma/mlx5_0");
+});
+
+it.each([
+  ["-", "-"],
+  ["/r.json", "/r.json"],
+  ["r.json", `${process.cwd()}/r.json`],
+])("--resources %s: the file alone, by its absolute path", (given, file) => {
+  expect(change("--memory=5", "-r", given)).toEqual({ file });
+});
+
+describe("intelRdt", () => {
+  it("takes a line for each resource", () => {
+    expect(change("--l3-cache-schema", "L3:0=f", "--mem-bw-schema", "MB:0=20")).toMatchObject({
+      resources: {},
+      intelRdt: { l3CacheSchema: "L3:0=f", memBwSchema: "MB:0=20" },
+    });
+  });
+
+  it.each([
+    ["--mem-bw-schema", "L3:0=f", 'must start with "MB:"'],
+    ["--mem-bw-schema", "MB:0=20\nL3:0=f", "must be a single line"],
+    ["--l3-cache-schema", "L3:0=f\nMB:0=20", "must be a single line"],
+  ])("%s %j is refused by name", (option, value, expected) => {
+    expect(() => change(option, value)).toThrow(`${option}: ${expected}`);
+  });
 });

@@ -1,9 +1,8 @@
 import { expect, it } from "vitest";
-import { RuntsError } from "../../errors.ts";
-import { recordingOperations, sampleState } from "../capture.test-support.ts";
+import { RuntsError } from "../errors.ts";
 import { forEachMatch } from "./matching-containers.ts";
 
-const { operations } = recordingOperations(["a1", "a2", "b1"].map((id) => ({ ...sampleState, id })));
+const containers = ["a1", "a2", "b1"].map((id) => ({ id }));
 const warnings: string[] = [];
 const nothing = () => undefined;
 const log = {
@@ -12,7 +11,6 @@ const log = {
   warn: (message: string) => void warnings.push(message),
   error: nothing,
 };
-const context = { root: "/r", rootless: "auto", log } as const;
 
 it.each([
   ["^a.$", ["a1", "a2"]],
@@ -22,17 +20,17 @@ it.each([
   ["c", []],
 ])("%j matches %j", (pattern, expected) => {
   const seen: string[] = [];
-  const code = forEachMatch(context, operations, pattern, (id) => void seen.push(id));
+  const code = forEachMatch(containers, pattern, log, (id) => void seen.push(id));
   expect({ code, seen }).toEqual({ code: 0, seen: expected });
 });
 
-it("goes on after a failure, which is a warning and the exit code", () => {
+it("goes on after a failure, logs it as a warning and returns exit code 1", () => {
   const seen: string[] = [];
   const action = (id: string) => {
     seen.push(id);
     if (id === "a1") throw new RuntsError("it runs");
   };
-  expect(forEachMatch(context, operations, "a", action)).toBe(1);
+  expect(forEachMatch(containers, "a", log, action)).toBe(1);
   expect(seen).toEqual(["a1", "a2"]);
   expect(warnings).toEqual(["a1: it runs"]);
 });

@@ -1,19 +1,19 @@
-import { FileError } from "../../../bindings/linux/file-call.ts";
-import { writeFileSync } from "../../../bindings/linux/files.ts";
-import { absolutePath } from "../../../bindings/linux/paths.ts";
-import { terminalSettings } from "../../../bindings/linux/terminal.ts";
-import { RuntsError } from "../../errors.ts";
-import { writeStandardError } from "../../log.ts";
-import { Profile } from "../../profile/profile.ts";
+import { FileError } from "../../bindings/linux/file-call.ts";
+import { writeFileSync } from "../../bindings/linux/files.ts";
+import { absolutePath } from "../../bindings/linux/paths.ts";
+import { terminalSettings } from "../../bindings/linux/terminal.ts";
+import { RuntsError } from "../errors.ts";
+import { writeStandardError } from "../log.ts";
+import { Profile } from "../profile/profile.ts";
 
-/** Runs a command and writes where its time went, whatever comes of it; on a terminal also a summary. */
+/** Runs a command and writes its profile to a file, also when it fails; on a terminal, also prints a summary. */
 export async function profiled(
   command: string,
   file: string,
   action: () => number | Promise<number>,
 ): Promise<number> {
   const path = absolutePath(file);
-  // A file that can't be written is an error before there is a container.
+  // Fails before there is a container if the file can't be written.
   toFile(path, () => writeFileSync(path, ""));
   const profile = new Profile(path, command);
   try {
