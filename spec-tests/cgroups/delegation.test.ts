@@ -36,6 +36,7 @@ spec(
     expect(owners(container, ["/cgroup.freeze", "/cgroup.max.depth", "/cgroup.kill"])).toEqual([0, 0, 0]);
     await expect.poll(() => container.printed()).toBe("moved");
   },
+  { runc: "the cgroupfs driver never changes the owner" },
 );
 
 spec(
@@ -73,6 +74,10 @@ spec(
     await container.created();
     expect(owners(container, DELEGATED)).toEqual(DELEGATED.map(() => BASE + 7));
   },
+  {
+    crun: "the user of the container's root owns the cgroup, whatever process.user is",
+    runc: "the cgroupfs driver never changes the owner",
+  },
 );
 
 for (const [what, mutate] of [
@@ -85,11 +90,16 @@ for (const [what, mutate] of [
     },
   ],
 ] as const) {
-  spec(`create, user namespace, ${what}: the cgroup stays the host's`, CLAUSE, async (sandbox) => {
-    const container = mappedShell(sandbox, "true", mutate);
-    await container.created();
-    expect(owners(container, DELEGATED)).toEqual(DELEGATED.map(() => 0));
-  });
+  spec(
+    `create, user namespace, ${what}: the cgroup stays the host's`,
+    CLAUSE,
+    async (sandbox) => {
+      const container = mappedShell(sandbox, "true", mutate);
+      await container.created();
+      expect(owners(container, DELEGATED)).toEqual(DELEGATED.map(() => 0));
+    },
+    { crun: "gives every cgroup of a user namespace to it, if writable or not" },
+  );
 }
 
 spec(
@@ -110,6 +120,10 @@ spec(
     expect(await exec("grep ^0:: /proc/self/cgroup")).toBe("0::/inner\n");
     // The descriptors and rights of the runtime are not in the process's reach.
     expect(await exec("grep -c . /proc/self/uid_map; ls /proc/self/fd | wc -l")).toBe("1\n4\n");
+  },
+  {
+    crun: "exec enters the container's own cgroup as long as that takes processes, wherever init is",
+    runc: "the cgroupfs driver never changes the owner",
   },
 );
 
@@ -144,6 +158,7 @@ spec(
         new RegExp(`cgroup /${container.id} takes no processes itself.* hugetlb .* \\d+ \\(`),
       );
   },
+  { crun: "falls back to the cgroup of init without a word" },
 );
 
 spec(
@@ -189,4 +204,5 @@ spec(
     expectRefusal(await limited.create());
     await container.delete("--force");
   },
+  { crun: "leaves the cgroup behind when a limit is refused" },
 );

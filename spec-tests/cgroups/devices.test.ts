@@ -3,6 +3,8 @@ import type { Config } from "../harness/config.ts";
 import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
+const EMPTY_ACCESS = "a device rule without an access allows nothing, and denies nothing";
+
 const CLAUSE = "config-linux.md, Allowed Device list";
 const DENY_ALL = { allow: false, access: "rwm" };
 
@@ -71,6 +73,7 @@ for (const [situation, resources] of [
       expect(output).toMatch(/Operation not permitted/);
       expect(output).toMatch(/^zero$/m);
     },
+    { crun: "without resources it sets no device rules at all" },
   );
 }
 
@@ -97,15 +100,21 @@ for (const [situation, rule, pointer] of [
       expectRefusal(await container.create(), inOurWords(pointer));
       expect(await sandbox.traces()).toEqual([]);
     },
+    { crun: EMPTY_ACCESS },
   );
 }
 
-spec("devices, a rule that denies without an access: denies all", CLAUSE, async (sandbox) => {
-  const { stdout } = await sandbox
-    .shell(OPEN_NODE, rules({ allow: true, access: "rwm" }, { allow: false }))
-    .run();
-  expect(stdout).toMatch(/Operation not permitted/);
-});
+spec(
+  "devices, a rule that denies without an access: denies all",
+  CLAUSE,
+  async (sandbox) => {
+    const { stdout } = await sandbox
+      .shell(OPEN_NODE, rules({ allow: true, access: "rwm" }, { allow: false }))
+      .run();
+    expect(stdout).toMatch(/Operation not permitted/);
+  },
+  { crun: EMPTY_ACCESS, runc: "a device rule without an access is refused, also one that denies" },
+);
 
 spec("devices, a letter of access twice, and in another order: as once", CLAUSE, async (sandbox) => {
   const allow = { allow: true, type: "c", major: 10, minor: 229, access: "wrwr" };

@@ -4,10 +4,22 @@ import { expect } from "vitest";
 import { writableCgroup } from "../harness/config.ts";
 import { type Container, succeed } from "../harness/container.ts";
 import { mappedShell } from "../harness/host/user-namespace.ts";
+import { byCase } from "../harness/peers.ts";
 import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
+
+const TOO_DEEP = "reaches cgroups by their paths: what is deeper than a path can lead stays";
+const PATH_TOO_LONG = {
+  reason: "a path that is too long can't be opened by openat2(2) from the top, and the cgroup stays",
+  from: "1.3",
+};
+const PS_LISTS_NOBODY = {
+  reason: "ps lists nobody where no process is in the topmost cgroup",
+  before: "1.28",
+};
+const WAITS_UNTIL_THAWED = "exec waits in a frozen cgroup until it is thawed";
 
 /** A container that may make cgroups below its own chooses their names and their number, and what they do. */
 const CLAUSE = "promise: cgroups that the container makes are in nobody's way";
@@ -44,20 +56,39 @@ function moved(sandbox: Sandbox, script: string, mapped = false): Promise<Contai
   return running(sandbox, all, { mapped, prints: "moved" });
 }
 
-for (const [tree, script] of Object.entries(TREES)) {
-  spec(`delete --force, init in a cgroup below with ${tree}: gone`, CLAUSE, async (sandbox) => {
-    const container = await moved(sandbox, script);
-    succeed("delete", await container.delete("--force"));
-    expect(await sandbox.traces()).toEqual([]);
-  });
+const deleteDeviations = byCase({ runc: TOO_DEEP, cases: ["17 names of 250 characters"] });
 
-  spec(`delete, stopped, a cgroup below with ${tree} left: gone`, CLAUSE, async (sandbox) => {
-    const container = await moved(sandbox, script);
-    succeed("kill", await container.kill("KILL"));
-    await container.until("stopped");
-    succeed("delete", await container.delete());
-    expect(await sandbox.traces()).toEqual([]);
-  });
+const pauseDeviations = byCase({ runc: PATH_TOO_LONG, cases: ["17 names of 250 characters"] });
+
+const psDeviations = byCase(
+  { crun: PS_LISTS_NOBODY, cases: ["a name that is not UTF-8"] },
+  { crun: PS_LISTS_NOBODY, runc: TOO_DEEP, cases: ["17 names of 250 characters"] },
+);
+
+for (const [tree, script] of Object.entries(TREES)) {
+  spec(
+    `delete --force, init in a cgroup below with ${tree}: gone`,
+    CLAUSE,
+    async (sandbox) => {
+      const container = await moved(sandbox, script);
+      succeed("delete", await container.delete("--force"));
+      expect(await sandbox.traces()).toEqual([]);
+    },
+    deleteDeviations(tree),
+  );
+
+  spec(
+    `delete, stopped, a cgroup below with ${tree} left: gone`,
+    CLAUSE,
+    async (sandbox) => {
+      const container = await moved(sandbox, script);
+      succeed("kill", await container.kill("KILL"));
+      await container.until("stopped");
+      succeed("delete", await container.delete());
+      expect(await sandbox.traces()).toEqual([]);
+    },
+    deleteDeviations(tree),
+  );
 
   spec(
     `pause and resume, init in a cgroup below with ${tree}: paused, then running`,
@@ -69,13 +100,19 @@ for (const [tree, script] of Object.entries(TREES)) {
       succeed("resume", await sandbox.invoke(["resume", container.id]));
       expect((await container.state()).status).toBe("running");
     },
+    pauseDeviations(tree),
   );
 
-  spec(`ps --format json, init in a cgroup below with ${tree}: listed`, CLAUSE, async (sandbox) => {
-    const container = await moved(sandbox, script);
-    const { stdout } = succeed("ps", await sandbox.invoke(["ps", "--format", "json", container.id]));
-    expect(JSON.parse(stdout)).toContain((await container.state()).pid);
-  });
+  spec(
+    `ps --format json, init in a cgroup below with ${tree}: listed`,
+    CLAUSE,
+    async (sandbox) => {
+      const container = await moved(sandbox, script);
+      const { stdout } = succeed("ps", await sandbox.invoke(["ps", "--format", "json", container.id]));
+      expect(JSON.parse(stdout)).toContain((await container.state()).pid);
+    },
+    psDeviations(tree),
+  );
 }
 
 const SHOW = "cmp -s /proc/1/cgroup /proc/self/cgroup && echo where init is || grep ^0:: /proc/self/cgroup";
@@ -85,15 +122,22 @@ const FREEZE = `cd /sys/fs/cgroup; mkdir a b; echo 1 > a/cgroup.procs
 sh -c 'echo $$ > b/cgroup.procs; echo 1 > a/cgroup.freeze; echo frozen; exec sleep 999' & sleep 999`;
 const FROZEN: Way = { mapped: false, prints: "frozen" };
 
+const execDeviations = byCase({ runc: PATH_TOO_LONG, cases: ["17 names of 250 characters"] });
+
 for (const mapped of [false, true]) {
   const where = mapped ? ", user namespace" : "";
   for (const [tree, script] of Object.entries(TREES)) {
-    spec(`exec${where}, init in a cgroup below with ${tree}: runs`, CLAUSE, async (sandbox) => {
-      const container = await moved(sandbox, script, mapped);
-      const { stdout } = succeed("exec", await container.exec(["sh", "-c", SHOW]));
-      // procfs does not tell a path that is too long. The container's own cgroup is left, where the peers go as a rule.
-      if (IS_RUNTS) expect(stdout).toBe(script.includes(LONG) ? "0::/\n" : "where init is\n");
-    });
+    spec(
+      `exec${where}, init in a cgroup below with ${tree}: runs`,
+      CLAUSE,
+      async (sandbox) => {
+        const container = await moved(sandbox, script, mapped);
+        const { stdout } = succeed("exec", await container.exec(["sh", "-c", SHOW]));
+        // procfs does not tell a path that is too long. The container's own cgroup is left, where the peers go as a rule.
+        if (IS_RUNTS) expect(stdout).toBe(script.includes(LONG) ? "0::/\n" : "where init is\n");
+      },
+      mapped ? { runc: "the cgroupfs driver never changes the owner" } : execDeviations(tree),
+    );
   }
 
   for (const flags of [[], ["--ignore-paused"]]) {
@@ -106,6 +150,7 @@ for (const mapped of [false, true]) {
         const result = await container.exec(["grep", "^0::", "/proc/self/cgroup"], { flags });
         expect(result).toMatchObject({ code: 0, stdout: "0::/\n" });
       },
+      flags.length > 0 ? { crun: "has no --additional-gids and no --ignore-paused" } : {},
     );
   }
 }
@@ -139,22 +184,32 @@ spec(
   },
 );
 
-spec("exec --cgroup of a frozen one: error that says so, no hang", CLAUSE, async (sandbox) => {
-  const container = await running(sandbox, FREEZE, FROZEN);
-  const result = await container.exec(["true"], { flags: ["--cgroup", "a"] });
-  expectRefusal(result, inOurWords(`cannot exec in cgroup /${container.id}/a: it is frozen`), 255);
-});
+spec(
+  "exec --cgroup of a frozen one: error that says so, no hang",
+  CLAUSE,
+  async (sandbox) => {
+    const container = await running(sandbox, FREEZE, FROZEN);
+    const result = await container.exec(["true"], { flags: ["--cgroup", "a"] });
+    expectRefusal(result, inOurWords(`cannot exec in cgroup /${container.id}/a: it is frozen`), 255);
+  },
+  { both: WAITS_UNTIL_THAWED },
+);
 
-spec("exec where the host has frozen a cgroup above: error, no hang", CLAUSE, async (sandbox) => {
-  const parent = `${sandbox.tag}-above`;
-  const container = sandbox.container((config) => {
-    config.process.args = ["sleep", "999"];
-    config.linux.cgroupsPath = `/${parent}${config.linux.cgroupsPath}`;
-  });
-  await container.started();
-  const freezer = `/sys/fs/cgroup/${parent}/cgroup.freeze`;
-  writeFileSync(freezer, "1");
-  sandbox.atEnd(() => rmdirSync(`/sys/fs/cgroup/${parent}`));
-  expectRefusal(await container.exec(["true"]), inOurWords("cannot exec in a paused container"), 255);
-  writeFileSync(freezer, "0");
-});
+spec(
+  "exec where the host has frozen a cgroup above: error, no hang",
+  CLAUSE,
+  async (sandbox) => {
+    const parent = `${sandbox.tag}-above`;
+    const container = sandbox.container((config) => {
+      config.process.args = ["sleep", "999"];
+      config.linux.cgroupsPath = `/${parent}${config.linux.cgroupsPath}`;
+    });
+    await container.started();
+    const freezer = `/sys/fs/cgroup/${parent}/cgroup.freeze`;
+    writeFileSync(freezer, "1");
+    sandbox.atEnd(() => rmdirSync(`/sys/fs/cgroup/${parent}`));
+    expectRefusal(await container.exec(["true"]), inOurWords("cannot exec in a paused container"), 255);
+    writeFileSync(freezer, "0");
+  },
+  { both: WAITS_UNTIL_THAWED },
+);

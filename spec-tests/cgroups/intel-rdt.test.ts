@@ -3,10 +3,20 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import type { Linux } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
+import { byCase } from "../harness/peers.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
+
+const IGNORED_WITHOUT_RESCTRL =
+  "without resctrl the property is ignored unless it has one of the older schemas; schemata and monitoring are newer";
+const ANY_SCHEMA = {
+  reason: "a schema for Intel RDT is taken for a container without intelRdt too, and any text is one",
+  from: "1.28",
+};
+const RESCTRL_NOT_FOUND =
+  "resctrl is looked for at /sys/fs/resctrl by its file system type: the directory tree is not taken for one";
 
 const CLAUSE = "config-linux.md, IntelRdt";
 const MOUNT = / (\S+) [^\n]* - resctrl /.exec(readFileSync("/proc/self/mountinfo", "utf8"))?.[1];
@@ -20,6 +30,11 @@ const SETTINGS: readonly (readonly [situation: string, intelRdt: NonNullable<Lin
   ["nothing in it", {}],
 ];
 
+const unmountedDeviations = byCase({
+  runc: IGNORED_WITHOUT_RESCTRL,
+  cases: ["closID", "schemata", "enableMonitoring", "nothing in it"],
+});
+
 for (const [situation, intelRdt] of SETTINGS) {
   spec(
     `intelRdt with ${situation}, no resctrl mounted: error that names it, nothing left`,
@@ -32,8 +47,14 @@ for (const [situation, intelRdt] of SETTINGS) {
       expectRefusal(await container.create(), IS_RUNTS ? "runts: /linux/intelRdt: no resctrl" : undefined);
       expect(await sandbox.traces()).toEqual([]);
     },
+    unmountedDeviations(situation),
   );
 }
+
+const valueDeviations = byCase({
+  runc: IGNORED_WITHOUT_RESCTRL,
+  cases: ["closID with a line break", "schemata with two lines in one"],
+});
 
 for (const [situation, intelRdt, pointer] of [
   ["closID .", { closID: "." }, "closID"],
@@ -44,14 +65,19 @@ for (const [situation, intelRdt, pointer] of [
   ["memBwSchema of two lines", { memBwSchema: "MB:0=20\nL3:0=f" }, "memBwSchema"],
   ["schemata with two lines in one", { schemata: ["L3:0=f", "L2:0=1\nMB:0=20"] }, "schemata/1"],
 ] as const) {
-  spec(`intelRdt, ${situation}: error that names it, nothing left`, CLAUSE, async (sandbox) => {
-    const container = sandbox.container();
-    const { config } = container;
-    container.writeConfig(JSON.stringify({ ...config, linux: { ...config.linux, intelRdt } }));
-    const words = IS_RUNTS ? `/linux/intelRdt/${pointer}: must ` : undefined;
-    expectRefusal(await container.create(), words);
-    expect(await sandbox.traces()).toEqual([]);
-  });
+  spec(
+    `intelRdt, ${situation}: error that names it, nothing left`,
+    CLAUSE,
+    async (sandbox) => {
+      const container = sandbox.container();
+      const { config } = container;
+      container.writeConfig(JSON.stringify({ ...config, linux: { ...config.linux, intelRdt } }));
+      const words = IS_RUNTS ? `/linux/intelRdt/${pointer}: must ` : undefined;
+      expectRefusal(await container.create(), words);
+      expect(await sandbox.traces()).toEqual([]);
+    },
+    valueDeviations(situation),
+  );
 }
 
 spec(
@@ -86,15 +112,21 @@ for (const [option, value] of [
         IS_RUNTS ? `${option}: container ${container.id} was created without` : undefined,
       );
     },
+    { crun: ANY_SCHEMA },
   );
 }
 
-spec("update --mem-bw-schema without MB: error that names it", `${CLAUSE}: memBwSchema`, async (sandbox) => {
-  const container = sandbox.shell("sleep 1000");
-  await container.started();
-  const result = await sandbox.invoke(["update", "--mem-bw-schema", "L3:0=f", container.id]);
-  expectRefusal(result, IS_RUNTS ? '--mem-bw-schema: must start with "MB:"' : undefined);
-});
+spec(
+  "update --mem-bw-schema without MB: error that names it",
+  `${CLAUSE}: memBwSchema`,
+  async (sandbox) => {
+    const container = sandbox.shell("sleep 1000");
+    await container.started();
+    const result = await sandbox.invoke(["update", "--mem-bw-schema", "L3:0=f", container.id]);
+    expectRefusal(result, IS_RUNTS ? '--mem-bw-schema: must start with "MB:"' : undefined);
+  },
+  { crun: ANY_SCHEMA },
+);
 
 /**
  * A directory tree that passes for resctrl, which few machines have: in a mount namespace of its own, the runtime finds it in a
@@ -150,13 +182,19 @@ spec(
     await container.delete("--force");
     expect(readdirSync(join(resctrl.root, "gold")).sort()).toEqual(["mon_groups", "schemata", "tasks"]);
   },
+  { both: RESCTRL_NOT_FOUND },
 );
 
-spec("intelRdt with closID /: the pid is in the root's tasks", `${CLAUSE}: closID /`, async (sandbox) => {
-  const { resctrl, container } = imitated(sandbox, { closID: "/" });
-  await container.created({ wrapper: resctrl.wrapper });
-  expect(resctrl.read("tasks")).toBe(String((await container.state()).pid));
-});
+spec(
+  "intelRdt with closID /: the pid is in the root's tasks",
+  `${CLAUSE}: closID /`,
+  async (sandbox) => {
+    const { resctrl, container } = imitated(sandbox, { closID: "/" });
+    await container.created({ wrapper: resctrl.wrapper });
+    expect(resctrl.read("tasks")).toBe(String((await container.state()).pid));
+  },
+  { both: RESCTRL_NOT_FOUND },
+);
 
 spec(
   "intelRdt without closID: the group of the container's id, with the values in order",
@@ -170,7 +208,13 @@ spec(
     expect(resctrl.read(`${container.id}/tasks`)).toBe(String((await container.state()).pid));
     expect(resctrl.read("schemata")).toBe("");
   },
+  { both: RESCTRL_NOT_FOUND },
 );
+
+const changeDeviations = byCase({
+  runc: IGNORED_WITHOUT_RESCTRL,
+  cases: ["closID alone, no such class", "a monitoring group that exists"],
+});
 
 for (const [situation, intelRdt, pointer] of [
   ["closID alone, no such class", { closID: "none" }, "closID"],
@@ -192,6 +236,7 @@ for (const [situation, intelRdt, pointer] of [
       expect(readdirSync(resctrl.root).sort()).toEqual(["gold", "mon_groups", "schemata", "tasks"]);
       expect(await sandbox.traces()).toEqual([]);
     },
+    changeDeviations(situation),
   );
 }
 
@@ -204,6 +249,7 @@ spec(
     await container.created({ wrapper: resctrl.wrapper });
     expect(resctrl.read("gold/tasks")).toBe(String((await container.state()).pid));
   },
+  { both: RESCTRL_NOT_FOUND },
 );
 
 spec(
@@ -226,17 +272,23 @@ spec(
     }
     expect(await sandbox.traces()).toEqual([]);
   },
+  { runc: IGNORED_WITHOUT_RESCTRL },
 );
 
-spec("exec, a container with intelRdt: the process joins its group", "practice of runc", async (sandbox) => {
-  const { resctrl, container } = imitated(sandbox, { closID: "gold" });
-  resctrl.addClass("gold");
-  await container.started({ wrapper: resctrl.wrapper });
-  const before = resctrl.read("gold/tasks");
-  const pidFile = sandbox.path("exec.pid");
-  expect((await container.exec(["true"], { flags: ["--pid-file", pidFile] })).code).toBe(0);
-  expect(resctrl.read("gold/tasks")).toBe(before + readFileSync(pidFile, "utf8"));
-});
+spec(
+  "exec, a container with intelRdt: the process joins its group",
+  "practice of runc",
+  async (sandbox) => {
+    const { resctrl, container } = imitated(sandbox, { closID: "gold" });
+    resctrl.addClass("gold");
+    await container.started({ wrapper: resctrl.wrapper });
+    const before = resctrl.read("gold/tasks");
+    const pidFile = sandbox.path("exec.pid");
+    expect((await container.exec(["true"], { flags: ["--pid-file", pidFile] })).code).toBe(0);
+    expect(resctrl.read("gold/tasks")).toBe(before + readFileSync(pidFile, "utf8"));
+  },
+  { both: RESCTRL_NOT_FOUND },
+);
 
 spec(
   "update --l3-cache-schema and --mem-bw-schema: written to the container's group, the cache first",
@@ -251,4 +303,5 @@ spec(
     expect(result.stderr).toBe("");
     expect(resctrl.read("gold/schemata")).toBe("L3:0=f\nMB:0=20\n");
   },
+  { both: RESCTRL_NOT_FOUND },
 );

@@ -3,34 +3,52 @@ import { expect } from "vitest";
 import { expectRefusal } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
+const UNKNOWN_ID = {
+  reason: "an unknown id is reported as a file that can't be opened in 1.21",
+  before: "1.28",
+};
+
 /** What crun has beyond runc, and callers have come to use. */
 const CLAUSE = "crun's command line";
 
 for (const command of ["create", "run"] as const) {
-  spec(`${command} --config: that file in place of the bundle's`, CLAUSE, async (sandbox) => {
-    const container = sandbox.shell("echo theirs");
-    const own = { ...container.config.process, args: ["sh", "-c", "echo mine; sleep 1000"] };
-    writeFileSync(sandbox.path("own.json"), JSON.stringify({ ...container.config, process: own }));
-    const flags = ["--config", "own.json"];
-    const options = { flags, cwd: sandbox.directory, stdout: sandbox.path("out") };
-    if (command === "create") {
-      await container.created(options);
-      expect((await container.start()).code).toBe(0);
-    } else {
-      expect((await container.run({ ...options, flags: ["--detach", ...flags] })).code).toBe(0);
-    }
-    await expect.poll(() => readFileSync(sandbox.path("out"), "utf8")).toBe("mine\n");
-    // Paths in it are relative to the bundle, and later commands know it.
-    expect((await container.state()).bundle).toBe(container.bundle);
-    expect((await container.exec(["true"])).code).toBe(0);
-  });
+  spec(
+    `${command} --config: that file in place of the bundle's`,
+    CLAUSE,
+    async (sandbox) => {
+      const container = sandbox.shell("echo theirs");
+      const own = { ...container.config.process, args: ["sh", "-c", "echo mine; sleep 1000"] };
+      writeFileSync(sandbox.path("own.json"), JSON.stringify({ ...container.config, process: own }));
+      const flags = ["--config", "own.json"];
+      const options = { flags, cwd: sandbox.directory, stdout: sandbox.path("out") };
+      if (command === "create") {
+        await container.created(options);
+        expect((await container.start()).code).toBe(0);
+      } else {
+        expect((await container.run({ ...options, flags: ["--detach", ...flags] })).code).toBe(0);
+      }
+      await expect.poll(() => readFileSync(sandbox.path("out"), "utf8")).toBe("mine\n");
+      // Paths in it are relative to the bundle, and later commands know it.
+      expect((await container.state()).bundle).toBe(container.bundle);
+      expect((await container.exec(["true"])).code).toBe(0);
+    },
+    { runc: "options of crun" },
+  );
 }
 
-spec("create --config, no such file: error that names it, nothing left", CLAUSE, async (sandbox) => {
-  const flags = ["--config", sandbox.path("missing.json")];
-  expectRefusal(await sandbox.container().create({ flags }), "missing.json");
-  expect(await sandbox.traces()).toEqual([]);
-});
+spec(
+  "create --config, no such file: error that names it, nothing left",
+  CLAUSE,
+  async (sandbox) => {
+    const flags = ["--config", sandbox.path("missing.json")];
+    expectRefusal(await sandbox.container().create({ flags }), "missing.json");
+    expect(await sandbox.traces()).toEqual([]);
+  },
+  {
+    crun: { reason: "the error names config.json, whatever the file", before: "1.28" },
+    runc: "options of crun",
+  },
+);
 
 spec("create --config, a broken file: nothing left", CLAUSE, async (sandbox) => {
   writeFileSync(sandbox.path("broken.json"), "{");
@@ -38,55 +56,83 @@ spec("create --config, a broken file: nothing left", CLAUSE, async (sandbox) => 
   expect(await sandbox.traces()).toEqual([]);
 });
 
-spec("kill --regex, delete --regex: the containers that match, no others", CLAUSE, async (sandbox) => {
-  const [one, two, other] = [1, 2, 3].map(() => sandbox.shell("sleep 1000"));
-  if (one === undefined || two === undefined || other === undefined) throw new Error("three were made");
-  for (const container of [one, two, other]) await container.started();
-  const pattern = `^${sandbox.tag}[01]$`;
-  expect((await sandbox.invoke(["kill", "--regex", pattern, "KILL"])).code).toBe(0);
-  for (const container of [one, two]) await container.until("stopped");
-  expect((await other.state()).status).toBe("running");
-  expect((await sandbox.invoke(["delete", "--regex", pattern])).code).toBe(0);
-  for (const container of [one, two]) expectRefusal(await container.stateCommand(), "does not exist");
-  expect((await other.state()).status).toBe("running");
-});
+spec(
+  "kill --regex, delete --regex: the containers that match, no others",
+  CLAUSE,
+  async (sandbox) => {
+    const [one, two, other] = [1, 2, 3].map(() => sandbox.shell("sleep 1000"));
+    if (one === undefined || two === undefined || other === undefined) throw new Error("three were made");
+    for (const container of [one, two, other]) await container.started();
+    const pattern = `^${sandbox.tag}[01]$`;
+    expect((await sandbox.invoke(["kill", "--regex", pattern, "KILL"])).code).toBe(0);
+    for (const container of [one, two]) await container.until("stopped");
+    expect((await other.state()).status).toBe("running");
+    expect((await sandbox.invoke(["delete", "--regex", pattern])).code).toBe(0);
+    for (const container of [one, two]) expectRefusal(await container.stateCommand(), "does not exist");
+    expect((await other.state()).status).toBe("running");
+  },
+  { crun: UNKNOWN_ID, runc: "options of crun" },
+);
 
-spec("delete --regex --force, running: killed and deleted", CLAUSE, async (sandbox) => {
-  const container = sandbox.shell("sleep 1000");
-  await container.started();
-  expect((await sandbox.invoke(["delete", "--force", "--regex", `${sandbox.tag}.*`])).code).toBe(0);
-  expect(await sandbox.traces()).toEqual([]);
-});
+spec(
+  "delete --regex --force, running: killed and deleted",
+  CLAUSE,
+  async (sandbox) => {
+    const container = sandbox.shell("sleep 1000");
+    await container.started();
+    expect((await sandbox.invoke(["delete", "--force", "--regex", `${sandbox.tag}.*`])).code).toBe(0);
+    expect(await sandbox.traces()).toEqual([]);
+  },
+  { runc: "options of crun" },
+);
 
-spec("kill --regex with what is no regular expression: error", CLAUSE, async (sandbox) => {
-  const container = sandbox.shell("sleep 1000");
-  await container.started();
-  expectRefusal(await sandbox.invoke(["kill", "--regex", "("]), "regular expression");
-  expect((await container.state()).status).toBe("running");
-});
+spec(
+  "kill --regex with what is no regular expression: error",
+  CLAUSE,
+  async (sandbox) => {
+    const container = sandbox.shell("sleep 1000");
+    await container.started();
+    expectRefusal(await sandbox.invoke(["kill", "--regex", "("]), "regular expression");
+    expect((await container.state()).status).toBe("running");
+  },
+  {
+    crun: "an expression that does not compile is taken for one that matches nothing",
+    runc: "options of crun",
+  },
+);
 
-spec("--cgroup-manager disabled: the container stays in the caller's cgroup", CLAUSE, async (sandbox) => {
-  const container = sandbox.container((config) => {
-    config.process.args = ["cat", "/proc/self/cgroup"];
-    config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== "cgroup");
-  });
-  const result = await container.run({ globals: ["--cgroup-manager", "disabled"] });
-  expect(result).toMatchObject({ code: 0, stderr: "" });
-  const own = /^0::.*$/m.exec(readFileSync("/proc/self/cgroup", "utf8"))?.[0] ?? "none";
-  expect(result.stdout).toContain(`${own}\n`);
-});
+spec(
+  "--cgroup-manager disabled: the container stays in the caller's cgroup",
+  CLAUSE,
+  async (sandbox) => {
+    const container = sandbox.container((config) => {
+      config.process.args = ["cat", "/proc/self/cgroup"];
+      config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== "cgroup");
+    });
+    const result = await container.run({ globals: ["--cgroup-manager", "disabled"] });
+    expect(result).toMatchObject({ code: 0, stderr: "" });
+    const own = /^0::.*$/m.exec(readFileSync("/proc/self/cgroup", "utf8"))?.[0] ?? "none";
+    expect(result.stdout).toContain(`${own}\n`);
+  },
+  { runc: "options of crun" },
+);
 
-spec("--cgroup-manager disabled: no cgroup is made, the commands work", CLAUSE, async (sandbox) => {
-  const container = sandbox.shell("sleep 1000");
-  await container.created({ globals: ["--cgroup-manager=disabled"] });
-  expect(existsSync(`/sys/fs/cgroup/${container.id}`)).toBe(false);
-  expect((await container.start()).code).toBe(0);
-  expect((await container.exec(["true"])).code).toBe(0);
-  expect((await container.kill("KILL")).code).toBe(0);
-  await container.until("stopped");
-  expect((await container.delete()).code).toBe(0);
-  expect(await sandbox.traces()).toEqual([]);
-});
+spec(
+  "--cgroup-manager disabled: no cgroup is made, the commands work",
+  CLAUSE,
+  async (sandbox) => {
+    const container = sandbox.shell("sleep 1000");
+    await container.created({ globals: ["--cgroup-manager=disabled"] });
+    expect(existsSync(`/sys/fs/cgroup/${container.id}`)).toBe(false);
+    expect((await container.start()).code).toBe(0);
+    expect((await container.exec(["true"])).code).toBe(0);
+    expect((await container.kill("KILL")).code).toBe(0);
+    await container.until("stopped");
+    expect((await container.delete()).code).toBe(0);
+    expect(await sandbox.traces()).toEqual([]);
+  },
+  { runc: "options of crun" },
+);
 
 spec(
   "--cgroup-manager disabled with limits: error, nothing left",
@@ -98,26 +144,40 @@ spec(
     expectRefusal(await container.create({ globals: ["--cgroup-manager", "disabled"] }), "/linux/resources");
     expect(await sandbox.traces()).toEqual([]);
   },
+  { crun: "limits are ignored without a cgroup", runc: "options of crun" },
 );
 
 spec("--cgroup-manager with an unknown name: error", CLAUSE, async (sandbox) => {
   expectRefusal(await sandbox.invoke(["--cgroup-manager", "nosuch", "list"]));
 });
 
-spec("--log file:PATH: the log is PATH", CLAUSE, async (sandbox) => {
-  const log = sandbox.path("log");
-  expectRefusal(await sandbox.invoke(["--log", `file:${log}`, "state", `${sandbox.tag}x`]), "does not exist");
-  expect(readFileSync(log, "utf8")).toContain("does not exist");
-});
+spec(
+  "--log file:PATH: the log is PATH",
+  CLAUSE,
+  async (sandbox) => {
+    const log = sandbox.path("log");
+    expectRefusal(
+      await sandbox.invoke(["--log", `file:${log}`, "state", `${sandbox.tag}x`]),
+      "does not exist",
+    );
+    expect(readFileSync(log, "utf8")).toContain("does not exist");
+  },
+  { crun: UNKNOWN_ID, runc: "options of crun" },
+);
 
 spec("--log-level with an unknown level: error", CLAUSE, async (sandbox) => {
   expectRefusal(await sandbox.invoke(["--log-level", "nosuch", "list"]));
 });
 
-spec("spec --file: writes that file, again and again", CLAUSE, async (sandbox) => {
-  mkdirSync(sandbox.path("fresh"));
-  for (let round = 0; round < 2; round += 1)
-    expect((await sandbox.invoke(["spec", "-f", sandbox.path("fresh/own.json")])).code).toBe(0);
-  expect(JSON.parse(readFileSync(sandbox.path("fresh/own.json"), "utf8"))).toHaveProperty("ociVersion");
-  expect(existsSync(sandbox.path("fresh/config.json"))).toBe(false);
-});
+spec(
+  "spec --file: writes that file, again and again",
+  CLAUSE,
+  async (sandbox) => {
+    mkdirSync(sandbox.path("fresh"));
+    for (let round = 0; round < 2; round += 1)
+      expect((await sandbox.invoke(["spec", "-f", sandbox.path("fresh/own.json")])).code).toBe(0);
+    expect(JSON.parse(readFileSync(sandbox.path("fresh/own.json"), "utf8"))).toHaveProperty("ociVersion");
+    expect(existsSync(sandbox.path("fresh/config.json"))).toBe(false);
+  },
+  { runc: "options of crun" },
+);

@@ -57,5 +57,9 @@ for (const [command, ...flags] of [["list"], ["list", "--quiet"], ["list", "--fo
       expectRefusal(await sandbox.invoke([command, ...flags]), /no such file or directory/);
       expect(existsSync(sandbox.root)).toBe(false);
     },
+    {
+      crun: "makes the directory of --root for list, too",
+      runc: { reason: "makes the directory of --root for list, too", before: "1.2" },
+    },
   );
 }

@@ -5,6 +5,9 @@ import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
 
+const OPTIONS_READ_LOOSELY =
+  "options of create end at the id, --rootless takes any word, and --no-pivot any propagation";
+
 const PRACTICE = "practice of runc and crun";
 
 spec(
@@ -20,11 +23,17 @@ spec(
     expect((await container.state()).status).toBe("created");
     succeed("delete", await sandbox.invoke(["delete", container.id, "--force"]));
   },
+  { crun: OPTIONS_READ_LOOSELY },
 );
 
-spec("create --no-subreaper: taken, without effect", "practice of crun", async (sandbox) => {
-  await sandbox.container().created({ flags: ["--no-subreaper"] });
-});
+spec(
+  "create --no-subreaper: taken, without effect",
+  "practice of crun",
+  async (sandbox) => {
+    await sandbox.container().created({ flags: ["--no-subreaper"] });
+  },
+  { runc: "options of crun" },
+);
 
 // runc and crun make the container's folder in the host's root directory.
 if (IS_RUNTS) {
@@ -36,26 +45,36 @@ if (IS_RUNTS) {
   });
 }
 
-spec("--criu in front of any command: taken", "practice of runc, for old engines", async (sandbox) => {
-  const container = sandbox.shell("echo ran");
-  expect(await container.output({ globals: ["--criu", "/no/such/criu"] })).toBe("ran\n");
-});
+spec(
+  "--criu in front of any command: taken",
+  "practice of runc, for old engines",
+  async (sandbox) => {
+    const container = sandbox.shell("echo ran");
+    expect(await container.output({ globals: ["--criu", "/no/such/criu"] })).toBe("ran\n");
+  },
+  { crun: "has no such option" },
+);
 
-spec("--debug: in the log what the filter leaves out, and the same result", PRACTICE, async (sandbox) => {
-  const container = sandbox.shell("echo ran", (config) => {
-    const syscalls = [{ names: ["no_such_call"], action: "SCMP_ACT_ERRNO" }];
-    config.linux.seccomp = { defaultAction: "SCMP_ACT_ALLOW", syscalls };
-  });
-  for (const [flags, expected] of [
-    [["--debug"], /level=debug.*no_such_call/],
-    [[], /^(?!.*no_such_call)/s],
-  ] as const) {
-    const log = sandbox.path(`log${flags.length}`);
-    writeFileSync(log, "");
-    expect(await container.output({ globals: [...flags, "--log", log] })).toBe("ran\n");
-    expect(readFileSync(log, "utf8")).toMatch(expected);
-  }
-});
+spec(
+  "--debug: in the log what the filter leaves out, and the same result",
+  PRACTICE,
+  async (sandbox) => {
+    const container = sandbox.shell("echo ran", (config) => {
+      const syscalls = [{ names: ["no_such_call"], action: "SCMP_ACT_ERRNO" }];
+      config.linux.seccomp = { defaultAction: "SCMP_ACT_ALLOW", syscalls };
+    });
+    for (const [flags, expected] of [
+      [["--debug"], /level=debug.*no_such_call/],
+      [[], /^(?!.*no_such_call)/s],
+    ] as const) {
+      const log = sandbox.path(`log${flags.length}`);
+      writeFileSync(log, "");
+      expect(await container.output({ globals: [...flags, "--log", log] })).toBe("ran\n");
+      expect(readFileSync(log, "utf8")).toMatch(expected);
+    }
+  },
+  { crun: "the lines of --debug are of another form, and tell of other things" },
+);
 
 for (const value of ["true", "false", "auto"]) {
   spec(`--rootless ${value}, as root: a container as ever`, "practice of runc", async (sandbox) => {
@@ -63,12 +82,17 @@ for (const value of ["true", "false", "auto"]) {
   });
 }
 
-spec("--rootless with another word: error", "practice of runc", async (sandbox) => {
-  expectRefusal(
-    await sandbox.container().create({ globals: ["--rootless", "maybe"] }),
-    inOurWords("-rootless"),
-  );
-});
+spec(
+  "--rootless with another word: error",
+  "practice of runc",
+  async (sandbox) => {
+    expectRefusal(
+      await sandbox.container().create({ globals: ["--rootless", "maybe"] }),
+      inOurWords("-rootless"),
+    );
+  },
+  { crun: OPTIONS_READ_LOOSELY },
+);
 
 spec(
   "exec: runs no hooks",

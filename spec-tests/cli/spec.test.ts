@@ -43,6 +43,7 @@ spec(
     expect(types).not.toContain('"network"');
     expect(linux.uidMappings).toEqual([{ containerID: 0, hostID: 0, size: 1 }]);
   },
+  { crun: "the rootless template keeps the network namespace" },
 );
 
 spec("--version: the name and the spec's version", "practice of runc and crun", async (sandbox) => {

@@ -23,10 +23,11 @@ export function titlesOf(project: string): readonly string[] {
   return titles;
 }
 
-function list(project: string): string[] {
+/** Lists a project of vitest.config.ts with further variables in the environment. */
+export function list(project: string, further: Readonly<Record<string, string>> = {}): string[] {
   const { NODE_OPTIONS: _options, ...rest } = process.env;
   const env = Object.fromEntries(Object.entries(rest).filter(([name]) => !/^VITEST|^TEST$/.test(name)));
-  env.SPEC_TESTS_LISTING = "1";
+  Object.assign(env, { SPEC_TESTS_LISTING: "1" }, further);
   const text = execFileSync(process.execPath, [VITEST, "list", "--project", project, "--json"], {
     cwd: ROOT,
     env,

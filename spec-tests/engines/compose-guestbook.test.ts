@@ -84,5 +84,5 @@ check(
     ).toBeGreaterThan(1);
     await compose.ok("down", "--volumes");
   },
-  25 * minutes,
+  { timeoutMs: 25 * minutes },
 );

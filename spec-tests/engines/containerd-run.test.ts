@@ -174,30 +174,34 @@ everyday("run --runc-root: the state is kept there", async (engine) => {
   await engine.remove("elsewhere");
 });
 
-everyday("run --config with an id-mapped mount: the ids of the mount's mapping", async (engine) => {
-  const folder = join(engine.directory, "mapped");
-  mkdirSync(folder);
-  writeFileSync(join(folder, "of-1000"), "");
-  chownSync(join(folder, "of-1000"), 1000, 1000);
-  const config = defaultConfig();
-  const rootfs = join(engine.directory, "rootfs-of-config");
-  copyRootfs(baseRootfs(), rootfs);
-  config.root = { path: rootfs };
-  config.linux.cgroupsPath = `/${engine.namespace}/configured`;
-  config.process.args = ["stat", "-c", "%u:%g", "/mnt/of-1000"];
-  const mapping = [{ containerID: 1000, hostID: 7000, size: 1 }];
-  const ids = { uidMappings: mapping, gidMappings: mapping };
-  config.mounts.push({ destination: "/mnt", source: folder, type: "bind", options: ["rbind"], ...ids });
-  const file = join(engine.directory, "config-of-ctr.json");
-  writeFileSync(file, JSON.stringify(config));
-  const { stdout, stderr } = await engine.call(
-    "run",
-    "--rm",
-    "--runc-binary",
-    RUNTIME,
-    "--config",
-    file,
-    "configured",
-  );
-  expect({ stdout, stderr }).toEqual({ stdout: "7000:7000\n", stderr: "" });
-});
+everyday(
+  "run --config with an id-mapped mount: the ids of the mount's mapping",
+  async (engine) => {
+    const folder = join(engine.directory, "mapped");
+    mkdirSync(folder);
+    writeFileSync(join(folder, "of-1000"), "");
+    chownSync(join(folder, "of-1000"), 1000, 1000);
+    const config = defaultConfig();
+    const rootfs = join(engine.directory, "rootfs-of-config");
+    copyRootfs(baseRootfs(), rootfs);
+    config.root = { path: rootfs };
+    config.linux.cgroupsPath = `/${engine.namespace}/configured`;
+    config.process.args = ["stat", "-c", "%u:%g", "/mnt/of-1000"];
+    const mapping = [{ containerID: 1000, hostID: 7000, size: 1 }];
+    const ids = { uidMappings: mapping, gidMappings: mapping };
+    config.mounts.push({ destination: "/mnt", source: folder, type: "bind", options: ["rbind"], ...ids });
+    const file = join(engine.directory, "config-of-ctr.json");
+    writeFileSync(file, JSON.stringify(config));
+    const { stdout, stderr } = await engine.call(
+      "run",
+      "--rm",
+      "--runc-binary",
+      RUNTIME,
+      "--config",
+      file,
+      "configured",
+    );
+    expect({ stdout, stderr }).toEqual({ stdout: "7000:7000\n", stderr: "" });
+  },
+  { runc: "id-mapped mounts came with runc 1.2" },
+);

@@ -36,5 +36,5 @@ check(
     expect(all).toEqual(all.map((_, index) => index + 1));
     await docker.call("rm", "--force", "it");
   },
-  400_000,
+  { timeoutMs: 400_000 },
 );

@@ -233,23 +233,27 @@ everyday("run --preserve-fds: descriptors reach the program", async (engine) => 
 });
 
 for (const command of ["run", "exec"]) {
-  everyday(`${command} --preserve-fd=9,40: just these descriptors reach the program`, async (engine) => {
-    const path = (fd: number): string => join(engine.directory, `descriptor-${fd}`);
-    for (const fd of [9, 40]) writeFileSync(path(fd), `number ${fd}\n`);
-    const outer = withOpen({ 9: path(9), 40: path(40) });
-    const list = 'cd /proc/$$/fd; for fd in *; do [ -L $fd ] && printf "$fd "; done; echo';
-    const script = ["sh", "-c", `cat <&9; cat <&40; ${list}`];
-    const expected = { stdout: "number 9\nnumber 40\n0 1 2 40 9 \n", stderr: "" };
-    if (command === "run") {
-      const flags = ["run", "--rm", "--preserve-fd=9,40"];
-      expect(await engine.below(outer, ...flags, IMAGE, ...script)).toMatchObject(expected);
-      return;
-    }
-    await withContainer(engine, [], ["sleep", "1000"], async () => {
-      const result = await engine.below(outer, "exec", "--preserve-fd=9,40", "work", ...script);
-      expect(result).toMatchObject(expected);
-    });
-  });
+  everyday(
+    `${command} --preserve-fd=9,40: just these descriptors reach the program`,
+    async (engine) => {
+      const path = (fd: number): string => join(engine.directory, `descriptor-${fd}`);
+      for (const fd of [9, 40]) writeFileSync(path(fd), `number ${fd}\n`);
+      const outer = withOpen({ 9: path(9), 40: path(40) });
+      const list = 'cd /proc/$$/fd; for fd in *; do [ -L $fd ] && printf "$fd "; done; echo';
+      const script = ["sh", "-c", `cat <&9; cat <&40; ${list}`];
+      const expected = { stdout: "number 9\nnumber 40\n0 1 2 40 9 \n", stderr: "" };
+      if (command === "run") {
+        const flags = ["run", "--rm", "--preserve-fd=9,40"];
+        expect(await engine.below(outer, ...flags, IMAGE, ...script)).toMatchObject(expected);
+        return;
+      }
+      await withContainer(engine, [], ["sleep", "1000"], async () => {
+        const result = await engine.below(outer, "exec", "--preserve-fd=9,40", "work", ...script);
+        expect(result).toMatchObject(expected);
+      });
+    },
+    { runc: "a closed descriptor of --preserve-fds is an error" },
+  );
 }
 
 everyday("run --interactive: stdin reaches the program, and its end", async (engine) => {

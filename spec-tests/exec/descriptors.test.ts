@@ -5,6 +5,7 @@ import type { Config } from "../harness/config.ts";
 import { withOpen } from "../harness/descriptors.ts";
 import { running } from "../harness/exec.ts";
 import { giveToMappedRoot, mapIds } from "../harness/host/user-namespace.ts";
+import { byCase } from "../harness/peers.ts";
 import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "practice of runc and crun";
@@ -52,17 +53,22 @@ spec("exec --preserve-fds 2: descriptors 3 and 4 reach the program, 5 does not",
   expect(result.stdout).toBe("file 3\nfile 4\n0 1 2 3 4 \n");
 });
 
-spec("exec --preserve-fds 38 with 9 and 40 open: just they reach the program", CLAUSE, async (sandbox) => {
-  const container = await running(sandbox);
-  for (const fd of [9, 40]) writeFileSync(sandbox.path(`f${fd}`), `file ${fd}\n`);
-  // What looks like an option behind the command is none.
-  const command = ["sh", "-c", `cat <&9; cat <&40; ${LIST_OPEN}`, "--preserve-fds", "60"];
-  const result = await container.exec(command, {
-    wrapper: withOpen({ 9: sandbox.path("f9"), 40: sandbox.path("f40"), 50: "/etc" }),
-    flags: ["--preserve-fds=38"],
-  });
-  expect(result).toEqual({ code: 0, stdout: "file 9\nfile 40\n0 1 2 40 9 \n", stderr: "" });
-});
+spec(
+  "exec --preserve-fds 38 with 9 and 40 open: just they reach the program",
+  CLAUSE,
+  async (sandbox) => {
+    const container = await running(sandbox);
+    for (const fd of [9, 40]) writeFileSync(sandbox.path(`f${fd}`), `file ${fd}\n`);
+    // What looks like an option behind the command is none.
+    const command = ["sh", "-c", `cat <&9; cat <&40; ${LIST_OPEN}`, "--preserve-fds", "60"];
+    const result = await container.exec(command, {
+      wrapper: withOpen({ 9: sandbox.path("f9"), 40: sandbox.path("f40"), 50: "/etc" }),
+      flags: ["--preserve-fds=38"],
+    });
+    expect(result).toEqual({ code: 0, stdout: "file 9\nfile 40\n0 1 2 40 9 \n", stderr: "" });
+  },
+  { runc: "a closed descriptor of --preserve-fds is an error" },
+);
 
 /** In the container, looks at the executable and the descriptors of every process that comes up, as soon as it is there. */
 const WATCH = `
@@ -84,6 +90,22 @@ function mayTraceInUserNamespace(config: Config): void {
   mayTrace(config);
   mapIds(config);
 }
+
+const deviations = byCase({
+  crun: {
+    reason: "the descriptor of the host's cgroup folder is open in the process for a moment",
+    sometimes: true,
+  },
+  runc: [
+    { reason: "descriptors of its own are open in the process for a moment", sometimes: true, before: "1.2" },
+    {
+      reason:
+        "the process of exec is runc's own executable, seen through a read-only overlay, until its execve",
+      from: "1.2",
+    },
+  ],
+  cases: ["with CAP_SYS_PTRACE"],
+});
 
 for (const [situation, mutate] of [
   ["from inside", undefined],
@@ -109,6 +131,7 @@ for (const [situation, mutate] of [
       const found = lines.filter((line) => !ofContainer.test(line) && !anonymous.test(line));
       expect(found.filter((line) => !line.startsWith(`fd ${sandbox.directory}/`))).toEqual([]);
     },
+    deviations(situation),
   );
 }
 
@@ -130,12 +153,17 @@ spec("exec, waiting runtime: it is in no namespace of the container", "promise",
   expect(container.printed(output).split(" ").length).toBe(2);
 });
 
-spec("exec --detach: nothing of the runtime is open in the program", CLAUSE, async (sandbox) => {
-  const container = await running(sandbox);
-  const pidFile = sandbox.path("pid");
-  await container.exec(["sleep", "1000"], { flags: ["--detach", "--pid-file", pidFile] });
-  const pid = readFileSync(pidFile, "utf8");
-  // execve(2) closes one after the other; the runtime goes on once the one is closed that it waits for.
-  await expect.poll(() => readdirSync(`/proc/${pid}/fd`).sort()).toEqual(["0", "1", "2"]);
-  expect(readlinkSync(`/proc/${pid}/exe`)).toMatch(/\/bin\/busybox$/);
-});
+spec(
+  "exec --detach: nothing of the runtime is open in the program",
+  CLAUSE,
+  async (sandbox) => {
+    const container = await running(sandbox);
+    const pidFile = sandbox.path("pid");
+    await container.exec(["sleep", "1000"], { flags: ["--detach", "--pid-file", pidFile] });
+    const pid = readFileSync(pidFile, "utf8");
+    // execve(2) closes one after the other; the runtime goes on once the one is closed that it waits for.
+    await expect.poll(() => readdirSync(`/proc/${pid}/fd`).sort()).toEqual(["0", "1", "2"]);
+    expect(readlinkSync(`/proc/${pid}/exe`)).toMatch(/\/bin\/busybox$/);
+  },
+  { crun: { reason: "exec --detach may end before the program is executed", sometimes: true } },
+);

@@ -49,17 +49,30 @@ spec("exec --process, capabilities {}: none", CLAUSE, async (sandbox) => {
   expect(lines).toEqual(expect.arrayContaining([`CapBnd:\t${NONE}`, `CapPrm:\t${NONE}`, `CapEff:\t${NONE}`]));
 });
 
-spec("exec --process, oomScoreAdj absent: that of the container", CLAUSE, async (sandbox) => {
-  const container = await running(sandbox, configure);
-  expect(await facts(sandbox, container, {})).toContain("77");
-});
+spec(
+  "exec --process, oomScoreAdj absent: that of the container",
+  CLAUSE,
+  async (sandbox) => {
+    const container = await running(sandbox, configure);
+    expect(await facts(sandbox, container, {})).toContain("77");
+  },
+  { crun: "of what a process.json leaves out, only capabilities are the container's" },
+);
 
-spec("exec --process, oomScoreAdj 0: not that of the container", CLAUSE, async (sandbox) => {
-  const container = await running(sandbox, configure);
-  const lines = await facts(sandbox, container, { oomScoreAdj: 0 });
-  expect(lines).toContain("0");
-  expect(lines).not.toContain("77");
-});
+spec(
+  "exec --process, oomScoreAdj 0: not that of the container",
+  CLAUSE,
+  async (sandbox) => {
+    const container = await running(sandbox, configure);
+    const lines = await facts(sandbox, container, { oomScoreAdj: 0 });
+    expect(lines).toContain("0");
+    expect(lines).not.toContain("77");
+  },
+  {
+    crun: "what the file says of oom_score_adj is the container's all the same",
+    runc: "exec always has the container's oom_score_adj",
+  },
+);
 
 spec(
   "exec --process, noNewPrivileges and rlimits absent: not those of the container",

@@ -11,35 +11,47 @@ import type { Result } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
-spec("explain: changes nothing, and starts no process", "explain", async (sandbox) => {
-  const container = sandbox.shell("exit 0", (config) => {
-    config.hooks = { createRuntime: [{ path: "/bin/true" }] };
-    config.linux.resources = { hugepageLimits: [{ pageSize: "2MB", limit: 0 }] };
-  });
-  const folder = sandbox.path("traces");
-  mkdirSync(folder);
-  const wrapper = straceWrapper(join(folder, "explain"));
-  const { code } = await sandbox.invoke(["explain", "--bundle", container.bundle, container.id], { wrapper });
-  expect(code).toBe(0);
-  const calls = [...readTrace(join(folder, "explain")).values()].flat();
-  expect(calls.length).toBeGreaterThan(100);
-  expect(calls.filter(couldChange)).toEqual([]);
-  expect(existsSync(sandbox.root)).toBe(false);
-});
+spec(
+  "explain: changes nothing, and starts no process",
+  "explain",
+  async (sandbox) => {
+    const container = sandbox.shell("exit 0", (config) => {
+      config.hooks = { createRuntime: [{ path: "/bin/true" }] };
+      config.linux.resources = { hugepageLimits: [{ pageSize: "2MB", limit: 0 }] };
+    });
+    const folder = sandbox.path("traces");
+    mkdirSync(folder);
+    const wrapper = straceWrapper(join(folder, "explain"));
+    const { code } = await sandbox.invoke(["explain", "--bundle", container.bundle, container.id], {
+      wrapper,
+    });
+    expect(code).toBe(0);
+    const calls = [...readTrace(join(folder, "explain")).values()].flat();
+    expect(calls.length).toBeGreaterThan(100);
+    expect(calls.filter(couldChange)).toEqual([]);
+    expect(existsSync(sandbox.root)).toBe(false);
+  },
+  { both: "has no such command" },
+);
 
-spec("explain of a user without privileges: the same that root sees", "explain", async (sandbox) => {
-  const container = sandbox.shell("exit 0");
-  const asRoot = await explained(sandbox, container);
-  sandbox.wrapper = userWrapper(sandbox);
-  const asUser = await explained(sandbox, container);
-  const calls = ({ operations }: Explanation) =>
-    operations.map(({ by, call, args, pointer }) => [by, call, ...args, pointer].join(" "));
-  // The caller's own limits and streams are what init inherits.
-  expect(asUser.error).toBeUndefined();
-  const withoutStreams = (lines: string[]) =>
-    lines.filter((line) => !/RLIMIT_NOFILE|fchown|CAPBSET_DROP/.test(line));
-  expect(withoutStreams(calls(asUser))).toEqual(withoutStreams(calls(asRoot)));
-});
+spec(
+  "explain of a user without privileges: the same that root sees",
+  "explain",
+  async (sandbox) => {
+    const container = sandbox.shell("exit 0");
+    const asRoot = await explained(sandbox, container);
+    sandbox.wrapper = userWrapper(sandbox);
+    const asUser = await explained(sandbox, container);
+    const calls = ({ operations }: Explanation) =>
+      operations.map(({ by, call, args, pointer }) => [by, call, ...args, pointer].join(" "));
+    // The caller's own limits and streams are what init inherits.
+    expect(asUser.error).toBeUndefined();
+    const withoutStreams = (lines: string[]) =>
+      lines.filter((line) => !/RLIMIT_NOFILE|fchown|CAPBSET_DROP/.test(line));
+    expect(withoutStreams(calls(asUser))).toEqual(withoutStreams(calls(asRoot)));
+  },
+  { both: "has no such command" },
+);
 
 spec(
   "explain --as caller without privileges: where create would fail, and exit code 1",
@@ -55,91 +67,112 @@ spec(
     expect(error?.message).toContain("ermission denied");
     expect(operations.some(({ call }) => call === "clone3")).toBe(false);
   },
+  { both: "has no such command" },
 );
 
-spec("explain, a long /etc/passwd: HOME as the process would have it", "explain", async (sandbox) => {
-  const container = sandbox.shell("exit 0", (config) => {
-    config.process.user = { uid: 1234, gid: 1234 };
-  });
-  const comment = `${"#".repeat(99)}\n`.repeat(100);
-  container.writeFile("etc/passwd", `${comment}jörg:x:1234:1234::/home/jörg:/bin/sh\n`);
-  const { operations } = await explained(sandbox, container);
-  expect(operations.find(({ call }) => call === "execve")?.args[2]).toContain('"HOME=/home/jörg"');
-  expect(operations.filter(({ call }) => call === "read")).toHaveLength(3);
-});
+spec(
+  "explain, a long /etc/passwd: HOME as the process would have it",
+  "explain",
+  async (sandbox) => {
+    const container = sandbox.shell("exit 0", (config) => {
+      config.process.user = { uid: 1234, gid: 1234 };
+    });
+    const comment = `${"#".repeat(99)}\n`.repeat(100);
+    container.writeFile("etc/passwd", `${comment}jörg:x:1234:1234::/home/jörg:/bin/sh\n`);
+    const { operations } = await explained(sandbox, container);
+    expect(operations.find(({ call }) => call === "execve")?.args[2]).toContain('"HOME=/home/jörg"');
+    expect(operations.filter(({ call }) => call === "read")).toHaveLength(3);
+  },
+  { both: "has no such command" },
+);
 
-spec("explain with a program that is not there: what create would say", "explain", async (sandbox) => {
-  const container = sandbox.container((config) => {
-    config.process.args = ["/bin/not-there"];
-  });
-  const said = await explain(sandbox, container);
-  const created = await container.create();
-  expect(said.code).toBe(1);
-  const reason = created.stderr.replace(/^runts: /, "").trim();
-  expect(reason).toContain("/bin/not-there");
-  expect(said.stdout).toContain(`Here it would fail: ${reason}\n`);
-});
+spec(
+  "explain with a program that is not there: what create would say",
+  "explain",
+  async (sandbox) => {
+    const container = sandbox.container((config) => {
+      config.process.args = ["/bin/not-there"];
+    });
+    const said = await explain(sandbox, container);
+    const created = await container.create();
+    expect(said.code).toBe(1);
+    const reason = created.stderr.replace(/^runts: /, "").trim();
+    expect(reason).toContain("/bin/not-there");
+    expect(said.stdout).toContain(`Here it would fail: ${reason}\n`);
+  },
+  { both: "has no such command" },
+);
 
-spec("explain: each operation has the property that asks for it, at its step", "explain", async (sandbox) => {
-  const hook = { path: "/bin/true" };
-  const container = sandbox.shell("exit 0", (config) => {
-    config.hooks = { createRuntime: [hook, hook], startContainer: [hook], poststart: [hook] };
-    config.linux.sysctl = { "net.ipv4.ip_forward": "1" };
-    config.linux.resources = { hugepageLimits: [{ pageSize: "2MB", limit: 4_194_304 }] };
-  });
-  const { operations, error } = await explained(sandbox, container);
-  expect(error).toBeUndefined();
-  const found = (call: string, text: string) => {
-    const operation = operations.find(
-      ({ call: name, args }) => name === call && args.join(", ").includes(text),
-    );
-    return [operation?.step, operation?.by, operation?.pointer];
-  };
-  expect(found("sethostname", '"box"')).toEqual([2, "init", "/hostname"]);
-  expect(found("fsopen", '"mqueue"')).toEqual([2, "init", "/mounts/4"]);
-  expect(found("openat2", "sys/net/ipv4/ip_forward")).toEqual([
-    2,
-    "init",
-    "/linux/sysctl/net.ipv4.ip_forward",
-  ]);
-  expect(found("openat2", "hugetlb.2MB.max")).toEqual([
-    2,
-    "runtime",
-    "/linux/resources/hugepageLimits/0/limit",
-  ]);
-  expect(found("execve", '"sh", "-c"')).toEqual([8, "init", "/process/args/0"]);
-  const execs = operations.filter(({ call, by }) => call === "execve" && by !== "init");
-  expect(execs.map(({ by, step, pointer }) => [by, step, pointer])).toEqual([
-    ["createRuntime hook 0", 4, "/hooks/createRuntime/0"],
-    ["createRuntime hook 1", 4, "/hooks/createRuntime/1"],
-    ["startContainer hook 0", 7, "/hooks/startContainer/0"],
-    ["poststart hook 0", 9, "/hooks/poststart/0"],
-  ]);
-  const steps = operations.map(({ step }) => step);
-  // Hooks come before pivot_root, which belongs to the making of the environment as well.
-  expect(steps.filter((step, index) => step !== steps[index - 1])).toEqual([2, 4, 2, 7, 8, 9]);
-});
+spec(
+  "explain: each operation has the property that asks for it, at its step",
+  "explain",
+  async (sandbox) => {
+    const hook = { path: "/bin/true" };
+    const container = sandbox.shell("exit 0", (config) => {
+      config.hooks = { createRuntime: [hook, hook], startContainer: [hook], poststart: [hook] };
+      config.linux.sysctl = { "net.ipv4.ip_forward": "1" };
+      config.linux.resources = { hugepageLimits: [{ pageSize: "2MB", limit: 4_194_304 }] };
+    });
+    const { operations, error } = await explained(sandbox, container);
+    expect(error).toBeUndefined();
+    const found = (call: string, text: string) => {
+      const operation = operations.find(
+        ({ call: name, args }) => name === call && args.join(", ").includes(text),
+      );
+      return [operation?.step, operation?.by, operation?.pointer];
+    };
+    expect(found("sethostname", '"box"')).toEqual([2, "init", "/hostname"]);
+    expect(found("fsopen", '"mqueue"')).toEqual([2, "init", "/mounts/4"]);
+    expect(found("openat2", "sys/net/ipv4/ip_forward")).toEqual([
+      2,
+      "init",
+      "/linux/sysctl/net.ipv4.ip_forward",
+    ]);
+    expect(found("openat2", "hugetlb.2MB.max")).toEqual([
+      2,
+      "runtime",
+      "/linux/resources/hugepageLimits/0/limit",
+    ]);
+    expect(found("execve", '"sh", "-c"')).toEqual([8, "init", "/process/args/0"]);
+    const execs = operations.filter(({ call, by }) => call === "execve" && by !== "init");
+    expect(execs.map(({ by, step, pointer }) => [by, step, pointer])).toEqual([
+      ["createRuntime hook 0", 4, "/hooks/createRuntime/0"],
+      ["createRuntime hook 1", 4, "/hooks/createRuntime/1"],
+      ["startContainer hook 0", 7, "/hooks/startContainer/0"],
+      ["poststart hook 0", 9, "/hooks/poststart/0"],
+    ]);
+    const steps = operations.map(({ step }) => step);
+    // Hooks come before pivot_root, which belongs to the making of the environment as well.
+    expect(steps.filter((step, index) => step !== steps[index - 1])).toEqual([2, 4, 2, 7, 8, 9]);
+  },
+  { both: "has no such command" },
+);
 
-spec("explain --diff of two bundles: only what differs", "explain", async (sandbox) => {
-  const one = sandbox.shell("exit 0");
-  const other = sandbox.shell("exit 0", (config) => {
-    config.linux.cgroupsPath = one.config.linux.cgroupsPath ?? "";
-    config.hostname = "other";
-    config.mounts.splice(3, 1);
-    config.mounts.push({ destination: "/extra", type: "tmpfs", source: "tmpfs" });
-  });
-  const same = await sandbox.invoke(["explain", "--diff", one.bundle, one.bundle]);
-  expect(same.stdout).toContain("Both do the same.");
-  const { stdout, code } = await sandbox.invoke(["explain", "--diff", "--brief", one.bundle, other.bundle]);
-  expect(code).toBe(0);
-  const lines = stdout.split("\n").filter((line) => /^[-+] /.test(line));
-  expect(lines.map((line) => line.replace(/ +/g, " "))).toEqual([
-    "- init: mount tmpfs on /dev/shm /mounts/3",
-    "+ init: mount tmpfs on /extra /mounts/6",
-    "- init: set the host name /hostname",
-    "+ init: set the host name /hostname",
-  ]);
-});
+spec(
+  "explain --diff of two bundles: only what differs",
+  "explain",
+  async (sandbox) => {
+    const one = sandbox.shell("exit 0");
+    const other = sandbox.shell("exit 0", (config) => {
+      config.linux.cgroupsPath = one.config.linux.cgroupsPath ?? "";
+      config.hostname = "other";
+      config.mounts.splice(3, 1);
+      config.mounts.push({ destination: "/extra", type: "tmpfs", source: "tmpfs" });
+    });
+    const same = await sandbox.invoke(["explain", "--diff", one.bundle, one.bundle]);
+    expect(same.stdout).toContain("Both do the same.");
+    const { stdout, code } = await sandbox.invoke(["explain", "--diff", "--brief", one.bundle, other.bundle]);
+    expect(code).toBe(0);
+    const lines = stdout.split("\n").filter((line) => /^[-+] /.test(line));
+    expect(lines.map((line) => line.replace(/ +/g, " "))).toEqual([
+      "- init: mount tmpfs on /dev/shm /mounts/3",
+      "+ init: mount tmpfs on /extra /mounts/6",
+      "- init: set the host name /hostname",
+      "+ init: set the host name /hostname",
+    ]);
+  },
+  { both: "has no such command" },
+);
 
 spec(
   "explain --diff of a file that is not there: the error that reads it has",
@@ -150,22 +183,28 @@ spec(
     const { code, stderr } = await sandbox.invoke(["explain", "--diff", bundle, none]);
     expect([code, stderr]).toEqual([1, `runts: open ${none}: no such file or directory\n`]);
   },
+  { both: "has no such command" },
 );
 
-spec("explain --diff of two config files: the same bundle for both", "explain", async (sandbox) => {
-  const container = sandbox.shell("exit 0");
-  const file = sandbox.path("other.json");
-  writeFileSync(file, JSON.stringify({ ...container.config, hostname: "other" }));
-  const config = join(container.bundle, "config.json");
-  const args = ["explain", "--diff", "--json", "--bundle", container.bundle, config, file];
-  const { differences }: { differences: { change: string; operation: Explained }[] } = JSON.parse(
-    (await sandbox.invoke(args)).stdout,
-  );
-  expect(differences.map(({ change, operation }) => [change, operation.args[0]])).toEqual([
-    ["removed", '"box"'],
-    ["added", '"other"'],
-  ]);
-});
+spec(
+  "explain --diff of two config files: the same bundle for both",
+  "explain",
+  async (sandbox) => {
+    const container = sandbox.shell("exit 0");
+    const file = sandbox.path("other.json");
+    writeFileSync(file, JSON.stringify({ ...container.config, hostname: "other" }));
+    const config = join(container.bundle, "config.json");
+    const args = ["explain", "--diff", "--json", "--bundle", container.bundle, config, file];
+    const { differences }: { differences: { change: string; operation: Explained }[] } = JSON.parse(
+      (await sandbox.invoke(args)).stdout,
+    );
+    expect(differences.map(({ change, operation }) => [change, operation.args[0]])).toEqual([
+      ["removed", '"box"'],
+      ["added", '"other"'],
+    ]);
+  },
+  { both: "has no such command" },
+);
 
 spec(
   "explain with a config that is not valid: all its errors, as create has them",
@@ -179,6 +218,7 @@ spec(
     expect(code).toBe(1);
     expect(stderr).toBe((await container.create()).stderr);
   },
+  { both: "has no such command" },
 );
 
 spec(
@@ -208,6 +248,7 @@ spec(
       ]),
     );
   },
+  { both: "has no such command" },
 );
 
 /** A host without systemd and without cgroups. */
@@ -269,40 +310,51 @@ spec(
       ['"7"', "/linux/resources/pids/limit"],
     ]);
   },
+  { both: "has no such command" },
 );
 
-spec("explain --systemd-cgroup as text: a line for each property", "explain", async (sandbox) => {
-  const container = scoped(sandbox, ":runts:web");
-  const { code, stdout, stderr } = await explainScope(sandbox, container);
-  expect([code, stderr]).toEqual([0, ""]);
-  const text = stdout.replace(/ {2,}\//g, " /");
-  expect(text).toContain(
-    "  runtime: have systemd make runts-web.scope /linux/cgroupsPath\n" +
-      '      org.freedesktop.systemd1.Manager.StartTransientUnit("runts-web.scope", "fail", [...], [])\n',
-  );
-  expect(text).toContain(
-    "  runtime: set TasksMax of the unit /linux/resources/pids/limit\n      TasksMax = uint64 7\n",
-  );
-  const brief = await explainScope(sandbox, container, "--brief");
-  expect(brief.stdout).toContain("set TasksMax of the unit");
-  expect(brief.stdout).not.toContain("TasksMax = ");
-});
+spec(
+  "explain --systemd-cgroup as text: a line for each property",
+  "explain",
+  async (sandbox) => {
+    const container = scoped(sandbox, ":runts:web");
+    const { code, stdout, stderr } = await explainScope(sandbox, container);
+    expect([code, stderr]).toEqual([0, ""]);
+    const text = stdout.replace(/ {2,}\//g, " /");
+    expect(text).toContain(
+      "  runtime: have systemd make runts-web.scope /linux/cgroupsPath\n" +
+        '      org.freedesktop.systemd1.Manager.StartTransientUnit("runts-web.scope", "fail", [...], [])\n',
+    );
+    expect(text).toContain(
+      "  runtime: set TasksMax of the unit /linux/resources/pids/limit\n      TasksMax = uint64 7\n",
+    );
+    const brief = await explainScope(sandbox, container, "--brief");
+    expect(brief.stdout).toContain("set TasksMax of the unit");
+    expect(brief.stdout).not.toContain("TasksMax = ");
+  },
+  { both: "has no such command" },
+);
 
-spec("explain --systemd-cgroup --diff: the properties that differ", "explain", async (sandbox) => {
-  const one = scoped(sandbox, ":runts:web");
-  const other = scoped(sandbox, ":runts:web");
-  other.config.linux.resources = { pids: { limit: 8 } };
-  other.writeConfig();
-  const args = ["--systemd-cgroup", "explain", "--diff", one.bundle, other.bundle];
-  const { stdout } = await sandbox.invoke(args, { wrapper: BARE_HOST });
-  const lines = stdout.split("\n").filter((line) => /^[-+] {6}/.test(line));
-  expect(lines.map((line) => line.replace(/write\(<.*>/, "write(<fd>"))).toEqual([
-    "-      TasksMax = uint64 7",
-    "+      TasksMax = uint64 8",
-    '-      write(<fd>, "7", 1)',
-    '+      write(<fd>, "8", 1)',
-  ]);
-});
+spec(
+  "explain --systemd-cgroup --diff: the properties that differ",
+  "explain",
+  async (sandbox) => {
+    const one = scoped(sandbox, ":runts:web");
+    const other = scoped(sandbox, ":runts:web");
+    other.config.linux.resources = { pids: { limit: 8 } };
+    other.writeConfig();
+    const args = ["--systemd-cgroup", "explain", "--diff", one.bundle, other.bundle];
+    const { stdout } = await sandbox.invoke(args, { wrapper: BARE_HOST });
+    const lines = stdout.split("\n").filter((line) => /^[-+] {6}/.test(line));
+    expect(lines.map((line) => line.replace(/write\(<.*>/, "write(<fd>"))).toEqual([
+      "-      TasksMax = uint64 7",
+      "+      TasksMax = uint64 8",
+      '-      write(<fd>, "7", 1)',
+      '+      write(<fd>, "8", 1)',
+    ]);
+  },
+  { both: "has no such command" },
+);
 
 for (const path of [
   "/spec",
@@ -311,15 +363,20 @@ for (const path of [
   "a.slice:b:c.slice",
   "no slice:a:b",
 ]) {
-  spec(`explain --systemd-cgroup with cgroupsPath ${path}: what create says`, "explain", async (sandbox) => {
-    const container = scoped(sandbox, path);
-    const { code, stdout } = await explainScope(sandbox, container);
-    const created = await container.create({ globals: ["--systemd-cgroup"] });
-    const reason = created.stderr.replace(/^runts: /, "");
-    expect([code, created.code]).toEqual([1, 1]);
-    expect(reason).toContain("/linux/cgroupsPath: ");
-    expect(stdout).toContain(`Here it would fail: ${reason}`);
-  });
+  spec(
+    `explain --systemd-cgroup with cgroupsPath ${path}: what create says`,
+    "explain",
+    async (sandbox) => {
+      const container = scoped(sandbox, path);
+      const { code, stdout } = await explainScope(sandbox, container);
+      const created = await container.create({ globals: ["--systemd-cgroup"] });
+      const reason = created.stderr.replace(/^runts: /, "");
+      expect([code, created.code]).toEqual([1, 1]);
+      expect(reason).toContain("/linux/cgroupsPath: ");
+      expect(stdout).toContain(`Here it would fail: ${reason}`);
+    },
+    { both: "has no such command" },
+  );
 }
 
 spec(
@@ -336,12 +393,18 @@ spec(
     expect(created.stderr).toContain("/linux/mountLabel: ");
     expect(warnings).toEqual([/ level=warning msg="(.*)"/.exec(created.stderr)?.[1]]);
   },
+  { both: "has no such command" },
 );
 
-spec("explain of a rootfs that is not there: where create would fail", "explain", async (sandbox) => {
-  const container = sandbox.shell("exit 0");
-  rmSync(container.rootfs, { recursive: true });
-  const { code, stdout } = await explain(sandbox, container);
-  expect(code).toBe(1);
-  expect(stdout).toContain("Here it would fail: /root/path: ");
-});
+spec(
+  "explain of a rootfs that is not there: where create would fail",
+  "explain",
+  async (sandbox) => {
+    const container = sandbox.shell("exit 0");
+    rmSync(container.rootfs, { recursive: true });
+    const { code, stdout } = await explain(sandbox, container);
+    expect(code).toBe(1);
+    expect(stdout).toContain("Here it would fail: /root/path: ");
+  },
+  { both: "has no such command" },
+);

@@ -75,6 +75,7 @@ spec(
       'sendto(<route socket of the host>, [{nlmsg_type=RTM_SETLINK, nlmsg_flags=NLM_F_REQUEST|NLM_F_ACK}, {ifi_index=if_nametoindex("va"), ifi_flags=0, ifi_change=0}, [[{nla_type=IFLA_NET_NS_FD}, <fd of /proc/init/ns/net>], ',
     );
   },
+  { both: "has no such command" },
 );
 
 spec(
@@ -91,6 +92,7 @@ spec(
     expect(outside.show("va")).toBe(before);
     expect(outside.names().sort()).toEqual(["va", "vb"]);
   },
+  { both: "has no such command" },
 );
 
 spec(
@@ -110,6 +112,7 @@ spec(
     expect(explanation.notes.join()).not.toContain("network namespace");
     expect(changes(explanation).at(-1)).toContain(": set eth1 up ");
   },
+  { both: "has no such command" },
 );
 
 for (const [situation, devices, pointer, last] of [
@@ -129,6 +132,7 @@ for (const [situation, devices, pointer, last] of [
       // What puts it back is no part of it.
       expect(done.at(-1)).toBe(last && `2 runtime: set ${last} up /linux/netDevices/vb`);
     },
+    { both: "has no such command" },
   );
 }
 
@@ -142,6 +146,7 @@ spec(
     const container = sandbox.shell("exit 0", moving({ va: { name: "eth0" } }, inside));
     await expectSameFailure(sandbox, container, "/linux/netDevices/va/name");
   },
+  { both: "has no such command" },
 );
 
 spec(
@@ -155,6 +160,7 @@ spec(
     });
     await expectSameFailure(sandbox, container, "/linux/netDevices/va");
   },
+  { both: "has no such command" },
 );
 
 spec(
@@ -181,6 +187,7 @@ spec(
       "/linux/netDevices/va: move the interface va: needs a caller that is root on the host",
     );
   },
+  { both: "has no such command" },
 );
 
 spec(
@@ -193,21 +200,33 @@ spec(
     const container = sandbox.shell("exit 0", moving({ va: { name: "eth0" } }, inside));
     expect(await expectSameFailure(sandbox, container, "/linux/netDevices/va")).toEqual([]);
   },
+  { both: "has no such command" },
 );
 
-spec("explain --diff with netDevices: the requests that differ", "explain", async (sandbox, context) => {
-  const outside = host(sandbox, context);
-  sandbox.wrapper = outside.wrapper;
-  const one = sandbox.shell("exit 0", moving({ va: { name: "eth0" } }));
-  const other = sandbox.shell("exit 0", (config) => {
-    moving({ va: { name: "eth0" }, vb: {} })(config);
-    config.linux.cgroupsPath = one.config.linux.cgroupsPath ?? "";
-  });
-  const { stdout, stderr } = await sandbox.invoke(["explain", "--diff", "--brief", one.bundle, other.bundle]);
-  expect(stderr).toBe("");
-  const lines = stdout.split("\n").filter((line) => /^[-+] /.test(line));
-  expect(lines.map((line) => line.replace(/ +/g, " "))).toEqual([
-    "+ runtime: move the interface vb to the container /linux/netDevices/vb",
-    "+ runtime: set vb up /linux/netDevices/vb",
-  ]);
-});
+spec(
+  "explain --diff with netDevices: the requests that differ",
+  "explain",
+  async (sandbox, context) => {
+    const outside = host(sandbox, context);
+    sandbox.wrapper = outside.wrapper;
+    const one = sandbox.shell("exit 0", moving({ va: { name: "eth0" } }));
+    const other = sandbox.shell("exit 0", (config) => {
+      moving({ va: { name: "eth0" }, vb: {} })(config);
+      config.linux.cgroupsPath = one.config.linux.cgroupsPath ?? "";
+    });
+    const { stdout, stderr } = await sandbox.invoke([
+      "explain",
+      "--diff",
+      "--brief",
+      one.bundle,
+      other.bundle,
+    ]);
+    expect(stderr).toBe("");
+    const lines = stdout.split("\n").filter((line) => /^[-+] /.test(line));
+    expect(lines.map((line) => line.replace(/ +/g, " "))).toEqual([
+      "+ runtime: move the interface vb to the container /linux/netDevices/vb",
+      "+ runtime: set vb up /linux/netDevices/vb",
+    ]);
+  },
+  { both: "has no such command" },
+);

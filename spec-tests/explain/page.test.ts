@@ -11,10 +11,14 @@ const NO_CGROUPS = [
   "sh",
 ];
 
-spec("explain in the page of the example: prints what the page says", "examples/explain", (sandbox) =>
-  checkReadme(sandbox, "explain", {
-    wrapper: NO_CGROUPS,
-    // Capabilities and /proc/kcore are the kernel's.
-    stable: (text) => text.replace(/\d+ operations/, "N operations"),
-  }),
+spec(
+  "explain in the page of the example: prints what the page says",
+  "examples/explain",
+  (sandbox) =>
+    checkReadme(sandbox, "explain", {
+      wrapper: NO_CGROUPS,
+      // Capabilities and /proc/kcore are the kernel's.
+      stable: (text) => text.replace(/\d+ operations/, "N operations"),
+    }),
+  { both: "has no such command" },
 );

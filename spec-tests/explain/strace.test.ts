@@ -117,22 +117,32 @@ const BUNDLES: Readonly<Record<string, (config: Config, sandbox: Sandbox) => voi
 };
 
 for (const [name, mutate] of Object.entries(BUNDLES)) {
-  spec(`explain --json with ${name}: what create and start then do`, "explain", async (sandbox) => {
-    const container = sandbox.shell("exit 0", (config) => mutate(config, sandbox));
-    if (container.config.linux.uidMappings !== undefined) giveToMappedRoot(container);
-    await compareWithExplanation(sandbox, container);
-  });
+  spec(
+    `explain --json with ${name}: what create and start then do`,
+    "explain",
+    async (sandbox) => {
+      const container = sandbox.shell("exit 0", (config) => mutate(config, sandbox));
+      if (container.config.linux.uidMappings !== undefined) giveToMappedRoot(container);
+      await compareWithExplanation(sandbox, container);
+    },
+    { both: "has no such command" },
+  );
 }
 
-spec("explain --json with a terminal: what create and start then do", "explain", async (sandbox) => {
-  const container = sandbox.shell("exit 0", (config) => {
-    config.process.terminal = true;
-    config.process.consoleSize = { height: 24, width: 80 };
-  });
-  const console = await openConsole(sandbox);
-  const flags = ["--console-socket", console.socket];
-  await compareWithExplanation(sandbox, container, { flags });
-});
+spec(
+  "explain --json with a terminal: what create and start then do",
+  "explain",
+  async (sandbox) => {
+    const container = sandbox.shell("exit 0", (config) => {
+      config.process.terminal = true;
+      config.process.consoleSize = { height: 24, width: 80 };
+    });
+    const console = await openConsole(sandbox);
+    const flags = ["--console-socket", console.socket];
+    await compareWithExplanation(sandbox, container, { flags });
+  },
+  { both: "has no such command" },
+);
 
 spec(
   "explain --json with --no-pivot and --pid-file: what create and start then do",
@@ -144,6 +154,7 @@ spec(
     const flags = ["--no-pivot", "--no-new-keyring", "--pid-file", sandbox.path("pid")];
     await compareWithExplanation(sandbox, container, { flags });
   },
+  { both: "has no such command" },
 );
 
 for (const [situation, joins] of [
@@ -163,5 +174,6 @@ for (const [situation, joins] of [
       sandbox.wrapper = outside.wrapper;
       await compareWithExplanation(sandbox, container);
     },
+    { both: "has no such command" },
   );
 }

@@ -86,6 +86,7 @@ for (const [name, mutate] of Object.entries(CONFIGS)) {
       expect(propertiesOf(operations)).toEqual(asked.map(comparable));
       if (error === undefined) await container.delete("--force");
     },
+    { both: "has no such command" },
   );
 }
 
@@ -104,6 +105,7 @@ systemdSpec(
     expect(notes).toEqual([]);
     expect((await container.delete()).code).toBe(0);
   },
+  { both: "has no such command" },
 );
 
 systemdSpec(
@@ -121,6 +123,7 @@ systemdSpec(
     expect(propertiesOf(operations).map(([name]) => name)).not.toContain("DevicePolicy");
     expect((await container.delete()).code).toBe(0);
   },
+  { both: "has no such command" },
 );
 
 systemdSpec(
@@ -136,6 +139,7 @@ systemdSpec(
     expect((await second.create(SYSTEMD)).stderr).toBe(`runts: ${error?.message}\n`);
     expect((await first.delete("--force")).code).toBe(0);
   },
+  { both: "has no such command" },
 );
 
 systemdSpec(
@@ -158,4 +162,5 @@ systemdSpec(
     expect(machine.units(`*${container.id}*`)).toEqual([]);
     expect(existsSync(sandbox.root)).toBe(false);
   },
+  { both: "has no such command" },
 );

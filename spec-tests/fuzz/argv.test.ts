@@ -67,6 +67,6 @@ if (IS_RUNTS) {
       }
     },
     // A twentieth of a second each; a busy machine takes twenty times as long.
-    30_000 + COUNT * 1000,
+    { timeoutMs: 30_000 + COUNT * 1000 },
   );
 }

@@ -12,6 +12,7 @@ import {
 } from "../harness/guests/guest-sandbox.ts";
 import { describeGuest, guestSpec } from "../harness/guests/guest-spec.ts";
 import { rootlessConfig } from "../harness/host/user.ts";
+import { byCase } from "../harness/peers.ts";
 
 const LABEL = "config.md, Linux Process: apparmorProfile";
 const MUST = "runtime.md, Create: MUST error if a property cannot be applied";
@@ -141,12 +142,18 @@ describeGuest(
         });
         expect(await container.output()).toBe("spec (enforce)");
       },
+      { runc: { reason: "domainname and time namespaces came with 1.2", before: "1.2" } },
     );
 
     guestSpec("apparmorProfile that is not loaded: error that names it", MUST, async (sandbox) => {
       const container = sandbox.limited("true", {}, profiled("nobody-loaded-it"));
       const words = /\/process\/apparmorProfile: .*nobody-loaded-it.*no profile of this name is loaded/;
       sandbox.expectRefusal(await container.create(), /apparmor/, words);
+    });
+
+    const deviations = byCase({
+      crun: "it changes to the profile before no_new_privs is set, and not by the execve",
+      cases: ["that no_new_privs keeps"],
     });
 
     for (const [profile, what, mutate, words] of [
@@ -169,13 +176,18 @@ describeGuest(
         /\/linux\/namespaces: .*clone3: .*profile engine-without-userns, which needs "userns,"/,
       ],
     ] as const) {
-      guestSpec(`run by a runtime under a profile ${what}: error that says so`, MUST, async (sandbox) => {
-        await loadProfiles(sandbox);
-        sandbox.asUser = profile === "engine-without-userns";
-        const { bundle, id } = sandbox.container(mutate);
-        const run = sandbox.command(["run", "--bundle", bundle, id]);
-        sandbox.expectRefusal(await sandbox.guest.run(underLabel(`exec ${profile}`, run)), /./, words);
-      });
+      guestSpec(
+        `run by a runtime under a profile ${what}: error that says so`,
+        MUST,
+        async (sandbox) => {
+          await loadProfiles(sandbox);
+          sandbox.asUser = profile === "engine-without-userns";
+          const { bundle, id } = sandbox.container(mutate);
+          const run = sandbox.command(["run", "--bundle", bundle, id]);
+          sandbox.expectRefusal(await sandbox.guest.run(underLabel(`exec ${profile}`, run)), /./, words);
+        },
+        deviations(what),
+      );
     }
 
     for (const [whose, profile] of [
@@ -197,6 +209,7 @@ describeGuest(
           await sandbox.guest.output(`for round in $(seq ${ROUNDS}); do ${exec} || exit; done`);
           expectNotReached(await container.printed("."));
         },
+        { runc: "the tracer follows one thread, and the others wait for it until the test ends them" },
       );
     }
 
@@ -215,6 +228,7 @@ describeGuest(
         await sandbox.guest.output(`${exec} && until grep trying ${printed}; do sleep 0.2; done; ${start}`);
         expectNotReached(await sandbox.guest.output(`cat ${printed}`));
       },
+      { runc: "init runs the hooks, so that no process of the runtime is new" },
     );
   },
   QEMU_GUEST,

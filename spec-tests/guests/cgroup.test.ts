@@ -4,6 +4,8 @@ import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
 import { describeGuest, guestSpec } from "../harness/guests/guest-spec.ts";
 
+const CGROUP_LEFT = "leaves the cgroup behind when a limit is refused";
+
 const PROMISE =
   "promise: the error for a missing controller names it, the cgroup where it is missing and what to change";
 const UNIFIED = "config-linux.md, Unified";
@@ -61,6 +63,7 @@ describeGuest("cgroup", () => {
         );
       }
     },
+    { both: "enables the controllers of threads in a cgroup with processes, and leaves it threaded" },
   );
 
   guestSpec("run examples/limits: the program sees its limits", "examples/limits", async (sandbox) => {
@@ -75,21 +78,26 @@ describeGuest("cgroup", () => {
     expect(lines).toEqual(["memory.max:67108864", "pids.max:20", "cpu.max:50000 100000"]);
   });
 
-  guestSpec("unified: each line of each value is written, last", UNIFIED, async (sandbox) => {
-    const unified = {
-      "memory.high": "20971520",
-      "pids.max": "7",
-      "io.max": "1:0 rbps=1000\n1:1 wbps=2000",
-      "cpu.max": "30000 60000",
-    };
-    const container = sandbox.limited("sleep 999", { unified, pids: { limit: 5 }, cpu: { quota: 10_000 } });
-    await container.created();
-    expect(await container.files("memory.high", "pids.max", "cpu.max")).toBe("20971520\n7\n30000 60000");
-    expect((await container.files("io.max")).split("\n").sort()).toEqual([
-      "1:0 rbps=1000 wbps=max riops=max wiops=max",
-      "1:1 rbps=max wbps=2000 riops=max wiops=max",
-    ]);
-  });
+  guestSpec(
+    "unified: each line of each value is written, last",
+    UNIFIED,
+    async (sandbox) => {
+      const unified = {
+        "memory.high": "20971520",
+        "pids.max": "7",
+        "io.max": "1:0 rbps=1000\n1:1 wbps=2000",
+        "cpu.max": "30000 60000",
+      };
+      const container = sandbox.limited("sleep 999", { unified, pids: { limit: 5 }, cpu: { quota: 10_000 } });
+      await container.created();
+      expect(await container.files("memory.high", "pids.max", "cpu.max")).toBe("20971520\n7\n30000 60000");
+      expect((await container.files("io.max")).split("\n").sort()).toEqual([
+        "1:0 rbps=1000 wbps=max riops=max wiops=max",
+        "1:1 rbps=max wbps=2000 riops=max wiops=max",
+      ]);
+    },
+    { runc: "writes all lines of a value at once, which the kernel refuses" },
+  );
 
   for (const [file, value, words] of [
     ["memory.nothing", "1", /memory\.nothing/],
@@ -97,10 +105,15 @@ describeGuest("cgroup", () => {
     ["pids.max", "many", /pids\.max/],
     ["cgroup.nothing", "1", /cgroup\.nothing/],
   ] as const) {
-    guestSpec(`unified with ${file} "${value}": error that names it`, UNIFIED, async (sandbox) => {
-      const result = await sandbox.limited("true", { unified: { [file]: value } }).create();
-      sandbox.expectRefusal(result, words, new RegExp(`/linux/resources/unified/${file}: `));
-    });
+    guestSpec(
+      `unified with ${file} "${value}": error that names it`,
+      UNIFIED,
+      async (sandbox) => {
+        const result = await sandbox.limited("true", { unified: { [file]: value } }).create();
+        sandbox.expectRefusal(result, words, new RegExp(`/linux/resources/unified/${file}: `));
+      },
+      { crun: CGROUP_LEFT },
+    );
   }
 
   guestSpec(
@@ -114,6 +127,7 @@ describeGuest("cgroup", () => {
         /\/unified\/dmem\.max: .*dmem controller .*\/sys\/fs\/cgroup\/cgroup\.controllers; the kernel needs it/,
       );
     },
+    { crun: CGROUP_LEFT },
   );
 
   guestSpec("update with unified: the new value holds", "practice of crun", async (sandbox) => {
@@ -148,6 +162,7 @@ describeGuest("cgroup", () => {
       sandbox.expectRefusal(result, /memory\.high/, /\/unified\/memory\.high: [^;]*$/);
       expect(await container.files(...files)).toBe(before);
     },
+    { both: "a refused value leaves the update half done" },
   );
 
   guestSpec(
@@ -182,6 +197,7 @@ describeGuest("cgroup", () => {
       );
       expect(await owners("memory.max pids.max cpu.max io.max")).toBe("0 0 0 0");
     },
+    { runc: "the cgroupfs driver never changes the owner" },
   );
 
   guestSpec(

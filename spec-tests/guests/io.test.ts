@@ -50,15 +50,22 @@ describeGuest("io", () => {
     expect(await container.files("io.max")).toBe("1:0 rbps=1000 wbps=2000 riops=30 wiops=40");
   });
 
-  guestSpec("update with throttleWriteBpsDevice: io.max", "practice of crun", async (sandbox) => {
-    const container = sandbox.limited("sleep 999", {
-      blockIO: { throttleReadBpsDevice: [{ ...DISK, rate: 1000 }] },
-    });
-    await container.started();
-    const result = await container.update({ blockIO: { throttleWriteBpsDevice: [{ ...DISK, rate: 2000 }] } });
-    expect(result.stderr).toBe("");
-    expect(await container.files("io.max")).toBe("1:0 rbps=1000 wbps=2000 riops=max wiops=max");
-  });
+  guestSpec(
+    "update with throttleWriteBpsDevice: io.max",
+    "practice of crun",
+    async (sandbox) => {
+      const container = sandbox.limited("sleep 999", {
+        blockIO: { throttleReadBpsDevice: [{ ...DISK, rate: 1000 }] },
+      });
+      await container.started();
+      const result = await container.update({
+        blockIO: { throttleWriteBpsDevice: [{ ...DISK, rate: 2000 }] },
+      });
+      expect(result.stderr).toBe("");
+      expect(await container.files("io.max")).toBe("1:0 rbps=1000 wbps=2000 riops=max wiops=max");
+    },
+    { runc: "update ignores the throttles of blockIO" },
+  );
 
   guestSpec(
     "blockIO with a device that is not there: error with its pointer",
@@ -69,5 +76,6 @@ describeGuest("io", () => {
       const result = await sandbox.limited("true", { blockIO }).create();
       sandbox.expectRefusal(result, /io\.max/, /throttleReadBpsDevice\/0: .*no such block device/);
     },
+    { crun: "leaves the cgroup behind when a limit is refused" },
   );
 });

@@ -1,6 +1,7 @@
 import { expect } from "vitest";
 import type { GuestContainer } from "../harness/guests/guest-sandbox.ts";
 import { describeGuest, guestSpec } from "../harness/guests/guest-spec.ts";
+import { byCase } from "../harness/peers.ts";
 
 const MIB = 1 << 20;
 const CLAUSE = "config-linux.md, Memory";
@@ -56,7 +57,13 @@ describeGuest("memory", () => {
       expect(data.pids).toMatchObject({ current: expect.any(Number) });
       expect(data.cpu.usage.total).toBeGreaterThan(0);
     },
+    { crun: "there is no such command" },
   );
+
+  const deviations = byCase({
+    crun: "0 is a limit of memory and none of processes",
+    cases: ['{"limit":0,"swap":0,"reservation":0}'],
+  });
 
   for (const [memory, expected] of [
     [{ limit: 32 * MIB }, `${32 * MIB} max 0`],
@@ -76,6 +83,7 @@ describeGuest("memory", () => {
         await container.created();
         expect(await limits(container)).toBe(expected);
       },
+      deviations(JSON.stringify(memory)),
     );
   }
 
@@ -111,14 +119,19 @@ describeGuest("memory", () => {
     expect((await container.exec(...fill)).code).toBe(0);
   });
 
-  guestSpec("update --memory-swap, --memory-reservation and -1: converted", UPDATE, async (sandbox) => {
-    const container = sandbox.limited("sleep 999", { memory: { limit: 32 * MIB } });
-    await container.started();
-    await container.updated("--memory=33554432", "--memory-swap=50331648", "--memory-reservation=8388608");
-    expect(await limits(container)).toBe(`${32 * MIB} ${16 * MIB} ${8 * MIB}`);
-    await container.updated("--memory=-1");
-    expect(await limits(container)).toBe(`max max ${8 * MIB}`);
-  });
+  guestSpec(
+    "update --memory-swap, --memory-reservation and -1: converted",
+    UPDATE,
+    async (sandbox) => {
+      const container = sandbox.limited("sleep 999", { memory: { limit: 32 * MIB } });
+      await container.started();
+      await container.updated("--memory=33554432", "--memory-swap=50331648", "--memory-reservation=8388608");
+      expect(await limits(container)).toBe(`${32 * MIB} ${16 * MIB} ${8 * MIB}`);
+      await container.updated("--memory=-1");
+      expect(await limits(container)).toBe(`max max ${8 * MIB}`);
+    },
+    { crun: "unlimited memory leaves the limit of swap on update" },
+  );
 
   guestSpec(
     "update with a memory.limit below the usage and checkBeforeUpdate: refused",
@@ -133,6 +146,7 @@ describeGuest("memory", () => {
       expect(await limits(container)).toBe(`${64 * MIB} 0 0`);
       expect(await container.status()).toBe("running");
     },
+    { runc: "1.1 has no checkBeforeUpdate" },
   );
 
   guestSpec(
@@ -147,15 +161,21 @@ describeGuest("memory", () => {
       sandbox.expectRefusal(result, /./, /--memory: rejecting memory limit 8388608 <= usage \d+/);
       expect(await limits(container)).toBe(`${64 * MIB} 0 0`);
     },
+    { crun: "checkBeforeUpdate of the config is forgotten", runc: "1.1 has no checkBeforeUpdate" },
   );
 
-  guestSpec("memory.limit 1 MiB and pids.limit 1, a static program: it runs", SMALL, async (sandbox) => {
-    const resources = { memory: { limit: MIB, swap: MIB }, pids: { limit: 1 } };
-    const container = sandbox.limited("", resources, (config) => {
-      config.process.args = ["busybox", "echo", "ran"];
-    });
-    expect(await container.output()).toBe("ran");
-  });
+  guestSpec(
+    "memory.limit 1 MiB and pids.limit 1, a static program: it runs",
+    SMALL,
+    async (sandbox) => {
+      const resources = { memory: { limit: MIB, swap: MIB }, pids: { limit: 1 } };
+      const container = sandbox.limited("", resources, (config) => {
+        config.process.args = ["busybox", "echo", "ran"];
+      });
+      expect(await container.output()).toBe("ran");
+    },
+    { runc: "its own init does not fit into so little memory" },
+  );
 
   guestSpec(
     "memory.limit too small for any program: the error says so, or 137",

@@ -1,26 +1,29 @@
 import { basename } from "node:path";
 import { type TestContext, test } from "vitest";
-import { deviation } from "./peers.ts";
+import { type Deviations, deviationOf, noteDeviations } from "./peers.ts";
 
-export interface JudgedTest {
-  /** By which peers.ts knows the requirement. */
+export interface TestOptions extends Deviations {
+  readonly timeoutMs?: number;
+}
+
+export interface JudgedTest extends TestOptions {
   readonly title: string;
   /** The title as vitest shows it, where that has more. */
   readonly name?: string;
   /** The executable of the runtime that is judged. */
   readonly path: string;
-  readonly timeoutMs?: number | undefined;
 }
 
 /**
- * A test of vitest. Under a peer that is known not to meet it (peers.ts) it has to fail: one that passes is a stale entry. Of a
+ * A test of vitest. Under a peer that is known not to meet it (peers.ts) it has to fail: if it passes, the deviation is stale. Of a
  * failure that comes only now and then nothing follows.
  */
 export function judgedTest(
-  { title, name = title, path, timeoutMs }: JudgedTest,
+  { title, name = title, path, timeoutMs, ...deviations }: JudgedTest,
   run: (context: TestContext) => Promise<void>,
 ): void {
-  const known = deviation(path, title);
+  noteDeviations(title, deviations);
+  const known = deviationOf(path, deviations);
   if (known === undefined) {
     test(name, run, timeoutMs);
     return;

@@ -1,73 +1,72 @@
+import { appendFileSync } from "node:fs";
 import { basename } from "node:path";
-import { CRUN_BINDS, RUNC_BINDS } from "./peers-binds.ts";
-import { CRUN_CGROUPS, RUNC_CGROUPS } from "./peers-cgroups.ts";
-import { CRUN_COMMANDS, RUNC_COMMANDS } from "./peers-commands.ts";
-import { CRUN } from "./peers-crun.ts";
-import { CRUN_EXEC } from "./peers-crun-exec.ts";
-import { CRUN_ENGINES, RUNC_ENGINES } from "./peers-engines.ts";
-import { CRUN_MOUNTS, RUNC_MOUNTS } from "./peers-mounts.ts";
-import { CRUN_NETDEV, RUNC_NETDEV } from "./peers-netdev.ts";
-import { CRUN_PROCESS, RUNC_PROCESS } from "./peers-process.ts";
-import { CRUN_ROOTLESS, RUNC_ROOTLESS } from "./peers-rootless.ts";
-import { RUNC } from "./peers-runc.ts";
-import { CRUN_SECCOMP, RUNC_SECCOMP } from "./peers-seccomp.ts";
-import { CRUN_SECURITY, RUNC_SECURITY } from "./peers-security.ts";
-import { CRUN_SYSTEMD, RUNC_SYSTEMD } from "./peers-systemd.ts";
-import { CRUN_UPDATE, RUNC_UPDATE } from "./peers-update.ts";
+import { beforeAll } from "vitest";
 import { compareVersions, versionOf } from "./runtime-version.ts";
 
-/** Where a peer is known to differ from what a test requires, and why that does not make the test wrong. */
+/** A known difference of a peer from what a test requires, and why the test is right all the same. */
 export interface Deviation {
   readonly reason: string;
-  /** Only now and then: a race. */
+  /** A race: the test fails under the peer only now and then. */
   readonly sometimes?: true;
-  /** The first version that differs, as in 1.28, where an older one does not. */
+  /** First version that differs, as in 1.28. */
   readonly from?: string;
-  /** The first version that does not differ any more. */
+  /** First version that no longer differs. */
   readonly before?: string;
-  /** Titles of tests; one that ends in … stands for all that begin so. */
-  readonly titles: readonly string[];
 }
 
-export const PEERS: Readonly<Record<string, readonly Deviation[]>> = {
-  crun: [
-    ...CRUN,
-    ...CRUN_EXEC,
-    ...CRUN_UPDATE,
-    ...CRUN_CGROUPS,
-    ...CRUN_COMMANDS,
-    ...CRUN_NETDEV,
-    ...CRUN_PROCESS,
-    ...CRUN_MOUNTS,
-    ...CRUN_BINDS,
-    ...CRUN_SYSTEMD,
-    ...CRUN_SECCOMP,
-    ...CRUN_ROOTLESS,
-    ...CRUN_SECURITY,
-    ...CRUN_ENGINES,
-  ],
-  runc: [
-    ...RUNC,
-    ...RUNC_UPDATE,
-    ...RUNC_CGROUPS,
-    ...RUNC_COMMANDS,
-    ...RUNC_NETDEV,
-    ...RUNC_PROCESS,
-    ...RUNC_MOUNTS,
-    ...RUNC_BINDS,
-    ...RUNC_SYSTEMD,
-    ...RUNC_SECCOMP,
-    ...RUNC_ROOTLESS,
-    ...RUNC_SECURITY,
-    ...RUNC_ENGINES,
-  ],
-};
+type OneOrMore = string | Deviation | readonly (string | Deviation)[];
 
-/** The known deviation of the runtime at `path` in the test with this title. */
-export function deviation(path: string, title: string): Deviation | undefined {
-  return PEERS[basename(path)]?.find(
-    (entry) => entry.titles.some((pattern) => matches(pattern, title)) && concerns(entry, path),
+/**
+ * How the peers differ. A string is the reason, and means every version and every run; of several deviations, the first that concerns
+ * the version under test counts.
+ */
+export interface Deviations {
+  readonly crun?: OneOrMore;
+  readonly runc?: OneOrMore;
+  readonly both?: OneOrMore;
+}
+
+/** Deviations of some of the tests that a loop makes. */
+export interface CaseDeviations extends Deviations {
+  /** The parts of the titles by which the tests differ. */
+  readonly cases: readonly (string | number)[];
+}
+
+/**
+ * Deviations for tests that a loop makes: the result looks up those of one case. A case that the loop never looks up fails the file,
+ * since there is no such test.
+ */
+export function byCase(...groups: readonly CaseDeviations[]): (name: string | number) => Deviations {
+  const known = new Map(
+    groups.flatMap(({ cases, ...deviations }) => cases.map((name) => [`${name}`, deviations] as const)),
   );
+  const unused = new Set(known.keys());
+  tables += 1;
+  const table = `${process.pid}-${tables}`;
+  note({ table, cases: [...unused] });
+  beforeAll(() => {
+    if (unused.size > 0) throw new Error(`deviations of tests that do not exist: ${[...unused].join(" | ")}`);
+  });
+  return (name) => {
+    note({ table, used: `${name}` });
+    unused.delete(`${name}`);
+    return known.get(`${name}`) ?? {};
+  };
+}
+
+let tables = 0;
+
+/** The deviation of the runtime at `path`, if its version has one. */
+export function deviationOf(path: string, deviations: Deviations): Deviation | undefined {
+  const peer = basename(path);
+  if (peer !== "crun" && peer !== "runc") return undefined;
+  return deviationsOf(peer, deviations).find((deviation) => concerns(deviation, path));
+}
+
+function deviationsOf(peer: "crun" | "runc", deviations: Deviations): Deviation[] {
+  return [deviations[peer], deviations.both]
+    .flatMap((known) => known ?? [])
+    .map((known) => (typeof known === "string" ? { reason: known } : known));
 }
 
 function concerns({ from, before }: Deviation, path: string): boolean {
@@ -77,6 +76,13 @@ function concerns({ from, before }: Deviation, path: string): boolean {
   return !isOld && (before === undefined || compareVersions(version, before) < 0);
 }
 
-function matches(pattern: string, title: string): boolean {
-  return pattern.endsWith("…") ? title.startsWith(pattern.slice(0, -1)) : pattern === title;
+/** Tells completeness/peers.test.ts of a test and its deviations. */
+export function noteDeviations(title: string, deviations: Deviations): void {
+  note({ title, crun: deviationsOf("crun", deviations), runc: deviationsOf("runc", deviations) });
+}
+
+/** Appends a line to the file that completeness/peers.test.ts names when it lists the tests. */
+function note(line: object): void {
+  const file = process.env.SPEC_TESTS_DEVIATIONS;
+  if (file !== undefined) appendFileSync(file, `${JSON.stringify(line)}\n`);
 }

@@ -6,7 +6,7 @@ import { basename, join, resolve } from "node:path";
 /** The runtime under test: `$RUNTIME`, or the executable that `npm run build` makes. */
 export const RUNTIME = resolve(process.env.RUNTIME ?? join(import.meta.dirname, "../../dist/runts"));
 
-/** Which column of peers.ts applies. By file name, since `--version` of several runtimes says `runc` for engines' sake. */
+/** The name by which tests note the deviations of a peer: that of the file, since `--version` of several runtimes says `runc` for engines' sake. */
 export const RUNTIME_NAME = basename(RUNTIME);
 
 export const IS_RUNTS = RUNTIME_NAME.startsWith("runts");

@@ -7,6 +7,10 @@ import { IS_RUNTS, RUNTIME } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
+const CLOSED_IS_AN_ERROR = "a closed descriptor of --preserve-fds is an error";
+const OWN_DESCRIPTORS_PASS =
+  "with LISTEN_FDS, its own descriptors pass for those of --preserve-fds and reach the program";
+
 const CLAUSE = "runtime-linux.md, File descriptors";
 // Only builtins, since a child or a substitution would have descriptors of its own.
 const LIST_OPEN = 'cd /proc/$$/fd; for fd in *; do [ -L $fd ] && printf "$fd "; done; echo';
@@ -62,6 +66,7 @@ spec(
     ];
     expect(await container.output({ wrapper })).toBe("socket\n1 1\n0 1 2 3 \n");
   },
+  { crun: "sets LISTEN_FDS but not LISTEN_PID" },
 );
 
 /** Two files for 9 and 40, by the number of the descriptor. */
@@ -80,6 +85,7 @@ spec(
       "file 9\nfile 40\n0 1 2 40 9 \n",
     );
   },
+  { runc: CLOSED_IS_AN_ERROR },
 );
 
 spec(
@@ -89,6 +95,7 @@ spec(
     const container = sandbox.shell(LIST_OPEN);
     expect(await container.output({ wrapper: withOpen({}), flags: ["--preserve-fds=90"] })).toBe("0 1 2 \n");
   },
+  { runc: CLOSED_IS_AN_ERROR },
 );
 
 spec(
@@ -110,6 +117,10 @@ spec(
     if (IS_RUNTS)
       expect(new Set(inGaps.map(([, target]) => target))).toEqual(new Set(["anon_inode:[eventfd]"]));
   },
+  {
+    crun: "its own descriptors, in 1.28 even the host's root directory, stand where closed ones were handed over",
+    runc: CLOSED_IS_AN_ERROR,
+  },
 );
 
 spec(
@@ -124,6 +135,7 @@ spec(
       "file 3\nfile 6\n0 1 2 3 6 \n",
     );
   },
+  { runc: OWN_DESCRIPTORS_PASS },
 );
 
 spec(
@@ -134,6 +146,10 @@ spec(
     const result = await sandbox.container().create({ wrapper, flags: ["--preserve-fds", "2"] });
     expectRefusal(result, inOurWords("LISTEN_FDS=2: file descriptor 4 is not open"));
     expect(await sandbox.traces()).toEqual([]);
+  },
+  {
+    crun: "descriptors that are not open are skipped, however many, sockets of LISTEN_FDS as well",
+    runc: OWN_DESCRIPTORS_PASS,
   },
 );
 

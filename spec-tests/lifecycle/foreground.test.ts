@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import type { Container } from "../harness/container.ts";
 import { running } from "../harness/exec.ts";
+import { byCase } from "../harness/peers.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
@@ -17,12 +18,17 @@ function onTerminal(sandbox: Sandbox, script: string): Container {
   });
 }
 
-spec("run with a terminal: of the caller's size, the exit code is the program's", CLAUSE, async (sandbox) => {
-  const container = onTerminal(sandbox, "[ -t 0 ] && [ -t 1 ] && [ -t 2 ] && stty size; exit 7");
-  const result = await container.run({ wrapper: ON_TERMINAL });
-  expect(result.stdout.replaceAll("\r", "")).toBe("30 90\n");
-  expect(result.code).toBe(7);
-});
+spec(
+  "run with a terminal: of the caller's size, the exit code is the program's",
+  CLAUSE,
+  async (sandbox) => {
+    const container = onTerminal(sandbox, "[ -t 0 ] && [ -t 1 ] && [ -t 2 ] && stty size; exit 7");
+    const result = await container.run({ wrapper: ON_TERMINAL });
+    expect(result.stdout.replaceAll("\r", "")).toBe("30 90\n");
+    expect(result.code).toBe(7);
+  },
+  { crun: { reason: "the terminal gets its size when the program runs already", sometimes: true } },
+);
 
 spec("run with a terminal: what is typed arrives, echoed once", CLAUSE, async (sandbox) => {
   const container = onTerminal(sandbox, "echo type now; read line; echo got $line");
@@ -69,6 +75,8 @@ async function waitForFile(container: Container, path: string): Promise<string> 
   return read().trim();
 }
 
+const signalDeviations = byCase({ runc: "SIGPROF is taken by the profiler of Go", cases: ["PROF"] });
+
 for (const [signal, number] of [
   ...(["HUP", "INT", "QUIT", "USR1", "USR2", "ALRM", "ABRT", "XCPU", "VTALRM", "PROF", "IO"] as const).map(
     (name) => [name, constants.signals[`SIG${name}`]] as const,
@@ -77,19 +85,24 @@ for (const [signal, number] of [
   ["RTMIN+3", 37],
   ["RTMAX", 64],
 ] as const) {
-  spec(`run, SIG${signal} sent to the runtime: goes on to the program`, CLAUSE, async (sandbox) => {
-    const container = withFiles(
-      sandbox,
-      `trap 'echo got ${signal}; exit 5' ${number}; echo yes > /tmp/ready; while :; do sleep 0.02; done`,
-    );
-    const result = await container.run({
-      whileRunning: async (pid) => {
-        await waitForFile(container, "tmp/ready");
-        process.kill(pid, number);
-      },
-    });
-    expect(result).toMatchObject({ code: 5, stdout: `got ${signal}\n` });
-  });
+  spec(
+    `run, SIG${signal} sent to the runtime: goes on to the program`,
+    CLAUSE,
+    async (sandbox) => {
+      const container = withFiles(
+        sandbox,
+        `trap 'echo got ${signal}; exit 5' ${number}; echo yes > /tmp/ready; while :; do sleep 0.02; done`,
+      );
+      const result = await container.run({
+        whileRunning: async (pid) => {
+          await waitForFile(container, "tmp/ready");
+          process.kill(pid, number);
+        },
+      });
+      expect(result).toMatchObject({ code: 5, stdout: `got ${signal}\n` });
+    },
+    signalDeviations(signal),
+  );
 }
 
 spec(
@@ -105,6 +118,28 @@ spec(
     const { code } = await container.run();
     expect(code).toBe(128 + 10);
     expect((await container.stateCommand()).code).toBe(1);
+  },
+  { runc: { reason: "the signal may come before its handlers are there, and is lost", sometimes: true } },
+);
+
+const orphanDeviations = byCase(
+  {
+    runc: {
+      reason:
+        "processes that outlive init in a shared pid namespace stay (opencontainers/runc#4102, solved in 1.2)",
+      before: "1.2",
+    },
+    cases: ["run"],
+  },
+  {
+    crun: "--no-subreaper is taken and ignored",
+    runc: {
+      reason:
+        "processes that outlive init in a shared pid namespace stay in most runs (opencontainers/runc#4102)",
+      sometimes: true,
+      before: "1.2",
+    },
+    cases: ["run --no-subreaper"],
   },
 );
 
@@ -135,6 +170,7 @@ for (const [situation, flags, adopted] of [
         },
       });
     },
+    orphanDeviations(situation),
   );
 }
 

@@ -3,10 +3,14 @@ import { once } from "node:events";
 import { renameSync } from "node:fs";
 import { expect } from "vitest";
 import type { Container } from "../harness/container.ts";
+import { byCase } from "../harness/peers.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
+
+const SIGNAL_NAMES = "signal names are in capitals, and a number may have letters behind it";
+const SIGKILL_TO_INIT = "SIGKILL goes to init alone, and with --all to the cgroup, whose ever it is";
 
 const CLAUSE = "runtime.md, Kill";
 
@@ -36,6 +40,8 @@ function tryRead(container: Container, path: string): string | undefined {
   }
 }
 
+const signalNameDeviations = byCase({ crun: SIGNAL_NAMES, cases: ["term"] });
+
 for (const signal of ["TERM", "SIGTERM", "15", "term"]) {
   spec(
     `kill ${signal}, running: the program gets SIGTERM`,
@@ -45,6 +51,7 @@ for (const signal of ["TERM", "SIGTERM", "15", "term"]) {
       expect(await container.kill(signal)).toMatchObject({ code: 0, stdout: "", stderr: "" });
       await waitForFile(container, "tmp/got", "TERM\n");
     },
+    signalNameDeviations(signal),
   );
 }
 
@@ -77,24 +84,36 @@ for (const [signal, name] of [
   );
 }
 
+const realTimeDeviations = byCase({
+  runc: "the names of real-time signals are unknown to golang.org/x/sys",
+  cases: ["SIGRTMIN+1", "RTMIN+3"],
+});
+
 for (const [signal, number] of [
   ["SIGRTMIN+1", 35],
   ["RTMIN+3", 37],
   ["34", 34],
 ] as const) {
-  spec(`kill ${signal}, running: a real-time signal`, `${CLAUSE}: MUST send the signal`, async (sandbox) => {
-    const container = sandbox.shell("sleep 1000", (config) => {
-      config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== "pid");
-      config.process.args = ["sleep", "1000"];
-    });
-    const result = await container.run({
-      whileRunning: async () => {
-        await expect.poll(() => container.stateCommand().then(({ stdout }) => stdout)).toContain('"running"');
-        expect((await container.kill(signal)).code).toBe(0);
-      },
-    });
-    expect(result.code).toBe(128 + number);
-  });
+  spec(
+    `kill ${signal}, running: a real-time signal`,
+    `${CLAUSE}: MUST send the signal`,
+    async (sandbox) => {
+      const container = sandbox.shell("sleep 1000", (config) => {
+        config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== "pid");
+        config.process.args = ["sleep", "1000"];
+      });
+      const result = await container.run({
+        whileRunning: async () => {
+          await expect
+            .poll(() => container.stateCommand().then(({ stdout }) => stdout))
+            .toContain('"running"');
+          expect((await container.kill(signal)).code).toBe(0);
+        },
+      });
+      expect(result.code).toBe(128 + number);
+    },
+    realTimeDeviations(signal),
+  );
 }
 
 spec("kill KILL, running: the container stops", CLAUSE, async (sandbox) => {
@@ -123,6 +142,7 @@ spec(
     expectRefusal(result, "container not running");
     expect((await container.stateCommand()).stdout).toBe(before);
   },
+  { crun: { reason: "has words of its own for the same error", from: "1.28" } },
 );
 
 spec(
@@ -155,6 +175,8 @@ spec(
   },
 );
 
+const unknownSignalDeviations = byCase({ crun: SIGNAL_NAMES, cases: ['"9x"'] });
+
 for (const signal of ["NOSUCH", "SIGNOSUCH", "65", "-1", "9x"]) {
   spec(
     `kill ${JSON.stringify(signal)}: error, and the container runs on`,
@@ -166,6 +188,7 @@ for (const signal of ["NOSUCH", "SIGNOSUCH", "65", "-1", "9x"]) {
       expectRefusal(result);
       expect((await container.state()).status).toBe("running");
     },
+    unknownSignalDeviations(JSON.stringify(signal)),
   );
 }
 
@@ -176,6 +199,7 @@ spec(
     const result = await sandbox.invoke(["kill", `${sandbox.tag}none`, "KILL"]);
     expectRefusal(result, "does not exist");
   },
+  { crun: { reason: "has words of its own for the same errors", before: "1.28" } },
 );
 
 spec("kill without an id: error", `${CLAUSE}: MUST error if the id is not given`, async (sandbox) => {
@@ -195,6 +219,14 @@ spec(
     expect((await container.kill("KILL")).code).toBe(0);
     await container.until("stopped");
     await expect.poll(() => sandbox.processes()).toEqual([]);
+  },
+  {
+    crun: "SIGKILL goes to init alone",
+    runc: {
+      reason:
+        "processes that outlive init in a shared pid namespace stay (opencontainers/runc#4102, solved in 1.2)",
+      before: "1.2",
+    },
   },
 );
 
@@ -235,6 +267,14 @@ spec(
     expect(await container.kill("KILL")).toMatchObject({ code: 0, stderr: "" });
     await expect.poll(() => sandbox.processes()).toEqual([]);
     if (IS_RUNTS) expectRefusal(await container.kill("KILL"), "container not running");
+  },
+  {
+    crun: SIGKILL_TO_INIT,
+    runc: {
+      reason:
+        "who outlives init in a shared pid namespace can't be killed before 1.2 (opencontainers/runc#4102)",
+      before: "1.2",
+    },
   },
 );
 
@@ -281,5 +321,20 @@ spec(
     expectRefusal(await first.kill("KILL"), "container not running");
     await sandbox.invoke(["kill", "--all", first.id, "KILL"]);
     expect((await second.state()).status).toBe("running");
+  },
+  {
+    crun: SIGKILL_TO_INIT,
+    runc: [
+      {
+        reason:
+          "SIGKILL goes to all in the cgroup of a container that has stopped, even to another container's",
+        from: "1.2",
+      },
+      {
+        reason: "with --all, SIGKILL goes to all in the cgroup, even to another container's",
+        sometimes: true,
+        before: "1.2",
+      },
+    ],
   },
 );

@@ -5,6 +5,9 @@ import { startUnderSubreaper } from "../harness/helpers/subreaper.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
+const WAITS_FOR_INIT =
+  "waits for the end of init, which the kernel holds up until all in its pid namespace are reaped";
+
 const CLAUSE = "engines: init is reparented to the subreaper, its exit status reaches it";
 
 spec("create below a subreaper: init becomes its child, the exit code arrives", CLAUSE, async (sandbox) => {
@@ -45,12 +48,17 @@ async function withZombie(
   await parent.stop();
 }
 
-spec("delete --force with a process of exec that nobody reaps: deleted", UNREAPED, async (sandbox) => {
-  await withZombie(sandbox, async (container, parent) => {
-    expect(await parent.runtime("delete", "--force", container.id)).toBe(0);
-    expect(await parent.runtime("state", container.id)).not.toBe(0);
-  });
-});
+spec(
+  "delete --force with a process of exec that nobody reaps: deleted",
+  UNREAPED,
+  async (sandbox) => {
+    await withZombie(sandbox, async (container, parent) => {
+      expect(await parent.runtime("delete", "--force", container.id)).toBe(0);
+      expect(await parent.runtime("state", container.id)).not.toBe(0);
+    });
+  },
+  { runc: WAITS_FOR_INIT },
+);
 
 spec(
   "kill KILL with a process of exec that nobody reaps: stopped, and can be deleted",
@@ -61,6 +69,10 @@ spec(
       await container.until("stopped");
       expect(await parent.runtime("delete", container.id)).toBe(0);
     });
+  },
+  {
+    crun: "takes an init for running that the kernel holds up until all in its pid namespace are reaped",
+    runc: WAITS_FOR_INIT,
   },
 );
 

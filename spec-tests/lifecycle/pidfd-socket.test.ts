@@ -6,42 +6,59 @@ import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
 
+const NO_PIDFD_SOCKET = { reason: "pressure and --pidfd-socket came with 1.2", before: "1.2" };
+
 const CLAUSE = "runc's --pidfd-socket: SCM_RIGHTS";
 
-spec("--pidfd-socket of create: a pidfd of init, by which it can be ended", CLAUSE, async (sandbox) => {
-  const receiver = await openPidfdReceiver(sandbox);
-  const container = sandbox.container();
-  await container.created({ flags: ["--pidfd-socket", receiver.socket] });
-  const { pid } = await container.state();
-  expect(await receiver.received()).toEqual({ message: "standard", fds: 1, pid });
-  await receiver.signal(9);
-  await container.until("stopped");
-});
+spec(
+  "--pidfd-socket of create: a pidfd of init, by which it can be ended",
+  CLAUSE,
+  async (sandbox) => {
+    const receiver = await openPidfdReceiver(sandbox);
+    const container = sandbox.container();
+    await container.created({ flags: ["--pidfd-socket", receiver.socket] });
+    const { pid } = await container.state();
+    expect(await receiver.received()).toEqual({ message: "standard", fds: 1, pid });
+    await receiver.signal(9);
+    await container.until("stopped");
+  },
+  { crun: "has neither events nor --pidfd-socket", runc: NO_PIDFD_SOCKET },
+);
 
-spec("--pidfd-socket of run --detach: a pidfd of init", CLAUSE, async (sandbox) => {
-  const receiver = await openPidfdReceiver(sandbox);
-  const container = sandbox.shell("sleep 1000");
-  const flags = ["--detach", "--pidfd-socket", receiver.socket];
-  expect((await container.run({ flags })).code).toBe(0);
-  expect(await receiver.received()).toEqual({
-    message: "standard",
-    fds: 1,
-    pid: (await container.state()).pid,
-  });
-});
+spec(
+  "--pidfd-socket of run --detach: a pidfd of init",
+  CLAUSE,
+  async (sandbox) => {
+    const receiver = await openPidfdReceiver(sandbox);
+    const container = sandbox.shell("sleep 1000");
+    const flags = ["--detach", "--pidfd-socket", receiver.socket];
+    expect((await container.run({ flags })).code).toBe(0);
+    expect(await receiver.received()).toEqual({
+      message: "standard",
+      fds: 1,
+      pid: (await container.state()).pid,
+    });
+  },
+  { crun: "has neither events nor --pidfd-socket", runc: NO_PIDFD_SOCKET },
+);
 
-spec("--pidfd-socket of exec --detach: a pidfd of the process", CLAUSE, async (sandbox) => {
-  const receiver = await openPidfdReceiver(sandbox);
-  const container = await running(sandbox);
-  const pidFile = sandbox.path("pid");
-  const flags = ["--detach", "--pid-file", pidFile, "--pidfd-socket", receiver.socket];
-  expect((await container.exec(["sleep", "1000"], { flags })).code).toBe(0);
-  const pid = Number(container.printed(pidFile));
-  expect(await receiver.received()).toEqual({ message: "setns", fds: 1, pid });
-  await receiver.signal(9);
-  const alive = () => sandbox.processes().some((line) => line.startsWith(`${pid} `));
-  await expect.poll(alive).toBe(false);
-});
+spec(
+  "--pidfd-socket of exec --detach: a pidfd of the process",
+  CLAUSE,
+  async (sandbox) => {
+    const receiver = await openPidfdReceiver(sandbox);
+    const container = await running(sandbox);
+    const pidFile = sandbox.path("pid");
+    const flags = ["--detach", "--pid-file", pidFile, "--pidfd-socket", receiver.socket];
+    expect((await container.exec(["sleep", "1000"], { flags })).code).toBe(0);
+    const pid = Number(container.printed(pidFile));
+    expect(await receiver.received()).toEqual({ message: "setns", fds: 1, pid });
+    await receiver.signal(9);
+    const alive = () => sandbox.processes().some((line) => line.startsWith(`${pid} `));
+    await expect.poll(alive).toBe(false);
+  },
+  { crun: "has neither events nor --pidfd-socket", runc: NO_PIDFD_SOCKET },
+);
 
 spec(
   "--pidfd-socket of exec, process in the foreground: its end by the pidfd is its exit code",
@@ -61,14 +78,20 @@ spec(
     });
     expect(result.code).toBe(128 + 15);
   },
+  { crun: "has neither events nor --pidfd-socket", runc: NO_PIDFD_SOCKET },
 );
 
-spec("--pidfd-socket that nobody listens on: error, nothing left", CLAUSE, async (sandbox) => {
-  const flags = ["--pidfd-socket", sandbox.path("nobody.sock")];
-  expectRefusal(await sandbox.container().create({ flags }), IS_RUNTS ? "nobody.sock" : undefined);
-  expect(await sandbox.traces()).toEqual([]);
-  const container = await running(sandbox);
-  const result = await container.exec(["true"], { flags });
-  expectRefusal(result, IS_RUNTS ? "nobody.sock" : undefined, 255);
-  await expectInitAlone(sandbox);
-});
+spec(
+  "--pidfd-socket that nobody listens on: error, nothing left",
+  CLAUSE,
+  async (sandbox) => {
+    const flags = ["--pidfd-socket", sandbox.path("nobody.sock")];
+    expectRefusal(await sandbox.container().create({ flags }), IS_RUNTS ? "nobody.sock" : undefined);
+    expect(await sandbox.traces()).toEqual([]);
+    const container = await running(sandbox);
+    const result = await container.exec(["true"], { flags });
+    expectRefusal(result, IS_RUNTS ? "nobody.sock" : undefined, 255);
+    await expectInitAlone(sandbox);
+  },
+  { runc: { reason: "the state of a container stays when its pidfd can't be handed over", from: "1.2" } },
+);

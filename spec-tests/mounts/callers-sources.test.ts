@@ -96,6 +96,9 @@ spec(
     expect(stdout).toBe("");
     expect(stderr).toMatch(/Read-only file system/);
   },
+  {
+    crun: "the copy of the source comes from outside of the user namespace, where no flag is locked, and loses the flags",
+  },
 );
 
 spec(

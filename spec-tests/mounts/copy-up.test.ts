@@ -87,6 +87,7 @@ spec(
     sandbox.atEnd(() => void execFileSync("rm", ["-rf", container.cover]));
     expect(await container.output()).toBe("30\n");
   },
+  { runc: "copies by path, and neither fifos nor sockets" },
 );
 
 spec(
@@ -109,6 +110,7 @@ spec(
       "fifo fifo 620 3:4 0:0\nnull character special file 620 3:4 1:3\nsocket socket 620 3:4 0:0\nprogram regular file 6755 3:4 0:0\n",
     );
   },
+  { runc: "copies by path, and neither fifos nor sockets" },
 );
 
 spec("tmpcopyup, a file with two names: two files with its content", PRACTICE, async (sandbox) => {
@@ -118,33 +120,44 @@ spec("tmpcopyup, a file with two names: two files with its content", PRACTICE, a
   expect(await container.output()).toBe("1 4\n1 4\n");
 });
 
-spec("tmpcopyup, a file with holes: they take no memory", CLAUSE, async (sandbox) => {
-  const script = "cd /cover; stat -c %s log; df -k /cover | awk 'NR == 2 { print ($3 < 64) }'; tail -c 4 log";
-  const container = covered(sandbox, script, "size=1m");
-  writeFileSync(`${container.cover}/log`, "");
-  truncateSync(`${container.cover}/log`, 1024 ** 3);
-  writeFileSync(`${container.cover}/log`, "end\n", { flag: "a" });
-  expect(await container.output()).toBe(`${1024 ** 3 + 4}\n1\nend\n`);
-});
+spec(
+  "tmpcopyup, a file with holes: they take no memory",
+  CLAUSE,
+  async (sandbox) => {
+    const script =
+      "cd /cover; stat -c %s log; df -k /cover | awk 'NR == 2 { print ($3 < 64) }'; tail -c 4 log";
+    const container = covered(sandbox, script, "size=1m");
+    writeFileSync(`${container.cover}/log`, "");
+    truncateSync(`${container.cover}/log`, 1024 ** 3);
+    writeFileSync(`${container.cover}/log`, "end\n", { flag: "a" });
+    expect(await container.output()).toBe(`${1024 ** 3 + 4}\n1\nend\n`);
+  },
+  { both: "holes are read as zeros, and fill the tmpfs" },
+);
 
-spec("tmpcopyup, a file of 8 EiB without data: in bounded memory", CLAUSE, async (sandbox) => {
-  const image = sandbox.path("image");
-  mkdirSync(image);
-  execFileSync("mount", ["-t", "tmpfs", "tmpfs", image]);
-  sandbox.atEnd(() => void execFileSync("umount", [image]));
-  const container = covered(sandbox, "stat -c '%s %b' /cover/file", "size=4m");
-  container.config.mounts.splice(-1, 0, {
-    destination: "/cover",
-    type: "bind",
-    source: image,
-    options: ["bind"],
-  });
-  container.writeConfig();
-  execFileSync("truncate", ["-s", String(2n ** 63n - 1n), `${image}/file`]);
-  sandbox.settle();
-  sandbox.wrapper = BOUNDED;
-  expect(await container.output()).toBe(`${2n ** 63n - 1n} 0\n`);
-});
+spec(
+  "tmpcopyup, a file of 8 EiB without data: in bounded memory",
+  CLAUSE,
+  async (sandbox) => {
+    const image = sandbox.path("image");
+    mkdirSync(image);
+    execFileSync("mount", ["-t", "tmpfs", "tmpfs", image]);
+    sandbox.atEnd(() => void execFileSync("umount", [image]));
+    const container = covered(sandbox, "stat -c '%s %b' /cover/file", "size=4m");
+    container.config.mounts.splice(-1, 0, {
+      destination: "/cover",
+      type: "bind",
+      source: image,
+      options: ["bind"],
+    });
+    container.writeConfig();
+    execFileSync("truncate", ["-s", String(2n ** 63n - 1n), `${image}/file`]);
+    sandbox.settle();
+    sandbox.wrapper = BOUNDED;
+    expect(await container.output()).toBe(`${2n ** 63n - 1n} 0\n`);
+  },
+  { both: "holes are read as zeros, and fill the tmpfs" },
+);
 
 const FULL: readonly (readonly [what: string, option: string, fill: (cover: string) => void])[] = [
   ["a file that is larger than the tmpfs", "size=1m", (cover) => fillFile(`${cover}/file`, 3 * 1024 ** 2)],
@@ -182,12 +195,17 @@ for (const [what, option, fill] of FULL) {
 }
 
 if (IS_RUNTS) {
-  spec("explain, tmpcopyup: the mount, and that the copying is not shown", "explain", async (sandbox) => {
-    const container = covered(sandbox, "true");
-    writeFileSync(`${container.cover}/file`, "");
-    const { code, stdout, stderr } = await explain(sandbox, container);
-    expect([code, stderr]).toEqual([0, ""]);
-    expect(stdout).toContain("what tmpcopyup copies depends on the directory, and is not shown");
-    expect(stdout).toMatch(/getdents64\(<fd of \.( #\d+)?>/);
-  });
+  spec(
+    "explain, tmpcopyup: the mount, and that the copying is not shown",
+    "explain",
+    async (sandbox) => {
+      const container = covered(sandbox, "true");
+      writeFileSync(`${container.cover}/file`, "");
+      const { code, stdout, stderr } = await explain(sandbox, container);
+      expect([code, stderr]).toEqual([0, ""]);
+      expect(stdout).toContain("what tmpcopyup copies depends on the directory, and is not shown");
+      expect(stdout).toMatch(/getdents64\(<fd of \.( #\d+)?>/);
+    },
+    { both: "has no such command" },
+  );
 }

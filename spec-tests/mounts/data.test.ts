@@ -167,6 +167,7 @@ if (IS_RUNTS) {
       expect(text).toContain(lower.join(":"));
       expect(text).toContain('"/mounts/7"');
     },
+    { both: "has no such command" },
   );
 }
 

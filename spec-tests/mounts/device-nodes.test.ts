@@ -5,10 +5,15 @@ import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
 import { giveToMappedRoot, mappedShell } from "../harness/host/user-namespace.ts";
+import { byCase } from "../harness/peers.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
+
+const HOST_NODE_BOUND = "in a user namespace the host's node is bound, whatever the config says of it";
+const DEFAULT_DEVICES_BOUND =
+  "the default devices are bound over those of the config; an owner that is not mapped becomes nobody";
 
 const CLAUSE = "config-linux.md, Devices";
 
@@ -71,12 +76,17 @@ spec("devices with the same numbers twice: both are made", `${CLAUSE}: SHOULD NO
 });
 
 for (const missing of ["major", "minor"] as const) {
-  spec(`devices without ${missing}: error that names it`, `${CLAUSE}: REQUIRED unless p`, async (sandbox) => {
-    const { [missing]: _, ...device } = { type: "c", path: "/dev/own", major: 1, minor: 3 };
-    const container = withDevices(sandbox, "true", [device]);
-    expectRefusal(await container.create(), IS_RUNTS ? `/linux/devices/0/${missing}` : undefined);
-    expect(await sandbox.traces()).toEqual([]);
-  });
+  spec(
+    `devices without ${missing}: error that names it`,
+    `${CLAUSE}: REQUIRED unless p`,
+    async (sandbox) => {
+      const { [missing]: _, ...device } = { type: "c", path: "/dev/own", major: 1, minor: 3 };
+      const container = withDevices(sandbox, "true", [device]);
+      expectRefusal(await container.create(), IS_RUNTS ? `/linux/devices/0/${missing}` : undefined);
+      expect(await sandbox.traces()).toEqual([]);
+    },
+    { both: "not checked" },
+  );
 }
 
 /** The image has its own /dev, in which something stands where the device shall be. */
@@ -90,6 +100,18 @@ function withExisting(sandbox: Sandbox, script: string, make: (path: string) => 
   return container;
 }
 
+const existingDeviations = byCase(
+  {
+    both: "EEXIST of mknod counts as success",
+    cases: ["a file", "a symbolic link to the device", "another device", "a block device of the numbers"],
+  },
+  {
+    crun: "EEXIST of mknod counts as success",
+    runc: "EEXIST of mknod counts as success, also where a directory stands",
+    cases: ["a directory"],
+  },
+);
+
 for (const [situation, make] of [
   ["a file", (path: string) => writeFileSync(path, "")],
   ["a directory", (path: string) => mkdirSync(path)],
@@ -97,11 +119,16 @@ for (const [situation, make] of [
   ["another device", (path: string) => void execFileSync("mknod", [path, "c", "1", "5"])],
   ["a block device of the numbers", (path: string) => void execFileSync("mknod", [path, "b", "1", "3"])],
 ] as const) {
-  spec(`devices where ${situation} exists: error that names it`, `${CLAUSE}: MUST error`, async (sandbox) => {
-    const container = withExisting(sandbox, "true", make);
-    expectRefusal(await container.create(), IS_RUNTS ? "runts: /linux/devices/0: /dev/own" : undefined);
-    expect(await sandbox.traces()).toEqual([]);
-  });
+  spec(
+    `devices where ${situation} exists: error that names it`,
+    `${CLAUSE}: MUST error`,
+    async (sandbox) => {
+      const container = withExisting(sandbox, "true", make);
+      expectRefusal(await container.create(), IS_RUNTS ? "runts: /linux/devices/0: /dev/own" : undefined);
+      expect(await sandbox.traces()).toEqual([]);
+    },
+    existingDeviations(situation),
+  );
 }
 
 spec("devices where that device exists: accepted", CLAUSE, async (sandbox) => {
@@ -139,6 +166,7 @@ for (const [situation, shell] of [
       expect(result).toMatchObject({ code: 0, stdout: "pts/ptmx\n0\nptmx\n" });
       if (IS_RUNTS) expect(result.stderr).toMatch(/\/mounts\/\d+: left out/);
     },
+    { runc: "what is mounted on /dev/ptmx keeps the link from its place: EBUSY" },
   );
 
   spec(
@@ -153,6 +181,9 @@ for (const [situation, shell] of [
       });
       expect(await container.output()).toBe("the mount's\n".repeat(names.length));
     },
+    shell === mappedShell
+      ? { both: "in a user namespace the host's devices are bound over what the config mounts" }
+      : {},
   );
 
   spec(
@@ -166,6 +197,7 @@ for (const [situation, shell] of [
       });
       expect(await container.output()).toBe("character special file 1:5\n".repeat(names.length));
     },
+    shell === mappedShell ? { runc: HOST_NODE_BOUND } : {},
   );
 }
 
@@ -174,11 +206,16 @@ for (const [what, device] of [
   ["of another type", { ...PTMX, type: "b" }],
   ["by another path", { ...PTMX, path: "/dev//pts/../ptmx", major: 1 }],
 ] as const) {
-  spec(`devices with a /dev/ptmx ${what}: error that names it`, LINKS, async (sandbox) => {
-    const container = withDevices(sandbox, "true", [device]);
-    expectRefusal(await container.create(), IS_RUNTS ? "/linux/devices/0: /dev/ptmx" : undefined);
-    expect(await sandbox.traces()).toEqual([]);
-  });
+  spec(
+    `devices with a /dev/ptmx ${what}: error that names it`,
+    LINKS,
+    async (sandbox) => {
+      const container = withDevices(sandbox, "true", [device]);
+      expectRefusal(await container.create(), IS_RUNTS ? "/linux/devices/0: /dev/ptmx" : undefined);
+      expect(await sandbox.traces()).toEqual([]);
+    },
+    { both: "a device is passed over where the link to the container's own ptmx goes, whatever it is" },
+  );
 }
 
 function inUserNamespace(sandbox: Sandbox, script: string, devices: Devices): Container {
@@ -187,16 +224,21 @@ function inUserNamespace(sandbox: Sandbox, script: string, devices: Devices): Co
   });
 }
 
-spec("devices in a user namespace: a device and a fifo, and they work", CLAUSE, async (sandbox) => {
-  const devices = [
-    { type: "c", path: "/dev/urandom", major: 1, minor: 9, fileMode: 0o666 },
-    { type: "p", path: "/dev/pipe", fileMode: 0o622, uid: 5, gid: 6 },
-  ];
-  const script =
-    "stat -c '%F %t:%T' /dev/urandom; head -c 3 /dev/urandom | wc -c; stat -c '%F %a %u:%g' /dev/pipe";
-  const container = inUserNamespace(sandbox, script, devices);
-  expect(await container.output()).toBe("character special file 1:9\n3\nfifo 622 5:6\n");
-});
+spec(
+  "devices in a user namespace: a device and a fifo, and they work",
+  CLAUSE,
+  async (sandbox) => {
+    const devices = [
+      { type: "c", path: "/dev/urandom", major: 1, minor: 9, fileMode: 0o666 },
+      { type: "p", path: "/dev/pipe", fileMode: 0o622, uid: 5, gid: 6 },
+    ];
+    const script =
+      "stat -c '%F %t:%T' /dev/urandom; head -c 3 /dev/urandom | wc -c; stat -c '%F %a %u:%g' /dev/pipe";
+    const container = inUserNamespace(sandbox, script, devices);
+    expect(await container.output()).toBe("character special file 1:9\n3\nfifo 622 5:6\n");
+  },
+  { runc: "a fifo in a user namespace is bound from the host too, where there is none" },
+);
 
 /** Prints type, numbers, permissions and owner of devices. */
 const SHOW_NODES = "stat -c '%n %F %t:%T %a %u:%g'";
@@ -225,31 +267,47 @@ spec(
       "3",
     ]);
   },
+  { crun: DEFAULT_DEVICES_BOUND, runc: HOST_NODE_BOUND },
 );
 
-spec("devices in a user namespace, 260 of them: all are there", CLAUSE, async (sandbox) => {
-  const devices = Array.from({ length: 260 }, (_, index) => ({ ...ZERO, path: `/dev/many/${index}` }));
-  const container = inUserNamespace(sandbox, "find /dev/many -type c | wc -l", devices);
-  expect(await container.output()).toBe("260\n");
-});
+spec(
+  "devices in a user namespace, 260 of them: all are there",
+  CLAUSE,
+  async (sandbox) => {
+    const devices = Array.from({ length: 260 }, (_, index) => ({ ...ZERO, path: `/dev/many/${index}` }));
+    const container = inUserNamespace(sandbox, "find /dev/many -type c | wc -l", devices);
+    expect(await container.output()).toBe("260\n");
+  },
+  { runc: HOST_NODE_BOUND },
+);
 
-spec("devices in a user namespace, a caller with a umask: the mode is as listed", CLAUSE, async (sandbox) => {
-  const container = inUserNamespace(sandbox, "stat -c %a /dev/own", [ZERO]);
-  const wrapper = ["sh", "-c", 'umask 077; exec "$@"', "sh"];
-  expect(await container.output({ wrapper })).toBe("666\n");
-});
+spec(
+  "devices in a user namespace, a caller with a umask: the mode is as listed",
+  CLAUSE,
+  async (sandbox) => {
+    const container = inUserNamespace(sandbox, "stat -c %a /dev/own", [ZERO]);
+    const wrapper = ["sh", "-c", 'umask 077; exec "$@"', "sh"];
+    expect(await container.output({ wrapper })).toBe("666\n");
+  },
+  { runc: HOST_NODE_BOUND },
+);
 
-spec("devices in a joined user namespace: the owner's ids are those inside it", CLAUSE, async (sandbox) => {
-  const holder = inUserNamespace(sandbox, "sleep 1000", []);
-  await holder.started();
-  const { pid } = await holder.state();
-  const container = sandbox.shell("stat -c %u:%g /dev/own", (config) => {
-    config.linux.namespaces.push({ type: "user", path: `/proc/${pid}/ns/user` });
-    config.linux.devices = [{ ...ZERO, uid: 7, gid: 8 }];
-  });
-  giveToMappedRoot(container);
-  expect(await container.output()).toBe("7:8\n");
-});
+spec(
+  "devices in a joined user namespace: the owner's ids are those inside it",
+  CLAUSE,
+  async (sandbox) => {
+    const holder = inUserNamespace(sandbox, "sleep 1000", []);
+    await holder.started();
+    const { pid } = await holder.state();
+    const container = sandbox.shell("stat -c %u:%g /dev/own", (config) => {
+      config.linux.namespaces.push({ type: "user", path: `/proc/${pid}/ns/user` });
+      config.linux.devices = [{ ...ZERO, uid: 7, gid: 8 }];
+    });
+    giveToMappedRoot(container);
+    expect(await container.output()).toBe("7:8\n");
+  },
+  { crun: DEFAULT_DEVICES_BOUND, runc: HOST_NODE_BOUND },
+);
 
 spec(
   "devices in a user namespace, with CAP_SYS_ADMIN: no further device can be reached or made",
@@ -267,6 +325,7 @@ mknod /dev/new c 1 5 2>/dev/null || echo denied`;
       "denied",
     ]);
   },
+  { crun: "mounts of device nodes have no flags", runc: HOST_NODE_BOUND },
 );
 
 for (const name of ["uid", "gid"] as const) {
@@ -278,6 +337,7 @@ for (const name of ["uid", "gid"] as const) {
       expectRefusal(await container.create(), IS_RUNTS ? `/linux/devices/0/${name}: 70000` : undefined);
       expect(await sandbox.traces()).toEqual([]);
     },
+    { crun: DEFAULT_DEVICES_BOUND },
   );
 }
 

@@ -15,10 +15,16 @@ import { type Config, type Mount, setNamespace } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
 import { delegatedCgroup } from "../harness/host/user.ts";
 import { BASE, mappedShell } from "../harness/host/user-namespace.ts";
+import { byCase } from "../harness/peers.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
+
+const DEFAULTS_OF_CRUN =
+  "defaults of its own: a mode of a tmpfs; the mounts below the host's /sys stay writable";
+const DEFAULTS_OF_RUNC =
+  "acl is MS_POSIXACL in 1.1; a tmpfs gets a mode; sysfs is never replaced; /proc is needed; labels go to mount(2) without SELinux too";
 
 const CLAUSE = "config.md, mounts";
 const PRACTICE = "practice of runc and crun";
@@ -59,17 +65,23 @@ spec(
     );
     expect(await container.output()).toMatch(/ \/mnt rw,relatime - tmpfs \S+ rw\n$/);
   },
+  { crun: DEFAULTS_OF_CRUN, runc: DEFAULTS_OF_RUNC },
 );
 
-spec("no mounts at all: the runtime adds none", "config-linux.md, Default Filesystems", async (sandbox) => {
-  const container = sandbox.shell("ls /proc /sys /dev/shm 2>/dev/null; echo end", (config) => {
-    config.mounts = [];
-    config.root.readonly = false;
-    delete config.linux.maskedPaths;
-    delete config.linux.readonlyPaths;
-  });
-  expect((await container.output()).replaceAll(/^(\/\S+:)?\n/gm, "")).toBe("end\n");
-});
+spec(
+  "no mounts at all: the runtime adds none",
+  "config-linux.md, Default Filesystems",
+  async (sandbox) => {
+    const container = sandbox.shell("ls /proc /sys /dev/shm 2>/dev/null; echo end", (config) => {
+      config.mounts = [];
+      config.root.readonly = false;
+      delete config.linux.maskedPaths;
+      delete config.linux.readonlyPaths;
+    });
+    expect((await container.output()).replaceAll(/^(\/\S+:)?\n/gm, "")).toBe("end\n");
+  },
+  { runc: DEFAULTS_OF_RUNC },
+);
 
 spec("overlay: its options reach the file system", `${CLAUSE}: unknown options are data`, async (sandbox) => {
   for (const name of ["lower", "upper", "work"]) mkdirSync(sandbox.path(name));
@@ -85,26 +97,59 @@ spec("overlay: its options reach the file system", `${CLAUSE}: unknown options a
   expect(readFileSync(sandbox.path("upper/data/made"), "utf8")).toBe("new\n");
 });
 
+const aclDeviations = byCase({
+  runc: {
+    reason:
+      "acl is MS_POSIXACL in 1.1; a tmpfs gets a mode; sysfs is never replaced; /proc is needed; labels go to mount(2) without SELinux too",
+    before: "1.2",
+  },
+  cases: ["acl", "noacl"],
+});
+
 for (const option of ["acl", "noacl", "rsync", "rmand"]) {
-  spec(`tmpfs with ${option}: handed to the file system, which refuses it`, CLAUSE, async (sandbox) => {
-    const mount = { destination: "/mnt", type: "tmpfs", source: "tmpfs", options: [option] };
-    const words = new RegExp(`/mounts/7: .*\\b${option}\\b`);
-    await expectRefused(sandbox, sandbox.container(add(mount)), words);
-  });
+  spec(
+    `tmpfs with ${option}: handed to the file system, which refuses it`,
+    CLAUSE,
+    async (sandbox) => {
+      const mount = { destination: "/mnt", type: "tmpfs", source: "tmpfs", options: [option] };
+      const words = new RegExp(`/mounts/7: .*\\b${option}\\b`);
+      await expectRefused(sandbox, sandbox.container(add(mount)), words);
+    },
+    aclDeviations(option),
+  );
 }
+
+const rootDeviations = byCase({
+  crun: { reason: "a mount on / takes the place of the rootfs", from: "1.22" },
+  runc: {
+    reason: "a mount on / takes the place of the rootfs, before the fixes of CVE-2025-52881",
+    before: "1.2.8",
+  },
+  cases: ["a bind mount"],
+});
 
 for (const [kind, mount] of [
   ["a bind mount", { destination: "/", source: "rootfs", options: ["bind"] }],
   ["a tmpfs", { destination: "/", type: "tmpfs", source: "tmpfs" }],
   ["a remount", { destination: "/", options: ["remount", "ro"] }],
 ] as const) {
-  spec(`${kind} on /: error that names the destination, nothing left`, "runc#5070", async (sandbox) => {
-    const container = sandbox.container((config) =>
-      config.mounts.unshift({ ...mount, options: [...(mount.options ?? [])] }),
-    );
-    await expectRefused(sandbox, container, /^runts: \/mounts\/0\/destination: .*root file system/);
-  });
+  spec(
+    `${kind} on /: error that names the destination, nothing left`,
+    "runc#5070",
+    async (sandbox) => {
+      const container = sandbox.container((config) =>
+        config.mounts.unshift({ ...mount, options: [...(mount.options ?? [])] }),
+      );
+      await expectRefused(sandbox, container, /^runts: \/mounts\/0\/destination: .*root file system/);
+    },
+    rootDeviations(kind),
+  );
 }
+
+const procDeviations = byCase({
+  crun: "anything may be bound on /proc and below it",
+  cases: ["bind of a plain folder on /proc", "bind inside /proc"],
+});
 
 // proc and sysfs
 
@@ -114,13 +159,18 @@ for (const [title, mount] of [
   ["bind inside /proc", { destination: "/proc/sys", source: "/tmp", options: ["bind"] }],
   ["proc inside /proc by another name", { destination: "//proc/./self", type: "proc", source: "proc" }],
 ] as const) {
-  spec(`${title}: error, nothing left`, "CVE-2019-16884, CVE-2023-27561", async (sandbox) => {
-    await expectRefused(
-      sandbox,
-      sandbox.container(add({ ...mount, options: ["bind"] })),
-      /\/mounts\/7.*\/proc/,
-    );
-  });
+  spec(
+    `${title}: error, nothing left`,
+    "CVE-2019-16884, CVE-2023-27561",
+    async (sandbox) => {
+      await expectRefused(
+        sandbox,
+        sandbox.container(add({ ...mount, options: ["bind"] })),
+        /\/mounts\/7.*\/proc/,
+      );
+    },
+    procDeviations(title),
+  );
 }
 
 for (const name of ["cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadavg"]) {
@@ -181,6 +231,7 @@ spec(
     expect(lines[0]).toMatch(/^\/sys ro,nosuid,nodev,noexec/);
     expect(lines.filter((line) => !/^\S+ ro,/.test(line))).toEqual([]);
   },
+  { crun: DEFAULTS_OF_CRUN, runc: DEFAULTS_OF_RUNC },
 );
 
 spec(
@@ -396,4 +447,5 @@ spec(
     if (IS_RUNTS)
       expect(readFileSync(log, "utf8")).toMatch(/level=warning.*\/linux\/mountLabel: SELinux is not enabled/);
   },
+  { runc: DEFAULTS_OF_RUNC },
 );

@@ -5,10 +5,15 @@ import type { Config, Mount } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
 import { running } from "../harness/exec.ts";
 import { mappedShell } from "../harness/host/user-namespace.ts";
+import { byCase } from "../harness/peers.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
+
+const OPTIONS_OF_CRUN = "options of crun, which it hands on as data of the bind mount";
+const NO_BIND_OPTION = { reason: "an option that is none of a bind mount's is an error", from: "1.3" };
+const NO_NOFOLLOW = { reason: "src-nofollow and dest-nofollow came with 1.22", before: "1.22" };
 
 const CLAUSE = "crun(1), copy-symlink, dest-nofollow and src-nofollow";
 
@@ -34,32 +39,61 @@ async function expectRefused(sandbox: Sandbox, container: Container, words: RegE
 }
 
 for (const bind of ["bind", "rbind"]) {
-  spec(`${bind} with copy-symlink of a symbolic link: made anew, no mount`, CLAUSE, async (sandbox) => {
-    const mount = { destination: "/a/sym/link", source: hostLink(sandbox), options: [bind, "copy-symlink"] };
-    const script = "readlink /a/sym/link; grep -c ' /a/sym' /proc/self/mountinfo; true";
-    expect(await sandbox.shell(script, withMounts(mount)).output()).toBe("target\n0\n");
-  });
+  spec(
+    `${bind} with copy-symlink of a symbolic link: made anew, no mount`,
+    CLAUSE,
+    async (sandbox) => {
+      const mount = {
+        destination: "/a/sym/link",
+        source: hostLink(sandbox),
+        options: [bind, "copy-symlink"],
+      };
+      const script = "readlink /a/sym/link; grep -c ' /a/sym' /proc/self/mountinfo; true";
+      expect(await sandbox.shell(script, withMounts(mount)).output()).toBe("target\n0\n");
+    },
+    { runc: OPTIONS_OF_CRUN },
+  );
 }
 
-spec("bind with copy-symlink that leads to nothing: made anew", CLAUSE, async (sandbox) => {
-  symlinkSync("/no/where", sandbox.path("link"));
-  const mount = { destination: "/link", source: sandbox.path("link"), options: ["bind", "copy-symlink"] };
-  expect(await sandbox.shell("readlink /link", withMounts(mount)).output()).toBe("/no/where\n");
-});
+spec(
+  "bind with copy-symlink that leads to nothing: made anew",
+  CLAUSE,
+  async (sandbox) => {
+    symlinkSync("/no/where", sandbox.path("link"));
+    const mount = { destination: "/link", source: sandbox.path("link"), options: ["bind", "copy-symlink"] };
+    expect(await sandbox.shell("readlink /link", withMounts(mount)).output()).toBe("/no/where\n");
+  },
+  { runc: OPTIONS_OF_CRUN },
+);
 
-spec("bind with copy-symlink into a tmpfs of the container: made there", CLAUSE, async (sandbox) => {
-  const tmpfs = { destination: "/mnt", type: "tmpfs", source: "tmpfs" };
-  const mount = { destination: "/mnt/link", source: hostLink(sandbox), options: ["bind", "copy-symlink"] };
-  const container = sandbox.shell("readlink /mnt/link", withMounts(tmpfs, mount));
-  expect(await container.output()).toBe("target\n");
-  expect(() => readlinkSync(join(container.rootfs, "mnt/link"))).toThrow();
-});
+spec(
+  "bind with copy-symlink into a tmpfs of the container: made there",
+  CLAUSE,
+  async (sandbox) => {
+    const tmpfs = { destination: "/mnt", type: "tmpfs", source: "tmpfs" };
+    const mount = { destination: "/mnt/link", source: hostLink(sandbox), options: ["bind", "copy-symlink"] };
+    const container = sandbox.shell("readlink /mnt/link", withMounts(tmpfs, mount));
+    expect(await container.output()).toBe("target\n");
+    expect(() => readlinkSync(join(container.rootfs, "mnt/link"))).toThrow();
+  },
+  { runc: OPTIONS_OF_CRUN },
+);
 
-spec("bind with copy-symlink, the same link is there: fine", CLAUSE, async (sandbox) => {
-  const mount = { destination: "/link", source: hostLink(sandbox), options: ["bind", "copy-symlink"] };
-  const container = sandbox.shell("readlink /link", withMounts(mount));
-  symlinkSync("target", join(container.rootfs, "link"));
-  expect(await container.output()).toBe("target\n");
+spec(
+  "bind with copy-symlink, the same link is there: fine",
+  CLAUSE,
+  async (sandbox) => {
+    const mount = { destination: "/link", source: hostLink(sandbox), options: ["bind", "copy-symlink"] };
+    const container = sandbox.shell("readlink /link", withMounts(mount));
+    symlinkSync("target", join(container.rootfs, "link"));
+    expect(await container.output()).toBe("target\n");
+  },
+  { runc: NO_BIND_OPTION },
+);
+
+const copyDeviations = byCase({
+  runc: { reason: "options of crun, which it hands on as data of the bind mount", before: "1.3" },
+  cases: ["another link", "a file"],
 });
 
 for (const [what, make] of [
@@ -67,28 +101,38 @@ for (const [what, make] of [
   ["a file", (path: string) => writeFileSync(path, "")],
   ["a directory", (path: string) => mkdirSync(path)],
 ] as const) {
-  spec(`bind with copy-symlink, ${what} is there: error, nothing left`, CLAUSE, async (sandbox) => {
-    const mount = { destination: "/link", source: hostLink(sandbox), options: ["bind", "copy-symlink"] };
-    const container = sandbox.shell("true", withMounts(mount));
-    make(join(container.rootfs, "link"));
-    await expectRefused(
-      sandbox,
-      container,
-      /\/mounts\/7: \/link is there already, and no symbolic link to target/,
-    );
-  });
+  spec(
+    `bind with copy-symlink, ${what} is there: error, nothing left`,
+    CLAUSE,
+    async (sandbox) => {
+      const mount = { destination: "/link", source: hostLink(sandbox), options: ["bind", "copy-symlink"] };
+      const container = sandbox.shell("true", withMounts(mount));
+      make(join(container.rootfs, "link"));
+      await expectRefused(
+        sandbox,
+        container,
+        /\/mounts\/7: \/link is there already, and no symbolic link to target/,
+      );
+    },
+    copyDeviations(what),
+  );
 }
 
-spec("bind with copy-symlink of a file: mounted", CLAUSE, async (sandbox) => {
-  hostLink(sandbox);
-  const mount = {
-    destination: "/file",
-    source: sandbox.path("target"),
-    options: ["bind", "copy-symlink", "ro"],
-  };
-  const script = "cat /file; grep -c ' /file ' /proc/self/mountinfo";
-  expect(await sandbox.shell(script, withMounts(mount)).output()).toBe("of the host\n1\n");
-});
+spec(
+  "bind with copy-symlink of a file: mounted",
+  CLAUSE,
+  async (sandbox) => {
+    hostLink(sandbox);
+    const mount = {
+      destination: "/file",
+      source: sandbox.path("target"),
+      options: ["bind", "copy-symlink", "ro"],
+    };
+    const script = "cat /file; grep -c ' /file ' /proc/self/mountinfo";
+    expect(await sandbox.shell(script, withMounts(mount)).output()).toBe("of the host\n1\n");
+  },
+  { runc: NO_BIND_OPTION },
+);
 
 /** What is at /link and /elsewhere, to which it leads in the image. */
 const SHOWN = "readlink /link || cat /link; cat /elsewhere";
@@ -112,6 +156,7 @@ spec(
     const container = linkInImage(sandbox.shell(SHOWN, withMounts(mount)));
     expect(await container.output()).toBe("of the host\nof the image\n");
   },
+  { crun: NO_NOFOLLOW, runc: OPTIONS_OF_CRUN },
 );
 
 spec("bind without dest-nofollow on a symbolic link: covers its target", CLAUSE, async (sandbox) => {
@@ -136,6 +181,7 @@ for (const [where, shell] of [
       const mount = { destination: "/link", source: hostLink(sandbox), options };
       expect(await linkInImage(shell(sandbox, mount)).output()).toBe("target\nof the image\n");
     },
+    { crun: NO_NOFOLLOW, runc: OPTIONS_OF_CRUN },
   );
 }
 
@@ -148,23 +194,34 @@ spec(
     const mount = { destination: "/new", source: sandbox.path("link"), options: ["bind", "src-nofollow"] };
     expect(await sandbox.shell("readlink /new", withMounts(mount)).output()).toBe("folder\n");
   },
+  { crun: "the place of a link to a directory is made as a directory", runc: OPTIONS_OF_CRUN },
 );
+
+const refusalDeviations = byCase({
+  crun: { reason: "a mount that is no bind takes src-nofollow", from: "1.22" },
+  cases: ["src-nofollow"],
+});
 
 for (const [options, type, words] of [
   [["bind", "copy-symlink", "src-nofollow"], undefined, "copy-symlink can't be combined"],
   [["bind", "copy-symlink", "dest-nofollow"], undefined, "copy-symlink can't be combined"],
   [["src-nofollow"], "tmpfs", "are options of bind mounts"],
 ] as const) {
-  spec(`mount with [${options.join(", ")}]: error, nothing left`, CLAUSE, async (sandbox) => {
-    const mount = {
-      destination: "/mnt",
-      ...(type && { type }),
-      source: hostLink(sandbox),
-      options: [...options],
-    };
-    const container = sandbox.shell("true", withMounts(mount));
-    await expectRefused(sandbox, container, new RegExp(`/mounts/7/options: .*${words}`));
-  });
+  spec(
+    `mount with [${options.join(", ")}]: error, nothing left`,
+    CLAUSE,
+    async (sandbox) => {
+      const mount = {
+        destination: "/mnt",
+        ...(type && { type }),
+        source: hostLink(sandbox),
+        options: [...options],
+      };
+      const container = sandbox.shell("true", withMounts(mount));
+      await expectRefused(sandbox, container, new RegExp(`/mounts/7/options: .*${words}`));
+    },
+    refusalDeviations(options.join(", ")),
+  );
 }
 
 if (IS_RUNTS) {

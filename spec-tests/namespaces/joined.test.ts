@@ -6,6 +6,8 @@ import { held } from "../harness/host/held-namespace.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
+const CGROUP_LEFT = "the cgroup of a create that fails after its making is not removed";
+
 const CLAUSE = "config-linux.md, Namespaces: path";
 
 for (const type of ["network", "ipc", "uts", "pid", "cgroup"] as const) {
@@ -49,6 +51,14 @@ spec(
     expectRefusal(await container.create());
     expect(await sandbox.traces()).toEqual([]);
   },
+  {
+    crun: CGROUP_LEFT,
+    runc: {
+      reason: "after an error of the kernel in the first steps, the cgroup may stay",
+      sometimes: true,
+      before: "1.3",
+    },
+  },
 );
 
 for (const [situation, path] of [
@@ -66,5 +76,6 @@ for (const [situation, path] of [
       expectRefusal(await container.create());
       expect(await sandbox.traces()).toEqual([]);
     },
+    { crun: CGROUP_LEFT },
   );
 }

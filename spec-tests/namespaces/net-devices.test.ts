@@ -3,9 +3,31 @@ import { expect } from "vitest";
 import { setNamespace } from "../harness/config.ts";
 import { host, moving, network } from "../harness/host/network.ts";
 import { mappedShell } from "../harness/host/user-namespace.ts";
+import { byCase } from "../harness/peers.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS, type Result } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
+
+const CRUN_TOO_OLD = {
+  reason: "linux.netDevices came with runtime-spec 1.3: older versions ignore it",
+  before: "1.28",
+};
+const NO_TEMPLATES = {
+  reason: "%d in a name is no template, and an address keeps the label of the old name",
+  from: "1.28",
+};
+const RUNC_TOO_OLD = {
+  reason: "linux.netDevices came with runtime-spec 1.3: older versions ignore it",
+  before: "1.4",
+};
+const STAYS_MOVED = {
+  reason: "an interface that was moved stays there when a later step fails",
+  from: "1.28",
+};
+const IGNORED = {
+  reason: "without a network namespace of the container's, or as a user, it is ignored",
+  from: "1.28",
+};
 
 const CLAUSE = "config-linux.md, Network Devices";
 
@@ -30,15 +52,21 @@ spec(
     expect(stdout).toMatch(/\neth0\nlo\n$/);
     expect(outside.names()).not.toContain("va");
   },
+  { crun: [CRUN_TOO_OLD, NO_TEMPLATES], runc: RUNC_TOO_OLD },
 );
 
-spec("netDevices without a name: the host's one", `${CLAUSE}: name OPTIONAL`, async (sandbox, context) => {
-  const outside = host(sandbox, context);
-  const container = sandbox.shell("ip -o addr show dev va", moving({ va: {} }));
-  const { stdout } = await container.run({ wrapper: outside.wrapper });
-  expect(stdout).toMatch(/inet 192\.0\.2\.7\/24 .*\bva:main\b/);
-  expect(stdout).toContain("2001:db8::7/64");
-});
+spec(
+  "netDevices without a name: the host's one",
+  `${CLAUSE}: name OPTIONAL`,
+  async (sandbox, context) => {
+    const outside = host(sandbox, context);
+    const container = sandbox.shell("ip -o addr show dev va", moving({ va: {} }));
+    const { stdout } = await container.run({ wrapper: outside.wrapper });
+    expect(stdout).toMatch(/inet 192\.0\.2\.7\/24 .*\bva:main\b/);
+    expect(stdout).toContain("2001:db8::7/64");
+  },
+  { crun: CRUN_TOO_OLD, runc: RUNC_TOO_OLD },
+);
 
 spec(
   "netDevices, addresses that are not permanent or not global: not kept",
@@ -64,6 +92,7 @@ spec(
     expect(stdout).not.toContain("198.51.100.1");
     expect(stdout).not.toContain("203.0.113.1");
   },
+  { crun: CRUN_TOO_OLD, runc: RUNC_TOO_OLD },
 );
 
 spec(
@@ -79,6 +108,7 @@ spec(
     expect(inside.names()).toEqual(there);
     expect(await sandbox.traces()).toEqual([]);
   },
+  { crun: [CRUN_TOO_OLD, STAYS_MOVED], runc: RUNC_TOO_OLD },
 );
 
 spec(
@@ -91,6 +121,7 @@ spec(
     expectNamed(await container.create({ wrapper: outside.wrapper }), "/linux/netDevices/va");
     expect(outside.names()).toContain("va");
   },
+  { crun: CRUN_TOO_OLD, runc: RUNC_TOO_OLD },
 );
 
 spec(
@@ -111,6 +142,7 @@ spec(
     expect(stdout).toContain("2001:db8::7/64");
     expect(Number(stdout.trim().split("\n").at(-1)) & 1).toBe(1);
   },
+  { crun: [CRUN_TOO_OLD, NO_TEMPLATES], runc: RUNC_TOO_OLD },
 );
 
 spec(
@@ -125,6 +157,7 @@ spec(
     expect(inside.names().sort()).toEqual(["net0", "va", "va-peer"]);
     expect(inside.show("va")).not.toContain("192.0.2.7");
   },
+  { crun: CRUN_TOO_OLD, runc: RUNC_TOO_OLD },
 );
 
 spec(
@@ -138,6 +171,7 @@ spec(
     expect(inside.names()).toEqual(["eth0"]);
     expect(outside.names()).toEqual(["vb"]);
   },
+  { crun: CRUN_TOO_OLD, runc: RUNC_TOO_OLD },
 );
 
 spec(
@@ -152,6 +186,7 @@ spec(
     expect(outside.run("cat", "/proc/net/if_inet6")).toMatch(/ va\n/);
     expect(await sandbox.traces()).toEqual([]);
   },
+  { crun: [CRUN_TOO_OLD, STAYS_MOVED], runc: RUNC_TOO_OLD },
 );
 
 for (const kind of ["createRuntime", "createContainer"] as const) {
@@ -169,21 +204,27 @@ for (const kind of ["createRuntime", "createContainer"] as const) {
       expect(outside.show("va")).toBe(before);
       expect(await sandbox.traces()).toEqual([]);
     },
+    { crun: STAYS_MOVED },
   );
 }
 
-spec("netDevices: moved before hooks and sysctls", "practice of runc and crun", async (sandbox, context) => {
-  const outside = host(sandbox, context);
-  const seen = sandbox.path("seen");
-  const container = sandbox.shell("cat /proc/sys/net/ipv4/conf/eth0/forwarding", (config) => {
-    moving({ va: { name: "eth0" } })(config);
-    config.linux.sysctl = { "net.ipv4.conf.eth0.forwarding": "1" };
-    const args = ["sh", "-c", `cat /proc/net/dev > ${seen}`];
-    config.hooks = { createContainer: [{ path: "/bin/sh", args, env: ["PATH=/bin"] }] };
-  });
-  expect((await container.run({ wrapper: outside.wrapper })).stdout).toBe("1\n");
-  expect(execFileSync("cat", [seen], { encoding: "utf8" })).toMatch(/\beth0:/);
-});
+spec(
+  "netDevices: moved before hooks and sysctls",
+  "practice of runc and crun",
+  async (sandbox, context) => {
+    const outside = host(sandbox, context);
+    const seen = sandbox.path("seen");
+    const container = sandbox.shell("cat /proc/sys/net/ipv4/conf/eth0/forwarding", (config) => {
+      moving({ va: { name: "eth0" } })(config);
+      config.linux.sysctl = { "net.ipv4.conf.eth0.forwarding": "1" };
+      const args = ["sh", "-c", `cat /proc/net/dev > ${seen}`];
+      config.hooks = { createContainer: [{ path: "/bin/sh", args, env: ["PATH=/bin"] }] };
+    });
+    expect((await container.run({ wrapper: outside.wrapper })).stdout).toBe("1\n");
+    expect(execFileSync("cat", [seen], { encoding: "utf8" })).toMatch(/\beth0:/);
+  },
+  { crun: CRUN_TOO_OLD, runc: RUNC_TOO_OLD },
+);
 
 for (const [situation, joins] of [
   ["a new network namespace", false],
@@ -205,8 +246,34 @@ for (const [situation, joins] of [
       expect(stdout).toContain("192.0.2.7/24");
       expect(stdout).toContain("2001:db8::7/64");
     },
+    { crun: CRUN_TOO_OLD, runc: RUNC_TOO_OLD },
   );
 }
+
+const deviations = byCase(
+  {
+    crun: CRUN_TOO_OLD,
+    runc: RUNC_TOO_OLD,
+    cases: [
+      "no such interface",
+      "lo",
+      "a host name of 16 characters",
+      "a host name with a slash",
+      "a name of 16 characters",
+    ],
+  },
+  {
+    crun: [CRUN_TOO_OLD, STAYS_MOVED],
+    runc: RUNC_TOO_OLD,
+    cases: [
+      "a name with a slash",
+      "a name with a colon",
+      "a name with a blank",
+      "the name ..",
+      "a name with two templates",
+    ],
+  },
+);
 
 for (const [situation, devices, pointer] of [
   ["no such interface", { none0: { name: "eth0" } }, "/linux/netDevices/none0"],
@@ -220,15 +287,20 @@ for (const [situation, devices, pointer] of [
   ["the name ..", { va: { name: ".." } }, "/linux/netDevices/va/name"],
   ["a name with two templates", { va: { name: "a%d%d" } }, "/linux/netDevices/va/name"],
 ] as const) {
-  spec(`netDevices, ${situation}: error that names it, nothing left`, CLAUSE, async (sandbox, context) => {
-    const outside = host(sandbox, context);
-    const before = outside.show("va");
-    const container = sandbox.container(moving(devices));
-    const result = await container.create({ wrapper: outside.wrapper });
-    expectRefusal(result, IS_RUNTS ? `${pointer}: ` : undefined);
-    expect(outside.show("va")).toBe(before);
-    expect(await sandbox.traces()).toEqual([]);
-  });
+  spec(
+    `netDevices, ${situation}: error that names it, nothing left`,
+    CLAUSE,
+    async (sandbox, context) => {
+      const outside = host(sandbox, context);
+      const before = outside.show("va");
+      const container = sandbox.container(moving(devices));
+      const result = await container.create({ wrapper: outside.wrapper });
+      expectRefusal(result, IS_RUNTS ? `${pointer}: ` : undefined);
+      expect(outside.show("va")).toBe(before);
+      expect(await sandbox.traces()).toEqual([]);
+    },
+    deviations(situation),
+  );
 }
 
 for (const [situation, path] of [
@@ -250,6 +322,7 @@ for (const [situation, path] of [
       expect(outside.show("va")).toBe(before);
       expect(await sandbox.traces()).toEqual([]);
     },
+    { crun: [CRUN_TOO_OLD, IGNORED], runc: RUNC_TOO_OLD },
   );
 }
 
@@ -264,4 +337,5 @@ spec(
     expect(outside.names()).toContain("va");
     expect(await sandbox.traces()).toEqual([]);
   },
+  { crun: [CRUN_TOO_OLD, IGNORED], runc: RUNC_TOO_OLD },
 );

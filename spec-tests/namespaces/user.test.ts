@@ -9,6 +9,8 @@ import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
+const NEEDS_MAPPINGS = "a new user namespace without mappings is an error";
+
 const CLAUSE = "config-linux.md, User namespace mappings";
 const BASE = 100_000;
 
@@ -129,39 +131,58 @@ spec(
     ]);
     if (IS_RUNTS) expect(result.stderr).toContain("/linux/uidMappings: ");
   },
+  { runc: NEEDS_MAPPINGS },
 );
 
-spec("exec in a user namespace without mappings: as its root", "practice", async (sandbox) => {
-  const container = await running(sandbox, unmapped);
-  expect((await container.exec(["cat", "/proc/self/uid_map"])).stdout.trim().split(/\s+/)).toEqual([
-    "0",
-    "0",
-    "1",
-  ]);
-});
+spec(
+  "exec in a user namespace without mappings: as its root",
+  "practice",
+  async (sandbox) => {
+    const container = await running(sandbox, unmapped);
+    expect((await container.exec(["cat", "/proc/self/uid_map"])).stdout.trim().split(/\s+/)).toEqual([
+      "0",
+      "0",
+      "1",
+    ]);
+  },
+  { runc: NEEDS_MAPPINGS },
+);
 
 for (const [present, missing] of [
   ["uidMappings", "gidMappings"],
   ["gidMappings", "uidMappings"],
 ] as const) {
-  spec(`user namespace with ${present} alone: error that names the missing list`, CLAUSE, async (sandbox) => {
-    const container = sandbox.container((config) => {
-      unmapped(config);
-      config.linux[present] = [{ containerID: 0, hostID: BASE, size: 10 }];
-    });
-    expectRefusal(await container.create(), IS_RUNTS ? `/linux/${missing}: ` : undefined);
-    expect(await sandbox.traces()).toEqual([]);
-  });
+  spec(
+    `user namespace with ${present} alone: error that names the missing list`,
+    CLAUSE,
+    async (sandbox) => {
+      const container = sandbox.container((config) => {
+        unmapped(config);
+        config.linux[present] = [{ containerID: 0, hostID: BASE, size: 10 }];
+      });
+      expectRefusal(await container.create(), IS_RUNTS ? `/linux/${missing}: ` : undefined);
+      expect(await sandbox.traces()).toEqual([]);
+    },
+    { crun: "what is missing of the mappings is made up beside those that are there" },
+  );
 }
 
-spec("mappings without a user namespace: error", CLAUSE, async (sandbox) => {
-  const container = sandbox.container((config) => {
-    config.linux.uidMappings = [{ containerID: 0, hostID: BASE, size: 10 }];
-    config.linux.gidMappings = [{ containerID: 0, hostID: BASE, size: 10 }];
-  });
-  expectRefusal(await container.create());
-  expect(await sandbox.traces()).toEqual([]);
-});
+spec(
+  "mappings without a user namespace: error",
+  CLAUSE,
+  async (sandbox) => {
+    const container = sandbox.container((config) => {
+      config.linux.uidMappings = [{ containerID: 0, hostID: BASE, size: 10 }];
+      config.linux.gidMappings = [{ containerID: 0, hostID: BASE, size: 10 }];
+    });
+    expectRefusal(await container.create());
+    expect(await sandbox.traces()).toEqual([]);
+  },
+  {
+    crun: "mappings without a user namespace are ignored",
+    runc: "mappings without a user namespace are ignored in 1.1",
+  },
+);
 
 spec("user not mapped in the user namespace: error, nothing left", CLAUSE, async (sandbox) => {
   const container = mapped(sandbox, "true", (config) => {

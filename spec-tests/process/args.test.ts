@@ -48,61 +48,91 @@ spec(
   },
 );
 
-spec("create, args[0] in no folder of PATH: executable file not found in $PATH", WORDS, async (sandbox) => {
-  const container = sandbox.container((config) => {
-    config.process.args = ["no-such-program"];
-  });
-  expectRefusal(await container.create(), 'exec: "no-such-program": executable file not found in $PATH');
-  expect(await sandbox.traces()).toEqual([]);
-});
+spec(
+  "create, args[0] in no folder of PATH: executable file not found in $PATH",
+  WORDS,
+  async (sandbox) => {
+    const container = sandbox.container((config) => {
+      config.process.args = ["no-such-program"];
+    });
+    expectRefusal(await container.create(), 'exec: "no-such-program": executable file not found in $PATH');
+    expect(await sandbox.traces()).toEqual([]);
+  },
+  { crun: "has words of its own for the same errors" },
+);
 
-spec("create, args[0] empty: executable file not found in $PATH", WORDS, async (sandbox) => {
-  const container = sandbox.container((config) => {
-    config.process.args = [""];
-  });
-  expectRefusal(await container.create(), 'exec: "": executable file not found in $PATH');
-  expect(await sandbox.traces()).toEqual([]);
-});
+spec(
+  "create, args[0] empty: executable file not found in $PATH",
+  WORDS,
+  async (sandbox) => {
+    const container = sandbox.container((config) => {
+      config.process.args = [""];
+    });
+    expectRefusal(await container.create(), 'exec: "": executable file not found in $PATH');
+    expect(await sandbox.traces()).toEqual([]);
+  },
+  { crun: "has words of its own for the same errors" },
+);
 
 for (const [situation, isFile] of [
   ["command", false],
   ["args[0] of --process", true],
 ] as const) {
-  spec(`exec, ${situation} empty: 255, executable file not found in $PATH`, WORDS, async (sandbox) => {
-    const container = await running(sandbox);
-    const file = sandbox.path("process.json");
-    writeFileSync(file, JSON.stringify({ args: [""], cwd: "/", user: { uid: 0, gid: 0 } }));
-    const result = await container.exec(isFile ? [] : [""], { flags: isFile ? ["--process", file] : [] });
-    expectRefusal(result, 'exec: "": executable file not found in $PATH', 255);
-  });
+  spec(
+    `exec, ${situation} empty: 255, executable file not found in $PATH`,
+    WORDS,
+    async (sandbox) => {
+      const container = await running(sandbox);
+      const file = sandbox.path("process.json");
+      writeFileSync(file, JSON.stringify({ args: [""], cwd: "/", user: { uid: 0, gid: 0 } }));
+      const result = await container.exec(isFile ? [] : [""], { flags: isFile ? ["--process", file] : [] });
+      expectRefusal(result, 'exec: "": executable file not found in $PATH', 255);
+    },
+    { crun: "has words of its own for the same errors" },
+  );
 }
 
-spec("create, args[0] a missing path: no such file or directory", WORDS, async (sandbox) => {
-  const container = sandbox.container((config) => {
-    config.process.args = ["/no/such/program"];
-  });
-  expectRefusal(
-    await container.create(),
-    'exec: "/no/such/program": stat /no/such/program: no such file or directory',
-  );
-  expect(await sandbox.traces()).toEqual([]);
-});
+spec(
+  "create, args[0] a missing path: no such file or directory",
+  WORDS,
+  async (sandbox) => {
+    const container = sandbox.container((config) => {
+      config.process.args = ["/no/such/program"];
+    });
+    expectRefusal(
+      await container.create(),
+      'exec: "/no/such/program": stat /no/such/program: no such file or directory',
+    );
+    expect(await sandbox.traces()).toEqual([]);
+  },
+  { crun: "has words of its own for the same errors" },
+);
 
-spec("create, args[0] a file without x: permission denied", WORDS, async (sandbox) => {
-  const container = sandbox.container((config) => {
-    config.process.args = ["/etc/passwd"];
-  });
-  expectRefusal(await container.create(), 'exec: "/etc/passwd": permission denied');
-  expect(await sandbox.traces()).toEqual([]);
-});
+spec(
+  "create, args[0] a file without x: permission denied",
+  WORDS,
+  async (sandbox) => {
+    const container = sandbox.container((config) => {
+      config.process.args = ["/etc/passwd"];
+    });
+    expectRefusal(await container.create(), 'exec: "/etc/passwd": permission denied');
+    expect(await sandbox.traces()).toEqual([]);
+  },
+  { crun: "has words of its own for the same errors" },
+);
 
-spec("create, args[0] a directory: is a directory", WORDS, async (sandbox) => {
-  const container = sandbox.container((config) => {
-    config.process.args = ["/etc"];
-  });
-  expectRefusal(await container.create(), 'exec: "/etc": is a directory');
-  expect(await sandbox.traces()).toEqual([]);
-});
+spec(
+  "create, args[0] a directory: is a directory",
+  WORDS,
+  async (sandbox) => {
+    const container = sandbox.container((config) => {
+      config.process.args = ["/etc"];
+    });
+    expectRefusal(await container.create(), 'exec: "/etc": is a directory');
+    expect(await sandbox.traces()).toEqual([]);
+  },
+  { crun: "has words of its own for the same errors" },
+);
 
 spec(
   "create, args[0] in PATH only as a directory: executable file not found in $PATH",
@@ -114,18 +144,24 @@ spec(
     mkdirSync(`${container.rootfs}/usr/local/bin/thing`);
     expectRefusal(await container.create(), 'exec: "thing": executable file not found in $PATH');
   },
+  { crun: "has words of its own for the same errors" },
 );
 
-spec("create, args[0] executable for root alone, other user: permission denied", WORDS, async (sandbox) => {
-  const container = sandbox.container((config) => {
-    config.process.args = ["/tmp/root-only"];
-    config.process.user = { uid: 1000, gid: 1000 };
-    delete config.process.capabilities;
-  });
-  container.writeFile("tmp/root-only", "#!/bin/sh\n");
-  chmodSync(`${container.rootfs}/tmp/root-only`, 0o700);
-  expectRefusal(await container.create(), 'exec: "/tmp/root-only": permission denied');
-});
+spec(
+  "create, args[0] executable for root alone, other user: permission denied",
+  WORDS,
+  async (sandbox) => {
+    const container = sandbox.container((config) => {
+      config.process.args = ["/tmp/root-only"];
+      config.process.user = { uid: 1000, gid: 1000 };
+      delete config.process.capabilities;
+    });
+    container.writeFile("tmp/root-only", "#!/bin/sh\n");
+    chmodSync(`${container.rootfs}/tmp/root-only`, 0o700);
+    expectRefusal(await container.create(), 'exec: "/tmp/root-only": permission denied');
+  },
+  { crun: "looks the program up as root, so the failure comes with start" },
+);
 
 spec(
   "create or start, interpreter of a script missing: an error that names the program",

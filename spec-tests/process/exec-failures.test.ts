@@ -59,23 +59,34 @@ for (const failure of FAILURES) {
     expect(await sandbox.traces()).toEqual([]);
   });
 
-  spec(`create and start, args[0] ${situation}: the cause`, CLAUSE, async (sandbox) => {
-    const container = containerFor(sandbox, failure);
-    const created = await container.create();
-    if (!IS_RUNTS) {
-      // start of the peers doesn't wait for the execve.
-      if (created.code === 0 && (await container.start()).code === 0) await container.until("stopped");
-      return;
-    }
-    if (atCreate === true) {
-      expectReason(created, failure, 1);
-      expect(await sandbox.traces()).toEqual([]);
-      return;
-    }
-    expect(created.code).toBe(0);
-    expectReason(await container.start(), failure, 1);
-    await container.until("stopped");
-  });
+  spec(
+    `create and start, args[0] ${situation}: the cause`,
+    CLAUSE,
+    async (sandbox) => {
+      const container = containerFor(sandbox, failure);
+      const created = await container.create();
+      if (!IS_RUNTS) {
+        // start of the peers doesn't wait for the execve.
+        if (created.code === 0 && (await container.start()).code === 0) await container.until("stopped");
+        return;
+      }
+      if (atCreate === true) {
+        expectReason(created, failure, 1);
+        expect(await sandbox.traces()).toEqual([]);
+        return;
+      }
+      expect(created.code).toBe(0);
+      expectReason(await container.start(), failure, 1);
+      await container.until("stopped");
+    },
+    {
+      runc: {
+        reason:
+          "start doesn't wait for the execve: of a container that ends right away, delete leaves the cgroup",
+        sometimes: true,
+      },
+    },
+  );
 
   spec(`exec, command ${situation}: the cause, nothing left`, CLAUSE, async (sandbox) => {
     const container = containerFor(sandbox, failure, ["/bin/sleep", "1000"]);

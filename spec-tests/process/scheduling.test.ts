@@ -3,9 +3,28 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { expect, type TestContext } from "vitest";
 import { type Config, DEFAULT_PATH, type Process, type Scheduler } from "../harness/config.ts";
 import { running } from "../harness/exec.ts";
+import { byCase } from "../harness/peers.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
+
+const RUNC_TOO_OLD = { reason: "1.1 is older than these properties, and ignores them", before: "1.3" };
+const NO_SCHEDULER = { reason: "1.1 is older than the scheduler, and ignores it", before: "1.2" };
+const DEADLINE_FAILS = {
+  reason:
+    "attributes are left for the kernel to judge, which ignores those of other policies; DEADLINE fails at the reset of the affinity that follows",
+  before: "1.28",
+};
+const IGNORED_BY_RUNC =
+  "memoryPolicy came with 1.4; flags of a personality, a missing priority and what is left out for exec are ignored, CPUs end at 1023, and the scheduler is set with the rights of the container";
+const LEFT_TO_THE_KERNEL =
+  "attributes are left for the kernel to judge, which ignores those of other policies; DEADLINE fails at the reset of the affinity that follows";
+const EXEC_WITHOUT_SCHEDULER =
+  "exec has neither the scheduler of config.json nor, in 1.21, all of execCPUAffinity";
+const EXEC_WITHOUT_AFFINITY = {
+  reason: "exec has neither the scheduler of config.json nor, in 1.21, all of execCPUAffinity",
+  before: "1.28",
+};
 
 const SCHEDULER = "config.md, process.scheduler";
 const IO_PRIORITY = "config.md, process.ioPriority";
@@ -58,6 +77,14 @@ const POLICIES: readonly (readonly [Scheduler, object, string[]])[] = [
   [{ policy: "SCHED_RR", priority: 99 }, { policy: 2, nice: 0, priority: 99 }, ["chrt", "-r", "99", "true"]],
 ];
 
+const policyDeviations = byCase(
+  {
+    runc: RUNC_TOO_OLD,
+    cases: ["SCHED_OTHER 7", "SCHED_OTHER -5", "SCHED_BATCH 3", "SCHED_IDLE 0", "SCHED_FIFO 0", "SCHED_RR 0"],
+  },
+  { runc: NO_SCHEDULER, cases: ["SCHED_IDLE 6", "SCHED_FIFO 5", "SCHED_RR -3"] },
+);
+
 for (const [scheduler, expected, [file = "", ...args]] of POLICIES) {
   const { policy, nice = 0 } = scheduler;
   spec(
@@ -72,6 +99,7 @@ for (const [scheduler, expected, [file = "", ...args]] of POLICIES) {
       await container.started();
       expect(scheduling((await container.state()).pid)).toEqual(expected);
     },
+    policyDeviations(`${policy} ${nice}`),
   );
 }
 
@@ -92,6 +120,7 @@ spec(
       /SCHED_DEADLINE[\s\S]*10000000\/20000000\/30000000/,
     );
   },
+  { crun: DEADLINE_FAILS, runc: RUNC_TOO_OLD },
 );
 
 spec(
@@ -109,24 +138,37 @@ spec(
     expect(scheduling(pid)).toEqual({ policy: 1, nice: 0, priority: 5 });
     expect(scheduling(Number(children()))).toEqual({ policy: 0, nice: 0, priority: 0 });
   },
+  { runc: RUNC_TOO_OLD },
 );
+
+const keptFlagDeviations = byCase({ runc: RUNC_TOO_OLD, cases: ["SCHED_FLAG_KEEP_POLICY"] });
 
 for (const [flag, setUp] of [
   ["SCHED_FLAG_KEEP_POLICY", ["-b", "0"]],
   ["SCHED_FLAG_KEEP_PARAMS", ["-b", "0"]],
 ] as const) {
-  spec(`create, scheduler ${flag}: what the caller had stays`, SCHEDULER, async (sandbox) => {
-    const container = sandbox.container((config) => {
-      sleeper(config);
-      config.process.scheduler = { policy: "SCHED_BATCH", flags: [flag] };
-    });
-    await container.created({ wrapper: ["chrt", ...setUp, "nice", "-n", "4"] });
-    await container.start();
-    const { policy, nice } = scheduling((await container.state()).pid);
-    // The policy of both is the same one; without the flag the nice value would be the 0 of the config.
-    expect({ policy, nice }).toEqual({ policy: 3, nice: flag === "SCHED_FLAG_KEEP_PARAMS" ? 4 : 0 });
-  });
+  spec(
+    `create, scheduler ${flag}: what the caller had stays`,
+    SCHEDULER,
+    async (sandbox) => {
+      const container = sandbox.container((config) => {
+        sleeper(config);
+        config.process.scheduler = { policy: "SCHED_BATCH", flags: [flag] };
+      });
+      await container.created({ wrapper: ["chrt", ...setUp, "nice", "-n", "4"] });
+      await container.start();
+      const { policy, nice } = scheduling((await container.state()).pid);
+      // The policy of both is the same one; without the flag the nice value would be the 0 of the config.
+      expect({ policy, nice }).toEqual({ policy: 3, nice: flag === "SCHED_FLAG_KEEP_PARAMS" ? 4 : 0 });
+    },
+    keptFlagDeviations(flag),
+  );
 }
+
+const knownFlagDeviations = byCase({
+  crun: DEADLINE_FAILS,
+  cases: ["SCHED_FLAG_RECLAIM", "SCHED_FLAG_DL_OVERRUN"],
+});
 
 for (const [flag, scheduler] of [
   ["SCHED_FLAG_UTIL_CLAMP_MIN", { policy: "SCHED_OTHER" }],
@@ -134,15 +176,20 @@ for (const [flag, scheduler] of [
   ["SCHED_FLAG_RECLAIM", { policy: "SCHED_DEADLINE", ...DEADLINE }],
   ["SCHED_FLAG_DL_OVERRUN", { policy: "SCHED_DEADLINE", ...DEADLINE }],
 ] as const) {
-  spec(`create, scheduler ${flag}: known, and only the kernel may deny it`, SCHEDULER, async (sandbox) => {
-    const container = sandbox.container((config) => {
-      sleeper(config);
-      config.process.scheduler = { ...scheduler, flags: [flag] };
-    });
-    const result = await container.create();
-    if (result.code !== 0) expectRefusal(result, /sched_?setattr|setting scheduler/i);
-    else expect((await container.state()).status).toBe("created");
-  });
+  spec(
+    `create, scheduler ${flag}: known, and only the kernel may deny it`,
+    SCHEDULER,
+    async (sandbox) => {
+      const container = sandbox.container((config) => {
+        sleeper(config);
+        config.process.scheduler = { ...scheduler, flags: [flag] };
+      });
+      const result = await container.create();
+      if (result.code !== 0) expectRefusal(result, /sched_?setattr|setting scheduler/i);
+      else expect((await container.state()).status).toBe("created");
+    },
+    knownFlagDeviations(flag),
+  );
 }
 
 spec(
@@ -155,6 +202,7 @@ spec(
     expectRefusal(await container.create(), /SCHED_ISO|setting scheduler/);
     expect(await sandbox.traces()).toEqual([]);
   },
+  { runc: RUNC_TOO_OLD },
 );
 
 spec(
@@ -176,6 +224,7 @@ spec(
     expect(scheduling(pid)).toMatchObject({ policy: 2, priority: 3 });
     expect(ioPriority(pid)).toBe("realtime: prio 2");
   },
+  { runc: IGNORED_BY_RUNC },
 );
 
 const WRONG: readonly (readonly [string, Partial<Process> | object, string])[] = [
@@ -234,6 +283,43 @@ const WRONG: readonly (readonly [string, Partial<Process> | object, string])[] =
   ["CPU number beyond all", { execCPUAffinity: { final: "0,99999" } }, "/process/execCPUAffinity/final"],
 ];
 
+const refusalDeviations = byCase(
+  {
+    runc: RUNC_TOO_OLD,
+    cases: [
+      "policy unknown",
+      "no policy",
+      "priority with SCHED_OTHER",
+      "SCHED_FIFO without priority",
+      "priority 100",
+      "flag unknown",
+      "SCHED_DEADLINE alone",
+      "runtime above deadline",
+      "class unknown",
+      "no class",
+      "I/O priority 8",
+      "I/O priority -1",
+    ],
+  },
+  {
+    crun: LEFT_TO_THE_KERNEL,
+    runc: RUNC_TOO_OLD,
+    cases: [
+      "nice 20",
+      "nice -21",
+      "runtime with SCHED_OTHER",
+      "deadline with SCHED_RR",
+      "period with SCHED_BATCH",
+    ],
+  },
+  { crun: LEFT_TO_THE_KERNEL, runc: IGNORED_BY_RUNC, cases: ["no priority"] },
+  {
+    crun: EXEC_WITHOUT_SCHEDULER,
+    runc: RUNC_TOO_OLD,
+    cases: ["CPU list backwards", "CPU list of letters", "CPU number beyond all"],
+  },
+);
+
 for (const [situation, part, pointer] of WRONG) {
   spec(
     `create, scheduling, ${situation}: error that names the property`,
@@ -245,6 +331,7 @@ for (const [situation, part, pointer] of WRONG) {
       expectRefusal(await container.create(), IS_RUNTS ? `${pointer}: ` : undefined);
       expect(await sandbox.traces()).toEqual([]);
     },
+    refusalDeviations(situation),
   );
 }
 
@@ -274,18 +361,24 @@ for (const [wanted, expected, number] of [
       expect(ioPriority(pid)).toBe(expected);
       expect(ioPriority(Number(children()))).toBe(expected);
     },
+    { runc: RUNC_TOO_OLD },
   );
 }
 
 const SHOW = ["sh", "-c", "cut -d ' ' -f 19,41 /proc/$$/stat; ionice -p $$"];
 
-spec("exec: scheduler and I/O priority of the container's process", SCHEDULER, async (sandbox) => {
-  const container = await running(sandbox, (config) => {
-    config.process.scheduler = { policy: "SCHED_BATCH", nice: 9 };
-    config.process.ioPriority = { class: "IOPRIO_CLASS_BE", priority: 5 };
-  });
-  expect((await container.exec(SHOW)).stdout).toBe("9 3\nbest-effort: prio 5\n");
-});
+spec(
+  "exec: scheduler and I/O priority of the container's process",
+  SCHEDULER,
+  async (sandbox) => {
+    const container = await running(sandbox, (config) => {
+      config.process.scheduler = { policy: "SCHED_BATCH", nice: 9 };
+      config.process.ioPriority = { class: "IOPRIO_CLASS_BE", priority: 5 };
+    });
+    expect((await container.exec(SHOW)).stdout).toBe("9 3\nbest-effort: prio 5\n");
+  },
+  { crun: EXEC_WITHOUT_SCHEDULER, runc: RUNC_TOO_OLD },
+);
 
 spec(
   "exec --process: scheduler and I/O priority of the file, none of the container's",
@@ -301,6 +394,13 @@ spec(
     expect((await container.exec([], { flags: ["--process", file] })).stdout).toMatch(/^0 5\nidle/);
     writeFileSync(file, JSON.stringify(process));
     expect((await container.exec([], { flags: ["--process", file] })).stdout).toMatch(/^0 0\n/);
+  },
+  {
+    crun: {
+      reason: "the parent sets the scheduler of exec, and the program may look before",
+      sometimes: true,
+    },
+    runc: IGNORED_BY_RUNC,
   },
 );
 
@@ -318,6 +418,7 @@ spec(
     );
     expect((await container.exec([], { flags: ["--process", file] })).stdout).toMatch(/^0 2\n/);
   },
+  { runc: NO_SCHEDULER },
 );
 
 const CPUS = ["sed", "-n", "s/Cpus_allowed_list:\\t//p", "/proc/self/status"];
@@ -329,6 +430,24 @@ function twoCpus(context: TestContext): void {
 
 const PINNED = ["taskset", "-c", "1"];
 
+const affinityDeviations = byCase(
+  {
+    crun: EXEC_WITHOUT_SCHEDULER,
+    runc: RUNC_TOO_OLD,
+    cases: ["initial alone: kept in the container's cgroup", "initial and an empty final: the initial one"],
+  },
+  {
+    crun: { reason: "exec resets the affinity after it has set that of execCPUAffinity", from: "1.28" },
+    cases: ["final alone: after the change of cgroup", "initial and final: the final one"],
+  },
+  { crun: EXEC_WITHOUT_AFFINITY, runc: RUNC_TOO_OLD, cases: ["empty: every CPU", "a range: all of it"] },
+  {
+    crun: EXEC_WITHOUT_SCHEDULER,
+    runc: IGNORED_BY_RUNC,
+    cases: ["CPUs above 1024 that are not there: left out by the kernel"],
+  },
+);
+
 for (const [situation, execCPUAffinity, expected] of [
   ["initial alone: kept in the container's cgroup", { initial: "0" }, "0"],
   ["final alone: after the change of cgroup", { final: "1" }, "1"],
@@ -338,25 +457,35 @@ for (const [situation, execCPUAffinity, expected] of [
   ["a range: all of it", { final: "0-1" }, "0-1"],
   ["CPUs above 1024 that are not there: left out by the kernel", { final: "0,4000,65535" }, "0"],
 ] as const) {
-  spec(`exec, execCPUAffinity ${situation}`, AFFINITY, async (sandbox, context) => {
-    twoCpus(context);
-    const container = await running(sandbox, (config) => {
-      config.process.execCPUAffinity = execCPUAffinity;
-    });
-    expect((await container.exec(CPUS, { wrapper: PINNED })).stdout).toBe(`${expected}\n`);
-  });
+  spec(
+    `exec, execCPUAffinity ${situation}`,
+    AFFINITY,
+    async (sandbox, context) => {
+      twoCpus(context);
+      const container = await running(sandbox, (config) => {
+        config.process.execCPUAffinity = execCPUAffinity;
+      });
+      expect((await container.exec(CPUS, { wrapper: PINNED })).stdout).toBe(`${expected}\n`);
+    },
+    affinityDeviations(situation),
+  );
 }
 
-spec("exec --process, execCPUAffinity: that of the file", AFFINITY, async (sandbox, context) => {
-  twoCpus(context);
-  const container = await running(sandbox, (config) => {
-    config.process.execCPUAffinity = { final: "0" };
-  });
-  const file = sandbox.path("process.json");
-  const process = { args: CPUS, cwd: "/", env: [DEFAULT_PATH], user: { uid: 0, gid: 0 } };
-  writeFileSync(file, JSON.stringify({ ...process, execCPUAffinity: { final: "1" } }));
-  expect((await container.exec([], { flags: ["--process", file] })).stdout).toBe("1\n");
-});
+spec(
+  "exec --process, execCPUAffinity: that of the file",
+  AFFINITY,
+  async (sandbox, context) => {
+    twoCpus(context);
+    const container = await running(sandbox, (config) => {
+      config.process.execCPUAffinity = { final: "0" };
+    });
+    const file = sandbox.path("process.json");
+    const process = { args: CPUS, cwd: "/", env: [DEFAULT_PATH], user: { uid: 0, gid: 0 } };
+    writeFileSync(file, JSON.stringify({ ...process, execCPUAffinity: { final: "1" } }));
+    expect((await container.exec([], { flags: ["--process", file] })).stdout).toBe("1\n");
+  },
+  { runc: RUNC_TOO_OLD },
+);
 
 spec(
   "exec, execCPUAffinity of CPUs that the machine lacks: error that names the property",
@@ -370,6 +499,7 @@ spec(
     const words = /\/process\/execCPUAffinity\/final: .*sched_setaffinity: invalid argument/;
     expect(result.stderr).toMatch(IS_RUNTS ? words : /affinity/i);
   },
+  { crun: EXEC_WITHOUT_SCHEDULER, runc: IGNORED_BY_RUNC },
 );
 
 spec(
@@ -392,5 +522,9 @@ spec(
     twoCpus(context);
     const container = await running(sandbox);
     expect((await container.exec(CPUS, { wrapper: PINNED })).stdout).toBe(`${ONLINE}\n`);
+  },
+  {
+    crun: EXEC_WITHOUT_AFFINITY,
+    runc: { reason: "the caller's affinity is kept until runc 1.3", before: "1.3" },
   },
 );

@@ -5,6 +5,9 @@ import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
 
+const CONSOLE_SOCKET =
+  "a console socket without a terminal is ignored, and the message with the descriptor is one blank";
+
 const CLAUSE = "config.md, process.terminal";
 
 function terminal(config: Config): void {
@@ -19,6 +22,10 @@ spec(
     const container = sandbox.shell("exit", terminal);
     await container.created({ flags: ["--console-socket", console.socket] });
     expect(await console.received()).toMatchObject({ name: "/dev/ptmx", fds: 1, tty: true });
+  },
+  {
+    crun: CONSOLE_SOCKET,
+    runc: { reason: "the terminal is opened by /dev/pts/ptmx, and told by that name", from: "1.3" },
   },
 );
 
@@ -47,6 +54,7 @@ spec(
     await container.until("stopped");
     expect(await console.output()).toBe("88:0\r\nto-console\r\n");
   },
+  { crun: { reason: "/dev/console is a symbolic link to the terminal, where it can be one", from: "1.28" } },
 );
 
 spec(
@@ -120,10 +128,15 @@ spec(
   },
 );
 
-spec("create --console-socket without a terminal: error", "practice of runc and crun", async (sandbox) => {
-  const console = await openConsole(sandbox);
-  expectRefusal(await sandbox.shell("true").create({ flags: ["--console-socket", console.socket] }));
-});
+spec(
+  "create --console-socket without a terminal: error",
+  "practice of runc and crun",
+  async (sandbox) => {
+    const console = await openConsole(sandbox);
+    expectRefusal(await sandbox.shell("true").create({ flags: ["--console-socket", console.socket] }));
+  },
+  { crun: CONSOLE_SOCKET },
+);
 
 spec(
   "create --console-socket that nobody listens on: error, nothing left",
@@ -165,5 +178,6 @@ for (const [side, consoleSize] of [
       );
       expect((await container.stateCommand()).code).not.toBe(0);
     },
+    { both: "the size is cut to 16 bits" },
   );
 }

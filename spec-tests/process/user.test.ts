@@ -4,7 +4,10 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import { DEFAULT_PATH } from "../harness/config.ts";
 import { running } from "../harness/exec.ts";
+import { byCase } from "../harness/peers.ts";
 import { spec } from "../harness/spec.ts";
+
+const CALLERS_UMASK = "exec keeps the caller's umask where none is given";
 
 const CLAUSE = "config.md, process.user";
 const IDS = "grep -E '^(Uid|Gid|Groups):' /proc/self/status | tr '\\t' ' '";
@@ -31,6 +34,8 @@ spec("run without additionalGids: no group of the caller is left", CLAUSE, async
   expect(await container.output({ wrapper })).toMatch(/\nGroups: *0? *\n$/);
 });
 
+const annotationDeviations = byCase({ runc: "knows no annotation of crun", cases: ["1", "true"] });
+
 for (const [value, groups] of [
   ["1", "4444 5555"],
   ["true", "4444 5555"],
@@ -47,6 +52,7 @@ for (const [value, groups] of [
       const wrapper = ["setpriv", "--groups", "4444,5555", "--"];
       expect((await container.output({ wrapper })).trim()).toBe(`Groups:\t${groups}`);
     },
+    annotationDeviations(value),
   );
 }
 
@@ -95,6 +101,11 @@ spec("startContainer hook without umask: 0022, as the process", CLAUSE, async (s
   expect(await container.output({ wrapper: withUmask("0") })).toBe("0022\n");
 });
 
+const umaskDeviations = byCase({
+  runc: "what it makes in the rootfs has the caller's umask",
+  cases: ["077"],
+});
+
 for (const umask of ["0", "077"]) {
   spec(
     `create under a umask of ${umask}: mount points and the working directory are readable by all and writable by root alone`,
@@ -114,6 +125,7 @@ for (const umask of ["0", "077"]) {
       expect(["new", "new/folder", "cwd", "cwd/of"].map(mode)).toEqual([0o755, 0o755, 0o755, 0o755]);
       expect(mode("new/file") & 0o022).toBe(0);
     },
+    umaskDeviations(umask),
   );
 }
 
@@ -171,12 +183,17 @@ spec(
   },
 );
 
-spec("exec: umask of the container's process", CLAUSE, async (sandbox) => {
-  const container = await running(sandbox, (config) => {
-    config.process.user.umask = 0o27;
-  });
-  expect((await container.exec(["sh", "-c", "umask"])).stdout).toBe("0027\n");
-});
+spec(
+  "exec: umask of the container's process",
+  CLAUSE,
+  async (sandbox) => {
+    const container = await running(sandbox, (config) => {
+      config.process.user.umask = 0o27;
+    });
+    expect((await container.exec(["sh", "-c", "umask"])).stdout).toBe("0027\n");
+  },
+  { runc: { reason: "exec keeps the caller's umask, whatever the config says", before: "1.2" } },
+);
 
 for (const umask of ["0000", "0077"]) {
   spec(
@@ -187,17 +204,23 @@ for (const umask of ["0000", "0077"]) {
       const wrapper = withUmask(umask);
       expect((await container.exec(["sh", "-c", "umask"], { wrapper })).stdout).toBe("0022\n");
     },
+    { runc: CALLERS_UMASK },
   );
 }
 
-spec("exec --process without umask, a caller with 0000: 0022", CLAUSE, async (sandbox) => {
-  const container = await running(sandbox);
-  const file = sandbox.path("process.json");
-  const process = { args: ["sh", "-c", "umask"], cwd: "/", env: [DEFAULT_PATH], user: { uid: 0, gid: 0 } };
-  writeFileSync(file, JSON.stringify(process));
-  const result = await container.exec([], { flags: ["--process", file], wrapper: withUmask("0") });
-  expect(result.stdout).toBe("0022\n");
-});
+spec(
+  "exec --process without umask, a caller with 0000: 0022",
+  CLAUSE,
+  async (sandbox) => {
+    const container = await running(sandbox);
+    const file = sandbox.path("process.json");
+    const process = { args: ["sh", "-c", "umask"], cwd: "/", env: [DEFAULT_PATH], user: { uid: 0, gid: 0 } };
+    writeFileSync(file, JSON.stringify(process));
+    const result = await container.exec([], { flags: ["--process", file], wrapper: withUmask("0") });
+    expect(result.stdout).toBe("0022\n");
+  },
+  { runc: CALLERS_UMASK },
+);
 
 /** Device and inode of each standard stream, and whether it is the null device that the container's /dev has. */
 const STREAMS = 'for fd in 0 1 2; do [ /proc/self/fd/$fd -ef /dev/null ] && echo "$fd" >> /tmp/own; done';
@@ -212,6 +235,7 @@ spec(
     await container.run({ stdin: "/dev/null", wrapper: ["sh", "-c", 'exec "$@" > /dev/null 2>&1', "sh"] });
     expect(container.readFile("tmp/own")).toBe("0\n1\n2\n");
   },
+  { runc: "streams that are the host's null device are opened again only where the container has none" },
 );
 
 spec(
@@ -252,6 +276,9 @@ for (const command of ["run", "exec"] as const) {
       const { uid, mode } = statSync(input);
       expect([uid, mode & 0o777, readFileSync(input, "utf8")]).toEqual([0, 0o600, "for root alone\n"]);
     },
+    {
+      crun: "standard streams become the user's, whatever they are; runc puts pipes between, where it stays in the foreground",
+    },
   );
 }
 
@@ -268,4 +295,5 @@ spec(
     expect((await container.run({ stdin: device, wrapper })).code).toBe(0);
     expect(statSync(device).uid).toBe(0);
   },
+  { crun: { reason: "a standard stream becomes the user's, a device of the host's too", before: "1.28" } },
 );

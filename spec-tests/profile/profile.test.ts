@@ -102,6 +102,7 @@ spec(
     expect(of("init", "call").filter(({ name }) => name === "clone3")).toEqual([]);
     expect(of("runtime", "call").map(({ args }) => args.path)).toContain(join(sandbox.root, container.id));
   },
+  { both: "has no such command" },
 );
 
 /** Calls of the runtime that always change something outside of it. */
@@ -187,19 +188,25 @@ spec(
       ]),
     );
   },
+  { both: "has no such command" },
 );
 
-spec("create --profile in a time namespace: times of the host's clock", "profile", async (sandbox) => {
-  const file = sandbox.path("trace.json");
-  const container = sandbox.shell("exit 0", (config) => {
-    config.linux.namespaces.push({ type: "time" });
-    config.linux.timeOffsets = { monotonic: { secs: 86_400 }, boottime: { secs: 86_400 } };
-  });
-  await container.created({ flags: ["--profile", file] });
-  const all = slices(readTrace(file));
-  expect(all.length).toBeGreaterThan(100);
-  for (const { ts, dur } of all) expect(ts + dur).toBeLessThan(60_000_000);
-});
+spec(
+  "create --profile in a time namespace: times of the host's clock",
+  "profile",
+  async (sandbox) => {
+    const file = sandbox.path("trace.json");
+    const container = sandbox.shell("exit 0", (config) => {
+      config.linux.namespaces.push({ type: "time" });
+      config.linux.timeOffsets = { monotonic: { secs: 86_400 }, boottime: { secs: 86_400 } };
+    });
+    await container.created({ flags: ["--profile", file] });
+    const all = slices(readTrace(file));
+    expect(all.length).toBeGreaterThan(100);
+    for (const { ts, dur } of all) expect(ts + dur).toBeLessThan(60_000_000);
+  },
+  { both: "has no such command" },
+);
 
 spec(
   "create --profile that fails: the same error, and the profile up to there",
@@ -217,6 +224,7 @@ spec(
     expect(purposes.map(({ name }) => name)).toContain("mount tmpfs on /dev/shm");
     expect(purposes.map(({ name }) => name)).not.toContain("pivot_root");
   },
+  { both: "has no such command" },
 );
 
 spec(
@@ -236,20 +244,29 @@ spec(
       expect.stringContaining("runts: --profile /dev/full: ENOSPC"),
     ]);
   },
+  { both: "has no such command" },
 );
 
-spec("run --profile on a terminal: a summary after the end", "profile", async (sandbox) => {
-  const file = sandbox.path("trace.json");
-  const container = sandbox.shell("exit 0");
-  const wrapper = ["python3", join(import.meta.dirname, "../harness/helpers/on-terminal.py")];
-  const { code, stdout } = await container.run({ flags: ["--profile", file], wrapper });
-  expect(code).toBe(0);
-  expect(stdout).toMatch(/ ms {2}run, of which in system calls:\r?\n/);
-  expect(stdout).toMatch(/ ms {2}init\r?\n/);
-  expect(stdout).toContain("The longest steps:");
-  expect(stdout).toContain(`All of it is in ${file}`);
-});
+spec(
+  "run --profile on a terminal: a summary after the end",
+  "profile",
+  async (sandbox) => {
+    const file = sandbox.path("trace.json");
+    const container = sandbox.shell("exit 0");
+    const wrapper = ["python3", join(import.meta.dirname, "../harness/helpers/on-terminal.py")];
+    const { code, stdout } = await container.run({ flags: ["--profile", file], wrapper });
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/ ms {2}run, of which in system calls:\r?\n/);
+    expect(stdout).toMatch(/ ms {2}init\r?\n/);
+    expect(stdout).toContain("The longest steps:");
+    expect(stdout).toContain(`All of it is in ${file}`);
+  },
+  { both: "has no such command" },
+);
 
-spec("profile in the page of the example: prints what the page says", "examples/profile", (sandbox) =>
-  checkReadme(sandbox, "profile"),
+spec(
+  "profile in the page of the example: prints what the page says",
+  "examples/profile",
+  (sandbox) => checkReadme(sandbox, "profile"),
+  { both: "has no such command" },
 );

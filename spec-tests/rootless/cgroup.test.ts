@@ -52,6 +52,7 @@ spec(
     await container.started();
     expect(cgroupOf((await container.state()).pid)).toBe(`/${basename(delegated)}/${container.id}`);
   },
+  { both: "the process stays in the caller's cgroup where one beside that can't be made" },
 );
 
 spec(
@@ -71,6 +72,7 @@ spec(
     expectRefusal(result, /permission denied/i, 255);
     if (IS_RUNTS) expect(result.stderr).toContain("/sys/fs/cgroup belongs to user 0 and is not delegated");
   },
+  { runc: "exec goes on outside of the container's cgroup" },
 );
 
 spec(
@@ -87,6 +89,7 @@ spec(
     if (IS_RUNTS) expect(result.stderr).toContain("/sys/fs/cgroup belongs to user 0 and is not delegated");
     expect(await sandbox.traces()).toEqual([]);
   },
+  { crun: "state is left when create fails" },
 );
 
 spec("rootless limits, delegated controller: set", CLAUSE, async (sandbox, context) => {

@@ -22,17 +22,22 @@ function expectHint(result: Parameters<typeof expectRefusal>[0], ...words: reado
   if (IS_RUNTS) for (const word of words) expect(result.stderr).toMatch(word);
 }
 
-spec("rootless create, no user namespace: refused, and named", CLAUSE, async (sandbox) => {
-  becomeUser(sandbox);
-  const container = sandbox.container((config) => {
-    rootlessConfig(config);
-    config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== "user");
-    delete config.linux.uidMappings;
-    delete config.linux.gidMappings;
-  });
-  expectHint(await container.create(), /\/linux\/namespaces/, /user namespace/, /spec --rootless/);
-  expect(await sandbox.traces()).toEqual([]);
-});
+spec(
+  "rootless create, no user namespace: refused, and named",
+  CLAUSE,
+  async (sandbox) => {
+    becomeUser(sandbox);
+    const container = sandbox.container((config) => {
+      rootlessConfig(config);
+      config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== "user");
+      delete config.linux.uidMappings;
+      delete config.linux.gidMappings;
+    });
+    expectHint(await container.create(), /\/linux\/namespaces/, /user namespace/, /spec --rootless/);
+    expect(await sandbox.traces()).toEqual([]);
+  },
+  { crun: "adds a user namespace of its own" },
+);
 
 spec("rootless create, newuidmap missing: refused, with the package to install", CLAUSE, async (sandbox) => {
   becomeUser(sandbox, { without: ["/usr/bin/newuidmap"] });
@@ -61,21 +66,26 @@ spec("rootless create, caller has no_new_privs: refused, and named", CLAUSE, asy
   expect(await sandbox.traces()).toEqual([]);
 });
 
-spec("create, user.max_user_namespaces is 0: refused, and named", CLAUSE, async (sandbox) => {
-  // The limit of a user namespace's own holds below it; the caller is root there.
-  sandbox.wrapper = [
-    ...["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"],
-    'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"',
-    "sh",
-  ];
-  const container = sandbox.container((config) => {
-    rootlessConfig(config);
-    config.linux.uidMappings = [{ containerID: 0, hostID: 0, size: 1 }];
-    config.linux.gidMappings = [{ containerID: 0, hostID: 0, size: 1 }];
-  });
-  expectHint(await container.create(), /user\.max_user_namespaces is 0/, /sysctl -w/);
-  expect(await sandbox.traces()).toEqual([]);
-});
+spec(
+  "create, user.max_user_namespaces is 0: refused, and named",
+  CLAUSE,
+  async (sandbox) => {
+    // The limit of a user namespace's own holds below it; the caller is root there.
+    sandbox.wrapper = [
+      ...["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"],
+      'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"',
+      "sh",
+    ];
+    const container = sandbox.container((config) => {
+      rootlessConfig(config);
+      config.linux.uidMappings = [{ containerID: 0, hostID: 0, size: 1 }];
+      config.linux.gidMappings = [{ containerID: 0, hostID: 0, size: 1 }];
+    });
+    expectHint(await container.create(), /user\.max_user_namespaces is 0/, /sysctl -w/);
+    expect(await sandbox.traces()).toEqual([]);
+  },
+  { crun: "state is left when create fails" },
+);
 
 spec(
   "rootless create, limits but no cgroup to be had: refused, with the limit and the directory",
@@ -92,6 +102,7 @@ spec(
     );
     expect(await sandbox.traces()).toEqual([]);
   },
+  { crun: "limits are left out where there is no cgroup" },
 );
 
 spec(
@@ -176,6 +187,12 @@ spec(
     const wrapper = ["unshare", "--mount", "sh", "-c", mounted, "sh", source, ...sandbox.wrapper];
     expect(lines(await container.output({ wrapper }))).toEqual(["ro,nosuid,nodev,noexec,relatime"]);
   },
+  {
+    runc: {
+      reason: "a bind mount does not keep the locked flags of its source in 1.1 (opencontainers/runc#3805)",
+      before: "1.2",
+    },
+  },
 );
 
 spec(
@@ -191,22 +208,31 @@ spec(
     expectHint(await container.create({ wrapper }), /\/mounts\/\d+: /, /noexec/);
     expect(await sandbox.traces()).toEqual([]);
   },
+  {
+    crun: "a locked flag stays, whatever the config says",
+    runc: { reason: "a locked flag stays, whatever the config says", before: "1.3" },
+  },
 );
 
-spec("rootless sysfs without a network namespace: the host's, bound", "crun", async (sandbox) => {
-  const container = rootlessShell(sandbox, "ls /sys; touch /sys/x", (config) => {
-    for (const mount of config.mounts)
-      if (mount.destination === "/sys")
-        Object.assign(mount, {
-          type: "sysfs",
-          source: "sysfs",
-          options: ["nosuid", "noexec", "nodev", "ro"],
-        });
-  });
-  const { stdout, stderr } = await container.run();
-  expect(stdout).toContain("kernel\n");
-  expect(stderr).toContain("Read-only file system");
-});
+spec(
+  "rootless sysfs without a network namespace: the host's, bound",
+  "crun",
+  async (sandbox) => {
+    const container = rootlessShell(sandbox, "ls /sys; touch /sys/x", (config) => {
+      for (const mount of config.mounts)
+        if (mount.destination === "/sys")
+          Object.assign(mount, {
+            type: "sysfs",
+            source: "sysfs",
+            options: ["nosuid", "noexec", "nodev", "ro"],
+          });
+    });
+    const { stdout, stderr } = await container.run();
+    expect(stdout).toContain("kernel\n");
+    expect(stderr).toContain("Read-only file system");
+  },
+  { runc: "sysfs is never replaced by a bind mount" },
+);
 
 spec(
   "rootless list without --root: below XDG_RUNTIME_DIR, and refused without that",
@@ -246,6 +272,7 @@ if (IS_RUNTS) {
         expect(stdout).not.toContain("/run/runts");
         expectHint(await invoke(args, options), /XDG_RUNTIME_DIR/, /--root/);
       },
+      { both: "has no such command" },
     );
 
   for (const [command, ...args] of [

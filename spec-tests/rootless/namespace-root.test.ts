@@ -18,6 +18,8 @@ import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
+const ROOT_OWNS_CGROUP = "the user of the container's root owns the cgroup, whatever process.user is";
+
 /** The root of a user namespace, who calls for engines without privileges. */
 const CLAUSE = "engines: podman unshare, rootlesskit";
 
@@ -95,6 +97,7 @@ for (const [what, wrong] of [
       const owner = RANGE.hostID + 5 - RANGE.containerID;
       expect(owners(join(delegated, container.id))).toEqual(DELEGATED.map(() => owner));
     },
+    { crun: ROOT_OWNS_CGROUP, runc: "the cgroupfs driver never changes the owner" },
   );
 }
 
@@ -114,6 +117,7 @@ spec(
     const owner = RANGE.hostID + 11 + 5 - RANGE.containerID;
     expect(owners(join(delegated, container.id))).toEqual(DELEGATED.map(() => owner));
   },
+  { crun: ROOT_OWNS_CGROUP, runc: "the cgroupfs driver never changes the owner" },
 );
 
 if (IS_RUNTS) {
@@ -188,15 +192,20 @@ spec("root of a user namespace, no further one: devices, users and groups work",
   expect((await container.output()).trim().split(/\s+/)).toEqual(["2", "5", "6", "7", "kernel"]);
 });
 
-spec("root of a user namespace, a further one: mapped, and in reach of exec", CLAUSE, async (sandbox) => {
-  becomeNamespaceRoot(sandbox);
-  const container = sandbox.shell("exec sleep 1000", (config) => {
-    rootlessConfig(config, [{ containerID: 0, hostID: 1, size: 100 }]);
-  });
-  giveRootfsTo(container.rootfs, { uid: SUBIDS, gid: SUBIDS });
-  await container.started();
-  // A process reads the parent's ids in its own map.
-  becomeHostRoot(sandbox);
-  const { stdout } = await container.exec(["sh", "-c", "id -u; cat /proc/self/uid_map"]);
-  expect(stdout.trim().split(/\s+/)).toEqual(["0", "0", "1", "100"]);
-});
+spec(
+  "root of a user namespace, a further one: mapped, and in reach of exec",
+  CLAUSE,
+  async (sandbox) => {
+    becomeNamespaceRoot(sandbox);
+    const container = sandbox.shell("exec sleep 1000", (config) => {
+      rootlessConfig(config, [{ containerID: 0, hostID: 1, size: 100 }]);
+    });
+    giveRootfsTo(container.rootfs, { uid: SUBIDS, gid: SUBIDS });
+    await container.started();
+    // A process reads the parent's ids in its own map.
+    becomeHostRoot(sandbox);
+    const { stdout } = await container.exec(["sh", "-c", "id -u; cat /proc/self/uid_map"]);
+    expect(stdout.trim().split(/\s+/)).toEqual(["0", "0", "1", "100"]);
+  },
+  { both: "the commands of one container must be in one user namespace" },
+);

@@ -5,6 +5,7 @@ import { type Config, setNamespace } from "../harness/config.ts";
 import { openConsole } from "../harness/helpers/console.ts";
 import { becomeUser, ownFolder, rangeShell, rootlessShell, SUBIDS, USER } from "../harness/host/user.ts";
 import { asObject, parseObject } from "../harness/json.ts";
+import { byCase } from "../harness/peers.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { giveRootfsTo } from "../harness/rootfs.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
@@ -27,18 +28,23 @@ spec("rootless run, own id mapped: root in the container is the caller", CLAUSE,
   expect(statSync(join(container.rootfs, "tmp/x"))).toMatchObject({ uid: USER, gid: USER });
 });
 
-spec("rootless run, no mappings: root in the container is the caller", "practice", async (sandbox) => {
-  const container = rootlessShell(sandbox, "id -u; cat /proc/self/uid_map; touch /tmp/x", (config) => {
-    delete config.linux.uidMappings;
-    delete config.linux.gidMappings;
-  });
-  const { code, stdout } = await container.run();
-  expect({ code, words: words(stdout).slice(0, 4) }).toEqual({
-    code: 0,
-    words: ["0", "0", String(USER), "1"],
-  });
-  expect(statSync(join(container.rootfs, "tmp/x"))).toMatchObject({ uid: USER, gid: USER });
-});
+spec(
+  "rootless run, no mappings: root in the container is the caller",
+  "practice",
+  async (sandbox) => {
+    const container = rootlessShell(sandbox, "id -u; cat /proc/self/uid_map; touch /tmp/x", (config) => {
+      delete config.linux.uidMappings;
+      delete config.linux.gidMappings;
+    });
+    const { code, stdout } = await container.run();
+    expect({ code, words: words(stdout).slice(0, 4) }).toEqual({
+      code: 0,
+      words: ["0", "0", String(USER), "1"],
+    });
+    expect(statSync(join(container.rootfs, "tmp/x"))).toMatchObject({ uid: USER, gid: USER });
+  },
+  { runc: "a new user namespace without mappings is an error" },
+);
 
 spec("rootless run, ranges of subuid and subgid: all mapped", "newuidmap(1)", async (sandbox) => {
   const container = rangeShell(sandbox, "id -u; id -g; touch /tmp/x; cat /proc/self/uid_map", (config) => {
@@ -49,12 +55,17 @@ spec("rootless run, ranges of subuid and subgid: all mapped", "newuidmap(1)", as
   expect(statSync(join(container.rootfs, "tmp/x"))).toMatchObject({ uid: SUBIDS + 4, gid: SUBIDS + 5 });
 });
 
-spec("rootless run, groups mapped by newgidmap: additionalGids are set", CLAUSE, async (sandbox) => {
-  const container = rangeShell(sandbox, "id -G", (config) => {
-    config.process.user = { uid: 5, gid: 6, additionalGids: [7, 8] };
-  });
-  expect(words(await container.output())).toEqual(["6", "7", "8"]);
-});
+spec(
+  "rootless run, groups mapped by newgidmap: additionalGids are set",
+  CLAUSE,
+  async (sandbox) => {
+    const container = rangeShell(sandbox, "id -G", (config) => {
+      config.process.user = { uid: 5, gid: 6, additionalGids: [7, 8] };
+    });
+    expect(words(await container.output())).toEqual(["6", "7", "8"]);
+  },
+  { runc: "no supplementary groups without privileges" },
+);
 
 spec(
   "rootless run and exec, run.oci.keep_original_groups: the caller's groups open what is theirs, in place of additionalGids",
@@ -76,6 +87,7 @@ spec(
     expect(words(stdout)).toEqual(["seen", "6", "65534"]);
     await expect.poll(() => words(container.printed())).toEqual(words(stdout));
   },
+  { runc: "knows no annotation of crun" },
 );
 
 spec(
@@ -88,6 +100,7 @@ spec(
     expectRefusal(await container.create(), /additional ?g/i);
     expect(await sandbox.traces()).toEqual([]);
   },
+  { crun: "additionalGids are left out where setgroups is denied" },
 );
 
 spec("rootless run of what spec --rootless writes: works", "runc spec --rootless", async (sandbox) => {
@@ -99,6 +112,15 @@ spec("rootless run of what spec --rootless writes: works", "runc spec --rootless
   container.writeConfig(JSON.stringify({ ...config, process }));
   expect(words(await container.output())[0]).toBe("0");
 });
+
+const lifeDeviations = byCase(
+  { crun: "no exec before start", cases: ["own id mapped"] },
+  {
+    crun: "no exec before start",
+    runc: "the waiting init of another mapped user can't be joined",
+    cases: ["ranges mapped"],
+  },
+);
 
 for (const [title, make] of [
   ["own id mapped", rootlessShell],
@@ -128,18 +150,24 @@ for (const [title, make] of [
       await container.until("stopped");
       expect(await container.delete()).toMatchObject({ code: 0, stderr: "" });
     },
+    lifeDeviations(title),
   );
 }
 
-spec("rootless ps, no cgroup: the processes of the pid namespace", "runc ps", async (sandbox) => {
-  const container = rootlessShell(sandbox, "sleep 1000 & exec sleep 1000");
-  await container.started();
-  const { pid } = await container.state();
-  const ps = async (): Promise<number[]> =>
-    JSON.parse((await sandbox.invoke(["ps", "--format", "json", container.id])).stdout);
-  await expect.poll(ps).toHaveLength(2);
-  expect(await ps()).toContain(pid);
-});
+spec(
+  "rootless ps, no cgroup: the processes of the pid namespace",
+  "runc ps",
+  async (sandbox) => {
+    const container = rootlessShell(sandbox, "sleep 1000 & exec sleep 1000");
+    await container.started();
+    const { pid } = await container.state();
+    const ps = async (): Promise<number[]> =>
+      JSON.parse((await sandbox.invoke(["ps", "--format", "json", container.id])).stdout);
+    await expect.poll(ps).toHaveLength(2);
+    expect(await ps()).toContain(pid);
+  },
+  { both: "ps needs a cgroup" },
+);
 
 spec(
   "rootless events --stats, no cgroup: one line without counts, exit 0",
@@ -156,6 +184,7 @@ spec(
     // Without --stats there is nothing to report.
     expectRefusal(await sandbox.invoke(["events", container.id]), /cgroup|no such file/);
   },
+  { crun: "has neither events nor --pidfd-socket" },
 );
 
 /** Shares the host's pid namespace. A new procfs needs one of its own, so the host's is bound. */
@@ -167,6 +196,12 @@ function shareProcesses(config: Config): void {
       : mount,
   );
 }
+
+const warningDeviations = byCase({
+  crun: "no word of it that there is no cgroup",
+  runc: { reason: "no word of it that there is no cgroup", before: "1.2" },
+  cases: ["the host's pid namespace"],
+});
 
 for (const [what, warned, change] of [
   ["the host's pid namespace", true, shareProcesses],
@@ -183,6 +218,7 @@ for (const [what, warned, change] of [
         "Creating a rootless container with no cgroup and no private pid namespace. Such configuration is strongly discouraged";
       expect(stderr.includes(words)).toBe(warned);
     },
+    warningDeviations(what),
   );
 }
 
@@ -193,13 +229,18 @@ spec("rootless pause, no cgroup: refused in plain words", "cgroups(7)", async (s
   expect((await container.state()).status).toBe("running");
 });
 
-spec("rootless exec, ids and groups: as told", CLAUSE, async (sandbox) => {
-  const container = rangeShell(sandbox, "exec sleep 1000");
-  await container.started();
-  const flags = ["--user", "7:8", "--additional-gids", "9"];
-  const { code, stdout } = await container.exec(["sh", "-c", "id -u; id -G"], { flags });
-  expect({ code, stdout: words(stdout) }).toEqual({ code: 0, stdout: ["7", "8", "9"] });
-});
+spec(
+  "rootless exec, ids and groups: as told",
+  CLAUSE,
+  async (sandbox) => {
+    const container = rangeShell(sandbox, "exec sleep 1000");
+    await container.started();
+    const flags = ["--user", "7:8", "--additional-gids", "9"];
+    const { code, stdout } = await container.exec(["sh", "-c", "id -u; id -G"], { flags });
+    expect({ code, stdout: words(stdout) }).toEqual({ code: 0, stdout: ["7", "8", "9"] });
+  },
+  { crun: "exec has no option --additional-gids", runc: "no supplementary groups without privileges" },
+);
 
 spec("rootless exec, container's processes: may not trace it meanwhile", "CVE-2016-9962", async (sandbox) => {
   const container = rootlessShell(
@@ -280,26 +321,45 @@ spec(
     expect(output).toMatch(/^box\n/);
     expect(output).toContain("sleep 1000");
   },
+  { crun: "joins the pid namespace before it is root of the user namespace" },
 );
 
-spec("rootless time namespace: made, with its offsets", "time_namespaces(7)", async (sandbox) => {
-  const container = rootlessShell(sandbox, "cut -d. -f1 /proc/uptime", (config) => {
-    config.linux.namespaces.push({ type: "time" });
-    config.linux.timeOffsets = { boottime: { secs: 1_000_000_000 } };
-  });
-  expect(Number(await container.output())).toBeGreaterThan(1_000_000_000);
-});
+spec(
+  "rootless time namespace: made, with its offsets",
+  "time_namespaces(7)",
+  async (sandbox) => {
+    const container = rootlessShell(sandbox, "cut -d. -f1 /proc/uptime", (config) => {
+      config.linux.namespaces.push({ type: "time" });
+      config.linux.timeOffsets = { boottime: { secs: 1_000_000_000 } };
+    });
+    expect(Number(await container.output())).toBeGreaterThan(1_000_000_000);
+  },
+  { runc: { reason: "time namespaces came with 1.2", before: "1.2" } },
+);
 
-spec("rootless bind mount of what only the caller may read: there", CLAUSE, async (sandbox) => {
-  const folder = ownFolder(sandbox);
-  chmodSync(folder, 0o700);
-  writeFileSync(join(folder, "x"), "from the host\n");
-  // The caller is nobody in this container, and its root not the caller.
-  const container = rangeShell(sandbox, "cat /mnt/x", (config) => {
-    config.mounts.push({ destination: "/mnt/x", type: "bind", source: join(folder, "x"), options: ["bind"] });
-    config.linux.uidMappings = [{ containerID: 0, hostID: SUBIDS, size: 1000 }];
-    config.linux.gidMappings = [{ containerID: 0, hostID: SUBIDS, size: 1000 }];
-  });
-  giveRootfsTo(container.rootfs, { uid: SUBIDS, gid: SUBIDS });
-  expect(await container.output()).toBe("from the host\n");
-});
+spec(
+  "rootless bind mount of what only the caller may read: there",
+  CLAUSE,
+  async (sandbox) => {
+    const folder = ownFolder(sandbox);
+    chmodSync(folder, 0o700);
+    writeFileSync(join(folder, "x"), "from the host\n");
+    // The caller is nobody in this container, and its root not the caller.
+    const container = rangeShell(sandbox, "cat /mnt/x", (config) => {
+      config.mounts.push({
+        destination: "/mnt/x",
+        type: "bind",
+        source: join(folder, "x"),
+        options: ["bind"],
+      });
+      config.linux.uidMappings = [{ containerID: 0, hostID: SUBIDS, size: 1000 }];
+      config.linux.gidMappings = [{ containerID: 0, hostID: SUBIDS, size: 1000 }];
+    });
+    giveRootfsTo(container.rootfs, { uid: SUBIDS, gid: SUBIDS });
+    expect(await container.output()).toBe("from the host\n");
+  },
+  {
+    crun: "sources of bind mounts are opened as the root of the user namespace",
+    runc: "changes the owner of the standard streams, which are files here, and fails if it may not",
+  },
+);

@@ -9,6 +9,11 @@ import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
+const STATE_SENT = 'the ociVersion of what it sends is always "0.2.0", and the state of an exec has no pid';
+const CALLS_BEHIND_THE_FILTER =
+  "hands the listener over by system calls of its own behind the filter, and refuses some such rules";
+const NO_AGENT_NEEDED = "a notification without an agent, and metadata for none, are no errors";
+
 const CLAUSE = "config-linux.md, Seccomp";
 const STATE_CLAUSE = "config-linux.md, The Container Process State";
 const ARCHITECTURES = [process.arch === "arm64" ? "SCMP_ARCH_AARCH64" : "SCMP_ARCH_X86_64"];
@@ -103,6 +108,7 @@ spec(
     expect(agent.connections()[0]).toMatchObject({ fds: 1, rest: 0, closed: true });
     if (IS_RUNTS) expect(message.state).toMatchObject({ status: "created" });
   },
+  { crun: STATE_SENT },
 );
 
 spec("start with a notify rule, no metadata given: none is sent", STATE_CLAUSE, async (sandbox) => {
@@ -148,14 +154,20 @@ spec(
     expect(answered.map(({ answer }) => answer)).toEqual([95, 0]);
     expect(agent.connections()[1]).toMatchObject({ fds: 1, closed: true });
   },
+  { crun: STATE_SENT },
 );
 
-spec("run with a notify rule and WAIT_KILLABLE_RECV: taken", CLAUSE, async (sandbox) => {
-  const agent = await openSeccompAgent(sandbox);
-  const flags = ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"];
-  const container = sandbox.shell(SCRIPT, notifying({ listenerPath: agent.socket, flags }));
-  expect((await container.run()).stdout).toBe("allowed\n");
-});
+spec(
+  "run with a notify rule and WAIT_KILLABLE_RECV: taken",
+  CLAUSE,
+  async (sandbox) => {
+    const agent = await openSeccompAgent(sandbox);
+    const flags = ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"];
+    const container = sandbox.shell(SCRIPT, notifying({ listenerPath: agent.socket, flags }));
+    expect((await container.run()).stdout).toBe("allowed\n");
+  },
+  { runc: "the flag came with runc 1.2" },
+);
 
 spec(
   "run with a notify rule for all that a runtime itself might call after the filter: the agent answers",
@@ -172,6 +184,7 @@ spec(
     );
     expect((await container.run()).stdout).toBe("allowed\n");
   },
+  { runc: CALLS_BEHIND_THE_FILTER },
 );
 
 spec(
@@ -185,6 +198,7 @@ spec(
     );
     expect((await container.run()).stdout).toBe("allowed\n");
   },
+  { runc: CALLS_BEHIND_THE_FILTER },
 );
 
 spec(
@@ -201,17 +215,23 @@ spec(
     expect(await container.output()).toBe("");
     expect(statSync(`${container.rootfs}/tmp/allowed`).isDirectory()).toBe(true);
   },
+  { crun: "waits for its helper by a system call behind the filter", runc: CALLS_BEHIND_THE_FILTER },
 );
 
-spec("run with a listenerPath and no notify rule: it is not connected", CLAUSE, async (sandbox) => {
-  const agent = await openSeccompAgent(sandbox);
-  const syscalls = [{ names: ["mkdir", "mkdirat"], action: "SCMP_ACT_ERRNO" }];
-  const container = sandbox.shell("echo ran", notifying({ listenerPath: agent.socket, syscalls }));
-  expect(await container.output()).toBe("ran\n");
-  const missing = sandbox.shell("echo ran", notifying({ listenerPath: "/nonexistent/agent", syscalls }));
-  expect(await missing.output()).toBe("ran\n");
-  expect(agent.connections()).toEqual([]);
-});
+spec(
+  "run with a listenerPath and no notify rule: it is not connected",
+  CLAUSE,
+  async (sandbox) => {
+    const agent = await openSeccompAgent(sandbox);
+    const syscalls = [{ names: ["mkdir", "mkdirat"], action: "SCMP_ACT_ERRNO" }];
+    const container = sandbox.shell("echo ran", notifying({ listenerPath: agent.socket, syscalls }));
+    expect(await container.output()).toBe("ran\n");
+    const missing = sandbox.shell("echo ran", notifying({ listenerPath: "/nonexistent/agent", syscalls }));
+    expect(await missing.output()).toBe("ran\n");
+    expect(agent.connections()).toEqual([]);
+  },
+  { crun: "connects to the agent whether it is needed or not" },
+);
 
 async function expectCreateRefusal(
   sandbox: Sandbox,
@@ -223,23 +243,38 @@ async function expectCreateRefusal(
   expect(await sandbox.traces()).toEqual([]);
 }
 
-spec("create with a notify rule and no listenerPath: error, nothing left", CLAUSE, async (sandbox) => {
-  await expectCreateRefusal(
-    sandbox,
-    {},
-    "/linux/seccomp/syscalls/0/action: SCMP_ACT_NOTIFY needs listenerPath",
-  );
-});
+spec(
+  "create with a notify rule and no listenerPath: error, nothing left",
+  CLAUSE,
+  async (sandbox) => {
+    await expectCreateRefusal(
+      sandbox,
+      {},
+      "/linux/seccomp/syscalls/0/action: SCMP_ACT_NOTIFY needs listenerPath",
+    );
+  },
+  { crun: NO_AGENT_NEEDED },
+);
 
-spec("create with notify as default and no listenerPath: error, nothing left", CLAUSE, async (sandbox) => {
-  const words = "/linux/seccomp/defaultAction: SCMP_ACT_NOTIFY needs listenerPath";
-  await expectCreateRefusal(sandbox, { defaultAction: "SCMP_ACT_NOTIFY", syscalls: [] }, words);
-});
+spec(
+  "create with notify as default and no listenerPath: error, nothing left",
+  CLAUSE,
+  async (sandbox) => {
+    const words = "/linux/seccomp/defaultAction: SCMP_ACT_NOTIFY needs listenerPath";
+    await expectCreateRefusal(sandbox, { defaultAction: "SCMP_ACT_NOTIFY", syscalls: [] }, words);
+  },
+  { crun: NO_AGENT_NEEDED },
+);
 
-spec("create with listenerMetadata and no listenerPath: error, nothing left", CLAUSE, async (sandbox) => {
-  const words = "/linux/seccomp/listenerMetadata: needs listenerPath";
-  await expectCreateRefusal(sandbox, { listenerMetadata: "data", syscalls: [] }, words);
-});
+spec(
+  "create with listenerMetadata and no listenerPath: error, nothing left",
+  CLAUSE,
+  async (sandbox) => {
+    const words = "/linux/seccomp/listenerMetadata: needs listenerPath";
+    await expectCreateRefusal(sandbox, { listenerMetadata: "data", syscalls: [] }, words);
+  },
+  { crun: NO_AGENT_NEEDED, runc: "metadata for no agent are no error" },
+);
 
 spec("run with a notify rule, nobody at listenerPath: error, nothing left", CLAUSE, async (sandbox) => {
   const container = sandbox.shell("true", notifying({ listenerPath: sandbox.path("nobody.sock") }));

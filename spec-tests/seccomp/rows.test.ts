@@ -4,10 +4,14 @@ import { expect } from "vitest";
 import type { Config, Seccomp } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
 import { kernelFilter } from "../harness/host/kernel-filter.ts";
+import { byCase } from "../harness/peers.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { skipWithout, spec } from "../harness/spec.ts";
+
+const CALLS_OF_ITS_OWN = "calls of its own come between the filter and the execve";
+const ERRNO_UNCHECKED = "an errno for an action that has none, and no default action, are no errors";
 
 const CLAUSE = "config-linux.md, Seccomp";
 const NATIVE = process.arch === "arm64" ? "SCMP_ARCH_AARCH64" : "SCMP_ARCH_X86_64";
@@ -27,6 +31,14 @@ const ALL_BUT_CHMOD =
   "getuid getgid geteuid getegid getgroups setuid setgid ioctl writev open openat access faccessat faccessat2 getpid getppid gettid " +
   "futex prctl umask uname statx getcwd chdir fcntl wait4 dup dup2 dup3 pipe pipe2 poll ppoll clone clone3 fork vfork kill tgkill " +
   "sysinfo sched_yield sched_getaffinity getpgid getpgrp setpgid getsid lseek clock_gettime nanosleep clock_nanosleep";
+
+const actionDeviations = byCase(
+  {
+    both: CALLS_OF_ITS_OWN,
+    cases: ["SCMP_ACT_KILL", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_TRAP"],
+  },
+  { runc: CALLS_OF_ITS_OWN, cases: ["SCMP_ACT_ERRNO", "SCMP_ACT_TRACE"] },
+);
 
 for (const [action, output] of [
   ["SCMP_ACT_KILL", "159\n"],
@@ -48,6 +60,7 @@ for (const [action, output] of [
       });
       expect((await container.run()).stdout).toBe(output);
     },
+    actionDeviations(action),
   );
 
   spec(`run with the action ${action}: the call ends as it says`, CLAUSE, async (sandbox) => {
@@ -74,30 +87,55 @@ spec(
   },
 );
 
-spec("create with defaultErrnoRet for an action that has none: error", CLAUSE, async (sandbox) => {
-  const container = withFilter(sandbox, "true", { defaultAction: "SCMP_ACT_ALLOW", defaultErrnoRet: 5 });
-  expectRefusal(await container.create(), IS_RUNTS ? "/linux/seccomp/defaultErrnoRet" : undefined);
-});
+spec(
+  "create with defaultErrnoRet for an action that has none: error",
+  CLAUSE,
+  async (sandbox) => {
+    const container = withFilter(sandbox, "true", { defaultAction: "SCMP_ACT_ALLOW", defaultErrnoRet: 5 });
+    expectRefusal(await container.create(), IS_RUNTS ? "/linux/seccomp/defaultErrnoRet" : undefined);
+  },
+  { runc: ERRNO_UNCHECKED },
+);
 
-spec("create with errnoRet for an action that has none: error, nothing left", CLAUSE, async (sandbox) => {
-  const syscalls = [{ names: CHMOD, action: "SCMP_ACT_KILL", errnoRet: 5 }];
-  const container = withFilter(sandbox, "true", { syscalls });
-  expectRefusal(await container.create(), IS_RUNTS ? "/linux/seccomp/syscalls/0/errnoRet" : undefined);
-  expect(await sandbox.traces()).toEqual([]);
-});
+spec(
+  "create with errnoRet for an action that has none: error, nothing left",
+  CLAUSE,
+  async (sandbox) => {
+    const syscalls = [{ names: CHMOD, action: "SCMP_ACT_KILL", errnoRet: 5 }];
+    const container = withFilter(sandbox, "true", { syscalls });
+    expectRefusal(await container.create(), IS_RUNTS ? "/linux/seccomp/syscalls/0/errnoRet" : undefined);
+    expect(await sandbox.traces()).toEqual([]);
+  },
+  { runc: ERRNO_UNCHECKED },
+);
 
 spec("create with an errnoRet that is none: error by its pointer", "practice", async (sandbox) => {
   const container = withFilter(sandbox, "true", { defaultAction: "SCMP_ACT_ERRNO", defaultErrnoRet: 4095 });
   expectRefusal(await container.create(), IS_RUNTS ? "/linux/seccomp/defaultErrnoRet" : undefined);
 });
 
-spec("create without defaultAction: error, nothing left", CLAUSE, async (sandbox) => {
-  const container = withFilter(sandbox, "true", {});
-  const { defaultAction: _none, ...rest } = container.config.linux.seccomp ?? { defaultAction: "" };
-  const text = JSON.stringify({ ...container.config, linux: { ...container.config.linux, seccomp: rest } });
-  container.writeConfig(text);
-  expectRefusal(await container.create());
-  expect(await sandbox.traces()).toEqual([]);
+spec(
+  "create without defaultAction: error, nothing left",
+  CLAUSE,
+  async (sandbox) => {
+    const container = withFilter(sandbox, "true", {});
+    const { defaultAction: _none, ...rest } = container.config.linux.seccomp ?? { defaultAction: "" };
+    const text = JSON.stringify({ ...container.config, linux: { ...container.config.linux, seccomp: rest } });
+    container.writeConfig(text);
+    expectRefusal(await container.create());
+    expect(await sandbox.traces()).toEqual([]);
+  },
+  { runc: ERRNO_UNCHECKED },
+);
+
+const flagDeviations = byCase({
+  runc: { reason: "flags came with runc 1.2", before: "1.2" },
+  cases: [
+    '["SECCOMP_FILTER_FLAG_TSYNC"]',
+    '["SECCOMP_FILTER_FLAG_LOG"]',
+    '["SECCOMP_FILTER_FLAG_SPEC_ALLOW"]',
+    '["SECCOMP_FILTER_FLAG_LOG","SECCOMP_FILTER_FLAG_SPEC_ALLOW","SECCOMP_FILTER_FLAG_TSYNC"]',
+  ],
 });
 
 for (const flags of [
@@ -118,6 +156,7 @@ for (const flags of [
       // Of the flags, the kernel tells LOG alone.
       expect(kernelFilter(pid).flags).toBe(flags.includes("SECCOMP_FILTER_FLAG_LOG") ? 2 : 0);
     },
+    flagDeviations(JSON.stringify(flags)),
   );
 }
 
@@ -216,6 +255,10 @@ spec(
     writeFileSync(sandbox.path("caller.c"), CALLER);
     execFileSync("gcc", ["-static", "-o", `${container.rootfs}/caller`, sandbox.path("caller.c")]);
     expect(await container.output()).toBe("38 71\n");
+  },
+  {
+    crun: "calls newer than the profile get the default errno",
+    runc: "opens its own files behind the filter, which this profile denies",
   },
 );
 

@@ -6,6 +6,8 @@ import { running } from "../harness/exec.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
+const PIPES_BETWEEN = "puts pipes between, where it stays in the foreground";
+
 /**
  * A process whose standard stream is the host's /dev/null gets the container's. What is there by that name is for the container's
  * root to say, whom the rights of the runtime must not help.
@@ -56,6 +58,7 @@ for (const [situation, flags] of [
       expect(await look(container, ...flags)).toBe(NULLS);
       expect(container.readFile("secret")).toBe(SECRET);
     },
+    { runc: PIPES_BETWEEN },
   );
 
 spec(
@@ -65,6 +68,7 @@ spec(
     const container = await withReplacedNull(sandbox, "ln -s /dev/zero /dev/null");
     expect(await look(container)).toBe(NULLS);
   },
+  { runc: PIPES_BETWEEN },
 );
 
 spec(
@@ -78,4 +82,5 @@ spec(
     const { stdout } = await container.exec(["sh", "-c", devices], { flags: ["--user", "1000:1000"] });
     expect(stdout).toBe("1\n");
   },
+  { crun: "the /dev/null of the caller stays the standard stream", runc: PIPES_BETWEEN },
 );

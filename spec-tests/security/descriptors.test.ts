@@ -85,6 +85,7 @@ spec(
     const own = /CapBnd:\s*(\w+)/.exec((await status(sandbox)).stdout)?.[1] ?? "";
     for (const set of sets) expect((set & ~BigInt(`0x${own}`)).toString(16)).toBe("0");
   },
+  { both: "the process of exec keeps all capabilities of the caller until its last step" },
 );
 
 /** The capabilities of a container like the one above. */

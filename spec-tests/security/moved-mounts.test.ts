@@ -50,4 +50,5 @@ spec(
     }
     expect(outcomes).toContain("a container");
   },
+  { both: "what is masked is looked for by its path, and what is not there then is left out" },
 );

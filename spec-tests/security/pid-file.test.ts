@@ -37,4 +37,5 @@ spec(
     expectRefusal(result, inOurWords("write the pid file: "));
     expect(readdirSync(folder)).toEqual(["filler"]);
   },
+  { both: "the pid file that can't be written stays, empty" },
 );

@@ -5,6 +5,7 @@ import type { Config } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
 import { startSwapper } from "../harness/helpers/swapper.ts";
 import { type Outside, outside } from "../harness/host/canary.ts";
+import { byCase } from "../harness/peers.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { skipWithout, spec } from "../harness/spec.ts";
@@ -128,6 +129,14 @@ const RACES: readonly Race[] = [
   },
 ];
 
+const deviations = byCase({
+  runc: {
+    reason: "older than the fix of CVE-2026-41579: /dev is looked up again for each device",
+    sometimes: true,
+  },
+  cases: ["/dev"],
+});
+
 for (const { what, clause, mutate, prepare } of RACES) {
   spec(
     `create and start while ${what} are swapped for symlinks: nothing on the host changes`,
@@ -154,6 +163,7 @@ for (const { what, clause, mutate, prepare } of RACES) {
       }
       expect(results).toHaveLength(CREATES);
     },
+    deviations(what),
   );
 }
 

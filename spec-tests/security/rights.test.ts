@@ -5,11 +5,19 @@ import { type Config, setNamespace } from "../harness/config.ts";
 import { running } from "../harness/exec.ts";
 import { becomeUser, delegatedCgroup, rootlessShell } from "../harness/host/user.ts";
 import { giveToMappedRoot, mapIds } from "../harness/host/user-namespace.ts";
+import { byCase } from "../harness/peers.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { giveRootfsTo } from "../harness/rootfs.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
+
+const USER_READ_WRONGLY = {
+  reason: "a user is read wrongly in 1.21: alone it is root, and what is no number passes (CVE-2026-30892)",
+  before: "1.28",
+};
+const STRTOL = "what strtol(3) takes for a number passes, and the greatest id is refused";
+const USERS_ABOVE_2_31 = "users above 2^31 are refused, a sign and what does not fit are accepted";
 
 /** Users, groups, capabilities and cgroups: a container has those that it is given, and no others. */
 
@@ -84,13 +92,37 @@ spec("spec: no capability is inheritable", "CVE-2022-29162, CVE-2022-27650", asy
   expect(capabilities.inheritable ?? []).toEqual([]);
 });
 
+const userDeviations = byCase(
+  { crun: USER_READ_WRONGLY, cases: ["1", "01", "65534"] },
+  {
+    crun: STRTOL,
+    runc: {
+      reason: "users above 2^31 are refused, a sign and what does not fit are accepted",
+      before: "1.3",
+    },
+    cases: ["4294967294"],
+  },
+);
+
 for (const text of ["1", "1:1", "01", "65534", "4294967294"]) {
-  spec(`exec --user ${text}: that user, not root`, "CVE-2026-30892", async (sandbox) => {
-    const container = await running(sandbox);
-    const { stdout } = await container.exec(["id", "-u"], { flags: ["--user", text] });
-    expect(stdout).toBe(`${Number(text.split(":")[0])}\n`);
-  });
+  spec(
+    `exec --user ${text}: that user, not root`,
+    "CVE-2026-30892",
+    async (sandbox) => {
+      const container = await running(sandbox);
+      const { stdout } = await container.exec(["id", "-u"], { flags: ["--user", text] });
+      expect(stdout).toBe(`${Number(text.split(":")[0])}\n`);
+    },
+    userDeviations(text),
+  );
 }
+
+const refusedUserDeviations = byCase(
+  { crun: STRTOL, cases: ['"-1"', '" 1"'] },
+  { crun: STRTOL, runc: USERS_ABOVE_2_31, cases: ['"+1"'] },
+  { crun: USER_READ_WRONGLY, cases: ['"4294967295"', '"1:"', '":1"'] },
+  { crun: USER_READ_WRONGLY, runc: USERS_ABOVE_2_31, cases: ['"4294967296"'] },
+);
 
 for (const text of [
   "x",
@@ -107,20 +139,30 @@ for (const text of [
   "1:",
   ":1",
 ]) {
-  spec(`exec --user ${JSON.stringify(text)}: refused, never root`, "CVE-2026-30892", async (sandbox) => {
-    const container = await running(sandbox);
-    const result = await container.exec(["id", "-u"], { flags: [`--user=${text}`] });
-    expectRefusal(result, undefined, 255);
-    expect(result.stdout).toBe("");
-  });
+  spec(
+    `exec --user ${JSON.stringify(text)}: refused, never root`,
+    "CVE-2026-30892",
+    async (sandbox) => {
+      const container = await running(sandbox);
+      const result = await container.exec(["id", "-u"], { flags: [`--user=${text}`] });
+      expectRefusal(result, undefined, 255);
+      expect(result.stdout).toBe("");
+    },
+    refusedUserDeviations(JSON.stringify(text)),
+  );
 }
 
-spec('exec --user "": the user of the container, not root', "CVE-2026-30892", async (sandbox) => {
-  const container = await running(sandbox, (config) => {
-    config.process.user = { uid: 1000, gid: 1000 };
-  });
-  expect((await container.exec(["id", "-u"], { flags: ["--user="] })).stdout).not.toBe("0\n");
-});
+spec(
+  'exec --user "": the user of the container, not root',
+  "CVE-2026-30892",
+  async (sandbox) => {
+    const container = await running(sandbox, (config) => {
+      config.process.user = { uid: 1000, gid: 1000 };
+    });
+    expect((await container.exec(["id", "-u"], { flags: ["--user="] })).stdout).not.toBe("0\n");
+  },
+  { crun: USER_READ_WRONGLY },
+);
 
 const WRITABLE = ["nosuid", "noexec", "nodev", "rw"];
 

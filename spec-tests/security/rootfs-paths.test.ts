@@ -137,6 +137,7 @@ for (const relative of [false, true]) {
       host.expectUntouched();
       expect(await sandbox.traces()).toEqual([]);
     },
+    { both: "older than the fix of CVE-2026-41579 and CVE-2026-47766: /dev is followed" },
   );
 }
 

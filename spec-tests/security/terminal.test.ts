@@ -131,6 +131,7 @@ if (IS_RUNTS) {
         expectHarmless(stderr);
         if (flags.some((flag) => flag === "--json")) JSON.parse(stdout);
       },
+      { both: "has no such command" },
     );
   }
 

@@ -89,6 +89,12 @@ spec(
     }
     expect(watching.printed()).toBe("tracing");
   },
+  {
+    crun: {
+      reason: "its process can be traced from the clone into a joined pid namespace on",
+      sometimes: true,
+    },
+  },
 );
 
 spec(

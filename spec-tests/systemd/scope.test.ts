@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { expect } from "vitest";
 import type { Container } from "../harness/container.ts";
+import { byCase } from "../harness/peers.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { RUNTIME } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
@@ -31,11 +32,16 @@ systemdSpec("systemd, slice:prefix:name: a scope in the slice", PATH, async (san
   });
 });
 
-systemdSpec("systemd, no slice: system.slice", PATH, async (sandbox, machine) => {
-  const container = scoped(sandbox, "sleep 1000", (id) => `:spec:${id}`);
-  await container.created(SYSTEMD);
-  expect(await cgroupOf(container, machine)).toMatch(`/system.slice/spec-${container.id}.scope`);
-});
+systemdSpec(
+  "systemd, no slice: system.slice",
+  PATH,
+  async (sandbox, machine) => {
+    const container = scoped(sandbox, "sleep 1000", (id) => `:spec:${id}`);
+    await container.created(SYSTEMD);
+    expect(await cgroupOf(container, machine)).toMatch(`/system.slice/spec-${container.id}.scope`);
+  },
+  { crun: { reason: "an empty part is passed on to systemd, which refuses it", before: "1.28" } },
+);
 
 systemdSpec("systemd, slice -.slice: the root slice", PATH, async (sandbox, machine) => {
   const container = scoped(sandbox, "sleep 1000", (id) => `-.slice:spec:${id}`);
@@ -44,11 +50,19 @@ systemdSpec("systemd, slice -.slice: the root slice", PATH, async (sandbox, mach
   expect(machine.show(`spec-${container.id}.scope`, "Slice")).toEqual({ Slice: "-.slice" });
 });
 
-systemdSpec("systemd, no prefix: the name alone", PATH, async (sandbox, machine) => {
-  const container = scoped(sandbox, "sleep 1000", (id) => `::${id}`);
-  await container.created(SYSTEMD);
-  expect(await cgroupOf(container, machine)).toMatch(`/system.slice/${container.id}.scope`);
-});
+systemdSpec(
+  "systemd, no prefix: the name alone",
+  PATH,
+  async (sandbox, machine) => {
+    const container = scoped(sandbox, "sleep 1000", (id) => `::${id}`);
+    await container.created(SYSTEMD);
+    expect(await cgroupOf(container, machine)).toMatch(`/system.slice/${container.id}.scope`);
+  },
+  {
+    crun: "an empty part is passed on to systemd, which refuses it",
+    runc: "without a prefix the unit's name begins with the dash",
+  },
+);
 
 systemdSpec("systemd, cgroupsPath absent: a scope named after the id", PATH, async (sandbox, machine) => {
   const container = sandbox.shell("sleep 1000", (config) => {
@@ -59,17 +73,27 @@ systemdSpec("systemd, cgroupsPath absent: a scope named after the id", PATH, asy
   expect(machine.show(scopeOf(container, machine), "Slice")).toEqual({ Slice: "system.slice" });
 });
 
-systemdSpec("systemd by --cgroup-manager: the same", "practice: crun's option", async (sandbox, machine) => {
-  const container = scoped(sandbox);
-  await container.created({ globals: ["--cgroup-manager", "systemd"] });
-  expect(machine.units(`spec-${container.id}.scope`)).toHaveLength(1);
-});
+systemdSpec(
+  "systemd by --cgroup-manager: the same",
+  "practice: crun's option",
+  async (sandbox, machine) => {
+    const container = scoped(sandbox);
+    await container.created({ globals: ["--cgroup-manager", "systemd"] });
+    expect(machine.units(`spec-${container.id}.scope`)).toHaveLength(1);
+  },
+  { runc: "the option is crun's" },
+);
 
 systemdSpec("systemd, create: init is in the scope, and nothing else", PATH, async (sandbox, machine) => {
   const container = scoped(sandbox);
   await container.created(SYSTEMD);
   const cgroup = `/sys/fs/cgroup${await cgroupOf(container, machine)}`;
   expect(machine.output("cat", `${cgroup}/cgroup.procs`)).toBe(String((await container.state()).pid));
+});
+
+const deviations = byCase({
+  crun: "a path that is not of three parts is read as far as it goes",
+  cases: ["system.slice:spec", "system.slice:spec:name:more"],
 });
 
 for (const path of ["/spec", "system.slice:spec", "system.slice:spec:name:more", "spec.scope:pre:name"]) {
@@ -81,6 +105,7 @@ for (const path of ["/spec", "system.slice:spec", "system.slice:spec:name:more",
       expectRefusal(await container.create(SYSTEMD), /cgroupsPath|slice|Unit/i);
       expect(await sandbox.traces()).toEqual([]);
     },
+    deviations(path),
   );
 }
 
@@ -161,6 +186,12 @@ systemdSpec(
     }
     await expect.poll(() => machine.units(`*${sandbox.tag}*`)).toEqual([]);
     await expect.poll(() => sandbox.traces()).toEqual([]);
+  },
+  {
+    both: {
+      reason: "a create that was killed leaves its unit, of which delete --force does not know",
+      sometimes: true,
+    },
   },
 );
 

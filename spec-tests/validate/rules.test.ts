@@ -303,17 +303,24 @@ const ROWS: Readonly<Record<string, Row>> = {
 };
 
 for (const [name, { mutate, finds, run, host }] of Object.entries(ROWS)) {
-  spec(`validate with ${name}: finds it, and nothing else`, "validate", async (sandbox) => {
-    const container = sandbox.container((config) => mutate(config, sandbox));
-    const flags = host === true ? ["--host"] : [];
-    const found = await findings(sandbox, container, ...flags);
-    expect(found.map(shown).sort()).toEqual([...finds].sort());
-    expect(found.filter(({ line, pointer }) => line === undefined && pointer !== "/process/env")).toEqual([]);
-    const hasError = finds.some((line) => line.startsWith("error "));
-    expect((await validate(sandbox, container, ...flags)).code).toBe(hasError ? 1 : 0);
-    if (run === false || finds.some((line) => line.includes("/linux/resources/memory"))) return;
-    // The findings are true: create and start fail by the errors, and by none of the warnings.
-    const { code, stderr } = await container.run();
-    expect(code === 0, stderr).toBe(!hasError);
-  });
+  spec(
+    `validate with ${name}: finds it, and nothing else`,
+    "validate",
+    async (sandbox) => {
+      const container = sandbox.container((config) => mutate(config, sandbox));
+      const flags = host === true ? ["--host"] : [];
+      const found = await findings(sandbox, container, ...flags);
+      expect(found.map(shown).sort()).toEqual([...finds].sort());
+      expect(found.filter(({ line, pointer }) => line === undefined && pointer !== "/process/env")).toEqual(
+        [],
+      );
+      const hasError = finds.some((line) => line.startsWith("error "));
+      expect((await validate(sandbox, container, ...flags)).code).toBe(hasError ? 1 : 0);
+      if (run === false || finds.some((line) => line.includes("/linux/resources/memory"))) return;
+      // The findings are true: create and start fail by the errors, and by none of the warnings.
+      const { code, stderr } = await container.run();
+      expect(code === 0, stderr).toBe(!hasError);
+    },
+    { both: "has no such command" },
+  );
 }

@@ -37,6 +37,7 @@ spec(
     expect((await validate(sandbox, container)).code).toBe(0);
     expect((await validate(sandbox, container, "--strict")).code).toBe(1);
   },
+  { both: "has no such command" },
 );
 
 spec(
@@ -61,6 +62,7 @@ spec(
       [7, "/linux/seccomp/defaultAction", 'did you mean "SCMP_ACT_ALLOW"?'],
     ]);
   },
+  { both: "has no such command" },
 );
 
 spec(
@@ -75,6 +77,7 @@ spec(
     const broken = await sandbox.invoke(["validate", "--bundle", folder]);
     expect([broken.code, broken.stdout]).toEqual([1, expect.stringContaining("error: ")]);
   },
+  { both: "has no such command" },
 );
 
 for (const [name, text, findings] of [
@@ -92,13 +95,18 @@ for (const [name, text, findings] of [
     ],
   ],
 ] as const)
-  spec(`validate with ${name}: on which lines`, "validate", async (sandbox) => {
-    const container = sandbox.container();
-    container.writeConfig(text);
-    const { code, stdout } = await validate(sandbox, container);
-    expect(code).toBe(1);
-    for (const finding of findings) expect(stdout).toContain(`error: ${finding}`);
-  });
+  spec(
+    `validate with ${name}: on which lines`,
+    "validate",
+    async (sandbox) => {
+      const container = sandbox.container();
+      container.writeConfig(text);
+      const { code, stdout } = await validate(sandbox, container);
+      expect(code).toBe(1);
+      for (const finding of findings) expect(stdout).toContain(`error: ${finding}`);
+    },
+    { both: "has no such command" },
+  );
 
 spec(
   "validate with a root file system that is not there: the rest is judged all the same",
@@ -119,6 +127,7 @@ spec(
       "warning hidden-mount /mounts/7",
     ]);
   },
+  { both: "has no such command" },
 );
 
 spec(
@@ -134,18 +143,24 @@ spec(
     expect(finding?.message).toContain("/usr/bin/nothing, the interpreter of /script");
     expect((await container.run()).code).not.toBe(0);
   },
+  { both: "has no such command" },
 );
 
-spec("validate with a program whose loader has a name in UTF-8: no finding", "validate", async (sandbox) => {
-  const container = sandbox.container((config) => {
-    config.process.args = ["/program"];
-  });
-  const machine = MACHINES[process.arch === "arm64" ? "arm64" : "x64"];
-  mkdirSync(join(container.rootfs, "lib"), { recursive: true });
-  container.writeFile("/lib/lädt.so", "", 0o755);
-  container.writeFile("/program", elfFile({ machine, interpreter: "/lib/lädt.so" }), 0o755);
-  expect(await findings(sandbox, container)).toEqual([]);
-});
+spec(
+  "validate with a program whose loader has a name in UTF-8: no finding",
+  "validate",
+  async (sandbox) => {
+    const container = sandbox.container((config) => {
+      config.process.args = ["/program"];
+    });
+    const machine = MACHINES[process.arch === "arm64" ? "arm64" : "x64"];
+    mkdirSync(join(container.rootfs, "lib"), { recursive: true });
+    container.writeFile("/lib/lädt.so", "", 0o755);
+    container.writeFile("/program", elfFile({ machine, interpreter: "/lib/lädt.so" }), 0o755);
+    expect(await findings(sandbox, container)).toEqual([]);
+  },
+  { both: "has no such command" },
+);
 
 spec(
   "validate with a program that PATH finds behind one that is not executable: no finding, as it runs",
@@ -161,30 +176,45 @@ spec(
     expect(await findings(sandbox, container)).toEqual([]);
     expect((await container.run()).code).toBe(0);
   },
+  { both: "has no such command" },
 );
 
-spec("validate --host of a user without privileges: what this user can't do", "validate", async (sandbox) => {
-  const container = sandbox.container();
-  sandbox.wrapper = userWrapper(sandbox);
-  const found = await findings(sandbox, container, "--host");
-  expect(found.map(shown)).toContain("error not-root /linux/namespaces");
-  expect((await validate(sandbox, container)).code).toBe(0);
-});
+spec(
+  "validate --host of a user without privileges: what this user can't do",
+  "validate",
+  async (sandbox) => {
+    const container = sandbox.container();
+    sandbox.wrapper = userWrapper(sandbox);
+    const found = await findings(sandbox, container, "--host");
+    expect(found.map(shown)).toContain("error not-root /linux/namespaces");
+    expect((await validate(sandbox, container)).code).toBe(0);
+  },
+  { both: "has no such command" },
+);
 
-spec("validate, config.json a fifo: an error, no hang", "validate", async (sandbox) => {
-  const container = sandbox.container();
-  rmSync(join(container.bundle, "config.json"));
-  execFileSync("mkfifo", [join(container.bundle, "config.json")]);
-  const { code, stdout } = await validate(sandbox, container);
-  expect([code, stdout]).toEqual([
-    1,
-    expect.stringMatching(/config\.json.*not a regular file|is no regular file/),
-  ]);
-});
+spec(
+  "validate, config.json a fifo: an error, no hang",
+  "validate",
+  async (sandbox) => {
+    const container = sandbox.container();
+    rmSync(join(container.bundle, "config.json"));
+    execFileSync("mkfifo", [join(container.bundle, "config.json")]);
+    const { code, stdout } = await validate(sandbox, container);
+    expect([code, stdout]).toEqual([
+      1,
+      expect.stringMatching(/config\.json.*not a regular file|is no regular file/),
+    ]);
+  },
+  { both: "has no such command" },
+);
 
-spec("validate in the page of the example: prints what the page says", "examples/validate", (sandbox) =>
-  checkReadme(sandbox, "validate", {
-    // What is mounted below /dev is this host's.
-    stable: (text) => text.replace(/\/devices\/\S+( and \d+ more below)? stays? /, "/devices/pts stays "),
-  }),
+spec(
+  "validate in the page of the example: prints what the page says",
+  "examples/validate",
+  (sandbox) =>
+    checkReadme(sandbox, "validate", {
+      // What is mounted below /dev is this host's.
+      stable: (text) => text.replace(/\/devices\/\S+( and \d+ more below)? stays? /, "/devices/pts stays "),
+    }),
+  { both: "has no such command" },
 );

@@ -124,6 +124,7 @@ describe.runIf(HAS_WARM_START)("what a warm start has of its own", () => {
       expect(status).toBe(0);
       expect(readFileSync(calls, "utf8").match(/^.*MADV_(DONTNEED|FREE).*$/gm) ?? []).toEqual([]);
     },
+    { both: "has no such command" },
   );
 
   async function trace(container: Container, prefix: string): Promise<void> {

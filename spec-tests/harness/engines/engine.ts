@@ -1,6 +1,6 @@
 import { execa } from "execa";
 import { afterAll, beforeAll, expect, type TestContext } from "vitest";
-import { judgedTest } from "../judged-test.ts";
+import { judgedTest, type TestOptions } from "../judged-test.ts";
 import { PATH, type Result, RUNTIME, which } from "../runtime.ts";
 
 /** An engine that was started for one file of tests, and works with the runtime under test alone. */
@@ -16,7 +16,7 @@ export interface Engine {
 export type Check<E> = (
   title: string,
   body: (engine: E, context: TestContext) => Promise<void>,
-  timeoutMs?: number,
+  options?: TestOptions,
 ) => void;
 
 export interface EngineOptions<E> {
@@ -35,7 +35,7 @@ export function engineTests<E extends Engine>({ who, programs, open }: EngineOpt
     if (missing === undefined) engine = await open();
   }, 300_000);
   afterAll(() => engine?.close(), 60_000);
-  return (words, body, timeoutMs) => {
+  return (words, body, options) => {
     const run = async (context: TestContext): Promise<void> => {
       const opened = engine;
       if (opened === undefined)
@@ -48,7 +48,7 @@ export function engineTests<E extends Engine>({ who, programs, open }: EngineOpt
         throw error;
       }
     };
-    judgedTest({ title: `${who} ${words}`, path: RUNTIME, timeoutMs }, run);
+    judgedTest({ title: `${who} ${words}`, path: RUNTIME, ...options }, run);
   };
 }
 

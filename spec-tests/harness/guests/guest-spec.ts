@@ -1,5 +1,6 @@
 import { beforeAll, describe } from "vitest";
 import { judgedTest } from "../judged-test.ts";
+import type { Deviations } from "../peers.ts";
 import { RUNTIME, RUNTIME_NAME, which } from "../runtime.ts";
 import { Guest } from "./guest.ts";
 import type { GuestKernel } from "./guest-kernel.ts";
@@ -46,10 +47,12 @@ const guests = new Map<string, Guest>();
 let running: Guest | undefined;
 
 /** One requirement, as `spec` of spec.ts, under each of the runtimes in turn. */
-export function guestSpec(title: string, clause: string, body: GuestBody): void {
+export function guestSpec(title: string, clause: string, body: GuestBody, deviations: Deviations = {}): void {
   for (const subject of SUBJECTS) {
     const name = `${title} (${clause}) under ${subject.name}`;
-    judgedTest({ title, name, path: subject.path, timeoutMs: TIMEOUT_MS }, () => runInGuest(subject, body));
+    judgedTest({ title, name, path: subject.path, timeoutMs: TIMEOUT_MS, ...deviations }, () =>
+      runInGuest(subject, body),
+    );
   }
 }
 

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import type { Config } from "../config.ts";
 import type { Container, CreateOptions } from "../container.ts";
+import type { Deviations } from "../peers.ts";
 import { IS_RUNTS, type Result, RUNTIME_NAME, which } from "../runtime.ts";
 import type { Sandbox } from "../sandbox.ts";
 import { type Body, spec } from "../spec.ts";
@@ -32,12 +33,17 @@ export function hasFeature(name: string): boolean {
 }
 
 /** A requirement that needs a criu which works. */
-export function criuSpec(title: string, clause: string, body: Body): void {
-  spec(title, clause, async (sandbox, context) => {
-    const reason = criuProblem();
-    if (reason !== undefined) context.skip(reason);
-    await body(sandbox, context);
-  });
+export function criuSpec(title: string, clause: string, body: Body, deviations?: Deviations): void {
+  spec(
+    title,
+    clause,
+    async (sandbox, context) => {
+      const reason = criuProblem();
+      if (reason !== undefined) context.skip(reason);
+      await body(sandbox, context);
+    },
+    deviations,
+  );
 }
 
 /** criu can't save what leads out of the container: its standard streams lead nowhere. */

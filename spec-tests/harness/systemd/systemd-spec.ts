@@ -2,6 +2,7 @@ import { chownSync, mkdirSync } from "node:fs";
 import { afterAll, beforeAll, type TestContext } from "vitest";
 import { setNamespace } from "../config.ts";
 import type { Container } from "../container.ts";
+import type { Deviations } from "../peers.ts";
 import type { Sandbox } from "../sandbox.ts";
 import { spec } from "../spec.ts";
 import { Machine, noSystemd, USER } from "./systemd.ts";
@@ -12,7 +13,12 @@ export type SystemdBody = (sandbox: Sandbox, machine: Machine, context: TestCont
 export const SYSTEMD = { globals: ["--systemd-cgroup"] };
 
 /** `spec` for commands that run on a host with systemd, which is booted once for the tests of a file. */
-export function systemdSpecs(): (title: string, clause: string, body: SystemdBody) => void {
+export function systemdSpecs(): (
+  title: string,
+  clause: string,
+  body: SystemdBody,
+  deviations?: Deviations,
+) => void {
   const missing = noSystemd();
   let machine: Machine | undefined;
   beforeAll(async () => {
@@ -21,12 +27,17 @@ export function systemdSpecs(): (title: string, clause: string, body: SystemdBod
   afterAll(async () => {
     await machine?.stop();
   });
-  return (title, clause, body) => {
-    spec(title, clause, async (sandbox, context) => {
-      if (machine === undefined) return context.skip(missing);
-      sandbox.wrapper = machine.wrapper;
-      await body(sandbox, machine, context);
-    });
+  return (title, clause, body, deviations) => {
+    spec(
+      title,
+      clause,
+      async (sandbox, context) => {
+        if (machine === undefined) return context.skip(missing);
+        sandbox.wrapper = machine.wrapper;
+        await body(sandbox, machine, context);
+      },
+      deviations,
+    );
   };
 }
 
