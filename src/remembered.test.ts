@@ -87,6 +87,7 @@ const MAY_BE_KEPT: Readonly<Record<string, string>> = {
   "bindings/ffi/syscall.ts invoke": COMPILED_LIBRARY,
   "bindings/ffi/syscall.ts substitute": SIMULATION,
   "bindings/linux/files.ts space": "what was read last, and is not looked at before it is read over",
+  "bindings/linux/netlink.ts substitute": SIMULATION,
   "bindings/linux/own-process.ts adopted": "set by each process that goes on",
   "bindings/linux/sd-bus.ts substitute": SIMULATION,
   "bindings/stub/encode.ts space": "the last program, and zeroed before the next one is written to it",

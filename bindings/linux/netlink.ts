@@ -56,12 +56,40 @@ export interface Message {
 }
 
 /** A NETLINK_ROUTE socket. It acts on the network namespace that it was created in, whichever process uses it. */
-export class RouteSocket {
+export interface RouteSocket {
+  /** Sends a request that changes an object, and waits for the acknowledgement. */
+  change(request: Request): void;
+  /** Asks for one object; returns its struct and the attributes behind it. */
+  get(request: Request): Uint8Array;
+  /** Asks for all objects of a kind; returns each as `get` does. */
+  dump(request: Request): Uint8Array[];
+  close(): void;
+}
+
+type OpenRouteSocket = (fd: number | undefined) => RouteSocket;
+
+let substitute: OpenRouteSocket | undefined;
+
+/** Sets the function that opens all sockets from now on, so that no request reaches the kernel; undefined restores the kernel's. */
+export function substituteRouteSockets(open: OpenRouteSocket | undefined): void {
+  substitute = open;
+}
+
+/** Takes a socket, which may come from another network namespace; by default creates one in the current namespace. */
+export function openRouteSocket(fd?: number): RouteSocket {
+  return substitute === undefined ? new KernelRouteSocket(fd) : substitute(fd);
+}
+
+/** NLM_F_* of a request that changes an object. */
+export function changeFlags({ flags = 0 }: Request): number {
+  return NLM_F_REQUEST | NLM_F_ACK | flags;
+}
+
+export class KernelRouteSocket implements RouteSocket {
   readonly #fd: number;
   readonly #buffer = new Uint8Array(RECEIVE_SIZE);
   #sequence = 0;
 
-  /** Takes a socket, which may come from another network namespace; by default creates one in the current namespace. */
   constructor(fd: number = syscall("socket", [AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE])) {
     this.#fd = fd;
     const on = new Uint8Array(new Uint32Array([1]).buffer);
@@ -70,19 +98,16 @@ export class RouteSocket {
       syscall("setsockopt", [fd, SOL_NETLINK, option, on, on.length]);
   }
 
-  /** Sends a request that changes an object, and waits for the acknowledgement. */
   change(request: Request): void {
-    this.#send(request, NLM_F_ACK);
+    this.#send(request, changeFlags(request));
     this.#answer(request);
   }
 
-  /** Asks for one object; returns its struct and the attributes behind it. */
   get(request: Request): Uint8Array {
-    this.#send(request, 0);
+    this.#send(request, NLM_F_REQUEST);
     return this.#answer(request);
   }
 
-  /** Asks for all objects of a kind; returns each as `get` does. */
   dump(request: Request): Uint8Array[] {
     for (let attempt = 0; attempt < DUMP_ATTEMPTS; attempt++) {
       const bodies = this.#tryDump(request);
@@ -101,7 +126,7 @@ export class RouteSocket {
   }
 
   #tryDump(request: Request): Uint8Array[] | undefined {
-    this.#send(request, NLM_F_DUMP);
+    this.#send(request, NLM_F_REQUEST | NLM_F_DUMP);
     const bodies: Uint8Array[] = [];
     let interrupted = false;
     for (;;) {
@@ -123,9 +148,9 @@ export class RouteSocket {
     }
   }
 
-  #send({ name, type, body, flags = 0, subject }: Request, mode: number): void {
+  #send({ name, type, body, subject }: Request, flags: number): void {
     this.#sequence += 1;
-    const message = encodeMessage({ type, flags: NLM_F_REQUEST | mode | flags, body }, this.#sequence);
+    const message = encodeMessage({ type, flags, body }, this.#sequence);
     // Without an address it goes to the kernel, which executes and answers requests before the call returns.
     syscall("sendto", [this.#fd, message, message.length, 0, null, 0], [`${name} ${subject}`]);
   }
@@ -147,8 +172,13 @@ export class RouteSocket {
   }
 }
 
-export function encodeMessage({ type, flags, body }: Message, sequence: number): Uint8Array {
-  const message = new Uint8Array(nlmsghdr.size + body.length);
+/** Length in bytes of a message with this body. */
+export function messageSize(body: Uint8Array): number {
+  return nlmsghdr.size + body.length;
+}
+
+function encodeMessage({ type, flags, body }: Message, sequence: number): Uint8Array {
+  const message = new Uint8Array(messageSize(body));
   const view = new DataView(message.buffer);
   view.setUint32(nlmsghdr.nlmsg_len, message.length, true);
   view.setUint16(nlmsghdr.nlmsg_type, type, true);
@@ -159,7 +189,7 @@ export function encodeMessage({ type, flags, body }: Message, sequence: number):
 }
 
 /** The messages of a datagram that have this sequence number. */
-export function messagesIn(datagram: Uint8Array, sequence: number): Message[] {
+function messagesIn(datagram: Uint8Array, sequence: number): Message[] {
   const messages: Message[] = [];
   for (let offset = 0; offset + nlmsghdr.size <= datagram.length; ) {
     const view = new DataView(datagram.buffer, datagram.byteOffset + offset);

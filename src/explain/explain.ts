@@ -3,6 +3,7 @@ import { capabilityNames } from "../../bindings/abi/capability.ts";
 import type { NativeArgument } from "../../bindings/ffi/koffi.ts";
 import { type SyscallName, substituteKernel } from "../../bindings/ffi/syscall.ts";
 import { FileError } from "../../bindings/linux/file-call.ts";
+import { substituteRouteSockets } from "../../bindings/linux/netlink.ts";
 import { effectiveUid, ownPid } from "../../bindings/linux/own-process.ts";
 import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import { absolutePath } from "../../bindings/linux/paths.ts";
@@ -114,6 +115,7 @@ class Simulation {
     if (joined !== undefined) networks.container = new SimulatedNamespace(joined);
     const restoreSystemd = this.#replaceSystemd();
     substituteKernel(this.#kernel.call);
+    substituteRouteSockets(networks.openSocket);
     tapStubs(this.#stubs);
     try {
       prepare();
@@ -137,6 +139,7 @@ class Simulation {
       throw error;
     } finally {
       substituteKernel(undefined);
+      substituteRouteSockets(undefined);
       tapStubs(undefined);
       networks.close();
       restoreSystemd();

@@ -1,5 +1,5 @@
 import { closeSync } from "../../bindings/linux/files.ts";
-import { RouteSocket } from "../../bindings/linux/netlink.ts";
+import { openRouteSocket, type RouteSocket } from "../../bindings/linux/netlink.ts";
 import { errorCode, RuntsError } from "../errors.ts";
 import { routeSocketIn } from "../init/socket-in-namespace.ts";
 import { openNamespace } from "../init/spawn-init.ts";
@@ -35,7 +35,7 @@ function errnoOf(error: unknown): string | undefined {
 function openIn(path: string, pointer: string): RouteSocket {
   const namespace = openNamespace(path);
   try {
-    return new RouteSocket(routeSocketIn(namespace, pointer));
+    return openRouteSocket(routeSocketIn(namespace, pointer));
   } finally {
     closeSync(namespace);
   }

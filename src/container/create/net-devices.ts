@@ -2,7 +2,7 @@ import { errnoMessage } from "../../../bindings/abi/errno.ts";
 import { withPurpose } from "../../../bindings/ffi/purpose.ts";
 import { fstatSync } from "../../../bindings/linux/file-status.ts";
 import { closeSync, openSync } from "../../../bindings/linux/files.ts";
-import { NetlinkError, RouteSocket } from "../../../bindings/linux/netlink.ts";
+import { NetlinkError, openRouteSocket, type RouteSocket } from "../../../bindings/linux/netlink.ts";
 import {
   addAddress,
   addressText,
@@ -72,11 +72,10 @@ export class NetDevices {
 
   /** Moves them to the network namespace of the process, and sets them up there with the addresses that they had. */
   move(pid: number): void {
-    const host = openSide("/proc/self/ns/net", () => new RouteSocket());
+    const host = openSide("/proc/self/ns/net", () => openRouteSocket());
     this.#host = host;
-    const container = openSide(
-      `/proc/${pid}/ns/net`,
-      (namespace) => new RouteSocket(routeSocketIn(namespace, POINTER)),
+    const container = openSide(`/proc/${pid}/ns/net`, (namespace) =>
+      openRouteSocket(routeSocketIn(namespace, POINTER)),
     );
     this.#container = container;
     const isOwn = fstatSync(host.namespace).ino !== fstatSync(container.namespace).ino;

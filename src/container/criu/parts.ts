@@ -1,5 +1,5 @@
 import { closeSync, openSync } from "../../../bindings/linux/files.ts";
-import { RouteSocket } from "../../../bindings/linux/netlink.ts";
+import { openRouteSocket } from "../../../bindings/linux/netlink.ts";
 import { findInterface, setInterfaceUp } from "../../../bindings/linux/network-interface.ts";
 import { onBehalfOf } from "../../init/run-program.ts";
 import { routeSocketIn } from "../../init/socket-in-namespace.ts";
@@ -43,7 +43,7 @@ export function setUpNetwork(config: Config, pid: number): void {
   const pointer = "/linux/namespaces";
   onBehalfOf(pointer, "bring the loopback interface up", () => {
     const namespace = openSync(`/proc/${pid}/ns/net`, "r");
-    const socket = new RouteSocket(routeSocketIn(namespace, pointer));
+    const socket = openRouteSocket(routeSocketIn(namespace, pointer));
     const loopback = findInterface(socket, "lo");
     if (loopback !== undefined) setInterfaceUp(socket, loopback);
     socket.close();

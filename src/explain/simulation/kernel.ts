@@ -70,8 +70,6 @@ export class SimulatedKernel {
   }
 
   readonly call = (name: SyscallName, args: Args): number => {
-    const answer = this.networks.answer(name, args);
-    if (answer !== undefined) return answer;
     if (OF_CALLER.has(name)) return this.#host(name, args);
     const handler = this.#handlers[name] ?? this.#fileCalls.handlers[name];
     if (handler !== undefined) return handler(args);
@@ -159,7 +157,8 @@ export class SimulatedKernel {
     },
     // Nobody answers: the end of the stream, which is what a program's success looks like.
     recvfrom: ([fd, buffer]) => this.onReceive(Number(fd), bytesOf(buffer), "recvfrom") ?? 0,
-    recvmsg: ([fd, header]) => this.onReceive(Number(fd), bytesOf(header), "recvmsg") ?? 0,
+    recvmsg: ([fd, header]) =>
+      this.networks.receive(bytesOf(header)) ?? this.onReceive(Number(fd), bytesOf(header), "recvmsg") ?? 0,
     sendto: ([, , length]) => Number(length),
     sendmsg: ([, header]) => lengthOfMessage(bytesOf(header)),
     bpf: (args) => {

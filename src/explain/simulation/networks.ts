@@ -1,57 +1,39 @@
-import { nulTerminated } from "../../../bindings/abi/c-string.ts";
-import { errnoNumber } from "../../../bindings/abi/errno.ts";
-import { ifaddrmsg, ifinfomsg, msghdr, nlmsgerr, nlmsghdr } from "../../../bindings/abi/layouts.ts";
+import { ifaddrmsg, ifinfomsg, msghdr } from "../../../bindings/abi/layouts.ts";
 import {
   IFLA_IFNAME,
   IFLA_NET_NS_FD,
   IFLA_NEW_IFINDEX,
-  NLMSG_DONE,
-  NLMSG_ERROR,
-  NLMSGERR_ATTR_MSG,
   RTM_GETADDR,
   RTM_GETLINK,
   RTM_NEWADDR,
-  RTM_NEWLINK,
   RTM_SETLINK,
 } from "../../../bindings/abi/netlink.ts";
-import { AF_NETLINK } from "../../../bindings/abi/socket.ts";
-import { copyMemory, type NativeArgument } from "../../../bindings/ffi/koffi.ts";
-import { onKernel, type SyscallName } from "../../../bindings/ffi/syscall.ts";
+import { copyMemory } from "../../../bindings/ffi/koffi.ts";
+import { onKernel } from "../../../bindings/ffi/syscall.ts";
 import {
   type Attributes,
   attributesIn,
-  encodeMessage,
-  type Message,
-  messagesIn,
+  changeFlags,
+  KernelRouteSocket,
+  messageSize,
+  NetlinkError,
   numberIn,
-  RouteSocket,
+  type Request,
+  type RouteSocket,
   textOf,
-  withAttributes,
 } from "../../../bindings/linux/netlink.ts";
 import { rightsMessage } from "../../../bindings/stub/client.ts";
 import type { Names } from "../names.ts";
-import { bytesOf } from "../native.ts";
 import { routeRequestText } from "../route-text.ts";
 import { type Link, linkBody, SimulatedNamespace } from "./namespace.ts";
 
-interface RouteSocketEnd {
-  readonly fd: number;
-  readonly namespace: SimulatedNamespace;
-  /** Datagrams that are not received yet. */
-  readonly answers: Uint8Array[];
-}
-
-/** An errno name, empty for a success, and the kernel's own words. */
-type Outcome = readonly [errno: string, words?: string];
-
 /**
- * The network namespaces of host and container, by way of NETLINK_ROUTE sockets. Questions are put to the real kernel; what would
- * change something is reported, and seems to be done from then on.
+ * The network namespaces of host and container. Their sockets put questions to the real kernel; a change is reported, and seems to be
+ * made from then on.
  */
 export class SimulatedNetworks {
   readonly #names: Names;
   readonly #pathOf: (fd: number) => string | undefined;
-  readonly #sockets = new Map<number, RouteSocketEnd>();
   #host: SimulatedNamespace | undefined;
   /** The namespace that the container will be in. */
   container = new SimulatedNamespace();
@@ -59,7 +41,7 @@ export class SimulatedNetworks {
   mayChange = true;
   /** Told of a request that would change something: the arguments of sendto(2), as text. */
   onChange: (args: readonly string[]) => void = () => undefined;
-  /** A socket that the stub has sent, and nobody has received yet. */
+  /** A descriptor that the stub has sent, and the runtime has not received yet. */
   #sent: number | undefined;
 
   constructor(names: Names, pathOf: (fd: number) => string | undefined) {
@@ -67,21 +49,16 @@ export class SimulatedNetworks {
     this.#pathOf = pathOf;
   }
 
-  /** Result of a system call; undefined for those that have nothing to do with this. */
-  answer(call: SyscallName, args: readonly NativeArgument[]): number | undefined {
-    if (call === "socket") return args[0] === AF_NETLINK ? this.#openOnHost() : undefined;
-    if (call === "recvmsg") return this.#handOver(bytesOf(args[1]));
-    const socket = this.#sockets.get(Number(args[0]));
-    if (socket === undefined) return undefined;
-    if (call === "sendto") return this.#request(socket, bytesOf(args[1]));
-    if (call === "recvfrom") return receive(socket, bytesOf(args[1]));
-    if (call === "close") this.#sockets.delete(socket.fd);
-    return 0;
-  }
+  /** For substituteRouteSockets: a descriptor is that of `openInContainer`. */
+  readonly openSocket = (descriptor?: number): RouteSocket => {
+    if (descriptor !== undefined) return this.#socket(descriptor, this.container);
+    this.#host ??= onKernel(() => new SimulatedNamespace(new KernelRouteSocket()));
+    return this.#socket(this.#names.descriptor("route socket of the host"), this.#host);
+  };
 
-  /** For the stub, which sends the socket to the runtime. */
+  /** The descriptor of a socket that the stub opens, and sends to the runtime. */
   openInContainer(): number {
-    this.#sent = this.#open("route socket of the container", this.container);
+    this.#sent = this.#names.descriptor("route socket of the container");
     return this.#sent;
   }
 
@@ -90,84 +67,49 @@ export class SimulatedNetworks {
     this.#sent ??= descriptor();
   }
 
+  /** Delivers what the stub has sent to where `struct msghdr` says. Returns the length of the message; undefined without one. */
+  receive(header: Uint8Array): number | undefined {
+    if (this.#sent === undefined) return undefined;
+    const control = rightsMessage([this.#sent]);
+    this.#sent = undefined;
+    const view = new DataView(header.buffer, header.byteOffset);
+    copyMemory(view.getBigUint64(msghdr.msg_control, true), control, control.length);
+    return 1;
+  }
+
   close(): void {
     this.#host?.close();
     this.container.close();
   }
 
-  #openOnHost(): number {
-    this.#host ??= onKernel(() => new SimulatedNamespace(new RouteSocket()));
-    return this.#open("route socket of the host", this.#host);
+  #socket(descriptor: number, namespace: SimulatedNamespace): RouteSocket {
+    return {
+      get: (request) => linkBody(find(request, namespace)),
+      dump: (request) => {
+        if (request.type !== RTM_GETADDR) throw refused(request, "EOPNOTSUPP");
+        return [...namespace.addresses()];
+      },
+      change: (request) => this.#change(request, descriptor, namespace),
+      close: () => undefined,
+    };
   }
 
-  #open(name: string, namespace: SimulatedNamespace): number {
-    const fd = this.#names.descriptor(name);
-    this.#sockets.set(fd, { fd, namespace, answers: [] });
-    return fd;
-  }
-
-  /** Writes it to where `struct msghdr` says: an address is all that is known of the buffer. */
-  #handOver(message: Uint8Array): number | undefined {
-    if (this.#sent === undefined) return undefined;
-    const control = rightsMessage([this.#sent]);
-    this.#sent = undefined;
-    const view = new DataView(message.buffer, message.byteOffset);
-    copyMemory(view.getBigUint64(msghdr.msg_control, true), control, control.length);
-    return 1;
-  }
-
-  #request(socket: RouteSocketEnd, bytes: Uint8Array): number {
-    const sequence = new DataView(bytes.buffer, bytes.byteOffset).getUint32(nlmsghdr.nlmsg_seq, true);
-    for (const message of messagesIn(bytes, sequence)) {
-      const answers = this.#answersTo(message, socket, bytes.length);
-      socket.answers.push(...answers.map((answer) => encodeMessage(answer, sequence)));
-    }
-    return bytes.length;
-  }
-
-  #answersTo(message: Message, socket: RouteSocketEnd, length: number): readonly Message[] {
-    const { namespace } = socket;
-    switch (message.type) {
-      case RTM_GETLINK: {
-        const link = this.#find(message.body, namespace);
-        return [link === undefined ? result("ENODEV") : answer(RTM_NEWLINK, linkBody(link))];
-      }
-      case RTM_GETADDR:
-        return [
-          ...namespace.addresses().map((body) => answer(RTM_NEWADDR, body)),
-          answer(NLMSG_DONE, new Uint8Array(4)),
-        ];
-      case RTM_SETLINK:
-      case RTM_NEWADDR:
-        return [result(...this.#change(message, socket, length))];
-      default:
-        // What nobody here knows to be harmless is not done.
-        return [result("EOPNOTSUPP")];
-    }
-  }
-
-  #find(body: Uint8Array, namespace: SimulatedNamespace): Link | undefined {
-    const name = attributesIn(body.subarray(ifinfomsg.size)).get(IFLA_IFNAME);
-    if (name === undefined) return namespace.find(indexIn(body, ifinfomsg.ifi_index));
-    return namespace.find(textOf(name));
-  }
-
-  #change(request: Message, socket: RouteSocketEnd, length: number): Outcome {
-    const { namespace } = socket;
+  #change(request: Request, descriptor: number, namespace: SimulatedNamespace): void {
     const { type, body } = request;
-    if (!this.mayChange) return ["EPERM"];
+    // What nobody here knows to be harmless is not done.
+    if (type !== RTM_SETLINK && type !== RTM_NEWADDR) throw refused(request, "EOPNOTSUPP");
+    if (!this.mayChange) throw refused(request, "EPERM");
     const isLink = type === RTM_SETLINK;
     const link = namespace.find(indexIn(body, isLink ? ifinfomsg.ifi_index : ifaddrmsg.ifa_index));
-    if (link === undefined) return ["ENODEV"];
+    if (link === undefined) throw refused(request, "ENODEV");
     const attributes = attributesIn(body.subarray(isLink ? ifinfomsg.size : ifaddrmsg.size));
     const moves = isLink && attributes.has(IFLA_NET_NS_FD);
-    if (moves && link.stays !== undefined) return ["EINVAL", link.stays];
+    if (moves && link.stays !== undefined) throw refused(request, "EINVAL", link.stays);
     // strace(1) has the names of the host's interfaces alone.
     const nameOf = (index: number) => (namespace === this.#host ? namespace.find(index)?.name : undefined);
-    const text = routeRequestText(request, nameOf);
-    this.onChange([String(socket.fd), text, String(length), "0", "NULL", "0"]);
+    const text = routeRequestText({ type, flags: changeFlags(request), body }, nameOf);
+    this.onChange([String(descriptor), text, String(messageSize(body)), "0", "NULL", "0"]);
     if (moves) this.#move(link, namespace, attributes);
-    return [""];
   }
 
   #move(link: Link, from: SimulatedNamespace, attributes: Attributes): void {
@@ -182,25 +124,20 @@ export class SimulatedNetworks {
   }
 }
 
+function find(request: Request, namespace: SimulatedNamespace): Link {
+  const { type, body } = request;
+  if (type !== RTM_GETLINK) throw refused(request, "EOPNOTSUPP");
+  const name = attributesIn(body.subarray(ifinfomsg.size)).get(IFLA_IFNAME);
+  const link = namespace.find(name === undefined ? indexIn(body, ifinfomsg.ifi_index) : textOf(name));
+  if (link === undefined) throw refused(request, "ENODEV");
+  return link;
+}
+
 function indexIn(body: Uint8Array, offset: number): number {
   return new DataView(body.buffer, body.byteOffset).getUint32(offset, true);
 }
 
-function answer(type: number, body: Uint8Array): Message {
-  return { type, flags: 0, body };
-}
-
-/** NLMSG_ERROR, which says too that all went well: with no errno. */
-function result(errno: string, words = ""): Message {
-  const struct = new Uint8Array(nlmsgerr.size);
-  new DataView(struct.buffer).setInt32(nlmsgerr.error, -errnoNumber(errno), true);
-  const said = words === "" ? [] : [[NLMSGERR_ATTR_MSG, nulTerminated(words)] as const];
-  return answer(NLMSG_ERROR, withAttributes(struct, new Map(said)));
-}
-
-function receive({ answers }: RouteSocketEnd, buffer: Uint8Array): number {
-  const datagram = answers.shift();
-  if (datagram === undefined) return -errnoNumber("EAGAIN");
-  buffer.set(datagram.subarray(0, buffer.length));
-  return datagram.length;
+/** As the kernel refuses a request, in its own words where it has some. */
+function refused({ name, subject }: Request, errno: string, words = ""): NetlinkError {
+  return new NetlinkError(name, errno, [subject], words);
 }
