@@ -1,6 +1,4 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { IS_RUNTS, RUNTIME } from "../harness/runtime.ts";
 import { LISTING_MS, titlesOfTests } from "./titles.ts";
@@ -51,13 +49,6 @@ describe.skipIf(!IS_RUNTS)("coverage of the command line", () => {
     });
     expect(commands).toEqual(expect.arrayContaining(OF_ENGINES));
     expect(missing).toEqual([]);
-  });
-
-  test("docs/features.md lists every command, and no other", () => {
-    const page = readFileSync(join(import.meta.dirname, "../../docs/features.md"), "utf8");
-    const [, section = ""] = page.split(/^## /m);
-    const listed = [...section.matchAll(/`([a-z ]+)`/g)].flatMap(([, names = ""]) => names.split(" "));
-    expect(listed.sort()).toEqual([...new Set(commands)].sort());
   });
 
   test("every global option is in the title of a test", () => {

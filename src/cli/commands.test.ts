@@ -17,9 +17,9 @@ describe("the list of commands", () => {
     expect(names).toEqual(modules.sort());
   });
 
-  it("is the table of README.md", () => {
-    const readme = readFileSync(join(import.meta.dirname, "../../README.md"), "utf8");
-    const rows = [...readme.matchAll(/^\| `runts ([^`]+)` +\| (.+?) +\|$/gm)];
+  it("is the table of docs/features.md", () => {
+    const page = readFileSync(join(import.meta.dirname, "../../docs/features.md"), "utf8");
+    const rows = [...page.matchAll(/^\| `runts ([^`]+)` +\| (.+?) +\|$/gm)];
     const table = rows.map(([, usage = "", summary = ""]) => ({
       usage: usage.replaceAll("\\|", "|"),
       summary,
