@@ -68,7 +68,7 @@ export default defineConfig({
           chaiConfig,
           expect: expectation,
           include: ["spec-tests/guests/**/*.test.ts"],
-          globalSetup: ["spec-tests/harness/guests/guest-setup.ts"],
+          globalSetup: ["spec-tests/harness/guests/setup.ts"],
           pool: "forks",
           // A guest serves all files of a worker.
           isolate: false,

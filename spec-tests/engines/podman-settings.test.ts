@@ -1,8 +1,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { withOpen } from "../harness/descriptors.ts";
 import { IMAGE, type Podman, podmanTests, run } from "../harness/engines/podman.ts";
+import { withOpen } from "../harness/helpers/descriptors.ts";
 
 const everyday = podmanTests();
 

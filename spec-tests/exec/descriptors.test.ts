@@ -2,8 +2,8 @@ import { readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
-import { withOpen } from "../harness/descriptors.ts";
 import { running } from "../harness/exec.ts";
+import { withOpen } from "../harness/helpers/descriptors.ts";
 import { giveToMappedRoot, mapIds } from "../harness/host/user-namespace.ts";
 import { byCase } from "../harness/peers.ts";
 import { spec } from "../harness/spec.ts";

@@ -1,4 +1,4 @@
-import { checkReadme } from "../harness/readme.ts";
+import { checkReadme } from "../harness/helpers/readme.ts";
 import { spec } from "../harness/spec.ts";
 
 /** A host without cgroup v2 in the usual place, which a host with all controllers is assumed for: the same output everywhere. */

@@ -7,8 +7,8 @@ import type { Explained, Explanation } from "../harness/explain/explained.ts";
 import { compareWithExplanation } from "../harness/explain/explained-container.ts";
 import { readTrace, straceWrapper } from "../harness/explain/strace.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
-import { type AskedProperty, askedProperties } from "../harness/systemd/systemd-bus.ts";
-import { rootless, SYSTEMD, systemdSpecs } from "../harness/systemd/systemd-spec.ts";
+import { type AskedProperty, askedProperties } from "../harness/systemd/bus.ts";
+import { rootless, SYSTEMD, systemdSpecs } from "../harness/systemd/spec.ts";
 
 /** `--systemd-cgroup explain` against what systemd is asked for, and against strace(1) of create and start. */
 

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { defaultConfig } from "../harness/config.ts";
+import { recordedNames } from "../harness/engines/recorded.ts";
 import { asObject } from "../harness/json.ts";
-import { recordedNames } from "../harness/recorded.ts";
 
 /**
  * Valid configs to begin with: those that engines wrote, and the one of these tests, without what is on their own hosts only.

@@ -2,15 +2,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
-import { PYTHON, withPython } from "../harness/guests/guest-python.ts";
-import { QEMU_GUEST } from "../harness/guests/guest-qemu.ts";
-import {
-  GUEST_USER,
-  type GuestContainer,
-  type GuestSandbox,
-  underLabel,
-} from "../harness/guests/guest-sandbox.ts";
-import { describeGuest, guestSpec } from "../harness/guests/guest-spec.ts";
+import { PYTHON, withPython } from "../harness/guests/python.ts";
+import { QEMU_GUEST } from "../harness/guests/qemu.ts";
+import { GUEST_USER, type GuestContainer, type GuestSandbox, underLabel } from "../harness/guests/sandbox.ts";
+import { describeGuest, guestSpec } from "../harness/guests/spec.ts";
 import { rootlessConfig } from "../harness/host/user.ts";
 import { byCase } from "../harness/peers.ts";
 

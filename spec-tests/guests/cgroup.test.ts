@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
-import { describeGuest, guestSpec } from "../harness/guests/guest-spec.ts";
+import { describeGuest, guestSpec } from "../harness/guests/spec.ts";
 
 const CGROUP_LEFT = "leaves the cgroup behind when a limit is refused";
 

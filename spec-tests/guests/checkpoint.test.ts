@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
 import { succeed } from "../harness/container.ts";
-import type { GuestContainer, GuestSandbox } from "../harness/guests/guest-sandbox.ts";
-import { describeGuest, guestSpec } from "../harness/guests/guest-spec.ts";
+import type { GuestContainer, GuestSandbox } from "../harness/guests/sandbox.ts";
+import { describeGuest, guestSpec } from "../harness/guests/spec.ts";
 import { COUNT } from "../harness/helpers/checkpoint.ts";
 
 /** What criu can't do on newer kernels than Debian's, whatever the runtime: examples/checkpoint. */

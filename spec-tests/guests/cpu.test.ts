@@ -1,6 +1,6 @@
 import { expect } from "vitest";
-import type { GuestContainer } from "../harness/guests/guest-sandbox.ts";
-import { describeGuest, guestSpec } from "../harness/guests/guest-spec.ts";
+import type { GuestContainer } from "../harness/guests/sandbox.ts";
+import { describeGuest, guestSpec } from "../harness/guests/spec.ts";
 import { byCase } from "../harness/peers.ts";
 
 const CLAUSE = "config-linux.md, CPU";

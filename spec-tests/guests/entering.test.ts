@@ -1,12 +1,12 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { loadProfile } from "../harness/apparmor.ts";
 import type { Config } from "../harness/config.ts";
 import { succeed } from "../harness/container.ts";
-import { QEMU_GUEST } from "../harness/guests/guest-qemu.ts";
-import type { GuestSandbox } from "../harness/guests/guest-sandbox.ts";
-import { describeGuest, guestSpec } from "../harness/guests/guest-spec.ts";
+import { loadProfile } from "../harness/guests/apparmor.ts";
+import { QEMU_GUEST } from "../harness/guests/qemu.ts";
+import type { GuestSandbox } from "../harness/guests/sandbox.ts";
+import { describeGuest, guestSpec } from "../harness/guests/spec.ts";
 import { buildWatcher, findingsOf, parseReport, type Watched } from "../harness/helpers/watcher.ts";
 import { which } from "../harness/runtime.ts";
 

@@ -1,9 +1,9 @@
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
-import { PYTHON, withPython } from "../harness/guests/guest-python.ts";
-import { QEMU_GUEST } from "../harness/guests/guest-qemu.ts";
-import type { GuestContainer, GuestSandbox } from "../harness/guests/guest-sandbox.ts";
-import { describeGuest, guestSpec } from "../harness/guests/guest-spec.ts";
+import { PYTHON, withPython } from "../harness/guests/python.ts";
+import { QEMU_GUEST } from "../harness/guests/qemu.ts";
+import type { GuestContainer, GuestSandbox } from "../harness/guests/sandbox.ts";
+import { describeGuest, guestSpec } from "../harness/guests/spec.ts";
 import { byCase } from "../harness/peers.ts";
 
 const CGROUP_LEFT = "leaves the cgroup behind when a limit is refused";

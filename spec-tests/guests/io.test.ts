@@ -1,6 +1,6 @@
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
-import { describeGuest, guestSpec } from "../harness/guests/guest-spec.ts";
+import { describeGuest, guestSpec } from "../harness/guests/spec.ts";
 
 const CLAUSE = "config-linux.md, Block IO";
 const DISK = { major: 1, minor: 0 };

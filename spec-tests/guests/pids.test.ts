@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import { describeGuest, guestSpec } from "../harness/guests/guest-spec.ts";
+import { describeGuest, guestSpec } from "../harness/guests/spec.ts";
 import { byCase } from "../harness/peers.ts";
 
 const ZERO_IS_NO_LIMIT = "0 is no limit in 1.1, and -1 the only value below it";

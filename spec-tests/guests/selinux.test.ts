@@ -1,10 +1,10 @@
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
 import type { Explanation } from "../harness/explain/explained.ts";
-import { PYTHON, withPython } from "../harness/guests/guest-python.ts";
-import { SELINUX_GUEST } from "../harness/guests/guest-qemu.ts";
-import { GUEST_USER, type GuestSandbox, underLabel } from "../harness/guests/guest-sandbox.ts";
-import { describeGuest, guestSpec } from "../harness/guests/guest-spec.ts";
+import { PYTHON, withPython } from "../harness/guests/python.ts";
+import { SELINUX_GUEST } from "../harness/guests/qemu.ts";
+import { GUEST_USER, type GuestSandbox, underLabel } from "../harness/guests/sandbox.ts";
+import { describeGuest, guestSpec } from "../harness/guests/spec.ts";
 import { rootlessConfig } from "../harness/host/user.ts";
 
 const LABEL = "config.md, Linux Process: selinuxLabel";
@@ -12,7 +12,7 @@ const MOUNT = "config-linux.md, Mount label";
 const MUST = "runtime.md, Create: MUST error if a property cannot be applied";
 const PRACTICE = "practice of runc and crun";
 
-/** Of guest-policy.cil. */
+/** Of harness/guests/policy.cil. */
 const CONTAINER = "system_u:system_r:container_t:s0:c1,c2";
 const OTHER = "system_u:system_r:container_t:s0:c0";
 const FORBIDDEN = "system_u:system_r:forbidden_t:s0";

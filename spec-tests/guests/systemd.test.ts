@@ -1,13 +1,13 @@
 import { expect } from "vitest";
 import { type Config, setNamespace } from "../harness/config.ts";
-import { SYSTEMD_GUEST } from "../harness/guests/guest-qemu.ts";
+import { SYSTEMD_GUEST } from "../harness/guests/qemu.ts";
 import {
   GUEST_USER,
   type GuestContainer,
   type GuestSandbox,
   USER_SYSTEMCTL,
-} from "../harness/guests/guest-sandbox.ts";
-import { describeGuest, guestSpec } from "../harness/guests/guest-spec.ts";
+} from "../harness/guests/sandbox.ts";
+import { describeGuest, guestSpec } from "../harness/guests/spec.ts";
 
 const DRIVER = "systemd.resource-control(5)";
 const DELETE = "runtime.md, Delete";

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
-import type { GuestContainer, GuestSandbox } from "../harness/guests/guest-sandbox.ts";
-import { describeGuest, guestSpec } from "../harness/guests/guest-spec.ts";
+import type { GuestContainer, GuestSandbox } from "../harness/guests/sandbox.ts";
+import { describeGuest, guestSpec } from "../harness/guests/spec.ts";
 import { byCase } from "../harness/peers.ts";
 
 const CLAUSE = "CVE-2016-9962; proc_sys_fs(5), suid_dumpable";

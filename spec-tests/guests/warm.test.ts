@@ -3,9 +3,9 @@ import { cpSync, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { expect } from "vitest";
 import { Guest } from "../harness/guests/guest.ts";
-import { SYSTEMD_GUEST } from "../harness/guests/guest-qemu.ts";
-import { GuestSandbox } from "../harness/guests/guest-sandbox.ts";
-import { describeGuest, guestSpec } from "../harness/guests/guest-spec.ts";
+import { SYSTEMD_GUEST } from "../harness/guests/qemu.ts";
+import { GuestSandbox } from "../harness/guests/sandbox.ts";
+import { describeGuest, guestSpec } from "../harness/guests/spec.ts";
 import { RUNTIME } from "../harness/runtime.ts";
 
 const UNIT = join(import.meta.dirname, "../../examples/systemd/runts-warm.service");

@@ -4,7 +4,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Config } from "./config.ts";
 import { asObject, parseObject } from "./json.ts";
 import type { InvokeOptions, Result } from "./runtime.ts";
-import type { Sandbox } from "./sandbox.ts";
 
 export type Status = "creating" | "created" | "running" | "paused" | "stopped";
 
@@ -30,17 +29,23 @@ export interface CreateOptions extends Partial<InvokeOptions> {
   readonly globals?: readonly string[];
 }
 
+/** Runs the commands of a container and has a place for their output: a sandbox. */
+export interface Surroundings {
+  invoke(args: readonly string[], options?: Partial<InvokeOptions>): Promise<Result>;
+  path(name: string): string;
+}
+
 /** One bundle and its id, with the runtime's commands as methods. */
 export class Container {
   readonly id: string;
   readonly bundle: string;
   readonly rootfs: string;
   readonly config: Config;
-  readonly #sandbox: Sandbox;
+  readonly #surroundings: Surroundings;
   #stdout = "";
 
-  constructor(sandbox: Sandbox, parts: ContainerParts) {
-    this.#sandbox = sandbox;
+  constructor(surroundings: Surroundings, parts: ContainerParts) {
+    this.#surroundings = surroundings;
     this.id = parts.id;
     this.bundle = parts.bundle;
     this.config = parts.config;
@@ -69,9 +74,9 @@ export class Container {
   }
 
   create(options: CreateOptions = {}): Promise<Result> {
-    this.#stdout = this.#sandbox.path(`${this.id}.stdout`);
+    this.#stdout = this.#surroundings.path(`${this.id}.stdout`);
     const { flags = [], globals = [], ...rest } = options;
-    return this.#sandbox.invoke([...globals, "create", "--bundle", this.bundle, ...flags, this.id], {
+    return this.#surroundings.invoke([...globals, "create", "--bundle", this.bundle, ...flags, this.id], {
       stdout: this.#stdout,
       ...rest,
     });
@@ -79,29 +84,29 @@ export class Container {
 
   run(options: CreateOptions = {}): Promise<Result> {
     const { flags = [], globals = [], ...rest } = options;
-    return this.#sandbox.invoke([...globals, "run", "--bundle", this.bundle, ...flags, this.id], rest);
+    return this.#surroundings.invoke([...globals, "run", "--bundle", this.bundle, ...flags, this.id], rest);
   }
 
   start(): Promise<Result> {
-    return this.#sandbox.invoke(["start", this.id]);
+    return this.#surroundings.invoke(["start", this.id]);
   }
 
   kill(...args: readonly string[]): Promise<Result> {
-    return this.#sandbox.invoke(["kill", this.id, ...args]);
+    return this.#surroundings.invoke(["kill", this.id, ...args]);
   }
 
   /** A further process; without a command it is all in the flags. */
   exec(command: readonly string[], options: CreateOptions = {}): Promise<Result> {
     const { flags = [], globals = [], ...rest } = options;
-    return this.#sandbox.invoke([...globals, "exec", ...flags, this.id, ...command], rest);
+    return this.#surroundings.invoke([...globals, "exec", ...flags, this.id, ...command], rest);
   }
 
   delete(...flags: readonly string[]): Promise<Result> {
-    return this.#sandbox.invoke(["delete", ...flags, this.id]);
+    return this.#surroundings.invoke(["delete", ...flags, this.id]);
   }
 
   stateCommand(): Promise<Result> {
-    return this.#sandbox.invoke(["state", this.id]);
+    return this.#surroundings.invoke(["state", this.id]);
   }
 
   async state(): Promise<State> {

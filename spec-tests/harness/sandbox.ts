@@ -27,7 +27,7 @@ export class Sandbox {
   readonly root: string;
   /** `$TMPDIR` of the runtime, empty again when the test is over. */
   readonly temporary: string;
-  /** What every command of the runtime runs below: `user.ts` makes it another user's, `systemd-spec.ts` a host's with systemd. */
+  /** What every command of the runtime runs below: `host/user.ts` makes it another user's, `systemd/spec.ts` a host's with systemd. */
   wrapper: readonly string[] = [];
   #before: HostSnapshot;
   readonly #containers: Container[] = [];

@@ -1,7 +1,7 @@
 import { describe, expect } from "vitest";
 import type { Config } from "../harness/config.ts";
+import { program } from "../harness/helpers/library.ts";
 import { openSeccompAgent } from "../harness/helpers/seccomp-agent.ts";
-import { program } from "../harness/library.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";

@@ -3,8 +3,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { program } from "../harness/helpers/library.ts";
 import { asObject, parseObject } from "../harness/json.ts";
-import { program } from "../harness/library.ts";
 import { IS_RUNTS, invoke } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect } from "vitest";
-import { program } from "../harness/library.ts";
+import { program } from "../harness/helpers/library.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
 

@@ -1,6 +1,6 @@
 import { expect } from "vitest";
-import { bound, mountsOf, seen, tree } from "../harness/bound-tree.ts";
 import type { Container } from "../harness/container.ts";
+import { bound, mountsOf, seen, tree } from "../harness/host/bound-tree.ts";
 import { BASE, mappedShell } from "../harness/host/user-namespace.ts";
 import { byCase } from "../harness/peers.ts";
 import { expectRefusal } from "../harness/refusal.ts";

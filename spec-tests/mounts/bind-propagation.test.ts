@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import { bound, mountsOf, seen, tree } from "../harness/bound-tree.ts";
+import { bound, mountsOf, seen, tree } from "../harness/host/bound-tree.ts";
 import { byCase } from "../harness/peers.ts";
 import { spec } from "../harness/spec.ts";
 

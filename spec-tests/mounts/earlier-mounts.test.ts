@@ -2,12 +2,12 @@ import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import type { Config, Mount } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
+import { findings } from "../harness/helpers/validate.ts";
 import { mappedShell } from "../harness/host/user-namespace.ts";
 import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
-import { findings } from "../harness/validate.ts";
 
 const SOURCES_OPENED_FIRST = {
   reason: "in a user namespace 1.1 opens the sources before there is any mount",

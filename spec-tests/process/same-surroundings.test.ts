@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect, type TestContext, test } from "vitest";
 import { type Config, DEFAULT_PATH, setNamespace } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
+import { recordedNames, useRecorded } from "../harness/engines/recorded.ts";
 import { running } from "../harness/exec.ts";
 import { hostControllers } from "../harness/host/host-controllers.ts";
 import {
@@ -13,7 +14,6 @@ import {
   surroundingsUnder,
 } from "../harness/host/surroundings.ts";
 import { asObject, parseObject } from "../harness/json.ts";
-import { recordedNames, useRecorded } from "../harness/recorded.ts";
 import { giveRootfsTo } from "../harness/rootfs.ts";
 import { IS_RUNTS, RUNTIME, which } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";

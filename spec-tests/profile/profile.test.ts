@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
+import { checkReadme } from "../harness/helpers/readme.ts";
 import { giveToMappedRoot, mapIds } from "../harness/host/user-namespace.ts";
-import { checkReadme } from "../harness/readme.ts";
 import { spec } from "../harness/spec.ts";
 
 interface Event {

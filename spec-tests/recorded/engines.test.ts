@@ -1,7 +1,7 @@
 import { expect } from "vitest";
+import { recordedNames, useRecorded } from "../harness/engines/recorded.ts";
 import { openConsole } from "../harness/helpers/console.ts";
 import { byCase } from "../harness/peers.ts";
-import { recordedNames, useRecorded } from "../harness/recorded.ts";
 import { spec } from "../harness/spec.ts";
 
 const deviations = byCase({

@@ -2,8 +2,8 @@ import { readFileSync } from "node:fs";
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
-import { withOpen } from "../harness/descriptors.ts";
 import { running } from "../harness/exec.ts";
+import { withOpen } from "../harness/helpers/descriptors.ts";
 import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 

@@ -6,7 +6,7 @@ import { byCase } from "../harness/peers.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
-import { cgroupOf, SYSTEMD, scopeOf, systemdSpecs } from "../harness/systemd/systemd-spec.ts";
+import { cgroupOf, SYSTEMD, scopeOf, systemdSpecs } from "../harness/systemd/spec.ts";
 
 const systemdSpec = systemdSpecs();
 const FUSE = { allow: true, type: "c", major: 10, minor: 229, access: "rw" };

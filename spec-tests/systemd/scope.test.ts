@@ -6,7 +6,7 @@ import { byCase } from "../harness/peers.ts";
 import { expectRefusal } from "../harness/refusal.ts";
 import { RUNTIME } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
-import { cgroupOf, SYSTEMD, scopeOf, systemdSpecs } from "../harness/systemd/systemd-spec.ts";
+import { cgroupOf, SYSTEMD, scopeOf, systemdSpecs } from "../harness/systemd/spec.ts";
 
 const systemdSpec = systemdSpecs();
 const PATH = "config-linux.md, Cgroups Path";

@@ -1,6 +1,6 @@
 import { expect } from "vitest";
 import { expectRefusal } from "../harness/refusal.ts";
-import { cgroupOf, rootless, SYSTEMD, systemdSpecs } from "../harness/systemd/systemd-spec.ts";
+import { cgroupOf, rootless, SYSTEMD, systemdSpecs } from "../harness/systemd/spec.ts";
 
 const systemdSpec = systemdSpecs();
 const CLAUSE = "features.md D39, D40";

@@ -1,9 +1,9 @@
 import { chmodSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
+import { findings, shown, validate } from "../harness/helpers/validate.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
-import { findings, shown, validate } from "../harness/validate.ts";
 
 type Mutate = (config: Config, sandbox: Sandbox) => void;
 

@@ -3,10 +3,10 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { elfFile, MACHINES } from "../harness/helpers/elf.ts";
+import { checkReadme } from "../harness/helpers/readme.ts";
+import { findings, shown, validate } from "../harness/helpers/validate.ts";
 import { userWrapper } from "../harness/host/user.ts";
-import { checkReadme } from "../harness/readme.ts";
 import { spec } from "../harness/spec.ts";
-import { findings, shown, validate } from "../harness/validate.ts";
 
 spec(
   "validate with misspelt properties: where they are, and what may be meant",

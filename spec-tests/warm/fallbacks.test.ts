@@ -19,8 +19,8 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect } from "vitest";
+import { COLD, HAS_WARM_START, Installation, WARM, withoutCalls } from "../harness/helpers/installation.ts";
 import { USER } from "../harness/host/user.ts";
-import { COLD, HAS_WARM_START, Installation, WARM, withoutCalls } from "../harness/installation.ts";
 import type { InvokeOptions, Result } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";

@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from "node:util";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import type { Container } from "../harness/container.ts";
 import { readTrace, straceWrapper } from "../harness/explain/strace.ts";
-import { COLD, HAS_WARM_START, Installation, WARM } from "../harness/installation.ts";
+import { COLD, HAS_WARM_START, Installation, WARM } from "../harness/helpers/installation.ts";
 import { PATH } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { skipWithout, spec } from "../harness/spec.ts";

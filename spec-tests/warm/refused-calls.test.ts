@@ -4,7 +4,7 @@ import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import type { Container } from "../harness/container.ts";
 import { readTrace, straceWrapper } from "../harness/explain/strace.ts";
-import { HAS_WARM_START, Installation, WARM } from "../harness/installation.ts";
+import { HAS_WARM_START, Installation, WARM } from "../harness/helpers/installation.ts";
 import { PATH } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { skipWithout, spec } from "../harness/spec.ts";

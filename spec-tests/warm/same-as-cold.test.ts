@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import type { Container } from "../harness/container.ts";
 import { running } from "../harness/exec.ts";
+import { COLD, HAS_WARM_START, Installation, WARM, withoutCalls } from "../harness/helpers/installation.ts";
 import {
   differences,
   EXIT_CODE,
@@ -11,7 +12,6 @@ import {
   type Surroundings,
   surroundingsUnder,
 } from "../harness/host/surroundings.ts";
-import { COLD, HAS_WARM_START, Installation, WARM, withoutCalls } from "../harness/installation.ts";
 import { parseObject } from "../harness/json.ts";
 import type { Result } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";

@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { baseRootfs, copyRootfs } from "../rootfs.ts";
 import type { Result } from "../runtime.ts";
-import type { GuestKernel } from "./guest-kernel.ts";
+import type { GuestKernel } from "./kernel.ts";
 
 const BOOT_MS = 150_000;
 

@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
-import type { Container } from "./container.ts";
-import type { Sandbox } from "./sandbox.ts";
+import type { Container } from "../container.ts";
+import type { Sandbox } from "../sandbox.ts";
 
 /** A host folder that is a mount, with another one below it; both have the flags. */
 export function tree(sandbox: Sandbox, flags: string | undefined, propagation = "private"): string {

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The last step of guest-init.sh for a guest whose pid 1 is systemd. Debian's units of the system bus, of logind and of users' managers
+# The last step of init.sh for a guest whose pid 1 is systemd. Debian's units of the system bus, of logind and of users' managers
 # are there, and nothing else of the host's: nobody knows what that starts. User 1234 has a manager of his own, as after a login.
 set -eu
 harness=${0%/*}
@@ -36,7 +36,7 @@ DefaultDependencies=no
 Wants=systemd-logind.service user@1234.service
 After=systemd-logind.service user@1234.service
 [Service]
-ExecStart=$harness/guest-loop.sh
+ExecStart=$harness/loop.sh
 Environment=modules=$modules
 StandardInput=tty
 StandardOutput=tty

@@ -1,13 +1,13 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import type { Container } from "./container.ts";
-import { hostControllers } from "./host/host-controllers.ts";
-import { asObject } from "./json.ts";
-import { giveRootfsTo } from "./rootfs.ts";
-import type { Sandbox } from "./sandbox.ts";
+import type { Container } from "../container.ts";
+import { hostControllers } from "../host/host-controllers.ts";
+import { asObject } from "../json.ts";
+import { giveRootfsTo } from "../rootfs.ts";
+import type { Sandbox } from "../sandbox.ts";
 
-const FOLDER = join(import.meta.dirname, "../configs");
+const FOLDER = join(import.meta.dirname, "../../configs");
 
 /** Names of the config.json files that engines wrote, without the ending. */
 export function recordedNames(): string[] {

@@ -3,9 +3,9 @@ import { judgedTest } from "../judged-test.ts";
 import type { Deviations } from "../peers.ts";
 import { RUNTIME, RUNTIME_NAME, which } from "../runtime.ts";
 import { Guest } from "./guest.ts";
-import type { GuestKernel } from "./guest-kernel.ts";
-import { QEMU_GUEST } from "./guest-qemu.ts";
-import { GuestSandbox } from "./guest-sandbox.ts";
+import type { GuestKernel } from "./kernel.ts";
+import { QEMU_GUEST } from "./qemu.ts";
+import { GuestSandbox } from "./sandbox.ts";
 
 export type GuestBody = (sandbox: GuestSandbox) => Promise<void>;
 

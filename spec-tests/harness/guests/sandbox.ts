@@ -13,7 +13,7 @@ const CGROUPS = "/sys/fs/cgroup";
 /** Without it, controllers that one test has enabled would be there for the next. */
 const DISABLE_CONTROLLERS = `for name in $(cat ${CGROUPS}/cgroup.subtree_control); do echo "-$name" > ${CGROUPS}/cgroup.subtree_control; done`;
 
-/** Who has a manager of his own in a guest with systemd: guest-systemd.sh. */
+/** Who has a manager of his own in a guest with systemd: systemd.sh. */
 export const GUEST_USER = 1234;
 
 /** busybox has a setpriv of its own, which takes no ids. */

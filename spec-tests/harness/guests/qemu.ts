@@ -2,10 +2,10 @@ import { type ChildProcess, execFileSync, type StdioOptions, spawn } from "node:
 import { existsSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { IS_RUNTS, RUNTIME, which } from "../runtime.ts";
-import type { GuestKernel } from "./guest-kernel.ts";
+import type { GuestKernel } from "./kernel.ts";
 
-const INIT = join(import.meta.dirname, "guest-init.sh");
-const POLICY = join(import.meta.dirname, "guest-policy.cil");
+const INIT = join(import.meta.dirname, "init.sh");
+const POLICY = join(import.meta.dirname, "policy.cil");
 const QEMU = which("qemu-system-x86_64");
 const VIRTIOFSD = "/usr/libexec/virtiofsd";
 /** Debian's linux-image-amd64, unpacked there by scripts/guest-kernel.mjs, so that it is not installed on this host. */
@@ -21,7 +21,7 @@ export const QEMU_GUEST: GuestKernel = guestWith("qemu");
 /** The same with the host's systemd as pid 1 and Debian's own units, among them a user's manager. */
 export const SYSTEMD_GUEST: GuestKernel = guestWith("qemu, systemd");
 
-/** The first with SELinux in the place of AppArmor: it enforces guest-policy.cil. */
+/** The first with SELinux in the place of AppArmor: it enforces policy.cil. */
 export const SELINUX_GUEST: GuestKernel = guestWith("qemu, SELinux");
 
 type Kind = "qemu" | "qemu, systemd" | "qemu, SELinux";

@@ -1,6 +1,6 @@
-import type { Container } from "./container.ts";
-import type { Result } from "./runtime.ts";
-import type { Sandbox } from "./sandbox.ts";
+import type { Container } from "../container.ts";
+import type { Result } from "../runtime.ts";
+import type { Sandbox } from "../sandbox.ts";
 
 /** What `validate --json` prints of each finding. */
 export interface Finding {

@@ -13,8 +13,8 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { TAG_PREFIX } from "./host/leftovers.ts";
-import { IS_RUNTS, PATH, RUNTIME } from "./runtime.ts";
+import { TAG_PREFIX } from "../host/leftovers.ts";
+import { IS_RUNTS, PATH, RUNTIME } from "../runtime.ts";
 
 /** Only x86-64 has warm starts: elsewhere, and for other runtimes, their tests say nothing. */
 export const HAS_WARM_START = IS_RUNTS && process.arch === "x64";
@@ -89,5 +89,5 @@ const CALLS = {
 export function withoutCalls(...calls: readonly (keyof typeof CALLS)[]): readonly string[] {
   const EPERM = 1;
   const words = [EPERM, ...calls.map((call) => CALLS[call])].map(String);
-  return ["python3", join(import.meta.dirname, "helpers/deny-calls.py"), ...words, "--"];
+  return ["python3", join(import.meta.dirname, "deny-calls.py"), ...words, "--"];
 }

@@ -1,4 +1,4 @@
-import type { GuestSandbox } from "./guests/guest-sandbox.ts";
+import type { GuestSandbox } from "./sandbox.ts";
 
 const SECURITY = "/sys/kernel/security";
 

@@ -1,11 +1,11 @@
 import { join } from "node:path";
 import { expect } from "vitest";
-import type { Container } from "./container.ts";
-import { parseObject } from "./json.ts";
-import { invoke } from "./runtime.ts";
-import type { Sandbox } from "./sandbox.ts";
+import type { Container } from "../container.ts";
+import { parseObject } from "../json.ts";
+import { invoke } from "../runtime.ts";
+import type { Sandbox } from "../sandbox.ts";
 
-const root = join(import.meta.dirname, "../..");
+const root = join(import.meta.dirname, "../../..");
 
 /**
  * Runs a program that uses the library, in a process of its own as its users do. Its body has `runts`, `config`, `target` (id, bundle,

@@ -44,6 +44,6 @@ fi
 # Programs in memory start faster, and containers write to it.
 cp -a /run/exchange/rootfs /run/rootfs
 if [ "${pid1:-}" = systemd ]; then
-  exec "$harness/guest-systemd.sh"
+  exec "$harness/systemd.sh"
 fi
-exec "$harness/guest-loop.sh"
+exec "$harness/loop.sh"

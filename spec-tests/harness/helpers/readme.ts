@@ -1,12 +1,12 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { RUNTIME } from "./runtime.ts";
-import type { Sandbox } from "./sandbox.ts";
+import { RUNTIME } from "../runtime.ts";
+import type { Sandbox } from "../sandbox.ts";
 
 /** The repository as readers see it, who have it elsewhere. */
 const SHOWN_ROOT = "/home/you/runts";
-const ROOT = join(import.meta.dirname, "../..");
+const ROOT = join(import.meta.dirname, "../../..");
 /** As a whole path: the repository may lie in a folder with a short name. */
 const SHOWN_AS = new RegExp(`(?<![\\w.-])${ROOT.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}(?![\\w.-])`, "g");
 
