@@ -43,7 +43,7 @@ interface Case {
 const REFUSED = /^cold: the image fits, but what a warm start does was refused: /;
 const CHANGED = /^cold: \S+\/runts-warm has been changed since it was written$/;
 const DAMAGED = /^cold: \S+\/runts-warm is damaged, or of another version$/;
-const NO_FILE = /^cold: \S+\/runts-warm is no file$/;
+const NO_FILE = /^cold: \S+\/runts-warm is not a regular file$/;
 const OTHERS = /^cold: others may write \S+\/runts-warm$/;
 
 const asUser = ["setpriv", `--reuid=${USER}`, `--regid=${USER}`, "--clear-groups", "--"];
@@ -104,7 +104,7 @@ const CASES: readonly Case[] = [
   })),
   {
     situation: "an image that was cut by a page",
-    reason: /^cold: \S+\/runts-warm was cut$/,
+    reason: /^cold: \S+\/runts-warm is truncated$/,
     spoil: ({ image }) => truncateSync(image, statSync(image).size - 4096),
   },
   { situation: "an empty image", reason: DAMAGED, spoil: ({ image }) => truncateSync(image, 0) },

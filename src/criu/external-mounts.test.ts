@@ -34,7 +34,7 @@ const bind = (destination: string, source: string, option = "bind"): Mount => ({
 const cgroup: Mount = { destination: "/sys/fs/cgroup", type: "cgroup" };
 
 describe("externalAtDump", () => {
-  it("has bind mounts, each by its own path", () => {
+  it("has bind mounts, named by their paths", () => {
     const mounts = [bind("/data", "/srv"), bind("/etc/hosts", "/tmp/hosts")];
     expect(externalAtDump(container(mounts), seen("/", "/data", "/etc/hosts", "/other"))).toEqual([
       "mnt[/data]:/data",
@@ -47,12 +47,12 @@ describe("externalAtDump", () => {
     expect(externalAtDump(container(mounts), seen("/", "/proc", "/dev/shm", "/sys/fs/cgroup"))).toEqual([]);
   });
 
-  it("has the cgroup hierarchy of a container without a cgroup namespace", () => {
+  it("has the cgroup mount of a container without a cgroup namespace", () => {
     const found = externalAtDump(container([cgroup], {}, []), seen("/sys/fs/cgroup"));
     expect(found).toEqual(["mnt[/sys/fs/cgroup]:/sys/fs/cgroup"]);
   });
 
-  it("has masked files as the host's /dev/null, and no masked directories", () => {
+  it("has masked files as the host's /dev/null, but no masked directories", () => {
     const mounts = seen(
       { point: "/proc/keys", root: "/null", type: "devtmpfs" },
       { point: "/proc/acpi", type: "tmpfs" },
@@ -60,7 +60,7 @@ describe("externalAtDump", () => {
     expect(externalAtDump(container([]), mounts)).toEqual(["mnt[/proc/keys]:/dev/null"]);
   });
 
-  it("has device nodes that are bound, /dev/null among them", () => {
+  it("has bind-mounted device nodes, including /dev/null", () => {
     const mounts = seen(
       { point: "/dev/null", root: "/null" },
       { point: "/dev/tty", root: "/tty" },
@@ -72,7 +72,7 @@ describe("externalAtDump", () => {
     ]);
   });
 
-  it("has the mounts that came with a recursive bind mount, but none of the container in it", () => {
+  it("has the mounts below a recursive bind mount, but not the container's own", () => {
     const mounts = [bind("/data", "/srv", "rbind"), { destination: "/data/tmp", type: "tmpfs" }];
     const found = externalAtDump(
       container(mounts),
@@ -81,7 +81,7 @@ describe("externalAtDump", () => {
     expect(found).toEqual(["mnt[/data]:/data", "mnt[/data/sub]:/data/sub"]);
   });
 
-  it("has nothing below a bind mount that is not recursive", () => {
+  it("has no mounts below a non-recursive bind mount", () => {
     expect(externalAtDump(container([bind("/data", "/srv")]), seen("/data", "/data/sub"))).toEqual([
       "mnt[/data]:/data",
     ]);
@@ -95,7 +95,7 @@ describe("externalAtRestore", () => {
   };
   const rest = ["mnt[/dev/null]:/dev/null", "mnt[/dev/tty]:/dev/tty"];
 
-  it("has the sources of bind mounts, links followed", () => {
+  it("has the sources of bind mounts, with symlinks resolved", () => {
     const mounts = [bind("/data", "/srv"), bind("/more", "/link")];
     expect(externalAtRestore(container(mounts), host)).toEqual([
       "mnt[/data]:/srv",
@@ -104,12 +104,12 @@ describe("externalAtRestore", () => {
     ]);
   });
 
-  it("has what is mounted below the source of a recursive one", () => {
+  it("has the mounts below the source of a recursive bind mount", () => {
     const found = externalAtRestore(container([bind("/data", "/link", "rbind")]), host);
     expect(found).toEqual(["mnt[/data]:/srv", "mnt[/data/disk]:/srv/disk", ...rest]);
   });
 
-  it("has all mounts of the host for the host's root", () => {
+  it("has all mounts of the host for a recursive bind mount of its root", () => {
     const found = externalAtRestore(container([bind("/host", "/", "rbind")]), host);
     expect(found).toEqual([
       "mnt[/host]:/",
@@ -119,7 +119,7 @@ describe("externalAtRestore", () => {
     ]);
   });
 
-  it("has the cgroup hierarchy only where it is bound, and /dev/null only where it is needed", () => {
+  it("has the cgroup mount only if it is a bind mount, and /dev/null only if it is needed", () => {
     const none = { devices: [], maskedPaths: [] };
     expect(externalAtRestore(container([cgroup], none), host)).toEqual([]);
     expect(externalAtRestore(container([cgroup], none, []), host)).toEqual([
@@ -127,7 +127,7 @@ describe("externalAtRestore", () => {
     ]);
   });
 
-  it("passes over remounts", () => {
+  it("ignores remounts", () => {
     const mounts: Mount[] = [{ destination: "/proc", options: ["remount", "bind", "ro"] }];
     expect(externalAtRestore(container(mounts, { devices: [], maskedPaths: [] }), host)).toEqual([]);
   });

@@ -2,21 +2,21 @@ import type { MountInfo } from "../../bindings/linux/mount-info.ts";
 import type { MountRequest } from "../plan/mounts/requests.ts";
 
 /**
- * Mounts that are none of the container's own: criu neither saves what they show nor mounts them by itself. At a dump each gets a
- * name, which is its path in the container, `mnt[PATH]:NAME`; at a restore what there is for the name, `mnt[NAME]:SOURCE`. Names
- * and sources are those of runc, so that the images are the same. criu(8), --external
+ * External mounts, in the terms of criu(8), --external: mounts of the host's file systems, which criu neither saves nor mounts by itself. A
+ * dump names each one, by its path in the container: `mnt[PATH]:NAME`. A restore says what to mount for the name: `mnt[NAME]:SOURCE`.
+ * Names and sources are those of runc, so that images are interchangeable.
  */
 
 const HOST_NULL = "/dev/null";
 
 export interface ContainerMounts {
   readonly requests: readonly MountRequest[];
-  /** Nodes of /dev, which in a user namespace are mounts of the host's. */
+  /** Device nodes in /dev, which in a user namespace are bind mounts of the host's. */
   readonly devices: readonly string[];
   readonly maskedPaths: readonly string[];
 }
 
-/** What to tell criu at a dump of a container that has these mounts now. */
+/** The external mounts for a dump of a container whose present mounts are `mounts`. */
 export function externalAtDump(container: ContainerMounts, mounts: readonly MountInfo[]): string[] {
   const external = new Map<string, string>();
   for (const mount of mounts) {
@@ -32,13 +32,13 @@ function externalName({ requests, devices }: ContainerMounts, mount: MountInfo) 
     .filter(({ destination, options }) => destination === point && !options.remount)
     .at(-1);
   if (asked !== undefined) return asked.options.bind ? point : undefined;
-  // A masked file is covered by the host's /dev/null, whatever kind of file system the host's /dev is.
+  // A masked file is covered by the host's /dev/null, whatever type of file system the host's /dev is.
   if (root === "/null" && !devices.includes(point)) return HOST_NULL;
   if (devices.includes(point)) return point;
   return coveringRequest(requests, point)?.options.recursiveBind === true ? point : undefined;
 }
 
-/** What the config has mounted at the nearest directory above. */
+/** The config's mount at the nearest directory above a mount point. */
 function coveringRequest(requests: readonly MountRequest[], point: string): MountRequest | undefined {
   let nearest: MountRequest | undefined;
   for (const request of requests) {
@@ -48,14 +48,14 @@ function coveringRequest(requests: readonly MountRequest[], point: string): Moun
   return nearest;
 }
 
-/** What a restore needs to know of the host. */
+/** Facts about the host that a restore depends on. */
 export interface RestoreHost {
   readonly mounts: readonly MountInfo[];
-  /** Follows links, as criu does not. */
+  /** Resolves symlinks, which criu does not follow. */
   readonly realPath: (request: MountRequest) => string;
 }
 
-/** Where the mounts of a container come from on this host, for a restore. Names that the images don't have are no error. */
+/** The sources of a container's external mounts on this host, for a restore. Names that the images don't have are ignored by criu. */
 export function externalAtRestore(container: ContainerMounts, host: RestoreHost): string[] {
   const external: string[] = [];
   for (const request of container.requests) {

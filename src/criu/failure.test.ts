@@ -3,7 +3,7 @@ import { failureError } from "./failure.ts";
 import { errorsOfLog } from "./log.ts";
 import type { CriuResponse } from "./messages.ts";
 
-/** As criu 4.1.1 writes it. */
+/** A log of criu 4.1.1. */
 const LOG = `(00.000571) Error (criu/util.c:1533): rlimit: Can't setup RLIMIT_NOFILE for self: Operation not permitted
 (00.142927) 71 fdinfo 1: pos:                0 flags:           100001/0
 (00.148839) Error (criu/files-reg.c:1790): Can't lookup mount=54 for fd=1 path=/tmp/out
@@ -32,31 +32,31 @@ const failure = {
 } as const;
 
 describe("errorsOfLog", () => {
-  it("has the causes, without what they lead to and what does no harm", () => {
+  it("has the causes, without conclusions and harmless errors", () => {
     expect(errorsOfLog(LOG)).toEqual([
       "Error (criu/files-reg.c:1790): Can't lookup mount=54 for fd=1 path=/tmp/out",
       "Error (criu/pie/parasite.c:99): Can't do it",
     ]);
   });
 
-  it("knows the lines of a restored process", () => {
+  it("parses the lines of a restored process", () => {
     const log = "(00.059180)      1: Error (criu/files-reg.c:2175): File fd/1 has bad size 0 (expect 49)";
     expect(errorsOfLog(log)).toEqual(["Error (criu/files-reg.c:2175): File fd/1 has bad size 0 (expect 49)"]);
   });
 
-  it("has the conclusion where there is nothing else, and no more than three lines, each once", () => {
+  it("has the conclusion if there is nothing else, and at most three distinct lines", () => {
     expect(errorsOfLog("(1.0) Error (criu/cr-dump.c:2111): Dumping FAILED.")).toHaveLength(1);
     const many = ["a", "b", "b", "c", "d"].map((name) => `(1.0) Error (x.c:1): ${name}`).join("\n");
     expect(errorsOfLog(many).map((line) => line.slice(-1))).toEqual(["a", "b", "c"]);
   });
 
-  it("does not take other lines for errors", () => {
+  it("ignores other lines", () => {
     expect(errorsOfLog("(1.0) Warn  (x.c:1): Error (of another kind)\n(1.0) no Error (here)")).toEqual([]);
   });
 });
 
 describe("failureError", () => {
-  it("names the causes and the log in one line, and has no words that containerd cuts it off at", () => {
+  it("names the causes and the log in one line, without the words at which containerd cuts it off", () => {
     const { message, operation, path } = failureError(failure);
     expect(message).toBe(
       "criu failed: type DUMP: Error (criu/files-reg.c:1790): Can't lookup mount=54 for fd=1 path=/tmp/out; " +
@@ -66,7 +66,7 @@ describe("failureError", () => {
     expect({ operation, path }).toEqual({ operation: "criu", path: "/w/dump.log" });
   });
 
-  it("has the errno, and criu's own message where the log has nothing", () => {
+  it("has the errno, and criu's message if the log has no error", () => {
     const error = failureError({
       ...failure,
       log: "",
@@ -78,7 +78,7 @@ describe("failureError", () => {
     expect(error.errno).toBe("EEXIST");
   });
 
-  it("says how criu ended when it has not answered, and names no log that isn't there", () => {
+  it("says how criu exited without a response, and does not name a missing log", () => {
     const error = failureError({ ...failure, response: undefined, log: undefined });
     expect(error.message).toBe("criu failed: type DUMP, criu ended with exit status 1");
   });

@@ -1,16 +1,16 @@
-/** How many errors of a log are shown: later ones follow from the first. */
+/** The number of errors that are shown. Later ones usually follow from the first. */
 const SHOWN_ERRORS = 3;
 
-/** An error that criu logs where the caller may not raise a limit, and that ends nothing: criu goes on without. */
+/** An error that criu logs if it may not raise a limit. It continues without. */
 const HARMLESS = /Can't setup RLIMIT_NOFILE for self/;
 
-/** What follows from an error, or says only that there was one. */
+/** Errors that are consequences, or only say that there was an error. */
 const CONCLUSION =
   /(Dumping FAILED|Pre-dumping FAILED|Restoring FAILED|Dump files \(pid: \d+\) failed with -1|cgroupd: recv req error)/;
 
 /**
- * The first lines of a log of criu that are errors, without their time: `Error (criu/files-reg.c:1790): Can't lookup mount=54 for
- * fd=1`. Those of criu's parts inside of a process begin with `pie: <pid>: `.
+ * The first errors in a log of criu, without their time: `Error (criu/files-reg.c:1790): Can't lookup mount=54 for fd=1`. Lines of criu's
+ * code that runs inside of a process begin with `pie: <pid>: `.
  */
 export function errorsOfLog(text: string): string[] {
   const errors = text

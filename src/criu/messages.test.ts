@@ -18,11 +18,11 @@ const options: CriuOptions = {
 };
 
 describe("encodeRequest", () => {
-  it("asks for the version, and for more on the same connection", () => {
+  it("requests the version, and keeps the connection open", () => {
     expect([...encodeRequest({ type: "VERSION", keepOpen: true })]).toEqual([0x08, 10, 0x20, 1]);
   });
 
-  it("asks for features by their numbers", () => {
+  it("requests features by number", () => {
     const request = new Decoded(encodeRequest({ type: "FEATURE_CHECK", features: ["lazyPages"] }));
     expect(request.int(1)).toBe(9);
     expect(request.message(5)?.bool(1)).toBeUndefined();
@@ -34,7 +34,7 @@ describe("encodeRequest", () => {
     expect([request.int(1), request.bool(3)]).toEqual([6, false]);
   });
 
-  it("has the options in their place", () => {
+  it("has the options in their fields", () => {
     const sent = new Decoded(encodeRequest({ type: "DUMP", options })).message(2);
     expect([sent?.int(1), sent?.string(10), sent?.string(13), sent?.int(34)]).toEqual([
       4,
@@ -53,14 +53,14 @@ describe("encodeRequest", () => {
 });
 
 describe("optionsMessage", () => {
-  it("leaves out what nobody asked for", () => {
+  it("leaves out absent options", () => {
     const sent = Object.entries(optionsMessage(options)).flatMap(([field, value]) =>
       value === undefined ? [] : [Number(field)],
     );
     expect(sent).toEqual([1, 4, 5, 7, 8, 9, 10, 12, 13, 16, 24, 34, 37, 38, 48, 50]);
   });
 
-  it("has pairs as messages", () => {
+  it("encodes pairs as messages", () => {
     const message = optionsMessage({
       ...options,
       pageServer: { address: "::1", port: 77 },
@@ -99,7 +99,7 @@ describe("decodeResponse", () => {
     });
   });
 
-  it("takes one between two releases for the next", () => {
+  it("counts a version between two releases as the next", () => {
     const { version } = decodeResponse(encodeMessage({ 1: 10, 2: true, 10: { 1: 3, 2: 14, 3: "v3.14-7" } }));
     expect(version?.number).toBe(31500);
   });
@@ -114,12 +114,12 @@ describe("decodeResponse", () => {
     expect(response).toMatchObject({ type: "DUMP", success: false, errno: 17, message: "Can't dump" });
   });
 
-  it("has only the features that are there", () => {
+  it("has only the available features", () => {
     const response = decodeResponse(encodeMessage({ 1: 9, 2: true, 8: { 1: false, 2: true } }));
     expect([...response.features]).toEqual(["lazyPages"]);
   });
 
-  it("does not take an unknown type for one", () => {
+  it("has no type for an unknown one", () => {
     expect(decodeResponse(encodeMessage({ 1: 0, 2: false })).type).toBeUndefined();
   });
 });

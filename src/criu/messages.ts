@@ -1,6 +1,6 @@
 import { Decoded, encodeMessage, type Message } from "./protobuf.ts";
 
-/** criu's rpc.proto, as far as it is used here: names and numbers are that file's. Needed is criu 3.0, of 2017. */
+/** The used part of criu's rpc.proto, with its names and numbers. Requires criu 3.0, of 2017. */
 
 const REQUEST_TYPES = {
   DUMP: 1,
@@ -15,7 +15,7 @@ export type RequestType = keyof typeof REQUEST_TYPES;
 
 const RESPONSE_TYPES = ["DUMP", "RESTORE", "PRE_DUMP", "NOTIFY", "FEATURE_CHECK", "VERSION"] as const;
 
-/** criu_cg_mode; `""` leaves the choice to criu, which takes soft. */
+/** criu_cg_mode. `""` leaves the choice to criu, which takes soft. */
 const CGROUP_MODES = { ignore: 0, soft: 3, full: 4, strict: 5, "": 6 } as const;
 
 export type CgroupMode = keyof typeof CGROUP_MODES;
@@ -25,7 +25,7 @@ const NETWORK_LOCKS = { iptables: 1, nftables: 2, skip: 3 } as const;
 
 export type NetworkLock = keyof typeof NETWORK_LOCKS;
 
-/** criu_opts. What is absent is left to criu. */
+/** criu_opts. Absent options have criu's defaults. */
 export interface CriuOptions {
   readonly imagesDirectory: number;
   readonly workDirectory?: number;
@@ -49,7 +49,7 @@ export interface CriuOptions {
   readonly statusFd?: number;
   readonly cgroupMode: CgroupMode;
   readonly cgroupRoots?: readonly { readonly controller: string; readonly path: string }[];
-  /** The only ones that are saved; all if absent. */
+  /** Only these controllers are saved; all by default. */
   readonly cgroupControllers?: readonly string[];
   readonly freezeCgroup?: string;
   readonly restoreSibling?: boolean;
@@ -63,7 +63,7 @@ export interface CriuOptions {
   readonly networkLock?: NetworkLock;
 }
 
-/** Every message that criu's log can hold is in it. */
+/** The highest level: everything is logged. */
 const LOG_LEVEL = 4;
 
 export function optionsMessage(options: CriuOptions): Message {
@@ -87,7 +87,7 @@ export function optionsMessage(options: CriuOptions): Message {
     16: options.autoDedup,
     17: options.workDirectory,
     18: options.linkRemap,
-    24: true, // manage_cgroups, which criu before 2.0 knows instead of its mode
+    24: true, // manage_cgroups, instead of the mode before criu 2.0
     25: options.cgroupRoots?.map(({ controller, path }) => ({ 1: controller, 2: path })),
     26: options.restoreSibling,
     27: options.inheritFds?.map(({ key, fd }) => ({ 1: key, 2: fd })),
@@ -116,7 +116,7 @@ export type Feature = keyof typeof FEATURES;
 
 const FEATURE_NAMES = ["memTrack", "lazyPages"] as const;
 
-/** criu_req. With keepOpen further requests may follow on the same connection. */
+/** criu_req. With keepOpen, more requests may follow on the same connection. */
 export interface CriuRequest {
   readonly type: RequestType;
   readonly options?: CriuOptions;
@@ -138,12 +138,12 @@ export function encodeRequest(request: CriuRequest): Uint8Array {
 
 /** criu_resp */
 export interface CriuResponse {
-  /** A type that is not in the table is one that criu itself doesn't know. */
+  /** Undefined for a type that is not in the table, as criu returns for an unknown request. */
   readonly type: RequestType | undefined;
   readonly success: boolean;
-  /** Of a failure: an errno value, 0 where there is none. */
+  /** The errno of a failure, 0 if there is none. */
   readonly errno: number;
-  /** The first error of its log, as criu 3.10 and later give it. */
+  /** The first error of criu's log, since criu 3.10; otherwise empty. */
   readonly message: string;
   readonly notify: { readonly script: string; readonly pid: number } | undefined;
   readonly restoredPid: number | undefined;
@@ -152,7 +152,7 @@ export interface CriuResponse {
 }
 
 export interface CriuVersion {
-  /** 4.1.1 is 40101. */
+  /** 40101 for 4.1.1. */
   readonly number: number;
   readonly text: string;
 }
@@ -178,7 +178,7 @@ function typeOf(number: number | undefined): RequestType | undefined {
   return RESPONSE_TYPES.find((name) => REQUEST_TYPES[name] === number);
 }
 
-/** criu_version. Between two releases, with a gitid, it counts as the next one: that is what it is about to be. */
+/** criu_version. A version between two releases, with a gitid, counts as the next release. */
 function decodeVersion(version: Decoded): CriuVersion {
   const [major = 0, minor = 0, sublevel = 0] = [version.int(1), version.int(2), version.int(4)];
   const isBetween = (version.string(3) ?? "") !== "";

@@ -1,6 +1,6 @@
 /**
- * The wire format of protocol buffers, as far as criu's messages need it: varints, and bytes with their length. A library would be
- * some ten times of this, with descriptions of all messages to compile at start-up, for two dozen fields.
+ * The wire format of protocol buffers, as far as criu's messages need it: varints, and length-delimited bytes. A library would be ten
+ * times as large, with message descriptions to compile at start-up, for two dozen fields.
  * https://protobuf.dev/programming-guides/encoding/
  */
 
@@ -8,7 +8,7 @@ const VARINT = 0;
 const BYTES = 2;
 const FIXED = { 1: 8, 5: 4 } as const;
 
-/** A field's value: absent is not written at all, a list is written once for each of its items. */
+/** A field's value. An absent one is not written, and a list is written as one field per item. */
 export type FieldValue = number | boolean | string | Message | readonly (string | Message)[] | undefined;
 
 /** Values by field number. */
@@ -38,7 +38,7 @@ function writeField(bytes: number[], number: number, value: Exclude<FieldValue, 
   for (const byte of content) bytes.push(byte);
 }
 
-/** Seven bits a byte, the lowest first; negative numbers are written as 64-bit two's complement. */
+/** Writes seven bits per byte, the lowest first. Negative numbers are written as 64-bit two's complement. */
 function writeVarint(bytes: number[], value: number): void {
   let rest = BigInt.asUintN(64, BigInt(value));
   while (rest > 0x7fn) {
@@ -48,7 +48,7 @@ function writeVarint(bytes: number[], value: number): void {
   bytes.push(Number(rest));
 }
 
-/** A message that came in: the last value of each field, as the format's rule for fields that are there once. */
+/** A decoded message. Of a field that occurs more than once, it has the last value, as the format requires for singular fields. */
 export class Decoded {
   readonly #numbers = new Map<number, bigint>();
   readonly #bytes = new Map<number, Uint8Array>();

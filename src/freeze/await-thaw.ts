@@ -2,36 +2,36 @@ import { trySyscall } from "../../bindings/ffi/syscall.ts";
 import { writeSync } from "../../bindings/linux/files.ts";
 import { adoptEnvironment } from "../../bindings/linux/own-process.ts";
 
-/** What an engine says that is ready to be written down. */
+/** The engine's message that it is ready to be frozen. */
 export const READY = "ready\n";
 
-/** Room for argv and the environment, in bytes; with more the launcher starts the engine. */
+/** Space for argv and the environment, in bytes. If they need more, the launcher starts the engine cold. */
 export const ANSWER_SPACE = 256 * 1024;
 
-/** What the launcher of a warm start answers. */
+/** The launcher's answer at a warm start. */
 interface Answer {
   readonly argv: readonly string[];
-  /** NAME=value */
+  /** `NAME=value` */
   readonly environment: readonly string[];
 }
 
 let thawed = false;
 
-/** Whether this process has started from an image. */
+/** Whether this process was started from an image. */
 export function isWarm(): boolean {
   return thawed;
 }
 
 /**
- * Says that the engine is ready to be written down, which happens then. Returns in each process that starts from the image: its
- * arguments, without the program's name.
+ * Says that the engine is ready to be frozen, and waits. It never returns in this process, but in each one that starts from the image, with
+ * the arguments of that process, without the program's name.
  */
 export function awaitThaw(): readonly string[] {
   const answer = Buffer.alloc(ANSWER_SPACE);
   collectGarbage();
   writeSync(1, READY);
   const length = trySyscall("read", 0, answer, answer.length);
-  // Whoever was to write it down has gone.
+  // The process that should have frozen this one is gone.
   if (length <= 0) trySyscall("exit_group", 1);
   const { argv, environment } = decode(answer, length);
   thawed = true;
@@ -41,7 +41,7 @@ export function awaitThaw(): readonly string[] {
 
 declare const Bun: { gc(full: boolean): void };
 
-/** All at once and without a thread of its own, which an image could not have. Node never gets here. */
+/** Synchronous and without threads, which an image can't have. Never called in Node. */
 function collectGarbage(): void {
   Bun.gc(true);
 }

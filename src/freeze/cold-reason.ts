@@ -11,11 +11,11 @@ import { imagePath, installationDirectory } from "./warm-image.ts";
 
 export interface ColdReason {
   readonly text: string;
-  /** Whether it lies in the image, so that a new one, which `runts warm` writes, is the remedy. */
+  /** Whether the image is the cause, so that a new one helps, which `runts warm` writes. */
   readonly isOfImage: boolean;
 }
 
-/** Why this process has not started from an image; undefined if it has. The launcher asks the same, in thaw.h. */
+/** Why this process was not started from an image; undefined if it was. Repeats the launcher's checks in thaw.h. */
 export function coldReason(): ColdReason | undefined {
   if (isWarm()) return undefined;
   if (environment("RUNTS_COLD")) return ofCaller("RUNTS_COLD is set");
@@ -31,7 +31,7 @@ export function coldReason(): ColdReason | undefined {
       closeSync(image);
     }
   } catch (error) {
-    // Such as a file that this user can't read: the launcher can't, either.
+    // Such as a file that this user can't read, and so the launcher couldn't either.
     if (error instanceof FileError) return ofImage(error.message);
     throw error;
   }
@@ -48,18 +48,18 @@ function ofImage(text: string): ColdReason {
 /** S_IWGRP and S_IWOTH: inode(7). */
 const OTHERS_MAY_WRITE = 0o022;
 
-/** What can't be seen from here. */
+/** For causes that can't be seen from here. */
 const UNKNOWN =
   "the image fits, but what a warm start does was refused: by a limit (RLIMIT_AS), by a seccomp filter, since an address or a descriptor was taken, or since this program is privileged by its mode or capabilities";
 
 function unfitness(image: number, path: string): ColdReason | undefined {
   const status = fstatSync(image);
-  if (!status.isFile()) return ofImage(`${path} is no file`);
+  if (!status.isFile()) return ofImage(`${path} is not a regular file`);
   const distrusted = distrust(status, path);
   if (distrusted !== undefined) return ofImage(distrusted);
   const conditions = conditionsOf(image);
   if (conditions === undefined) return ofImage(`${path} is damaged, or of another version`);
-  if (conditions.imageSize !== status.size) return ofImage(`${path} was cut`);
+  if (conditions.imageSize !== status.size) return ofImage(`${path} is truncated`);
   if (BigInt(conditions.modified) * 1_000_000_000n !== status.mtimeNs)
     return ofImage(`${path} has been changed since it was written`);
   const mismatched = mismatch(conditions);
@@ -71,7 +71,7 @@ function conditionsOf(image: number): ImageConditions | undefined {
   return decodeConditions(bytes.subarray(0, readSync(image, bytes, 0, bytes.length, 0)));
 }
 
-/** is_trusted of launcher.c. */
+/** Like is_trusted of launcher.c. */
 function distrust({ uid, mode }: FileStatus, path: string): string | undefined {
   if ((mode & OTHERS_MAY_WRITE) !== 0) return `others may write ${path}`;
   const trusted = [0, effectiveUid(), statSync("/proc/self/exe").uid];
@@ -93,7 +93,7 @@ function mismatch({ bootId: written, processor, files }: ImageConditions): strin
 }
 
 function unfitCaller(image: number): ColdReason | undefined {
-  // The launcher's own variables among them, as the launcher counts.
+  // Including the launcher's own variables, which it counts too.
   const given = readFileSync("/proc/self/cmdline").length + readFileSync("/proc/self/environ").length;
   if (given > ANSWER_SPACE) return ofCaller(`arguments and environment take more than ${ANSWER_SPACE} bytes`);
   const limit = prlimit(0, "RLIMIT_NOFILE").hard;

@@ -8,7 +8,7 @@ import { EngineProcess } from "./engine-process.ts";
 
 const PRESENT = 0xffffffff;
 
-/** Whether this process may have another layout, and has it: filters of engines refuse it in a container. */
+/** Whether the layout can be changed: in a container, the filters of engines refuse it. */
 function mayChangeLayout(): boolean {
   const before = trySyscall("personality", PRESENT);
   if (before < 0 || trySyscall("personality", before | ADDR_COMPAT_LAYOUT) < 0) return false;
@@ -16,7 +16,7 @@ function mayChangeLayout(): boolean {
   return true;
 }
 
-/** What a program finds in /proc/self/maps that is started as the engine is. */
+/** The lines of /proc/self/maps of a program that is started like the engine. */
 function mapsOfEngine(): string[] {
   const directory = mkdtempSync(join(tmpdir(), "runts-engine-"));
   const script = join(directory, "engine");
@@ -34,7 +34,7 @@ function mapsOfEngine(): string[] {
 }
 
 test.runIf(process.arch === "x64" && mayChangeLayout())(
-  "an engine's memory but for its stack lies below all that the kernel maps into later processes",
+  "an engine's memory, except its stack, is below everything that the kernel maps into later processes",
   () => {
     const before = trySyscall("personality", PRESENT);
     const mappings = mapsOfEngine().filter((line) => /^[0-9a-f]+-.* \//.test(line));
@@ -45,6 +45,6 @@ test.runIf(process.arch === "x64" && mayChangeLayout())(
   },
 );
 
-test("an engine that can't be executed: an error with its path and the reason", () => {
+test("an engine that can't be executed: an error with path and reason", () => {
   expect(() => new EngineProcess("/nonexistent/engine")).toThrow("posix_spawn /nonexistent/engine: ENOENT");
 });

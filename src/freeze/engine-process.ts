@@ -12,13 +12,13 @@ import { RuntsError } from "../errors.ts";
 import { READY } from "./await-thaw.ts";
 import { FREEZE_ARGUMENTS } from "./freeze-arguments.ts";
 
-/** Numbers below this are the caller's at a warm start. The engine's own descriptors lie above, and below what usual limits allow. */
+/** At a warm start, lower descriptors are the caller's. Those of the engine are higher, but below the usual limit. */
 export const OWN_DESCRIPTORS = 900;
 
 /**
- * As the launcher has it. No threads for the collection of garbage: an image has the one thread that waits. And memory that was freed is
- * kept: the engine and its allocator would give it back by MADV_DONTNEED and rely on zeros in its place, where pages of the image would
- * be. Nothing else, since the engine remembers its environment.
+ * The engine's environment, the same as the launcher's. No threads for garbage collection, as an image has only the thread that waits. And
+ * freed memory is kept: otherwise the engine and its allocator would release it by MADV_DONTNEED and rely on finding zeros there,
+ * where pages of the image would be. No other variables, since the engine remembers its environment.
  */
 const ENVIRONMENT = [
   "DO_NOT_TRACK=1",
@@ -40,18 +40,18 @@ const SIGNAL_SET_SIZE = 128;
 const POSIX_SPAWN_SETSIGDEF = 4;
 const POSIX_SPAWN_SETSIGMASK = 8;
 
-/** In bytes: the stack is a part of the image, and must not lie where a later process has its own, so it is small. */
+/** In bytes. Small, as the stack is part of the image and must not overlap with the stack of a later process. */
 export const STACK_SIZE = 2n * 1024n * 1024n;
 
 const LONGEST_MESSAGE = 64 * 1024;
 
-/** An engine that gets ready in an environment of its own, and then waits for what it is told to do. */
+/** An engine process that warms up in its own environment, and then waits for an answer. */
 export class EngineProcess {
   readonly pid: number;
   readonly #input: number;
   readonly #output: number;
 
-  /** Starts it; throws where it can't be executed. */
+  /** Starts the engine; throws if it can't be executed. */
   constructor(executable: string) {
     const [theirInput, input] = pipe();
     const [output, theirOutput] = pipe();
@@ -68,7 +68,7 @@ export class EngineProcess {
     }
   }
 
-  /** Waits until it is ready; throws with what it says where it is not in time. */
+  /** Waits until the engine is ready; throws with the engine's output if it fails or takes too long. */
   awaitReady(timeoutMs: number): void {
     const limit = performance.now() + timeoutMs;
     const buffer = Buffer.alloc(LONGEST_MESSAGE);
@@ -85,7 +85,7 @@ export class EngineProcess {
     }
   }
 
-  /** Kills it, whatever it does. */
+  /** Kills and reaps the engine. */
   end(): void {
     killAndReap(this.pid);
     this.#closePipes();
@@ -103,7 +103,7 @@ function pipe(): [number, number] {
   return [pair[0] ?? -1, pair[1] ?? -1];
 }
 
-/** posix_spawn(3), with the descriptors as standard streams. */
+/** Executes the engine by posix_spawn(3), with `input` as descriptor 0 and `output` as all others below OWN_DESCRIPTORS. */
 function spawn(executable: string, input: number, output: number): number {
   const library = loadLibrary(null);
   const initialise = library.func("int posix_spawn_file_actions_init(void *actions)");
@@ -114,7 +114,7 @@ function spawn(executable: string, input: number, output: number): number {
   );
   const actions = new Uint8Array(FILE_ACTIONS_SIZE);
   check(initialise(actions), "posix_spawn_file_actions_init");
-  // The engine remembers it, and where the writer stood is nobody's business.
+  // The engine remembers its working directory, and an image must not reveal the caller's.
   check(changeDirectory(actions, cString("/")), "posix_spawn_file_actions_addchdir_np");
   for (let fd = 0; fd < OWN_DESCRIPTORS; fd++)
     check(duplicate(actions, fd === 0 ? input : output, fd), "posix_spawn_file_actions_adddup2");
@@ -124,11 +124,11 @@ function spawn(executable: string, input: number, output: number): number {
   const stack = prlimit(0, "RLIMIT_STACK");
   const smaller = stack.hard < STACK_SIZE ? stack.hard : STACK_SIZE;
   prlimit(0, "RLIMIT_STACK", { soft: smaller, hard: stack.hard });
-  const domain = changeLayout();
+  const domain = useCompatLayout();
   try {
     const bytes = new Uint8Array(pid.buffer);
     check(
-      start(bytes, cString(executable), actions, ownSignals(), argv.pointers, environment.pointers),
+      start(bytes, cString(executable), actions, defaultSignals(), argv.pointers, environment.pointers),
       "posix_spawn",
       executable,
     );
@@ -140,20 +140,21 @@ function spawn(executable: string, input: number, output: number): number {
 }
 
 /**
- * Has what is executed map its memory where other processes have nothing: below the stack, their vdso lies anywhere in a terabyte, and the
- * engine's 4 GB would be in its way at one start of 250. Returns what was set before, or a negative errno: it stays at that then.
+ * Makes the executed program map its memory bottom-up, where other processes have nothing. Below the stack, where it would be otherwise,
+ * the vdso of a later process is anywhere within a terabyte, and the engine's 4 GB would be in its way at one start in 250. Returns
+ * the previous personality, or a negative errno if it can't be changed.
  */
-function changeLayout(): number {
+function useCompatLayout(): number {
   const ASK = 0xffffffff;
   const domain = trySyscall("personality", ASK);
   return domain < 0 ? domain : trySyscall("personality", domain | ADDR_COMPAT_LAYOUT);
 }
 
 /**
- * Attributes of a process that ignores and blocks no signal. What its parent ignores, as below nohup(1) or in the background of a shell, would
- * be in the image, and ignored by each process that starts from it.
+ * Attributes of a process that ignores and blocks no signals. Otherwise signals that the parent ignores, as below nohup(1) or in the
+ * background of a shell, would be ignored by each process that starts from the image.
  */
-function ownSignals(): Uint8Array {
+function defaultSignals(): Uint8Array {
   const library = loadLibrary(null);
   const initialise = library.func("int posix_spawnattr_init(void *attributes)");
   const setDefault = library.func("int posix_spawnattr_setsigdefault(void *attributes, void *set)");
@@ -167,12 +168,12 @@ function ownSignals(): Uint8Array {
   return attributes;
 }
 
-/** These functions return an errno, or 0. */
+/** Throws if a function of the posix_spawn family returned an errno. */
 function check(errno: number | bigint, call: string, ...shown: readonly string[]): void {
   if (Number(errno) !== 0) throw new SyscallError(call, errnoName(Number(errno)), shown);
 }
 
-/** char *[] with a null pointer at its end; the texts have to stay referenced. */
+/** A null-terminated char *[]. The strings have to stay referenced. */
 function textArray(texts: readonly string[]) {
   const strings = texts.map((text) => cString(text));
   const pointers = BigUint64Array.from([...strings.map(addressOf), 0n]);

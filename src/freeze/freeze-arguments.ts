@@ -1,4 +1,4 @@
-/** The arguments that make an engine get ready to be written down. */
+/** The arguments of an engine that shall warm up and be frozen. */
 export const FREEZE_ARGUMENTS = ["warm", "--freeze"] as const;
 
 export function isFreezing(argv: readonly string[]): boolean {

@@ -1,35 +1,35 @@
 /**
- * The format of an image: a head of 64-bit words, its tables, the paths of the mapped files, and then the pages. bindings/launcher/thaw.h
- * has the same as C structures.
+ * The format of an image: a head of 64-bit words, its tables, the paths of the mapped files, then the pages. bindings/launcher/thaw.h
+ * declares the same as C structures.
  */
 
 /** "runts" and the version of the format. */
 const MAGIC = 0x0173746e7572n;
-/** The head with tables and paths: IMAGE_MOST of thaw.h. */
+/** Space for the head with its tables and paths, in bytes: IMAGE_MOST of thaw.h. */
 export const HEAD_SPACE = 32 * 1024;
-const MOST_FILES = 24;
+const MAX_FILES = 24;
 const BOOT_ID_WORDS = 5;
 const CHECKSUM_AT = 16;
 
-/** A file that the engine has mapped, as statx(2) tells of it. */
+/** A file that the engine has mapped. */
 export interface MappedFile {
-  /** One without a directory lies beside the launcher. */
+  /** A file name without a directory is in the launcher's directory. */
   readonly path: string;
-  /** Device, inode, size, and both parts of the time of the last change. */
+  /** Device, inode, size, and the modification time in seconds and nanoseconds: statx(2). */
   readonly identity: readonly [bigint, bigint, bigint, bigint, bigint];
 }
 
-/** One mmap(2): pages of the image, of a file by its place in the table, or of nothing. */
+/** One mmap(2) of the image, of a file by its index in the table, or of anonymous memory. */
 export interface Segment {
   readonly address: number;
-  /** In bytes, as the offset. */
+  /** In bytes, as is the offset. */
   readonly length: number;
   readonly offset: number;
   readonly protection: number;
-  readonly source: number | "image" | "nothing";
+  readonly source: number | "image" | "anonymous";
 }
 
-/** A part of a segment, with the protection that it has in the end. */
+/** A part of a segment, with its final protection. */
 export interface Sealed {
   readonly address: number;
   readonly length: number;
@@ -47,7 +47,7 @@ export type LoopDescriptor =
       readonly data: bigint;
     };
 
-/** What the engine has set for a signal, as rt_sigaction(2) tells it: handler, flags, restorer and mask. */
+/** The engine's action for a signal, in the words of rt_sigaction(2): handler, flags, restorer and mask. */
 export interface SignalAction {
   readonly signal: number;
   readonly words: readonly bigint[];
@@ -65,7 +65,7 @@ export interface Registers {
   readonly fsBase: bigint;
 }
 
-/** What the kernel keeps of a thread: addresses, and 0 where there is nothing. */
+/** The kernel's state of a thread: addresses, or 0 for none. */
 export interface ThreadState {
   readonly tid: bigint;
   readonly robustList: bigint;
@@ -79,15 +79,15 @@ export interface ThreadState {
 
 export interface ImageHead {
   readonly imageSize: number;
-  /** Of the image itself, in whole seconds since 1970. */
+  /** Modification time of the image, in whole seconds since 1970. */
   readonly modified: number;
   readonly bootId: string;
   /** AT_HWCAP, AT_HWCAP2, AT_MINSIGSTKSZ: getauxval(3). */
   readonly processor: readonly [bigint, bigint, bigint];
-  /** Where the vdso lay; 0 without one. */
+  /** The vdso's address; 0 if there is none. */
   readonly vdso: bigint;
   readonly registers: Registers;
-  /** Where the read(2) that the engine waits in wants its answer, and how much it takes. */
+  /** Address and size of the buffer of the read(2) in which the engine waits. */
   readonly buffer: readonly [bigint, bigint];
   readonly thread: ThreadState;
   readonly files: readonly MappedFile[];
@@ -96,23 +96,23 @@ export interface ImageHead {
   readonly signals: readonly SignalAction[];
   /** Addresses of words that point into the vdso. */
   readonly vdsoWords: readonly number[];
-  /** What becomes read-only once those words are written. */
+  /** Parts that become read-only again once those words are written. */
   readonly sealed: readonly Sealed[];
 }
 
-/** What an image has to match, read back from its head. */
+/** The conditions for using an image, read back from its head. */
 export type ImageConditions = Pick<
   ImageHead,
   "imageSize" | "modified" | "bootId" | "processor" | "files" | "descriptors"
 >;
 
 const SOURCE_IMAGE = -1;
-const SOURCE_NOTHING = -2;
+const SOURCE_ANONYMOUS = -2;
 const KINDS = ["epoll", "eventfd", "entry"] as const;
 
-/** Throws where the image would be larger than the launcher takes. */
+/** Throws if the head is larger than the launcher accepts. */
 export function encodeHead(head: ImageHead): Uint8Array {
-  if (head.files.length > MOST_FILES) throw new Error(`${head.files.length} files are mapped`);
+  if (head.files.length > MAX_FILES) throw new Error(`${head.files.length} files are mapped`);
   const words: bigint[] = [
     MAGIC,
     0n, // size of the head, below
@@ -162,7 +162,7 @@ export function encodeHead(head: ImageHead): Uint8Array {
   return bytes;
 }
 
-/** FNV-1a over 64-bit words, that of the checksum itself taken as 0. */
+/** FNV-1a over 64-bit words, with the word of the checksum itself as 0. */
 function checksumOf(bytes: Buffer): bigint {
   let sum = 0xcbf29ce484222325n;
   for (let at = 0; at < bytes.length; at += 8) {
@@ -188,7 +188,7 @@ function threadWords(thread: ThreadState): bigint[] {
 }
 
 function segmentWords({ address, length, offset, protection, source }: Segment): bigint[] {
-  const from = source === "image" ? SOURCE_IMAGE : source === "nothing" ? SOURCE_NOTHING : source;
+  const from = source === "image" ? SOURCE_IMAGE : source === "anonymous" ? SOURCE_ANONYMOUS : source;
   return [BigInt(address), BigInt(length), BigInt(offset), twoHalves(protection, from)];
 }
 
@@ -198,12 +198,12 @@ function descriptorWords(entry: LoopDescriptor): bigint[] {
   return [twoHalves(kind, entry.fd), twoHalves(entry.target, entry.events), entry.data];
 }
 
-/** Two 32-bit numbers, the first one in front. */
+/** Two 32-bit numbers in one word, the first in the lower half. */
 function twoHalves(first: number, second: number): bigint {
   return (BigInt.asUintN(32, BigInt(second)) << 32n) | BigInt.asUintN(32, BigInt(first));
 }
 
-/** Places of words in the head that are read back. */
+/** Indexes of the head's words that are read back. */
 const AT = {
   headSize: 1,
   imageSize: 3,
@@ -218,7 +218,7 @@ const FILE_WORDS = 6;
 const SEGMENT_WORDS = 4;
 const DESCRIPTOR_WORDS = 3;
 
-/** Undefined for what is no image of this format, or a damaged one. */
+/** Undefined if the bytes are damaged or not an image of this version. */
 export function decodeConditions(bytes: Buffer): ImageConditions | undefined {
   const word = (index: number) => bytes.readBigUInt64LE(index * 8);
   const number = (index: number) => Number(word(index));
@@ -246,17 +246,17 @@ export function decodeConditions(bytes: Buffer): ImageConditions | undefined {
       };
     }),
     descriptors: Array.from({ length: descriptorCount ?? 0 }, (_, index) =>
-      madeDescriptor(bytes, (descriptorsAt + index * DESCRIPTOR_WORDS) * 8),
+      createdDescriptor(bytes, (descriptorsAt + index * DESCRIPTOR_WORDS) * 8),
     ).filter((entry) => entry !== undefined),
   };
 }
 
-function madeDescriptor(bytes: Buffer, at: number): LoopDescriptor | undefined {
+function createdDescriptor(bytes: Buffer, at: number): LoopDescriptor | undefined {
   const kind = KINDS[bytes.readUInt32LE(at)];
   return kind === "epoll" || kind === "eventfd" ? { kind, fd: bytes.readUInt32LE(at + 4) } : undefined;
 }
 
-/** Up to the NUL. */
+/** The text up to the next NUL. */
 function textAt(bytes: Buffer, at: number): string {
   return bytes.toString("utf8", at, bytes.indexOf(0, at));
 }

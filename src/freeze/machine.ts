@@ -4,17 +4,17 @@ import { cString, syscall } from "../../bindings/ffi/syscall.ts";
 import { closeSync, openSync, readFileSync } from "../../bindings/linux/files.ts";
 import type { ImageHead, MappedFile } from "./image.ts";
 
-/** What an image has to fit. */
+// Conditions that an image depends on.
 
-/** Another one after each boot: random(4). */
+/** Changes with each boot: random(4). */
 export function bootId(): string {
   return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
 }
 
-/** Numbers of AT_HWCAP, AT_HWCAP2, AT_MINSIGSTKSZ: what the kernel tells each program of the processor. getauxval(3) */
+/** AT_HWCAP, AT_HWCAP2 and AT_MINSIGSTKSZ, by which the kernel describes the processor to each program: getauxval(3). */
 const PROCESSOR_VALUES = [16n, 26n, 51n];
 
-/** Of a process: all on one machine have the same. */
+/** The values in a process's auxiliary vector. All processes on a machine have the same. */
 export function processorWords(pid: number | "self"): ImageHead["processor"] {
   const bytes = readFileSync(`/proc/${pid}/auxv`);
   const values = new Map<bigint, bigint>();
@@ -24,7 +24,7 @@ export function processorWords(pid: number | "self"): ImageHead["processor"] {
   return [first, second, third];
 }
 
-/** Device, inode, size and the time of the last change, which tell whether a path still leads to the same file. It has to be readable. */
+/** Device, inode, size and modification time, to tell whether a path still leads to the same file. The file has to be readable. */
 export function fileIdentity(path: string): MappedFile["identity"] {
   const fd = openSync(path, O_RDONLY | O_NONBLOCK);
   try {

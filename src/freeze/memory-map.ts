@@ -3,7 +3,7 @@ import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../../bindings/abi/mman.ts";
 import { closeSync, openSync, readFileSync, readSync } from "../../bindings/linux/files.ts";
 import { RuntsError } from "../errors.ts";
 
-/** In bytes, on the machines that have a warm start. */
+/** In bytes, on x86-64, which alone has warm starts. */
 export const PAGE = 4096;
 
 /** One line of /proc/PID/maps: proc_pid_maps(5). */
@@ -13,7 +13,7 @@ export interface Mapping {
   readonly protection: number;
   readonly shared: boolean;
   readonly offset: number;
-  /** A path, `[stack]` and the like, or empty. */
+  /** A path, a name such as `[stack]`, or empty. */
   readonly name: string;
 }
 
@@ -44,13 +44,13 @@ const PRESENT = 0x80;
 const SWAPPED = 0x40;
 const OF_FILE = 0x20;
 
-/** Addresses of the pages of a mapping that are the process's own: written by it, and not those of the mapped file. */
+/** Addresses of the pages of a mapping that the process has written, so that they differ from the mapped file. */
 export function* privatePages(pid: number, mapping: Mapping): Generator<number> {
   for (const { address, flags } of pageFlags(pid, mapping))
     if ((flags & (PRESENT | SWAPPED)) !== 0 && (flags & OF_FILE) === 0) yield address;
 }
 
-/** Addresses of the pages of a mapped file that the process has in its page table: those that it has touched, and their neighbours. */
+/** Addresses of the pages of a mapped file in the process's page table: those that it has accessed, and their neighbours. */
 export function* residentPages(pid: number, mapping: Mapping): Generator<number> {
   for (const { address, flags } of pageFlags(pid, mapping))
     if ((flags & PRESENT) !== 0 && (flags & OF_FILE) !== 0) yield address;

@@ -28,12 +28,12 @@ const AT = {
   fsBase: 168,
 } as const;
 const REGISTERS_SIZE = 216;
-/** Length of the `syscall` instruction, behind which a stopped process stands. */
+/** Length of the `syscall` instruction, in bytes. The instruction pointer of a process stopped in a call is after it. */
 const SYSCALL_LENGTH = 2;
 
 type Register = keyof typeof AT;
 
-/** A child that this process traces, stopped in a system call. ptrace(2), of x86-64. It is killed when this process ends. */
+/** A child that this process traces and stops in a system call: ptrace(2) on x86-64. It is killed when this process exits. */
 export class Tracee {
   readonly pid: number;
   readonly #memory: number;
@@ -49,7 +49,7 @@ export class Tracee {
     closeSync(this.#memory);
   }
 
-  /** Stops it as soon as it waits in a read(2) of that descriptor; returns false once `deadline`, of performance.now(), has passed. */
+  /** Stops it as soon as it waits in a read(2) of `fd`. Returns false if that is not before `deadline`, a time of performance.now(). */
   stopInRead(fd: number, deadline: number): boolean {
     while (performance.now() < deadline) {
       ptrace("PTRACE_INTERRUPT", request.PTRACE_INTERRUPT, this.pid, 0, 0);
@@ -63,12 +63,12 @@ export class Tracee {
     return false;
   }
 
-  /** As it was when it was stopped. */
+  /** The value of a register when it was stopped. */
   register(name: Register): bigint {
     return this.#registers.readBigUInt64LE(AT[name]);
   }
 
-  /** Copies memory; throws where nothing is mapped. */
+  /** Fills `buffer` with memory from `address` on; throws if it is not mapped. */
   read(address: number | bigint, buffer: Uint8Array): void {
     const length = readSync(this.#memory, buffer, 0, buffer.length, Number(address));
     if (length !== buffer.length)
@@ -81,12 +81,12 @@ export class Tracee {
     return Array.from({ length: count }, (_, index) => buffer.readBigUInt64LE(index * 8));
   }
 
-  /** Memory below its stack, which system calls may write to. */
+  /** An address below its stack, where system calls may write. */
   get scratch(): number {
     return Number((this.register("rsp") - 8192n) & ~63n);
   }
 
-  /** Makes it make a system call; returns the result, negative for an errno. */
+  /** Makes it perform a system call. Returns the result, or a negative errno. */
   call(name: SyscallName | number, ...args: readonly number[]): number {
     const registers = Buffer.from(this.#registers);
     const set = (register: Register, value: bigint) => {
@@ -94,7 +94,7 @@ export class Tracee {
     };
     set("rip", this.register("rip") - BigInt(SYSCALL_LENGTH));
     set("rax", BigInt(typeof name === "number" ? name : numbers[name]));
-    // Not to be restarted: what it was stopped in is answered later.
+    // So that the kernel does not restart the call in which it was stopped.
     set("origRax", -1n);
     (["rdi", "rsi", "rdx", "r10"] as const).forEach((register, index) => {
       set(register, BigInt(args[index] ?? 0));
@@ -105,7 +105,7 @@ export class Tracee {
     return Number(BigInt.asIntN(64, this.#read().readBigUInt64LE(AT.rax)));
   }
 
-  /** The area of restartable sequences: rseq(2). Undefined where there is none. */
+  /** Its area for restartable sequences, rseq(2); undefined if it has none. */
   rseq(): { readonly address: bigint; readonly size: bigint; readonly signature: bigint } | undefined {
     const buffer = Buffer.alloc(24);
     const result = trySyscall(

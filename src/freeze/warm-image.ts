@@ -22,24 +22,24 @@ import { cacheInHugePages } from "./huge-pages.ts";
 import { Tracee } from "./tracee.ts";
 import { writeImage } from "./write-image.ts";
 
-/** Beside the launcher, which knows it by this name. */
+/** In the launcher's directory. The launcher has the same name. */
 const IMAGE_NAME = "runts-warm";
 
-/** An engine that takes longer than this to get ready has something else to do. */
+/** An engine that is not ready after this time is taken to hang. */
 const READY_TIMEOUT_MS = 60_000;
 
-const PROOF_TIMEOUT_MS = 20_000;
+const TEST_TIMEOUT_MS = 20_000;
 
-/** Another writer takes a second, as a rule. */
+/** Another writer usually takes a second. */
 const LOCK_TIMEOUT_MS = 30_000;
 const LOCK_RETRY_MS = 20;
 
 const IMAGE_MODE = 0o644;
 
-/** The usual limit: the numbers of the engine's own descriptors lie below it, behind OWN_DESCRIPTORS. */
-const FEWEST_DESCRIPTORS = 1024n;
+/** The usual limit of descriptors. Those of the engine are between OWN_DESCRIPTORS and this. */
+const MIN_DESCRIPTORS = 1024n;
 
-/** The directory of the executable that this process is. */
+/** The directory of this process's executable. */
 export function installationDirectory(): string {
   return dirname(readlinkSync("/proc/self/exe"));
 }
@@ -49,8 +49,8 @@ export function imagePath(): string {
 }
 
 /**
- * Writes the image of an engine that is ready to work, and returns its path. One that is there is replaced; a writer who is killed leaves
- * nothing. Throws RuntsError where the image can't be made, or does not work.
+ * Writes the image of a warmed-up engine, replacing an existing one, and returns its path. A writer that is killed leaves nothing behind.
+ * Throws a RuntsError if the image can't be written or does not work.
  */
 export function writeWarmImage(): string {
   checkLimit();
@@ -62,7 +62,7 @@ export function writeWarmImage(): string {
     try {
       freezeInto(file, `${directory}/runts-engine`);
       publish(file, path);
-      proveImage(directory, path);
+      testImage(directory, path);
       return path;
     } finally {
       closeSync(file);
@@ -74,12 +74,13 @@ export function writeWarmImage(): string {
 
 function checkLimit(): void {
   const { hard } = prlimit(0, "RLIMIT_NOFILE");
-  if (hard < FEWEST_DESCRIPTORS)
+  if (hard < MIN_DESCRIPTORS)
     throw new RuntsError(
-      `warm: the hard limit of open files is ${hard}, and has to be ${FEWEST_DESCRIPTORS}`,
+      `warm: the hard limit of open files is ${hard}, and has to be at least ${MIN_DESCRIPTORS}`,
     );
 }
 
+/** Removes the image. False if there is none. */
 export function removeWarmImage(): boolean {
   return removeImage(imagePath());
 }
@@ -94,12 +95,12 @@ function removeImage(path: string): boolean {
   }
 }
 
-/** Starts from the image: one that does not work is worse than none. */
-function proveImage(directory: string, path: string): void {
+/** Starts a process from the image, and removes the image if that fails. */
+function testImage(directory: string, path: string): void {
   const { status, signal, stdout, stderr } = spawnSync(`${directory}/runts`, ["warm", "--check"], {
     env: {},
     encoding: "utf8",
-    timeout: PROOF_TIMEOUT_MS,
+    timeout: TEST_TIMEOUT_MS,
   });
   if (status === 0) return;
   unlinkSync(path);
@@ -113,7 +114,10 @@ function proveImage(directory: string, path: string): void {
   );
 }
 
-/** Several at once write one after the other. Whoever can read the directory could hold the lock for ever, flock(2): so nobody waits for ever. */
+/**
+ * Lets only one writer at a time into a directory. The wait is limited, as anybody who can read the directory could hold the lock for ever:
+ * flock(2).
+ */
 function lockDirectory(directory: string): number {
   const fd = openSync(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   const deadline = performance.now() + LOCK_TIMEOUT_MS;
@@ -130,7 +134,7 @@ function lockDirectory(directory: string): number {
   return fd;
 }
 
-/** Lets an engine get ready, stops it, and writes its memory to a file. */
+/** Warms up an engine, stops it, and writes its memory to a file. */
 function freezeInto(file: number, executable: string): void {
   const engine = new EngineProcess(executable);
   try {
@@ -163,7 +167,7 @@ function writeAll(file: number, bytes: Uint8Array, offset: number): void {
   }
 }
 
-/** Between the two calls there is no image: a start is cold then. */
+/** Replaces the image. Between the two calls there is none, and a start is cold. */
 function publish(file: number, path: string): void {
   removeImage(path);
   syscall(

@@ -21,23 +21,24 @@ import { type Mapping, PAGE, privatePages, readMappings, residentPages } from ".
 import type { Tracee } from "./tracee.ts";
 
 /**
- * Runs of pages with at most so many others between them become one: a call to map them costs as much as it does to copy a few pages of a
- * file that would have been made of zeros.
+ * Runs of pages with at most this many other pages in between are joined: another mmap(2) at each start costs as much as a few unneeded
+ * pages.
  */
 const LARGEST_GAP = 8;
 
-/** A huge page of the file is hot if so many of its pages are mapped: the kernel maps sixteen at a page fault, so there were four. */
+/** A huge page is hot if this many of its pages are mapped. The kernel maps sixteen per page fault, so there were four faults. */
 const HOT_PAGES = 64;
 
 /** Writes at an offset of the image. */
 export type WriteAt = (bytes: Uint8Array, offset: number) => void;
 
-/** Has a part of the image cached in huge pages, and says whether that can be. */
+/** Makes the page cache hold a part of the image in huge pages. Returns whether it worked. */
 export type CacheHuge = (offset: number, length: number) => boolean;
 
 /**
- * Writes down a stopped engine. `modified` is the time that the file will have, in seconds since 1970; `stackSize`, in bytes, how far its
- * stack may grow. Returns the size of the image, in bytes. Throws where the engine has something that an image can't hold.
+ * Writes the image of a stopped engine. `modified` is the modification time that the file will get, in seconds since 1970. `stackSize` is
+ * the limit of its stack, in bytes. Returns the size of the image, in bytes. Throws if the engine has something that an image can't
+ * contain, such as another thread.
  */
 export function writeImage(
   tracee: Tracee,
@@ -84,11 +85,11 @@ export function writeImage(
   return { size: memory.end };
 }
 
-/** Writes pages one behind the other, and remembers how they are mapped. */
+/** Writes pages one after the other, and records how they are mapped. */
 class MemoryWriter {
   readonly files: MappedFile[] = [];
   readonly segments: Segment[] = [];
-  /** Where the next page goes in the image. */
+  /** Offset of the next page in the image. */
   end = HEAD_SPACE;
   readonly #tracee: Tracee;
   readonly #vdso: Mapping | undefined;
@@ -98,7 +99,7 @@ class MemoryWriter {
   readonly #hotCode: { readonly address: number; readonly protection: number }[] = [];
   #isInLibc = false;
   #heapEnd = 0;
-  #knowsHeapEnd = 0;
+  #heapEndWords = 0;
 
   constructor(tracee: Tracee, vdso: Mapping | undefined, write: WriteAt) {
     this.#tracee = tracee;
@@ -111,15 +112,15 @@ class MemoryWriter {
     const { name, start, end, protection } = mapping;
     if (name === "[vsyscall]" || name === "[vdso]" || name.startsWith("[vvar")) return;
     if (name === "[heap]") this.#heapEnd = end;
-    // Its variables without a value have no file, and follow the rest.
+    // The .bss of libc is anonymous memory after its other mappings.
     this.#isInLibc = LIBC.test(name) || (this.#isInLibc && name === "");
     if (mapping.shared) throw new Error(`${name} is mapped shared`);
     const first = name === "[stack]" ? end - stackSize : start;
-    const source = name.startsWith("/") ? this.#file(mapping) : "nothing";
+    const source = name.startsWith("/") ? this.#file(mapping) : "anonymous";
     this.#addSegment({
       address: Math.min(first, start),
       length: end - Math.min(first, start),
-      offset: source === "nothing" ? 0 : mapping.offset,
+      offset: source === "anonymous" ? 0 : mapping.offset,
       protection,
       source,
     });
@@ -128,7 +129,7 @@ class MemoryWriter {
       if (run !== undefined) this.#copy(run.from, run.to, protection);
     };
     for (const page of privatePages(this.#tracee.pid, mapping)) {
-      if (source === "nothing" && this.#isZero(page)) continue;
+      if (source === "anonymous" && this.#isZero(page)) continue;
       if (run !== undefined && page - run.to <= LARGEST_GAP * PAGE) run.to = page + PAGE;
       else {
         flush();
@@ -136,10 +137,10 @@ class MemoryWriter {
       }
     }
     flush();
-    if (source !== "nothing" && (protection & PROT_WRITE) === 0) this.#findHotCode(mapping);
+    if (source !== "anonymous" && (protection & PROT_WRITE) === 0) this.#findHotCode(mapping);
   }
 
-  /** The huge pages of the engine's code that commands use. */
+  /** Finds the huge pages of code that commands use. */
   #findHotCode(mapping: Mapping): void {
     const { start, end, protection } = mapping;
     const counts = new Map<number, number>();
@@ -153,8 +154,8 @@ class MemoryWriter {
   }
 
   /**
-   * Copies that code to places of the image that it can be mapped from by huge pages, which its own place in the engine's file does not
-   * allow. Where the file system has none, the engine's file will do.
+   * Copies hot code to aligned offsets of the image, from where it can be mapped by huge pages, unlike from the engine's file. If the file
+   * system does not support that, the engine's file is mapped.
    */
   addHotCode(cache: CacheHuge): void {
     const first = Math.ceil(this.end / HUGE_PAGE) * HUGE_PAGE;
@@ -177,7 +178,7 @@ class MemoryWriter {
     this.end = first + length;
   }
 
-  /** Neighbours of the same kind become one. */
+  /** Joins a segment with the previous one if they are contiguous and of the same kind. */
   #addSegment(segment: Segment): void {
     const last = this.segments.at(-1);
     const follows =
@@ -185,7 +186,7 @@ class MemoryWriter {
       last.address + last.length === segment.address &&
       last.protection === segment.protection &&
       last.source === segment.source &&
-      (segment.source === "nothing" || last.offset + last.length === segment.offset);
+      (segment.source === "anonymous" || last.offset + last.length === segment.offset);
     if (!follows) this.segments.push(segment);
     else this.segments[this.segments.length - 1] = { ...last, length: last.length + segment.length };
   }
@@ -219,28 +220,28 @@ class MemoryWriter {
   }
 
   /**
-   * The C library knows where its heap of brk(2) ends, which is the writer's: it would ask for more behind that, where a later process has
-   * nothing, and take the answer of the kernel, the end of that process's own heap, for success if it is a higher address. With an end
-   * that is beyond all addresses the kernel always says no, and the library allocates by mmap(2).
+   * The C library remembers the end of its brk(2) heap, as it was in the engine. In a later process it would ask for more from there on, and
+   * would take the kernel's answer, the end of that process's own heap, for success if that is a higher address. With an end that is
+   * beyond all addresses, brk(2) always fails, and the library allocates by mmap(2).
    */
   #closeHeap(bytes: Buffer): void {
     for (let at = 0; at < PAGE; at += 8) {
       if (bytes.readBigUInt64LE(at) !== BigInt(this.#heapEnd)) continue;
       bytes.writeBigUInt64LE(BEYOND_ALL_ADDRESSES, at);
-      this.#knowsHeapEnd += 1;
+      this.#heapEndWords += 1;
     }
   }
 
-  /** Throws unless the one place where the C library knows the end of its heap was found. */
+  /** Throws unless exactly one word with the heap's end was found in the C library. */
   checkHeap(): void {
-    if (this.#heapEnd !== 0 && this.#knowsHeapEnd !== 1)
-      throw new Error(`the C library has ${this.#knowsHeapEnd} words for the end of its heap`);
+    if (this.#heapEnd !== 0 && this.#heapEndWords !== 1)
+      throw new Error(`the C library has ${this.#heapEndWords} words for the end of its heap`);
   }
 
   #collectVdsoWords(address: number, bytes: Buffer): void {
     if (this.#vdso === undefined) return;
     const { start, end } = this.#vdso;
-    // A cheap test of the upper half first.
+    // Tests the upper half first, which is cheap.
     const [first, last] = [Math.floor(start / 2 ** 32), Math.floor((end - 1) / 2 ** 32)];
     for (let at = 0; at < PAGE; at += 8) {
       const upper = bytes.readUInt32LE(at + 4);
@@ -250,7 +251,7 @@ class MemoryWriter {
     }
   }
 
-  /** Words that point into the vdso. Segments that hold one become writable. */
+  /** Addresses of words that point into the vdso. Read-only segments that contain one become writable until it is adjusted. */
   vdsoWords(): Pick<ImageHead, "vdsoWords" | "sealed"> {
     const vdsoWords = this.#vdsoWords;
     const sealed: Sealed[] = [];
@@ -295,7 +296,7 @@ function threadState(tracee: Tracee): ThreadState {
   };
 }
 
-/** Of all signals that the engine handles or ignores. */
+/** The actions of all signals that the engine handles or ignores. */
 function signalActions(tracee: Tracee): SignalAction[] {
   const LAST_SIGNAL = 64;
   const { scratch } = tracee;
@@ -308,13 +309,13 @@ function signalActions(tracee: Tracee): SignalAction[] {
   return actions;
 }
 
-/** The descriptors of the engine: those of the event loop, and nothing else. */
+/** The engine's descriptors. Throws for any that does not belong to its event loop. */
 function loopDescriptors(pid: number): LoopDescriptor[] {
   const entries: LoopDescriptor[] = [];
   const made: LoopDescriptor[] = [];
   for (const name of readdirSync(`/proc/${pid}/fd`)) {
     const fd = Number(name);
-    // Those that only keep the numbers of callers.
+    // Lower ones only reserve the numbers of a later process's caller.
     if (fd < OWN_DESCRIPTORS) continue;
     const target = readlinkSync(`/proc/${pid}/fd/${fd}`);
     if (target === "anon_inode:[eventfd]") made.push({ kind: "eventfd", fd });
@@ -326,7 +327,7 @@ function loopDescriptors(pid: number): LoopDescriptor[] {
   return [...made, ...entries];
 }
 
-/** What an epoll descriptor watches: proc_pid_fdinfo(5). */
+/** The entries of an epoll descriptor: proc_pid_fdinfo(5). */
 function epollEntries(pid: number, fd: number): LoopDescriptor[] {
   const text = readFileSync(`/proc/${pid}/fdinfo/${fd}`, "latin1");
   const matches = text.matchAll(/^tfd: *(\d+) events: *([0-9a-f]+) data: *([0-9a-f]+)/gm);

@@ -1,7 +1,7 @@
 /**
- * runts as a library: the operations of the command line as functions, with typed configs, states and errors. The code is the same;
- * what differs is that nothing is printed, that standard streams can be this program's, and that a container ends up as a child of this
- * process. Each operation keeps the event loop for some milliseconds.
+ * runts as a library: the operations of the command line as functions, with typed configs, states and errors. They run the same code, but
+ * print nothing, can connect standard streams to this program, and leave init as a child of this process. Each operation blocks the
+ * event loop for some milliseconds. All throw RuntsError.
  */
 import type { Readable, Writable } from "node:stream";
 import { absolutePath } from "../../bindings/linux/paths.ts";
@@ -52,23 +52,25 @@ export { defaultConfig, features, RuntsError };
 
 export interface CreateOptions extends Settings, StreamOptions {
   readonly id: string;
-  /** Directory of the bundle, the current one when absent: `root.path` and the working directory of poststop hooks are relative to it. */
+  /** Bundle directory, by default the current one. `root.path` is relative to it, and poststop hooks run in it. */
   readonly bundle?: string;
-  /** In place of the bundle's config.json. */
+  /** Replaces the bundle's config.json. */
   readonly config?: ConfigInput;
-  /** Socket that gets the master end of the terminal, for a config with `process.terminal`. */
+  /** Path of a socket that receives the terminal's master, for a config with `process.terminal`. */
   readonly consoleSocket?: string;
+  /** Uses MS_MOVE and chroot(2) instead of pivot_root(2), for a root file system on the initramfs. */
   readonly noPivot?: boolean;
+  /** Keeps the caller's session keyring. */
   readonly noNewKeyring?: boolean;
 }
 
 export interface Created extends ProcessStreams {
   readonly id: string;
-  /** Init's, in the pid namespace of this program. */
+  /** Init's pid, in the pid namespace of this program. */
   readonly pid: number;
 }
 
-/** What a process has written to streams that were pipes, as UTF-8, and how it has ended. */
+/** A process's exit status, and its output as UTF-8 from those streams that were pipes. */
 export interface Result extends ExitStatus {
   readonly stdout: string;
   readonly stderr: string;
@@ -82,31 +84,31 @@ export interface ExecOptions extends Settings, StreamOptions {
   /** `UID[:GID]` */
   readonly user?: string;
   readonly additionalGids?: readonly number[];
-  /** Added to those of the container's process: `CAP_CHOWN` and the like. */
+  /** Added to those of the container's process, such as `CAP_CHOWN`. */
   readonly capabilities?: readonly string[];
-  /** As in the container when absent. */
+  /** By default that of the container's process. */
   readonly noNewPrivileges?: boolean;
-  /** Sub-cgroup of the container's cgroup. */
+  /** A path below the container's cgroup. */
   readonly cgroup?: string;
 }
 
 export interface Spawned extends ProcessStreams {
   readonly pid: number;
-  /** Resolves when the process has ended. */
+  /** Resolves when the process has exited. */
   readonly exited: Promise<ExitStatus>;
 }
 
-/** Of what is waited for: nobody could write to a pipe meanwhile. */
+/** Options of functions that wait for the exit. Standard input can't be a pipe, as nobody could write to it meanwhile. */
 export type RunOptions<Options extends StreamOptions = CreateOptions> = Options & {
   readonly stdin?: Exclude<StreamTarget, "pipe">;
 };
 
-/** Exit statuses by state directory and id: a process can be reaped once, and waited for as often as somebody likes. */
+/** Exit statuses by state directory and id: a process can be reaped only once, but `wait` may be called again. */
 const exits = new Map<string, Promise<ExitStatus>>();
 
 /**
- * Makes a container, whose init waits for `start`. It is a child of this process, and goes to the process's subreaper when that ends.
- * Throws a RuntsError, with all violated rules in `issues` if it is the config's fault; nothing is left then.
+ * Creates a container, whose init waits for `start`. Init is a child of this process, and is reparented to the nearest subreaper
+ * when this process exits. Throws a RuntsError, which lists all violated rules of an invalid config in `issues`, and leaves nothing behind.
  */
 export async function create(options: CreateOptions): Promise<Created> {
   const { id, bundle, config, consoleSocket, noPivot = false, noNewKeyring = false } = options;
@@ -124,19 +126,19 @@ export async function create(options: CreateOptions): Promise<Created> {
       ...(consoleSocket !== undefined && { consoleSocket: absolutePath(consoleSocket) }),
     });
     exits.delete(exitKey(context.root, id));
-    return { id, pid, ...streams.handedOver() };
+    return { id, pid, ...streams.handOver() };
   } catch (error) {
     streams.abandon();
     throw error;
   }
 }
 
-/** Starts the process of a created container, and returns when it executes. */
+/** Starts the process of a created container. Resolves when it has executed its program. */
 export async function start(id: string, settings: Settings = {}): Promise<void> {
   await startContainer(contextOf(settings), id, { notify: "until ready" });
 }
 
-/** Waits for the end of a container that this process has created. May be called before the start, and more than once. */
+/** Waits until a container that this process has created exits. May be called before `start`, and more than once. */
 export async function wait(id: string, settings: Settings = {}): Promise<ExitStatus> {
   const { root } = contextOf(settings);
   const key = exitKey(root, id);
@@ -147,7 +149,7 @@ export async function wait(id: string, settings: Settings = {}): Promise<ExitSta
   return exit;
 }
 
-/** Creates a container, starts it, waits for its end and removes it. What it writes is in the result, unless told otherwise. */
+/** Creates a container, starts it, waits until it exits, and removes it. By default its output is in the result. */
 export async function run(options: RunOptions): Promise<Result> {
   refusePipe(options, "create and start");
   const { stdout, stderr } = await create({ stdout: "pipe", stderr: "pipe", ...options });
@@ -159,12 +161,12 @@ export async function run(options: RunOptions): Promise<Result> {
   } finally {
     await remove(options.id, { ...options, force: true });
   }
-  // Its end comes with that of the last process, and what outlives init ends only by the removal.
+  // The pipes close with the last process. Without a pid namespace, processes that outlive init are ended only by the removal.
   const [out, err] = await output;
   return { ...exit, stdout: out, stderr: err };
 }
 
-/** Executes a further process in a running container; returns when its program runs. */
+/** Executes another process in a running container. Resolves when it has executed its program. */
 export async function spawn(id: string, options: ExecOptions): Promise<Spawned> {
   const { args, env = [], cwd, user, capabilities = [], noNewPrivileges, cgroup } = options;
   const streams = new OpenStreams(options);
@@ -191,10 +193,10 @@ export async function spawn(id: string, options: ExecOptions): Promise<Spawned> 
     streams.abandon();
     throw error;
   }
-  return { pid, exited: exitOf(pid), ...streams.handedOver() };
+  return { pid, exited: exitOf(pid), ...streams.handOver() };
 }
 
-/** Executes a further process in a running container and waits for its end. What it writes is in the result, unless told otherwise. */
+/** Executes another process in a running container and waits until it exits. By default its output is in the result. */
 export async function exec(id: string, options: RunOptions<ExecOptions>): Promise<Result> {
   refusePipe(options, "spawn");
   const { stdout, stderr, exited } = await spawn(id, { stdout: "pipe", stderr: "pipe", ...options });
@@ -212,8 +214,7 @@ export async function kill(
 }
 
 /**
- * Deletes what is left of a stopped container (`delete` is a reserved word). With `force` a running one is killed first, and an
- * unknown id is no error.
+ * Deletes a stopped container (`delete` is a reserved word). With `force`, a running one is killed first, and an unknown id is no error.
  */
 export async function remove(
   id: string,
@@ -223,7 +224,7 @@ export async function remove(
   const saved = readableState(context.root, id);
   deleteContainer(context, id, { force: options.force ?? false });
   const key = exitKey(context.root, id);
-  // Nobody has waited for it, so that it would stay a zombie; of one that is no child of ours the kernel says so.
+  // Without a `wait` it would stay a zombie. For a process that is not our child, the kernel returns an error.
   if (saved !== undefined && !exits.has(key)) reapInit(saved);
   exits.delete(key);
 }
@@ -232,7 +233,7 @@ export async function state(id: string, settings: Settings = {}): Promise<Contai
   return readContainerState(contextOf(settings), id);
 }
 
-/** All containers of the state directory, by id. */
+/** All containers of the state directory, sorted by id. */
 export async function list(settings: Settings = {}): Promise<readonly ContainerState[]> {
   return listContainers(contextOf(settings));
 }
@@ -246,7 +247,7 @@ export async function resume(id: string, settings: Settings = {}): Promise<void>
   resumeContainer(contextOf(settings), id);
 }
 
-/** Changes the limits of a container: `linux.resources` of the spec, of which what is absent stays. */
+/** Changes the limits of a container. `resources` is `linux.resources` of the spec; absent properties keep their values. */
 export async function update(
   id: string,
   resources: Input<LinuxResources>,
@@ -255,14 +256,14 @@ export async function update(
   updateContainer(contextOf(settings), id, { text: inputText(resources, "resources") });
 }
 
-/** Ids of the container's processes, in the pid namespace of this program. */
+/** Pids of the container's processes, in the pid namespace of this program. */
 export async function ps(id: string, settings: Settings = {}): Promise<readonly number[]> {
   return listProcesses(contextOf(settings), id);
 }
 
 /**
- * What a container uses, once at each interval, and its OOM kills as they happen, until it stops or the loop is left. The interval is in
- * milliseconds, 5000 when absent; with Infinity there are the OOM kills alone.
+ * Yields a container's stats at each interval, by default of 5000 ms, and its OOM kills as they happen, until it stops or the loop is left.
+ * With an `intervalMs` of Infinity, it yields only the OOM kills.
  */
 export async function* events(
   id: string,
@@ -296,7 +297,7 @@ export async function* events(
   }
 }
 
-/** The violated rules of a config, each with its JSON pointer; none if it is valid. */
+/** The violated rules of a config, each with its JSON pointer; empty if it is valid. */
 export function validate(config: ConfigInput): readonly ConfigIssue[] {
   try {
     parseConfig(inputText(config, "config"), "config");
@@ -307,7 +308,7 @@ export function validate(config: ConfigInput): readonly ConfigIssue[] {
   }
 }
 
-/** undefined where there is no record, or a damaged one, which removing by force says. */
+/** Undefined if there is no state or a damaged one, of which deleteContainer informs. */
 function readableState(root: string, id: string): SavedState | undefined {
   try {
     return readSavedState(root, id).saved;
@@ -328,7 +329,7 @@ async function textOf(stream: Readable | null): Promise<string> {
   return Buffer.concat(chunks).toString("utf8");
 }
 
-/** What setTimeout takes: of a longer wait it makes none. */
+/** The longest timeout of setTimeout, which fires at once for a longer one. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 function after(ms: number): { readonly elapsed: Promise<void>; cancel(): void } {
@@ -339,5 +340,5 @@ function after(ms: number): { readonly elapsed: Promise<void>; cancel(): void } 
   return { elapsed, cancel: () => clearTimeout(timer) };
 }
 
-/** Type of the streams, for programs that don't name node:stream. */
+/** The types of the streams, for programs that don't import node:stream. */
 export type { Readable, Writable };

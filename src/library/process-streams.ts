@@ -8,30 +8,30 @@ import { RuntsError } from "../errors.ts";
 import type { StandardStreams } from "../plan/process/stdio.ts";
 
 /**
- * Where a standard stream goes: the stream of the calling process (`inherit`), /dev/null (`ignore`), a stream of this program (`pipe`),
- * or an open descriptor.
+ * The target of a standard stream: the same stream of this process (`inherit`), /dev/null (`ignore`), a pipe to this program (`pipe`), or
+ * an open descriptor.
  */
 export type StreamTarget = "inherit" | "ignore" | "pipe" | number;
 
-/** Each is `inherit` when absent, but standard input, which is `ignore`. */
+/** By default, stdin is `ignore`, stdout and stderr are `inherit`. */
 export interface StreamOptions {
   readonly stdin?: StreamTarget;
   readonly stdout?: StreamTarget;
   readonly stderr?: StreamTarget;
 }
 
-/** Ends of the streams that were asked for as pipes; null for the others, as in child_process. */
+/** This program's ends of the pipes; null for other streams, as in child_process. */
 export interface ProcessStreams {
   readonly stdin: Writable | null;
   readonly stdout: Readable | null;
   readonly stderr: Readable | null;
 }
 
-/** The standard streams of a process that is about to be made. */
+/** The standard streams of a process that is about to be created. */
 export class OpenStreams {
   readonly #opened: number[] = [];
   readonly #ours: (number | undefined)[] = [];
-  /** For the container's process. */
+  /** Descriptors for the container's process. */
   readonly descriptors: StandardStreams;
 
   constructor({ stdin = "ignore", stdout = "inherit", stderr = "inherit" }: StreamOptions) {
@@ -58,8 +58,8 @@ export class OpenStreams {
     return fd;
   }
 
-  /** The process has its copies: what is left are this program's ends. */
-  handedOver(): ProcessStreams {
+  /** Closes the process's ends, of which it has copies, and returns this program's ends. */
+  handOver(): ProcessStreams {
     for (const fd of this.#opened.splice(0)) closeSync(fd);
     const [stdin, stdout, stderr] = this.#ours;
     return {
@@ -69,7 +69,7 @@ export class OpenStreams {
     };
   }
 
-  /** There is no process. */
+  /** Closes everything, as no process was created. */
   abandon(): void {
     for (const fd of this.#opened.splice(0)) closeSync(fd);
     for (const fd of this.#ours.splice(0)) if (fd !== undefined) closeSync(fd);
@@ -78,7 +78,7 @@ export class OpenStreams {
 
 const NAMES = ["stdin", "stdout", "stderr"] as const;
 
-/** Somebody has to write to it and to close it, or a program that reads it never ends. */
+/** Refuses a pipe as standard input: somebody has to close it, or a program that reads it never exits. */
 export function refusePipe({ stdin }: { readonly stdin?: StreamTarget | undefined }, instead: string): void {
   if (stdin !== "pipe") return;
   throw new RuntsError(`stdin: nobody could write to a pipe before the end: use ${instead}`, {
@@ -88,7 +88,7 @@ export function refusePipe({ stdin }: { readonly stdin?: StreamTarget | undefine
   });
 }
 
-/** A program without types may say anything. */
+/** Reached by untyped programs only. */
 function wrongTarget(fd: 0 | 1 | 2, target: unknown): RuntsError {
   const message = `must be "inherit", "ignore", "pipe" or an open descriptor, not ${JSON.stringify(target)}`;
   return new RuntsError(`${NAMES[fd]}: ${message}`, { operation: "open", errno: "EINVAL", path: NAMES[fd] });
@@ -110,7 +110,7 @@ function pipe(): [number, number] {
   return [ends[0] ?? -1, ends[1] ?? -1];
 }
 
-/** A socket of Node's waits for a pipe in the event loop; a file stream would occupy one of its few threads. Bun has threads enough. */
+/** In Node, a socket waits for a pipe in the event loop, where a file stream would occupy one of few threads. Bun has enough threads. */
 function readable(fd: number): Readable {
   if (process.versions.bun !== undefined) return createReadStream("", { fd });
   return new Socket({ fd, readable: true, writable: false });

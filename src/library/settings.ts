@@ -2,13 +2,13 @@ import type { GlobalOptions } from "../container/context.ts";
 import { prepareStateRoot, stateRoot } from "../container/record/state-root.ts";
 import type { Log } from "../log.ts";
 
-/** What the command line's global options say, for any operation. */
+/** Settings of every operation, like the global options of the command line. */
 export interface Settings {
-  /** Directory of the containers' state: /run/runts when absent, or $XDG_RUNTIME_DIR/runts for who is not root. */
+  /** State directory; by default /run/runts, or $XDG_RUNTIME_DIR/runts without root privileges. */
   readonly root?: string;
-  /** Let systemd make the cgroups: `cgroupsPath` is slice:prefix:name. */
+  /** Has systemd create the cgroups. `cgroupsPath` then is slice:prefix:name. */
   readonly systemdCgroup?: boolean;
-  /** Called with each warning; without it they are warnings of the process. */
+  /** Called with each warning. By default, process.emitWarning is called. */
   readonly onWarning?: (message: string) => void;
 }
 
@@ -21,14 +21,14 @@ export function contextOf({ root, systemdCgroup, onWarning }: Settings): GlobalO
   };
 }
 
-/** For an operation that makes something: the directory of the state, too. */
+/** Like contextOf, and creates the state directory. */
 export function preparedContext(settings: Settings): GlobalOptions {
   const context = contextOf(settings);
   prepareStateRoot(context);
   return context;
 }
 
-/** A library tells its caller of errors by throwing them. */
+/** A log that only reports warnings: errors are thrown. */
 function logTo(warn: (message: string) => void): Log {
   const silent = (): void => undefined;
   return { debug: silent, info: silent, warn, error: silent };

@@ -9,12 +9,12 @@ import { RuntsError } from "../errors.ts";
 
 const watch = new DescriptorWatch();
 
-/** Waits until a descriptor can be read, without a thread of its own. */
+/** Waits until a descriptor is readable, without a thread of its own. */
 export const waitFor = (fd: number) => watch.wait(fd);
 
-/** Waits for the end of a child of this process, and reaps it. The event loop goes on meanwhile, and lives as long. */
+/** Waits until a child of this process exits, and reaps it. Keeps the event loop running and alive meanwhile. */
 export async function exitOf(pid: number): Promise<ExitStatus> {
-  if (!isChild(pid)) throw notOurs(pid);
+  if (!isChild(pid)) throw notOurChild(pid);
   const pidfd = pidfdOpen(pid);
   if (pidfd !== undefined) {
     try {
@@ -24,17 +24,17 @@ export async function exitOf(pid: number): Promise<ExitStatus> {
     }
   }
   const status = reapChild(pid);
-  if (status === undefined) throw notOurs(pid);
+  if (status === undefined) throw notOurChild(pid);
   return status;
 }
 
-/** The same of a container's init. Its number may by now be that of another child of this process, which is not ours to wait for. */
+/** Like exitOf, for a container's init. Its pid may have been reused by another child of this process, which must not be reaped here. */
 export async function exitOfInit({ pid, startTime }: Init): Promise<ExitStatus> {
-  if (!isInit({ pid, startTime })) throw notOurs(pid);
+  if (!isInit({ pid, startTime })) throw notOurChild(pid);
   return exitOf(pid);
 }
 
-/** Reaps a container's init that has ended, if it is a child of this process. */
+/** Reaps a container's init that has exited, if it is a child of this process. */
 export function reapInit(init: Init): void {
   if (isInit(init)) reapChild(init.pid);
 }
@@ -44,17 +44,17 @@ interface Init {
   readonly startTime: string;
 }
 
-/** Whether the process, which may be a zombie, still is the one that was saved. */
+/** Whether the process, possibly a zombie, is still the saved one. */
 function isInit({ pid, startTime }: Init): boolean {
   return pid > 0 && processStat(pid)?.startTime === startTime;
 }
 
-/** int waitid(idtype_t idtype, id_t id, siginfo_t *infop, int options): with WNOWAIT it only looks. waitid(2) */
+/** int waitid(idtype_t idtype, id_t id, siginfo_t *infop, int options). With WNOWAIT, it does not reap. waitid(2) */
 function isChild(pid: number): boolean {
   return trySyscall("waitid", P_PID, pid, null, WEXITED | WNOHANG | WNOWAIT, null) === 0;
 }
 
-function notOurs(pid: number): RuntsError {
+function notOurChild(pid: number): RuntsError {
   return new RuntsError(`process ${pid} is no child of this process, so its exit code is not known here`, {
     operation: "wait4",
     errno: "ECHILD",

@@ -1,6 +1,6 @@
 import type { ConfigInput } from "../spec/config-input.ts";
 
-/** Configs as the usual engines write them: what they ask for decides what has run before the freeze. */
+/** Configs like those of the usual engines. Their properties decide which code has run before the freeze. */
 
 const capabilities = () => [
   "CAP_CHOWN",
@@ -18,12 +18,12 @@ const capabilities = () => [
 
 const unsafe = () => ["nosuid", "noexec", "nodev"];
 
-/** Files of the host that engines bind. */
+/** Files of the host that engines bind-mount. */
 export const BOUND_FILES = ["/etc/hosts", "/etc/resolv.conf", "/etc/hostname"].map(
   (path) => `/var/lib/engine${path}`,
 );
 
-/** A network namespace as engines make them. */
+/** A network namespace, as engines create it. */
 export const NETWORK = "/run/netns/warm";
 
 const usualMounts = (): NonNullable<ConfigInput["mounts"]> => [
@@ -77,10 +77,10 @@ export const usualProcess = (): NonNullable<ConfigInput["process"]> => ({
   oomScoreAdj: 100,
 });
 
-/** The namespaces of a container that root makes. */
+/** The new namespaces of a container that root creates. */
 const OWN = ["pid", "network", "ipc", "uts", "mount", "cgroup"] as const;
 
-/** What docker, podman as root and containerd write. */
+/** A config like those of docker, containerd and podman as root. */
 export function rootful(name: string): ConfigInput {
   return {
     ociVersion: "1.2.0",
@@ -108,7 +108,7 @@ export function rootful(name: string): ConfigInput {
   };
 }
 
-/** As rootful, in a network namespace that the engine has made, with all hooks, a profile of AppArmor and limits of Kubernetes. */
+/** Like rootful, with an engine's network namespace, all hooks, an AppArmor profile and limits of Kubernetes. */
 export function hooked(name: string): ConfigInput {
   const config = rootful(name);
   const hook = { path: "/usr/bin/hook", args: ["hook", "set-up"] };
@@ -136,13 +136,13 @@ export function hooked(name: string): ConfigInput {
   };
 }
 
-/** As rootful, for systemd to make the cgroup. */
+/** Like rootful, with a cgroup of systemd. */
 export function inScope(name: string): ConfigInput {
   const config = rootful(name);
   return { ...config, linux: { ...config.linux, cgroupsPath: `warm.slice:engine:${name}` } };
 }
 
-/** As rootful, at a terminal, with labels of SELinux. */
+/** Like rootful, with a terminal and SELinux labels. */
 export function withTerminal(name: string): ConfigInput {
   const config = rootful(name);
   const label = "system_u:system_r:container_t:s0:c1,c2";
@@ -153,7 +153,7 @@ export function withTerminal(name: string): ConfigInput {
   };
 }
 
-/** As rootful, with system calls filtered. */
+/** Like rootful, with a seccomp profile. */
 export function filtered(name: string): ConfigInput {
   const config = rootful(name);
   return {
@@ -177,7 +177,7 @@ export function filtered(name: string): ConfigInput {
   };
 }
 
-/** What a user without helpers for more ids can have. */
+/** A config for a user without newuidmap, who can map a single id. */
 export function unprivileged(name: string, uid: number): ConfigInput {
   const config = rootless(name);
   const mappings = [{ containerID: 0, hostID: uid, size: 1 }];
@@ -188,7 +188,7 @@ export function unprivileged(name: string, uid: number): ConfigInput {
   };
 }
 
-/** What podman writes for a user, whose user namespace the runtime is in already. */
+/** A config like that of rootless podman, which calls the runtime inside of its user namespace. */
 export function rootless(name: string): ConfigInput {
   const config = rootful(name);
   const mappings = [

@@ -7,15 +7,15 @@ import { bytesOf, textOf } from "../explain/native.ts";
 
 const STDERR = 2;
 const O_RDWR = 2;
-/** Magic numbers by mount point, linux/magic.h: procfs and selinuxfs are looked for before a label is set. */
+/** File system types (linux/magic.h) by mount point. procfs and selinuxfs are checked before a label is set. */
 const FILE_SYSTEMS: Readonly<Record<string, number>> = { "/proc": 0x9fa0, "/sys/fs/selinux": 0xf97cff8c };
-/** What is open beside the standard streams, as far as the kernel below a simulated one gives out descriptors. */
+/** The only descriptor besides the standard streams that this kernel returns. The simulated kernel above it has its own. */
 const DIRECTORY = 999_999_999;
 export const PID = 4242;
 
 /**
- * In place of the host below a simulated kernel: /dev/null and two pipes as standard streams, whose output goes nowhere, and a process without
- * limits. All else is an error: the process that warms up must not learn anything of the host that it would remember.
+ * Takes the place of the host below a simulated kernel: standard streams are /dev/null and two pipes whose output is discarded, and the
+ * process has no limits. Any other call is an error, as a process that warms up must not learn, and so remember, anything about the host.
  */
 export class NoHost {
   readonly #uid: number;
@@ -25,7 +25,7 @@ export class NoHost {
     this.#uid = uid;
   }
 
-  /** What has been written to standard error since the last call. */
+  /** The text written to standard error since the last call. */
   takeErrors(): string {
     const said = this.#said;
     this.#said = "";
@@ -73,12 +73,12 @@ export class NoHost {
   };
 }
 
-/** statfs(2): the magic number of a file system's type. */
+/** Sets f_type of struct statfs. */
 function setType(buffer: Uint8Array, type: number): void {
   new DataView(buffer.buffer, buffer.byteOffset).setBigUint64(statfs.f_type, BigInt(type), true);
 }
 
-/** statx(2) of a pipe, or of /dev/null. */
+/** Fills struct statx with the status of a pipe or of /dev/null. */
 function fillStream(buffer: Uint8Array, isNull: boolean): number {
   const view = new DataView(buffer.buffer, buffer.byteOffset);
   view.setUint32(statx.stx_mask, STATX_BASIC_STATS, true);

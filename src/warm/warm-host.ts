@@ -25,17 +25,17 @@ import { WarmStubs } from "./warm-stubs.ts";
 
 export const ROOT = "/run/warm";
 export const CONSOLE_SOCKET = "/run/console.sock";
-/** One without privileges. */
+/** A user without privileges. */
 export const USER = 1000;
 export const LOG = "/run/warm.log";
 export const BUNDLES = "/var/lib/warm";
 const LIBSECCOMP = "/usr/lib/libseccomp.so.2";
 
-/** Directories at the top: all that is below them is decided here. */
+/** Directories of which everything below is defined here. */
 const TOP = ["/", "/dev", "/etc", "/proc", "/run", "/sys", "/usr", "/var", "/var/lib", "/tmp"];
 const NAMESPACES = ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"];
 
-/** What the runtime reads of its host, and of its own process. */
+/** Files that the runtime reads about its host and its own process. */
 const FILES: Readonly<Record<string, string>> = {
   "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\n",
   "/proc/self/status": "Umask:\t0022\nSigIgn:\t0000000000000000\nCapPrm:\t000001ffffffffff\n",
@@ -63,7 +63,7 @@ const FILES: Readonly<Record<string, string>> = {
 
 const DEVICES = { null: "1:3", zero: "1:5", full: "1:7", random: "1:8", urandom: "1:9", tty: "5:0" };
 
-/** Of the process itself: proc_pid_stat(5). */
+/** /proc/PID/stat of the process itself: proc_pid_stat(5). */
 const OWN_STAT = `1 (runts) S ${"0 ".repeat(18)}1 0 0`;
 
 const BUNDLE_CONFIGS: Readonly<Record<string, Partial<ConfigInput>>> = {
@@ -77,7 +77,7 @@ const BUNDLE_CONFIGS: Readonly<Record<string, Partial<ConfigInput>>> = {
   invalid: { ociVersion: "1.2.0" },
 };
 
-/** A host that is in memory only, with bundles as engines make them. */
+/** A host in memory, with bundles like those of engines. */
 export class WarmHost {
   readonly #names = new Names();
   readonly #noHost: NoHost;
@@ -86,7 +86,7 @@ export class WarmHost {
   readonly endSystemd: () => void;
   readonly call: Kernel;
 
-  /** `uid` is who calls the runtime there. */
+  /** `uid` is the user that calls the runtime there. */
   constructor(uid: number) {
     this.#noHost = new NoHost(uid);
     const names = this.#names;
@@ -129,8 +129,8 @@ export class WarmHost {
     }
   }
 
-  /** Puts the filter of the one profile where the runtime looks for it, as an earlier container would have. */
-  async keepFilters(): Promise<void> {
+  /** Puts the compiled filter into the cache, as an earlier container would have. */
+  async cacheFilter(): Promise<void> {
     await import("../seccomp/compile.ts");
     const { storeFilter } = await import("../seccomp/cache-store.ts");
     const { seccomp } = readConfig(`${BUNDLES}/filtered`).linux ?? {};
@@ -144,7 +144,7 @@ export class WarmHost {
     return this.#noHost.takeErrors();
   }
 
-  /** Throws where a command has left a descriptor open, other than that of its log, which ends with the process as a rule. */
+  /** Throws if a command has left a descriptor open, except that of its log, which normally stays open until the process exits. */
   checkClosed(): void {
     const left = this.#kernel.open.descriptors.filter((fd) => this.#kernel.pathOf(fd) !== LOG);
     const names = left.map((fd) => this.#names.named(String(fd)));

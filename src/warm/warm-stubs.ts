@@ -6,14 +6,14 @@ import type { SimulatedKernel } from "../explain/simulation/kernel.ts";
 import type { SimulatedStubs } from "../explain/simulation/stubs.ts";
 
 /**
- * Stubs that run nothing, but speak: programs are encoded and go out, and replies come in and are decoded, as with real ones. `stubs`
- * knows the answers.
+ * Stubs that run nothing but exchange messages: programs are encoded and sent, and replies are received and decoded, as with real stubs.
+ * The simulated `stubs` provide the results.
  */
 export class WarmStubs implements StubTap {
   readonly #stubs: SimulatedStubs;
-  /** What has come in by a socket, and was not received yet. */
+  /** Bytes that each socket has yet to receive. */
   readonly #incoming = new Map<number, Uint8Array>();
-  /** The process whose pid a clone's reply has to come from: the last one that was cloned. */
+  /** The last clone's pid, which must be the sender of its reply. */
   #clone = 0;
 
   constructor(stubs: SimulatedStubs, kernel: SimulatedKernel) {
@@ -59,7 +59,7 @@ export class WarmStubs implements StubTap {
   }
 }
 
-/** As a stub writes it: reply.ts of bindings/stub. The operations that take descriptors are not in `results`. */
+/** Encodes a reply as a stub does: bindings/stub/reply.ts. `results` lacks the operations that receive descriptors. */
 function encodeReply({ descriptors, outputs }: Program, reply: Reply): Uint8Array {
   const results = [...descriptors.map(() => 0), ...reply.results];
   const lengths = outputs.map(({ bytes }) => (bytes.length + 7) & ~7);

@@ -5,7 +5,7 @@ import { numbers, trySyscall } from "../../bindings/ffi/syscall.ts";
 import { usersCommands, usualCommands } from "./commands.ts";
 import { warmUp } from "./warm-up.ts";
 
-/** Numbers of the real system calls, and prototypes of the other C functions that are called. */
+/** The numbers of real system calls, and the prototypes of other C functions, that were called. */
 const { called } = vi.hoisted(() => ({ called: [] as unknown[] }));
 
 vi.mock("../../bindings/ffi/koffi.ts", async (original) => {
@@ -28,7 +28,7 @@ vi.mock("../../bindings/ffi/koffi.ts", async (original) => {
   };
 });
 
-/** Of this process, without the one that lists them. */
+/** The descriptors of this process, except the one that lists them. */
 function openDescriptors(): string[] {
   return readdirSync("/proc/self/fd").slice(0, -1);
 }
@@ -38,13 +38,13 @@ describe("warmUp", () => {
     called.length = 0;
   });
 
-  it("makes no call of the kernel but the one that loads what makes them, however often", async () => {
+  it("makes a single system call each time, to load the code that makes them", async () => {
     await warmUp();
     await warmUp();
     expect(called).toEqual([numbers.gettid, numbers.gettid]);
   });
 
-  it("leaves no descriptor, and the kernel where it was", async () => {
+  it("leaves no descriptor open, and restores the real kernel", async () => {
     await warmUp();
     const before = openDescriptors();
     await warmUp();
@@ -58,7 +58,7 @@ describe("warmUp", () => {
     expect(write).not.toHaveBeenCalled();
   });
 
-  it("runs all that engines call", () => {
+  it("runs all commands that engines call", () => {
     const names = [...usualCommands(), ...usersCommands()].flatMap(({ argv }) => argv);
     const commands = ["create", "start", "state", "run", "exec", "kill", "pause", "resume", "delete", "list"];
     for (const name of [...commands, "ps", "update", "events", "features", "spec", "--version"])

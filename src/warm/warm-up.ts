@@ -6,12 +6,12 @@ import { type UsualCommand, usersCommands, usualCommands } from "./commands.ts";
 import { USER, WarmHost } from "./warm-host.ts";
 
 /**
- * Runs the usual commands, by the code that the command line runs, on a host that exists only here: before the process is frozen, so
- * that a start from its memory loads nothing and each function on its way has run once. Nothing outside of the process is changed or
- * looked at, and nothing stays behind but what has been loaded. Throws where a command does not end as it usually does.
+ * Runs the usual commands, through the code of the command line, on a host in memory. It is called before the process is frozen, so that
+ * in a start from the image all modules are loaded and each function has run once. It neither changes nor reads anything outside of the
+ * process, and leaves only the loaded code behind. Throws if a command does not end as expected.
  */
 export async function warmUp(): Promise<void> {
-  // The one real call: what makes them is loaded by it.
+  // The only real call. It loads the code that makes system calls.
   trySyscall("gettid");
   await runOn(new WarmHost(0), usualCommands());
   await runOn(new WarmHost(USER), usersCommands());
@@ -21,7 +21,7 @@ async function runOn(host: WarmHost, commands: readonly UsualCommand[]): Promise
   substituteKernel(host.call);
   tapStubs(host.stubs);
   try {
-    await host.keepFilters();
+    await host.cacheFilter();
     for (const { argv, exitCode = 0, says } of commands) {
       const code = await runCommandLine(argv, cliCommands);
       const said = host.takeErrors();
