@@ -189,7 +189,9 @@ export function withTable(page, speed) {
   const [begin, end] = [page.indexOf(BEGIN), page.indexOf(END)];
   if (begin < 0 || end < begin)
     throw new Error(`docs/speed.md has no place for the table: ${BEGIN} … ${END}`);
-  return `${page.slice(0, begin)}${BEGIN}\n\n${table(speed)}\n\n${page.slice(end)}`;
+  const { rounds, machine } = speed;
+  const heading = `Medians of ${rounds} rounds, on a virtual machine with ${machine.processors} processors:`;
+  return `${page.slice(0, begin)}${BEGIN}\n\n${heading}\n\n${table(speed)}\n\n${page.slice(end)}`;
 }
 
 export function writeSpeed(speed) {

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import type { Speed } from "./draw-speed.d.mts";
 import { draw, summarize, table, withTable } from "./draw-speed.mjs";
 
 const docs = join(import.meta.dirname, "../docs");
@@ -24,7 +25,7 @@ const measured = {
 };
 
 describe("the committed numbers", () => {
-  const speed = JSON.parse(read("speed.json"));
+  const speed: Speed = JSON.parse(read("speed.json"));
 
   test("docs/speed.svg is what scripts/draw-speed.mjs draws of docs/speed.json", () => {
     expect(read("speed.svg") === draw(speed), 'run "node scripts/draw-speed.mjs"').toBe(true);
@@ -32,6 +33,23 @@ describe("the committed numbers", () => {
 
   test("docs/speed.md has their table", () => {
     expect(read("speed.md")).toBe(withTable(read("speed.md"), speed));
+  });
+});
+
+describe("the claims of the documents", () => {
+  const { medians }: Speed = JSON.parse(read("speed.json"));
+  const commands = Object.entries(medians).filter(([figure]) => !/workers|PSS/.test(figure));
+  const compared = commands.map(([figure, { warm = NaN, ...others }]) => ({ figure, warm, others }));
+
+  test("warm, runts is faster than runc and slower than crun (README.md, docs/speed.md)", () => {
+    for (const { figure, warm, others } of compared) {
+      expect(warm, figure).toBeLessThan(Math.min(others.runc ?? NaN, others["forky-runc"] ?? NaN));
+      expect(warm, figure).toBeGreaterThan(Math.max(others.crun ?? NaN, others["forky-crun"] ?? NaN));
+    }
+  });
+
+  test("the waiting init meets its aim of 64 KiB (docs/speed.md)", () => {
+    expect(medians["init PSS"]?.warm).toBeLessThanOrEqual(64);
   });
 });
 
