@@ -1,5 +1,5 @@
 // Made by "node scripts/build-native.mjs" from cxx-runtime.c. Do not edit.
-// source: sha256 38b4fbaced0dbb3af4e063dc66c410b3a3a8009ad961c906774e56908481c469
+// source: sha256 f4aa41258ae413fc4e58c4065cc2df4fc74547781f4ac4a06f32e7d8aca6276c
 // x64: gcc (Debian 12.4.0-5) 12.4.0
 // arm64: gcc (Debian 14.2.0-19) 14.2.0
 

@@ -1,12 +1,12 @@
 /*
- * What koffi.node uses of the C++ library, and no more.
+ * The functions of the C++ library that koffi.node uses, and no others.
  *
- * A minimal host has the C library, and libgcc_s, which comes with it, but no libstdc++: nothing else of runts needs that, and without
- * it koffi.node can't be loaded. This library has the same soname, so that the dynamic linker finds the name which koffi.node asks for
- * among the libraries that are loaded already. Names and versions are those of the Itanium C++ ABI and of libstdc++'s stable ABI
- * (versions.map); scripts/build.mjs compares them with what koffi.node needs.
+ * A minimal host has the C library and libgcc_s, which comes with it, but no libstdc++. Nothing else of runts needs libstdc++, but without it
+ * koffi.node can't be loaded. This library has the same soname, so the dynamic linker takes it for the one that koffi.node asks for, as it
+ * is loaded already. Names and versions are those of the Itanium C++ ABI and of libstdc++'s stable ABI (versions.map); scripts/build.mjs
+ * compares them with the symbols that koffi.node needs.
  *
- * koffi is compiled without exceptions: what libstdc++ would throw ends the process here, as it would there.
+ * koffi is compiled without exceptions. So the process ends if libstdc++ throws one, and likewise here.
  */
 typedef unsigned long size_t;
 
@@ -17,7 +17,7 @@ void abort(void) __attribute__((noreturn));
 int pthread_cond_signal(void *condition);
 int pthread_cond_wait(void *condition, void *mutex);
 
-/* operator new(size_t), operator new[](size_t): at least one byte, never null */
+/* operator new(size_t), operator new[](size_t): allocate at least one byte, never return null */
 void *_Znwm(size_t size)
 {
 	void *address = malloc(size ? size : 1);
@@ -27,7 +27,7 @@ void *_Znwm(size_t size)
 
 void *_Znam(size_t size) { return _Znwm(size); }
 
-/* operator new(size_t, std::align_val_t): aligned_alloc(3) wants a multiple of the alignment */
+/* operator new(size_t, std::align_val_t): aligned_alloc(3) takes only multiples of the alignment */
 void *_ZnwmSt11align_val_t(size_t size, size_t alignment)
 {
 	size_t rounded = ((size ? size : 1) + alignment - 1) & ~(alignment - 1);
@@ -41,8 +41,8 @@ void _ZdlPvm(void *address, size_t size) { (void)size; free(address); }
 void _ZdaPv(void *address) { free(address); }
 
 /*
- * Guards of static local variables, Itanium C++ ABI 3.3.3: the first byte says that the variable is initialised, the second one that
- * a thread is about to. Whoever comes meanwhile waits; that is rare and short.
+ * Guards of static local variables, Itanium C++ ABI 3.3.3. The first byte is set once the variable is initialised, the second one while a
+ * thread initialises it. Other threads spin meanwhile, which is rare and short.
  */
 int __cxa_guard_acquire(unsigned char *guard)
 {
@@ -91,5 +91,5 @@ void _ZSt20__throw_length_errorPKc(const char *what) { (void)what; abort(); }
 void _ZSt20__throw_system_errori(int error) { (void)error; abort(); }
 void _ZSt25__throw_bad_function_callv(void) { abort(); }
 
-/* An engine loads by process.dlopen() what is a module of Node-API: one without anything of its own. */
+/* process.dlopen() only loads modules of Node-API, so this is one, with no exports of its own. */
 void *napi_register_module_v1(void *env, void *exports) { (void)env; return exports; }

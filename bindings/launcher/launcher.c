@@ -1,27 +1,27 @@
 /*
- * The launcher: what users and engines execute as `runts`. It becomes the JavaScript engine that stands beside it,
- * `runts-engine`, in a state that the engine cannot spoil and that the caller cannot poison.
+ * The launcher: the program that users and engines execute as `runts`. It becomes the JavaScript engine, `runts-engine` in the same
+ * directory. Before that it saves facts about the caller that the engine's start destroys, and removes everything by which the caller could
+ * influence the engine.
  *
- * - The engine raises the soft RLIMIT_NOFILE to the hard one when it starts, before any JavaScript runs. A container
- *   whose configuration sets no such limit has to inherit the caller's, so the launcher reads it and passes it on, as
- *   RUNTS_NOFILE=<soft>:<hard>.
- * - The engine opens descriptors of its own and marks those that it finds close-on-exec, so that nobody can tell later which
- *   ones the caller has handed over (sd_listen_fds(3), --preserve-fds). RUNTS_FDS=<count> says how many are open from 3 on.
- * - Of those of --preserve-fds some may be closed: podman hands over 9 and 40 by --preserve-fds 38. What the engine opened would take
- *   such a number, and end up in the container. So each gets an eventfd, which leads to nothing and keeps the number until the
- *   container's program closes it. RUNTS_GAPS=<first>-<last>,… names them, and RUNTS_FDS counts them as open.
- * - The engine, its allocator and the dynamic linker obey environment variables: BUN_*, JSC_*, NODE_*, MALLOC_*, LD_*.
- *   A privileged runtime may not let its caller, or a hook that calls it, decide what it loads. Only the variables that
- *   runts documents pass. ld.so(8) runs before the engine's main, hence this is a program of its own, linked to nothing.
- * - The engine could look at the libraries that it shall load only by other code that takes longer to load than they do. The launcher
- *   opens them, sees to it that nobody else could have written them, and hands them over: RUNTS_KOFFI=<fd>, RUNTS_KOFFI_CXX=<fd>. Of
- *   one that it does not trust the engine says so (bindings/ffi/koffi.ts).
+ * - The engine raises the soft RLIMIT_NOFILE to the hard one when it starts, before any JavaScript runs. A container whose config sets
+ *   no such limit has to inherit the caller's. So the launcher passes it on as RUNTS_NOFILE=<soft>:<hard>.
+ * - The engine opens descriptors of its own and sets close-on-exec on those that it finds. Later nobody could tell which ones the caller
+ *   has passed (sd_listen_fds(3), --preserve-fds). RUNTS_FDS=<count> gives the number of descriptors that are open from 3 on.
+ * - Some of the descriptors of --preserve-fds may be closed: podman passes 9 and 40 with --preserve-fds 38. A file that the engine opens
+ *   could get such a number and end up in the container. So each closed number gets an eventfd, which gives access to nothing, until the
+ *   container's program closes it. RUNTS_GAPS=<first>-<last>,… lists these numbers, and RUNTS_FDS counts them as open.
+ * - The engine, its allocator and the dynamic linker obey environment variables: BUN_*, JSC_*, NODE_*, MALLOC_*, LD_*. A privileged
+ *   runtime must not let its caller, or a hook that calls it, decide what it loads. Only the variables that runts documents pass. ld.so(8)
+ *   runs before the engine's main, so this is a separate program, linked with nothing.
+ * - The engine would need other code to verify the libraries that it loads, and loading that code takes longer than the libraries. So the
+ *   launcher opens them, verifies that no other user could have written them, and passes them on: RUNTS_KOFFI=<fd>, RUNTS_KOFFI_CXX=<fd>.
+ *   The engine reports a library that is not trusted (bindings/ffi/koffi.ts).
  *
- * - An engine need not start: with an image of one that is ready, `runts-warm`, the launcher becomes that (thaw.h). RUNTS_COLD=1 in the
- *   environment forbids it.
+ * If there is an image of an engine that has started already, `runts-warm`, the launcher becomes that instead (thaw.h), unless the
+ * environment has RUNTS_COLD=1.
  *
- * argv stays as it is, argv[0] included; nothing else is opened; and the process stays the same one, so that LISTEN_PID
- * (sd_listen_fds(3)) holds. Freestanding like the stub: no libc, no heap, some tenths of a millisecond saved.
+ * argv stays as it is, including argv[0]. The launcher opens nothing else, and it stays the same process, so that LISTEN_PID
+ * (sd_listen_fds(3)) stays right. It is freestanding like the stub, without libc and heap, which saves some tenths of a millisecond.
  */
 typedef unsigned short u16;
 typedef unsigned int u32;
@@ -50,11 +50,11 @@ struct status {
 	u16 mode, spare;
 	u64 inode, size, blocks, known_attributes, access[2], birth[2], change[2], mtime;
 	u32 mtime_nsec, spare2;
-	/* Major numbers come first. */
+	/* Both consist of the major number, then the minor one. */
 	u64 device_of_node, device, rest[14];
 };
 
-/* Each once at most: execve(2) takes duplicates, and getenv(3) and the engine might choose different ones. */
+/* Each is passed at most once: execve(2) takes duplicates, and getenv(3) and the engine might choose different ones. */
 static const char *const passed[] = {
 	"PATH=", "HOME=", "USER=", "LOGNAME=", "TERM=", "LANG=", "XDG_RUNTIME_DIR=", "DBUS_SESSION_BUS_ADDRESS=",
 	"NOTIFY_SOCKET=", "LISTEN_FDS=", "LISTEN_PID=", "LISTEN_FDNAMES=", "RUNTS_COLD=",
@@ -62,23 +62,23 @@ static const char *const passed[] = {
 enum { PASSED = sizeof passed / sizeof *passed };
 
 /*
- * No crash reports and no telemetry; TZ saves the engine reading /etc/localtime, and all times of runts are UTC. Code that
- * runs once is not worth compiling: without the JIT compiler and its threads a container takes a fifth less time. Huge pages for the
- * heap, by MIMALLOC_ALLOW_THP, are not worth it either: to clear them takes `exec` a tenth longer than the page faults that they save.
+ * No crash reports and no telemetry. With TZ the engine does not read /etc/localtime; all times of runts are UTC. Code that runs once is not
+ * worth compiling: without the JIT compiler and its threads a container takes a fifth less time. Huge pages for the heap
+ * (MIMALLOC_ALLOW_THP) are not worth it either: clearing them takes `exec` a tenth longer than the page faults that they save.
  */
 static char *const added[] = { "DO_NOT_TRACK=1", "BUN_ENABLE_CRASH_REPORTING=0", "TZ=UTC", "BUN_JSC_useJIT=0" };
 enum { ADDED = sizeof added / sizeof *added };
 
 /*
- * Among how many descriptors some may be closed, and how many more the engine must be able to open; src/container/caller/caller.ts tells users.
- * The engine refuses what goes beyond.
+ * The first passed descriptor, the most descriptors among which gaps are filled, and the number that the engine must still be able to open.
+ * The engine refuses more than that; src/container/caller/caller.ts has the message.
  */
 enum { FIRST_HANDED = 3, MOST_HANDED = 1024, RESERVE = 64 };
 
 static char path[PATH_MAX];
 static char nofile[64];
 static char fds[32];
-/* At worst every other number is closed. */
+/* In the worst case every other number is closed. */
 static char gaps[sizeof "RUNTS_GAPS=" + MOST_HANDED / 2 * sizeof "1025-1025"];
 static struct library { const char *file, *variable; char entry[32]; } libraries[] = {
 	{ "koffi.node", "RUNTS_KOFFI=", "" },
@@ -141,7 +141,7 @@ static char *put_number(char *to, u64 number)
 	return put_text(to, first);
 }
 
-/* What follows the prefix; 0 if it isn't there. */
+/* The text after the prefix, or 0 if it does not begin with that. */
 static char *after(char *text, const char *prefix)
 {
 	while (*prefix)
@@ -149,7 +149,7 @@ static char *after(char *text, const char *prefix)
 	return text;
 }
 
-/* 0 for what is no number; of those above MOST_HANDED, one of them. */
+/* 0 for a text that is not a number; for numbers above MOST_HANDED, any such number. */
 static u64 number_of(const char *text)
 {
 	u64 number = 0;
@@ -161,8 +161,8 @@ static u64 number_of(const char *text)
 }
 
 /*
- * The number of --preserve-fds, the biggest of several: only the engine knows which words are options. To fill more gaps than it asks for
- * does no harm.
+ * The number given to --preserve-fds, or the largest of several: only the engine knows which words are options. Filling more gaps than
+ * needed does no harm.
  */
 static u64 preserved_by(char *const *argv)
 {
@@ -178,7 +178,7 @@ static u64 preserved_by(char *const *argv)
 	return most;
 }
 
-/* How many descriptors the caller may hand over, some of them closed. */
+/* The number of descriptors that the caller may pass, some of them closed. */
 static u64 handed_by(char *const *argv)
 {
 	u64 preserved = preserved_by(argv);
@@ -192,7 +192,7 @@ static u64 handed_by(char *const *argv)
 
 static int is_open(u64 fd) { return syscall4(SYS_fcntl, fd, F_GETFD, 0, 0) >= 0; }
 
-/* A descriptor that leads to nothing, beyond the first `end` and some more; negative if the limits don't allow it. */
+/* A descriptor that gives access to nothing, with a number of at least `end` + RESERVE; negative if the limits don't allow that. */
 static i64 open_filler(u64 end)
 {
 	i64 lowest = syscall4(SYS_eventfd2, 0, 0, 0, 0);
@@ -202,7 +202,7 @@ static i64 open_filler(u64 end)
 	return filler;
 }
 
-/* Takes each closed number in the range; returns whether there is one. */
+/* Fills each closed number of the range with an eventfd, and writes RUNTS_GAPS; returns whether there is one. */
 static int fill_gaps(u64 count)
 {
 	if (count == 0 || count > MOST_HANDED) return 0;
@@ -222,7 +222,7 @@ static int fill_gaps(u64 count)
 	return to > first;
 }
 
-/* The environment of the engine but for the libraries; returns where they go. */
+/* Writes the environment of the engine except the libraries; returns the place for those. */
 static char **fill_environment(char *const *argv, char *const *caller)
 {
 	char **to = environment;
@@ -245,12 +245,12 @@ static char **fill_environment(char *const *argv, char *const *caller)
 	return to;
 }
 
-/* Of those beside this program, with the NUL. */
+/* Longest name of a file in this program's directory, with its NUL. */
 enum { LONGEST_NAME = sizeof "runts-engine" };
 
 /*
- * What stands beside the file that is being executed, wherever a symbolic link to it may stand, goes behind the directory that this
- * leaves in `path`. Returns the end of that.
+ * Writes the directory of this executable to `path`; returns its end, where file names go. Symbolic links to the executable don't
+ * matter.
  */
 static char *find_directory(void)
 {
@@ -267,8 +267,8 @@ static int stat_fd(i64 fd, const char *name, struct status *status)
 }
 
 /*
- * Root, the caller, and whoever owns this executable, who decides what runs anyway: in a user namespace that doesn't map the host's
- * root, as that of rootless podman, this is how his files are known.
+ * Whether only root, the caller or the owner of this executable could have written a file. The executable's owner decides what runs anyway,
+ * and may be the host's root in a user namespace that doesn't map it, such as rootless podman's.
  */
 static int is_trusted(i64 fd)
 {
@@ -278,7 +278,7 @@ static int is_trusted(i64 fd)
 	return stat_fd(AT_FDCWD, "/proc/self/exe", &executable) && file.uid == executable.uid;
 }
 
-/* Inherited by the engine, which closes them once they are loaded. */
+/* Opens the trusted libraries for the engine, which inherits them and closes them once they are loaded. */
 static void open_libraries(char *directory_end, char **to)
 {
 	for (int i = 0; i < LIBRARIES; i++) {
@@ -304,14 +304,14 @@ static void thaw(char *directory_end, u64 argc, char *const *argv, const u64 *au
 }
 #endif
 
-/* What the kernel has put behind the environment: getauxval(3). */
+/* The auxiliary vector, which the kernel puts after the environment: getauxval(3). */
 static const u64 *auxiliary_of(char *const *caller)
 {
 	while (*caller) caller++;
 	return (const u64 *)(caller + 1);
 }
 
-/* Whether the caller wants to compare. */
+/* Whether the caller asks for a cold start. */
 static int wants_cold(char *const *caller)
 {
 	for (; *caller; caller++) {

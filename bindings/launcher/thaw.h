@@ -1,13 +1,13 @@
 /*
- * Warm start: the memory of an engine that is ready to work, written down by `runts warm` (src/freeze), is mapped back, which takes a
- * fraction of the time that a start takes. launcher.c alone includes this.
+ * Warm start: maps the memory of an engine that has started already, from an image that `runts warm` (src/freeze) has written. That takes a
+ * fraction of the time of a start. Only launcher.c includes this file.
  *
- * An image holds for one machine and boot: the processor's features have chosen the C library's functions, and addresses are fixed. Where
- * anything does not match, thaw() returns, and the launcher executes the engine as without an image. execve(2) undoes all that has
- * been done by then: mappings, signal handlers, and descriptors, which are close-on-exec.
+ * An image is valid for one machine and boot: the C library has chosen functions by the processor's features, and addresses are fixed. If
+ * anything does not match, thaw() returns, and the launcher executes the engine as if there were no image. That execve(2) undoes
+ * everything that was done before: mappings, signal handlers, and descriptors, which are close-on-exec.
  *
- * What belongs to a process is not in the image: pid, credentials, working directory, umask, signal mask, limits and descriptors are those
- * of this process. The engine was stopped in a read(2); argv and the environment are what it now reads.
+ * The image has no properties of a process: pid, credentials, working directory, umask, signal mask, limits and descriptors stay those of this
+ * process. The engine was stopped in a read(2), which now returns argv and the environment.
  */
 
 enum { SYS_read = 0, SYS_mmap = 9, SYS_mprotect = 10, SYS_rt_sigaction = 13, SYS_pread64 = 17, SYS_sigaltstack = 131, SYS_arch_prctl = 158 };
@@ -32,17 +32,17 @@ struct image {
 	u64 buffer, buffer_size;
 	u64 tid, robust, robust_size, rseq, rseq_size, rseq_signature;
 	u64 signal_stack[3];
-	/* How many there are in each table, in this order. */
+	/* Number of entries of each table, in the order of the tables. */
 	u64 files, segments, descriptors, signals, vdso_words, sealed;
 };
 struct image_file { u64 device, inode, size, mtime, mtime_nsec, path; };
-/* Of the image, of a file of the table, or of none. */
+/* Source of a segment: the image, no file, or the index of a file in the table. */
 enum { FROM_IMAGE = -1, FROM_NOTHING = -2 };
 struct image_segment { u64 address, length, offset; int protection, source; };
 enum { EPOLL, EVENTFD, EPOLL_ENTRY };
 struct image_descriptor { u32 kind, fd, target, events; u64 data; };
 struct image_signal { u64 number, handler, flags, restorer, mask; };
-/* Read-only in the end, but for a word of it that has to be written. */
+/* Memory that becomes read-only once a word in it has been written. */
 struct image_sealed { u64 address, length; int protection, spare; };
 
 static union { struct image head; char bytes[IMAGE_MOST]; u64 words[IMAGE_MOST / 8]; } image;
@@ -65,7 +65,7 @@ static struct image_signal *signals_of_image(void) { return (struct image_signal
 static u64 *vdso_words_of_image(void) { return (u64 *)(signals_of_image() + image.head.signals); }
 static struct image_sealed *sealed_of_image(void) { return (struct image_sealed *)(vdso_words_of_image() + image.head.vdso_words); }
 
-/* FNV-1a over words, with the field of the checksum taken as 0. */
+/* FNV-1a over words, with the checksum field taken as 0. */
 static u64 checksum_of(u64 words)
 {
 	u64 sum = 0xcbf29ce484222325ul;
@@ -73,7 +73,7 @@ static u64 checksum_of(u64 words)
 	return sum;
 }
 
-/* With the NUL. */
+/* Length of a text with its NUL. */
 static u64 length_of(const char *text)
 {
 	u64 length = 0;
@@ -82,8 +82,8 @@ static u64 length_of(const char *text)
 }
 
 /*
- * Whether tables and paths lie within the head: whatever it says, nothing is read or written beside it. A path without a directory is
- * that of a file beside this program, for whose name `path` has room.
+ * Whether all tables and paths lie within the head, so that nothing outside of it is read or written, whatever it contains. A path without a
+ * directory is a file in this program's directory; `path` has room for its name.
  */
 static int is_whole(void)
 {
@@ -104,7 +104,7 @@ static int is_whole(void)
 	return 1;
 }
 
-/* Reads the head; an image that was cut or changed since it was written, or that somebody else could have written, is none. */
+/* Reads the head. Refuses an image that was truncated or changed since it was written, or that other users could have written. */
 static int read_head(i64 fd)
 {
 	struct status status;
@@ -130,7 +130,7 @@ static int is_this_boot(void)
 	return 1;
 }
 
-/* What the kernel tells each program of the machine: getauxval(3). A privileged executable starts cold. */
+/* Compares the auxiliary vector with the image's: getauxval(3). A privileged executable (AT_SECURE) starts cold. */
 static int is_this_machine(const u64 *values)
 {
 	struct image *head = &image.head;
@@ -139,8 +139,8 @@ static int is_this_machine(const u64 *values)
 }
 
 /*
- * Whether a file that the engine had mapped is the same as then, and nobody else may write it. Of the owner of a library of the host nothing is
- * known in a user namespace that doesn't map the host's root.
+ * Whether a file that the engine had mapped is unchanged, and writable by its owner only. The owner is not checked: in a user namespace that
+ * doesn't map the host's root, nothing is known about the owner of the host's libraries.
  */
 static int is_same_file(i64 fd, const struct image_file *file)
 {
@@ -156,8 +156,9 @@ static void close_files(const i64 *fds, u64 count)
 }
 
 /*
- * Opens the files that the engine had mapped, all or none: a cold start may need the descriptors. Those of this installation are taken from beside this
- * program, like the engine of a cold start: the image of another one may be here, whose files somebody else can write.
+ * Opens the files that the engine had mapped, all or none: a cold start may need the descriptors. Files of this installation are taken from
+ * this program's directory, like the engine of a cold start: the image may be a copy from another installation, whose files other users can
+ * write.
  */
 static int open_files(char *directory_end, i64 *fds)
 {
@@ -177,8 +178,8 @@ static int open_files(char *directory_end, i64 *fds)
 }
 
 /*
- * A segment from the image lies within one that was mapped before it, and takes the place of a part of that; all others must not take
- * the place of anything: of this program, of its stack, of the vdso.
+ * Maps all segments. One from the image lies within a segment that was mapped before it, and replaces a part of that. All others must not
+ * replace anything, such as this program, its stack or the vdso.
  */
 static int map_segments(i64 fd, const i64 *fds)
 {
@@ -194,7 +195,7 @@ static int map_segments(i64 fd, const i64 *fds)
 	return 1;
 }
 
-/* Gives a new descriptor the number that the engine knows; fails if the caller has one of that number. */
+/* Gives a new descriptor the number that the engine knows; fails if the caller has a descriptor with that number. */
 static int renumber(i64 made, u32 number)
 {
 	if (made < 0) return 0;
@@ -219,12 +220,12 @@ static int make_descriptors(void)
 	return 1;
 }
 
-/* What the kernel keeps of the engine's only thread. */
+/* Restores the kernel's state of the engine's only thread. */
 static int restore_thread(void)
 {
 	struct image *head = &image.head;
 	struct image_signal *signal = signals_of_image();
-	/* First of all: a handler may run as soon as there is one, and uses the thread's variables. */
+	/* This comes first: a signal handler may run as soon as it is installed, and uses the thread's variables. */
 	if (syscall4(SYS_arch_prctl, ARCH_SET_FS, head->fs_base, 0, 0) < 0) return 0;
 	for (u64 i = 0; i < head->signals; i++, signal++)
 		if (syscall4(SYS_rt_sigaction, signal->number, (u64)&signal->handler, 0, 8) < 0) return 0;
@@ -233,7 +234,7 @@ static int restore_thread(void)
 	*(u32 *)head->tid = (u32)tid;
 	if (syscall4(SYS_set_robust_list, head->robust, head->robust_size, 0, 0) < 0) return 0;
 	if (head->rseq) {
-		/* Not registered, as before the C library did it: cpu_id is -1, and no critical section is running. */
+		/* The state before registration: cpu_id is -1, and no critical section is running. */
 		*(u32 *)(head->rseq + 4) = (u32)-1;
 		*(u64 *)(head->rseq + 8) = 0;
 		if (syscall4(SYS_rseq, head->rseq, head->rseq_size, 0, head->rseq_signature) < 0) return 0;
@@ -242,7 +243,7 @@ static int restore_thread(void)
 	return 1;
 }
 
-/* The vdso lies elsewhere in each process: all words that point into it are moved along. */
+/* The vdso has another address in each process: adjusts all words that point into it. */
 static int move_vdso_words(u64 vdso)
 {
 	u64 *word = vdso_words_of_image();
@@ -253,7 +254,7 @@ static int move_vdso_words(u64 vdso)
 	return 1;
 }
 
-/* The engine raises its soft limit when it starts. A descriptor of a number beyond the hard one can't be made. */
+/* Raises the soft limit, as the engine does when it starts. No descriptor can have a number beyond the hard limit. */
 static void raise_nofile(void)
 {
 	struct rlimit64 limit;
@@ -262,7 +263,7 @@ static void raise_nofile(void)
 	syscall4(SYS_prlimit64, 0, RLIMIT_NOFILE, (u64)&limit, 0);
 }
 
-/* What the engine reads: how many arguments there are, the arguments, and the environment, each with its NUL. 0 if there is no room. */
+/* Size of the text that the engine reads: the number of arguments, the arguments, and the environment, each with its NUL. 0 if it doesn't fit. */
 static u64 answer_size(char *const *argv)
 {
 	u64 size = sizeof(u32);
@@ -278,8 +279,8 @@ static char *put_all(char *to, char *const *texts)
 }
 
 /*
- * What the engine is not to know of the caller's environment is overwritten: without an execve(2) it would stay in this process's memory,
- * and in /proc/PID/environ, for as long as the container runs in the foreground.
+ * Overwrites those parts of the caller's environment that the engine does not get. Without an execve(2) they would stay in this process's
+ * memory, and in /proc/PID/environ, as long as the container runs in the foreground.
  */
 static void forget_rest(char *const *caller)
 {
@@ -316,7 +317,7 @@ static void thaw_from(i64 fd, char *directory_end, u64 argc, char *const *argv, 
 	if (!is_mapped) return;
 	syscall4(SYS_close, fd, 0, 0, 0);
 	if (!make_descriptors() || !move_vdso_words(values[AT_SYSINFO_EHDR]) || !restore_thread()) return;
-	/* As the engine does when it starts: what it executes gets the descriptors that it is given only. */
+	/* As the engine does when it starts: programs that it executes get only the descriptors that it gives them. */
 	if (syscall4(SYS_close_range, FIRST_HANDED, ~0u, CLOSE_RANGE_CLOEXEC, 0) < 0) return;
 	char *to = (char *)image.head.buffer;
 	*(u32 *)to = (u32)argc;

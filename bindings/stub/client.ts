@@ -1,4 +1,3 @@
-import { withPurpose } from "../../bindings/ffi/purpose.ts";
 import { EAGAIN, EINTR, EINVAL, errnoName } from "../abi/errno.ts";
 import {
   F_ADD_SEALS,
@@ -24,6 +23,7 @@ import {
   SOL_SOCKET,
 } from "../abi/socket.ts";
 import { addressOf, loadLibrary } from "../ffi/koffi.ts";
+import { withPurpose } from "../ffi/purpose.ts";
 import { cString, type SyscallNumbers, syscall, trySyscall } from "../ffi/syscall.ts";
 import { OwnedDescriptor } from "../linux/owned-descriptor.ts";
 import { messageHeader, receiveWithSender } from "../linux/socket-message.ts";
@@ -40,15 +40,15 @@ const ALL_SEALS =
 /** Name of the memfd, which `/proc/PID/exe` of a waiting init shows. */
 export const STUB_NAME = "runts-init";
 
-/** Stands between the runtime and its stubs: for telling what they would do, and for measuring what they do. */
+/** Intercepts the programs for stubs: `explain` records them instead of running them, `--profile` and `--debug` watch them. */
 export interface StubTap {
-  /** Spawns the stub, or doesn't; returns its pid. */
+  /** Called in place of spawning a stub, which `spawn` does; returns its pid. */
   spawn(channel: number, spawn: () => number): number;
-  /** What is sent in place of a program; undefined for nothing. */
+  /** Returns the program to send in place of another one; undefined sends none. */
   send(channel: StubChannel, program: Program): Program | undefined;
-  /** What was sent in place of a program before. */
+  /** Returns the program that `send` has chosen for another one before. */
   sentAs(program: Program): Program;
-  /** Gives the reply to the program as it was before `send`. */
+  /** Returns the reply to the original program. */
   receive(channel: StubChannel, program: Program, receive: () => Reply): Reply;
 }
 
@@ -58,7 +58,7 @@ export function tapStubs(by: StubTap | undefined): void {
   tap = by;
 }
 
-/** Puts the stub's image into a sealed memfd, so that nothing of the host is reachable by /proc/PID/exe (CVE-2019-5736). */
+/** Puts the stub's image into a sealed memfd, so that /proc/PID/exe gives no access to a file of the host (CVE-2019-5736). */
 export function openStubImage(): number {
   return withPurpose("", "spawn the stub", makeStubImage);
 }
@@ -78,19 +78,19 @@ function makeStubImage(): number {
   return fd;
 }
 
-/** Buffer.from would do the same; it is a function of the engine's own that is compiled at its first use, which takes longer. */
+/** Decodes base64 without Buffer.from, which the engine compiles at its first use. */
 function decodeImage(base64: string): Uint8Array {
   const image = Buffer.allocUnsafe((base64.length * 3) / 4);
   return image.subarray(0, image.write(base64, "base64"));
 }
 
 /**
- * How long the runtime waits for one stub, for all of its answers together. As long as any mount or any copying may take, and no longer:
- * whoever called the runtime has given up by then.
+ * Limit for all replies of one stub together. It leaves time for any mount and any copying; by then the runtime's caller has given up
+ * anyway.
  */
 export const ANSWER_TIMEOUT_S = 300;
 
-/** Two connected stream sockets: the first close-on-exec and ours, which waits so long and no longer; the second for a stub to inherit. */
+/** Two connected stream sockets: ours, with a time limit of ANSWER_TIMEOUT_S, and one for a stub to inherit. Both are close-on-exec. */
 export function channelPair(): readonly [ours: number, theirs: number] {
   const ours = new Int32Array(2);
   syscall("socketpair", [AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, new Uint8Array(ours.buffer)]);
@@ -99,12 +99,12 @@ export function channelPair(): readonly [ours: number, theirs: number] {
   return [first, ours[1] ?? -1];
 }
 
-/** Makes a descriptor survive an execve of a child. */
+/** Clears close-on-exec, so that the descriptor survives an execve of a child. */
 export function keepOnExec(fd: number): void {
   syscall("fcntl", [fd, F_SETFD, 0], ["F_SETFD"]);
 }
 
-/** Spawns the stub with an empty environment; it serves `channel`. Returns its pid. */
+/** Spawns the stub, with an empty environment, to serve `channel`. Returns its pid. */
 export function spawnStub(image: number, channel: number): number {
   return withPurpose("", "spawn the stub", () => {
     const spawn = () => spawnImage(image, channel);
@@ -138,15 +138,15 @@ function spawnImage(image: number, channel: number): number {
 /** A program that awaits its reply. */
 interface SentProgram {
   readonly program: Program;
-  /** What has gone out for it. */
+  /** The program that was sent in its place. */
   readonly sentAs: Program;
   readonly prologue: number;
   readonly outputLength: number;
-  /** Pid of the process that must be the one that answers. */
+  /** Pid of the only process whose reply is accepted. */
   readonly by?: number;
 }
 
-/** A socket's limit is changed once so much has been waited. */
+/** The socket's time limit is adjusted in steps of at least this. */
 const LEAST_CHANGE_MS = 1000;
 
 /** The socket to one stub: sends programs and receives the replies. */
@@ -155,11 +155,11 @@ export class StubChannel {
   readonly #socket: OwnedDescriptor;
   readonly #numbers: SyscallNumbers | undefined;
   #sent: SentProgram[] = [];
-  /** How long the replies may still take, and how long the socket waits for a part of one. */
+  /** Time that is left for all replies, and the present time limit of the socket. */
   #patienceMs: number;
   #limitMs = ANSWER_TIMEOUT_S * 1000;
 
-  /** `numbers` are the system call numbers of the stub's architecture, if it isn't this machine's. */
+  /** `numbers` are the system call numbers of a stub for another architecture. */
   constructor(fd: number, numbers?: SyscallNumbers, patienceMs = ANSWER_TIMEOUT_S * 1000) {
     this.#socket = new OwnedDescriptor(fd);
     this.#numbers = numbers;
@@ -170,12 +170,12 @@ export class StubChannel {
     return new Program(this.registers);
   }
 
-  /** The socket itself, to wait on. */
+  /** The socket, to poll. */
   get descriptor(): number {
     return this.#socket.number;
   }
 
-  /** How many programs have got no reply yet. */
+  /** Number of programs that await a reply. */
   get waiting(): number {
     return this.#sent.length;
   }
@@ -186,7 +186,7 @@ export class StubChannel {
     return this.receive();
   }
 
-  /** Sends a program without waiting: replies arrive in the order of the programs. */
+  /** Sends a program without waiting. Replies arrive in the order of the programs. */
   send(program: Program): void {
     const sentAs = tap === undefined ? program : tap.send(this, program);
     if (sentAs === undefined) {
@@ -205,8 +205,8 @@ export class StubChannel {
   }
 
   /**
-   * Receives the copy of a reply that a clone of a stub sends: both run the rest of the program that had the clone3(2) in it,
-   * each on its own channel, whose sender is known (`revealSenders`). Another process than `pid` is none whose reply counts.
+   * Like receive, for the copy of the reply that the clone of a stub sends: after the clone3(2) in a program both processes run its rest, each on
+   * its own channel. Throws SyscallError EPROTO if the bytes come from another process than `pid` (`revealSenders`).
    */
   receiveFromClone(program: Program, pid: number): Reply {
     const sentAs = tap === undefined ? program : tap.sentAs(program);
@@ -220,7 +220,7 @@ export class StubChannel {
     return this.receive();
   }
 
-  /** Receives the reply to the oldest program without one. */
+  /** Receives the reply to the oldest program that awaits one. Throws SyscallError, ETIMEDOUT after ANSWER_TIMEOUT_S. */
   receive(): Reply {
     const sent = this.#sent.shift();
     if (sent === undefined) throw new Error("no program is waiting for a reply");
@@ -255,7 +255,7 @@ export class StubChannel {
     return bytes;
   }
 
-  /** One that answers again and again just before its time is over has none left in the end. */
+  /** Counts the time of all waits, so that a stub that always answers just in time runs out of it, too. */
   #wait(receive: () => number): number {
     if (this.#patienceMs <= 0) throw timedOut();
     if (this.#limitMs - this.#patienceMs >= LEAST_CHANGE_MS) {
@@ -268,13 +268,13 @@ export class StubChannel {
     return count;
   }
 
-  /** May be called again, by whoever undoes what was done. */
+  /** May be called more than once, for instance by the clean-up after an error. */
   close(): void {
     this.#socket.close();
   }
 }
 
-/** Bytes of all outputs, as `encodeProgram` lays them out. */
+/** Length of all outputs in bytes, as `encodeProgram` lays them out. */
 function outputLengthOf({ outputs }: Program): number {
   let length = 0;
   for (const { bytes } of outputs) length += (bytes.length + 7) & ~7;
@@ -285,7 +285,7 @@ function timedOut(): SyscallError {
   return new SyscallError("recvfrom", "ETIMEDOUT", ["the stub"]);
 }
 
-/** The bytes have to be those of one process, by the kernel's word. */
+/** Receives bytes that have to be sent by one process, as the kernel reports it. */
 function receiveFrom(pid: number, socket: number, bytes: Uint8Array): number {
   const { count, sender } = receiveWithSender(socket, bytes);
   if (count > 0 && sender !== pid)
@@ -293,7 +293,7 @@ function receiveFrom(pid: number, socket: number, bytes: Uint8Array): number {
   return count;
 }
 
-/** sendmsg(2) with SCM_RIGHTS, unix(7). Returns how many bytes went out. */
+/** sendmsg(2) with SCM_RIGHTS, unix(7). Returns the number of bytes sent. */
 export function sendWithDescriptors(
   socket: number,
   message: Uint8Array,

@@ -7,13 +7,13 @@ import { type Argument, type Data, isData } from "./program.ts";
 
 /** Structs that system calls take, as strace(1) shows them. */
 
-/** What the text of an argument needs to know of the program around it. */
-export interface Surroundings {
-  /** Name of what a register holds. */
+/** Facts about a program that the text of an argument depends on. */
+export interface DecodeContext {
+  /** Name of the value in a register. */
   register(register: number): string;
-  /** Whether the kernel fills these bytes in. */
+  /** Whether the kernel fills in these bytes. */
   isOutput(data: Data): boolean;
-  /** What operations before have put into the bytes, by offset: pointers, and results. */
+  /** Pointers and results that earlier operations have stored into the bytes, by offset. */
   storesInto(data: Data): ReadonlyMap<number, Argument>;
 }
 
@@ -32,17 +32,17 @@ export function openHow(data: Data, flags: ToName, resolve: ToName): string {
   return `{${parts.join(", ")}}`;
 }
 
-/** A field that an operation before has filled in, or the number that stands there. */
-function field(data: Data, at: number, surroundings: Surroundings): string {
-  const stored = surroundings.storesInto(data).get(at);
+/** Text of a field: the register that an earlier operation has stored into it, or its number. */
+function field(data: Data, at: number, context: DecodeContext): string {
+  const stored = context.storesInto(data).get(at);
   if (stored !== undefined && typeof stored === "object" && "register" in stored)
-    return surroundings.register(stored.register);
+    return context.register(stored.register);
   return String(viewOf(data).getBigUint64(at, true));
 }
 
 export function mountAttr(
   data: Data,
-  surroundings: Surroundings,
+  context: DecodeContext,
   attributes: ToName,
   propagation: ToName,
 ): string {
@@ -51,30 +51,30 @@ export function mountAttr(
     `attr_set=${attributes(view.getBigUint64(mount_attr.attr_set, true))}`,
     `attr_clr=${attributes(view.getBigUint64(mount_attr.attr_clr, true))}`,
     `propagation=${propagation(view.getBigUint64(mount_attr.propagation, true))}`,
-    `userns_fd=${field(data, mount_attr.userns_fd, surroundings)}`,
+    `userns_fd=${field(data, mount_attr.userns_fd, context)}`,
   ];
   return `{${parts.join(", ")}}`;
 }
 
-export function cloneArgs(data: Data, surroundings: Surroundings, flags: ToName): string {
+export function cloneArgs(data: Data, context: DecodeContext, flags: ToName): string {
   const view = viewOf(data);
   const parts = [
     `flags=${flags(view.getBigUint64(clone_args.flags, true))}`,
     `exit_signal=${view.getBigUint64(clone_args.exit_signal, true)}`,
     "stack=NULL",
     "stack_size=0",
-    ...(surroundings.storesInto(data).has(clone_args.cgroup)
-      ? [`cgroup=${field(data, clone_args.cgroup, surroundings)}`]
+    ...(context.storesInto(data).has(clone_args.cgroup)
+      ? [`cgroup=${field(data, clone_args.cgroup, context)}`]
       : []),
   ];
   return `{${parts.join(", ")}}`;
 }
 
-/** `char *[]`: its pointers are put in by operations before. */
-export function stringArray(argument: Argument, surroundings: Surroundings): string {
+/** Text of a `char *[]`, whose pointers earlier operations have stored. */
+export function stringArray(argument: Argument, context: DecodeContext): string {
   if (!isData(argument)) return String(argument);
   const strings: string[] = [];
-  for (const [, value] of [...surroundings.storesInto(argument)].sort(([one], [other]) => one - other)) {
+  for (const [, value] of [...context.storesInto(argument)].sort(([one], [other]) => one - other)) {
     if (isData(value)) strings.push(JSON.stringify(new TextDecoder().decode(value.bytes.subarray(0, -1))));
     else if (typeof value === "string") strings.push(JSON.stringify(value));
   }
@@ -127,7 +127,7 @@ export function signalAction(argument: Argument): string {
   return isDefault ? "{sa_handler=SIG_DFL, sa_mask=[], sa_flags=0}" : String(argument);
 }
 
-/** Bits as ranges of numbers. */
+/** Text of a mask, as ranges of numbers. */
 export function cpuSet(argument: Argument): string {
   if (!isData(argument)) return argument === 0 ? "NULL" : String(argument);
   const ranges: string[] = [];
@@ -168,15 +168,15 @@ export function windowSize(argument: Argument): string {
   return `{ws_row=${view.getUint16(0, true)}, ws_col=${view.getUint16(2, true)}, ws_xpixel=0, ws_ypixel=0}`;
 }
 
-/** A message with one descriptor: what all messages of a stub are. */
-export function message(argument: Argument, surroundings: Surroundings): string {
+/** Text of a message. All messages of a stub carry one descriptor. */
+export function message(argument: Argument, context: DecodeContext): string {
   if (!isData(argument)) return String(argument);
   const descriptors: string[] = [];
-  for (const stored of surroundings.storesInto(argument).values()) {
+  for (const stored of context.storesInto(argument).values()) {
     if (!isData(stored)) continue;
-    for (const inner of surroundings.storesInto(stored).values())
+    for (const inner of context.storesInto(stored).values())
       if (typeof inner === "object" && "register" in inner)
-        descriptors.push(surroundings.register(inner.register));
+        descriptors.push(context.register(inner.register));
   }
   return `{SCM_RIGHTS, [${descriptors.join(", ")}]}`;
 }

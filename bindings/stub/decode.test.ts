@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { CLONE_INTO_CGROUP, CLONE_NEWNS, CLONE_PARENT } from "../abi/sched.ts";
 import { decodeArguments } from "./decode.ts";
-import type { Surroundings } from "./decode-structs.ts";
+import type { DecodeContext } from "./decode-structs.ts";
 import { type Argument, at, data } from "./program.ts";
 
-const surroundings: Surroundings = {
+const surroundings: DecodeContext = {
   register: (register) => `<r${register}>`,
   isOutput: () => false,
   storesInto: () => new Map(),

@@ -13,40 +13,40 @@ import {
 import { rlimitNames } from "../abi/resource.ts";
 import { signalName } from "../abi/signal.ts";
 import type { SyscallName } from "../ffi/syscall.ts";
-import type { Surroundings } from "./decode-structs.ts";
+import type { DecodeContext } from "./decode-structs.ts";
 import * as struct from "./decode-structs.ts";
 import { type Argument, isData, type StubCall } from "./program.ts";
 
-/** System calls as text, in the notation of strace(1), which readers know. */
+/** System calls as text, in the notation of strace(1). */
 
-export type Show = (argument: Argument, surroundings: Surroundings, all: readonly Argument[]) => string;
+export type Show = (argument: Argument, context: DecodeContext, all: readonly Argument[]) => string;
 
-/** The arguments of a call, each as text. */
+/** The text of each argument of a call. */
 export function decodeArguments(
   call: SyscallName | StubCall,
   args: readonly Argument[],
-  surroundings: Surroundings,
+  context: DecodeContext,
 ): string[] {
   const shows = argumentsOf(call, args);
   return shows.flatMap((show, index) => {
     const argument = args[index];
-    return argument === undefined ? [] : [show(argument, surroundings, args)];
+    return argument === undefined ? [] : [show(argument, context, args)];
   });
 }
 
-/** What any argument looks like of which nothing else is known. */
-export function plain(argument: Argument, surroundings: Surroundings): string {
+/** Text of an argument without a known meaning. */
+export function plain(argument: Argument, context: DecodeContext): string {
   if (typeof argument === "string") return quoted(argument);
   if (typeof argument === "number" || typeof argument === "bigint") return String(argument);
-  if ("register" in argument) return surroundings.register(argument.register);
-  return surroundings.isOutput(argument) ? "<output>" : `<${argument.bytes.length} bytes>`;
+  if ("register" in argument) return context.register(argument.register);
+  return context.isOutput(argument) ? "<output>" : `<${argument.bytes.length} bytes>`;
 }
 
 function named(toName: ToName): Show {
-  return (argument, surroundings) =>
+  return (argument, context) =>
     typeof argument === "number" || typeof argument === "bigint"
       ? toName(argument)
-      : plain(argument, surroundings);
+      : plain(argument, context);
 }
 
 function quoted(text: string): string {
@@ -55,16 +55,16 @@ function quoted(text: string): string {
 
 const number: Show = plain;
 
-/** Also for the bytes of a C string, as the runtime's own calls have them. */
-const string: Show = (argument, surroundings) => {
-  if (typeof argument !== "object" || "register" in argument || surroundings.isOutput(argument))
-    return argument === 0 ? "NULL" : plain(argument, surroundings);
+/** Takes the bytes of a C string, too: the runtime's own calls have those. */
+const string: Show = (argument, context) => {
+  if (typeof argument !== "object" || "register" in argument || context.isOutput(argument))
+    return argument === 0 ? "NULL" : plain(argument, context);
   const bytes = argument.bytes.subarray(argument.offset);
   const end = bytes.indexOf(0);
   return quoted(new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end)));
 };
 
-const pointer: Show = (argument, surroundings) => (argument === 0 ? "NULL" : plain(argument, surroundings));
+const pointer: Show = (argument, context) => (argument === 0 ? "NULL" : plain(argument, context));
 
 const directory = named((value) => (Number(value) === fcntl.AT_FDCWD ? "AT_FDCWD" : String(value)));
 const hexadecimal = named((value) => `0x${value.toString(16)}`);
@@ -102,21 +102,21 @@ const accessMode = named((value) =>
   Number(value) === 1 ? "X_OK" : Number(value) === 2 ? "W_OK" : String(value),
 );
 
-/** For flags that are not in the surroundings of a program. */
-const NOWHERE: Surroundings = {
+/** For flags outside of a program. */
+const NOWHERE: DecodeContext = {
   register: (register) => `<register ${register}>`,
   isOutput: () => false,
   storesInto: () => new Map(),
 };
 
-const openHow: Show = (argument, surroundings) =>
-  isData(argument) ? struct.openHow(argument, openFlagNames, resolveFlags) : plain(argument, surroundings);
-const mountAttr: Show = (argument, surroundings) =>
+const openHow: Show = (argument, context) =>
+  isData(argument) ? struct.openHow(argument, openFlagNames, resolveFlags) : plain(argument, context);
+const mountAttr: Show = (argument, context) =>
   isData(argument)
-    ? struct.mountAttr(argument, surroundings, mountAttributes, propagation)
-    : plain(argument, surroundings);
-const cloneArgs: Show = (argument, surroundings) =>
-  isData(argument) ? struct.cloneArgs(argument, surroundings, cloneFlags) : plain(argument, surroundings);
+    ? struct.mountAttr(argument, context, mountAttributes, propagation)
+    : plain(argument, context);
+const cloneArgs: Show = (argument, context) =>
+  isData(argument) ? struct.cloneArgs(argument, context, cloneFlags) : plain(argument, context);
 
 const calls: Partial<Record<SyscallName | StubCall, readonly Show[]>> = {
   accept4: [number, pointer, pointer, named(flagsOf(socket, ["SOCK_CLOEXEC", "SOCK_NONBLOCK"]))],
@@ -223,17 +223,17 @@ const calls: Partial<Record<SyscallName | StubCall, readonly Show[]>> = {
   renameat2: [directory, string, directory, string, named(flagsOf(fcntl, ["RENAME_"]))],
 };
 
-function pointerOrString(argument: Argument, surroundings: Surroundings): string {
-  return argument === 0 ? "NULL" : string(argument, surroundings, []);
+function pointerOrString(argument: Argument, context: DecodeContext): string {
+  return argument === 0 ? "NULL" : string(argument, context, []);
 }
 
-/** 0 is another one in each family. */
-function socketProtocol(argument: Argument, surroundings: Surroundings, all: readonly Argument[]): string {
-  if (argument !== 0) return plain(argument, surroundings);
+/** Protocol 0 means another protocol in each family. */
+function socketProtocol(argument: Argument, context: DecodeContext, all: readonly Argument[]): string {
+  if (argument !== 0) return plain(argument, context);
   return all[0] === socket.AF_NETLINK ? "NETLINK_ROUTE" : "IPPROTO_IP";
 }
 
-/** Calls whose arguments depend on the first ones. */
+/** How to show the arguments of a call. For some calls that depends on the first ones. */
 function argumentsOf(call: SyscallName | StubCall, args: readonly Argument[]): readonly Show[] {
   const [, second] = args;
   if (call === "prctl") return prctlArguments(Number(args[0]));
@@ -269,8 +269,8 @@ function prctlArguments(operation: number): readonly Show[] {
   }
 }
 
-const capabilityOrZero: Show = (argument, surroundings, all) =>
-  Number(all[1]) === prctl.PR_CAP_AMBIENT_CLEAR_ALL ? "0" : capability(argument, surroundings, all);
+const capabilityOrZero: Show = (argument, context, all) =>
+  Number(all[1]) === prctl.PR_CAP_AMBIENT_CLEAR_ALL ? "0" : capability(argument, context, all);
 
 const ioctlRequest = named((value) =>
   Number(value) === socket.SIOCSIFFLAGS ? "SIOCSIFFLAGS" : oneOf(ioctl, "TIOC")(value),

@@ -10,7 +10,7 @@ import {
   type StubCall,
 } from "./program.ts";
 
-/** Sizes and numbers that stub.c knows as `struct header`, `struct op` and the enums beside them. */
+/** Sizes and numbers of `struct header`, `struct op` and the enums in stub.c. */
 const HEADER_SIZE = 24;
 const OPERATION_SIZE = 64;
 const WORDS_PER_OPERATION = OPERATION_SIZE / 4;
@@ -31,24 +31,24 @@ const STUB_CALLS: Readonly<Record<StubCall, number>> = {
 };
 const GUARDS: Readonly<Record<Guard, number>> = { ok: 1, failed: 2, zero: 3, positive: 4 };
 
-/** Most descriptors of one message: SCM_MAX_FD of unix(7). */
+/** The most descriptors that one message can carry: SCM_MAX_FD of unix(7). */
 const MAX_DESCRIPTORS = 253;
 const TWO_TO_32 = 0x1_0000_0000;
 
 export interface EncodedProgram {
-  /** Header and body, in memory that the next program will use again. */
+  /** Header and body, in memory that encoding the next program reuses. */
   readonly message: Uint8Array;
   /** Descriptors to send along with it. */
   readonly descriptors: readonly number[];
-  /** Operations that were put in front of the program's own. */
+  /** Number of operations that precede the program's own, and copy its descriptors to their registers. */
   readonly prologue: number;
-  /** Bytes of output that the reply ends with. */
+  /** Number of output bytes at the end of the reply. */
   readonly outputLength: number;
 }
 
 /**
- * Writes a program as the stub reads it. This runs once, cold, with hundreds of operations: plain loops over typed arrays take a
- * fifth of the time that closures and a DataView take.
+ * Encodes a program for the stub. This runs once, cold, with hundreds of operations. So it uses plain loops over typed arrays, which take a
+ * fifth of the time of closures and a DataView.
  */
 export function encodeProgram(program: Program, numbers = numbersOfThisMachine): EncodedProgram {
   const { descriptors, operations } = program;
@@ -69,15 +69,15 @@ export function encodeProgram(program: Program, numbers = numbersOfThisMachine):
 
 const FIRST_CAPACITY = 32 * 1024;
 
-/** Programs are made here, one at a time: fresh memory for each costs more than to fill it. */
+/** Reused buffer for one program at a time: allocating one costs more than filling it. */
 let space: Buffer | undefined;
-/** How much of it may not be 0. */
+/** Number of its first bytes that may not be 0. */
 let used = 0;
 
 function cleanSpace(): Buffer {
   space ??= Buffer.alloc(FIRST_CAPACITY);
   space.fill(0, 0, used);
-  // Until the program is complete.
+  // finish() sets the real value.
   used = space.length;
   return space;
 }
@@ -97,7 +97,7 @@ class ProgramWriter {
   #words = wordsOf(this.#bytes);
   #length: number;
   #index = 0;
-  /** Bytes of all outputs, each beginning at a multiple of 8. */
+  /** Length of all outputs in bytes; each begins at a multiple of 8. */
   readonly outputLength: number;
 
   constructor(count: number, outputs: readonly Data[], numbers: SyscallNumbers) {
@@ -123,7 +123,7 @@ class ProgramWriter {
     this.#index += 1;
   }
 
-  /** Index of the first word of the operation that is next. */
+  /** Index of the first word of the next operation. */
   #start(): number {
     return HEADER_SIZE / 4 + this.#index * WORDS_PER_OPERATION;
   }
@@ -134,11 +134,11 @@ class ProgramWriter {
     for (let position = 0; position < args.length; position++) {
       const argument = args[position];
       const word = start + 4 + 2 * position;
-      // Most are small numbers: CONSTANT, with an upper half of 0.
+      // Fast path: most arguments are CONSTANT, with an upper half of 0.
       if (typeof argument === "number" && argument >= 0 && argument < TWO_TO_32) this.#words[word] = argument;
       else if (argument !== undefined) kinds |= this.#argument(word, argument) << (2 * position);
     }
-    // Only now: the data of the arguments may have moved the message.
+    // Read only now: the arguments' data may have moved the message.
     const words = this.#words;
     words[start] = isStubCall(call) ? STUB_CALLS[call] : this.#numbers[call];
     words[start + 1] = (into === undefined ? NO_REGISTER : into.register) | ((guard?.on.register ?? 0) << 16);
@@ -162,7 +162,7 @@ class ProgramWriter {
       return CONSTANT;
     }
     if (typeof argument === "string") {
-      // First, since it may move the message.
+      // Before #words is used, since this may move the message.
       const offset = this.#string(argument);
       this.#words[word] = offset;
       return ADDRESS;
@@ -190,7 +190,7 @@ class ProgramWriter {
     const known = this.#strings.get(text);
     if (known !== undefined) return known;
     const at = this.#reserve(3 * text.length + 1);
-    // At least one byte behind the text is left 0.
+    // At least one byte after the text stays 0.
     this.#length = (at + this.#bytes.write(text, at) + 8) & ~7;
     const offset = at - HEADER_SIZE;
     this.#strings.set(text, offset);
@@ -208,7 +208,7 @@ class ProgramWriter {
     return offset;
   }
 
-  /** Makes room for so many more bytes, and the gap behind them; returns where they begin. */
+  /** Makes room for `length` more bytes and the padding after them; returns their offset. */
   #reserve(length: number): number {
     const needed = this.#length + length + 8;
     if (needed > this.#bytes.length) {

@@ -1,6 +1,6 @@
 import type { Operation } from "./program.ts";
 
-/** Whether the stub runs an operation, by what the registers hold: for those who tell of a program what it does, as stub.c does it. */
+/** Whether the stub runs an operation, given the registers: guard_holds of stub.c, for `explain`, `--debug` and `--profile`. */
 export function guardHolds({ guard }: Operation, registers: ReadonlyMap<number, number>): boolean {
   if (guard === undefined) return true;
   const value = registers.get(guard.on.register) ?? 0;

@@ -3,21 +3,21 @@ import type { SyscallName } from "../ffi/syscall.ts";
 import { SyscallError } from "../syscall-error.ts";
 
 /**
- * Programs for the stub: what they consist of, and their form on the wire. stub.c is the other end.
+ * Programs for the stub. `encode.ts` writes them for the wire, and stub.c runs them.
  *
- * A program is built by plain calls, in the order of execution. Nothing is executed here, so that the same program can be
- * explained, compared and tested without a kernel.
+ * A program is built by plain calls, in the order of execution. Nothing is executed here, so that the same program can be explained,
+ * compared and tested without a kernel.
  */
 
-/** A slot of the stub that keeps the result of an operation, also for later programs. */
+/** A slot in the stub that keeps the result of an operation, for later programs, too. */
 export interface Register {
   readonly register: number;
 }
 
-/** Bytes inside the program; as an argument, their address. */
+/** Bytes inside the program. As an argument, the stub passes their address. */
 export interface Data {
   readonly bytes: Uint8Array;
-  /** Offset of the part that is meant, from the start of the bytes. */
+  /** Offset into the bytes that the address points to. */
   readonly offset: number;
 }
 
@@ -27,12 +27,12 @@ export function isData(argument: Argument | undefined): argument is Data {
   return typeof argument === "object" && "bytes" in argument;
 }
 
-/** Condition on a register's value under which an operation is run; it is skipped, and changes nothing, otherwise. */
+/** Condition on a register's value. If it doesn't hold, the operation is skipped and changes nothing. */
 export type Guard = "ok" | "failed" | "zero" | "positive";
 
 /**
- * Operations of the stub itself, beside the system calls. `await` takes an address, and waits in a busy loop until another
- * process has written a word there that is not 0.
+ * Operations of the stub itself, in addition to system calls. `await` takes an address and spins until another process has written a
+ * non-zero word there.
  */
 export type StubCall = "store" | "set-channel" | "copy" | "load" | "await";
 
@@ -42,13 +42,13 @@ export interface Operation {
   /** Register that takes the result. */
   readonly into: Register | undefined;
   readonly guard: { readonly on: Register; readonly is: Guard } | undefined;
-  /** errno names that are not failures; `"any"` stands for all. */
+  /** errno names that don't stop the program, at most three; `"any"` stands for all. */
   readonly tolerate: readonly string[];
   /** JSON pointer of the config property that asked for this operation; empty for what every container needs. */
   readonly pointer: string;
-  /** What the operation is for, as a person would say it: `mount proc on /proc`. */
+  /** The reason for the operation, for people: `mount proc on /proc`. */
   readonly purpose: string;
-  /** The path or name that the operation acts on, for messages, where that isn't its first string argument. */
+  /** The path or name that the operation acts on, for messages; undefined if it is the first string argument. */
   readonly path: string | undefined;
 }
 
@@ -67,8 +67,8 @@ export interface CallOptions {
 }
 
 /**
- * The first of the registers that take descriptors as they arrive, up to the last that the stub has (REGISTERS in stub.c). A
- * program's first operations copy them to where they are wanted, so all that come below are free for results.
+ * First of the registers that take descriptors as they arrive; the last is the stub's last (REGISTERS in stub.c). The program's first
+ * operations copy the descriptors to the registers that the program wants, so all registers below are free for results.
  */
 export const LANDING_REGISTER = 3800;
 
@@ -76,7 +76,7 @@ export const LANDING_REGISTER = 3800;
 export class RegisterAllocator {
   #next = 0;
 
-  /** `pointer` is the property that needs it: a config may ask for more than one stub can do. */
+  /** Takes a register. Throws SyscallError E2BIG, with the pointer of the property that needs it, if a config needs too many. */
   take(pointer = ""): Register {
     if (this.#next >= LANDING_REGISTER)
       throw new SyscallError("stub", "E2BIG", [`${pointer}: at most ${LANDING_REGISTER} registers`]);
@@ -89,11 +89,11 @@ const NOTHING: readonly string[] = [];
 export class Program {
   readonly operations: Operation[] = [];
   readonly outputs: Data[] = [];
-  /** Descriptors of this process that go with the program, and the registers that take their numbers in the stub. */
+  /** Descriptors of this process that are sent with the program, and the registers for their numbers in the stub. */
   readonly descriptors: { readonly fd: number; readonly into: Register }[] = [];
   /**
-   * Sends no reply unless an operation fails; then the stub takes programs that find out why, and ends with 127 when the channel does.
-   * For the program that ends in execve.
+   * Makes the stub reply only if an operation fails. It then still takes programs, which find out why, and exits with 127 when the channel is
+   * closed. For the program that ends in execve.
    */
   quiet = false;
   readonly registers: RegisterAllocator;
@@ -104,21 +104,21 @@ export class Program {
     this.registers = registers;
   }
 
-  /** Says which config property the operations that follow belong to, and what they are for. */
+  /** Sets the JSON pointer and the purpose of all operations that are added next. */
   about(pointer: string, purpose: string): this {
     this.#pointer = pointer;
     this.#purpose = purpose;
     return this;
   }
 
-  /** Adds an operation and returns the register of its result. Arguments stand in the kernel's order. */
+  /** Adds an operation and returns the register of its result. Arguments are in the kernel's order. */
   call(call: SyscallName | StubCall, args: readonly Argument[], options: CallOptions = {}): Register {
     const into = options.into ?? this.registers.take(this.#pointer);
     this.#add(call, args, into, options);
     return into;
   }
 
-  /** Adds an operation whose result nobody needs. */
+  /** Adds an operation whose result isn't needed. */
   do(call: SyscallName | StubCall, args: readonly Argument[], options: CallOptions = {}): void {
     this.#add(call, args, options.into, options);
   }
@@ -142,19 +142,19 @@ export class Program {
     });
   }
 
-  /** Forgets the operations, after they have been run, to go on with others. */
+  /** Empties the program after it was run, to add other operations. */
   clear(): void {
     this.operations.length = 0;
     this.outputs.length = 0;
     this.descriptors.length = 0;
   }
 
-  /** Puts a value into data when the program runs: a pointer, or a result, that a struct must contain. */
+  /** Writes a value into data when the program runs: a pointer or a result that a struct contains. `width` is in bytes. */
   store(target: Data, value: Argument, width: 4 | 8, options: CallOptions = {}): void {
     this.do("store", [target, value, width], options);
   }
 
-  /** `char *[]` of NUL-terminated strings, ended by a null pointer: argv and envp. Bytes, for text that is not UTF-8, have their NUL. */
+  /** A `char *[]` of NUL-terminated strings, ended by a null pointer: argv or envp. Strings given as bytes must have their NUL. */
   stringArray(strings: readonly (string | Uint8Array)[]): Data {
     const array = data(new Uint8Array(8 * (strings.length + 1)));
     strings.forEach((text, index) => {
@@ -163,14 +163,14 @@ export class Program {
     return array;
   }
 
-  /** Bytes that system calls fill in and that come back with the reply. */
+  /** A buffer for system calls to fill, which is returned with the reply. `length` is in bytes. */
   output(length: number): Data {
     const output = data(new Uint8Array(length));
     this.outputs.push(output);
     return output;
   }
 
-  /** Sends a descriptor of this process along; returns the register with its number in the stub. */
+  /** Sends a descriptor of this process with the program; returns the register with its number in the stub. */
   descriptor(fd: number): Register {
     const into = this.registers.take(this.#pointer);
     this.descriptors.push({ fd, into });
@@ -182,14 +182,14 @@ export function data(bytes: Uint8Array): Data {
   return { bytes, offset: 0 };
 }
 
-/** The part of the data that begins `offset` bytes further. */
+/** The same bytes, `offset` bytes further. */
 export function at(base: Data, offset: number): Data {
   return { bytes: base.bytes, offset: base.offset + offset };
 }
 
-/** A reply of the stub. */
+/** The stub's reply to a program. */
 export interface Reply {
-  /** Results by operation, a negative errno where one failed and that was tolerated, 0 where it was skipped. */
+  /** Results by operation: a negative errno for a tolerated failure, 0 for a skipped operation. */
   readonly results: readonly number[];
   /** The bytes of each `output`, in order. */
   readonly outputs: readonly Uint8Array[];

@@ -3,21 +3,21 @@ import { SyscallError } from "../syscall-error.ts";
 import type { Operation, Reply } from "./program.ts";
 
 /**
- * What a stub says of a program. The container may have got hold of the stub: what no stub says is an error here, and never a length, an
- * index or a result for anybody else.
+ * Decodes and verifies the reply to a program. The container may have taken over the stub. So a reply that no stub sends is an error here
+ * (EPROTO), and its lengths, indexes and results go no further.
  */
 
-/** struct reply of stub.c: operations that were reached, the failed one included, and the errno of that one or 0. */
+/** struct reply of stub.c: the number of operations reached, the failed one included, and the errno of that one or 0. */
 export interface Progress {
   readonly ran: number;
   readonly errno: number;
 }
 
 export const PROGRESS_LENGTH = 8;
-/** The largest number of an error that a system call has: MAX_ERRNO of linux/err.h. */
+/** The largest errno: MAX_ERRNO of linux/err.h. */
 const MAX_ERRNO = 4095;
 
-/** `operations` is how many the program has, those that take its descriptors included. */
+/** Decodes a struct reply. `operations` is the number of the program's operations, including those that take its descriptors. */
 export function decodeProgress(bytes: Uint8Array, operations: number): Progress {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const progress = { ran: view.getUint32(0, true), errno: view.getUint32(4, true) };
@@ -27,14 +27,14 @@ export function decodeProgress(bytes: Uint8Array, operations: number): Progress 
 
 function isPossible({ ran, errno }: Progress, operations: number): boolean {
   if (errno === 0) return ran === operations;
-  // None is run behind a program that has failed.
+  // The stub runs no operation of a program after a failed one.
   if (ran === 0) return errno === ECANCELED;
   return ran <= operations && errno <= MAX_ERRNO;
 }
 
 /**
- * The reply, from all that follows its progress. `prologue` are the operations that take the program's descriptors: the reply has
- * nothing of them.
+ * Decodes the rest of a reply. `prologue` is the number of operations that take the program's descriptors, whose results are left out of the
+ * Reply.
  */
 export function decodeReply(
   { ran, errno }: Progress,
@@ -59,7 +59,7 @@ export function decodeReply(
 
 export const RESULT_LENGTH = 8;
 
-/** 64-bit results as numbers, without those of the prologue. Exact up to 2^53, as descriptors, pids and lengths are. */
+/** Results of 64 bits as numbers, without those of the prologue. Exact up to 2^53, enough for descriptors, pids and lengths. */
 function resultsOf(bytes: Uint8Array, prologue: number, ran: number): number[] {
   const low = new Uint32Array(bytes.buffer);
   const high = new Int32Array(bytes.buffer);
@@ -70,7 +70,7 @@ function resultsOf(bytes: Uint8Array, prologue: number, ran: number): number[] {
   return results;
 }
 
-/** An operation that fails stops the program, unless it tolerates the error. */
+/** Verifies that each failed operation has stopped the program or tolerates the error. */
 function checkResults(
   results: readonly number[],
   operations: readonly Operation[],

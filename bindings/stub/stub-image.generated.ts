@@ -1,5 +1,5 @@
 // Made by "node scripts/build-native.mjs" from stub.c. Do not edit.
-// source: sha256 36d49859c63c024eb4544855a31b2deeb1d68262b1a085a5511dd0598da50b37
+// source: sha256 d6aa452ea67a6fc4ad6fc86b889e66d3b484f04eafbb644b30eeedda3de6d4be
 // x64: gcc (Debian 12.4.0-5) 12.4.0
 // arm64: gcc (Debian 14.2.0-19) 14.2.0
 

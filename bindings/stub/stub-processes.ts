@@ -2,7 +2,7 @@ import type { NativeArgument } from "../ffi/koffi.ts";
 import { guardHolds } from "./guard.ts";
 import type { Operation, Program } from "./program.ts";
 
-/** An operation that a process has run, and its result. */
+/** An operation that a process has run, and its result. `index` is its place in the program. */
 export interface RunOperation {
   readonly operation: Operation;
   readonly index: number;
@@ -10,23 +10,23 @@ export interface RunOperation {
 }
 
 /**
- * Follows which process is at the other end of each channel, and what its registers hold, since guards on them decide which operations
- * it skips. `--debug` and `--profile` tell by it which operations a process has run.
+ * Tracks the process at the other end of each channel and its registers. Guards on these decide which operations are skipped, so `--debug`
+ * and `--profile` can tell which ones a process has run.
  */
 export class StubProcesses {
-  /** Our ends by theirs. */
+  /** Our end of each channel, by the stub's. */
   readonly #pairs = new Map<number, number>();
   readonly #names = new Map<number, string>();
   readonly #registers = new Map<number, Map<number, number>>();
 
-  /** `ends` is what socketpair(2) has filled in. */
+  /** Notes a channel. `ends` is the array that socketpair(2) has filled in. */
   pair(ends: NativeArgument | undefined): void {
     if (!(ends instanceof Uint8Array)) return;
     const [ours = -1, theirs = -1] = new Int32Array(ends.buffer, ends.byteOffset, 2);
     this.#pairs.set(theirs, ours);
   }
 
-  /** Names the process at the other end of a channel. A descriptor's number may be used again, for a new process. */
+  /** Names the process that serves a channel, and forgets the registers of an earlier one with the same descriptor. */
   serve(theirs: number, name: string): void {
     const ours = this.#pairs.get(theirs) ?? -1;
     this.#names.set(ours, name);
@@ -37,11 +37,11 @@ export class StubProcesses {
     return this.#names.get(ours) ?? "stub";
   }
 
-  /** The operations of a program that the process has run itself, by the results of its reply. */
+  /** The operations of a program that the process itself has run, from the results of its reply. */
   run(ours: number, { operations }: Program, results: readonly number[]): RunOperation[] {
     const values = this.#registers.get(ours) ?? new Map<number, number>();
     this.#registers.set(ours, values);
-    // Operations before the clone were run by the stub that made it.
+    // The stub ran the operations before the clone.
     const first =
       this.nameOf(ours) === "stub" ? 0 : operations.findIndex(({ call }) => call === "clone3") + 1;
     const run: RunOperation[] = [];
@@ -55,7 +55,7 @@ export class StubProcesses {
   }
 }
 
-/** The channel's end that a program gives to the clone of its stub; undefined if it makes no clone. */
+/** The clone's end of the channel that a program gives it; undefined if the program makes no clone. */
 export function cloneChannel({ operations }: Program): number | undefined {
   const channel = operations.find(({ call }) => call === "set-channel")?.args[0];
   return typeof channel === "number" ? channel : undefined;

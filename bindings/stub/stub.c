@@ -1,11 +1,10 @@
 /*
  * The stub: the only program of runts that enters a container. It runs system calls on request.
  *
- * It is freestanding (no libc, no heap, one thread) and takes its orders from a stream socket whose descriptor number is
- * argv[1]. An order is a program: a header, a list of operations, and the bytes that the operations point into. The stub
- * runs the operations in order, stops at the first error that the operation does not tolerate, and sends the results
- * back. It ends when the socket does, with 127 if a quiet program has failed. `program.ts` beside this file is the other
- * end, and documents the meaning of each field; the two must be changed together.
+ * It is freestanding: no libc, no heap, one thread. It reads programs from a stream socket whose descriptor number is argv[1]. A program
+ * consists of a header, a list of operations, and the bytes that the operations point into. The stub runs the operations in
+ * order, stops at the first error that an operation does not tolerate, and sends the results back. When the socket is closed, it exits: with
+ * 127 if a quiet program has failed. `program.ts` documents each field and `encode.ts` writes them; change all of them together.
  *
  * All multi-byte fields are in the byte order of the machine.
  */
@@ -23,7 +22,7 @@ enum { SYS_mmap = 222, SYS_munmap = 215, SYS_sendmsg = 211, SYS_recvmsg = 212, S
 #error "runts supports x86-64 and arm64"
 #endif
 
-enum { SYS_openat2 = 437, MAX_ATTEMPTS = 1000 }; /* the same number for all architectures */
+enum { SYS_openat2 = 437, MAX_ATTEMPTS = 1000 }; /* the same number on all architectures */
 enum { EAGAIN = 11, EINVAL = 22, EPROTO = 71, ETIMEDOUT = 110, ECANCELED = 125 };
 enum { MSG_WAITALL = 0x100, MSG_NOSIGNAL = 0x4000, MSG_CMSG_CLOEXEC = 0x40000000 };
 enum { PROT_READ = 1, PROT_WRITE = 2, MAP_PRIVATE = 2, MAP_ANONYMOUS = 32 };
@@ -37,7 +36,7 @@ enum {
 };
 enum guard { ALWAYS, IF_NOT_NEGATIVE, IF_NEGATIVE, IF_ZERO, IF_POSITIVE };
 enum kind { CONSTANT, ADDRESS, REGISTER, OUTPUT };
-/* Operations that are not system calls stand above every system call number. */
+/* Operations of the stub itself have numbers above those of all system calls. */
 enum { OP_STORE = 0x10000, OP_SET_CHANNEL, OP_COPY, OP_LOAD, OP_AWAIT };
 enum { MAX_SPINS = 1u << 30 }; /* tens of seconds */
 enum { FLAG_QUIET = 1 }; /* no reply unless the program fails */
@@ -48,7 +47,7 @@ struct header {
 	u16 fd_count;  /* descriptors that come with the header */
 	u16 fd_first;  /* register of the first of them */
 	u32 flags;
-	u32 output; /* bytes behind the body, zero at first, that go back with the reply */
+	u32 output; /* bytes after the body, zero at first, that are sent back with the reply */
 	u32 reserved;
 };
 
@@ -64,7 +63,7 @@ struct op {
 };
 
 struct reply {
-	u32 ran;   /* operations that were reached, the failed one included */
+	u32 ran;   /* number of operations reached, the failed one included */
 	u32 error; /* errno of the operation that stopped the program, or 0 */
 };
 
@@ -79,9 +78,9 @@ struct cmsg { u64 length; u32 level, type; u32 fds[MAX_FDS]; };
 
 static i64 registers[REGISTERS];
 static u32 channel;
-/* Programs may follow a failed one before the other end has heard of that: they rely on it, so they are not run. */
+/* The other end may send programs before it knows that an earlier one has failed. They rely on that one, so they are not run. */
 static u32 failed;
-/* For the end of the stream. */
+/* Exit code for the end of the stream. */
 static u32 exit_code;
 
 static inline i64 syscall6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
@@ -107,14 +106,14 @@ static inline i64 syscall6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 #endif
 }
 
-/* A seccomp filter may deny exit_group(2), and nothing must run on then: the trap is a signal that the kernel forces. */
+/* A seccomp filter may deny exit_group(2). The trap then ends the process, by a signal that the kernel forces. */
 __attribute__((noreturn)) static void leave(int code)
 {
 	syscall6(SYS_exit_group, code, 0, 0, 0, 0, 0);
 	__builtin_trap();
 }
 
-/* Reads a header and stores the descriptors that came with it in registers. Ends the stub at the end of the stream. */
+/* Reads a header and stores the descriptors that came with it in registers. Exits at the end of the stream. */
 static void receive_header(struct header *header)
 {
 	static struct cmsg control;
@@ -176,7 +175,7 @@ static int is_tolerated(const struct op *op, i64 result)
 	return 0;
 }
 
-/* Turns the arguments into what the kernel takes. Returns 0 for an operation that is not well formed. */
+/* Computes the values of the arguments. Returns 0 for a malformed operation. */
 static int resolve_args(const struct op *op, u8 *body, const struct header *header, u64 args[6])
 {
 	if (op->result != NO_REGISTER && op->result >= REGISTERS) return 0;
@@ -201,13 +200,13 @@ static int resolve_args(const struct op *op, u8 *body, const struct header *head
 	return 1;
 }
 
-/* Whether a value lies in the data. Written as differences, which do not overflow for any address. */
+/* Whether a value lies within the data. Written with differences, which don't overflow for any address. */
 static int is_inside(u64 address, u64 width, const u8 *body, u64 length)
 {
 	return length >= width && address - (u64)body <= length - width;
 }
 
-/* Waits without a system call, which a filter could answer with anything, until another process has written a word that is not 0. */
+/* Waits until another process has written a non-zero word. Spins, since a seccomp filter may answer any system call. */
 static i64 await_word(const volatile u32 *word)
 {
 	for (u32 spins = 0; *word == 0; spins++) {
@@ -222,8 +221,8 @@ static i64 await_word(const volatile u32 *word)
 }
 
 /*
- * ".." below RESOLVE_IN_ROOT or RESOLVE_BENEATH is EAGAIN whenever anybody renames or mounts anything meanwhile: openat2(2) says to
- * try again. Without a pause, since the next walk takes less time than any.
+ * With RESOLVE_IN_ROOT or RESOLVE_BENEATH, openat2(2) fails with EAGAIN on ".." whenever anybody renames or mounts anything on the host
+ * meanwhile, and says to try again. This does so without a pause: another walk of the path takes less time than any.
  */
 static i64 call_kernel(u64 nr, const u64 args[6])
 {
@@ -237,14 +236,14 @@ static i64 call_kernel(u64 nr, const u64 args[6])
 static i64 run_op(const struct op *op, const u64 args[6], const u8 *body, u64 length)
 {
 	switch (op->nr) {
-	case OP_STORE: /* address, value, width: puts a value into the data, where structs need pointers or results */
+	case OP_STORE: /* address, value, width: writes a pointer or a result into a struct in the data */
 		if ((args[2] != 4 && args[2] != 8) || !is_inside(args[0], args[2], body, length)) return -EINVAL;
 		if (args[2] == 4) *(u32 *)args[0] = args[1];
 		else *(u64 *)args[0] = args[1];
 		return 0;
 	case OP_SET_CHANNEL: channel = args[0]; return 0;
 	case OP_COPY: return args[0];
-	case OP_LOAD: /* address, width: a value that a system call has put into the data */
+	case OP_LOAD: /* address, width: reads a value that a system call has written into the data */
 		if ((args[1] != 2 && args[1] != 4) || !is_inside(args[0], args[1], body, length)) return -EINVAL;
 		return args[1] == 2 ? *(u16 *)args[0] : *(u32 *)args[0];
 	case OP_AWAIT: return await_word((const volatile u32 *)args[0]);
@@ -254,7 +253,7 @@ static i64 run_op(const struct op *op, const u64 args[6], const u8 *body, u64 le
 	}
 }
 
-/* Results take the place of the operations: result i lies before the end of operation i, which has been run by then. */
+/* Results overwrite the operations: result i ends before operation i does, and that has been run by then. */
 static void run_program(u8 *body, const struct header *header, struct reply *reply)
 {
 	i64 *results = (i64 *)body;
@@ -295,7 +294,7 @@ static void serve(void)
 		if (!failed) run_program(body, &header, &reply);
 		if (reply.error || !(header.flags & FLAG_QUIET)) send_reply(&reply, body, &header);
 		if (reply.error && (header.flags & FLAG_QUIET)) {
-			/* The end, but the other side may look around first, to tell why. 127 is a shell's code for what it can't execute. */
+			/* The other end may still send programs that find out why. 127 is a shell's code for a command that can't be executed. */
 			failed = 0;
 			exit_code = 127;
 		}

@@ -24,7 +24,7 @@ type Args = readonly NativeArgument[];
 /** Told of each call that would change anything outside of the calling process. */
 export type Observer = (call: SyscallName, args: Args, path: string) => void;
 
-interface Surroundings {
+interface DecodeContext {
   /** What is not simulated. */
   readonly host: Kernel;
   readonly observe: Observer;
@@ -43,7 +43,7 @@ export class SimulatedFiles {
   readonly #open: OpenFiles;
   readonly #processes: SimulatedProcesses;
 
-  constructor({ host, observe, asRoot, open, processes }: Surroundings) {
+  constructor({ host, observe, asRoot, open, processes }: DecodeContext) {
     this.#host = host;
     this.#observe = observe;
     this.#asRoot = asRoot;
