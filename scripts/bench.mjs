@@ -1,6 +1,6 @@
 /**
  * `npm run bench [-- --rounds N] [--output FILE] [--svg | --many N | --podman | --probes]`: runts, started cold and as it is installed, beside
- * crun and runc, those of this machine and of Debian's release forky, taking turns in one run, so that what else the machine does falls on
+ * crun and runc, those of this machine and of Debian's release forky, taking turns in one run, so that other load of the machine affects
  * all of them. Prints medians and ratios, and writes all samples as JSON (dist/bench.json). With
  * --svg, the medians also become docs/speed.json, docs/speed.svg and the table of docs/speed.md. No figure makes it fail.
  */

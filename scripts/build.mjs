@@ -6,7 +6,7 @@
  *   dist/runts-engine   the program, compiled by Bun into one executable
  *   dist/runts-warm     the program in memory, ready to work, for this machine and boot (src/freeze)
  *   dist/koffi.node     koffi's native part, which both programs load from beside themselves
- *   dist/koffi-cxx.so   what koffi needs of a C++ library, if it has all of that (bindings/cxx-runtime)
+ *   dist/koffi-cxx.so   the part of a C++ library that koffi needs, if bindings/cxx-runtime has all of it
  *   dist/runts.mjs      the program as one file for Node
  *   dist/library.mjs    what `import "runts"` loads, and its types in dist/types
  */
@@ -97,7 +97,7 @@ function writeCxxRuntime(koffiFile) {
   return true;
 }
 
-/** What the test build has in place of the two modules that all operations pass through, and of where a warm start begins. */
+/** Replacements in the test build: for the two modules that all operations pass through, and for the one where a warm start begins. */
 const faultModules = new Map(
   ["bindings/ffi/koffi.ts", "bindings/stub/encode.ts", "src/freeze/await-thaw.ts"].map((file) => [
     join(root, file),
@@ -164,7 +164,7 @@ function readImage(file, arch) {
   return Buffer.from(base64, "base64");
 }
 
-/** What users get, and a test build has no need of: the program for Node, the library. */
+/** The parts for users that a test build doesn't need: the program for Node, and the library. */
 async function finishProduct() {
   const types = declareTypes();
   const bundles = { "runts.mjs": "src/main.ts", "library.mjs": "src/library/index.ts" };

@@ -1,4 +1,4 @@
 /** The picture of a container's life, as SVG. */
 export function draw(): string;
-/** What it shows; `code` names the files of the source that a step is in. */
+/** Its steps; `code` names the source files of a step. */
 export const steps: readonly { readonly code?: string }[];

@@ -112,7 +112,7 @@ export const steps = [
 
 const WIDTH = 900;
 const TOP = 68;
-/** Of a step, of a line below it that names a file, and of a heading. */
+/** Heights of a step, of the line below it that names a file, and of a heading. */
 const HEIGHT = { step: 30, code: 16, phase: 36 };
 const BAR = 10;
 

@@ -16,7 +16,7 @@ const RANGES = {
   uint16: [0n, 2n ** 16n - 1n],
   uint32: [0n, 2n ** 32n - 1n],
   uint64: [0n, 2n ** 64n - 1n],
-  // Of a user or group: the last number of 32 bits means "leave it as it is" to setresuid(2), setresgid(2) and chown(2).
+  // A user or group: the last number of 32 bits means "leave it as it is" to setresuid(2), setresgid(2) and chown(2).
   id: [0n, 2n ** 32n - 2n],
 };
 

@@ -29,7 +29,7 @@ unlinkat unshare userfaultfd utimensat wait4 waitid write writev
   .trim()
   .split(/\s+/);
 
-// What arch/arm64/include/uapi/asm/unistd.h defines before it includes the generic table.
+// arch/arm64/include/uapi/asm/unistd.h defines these before it includes the generic table.
 const arm64Choices = ["RENAMEAT", "NEW_STAT", "SET_GET_RLIMIT", "TIME32_SYSCALLS", "MEMFD_SECRET"];
 
 /** Names and numbers that a header defines, once the preprocessor has chosen among its conditionals. */

@@ -24,7 +24,7 @@ const bundle = join(root, "examples/hello");
 
 const packages = [libseccomp];
 
-/** What the difference between host and container comes from. */
+/** The cause of each difference between host and container. */
 const notes = new Map([
   ["process id", "a pid namespace: its first process is 1"],
   ["processes it can see", "the host's are not there"],

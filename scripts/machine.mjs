@@ -1,5 +1,5 @@
 /**
- * What the commands of the README check and set up on a fresh machine before they do their work. Only Node's own modules are
+ * Checks and sets up a fresh machine before the commands of the README do their work. Only Node's own modules are
  * imported, since nothing is installed yet.
  */
 import { spawnSync } from "node:child_process";
@@ -213,7 +213,7 @@ function hasModules() {
   const list = join(root, "node_modules/.package-lock.json");
   if (!existsSync(list)) return false;
   const installed = readPackages(list);
-  // What is optional is there for the machine's own processor and C library only.
+  // Optional packages are only those of the machine's own processor and C library.
   const wanted = Object.entries(readPackages(join(root, "package-lock.json")));
   return wanted.every(
     ([path, { version, optional }]) =>

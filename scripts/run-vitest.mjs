@@ -92,7 +92,7 @@ export function failureSummary(report) {
   });
 }
 
-/** The same of each test that failed and passed when it was tried again. */
+/** Like that, for each test that failed, and passed when it was tried again. */
 export function unsteadySummary(report) {
   return report.testResults.flatMap(({ name, assertionResults }) =>
     assertionResults

@@ -20,7 +20,7 @@ const lock: { readonly packages: Record<string, Package> } = JSON.parse(
 );
 const packages = Object.entries(lock.packages).filter(([path]) => path !== "");
 
-/** What SECURITY.md promises of the packages that runts is made of. */
+/** The promises of SECURITY.md about the packages that runts is made of. */
 describe("package-lock.json", () => {
   it("has an exact version and a checksum of each package", () => {
     expect(packages.length).toBeGreaterThan(10);

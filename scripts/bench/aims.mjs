@@ -1,7 +1,7 @@
-/** What the project has set itself, of runts as it is installed. */
+/** The aims of the project for runts as it is installed. */
 import { median, pairedRatio } from "./rounds.mjs";
 
-/** How a figure is written; milliseconds are the rule. */
+/** Units of the figures that are not milliseconds. */
 const units = {
   "init PSS": "KiB",
   "run, 4 workers": "per s",
@@ -14,7 +14,7 @@ export function unitOf(figure) {
   return units[figure] ?? "ms";
 }
 
-/** Commands that are compared with both peers: the most of crun's time that they may take. All have to be faster than runc's. */
+/** Commands that are compared with both peers. Each may take at most this multiple of crun's time, and has to be faster than runc's. */
 const commands = {
   "--version": 1.2,
   state: 1.6,

@@ -1,4 +1,4 @@
-/** What the subjects are given to run. */
+/** Bundles and programs for the subjects. */
 import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { compileFlags, findBun } from "../bun.mjs";
@@ -20,7 +20,7 @@ export function makeBundle(directory, args) {
   return directory;
 }
 
-/** An executable made as dist/runts-engine is, of a program that does nothing: what the engine's start alone costs. */
+/** An executable made like dist/runts-engine from a program that does nothing: its run is the start of the engine alone. */
 export function makeEmptyProgram(directory) {
   const source = join(directory, "empty.ts");
   const output = join(directory, "empty");

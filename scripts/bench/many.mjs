@@ -1,16 +1,16 @@
 /**
- * `npm run bench -- --many N`: creates N containers that are all alive at once and deletes them, under each runtime in turn. What a
- * container costs must not depend on how many there are.
+ * `npm run bench -- --many N`: creates N containers that are all alive at once and deletes them, under each runtime in turn. The
+ * cost of a container must not depend on how many there are.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { makeBundle } from "./bundles.mjs";
 import { median } from "./rounds.mjs";
 
-/** How many of each end are compared: one alone says little. */
+/** How many of the first and the last are compared: one alone says little. */
 const sampleCount = 20;
 
-/** What a waiting container takes at most, its share of the kernel's structures included, in KiB: runc's init is large. */
+/** Upper bound of a waiting container's memory in KiB, with its share of the kernel's structures: runc's init is large. */
 const memoryEach = { warm: 3 * 1024, crun: 3 * 1024, runc: 14 * 1024 };
 
 /** The most containers that this machine has memory for, at half of what is available. */

@@ -1,4 +1,4 @@
-/** The second half of `npm run bench`, run where all is there that it needs: measures, prints, and writes the report. */
+/** The second half of `npm run bench`, on a machine that is set up: measures, prints, and writes the report. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -14,10 +14,10 @@ export function measureOperations({ subjects, directory, rounds }) {
   const inTurns = (turn) => alternate(each(subjects, turn), rounds);
   const stages = {
     "--version": () => measureVersion(subjects, directory, rounds),
-    "what is asked of a created container": () => measureCreated(subjects, bundle, rounds),
+    "a created container": () => measureCreated(subjects, bundle, rounds),
     run: () => inTurns((subject) => measureRun(subject, bundle)),
     "create, start and delete": () => inTurns((subject) => measureLife(subject, bundle)),
-    "what is done to a running container": () => measureRunning(subjects, sleeping, rounds),
+    "a running container": () => measureRunning(subjects, sleeping, rounds),
     "run, several at once": () => measureThroughput({ subjects, bundle, rounds }),
   };
   const samples = {};
@@ -32,14 +32,14 @@ function each(subjects, turn) {
   return Object.fromEntries(subjects.map((subject) => [subject.name, () => turn(subject)]));
 }
 
-/** Beside the empty program. */
+/** Measures `--version` beside the empty program. */
 function measureVersion(subjects, directory, rounds) {
   const empty = { argv: [makeEmptyProgram(directory)] };
   const turns = each(subjects, (subject) => ({ "--version": subject.version() }));
   return alternate({ ...turns, empty: () => ({ "--version": time(empty).ms }) }, rounds);
 }
 
-/** What is asked of containers that wait for `start`, and the memory that they take meanwhile. */
+/** Measures `state` of containers that wait for `start`, and the memory that they take meanwhile. */
 function measureCreated(subjects, bundle, rounds) {
   const ids = new Map(subjects.map((subject) => [subject, subject.create(bundle).id]));
   const samples = alternate(
@@ -65,7 +65,7 @@ function measureLife(subject, bundle) {
   return { create, start, delete: deletion, "create+start+delete": create + start + deletion };
 }
 
-/** What is done to containers that run. Their first process has no handler for SIGTERM, and so the kernel does not let it end them. */
+/** Measures commands on running containers. Their first process has no handler for SIGTERM, so the kernel ignores that signal. */
 function measureRunning(subjects, bundle, rounds) {
   const ids = new Map(subjects.map((subject) => [subject, subject.create(bundle).id]));
   for (const [subject, id] of ids) subject.act("start", id);
@@ -103,7 +103,7 @@ function waitForEnd(pidFile) {
   throw new Missing("a container's process did not end within 10 s");
 }
 
-/** Of the fields of smaps_rollup (proc_pid_smaps(5)), in KiB: each page divided by the number of processes that map it. */
+/** Pss of smaps_rollup (proc_pid_smaps(5)), in KiB: each page divided by the number of processes that map it. */
 function readPss(pidFile) {
   const pid = readFileSync(pidFile, "utf8");
   const match = /^Pss:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"));

@@ -1,4 +1,4 @@
-/** `npm run bench -- --podman`: `podman run` with each runtime, what a user of an engine waits for, of which the runtime is a part. */
+/** `npm run bench -- --podman`: `podman run` with each runtime. A user of an engine waits for that, and the runtime is a part of it. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { which } from "../machine.mjs";

@@ -1,4 +1,4 @@
-/** Prints what was measured as tables in Markdown, and writes it down as JSON. */
+/** Prints the figures as tables in Markdown, and writes them as JSON. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { availableParallelism, loadavg, release } from "node:os";
 import { dirname } from "node:path";
@@ -43,7 +43,7 @@ function text(value) {
   return value < 100 ? value.toFixed(2) : value.toFixed(0);
 }
 
-/** Empty where nothing was there to compare with. */
+/** Empty if there was nothing to compare with. */
 function textOfRatio(value) {
   return Number.isFinite(value) ? value.toPrecision(3) : "";
 }
@@ -58,7 +58,7 @@ function printTable(rows) {
 
 export function printAims(judged) {
   if (judged.length === 0) return;
-  process.stdout.write("\nwhat runts as it is installed has to reach:\n");
+  process.stdout.write("\naims for runts as it is installed:\n");
   for (const { figure, unit, value, low, high, met, ...aim } of judged) {
     const spread = low === undefined ? "" : ` (half of the rounds: ${low.toFixed(2)} to ${high.toFixed(2)})`;
     process.stdout.write(

@@ -1,4 +1,4 @@
-/** Rounds in which each subject is measured once, and what is made of their samples. */
+/** Rounds in which each subject is measured once, and statistics of their samples. */
 
 /** Rounds before those that count. */
 export const warmUps = 3;
@@ -43,7 +43,7 @@ function quantile(values, part) {
 
 /**
  * The ratio of two subjects of the same rounds: the median of the rounds' own ratios, with the quartiles, between which half of them lie.
- * What slows the machine down for a while falls on both.
+ * A load that slows the machine down for a while affects both.
  */
 export function pairedRatio(values, base) {
   const ratios = values.map((value, round) => value / base[round]);

@@ -1,11 +1,11 @@
-/** How many `run` a second the machine does with each runtime, where the processors are busy: CPU counts there, not latency. */
+/** Counts how many `run` a second the machine does with each runtime while its processors are busy: CPU time counts there, not latency. */
 import { Missing } from "../machine.mjs";
 import { start, wait } from "./processes.mjs";
 import { alternate } from "./rounds.mjs";
 
 const workers = 4;
 
-/** Of each worker in a turn: enough that the moment at the end when not all of them work is short. */
+/** Runs of each worker in a turn: so many that the time at the end, when not all workers are busy, is short. */
 const runsEach = 25;
 
 /** A shell forks faster than Node. Its arguments: how many, the id's beginning, the command. */
