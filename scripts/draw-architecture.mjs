@@ -137,11 +137,20 @@ export function draw() {
       `<text class="ink" x="${x + 10}" y="${y + 34}" font-size="12">${purpose}</text>`,
     ].join("\n");
   });
+  const height = 16 + rows.length * ROW;
+  const legend =
+    "Blue: src. Orange: bindings. A line: the upper one imports the lower one. Dashed: on demand only. A line that follows from others is left out.";
   return svg({
     width: WIDTH,
-    height: 16 + rows.length * ROW,
+    height,
     title: "The layers of runts, from the imports of its sources",
-    body: ['<g class="rule" stroke-width="1.5" fill="none">', ...lines, "</g>", ...boxes],
+    body: [
+      '<g class="rule" stroke-width="1.5" fill="none">',
+      ...lines,
+      "</g>",
+      ...boxes,
+      `<text class="soft" x="16" y="${height - 14}">${legend}</text>`,
+    ],
   });
 }
 
