@@ -136,6 +136,6 @@ describe.runIf(IS_RUNTS)("manual pages and completions", () => {
 
   spec("completion of another shell: error", CLAUSE, async (sandbox) => {
     const { code, stderr } = await sandbox.invoke(["completion", "tcsh"]);
-    expect([code, stderr.split("\n")[0]]).toEqual([1, "runts: completion: tcsh is none of bash, zsh, fish"]);
+    expect([code, stderr.split("\n")[0]]).toEqual([1, 'runts: completion "tcsh": must be bash, zsh or fish']);
   });
 });

@@ -20,7 +20,7 @@ interface Found {
 async function doctor(sandbox: Sandbox, ...args: string[]): Promise<{ code: number; findings: Found[] }> {
   const { code, stdout, stderr } = await sandbox.invoke(["doctor", "--json", ...args]);
   if (code === 0) expect(stderr).toBe("");
-  else expect(stderr).toMatch(/^runts: .* (is not what its config says|is not fit for containers): .+\n$/);
+  else expect(stderr).toMatch(/^runts: .* (differs from its config|can't run containers): .+\n$/);
   const { findings } = parseObject(stdout);
   if (!Array.isArray(findings)) throw new Error("no findings");
   const text = (value: unknown) => (value === undefined ? "" : String(value));

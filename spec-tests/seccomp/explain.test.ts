@@ -75,7 +75,7 @@ describe.runIf(IS_RUNTS)("explained seccomp profiles", () => {
       "runts: /linux/seccomp: there is no filter: every system call is allowed",
     );
     expect(await failing("explain", "nobody", "mount")).toBe("runts: container does not exist");
-    expect(await failing("explore", "x", "y")).toBe("runts: seccomp: explore is not explain");
+    expect(await failing("explore", "x", "y")).toBe('runts: seccomp "explore": must be explain');
     const other = sandbox.shell("sleep 100", denying);
     await other.created();
     expect(await failing("explain", other.id, "monut")).toBe(
@@ -168,6 +168,6 @@ describe.runIf(IS_RUNTS)("explained seccomp profiles", () => {
     ]);
     const detached = await container.run({ flags: ["--seccomp-trace", "--detach"] });
     expect(detached.code).toBe(1);
-    expect(detached.stderr).toMatch(/^runts: --seccomp-trace is for a container in the foreground/);
+    expect(detached.stderr).toMatch(/^runts: --seccomp-trace can.t be used with --detach/);
   });
 });

@@ -94,12 +94,12 @@ function option(random: Random, name: string, { alias }: Option): string[] {
   return random.pick([[form], [`${form}=${value}`], [form, value], [`${form}${value}`]]);
 }
 
-/** The fault of an outcome, if it has one. */
+/** Describes what is wrong with an outcome; undefined if nothing is. */
 function fault(code: number, out: string, err: string): string | undefined {
   if (!Number.isInteger(code) || code < 0 || code > 255) return `exit code ${code}`;
   if (/internal error|\n\s+at |TypeError|RangeError|undefined|\[object /.test(err))
-    return "an error of the engine";
-  if (/undefined|\[object |NaN/.test(out)) return "an output of the engine";
+    return "an error of the JavaScript engine";
+  if (/undefined|\[object |NaN/.test(out)) return "an output of the JavaScript engine";
   return undefined;
 }
 
@@ -117,12 +117,12 @@ it(`${cases} command lines of seed ${seed}: each does its work or is one clear e
     if (found !== undefined) expect.fail(`${JSON.stringify(argv)}: ${found}: ${written.err}`);
     codes.set(code, (codes.get(code) ?? 0) + 1);
   }
-  // Not all the same: some are understood.
+  // Some are valid, some are not.
   expect(codes.get(0)).toBeGreaterThan(cases / 20);
   expect(codes.get(1)).toBeGreaterThan(cases / 20);
 });
 
-/** A failure says why. */
+/** A failure without a message is wrong. */
 function silence(code: number): string | undefined {
-  return code !== 0 && written.err === "" ? "no error is said" : undefined;
+  return code !== 0 && written.err === "" ? "no error was printed" : undefined;
 }

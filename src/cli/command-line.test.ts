@@ -26,13 +26,13 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-/** Runs the program. Commands that need a container find none. */
+/** Runs the program with an empty state directory: there is no container. */
 async function runts(...argv: string[]) {
   const code = await runCommandLine(["--root", join(directory, "root"), ...argv], commands);
   return { code, ...written };
 }
 
-/** A command without arguments, `probe`, in place of the program's own. */
+/** A list of one command, `probe`, that runs a function. */
 function probe(run: (context: GlobalOptions) => number | Promise<number>): Command[] {
   return [
     defineCommand({
@@ -88,18 +88,18 @@ describe("commands", () => {
     ["mounts", "add", "box", "list.json"],
     ["checkpoint", "box"],
     ["delete", "box"],
-  ])("%s of no container: runc's error, and no state directory is made", async (...argv) => {
+  ])("%j without a container: fails with runc's message, and makes no state directory", async (...argv) => {
     const { code, out, err } = await runts(...argv);
     expect([code, out]).toEqual([argv[0] === "exec" ? 255 : 1, ""]);
     expect(err).toMatch(/^runts: .*container does not exist\n$/);
     expect(existsSync(join(directory, "root"))).toBe(false);
   });
 
-  it("delete --force of no container: no error", async () => {
+  it("delete --force without a container: succeeds", async () => {
     expect(await runts("delete", "--force", "box")).toEqual({ code: 0, out: "", err: "" });
   });
 
-  it.each(["list", "ps"])("%s: refuses another format", async (name) => {
+  it.each(["list", "ps"])("%s: refuses an unknown format", async (name) => {
     const { code, err } = await runts(name, "--format=xml", ...(name === "ps" ? ["box"] : []));
     expect([code, err]).toEqual([1, "runts: invalid format option\n"]);
   });
@@ -109,14 +109,14 @@ describe("commands", () => {
     expect(JSON.parse(out)).toMatchObject({ ociVersionMin: "1.0.0", ociVersionMax: "1.3.0" });
   });
 
-  it("spec: writes config.json once", async () => {
+  it("spec: writes config.json, but does not replace one", async () => {
     expect((await runts("spec", "--bundle", directory)).code).toBe(0);
     expect(readFileSync(join(directory, "config.json"), "utf8")).toMatch(/^\{\n\t"ociVersion": "1.3.0",\n/);
     const again = await runts("spec", "--bundle", directory);
     expect(again).toMatchObject({ code: 1, err: "runts: File config.json exists. Remove it first\n" });
   });
 
-  it("spec --file: below the bundle, and a file that is there is replaced", async () => {
+  it("spec --file: a path below the bundle, or an absolute one; replaces an existing file", async () => {
     for (const file of ["other.json", join(directory, "third.json")]) {
       for (let round = 0; round < 2; round += 1) {
         expect((await runts("spec", "--bundle", directory, "-f", file)).code).toBe(0);
@@ -128,7 +128,7 @@ describe("commands", () => {
     expect(existsSync(join(directory, "config.json"))).toBe(false);
   });
 
-  it("spec: names a directory that is not there", async () => {
+  it("spec: names a directory that does not exist", async () => {
     const { code, err } = await runts("spec", "--bundle", join(directory, "no"));
     expect(code).toBe(1);
     expect(err).toMatch(/^runts: write config.json: .*no such file or directory/);
@@ -178,7 +178,7 @@ describe("global options", () => {
     expect(written.err.includes("level=warning")).toBe(logged);
   });
 
-  it("default --root: /run/runts for root of the host, whatever XDG_RUNTIME_DIR says; below XDG_RUNTIME_DIR for others", async () => {
+  it("default --root: /run/runts for the host's root, also with XDG_RUNTIME_DIR; $XDG_RUNTIME_DIR/runts for others", async () => {
     vi.stubEnv("XDG_RUNTIME_DIR", directory);
     vi.stubEnv("USER", "someone");
     const roots: unknown[] = [];
@@ -241,13 +241,13 @@ describe("failures", () => {
     expect(result.err).toContain(message);
   });
 
-  it("gives the exit code of the error, and one line", async () => {
+  it("returns the exit code of the error, and prints one line", async () => {
     const error = new RuntsError("container does not exist", { exitCode: 255 });
     expect(await runCommandLine(["probe"], failing(error))).toBe(255);
     expect(written.err).toBe("runts: container does not exist\n");
   });
 
-  it("calls an unexpected exception an internal error, with a stack under --debug, which no other error has", async () => {
+  it("reports an unexpected exception as an internal error; only that has a stack, under --debug", async () => {
     expect(await runCommandLine(["probe"], failing(new TypeError("x is not a function")))).toBe(1);
     expect(written.err).toBe("runts: internal error: x is not a function\n");
     await runCommandLine(["--debug", "probe"], failing(new TypeError("x is not a function")));
@@ -258,7 +258,7 @@ describe("failures", () => {
     expect(written.err).not.toContain("    at ");
   });
 
-  it("writes no character that a terminal acts on, neither of a message nor, under --debug, of a stack", async () => {
+  it("escapes control characters in messages and, under --debug, in stacks", async () => {
     const name = "\x1b[31m\x9b\u202e\u2028\nrunts: forged";
     const shown = "\\x1b[31m\\x9b\\u202e\\u2028\\nrunts: forged";
     const error = new RuntsError(`open ${name}: ENOENT`);
@@ -273,7 +273,7 @@ describe("failures", () => {
     expect(written.err.replaceAll("\n", "")).toMatch(/^[ -~]*$/);
   });
 
-  it("logs usage errors too, as the one JSON object that podman wants", async () => {
+  it("logs a usage error as one JSON object, as podman requires", async () => {
     const log = join(directory, "log");
     await runts("--log", log, "--log-format=json", "start");
     expect(JSON.parse(readFileSync(log, "utf8"))).toMatchObject({ level: "error" });

@@ -25,7 +25,7 @@ import { updateCommand } from "./commands/update.ts";
 import { validateCommand } from "./commands/validate.ts";
 import { warmCommand } from "./commands/warm.ts";
 
-/** All commands, in the order in which help and man pages list them. */
+/** All commands, in the order in which help and man pages list them. A new command is a module in commands/ and an entry here. */
 export const commands: readonly Command[] = [
   checkpointCommand,
   completionCommand,

@@ -30,13 +30,12 @@ const HARMLESS = new Set<unknown>(
       "newfstatat",
       "openat2",
       "pread64",
-      "prctl",
       "read",
       "readlinkat",
       "statfs",
       "statx",
       "uname",
-      // To descriptors that are open already, or that isHarmless let be opened.
+      // Only to descriptors that were open before, or that isHarmless allowed to open.
       "write",
     ] as const
   ).map((name) => numbers[name]),

@@ -1,4 +1,4 @@
-/** What a command has written to its standard streams, instead of the test's own. */
+/** The output of a command, captured instead of written to the test's own streams. */
 export const written = { out: "", err: "" };
 
 export function forgetWritten(): void {

@@ -26,7 +26,7 @@ describe("checkpointOptionsFrom", () => {
     });
   });
 
-  it("takes each option of runc", () => {
+  it("takes every option of runc", () => {
     const paths = ["--image-path", "/i/../images", "--work-path", "work", "--parent-path", "../first"];
     const flags = [
       "leave-running",

@@ -31,7 +31,7 @@ const options = {
 
 export const checkpointCommand = defineCommand({
   name: "checkpoint",
-  summary: "save a running container to image files with criu",
+  summary: "save a running container with criu",
   positionals: oneContainer,
   options,
   description: [

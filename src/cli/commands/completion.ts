@@ -18,7 +18,7 @@ export const completionCommand = defineCommand({
   run(_context, { positionals: [name] }, commands) {
     const shell = SHELLS.find((each) => each === name);
     if (shell === undefined) {
-      throw new UsageError(`completion: ${name} is none of ${SHELLS.join(", ")}`, "completion");
+      throw new UsageError(`completion ${JSON.stringify(name)}: must be bash, zsh or fish`, "completion");
     }
     writeOutput(completionScript(shell, commands));
     return 0;

@@ -80,7 +80,7 @@ describe("run", () => {
   });
 
   it("refuses --seccomp-trace with --detach", () => {
-    expect(() => run("--seccomp-trace", "-d", "box")).toThrow("--seccomp-trace is for a container in the");
+    expect(() => run("--seccomp-trace", "-d", "box")).toThrow("--seccomp-trace can't be used with --detach");
   });
 });
 

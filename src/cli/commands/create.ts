@@ -7,7 +7,7 @@ import { profiled } from "../profiled.ts";
 
 export const createCommand = defineCommand({
   name: "create",
-  summary: "create a container without starting its process",
+  summary: "create a container without starting it",
   positionals: oneContainer,
   options: {
     ...createOptions,

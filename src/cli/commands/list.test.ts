@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { sampleState } from "../sample-state.test-support.ts";
 import { formatJson, formatTable } from "./list.ts";
 
-it("prints the header alone for no container", () => {
+it("without containers, prints only the header", () => {
   expect(formatTable([])).toBe("ID          PID         STATUS      BUNDLE      CREATED     OWNER\n");
 });
 
@@ -22,7 +22,7 @@ it("aligns the columns, counting characters and not UTF-16 units", () => {
   ]);
 });
 
-it("has no line and no escape sequence of a bundle's name in the table", () => {
+it("escapes newlines and control characters of a bundle's path", () => {
   const table = formatTable([{ ...sampleState, bundle: "/a\nforged\x1b[31m\u202e" }]);
   expect(table.split("\n")).toEqual([
     "ID          PID         STATUS      BUNDLE                     CREATED                          OWNER",
@@ -31,7 +31,7 @@ it("has no line and no escape sequence of a bundle's name in the table", () => {
   ]);
 });
 
-it("prints JSON on one line, null for no container", () => {
+it("prints JSON on one line; null without containers", () => {
   expect(formatJson([])).toBe("null");
   expect(formatJson([sampleState])).toBe(
     '[{"ociVersion":"1.3.0","id":"box","pid":42,"status":"running","bundle":"/bundle","rootfs":"/bundle/rootfs",' +

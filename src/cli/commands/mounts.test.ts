@@ -21,7 +21,7 @@ const mount: MountEntry = {
   options: ["ro", "nosuid"],
 };
 
-it("prints a table that no name in the container can break", () => {
+it("escapes control characters of names in the table", () => {
   expect(formatTable([mount])).toBe(
     "DESTINATION     TYPE   SOURCE           OPTIONS\n/mnt/\\x1b[31m   ext4   /dev/vda[/srv]   ro,nosuid\n",
   );

@@ -7,7 +7,7 @@ import { writeJson, writeOutput } from "../output.ts";
 
 export const mountsCommand = defineCommand({
   name: "mounts",
-  summary: "change or list the mounts of a running container",
+  summary: "change or list a running container's mounts",
   positionals: { usage: "add|remove|list <container-id> [file]", min: 2, max: 3 },
   options: {
     format: { alias: "f", type: "string", description: "for list: table or json", default: "table" },

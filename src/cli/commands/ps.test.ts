@@ -17,7 +17,7 @@ it("keeps the title and the lines of the given processes, as they are", () => {
   expect(selectProcesses(table, [])).toBe("UID          PID    PPID  C STIME TTY          TIME CMD\n");
 });
 
-it("finds the column wherever it is", () => {
+it("finds the PID column at any position", () => {
   expect(selectProcesses("    PID COMMAND\n      5 a\n     55 b\n", [55])).toBe(
     "    PID COMMAND\n     55 b\n",
   );

@@ -21,7 +21,7 @@ const options = {
 
 export const runCommand = defineCommand({
   name: "run",
-  summary: "create and start a container, and wait for it to exit",
+  summary: "create and start a container, and wait for it",
   positionals: oneContainer,
   options,
   description: [
@@ -49,7 +49,7 @@ export const runCommand = defineCommand({
 export function runOptionsFrom(id: string, values: OptionValues<typeof options>): RunOptions {
   const seccompTrace = values["seccomp-trace"];
   if (seccompTrace && values.detach)
-    throw new UsageError("--seccomp-trace is for a container in the foreground, without --detach", "run");
+    throw new UsageError("--seccomp-trace can't be used with --detach", "run");
   return {
     ...createOptionsFrom(id, values),
     detach: values.detach,

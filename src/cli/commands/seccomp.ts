@@ -28,10 +28,11 @@ export const seccompCommand = defineCommand({
     ],
   ],
   run(context, { positionals: [verb, ...rest], options: { bundle, json } }) {
-    if (verb !== "explain") throw new UsageError(`seccomp: ${verb} is not explain`, "seccomp");
+    if (verb !== "explain")
+      throw new UsageError(`seccomp ${JSON.stringify(verb)}: must be explain`, "seccomp");
     const [id, words] = bundle === undefined ? [rest[0], rest.slice(1)] : [undefined, rest];
     const [name, ...values] = words;
-    if (name === undefined) throw new UsageError("seccomp explain: which system call?", "seccomp");
+    if (name === undefined) throw new UsageError("seccomp explain needs a system call", "seccomp");
     if (values.length > 6)
       throw new UsageError("seccomp explain: a system call has six arguments", "seccomp");
     const where = bundle === undefined ? { id: id ?? "" } : { bundle: absolutePath(bundle) };

@@ -21,8 +21,8 @@ beforeEach(() => {
 afterEach(() => rmSync(directory, { recursive: true }));
 
 /**
- * Without what differs on purpose or by version: the spec's version, the host name, ambient capabilities (older runc has them)
- * and the cgroup namespace (runc asks for one on hosts with cgroup v2 only).
+ * Parses a config and removes what may differ: the spec's version and the host name, ambient capabilities (which older runc has), and
+ * the cgroup namespace (which runc asks for on hosts with cgroup v2 only).
  */
 function comparable(config: string) {
   const { ociVersion, hostname, ...rest } = JSON.parse(config);
@@ -41,7 +41,7 @@ describe.skipIf(!hasRunc)("the default config (runc is installed)", () => {
       argv: ["--rootless"],
       options: { rootless: { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 } },
     },
-  ])("is that of runc: $name", ({ argv, options }) => {
+  ])("equals that of runc: $name", ({ argv, options }) => {
     execFileSync("runc", ["spec", "--bundle", directory, ...argv]);
     const theirs = comparable(readFileSync(join(directory, "config.json"), "utf8"));
     expect(comparable(JSON.stringify(defaultConfig(options)))).toEqual(theirs);

@@ -6,7 +6,7 @@ import { writeOutput } from "../output.ts";
 
 export const warmCommand = defineCommand({
   name: "warm",
-  summary: "write the image that the program starts from, for this machine and boot",
+  summary: "write the image that speeds up each start",
   positionals: noArguments,
   options: {
     check: {

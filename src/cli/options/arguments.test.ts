@@ -46,7 +46,7 @@ describe("parseArguments", () => {
     expect(parse("--bundle=a=b", "id").options.bundle).toBe("a=b");
   });
 
-  it("takes an empty value for an absent one", () => {
+  it("treats an empty value as absent", () => {
     expect(parse("--bundle=", "id").options.bundle).toBeUndefined();
   });
 
@@ -54,7 +54,7 @@ describe("parseArguments", () => {
     expect(parse("007", "-", "-9", "--", "--bundle").positionals).toEqual(["007", "-", "-9", "--bundle"]);
   });
 
-  it("takes what looks like a name from Object.prototype for an unknown option", () => {
+  it("treats a name from Object.prototype as an unknown option", () => {
     expect(() => parse("--constructor", "id")).toThrow("flag provided but not defined: -constructor");
   });
 
@@ -80,13 +80,13 @@ describe("parseArguments", () => {
 describe("exec", () => {
   const parseExec = (...argv: string[]) => parsed(execCommand, ...argv);
 
-  it("takes what follows the id as the command, options and -- included", () => {
+  it("treats everything after the id as the command, also options and --", () => {
     const args = parseExec("--tty", "id", "sh", "-c", "x", "--user", "1", "--", "-d");
     expect(args.positionals).toEqual(["id", "sh", "-c", "x", "--user", "1", "--", "-d"]);
     expect(args.options).toMatchObject({ tty: true, detach: false, user: undefined });
   });
 
-  it("ends its options at --, which is no argument", () => {
+  it("ends its options at --, and drops that", () => {
     expect(parseExec("-t", "--", "id", "--", "-x").positionals).toEqual(["id", "--", "-x"]);
   });
 
