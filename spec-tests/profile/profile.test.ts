@@ -172,7 +172,7 @@ spec(
         "make the container's directory ",
         `make the cgroup ${container.config.linux.cgroupsPath} /linux/cgroupsPath`,
         "set hugetlb.2MB.max /linux/resources/hugepageLimits/0/limit",
-        "decide about devices by a program /linux/resources/devices",
+        "attach the device program /linux/resources/devices",
         "write the user mappings /linux/uidMappings",
         "write the group mappings /linux/gidMappings",
         "set the clock offsets /linux/timeOffsets",

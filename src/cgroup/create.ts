@@ -90,18 +90,16 @@ function makeDirectories(directory: string, created: string[]): void {
       withPurpose("/linux/cgroupsPath", purpose, make);
       return;
     }
-    throw mkdirError(directory, errno, error);
+    if (errno === "") throw error;
+    const hint =
+      errno === "EAGAIN"
+        ? "; cgroup.max.descendants or cgroup.max.depth of a cgroup above it is reached"
+        : "";
+    throw new RuntsError(
+      `/linux/cgroupsPath: cannot create cgroup ${cgroupName(directory)}: ${describeErrno(errno)}${hint}`,
+      { operation: "mkdir", errno, pointer: "/linux/cgroupsPath", path: directory, cause: error },
+    );
   }
-}
-
-function mkdirError(directory: string, errno: string, cause: unknown): unknown {
-  if (errno === "") return cause;
-  const hint =
-    errno === "EAGAIN" ? "; cgroup.max.descendants or cgroup.max.depth of a cgroup above it is reached" : "";
-  return new RuntsError(
-    `/linux/cgroupsPath: cannot create cgroup ${cgroupName(directory)}: ${describeErrno(errno)}${hint}`,
-    { operation: "mkdir", errno, pointer: "/linux/cgroupsPath", path: directory, cause },
-  );
 }
 
 /**
@@ -116,7 +114,7 @@ function checkMigrationRights(directory: string): void {
     const errno = errorCode(error);
     if (errno === "" || errno === "ENOENT") throw error;
     throw new RuntsError(
-      `/linux/cgroupsPath: cannot bring a process into cgroup ${cgroupName(directory)}: ${describeErrno(errno)}`,
+      `/linux/cgroupsPath: cannot move a process into cgroup ${cgroupName(directory)}: ${describeErrno(errno)}`,
       { operation: "access", errno, pointer: "/linux/cgroupsPath", path: file, cause: error },
     );
   }

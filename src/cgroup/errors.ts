@@ -10,8 +10,8 @@ import { CGROUP_MOUNT, cgroupName, describeProcesses, processesOf, readWords } f
 import { callerCgroup, isWritableCgroup } from "./path.ts";
 
 /**
- * Adds to a refused cgroup why a user without privileges can't have it: which directory is not theirs, and how to get it delegated.
- * `directory` is the cgroup that was asked for. Errors of another kind are returned as they are.
+ * Explains to a user without privileges why the cgroup `directory` was refused: which directory is not delegated to them, and how that
+ * can be changed. Returns errors that are no denials of a cgroup as they are.
  */
 export function withDelegationHint(error: unknown, directory: string, linux: Linux | undefined): unknown {
   if (!(error instanceof RuntsError)) return error;
@@ -26,8 +26,8 @@ export function withDelegationHint(error: unknown, directory: string, linux: Lin
 }
 
 /**
- * Adds to a clone into a cgroup that failed with EBUSY that the cgroup has controllers enabled for its children, and so takes no
- * processes itself: cgroups(7), "no internal processes". Errors of another kind are returned as they are.
+ * Explains a clone into a cgroup that failed with EBUSY: a cgroup with controllers enabled for its children takes no processes itself
+ * (cgroups(7), "no internal processes"). Returns other errors as they are.
  */
 export function withBusyCgroupHint(error: unknown, directory: string): unknown {
   if (!(error instanceof RuntsError) || error.operation !== "clone3" || error.errno !== "EBUSY") return error;

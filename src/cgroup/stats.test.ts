@@ -27,7 +27,7 @@ const ZEROS = {
   sched_relax_domain_level: 0n,
 };
 
-it("leaves out what there is no file for", () => {
+it("leaves out stats without a file", () => {
   expect(readStats(cgroup({ "cgroup.procs": "" }))).toEqual({
     cpu: {},
     cpuset: ZEROS,
@@ -40,7 +40,7 @@ it("leaves out what there is no file for", () => {
   });
 });
 
-it("tells nothing of a cgroup that is gone", () => {
+it("is empty for a cgroup that is gone", () => {
   expect(readStats("/sys/fs/cgroup/no-such-cgroup")).toMatchObject({ cpu: {}, pids: {}, hugetlb: {} });
 });
 
@@ -125,7 +125,7 @@ it("memory: usage, and swap as the sum of both", () => {
   expect(memory.swap).not.toHaveProperty("max");
 });
 
-it("memory: no limit is 2^64 - 1, also of the sum; no swap accounting tells no swap", () => {
+it("memory: no limit is 2^64 - 1, also for the sum; without swap accounting there is no swap", () => {
   const files = { "memory.stat": "anon 0\nfile 0\n", "memory.current": "0\n", "memory.max": "max\n" };
   expect(readStats(cgroup(files)).memory).toEqual({
     usage: { limit: 18446744073709551615n, failcnt: 0n },
@@ -137,7 +137,7 @@ it("memory: no limit is 2^64 - 1, also of the sum; no swap accounting tells no s
   );
 });
 
-it("pids: current and limit, none told as none", () => {
+it("pids: current and limit, which is left out if unlimited", () => {
   expect(readStats(cgroup({ "pids.current": "3\n", "pids.max": "2048\n" })).pids).toEqual({
     current: 3n,
     limit: 2048n,
@@ -145,7 +145,7 @@ it("pids: current and limit, none told as none", () => {
   expect(readStats(cgroup({ "pids.current": "3\n", "pids.max": "max\n" })).pids).toEqual({ current: 3n });
 });
 
-it("pids: counted where there is no controller, in the cgroups below too", () => {
+it("pids: counted without the controller, including descendants", () => {
   const files = { "cgroup.procs": "41\n42\n", "child/cgroup.procs": "43\n" };
   expect(readStats(cgroup(files)).pids).toEqual({ current: 3n });
 });
@@ -172,12 +172,12 @@ it("blkio: bytes and operations by device, in the tables of v1", () => {
   });
 });
 
-it("hugetlb: a cgroup below with a name like that of a file is none", () => {
+it("hugetlb: a child cgroup named like a file is ignored", () => {
   const { hugetlb } = readStats(cgroup({ "hugetlb.2MB.current/cgroup.procs": "" }));
   expect(hugetlb).toEqual({ "2MB": { failcnt: 0n } });
 });
 
-it("hugetlb: by page size, reservations where the kernel counts them", () => {
+it("hugetlb: by page size, with reservations if the kernel counts them", () => {
   const { hugetlb } = readStats(
     cgroup({
       "hugetlb.2MB.current": "2097152\n",

@@ -38,9 +38,7 @@ export function attachDeviceProgram(
   instructions: Uint8Array<ArrayBuffer> | undefined,
   options: DeviceOptions,
 ): void {
-  withPurpose(POINTER, "decide about devices by a program", () =>
-    replacePrograms(directory, instructions, options),
-  );
+  withPurpose(POINTER, "attach the device program", () => replacePrograms(directory, instructions, options));
 }
 
 function replacePrograms(

@@ -1,11 +1,15 @@
 /**
- * Maps `linux.resources` to writes of cgroup v2 files, one `plan` function a controller. The short ones are here; memory, cpu and
- * block-io convert v1's values and have a file each.
+ * Maps `linux.resources` to writes of cgroup v2 files, one `plan` function per controller. The short ones are here; memory, cpu and
+ * block-io convert values of cgroup v1 and have a file each.
  *
- * To add a controller: a `plan` function and its line in planResources, the property in spec/types.ts and spec/config-schema.json,
- * and a row in each table of plan.test.ts. Every write carries the pointer of its property, and says whether it may be skipped where
- * the kernel lacks the file (`unlimited`, `optional`, `fallback`). Availability, hints for errors, undo of an update and `explain`
- * follow from that.
+ * To add a controller:
+ * 1. Its property goes into types.ts and config-schema.json of src/spec, rules for its values into src/spec/rules/resources.ts.
+ * 2. Its `plan` function goes here, with a line in planResources and rows in plan.test.ts. Each write carries the pointer of its
+ *    property, and says if it may be skipped where the kernel lacks the file. That is all that `create`, `update`, errors and
+ *    `explain` need.
+ * 3. `update` merges it into the saved config in src/container/merge-resources.ts. If systemd has a property for it, it also goes
+ *    into systemd/properties.ts.
+ * spec-tests/cgroups/limits.test.ts and update.test.ts show the result; spec-tests/guests for a controller that hybrid hosts lack.
  */
 import { pointerToken } from "../../spec/json/scanner.ts";
 import type { HugepageLimit, LinuxResources, NetworkResources, Pids, Rdma } from "../../spec/types.ts";
