@@ -29,7 +29,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "log",
     "version",
   ],
-  debug: ["explain", "container", "cgroup", "spec", "log"],
+  debug: ["container", "cgroup", "log"],
   freeze: ["errors"],
   profile: [],
   inspect: ["container", "cgroup", "seccomp", "plan", "spec", "errors"],

@@ -22,7 +22,7 @@ export function logSteps(log: Log, command: string): () => void {
   };
 }
 
-/** Logs the causes of an error that its message doesn't tell. */
+/** Logs the causes of an error that its message doesn't contain. */
 export function logCauses(log: Log, error: unknown): void {
   let said = error instanceof Error ? error.message : "";
   for (let cause = causeOf(error); cause instanceof Error; cause = causeOf(cause)) {

@@ -4,9 +4,9 @@ import { onKernel } from "../../bindings/ffi/syscall.ts";
 import { hookOf } from "../container/hooks/hooks.ts";
 import type { Log } from "../log.ts";
 
-/** Something that a process has done, or tried to do, for one property. */
+/** Calls of one process with one purpose. */
 export interface Step {
-  /** Who did it: `runtime`, or a process that runs the stub: `stub`, `init`, `process`, a hook. */
+  /** `runtime`, or the name of a process that runs the stub: `stub`, `init`, `process`, a hook. */
   readonly by: string;
   /** Empty if no property asks for it. */
   readonly pointer: string;
@@ -15,7 +15,7 @@ export interface Step {
   readonly failure?: string;
 }
 
-/** Writes each step to the log, as one line for all of its calls. */
+/** Writes each step to the log, with one line for all of its calls. */
 export class StepLog {
   readonly #log: Log;
   #last = "";

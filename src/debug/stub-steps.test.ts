@@ -8,7 +8,7 @@ import { StubSteps } from "./stub-steps.ts";
 const EPERM = 1;
 const ENOENT = 2;
 
-/** The lines that are logged for a program with this reply. */
+/** Returns the lines that are logged for a program with this reply. */
 function told(
   write: (program: Program) => void,
   reply: Partial<Reply>,
@@ -45,7 +45,7 @@ describe("StubSteps", () => {
     ]);
   });
 
-  it("ends at the call that failed, and names it", () => {
+  it("ends at the call that failed, and logs it", () => {
     expect(told(mountProc, { results: [3, -EPERM], failure: { index: 1, errno: EPERM } })).toEqual([
       ["stub: mount proc on /proc: fsmount: operation not permitted", "/mounts/0"],
     ]);

@@ -5,12 +5,12 @@ import { cloneChannel, type StubProcesses } from "../../bindings/stub/stub-proce
 import { hookOf } from "../container/hooks/hooks.ts";
 import { failureOf, type StepLog } from "./steps.ts";
 
-/** Operations that the stub does without the kernel or for its channel: they are no steps. */
+/** Operations that make no system call, or are about the stub's channel: they are no steps. */
 const OWN = new Set(["store", "copy", "load", "set-channel", "await"]);
 
 /**
- * Logs the steps of the stubs: those of a program when its reply comes. The last program, which may wait for `start`, gets no reply: its
- * steps are logged when it is sent.
+ * Logs the steps of a program when the reply to it arrives. The last program, which may wait for `start`, gets no reply: its steps are
+ * logged when it is sent.
  */
 export class StubSteps implements StubTap {
   readonly #steps: StepLog;
@@ -84,7 +84,7 @@ function endOfStep(run: readonly Result[], begin: number): number {
   return end;
 }
 
-/** The call that ended the program; or, if every call of the step failed with a tolerated error, the first one. */
+/** The failure that ended the program; or the first one if every call of the step failed with a tolerated error. */
 function failureIn(calls: readonly Result[], { failure }: Reply): string | undefined {
   const ended = calls.find(({ index }) => index === failure?.index);
   if (ended !== undefined) return failureOf(ended.operation.call, -ended.result);

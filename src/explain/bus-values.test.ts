@@ -3,7 +3,7 @@ import type { BusValue } from "../../bindings/linux/sd-bus.ts";
 import { annotatedProperties } from "../cgroup/systemd/annotations.ts";
 import { busText, busTexts } from "./bus-values.ts";
 
-describe("values on a bus", () => {
+describe("D-Bus values as text", () => {
   it.each<[string, string, BusValue]>([
     ['"with \\"quotes\\""', "s", 'with "quotes"'],
     ["true", "b", true],
@@ -18,7 +18,7 @@ describe("values on a bus", () => {
     expect(busText(type, value)).toBe(expected);
   });
 
-  it("are told one by one, as the signature has them", () => {
+  it("are converted one by one, by the signature", () => {
     expect(busTexts("ssa(sv)b", ["x.scope", "fail", [], false])).toEqual([
       '"x.scope"',
       '"fail"',

@@ -1,11 +1,11 @@
 import { asArray, type BusValue, firstType } from "../../bindings/linux/sd-bus.ts";
 import { INTEGERS } from "../cgroup/systemd/annotations.ts";
 
-/** What is sent on a bus, in the text format of GVariant: as annotations write the values of properties. */
+/** D-Bus values in the text format of GVariant, in which annotations give the values of properties. */
 
 const KEYWORDS = new Map(Object.entries(INTEGERS).map(([keyword, [letter]]) => [letter, keyword]));
 
-/** Values by their signature. */
+/** Each value as text, by the types of a signature. */
 export function busTexts(signature: string, values: readonly BusValue[]): string[] {
   let rest = signature;
   return values.map((value) => {
@@ -23,12 +23,12 @@ export function busText(type: string, value: BusValue): string {
   if (type.startsWith("(")) return `(${busTexts(type.slice(1, -1), asArray(value)).join(", ")})`;
   if (type === "y") return `byte 0x${Number(value).toString(16).padStart(2, "0")}`;
   if (type === "s" || type === "o") return JSON.stringify(value);
-  // What a number without a keyword is.
+  // These need no keyword in the text format.
   if (type === "i" || type === "b") return String(value);
   return `${KEYWORDS.get(type) ?? type} ${value}`;
 }
 
-/** The first item's keyword is that of all. */
+/** Only the first item of an array has a keyword, which is that of all. */
 function itemText(type: string): (item: BusValue, index: number) => string {
   return (item, index) => {
     const text = busText(type, item);

@@ -2,15 +2,15 @@ import { textOfLines } from "../../bindings/abi/printable.ts";
 import type { ExplainedOperation, Explanation } from "./operation.ts";
 import { callText, operationLines, type TextOptions } from "./text.ts";
 
-/** An operation that only one of two configs asks for. */
+/** An operation that only one of two explanations has. */
 export interface Difference {
   readonly change: "removed" | "added";
   readonly operation: ExplainedOperation;
 }
 
 /**
- * What the second does that the first does not, and the other way round, in the order of execution. The same operation for
- * another reason, at another place of a list, is no difference.
+ * The operations that only one of two explanations has, in the order of execution. An operation whose pointer alone differs, since its
+ * property has moved in a list, is no difference.
  */
 export function compareExplanations(before: Explanation, after: Explanation): Difference[] {
   const one = before.operations.map((operation) => keyOf(operation, before.bundle));
@@ -39,13 +39,13 @@ export function compareExplanations(before: Explanation, after: Explanation): Di
   return differences;
 }
 
-/** Bundles lie in different places, and equal names are told apart by numbers. */
+/** The text by which operations are compared: without the bundle's path, and without the numbers of equal names. */
 function keyOf(operation: ExplainedOperation, bundle: string): string {
   const text = `${operation.step} ${operation.by} ${callText(operation)}`;
   return text.replaceAll(bundle, "<bundle>").replace(/ #\d+(?=[,>])/g, "");
 }
 
-/** Length of the longest common subsequence of what follows two places. */
+/** For each pair of indices, the length of the longest common subsequence from there on. */
 function commonLengths(one: readonly string[], other: readonly string[]): Uint32Array[] {
   const rows = Array.from({ length: one.length + 1 }, () => new Uint32Array(other.length + 1));
   for (let i = one.length - 1; i >= 0; i--) {
@@ -65,7 +65,7 @@ function lengthAt(rows: readonly Uint32Array[], i: number, j: number): number {
   return rows[i]?.[j] ?? 0;
 }
 
-/** For people, like a unified diff: `-` is done by the first only, `+` by the second only. */
+/** For people, like a unified diff: `-` marks what only the first does, `+` what only the second does. */
 export function differencesText(
   differences: readonly Difference[],
   names: readonly [before: string, after: string],

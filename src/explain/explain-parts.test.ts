@@ -15,7 +15,7 @@ function explanation(operations: ExplainedOperation[], bundle = "/b"): Explanati
 }
 
 describe("Names", () => {
-  it("gives descriptors numbers that are called by name, and so are those beside them", () => {
+  it("replaces the stand-in of a descriptor, and the numbers beside it, by a name", () => {
     const names = new Names();
     const first = names.descriptor("the channel");
     const second = names.descriptor("fd of /x");
@@ -24,7 +24,7 @@ describe("Names", () => {
     );
   });
 
-  it("gives processes pids that are called by name, also in the name of a descriptor", () => {
+  it("replaces the stand-in of a pid by a name, also in the name of a descriptor", () => {
     const names = new Names();
     const pid = names.process("init");
     const fd = names.descriptor(`fd of /proc/${pid}/uid_map`);
@@ -33,13 +33,13 @@ describe("Names", () => {
     );
   });
 
-  it("leaves numbers alone that nobody has been given", () => {
+  it("leaves other numbers as they are", () => {
     expect(new Names().named("1000000000 2000000000 4294967295")).toBe("1000000000 2000000000 4294967295");
   });
 });
 
 describe("RegisterNames", () => {
-  it("are no two the same, and stay with a register that is written again", () => {
+  it("gives no name twice, and keeps that of a register that is written again", () => {
     const registers = new RegisterNames();
     registers.write(1, "fd of /dev");
     registers.write(2, "fd of /dev");
@@ -65,7 +65,7 @@ describe("compareExplanations", () => {
     ]);
   });
 
-  it("takes another place in a list, another bundle and another number of a name for the same", () => {
+  it("ignores the place in a list, the bundle's path and the number of a name", () => {
     const before = operation("move_mount", ["<fd of /a/rootfs>", "<fd of /dev #2>"], {
       pointer: "/mounts/1",
     });
@@ -73,7 +73,7 @@ describe("compareExplanations", () => {
     expect(compareExplanations(explanation([before], "/a"), explanation([after], "/b"))).toEqual([]);
   });
 
-  it("is told in the form of a diff", () => {
+  it("has the form of a diff as text", () => {
     const differences = compareExplanations(explanation([]), explanation([operation("umask", ["022"])]));
     expect(differencesText(differences, ["a", "b"], { brief: false }).split("\n").slice(0, 2)).toEqual([
       "--- a",
@@ -85,7 +85,7 @@ describe("compareExplanations", () => {
 });
 
 describe("explanationText", () => {
-  it("groups calls by purpose and step, and leaves out what the stub does for itself", () => {
+  it("groups calls by purpose and step, without operations of the stub itself", () => {
     const text = explanationText(
       explanation([
         operation("fsopen", ['"proc"'], { result: "<new proc>" }),
@@ -122,7 +122,7 @@ describe("explanationText", () => {
     expect(text).toContain("Here it would fail: /x: no\n\nWarnings\n  a warning\n\nNotes\n  a note\n");
   });
 
-  it("shows a property of a unit as its value, and counts it to the call before it", () => {
+  it("shows a property of a unit as name and value, and does not count it as an operation", () => {
     const property = operation("property", ["TasksMax", "uint64 7"]);
     const text = explanationText(explanation([operation("Manager.Start", []), property]), { brief: false });
     expect(text).toContain("\n      TasksMax = uint64 7\n");
@@ -136,7 +136,7 @@ describe("explanationText", () => {
 });
 
 describe("VirtualFiles", () => {
-  it("decides about what was made, below it, and removed", () => {
+  it("decides about files that were made or removed, and what is below them", () => {
     const files = new VirtualFiles();
     files.make("/run/c", "directory");
     files.make("/run/c/state", "file", "text");
@@ -145,7 +145,7 @@ describe("VirtualFiles", () => {
     expect([files.decides("/run/c/other"), files.decides("/run/d")]).toEqual([true, false]);
   });
 
-  it("gives a new cgroup the controllers that the one above it has enabled", () => {
+  it("gives a new cgroup the controllers that its parent enables", () => {
     const files = new VirtualFiles();
     files.readHost = (path) => (path === "/sys/fs/cgroup/cgroup.subtree_control" ? "pids\n" : "");
     files.make("/sys/fs/cgroup/x", "directory");

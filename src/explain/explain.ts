@@ -32,13 +32,13 @@ import { SimulatedStubs } from "./simulation/stubs.ts";
 import { simulateSystemd } from "./simulation/systemd.ts";
 
 export interface ExplainOptions extends CreateOptions {
-  /** Whose rights create would have: the caller's own, or root's. */
+  /** The rights that create would have: the caller's own, or root's. */
   readonly as: "root" | "caller";
 }
 
 /**
- * What create and start would do, without doing any of it: both run here as they are, on a kernel that changes nothing and on
- * stubs that run nothing (simulated-kernel.ts, simulated-stubs.ts).
+ * Tells what create and start would do, without doing any of it: both run here as they are, on a simulated kernel that changes nothing
+ * (simulation/kernel.ts) and on simulated stubs that run nothing (simulation/stubs.ts). `prepare` runs first, on the same kernel.
  */
 export async function explainContainer(
   context: GlobalOptions,
@@ -85,7 +85,7 @@ class Simulation {
   readonly #caller: Caller;
   readonly #kernel: SimulatedKernel;
   readonly #stubs: SimulatedStubs;
-  /** Whether `start` is connecting to init. */
+  /** Whether `start` is connecting to init, which then goes on. */
   #released = false;
 
   constructor(config: Config, context: GlobalOptions, options: ExplainOptions, caller: Caller) {
@@ -108,7 +108,7 @@ class Simulation {
     this.#followNetworks();
   }
 
-  /** Runs create and start; returns where they would fail. */
+  /** Runs create and start; returns the error that they would end with. */
   async run(prepare: () => void): Promise<Explanation["error"]> {
     const { networks } = this.#kernel;
     const joined = joinedNetwork(this.#config, this.recorder.notes);
@@ -133,7 +133,7 @@ class Simulation {
       return undefined;
     } catch (error) {
       if (error instanceof RuntsError) return { message: error.message, pointer: error.pointer ?? "" };
-      // What create would print as it is, too.
+      // create would print these as they are, too.
       if (error instanceof SyscallError || error instanceof FileError)
         return { message: error.message, pointer: "" };
       throw error;
@@ -156,7 +156,7 @@ class Simulation {
   }
 
   operations(): Explanation["operations"] {
-    // A register may be called by nothing but a descriptor.
+    // A register may be named after a descriptor, whose own angle brackets are one pair too many.
     const named = (text: string) =>
       this.#names
         .named(text)
@@ -212,7 +212,7 @@ class Simulation {
   }
 }
 
-/** The first thing of the undoing of a create that has failed. */
+/** Whether a call is the first one of those that undo a failed create. */
 function undoes(call: SyscallName, path: string, step: number): boolean {
   return call === "pidfd_send_signal" || path.endsWith("/cgroup.kill") || (call === "unlinkat" && step < 6);
 }

@@ -7,9 +7,9 @@ import { namespacesOf } from "../plan/init-plan.ts";
 import type { Config } from "../spec/types.ts";
 
 /**
- * A socket of the network namespace that the container joins, to ask what is in it: by a stub, the only process that explain
- * starts. undefined for a new namespace, and where it can't be opened; if that is for want of rights, which create may have, a
- * note says so.
+ * Opens a route socket in the network namespace that the container joins, to ask which interfaces it has. A stub opens it: the only
+ * process that explain starts. Returns undefined for a new namespace, and where the socket can't be opened; a note says so if that is for
+ * lack of rights, which create may have.
  */
 export function joinedNetwork(config: Config, notes: Set<string>): RouteSocket | undefined {
   const joined = namespacesOf(config).joined.get("network");
@@ -19,7 +19,7 @@ export function joinedNetwork(config: Config, notes: Set<string>): RouteSocket |
   } catch (error) {
     const errno = errnoOf(error);
     if (errno === undefined) throw error;
-    // What else is wrong with it create finds itself.
+    // create itself finds what else is wrong with the namespace.
     if (errno === "EPERM" || errno === "EACCES")
       notes.add(
         `${joined.pointer}: which interfaces are in the network namespace can't be told from here: lo alone is assumed`,

@@ -2,14 +2,17 @@ import { cmsghdr, iovec, msghdr } from "../../bindings/abi/layouts.ts";
 import { SCM_CREDENTIALS, SOL_SOCKET } from "../../bindings/abi/socket.ts";
 import { copyMemory } from "../../bindings/ffi/koffi.ts";
 
-/** What `struct msghdr` of sendmsg(2) and recvmsg(2) leads to, by addresses: one buffer, as all messages of the runtime have. */
+/** Reads and fills what `struct msghdr` of sendmsg(2) and recvmsg(2) points to. All messages of the runtime have one buffer. */
 
-/** How many bytes are to be sent. */
+/** Length in bytes of the buffer. */
 export function lengthOfMessage(header: Uint8Array): number {
   return Number(vectorOf(header).getBigUint64(iovec.iov_len, true));
 }
 
-/** Fills the buffer with what `take` gives of so many bytes at most, and says who has sent them: SCM_CREDENTIALS of unix(7). */
+/**
+ * Fills the buffer with the bytes that `take` returns, at most `length`, and names their sender's pid: SCM_CREDENTIALS of unix(7). Returns
+ * how many bytes it has filled in.
+ */
 export function deliverMessage(
   header: Uint8Array,
   sender: number,

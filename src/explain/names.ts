@@ -1,6 +1,9 @@
-/** Numbers that the kernel will give out, and what they are called until then. */
+/** Stand-ins for the descriptors and pids that the kernel would give out, and their names in the text. */
 
-/** Above all that a process may have open (fs.nr_open(5) is lower as a rule), with room for the numbers next to one. */
+/**
+ * Above any descriptor that a process may have open: fs.nr_open is lower as a rule (proc_sys_fs(5)). They are DISTANCE apart, since
+ * close_range(2) takes numbers next to a descriptor.
+ */
 const FIRST_DESCRIPTOR = 1_000_000_010;
 const DISTANCE = 10;
 /** Above the largest pid: PID_MAX_LIMIT of the kernel is 2^22. */
@@ -32,12 +35,12 @@ export class Names {
     return number >= FIRST_DESCRIPTOR && number < FIRST_PID;
   }
 
-  /** The text with names for the numbers. */
+  /** Replaces the stand-ins in a text by their names in angle brackets. */
   named(text: string): string {
     return text.replace(/\b[12]0{2}\d{7}\b/g, (digits) => this.#name(Number(digits)) ?? digits);
   }
 
-  /** A path with the names of the processes whose pids are in it. */
+  /** Replaces the pids in a path by the names of their processes. */
   inPath(path: string): string {
     return path.replace(/\b20{2}\d{7}\b/g, (digits) => this.#processes[Number(digits) - FIRST_PID] ?? digits);
   }

@@ -2,31 +2,31 @@ import { currentPurpose } from "../../bindings/ffi/purpose.ts";
 import type { Guard } from "../../bindings/stub/program.ts";
 import { hookOf, type NamedHook } from "../container/hooks/hooks.ts";
 
-/** One thing that create or start would do. */
+/** One operation of create or start. */
 export interface ExplainedOperation {
-  /** Of the lifecycle in runtime.md. */
+  /** Step of the lifecycle in runtime.md. */
   readonly step: number;
-  /** `runtime` is the calling process; the others are processes that it makes: `stub`, `init`, hooks. */
+  /** `runtime`, which is the calling process, or a process that it makes: `stub`, `init`, a hook. */
   readonly by: string;
   /** JSON pointer of the config property that asks for it; empty for what every container needs. */
   readonly pointer: string;
   readonly purpose: string;
-  /** A system call, an operation of the stub itself, or a method of D-Bus with its interface, whose UNIT_PROPERTY follow. */
+  /** A system call, an operation of the stub itself, or a D-Bus method with its interface; UNIT_PROPERTY operations follow it. */
   readonly call: string;
-  /** In the notation of strace(1); what is known only when it is done stands in angle brackets. */
+  /** In the notation of strace(1), with names in angle brackets for values that only the real call would have. */
   readonly args: readonly string[];
   /** Name of the result, where other operations use it. */
   readonly result?: string;
-  /** Done only if that result is so. */
+  /** Condition on an earlier result. */
   readonly if?: { readonly result: string; readonly is: Guard };
   /** errno names that are no failure. */
   readonly tolerates?: readonly string[];
 }
 
-/** A property of the unit that the call before it is about: its name and its value. */
+/** The call of an operation that is a property of the unit which the call before it is about: its name and its value. */
 export const UNIT_PROPERTY = "property";
 
-/** What the steps of runtime.md, Lifecycle, are about, as far as create and start take part in them. */
+/** Headings of the steps of runtime.md, Lifecycle, that create and start take part in. */
 export const STEPS: Readonly<Record<number, string>> = {
   2: "the environment is made, as config.json says",
   3: "prestart hooks",
@@ -51,11 +51,11 @@ export interface Explanation {
   readonly id: string;
   readonly bundle: string;
   readonly operations: readonly ExplainedOperation[];
-  /** What create and start would warn of. */
+  /** Warnings of create and start. */
   readonly warnings: readonly string[];
-  /** What had to be assumed, or can't be told. */
+  /** Assumptions of the simulation, and what it can't tell. */
   readonly notes: readonly string[];
-  /** Where create or start would fail, if they would: behind the last operation. */
+  /** The error that create or start would end with, after the last operation. */
   readonly error?: { readonly message: string; readonly pointer: string };
 }
 
@@ -84,7 +84,7 @@ export class Recorder {
     if (!this.stopped) this.operations.push({ step, ...operation });
   }
 
-  /** Adds an operation of the runtime itself, for the purpose that it is done for now. */
+  /** Adds an operation of the runtime itself, with the current purpose. */
   addOwn(call: string, args: readonly string[], { pointer, purpose } = currentPurpose()): void {
     const hook = this.stage.hook;
     this.add({ by: "runtime", pointer: hook?.pointer ?? pointer, purpose: purpose || call, call, args });

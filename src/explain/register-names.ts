@@ -1,13 +1,14 @@
-/** What the registers of a stub hold, as names: no two the same. */
+/** Names of the values in a stub's registers, no two the same. */
 export class RegisterNames {
   readonly #names = new Map<number, string>();
   readonly #taken = new Map<string, number>();
 
-  /** The register gets a new value. One that is written again, under a condition, keeps its name. */
+  /** Names a register unless it has a name: one that is written again, under a condition, keeps the first. */
   write(register: number, name: string): void {
     if (!this.#names.has(register)) this.give(register, name);
   }
 
+  /** Names a register anew. */
   give(register: number, name: string): void {
     const count = (this.#taken.get(name) ?? 0) + 1;
     this.#taken.set(name, count);

@@ -15,7 +15,7 @@ import { routeRequestText } from "./route-text.ts";
 const V6 = Uint8Array.of(0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7);
 
 describe("routeRequestText", () => {
-  it("has a request to an interface as strace(1) shows it, by its name where that is known", () => {
+  it("shows a request as strace(1) does, with the interface's name where it is known", () => {
     const struct = new Uint8Array(ifinfomsg.size);
     struct.set([5], ifinfomsg.ifi_index);
     const body = withAttributes(struct, new Map([[IFLA_IFNAME, new TextEncoder().encode("eth0\0")]]));
@@ -26,14 +26,14 @@ describe("routeRequestText", () => {
     expect(routeRequestText(request, () => "va")).toBe(text('if_nametoindex("va")'));
   });
 
-  it("leaves a list of no attributes out", () => {
+  it("leaves out an empty list of attributes", () => {
     const body = new Uint8Array(ifinfomsg.size);
     expect(routeRequestText({ type: RTM_SETLINK, flags: 0, body }, () => undefined)).toMatch(
       /ifi_change=0\}\]$/,
     );
   });
 
-  it("has the attributes of an address, and those that it does not know as bytes", () => {
+  it("shows the attributes of an address, and unknown ones as bytes", () => {
     const struct = new Uint8Array(ifaddrmsg.size);
     struct.set([10, 64]);
     const attributes: Attributes = new Map([

@@ -11,11 +11,11 @@ import {
 import { internetAddress } from "../../bindings/linux/network-interface.ts";
 
 /**
- * Requests to rtnetlink(7) as text, in the notation of strace(1). Lengths and sequence numbers are left out, and so are the fields
- * that are 0 in all of them: they would hide what is asked for.
+ * Requests to rtnetlink(7) as text, in the notation of strace(1), without lengths, sequence numbers and the fields that are 0 in every
+ * request.
  */
 
-/** `nameOf` knows interfaces of the namespace that the request goes to, by their index there. */
+/** `nameOf` returns the name of the interface with an index in the namespace that the request goes to, if it is known. */
 export function routeRequestText(request: Message, nameOf: (index: number) => string | undefined): string {
   const { type, flags, body } = request;
   const header = `{nlmsg_type=${messageType(type)}, nlmsg_flags=${messageFlags(flags)}}`;
@@ -103,7 +103,7 @@ const ADDRESS: Kind = {
   ]),
 };
 
-/** One list of all, or nothing at all. */
+/** The attributes as one list; no list for no attributes. */
 function attributesText(attributes: Attributes, { name, shows }: Kind): string[] {
   if (attributes.size === 0) return [];
   const texts = [...attributes].map(

@@ -6,9 +6,9 @@ import { type Argument, data } from "../../bindings/stub/program.ts";
 import { BPF_PROG_ATTACH, BPF_PROG_DETACH, BPF_PROG_LOAD } from "../cgroup/devices/attach.ts";
 import { bytesOf } from "./native.ts";
 
-/** The runtime's own system calls, as text. */
+/** Arguments of the runtime's own system calls, in the notation of strace(1). */
 
-/** Longer contents are told by their length. */
+/** Longer contents, in bytes, are shown by their length. */
 const SHOWN = 200;
 
 export function runtimeArguments(call: SyscallName, args: readonly NativeArgument[], path: string): string[] {
@@ -26,20 +26,20 @@ export function runtimeArguments(call: SyscallName, args: readonly NativeArgumen
     case "fchmodat":
     case "mkdirat":
     case "unlinkat":
-      // By the path itself where the call goes through a descriptor.
+      // With the whole path, also where the call goes through a descriptor.
       return decodeArguments(call, [AT_FDCWD, path, ...args.slice(2).map(toArgument)], NO_SURROUNDINGS);
     default:
       return decodeArguments(call, args.map(toArgument), NO_SURROUNDINGS);
   }
 }
 
-/** The record has the time of day and pids in it; the config is the reader's own. */
+/** The record and the config are only named: the record contains the time of day and pids, and the reader has the config. */
 function content(args: readonly NativeArgument[], path: string): string[] {
   if (/\/state\.json\.new$/.test(path)) return ["<the record>", "<its length>"];
   if (path.endsWith("/config.json")) return ["<the config>", "<its length>"];
   const length = Number(args[2]);
   const text = new TextDecoder().decode(bytesOf(args[1]).subarray(0, length));
-  // A pid alone, whose digits nobody can count yet.
+  // A pid, of which not even the number of digits is known.
   if (/^2\d{9}$/.test(text)) return [JSON.stringify(text), "<its length>"];
   const shown = length <= SHOWN ? JSON.stringify(text) : `<${length} bytes>`;
   return [shown, String(length)];

@@ -1,16 +1,16 @@
 import { textOfLines } from "../../bindings/abi/printable.ts";
 import { type ExplainedOperation, type Explanation, STEPS, UNIT_PROPERTY } from "./operation.ts";
 
-/** Operations of the stub itself that say nothing to a reader of the text: the names that they give are used all the same. */
+/** Operations of the stub that the text leaves out. The names that they give to results appear all the same. */
 const HIDDEN = new Set(["copy", "load", "set-channel"]);
 const POINTER_COLUMN = 76;
 
 export interface TextOptions {
-  /** Purposes only, without the calls. */
+  /** Without the calls of each purpose. */
   readonly brief: boolean;
 }
 
-/** For people: grouped by the steps of runtime.md, and by what each group of calls is for. */
+/** For people: grouped by the steps of runtime.md, and by the purpose of consecutive calls. */
 export function explanationText(explanation: Explanation, options: TextOptions): string {
   const { id, bundle, operations, warnings, notes, error } = explanation;
   const calls = operations.filter(({ call }) => !HIDDEN.has(call) && call !== UNIT_PROPERTY).length;
@@ -65,7 +65,7 @@ function groupLine({ by, purpose, pointer }: ExplainedOperation): string {
   return pointer === "" ? text : `${text.padEnd(POINTER_COLUMN)} ${pointer}`;
 }
 
-/** `if <fd of /proc> failed: mkdirat(...)`, with the name of the result; `TasksMax = uint64 7`. */
+/** `if <fd of /proc> is not there: mkdirat(...) = <name of the result>`, or `TasksMax = uint64 7`. */
 export function callText(operation: ExplainedOperation): string {
   const { call, args, result } = operation;
   if (call === UNIT_PROPERTY) return args.join(" = ");

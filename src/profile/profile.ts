@@ -9,13 +9,10 @@ import { summaryOf, type TimedCall, traceOf } from "./trace.ts";
 
 /** struct timespec: seconds and nanoseconds. */
 const TIMESPEC_SIZE = 16;
-/** The one clock that no time namespace shifts: time_namespaces(7). */
+/** The only clock that no time namespace shifts: time_namespaces(7). */
 const CLOCK_REALTIME = 0;
 
-/**
- * Takes the time of a command's system calls: of the runtime's own where they are made, of the stubs' by the stubs' clock, which
- * is read between two operations.
- */
+/** Measures a command's system calls: the runtime's own as it makes them, and the stubs' by the clock that stubs read between operations. */
 export class Profile {
   readonly #file: string;
   readonly #command: string;
@@ -52,10 +49,10 @@ export class Profile {
   }
 }
 
-/** Microseconds since the profile began; the stubs' clock is set against it once. */
+/** Microseconds since the profile began, which is also the zero of the stubs' times. */
 class RuntimeClock {
   readonly #zero: number;
-  /** CLOCK_REALTIME at zero. */
+  /** CLOCK_REALTIME when the profile began, whose low halves are enough for differences. */
   readonly #seconds: number;
   readonly #nanoseconds: number;
 
@@ -71,13 +68,13 @@ class RuntimeClock {
     return (performance.now() - this.#zero) * 1000;
   }
 
-  /** The low halves of the seconds and of the nanoseconds, whose differences are what counts. */
+  /** Converts a reading of CLOCK_REALTIME by a stub, of which the low halves are given. */
   fromStub(seconds: number, nanoseconds: number): number {
     return (seconds - this.#seconds) * 1e6 + (nanoseconds - this.#nanoseconds) / 1000;
   }
 }
 
-/** The path that a call of the runtime is about. */
+/** The first argument that is an absolute path, empty for none. */
 function pathIn(args: readonly NativeArgument[]): string {
   for (const argument of args) {
     if (!(argument instanceof Uint8Array) || argument[0] !== "/".charCodeAt(0)) continue;
@@ -87,7 +84,7 @@ function pathIn(args: readonly NativeArgument[]): string {
   return "";
 }
 
-/** Puts a reading of the clock before, between and behind the operations of each program, and takes them out of the reply. */
+/** Inserts a reading of the clock before each operation of a program and after the last, and takes the readings out of the reply. */
 class TimedStubs implements StubTap {
   readonly #calls: TimedCall[];
   readonly #clock: RuntimeClock;
@@ -120,7 +117,7 @@ class TimedStubs implements StubTap {
       this.#processes.serve(channel, this.#hooks === 0 ? "init" : `hook ${this.#hooks}`);
       this.#hooks += 1;
     }
-    // The last one ends in execve: there is nobody left to tell.
+    // The last program ends in execve, and gets no reply.
     if (program.quiet) return program;
     const timed = withTimes(program);
     this.#timed.set(program, timed);
@@ -159,7 +156,7 @@ class TimedStubs implements StubTap {
     const time = (word: number) => this.#clock.fromStub(words[word] ?? 0, words[word + 2] ?? 0);
     for (const { operation, index } of this.#processes.run(descriptor, program, results)) {
       const { call, pointer, purpose } = operation;
-      // Operations without the kernel take no time. After a failed operation the stub reads no clock.
+      // Operations without a system call take no time. After a failed operation the stub reads no clock.
       const word = 4 * (index + 1);
       if (call === "store" || call === "copy" || call === "load" || words[word] === 0) continue;
       const [begin, end] = [time(word - 4), time(word)];

@@ -15,7 +15,7 @@ const calls = [
 ];
 
 describe("groupsOf", () => {
-  it("joins calls of one process that follow each other for one purpose", () => {
+  it("joins consecutive calls of one process with one purpose", () => {
     expect(groupsOf(calls).map(({ purpose, begin, end }) => [purpose, begin, end])).toEqual([
       ["mount a", 5, 9],
       ["umask", 9, 10],
@@ -27,7 +27,7 @@ describe("groupsOf", () => {
 describe("traceOf", () => {
   const { traceEvents, displayTimeUnit } = traceOf(calls, "run", 25);
 
-  it("names the process and its rows, the runtime first", () => {
+  it("names the process and its rows, with the runtime first", () => {
     expect(displayTimeUnit).toBe("ms");
     expect(
       traceEvents.filter(({ ph }) => ph === "M").map(({ name, tid, args }) => [name, tid, args.name]),
@@ -50,7 +50,7 @@ describe("traceOf", () => {
 });
 
 describe("summaryOf", () => {
-  it("has the whole time, that of each process, and the longest steps first", () => {
+  it("shows the total time, the time of each process, and the longest steps first", () => {
     const lines = summaryOf(calls, "run", 25_000, "/tmp/t.json")
       .split("\n")
       .map((line) => line.trim());

@@ -1,9 +1,9 @@
 import { textOfLines } from "../../bindings/abi/printable.ts";
 
-/** Events of a profile in the form that Perfetto and chrome://tracing open: Trace Event Format, "JSON Object Format". */
+/** A profile as JSON that Perfetto and chrome://tracing open: Trace Event Format, "JSON Object Format". */
 
 export interface TimedCall {
-  /** Name of the process that made it. */
+  /** Name of the process that made the call. */
   readonly by: string;
   readonly call: string;
   /** Microseconds since the profile began. */
@@ -18,7 +18,7 @@ export interface TimedCall {
 
 interface TraceEvent {
   readonly name: string;
-  /** X is a slice with a begin and a duration, M says something of a process or thread. */
+  /** X is a slice with a begin and a duration, M names a process or thread. */
   readonly ph: "X" | "M";
   readonly pid: number;
   readonly tid: number;
@@ -36,7 +36,7 @@ export interface Trace {
 
 const PID = 1;
 
-/** Each process is a row: what calls are for, and below that the calls. */
+/** Each process is a row, which shows the purposes and, below them, the calls. */
 export function traceOf(calls: readonly TimedCall[], command: string, end: number): Trace {
   const rows = ["runtime", ...new Set(calls.map(({ by }) => by).filter((by) => by !== "runtime"))];
   const tid = (by: string) => rows.indexOf(by) + 1;
@@ -81,7 +81,7 @@ export function traceOf(calls: readonly TimedCall[], command: string, end: numbe
   };
 }
 
-/** Some time of a process. */
+/** A time span of a process. */
 type Span = Pick<TimedCall, "by" | "begin" | "end">;
 
 function rounded(microseconds: number): number {
@@ -96,7 +96,7 @@ export interface Group {
   readonly end: number;
 }
 
-/** Calls of one process that follow each other for the same purpose. */
+/** Joins consecutive calls of one process with the same purpose and pointer. Calls without a purpose are left out. */
 export function groupsOf(calls: readonly TimedCall[]): Group[] {
   const groups: Group[] = [];
   const last = new Map<string, number>();
@@ -116,7 +116,7 @@ export function groupsOf(calls: readonly TimedCall[]): Group[] {
 
 const SHOWN = 12;
 
-/** What took longest, for a terminal. */
+/** The longest steps and the time of each process, for a terminal. */
 export function summaryOf(calls: readonly TimedCall[], command: string, end: number, file: string): string {
   const ms = (microseconds: number) => `${(microseconds / 1000).toFixed(3)} ms`.padStart(12);
   const byProcess = new Map<string, number>();

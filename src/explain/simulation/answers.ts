@@ -12,9 +12,9 @@ import type { SyscallName } from "../../../bindings/ffi/syscall.ts";
 import { CGROUP2_SUPER_MAGIC } from "../../cgroup/files.ts";
 import type { FileKind, VirtualFile } from "./virtual-files.ts";
 
-/** Answers of the simulated kernel, as bytes. */
+/** Encodes answers of the simulated kernel. */
 
-/** Reads a part of a file into a buffer; returns its length. */
+/** Copies at most `length` bytes of a file from an offset on; returns how many it has copied. */
 export function copyPart(
   file: VirtualFile | undefined,
   offset: number,
@@ -26,7 +26,7 @@ export function copyPart(
   return part.length;
 }
 
-/** cgroup.subtree_control after `+pids -io` has been written to it. */
+/** The content of cgroup.subtree_control after a write such as `+pids -io`. */
 export function enabled(before: string, change: string): string {
   const names = new Set(before.trim().split(" ").filter(Boolean));
   for (const word of change.trim().split(" ")) {
@@ -46,7 +46,7 @@ const KINDS: Readonly<Record<FileKind, number>> = {
 
 const S_IFMT = 0o170000;
 
-/** What statx(2) says of a file, which is none if it is what a descriptor stands for. */
+/** Fills in `struct statx`, with an inode number that is made of the path. Some descriptors have no file: they seem to be regular files. */
 export function fillStatus(
   buffer: Uint8Array,
   {
@@ -75,7 +75,7 @@ export function fillStatus(
 /** d_type of readdir(3). */
 const TYPES: Readonly<Record<FileKind, number>> = { device: 2, directory: 4, file: 8, link: 10, socket: 12 };
 
-/** Writes entries of a directory, as getdents64(2) gives them; returns their length. */
+/** Writes entries of a directory as getdents64(2) does; returns their length in bytes. */
 export function copyEntries(
   entries: readonly { readonly name: string; readonly kind: FileKind }[],
   buffer: Uint8Array,
@@ -93,7 +93,7 @@ export function copyEntries(
   return at;
 }
 
-/** Has statfs(2) say cgroup v2; returns whether it did. */
+/** Makes `struct statfs` that of a cgroup2 mount; returns whether it was that before. */
 export function becomeCgroup2(buffer: Uint8Array): boolean {
   const view = new DataView(buffer.buffer, buffer.byteOffset);
   const was = Number(view.getBigUint64(statfs.f_type, true)) === CGROUP2_SUPER_MAGIC;
@@ -101,18 +101,18 @@ export function becomeCgroup2(buffer: Uint8Array): boolean {
   return was;
 }
 
-/** O_* of openat2(2). */
+/** The O_* flags in `struct open_how` of openat2(2). */
 export function flagsOf(how: Uint8Array): number {
   return Number(new DataView(how.buffer, how.byteOffset).getBigUint64(open_how.flags, true));
 }
 
-/** A number of 32 bits, as all that names stand for are; returns the length of the buffer. */
+/** Writes a number of 32 bits, as all stand-ins are; returns the length of the buffer. */
 export function fillNumber(buffer: Uint8Array, number: number): number {
   new DataView(buffer.buffer, buffer.byteOffset).setUint32(0, number, true);
   return buffer.length;
 }
 
-/** The upper half of the second word of each entry of poll(2) is `revents`: those that are ready can be read. Returns how many. */
+/** Sets POLLIN in `revents`, the last two bytes of a `struct pollfd`, for each descriptor that is ready. Returns how many are. */
 export function makeReadable(entries: Uint8Array, isReady: (fd: number) => boolean = () => true): number {
   const view = new DataView(entries.buffer, entries.byteOffset);
   let count = 0;
@@ -124,7 +124,7 @@ export function makeReadable(entries: Uint8Array, isReady: (fd: number) => boole
   return count;
 }
 
-/** What concerns nobody but the calling process, and what goes to a stub. */
+/** Calls that affect only the calling process or a stub, and are not reported. */
 export const SIDE_EFFECT_FREE = new Set<SyscallName>([
   "flock",
   "socket",
@@ -138,8 +138,8 @@ export const SIDE_EFFECT_FREE = new Set<SyscallName>([
 ]);
 
 /**
- * What is really asked and done: it only tells of the calling process, or changes the calling thread, which for a moment looks at the
- * host with other rights.
+ * Calls that the real kernel answers: they only tell about the calling process, or change the capabilities of the calling thread, which
+ * looks at the host with fewer rights for a moment.
  */
 export const OF_CALLER = new Set<SyscallName>([
   "capget",
@@ -153,7 +153,7 @@ export const OF_CALLER = new Set<SyscallName>([
   "uname",
 ]);
 
-/** Those whose result is a new descriptor. */
+/** Calls whose result is a new descriptor. */
 export const DESCRIPTOR_RESULTS = new Set<SyscallName>([
   "eventfd2",
   "open_tree",

@@ -9,11 +9,11 @@ import {
 import { busText, busTexts } from "../bus-values.ts";
 import { type Recorder, UNIT_PROPERTY } from "../operation.ts";
 
-/** What systemd does, as far as anybody can see it. */
+/** The effects of systemd that the runtime can see. */
 export interface ServiceManager {
-  /** Its own cgroup: "/" is the root. */
+  /** Path of the manager's own cgroup below the mount; "/" for the root. */
   readonly controlGroup: string;
-  /** Makes a unit; false if there is one of that name. */
+  /** Makes a unit; returns false if one of that name exists. */
   startUnit(unit: string, properties: ReadonlyMap<string, BusValue>): boolean;
   changeUnit(properties: ReadonlyMap<string, BusValue>): void;
 }
@@ -21,7 +21,7 @@ export interface ServiceManager {
 const JOB = "/org/freedesktop/systemd1/job/1";
 const PROPERTY_LIST = "a(sv)";
 
-/** A connection to a systemd that is not asked: what it would be asked for is written down, and seems to have worked. */
+/** A connection that reaches no systemd: each call is recorded, and seems to succeed. */
 export class SimulatedBus implements Bus {
   readonly #recorder: Recorder;
   readonly #manager: ServiceManager;
@@ -34,14 +34,14 @@ export class SimulatedBus implements Bus {
 
   call(method: BusMethod, signature: string, args: readonly BusValue[]): readonly BusValue[] {
     const { member } = method;
-    // What is only read is left out.
+    // Calls that only read are not recorded.
     if (member === "Get") return [this.#manager.controlGroup];
     this.#recordCall(method, signature, args);
     if (member === "SetUnitProperties") this.#manager.changeUnit(byName(args[2]));
     if (member === "StartTransientUnit") {
       const unit = String(args[0]);
       if (!this.#manager.startUnit(unit, byName(args[2]))) {
-        // The words of systemd.
+        // In systemd's words.
         const message = `Unit ${unit} was already loaded or has a fragment file.`;
         throw new BusError("org.freedesktop.systemd1.UnitExists", message, "EEXIST");
       }
@@ -55,7 +55,7 @@ export class SimulatedBus implements Bus {
 
   close(): void {}
 
-  /** The properties of a unit follow the call one by one, as each has a reason of its own. */
+  /** Records the call, and then each property of the unit by itself, since each has a pointer of its own. */
   #recordCall(method: BusMethod, signature: string, args: readonly BusValue[]): void {
     const { member, pointers = [] } = method;
     const texts = busTexts(signature, args);
@@ -83,7 +83,7 @@ function typesOf(signature: string): string[] {
   return types;
 }
 
-/** The last of a name counts. */
+/** Of two properties with one name the last one counts. */
 function byName(properties: BusValue | undefined): ReadonlyMap<string, BusValue> {
   return new Map(
     asArray(properties).map((property) => {

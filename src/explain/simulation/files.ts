@@ -21,20 +21,20 @@ import { type VirtualFile, VirtualFiles } from "./virtual-files.ts";
 
 type Args = readonly NativeArgument[];
 
-/** Told of each call that would change anything outside of the calling process. */
+/** Called for each system call that would change something outside of the calling process. */
 export type Observer = (call: SyscallName, args: Args, path: string) => void;
 
-interface DecodeContext {
-  /** What is not simulated. */
+interface FilesContext {
+  /** Answers what is not simulated. */
   readonly host: Kernel;
   readonly observe: Observer;
-  /** For a caller that is not root, whether root's rights are assumed. */
+  /** Whether to assume root's rights for a caller who is not root. */
   readonly asRoot: boolean;
   readonly open: OpenFiles;
   readonly processes: SimulatedProcesses;
 }
 
-/** System calls about files: what is changed is changed in VirtualFiles, what is only looked at is the host's where that does not decide. */
+/** Answers system calls about files: changes go to VirtualFiles; reads get the host's files wherever VirtualFiles does not decide. */
 export class SimulatedFiles {
   readonly files = new VirtualFiles();
   readonly #host: Kernel;
@@ -43,7 +43,7 @@ export class SimulatedFiles {
   readonly #open: OpenFiles;
   readonly #processes: SimulatedProcesses;
 
-  constructor({ host, observe, asRoot, open, processes }: DecodeContext) {
+  constructor({ host, observe, asRoot, open, processes }: FilesContext) {
     this.#host = host;
     this.#observe = observe;
     this.#asRoot = asRoot;
@@ -97,7 +97,7 @@ export class SimulatedFiles {
     return this.#open.add(`fd of ${path}`, this.files.make(path, "file", content, mode), path);
   }
 
-  /** Controllers are enabled beside those that are so. */
+  /** Content of a file before it is written: cgroup.subtree_control keeps the controllers that the host has enabled. */
   #contentOf(path: string, existing: VirtualFile | undefined): string {
     if (existing !== undefined) return existing.content;
     return path.endsWith("/cgroup.subtree_control") ? this.files.readHost(path) : "";
@@ -148,7 +148,7 @@ export class SimulatedFiles {
     if (name === "cgroup.kill") for (const pid of this.files.processesIn(cgroup)) this.end(pid);
   }
 
-  /** A process has ended: neither procfs nor its cgroup has it any more. */
+  /** Takes a process that has ended out of procfs and of its cgroup. */
   end(pid: number): void {
     this.#processes.end(pid);
     this.files.leaveCgroup(pid);
@@ -210,7 +210,7 @@ export class SimulatedFiles {
     return this.#host("readlinkat", [args[0] ?? null, cString(path), args[2] ?? null, args[3] ?? 0]);
   }
 
-  /** A whole directory at once, and nothing at the next call. */
+  /** Lists a whole directory at the first call, and nothing at the next. */
   #list(args: Args): number {
     const open = this.#open.get(Number(args[0]));
     if (open === undefined) return this.#host("getdents64", args);
@@ -255,7 +255,7 @@ export class SimulatedFiles {
     return 0;
   }
 
-  /** 0, or the negative errno that a caller without root's rights gets for writing there. */
+  /** Returns 0, or the negative errno of a write there by the caller. */
   #denied(path: string): number {
     const W_OK = 2;
     return this.#asRoot ? 0 : this.#host("faccessat", [AT_FDCWD, cString(path), W_OK]);
@@ -265,7 +265,7 @@ export class SimulatedFiles {
     return this.#host("faccessat", [AT_FDCWD, cString(path), mode]) === 0;
   }
 
-  /** Absolute, and not by way of a descriptor. */
+  /** Absolute path of a file, also where a call names it through a descriptor. */
   path(directory: NativeArgument | undefined, name: NativeArgument | undefined): string {
     const text = textOf(name);
     const [, fd, rest = ""] = /^\/proc\/self\/fd\/(\d+)(\/.*)?$/.exec(text) ?? [];
@@ -276,7 +276,7 @@ export class SimulatedFiles {
   }
 }
 
-/** Rights that openat(2) is given for a file that it makes; openat2(2) has them elsewhere. */
+/** Mode of a new file in the arguments of openat(2); those of openat2(2) have it in `struct open_how`. */
 function modeOf(args: Args): number | undefined {
   return typeof args[2] === "number" && typeof args[3] === "number" ? args[3] & 0o777 : undefined;
 }

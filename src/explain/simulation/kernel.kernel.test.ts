@@ -31,7 +31,7 @@ describe("SimulatedKernel", () => {
     rmSync(directory, { recursive: true });
   });
 
-  it("enables controllers beside those that the host has enabled", () => {
+  it("keeps the controllers that the host has enabled", () => {
     const file = join(directory, "cgroup.subtree_control");
     writeFileSync(file, "cpu memory\n");
     substituteKernel(kernel.call);
@@ -49,14 +49,14 @@ describe("SimulatedKernel", () => {
     expect(observed).toEqual([]);
   });
 
-  it("does not tell of a limit of the caller's own", () => {
+  it("does not report a limit of the calling process", () => {
     substituteKernel(kernel.call);
     const limit = new Uint8Array(16);
     for (const pid of [0, 2_000_000_000]) expect(trySyscall("prlimit64", pid, 8, limit, null)).toBe(0);
     expect(observed).toEqual(["prlimit64"]);
   });
 
-  it("shows of a cgroup what has been done to it", () => {
+  it("shows the processes and the state of a cgroup in its files", () => {
     const names = new Names();
     kernel = new SimulatedKernel(names, () => undefined, true);
     kernel.files.assumesCgroups = true;
@@ -80,7 +80,7 @@ describe("SimulatedKernel", () => {
     expect(() => statfsSync(cgroup)).toThrow("ENOENT");
   });
 
-  it("tells the end of a child by a signal, once, before its pidfd can be read", () => {
+  it("delivers SIGCHLD once, before the child's pidfd becomes readable", () => {
     const names = new Names();
     kernel = new SimulatedKernel(names, () => undefined, true);
     substituteKernel(kernel.call);

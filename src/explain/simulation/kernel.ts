@@ -21,8 +21,8 @@ import type { VirtualFiles } from "./virtual-files.ts";
 type Args = readonly NativeArgument[];
 
 /**
- * Answers the runtime's system calls without changing anything. What only looks at the host is asked of the kernel below, which is the
- * real one as a rule; what would change something is reported, and seems to have worked from then on.
+ * Answers the runtime's system calls without changing anything. Calls that only look at the host go to `host`, the real kernel by default;
+ * calls that would change something are reported, and seem to have worked from then on.
  */
 export class SimulatedKernel {
   readonly files: VirtualFiles;
@@ -33,22 +33,26 @@ export class SimulatedKernel {
   readonly #names: Names;
   readonly #observe: Observer;
   readonly #host: Kernel;
-  /** The other ends of socket pairs. */
+  /** The first ends of socket pairs, by the second ones. */
   readonly peers = new Map<number, number>();
   /** Processes by their pidfds. */
   readonly #pidfds = new Map<number, number>();
-  /** Signals that wait, by the descriptors that tell of them. signalfd(2) */
+  /** Pending signals, by the descriptors that deliver them. signalfd(2) */
   readonly #signals = new Map<number, number[]>();
+  /** Called before a socket is connected. */
   onConnect: (path: string) => void = () => undefined;
-  /** What a socket has received; undefined where nobody has sent anything. Without a buffer the bytes go where `struct msghdr` says. */
+  /**
+   * Delivers what a socket has received to a buffer, or to where `struct msghdr` points. Returns the number of bytes; undefined if nothing
+   * was sent.
+   */
   onReceive: (fd: number, buffer: Uint8Array, call: "recvfrom" | "recvmsg") => number | undefined = () =>
     undefined;
-  /** How many the container's cgroup has that are not of the runtime. */
+  /** Number of device programs on the container's cgroup that are not the runtime's. */
   devicePrograms = 0;
-  /** bpf(2) is for those with rights on the host. */
+  /** Whether the caller lacks the rights on the host that bpf(2) needs. */
   deniesBpf = false;
 
-  /** For a caller that is not root, `asRoot` says whether root's rights are assumed. */
+  /** `asRoot`: whether to assume root's rights for a caller who is not root. */
   constructor(names: Names, observe: Observer, asRoot: boolean, host: Kernel = callKernel) {
     this.#names = names;
     this.#observe = observe;
@@ -77,7 +81,7 @@ export class SimulatedKernel {
     return DESCRIPTOR_RESULTS.has(name) ? this.open.add(name, undefined) : 0;
   };
 
-  /** Of a descriptor, real or not. */
+  /** Path that a descriptor, real or simulated, was opened at. */
   pathOf(fd: number): string | undefined {
     return this.open.pathOf(fd);
   }
@@ -129,11 +133,11 @@ export class SimulatedKernel {
     },
     read: (args) => this.#readSignal(args) ?? this.#fileCalls.read(args),
     ppoll: ([entries]) => {
-      // The end of a child is told by a signal first.
+      // SIGCHLD arrives before the pidfd of a child becomes readable.
       const waits = (fd: number) => (this.#signals.get(fd)?.length ?? 0) > 0;
       return makeReadable(bytesOf(entries), waits) || makeReadable(bytesOf(entries));
     },
-    // It has ended with exit code 0, which the buffer of the status has in it.
+    // The child has ended with exit code 0: the buffer of the status is zeroed.
     wait4: ([pid]) => {
       this.#fileCalls.end(Number(pid));
       return Number(pid);
@@ -148,14 +152,14 @@ export class SimulatedKernel {
     },
     pidfd_send_signal: (args) => {
       const pidfd = Number(args[0]);
-      // A stub that has done its work is ended, if it has not ended by itself: that is no part of what is done.
+      // The end of a stub that has done its work is not reported: it may have ended by itself.
       const isStubs = this.#names.named(String(pidfd)) === "<pidfd of the stub>";
       if (!isStubs) this.#observe("pidfd_send_signal", args, "");
       const pid = this.#pidfds.get(pidfd);
       if (args[1] === SIGKILL && pid !== undefined) this.#fileCalls.end(pid);
       return 0;
     },
-    // Nobody answers: the end of the stream, which is what a program's success looks like.
+    // By default the stream has ended, which is how a successful execve shows.
     recvfrom: ([fd, buffer]) => this.onReceive(Number(fd), bytesOf(buffer), "recvfrom") ?? 0,
     recvmsg: ([fd, header]) =>
       this.networks.receive(bytesOf(header)) ?? this.onReceive(Number(fd), bytesOf(header), "recvmsg") ?? 0,
@@ -178,7 +182,7 @@ export class SimulatedKernel {
     },
   };
 
-  /** undefined for a descriptor that tells of no signals. */
+  /** Reads a pending signal; returns undefined for a descriptor that is no signalfd. */
   #readSignal([fd, buffer]: Args): number | undefined {
     const signals = this.#signals.get(Number(fd));
     if (signals === undefined) return undefined;
@@ -195,12 +199,12 @@ export class SimulatedKernel {
     return 0;
   }
 
-  /** Where `struct sockaddr_un` leads. */
+  /** Path in `struct sockaddr_un`. */
   #addressPath(args: Args): string {
     return this.#fileCalls.path(AT_FDCWD, bytesOf(args[1]).subarray(2));
   }
 
-  /** A descriptor that stands for something that create is given. */
+  /** Makes a descriptor that stands for one which the caller of create would pass. */
   given(name: string): number {
     return this.open.add(name, undefined);
   }

@@ -9,22 +9,22 @@ import { askForInterface, interfaceIn, linkStruct } from "../../../bindings/linu
 /** linux/if_link.h since Linux 6.15 */
 const IFLA_NETNS_IMMUTABLE = 67;
 
-/** A network interface, where it would be by now. */
+/** A network interface at a point of the simulation. */
 export interface Link {
   readonly index: number;
   readonly name: string;
   readonly isUp: boolean;
-  /** Why the kernel would not move it, in its own words, which may be none. */
+  /** The kernel's message when it refuses to move the interface, perhaps empty; undefined if it would move it. */
   readonly stays?: string;
 }
 
 const LOOPBACK: Link = { index: 1, name: "lo", isUp: false, stays: "" };
 
-/** The interfaces of a network namespace: those that are there, without what was moved away, and with what was moved here. */
+/** The interfaces of a network namespace: its real ones without those that were moved away, and those that were moved here. */
 export class SimulatedNamespace {
   readonly #moved = new Map<number, Link>();
   readonly #gone = new Set<number>();
-  /** A socket of the namespace itself; without one it is taken for a new one. */
+  /** A socket of the real namespace; undefined for one that is to be made. */
   readonly #real: RouteSocket | undefined;
 
   constructor(real?: RouteSocket) {
@@ -58,7 +58,7 @@ export class SimulatedNamespace {
     this.#gone.add(index);
   }
 
-  /** The name that the kernel makes of a template: `%d` is the lowest number that is free. */
+  /** Expands a name template as the kernel does: `%d` becomes the lowest free number. */
   freeName(template: string): string {
     if (!template.includes("%d")) return template;
     for (let number = 0; ; number++) {

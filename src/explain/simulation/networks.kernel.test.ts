@@ -52,7 +52,7 @@ function containerSocket(): RouteSocket {
 }
 
 describe("SimulatedNetworks", () => {
-  it("has the host's interfaces on the host, and lo in the container", () => {
+  it("shows the host's interfaces on the host, and lo in the container", () => {
     expect(findInterface(openRouteSocket(), "lo")).toMatchObject({ index: 1, name: "lo" });
     expect(findInterface(openRouteSocket(), "none0")).toBeUndefined();
     const inside = containerSocket();
@@ -61,7 +61,7 @@ describe("SimulatedNetworks", () => {
     expect(permanentAddresses(inside, { index: 1, name: "lo", isUp: false })).toEqual([]);
   });
 
-  it("moves an interface there and back, and tells what it was asked for", () => {
+  it("moves an interface there and back, and reports the requests", () => {
     const inside = containerSocket();
     networks.container.put({ index: 5, name: "va", isUp: true });
     const host = openRouteSocket();
@@ -79,7 +79,7 @@ describe("SimulatedNetworks", () => {
     ]);
   });
 
-  it("refuses what the kernel would: lo, an interface that is not there, a caller without the right", () => {
+  it("refuses what the kernel would: moving lo, an unknown interface, a caller without CAP_NET_ADMIN", () => {
     const inside = containerSocket();
     const lo = { index: 1, name: "lo", isUp: false };
     const move = { namespace: HOST, index: 1, name: "lo1" };
@@ -90,7 +90,7 @@ describe("SimulatedNetworks", () => {
     expect(changes).toEqual([]);
   });
 
-  it("refuses what it does not know, whatever it may be", () => {
+  it("refuses requests of unknown types", () => {
     const RTM_DELLINK = 17;
     const request = { name: "RTM_DELLINK", type: RTM_DELLINK, body: new Uint8Array(16), subject: "lo" };
     expect(() => openRouteSocket().change(request)).toThrow("EOPNOTSUPP");
@@ -98,7 +98,7 @@ describe("SimulatedNetworks", () => {
 });
 
 describe("SimulatedNamespace", () => {
-  it("makes names of templates as the kernel does: with the lowest number that is free", () => {
+  it("expands name templates with the lowest free number, as the kernel does", () => {
     const namespace = new SimulatedNamespace();
     for (const [index, name] of ["eth0", "eth2"].entries()) namespace.put({ index, name, isUp: false });
     expect(namespace.freeName("eth%d")).toBe("eth1");

@@ -1,14 +1,14 @@
 import type { Names } from "../names.ts";
 import type { VirtualFile } from "./virtual-files.ts";
 
-/** An open file that only a simulated kernel knows of. */
+/** An open file of the simulated kernel. */
 export interface OpenFile {
   readonly path: string;
   readonly file: VirtualFile | undefined;
   offset: number;
 }
 
-/** The descriptors of one simulation, and where those lead that the kernel below it has given out. */
+/** The descriptors of one simulation, and the paths of the real descriptors. */
 export class OpenFiles {
   readonly #names: Names;
   readonly #open = new Map<number, OpenFile>();
@@ -24,33 +24,33 @@ export class OpenFiles {
     return fd;
   }
 
-  /** Has a descriptor stand for something else than before. */
+  /** Makes a descriptor stand for another file. */
   replace(fd: number, path: string, file: VirtualFile): void {
     this.#open.set(fd, { path, file, offset: 0 });
   }
 
-  /** undefined for a real descriptor. */
+  /** Returns undefined for a real descriptor. */
   get(fd: number): OpenFile | undefined {
     return this.#open.get(fd);
   }
 
-  /** Remembers where a real descriptor leads. */
+  /** Remembers the path of a real descriptor. */
   leads(fd: number, path: string): void {
     this.#realPaths.set(fd, path);
   }
 
-  /** Of a descriptor, real or not. */
+  /** Path of a descriptor, real or simulated. */
   pathOf(fd: number): string | undefined {
     return this.#open.get(fd)?.path ?? this.#realPaths.get(fd);
   }
 
-  /** Whether it was one of the simulation's own. */
+  /** Returns whether it was a simulated descriptor. */
   close(fd: number): boolean {
     this.#realPaths.delete(fd);
     return this.#open.delete(fd);
   }
 
-  /** The descriptors that are the simulation's own. */
+  /** The simulated descriptors that are open. */
   get descriptors(): number[] {
     return [...this.#open.keys()];
   }

@@ -4,16 +4,16 @@ import type { NativeArgument } from "../../../bindings/ffi/koffi.ts";
 import { cString } from "../../../bindings/ffi/syscall.ts";
 import type { Names } from "../names.ts";
 
-/** procfs of the processes that are not there, as far as the runtime looks at it. */
+/** Simulates procfs for the simulated processes, as far as the runtime reads it. */
 export class SimulatedProcesses {
   readonly #names: Names;
-  /** What uid_map and gid_map say. */
+  /** Content of uid_map and gid_map. */
   maps: { readonly uid: string; readonly gid: string } = { uid: "", gid: "" };
-  /** Names in /proc/PID/ns of the namespaces that a container does not share with the runtime. */
+  /** Names, as in /proc/PID/ns, of the namespaces that the container does not share with the runtime. */
   ownNamespaces: ReadonlySet<string> = new Set();
-  /** Paths of namespaces that it joins, by the same names. */
+  /** Paths of the namespaces that the container joins, by the same names. */
   joinedNamespaces: ReadonlyMap<string, string> = new Map();
-  /** The path, below the mount point, of the cgroup of processes that `cgroupOf` knows nothing of. */
+  /** Cgroup, as a path below the mount, of the processes that `cgroupOf` doesn't know. */
   cgroup = "/";
   cgroupOf: (pid: number) => string | undefined = () => undefined;
   readonly #ended = new Set<number>();
@@ -26,18 +26,18 @@ export class SimulatedProcesses {
     return this.#parts(path) !== undefined;
   }
 
-  /** Whether a simulated process has nothing at this path. Its root directory exists: it is the host's during the set-up. */
+  /** Whether a path of a simulated process does not exist. Its root directory does: during the set-up it is the host's. */
   lacks(path: string): boolean {
     const name = this.#parts(path)?.name;
     return name !== undefined && name !== "root";
   }
 
-  /** Arguments of openat(2) or openat2(2): a simulated process's root directory is replaced by the host's. */
+  /** Arguments of openat(2) or openat2(2), with the host's root directory in place of a simulated process's. */
   onHost(path: string, args: readonly NativeArgument[]): readonly NativeArgument[] {
     return this.#parts(path)?.name === "root" ? [AT_FDCWD, cString("/"), ...args.slice(2)] : args;
   }
 
-  /** Content of a file; undefined for what is not there, or not here. */
+  /** Content of a file; undefined if it does not exist, or is not a simulated process's. */
   file(path: string): string | undefined {
     const parts = this.#parts(path);
     if (parts === undefined || this.hasEnded(Number(parts.pid))) return undefined;
@@ -86,7 +86,7 @@ export class SimulatedProcesses {
     return this.#ended.has(pid);
   }
 
-  /** Where the host has the namespace that a file of a process stands for; undefined for one that is yet to be made. */
+  /** Path on the host of the namespace that a file of a process stands for; undefined for one that is yet to be made. */
   namespaceOnHost(path: string): string | undefined {
     const [, name] = /^ns\/(.+)$/.exec(this.#parts(path)?.name ?? "") ?? [];
     if (name === undefined) return undefined;
@@ -100,7 +100,7 @@ export class SimulatedProcesses {
   }
 }
 
-/** Mappings that a user namespace, which is joined by its path in procfs, has; undefined where they can't be told. */
+/** Mappings of a user namespace that is joined by a path in procfs; undefined where they can't be read. */
 export function mappingsOf(path: string): { readonly uid: string; readonly gid: string } | undefined {
   const member = /^(\/proc\/\d+)\/ns\/user$/.exec(path)?.[1];
   if (member === undefined) return undefined;

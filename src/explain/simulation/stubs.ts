@@ -23,10 +23,10 @@ import type { Recorder, Stage } from "../operation.ts";
 import { RegisterNames } from "../register-names.ts";
 import type { SimulatedKernel } from "./kernel.ts";
 
-/** Of a terminal's master, which a stub sends to the runtime. pts(4) */
+/** Device numbers of a terminal's master, which a stub sends to the runtime. pts(4) */
 const PTMX = "5:2";
 
-/** A process that runs programs, and what it has been told. */
+/** A process that runs programs, and its registers. */
 interface Stub {
   readonly name: string;
   readonly registers: RegisterNames;
@@ -34,8 +34,8 @@ interface Stub {
 }
 
 /**
- * Takes the programs that the runtime sends to its stubs, writes down their operations, and answers as if all had gone well. Where
- * the runtime decides by what a reply says of the container's files, the answer is what will be there.
+ * Records the operations of the programs that the runtime sends to its stubs, and answers as if all had succeeded. Where the runtime
+ * decides by what a reply says about the container's files, the answer describes the files that the container will have.
  */
 export class SimulatedStubs implements StubTap {
   readonly #names: Names;
@@ -43,9 +43,9 @@ export class SimulatedStubs implements StubTap {
   readonly #kernel: SimulatedKernel;
   readonly #view: ContainerView;
   readonly #stubs = new Map<number, Stub>();
-  /** How much of the container's /etc/passwd has been read. */
+  /** Number of bytes that were read of the container's /etc/passwd. */
   #passwdRead = 0;
-  /** What init does once `start` has connected. */
+  /** Records what init does once `start` has connected. */
   #afterStart: (() => void) | undefined;
 
   constructor(names: Names, recorder: Recorder, kernel: SimulatedKernel, view: ContainerView) {
@@ -62,7 +62,7 @@ export class SimulatedStubs implements StubTap {
     return this.#names.process("the stub");
   }
 
-  /** Whose end the runtime has of a channel is the process that has the other. */
+  /** Names the process that has the other end of the runtime's channel. */
   #serve(channel: number, name: string): void {
     const ours = this.#kernel.peers.get(channel);
     if (ours !== undefined)
@@ -119,7 +119,7 @@ export class SimulatedStubs implements StubTap {
     this.#serve(channel, name);
   }
 
-  /** Behind clone3 there are two processes, which tell each other apart by its result. */
+  /** The process that runs an operation. After clone3 there are two, and a guard on its result selects one of them. */
   #actor(stub: Stub, operation: Operation, cloning: Operation | undefined, { operations }: Program): string {
     if (cloning === undefined || operations.indexOf(operation) <= operations.indexOf(cloning))
       return stub.name;
@@ -151,7 +151,7 @@ export class SimulatedStubs implements StubTap {
     );
   }
 
-  /** As if all had gone well. */
+  /** Returns a reply in which all operations have succeeded. */
   receive(channel: StubChannel, program: Program): Reply {
     const { name, values } = this.#stubOf(channel);
     const outputs = program.outputs.map(({ bytes }) => new Uint8Array(bytes.length));
@@ -171,7 +171,7 @@ export class SimulatedStubs implements StubTap {
     return { results, outputs, failure: undefined };
   }
 
-  /** With CLONE_INTO_CGROUP, which is the one use of a descriptor of a cgroup. */
+  /** Moves a clone into its cgroup: a program that clones has a cgroup's descriptor for CLONE_INTO_CGROUP only. */
   #enterCgroup(pid: number, { descriptors }: Program): void {
     const { files } = this.#kernel;
     const paths = descriptors.map(({ fd }) => this.#kernel.pathOf(fd) ?? "");
@@ -222,7 +222,7 @@ export class SimulatedStubs implements StubTap {
     }
   }
 
-  /** 0 and the mode, or the error that the search for a program would meet. */
+  /** Answers the search for a program: 0 and the file's mode, or the error that it would get. */
   #lookAtProgram(path: string, output: Uint8Array): number {
     const seen = this.#view.look(path);
     if (seen.is === "missing") return -errnoNumber("ENOENT");
@@ -267,7 +267,7 @@ export class SimulatedStubs implements StubTap {
   }
 }
 
-/** Text of a program's operations. */
+/** The operations of a program as text. */
 class Lines {
   readonly #program: Program;
   readonly #registers: RegisterNames;
@@ -337,24 +337,24 @@ function resultName(operation: Operation): string {
     case "load":
       return "mode";
     case "mount_setattr":
-      // Changing the flags of a bind mount may fail, since the kernel may have locked them.
+      // The kernel may have locked the flags of a bind mount.
       return path === "" ? "permission" : `${operation.call} ${path}`;
     default:
       return path === "" ? operation.call : `${operation.call} ${path}`;
   }
 }
 
-/** A path as text, or as the bytes of a C string. */
+/** A path that is given as text, or as the bytes of a C string. */
 function pathIn(argument: Argument | undefined): string {
   return isData(argument) ? textOf(argument.bytes) : String(argument);
 }
 
-/** What a register holds. */
+/** Value of the register that an argument names; -1 for none. */
 function valueIn(argument: Argument | undefined, values: ReadonlyMap<number, number>): number {
   return typeof argument === "object" && "register" in argument ? (values.get(argument.register) ?? -1) : -1;
 }
 
-/** Calls whose result is a number that is not 0. */
+/** Whether a successful call has a result other than 0. */
 function isMaking(call: Operation["call"]): boolean {
   return /^(open|fsopen|fsmount|socket|keyctl|copy|dup3|accept4|mmap|fcntl)/.test(call);
 }
@@ -364,7 +364,7 @@ function loadFrom(source: Argument | undefined, output: (data: Argument | undefi
   return new DataView(output(source).buffer).getUint16(source.offset, true);
 }
 
-/** Of the device that the host has at a path. Each mount is where it was made. */
+/** Answers statx(2) with the host's device at a path. All files are on the mount that they were made on. */
 function statusOnHost(path: string, output: Uint8Array): number {
   const view = new DataView(output.buffer);
   view.setBigUint64(statx.stx_mnt_id, 1n, true);
@@ -377,7 +377,7 @@ function statusOnHost(path: string, output: Uint8Array): number {
     view.setUint32(statx.stx_rdev_major, (status.rdev >> 8) & 0xfff, true);
     view.setUint32(statx.stx_rdev_minor, (status.rdev & 0xff) | ((status.rdev >> 12) & 0xfff00), true);
   } catch {
-    // Nothing is known of it: as if it had not been looked at.
+    // The fields stay 0, which stx_mask says of them.
   }
   return 0;
 }

@@ -40,7 +40,7 @@ describe("simulateSystemd", () => {
     expect(readFileSync(`/sys/fs/cgroup${path}/cgroup.subtree_control`, "utf8").trim()).toBe("");
   });
 
-  it("refuses a unit that is there", () => {
+  it("refuses a unit that exists", () => {
     const manager = simulate("system");
     manager.startTransientUnit("x.scope", [SLICE]).finish();
     expect(() => manager.startTransientUnit("x.scope", [SLICE])).toThrow(
@@ -48,7 +48,7 @@ describe("simulateSystemd", () => {
     );
   });
 
-  it("attaches a device program of its own where there is a policy", () => {
+  it("attaches a device program of its own for a device policy", () => {
     const manager = simulate("system");
     const policy = (value: string) => ({ name: "DevicePolicy", signature: "s", value });
     manager.startTransientUnit("x.scope", [SLICE, policy("strict")]);
@@ -57,7 +57,7 @@ describe("simulateSystemd", () => {
     expect(kernel.devicePrograms).toBe(0);
   });
 
-  it("is at its usual place where a user's can't be asked, and says so", () => {
+  it("assumes the usual cgroup of a user's manager that can't be asked, with a note", () => {
     const before = process.env.DBUS_SESSION_BUS_ADDRESS;
     process.env.DBUS_SESSION_BUS_ADDRESS = "unix:path=/nonexistent/bus";
     const manager = simulate("user");
@@ -72,7 +72,7 @@ describe("simulateSystemd", () => {
     ]);
   });
 
-  it("writes down what it is asked for, each property with its reason, and not what is only read", () => {
+  it("records each request, with a pointer for each property, but no reads", () => {
     const manager = simulate("system");
     manager.controlGroup();
     const limit = { name: "TasksMax", signature: "t", value: 7n, pointer: "/linux/resources/pids/limit" };

@@ -11,12 +11,12 @@ import type { Recorder } from "../operation.ts";
 import { type ServiceManager, SimulatedBus } from "./bus.ts";
 import type { SimulatedKernel } from "./kernel.ts";
 
-/** What systemd enables for a unit with Delegate=yes: CGROUP_DELEGATION.md of systemd, "Controller Support" */
+/** Controllers that systemd enables for a unit with Delegate=yes: systemd's CGROUP_DELEGATION.md, "Controller Support" */
 const DELEGATED = new Set(["cpu", "cpuset", "io", "memory", "pids"]);
 
 /**
- * From now on nothing reaches systemd: it is as if it did what it is asked for, as far as the simulated kernel shows it. One that
- * runs here is asked beforehand where its units are, so the real kernel has to be there still, unless its cgroup is given. Returns what ends it.
+ * Replaces systemd: requests take effect on the simulated kernel only. Unless `controlGroup` is given, a systemd that runs here is asked for
+ * its own cgroup first, so this must be called while the real kernel is in place. Returns a function that ends the replacement.
  */
 export function simulateSystemd(
   kind: ManagerKind,
@@ -32,7 +32,7 @@ export function simulateSystemd(
 class SimulatedSystemd implements ServiceManager {
   readonly controlGroup: string;
   readonly #kernel: SimulatedKernel;
-  /** Cgroups that are not this manager's to change. */
+  /** Cgroups above the user's manager, where the system's one enables all controllers. */
   readonly #above: readonly string[];
 
   constructor(kernel: SimulatedKernel, kind: ManagerKind, controlGroup: string) {
@@ -56,13 +56,13 @@ class SimulatedSystemd implements ServiceManager {
     return true;
   }
 
-  /** By a policy systemd attaches a device program of its own. */
+  /** For a device policy, systemd attaches a device program of its own. */
   changeUnit(properties: ReadonlyMap<string, BusValue>): void {
     const policy = properties.get("DevicePolicy");
     if (policy !== undefined) this.#kernel.devicePrograms = policy === "auto" ? 0 : 1;
   }
 
-  /** One of the slices, with what is enabled there for those below. */
+  /** Makes a slice, and enables controllers in it for the cgroups below. */
   #makeInner(cgroup: string): void {
     const { files } = this.#kernel;
     if (cgroup !== CGROUP_MOUNT && !existsSync(cgroup)) files.make(cgroup, "directory");
@@ -75,7 +75,7 @@ class SimulatedSystemd implements ServiceManager {
   }
 }
 
-/** The manager's own cgroup: as it says, or as is usual where it can't be asked. */
+/** The manager's own cgroup, as it says; the usual one where it can't be asked. */
 function controlGroupOf(kind: ManagerKind, { notes }: Recorder): string {
   try {
     return askControlGroup(kind) || "/";
@@ -96,7 +96,7 @@ function askControlGroup(kind: ManagerKind): string {
   }
 }
 
-/** Of the user as the host knows him. */
+/** The usual cgroup of a user's manager, by the user's id on the host. */
 function usersControlGroup(): string {
   const own = effectiveUid();
   const uid = outerId(own, parseIdMap(readFileSync("/proc/self/uid_map", "latin1"))) ?? own;

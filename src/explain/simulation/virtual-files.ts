@@ -1,20 +1,20 @@
 import { CGROUP_MOUNT } from "../../cgroup/files.ts";
 
-/** Files that create would make or change, as they would be. */
+/** Files as create would make or change them. */
 
 export type FileKind = "directory" | "file" | "socket" | "link" | "device";
 
 export interface VirtualFile {
   readonly kind: FileKind;
-  /** Byte text (bindings/abi/byte-text.ts); of a symbolic link where it leads, of a character device its numbers, as `1:3`. */
+  /** Byte text (bindings/abi/byte-text.ts). A symbolic link's is its target, a character device's its numbers, as in `1:3`. */
   content: string;
-  /** Rights; without them those that are usual for the kind. */
+  /** Permission bits; undefined for those that are usual for the kind. */
   readonly mode?: number;
 }
 
 const ALL_CONTROLLERS = "cpuset cpu io memory hugetlb pids rdma misc";
 
-/** What a new cgroup's files say. */
+/** Content of a new cgroup's files. */
 const NEW_CGROUP: Readonly<Record<string, string>> = {
   "cgroup.type": "domain\n",
   "cgroup.threads": "",
@@ -30,9 +30,9 @@ export class VirtualFiles {
   readonly #removed = new Set<string>();
   /** Directories of the cgroups that processes are in. */
   readonly #cgroups = new Map<number, string>();
-  /** Whether a host is assumed whose cgroups all have all controllers: this one has no cgroup v2 in the place. */
+  /** Whether to assume cgroups that all have all controllers, since this host has no cgroup v2 at CGROUP_MOUNT. */
   assumesCgroups = false;
-  /** Who owns them. */
+  /** Uid of the owner of all files. */
   owner = 0;
 
   get(path: string): VirtualFile | undefined {
@@ -44,7 +44,7 @@ export class VirtualFiles {
     return content === undefined ? undefined : { kind: "file", content };
   }
 
-  /** Whether what is at the path, or that nothing is there, is decided here and not by the host. */
+  /** Whether this object, and not the host, decides what is at a path, or that nothing is. */
   decides(path: string): boolean {
     if (this.get(path) !== undefined || this.#removed.has(path)) return true;
     if (this.assumesCgroups && isBelow(path, CGROUP_MOUNT)) return true;
@@ -60,7 +60,7 @@ export class VirtualFiles {
     return file;
   }
 
-  /** With all that is below it. */
+  /** Removes a file, or a directory with all that is below it. */
   remove(path: string): void {
     for (const below of this.#namesBelow(path)) this.#files.delete(`${path}/${below}`);
     this.#files.delete(path);
@@ -75,14 +75,14 @@ export class VirtualFiles {
     this.#removed.delete(to);
   }
 
-  /** What is in a directory. */
+  /** Entries of a directory. */
   entriesOf(directory: string): { readonly name: string; readonly kind: FileKind }[] {
     return this.#namesBelow(directory)
       .filter((name) => !name.includes("/"))
       .map((name) => ({ name, kind: this.#files.get(`${directory}/${name}`)?.kind ?? "file" }));
   }
 
-  /** The files of a cgroup go with it. rmdir(2) */
+  /** Whether rmdir(2) would remove a directory. The files of a cgroup are no obstacle. */
   isRemovable(directory: string): boolean {
     const entries = this.entriesOf(directory);
     return this.isCgroup(directory)
@@ -90,12 +90,12 @@ export class VirtualFiles {
       : entries.length === 0;
   }
 
-  /** Whether it is a cgroup that is made here. */
+  /** Whether the path is a cgroup that was made in the simulation. */
   isCgroup(path: string): boolean {
     return isBelow(path, CGROUP_MOUNT) && this.#files.get(path)?.kind === "directory";
   }
 
-  /** Whether writing replaces what the file says, as with files of cgroups. */
+  /** Whether a write replaces the content of a file, as with files of cgroups. */
   isSetting(path: string): boolean {
     return isBelow(path, CGROUP_MOUNT);
   }
@@ -108,7 +108,7 @@ export class VirtualFiles {
     this.#cgroups.delete(pid);
   }
 
-  /** Path, below the mount point, of the cgroup that a process has entered. */
+  /** Path below the mount of the cgroup that a process has entered. */
   cgroupOf(pid: number): string | undefined {
     return this.#cgroups.get(pid)?.slice(CGROUP_MOUNT.length);
   }
@@ -124,7 +124,7 @@ export class VirtualFiles {
     );
   }
 
-  /** Files of a cgroup whose content follows from what is done elsewhere. */
+  /** Content of cgroup.procs and cgroup.events, which follows from where processes are. */
   #toldByKernel(path: string): string | undefined {
     const directory = path.slice(0, path.lastIndexOf("/"));
     if (!this.isCgroup(directory)) return undefined;
@@ -156,20 +156,20 @@ export class VirtualFiles {
     return NEW_CGROUP[name] ?? (this.#hasFile(directory, name) ? "" : undefined);
   }
 
-  /** Files of a controller are there if the cgroup has it. */
+  /** Whether a cgroup has a file: files of a controller exist if the cgroup has the controller. */
   #hasFile(directory: string, name: string): boolean {
     const controller = name.slice(0, Math.max(0, name.indexOf(".")));
     return controller === "cgroup" || this.controllersOf(directory).trim().split(" ").includes(controller);
   }
 
-  /** What the cgroup above gives to those below it, as the host says where that is not decided here. */
+  /** Controllers that the parent enables for its children, from the host where the parent is not simulated. */
   controllersOf(directory: string): string {
     const parent = directory.slice(0, directory.lastIndexOf("/"));
     const file = `${parent}/cgroup.subtree_control`;
     return this.get(file)?.content ?? this.readHost(file);
   }
 
-  /** Set by the kernel that these belong to. */
+  /** Reads a file of the host; set by the simulated kernel. */
   readHost: (path: string) => string = () => "";
 }
 
