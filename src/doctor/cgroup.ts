@@ -1,18 +1,18 @@
 import type { CgroupWrite } from "../cgroup/limits/cgroup-write.ts";
 import type { Finding } from "./finding.ts";
 
-/** The container's cgroup, as files. */
+/** The cgroup of a container. */
 export interface CgroupFacts {
   /** Path of init's cgroup, from /proc/PID/cgroup. */
   readonly current: string;
   /** Path of the cgroup that the container was given. */
   readonly wanted: string;
   read(file: string): string | undefined;
-  /** How many device programs the cgroup has; undefined if this caller may not know. */
+  /** Number of device programs on the cgroup; undefined if this caller may not ask. */
   readonly devicePrograms: number | undefined;
 }
 
-/** `writes` are those of create and update, in order: of two for one file the last holds. */
+/** Compares a cgroup with the writes of create and update, which are given in order: of two to one file the last counts. */
 export function examineCgroup(writes: readonly CgroupWrite[], facts: CgroupFacts): Finding[] {
   const { current, wanted } = facts;
   const inside = current === wanted || current.startsWith(`${wanted}/`);
@@ -27,7 +27,7 @@ export function examineCgroup(writes: readonly CgroupWrite[], facts: CgroupFacts
   return [place, ...[...last.values()].map((write) => examineWrite(write, facts)), rules(facts)];
 }
 
-/** Files of devices have a line for each, which begins with its numbers or name. */
+/** Identifies a setting: by the file, and for files with a line for each device also by the device's numbers or name. */
 function keyOf({ file, value }: CgroupWrite): string {
   return /^(io|rdma)\./.test(file) ? `${file} ${value.split(" ")[0]}` : file;
 }
@@ -46,7 +46,7 @@ function examineWrite(write: CgroupWrite, facts: CgroupFacts): Finding {
   return { ...base, verdict: "bad", detail: `is ${found.replace(/\n/g, "; ")}, not ${write.value}` };
 }
 
-/** The kernel adds what was not written, rounds bytes down to pages, and words lists of numbers its own way. */
+/** Whether a file has the value that was written. The kernel adds fields that were not written, and rounds bytes down to pages. */
 export function holds(wanted: string, found: string): boolean {
   if (wanted === found) return true;
   const lines = found.split("\n");
@@ -59,7 +59,7 @@ export function holds(wanted: string, found: string): boolean {
 }
 
 function isRounded(wanted: string, found: string): boolean {
-  // Of the largest base page; huge page limits are multiples of their own size and so are whole already.
+  // The largest base page, in bytes. Huge page limits are multiples of larger pages, and not rounded.
   const PAGE = 65536n;
   if (!/^\d+$/.test(wanted) || !/^\d+$/.test(found)) return false;
   const difference = BigInt(wanted) - BigInt(found);

@@ -44,7 +44,7 @@ describe("examineCgroup", () => {
     expect(verdictOf(examineCgroup([fallback], facts({ old: "2" })), "old")).toBe("bad");
   });
 
-  it("finds a changed limit, a missing file, another place and a missing device program", () => {
+  it("finds a changed limit, a missing file, another cgroup and a missing device program", () => {
     expect(verdictOf(examineCgroup([write], facts({ "pids.max": "max" })), "pids.max")).toBe("bad");
     expect(verdictOf(examineCgroup([write], facts({})), "pids.max")).toBe("bad");
     const unlimited = { ...write, value: "max", unlimited: true };
@@ -71,7 +71,7 @@ describe("examineMounts", () => {
   });
   const base = { ociVersion: "1.2.0", root: { path: "r", readonly: true } };
 
-  it("finds what is writable, what is missing and what lacks a flag", () => {
+  it("finds mounts that are writable, missing or without a flag", () => {
     const config = {
       ...base,
       mounts: [
@@ -149,21 +149,21 @@ describe("examineProcess", () => {
     linux: { seccomp: { defaultAction: "SCMP_ACT_ALLOW" as const } },
   };
 
-  it("more rights than the config gives are bad, fewer a note", () => {
+  it("finds more rights than the config gives bad, and fewer a note", () => {
     const subject = "effective capabilities";
     expect(verdictOf(examineProcess(config, process, facts(status("20"))), subject)).toBe("good");
     expect(verdictOf(examineProcess(config, process, facts(status("0"))), subject)).toBe("note");
     expect(verdictOf(examineProcess(config, process, facts(status("21"))), subject)).toBe("bad");
   });
 
-  it("root gets all of its bounding set by execve", () => {
+  it("allows root the capabilities that execve gives it from the bounding set", () => {
     const root = { ...process, user: {} };
     const findings = examineProcess(config, root, facts(status("21")));
     expect(verdictOf(findings, "effective capabilities")).toBe("good");
     expect(verdictOf(findings, "uid")).toBe("note");
   });
 
-  it("missing filter, no_new_privs, raised limits and another label are bad", () => {
+  it("finds a missing filter, missing no_new_privs, raised limits and another label bad", () => {
     const strict = {
       ...process,
       noNewPrivileges: true,
@@ -177,14 +177,14 @@ describe("examineProcess", () => {
     expect(verdictOf(findings, "oom_score_adj")).toBe("note");
   });
 
-  it("a user who has become root is bad; in a user namespace ids can't be compared", () => {
+  it("finds a user who has become root bad, and compares no ids in a user namespace", () => {
     const root = status("0").replace("Uid:\t5\t5", "Uid:\t0\t0");
     expect(verdictOf(examineProcess(config, process, facts(root)), "uid")).toBe("bad");
     const mapped = facts(root, { ownNamespaces: new Map([["user", "1:2"]]) });
     expect(verdictOf(examineProcess(config, process, mapped), "uid")).toBeUndefined();
   });
 
-  it("a namespace has to be its own, or the one that was joined", () => {
+  it("wants a namespace of its own, or the one that was joined", () => {
     const seen = {
       ...facts(""),
       namespaces: new Map([
@@ -214,7 +214,7 @@ describe("examineProcess", () => {
 });
 
 describe("findingsText", () => {
-  it("groups by area, and has the fix below its line", () => {
+  it("groups findings by area, with the fix below each", () => {
     const findings: Finding[] = [
       { area: "a", subject: "one", verdict: "good", detail: "fine" },
       { area: "b", subject: "three", verdict: "bad", detail: "broken", fix: "mend it", pointer: "/x" },
@@ -224,7 +224,7 @@ describe("findingsText", () => {
     );
   });
 
-  it("is one line a finding, whatever a link of the container leads to", () => {
+  it("keeps a finding on one line, whatever a link of the container leads to", () => {
     const detail = "/dev/fd -> a\n  ok       forged\x1b[31m";
     expect(findingsText([{ area: "a", subject: "one", verdict: "bad", detail }])).toBe(
       "a\n  BAD      one  /dev/fd -> a\\n  ok       forged\\x1b[31m\n",

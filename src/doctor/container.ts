@@ -16,7 +16,7 @@ import type { Finding } from "./finding.ts";
 import { examineMounts, withFilesOf } from "./mounts.ts";
 import { examineNamespaces, examineProcess, type InitFacts } from "./process.ts";
 
-/** Is a container as its config says: its saved config, with what `update` has made of it, beside what the kernel shows. */
+/** Compares what the kernel shows of a container with its saved config, which includes the changes of `update`. */
 export function examine(context: GlobalOptions, id: string): Finding[] {
   const { directory, saved } = readSavedState(context.root, id);
   const status = statusOf(directory, saved);
@@ -57,7 +57,7 @@ function namespaceIdentities(pid: number | "self"): ReadonlyMap<string, string> 
   return new Map(identities);
 }
 
-/** Device and inode of a namespace's file, not the target of a link: a bind mount of it is none. */
+/** Identity of a namespace: device and inode of its file, since a bind mount of the file is no symbolic link. */
 function namespaceAt(path: string): string | undefined {
   try {
     const { dev, ino } = statSync(path);
@@ -98,7 +98,7 @@ function mountFindings(config: Config, { pid, bundle }: SavedState): Finding[] {
   }
 }
 
-/** Until `start`, init is the stub, which takes on the user and the capabilities of the process last. */
+/** Before `start`, init is the stub, and does not have the user and the capabilities of the process yet. */
 function processFindings(config: Config, isWaiting: boolean, facts: InitFacts): Finding[] {
   if (config.process === undefined) return [];
   if (isWaiting) return [{ area: "process", subject: "program", verdict: "note", detail: "not started yet" }];

@@ -1,17 +1,17 @@
 import { textOfLines } from "../../bindings/abi/printable.ts";
 
-/** One thing that was looked at. */
+/** The result of one check. */
 export interface Finding {
-  /** What it belongs to: `cgroups`, `mounts`, … */
+  /** Heading that it is listed under: `cgroups`, `mounts`, … */
   readonly area: string;
   readonly subject: string;
   /**
-   * `good`: as it should be. `note`: worth knowing, such as what a process may have changed itself. `lacking`: something that a
-   * few configs ask for is not there. `bad`: containers can't be made, or this container is not what its config says.
+   * `good`: as it should be. `note`: worth knowing, such as what a process may have changed itself. `lacking`: a feature that a few
+   * configs ask for is missing. `bad`: containers can't be made, or this container is not what its config says.
    */
   readonly verdict: "good" | "note" | "lacking" | "bad";
   readonly detail: string;
-  /** What to change. */
+  /** How to mend it. */
   readonly fix?: string;
   /** JSON pointer of the config property, for a container. */
   readonly pointer?: string;
@@ -19,7 +19,7 @@ export interface Finding {
 
 const MARKS = { good: "ok", note: "note", lacking: "missing", bad: "BAD" } as const;
 
-/** One line for each finding, and one below it for the fix. */
+/** One line for each finding, with the fix on a line below it. */
 export function findingsText(findings: readonly Finding[]): string {
   const width = Math.max(...findings.map(({ subject }) => subject.length));
   let area = "";

@@ -40,7 +40,7 @@ function judged(change: Partial<Host>, subject: string) {
 }
 
 describe("judgeHost", () => {
-  it("finds nothing to complain of where all is there", () => {
+  it("finds nothing bad or lacking on a complete host", () => {
     const verdicts = judgeHost(complete).map(({ verdict }) => verdict);
     expect(verdicts.filter((verdict) => verdict !== "good" && verdict !== "note")).toEqual([]);
   });
@@ -83,14 +83,14 @@ describe("judgeHost", () => {
     else expect(finding?.fix).toMatch(fix);
   });
 
-  it("tells a user what keeps user namespaces from him", () => {
+  it("tells a user why he can't make user namespaces", () => {
     const findings = judgeHost({ ...complete, isRoot: false, restrictsUserNamespaces: "AppArmor" });
     expect(findings.find(({ verdict }) => verdict === "bad")?.fix).toMatch(/userns,/);
   });
 });
 
 describe("freeSubordinateId", () => {
-  it("is behind all ranges that somebody has, in whatever order", () => {
+  it("is above all ranges, in whatever order they are listed", () => {
     expect(freeSubordinateId("")).toBe(100_000);
     expect(freeSubordinateId("root:1:50\n\n# a:900000:1 \n")).toBe(100_000);
     expect(freeSubordinateId("a:231072:65536\nb:100000:65536\n1000:165536:65536\n")).toBe(296_608);

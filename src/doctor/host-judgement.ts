@@ -3,7 +3,7 @@ import type { Host } from "./host.ts";
 
 type Part = Omit<Finding, "area">;
 
-/** What the facts mean for containers, with the fix for what is missing. */
+/** Judges a host by what containers need, with a fix for what is missing. */
 export function judgeHost(host: Host): Finding[] {
   return [
     ...inArea("kernel", kernel(host)),
@@ -20,7 +20,7 @@ function inArea(area: string, parts: readonly Part[]): Finding[] {
   return parts.map((part) => ({ area, ...part }));
 }
 
-/** mount_setattr(2), the newest call that every container needs, is of Linux 5.12. */
+/** Linux 5.12 added mount_setattr(2), the newest call that every container needs. */
 const LEAST_KERNEL = [5, 12] as const;
 
 function kernel({
@@ -49,7 +49,7 @@ function kernel({
   ];
 }
 
-/** Controllers by what of linux.resources needs them. */
+/** Controllers, with the properties of linux.resources that need them. */
 const CONTROLLERS: readonly (readonly [controller: string, properties: string])[] = [
   ["cpu", "cpu shares and quota"],
   ["cpuset", "cpu.cpus and cpu.mems"],

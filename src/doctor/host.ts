@@ -22,7 +22,7 @@ import {
   words,
 } from "../inspect/kernel-features.ts";
 
-/** What a host offers: plain facts, to be judged by host-judgement.ts. */
+/** Facts about a host, which host-judgement.ts judges. */
 export interface Host {
   /** uname -r */
   readonly kernel: string;
@@ -33,30 +33,33 @@ export interface Host {
   readonly user: string;
   readonly cgroup: "unified" | "hybrid" | "none";
   readonly controllers: readonly string[];
-  /** Whether this user may make cgroups in his own one, and bring processes there. */
+  /** Whether this user may make cgroups in his own cgroup, and move processes into them. */
   readonly hasOwnCgroup: boolean;
   readonly hasCgroupKill: boolean;
   readonly hasPressure: boolean;
-  /** Kinds of /proc/self/ns. */
+  /** Kinds of namespaces, as in /proc/self/ns. */
   readonly namespaces: readonly string[];
   /** user.max_user_namespaces */
   readonly maxUserNamespaces: number;
-  /** kernel.apparmor_restrict_unprivileged_userns of Ubuntu, kernel.unprivileged_userns_clone of Debian: who is not root gets none. */
+  /**
+   * Why only root may make user namespaces: kernel.apparmor_restrict_unprivileged_userns of Ubuntu, kernel.unprivileged_userns_clone of
+   * Debian.
+   */
   readonly restrictsUserNamespaces: "AppArmor" | "sysctl" | "no";
   readonly missingCalls: readonly SyscallName[];
-  /** errno name of a look at the device programs of the root cgroup; undefined if it went well. */
+  /** `EPERM` or `ENOSYS` where device programs can't be attached; undefined where they can. */
   readonly bpfFailure: string | undefined;
   /** API level of libseccomp; undefined without it. */
   readonly seccompLevel: number | undefined;
   readonly seccompActions: readonly string[];
-  /** Those that the runtime takes for enabled. */
+  /** Security modules that are enabled: `apparmor`, `selinux`. */
   readonly securityModules: readonly string[];
   readonly hasSystemd: boolean;
   readonly hasSdBus: boolean;
   readonly idHelpers: boolean;
   /** Whether /etc/subuid and /etc/subgid name this user. */
   readonly subordinateIds: boolean;
-  /** From here on those files give ids to nobody. */
+  /** Lowest id that is above all ranges in those files. */
   readonly freeSubordinateId: number;
   /** First line of `criu --version`. */
   readonly criu: string | undefined;
@@ -69,7 +72,7 @@ export interface Host {
   readonly coldReason: ColdReason | undefined;
 }
 
-/** The newest system calls that the runtime can't do without, and two that old kernels may have been built without. */
+/** The newest system calls that the runtime needs, and two that a kernel may be built without: bpf and seccomp. */
 const CALLS: readonly SyscallName[] = [
   "clone3",
   "openat2",
@@ -150,14 +153,14 @@ function restriction(): Host["restrictsUserNamespaces"] {
   return textOf("/proc/sys/kernel/unprivileged_userns_clone") === "0" ? "sysctl" : "no";
 }
 
-/** With arguments that no call accepts: what it says then is not that there is no such call. */
+/** Whether the kernel has a system call: it refuses the arguments, which no call accepts, with another errno than ENOSYS. */
 function hasCall(name: SyscallName): boolean {
   return trySyscall(name, -1, null, -1, null, 0) !== -ENOSYS;
 }
 
-/** Reading the attached programs needs the same rights as attaching one. */
+/** Queries device programs, which needs the same rights as attaching one. */
 function bpfFailure(): string | undefined {
-  // An empty query is no valid one (EINVAL, EFAULT); who may not ask hears of that first.
+  // The query is empty, and so invalid (EINVAL, EFAULT); the kernel checks the rights first.
   const result = trySyscall("bpf", BPF_PROG_QUERY, new Uint8Array(32), 32);
   if (result === -EPERM) return "EPERM";
   return hasCall("bpf") ? undefined : "ENOSYS";
@@ -188,7 +191,7 @@ function namesUser(file: string, user: string): boolean {
     .some((line) => [user, uid].includes(line.split(":")[0] ?? ""));
 }
 
-/** Lines are NAME:FIRST:COUNT (subuid(5)). Two users with one range could enter each other's containers. */
+/** `lines` are NAME:FIRST:COUNT, as in subuid(5). Users who shared a range could enter each other's containers. */
 export function freeSubordinateId(lines: string): number {
   const SUB_UID_MIN = 100_000; // login.defs(5)
   const ends = [...lines.matchAll(/^[^:\n]*:(\d+):(\d+)$/gm)].map(

@@ -10,19 +10,19 @@ import { type MountOptions, parseMountOptions } from "../plan/mounts/options.ts"
 import type { Config, Mount } from "../spec/types.ts";
 import type { Finding } from "./finding.ts";
 
-/** The container's files, to be looked at only: a link of the image never leads out of its root. */
+/** Looks at files of a container. No symbolic link of the image leads out of its root. */
 export interface ContainerFiles {
-  /** The mount that begins at a path; undefined if there is nothing at the path. */
+  /** The mount whose root is at a path; undefined if the path does not exist. */
   mountAt(path: string, links?: "follow" | "no-follow"): MountInfo | "none" | undefined;
   /** Target of a symbolic link; undefined if there is none. */
   linkAt(path: string): string | undefined;
-  /** The same of the source of a bind mount, on the host. */
+  /** Target of the source of a bind mount on the host; undefined if that is no symbolic link. */
   sourceLink(mount: Mount): string | undefined;
   /** Device number of a node; undefined if there is none. */
   device(path: string): number | undefined;
 }
 
-/** Those of a process, while they are used. */
+/** Opens the files of a process for the time of an action. */
 export function withFilesOf<T>(pid: number, bundle: string, use: (files: ContainerFiles) => T): T {
   const root = openSync(`/proc/${pid}/root`, O_PATH | O_DIRECTORY | O_CLOEXEC);
   try {
@@ -48,7 +48,7 @@ function linkOf(fd: number): string | undefined {
   return fstatSync(fd).isSymbolicLink() ? freadlinkSync(fd) : undefined;
 }
 
-/** undefined also for what this caller may not look at. */
+/** Returns undefined also where this caller may not look. */
 function tryReadlink(path: string): string | undefined {
   try {
     return readlinkSync(path);
@@ -99,7 +99,7 @@ function isReadOnly(mount: MountInfo | "none" | undefined): boolean {
   return mount.options.includes("ro") || mount.superOptions.includes("ro");
 }
 
-/** A later mount on the same place or above it hides an earlier one. */
+/** Whether a later mount, at the same place or above it, hides a mount. */
 function isHidden({ mounts = [] }: Config, index: number): boolean {
   const path = absolutePath(mounts[index]?.destination ?? "/");
   return mounts.slice(index + 1).some(({ destination, options = [] }) => {
@@ -108,7 +108,7 @@ function isHidden({ mounts = [] }: Config, index: number): boolean {
   });
 }
 
-/** Flags of mountinfo by the names of options. */
+/** Mount options that mountinfo shows under the same name. */
 const FLAGS = ["nosuid", "nodev", "noexec", "nosymfollow"] as const;
 
 function examineMount(mount: Mount, pointer: string, files: ContainerFiles, hidden: boolean): Finding {
@@ -146,7 +146,7 @@ function examineMount(mount: Mount, pointer: string, files: ContainerFiles, hidd
   return mountFinding(destination, pointer, problems.length === 0, detail);
 }
 
-/** A link that is mounted, or mounted over, is found where it is not followed. */
+/** The mount at a destination. One that is, or covers, a symbolic link is found if the link is not followed. */
 function mountOn(
   destination: string,
   { sourceNoFollow, destinationNoFollow }: MountOptions,
@@ -193,7 +193,7 @@ function examineDevices({ linux = {} }: Config, files: ContainerFiles): Finding[
     });
 }
 
-/** makedev(3), whose parts are interleaved. */
+/** Device number as makedev(3) makes it, which interleaves the parts. */
 export function deviceNumber(major: number, minor: number): number {
   return (minor & 0xff) + (major & 0xfff) * 0x100 + (minor & ~0xff) * 0x1000;
 }

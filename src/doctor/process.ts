@@ -4,20 +4,20 @@ import { NAMESPACE_FLAGS } from "../plan/namespaces.ts";
 import type { Config, Process } from "../spec/types.ts";
 import type { Finding } from "./finding.ts";
 
-/** What procfs shows of init. */
+/** Facts about init, from procfs. */
 export interface InitFacts {
   /** Text of /proc/PID/status. */
   readonly status: string;
   /** Text of /proc/PID/limits. */
   readonly limits: string;
   readonly oomScoreAdj: string;
-  /** Of /proc/PID/attr/current; empty without a security module. */
+  /** Text of /proc/PID/attr/current; empty without a security module. */
   readonly label: string;
-  /** Identities (`device:inode`) of the files in /proc/PID/ns, by type of namespace of the specification. */
+  /** Identities (`device:inode`) of init's namespaces, by the specification's names of types. */
   readonly namespaces: ReadonlyMap<string, string>;
-  /** The same of the runtime. */
+  /** The same for the runtime's namespaces. */
   readonly ownNamespaces: ReadonlyMap<string, string>;
-  /** The identity of a joined namespace, by its path; undefined if it can't be looked at any more. */
+  /** Identity of the namespace at a path; undefined if it is gone. */
   namespaceAt(path: string): string | undefined;
   /** Number of the kernel's last capability, /proc/sys/kernel/cap_last_cap. */
   readonly lastCapability: number;
@@ -45,7 +45,7 @@ export function examineNamespaces(namespaces: Namespaces, facts: InitFacts): Fin
   });
 }
 
-/** A program may give up rights, change its user and lower its limits by itself: that is a note. More than the config gives is bad. */
+/** More rights than the config gives are bad. Fewer are a note: a program may give up rights, change its user and lower its limits. */
 export function examineProcess(config: Config, process: Process, facts: InitFacts): Finding[] {
   return [
     ...examineCapabilities(process, facts),
@@ -114,7 +114,7 @@ function namesOf(mask: bigint): string {
     .join(" ");
 }
 
-/** The ids of the host, which a user namespace maps: only without one they can be compared. */
+/** Compares ids unless the container has a user namespace, since procfs shows the host's ids. */
 function examineUser({ user }: Process, facts: InitFacts): Finding[] {
   const sameUsers = facts.namespaces.get("user") === facts.ownNamespaces.get("user");
   if (!sameUsers) return [];
@@ -128,7 +128,7 @@ function examineUser({ user }: Process, facts: InitFacts): Finding[] {
   });
 }
 
-/** Names of /proc/PID/limits. */
+/** Names of limits in /proc/PID/limits. */
 const LIMIT_LINES: Readonly<Record<string, string>> = {
   RLIMIT_CPU: "Max cpu time",
   RLIMIT_FSIZE: "Max file size",
@@ -179,7 +179,7 @@ function examineScore({ oomScoreAdj }: Process, facts: InitFacts): Finding[] {
     {
       area: "process",
       subject: "oom_score_adj",
-      // A process may raise its own.
+      // A process may raise its own score.
       verdict: good ? "good" : "note",
       detail: good ? facts.oomScoreAdj : `is ${facts.oomScoreAdj}, began as ${oomScoreAdj}`,
       pointer: "/process/oomScoreAdj",
@@ -210,7 +210,7 @@ function fact(subject: string, pointer: string, good: boolean, yes: string, no: 
   return { area: "process", subject, verdict: good ? "good" : "bad", detail: good ? yes : no, pointer };
 }
 
-/** A line of /proc/PID/status. */
+/** Value of a line of /proc/PID/status. */
 function field({ status }: InitFacts, name: string): string {
   return new RegExp(`^${name}:\\s*(.*)$`, "m").exec(status)?.[1]?.trim() ?? "";
 }

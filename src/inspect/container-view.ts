@@ -9,25 +9,25 @@ import { isBind } from "../spec/bind-mount.ts";
 import type { Config, Mount } from "../spec/types.ts";
 
 /**
- * What will be where in a container that has not been made: its rootfs and what will be mounted there. For telling and for
- * warning only; what is done goes by descriptors (rootfs-paths.ts).
+ * Predicts the files of a container before it is made, from its rootfs and mounts. For explanations and warnings only: whatever acts on
+ * the container's files goes by descriptors (src/plan/rootfs-paths.ts).
  */
 
 export type Seen =
   | { readonly is: "there"; readonly path: string; readonly host: string; readonly status: Stats }
-  /** A directory that the runtime makes, for a mount to be at or below it. */
+  /** A directory that the runtime makes for a mount at or below it. */
   | { readonly is: "made"; readonly path: string }
-  /** `in` is the pointer of the mount that it would be in, or that of the rootfs. */
+  /** `in` is the pointer of the mount that the path would be in, or that of the rootfs. */
   | { readonly is: "missing"; readonly path: string; readonly in: string }
-  /** In a file system that the kernel or an earlier mount fills, or behind something that this user may not look at. */
+  /** In a file system that the kernel or an earlier mount fills, or in a directory that this user may not search. */
   | { readonly is: "unknown"; readonly path: string; readonly in: string };
 
-/** A place in the container and what it is on the host. */
+/** A mount point in the container, and the path on the host of what it shows. */
 interface Place {
   readonly destination: string;
-  /** undefined in a file system that is not there yet. */
+  /** undefined for a file system that does not exist yet. */
   readonly host: string | undefined;
-  /** Whether its content is unknown: the kernel fills it, or an earlier mount does. */
+  /** Whether the kernel or an earlier mount fills it, so that its content is unknown. */
   readonly ofKernel: boolean;
   readonly pointer: string;
 }
@@ -41,7 +41,7 @@ export class ContainerView {
   readonly #root: Place;
   readonly #mounts: readonly Place[];
 
-  /** `rootfs` is absolute; undefined where it can't be looked into, so that nothing is known of it. */
+  /** `rootfs` is absolute; undefined if it can't be looked into, so that all of its files are unknown. */
   constructor(config: Config, bundle: string, rootfs: string | undefined) {
     this.#root = { destination: "/", host: rootfs, ofKernel: rootfs === undefined, pointer: "/root/path" };
     this.#mounts = (config.mounts ?? []).flatMap(
@@ -49,7 +49,7 @@ export class ContainerView {
     );
   }
 
-  /** Follows symbolic links, all inside of the container. */
+  /** Looks up a path in the container. Symbolic links are followed inside of it. */
   look(path: string): Seen {
     const followed = followLinks(cleanPath(path), (here) => this.#component(here));
     if (followed === undefined) return { is: "missing", path, in: this.#placeAt(path).pointer };
@@ -83,7 +83,7 @@ export class ContainerView {
     return isMountPoint ? { is: "made", path } : { is: "missing", path, in: place.pointer };
   }
 
-  /** Of the nearest mount at or above a path: the last one at that place is what is seen there. */
+  /** The mount that shows a path: the nearest one at or above it, and of several at one place the last. */
   #placeAt(path: string): Place {
     let nearest = this.#root;
     for (const mount of this.#mounts) {
@@ -100,7 +100,7 @@ export function bindSource({ source = "" }: Mount, bundle: string): string {
   return source.startsWith("/") ? source : absolutePath(`${bundle}/${source}`);
 }
 
-/** Whether a source that is a symbolic link is shown itself, and not what it leads to: options of crun. */
+/** Whether a source that is a symbolic link is shown as a link and not followed: options of crun. */
 export function showsLink({ options = [] }: Mount): boolean {
   return options.includes("copy-symlink") || options.includes("src-nofollow");
 }

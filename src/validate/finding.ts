@@ -1,28 +1,28 @@
-/** Something that is wrong with a config, or surely not what was meant. */
+/** An error in a config, or a legal value that is hardly what was meant. */
 export interface Finding {
-  /** An error keeps a container from being created or started; a warning doesn't. */
+  /** An error keeps the container from being created or started. */
   readonly severity: "error" | "warning";
   /** Short name of the rule, for programs. */
   readonly rule: string;
   /** JSON pointer, empty for the whole file. */
   readonly pointer: string;
-  /** 1-based; absent where the value is missing altogether. */
+  /** 1-based line in the file; absent where the value is missing altogether. */
   readonly line?: number;
   readonly message: string;
-  /** What to do about it. */
+  /** How to mend it. */
   readonly hint?: string;
 }
 
-/** What a rule reports; a line that it doesn't know is found later. */
+/** Takes a rule's findings. A line that the rule doesn't know is added later. */
 export type Tell = (finding: Finding) => void;
 
 export interface Validation {
-  /** The file as it was named. */
+  /** Path of the config file, as the caller named it. */
   readonly file: string;
   readonly errors: number;
   readonly warnings: number;
   readonly findings: readonly Finding[];
-  /** What could not be judged: nothing against the config. */
+  /** What could not be judged; no findings. */
   readonly notes: readonly string[];
 }
 

@@ -23,7 +23,7 @@ import { failure, type Tell, warning } from "./finding.ts";
 import { eachHook } from "./linux-rules.ts";
 import { exists, sourceExists } from "./mount-rules.ts";
 
-/** What this kernel, its cgroups and this user can't do of what the config asks for. */
+/** Reports what the config asks for, and this kernel, its cgroups or this user can't give. */
 export function hostRules(config: Config, bundle: string, tell: Tell): void {
   const caller = inspectCaller();
   cgroups(config, tell);
@@ -94,7 +94,7 @@ function rlimits({ process }: Config, mayRaise: boolean, tell: Tell): void {
   });
 }
 
-/** What /proc/filesystems doesn't list may still be a module that the kernel would load: of the common ones, none is. */
+/** A type that /proc/filesystems doesn't list may still be a module that the kernel would load: hence a warning. */
 function fileSystems(config: Config, bundle: string, tell: Tell): void {
   const known = new Set(fileSystemsHere());
   (config.mounts ?? []).forEach((mount, index) => {
@@ -140,7 +140,7 @@ function namespaces({ linux }: Config, tell: Tell): void {
 
 function sysctls({ linux }: Config, tell: Tell): void {
   for (const key of Object.keys(linux?.sysctl ?? {})) {
-    // Some are there in a new network namespace only, for its interfaces.
+    // Some exist only in a new network namespace, for its interfaces.
     if (key.startsWith("net.") || exists(`/proc/sys/${sysctlPath(key)}`)) continue;
     tell(failure("no-sysctl", `/linux/sysctl/${pointerToken(key)}`, "this kernel has no such setting"));
   }
@@ -154,7 +154,7 @@ function securityModules({ process }: Config, tell: Tell): void {
     tell(failure("no-security-module", "/process/selinuxLabel", "SELinux is not enabled on this host"));
 }
 
-/** All hooks but startContainer's are files of the host; that is one of the container's mount namespace. */
+/** The hooks are files of the host, except startContainer hooks, which are in the container's mount namespace. */
 function hooks(config: Config, tell: Tell): void {
   eachHook(config, ({ path }, pointer, kind) => {
     if (kind === "startContainer") return;

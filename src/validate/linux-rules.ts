@@ -2,7 +2,7 @@ import { lacksMappings } from "../spec/default-mappings.ts";
 import type { Config, Hook, Hooks, IdMapping, Seccomp } from "../spec/types.ts";
 import { failure, type Tell, warning } from "./finding.ts";
 
-/** What is legal below `linux`, and can't work, or surely was not meant. */
+/** Reports what is legal below `linux`, and can't work or is hardly meant. */
 export function linuxRules(config: Config, tell: Tell): void {
   seccompRules(config.linux?.seccomp, tell);
   resourceRules(config, tell);
@@ -10,12 +10,12 @@ export function linuxRules(config: Config, tell: Tell): void {
   namespaceRules(config, tell);
 }
 
-/** What the start of a program takes: without execve there is none, and without exit_group none ends in order. */
+/** System calls that every program needs, each with the consequence of its denial. */
 const NEEDED_TO_START: readonly (readonly [name: string, what: string])[] = [
   ["execve", "the program can never be started"],
   ["exit_group", "no program can end in order"],
 ];
-/** Of every program with a dynamic loader. */
+/** System calls that every dynamic loader makes; alternatives are separated by `|`. */
 const NEEDED_BY_LOADERS = ["mmap", "mprotect", "brk", "read", "close", "openat", "fstat|newfstatat"];
 
 function seccompRules(seccomp: Seccomp | undefined, tell: Tell): void {
@@ -51,7 +51,7 @@ function seccompRules(seccomp: Seccomp | undefined, tell: Tell): void {
   );
 }
 
-/** The rule that denies a call whatever its arguments are; undefined if it is allowed, or arguments decide. */
+/** The rule that denies a call whatever its arguments; undefined if the call is allowed, or its arguments decide. */
 function verdict(
   { defaultAction, syscalls = [] }: Seccomp,
   name: string,
@@ -68,12 +68,12 @@ function verdict(
     : undefined;
 }
 
-/** A shell alone has some pages of its own, its stack and the kernel's: below this nothing runs. */
+/** In bytes; no program runs with less, as even a shell needs pages of its own, a stack and memory of the kernel. */
 const LEAST_MEMORY = 512n * 1024n;
-/** Bandwidth of CFS: max_bw_quota_period_us and min_cfs_quota_period of the kernel. */
+/** Smallest quota and period of the CFS bandwidth controller: min_cfs_quota_period in the kernel. */
 const LEAST_QUOTA_US = 1000n;
 
-/** What bitmap_parselist() of the kernel's lib/bitmap-str.c reads is made of: "N" is the last one, "0-7:1/2" every other one. */
+/** Characters of the lists that bitmap_parselist() in the kernel's lib/bitmap-str.c reads: "N" is the last CPU, "0-7:1/2" every other one. */
 const CPU_LIST = /^(?:[0-9N,:/\s-]|all)*$/;
 
 function resourceRules({ linux }: Config, tell: Tell): void {

@@ -7,7 +7,7 @@ import { isBind } from "../spec/bind-mount.ts";
 import type { Config, Mount } from "../spec/types.ts";
 import { failure, type Tell, warning } from "./finding.ts";
 
-/** What is legal in `mounts`, and surely not what was meant. */
+/** Reports what is legal in `mounts`, and hardly meant. */
 export function mountRules(config: Config, bundle: string, view: ContainerView, tell: Tell): void {
   const mounts = config.mounts ?? [];
   const places = mounts.map(({ destination }) => cleanPath(destination));
@@ -23,7 +23,7 @@ export function mountRules(config: Config, bundle: string, view: ContainerView, 
   hiddenPaths(config, view, tell);
 }
 
-/** Mounts are made in the listed order (config.md, Mounts): a later one at or above the place hides what is there. */
+/** Mounts are made in the listed order (config.md, Mounts): a later one at or above a destination hides the earlier one. */
 function hidden(mounts: readonly Mount[], places: readonly string[], index: number, tell: Tell): void {
   if (isRemount(mounts[index])) return;
   const destination = places[index] ?? "";
@@ -46,14 +46,14 @@ function isRemount(mount: Mount | undefined): boolean {
   return mount?.options?.includes("remount") === true;
 }
 
-/** What is part of the bundle has to be there; the rest is the host's. */
+/** A relative source is part of the bundle and must exist; an absolute one is the host's, and judged by hostRules. */
 function missingSource(mount: Mount, path: string, index: number, tell: Tell): void {
   const { source = "" } = mount;
   if (source.startsWith("/") || source === "" || sourceExists(mount, path)) return;
   tell(failure("source-missing", `/mounts/${index}/source`, `${path} does not exist`));
 }
 
-/** `ro` is of the mount itself; mount_setattr(2). What a later mount covers nobody reaches. */
+/** `ro` applies to the topmost mount of an rbind only: mount_setattr(2). Mounts below that a later mount covers are out of reach. */
 function writableBelow(
   { options = [], destination }: Mount,
   source: string,
@@ -93,7 +93,7 @@ function ownMounts(): MountInfo[] {
   }
 }
 
-/** Procfs and sysfs differ by kernel: lists for all of them name what one doesn't have. */
+/** Paths in procfs and sysfs may be missing: they differ by kernel, and the usual lists name those of all kernels. */
 function hiddenPaths({ linux }: Config, view: ContainerView, tell: Tell): void {
   for (const name of ["maskedPaths", "readonlyPaths"] as const) {
     (linux?.[name] ?? []).forEach((path, index) => {
@@ -106,7 +106,7 @@ function hiddenPaths({ linux }: Config, view: ContainerView, tell: Tell): void {
   }
 }
 
-/** Of a bind mount: that of a symbolic link which is shown itself may lead to nothing. */
+/** Whether the source of a bind mount exists. Options of crun show a symbolic link itself, whose target may be missing. */
 export function sourceExists(mount: Mount, path: string): boolean {
   return exists(path, showsLink(mount) ? lstatSync : statSync);
 }

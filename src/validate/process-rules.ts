@@ -9,7 +9,7 @@ import type { Config, IdMapping, Process } from "../spec/types.ts";
 import { failure, type Tell, warning } from "./finding.ts";
 import { programProblem } from "./program.ts";
 
-/** What is legal in `process` and surely wrong, or can't work in this root file system. */
+/** Reports what is legal in `process`, and is hardly meant or can't work in this root file system. */
 export function processRules(config: Config, view: ContainerView, tell: Tell): void {
   const { process } = config;
   if (process === undefined) {
@@ -59,7 +59,7 @@ function program({ args, env = [] }: Process, view: ContainerView, tell: Tell): 
   const files = candidates.flatMap((seen) =>
     seen.is === "there" && !seen.status.isDirectory() ? [seen] : [],
   );
-  // One that may not be executed is passed over, as execvp(3) does.
+  // A file that is not executable is passed over, as by execvp(3).
   const found = files.find(isExecutable) ?? files[0];
   if (found === undefined) {
     const where = name.includes("/")
@@ -139,7 +139,7 @@ function niceValue({ scheduler }: Process, tell: Tell): void {
   tell(warning("no-effect", "/process/scheduler/nice", message));
 }
 
-/** user_namespaces(7): an id that is not mapped can't be had. */
+/** A process can't have an id that its user namespace doesn't map: user_namespaces(7). */
 function mappedIds(config: Config, { user }: Process, tell: Tell): void {
   const { linux } = config;
   if (linux === undefined || user === undefined || !isNewNamespace(linux, "user")) return;
@@ -147,7 +147,7 @@ function mappedIds(config: Config, { user }: Process, tell: Tell): void {
     if (outerId(id, mappings ?? []) !== undefined) return;
     tell(failure("unmapped-id", pointer, `${id} is not in linux.${name}`, `map it there`));
   };
-  // Only the ids inside count here: those of the caller don't matter.
+  // The caller's ids don't matter: only the ids inside are compared.
   const mapped = withDefaultMappings(config, { uid: 0, gid: 0 }).linux;
   check(user.uid ?? 0, mapped?.uidMappings, "uidMappings", "/process/user/uid");
   check(user.gid ?? 0, mapped?.gidMappings, "gidMappings", "/process/user/gid");

@@ -9,7 +9,7 @@ import {
   isProgram,
 } from "../plan/process/executable-format.ts";
 
-/** Why the kernel would not execute a file of the container, beside its mode; undefined if it seems fine. */
+/** The reason, other than its mode, why the kernel would refuse to execute a file of the container; undefined for none. */
 export function programProblem(
   program: Extract<Seen, { is: "there" }>,
   view: ContainerView,
@@ -19,7 +19,7 @@ export function programProblem(
   try {
     fd = openSync(program.host, "r");
   } catch {
-    return undefined; // This user may not read it, which says nothing of the container's.
+    return undefined; // This user may not read it; the container's may.
   }
   try {
     return formatProblem(fd, program.path, view);
@@ -36,7 +36,7 @@ function formatProblem(fd: number, path: string, view: ContainerView): string | 
   const { header } = format;
   if (!isProgram(header)) return `${path} is an ELF file, but no program`;
   const host = hostMachine(process.arch);
-  // An emulator that the kernel knows of (binfmt_misc) would execute it all the same: create tells.
+  // The kernel may know an emulator for it (binfmt_misc): create finds out.
   if (!host.runs.includes(header.machine)) return undefined;
   const { offset, entry, length } = header.segments;
   const range = interpreterRange(header, read(fd, offset, Math.min(length, 64 * Math.max(entry, 1))));

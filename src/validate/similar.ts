@@ -1,9 +1,9 @@
-/** The name that somebody may have meant: at most two letters away, or another case. */
+/** The known name that was probably meant: at most two letters differ, or the case of letters. */
 export function mostSimilar(name: string, known: readonly string[]): string | undefined {
   let best: string | undefined;
   let least = Math.min(3, Math.ceil(name.length / 2));
   for (const candidate of known) {
-    // A name can be as long as the file.
+    // Bounds the work: a name can be as long as the whole file.
     if (Math.abs(name.length - candidate.length) >= least) continue;
     const distance = name.toLowerCase() === candidate.toLowerCase() ? 0 : editDistance(name, candidate);
     if (distance >= least) continue;
@@ -13,7 +13,7 @@ export function mostSimilar(name: string, known: readonly string[]): string | un
   return best;
 }
 
-/** Levenshtein's: letters that are put in, left out or changed. */
+/** Levenshtein distance: the number of letters that are inserted, left out or changed. */
 function editDistance(one: string, other: string): number {
   let row = Array.from({ length: other.length + 1 }, (_, index) => index);
   for (let i = 1; i <= one.length; i++) {

@@ -1,7 +1,7 @@
 import { textOfLines } from "../../bindings/abi/printable.ts";
 import type { Finding, Validation } from "./finding.ts";
 
-/** For people: each finding with its place, then what to do. */
+/** For people: each finding with its place, and the hint below it. */
 export function validationText(validation: Validation): string {
   const { file, findings, notes } = validation;
   const lines = [...findings.flatMap(findingLines), ...notes.flatMap((note) => ["", `note: ${note}`])];

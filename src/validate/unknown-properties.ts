@@ -4,14 +4,14 @@ import { pointerToken } from "../spec/json/scanner.ts";
 import { type Tell, warning } from "./finding.ts";
 import { mostSimilar } from "./similar.ts";
 
-/** Blocks of other platforms, and what the specification leaves to others. */
+/** Pointers of the properties of other platforms. */
 const OTHERS = new Set(["/windows", "/solaris", "/vm", "/zos", "/freebsd"]);
 
-/** What the specification has and runts has no use for on cgroup v2 alone. */
+/** Properties of the specification that only cgroup v1 has. */
 const IGNORED_ON_PURPOSE =
   /^\/linux\/resources\/(?:memory\/(?:kernel|kernelTCP|useHierarchy)|network)(?:\/|$)/;
 
-/** Names that the specification doesn't know are ignored, as it says they must be: a misspelt property, too. */
+/** Reports names that the specification doesn't know. A runtime must ignore them, misspelt properties included. */
 export function unknownProperties(config: unknown, tell: Tell): void {
   visit(config, schema, "", tell);
 }

@@ -25,7 +25,7 @@ function unknown(config: object): string[] {
 }
 
 describe("unknownProperties", () => {
-  it("finds them at any depth, in lists and below names that may be anything", () => {
+  it("finds unknown names at any depth, in lists and below free names", () => {
     expect(unknown({ mounts: [{ destination: "/x", opions: [] }] })).toEqual(["/mounts/0/opions"]);
     expect(unknown({ linux: { resources: { rdma: { any: { hcaHandles: 1, hca: 2 } } } } })).toEqual([
       "/linux/resources/rdma/any/hca",
@@ -36,7 +36,7 @@ describe("unknownProperties", () => {
     ]);
   });
 
-  it("leaves other platforms, annotations and what cgroup v1 alone has to those", () => {
+  it("ignores other platforms, annotations and properties of cgroup v1", () => {
     const config = {
       windows: { x: 1 },
       annotations: { "org.x": "y" },
@@ -60,7 +60,7 @@ function rules(linux: Linux): string[] {
 }
 
 describe("linuxRules", () => {
-  it("judges a filter by the rules that hold for any arguments", () => {
+  it("judges a filter by rules without arguments", () => {
     const syscalls = (
       names: string[],
       action: SeccompSyscall["action"],
@@ -89,7 +89,7 @@ describe("linuxRules", () => {
     expect(rules({ seccomp: { defaultAction: "SCMP_ACT_LOG" } })).toEqual([]);
   });
 
-  it("finds ranges of ids that overlap on either side, and none that only touch", () => {
+  it("finds ranges of ids that overlap inside or outside, but not adjacent ones", () => {
     const range = (containerID: number, hostID: number, size: number) => ({ containerID, hostID, size });
     expect(rules({ uidMappings: [range(0, 1000, 10), range(10, 1010, 10)] })).toEqual([]);
     expect(rules({ uidMappings: [range(0, 1000, 10), range(10, 1009, 10)] })).toEqual([
@@ -108,7 +108,7 @@ describe("validationText", () => {
     hint: "do it",
   };
 
-  it("has the place, what was expected, the rule and the hint", () => {
+  it("shows place, message, rule and hint", () => {
     const text = validationText({
       file: "c.json",
       errors: 1,
@@ -121,7 +121,7 @@ describe("validationText", () => {
     );
   });
 
-  it("is one line a message, whatever of the config it quotes", () => {
+  it("keeps a message on one line, whatever it quotes", () => {
     const forged = "x\nerror: forged\u202e";
     const { severity, rule } = finding;
     const findings = [{ severity, rule, pointer: `/${forged}`, message: forged, hint: forged }];

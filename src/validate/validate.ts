@@ -20,11 +20,11 @@ import { unknownProperties } from "./unknown-properties.ts";
 export interface ValidateOptions {
   readonly bundle: string;
   readonly configFile?: string;
-  /** Whether this host counts as well: what its kernel, its cgroups and this user can't do. */
+  /** Whether to report what this host's kernel, its cgroups or this user can't do as well. */
   readonly host: boolean;
 }
 
-/** All that is wrong with a bundle, at once. */
+/** Finds all that is wrong with a bundle at once. */
 export async function validateBundle(context: GlobalOptions, options: ValidateOptions): Promise<Validation> {
   const file = options.configFile ?? `${options.bundle}/config.json`;
   const found: Finding[] = [];
@@ -32,7 +32,7 @@ export async function validateBundle(context: GlobalOptions, options: ValidateOp
   const tell: Tell = (finding) => {
     const { pointer, message, rule } = finding;
     const before = said.get(pointer) ?? new Set();
-    // What create says of a property comes last: a rule that has found it has said it better.
+    // What create says about a property comes last, and is dropped if a rule has reported the property.
     if (before.has(message) || (before.size > 0 && rule.startsWith("create-"))) return;
     said.set(pointer, before.add(message));
     found.push(finding);
@@ -46,7 +46,7 @@ export async function validateBundle(context: GlobalOptions, options: ValidateOp
   return { file, errors, warnings: findings.length - errors, findings, notes };
 }
 
-/** undefined for what is no JSON at all: the config's own reader says why. */
+/** Returns undefined for a file that is no JSON: readConfig reports why. */
 function readDocument(file: string): JsonDocument | undefined {
   try {
     return readJson(readRegularFile(file), file);
@@ -108,7 +108,7 @@ async function judge(
   return await rehearse(context, options, tell);
 }
 
-/** Without it, what would be in there is unknown, and the rest is judged. */
+/** Returns undefined for a rootfs that can't be used: then its files count as unknown, and the rest is judged. */
 function findRootfs(config: Config, bundle: string, tell: Tell): string | undefined {
   try {
     return rootfsOf(config, bundle);
@@ -129,7 +129,7 @@ function containerHooks(config: Config, view: ContainerView, tell: Tell): void {
   });
 }
 
-/** Create and start themselves, without their effects: what they would refuse that no rule has found. Returns what was assumed. */
+/** Runs create and start without their effects, and reports what they would refuse or warn of. Returns the notes of the simulation. */
 async function rehearse(
   context: GlobalOptions,
   options: ValidateOptions,
@@ -180,7 +180,7 @@ function located(finding: Finding, document: JsonDocument | undefined): Finding 
   };
 }
 
-/** By line; errors before warnings on the same one. */
+/** Orders by line; errors before warnings on one line. */
 function inOrder(one: Finding, other: Finding): number {
   const lines = (one.line ?? 0) - (other.line ?? 0);
   return lines !== 0 ? lines : one.severity < other.severity ? -1 : one.severity > other.severity ? 1 : 0;
