@@ -1,10 +1,10 @@
 /**
- * `node scripts/build-native.mjs [--check]`: compiles the native programs and the C++ library for koffi, and writes their images
- * as TypeScript.
+ * `node scripts/build-native.mjs [--check]`: compiles the native programs and koffi's C++ library, and writes their images as
+ * TypeScript.
  *
- * The images are committed, so that nobody needs a compiler to install or build runts; only a change of the C sources
- * needs this script, gcc and aarch64-linux-gnu-gcc. With --check it writes nothing and fails unless a rebuild has the
- * committed bytes or, where the compiler is another one, passes the tests of the programs.
+ * The images are committed, so that nobody needs a compiler to install or build runts. Only changes of the C sources need this script, gcc
+ * and aarch64-linux-gnu-gcc. With --check it writes nothing. It then fails unless a rebuild gives the committed bytes or, with another
+ * version of the compiler, passes the tests of the programs.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -20,7 +20,7 @@ const programs = [
     source: "bindings/launcher/launcher.c",
     header: "bindings/launcher/thaw.h",
     output: "bindings/launcher/launcher-image.generated.ts",
-    // Where neither the engine lies, which is no PIE, nor what it has mapped: at a warm start both are there (thaw.h).
+    // An address that neither the engine, which is no PIE, nor its mappings use: a warm start maps all of them into this process (thaw.h).
     flags: { x64: ["-Wl,-Ttext-segment=0x70000000"], arm64: [] },
   },
   {
@@ -31,7 +31,7 @@ const programs = [
   },
 ];
 
-// Kernels for arm64 may have 64 KiB pages, and map segments of smaller alignment not at all.
+// Kernels for arm64 may have pages of 64 KiB, and can't map segments with a smaller alignment.
 const targets = [
   {
     arch: "x64",
@@ -53,7 +53,7 @@ const commonFlags = [
   "-nostdlib -s -Wl,--build-id=none -Wl,-z,noseparate-code -Wl,-z,norelro -Wl,-z,noexecstack",
 ];
 const programFlags = ["-fno-pic -fno-pie -static -no-pie"];
-/** Found by the dynamic linker under the name of what it stands in for. */
+/** The dynamic linker must find the library by the name of libstdc++, which it replaces. */
 const libraryFlags = ["-fpic -shared -Wl,-soname,libstdc++.so.6 -Wl,--hash-style=gnu"];
 
 function flagsOf({ versions }) {
@@ -69,7 +69,7 @@ function fail(message) {
   process.exit(1);
 }
 
-/** The first compiler that exists and makes code for the target, with its version. */
+/** The first installed compiler for the target, with its version. */
 function findCompiler({ compilers, machine }) {
   for (const command of compilers) {
     const { status, stdout } = spawnSync(command, ["-dumpmachine"], { encoding: "utf8" });
@@ -86,7 +86,7 @@ function requireCompiler(target) {
   return compiler;
 }
 
-/** Cuts off the section headers and what only they describe: the kernel reads program headers only (elf(5)). */
+/** Removes the section headers and everything that only they refer to: the kernel needs only the program headers (elf(5)). */
 function withoutSections(image) {
   const headers = Number(image.readBigUInt64LE(32));
   const headerSize = image.readUInt16LE(54);
@@ -148,7 +148,7 @@ function build(directory) {
   }
 }
 
-/** Returns whether the rebuilt image must prove itself by the tests, its compiler being another one. */
+/** Rebuilds an image and compares it; returns whether another compiler made other bytes, which the tests then have to judge. */
 function checkImage(program, target, directory) {
   const committed = readFileSync(join(root, program.output), "utf8");
   if (!committed.includes(`sha256 ${sourceHash(program)}`)) {
@@ -159,10 +159,10 @@ function checkImage(program, target, directory) {
   const same = committed.includes(`  ${target.arch}: "${image.toString("base64")}",`);
   if (!same && committed.includes(`// ${target.arch}: gcc ${compiler.version}\n`)) {
     fail(
-      `${program.name} for ${target.arch}: the same compiler and source make other bytes than the committed`,
+      `${program.name} for ${target.arch}: the same compiler and source gave other bytes than the committed ones`,
     );
   }
-  const outcome = same ? "same bytes" : `other bytes, of gcc ${compiler.version}`;
+  const outcome = same ? "same bytes" : `other bytes, with gcc ${compiler.version}`;
   process.stdout.write(`${program.name} ${target.arch}: ${outcome}\n`);
   return !same;
 }
@@ -172,7 +172,7 @@ function check(directory) {
   const differing = images.filter(({ program, target }) => checkImage(program, target, directory));
   if (differing.length > 0) {
     const folders = ["bindings/stub/", "bindings/launcher/", "bindings/cxx-runtime/"];
-    // The tests take the images from this directory instead of the committed ones.
+    // The tests use the images of this directory instead of the committed ones.
     const env = { ...process.env, RUNTS_TEST_IMAGES: directory };
     const { status } = spawnSync(process.execPath, [vitest, "run", "--project", "unit", ...folders], {
       cwd: root,

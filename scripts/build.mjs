@@ -1,14 +1,14 @@
 /**
- * Builds dist/, whole: `npm run build`. Needs what npm installed and nothing else: no compiler and no network. Rolldown joins the
- * sources into few files, which Bun compiles.
+ * `npm run build`: builds all of dist/. It only needs the installed npm packages, no compiler and no network. Rolldown bundles the sources
+ * into a few files, and Bun compiles those.
  *
- *   dist/runts          the launcher: what users execute
+ *   dist/runts          the launcher, which users execute
  *   dist/runts-engine   the program, compiled by Bun into one executable
  *   dist/runts-warm     the program in memory, ready to work, for this machine and boot (src/freeze)
  *   dist/koffi.node     koffi's native part, which both programs load from beside themselves
  *   dist/koffi-cxx.so   the part of a C++ library that koffi needs, if bindings/cxx-runtime has all of it
  *   dist/runts.mjs      the program as one file for Node
- *   dist/library.mjs    what `import "runts"` loads, and its types in dist/types
+ *   dist/library.mjs    the library that `import "runts"` loads, with its types in dist/types
  */
 import { spawn, spawnSync } from "node:child_process";
 import {
@@ -26,10 +26,10 @@ import { rolldown } from "rolldown";
 import { compileFlags, findBun } from "./bun.mjs";
 
 const root = join(import.meta.dirname, "..");
-/** `--faults`: the test build, in which operations can be made to go wrong (scripts/faults); it is never what users get. */
+/** `--faults`: the test build, in which operations can be made to fail (scripts/faults). Users never get it. */
 const withFaults = process.argv.includes("--faults");
 const dist = join(root, withFaults ? "dist-faults" : "dist");
-/** Files are made here and then take the place of the old ones, of which some may be running. */
+/** New files are made here, then renamed over the old ones, some of which may be running. */
 const partial = join(dist, ".partial");
 const modules = join(root, "node_modules");
 
@@ -38,7 +38,7 @@ function fail(message) {
   process.exit(1);
 }
 
-/** koffi's native file for the C library that Bun, and so the engine, is linked to. */
+/** koffi's native file for the C library that Bun, and so the engine, is linked with. */
 function findKoffi(arch) {
   const libc = process.report.getReport().header.glibcVersionRuntime === undefined ? "musl" : "linux";
   const file = join(modules, `@koromix/koffi-linux-${arch}`, `${libc}_${arch}`, "koffi.node");
@@ -47,19 +47,19 @@ function findKoffi(arch) {
 }
 
 /**
- * The names with versions that koffi.node takes from the C++ library and this file does not have. Versions come behind the names in
- * the string tables of ELF files, so that a comparison of words will do.
+ * The symbols and versions of the C++ library that koffi.node needs and `runtime` does not have. Both are NUL-terminated words in the string
+ * tables of ELF files, so comparing words is enough.
  */
 function missingFromRuntime(koffiFile, runtime) {
   const words = (file) => new Set(file.toString("latin1").split("\0"));
   const offered = words(runtime);
-  // Two names of this kind are the C library's.
+  // __cxa_atexit and __cxa_finalize belong to the C library.
   const cxx = /^(_Z|__cxa_(?!atexit$|finalize$)|__gxx_|__once_proxy$|GLIBCXX_|CXXABI_)/;
   const { undefinedNames, versions } = dynamicNames(readFileSync(koffiFile));
   return [...undefinedNames, ...versions].filter((name) => cxx.test(name) && !offered.has(name));
 }
 
-/** Undefined symbols of an ELF file and the versions that it needs: what its dynamic section points to. elf(5) */
+/** The undefined symbols of an ELF file, and the versions that it needs, from its dynamic symbol table. elf(5) */
 function dynamicNames(file) {
   const sections = [];
   const at = Number(file.readBigUInt64LE(40));
@@ -83,7 +83,7 @@ function dynamicNames(file) {
   return { undefinedNames, versions: all.filter((word) => /^(GLIBCXX|CXXABI)_/.test(word)) };
 }
 
-/** Writes the C++ runtime for koffi, unless a newer koffi needs more of it: then the host's library is loaded instead. */
+/** Writes koffi-cxx.so, unless a newer koffi needs more than it has; then the engine loads the host's libstdc++ instead. */
 function writeCxxRuntime(koffiFile) {
   const runtime = readImage("bindings/cxx-runtime/cxx-runtime-image.generated.ts", arch);
   const missing = missingFromRuntime(koffiFile, runtime);
@@ -105,7 +105,7 @@ const faultModules = new Map(
   ]),
 );
 
-/** The modules of the test build themselves get the real ones. */
+/** Resolves these modules to their replacements, except for the replacements themselves, which import the real ones. */
 const faultPlugin = {
   name: "faults",
   resolveId(specifier, importer = "") {
@@ -115,8 +115,8 @@ const faultPlugin = {
 };
 
 /**
- * Joins the sources into JavaScript for a target. `output` says where: into one file, or into a directory, where what is loaded by
- * `import()` has files of its own.
+ * Bundles the sources into JavaScript for a target. `output` is one file, or a directory in which dynamically imported code gets its own
+ * files.
  */
 async function bundle(source, target, output) {
   const build = await rolldown({
@@ -132,8 +132,8 @@ async function bundle(source, target, output) {
 }
 
 /**
- * Runs Bun's compiler in a directory without configuration that it would obey, and with a bare environment. Without --splitting it
- * would join again what Rolldown keeps apart, and `--version` would take 1.6 times as long, as it would load the whole program.
+ * Runs Bun's compiler with a bare environment, in a directory without configuration files. Without --splitting it would join the files that
+ * Rolldown keeps apart; then `--version` would load the whole program and take 1.6 times as long.
  */
 function compile() {
   const files = [join(partial, "js/main.js"), "--outfile", join(partial, "runts-engine")];
@@ -143,7 +143,7 @@ function compile() {
   if (status !== 0) fail(`Bun could not build the engine:\n${stdout}${stderr}${error?.message ?? ""}`);
 }
 
-/** The library's declarations, made by the compiler while Bun works on another processor. */
+/** Makes the library's type declarations, while Bun works on another processor. */
 function declareTypes() {
   const args = [join(modules, "typescript/bin/tsc"), "-p", "scripts/library-types.tsconfig.json"];
   const compiler = spawn(process.execPath, [...args, "--outDir", join(partial, "types")], { cwd: root });
@@ -156,7 +156,7 @@ function declareTypes() {
   });
 }
 
-/** Takes an image out of its generated file; Node 20 does not load TypeScript. */
+/** Reads an image from its generated file, as text, since Node 20 does not load TypeScript. */
 function readImage(file, arch) {
   const text = readFileSync(join(root, file), "utf8");
   const base64 = new RegExp(`^ {2}${arch}: "([^"]+)",$`, "m").exec(text)?.[1];
@@ -194,7 +194,7 @@ compile();
 if (!withFaults) await finishProduct();
 writeFileSync(join(partial, "runts"), readImage("bindings/launcher/launcher-image.generated.ts", arch));
 
-// koffi.node is not loaded from where others may write, so the modes must not depend on the umask of the build.
+// The engine refuses a koffi.node that other users can write, so the modes must not depend on the umask of the build.
 chmodSync(dist, 0o755);
 const libraries = { "koffi.node": 0o644, ...(hasCxxRuntime && { "koffi-cxx.so": 0o644 }) };
 const files = {
@@ -216,7 +216,7 @@ if (!withFaults) {
 rmSync(partial, { recursive: true });
 process.stdout.write(`${basename(dist)}: ${sizes.join(", ")}\n`);
 
-/** The last step, since an image is of the very files that it was made from. Without one each start is cold, which is no failure. */
+/** Writes the image for warm starts. This is the last step, since an image is bound to the built files. If it fails, all starts are cold. */
 function warm() {
   const { status, stderr, error } = spawnSync(join(dist, "runts"), ["warm"], { encoding: "utf8", env: {} });
   const reason = `${stderr ?? ""}${error?.message ?? ""}`.trim() || `exit code ${status}`;

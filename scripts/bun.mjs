@@ -1,10 +1,10 @@
-/** Bun, which compiles the program into one executable: where npm has put it, and how it is called. */
+/** Finds Bun, which compiles the program into one executable, and gives its flags. */
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 
 const modules = join(import.meta.dirname, "../node_modules");
 
-/** The first Bun of the installed packages that runs, or undefined. bun.exe does not where npm ran no install scripts. */
+/** The first Bun of the installed packages that runs, or undefined. bun.exe does not run if npm ran no install scripts. */
 export function findBun() {
   const name = `bun-linux-${process.arch === "arm64" ? "aarch64" : "x64"}`;
   const candidates = [
@@ -15,7 +15,7 @@ export function findBun() {
   return candidates.find((file) => spawnSync(file, ["--version"]).status === 0);
 }
 
-/** A bundle's directory is the working directory of runts, and its author must not configure the engine. */
+/** Bun must load no configuration: runts may run in a bundle's directory, whose author must not configure the engine. */
 export const compileFlags = [
   "--compile",
   "--format=esm",

@@ -1,6 +1,6 @@
 /**
- * Debian's next release, forky, has newer runtimes than this machine. apt downloads them with separate sources, lists and caches, so that
- * the machine's own apt stays unchanged; they are unpacked into node_modules/.cache/forky-peers.
+ * Downloads the newer runtimes of Debian's next release, forky, and unpacks them into node_modules/.cache/forky-peers. apt uses separate
+ * sources, lists and caches for that, so that the machine's own apt stays unchanged.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
@@ -10,7 +10,7 @@ import { Missing, root, runIn, unpackPackages, which } from "./machine.mjs";
 const cache = join(root, "node_modules/.cache/forky-peers");
 const unpacked = join(cache, "unpacked");
 
-/** The runtimes, and a library of crun that an older Debian does not have. */
+/** The runtimes, and a library that forky's crun needs and an older Debian does not have. */
 const packages = ["runc", "crun", "libblake3-0"];
 
 /** Debian 13 and later have the first name. */
@@ -28,11 +28,11 @@ const aptOptions = [
   ["APT::Sandbox::User", "root"],
   ["Acquire::Languages", "none"],
   ["Acquire::Retries", "3"],
-  // Otherwise a mirror without forky is only a warning.
+  // Makes a mirror without forky an error, not a warning.
   ["APT::Update::Error-Mode", "any"],
 ].flatMap(([name, value]) => ["-o", `${name}=${value}`]);
 
-/** Downloads the runc and crun that forky has today. Returns them as `unpackedForkyPeers`. */
+/** Downloads forky's present runc and crun. Returns them as `unpackedForkyPeers` does. */
 export function ensureForkyPeers() {
   if (which("apt-get") === undefined)
     throw new Missing("apt-get, which downloads forky's runc and crun, is missing.");
@@ -46,8 +46,8 @@ export function ensureForkyPeers() {
 }
 
 /**
- * The runc and crun that were downloaded last, by name, and the folder of shared libraries that they need in addition to the machine's;
- * undefined if none were.
+ * The last downloaded runc and crun, by name, and the folder of shared libraries that they need in addition to the machine's; undefined if
+ * none were downloaded.
  */
 export function unpackedForkyPeers() {
   if (!existsSync(unpacked)) return undefined;
@@ -72,7 +72,7 @@ function readPackageLists() {
   throw new Missing(["no mirror in apt's sources has Debian's release forky:", ...failures].join("\n"));
 }
 
-/** The mirrors of whole releases, not of updates alone, in the output of `apt-get update --print-uris`. */
+/** The mirrors in the output of `apt-get update --print-uris` that have whole releases, not only updates. */
 export function mirrorsOf(uris) {
   const found = [...uris.matchAll(/^'([a-z+]+:\S+)\/dists\/[a-z]+\/InRelease'/gm)];
   return [...new Set(found.map(([, mirror]) => mirror))];

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { mirrorsOf } from "./forky-peers.mjs";
 
 describe("mirrorsOf", () => {
-  test("each mirror of a whole release once, in apt's order", () => {
+  test("lists each mirror of a whole release once, in apt's order", () => {
     const uris = [
       "'file:/srv/own/./InRelease' _srv_own_._InRelease 0 ",
       "'http://deb.debian.org/debian/dists/trixie/InRelease' deb.debian.org_debian_dists_trixie_InRelease 0 ",
@@ -18,7 +18,7 @@ describe("mirrorsOf", () => {
     ]);
   });
 
-  test("none without a source of apt's", () => {
+  test("is empty if apt has no sources", () => {
     expect(mirrorsOf("")).toEqual([]);
   });
 });

@@ -1,6 +1,6 @@
 /**
- * `npm run fuzz -- [--count N] [--seed N] [--keep FOLDER]`: the fuzzing of config.json, which `npm test` does in part, in full.
- * Mutants with a fault are written to the folder. A hundred take some ten seconds.
+ * `npm run fuzz -- [--count N] [--seed N] [--keep FOLDER]`: fuzzes config.json with N mutants; `npm test` runs a few of them. Mutants that
+ * reveal a fault are written to the folder. A hundred mutants take some ten seconds.
  */
 import { spawnSync } from "node:child_process";
 import { mkdirSync } from "node:fs";

@@ -1,2 +1,2 @@
-/** The text of src/spec/config-validator.generated.js, as the schema asks for it. */
+/** Generates the text of src/spec/config-validator.generated.js from the schema. */
 export declare function generateConfigValidator(): string;

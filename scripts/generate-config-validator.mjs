@@ -21,8 +21,8 @@ const RANGES = {
 };
 
 /**
- * Puts our two keywords in place of the standard ones: `{ "type": "integer", "format": F }` becomes one check instead of four,
- * and `enum` one whose error carries the names, so that the schema itself need not be in the generated code.
+ * Replaces standard keywords by our two. `{ "type": "integer", "format": F }` becomes one check instead of four. `enum` becomes a check whose
+ * error contains the allowed names, so that the generated code need not contain the schema.
  */
 function specialise(schema) {
   if (Array.isArray(schema)) return schema.map(specialise);
@@ -33,7 +33,7 @@ function specialise(schema) {
   return Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, specialise(value)]));
 }
 
-/** Checks an integer's range; a 64-bit one becomes a bigint in its place, so that a valid config has its final types. */
+/** Checks an integer's range, and replaces a 64-bit integer by a bigint, so that a valid config has its final types. */
 const INTEGER_KEYWORD = {
   keyword: "integer",
   schemaType: "string",
@@ -60,7 +60,7 @@ const INTEGER_KEYWORD = {
   error: { params: ({ schema }) => _`{format: ${schema}}` },
 };
 
-/** A bigint literal: ajv's code template would print a bigint value as a string. */
+/** A bigint literal. ajv's code template would print a bigint value as a string. */
 function big(value) {
   return _([`${value}n`]);
 }
@@ -74,7 +74,7 @@ const CHOICE_KEYWORD = {
   error: { params: ({ schema }) => _`{allowed: ${schema.filter((name) => name !== "").join(", ")}}` },
 };
 
-/** Added to the generated code, for the calls that `shorten` writes. */
+/** Added to the generated code: the function that the calls of `shorten` need. */
 const FAIL = `
 function fail(errors, instancePath, keyword, params) {
   const error = { instancePath, keyword, params };
@@ -85,8 +85,8 @@ function fail(errors, instancePath, keyword, params) {
 `;
 
 /**
- * Shortens what ajv writes: a call for each error, and functions that take the pointer alone. The file is less than half as large
- * then, which is what a program pays for that runs it once.
+ * Shortens ajv's code: each error becomes a call, and functions take the pointer only. That halves the size of the file, which determines the
+ * cost of running it once.
  */
 function shorten(code) {
   return code
@@ -102,7 +102,7 @@ function shorten(code) {
     .replace(/^const schema\d+ = .*;\n/gm, "");
 }
 
-/** Leaves out functions that ajv writes again for an entry that is also a part of a config. */
+/** Removes duplicate functions, which ajv writes for an entry that is also a part of a config. */
 function shareFunctions(code) {
   const firstWith = new Map();
   const sameAs = new Map();

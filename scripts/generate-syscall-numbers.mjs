@@ -1,8 +1,8 @@
 /**
- * Writes bindings/abi/syscall-numbers.generated.ts from the kernel's headers: `node scripts/generate-syscall-numbers.mjs`.
+ * `node scripts/generate-syscall-numbers.mjs`: writes bindings/abi/syscall-numbers.generated.ts from the kernel's headers.
  *
- * Needs gcc and linux-libc-dev of an x86-64 machine. arm64 uses the generic table (asm-generic/unistd.h). Only the calls
- * that runts can need are taken, and only those of both architectures: evaluating a literal of all costs 0.2 ms a start.
+ * Needs gcc and linux-libc-dev of an x86-64 machine. arm64 uses the generic table (asm-generic/unistd.h). The file has only calls that
+ * runts may need and that both architectures have: evaluating a literal of all calls would take 0.2 ms of each start.
  */
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -32,7 +32,7 @@ unlinkat unshare userfaultfd utimensat wait4 waitid write writev
 // arch/arm64/include/uapi/asm/unistd.h defines these before it includes the generic table.
 const arm64Choices = ["RENAMEAT", "NEW_STAT", "SET_GET_RLIMIT", "TIME32_SYSCALLS", "MEMFD_SECRET"];
 
-/** Names and numbers that a header defines, once the preprocessor has chosen among its conditionals. */
+/** Reads the system call numbers of a header after preprocessing; returns a function from a name to its number. */
 function readNumbers(header, definitions) {
   const text = execFileSync("gcc", ["-E", "-dM", ...definitions, "-"], {
     input: `#include <${header}>\n`,

@@ -1,6 +1,6 @@
 /**
- * `npm run hello`: sets up what is missing, runs the container of examples/hello with dist/runts, and shows what its process sees
- * beside what the same program sees on the host.
+ * `npm run hello`: installs missing packages, runs the container of examples/hello with dist/runts, and compares what its process sees with
+ * what the same program sees on the host.
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -62,7 +62,7 @@ function hello() {
   return 0;
 }
 
-/** Runs a command to its end and returns its output; a failure ends the script with the command's own words. */
+/** Runs a command and returns its output; if it fails, the script ends with the command's messages. */
 function run(command, args, purpose) {
   const { status, stdout, stderr, error } = spawnSync(command, args, { encoding: "utf8", timeout: 60_000 });
   if (status !== 0)
@@ -77,7 +77,7 @@ function runContainer() {
   const unified = hasUnifiedCgroup();
   if (!unified)
     process.stdout.write(
-      "(/sys/fs/cgroup is no cgroup2 here, so this is done in a mount namespace of its own where it is)\n",
+      "(/sys/fs/cgroup is not a cgroup2 here, so the command runs in a mount namespace where it is)\n",
     );
   const [file, ...args] = unified ? command : [unifiedCgroup, ...command];
   try {
@@ -87,7 +87,7 @@ function runContainer() {
   }
 }
 
-/** The lines "subject|value" of tour.sh. */
+/** Parses the lines "subject|value" of tour.sh. */
 function tour(text) {
   return new Map(
     text

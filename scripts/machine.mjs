@@ -8,11 +8,11 @@ import { join } from "node:path";
 
 export const root = join(import.meta.dirname, "..");
 export const runtime = join(root, "dist/runts");
-/** Runs a command where /sys/fs/cgroup is a cgroup2, in namespaces of its own if the machine has another hierarchy there. */
+/** Runs a command where /sys/fs/cgroup is a cgroup2: in new namespaces, if the machine has another hierarchy there. */
 export const unifiedCgroup = join(root, "spec-tests/harness/unified-cgroup.sh");
 /** Runs a command where every user can reach the repository. */
 export const reachable = join(root, "spec-tests/harness/reachable.sh");
-/** Takes a folder and a command: runs the command where programs find the folder's libraries. */
+/** Takes a folder and a command, and runs the command where programs find the libraries of the folder. */
 export const withLibraries = join(root, "spec-tests/harness/with-libraries.sh");
 export const vitest = join(root, "node_modules/vitest/vitest.mjs");
 
@@ -33,7 +33,7 @@ export const libseccomp = {
 export const peerRuntimes = ["runc", "crun"].map((name) => ({
   name,
   program: name,
-  why: "it is compared with runts",
+  why: "is compared with runts",
 }));
 
 /** Packages of the spec tests; the unit tests use some of them. */
@@ -43,30 +43,30 @@ export const specPackages = [
   libseccomp,
   { name: "procps", program: "ps", needed: true, why: "runts ps lists processes with it" },
   ...peerRuntimes,
-  { name: "podman", program: "podman", why: "it runs containers through runts" },
+  { name: "podman", program: "podman", why: "runs containers with runts" },
   { name: "catatonit", program: "catatonit", why: "podman run --init" },
   { name: "iproute2", program: "ip", why: "makes network interfaces for containers" },
   { name: "nftables", program: "nft", why: "podman's networks" },
   { name: "criu", program: "criu", why: "saves and restores containers" },
-  { name: "uidmap", program: "newuidmap", why: "user namespaces with many ids" },
+  { name: "uidmap", program: "newuidmap", why: "user namespaces with many IDs" },
   {
     name: "systemd",
     file: "/usr/lib/systemd/systemd",
-    why: "it makes cgroups for runts, in namespaces of its own",
+    why: "makes cgroups for runts, in its own namespaces",
   },
-  { name: "dbus", program: "dbus-daemon", why: "systemd is asked by it" },
-  { name: "groff-base", program: "groff", why: "sets the manual pages" },
-  { name: "fish", program: "fish", why: "completes by runts' script" },
-  { name: "zsh", program: "zsh", why: "completes by runts' script" },
-  { name: "strace", program: "strace", why: "shows whether runts explain has told the truth" },
+  { name: "dbus", program: "dbus-daemon", why: "carries the requests to systemd" },
+  { name: "groff-base", program: "groff", why: "formats the manual pages" },
+  { name: "fish", program: "fish", why: "runs runts' completion script" },
+  { name: "zsh", program: "zsh", why: "runs runts' completion script" },
+  { name: "strace", program: "strace", why: "checks the output of runts explain" },
   { name: "gcc", program: "gcc", why: "rebuilds the committed native images" },
-  { name: "libc6-dev", file: "/usr/include/stdio.h", why: "C programs that tests compile" },
+  { name: "libc6-dev", file: "/usr/include/stdio.h", why: "the tests compile C programs" },
 ];
 
-/** The command needs something that it can't get by itself: said in plain words, without a stack. */
+/** The machine lacks something that can't be installed from here. Reported as a plain message, without a stack. */
 export class Missing extends Error {}
 
-/** Runs a script's body; what is missing ends it with a message and exit code 1. */
+/** Runs a script's body. An error of the class Missing ends it with a message and exit code 1. */
 export function runScript(name, body) {
   try {
     process.exitCode = body();
@@ -77,7 +77,7 @@ export function runScript(name, body) {
   }
 }
 
-/** Linux on a supported processor, Node, and root: none of these can be installed from here. */
+/** Checks what can't be installed from here: Linux, a supported processor, Node's version, and root. */
 export function checkMachine(command) {
   if (process.platform !== "linux")
     throw new Missing(`runts runs containers on Linux only; this is ${process.platform}.`);
@@ -89,7 +89,7 @@ export function checkMachine(command) {
   if (process.geteuid?.() !== 0) throw new Missing(`making containers needs root: try "sudo ${command}".`);
 }
 
-/** The path of a program, looked up as a shell does, or undefined. */
+/** The path of a program in the usual folders, or undefined. */
 export function which(program) {
   const folders = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
   return folders.map((folder) => join(folder, program)).find(isExecutable);
@@ -109,7 +109,7 @@ function hasLibrary(soname) {
   return stdout?.includes(`${soname} `) ?? false;
 }
 
-/** Debian's busybox package installs a program of the same name that can't run where there is no C library. */
+/** Debian's package busybox has a program of the same name that needs a C library, which the containers don't have. */
 function isStaticProgram(path) {
   return !readFileSync(path).includes("/ld-linux");
 }
@@ -123,8 +123,8 @@ function isThere({ program, library, file, isStatic }) {
 }
 
 /**
- * Installs what is missing of a list of Debian packages: `{ name, program | library | file, isStatic, needed, why }`. One that is
- * needed and can't be had is an error; without the others, the tests that would use them are skipped.
+ * Installs the missing ones of a list of Debian packages: `{ name, program | library | file, isStatic, needed, why }`. Throws Missing if a
+ * needed one can't be installed. Without the others, tests are skipped.
  */
 export function ensurePackages(packages) {
   const missing = packages.filter((entry) => !isThere(entry));
@@ -148,9 +148,9 @@ export function ensurePackages(packages) {
   );
 }
 
-/** All at once; if that fails, one by one, so that a single package that can't be had does not keep back the others. */
+/** Installs all packages at once; if that fails, one by one, so that one package can't prevent the others. */
 function aptInstall(names) {
-  // A fresh machine has no package lists; old ones name files that the mirror no longer has.
+  // A fresh machine has no package lists, and old lists name files that the mirror no longer has.
   if (!apt(["update"]))
     process.stdout.write("apt-get update failed; trying with the package lists at hand\n");
   if (install(names)) return;
@@ -177,7 +177,7 @@ function apt(args) {
   return status === 0;
 }
 
-/** Downloads Debian packages into a folder and unpacks them there: they are not installed. `options` are apt-get's. */
+/** Downloads Debian packages into a folder and unpacks them there, without installing them. `options` are apt-get's. */
 export function unpackPackages(directory, names, options = []) {
   runIn(directory, "apt-get", "-o", "APT::Sandbox::User=root", ...options, "download", "-qq", ...names);
   for (const file of readdirSync(directory).filter((entry) => entry.endsWith(".deb"))) {
@@ -186,7 +186,7 @@ export function unpackPackages(directory, names, options = []) {
   }
 }
 
-/** Runs a command that has to succeed, and returns its output. */
+/** Runs a command and returns its output; throws Missing if it fails. */
 export function runIn(directory, command, ...args) {
   const { status, stdout, stderr, error } = spawnSync(command, args, { cwd: directory, encoding: "utf8" });
   if (status !== 0)
@@ -194,21 +194,21 @@ export function runIn(directory, command, ...args) {
   return stdout;
 }
 
-/** Installs the npm packages unless what package-lock.json asks for is installed already. */
+/** Installs the npm packages of package-lock.json, unless all are installed already. */
 export function ensureModules() {
   if (hasModules()) return;
   if (which("npm") === undefined)
     throw new Missing("npm is needed to install the JavaScript packages: apt-get install npm");
   process.stdout.write("installing the npm packages of package-lock.json\n");
-  // No install script is needed, so none is trusted. Not "npm ci": it refuses a list without the packages for other systems,
-  // which not every registry has.
+  // No package needs its install script, so none is run. "npm ci" would refuse a lock file without the packages for other systems, and not
+  // every registry has those.
   const args = ["install", "--ignore-scripts", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"];
   const { status } = spawnSync("npm", args, { cwd: root, stdio: "inherit", env: npmEnvironment() });
   if (status !== 0)
     throw new Missing(`"npm install" failed in ${root} (see above); it needs access to an npm registry.`);
 }
 
-/** npm writes its own list last, so that an installation that was cut short is not taken for a whole one. */
+/** Whether all packages are installed, by npm's own list: npm writes that last, so an interrupted installation has none. */
 function hasModules() {
   const list = join(root, "node_modules/.package-lock.json");
   if (!existsSync(list)) return false;
@@ -225,13 +225,13 @@ function readPackages(file) {
   return JSON.parse(readFileSync(file, "utf8")).packages;
 }
 
-/** NODE_ENV=production would leave out the compiler and the tests. */
+/** The environment without NODE_ENV: with "production" npm would leave out the compiler and the tests. */
 function npmEnvironment() {
   const { NODE_ENV: _, ...env } = process.env;
   return env;
 }
 
-/** Builds dist/ unless it is newer than all that it is made of. Returns whether it built. */
+/** Builds dist/ unless it is newer than all of its sources. Returns whether it built. */
 export function ensureBuild() {
   const scripts = ["build", "bun"].map((name) => `scripts/${name}.mjs`);
   const sources = ["src", "bindings", ...scripts, "package-lock.json"];
@@ -254,7 +254,7 @@ function newestBelow(path) {
   return Math.max(0, ...below);
 }
 
-/** Whether /sys/fs/cgroup is the unified hierarchy, as everywhere but on hybrid and cgroup v1 machines. */
+/** Whether /sys/fs/cgroup is the unified hierarchy, which is not so on hybrid and cgroup v1 machines. */
 export function hasUnifiedCgroup() {
   const { stdout } = spawnSync("stat", ["-f", "-c", "%T", "/sys/fs/cgroup"], { encoding: "utf8" });
   return stdout?.trim() === "cgroup2fs";

@@ -6,9 +6,10 @@ import { stripVTControlCharacters } from "node:util";
 import { reachable, root, unifiedCgroup, vitest } from "./machine.mjs";
 
 /**
- * Runs one project where /sys/fs/cgroup is a cgroup2 and every user can reach the repository; `files` are parts of names of test
- * files, `options` more of vitest's, `below` is a command that runs its arguments, `retries` is how often a test that fails is tried
- * again. The report is undefined when vitest ended without one. A run that hangs must not take the others' results with it.
+ * Runs one vitest project where /sys/fs/cgroup is a cgroup2 and every user can reach the repository. `files` are parts of names of test
+ * files, `options` further options of vitest, `below` is a command that runs its arguments, and `retries` is the number of times that a
+ * failed test is repeated. After `timeoutMs` vitest is killed, so that the results of other runs are not lost. Returns vitest's exit code
+ * and its report, which is undefined if it ended without one.
  */
 export function runVitest({
   project,
@@ -34,14 +35,14 @@ export function runVitest({
     ...options,
     ...files,
   ];
-  const surroundings = {
+  const spawnOptions = {
     cwd: root,
     stdio: "inherit",
     timeout: timeoutMs,
     killSignal: "SIGKILL",
     env: { ...process.env, ...env },
   };
-  const { status } = spawnSync(reachable, args, surroundings);
+  const { status } = spawnSync(reachable, args, spawnOptions);
   return { status, report: readReport(report) };
 }
 
@@ -54,14 +55,14 @@ function readReport(file) {
   }
 }
 
-/** Files that could not even be loaded: no test of them is in a count. */
+/** Test files that could not be loaded, so that none of their tests was counted. */
 export function brokenFiles(report) {
   return report.testResults.filter(
     ({ status, assertionResults }) => status === "failed" && assertionResults.length === 0,
   );
 }
 
-/** Counts the tests of a run. For a peer, a test that it is known to fail counts as known, not as passed. */
+/** Counts the tests of a run. A test that the peer is known to fail counts as known, not as passed. */
 export function countJudged({ status, report }) {
   if (report === undefined) return { passed: 0, failed: 1, skipped: 0, known: [], all: 1 };
   const tests = report.testResults.flatMap(({ assertionResults }) => assertionResults);
@@ -69,7 +70,7 @@ export function countJudged({ status, report }) {
   const passed = tests.filter((test) => test.status === "passed").length - known.length;
   const failedTests = tests.filter((test) => test.status === "failed").length;
   const failed = failedTests + brokenFiles(report).length;
-  // Errors outside of tests are in no count: they must not pass for success.
+  // Errors outside of tests are not counted above, but make the run fail.
   const errors = status !== 0 && failed === 0 ? 1 : 0;
   return {
     passed,
@@ -80,7 +81,7 @@ export function countJudged({ status, report }) {
   };
 }
 
-/** Each failed test by file and title with the head of its first error: a log that is cut still tells them by its end. */
+/** File, title and first error of each failed test, for the end of the log, which remains if the log is truncated. */
 export function failureSummary(report) {
   return report.testResults.flatMap(({ name, status, message, assertionResults }) => {
     const file = inRepository(name);
@@ -104,7 +105,7 @@ export function unsteadySummary(report) {
   );
 }
 
-/** The path of a test file in the repository, which may have been run from where every user can reach it. */
+/** The path of a test file in the repository; the tests may have run from a copy that every user can reach. */
 function inRepository(file) {
   const path = relative(root, file);
   return path.startsWith("..") ? path.replace(/^.*?(?=(?:bindings|scripts|spec-tests|src)\/)/, "") : path;

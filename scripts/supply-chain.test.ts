@@ -31,14 +31,14 @@ describe("package-lock.json", () => {
     }
   });
 
-  it("has no package with an install script but two that work without", () => {
+  it("has no package with an install script except two that work without it", () => {
     const scripted = packages.filter(([, { hasInstallScript }]) => hasInstallScript === true);
-    // build.mjs takes Bun's own package for the platform, and koffi's; machine.mjs installs with --ignore-scripts.
+    // bun.mjs and build.mjs use the packages for the platform instead; machine.mjs installs with --ignore-scripts.
     expect(scripted.map(([path]) => path).sort()).toEqual(["node_modules/bun", "node_modules/koffi"]);
     expect(readFileSync(join(root, "scripts/machine.mjs"), "utf8")).toContain('"--ignore-scripts"');
   });
 
-  it("makes an SBOM, in both formats, with what runs beside the engine", () => {
+  it("gives an SBOM, in both formats, with the packages that are built into the product", () => {
     for (const format of ["cyclonedx", "spdx"]) {
       const args = ["sbom", `--sbom-format=${format}`, "--package-lock-only", "--omit=dev"];
       const text = execFileSync("npm", args, {

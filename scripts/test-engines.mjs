@@ -1,8 +1,8 @@
 /**
- * `npm run test:engines [-- ENGINE...] [--alone]`: installs each engine from Debian, starts it with runts as its only runtime and
- * runs its checks (spec-tests/engines/ENGINE-*.test.ts); then the same checks with a runtime of Debian's, so that a check proves
- * something. For each engine a line says how many passed under which runtime. The last line is the sum. `--alone` leaves out the
- * other runtime.
+ * `npm run test:engines [-- ENGINE...] [--alone]`: installs each engine from Debian, starts it with runts as its only runtime and runs
+ * its checks (spec-tests/engines/ENGINE-*.test.ts). Then it runs the same checks with Debian's runtime, which shows whether a failure is
+ * runts' fault. A line for each engine tells how many checks passed with which runtime; the last line is the total. `--alone` leaves out
+ * Debian's runtime.
  */
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -28,17 +28,17 @@ const shared = [
     name: "python3",
     program: "python3",
     needed: true,
-    why: "terminals, and whatever a container needs outside",
+    why: "terminals, and helpers outside of the containers",
   },
   libseccomp,
   { name: "procps", program: "ps", needed: true, why: "runts ps lists processes with it" },
   { name: "iproute2", program: "ip", needed: true, why: "the engines' networks" },
 ];
 
-const iptables = { name: "iptables", program: "iptables", needed: true, why: "its networks" };
+const iptables = { name: "iptables", program: "iptables", needed: true, why: "the engine's networks" };
 const criu = { name: "criu", program: "criu", needed: true, why: "checkpoints" };
-const nftables = { name: "nftables", program: "nft", needed: true, why: "its networks" };
-const uidmap = { name: "uidmap", program: "newuidmap", needed: true, why: "user namespaces with many ids" };
+const nftables = { name: "nftables", program: "nft", needed: true, why: "the engine's networks" };
+const uidmap = { name: "uidmap", program: "newuidmap", needed: true, why: "user namespaces with many IDs" };
 
 const docker = [
   { name: "docker.io", program: "dockerd", needed: true, why: "the engine" },
@@ -50,13 +50,13 @@ const docker = [
     why: "docker build by BuildKit",
   },
   criu,
-  { name: "systemd", file: "/usr/lib/systemd/systemd", needed: true, why: "docker's cgroups by systemd" },
-  { name: "dbus", program: "dbus-daemon", needed: true, why: "systemd is asked by it" },
+  { name: "systemd", file: "/usr/lib/systemd/systemd", needed: true, why: "makes docker's cgroups" },
+  { name: "dbus", program: "dbus-daemon", needed: true, why: "carries the requests to systemd" },
   iptables,
   nftables,
 ];
 
-/** The peer is Debian's runtime that the engine is used with, or the one that passes more of the checks. */
+/** `peer` is the runtime that Debian uses the engine with, or the one that passes more of the checks. */
 const engines = [
   { name: "docker", peer: "runc", packages: docker },
   {
@@ -70,7 +70,12 @@ const engines = [
     packages: [
       ...docker,
       { name: "docker-compose", program: "docker-compose", needed: true, why: "the engine" },
-      { name: "debootstrap", program: "debootstrap", needed: true, why: "the images of a real application" },
+      {
+        name: "debootstrap",
+        program: "debootstrap",
+        needed: true,
+        why: "makes the images of a real application",
+      },
     ],
   },
   {
@@ -83,7 +88,7 @@ const engines = [
         name: "containernetworking-plugins",
         file: "/usr/lib/cni/bridge",
         needed: true,
-        why: "the network of its pods",
+        why: "networks of pods",
       },
     ],
   },
@@ -93,7 +98,7 @@ const engines = [
     packages: [
       { name: "podman", program: "podman", needed: true, why: "the engine" },
       { name: "catatonit", program: "catatonit", needed: true, why: "podman run --init" },
-      { name: "netavark", file: "/usr/lib/podman/netavark", needed: true, why: "its networks" },
+      { name: "netavark", file: "/usr/lib/podman/netavark", needed: true, why: "the engine's networks" },
       {
         name: "aardvark-dns",
         file: "/usr/lib/podman/aardvark-dns",
@@ -109,14 +114,15 @@ const engines = [
 
 const alone = join(root, "spec-tests/harness/alone.sh");
 
-/** Some twenty checks a minute on a busy machine with two processors. */
+/** A busy machine with two processors does some twenty checks a minute. */
 const timeoutMs = 20 * 60_000;
 
-/** Every test file is of an engine that is listed here, or it would never run. */
+/** Fails if a test file belongs to no engine of this list, since it would never run. */
 function checkFiles() {
   const names = readdirSync(join(root, "spec-tests/engines")).filter((name) => name.endsWith(".test.ts"));
   const stray = names.filter((file) => !engines.some(({ name }) => file.startsWith(`${name}-`)));
-  if (stray.length > 0) throw new Missing(`of no engine in scripts/test-engines.mjs: ${stray.join(", ")}`);
+  if (stray.length > 0)
+    throw new Missing(`these tests belong to no engine of scripts/test-engines.mjs: ${stray.join(", ")}`);
 }
 
 function choose(names) {
@@ -128,7 +134,7 @@ function choose(names) {
   return names.length === 0 ? engines : engines.filter(({ name }) => names.includes(name));
 }
 
-/** One engine's checks under one runtime. Under a peer, a check that is known to fail is no pass. */
+/** Runs one engine's checks with one runtime. With a peer, a check that is known to fail doesn't count as passed. */
 function runChecks(engine, path, directory) {
   const name = basename(path);
   process.stdout.write(`\n=== ${engine.name} with ${name}\n`);
@@ -163,7 +169,7 @@ function testEngines() {
   ensurePackages([
     ...shared,
     ...chosen.flatMap(({ packages }) => packages),
-    ...peers.map((name) => ({ name, program: name, needed: true, why: "the same checks run with it" })),
+    ...peers.map((name) => ({ name, program: name, needed: true, why: "runs the same checks" })),
   ]);
   ensureModules();
   ensureBuild();

@@ -1,7 +1,7 @@
 /**
- * `npm run test:faults [-- VITEST-ARGUMENT...]`: every operation of the commands fails with each of ten errors, loses the stub,
- * the runtime, or an answer; of which `npm test` does a part. It takes hours. FAULTS_BUNDLES, FAULTS_COMMANDS and FAULTS_MODES
- * (errno numbers, `kill-stub`, `kill-runtime`, `stall`) are lists with commas that leave out the rest.
+ * `npm run test:faults [-- VITEST-ARGUMENT...]`: every operation of the commands fails with each of ten errors, and the stub, the runtime
+ * or a reply is lost at each of them. This takes hours; `npm test` does a part. The comma-separated lists FAULTS_BUNDLES, FAULTS_COMMANDS
+ * and FAULTS_MODES (errno numbers, `kill-stub`, `kill-runtime`, `stall`) restrict the run.
  */
 import { spawnSync } from "node:child_process";
 import {
@@ -19,7 +19,7 @@ import {
 
 const packages = [
   busybox,
-  { name: "python3", program: "python3", needed: true, why: "runs the commands in namespaces of their own" },
+  { name: "python3", program: "python3", needed: true, why: "runs the commands in their own namespaces" },
   libseccomp,
 ];
 

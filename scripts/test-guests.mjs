@@ -1,6 +1,6 @@
 /**
- * `npm run test:guests [-- VITEST-ARGUMENT...]`: cgroup tests in guests that really enforce limits, under runts and, beside it,
- * crun and runc. It needs nothing of the host's own cgroups. `npm test` runs the same under runts alone.
+ * `npm run test:guests [-- VITEST-ARGUMENT...]`: runs tests in guests whose kernel has all cgroup controllers, with runts, crun and runc. They
+ * use nothing of the host's cgroups. `npm test` runs them with runts only.
  */
 import { spawnSync } from "node:child_process";
 import { ensureGuestKernel, guestPackages } from "./guest-kernel.mjs";
@@ -30,7 +30,7 @@ const packages = [
 ];
 
 function testGuests() {
-  if (process.arch !== "x64") throw new Missing("the guests are machines of x86-64.");
+  if (process.arch !== "x64") throw new Missing("the guests are x86-64 machines.");
   checkMachine("npm run test:guests");
   ensurePackages(packages);
   ensureModules();

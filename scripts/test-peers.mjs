@@ -1,7 +1,7 @@
 /**
- * `npm run test:peers [-- PEER...]`: the spec tests judge this machine's runc and crun, and the newer ones of Debian's release forky.
- * PEER is a name and the beginning of a version, as crun or runc-1.1. A line for each says how many tests it passed, failed and
- * skipped, and in how many it is known to differ (spec-tests/harness/peers.ts).
+ * `npm run test:peers [-- PEER...]`: runs the spec tests with this machine's runc and crun, and with the newer ones of Debian's release
+ * forky. PEER is a name and the beginning of a version, such as crun or runc-1.1. A line for each peer tells how many tests passed, failed
+ * and were skipped, and in how many the peer is known to differ (spec-tests/harness/peers.ts).
  */
 import { spawnSync } from "node:child_process";
 import { chownSync, mkdtempSync, rmSync, statSync } from "node:fs";
@@ -21,10 +21,10 @@ import {
 } from "./machine.mjs";
 import { countJudged, failureSummary, runVitest } from "./run-vitest.mjs";
 
-/** Each test that finds leftovers of a peer waits for their end first: up to half an hour in all, on two processors. */
+/** A test that finds leftovers of a peer waits until they are gone: up to half an hour in total, on two processors. */
 const timeoutMs = 60 * 60_000;
 
-/** The runtimes by name and version, as runc-1.3.6, with the command that they run below. */
+/** The peers, labelled by name and version as in runc-1.3.6. `below` is the command that runs each with its libraries. */
 function findPeers() {
   const forky = ensureForkyPeers();
   const below = [withLibraries, forky.libraries];
@@ -65,7 +65,7 @@ function judge({ label, path, below }, directory) {
   return { label, lines, ...countJudged(run) };
 }
 
-/** In a user namespace, a peer gives its standard streams to the container's user, the machine's /dev/null too: its owner is put back. */
+/** Restores the owner of /dev/null: a peer gives its standard streams to the container's user, even if they are the machine's /dev/null. */
 function keepingNull(judged) {
   const { uid, gid } = statSync("/dev/null");
   try {

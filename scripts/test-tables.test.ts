@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 
-/** Documents that say which test proves what: the tests have to be there. */
+/** Checks that the tests exist that the documents name. */
 
 const root = join(import.meta.dirname, "..");
 const folder = "spec-tests/security";
@@ -18,7 +18,7 @@ const references = [...tables.matchAll(/\]\(([^)]+\.test\.ts)\) "([^"]+)"/g)].ma
 
 describe("spec-tests/security/README.md", () => {
   test.each(references)("$file has a test “$title”", ({ file, title }) => {
-    // Not toContain, which would print the whole file.
+    // toContain would print the whole file.
     expect(readFileSync(join(root, folder, file), "utf8").includes(title)).toBe(true);
   });
 
@@ -41,7 +41,7 @@ describe("docs/testing.md, the table of CVEs", () => {
     }));
 
   test.each(rows.flatMap(({ files, cves }) => cves.map((cve) => ({ cve, files }))))(
-    "CVE-$cve is the clause of a test in the files beside it",
+    "CVE-$cve is the clause of a test in the files of its row",
     ({ cve, files }) => {
       expect(files.map((file) => readFileSync(join(root, file), "utf8")).join()).toContain(`CVE-${cve}`);
     },
@@ -51,7 +51,7 @@ describe("docs/testing.md, the table of CVEs", () => {
   const count = String(new Set(rows.flatMap((row) => row.cves)).size - seconds);
 
   test.each(["docs/testing.md", "README.md"])(
-    "%s gives its number, a fix that was needed twice counting once",
+    "%s gives the number of CVEs, a fix that was needed twice counted once",
     (file) => {
       const [, tested, all] =
         /CVEs of runc and crun (\d+) of (\d+)/.exec(readFileSync(join(root, file), "utf8")) ?? [];

@@ -1,6 +1,6 @@
 /**
- * `npm test`: sets up what is missing, then runs every check and test of the repository. The last line of the output is
- * `N passed, N failed, N skipped`, the sum over all stages; a check such as the linter counts as one test.
+ * `npm test`: installs missing packages, then runs every check and test of the repository. The last line of the output is `N passed, N failed,
+ * N skipped`, the total of all stages; a check such as the linter counts as one test.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
@@ -20,7 +20,7 @@ import {
 } from "./machine.mjs";
 import { brokenFiles, failureSummary, runVitest, unsteadySummary } from "./run-vitest.mjs";
 
-/** The other architecture's compiler has another name on each of the two. */
+/** The compiler for the other architecture. */
 const crossCompiler =
   process.arch === "arm64"
     ? { name: "gcc-x86-64-linux-gnu", program: "x86_64-linux-gnu-gcc" }
@@ -28,13 +28,13 @@ const crossCompiler =
 
 const packages = [
   ...specPackages,
-  { name: "g++", program: "g++", why: "compiles a test of the C++ functions that koffi uses" },
+  { name: "g++", program: "g++", why: "compiles the test of koffi's C++ functions" },
   { ...crossCompiler, why: "rebuilds the committed native images of the other architecture" },
   ...(process.arch === "x64" ? guestPackages : []),
   { name: "qemu-user-static", program: "qemu-aarch64-static", why: "runs the arm64 images" },
 ];
 
-/** In the order of what they cost, but for the native images: a mistake shows early. */
+/** Cheap stages come first, so that a mistake shows early. */
 const stages = [
   { name: "lint", command: bin("biome", "check", ".") },
   { name: "types", command: bin("tsc", "--noEmit") },
@@ -44,16 +44,16 @@ const stages = [
   { name: "native images", command: [process.execPath, "scripts/build-native.mjs", "--check"] },
   { name: "spec tests", project: "spec", after: "build" },
   { name: "faults", project: "faults", after: "build" },
-  // Limits at work, under runts alone: npm run test:guests has the peers beside it.
+  // With runts only; npm run test:guests also runs the peers.
   { name: "guests", project: "guests", after: "build", env: { GUEST_PEERS: "0" } },
 ];
 
-/** No stage takes a third of it; one that hangs must not take the others' results with it. */
+/** Three times what the slowest stage takes. A stage that hangs is killed, so that the results of the others are not lost. */
 const stageTimeoutMs = 20 * 60_000;
 
 /**
- * Thousands of tests race with processes on machines of any load: one that fails is tried once more, so that a moment's chance doesn't
- * hide what the others say. The summary names it with its failure all the same, for somebody to find the cause.
+ * Thousands of tests depend on the timing of processes, on machines of any load. So a failed test is tried once more. The summary still
+ * reports it with its failure, so that somebody finds the cause.
  */
 const retries = 1;
 
@@ -61,13 +61,13 @@ function bin(name, ...args) {
   return [join(root, "node_modules/.bin", name), ...args];
 }
 
-/** A command that passes or fails as a whole. */
+/** Runs a command that passes or fails as a whole. */
 function runCheck({ command: [file, ...args] }) {
   const { status } = spawnSync(file, args, { cwd: root, stdio: "inherit", timeout: stageTimeoutMs });
   return status === 0 ? { passed: 1, failed: 0, skipped: 0 } : { passed: 0, failed: 1, skipped: 0 };
 }
 
-/** Counts, with what is to be said of each failure. */
+/** Runs a vitest project; returns its counts, and a text for each failure. */
 function runTests({ project, env }, directory) {
   const report = join(directory, `${project}.json`);
   const run = runVitest({ project, env, retries, report, timeoutMs: stageTimeoutMs });
@@ -75,7 +75,7 @@ function runTests({ project, env }, directory) {
   const failures = run.report === undefined ? [] : failureSummary(run.report);
   const unsteady = run.report === undefined ? [] : unsteadySummary(run.report);
   if (run.status === 0) return { ...counts, failures, unsteady };
-  // Errors outside of tests are in no count: they must not pass for success.
+  // Errors outside of tests are not counted above, but make the stage fail.
   if (failures.length === 0) failures.push(`FAILED ${project}: outside of the tests, see above`);
   return { ...counts, failed: Math.max(counts.failed, 1), failures, unsteady };
 }
@@ -98,7 +98,7 @@ function runStage(stage, directory, done) {
   return stage.project ? runTests(stage, directory) : runCheck(stage);
 }
 
-/** How commands of the spec tests start, by the word of one that is started as they are. */
+/** Whether commands of the spec tests start warm or cold, and why: asks a command that is started as they are. */
 function startOfCommands() {
   const { PATH, RUNTS_COLD } = process.env;
   const env = { PATH, ...(RUNTS_COLD !== undefined && { RUNTS_COLD }) };
@@ -120,7 +120,7 @@ function text({ passed, failed, skipped }) {
   return `${passed} passed, ${failed} failed, ${skipped} skipped`;
 }
 
-/** Every stage in turn; the lines of the summary and the counts by stage. */
+/** Runs all stages, prints the summary, and returns the total counts. */
 function runStages() {
   const directory = mkdtempSync(join(tmpdir(), "runts-test-"));
   const done = new Map();

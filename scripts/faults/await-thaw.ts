@@ -1,7 +1,7 @@
 import * as real from "../../src/freeze/await-thaw.ts";
 import { armFrom } from "./injection.ts";
 
-/** Stands in the test build for src/freeze/await-thaw.ts: what goes wrong is said by the arguments of each process of its own. */
+/** Replaces src/freeze/await-thaw.ts in the test build: after a warm start the fault comes from the arguments of the new process. */
 
 export const ANSWER_SPACE = real.ANSWER_SPACE;
 export const READY = real.READY;

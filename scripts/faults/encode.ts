@@ -2,11 +2,11 @@ import * as real from "../../bindings/stub/encode.ts";
 import { data, type Operation, type Program, pathOf } from "../../bindings/stub/program.ts";
 import { type Fault, killRuntimeAfterSending, next, PAUSE_MS } from "./injection.ts";
 
-/** Stands in the test build for bindings/stub/encode.ts: every system call of a program can be made to go wrong. */
+/** Replaces bindings/stub/encode.ts in the test build: every system call of a program can be made to fail. */
 
 export type { EncodedProgram } from "../../bindings/stub/encode.ts";
 
-/** The stub's own, which nothing can keep from succeeding. */
+/** The stub's own operations, which can't fail. */
 const harmless: readonly string[] = ["store", "copy", "load", "set-channel"];
 
 export function encodeProgram(
@@ -31,7 +31,7 @@ export function encodeProgram(
 
 function struck(fault: Fault, operation: Operation): Operation[] {
   if (fault.mode === "fail") return [{ ...operation, call: "copy", args: [-fault.errno] }];
-  // Not by a signal: as the first process of a pid namespace it is deaf to its own.
+  // A crash, not a signal: the first process of a pid namespace ignores signals from itself.
   if (fault.mode === "kill-stub") return [{ ...operation, call: "await", args: [0] }];
   const forever = fault.mode === "stall";
   const timeout = new Uint8Array(BigInt64Array.of(0n, BigInt(PAUSE_MS) * 1_000_000n).buffer);
@@ -43,7 +43,7 @@ function struck(fault: Fault, operation: Operation): Operation[] {
     ...(!forever && { guard: undefined }),
   };
   if (forever) return [pause];
-  // Once the program is on its way: nobody reads the reply, so that one operation more does no harm.
+  // The runtime dies once the program is sent. Nobody reads the reply, so the additional operation does no harm.
   killRuntimeAfterSending();
   return [pause, operation];
 }

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Program, RegisterAllocator } from "../../bindings/stub/program.ts";
 import { decodeMessage } from "../../bindings/stub/wire.test-support.ts";
 
-/** stub.c's numbers. */
+/** Numbers of stub.c. */
 const COPY = 0x10002;
 const AWAIT = 0x10004;
 
@@ -18,7 +18,7 @@ beforeEach(() => {
 
 afterEach(() => rmSync(directory, { recursive: true }));
 
-/** The modules as a program of their own has them, whose operation `at` goes wrong. */
+/** Loads the modules anew, as a separate program does, and arms the fault for operation number `at`. */
 async function armed(at: number, mode: string) {
   const { armFrom, next } = await import("./injection.ts");
   const report = join(directory, "report");
@@ -39,7 +39,7 @@ function threeOperations(): Program {
 }
 
 describe("an operation of a program for the stub", () => {
-  test("that fails does so in the stub, with the errno, and is reported", async () => {
+  test("mode fail: it fails in the stub with the errno, and is reported", async () => {
     const { encodeProgram, report, argv } = await armed(2, "fail");
     const program = threeOperations();
     const { operations } = decodeMessage(encodeProgram(program).message);
@@ -54,18 +54,18 @@ describe("an operation of a program for the stub", () => {
       path: "box",
       pointer: "/hostname",
     });
-    // What errors are told from stays as it was.
+    // The program that error messages are made from is unchanged.
     expect(program.operations[2]?.call).toBe("sethostname");
   });
 
-  test("that kills the stub reads from nowhere", async () => {
+  test("mode kill-stub: it reads from address 0", async () => {
     const { encodeProgram } = await armed(1, "kill-stub");
     const { operations } = decodeMessage(encodeProgram(threeOperations()).message);
     expect(operations[1]).toMatchObject({ nr: AWAIT });
     expect(operations[1]?.args[0]?.value).toBe(0n);
   });
 
-  test("of a process that goes on from memory is counted from its own arguments on", async () => {
+  test("after a warm start: counting starts again with the arguments of the new process", async () => {
     const { encodeProgram, next, report } = await armed(2, "fail");
     const { armFrom } = await import("./injection.ts");
     next(() => ({ side: "runtime", call: "read", path: "" }));
@@ -80,7 +80,7 @@ describe("an operation of a program for the stub", () => {
     expect(report()).toMatchObject({ at: 1, call: "umask" });
   });
 
-  test("of another number is as it is", async () => {
+  test("any other operation is unchanged", async () => {
     const { encodeProgram } = await armed(4, "fail");
     const { encodeProgram: real } = await import("../../bindings/stub/encode.ts");
     const operationsOf = (encode: typeof real) => decodeMessage(encode(threeOperations()).message).operations;

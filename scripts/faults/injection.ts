@@ -1,47 +1,47 @@
 import { appendFileSync, readFileSync, readlinkSync } from "node:fs";
 
 /**
- * The one place that all operations of the test build pass through: each call of a C function, system calls among them, and each
- * system call of the programs for the stub. It counts them, and makes the one that it was told to go wrong.
+ * All operations of the test build pass through here: every call of a C function, including system calls, and every system call of a program
+ * for the stub. They are counted, and the chosen one is made to fail.
  */
 
-/** What `--fault=JSON`, the first argument of the test build, asks for. */
+/** The fault that `--fault=JSON`, the first argument of the test build, asks for. */
 export interface Fault {
   /** Number of the operation, from 1. */
   readonly at: number;
   /**
-   * - `fail`: it fails with `errno`, without being carried out;
-   * - `kill-runtime`: the runtime is killed before it; of one that the stub carries out, while the stub stands before it;
-   * - `kill-stub`: every process that the runtime has made, or `victim`, is killed before it; of one that the stub carries out, the
-   *   stub dies of it;
-   * - `stall`: the stub never comes back from it;
-   * - `list`: nothing goes wrong, and all operations are reported.
+   * - `fail`: the operation fails with `errno`, without being executed;
+   * - `kill-runtime`: the runtime is killed before the operation; if that runs in the stub, while the stub pauses before it;
+   * - `kill-stub`: every process that the runtime has made, or `victim`, is killed before the operation; if that runs in the stub, the stub
+   *   crashes in its place;
+   * - `stall`: the operation never returns in the stub;
+   * - `list`: no fault; all operations are reported.
    */
   readonly mode: "fail" | "kill-runtime" | "kill-stub" | "stall" | "list";
   readonly errno: number;
   readonly victim?: number;
-  /** File that gets a line of JSON about the operation, if there was one of this number. */
+  /** File that gets a line of JSON about the operation, if one with this number was reached. */
   readonly report: string;
 }
 
-/** What is known of an operation, for whoever judges what came of it. */
+/** Facts about an operation, for the test that judges the outcome. */
 export interface OperationFacts {
   readonly side: "runtime" | "stub";
   readonly call: string;
   readonly path: string;
   readonly purpose?: string;
   readonly pointer?: string;
-  /** It is carried out only if an earlier result is as it should be. */
+  /** Whether it runs only if an earlier result allows it. */
   readonly guarded?: boolean;
   readonly tolerated?: readonly string[];
 }
 
 let fault: Fault | undefined;
 let count = 0;
-/** Calls until the runtime is killed, once that is decided. */
+/** Number of operations until the runtime is killed. */
 let callsLeft = Number.POSITIVE_INFINITY;
 
-/** Begins to count, and takes the argument out of argv. What was counted before a thaw was another process's. */
+/** Takes the fault out of argv and starts to count. After a warm start this runs again: earlier operations belonged to another process. */
 export function armFrom(argv: string[]): void {
   const option = "--fault=";
   fault = undefined;
@@ -53,14 +53,14 @@ export function armFrom(argv: string[]): void {
   fault = JSON.parse(argument.slice(option.length));
 }
 
-/** Who waits for a stub that never answers shall not do so for minutes. */
+/** Replaces the runtime's time limits of minutes, for tests of a stub that never replies. */
 export const STALLED_WAIT_MS = 300;
 
 export function isStalling(): boolean {
   return fault?.mode === "stall";
 }
 
-/** Counts an operation. Returns the fault if it is this one's turn. */
+/** Counts an operation. Returns the fault if this is the chosen one. */
 export function next(describe: () => OperationFacts): Fault | undefined {
   count += 1;
   callsLeft -= 1;
@@ -72,24 +72,24 @@ export function next(describe: () => OperationFacts): Fault | undefined {
   return isTurn ? fault : undefined;
 }
 
-/** What the stub has to wait for when it is the runtime that dies: longer than it takes whoever deletes the container to come. */
+/** Pause of the stub if the runtime is killed: long enough for the test to begin with the deletion of the container. */
 export const PAUSE_MS = 100;
 
-/** Lets the program that has just been made go out, and no more. */
+/** Kills the runtime right after it has sent the program that was just encoded. */
 export function killRuntimeAfterSending(): void {
   callsLeft = 2;
 }
 
 export function killRuntime(): never {
-  // Of the kernel: the engine remembers the pid of the process that it was frozen in.
+  // From procfs: process.pid is cached, and wrong after a warm start.
   process.kill(Number(readlinkSync("/proc/self")), "SIGKILL");
   throw new Error("killed");
 }
 
-/** The init of a pid namespace does not end before whoever else is in there is reaped, by the runtime. */
+/** Bounds the wait: init of a pid namespace ends only after all other processes in it are reaped, which the runtime may have to do. */
 const LONGEST_END_MS = 200;
 
-/** Kills what the runtime has made, and waits until the kernel has done so. */
+/** Kills the processes that the runtime has made, or the victim, and waits for their end. */
 export function killMade({ victim }: Fault): void {
   const children = () => readFileSync("/proc/thread-self/children", "latin1").trim().split(" ");
   const pids = victim === undefined ? children() : [String(victim)];
@@ -97,7 +97,7 @@ export function killMade({ victim }: Fault): void {
     try {
       process.kill(pid, "SIGKILL");
     } catch {
-      continue; // It has ended before.
+      continue; // It has ended already.
     }
     const limit = performance.now() + LONGEST_END_MS;
     while (!hasEnded(pid) && performance.now() < limit)

@@ -12,7 +12,7 @@ import {
   STALLED_WAIT_MS,
 } from "./injection.ts";
 
-/** Stands in the test build for bindings/ffi/koffi.ts: every C function that is bound can be made to fail. */
+/** Replaces bindings/ffi/koffi.ts in the test build: every bound C function can be made to fail. */
 
 export type { NativeArgument, NativeFunction, NativeLibrary } from "../../bindings/ffi/koffi.ts";
 export const addressOf = real.addressOf;
@@ -26,10 +26,10 @@ const names = new Map<unknown, string>(
   ),
 );
 
-/** Calls that only say who the caller is, and that the kernel always answers: getpid(2), geteuid(2). */
+/** System calls that can't fail: getpid(2), geteuid(2), getegid(2). */
 const ALWAYS_SUCCESSFUL = new Set(["getegid", "geteuid", "getpid"]);
 
-/** errno of a call that was not made. */
+/** errno of a call that was made to fail. */
 let injected: number | undefined;
 
 export function lastErrno(): number {
@@ -42,7 +42,7 @@ export function loadLibrary(name: string | null): real.NativeLibrary {
 }
 
 function interceptable(prototype: string, call: real.NativeFunction): real.NativeFunction {
-  // They look at tables, or return nothing.
+  // These functions can't fail: they return nothing, or look up a table.
   if (/^(void|uint32_t) |_resolve_name/.test(prototype)) return call;
   const describe = (args: Arguments) => () => factsOf(prototype, args);
   const intercepted = (...args: Arguments): number | bigint => {
@@ -64,7 +64,7 @@ function interceptable(prototype: string, call: real.NativeFunction): real.Nativ
   return Object.assign(intercepted, { async });
 }
 
-/** The same call with a shorter wait, if it sets or is one. */
+/** The arguments of a call, with a shorter time limit if it waits or sets one. */
 function impatient(args: Arguments): Arguments {
   const name = names.get(args[0]);
   const place = name === "ppoll" ? 3 : 4;
@@ -79,7 +79,7 @@ function impatient(args: Arguments): Arguments {
   return changed;
 }
 
-/** The result of a call that fails; undefined if it shall be made all the same. */
+/** Applies a fault to a call. Returns the result of a call that fails; undefined if the call has to be made anyway. */
 function strike(
   fault: Fault,
   prototype: string,
@@ -89,12 +89,12 @@ function strike(
   if (fault.mode === "kill-runtime") killRuntime();
   if (fault.mode === "kill-stub") killMade(fault);
   if (fault.mode !== "fail") return undefined;
-  // The kernel takes the descriptor away whatever it says then: close(2).
+  // A failed close(2) closes the descriptor as well.
   if (isCall(prototype, "syscall") && names.get(args[0]) === "close") call(...args);
   injected = fault.errno;
   if (isCall(prototype, "syscall")) return -1;
   if (/ posix_spawn\w*\(/.test(prototype)) return fault.errno;
-  // Of libseccomp and libsystemd: a null pointer, or the negative number of an error.
+  // Functions of libseccomp and libsystemd return a null pointer or a negative errno.
   return /^(uintptr_t|\w+ \*)/.test(prototype) ? 0n : -fault.errno;
 }
 
@@ -116,7 +116,7 @@ function factsOf(prototype: string, args: Arguments): OperationFacts {
   };
 }
 
-/** A text that ends with a NUL. */
+/** The text of a C string argument; empty for any other argument. */
 function textOf(argument: unknown): string {
   if (!(argument instanceof Uint8Array) || argument.at(-1) !== 0) return "";
   const text = Buffer.from(argument.subarray(0, -1)).toString("latin1");

@@ -1,5 +1,5 @@
 import { armFrom } from "./injection.ts";
 
-/** The test build: the program, after its first argument has said which operation goes wrong. */
+/** The test build: takes the fault from the arguments, then runs the program. */
 armFrom(process.argv);
 await import("../../src/main.ts");
