@@ -4,11 +4,11 @@ import { openLog, writeStandardError } from "../log.ts";
 import { versionText } from "../version.ts";
 import type { Command } from "./command.ts";
 import { contextFrom, openLogFrom } from "./context.ts";
-import { debugged } from "./debugged.ts";
 import { parseArguments } from "./options/arguments.ts";
 import { globalOptions } from "./options/global-options.ts";
 import { UsageError } from "./options/usage-error.ts";
 import { writeOutput } from "./output.ts";
+import { withDebugLog } from "./with-debug-log.ts";
 
 /** runc's exit code for an unknown command; podman tries `checkpoint --help` to see whether it exists. */
 const UNKNOWN_COMMAND = 3;
@@ -35,7 +35,7 @@ export async function runCommandLine(argv: readonly string[], commands: readonly
     failureCode = command.failureCode ?? 1;
     const context = contextFrom(globals, log, invocation.usesState);
     const run = () => invocation.run(context, commands);
-    return await (debug && invocation.usesState ? debugged(name, context, invocation, run) : run());
+    return await (debug && invocation.usesState ? withDebugLog(name, context, invocation, run) : run());
   } catch (error) {
     log.error(isInternal(error) ? `internal error: ${messageOf(error)}` : messageOf(error));
     if (error instanceof UsageError) writeStandardError(`Run "${helpCommand(error)}" for usage.\n`);

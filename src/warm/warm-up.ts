@@ -1,7 +1,7 @@
 import { substituteKernel, trySyscall } from "../../bindings/ffi/syscall.ts";
 import { tapStubs } from "../../bindings/stub/client.ts";
 import { runCommandLine } from "../cli/command-line.ts";
-import { commands as cliCommands } from "../cli/commands.ts";
+import { commands } from "../cli/commands.ts";
 import { type UsualCommand, usersCommands, usualCommands } from "./commands.ts";
 import { USER, WarmHost } from "./warm-host.ts";
 
@@ -17,13 +17,13 @@ export async function warmUp(): Promise<void> {
   await runOn(new WarmHost(USER), usersCommands());
 }
 
-async function runOn(host: WarmHost, commands: readonly UsualCommand[]): Promise<void> {
+async function runOn(host: WarmHost, usual: readonly UsualCommand[]): Promise<void> {
   substituteKernel(host.call);
   tapStubs(host.stubs);
   try {
     await host.cacheFilter();
-    for (const { argv, exitCode = 0, says } of commands) {
-      const code = await runCommandLine(argv, cliCommands);
+    for (const { argv, exitCode = 0, says } of usual) {
+      const code = await runCommandLine(argv, commands);
       const said = host.takeErrors();
       const isUsual = code === exitCode && (says === undefined ? said === "" : says.test(said));
       if (!isUsual) throw new Error(`warm-up: ${argv.join(" ")}: exit code ${code}: ${said.trim()}`);

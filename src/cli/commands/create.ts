@@ -3,7 +3,7 @@ import { prepareStateRoot } from "../../container/record/state-root.ts";
 import { defineCommand } from "../command.ts";
 import { createOptionsFrom } from "../options/create-options.ts";
 import { createOptions, oneContainer } from "../options/shared-options.ts";
-import { profiled } from "../profiled.ts";
+import { withProfile } from "../with-profile.ts";
 
 export const createCommand = defineCommand({
   name: "create",
@@ -31,11 +31,9 @@ export const createCommand = defineCommand({
   run(context, { positionals: [id], options }) {
     const given = createOptionsFrom(id, options);
     prepareStateRoot(context);
-    const create = () => {
+    return withProfile("create", options.profile, () => {
       createContainer(context, given);
       return 0;
-    };
-    if (options.profile === undefined) return create();
-    return profiled("create", options.profile, create);
+    });
   },
 });

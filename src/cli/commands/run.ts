@@ -6,7 +6,7 @@ import { createOptionsFrom } from "../options/create-options.ts";
 import type { OptionTable, OptionValues } from "../options/option.ts";
 import { createOptions, detachOption, noSubreaperOption, oneContainer } from "../options/shared-options.ts";
 import { UsageError } from "../options/usage-error.ts";
-import { profiled } from "../profiled.ts";
+import { withProfile } from "../with-profile.ts";
 
 const options = {
   ...createOptions,
@@ -40,9 +40,7 @@ export const runCommand = defineCommand({
   run(context, args) {
     const given = runOptionsFrom(args.positionals[0], args.options);
     prepareStateRoot(context);
-    const run = () => runContainer(context, given);
-    const { profile } = args.options;
-    return profile === undefined ? run() : profiled("run", profile, run);
+    return withProfile("run", args.options.profile, () => runContainer(context, given));
   },
 });
 

@@ -6,12 +6,16 @@ import { RuntsError } from "../errors.ts";
 import { writeStandardError } from "../log.ts";
 import { Profile } from "../profile/profile.ts";
 
-/** Runs a command and writes its profile to a file, also when it fails; on a terminal, also prints a summary. */
-export async function profiled(
+/**
+ * Runs a command and writes its profile to a file, also when it fails; on a terminal, also prints a summary. Without a file, only runs
+ * the command.
+ */
+export async function withProfile(
   command: string,
-  file: string,
+  file: string | undefined,
   action: () => number | Promise<number>,
 ): Promise<number> {
+  if (file === undefined) return action();
   const path = absolutePath(file);
   // Fails before there is a container if the file can't be written.
   toFile(path, () => writeFileSync(path, ""));

@@ -3,7 +3,7 @@ import { logCauses, logSteps } from "../debug/debug.ts";
 import type { Invocation } from "./command.ts";
 
 /** Runs a command and logs each of its steps. */
-export async function debugged(
+export async function withDebugLog(
   command: string,
   { root, log }: GlobalOptions,
   { positionals, options }: Invocation,
