@@ -104,7 +104,7 @@ function makeDirectories(directory: string, created: string[]): void {
 
 /**
  * Moving a process from one cgroup into another takes write permission for cgroup.procs of the target and of the nearest common
- * ancestor: cgroups(7), "Cgroup delegation: containment rules". They hold for CLONE_INTO_CGROUP too.
+ * ancestor: cgroups(7), "Cgroup delegation: containment rules". CLONE_INTO_CGROUP follows the same rules.
  */
 function checkMigrationRights(directory: string): void {
   const file = `${commonAncestor(directory)}/cgroup.procs`;

@@ -137,7 +137,7 @@ export function describeProcesses(pids: readonly number[]): string {
     : shown.join(", ");
 }
 
-/** `12 (sh, state S)`: proc(5), /proc/pid/stat. The process chooses its name, so that is escaped. */
+/** `12 (sh, state S)`: proc(5), /proc/pid/stat. The process chooses its name, so the name is escaped. */
 function describeProcess(pid: number): string {
   const found = tryNameAndState(pid);
   return found === undefined

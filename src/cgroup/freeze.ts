@@ -73,7 +73,7 @@ function awaitFrozenTree(directory: string): void {
   } while (visited > 1 && hasEvent(directory, "frozen 0"));
 }
 
-/** The kernel notifies of the second change within 10 ms only later: cgroup_file_notify() in kernel/cgroup/cgroup.c. */
+/** The kernel delays the notification of a second change within 10 ms: cgroup_file_notify() in kernel/cgroup/cgroup.c. */
 const LONGEST_WAIT_MS = 1;
 
 /** Returns at once for a cgroup that is gone. */

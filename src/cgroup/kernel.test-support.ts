@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { CGROUP_MOUNT, readWords } from "./files.ts";
 import { findCgroupMount } from "./path.ts";
 
-/** Why tests on real cgroups can't run here, or false. */
+/** The reason why tests on real cgroups can't run here, or false. */
 export const skipReason: string | false = (() => {
   if (process.getuid?.() !== 0) return "needs root";
   try {
@@ -29,7 +29,7 @@ export function freshCgroup(): string {
 
 export interface Member {
   readonly pid: number;
-  /** Runs a shell command inside of the cgroup and gives its exit code. */
+  /** Runs a shell command inside of the cgroup and returns its exit code. */
   run(command: string): Promise<number>;
   readonly ended: Promise<void>;
 }

@@ -44,8 +44,8 @@ export function isWritableCgroup(directory: string): boolean {
  * Directory of the container's cgroup.
  *
  * A relative cgroupsPath, or `<id>` if there is none, is below the root cgroup: config-linux.md (Cgroups Path) requires the same
- * place for the same value, so the caller's own cgroup must not matter. Only for a user who can't write there is it a sibling of the
- * caller's cgroup, the nearest place that may be delegated to that user; or a child of it, if only the caller's cgroup is delegated.
+ * place for the same value, so the caller's own cgroup must not matter. For a user who can't write there, it is instead a sibling of
+ * the caller's cgroup, the nearest place that may be delegated to that user, or a child of it if only the caller's cgroup is delegated.
  * `slice:prefix:name`, the form for systemd, is a name like any other here.
  */
 export function cgroupPathFor(config: Config, id: string, mountpoint: string): string {

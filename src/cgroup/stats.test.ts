@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { readStats } from "./stats.ts";
 
-/** A folder with these files, as a kernel shows them in a cgroup. */
+/** A directory with these files, in place of a cgroup. */
 function cgroup(files: Readonly<Record<string, string>>): string {
   const directory = mkdtempSync(join(tmpdir(), "runts-stats-"));
   onTestFinished(() => rmSync(directory, { recursive: true }));
@@ -151,7 +151,7 @@ it("pids: counted without the controller, including descendants", () => {
 });
 
 it("blkio: bytes and operations by device, in the tables of v1", () => {
-  // Linux 6.1: a device without traffic stands alone in its line.
+  // Linux 6.1: a device without I/O has no counts.
   const text = `253:0 rbytes=4059136 wbytes=0 rios=121 wios=0 dbytes=0 dios=0
 8:16\x20
 8:0 rbytes=4096 wbytes=18446744073709551615 rios=1 wios=9 dbytes=0 dios=0 cost.vrate=100.00

@@ -5,7 +5,7 @@ import { processesOf } from "./files.ts";
 
 /**
  * Resource usage of a cgroup, under the names of `runc events` (types/events.go). As there, an optional member that is zero is left
- * out, and so is everything that the kernel does not report, for want of a controller for example.
+ * out, and so is everything that the kernel does not report, for example because a controller is missing.
  */
 export interface Stats {
   readonly cpu: {

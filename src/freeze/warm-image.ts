@@ -22,7 +22,7 @@ import { cacheInHugePages } from "./huge-pages.ts";
 import { Tracee } from "./tracee.ts";
 import { writeImage } from "./write-image.ts";
 
-/** In the launcher's directory. The launcher has the same name. */
+/** In the launcher's directory, where the launcher looks for this name. */
 const IMAGE_NAME = "runts-warm";
 
 /** An engine that is not ready after this time is taken to hang. */

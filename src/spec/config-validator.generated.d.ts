@@ -1,6 +1,6 @@
 import type { Config, LinuxResources, Process } from "./types.ts";
 
-/** What a validator found, as ajv reports it. */
+/** A violation of the schema, as ajv reports it. */
 export interface SchemaError {
   /** JSON pointer of the value; for a missing property, of the object that lacks it. */
   readonly instancePath: string;
@@ -8,7 +8,7 @@ export interface SchemaError {
   readonly params: Readonly<Record<string, unknown>>;
 }
 
-/** Turns 64-bit integers into bigint in place, so that a valid value has the type it claims. */
+/** Converts 64-bit integers to bigints in place, so that a valid value has the type that it is given. */
 export declare const validateConfig: ((data: unknown) => data is Config) & { errors?: SchemaError[] | null };
 export declare const validateProcess: ((data: unknown) => data is Process) & {
   errors?: SchemaError[] | null;

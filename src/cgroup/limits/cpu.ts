@@ -1,7 +1,7 @@
 import type { Cpu } from "../../spec/types.ts";
 import { type CgroupWrite, type CurrentLimits, invalidResource, v1OnlyError } from "./cgroup-write.ts";
 
-/** Times are microseconds. 0 is unset, as engines send it. */
+/** Times are microseconds. 0 means unset, as engines send it for that. */
 export function planCpu(cpu: Cpu, pointer: string, current: CurrentLimits = {}): CgroupWrite[] {
   const { realtimeRuntime = 0n, realtimePeriod = 0n, cpus = "", mems = "" } = cpu;
   if (realtimeRuntime > 0n) throw v1OnlyError(`${pointer}/realtimeRuntime`);

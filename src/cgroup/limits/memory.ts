@@ -2,7 +2,7 @@ import { UNSET_SWAPPINESS } from "../../spec/rules/resources.ts";
 import type { Memory } from "../../spec/types.ts";
 import { type CgroupWrite, type CurrentLimits, invalidResource, v1OnlyError } from "./cgroup-write.ts";
 
-/** Values are bytes. -1 is unlimited, and 0 is unset, as engines send it. */
+/** Values are bytes. -1 is unlimited. 0 means unset, as engines send it for that. */
 export function planMemory(memory: Memory, pointer: string, current: CurrentLimits = {}): CgroupWrite[] {
   refuseV1Only(memory, pointer);
   const { limit = 0n, reservation = 0n } = memory;

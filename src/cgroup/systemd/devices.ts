@@ -21,9 +21,9 @@ interface Allowed {
 }
 
 /**
- * The device rules of the unit. By them systemd attaches a program of its own, and does so again at each daemon-reload. A device has to
- * be allowed by that program and by the exact one of ../devices/program.ts, so the unit must allow everything that the config allows.
- * It allows more where systemd has no such rule: it has none that denies, and none with a minor number alone.
+ * The device rules of the unit, from which systemd makes a program of its own that it attaches again at each daemon-reload. A device has
+ * to be allowed by that program and by the exact one of ../devices/program.ts, so the unit must allow everything that the config
+ * allows. It allows more where systemd has no matching rule: it has none that denies, and none with a minor number alone.
  */
 export function deviceProperties(rules: readonly DeviceRule[]): UnitProperty[] {
   const allowed = supersetOf(deviceMatches(rules));
