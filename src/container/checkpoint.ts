@@ -1,4 +1,5 @@
 import { F_GETFL, O_ACCMODE, O_RDONLY, S_IFMT } from "../../bindings/abi/fcntl.ts";
+import { withPurpose } from "../../bindings/ffi/purpose.ts";
 import { trySyscall } from "../../bindings/ffi/syscall.ts";
 import { fstatSync, statSync } from "../../bindings/linux/file-status.ts";
 import { closeSync, writeFileSync, writeSync } from "../../bindings/linux/files.ts";
@@ -124,9 +125,11 @@ function dump(
     const mounts = mountsOf(saved.pid);
     const streams = standardStreams(saved, mounts, options.shellJob);
     if (!options.preDump)
-      writeFileSync(`${options.imagePath}/${DESCRIPTORS_FILE}`, JSON.stringify(streams.names), {
-        mode: 0o600,
-      });
+      withPurpose("", "write the names of the standard streams", () =>
+        writeFileSync(`${options.imagePath}/${DESCRIPTORS_FILE}`, JSON.stringify(streams.names), {
+          mode: 0o600,
+        }),
+      );
     const request = {
       ...files.options(config, criu.descriptors),
       ...dumpOptions(saved, options, version),
@@ -169,7 +172,9 @@ function dumpOptions(
 /** Only once, and closed then: the reader waits for the end of the stream, too. */
 function reportReady(statusFd: number | undefined): void {
   if (statusFd === undefined) return;
-  writeSync(statusFd, Uint8Array.of(0));
+  withPurpose("", "tell the caller that lazy pages can be fetched", () =>
+    writeSync(statusFd, Uint8Array.of(0)),
+  );
   closeSync(statusFd);
 }
 

@@ -8,6 +8,7 @@ import {
   O_RDWR,
 } from "../../../bindings/abi/fcntl.ts";
 import { AF_UNIX, SHUT_WR, SOCK_CLOEXEC, SOCK_SEQPACKET } from "../../../bindings/abi/socket.ts";
+import { withPurpose } from "../../../bindings/ffi/purpose.ts";
 import { trySyscall } from "../../../bindings/ffi/syscall.ts";
 import { closeSync, openSync } from "../../../bindings/linux/files.ts";
 import { receiveDescriptor, receiveMessage } from "../../../bindings/linux/receive-descriptor.ts";
@@ -123,7 +124,7 @@ export class CriuProcess {
 
   #send(message: Uint8Array): void {
     try {
-      sendWithDescriptors(this.#socket, message, []);
+      withPurpose("", "send a message to criu", () => sendWithDescriptors(this.#socket, message, []));
     } catch (error) {
       // The end of criu is seen where its answer is awaited.
       if (!(error instanceof SyscallError) || error.errno !== "EPIPE") throw error;

@@ -1,3 +1,4 @@
+import { withPurpose } from "../../../bindings/ffi/purpose.ts";
 import { mkdirSync, rmdirSync } from "../../../bindings/linux/directories.ts";
 import { readFileSync, realpathSync } from "../../../bindings/linux/files.ts";
 import { mountsOf } from "../../../bindings/linux/mount-info.ts";
@@ -129,7 +130,7 @@ export class Restoration {
     this.#files.run(criu, "RESTORE", { ...options, inheritFds }, (script, pid, descriptor) =>
       this.#notified(script, pid, descriptor),
     );
-    rmdirSync(this.#root);
+    withPurpose("", "remove the mount point of the restored root", () => rmdirSync(this.#root));
     this.#receiver?.socket.close();
     if (this.#sentTerminal) this.#receiver?.connected?.();
     parts.netDevices?.close();
@@ -191,7 +192,7 @@ export class Restoration {
     joined: NamespacesToJoin,
     inherited: readonly { readonly stream: number }[],
   ) {
-    mkdirSync(this.#root, { mode: 0o755 });
+    withPurpose("", "make a mount point for the restored root", () => mkdirSync(this.#root, { mode: 0o755 }));
     const { directories } = this.#files;
     const namespaces: OwnedDescriptor[] = [];
     const cgroup = this.#cgroup.open();
@@ -271,7 +272,10 @@ export class Restoration {
 
   #sendTerminal(master: number): void {
     if (this.#receiver === undefined) return;
-    sendWithDescriptors(this.#receiver.socket.number, new TextEncoder().encode("/dev/ptmx"), [master]);
+    const socket = this.#receiver.socket.number;
+    withPurpose("/process/terminal", "pass the terminal's master on", () =>
+      sendWithDescriptors(socket, new TextEncoder().encode("/dev/ptmx"), [master]),
+    );
     this.#sentTerminal = true;
   }
 

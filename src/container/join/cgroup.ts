@@ -1,5 +1,6 @@
 import { shownName } from "../../../bindings/abi/c-string.ts";
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../../bindings/abi/fcntl.ts";
+import { withPurpose } from "../../../bindings/ffi/purpose.ts";
 import { detachedReadonlyMount } from "../../../bindings/linux/detached-mount.ts";
 import { statSync } from "../../../bindings/linux/file-status.ts";
 import { openSync, writeFileSync } from "../../../bindings/linux/files.ts";
@@ -188,7 +189,10 @@ class EntryCgroup {
    * CAP_SYS_PTRACE, gets no further than to what is in it (CVE-2016-9962).
    */
   readonlyFd(): number {
-    const mount = detachedReadonlyMount(this.#descriptor.number);
+    const purpose = `open the cgroup ${this.directory} for a clone`;
+    const mount = withPurpose("/linux/cgroupsPath", purpose, () =>
+      detachedReadonlyMount(this.#descriptor.number),
+    );
     if (mount !== undefined) {
       this.close();
       this.#descriptor = new OwnedDescriptor(mount);

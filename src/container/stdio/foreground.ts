@@ -137,7 +137,11 @@ export class Foreground {
   #serve(ready: readonly number[]): void {
     if (ready.includes(this.#signals)) for (const signal of readSignalfd(this.#signals)) this.#handle(signal);
     if (this.#hasOrphans) this.#hasOrphans = reapOtherChildren(this.#pid);
-    for (const fd of new Set(ready)) this.#relay?.move(fd);
+    const relay = this.#relay;
+    if (relay !== undefined)
+      withPurpose("/process/terminal", "relay the terminal", () => {
+        for (const fd of new Set(ready)) relay.move(fd);
+      });
     for (const attendant of this.#attendants) attendant.forward();
   }
 

@@ -1,3 +1,4 @@
+import { withPurpose } from "../../../bindings/ffi/purpose.ts";
 import { closeSync } from "../../../bindings/linux/files.ts";
 import { receiveDescriptor } from "../../../bindings/linux/receive-descriptor.ts";
 import { channelPair, sendWithDescriptors } from "../../../bindings/stub/client.ts";
@@ -21,7 +22,9 @@ export function terminalHandover(joined: Joined): TerminalHandover {
       const master = receiveDescriptor(ours);
       checkMaster(master);
       try {
-        sendWithDescriptors(receiver, new TextEncoder().encode("/dev/ptmx"), [master]);
+        withPurpose("/process/terminal", "pass the terminal's master on", () =>
+          sendWithDescriptors(receiver, new TextEncoder().encode("/dev/ptmx"), [master]),
+        );
       } finally {
         closeSync(master);
       }
