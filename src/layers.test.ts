@@ -86,9 +86,7 @@ const mayUseNode: Readonly<Record<string, string>> = {
 const linesToAskAt = 400;
 
 /** The longer files, each with the reason why it is one. */
-const longFiles: Readonly<Record<string, string>> = {
-  "src/container/create.ts": "all of create, in the order of runtime.md's lifecycle, is read in one place",
-};
+const longFiles: Readonly<Record<string, string>> = {};
 
 interface Import {
   readonly specifier: string;

@@ -99,7 +99,7 @@ const MAY_BE_KEPT: Readonly<Record<string, string>> = {
   "src/init/copy-up.ts registersOf": "of the channels to stubs, and gone with them",
   "src/init/reap-lost-clone.ts known":
     "numbers of children; those of an explanation are above all that the kernel gives: src/explain/names.ts",
-  "src/init/spawn-init.ts DEFAULT_ACTION": "the kernel only reads it",
+  "src/init/clone-by-stub.ts DEFAULT_ACTION": "the kernel only reads it",
   "src/library/index.ts exits": LIBRARY,
   "src/library/waiting.ts watch": LIBRARY,
   "src/main.ts process.exit(await (isFreezing(given) ? resumed() : main(given)));": "the program itself",

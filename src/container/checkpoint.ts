@@ -19,13 +19,12 @@ import { CriuProcess } from "./criu/process.ts";
 import {
   CriuFiles,
   containerMounts,
-  DESCRIPTORS_FILE,
   EXTERNAL_NAMESPACES,
   inodeOf,
   refuseUnsaved,
   warnUnprivileged,
 } from "./criu/session.ts";
-import { standardStreams } from "./criu/streams.ts";
+import { DESCRIPTORS_FILE, standardStreams } from "./criu/streams.ts";
 import { deleteContainer } from "./delete.ts";
 import { lockMounts, withLockedContainer } from "./record/lock.ts";
 import { checkId, containerDirectory, type SavedState } from "./record/saved-state.ts";
@@ -131,7 +130,7 @@ function dump(
         }),
       );
     const request = {
-      ...files.options(config, criu.descriptors),
+      ...files.options(config, criu.directories),
       ...dumpOptions(saved, options, version),
       root: saved.rootfs,
       external: [

@@ -1,14 +1,24 @@
 import { withPurpose } from "../../bindings/ffi/purpose.ts";
 import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import { randomNumber } from "../../bindings/linux/random.ts";
-import { killAndReap } from "../../bindings/linux/reap.ts";
 import { listenUnix } from "../../bindings/linux/unix-socket.ts";
 import type { Program } from "../../bindings/stub/program.ts";
-import { cgroupPathFor, findCgroupMount } from "../cgroup/path.ts";
-import { setUpInit } from "../init/set-up.ts";
-import { type Init, type PendingInit, spawnInit } from "../init/spawn-init.ts";
-import { type HostFacts, hasNamespace, type Namespaces, namespacesOf } from "../plan/init-plan.ts";
-import type { CredentialOptions } from "../plan/process/credentials.ts";
+import { sourcesDeniedToInit } from "../init/callers-sources.ts";
+import type { SpawnOptions } from "../init/clone-by-stub.ts";
+import { type PlannedProcess, type ProcessOptions, planProcess, sendExec } from "../init/prepare-process.ts";
+import { Session } from "../init/session.ts";
+import {
+  beginPlan,
+  handOverSources,
+  needsInit,
+  type PlannedMounts,
+  planMounts,
+  planNamespaces,
+  planRootChange,
+} from "../init/set-up.ts";
+import { type PendingInit, spawnInit } from "../init/spawn-init.ts";
+import { hasNamespace, namespacesOf } from "../plan/init-plan.ts";
+import { mountRequests } from "../plan/mounts/requests.ts";
 import { parseConfig } from "../spec/config.ts";
 import { processOrDefault } from "../spec/process.ts";
 import type { Config, Process } from "../spec/types.ts";
@@ -17,9 +27,7 @@ import {
   callersNotifySocket,
   inheritedNofile,
   inspectCaller,
-  isRootless,
   mappedConfig,
-  type PreservedFds,
   preservedFds,
   stdioFacts,
 } from "./caller/caller.ts";
@@ -32,29 +40,17 @@ import {
 } from "./caller/credentials.ts";
 import { execLabels, mountLabelOf, withLabelHint } from "./caller/lsm.ts";
 import type { CreateOptions, GlobalOptions } from "./context.ts";
-import { ContainerCgroup } from "./create/cgroup.ts";
-import { bundlePath, hostFacts, openBundle, rootfsOf } from "./create/host-facts.ts";
+import { bundlePath, openBundle, rootfsOf } from "./create/host-facts.ts";
 import { withMountHint } from "./create/mount-target.ts";
-import { type OptionalFeatures, prepareOptionalFeatures } from "./create/optional-parts.ts";
+import { NewContainer } from "./create/new-container.ts";
 import { writePidFile } from "./create/pid-file.ts";
-import { undoAll } from "./create/undo.ts";
 import { awaitLastProgram, withCgroupHint, withExecHint } from "./process/exec-result.ts";
 import { startTimeOf } from "./process/process-status.ts";
 import { inNetworkOfInit } from "./process/start-socket.ts";
-import { type ContainerLock, lockContainer } from "./record/lock.ts";
-import {
-  checkId,
-  describeOperations,
-  initialState,
-  makeContainerDirectory,
-  removeContainerDirectory,
-  type SavedState,
-  saveConfig,
-  startSocketPath,
-  writeState,
-} from "./record/saved-state.ts";
+import type { ContainerLock } from "./record/lock.ts";
+import { checkId, describeOperations, type SavedState, startSocketPath } from "./record/saved-state.ts";
 import { prepareNotifySocket } from "./stdio/notify-socket.ts";
-import { connectReceivers, type Receivers, type TerminalReceiver } from "./stdio/receivers.ts";
+import { connectReceivers, type TerminalReceiver } from "./stdio/receivers.ts";
 
 /** A container that was made a moment ago. */
 export interface Created {
@@ -63,345 +59,163 @@ export interface Created {
   readonly lock: ContainerLock | undefined;
 }
 
-/**
- * Steps 1 to 5 of the lifecycle (runtime.md): makes the container, whose init then waits for `start`. On failure nothing of it
- * is left. `openTerminal` is given where the caller itself is the other end of a terminal, which no console socket gets then.
- */
+/** Creates a container, and releases its lock. See `createLocked`. */
 export function createContainer(...given: Parameters<typeof createLocked>): SavedState {
   const { state, lock } = createLocked(...given);
   lock?.release();
   return state;
 }
 
-/** As createContainer, for a caller who goes on with the container. */
+/**
+ * Creates a container, whose init then waits for `start`: steps 1 to 5 of the lifecycle (runtime.md). On failure nothing of it is left.
+ * `openTerminal` is given where the caller itself is the other end of a terminal, which no console socket gets then.
+ *
+ * Init is sent a program as soon as it is planned, and carries it out while the next one is planned. The runtime awaits init where
+ * `awaitInit`, `handOverSources`, `receiveAll`, `sendExec` and `awaitLastProgram` are called, and in `planMounts` where `needsInit` says so.
+ */
 export function createLocked(
   context: GlobalOptions,
-  asked: CreateOptions,
+  options: CreateOptions,
   openTerminal?: () => TerminalReceiver,
 ): Created {
-  checkId(asked.id);
-  const { config: given, bytes, bundle } = openContainersBundle(asked);
-  const options = { ...asked, bundle };
+  // Read the config, and connect to those who wait for a terminal or a pidfd.
+  checkId(options.id);
   const warn = (message: string) => context.log.warn(message);
-  const config = mappedConfig(warn, options.changeConfig?.(given) ?? given, options.caller);
-  const process = processOrDefault(config);
-  const receivers = connectReceivers(process, options, openTerminal);
+  const caller = options.caller ?? inspectCaller();
+  const { config: read, bytes, bundle } = readConfig(options);
+  const mapped = mappedConfig(warn, options.changeConfig?.(read) ?? read, caller);
+  const process = processOrDefault(mapped);
+  const { terminal, pidfd, close: closeReceivers } = connectReceivers(process, options, openTerminal);
+  const container = new NewContainer(context, options.id, mapped.linux ?? {}, caller);
+  let pending: PendingInit | undefined;
   try {
-    return createFor(receivers, context, options, { config, bytes, process });
-  } finally {
-    receivers.close();
-  }
-}
+    // Take the id, and check what the config asks for. Nothing but the container's directory is made yet.
+    const preserved = preservedFds(options.preserveFds, true);
+    container.makeDirectory(bytes);
+    const { config, env } = withNotifySocket(mapped, container.directory, warn);
+    const namespaces = namespacesOf(config);
+    const rootfs = rootfsOf(config, bundle);
+    const features = container.prepareFeatures(config, process, rootfs);
+    const mapIds = idMapperFor(config.linux ?? {}, namespaces, caller);
+    const keyring = options.noNewKeyring ? undefined : newKeyringName(options.id);
+    const labels = execLabels(process, keyring !== undefined);
 
-interface Given {
-  readonly config: Config;
-  /** What was read and validated, not what may stand in the bundle by now. */
-  readonly bytes: Uint8Array;
-  readonly process: Process;
-}
+    // Record all that `delete --force` has to undo, before there is anything to undo.
+    container.record(config, { bundle, rootfs, ...(keyring !== undefined && { keyring }) });
 
-function createFor(
-  receivers: Receivers,
-  context: GlobalOptions,
-  options: CreateOptions,
-  { config, bytes, process }: Given,
-): Created {
-  const handed = preservedFds(options.preserveFds, true);
-  const directory = makeContainerDirectory(context.root, options.id);
-  let creation: Creation | undefined;
-  try {
-    saveConfig(directory, bytes);
-    const notify = prepareNotify(context, config, directory);
-    creation = new Creation(context, options, {
-      config: notify?.config ?? config,
-      process,
-      directory,
-      handed: { ...handed, env: [...handed.env, ...(notify?.env ?? [])] },
+    // Make the cgroup, and spawn init into it: the kernel clones it while its limits are set and its first program is planned.
+    container.makeCgroup();
+    pending = spawnIn(container, {
+      linux: config.linux ?? {},
+      namespaces,
+      mapIds,
+      execLabels: labels,
+      oomScoreAdj: caller.privileged ? undefined : process.oomScoreAdj,
+      keepFds: preserved.count,
+      ignoredSignals: caller.ignoredSignals,
+      stdio: options.stdio,
+      hasTerminal: process.terminal === true,
+      privileged: caller.privileged,
     });
-    return creation.run(receivers);
+    container.cgroup.confine();
+    container.changeRecord({ cgroup: container.cgroup.directory ?? "" });
+
+    // Plan namespaces, mounts and devices (step 2), and send them to init.
+    const stdio = stdioFacts(terminal !== undefined, process.user?.uid ?? 0, options.stdio);
+    if (stdio.pipes !== undefined) container.changeRecord({ pipes: stdio.pipes });
+    const processOptions: ProcessOptions = {
+      process,
+      credentials: credentialsOf(config, process, caller, {
+        hasSeccomp: features.seccomp !== undefined,
+        hasMapper: mapIds !== undefined,
+        warn,
+      }),
+      staysDumpable: !caller.privileged,
+      stdio,
+      attributes: features.attributes,
+      addedEnv: [...preserved.env, ...env],
+      start: {
+        keepFds: preserved.count,
+        gaps: preserved.gaps,
+        inheritedNofile: inheritedNofile(),
+        seccomp: features.seccomp,
+      },
+    };
+    const session = new Session(pending);
+    const facts = container.hostFacts(mountLabelOf(config, warn));
+    const plan = beginPlan(session, { config, namespaces, facts, noPivot: options.noPivot, keyring });
+    const opened: OwnedDescriptor[] = [];
+    let mounts: PlannedMounts;
+    try {
+      planNamespaces(session, plan, opened);
+      const requests = mountRequests(plan);
+      const part = {
+        mapsMountIds: features.hasIdMappedMounts,
+        denied: features.opensCallersSources ? sourcesDeniedToInit(requests) : [],
+        makesDeviceNodes: features.makesDeviceNodes,
+      };
+      const awaitsFirst = needsInit(requests, part);
+      if (awaitsFirst) adoptInit(container, process, session.awaitInit());
+      const deviceNodes = awaitsFirst ? handOverSources(session, plan, requests, part, opened) : undefined;
+      const consoleSocket = terminal?.socket.number;
+      mounts = planMounts(session, plan, requests, { ...processOptions, deviceNodes, consoleSocket });
+      if (!awaitsFirst) adoptInit(container, process, session.awaitInit());
+      session.send();
+    } finally {
+      for (const descriptor of opened) descriptor.close();
+    }
+
+    // Run the hooks (steps 3 to 5): the namespaces are there, and the host is still in reach.
+    const { netDevices, hooks } = features;
+    if (netDevices !== undefined || hooks !== undefined) session.receiveAll();
+    netDevices?.move(session.pid);
+    hooks?.run(container.state);
+
+    // Change the root directory, and prepare the process up to its execve, before which it waits for `start`.
+    planRootChange(session, plan, mounts, process);
+    const planned = planProcess(session, plan.root, processOptions, mounts.terminal);
+    session.send();
+    const last = sendLast(session, container, planned, processOptions);
+
+    // Tell the engine, and record the container once init has closed its channel, right before it waits for `start`.
+    terminal?.socket.close();
+    terminal?.connected?.();
+    pidfd?.send(session.pid, "standard");
+    if (options.pidFile !== undefined) writePidFile(options.pidFile, session.pid);
+    awaitLastProgram(session.channel.descriptor, last);
+    session.channel.close();
+    container.changeRecord({ creator: null, lastOperations: describeOperations(last) });
+    container.writeRecord();
+    container.closeFeatures();
+    return { state: container.state, lock: container.lock };
   } catch (error) {
-    if (creation === undefined) removeContainerDirectory(directory);
-    const reason = creation?.explain(error) ?? error;
-    creation?.undo();
+    const reason = withHints(error, container, pending, mapped, process);
+    container.undo(() => pending?.kill());
     throw reason;
+  } finally {
+    closeReceivers();
   }
 }
 
-function openContainersBundle({ bundle, configFile, configText }: CreateOptions) {
+/** The bytes are those that were read and validated, not those that may stand in the bundle by now. */
+function readConfig({ bundle, configFile, configText }: CreateOptions): {
+  readonly config: Config;
+  readonly bytes: Uint8Array;
+  readonly bundle: string;
+} {
   if (configText === undefined) return openBundle(bundle, configFile);
   return { config: parseConfig(configText, "config"), bytes: configText, bundle: bundlePath(bundle) };
 }
 
-/** The caller is a service of a service manager: its container may tell that it is ready. */
-function prepareNotify({ log }: GlobalOptions, config: Config, directory: string) {
+/** Where the caller is a service of a service manager, its container can tell that it is ready. */
+function withNotifySocket(
+  config: Config,
+  directory: string,
+  warn: (message: string) => void,
+): { readonly config: Config; readonly env: readonly string[] } {
   const host = callersNotifySocket();
-  if (host === undefined) return undefined;
-  return prepareNotifySocket(config, directory, host, (message) => log.warn(message));
-}
-
-/** A container that is about to be made. */
-interface ToCreate {
-  readonly config: Config;
-  readonly process: Process;
-  /** Of its record and its start socket. */
-  readonly directory: string;
-  readonly handed: PreservedFds;
-}
-
-/** What the set-up of init depends on, beside what the whole creation does. */
-interface SetUp {
-  readonly rootfs: string;
-  readonly parts: OptionalFeatures;
-  readonly namespaces: Namespaces;
-  /** Whether somebody else writes the mappings of the user namespace. */
-  readonly hasMapper: boolean;
-  readonly terminal: TerminalReceiver | undefined;
-}
-
-/** One run of create: what has been made so far, for the case that it has to be undone. */
-class Creation {
-  readonly #context: GlobalOptions;
-  readonly #options: CreateOptions;
-  readonly #config: Config;
-  readonly #process: Process;
-  readonly #directory: string;
-  readonly #handed: PreservedFds;
-  readonly #caller: Caller;
-  readonly #rootless: boolean;
-  readonly #cgroup: ContainerCgroup;
-  #parts: OptionalFeatures | undefined;
-  #pending: PendingInit | undefined;
-  #init: Init | undefined;
-  #state: SavedState | undefined;
-  #lock: ContainerLock | undefined;
-  #listener: OwnedDescriptor | undefined;
-
-  constructor(
-    context: GlobalOptions,
-    options: CreateOptions,
-    { config, process, directory, handed }: ToCreate,
-  ) {
-    this.#context = context;
-    this.#options = options;
-    this.#config = config;
-    this.#process = process;
-    this.#directory = directory;
-    this.#handed = handed;
-    this.#caller = options.caller ?? inspectCaller();
-    this.#rootless = isRootless(context.rootless, this.#caller);
-    this.#cgroup = new ContainerCgroup(context, config.linux ?? {}, this.#rootless);
-  }
-
-  run({ terminal, pidfd }: Receivers): Created {
-    this.#lock = lockContainer(this.#directory, this.#options.id);
-    const rootfs = rootfsOf(this.#config, this.#options.bundle);
-    const parts = prepareOptionalFeatures(this.#context, this.#options.id, this.#config, this.#process, {
-      caller: this.#caller,
-      rootless: this.#rootless,
-      rootfs,
-    });
-    this.#parts = parts;
-    this.#saveFirst(rootfs, parts);
-    parts.resctrl?.make();
-    this.#cgroup.make(this.#saved.cgroup, parts.scope);
-    const namespaces = namespacesOf(this.#config);
-    const mapIds = idMapperFor(this.#config.linux ?? {}, namespaces, this.#caller);
-    const pending = this.#spawn(namespaces, mapIds);
-    this.#pending = pending;
-    this.#cgroup.confine();
-    this.#change({ cgroup: this.#cgroup.directory ?? "" });
-    const last = this.#setUp(pending, {
-      rootfs,
-      parts,
-      namespaces,
-      hasMapper: mapIds !== undefined,
-      terminal,
-    });
-    terminal?.socket.close();
-    terminal?.connected?.();
-    pidfd?.send(this.#saved.pid, "standard");
-    if (this.#options.pidFile !== undefined) writePidFile(this.#options.pidFile, this.#saved.pid);
-    // Init closes it, with all other descriptors of the set-up, right before it waits for `start`.
-    awaitLastProgram(pending.channel.descriptor, last);
-    pending.channel.close();
-    this.#change({ creator: null, lastOperations: describeOperations(last) });
-    writeState(this.#directory, this.#saved);
-    parts.netDevices?.close();
-    parts.scope?.close();
-    return { state: this.#saved, lock: this.#lock };
-  }
-
-  /** Leads init to where it waits for `start`; returns its last program. */
-  #setUp(pending: PendingInit, { rootfs, parts, namespaces, hasMapper, terminal }: SetUp): Program {
-    const { seccomp, hooks, netDevices } = parts;
-    const stdio = stdioFacts(terminal !== undefined, this.#process.user?.uid ?? 0, this.#options.stdio);
-    if (stdio.pipes !== undefined) this.#change({ pipes: stdio.pipes });
-    const last = setUpInit(pending, {
-      ...this.#options,
-      config: this.#config,
-      process: this.#process,
-      namespaces,
-      keyring: this.#saved.keyring,
-      facts: this.#facts(rootfs),
-      credentials: this.#credentials(namespaces, seccomp !== undefined, hasMapper),
-      staysDumpable: !this.#caller.privileged,
-      stdio,
-      consoleSocket: terminal?.socket.number,
-      attributes: parts.attributes,
-      addedEnv: this.#handed.env,
-      listen: () => this.#listen(),
-      start: {
-        keepFds: this.#handed.count,
-        gaps: this.#handed.gaps,
-        inheritedNofile: inheritedNofile(),
-        seccomp,
-      },
-      spawned: (init) => this.#adopt(init, parts),
-      moveNetDevices: netDevices === undefined ? undefined : () => netDevices.move(this.#saved.pid),
-      hooks: hooks === undefined ? undefined : () => hooks.run(this.#saved),
-      idMappedMounts: parts.idMappedMounts,
-      callersSources: parts.callersSources,
-      deviceNodes: parts.deviceNodes,
-    });
-    this.#listener?.close();
-    return last;
-  }
-
-  #listen(): number {
-    const path = startSocketPath(this.#directory);
-    const listener = new OwnedDescriptor(
-      withPurpose("", "make the socket that init waits on", () =>
-        inNetworkOfInit(this.#saved, () => listenUnix(path)),
-      ),
-    );
-    this.#listener = listener;
-    return listener.number;
-  }
-
-  /** Gives init, which has done nothing yet, what only the runtime can give it. */
-  #adopt(init: Init, { resctrl, delegate }: OptionalFeatures): void {
-    const { pid } = init;
-    this.#init = init;
-    this.#cgroup.enter(pid);
-    applyHostLimits(pid, this.#process, this.#caller);
-    resctrl?.enter(pid);
-    if (this.#cgroup.directory !== undefined) delegate?.(this.#cgroup.directory, pid);
-    this.#change({ pid, startTime: startTimeOf(pid) });
-    // With its last program it goes on alone: without a cgroup nothing else leads to it, should this process be killed then.
-    if (this.#cgroup.directory === undefined) writeState(this.#directory, this.#saved);
-  }
-
-  #facts(rootfs: string): HostFacts {
-    const warn = (message: string) => this.#context.log.warn(message);
-    return hostFacts({
-      bundle: this.#options.bundle,
-      rootfs,
-      cgroup: this.#cgroup.visibleCgroup(),
-      mountLabel: mountLabelOf(this.#config, warn),
-      inUserNamespace: this.#caller.inUserNamespace,
-      warn,
-    });
-  }
-
-  #credentials(namespaces: Namespaces, hasSeccomp: boolean, hasMapper: boolean): CredentialOptions {
-    return credentialOptions(
-      this.#caller,
-      this.#process,
-      {
-        ownUserNamespace: hasNamespace(namespaces, "user"),
-        hasSeccomp,
-        canSetGroups: hasMapper || canSetGroups(this.#caller, namespaces),
-        annotations: this.#config.annotations,
-      },
-      (message) => this.#context.log.warn(message),
-    );
-  }
-
-  get #saved(): SavedState {
-    if (this.#state === undefined) throw new Error("the state was not saved yet");
-    return this.#state;
-  }
-
-  #change(changes: Partial<SavedState>): void {
-    this.#state = { ...this.#saved, ...changes };
-  }
-
-  /** The record that `delete --force` undoes everything by is written before there is anything to undo. */
-  #saveFirst(rootfs: string, { scope, resctrl, hostMount, seccomp }: OptionalFeatures): void {
-    const { id, bundle, noNewKeyring } = this.#options;
-    this.#state = initialState(this.#config, {
-      id,
-      bundle,
-      rootfs,
-      ownerUid: this.#caller.uid,
-      cgroup: this.#cgroupPath(),
-      ...(scope !== undefined && { scope: scope.saved }),
-      ...(resctrl !== undefined && { resctrl: resctrl.saved }),
-      ...(hostMount !== undefined && { hostMount: hostMount.saved }),
-      ...(!noNewKeyring && { keyring: newKeyringName(id) }),
-      hasListener: seccomp?.listener !== undefined,
-    });
-    writeState(this.#directory, this.#state);
-  }
-
-  #cgroupPath(): string {
-    if (this.#context.noCgroup === true) return "";
-    const path = () => cgroupPathFor(this.#config, this.#options.id, findCgroupMount());
-    return this.#cgroup.cgroupToRecord(this.#parts?.scope?.directory ?? path());
-  }
-
-  #spawn(namespaces: Namespaces, mapIds: ((pid: number) => void) | undefined): PendingInit {
-    const cgroup = this.#cgroup.open();
-    try {
-      return spawnInit({
-        linux: this.#config.linux ?? {},
-        namespaces,
-        mapIds,
-        execLabels: execLabels(this.#process, this.#saved.keyring !== undefined),
-        oomScoreAdj: this.#caller.privileged ? undefined : this.#process.oomScoreAdj,
-        cgroup: cgroup?.number,
-        keepFds: this.#handed.count,
-        ignoredSignals: this.#caller.ignoredSignals,
-        stdio: this.#options.stdio,
-        hasTerminal: this.#process.terminal === true,
-        privileged: this.#caller.privileged,
-      });
-    } finally {
-      cgroup?.close();
-    }
-  }
-
-  /** While the cgroup is there, and init, who knows the container's files: what only they can tell of an error. */
-  explain(error: unknown): unknown {
-    const channel = this.#pending?.channel.descriptor;
-    const reason =
-      channel === undefined || this.#init === undefined
-        ? error
-        : withExecHint(error, { pid: this.#init.pid, channel, process: this.#process });
-    const label = reason === error ? withLabelHint(error, this.#process, this.#config) : reason;
-    const explainedClone = withCgroupHint(label, () => this.#cgroup.directory);
-    const target = withMountHint(explainedClone, this.#config);
-    return withDenialHint(target, this.#caller, this.#config);
-  }
-
-  /** Leaves the host as if nothing had been tried (runtime.md, Errors). */
-  undo(): void {
-    undoAll(this.#context, [
-      // Init ends by itself when its channel does, should it not be known yet.
-      () => this.#pending?.close(),
-      () => this.#init !== undefined && killAndReap(this.#init.pid),
-      ...this.#cgroup.undoing(),
-      () => this.#parts?.hostMount?.remove(),
-      () => this.#parts?.resctrl?.undo(),
-      () => this.#parts?.netDevices?.moveBack(),
-      () => removeContainerDirectory(this.#directory),
-      () => this.#parts?.hooks?.poststop(),
-      () => this.#listener?.close(),
-      () => this.#parts?.scope?.close(),
-      // Until here nobody else gets at what is left of it.
-      () => this.#lock?.release(),
-    ]);
-  }
+  const prepared = host === undefined ? undefined : prepareNotifySocket(config, directory, host, warn);
+  return prepared ?? { config, env: [] };
 }
 
 /**
@@ -411,4 +225,82 @@ class Creation {
  */
 function newKeyringName(id: string): string {
   return `_ses.${id}.${randomNumber()}`;
+}
+
+function spawnIn({ cgroup }: NewContainer, options: Omit<SpawnOptions, "cgroup">): PendingInit {
+  const directory = cgroup.open();
+  try {
+    return spawnInit({ ...options, cgroup: directory?.number });
+  } finally {
+    directory?.close();
+  }
+}
+
+function credentialsOf(
+  config: Config,
+  process: Process,
+  caller: Caller,
+  options: {
+    readonly hasSeccomp: boolean;
+    /** Whether somebody else writes the mappings of the user namespace. */
+    readonly hasMapper: boolean;
+    readonly warn: (message: string) => void;
+  },
+): ProcessOptions["credentials"] {
+  const namespaces = namespacesOf(config);
+  const container = {
+    ownUserNamespace: hasNamespace(namespaces, "user"),
+    hasSeccomp: options.hasSeccomp,
+    canSetGroups: options.hasMapper || canSetGroups(caller, namespaces),
+    annotations: config.annotations,
+  };
+  return credentialOptions(caller, process, container, options.warn);
+}
+
+/** Gives init, which has done nothing yet, what only the runtime can give it, and records it. */
+function adoptInit(container: NewContainer, process: Process, pid: number): void {
+  const { cgroup, features, caller } = container;
+  cgroup.enter(pid);
+  applyHostLimits(pid, process, caller);
+  features.resctrl?.enter(pid);
+  if (cgroup.directory !== undefined) features.delegate?.(cgroup.directory, pid);
+  container.changeRecord({ pid, startTime: startTimeOf(pid) });
+  // With its last program it goes on alone: without a cgroup nothing else leads to it, should this process be killed then.
+  if (cgroup.directory === undefined) container.writeRecord();
+}
+
+/** Sends init's last program, which waits for `start` on a socket. The socket is made while init does what it was sent before. */
+function sendLast(
+  session: Session,
+  { directory, state }: NewContainer,
+  planned: PlannedProcess,
+  options: ProcessOptions,
+): Program {
+  const socket = new OwnedDescriptor(
+    withPurpose("", "make the socket that init waits on", () =>
+      inNetworkOfInit(state, () => listenUnix(startSocketPath(directory))),
+    ),
+  );
+  try {
+    return sendExec(session, planned, options, socket.number);
+  } finally {
+    socket.close();
+  }
+}
+
+/** Adds to an error how to get rid of its cause. Called while the cgroup is there, and init, which knows the container's files. */
+function withHints(
+  error: unknown,
+  { caller, cgroup }: NewContainer,
+  pending: PendingInit | undefined,
+  config: Config,
+  process: Process,
+): unknown {
+  const init = pending?.init;
+  const failed = init && { pid: init.pid, channel: init.channel.descriptor, process };
+  const reason = failed === undefined ? error : withExecHint(error, failed);
+  const labels = reason === error ? withLabelHint(error, process, config) : reason;
+  const clone = withCgroupHint(labels, () => cgroup.directory);
+  const mount = withMountHint(clone, config);
+  return withDenialHint(mount, caller, config);
 }

@@ -1,8 +1,8 @@
 import { closeSync } from "../../bindings/linux/files.ts";
 import { openRouteSocket, type RouteSocket } from "../../bindings/linux/netlink.ts";
 import { errorCode, RuntsError } from "../errors.ts";
+import { openNamespace } from "../init/clone-by-stub.ts";
 import { routeSocketIn } from "../init/socket-in-namespace.ts";
-import { openNamespace } from "../init/spawn-init.ts";
 import { namespacesOf } from "../plan/init-plan.ts";
 import type { Config } from "../spec/types.ts";
 

@@ -9,50 +9,51 @@ import { errorCode } from "../errors.ts";
 import type { InitPlan } from "../plan/init-plan.ts";
 import { isMadeOfSource } from "../plan/mounts/inner-sources.ts";
 import type { MountRequest } from "../plan/mounts/requests.ts";
-import { handOver } from "./hand-over.ts";
-import type { PrepareOptions } from "./prepare-options.ts";
+import { wantsIdMap } from "../spec/id-mapped-mount.ts";
+import { type HandOver, handOver } from "./hand-over.ts";
 import { asRuntsError, onBehalfOf } from "./run-program.ts";
 
 /**
- * Opens sources that only a capability of the caller reaches, such as those in another user's home. Init has the caller's user id, but
- * in its user namespace no capabilities over the host's files. So the runtime opens them, through init's mount namespace: on mounts of
- * the runtime's namespace the kernel would lock no flags for the user namespace. mount_namespaces(7)
+ * Finds the bind mounts whose sources only a capability of the caller reaches, such as those in another user's home: init has the
+ * caller's user id, but in its user namespace no capabilities over the host's files. Without these capabilities the runtime has the rights
+ * of init. A folder that holds the rootfs must be in init's reach, as the rootfs. The sources of id-mapped mounts are opened by the
+ * runtime in any case.
  */
-export function openCallersSources(
-  program: Program,
-  plan: InitPlan,
-  requests: readonly MountRequest[],
-  { containerPid, opened }: PrepareOptions,
-): void {
-  let root: number | undefined;
-  for (const request of deniedToInit(requests)) {
-    const { source, pointer, destination, options } = request;
-    program.about(pointer, `bind ${source} on ${destination}`);
-    const fd = onBehalfOf(pointer, `bind ${source} on ${destination}`, () => {
-      root ??= openRootOf(containerPid(), opened);
-      return openInRoot(root, source, O_PATH | O_CLOEXEC | (options.sourceNoFollow ? O_NOFOLLOW : 0));
-    });
-    opened.push(new OwnedDescriptor(fd));
-    request.opened = handOver(program, plan, fd);
-  }
-}
-
-/**
- * Finds them: without these capabilities the runtime has the rights of init. A folder that holds the rootfs must be in init's reach, as the
- * rootfs.
- */
-function deniedToInit(requests: readonly MountRequest[]): MountRequest[] {
+export function sourcesDeniedToInit(requests: readonly MountRequest[]): MountRequest[] {
   const candidates = requests.filter(
     (request) =>
       isMadeOfSource(request) &&
-      request.opened === undefined &&
       request.inner === undefined &&
-      !request.holdsRootfs,
+      !request.holdsRootfs &&
+      !wantsIdMap(request.mount),
   );
   if (candidates.length === 0) return [];
   return onBehalfOf("/mounts", "look for sources that only the caller reaches", () =>
     withoutFileCapabilities(() => candidates.filter(isDenied)),
   );
+}
+
+/**
+ * Opens these sources in init's place, through init's mount namespace: on mounts of the runtime's namespace the kernel would lock no flags
+ * for the user namespace. mount_namespaces(7)
+ */
+export function openCallersSources(
+  program: Program,
+  plan: InitPlan,
+  denied: readonly MountRequest[],
+  { pid, opened }: HandOver,
+): void {
+  let root: number | undefined;
+  for (const request of denied) {
+    const { source, pointer, destination, options } = request;
+    program.about(pointer, `bind ${source} on ${destination}`);
+    const fd = onBehalfOf(pointer, `bind ${source} on ${destination}`, () => {
+      root ??= openRootOf(pid, opened);
+      return openInRoot(root, source, O_PATH | O_CLOEXEC | (options.sourceNoFollow ? O_NOFOLLOW : 0));
+    });
+    opened.push(new OwnedDescriptor(fd));
+    request.opened = handOver(program, plan, fd);
+  }
 }
 
 function isDenied({ source, pointer, options }: MountRequest): boolean {

@@ -25,8 +25,7 @@ import { sendDescriptor } from "../plan/send-descriptor.ts";
 import { MOUNT_ATTR_SIZE, mountAttr } from "../plan/structs.ts";
 import { outerId, parseIdMap } from "../spec/id-map.ts";
 import type { IdMapping } from "../spec/types.ts";
-import { handOver } from "./hand-over.ts";
-import type { PrepareOptions } from "./prepare-options.ts";
+import { type HandOver, handOver } from "./hand-over.ts";
 import { runProgram } from "./run-program.ts";
 import { withStub } from "./with-stub.ts";
 
@@ -40,12 +39,12 @@ export function prepareDeviceNodes(
   program: Program,
   plan: InitPlan,
   requests: readonly MountRequest[],
-  options: PrepareOptions,
+  { pid, opened }: HandOver,
 ): ReadonlyMap<string, Register> {
   const nodes = new Map<string, Register>();
   if (devIsBound(requests)) return nodes;
   const wanted = listedDevices(plan.config).filter(({ type }) => type !== "p");
-  const owned = wanted.map((node) => ({ node, owner: ownerOf(node, plan, options.containerPid) }));
+  const owned = wanted.map((node) => ({ node, owner: ownerOf(node, plan, pid) }));
   const [receiving, sending] = channelPair();
   try {
     withStub((channel) => {
@@ -60,7 +59,7 @@ export function prepareDeviceNodes(
         sendDescriptor(handing, made, { socket, text: "device", path: "the runtime" });
         runProgram(channel, handing);
         const mount = new OwnedDescriptor(receiveDescriptor(receiving));
-        options.opened.push(mount);
+        opened.push(mount);
         nodes.set(node.pointer, handOver(program, plan, mount.number));
       }
     });
@@ -76,12 +75,12 @@ interface Owner {
 }
 
 /** The owner's ids on the host. Without ids in the config it is the container's root, or the host's if that is not mapped. */
-function ownerOf({ uid, gid, pointer }: DeviceNode, plan: InitPlan, containerPid: () => number): Owner {
+function ownerOf({ uid, gid, pointer }: DeviceNode, plan: InitPlan, pid: number): Owner {
   const { uidMappings = [], gidMappings = [] } = plan.config.linux ?? {};
   const isJoined = plan.namespaces.joined.has("user");
   // A joined namespace has mappings of its own; the config need not list them.
-  const uids = isJoined ? mapOf(containerPid(), "uid_map") : uidMappings;
-  const gids = isJoined ? mapOf(containerPid(), "gid_map") : gidMappings;
+  const uids = isJoined ? mapOf(pid, "uid_map") : uidMappings;
+  const gids = isJoined ? mapOf(pid, "gid_map") : gidMappings;
   return { uid: onHost(uid, uids, `${pointer}/uid`), gid: onHost(gid, gids, `${pointer}/gid`) };
 }
 

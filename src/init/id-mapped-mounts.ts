@@ -20,10 +20,9 @@ import {
   wantsIdMap,
 } from "../spec/id-mapped-mount.ts";
 import type { Config } from "../spec/types.ts";
-import { handOver } from "./hand-over.ts";
+import { type HandOver, handOver } from "./hand-over.ts";
 import { idMapFailure } from "./id-map-failure.ts";
 import { mapLines } from "./id-mappings.ts";
-import type { PrepareOptions } from "./prepare-options.ts";
 import { onBehalfOf } from "./run-program.ts";
 import { type MapLines, makeUserNamespace, openUserNamespace } from "./user-namespace.ts";
 
@@ -36,9 +35,9 @@ export function prepareIdMappedMounts(
   program: Program,
   plan: InitPlan,
   requests: readonly MountRequest[],
-  { containerPid, opened }: PrepareOptions,
+  { pid, opened }: HandOver,
 ): void {
-  const namespaces = new UserNamespaces(plan, containerPid, opened);
+  const namespaces = new UserNamespaces(plan, pid, opened);
   for (const request of requests) {
     if (!wantsIdMap(request.mount)) continue;
     const option = idMapOption(request.mount.options);
@@ -86,13 +85,13 @@ function refuseWhatCanNotBe(plan: InitPlan, request: MountRequest, pointer: stri
 /** User namespaces by their mappings: one serves all mounts that have the same. */
 class UserNamespaces {
   readonly #plan: InitPlan;
-  readonly #containerPid: () => number;
+  readonly #pid: number;
   readonly #opened: OwnedDescriptor[];
   readonly #byMappings = new Map<string, number>();
 
-  constructor(plan: InitPlan, containerPid: () => number, opened: OwnedDescriptor[]) {
+  constructor(plan: InitPlan, pid: number, opened: OwnedDescriptor[]) {
     this.#plan = plan;
-    this.#containerPid = containerPid;
+    this.#pid = pid;
     this.#opened = opened;
   }
 
@@ -107,7 +106,7 @@ class UserNamespaces {
     }
     const fd =
       mappings === undefined || key === ""
-        ? openUserNamespace(this.#containerPid(), pointer)
+        ? openUserNamespace(this.#pid, pointer)
         : makeUserNamespace(linesOf(mappings), pointer);
     this.#opened.push(new OwnedDescriptor(fd));
     this.#byMappings.set(key, fd);

@@ -55,7 +55,7 @@ export function makeLiveMounts(
     const opened: OwnedDescriptor[] = [];
     try {
       if (wantsIdMap(request.mount))
-        prepareIdMappedMounts(program, plan, [request], { containerPid: () => options.pid, opened });
+        prepareIdMappedMounts(program, plan, [request], { pid: options.pid, opened });
       prepareBindCopies(program, plan, [request], opened);
       // Only links that are copied need checks, and those are refused.
       makeMounts(program, plan, [request], []);

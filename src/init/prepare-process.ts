@@ -20,13 +20,16 @@ import {
 import { enterWorkingDirectory, verifyWorkingDirectory } from "../plan/process/working-directory.ts";
 import type { Process } from "../spec/types.ts";
 import { runProgram } from "./run-program.ts";
-import { receiveAll, type Session, send } from "./session.ts";
+import type { Session } from "./session.ts";
 
-/** What a process in a container needs, its init and one of `exec` alike. */
+/** The path of a program, and its variables. */
+type GivenProgram = Pick<ExecProgramOptions, "path" | "env">;
+
+/** The needs of a process in a container, its init and one of `exec` alike. */
 export interface ProcessOptions {
   readonly process: Process;
   /** The program of a hook, which has just these variables; absent: the one that args[0] means, and HOME is added. */
-  readonly program?: Pick<ExecProgramOptions, "path" | "env"> | undefined;
+  readonly program?: GivenProgram | undefined;
   readonly credentials: CredentialOptions;
   /**
    * Whether the runtime needs the process to be dumpable, as it does for hooks and exec in a container that waits: without
@@ -36,11 +39,23 @@ export interface ProcessOptions {
   /** Variables that the runtime itself adds to the environment. */
   readonly addedEnv: readonly string[];
   readonly stdio: StdioFacts;
-  /** What the kernel keeps of a single process and few ask for: by the process itself, and by the runtime for it. */
+  /** Scheduling and the like, which few ask for: set by the process itself (`plan`), and by the runtime for it (`apply`). */
   readonly attributes:
     | { readonly plan: (program: Program) => void; readonly apply: (pid: number) => void }
     | undefined;
   readonly start: Pick<ExecProgramOptions, "keepFds" | "gaps" | "inheritedNofile" | "seccomp">;
+}
+
+/** A process whose preparation is planned, with what depends on the replies. */
+export interface PlannedProcess {
+  readonly devNull: ContainerNull | undefined;
+  readonly program: GivenProgram | ProgramSearch;
+}
+
+/** Told by the replies: the program that args[0] means, and the home of the user. */
+interface ProgramSearch {
+  readonly passwd: Passwd;
+  readonly executable: ExecutableSearch;
 }
 
 /** /etc/passwd of the container, opened while the process could read it. */
@@ -49,55 +64,13 @@ interface Passwd {
   readonly begin: (reply: Reply) => string;
 }
 
-/**
- * Carries out what config.md asks of `process`, up to its execve: that waits for a connection to what `listen` makes where it is given.
- * Returns the program that ends in it; the stub replies to it only if it fails.
- */
-export function prepareProcess(
-  session: Session,
+/** Plans what config.md asks of `process`, but for what has to come right before the execve. */
+export function planProcess(
+  { program, checks }: Session,
   root: Register,
   options: ProcessOptions,
   terminal: TerminalPlan | undefined,
-  listen: (() => number) | undefined,
-): Program {
-  const { programOf, devNull } = planProcess(session, root, options, terminal);
-  send(session);
-  const { channel } = session;
-  const last = channel.program();
-  // While init does what it was sent.
-  const listener = listen === undefined ? undefined : last.descriptor(listen());
-  const reply = receiveAll(session);
-  options.attributes?.apply(session.pid);
-  // Not in the last program, which has no reply: the runtime could look for the listener before the process can be reached.
-  if (options.start.seccomp?.listener?.dumpable === true && !options.staysDumpable) {
-    const program = channel.program();
-    becomeDumpable(program);
-    runProgram(channel, program);
-  }
-  if (devNull?.isNull(reply) === true) replaceNulls(last, devNull, options.stdio);
-  execProgram(last, options.process, {
-    ...options.start,
-    ...programOf(reply),
-    listener,
-  });
-  channel.send(last);
-  return last;
-}
-
-interface Prepared {
-  /** Tells the program from the reply. */
-  readonly programOf: (reply: Reply) => Pick<ExecProgramOptions, "path" | "env">;
-  readonly devNull: ContainerNull | undefined;
-}
-
-/** All but what has to come right before execve. */
-function planProcess(
-  session: Session,
-  root: Register,
-  options: ProcessOptions,
-  terminal: TerminalPlan | undefined,
-): Prepared {
-  const { program, checks, channel } = session;
+): PlannedProcess {
   const { process } = options;
   const entered = enterWorkingDirectory(program, root, process);
   if (terminal !== undefined) attachTerminal(program, terminal.slave, process);
@@ -109,22 +82,59 @@ function planProcess(
   setUmask(program, process);
   checks.push(verifyWorkingDirectory(program, process, entered));
   setNoNewPrivileges(program, process);
-  if ("path" in given) return { programOf: () => given, devNull };
-  const executable = new ExecutableSearch(program, process);
-  const programOf: Prepared["programOf"] = (reply) => ({
-    env: environment(process, options.addedEnv, () => readPasswd(channel, given, reply)),
-    path: process.args.length === 0 ? NOTHING : executable.choose(reply),
-  });
-  return { programOf, devNull };
+  if ("path" in given) return { devNull, program: given };
+  return { devNull, program: { passwd: given, executable: new ExecutableSearch(program, process) } };
+}
+
+/**
+ * Awaits the replies to all that was sent, and sends the program that ends in the execve. That one waits first for a connection to
+ * `startSocket`, where it is given. Returns this last program; the stub replies to it only if it fails.
+ */
+export function sendExec(
+  session: Session,
+  { devNull, program }: PlannedProcess,
+  options: ProcessOptions,
+  startSocket: number | undefined,
+): Program {
+  const { channel } = session;
+  const last = channel.program();
+  const listener = startSocket === undefined ? undefined : last.descriptor(startSocket);
+  const reply = session.receiveAll();
+  options.attributes?.apply(session.pid);
+  // Not in the last program, which has no reply: the runtime could look for the listener before the process can be reached.
+  if (options.start.seccomp?.listener?.dumpable === true && !options.staysDumpable) {
+    const reaching = channel.program();
+    becomeDumpable(reaching);
+    runProgram(channel, reaching);
+  }
+  if (devNull?.isNull(reply) === true) replaceNulls(last, devNull, options.stdio);
+  const found = "path" in program ? program : foundProgram(channel, program, options, reply);
+  execProgram(last, options.process, { ...options.start, ...found, listener });
+  channel.send(last);
+  return last;
+}
+
+function foundProgram(
+  channel: StubChannel,
+  { passwd, executable }: ProgramSearch,
+  { process, addedEnv }: ProcessOptions,
+  reply: Reply,
+): GivenProgram {
+  const env = variables(process, addedEnv);
+  const home = env.get("HOME");
+  if (home === undefined || home === "HOME=") {
+    const text = readPasswd(channel, passwd, reply);
+    env.set("HOME", nulTerminatedBytes(`HOME=${homeOf(text, process.user?.uid ?? 0)}`));
+  }
+  // A config without a process has no program to look for; `start` refuses it before this could be executed.
+  const path = process.args.length === 0 ? "" : executable.choose(reply);
+  return { env: [...env.values()], path };
 }
 
 function beginPasswd(program: Program, root: Register): Passwd {
   const file = openPasswd(program, root);
   return { file, begin: readByteText(program, file, PASSWD_CHUNK) };
 }
-
-/** A config without a process has no program to look for; `start` refuses it before this could be executed. */
-const NOTHING = "";
 
 /** Images' files are smaller as a rule; a longer one is read on. */
 const PASSWD_CHUNK = 4096;
@@ -143,17 +153,10 @@ function readPasswd(channel: StubChannel, { file, begin }: Passwd, reply: Reply)
   return text;
 }
 
-/** The last of several values counts. If HOME is missing or empty, it is that of the user in the container's /etc/passwd. */
-function environment(
-  process: Process,
-  added: readonly string[],
-  passwd: () => string,
-): (string | Uint8Array)[] {
+/** Variables by their names: the last of several values counts. */
+function variables(process: Process, added: readonly string[]): Map<string, string | Uint8Array> {
   const byName = new Map<string, string | Uint8Array>();
   for (const entry of [...(process.env ?? []), ...added])
     byName.set(entry.slice(0, entry.indexOf("=")), entry);
-  const home = byName.get("HOME");
-  if (home === undefined || home === "HOME=")
-    byName.set("HOME", nulTerminatedBytes(`HOME=${homeOf(passwd(), process.user?.uid ?? 0)}`));
-  return [...byName.values()];
+  return byName;
 }

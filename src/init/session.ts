@@ -1,38 +1,75 @@
 import type { StubChannel } from "../../bindings/stub/client.ts";
 import type { Program, Reply } from "../../bindings/stub/program.ts";
 import type { ReplyCheck } from "../plan/init-plan.ts";
-import { receiveReply } from "./run-program.ts";
+import { receiveReply, runProgram } from "./run-program.ts";
+import type { PendingInit } from "./spawn-init.ts";
+
+interface SentProgram {
+  readonly program: Program;
+  readonly checks: readonly ReplyCheck[];
+}
 
 /**
- * Programs for init, in the making and on their way. A program is sent as soon as it is complete, and runs while the next one is
- * made; the stub runs none after one that has failed.
+ * The programs that a process is sent on its way to its execve. Each is sent as soon as it is complete, and runs while the next one is
+ * planned; the stub runs none after one that has failed.
  */
-export interface Session {
+export class Session {
   readonly channel: StubChannel;
-  /** In the pid namespace of the runtime; 0 before the process is there. */
-  pid: number;
+  /** The program that is being planned. */
   program: Program;
-  /** What to check of the reply to the program in the making. */
-  checks: ReplyCheck[];
-  readonly sent: { readonly program: Program; readonly checks: readonly ReplyCheck[] }[];
-  /** Makes sure that init is there. */
-  beforeFirst?: (() => void) | undefined;
-}
+  /** The checks that its reply has to pass. */
+  checks: ReplyCheck[] = [];
+  readonly #pending: PendingInit;
+  readonly #sent: SentProgram[] = [];
+  #pid = 0;
 
-export function send(session: Session): void {
-  session.beforeFirst?.();
-  session.channel.send(session.program);
-  session.sent.push({ program: session.program, checks: session.checks });
-  session.program = session.channel.program();
-  session.checks = [];
-}
-
-/** Receives the replies to all programs that were sent; returns the last one. */
-export function receiveAll({ channel, sent }: Session): Reply {
-  let reply: Reply = { results: [], outputs: [], failure: undefined };
-  for (const { program, checks } of sent.splice(0)) {
-    reply = receiveReply(channel, program);
-    for (const check of checks) check(reply);
+  constructor(pending: PendingInit) {
+    this.#pending = pending;
+    this.channel = pending.channel;
+    this.program = this.channel.program();
   }
-  return reply;
+
+  /** Waits until the process is there, with its mappings. Returns its pid. Nothing can be sent before. */
+  awaitInit(): number {
+    this.#pid = this.#pending.finish().pid;
+    return this.#pid;
+  }
+
+  /** In the pid namespace of the runtime. Throws before awaitInit: the process is not in its cgroup yet. */
+  get pid(): number {
+    this.#requireInit();
+    return this.#pid;
+  }
+
+  /** Sends the program, and begins the next one. */
+  send(): void {
+    this.#requireInit();
+    this.channel.send(this.program);
+    this.#sent.push({ program: this.program, checks: this.checks });
+    this.program = this.channel.program();
+    this.checks = [];
+  }
+
+  /** Receives and checks the replies to all programs that were sent. Returns the last reply. */
+  receiveAll(): Reply {
+    let reply: Reply = { results: [], outputs: [], failure: undefined };
+    for (const { program, checks } of this.#sent.splice(0)) {
+      reply = receiveReply(this.channel, program);
+      for (const check of checks) check(reply);
+    }
+    return reply;
+  }
+
+  /** Runs the operations that the program has so far, checks their reply, and empties the program for those that follow. */
+  runSoFar(): Reply {
+    this.#requireInit();
+    const reply = runProgram(this.channel, this.program);
+    for (const check of this.checks.splice(0)) check(reply);
+    this.program.clear();
+    return reply;
+  }
+
+  #requireInit(): void {
+    if (this.#pid === 0) throw new Error("the process has not been awaited yet");
+  }
 }

@@ -3,8 +3,8 @@ import type { Program } from "../../bindings/stub/program.ts";
 import { becomeRootOf, resetCpuAffinity } from "../plan/namespaces.ts";
 import { openTerminal } from "../plan/process/console.ts";
 import { setsGroups } from "../plan/process/credentials.ts";
-import { type ProcessOptions, prepareProcess } from "./prepare-process.ts";
-import type { Session } from "./session.ts";
+import { type ProcessOptions, planProcess, sendExec } from "./prepare-process.ts";
+import { Session } from "./session.ts";
 import type { Init, PendingInit } from "./spawn-init.ts";
 
 export interface ExecSetUpOptions extends ProcessOptions {
@@ -18,13 +18,7 @@ export interface ExecSetUpOptions extends ProcessOptions {
 /** Drives a process from its clone, which is in the container's namespaces and cgroup already, to its execve. */
 export function setUpExec(pending: PendingInit, options: ExecSetUpOptions): Program {
   const { channel } = pending;
-  const session: Session = { channel, pid: 0, program: channel.program(), checks: [], sent: [] };
-  session.beforeFirst = () => {
-    session.beforeFirst = undefined;
-    const init = pending.finish();
-    session.pid = init.pid;
-    options.spawned(init);
-  };
+  const session = new Session(pending);
   const { program } = session;
   (options.chooseCpus ?? resetCpuAffinity)(program);
   program.about("", "clear the umask for the set-up");
@@ -36,5 +30,8 @@ export function setUpExec(pending: PendingInit, options: ExecSetUpOptions): Prog
   const terminal =
     consoleSocket === undefined ? undefined : openTerminal(program, root, program.descriptor(consoleSocket));
   if (terminal !== undefined) session.checks.push(terminal.check);
-  return prepareProcess(session, root, options, terminal, undefined);
+  const planned = planProcess(session, root, options, terminal);
+  options.spawned({ pid: session.awaitInit(), channel });
+  session.send();
+  return sendExec(session, planned, options, undefined);
 }

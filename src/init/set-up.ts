@@ -2,12 +2,12 @@ import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
 import { openSync } from "../../bindings/linux/files.ts";
 import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import type { Program, Register } from "../../bindings/stub/program.ts";
-import { type HostFacts, hasNamespace, type InitPlan, type Namespaces } from "../plan/init-plan.ts";
+import { hasNamespace, type InitPlan } from "../plan/init-plan.ts";
 import { makeDevices, openHostNull } from "../plan/mounts/devices.ts";
 import { verifyMountPoints } from "../plan/mounts/made-mounts.ts";
 import { maskPaths, protectReadonlyPaths } from "../plan/mounts/masked-paths.ts";
 import { finishMounts, makeMounts, openBindSources } from "../plan/mounts/mounts.ts";
-import { type MountRequest, mountRequests } from "../plan/mounts/requests.ts";
+import type { MountRequest } from "../plan/mounts/requests.ts";
 import {
   becomeRootOf,
   bringLoopbackUp,
@@ -26,125 +26,47 @@ import {
   openRootfs,
 } from "../plan/pivot-root.ts";
 import { bindConsole, openTerminal, type TerminalPlan } from "../plan/process/console.ts";
-import { setsGroups } from "../plan/process/credentials.ts";
+import { type CredentialOptions, setsGroups } from "../plan/process/credentials.ts";
 import { labelFile } from "../plan/process/labels.ts";
 import { makeWorkingDirectory } from "../plan/process/working-directory.ts";
 import { openHostProc, writeSysctls } from "../plan/sysctl.ts";
-import type { Config } from "../spec/types.ts";
-import type { openCallersSources } from "./callers-sources.ts";
+import type { Process } from "../spec/types.ts";
+import { openCallersSources } from "./callers-sources.ts";
 import { copyUp } from "./copy-up.ts";
-import type { prepareDeviceNodes } from "./device-nodes.ts";
-import type { prepareIdMappedMounts } from "./id-mapped-mounts.ts";
-import { type ProcessOptions, prepareProcess } from "./prepare-process.ts";
-import { runProgram } from "./run-program.ts";
-import { receiveAll, type Session, send } from "./session.ts";
-import type { Init, PendingInit } from "./spawn-init.ts";
-
-export interface SetUpOptions extends ProcessOptions {
-  readonly config: Config;
-  readonly namespaces: Namespaces;
-  readonly facts: HostFacts;
-  readonly noPivot: boolean;
-  /** Name of the container's session keyring; absent if it keeps the caller's. */
-  readonly keyring: string | undefined;
-  /** Connected socket that gets the terminal's master; with process.terminal only. */
-  readonly consoleSocket: number | undefined;
-  /** Makes the socket on which `start` will connect, once init is in its namespaces. */
-  readonly listen: () => number;
-  /** Called once init is there, before anything is done in it. */
-  readonly spawned: (init: Init) => void;
-  /** Brings what comes from the host into the container's network namespace, once init is in it. Absent if there is nothing. */
-  readonly moveNetDevices: (() => void) | undefined;
-  /** Steps 3 and 4 of the lifecycle: hooks that run while the container is made. Absent if there are none. */
-  readonly hooks: (() => void) | undefined;
-  /** Makes ready what mounts with id mappings need. Absent if there are none. */
-  readonly idMappedMounts: typeof prepareIdMappedMounts | undefined;
-  /** Opens sources of bind mounts that init may not reach. Absent if init reaches all that the caller does. */
-  readonly callersSources: typeof openCallersSources | undefined;
-  /** Makes the listed devices, which init may not make. Absent if there are none, or the runtime may not make them either. */
-  readonly deviceNodes: typeof prepareDeviceNodes | undefined;
-}
+import { prepareDeviceNodes } from "./device-nodes.ts";
+import type { HandOver } from "./hand-over.ts";
+import { prepareIdMappedMounts } from "./id-mapped-mounts.ts";
+import type { Session } from "./session.ts";
 
 /**
- * Drives init from its clone to where it waits for `start`: everything of the config but the program itself. The order is
- * that of the lifecycle in runtime.md, and within it what the kernel and the trust in paths demand. Returns the last program,
- * which init runs on its own when `start` connects.
+ * The plan of the container's environment, step 2 of the lifecycle in runtime.md, in the order in which `create` calls these functions.
+ * Each adds operations to the program of the session. Within the lifecycle the order is what the kernel and the trust in paths demand.
  */
-export function setUpInit(pending: PendingInit, options: SetUpOptions): Program {
-  const { channel } = pending;
-  const session: Session = { channel, pid: 0, program: channel.program(), checks: [], sent: [] };
-  session.beforeFirst = () => {
-    session.beforeFirst = undefined;
-    const init = pending.finish();
-    session.pid = init.pid;
-    options.spawned(init);
-  };
-  const containerPid = () => {
-    session.beforeFirst?.();
-    return session.pid;
-  };
-  const plan = initPlan(session, options);
-  const opened: OwnedDescriptor[] = [];
-  let made: Environment;
-  try {
-    made = prepareEnvironment(session, plan, options, containerPid, opened);
-    send(session);
-  } finally {
-    for (const descriptor of opened) descriptor.close();
-  }
-  const { moveNetDevices, hooks } = options;
-  if (moveNetDevices !== undefined || hooks !== undefined) receiveAll(session);
-  moveNetDevices?.();
-  hooks?.();
-  makeWorkingDirectory(session.program, plan.root, options.process);
-  finishEnvironment(session, plan, made);
-  return prepareProcess(session, plan.root, options, made.terminal, options.listen);
-}
 
-function initPlan(session: Session, options: SetUpOptions): InitPlan {
-  const { registers } = session.channel;
-  const runSoFar = (program: Program) => {
-    session.beforeFirst?.();
-    const reply = runProgram(session.channel, program);
-    for (const check of session.checks) check(reply);
-    session.checks.length = 0;
-    program.clear();
-    return reply;
-  };
+/** Begins a plan. Its two functions that run the program so far need init: see `needsInit`. */
+export function beginPlan(
+  session: Session,
+  given: Pick<InitPlan, "config" | "facts" | "namespaces" | "noPivot" | "keyring">,
+): InitPlan {
+  const { channel } = session;
+  const { registers } = channel;
   return {
-    ...options,
+    ...given,
     root: registers.take(),
     rootfs: registers.take(),
     hostProc: registers.take(),
     made: [],
     isLive: false,
-    runSoFar,
-    copyUp: (program, covered, mount, pointer) => {
-      runSoFar(program);
-      copyUp(session.channel, covered, mount, pointer);
+    runSoFar: () => session.runSoFar(),
+    copyUp: (_program, covered, mount, pointer) => {
+      session.runSoFar();
+      copyUp(channel, covered, mount, pointer);
     },
   };
 }
 
-/** What the later steps need of what the first ones have made. */
-interface Environment {
-  readonly requests: readonly MountRequest[];
-  readonly hostNull: Register | undefined;
-  readonly terminal: TerminalPlan | undefined;
-}
-
-/**
- * Step 2 of the lifecycle, up to where hooks may run: namespaces, mounts and devices; the host is still in reach. What goes with the
- * program is added to `opened`.
- */
-function prepareEnvironment(
-  session: Session,
-  plan: InitPlan,
-  options: SetUpOptions,
-  containerPid: () => number,
-  opened: OwnedDescriptor[],
-): Environment {
-  const { program, checks } = session;
+/** Plans what comes before all mounts. Descriptors that go with the program are added to `opened`. */
+export function planNamespaces({ program }: Session, plan: InitPlan, opened: OwnedDescriptor[]): void {
   openProc(program, plan, opened);
   enterCgroupNamespace(program, plan);
   joinSessionKeyring(program, plan.keyring);
@@ -153,10 +75,69 @@ function prepareEnvironment(
   program.do("umask", [0]);
   isolateMounts(program, plan);
   openRootfs(program, plan);
-  const requests = mountRequests(plan);
-  options.idMappedMounts?.(program, plan, requests, { containerPid, opened });
-  options.callersSources?.(program, plan, requests, { containerPid, opened });
-  const nodes = options.deviceNodes?.(program, plan, requests, { containerPid, opened });
+}
+
+/** The part that the runtime itself has in the mounts and devices of a container: init may not do it, or not reach it. */
+export interface RuntimesPart {
+  /** Whether there are id-mapped mounts. */
+  readonly mapsMountIds: boolean;
+  /** Bind mounts whose sources only the caller reaches. */
+  readonly denied: readonly MountRequest[];
+  readonly makesDeviceNodes: boolean;
+}
+
+/**
+ * Whether planning the mounts takes init itself, or its answers: for the runtime's part, for the copies of option tmpcopyup, and for a
+ * source in an earlier mount, of which only init can tell whether it is a directory.
+ */
+export function needsInit(
+  requests: readonly MountRequest[],
+  { mapsMountIds, denied, makesDeviceNodes }: RuntimesPart,
+): boolean {
+  if (mapsMountIds || denied.length > 0 || makesDeviceNodes) return true;
+  return requests.some(({ options, inner }) => options.tmpcopyup || inner !== undefined);
+}
+
+/**
+ * Does the runtime's part, and hands its descriptors to init, which has been awaited. The descriptors are added to `opened`, to be closed
+ * when the program has been sent. Returns the mounts of device nodes by the pointers of the devices.
+ */
+export function handOverSources(
+  { program, pid }: Session,
+  plan: InitPlan,
+  requests: readonly MountRequest[],
+  part: RuntimesPart,
+  opened: OwnedDescriptor[],
+): ReadonlyMap<string, Register> | undefined {
+  const to: HandOver = { pid, opened };
+  if (part.mapsMountIds) prepareIdMappedMounts(program, plan, requests, to);
+  openCallersSources(program, plan, part.denied, to);
+  return part.makesDeviceNodes ? prepareDeviceNodes(program, plan, requests, to) : undefined;
+}
+
+/** The mounts and devices that are planned, and what later steps need of them. */
+export interface PlannedMounts {
+  readonly requests: readonly MountRequest[];
+  readonly hostNull: Register | undefined;
+  readonly terminal: TerminalPlan | undefined;
+}
+
+/**
+ * Plans mounts, devices and the terminal, up to where hooks may run: the host is still in reach. `consoleSocket` is a connected socket,
+ * which gets the terminal's master; undefined without a terminal.
+ */
+export function planMounts(
+  session: Session,
+  plan: InitPlan,
+  requests: readonly MountRequest[],
+  options: {
+    readonly credentials: CredentialOptions;
+    readonly staysDumpable: boolean;
+    readonly deviceNodes: ReadonlyMap<string, Register> | undefined;
+    readonly consoleSocket: number | undefined;
+  },
+): PlannedMounts {
+  const { program, checks } = session;
   openBindSources(program, requests);
   const hostNull = openNullForMasks(session, plan);
   if (hasNamespace(plan.namespaces, "user")) {
@@ -167,7 +148,7 @@ function prepareEnvironment(
   bringLoopbackUp(program, plan);
   attachRootfs(program, plan);
   makeMounts(program, plan, requests, checks);
-  if (hasRootMount(plan)) checks.push(...makeDevices(program, plan, requests, nodes));
+  if (hasRootMount(plan)) checks.push(...makeDevices(program, plan, requests, options.deviceNodes));
   const { consoleSocket } = options;
   if (consoleSocket === undefined) return { requests, hostNull, terminal: undefined };
   const terminal = openTerminal(program, plan.root, program.descriptor(consoleSocket));
@@ -204,12 +185,14 @@ function openNullForMasks({ program, checks }: Session, plan: InitPlan): Registe
   return fd;
 }
 
-/** The rest of step 2: what hides or names things, and the change of the root directory. */
-function finishEnvironment(
+/** Plans what comes after the hooks: what hides or names things, and the change of the root directory. */
+export function planRootChange(
   { program, checks }: Session,
   plan: InitPlan,
-  { requests, hostNull }: Environment,
+  { requests, hostNull }: PlannedMounts,
+  process: Process,
 ): void {
+  makeWorkingDirectory(program, plan.root, process);
   writeSysctls(program, plan);
   setNames(program, plan);
   finishMounts(program, plan, requests);

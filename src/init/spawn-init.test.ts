@@ -4,7 +4,8 @@ import { PR_SET_DUMPABLE } from "../../bindings/abi/prctl.ts";
 import { CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER } from "../../bindings/abi/sched.ts";
 import { tapStubs } from "../../bindings/stub/client.ts";
 import type { Operation } from "../../bindings/stub/program.ts";
-import { type SpawnOptions, spawnInit } from "./spawn-init.ts";
+import type { SpawnOptions } from "./clone-by-stub.ts";
+import { spawnInit } from "./spawn-init.ts";
 
 /** Above all pids that there are: PID_MAX_LIMIT of the kernel is 2^22. */
 const NOBODY = 2 ** 30;
@@ -34,13 +35,10 @@ afterEach(() => {
 
 function plan(privileged: boolean, options: Partial<SpawnOptions>): void {
   spawnInit({
-    linux: {},
-    namespaces: { created: new Set(), joined: new Map() },
     cgroup: undefined,
     keepFds: 0,
     ignoredSignals: [],
     privileged,
-    mapIds: undefined,
     ...options,
   }).close();
 }

@@ -1,17 +1,5 @@
-import {
-  AT_FDCWD,
-  F_DUPFD_CLOEXEC,
-  O_CLOEXEC,
-  O_NONBLOCK,
-  O_RDONLY,
-  O_WRONLY,
-} from "../../bindings/abi/fcntl.ts";
-import { clone_args, kernel_sigaction } from "../../bindings/abi/layouts.ts";
-import { PR_SET_NAME } from "../../bindings/abi/prctl.ts";
-import * as sched from "../../bindings/abi/sched.ts";
 import { SIGCHLD } from "../../bindings/abi/signal.ts";
 import { syscall } from "../../bindings/ffi/syscall.ts";
-import { openSync, writeFileSync } from "../../bindings/linux/files.ts";
 import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import { isChild, killAndReap } from "../../bindings/linux/reap.ts";
 import { revealSenders } from "../../bindings/linux/socket-message.ts";
@@ -19,98 +7,127 @@ import {
   channelPair,
   keepOnExec,
   openStubImage,
-  STUB_NAME,
   StubChannel,
   spawnStub,
 } from "../../bindings/stub/client.ts";
-import { at, data, type Program } from "../../bindings/stub/program.ts";
 import { RuntsError } from "../errors.ts";
-import { type Namespaces, unsharedAsRoot } from "../plan/init-plan.ts";
-import { NAMESPACE_FLAGS } from "../plan/namespaces.ts";
-import { clearDumpable } from "../plan/process/credentials.ts";
-import { keepStreamsOutside } from "../plan/process/stdio.ts";
-import type { Linux } from "../spec/types.ts";
-import { type MappingRights, writeIdMappings } from "./id-mappings.ts";
+import type { Namespaces } from "../plan/init-plan.ts";
+import {
+  type Channel,
+  type CloneOptions,
+  cloneByStub,
+  DEFAULT_ACTION,
+  hasEarlyUserNamespace,
+  type SentClone,
+  type SpawnOptions,
+} from "./clone-by-stub.ts";
+import { writeIdMappings } from "./id-mappings.ts";
 import { checkJoinedMappings } from "./joined-mappings.ts";
-import { inNetworkOf, type Joined } from "./network-of.ts";
+import { inNetworkOf } from "./network-of.ts";
 import { reapLostClone, rememberClone } from "./reap-lost-clone.ts";
-import { checkReply, onBehalfOf, receiveFromClone, receiveReply, runProgram } from "./run-program.ts";
-import { takeStreams } from "./standard-streams.ts";
+import { checkReply, onBehalfOf, receiveFromClone, receiveReply } from "./run-program.ts";
 
-/** struct sigaction of SIG_DFL. */
-const DEFAULT_ACTION = new Uint8Array(kernel_sigaction.size);
-
-/** The container's first process: the stub, in its namespaces and its cgroup. */
+/** A process in its namespaces and its cgroup: the stub, which takes programs. */
 export interface Init {
   /** In the pid namespace of the runtime. */
   readonly pid: number;
   readonly channel: StubChannel;
 }
 
-export interface SpawnOptions extends MappingRights {
-  readonly linux: Linux;
-  readonly namespaces: Namespaces;
-  readonly join?: Joined;
-  /** Done first of all, in the namespaces of the runtime. The clone inherits it. */
-  readonly execLabels?: ((program: Program) => void) | undefined;
-  /** Done before the clone, which inherits it. */
-  readonly beforeClone?: ((program: Program) => void) | undefined;
-  /** The same, once the namespaces are joined. */
-  readonly afterJoin?: ((program: Program) => void) | undefined;
-  /** Directory of the container's cgroup, open. */
-  readonly cgroup: number | undefined;
-  /** Descriptors after stdio that stay open. */
-  readonly keepFds: number;
-  /** Signals that the engine or its caller ignores: execve(2) resets handlers only. */
-  readonly ignoredSignals: readonly number[];
-  /** Descriptors that take the place of the runtime's standard streams. */
-  readonly stdio?: readonly number[] | undefined;
-  /** Whether a terminal of the container's own becomes its standard streams, so that those of the caller stay outside. */
-  readonly hasTerminal?: boolean;
-  /** Set by the process itself, for a runtime that may not write to a process which is about to be out of its reach. */
-  readonly oomScoreAdj?: number | undefined;
-}
-
-/** A container's first process on its way: the kernel works while the runtime plans what init shall do. */
-export interface PendingInit {
-  /** Where programs for init go once `finish` has returned. */
-  readonly channel: StubChannel;
-  /** Waits until init is there, and gives it its mappings. */
-  finish(): Init;
-  /** Closes the channel; a process that `finish` has not waited for ends. May be called again. */
-  close(): void;
-}
-
 /**
- * Spawns a stub that joins namespaces by path and then clones itself into the new namespaces and the cgroup. With
- * CLONE_PARENT the clone is a child of the runtime, and goes to the caller's subreaper when the runtime ends. The descriptors
- * in the options stay the caller's, who may close them then: copies are on their way.
+ * A process on its way: the kernel works while the runtime plans what the process shall do. A stub joins namespaces by
+ * path and then clones itself into the new namespaces and the cgroup. With CLONE_PARENT the clone is a child of the runtime, and goes
+ * to the caller's subreaper when the runtime ends.
  */
-export function spawnInit(options: SpawnOptions): PendingInit {
-  const opened: OwnedDescriptor[] = [];
-  // The kernel keeps no exit code of a child for who ignores SIGCHLD, and a hook that fails would pass for one that doesn't: wait(2), Notes.
-  if (options.ignoredSignals.includes(SIGCHLD)) syscall("rt_sigaction", [SIGCHLD, DEFAULT_ACTION, null, 8]);
-  try {
-    return cloneByStub(startStub(options), options, opened);
-  } finally {
-    for (const descriptor of opened) descriptor.close();
+export class PendingInit {
+  /** Where programs for the process go once `finish` has returned. */
+  readonly channel: StubChannel;
+  readonly #options: CloneOptions;
+  readonly #stub: Stub;
+  readonly #sent: SentClone;
+  #init: Init | undefined;
+
+  constructor(options: CloneOptions, stub: Stub, sent: SentClone) {
+    this.#options = options;
+    this.#stub = stub;
+    this.#sent = sent;
+    this.channel = stub.init.ours;
+  }
+
+  /** Waits until the process is there, and gives it its mappings. */
+  finish(): Init {
+    const pid = awaitClone(this.#stub, this.#sent, this.#options);
+    this.#init = { pid, channel: this.channel };
+    return this.#init;
+  }
+
+  /** undefined until `finish` has returned. */
+  get init(): Init | undefined {
+    return this.#init;
+  }
+
+  /** Closes the channel; a process that `finish` has not waited for ends. May be called again. */
+  close(): void {
+    this.#stub.abandon();
+  }
+
+  /** Ends the process, however far it has come. */
+  kill(): void {
+    try {
+      this.close();
+    } finally {
+      if (this.#init !== undefined) killAndReap(this.#init.pid);
+      this.#init = undefined;
+    }
   }
 }
 
-interface Channel {
-  readonly ours: StubChannel;
-  /** The number of the stub's end, which is not open here any more. */
-  readonly theirs: number;
+/** Spawns a process. The descriptors in the options stay the caller's, who may close them then: copies are on their way. */
+export function spawnInit(given: SpawnOptions): PendingInit {
+  const options = { namespaces: NO_NAMESPACES, linux: {}, ...given };
+  // The kernel keeps no exit code of a child for who ignores SIGCHLD, and a hook that fails would pass for one that doesn't: wait(2), Notes.
+  if (options.ignoredSignals.includes(SIGCHLD)) syscall("rt_sigaction", [SIGCHLD, DEFAULT_ACTION, null, 8]);
+  const stub = startStub(options);
+  try {
+    return new PendingInit(options, stub, cloneByStub(stub, options));
+  } catch (error) {
+    stub.abandon();
+    throw error;
+  }
 }
 
-interface Stub {
+const NO_NAMESPACES: Namespaces = { created: new Set(), joined: new Map() };
+
+/** A stub that clones itself, and ends then. */
+class Stub {
   readonly pid: number;
   readonly parent: Channel;
   /** For its clone. */
   readonly init: Channel;
+  #hasEnded = false;
+
+  constructor(pid: number, parent: Channel, init: Channel) {
+    this.pid = pid;
+    this.parent = parent;
+    this.init = init;
+  }
+
+  end(): void {
+    this.#hasEnded = true;
+    this.parent.ours.close();
+    killAndReap(this.pid, "end the stub, which has done its work");
+  }
+
+  /** Closes the clone's channel as well; a clone that nobody has waited for ends. May be called again. */
+  abandon(): void {
+    this.init.ours.close();
+    if (this.#hasEnded) return;
+    this.end();
+    reapLostClone();
+  }
 }
 
-function startStub({ keepFds, join, privileged }: SpawnOptions): Stub {
+function startStub({ keepFds, join, privileged }: CloneOptions): Stub {
   const passedOn: OwnedDescriptor[] = [];
   const channels: StubChannel[] = [];
   const openChannel = (): Channel => {
@@ -128,7 +145,7 @@ function startStub({ keepFds, join, privileged }: SpawnOptions): Stub {
     const [parent, init] = join !== undefined && privileged ? inNetworkOf(join, openBoth) : openBoth();
     revealSenders(init.ours.descriptor);
     for (let fd = 3; fd < 3 + keepFds; fd++) keepOnExec(fd);
-    return { pid: spawnStub(image.number, parent.theirs), parent, init };
+    return new Stub(spawnStub(image.number, parent.theirs), parent, init);
   } catch (error) {
     for (const channel of channels) channel.close();
     throw error;
@@ -138,67 +155,11 @@ function startStub({ keepFds, join, privileged }: SpawnOptions): Stub {
 }
 
 /**
- * The one place where a process is made ready for a container: what enters it is in its final state before it enters. All that the
- * process must not have in there, or has to be there, is done by the stub that clones it, which the container does not see: labels,
- * namespaces, and what the caller does after joining them, such as the root directory, the keyring and the capabilities.
- */
-function cloneByStub(stub: Stub, options: SpawnOptions, opened: OwnedDescriptor[]): PendingInit {
-  const { pid } = stub;
-  const { ours: parent, theirs } = stub.parent;
-  const { ours: init, theirs: initTheirs } = stub.init;
-  let hasEnded = false;
-  const end = () => {
-    hasEnded = true;
-    parent.close();
-    killAndReap(pid, "end the stub, which has done its work");
-  };
-  const close = () => {
-    init.close();
-    if (hasEnded) return;
-    end();
-    reapLostClone();
-  };
-  try {
-    // A program of its own: it closes what it doesn't know, and so would close descriptors that came with it.
-    const reset = parent.program();
-    // In the order of their numbers, as they were opened.
-    resetProcess(reset, [Math.min(theirs, initTheirs), Math.max(theirs, initTheirs)], options);
-    options.execLabels?.(reset);
-    parent.send(reset);
-    if (options.namespaces.created.has("time")) makeTimeNamespace(parent, reset, pid, options);
-    const cloning = parent.program();
-    enterNamespaces(cloning, options, opened);
-    const cloned = cloneInit(cloning, options, theirs, initTheirs);
-    parent.send(cloning);
-    return {
-      channel: init,
-      finish: () => ({ pid: awaitClone(stub, { reset, cloning, cloned, end }, options), channel: init }),
-      close,
-    };
-  } catch (error) {
-    close();
-    throw error;
-  }
-}
-
-/** What the stub was sent, and the index of the operation whose result is the pid of its clone. */
-interface Cloning {
-  readonly reset: Program;
-  readonly cloning: Program;
-  readonly cloned: number;
-  /** Ends the stub. */
-  readonly end: () => void;
-}
-
-/**
  * Returns the pid of the clone, once it has its mappings. Whatever a stub says is an attacker's input: the pid counts for nothing before
  * the kernel has said that it is a child of the runtime, and the one that sends the clone's reply.
  */
-function awaitClone(
-  { pid: stub, parent, init }: Stub,
-  { reset, cloning, cloned, end }: Cloning,
-  options: SpawnOptions,
-): number {
+function awaitClone(stub: Stub, { reset, cloning, cloned }: SentClone, options: CloneOptions): number {
+  const { parent, init } = stub;
   let pid: number | undefined;
   try {
     let said = -1;
@@ -207,9 +168,9 @@ function awaitClone(
       said = receiveReply(parent.ours, cloning).results[cloned] ?? -1;
     } finally {
       // It holds the clone's end of the channel, too: only without it the end of the clone shows there.
-      end();
+      stub.end();
     }
-    if (said === stub || !onBehalfOf("", "look for the clone", () => isChild(said))) throw noClone(said);
+    if (said === stub.pid || !onBehalfOf("", "look for the clone", () => isChild(said))) throw noClone(said);
     const reply = receiveFromClone(init.ours, cloning, said);
     pid = said;
     rememberClone(pid);
@@ -231,163 +192,4 @@ function awaitClone(
 function noClone(pid: number): RuntsError {
   const message = `the stub names process ${pid}, which is no clone of it`;
   return new RuntsError(message, { operation: "clone3", errno: "EPROTO" });
-}
-
-/** All that comes before the clone. */
-function enterNamespaces(program: Program, options: SpawnOptions, opened: OwnedDescriptor[]): void {
-  const { stdio, join } = options;
-  if (stdio !== undefined) replaceStandardStreams(program, stdio, opened);
-  options.beforeClone?.(program);
-  if (options.oomScoreAdj !== undefined) setOomScore(program, options.oomScoreAdj);
-  joinNamespaces(program, options, opened);
-  if (join !== undefined && join.flags !== 0) {
-    clearDumpable(program);
-    program.about("", "join the container's namespaces");
-    program.do("setns", [program.descriptor(join.pidfd), join.flags]);
-    if ((join.flags & sched.CLONE_NEWUSER) !== 0) clearDumpable(program);
-  }
-  options.afterJoin?.(program);
-}
-
-/** What the engine and its caller have changed of the process goes back to what execve(2) gives a new program. */
-function resetProcess(
-  program: Program,
-  channels: readonly [number, number],
-  { keepFds, ignoredSignals }: SpawnOptions,
-): void {
-  program.about("", "reset the process");
-  program.do("prctl", [PR_SET_NAME, STUB_NAME, 0, 0, 0]);
-  for (const signal of ignoredSignals) program.do("rt_sigaction", [signal, data(DEFAULT_ACTION), 0, 8]);
-  const SIG_SETMASK = 2;
-  program.do("rt_sigprocmask", [SIG_SETMASK, data(new Uint8Array(8)), 0, 8]);
-  // Descriptors of the caller that are not close-on-exec: engines leave some open.
-  let next = 3 + keepFds;
-  for (const channel of channels) {
-    if (channel > next) program.do("close_range", [next, channel - 1, 0]);
-    next = Math.max(next, channel + 1);
-  }
-  program.do("close_range", [next, 0xffffffff, 0]);
-}
-
-/** The descriptors stay the caller's: copies of them are sent. */
-function replaceStandardStreams(program: Program, stdio: readonly number[], opened: OwnedDescriptor[]): void {
-  program.about("", "take the standard streams");
-  const copies = stdio.map((fd) => {
-    const copy = syscall("fcntl", [fd, F_DUPFD_CLOEXEC, 3]);
-    opened.push(new OwnedDescriptor(copy));
-    return copy;
-  });
-  takeStreams(program, copies);
-}
-
-/**
- * Joins namespaces by path. A privileged caller joins the user namespace last, since it may not own the others; an
- * unprivileged one first, since only that gives it the right to join the others. user_namespaces(7)
- */
-function joinNamespaces(
-  program: Program,
-  { namespaces, privileged }: SpawnOptions,
-  opened: OwnedDescriptor[],
-): void {
-  const types = [...namespaces.joined.keys()].filter((type) => type !== "user");
-  // Others are in these namespaces. Where a caller without privileges has mappings to write, the process must stay within its reach.
-  const hides = namespaces.joined.size > 0 && (privileged || !namespaces.created.has("user"));
-  if (hides) clearDumpable(program);
-  if (namespaces.joined.has("user")) {
-    if (privileged) types.push("user");
-    else types.unshift("user");
-  }
-  for (const type of types) {
-    const { path, pointer } = namespaces.joined.get(type) ?? { path: "", pointer: "" };
-    const fd = onBehalfOf(pointer, `join the ${type} namespace`, () => openNamespace(path));
-    opened.push(new OwnedDescriptor(fd));
-    program.about(pointer, `join the ${type} namespace`);
-    program.do("setns", [program.descriptor(fd), NAMESPACE_FLAGS[type] ?? 0], { path });
-    if (hides && type === "user") clearDumpable(program);
-  }
-}
-
-/** Without O_NONBLOCK a fifo that stands there would wait for a writer. */
-export function openNamespace(path: string): number {
-  return openSync(path, O_RDONLY | O_NONBLOCK);
-}
-
-/** Inherited by the clone. proc_pid_oom_score_adj(5) */
-function setOomScore(program: Program, value: number): void {
-  const path = "/proc/self/oom_score_adj";
-  program.about("/process/oomScoreAdj", "set oom_score_adj");
-  const file = program.call("openat", [AT_FDCWD, path, O_WRONLY | O_CLOEXEC, 0]);
-  program.do("write", [file, String(value), String(value).length], { path });
-  program.do("close", [file]);
-}
-
-/** A time namespace is made before the clone, and by an unprivileged caller only inside of the user namespace. */
-function hasEarlyUserNamespace({ namespaces: { created }, privileged }: SpawnOptions): boolean {
-  return !privileged && created.has("time") && created.has("user");
-}
-
-/** Offsets can be written only before the first process is in the namespace. time_namespaces(7) */
-function makeTimeNamespace(parent: StubChannel, reset: Program, pid: number, options: SpawnOptions): void {
-  const { timeOffsets } = options.linux;
-  receiveReply(parent, reset);
-  if (hasEarlyUserNamespace(options)) {
-    const early = parent.program();
-    early.about("/linux/namespaces", "make a user namespace");
-    early.do("unshare", [sched.CLONE_NEWUSER]);
-    runProgram(parent, early);
-    writeIdMappings(pid, options.linux, options.namespaces, options);
-  }
-  const program = parent.program();
-  program.about("/linux/namespaces", "make a time namespace");
-  program.do("unshare", [sched.CLONE_NEWTIME]);
-  runProgram(parent, program);
-  if (timeOffsets === undefined) return;
-  const lines = (["monotonic", "boottime"] as const).flatMap((clock) => {
-    const { secs = 0n, nanosecs = 0 } = timeOffsets[clock] ?? {};
-    return timeOffsets[clock] === undefined ? [] : [`${clock} ${secs} ${nanosecs}\n`];
-  });
-  onBehalfOf("/linux/timeOffsets", "set the clock offsets", () => {
-    for (const line of lines) writeFileSync(`/proc/${pid}/timens_offsets`, line);
-  });
-}
-
-/** Returns the index of the operation whose result is the pid. */
-function cloneInit(program: Program, options: SpawnOptions, channel: number, initChannel: number): number {
-  let flags = BigInt(sched.CLONE_PARENT);
-  // The time namespace is unshared above, the cgroup namespace once init is in its cgroup.
-  const elsewhere = [
-    "time",
-    "cgroup",
-    ...unsharedAsRoot(options.namespaces),
-    ...(hasEarlyUserNamespace(options) ? ["user"] : []),
-  ];
-  for (const type of options.namespaces.created) {
-    if (!elsewhere.includes(type)) flags |= BigInt(NAMESPACE_FLAGS[type] ?? 0);
-  }
-  // Its clone is in sight of the container's processes from its first moment. A caller without privileges has no way to it then,
-  // either: its container has nobody else until the program runs.
-  if (options.privileged) clearDumpable(program);
-  // Namespaces and the like are entered: no descriptor of them may be found in the clone (CVE-2024-21626).
-  const entered = program.descriptors.slice(options.stdio?.length ?? 0);
-  for (const { into } of entered) program.do("close", [into]);
-  if (options.hasTerminal === true) keepStreamsOutside(program, initChannel);
-  const args = data(new Uint8Array(clone_args.size));
-  program.about("/linux/cgroupsPath", "clone the process into its namespaces and its cgroup");
-  const cgroup = options.cgroup === undefined ? undefined : program.descriptor(options.cgroup);
-  if (cgroup !== undefined) {
-    flags |= sched.CLONE_INTO_CGROUP;
-    program.store(at(args, clone_args.cgroup), cgroup, 8);
-  }
-  new DataView(args.bytes.buffer).setBigUint64(clone_args.flags, flags, true);
-  if (options.namespaces.created.size > 0)
-    program.about("/linux/namespaces", "clone the process into its namespaces and its cgroup");
-  const index = program.operations.length;
-  const pid = program.call("clone3", [args, clone_args.size]);
-  // Two processes run what follows. From here on each has a channel of its own to say what has failed.
-  program.do("set-channel", [initChannel], { if: [pid, "zero"] });
-  // clone3(2) takes the cgroup by a descriptor, which the clone has as well: a mount that leads nowhere else.
-  if (cgroup !== undefined) program.do("close", [cgroup], { if: [pid, "zero"] });
-  program.do("close", [channel], { if: [pid, "zero"] });
-  program.do("setsid", [], { if: [pid, "zero"] });
-  return index;
 }

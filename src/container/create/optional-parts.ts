@@ -1,15 +1,18 @@
+import { statSync } from "../../../bindings/linux/file-status.ts";
+import { delegateCgroup, isDelegated } from "../../cgroup/ownership.ts";
 import { ContainerScope } from "../../cgroup/systemd/scope.ts";
-import { openCallersSources } from "../../init/callers-sources.ts";
-import { prepareDeviceNodes } from "../../init/device-nodes.ts";
-import { prepareIdMappedMounts } from "../../init/id-mapped-mounts.ts";
-import type { SetUpOptions } from "../../init/set-up.ts";
-import { hasNamespace, namespacesOf } from "../../plan/init-plan.ts";
+import { RuntsError } from "../../errors.ts";
+import { onBehalfOf } from "../../init/run-program.ts";
+import { hasNamespace, type Namespaces, namespacesOf } from "../../plan/init-plan.ts";
 import { mountsForCaller } from "../../plan/pivot-root.ts";
 import type { SeccompFilter } from "../../plan/process/exec.ts";
 import { ContainerGroups } from "../../resctrl/group.ts";
 import { findResctrl } from "../../resctrl/mount.ts";
 import { isBind } from "../../spec/bind-mount.ts";
 import { wantsIdMap } from "../../spec/id-mapped-mount.ts";
+import { pointerToken } from "../../spec/json/scanner.ts";
+import { namespaceFile } from "../../spec/namespaces.ts";
+import { sysctlNamespace } from "../../spec/rules/sysctl.ts";
 import type { Config, Linux, Process } from "../../spec/types.ts";
 import { type Caller, managerOf } from "../caller/caller.ts";
 import type { GlobalOptions } from "../context.ts";
@@ -17,19 +20,19 @@ import { type CreateHooks, createHooks } from "../hooks/create-hooks.ts";
 import { type TaskAttributes, taskAttributes } from "../process/attributes.ts";
 import type { SavedHostMount } from "../record/saved-state.ts";
 import { compileFilter } from "../seccomp/filter.ts";
-import { delegationTo } from "./delegation.ts";
 import { hostMountAt, removeHostMount } from "./host-mount.ts";
 import { NetDevices } from "./net-devices.ts";
-import { checkSysctlNamespaces } from "./sysctl-namespaces.ts";
 
-/** What a config may ask for and most don't. */
+/** Features that a config may ask for, and most don't. */
 export interface OptionalFeatures {
   readonly seccomp: SeccompFilter | undefined;
   readonly attributes: TaskAttributes | undefined;
   readonly hooks: CreateHooks | undefined;
-  readonly idMappedMounts: SetUpOptions["idMappedMounts"];
-  readonly callersSources: SetUpOptions["callersSources"];
-  readonly deviceNodes: SetUpOptions["deviceNodes"];
+  readonly hasIdMappedMounts: boolean;
+  /** Whether bind mounts may have sources that only the caller's capabilities reach. */
+  readonly opensCallersSources: boolean;
+  /** Whether the runtime makes the devices, which init may not make. */
+  readonly makesDeviceNodes: boolean;
   readonly netDevices: NetDevices | undefined;
   readonly resctrl: ContainerGroups | undefined;
   readonly hostMount: HostMount | undefined;
@@ -38,7 +41,7 @@ export interface OptionalFeatures {
   readonly delegate: ((directory: string, pid: number) => void) | undefined;
 }
 
-/** Makes nothing yet; errors where the caller or the host can't give what is asked for. */
+/** Makes nothing yet; throws if the caller or the host can't give what is asked for. */
 export function prepareOptionalFeatures(
   context: GlobalOptions,
   id: string,
@@ -52,24 +55,22 @@ export function prepareOptionalFeatures(
 ): OptionalFeatures {
   const { linux = {}, hooks = {}, mounts = [] } = config;
   const { intelRdt } = linux;
-  checkSysctlNamespaces(config);
   const namespaces = namespacesOf(config);
+  checkSysctlNamespaces(linux, namespaces);
   const ownUserNamespace = hasNamespace(namespaces, "user");
   return {
     seccomp: compileFilter(context, config, caller),
     attributes: taskAttributes(process, linux, caller, ownUserNamespace),
     hooks: createHooks(hooks, (message) => context.log.warn(message)),
-    idMappedMounts: mounts.some(wantsIdMap) ? prepareIdMappedMounts : undefined,
-    callersSources:
-      // The runtime may see other sources than a joined mount namespace has.
-      ownUserNamespace && caller.privileged && namespaces.created.has("mount") && mounts.some(isBind)
-        ? openCallersSources
-        : undefined,
-    deviceNodes: ownUserNamespace && makesDeviceNodes(config, caller) ? prepareDeviceNodes : undefined,
+    hasIdMappedMounts: mounts.some(wantsIdMap),
+    // Not for a joined mount namespace: the runtime may see other sources than it has.
+    opensCallersSources:
+      ownUserNamespace && caller.privileged && namespaces.created.has("mount") && mounts.some(isBind),
+    makesDeviceNodes: ownUserNamespace && makesDeviceNodes(config, caller),
     netDevices: netDevicesOf(linux, rootless),
     resctrl: intelRdt === undefined ? undefined : new ContainerGroups(findResctrl(), id, intelRdt),
     hostMount: mountsForCaller(config, namespaces) ? hostMountOf(rootfs) : undefined,
-    delegate: delegationTo(config, process, rootless),
+    delegate: delegationTo(config, namespaces, process, rootless),
     // Last: it is a connection, which nobody would close if another part failed.
     scope: context.systemdCgroup === true ? new ContainerScope(config, id, managerOf(caller)) : undefined,
   };
@@ -93,4 +94,37 @@ function hostMountOf(rootfs: string): HostMount {
 
 function netDevicesOf({ netDevices = {} }: Linux, rootless: boolean): NetDevices | undefined {
   return Object.keys(netDevices).length === 0 ? undefined : new NetDevices(netDevices, rootless);
+}
+
+/**
+ * config-linux.md, Cgroup ownership: only a cgroup that the container sees as a root, and writable, is given to its user. The
+ * function takes the cgroup's directory and init's pid.
+ */
+function delegationTo(
+  config: Config,
+  namespaces: Namespaces,
+  process: Process,
+  rootless: boolean,
+): OptionalFeatures["delegate"] {
+  const uid = process.user?.uid ?? 0;
+  const ownUserNamespace = hasNamespace(namespaces, "user");
+  if (!namespaces.created.has("cgroup") || (uid === 0 && !ownUserNamespace)) return undefined;
+  if (!isDelegated(config)) return undefined;
+  return (directory, pid) => delegateCgroup(directory, { pid, uid, ownUserNamespace }, rootless);
+}
+
+/** A namespace joined by path may be the runtime's own: its parameters are the host's (config-linux.md, Sysctl). */
+function checkSysctlNamespaces({ sysctl = {} }: Linux, { joined }: Namespaces): void {
+  for (const key of Object.keys(sysctl)) {
+    const type = sysctlNamespace(key);
+    const namespace = type === undefined ? undefined : joined.get(type);
+    if (type === undefined || namespace === undefined) continue;
+    const { path, pointer: at } = namespace;
+    const wanted = onBehalfOf(at, `look at the ${type} namespace`, () => statSync(path));
+    const own = statSync(`/proc/self/ns/${namespaceFile(type)}`);
+    if (wanted.ino !== own.ino || wanted.dev !== own.dev) continue;
+    const pointer = `/linux/sysctl/${pointerToken(key)}`;
+    const message = `${pointer}: the ${type} namespace is the host's, setting it would change the host`;
+    throw new RuntsError(message, { operation: "create", path, pointer });
+  }
 }

@@ -1,25 +1,22 @@
-import { closeSync, openSync } from "../../../bindings/linux/files.ts";
+import { closeSync, openSync, readFileSync } from "../../../bindings/linux/files.ts";
 import { openRouteSocket } from "../../../bindings/linux/netlink.ts";
 import { findInterface, setInterfaceUp } from "../../../bindings/linux/network-interface.ts";
+import type { CriuOptions, CriuVersion } from "../../criu/messages.ts";
+import { RuntsError } from "../../errors.ts";
 import { onBehalfOf } from "../../init/run-program.ts";
 import { routeSocketIn } from "../../init/socket-in-namespace.ts";
 import { namespacesOf } from "../../plan/init-plan.ts";
 import type { Config, Process } from "../../spec/types.ts";
-import type { Caller } from "../caller/caller.ts";
-import type { GlobalOptions } from "../context.ts";
-import { type OptionalFeatures, prepareOptionalFeatures } from "../create/optional-parts.ts";
+import type { RestoreOptions } from "./options.ts";
 
 /**
- * What a restore makes beside what is in the images. Of the hooks only those run that set up the namespaces from outside, as in
- * runc: the others' work was done in the container, and is part of what is restored.
+ * The part of a config that the runtime makes at a restore, since it is not in the images. Of the hooks only those run that set up the
+ * namespaces from outside, as in runc: the others' work was done in the container, and is part of what is restored.
  */
-export function prepareRestoreParts(
-  context: GlobalOptions,
-  id: string,
+export function partsToRestore(
   config: Config,
   { cwd, args, user }: Process,
-  place: { readonly caller: Caller; readonly rootless: boolean; readonly rootfs: string },
-): OptionalFeatures {
+): { readonly config: Config; readonly process: Process } {
   const {
     seccomp: _seccomp,
     sysctl: _sysctl,
@@ -28,13 +25,10 @@ export function prepareRestoreParts(
     ...linux
   } = config.linux ?? {};
   const { prestart = [], createRuntime = [], poststop = [] } = config.hooks ?? {};
-  return prepareOptionalFeatures(
-    context,
-    id,
-    { ...config, linux, hooks: { prestart, createRuntime, poststop } },
-    { cwd, args, ...(user !== undefined && { user }) },
-    place,
-  );
+  return {
+    config: { ...config, linux, hooks: { prestart, createRuntime, poststop } },
+    process: { cwd, args, ...(user !== undefined && { user }) },
+  };
 }
 
 /** As `create` does: criu makes a new network namespace empty, and its loopback interface is down. */
@@ -49,4 +43,32 @@ export function setUpNetwork(config: Config, pid: number): void {
     socket.close();
     closeSync(namespace);
   });
+}
+
+/** Labels that the restored processes and mounts get in place of their own. */
+export function labelOptions(
+  { lsmProfile, lsmMountContext }: RestoreOptions,
+  { number, text }: CriuVersion,
+): Partial<CriuOptions> {
+  if ((lsmProfile !== undefined || lsmMountContext !== undefined) && number < 31600) {
+    throw new RuntsError(`--lsm-profile and --lsm-mount-context need criu 3.16 or later, this is ${text}`, {
+      operation: "restore",
+      path: "criu",
+    });
+  }
+  return {
+    ...(lsmProfile !== undefined && { lsmProfile }),
+    ...(lsmMountContext !== undefined && { lsmMountContext }),
+  };
+}
+
+/** The place of the container's cgroup in each hierarchy that the host has, v1 ones too: where criu was started. */
+export function cgroupRoots(pid: number): { readonly controller: string; readonly path: string }[] {
+  return readFileSync(`/proc/${pid}/cgroup`, "utf8")
+    .split("\n")
+    .map((line) => /^\d+:([^:]*):(.*)$/.exec(line))
+    .filter((match) => match !== null)
+    .flatMap(([, controllers = "", path = ""]) =>
+      controllers.split(",").map((controller) => ({ controller, path })),
+    );
 }

@@ -61,8 +61,10 @@ const LONGEST_MESSAGE = 64 * 1024;
  */
 export class CriuProcess {
   readonly pid: number;
-  /** The numbers that the directories, descriptors and streams have in criu, in this order; negative for a stream that is closed. */
+  /** The numbers that the directories, descriptors and streams have in criu; negative for a stream that is closed. */
+  readonly directories: readonly number[];
   readonly descriptors: readonly number[];
+  readonly streams: readonly number[];
   readonly #socket: number;
   #ended = false;
 
@@ -73,7 +75,10 @@ export class CriuProcess {
       this.pid = pending.finish().pid;
       const { socket, numbers } = execute(pending, path, spawn);
       this.#socket = socket;
-      this.descriptors = numbers;
+      const streamsAt = spawn.directories.length + spawn.descriptors.length;
+      this.directories = numbers.slice(0, spawn.directories.length);
+      this.descriptors = numbers.slice(spawn.directories.length, streamsAt);
+      this.streams = numbers.slice(streamsAt);
     } finally {
       pending.close();
     }
@@ -178,19 +183,18 @@ function findCriu(given = "criu"): string {
 
 function spawnStub({ cgroup, prepare }: CriuSpawn): PendingInit {
   return spawnInit({
-    linux: {},
-    namespaces: { created: new Set(prepare === undefined ? [] : ["mount"]), joined: new Map() },
+    ...(prepare !== undefined && { namespaces: { created: new Set(["mount"]), joined: new Map() } }),
     cgroup,
     keepFds: 0,
     ignoredSignals: inspectCaller().ignoredSignals,
     privileged: true,
-    mapIds: undefined,
   });
 }
 
 interface Started {
   /** The runtime's end of the connection. */
   readonly socket: number;
+  /** Of the directories, the descriptors and the streams, in this order. */
   readonly numbers: readonly number[];
 }
 

@@ -18,9 +18,6 @@ import type { GlobalOptions } from "../context.ts";
 import type { CriuChoices } from "./options.ts";
 import type { CriuProcess, Notified } from "./process.ts";
 
-/** Names of the standard streams of a checkpointed container, in the image directory: runc's file. */
-export const DESCRIPTORS_FILE = "descriptors.json";
-
 /** An external network or pid namespace goes by this name in the images: runc's. */
 export const EXTERNAL_NAMESPACES = {
   network: { type: "net", key: "extRootNetNS", criu: 31100 },

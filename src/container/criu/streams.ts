@@ -2,7 +2,12 @@ import { statSync } from "../../../bindings/linux/file-status.ts";
 import { readlinkSync } from "../../../bindings/linux/files.ts";
 import { type MountInfo, mountIdOf } from "../../../bindings/linux/mount-info.ts";
 import { RuntsError } from "../../errors.ts";
+import { onBehalfOf } from "../../init/run-program.ts";
+import { readRegularFile } from "../../spec/regular-file.ts";
 import type { SavedState } from "../record/saved-state.ts";
+
+/** Names of the standard streams of a checkpointed container, in the image directory: runc's file. */
+export const DESCRIPTORS_FILE = "descriptors.json";
 
 /**
  * The standard streams of a container that lead to the host. Their names are in the image directory, a list in runc's form; at a
@@ -70,7 +75,27 @@ function linkOf(pid: number, fd: number): string {
   }
 }
 
-/** What of a saved list the runtime's own streams take the places of: each name once, as two streams may be one. */
+/** Reads the names that `checkpoint` has written beside its images. */
+export function readStreamNames(imagePath: string): string[] {
+  const path = `${imagePath}/${DESCRIPTORS_FILE}`;
+  const text = onBehalfOf("", `read ${path}, which a checkpoint has beside its images`, () =>
+    readRegularFile(path).toString("utf8"),
+  );
+  const names = parseNames(text);
+  if (names !== undefined) return names;
+  throw new RuntsError(`${path} is damaged: it is no list of names`, { operation: "restore", path });
+}
+
+function parseNames(text: string): string[] | undefined {
+  try {
+    const names: unknown = JSON.parse(text);
+    return Array.isArray(names) && names.every((name) => typeof name === "string") ? names : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Saved streams that the runtime's own replace at a restore. Each name is listed once, as two streams may be one. */
 export function inheritedStreams(
   names: readonly string[],
 ): { readonly key: string; readonly stream: number }[] {

@@ -255,6 +255,7 @@ export type FirstFacts = Pick<
   | "scope"
   | "resctrl"
   | "keyring"
+  | "pipes"
   | "hasListener"
   | "hostMount"
 >;
