@@ -9,6 +9,7 @@ const options = {
   ...criuOptions,
   "parent-path": {
     type: "string",
+    isPath: true,
     description: "directory of an earlier pre-dump, relative to that of the images",
   },
   "leave-running": { type: "boolean", description: "keep the container running" },

@@ -5,15 +5,25 @@ import type { OptionTable, OptionValues } from "../options/option.ts";
 import { preserveFdsOption } from "../options/shared-options.ts";
 
 const options = {
-  process: { alias: "p", type: "string", description: "process.json that describes the whole process" },
+  process: {
+    alias: "p",
+    type: "string",
+    isPath: true,
+    description: "process.json that describes the whole process",
+  },
   "console-socket": {
     type: "string",
+    isPath: true,
     description: "AF_UNIX socket that receives the master end of the process's terminal",
   },
-  "pidfd-socket": { type: "string", description: "AF_UNIX socket that receives a pidfd of the process" },
+  "pidfd-socket": {
+    type: "string",
+    isPath: true,
+    description: "AF_UNIX socket that receives a pidfd of the process",
+  },
   tty: { alias: "t", type: "boolean", description: "give the process a terminal" },
   detach: { alias: "d", type: "boolean", description: "do not wait for the process to exit" },
-  "pid-file": { type: "string", description: "file to write the process id to" },
+  "pid-file": { type: "string", isPath: true, description: "file to write the process id to" },
   cwd: { type: "string", description: "working directory in the container" },
   env: { alias: "e", type: "list", description: "set a variable: NAME=value" },
   user: { alias: "u", type: "string", description: "user and group as numbers: UID[:GID]" },

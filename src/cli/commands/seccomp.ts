@@ -10,7 +10,12 @@ export const seccompCommand = defineCommand({
   summary: "show which seccomp rule applies",
   positionals: { usage: "explain [container-id] <syscall> [args...]", min: 2, max: 9 },
   options: {
-    bundle: { alias: "b", type: "string", description: "directory of a bundle, instead of a container" },
+    bundle: {
+      alias: "b",
+      type: "string",
+      isPath: true,
+      description: "directory of a bundle, instead of a container",
+    },
     json: { type: "boolean", description: "print JSON" },
   },
   usesState: (args) => args.options.bundle === undefined,

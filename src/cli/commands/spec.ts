@@ -14,11 +14,13 @@ export const specCommand = defineCommand({
     bundle: {
       alias: "b",
       type: "string",
+      isPath: true,
       description: "directory to write it to [default: the current directory]",
     },
     file: {
       alias: "f",
       type: "string",
+      isPath: true,
       description: "file to write instead of the bundle's config.json; replaces an existing one",
     },
     rootless: { type: "boolean", description: "for use without root privileges" },

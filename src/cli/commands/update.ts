@@ -11,6 +11,7 @@ const options = {
   resources: {
     alias: "r",
     type: "string",
+    isPath: true,
     description: "file with linux.resources as JSON, - for standard input; all other options are ignored",
   },
   "blkio-weight": { type: "string", description: "weight of block I/O, 10 to 1000" },

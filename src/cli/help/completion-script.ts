@@ -14,14 +14,6 @@ export function completionScript(shell: Shell, commands: Commands): string {
   return { bash: bashScript, zsh: zshScript, fish: fishScript }[shell](commands);
 }
 
-/** Options whose value is a path: the shell completes it. */
-const FILE_OPTION =
-  /^(bundle|config|criu|log|root|file|process|resources|pid-file|.*-socket|.*-path|profile)$/;
-
-function takesFile(name: string, { type }: Option): boolean {
-  return type !== "boolean" && FILE_OPTION.test(name);
-}
-
 /** Stand for words that only the shell or the runtime knows. */
 const FILES = "@files";
 const IDS = "@ids";
@@ -52,12 +44,16 @@ function optionWords(options: OptionTable): string[] {
 /** Options that take the next word as their value. */
 function valueOptions(options: OptionTable, accept = takesValue): string[] {
   return Object.entries(options)
-    .filter(([name, option]) => accept(name, option))
+    .filter(([, option]) => accept(option))
     .flatMap(([name, { alias }]) => [`--${name}`, ...(alias === undefined ? [] : [`-${alias}`])]);
 }
 
-function takesValue(_name: string, { type }: Option): boolean {
+function takesValue({ type }: Option): boolean {
   return type !== "boolean";
+}
+
+function takesPath({ isPath }: Option): boolean {
+  return isPath === true;
 }
 
 /** All but the real-time signals. */
@@ -68,7 +64,7 @@ function bashScript(commands: Commands): string {
   const cases = commands.map(
     ({ name, options }) =>
       `    ${name}) options="${optionWords(options).join(" ")}"; values="${valueOptions(options).join(" ")}"; ` +
-      `files="${valueOptions(options, takesFile).join(" ")}" ;;`,
+      `files="${valueOptions(options, takesPath).join(" ")}" ;;`,
   );
   const places = commands.flatMap((command) =>
     placesOf(command, commands).flatMap((words, place) =>
@@ -88,7 +84,7 @@ _runts() {
   if [[ $cur == --*=* ]]; then prev=\${cur%%=*}; cur=\${cur#*=}; fi
   local options="${optionWords(globalOptions).join(" ")}"
   local values="${valueOptions(globalOptions).join(" ")}"
-  local files="${valueOptions(globalOptions, takesFile).join(" ")}"
+  local files="${valueOptions(globalOptions, takesPath).join(" ")}"
   local offers="${commands.map(({ name }) => name).join(" ")}"
   COMPREPLY=()
   for ((i = 1; i < n; i++)); do
@@ -144,7 +140,7 @@ function fishScript(commands: Commands): string {
   const offerOption = (condition: string, name: string, option: Option): string => {
     const { alias, type, description } = option;
     const short = alias === undefined ? "" : ` -s ${alias}`;
-    const value = type === "boolean" ? "" : takesFile(name, option) ? " -r -F" : " -x";
+    const value = type === "boolean" ? "" : takesPath(option) ? " -r -F" : " -x";
     return `complete -c runts -n ${quote(condition)} -l ${name}${short}${value} -d ${quote(description)}`;
   };
   // Not __fish_use_subcommand, which takes the value of a global option for a command.

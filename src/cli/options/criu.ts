@@ -8,10 +8,12 @@ import type { OptionTable, OptionValues } from "./option.ts";
 export const criuOptions = {
   "image-path": {
     type: "string",
+    isPath: true,
     description: "directory of criu's image files [default: checkpoint in the current directory]",
   },
   "work-path": {
     type: "string",
+    isPath: true,
     description: "directory for criu's work files and log [default: that of the images]",
   },
   "tcp-established": { type: "boolean", description: "allow open TCP connections" },

@@ -5,11 +5,13 @@ import { helpOption } from "./shared-options.ts";
 export const globalOptions = {
   root: {
     type: "string",
+    isPath: true,
     description:
       "directory of the containers' state [default: /run/runts, or $XDG_RUNTIME_DIR/runts when not root]",
   },
   log: {
     type: "string",
+    isPath: true,
     description: "file to append the log to, also as file:PATH [default: standard error]",
   },
   "log-format": { type: "string", description: "format of the log: text or json", default: "text" },
@@ -39,6 +41,7 @@ export const globalOptions = {
   },
   criu: {
     type: "string",
+    isPath: true,
     description: "path or name of criu, for checkpoint and restore [default: criu in $PATH]",
   },
   help: helpOption,

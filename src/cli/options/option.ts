@@ -5,6 +5,8 @@ export interface Option {
   /** One letter. */
   readonly alias?: string;
   readonly description: string;
+  /** The value is a path: shells complete it. */
+  readonly isPath?: true;
   /** The value when the option is absent; the help shows it. */
   readonly default?: string;
   /** For a boolean whose absence differs from `=false`: its value is undefined then. */

@@ -10,17 +10,20 @@ export const helpOption = { alias: "h", type: "boolean", description: "show help
 export const bundleOption = {
   alias: "b",
   type: "string",
+  isPath: true,
   description: "directory of the bundle [default: the current directory]",
 } as const satisfies Option;
 
 export const configOption = {
   alias: "f",
   type: "string",
+  isPath: true,
   description: "config file to use instead of the bundle's config.json",
 } as const satisfies Option;
 
 export const pidFileOption = {
   type: "string",
+  isPath: true,
   description: "file to write the process id of the container to",
 } as const satisfies Option;
 
@@ -36,6 +39,7 @@ export const noNewKeyringOption = {
 
 export const consoleSocketOption = {
   type: "string",
+  isPath: true,
   description: "AF_UNIX socket that receives the master end of the container's terminal",
 } as const satisfies Option;
 
@@ -63,6 +67,7 @@ export const createOptions = {
   "console-socket": consoleSocketOption,
   "pidfd-socket": {
     type: "string",
+    isPath: true,
     description: "AF_UNIX socket that receives a pidfd of the container's process",
   },
   "pid-file": pidFileOption,
@@ -72,6 +77,7 @@ export const createOptions = {
   "preserve-fds": preserveFdsOption,
   profile: {
     type: "string",
+    isPath: true,
     description: "file to write the time of each system call to, as a trace that Perfetto opens",
   },
 } as const satisfies OptionTable;
