@@ -143,7 +143,7 @@ describe.runIf(HAS_WARM_START)("images", () => {
     [
       "with a hard limit of 256 open files",
       () => ["bash", "-c", 'ulimit -n 256; exec "$@"', "bash"],
-      /^runts: warm: the hard limit of open files is 256, and has to be 1024\n$/,
+      /^runts: warm: the hard limit of open files is 256, and has to be at least 1024\n$/,
     ],
   ] as const)
     spec(`warm, ${situation}: an error that says so, and nothing is left`, CLAUSE, async (sandbox) => {
