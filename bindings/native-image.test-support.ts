@@ -9,7 +9,7 @@ export type Architecture = "x64" | "arm64";
 
 export const qemu = "/usr/bin/qemu-aarch64-static";
 
-/** Why programs for arm64 can't run here, or false. */
+/** The reason why programs for arm64 can't run here, or false. */
 export const arm64SkipReason: string | false = (() => {
   if (process.arch === "arm64") return "it is this machine's own architecture";
   return existsSync(qemu) ? false : `needs ${qemu} (package qemu-user-static)`;
@@ -22,8 +22,8 @@ const NATIVE = {
 } as const;
 
 /**
- * Writes an image into the directory, and returns its path. Rebuilt images stand in for the committed ones if
- * RUNTS_TEST_IMAGES names their directory: scripts/build-native.mjs --check.
+ * Writes a committed image into the directory, and returns its path. If RUNTS_TEST_IMAGES names a directory of rebuilt images, it takes those
+ * instead: scripts/build-native.mjs --check.
  */
 export function writeImage(directory: string, name: keyof typeof NATIVE, arch: Architecture): string {
   const { file, images } = NATIVE[name];
@@ -34,12 +34,12 @@ export function writeImage(directory: string, name: keyof typeof NATIVE, arch: A
   return path;
 }
 
-/** Compiles a program with the checks of a compiler, which an image has no room for. Undefined where that can't be. */
+/** Compiles a program with sanitizers, which need a libc; undefined if the compiler can't. */
 export function compileChecked(directory: string, name: string, source: string): string | undefined {
   const [from, to] = [join(directory, `${name}.c`), join(directory, name)];
   writeFileSync(from, source);
   const flags = "-g -std=gnu11 -fno-strict-aliasing -Wl,--allow-multiple-definition".split(" ");
-  // Both processors take values at any address.
+  // Both processors allow unaligned access.
   const checks = ["-fsanitize=address,undefined", "-fno-sanitize=alignment", "-fno-sanitize-recover=all"];
   const { status } = spawnSync("gcc", [...flags, ...checks, "-o", to, from], { timeout: 60_000 });
   return status === 0 ? to : undefined;

@@ -1,4 +1,4 @@
-/** Numbers that are the same for the same seed, on every machine: mulberry32. */
+/** Random numbers that depend only on the seed: mulberry32. */
 export class Random {
   #state: number;
 
@@ -6,7 +6,7 @@ export class Random {
     this.#state = seed >>> 0;
   }
 
-  /** From 0 to 1, without 1. */
+  /** From 0 up to, but not including, 1. */
   next(): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0;
     let mixed = this.#state;
@@ -34,7 +34,7 @@ export class Random {
   }
 }
 
-/** How many cases a fuzzing test tries, and from which seed: FUZZ_CASES and FUZZ_SEED change both for a longer search. */
+/** Number of cases and seed of a fuzzing test; FUZZ_CASES and FUZZ_SEED override them for a longer search. */
 export function fuzzing(cases: number): { readonly cases: number; readonly seed: number } {
   return { cases: Number(process.env.FUZZ_CASES ?? cases), seed: Number(process.env.FUZZ_SEED ?? 1) };
 }

@@ -130,7 +130,7 @@ describe.skipIf(skipReason !== false)(
       expect(missing.length, missing.join()).toBeLessThanOrEqual(names.length / 2);
     });
 
-    test("errors, and what glibc says of them", () => {
+    test("errors, and their messages in glibc", () => {
       const numbers = Array.from({ length: 140 }, (_, number) => number).filter(
         (number) => errnoName(number) !== String(number),
       );

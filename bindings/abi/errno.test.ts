@@ -3,14 +3,14 @@ import { describe, expect, test } from "vitest";
 import * as errnos from "./errno.ts";
 import { errnoMessage, errnoName, errnoNumber } from "./errno.ts";
 
-test("names and numbers are those of the engine's own table", () => {
+test("names and numbers agree with the engine's table", () => {
   for (const [name, number] of Object.entries(constants.errno)) {
     expect(errnoNumber(name), name).toBe(number);
     expect(errnoNumber(errnoName(number)), name).toBe(number);
   }
 });
 
-test("the numbers that have a constant are those of their names", () => {
+test("each constant has the number of its name", () => {
   const numbers = Object.entries(errnos).filter(([, value]) => typeof value === "number");
   expect(numbers.length).toBeGreaterThan(10);
   for (const [name, number] of numbers) expect(number, name).toBe(errnoNumber(name));
@@ -27,7 +27,7 @@ describe("errnoName", () => {
     expect(errnoName(number)).toBe(name);
   });
 
-  test.each([0, 41, 58, 134, 512, 4095])("%i has no name and stands for itself", (number) => {
+  test.each([0, 41, 58, 134, 512, 4095])("%i has no name and is shown as a number", (number) => {
     expect(errnoName(number)).toBe(String(number));
   });
 });
@@ -49,7 +49,7 @@ describe("errnoNumber", () => {
 });
 
 describe("errnoMessage", () => {
-  test("says what an error means, also by another name of it", () => {
+  test("gives the message of an error, and of its aliases", () => {
     expect(errnoMessage("ENOENT")).toBe("no such file or directory");
     expect(errnoMessage("EHWPOISON")).toBe("memory page has hardware error");
     expect(errnoMessage("EWOULDBLOCK")).toBe(errnoMessage("EAGAIN"));

@@ -41,7 +41,7 @@ function literal(value: number | bigint | undefined): string {
   return typeof value === "bigint" ? `${value}n` : String(value);
 }
 
-it("flag-values.generated.ts has the constants of the modules, on both architectures", async () => {
+it("flag-values.generated.ts has the constants of all modules, for both architectures", async () => {
   let text =
     "// Generated from the modules beside it by `UPDATE_FLAGS=1 npx vitest run --project unit bindings/abi/flag-values`. Do not edit.\n" +
     'const isArm = process.arch === "arm64";\n';

@@ -17,7 +17,7 @@ it.each([oneLine, printable, printableJson])("%o: leaves ordinary text as it is"
 });
 
 it.each(ALL)(
-  "%j: no character that a terminal acts on is left but tabs, and line ends of several lines",
+  "%j: no character that a terminal acts on remains, except tabs and, in text of several lines, newlines",
   (character) => {
     const text = `a${character}b`;
     const left = character === "\t" ? text : expect.not.stringContaining(character);
@@ -26,20 +26,20 @@ it.each(ALL)(
   },
 );
 
-it.each(ALL)("%j: JSON has the same value afterwards, and no such character", (character) => {
+it.each(ALL)("%j: JSON keeps its value and has no such character", (character) => {
   const value = { [`a${character}b`]: [character, 1] };
   const json = printableJson(JSON.stringify(value, undefined, 2));
   expect(JSON.parse(json)).toEqual(value);
   expect(json.replaceAll(/\n */g, "")).toMatch(/^[ -~]*$/);
 });
 
-it("writes each as its number", () => {
+it("writes each such character as its number", () => {
   expect(oneLine("\x1b[31m\x7f\x9b\u202e\r\n\tx")).toBe("\\x1b[31m\\x7f\\x9b\\u202e\\r\\n\tx");
   expect(printable("\x9b\r\n\tx\u2066")).toBe("\\x9b\\x0d\n\tx\\u2066");
   expect(printableJson('"\x9b\u202e"')).toBe('"\\u009b\\u202e"');
 });
 
-it("ends lines, and lets none of them begin another", () => {
+it("ends each line with a newline, and escapes newlines within", () => {
   expect(textOfLines([])).toBe("");
   expect(textOfLines(["a", "b\nBAD\u2028c"])).toBe("a\nb\\nBAD\\u2028c\n");
 });

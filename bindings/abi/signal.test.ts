@@ -2,7 +2,7 @@ import { constants } from "node:os";
 import { describe, expect, test } from "vitest";
 import { SIGRTMAX, SIGRTMIN, signalName, signalNumber } from "./signal.ts";
 
-test("names and numbers are those of the engine's own table", () => {
+test("names and numbers agree with the engine's table", () => {
   for (const [name, number] of Object.entries(constants.signals)) {
     expect(signalNumber(name), name).toBe(number);
     expect(signalNumber(signalName(number)), name).toBe(number);
@@ -53,11 +53,11 @@ describe("signalName", () => {
     expect(signalName(number)).toBe(name);
   });
 
-  test.each([0, 32, 33, 65, -1])("%i has no name and stands for itself", (number) => {
+  test.each([0, 32, 33, 65, -1])("%i has no name and is shown as a number", (number) => {
     expect(signalName(number)).toBe(String(number));
   });
 
-  test("every number is the number of its name", () => {
+  test("every name leads back to its number", () => {
     for (let number = 1; number <= SIGRTMAX; number++) expect(signalNumber(signalName(number))).toBe(number);
   });
 });

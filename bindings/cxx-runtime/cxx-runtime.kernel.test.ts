@@ -10,7 +10,7 @@ const machine = process.arch === "arm64" ? "arm64" : "x64";
 const program = join(directory, "check");
 const hasCompiler = spawnSync("g++", ["--version"]).status === 0;
 
-/** C++ of the kind that koffi has. It is linked to the real library, whose name the one under test has when it runs. */
+/** C++ code like koffi's. It is linked with the real library; the library under test has the same name and is loaded at run time. */
 const SOURCE = String.raw`
 #include <condition_variable>
 #include <cstdint>
@@ -23,7 +23,7 @@ const SOURCE = String.raw`
 #include <stdlib.h>
 #include <vector>
 
-// koffi is made with an older compiler, whose headers ask for the first version of this symbol.
+// koffi is built with an older compiler, whose headers use the first version of this symbol.
 __asm__(".symver _ZNSt18condition_variable4waitERSt11unique_lockISt5mutexE,"
 	"_ZNSt18condition_variable4waitERSt11unique_lockISt5mutexE@GLIBCXX_3.4.11");
 

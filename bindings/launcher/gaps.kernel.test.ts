@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { targets } from "./targets.test-support.ts";
 
-/** What the engine gets of descriptors that are closed, and what holds their numbers. */
+/** Closed descriptors among those that the caller passes: what the engine is told, and what fills their numbers. */
 describe.each(targets)("launcher, closed descriptors: $name", ({ skipReason, emulator, prepare }) => {
   if (skipReason !== false) {
     test.skip(`skipped: ${skipReason}`, () => {});
@@ -15,18 +15,18 @@ describe.each(targets)("launcher, closed descriptors: $name", ({ skipReason, emu
   let launcher = "";
   beforeAll(() => {
     launcher = prepare(directory);
-    // Whether a number is closed, or what it leads to: by builtins and readlink alone, whose own descriptors are others.
+    // Uses only shell builtins and readlink, whose own descriptors have other numbers, to tell whether a number is closed or what it is.
     const kinds = "for fd in $LOOK; do readlink /proc/$$/fd/$fd || echo closed; done";
     const engine = `#!/bin/sh\necho "$RUNTS_FDS"; echo "$RUNTS_GAPS"\n${kinds}\n`;
     writeFileSync(join(directory, "runts-engine"), engine.replace("$LOOK", "3 4 5 6 7"), { mode: 0o755 });
   });
   afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-  /** The test run itself may have inherited some. */
+  /** Closes descriptors that the test run may have inherited. */
   const CLOSED = 'for ((fd = 3; fd < 1100; fd++)); do eval "exec $fd<&-"; done';
   const EVENTFD = "anon_inode:[eventfd]";
 
-  /** Launches in a shell that has prepared it; the lines are those of the engine. */
+  /** Runs the launcher in a shell that has run `preparation` before; returns the lines that the engine prints. */
   function launch(preparation: string, args: readonly string[]): string[] {
     const { stdout, stderr } = spawnSync(
       "bash",
@@ -78,11 +78,11 @@ describe.each(targets)("launcher, closed descriptors: $name", ({ skipReason, emu
     expect(summary(preparation, "run", "--preserve-fds", "4")).toBe(expected);
   });
 
-  test("sockets alone are not filled up", () => {
+  test("gaps among LISTEN_FDS alone are not filled", () => {
     expect(summary("export LISTEN_FDS=2; exec 4</dev/null", "run", "id")).toBe("0: ");
   });
 
-  test("eventfds hold the closed numbers, and what is open stays", () => {
+  test("eventfds take the closed numbers, and open descriptors stay", () => {
     const lines = launch("exec 4</dev/null 6</dev/zero", ["exec", "--preserve-fds", "4"]).slice(2);
     expect(lines).toEqual([EVENTFD, "/dev/null", EVENTFD, "/dev/zero", "closed"]);
   });
@@ -97,7 +97,7 @@ describe.each(targets)("launcher, closed descriptors: $name", ({ skipReason, emu
     expect(summary(`ulimit -Sn ${limit}`, "run", "--preserve-fds", String(number))).toBe(expected);
   });
 
-  test("names every gap where each second number of 1024 is closed", () => {
+  test("lists every gap if each second of 1024 numbers is closed", () => {
     const open = 'for ((fd = 4; fd < 1027; fd += 2)); do eval "exec $fd</dev/null"; done';
     const gaps = Array.from({ length: 512 }, (_, index) => `${3 + 2 * index}-${3 + 2 * index}`);
     expect(summary(`ulimit -Sn 2000; ${open}`, "run", "--preserve-fds", "1024")).toBe(

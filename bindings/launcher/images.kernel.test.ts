@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { targets } from "./targets.test-support.ts";
 
-/** Places of words in struct image of thaw.h. */
+/** Indexes of words in struct image of thaw.h. */
 const AT = {
   magic: 0,
   headSize: 1,
@@ -30,10 +30,10 @@ const AT = {
   signals: 38,
   vdsoWords: 39,
   sealed: 40,
-  /** Of the one file: device, inode, size, both parts of the time, and where the path is. */
+  /** The only file: device, inode, size, both parts of the time, and the offset of its path. */
   file: 41,
   path: 46,
-  /** Of the one segment: address, length, offset, and both protection and source. */
+  /** The only segment: address, length, offset, and protection with source. */
   segment: 47,
   source: 50,
   text: 51,
@@ -44,14 +44,14 @@ const HEAD_SIZE = 53 * 8;
 const NAME = "runts-engine";
 const SECONDS = 1_000_000_000;
 
-/** Where the made-up engine has its memory: anything that is free. */
+/** Memory of the made-up engine: any free address. */
 const ADDRESS = 0x1000_0000n;
 const LENGTH = 0x1_0000n;
 const READ_WRITE_OF_NOTHING = (0xffff_fffen << 32n) | 3n;
 
 const low = (word: bigint) => BigInt.asUintN(64, word);
 
-/** FNV-1a over words, that of the checksum taken as 0. */
+/** FNV-1a over words, with the checksum field taken as 0. */
 function checksumOf(words: BigUint64Array): bigint {
   const place = (word: bigint, index: number) => (index === AT.checksum ? 0n : word);
   return words.reduce(
@@ -66,7 +66,7 @@ function auxiliaryValues(): Map<bigint, bigint> {
   return new Map(words.flatMap((word, index) => (index % 2 === 0 ? [[word, words[index + 1] ?? 0n]] : [])));
 }
 
-/** An image without pages, of an engine that goes on at address 0: a launcher that takes it is killed for that. */
+/** An image without pages, of an engine that continues at address 0: a launcher that takes it is killed by a signal. */
 function wholeImage(engine: string): BigUint64Array {
   const words = new BigUint64Array(HEAD_SIZE / 8);
   const bytes = Buffer.from(words.buffer);
@@ -101,7 +101,7 @@ const set =
     words[place] = low(word);
   };
 
-/** Heads with a right checksum that no engine can be made of. */
+/** Changes of the head, with a right checksum, that make the image unusable. */
 const UNFIT: readonly (readonly [string, Change])[] = [
   ["another magic number", set(AT.magic, MAGIC + (1n << 48n))],
   ["another size", set(AT.size, BigInt(HEAD_SIZE + 8))],
@@ -115,27 +115,27 @@ const UNFIT: readonly (readonly [string, Change])[] = [
   ["another file", set(AT.file + 1, 1n)],
   ["a file of another time", set(AT.file + 3, 1n)],
   ["a file that is missing", (_words, bytes) => void bytes.write("runts-nothing", AT.text * 8)],
-  ["a file that is elsewhere", (_words, bytes) => void bytes.write("/runts-engin", AT.text * 8)],
+  ["a file at another path", (_words, bytes) => void bytes.write("/runts-engin", AT.text * 8)],
   ["a head of 0 bytes", set(AT.headSize, 0n)],
-  ["a head without tables", set(AT.headSize, BigInt(AT.files * 8))],
+  ["a head that ends before the tables", set(AT.headSize, BigInt(AT.files * 8))],
   ["a head that is no multiple of a word", set(AT.headSize, BigInt(HEAD_SIZE - 1))],
   ["a head that is longer than the image", set(AT.headSize, BigInt(HEAD_SIZE + 8))],
-  ["a head without end", set(AT.headSize, -8n)],
+  ["a head of a negative size", set(AT.headSize, -8n)],
   ...(["files", "segments", "descriptors", "signals", "vdsoWords", "sealed"] as const).flatMap((table) =>
     [3n, 25n, 1000n, 1n << 32n, 1n << 61n, (1n << 64n) / 48n, -1n].map((count): readonly [string, Change] => [
       `${count} entries in the table ${table}`,
       set(AT[table], count),
     ]),
   ),
-  ["a path behind the head", set(AT.path, BigInt(HEAD_SIZE))],
-  ["a path far away", set(AT.path, 1n << 40n)],
-  ["a path in front of the head", set(AT.path, -8n)],
-  ["a path without end", (_words, bytes) => void bytes.fill("x", AT.text * 8)],
+  ["a path after the head", set(AT.path, BigInt(HEAD_SIZE))],
+  ["a path at a huge offset", set(AT.path, 1n << 40n)],
+  ["a path before the head", set(AT.path, -8n)],
+  ["a path without a NUL", (_words, bytes) => void bytes.fill("x", AT.text * 8)],
   ["a path that is too long", (_words, bytes) => void bytes.write("runts-engine-x", AT.text * 8)],
   ["a segment of a file that is not in the table", set(AT.source, (1n << 32n) | 3n)],
   ["a segment of no known kind", set(AT.source, (0xffff_fffdn << 32n) | 3n)],
-  ["a segment in the place of the launcher's stack", set(AT.segment, 0x7fff_ffff_0000n)],
-  ["a segment of the whole memory", set(AT.segment + 1, 1n << 47n)],
+  ["a segment over the launcher's stack", set(AT.segment, 0x7fff_ffff_0000n)],
+  ["a segment of the whole address space", set(AT.segment + 1, 1n << 47n)],
 ];
 
 describe.each(targets)("launcher, images: $name", ({ name, skipReason, emulator, prepare }) => {
@@ -170,7 +170,7 @@ describe.each(targets)("launcher, images: $name", ({ name, skipReason, emulator,
 
   const COLD_START = { status: 0, stdout: "cold\n", stderr: "" };
 
-  test("takes one that fits, and goes on where it says", () => {
+  test("takes an image that fits, and continues at its address", () => {
     const { status, stdout } = launchWith(changed(() => undefined));
     expect([status === 0, stdout]).toEqual([false, ""]);
   });
@@ -179,7 +179,7 @@ describe.each(targets)("launcher, images: $name", ({ name, skipReason, emulator,
     expect(launchWith(changed(change))).toEqual(COLD_START);
   });
 
-  test("a wrong bit anywhere: it starts the engine", () => {
+  test("a wrong bit anywhere in the image: it starts the engine", () => {
     const whole = changed(() => undefined);
     for (let at = 0; at < HEAD_SIZE; at += 3) {
       const bytes = Buffer.from(whole);
@@ -188,7 +188,7 @@ describe.each(targets)("launcher, images: $name", ({ name, skipReason, emulator,
     }
   });
 
-  test("cut anywhere: it starts the engine", () => {
+  test("an image truncated anywhere: it starts the engine", () => {
     const whole = changed(() => undefined);
     for (let length = 0; length < HEAD_SIZE; length += 7)
       expect(launchWith(whole.subarray(0, length)), `${length} bytes`).toEqual(COLD_START);

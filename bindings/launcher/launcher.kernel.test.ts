@@ -89,7 +89,7 @@ describe.each(targets)("launcher: $name", ({ skipReason, emulator, hasLoader, pr
     return spawnSync(command, rest, { encoding: "utf8", env, timeout: 20_000, ...argv0 });
   }
 
-  /** Node as the engine: it shows what it got, and would obey the variables that may not reach it. */
+  /** Node as the engine: it prints its arguments and environment, and would obey the variables that must not reach it. */
   function report(env: NodeJS.ProcessEnv, more: readonly string[] = [], file = launcher) {
     const script =
       "JSON.stringify({ env: process.env, argv0: process.argv0, argv: process.argv.slice(1), pid: process.pid })";
@@ -100,7 +100,7 @@ describe.each(targets)("launcher: $name", ({ skipReason, emulator, hasLoader, pr
     return { ...JSON.parse(stdout), launched: pid };
   }
 
-  /** A shell as the engine, started by a shell that prepares it. */
+  /** A shell as the engine. Another shell runs `preparation`, then the launcher. */
   function shellReport(preparation: string, script: string): string[] {
     writeFileSync(engine, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
     const command = [...emulator, launcher].map((word) => `'${word}'`).join(" ");
@@ -118,7 +118,7 @@ describe.each(targets)("launcher: $name", ({ skipReason, emulator, hasLoader, pr
     expect(report(PASSED).env).toEqual({ ...PASSED, ...ADDED, ...OWN });
   });
 
-  test("passes no other variable, and the caller's values of its own neither", () => {
+  test("passes no other variable, nor the caller's values of the variables that it adds", () => {
     expect(report(hasLoader ? withoutLoader(NOT_PASSED) : NOT_PASSED).env).toEqual({
       ...ADDED,
       ...OWN,
@@ -129,7 +129,7 @@ describe.each(targets)("launcher: $name", ({ skipReason, emulator, hasLoader, pr
     expect(report({}).env).toEqual({ ...ADDED, ...OWN });
   });
 
-  test("keeps the arguments, also empty and odd ones, argv[0], and the process", () => {
+  test("keeps the arguments, including empty and odd ones and argv[0], and stays the same process", () => {
     const args = ["", "a b", "--x=y", "ü", "\n"];
     const { argv, argv0, pid, launched } = report({}, args);
     expect(argv).toEqual(args);
@@ -137,14 +137,14 @@ describe.each(targets)("launcher: $name", ({ skipReason, emulator, hasLoader, pr
     expect(pid).toBe(launched);
   });
 
-  test("finds the engine beside itself when it is called by a symbolic link", () => {
+  test("finds the engine in its own directory when it is called by a symbolic link", () => {
     const link = join(directory, "bin", "link");
     mkdirSync(join(directory, "bin"));
     symlinkSync("../runts", link);
     expect(report({}, ["by link"], link).argv).toEqual(["by link"]);
   });
 
-  test("says which limits of open files it had, and changes none", () => {
+  test("passes on its limits of open files, and changes none", () => {
     const lines = shellReport("ulimit -Sn 100", 'echo "$RUNTS_NOFILE"; echo "$(ulimit -Sn):$(ulimit -Hn)"');
     expect(lines).toEqual([expect.stringMatching(/^100:\d+$/), lines[0]]);
     expect(shellReport("ulimit -n 64", 'echo "$RUNTS_NOFILE"')).toEqual(["64:64"]);
@@ -171,7 +171,7 @@ describe.each(targets)("launcher: $name", ({ skipReason, emulator, hasLoader, pr
       for (const name of Object.values(libraries)) writeFileSync(library(name), name, { mode: 0o644 });
     });
 
-    /** What each variable names, by the contents of the descriptor. */
+    /** The contents of the descriptor that each variable names. */
     const handed = (): string[] =>
       shellReport(
         "",
@@ -180,7 +180,7 @@ describe.each(targets)("launcher: $name", ({ skipReason, emulator, hasLoader, pr
           .join("\n"),
       );
 
-    test("are handed over, open", () => {
+    test("are passed on as open descriptors", () => {
       expect(handed()).toEqual(["koffi.node", "koffi-cxx.so"]);
     });
 
@@ -188,7 +188,7 @@ describe.each(targets)("launcher: $name", ({ skipReason, emulator, hasLoader, pr
       ["is missing", unlinkSync],
       ["can be written by its group", (file: string) => chmodSync(file, 0o664)],
       ["can be written by all", (file: string) => chmodSync(file, 0o646)],
-    ])("are not handed over where one %s", (_, spoil) => {
+    ])("are not passed on if one %s", (_, spoil) => {
       spoil(library("koffi-cxx.so"));
       expect(handed().join(" ").trim()).toBe("koffi.node");
       writeFileSync(library("koffi-cxx.so"), "koffi-cxx.so", { mode: 0o644 });
@@ -209,13 +209,13 @@ describe.each(targets)("launcher: $name", ({ skipReason, emulator, hasLoader, pr
     );
   });
 
-  test("says that the engine is missing", () => {
+  test("reports a missing engine", () => {
     const { status, stdout, stderr } = launch(["run"]);
     expect([status, stdout]).toEqual([1, ""]);
     expect(stderr).toBe(`runts: ${engine} is missing; it belongs beside this program\n`);
   });
 
-  test("says why the engine can't be executed", () => {
+  test("reports why the engine can't be executed", () => {
     writeFileSync(engine, "", { mode: 0o644 });
     expect(launch([])).toMatchObject({
       status: 1,
@@ -229,7 +229,7 @@ describe.each(targets)("launcher: $name", ({ skipReason, emulator, hasLoader, pr
   });
 
   const { cases: wanted, seed } = fuzzing(400);
-  /** An emulator or sanitizers take long to start. */
+  /** Emulators and sanitizers start slowly. */
   const cases = Math.ceil(hasLoader ? wanted / 8 : wanted);
 
   test(`${cases} environments of seed ${seed}: the first of each variable that may pass, and no other`, () => {
@@ -247,7 +247,7 @@ describe.each(targets)("launcher: $name", ({ skipReason, emulator, hasLoader, pr
     }
   });
 
-  /** With argv[0] and an environment of any form, which only execve(2) itself takes. */
+  /** Runs the launcher by execve(2) itself, with any argv[0] and an environment of any form. */
   function launchAll(inputs: readonly Environment[]): { readonly status: number; readonly output: string }[] {
     const command = [...emulator.slice(0, 1), launcher];
     const program = `
@@ -309,7 +309,7 @@ interface Environment {
   readonly env: readonly string[];
 }
 
-/** Entries with and without `=`, twice, empty, long, and with names that are nearly those that pass. */
+/** Environment entries with and without `=`, repeated, empty, long, and with names that resemble those that pass. */
 function environment(random: Random, hasLoader: boolean): Environment {
   const names = [...Object.keys(PASSED), ...Object.keys(NOT_PASSED)].filter(
     (name) => !hasLoader || !name.startsWith("LD_"),
@@ -341,7 +341,7 @@ function environment(random: Random, hasLoader: boolean): Environment {
   return { argv0: random.pick(["run", "create", "exec", "", "runts", "ru", "runs", "x".repeat(5000)]), env };
 }
 
-/** The emulator has a dynamic loader of its own, which is told what LD_* say to the launcher. */
+/** The emulator has a dynamic loader of its own, which obeys LD_* of the launcher's environment. */
 function withoutLoader(env: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith("LD_")));
 }

@@ -3,18 +3,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { arm64SkipReason, compileChecked, qemu, writeImage } from "../native-image.test-support.ts";
 
-/** What the launcher is tested as. */
+/** A build of the launcher to test. */
 interface Target {
   readonly name: string;
   readonly skipReason: string | false;
-  /** The emulator's command, which takes argv[0] as an argument of its own. */
+  /** Command of an emulator, which takes argv[0] as an argument. */
   readonly emulator: readonly string[];
-  /** Whether a dynamic loader comes first, which obeys variables of its own. */
+  /** Whether a dynamic loader runs first, which obeys variables of its own. */
   readonly hasLoader: boolean;
   prepare(directory: string): string;
 }
 
-/** launcher.c below a libc, whose `_start` comes first; the kernel has put argc in front of argv. */
+/** Compiles launcher.c with a libc, whose `_start` runs first; argc precedes argv on the stack. */
 const hostedLauncher = `
 #include "${join(import.meta.dirname, "launcher.c")}"
 int main(int argc, char **argv) { (void)argc; start((u64 *)argv - 1); }

@@ -11,13 +11,13 @@ function effective(): bigint {
 describe("withoutFileCapabilities", () => {
   const lowered = (1n << BigInt(CAP_DAC_OVERRIDE)) | (1n << BigInt(CAP_DAC_READ_SEARCH));
 
-  it("takes two capabilities away during the action", () => {
+  it("removes two capabilities during the action", () => {
     const before = effective();
     expect(withoutFileCapabilities(effective)).toBe(before & ~lowered);
     expect(effective()).toBe(before);
   });
 
-  it("gives them back after an error", () => {
+  it("restores them after an error", () => {
     const before = effective();
     const fail = () => {
       throw new Error("failed");

@@ -15,7 +15,7 @@ function eventfd(): number {
 const inAMoment = (ms = 30) => new Promise<"nothing">((resolve) => setTimeout(() => resolve("nothing"), ms));
 
 describe("DescriptorWatch", () => {
-  it("resolves the wait of a descriptor that can be read, and no other", async () => {
+  it("resolves the wait for a readable descriptor, and no other", async () => {
     const watch = new DescriptorWatch();
     const [first, second] = [eventfd(), eventfd()];
     const waits = [watch.wait(first), watch.wait(second)] as const;
@@ -26,7 +26,7 @@ describe("DescriptorWatch", () => {
     await waits[0].readable;
   });
 
-  it("sees a descriptor that is added while it waits for others, more than the pool has threads", async () => {
+  it("notices a descriptor that is added during a wait, for more descriptors than the pool has threads", async () => {
     const watch = new DescriptorWatch();
     const fds = Array.from({ length: 9 }, eventfd);
     const waits = fds.map((fd) => watch.wait(fd));
@@ -49,12 +49,12 @@ describe("DescriptorWatch", () => {
     readSync(fd, new Uint8Array(8));
   });
 
-  it("takes no answer about a closed descriptor for one about another that has got its number", async () => {
+  it("does not take readiness of a closed descriptor for that of a new one with its number", async () => {
     const watch = new DescriptorWatch();
     const [old, other] = [eventfd(), eventfd()];
     writeSync(old, one());
     watch.wait(old).cancel();
-    // The thread has looked at it, and nobody has heard yet.
+    // The thread has polled it, but the event loop has not seen the result yet.
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
     syscall("dup3", [other, old, O_CLOEXEC]);
     expect(await Promise.race([watch.wait(old).readable, inAMoment()])).toBe("nothing");

@@ -4,13 +4,13 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { rmdirSync, rmSync, subdirectories, type TreeVisitor, walkTree } from "./directories.ts";
 
-/** Trees as nobody makes them who has nothing against those who have to read them. */
+/** Hostile trees. */
 
 const NO_TEXT = Buffer.from([0x61, 0xff, 0x0a]);
 const LONG = "x".repeat(250);
 const TMPFS_MAGIC = 0x01021994;
 const SHARED_MEMORY = "/dev/shm";
-/** A disk that others use takes milliseconds for each directory. */
+/** A busy disk takes milliseconds for each directory. */
 const hasTmpfs = fs.existsSync(SHARED_MEMORY) && fs.statfsSync(SHARED_MEMORY).type === TMPFS_MAGIC;
 const PLACE = hasTmpfs ? SHARED_MEMORY : tmpdir();
 
@@ -25,7 +25,7 @@ function below(name: string | Buffer): Buffer {
   return Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(name)]);
 }
 
-/** Directories in each other: by way of the working directory, as a path to them would be too long. */
+/** Makes nested directories, through the working directory, as their path would be too long. */
 function makeDeep(depth: number): void {
   const before = process.cwd();
   try {
@@ -43,7 +43,7 @@ function openDescriptors(): number {
   return fs.readdirSync("/proc/self/fd").length;
 }
 
-/** Names in the order of entering and leaving. */
+/** Names in the order in which they are entered and left. */
 function walked(visitor: Partial<TreeVisitor> = {}): string[] {
   const steps: string[] = [];
   walkTree(directory, {
@@ -77,12 +77,12 @@ describe("walkTree", () => {
     ]);
   });
 
-  it("gives the bytes of names that are no text", () => {
+  it("gives names that are not text as bytes", () => {
     fs.mkdirSync(below(NO_TEXT));
     expect(walked()).toContain("out a\xff\n");
   });
 
-  it("goes deeper than paths and open descriptors would allow, with few of them", () => {
+  it("goes deeper than the limits of paths and of open descriptors, with few descriptors", () => {
     makeDeep(2000);
     const before = openDescriptors();
     let most = 0;
@@ -99,7 +99,7 @@ describe("walkTree", () => {
     expect(openDescriptors()).toBe(before);
   });
 
-  it("passes over what is removed while it is there, and before it gets there", () => {
+  it("skips directories that are removed before it gets there, or while it is in them", () => {
     for (const path of ["a", "b", "c"]) fs.mkdirSync(below(path));
     const steps = walked({
       enter: (fd) => {
@@ -127,7 +127,7 @@ describe("walkTree", () => {
     expect(left).toEqual([]);
   });
 
-  it("does not enter another mount or a link", () => {
+  it("enters neither another mount nor a symbolic link", () => {
     const root = { enter: () => [Buffer.from("proc")] };
     const entered: string[] = [];
     walkTree("/", {
@@ -144,7 +144,7 @@ describe("walkTree", () => {
 });
 
 describe("rmSync", () => {
-  it("removes deep trees, names that are no text, and links but not what they lead to", () => {
+  it("removes deep trees, names that are not text, and symbolic links but not their targets", () => {
     fs.mkdirSync(below("kept"));
     fs.writeFileSync(below("kept/file"), "");
     fs.mkdirSync(below("tree/sub"), { recursive: true });
@@ -159,7 +159,7 @@ describe("rmSync", () => {
   });
 });
 
-it("rmdirSync takes the bytes of a name, in a directory", () => {
+it("rmdirSync takes a name as bytes, in an open directory", () => {
   fs.mkdirSync(below(NO_TEXT));
   const fd = fs.openSync(directory, "r");
   try {

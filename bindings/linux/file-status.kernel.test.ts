@@ -15,7 +15,7 @@ import { expect, test } from "vitest";
 import { isMountRoot, statSync } from "./file-status.ts";
 import { closeSync, openSync } from "./files.ts";
 
-test("mtimeNs is that of node:fs, before 1970 too", () => {
+test("mtimeNs agrees with node:fs, also before 1970", () => {
   const directory = mkdtempSync(join(tmpdir(), "runts-status-"));
   const file = join(directory, "file");
   writeFileSync(file, "");
@@ -26,7 +26,7 @@ test("mtimeNs is that of node:fs, before 1970 too", () => {
   rmSync(directory, { recursive: true });
 });
 
-test("identity is the same until the file is changed or replaced", () => {
+test("identity stays the same until the file is changed or replaced", () => {
   const directory = mkdtempSync(join(tmpdir(), "runts-status-"));
   const file = join(directory, "file");
   writeFileSync(file, "text", { mode: 0o600 });
@@ -45,7 +45,7 @@ test("identity is the same until the file is changed or replaced", () => {
     },
   ];
   for (const change of changes) {
-    // Times of files are as fine as the kernel's clock tick.
+    // Times of files have the resolution of the kernel's clock tick.
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 15);
     change();
     identities.push(statSync(file).identity);
@@ -54,7 +54,7 @@ test("identity is the same until the file is changed or replaced", () => {
   rmSync(directory, { recursive: true });
 });
 
-test("isMountRoot is true where a mount begins, and only there", () => {
+test("isMountRoot is true only for the root of a mount", () => {
   const found = ["/proc", "/proc/version"].map((path) => {
     const fd = openSync(path, "r");
     const answer = isMountRoot(fd);

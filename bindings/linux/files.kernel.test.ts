@@ -6,7 +6,7 @@ import { mkdirSync, readdirSync, rmdirSync, rmSync } from "./directories.ts";
 import { fstatSync, lstatSync, statfsSync, statSync } from "./file-status.ts";
 import * as files from "./files.ts";
 
-/** The functions have the names of those of node:fs, and are compared with them: results and errors. */
+/** Compares results and errors with the functions of node:fs that have the same names. */
 
 let directory = "";
 const at = (name: string): string => join(directory, name);
@@ -24,7 +24,7 @@ beforeAll(() => {
 });
 afterAll(() => fs.rmSync(directory, { recursive: true }));
 
-/** The result, or what an error says; its meaning is glibc's with us, and libuv's with node. */
+/** The result, or the error without its message, which comes from glibc here and from libuv in node:fs. */
 function outcome(action: () => unknown): unknown {
   try {
     return action();
@@ -69,7 +69,7 @@ describe.each(PATHS)("at %j", (name) => {
     ["rmdirSync", () => rmdirSync(`${path()}/x`), () => fs.rmdirSync(`${path()}/x`)],
     ["chmodSync", () => files.chmodSync(`${path()}/x`, 0o600), () => fs.chmodSync(`${path()}/x`, 0o600)],
     ["openSync", () => files.openSync(path(), "wx"), () => fs.openSync(`${path()}`, "wx")],
-  ])("%s does what that of node:fs does", (operation, own, theirs) => {
+  ])("%s does the same as node:fs", (operation, own, theirs) => {
     const mine = outcome(own);
     if (operation === "openSync" && typeof mine === "number") {
       files.closeSync(mine);
@@ -83,7 +83,7 @@ describe.each(PATHS)("at %j", (name) => {
     const sorted = (names: unknown) => (Array.isArray(names) ? [...names].sort() : names);
     expect(sorted(outcome(() => readdirSync(path())))).toSatisfy((mine: unknown) => {
       const theirs = sorted(outcome(() => fs.readdirSync(path())));
-      // glibc's opendir is what node asks; here it is open.
+      // node:fs calls opendir; here it is open.
       expect(JSON.stringify(mine).replace("open ", "scandir ").replace('"open"', '"scandir"')).toBe(
         JSON.stringify(theirs),
       );
@@ -94,7 +94,7 @@ describe.each(PATHS)("at %j", (name) => {
   test.each([
     ["statSync", statSync, fs.statSync],
     ["lstatSync", lstatSync, fs.lstatSync],
-  ])("%s says the same", (_, own, theirs) => {
+  ])("%s throws the same error", (_, own, theirs) => {
     const shown = (status: ReturnType<typeof own> | fs.Stats | undefined) =>
       status && {
         ...{ mode: status.mode, uid: status.uid, gid: status.gid, size: status.size, ino: status.ino },
@@ -107,27 +107,27 @@ describe.each(PATHS)("at %j", (name) => {
   });
 });
 
-test("an error says what it means", () => {
+test("an error has a message", () => {
   expect(() => files.openSync(at("missing"), "r")).toThrow(
     `ENOENT: no such file or directory, open '${at("missing")}'`,
   );
 });
 
-test("statSync of a device has its number", () => {
+test("statSync gives the number of a device", () => {
   expect([statSync("/dev/null").rdev, statSync("/dev/null").isCharacterDevice()]).toEqual([
     fs.statSync("/dev/null").rdev,
     true,
   ]);
 });
 
-test("fstatSync and statfsSync say the same", () => {
+test("fstatSync and statfsSync agree with node:fs", () => {
   const fd = fs.openSync(at("long"), "r");
   expect([fstatSync(fd).size, fstatSync(fd).ino]).toEqual([50_000, fs.fstatSync(fd).ino]);
   fs.closeSync(fd);
   for (const path of ["/proc", directory]) expect(statfsSync(path).type).toBe(fs.statfsSync(path).type);
 });
 
-test("readFileSync reads files that do not tell their size, and what a descriptor has left", () => {
+test("readFileSync reads files that report no size, and the rest of an open file", () => {
   expect(files.readFileSync("/proc/self/status", "latin1")).toContain("\nSigIgn:");
   const fd = files.openSync(at("long"), "r");
   const buffer = new Uint8Array(49_990);
@@ -139,7 +139,7 @@ test("readFileSync reads files that do not tell their size, and what a descripto
   expect(outcome(() => files.closeSync(fd))).toEqual(outcome(() => fs.closeSync(fd)));
 });
 
-test("writeFileSync makes, empties and refuses files as it is told", () => {
+test("writeFileSync creates, truncates or refuses a file, depending on the flag", () => {
   files.writeFileSync(at("new"), "längerer Text", { mode: 0o600 });
   expect([fs.readFileSync(at("new"), "utf8"), fs.statSync(at("new")).mode & 0o777]).toEqual([
     "längerer Text",

@@ -2,6 +2,6 @@ import { machine, release, version } from "node:os";
 import { expect, test } from "vitest";
 import { kernelBuild } from "./kernel.ts";
 
-test("the build of the kernel is what node:os says of it", () => {
+test("the build of the kernel agrees with node:os", () => {
   expect(kernelBuild()).toBe([release(), version(), machine()].join(" "));
 });

@@ -33,7 +33,7 @@ describe("openBeneath and openInRoot", () => {
     rmSync(directory, { recursive: true });
   });
 
-  it("opens what is below", () => {
+  it("opens a path below the directory", () => {
     const opened = openBeneath(fd, "file", O_RDONLY | O_CLOEXEC);
     expect(readlinkSync(`/proc/self/fd/${opened}`)).toBe(`${directory}/inside/file`);
     closeSync(opened);
@@ -53,13 +53,13 @@ describe("openBeneath and openInRoot", () => {
     ["/link", "/file"],
     ["../../file", "/file"],
     ["/..", ""],
-  ])("with the directory as root, %s leads to its %s", (path, target) => {
+  ])("with the directory as root, %s leads to %s in it", (path, target) => {
     const opened = openInRoot(fd, path, O_PATH | O_CLOEXEC);
     expect(readlinkSync(`/proc/self/fd/${opened}`)).toBe(`${directory}/inside${target}`);
     closeSync(opened);
   });
 
-  it("with the directory as root, a link out of it leads to nothing", () => {
+  it("with the directory as root, a link out of it is not found", () => {
     expect(() => openInRoot(fd, "out", O_PATH | O_CLOEXEC)).toThrow(
       expect.objectContaining({ errno: "ENOENT" }),
     );

@@ -14,7 +14,7 @@ import {
   workingDirectory,
 } from "./own-process.ts";
 
-test("the process is what the engine says of it", () => {
+test("pid and IDs agree with the engine", () => {
   expect(ownPid()).toBe(process.pid);
   expect([effectiveUid(), effectiveGid()]).toEqual([process.geteuid?.(), process.getegid?.()]);
 });
@@ -23,7 +23,7 @@ describe("the working directory", () => {
   const before = process.cwd();
   afterEach(() => process.chdir(before));
 
-  test("is the one of this moment", () => {
+  test("follows chdir", () => {
     const directory = realpathSync(mkdtempSync(join(tmpdir(), "runts-own-")));
     expect(workingDirectory()).toBe(before);
     process.chdir(directory);
@@ -40,7 +40,7 @@ describe("the environment", () => {
     exportEnvironment();
   });
 
-  test("is the engine's until there is another", () => {
+  test("is the engine's until another is adopted", () => {
     process.env.RUNTS_TEST_ONE = "one";
     expect([environment("RUNTS_TEST_ONE"), environment("RUNTS_TEST_TWO")]).toEqual(["one", undefined]);
     expect(wholeEnvironment()).toBe(process.env);
@@ -48,7 +48,7 @@ describe("the environment", () => {
     expect(inLibraries("RUNTS_TEST_ONE")).toBe("one");
   });
 
-  test("is the adopted one, and nothing else, also for libraries", () => {
+  test("is the adopted one only, for libraries too", () => {
     adoptEnvironment(["A=1", "B=", "A=2", "C=x=y", "no variable", "=", "Ü=ü"]);
     const names = ["A", "B", "C", "Ü", "RUNTS_TEST_ONE", "PATH", "no variable", "toString"];
     const values = ["1", "", "x=y", "ü", ...Array(4).fill(undefined)];

@@ -25,7 +25,7 @@ describe("dirname", () => {
   it.each(["/", "//", "/a", "/a/", "/a/b", "/a/b/", "/a//b", "//a", "a", "a/", "a/b", ".", "..", ""])(
     "agrees with node:path on %j",
     (text) => {
-      // node:path keeps one of two slashes.
+      // node:path keeps one of the two slashes.
       const expected = path.dirname(text).replace(/(?<=.)\/+$/, "");
       expect(dirname(text)).toBe(expected);
     },

@@ -7,7 +7,7 @@ import { pidfdOpen } from "./pidfd.ts";
 import { waitReadable } from "./poll.ts";
 import { isChild, killAndReap, reapOtherChildren } from "./reap.ts";
 
-test("a child is gone also when no descriptor is to be had", () => {
+test("kills and reaps a child even if no descriptor is left", () => {
   const image = openStubImage();
   const [ours, theirs] = channelPair();
   try {
@@ -23,25 +23,22 @@ test("a child is gone also when no descriptor is to be had", () => {
   }
 });
 
-test.each([0, -1, -2, 1.5, 2 ** 31, 2 ** 32 - 1, Number.NaN])(
-  "%d is no process: nothing is killed",
-  (pid) => {
-    const killing: string[] = [];
-    substituteKernel((name) => {
-      killing.push(name);
-      return 0;
-    });
-    try {
-      expect(() => killAndReap(pid)).toThrow("EINVAL");
-      expect(isChild(pid)).toBe(false);
-    } finally {
-      substituteKernel(undefined);
-    }
-    expect(killing).toEqual([]);
-  },
-);
+test.each([0, -1, -2, 1.5, 2 ** 31, 2 ** 32 - 1, Number.NaN])("%d is not a pid: nothing is killed", (pid) => {
+  const killing: string[] = [];
+  substituteKernel((name) => {
+    killing.push(name);
+    return 0;
+  });
+  try {
+    expect(() => killAndReap(pid)).toThrow("EINVAL");
+    expect(isChild(pid)).toBe(false);
+  } finally {
+    substituteKernel(undefined);
+  }
+  expect(killing).toEqual([]);
+});
 
-test("a child is one until it is reaped, and nobody else ever", () => {
+test("isChild is true for a child until it is reaped, and for no other process", () => {
   const image = openStubImage();
   const [ours, theirs] = channelPair();
   try {
@@ -55,7 +52,7 @@ test("a child is one until it is reaped, and nobody else ever", () => {
   }
 });
 
-test("a child is gone, and not only a zombie, and to do it again does no harm", () => {
+test("a killed child is reaped, and killing it again does no harm", () => {
   const image = openStubImage();
   const [ours, theirs] = channelPair();
   try {
@@ -72,14 +69,14 @@ test("a child is gone, and not only a zombie, and to do it again does no harm", 
   }
 });
 
-test("of children without end so many are reaped at once, and no more", () => {
+test("a call reaps a limited number of children", () => {
   const image = openStubImage();
   const [ours, theirs] = channelPair();
   keepOnExec(theirs);
   const children = Array.from({ length: 70 }, () => spawnStub(image, theirs));
   try {
     closeSync(theirs);
-    // The stubs end with their channel.
+    // The stubs exit when their channel is closed.
     closeSync(ours);
     for (const child of children) expect(waitForEnd(child)).toBe(true);
     expect(reapOtherChildren(0)).toBe(true);

@@ -26,7 +26,7 @@ describe.skipIf(!hasDaemon)("a bus (needs dbus-daemon)", () => {
     daemon?.kill();
   });
 
-  it("answers calls", () => {
+  it("returns the replies of calls", () => {
     const bus = openBus("user");
     expect(bus.call({ ...DBUS, member: "GetId" }, "", [], "s")).toEqual([
       expect.stringMatching(/^[0-9a-f]{32}$/),
@@ -35,7 +35,7 @@ describe.skipIf(!hasDaemon)("a bus (needs dbus-daemon)", () => {
     bus.close();
   });
 
-  it("says what was wrong with a call", () => {
+  it("throws the error of a failed call", () => {
     const bus = openBus("user");
     const ask = () => bus.call({ ...DBUS, member: "GetNameOwner" }, "s", ["org.runts.Nobody"], "s");
     expect(ask).toThrow(BusError);
@@ -44,9 +44,9 @@ describe.skipIf(!hasDaemon)("a bus (needs dbus-daemon)", () => {
     bus.close();
   });
 
-  it("takes every kind of value", () => {
+  it("sends every kind of value", () => {
     const bus = openBus("user");
-    // The daemon has no method of such arguments: it reads them and refuses what it does not expect, by their signature.
+    // The daemon has no method with such arguments: it reads them, and its error names their signature.
     const call = () =>
       bus.call({ ...DBUS, member: "GetNameOwner" }, "sa(sv)", [
         "a",
@@ -63,7 +63,7 @@ describe.skipIf(!hasDaemon)("a bus (needs dbus-daemon)", () => {
     bus.close();
   });
 
-  it("waits for a signal, but not for ever", () => {
+  it("waits for a signal, with a time limit", () => {
     const bus = openBus("user");
     bus.call({ ...DBUS, member: "AddMatch" }, "s", ["type='signal',member='NameOwnerChanged'"]);
     bus.call({ ...DBUS, member: "RequestName" }, "su", ["org.runts.Signal", 4n]);
@@ -80,7 +80,7 @@ describe.skipIf(!hasDaemon)("a bus (needs dbus-daemon)", () => {
   });
 });
 
-it("is another one for all who connect, as long as that is wanted", () => {
+it("can be substituted for all who connect, and restored", () => {
   const other: Bus = { call: () => ["/"], awaitSignal: () => true, close: () => undefined };
   const kinds: string[] = [];
   substituteBus((kind) => {
@@ -93,7 +93,7 @@ it("is another one for all who connect, as long as that is wanted", () => {
   expect(() => openBus("user", "libsystemd.so.999")).toThrow(SyscallError);
 });
 
-it("tells a library that is missing from a bus that is", () => {
+it("distinguishes a missing library from a missing bus", () => {
   const open = () => openBus("user", "libsystemd.so.999");
   expect(open).toThrow(SyscallError);
   expect(open).toThrow("dlopen libsystemd.so.999: ENOENT");

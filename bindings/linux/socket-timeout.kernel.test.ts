@@ -5,7 +5,7 @@ import { syscall } from "../ffi/syscall.ts";
 import { SyscallError } from "../syscall-error.ts";
 import { setSocketTimeout, withTimeout } from "./socket-timeout.ts";
 
-test("a socket that nobody sends to gives up", () => {
+test("receiving from a silent peer fails after the limit", () => {
   const pair = new Int32Array(2);
   syscall("socketpair", [AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, new Uint8Array(pair.buffer)]);
   const [ours = -1, theirs = -1] = pair;
@@ -18,7 +18,7 @@ test("a socket that nobody sends to gives up", () => {
   }
 });
 
-test("an error of such a socket is that of a timer, and names what was waited for; others stay", () => {
+test("EAGAIN becomes ETIMEDOUT and names the missing event; other errors stay", () => {
   const error = withTimeout(new SyscallError("connect", "EAGAIN", ["x"]), "/run/agent.sock");
   expect(error).toMatchObject({ call: "connect", errno: "ETIMEDOUT", args: ["/run/agent.sock"] });
   const other = new SyscallError("connect", "ENOENT", ["x"]);

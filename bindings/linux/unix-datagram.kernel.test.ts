@@ -28,7 +28,7 @@ test("every user may send to the socket, whatever the umask", () => {
   }
 });
 
-test("who exchanges the socket for a link changes the mode of no other file", () => {
+test("replacing the socket by a link does not change the mode of another file", () => {
   const path = join(directory, "socket");
   const victim = join(directory, "victim");
   writeFileSync(victim, "", { mode: 0o600 });

@@ -69,7 +69,7 @@ test("both ends of a channel are close-on-exec until one is kept", () => {
   expect(flags()).toEqual([1, 0]);
 });
 
-test("there is no reply to wait for before a program was sent", () => {
+test("receive without a sent program is an error", () => {
   const [ours] = boundedPair().map(owned);
   const channel = new StubChannel(ours ?? -1);
   expect(() => channel.receive()).toThrow("no program is waiting for a reply");

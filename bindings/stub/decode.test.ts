@@ -14,7 +14,7 @@ function decoded(call: Parameters<typeof decodeArguments>[0], ...args: Argument[
   return decodeArguments(call, args, surroundings).join(", ");
 }
 
-/** Texts of strace 6.13. */
+/** The expected texts are those of strace 6.13. */
 describe("decodeArguments", () => {
   it("names flags, modes and directories", () => {
     expect(decoded("openat", -100, "/x", 0x280000, 0)).toBe('AT_FDCWD, "/x", O_RDONLY|O_CLOEXEC|O_PATH');
@@ -38,7 +38,7 @@ describe("decodeArguments", () => {
     expect(decoded("socket", 2, 0x80002, 0)).toBe("AF_INET, SOCK_DGRAM|SOCK_CLOEXEC, IPPROTO_IP");
   });
 
-  it("shows device nodes by type and number, fifos without one", () => {
+  it("shows device nodes by type and number, FIFOs without one", () => {
     expect(decoded("mknodat", 3, "null", 0o020666, 0x103n)).toBe(
       '3, "null", S_IFCHR|0666, makedev(0x1, 0x3)',
     );
@@ -75,7 +75,7 @@ describe("decodeArguments", () => {
     expect(decoded("prctl", 47, 2, 5, 0, 0)).toBe("PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_KILL, 0, 0");
   });
 
-  it("takes from operations before what they have put into a struct", () => {
+  it("shows the values that earlier operations store into a struct", () => {
     const args = data(new Uint8Array(88));
     const flags = BigInt(CLONE_PARENT | CLONE_NEWNS) | CLONE_INTO_CGROUP;
     new DataView(args.bytes.buffer).setBigUint64(0, flags, true);
@@ -94,7 +94,7 @@ describe("decodeArguments", () => {
     ).toEqual(['"/a"', '["a", "b c"]', '["a", "b c"]']);
   });
 
-  it("shows the rest as it is: output, bytes, numbers and sets of CPUs", () => {
+  it("shows other arguments plainly: output, bytes, numbers and sets of CPUs", () => {
     const bytes = data(new Uint8Array(5));
     expect(decodeArguments("read", [3, bytes, 5], { ...surroundings, isOutput: () => true })).toEqual([
       "3",

@@ -13,7 +13,7 @@ function encoded(program: Program): WireMessage {
   return decodeMessage(encodeProgram(program, syscallNumbers.x64).message);
 }
 
-/** The only operation of a program that `build` fills. */
+/** The only operation of a program that `build` adds to. */
 function operation(build: (program: Program) => void) {
   const program = newProgram();
   build(program);
@@ -48,7 +48,7 @@ describe("header", () => {
     expect(rest).toHaveLength(0);
   });
 
-  test("counts operations, and all bytes behind it", () => {
+  test("counts operations, and all bytes after it", () => {
     const program = newProgram();
     program.do("getpid", []);
     program.do("chdir", ["/a"]);
@@ -86,7 +86,7 @@ describe("operation", () => {
     expect(operation((program) => program.do(call, [])).nr).toBe(nr);
   });
 
-  test("without options is all zero but for the result, which no register takes", () => {
+  test("without options is all zero, except the result, which goes to no register", () => {
     const zero = { kind: "CONSTANT", value: 0n };
     expect(operation((program) => program.do("getpid", []))).toEqual({
       nr: 39,
@@ -127,7 +127,7 @@ describe("operation", () => {
     expect(operation((program) => program.do("getpid", [], { tolerate })).tolerated).toEqual(tolerated);
   });
 
-  test("a fourth tolerated error has no place", () => {
+  test("a fourth tolerated error is refused", () => {
     const tolerate = ["EPERM", "ENOENT", "ESRCH", "EINTR"];
     expect(() => operation((program) => program.do("getpid", [], { tolerate }))).toThrow("at most 3 errors");
   });
@@ -196,7 +196,7 @@ describe("argument", () => {
     expect([...bytes.subarray(atSecond - OPERATION_SIZE)].slice(0, 9)).toEqual([...second.bytes]);
   });
 
-  test("data is kept when the room for it grows", () => {
+  test("data stays when the buffer grows", () => {
     const program = newProgram();
     const texts = Array.from({ length: 100 }, (_, index) => `${index}:${"x".repeat(997)}`);
     for (const text of texts) program.do("chdir", [text]);
@@ -213,7 +213,7 @@ describe("argument", () => {
     expect(value).toEqual({ kind: "REGISTER", value: 1234n });
   });
 
-  test("outputs follow each other at multiples of 8, and are no part of the message", () => {
+  test("outputs are at multiples of 8, and not part of the message", () => {
     const program = newProgram();
     const [first, second] = [program.output(3), program.output(16)];
     program.do("copy", [first, second, at(second, 5)]);
@@ -243,7 +243,7 @@ describe("argument", () => {
 });
 
 describe("descriptors", () => {
-  test("are copied from where they land, before all other operations", () => {
+  test("are copied from their landing registers before all other operations", () => {
     const program = newProgram();
     const before = program.call("getpid", []);
     const [first, second] = [program.descriptor(10), program.descriptor(7)];
@@ -272,14 +272,14 @@ describe("descriptors", () => {
 });
 
 describe("Program", () => {
-  test("hands out no register in which descriptors land", () => {
+  test("never hands out a landing register", () => {
     const registers = new RegisterAllocator();
     for (let number = 0; number < LANDING_REGISTER; number++)
       expect(registers.take()).toEqual({ register: number });
     expect(() => registers.take("/mounts/900")).toThrow("/mounts/900: at most 3800 registers: E2BIG");
   });
 
-  test("goes on after clear with the same registers", () => {
+  test("keeps its registers after clear", () => {
     const program = newProgram();
     const first = program.call("getpid", []);
     program.descriptor(0);

@@ -14,12 +14,12 @@ import {
 } from "./wire.test-support.ts";
 
 /**
- * Programs of chance, and such with faults, beside the model of what the stub has to do with them. An operation behind a fault must
- * not be run, the stub must not hang (its channel has a limit) and must not die of a signal.
+ * Random programs, with and without faults: the stub has to do what the model says. It must not run an operation after a fault, must not hang
+ * (its channel has a time limit) and must not be killed by a signal.
  */
 
 const { cases, seed } = fuzzing(1000);
-/** The longest that is sent; the stub takes more. */
+/** The longest message that is sent; the stub takes longer ones. */
 const MOST_BYTES = 1 << 16;
 const MISSING = 0xfff0;
 const CHANNEL = 3;
@@ -79,7 +79,7 @@ class Programs {
     };
   }
 
-  /** An offset that is allowed, or only just isn't. */
+  /** An offset near the limit: the last allowed one or the first refused one. */
   #near(limit: number): number {
     const random = this.#random;
     return random.chance(0.02) ? limit + 1 + random.below(9) : Math.max(0, limit - random.below(limit + 1));
@@ -105,7 +105,7 @@ class Programs {
       : BigInt(random.below(2 ** 31)) * BigInt(random.below(2 ** 31));
   }
 
-  /** The same with other bytes; the length is again what the header says, as far as that can be sent. */
+  /** A message with some bytes changed; its length is that of its header, as far as that can be sent. */
   mutated(message: Uint8Array): Uint8Array {
     const random = this.#random;
     const bytes = message.slice();
@@ -131,7 +131,7 @@ class Programs {
   }
 }
 
-/** One stub and its model; both are new ones after the end of the stub. */
+/** A stub and its model; both are replaced when the stub ends. */
 class Comparison {
   readonly #bench: Bench;
   #model: StubModel;
@@ -147,7 +147,7 @@ class Comparison {
     return new StubModel({ ...calls, getpid: this.#bench.target.numbers.getpid });
   }
 
-  /** Undefined for a program that a test must not run. */
+  /** Undefined if a test must not run the program. */
   predict(message: Uint8Array): Expected | undefined {
     const model = this.#model.copy();
     try {
@@ -177,7 +177,7 @@ class Comparison {
     this.replies++;
   }
 
-  /** A part of a message, and then the end of the stream: nothing is run. */
+  /** Sends a part of a message, then the end of the stream: nothing is run. */
   async cutOff(message: Uint8Array, length: number): Promise<void> {
     const before = this.#model.end(length);
     this.send(message.subarray(0, length));
@@ -196,7 +196,7 @@ class Comparison {
     this.#model = this.#newModel();
   }
 
-  /** The stub may have ended before it has read all. */
+  /** Ignores errors: the stub may have ended before it has read everything. */
   send(message: Uint8Array): void {
     try {
       sendBytes(this.#bench.stub.fd, message);
@@ -206,7 +206,7 @@ class Comparison {
   }
 }
 
-/** Whole, and not much to send and to compare; the largest have a test of their own. */
+/** Complete, and small enough to send and compare; the largest messages have their own test. */
 function isShort(message: Uint8Array): boolean {
   const output = new DataView(message.buffer).getUint32(16, true);
   return message.length < HEADER_SIZE + MOST_BYTES && (output <= MOST_BYTES || output > 1 << 24);
@@ -217,7 +217,7 @@ function hex(message: Uint8Array): string {
 }
 
 describeBuilds("fuzzing", (bench) => {
-  /** To start a stub in an emulator, or with sanitizers, takes long. */
+  /** Stubs start slowly in an emulator or with sanitizers. */
   const share = /qemu|sanitizers/.test(bench.target.name) ? 10 : 1;
   const timeout = 120_000;
 

@@ -18,8 +18,8 @@ import { sendBytes } from "./kernel.test-support.ts";
 import { data, type Program, type Reply } from "./program.ts";
 
 /**
- * Somebody who answers in place of a stub: a container may get hold of one. Whatever comes, the runtime takes what a stub could have said,
- * or fails with one error; it waits no longer than it may, and reads no more than the program gives reason to.
+ * Replies of a hostile process: a container may take over its stub. Whatever arrives, the runtime either takes a reply that a stub could have
+ * sent, or fails with one error. It waits no longer than its limit, and reads no more bytes than the program's reply can have.
  */
 
 const open = new Set<number>();
@@ -38,7 +38,7 @@ afterEach(() => {
   for (const fd of [...open]) close(fd);
 });
 
-/** A channel, and the descriptor that the hostile one answers on. */
+/** A channel, and the descriptor on which the hostile process replies. */
 function hostile(patienceMs?: number) {
   const [ours, theirs] = channelPair();
   const channel = new StubChannel(owned(ours), undefined, patienceMs);
@@ -67,7 +67,7 @@ function errnoOf(action: () => unknown): string {
   }
 }
 
-/** The longest buffer that is received into from now on. */
+/** Records the longest buffer that is received into. */
 function watchLengths(): () => number {
   let longest = 0;
   substituteKernel((name, args) => {
@@ -86,17 +86,17 @@ test("a reply of 2^32 - 1 operations: EPROTO, and no memory for the results", ()
   expect(longest()).toBe(8);
 });
 
-test("silence: ETIMEDOUT when the time is over", () => {
+test("no reply: ETIMEDOUT after the limit", () => {
   const { channel } = hostile(50);
   channel.send(twoOperations(channel));
   expect(errnoOf(() => channel.receive())).toBe("ETIMEDOUT");
 });
 
-test("a byte now and then: ETIMEDOUT when the time of all replies together is over", () => {
+test("a byte now and then: ETIMEDOUT after the limit of all replies together", () => {
   const { channel, theirs } = hostile(300);
   for (let sent = 0; sent < 4; sent++) channel.send(twoOperations(channel));
   let count = 0;
-  // One byte comes after 200 ms, again and again: the socket's own limit never ends it.
+  // A byte arrives every 200 ms, so the limit of a single read is never reached.
   substituteKernel((name, args) => {
     if (name !== "recvfrom") return callKernel(name, args);
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
@@ -110,7 +110,7 @@ test("a byte now and then: ETIMEDOUT when the time of all replies together is ov
   expect(count).toBe(2);
 });
 
-test.each([0, 1, 7, 8, 9, 23])("the end after %i bytes of 24: EPIPE", (length) => {
+test.each([0, 1, 7, 8, 9, 23])("end of the stream after %i bytes of 24: EPIPE", (length) => {
   const { channel, theirs } = hostile();
   channel.send(twoOperations(channel));
   sendBytes(theirs, words(2, 0, 0, 0, 0, 0).subarray(0, length));
@@ -123,7 +123,7 @@ test("descriptors that come with a reply are not taken", () => {
   const program = twoOperations(channel);
   channel.send(program);
   sendWithDescriptors(theirs, words(2, 0, 0, 0, 0, 0), [theirs, theirs]);
-  // The lowest number that is free stays so.
+  // The lowest free descriptor number stays free.
   const free = () => {
     const fd = syscall("dup", [theirs]);
     closeSync(fd);
@@ -162,7 +162,7 @@ describe("the reply of a clone", () => {
     };
   }
 
-  test("counts if the process sends it that is the clone", () => {
+  test("is taken if the clone itself sends it", () => {
     const { channel, fd, theirs } = hostile();
     revealSenders(fd);
     const clone = puppet();
@@ -170,7 +170,7 @@ describe("the reply of a clone", () => {
     expect(channel.receiveFromClone(twoOperations(channel), clone.pid).results).toEqual([0, 5]);
   });
 
-  test("of another process: EPROTO, also where the clone's own follows", () => {
+  test("from another process: EPROTO, even if the clone's own follows", () => {
     const { channel, fd, theirs } = hostile();
     revealSenders(fd);
     const [clone, other] = [puppet(), puppet()];
@@ -188,7 +188,7 @@ describe("the reply of a clone", () => {
     expect(errnoOf(() => channel.receiveFromClone(twoOperations(channel), clone.pid))).toBe("EPROTO");
   });
 
-  test("of a process whose messages come without a word of who sends them: EPROTO", () => {
+  test("from a sender whose credentials are missing: EPROTO", () => {
     const { channel, theirs } = hostile();
     const clone = puppet();
     clone.say(theirs, words(2, 0, 0, 0, 5, 0));
@@ -196,7 +196,7 @@ describe("the reply of a clone", () => {
   });
 });
 
-describe("replies of chance", () => {
+describe("random replies", () => {
   const { cases, seed } = fuzzing(600);
   const random = new Random(seed);
 
@@ -209,7 +209,7 @@ describe("replies of chance", () => {
     return program;
   }
 
-  /** As a stub answers that has carried out everything, or has failed somewhere. */
+  /** A reply of a stub that has run everything, or has failed somewhere. */
   function honest({ operations, descriptors, outputs }: Program): Uint8Array {
     const all = descriptors.length + operations.length;
     const fails = operations.length > 0 && random.chance(0.4);
@@ -250,7 +250,7 @@ describe("replies of chance", () => {
     }
   }
 
-  /** What every reader of a reply relies on. */
+  /** Properties that all users of a reply rely on. */
   function checkSound({ operations, outputs }: Program, reply: Reply): void {
     const { failure, results } = reply;
     expect(reply.outputs.map(({ length }) => length)).toEqual(outputs.map(({ bytes }) => bytes.length));
@@ -267,7 +267,7 @@ describe("replies of chance", () => {
     });
   }
 
-  test(`${cases} of them: what no stub says is one error, and nothing is read beyond the program's own`, () => {
+  test(`${cases} of them: an impossible reply is one error, and no byte beyond the reply is read`, () => {
     const outcomes = new Map<string, number>();
     const longest = watchLengths();
     for (let count = 0; count < cases; count++) {

@@ -14,19 +14,19 @@ import { SyscallError } from "../syscall-error.ts";
 import { channelPair, StubChannel } from "./client.ts";
 import type { Program } from "./program.ts";
 
-/** One build of stub.c. */
+/** A build of stub.c. */
 export interface Target {
   readonly name: string;
-  /** Why it can't run here, or false. */
+  /** The reason why it can't run here, or false. */
   readonly skipReason: string | false;
   readonly numbers: SyscallNumbers;
-  /** The command that runs it, but for the number of the channel. */
+  /** The command that runs it, without the number of the channel. */
   prepare(directory: string): readonly string[];
 }
 
 const machine = process.arch === "arm64" ? "arm64" : "x64";
 
-/** The committed images, or rebuilt ones; and stub.c with the checks of a compiler, which an image has no room for. */
+/** The committed images, or rebuilt ones, and stub.c with sanitizers. */
 const targets: readonly Target[] = [
   {
     name: machine,
@@ -56,7 +56,7 @@ const targets: readonly Target[] = [
   },
 ];
 
-/** stub.c below a libc, whose `_start` comes first. */
+/** stub.c compiled with a libc, whose `_start` runs first. */
 const hostedStub = `
 #include "${join(import.meta.dirname, "stub.c")}"
 int main(int argc, char **argv)
@@ -85,11 +85,11 @@ export interface Stub {
   readonly ended: Promise<unknown>;
   /** Closes our end of the channel. */
   hangUp(): void;
-  /** Ends it, whatever state it is in, and waits until it is gone: a later SIGCHLD would interrupt calls with a time limit. */
+  /** Kills the stub and waits for its end: a later SIGCHLD would interrupt calls with a time limit. */
   dispose(): Promise<void>;
 }
 
-/** A socket pair of which our end fails with EAGAIN (11) where a stub that hangs would make it wait. */
+/** A socket pair whose first end, ours, fails with EAGAIN (11) instead of waiting for a stub that hangs. */
 export function boundedPair(): readonly [ours: number, theirs: number] {
   const pair = channelPair();
   setSocketTimeout(pair[0], 60);
@@ -121,7 +121,7 @@ function startStub(command: readonly string[], numbers: SyscallNumbers): Stub {
   };
 }
 
-/** Runs a stub that has no channel; gives its exit code. */
+/** Runs a stub without a channel; returns its exit code. */
 export function runAlone([file = "", ...args]: readonly string[], more: readonly string[]): Promise<unknown> {
   return exitOf(spawn(file, [...args, ...more], { env: {}, stdio: ["ignore", "inherit", "inherit"] }));
 }
@@ -138,7 +138,7 @@ export function sendBytes(fd: number, bytes: Uint8Array): void {
   }
 }
 
-/** So many bytes, fewer at the end of the stream. */
+/** Reads `length` bytes, or fewer at the end of the stream. */
 export function receiveBytes(fd: number, length: number): Uint8Array {
   const bytes = new Uint8Array(length);
   let got = 0;
@@ -170,26 +170,26 @@ export function isSilent(fd: number): boolean {
   return trySyscall("recvfrom", fd, new Uint8Array(1), 1, MSG_DONTWAIT, null, null) === -EAGAIN;
 }
 
-/** What a test of a stub works with; the stub is a new one for each test. */
+/** A stub for tests; each test gets a new one. */
 export interface Bench {
   readonly target: Target;
   readonly directory: string;
   readonly command: readonly string[];
   readonly stub: Stub;
-  /** Puts a new stub in the place of the one that is there. */
+  /** Replaces the stub by a new one. */
   restart(): Promise<void>;
 }
 
-/** A file that programs work on: what the stub passes to the kernel is checked by what the kernel does with it. */
+/** A file that programs act on, which shows the arguments that the stub passes to the kernel. */
 export interface ContentFile {
   readonly path: string;
   readonly fd: number;
 }
 
-/** What a `ContentFile` holds at first. */
+/** Initial content of a `ContentFile`. */
 export const CONTENT = "0123456789abcdef";
 
-/** A file that is a new one for each test. */
+/** A file for tests; each test gets a new one. */
 export function contentFile(bench: Bench): ContentFile {
   let path = "";
   let fd = -1;
@@ -223,7 +223,7 @@ export function resultsIn(bench: Bench, build: (program: Program) => void): read
   return reply.results;
 }
 
-/** A suite that runs once for every build of stub.c. */
+/** A suite that runs for every build of stub.c. */
 export function describeBuilds(title: string, tests: (bench: Bench) => void): void {
   describe.each(targets)(`${title}: $name`, (target) => {
     if (target.skipReason !== false) {

@@ -21,7 +21,7 @@ describeBuilds("malformed input", (bench) => {
     return reply;
   }
 
-  /** Sends an operation between two others: only the first of them may run. The stub is another one afterwards. */
+  /** Sends an operation between two others, of which only the first may run; then replaces the stub. */
   async function expectRejected(operation: PartialOperation, message: PartialMessage = {}): Promise<void> {
     const operations = [copy, { tolerated: [ANY_ERRNO], ...operation }, copy];
     const reply = { ran: 2, error: EINVAL, results: [5n, BigInt(-EINVAL)] };
@@ -35,7 +35,7 @@ describeBuilds("malformed input", (bench) => {
     args: Array.from({ length: 6 }, (_, index) => (index === position ? [kind, value] : ["CONSTANT", 0])),
   });
 
-  // The body of expectRejected has three operations of 64 bytes, and here 8 bytes of data and 16 of output behind it.
+  // The body of expectRejected has three operations of 64 bytes; here 8 bytes of data and 16 bytes of output follow.
   const room: PartialMessage = { data: new Uint8Array(8), header: { output: 16 } };
   const limits = [
     ["ADDRESS", 3 * 64 + 8],
@@ -76,11 +76,11 @@ describeBuilds("malformed input", (bench) => {
     expect(exchange({ operations: [{ ...copy, guard: 0, guardRegister: 0xffff }] }).results).toEqual([5n]);
   });
 
-  test("an operation that its guard skips is checked all the same", async () => {
+  test("an operation that its guard skips is checked, too", async () => {
     await expectRejected({ ...argument(0, "REGISTER", REGISTERS), guard: 2, guardRegister: 0 });
   });
 
-  /** Runs operations that may fail each for itself, and returns their results. */
+  /** Runs operations, each of which may fail, and returns their results. */
   function resultsOf(operations: readonly PartialOperation[], message: PartialMessage): readonly bigint[] {
     const tolerant = operations.map((operation) => ({ ...operation, tolerated: [ANY_ERRNO] }));
     const reply = exchange({ ...message, operations: tolerant });
@@ -118,7 +118,7 @@ describeBuilds("malformed input", (bench) => {
   test.each([
     ["store", STORE, [4, 8]],
     ["load", LOAD, [2, 4]],
-  ] as const)("%s: every width but its own", (_, nr, widths) => {
+  ] as const)("%s: every width except its own", (_, nr, widths) => {
     const own = new Set<number | bigint>(widths);
     const tried = [...Array.from({ length: 65 }, (_, width) => width), 2n ** 32n + 4n, 2n ** 64n - 4n];
     const operations = tried.map((width) => access(nr, "OUTPUT", 0, width));
@@ -159,15 +159,15 @@ describeBuilds("malformed input", (bench) => {
   });
 
   const headers: readonly (readonly [string, PartialMessage])[] = [
-    ["an operation without a body", { header: { ops: 1 } }],
-    ["one operation more than the body has", { operations: [copy], header: { ops: 2 } }],
-    ["as many operations as a number takes", { operations: [copy], header: { ops: 0xffffffff } }],
+    ["one operation and no body", { header: { ops: 1 } }],
+    ["one operation more than the body holds", { operations: [copy], header: { ops: 2 } }],
+    ["2^32 - 1 operations", { operations: [copy], header: { ops: 0xffffffff } }],
     ["operations whose size overflows 32 bits", { operations: [copy], header: { ops: 0x04000001 } }],
     ["a body above the limit", { header: { body: MAX_BODY + 1 } }],
-    ["a body as large as a number takes", { header: { body: 0xffffffff } }],
+    ["a body of 2^32 - 1 bytes", { header: { body: 0xffffffff } }],
     ["an output above the limit", { header: { output: MAX_BODY + 1 } }],
-    ["an output as large as a number takes", { header: { output: 0xffffffff } }],
-    ["a descriptor that did not come", { header: { fdCount: 1 } }],
+    ["an output of 2^32 - 1 bytes", { header: { output: 0xffffffff } }],
+    ["a descriptor that was not sent", { header: { fdCount: 1 } }],
     ["registers for descriptors beyond the last", { header: { fdFirst: REGISTERS + 1 } }],
   ];
 
@@ -181,7 +181,7 @@ describeBuilds("malformed input", (bench) => {
     ["fewer descriptors than announced", { fdCount: 3 }],
     ["no descriptors", {}],
     ["registers for descriptors beyond the last", { fdCount: 2, fdFirst: REGISTERS - 1 }],
-  ])("the header announces %s, and two come", async (_, header) => {
+  ])("the header announces %s, and two are sent", async (_, header) => {
     const fd = openSync("/dev/null", "r");
     sendWithDescriptors(bench.stub.fd, encodeMessage({ header }), [fd, fd]);
     closeSync(fd);
@@ -204,7 +204,7 @@ describeBuilds("malformed input", (bench) => {
     expect(exchange({ operations: [copy] }).results).toEqual([5n]);
   });
 
-  test("no channel: no argument, a descriptor that is closed, and one that is no socket", async () => {
+  test("no channel: no argument, a closed descriptor, and one that is not a socket", async () => {
     for (const args of [[], ["99"], ["0"]]) expect(await runAlone(bench.command, args)).toBe(EPROTO);
   });
 });

@@ -1,8 +1,8 @@
 import { HEADER_SIZE, NO_REGISTER, OPERATION_SIZE } from "./wire.test-support.ts";
 
 /**
- * What stub.c does with a message, written a second time: fuzzing compares the two. It tells beforehand whether a program makes
- * system calls that a test must not make, whatever the program changes of itself while it runs.
+ * A second implementation of stub.c, for fuzzing to compare with. It also tells in advance whether a program would make system calls that a test
+ * must not make, even if the program changes itself while it runs.
  */
 
 const REGISTERS = 4096;
@@ -12,16 +12,16 @@ const [STORE, SET_CHANNEL, COPY, LOAD] = [0x10000, 0x10001, 0x10002, 0x10003];
 const LAST_CALL = 0x10004;
 const QUIET = 1;
 
-/** A number, a place in the program, or what the model can't know: a pid, or a place in an earlier program. */
+/** A number, an address in the program, or a value that the model can't know: a pid, or an address in an earlier program. */
 type Value = bigint | { readonly at: number } | "unknown";
 
-/** What the stub does next depends on what the model can't know, or is nothing that a test may do. */
+/** The stub's next step depends on a value that the model can't know, or is one that a test must not make. */
 export class Unpredictable extends Error {}
 
 export interface ExpectedReply {
   readonly ran: number;
   readonly error: number;
-  /** Results, then outputs; a byte that can't be known is undefined. */
+  /** Results, then outputs; a byte that the model can't know is undefined. */
   readonly bytes: readonly (number | undefined)[];
 }
 
@@ -30,7 +30,7 @@ export type Expected =
   | { readonly exit: number };
 
 export interface SafeCalls {
-  /** One that the kernel doesn't have. */
+  /** A system call that the kernel doesn't have. */
   readonly missing: number;
   readonly getpid: number;
   readonly channel: number;
@@ -56,7 +56,7 @@ export class StubModel {
     return other;
   }
 
-  /** The exit code where the stream ends with so many bytes of a message. */
+  /** The exit code if the stream ends after so many bytes of a message. */
   end(length: number): number {
     if (length === 0) return this.#exitCode;
     return length < HEADER_SIZE ? this.#endOfHeader() : EPROTO;
@@ -89,7 +89,7 @@ export class StubModel {
     return { reply: error === 0 && quiet ? undefined : { ran, error, bytes: program.reply(ran) } };
   }
 
-  /** Runs one operation; gives the errno that stops the program. */
+  /** Runs one operation; returns the errno that stops the program. */
   #operation(program: ProgramModel, index: number): number {
     const op = program.operation(index);
     const args = this.#arguments(program, op);
@@ -170,7 +170,7 @@ function isTolerated({ tolerated }: Operation, result: bigint): boolean {
   return tolerated.some((errno) => errno === 255 || (errno !== 0 && BigInt(-errno) === result));
 }
 
-/** The memory of a program: its operations, of which results take the place, its data, its outputs. */
+/** The memory of a program: its operations, which the results overwrite, its data and its outputs. */
 class ProgramModel {
   readonly body: number;
   readonly output: number;

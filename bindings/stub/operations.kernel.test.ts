@@ -17,7 +17,7 @@ describeBuilds("operations", (bench) => {
     return resultsIn(bench, build);
   }
 
-  /** A program that gets a register with the value, which may be what a failure looks like. */
+  /** A program with the value in a register; the value may look like a failure. */
   function withValue(value: number): readonly [Program, Register] {
     const program = bench.stub.channel.program();
     return [program, program.call("copy", [value], { tolerate: ["any"] })];
@@ -62,7 +62,7 @@ describeBuilds("operations", (bench) => {
       expect(readFileSync(file.path, "utf8")).toBe("WXYZ456789abcdeZ");
     });
 
-    test("registers, also of a program before, and the last of them", () => {
+    test("registers, including those of an earlier program, and the last one", () => {
       const program = bench.stub.channel.program();
       const opened = program.descriptor(file.fd);
       const length = program.call("lseek", [opened, 0, SEEK_END]);
@@ -72,7 +72,7 @@ describeBuilds("operations", (bench) => {
       expect(results((later) => later.do("copy", [{ register: 4095 }]))).toEqual([16]);
     });
 
-    test("outputs, from the start and from an offset; zero where nothing was written", () => {
+    test("outputs, from the start and from an offset; zero if nothing was written", () => {
       const program = bench.stub.channel.program();
       const [first, second] = [program.output(3), program.output(9)];
       const opened = program.descriptor(file.fd);
@@ -82,7 +82,7 @@ describeBuilds("operations", (bench) => {
       expect(outputs.map((bytes) => Buffer.from(bytes).toString())).toEqual(["abc", "\0\u0000012345\0"]);
     });
 
-    test("all six of them, in their places", () => {
+    test("all six, in their order", () => {
       const [from, to] = [data(new Uint8Array(8)), data(new Uint8Array(8))];
       new DataView(from.bytes.buffer).setBigUint64(0, 10n, true);
       const copy = (flags: number) => {
@@ -114,7 +114,7 @@ describeBuilds("operations", (bench) => {
       }
     });
 
-    test("an operation that is skipped leaves its register alone, and fails with nothing", () => {
+    test("a skipped operation keeps its register, and can't fail", () => {
       const program = bench.stub.channel.program();
       const value = program.call("copy", [3]);
       program.do("close", [-1], { into: value, if: [value, "zero"] });
@@ -124,7 +124,7 @@ describeBuilds("operations", (bench) => {
   });
 
   describe("failures", () => {
-    test("an error stops the program, and the results up to it are there", () => {
+    test("an error stops the program; the results up to it are sent", () => {
       const program = bench.stub.channel.program();
       program.do("copy", [1]);
       program.do("openat", [-100, join(bench.directory, "missing"), 0, 0]);
@@ -136,7 +136,7 @@ describeBuilds("operations", (bench) => {
       });
     });
 
-    test("the index does not count what descriptors need", () => {
+    test("the index does not count the operations that take descriptors", () => {
       const program = bench.stub.channel.program();
       program.descriptor(file.fd);
       program.descriptor(file.fd);
@@ -161,7 +161,7 @@ describeBuilds("operations", (bench) => {
       expect(run(program)).toMatchObject({ results: [-EBADF], failure: { index: 0, errno: EBADF } });
     });
 
-    test("a listed error is told from one that is larger by 256", () => {
+    test("a listed error is distinguished from one that is larger by 256", () => {
       const program = bench.stub.channel.program();
       program.do("copy", [-(256 + EBADF)], { tolerate: ["EBADF"] });
       expect(run(program).failure).toEqual({ index: 0, errno: 256 + EBADF });
@@ -177,7 +177,7 @@ describeBuilds("operations", (bench) => {
       expect(run(program).failure?.errno).toBe(errno);
     });
 
-    test("programs after a failed one are answered by ECANCELED and not run", () => {
+    test("programs after a failed one are not run, and get ECANCELED", () => {
       const program = bench.stub.channel.program();
       const opened = program.descriptor(file.fd);
       program.do("close", [-1]);

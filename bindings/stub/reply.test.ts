@@ -11,37 +11,37 @@ function progress(ran: number, errno: number, operations: number) {
 
 const protocolError = expect.objectContaining({ errno: "EPROTO" });
 
-describe("how far a program has come", () => {
+describe("progress of a program", () => {
   test.each([
     ["all of it", 3, 0],
-    ["as far as the first operation", 1, ENOENT],
-    ["as far as the last operation", 3, 4095],
-    ["nowhere, behind one that has failed", 0, ECANCELED],
-  ])("%s", (_, ran, errno) => {
+    ["up to the first operation", 1, ENOENT],
+    ["up to the last operation", 3, 4095],
+    ["none of it, after a failed program", 0, ECANCELED],
+  ])("takes %s", (_, ran, errno) => {
     expect(progress(ran, errno, 3)).toEqual({ ran, errno });
   });
 
   test.each([
-    ["less than all of it without an error", 2, 0],
-    ["nowhere without an error", 0, 0],
-    ["more than there is", 4, 0],
-    ["more than there is, with an error", 4, ENOENT],
-    ["as far as a number goes", 0xffffffff, 0],
-    ["as far as a number goes, with an error", 0xffffffff, ENOENT],
-    ["nowhere, with an error that an operation has", 0, ENOENT],
-    ["an error beyond the last", 3, 4096],
-    ["an error as large as a number", 3, 0xffffffff],
-  ])("not %s", (_, ran, errno) => {
+    ["a part of it without an error", 2, 0],
+    ["none of it without an error", 0, 0],
+    ["more operations than there are", 4, 0],
+    ["more operations than there are, with an error", 4, ENOENT],
+    ["2^32 - 1 operations", 0xffffffff, 0],
+    ["2^32 - 1 operations, with an error", 0xffffffff, ENOENT],
+    ["none of it, with an operation's error", 0, ENOENT],
+    ["an error above MAX_ERRNO", 3, 4096],
+    ["the error 2^32 - 1", 3, 0xffffffff],
+  ])("refuses %s", (_, ran, errno) => {
     expect(() => progress(ran, errno, 3)).toThrow(protocolError);
   });
 
-  test("nowhere, of a program without operations", () => {
+  test("takes an empty program without an error", () => {
     expect(progress(0, 0, 0)).toEqual({ ran: 0, errno: 0 });
   });
 });
 
 describe("the results", () => {
-  /** Of a program that takes a descriptor, tolerates some errors, and has outputs of 5 and 8 bytes. */
+  /** A reply to a program that takes a descriptor, tolerates some errors, and has outputs of 5 and 8 bytes. */
   function reply(results: readonly bigint[], errno = 0) {
     const program = new Program(new RegisterAllocator());
     program.descriptor(0);
@@ -56,7 +56,7 @@ describe("the results", () => {
     return decodeReply({ ran: results.length, errno }, rest, program, 1);
   }
 
-  test("are those of the program's own operations, and the outputs as long as they are", () => {
+  test("are those of the program's own operations, and the outputs have their lengths", () => {
     expect(reply([99n, -17n, 18n, -5n])).toEqual({
       results: [-17, 18, -5],
       outputs: [new Uint8Array(5).fill(7), new Uint8Array(8).fill(7)],
@@ -65,17 +65,17 @@ describe("the results", () => {
     expect(reply([99n, 0n, -5n], 5)).toMatchObject({ results: [0, -5], failure: { index: 1, errno: 5 } });
   });
 
-  test("a value that is no error may be negative", () => {
+  test("may be negative without being an error", () => {
     expect(reply([99n, 0n, -4096n, 0n]).results).toEqual([0, -4096, 0]);
   });
 
   test.each([
     ["an error that the operation does not tolerate", [99n, -2n, 0n, 0n], 0],
     ["an error of an operation that tolerates none", [99n, 0n, -17n, 0n], 0],
-    ["another error than the one that has stopped the program", [99n, 0n, -5n], 6],
-    ["no error of the operation that has stopped the program", [99n, 0n, 0n], 5],
-    ["an error before the one that has stopped the program", [99n, -2n, -5n], 5],
-  ])("not %s", (_, results, errno) => {
+    ["another error than the one that stopped the program", [99n, 0n, -5n], 6],
+    ["success of the operation that stopped the program", [99n, 0n, 0n], 5],
+    ["an error before the one that stopped the program", [99n, -2n, -5n], 5],
+  ])("refuses %s", (_, results, errno) => {
     expect(() => reply(results, errno)).toThrow(protocolError);
   });
 });

@@ -9,7 +9,7 @@ import { open_how } from "../abi/layouts.ts";
 import { describeBuilds } from "./kernel.test-support.ts";
 import { data } from "./program.ts";
 
-/** Renames a file to and fro, for as long as it has a parent. */
+/** Renames a file back and forth as long as its parent lives. */
 const RENAME = `
 const { renameSync, writeSync } = require("node:fs");
 const [one, other] = [process.argv[1] + "/one", process.argv[1] + "/other"];
@@ -31,7 +31,7 @@ describeBuilds("openat2 while others rename", (bench) => {
       const how = data(
         new Uint8Array(BigUint64Array.of(BigInt(O_PATH | O_CLOEXEC), 0n, BigInt(RESOLVE_IN_ROOT)).buffer),
       );
-      // Long enough that some of the walks meet a rename, short enough that each gets through between two.
+      // Long enough for some walks to meet a rename, short enough for each to succeed between two renames.
       const path = data(nulTerminated(`${"a/b/../../".repeat(8)}file`));
       for (let i = 0; i < 1000; i++) {
         const fd = program.call("openat2", [from, path, how, open_how.size]);

@@ -30,7 +30,7 @@ describeBuilds("stub", (bench) => {
   }
 
   describe("operations of the stub", () => {
-    test("store puts 4 and 8 bytes into data", () => {
+    test("store writes 4 and 8 bytes into data", () => {
       const bytes = data(new Uint8Array(16).fill(0xee));
       results((program) => {
         const opened = program.descriptor(file.fd);
@@ -41,7 +41,7 @@ describeBuilds("stub", (bench) => {
       expect(readFileSync(file.path, "hex")).toBe("8877665544332211eefeffffffeeeeee");
     });
 
-    test("store puts addresses and registers into data: a string array, a result", () => {
+    test("store writes addresses and registers into data: a string array, a result", () => {
       const program = bench.stub.channel.program();
       const opened = program.descriptor(file.fd);
       const length = program.call("lseek", [opened, 0, SEEK_END]);
@@ -59,7 +59,7 @@ describeBuilds("stub", (bench) => {
       expect(readFileSync(file.path, "utf8")).toBe(`${CONTENT}vector`);
     });
 
-    test("store that is skipped changes nothing", () => {
+    test("a skipped store changes nothing", () => {
       const program = bench.stub.channel.program();
       const on = program.call("copy", [1]);
       const value = program.output(8);
@@ -67,7 +67,7 @@ describeBuilds("stub", (bench) => {
       expect(run(program).outputs).toEqual([new Uint8Array(8)]);
     });
 
-    test("load takes 2 and 4 bytes without a sign, from data and from outputs", () => {
+    test("load reads 2 and 4 unsigned bytes from data and from outputs", () => {
       const bytes = data(Uint8Array.of(0x11, 0xfe, 0xff, 0xff, 0xff, 0x22));
       const program = bench.stub.channel.program();
       const output = program.output(4);
@@ -78,7 +78,7 @@ describeBuilds("stub", (bench) => {
       expect(run(program).results).toEqual([4, 0xfffe, 0xfffffffe, 0x3332]);
     });
 
-    test("await goes on once the word is not 0", () => {
+    test("await returns if the word is not 0", () => {
       const program = bench.stub.channel.program();
       const word = data(new Uint8Array(8));
       program.store(word, 1, 4);
@@ -87,7 +87,7 @@ describeBuilds("stub", (bench) => {
       expect(run(program).results).toEqual([0, 0, 7]);
     });
 
-    test("await waits until somebody else has written the word", () => {
+    test("await waits until another process has written the word", () => {
       const MAP_SHARED = 1;
       writeFileSync(file.path, new Uint8Array(8));
       const program = bench.stub.channel.program();
@@ -107,7 +107,7 @@ describeBuilds("stub", (bench) => {
       expect(run(program).results).toEqual([2 ** 40, 2 ** 40]);
     });
 
-    test("set-channel: the reply to the program and all that follows go over the other socket", async () => {
+    test("set-channel: the reply to the program and all later ones go over the new socket", async () => {
       const [ours, theirs] = boundedPair();
       const other = new StubChannel(ours, bench.target.numbers);
       revealSenders(ours);
@@ -140,7 +140,7 @@ describeBuilds("stub", (bench) => {
       expect(isSilent(bench.stub.fd)).toBe(true);
     });
 
-    test("have one when they fail; the stub takes others then, and ends with 127", async () => {
+    test("have one when they fail; the stub still takes others, and exits with 127", async () => {
       const quiet = bench.stub.channel.program();
       quiet.quiet = true;
       quiet.do("copy", [1]);
@@ -154,7 +154,7 @@ describeBuilds("stub", (bench) => {
   });
 
   describe("descriptors", () => {
-    test("arrive close-on-exec, as many as one message takes", () => {
+    test("arrive close-on-exec, up to as many as a message can carry", () => {
       const program = bench.stub.channel.program();
       const F_GETFD = 1;
       const registers = Array.from({ length: 253 }, () => program.descriptor(file.fd));
@@ -165,7 +165,7 @@ describeBuilds("stub", (bench) => {
       expect(new Set(values.slice(253)).size).toBe(253);
     });
 
-    test("land in no register that holds a result", () => {
+    test("arrive in no register that holds a result", () => {
       const program = bench.stub.channel.program();
       const values = Array.from({ length: 3500 }, (_, index) => program.call("copy", [index]));
       run(program);
@@ -177,7 +177,7 @@ describeBuilds("stub", (bench) => {
   });
 
   describe("the stream", () => {
-    test("its end ends the stub with 0", async () => {
+    test("at its end the stub exits with 0", async () => {
       results((program) => program.do("copy", [1]));
       bench.stub.hangUp();
       expect(await bench.stub.ended).toBe(0);
@@ -210,14 +210,14 @@ describeBuilds("stub", (bench) => {
       expect(values).toEqual(Array.from({ length: 100 }, (_, index) => index));
     });
 
-    test("a stub that is gone is an error of its own", async () => {
+    test("a stub that has ended gives its own error", async () => {
       const program = bench.stub.channel.program();
       program.do("exit_group", [3]);
       expect(() => run(program)).toThrow("EPIPE");
       expect(await bench.stub.ended).toBe(3);
     });
 
-    // An emulator and a libc have threads and mappings of their own.
+    // An emulator or a libc would add threads and mappings.
     test.skipIf(bench.target.name !== process.arch)("a stub has one thread and nothing but its image", () => {
       const program = bench.stub.channel.program();
       program.do("getpid", []);

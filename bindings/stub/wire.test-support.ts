@@ -1,6 +1,6 @@
 /**
- * The messages of stub.c, written and read by the layout of its structs, without the encoder that the product has: so that
- * the two can be compared, and so that tests can send what the encoder never writes.
+ * Writes and reads messages by the struct layouts of stub.c, independently of the product's encoder: to check that, and to send messages that it
+ * never writes.
  */
 
 export const NO_REGISTER = 0xffff;
@@ -38,7 +38,7 @@ export interface WireOperation {
 export interface WireMessage {
   readonly header: WireHeader;
   readonly operations: readonly WireOperation[];
-  /** What lies behind the operations. */
+  /** The data after the operations. */
   readonly data: Uint8Array;
 }
 
@@ -81,7 +81,7 @@ function decodeOperation(bytes: Uint8Array): WireOperation {
   };
 }
 
-/** An operation as a test states it: what it leaves out is zero, and there is no register for its result. */
+/** An operation in a test: missing fields are zero, and a missing register means none. */
 export interface PartialOperation {
   readonly nr: number;
   readonly result?: number;
@@ -94,7 +94,7 @@ export interface PartialOperation {
 export interface PartialMessage {
   readonly operations?: readonly PartialOperation[];
   readonly data?: Uint8Array;
-  /** Fields that shall be other than the operations and the data make them. */
+  /** Header fields that differ from those of the operations and the data. */
   readonly header?: Partial<WireHeader>;
 }
 

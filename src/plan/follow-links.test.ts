@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { followLinks } from "./follow-links.ts";
 
-/** Of a tree whose directories end in "/"; a link has its target. */
+/** Looks up paths in a tree: directories end in "/", and a link is mapped to its target. */
 function follow(path: string, tree: Readonly<Record<string, string>>) {
   const followed = followLinks(path, (at) => {
     const entry = at === "/" ? "/" : tree[at];
@@ -38,11 +38,11 @@ describe("followLinks", () => {
     expect(follow(path, tree)).toEqual(expected);
   });
 
-  it("`..` behind a link is the directory above its target", () => {
+  it("`..` after a link is the parent of its target", () => {
     expect(follow("/etc/back", tree)).toEqual(["/run/x"]);
   });
 
-  it("a circle of links leads nowhere", () => {
+  it("a loop of links leads nowhere", () => {
     expect(follow("/loop/x", tree)).toBeUndefined();
   });
 });

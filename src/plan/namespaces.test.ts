@@ -19,9 +19,9 @@ function withNamespaces(...types: NamespaceType[]) {
 
 describe("becomeRootOf", () => {
   it.each([
-    ["hides the process", false, 0],
-    ["keeps the process within reach of a caller that needs it", true, 1],
-  ])("%s right behind the change of user, which the kernel may take for the opposite", (_, stays, value) => {
+    ["clears dumpable", false, 0],
+    ["sets dumpable for a caller that needs it", true, 1],
+  ])("%s right after the change of user, at which the kernel may reset the flag", (_, stays, value) => {
     const { program } = testPlan({});
     becomeRootOf(program, true, stays);
     expect(summary(program.operations)).toEqual(["setgroups", "setresgid", "setresuid", "prctl"]);
@@ -30,7 +30,7 @@ describe("becomeRootOf", () => {
 });
 
 describe("namespaces", () => {
-  it("unshares what belongs to the root of a user namespace, but only with one", () => {
+  it("unshares namespaces that belong to the root of a user namespace, but only if there is one", () => {
     const own = withNamespaces("user", "ipc", "uts", "network", "mount", "pid");
     unshareAsRoot(own.program, own.plan);
     expect(own.program.operations[0]?.args).toEqual([CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET]);
@@ -70,7 +70,7 @@ describe("names", () => {
     ]);
   });
 
-  it("leaves alone what is absent or empty", () => {
+  it("leaves absent or empty names alone", () => {
     const { program, plan } = testPlan({ hostname: "" });
     setNames(program, plan);
     expect(program.operations).toEqual([]);
@@ -78,7 +78,7 @@ describe("names", () => {
 });
 
 describe("session keyring", () => {
-  it("is joined by its name, as far as the kernel allows", () => {
+  it("is joined by its name, if the kernel allows", () => {
     const { program } = testPlan({});
     joinSessionKeyring(program, "_ses.test.1");
     expect(program.operations[0]).toMatchObject({ tolerate: ["ENOSYS", "EPERM", "EDQUOT"] });

@@ -22,7 +22,7 @@ function withMounts(rootfsPropagation?: RootfsPropagation, options?: TestPlanOpt
   return testPlan({ linux }, options);
 }
 
-/** Path, type of propagation and recursion of each change by mount_setattr. */
+/** Path, propagation and recursion of each mount_setattr. */
 function propagations(operations: readonly Operation[]) {
   return operations
     .filter(({ call }) => call === "mount_setattr")
@@ -45,7 +45,7 @@ describe("isolateMounts", () => {
   ])("with rootfsPropagation %j", (word, type, recursive) => {
     const { program, plan } = withMounts(word);
     isolateMounts(program, plan);
-    // What is mounted below a mount that stays shared would show on the host.
+    // Mounts made below a mount that stays shared would show on the host.
     const further = recursive ? [] : [["/", word === "slave" ? MS_SLAVE : MS_PRIVATE, false]];
     expect(propagations(program.operations)).toEqual([["/", type, recursive], ...further]);
     expect(program.operations[0]?.pointer).toBe("/linux/rootfsPropagation");
@@ -68,7 +68,7 @@ describe("isolateMounts", () => {
     expect(() => isolateMounts(program, plan)).toThrow("/linux/rootfsPropagation: private can't be had");
   });
 
-  it("does nothing in a mount namespace that is the host's or somebody else's", () => {
+  it("does nothing in the host's mount namespace or in a joined one", () => {
     for (const { program, plan } of [testPlan({}), withMounts("rslave", {}, "/proc/1/ns/mnt")]) {
       isolateMounts(program, plan);
       expect(program.operations).toEqual([]);
@@ -77,7 +77,7 @@ describe("isolateMounts", () => {
 });
 
 describe("the rootfs", () => {
-  it("becomes a copy of its mount tree, attached to the directory it was made of", () => {
+  it("becomes a copy of its mount tree, attached to the same directory", () => {
     const { program, plan } = withMounts();
     openRootfs(program, plan);
     attachRootfs(program, plan);
@@ -103,7 +103,7 @@ describe("the rootfs", () => {
     });
   }
 
-  it("stays a slave of the host's mount where that is asked for", () => {
+  it("stays a slave of the host's mount if the config asks for that", () => {
     const { program, plan } = withMounts("rslave");
     attachRootfs(program, plan);
     expect(propagations(program.operations)).toEqual([]);
@@ -140,7 +140,7 @@ describe("the rootfs", () => {
 });
 
 describe("enterRootfs", () => {
-  it("pivots, and takes the old root away as a slave so that the host keeps its mounts", () => {
+  it("pivots, and unmounts the old root as a slave, so that the host keeps its mounts", () => {
     const { program, plan } = withMounts();
     enterRootfs(program, plan);
     expect(summary(program.operations)).toEqual([
@@ -174,14 +174,17 @@ describe("enterRootfs", () => {
   it.each<[RootfsPropagation, number, boolean]>([
     ["private", MS_PRIVATE, false],
     ["rslave", MS_SLAVE, true],
-  ])("sets %s last only in a joined namespace, so that mounts keep their own", (word, type, recursive) => {
-    const created = withMounts(word);
-    enterRootfs(created.program, created.plan);
-    expect(created.program.operations.at(-1)?.call).toBe("chdir");
-    const joined = withMounts(word, {}, "/proc/1/ns/mnt");
-    enterRootfs(joined.program, joined.plan);
-    expect(propagations(joined.program.operations.slice(-1))).toEqual([["/", type, recursive]]);
-  });
+  ])(
+    "sets %s last only in a joined namespace, so that mounts keep their own propagation",
+    (word, type, recursive) => {
+      const created = withMounts(word);
+      enterRootfs(created.program, created.plan);
+      expect(created.program.operations.at(-1)?.call).toBe("chdir");
+      const joined = withMounts(word, {}, "/proc/1/ns/mnt");
+      enterRootfs(joined.program, joined.plan);
+      expect(propagations(joined.program.operations.slice(-1))).toEqual([["/", type, recursive]]);
+    },
+  );
 
   it("changes the root directory without a mount namespace, and touches no mount", () => {
     const { program, plan } = testPlan({ linux: { rootfsPropagation: "rslave" } });
@@ -193,7 +196,7 @@ describe("enterRootfs", () => {
     ]);
   });
 
-  it("moves the rootfs over / with --no-pivot, after procfs and sysfs of the host are gone", () => {
+  it("moves the rootfs over / with --no-pivot, after unmounting procfs and sysfs of the host", () => {
     const { program, plan } = withMounts(undefined, {
       noPivot: true,
       facts: { hostPseudoMounts: () => ["/sys", "/proc"] },

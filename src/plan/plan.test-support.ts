@@ -25,7 +25,7 @@ export const minimalConfig: Config = {
   process: { cwd: "/", args: ["sh"] },
 };
 
-/** An empty program, and a plan for a host without anything odd. */
+/** An empty program, and a plan for an ordinary host. */
 export function testPlan(config: Partial<Config>, options: TestPlanOptions = {}): TestPlan {
   const registers = new RegisterAllocator();
   const warnings: string[] = [];
@@ -82,7 +82,7 @@ export function plannedMounts(
   return { program, warnings, requests, finishing: program.operations.slice(beforeEnd) };
 }
 
-/** A list of operations that reads at a glance: `mkdirat a/b ?failed` is a call, its path and its condition. */
+/** A readable list of operations: `mkdirat a/b ?failed` is a call, its path and its guard. */
 export function summary(operations: readonly Operation[]): string[] {
   return operations.map((operation) => {
     const path = pathOf(operation);
@@ -96,7 +96,7 @@ export function only(program: Program, call: Operation["call"]): Operation[] {
   return program.operations.filter((operation) => operation.call === call);
 }
 
-/** Bytes that an argument points to. */
+/** The bytes that an argument points to. */
 export function bytesOf(operation: Operation | undefined, argument: number): Uint8Array {
   const value = operation?.args[argument];
   if (isData(value)) return value.bytes.subarray(value.offset);
@@ -118,7 +118,7 @@ export function attributesOf(operation: Operation | undefined) {
   return { set, clear, propagation, flags: operation?.args[2] };
 }
 
-/** What a statx(2) of a reply would say of a file. */
+/** A `struct statx` of a reply. */
 export function statx(mode: number, major = 0, minor = 0): Uint8Array {
   const bytes = new Uint8Array(256);
   const view = new DataView(bytes.buffer);

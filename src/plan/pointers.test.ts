@@ -66,7 +66,7 @@ const process: Process = {
   execCPUAffinity: { initial: "0", final: "1" },
 };
 
-/** A config with everything that the set-up reads. */
+/** A config with all properties that the set-up reads. */
 const everything: Config = {
   ociVersion: "1.3.0",
   root: { path: "rootfs", readonly: true },
@@ -108,7 +108,7 @@ const everything: Config = {
   },
 };
 
-/** What every container needs, whatever its config says. */
+/** Purposes without a pointer: every container needs them, whatever its config. */
 const PURPOSES_WITHOUT_POINTER: readonly RegExp[] = [
   /^open the host's procfs$/,
   /^join a new session keyring$/,
@@ -124,7 +124,7 @@ const PURPOSES_WITHOUT_POINTER: readonly RegExp[] = [
   /^set RLIMIT_NOFILE back to what the caller had$/,
 ];
 
-/** All that a plan has for a container, whatever the order. */
+/** All operations of a plan, in no particular order. */
 function everyOperation(config: Config, noPivot: boolean): Operation[] {
   const { program, plan } = testPlan(config, {
     noPivot,
@@ -184,7 +184,7 @@ function everyOperation(config: Config, noPivot: boolean): Operation[] {
   return program.operations;
 }
 
-/** Whether an RFC 6901 pointer leads to something. */
+/** Whether an RFC 6901 pointer leads to a value. */
 function exists(pointer: string, document: unknown): boolean {
   let value = document;
   for (const token of pointer.split("/").slice(1)) {
@@ -227,7 +227,7 @@ describe("each operation has the pointer of the property that asked for it", () 
     expect(operations.filter(({ purpose }) => purpose === "")).toEqual([]);
   });
 
-  it("finds what has none", () => {
+  it("finds operations without one", () => {
     const nowhere = { ...everyOperation(everything, false)[0], pointer: "/mounts/99", purpose: "nothing" };
     const operation = { call: "close", args: [], into: undefined, guard: undefined, tolerate: [] } as const;
     expect(unexplained([{ ...operation, path: undefined, ...nowhere, call: "close" }], everything)).toEqual([

@@ -19,7 +19,7 @@ describe("makeRestoreRoot", () => {
     expect(attributesOf(first).propagation).toBe(MS_SLAVE);
   });
 
-  it("mounts the root file system once to make places in it, and anew for criu", () => {
+  it("mounts the root file system once to make mount points, and again for criu", () => {
     expect(summary(planned([]).operations).slice(1)).toEqual([
       "openat /bundle/rootfs",
       "openat /run/runts/box/criu-root",
@@ -31,14 +31,14 @@ describe("makeRestoreRoot", () => {
     ]);
   });
 
-  it("makes places as create does: in the root, whatever links there are", () => {
+  it("makes mount points as create does: in the root, whatever links there are", () => {
     const program = planned([{ destination: "/a/b", type: "tmpfs" }]);
     expect(only(program, "mkdirat").map(({ path }) => path)).toEqual(["a", "a/b"]);
     for (const operation of only(program, "openat2"))
       expect(howOf(operation).resolve & RESOLVE_IN_ROOT).not.toBe(0);
   });
 
-  it("makes a file for a file, and mounts it, since others may go into it", () => {
+  it("makes a file for a file, and mounts each source, since later mount points may lie in it", () => {
     const program = planned([
       { destination: "/etc/hosts", source: "/file", options: ["bind"] },
       { destination: "/data", source: "/srv", options: ["rbind"] },
@@ -55,7 +55,7 @@ describe("makeRestoreRoot", () => {
     expect(only(program, "openat").map(({ path, args }) => path ?? args[1])).toContain("etc/hosts");
   });
 
-  it("leaves what lies in a file system of the container to criu", () => {
+  it("makes no mount points in file systems that criu restores", () => {
     const program = planned([
       { destination: "/dev", type: "tmpfs" },
       { destination: "/dev/pts", type: "devpts" },
@@ -66,7 +66,7 @@ describe("makeRestoreRoot", () => {
     expect(only(program, "open_tree")).toHaveLength(2);
   });
 
-  it("names the property that asks for a place", () => {
+  it("names the property that needs the mount point", () => {
     const program = planned([{ destination: "/a", type: "tmpfs" }]);
     expect(only(program, "mkdirat")[0]).toMatchObject({
       pointer: "/mounts/0",
@@ -76,7 +76,7 @@ describe("makeRestoreRoot", () => {
 });
 
 describe("protectMaskSource", () => {
-  it("covers the host's /dev/null by a read-only mount of itself", () => {
+  it("mounts the host's /dev/null over itself, read-only", () => {
     const { program } = testPlan({});
     protectMaskSource(program, ["/proc/keys"]);
     expect(summary(program.operations)).toEqual([
@@ -92,7 +92,7 @@ describe("protectMaskSource", () => {
     );
   });
 
-  it("does nothing without masks", () => {
+  it("does nothing without masked paths", () => {
     const { program } = testPlan({});
     protectMaskSource(program, []);
     expect(program.operations).toEqual([]);

@@ -38,13 +38,13 @@ describe("openInRoot", () => {
     expect(howOf(operation).flags & O_PATH).toBe(O_PATH);
   });
 
-  it("refuses symbolic links where asked to", () => {
+  it("refuses symbolic links if asked to", () => {
     const { program, plan } = testPlan({});
     openInRoot(program, plan.root, "/proc", { noSymlinks: true });
     expect(howOf(program.operations[0]).resolve).toBe(RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
   });
 
-  it("takes the root itself as a dot", () => {
+  it("opens the root itself by a dot", () => {
     const { program, plan } = testPlan({});
     openInRoot(program, plan.root, "/");
     expect(program.operations[0]?.args[1]).toBe(".");
@@ -52,7 +52,7 @@ describe("openInRoot", () => {
 });
 
 describe("openOrCreate", () => {
-  it("makes the directories of a path that isn't there, then opens it again", () => {
+  it("makes the directories of a missing path, then opens it", () => {
     const { program, plan } = testPlan({});
     openOrCreate(program, plan.root, "/a/b", "directory");
     expect(summary(program.operations)).toEqual([
@@ -66,7 +66,7 @@ describe("openOrCreate", () => {
     ]);
   });
 
-  it("makes each directory in the descriptor of its parent, by its name alone", () => {
+  it("makes each directory through the descriptor of its parent, by its name only", () => {
     const { program, plan } = testPlan({});
     openOrCreate(program, plan.root, "/a/b/c", "directory");
     const made = only(program, "mkdirat");
@@ -79,7 +79,7 @@ describe("openOrCreate", () => {
     expect(made[2]?.args[0]).toBe(openedParents[2]?.into);
   });
 
-  it("makes a file without following a link, and only where there is nothing", () => {
+  it("makes a file without following a link, and only if nothing exists", () => {
     const { program, plan } = testPlan({});
     openOrCreate(program, plan.root, "/file", "file");
     const [made] = only(program, "openat");
@@ -89,7 +89,7 @@ describe("openOrCreate", () => {
     expect(summary(program.operations).at(-2)).toBe("close ?positive");
   });
 
-  it("tells whether the target was there, and gives its descriptor in any case", () => {
+  it("tells whether the target existed, and returns its descriptor in any case", () => {
     const { program, plan } = testPlan({});
     const { fd, existed } = openOrCreate(program, plan.root, "/a", "directory");
     const [first, copy] = program.operations;
@@ -99,7 +99,7 @@ describe("openOrCreate", () => {
     expect(program.operations.at(-1)?.tolerate).toEqual([]);
   });
 
-  it("takes nothing but a directory for a directory", () => {
+  it("accepts only a directory as a directory", () => {
     const { program, plan } = testPlan({});
     openOrCreate(program, plan.root, "/a", "directory");
     const opened = only(program, "openat2");
@@ -116,7 +116,7 @@ describe("openOrCreate", () => {
     expect(only(program, "mkdirat")).toEqual([]);
   });
 
-  it("refuses links in the target where asked to", () => {
+  it("refuses links in the path if asked to", () => {
     const { program, plan } = testPlan({});
     openOrCreate(program, plan.root, "/proc", "directory", { noSymlinks: true });
     const opened = only(program, "openat2").filter(({ path }) => path === "/proc");
@@ -133,7 +133,7 @@ it("attach moves a mount from descriptor to descriptor, never by a path", () => 
   expect(program.operations[0]?.args.slice(0, 4)).toEqual([plan.hostProc, "", plan.root, ""]);
 });
 
-it("attachFile calls nothing more than move_mount, unless that says EINVAL: of a directory the answer is ENOTDIR", () => {
+it("attachFile only calls move_mount, unless that fails with EINVAL; for a directory it then gives ENOTDIR", () => {
   const { program, plan } = testPlan({});
   attachFile(program, plan.hostProc, plan.root, { path: "/file" });
   const [moved, looked, wrong, again] = program.operations;

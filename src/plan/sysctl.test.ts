@@ -4,7 +4,7 @@ import { howOf, only, summary, testPlan } from "./plan.test-support.ts";
 import { openHostProc, writeSysctls } from "./sysctl.ts";
 
 describe("writeSysctls", () => {
-  it("writes each value in one piece through the host's procfs, and leaves it nowhere", () => {
+  it("writes each value in one write, through the host's procfs only", () => {
     const { program, plan } = testPlan({ linux: { sysctl: { "net.ipv4.ip_forward": "1" } } });
     openHostProc(program, plan);
     writeSysctls(program, plan);
@@ -24,7 +24,7 @@ describe("writeSysctls", () => {
   it.each([
     ["net/ipv4/conf/eth0.1/forwarding", "sys/net/ipv4/conf/eth0.1/forwarding"],
     ["net.ipv4.conf.eth0/1.forwarding", "sys/net/ipv4/conf/eth0.1/forwarding"],
-  ])("the first separator of %s tells what a dot means", (key, path) => {
+  ])("the first separator of %s decides what a dot means", (key, path) => {
     const { program, plan } = testPlan({ linux: { sysctl: { [key]: "1" } } });
     writeSysctls(program, plan);
     expect(program.operations[0]?.args[1]).toBe(path);

@@ -8,11 +8,11 @@ describe("dataWords", () => {
     [",size=64k,,mode=700,", ["size=64k", "mode=700"]],
     ["a=b\\,c", ["a=b\\", "c"]],
     ['a="b,c"', ['a="b', 'c"']],
-  ])("%j ends at commas, as in mount(2)'s data", (text, words) => {
+  ])("splits %j at its commas, like mount(2)'s data", (text, words) => {
     expect(dataWords(text, "tmpfs")).toEqual(words);
   });
 
-  it("leaves an escaped comma of an overlay in its path, with the backslash that overlay itself takes off", () => {
+  it("keeps an escaped comma in a path of overlay, with the backslash, which overlay itself strips", () => {
     expect(dataWords("lowerdir=/a\\,b:/c\\:d,upperdir=/e\\\\,volatile", "overlay")).toEqual([
       "lowerdir=/a\\,b:/c\\:d",
       "upperdir=/e\\\\",
@@ -22,7 +22,7 @@ describe("dataWords", () => {
   });
 
   it.each(["context", "fscontext", "defcontext", "rootcontext"])(
-    "takes the quotation marks off a %s, whose commas are its own",
+    "strips the quotes of a %s, and keeps its commas",
     (key) => {
       expect(dataWords(`${key}="u:r:t:s0:c1,c2",size=1k`, "tmpfs")).toEqual([
         `${key}=u:r:t:s0:c1,c2`,
@@ -33,7 +33,7 @@ describe("dataWords", () => {
   );
 });
 
-it("joinData puts them together as they were, a context with commas in quotation marks", () => {
+it("joinData joins the words with commas, and quotes a context that has commas", () => {
   const text = 'lowerdir=/a\\,b:/c,context="u:r:t:s0:c1,c2",volatile';
   expect(joinData(dataWords(text, "overlay"))).toBe(text);
 });
@@ -41,7 +41,7 @@ it("joinData puts them together as they were, a context with commas in quotation
 describe("needsLegacyMount", () => {
   const long = "x".repeat(256);
 
-  it("is for values, keys and sources of more bytes than fsconfig(2) takes", () => {
+  it("is true for values, keys and sources with more bytes than fsconfig(2) takes", () => {
     expect(needsLegacyMount("overlay", "overlay", ["lowerdir=/a:/b", `lowerdir=${long.slice(1)}`])).toBe(
       false,
     );
@@ -53,12 +53,12 @@ describe("needsLegacyMount", () => {
     expect(needsLegacyMount("tmpfs", "é".repeat(128), [])).toBe(true);
   });
 
-  it("is for paths of an overlay with commas, but not for contexts", () => {
+  it("is true for paths of overlay with commas, but not for contexts", () => {
     expect(needsLegacyMount("overlay", "overlay", ["lowerdir=/a\\,b:/c"])).toBe(true);
     expect(needsLegacyMount("overlay", "overlay", ["context=u:r:t:s0:c1,c2"])).toBe(false);
   });
 });
 
-it("byteLength counts as the kernel does", () => {
+it("byteLength counts bytes, as the kernel does", () => {
   expect(byteLength("aé€")).toBe(6);
 });

@@ -19,7 +19,7 @@ function made(program: Program): Operation[] {
   return only(program, "mknodat");
 }
 
-/** A reply in which a look at one path has found something. */
+/** A reply in which statx of one path has found a file. */
 function found(program: Program, path: string, stat: Uint8Array): Reply {
   const index = only(program, "statx").findIndex((operation) => operation.path === path);
   const outputs = program.outputs.map((output, at) => (at === index ? stat : output.bytes));
@@ -42,7 +42,7 @@ describe("device nodes", () => {
     expect(made(program).every(({ pointer }) => pointer === "/linux/devices")).toBe(true);
   });
 
-  it("makes own devices, with owner and mode, and the directories they need", () => {
+  it("makes listed devices with owner and mode, and their missing directories", () => {
     const fuse: Device = { type: "c", path: "/dev/sub/fuse", major: 10n, minor: 229n, fileMode: 0o100640 };
     const { program } = planned({ devices: [{ ...fuse, uid: 7 }] });
     const node = made(program).at(-1);
@@ -53,7 +53,7 @@ describe("device nodes", () => {
     expect(only(program, "fchownat")[0]?.args.slice(1, 4)).toEqual(["fuse", 7, 0]);
   });
 
-  it("makes an own device instead of the default one of its path", () => {
+  it("makes a listed device instead of the default one with its path", () => {
     const { program } = planned({ devices: [{ type: "c", path: "/dev//null", major: 9n, minor: 9n }] });
     const nulls = made(program).filter(({ path }) => path === "/dev/null");
     expect(nulls.map(({ pointer, args }) => [pointer, args[3]])).toEqual([["/linux/devices/0", 0x909n]]);
@@ -73,14 +73,14 @@ describe("device nodes", () => {
     expect(made(program).at(-1)?.args[3]).toBe(type === "p" ? 0n : 0x101n);
   });
 
-  it("makes no default device where the config mounts something, and no listed ptmx", () => {
+  it("makes no default device over a mount of the config, and no listed ptmx", () => {
     const ptmx: Device = { type: "c", path: "/dev/ptmx", major: 5n, minor: 2n };
     const random = { destination: "/dev/random", source: "/dev/urandom", options: ["bind"] };
     const { program } = planned({ devices: [ptmx] }, [random]);
     expect(made(program).map(({ path }) => path)).toEqual(DEFAULTS.filter((path) => path !== "/dev/random"));
   });
 
-  it("makes nothing at all where /dev is a bind mount", () => {
+  it("makes nothing if /dev is a bind mount", () => {
     const { program } = planned({}, [{ destination: "/dev", source: "/dev", options: ["rbind"] }]);
     expect(program.operations).toEqual([]);
   });
@@ -88,7 +88,7 @@ describe("device nodes", () => {
 
 const disk: Device = { type: "b", path: "/dev/disk", major: 8n, minor: 1n };
 
-/** Its status, as statx(2) fills it in. */
+/** The status of a file, as statx(2) fills it in. */
 function nodeOf(mode: number, uid = 0, gid = 0): Uint8Array {
   const stat = statx(0o060000 | mode, 8, 1);
   const view = new DataView(stat.buffer);
@@ -97,7 +97,7 @@ function nodeOf(mode: number, uid = 0, gid = 0): Uint8Array {
   return stat;
 }
 
-/** A reply in which the host has the default devices, and this at /dev/disk. */
+/** A reply in which the host has the default devices, and the given file at /dev/disk. */
 function onHost(program: Program, stat: Uint8Array): Reply {
   const numbers = [...[3, 5, 7, 8, 9].map((minor) => [1, minor] as const), [5, 0] as const];
   const nodes = new Map(DEFAULTS.map((path, index) => [path, statx(0o020666, ...(numbers[index] ?? []))]));
@@ -115,7 +115,7 @@ describe("in a user namespace", () => {
     expect(only(program, "move_mount").map(({ path }) => path)).toEqual(DEFAULTS);
   });
 
-  it("binds them read-only, for mappings may contain the host's root", () => {
+  it("binds them read-only, since the mappings may contain the host's root", () => {
     const { program } = planned({ namespaces });
     const changes = only(program, "mount_setattr").filter(({ path }) => path?.startsWith("/dev/"));
     expect(changes.map(({ args }) => args[0])).toEqual(only(program, "open_tree").map(({ into }) => into));
@@ -151,7 +151,7 @@ describe("in a user namespace", () => {
     expect(() => check(onHost(program, stat))).not.toThrow();
   });
 
-  it("puts a ready node in its place instead of the host's", () => {
+  it("attaches a node that is made already instead of the host's", () => {
     const { program, plan } = testPlan({ linux: { namespaces, devices: [disk] } });
     const ready = program.registers.take();
     makeDevices(program, plan, [], new Map([["/linux/devices/0", ready]]));
@@ -160,14 +160,14 @@ describe("in a user namespace", () => {
     expect(moved.map(({ args, pointer }) => [args[0], pointer])).toEqual([[ready, "/linux/devices/0"]]);
   });
 
-  it("makes FIFOs, which it may", () => {
+  it("makes FIFOs, which are allowed", () => {
     const { program } = planned({ namespaces, devices: [{ type: "p", path: "/dev/pipe" }] });
     expect(made(program).map(({ args }) => args[2])).toEqual([0o010666]);
   });
 });
 
 describe("links", () => {
-  it("are those of config-linux.md, and ptmx is that of the container's devpts", () => {
+  it("are those of runtime-linux.md, and ptmx leads to the container's devpts", () => {
     const { program } = planned({});
     expect(only(program, "symlinkat").map(({ path, args }) => [path, args[0]])).toEqual([
       ["/dev/fd", "/proc/self/fd"],
@@ -179,7 +179,7 @@ describe("links", () => {
     expect(summary(program.operations).slice(-2)).toEqual(["unlinkat /dev/ptmx", "symlinkat /dev/ptmx"]);
   });
 
-  it("take the place of a mount on /dev/ptmx, with a warning", () => {
+  it("replace a mount on /dev/ptmx, with a warning", () => {
     const { plan, warnings } = testPlan({
       mounts: [
         { destination: "/dev/../dev/ptmx", source: "/dev/ptmx", options: ["bind"] },
@@ -192,16 +192,16 @@ describe("links", () => {
     ]);
   });
 
-  it("have /dev/core where the host has /proc/kcore", () => {
+  it("include /dev/core if the host has /proc/kcore", () => {
     const { program } = planned({}, [], { facts: { hasKcore: true } });
     expect(only(program, "symlinkat").map(({ path }) => path)).toContain("/dev/core");
   });
 });
 
-describe("what stands in a device's place", () => {
+describe("an existing file at a device's path", () => {
   const devices: readonly Device[] = [{ type: "b", path: "/dev/disk", major: 8n, minor: 1n }];
 
-  it("is fine if the node was made, or is the one asked for", () => {
+  it("is accepted if the node was made, or is the requested one", () => {
     const { program, check } = planned({ devices });
     expect(() => check(found(program, "", statx(0)))).not.toThrow();
     expect(() => check(found(program, "/dev/disk", statx(0o060644, 8, 1)))).not.toThrow();
@@ -221,7 +221,7 @@ describe("what stands in a device's place", () => {
     );
   });
 
-  it("names the list where a default device can't be made", () => {
+  it("names the list of devices if a default one can't be made", () => {
     const { program, check } = planned({});
     expect(() => check(found(program, "/dev/zero", statx(0o100644)))).toThrow(
       /^\/linux\/devices: \/dev\/zero exists/,
@@ -230,7 +230,7 @@ describe("what stands in a device's place", () => {
 });
 
 describe("openHostNull", () => {
-  it("proves that the host's /dev/null is one, by its descriptor", () => {
+  it("verifies the host's /dev/null by its descriptor", () => {
     const { program } = testPlan({});
     const { fd, check } = openHostNull(program);
     expect(only(program, "statx")[0]?.args.slice(0, 2)).toEqual([fd, ""]);

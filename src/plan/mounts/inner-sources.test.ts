@@ -10,7 +10,7 @@ function bind(source: string, ...options: readonly string[]): Mount {
   return { destination: "/b", source, options: ["rbind", ...options] };
 }
 
-/** The programs that run before the last one, as text; the last one; and the inner sources. */
+/** The programs that run before the last one, as text; the last one; the inner sources. */
 function planned(mounts: readonly Mount[], mode = S_IFDIR, facts: TestPlanOptions["facts"] = {}) {
   const earlier: string[][] = [];
   const { program, requests } = plannedMounts(mounts, {
@@ -49,11 +49,11 @@ describe("innerSource", () => {
     ["beside the rootfs", "/bundle/rootfs-2/a"],
   ])("finds nothing for a source %s", (_title, source) => expect(find(source)).toBeUndefined());
 
-  it("finds nothing for a link of the image that leads out of it", () => {
+  it("finds nothing for a link of the image that leads out of the rootfs", () => {
     expect(find("/bundle/rootfs/a", ["/a"], { "/bundle/rootfs/a": "/etc" })).toBeUndefined();
   });
 
-  it("finds nothing before there is a mount", () => {
+  it("finds nothing without an earlier mount", () => {
     expect(find("/bundle/rootfs/a", [])).toBeUndefined();
     expect(planned([bind("rootfs/a"), VOLUME]).inner).toEqual([undefined, undefined]);
   });
@@ -71,7 +71,7 @@ describe("innerSource", () => {
 });
 
 describe("a source in an earlier mount", () => {
-  it("is opened after that mount: in it, or where its links lead in the container", () => {
+  it("is opened after that mount: in the mount, or where its links lead in the container", () => {
     const { earlier, program } = planned([VOLUME, bind("rootfs/a/x")]);
     expect(earlier[0]?.slice(-3)).toEqual([
       "openat2 /bundle/rootfs/a/x",
@@ -88,11 +88,11 @@ describe("a source in an earlier mount", () => {
   it.each([
     ["a file", S_IFREG, "openat b ?failed"],
     ["a directory", S_IFDIR, "mkdirat b ?failed"],
-  ])("gets %s as its destination if it is one", (_title, mode, made) => {
+  ])("gets %s as mount point if it is one", (_title, mode, made) => {
     expect(summary(planned([VOLUME, bind("rootfs/a/x")], mode).program.operations)).toContain(made);
   });
 
-  it("is the link itself with src-nofollow", () => {
+  it("is not followed if it is a link, with src-nofollow", () => {
     const flags: number[] = [];
     plannedMounts([VOLUME, bind("rootfs/a/x", "src-nofollow")], {
       runSoFar: (program) => {

@@ -27,7 +27,7 @@ function mountOf({ plan }: ReturnType<typeof planned>, destination: string) {
 }
 
 describe("which mounts stay open", () => {
-  it("those below which something is hidden, mounted or made later, and no others", () => {
+  it("only those below which something is masked, mounted or made later", () => {
     const mounts = [PROC, SYS, DATA, { destination: "/dev", type: "tmpfs" }];
     const cgroup = { destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup" };
     const { plan } = planned({
@@ -42,7 +42,7 @@ describe("which mounts stay open", () => {
     ]);
   });
 
-  it("none in a container that runs: its mounts are made one by one", () => {
+  it("none in a running container, where each mount is finished before the next", () => {
     const { program, plan } = planned(
       { mounts: [PROC], linux: { maskedPaths: ["/proc/kcore"] } },
       { isLive: true },
@@ -57,14 +57,14 @@ describe("where a path is opened from", () => {
   const hidden = { maskedPaths: ["/proc/kcore", "/data/x"], readonlyPaths: ["/sys", "/proc/a/b"] };
   const made = () => planned({ mounts: [PROC, SYS, DATA], linux: hidden });
 
-  it("a file system of the kernel: from it, and from nowhere else", () => {
+  it("below a file system of the kernel: from that only", () => {
     const one = made();
     expect(basesOf(one.plan, "/proc/../proc//kcore")).toEqual([
       { from: mountOf(one, "/proc"), within: "proc", path: "kcore", beneath: false },
     ]);
   });
 
-  it("a mount with files of others: beneath it, then from the root, where its links may lead", () => {
+  it("below a mount with files of others: beneath it, then from the root, to which its links may lead", () => {
     const one = made();
     expect(basesOf(one.plan, "/data/x")).toEqual([
       { from: mountOf(one, "/data"), within: "data", path: "x", beneath: true },
@@ -72,13 +72,13 @@ describe("where a path is opened from", () => {
     ]);
   });
 
-  it("no mount, or one whose name the path only begins with: from the root", () => {
+  it("below no mount: from the root, even if a mount's name is a prefix of the path", () => {
     const one = made();
     for (const path of ["/etc/passwd", "/procs"])
       expect(basesOf(one.plan, path)).toMatchObject([{ from: one.plan.root, path: path.slice(1) }]);
   });
 
-  it("two mounts of one place: from that which was made last, and covers the other", () => {
+  it("below two mounts of one place: from the last one, which covers the other", () => {
     const again = { destination: "/proc", type: "tmpfs", source: "tmpfs" };
     const one = planned({
       mounts: [SYS, { ...again, destination: "/sys/inner" }, SYS],
@@ -89,7 +89,7 @@ describe("where a path is opened from", () => {
     ]);
   });
 
-  it("the mount itself: by its descriptor, which may be that of a file", () => {
+  it("the mount itself: by its descriptor, which may be a file", () => {
     const one = made();
     const [base] = basesOf(one.plan, "/sys");
     openFrom(one.program, base, "/sys", {});
@@ -103,7 +103,7 @@ describe("where a path is opened from", () => {
   });
 });
 
-describe("hidden paths", () => {
+describe("masked and read-only paths", () => {
   it("below a file system of the kernel are found in it, however the directories of the root are renamed", () => {
     const one = planned({
       mounts: [PROC],
@@ -120,7 +120,7 @@ describe("hidden paths", () => {
     expect(opened.map(({ path }) => path)).toEqual(["/proc/sys", "/proc/kcore", "/proc/kcore"]);
   });
 
-  it("below a volume are looked for beneath it; what is not there, from the root", () => {
+  it("below a volume are looked up beneath it, and from the root if they are not found", () => {
     const one = planned({ mounts: [DATA], linux: { maskedPaths: ["/data/x"] } });
     maskPaths(one.program, one.plan, one.plan.hostProc);
     const opened = one.operations().filter(({ call }) => call === "openat2");
@@ -142,7 +142,7 @@ describe("hidden paths", () => {
 });
 
 describe("openTarget", () => {
-  it("makes what is missing in a file system of the kernel or of the runtime in that, and names the whole path", () => {
+  it("creates what is missing below a file system of the kernel or the runtime in that, and names the whole path", () => {
     const mounts = [{ destination: "/dev", type: "tmpfs", source: "tmpfs" }];
     const one = planned({ mounts });
     openTarget(one.program, one.plan, "/dev/pts", "directory");
@@ -159,7 +159,7 @@ describe("openTarget", () => {
     ]);
   });
 
-  it("takes what is beneath a volume; what is missing is made from the root", () => {
+  it("opens what exists beneath a volume, and creates what is missing from the root", () => {
     const one = planned({ mounts: [DATA], linux: { maskedPaths: ["/data/x"] } });
     openTarget(one.program, one.plan, "/data/x", "directory");
     expect(summary(one.operations()).slice(0, 2)).toEqual(["openat2 /data/x", "openat2 /data/x ?failed"]);
@@ -190,13 +190,13 @@ describe("verifyMountPoints", () => {
     }
   }
 
-  it("fails where the path leads to another mount, or to nothing", () => {
+  it("fails if the path leads to another mount, or to nothing", () => {
     expect(outcome(7n, 7n)).toBe("in its place");
     expect(outcome(7n, 8n)).toEqual(["/mounts/0", "ESTALE"]);
     expect(outcome(0n, 0n)).toEqual(["/mounts/0", "ESTALE"]);
   });
 
-  it("leaves out what is covered by another mount or hidden itself", () => {
+  it("leaves out mounts that are covered by another mount or masked themselves", () => {
     const one = planned({ mounts: [PROC, SYS, SYS], linux: { maskedPaths: ["/proc", "/sys/x"] } });
     expect(verifyMountPoints(one.program, one.plan)).toHaveLength(1);
   });

@@ -33,7 +33,7 @@ describe("read-only paths", () => {
     );
   });
 
-  it("leaves out what isn't there, and nothing else", () => {
+  it("tolerates missing paths, and no other error", () => {
     const { program, plan } = testPlan({ linux: { readonlyPaths: ["/proc/gone"] } });
     protectReadonlyPaths(program, plan);
     const [opened, ...rest] = program.operations;
@@ -45,7 +45,7 @@ describe("read-only paths", () => {
 });
 
 describe("masked paths", () => {
-  it("mounts nothing on a path that was listed before, even if spelled differently", () => {
+  it("mounts nothing on a path that is listed twice, even if spelled differently", () => {
     const { program, plan } = testPlan({
       linux: { maskedPaths: ["/a", "/b", "//a/."], readonlyPaths: ["/c", "/c/"] },
     });
@@ -60,13 +60,13 @@ describe("masked paths", () => {
     ]);
   });
 
-  it("does nothing without any, not even an empty file system", () => {
+  it("makes no empty file system without masked paths", () => {
     const { program, plan } = testPlan({ linux: { maskedPaths: [] } });
     maskPaths(program, plan, plan.hostProc);
     expect(program.operations).toEqual([]);
   });
 
-  it("covers a directory by one shared empty file system, a file by the host's null device", () => {
+  it("covers directories with one shared empty file system, and files with the host's null device", () => {
     const { program, plan } = testPlan({ linux: { maskedPaths: ["/proc/kcore", "/sys/firmware"] } });
     const hostNull = plan.hostProc;
     maskPaths(program, plan, hostNull);
@@ -106,7 +106,7 @@ describe("masked paths", () => {
     });
   });
 
-  it("makes the empty file system read-only, with room for its root alone", () => {
+  it("makes the empty file system read-only, with a single inode", () => {
     const { program, plan } = testPlan({ linux: { maskedPaths: ["/sys/firmware"] } });
     maskPaths(program, plan, plan.hostProc);
     expect(Number(only(program, "fsmount")[0]?.args[2]) & MOUNT_ATTR_RDONLY).toBe(MOUNT_ATTR_RDONLY);

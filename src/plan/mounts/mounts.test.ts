@@ -17,7 +17,7 @@ function refused(mount: Mount, options: TestPlanOptions = {}) {
   return () => plannedMounts([{ destination: "/other", type: "tmpfs" }, mount], options);
 }
 
-describe("what is refused, with its pointer", () => {
+describe("refuses with a pointer", () => {
   it.each([
     ["the root", { destination: "/", type: "tmpfs" }, "place of the root file system: name it in root.path"],
     ["the root by another name", { destination: "/a/..", source: "/b", options: ["bind"] }, "root.path"],
@@ -52,13 +52,13 @@ describe("what is refused, with its pointer", () => {
     );
   });
 
-  it("a bind mount on /proc whose source isn't procfs", () => {
+  it("a bind mount on /proc of another file system", () => {
     const mount = { destination: "/proc", source: "/fake", options: ["rbind"] };
     expect(refused(mount)).toThrow("only procfs may be mounted on /proc");
     expect(refused(mount, { facts: { isProcfs: (source) => source === "/fake" } })).not.toThrow();
   });
 
-  it("what a link of the rootfs leads into /proc", () => {
+  it("a destination that a link of the rootfs leads into /proc", () => {
     const mount = { destination: "/link", type: "tmpfs" };
     expect(refused(mount, { facts: { followDanglingLinks: () => "/proc/self" } })).toThrow("inside /proc");
   });
@@ -79,7 +79,7 @@ it("warns of data that a bind mount ignores", () => {
 });
 
 describe("bind", () => {
-  it("copies the source, sets flags and recursive flags of the copy, attaches it by descriptor, then sets the propagation", () => {
+  it("copies the source, sets flags and recursive flags on the copy, attaches it by descriptor, then sets the propagation", () => {
     const { program } = plannedMounts([
       { destination: "/data", source: "/src", options: ["rbind", "ro", "rnoexec", "rslave", "shared"] },
     ]);
@@ -117,13 +117,13 @@ describe("bind", () => {
     ]);
   });
 
-  it("changes nothing of the mount without options, and takes no submounts with bind", () => {
+  it("changes no flag without options, and takes no submounts with bind", () => {
     const { program } = plannedMounts([{ destination: "/data", source: "/src", options: ["bind"] }]);
     expect(only(program, "mount_setattr")).toEqual([]);
     expect(only(program, "open_tree").map(({ args }) => Number(args[2]) & AT_RECURSIVE)).toEqual([0, 0]);
   });
 
-  it("keeps the flags of a copy made outside of the user namespace, where the kernel locks none", () => {
+  it("keeps the flags of a copy that was made outside of the user namespace, which the kernel doesn't lock", () => {
     const mount = { destination: "/host", source: "/", options: ["rbind", "nosuid"] };
     const { program, plan } = testPlan({ mounts: [mount], linux: { namespaces: [{ type: "user" }] } });
     const requests = mountRequests(plan);
@@ -140,7 +140,7 @@ describe("bind", () => {
     expect(summary(program.operations)).toContain("openat etc/hosts ?failed");
   });
 
-  it("takes a relative source from the bundle", () => {
+  it("resolves a relative source in the bundle", () => {
     const { requests } = plannedMounts([{ destination: "/a", source: "sub/dir", options: ["bind"] }]);
     expect(requests[0]?.source).toBe("/bundle/sub/dir");
   });
@@ -167,7 +167,7 @@ describe("bind", () => {
     },
   );
 
-  it("copies a neighbour of the rootfs at its turn", () => {
+  it("copies a sibling of the rootfs at its mount's turn", () => {
     const { program } = plannedMounts([{ destination: "/a", source: "/bundle/root", options: ["rbind"] }]);
     expect(only(program, "open_tree")).toHaveLength(2);
   });
@@ -176,7 +176,7 @@ describe("bind", () => {
 describe("cgroup", () => {
   const mount = { destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup", options: ["ro"] };
 
-  it("leaves out options of the whole hierarchy, and says so", () => {
+  it("leaves out options of the whole hierarchy, with a warning", () => {
     const options = ["ro", "nsdelegate,memory_recursiveprot"];
     const { program, warnings } = plannedMounts([{ ...mount, options }], {}, ["cgroup"]);
     expect(warnings).toEqual([
@@ -192,7 +192,7 @@ describe("cgroup", () => {
     );
   });
 
-  it("binds the host's whole hierarchy without a cgroup namespace, read-only before it is attached", () => {
+  it("without a cgroup namespace, binds the host's whole hierarchy, read-only before it is attached", () => {
     const { program } = plannedMounts([mount]);
     expect(only(program, "fsopen")).toEqual([]);
     expect(only(program, "open_tree")[0]?.args[1]).toBe("/sys/fs/cgroup");
@@ -201,7 +201,7 @@ describe("cgroup", () => {
     expect(attributesOf(only(program, "mount_setattr")[0])).toMatchObject({ set: abi.MOUNT_ATTR_RDONLY });
   });
 
-  it("shows an empty directory without a cgroup namespace to a container that has no cgroup of its own", () => {
+  it("without a cgroup namespace, shows an empty directory to a container that has no cgroup", () => {
     for (const options of [["rw"], []]) {
       const { program } = plannedMounts([{ ...mount, options }], { facts: { cgroup: undefined } });
       expect(only(program, "fsopen").map(({ args }) => args[0])).toEqual(["tmpfs"]);
@@ -209,7 +209,7 @@ describe("cgroup", () => {
     }
   });
 
-  it("mounts cgroup2 with a cgroup namespace, and binds where the kernel refuses", () => {
+  it("with a cgroup namespace, mounts cgroup2, or binds the cgroup if the kernel refuses", () => {
     const { program } = plannedMounts([{ ...mount, type: "cgroup2" }], {}, ["cgroup"]);
     const created = only(program, "fsconfig").at(-1);
     expect(created?.tolerate).toEqual(["EPERM", "EBUSY"]);
@@ -221,14 +221,14 @@ describe("cgroup", () => {
   });
 });
 
-it("gives a container without a cgroup an empty directory if the mount is refused", () => {
+it("shows an empty directory to a container without a cgroup if the mount is refused", () => {
   const mount = { destination: "/sys/fs/cgroup", type: "cgroup" };
   const refused = plannedMounts([mount], { facts: { cgroup: undefined } }, ["cgroup"]).program;
   const [fresh, empty] = only(refused, "fsmount");
   expect(empty).toMatchObject({ into: fresh?.into, guard: { is: "failed", on: fresh?.guard?.on } });
 });
 
-it("a remount changes the mount that is there", () => {
+it("a remount changes the existing mount", () => {
   const { program } = plannedMounts([{ destination: "/a", options: ["remount", "nodev", "private"] }]);
   expect(summary(program.operations)).toEqual(["openat2 /a", "mount_setattr", "mount_setattr", "close"]);
 });

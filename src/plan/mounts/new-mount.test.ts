@@ -41,7 +41,7 @@ describe("a new file system", () => {
     expect(only(program, "fsmount")[0]?.args[2]).toBe(abi.MOUNT_ATTR_NOSUID);
   });
 
-  it("may bind the host's sysfs where the runtime itself is in a user namespace", () => {
+  it("may be the host's sysfs if the runtime itself is in a user namespace", () => {
     const binds = (inUserNamespace: boolean) => {
       const mount = { destination: "/sys", type: "sysfs", options: ["ro"] };
       const { program } = plannedMounts([mount], { facts: { inUserNamespace } });
@@ -50,7 +50,7 @@ describe("a new file system", () => {
     expect([binds(true), binds(false)]).toEqual([true, false]);
   });
 
-  it.each(["proc", "sysfs"])("%s goes only where no link leads to", (type) => {
+  it.each(["proc", "sysfs"])("%s is mounted only on a path without symbolic links", (type) => {
     const followDanglingLinks = () => "/elsewhere";
     const { program } = plannedMounts([{ destination: `/${type}`, type }], {
       facts: { followDanglingLinks },
@@ -60,7 +60,7 @@ describe("a new file system", () => {
     expect(howOf(target).resolve).toBe(RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
   });
 
-  it("keeps the mode of a directory that a tmpfs without mode= covers", () => {
+  it("keeps the mode of the directory that it covers, if it is a tmpfs without mode=", () => {
     expect(summary(plannedMounts([{ destination: "/t", type: "tmpfs" }]).program.operations)).toContain(
       "fchmod ?ok",
     );
@@ -68,7 +68,7 @@ describe("a new file system", () => {
     expect(only(program, "fchmod")).toEqual([]);
   });
 
-  it("is read-only from its making, file system and mount", () => {
+  it("is made read-only, both file system and mount", () => {
     const { program, finishing } = plannedMounts([{ destination: "/sys", type: "sysfs", options: ["ro"] }]);
     expect(summary(program.operations)).toContain("fsconfig ro");
     expect(only(program, "fsmount")[0]?.args[2]).toBe(abi.MOUNT_ATTR_RDONLY);
@@ -88,7 +88,7 @@ describe("a new file system", () => {
     expect(finishing.every(({ pointer }) => pointer === "/mounts/0")).toBe(true);
   });
 
-  it("in a container that runs becomes read-only once it is filled, before it is attached", () => {
+  it("becomes read-only once it is filled, before it is attached, in a running container", () => {
     const seen: string[] = [];
     const mount = { destination: "/t", type: "tmpfs", options: ["ro", "tmpcopyup"] };
     const copyUp = () => seen.push("copy up");
@@ -101,7 +101,7 @@ describe("a new file system", () => {
     expect(finishing).toEqual([]);
   });
 
-  it("of tmpcopyup is filled before it is attached", () => {
+  it("is filled before it is attached, with tmpcopyup", () => {
     const seen: string[] = [];
     const mount = { destination: "/t", type: "tmpfs", options: ["tmpcopyup"] };
     plannedMounts([mount], { copyUp: (program) => seen.push(...summary(program.operations)) });
@@ -115,7 +115,7 @@ describe("options that fsconfig(2) does not take", () => {
   const overlay = (options: readonly string[], facts: TestPlanOptions["facts"] = {}) =>
     plannedMounts([{ destination: "/m", type: "overlay", source: "merged", options }], { facts });
 
-  it("go to mount(2) in one string, on a directory that nobody else can reach, and never by a path", () => {
+  it("go to mount(2) as one string, on a directory that nobody else can reach, never by a path", () => {
     const { program } = overlay([lowerdir, "volatile,index=off", "sync", "ro"]);
     const flags = abi.MS_SYNCHRONOUS | abi.MS_RDONLY;
     expect(only(program, "mount").map(({ args }) => args)).toEqual([
@@ -128,7 +128,7 @@ describe("options that fsconfig(2) does not take", () => {
     expect(Number(inside?.args[2]) & O_NOFOLLOW).toBe(O_NOFOLLOW);
   });
 
-  it("are mounted in a tmpfs that is gone before the copy is attached", () => {
+  it("are mounted in a tmpfs that is unmounted before the copy is attached", () => {
     const { program } = overlay([lowerdir]);
     const calls = program.operations.map(({ call }) => call);
     const [copy] = only(program, "open_tree");
@@ -150,12 +150,12 @@ describe("options that fsconfig(2) does not take", () => {
     expect(only(overlay([lowerdir]).program, "mount_setattr")).toEqual([]);
   });
 
-  it("have the label among them", () => {
+  it("include the label", () => {
     const { program } = overlay([lowerdir], { mountLabel: "u:r:t:s0:c1,c2" });
     expect(only(program, "mount")[0]?.args[4]).toBe(`${lowerdir},context="u:r:t:s0:c1,c2"`);
   });
 
-  it("are an error where they don't fit in a page, with what mount(2) would cut off", () => {
+  it("are an error if they don't fit in a page: mount(2) would cut them off", () => {
     const options = [lowerdir, `upperdir=${"u".repeat(4095)}`];
     expect(() => overlay(options)).toThrow(
       expect.objectContaining({
@@ -168,7 +168,7 @@ describe("options that fsconfig(2) does not take", () => {
     expect(() => overlay([lowerdir, `upperdir=${fitting}x`])).toThrow(/are 4096 bytes long/);
   });
 
-  it("are few: shorter ones go to fsconfig(2) each, however many there are", () => {
+  it("are only long ones: short ones go to fsconfig(2) one by one, however many there are", () => {
     const { program } = overlay(Array.from({ length: 100 }, (_, index) => `a${index}=${"b".repeat(99)}`));
     expect(only(program, "mount")).toEqual([]);
     expect(only(program, "fsconfig")).toHaveLength(102);
@@ -209,7 +209,7 @@ describe("sysfs that the kernel refuses", () => {
 });
 
 describe("iversion", () => {
-  it("is set by mount(2) with the other flags again, once the mount is in its place", () => {
+  it("is set by mount(2) with all other flags, once the mount is attached", () => {
     const options = ["iversion", "sync", "noexec", "nosymfollow", "noatime"];
     const { program } = plannedMounts([{ destination: "/m", type: "tmpfs", options }]);
     const calls = summary(program.operations);
@@ -230,7 +230,7 @@ describe("mountLabel", () => {
     expect(summary(program.operations)).toContain("fsconfig context=u:r:t:s0");
   });
 
-  it("goes to the option that crun's annotation names, which no other may", () => {
+  it("is the value of the option that crun's annotation names; other names are refused", () => {
     const labelledBy = (option: string) => {
       const annotations = { "run.oci.mount_context_type": option };
       const config = { mounts: [{ destination: "/m", type: "tmpfs" }], annotations };
@@ -244,7 +244,7 @@ describe("mountLabel", () => {
     );
   });
 
-  it("is an attribute of mqueue", () => {
+  it("is set as an extended attribute on mqueue", () => {
     const program = labelled({ destination: "/m", type: "mqueue" });
     expect(summary(program.operations)).not.toContain("fsconfig context=u:r:t:s0");
     expect(only(program, "fsetxattr")[0]?.args.slice(1)).toEqual(["security.selinux", "u:r:t:s0", 8, 0]);
@@ -262,7 +262,7 @@ describe("mountLabel", () => {
   });
 });
 
-it("maps the ids of a new file system before it is attached", () => {
+it("maps the IDs of a new file system before it is attached", () => {
   const { program, plan } = testPlan({ mounts: [{ destination: "/m", type: "tmpfs", options: ["ridmap"] }] });
   const requests = mountRequests(plan);
   const [request] = requests;

@@ -43,7 +43,7 @@ describe("flags of a mount", () => {
     ["atime", ATIME],
     ["norelatime", 0],
     ["nostrictatime", ATIME],
-  ])("%s alone changes nothing, r%s makes what is below relatime", (option, clear) => {
+  ])("%s alone changes nothing, r%s makes all mounts below relatime", (option, clear) => {
     expect(attributes(option)).toEqual({ set: 0, clear: 0 });
     expect(recursive(`r${option}`)).toEqual({ set: 0, clear });
     expect(parseMountOptions([option, `r${option}`]).data).toEqual([]);
@@ -59,7 +59,7 @@ describe("flags of a mount", () => {
     [["noatime", "strictatime"], { set: abi.MOUNT_ATTR_STRICTATIME, clear: ATIME }],
     [["strictatime", "relatime"], { set: 0, clear: ATIME }],
     [["strictatime", "noatime"], { set: abi.MOUNT_ATTR_NOATIME, clear: ATIME }],
-  ])("of %s the later one wins", (options, expected) => {
+  ])("of %s the last one wins", (options, expected) => {
     expect(attributes(...options)).toEqual(expected);
     expect(recursive(...options.map((option) => `r${option}`))).toEqual(expected);
   });
@@ -69,7 +69,7 @@ describe("flags of a mount", () => {
     expect(attributes("dev", "nodev").set).toBe(abi.MOUNT_ATTR_NODEV);
   });
 
-  it("never changes a part of the access time field only, which mount_setattr refuses", () => {
+  it("never changes only a part of the access time field, which mount_setattr refuses", () => {
     const words = ["atime", "noatime", "norelatime", "nostrictatime", "relatime", "strictatime"];
     for (const first of words) {
       for (const second of words) {
@@ -80,7 +80,7 @@ describe("flags of a mount", () => {
     }
   });
 
-  it("joins the flags of several options", () => {
+  it("combines the flags of several options", () => {
     expect(attributes("nosuid", "noexec", "nodev", "ro").set).toBe(
       abi.MOUNT_ATTR_NOSUID | abi.MOUNT_ATTR_NOEXEC | abi.MOUNT_ATTR_NODEV | abi.MOUNT_ATTR_RDONLY,
     );
@@ -118,7 +118,7 @@ describe("flags of a bind mount", () => {
     ["sync", 0],
     ["async", 0],
     ["silent", 0],
-  ])("are the named ones with %s, with access times of the source", (option, set) => {
+  ])("are the named ones with %s, and the access times of the source", (option, set) => {
     expect(bindAttributes(parseMountOptions(["bind", option]))).toEqual({ set, clear: others & ~set });
   });
 
@@ -148,7 +148,7 @@ describe("flags of the file system", () => {
     ["lazytime", "nolazytime"],
     ["mand", "nomand"],
     ["ro", "rw"],
-  ])("%s is taken back by %s", (set, clear) => {
+  ])("%s is undone by %s", (set, clear) => {
     expect(parseMountOptions([set, clear])).toMatchObject({ superblockFlags: [], data: [] });
     expect(parseMountOptions([clear, set])).toMatchObject({ superblockFlags: [set], data: [] });
   });
@@ -192,19 +192,19 @@ describe("propagation", () => {
     ]);
   });
 
-  it.each(["", "r", "rr", "rrslave", "Private"])("%j is none", (word) => {
+  it.each(["", "r", "rr", "rrslave", "Private"])("%j is not a propagation", (word) => {
     expect(parsePropagation(word)).toBeUndefined();
   });
 });
 
 describe("options of the file system", () => {
-  it("are all others, in the order given", () => {
+  it("are all other words, in the order given", () => {
     const options = ["size=64k", "nosuid", "acl", "mode=755", "noacl"];
     expect(parseMountOptions(options).data).toEqual(["size=64k", "acl", "mode=755", "noacl"]);
     expect(parseMountOptions(["", "size=64k", ""]).data).toEqual(["size=64k"]);
   });
 
-  it("may be several in one word, flags among them, as they are in mount(2)'s data", () => {
+  it("may be several in one string, flags among them, as in mount(2)'s data", () => {
     expect(parseMountOptions(["size=64k,mode=700", "nosuid"], "tmpfs")).toMatchObject({
       data: ["size=64k", "mode=700"],
       attributes: { set: abi.MOUNT_ATTR_NOSUID },
@@ -225,13 +225,13 @@ describe("options of the file system", () => {
     expect(parseMountOptions(["idmap=uids=0-1-2,x"]).data).toEqual([]);
   });
 
-  it("may have the name of what every object has", () => {
+  it("may have the name of a property that every object inherits", () => {
     const options = ["constructor", "toString", "rtoString", "__proto__"];
     expect(parseMountOptions(options).data).toEqual(options);
   });
 });
 
-it("knownMountOptions has no option that would go to the file system, and each once", () => {
+it("knownMountOptions has no option of a file system, and each option once", () => {
   const options = knownMountOptions();
   expect(parseMountOptions(options).data).toEqual([]);
   expect(options).toEqual([...new Set(options)].sort());

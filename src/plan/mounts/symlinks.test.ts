@@ -25,7 +25,7 @@ function planned(options: readonly string[], facts: Partial<InitPlan["facts"]> =
   return { program, checks };
 }
 
-/** What the check says of a reply in which the link could not be made, and this was found in its place. */
+/** Runs the check on a reply in which the link could not be made, and readlinkat found this. */
 function judged({ program, checks }: Planned, found: string, errno = 0): () => void {
   const results = program.operations.map(({ call }) => {
     if (call === "symlinkat") return -17;
@@ -36,21 +36,21 @@ function judged({ program, checks }: Planned, found: string, errno = 0): () => v
   return () => checks.forEach((check) => void check({ results, outputs: [output], failure: undefined }));
 }
 
-it("copy-symlink makes the link in its directory, and opens and mounts nothing", () => {
+it("copy-symlink makes the link in its directory, without opening or mounting anything", () => {
   const { program } = planned(["copy-symlink"]);
   expect(only(program, "open_tree")).toEqual([]);
   expect(only(program, "move_mount")).toEqual([]);
   expect(only(program, "symlinkat").map(({ args }) => [args[0], args[2]])).toEqual([["target", "link"]]);
 });
 
-it("copy-symlink of what is no symbolic link is a bind mount", () => {
+it("copy-symlink of any other file is a bind mount", () => {
   const { program, checks } = planned(["copy-symlink"], { linkTarget: () => undefined });
   expect(only(program, "symlinkat")).toEqual([]);
   expect(only(program, "move_mount").length).toBeGreaterThan(0);
   expect(checks).toEqual([]);
 });
 
-it("copy-symlink where something is: only the same link will do", () => {
+it("copy-symlink onto an existing file: accepts only the same link", () => {
   const made = planned(["copy-symlink"]);
   expect(judged(made, "target")).not.toThrow();
   expect(judged(made, "targets")).toThrow(
@@ -59,14 +59,14 @@ it("copy-symlink where something is: only the same link will do", () => {
   expect(judged(made, "", -22)).toThrow(expect.objectContaining({ errno: "EEXIST", pointer: "/mounts/0" }));
 });
 
-it("src-nofollow opens the source itself, which needs a file to be mounted on", () => {
+it("src-nofollow opens the link itself, whose mount point is a file", () => {
   const { program } = planned(["src-nofollow"], { isDirectory: () => true });
   const flags = only(program, "open_tree").map(({ args }) => Number(args[2]) & AT_SYMLINK_NOFOLLOW);
   expect(flags).toEqual([AT_SYMLINK_NOFOLLOW, AT_SYMLINK_NOFOLLOW]);
   expect(only(program, "mkdirat").map(({ path }) => path)).toEqual(["a"]);
 });
 
-it("dest-nofollow opens the destination itself, and follows the links on the way to it", () => {
+it("dest-nofollow opens the destination itself, and follows links above it", () => {
   const followed: string[] = [];
   const { program } = planned(["dest-nofollow"], {
     linkTarget: () => undefined,

@@ -105,7 +105,7 @@ describe("sched_setattr", () => {
     });
   });
 
-  it("resets the clamps that have a flag", () => {
+  it("resets each clamp whose flag is set", () => {
     const of = (name: string) => {
       const { bits, clamps } = attributes({ policy: "SCHED_OTHER", flags: [name] });
       return [bits, ...clamps];
@@ -115,12 +115,12 @@ describe("sched_setattr", () => {
   });
 });
 
-it("ioprio_set has class and priority of one process", () => {
+it("ioprio_set gets class and priority, for one process", () => {
   const calls = schedulingCalls({ ...base, ioPriority: { class: "IOPRIO_CLASS_IDLE", priority: 7 } });
   expect(calls.map(({ call, args }) => [call, ...args(9)])).toEqual([["ioprio_set", 1, 9, (3 << 13) | 7]]);
 });
 
-it("a process schedules itself with pid 0", () => {
+it("a process sets its own scheduling with pid 0", () => {
   const { program } = testPlan({});
   const scheduler = { policy: "SCHED_BATCH", nice: 3 } as const;
   const ioPriority = { class: "IOPRIO_CLASS_BE", priority: 2 } as const;
@@ -131,7 +131,7 @@ it("a process schedules itself with pid 0", () => {
 });
 
 describe("set_mempolicy", () => {
-  it("has mode, flags, and a mask whose size is one more than its bits", () => {
+  it("gets mode, flags, and a mask, with one more than the number of its bits", () => {
     const { program } = testPlan({});
     setMemoryPolicy(program, { mode: "MPOL_INTERLEAVE", nodes: "0,64", flags: ["MPOL_F_STATIC_NODES"] });
     const [call] = only(program, "set_mempolicy");
@@ -139,14 +139,14 @@ describe("set_mempolicy", () => {
     expect(bytesOf(call, 1)).toEqual(numberMask("0,64"));
   });
 
-  it("has no mask without nodes", () => {
+  it("gets no mask without nodes", () => {
     const { program } = testPlan({});
     setMemoryPolicy(program, { mode: "MPOL_LOCAL", nodes: " " });
     expect(only(program, "set_mempolicy")[0]?.args).toEqual([4, 0, 0]);
   });
 });
 
-it("personality has the domain", () => {
+it("personality gets the domain", () => {
   const { program } = testPlan(minimalConfig);
   setPersonality(program, { domain: "LINUX32" });
   setPersonality(program, { domain: "LINUX" });

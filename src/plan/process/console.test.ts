@@ -29,7 +29,7 @@ describe("openTerminal", () => {
     expect(only(program, "close").map(({ args }) => args[0])).toEqual([master, socket]);
   });
 
-  it("refuses a ptmx that isn't of a devpts", () => {
+  it("refuses a ptmx that isn't on a devpts", () => {
     const { program, plan } = testPlan({});
     const { check } = openTerminal(program, plan.root, plan.hostProc);
     const statfs = new Uint8Array(120);
@@ -40,7 +40,7 @@ describe("openTerminal", () => {
   });
 });
 
-it("bindConsole binds the slave itself to a file that no link leads to", () => {
+it("bindConsole binds the slave itself to a file, without following a link", () => {
   const { program, plan } = testPlan({});
   const slave = plan.hostProc;
   bindConsole(program, plan, slave);
@@ -58,7 +58,7 @@ describe("attachTerminal", () => {
     return program;
   }
 
-  it("makes it the standard streams and the controlling terminal", () => {
+  it("makes the slave the standard streams and the controlling terminal", () => {
     const program = planned();
     expect(only(program, "dup3").map(({ args }) => args[1])).toEqual([0, 1, 2]);
     expect(only(program, "ioctl").map(({ args }) => args)).toEqual([[0, TIOCSCTTY, 0]]);

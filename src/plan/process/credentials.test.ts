@@ -35,7 +35,7 @@ function planned(
   return program;
 }
 
-/** Effective, permitted and inheritable set of a capset. */
+/** The effective, permitted and inheritable sets of a capset. */
 function capset(program: ReturnType<typeof planned>): bigint[] {
   const bytes = bytesOf(only(program, "capset")[0], 1);
   const words = [...new Uint32Array(bytes.buffer)].map(BigInt);
@@ -43,7 +43,7 @@ function capset(program: ReturnType<typeof planned>): bigint[] {
 }
 
 describe("capabilitySets", () => {
-  it("takes names to bits, and a missing set as empty", () => {
+  it("turns names into bits, and a missing set into an empty one", () => {
     const { process, options, warnings } = withCapabilities({
       bounding: ["CAP_CHOWN", "CAP_KILL", "CAP_CHECKPOINT_RESTORE"],
       permitted: ["CAP_KILL"],
@@ -58,7 +58,7 @@ describe("capabilitySets", () => {
     expect(warnings).toEqual([]);
   });
 
-  it("warns of a capability that the kernel doesn't have, and goes on", () => {
+  it("warns about a capability that the kernel doesn't have, and goes on", () => {
     const { process, options, warnings } = withCapabilities(
       { bounding: ["CAP_NONSENSE", "CAP_BPF", "CAP_KILL"] },
       ALL,
@@ -71,7 +71,7 @@ describe("capabilitySets", () => {
     ]);
   });
 
-  it("warns of a capability that the caller can't give", () => {
+  it("warns about a capability that the caller can't grant", () => {
     const { process, options, warnings } = withCapabilities({ effective: ["CAP_KILL", "CAP_CHOWN"] }, KILL);
     expect(capabilitySets(process, options).effective).toBe(KILL);
     expect(warnings).toEqual([
@@ -79,7 +79,7 @@ describe("capabilitySets", () => {
     ]);
   });
 
-  it("keeps of the ambient set what is both permitted and inheritable", () => {
+  it("keeps only those ambient capabilities that are permitted and inheritable", () => {
     const { process, options, warnings } = withCapabilities({
       permitted: ["CAP_KILL", "CAP_CHOWN"],
       inheritable: ["CAP_KILL"],
@@ -122,16 +122,19 @@ describe("assumeCredentials", () => {
   it.each([
     ["hides the process", false, 0],
     ["keeps the process within reach of a caller that needs it", true, 1],
-  ])("%s right behind the change of user, while it has all of its capabilities", (_, stays, value) => {
-    const { operations } = planned({ user: { uid: 1000, gid: 100 } }, {}, stays);
-    const changed = operations.findIndex(({ call }) => call === "setresuid");
-    expect(operations[changed + 1]).toMatchObject({
-      call: "prctl",
-      args: [prctl.PR_SET_DUMPABLE, value, 0, 0, 0],
-    });
-    expect(operations.slice(changed + 2).map(({ call }) => call)).toContain("capset");
-    expect(operations.slice(0, changed).map(({ call }) => call)).not.toContain("capset");
-  });
+  ])(
+    "%s right after the change of user, while the process has all of its capabilities",
+    (_, stays, value) => {
+      const { operations } = planned({ user: { uid: 1000, gid: 100 } }, {}, stays);
+      const changed = operations.findIndex(({ call }) => call === "setresuid");
+      expect(operations[changed + 1]).toMatchObject({
+        call: "prctl",
+        args: [prctl.PR_SET_DUMPABLE, value, 0, 0, 0],
+      });
+      expect(operations.slice(changed + 2).map(({ call }) => call)).toContain("capset");
+      expect(operations.slice(0, changed).map(({ call }) => call)).not.toContain("capset");
+    },
+  );
 
   it("is root without groups where the config has no user", () => {
     const program = planned({});
@@ -139,11 +142,11 @@ describe("assumeCredentials", () => {
     expect(only(program, "setresuid")[0]?.args).toEqual([0, 0, 0]);
   });
 
-  it("leaves the groups alone where setgroups is denied", () => {
+  it("leaves the groups alone if setgroups is denied", () => {
     expect(only(planned({}, { canSetGroups: false }), "setgroups")).toEqual([]);
   });
 
-  it("refuses further groups where setgroups is denied", () => {
+  it("refuses additional groups if setgroups is denied", () => {
     const own = { user: { uid: 0, gid: 5, additionalGids: [5] } };
     expect(only(planned(own, { canSetGroups: false }), "setgroups")).toEqual([]);
     const further = { user: { uid: 0, gid: 5, additionalGids: [5, 6] } };
@@ -152,14 +155,14 @@ describe("assumeCredentials", () => {
     );
   });
 
-  it("leaves the groups alone where the caller's stay, whether they could be set or not", () => {
+  it("leaves the caller's groups alone if they are kept, even if setgroups is allowed", () => {
     const further = { user: { uid: 0, gid: 5, additionalGids: [6] } };
     for (const canSetGroups of [true, false]) {
       expect(only(planned(further, { canSetGroups, keepsGroups: true }), "setgroups")).toEqual([]);
     }
   });
 
-  it("hands capset the sets in the kernel's order", () => {
+  it("passes the sets to capset in the kernel's order", () => {
     const capabilities: Capabilities = {
       effective: ["CAP_CHOWN"],
       permitted: ["CAP_CHOWN", "CAP_CHECKPOINT_RESTORE"],
@@ -175,7 +178,7 @@ describe("assumeCredentials", () => {
     expect(dropped.map(({ args }) => args[1])).toContain(21);
   });
 
-  it("clears the ambient set, then raises what is asked for", () => {
+  it("clears the ambient set, then raises the capabilities of the config", () => {
     const set = ["CAP_CHOWN", "CAP_KILL"];
     const program = planned({ capabilities: { permitted: set, inheritable: set, ambient: set } });
     const ambient = only(program, "prctl").filter(({ args }) => args[0] === prctl.PR_CAP_AMBIENT);
@@ -225,7 +228,7 @@ describe("narrowCapabilities", () => {
     expect(narrowed({ permitted: ["CAP_KILL"], bounding: ["CAP_SYS_BOOT"] })).toEqual([kept, kept, 0n]);
   });
 
-  it("leaves the warning of an unknown capability to the change itself", () => {
+  it("doesn't warn about an unknown capability: assumeCredentials does", () => {
     expect(narrowed({ permitted: ["CAP_NONSENSE"] })[1]).toBe(NEEDED | (1n << 18n));
   });
 
@@ -233,7 +236,7 @@ describe("narrowCapabilities", () => {
     expect(narrowed({}, { keepSysAdmin: true })[1]).toBe(NEEDED | (1n << 18n) | SYS_ADMIN);
   });
 
-  it("asks for nothing that the runtime doesn't have", () => {
+  it("asks for no capability that the runtime lacks", () => {
     expect(narrowed({ permitted: ["CAP_KILL"] }, { permitted: CHOWN })).toEqual([CHOWN, CHOWN, 0n]);
   });
 });

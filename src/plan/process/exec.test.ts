@@ -34,7 +34,7 @@ describe("the last program", () => {
   const seccomp = { filter: new Uint8Array(24), flags: 4, listener: undefined };
   const hard = 4096n;
 
-  it("has nothing but execve behind the filter, and says nothing on the way", () => {
+  it("makes only the execve after the filter, and is quiet", () => {
     const program = planned({ seccomp });
     expect(program.quiet).toBe(true);
     expect(summary(program.operations).filter((line) => line !== "store")).toEqual([
@@ -52,7 +52,7 @@ describe("the last program", () => {
     expect(only(program, "seccomp")[0]?.args[1]).toBe(4);
   });
 
-  it("closes at execve what the caller has handed over closed, and what comes after it all", () => {
+  it("closes the gaps and all descriptors after the kept ones at execve", () => {
     const gaps = [
       { first: 3, last: 8 },
       { first: 10, last: 39 },
@@ -79,7 +79,7 @@ describe("the last program", () => {
     },
   );
 
-  it("waits in a process that has nothing open but stdio, the kept descriptors and the start socket", () => {
+  it("waits with nothing open but stdio, the kept descriptors and the start socket", () => {
     const program = planned();
     const [moved, closed, , , marked] = program.operations.filter(({ call }) => call !== "store");
     expect(moved?.args.slice(1)).toEqual([5, O_CLOEXEC]);
@@ -87,7 +87,7 @@ describe("the last program", () => {
     expect(marked?.args).toEqual([5, 0xffffffff, CLOSE_RANGE_CLOEXEC]);
   });
 
-  it("hands over the arguments and the environment", () => {
+  it("passes the arguments and the environment", () => {
     const program = planned();
     const strings = only(program, "store").map((store) =>
       Buffer.from(bytesOf(store, 1)).toString().replace(/\0$/, ""),
@@ -96,7 +96,7 @@ describe("the last program", () => {
     expect(program.operations.at(-1)).toMatchObject({ pointer: "/process/args/0", purpose: 'exec: "sh"' });
   });
 
-  it("sets the limits after start, and the caller's limit of open files where the config has none", () => {
+  it("sets the limits after start, and the caller's limit of open files if the config has none", () => {
     const rlimits = [{ type: "RLIMIT_CORE", soft: 1n, hard: 2n }] as const;
     const inheritedNofile = { soft: 1024n, hard };
     const limits = only(planned({ inheritedNofile }, { ...sh, rlimits }), "prlimit64");

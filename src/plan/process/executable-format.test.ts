@@ -95,11 +95,11 @@ describe("interpreterRange", () => {
     return new Uint8Array(view.buffer);
   };
 
-  it("is that of PT_INTERP", () => {
+  it("is the range of PT_INTERP", () => {
     expect(interpreterRange(header, table(3))).toEqual({ offset: 0x318, length: 28 });
   });
 
-  it("is that of 32 bits", () => {
+  it("is found in 32-bit files, too", () => {
     const view = new DataView(new ArrayBuffer(32));
     view.setUint32(0, 3, true);
     view.setUint32(4, 0x154, true);
@@ -118,7 +118,7 @@ describe("interpreterRange", () => {
   });
 });
 
-it("tells programs from objects and core dumps", () => {
+it("distinguishes programs from object files and core dumps", () => {
   const header = (type: number) => headerOf(elf((view) => view.setUint16(16, type, true)));
   expect([0, 1, 2, 3, 4].map((type) => isProgram(header(type)))).toEqual([false, false, true, true, false]);
 });

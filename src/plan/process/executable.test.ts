@@ -20,7 +20,7 @@ function candidates(name: string, env?: readonly string[]) {
   return only(search(name, env).program, "statx").map(({ args }) => args[1]);
 }
 
-/** What statx, the mode and faccessat2 give for each candidate. */
+/** Results of statx, the mode and faccessat2 for each candidate. */
 function reply(...found: readonly (readonly [stat: number, mode: number, access: number])[]): Reply {
   return { results: found.flat(), outputs: [], failure: undefined };
 }
@@ -39,7 +39,7 @@ describe("candidates", () => {
     expect(candidates(name, env)).toEqual(expected);
   });
 
-  it("are looked at without failing, on behalf of args[0]", () => {
+  it("are looked at with all errors tolerated, on behalf of args[0]", () => {
     const { program } = search("/bin/sh");
     expect(program.operations.map(({ call }) => call)).toEqual(["statx", "load", "faccessat2"]);
     expect(program.operations.every(({ pointer }) => pointer === "/process/args/0")).toBe(true);
@@ -49,13 +49,13 @@ describe("candidates", () => {
 });
 
 describe("choose", () => {
-  it("takes the first that may be executed", () => {
+  it("takes the first executable one", () => {
     const found = search("sh", ["PATH=/a:/b:/c:/d"]);
     const results = reply([ENOENT, 0, ENOENT], [0, DIRECTORY, 0], [0, FILE, EACCES], [0, FILE, 0]);
     expect(found.search.choose(results)).toBe("/d/sh");
   });
 
-  it("names an error that does not say that a file is missing, if none is found", () => {
+  it("reports an unusual error, such as EIO, if no executable is found", () => {
     const EIO = -5;
     const { search: path } = search("sh", ["PATH=/a:/b"]);
     expect(path.choose(reply([EIO, 0, EIO], [0, FILE, 0]))).toBe("/b/sh");
@@ -86,7 +86,7 @@ describe("choose", () => {
   it.each([
     ["nope", reply([ENOENT, 0, ENOENT], [0, FILE, EACCES])],
     ["", reply()],
-  ])("the name %j that PATH doesn't have", (name, results) => {
+  ])("the name %j, which is not in PATH", (name, results) => {
     expect(() => search(name, ["PATH=/a:/b"]).search.choose(results)).toThrow(
       `exec: "${name}": executable file not found in $PATH`,
     );

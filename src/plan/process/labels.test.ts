@@ -17,7 +17,7 @@ function operations(changes: object, makesKeyring = false) {
   ]);
 }
 
-it("writes an AppArmor profile, to the older file where the newer is missing", () => {
+it("writes an AppArmor profile, to the older file if the newer one is missing", () => {
   const pointer = "/process/apparmorProfile";
   expect(operations({ apparmorProfile: "docker-default" }, true)).toEqual([
     [pointer, "openat", "/proc", undefined, ""],
@@ -29,7 +29,7 @@ it("writes an AppArmor profile, to the older file where the newer is missing", (
   ]);
 });
 
-it("writes an SELinux label as it is, also for the keyring where one is made", () => {
+it("writes an SELinux label unchanged, and once more for a keyring that is made", () => {
   const label = "system_u:system_r:container_t:s0:c1,c2";
   const pointer = "/process/selinuxLabel";
   const written = (name: string) => [
@@ -48,7 +48,7 @@ it("writes an SELinux label as it is, also for the keyring where one is made", (
   ]);
 });
 
-it("wants nothing without labels, also empty ones", () => {
+it("wantsLabel is false without labels and for empty ones", () => {
   expect(wantsLabel(PROCESS)).toBe(false);
   expect(wantsLabel({ ...PROCESS, apparmorProfile: "" })).toBe(false);
   expect(wantsLabel({ ...PROCESS, selinuxLabel: "x" })).toBe(true);

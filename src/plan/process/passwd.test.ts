@@ -15,19 +15,19 @@ describe("homeOf", () => {
     expect(homeOf(passwd, uid)).toBe(home);
   });
 
-  it("is / for an empty or strange file, and compares the whole number", () => {
+  it("is / for an empty or malformed file, and compares the whole number", () => {
     expect(homeOf("", 0)).toBe("/");
     expect(homeOf("garbage\n:::::\n", 0)).toBe("/");
     expect(homeOf("a:x:10:1::/ten:\na:x:1:1::/one:\n", 1)).toBe("/one");
   });
 
-  it("takes the first of several lines", () => {
+  it("takes the first of several lines for a user", () => {
     expect(homeOf("a:x:1:1::/first:\nb:x:1:1::/second:\n", 1)).toBe("/first");
   });
 });
 
 describe("readByteText", () => {
-  it("is what was read of a file, and empty where there is none", () => {
+  it("is the text that was read, and empty without a file", () => {
     const { program, plan } = testPlan({});
     const file = openPasswd(program, plan.root);
     const read = readByteText(program, file, 16);

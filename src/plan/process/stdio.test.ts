@@ -6,14 +6,14 @@ const CHARACTER_DEVICE = 0o020_666;
 const BLOCK_DEVICE = 0o060_666;
 const FILE = 0o100_600;
 
-it("chownStdio: the container's user becomes the owner of those that are listed", () => {
+it("chownStdio: the container's user becomes the owner of the listed streams", () => {
   const { program } = testPlan({});
   const process = { cwd: "/", args: ["sh"], user: { uid: 1000 } };
   chownStdio(program, process, { nulls: [0], chown: [1] });
   expect(program.operations).toMatchObject([{ call: "fchown", args: [1, 1000, -1] }]);
 });
 
-it("openContainerNull: nothing is opened where no stream is the host's /dev/null", () => {
+it("openContainerNull: opens nothing if no stream is the host's /dev/null", () => {
   const { program, plan } = testPlan({});
   expect(openContainerNull(program, plan.root, { nulls: [], chown: [1] })).toBeUndefined();
   expect(program.operations).toEqual([]);
@@ -32,7 +32,7 @@ it.each([
   expect(opened?.isNull({ results: [], outputs: [stat], failure: undefined })).toBe(expected);
 });
 
-it("replaceNulls: one open file for all streams", () => {
+it("replaceNulls: all streams share one open file", () => {
   const { program, plan } = testPlan({});
   replaceNulls(program, { fd: plan.root, isNull: () => true }, { nulls: [0, 2], chown: [] });
   expect(only(program, "dup3").map(({ args }) => args)).toEqual([

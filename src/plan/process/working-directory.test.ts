@@ -7,7 +7,7 @@ import { enterWorkingDirectory, makeWorkingDirectory, verifyWorkingDirectory } f
 const sh: Process = { cwd: "/work", args: ["sh", "-c", "true"] };
 
 describe("the working directory", () => {
-  it("is made, and entered as root, then as the user where root may not", () => {
+  it("is created, and entered as root, or as the user if root may not", () => {
     const { program, plan } = testPlan({});
     makeWorkingDirectory(program, plan.root, { ...sh, cwd: "/a/../work/" });
     expect(summary(program.operations)).toContain("mkdirat work ?failed");
