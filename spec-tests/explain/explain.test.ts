@@ -35,7 +35,7 @@ spec(
 );
 
 spec(
-  "explain of a user without privileges: the same that root sees",
+  "explain by a user without privileges: the same as for root",
   "explain",
   async (sandbox) => {
     const container = sandbox.shell("exit 0");
@@ -44,7 +44,7 @@ spec(
     const asUser = await explained(sandbox, container);
     const calls = ({ operations }: Explanation) =>
       operations.map(({ by, call, args, pointer }) => [by, call, ...args, pointer].join(" "));
-    // The caller's own limits and streams are what init inherits.
+    // Init inherits limits and streams of the caller, which differ.
     expect(asUser.error).toBeUndefined();
     const withoutStreams = (lines: string[]) =>
       lines.filter((line) => !/RLIMIT_NOFILE|fchown|CAPBSET_DROP/.test(line));
@@ -54,7 +54,7 @@ spec(
 );
 
 spec(
-  "explain --as caller without privileges: where create would fail, and exit code 1",
+  "explain --as caller by a user without privileges: the error of create, and exit code 1",
   "explain",
   async (sandbox) => {
     const container = sandbox.shell("exit 0", (config) => {
@@ -71,7 +71,7 @@ spec(
 );
 
 spec(
-  "explain, a long /etc/passwd: HOME as the process would have it",
+  "explain with a long /etc/passwd: HOME as the process would have it",
   "explain",
   async (sandbox) => {
     const container = sandbox.shell("exit 0", (config) => {
@@ -87,7 +87,7 @@ spec(
 );
 
 spec(
-  "explain with a program that is not there: what create would say",
+  "explain with a program that does not exist: the error of create",
   "explain",
   async (sandbox) => {
     const container = sandbox.container((config) => {
@@ -142,7 +142,7 @@ spec(
       ["poststart hook 0", 9, "/hooks/poststart/0"],
     ]);
     const steps = operations.map(({ step }) => step);
-    // Hooks come before pivot_root, which belongs to the making of the environment as well.
+    // Hooks of step 4 run before pivot_root, which is still part of step 2.
     expect(steps.filter((step, index) => step !== steps[index - 1])).toEqual([2, 4, 2, 7, 8, 9]);
   },
   { both: "has no such command" },
@@ -175,7 +175,7 @@ spec(
 );
 
 spec(
-  "explain --diff of a file that is not there: the error that reads it has",
+  "explain --diff with a file that does not exist: the error of opening it",
   "explain",
   async (sandbox) => {
     const { bundle } = sandbox.container();
@@ -187,7 +187,7 @@ spec(
 );
 
 spec(
-  "explain --diff of two config files: the same bundle for both",
+  "explain --diff of two config files: compared in the same bundle",
   "explain",
   async (sandbox) => {
     const container = sandbox.shell("exit 0");
@@ -207,7 +207,7 @@ spec(
 );
 
 spec(
-  "explain with a config that is not valid: all its errors, as create has them",
+  "explain with an invalid config: all errors, as from create",
   "explain",
   async (sandbox) => {
     const container = sandbox.shell("exit 0", (config) => {
@@ -222,13 +222,13 @@ spec(
 );
 
 spec(
-  "explain where the cgroups are v1: as of a host with cgroup v2, and says so",
+  "explain on a host with cgroup v1: assumes cgroup v2, and says so",
   "explain",
   async (sandbox) => {
     const container = sandbox.shell("exit 0", (config) => {
       config.linux.resources = { memory: { limit: 1_000_000 }, pids: { limit: 7 } };
     });
-    // An empty file system in the place of the cgroups.
+    // An empty file system covers the cgroups.
     sandbox.wrapper = [
       "unshare",
       "--mount",
@@ -275,7 +275,7 @@ function scoped(sandbox: Sandbox, path: string): Container {
 }
 
 spec(
-  "explain --systemd-cgroup without systemd: each property of the unit with what asks for it, and what follows",
+  "explain --systemd-cgroup without systemd: each property of the unit with its pointer, then the cgroup's files",
   "explain",
   async (sandbox) => {
     const container = scoped(sandbox, "my-own.slice:pre:name");
@@ -364,7 +364,7 @@ for (const path of [
   "no slice:a:b",
 ]) {
   spec(
-    `explain --systemd-cgroup with cgroupsPath ${path}: what create says`,
+    `explain --systemd-cgroup with cgroupsPath ${path}: the error of create`,
     "explain",
     async (sandbox) => {
       const container = scoped(sandbox, path);
@@ -380,7 +380,7 @@ for (const path of [
 }
 
 spec(
-  "explain with a mount label and no SELinux: what create would warn of",
+  "explain with a mount label and no SELinux: the warning of create",
   "explain",
   async (sandbox, context) => {
     if (existsSync("/sys/fs/selinux/enforce")) context.skip("this host has SELinux");
@@ -397,7 +397,7 @@ spec(
 );
 
 spec(
-  "explain of a rootfs that is not there: where create would fail",
+  "explain with a rootfs that does not exist: the error of create",
   "explain",
   async (sandbox) => {
     const container = sandbox.shell("exit 0");

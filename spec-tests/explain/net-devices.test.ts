@@ -13,14 +13,14 @@ import { becomeUser } from "../harness/host/user.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
-/** What would be asked of rtnetlink, without the words of strace. */
+/** The requests to rtnetlink in an explanation: step, process, purpose and pointer. */
 function changes({ operations }: Explanation): string[] {
   return operations
     .filter(({ call }) => call === "sendto")
     .map(({ step, by, purpose, pointer }) => `${step} ${by}: ${purpose} ${pointer}`);
 }
 
-/** Explains below strace(1); returns the calls of the runtime, and of the stub that it may start. */
+/** Traces explain by strace(1); returns the calls of the runtime, and of a stub that it starts. */
 async function traceExplain(sandbox: Sandbox, outside: Net, container: Container): Promise<TracedCall[]> {
   const folder = sandbox.path("traces");
   mkdirSync(folder);
@@ -31,7 +31,7 @@ async function traceExplain(sandbox: Sandbox, outside: Net, container: Container
   return [...readTrace(join(folder, "explain")).values()].flat();
 }
 
-/** Explain and create fail at the same, in the same words. Returns what would have been done until then. */
+/** Expects that explain and create fail with the same error. Returns the requests before it. */
 async function expectSameFailure(
   sandbox: Sandbox,
   container: Container,
@@ -79,14 +79,14 @@ spec(
 );
 
 spec(
-  "explain with netDevices: the interface stays where it is, and nothing is changed",
+  "explain with netDevices: the interface stays in place, and nothing is changed",
   "explain",
   async (sandbox, context) => {
     const outside = host(sandbox, context);
     const before = outside.show("va");
     const container = sandbox.shell("exit 0", moving({ va: { name: "eth0" } }));
     const calls = await traceExplain(sandbox, outside, container);
-    // It has asked, at least.
+    // It does ask for the addresses.
     expect(calls.some(({ call, args }) => call === "sendto" && /RTM_GETADDR/.test(args[1] ?? ""))).toBe(true);
     expect(calls.filter(couldChange)).toEqual([]);
     expect(outside.show("va")).toBe(before);
@@ -96,7 +96,7 @@ spec(
 );
 
 spec(
-  "explain with netDevices and a network namespace that is joined: it is asked, and not changed",
+  "explain with netDevices and a joined network namespace: asked, and not changed",
   "explain",
   async (sandbox, context) => {
     const [outside, inside] = [host(sandbox, context), network(sandbox, "inside")];
@@ -123,13 +123,13 @@ for (const [situation, devices, pointer, last] of [
   ["the host's lo", { lo: { name: "lo1" } }, "/linux/netDevices/lo", undefined],
 ] as const) {
   spec(
-    `explain with netDevices, ${situation}: what create would say`,
+    `explain with netDevices, ${situation}: the error of create`,
     "explain",
     async (sandbox, context) => {
       const outside = host(sandbox, context);
       sandbox.wrapper = outside.wrapper;
       const done = await expectSameFailure(sandbox, sandbox.shell("exit 0", moving(devices)), pointer);
-      // What puts it back is no part of it.
+      // Requests that move an interface back are not explained.
       expect(done.at(-1)).toBe(last && `2 runtime: set ${last} up /linux/netDevices/vb`);
     },
     { both: "has no such command" },
@@ -137,7 +137,7 @@ for (const [situation, devices, pointer, last] of [
 }
 
 spec(
-  "explain with netDevices, the name is taken in the namespace that is joined: what create would say",
+  "explain with netDevices, a name that is taken in the joined namespace: the error of create",
   "explain",
   async (sandbox, context) => {
     const [outside, inside] = [host(sandbox, context), network(sandbox, "inside")];
@@ -150,7 +150,7 @@ spec(
 );
 
 spec(
-  "explain with netDevices and the runtime's own network namespace: what create would say",
+  "explain with netDevices and the runtime's own network namespace: the error of create",
   "explain",
   async (sandbox, context) => {
     sandbox.wrapper = host(sandbox, context).wrapper;
@@ -164,7 +164,7 @@ spec(
 );
 
 spec(
-  "explain with netDevices of a user without privileges: as root would; a joined namespace is assumed to be new",
+  "explain with netDevices by a user without privileges: the same as for root, with a joined namespace taken for a new one",
   "explain",
   async (sandbox, context) => {
     const [outside, inside] = [host(sandbox, context), network(sandbox, "inside")];
@@ -191,10 +191,10 @@ spec(
 );
 
 spec(
-  "explain --as caller with netDevices and without CAP_NET_ADMIN: what create would say",
+  "explain --as caller with netDevices and without CAP_NET_ADMIN: the error of create",
   "explain",
   async (sandbox, context) => {
-    // One that is made would want the right for its loopback interface.
+    // Joined, since the loopback interface of a new one would need CAP_NET_ADMIN first.
     const [outside, inside] = [host(sandbox, context), network(sandbox, "inside")];
     sandbox.wrapper = [...outside.wrapper, "setpriv", "--bounding-set=-net_admin", "--"];
     const container = sandbox.shell("exit 0", moving({ va: { name: "eth0" } }, inside));

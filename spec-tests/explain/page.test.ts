@@ -1,7 +1,7 @@
 import { checkReadme } from "../harness/helpers/readme.ts";
 import { spec } from "../harness/spec.ts";
 
-/** A host without cgroup v2 in the usual place, which a host with all controllers is assumed for: the same output everywhere. */
+/** Hides the cgroups, so that explain assumes all controllers and prints the same everywhere. */
 const NO_CGROUPS = [
   "unshare",
   "--mount",
@@ -17,7 +17,7 @@ spec(
   (sandbox) =>
     checkReadme(sandbox, "explain", {
       wrapper: NO_CGROUPS,
-      // Capabilities and /proc/kcore are the kernel's.
+      // The number depends on the kernel's capabilities, and on whether it has /proc/kcore.
       stable: (text) => text.replace(/\d+ operations/, "N operations"),
     }),
   { both: "has no such command" },

@@ -8,9 +8,9 @@ import { giveToMappedRoot, mapIds } from "../harness/host/user-namespace.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
-/** `explain --json` against strace(1) of create and start, operation by operation, each process by itself. */
+/** Compares `explain --json` with strace(1) of create and start, process by process and operation by operation. */
 
-/** The bundles: each is about something else that create does. */
+/** Bundles with different features of create. */
 const BUNDLES: Readonly<Record<string, (config: Config, sandbox: Sandbox) => void>> = {
   "the default config": () => undefined,
   "a user namespace, bind mounts and hooks": (config, sandbox) => {
@@ -118,7 +118,7 @@ const BUNDLES: Readonly<Record<string, (config: Config, sandbox: Sandbox) => voi
 
 for (const [name, mutate] of Object.entries(BUNDLES)) {
   spec(
-    `explain --json with ${name}: what create and start then do`,
+    `explain --json with ${name}: the operations of create and start`,
     "explain",
     async (sandbox) => {
       const container = sandbox.shell("exit 0", (config) => mutate(config, sandbox));
@@ -130,7 +130,7 @@ for (const [name, mutate] of Object.entries(BUNDLES)) {
 }
 
 spec(
-  "explain --json with a terminal: what create and start then do",
+  "explain --json with a terminal: the operations of create and start",
   "explain",
   async (sandbox) => {
     const container = sandbox.shell("exit 0", (config) => {
@@ -145,11 +145,11 @@ spec(
 );
 
 spec(
-  "explain --json with --no-pivot and --pid-file: what create and start then do",
+  "explain --json with --no-pivot and --pid-file: the operations of create and start",
   "explain",
   async (sandbox) => {
     const container = sandbox.shell("exit 0");
-    // All procfs and sysfs of the host's are taken away: in there, no other test mounts one between two of the commands.
+    // --no-pivot unmounts each procfs and sysfs of the host. In this mount namespace no other test mounts one between two commands.
     sandbox.wrapper = ["nsenter", `--mount=${await held(sandbox, "mount")}`];
     const flags = ["--no-pivot", "--no-new-keyring", "--pid-file", sandbox.path("pid")];
     await compareWithExplanation(sandbox, container, { flags });
@@ -162,7 +162,7 @@ for (const [situation, joins] of [
   ["one that is joined, where the indices are taken", true],
 ] as const) {
   spec(
-    `explain --json with network interfaces and ${situation}: what create and start then do`,
+    `explain --json with network interfaces and ${situation}: the operations of create and start`,
     "explain",
     async (sandbox, context) => {
       const outside = host(sandbox, context);

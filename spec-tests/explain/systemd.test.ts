@@ -10,7 +10,7 @@ import type { Sandbox } from "../harness/sandbox.ts";
 import { type AskedProperty, askedProperties } from "../harness/systemd/bus.ts";
 import { rootless, SYSTEMD, systemdSpecs } from "../harness/systemd/spec.ts";
 
-/** `--systemd-cgroup explain` against what systemd is asked for, and against strace(1) of create and start. */
+/** Compares `--systemd-cgroup explain` with the requests that systemd gets, and with strace(1) of create and start. */
 
 const systemdSpec = systemdSpecs();
 const DEVICES = [
@@ -34,7 +34,7 @@ async function explained(sandbox: Sandbox, container: Container): Promise<Explan
   return JSON.parse((await sandbox.invoke(args)).stdout);
 }
 
-/** As busctl shows them: pids are known by then, and the largest numbers are not exact in JSON. */
+/** A property in the form that both have: busctl shows the real pid, and rounds the largest numbers, as JSON does. */
 function comparable([name, value]: AskedProperty): AskedProperty {
   if (name === "PIDs") return [name, value.replace(/<pid of init>|\d+(?=\])/, "N")];
   return [name, value.replace(/\d{17,}/g, (digits) => String(Number(digits)))];
@@ -74,7 +74,7 @@ const CONFIGS: Readonly<Record<string, (config: Config) => void>> = {
 
 for (const [name, mutate] of Object.entries(CONFIGS)) {
   systemdSpec(
-    `explain --systemd-cgroup with ${name}: the properties that systemd is then asked for`,
+    `explain --systemd-cgroup with ${name}: the properties that create gives to systemd`,
     "explain",
     async (sandbox, machine) => {
       const container = scoped(sandbox, mutate);
@@ -91,7 +91,7 @@ for (const [name, mutate] of Object.entries(CONFIGS)) {
 }
 
 systemdSpec(
-  "explain --systemd-cgroup: what create and start then do, call by call",
+  "explain --systemd-cgroup: the operations of create and start, call by call",
   "explain",
   async (sandbox) => {
     const container = scoped(sandbox, (config) => {
@@ -109,7 +109,7 @@ systemdSpec(
 );
 
 systemdSpec(
-  "explain --systemd-cgroup --as caller of a user: what create and start of the user's systemd then do",
+  "explain --systemd-cgroup --as caller by a user: the operations of create and start with the user's systemd",
   "explain",
   async (sandbox, machine) => {
     sandbox.wrapper = machine.userWrapper;
@@ -127,7 +127,7 @@ systemdSpec(
 );
 
 systemdSpec(
-  "explain --systemd-cgroup of a unit that is another's: what create says",
+  "explain --systemd-cgroup with the unit of another container: the error of create",
   "explain",
   async (sandbox) => {
     const path = () => `system.slice:spec:${sandbox.tag}-same`;
@@ -143,7 +143,7 @@ systemdSpec(
 );
 
 systemdSpec(
-  "explain --systemd-cgroup where systemd runs: asks it where its cgroup is, and for nothing",
+  "explain --systemd-cgroup where systemd runs: asks only for its cgroup",
   "explain",
   async (sandbox, machine) => {
     const container = scoped(sandbox);

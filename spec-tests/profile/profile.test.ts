@@ -41,7 +41,7 @@ function rows(events: readonly Event[]): Map<number, string> {
   );
 }
 
-/** What the Trace Event Format asks of slices of one thread: they lie in one another, or beside one another. */
+/** Slices of one thread must contain one another, or not overlap: Trace Event Format. */
 function expectNested(found: readonly Slice[]): void {
   const open: Slice[] = [];
   const ROUNDING = 0.002;
@@ -84,7 +84,7 @@ spec(
       all.filter((slice) => names.get(slice.tid) === row && slice.cat === cat);
     const [whole] = of("runtime", "command");
     expect(whole?.name).toBe("run");
-    // All of it happens while the command runs: the stubs' clock and the runtime's agree.
+    // Every slice lies within the command's: the clocks of the stubs and of the runtime agree.
     for (const { name, ts, dur } of all) expect(ts + dur, name).toBeLessThanOrEqual((whole?.dur ?? 0) + 1000);
     const made = of("init", "purpose").map(({ name, args }) => [name, args.pointer]);
     expect(made).toEqual(
@@ -97,7 +97,7 @@ spec(
     const calls = of("init", "call").map(({ name }) => name);
     expect(calls.filter((name) => name === "fsmount").length).toBeGreaterThan(6);
     expect(calls).not.toContain("clock_gettime");
-    // Skipped operations are none: nothing has to be made for a mount on what is there.
+    // No time is taken of skipped operations, such as those for a mount point that does not exist.
     expect(of("stub", "call").filter(({ name }) => name === "clone3")).toHaveLength(2);
     expect(of("init", "call").filter(({ name }) => name === "clone3")).toEqual([]);
     expect(of("runtime", "call").map(({ args }) => args.path)).toContain(join(sandbox.root, container.id));

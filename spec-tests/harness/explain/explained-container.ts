@@ -15,13 +15,12 @@ const TIMEOUT = { timeoutMs: 60_000 };
 export interface ExplainedOptions {
   readonly flags?: readonly string[];
   readonly globals?: readonly string[];
-  /** Options of explain alone. */
+  /** Options of explain only. */
   readonly explainFlags?: readonly string[];
 }
 
 /**
- * Explains, creates and starts, and compares for each process what was announced with what it has done, by strace(1). Returns what
- * was announced.
+ * Explains, creates and starts a container, and compares the explanation with strace(1) of each process. Returns the explanation.
  */
 export async function compareWithExplanation(
   sandbox: Sandbox,
@@ -31,7 +30,7 @@ export async function compareWithExplanation(
   const explained = await explain(sandbox, container, options);
   const folder = sandbox.path("traces");
   mkdirSync(folder);
-  // Whoever runs the container writes there.
+  // The tracer writes there as the user who runs the container.
   chmodSync(folder, 0o777);
   const traced = (command: string) => ({
     wrapper: [...sandbox.wrapper, ...straceWrapper(join(folder, command))],
@@ -75,14 +74,14 @@ async function explain(
   return JSON.parse(result.stdout);
 }
 
-/** The tracer writes on until the last process has ended. */
+/** Waits until the tracer has seen the end of the last process, and reads the trace. */
 async function finished(prefix: string): Promise<Trace> {
   for (const deadline = Date.now() + 20_000; !isFinished(prefix); await sleep(20))
     if (Date.now() > deadline) throw new Error("a traced process has not ended after 20 s");
   return readTrace(prefix);
 }
 
-/** The runtime, and each process that it has made, in the order of their making. */
+/** Compares the runtime, and then each stub and its clone in the order in which they were made. */
 function compareProcesses(trace: Trace, operations: readonly Explained[], all: Explanation): number {
   const runtime = [...trace.values()].find((calls) => calls[0]?.call === "execve" && isRuntime(calls[0]));
   if (runtime === undefined) throw new Error("the runtime is not in the trace");
@@ -111,7 +110,7 @@ function isRuntime({ args }: TracedCall): boolean {
   return !(args[1] ?? "").includes("runts-init");
 }
 
-/** What each stub and its clone were announced to do: a stub begins where the runtime spawns it. */
+/** The explained operations of each stub and its clone. They begin where the runtime spawns the stub. */
 function stubsOf(operations: readonly Explained[]): Explained[][] {
   const parts: Explained[][] = [];
   for (const operation of operations) {
@@ -121,12 +120,12 @@ function stubsOf(operations: readonly Explained[]): Explained[][] {
   return parts;
 }
 
-/** What posix_spawn does of its own comes before. */
+/** The calls after execve(2): those before are posix_spawn(3)'s own. */
 function afterExec(calls: readonly TracedCall[]): readonly TracedCall[] {
   return calls.slice(calls.findIndex(({ call }) => call === "execve") + 1);
 }
 
-/** The container's program is none of the runtime's business. */
+/** The calls up to execve(2): those after are the container's program's. */
 function untilExec(calls: readonly TracedCall[]): readonly TracedCall[] {
   const at = calls.findIndex(({ call }) => call === "execve");
   return at < 0 ? calls : calls.slice(0, at + 1);

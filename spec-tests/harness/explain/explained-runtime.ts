@@ -2,10 +2,7 @@ import type { Explained } from "./explained.ts";
 import { routeChange } from "./rtnetlink.ts";
 import type { TracedCall } from "./strace.ts";
 
-/**
- * The runtime's own calls, as far as they change anything outside of it: the others are not announced. The engine makes none of
- * these on its own.
- */
+/** Calls of the runtime that change something outside of it, and so are explained. The engine makes none of them on its own. */
 const CHANGING = new Set([
   "mkdirat",
   "unlinkat",
@@ -21,10 +18,10 @@ const CHANGING = new Set([
   "kill",
 ]);
 
-/** A part of the D-Bus call before it. */
+/** The call of an operation that is a part of the D-Bus call before it. */
 const UNIT_PROPERTY = "property";
 
-/** Throws at the first difference; returns how many were compared. */
+/** Compares the runtime's operations with its traced calls. Throws at the first difference; returns how many it has compared. */
 export function compareRuntime(operations: readonly Explained[], calls: readonly TracedCall[]): number {
   const announced = operations
     .filter(({ by, call }) => by === "runtime" && call !== UNIT_PROPERTY)
@@ -39,13 +36,13 @@ export function compareRuntime(operations: readonly Explained[], calls: readonly
   return announced.length;
 }
 
-/** strace(1) may know an interface of the host by the number that another one gets in the container: later requests have it alone. */
+/** strace(1) may show the name of a host's interface for the same index in the container, to which later requests refer. */
 const ANY_INDEX = '(?:\\d+|if_nametoindex\\("[^"]+"\\))';
 
-/** Their first argument is a number that only this run has. */
+/** Calls whose first argument is a descriptor's number, which differs from run to run. */
 const BY_DESCRIPTOR = new Set(["write", "bind", "connect", "listen", "sendto"]);
 
-/** A pattern: what nobody could know before is anything. */
+/** A pattern for the traced call, in which a stand-in matches anything. */
 function announcedLine({ call, args }: Explained): string {
   if (call === "posix_spawn") return "posix_spawn";
   if (call.startsWith("sd_bus_open_")) return 'connect .*/\\w*bus\\w*".*';
@@ -70,7 +67,7 @@ function doneLines(calls: readonly TracedCall[]): string[] {
   const lines: string[] = [];
   for (const traced of calls) {
     const { call, args, result, errno } = traced;
-    // Filters are kept for other containers, where that is possible.
+    // The cache of filters is not explained.
     if (args.some((text) => KEPT_FILTER.test(text))) continue;
     const [first = "", second = "", third = ""] = args;
     const opens = call === "openat" || call === "openat2";
@@ -89,7 +86,7 @@ function doneLines(calls: readonly TracedCall[]): string[] {
     else if (call === "clone3" && first.includes("CLONE_VFORK")) lines.push("posix_spawn");
     else if (call === "prlimit64" && third !== "NULL" && first !== "0") lines.push(line(call, args));
     else if (call === "sendmsg") lines.push(...busLines(second));
-    // sd-bus gives its end of a connection a name, which is nobody's file.
+    // The abstract address that sd-bus binds its socket to.
     else if (call === "bind" && second.includes('sun_path=@"')) continue;
     else if (call === "bpf" && READING_BPF.has(first)) continue;
     else if (call === "bind" || call === "connect") lines.push(line(call, [address(second, directories)]));
@@ -100,11 +97,11 @@ function doneLines(calls: readonly TracedCall[]): string[] {
   return lines;
 }
 
-/** What is only asked is not announced. */
+/** Calls and methods that only ask are not explained. */
 const READING_BPF = new Set(["BPF_PROG_QUERY", "BPF_PROG_GET_FD_BY_ID"]);
 const READING_METHODS = new Set(["Hello", "Get"]);
 
-/** A message on a bus by its member, the third field of its header: D-Bus Specification, Header Fields. */
+/** A D-Bus message as its member, the third field of the header: D-Bus Specification, Header Fields. */
 function busLines(message: string): string[] {
   const [, member = "Get"] = /\\3\\1s\\0.*?\\0\\0\\0([A-Z]\w*)\\0/.exec(message) ?? [];
   return READING_METHODS.has(member) ? [] : [line("sendmsg", [member])];
@@ -127,7 +124,7 @@ function absolute(directory: string, name: string, directories: ReadonlyMap<stri
   return JSON.stringify(`${directories.get(directory) ?? ""}/${unquoted(name)}`);
 }
 
-/** A socket's path leads through an open directory. */
+/** The real path of a socket, whose address leads through an open directory. */
 function address(text: string, directories: ReadonlyMap<string, string>): string {
   return text.replace(/\/proc\/self\/fd\/(\d+)/, (whole, fd: string) => directories.get(fd) ?? whole);
 }

@@ -21,7 +21,7 @@ export interface Explanation {
   readonly error?: { readonly message: string; readonly pointer: string };
 }
 
-/** Calls of a stub that take and answer programs, and are no operations. */
+/** Whether a stub makes a call to receive or answer programs: it is no operation. */
 function isServing({ call, args }: TracedCall): boolean {
   if (call === "recvmsg" || call === "munmap" || call === "exit_group") return true;
   if (call === "mmap") return args[0] === "NULL";
@@ -32,8 +32,8 @@ function isServing({ call, args }: TracedCall): boolean {
 const OWN_OPERATIONS = new Set(["copy", "load", "set-channel", "await"]);
 
 /**
- * Goes through what was announced and what a process has done, side by side: throws at the first difference. What the trace says of
- * a call's result decides about the operations that depend on it. Returns how many calls were compared.
+ * Compares explained operations with the traced calls of a process, one by one, and throws at the first difference. Results in the trace
+ * decide which operations with a condition must follow. Returns how many calls it has compared.
  */
 export function compareWithTrace(announced: readonly Explained[], traced: readonly TracedCall[]): number {
   const calls = traced.filter((call) => !isServing(call));
@@ -48,7 +48,7 @@ export function compareWithTrace(announced: readonly Explained[], traced: readon
         values.set(operation.result, values.get(operation.args[0] ?? "") ?? 0);
       continue;
     }
-    // openat2 with a path that somebody else's rename or mount gets in the way of is tried again.
+    // openat2(2) is repeated after EAGAIN, when a rename or mount elsewhere has interfered.
     while (calls[at]?.call === "openat2" && calls[at]?.errno === "EAGAIN") at += 1;
     const real = calls[at];
     at += 1;
@@ -92,7 +92,7 @@ function difference(
   return real.errno !== "" && !tolerated ? `${real.errno} is not tolerated` : undefined;
 }
 
-/** `<name>` stands for the number that the name has got, or for anything that nobody could know before. */
+/** `<name>` matches the number that the trace has for the name, or any number as long as it has none. */
 function matches(announced: string, done: string, values: ReadonlyMap<string, number>): boolean {
   if (announced === "<output>") return true;
   if (announced.includes("SCM_RIGHTS")) return done.includes("SCM_RIGHTS");
@@ -108,14 +108,14 @@ function matches(announced: string, done: string, values: ReadonlyMap<string, nu
   return new RegExp(`^${pattern}$`).test(normal(done));
 }
 
-/** strace shows the first thousand CPUs of a set. */
+/** Compares a set of CPUs with the first thousand, which is all that strace shows. */
 function beginsLike(announced: string, done: string): boolean {
   const [, first, last] = /^\[(\d+)-(\d+)\]$/.exec(announced) ?? [];
   const shown = done.slice(1, -" ...]".length).split(" ").map(Number);
   return ranges(shown) === `${first}-${shown.at(-1)}` && Number(last) >= (shown.at(-1) ?? Infinity);
 }
 
-/** Flags in one order; lists of CPUs as ranges; of a filter its length alone. */
+/** Brings both notations into one form: flags sorted, lists of CPUs as ranges, filters by their length. */
 function normal(argument: string): string {
   const shortened = argument
     .replace(/^\[(\d+(?: \d+)+)\]$/, (_, list: string) => `[${ranges(list.split(" ").map(Number))}]`)

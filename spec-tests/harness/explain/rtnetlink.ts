@@ -1,18 +1,15 @@
 import { SocketAddress } from "node:net";
 import type { TracedCall } from "./strace.ts";
 
-/** What explain leaves out of strace's text of a request: lengths, numbers, and fields that are 0 in all of them. */
+/** Parts of strace's text of a request that explain leaves out: lengths, numbers, and fields that are 0 in every request. */
 const LEFT_OUT =
   /(?:nlmsg_len|nla_len)=\d+, |, nlmsg_seq=\d+, nlmsg_pid=\d+|ifi_family=AF_UNSPEC, ifi_type=\w+, /g;
 
-/** A request for another namespace than strace's own: it knows what all kinds of netlink have in common, and no more. */
+/** A request to another network namespace than strace's own: strace decodes only the netlink header. */
 const UNKNOWN =
   /^\[\{nlmsg_len=\d+, nlmsg_type=(0x[0-9a-f]+), nlmsg_flags=([^,]+), nlmsg_seq=\d+, nlmsg_pid=\d+\}, "([^"]*)"\]$/;
 
-/**
- * A request to rtnetlink(7) that asks for more than an answer, as explain would print it; undefined for any other call. strace knows
- * no name for a question that is no dump.
- */
+/** A request to rtnetlink(7) that changes something, as explain would print it; undefined for any other call. */
 export function routeChange({ call, args }: TracedCall): string | undefined {
   const [, text = ""] = args;
   if (call !== "sendto" || !text.startsWith("[{nlmsg_len=")) return undefined;
@@ -21,12 +18,12 @@ export function routeChange({ call, args }: TracedCall): string | undefined {
   return /nlmsg_type=RTM_(?!GET)/.test(text) ? text.replace(LEFT_OUT, "") : undefined;
 }
 
-// linux/rtnetlink.h: of four types in a row the third one asks.
+// linux/rtnetlink.h: types come in groups of four, of which the third one asks.
 const RTM_SETLINK = 19;
 const RTM_NEWADDR = 20;
 const RTM_ASKS = 2;
 
-/** By the kernel's headers: nothing of it is the runtime's. */
+/** Decodes a request by the kernel's headers, without code of the runtime. */
 function decoded(type: number, flags: string, body: Buffer): string | undefined {
   if (type % 4 === RTM_ASKS) return undefined;
   if (type === RTM_SETLINK) {
@@ -77,7 +74,7 @@ function attributes(bytes: Buffer, known: typeof ADDRESS): string {
   return texts.length === 0 ? "" : `, [${texts.join(", ")}]`;
 }
 
-/** The one that is the value, or all whose bits are in it. */
+/** The name with this value, or else the names of all bits in it. */
 function named(value: number, names: Readonly<Record<string, number>>): string {
   const [one] = Object.entries(names).find(([, is]) => is === value) ?? [];
   if (one !== undefined) return one;

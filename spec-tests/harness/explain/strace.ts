@@ -1,29 +1,29 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 
-/** One system call that strace(1) has seen. */
+/** A system call as strace(1) has shown it. */
 export interface TracedCall {
   readonly call: string;
   /** In strace's own notation, without comments. */
   readonly args: readonly string[];
-  /** As returned; -1 for an error, NaN for a call that has not returned. */
+  /** -1 for an error, NaN for a call that has not returned. */
   readonly result: number;
-  /** Empty if there is none. */
+  /** Name of the error; empty for none. */
   readonly errno: string;
 }
 
-/** The traces of one command: by pid. */
+/** The calls of a command's processes, by pid. */
 export type Trace = ReadonlyMap<number, readonly TracedCall[]>;
 
 /**
- * What to run a command below. The tracer is nobody's parent (-D): the command's end is not held up by the container that it
- * leaves behind, whose calls are traced on.
+ * The arguments in front of a traced command. The tracer is no parent of it (-D), so that the command ends without waiting for the
+ * container that it leaves behind, which is traced on.
  */
 export function straceWrapper(prefix: string): readonly string[] {
   return ["strace", "-D", "-ff", "-v", "-s", "8192", "-o", prefix];
 }
 
-/** Reads what was written below that prefix so far. */
+/** Reads the trace files with a prefix, as far as they are written. */
 export function readTrace(prefix: string): Trace {
   const trace = new Map<number, TracedCall[]>();
   for (const name of readdirSync(dirname(prefix))) {
@@ -34,7 +34,7 @@ export function readTrace(prefix: string): Trace {
   return trace;
 }
 
-/** Whether all processes have ended that were traced. */
+/** Whether all traced processes have ended. */
 export function isFinished(prefix: string): boolean {
   const files = readdirSync(dirname(prefix)).filter((name) => name.startsWith(`${basename(prefix)}.`));
   return files.every((name) =>
@@ -47,14 +47,14 @@ function parseLine(line: string): TracedCall[] {
   const call = line.slice(0, open);
   if (!/^[a-z0-9_]+$/.test(call)) return [];
   const { args, end } = splitArguments(line, open + 1);
-  // The kernel makes the same call anew, as a sysctl of the network does while somebody else has the lock: it counts once.
+  // The kernel repeats the call, as for a sysctl of the network while another process has the lock: it counts once.
   if (/^\)\s*= \? ERESTARTNOINTR/.test(line.slice(end))) return [];
   const [, number = "NaN", errno = ""] =
     /^\)\s*= (-?\d+|0x[0-9a-f]+)(?: (E[A-Z0-9]+))?/.exec(line.slice(end)) ?? [];
   return [{ call, args: args.map(withoutComments), result: Number(number), errno }];
 }
 
-/** Splits at the commas that are in no string, list, struct or call. */
+/** Splits at the commas outside of strings, lists, structs and calls. */
 function splitArguments(text: string, start: number): { readonly args: string[]; readonly end: number } {
   const args: string[] = [];
   let depth = 0;
