@@ -79,11 +79,13 @@ export function callerCgroup(): string {
   return `${findCgroupMount()}${path === "/" ? "" : path}`;
 }
 
-/** cgroups(7): the line of the unified hierarchy in /proc/self/cgroup is `0::/path`. */
 function ownCgroup(): string {
-  const line = readFileSync("/proc/self/cgroup", "utf8")
-    .split("\n")
-    .find((text) => text.startsWith("0::"));
   // It begins with `/..` where the caller's cgroup is outside of its cgroup namespace.
-  return absolutePath(`/${line?.slice("0::".length) ?? ""}`);
+  return absolutePath(`/${cgroupPathOf("self")}`);
+}
+
+/** The path of a process's cgroup below the mount point, from the line `0::/path` in /proc/PID/cgroup: cgroups(7). */
+export function cgroupPathOf(pid: number | "self"): string {
+  const lines = readFileSync(`/proc/${pid}/cgroup`, "utf8").split("\n");
+  return lines.find((line) => line.startsWith("0::"))?.slice("0::".length) ?? "";
 }

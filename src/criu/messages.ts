@@ -163,7 +163,7 @@ export function decodeResponse(bytes: Uint8Array): CriuResponse {
   const version = response.message(10);
   const features = response.message(8);
   return {
-    type: typeOf(response.int(1)),
+    type: RESPONSE_TYPES.find((name) => REQUEST_TYPES[name] === response.int(1)),
     success: response.bool(2) === true,
     errno: response.int(7) ?? 0,
     message: (response.string(9) ?? "").trim(),
@@ -172,10 +172,6 @@ export function decodeResponse(bytes: Uint8Array): CriuResponse {
     features: new Set(FEATURE_NAMES.filter((name) => features?.bool(FEATURES[name]) === true)),
     version: version && decodeVersion(version),
   };
-}
-
-function typeOf(number: number | undefined): RequestType | undefined {
-  return RESPONSE_TYPES.find((name) => REQUEST_TYPES[name] === number);
 }
 
 /** criu_version. A version between two releases, with a gitid, counts as the next release. */

@@ -28,7 +28,8 @@ export function isWarm(): boolean {
  */
 export function awaitThaw(): readonly string[] {
   const answer = Buffer.alloc(ANSWER_SPACE);
-  collectGarbage();
+  // Synchronous and without threads, which an image can't have. Node never gets here.
+  Bun.gc(true);
   writeSync(1, READY);
   const length = trySyscall("read", 0, answer, answer.length);
   // The process that should have frozen this one is gone.
@@ -40,11 +41,6 @@ export function awaitThaw(): readonly string[] {
 }
 
 declare const Bun: { gc(full: boolean): void };
-
-/** Synchronous and without threads, which an image can't have. Never called in Node. */
-function collectGarbage(): void {
-  Bun.gc(true);
-}
 
 function decode(answer: Buffer, length: number): Answer {
   const count = answer.readUInt32LE(0);

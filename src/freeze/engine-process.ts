@@ -1,9 +1,9 @@
 import { errnoName } from "../../bindings/abi/errno.ts";
-import { O_CLOEXEC } from "../../bindings/abi/fcntl.ts";
 import { ADDR_COMPAT_LAYOUT } from "../../bindings/abi/personality.ts";
 import { addressOf, loadLibrary } from "../../bindings/ffi/koffi.ts";
-import { cString, syscall, trySyscall } from "../../bindings/ffi/syscall.ts";
+import { cString, trySyscall } from "../../bindings/ffi/syscall.ts";
 import { closeSync, readSync } from "../../bindings/linux/files.ts";
+import { pipe } from "../../bindings/linux/pipe.ts";
 import { waitReadable } from "../../bindings/linux/poll.ts";
 import { killAndReap } from "../../bindings/linux/reap.ts";
 import { prlimit } from "../../bindings/linux/rlimit.ts";
@@ -95,12 +95,6 @@ export class EngineProcess {
     closeSync(this.#input);
     closeSync(this.#output);
   }
-}
-
-function pipe(): [number, number] {
-  const pair = new Int32Array(2);
-  syscall("pipe2", [new Uint8Array(pair.buffer), O_CLOEXEC]);
-  return [pair[0] ?? -1, pair[1] ?? -1];
 }
 
 /** Executes the engine by posix_spawn(3), with `input` as descriptor 0 and `output` as all others below OWN_DESCRIPTORS. */

@@ -1,9 +1,10 @@
 import { createReadStream, createWriteStream } from "node:fs";
 import { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
-import { F_GETFD, O_CLOEXEC } from "../../bindings/abi/fcntl.ts";
-import { syscall, trySyscall } from "../../bindings/ffi/syscall.ts";
+import { F_GETFD } from "../../bindings/abi/fcntl.ts";
+import { trySyscall } from "../../bindings/ffi/syscall.ts";
 import { closeSync, openSync } from "../../bindings/linux/files.ts";
+import { pipe } from "../../bindings/linux/pipe.ts";
 import { RuntsError } from "../errors.ts";
 import type { StandardStreams } from "../plan/process/stdio.ts";
 
@@ -101,13 +102,6 @@ function openDescriptor(fd: 0 | 1 | 2, target: number): number {
     errno: "EBADF",
     path: String(target),
   });
-}
-
-/** int pipe2(int pipefd[2], int flags). Read end first. pipe(2) */
-function pipe(): [number, number] {
-  const ends = new Int32Array(2);
-  syscall("pipe2", [new Uint8Array(ends.buffer), O_CLOEXEC]);
-  return [ends[0] ?? -1, ends[1] ?? -1];
 }
 
 /** In Node, a socket waits for a pipe in the event loop, where a file stream would occupy one of few threads. Bun has enough threads. */

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "../../../bindings/linux/files.ts";
+import { existsSync } from "../../../bindings/linux/files.ts";
 import { RuntsError } from "../../errors.ts";
 import type { Config, DeviceRule, LinuxResources } from "../../spec/types.ts";
 import { frozenError, neededControllers } from "../create.ts";
@@ -7,7 +7,7 @@ import { isEffectivelyFrozen } from "../freeze.ts";
 import type { CgroupWrite } from "../limits/cgroup-write.ts";
 import { enableControllers } from "../limits/controllers.ts";
 import { planResources } from "../limits/plan.ts";
-import { findCgroupMount } from "../path.ts";
+import { cgroupPathOf, findCgroupMount } from "../path.ts";
 import { killCgroup } from "../remove.ts";
 import { annotatedProperties } from "./annotations.ts";
 import { deviceProperties } from "./devices.ts";
@@ -72,7 +72,8 @@ export class ContainerScope {
     this.#started = true;
     job.finish();
     this.#adjustWeight();
-    const found = cgroupOf(pid);
+    const path = cgroupPathOf(pid);
+    const found = `${CGROUP_MOUNT}${path === "/" ? "" : path}`;
     if (found !== this.directory) {
       throw new RuntsError(
         `${POINTER}: systemd has put ${unit} into ${cgroupName(found)}, and not into ${cgroupName(this.directory)}`,
@@ -162,10 +163,4 @@ function withManager(kind: ManagerKind, action: (manager: Manager) => void): voi
   } finally {
     manager.close();
   }
-}
-
-/** cgroups(7): the line of the unified hierarchy is `0::/path`. */
-function cgroupOf(pid: number): string {
-  const path = /^0::(.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, "latin1"))?.[1] ?? "";
-  return `${CGROUP_MOUNT}${path === "/" ? "" : path}`;
 }

@@ -1,8 +1,7 @@
-import { O_CLOEXEC } from "../../../bindings/abi/fcntl.ts";
 import { withPurpose } from "../../../bindings/ffi/purpose.ts";
-import { syscall } from "../../../bindings/ffi/syscall.ts";
 import { mkdirSync, rmSync } from "../../../bindings/linux/directories.ts";
 import { chmodSync, closeSync, existsSync } from "../../../bindings/linux/files.ts";
+import { pipe } from "../../../bindings/linux/pipe.ts";
 import { waitReadable } from "../../../bindings/linux/poll.ts";
 import { pollReadable } from "../../../bindings/linux/poll-async.ts";
 import { bindDatagram, connectDatagram, receiveDatagram } from "../../../bindings/linux/unix-datagram.ts";
@@ -181,9 +180,7 @@ export class NotifyRelay implements EventSource {
  * the descriptor that comes with the last one. sd_notify_barrier(3)
  */
 function awaitBarrier(socket: number): void {
-  const ends = new Int32Array(2);
-  syscall("pipe2", [new Uint8Array(ends.buffer), O_CLOEXEC]);
-  const [read = -1, write = -1] = ends;
+  const [read, write] = pipe();
   sendWithDescriptors(socket, new TextEncoder().encode("BARRIER=1"), [write]);
   closeSync(write);
   waitReadable(read, BARRIER_TIMEOUT_MS);
