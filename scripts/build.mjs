@@ -4,8 +4,8 @@
  *
  *   dist/runts          the launcher, which users execute
  *   dist/runts-engine   the program, compiled by Bun into one executable
- *   dist/runts-warm     the program in memory, ready to work, for this machine and boot (src/freeze)
- *   dist/koffi.node     koffi's native part, which both programs load from beside themselves
+ *   dist/runts-warm     memory image of the started program, for this machine and boot (src/freeze)
+ *   dist/koffi.node     koffi's native part, which both programs load from their own directory
  *   dist/koffi-cxx.so   the part of a C++ library that koffi needs, if bindings/cxx-runtime has all of it
  *   dist/runts.mjs      the program as one file for Node
  *   dist/library.mjs    the library that `import "runts"` loads, with its types in dist/types

@@ -1,5 +1,5 @@
 // Made by "node scripts/build-native.mjs" from cxx-runtime.c. Do not edit.
-// source: sha256 f4aa41258ae413fc4e58c4065cc2df4fc74547781f4ac4a06f32e7d8aca6276c
+// source: sha256 8d3b6bad7d6a0d1aa5f931657acf6c0a892bfbfeee2207f17f12db484fe6535b
 // x64: gcc (Debian 12.4.0-5) 12.4.0
 // arm64: gcc (Debian 14.2.0-19) 14.2.0
 

@@ -1,5 +1,5 @@
 // Made by "node scripts/build-native.mjs" from launcher.c. Do not edit.
-// source: sha256 22fb3bbf82bc175660342042dc3282ed8edfafe412b6455c81523cbb18ff0033
+// source: sha256 5fa8529d37cba4c0f99d683b59f4a362cebfe18071edf2f8df7afde13ec43a30
 // x64: gcc (Debian 12.4.0-5) 12.4.0
 // arm64: gcc (Debian 14.2.0-19) 14.2.0
 

@@ -326,7 +326,7 @@ static void thaw_from(i64 fd, char *directory_end, u64 argc, char *const *argv, 
 	jump(size);
 }
 
-/* Becomes the engine of the image beside this program, or returns. */
+/* Becomes the engine of the image in this program's directory, or returns. */
 static void thaw(char *directory_end, u64 argc, char *const *argv, const u64 *auxiliary)
 {
 	u64 values[AUX_VALUES] = { 0 };

@@ -66,7 +66,7 @@ function killByDescriptor(pid: number): void {
 const MOST_AT_ONCE = 64;
 
 /**
- * Reaps all ended children except `pid`, whose exit code the caller collects. Once that one has ended, it hides the children behind it; they
+ * Reaps all ended children except `pid`, whose exit code the caller collects. Once that one has ended, it hides later children; they
  * stay until the caller has reaped it. Returns whether there may be more to reap now. waitid(2)
  */
 export function reapOtherChildren(pid: number): boolean {

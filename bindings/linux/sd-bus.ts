@@ -12,7 +12,7 @@ export interface BusMethod {
   readonly path: string;
   readonly interface: string;
   readonly member: string;
-  /** JSON pointers of the properties behind each item of the call's list. Not sent: for `explain` and the like. */
+  /** JSON pointers of the properties that ask for the items of the call's list. Not sent: `explain` and the like show them. */
   readonly pointers?: readonly string[];
 }
 

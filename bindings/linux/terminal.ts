@@ -58,7 +58,7 @@ export function rawSettings(settings: Termios): Termios {
   return raw;
 }
 
-/** The settings without ONLCR, for a terminal behind another one that adds carriage returns already. */
+/** The settings without ONLCR, for output that another terminal prints later and adds carriage returns to. */
 export function withoutCarriageReturns(settings: Termios): Termios {
   const changed = settings.slice();
   const view = new DataView(changed.buffer);

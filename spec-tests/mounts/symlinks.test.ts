@@ -111,7 +111,7 @@ for (const [what, make] of [
       await expectRefused(
         sandbox,
         container,
-        /\/mounts\/7: \/link is there already, and no symbolic link to target/,
+        /\/mounts\/7: \/link exists and is not a symbolic link to target/,
       );
     },
     copyDeviations(what),

@@ -65,7 +65,7 @@ describe("isolateMounts", () => {
 
   it.each<RootfsPropagation>(["private", "rprivate"])("refuses %s with --no-pivot", (word) => {
     const { program, plan } = withMounts(word, { noPivot: true });
-    expect(() => isolateMounts(program, plan)).toThrow("/linux/rootfsPropagation: private can't be had");
+    expect(() => isolateMounts(program, plan)).toThrow("/linux/rootfsPropagation: private can't be combined");
   });
 
   it("does nothing in the host's mount namespace or in a joined one", () => {

@@ -52,7 +52,7 @@ export function isolateMounts(program: Program, plan: InitPlan): void {
   if (plan.noPivot && wanted?.type === MS_PRIVATE) {
     // The host's mounts stay below the container's root. If they were private, an unmount on the host would never reach them.
     const pointer = "/linux/rootfsPropagation";
-    throw new RuntsError(`${pointer}: private can't be had with --no-pivot`, {
+    throw new RuntsError(`${pointer}: private can't be combined with --no-pivot`, {
       operation: "create",
       pointer,
     });

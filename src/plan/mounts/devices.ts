@@ -151,7 +151,7 @@ function makeDeviceNode(program: Program, node: DeviceNode, parent: Register, na
   };
 }
 
-/** Refuses a file that exists at the path of a device and is another one. config-linux.md, Devices: the runtime MUST generate an error. */
+/** Refuses an existing file that is not the requested device. config-linux.md, Devices: "the runtime MUST generate an error". */
 function checkExisting(
   node: DeviceNode,
   found: Uint8Array,
@@ -210,7 +210,7 @@ function checkRights(node: DeviceNode, found: Uint8Array): void {
 
 function otherRights({ pointer, path }: DeviceNode, name: string, found: string): RuntsError {
   const at = `${pointer}/${name}`;
-  const why = "only a caller with CAP_MKNOD on the host can have another one";
+  const why = "only a caller with CAP_MKNOD on the host can make another one";
   const message = `${at}: ${path} on the host has the ${name} ${found}: ${why}`;
   return new RuntsError(message, { operation: "mknodat", errno: "EEXIST", path, pointer: at });
 }

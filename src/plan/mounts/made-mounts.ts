@@ -16,9 +16,9 @@ import {
 import { mountNumber } from "../structs.ts";
 
 /**
- * Opens paths below mounts that the container has already. Whoever shares the rootfs can rename the directory that a mount lies on and put
- * another in its place (rename(2), RENAME_EXCHANGE). The mount then can't be reached by its path, so masks meant for it would go elsewhere,
- * until it is moved back. So anything below a mount is opened from the mount's own descriptor.
+ * Opens paths below mounts that the container has already. A process that shares the rootfs can exchange the directory that a mount lies on
+ * for another one (rename(2), RENAME_EXCHANGE). Then the mount's path leads elsewhere until the directory is moved back, and masks for
+ * files in the mount would miss them. So anything below a mount is opened from the mount's own descriptor.
  */
 
 /** A directory that a path of the container is opened from, and the rest of the path. */
@@ -129,7 +129,7 @@ function checkOf(destination: string, pointer: string, outputs: readonly number[
   return (reply) => {
     const [made, found] = outputs.map((output) => mountNumber(reply.outputs[output]));
     if (made === found && made !== 0n) return;
-    const message = `${pointer}: ${destination} is not where it was mounted: somebody has changed the root file system meanwhile`;
+    const message = `${pointer}: ${destination} is not where it was mounted: the root file system was changed meanwhile`;
     throw new RuntsError(message, { operation: "openat2", errno: "ESTALE", path: destination, pointer });
   };
 }

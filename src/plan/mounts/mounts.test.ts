@@ -19,7 +19,7 @@ function refused(mount: Mount, options: TestPlanOptions = {}) {
 
 describe("refuses with a pointer", () => {
   it.each([
-    ["the root", { destination: "/", type: "tmpfs" }, "place of the root file system: name it in root.path"],
+    ["the root", { destination: "/", type: "tmpfs" }, "cover the root file system: name it in root.path"],
     ["the root by another name", { destination: "/a/..", source: "/b", options: ["bind"] }, "root.path"],
     ["a change of the root", { destination: "/", options: ["remount", "ro"] }, "root.readonly and"],
     ["a place inside of /proc", { destination: "/proc/self", type: "tmpfs" }, "it is inside /proc"],
@@ -73,9 +73,7 @@ describe("refuses with a pointer", () => {
 
 it("warns of data that a bind mount ignores", () => {
   const mount = { destination: "/a", source: "/src", options: ["bind", "mode=755", "uid=1"] };
-  expect(plannedMounts([mount]).warnings).toEqual([
-    "/mounts/0/options: a bind mount has no use for mode=755,uid=1",
-  ]);
+  expect(plannedMounts([mount]).warnings).toEqual(["/mounts/0/options: a bind mount ignores mode=755,uid=1"]);
 });
 
 describe("bind", () => {
@@ -180,7 +178,7 @@ describe("cgroup", () => {
     const options = ["ro", "nsdelegate,memory_recursiveprot"];
     const { program, warnings } = plannedMounts([{ ...mount, options }], {}, ["cgroup"]);
     expect(warnings).toEqual([
-      "/mounts/0/options: a container can't choose nsdelegate,memory_recursiveprot: the whole cgroup hierarchy has it or not, as the host says",
+      "/mounts/0/options: a container can't choose nsdelegate,memory_recursiveprot: the host sets it for the whole cgroup hierarchy",
     ]);
     const set = only(program, "fsconfig").map(({ args }) => args[2]);
     expect(set).not.toContain("nsdelegate");

@@ -160,7 +160,7 @@ describe("options that fsconfig(2) does not take", () => {
     expect(() => overlay(options)).toThrow(
       expect.objectContaining({
         pointer: "/mounts/0/options",
-        message: expect.stringMatching(/are 4\d{3} bytes long, and mount\(2\) takes 4095/),
+        message: expect.stringMatching(/are 4\d{3} bytes long, but mount\(2\) takes at most 4095/),
       }),
     );
     const fitting = "x".repeat(4095 - byteLength(`${lowerdir},upperdir=`));

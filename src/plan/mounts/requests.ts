@@ -145,11 +145,11 @@ function checkRequest(
     const instead = options.remount
       ? "root.readonly and linux.rootfsPropagation change it"
       : "name it in root.path";
-    refuse(`a mount on / would take the place of the root file system: ${instead}`, `${pointer}/destination`);
+    refuse(`a mount on / would cover the root file system: ${instead}`, `${pointer}/destination`);
   }
   if (options.bind && options.data.length > 0) {
     // The kernel ignores the data of a bind mount (mount(2)), and the public conformance suite relies on that.
-    plan.facts.warn(`${pointer}/options: a bind mount has no use for ${options.data.join(",")}`);
+    plan.facts.warn(`${pointer}/options: a bind mount ignores ${options.data.join(",")}`);
   }
   if (options.bind && !options.remount && (mount.source ?? "") === "") refuse("a bind mount needs a source");
   const isCgroup = isCgroupMount(mount);
@@ -168,7 +168,7 @@ function checkRequest(
     );
   }
   if (ofHierarchy.length > 0) {
-    const why = "the whole cgroup hierarchy has it or not, as the host says";
+    const why = "the host sets it for the whole cgroup hierarchy";
     plan.facts.warn(`${pointer}/options: a container can't choose ${ofHierarchy.join(",")}: ${why}`);
   }
   if (options.tmpcopyup && mount.type !== "tmpfs") refuse("tmpcopyup is an option of tmpfs");
@@ -206,6 +206,6 @@ function checkData(
   if (options.bind || options.remount || !needsLegacyMount(type, source, options.data)) return;
   const length = byteLength(mountData({ type, options, context: contextOption(plan) }));
   if (length <= MAX_DATA) return;
-  const message = `${pointer}/options: the options of the file system are ${length} bytes long, and mount(2) takes ${MAX_DATA}`;
+  const message = `${pointer}/options: the options of the file system are ${length} bytes long, but mount(2) takes at most ${MAX_DATA}`;
   throw new RuntsError(message, { operation: "mount", path: destination, pointer: `${pointer}/options` });
 }

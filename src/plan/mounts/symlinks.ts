@@ -29,7 +29,8 @@ export function checkLinkOptions({ mount, pointer, destination, options, link }:
     refuse("copy-symlink, src-nofollow and dest-nofollow are options of bind mounts");
   if (copySymlink && (sourceNoFollow || destinationNoFollow))
     refuse("copy-symlink can't be combined with src-nofollow and dest-nofollow");
-  if (link !== undefined && wantsIdMap(mount)) refuse("a symbolic link that is copied has no id mappings");
+  if (link !== undefined && wantsIdMap(mount))
+    refuse("a symbolic link that is copied can't have ID mappings");
 }
 
 /**
@@ -61,7 +62,7 @@ export function copySymlink(
     const found = results[operation + 1] ?? 0;
     const there = new TextDecoder().decode(outputs[output]?.subarray(0, Math.max(found, 0)));
     if (there === link) return;
-    const message = `${pointer}: ${destination} is there already, and no symbolic link to ${link}`;
+    const message = `${pointer}: ${destination} exists and is not a symbolic link to ${link}`;
     throw new RuntsError(message, { operation: "symlinkat", errno: "EEXIST", path: destination, pointer });
   };
 }

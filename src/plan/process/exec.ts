@@ -78,7 +78,7 @@ export function execProgram(program: Program, process: Process, options: ExecPro
 
 function waitForStart(program: Program, listener: Register, first: number): void {
   program.about("", "close all descriptors of the set-up");
-  // A waiting init must hold nothing of the host, in case somebody gets at it (CVE-2016-9962). EINVAL: the socket has this number already.
+  // A waiting init must have no descriptor of the host that another process could reach (CVE-2016-9962). EINVAL: the socket has this number.
   program.do("dup3", [listener, first, O_CLOEXEC], { tolerate: ["EINVAL"], path: "the start socket" });
   program.do("close_range", [first + 1, 0xffffffff, 0]);
   program.about("", "wait for start");

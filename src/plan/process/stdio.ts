@@ -24,9 +24,9 @@ export interface StdioFacts {
 }
 
 /**
- * Replaces the caller's standard streams in a process that will have a terminal. They may be the caller's terminal, and whoever has that can
- * type into it (TIOCSTI, ioctl_tty(2)). Until the container's terminal replaces them, 0 to 2 are copies of the channel, which the clone has
- * anyway, so that no other file gets these numbers.
+ * Replaces the caller's standard streams in a process that will have a terminal. They may be the caller's terminal, and any process that has
+ * it open can type into it (TIOCSTI, ioctl_tty(2)). Until the container's terminal replaces them, 0 to 2 are copies of the channel, which
+ * the clone has anyway, so that no other file gets these numbers.
  */
 export function keepStreamsOutside(program: Program, channel: number): void {
   program.about("/process/terminal", "keep the standard streams of the caller outside");
