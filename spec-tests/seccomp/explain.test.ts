@@ -79,7 +79,7 @@ describe.runIf(IS_RUNTS)("explained seccomp profiles", () => {
     const other = sandbox.shell("sleep 100", denying);
     await other.created();
     expect(await failing("explain", other.id, "monut")).toBe(
-      "runts: monut is no system call that libseccomp knows",
+      "runts: monut is not a system call known to libseccomp",
     );
     expect(await failing("explain", other.id, "mount", "x")).toBe(
       "runts: seccomp explain: x is not a number",
@@ -88,7 +88,7 @@ describe.runIf(IS_RUNTS)("explained seccomp profiles", () => {
       "runts: seccomp explain: 0x10000000000000000 has more than 64 bits",
     );
     expect(await failing("explain", other.id, "9999")).toBe(
-      "runts: 9999 is no system call that libseccomp knows",
+      "runts: 9999 is not a system call known to libseccomp",
     );
   });
 

@@ -72,7 +72,7 @@ export function readWords(directory: string, file: string): string[] {
 export function writeCgroupFile(directory: string, file: string, value: string): void {
   const path = `${directory}/${file}`;
   if (!path.startsWith(`${CGROUP_MOUNT}/`)) {
-    throw new RuntsError(`${directory} is no cgroup below ${CGROUP_MOUNT}`, { operation: "open", path });
+    throw new RuntsError(`${directory} is not a cgroup below ${CGROUP_MOUNT}`, { operation: "open", path });
   }
   const fd = openBelowRoot(path.slice(CGROUP_MOUNT.length + 1));
   try {
@@ -87,7 +87,7 @@ function openBelowRoot(path: string): number {
   const root = openSync(CGROUP_MOUNT, O_PATH | O_DIRECTORY | O_CLOEXEC);
   try {
     if (statfsSync(`/proc/self/fd/${root}`).type !== CGROUP2_SUPER_MAGIC) {
-      throw new RuntsError(`${CGROUP_MOUNT} is no cgroup2 file system`, {
+      throw new RuntsError(`${CGROUP_MOUNT} is not a cgroup2 file system`, {
         operation: "statfs",
         path: CGROUP_MOUNT,
       });

@@ -55,7 +55,7 @@ function isChild(pid: number): boolean {
 }
 
 function notOurChild(pid: number): RuntsError {
-  return new RuntsError(`process ${pid} is no child of this process, so its exit code is not known here`, {
+  return new RuntsError(`process ${pid} is not a child of this process, so its exit code is unknown`, {
     operation: "wait4",
     errno: "ECHILD",
     path: String(pid),

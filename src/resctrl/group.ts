@@ -106,7 +106,7 @@ export class ContainerGroups {
     for (const { value, pointer } of this.#writes) {
       if (pointer.includes("/schemata/") || matchesSchemata(value, present, granularity)) continue;
       throw new RuntsError(
-        `${pointer}: ${JSON.stringify(value)} is not what ${this.#class}/schemata has: ${JSON.stringify(present.trim())}`,
+        `${pointer}: ${JSON.stringify(value)} differs from ${this.#class}/schemata: ${JSON.stringify(present.trim())}`,
         { operation: "create", path: this.#class, pointer },
       );
     }

@@ -30,7 +30,7 @@ export function explainCall(config: Seccomp, call: string, args: readonly bigint
   if (number < 0) {
     const reason =
       number === UNKNOWN_SYSCALL
-        ? "is no system call that libseccomp knows"
+        ? "is not a system call known to libseccomp"
         : `does not exist on ${architecture}`;
     throw new RuntsError(`${name} ${reason}`, { operation: "seccomp", path: name });
   }

@@ -38,7 +38,7 @@ export function readValidConfig(directory: string): Config {
   const path = `${directory}/${CONFIG_NAME}`;
   const { value } = readDocument(readRegularFile(path), path);
   if (validateConfig(value)) return value;
-  throw new RuntsError(`${path} is damaged: it is no valid config`, { operation: "read", path });
+  throw new RuntsError(`${path} is damaged: it is not a valid config`, { operation: "read", path });
 }
 
 /** Parses and validates a config.json. `source` names it in errors. */

@@ -93,7 +93,10 @@ function accessBits(access: string, index: number): number {
     else if (letter === "w") bits |= ACCESS_WRITE;
     else if (letter === "m") bits |= ACCESS_MKNOD;
     else
-      throw invalidResource(`${POINTER}/${index}/access`, `${JSON.stringify(letter)} is none of r, w and m`);
+      throw invalidResource(
+        `${POINTER}/${index}/access`,
+        `${JSON.stringify(letter)} is not one of r, w and m`,
+      );
   }
   return bits;
 }

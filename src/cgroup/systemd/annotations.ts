@@ -18,7 +18,7 @@ export function annotatedProperties(annotations: Readonly<Record<string, string>
     if (!/^[A-Za-z]{3,}$/.test(name)) {
       throw invalidResource(
         pointer,
-        `${JSON.stringify(name)} is not the name of a unit property: three letters or more`,
+        `${JSON.stringify(name)} is not the name of a unit property, which has three letters or more`,
       );
     }
     const parsed = parseVariant(text, pointer);

@@ -200,7 +200,7 @@ export class Manager {
     const property = blamed === undefined ? "" : `property ${blamed.name}: `;
     const who = this.#kind === "user" ? "the user's systemd" : "systemd";
     const asked = blamed === undefined ? properties.filter(isAnnotated).map(({ name }) => name) : [];
-    const hint = asked.length === 0 ? "" : `; annotations give it ${asked.join(", ")}`;
+    const hint = asked.length === 0 ? "" : `; properties from annotations: ${asked.join(", ")}`;
     return new RuntsError(`${pointer}: ${who} refuses to ${action}: ${property}${error.message}${hint}`, {
       operation: action.split(" ")[0] ?? action,
       errno: error.errno,

@@ -76,7 +76,7 @@ export class ContainerScope {
     const found = `${CGROUP_MOUNT}${path === "/" ? "" : path}`;
     if (found !== this.directory) {
       throw new RuntsError(
-        `${POINTER}: systemd has put ${unit} into ${cgroupName(found)}, and not into ${cgroupName(this.directory)}`,
+        `${POINTER}: systemd has put ${unit} into ${cgroupName(found)} instead of ${cgroupName(this.directory)}`,
         { pointer: POINTER, path: found },
       );
     }

@@ -24,7 +24,7 @@ export function scopeNameFor(config: Config, id: string, user: boolean): ScopeNa
     throw invalidPath(path, "is not of the form slice:prefix:name, as --systemd-cgroup needs it");
   }
   const [given = "", prefix = "", name = ""] = parts;
-  if (name === "") throw invalidPath(path, "has no name: it is slice:prefix:name");
+  if (name === "") throw invalidPath(path, "has no name: its form is slice:prefix:name");
   if (name.endsWith(".slice")) {
     throw invalidPath(path, "names a slice, but processes belong into scopes");
   }
@@ -38,7 +38,8 @@ export function sliceDirectory(slice: string, path: string = slice): string {
   if (slice === "-.slice") return "";
   const name = /^([^/]+)\.slice$/.exec(checkedUnit(slice, path))?.[1] ?? "";
   const parts = name.split("-");
-  if (parts.includes("")) throw invalidPath(path, `names no slice by ${JSON.stringify(slice)}`);
+  if (parts.includes(""))
+    throw invalidPath(path, `has ${JSON.stringify(slice)}, which is not the name of a slice`);
   return parts.map((_part, index) => `/${parts.slice(0, index + 1).join("-")}.slice`).join("");
 }
 
