@@ -68,7 +68,7 @@ function checkParent({ imagePath, parentPath }: CheckpointOptions): void {
   };
   if (parentPath.startsWith("/")) refuse("--parent-path must be relative");
   const isThere = statSync(imagePath, { throwIfNoEntry: false }) !== undefined;
-  // What is beside a directory that is still to be made can't be looked up through it.
+  // The image directory may not exist yet, and then `..` can't be looked up through it.
   const path = isThere ? `${imagePath}/${parentPath}` : absolutePath(`${imagePath}/${parentPath}`);
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true)
     refuse(`invalid --parent-path: ${path} is no directory with images`);

@@ -3,7 +3,6 @@ import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import { randomNumber } from "../../bindings/linux/random.ts";
 import { listenUnix } from "../../bindings/linux/unix-socket.ts";
 import type { Program } from "../../bindings/stub/program.ts";
-import { sourcesDeniedToInit } from "../init/callers-sources.ts";
 import type { SpawnOptions } from "../init/clone-by-stub.ts";
 import { type PlannedProcess, type ProcessOptions, planProcess, sendExec } from "../init/prepare-process.ts";
 import { Session } from "../init/session.ts";
@@ -15,6 +14,7 @@ import {
   planMounts,
   planNamespaces,
   planRootChange,
+  runtimeSources,
 } from "../init/set-up.ts";
 import { type PendingInit, spawnInit } from "../init/spawn-init.ts";
 import { hasNamespace, namespacesOf } from "../plan/init-plan.ts";
@@ -149,14 +149,10 @@ export function createLocked(
     try {
       planNamespaces(session, plan, opened);
       const requests = mountRequests(plan);
-      const part = {
-        mapsMountIds: features.hasIdMappedMounts,
-        denied: features.opensCallersSources ? sourcesDeniedToInit(requests) : [],
-        makesDeviceNodes: features.makesDeviceNodes,
-      };
-      const awaitsFirst = needsInit(requests, part);
+      const sources = runtimeSources(requests, features);
+      const awaitsFirst = needsInit(requests, sources);
       if (awaitsFirst) adoptInit(container, process, session.awaitInit());
-      const deviceNodes = awaitsFirst ? handOverSources(session, plan, requests, part, opened) : undefined;
+      const deviceNodes = awaitsFirst ? handOverSources(session, plan, requests, sources, opened) : undefined;
       const consoleSocket = terminal?.socket.number;
       mounts = planMounts(session, plan, requests, { ...processOptions, deviceNodes, consoleSocket });
       if (!awaitsFirst) adoptInit(container, process, session.awaitInit());
@@ -207,7 +203,7 @@ function readConfig({ bundle, configFile, configText }: CreateOptions): {
   return { config: parseConfig(configText, "config"), bytes: configText, bundle: bundlePath(bundle) };
 }
 
-/** Where the caller is a service of a service manager, its container can tell that it is ready. */
+/** Lets the container tell the caller's service manager that it is ready, if the caller is a service: sd_notify(3). */
 function withNotifySocket(
   config: Config,
   directory: string,
@@ -257,7 +253,7 @@ function credentialsOf(
   return credentialOptions(caller, process, container, options.warn);
 }
 
-/** Gives init, which has done nothing yet, what only the runtime can give it, and records it. */
+/** Puts init, which has done nothing yet, into its cgroup, with the limits that only the runtime can set, and records its pid. */
 function adoptInit(container: NewContainer, process: Process, pid: number): void {
   const { cgroup, features, caller } = container;
   cgroup.enter(pid);
@@ -265,7 +261,7 @@ function adoptInit(container: NewContainer, process: Process, pid: number): void
   features.resctrl?.enter(pid);
   if (cgroup.directory !== undefined) features.delegate?.(cgroup.directory, pid);
   container.changeRecord({ pid, startTime: startTimeOf(pid) });
-  // With its last program it goes on alone: without a cgroup nothing else leads to it, should this process be killed then.
+  // If this process is killed once init has its last program, `delete` finds init by its cgroup or, without one, by the record alone.
   if (cgroup.directory === undefined) container.writeRecord();
 }
 

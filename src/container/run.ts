@@ -44,7 +44,7 @@ export async function runContainer(context: GlobalOptions, options: RunOptions):
   }
 }
 
-/** What a failed start leaves is nobody's to delete: the caller never had a container. */
+/** Deletes the container if its start fails: the caller never had one, and would not delete it. */
 async function startOrDelete(
   context: GlobalOptions,
   created: Created,

@@ -38,7 +38,7 @@ export interface SpawnOptions extends MappingRights {
   readonly execLabels?: ((program: Program) => void) | undefined;
   /** Done before the clone, which inherits it. */
   readonly beforeClone?: ((program: Program) => void) | undefined;
-  /** The same, once the namespaces are joined. */
+  /** Done before the clone as well, once the namespaces are joined. */
   readonly afterJoin?: ((program: Program) => void) | undefined;
   /** Directory of the container's cgroup, open. */
   readonly cgroup: number | undefined;
@@ -115,7 +115,7 @@ function enterNamespaces(program: Program, options: CloneOptions, opened: OwnedD
   options.afterJoin?.(program);
 }
 
-/** What the engine and its caller have changed of the process goes back to what execve(2) gives a new program. */
+/** Resets what the engine and its caller have changed of the process to what execve(2) gives a new program. */
 function resetProcess(
   program: Program,
   channels: readonly [number, number],

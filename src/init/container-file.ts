@@ -29,7 +29,7 @@ import { OPEN_HOW_SIZE, openHow } from "../plan/structs.ts";
  */
 
 const LINK_LENGTH = 4096;
-/** As many as the kernel follows: path_resolution(7). */
+/** The kernel follows as many: path_resolution(7). */
 const MAX_LINKS = 40;
 
 export interface ContainerFile {
@@ -46,7 +46,7 @@ export interface ContainerFile {
   readonly link: string;
 }
 
-/** Where a path leads: to a file, or to nothing, or to a directory that the process may not search. */
+/** The end of a path: a file, nothing, or a directory that the process may not search. */
 export type Destination =
   | { readonly kind: "file"; readonly file: ContainerFile }
   | { readonly kind: "missing"; readonly path: string }
@@ -115,7 +115,7 @@ export class ContainerFiles {
     const program = this.#channel.program();
     const content = program.output(length);
     const tolerate = ["any"];
-    // Whatever has taken the file's place since: neither a FIFO nor a terminal does anything.
+    // Something else may have taken the file's place since: with these flags a FIFO does not block, and a terminal is not acquired.
     const how = openHow(O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0, RESOLVE_NO_MAGICLINKS);
     const name = data(nulTerminatedBytes(path));
     const file = program.call("openat2", [AT_FDCWD, name, how, OPEN_HOW_SIZE], { tolerate });
@@ -153,7 +153,7 @@ export class ContainerFiles {
   }
 }
 
-/** Of a program whose operations are all reached. */
+/** The length in bytes of the reply to a program whose operations are all reached. */
 function replyLength({ descriptors, operations, outputs }: Program): number {
   const HEAD = 8;
   const results = 8 * (descriptors.length + operations.length);

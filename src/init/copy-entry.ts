@@ -35,7 +35,7 @@ const PART = 64 * 1024 * 1024;
 const LEAST_HOLES = 64n * 1024n;
 
 /**
- * Where the copying is done, for which property, and the registers that it uses over and over: a stub has as many as a container
+ * The stub that copies, the property that asks for it, and the registers that are used over and over: a stub has only as many as a container
  * needs for all else, and an image has as many files as its author likes.
  */
 export interface Copying {
@@ -44,13 +44,13 @@ export interface Copying {
   /** The directory that is being copied, and its copy. */
   readonly from: Register;
   readonly to: Register;
-  /** What is being copied of it, and its copy. */
+  /** The entry that is being copied, and its copy. */
   readonly source: Register;
   readonly target: Register;
   readonly moved: Register;
 }
 
-/** Of a directory's content, as statx(2) has it. */
+/** An entry of a directory, as statx(2) describes it. */
 export interface Entry {
   /** A C string: names are bytes, in whatever encoding. */
   readonly name: Data;
@@ -106,7 +106,7 @@ function copyFile(copying: Copying, entry: Entry): void {
   else copyExtents(copying, entry, program);
 }
 
-/** Of a small file in the program that opens it. */
+/** Copies a file's content; that of a small file in the program that opens it. */
 function copyContent(copying: Copying, entry: Entry, opening: Program): void {
   const { channel, source, target, moved } = copying;
   for (let program = opening; ; program = programFor(copying, entry)) {
@@ -120,7 +120,7 @@ function copyContent(copying: Copying, entry: Entry, opening: Program): void {
   }
 }
 
-/** Of a file with holes, which a copy that reads them would fill: the data alone, one piece a program. */
+/** Copies only the data of a file with holes, one piece a program: a copy that reads the holes would fill them. */
 function copyExtents(copying: Copying, entry: Entry, opening: Program): void {
   const { channel, target } = copying;
   opening.do("ftruncate", [target, entry.size]);
@@ -145,7 +145,7 @@ function moveOn({ channel, source, target, moved }: Copying, program: Program, l
   program.do("lseek", [target, moved, SEEK_SET], { if: [moved, "ok"] });
   const { results } = runProgram(channel, program);
   const [begin = -1, end = -1] = results.slice(at + 1);
-  // Where nothing was moved, somebody has cut the file short since.
+  // If nothing was moved, somebody has cut the file short since.
   if (begin < 0 || (length > 0 && results[at - 1] === 0)) return 0;
   return Math.max(1, end - begin);
 }

@@ -108,7 +108,7 @@ function filesBelow(path: string): string[] {
   return readdirSync(path, { recursive: true, encoding: "utf8" }).sort();
 }
 
-/** Of directories with nothing else in them. */
+/** A tree of directories with nothing else in them. */
 function levelsOf(path: string): number {
   return execFileSync("find", [path, "-printf", "x"], { encoding: "utf8" }).length;
 }

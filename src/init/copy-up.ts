@@ -15,11 +15,11 @@ import { makedev } from "../plan/structs.ts";
 import { type Copying, copyEntry, type Entry, programFor, setOwnerAndMode } from "./copy-entry.ts";
 import { runProgram } from "./run-program.ts";
 
-/** Of `stx_blocks`, in bytes: statx(2). */
+/** The unit of `stx_blocks`, in bytes: statx(2). */
 const BLOCK = 512n;
 /** Enough for the longest name, and few enough names that those of all levels are no burden. */
 const LIST_LENGTH = 1024;
-/** As many as a path can name, in its PATH_MAX bytes. */
+/** A path can't name more in its PATH_MAX bytes. */
 const MOST_LEVELS = 2048;
 
 const DIRECTORY = O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
@@ -53,7 +53,7 @@ export function copyUp(channel: StubChannel, covered: Register, mount: Register,
   }
 }
 
-/** Of each stub: one copy comes after the other, and a container may have many. */
+/** Registers for copying, by stub: one copy comes after the other, and a container may have many. */
 const registersOf = new WeakMap<StubChannel, Omit<Copying, "channel" | "pointer">>();
 
 function begin(channel: StubChannel, pointer: string): Copying {

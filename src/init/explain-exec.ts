@@ -29,12 +29,12 @@ export interface FailedExec {
 /** How long looking for the reason may take in all: the container's author decides how much there is to look at. */
 const TIME_LIMIT_MS = 2000;
 
-/** What tells the reason. */
+/** The sources that tell the reason. */
 interface Witness extends Pick<FailedExec, "process" | "mounts"> {
   readonly files: ContainerFiles;
 }
 
-/** What the kernel lets a program have: it counts the scripts whose interpreters are scripts. */
+/** The kernel's limit of nested scripts, whose interpreters are scripts. */
 const MAX_INTERPRETERS = 5;
 /** Longer program header tables are no compiler's. */
 const MAX_TABLE = 64 * 1024;
@@ -91,7 +91,7 @@ function explainSearch(name: string, witness: Witness): string {
   return [given, ...unfit].join("; ");
 }
 
-/** What is wrong with a file, whose path is byte text, as the rest of a sentence about it; undefined if nothing is to be seen. */
+/** Says what is wrong with a file, as the rest of a sentence about it; undefined if nothing is found. The path is byte text. */
 function describePath(path: string, errno: string, witness: Witness, depth: number): string | undefined {
   const destination = witness.files.follow(path);
   const obstacle = describeFile(destination, witness);

@@ -64,7 +64,7 @@ interface MountBelow {
 
 /** The mount that the source lies on, and with `recursive` those below it. */
 function mountsBelow(source: string, recursive: boolean): MountBelow[] {
-  // Of several mounts at one place the last one listed is the one in sight.
+  // The last one listed of several mounts at one place covers the others.
   const below = new Map<string, MountBelow>();
   let own: MountBelow | undefined;
   for (const { point: mountPoint, type } of mountsOf("self")) {

@@ -4,7 +4,7 @@ import { mapLine } from "../spec/id-map.ts";
 import type { IdMapping, Linux } from "../spec/types.ts";
 import { onBehalfOf } from "./run-program.ts";
 
-/** Who writes the mappings of a new user namespace. */
+/** Decides who writes the mappings of a new user namespace. */
 export interface MappingRights {
   /** Whether the runtime is root in its user namespace. */
   readonly privileged: boolean;

@@ -57,7 +57,7 @@ export function checkReply(program: Program, { failure }: Reply): void {
   throw operationError(operation && { ...operation, path: pathOf(operation) }, failure.errno);
 }
 
-/** What an error says of an operation. */
+/** The parts of an operation that an error names. */
 export interface OperationDescription {
   readonly call: string;
   readonly pointer: string;
@@ -108,7 +108,7 @@ interface FailedCall {
   readonly path: string;
 }
 
-/** What failed, of a SyscallError or of an error of node:fs. */
+/** The call that failed, of a SyscallError or of an error of node:fs. */
 function failedCall(error: unknown): FailedCall | undefined {
   if (error instanceof SyscallError)
     return { call: error.call, errno: error.errno, path: error.args[0] ?? "" };

@@ -31,7 +31,7 @@ import { labelFile } from "../plan/process/labels.ts";
 import { makeWorkingDirectory } from "../plan/process/working-directory.ts";
 import { openHostProc, writeSysctls } from "../plan/sysctl.ts";
 import type { Process } from "../spec/types.ts";
-import { openCallersSources } from "./callers-sources.ts";
+import { openCallersSources, sourcesDeniedToInit } from "./callers-sources.ts";
 import { copyUp } from "./copy-up.ts";
 import { prepareDeviceNodes } from "./device-nodes.ts";
 import type { HandOver } from "./hand-over.ts";
@@ -77,42 +77,50 @@ export function planNamespaces({ program }: Session, plan: InitPlan, opened: Own
   openRootfs(program, plan);
 }
 
-/** The part that the runtime itself has in the mounts and devices of a container: init may not do it, or not reach it. */
-export interface RuntimesPart {
-  /** Whether there are id-mapped mounts. */
-  readonly mapsMountIds: boolean;
+/** Mounts and devices that the runtime opens or makes itself, since init may not, or can't reach them. */
+export interface RuntimeSources {
+  readonly hasIdMappedMounts: boolean;
+  readonly makesDeviceNodes: boolean;
   /** Bind mounts whose sources only the caller reaches. */
   readonly denied: readonly MountRequest[];
-  readonly makesDeviceNodes: boolean;
+}
+
+export function runtimeSources(
+  requests: readonly MountRequest[],
+  features: Omit<RuntimeSources, "denied"> & { readonly opensCallersSources: boolean },
+): RuntimeSources {
+  const { hasIdMappedMounts, makesDeviceNodes, opensCallersSources } = features;
+  const denied = opensCallersSources ? sourcesDeniedToInit(requests) : [];
+  return { hasIdMappedMounts, makesDeviceNodes, denied };
 }
 
 /**
- * Whether planning the mounts takes init itself, or its answers: for the runtime's part, for the copies of option tmpcopyup, and for a
- * source in an earlier mount, of which only init can tell whether it is a directory.
+ * Whether init has to be there while its mounts are planned: for the sources that the runtime opens, for the copies of option tmpcopyup, and
+ * for a source in an earlier mount, of which only init can tell whether it is a directory.
  */
 export function needsInit(
   requests: readonly MountRequest[],
-  { mapsMountIds, denied, makesDeviceNodes }: RuntimesPart,
+  { hasIdMappedMounts, denied, makesDeviceNodes }: RuntimeSources,
 ): boolean {
-  if (mapsMountIds || denied.length > 0 || makesDeviceNodes) return true;
+  if (hasIdMappedMounts || denied.length > 0 || makesDeviceNodes) return true;
   return requests.some(({ options, inner }) => options.tmpcopyup || inner !== undefined);
 }
 
 /**
- * Does the runtime's part, and hands its descriptors to init, which has been awaited. The descriptors are added to `opened`, to be closed
+ * Opens and makes these sources, and hands their descriptors to init, which has been awaited. The descriptors are added to `opened`, to be closed
  * when the program has been sent. Returns the mounts of device nodes by the pointers of the devices.
  */
 export function handOverSources(
   { program, pid }: Session,
   plan: InitPlan,
   requests: readonly MountRequest[],
-  part: RuntimesPart,
+  sources: RuntimeSources,
   opened: OwnedDescriptor[],
 ): ReadonlyMap<string, Register> | undefined {
   const to: HandOver = { pid, opened };
-  if (part.mapsMountIds) prepareIdMappedMounts(program, plan, requests, to);
-  openCallersSources(program, plan, part.denied, to);
-  return part.makesDeviceNodes ? prepareDeviceNodes(program, plan, requests, to) : undefined;
+  if (sources.hasIdMappedMounts) prepareIdMappedMounts(program, plan, requests, to);
+  openCallersSources(program, plan, sources.denied, to);
+  return sources.makesDeviceNodes ? prepareDeviceNodes(program, plan, requests, to) : undefined;
 }
 
 /** The mounts and devices that are planned, and what later steps need of them. */

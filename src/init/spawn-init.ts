@@ -40,7 +40,7 @@ export interface Init {
  * to the caller's subreaper when the runtime ends.
  */
 export class PendingInit {
-  /** Where programs for the process go once `finish` has returned. */
+  /** Takes programs for the process once `finish` has returned. */
   readonly channel: StubChannel;
   readonly #options: CloneOptions;
   readonly #stub: Stub;

@@ -6,7 +6,7 @@ import { RuntsError } from "../errors.ts";
 import { onBehalfOf, runProgram } from "./run-program.ts";
 import { withStub } from "./with-stub.ts";
 
-/** What goes into uid_map and gid_map. */
+/** Lines for uid_map and gid_map. */
 export type MapLines = readonly [uids: string, gids: string];
 
 /** A user namespace that has the mappings and no process: a stub makes it and ends. user_namespaces(7) */

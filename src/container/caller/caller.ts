@@ -10,7 +10,7 @@ import type { StandardStreams, StdioFacts } from "../../plan/process/stdio.ts";
 import { lacksMappings, withDefaultMappings } from "../../spec/default-mappings.ts";
 import type { Config } from "../../spec/types.ts";
 
-/** What the container inherits from the caller, or what the caller's rights allow. */
+/** Properties of the calling process that a container inherits, or that decide what the caller may do. */
 export interface Caller {
   readonly uid: number;
   readonly gid: number;
@@ -66,8 +66,8 @@ export function isRootless(mode: "true" | "false" | "auto", caller: Caller): boo
 }
 
 /**
- * Whose systemd a scope is asked of: as the host's root the host's; as the root of a user namespace the user's, unless `USER=root`
- * tells that this is the root of a container, which may have a systemd of its own.
+ * Chooses the systemd that makes scopes: the host's for the host's root, the user's for any other user. For the root of a user namespace it is
+ * the user's, too, unless `USER=root` tells that this is the root of a container, which may have a systemd of its own.
  */
 export function managerOf(caller: Caller): "system" | "user" {
   if (!caller.privileged) return "user";
@@ -120,8 +120,8 @@ export function stdioFacts(
 }
 
 /**
- * Who owns a file can give himself any right to it, and keeps it when the container has gone. So what the caller has let the container
- * only read stays his own, and so does a device that others use as well: any but terminals.
+ * Whether the container's user may become the owner of a stream. An owner can give himself any right to a file, and keeps it when the
+ * container has gone. So the caller keeps a file that the container may only read, and a device that others use as well: any but a terminal.
  */
 function mayGiveAway(stream: number, stat: FileStatus): boolean {
   if (stat.isFIFO()) return true;
@@ -133,7 +133,7 @@ function mayGiveAway(stream: number, stat: FileStatus): boolean {
 export interface PreservedFds {
   /** How many, from 3 on. */
   readonly count: number;
-  /** Those of them that the caller has closed: the launcher keeps their numbers. */
+  /** Numbers among them that the caller has closed: the launcher reserves them. */
   readonly gaps: readonly DescriptorRange[];
   /** Additions to the environment. */
   readonly env: readonly string[];
@@ -166,7 +166,7 @@ function listeningSockets(): number {
   return /^\d+$/.test(count) && environment("LISTEN_PID") === String(ownPid()) ? Number(count) : 0;
 }
 
-/** Where the launcher fills no gaps: MOST_HANDED, FIRST_HANDED and RESERVE in launcher.c. */
+/** Added where the launcher does not fill gaps: MOST_HANDED, FIRST_HANDED and RESERVE in launcher.c. */
 const NO_GAPS = "; it would be left out if the number were at most 1024, and RLIMIT_NOFILE at least 68 more";
 
 function notOpen(given: string, fd: number, condition = ""): RuntsError {

@@ -9,7 +9,7 @@ import { idMapper } from "../create/newuidmap.ts";
 import type { Caller } from "./caller.ts";
 import { explainDenial } from "./denials.ts";
 
-/** What a process of a container can be granted, and what only the runtime, with the caller's rights, can do for it. */
+/** Rights of a container's process: those that the caller can grant, and the limits that only the runtime can set, with the caller's rights. */
 
 /**
  * crun's annotation, which `podman run --group-add keep-groups` sets so that the container can use files of the caller's groups; any

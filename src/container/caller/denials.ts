@@ -8,7 +8,7 @@ import { outerId, parseIdMap } from "../../spec/id-map.ts";
 import type { Config } from "../../spec/types.ts";
 import type { Caller } from "./caller.ts";
 
-/** Where a setting of the kernel is read, undefined where there is none. Tests have their own. */
+/** Reads a setting of the kernel; undefined if there is none. Tests pass their own function. */
 export type ReadSetting = (path: string) => string | undefined;
 
 /**

@@ -21,7 +21,7 @@ export function explainLabelFailure(
   return reworded(error, `/linux/mountLabel: ${error.message}; ${mount}`, "/linux/mountLabel");
 }
 
-/** The same of an execve, where a process changes to its label, whose reason the files don't tell. */
+/** Like explainLabelFailure, for an execve, at which a process changes to its label, and whose failure the files don't explain. */
 export function explainTransition(
   error: RuntsError,
   process: Process,

@@ -11,8 +11,8 @@ import { explainLabelFailure } from "./label-failure.ts";
 const SELINUX_MAGIC = 0xf97cff8c;
 
 /**
- * What sets the labels that a process asks for, before its stub enters anything of a container; undefined if it asks for none. A
- * label that the host's kernel can't give is an error, not a process without it.
+ * Returns a function that plans to set the labels that a process asks for, before its stub enters anything of a container; undefined if it asks for
+ * none. A label that the host's kernel can't give is an error, not a process without it.
  */
 export function execLabels(
   process: Process,
@@ -44,7 +44,7 @@ export function withLabelHint(error: unknown, process: Process, config: Config):
   return explainLabelFailure(error, process, config);
 }
 
-/** What else is there would take a label as any file takes text, and the process would be without it. */
+/** Any other file at /proc would take the label like any text, and the process would be without it. */
 function checkProcfs(pointer: string): void {
   if (statfsSync("/proc").type === PROC_SUPER_MAGIC) return;
   const message = `${pointer}: /proc, by which labels are set, is no procfs on this host`;

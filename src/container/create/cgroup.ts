@@ -104,7 +104,7 @@ export class ContainerCgroup {
     });
   }
 
-  /** What a cgroup mount shows. The caller's own, which its user may write to, is not for a rootless container (CVE-2023-25809). */
+  /** The cgroup that a cgroup mount shows. A rootless container never sees the caller's own, which its user may write to (CVE-2023-25809). */
   visibleCgroup(): string | undefined {
     return (
       this.directory ?? (this.#context.noCgroup === true && !this.#rootless ? callerCgroup() : undefined)

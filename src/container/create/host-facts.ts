@@ -60,7 +60,7 @@ export function rootfsOf(config: Config, bundle: string): string {
   return real;
 }
 
-/** What the caller knows of the host, with what is asked of the host itself once the plan needs it. */
+/** Completes what the caller knows of the host with functions that ask the host once the plan needs it. */
 export function hostFacts(
   known: Pick<HostFacts, "rootfs" | "bundle" | "cgroup" | "mountLabel" | "inUserNamespace" | "warn">,
 ): HostFacts {
@@ -85,7 +85,7 @@ export function hostFacts(
 }
 
 /**
- * Where the host's whole cgroup hierarchy is mounted. A host that is a container itself may have only a part of it. The root of a mount that
+ * Returns the path at which the host's whole cgroup hierarchy is mounted. A host that is a container itself may have only a part of it. The root of a mount that
  * was made in another cgroup namespace may be shown as `/..`.
  */
 function cgroupHierarchy(pointer: string): string {

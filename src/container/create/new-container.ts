@@ -105,7 +105,7 @@ export class NewContainer {
     this.cgroup.make(this.state.cgroup, scope);
   }
 
-  /** What plans need to know of the host. The cgroup has to be made already. */
+  /** Facts of the host for the plan. The cgroup has to be made already. */
   hostFacts(mountLabel: string): HostFacts {
     const { bundle, rootfs } = this.state;
     return hostFacts({

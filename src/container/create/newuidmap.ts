@@ -100,7 +100,7 @@ function run(path: string, args: readonly string[]): string | undefined {
   }
 }
 
-/** What the administrator has to change, as the helpers' own words don't say it. */
+/** Says how the administrator can fix it: the helpers' own words don't. */
 function hintFor(kind: Kind, path: string, mappings: readonly IdMapping[], uid: number): string {
   const user = findUserName(uid);
   if (user === undefined)

@@ -1,9 +1,9 @@
 import type { CgroupMode, NetworkLock } from "../../criu/messages.ts";
 
-/** What `checkpoint` and `restore` have in common. Paths are absolute. */
+/** Options that `checkpoint` and `restore` share. Paths are absolute. */
 export interface CriuChoices {
   readonly imagePath: string;
-  /** Where criu works and logs: the image path if absent. */
+  /** The directory that criu works in and logs to; the image path if absent. */
   readonly workPath?: string;
   readonly tcpEstablished: boolean;
   readonly extUnixSk: boolean;

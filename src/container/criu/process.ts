@@ -35,13 +35,13 @@ import { findProgram, searchPath } from "../process/find-program.ts";
 export interface CriuSpawn {
   /** Its absolute path, or its name in PATH. */
   readonly program: string | undefined;
-  /** Whether it has the runtime's standard streams, as a restored container shall have them; /dev/null otherwise. */
+  /** Whether criu gets the runtime's standard streams, which a restored container shall have; otherwise it gets /dev/null. */
   readonly inheritsStdio: boolean;
   /** Directory of the cgroup to start in, open. */
   readonly cgroup: number | undefined;
-  /** What to do before, in a mount namespace of its own. */
+  /** Plans operations for the stub before it becomes criu. With it, the stub gets a mount namespace of its own. */
   readonly prepare?: (program: Program) => void;
-  /** Directories to open, where it is by then. */
+  /** Directories that the stub opens, in its mount namespace. */
   readonly directories: readonly string[];
   /** Descriptors to hand over as copies. */
   readonly descriptors: readonly number[];
@@ -49,7 +49,7 @@ export interface CriuSpawn {
   readonly streams: readonly number[];
 }
 
-/** What criu reports while it works: `setup-namespaces` and the like, and the descriptor that came along. criu(8), --action-script */
+/** Called for each step that criu reports, such as `setup-namespaces`, with the descriptor that came along. criu(8), --action-script */
 export type Notified = (script: string, pid: number, descriptor: number | undefined) => void;
 
 /** The most that is known to come is some hundred bytes. */
@@ -194,7 +194,7 @@ function spawnStub({ cgroup, prepare }: CriuSpawn): PendingInit {
 interface Started {
   /** The runtime's end of the connection. */
   readonly socket: number;
-  /** Of the directories, the descriptors and the streams, in this order. */
+  /** Numbers of the directories, the descriptors and the streams, in this order. */
   readonly numbers: readonly number[];
 }
 
@@ -295,7 +295,7 @@ function takeStdio(program: Program, fd: number): void {
   program.do("close", [received]);
 }
 
-/** What lies between the descriptors that criu keeps, the channel among them, goes with the execve. */
+/** Closes at execve all descriptors between those that criu keeps; the stub's channel is one of them. */
 function closeOthers(program: Program, kept: readonly number[]): void {
   program.about("", "close all descriptors but criu's own at execve");
   let next = 3;

@@ -41,7 +41,7 @@ export class CriuFiles {
     if (workPath !== undefined) makeDirectory("--work-path", workPath);
   }
 
-  /** What criu has to open. */
+  /** The directories that criu has to have open. */
   get directories(): string[] {
     const { imagePath, workPath } = this.#choices;
     return [imagePath, ...(workPath === undefined ? [] : [workPath])];
@@ -114,7 +114,7 @@ function configFileOf({ annotations = {} }: Config): string | undefined {
   return file === "" ? undefined : file;
 }
 
-/** What criu has to be told of the mounts of a container. */
+/** Describes the mounts of a container to criu. */
 export function containerMounts(config: Config, requests: readonly MountRequest[]): ContainerMounts {
   const { maskedPaths = [] } = config.linux ?? {};
   return {

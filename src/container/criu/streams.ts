@@ -15,11 +15,11 @@ export const DESCRIPTORS_FILE = "descriptors.json";
  */
 export interface StandardStreams {
   readonly names: readonly string[];
-  /** Those that criu has to be told of: pipes it can see to be other processes' itself. criu(8), --external */
+  /** Streams that have to be named to criu. It recognizes pipes of other processes itself. criu(8), --external */
   readonly external: readonly string[];
 }
 
-/** `mounts` are the container's. A terminal of the caller has to be allowed. */
+/** `mounts` are the container's. Throws if a stream is a terminal of the caller, unless that is allowed. */
 export function standardStreams(
   { pid, pipes = [] }: SavedState,
   mounts: readonly MountInfo[],
