@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { currentPurpose, withPurpose } from "./purpose.ts";
+import { currentPurpose, isPartOf, withPurpose } from "./purpose.ts";
 
 const now = () => [currentPurpose().pointer, currentPurpose().purpose];
 
@@ -10,6 +10,7 @@ test("an action has the innermost purpose, and the outer pointer if it has none 
     withPurpose("/hostname", "set the host name", () => {
       expect(now()).toEqual(["/hostname", "set the host name"]);
       expect(currentPurpose().outer?.pointer).toBe("/hooks/poststop/0");
+      expect([isPartOf("run the hook"), isPartOf("spawn the stub")]).toEqual([true, false]);
     });
     expect(now()).toEqual(["/hooks/poststop/0", "run the hook"]);
   });

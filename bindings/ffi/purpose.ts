@@ -30,3 +30,13 @@ export function withPurpose<T>(pointer: string, purpose: string, action: () => T
     current = outer;
   }
 }
+
+/** The purpose of undoing a failed operation, which `explain` leaves out. */
+export const UNDO = "undo what was made";
+
+/** Whether the system calls that are made now are part of an action with this purpose. */
+export function isPartOf(purpose: string): boolean {
+  for (let at: Purpose | undefined = current; at !== undefined; at = at.outer)
+    if (at.purpose === purpose) return true;
+  return false;
+}

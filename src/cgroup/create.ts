@@ -1,5 +1,5 @@
 import { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH } from "../../bindings/abi/fcntl.ts";
-import { withPurpose } from "../../bindings/ffi/purpose.ts";
+import { UNDO, withPurpose } from "../../bindings/ffi/purpose.ts";
 import { mkdirSync, rmdirSync } from "../../bindings/linux/directories.ts";
 import { accessSync, openSync, W_OK } from "../../bindings/linux/files.ts";
 import { dirname } from "../../bindings/linux/paths.ts";
@@ -42,7 +42,7 @@ export function createCgroup(
     checkFitness(directory);
     if (options.rootless) checkMigrationRights(directory);
   } catch (error) {
-    removeCreated(created);
+    withPurpose("", UNDO, () => removeCreated(created));
     throw error;
   }
   return { directory, created };

@@ -103,9 +103,11 @@ class Simulation {
     this.#kernel.deniesBpf = !caller.privileged || caller.inUserNamespace;
     const view = new ContainerView(config, options.bundle, rootfsPath(config, options.bundle));
     this.#stubs = new SimulatedStubs(this.#names, this.recorder, this.#kernel, view);
+    this.#kernel.onConnect = (path) => {
+      if (path.endsWith("/start.sock")) this.#released = true;
+    };
     this.#setProcesses();
-    this.#followStart();
-    this.#followNetworks();
+    this.#setNetworks();
   }
 
   /** Runs create and start; returns the error that they would end with. */
@@ -113,7 +115,10 @@ class Simulation {
     const { networks } = this.#kernel;
     const joined = joinedNetwork(this.#config, this.recorder.notes);
     if (joined !== undefined) networks.container = new SimulatedNamespace(joined);
-    const restoreSystemd = this.#replaceSystemd();
+    const endSystemd =
+      this.#context.systemdCgroup === true
+        ? simulateSystemd(managerOf(this.#caller), this.recorder, this.#kernel)
+        : undefined;
     substituteKernel(this.#kernel.call);
     substituteRouteSockets(networks.openSocket);
     tapStubs(this.#stubs);
@@ -142,17 +147,12 @@ class Simulation {
       substituteRouteSockets(undefined);
       tapStubs(undefined);
       networks.close();
-      restoreSystemd();
+      endSystemd?.();
       if (this.#kernel.files.assumesCgroups)
         this.recorder.notes.add(
           "/sys/fs/cgroup is no cgroup v2 here: a host is assumed where it is, with all controllers enabled",
         );
     }
-  }
-
-  #replaceSystemd(): () => void {
-    if (this.#context.systemdCgroup !== true) return () => undefined;
-    return simulateSystemd(managerOf(this.#caller), this.recorder, this.#kernel);
   }
 
   operations(): Explanation["operations"] {
@@ -188,33 +188,21 @@ class Simulation {
     );
   }
 
-  #followNetworks(): void {
+  #setNetworks(): void {
     const { networks } = this.#kernel;
     const { permitted } = this.#caller;
     networks.mayChange = ((permitted >> BigInt(capabilityNames.indexOf("CAP_NET_ADMIN"))) & 1n) === 1n;
     networks.onChange = (args) => this.recorder.addOwn("sendto", args);
   }
 
-  #followStart(): void {
-    this.#kernel.onConnect = (path) => {
-      if (path.endsWith("/start.sock")) this.#released = true;
-    };
-  }
-
   #observe(call: SyscallName, args: readonly NativeArgument[], path: string): void {
     const releases = this.#released && call === "connect";
     if (releases) this.recorder.step = 8;
-    if (undoes(call, path, this.recorder.stage.step)) this.recorder.stopped = true;
     this.recorder.addOwn(call, runtimeArguments(call, args, path));
     if (!releases) return;
     this.#released = false;
     this.#stubs.started();
   }
-}
-
-/** Whether a call is the first one of those that undo a failed create. */
-function undoes(call: SyscallName, path: string, step: number): boolean {
-  return call === "pidfd_send_signal" || path.endsWith("/cgroup.kill") || (call === "unlinkat" && step < 6);
 }
 
 function rootfsPath({ root }: Config, bundle: string): string {

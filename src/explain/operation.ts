@@ -1,4 +1,4 @@
-import { currentPurpose } from "../../bindings/ffi/purpose.ts";
+import { currentPurpose, isPartOf, UNDO } from "../../bindings/ffi/purpose.ts";
 import type { Guard } from "../../bindings/stub/program.ts";
 import { hookOf, type NamedHook } from "../container/hooks/hooks.ts";
 
@@ -71,8 +71,8 @@ export class Recorder {
   readonly notes = new Set<string>();
   /** The step while no hook runs. */
   step = 2;
-  /** Whether create has failed: what it undoes then is not recorded. */
-  stopped = false;
+  /** Whether operations are kept: nobody reads those of a warm-up. */
+  keeps = true;
 
   get stage(): Stage {
     const hook = hookOf(currentPurpose());
@@ -80,8 +80,9 @@ export class Recorder {
     return { step: HOOK_STEPS.find(([kind]) => kind === hook.kind)?.[1] ?? this.step, hook };
   }
 
+  /** Adds an operation, unless it undoes a create that has failed. */
   add(operation: Omit<ExplainedOperation, "step">, step = this.stage.step): void {
-    if (!this.stopped) this.operations.push({ step, ...operation });
+    if (this.keeps && !isPartOf(UNDO)) this.operations.push({ step, ...operation });
   }
 
   /** Adds an operation of the runtime itself, with the current purpose. */

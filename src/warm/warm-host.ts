@@ -91,7 +91,7 @@ export class WarmHost {
     this.#noHost = new NoHost(uid);
     const names = this.#names;
     const recorder = new Recorder();
-    recorder.stopped = true;
+    recorder.keeps = false;
     const kernel = new SimulatedKernel(names, () => undefined, false, this.#noHost.call);
     this.#kernel = kernel;
     this.call = kernel.call;

@@ -1,3 +1,4 @@
+import { UNDO, withPurpose } from "../../../bindings/ffi/purpose.ts";
 import { cgroupPathFor, findCgroupMount } from "../../cgroup/path.ts";
 import type { HostFacts } from "../../plan/init-plan.ts";
 import type { Config, Linux, Process } from "../../spec/types.ts";
@@ -142,12 +143,14 @@ export class NewContainer {
       // Until here nobody else gets at what is left of the container.
       () => this.#lock?.release(),
     ];
-    for (const step of steps) {
-      try {
-        step();
-      } catch (error) {
-        this.#context.log.warn(`clean-up: ${error instanceof Error ? error.message : error}`);
+    withPurpose("", UNDO, () => {
+      for (const step of steps) {
+        try {
+          step();
+        } catch (error) {
+          this.#context.log.warn(`clean-up: ${error instanceof Error ? error.message : error}`);
+        }
       }
-    }
+    });
   }
 }
