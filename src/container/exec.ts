@@ -4,16 +4,17 @@ import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import { killAndReap } from "../../bindings/linux/reap.ts";
 import { RuntsError } from "../errors.ts";
 import { onBehalfOf } from "../init/run-program.ts";
+import type { PendingInit } from "../init/spawn-init.ts";
 import { type CpuAffinity, cpuAffinity } from "../plan/process/attributes.ts";
 import type { StandardStreams } from "../plan/process/stdio.ts";
 import { parseProcess, readValidConfig } from "../spec/config.ts";
 import type { Config, Process } from "../spec/types.ts";
-import { type Caller, inspectCaller, preservedFds, stdioFacts } from "./caller/caller.ts";
+import { inspectCaller, preservedFds, stdioFacts } from "./caller/caller.ts";
 import { withDenialHint } from "./caller/credentials.ts";
 import { withLabelHint } from "./caller/lsm.ts";
 import type { GlobalOptions } from "./context.ts";
 import { writePidFile } from "./create/pid-file.ts";
-import { type ContainerJoiner, openJoiner } from "./join/join.ts";
+import { ContainerJoiner } from "./join/joiner.ts";
 import { completedProcess, type ExecOverrides, overriddenProcess } from "./join/process-overrides.ts";
 import { awaitLastProgram, checkHasExecuted, withCgroupHint, withExecHint } from "./process/exec-result.ts";
 import { openInit } from "./process/init-process.ts";
@@ -41,7 +42,7 @@ export interface ExecOptions {
 
 /**
  * Executes a further process in a running container, and returns its pid once its execve has happened. It is a child of this
- * process, in the namespaces of init and in its cgroup; hooks don't run for it (runtime.md knows no exec).
+ * process, in the namespaces of init and in its cgroup. Hooks don't run for it (runtime.md knows no exec).
  */
 export function execInContainer(
   context: GlobalOptions,
@@ -51,18 +52,26 @@ export function execInContainer(
   const { directory, saved } = readSavedState(context.root, options.id);
   checkStatus(directory, saved, options.ignorePaused);
   const config = readValidConfig(directory);
-  const given = processOf(config, options);
-  const receivers = connectReceivers(given, options, openTerminal);
-  const size = receivers.terminal?.size;
-  // The program does not wait for anybody who would set it later, as that of `run` does.
-  const process = size === undefined ? given : { ...given, consoleSize: size };
+  const asked = processToExec(config, options);
+  const receivers = connectReceivers(asked, options, openTerminal);
+  const { size } = receivers.terminal ?? {};
+  // The program does not wait for anybody who would set the size later, as that of `run` does.
+  const process = size === undefined ? asked : { ...asked, consoleSize: size };
   let init: OwnedDescriptor | undefined;
+  let joiner: ContainerJoiner | undefined;
   try {
-    const pidfd = openInit(saved.pid, saved.startTime);
-    if (pidfd === undefined) throw stopped(options.id);
-    init = new OwnedDescriptor(pidfd);
-    return executeIn(context, options, { saved, config, process, init, receivers });
+    init = openInitToJoin(saved);
+    const warn = (message: string) => context.log.warn(message);
+    joiner = new ContainerJoiner(context, { saved, config, process, caller: inspectCaller(), warn });
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return execOnce(joiner, init.number, receivers, options, attempt % 2 === 0);
+      } catch (error) {
+        if (attempt === ATTEMPTS || options.cgroup !== undefined || !isWithoutCgroup(error)) throw error;
+      }
+    }
   } finally {
+    joiner?.close();
     init?.close();
     receivers.close();
   }
@@ -72,6 +81,13 @@ function checkStatus(directory: string, saved: SavedState, ignorePaused: boolean
   const status = statusOf(directory, saved);
   if (status === "stopped" || status === "creating") throw stopped(saved.id);
   if (status === "paused" && !ignorePaused) throw paused(saved.id);
+}
+
+/** Returns a pidfd of the container's init. */
+function openInitToJoin({ id, pid, startTime }: SavedState): OwnedDescriptor {
+  const pidfd = openInit(pid, startTime);
+  if (pidfd === undefined) throw stopped(id);
+  return new OwnedDescriptor(pidfd);
 }
 
 function paused(id: string): RuntsError {
@@ -85,116 +101,87 @@ function stopped(id: string): RuntsError {
   return new RuntsError("cannot exec in a stopped container", { operation: "exec", path: id });
 }
 
-function processOf(config: Config, { processFile, overrides }: ExecOptions): Process {
+function processToExec(config: Config, { processFile, overrides }: ExecOptions): Process {
   if (processFile === undefined) return overriddenProcess(config, overrides);
   const text = onBehalfOf("", "read the process file", () => readFileSync(processFile));
   return completedProcess(config, parseProcess(text, processFile));
 }
 
-interface Target {
-  readonly saved: SavedState;
-  readonly config: Config;
-  readonly process: Process;
-  /** A pidfd. */
-  readonly init: OwnedDescriptor;
-  readonly receivers: Receivers;
-}
-
-function executeIn(context: GlobalOptions, options: ExecOptions, target: Target): number {
-  const { saved, config, process } = target;
-  const caller = inspectCaller();
-  const warn = (message: string) => context.log.warn(message);
-  const cgroup = {
-    subCgroup: options.cgroup,
-    refusePaused: options.ignorePaused ? undefined : () => paused(saved.id),
-  };
-  const visit = { saved, config, process, caller, cgroup, warn };
-  const entrance = openJoiner(context, visit);
-  try {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return enterBy(entrance, options, caller, { ...target, ownCgroup: attempt % 2 === 0 });
-      } catch (error) {
-        if (attempt === ATTEMPTS || options.cgroup !== undefined || !isWithoutCgroup(error)) throw error;
-      }
-    }
-  } finally {
-    entrance.close();
-  }
-}
-
-/** Init's cgroup and the container's own, in turns: what the container does meanwhile may undo the choice of either. */
+/** In init's cgroup and in the container's own, in turns: what the container does meanwhile may undo the choice of either. */
 const ATTEMPTS = 10;
 
-/** The cgroup has gone since it was opened, or takes no processes. */
+/** Whether the cgroup has gone since it was opened, or takes no processes. */
 function isWithoutCgroup(error: unknown): boolean {
   if (!(error instanceof RuntsError) || error.pointer !== "/linux/cgroupsPath") return false;
   return error.errno === "ENOENT" || error.errno === "ENODEV" || error.errno === "EBUSY";
 }
 
-function enterBy(
-  entrance: ContainerJoiner,
+/** Joins the container with a new process, and leads that to its execve. On failure nothing of it is left. */
+function execOnce(
+  joiner: ContainerJoiner,
+  init: number,
+  { terminal, pidfd }: Receivers,
   options: ExecOptions,
-  caller: Caller,
-  target: Target & { readonly ownCgroup: boolean },
+  ownCgroup: boolean,
 ): number {
-  const { saved, config, process, receivers } = target;
-  const { terminal } = receivers;
-  const handed = preservedFds(options.preserveFds, false);
-  const agent = entrance.connectAgent();
-  const { execCPUAffinity } = process;
-  const affinity = execCPUAffinity === undefined ? undefined : cpuAffinity(execCPUAffinity);
-  const pending = entrance.spawn({
-    pidfd: target.init.number,
-    ownCgroup: target.ownCgroup,
-    keepFds: handed.count,
+  const { saved, config, process } = joiner.request;
+  const preserved = preservedFds(options.preserveFds, false);
+  const affinity = process.execCPUAffinity && cpuAffinity(process.execCPUAffinity);
+  const refusePaused = options.ignorePaused ? undefined : () => paused(saved.id);
+  const pending = joiner.join({
+    pidfd: init,
+    cgroup: { subCgroup: options.cgroup, refusePaused, ownCgroup },
+    keepFds: preserved.count,
     stdio: options.stdio,
     hasTerminal: terminal !== undefined,
     beforeClone: affinity?.initial,
   });
-  let pid = 0;
-  let pidFileWritten = false;
+  const connection = pending.channel.descriptor;
   let handover: TerminalHandover | undefined;
+  let pidFile: string | undefined;
   try {
-    if (terminal !== undefined) handover = terminalHandover(entrance.joined(target.init.number));
-    const last = entrance.setUp(pending, {
+    if (terminal !== undefined) handover = terminalHandover(joiner.joined(init));
+    const { pid, last } = joiner.setUp(pending, {
       process,
       program: undefined,
-      addedEnv: handed.env,
-      keepFds: handed.count,
-      gaps: handed.gaps,
+      addedEnv: preserved.env,
+      keepFds: preserved.count,
+      gaps: preserved.gaps,
       stdio: stdioFacts(terminal !== undefined, process.user?.uid ?? 0, options.stdio),
       consoleSocket: handover?.socket,
       chooseCpus: chooseCpus(affinity),
-      spawned: (child) => {
-        pid = child;
-      },
     });
     if (terminal !== undefined) handover?.passTo(terminal.socket.number);
     terminal?.socket.close();
     terminal?.connected?.();
-    receivers.pidfd?.send(pid, "setns");
+    pidfd?.send(pid, "setns");
     if (options.pidFile !== undefined) {
       writePidFile(options.pidFile, pid);
-      pidFileWritten = true;
+      pidFile = options.pidFile;
     }
-    const connection = pending.channel.descriptor;
-    agent?.handOver({ pid, connection, saved, status: "running" });
+    joiner.handOverListener(pid, connection, "running");
     awaitLastProgram(connection, last);
     checkHasExecuted(pid, () => config);
+    pending.close();
     return pid;
   } catch (error) {
-    agent?.close();
-    const reason = withExecHint(error, { pid, channel: pending.channel.descriptor, process });
-    if (pid !== 0) killAndReap(pid);
-    if (pidFileWritten && options.pidFile !== undefined) rmSync(options.pidFile, { force: true });
-    const label = reason === error ? withLabelHint(error, process, config) : reason;
-    const cloneReason = withCgroupHint(label, entrance.cgroup);
-    throw withDenialHint(cloneReason, caller, config, saved.cgroup);
+    const reason = withHints(error, joiner, pending);
+    pending.kill();
+    if (pidFile !== undefined) rmSync(pidFile, { force: true });
+    throw reason;
   } finally {
-    pending.close();
     handover?.close();
   }
+}
+
+/** Adds to an error how to get rid of its cause. Called while the process is there, which knows the container's files. */
+function withHints(error: unknown, joiner: ContainerJoiner, { init, channel }: PendingInit): unknown {
+  const { saved, config, process, caller } = joiner.request;
+  const failed = { pid: init?.pid ?? 0, channel: channel.descriptor, process };
+  const reason = withExecHint(error, failed);
+  const labels = reason === error ? withLabelHint(error, process, config) : reason;
+  const clone = withCgroupHint(labels, () => joiner.cgroupDirectory);
+  return withDenialHint(clone, caller, config, saved.cgroup);
 }
 
 /** config.md, process.execCPUAffinity: with `initial` alone, what the kernel made of it at the change of cgroup stays. */

@@ -1,11 +1,12 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { killAndReap } from "../../bindings/linux/reap.ts";
 import { fuzzing, Random } from "../../bindings/random.test-support.ts";
 import { isData, type Program } from "../../bindings/stub/program.ts";
 import { SyscallError } from "../../bindings/syscall-error.ts";
 import { RuntsError } from "../errors.ts";
+import { sendExec } from "../init/prepare-process.ts";
 import { rememberClone } from "../init/reap-lost-clone.ts";
-import { setUpExec } from "../init/set-up-exec.ts";
+import { Session } from "../init/session.ts";
+import { planExec } from "../init/set-up-exec.ts";
 import { spawnInit } from "../init/spawn-init.ts";
 import type { Process } from "../spec/types.ts";
 import { inspectCaller } from "./caller/caller.ts";
@@ -124,9 +125,9 @@ function exec(spawned: (pid: number) => void): void {
     privileged: true,
     mapIds: undefined,
   });
-  let child = 0;
   try {
-    const last = setUpExec(pending, {
+    const session = new Session(pending);
+    const options = {
       process,
       credentials: {
         lastCapability: caller.lastCapability,
@@ -144,15 +145,16 @@ function exec(spawned: (pid: number) => void): void {
       inUserNamespace: false,
       consoleSocket: undefined,
       chooseCpus: undefined,
-      spawned: ({ pid }) => {
-        child = pid;
-        spawned(pid);
-        applyHostLimits(pid, process, caller);
-      },
-    });
+    };
+    const planned = planExec(session, options);
+    const pid = session.awaitInit();
+    spawned(pid);
+    applyHostLimits(pid, process, caller);
+    session.send();
+    const last = sendExec(session, planned, options, undefined);
     awaitLastProgram(pending.channel.descriptor, last);
   } catch (error) {
-    if (child !== 0) killAndReap(child);
+    pending.kill();
     throw error;
   } finally {
     pending.close();

@@ -11,7 +11,7 @@ import {
   removeLiveMounts,
 } from "../init/live-mounts.ts";
 import { onBehalfOf } from "../init/run-program.ts";
-import { type PendingInit, spawnInit } from "../init/spawn-init.ts";
+import type { PendingInit } from "../init/spawn-init.ts";
 import { hasNamespace, namespacesOf } from "../plan/init-plan.ts";
 import { cleanPath } from "../plan/rootfs-paths.ts";
 import { parseMounts, readValidConfig } from "../spec/config.ts";
@@ -21,6 +21,7 @@ import { mountLabelOf } from "./caller/lsm.ts";
 import type { GlobalOptions } from "./context.ts";
 import { followDanglingLinks, hostFacts } from "./create/host-facts.ts";
 import { type CgroupEntry, openJoinCgroup } from "./join/cgroup.ts";
+import { joinContainer } from "./join/join.ts";
 import { differingNamespaces } from "./join/namespaces.ts";
 import { openInit } from "./process/init-process.ts";
 import { isAlive } from "./process/process-status.ts";
@@ -167,7 +168,7 @@ function runInside(
   const namespaces = namespacesOf(config);
   const inUserNamespace = hasNamespace(namespaces, "user");
   const warn = (message: string): void => context.log.warn(message);
-  const pending = spawnInside(saved, caller);
+  const pending = joinForMounts(saved, caller);
   let root: number | undefined;
   try {
     root = openSync(`/proc/${pid}/root`, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -194,27 +195,20 @@ function runInside(
   }
 }
 
-function spawnInside(saved: SavedState, { ignoredSignals, privileged }: Caller): PendingInit {
+function joinForMounts(saved: SavedState, { ignoredSignals, privileged }: Caller): PendingInit {
   const { pid, id } = saved;
   const refusePaused = () => new RuntsError(PAUSED, { operation: "mounts", path: id });
   const pidfd = openInit(pid, saved.startTime);
   if (pidfd === undefined) throw new RuntsError("container not running", { operation: "mounts", path: id });
-  let entry: CgroupEntry | undefined;
+  let cgroup: CgroupEntry | undefined;
   try {
-    entry = openJoinCgroup(saved, { refusePaused }, false);
-    return spawnInit({
-      linux: {},
-      namespaces: { created: new Set(), joined: new Map() },
-      // Not the pid namespace: a process with all the rights that mounting takes must stay out of the container's sight.
-      join: { pidfd, flags: differingNamespaces(pid) & ~(CLONE_NEWPID | CLONE_NEWTIME) },
-      cgroup: entry.descriptor,
-      keepFds: 0,
-      ignoredSignals,
-      privileged,
-    });
+    cgroup = openJoinCgroup(saved, { refusePaused }, false);
+    // Not the pid namespace: a process with all the rights that mounting takes must stay out of the container's sight.
+    const flags = differingNamespaces(pid) & ~(CLONE_NEWPID | CLONE_NEWTIME);
+    return joinContainer({ pidfd, flags, cgroup }, { ignoredSignals, privileged });
   } finally {
     closeSync(pidfd);
-    entry?.close();
+    cgroup?.close();
   }
 }
 

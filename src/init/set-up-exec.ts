@@ -3,23 +3,20 @@ import type { Program } from "../../bindings/stub/program.ts";
 import { becomeRootOf, resetCpuAffinity } from "../plan/namespaces.ts";
 import { openTerminal } from "../plan/process/console.ts";
 import { setsGroups } from "../plan/process/credentials.ts";
-import { type ProcessOptions, planProcess, sendExec } from "./prepare-process.ts";
-import { Session } from "./session.ts";
-import type { Init, PendingInit } from "./spawn-init.ts";
+import { type PlannedProcess, type ProcessOptions, planProcess } from "./prepare-process.ts";
+import type { Session } from "./session.ts";
 
-export interface ExecSetUpOptions extends ProcessOptions {
+export interface ExecPlanOptions extends ProcessOptions {
   readonly inUserNamespace: boolean;
+  /** The process opens a terminal, and sends the master to this socket. */
   readonly consoleSocket: number | undefined;
   /** Chooses the CPUs; absent if all that the cgroup allows may be used. */
   readonly chooseCpus: ((program: Program) => void) | undefined;
-  readonly spawned: (process: Init) => void;
 }
 
-/** Drives a process from its clone, which is in the container's namespaces and cgroup already, to its execve. */
-export function setUpExec(pending: PendingInit, options: ExecSetUpOptions): Program {
-  const { channel } = pending;
-  const session = new Session(pending);
-  const { program } = session;
+/** Plans the preparation of a process that is cloned into a container's namespaces and cgroup, up to its last program. */
+export function planExec(session: Session, options: ExecPlanOptions): PlannedProcess {
+  const { program, checks } = session;
   (options.chooseCpus ?? resetCpuAffinity)(program);
   program.about("", "clear the umask for the set-up");
   program.do("umask", [0]);
@@ -29,9 +26,6 @@ export function setUpExec(pending: PendingInit, options: ExecSetUpOptions): Prog
   const { consoleSocket } = options;
   const terminal =
     consoleSocket === undefined ? undefined : openTerminal(program, root, program.descriptor(consoleSocket));
-  if (terminal !== undefined) session.checks.push(terminal.check);
-  const planned = planProcess(session, root, options, terminal);
-  options.spawned({ pid: session.awaitInit(), channel });
-  session.send();
-  return sendExec(session, planned, options, undefined);
+  if (terminal !== undefined) checks.push(terminal.check);
+  return planProcess(session, root, options, terminal);
 }
