@@ -3,7 +3,7 @@ import type { StandardStreams } from "../plan/process/stdio.ts";
 import type { Config } from "../spec/types.ts";
 import type { Caller } from "./caller/caller.ts";
 
-/** What the global options decide, for every operation. */
+/** The global options, which hold for every operation. */
 export interface GlobalOptions {
   /** Absolute path of the directory that holds one folder per container. */
   readonly root: string;
@@ -11,14 +11,14 @@ export interface GlobalOptions {
   readonly hasNamedRoot?: boolean;
   /** Whether missing permission on cgroups is tolerated; `auto` decides by user and user namespace. */
   readonly rootless: "true" | "false" | "auto";
-  /** Whether containers are made without a cgroup of their own, because the caller wants none. */
+  /** Whether containers are made without a cgroup of their own, since the caller wants none. */
   readonly noCgroup?: boolean;
   /** Whether systemd makes the cgroups. */
   readonly systemdCgroup?: boolean;
   readonly log: Log;
   /** Absolute path of criu, or its name in PATH; "criu" when absent. */
   readonly criu?: string;
-  /** False where compiled seccomp filters are neither looked for nor kept: what is explained is not done. */
+  /** False if compiled seccomp filters are neither looked for nor kept: `explain` makes nothing. */
   readonly keepFilters?: boolean;
 }
 
@@ -28,7 +28,7 @@ export interface CreateOptions {
   readonly bundle: string;
   readonly pidFile?: string;
   readonly consoleSocket?: string;
-  /** Socket of somebody who wants a pidfd of init. */
+  /** Path of a socket that gets a pidfd of init. */
   readonly pidfdSocket?: string;
   /** Absolute path of another config than that of the bundle. */
   readonly configFile?: string;
@@ -40,9 +40,9 @@ export interface CreateOptions {
   readonly noNewKeyring: boolean;
   /** Number of descriptors, from 3 on, that reach the container. */
   readonly preserveFds: number;
-  /** What the container is made with in place of its config, which is saved all the same. */
+  /** Changes the config that the container is made with. The original config is saved all the same. */
   readonly changeConfig?: (config: Config) => Config;
-  /** Whose rights count, where that is not the calling process itself. */
+  /** The rights that count, if not those of the calling process itself. */
   readonly caller?: Caller;
 }
 

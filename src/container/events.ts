@@ -17,22 +17,22 @@ export type ContainerEvent =
 
 export type Emit = (event: ContainerEvent) => void;
 
-/** A running container that is watched: by descriptors, so that no other can take its place. */
+/** Watches a running container by descriptors, so that no other container can take its place. */
 export interface Observation {
-  /** Can be read when init has ended. */
+  /** Becomes readable when init has ended. */
   readonly pidfd: number;
   /** Whether init has ended, even if its pidfd can't be read yet: see isAlive. */
   hasEnded(): boolean;
-  /** Can be read when there may have been an OOM kill; undefined without the memory controller. */
+  /** Becomes readable when there may have been an OOM kill; undefined without the memory controller. */
   readonly oomDescriptor: number | undefined;
   /** The OOM kill since the last call, if there was one. */
   oom(): ContainerEvent | undefined;
-  /** What the container has used so far. */
+  /** The usage of the container so far. */
   stats(): ContainerEvent;
   close(): void;
 }
 
-/** Reports what the container has used so far. Without a cgroup that is unknown, which is no error, as with runc. */
+/** Reports the usage of the container so far. Without a cgroup that is unknown, which is no error, as with runc. */
 export function reportStats(context: GlobalOptions, id: string, emit: Emit): void {
   const { cgroup, pidfd } = running(context, id);
   closeSync(pidfd);
@@ -40,7 +40,7 @@ export function reportStats(context: GlobalOptions, id: string, emit: Emit): voi
   emit({ type: "stats", id, data: cgroup === "" ? noStats() : readStats(cgroup) });
 }
 
-/** Reports what the container has used, once an interval, and each OOM kill in it, until it stops. */
+/** Reports the usage of the container once an interval, and each OOM kill in it, until the container stops. */
 export function reportEvents(context: GlobalOptions, id: string, intervalMs: number, emit: Emit): void {
   const observation = observe(context, id);
   const { pidfd, oomDescriptor } = observation;
@@ -49,7 +49,7 @@ export function reportEvents(context: GlobalOptions, id: string, intervalMs: num
     for (;;) {
       const waitMs = Math.max(0, Math.ceil(next - performance.now()));
       const ready = waitAnyReadable([pidfd, ...(oomDescriptor === undefined ? [] : [oomDescriptor])], waitMs);
-      // Before the end: what the kernel kills for want of memory may be init.
+      // Before the end of the container: the kernel may have killed init for want of memory.
       const oom = observation.oom();
       if (oom !== undefined) emit(oom);
       if (ready.includes(pidfd)) return;
@@ -108,7 +108,7 @@ function withoutCgroup(id: string): string {
 }
 
 interface OomWatch {
-  /** Can be read when there may be something new. */
+  /** Becomes readable when there may be something new. */
   readonly descriptor: number;
   /** Whether there was an OOM kill since the last call. */
   happened(): boolean;

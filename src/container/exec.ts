@@ -49,14 +49,19 @@ export function execInContainer(
   options: ExecOptions,
   openTerminal?: () => TerminalReceiver,
 ): number {
+  // The container has to run.
   const { directory, saved } = readSavedState(context.root, options.id);
   checkStatus(directory, saved, options.ignorePaused);
+
+  // The process, and those who wait for its terminal or its pidfd.
   const config = readValidConfig(directory);
   const asked = processToExec(config, options);
   const receivers = connectReceivers(asked, options, openTerminal);
   const { size } = receivers.terminal ?? {};
-  // The program does not wait for anybody who would set the size later, as that of `run` does.
+  // The program does not wait for anybody who sets the size later, as that of `run` does.
   const process = size === undefined ? asked : { ...asked, consoleSize: size };
+
+  // Join by init's cgroup and by the container's own, in turns.
   let init: OwnedDescriptor | undefined;
   let joiner: ContainerJoiner | undefined;
   try {
@@ -107,7 +112,7 @@ function processToExec(config: Config, { processFile, overrides }: ExecOptions):
   return completedProcess(config, parseProcess(text, processFile));
 }
 
-/** In init's cgroup and in the container's own, in turns: what the container does meanwhile may undo the choice of either. */
+/** Tries to join a cgroup: what the container does meanwhile may undo the choice of init's cgroup, and of the container's own. */
 const ATTEMPTS = 10;
 
 /** Whether the cgroup has gone since it was opened, or takes no processes. */
@@ -124,6 +129,7 @@ function execOnce(
   options: ExecOptions,
   ownCgroup: boolean,
 ): number {
+  // Spawn the process by a stub that joins the container: the kernel clones it while its first program is planned.
   const { saved, config, process } = joiner.request;
   const preserved = preservedFds(options.preserveFds, false);
   const affinity = process.execCPUAffinity && cpuAffinity(process.execCPUAffinity);
@@ -140,6 +146,7 @@ function execOnce(
   let handover: TerminalHandover | undefined;
   let pidFile: string | undefined;
   try {
+    // Send it its programs, of which the last one ends in the execve.
     if (terminal !== undefined) handover = terminalHandover(joiner.joined(init));
     const { pid, last } = joiner.setUp(pending, {
       process,
@@ -151,6 +158,8 @@ function execOnce(
       consoleSocket: handover?.socket,
       chooseCpus: chooseCpus(affinity),
     });
+
+    // Tell the receivers and the engine, and wait for the execve.
     if (terminal !== undefined) handover?.passTo(terminal.socket.number);
     terminal?.socket.close();
     terminal?.connected?.();

@@ -6,8 +6,8 @@ import { actions, architectures, flags, operators } from "../seccomp/constants.t
 import { specVersion } from "../version.ts";
 
 /**
- * What this version implements: runtime-spec, features.md and features-linux.md. Engines switch by it. It says nothing about
- * the host and reads nothing of it; wherever there is a table that the code works by, it is made from that.
+ * The features that this version implements: runtime-spec, features.md and features-linux.md. Engines decide by them. They say nothing
+ * about the host, and nothing of it is read. Wherever the code works by a table, the features are made from that table.
  */
 export function features(): object {
   return {

@@ -24,7 +24,7 @@ import { readSavedState, type SavedState } from "./record/saved-state.ts";
 import { findContainerIn, statusOf } from "./record/status.ts";
 
 /**
- * Sends a signal to the container's init; SIGKILL, where init doesn't take all others with it, to every process of the container.
+ * Sends a signal to the container's init. SIGKILL goes to every process of the container, if init doesn't take all others with it.
  * `all` is obsolete, as in runc: its one effect is that a container which has stopped is no error. SIGKILL reaches processes that
  * outlive init with or without it.
  */
@@ -75,7 +75,7 @@ function killOthers(root: string, { id, cgroup, pid, startTime }: SavedState): b
   return withLockedContainer({ root }, id, killLocked, { missing: isGone, damaged: isGone });
 }
 
-/** The words that containerd's shim takes for "it is gone already". */
+/** containerd's shim takes these words for "it is gone already". */
 function notRunning(id: string): RuntsError {
   return new RuntsError("container not running", { operation: "kill", errno: "ESRCH", path: id });
 }

@@ -9,8 +9,8 @@ import type {
 } from "../spec/types.ts";
 
 /**
- * The resources of a container after an update. 0 and "" are what callers send for a value that stays; devices are replaced
- * as a whole, and only if the update has a list of them; the other lists are changed entry by entry.
+ * Returns the resources of a container after an update. 0 and "" mean that a value stays. Devices are replaced as a whole, and only if the
+ * update has a list of them; the other lists are changed entry by entry.
  */
 export function mergeResources(saved: LinuxResources, update: LinuxResources): LinuxResources {
   const { devices, memory, cpu, pids, blockIO, hugepageLimits, rdma, unified } = update;
@@ -34,8 +34,8 @@ export function mergeResources(saved: LinuxResources, update: LinuxResources): L
 }
 
 /**
- * What to write for an update. `swap` counts memory and swap together, the kernel counts swap alone: with a new memory limit
- * and the old `swap` there is another value to write. `checkBeforeUpdate` of the config is about all updates.
+ * Returns the resources to write for an update. `swap` counts memory and swap together, the kernel counts swap alone: with a new memory
+ * limit and the old `swap` there is another value to write. `checkBeforeUpdate` of the config holds for all updates.
  */
 export function resourcesToApply(update: LinuxResources, merged: LinuxResources): LinuxResources {
   if (update.memory === undefined) return update;

@@ -20,7 +20,7 @@ import { type Caller, inspectCaller } from "./caller/caller.ts";
 import { mountLabelOf } from "./caller/lsm.ts";
 import type { GlobalOptions } from "./context.ts";
 import { followDanglingLinks, hostFacts } from "./create/host-facts.ts";
-import { type CgroupEntry, openJoinCgroup } from "./join/cgroup.ts";
+import { type JoinCgroup, openJoinCgroup } from "./join/cgroup.ts";
 import { joinContainer } from "./join/join.ts";
 import { differingNamespaces } from "./join/namespaces.ts";
 import { openInit } from "./process/init-process.ts";
@@ -29,8 +29,8 @@ import { type LockedContainer, lockMounts, withLockedContainer } from "./record/
 import { checkId, containerDirectory, type SavedState } from "./record/saved-state.ts";
 
 /**
- * `mounts add`: the mounts of a JSON file, in the form of config.json's, in a container that runs. All of them or none: what was
- * mounted before one fails is taken away again.
+ * `mounts add`: makes the mounts of a JSON file, in the form of config.json's, in a container that runs. Makes all of them or none: if one
+ * fails, those before it are unmounted again.
  */
 export function addMounts(context: GlobalOptions, id: string, file: string): void {
   withMountNamespace(context, id, (container) => {
@@ -47,7 +47,7 @@ export function addMounts(context: GlobalOptions, id: string, file: string): voi
   });
 }
 
-/** Takes away what has been mounted of a list; nothing is left of it where the container has ended meanwhile. */
+/** Unmounts as much of a list as has been mounted. If the container has ended meanwhile, there is nothing left to do. */
 function undoMounts(
   context: GlobalOptions,
   { saved, inside }: MountNamespace,
@@ -67,7 +67,7 @@ function undoMounts(
   }
 }
 
-/** `mounts remove`: the uppermost mount at each destination of such a file, the last first. */
+/** `mounts remove`: unmounts the uppermost mount at each destination of such a file, the last first. */
 export function removeMounts(context: GlobalOptions, id: string, file: string): void {
   withMountNamespace(context, id, (container) => {
     const points = readMounts(file, container.config).map(({ destination }, index): MountPoint => {
@@ -83,7 +83,7 @@ export function removeMounts(context: GlobalOptions, id: string, file: string): 
   });
 }
 
-/** `mounts list`: what is mounted in the container, in the order of the kernel. */
+/** `mounts list`: returns the mounts of the container, in the order of the kernel. */
 export function listMounts(context: GlobalOptions, id: string): readonly MountEntry[] {
   return withLockedContainer(context, id, (container) =>
     mountsOf(checkRunning(container).saved.pid).map(listedMount),
@@ -95,7 +95,7 @@ function readMounts(file: string, { linux }: Config): readonly Mount[] {
   return parseMounts(text, file, linux);
 }
 
-/** It would be that of the runtime's pid namespace: joining the container's would show the runtime's process to it. */
+/** A procfs would be that of the runtime's pid namespace. If the runtime joined the container's, the container could see its process. */
 function refuseProcfs({ type, destination }: Mount, index: number): void {
   if (type !== "proc") return;
   const pointer = `/${index}/type`;
@@ -105,7 +105,7 @@ function refuseProcfs({ type, destination }: Mount, index: number): void {
 
 const LINK_OPTIONS: readonly string[] = ["copy-symlink", "src-nofollow", "dest-nofollow"];
 
-/** A link could not be taken away again by its destination: what leads through a link is found where that leads to. */
+/** A link could not be removed again by its destination: a path through a link is found where the link leads to. */
 function refuseLinkOptions({ options = [], destination }: Mount, index: number): void {
   const at = options.findIndex((option) => LINK_OPTIONS.includes(option));
   if (at < 0) return;
@@ -126,11 +126,11 @@ function checkRunning(container: LockedContainer): LockedContainer {
 interface MountNamespace {
   readonly saved: SavedState;
   readonly config: Config;
-  /** Does something by a stub in the container's namespaces. */
+  /** Runs an action with a stub in the container's namespaces. */
   inside(action: (pending: PendingInit, options: LiveMountsOptions) => void): void;
 }
 
-/** The container's own lock is held only while its status is looked at. */
+/** Runs an action under the lock of the container's mounts. The container's own lock is held only while its status is checked. */
 function withMountNamespace(
   context: GlobalOptions,
   id: string,
@@ -176,7 +176,7 @@ function runInside(
       id,
       config,
       namespaces,
-      // Links of the container's own root are read through the descriptor.
+      // Links of the container's root are read through the descriptor.
       facts: hostFacts({
         bundle,
         rootfs: `/proc/self/fd/${root}`,
@@ -200,7 +200,7 @@ function joinForMounts(saved: SavedState, { ignoredSignals, privileged }: Caller
   const refusePaused = () => new RuntsError(PAUSED, { operation: "mounts", path: id });
   const pidfd = openInit(pid, saved.startTime);
   if (pidfd === undefined) throw new RuntsError("container not running", { operation: "mounts", path: id });
-  let cgroup: CgroupEntry | undefined;
+  let cgroup: JoinCgroup | undefined;
   try {
     cgroup = openJoinCgroup(saved, { refusePaused }, false);
     // Not the pid namespace: a process with all the rights that mounting takes must stay out of the container's sight.
@@ -232,7 +232,7 @@ export function listedMount(mount: MountInfo): MountEntry {
     type,
     source,
     ...(root !== "/" && { root }),
-    // Of the two `rw` or `ro`, the mount's own, which stands first, is what counts.
+    // The mount's own `rw` or `ro` stands first and counts, not that of the file system.
     options: [...new Set(options)].filter((option) => !(options[0] === "ro" && option === "rw")),
   };
 }

@@ -19,7 +19,7 @@ export function resumeContainer(context: GlobalOptions, id: string): void {
   });
 }
 
-/** The words are runc's. */
+/** The messages are runc's. */
 function wrongStatus(operation: string, id: string, message: string): RuntsError {
   return new RuntsError(message, { operation, path: id });
 }

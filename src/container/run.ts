@@ -30,10 +30,10 @@ export async function runContainer(context: GlobalOptions, options: RunOptions):
   let foreground: Foreground | undefined;
   try {
     foreground = new Foreground(created.state.pid, terminal.relay());
-    if (trace !== undefined) foreground.attend(trace);
+    if (trace !== undefined) foreground.serve(trace);
     // A service in the foreground stays its manager's main process, and passes on what the container says of its state.
     const relay = await startOrDelete(context, created, { notify: "by caller", agent: trace });
-    if (relay !== undefined) foreground.attend(relay);
+    if (relay !== undefined) foreground.serve(relay);
     return foreground.wait();
   } finally {
     foreground?.close();

@@ -16,7 +16,7 @@ import { mergeResources, resourcesToApply } from "./merge-resources.ts";
 import { type LockedContainer, withLockedContainer } from "./record/lock.ts";
 import { containerDirectory, replaceConfig, tryReadState } from "./record/saved-state.ts";
 
-/** Where the new values come from: JSON, with pointers from `linux.resources` on, or the command line. */
+/** The new values: JSON, with pointers from `linux.resources` on, or options of the command line. */
 export type ResourceChange =
   /** `-` is standard input. */
   | { readonly file: string }
@@ -195,7 +195,7 @@ function withOptionNames({ nameOf }: PendingChange, action: () => void): void {
   }
 }
 
-/** The same error, whose pointer is the caller's word for it. */
+/** Returns the error with the caller's name for the pointer. */
 function renamed(error: RuntsError, nameOf: PendingChange["nameOf"]): RuntsError {
   const { pointer, message } = error;
   if (pointer === undefined) return error;

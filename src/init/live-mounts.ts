@@ -35,7 +35,7 @@ export interface LiveMountsOptions {
   readonly facts: HostFacts;
   readonly inUserNamespace: boolean;
   readonly canSetGroups: boolean;
-  /** Pid of its init, whose namespaces it is about. */
+  /** Pid of its init. */
   readonly pid: number;
 }
 
@@ -66,13 +66,13 @@ export function makeLiveMounts(
   }
 }
 
-/** A mount point, and the pointer of what names it. */
+/** A mount point, and the pointer of the property that names it. */
 export interface MountPoint {
   readonly path: string;
   readonly pointer: string;
 }
 
-/** Takes the uppermost mount of each mount point away: lazily, so that who uses it may go on. */
+/** Unmounts the uppermost mount of each mount point: lazily, so that processes that use it can go on. */
 export function removeLiveMounts(
   pending: PendingInit,
   points: readonly MountPoint[],
@@ -95,7 +95,7 @@ export function removeLiveMounts(
     const program = channel.program();
     program.about(pointer, `unmount ${path}`);
     program.do("fchdir", [plan.hostProc], { path: "/proc" });
-    // By the descriptor, since the path may lead elsewhere by now. The magic link is that of the host's procfs.
+    // Unmounted by the descriptor, since the path may lead elsewhere by now. The magic link is that of the host's procfs.
     program.do("umount2", [`self/fd/${fd}`, MNT_DETACH], { path });
     program.do("close", [target]);
     try {
@@ -107,8 +107,8 @@ export function removeLiveMounts(
 }
 
 /**
- * A symbolic link of the container may lead to any of its mounts: to a masked path, which must not be unmasked by another's name. What
- * is open is the mount that the kernel has at this path, or it is none.
+ * Throws if the mount that was opened is not the one that the kernel lists at this path. A symbolic link of the container may lead to any
+ * of its mounts: also to a masked path, which must not be unmasked by another name.
  */
 function checkMountPoint({ path, pointer }: MountPoint, mount: bigint, pid: number): void {
   const found = mountsOf(pid).find(({ id }) => BigInt(id) === mount)?.point;

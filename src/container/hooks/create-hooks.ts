@@ -5,13 +5,13 @@ import { runHooks, runHooksToTheEnd } from "./hooks.ts";
 
 /** The hooks of a create, steps 3 to 5 of the lifecycle (runtime.md). */
 export interface CreateHooks {
-  /** If one of them fails, the lifecycle goes on at step 12, of which step 13, `poststop`, is the rest. */
+  /** Runs the hooks. If one of them fails, the lifecycle goes on at steps 12 and 13, the second of which is `poststop` (runtime.md). */
   run(state: SavedState): void;
-  /** Does nothing before `run`: what only these undo has not been made then. */
+  /** Runs the poststop hooks. Does nothing before `run`: there is nothing yet for them to undo. */
   poststop(): void;
 }
 
-/** undefined if there are none. */
+/** Returns undefined if there are none. */
 export function createHooks(
   { prestart = [], createRuntime = [], createContainer = [], poststop = [] }: Hooks,
   warn: (message: string) => void,

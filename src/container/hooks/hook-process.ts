@@ -14,7 +14,7 @@ import { becomeRootOf } from "../../plan/namespaces.ts";
 import { execProgram } from "../../plan/process/exec.ts";
 import type { Hook } from "../../spec/types.ts";
 import { inheritedNofile, inspectCaller } from "../caller/caller.ts";
-import { type CgroupEntry, openJoinCgroup } from "../join/cgroup.ts";
+import { type JoinCgroup, openJoinCgroup } from "../join/cgroup.ts";
 import { joinContainer, joinsUserNamespace } from "../join/join.ts";
 import { differingNamespaces } from "../join/namespaces.ts";
 import { lastProgramFailure } from "../process/exec-result.ts";
@@ -68,14 +68,14 @@ export function runHookProcess(process: HookProcess, run: HookRun): string | und
     pending = undefined;
     return reason;
   } finally {
-    // Nobody else would. And as long as it is not reaped, the init of its pid namespace can't end: pid_namespaces(7).
+    // As long as the process is not reaped, the init of its pid namespace can't end: pid_namespaces(7).
     pending?.kill();
     process.close();
   }
 }
 
 export function hookProcessIn({ cwd, container }: HookPlace): HookProcess {
-  let cgroup: CgroupEntry | undefined;
+  let cgroup: JoinCgroup | undefined;
   return {
     spawn: () => {
       const { ignoredSignals, privileged } = inspectCaller();
@@ -137,7 +137,7 @@ function awaitEnd(pid: number, { timeout }: Hook, started: number): string | und
   const limit =
     timeout === undefined ? NO_LIMIT_MS : Math.ceil(timeout * 1000 - (performance.now() - started));
   const ended = waitReadable(pidfd, Math.max(0, limit));
-  // It leads a session of its own, and so a process group: what it has started goes with it.
+  // The hook leads a session of its own, and so a process group: the processes that it has started are killed with it.
   if (!ended) trySyscall("kill", -pid, SIGKILL);
   const gone = ended || waitReadable(pidfd, END_TIMEOUT_MS);
   closeSync(pidfd);
@@ -149,5 +149,5 @@ function awaitEnd(pid: number, { timeout }: Hook, started: number): string | und
   return signal === undefined ? `exit status ${exitCode} ${elapsed}` : `signal ${signal} ${elapsed}`;
 }
 
-/** A hook without a timeout may take any time (config.md, POSIX-platform Hooks): some weeks. */
+/** A hook without a timeout may take any time (config.md, POSIX-platform Hooks). These are some weeks. */
 const NO_LIMIT_MS = 0x7fff_ffff;

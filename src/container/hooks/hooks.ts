@@ -7,15 +7,15 @@ import { RuntsError } from "../../errors.ts";
 import type { Hook, Hooks } from "../../spec/types.ts";
 import { type HookPlace, type HookProcess, hookProcessIn, runHookProcess } from "./hook-process.ts";
 
-/** How much of the end of a hook's output an error shows. */
+/** Number of bytes that an error shows of the end of a hook's output. */
 const SHOWN_OUTPUT = 4096;
 
-/** Runs hooks of one kind in the listed order; the first that fails ends it. config.md, POSIX-platform Hooks. */
+/** Runs hooks of one kind in the listed order, up to the first that fails. config.md, POSIX-platform Hooks. */
 export function runHooks(kind: keyof Hooks, hooks: readonly Hook[], input: string, place: HookPlace): void {
   runHooksAs(kind, hooks, input, hookProcessIn(place));
 }
 
-/** The same with processes that come to be in another way. */
+/** Like runHooks, with processes that are made in another way. */
 export function runHooksAs(
   kind: keyof Hooks,
   hooks: readonly Hook[],
@@ -81,7 +81,7 @@ export function hookOf(purpose: Purpose): NamedHook | undefined {
   return undefined;
 }
 
-/** What kept a hook from its execve, which may be a property of the process whose rights it gets, is said as its failure. */
+/** Returns the reason why a hook failed. It may be a property of the process whose rights the hook gets, which kept it from its execve. */
 function reasonOf(run: () => string | undefined): string | undefined {
   try {
     return run();
@@ -91,7 +91,7 @@ function reasonOf(run: () => string | undefined): string | undefined {
   }
 }
 
-/** The end of what a hook has written. */
+/** Returns the end of a hook's output. */
 function shownOutput(name: string, fd: number): string {
   const buffer = Buffer.alloc(SHOWN_OUTPUT);
   const length = readSync(fd, buffer, 0, SHOWN_OUTPUT, Math.max(0, fstatSync(fd).size - SHOWN_OUTPUT));

@@ -12,13 +12,13 @@ import { argumentsOf, type HookProcess } from "./hook-process.ts";
 import { runHooksAs } from "./hooks.ts";
 
 /**
- * Prepares the startContainer hooks; the function that is returned runs them. Their programs are the image's, as the container's own is, so they get what that gets and no more: user,
- * groups, capabilities, no_new_privs, labels, limits, umask, working directory and the seccomp filter. A hook without an `env` of its own
- * gets the environment of the process, as with runc and crun.
+ * Prepares the startContainer hooks. The function that is returned runs them. Their programs belong to the image, as the container's own
+ * does, so that they get its user, groups, capabilities, no_new_privs, labels, limits, umask, working directory and seccomp filter, and
+ * no more. A hook without an `env` of its own gets the environment of the process, as with runc and crun.
  */
 export function prepareStartHooks(context: GlobalOptions, saved: SavedState, config: Config): () => void {
   const process = processOrDefault(config);
-  // What can't be granted was said at create.
+  // `create` has warned of capabilities that can't be granted.
   const warn = () => undefined;
   const joiner = new ContainerJoiner(context, { saved, config, process, caller: inspectCaller(), warn });
   const hooks = config.hooks?.startContainer ?? [];

@@ -12,18 +12,18 @@ import { errorCode, RuntsError } from "../../errors.ts";
 import { onBehalfOf } from "../../init/run-program.ts";
 import type { SavedState } from "../record/saved-state.ts";
 
-export interface EntryOptions {
-  /** Of the caller's choice, below the container's cgroup. */
+export interface JoinCgroupOptions {
+  /** Path below the container's cgroup that the caller has chosen. */
   readonly subCgroup?: string | undefined;
-  /** What is thrown where nothing may run. Without it the process waits there until it may. */
+  /** Makes the error that is thrown if nothing may run in the cgroup. If undefined, the process waits there until it may. */
   readonly refusePaused: (() => RuntsError) | undefined;
-  /** Whether it is the container's own, wherever init is. */
+  /** Whether the process joins the container's own cgroup, wherever init is. */
   readonly ownCgroup?: boolean;
 }
 
-/** The way of a further process into its cgroup: what it is cloned into, or who moves it there. Open until it is closed. */
-export interface CgroupEntry {
-  /** As a person names it; undefined for a container without one. */
+/** The open cgroup of a process that joins a container: the process is cloned into it by `descriptor`, or moved there by `attach`. */
+export interface JoinCgroup {
+  /** Its path, printable; undefined for a container without a cgroup. */
   readonly directory: string | undefined;
   readonly descriptor: number | undefined;
   readonly attach: ((pid: number) => void) | undefined;
@@ -33,9 +33,9 @@ export interface CgroupEntry {
 
 export function openJoinCgroup(
   saved: CgroupOwner,
-  options: EntryOptions,
+  options: JoinCgroupOptions,
   joinsUserNamespace: boolean,
-): CgroupEntry {
+): JoinCgroup {
   const cgroup = openCgroupOf(saved, options);
   try {
     const attach = joinsUserNamespace ? cgroup?.attachToOwned() : undefined;
@@ -51,18 +51,19 @@ export function openJoinCgroup(
   }
 }
 
-/** Init, and the container's cgroup; empty if it has none. */
+/** Pid of init, and the container's cgroup, which is empty if it has none. */
 type CgroupOwner = Pick<SavedState, "pid" | "cgroup">;
 
 /**
- * The cgroup for a further process: the one that init is in now. systemd in a container moves itself into a sub-cgroup, and only leaves
- * take processes once controllers are enabled below (cgroups(7), "No internal processes"). Sub-cgroups are the container's, though:
- * where it has made one that can't be opened, or has frozen it, it is the container's own. `undefined` for a container without one.
+ * Opens the cgroup for a further process: the one that init is in now. systemd in a container moves itself into a sub-cgroup, and only
+ * leaves take processes once controllers are enabled below (cgroups(7), "No internal processes"). Sub-cgroups belong to the container,
+ * though: if it has made init's one unopenable, or has frozen it, the container's own cgroup is opened. Returns undefined for a container
+ * without a cgroup.
  */
-function openCgroupOf(saved: CgroupOwner, options: EntryOptions): EntryCgroup | undefined {
+function openCgroupOf(saved: CgroupOwner, options: JoinCgroupOptions): OpenCgroup | undefined {
   if (saved.cgroup === "") return undefined;
-  const opened: EntryCgroup[] = [];
-  let chosen: EntryCgroup | undefined;
+  const opened: OpenCgroup[] = [];
+  let chosen: OpenCgroup | undefined;
   try {
     chosen = chooseCgroup(saved, options, opened);
     return chosen;
@@ -71,19 +72,19 @@ function openCgroupOf(saved: CgroupOwner, options: EntryOptions): EntryCgroup | 
   }
 }
 
-/** What it looks at is added to `opened`. */
+/** Chooses the cgroup. Adds each one that it opens to `opened`. */
 function chooseCgroup(
   saved: CgroupOwner,
-  { subCgroup, refusePaused, ownCgroup = false }: EntryOptions,
-  opened: EntryCgroup[],
-): EntryCgroup | undefined {
+  { subCgroup, refusePaused, ownCgroup = false }: JoinCgroupOptions,
+  opened: OpenCgroup[],
+): OpenCgroup | undefined {
   if (subCgroup !== undefined) return openChosen(saved, subCgroup, { refusePaused }, opened);
   const inits = ownCgroup ? undefined : openCgroupOfInit(saved);
   if (inits !== undefined) opened.push(inits);
   if (inits?.canRun() === true) return inits;
-  const own = new EntryCgroup(saved.cgroup);
+  const own = new OpenCgroup(saved.cgroup);
   opened.push(own);
-  // Whether it can run makes no difference where there is no other and the process may wait.
+  // Whether processes can run there makes no difference if there is no other cgroup and the process may wait.
   if ((inits === undefined && refusePaused === undefined) || own.canRun()) return own;
   if (refusePaused === undefined) return inits;
   throw refusePaused();
@@ -92,11 +93,11 @@ function chooseCgroup(
 function openChosen(
   saved: CgroupOwner,
   subCgroup: string,
-  { refusePaused }: Pick<EntryOptions, "refusePaused">,
-  opened: EntryCgroup[],
-): EntryCgroup {
+  { refusePaused }: Pick<JoinCgroupOptions, "refusePaused">,
+  opened: OpenCgroup[],
+): OpenCgroup {
   const directory = absolutePath(`${saved.cgroup}/${checkedSubCgroup(subCgroup)}`);
-  const cgroup = new EntryCgroup(directory, levelsBetween(saved.cgroup, directory));
+  const cgroup = new OpenCgroup(directory, levelsBetween(saved.cgroup, directory));
   opened.push(cgroup);
   if (refusePaused === undefined || cgroup.canRun()) return cgroup;
   throw new RuntsError(
@@ -115,11 +116,11 @@ function checkedSubCgroup(text: string): string {
   });
 }
 
-/** Each is looked at by a path that leads up, which must not be longer than PATH_MAX. */
+/** Each level is looked at by a path of `/..`, which must not be longer than PATH_MAX. */
 const MAX_LEVELS = 1000;
 
-/** undefined where init is in the container's own cgroup, or in one that can't be named. */
-function openCgroupOfInit({ pid, cgroup }: CgroupOwner): EntryCgroup | undefined {
+/** Returns undefined if init is in the container's own cgroup, or in one that can't be named. */
+function openCgroupOfInit({ pid, cgroup }: CgroupOwner): OpenCgroup | undefined {
   const path = pathOfInit(pid);
   if (path === undefined || path === cgroup.slice(CGROUP_MOUNT.length)) return undefined;
   const directory = Buffer.from(`${CGROUP_MOUNT}${path}`, "latin1");
@@ -129,7 +130,7 @@ function openCgroupOfInit({ pid, cgroup }: CgroupOwner): EntryCgroup | undefined
   const levels = levelsBetween(cgroup.slice(CGROUP_MOUNT.length), path);
   if (levels > MAX_LEVELS) return undefined;
   try {
-    return new EntryCgroup(directory, levels);
+    return new OpenCgroup(directory, levels);
   } catch (error) {
     if (error instanceof RuntsError) return undefined;
     throw error;
@@ -140,10 +141,10 @@ function levelsBetween(above: string, below: string): number {
   return below.split("/").length - above.split("/").length;
 }
 
-/** Of as many hierarchies as there may be. */
+/** Bytes of a /proc/PID/cgroup with as many hierarchies as there may be. */
 const MAX_PROC_CGROUP = 64 * 1024;
 
-/** Byte by byte, as a name may be no text. undefined where it is longer than procfs tells, which has no more than PATH_MAX. */
+/** Byte by byte, since a name may be no text. undefined if it is longer than the PATH_MAX that procfs shows. */
 function pathOfInit(pid: number): string | undefined {
   try {
     const lines = readCgroupFile(`/proc/${pid}`, "cgroup", MAX_PROC_CGROUP).split("\n");
@@ -155,11 +156,11 @@ function pathOfInit(pid: number): string | undefined {
 }
 
 /** A cgroup that a process is about to enter, open. */
-class EntryCgroup {
-  /** As a person names it. */
+class OpenCgroup {
+  /** Its path, printable. */
   readonly directory: string;
   #descriptor: OwnedDescriptor;
-  /** How many levels, it itself included, the container may have frozen without being paused. */
+  /** Number of levels, from this cgroup up, that the container may have frozen without being paused. */
   readonly #levels: number;
 
   constructor(directory: string | Buffer, levels = 0) {
@@ -176,7 +177,10 @@ class EntryCgroup {
     return `/proc/self/fd/${this.#descriptor.number}`;
   }
 
-  /** What freezes it is looked at as well: a process that never stops keeps a cgroup from being frozen, but not others from it. */
+  /**
+   * Whether processes can run in it. Looks at cgroup.freeze as well: a process that never stops keeps the cgroup from being frozen as a
+   * whole, while the freezer still stops all others.
+   */
   canRun(): boolean {
     if (isEffectivelyFrozen(this.#path)) return false;
     for (let level = 0; level < this.#levels; level++)
@@ -185,8 +189,8 @@ class EntryCgroup {
   }
 
   /**
-   * For clone3(2). The process holds this descriptor for a moment in sight of the container: who may open it by /proc there, with
-   * CAP_SYS_PTRACE, gets no further than to what is in it (CVE-2016-9962).
+   * Returns a descriptor for clone3(2). The process holds it for a moment in sight of the container. A process with CAP_SYS_PTRACE that
+   * opens it by /proc gets to nothing but the inside of the cgroup (CVE-2016-9962).
    */
   readonlyFd(): number {
     const purpose = `open the cgroup ${this.directory} for a clone`;
@@ -201,8 +205,9 @@ class EntryCgroup {
   }
 
   /**
-   * For a container that owns its cgroup: once the process has joined the user namespace, it is neither that owner nor anybody who may
-   * override the owner's rights, so that it can't clone itself into the cgroup. The runtime moves it there, before it executes anything.
+   * Returns the function that moves a process into the cgroup, if the container owns the cgroup; else undefined. Once the process has
+   * joined the user namespace, it is not the owner, and may not override the owner's rights: it can't clone itself into the cgroup. So the
+   * runtime moves it, before it executes anything.
    */
   attachToOwned(): ((pid: number) => void) | undefined {
     const path = `${this.#path}/cgroup.procs`;

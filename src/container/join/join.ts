@@ -2,11 +2,11 @@ import { CLONE_NEWUSER } from "../../../bindings/abi/sched.ts";
 import type { SpawnOptions } from "../../init/clone-by-stub.ts";
 import type { Joined } from "../../init/network-of.ts";
 import { type PendingInit, spawnInit } from "../../init/spawn-init.ts";
-import type { CgroupEntry } from "./cgroup.ts";
+import type { JoinCgroup } from "./cgroup.ts";
 
 /** A running container, as a process joins it. */
 export interface JoinTarget extends Joined {
-  readonly cgroup: CgroupEntry | undefined;
+  readonly cgroup: JoinCgroup | undefined;
 }
 
 /** How a process is spawned, but for its namespaces. */

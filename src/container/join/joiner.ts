@@ -25,7 +25,7 @@ import { type TaskAttributes, taskAttributes } from "../process/attributes.ts";
 import type { SavedState } from "../record/saved-state.ts";
 import { connectToAgent, type SeccompAgent } from "../seccomp/agent.ts";
 import { compileFilter } from "../seccomp/filter.ts";
-import { type CgroupEntry, type EntryOptions, openJoinCgroup } from "./cgroup.ts";
+import { type JoinCgroup, type JoinCgroupOptions, openJoinCgroup } from "./cgroup.ts";
 import { type JoinOptions, joinContainer, joinsUserNamespace } from "./join.ts";
 import { checkSameUserNamespace, differingNamespaces } from "./namespaces.ts";
 
@@ -41,9 +41,9 @@ export interface JoinRequest {
 
 /** A process of a request. */
 interface ProcessOptions extends Pick<JoinOptions, "keepFds" | "stdio" | "hasTerminal" | "beforeClone"> {
-  /** Of the container's init. */
+  /** A pidfd of the container's init. */
   readonly pidfd: number;
-  readonly cgroup: EntryOptions;
+  readonly cgroup: JoinCgroupOptions;
 }
 
 /** The set-up of a process that has joined. */
@@ -66,7 +66,7 @@ export class ContainerJoiner {
   readonly #credentials: CredentialOptions;
   /** Connected for the next process whose filter has a listener. */
   #agent: SeccompAgent | undefined;
-  #attach: CgroupEntry["attach"];
+  #attach: JoinCgroup["attach"];
   #cgroupDirectory: string | undefined;
   /** Closed in the end, whether a process got as far as to take it or not. */
   readonly #open: { close(): void }[] = [];
@@ -193,7 +193,7 @@ export class ContainerJoiner {
 /** A user may not move processes between cgroups that others own: the user's systemd can (cgroups(7), Delegation). */
 function systemdAttaching(
   { scope }: SavedState,
-  { subCgroup }: EntryOptions,
+  { subCgroup }: JoinCgroupOptions,
 ): ((pid: number) => void) | undefined {
   if (subCgroup !== undefined || scope?.manager !== "user") return undefined;
   return (pid) => attachToScope(scope, pid);

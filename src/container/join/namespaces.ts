@@ -3,7 +3,7 @@ import { errorCode, RuntsError } from "../../errors.ts";
 import { NAMESPACE_FLAGS } from "../../plan/namespaces.ts";
 import { namespaceFile } from "../../spec/namespaces.ts";
 
-/** CLONE_NEW* of the namespaces that init is in and this process is not. namespaces(7) */
+/** Returns CLONE_NEW* of the namespaces that init is in and this process is not. namespaces(7) */
 export function differingNamespaces(pid: number): number {
   let flags = 0;
   for (const [type, flag] of Object.entries(NAMESPACE_FLAGS)) {
@@ -19,8 +19,8 @@ export function differingNamespaces(pid: number): number {
 
 /**
  * Throws if init is not in the user namespace of this process any more. A user without privileges becomes root in one of his own, and can
- * put any programs into a mount namespace there: who joins that alone runs them with rights that this user does not have. There is no way
- * back from it, so that looking once, after the joining, is enough. user_namespaces(7)
+ * put any programs into a mount namespace there. A process that joins only the mount namespace would run them with rights that this user
+ * does not have. Init can't come back from there, so that looking once, after the joining, is enough. user_namespaces(7)
  */
 export function checkSameUserNamespace(pid: number): void {
   const name = namespaceFile("user");
@@ -35,7 +35,7 @@ export function checkSameUserNamespace(pid: number): void {
   });
 }
 
-/** undefined for a type that this kernel doesn't have, and for a process that has ended. */
+/** Returns undefined for a type that this kernel doesn't have, and for a process that has ended. */
 function tryNamespace(process: string, name: string): string | undefined {
   try {
     return readlinkSync(`/proc/${process}/ns/${name}`);
@@ -46,7 +46,7 @@ function tryNamespace(process: string, name: string): string | undefined {
   }
 }
 
-/** Init can't be traced before it is the container's program; who may not trace it all the same, may not look at it. ptrace(2) */
+/** Before init executes the container's program it is not dumpable: only a caller with CAP_SYS_PTRACE may look at it. ptrace(2) */
 function outOfReach(process: string, name: string): RuntsError {
   const path = `/proc/${process}/ns/${name}`;
   return new RuntsError(`cannot look at ${path}: permission denied: the caller lacks CAP_SYS_PTRACE`, {

@@ -3,7 +3,7 @@ import { processOrDefault } from "../../spec/process.ts";
 import { LAST_ID } from "../../spec/rules/linux.ts";
 import type { Capabilities, Config, Process, User } from "../../spec/types.ts";
 
-/** What `exec` changes of the container's own process. */
+/** The changes that `exec` makes to the container's own process. */
 export interface ExecOverrides {
   readonly args: readonly string[];
   readonly tty: boolean;
@@ -13,18 +13,18 @@ export interface ExecOverrides {
   readonly user?: string;
   readonly additionalGids: readonly string[];
   readonly capabilities: readonly string[];
-  /** The container's own when absent. */
+  /** Absent: the container's own. */
   readonly noNewPrivileges?: boolean;
   readonly selinuxLabel?: string;
   readonly apparmorProfile?: string;
 }
 
-/** The container's process with other arguments, and with the changes asked for: runc's rules. */
+/** Returns the container's process with other arguments and with the changes: runc's rules. */
 export function overriddenProcess(config: Config, overrides: ExecOverrides): Process {
   const process = processOrDefault(config);
   if (overrides.args.length === 0)
     throw new RuntsError("process args cannot be empty", { operation: "exec" });
-  // What belongs to the container's init alone is left out: its terminal's size.
+  // The terminal's size belongs to the container's init alone.
   const { consoleSize: _size, ...inherited } = process;
   return {
     ...inherited,
@@ -43,9 +43,9 @@ export function overriddenProcess(config: Config, overrides: ExecOverrides): Pro
 }
 
 /**
- * A process.json with what the container's own process lends it: runc's rule, and crun's for the AppArmor profile. Engines leave
- * out what they mean to be as in the container. What is there, though empty, counts. All else that is absent is as in a
- * config.json.
+ * Completes a process.json by properties of the container's own process: runc's rule, and crun's for the AppArmor profile. Engines leave
+ * out a property that shall be as in the container; one that is there counts, though it is empty. All other absent properties have
+ * config.json's defaults.
  */
 export function completedProcess({ process: own }: Config, given: Process): Process {
   const { capabilities, oomScoreAdj, selinuxLabel, apparmorProfile } = { ...own, ...given };

@@ -11,15 +11,15 @@ import {
 import type { Linux, Process } from "../../spec/types.ts";
 import type { Caller } from "../caller/caller.ts";
 
-/** Scheduler, I/O priority, memory policy and personality: what the kernel keeps of a single process. */
+/** Scheduler, I/O priority, memory policy and personality: attributes of a single process. */
 export interface TaskAttributes {
-  /** What the process does itself, in the container's cgroup and before it gives up its rights. */
+  /** Plans what the process sets itself, in the container's cgroup and before it gives up its rights. */
   readonly plan: (program: Program) => void;
-  /** What the runtime does for it, when all but its last program has been run. */
+  /** Sets the rest from outside, when all but the last program of the process has been run. */
   readonly apply: (pid: number) => void;
 }
 
-/** undefined if nothing is asked for. */
+/** Returns undefined if nothing is asked for. */
 export function taskAttributes(
   process: Process,
   { memoryPolicy, personality }: Linux,

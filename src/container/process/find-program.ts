@@ -2,16 +2,16 @@ import { statSync } from "../../../bindings/linux/file-status.ts";
 import { accessSync, X_OK } from "../../../bindings/linux/files.ts";
 import { environment } from "../../../bindings/linux/own-process.ts";
 
-/** Engines call without PATH, or with one that lacks what only root uses. */
+/** Engines call without PATH, or with one that lacks the folders of root's programs. */
 const FOLDERS = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
-/** Where programs of the host are looked for: absolute folders only, as the working directory may be a bundle of anybody's. */
+/** Returns the folders of the host's programs: absolute ones only, since the working directory may be anybody's bundle. */
 export function searchPath(): string {
   const own = (environment("PATH") ?? "").split(":").filter((folder) => folder.startsWith("/"));
   return [...new Set([...own, ...FOLDERS])].join(":");
 }
 
-/** The path of a program of the host; undefined if there is none. */
+/** Returns the path of a program of the host; undefined if there is none. */
 export function findProgram(name: string): string | undefined {
   for (const folder of searchPath().split(":")) {
     try {

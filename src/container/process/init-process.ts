@@ -7,20 +7,20 @@ import { END_TIMEOUT_MS } from "../../../bindings/linux/reap.ts";
 import { isAlive } from "./process-status.ts";
 
 /**
- * Init by a descriptor: a signal sent to it never reaches another process that has got the same pid since. undefined if init
- * has ended.
+ * Opens a pidfd of init: a signal that is sent to it never reaches another process that has got the same pid since. Returns undefined
+ * if init has ended.
  */
 export function openInit(pid: number, startTime: string): number | undefined {
   if (pid === 0) return undefined;
   const pidfd = pidfdOpen(pid);
   if (pidfd === undefined) return undefined;
-  // Only now: what the descriptor stands for doesn't change any more.
+  // Checked only now: the pidfd stays that of the process that it was opened for.
   if (isAlive(pid, startTime)) return pidfd;
   closeSync(pidfd);
   return undefined;
 }
 
-/** How long to wait for the end of init before looking at its state; doubled each time. */
+/** How long to wait for the end of init before its state is looked at; doubled each time. */
 const FIRST_WAIT_MS = 10;
 
 /**

@@ -3,23 +3,23 @@ import { FileError } from "../../../bindings/linux/file-call.ts";
 import { existsSync, readFileSync, readlinkSync } from "../../../bindings/linux/files.ts";
 import { errorCode } from "../../errors.ts";
 
-/** What proc_pid_stat(5) says of a process. */
+/** Fields of proc_pid_stat(5). */
 export interface ProcessStat {
-  /** All of it: one whose first thread has ended is a zombie as well, and runs on in the others. */
+  /** Whether all threads have ended. If only the first one has, the process is a zombie as well, and runs on in the others. */
   readonly hasEnded: boolean;
   /** Whether its first thread is exiting or has ended: PF_EXITING of linux/sched.h. */
   readonly isEnding: boolean;
-  /** Those that have ended, but are there still, among them. */
+  /** Number of threads, those included that have ended but are still there. */
   readonly threads: number;
   readonly startTime: string;
   /** Whether it has been forked and has executed no program since: PF_FORKNOEXEC of linux/sched.h. */
   readonly hasNotExecuted: boolean;
 }
 
-/** What says that there is no process of that number, or none of the caller's (`hidepid` of proc(5)). */
+/** Errors of procfs if there is no such process, or it is not the caller's (`hidepid` of proc(5)). */
 const GONE: readonly string[] = ["ENOENT", "ESRCH", "EACCES", "EPERM"];
 
-/** undefined if there is no such process. */
+/** Returns undefined if there is no such process. */
 export function processStat(pid: number): ProcessStat | undefined {
   let text: string;
   try {
@@ -31,7 +31,7 @@ export function processStat(pid: number): ProcessStat | undefined {
   return parseStat(text);
 }
 
-/** Of a process that is there: this one, or a child that nobody has waited for. */
+/** Returns the start time of a process that exists: this one, or a child that is not reaped yet. */
 export function startTimeOf(pid: number): string {
   return parseStat(readFileSync(`/proc/${pid}/stat`, "latin1")).startTime;
 }
@@ -55,7 +55,7 @@ export function parseStat(text: string): ProcessStat {
   };
 }
 
-/** Whether the process still is the one that was saved, and has not ended. */
+/** Whether the process is still the one that was saved, and has not ended. */
 export function isAlive(pid: number, startTime: string): boolean {
   if (pid === 0) return false;
   const stat = processStat(pid);
@@ -73,8 +73,8 @@ function hasLeftNamespaces(pid: number): boolean {
   try {
     const threads = readdirSync(tasks);
     if (!threads.every((thread) => hasNoNamespaces(`${tasks}/${thread}`))) return false;
-    // One may have made another since they were listed, and the list ends where a thread goes meanwhile. The kernel counts all: if
-    // those of the list are still there, and no more, nobody is left.
+    // A thread may have made another one since they were listed, and the list ends where a thread goes meanwhile. The kernel counts all:
+    // if those of the list are still there, and there are no more, all have left.
     const count = processStat(pid)?.threads ?? 0;
     return threads.length >= count && threads.every((thread) => existsSync(`${tasks}/${thread}`));
   } catch (error) {
@@ -97,7 +97,7 @@ export function isStub(pid: number): boolean {
   try {
     return readlinkSync(`/proc/${pid}/exe`).startsWith("/memfd:runts-init");
   } catch {
-    // Who may not look takes the start socket's word for it.
+    // A caller who may not look has to rely on the start socket.
     return true;
   }
 }

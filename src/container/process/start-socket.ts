@@ -5,9 +5,9 @@ import { inNetworkOf } from "../../init/network-of.ts";
 import type { SavedState } from "../record/saved-state.ts";
 
 /**
- * Makes an end of the socket on which init waits for `start`. Whatever is executed in the container until then can see it, so it is of
- * the container's network namespace; unix(7): what init gets by accept(2) is of that of the end that connects. In a user namespace
- * nobody has rights over the host's network.
+ * Makes an end of the socket on which init waits for `start`. Whatever is executed in the container until then can see the socket, so it
+ * belongs to the container's network namespace. That holds for both ends: the socket that init gets by accept(2) belongs to the namespace
+ * of the end that connects, unix(7). In a user namespace nobody has rights over the host's network.
  */
 export function inNetworkOfInit<T>(
   { pid, ownNetworkNamespace, ownUserNamespace }: SavedState,

@@ -9,8 +9,8 @@ import type { GlobalOptions } from "../context.ts";
 import { killInit } from "../process/init-process.ts";
 
 /**
- * Ends a container whose record is damaged. What it has is found by what is left of the record, where that is certain (a pid with its
- * start time, a cgroup), and by the saved config. Returns the directory of its cgroup; empty if none is known.
+ * Kills a container whose record is damaged. Its processes are found by the fields of the record that are certain (a pid with its start
+ * time, a cgroup), and by the saved config. Returns the directory of its cgroup; empty if none is known.
  */
 export function killFromDamagedState(context: GlobalOptions, id: string, directory: string): string {
   const { pid, startTime, cgroup } = remainsOf(`${directory}/state.json`);
@@ -34,7 +34,7 @@ function remainsOf(path: string): Record<string, unknown> {
   }
 }
 
-/** As at create, given the same options. */
+/** Returns the cgroup that `create` has chosen, given the same options. */
 function configuredCgroup(context: GlobalOptions, id: string, config: Config): string {
   if (context.noCgroup === true) return "";
   if (context.systemdCgroup !== true) return cgroupPathFor(config, id, findCgroupMount());

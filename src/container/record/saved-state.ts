@@ -14,7 +14,7 @@ import type { Config } from "../../spec/types.ts";
 import { startTimeOf } from "../process/process-status.ts";
 
 /**
- * What is kept of a container in its directory, `ROOT/ID`, mode 0711:
+ * The record of a container. Its directory, `ROOT/ID`, has mode 0711 and holds:
  * - `state.json`: this record. It is first written before anything is made, so that `delete --force` knows what to remove
  *   whenever the runtime was killed;
  * - `config.json`: the config as it was at create: later changes of the bundle have no effect (runtime.md, Lifecycle);
@@ -63,8 +63,8 @@ export interface SavedState {
 }
 
 /**
- * Of a container without a mount namespace of its own: its root is a mount that others see, and that stays when its processes
- * have ended. It is known by the mount that it lies on, which is there before it.
+ * The root of a container without a mount namespace of its own. It is a mount that others see, and that stays when the container's
+ * processes have ended. It is identified by the mount that it lies on, which exists before.
  */
 export interface SavedHostMount {
   readonly rootfs: string;
@@ -84,7 +84,7 @@ export function containerDirectory(root: string, id: string): string {
   return `${root}/${id}`;
 }
 
-/** The directory is the container's existence: whoever makes it has the id. */
+/** Makes the container's directory. Whoever makes it has the id. */
 export function makeContainerDirectory(root: string, id: string): string {
   const directory = containerDirectory(root, id);
   try {
@@ -125,7 +125,7 @@ export function writeState(directory: string, state: SavedState): void {
   });
 }
 
-/** Reads the record; undefined if the directory has none: its making was interrupted, or it is no container's. */
+/** Reads the record. Returns undefined if the directory has none: `create` was interrupted, or it is no container's directory. */
 export function tryReadState(directory: string): SavedState | undefined {
   const path = `${directory}/state.json`;
   let text: string;
@@ -162,7 +162,7 @@ const BOOLEANS = [
 ];
 const OBJECTS = ["hostMount", "scope", "resctrl"];
 
-/** The types of what decides what is killed and removed. What older versions have not written is absent: a new field may be, too. */
+/** Checks the types of the fields by which processes are killed and things removed. A field that an older version did not write is absent. */
 function isSavedState(value: unknown): value is SavedState {
   if (!isObject(value)) return false;
   const { creator, annotations, lastOperations } = value;
@@ -199,7 +199,7 @@ function isNaturalNumber(value: unknown): boolean {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 
-/** Directory and record of a container that has to be there. */
+/** Returns the directory and the record of a container. Throws if there is none. */
 export function readSavedState(
   root: string,
   id: string,
@@ -211,12 +211,12 @@ export function readSavedState(
   return { directory, saved };
 }
 
-/** The words that containerd's shim looks for in the answer to an unknown id. */
+/** containerd's shim looks for these words in the answer to an unknown id. */
 export function doesNotExist(id: string): RuntsError {
   return new RuntsError("container does not exist", { operation: "load", errno: "ENOENT", path: id });
 }
 
-/** runc's rule since 1.2, where 1.1 takes a comma as well: what may be a file name, and nothing that means another directory. */
+/** runc's rule since 1.2 (1.1 takes a comma as well): a valid file name, and nothing that means another directory. */
 const VALID_ID = /^[A-Za-z0-9_+.-]+$/;
 /** NAME_MAX: the id names the container's directory. */
 const LONGEST_ID = 255;
@@ -244,7 +244,7 @@ export function replaceConfig(directory: string, config: Config): void {
   });
 }
 
-/** What is known of a container that is about to be made by this process. */
+/** The facts of a container that this process is about to make. */
 export type FirstFacts = Pick<
   SavedState,
   | "id"
@@ -260,7 +260,7 @@ export type FirstFacts = Pick<
   | "hostMount"
 >;
 
-/** The record of a container before there is anything of it. */
+/** Returns the record of a container before anything of it exists. */
 export function initialState(config: Config, facts: FirstFacts): SavedState {
   const namespaces = namespacesOf(config);
   const pid = ownPid();
@@ -282,7 +282,7 @@ export function initialState(config: Config, facts: FirstFacts): SavedState {
   };
 }
 
-/** What `start` needs to name an operation of the last program that fails. */
+/** Describes the operations of init's last program, so that `start` can name one that fails. */
 export function describeOperations({ operations, descriptors }: Program): ExecOperation[] {
   const described: ExecOperation[] = [];
   operations.forEach((operation, position) => {

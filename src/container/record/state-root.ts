@@ -9,8 +9,8 @@ import { errorCode, RuntsError } from "../../errors.ts";
 import type { GlobalOptions } from "../context.ts";
 
 /**
- * The directory of all containers decides what the runtime kills, removes and executes. It is refused where anybody but its user
- * and root may put something into it, sticky or not. One that isn't there yet is made by the runtime itself.
+ * The directory of all containers decides what the runtime kills, removes and executes. It is refused if anybody but its user and root
+ * can write to it, sticky or not. If it doesn't exist yet, the runtime makes it.
  */
 export function checkStateRoot(root: string): void {
   const stat = statSync(root, { throwIfNoEntry: false });
@@ -26,7 +26,7 @@ function checkOwner(root: string, { uid, gid, mode }: FileStatus): void {
     });
   };
   if (uid !== 0 && uid !== effectiveUid()) refuse(`belongs to user ${uid}`);
-  // By convention root's group, and that of the user's own number, have nobody else in them; a umask of 002 lets them write.
+  // By convention nobody else is in root's group and in the group of the user's own number, so that a umask of 002 does no harm.
   const othersInGroup = gid !== 0 && gid !== uid;
   if ((mode & 0o002) !== 0 || ((mode & 0o020) !== 0 && othersInGroup))
     refuse("can be written by other users");
@@ -39,7 +39,7 @@ function checkOwner(root: string, { uid, gid, mode }: FileStatus): void {
 export function prepareStateRoot(context: GlobalOptions): void {
   const root = openRoot(context.root);
   try {
-    // Once more: since it was looked for, somebody else may have made it.
+    // Checked once more: somebody else may have made it since it was looked for.
     checkOwner(context.root, fstatSync(root));
     if (context.root === xdgRoot()) keepFromSweeping(context.root, root);
   } finally {
@@ -47,7 +47,7 @@ export function prepareStateRoot(context: GlobalOptions): void {
   }
 }
 
-/** Creates it where it is missing: then it is no link, which whoever can write to the directory above could lead elsewhere. */
+/** Opens the root directory, or makes it. If it is made here, a link in its place is refused: somebody else has put it there meanwhile. */
 function openRoot(root: string): number {
   try {
     return openSync(root, O_PATH | O_DIRECTORY);
@@ -90,7 +90,7 @@ function directoryError(path: string, cause: unknown): RuntsError {
   return new RuntsError(`create directory: ${reason}${hint}`, { operation: "mkdir", path, cause });
 }
 
-/** Absolute path of the directory of all containers: the one that the caller names, or the one of his user. */
+/** Returns the absolute path of the directory of all containers: the one that the caller names, or the one of his user. */
 export function stateRoot(given: string | undefined): string {
   const root = given === undefined ? defaultStateRoot() : absolutePath(given);
   if (root === "/") throw new RuntsError("--root must not be the root directory");

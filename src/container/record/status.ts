@@ -16,7 +16,7 @@ import {
 /** runtime.md, State; `paused` is the peers' addition. */
 export type Status = "creating" | "created" | "running" | "paused" | "stopped";
 
-/** What `state` and `list` print: the properties of runtime.md, then those that runc adds. */
+/** The output of `state` and `list`: the properties of runtime.md, then those that runc adds. */
 export interface ContainerState {
   readonly ociVersion: string;
   readonly id: string;
@@ -32,7 +32,7 @@ export interface ContainerState {
   readonly owner: string;
 }
 
-/** Asks the kernel, not the saved state: a container may end, or its start be interrupted, with nobody there to write it. */
+/** Asks the kernel, not the record: a container may end, or its start be interrupted, with nobody there to write that down. */
 export function statusOf(directory: string, saved: SavedState): Status {
   if (saved.creator !== null) {
     return isAlive(saved.creator.pid, saved.creator.startTime) ? "creating" : "stopped";
@@ -43,7 +43,7 @@ export function statusOf(directory: string, saved: SavedState): Status {
   return awaitsStart(directory, saved) ? "created" : "running";
 }
 
-/** Whether init is still the stub that waits for `start`, be it frozen or not. */
+/** Whether init is still the stub that waits for `start`, frozen or not. */
 export function awaitsStart(directory: string, { pid }: SavedState): boolean {
   return existsSync(startSocketPath(directory)) && isStub(pid);
 }
@@ -68,7 +68,7 @@ export function readContainerState({ root }: GlobalOptions, id: string): Contain
   return stateOf(directory, saved);
 }
 
-/** All containers below the root, by id. A root that isn't there has none; one whose record is damaged is a warning, as in runc. */
+/** Lists all containers below the root, by id. A missing root has none. A damaged record is a warning, as in runc. */
 export function listContainers({ root, log }: GlobalOptions): ContainerState[] {
   const states: ContainerState[] = [];
   for (const id of entriesOf(root)) {
@@ -84,7 +84,7 @@ export function listContainers({ root, log }: GlobalOptions): ContainerState[] {
   return states;
 }
 
-/** Another container than that of the id which has not ended, and whose cgroup is this one or below it. */
+/** Finds a container with another id that has not ended, and whose cgroup is this one or below it. Returns its id. */
 export function findContainerIn(root: string, cgroup: string, id: string): string | undefined {
   return entriesOf(root).find((other) => {
     if (other === id) return false;
@@ -113,12 +113,12 @@ function entriesOf(root: string): string[] {
   }
 }
 
-/** `#` and the number for one who has no name. */
+/** Returns the name of a user; `#` and the number if there is none. */
 export function userName(uid: number): string {
   return findUserName(uid) ?? `#${uid}`;
 }
 
-/** The host's name of a user, passwd(5); undefined if there is none. */
+/** Returns the host's name of a user, passwd(5); undefined if there is none. */
 export function findUserName(uid: number): string | undefined {
   try {
     const lines = readFileSync("/etc/passwd", "utf8").split("\n");

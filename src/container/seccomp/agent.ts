@@ -37,9 +37,9 @@ export interface HandOver {
 }
 
 const POINTER = "/linux/seccomp/listenerPath";
-/** The kernel's name of the file, as /proc/PID/fd shows it. */
+/** The kernel's name of a listener, as /proc/PID/fd shows it. */
 const LISTENER = "anon_inode:seccomp notify";
-/** Until a process that has been released loads its filter. */
+/** How long a process that has been released may take to load its filter. */
 const LOAD_TIMEOUT_MS = 60_000;
 
 export function connectToAgent(seccomp: Seccomp | undefined): SeccompAgent {

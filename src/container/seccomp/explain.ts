@@ -6,7 +6,7 @@ import { readSavedState } from "../record/saved-state.ts";
 
 export type { ExplainedCall };
 
-/** What the filter of a container, or of a bundle's config, answers to a system call, and why. */
+/** Tells how the filter of a container, or of a bundle's config, answers a system call, and why. */
 export function explainSyscall(
   { root }: GlobalOptions,
   where: { readonly id: string } | { readonly bundle: string },

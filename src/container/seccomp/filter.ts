@@ -8,7 +8,7 @@ import type { Config, Seccomp } from "../../spec/types.ts";
 import type { Caller } from "../caller/caller.ts";
 import type { GlobalOptions } from "../context.ts";
 
-/** The container's filter for the kernel, undefined if it has none. */
+/** Compiles the container's filter for the kernel. Returns undefined if it has none. */
 export function compileFilter(
   context: GlobalOptions,
   { linux }: Config,
@@ -19,14 +19,14 @@ export function compileFilter(
   const { filter, flags, notifies } = compiledFilter(context, seccomp);
   if (!notifies) return { filter, flags, listener: undefined };
   const { listenerPath } = seccomp;
-  // The runtime listens itself: seccomp-trace.ts.
+  // The runtime listens itself: seccomp/trace.ts.
   if (listenerPath === undefined) return { filter, flags, listener: { dumpable: !privileged } };
-  // A look is all that can be done so early: each connection has to bring the agent a listener (config-linux.md, Seccomp).
+  // The agent can't be connected to so early: each connection has to bring it a listener (config-linux.md, Seccomp).
   onBehalfOf("/linux/seccomp/listenerPath", "find the seccomp agent's socket", () => statSync(listenerPath));
   return { filter, flags, listener: { dumpable: !privileged } };
 }
 
-/** Of a profile that a container had before, it is found compiled. */
+/** Finds the compiled filter of a profile that a container had before, or compiles and stores it. */
 function compiledFilter(context: GlobalOptions, seccomp: Seccomp): CompiledSeccomp {
   // Under Node the program is many files, of which each can change.
   if (process.versions.bun === undefined || context.keepFilters === false)
@@ -56,7 +56,7 @@ function compileAnew(
   try {
     store(compiled, warnings);
   } catch (error) {
-    // It is a matter of speed alone: a full disk, say, keeps nobody from running a container.
+    // The store is a matter of speed alone: a full disk, say, keeps nobody from running a container.
     log.debug(`the seccomp filter is not kept: ${error instanceof Error ? error.message : error}`);
   }
   return compiled;

@@ -28,10 +28,10 @@ import type { Config, Seccomp } from "../../spec/types.ts";
 import type { Awaited, EventSource } from "../stdio/foreground.ts";
 import { type HandOver, type SeccompAgent, takeListener } from "./agent.ts";
 
-/** A system call that a process of the container waits for. */
+/** A system call of a process of the container, which waits for the answer. */
 interface Notification {
   readonly id: bigint;
-  /** Of the thread, in the runtime's pid namespace. */
+  /** Thread id, in the runtime's pid namespace. */
   readonly tid: number;
   readonly number: number;
   /** AUDIT_ARCH_* */
@@ -39,21 +39,21 @@ interface Notification {
   readonly args: readonly bigint[];
 }
 
-/** Denied calls that are answered before signals and others are looked for again. */
+/** Number of denied calls that are answered before signals and other events are looked for again. */
 const CALLS_OF_A_TURN = 16;
 
 interface DeniedCall {
   readonly name: string;
   readonly action: string;
   readonly pointer: string;
-  /** Arguments of the first. */
+  /** Arguments of the first call. */
   readonly args: readonly bigint[];
   count: number;
 }
 
 /**
- * `run --seccomp-trace`: listens to the calls that the profile denies, answers each as the profile says, and reports them at the end.
- * Killing is the exception: the kernel's own way ends a process by SIGSYS whatever it handles, a runtime can only send SIGKILL.
+ * `run --seccomp-trace`: receives the calls that the profile denies, answers each as the profile says, and reports them at the end.
+ * Killing is the exception: the kernel ends a process by a SIGSYS that can't be handled, a runtime can only send SIGKILL.
  */
 export class SeccompTrace implements EventSource, SeccompAgent {
   readonly #denied = new Map<string, DeniedCall>();
@@ -62,7 +62,7 @@ export class SeccompTrace implements EventSource, SeccompAgent {
   #filter = new Uint8Array();
   #profile: Profile | undefined;
 
-  /** The config whose filter asks the runtime. */
+  /** Returns the config with a filter that asks the runtime. */
   readonly changeConfig = (config: Config): Config => {
     const { linux } = config;
     if (linux?.seccomp === undefined) {
@@ -92,7 +92,7 @@ export class SeccompTrace implements EventSource, SeccompAgent {
     return { descriptors: this.#listener === undefined ? [] : [this.#listener] };
   }
 
-  /** Answers calls that wait: some of them, as their processes may make others without end. */
+  /** Answers some of the calls that wait: not all, since processes may make others without end. */
   forward(): void {
     const listener = this.#listener;
     if (listener === undefined) return;
@@ -138,7 +138,7 @@ export class SeccompTrace implements EventSource, SeccompAgent {
     writeStandardError(reportText([...this.#denied.values()]));
   }
 
-  /** Whoever waits now is no process of the container, or about to end. */
+  /** Answers calls that still wait: their processes are not the container's, or about to end. */
   finish(): void {
     this.forward();
   }
@@ -162,7 +162,7 @@ function reportText(denied: readonly DeniedCall[]): string {
   return `seccomp-trace: the profile denied\n${lines.join("\n")}\nto allow all of it, add to /linux/seccomp/syscalls, or less:\n  ${fragment}\n`;
 }
 
-/** undefined if there is nothing to receive any more. */
+/** Returns undefined if there is nothing to receive any more. */
 function receive(listener: number): Notification | undefined {
   const buffer = new Uint8Array(seccomp_notif.size);
   if (trySyscall("ioctl", listener, SECCOMP_IOCTL_NOTIF_RECV, buffer) < 0) return undefined;

@@ -23,23 +23,23 @@ const BUFFER_SIZE = 16 * 1024;
 const TERMINAL_CAPACITY = 64 * 1024;
 
 /**
- * The caller's terminal on one side, the container's on the other: for `run` in the foreground. What is typed waits until the container
- * takes it: a write that waited would keep the container's output where it is, which the container may have to be rid of first; and it
- * would wait as long as anybody who has the terminal open likes.
+ * Relays between the caller's terminal and the container's: for `run` in the foreground. Typed input waits here until the container takes
+ * it. A blocking write would hold up the container's output, which the container may have to be rid of first; and it would wait as long
+ * as anybody who has the terminal open likes.
  */
 export class ConsoleRelay {
   readonly #master: number;
   readonly #saved: Termios | undefined;
   readonly #buffer = Buffer.alloc(BUFFER_SIZE);
   readonly #inputBuffer = Buffer.alloc(BUFFER_SIZE);
-  /** The part of the buffer that the container has not taken yet. */
+  /** Part of the buffer that the container has not taken yet. */
   #input = this.#inputBuffer.subarray(0, 0);
   #inputOpen = true;
   #outputOpen = true;
 
   constructor(master: number) {
     this.#master = master;
-    // Nobody else has this open file: the caller's own streams stay as they are.
+    // Nobody else shares this open file: the caller's own streams stay as they are.
     syscall("fcntl", [master, F_SETFL, O_NONBLOCK], ["F_SETFL"]);
     const settings = terminalSettings(master);
     if (settings !== undefined) setTerminalSettings(master, withoutCarriageReturns(settings));
@@ -48,13 +48,13 @@ export class ConsoleRelay {
     this.resize();
   }
 
-  /** What to wait for, until it can be read. */
+  /** Descriptors to read from, once they are readable. */
   get readable(): number[] {
     const takesInput = this.#inputOpen && this.#input.length === 0;
     return [...(takesInput ? [STDIN] : []), ...(this.#outputOpen ? [this.#master] : [])];
   }
 
-  /** The same, until it can be written to. */
+  /** Descriptors to write to, once they are writable. */
   get writable(): number[] {
     return this.#input.length > 0 ? [this.#master] : [];
   }
@@ -63,7 +63,7 @@ export class ConsoleRelay {
     copyWindowSize(STDIN, this.#master);
   }
 
-  /** Moves what can be moved from or to a descriptor. */
+  /** Moves as much as it can from or to a descriptor that is ready. */
   move(fd: number): void {
     if (fd === STDIN) this.#readInput();
     this.#passInput();
@@ -110,7 +110,7 @@ export class ConsoleRelay {
         offset += writeSync(STDOUT, this.#buffer, offset, length - offset);
       } catch (error) {
         if (!isRetry(error)) return false;
-        // The caller may have made it non-blocking, for itself.
+        // The caller may have made its stream non-blocking.
         waitReady([], [STDOUT]);
       }
     }

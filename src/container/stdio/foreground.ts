@@ -60,26 +60,26 @@ const NOT_TAKEN = [
 ];
 
 /**
- * From now on the signals that `run` and `exec` pass on wait in the kernel, until there is somebody to pass them on to: none ends
- * the runtime and leaves the process, none is lost. The engine has no other thread yet that would take them. The process of the
+ * Makes the signals that `run` and `exec` pass on wait in the kernel, until there is a process to pass them on to: no signal ends the
+ * runtime and leaves the process behind, and none is lost. The engine has no other thread yet that would take them. The process of the
  * container has a mask of its own.
  */
 export function holdForwardedSignals(): void {
   blockSignals(allSignalsExcept(NOT_TAKEN));
 }
 
-/** What to wait for: descriptors that can be read, and no longer than some time. */
+/** Descriptors to wait for until they are readable, and the longest time to wait. */
 export interface Awaited {
   readonly descriptors: readonly number[];
   readonly timeoutMs?: number;
 }
 
-/** Somebody else who has to be served while the container runs. */
+/** A source of events that are handled while the container runs. */
 export interface EventSource {
   awaited(): Awaited;
-  /** Handles a part of what has come that takes no time: signals and the others wait for it. */
+  /** Handles some of the events that have come, so few that it takes no time: signals and other sources wait meanwhile. */
   forward(): void;
-  /** Handles what has come before the end of init, and no more. */
+  /** Handles the events that came before the end of init, and no more. */
   finish(): void;
   close(): void;
 }
@@ -93,7 +93,7 @@ export class Foreground {
   readonly #pidfd: number;
   readonly #signals: number;
   readonly #relay: ConsoleRelay | undefined;
-  readonly #attendants: EventSource[] = [];
+  readonly #sources: EventSource[] = [];
   /** Whether there may be more orphans to reap. */
   #hasOrphans = false;
 
@@ -104,12 +104,12 @@ export class Foreground {
     this.#relay = relay;
   }
 
-  /** Serves one more from now on, and closes it in the end. */
-  attend(attendant: EventSource): void {
-    this.#attendants.push(attendant);
+  /** Serves a source from now on, and closes it in the end. */
+  serve(source: EventSource): void {
+    this.#sources.push(source);
   }
 
-  /** The exit code as a shell gives it: 128 and the number for a signal. */
+  /** Waits for the end of init. Returns the shell's exit code: 128 plus the number for a signal. */
   wait(): number {
     for (;;) {
       const ready = this.#ready();
@@ -117,7 +117,7 @@ export class Foreground {
       this.#serve(ready);
     }
     this.#relay?.drain((fd) => waitReadable(fd, 0));
-    for (const attendant of this.#attendants) attendant.finish();
+    for (const source of this.#sources) source.finish();
     return reapChild(this.#pid)?.exitCode ?? 0;
   }
 
@@ -125,8 +125,8 @@ export class Foreground {
   #ready(): number[] {
     const readable = [this.#pidfd, this.#signals, ...(this.#relay?.readable ?? [])];
     let least = this.#hasOrphans ? 0 : Number.POSITIVE_INFINITY;
-    for (const attendant of this.#attendants) {
-      const { descriptors, timeoutMs = least } = attendant.awaited();
+    for (const source of this.#sources) {
+      const { descriptors, timeoutMs = least } = source.awaited();
       readable.push(...descriptors);
       least = Math.min(least, timeoutMs);
     }
@@ -142,19 +142,19 @@ export class Foreground {
       withPurpose("/process/terminal", "relay the terminal", () => {
         for (const fd of new Set(ready)) relay.move(fd);
       });
-    for (const attendant of this.#attendants) attendant.forward();
+    for (const source of this.#sources) source.forward();
   }
 
   #handle(signal: number): void {
     if (signal === SIGCHLD) this.#hasOrphans = true;
     else if (signal === SIGWINCH) this.#relay?.resize();
-    // Whether init has ended in this very moment doesn't matter: its exit code says more.
+    // It doesn't matter if init has ended in this very moment: its exit code says more.
     else withPurpose("", `pass ${signalName(signal)} on`, () => pidfdSendSignal(this.#pidfd, signal));
   }
 
   close(): void {
     this.#relay?.close();
-    for (const attendant of this.#attendants) attendant.close();
+    for (const source of this.#sources) source.close();
     closeSync(this.#signals);
     closeSync(this.#pidfd);
   }
@@ -164,7 +164,7 @@ const STDIN = 0;
 /** makedev(5, 2): /dev/ptmx, and the ptmx of each devpts. pts(4) */
 const PTMX = 0x502;
 
-/** The runtime itself as the other end of a terminal: the master comes over a socket pair, where else a console socket gets it. */
+/** Makes the runtime itself the other end of a terminal: it gets the master over a socket pair, in place of a console socket. */
 export function foregroundTerminal(): {
   open: () => TerminalReceiver;
   relay: () => ConsoleRelay | undefined;
@@ -188,7 +188,7 @@ export function foregroundTerminal(): {
   };
 }
 
-/** The stub sends it from within the container: whatever came, the runtime is going to read from it and to write to it. */
+/** Checks a master that the stub has sent from within the container, before the runtime uses it. Closes any other file, and throws. */
 export function checkMaster(fd: number): void {
   const status = knownStatus(fd);
   if (status.isCharacterDevice() && status.rdev === PTMX) return;

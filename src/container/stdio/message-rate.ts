@@ -1,8 +1,8 @@
-/** Messages of a container that may come at once, and each second from then on: a service says far less of its state. */
+/** Number of messages that a container may send at once, and each second from then on. A service sends far fewer. */
 const BURST = 100;
 const PER_SECOND = 100;
 
-/** How many messages are passed on. Those beyond stay in the queue of their socket, so that their senders wait: none is dropped. */
+/** Limits the messages that are passed on. Others stay in the queue of their socket, so that their senders wait: none is dropped. */
 export class MessageRate {
   #allowed = BURST;
   #countedAt: number;
@@ -12,14 +12,14 @@ export class MessageRate {
     this.#countedAt = now;
   }
 
-  /** How long the next message has to wait. */
+  /** Returns how long the next message has to wait. */
   waitMs(now: number): number {
     this.#allowed = Math.min(BURST, this.#allowed + ((now - this.#countedAt) * PER_SECOND) / 1000);
     this.#countedAt = now;
     return this.#allowed >= 1 ? 0 : Math.ceil(((1 - this.#allowed) * 1000) / PER_SECOND);
   }
 
-  /** Counts one that has been passed on. */
+  /** Counts a message that has been passed on. */
   count(): void {
     this.#allowed -= 1;
   }

@@ -55,7 +55,8 @@ export function prepareNotifySocket(
 }
 
 /**
- * For a container that is about to start, since that of one that runs has its socket there. undefined where it has no place for one.
+ * Opens the notify socket of a container that is about to start; a running container already has its socket there. Returns undefined if
+ * the container has no place for one.
  */
 export function openNotifyRelay(directory: string, host: string, warn: Warn): NotifyRelay | undefined {
   const place = `${directory}/notify`;
@@ -68,8 +69,8 @@ export function openNotifyRelay(directory: string, host: string, warn: Warn): No
 }
 
 /**
- * What the service says of its own state. The rest is not the container's to say: it would name processes or descriptors of the
- * host to its service manager, or change the rules of the service.
+ * Messages of a service about its own state. A container may not send any other: they would name processes or descriptors of the host
+ * to its service manager, or change the rules of the service.
  */
 const PASSED_ON =
   /^(?:READY=1|RELOADING=1|STOPPING=1|WATCHDOG=1|STATUS=.*|(?:ERRNO|MONOTONIC_USEC|EXTEND_TIMEOUT_USEC)=\d+)$/;
@@ -77,13 +78,13 @@ const PASSED_ON =
 /** How long the service manager may take to handle a message: the time that runc and crun give it. */
 const BARRIER_TIMEOUT_MS = 30_000;
 
-/** What systemd sets net.unix.max_dgram_qlen to, the messages that a socket's queue holds; the kernel's own is 10. unix(7) */
+/** Length of a socket's queue, net.unix.max_dgram_qlen, as systemd sets it; the kernel's default is 10. unix(7) */
 const LONGEST_QUEUE = 512;
 
-/** What has become of a message; `ready` was the last one. */
+/** The fate of a message; `ready` is the last one. */
 type Forwarded = "nothing" | "passed" | "ready";
 
-/** The container's socket on one side, the service manager's on the other. */
+/** Passes messages from the container's socket on to the service manager's. */
 export class NotifyRelay implements EventSource {
   readonly #socket: number;
   readonly #host: string;
@@ -134,7 +135,7 @@ export class NotifyRelay implements EventSource {
     return forwarded;
   }
 
-  /** Takes a message; the service manager gets of it what it may. With `mainPid` READY=1 names the service's main process. */
+  /** Receives a message, and sends its permitted part to the service manager. With `mainPid`, READY=1 names the service's main process. */
   #passOn(mainPid?: number): Forwarded {
     const datagram = receiveDatagram(this.#socket, this.#buffer);
     if (datagram === undefined) return "nothing";
@@ -149,7 +150,7 @@ export class NotifyRelay implements EventSource {
     return isLast ? "ready" : "passed";
   }
 
-  /** A container goes on whether its messages arrive or not. */
+  /** An error is a warning: a container goes on whether its messages arrive or not. */
   #tell(message: string, isLast: boolean): void {
     try {
       const socket = connectDatagram(this.#host);

@@ -6,11 +6,11 @@ import { RuntsError } from "../../errors.ts";
 import { onBehalfOf } from "../../init/run-program.ts";
 import type { ConsoleSize, Process } from "../../spec/types.ts";
 
-/** Who waits for something of a new process. */
+/** Those who wait for the terminal or the pidfd of a new process. */
 export interface Receivers {
   readonly terminal: TerminalReceiver | undefined;
   readonly pidfd: PidfdReceiver | undefined;
-  /** Lets those go who have got nothing, since the process has failed. May be called again. */
+  /** Closes the connections that are still open: nothing was sent by them, since the process has failed. May be called again. */
   close(): void;
 }
 
@@ -42,17 +42,17 @@ export function connectReceivers(
   }
 }
 
-/** Who gets the master of the container's terminal. */
+/** Receives the master of the container's terminal. */
 export interface TerminalReceiver {
   /** The runtime's copy, closed once the master is on its way, or when it never will be. */
   readonly socket: OwnedDescriptor;
-  /** Of the caller's own terminal, where that is on the other side. */
+  /** Size of the caller's own terminal, if that is the other end. */
   readonly size?: ConsoleSize | undefined;
   /** Called when the master is on its way. */
   readonly connected?: () => void;
 }
 
-/** A terminal needs somebody to hand it to, and somebody who waits for one needs a terminal: runc's rules and words. */
+/** A terminal needs a receiver, and a receiver needs a terminal: runc's rules and messages. */
 export function terminalReceiver(
   { terminal }: Process,
   consoleSocket: string | undefined,
@@ -77,7 +77,7 @@ export function terminalReceiver(
   return { socket: new OwnedDescriptor(onBehalfOf(pointer, purpose, () => connectUnix(consoleSocket))) };
 }
 
-/** Somebody who waits for a pidfd of a process: the other end of `--pidfd-socket`. */
+/** The other end of `--pidfd-socket`, which waits for a pidfd of a process. */
 export interface PidfdReceiver {
   /** `message` is what runc sends along: `standard` for a container's init, `setns` for a process of `exec`. */
   send(pid: number, message: "standard" | "setns"): void;
@@ -85,7 +85,7 @@ export interface PidfdReceiver {
   close(): void;
 }
 
-/** The descriptor goes by SCM_RIGHTS, unix(7), beside a message that says whose it is. */
+/** The pidfd is sent by SCM_RIGHTS, unix(7), with a message that says whose it is. */
 export function openPidfdReceiver(path: string): PidfdReceiver {
   const socket = new OwnedDescriptor(
     onBehalfOf("", `connect to the pidfd socket ${path}`, () => connectUnix(path)),
@@ -93,7 +93,7 @@ export function openPidfdReceiver(path: string): PidfdReceiver {
   return {
     send: (pid, message) =>
       onBehalfOf("", `send a pidfd to ${path}`, () => {
-        // The process is a child that nobody has waited for: it is this one, even if it has ended.
+        // The process is a child that is not reaped yet: the pid is still its own, even if it has ended.
         const pidfd = new OwnedDescriptor(syscall("pidfd_open", [pid, 0], [String(pid)]));
         try {
           sendWithDescriptors(socket.number, new TextEncoder().encode(message), [pidfd.number]);

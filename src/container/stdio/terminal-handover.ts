@@ -5,11 +5,11 @@ import { channelPair, sendWithDescriptors } from "../../../bindings/stub/client.
 import { inNetworkOf, type Joined } from "../../init/network-of.ts";
 import { checkMaster } from "./foreground.ts";
 
-/** The master's way out of a container: over a socket of the container's own, so that nobody in there gets the receiver's. */
+/** Passes a master out of a container by a socket of the container's network namespace, so that nobody in there gets the receiver's socket. */
 export interface TerminalHandover {
-  /** For the process that opens the terminal. */
+  /** End of the process that opens the terminal. */
   readonly socket: number;
-  /** Passes the master on, once it is there and is one. The name is what receivers of --console-socket expect. */
+  /** Receives the master, checks it, and sends it on. Receivers of --console-socket expect the name that is sent with it. */
   passTo(receiver: number): void;
   close(): void;
 }
