@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { chownSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
-import { type Config, type Mount, setNamespace } from "../harness/config.ts";
+import { type Config, type Mount, setNamespace, writableCgroup } from "../harness/config.ts";
 import { type Container, succeed } from "../harness/container.ts";
 import { running as runningIn } from "../harness/exec.ts";
 import { mappedShell } from "../harness/host/user-namespace.ts";
@@ -67,6 +67,17 @@ live("mounts add, a bind mount: seen by the processes that run, until it is remo
   expect(await output(container, "touch", "/mnt/new/x")).toMatch(/Read-only file system/);
   succeed("mounts remove", await mounts(sandbox, "remove", container, list));
   expect(await output(container, "ls", "/mnt/new")).toBe("");
+});
+
+live("mounts add, a container that owns its cgroup: mounted", async (sandbox) => {
+  const container = mappedShell(sandbox, "exec sleep 1000", (config) => {
+    writableCgroup(config);
+    config.root.readonly = false;
+  });
+  await container.started();
+  const list: Mount[] = [{ destination: "/mnt/new", type: "tmpfs", source: "tmpfs" }];
+  succeed("mounts add", await mounts(sandbox, "add", container, list));
+  expect(await mountsOf(container)).toContain(" /mnt/new tmpfs ");
 });
 
 live(

@@ -2,6 +2,7 @@ import { O_CLOEXEC, O_DIRECTORY, O_PATH } from "../../bindings/abi/fcntl.ts";
 import { CLONE_NEWPID, CLONE_NEWTIME } from "../../bindings/abi/sched.ts";
 import { closeSync, openSync, readFileSync } from "../../bindings/linux/files.ts";
 import { type MountInfo, mountsOf } from "../../bindings/linux/mount-info.ts";
+import type { StubChannel } from "../../bindings/stub/client.ts";
 import { RuntsError } from "../errors.ts";
 import { allowsSetgroups } from "../init/id-mappings.ts";
 import {
@@ -21,7 +22,7 @@ import { mountLabelOf } from "./caller/lsm.ts";
 import type { GlobalOptions } from "./context.ts";
 import { followDanglingLinks, hostFacts } from "./create/host-facts.ts";
 import { type JoinCgroup, openJoinCgroup } from "./join/cgroup.ts";
-import { joinContainer } from "./join/join.ts";
+import { joinContainer, joinsUserNamespace } from "./join/join.ts";
 import { differingNamespaces } from "./join/namespaces.ts";
 import { openInit } from "./process/init-process.ts";
 import { isAlive } from "./process/process-status.ts";
@@ -39,7 +40,7 @@ export function addMounts(context: GlobalOptions, id: string, file: string): voi
     mounts.forEach(refuseLinkOptions);
     const before = new Set(mountsOf(container.saved.pid).map(({ id }) => id));
     try {
-      container.inside((pending, options) => makeLiveMounts(pending, mounts, options));
+      container.inside((channel, options) => makeLiveMounts(channel, mounts, options));
     } catch (error) {
       undoMounts(context, container, mounts, before);
       throw error;
@@ -61,7 +62,7 @@ function undoMounts(
     const points = new Set(places.map((place) => followDanglingLinks(`/proc/${pid}/root`, place)));
     const made = mountsOf(pid).filter(({ id, point }) => !before.has(id) && points.has(point));
     const undo = made.reverse().map(({ point }) => ({ path: point, pointer: "" }));
-    if (undo.length > 0) inside((pending, options) => removeLiveMounts(pending, undo, options));
+    if (undo.length > 0) inside((channel, options) => removeLiveMounts(channel, undo, options));
   } catch (error) {
     context.log.warn(`what was mounted is still there: ${error instanceof Error ? error.message : error}`);
   }
@@ -79,7 +80,7 @@ export function removeMounts(context: GlobalOptions, id: string, file: string): 
       }
       return { path, pointer };
     });
-    container.inside((pending, options) => removeLiveMounts(pending, points.reverse(), options));
+    container.inside((channel, options) => removeLiveMounts(channel, points.reverse(), options));
   });
 }
 
@@ -127,7 +128,7 @@ interface MountNamespace {
   readonly saved: SavedState;
   readonly config: Config;
   /** Runs an action with a stub in the container's namespaces. */
-  inside(action: (pending: PendingInit, options: LiveMountsOptions) => void): void;
+  inside(action: (channel: StubChannel, options: LiveMountsOptions) => void): void;
 }
 
 /** Runs an action under the lock of the container's mounts. The container's own lock is held only while its status is checked. */
@@ -161,7 +162,7 @@ function runInside(
   context: GlobalOptions,
   saved: SavedState,
   config: Config,
-  use: (pending: PendingInit, options: LiveMountsOptions) => void,
+  use: (channel: StubChannel, options: LiveMountsOptions) => void,
 ): void {
   const { pid, id, bundle, cgroup } = saved;
   const caller = inspectCaller();
@@ -172,7 +173,7 @@ function runInside(
   let root: number | undefined;
   try {
     root = openSync(`/proc/${pid}/root`, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    use(pending, {
+    use(pending.channel, {
       id,
       config,
       namespaces,
@@ -195,17 +196,24 @@ function runInside(
   }
 }
 
+/** Joins the container by a stub that is ready to take programs. */
 function joinForMounts(saved: SavedState, { ignoredSignals, privileged }: Caller): PendingInit {
   const { pid, id } = saved;
   const refusePaused = () => new RuntsError(PAUSED, { operation: "mounts", path: id });
   const pidfd = openInit(pid, saved.startTime);
   if (pidfd === undefined) throw new RuntsError("container not running", { operation: "mounts", path: id });
   let cgroup: JoinCgroup | undefined;
+  let pending: PendingInit | undefined;
   try {
-    cgroup = openJoinCgroup(saved, { refusePaused }, false);
     // Not the pid namespace: a process with all the rights that mounting takes must stay out of the container's sight.
     const flags = differingNamespaces(pid) & ~(CLONE_NEWPID | CLONE_NEWTIME);
-    return joinContainer({ pidfd, flags, cgroup }, { ignoredSignals, privileged });
+    cgroup = openJoinCgroup(saved, { refusePaused }, joinsUserNamespace(privileged, flags));
+    pending = joinContainer({ pidfd, flags, cgroup }, { ignoredSignals, privileged });
+    cgroup.attach?.(pending.finish().pid);
+    return pending;
+  } catch (error) {
+    pending?.kill();
+    throw error;
   } finally {
     closeSync(pidfd);
     cgroup?.close();

@@ -25,9 +25,8 @@ import type { Config, Mount } from "../spec/types.ts";
 import { copyUp } from "./copy-up.ts";
 import { prepareBindCopies, prepareIdMappedMounts } from "./id-mapped-mounts.ts";
 import { runProgram } from "./run-program.ts";
-import type { PendingInit } from "./spawn-init.ts";
 
-/** A container that runs, and a stub that joins its mount namespace. */
+/** A container that runs. A stub has joined its mount namespace. */
 export interface LiveMountsOptions {
   readonly id: string;
   readonly config: Config;
@@ -41,14 +40,12 @@ export interface LiveMountsOptions {
 
 /** Mounts in a container that runs, in the listed order, with the calls that make those of its config. Stops at the first error. */
 export function makeLiveMounts(
-  pending: PendingInit,
+  channel: StubChannel,
   mounts: readonly Mount[],
   options: LiveMountsOptions,
 ): void {
-  const { channel } = pending;
   const plan = planFor(channel, { ...options, config: { ...options.config, mounts: [...mounts] } });
   const requests = mountRequests(plan, "");
-  pending.finish();
   enter(channel, plan, options);
   for (const request of requests) {
     const program = channel.program();
@@ -74,13 +71,11 @@ export interface MountPoint {
 
 /** Unmounts the uppermost mount of each mount point: lazily, so that processes that use it can go on. */
 export function removeLiveMounts(
-  pending: PendingInit,
+  channel: StubChannel,
   points: readonly MountPoint[],
   options: LiveMountsOptions,
 ): void {
-  const { channel } = pending;
   const plan = planFor(channel, options);
-  pending.finish();
   enter(channel, plan, options);
   for (const { path, pointer } of points) {
     const opening = channel.program();
