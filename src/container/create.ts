@@ -38,13 +38,13 @@ import {
   idMapperFor,
   withDenialHint,
 } from "./caller/credentials.ts";
-import { execLabels, mountLabelOf, withLabelHint } from "./caller/lsm.ts";
+import { execLabels, mountLabelOf } from "./caller/lsm.ts";
 import type { CreateOptions, GlobalOptions } from "./context.ts";
 import { bundlePath, openBundle, rootfsOf } from "./create/host-facts.ts";
 import { withMountHint } from "./create/mount-target.ts";
 import { NewContainer } from "./create/new-container.ts";
 import { writePidFile } from "./create/pid-file.ts";
-import { awaitLastProgram, withCgroupHint, withExecHint } from "./process/exec-result.ts";
+import { awaitLastProgram, withProcessHint } from "./process/exec-result.ts";
 import { startTimeOf } from "./process/process-status.ts";
 import { inNetworkOfInit } from "./process/start-socket.ts";
 import type { ContainerLock } from "./record/lock.ts";
@@ -185,7 +185,10 @@ export function createLocked(
     container.closeFeatures();
     return { state: container.state, lock: container.lock };
   } catch (error) {
-    const reason = withHints(error, container, pending, mapped, process);
+    // While the cgroup is there, and init, which knows the container's files.
+    const cgroup = container.cgroup.directory;
+    const failed = withProcessHint(error, { pending, process, config: mapped, cgroup });
+    const reason = withDenialHint(withMountHint(failed, mapped), caller, mapped);
     container.undo(() => pending?.kill());
     throw reason;
   } finally {
@@ -282,21 +285,4 @@ function sendLast(
   } finally {
     socket.close();
   }
-}
-
-/** Adds to an error how to get rid of its cause. Called while the cgroup is there, and init, which knows the container's files. */
-function withHints(
-  error: unknown,
-  { caller, cgroup }: NewContainer,
-  pending: PendingInit | undefined,
-  config: Config,
-  process: Process,
-): unknown {
-  const init = pending?.init;
-  const failed = init && { pid: init.pid, channel: init.channel.descriptor, process };
-  const reason = failed === undefined ? error : withExecHint(error, failed);
-  const labels = reason === error ? withLabelHint(error, process, config) : reason;
-  const clone = withCgroupHint(labels, () => cgroup.directory);
-  const mount = withMountHint(clone, config);
-  return withDenialHint(mount, caller, config);
 }

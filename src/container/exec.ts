@@ -4,19 +4,17 @@ import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import { killAndReap } from "../../bindings/linux/reap.ts";
 import { RuntsError } from "../errors.ts";
 import { onBehalfOf } from "../init/run-program.ts";
-import type { PendingInit } from "../init/spawn-init.ts";
 import { type CpuAffinity, cpuAffinity } from "../plan/process/attributes.ts";
 import type { StandardStreams } from "../plan/process/stdio.ts";
 import { parseProcess, readValidConfig } from "../spec/config.ts";
 import type { Config, Process } from "../spec/types.ts";
 import { inspectCaller, preservedFds, stdioFacts } from "./caller/caller.ts";
 import { withDenialHint } from "./caller/credentials.ts";
-import { withLabelHint } from "./caller/lsm.ts";
 import type { GlobalOptions } from "./context.ts";
 import { writePidFile } from "./create/pid-file.ts";
 import { ContainerJoiner } from "./join/joiner.ts";
 import { completedProcess, type ExecOverrides, overriddenProcess } from "./join/process-overrides.ts";
-import { awaitLastProgram, checkHasExecuted, withCgroupHint, withExecHint } from "./process/exec-result.ts";
+import { awaitLastProgram, checkHasExecuted, withProcessHint } from "./process/exec-result.ts";
 import { openInit } from "./process/init-process.ts";
 import { readSavedState, type SavedState } from "./record/saved-state.ts";
 import { statusOf } from "./record/status.ts";
@@ -130,7 +128,7 @@ function execOnce(
   ownCgroup: boolean,
 ): number {
   // Spawn the process by a stub that joins the container: the kernel clones it while its first program is planned.
-  const { saved, config, process } = joiner.request;
+  const { saved, config, process, caller } = joiner.request;
   const preserved = preservedFds(options.preserveFds, false);
   const affinity = process.execCPUAffinity && cpuAffinity(process.execCPUAffinity);
   const refusePaused = options.ignorePaused ? undefined : () => paused(saved.id);
@@ -174,23 +172,15 @@ function execOnce(
     pending.close();
     return pid;
   } catch (error) {
-    const reason = withHints(error, joiner, pending);
+    // While the process is there, which knows the container's files.
+    const failed = withProcessHint(error, { pending, process, config, cgroup: joiner.cgroupDirectory });
+    const reason = withDenialHint(failed, caller, config, saved.cgroup);
     pending.kill();
     if (pidFile !== undefined) rmSync(pidFile, { force: true });
     throw reason;
   } finally {
     handover?.close();
   }
-}
-
-/** Adds to an error how to get rid of its cause. Called while the process is there, which knows the container's files. */
-function withHints(error: unknown, joiner: ContainerJoiner, { init, channel }: PendingInit): unknown {
-  const { saved, config, process, caller } = joiner.request;
-  const failed = { pid: init?.pid ?? 0, channel: channel.descriptor, process };
-  const reason = withExecHint(error, failed);
-  const labels = reason === error ? withLabelHint(error, process, config) : reason;
-  const clone = withCgroupHint(labels, () => joiner.cgroupDirectory);
-  return withDenialHint(clone, caller, config, saved.cgroup);
 }
 
 /** config.md, process.execCPUAffinity: with `initial` alone, what the kernel made of it at the change of cgroup stays. */

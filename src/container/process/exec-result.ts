@@ -16,9 +16,11 @@ import { withBusyCgroupHint } from "../../cgroup/errors.ts";
 import { RuntsError } from "../../errors.ts";
 import { explainExecFailure } from "../../init/explain-exec.ts";
 import { operationError } from "../../init/run-program.ts";
+import type { PendingInit } from "../../init/spawn-init.ts";
 import { wantsLabel } from "../../plan/process/labels.ts";
 import type { Config, Process } from "../../spec/types.ts";
 import { explainTransition } from "../caller/label-failure.ts";
+import { withLabelHint } from "../caller/lsm.ts";
 import type { ExecOperation } from "../record/saved-state.ts";
 import { processStat } from "./process-status.ts";
 
@@ -147,9 +149,26 @@ export function withExecHint(error: unknown, failed: FailedProcess): unknown {
   return reason !== error || !wantsLabel(process) ? reason : explainTransition(error, process);
 }
 
-/** Adds the reason to the error of a clone that the kernel refused, if its cgroup tells it. Returns other errors as they are. */
-export function withCgroupHint(error: unknown, cgroup: () => string | undefined): unknown {
-  if (!(error instanceof RuntsError) || error.errno !== "EBUSY") return error;
-  const directory = cgroup();
-  return directory === undefined ? error : withBusyCgroupHint(error, directory);
+/** A process that could not be made, or has failed before its execve. */
+export interface FailedSetUp {
+  /** undefined if it was not spawned yet. */
+  readonly pending: PendingInit | undefined;
+  readonly process: Process;
+  readonly config: Config;
+  /** Directory of its cgroup, if it has one. */
+  readonly cgroup: string | undefined;
+}
+
+/**
+ * Adds the reason to the error of a process that has failed, as far as its files, its labels or its cgroup tell it. Returns other errors
+ * as they are. Called while the process and the cgroup are still there.
+ */
+export function withProcessHint(error: unknown, { pending, process, config, cgroup }: FailedSetUp): unknown {
+  const init = pending?.init;
+  if (init !== undefined) {
+    const reason = withExecHint(error, { pid: init.pid, channel: init.channel.descriptor, process });
+    if (reason !== error) return reason;
+  }
+  const labels = withLabelHint(error, process, config);
+  return cgroup === undefined ? labels : withBusyCgroupHint(labels, cgroup);
 }
