@@ -46,7 +46,7 @@ describe("reportEvents", () => {
     const file = join(cgroup, "memory.events");
     writeFileSync(file, memoryEvents(2));
     const types: string[] = [];
-    // In place, as the kernel does it: a new file would not be the one that is watched.
+    // Written in place, as by the kernel: a new file would not be the one that is watched.
     const steps = [
       () => writeFileSync(file, memoryEvents(2, 7), { flag: "r+" }),
       () => writeFileSync(file, memoryEvents(3, 7), { flag: "r+" }),
@@ -90,7 +90,7 @@ describe("reportEvents", () => {
   });
 });
 
-it("reportStats: one report, whatever happens", () => {
+it("reportStats reports once, whatever happens", () => {
   const { context, cgroup } = container();
   writeFileSync(join(cgroup, "memory.events"), memoryEvents(1));
   const types: string[] = [];

@@ -2,7 +2,7 @@ import { Ajv } from "ajv";
 import { expect, it } from "vitest";
 import { features } from "./features.ts";
 
-/** features.md and features-linux.md of the runtime-spec, as strict as they are: no other property, no unknown name. */
+/** The schema of features.md and features-linux.md of the runtime-spec: it takes no other property and no unknown name. */
 const enabled = { type: "object", required: ["enabled"], properties: { enabled: { type: "boolean" } } };
 const names = (pattern: string) => ({ type: "array", uniqueItems: true, items: { type: "string", pattern } });
 const closed = (properties: Readonly<Record<string, object>>) => ({
@@ -51,7 +51,7 @@ const schema = {
 const validate = new Ajv({ allErrors: true }).compile(schema);
 const found = () => JSON.parse(JSON.stringify(features()));
 
-it("is what features.md and features-linux.md define", () => {
+it("features are as features.md and features-linux.md define them", () => {
   validate(found());
   expect(validate.errors ?? []).toEqual([]);
 });
@@ -61,6 +61,6 @@ it.each([
   ["a hook that is not defined", { hooks: ["preStart"] }],
   ["no text for a version", { ociVersionMax: 1.3 }],
   ["a missing part of linux", { linux: { ...found().linux, netDevices: undefined } }],
-])("would not be with %s", (_situation, change) => {
+])("the schema refuses %s", (_situation, change) => {
   expect(validate(JSON.parse(JSON.stringify({ ...found(), ...change })))).toBe(false);
 });

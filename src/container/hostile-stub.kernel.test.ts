@@ -15,8 +15,8 @@ import { HostileStubs, Puppet, replyBytes, sendRaw } from "./hostile-stub.test-s
 import { awaitLastProgram } from "./process/exec-result.ts";
 
 /**
- * The whole way of `exec`, from the stub to the execve, with somebody else in the place of the stub and its clone: nothing is done to any
- * process but the true clone, whatever they say; the runtime ends in an error of one line, soon, and leaves none of its processes.
+ * All of `exec`, from the stub to the execve, with puppets in place of the stub and its clone. Whatever they answer, the runtime changes
+ * no process but the true clone, soon ends with an error of one line, and leaves none of its processes behind.
  */
 
 const process: Process = {
@@ -28,10 +28,10 @@ const process: Process = {
 
 const CANCELLED = 125;
 
-/** Children that are none of its business: of whoever uses the library, and the init of another container. */
+/** Children that the runtime must not touch: one of a program that uses the library, and the init of another container. */
 let [worker, otherInit]: Puppet[] = [];
 let settings = "";
-/** Of the case. */
+/** Puppets of the current case. */
 let parent: Puppet;
 let clone: Puppet;
 
@@ -64,22 +64,22 @@ function part(): void {
   for (const puppet of [parent, clone]) puppet.end();
 }
 
-/** How the parent and the clone answer. */
+/** The answers of the parent and the clone. */
 interface Answers {
-  /** Bytes that the parent gives in place of those of the true reply. */
+  /** Bytes that the parent sends in place of the true reply. */
   readonly parent?: (bytes: Uint8Array, program: Program) => Uint8Array;
-  /** The same of the clone: of its copy of the reply, and of all that follow. */
+  /** Bytes that the clone sends in place of its copy of the reply, and of all later replies. */
   readonly clone?: (bytes: Uint8Array, program: Program, count: number) => Uint8Array;
-  /** Who gives the clone's first reply. */
+  /** The process that sends the clone's first reply. */
   readonly speaker?: Puppet | "runtime";
-  /** The pid that the parent tells. */
+  /** The clone's pid, as the parent says. */
   readonly pid?: bigint;
-  /** Who hangs up after having answered. */
+  /** Those that hang up after their answer. */
   readonly hangsUp?: readonly ("parent" | "clone")[];
 }
 
 interface Outcome {
-  /** The pid that the process was taken to have. */
+  /** The pid that the runtime took for the clone's. */
   readonly adopted: number | undefined;
   readonly error: unknown;
   readonly targets: ReadonlySet<number>;
@@ -113,7 +113,7 @@ function execWith(answers: Answers): Outcome {
   return { adopted, error, targets, longest };
 }
 
-/** As `exec` does it. */
+/** Does what `exec` does. */
 function exec(spawned: (pid: number) => void): void {
   const caller = { ...inspectCaller(), privileged: true };
   const pending = spawnInit({
@@ -175,7 +175,7 @@ function answerAsParent(stubs: HostileStubs, program: Program, answers: Answers)
   for (const who of answers.hangsUp ?? []) stubs.hangUp(who);
 }
 
-/** The set-up goes well: the working directory is in the container, and the program there. */
+/** A set-up that succeeds: the working directory is in the container, and so is the program. */
 function answerAsClone(stubs: HostileStubs, program: Program, answers: Answers, count: number): void {
   if (program.quiet) {
     const said = answers.clone?.(new Uint8Array(), program, count) ?? new Uint8Array();
@@ -192,10 +192,10 @@ function answerAsClone(stubs: HostileStubs, program: Program, answers: Answers, 
   sendRaw(stubs.end("clone"), answers.clone?.(bytes, program, count) ?? bytes);
 }
 
-/** The longest answer that any program of the way gives reason to. */
+/** Bytes of the longest answer that any of the programs can have. */
 const MOST_BYTES = 32 * 1024;
 
-/** What has to be so whatever was answered. Returns the errno, "" for success. */
+/** Checks what holds whatever was answered. Returns the errno, "" for success. */
 function judge({ adopted, error, targets, longest }: Outcome): string {
   const allowed = [parent.pid, clone.pid];
   expect([...targets].filter((pid) => !allowed.includes(pid))).toEqual([]);
@@ -203,7 +203,7 @@ function judge({ adopted, error, targets, longest }: Outcome): string {
   expect(longest).toBeLessThan(MOST_BYTES);
   expect(parent.isAlive).toBe(false);
   if (error === undefined) return "";
-  // The clone is ended, known or not.
+  // The clone has ended, whether the runtime knew it or not.
   expect(clone.isAlive).toBe(false);
   if (!(error instanceof RuntsError || error instanceof SyscallError)) throw error;
   expect(error.message).toMatch(/^.+$/);
@@ -219,7 +219,7 @@ function bystandersAreWell(): void {
   ).toBe(settings);
 }
 
-test("the clone is taken, and given its limits, if all is as a stub does it", () => {
+test("true answers: the clone is accepted and given its limits", () => {
   const outcome = execWith({});
   expect(judge(outcome)).toBe("");
   expect(outcome.adopted).toBe(clone.pid);
@@ -242,7 +242,7 @@ describe("a stub that names another process than its clone", () => {
     ["a number that is another child's in 32 bits", () => BigInt(worker?.pid ?? 0) + (1n << 32n)],
     ["a group", () => BigInt(-(worker?.pid ?? 0)) - 4096n],
     ["a number beyond those of JavaScript", () => (1n << 63n) - 1n],
-  ])("%s: a protocol error, nothing is done to that one, and the clone is ended", (_, pid) => {
+  ])("%s: a protocol error, the process is not touched, and the clone is ended", (_, pid) => {
     const outcome = execWith({ pid: pid() });
     expect(judge(outcome)).toBe("EPROTO");
     expect(outcome.adopted).toBeUndefined();
@@ -284,7 +284,7 @@ describe("a stub or a clone that does not answer", () => {
   });
 });
 
-describe("answers of chance", () => {
+describe("random answers", () => {
   const { cases, seed } = fuzzing(1000);
   const random = new Random(seed);
   const numbers = [0, 1, 2, CANCELLED, 4095, 4096, 0x7fffffff, 0xffffffff];
@@ -308,7 +308,7 @@ describe("answers of chance", () => {
       case 4:
         return random.bytes(bytes.length);
       case 5: {
-        // As of a program that fails.
+        // Like the reply to a program that fails.
         const ran = 1 + random.below(view.getUint32(0, true));
         const errno = 1 + random.below(133);
         view.setUint32(0, ran, true);
@@ -327,7 +327,7 @@ describe("answers of chance", () => {
     const wrong = [...victims, globalThis.process.pid, globalThis.process.ppid, 0, 1, -1, 2 ** 32];
     const strikes = random.below(4);
     return {
-      // Never a child that sends the clone's reply of its own will: that would be its clone for all that the kernel knows.
+      // Never a child that sends the clone's reply of its own will: the kernel could not tell it from the clone.
       ...(random.chance(0.5)
         ? random.chance(0.6) && { pid: BigInt(random.pick(wrong)) }
         : random.chance(0.4) && { speaker }),
@@ -339,7 +339,7 @@ describe("answers of chance", () => {
     };
   }
 
-  test(`${cases} of them: nothing is done to any process but the clone, and the error is one line`, () => {
+  test(`${cases} of them: no process but the clone is touched, and the error is one line`, () => {
     const outcomes = new Set<string>();
     for (let count = 0; count < cases; count++) {
       part();

@@ -24,11 +24,11 @@ import {
 import { data, type Program } from "../../bindings/stub/program.ts";
 
 /**
- * Somebody else in the place of the stub and its clone: the runtime is given processes that do nothing but what the test says, with its own
- * ends of the sockets. What the runtime then does to processes is written down.
+ * Puppets in place of the stub and its clone: the runtime gets processes that do only what the test says, with the runtime's own ends of
+ * the sockets. The test records what the runtime does to processes.
  */
 
-/** A process that is a child of this one, as a stub is, and sends what it is told to. */
+/** A child of this process, as a stub is, which sends the bytes that the test gives it. */
 export class Puppet {
   readonly pid: number;
   readonly #channel: StubChannel;
@@ -60,7 +60,7 @@ export class Puppet {
     return true;
   }
 
-  /** What a runtime that takes it for another process may have changed of it. */
+  /** The settings that a runtime could have changed if it took the puppet for its clone. */
   get settings(): string {
     const limits = readFileSync(`/proc/${this.pid}/limits`, "latin1");
     return `${readFileSync(`/proc/${this.pid}/oom_score_adj`, "latin1")}${limits}`;
@@ -72,7 +72,7 @@ export class Puppet {
   }
 }
 
-/** Who answers the runtime, and how. */
+/** The puppets, and the function that answers for them. */
 export interface Hostility {
   readonly parent: Puppet;
   readonly clone: Puppet;
@@ -80,21 +80,21 @@ export interface Hostility {
   readonly answer: (program: Program, channel: "parent" | "clone") => void;
 }
 
-/** How long the runtime waits for a part of an answer, in place of minutes. */
+/** How long the runtime waits for a part of an answer here; minutes otherwise. */
 const PATIENCE_MS = 30;
 
-/** The runtime's own view of its stubs, from now on. */
+/** Replaces the runtime's stubs by the puppets, from now on. */
 export class HostileStubs {
-  /** Pids that something was done to. */
+  /** Pids of the processes that the runtime has changed. */
   readonly targets = new Set<number>();
-  /** The longest answer that the runtime has made room for, in bytes. */
+  /** Bytes of the longest answer that the runtime has made room for. */
   longest = 0;
-  /** The runtime's ends of the two sockets, and the others. */
+  /** The runtime's ends of the two sockets, and the stubs' ends. */
   readonly #runtimes: number[] = [];
   readonly #ends: number[] = [];
   readonly #hangingUp = new Set<"parent" | "clone">();
   readonly #pidfds = new Map<number, number>();
-  /** What may really happen to a process happens to these alone. */
+  /** Calls on processes have an effect on these only. */
   readonly #own: readonly number[];
 
   constructor({ parent, clone, answer }: Hostility) {
@@ -113,12 +113,12 @@ export class HostileStubs {
     substituteKernel((name, args) => this.#watch(name, args));
   }
 
-  /** The end that the parent, or the clone, would have. */
+  /** The socket end that the parent, or the clone, would have. */
   end(of: "parent" | "clone"): number {
     return this.#ends[of === "parent" ? 0 : 1] ?? -1;
   }
 
-  /** Once the program that is about to be sent is so. */
+  /** Closes the end as soon as the program that is about to be sent is sent. */
   hangUp(of: "parent" | "clone"): void {
     this.#hangingUp.add(of);
   }
@@ -128,7 +128,7 @@ export class HostileStubs {
     const fd = this.#ends[index] ?? -1;
     this.#ends[index] = -1;
     if (fd < 0) return;
-    // What is not read would reset the connection.
+    // Data that nobody reads would reset the connection.
     const rest = new Uint8Array(1 << 16);
     while (callKernel("recvfrom", [fd, rest, rest.length, MSG_DONTWAIT, null, null]) > 0);
     closeSync(fd);
@@ -155,7 +155,7 @@ export class HostileStubs {
     return result;
   }
 
-  /** The process that a call changes something of. */
+  /** The process that a call changes. */
   #targetOf(name: SyscallName, args: readonly NativeArgument[]): number | undefined {
     switch (name) {
       case "pidfd_send_signal":
@@ -179,26 +179,26 @@ export class HostileStubs {
   }
 }
 
-/** Whose file of procfs it is that is opened to be written to. */
+/** Returns the pid of the procfs file that is opened for writing. */
 function writtenTo([, path, flags]: readonly NativeArgument[]): number | undefined {
   if (!(path instanceof Uint8Array) || (Number(flags) & O_ACCMODE) === 0) return undefined;
   const pid = /^\/proc\/(\d+)\//.exec(Buffer.from(path).toString("latin1"))?.[1];
   return pid === undefined ? undefined : Number(pid);
 }
 
-/** Without being watched. */
+/** Does something that is not watched. */
 function onTheSide(action: () => void): void {
   onKernel(action);
 }
 
-/** The same call, if it sets or is a long wait, with a short one. */
+/** Shortens the time of a call that waits long, or sets how long to wait. */
 function impatient(name: SyscallName, args: readonly NativeArgument[]): readonly NativeArgument[] {
   const isLimit = name === "setsockopt" && args[2] === SO_RCVTIMEO;
   const place = isLimit ? 3 : 2;
   const given = args[place];
   if (!(given instanceof Uint8Array) || !(isLimit || name === "ppoll")) return args;
   const [seconds = 0n] = new BigInt64Array(given.buffer, given.byteOffset, 1);
-  // What waits for a process to end, as killAndReap does, has less time, and gets it.
+  // A wait for the end of a process, as in killAndReap, is short anyway, and keeps its time.
   if (seconds <= 10n) return args;
   const parts = BigInt64Array.of(0n, BigInt(PATIENCE_MS * (isLimit ? 1000 : 1_000_000)));
   return args.map((argument, index) => (index === place ? new Uint8Array(parts.buffer) : argument));

@@ -16,17 +16,23 @@ describe("parseSignal", () => {
     expect(parseSignal(text)).toBe(number);
   });
 
-  it.each(["", "65", "-1", "SIG", "NOPE", "9x", " 9", "SIGSIGKILL", "RTMIN+31"])("%j is none", (text) => {
-    expect(() => parseSignal(text)).toThrow(`unknown signal ${JSON.stringify(text)}`);
-  });
+  it.each(["", "65", "-1", "SIG", "NOPE", "9x", " 9", "SIGSIGKILL", "RTMIN+31"])(
+    "%j is no signal",
+    (text) => {
+      expect(() => parseSignal(text)).toThrow(`unknown signal ${JSON.stringify(text)}`);
+    },
+  );
 });
 
 describe("endsProcess", () => {
-  it.each(["KILL", "TERM", "HUP", "USR1", "RTMIN"])("%s does", (name) => {
+  it.each(["KILL", "TERM", "HUP", "USR1", "RTMIN"])("%s ends a process", (name) => {
     expect(endsProcess(parseSignal(name))).toBe(true);
   });
 
-  it.each(["0", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "WINCH"])("%s doesn't", (name) => {
-    expect(endsProcess(parseSignal(name))).toBe(false);
-  });
+  it.each(["0", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "WINCH"])(
+    "%s doesn't end a process",
+    (name) => {
+      expect(endsProcess(parseSignal(name))).toBe(false);
+    },
+  );
 });

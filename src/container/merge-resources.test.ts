@@ -68,7 +68,7 @@ describe("mergeResources", () => {
     expect(mergeResources(saved, update)).toEqual(merged);
   });
 
-  it("block devices by number", () => {
+  it("merges block devices by number", () => {
     const rate = (minor: bigint, value: bigint) => ({ major: 8n, minor, rate: value });
     const saved: LinuxResources = {
       blockIO: {
@@ -104,7 +104,7 @@ describe("resourcesToApply", () => {
     expect(apply({ memory: { limit: 5n, swap: 9n }, pids: { limit: 5n } }, update)).toEqual(update);
   });
 
-  it("has the old limit of memory and swap beside a new one of memory, as the kernel counts swap alone", () => {
+  it("writes the old limit of memory and swap with a new memory limit, since the kernel counts swap alone", () => {
     expect(apply({ memory: { limit: 5n, swap: 9n } }, { memory: { limit: 7n } })).toEqual({
       memory: { limit: 7n, swap: 9n },
     });
@@ -113,7 +113,7 @@ describe("resourcesToApply", () => {
     }
   });
 
-  it("has checkBeforeUpdate of the config, which is about all updates of memory", () => {
+  it("keeps checkBeforeUpdate of the config, which holds for all updates of memory", () => {
     const saved = { memory: { limit: 5n, checkBeforeUpdate: true } };
     expect(apply(saved, { memory: { limit: 7n } }).memory?.checkBeforeUpdate).toBe(true);
     expect(apply(saved, { memory: { limit: 7n, checkBeforeUpdate: false } }).memory?.checkBeforeUpdate).toBe(

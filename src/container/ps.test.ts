@@ -6,7 +6,7 @@ import { contextWith, freshDirectory } from "./record/status.test-support.ts";
 
 const alive = { pid: process.pid, startTime: processStat(process.pid)?.startTime ?? "" };
 
-/** A container `box` whose record says this, below a root of its own. */
+/** A container `box` with this record, below a root of its own. */
 describe("listProcesses", () => {
   it("reads the cgroup and those below it, without processes of other pid namespaces", () => {
     const cgroup = freshDirectory();
@@ -29,7 +29,7 @@ describe("listProcesses", () => {
     expect(() => listProcesses(context, "none")).toThrow("container does not exist");
   });
 
-  it("finds those of the pid namespace where there is no cgroup", () => {
+  it("finds the processes of the pid namespace if there is no cgroup", () => {
     expect(listProcesses(contextWith({ ...alive, ownPidNamespace: true }), "box")).toContain(process.pid);
   });
 });

@@ -3,11 +3,11 @@ import { describe, expect, it } from "vitest";
 import { differingNamespaces } from "./namespaces.ts";
 
 describe("differingNamespaces", () => {
-  it("are none of this process itself", () => {
+  it("returns none for this process itself", () => {
     expect(differingNamespaces(process.pid)).toBe(0);
   });
 
-  it("can't be told of a process that has ended", () => {
+  it("throws for a process that has ended", () => {
     const { pid } = spawnSync("true");
     expect(() => differingNamespaces(pid)).toThrow(
       expect.objectContaining({

@@ -21,12 +21,12 @@ function overridden(changes: Partial<ExecOverrides> = {}, process: Process = con
 }
 
 describe("overriddenProcess", () => {
-  it("changes args and terminal alone where nothing else is asked for", () => {
+  it("changes only args and terminal if nothing else is asked for", () => {
     const { consoleSize: _size, ...rest } = container;
     expect(overridden()).toEqual({ ...rest, args: ["sh"], terminal: false });
   });
 
-  it("is root's in the root directory where the config has no process", () => {
+  it("runs as root in the root directory if the config has no process", () => {
     const config: Config = { ociVersion: "1.3.0", root: { path: "rootfs" } };
     const none = { tty: false, env: [], additionalGids: [], capabilities: [] };
     expect(overriddenProcess(config, { args: ["sh"], ...none })).toMatchObject({
@@ -54,7 +54,7 @@ describe("overriddenProcess", () => {
     expect(overridden({ noNewPrivileges: false }, own).noNewPrivileges).toBe(false);
   });
 
-  it("puts variables behind those of the container, so that they count", () => {
+  it("puts variables after those of the container, so that they win", () => {
     expect(overridden({ env: ["A=exec", "B="] }).env).toEqual(["PATH=/bin", "A=config", "A=exec", "B="]);
   });
 
@@ -102,7 +102,7 @@ describe("overriddenProcess", () => {
     });
   });
 
-  it("makes a capability ambient only where the container has it inheritable", () => {
+  it("makes a capability ambient only if the container has it inheritable", () => {
     const capabilities = { inheritable: ["CAP_NET_RAW"], ambient: [] };
     const added = overridden({ capabilities: ["CAP_NET_RAW", "CAP_KILL"] }, { ...container, capabilities });
     expect(added.capabilities).toMatchObject({ inheritable: ["CAP_NET_RAW"], ambient: ["CAP_NET_RAW"] });
@@ -134,12 +134,12 @@ describe("completedProcess", () => {
     expect(completedProcess(config, given)).toEqual({ ...given, ...lent });
   });
 
-  it("keeps what the file has, though it be empty", () => {
+  it("keeps properties of the file, though they are empty", () => {
     const file = { ...given, capabilities: {}, oomScoreAdj: 0, selinuxLabel: "", apparmorProfile: "" };
     expect(completedProcess(config, file)).toEqual(file);
   });
 
-  it("is the file where the container has no process", () => {
+  it("returns the file's process if the container has none", () => {
     expect(completedProcess({ ociVersion: "1.3.0", root: { path: "rootfs" } }, given)).toEqual(given);
   });
 });

@@ -24,7 +24,7 @@ afterEach(() => {
   closeSync(ours);
 });
 
-/** A process that says so many bytes of these numbers, and hangs up. */
+/** Reads the answer of a process that sends so many bytes of these numbers, and hangs up. */
 function readOf(words: readonly number[], length = 4 * words.length) {
   const [first, theirs] = channelPair();
   ours = first;
@@ -34,7 +34,7 @@ function readOf(words: readonly number[], length = 4 * words.length) {
   return readFailure(ours, OPERATIONS);
 }
 
-test("a process that hangs up without a word has executed its program", () => {
+test("a process that hangs up without an answer has executed its program", () => {
   expect(readOf([])).toBeUndefined();
 });
 
@@ -42,7 +42,7 @@ test("the operation that failed, and its errno", () => {
   expect(readOf([2, ENOENT, 0, 0, 0, 0])).toEqual({ index: 1, errno: ENOENT });
 });
 
-describe("what no stub says is a protocol error of one line, and takes no memory:", () => {
+describe("an answer that no stub gives is a protocol error of one line, and takes no memory:", () => {
   test.each([
     ["a part of a reply", [2, ENOENT], 7],
     ["a reply whose results are missing", [2, ENOENT, 0, 0], 16],

@@ -18,11 +18,11 @@ describe("decodeStatus", () => {
 });
 
 describe("reapChild", () => {
-  it("knows nothing of a process that is no child", () => {
+  it("returns undefined for a process that is no child", () => {
     expect(reapChild(1)).toBeUndefined();
   });
 
-  it("leaves other children alone for a container without a process", async () => {
+  it("does not reap other children if the pid is 0", async () => {
     const child = spawn("true");
     expect(reapChild(0)).toBeUndefined();
     expect(await once(child, "exit")).toEqual([0, null]);

@@ -7,7 +7,7 @@ import { isAlive, processStat } from "./process-status.ts";
 
 const skipReason = spawnSync("gcc", ["--version"]).status === 0 ? false : "needs gcc";
 
-/** Its first thread has ended, and each of the others ends as soon as it has made the next one. */
+/** A process whose first thread has ended, and in which each other thread ends as soon as it has made the next one. */
 const CHAIN = `
 #define _GNU_SOURCE
 #include <sched.h>
@@ -24,15 +24,18 @@ static int next(void *number) {
 }
 int main(void) { return next((void *)0); }`;
 
-it.skipIf(skipReason !== false)("isAlive is true where one thread follows the other", async () => {
-  const directory = freshDirectory();
-  writeFileSync(`${directory}/chain.c`, CHAIN);
-  execFileSync("gcc", ["-static", "-o", `${directory}/chain`, `${directory}/chain.c`]);
-  const chain = spawn(`${directory}/chain`, { stdio: ["ignore", "pipe", "ignore"] });
-  onTestFinished(() => void chain.kill("SIGKILL"));
-  await once(chain.stdout, "data");
-  chain.stdout.resume();
-  const { pid = 0 } = chain;
-  const startTime = processStat(pid)?.startTime ?? "";
-  for (let look = 0; look < 5000; look++) expect(isAlive(pid, startTime)).toBe(true);
-});
+it.skipIf(skipReason !== false)(
+  "isAlive is true for a process in which one thread follows the other",
+  async () => {
+    const directory = freshDirectory();
+    writeFileSync(`${directory}/chain.c`, CHAIN);
+    execFileSync("gcc", ["-static", "-o", `${directory}/chain`, `${directory}/chain.c`]);
+    const chain = spawn(`${directory}/chain`, { stdio: ["ignore", "pipe", "ignore"] });
+    onTestFinished(() => void chain.kill("SIGKILL"));
+    await once(chain.stdout, "data");
+    chain.stdout.resume();
+    const { pid = 0 } = chain;
+    const startTime = processStat(pid)?.startTime ?? "";
+    for (let look = 0; look < 5000; look++) expect(isAlive(pid, startTime)).toBe(true);
+  },
+);

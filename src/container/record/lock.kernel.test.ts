@@ -43,7 +43,7 @@ describe.skipIf(skipReason !== false)("lockContainer", () => {
     lock?.release();
   });
 
-  it("is given up after its time, whatever the clock of the day is set to meanwhile", async () => {
+  it("gives up after its time, whatever the wall clock is set to meanwhile", async () => {
     const directory = freshDirectory();
     await holdWhile(directory, "sleep 60");
     vi.spyOn(Date, "now").mockReturnValue(0);
@@ -57,7 +57,7 @@ describe.skipIf(skipReason !== false)("lockContainer", () => {
     );
   });
 
-  it("is had once the holder was killed", async () => {
+  it("gets the lock once its holder was killed", async () => {
     const directory = freshDirectory();
     await holdWhile(directory, "kill -KILL $PPID; kill -KILL $$");
     const lock = lockContainer(directory, "box");
@@ -65,19 +65,19 @@ describe.skipIf(skipReason !== false)("lockContainer", () => {
     lock?.release();
   });
 
-  it("is none if the directory was deleted while it waited", async () => {
+  it("returns undefined if the directory was deleted while it waited", async () => {
     const directory = freshDirectory();
     await holdWhile(directory, `${untilOpened(directory)}; rmdir ${directory}`);
     expect(lockContainer(directory, "box")).toBeUndefined();
   });
 
-  it("is none if the directory was made anew while it waited", async () => {
+  it("returns undefined if the directory was made anew while it waited", async () => {
     const directory = freshDirectory();
     await holdWhile(directory, `${untilOpened(directory)}; rmdir ${directory}; mkdir ${directory}`);
     expect(lockContainer(directory, "box")).toBeUndefined();
   });
 
-  it("is none where there is no directory", () => {
+  it("returns undefined if there is no directory", () => {
     const directory = freshDirectory();
     writeFileSync(`${directory}/file`, "");
     expect(lockContainer(`${directory}/file`, "box")).toBeUndefined();

@@ -12,7 +12,7 @@ import {
 } from "./saved-state.ts";
 import { freshDirectory, savedState, stateDirectory } from "./status.test-support.ts";
 
-it("reads what was written last, and leaves no other file", () => {
+it("writeState and tryReadState: the last record is read, and no other file is left", () => {
   const directory = stateDirectory();
   writeState(directory, savedState());
   const state = savedState({ pid: 7, startTime: "18446744073709551615", annotations: { "a/b": "é" } });
@@ -22,7 +22,7 @@ it("reads what was written last, and leaves no other file", () => {
   expect(statSync(`${directory}/state.json`).mode & 0o777).toBe(0o600);
 });
 
-it("finds none where there is none", () => {
+it("tryReadState returns undefined if there is no record", () => {
   const directory = stateDirectory();
   expect(tryReadState(directory)).toBeUndefined();
   expect(tryReadState(`${directory}/missing`)).toBeUndefined();
@@ -32,7 +32,7 @@ it("finds none where there is none", () => {
 
 const { hasProcess: _hasProcess, hasListener: _hasListener, ...older } = savedState();
 
-it("reads a record of an older version, without what that did not know", () => {
+it("tryReadState reads a record of an older version, which lacks newer fields", () => {
   const directory = stateDirectory();
   writeFileSync(`${directory}/state.json`, JSON.stringify(older));
   expect(tryReadState(directory)).toEqual(older);
@@ -72,7 +72,7 @@ it.each([
     { lastOperations: {} },
     { lastOperations: [1] },
   ].map((change) => JSON.stringify({ ...savedState(), ...change })),
-])("says that the record %s is damaged", (text) => {
+])("tryReadState calls the record %s damaged", (text) => {
   const directory = stateDirectory();
   writeFileSync(`${directory}/state.json`, text);
   expect(() => tryReadState(directory)).toThrow(
@@ -80,34 +80,37 @@ it.each([
   );
 });
 
-it("says that a record is no file", () => {
+it("tryReadState says that a record is no file", () => {
   const directory = stateDirectory();
   mkdirSync(`${directory}/state.json`);
   expect(() => tryReadState(directory)).toThrow(`open ${directory}/state.json: not a regular file`);
 });
 
-it("knows where things are", () => {
+it("containerDirectory and startSocketPath: the paths of the state directory", () => {
   expect(containerDirectory("/run/runts", "box")).toBe("/run/runts/box");
   expect(startSocketPath("/run/runts/box")).toBe("/run/runts/box/start.sock");
 });
 
-it("has the words that containerd's shim looks for", () => {
+it("doesNotExist has the words that containerd's shim looks for", () => {
   expect(doesNotExist("box")).toMatchObject({ message: "container does not exist", path: "box" });
 });
 
-it.each(["a", "0", "box-1_2.3+4", "...", "-x", "x".repeat(255)])("%j may be an id", (id) => {
+it.each(["a", "0", "box-1_2.3+4", "...", "-x", "x".repeat(255)])("checkId takes %j", (id) => {
   expect(() => checkId(id)).not.toThrow();
 });
 
-it.each([".", "..", "a/b", "/", "a b", "a,b", "a\n", "ä", "a\0", "x".repeat(256)])("%j may not", (id) => {
-  expect(() => checkId(id)).toThrow(`invalid container ID format: ${JSON.stringify(id)}`);
-});
+it.each([".", "..", "a/b", "/", "a b", "a,b", "a\n", "ä", "a\0", "x".repeat(256)])(
+  "checkId refuses %j",
+  (id) => {
+    expect(() => checkId(id)).toThrow(`invalid container ID format: ${JSON.stringify(id)}`);
+  },
+);
 
-it("an empty id has a message of its own", () => {
+it("checkId has a message of its own for an empty id", () => {
   expect(() => checkId("")).toThrow("container id cannot be empty");
 });
 
-it("replaceConfig keeps everything: wide integers, annotations and properties that nobody knows", () => {
+it("replaceConfig keeps everything: wide integers, annotations and unknown properties", () => {
   const directory = freshDirectory();
   writeFileSync(
     `${directory}/config.json`,

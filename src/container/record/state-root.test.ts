@@ -42,7 +42,7 @@ describe("a state root that was missing when it was looked for", () => {
     prepareStateRoot({ root, rootless: "auto", systemdCgroup: false, noCgroup: false, log });
   };
 
-  /** Somebody else is faster than the runtime's mkdir. */
+  /** Another process makes the directory before the runtime does. */
   function beforeMkdir(action: () => void): void {
     let isDone = false;
     substituteKernel((name, args) => {
@@ -62,7 +62,7 @@ describe("a state root that was missing when it was looked for", () => {
     expect(() => prepare(root)).not.toThrow();
   });
 
-  it("is refused where others can write to what is there by now", () => {
+  it("is refused if others can write to the directory that exists by now", () => {
     const root = `${freshDirectory()}/root`;
     beforeMkdir(() => {
       mkdirSync(root);
@@ -71,7 +71,7 @@ describe("a state root that was missing when it was looked for", () => {
     expect(() => prepare(root)).toThrow(/^--root \S+ can be written by other users: whoever/);
   });
 
-  it.skipIf(process.getuid?.() !== 0)("is refused where it belongs to another user by now", () => {
+  it.skipIf(process.getuid?.() !== 0)("is refused if it belongs to another user by now", () => {
     const root = `${freshDirectory()}/root`;
     beforeMkdir(() => {
       mkdirSync(root);
@@ -80,7 +80,7 @@ describe("a state root that was missing when it was looked for", () => {
     expect(() => prepare(root)).toThrow(/belongs to user 1234/);
   });
 
-  it("is refused where a link is there by now", () => {
+  it("is refused if there is a link by now", () => {
     const directory = freshDirectory();
     const root = `${directory}/root`;
     mkdirSync(`${directory}/target`);

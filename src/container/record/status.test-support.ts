@@ -5,14 +5,14 @@ import { onTestFinished } from "vitest";
 import { openLog } from "../../log.ts";
 import { type SavedState, writeState } from "./saved-state.ts";
 
-/** A directory of the test's own, removed after it. */
+/** Makes a directory that is removed after the test. */
 export function freshDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), "runts-container-"));
   onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
   return directory;
 }
 
-/** The one of a container "box", whose record has to say so. */
+/** Makes the directory of a container "box", which its record has to name. */
 export function stateDirectory(): string {
   const directory = join(freshDirectory(), "box");
   mkdirSync(directory);
@@ -43,7 +43,7 @@ export function savedState(changes: Partial<SavedState> = {}): SavedState {
   };
 }
 
-/** A context with a state root of its own, in which there is a container "box". */
+/** Options with a state root of its own, in which there is a container "box". */
 export function contextWith(saved: Partial<SavedState>) {
   const root = freshDirectory();
   mkdirSync(`${root}/box`);

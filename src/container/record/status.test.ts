@@ -10,7 +10,7 @@ const alive = { pid: process.pid, startTime: processStat(process.pid)?.startTime
 const ended = { pid: process.pid, startTime: "1" };
 
 describe("statusOf", () => {
-  it("is creating while its creator lives, whatever else there is", () => {
+  it("is creating while the creator lives, whatever the rest of the record says", () => {
     const directory = freshDirectory();
     expect(statusOf(directory, savedState({ creator: alive }))).toBe("creating");
     expect(statusOf(directory, savedState({ creator: alive, ...alive }))).toBe("creating");
@@ -84,7 +84,7 @@ describe("by root directory", () => {
   const contextOf = (root: string) =>
     ({ root, rootless: "auto", log: openLog({ format: "text", debug: false }) }) as const;
 
-  it("lists containers by id, without what has no record", () => {
+  it("lists containers by id, without directories that have no record", () => {
     const root = freshDirectory();
     for (const id of ["b", "a"]) {
       mkdirSync(`${root}/${id}`);
@@ -95,11 +95,11 @@ describe("by root directory", () => {
     expect(listContainers(contextOf(root)).map(({ id }) => id)).toEqual(["a", "b"]);
   });
 
-  it("lists none where the root isn't there", () => {
+  it("lists none if the root does not exist", () => {
     expect(listContainers(contextOf(`${freshDirectory()}/missing`))).toEqual([]);
   });
 
-  it("knows one container, and refuses what isn't one", () => {
+  it("reads the state of a container, and refuses an unknown id", () => {
     const root = freshDirectory();
     mkdirSync(`${root}/box`);
     expect(() => readContainerState(contextOf(root), "box")).toThrow("container does not exist");

@@ -5,7 +5,7 @@ import { takeListener } from "./agent.ts";
 
 afterEach(() => vi.restoreAllMocks());
 
-test("a process whose descriptors take long to look at: the time is over when it is, not after so many looks", () => {
+test("a process whose descriptors take long to look at: the limit is a time, not a number of looks", () => {
   const [connection, silent] = channelPair();
   let now = 0;
   let looks = 0;

@@ -8,13 +8,13 @@ import { native, number, profile } from "../../seccomp/filter.test-support.ts";
 import { savedState } from "../record/status.test-support.ts";
 import { SeccompTrace } from "./trace.ts";
 
-/** It can be read at any time, as a listener while somebody waits for an answer. */
+/** A descriptor that is always readable, like a listener while a process waits for an answer. */
 const listener = vi.hoisted(() => ({ fd: -1 }));
 vi.mock("./agent.ts", () => ({
   takeListener: (_: unknown, deliver: (fd: number) => void) => deliver(listener.fd),
 }));
 
-it("answers some of the calls that come without end, and then lets others be served", () => {
+it("answers some of the calls that come without end, and then lets other events be handled", () => {
   listener.fd = openSync("/dev/zero", "r");
   onTestFinished(() => closeSync(listener.fd));
   const trace = new SeccompTrace();
@@ -32,7 +32,7 @@ it("answers some of the calls that come without end, and then lets others be ser
       view.setUint32(seccomp_notif["data.arch"], auditArch(native), true);
     }
     if (args[1] === SECCOMP_IOCTL_NOTIF_SEND) calls.answered += 1;
-    // Enough of them, for a trace that would go on.
+    // So many that a trace without a limit would go on.
     return calls.received > 1000 ? -1 : 0;
   });
   onTestFinished(() => substituteKernel(undefined));

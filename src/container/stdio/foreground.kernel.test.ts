@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { channelPair } from "../../../bindings/stub/client.ts";
 import { checkMaster } from "./foreground.ts";
 
-test("the master of a terminal is taken", () => {
+test("checkMaster takes the master of a terminal", () => {
   const master = openSync("/dev/ptmx", "r+");
   checkMaster(master);
   closeSync(master);
@@ -20,7 +20,7 @@ test.each([
       return ours;
     },
   ],
-])("%s is not taken for a terminal's master, and closed", (_, open) => {
+])("checkMaster refuses and closes %s", (_, open) => {
   const fd = open();
   expect(() => checkMaster(fd)).toThrow(expect.objectContaining({ errno: "EPROTO" }));
   expect(() => fstatSync(fd)).toThrow("EBADF");

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { MessageRate } from "./message-rate.ts";
 
-/** How many messages pass until the time is over, from senders that never stop. */
+/** Returns how many messages pass in so much time, from senders that never stop. */
 function passed(rate: MessageRate, from: number, until: number): number {
   let count = 0;
   for (let now = from; now <= until; ) {
@@ -31,7 +31,7 @@ it("lets no more than a burst pass after a long silence", () => {
   expect(passed(rate, 3_600_000, 3_600_000)).toBe(100);
 });
 
-it("lets who sends ten a second never wait", () => {
+it("never makes a sender of ten messages a second wait", () => {
   const rate = new MessageRate(0);
   for (let now = 0; now < 60_000; now += 100) {
     expect(rate.waitMs(now)).toBe(0);
