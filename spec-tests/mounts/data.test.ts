@@ -131,7 +131,7 @@ spec(
     sandbox.settle();
     expectRefusal(
       await container.create(),
-      IS_RUNTS ? /\/mounts\/7\/options: .*mount\(2\) takes 4095/ : undefined,
+      IS_RUNTS ? /\/mounts\/7\/options: .*mount\(2\) takes at most 4095/ : undefined,
     );
     expect(await sandbox.traces()).toEqual([]);
   },

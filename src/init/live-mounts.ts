@@ -19,7 +19,7 @@ import { makeMounts } from "../plan/mounts/mounts.ts";
 import { mountRequests } from "../plan/mounts/requests.ts";
 import { becomeRootOf } from "../plan/namespaces.ts";
 import { isAtOrBelow, openInRoot } from "../plan/rootfs-paths.ts";
-import { mountNumber } from "../plan/structs.ts";
+import { mountId } from "../plan/structs.ts";
 import { wantsIdMap } from "../spec/id-mapped-mount.ts";
 import type { Config, Mount } from "../spec/types.ts";
 import { copyUp } from "./copy-up.ts";
@@ -86,7 +86,7 @@ export function removeLiveMounts(
     opening.do("statx", [target, "", AT_EMPTY_PATH, STATX_MNT_ID, stat], { path });
     const { results, outputs } = runProgram(channel, opening);
     const fd = results[opened] ?? -1;
-    checkMountPoint({ path, pointer }, mountNumber(outputs[0]), options.pid);
+    checkMountPoint({ path, pointer }, mountId(outputs[0]), options.pid);
     const program = channel.program();
     program.about(pointer, `unmount ${path}`);
     program.do("fchdir", [plan.hostProc], { path: "/proc" });

@@ -53,7 +53,7 @@ export function isDeviceNode(stat: Uint8Array, type: number, major: bigint, mino
 }
 
 /** The mount ID in a `struct statx`, as in proc_pid_mountinfo(5); 0 if it was not asked for. */
-export function mountNumber(stat: Uint8Array | undefined): bigint {
+export function mountId(stat: Uint8Array | undefined): bigint {
   if (stat === undefined) return 0n;
   return new DataView(stat.buffer, stat.byteOffset).getBigUint64(statx.stx_mnt_id, true);
 }

@@ -143,9 +143,13 @@ describe("in a user namespace", () => {
   });
 
   it.each<[string, Partial<Device>, Uint8Array]>([
-    ["as it is asked for", { fileMode: 0o640, uid: 1, gid: 2 }, nodeOf(0o640, 1, 2)],
-    ["of which nothing but the numbers is asked for", {}, nodeOf(0o600, 65534, 65534)],
-    ["of another owner and group, who may do what all may", { uid: 0, gid: 0 }, nodeOf(0o666, 65534, 65534)],
+    ["with the requested mode and owner", { fileMode: 0o640, uid: 1, gid: 2 }, nodeOf(0o640, 1, 2)],
+    ["with any mode and owner if none is requested", {}, nodeOf(0o600, 65534, 65534)],
+    [
+      "with another owner and group whose permissions are those of others",
+      { uid: 0, gid: 0 },
+      nodeOf(0o666, 65534, 65534),
+    ],
   ])("takes a node of the host %s", (_title, wanted, stat) => {
     const { program, check } = planned({ namespaces, devices: [{ ...disk, ...wanted }] });
     expect(() => check(onHost(program, stat))).not.toThrow();

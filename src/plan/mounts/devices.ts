@@ -122,6 +122,7 @@ export function modeOf({ type, fileMode = 0o666 }: DeviceNode): number {
   return FILE_TYPES[type] | (fileMode & 0o7777);
 }
 
+/** Device number, as mknod(2) takes it; 0 for a FIFO. */
 export function numberOf({ type, major = 0n, minor = 0n }: DeviceNode): bigint {
   return type === "p" ? 0n : makedev(major, minor);
 }

@@ -34,9 +34,9 @@ describe("innerSource", () => {
 
   it.each([
     ["at an earlier mount", "/real/rootfs/a", "/a"],
-    ["below one", "/bundle/rootfs/a/b", "/a/b"],
-    ["above one", "/bundle/rootfs", "/"],
-    ["at one, spelled differently", "/bundle/./rootfs//a/", "/a"],
+    ["below an earlier mount", "/bundle/rootfs/a/b", "/a/b"],
+    ["above an earlier mount", "/bundle/rootfs", "/"],
+    ["at an earlier mount, spelled differently", "/bundle/./rootfs//a/", "/a"],
   ])("finds a source %s", (_title, source, inner) => expect(find(source)).toBe(inner));
 
   it("finds a source whose links lead to an earlier mount", () => {
@@ -45,8 +45,8 @@ describe("innerSource", () => {
 
   it.each([
     ["elsewhere", "/srv/a"],
-    ["beside an earlier mount", "/bundle/rootfs/ab"],
-    ["beside the rootfs", "/bundle/rootfs-2/a"],
+    ["next to an earlier mount", "/bundle/rootfs/ab"],
+    ["next to the rootfs", "/bundle/rootfs-2/a"],
   ])("finds nothing for a source %s", (_title, source) => expect(find(source)).toBeUndefined());
 
   it("finds nothing for a link of the image that leads out of the rootfs", () => {

@@ -13,7 +13,7 @@ import {
   openOrCreate,
   type Target,
 } from "../rootfs-paths.ts";
-import { mountNumber } from "../structs.ts";
+import { mountId } from "../structs.ts";
 
 /**
  * Opens paths below mounts that the container has already. A process that shares the rootfs can exchange the directory that a mount lies on
@@ -112,7 +112,7 @@ export function verifyMountPoints(program: Program, plan: InitPlan): ReplyCheck[
     if (mount === undefined || !covering.has(made) || !isOnTop) continue;
     program.about(pointer, `verify that ${destination} is where it was mounted`);
     const found = openInRoot(program, plan.root, destination, { tolerate: NOT_THERE });
-    const numbers = [mount, found].map((fd) => {
+    const outputs = [mount, found].map((fd) => {
       const output = program.output(statx.size);
       program.do("statx", [fd, "", AT_EMPTY_PATH, STATX_MNT_ID, output], {
         if: [found, "ok"],
@@ -120,16 +120,12 @@ export function verifyMountPoints(program: Program, plan: InitPlan): ReplyCheck[
       });
       return program.outputs.indexOf(output);
     });
-    checks.push(checkOf(destination, pointer, numbers));
+    checks.push((reply) => {
+      const [madeId, foundId] = outputs.map((output) => mountId(reply.outputs[output]));
+      if (madeId === foundId && madeId !== 0n) return;
+      const message = `${pointer}: ${destination} is not where it was mounted: the root file system was changed meanwhile`;
+      throw new RuntsError(message, { operation: "openat2", errno: "ESTALE", path: destination, pointer });
+    });
   }
   return checks;
-}
-
-function checkOf(destination: string, pointer: string, outputs: readonly number[]): ReplyCheck {
-  return (reply) => {
-    const [made, found] = outputs.map((output) => mountNumber(reply.outputs[output]));
-    if (made === found && made !== 0n) return;
-    const message = `${pointer}: ${destination} is not where it was mounted: the root file system was changed meanwhile`;
-    throw new RuntsError(message, { operation: "openat2", errno: "ESTALE", path: destination, pointer });
-  };
 }

@@ -19,15 +19,27 @@ function refused(mount: Mount, options: TestPlanOptions = {}) {
 
 describe("refuses with a pointer", () => {
   it.each([
-    ["the root", { destination: "/", type: "tmpfs" }, "cover the root file system: name it in root.path"],
-    ["the root by another name", { destination: "/a/..", source: "/b", options: ["bind"] }, "root.path"],
-    ["a change of the root", { destination: "/", options: ["remount", "ro"] }, "root.readonly and"],
-    ["a place inside of /proc", { destination: "/proc/self", type: "tmpfs" }, "it is inside /proc"],
+    [
+      "a mount on the root",
+      { destination: "/", type: "tmpfs" },
+      "cover the root file system: name it in root.path",
+    ],
+    [
+      "a mount on the root by another name",
+      { destination: "/a/..", source: "/b", options: ["bind"] },
+      "root.path",
+    ],
+    ["a remount of the root", { destination: "/", options: ["remount", "ro"] }, "root.readonly and"],
+    ["a mount inside of /proc", { destination: "/proc/self", type: "tmpfs" }, "it is inside /proc"],
     ["/proc by another name", { destination: "//proc/./sys", type: "tmpfs" }, "it is inside /proc"],
     ["tmpfs on /proc", { destination: "/proc", type: "tmpfs" }, "only procfs"],
     ["a bind mount without a source", { destination: "/a", options: ["bind"] }, "needs a source"],
-    ["neither type nor bind", { destination: "/a" }, "needs a type or the option bind"],
-    ["tmpcopyup of another type", { destination: "/a", type: "proc", options: ["tmpcopyup"] }, "tmpcopyup"],
+    ["a mount with neither type nor bind", { destination: "/a" }, "needs a type or the option bind"],
+    [
+      "tmpcopyup of a type other than tmpfs",
+      { destination: "/a", type: "proc", options: ["tmpcopyup"] },
+      "tmpcopyup",
+    ],
     [
       "copy-symlink of a tmpfs",
       { destination: "/a", type: "tmpfs", options: ["copy-symlink"] },

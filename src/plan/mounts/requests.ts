@@ -60,7 +60,7 @@ export function mountRequests(plan: Pick<InitPlan, "config" | "facts">, list = "
     checkRequest(request, plan);
     checkLinkOptions(request);
     checkData(request, plan);
-    return showsHierarchy(request, plan) ? bindHierarchy(request, plan) : request;
+    return withHierarchy(request, plan);
   });
   const kept =
     requests.some(isAtPtmx) && !devIsBound(requests) ? withoutPtmx(requests, plan.facts) : requests;
@@ -87,25 +87,22 @@ export function devIsBound(requests: readonly MountRequest[]): boolean {
 }
 
 /**
- * Whether a cgroup mount shows the host's whole hierarchy. It has to without a cgroup namespace, since the paths of /proc/self/cgroup then
- * start at the root of the hierarchy: cgroup_namespaces(7). It must not if the container has no cgroup of its own: as root of its user
- * namespace the container could remount it rw and write to the cgroups of an unprivileged caller (CVE-2023-25809).
+ * Without a cgroup namespace, turns a cgroup mount into a bind mount of the host's whole hierarchy, since the paths of /proc/self/cgroup then
+ * start at the root of the hierarchy: cgroup_namespaces(7). But not if the container has no cgroup of its own: as root of its user
+ * namespace it could remount the hierarchy rw and write to the cgroups of an unprivileged caller (CVE-2023-25809).
+ *
+ * A new mount of cgroup2 in the initial cgroup namespace would change the options of the whole hierarchy (cgroup_reconfigure in the kernel),
+ * and would wait for an RCU grace period, some ten milliseconds.
  */
-function showsHierarchy(
-  { mount, options }: MountRequest,
+function withHierarchy(
+  request: MountRequest,
   { config, facts }: Pick<InitPlan, "config" | "facts">,
-): boolean {
-  if (!isCgroupMount(mount) || options.bind || options.remount) return false;
-  return facts.cgroup !== undefined && !hasNamespace(namespacesOf(config), "cgroup");
-}
-
-/**
- * Binds the host's mount. A new mount of cgroup2 in the initial cgroup namespace would change the options of the whole hierarchy
- * (cgroup_reconfigure in the kernel), and would wait for an RCU grace period, some ten milliseconds.
- */
-function bindHierarchy(request: MountRequest, { facts }: Pick<InitPlan, "facts">): MountRequest {
-  const source = facts.cgroupHierarchy(request.pointer);
-  return { ...request, source, options: { ...request.options, bind: true, superblockFlags: [], data: [] } };
+): MountRequest {
+  const { mount, options, pointer } = request;
+  if (!isCgroupMount(mount) || options.bind || options.remount) return request;
+  if (facts.cgroup === undefined || hasNamespace(namespacesOf(config), "cgroup")) return request;
+  const source = facts.cgroupHierarchy(pointer);
+  return { ...request, source, options: { ...options, bind: true, superblockFlags: [], data: [] } };
 }
 
 export function isCgroupMount({ type }: Mount): boolean {

@@ -120,8 +120,8 @@ describe("assumeCredentials", () => {
   });
 
   it.each([
-    ["hides the process", false, 0],
-    ["keeps the process within reach of a caller that needs it", true, 1],
+    ["clears dumpable", false, 0],
+    ["sets dumpable for a caller that needs it", true, 1],
   ])(
     "%s right after the change of user, while the process has all of its capabilities",
     (_, stays, value) => {

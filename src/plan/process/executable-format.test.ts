@@ -110,7 +110,7 @@ describe("interpreterRange", () => {
 
   it.each([
     ["a static executable", header, table(1)],
-    ["a table that is cut short", header, table(3).subarray(0, 100)],
+    ["a truncated table", header, table(3).subarray(0, 100)],
     ["no entries", { ...header, segments: { offset: 0, entry: 0, length: 0 } }, table(3)],
     ["entries too small", { ...header, segments: { offset: 0, entry: 8, length: 112 } }, table(3)],
   ])("is none for %s", (_title, file, bytes) => {

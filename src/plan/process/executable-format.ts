@@ -25,6 +25,7 @@ export interface Range {
 /** Number of bytes that the kernel reads of a file to tell its format: BINPRM_BUF_SIZE. */
 export const FORMAT_LENGTH = 256;
 
+/** The format of a file that begins with these bytes, at most FORMAT_LENGTH of them. */
 export function executableFormat(begin: Uint8Array): ExecutableFormat {
   const view = Buffer.from(begin);
   if (view.toString("latin1", 0, 2) === "#!") return { kind: "script", interpreter: interpreterOf(view) };

@@ -27,14 +27,14 @@ function reply(...found: readonly (readonly [stat: number, mode: number, access:
 
 describe("candidates", () => {
   it.each([
-    ["a path is taken as it is", "/bin/sh", ["PATH=/x"], ["/bin/sh"]],
-    ["so is a relative one", "./run", ["PATH=/x"], ["./run"]],
-    ["a name is looked for in PATH", "sh", ["PATH=/a:/b/c"], ["/a/sh", "/b/c/sh"]],
+    ["a path is used unchanged", "/bin/sh", ["PATH=/x"], ["/bin/sh"]],
+    ["a relative path is used unchanged", "./run", ["PATH=/x"], ["./run"]],
+    ["a name is searched for in PATH", "sh", ["PATH=/a:/b/c"], ["/a/sh", "/b/c/sh"]],
     ["the last PATH counts", "sh", ["PATH=/a", "PATH=/b"], ["/b/sh"]],
-    ["an empty element is the working directory", "sh", ["PATH=:/b"], ["./sh", "/b/sh"]],
-    ["no PATH is that of execvp", "sh", ["XPATH=/x"], ["/bin/sh", "/usr/bin/sh"]],
-    ["no environment as well", "sh", undefined, ["/bin/sh", "/usr/bin/sh"]],
-    ["no name has none", "", ["PATH=/a"], []],
+    ["an empty element of PATH means the working directory", "sh", ["PATH=:/b"], ["./sh", "/b/sh"]],
+    ["without PATH the search path is execvp's", "sh", ["XPATH=/x"], ["/bin/sh", "/usr/bin/sh"]],
+    ["without an environment the search path is execvp's", "sh", undefined, ["/bin/sh", "/usr/bin/sh"]],
+    ["an empty name has no candidates", "", ["PATH=/a"], []],
   ])("%s", (_title, name, env, expected) => {
     expect(candidates(name, env)).toEqual(expected);
   });

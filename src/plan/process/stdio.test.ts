@@ -22,9 +22,9 @@ it("openContainerNull: opens nothing if no stream is the host's /dev/null", () =
 it.each([
   ["the null device", statx(CHARACTER_DEVICE, 1, 3), true],
   ["another device", statx(CHARACTER_DEVICE, 1, 5), false],
-  ["a disk of that number", statx(BLOCK_DEVICE, 1, 3), false],
-  ["a file of somebody", statx(FILE), false],
-  ["nothing that could be opened", new Uint8Array(256), false],
+  ["a disk with that number", statx(BLOCK_DEVICE, 1, 3), false],
+  ["a regular file", statx(FILE), false],
+  ["nothing, since the open failed", new Uint8Array(256), false],
 ])("openContainerNull: what is open is %s", (_what, stat, expected) => {
   const { program, plan } = testPlan({});
   const opened = openContainerNull(program, plan.root, { nulls: [0, 2], chown: [] });
