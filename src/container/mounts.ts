@@ -209,7 +209,8 @@ function joinForMounts(saved: SavedState, { ignoredSignals, privileged }: Caller
     const flags = differingNamespaces(pid) & ~(CLONE_NEWPID | CLONE_NEWTIME);
     cgroup = openJoinCgroup(saved, { refusePaused }, joinsUserNamespace(privileged, flags));
     pending = joinContainer({ pidfd, flags, cgroup }, { ignoredSignals, privileged });
-    cgroup.attach?.(pending.finish().pid);
+    const { pid: joined } = pending.finish();
+    cgroup.attach?.(joined);
     return pending;
   } catch (error) {
     pending?.kill();
