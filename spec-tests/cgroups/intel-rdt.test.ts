@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import type { Linux } from "../harness/config.ts";
@@ -84,12 +84,12 @@ spec(
   "intelRdt not set: resctrl is not touched, and not needed",
   `${CLAUSE}: MUST NOT manipulate`,
   async (sandbox) => {
-    const groups = (): readonly string[] => (MOUNT === undefined ? [] : readdirSync(MOUNT));
-    const before = groups();
+    const resctrl = new Imitation(sandbox);
+    const before = resctrl.contents();
     const container = sandbox.shell("sleep 1000");
-    await container.created();
+    await container.created({ wrapper: resctrl.wrapper });
     const { pid } = await container.state();
-    expect(groups()).toEqual(before);
+    expect(resctrl.contents()).toEqual(before);
     const file = `/proc/${pid}/cpu_resctrl_groups`;
     if (existsSync(file))
       expect(readFileSync(file, "utf8")).toBe(readFileSync("/proc/self/cpu_resctrl_groups", "utf8"));
@@ -157,6 +157,14 @@ class Imitation {
 
   read(path: string): string {
     return readFileSync(join(this.root, path), "utf8");
+  }
+
+  /** All groups, and the files with what they hold. */
+  contents(): readonly string[] {
+    const paths = readdirSync(this.root, { recursive: true, encoding: "utf8" }).sort();
+    return paths.map((path) =>
+      statSync(join(this.root, path)).isFile() ? `${path}: ${this.read(path)}` : path,
+    );
   }
 }
 

@@ -28,6 +28,7 @@ spec(
     expect(lines).toContain("Max open files 512 768 files");
     expect(lines).toContain("Max core file size 0 4096 bytes");
     expect(lines).toContain("Max processes 100 200 processes");
+    expect(lines).toContain("Max stack size 4194304 8388608 bytes");
   },
 );
 
