@@ -48,6 +48,7 @@ const policyDeviations = byCase({
   crun: CRUN_TOO_OLD,
   runc: IGNORED_BY_RUNC,
   cases: [
+    '{"mode":"MPOL_DEFAULT","flags":[]}',
     '{"mode":"MPOL_BIND","nodes":"0","flags":[]}',
     '{"mode":"MPOL_INTERLEAVE","nodes":"0","flags":[]}',
     '{"mode":"MPOL_PREFERRED","nodes":"0","flags":[]}',
@@ -98,6 +99,7 @@ for (const [mode, flags, shown] of [
       if (result.code !== 0) expectRefusal(result, /set_?mempolicy/i);
       else expect(result.stdout).toMatch(shown);
     },
+    { crun: CRUN_TOO_OLD, runc: IGNORED_BY_RUNC },
   );
 }
 
