@@ -64,8 +64,13 @@ export class Container {
     writeFileSync(join(this.rootfs, path), text, { mode });
   }
 
+  /** A file that the container was to write. */
   readFile(path: string): string {
-    return readFileSync(join(this.rootfs, path), "utf8");
+    try {
+      return readFileSync(join(this.rootfs, path), "utf8");
+    } catch (cause) {
+      throw new Error(`the container has written no ${path}`, { cause });
+    }
   }
 
   /** What the program has printed so far: into create's stdout, or a terminal's file. */

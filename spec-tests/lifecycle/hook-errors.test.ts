@@ -213,7 +213,7 @@ for (const kind of ["createContainer", "startContainer"] as const) {
         config.annotations = { "org.example.key": "value" };
       });
       await container.started();
-      const state = parseObject(readFileSync(isInside ? `${container.rootfs}${out}` : out, "utf8"));
+      const state = parseObject(isInside ? container.readFile(out) : readFileSync(out, "utf8"));
       expect(state).toMatchObject({ id: container.id, status: "created", pid: 1, bundle: container.bundle });
       expect(state.annotations).toEqual({ "org.example.key": "value" });
     },
