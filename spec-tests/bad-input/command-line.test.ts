@@ -35,7 +35,10 @@ spec("create, bundle missing: error, nothing left", CLAUSE, async (sandbox) => {
 
 spec("create, bundle a file: error, nothing left", CLAUSE, async (sandbox) => {
   writeFileSync(sandbox.path("file"), "");
-  expectRefusal(await sandbox.invoke(["create", "--bundle", sandbox.path("file"), `${sandbox.tag}x`]));
+  expectRefusal(
+    await sandbox.invoke(["create", "--bundle", sandbox.path("file"), `${sandbox.tag}x`]),
+    inOurWords("config.json: not a directory"),
+  );
   expect(await sandbox.traces()).toEqual([]);
 });
 
@@ -60,7 +63,10 @@ spec(
   "practice of runc and crun",
   async (sandbox) => {
     writeFileSync(sandbox.path("file"), "");
-    expectRefusal(await sandbox.container().create({ flags: ["--pid-file", sandbox.path("file/pid")] }));
+    expectRefusal(
+      await sandbox.container().create({ flags: ["--pid-file", sandbox.path("file/pid")] }),
+      inOurWords("write the pid file: "),
+    );
     expect(await sandbox.traces()).toEqual([]);
   },
 );
@@ -112,6 +118,9 @@ spec(
   async (sandbox) => {
     mkdirSync(sandbox.root, { mode: 0o700 });
     const wrapper = ["setpriv", "--reuid", "1000", "--regid", "1000", "--clear-groups", "--"];
-    expectRefusal(await sandbox.invoke(["state", `${sandbox.tag}x`], { wrapper }));
+    expectRefusal(
+      await sandbox.invoke(["state", `${sandbox.tag}x`], { wrapper }),
+      inOurWords("permission denied"),
+    );
   },
 );

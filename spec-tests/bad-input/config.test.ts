@@ -4,7 +4,7 @@ import { expect } from "vitest";
 import type { Container } from "../harness/container.ts";
 import { asObject } from "../harness/json.ts";
 import { byCase } from "../harness/peers.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
 
@@ -33,30 +33,54 @@ function put(container: Container, path: string, value: unknown): void {
   container.writeConfig(JSON.stringify(config));
 }
 
-const bundles: readonly (readonly [string, (container: Container) => void])[] = [
-  ["no config.json", ({ bundle }) => rmSync(join(bundle, "config.json"))],
-  ["an empty config.json", (container) => container.writeConfig("")],
-  ["config.json that is not JSON", (container) => container.writeConfig("ociVersion: 1.0.0\n")],
+const bundles: readonly (readonly [situation: string, words: string, (container: Container) => void])[] = [
+  [
+    "no config.json",
+    "config.json: no such file or directory",
+    ({ bundle }) => rmSync(join(bundle, "config.json")),
+  ],
+  [
+    "an empty config.json",
+    "config.json: line 1, column 1: not valid JSON",
+    (container) => container.writeConfig(""),
+  ],
+  [
+    "config.json that is not JSON",
+    "config.json: line 1, column 1: not valid JSON",
+    (container) => container.writeConfig("ociVersion: 1.0.0\n"),
+  ],
   [
     "config.json cut off",
+    "config.json: line 1, column 501: not valid JSON",
     (container) => container.writeConfig(JSON.stringify(container.config).slice(0, 500)),
   ],
   [
     "config.json with text after its end",
+    "expected the end of the file",
     (container) => container.writeConfig(`${JSON.stringify(container.config)} x`),
   ],
-  ["config.json that is an array", (container) => container.writeConfig("[]")],
-  ["config.json that is null", (container) => container.writeConfig("null")],
+  [
+    "config.json that is an array",
+    "config.json: line 1: must be an object",
+    (container) => container.writeConfig("[]"),
+  ],
+  [
+    "config.json that is null",
+    "config.json: line 1: must be an object",
+    (container) => container.writeConfig("null"),
+  ],
   [
     "config.json a folder",
+    "config.json: not a regular file",
     ({ bundle }) => {
       rmSync(join(bundle, "config.json"));
       mkdirSync(join(bundle, "config.json"));
     },
   ],
-  ["no rootfs", ({ rootfs }) => rmSync(rootfs, { recursive: true })],
+  ["no rootfs", "/root/path: ", ({ rootfs }) => rmSync(rootfs, { recursive: true })],
   [
     "a file as rootfs",
+    "/root/path: ",
     ({ rootfs }) => {
       rmSync(rootfs, { recursive: true });
       writeFileSync(rootfs, "");
@@ -70,7 +94,7 @@ const fileDeviations = byCase({
   cases: ["config.json with text after its end"],
 });
 
-for (const [situation, spoil] of bundles) {
+for (const [situation, words, spoil] of bundles) {
   spec(
     `create, bundle with ${situation}: one clear line, nothing left`,
     CLAUSE,
@@ -78,7 +102,7 @@ for (const [situation, spoil] of bundles) {
       const container = sandbox.container();
       spoil(container);
       const result = await container.create();
-      expectRefusal(result);
+      expectRefusal(result, inOurWords(words));
       if (IS_RUNTS) expect(result.stderr).toMatch(/^runts: [^\n]+\n$/);
       expect(result.stdout).toBe("");
       expect(await sandbox.traces()).toEqual([]);
@@ -184,11 +208,8 @@ for (const [path, value] of values) {
       const container = sandbox.container();
       put(container, path, value);
       const result = await container.create();
-      expectRefusal(result);
-      if (IS_RUNTS) {
-        expect(result.stderr).toMatch(/^runts: [^\n]+\n$/);
-        expect(result.stderr).toContain(path.split("/").at(-1));
-      }
+      expectRefusal(result, inOurWords(`/${path}`));
+      if (IS_RUNTS) expect(result.stderr).toMatch(/^runts: [^\n]+\n$/);
       expect(await sandbox.traces()).toEqual([]);
     },
     typeDeviations(`${path} ${situation}`),
@@ -225,7 +246,7 @@ for (const [index, [path, value]] of nul.entries()) {
     async (sandbox) => {
       const container = sandbox.container();
       put(container, path, value);
-      expectRefusal(await container.create());
+      expectRefusal(await container.create(), inOurWords(`/${path}`));
       expect(await sandbox.traces()).toEqual([]);
     },
     nulByteDeviations(index),
@@ -238,7 +259,7 @@ spec(
   async (sandbox) => {
     const container = sandbox.container();
     container.writeConfig(JSON.stringify(container.config).replace("{", '{"hostname":"first",'));
-    expectRefusal(await container.create());
+    expectRefusal(await container.create(), inOurWords("/hostname: duplicate name"));
   },
   { crun: "the first of two equal names counts", runc: GO_JSON },
 );
@@ -251,7 +272,7 @@ spec(
     const bytes = Buffer.from(JSON.stringify(container.config).replace('"box"', '"b~x"'));
     bytes[bytes.indexOf("~")] = 0xff;
     writeFileSync(join(container.bundle, "config.json"), bytes);
-    expectRefusal(await container.create());
+    expectRefusal(await container.create(), inOurWords("config.json: not valid UTF-8"));
   },
   { crun: JSON_C, runc: GO_JSON },
 );
@@ -259,7 +280,7 @@ spec(
 spec("create, nesting without end: error, no crash", CLAUSE, async (sandbox) => {
   const container = sandbox.container();
   container.writeConfig(`{"annotations":${"[".repeat(100_000)}`);
-  expectRefusal(await container.create());
+  expectRefusal(await container.create(), inOurWords("config.json: line 1, column 527: not valid JSON"));
 });
 
 spec(

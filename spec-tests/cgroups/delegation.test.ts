@@ -6,7 +6,7 @@ import { writableCgroup } from "../harness/config.ts";
 import { type Container, succeed } from "../harness/container.ts";
 import { hostControllers } from "../harness/host/host-controllers.ts";
 import { BASE, mappedShell } from "../harness/host/user-namespace.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
@@ -152,7 +152,7 @@ spec(
     if (!CONTROLLERS.includes("hugetlb")) context.skip("this machine has no hugetlb controller");
     const container = await moved(sandbox);
     const result = await container.exec(["true"], { flags: ["--cgroup", "/"] });
-    expectRefusal(result, undefined, 255);
+    expectRefusal(result, inOurWords("/linux/cgroupsPath: "), 255);
     if (IS_RUNTS)
       expect(result.stderr).toMatch(
         new RegExp(`cgroup /${container.id} takes no processes itself.* hugetlb .* \\d+ \\(`),
@@ -175,7 +175,7 @@ spec(
     writeFileSync("/sys/fs/cgroup/cgroup.subtree_control", "+hugetlb");
     writeFileSync(`${directory}/cgroup.subtree_control`, "+hugetlb");
     const result = await container.create();
-    expectRefusal(result);
+    expectRefusal(result, inOurWords("/linux/cgroupsPath: "));
     if (IS_RUNTS)
       expect(result.stderr).toMatch(/\/linux\/cgroupsPath: cgroup .* takes no processes itself, .* hugetlb/);
   },
@@ -201,7 +201,7 @@ spec(
       below(config);
       config.linux.resources = { hugepageLimits: [{ pageSize: "2MB", limit: 0 }] };
     });
-    expectRefusal(await limited.create());
+    expectRefusal(await limited.create(), inOurWords("/linux/resources/hugepageLimits/0/limit: "));
     await container.delete("--force");
   },
   { crun: "leaves the cgroup behind when a limit is refused" },

@@ -150,7 +150,7 @@ spec(
     const container = sandbox.container((config) => {
       config.linux.resources = { ...config.linux.resources, unified: { "memory.max": "67108864" } };
     });
-    expectRefusal(await container.create());
+    expectRefusal(await container.create(), inOurWords("/linux/resources/unified/memory.max: "));
     expect(await sandbox.traces()).toEqual([]);
   },
   { crun: CGROUP_LEFT },

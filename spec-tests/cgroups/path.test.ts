@@ -147,7 +147,7 @@ spec(
       config.process.args = ["/no/such/program"];
       config.mounts.push({ destination: "/mnt", type: "bind", source: "/no/such/source", options: ["bind"] });
     });
-    expectRefusal(await container.create());
+    expectRefusal(await container.create(), inOurWords("/mounts/7/source: "));
     expect(await sandbox.traces()).toEqual([]);
   },
   { both: "parents of a cgroup stay, also where the making of a container fails" },

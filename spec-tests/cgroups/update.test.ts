@@ -184,9 +184,9 @@ const typeDeviations = byCase({
 });
 
 for (const [text, pointer] of [
-  ["", ""],
-  ["{", ""],
-  ["[]", ""],
+  ["", "resources.json: line 1, column 1: not valid JSON"],
+  ["{", "resources.json: line 1, column 2: not valid JSON"],
+  ["[]", "resources.json: line 1: must be an object"],
   ['{"memory":\n{"limit":"64m"}}', "line 2: /memory/limit: must be an integer"],
   ['{"memory":{"limit":67108864,\n"swap":1024}}', "line 2: /memory/swap: must not be below"],
   ['{"blockIO":{"weight":5}}', "/blockIO/weight: must be from 10 to 1000"],
@@ -197,8 +197,7 @@ for (const [text, pointer] of [
     async (sandbox) => {
       const container = await sleeping(sandbox);
       const result = await updateFrom(sandbox, container, text);
-      expectRefusal(result);
-      if (IS_RUNTS) expect(result.stderr).toContain(pointer);
+      expectRefusal(result, inOurWords(pointer));
     },
     typeDeviations(JSON.stringify(text)),
   );
@@ -253,8 +252,7 @@ for (const flag of ["--cpu-rt-period", "--cpu-rt-runtime"]) {
     async (sandbox) => {
       const container = await sleeping(sandbox);
       const result = await sandbox.invoke(["update", flag, "100000", container.id]);
-      expectRefusal(result);
-      if (IS_RUNTS) expect(result.stderr).toContain(`${flag}: exists in cgroup v1 only`);
+      expectRefusal(result, inOurWords(`${flag}: exists in cgroup v1 only`));
     },
     { runc: "ignores what only cgroup v1 has" },
   );

@@ -23,7 +23,7 @@ import {
   succeeded,
 } from "../harness/helpers/checkpoint.ts";
 import { parseObject } from "../harness/json.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 
 const CLAUSE = "practice of runc";
 
@@ -216,25 +216,34 @@ criuSpec("checkpoint, unknown id: container does not exist", CLAUSE, async (sand
   );
 });
 
-for (const [what, damage] of [
-  ["pstree.img is cut off", (images: string) => truncateSync(`${images}/pstree.img`, 6)],
-  ["the memory is missing", (images: string) => rmSync(`${images}/pages-1.img`)],
-  ["descriptors.json is no JSON", (images: string) => writeFileSync(`${images}/descriptors.json`, "[")],
+for (const [what, words, damage] of [
+  ["pstree.img is cut off", "criu failed: ", (images: string) => truncateSync(`${images}/pstree.img`, 6)],
+  ["the memory is missing", "criu failed: ", (images: string) => rmSync(`${images}/pages-1.img`)],
+  [
+    "descriptors.json is no JSON",
+    "descriptors.json is damaged",
+    (images: string) => writeFileSync(`${images}/descriptors.json`, "["),
+  ],
   [
     "descriptors.json is a fifo",
+    "descriptors.json: not a regular file",
     (images: string) => {
       rmSync(`${images}/descriptors.json`);
       execFileSync("mkfifo", [`${images}/descriptors.json`]);
     },
   ],
-  ["the image path is empty", (images: string) => rmSync(images, { recursive: true })],
+  [
+    "the image path is empty",
+    "descriptors.json: no such file or directory",
+    (images: string) => rmSync(images, { recursive: true }),
+  ],
 ] as const) {
   criuSpec(`restore, ${what}: error, and nothing left behind`, "runtime.md, Errors", async (sandbox) => {
     const container = await counting(sandbox);
     const images = imagesIn(sandbox);
     succeeded(await checkpoint(sandbox, container, images), images, "dump.log");
     damage(images.images);
-    expectRefusal(await restore(sandbox, container, images, [], {}));
+    expectRefusal(await restore(sandbox, container, images, [], {}), inOurWords(words));
     expect((await container.stateCommand()).stderr).toContain("does not exist");
     expect(await sandbox.traces()).toEqual([]);
   });

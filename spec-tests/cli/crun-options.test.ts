@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
 const UNKNOWN_ID = {
@@ -52,7 +52,10 @@ spec(
 
 spec("create --config, a broken file: nothing left", CLAUSE, async (sandbox) => {
   writeFileSync(sandbox.path("broken.json"), "{");
-  expectRefusal(await sandbox.container().create({ flags: ["--config", sandbox.path("broken.json")] }));
+  expectRefusal(
+    await sandbox.container().create({ flags: ["--config", sandbox.path("broken.json")] }),
+    inOurWords("broken.json: line 1, column 2: not valid JSON"),
+  );
   expect(await sandbox.traces()).toEqual([]);
 });
 
@@ -148,7 +151,10 @@ spec(
 );
 
 spec("--cgroup-manager with an unknown name: error", CLAUSE, async (sandbox) => {
-  expectRefusal(await sandbox.invoke(["--cgroup-manager", "nosuch", "list"]));
+  expectRefusal(
+    await sandbox.invoke(["--cgroup-manager", "nosuch", "list"]),
+    inOurWords("invalid cgroup-manager: nosuch"),
+  );
 });
 
 spec(
@@ -166,7 +172,10 @@ spec(
 );
 
 spec("--log-level with an unknown level: error", CLAUSE, async (sandbox) => {
-  expectRefusal(await sandbox.invoke(["--log-level", "nosuch", "list"]));
+  expectRefusal(
+    await sandbox.invoke(["--log-level", "nosuch", "list"]),
+    inOurWords("invalid log-level: nosuch"),
+  );
 });
 
 spec(

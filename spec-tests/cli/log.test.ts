@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { expect } from "vitest";
 import { parseObject } from "../harness/json.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
 const SEVERAL_LINES = {
@@ -20,7 +20,7 @@ spec(
       config.process.args = ["no-such-program"];
     });
     const result = await container.create({ globals: ["--log", log, "--log-format=json"] });
-    expectRefusal(result);
+    expectRefusal(result, inOurWords("/process/args/0: "));
     const lines = readFileSync(log, "utf8").trim().split("\n");
     const last = parseObject(lines.at(-1) ?? "");
     expect(last.level).toBe("error");

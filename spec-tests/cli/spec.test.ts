@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import { asObject, parseObject } from "../harness/json.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
 spec("spec: writes a config.json that runs", "practice of runc and crun", async (sandbox) => {
@@ -26,7 +26,10 @@ spec(
   async (sandbox) => {
     mkdirSync(sandbox.path("fresh"));
     writeFileSync(sandbox.path("fresh/config.json"), "mine");
-    expectRefusal(await sandbox.invoke(["spec"], { cwd: sandbox.path("fresh") }));
+    expectRefusal(
+      await sandbox.invoke(["spec"], { cwd: sandbox.path("fresh") }),
+      inOurWords("File config.json exists"),
+    );
     expect(readFileSync(sandbox.path("fresh/config.json"), "utf8")).toBe("mine");
   },
 );

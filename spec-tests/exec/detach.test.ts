@@ -3,7 +3,7 @@ import { expect } from "vitest";
 import { DEFAULT_PATH } from "../harness/config.ts";
 import { expectInitAlone, running } from "../harness/exec.ts";
 import { execUnderSubreaper } from "../harness/helpers/subreaper.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
 const RUNS_WITHOUT_PID_FILE = "the process runs on when its pid file can't be written";
@@ -62,7 +62,11 @@ spec(
     const container = await running(sandbox);
     writeFileSync(sandbox.path("file"), "");
     const flags = ["--detach", "--pid-file", sandbox.path("file/pid")];
-    expectRefusal(await container.exec(["sleep", "1000"], { flags }), undefined, 255);
+    expectRefusal(
+      await container.exec(["sleep", "1000"], { flags }),
+      inOurWords("write the pid file: "),
+      255,
+    );
     await expectInitAlone(sandbox);
   },
   { crun: RUNS_WITHOUT_PID_FILE },

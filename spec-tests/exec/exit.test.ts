@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import { expectInitAlone, running } from "../harness/exec.ts";
 import { byCase } from "../harness/peers.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
 const OTHER_WORDS = "exec has words of its own, or other exit codes, for the same errors";
@@ -111,7 +111,7 @@ spec("exec with options of the command: they are none of exec's", CLAUSE, async 
 });
 
 spec("exec without a command: error", CLAUSE, async (sandbox) => {
-  expectRefusal(await (await running(sandbox)).exec([]), undefined, 255);
+  expectRefusal(await (await running(sandbox)).exec([]), inOurWords("process args cannot be empty"), 255);
 });
 
 spec("exec with an unknown option: error", CLAUSE, async (sandbox) => {
@@ -126,12 +126,16 @@ const deviations = byCase({
   cases: ["has no args"],
 });
 
-for (const [situation, text] of [
-  ["is missing", undefined],
-  ["is no JSON", "{"],
-  ["has no args", '{"cwd":"/","user":{"uid":0,"gid":0}}'],
-  ["has a relative cwd", '{"cwd":"relative","args":["true"],"user":{"uid":0,"gid":0}}'],
-  ["has a negative uid", '{"cwd":"/","args":["true"],"user":{"uid":-1,"gid":0}}'],
+for (const [situation, words, text] of [
+  ["is missing", "process.json: no such file or directory", undefined],
+  ["is no JSON", "process.json: line 1, column 2: not valid JSON", "{"],
+  ["has no args", "/args: is required", '{"cwd":"/","user":{"uid":0,"gid":0}}'],
+  [
+    "has a relative cwd",
+    "/cwd: must be an absolute path",
+    '{"cwd":"relative","args":["true"],"user":{"uid":0,"gid":0}}',
+  ],
+  ["has a negative uid", "/user/uid: ", '{"cwd":"/","args":["true"],"user":{"uid":-1,"gid":0}}'],
 ] as const) {
   spec(
     `exec --process, the file ${situation}: error, nothing left`,
@@ -140,7 +144,7 @@ for (const [situation, text] of [
       const container = await running(sandbox);
       if (text !== undefined) writeFileSync(sandbox.path("process.json"), text);
       const result = await container.exec([], { flags: ["--process", sandbox.path("process.json")] });
-      expectRefusal(result, undefined, 255);
+      expectRefusal(result, inOurWords(words), 255);
       await expectInitAlone(sandbox);
     },
     deviations(situation),

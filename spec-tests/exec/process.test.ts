@@ -4,7 +4,7 @@ import { DEFAULT_PATH } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
 import { running } from "../harness/exec.ts";
 import { byCase } from "../harness/peers.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
 const LITTLE_TAKEN_OVER =
@@ -77,7 +77,11 @@ spec(
   CLAUSE,
   async (sandbox) => {
     const container = await running(sandbox);
-    expectRefusal(await container.exec(["true"], { flags: ["--cwd", "var"] }), undefined, 255);
+    expectRefusal(
+      await container.exec(["true"], { flags: ["--cwd", "var"] }),
+      inOurWords("--cwd var: must be an absolute path"),
+      255,
+    );
   },
   { crun: "exec checks neither a relative cwd nor a console socket without a terminal" },
 );
@@ -117,7 +121,11 @@ spec(
   "config.md, process.env: IEEE Std 1003.1 environ",
   async (sandbox) => {
     const container = await running(sandbox);
-    expectRefusal(await container.exec(["true"], { flags: ["--env", "NAME"] }), undefined, 255);
+    expectRefusal(
+      await container.exec(["true"], { flags: ["--env", "NAME"] }),
+      inOurWords("--env NAME: "),
+      255,
+    );
   },
   { crun: { reason: "what has no = is taken since 1.28", from: "1.28" } },
 );
@@ -169,7 +177,7 @@ for (const user of [
       });
       const result = await container.exec(["id", "-u"], { flags: [`--user=${user}`] });
       expect(result.stdout).toBe("");
-      expectRefusal(result, undefined, 255);
+      expectRefusal(result, inOurWords("--user"), 255);
     },
     userDeviations(JSON.stringify(user)),
   );

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
 import { expectInitAlone, running } from "../harness/exec.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
 const OTHER_WORDS = "exec has words of its own, or other exit codes, for the same errors";
@@ -45,7 +45,11 @@ spec(
 );
 
 spec("exec with id ..: error", CLAUSE, async (sandbox) => {
-  expectRefusal(await sandbox.invoke(["exec", "..", "true"]), undefined, 255);
+  expectRefusal(
+    await sandbox.invoke(["exec", "..", "true"]),
+    inOurWords('invalid container ID format: ".."'),
+    255,
+  );
 });
 
 spec(

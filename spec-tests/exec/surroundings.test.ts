@@ -5,7 +5,7 @@ import type { Container } from "../harness/container.ts";
 import { expectInitAlone, running } from "../harness/exec.ts";
 import { BASE, mappedShell } from "../harness/host/user-namespace.ts";
 import { byCase } from "../harness/peers.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
@@ -99,7 +99,11 @@ for (const path of ["..", "../..", "mine/../../other", "/../.."]) {
     CLAUSE,
     async (sandbox) => {
       const container = await running(sandbox);
-      expectRefusal(await container.exec(["sleep", "1000"], { flags: ["--cgroup", path] }), undefined, 255);
+      expectRefusal(
+        await container.exec(["sleep", "1000"], { flags: ["--cgroup", path] }),
+        inOurWords(`--cgroup ${path}: must be a path below`),
+        255,
+      );
       await expectInitAlone(sandbox);
     },
     deviations(path),
@@ -108,7 +112,11 @@ for (const path of ["..", "../..", "mine/../../other", "/../.."]) {
 
 spec("exec --cgroup that does not exist: error", CLAUSE, async (sandbox) => {
   const container = await running(sandbox);
-  expectRefusal(await container.exec(["true"], { flags: ["--cgroup", "no-such"] }), undefined, 255);
+  expectRefusal(
+    await container.exec(["true"], { flags: ["--cgroup", "no-such"] }),
+    inOurWords("/linux/cgroupsPath: "),
+    255,
+  );
 });
 
 spec("exec, user namespace: root is the namespace's, mapped on the host", CLAUSE, async (sandbox) => {
@@ -137,7 +145,11 @@ spec(
   async (sandbox) => {
     const container = mappedShell(sandbox, "exec sleep 1000");
     await container.started();
-    expectRefusal(await container.exec(["id"], { flags: ["--user", "70000"] }), undefined, 255);
+    expectRefusal(
+      await container.exec(["id"], { flags: ["--user", "70000"] }),
+      inOurWords("/process/user/uid: "),
+      255,
+    );
   },
   { crun: { reason: "a uid that is not mapped passes as another one", before: "1.28" } },
 );

@@ -4,7 +4,7 @@ import { DEFAULT_PATH } from "../harness/config.ts";
 import { expectInitAlone, running } from "../harness/exec.ts";
 import { openConsole } from "../harness/helpers/console.ts";
 import { byCase } from "../harness/peers.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
 const SIZE_TOO_LATE = {
@@ -213,7 +213,11 @@ for (const [situation, flags] of [
     CLAUSE,
     async (sandbox) => {
       const container = await running(sandbox);
-      expectRefusal(await container.exec(["sleep", "1000"], { flags }), undefined, 255);
+      expectRefusal(
+        await container.exec(["sleep", "1000"], { flags }),
+        inOurWords("/process/terminal: "),
+        255,
+      );
       await expectInitAlone(sandbox);
     },
     deviations(situation),

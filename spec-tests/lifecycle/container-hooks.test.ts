@@ -2,7 +2,7 @@ import { readFileSync, readlinkSync } from "node:fs";
 import { expect } from "vitest";
 import type { Hook } from "../harness/config.ts";
 import { parseObject } from "../harness/json.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
 const START_DOES_NOT_WAIT = "start does not wait for the hooks startContainer, nor for the execve";
@@ -69,7 +69,7 @@ spec(
     const container = sandbox.shell("echo ran > /tmp/ran", (config) => {
       config.hooks = { createContainer: [hostHook("echo words >&2; exit 3")] };
     });
-    expectRefusal(await container.create());
+    expectRefusal(await container.create(), inOurWords("/hooks/createContainer/0: "));
     expect((await container.stateCommand()).code).not.toBe(0);
   },
 );
@@ -83,7 +83,7 @@ spec(
       config.hooks = { startContainer: [containerHook("exit 4")] };
     });
     await container.created();
-    expectRefusal(await container.start());
+    expectRefusal(await container.start(), inOurWords("/hooks/startContainer/0: "));
     expect(() => container.readFile("tmp/ran")).toThrow();
     await container.delete("--force");
   },
@@ -98,7 +98,7 @@ spec(
       config.hooks = { startContainer: [containerHook("sleep 1000", { timeout: 1 })] };
     });
     await container.created();
-    expectRefusal(await container.start());
+    expectRefusal(await container.start(), inOurWords("/hooks/startContainer/0: "));
     await container.delete("--force");
   },
   { both: START_DOES_NOT_WAIT },

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "runtime.md, Delete";
@@ -15,7 +15,7 @@ spec(
     await container.until("stopped");
     expect(await container.delete()).toMatchObject({ code: 0, stdout: "", stderr: "" });
     expect(await sandbox.traces()).toEqual([]);
-    expectRefusal(await container.stateCommand());
+    expectRefusal(await container.stateCommand(), inOurWords("container does not exist"));
   },
 );
 
@@ -27,7 +27,7 @@ spec(
     await container.started();
     const before = (await container.stateCommand()).stdout;
     const result = await container.delete();
-    expectRefusal(result);
+    expectRefusal(result, inOurWords("that is not stopped: running"));
     expect((await container.stateCommand()).stdout).toBe(before);
   },
 );

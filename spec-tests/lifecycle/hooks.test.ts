@@ -4,7 +4,7 @@ import type { Hook, HookName } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
 import { parseObject } from "../harness/json.ts";
 import { byCase } from "../harness/peers.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { RUNTIME } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
@@ -142,7 +142,7 @@ spec(
 
 spec("hook with a relative path: error", `${CLAUSE}: path MUST be absolute`, async (sandbox) => {
   const container = hooked(sandbox, { createRuntime: [{ path: "bin/true" }] });
-  expectRefusal(await container.create());
+  expectRefusal(await container.create(), inOurWords("/hooks/createRuntime/0/path: "));
   expect(await sandbox.traces()).toEqual([]);
 });
 
@@ -157,7 +157,7 @@ for (const name of ["prestart", "createRuntime"] as const) {
       const result = await container.create();
       expectRefusal(result, /hook/);
       expect(existsSync(sandbox.path("trace"))).toBe(false);
-      expectRefusal(await container.stateCommand());
+      expectRefusal(await container.stateCommand(), inOurWords("container does not exist"));
       expect(await sandbox.traces()).toEqual([]);
     },
   );
@@ -171,7 +171,7 @@ spec(
       createRuntime: [hook(sandbox, "exit 3")],
       poststop: [hook(sandbox, "echo poststop >> $dir/trace")],
     });
-    expectRefusal(await container.create());
+    expectRefusal(await container.create(), inOurWords("/hooks/createRuntime/0: "));
     await container.delete("--force");
     expect(trace(sandbox)).toBe("poststop\n");
   },
@@ -191,7 +191,7 @@ spec(
 spec("hook over its timeout: killed, create fails", `${CLAUSE}: timeout`, async (sandbox) => {
   const container = hooked(sandbox, { createRuntime: [{ ...hook(sandbox, "exec sleep 100"), timeout: 1 }] });
   const result = await container.create();
-  expectRefusal(result);
+  expectRefusal(result, inOurWords("/hooks/createRuntime/0: "));
   expect(await sandbox.traces()).toEqual([]);
 });
 
@@ -200,7 +200,7 @@ spec(
   `${CLAUSE}: timeout MUST be greater than zero`,
   async (sandbox) => {
     const container = hooked(sandbox, { createRuntime: [{ ...hook(sandbox, "true"), timeout: 0 }] });
-    expectRefusal(await container.create());
+    expectRefusal(await container.create(), inOurWords("/hooks/createRuntime/0/timeout: "));
   },
   { crun: "a timeout of 0 is no limit" },
 );
@@ -249,7 +249,7 @@ for (const [name, step] of [
       await container.created();
       expectRefusal(await container.start(), /hook/);
       expect(trace(sandbox)).toBe("poststop\n");
-      expectRefusal(await container.stateCommand());
+      expectRefusal(await container.stateCommand(), inOurWords("container does not exist"));
       expect(await sandbox.traces()).toEqual([]);
       // Engines delete the container after a failed start.
       expect((await container.delete("--force")).code).toBe(0);

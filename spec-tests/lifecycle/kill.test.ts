@@ -4,7 +4,7 @@ import { renameSync } from "node:fs";
 import { expect } from "vitest";
 import type { Container } from "../harness/container.ts";
 import { byCase } from "../harness/peers.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
@@ -185,7 +185,7 @@ for (const signal of ["NOSUCH", "SIGNOSUCH", "65", "-1", "9x"]) {
       const container = sandbox.shell("sleep 1000");
       await container.started();
       const result = await sandbox.invoke(["kill", "--", container.id, signal]);
-      expectRefusal(result);
+      expectRefusal(result, inOurWords(`unknown signal ${JSON.stringify(signal)}`));
       expect((await container.state()).status).toBe("running");
     },
     unknownSignalDeviations(JSON.stringify(signal)),

@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
 import type { Container } from "../harness/container.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import type { Result } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
@@ -145,7 +145,7 @@ for (const [command, words] of [
   );
 
   spec(`${command} without an id: error`, CLAUSE, async (sandbox) => {
-    expectRefusal(await sandbox.invoke([command]));
+    expectRefusal(await sandbox.invoke([command]), inOurWords("requires exactly 1 argument"));
   });
 }
 
@@ -204,7 +204,7 @@ spec("kill TERM, paused: the program gets it after resume", CLAUSE, async (sandb
 spec("delete, paused: error, and it stays paused", "runtime.md, Delete: MUST error", async (sandbox) => {
   const container = await printing(sandbox);
   await pause(sandbox, container);
-  expectRefusal(await container.delete());
+  expectRefusal(await container.delete(), inOurWords("that is not stopped: paused"));
   expect((await container.state()).status).toBe("paused");
 });
 

@@ -31,7 +31,7 @@ spec(
     expect(stdout).toBe("");
     const before = (await container.stateCommand()).stdout;
     const second = await container.start();
-    expectRefusal(second);
+    expectRefusal(second, inOurWords("cannot start an already running container"));
     expect((await container.stateCommand()).stdout).toBe(before);
   },
 );
@@ -44,7 +44,7 @@ spec(
     await container.started();
     await container.until("stopped");
     const before = (await container.stateCommand()).stdout;
-    expectRefusal(await container.start());
+    expectRefusal(await container.start(), inOurWords("cannot start a container that has stopped"));
     expect((await container.stateCommand()).stdout).toBe(before);
   },
 );
@@ -75,7 +75,7 @@ spec(
     await container.created();
     await container.kill("KILL");
     await container.until("stopped");
-    expectRefusal(await container.start());
+    expectRefusal(await container.start(), inOurWords("cannot start a container that has stopped"));
   },
 );
 

@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
 const DEFAULTS = "config-linux.md, Default Devices";
@@ -96,7 +96,7 @@ spec(
     const container = sandbox.container((config) => {
       config.linux.devices = [{ type: "x", path: "/dev/x", major: 1, minor: 3 }];
     });
-    expectRefusal(await container.create());
+    expectRefusal(await container.create(), inOurWords("/linux/devices/0/type: "));
     expect(await sandbox.traces()).toEqual([]);
   },
   { crun: "an unknown type makes a character device" },

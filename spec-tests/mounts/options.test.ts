@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { expect } from "vitest";
 import { byCase } from "../harness/peers.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
@@ -265,7 +265,7 @@ spec(
         options: ["nosuchoption=1"],
       });
     });
-    expectRefusal(await container.create());
+    expectRefusal(await container.create(), inOurWords("/mounts/7: "));
     expect(await sandbox.traces()).toEqual([]);
   },
 );

@@ -3,7 +3,7 @@ import { readlinkSync, statSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import { setNamespace } from "../harness/config.ts";
 import { held } from "../harness/host/held-namespace.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
 const CGROUP_LEFT = "the cgroup of a create that fails after its making is not removed";
@@ -48,7 +48,7 @@ spec(
     const container = sandbox.container((config) => {
       setNamespace(config, "ipc", { type: "ipc", path });
     });
-    expectRefusal(await container.create());
+    expectRefusal(await container.create(), inOurWords("/linux/namespaces/5/path: "));
     expect(await sandbox.traces()).toEqual([]);
   },
   {
@@ -73,7 +73,7 @@ for (const [situation, path] of [
       const container = sandbox.container((config) => {
         setNamespace(config, "network", { type: "network", path });
       });
-      expectRefusal(await container.create());
+      expectRefusal(await container.create(), inOurWords("/linux/namespaces/5/path: "));
       expect(await sandbox.traces()).toEqual([]);
     },
     { crun: CGROUP_LEFT },

@@ -4,7 +4,7 @@ import { setNamespace } from "../harness/config.ts";
 import { host, moving, network } from "../harness/host/network.ts";
 import { mappedShell } from "../harness/host/user-namespace.ts";
 import { byCase } from "../harness/peers.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { IS_RUNTS, type Result } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
 
@@ -200,7 +200,7 @@ for (const kind of ["createRuntime", "createContainer"] as const) {
         moving({ va: { name: "eth0" } })(config);
         config.hooks = { [kind]: [{ path: "/bin/false" }] };
       });
-      expectRefusal(await container.create({ wrapper: outside.wrapper }));
+      expectRefusal(await container.create({ wrapper: outside.wrapper }), inOurWords(`/hooks/${kind}/0: `));
       expect(outside.show("va")).toBe(before);
       expect(await sandbox.traces()).toEqual([]);
     },

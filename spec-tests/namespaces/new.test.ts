@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import { expect } from "vitest";
 import { setNamespace } from "../harness/config.ts";
 import { byCase } from "../harness/peers.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
 
@@ -68,7 +68,7 @@ spec(
   `${CLAUSE}: duplicate types MUST error`,
   async (sandbox) => {
     const container = sandbox.container((config) => void config.linux.namespaces.push({ type: "uts" }));
-    expectRefusal(await container.create());
+    expectRefusal(await container.create(), inOurWords("/linux/namespaces/6/type: "));
     expect(await sandbox.traces()).toEqual([]);
   },
   { crun: CGROUP_LEFT },
@@ -79,7 +79,7 @@ spec(
   CLAUSE,
   async (sandbox) => {
     const container = sandbox.container((config) => void config.linux.namespaces.push({ type: "nosuch" }));
-    expectRefusal(await container.create());
+    expectRefusal(await container.create(), inOurWords("/linux/namespaces/6/type: "));
     expect(await sandbox.traces()).toEqual([]);
   },
   { crun: CGROUP_LEFT },
@@ -100,7 +100,7 @@ spec('hostname "": accepted, nothing set', "runtime-tools: hostname may be empty
 
 spec("hostname without a uts namespace: error", "practice of runc and crun", async (sandbox) => {
   const container = sandbox.container((config) => setNamespace(config, "uts", undefined));
-  expectRefusal(await container.create());
+  expectRefusal(await container.create(), inOurWords("/hostname: "));
   expect(await sandbox.traces()).toEqual([]);
 });
 
@@ -154,7 +154,7 @@ for (const [key, without] of [
       config.linux.sysctl = { [key]: "1" };
       if (without !== undefined) setNamespace(config, without, undefined);
     });
-    expectRefusal(await container.create());
+    expectRefusal(await container.create(), inOurWords(`/linux/sysctl/${key.replaceAll("/", "~1")}: `));
     expect(await sandbox.traces()).toEqual([]);
   });
 }
@@ -211,7 +211,7 @@ for (const [key, value] of [
       setNamespace(config, "ipc", undefined);
       config.mounts = config.mounts.filter((mount) => mount.type !== "mqueue");
     });
-    expectRefusal(await without.create({ wrapper: OWN_HOST }));
+    expectRefusal(await without.create({ wrapper: OWN_HOST }), inOurWords(`/linux/sysctl/${key}: needs a`));
   });
 }
 
@@ -227,7 +227,7 @@ spec(
       config.linux.sysctl = { "kernel.domainname": "by.sysctl" };
       config.domainname = "by.property";
     });
-    expectRefusal(await both.create());
+    expectRefusal(await both.create(), inOurWords("/linux/sysctl/kernel.domainname: "));
   },
   { runc: "kernel.domainname came with runc 1.2" },
 );
@@ -238,7 +238,7 @@ spec("sysctl user.max_mnt_namespaces without a user namespace: error", SYSCTL, a
     const value = readFileSync("/proc/sys/user/max_mnt_namespaces", "utf8").trim();
     config.linux.sysctl = { "user.max_mnt_namespaces": value };
   });
-  expectRefusal(await container.create());
+  expectRefusal(await container.create(), inOurWords("/linux/sysctl/user.max_mnt_namespaces: "));
 });
 
 spec(

@@ -3,7 +3,7 @@ import { readFileSync, readlinkSync } from "node:fs";
 import { expect } from "vitest";
 import { type Config, setNamespace } from "../harness/config.ts";
 import { byCase } from "../harness/peers.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
@@ -146,7 +146,7 @@ for (const [situation, timeOffsets] of [
       const container = sandbox.container(withTime);
       const { config } = container;
       container.writeConfig(JSON.stringify({ ...config, linux: { ...config.linux, timeOffsets } }));
-      expectRefusal(await container.create());
+      expectRefusal(await container.create(), inOurWords("/linux/timeOffsets/"));
       expect(await sandbox.traces()).toEqual([]);
     },
     offsetDeviations(situation),

@@ -3,7 +3,7 @@ import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
 import { running } from "../harness/exec.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { giveRootfsTo } from "../harness/rootfs.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
@@ -175,7 +175,7 @@ spec(
       config.linux.uidMappings = [{ containerID: 0, hostID: BASE, size: 10 }];
       config.linux.gidMappings = [{ containerID: 0, hostID: BASE, size: 10 }];
     });
-    expectRefusal(await container.create());
+    expectRefusal(await container.create(), inOurWords("/linux/uidMappings: "));
     expect(await sandbox.traces()).toEqual([]);
   },
   {
@@ -188,6 +188,6 @@ spec("user not mapped in the user namespace: error, nothing left", CLAUSE, async
   const container = mapped(sandbox, "true", (config) => {
     config.process.user = { uid: 70_000, gid: 0 };
   });
-  expectRefusal(await container.create());
+  expectRefusal(await container.create(), inOurWords("/process/user/uid: "));
   expect(await sandbox.traces()).toEqual([]);
 });

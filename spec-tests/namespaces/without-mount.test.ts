@@ -4,7 +4,7 @@ import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
 import { type Container, succeed } from "../harness/container.ts";
 import { byCase } from "../harness/peers.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
 
@@ -103,7 +103,7 @@ spec(
       withoutMountNamespace(config);
       config.process.args = ["/no/such/program"];
     });
-    expectRefusal(await container.run());
+    expectRefusal(await container.run(), inOurWords("/process/args/0: "));
     expect(mountsIn(container)).toEqual([]);
     expect(await sandbox.traces()).toEqual([]);
   },

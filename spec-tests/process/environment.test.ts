@@ -116,7 +116,7 @@ for (const entry of ["NOEQUALS", "=noname"]) {
       const container = sandbox.container((config) => {
         config.process.env = [DEFAULT_PATH, entry];
       });
-      expectRefusal(await container.create());
+      expectRefusal(await container.create(), inOurWords("/process/env/1: "));
       expect(await sandbox.traces()).toEqual([]);
     },
     { crun: CWD_AND_ENV_UNCHECKED },
@@ -193,7 +193,7 @@ for (const cwd of ["relative", ""]) {
       const container = sandbox.container((config) => {
         config.process.cwd = cwd;
       });
-      expectRefusal(await container.create());
+      expectRefusal(await container.create(), inOurWords("/process/cwd: "));
       expect(await sandbox.traces()).toEqual([]);
     },
     cwdDeviations(JSON.stringify(cwd)),

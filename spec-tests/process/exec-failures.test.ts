@@ -116,7 +116,7 @@ for (const action of ["SCMP_ACT_ERRNO", "SCMP_ACT_KILL_PROCESS"]) {
       });
       file(container.rootfs, "/tmp/empty", "");
       const result = await container.run();
-      expectRefusal(result);
+      expectRefusal(result, inOurWords("/process/args/0: "));
       if (IS_RUNTS) expect(result.stderr).toMatch(/exec format error\n$/);
       expect(await sandbox.traces()).toEqual([]);
     },

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { expect } from "vitest";
 import { expectInitAlone, running } from "../harness/exec.ts";
 import { byCase } from "../harness/peers.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
 const NO_APPARMOR = { reason: "apparmorProfile is left out where the kernel has no AppArmor", from: "1.28" };
@@ -30,7 +30,7 @@ for (const [property, value, enabled] of LABELS) {
       const container = sandbox.container((config) => {
         Object.assign(config.process, { [property]: value });
       });
-      expectRefusal(await container.create());
+      expectRefusal(await container.create(), inOurWords(`/process/${property}: `));
       expect((await container.stateCommand()).code).not.toBe(0);
       expect(await sandbox.traces()).toEqual([]);
     },
@@ -57,7 +57,11 @@ for (const [flag, [, value, enabled]] of [
     async (sandbox, context) => {
       if (enabled) context.skip("this machine has the security module");
       const container = await running(sandbox);
-      expectRefusal(await container.exec(["true"], { flags: [flag, value] }), undefined, 255);
+      expectRefusal(
+        await container.exec(["true"], { flags: [flag, value] }),
+        inOurWords(flag === "--apparmor" ? "/process/apparmorProfile: " : "/process/selinuxLabel: "),
+        255,
+      );
       await expectInitAlone(sandbox);
     },
     execDeviations(flag),

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { expect } from "vitest";
 import { running } from "../harness/exec.ts";
 import { byCase } from "../harness/peers.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
 const RLIMITS_UNCHECKED = "a type needs no prefix, and exec sets limits after it has changed the user";
@@ -152,7 +152,7 @@ for (const [situation, rlimits] of [
       const container = sandbox.container((config) => {
         config.process.rlimits = [...rlimits];
       });
-      expectRefusal(await container.create());
+      expectRefusal(await container.create(), inOurWords("/process/rlimits/"));
       expect(await sandbox.traces()).toEqual([]);
     },
     deviations(situation),

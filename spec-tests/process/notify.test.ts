@@ -4,7 +4,7 @@ import { DEFAULT_PATH } from "../harness/config.ts";
 import { type Container, succeed } from "../harness/container.ts";
 import { openServiceManager, send } from "../harness/helpers/notify.ts";
 import { startPython } from "../harness/helpers/python-program.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
@@ -164,7 +164,10 @@ spec(
       env,
       whileRunning: async (pid) => {
         const socket = await socketOf(container);
-        expectRefusal(await sandbox.invoke(["start", container.id], { env }));
+        expectRefusal(
+          await sandbox.invoke(["start", container.id], { env }),
+          inOurWords("cannot start an already running container"),
+        );
         send(socket, "READY=1");
         const message = await manager.next();
         expect(message.text.trim().split("\n")).toContain("READY=1");

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
 import { openConsole } from "../harness/helpers/console.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
 
@@ -123,7 +123,7 @@ spec(
   "create with a terminal but no --console-socket: error",
   "practice of runc and crun",
   async (sandbox) => {
-    expectRefusal(await sandbox.shell("true", terminal).create());
+    expectRefusal(await sandbox.shell("true", terminal).create(), inOurWords("/process/terminal: "));
     expect(await sandbox.traces()).toEqual([]);
   },
 );
@@ -133,7 +133,10 @@ spec(
   "practice of runc and crun",
   async (sandbox) => {
     const console = await openConsole(sandbox);
-    expectRefusal(await sandbox.shell("true").create({ flags: ["--console-socket", console.socket] }));
+    expectRefusal(
+      await sandbox.shell("true").create({ flags: ["--console-socket", console.socket] }),
+      inOurWords("/process/terminal: "),
+    );
   },
   { crun: CONSOLE_SOCKET },
 );
@@ -143,7 +146,10 @@ spec(
   "practice of runc and crun",
   async (sandbox) => {
     const container = sandbox.shell("true", terminal);
-    expectRefusal(await container.create({ flags: ["--console-socket", sandbox.path("nobody.sock")] }));
+    expectRefusal(
+      await container.create({ flags: ["--console-socket", sandbox.path("nobody.sock")] }),
+      inOurWords("/process/terminal: connect to the console socket"),
+    );
     expect(await sandbox.traces()).toEqual([]);
   },
 );

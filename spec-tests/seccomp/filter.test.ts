@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import type { Config, Seccomp } from "../harness/config.ts";
 import { byCase } from "../harness/peers.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "config-linux.md, Seccomp";
@@ -130,21 +130,27 @@ spec(
 
 const deviations = byCase({ crun: "an unknown flag passes", cases: ["an unknown flag"] });
 
-for (const [situation, seccomp] of [
-  ["an unknown action", { defaultAction: "SCMP_ACT_NOSUCH" }],
-  ["an unknown action in a rule", { syscalls: [{ names: ["chmod"], action: "SCMP_ACT_NOSUCH" }] }],
-  ["an unknown architecture", { architectures: ["SCMP_ARCH_NOSUCH"] }],
+for (const [situation, pointer, seccomp] of [
+  ["an unknown action", "defaultAction", { defaultAction: "SCMP_ACT_NOSUCH" }],
+  [
+    "an unknown action in a rule",
+    "syscalls/0/action",
+    { syscalls: [{ names: ["chmod"], action: "SCMP_ACT_NOSUCH" }] },
+  ],
+  ["an unknown architecture", "architectures/0", { architectures: ["SCMP_ARCH_NOSUCH"] }],
   [
     "an unknown operator",
+    "syscalls/0/args/0/op",
     {
       syscalls: [
         { names: ["kill"], action: "SCMP_ACT_ERRNO", args: [{ index: 0, value: 1, op: "SCMP_CMP_NOSUCH" }] },
       ],
     },
   ],
-  ["an unknown flag", { flags: ["SECCOMP_FILTER_FLAG_NOSUCH"] }],
+  ["an unknown flag", "flags/0", { flags: ["SECCOMP_FILTER_FLAG_NOSUCH"] }],
   [
     "an argument index above 5",
+    "syscalls/0/args/0/index",
     {
       syscalls: [
         { names: ["kill"], action: "SCMP_ACT_ERRNO", args: [{ index: 6, value: 1, op: "SCMP_CMP_EQ" }] },
@@ -165,7 +171,7 @@ for (const [situation, seccomp] of [
           linux: { ...container.config.linux, seccomp: { ...container.config.linux.seccomp, ...seccomp } },
         }),
       );
-      expectRefusal(await container.create());
+      expectRefusal(await container.create(), inOurWords(`/linux/seccomp/${pointer}: `));
       expect(await sandbox.traces()).toEqual([]);
     },
     deviations(situation),

@@ -5,7 +5,7 @@ import type { Config, Seccomp } from "../harness/config.ts";
 import type { Container } from "../harness/container.ts";
 import { kernelFilter } from "../harness/host/kernel-filter.ts";
 import { byCase } from "../harness/peers.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { skipWithout, spec } from "../harness/spec.ts";
@@ -122,7 +122,7 @@ spec(
     const { defaultAction: _none, ...rest } = container.config.linux.seccomp ?? { defaultAction: "" };
     const text = JSON.stringify({ ...container.config, linux: { ...container.config.linux, seccomp: rest } });
     container.writeConfig(text);
-    expectRefusal(await container.create());
+    expectRefusal(await container.create(), inOurWords("/linux/seccomp/defaultAction: "));
     expect(await sandbox.traces()).toEqual([]);
   },
   { runc: ERRNO_UNCHECKED },

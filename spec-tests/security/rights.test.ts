@@ -6,7 +6,7 @@ import { running } from "../harness/exec.ts";
 import { becomeUser, delegatedCgroup, rootlessShell } from "../harness/host/user.ts";
 import { giveToMappedRoot, mapIds } from "../harness/host/user-namespace.ts";
 import { byCase } from "../harness/peers.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { giveRootfsTo } from "../harness/rootfs.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
@@ -145,7 +145,7 @@ for (const text of [
     async (sandbox) => {
       const container = await running(sandbox);
       const result = await container.exec(["id", "-u"], { flags: [`--user=${text}`] });
-      expectRefusal(result, undefined, 255);
+      expectRefusal(result, inOurWords("--user: "), 255);
       expect(result.stdout).toBe("");
     },
     refusedUserDeviations(JSON.stringify(text)),

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { expect } from "vitest";
 import { byCase } from "../harness/peers.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "practice: [A-Za-z0-9_+.-], not . or ..";
@@ -50,7 +50,10 @@ for (const id of [
     async (sandbox) => {
       const container = sandbox.container();
       mkdirSync(sandbox.root);
-      expectRefusal(await sandbox.invoke(["create", "--bundle", container.bundle, id]));
+      expectRefusal(
+        await sandbox.invoke(["create", "--bundle", container.bundle, id]),
+        inOurWords(id === "" ? "container id cannot be empty" : "invalid container ID format: "),
+      );
       expect(readdirSync(sandbox.root)).toEqual([]);
       expect(existsSync(sandbox.path("escape"))).toBe(false);
       expect(await sandbox.traces()).toEqual([]);
@@ -75,7 +78,10 @@ for (const command of ["state", "start", "kill", "delete"]) {
       async (sandbox) => {
         mkdirSync(sandbox.root);
         mkdirSync(sandbox.path("precious"));
-        expectRefusal(await sandbox.invoke([command, id]));
+        expectRefusal(
+          await sandbox.invoke([command, id]),
+          inOurWords(`invalid container ID format: ${JSON.stringify(id)}`),
+        );
         expect(existsSync(sandbox.path("precious"))).toBe(true);
         expect(existsSync(sandbox.temporary)).toBe(true);
       },

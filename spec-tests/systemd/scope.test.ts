@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { expect } from "vitest";
 import type { Container } from "../harness/container.ts";
 import { byCase } from "../harness/peers.ts";
-import { expectRefusal } from "../harness/refusal.ts";
+import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { RUNTIME } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { cgroupOf, SYSTEMD, scopeOf, systemdSpecs } from "../harness/systemd/spec.ts";
@@ -162,7 +162,7 @@ systemdSpec(
     const container = scoped(sandbox);
     container.config.hooks = { createRuntime: [{ path: "/bin/false" }] };
     container.writeConfig();
-    expectRefusal(await container.create(SYSTEMD));
+    expectRefusal(await container.create(SYSTEMD), inOurWords("/hooks/createRuntime/0: "));
     expect(machine.units(`*${sandbox.tag}*`)).toEqual([]);
     expect(await sandbox.traces()).toEqual([]);
   },
