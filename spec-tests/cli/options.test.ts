@@ -6,7 +6,7 @@ import { IS_RUNTS } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
 
 const OPTIONS_READ_LOOSELY =
-  "options of create end at the id, --rootless takes any word, and --no-pivot any propagation";
+  "create takes no options after the id, --rootless accepts any word, and --no-pivot any propagation";
 
 const PRACTICE = "practice of runc and crun";
 

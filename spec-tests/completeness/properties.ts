@@ -36,8 +36,8 @@ const ROOT: Coverage = {
     "domainname without a uts namespace: error that names it",
   ],
   "/annotations": [
-    "annotations with an empty name: error that names it",
-    "annotations, unknown and of the image, an empty value among them: no effect, and told by state",
+    "create, annotations with an empty key: error that names the property",
+    "create, unknown annotations, image annotations and an empty value: no effect, and state shows them",
     "run as root, run.oci.keep_original_groups 1: the groups are 4444 5555",
     "run as root, run.oci.keep_original_groups 0: the groups are 7",
     "rootless run and exec, run.oci.keep_original_groups: the caller's groups open what is theirs, in place of additionalGids",
@@ -46,13 +46,13 @@ const ROOT: Coverage = {
 
 function hook(kind: string, fails: readonly string[]): Coverage {
   return {
-    [`/hooks/${kind}`]: ["hooks: each kind at its step, in the listed order", ...fails],
+    [`/hooks/${kind}`]: ["hooks: each kind runs at its step, in the listed order", ...fails],
     [`/hooks/${kind}/*/path`]: [`${kind} hook with a relative path: error that names it`],
     [`/hooks/${kind}/*/args`]: [`${kind} hook: its args and env as written, nothing else`],
     [`/hooks/${kind}/*/env`]: [`${kind} hook: its args and env as written, nothing else`],
     [`/hooks/${kind}/*/timeout`]: [
       `${kind} hook with timeout 0: error that names it`,
-      `${kind} hook over its timeout: killed, and that is a failure`,
+      `${kind} hook over its timeout: killed, and reported as an error`,
     ],
   };
 }

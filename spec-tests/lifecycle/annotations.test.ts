@@ -8,7 +8,7 @@ import { spec } from "../harness/spec.ts";
 const CLAUSE = "config.md, Annotations";
 
 spec(
-  "annotations with an empty name: error that names it",
+  "create, annotations with an empty key: error that names the property",
   `${CLAUSE}: keys MUST NOT be empty`,
   async (sandbox) => {
     const container = sandbox.container((config) => {
@@ -21,7 +21,7 @@ spec(
 );
 
 spec(
-  "annotations, unknown and of the image, an empty value among them: no effect, and told by state",
+  "create, unknown annotations, image annotations and an empty value: no effect, and state shows them",
   `${CLAUSE}: unknown keys MUST be ignored; org.opencontainers.image`,
   async (sandbox) => {
     const annotations = {
@@ -39,7 +39,10 @@ spec(
   },
 );
 
-const deviations = byCase({ runc: { reason: "domainname is newer", before: "1.3" }, cases: ["domainname"] });
+const deviations = byCase({
+  runc: { reason: "does not know domainname yet", before: "1.3" },
+  cases: ["domainname"],
+});
 
 for (const name of ["hostname", "domainname"] as const) {
   spec(

@@ -7,43 +7,48 @@ import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
-const CLAUSE = "runtime.md, State: the absolute path to the bundle; practice of runc and crun: without links";
+const CLAUSE =
+  "runtime.md, State: the absolute path to the bundle; practice of runc and crun: symlinks are resolved";
 
-/** A second name of the bundle, by which it is created. */
-async function createdByLink(sandbox: Sandbox, container: Container): Promise<string> {
+/** Creates the container by a symlink to its bundle, and returns the link. */
+async function createByLink(sandbox: Sandbox, container: Container): Promise<string> {
   const link = sandbox.path("link");
   symlinkSync(container.bundle, link);
   succeed("create", await sandbox.invoke(["create", "--bundle", link, container.id]));
   return link;
 }
 
-spec("create, the bundle a symlink: state and hooks are told where it leads", CLAUSE, async (sandbox) => {
+spec("create with a symlink as bundle: state and hooks get its target", CLAUSE, async (sandbox) => {
   const told = sandbox.path("told");
   const container = sandbox.container((config) => {
     const hook = { path: "/bin/sh", args: ["sh", "-c", `cat > ${told}`] };
     config.hooks = { createRuntime: [hook] };
   });
-  await createdByLink(sandbox, container);
+  await createByLink(sandbox, container);
   expect((await container.state()).bundle).toBe(container.bundle);
   expect(JSON.parse(readFileSync(told, "utf8"))).toMatchObject({ bundle: container.bundle });
 });
 
-spec("create, the bundle a symlink that is retargeted: delete is not led astray", CLAUSE, async (sandbox) => {
-  const place = sandbox.path("place");
-  const container = sandbox.container((config) => {
-    const hook = { path: "/bin/sh", args: ["sh", "-c", `cat > ${place}`] };
-    config.hooks = { poststop: [hook] };
-  });
-  const link = await createdByLink(sandbox, container);
-  rmSync(link);
-  mkdirSync(sandbox.path("elsewhere"));
-  symlinkSync(sandbox.path("elsewhere"), link);
-  expect((await container.state()).bundle).toBe(container.bundle);
-  succeed("delete", await container.delete("--force"));
-  expect(JSON.parse(readFileSync(place, "utf8"))).toMatchObject({ bundle: container.bundle });
-});
+spec(
+  "create with a symlink as bundle, retargeted afterwards: delete keeps to the first target",
+  CLAUSE,
+  async (sandbox) => {
+    const place = sandbox.path("place");
+    const container = sandbox.container((config) => {
+      const hook = { path: "/bin/sh", args: ["sh", "-c", `cat > ${place}`] };
+      config.hooks = { poststop: [hook] };
+    });
+    const link = await createByLink(sandbox, container);
+    rmSync(link);
+    mkdirSync(sandbox.path("elsewhere"));
+    symlinkSync(sandbox.path("elsewhere"), link);
+    expect((await container.state()).bundle).toBe(container.bundle);
+    succeed("delete", await container.delete("--force"));
+    expect(JSON.parse(readFileSync(place, "utf8"))).toMatchObject({ bundle: container.bundle });
+  },
+);
 
-spec("create, a relative bundle: from the current directory", CLAUSE, async (sandbox) => {
+spec("create with a relative bundle: resolved from the current directory", CLAUSE, async (sandbox) => {
   const container = sandbox.container();
   const cwd = dirname(container.bundle);
   const given = `./${basename(container.bundle)}/`;
@@ -52,7 +57,7 @@ spec("create, a relative bundle: from the current directory", CLAUSE, async (san
 });
 
 spec(
-  "create, the bundle a symlink, a bind source beside it: relative to where it leads",
+  "create with a symlink as bundle, a relative bind source: resolved from the link's target",
   CLAUSE,
   async (sandbox) => {
     const container = sandbox.shell("cat /tmp/beside", (config) => {
@@ -73,14 +78,14 @@ spec(
   },
 );
 
-spec("create, a bundle that is not there: error that names it as given", "promise", async (sandbox) => {
+spec("create with a missing bundle: error that names the path as given", "promise", async (sandbox) => {
   const missing = sandbox.path("missing");
   const result = await sandbox.invoke(["create", "--bundle", missing, sandbox.container().id]);
   expectRefusal(result, inOurWords(`${missing}/config.json`));
 });
 
 spec(
-  "create, the bundle a symlink to a folder without config: error that names both",
+  "create with a symlink to a folder without config.json as bundle: error that names link and target",
   "promise",
   async (sandbox, context) => {
     if (!IS_RUNTS) context.skip("a promise of runts alone");

@@ -5,7 +5,7 @@ import { parseObject } from "../harness/json.ts";
 import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
-const START_DOES_NOT_WAIT = "start does not wait for the hooks startContainer, nor for the execve";
+const START_DOES_NOT_WAIT = "start waits neither for startContainer hooks nor for the execve";
 const START_MAY_NOT_WAIT = {
   reason: "start may return before the startContainer hooks have run",
   sometimes: true,
@@ -14,12 +14,12 @@ const START_MAY_NOT_WAIT = {
 
 const CLAUSE = "config.md, POSIX-platform Hooks";
 
-/** One line of shell with a program of the host, which is there before pivot_root. */
+/** A line of shell, run by the host's sh: before pivot_root, hooks see the host's files. */
 function hostHook(script: string, changes: Partial<Hook> = {}): Hook {
   return { path: "/bin/sh", args: ["sh", "-c", script], env: ["PATH=/usr/bin:/bin"], ...changes };
 }
 
-/** The same with a program of the container. */
+/** A line of shell, run by the container's busybox. */
 function containerHook(script: string, changes: Partial<Hook> = {}): Hook {
   return { path: "/bin/busybox", args: ["sh", "-c", script], env: ["PATH=/bin"], ...changes };
 }
@@ -105,7 +105,7 @@ spec(
 );
 
 spec(
-  "createContainer and startContainer in a user namespace: as its root",
+  "createContainer and startContainer in a user namespace: run as its root",
   `${CLAUSE}: in the container namespace`,
   async (sandbox) => {
     const container = sandbox.shell("cat /tmp/uid; sleep 1000", (config) => {

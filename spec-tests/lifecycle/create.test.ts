@@ -109,7 +109,7 @@ spec(
 );
 
 spec(
-  "create --bundle with a relative path: state tells the absolute one",
+  "create --bundle with a relative path: state shows the absolute one",
   "runtime.md, State: bundle is an absolute path",
   async (sandbox) => {
     const container = sandbox.container();

@@ -9,7 +9,7 @@ import { spec } from "../harness/spec.ts";
 
 const CLOSED_IS_AN_ERROR = "a closed descriptor of --preserve-fds is an error";
 const OWN_DESCRIPTORS_PASS =
-  "with LISTEN_FDS, its own descriptors pass for those of --preserve-fds and reach the program";
+  "with LISTEN_FDS, takes its own descriptors for those of --preserve-fds and hands them to the program";
 
 const CLAUSE = "runtime-linux.md, File descriptors";
 // Only builtins, since a child or a substitution would have descriptors of its own.
@@ -69,14 +69,14 @@ spec(
   { crun: "sets LISTEN_FDS but not LISTEN_PID" },
 );
 
-/** Two files for 9 and 40, by the number of the descriptor. */
+/** Makes the files to open as descriptors 9 and 40. */
 function filesFor9And40(sandbox: Sandbox): Record<number, string> {
   for (const fd of [9, 40]) writeFileSync(sandbox.path(`f${fd}`), `file ${fd}\n`);
   return { 9: sandbox.path("f9"), 40: sandbox.path("f40") };
 }
 
 spec(
-  "run --preserve-fds 38 with 9 and 40 open: just they reach the program",
+  "run --preserve-fds 38 with 9 and 40 open: only those two reach the program",
   "practice of crun, which podman's --preserve-fd relies on",
   async (sandbox) => {
     const container = sandbox.shell(`cat <&9; cat <&40; ${LIST_OPEN}`);
@@ -118,13 +118,13 @@ spec(
       expect(new Set(inGaps.map(([, target]) => target))).toEqual(new Set(["anon_inode:[eventfd]"]));
   },
   {
-    crun: "its own descriptors, in 1.28 even the host's root directory, stand where closed ones were handed over",
+    crun: "its own descriptors, in 1.28 even the host's root directory, take the numbers of closed ones",
     runc: CLOSED_IS_AN_ERROR,
   },
 );
 
 spec(
-  "create, LISTEN_FDS=1 and --preserve-fds 4 with 3 and 6 open: just they reach the program",
+  "create, LISTEN_FDS=1 and --preserve-fds 4 with 3 and 6 open: only those two reach the program",
   "practice of crun",
   async (sandbox) => {
     const container = sandbox.shell(`cat <&3; cat <&6; ${LIST_OPEN}`);
@@ -148,13 +148,13 @@ spec(
     expect(await sandbox.traces()).toEqual([]);
   },
   {
-    crun: "descriptors that are not open are skipped, however many, sockets of LISTEN_FDS as well",
+    crun: "skips any number of closed descriptors, those of LISTEN_FDS as well",
     runc: OWN_DESCRIPTORS_PASS,
   },
 );
 
 spec(
-  "start, state, kill, delete into pipes: nothing holds them afterwards",
+  "start, state, kill, delete with pipes as stdio: no process keeps them open afterwards",
   "runtime-tools: the suite waits for their end",
   async (sandbox) => {
     const container = sandbox.shell("sleep 1000");

@@ -19,7 +19,7 @@ function onTerminal(sandbox: Sandbox, script: string): Container {
 }
 
 spec(
-  "run with a terminal: of the caller's size, the exit code is the program's",
+  "run with a terminal: it has the size of the caller's, and the exit code is the program's",
   CLAUSE,
   async (sandbox) => {
     const container = onTerminal(sandbox, "[ -t 0 ] && [ -t 1 ] && [ -t 2 ] && stty size; exit 7");
@@ -27,20 +27,20 @@ spec(
     expect(result.stdout.replaceAll("\r", "")).toBe("30 90\n");
     expect(result.code).toBe(7);
   },
-  { crun: { reason: "the terminal gets its size when the program runs already", sometimes: true } },
+  { crun: { reason: "sets the terminal's size when the program already runs", sometimes: true } },
 );
 
-spec("run with a terminal: what is typed arrives, echoed once", CLAUSE, async (sandbox) => {
+spec("run with a terminal: typed text reaches the program, echoed once", CLAUSE, async (sandbox) => {
   const container = onTerminal(sandbox, "echo type now; read line; echo got $line");
   const result = await container.run({ wrapper: ON_TERMINAL });
   expect(result.stdout.replaceAll("\r", "")).toBe("type now\ntyped words\ngot typed words\n");
 });
 
-/** Says when it is ready for another size, and tells it once it was told of it. */
+/** Says when it is ready for SIGWINCH, and then prints the new size. */
 const RESIZED = "trap 'stty size; exit 3' WINCH; echo resize now; while :; do sleep 0.02; done";
 
 spec(
-  "run, the caller's terminal is resized: so is the program's, which gets SIGWINCH",
+  "run, the caller's terminal is resized: the program's is resized too, with SIGWINCH",
   CLAUSE,
   async (sandbox) => {
     const result = await onTerminal(sandbox, RESIZED).run({ wrapper: ON_TERMINAL });
@@ -49,15 +49,19 @@ spec(
   },
 );
 
-spec("exec --tty, the caller's terminal is resized: so is the program's", CLAUSE, async (sandbox) => {
-  const container = await running(sandbox);
-  const result = await container.exec(["sh", "-c", RESIZED], { flags: ["--tty"], wrapper: ON_TERMINAL });
-  expect(result.stdout.replaceAll("\r", "")).toBe("resize now\n40 120\n");
-  expect(result.code).toBe(3);
-});
+spec(
+  "exec --tty, the caller's terminal is resized: the program's is resized too",
+  CLAUSE,
+  async (sandbox) => {
+    const container = await running(sandbox);
+    const result = await container.exec(["sh", "-c", RESIZED], { flags: ["--tty"], wrapper: ON_TERMINAL });
+    expect(result.stdout.replaceAll("\r", "")).toBe("resize now\n40 120\n");
+    expect(result.code).toBe(3);
+  },
+);
 
-/** Writable by the container, and seen by the test. */
-function withFiles(sandbox: Sandbox, script: string): Container {
+/** A container with a writable rootfs, where script and test exchange files. */
+function writable(sandbox: Sandbox, script: string): Container {
   return sandbox.shell(script, (config) => {
     config.root.readonly = false;
   });
@@ -75,7 +79,7 @@ async function waitForFile(container: Container, path: string): Promise<string> 
   return read().trim();
 }
 
-const signalDeviations = byCase({ runc: "SIGPROF is taken by the profiler of Go", cases: ["PROF"] });
+const signalDeviations = byCase({ runc: "Go's profiler uses SIGPROF", cases: ["PROF"] });
 
 for (const [signal, number] of [
   ...(["HUP", "INT", "QUIT", "USR1", "USR2", "ALRM", "ABRT", "XCPU", "VTALRM", "PROF", "IO"] as const).map(
@@ -86,10 +90,10 @@ for (const [signal, number] of [
   ["RTMAX", 64],
 ] as const) {
   spec(
-    `run, SIG${signal} sent to the runtime: goes on to the program`,
+    `run, SIG${signal} sent to the runtime: forwarded to the program`,
     CLAUSE,
     async (sandbox) => {
-      const container = withFiles(
+      const container = writable(
         sandbox,
         `trap 'echo got ${signal}; exit 5' ${number}; echo yes > /tmp/ready; while :; do sleep 0.02; done`,
       );
@@ -106,7 +110,7 @@ for (const [signal, number] of [
 }
 
 spec(
-  "run, signalled while the container is created: the program gets it, and nothing is left",
+  "run, a signal while the container is created: the program gets it, nothing left",
   CLAUSE,
   async (sandbox) => {
     const container = sandbox.container((config) => {
@@ -119,7 +123,7 @@ spec(
     expect(code).toBe(128 + 10);
     expect((await container.stateCommand()).code).toBe(1);
   },
-  { runc: { reason: "the signal may come before its handlers are there, and is lost", sometimes: true } },
+  { runc: { reason: "loses a signal that arrives before its handlers are set", sometimes: true } },
 );
 
 const orphanDeviations = byCase(
@@ -132,7 +136,7 @@ const orphanDeviations = byCase(
     cases: ["run"],
   },
   {
-    crun: "--no-subreaper is taken and ignored",
+    crun: "accepts --no-subreaper and ignores it",
     runc: {
       reason:
         "processes that outlive init in a shared pid namespace stay in most runs (opencontainers/runc#4102)",
@@ -151,7 +155,7 @@ for (const [situation, flags, adopted] of [
     `${situation}, a process of the container is orphaned: ${adopted ? "becomes" : "does not become"} a child of run`,
     CLAUSE,
     async (sandbox) => {
-      const container = withFiles(
+      const container = writable(
         sandbox,
         "(sleep 1000 & echo $! > /tmp/orphan); echo yes > /tmp/ready; exec sleep 1000",
       );
@@ -174,7 +178,7 @@ for (const [situation, flags, adopted] of [
   );
 }
 
-/** Each is that of a thread. */
+/** The children of a process, which procfs lists for each thread. */
 function childrenOf(pid: number): number[] {
   const lists = readdirSync(`/proc/${pid}/task`).map((thread) =>
     readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8"),
@@ -185,8 +189,8 @@ function childrenOf(pid: number): number[] {
     .map(Number);
 }
 
-spec("run, orphans that it has adopted end: none stays a zombie", CLAUSE, async (sandbox) => {
-  const container = withFiles(
+spec("run, adopted orphans end: none stays a zombie", CLAUSE, async (sandbox) => {
+  const container = writable(
     sandbox,
     "for i in 1 2 3 4 5; do (: &); done; echo yes > /tmp/ready; while [ ! -e /tmp/end ]; do sleep 0.02; done; exit 7",
   );

@@ -10,9 +10,9 @@ import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
 const CHECKED_BY_RUNNING =
-  "hooks are checked by running them only: create runs neither these kinds nor, where the caller's folder has it, fails";
-const HOOKS_UNCHECKED = "paths and timeouts of hooks are not checked; a timeout of 0 is none";
-const PID_0 = "hooks in the container get the pid 0 in the state";
+  "checks hooks only by running them: create does not run these kinds, and runs a relative path that the current folder has";
+const HOOKS_UNCHECKED = "does not check paths and timeouts of hooks; a timeout of 0 means none";
+const PID_0 = "hooks in the container get pid 0 in the state";
 
 const CLAUSE = "config.md, POSIX-platform Hooks";
 const KINDS = [
@@ -51,16 +51,16 @@ const argsDeviations = byCase({
 
 const timeoutDeviations = byCase(
   {
-    crun: "the end of a startContainer hook, at its timeout too, is no failure of start",
-    runc: "start does not wait for the hooks startContainer, nor for the execve",
+    crun: "start does not fail when a startContainer hook fails or exceeds its timeout",
+    runc: "start waits neither for startContainer hooks nor for the execve",
     cases: ["startContainer"],
   },
   {
-    crun: { reason: "the end of a poststart hook at its timeout is no failure of start", before: "1.28" },
+    crun: { reason: "start does not fail when a poststart hook exceeds its timeout", before: "1.28" },
     cases: ["poststart"],
   },
   {
-    runc: { reason: "the error of a poststop hook is that of delete, at its timeout too", from: "1.3" },
+    runc: { reason: "delete fails when a poststop hook fails or exceeds its timeout", from: "1.3" },
     cases: ["poststop"],
   },
 );
@@ -74,7 +74,7 @@ const pathDeviations = byCase(
 const noTimeDeviations = byCase(
   {
     crun: HOOKS_UNCHECKED,
-    runc: { reason: "a timeout of 0 is taken, and a hook may be faster", sometimes: true },
+    runc: { reason: "accepts a timeout of 0, and a hook may end before it is noticed", sometimes: true },
     cases: ["prestart", "createRuntime", "createContainer", "poststart"],
   },
   { crun: HOOKS_UNCHECKED, runc: CHECKED_BY_RUNNING, cases: ["startContainer", "poststop"] },
@@ -82,7 +82,7 @@ const noTimeDeviations = byCase(
 
 for (const kind of KINDS) {
   spec(
-    `${kind} hook fails: the error tells kind, index, path, exit status, time and both outputs`,
+    `${kind} hook fails: the error has kind, index, path, exit status, time and both outputs`,
     "promise: a failed hook can be understood from the error",
     async (sandbox, context) => {
       if (!IS_RUNTS) context.skip("a promise of runts alone");
@@ -100,8 +100,8 @@ for (const kind of KINDS) {
     async (sandbox) => {
       const inside = kind === "startContainer";
       const out = inside ? "/out" : sandbox.path("out");
-      // That of createContainer sees the host's procfs, and its own pid in another namespace.
-      // A last command would take the shell's place, and its environment with it.
+      // A createContainer hook sees the host's procfs, but its own pid in the container's namespace.
+      // Without `true` at the end, the shell would execute cat in its own place, with another environment.
       const shell = kind === "createContainer" ? "self" : "$$";
       const script = `echo "$0|$1|$2" > ${out}; cat < /proc/${shell}/environ >> ${out}; true`;
       const container = hooked(sandbox, kind, [
@@ -117,7 +117,7 @@ for (const kind of KINDS) {
   );
 
   spec(
-    `${kind} hook over its timeout: killed, and that is a failure`,
+    `${kind} hook over its timeout: killed, and reported as an error`,
     `${CLAUSE}: timeout`,
     async (sandbox) => {
       const container = hooked(sandbox, kind, [hook("exec sleep 1000", { timeout: 1 })]);
@@ -125,7 +125,7 @@ for (const kind of KINDS) {
       if (kind === "poststop") expect(result.code).toBe(0);
       else expectRefusal(result, inOurWords(`/hooks/${kind}/0`));
       expect(result.stderr).toMatch(IS_RUNTS ? /timeout|timed out|1 s/ : /./);
-      // Neither the hook nor the container is there any more; before start's hooks there was one.
+      // With create's hooks, no container is there to delete; with start's, runts has deleted it already.
       await container.delete("--force");
       expect(await sandbox.traces()).toEqual([]);
     },
@@ -168,7 +168,7 @@ for (const kind of KINDS) {
 }
 
 spec(
-  "hook that says very much: the end of it is in the error",
+  "hook with much output: the error has the end of it",
   "promise: a failed hook can be understood from the error",
   async (sandbox, context) => {
     if (!IS_RUNTS) context.skip("a promise of runts alone");
@@ -189,7 +189,7 @@ spec("hook that does not exist: error that names it", `${CLAUSE}: path`, async (
 const stateDeviations = byCase(
   {
     crun: PID_0,
-    runc: "a createContainer hook gets the status creating, and the pid of the host",
+    runc: "a createContainer hook gets the status creating, and the pid as the host sees it",
     cases: ["createContainer"],
   },
   {
@@ -204,7 +204,7 @@ for (const kind of ["createContainer", "startContainer"] as const) {
     `${kind} hook: the state has the pid as the hook sees it, status created, and the annotations`,
     `${CLAUSE}: the state MUST be passed over stdin`,
     async (sandbox) => {
-      // The host's file system is in reach of createContainer, the container's alone of startContainer.
+      // createContainer hooks see the host's file system, startContainer hooks only the container's.
       const isInside = kind === "startContainer";
       const out = isInside ? "/tmp/state" : sandbox.path("hook-state");
       const container = sandbox.shell("sleep 1000", (config) => {
@@ -223,13 +223,13 @@ for (const kind of ["createContainer", "startContainer"] as const) {
 
 for (const kind of ["prestart", "createRuntime"] as const) {
   spec(
-    `${kind} hook: the mounts are made, and the root is not changed yet`,
+    `${kind} hook: runs after the mounts are made and before pivot_root`,
     "runtime.md, Lifecycle: before pivot_root",
     async (sandbox) => {
       const out = sandbox.path("seen");
       const script = [
         "pid=$(sed -n 's/.*\"pid\": *\\([0-9]*\\).*/\\1/p')",
-        // Bundle and container's /proc, both by the paths of the host.
+        // The bundle and the container's /proc, both by their paths on the host.
         `{ ls -d /proc/$pid/root${sandbox.directory}; grep -c "/rootfs/proc " /proc/$pid/mountinfo; } > ${out}`,
       ].join("; ");
       const container = hooked(sandbox, kind, [hook(script)]);
@@ -242,7 +242,7 @@ for (const kind of ["prestart", "createRuntime"] as const) {
 }
 
 spec(
-  "createRuntime hook that fails after escape sequences: the error has none for a terminal",
+  "createRuntime hook that prints escape sequences and fails: the error has them quoted",
   `${CLAUSE}: runtime MUST generate an error`,
   async (sandbox) => {
     const container = hooked(sandbox, "createRuntime", [hook("printf '\\033]0;title\\007' >&2; exit 1")]);

@@ -8,12 +8,12 @@ import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
-/** As whom the hooks in the container's namespaces run, and within which limits. */
+/** The credentials and limits of hooks that run in the container's namespaces. */
 
 const CLAUSE = "config.md, POSIX-platform Hooks";
 
-/** Everything that a process tells of itself and that its parent has a say in. */
-const LOOK = [
+/** Prints the attributes of a process that it inherits or that its parent can set. */
+const PRINT_ATTRIBUTES = [
   "grep -E '^(Umask|Uid|Gid|Groups|Sig(Blk|Ign)|Cap...|NoNewPrivs|Seccomp|Seccomp_filters|Cpus_allowed):' /proc/self/status",
   "cat /proc/self/limits /proc/self/oom_score_adj /proc/self/cgroup /proc/self/personality",
   // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's
@@ -26,7 +26,7 @@ function hook(script: string): Hook {
   return { path: "/bin/sh", args: ["sh", "-c", script], env: ["PATH=/usr/bin:/bin"] };
 }
 
-function ofUser(config: Config): void {
+function asUser(config: Config): void {
   config.process.user = { uid: 1000, gid: 1001, additionalGids: [5, 7], umask: 0o27 };
   config.process.cwd = "/var";
   config.process.oomScoreAdj = 321;
@@ -36,19 +36,19 @@ function ofUser(config: Config): void {
   ];
 }
 
-function filtered(config: Config): void {
+function withFilter(config: Config): void {
   config.linux.seccomp = {
     defaultAction: "SCMP_ACT_ALLOW",
     syscalls: [{ names: ["reboot"], action: "SCMP_ACT_ERRNO" }],
   };
 }
 
-/** What the hook and the process have said of themselves. */
-async function looks(sandbox: Sandbox, mutate: (config: Config) => void): Promise<[string, string]> {
-  const container = sandbox.shell(`(${LOOK}) 2>&1; echo end; exec sleep 1000`, (config) => {
+/** The attributes that the hook printed, and those that the process printed. */
+async function attributes(sandbox: Sandbox, mutate: (config: Config) => void): Promise<[string, string]> {
+  const container = sandbox.shell(`(${PRINT_ATTRIBUTES}) 2>&1; echo end; exec sleep 1000`, (config) => {
     config.root.readonly = false;
     mutate(config);
-    config.hooks = { startContainer: [hook(`(${LOOK}) > /tmp/hook 2>&1`)] };
+    config.hooks = { startContainer: [hook(`(${PRINT_ATTRIBUTES}) > /tmp/hook 2>&1`)] };
   });
   if (container.config.linux.uidMappings !== undefined) giveToMappedRoot(container);
   sandbox.wrapper = ["setpriv", "--groups=0,42", "--"];
@@ -59,27 +59,27 @@ async function looks(sandbox: Sandbox, mutate: (config: Config) => void): Promis
 
 const deviations = byCase({
   runc: { reason: "1.1 is older than these properties, and ignores them", before: "1.3" },
-  cases: ["with a scheduling of its own"],
+  cases: ["with a scheduler"],
 });
 
 for (const [situation, mutate, expected] of [
   ["as root", () => undefined, /^CapEff:\t[0-9a-f]*[1-9a-f][0-9a-f]*\nCapBnd/m],
-  ["as a user", ofUser, /^CapEff:\t0+\n/m],
+  ["as a user", asUser, /^CapEff:\t0+\n/m],
   [
     "as a user in a user namespace",
     (config: Config) => {
-      ofUser(config);
+      asUser(config);
       mapIds(config);
     },
     /^Uid:\t1000\t1000\t1000\t1000\nGid:\t1001\t1001\t1001\t1001\nGroups:\t5 7 \n/m,
   ],
   ["as root of a user namespace", mapIds, /^Groups:\t ?\n/m],
-  ["with a seccomp filter", filtered, /^NoNewPrivs:\t1\nSeccomp:\t2\n/m],
+  ["with a seccomp filter", withFilter, /^NoNewPrivs:\t1\nSeccomp:\t2\n/m],
   [
     "with a seccomp filter and without noNewPrivileges, as a user",
     (config: Config) => {
-      ofUser(config);
-      filtered(config);
+      asUser(config);
+      withFilter(config);
       config.process.noNewPrivileges = false;
     },
     /^NoNewPrivs:\t0\nSeccomp:\t2\n/m,
@@ -89,13 +89,13 @@ for (const [situation, mutate, expected] of [
     (config: Config) => {
       const kill = ["CAP_KILL"];
       const capabilities = { bounding: kill, effective: kill, permitted: kill, inheritable: kill };
-      ofUser(config);
+      asUser(config);
       config.process.capabilities = { ...capabilities, ambient: kill };
     },
     /^CapEff:\t0+20\nCapBnd:\t0+20\nCapAmb:\t0+20\n/m,
   ],
   [
-    "with a scheduling of its own",
+    "with a scheduler",
     (config: Config) => {
       config.process.scheduler = { policy: "SCHED_OTHER", nice: 5 };
     },
@@ -103,10 +103,10 @@ for (const [situation, mutate, expected] of [
   ],
 ] as const) {
   spec(
-    `startContainer hook, ${situation}: what the process has, and no more`,
+    `startContainer hook, ${situation}: the same attributes as the process`,
     `${CLAUSE}, StartContainer: executed in the container namespace; as runc and crun`,
     async (sandbox) => {
-      const [ofHook, ofProcess] = await looks(sandbox, mutate);
+      const [ofHook, ofProcess] = await attributes(sandbox, mutate);
       expect(ofHook.trim()).toBe(ofProcess.trim());
       expect(ofHook).toMatch(expected);
     },
@@ -115,7 +115,7 @@ for (const [situation, mutate, expected] of [
 }
 
 spec(
-  "startContainer hook without a mount namespace: a program of the container, in its root",
+  "startContainer hook without a mount namespace: the container's program, run in the container's root",
   `${CLAUSE}, StartContainer: the path resolves in the container namespace`,
   async (sandbox) => {
     const file = `/${sandbox.tag}-of-hook`;
@@ -133,7 +133,7 @@ spec(
     expect(existsSync(file)).toBe(false);
   },
   {
-    both: "without a mount namespace mounts stay in the caller's, and what else would need one is done there or left out",
+    both: "without a mount namespace, mounts are made in the caller's, and other steps that need one happen there or not at all",
   },
 );
 
@@ -154,15 +154,15 @@ spec(
     if ((await container.stateCommand()).code === 0) await container.until("stopped");
     expect((await container.delete("--force")).code).toBe(0);
   },
-  { both: "start does not wait for the hooks startContainer, nor for the execve" },
+  { both: "start waits neither for startContainer hooks nor for the execve" },
 );
 
 spec(
-  "createContainer hook in a user namespace: its root without groups of the caller",
+  "createContainer hook in a user namespace: runs as its root, without the caller's groups",
   `${CLAUSE}, CreateContainer: executed in the container namespace; as runc and crun`,
   async (sandbox) => {
     const out = sandbox.path("out");
-    // The container's root, who is nobody here, writes to it.
+    // The container's root, an unprivileged user of the host, has to write to it.
     writeFileSync(out, "");
     chmodSync(out, 0o666);
     const look = `grep -E '^(Uid|Gid|Groups):' /proc/self/status > ${out}; readlink /proc/self/ns/user >> ${out}`;
@@ -174,7 +174,7 @@ spec(
     sandbox.wrapper = ["setpriv", "--groups=0,42", "--"];
     await container.created();
     const { pid } = await container.state();
-    // As its user namespace shows them, and so does procfs there.
+    // procfs shows ids as the reader's user namespace maps them.
     const ids = "\t0\t0\t0\t0\n";
     const namespace = readlinkSync(`/proc/${pid}/ns/user`);
     expect(readFileSync(out, "utf8")).toBe(`Uid:${ids}Gid:${ids}Groups:\t \n${namespace}\n`);
@@ -182,12 +182,12 @@ spec(
 );
 
 spec(
-  "createContainer hook: limits and umask of the caller, in the bundle",
-  "promise: a program of the host runs as the caller has it",
+  "createContainer hook: runs in the bundle, with the caller's limits and umask",
+  "promise: a program of the host keeps the caller's limits",
   async (sandbox) => {
     const out = sandbox.path("out");
     const container = sandbox.shell("sleep 1000", (config) => {
-      ofUser(config);
+      asUser(config);
       const script = "ulimit -n; cat /proc/self/oom_score_adj; umask; pwd";
       config.hooks = { createContainer: [hook(`(${script}) > ${out}`)] };
     });
@@ -203,11 +203,11 @@ spec(
 
 if (IS_RUNTS) {
   spec(
-    "startContainer hook that is not there: error that names the hook and nothing of the process",
+    "startContainer hook whose program is missing: error that names the hook, not the process",
     "promise: a failed hook can be understood from the error",
     async (sandbox) => {
       const container = sandbox.shell("sleep 1000", (config) => {
-        ofUser(config);
+        asUser(config);
         config.hooks = { startContainer: [{ path: "/no/hook", args: ["sh"] }] };
       });
       await container.created();

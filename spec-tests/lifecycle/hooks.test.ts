@@ -14,7 +14,7 @@ const VERSION_1_0 = 'the ociVersion in the state of hooks is "1.0", which is not
 
 const CLAUSE = "config.md, POSIX-platform Hooks";
 
-/** A hook that is one line of shell; `$dir` is the folder of the test, `$state` what came on stdin. */
+/** A hook that is one line of shell; `$dir` is the folder of the test, `$state` the state from stdin. */
 function hook(sandbox: Sandbox, script: string): Hook {
   return {
     path: "/bin/sh",
@@ -39,7 +39,7 @@ function hooked(
 }
 
 spec(
-  "hooks: each kind at its step, in the listed order",
+  "hooks: each kind runs at its step, in the listed order",
   "runtime.md, Lifecycle",
   async (sandbox) => {
     const note = (name: string): Hook => hook(sandbox, `echo ${name} >> $dir/trace`);
@@ -221,8 +221,8 @@ spec(
 
 const failureDeviations = byCase(
   {
-    crun: "the end of a startContainer hook, at its timeout too, is no failure of start",
-    runc: "start does not wait for the hooks startContainer, nor for the execve",
+    crun: "start does not fail when a startContainer hook fails or exceeds its timeout",
+    runc: "start waits neither for startContainer hooks nor for the execve",
     cases: ["startContainer"],
   },
   {
@@ -260,7 +260,7 @@ for (const [name, step] of [
 }
 
 spec(
-  "poststart hook fails, the container has ended, its cgroup is another container's by now: that one runs on",
+  "poststart hook fails, the container has ended and another one uses its cgroup: the other one runs on",
   "promise: no process of another container is killed",
   async (sandbox) => {
     const inShared = (container: Container): Container => {
@@ -288,8 +288,8 @@ spec(
 
 for (const flags of [[], ["--detach"]]) {
   spec(
-    `${["run", ...flags].join(" ")}, start fails, its id is taken meanwhile: the other container stays`,
-    "runtime.md, State: the id is that of one container",
+    `${["run", ...flags].join(" ")}, start fails and another container takes the id: the other container stays`,
+    "runtime.md, State: the id belongs to one container",
     async (sandbox) => {
       const other = sandbox.shell("sleep 1000", () => {});
       const poststart = [{ path: "/bin/sh", args: ["sh", "-c", "exit 3"] }];

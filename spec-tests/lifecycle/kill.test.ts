@@ -9,8 +9,9 @@ import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
-const SIGNAL_NAMES = "signal names are in capitals, and a number may have letters behind it";
-const SIGKILL_TO_INIT = "SIGKILL goes to init alone, and with --all to the cgroup, whose ever it is";
+const SIGNAL_NAMES = "accepts signal names only in capitals, and numbers with letters behind them";
+const SIGKILL_TO_INIT =
+  "SIGKILL goes to init alone, and with --all to the whole cgroup, even if another container uses it";
 
 const CLAUSE = "runtime.md, Kill";
 
@@ -164,7 +165,7 @@ spec("kill --all 9, running: every process ends", "engines: kill [--all] ID 9", 
 });
 
 spec(
-  "kill with an effectless signal 0: no error, state stays equal to the letter",
+  "kill 0, running: no error, and state prints the same as before",
   "runtime-tools: kill without effect",
   async (sandbox) => {
     const container = sandbox.shell("sleep 1000");
@@ -230,8 +231,8 @@ spec(
   },
 );
 
-/** A container in a shared pid namespace whose init has ended, and in which another process lives on. */
-async function outlived(sandbox: Sandbox): Promise<Container> {
+/** A container in a shared pid namespace whose init has ended while another process lives on. */
+async function withoutInit(sandbox: Sandbox): Promise<Container> {
   const container = sandbox.shell("sleep 1000 & echo > /tmp/ready", (config) => {
     config.root.readonly = false;
     config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== "pid");
@@ -242,7 +243,7 @@ async function outlived(sandbox: Sandbox): Promise<Container> {
   return container;
 }
 
-/** How many descriptors lead to a directory, in all processes. */
+/** Counts the descriptors of all processes that are open on a directory, plus one. */
 function openersOf(directory: string): number {
   const { stdout } = spawnSync("find", [
     "/proc",
@@ -257,10 +258,10 @@ function openersOf(directory: string): number {
 }
 
 spec(
-  "kill KILL, shared pid namespace, init has ended: its other processes are killed",
+  "kill KILL, shared pid namespace, init has ended: the other processes are killed",
   "practice: SIGKILL goes to the whole cgroup, as in runc",
   async (sandbox) => {
-    const container = await outlived(sandbox);
+    const container = await withoutInit(sandbox);
     expect(sandbox.processes()).not.toEqual([]);
     expectRefusal(await container.kill("TERM"), "container not running");
     expect(sandbox.processes()).not.toEqual([]);
@@ -272,7 +273,7 @@ spec(
     crun: SIGKILL_TO_INIT,
     runc: {
       reason:
-        "who outlives init in a shared pid namespace can't be killed before 1.2 (opencontainers/runc#4102)",
+        "processes that outlive init in a shared pid namespace can't be killed before 1.2 (opencontainers/runc#4102)",
       before: "1.2",
     },
   },
@@ -281,10 +282,10 @@ spec(
 // The peers have no lock that a test could hold.
 if (IS_RUNTS) {
   spec(
-    "kill KILL, stopped, deleted meanwhile: nobody in the cgroup is killed",
+    "kill KILL, stopped, deleted meanwhile: no process in the cgroup is killed",
     "promise: no process of another container is killed",
     async (sandbox) => {
-      const container = await outlived(sandbox);
+      const container = await withoutInit(sandbox);
       const directory = sandbox.path(`state/${container.id}`);
       const holder = spawn("flock", [directory, "sh", "-c", "echo; cat"], {
         stdio: ["pipe", "pipe", "ignore"],
@@ -304,7 +305,7 @@ if (IS_RUNTS) {
 }
 
 spec(
-  "kill [--all] KILL, stopped, another container has its cgroup now: that one runs on",
+  "kill [--all] KILL, stopped, another container uses its cgroup: the other one runs on",
   "promise: no process of another container is killed",
   async (sandbox) => {
     const path = `/${sandbox.tag}shared`;

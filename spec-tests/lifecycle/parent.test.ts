@@ -6,7 +6,7 @@ import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
 const WAITS_FOR_INIT =
-  "waits for the end of init, which the kernel holds up until all in its pid namespace are reaped";
+  "waits for the end of init, which the kernel delays until all processes in its pid namespace are reaped";
 
 const CLAUSE = "engines: init is reparented to the subreaper, its exit status reaches it";
 
@@ -71,7 +71,7 @@ spec(
     });
   },
   {
-    crun: "takes an init for running that the kernel holds up until all in its pid namespace are reaped",
+    crun: "takes init for running while the kernel delays its end until all processes in its pid namespace are reaped",
     runc: WAITS_FOR_INIT,
   },
 );

@@ -8,7 +8,7 @@ import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
 const PAUSES_ANY_STATUS =
-  "pause and resume take a container of any status that has not stopped, and created hides paused";
+  "pause and resume accept any container that has not stopped, and a paused one that was not started is shown as created";
 
 const CLAUSE = "practice of runc and crun";
 const OF_RUNC = "practice of runc";
@@ -23,15 +23,15 @@ function resume(sandbox: Sandbox, { id }: Container): Promise<Result> {
 
 const DONE: Result = { code: 0, stdout: "", stderr: "" };
 
-/** A started container that prints all the time. */
+/** A running container that keeps printing. */
 async function printing(sandbox: Sandbox): Promise<Container> {
   const container = sandbox.shell("while :; do echo tick; sleep 0.02; done");
   await container.started();
-  await moves(container);
+  await untilItPrints(container);
   return container;
 }
 
-async function moves(container: Container): Promise<void> {
+async function untilItPrints(container: Container): Promise<void> {
   const before = container.printed().length;
   await expect.poll(() => container.printed().length).toBeGreaterThan(before);
 }
@@ -41,7 +41,7 @@ function cgroup({ id }: Container): string {
   return `/sys/fs/cgroup/${id}`;
 }
 
-spec("pause, resume: all stands still, then runs on", CLAUSE, async (sandbox) => {
+spec("pause, resume: all processes are frozen, then run on", CLAUSE, async (sandbox) => {
   const container = await printing(sandbox);
   expect(await pause(sandbox, container)).toEqual(DONE);
   expect(readFileSync(`${cgroup(container)}/cgroup.events`, "utf8")).toContain("frozen 1\n");
@@ -52,7 +52,7 @@ spec("pause, resume: all stands still, then runs on", CLAUSE, async (sandbox) =>
   expect(await resume(sandbox, container)).toEqual(DONE);
   expect(readFileSync(`${cgroup(container)}/cgroup.events`, "utf8")).toContain("frozen 0\n");
   expect((await container.state()).status).toBe("running");
-  await moves(container);
+  await untilItPrints(container);
 });
 
 spec("pause, paused: list says so, and the pid stays", CLAUSE, async (sandbox) => {
@@ -63,7 +63,7 @@ spec("pause, paused: list says so, and the pid stays", CLAUSE, async (sandbox) =
   expect(await container.state()).toMatchObject({ status: "paused", pid });
 });
 
-spec("pause, processes in sub-cgroups: they stand still, too", CLAUSE, async (sandbox) => {
+spec("pause, processes in sub-cgroups: frozen, too", CLAUSE, async (sandbox) => {
   const container = await printing(sandbox);
   const inner = `${cgroup(container)}/inner`;
   mkdirSync(inner);
@@ -71,11 +71,11 @@ spec("pause, processes in sub-cgroups: they stand still, too", CLAUSE, async (sa
   expect(await pause(sandbox, container)).toEqual(DONE);
   expect(readFileSync(`${inner}/cgroup.events`, "utf8")).toContain("frozen 1\n");
   expect(await resume(sandbox, container)).toEqual(DONE);
-  await moves(container);
+  await untilItPrints(container);
 });
 
 spec(
-  "pause, created: paused, not to be started, and created again by resume",
+  "pause, created: paused, start fails, and created again after resume",
   OF_RUNC,
   async (sandbox) => {
     const container = sandbox.shell("echo started");

@@ -11,7 +11,7 @@ const NO_PIDFD_SOCKET = { reason: "pressure and --pidfd-socket came with 1.2", b
 const CLAUSE = "runc's --pidfd-socket: SCM_RIGHTS";
 
 spec(
-  "--pidfd-socket of create: a pidfd of init, by which it can be ended",
+  "create --pidfd-socket: the socket gets a pidfd of init, and a signal by it ends init",
   CLAUSE,
   async (sandbox) => {
     const receiver = await openPidfdReceiver(sandbox);
@@ -26,7 +26,7 @@ spec(
 );
 
 spec(
-  "--pidfd-socket of run --detach: a pidfd of init",
+  "run --detach --pidfd-socket: the socket gets a pidfd of init",
   CLAUSE,
   async (sandbox) => {
     const receiver = await openPidfdReceiver(sandbox);
@@ -43,7 +43,7 @@ spec(
 );
 
 spec(
-  "--pidfd-socket of exec --detach: a pidfd of the process",
+  "exec --detach --pidfd-socket: the socket gets a pidfd of the process",
   CLAUSE,
   async (sandbox) => {
     const receiver = await openPidfdReceiver(sandbox);
@@ -61,7 +61,7 @@ spec(
 );
 
 spec(
-  "--pidfd-socket of exec, process in the foreground: its end by the pidfd is its exit code",
+  "exec --pidfd-socket, in the foreground: a signal by the pidfd ends the process and sets the exit code",
   CLAUSE,
   async (sandbox) => {
     const receiver = await openPidfdReceiver(sandbox);
@@ -71,7 +71,7 @@ spec(
       whileRunning: async () => {
         const { message, fds, pid } = await receiver.received();
         expect([message, fds]).toEqual(["setns", 1]);
-        // It comes before the program is executed.
+        // The pidfd arrives before the program is executed.
         await expect.poll(() => readFileSync(`/proc/${pid}/comm`, "utf8")).toBe("sleep\n");
         await receiver.signal(15);
       },
@@ -82,7 +82,7 @@ spec(
 );
 
 spec(
-  "--pidfd-socket that nobody listens on: error, nothing left",
+  "create and exec --pidfd-socket, nobody listens: error, nothing left",
   CLAUSE,
   async (sandbox) => {
     const flags = ["--pidfd-socket", sandbox.path("nobody.sock")];
@@ -93,5 +93,5 @@ spec(
     expectRefusal(result, IS_RUNTS ? "nobody.sock" : undefined, 255);
     await expectInitAlone(sandbox);
   },
-  { runc: { reason: "the state of a container stays when its pidfd can't be handed over", from: "1.2" } },
+  { runc: { reason: "keeps the state of a container when it can't send the pidfd", from: "1.2" } },
 );

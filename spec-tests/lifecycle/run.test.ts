@@ -25,11 +25,11 @@ for (const [name, number] of [
   });
 }
 
-/** As below many daemons, whose children no one waits for: execve(2) keeps what is ignored. */
+/** Like a daemon that does not wait for its children: ignored signals stay ignored across execve(2). */
 const IGNORING_SIGCHLD = ["env", "--ignore-signal=CHLD"];
 
 spec(
-  "run, the caller ignores SIGCHLD: exits as the program all the same",
+  "run, the caller ignores SIGCHLD: exits with the program's code all the same",
   CLAUSE,
   async (sandbox) => {
     sandbox.wrapper = IGNORING_SIGCHLD;
@@ -38,7 +38,7 @@ spec(
   { crun: "waits forever for a child that the kernel has reaped" },
 );
 
-spec("run, the caller ignores SIGCHLD: a hook that fails is noticed", CLAUSE, async (sandbox) => {
+spec("run, the caller ignores SIGCHLD: a failed hook is an error all the same", CLAUSE, async (sandbox) => {
   sandbox.wrapper = IGNORING_SIGCHLD;
   const container = sandbox.shell("true", (config) => {
     config.hooks = { createRuntime: [{ path: "/bin/false" }] };
@@ -68,7 +68,7 @@ spec("run --detach: returns at once, the container runs", "practice of runc and 
   expect(readFileSync(pidFile, "utf8")).toBe(String(state.pid));
 });
 
-spec("run, SIGTERM sent to the runtime: goes on to the program", CLAUSE, async (sandbox) => {
+spec("run, SIGTERM sent to the runtime: forwarded to the program", CLAUSE, async (sandbox) => {
   const container = sandbox.shell(
     "trap 'echo got TERM; exit 5' TERM; touch /tmp/ready; while :; do sleep 0.02; done",
     (config) => {
@@ -95,17 +95,21 @@ spec(
   },
 );
 
-spec("run --bundle, --pid-file, --detach: as of create", "practice of runc and crun", async (sandbox) => {
-  const container = sandbox.shell("sleep 1000");
-  const file = sandbox.path("pid");
-  const args = ["run", "--bundle", container.bundle, "--pid-file", file, "--detach", container.id];
-  succeed("run", await sandbox.invoke(args, { stdout: sandbox.path("out") }));
-  const { pid, status } = await container.state();
-  expect([status, readFileSync(file, "utf8")]).toEqual(["running", String(pid)]);
-});
+spec(
+  "run --bundle, --pid-file, --detach: bundle and pid file as with create",
+  "practice of runc and crun",
+  async (sandbox) => {
+    const container = sandbox.shell("sleep 1000");
+    const file = sandbox.path("pid");
+    const args = ["run", "--bundle", container.bundle, "--pid-file", file, "--detach", container.id];
+    succeed("run", await sandbox.invoke(args, { stdout: sandbox.path("out") }));
+    const { pid, status } = await container.state();
+    expect([status, readFileSync(file, "utf8")]).toEqual(["running", String(pid)]);
+  },
+);
 
 spec(
-  "run --no-pivot: as of create, so it can't have a private root",
+  "run --no-pivot: as with create, so a private root is refused",
   "practice of runc",
   async (sandbox) => {
     expect(await sandbox.shell("echo ran").output({ flags: ["--no-pivot"] })).toBe("ran\n");
@@ -114,16 +118,18 @@ spec(
     });
     expectRefusal(await container.run({ flags: ["--no-pivot"] }), inOurWords("--no-pivot"));
   },
-  { crun: "options of create end at the id, --rootless takes any word, and --no-pivot any propagation" },
+  {
+    crun: "create takes no options after the id, --rootless accepts any word, and --no-pivot any propagation",
+  },
 );
 
 spec(
-  "run --no-pivot, a procfs of the host comes and goes meanwhile: no error",
+  "run --no-pivot, a procfs is mounted and unmounted on the host meanwhile: no error",
   "promise: races",
   async (sandbox) => {
     const place = sandbox.path("proc");
     mkdirSync(place);
-    // In a mount namespace that the runtime shares with who mounts there, until the runtime has ended.
+    // The loop mounts in the runtime's own mount namespace, until the runtime has ended.
     const script =
       '(while kill -0 $$; do mount -t proc proc "$0"; umount "$0"; done) 2>/dev/null & exec "$@"';
     const wrapper = ["unshare", "-m", "sh", "-c", script, place];
@@ -132,7 +138,7 @@ spec(
   },
   {
     crun: {
-      reason: "a procfs that has been unmounted since it was listed may hold it for ever",
+      reason: "may hang for ever on a procfs that was unmounted since it was listed",
       sometimes: true,
     },
   },

@@ -6,7 +6,7 @@ import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
 spec(
-  "start: the program runs, exec done before start returns",
+  "start: the program runs, and is executed before start returns",
   "runtime.md, Start; state running",
   async (sandbox) => {
     const container = sandbox.container((config) => {
@@ -16,7 +16,7 @@ spec(
     const { pid, status } = await container.state();
     expect(status).toBe("running");
     const command = () => readFileSync(`/proc/${pid}/cmdline`, "utf8");
-    // In the last part of execve(2) it is neither the old one nor the new one.
+    // Towards the end of execve(2), cmdline is empty for a moment.
     await expect.poll(command).not.toBe("");
     expect(command()).toBe("sleep\0" + "1000\0");
   },
@@ -113,7 +113,7 @@ spec("run without process: error that names it, nothing left", NO_PROCESS, async
 });
 
 spec(
-  "create without process, then exec: its own root, user and directory",
+  "create without process, then exec: runs in the container, as root, in /",
   NO_PROCESS,
   async (sandbox) => {
     const container = withoutProcess(sandbox);

@@ -68,7 +68,7 @@ spec(
 );
 
 spec(
-  "state: what engines read beside the spec",
+  "state: has rootfs, created and owner, which engines read",
   "engines: rootfs, created, owner",
   async (sandbox) => {
     const container = sandbox.container();
@@ -78,7 +78,7 @@ spec(
     expect(state.created).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/);
     expect(state).toHaveProperty("owner");
   },
-  { crun: "rootfs is printed as root.path says, relative to the bundle" },
+  { crun: "prints rootfs as root.path has it, relative to the bundle" },
 );
 
 spec(

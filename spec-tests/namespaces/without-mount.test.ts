@@ -9,7 +9,7 @@ import { IS_RUNTS } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
 
 const MOUNTS_IN_THE_CALLERS =
-  "without a mount namespace mounts stay in the caller's, and what else would need one is done there or left out";
+  "without a mount namespace, mounts are made in the caller's, and other steps that need one happen there or not at all";
 
 const CLAUSE = "config-linux.md, Namespaces: MUST inherit";
 const UNDONE = "runtime.md, Lifecycle step 12: MUST be destroyed by undoing step 2";
