@@ -86,8 +86,9 @@ export class Recorder {
   }
 
   /** Adds an operation of the runtime itself, with the current purpose. */
-  addOwn(call: string, args: readonly string[], { pointer, purpose } = currentPurpose()): void {
-    const hook = this.stage.hook;
+  addOwn(call: string, args: readonly string[]): void {
+    const { pointer, purpose } = currentPurpose();
+    const { hook } = this.stage;
     this.add({ by: "runtime", pointer: hook?.pointer ?? pointer, purpose: purpose || call, call, args });
   }
 }

@@ -22,7 +22,7 @@ export interface Validation {
   readonly errors: number;
   readonly warnings: number;
   readonly findings: readonly Finding[];
-  /** What could not be judged; no findings. */
+  /** Notes on what could not be judged. */
   readonly notes: readonly string[];
 }
 

@@ -32,7 +32,7 @@ export async function validateBundle(context: GlobalOptions, options: ValidateOp
   const tell: Tell = (finding) => {
     const { pointer, message, rule } = finding;
     const before = said.get(pointer) ?? new Set();
-    // What create says about a property comes last, and is dropped if a rule has reported the property.
+    // Findings of create come last, and are dropped for properties that a rule has reported.
     if (before.has(message) || (before.size > 0 && rule.startsWith("create-"))) return;
     said.set(pointer, before.add(message));
     found.push(finding);

@@ -96,7 +96,7 @@ export class SimulatedNetworks {
 
   #change(request: Request, descriptor: number, namespace: SimulatedNamespace): void {
     const { type, body } = request;
-    // What nobody here knows to be harmless is not done.
+    // Requests of other types may do anything, and are refused.
     if (type !== RTM_SETLINK && type !== RTM_NEWADDR) throw refused(request, "EOPNOTSUPP");
     if (!this.mayChange) throw refused(request, "EPERM");
     const isLink = type === RTM_SETLINK;
