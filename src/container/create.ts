@@ -31,18 +31,13 @@ import {
   preservedFds,
   stdioFacts,
 } from "./caller/caller.ts";
-import {
-  applyHostLimits,
-  canSetGroups,
-  credentialOptions,
-  idMapperFor,
-  withDenialHint,
-} from "./caller/credentials.ts";
+import { applyHostLimits, canSetGroups, credentialOptions, withDenialHint } from "./caller/credentials.ts";
 import { execLabels, mountLabelOf } from "./caller/lsm.ts";
 import type { CreateOptions, GlobalOptions } from "./context.ts";
 import { bundlePath, openBundle, rootfsOf } from "./create/host-facts.ts";
 import { withMountHint } from "./create/mount-target.ts";
 import { NewContainer } from "./create/new-container.ts";
+import { idMapperFor } from "./create/newuidmap.ts";
 import { writePidFile } from "./create/pid-file.ts";
 import { awaitLastProgram, withProcessHint } from "./process/exec-result.ts";
 import { startTimeOf } from "./process/process-status.ts";

@@ -117,13 +117,10 @@ function execWith(answers: Answers): Outcome {
 function exec(spawned: (pid: number) => void): void {
   const caller = { ...inspectCaller(), privileged: true };
   const pending = spawnInit({
-    linux: {},
-    namespaces: { created: new Set(), joined: new Map() },
     cgroup: undefined,
     keepFds: 0,
     ignoredSignals: [],
     privileged: true,
-    mapIds: undefined,
   });
   try {
     const session = new Session(pending);

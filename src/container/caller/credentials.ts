@@ -1,11 +1,10 @@
 import { writeFileSync } from "../../../bindings/linux/files.ts";
 import { prlimit } from "../../../bindings/linux/rlimit.ts";
-import { allowsSetgroups, mapsOnly } from "../../init/id-mappings.ts";
+import { allowsSetgroups } from "../../init/id-mappings.ts";
 import { onBehalfOf } from "../../init/run-program.ts";
 import type { Namespaces } from "../../plan/init-plan.ts";
 import type { CredentialOptions } from "../../plan/process/credentials.ts";
-import type { Config, Linux, Process } from "../../spec/types.ts";
-import { idMapper } from "../create/newuidmap.ts";
+import type { Config, Process } from "../../spec/types.ts";
 import type { Caller } from "./caller.ts";
 import { explainDenial } from "./denials.ts";
 
@@ -69,17 +68,6 @@ function raiseLimits(pid: number, { rlimits = [] }: Process): void {
       if (hard > current.hard) prlimit(pid, type, { soft: current.soft, hard });
     });
   });
-}
-
-/** Absent where the caller needs no help with the mappings: root, and whoever maps nobody but himself. */
-export function idMapperFor(
-  linux: Linux,
-  { created }: Namespaces,
-  { uid, gid, privileged }: Caller,
-): ((pid: number) => void) | undefined {
-  if (privileged || !created.has("user")) return undefined;
-  if (mapsOnly(linux.uidMappings, uid) && mapsOnly(linux.gidMappings, gid)) return undefined;
-  return idMapper(linux, { uid, gid });
 }
 
 /** The error with what a caller whose rights are not enough has to know. `cgroup` is that of a container which is there already. */

@@ -5,7 +5,9 @@ import { fstatSync } from "../../../bindings/linux/file-status.ts";
 import { closeSync, readFileSync, readSync } from "../../../bindings/linux/files.ts";
 import { RuntsError } from "../../errors.ts";
 import { mapsOnly, writeGroups, writeUsers } from "../../init/id-mappings.ts";
+import type { Namespaces } from "../../plan/init-plan.ts";
 import type { IdMapping, Linux } from "../../spec/types.ts";
+import type { Caller } from "../caller/caller.ts";
 import { hookProcessIn, runHookProcess } from "../hooks/hook-process.ts";
 import { findProgram } from "../process/find-program.ts";
 import { findUserName } from "../record/status.ts";
@@ -32,11 +34,17 @@ const GROUPS: Kind = {
 };
 
 /**
- * Writes the mappings of a user without privileges who maps more than his own ids: newuidmap(1) and newgidmap(1), which are set-user-ID
- * root, check that the ranges are his in subuid(5) and subgid(5). Both are looked for before anything is made.
+ * Returns a function that writes the mappings of a user without privileges who maps more than his own ids: newuidmap(1) and newgidmap(1),
+ * which are set-user-ID root, check that the ranges are his in subuid(5) and subgid(5). Both are looked for before anything is made.
+ * undefined where the caller needs no help: root, and whoever maps nobody but himself.
  */
-export function idMapper(linux: Linux, caller: { uid: number; gid: number }): (pid: number) => void {
-  const { uidMappings = [], gidMappings = [] } = linux;
+export function idMapperFor(
+  { uidMappings = [], gidMappings = [] }: Linux,
+  { created }: Namespaces,
+  caller: Caller,
+): ((pid: number) => void) | undefined {
+  if (caller.privileged || !created.has("user")) return undefined;
+  if (mapsOnly(uidMappings, caller.uid) && mapsOnly(gidMappings, caller.gid)) return undefined;
   const mapGroups = mapsOnly(gidMappings, caller.gid)
     ? (pid: number) => writeGroups(pid, gidMappings, true)
     : helped(GROUPS, gidMappings, caller.uid, caller.gid);
