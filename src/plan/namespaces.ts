@@ -53,7 +53,7 @@ export function unshareAsRoot(program: Program, plan: InitPlan): void {
   let flags = 0;
   for (const type of unsharedAsRoot(plan.namespaces)) flags |= NAMESPACE_FLAGS[type] ?? 0;
   if (flags === 0) return;
-  program.about("/linux/namespaces", "make the namespaces that belong to the user namespace's root");
+  program.about("/linux/namespaces", "unshare the namespaces that belong to root of the user namespace");
   program.do("unshare", [flags]);
 }
 

@@ -130,7 +130,7 @@ export function setDumpable(program: Program, staysDumpable: boolean): void {
     clearDumpable(program);
     return;
   }
-  program.about("", "keep the process within reach of the caller");
+  program.about("", "keep the process dumpable for the caller");
   program.do("prctl", [PR_SET_DUMPABLE, 1, 0, 0, 0]);
 }
 
@@ -154,7 +154,7 @@ export function narrowCapabilities(
     kept |= 1n << BigInt(number);
   }
   kept &= options.permitted & ((1n << BigInt(options.lastCapability + 1)) - 1n);
-  program.about("/process/capabilities", "give up what the process will not have");
+  program.about("/process/capabilities", "give up capabilities that the process will not have");
   program.do("capset", capsetArguments({ ...sets, effective: kept, permitted: kept, inheritable: 0n }));
 }
 

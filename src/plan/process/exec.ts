@@ -91,7 +91,7 @@ function waitForStart(program: Program, listener: Register, first: number): void
  * the filter is loaded. ptrace(2), "Ptrace access mode checking"
  */
 export function becomeDumpable(program: Program): void {
-  program.about("/linux/seccomp/listenerPath", "bring the process within reach of the caller");
+  program.about("/linux/seccomp/listenerPath", "make the process dumpable for the caller");
   program.do("prctl", [PR_SET_DUMPABLE, 1, 0, 0, 0]);
 }
 
@@ -109,11 +109,11 @@ function loadFilter(program: Program, seccomp: SeccompFilter, filter: Data): voi
     load();
     return;
   }
-  program.about("/linux/seccomp/listenerPath", "prepare the hand-over of the seccomp listener");
+  program.about("/linux/seccomp/listenerPath", "prepare to pass on the seccomp listener");
   const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
   const word = program.call("mmap", [HANDED_OVER_ADDRESS, 4096, PROT_READ | PROT_WRITE, flags, -1, 0]);
   load();
-  program.about("/linux/seccomp/listenerPath", "wait until the seccomp listener is handed over");
+  program.about("/linux/seccomp/listenerPath", "wait until the seccomp listener is passed on");
   program.do("await", [word]);
 }
 

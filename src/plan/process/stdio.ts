@@ -29,7 +29,7 @@ export interface StdioFacts {
  * the clone has anyway, so that no other file gets these numbers.
  */
 export function keepStreamsOutside(program: Program, channel: number): void {
-  program.about("/process/terminal", "keep the standard streams of the caller outside");
+  program.about("/process/terminal", "replace the standard streams of the caller");
   for (const fd of [0, 1, 2]) program.do("dup3", [channel, fd, 0], { path: `standard stream ${fd}` });
 }
 
