@@ -17,7 +17,7 @@ const PURPOSES = {
   "src/library": "import … from runts",
   "src/explain": "the steps of create, simulated",
   "src/warm": "usual commands before a freeze",
-  "src/freeze": "the engine's memory, written down",
+  "src/freeze": "the engine's memory as an image",
   "src/doctor": "host and container examined",
   "src/inspect": "kernel features, container view",
   "src/debug": "steps in the log",
