@@ -255,7 +255,7 @@ spec(
   `${CLAUSE}: env`,
   async (sandbox) => {
     const container = sandbox.shell("sleep 1000", (config) => {
-      const args = ["sh", "-c", "cat < /proc/$$/environ > /tmp/environ; true"];
+      const args = ["sh", "-c", "cat < /proc/$$/environ > /tmp/new; mv /tmp/new /tmp/environ"];
       config.hooks = { startContainer: [{ path: "/bin/sh", args }] };
       config.process.env = ["PATH=/bin", "A=two words"];
       config.root.readonly = false;
@@ -275,7 +275,7 @@ spec(
   `${CLAUSE}: env`,
   async (sandbox) => {
     const container = sandbox.shell("sleep 1000", (config) => {
-      const args = ["sh", "-c", "cat < /proc/$$/environ > /tmp/environ; true"];
+      const args = ["sh", "-c", "cat < /proc/$$/environ > /tmp/new; mv /tmp/new /tmp/environ"];
       config.hooks = { startContainer: [{ path: "/bin/sh", args, env: [] }] };
       config.root.readonly = false;
     });

@@ -26,6 +26,11 @@ const EXEC_WITHOUT_AFFINITY = {
   before: "1.28",
 };
 
+const SCHEDULER_TOO_LATE = {
+  reason: "the parent sets the scheduler of exec, and the program may look before",
+  sometimes: true,
+} as const;
+
 const SCHEDULER = "config.md, process.scheduler";
 const IO_PRIORITY = "config.md, process.ioPriority";
 const AFFINITY = "config.md, process.execCPUAffinity";
@@ -396,10 +401,7 @@ spec(
     expect((await container.exec([], { flags: ["--process", file] })).stdout).toMatch(/^0 0\n/);
   },
   {
-    crun: {
-      reason: "the parent sets the scheduler of exec, and the program may look before",
-      sometimes: true,
-    },
+    crun: SCHEDULER_TOO_LATE,
     runc: IGNORED_BY_RUNC,
   },
 );
@@ -418,7 +420,7 @@ spec(
     );
     expect((await container.exec([], { flags: ["--process", file] })).stdout).toMatch(/^0 2\n/);
   },
-  { runc: NO_SCHEDULER },
+  { crun: SCHEDULER_TOO_LATE, runc: NO_SCHEDULER },
 );
 
 const CPUS = ["sed", "-n", "s/Cpus_allowed_list:\\t//p", "/proc/self/status"];
