@@ -114,8 +114,8 @@ function removeUnit({ log }: GlobalOptions, scope: SavedScope, cgroup: string): 
 }
 
 /**
- * The hooks of the saved config, read while it is still there. A failing one is a warning, and the others run. By force the container
- * is deleted also where they can't be read.
+ * Reads the poststop hooks of the saved config, while it is still there. Returns the function that runs them; a failing one is a warning,
+ * and the others run. With `force`, hooks that can't be read are a warning as well.
  */
 function poststopOf(
   context: GlobalOptions,

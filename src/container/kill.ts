@@ -80,7 +80,7 @@ function notRunning(id: string): RuntsError {
   return new RuntsError("container not running", { operation: "kill", errno: "ESRCH", path: id });
 }
 
-/** A signal by name, with or without SIG and in any case, or by number. */
+/** Parses the name of a signal, with or without SIG and in any case, or its number. */
 export function parseSignal(text: string): number {
   const number = text === "0" ? 0 : signalNumber(text);
   if (number !== undefined) return number;

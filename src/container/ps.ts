@@ -7,8 +7,8 @@ import { readSavedState } from "./record/saved-state.ts";
 import { statusOf } from "./record/status.ts";
 
 /**
- * Pids, in the pid namespace of the caller, of the container's processes: those of its cgroup and of the cgroups below it. A
- * container that has stopped may still have some, if it shared its pid namespace.
+ * Lists the container's processes: those of its cgroup and of the cgroups below it. The pids are those of the caller's pid namespace. A
+ * container that has stopped may still have processes, if it shared its pid namespace.
  */
 export function listProcesses({ root }: GlobalOptions, id: string): number[] {
   const { directory, saved } = readSavedState(root, id);
@@ -26,8 +26,8 @@ export function listProcesses({ root }: GlobalOptions, id: string): number[] {
 }
 
 /**
- * Processes of a container without a cgroup, by its pid namespace: those in it, and what these have started, which may be in
- * namespaces below it. namespaces(7), pid_namespaces(7)
+ * Lists the processes of a container without a cgroup: those in its pid namespace, and their descendants, which may be in namespaces
+ * below it. namespaces(7), pid_namespaces(7)
  */
 export function processesOfNamespace(init: number): number[] {
   const namespace = pidNamespace(init);
@@ -38,7 +38,7 @@ export function processesOfNamespace(init: number): number[] {
   const found = new Set<number>(
     pids.filter((pid) => pid === init || (namespace !== "" && pidNamespace(pid) === namespace)),
   );
-  // Pids wrap around, so that a child's may be lower than its parent's: until a round finds nobody else.
+  // Pids wrap around, so that a child's may be lower than its parent's: repeated until a round finds no further process.
   for (let before = -1; before !== found.size; ) {
     before = found.size;
     for (const pid of pids) if (found.has(parentOf(pid))) found.add(pid);
@@ -46,7 +46,7 @@ export function processesOfNamespace(init: number): number[] {
   return pids.filter((pid) => found.has(pid));
 }
 
-/** Empty for a process that has gone, or that this user may not look at: it is none of his containers'. */
+/** Returns "" for a process that is gone, or that this user may not look at: it belongs to none of his containers. */
 function pidNamespace(pid: number): string {
   try {
     return readlinkSync(`/proc/${pid}/ns/pid`);
@@ -55,7 +55,7 @@ function pidNamespace(pid: number): string {
   }
 }
 
-/** Field 4 of proc_pid_stat(5), after the command, which may hold anything. */
+/** Returns field 4 of proc_pid_stat(5). It is counted from the end of the command, which may hold anything. */
 function parentOf(pid: number): number {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");

@@ -146,7 +146,7 @@ function planFor(channel: StubChannel, options: LiveMountsOptions): InitPlan {
   };
 }
 
-/** Opens the root of the container, where the stub is by its mount namespace. */
+/** Opens the root of the container: the stub's own root, since it has joined the mount namespace. */
 function enter(channel: StubChannel, plan: InitPlan, options: LiveMountsOptions): void {
   const procfs = openSync("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
   try {

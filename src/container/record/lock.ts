@@ -70,7 +70,7 @@ function open(path: string, flags: number): number | undefined {
   }
 }
 
-/** Whether the path still is what was locked: it may have been deleted, and made anew, while we waited. */
+/** Whether the path still leads to the file that was locked: it may have been deleted, and made anew, meanwhile. */
 function isStill(path: string, fd: number): boolean {
   try {
     const now = statSync(path, { throwIfNoEntry: false });

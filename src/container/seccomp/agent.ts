@@ -63,13 +63,13 @@ export function connectToAgent(seccomp: Seccomp | undefined): SeccompAgent {
   };
 }
 
-/** Takes the listener of a process that loads its filter, gives it away (the descriptor is closed then), and lets the process go on. */
+/** Takes the listener of a process that loads its filter, delivers it, closes it, and lets the process go on. */
 export function takeListener(
   { pid, connection }: Pick<HandOver, "pid" | "connection">,
   deliver: (listener: number) => void,
 ): void {
   const pidfd = pidfdOpen(pid);
-  // The connection tells why the process is gone.
+  // The process is gone: its connection tells why.
   if (pidfd === undefined) return;
   try {
     const number = awaitListener(pid, connection);
@@ -88,9 +88,9 @@ export function takeListener(
   }
 }
 
-/** The number of the listener in the process; undefined if the process has failed before. */
+/** Waits for the listener. Returns its number in the process; undefined if the process has failed before. */
 function awaitListener(pid: number, connection: number): number | undefined {
-  // A process with many descriptors takes more than the pause to look at.
+  // A time, not a number of looks: looking at a process with many descriptors takes longer than the pause.
   const deadline = performance.now() + LOAD_TIMEOUT_MS;
   while (performance.now() < deadline) {
     const found = onBehalfOf(POINTER, "look for the seccomp listener", () => findListener(pid));

@@ -86,7 +86,7 @@ export interface EventSource {
 
 /**
  * Waits in the foreground for the end of init, which is a child of this process: passes signals and terminal input on, and reaps the
- * orphans that a subreaper gets. The signals are to be held before init is there, and stay so: none may cut short what follows.
+ * orphans that a subreaper gets. The signals have to be held before init exists, and stay held: none may cut short what follows.
  */
 export class Foreground {
   readonly #pid: number;
