@@ -43,14 +43,14 @@ export const LINUX: Coverage = {
   "/linux/devices": [
     "devices: nodes with type, numbers, mode and owner",
     "devices where that device exists: accepted",
-    "devices in a user namespace: a device and a fifo, and they work",
+    "devices in a user namespace: a device and a fifo that work",
     "default devices: null, zero, full, random, urandom, tty, with their numbers and mode 666",
   ],
   "/linux/devices/*/type": ["devices with an unknown type: error"],
   "/linux/devices/*/type={}": ["devices: nodes with type, numbers, mode and owner"],
   "/linux/devices/*/type=u": ["devices of type u: a character device"],
   "/linux/devices/*/path": [
-    "devices outside of /dev: made there, folders too",
+    "devices outside of /dev: made there, with missing folders",
     "devices where {} exists: error that names it",
   ],
   "/linux/devices/*/major": [
@@ -64,7 +64,7 @@ export const LINUX: Coverage = {
   ],
   "/linux/devices/*/uid": [
     "devices: nodes with type, numbers, mode and owner",
-    "devices in a user namespace, the caller is the host's root: nodes with numbers, mode and owner, and they work",
+    "devices in a user namespace, the caller is the host's root: nodes with numbers, mode and owner that work",
   ],
   "/linux/devices/*/gid": ["devices: nodes with type, numbers, mode and owner"],
   "/linux/netDevices": [
@@ -155,7 +155,7 @@ export const LINUX: Coverage = {
   ],
   "/linux/rootfsPropagation": [
     "rootfsPropagation absent: the root mount is private",
-    "rootfsPropagation of no known kind: error, nothing left",
+    "rootfsPropagation unknown: error, nothing left",
     "create --no-pivot with rootfsPropagation {}: error, nothing left",
     "create, linux.rootfsPropagation without a mount namespace: refused by name, nothing left",
   ],
@@ -176,7 +176,7 @@ export const LINUX: Coverage = {
   "/linux/mountLabel": [
     "mountLabel: that of each new file system and of what is made in it, a terminal too",
     "run, mountLabel that is no context of the policy: error that says so",
-    "mountLabel where SELinux is off: a container all the same, and a warning",
+    "mountLabel where SELinux is off: a warning, no error",
   ],
   "/linux/personality/domain": [
     "create, personality, domain unknown: error that names the property",

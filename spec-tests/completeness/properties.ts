@@ -17,7 +17,7 @@ const ROOT: Coverage = {
     "create, bundle with no rootfs: one clear line, nothing left",
     "create, bundle with a file as rootfs: one clear line, nothing left",
     "create, root.path absolute: used as it is",
-    "run, root.path .: the bundle itself",
+    "run, root.path .: the bundle is the rootfs",
     "rootfs a mount point of its own: works",
   ],
   "/root/readonly": [

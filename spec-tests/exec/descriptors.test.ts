@@ -54,12 +54,12 @@ spec("exec --preserve-fds 2: descriptors 3 and 4 reach the program, 5 does not",
 });
 
 spec(
-  "exec --preserve-fds 38 with 9 and 40 open: just they reach the program",
+  "exec --preserve-fds 38 with 9 and 40 open: only those two reach the program",
   CLAUSE,
   async (sandbox) => {
     const container = await running(sandbox);
     for (const fd of [9, 40]) writeFileSync(sandbox.path(`f${fd}`), `file ${fd}\n`);
-    // What looks like an option behind the command is none.
+    // An option after the command belongs to the command.
     const command = ["sh", "-c", `cat <&9; cat <&40; ${LIST_OPEN}`, "--preserve-fds", "60"];
     const result = await container.exec(command, {
       wrapper: withOpen({ 9: sandbox.path("f9"), 40: sandbox.path("f40"), 50: "/etc" }),
@@ -70,7 +70,7 @@ spec(
   { runc: "a closed descriptor of --preserve-fds is an error" },
 );
 
-/** In the container, looks at the executable and the descriptors of every process that comes up, as soon as it is there. */
+/** A script for the container that prints the executable and the descriptors of each new process as soon as it appears. */
 const WATCH = `
 while :; do
   for pid in /proc/[0-9]*; do
@@ -97,7 +97,7 @@ const deviations = byCase({
     sometimes: true,
   },
   runc: [
-    { reason: "descriptors of its own are open in the process for a moment", sometimes: true, before: "1.2" },
+    { reason: "its own descriptors are open in the process for a moment", sometimes: true, before: "1.2" },
     {
       reason:
         "the process of exec is runc's own executable, seen through a read-only overlay, until its execve",
@@ -113,7 +113,7 @@ for (const [situation, mutate] of [
   ["with CAP_SYS_PTRACE in a user namespace", mayTraceInUserNamespace],
 ] as const) {
   spec(
-    `exec, watched ${situation}: nothing of the host is open in it, nor its executable`,
+    `exec, watched ${situation}: neither descriptors of the host nor the runtime's executable are seen in it`,
     "CVE-2016-9962, CVE-2019-5736",
     async (sandbox) => {
       const container = sandbox.shell(WATCH, mutate);
@@ -125,7 +125,7 @@ for (const [situation, mutate] of [
       await container.kill("KILL");
       await container.until("stopped");
       const lines = [...new Set(container.printed().trimEnd().split("\n"))];
-      // The shell's own children, what it makes them read, and the output files that this test hands over.
+      // The shell's children and the files that they read. The output files of this test are left out below.
       const ofContainer = /^(exe|fd) (\/bin\/busybox|\/dev\/null|\/|\/proc\/\d+\/fd|\/etc\/passwd)$/;
       const anonymous = /^(exe|fd) (\/memfd:|socket:|pipe:|anon_inode:)/;
       const found = lines.filter((line) => !ofContainer.test(line) && !anonymous.test(line));
@@ -135,33 +135,37 @@ for (const [situation, mutate] of [
   );
 }
 
-spec("exec, waiting runtime: it is in no namespace of the container", "promise", async (sandbox) => {
-  const container = await running(sandbox);
-  const output = sandbox.path("out");
-  await container.exec(["sh", "-c", "echo /proc/[0-9]*; exec sleep 1000"], {
-    stdout: output,
-    whileRunning: async (pid) => {
-      await expect.poll(() => container.printed(output)).not.toBe("");
-      await sleep(50);
-      for (const name of ["mnt", "pid", "net", "ipc", "uts", "cgroup"]) {
-        expect(readlinkSync(`/proc/${pid}/ns/${name}`)).toBe(readlinkSync(`/proc/self/ns/${name}`));
-      }
-      process.kill(pid, "SIGTERM");
-    },
-  });
-  // Init, and the program itself.
-  expect(container.printed(output).split(" ").length).toBe(2);
-});
+spec(
+  "exec, in the foreground: the waiting runtime is in no namespace of the container",
+  "promise",
+  async (sandbox) => {
+    const container = await running(sandbox);
+    const output = sandbox.path("out");
+    await container.exec(["sh", "-c", "echo /proc/[0-9]*; exec sleep 1000"], {
+      stdout: output,
+      whileRunning: async (pid) => {
+        await expect.poll(() => container.printed(output)).not.toBe("");
+        await sleep(50);
+        for (const name of ["mnt", "pid", "net", "ipc", "uts", "cgroup"]) {
+          expect(readlinkSync(`/proc/${pid}/ns/${name}`)).toBe(readlinkSync(`/proc/self/ns/${name}`));
+        }
+        process.kill(pid, "SIGTERM");
+      },
+    });
+    // Init, and the program itself.
+    expect(container.printed(output).split(" ").length).toBe(2);
+  },
+);
 
 spec(
-  "exec --detach: nothing of the runtime is open in the program",
+  "exec --detach: no descriptor of the runtime is open in the program",
   CLAUSE,
   async (sandbox) => {
     const container = await running(sandbox);
     const pidFile = sandbox.path("pid");
     await container.exec(["sleep", "1000"], { flags: ["--detach", "--pid-file", pidFile] });
     const pid = readFileSync(pidFile, "utf8");
-    // execve(2) closes one after the other; the runtime goes on once the one is closed that it waits for.
+    // execve(2) closes descriptors one by one, and the runtime continues as soon as the one that it waits for is closed.
     await expect.poll(() => readdirSync(`/proc/${pid}/fd`).sort()).toEqual(["0", "1", "2"]);
     expect(readlinkSync(`/proc/${pid}/exe`)).toMatch(/\/bin\/busybox$/);
   },

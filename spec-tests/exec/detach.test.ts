@@ -6,7 +6,7 @@ import { execUnderSubreaper } from "../harness/helpers/subreaper.ts";
 import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
-const RUNS_WITHOUT_PID_FILE = "the process runs on when its pid file can't be written";
+const RUNS_WITHOUT_PID_FILE = "leaves the process running when its pid file can't be written";
 
 const CLAUSE = "practice of runc and crun";
 
@@ -52,7 +52,7 @@ spec(
     expect(existsSync(sandbox.path("pid"))).toBe(false);
     await expectInitAlone(sandbox);
   },
-  { crun: { reason: "a program that is not found is 1, not 255, since 1.28", from: "1.28" } },
+  { crun: { reason: "exits with 1, not 255, if the program is not found", from: "1.28" } },
 );
 
 spec(

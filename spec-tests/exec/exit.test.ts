@@ -8,7 +8,7 @@ import { spec } from "../harness/spec.ts";
 const OTHER_WORDS = "exec has words of its own, or other exit codes, for the same errors";
 
 const CLAUSE = "practice of runc and crun";
-const WORDS = "engines: the words and the code that they match";
+const WORDS = "engines: match the message and the exit code";
 
 for (const code of [0, 1, 42, 255]) {
   spec(`exec, the program exits with ${code}: so does exec`, CLAUSE, async (sandbox) => {
@@ -21,7 +21,7 @@ for (const [signal, code] of [
   ["TERM", 143],
   ["KILL", 137],
 ] as const) {
-  spec(`exec, the program dies of SIG${signal}: ${code}`, CLAUSE, async (sandbox) => {
+  spec(`exec, the program dies of SIG${signal}: exits with ${code}`, CLAUSE, async (sandbox) => {
     const container = await running(sandbox);
     expect((await container.exec(["sh", "-c", `kill -${signal} $$`])).code).toBe(code);
   });
@@ -80,7 +80,7 @@ for (const [situation, command, words] of [
 
 spec(
   "exec, the kernel refuses the program's format: 255, no pid file, nothing left",
-  "promise: as of any other failure",
+  "promise: the same as for any other failure",
   async (sandbox) => {
     const container = sandbox.shell("exec sleep 1000");
     container.writeFile("bin/garbage", "garbage\n", 0o755);
@@ -93,7 +93,7 @@ spec(
   },
   {
     crun: OTHER_WORDS,
-    runc: "an execve that the kernel refuses comes after the last report to the parent: code 1",
+    runc: "reports to the parent for the last time before the execve that the kernel refuses, and exits with 1",
   },
 );
 
@@ -104,7 +104,7 @@ spec("exec, command found in the PATH of --env: runs", CLAUSE, async (sandbox) =
   expect((await container.exec(["mine"], { flags: ["--env", "PATH=/root"] })).stdout).toBe("mine\n");
 });
 
-spec("exec with options of the command: they are none of exec's", CLAUSE, async (sandbox) => {
+spec("exec, options after the command: passed to the command", CLAUSE, async (sandbox) => {
   const container = await running(sandbox);
   const result = await container.exec(["echo", "--tty", "-d", "--", "-x"]);
   expect(result).toMatchObject({ code: 0, stdout: "--tty -d -- -x\n" });
@@ -122,7 +122,7 @@ spec("exec with an unknown option: error", CLAUSE, async (sandbox) => {
 });
 
 const deviations = byCase({
-  crun: { reason: "exec does not look for missing args", before: "1.28" },
+  crun: { reason: "exec does not check for missing args", before: "1.28" },
   cases: ["has no args"],
 });
 

@@ -6,7 +6,7 @@ import { running } from "../harness/exec.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
-const CLAUSE = "practice of runc: what a process.json leaves out is as in the container";
+const CLAUSE = "practice of runc: the container's values stand for what a process.json leaves out";
 const FACTS = "grep -E '^(Cap|NoNew)' /proc/self/status; cat /proc/self/oom_score_adj; ulimit -Sn";
 
 function configure(config: Config): void {
@@ -16,7 +16,7 @@ function configure(config: Config): void {
   config.process.capabilities = { bounding: sets, permitted: sets, effective: ["CAP_KILL"] };
 }
 
-/** What a process of a file with these properties says of itself. */
+/** Executes a process.json with these properties, and returns the attributes that the process prints. */
 async function facts(sandbox: Sandbox, container: Container, properties: object): Promise<string[]> {
   const process = { args: ["sh", "-c", FACTS], cwd: "/", env: [DEFAULT_PATH], user: { uid: 0, gid: 0 } };
   const file = sandbox.path("process.json");
@@ -26,7 +26,7 @@ async function facts(sandbox: Sandbox, container: Container, properties: object)
   return result.stdout.split("\n");
 }
 
-/** Of the sets of the process once it has become root's program: capabilities(7). */
+/** The sets after root's execve, where permitted and effective become bounding: capabilities(7). */
 const BOTH = "0000000000000021";
 const NONE = "0000000000000000";
 
@@ -56,7 +56,7 @@ spec(
     const container = await running(sandbox, configure);
     expect(await facts(sandbox, container, {})).toContain("77");
   },
-  { crun: "of what a process.json leaves out, only capabilities are the container's" },
+  { crun: "takes only capabilities from the container if process.json leaves them out" },
 );
 
 spec(
@@ -69,7 +69,7 @@ spec(
     expect(lines).not.toContain("77");
   },
   {
-    crun: "what the file says of oom_score_adj is the container's all the same",
+    crun: "uses the container's oom_score_adj, whatever the file says",
     runc: "exec always has the container's oom_score_adj",
   },
 );

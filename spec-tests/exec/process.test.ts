@@ -8,14 +8,15 @@ import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
 const LITTLE_TAKEN_OVER =
-  "without --process little is taken of the container's process; --cap replaces, instead of adding";
+  "without --process, takes few properties of the container's process; --cap replaces instead of adding";
 const ENV_REPLACES = {
-  reason: "--env replaces, instead of adding, and no filter is taken of the container's process",
+  reason: "--env replaces instead of adding, and the container's seccomp filter does not apply",
   before: "1.28",
 };
-const GROUP_0 = "a user without a group is in group 0, and what strtol(3) takes for a number passes";
+const GROUP_0 = "a user without a group gets group 0, and what strtol(3) reads as a number is accepted";
 const USER_READ_WRONGLY = {
-  reason: "a user is read wrongly in 1.21: alone it is root, and what is no number passes (CVE-2026-30892)",
+  reason:
+    "parses --user wrongly in 1.21: a user alone is root, and words that are no numbers are accepted (CVE-2026-30892)",
   before: "1.28",
 };
 
@@ -23,7 +24,7 @@ const CLAUSE = "practice of runc and crun";
 const IDS = "grep -E '^(Uid|Gid|Groups):' /proc/self/status | tr '\\t' ' '";
 const SETS = ["grep", "^Cap", "/proc/self/status"];
 
-/** What a line of shell prints, executed with these options. */
+/** Executes a line of shell with these options, and returns its output. */
 async function printed(container: Container, script: string, ...flags: string[]): Promise<string> {
   const result = await container.exec(["sh", "-c", script], { flags });
   expect(result, script).toMatchObject({ code: 0, stderr: "" });
@@ -53,13 +54,13 @@ spec(
   { crun: LITTLE_TAKEN_OVER },
 );
 
-spec("exec --cwd: the working directory", CLAUSE, async (sandbox) => {
+spec("exec --cwd: sets the working directory", CLAUSE, async (sandbox) => {
   const container = await running(sandbox);
   expect(await printed(container, "pwd; echo $PWD", "--cwd", "/var")).toBe("/var\n/var\n");
 });
 
 spec(
-  "exec --cwd that is missing: error in the words that engines match, and it is not made",
+  "exec --cwd with a missing folder: error in the words that engines match, the folder is not made",
   CLAUSE,
   async (sandbox) => {
     const container = await running(sandbox, (config) => {
@@ -86,18 +87,22 @@ spec(
   { crun: "exec checks neither a relative cwd nor a console socket without a terminal" },
 );
 
-spec("exec --cwd /proc/self/fd/N: no directory of the host", "CVE-2024-21626", async (sandbox) => {
-  const container = await running(sandbox);
-  for (const fd of [3, 4, 5, 6, 7, 8, 9, 10, 11, 12]) {
-    const flags = ["--cwd", `/proc/self/fd/${fd}`];
-    const wrapper = ["bash", "-c", 'exec 9</; exec "$@"', "bash"];
-    const result = await container.exec(["sh", "-c", "pwd; ls ../../.. | head -3"], { flags, wrapper });
-    expect(result.code, `descriptor ${fd}: ${result.stdout}`).not.toBe(0);
-  }
-});
+spec(
+  "exec --cwd /proc/self/fd/N: error, never a directory of the host",
+  "CVE-2024-21626",
+  async (sandbox) => {
+    const container = await running(sandbox);
+    for (const fd of [3, 4, 5, 6, 7, 8, 9, 10, 11, 12]) {
+      const flags = ["--cwd", `/proc/self/fd/${fd}`];
+      const wrapper = ["bash", "-c", 'exec 9</; exec "$@"', "bash"];
+      const result = await container.exec(["sh", "-c", "pwd; ls ../../.. | head -3"], { flags, wrapper });
+      expect(result.code, `descriptor ${fd}: ${result.stdout}`).not.toBe(0);
+    }
+  },
+);
 
 spec(
-  "exec --env: adds, overrides, and the last one counts",
+  "exec --env: adds and overrides variables, the last one wins",
   CLAUSE,
   async (sandbox) => {
     const container = await running(sandbox, (config) => {
@@ -127,11 +132,11 @@ spec(
       255,
     );
   },
-  { crun: { reason: "what has no = is taken since 1.28", from: "1.28" } },
+  { crun: { reason: "accepts a variable without =", from: "1.28" } },
 );
 
 spec(
-  "exec --user UID: the group stays",
+  "exec --user UID: the group stays the container's",
   CLAUSE,
   async (sandbox) => {
     const container = await running(sandbox, (config) => {
@@ -144,7 +149,7 @@ spec(
   { crun: GROUP_0 },
 );
 
-spec("exec --user UID:GID: both", CLAUSE, async (sandbox) => {
+spec("exec --user UID:GID: sets both", CLAUSE, async (sandbox) => {
   const container = await running(sandbox);
   expect(await printed(container, IDS, "-u", "1000:2000")).toContain(
     "Uid: 1000 1000 1000 1000\nGid: 2000 2000 2000 2000\n",
@@ -184,7 +189,7 @@ for (const user of [
 }
 
 spec(
-  "exec --additional-gids: added to those of the container",
+  "exec --additional-gids: added to the container's groups",
   CLAUSE,
   async (sandbox) => {
     const container = await running(sandbox, (config) => {
@@ -209,7 +214,7 @@ spec(
 );
 
 spec(
-  "exec --env HOME=, in a container with a HOME: that of the user",
+  "exec --env HOME=, in a container with a HOME: HOME is the user's",
   CLAUSE,
   async (sandbox) => {
     const container = await running(sandbox, (config) => {
@@ -218,7 +223,7 @@ spec(
     expect(await printed(container, "echo $HOME")).toBe("/x\n");
     expect(await printed(container, "env | grep ^HOME", "--env", "HOME=")).toBe("HOME=/root\n");
   },
-  { crun: "an empty HOME stays" },
+  { crun: "keeps an empty HOME" },
 );
 
 spec("exec: the capabilities of the container's process, and no others", CLAUSE, async (sandbox) => {
@@ -254,12 +259,12 @@ spec(
     expect(result).toMatchObject({ code: 0, stdout: "ran\n" });
     expect(result.stderr).toMatch(/CAP_FROM_THE_FUTURE/);
   },
-  { crun: "an unknown capability passes in silence" },
+  { crun: "ignores an unknown capability without a warning" },
 );
 
 const noNewPrivilegesDeviations = byCase(
   {
-    crun: "an option without a value takes none",
+    crun: "--no-new-privs takes no value",
     cases: ["--no-new-privs=false, in a container with noNewPrivileges"],
   },
   { crun: LITTLE_TAKEN_OVER, cases: ["in a container with noNewPrivileges"] },
@@ -287,7 +292,7 @@ for (const [situation, set, flags, expected] of [
 }
 
 spec(
-  "exec: rlimits and oom_score_adj of the container's process",
+  "exec: the rlimits and oom_score_adj of the container's process",
   CLAUSE,
   async (sandbox) => {
     const container = await running(sandbox, (config) => {
@@ -352,7 +357,7 @@ spec(
   { runc: "exec keeps the caller's umask, whatever the process file says" },
 );
 
-spec("exec --process with a relative path: from the current directory", CLAUSE, async (sandbox) => {
+spec("exec --process with a relative path: resolved from the current directory", CLAUSE, async (sandbox) => {
   const container = await running(sandbox);
   const process = { args: ["echo", "found"], cwd: "/", env: [DEFAULT_PATH], user: { uid: 0, gid: 0 } };
   writeFileSync(sandbox.path("process.json"), JSON.stringify(process));

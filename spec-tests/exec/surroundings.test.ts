@@ -29,7 +29,7 @@ function cgroupOf(pid: number): string | undefined {
   return /^0::(.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, "utf8"))?.[1];
 }
 
-/** The host's /proc in place of a new one, which needs a pid namespace. */
+/** Shares the host's pid namespace, and binds its /proc, since a new procfs needs a pid namespace. */
 function withoutPidNamespace(config: Config): void {
   setNamespace(config, "pid", undefined);
   config.mounts = config.mounts.map((mount) =>
@@ -39,13 +39,13 @@ function withoutPidNamespace(config: Config): void {
   );
 }
 
-spec("exec: in every namespace of init", CLAUSE, async (sandbox) => {
+spec("exec: runs in all namespaces of init", CLAUSE, async (sandbox) => {
   const container = await running(sandbox);
   const { pid } = await container.state();
   expect(namespaces(await background(sandbox, container))).toEqual(namespaces(pid));
 });
 
-spec("exec: the container's root, hostname and processes", CLAUSE, async (sandbox) => {
+spec("exec: sees the container's root, hostname and processes", CLAUSE, async (sandbox) => {
   const container = sandbox.shell("exec sleep 1000");
   container.writeFile("etc/mark", "of the rootfs\n");
   await container.started();
@@ -60,13 +60,13 @@ spec("exec: leads a session of its own", CLAUSE, async (sandbox) => {
   expect([fields[4], fields[5]]).toEqual([fields[0], fields[0]]);
 });
 
-spec("exec: in the cgroup of init", CLAUSE, async (sandbox) => {
+spec("exec: runs in the cgroup of init", CLAUSE, async (sandbox) => {
   const container = await running(sandbox);
   expect(cgroupOf(await background(sandbox, container))).toBe(`/${container.id}`);
 });
 
 spec(
-  "exec, init has moved to a sub-cgroup: in that",
+  "exec, init has moved to a sub-cgroup: runs in that sub-cgroup",
   "cgroups(7): only leaves have processes",
   async (sandbox) => {
     const container = await running(sandbox);
@@ -76,12 +76,12 @@ spec(
     expect(cgroupOf(await background(sandbox, container))).toBe(`/${container.id}/inner`);
   },
   {
-    crun: "exec enters init's cgroup only where the kernel refuses the container's",
-    runc: "exec joins the cgroup of the container, and that of init only where the kernel refuses the other",
+    crun: "exec joins init's cgroup only if the kernel refuses the container's",
+    runc: "exec joins the cgroup of the container, and init's only if the kernel refuses that",
   },
 );
 
-spec("exec --cgroup: in that sub-cgroup", CLAUSE, async (sandbox) => {
+spec("exec --cgroup: runs in that sub-cgroup", CLAUSE, async (sandbox) => {
   const container = await running(sandbox);
   mkdirSync(`/sys/fs/cgroup/${container.id}/mine/deep`, { recursive: true });
   const pid = await background(sandbox, container, "--cgroup", "mine/deep");
@@ -89,13 +89,13 @@ spec("exec --cgroup: in that sub-cgroup", CLAUSE, async (sandbox) => {
 });
 
 const deviations = byCase({
-  crun: "exec --cgroup may leave the container's cgroup upwards, and the process waits for ever or runs there",
+  crun: "exec --cgroup may leave the container's cgroup upwards, where the process hangs or runs",
   cases: [".."],
 });
 
 for (const path of ["..", "../..", "mine/../../other", "/../.."]) {
   spec(
-    `exec --cgroup ${path}: error, never outside of the container's`,
+    `exec --cgroup ${path}: error, never outside of the container's cgroup`,
     CLAUSE,
     async (sandbox) => {
       const container = await running(sandbox);
@@ -119,20 +119,24 @@ spec("exec --cgroup that does not exist: error", CLAUSE, async (sandbox) => {
   );
 });
 
-spec("exec, user namespace: root is the namespace's, mapped on the host", CLAUSE, async (sandbox) => {
-  const container = mappedShell(sandbox, "exec sleep 1000");
-  await container.started();
-  const { pid } = await container.state();
-  const executed = await background(sandbox, container);
-  expect(namespaces(executed)).toEqual(namespaces(pid));
-  expect(readFileSync(`/proc/${executed}/status`, "utf8")).toContain(
-    `Uid:\t${BASE}\t${BASE}\t${BASE}\t${BASE}\n`,
-  );
-  const script = "id -u; id -g; echo $HOME; tr -s ' ' < /proc/self/uid_map";
-  expect((await container.exec(["sh", "-c", script])).stdout).toBe(`0\n0\n/root\n 0 ${BASE} 65536\n`);
-});
+spec(
+  "exec, user namespace: runs as the namespace's root, a mapped user on the host",
+  CLAUSE,
+  async (sandbox) => {
+    const container = mappedShell(sandbox, "exec sleep 1000");
+    await container.started();
+    const { pid } = await container.state();
+    const executed = await background(sandbox, container);
+    expect(namespaces(executed)).toEqual(namespaces(pid));
+    expect(readFileSync(`/proc/${executed}/status`, "utf8")).toContain(
+      `Uid:\t${BASE}\t${BASE}\t${BASE}\t${BASE}\n`,
+    );
+    const script = "id -u; id -g; echo $HOME; tr -s ' ' < /proc/self/uid_map";
+    expect((await container.exec(["sh", "-c", script])).stdout).toBe(`0\n0\n/root\n 0 ${BASE} 65536\n`);
+  },
+);
 
-spec("exec --user, user namespace: mapped", CLAUSE, async (sandbox) => {
+spec("exec --user, user namespace: an id of the namespace", CLAUSE, async (sandbox) => {
   const container = mappedShell(sandbox, "exec sleep 1000");
   await container.started();
   const flags = ["--user", "1000:1001"];
@@ -151,17 +155,17 @@ spec(
       255,
     );
   },
-  { crun: { reason: "a uid that is not mapped passes as another one", before: "1.28" } },
+  { crun: { reason: "runs an unmapped uid as another one", before: "1.28" } },
 );
 
-spec("exec, no pid namespace: runs, in the host's", CLAUSE, async (sandbox) => {
+spec("exec, no pid namespace: runs in the host's", CLAUSE, async (sandbox) => {
   const container = await running(sandbox, withoutPidNamespace);
   const { stdout, code } = await container.exec(["sh", "-c", "readlink /proc/self/ns/pid; exit 3"]);
   expect({ stdout, code }).toEqual({ stdout: `${readlinkSync("/proc/self/ns/pid")}\n`, code: 3 });
 });
 
 spec(
-  "exec, no mount namespace: in the container's root directory",
+  "exec, no mount namespace: runs in the container's root directory",
   CLAUSE,
   async (sandbox) => {
     const container = sandbox.shell("exec sleep 1000", (config) => {
@@ -184,7 +188,7 @@ spec(
   },
 );
 
-spec("exec, container made with --no-pivot: in its root directory", CLAUSE, async (sandbox) => {
+spec("exec, container made with --no-pivot: runs in its root directory", CLAUSE, async (sandbox) => {
   const container = sandbox.shell("exec sleep 1000");
   container.writeFile("etc/mark", "of the rootfs\n");
   await container.started({ flags: ["--no-pivot"] });
@@ -192,7 +196,7 @@ spec("exec, container made with --no-pivot: in its root directory", CLAUSE, asyn
   expect(stdout).toBe("of the rootfs\n/home/alice\n");
 });
 
-spec("exec, joined network namespace: in that", CLAUSE, async (sandbox) => {
+spec("exec, joined network namespace: runs in that namespace", CLAUSE, async (sandbox) => {
   const other = await running(sandbox);
   const path = `/proc/${(await other.state()).pid}/ns/net`;
   const container = await running(sandbox, (config) =>
@@ -201,7 +205,7 @@ spec("exec, joined network namespace: in that", CLAUSE, async (sandbox) => {
   expect((await container.exec(["readlink", "/proc/self/ns/net"])).stdout).toBe(`${readlinkSync(path)}\n`);
 });
 
-spec("exec: in the session keyring of the container", "keyrings(7)", async (sandbox) => {
+spec("exec: has the session keyring of the container", "keyrings(7)", async (sandbox) => {
   const container = sandbox.shell("grep keyring /proc/keys; exec sleep 1000", (config) => {
     config.linux.maskedPaths = [];
   });

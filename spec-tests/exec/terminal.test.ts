@@ -8,7 +8,7 @@ import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
 const SIZE_TOO_LATE = {
-  reason: "the terminal gets its size when the program runs already",
+  reason: "sets the terminal's size when the program already runs",
   sometimes: true,
 } as const;
 
@@ -39,7 +39,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 ];
 
 spec(
-  "exec --tty in the foreground: a terminal, of the caller's size",
+  "exec --tty in the foreground: a terminal of the caller's size",
   CLAUSE,
   async (sandbox) => {
     const container = await running(sandbox);
@@ -51,7 +51,7 @@ spec(
   { runc: SIZE_TOO_LATE },
 );
 
-spec("exec --tty in the foreground: what is typed arrives, echoed once", CLAUSE, async (sandbox) => {
+spec("exec --tty in the foreground: typed text reaches the program, echoed once", CLAUSE, async (sandbox) => {
   const container = await running(sandbox);
   const result = await container.exec(["sh", "-c", "echo type now; read line; echo got $line"], {
     flags: ["-t"],
@@ -61,8 +61,8 @@ spec("exec --tty in the foreground: what is typed arrives, echoed once", CLAUSE,
 });
 
 /**
- * Runs the command on a terminal of its own. Once it prints "type now", lines without end are typed, as fast as they are taken, and what is
- * printed is read meanwhile; a file tells the container, whose root directory is the first argument, when no more is taken for a second.
+ * Runs the command on a terminal of its own. Once it prints "type now", types lines without end, as fast as the terminal takes them, and
+ * reads the output meanwhile. When the terminal has taken nothing for a second, makes the file /tmp/full in the rootfs, its first argument.
  */
 const PASTING = `
 import os, pty, select, sys
@@ -93,7 +93,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 `;
 
 spec(
-  "exec --tty, more is typed than terminals hold, and printed as well: neither waits for the other",
+  "exec --tty, more input and output than terminals hold: neither blocks the other",
   CLAUSE,
   async (sandbox) => {
     const container = await running(sandbox);
@@ -109,14 +109,14 @@ spec(
   },
   {
     crun: {
-      reason: "waits for a terminal to take what is typed before it takes what that prints",
+      reason: "waits for the terminal to take all input before it reads output",
       sometimes: true,
     },
   },
 );
 
 spec(
-  "exec --tty, what is typed is never read, and another process keeps the terminal open: it ends with its process",
+  "exec --tty, unread input, and another process keeps the terminal open: exec ends with its own process",
   CLAUSE,
   async (sandbox) => {
     const container = await running(sandbox, (config) => {
@@ -133,7 +133,7 @@ spec(
   },
 );
 
-spec("exec without --tty in a container with a terminal: none", CLAUSE, async (sandbox) => {
+spec("exec without --tty in a container with a terminal: no terminal", CLAUSE, async (sandbox) => {
   const console = await openConsole(sandbox);
   const container = sandbox.shell("exec sleep 1000", (config) => {
     config.process.terminal = true;
@@ -144,7 +144,7 @@ spec("exec without --tty in a container with a terminal: none", CLAUSE, async (s
 });
 
 spec(
-  "exec --tty --detach --console-socket: the master comes over the socket",
+  "exec --tty --detach --console-socket: the socket gets the master",
   CLAUSE,
   async (sandbox) => {
     const container = await running(sandbox);
@@ -161,7 +161,7 @@ spec(
   },
   {
     crun: "the message with the descriptor of a terminal is one blank",
-    runc: { reason: "the terminal is opened by /dev/pts/ptmx, and told by that name", from: "1.3" },
+    runc: { reason: "opens the terminal as /dev/pts/ptmx, and sends that name", from: "1.3" },
   },
 );
 
@@ -203,10 +203,7 @@ for (const [situation, flags] of [
   ["--tty --detach without --console-socket", ["--tty", "--detach"]],
   ["--tty --console-socket in the foreground", ["--tty", "--console-socket", "/nobody.sock"]],
   ["--detach --console-socket without --tty", ["--detach", "--console-socket", "/nobody.sock"]],
-  [
-    "--tty --console-socket that nobody listens on",
-    ["--tty", "--detach", "--console-socket", "/nobody.sock"],
-  ],
+  ["--tty --console-socket without a listener", ["--tty", "--detach", "--console-socket", "/nobody.sock"]],
 ] as const) {
   spec(
     `exec ${situation}: error, nothing left`,
@@ -233,5 +230,5 @@ spec(
     expect(result.code).toBe(255);
     await expectInitAlone(sandbox);
   },
-  { crun: { reason: "a program that is not found is 1, not 255, since 1.28", from: "1.28" } },
+  { crun: { reason: "exits with 1, not 255, if the program is not found", from: "1.28" } },
 );

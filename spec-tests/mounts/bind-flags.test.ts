@@ -9,31 +9,34 @@ import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
 const ATIME_NOT_CLEARED =
-  "access times need MOUNT_ATTR__ATIME in attr_clr (mount_setattr(2)), which it does not give, or diratime clears nothing";
+  "does not set MOUNT_ATTR__ATIME in attr_clr, which access times need (mount_setattr(2)), or diratime clears nothing";
 const HALF_CLEARED = {
   reason:
-    "a recursive option that clears does not undo an earlier one that sets, and clears only half of the access times",
+    "a recursive option that clears a flag does not undo an earlier one that sets it, and clears only half of the access times",
   before: "1.2",
 };
 const UNKNOWN_OPTION =
-  "unknown to it, so handed to the file system as data, or an earlier option is never undone";
+  "does not know the option and hands it to the file system as data, or never undoes an earlier option";
 const NOT_REMOUNTED = {
   reason: "a bind mount whose options only clear flags is not remounted in 1.1",
   before: "1.2",
 };
 const NODIRATIME_STAYS =
-  "without an option that sets access times the kernel keeps nodiratime, whatever clears it";
+  "the kernel keeps nodiratime, whatever clears it, unless an option sets access times";
 const FLAGS_GO =
-  "flags of the source go without an option that names one, too; none can be cleared again once ro is named";
+  "drops the source's flags even if no option names one; none can be cleared again once ro is named";
 const FLAGS_STAY_WITH_RO = { reason: "with ro the source's flags stay", from: "1.28" };
 const FLAGS_LOST =
-  "the copy of the source comes from outside of the user namespace, where no flag is locked, and loses the flags";
+  "copies the source outside of the user namespace, where no flag is locked, and loses its flags";
 const REMOUNT_FAILS = { reason: "locked flags are kept since 1.2; in 1.1 the remount fails", before: "1.2" };
-const FLAGS_LOST_WITH_RO = { reason: "the same; since 1.28 nothing goes where ro is named", before: "1.28" };
+const FLAGS_LOST_WITH_RO = {
+  reason: "copies the source outside of the user namespace and loses its flags; since 1.28 not with ro",
+  before: "1.28",
+};
 
 const CLAUSE = "config.md, Linux mount options";
 
-/** Each recursive option, the flags that the source's mounts have, and what all of them have then. */
+/** Each recursive option, the flags that the source's mounts have, and the flags that all of them have in the container. */
 const RECURSIVE: readonly [option: string, before: string | undefined, after: readonly string[]][] = [
   ["ratime", "noatime", ["rw", "relatime"]],
   ["rdev", "nodev", ["rw", "relatime"]],
@@ -104,7 +107,7 @@ const clearedDeviations = byCase(
 
 for (const [option, flag] of CLEARING) {
   spec(
-    `bind with ${option} of a ${flag} source: cleared here, not below`,
+    `bind with ${option} of a ${flag} source: cleared on this mount, not on the one below`,
     CLAUSE,
     async (sandbox) => {
       const [top, sub] = await seen(bound(sandbox, tree(sandbox, flag), ["rbind", option]));
@@ -127,7 +130,7 @@ for (const [option, flag] of [
   ["ro", "ro"],
 ] as const) {
   spec(
-    `rbind with ${option}: set here, not below`,
+    `rbind with ${option}: set on this mount, not on the one below`,
     `${CLAUSE}: only r-options are recursive`,
     async (sandbox) => {
       const [top, sub] = await seen(bound(sandbox, tree(sandbox, undefined), ["rbind", option]));
@@ -244,7 +247,7 @@ spec(
   },
   {
     crun: "a remount replaces all flags, as in runc",
-    runc: "a remount is mount(2)'s, which replaces all flags",
+    runc: "remounts by mount(2), which replaces all flags",
   },
 );
 
@@ -258,7 +261,7 @@ spec("remount: changes the flags of an earlier mount", `${CLAUSE}: remount`, asy
   expect(sub.flags).toEqual(expect.arrayContaining(["rw", "noexec"]));
 });
 
-/** In a user namespace the flags of the host's mounts are locked: mount_namespaces(7). */
+/** A container in a user namespace, where the flags of the host's mounts are locked: mount_namespaces(7). */
 function locked(sandbox: Sandbox, flags: string, options: readonly string[]): Container {
   const source = tree(sandbox, flags);
   return mappedShell(sandbox, "grep ' /mnt' /proc/self/mountinfo", (config) => {
@@ -286,7 +289,7 @@ for (const flag of ["nosuid", "nodev", "noexec", "ro", "noatime"]) {
   );
 }
 
-/** The same where the kernel has locked the source's flags: named flags are added, and none is lost. */
+/** Like NAMED, but the kernel has locked the source's flags: named flags are added, and none is lost. */
 const NAMED_AND_LOCKED: readonly [source: string, options: string, flags: string][] = [
   [QUIET, "", `${QUIET},relatime`],
   [QUIET, "rprivate", `${QUIET},relatime`],
@@ -324,7 +327,7 @@ const lockedDeviations = byCase(
   { crun: FLAGS_LOST_WITH_RO, runc: REMOUNT_FAILS, cases: ["ro,nosuid,nodev,noexec ro", "nosuid ro,nodev"] },
   {
     crun: FLAGS_LOST,
-    runc: "of access times that are locked, those that are not named can't stay: an error",
+    runc: "fails, since it drops locked access times that no option names",
     cases: ["noatime,nodiratime noatime"],
   },
   { crun: FLAGS_STAY_WITH_RO, cases: ["nosymfollow ro"] },

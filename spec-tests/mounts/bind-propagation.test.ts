@@ -4,13 +4,13 @@ import { byCase } from "../harness/peers.ts";
 import { spec } from "../harness/spec.ts";
 
 const COPIED_AS_PRIVATE =
-  "bind sources are copied as private mounts, and of several kinds of propagation not each is applied";
+  "copies bind sources as private mounts, and does not apply each of several propagations";
 const PROPAGATION_SPREADS =
-  "the propagation of a bind mount is given to those below it as well, and a recursive one of the root overrides it";
+  "gives the propagation of a bind mount to the mounts below it as well, and a recursive one of the root overrides it";
 
 const CLAUSE = "config.md, Linux mount options";
 
-/** Propagation of an rbind of a shared tree, of which the container has slaves by default. */
+/** The propagation of an rbind of a shared tree, by option. Without one, the container's mounts are its slaves. */
 const PROPAGATION: readonly [option: string, top: readonly string[], sub: readonly string[]][] = [
   ["private", [], ["master"]],
   ["rprivate", [], []],
@@ -54,7 +54,7 @@ spec(
 const OWN = ["plain", ...PROPAGATION.map(([option]) => option)];
 
 /**
- * rootfsPropagation, and the propagation of binds of a shared tree, by their own options: of the mount and of the one below it. As on
+ * For each rootfsPropagation: the propagation of binds of a shared tree, by their own option: of the mount and of the one below it. As on
  * runc's main branch: the word applies to all mounts before the container's are made and, if it is not a private or slave one, to the root
  * mount again at the end.
  */
@@ -131,7 +131,7 @@ const rootDeviations = byCase(
   {
     crun: PROPAGATION_SPREADS,
     runc: {
-      reason: "rslave is set of all mounts again at the end; no longer on its main branch",
+      reason: "sets rslave on all mounts again at the end; no longer on its main branch",
       from: "1.3.1",
     },
     cases: ["rslave"],
@@ -142,8 +142,8 @@ const rootDeviations = byCase(
     cases: ["rshared"],
   },
   {
-    crun: "all mounts become unbindable before others are bound, which fails then",
-    runc: "all mounts become unbindable before others, masks among them, are bound, which fails then",
+    crun: "makes all mounts unbindable first, so that later binds fail",
+    runc: "makes all mounts unbindable first, so that later binds, those of masks too, fail",
     cases: ["runbindable"],
   },
 );

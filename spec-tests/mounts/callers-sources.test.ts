@@ -97,7 +97,7 @@ spec(
     expect(stderr).toMatch(/Read-only file system/);
   },
   {
-    crun: "the copy of the source comes from outside of the user namespace, where no flag is locked, and loses the flags",
+    crun: "copies the source outside of the user namespace, where no flag is locked, and loses its flags",
   },
 );
 

@@ -20,7 +20,7 @@ import { spec } from "../harness/spec.ts";
 const CLAUSE = "config.md, Linux mount options: tmpcopyup MAY";
 const PRACTICE = "practice of runc and crun";
 
-/** A container whose /cover is a tmpfs with what is put into `cover`. */
+/** A container whose /cover is a tmpfs with a copy of the rootfs's folder `cover`. */
 function covered(sandbox: Sandbox, script: string, ...options: string[]): Container & { cover: string } {
   const container = sandbox.shell(script, (config) => {
     config.mounts.push({
@@ -35,12 +35,12 @@ function covered(sandbox: Sandbox, script: string, ...options: string[]): Contai
   return Object.assign(container, { cover });
 }
 
-/** A path whose last part is latin1, and no UTF-8 then. */
+/** A path whose last part is Latin-1, so that it is not UTF-8. */
 function latin1(folder: string, name: string): Buffer {
   return Buffer.concat([Buffer.from(`${folder}/`), Buffer.from(name, "latin1")]);
 }
 
-/** Commands of the runtime can't use more memory than this for what they remember. */
+/** Limits the memory that the runtime can allocate. */
 const BOUNDED = ["prlimit", `--data=${512 * 1024 * 1024}`];
 
 spec("tmpcopyup, 3,000 files in 300 folders: all of them are there", CLAUSE, async (sandbox) => {
@@ -61,7 +61,7 @@ spec("tmpcopyup, 3,000 files in one folder: all of them are there", CLAUSE, asyn
   expect(await container.output()).toBe("3000\ntext\n");
 });
 
-spec("tmpcopyup, names and targets that are no UTF-8: byte by byte", CLAUSE, async (sandbox) => {
+spec("tmpcopyup, names and link targets that are not UTF-8: copied byte by byte", CLAUSE, async (sandbox) => {
   const container = covered(
     sandbox,
     'cd /cover; cat "$(printf "j\\366rg/\\377")"; readlink "$(printf "l\\303")" | od -A n -t x1',
@@ -73,7 +73,7 @@ spec("tmpcopyup, names and targets that are no UTF-8: byte by byte", CLAUSE, asy
 });
 
 spec(
-  "tmpcopyup, folders in folders whose names are longer than a path: all of them are there",
+  "tmpcopyup, nested folders with a path longer than PATH_MAX: all of them are there",
   CLAUSE,
   async (sandbox) => {
     // The shell goes down step by step; find would need the whole path.
@@ -113,7 +113,7 @@ spec(
   { runc: "copies by path, and neither fifos nor sockets" },
 );
 
-spec("tmpcopyup, a file with two names: two files with its content", PRACTICE, async (sandbox) => {
+spec("tmpcopyup, a file with two hard links: two files with its content", PRACTICE, async (sandbox) => {
   const container = covered(sandbox, "cd /cover; stat -c '%h %s' one two");
   writeFileSync(`${container.cover}/one`, "text");
   linkSync(`${container.cover}/one`, `${container.cover}/two`);
@@ -121,7 +121,7 @@ spec("tmpcopyup, a file with two names: two files with its content", PRACTICE, a
 });
 
 spec(
-  "tmpcopyup, a file with holes: they take no memory",
+  "tmpcopyup, a file with holes: the holes take no memory",
   CLAUSE,
   async (sandbox) => {
     const script =
@@ -196,7 +196,7 @@ for (const [what, option, fill] of FULL) {
 
 if (IS_RUNTS) {
   spec(
-    "explain, tmpcopyup: the mount, and that the copying is not shown",
+    "explain, tmpcopyup: shows the mount, and says that the copying is not shown",
     "explain",
     async (sandbox) => {
       const container = covered(sandbox, "true");

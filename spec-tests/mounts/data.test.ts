@@ -10,7 +10,7 @@ import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
-/** Options of file systems, as they would stand in the data of mount(2): long ones, and several in a string. */
+/** Options of file systems that are long, or several in one string, as in the data of mount(2). */
 
 const CLAUSE =
   "config.md, mounts: options of the file system; practice of runc and crun, which join them for mount(2)";
@@ -22,7 +22,7 @@ function add(mount: Mount): (config: Config) => void {
   };
 }
 
-/** Folders with a file each, whose paths are this long at least. */
+/** Makes folders with a file each, whose paths have at least this length. */
 function layers(sandbox: Sandbox, count: number, length: number): string[] {
   return Array.from({ length: count }, (_, index) => {
     const path = sandbox.path(`layer-${index}-`.padEnd(length - sandbox.directory.length, "x"));
@@ -32,7 +32,7 @@ function layers(sandbox: Sandbox, count: number, length: number): string[] {
   });
 }
 
-/** Where an overlay may write to: not on an overlay, which the tests' own directory may be on. */
+/** Upper and work folder of an overlay, on a tmpfs: the tests' own directory may be on an overlay, which can't hold them. */
 function writable(sandbox: Sandbox, name = "writable"): { upper: string; work: string } {
   const place = sandbox.path(name);
   mkdirSync(place);
@@ -51,7 +51,7 @@ function overlay(options: string[], destination = "/mnt"): Mount {
 const LIST = "ls /mnt && echo new >/mnt/made; grep ' /mnt ' /proc/self/mountinfo | cut -d' ' -f6";
 
 spec(
-  "overlay, a lowerdir of many layers: all of them, writable, with the flags of the mount",
+  "overlay, a lowerdir of many layers: shows all of them, is writable, and has the mount's flags",
   CLAUSE,
   async (sandbox) => {
     const { upper, work } = writable(sandbox);
@@ -83,7 +83,7 @@ spec("overlay, one layer with a path of more than 255 bytes, with ro: read-only"
   const result = await container.run();
   expect(result.stdout).toMatch(/^deep\nof-0\nro,relatime\n/);
   expect(result.stderr).toMatch(/Read-only file system/);
-  // Nothing of how it was mounted is left.
+  // No mount that helped to make it is left.
   expect(result.stdout).toMatch(/\n0\n$/);
 });
 
@@ -94,7 +94,7 @@ spec("overlay, a long lowerdir in a user namespace: mounted", CLAUSE, async (san
 });
 
 spec(
-  "overlay, a long lowerdir at a symlink of the image to the host: mounted in the rootfs",
+  "overlay, a long lowerdir, the destination a symlink out of the rootfs: mounted in the rootfs",
   "CVE-2021-30465",
   async (sandbox) => {
     const lower = layers(sandbox, 4, 100);
@@ -108,7 +108,7 @@ spec(
 );
 
 spec(
-  "create, overlay with a long lowerdir of which a layer is missing: error, nothing left",
+  "create, overlay with a long lowerdir, a layer missing: error, nothing left",
   CLAUSE,
   async (sandbox) => {
     const lower = [...layers(sandbox, 4, 100), "/no/such/layer"];
@@ -138,27 +138,31 @@ spec(
 );
 
 if (IS_RUNTS) {
-  spec("mounts add, overlay with a long lowerdir: mounted, or nothing is", CLAUSE, async (sandbox) => {
-    // They are looked up in the container.
-    const lower = layers(sandbox, 4, 100);
-    const container = await running(sandbox, (config) => {
-      config.root.readonly = false;
-    });
-    for (const path of lower) execFileSync("cp", ["-r", "--parents", path, container.rootfs]);
-    const mounts = async (list: Mount[]) => {
-      writeFileSync(sandbox.path("list.json"), JSON.stringify(list));
-      return await sandbox.invoke(["mounts", "add", container.id, sandbox.path("list.json")]);
-    };
-    expect((await mounts([overlay([`lowerdir=${lower.join(":")}`], "/good")])).code).toBe(0);
-    expect((await container.exec(["ls", "/good"])).stdout).toBe("of-0\nof-1\nof-2\nof-3\n");
-    const before = (await container.exec(["cat", "/proc/self/mountinfo"])).stdout;
-    const bad = overlay([`lowerdir=${[...lower, "/no/such/layer"].join(":")}`]);
-    expectRefusal(await mounts([bad]), "/0: mount overlay on /mnt: mount: no such file or directory");
-    expect((await container.exec(["cat", "/proc/self/mountinfo"])).stdout).toBe(before);
-  });
+  spec(
+    "mounts add, overlay with a long lowerdir: mounted; with a missing layer, error and no mount",
+    CLAUSE,
+    async (sandbox) => {
+      // The layers are looked up in the container.
+      const lower = layers(sandbox, 4, 100);
+      const container = await running(sandbox, (config) => {
+        config.root.readonly = false;
+      });
+      for (const path of lower) execFileSync("cp", ["-r", "--parents", path, container.rootfs]);
+      const mounts = async (list: Mount[]) => {
+        writeFileSync(sandbox.path("list.json"), JSON.stringify(list));
+        return await sandbox.invoke(["mounts", "add", container.id, sandbox.path("list.json")]);
+      };
+      expect((await mounts([overlay([`lowerdir=${lower.join(":")}`], "/good")])).code).toBe(0);
+      expect((await container.exec(["ls", "/good"])).stdout).toBe("of-0\nof-1\nof-2\nof-3\n");
+      const before = (await container.exec(["cat", "/proc/self/mountinfo"])).stdout;
+      const bad = overlay([`lowerdir=${[...lower, "/no/such/layer"].join(":")}`]);
+      expectRefusal(await mounts([bad]), "/0: mount overlay on /mnt: mount: no such file or directory");
+      expect((await container.exec(["cat", "/proc/self/mountinfo"])).stdout).toBe(before);
+    },
+  );
 
   spec(
-    "explain, overlay with a long lowerdir: the call of mount(2) with its data",
+    "explain, overlay with a long lowerdir: shows the call of mount(2) with its data",
     "explain tells what create does",
     async (sandbox) => {
       const lower = layers(sandbox, 4, 100);
@@ -171,14 +175,14 @@ if (IS_RUNTS) {
   );
 }
 
-// Several in one string
+// Several options in one string
 
 for (const [options, expected] of [
   [["size=64k,mode=711"], "711 size=64k"],
   [["size=64k,mode=711", "nosuid", "nr_inodes=9,"], "711 nosuid size=64k nr_inodes=9"],
   [["size=64k,ro"], "755 ro size=64k"],
 ] as const) {
-  spec(`tmpfs with ${JSON.stringify(options)}: each of them`, CLAUSE, async (sandbox) => {
+  spec(`tmpfs with ${JSON.stringify(options)}: each option applies`, CLAUSE, async (sandbox) => {
     const container = sandbox.shell(
       "stat -c %a /mnt; grep ' /mnt ' /proc/self/mounts",
       add({ destination: "/mnt", type: "tmpfs", source: "tmpfs", options: [...options] }),
@@ -190,7 +194,7 @@ for (const [options, expected] of [
   });
 }
 
-spec("overlay with all its options in one string: each of them", CLAUSE, async (sandbox) => {
+spec("overlay with all its options in one string: each option applies", CLAUSE, async (sandbox) => {
   const { upper, work } = writable(sandbox);
   const [lower = ""] = layers(sandbox, 1, 60);
   const container = sandbox.shell(
@@ -202,7 +206,7 @@ spec("overlay with all its options in one string: each of them", CLAUSE, async (
 });
 
 spec(
-  "overlay with escaped commas and colons in its paths: taken for parts of them",
+  "overlay with escaped commas and colons in its paths: taken as parts of the paths",
   "overlay of Linux 6.5 and later",
   async (sandbox) => {
     const folders = ["a,b", "c:d", "e"].map((name) => sandbox.path(name));
@@ -232,7 +236,7 @@ spec(
   },
 );
 
-// Those of a cgroup mount of the host
+// Options of the host's cgroup mount
 
 for (const options of [["nsdelegate"], ["nsdelegate,memory_recursiveprot", "memory_localevents"]]) {
   spec(

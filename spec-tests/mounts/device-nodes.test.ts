@@ -11,9 +11,9 @@ import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
-const HOST_NODE_BOUND = "in a user namespace the host's node is bound, whatever the config says of it";
+const HOST_NODE_BOUND = "in a user namespace, binds the host's node, whatever the config says";
 const DEFAULT_DEVICES_BOUND =
-  "the default devices are bound over those of the config; an owner that is not mapped becomes nobody";
+  "binds the default devices over those of the config; an unmapped owner becomes nobody";
 
 const CLAUSE = "config-linux.md, Devices";
 
@@ -46,7 +46,7 @@ spec("devices of type u: a character device", CLAUSE, async (sandbox) => {
   expect(await container.output()).toBe("character special file 1:3\n");
 });
 
-spec("devices outside of /dev: made there, folders too", `${CLAUSE}: path`, async (sandbox) => {
+spec("devices outside of /dev: made there, with missing folders", `${CLAUSE}: path`, async (sandbox) => {
   const devices = [{ type: "c", path: "/opt/own/zero", major: 1, minor: 5, fileMode: 0o666 }];
   const container = withDevices(sandbox, "stat -c '%F %t:%T' /opt/own/zero", devices);
   expect(await container.output()).toBe("character special file 1:5\n");
@@ -89,7 +89,7 @@ for (const missing of ["major", "minor"] as const) {
   );
 }
 
-/** The image has its own /dev, in which something stands where the device shall be. */
+/** A container with the image's own /dev, in which `make` puts something at the device's path. */
 function withExisting(sandbox: Sandbox, script: string, make: (path: string) => void): Container {
   const container = sandbox.shell(script, (config) => {
     config.mounts = config.mounts.filter(({ destination }) => !destination.startsWith("/dev"));
@@ -103,7 +103,7 @@ function withExisting(sandbox: Sandbox, script: string, make: (path: string) => 
 const existingDeviations = byCase(
   {
     both: "EEXIST of mknod counts as success",
-    cases: ["a file", "a symbolic link to the device", "another device", "a block device of the numbers"],
+    cases: ["a file", "a symbolic link to the device", "another device", "a block device with its numbers"],
   },
   {
     crun: "EEXIST of mknod counts as success",
@@ -117,7 +117,7 @@ for (const [situation, make] of [
   ["a directory", (path: string) => mkdirSync(path)],
   ["a symbolic link to the device", (path: string) => symlinkSync("null", path)],
   ["another device", (path: string) => void execFileSync("mknod", [path, "c", "1", "5"])],
-  ["a block device of the numbers", (path: string) => void execFileSync("mknod", [path, "b", "1", "3"])],
+  ["a block device with its numbers", (path: string) => void execFileSync("mknod", [path, "b", "1", "3"])],
 ] as const) {
   spec(
     `devices where ${situation} exists: error that names it`,
@@ -148,15 +148,19 @@ for (const [situation, shell] of [
   ["", (sandbox: Sandbox, ...rest: ShellParts) => sandbox.shell(...rest)],
   [" in a user namespace", mappedShell],
 ] as const) {
-  spec(`devices${situation} with /dev/ptmx: the link to the container's own`, LINKS, async (sandbox) => {
-    const container = shell(sandbox, `readlink /dev/ptmx; ${OPEN_TERMINAL}`, (config) => {
-      config.linux.devices = [PTMX];
-    });
-    expect(await container.output()).toBe("pts/ptmx\n0\nptmx\n");
-  });
+  spec(
+    `devices${situation} with /dev/ptmx: not made, it links to the container's own`,
+    LINKS,
+    async (sandbox) => {
+      const container = shell(sandbox, `readlink /dev/ptmx; ${OPEN_TERMINAL}`, (config) => {
+        config.linux.devices = [PTMX];
+      });
+      expect(await container.output()).toBe("pts/ptmx\n0\nptmx\n");
+    },
+  );
 
   spec(
-    `bind mount${situation} on /dev/ptmx: the link to the container's own, with a warning`,
+    `bind mount${situation} on /dev/ptmx: left out with a warning, it links to the container's own`,
     LINKS,
     async (sandbox) => {
       const container = shell(sandbox, `readlink /dev/ptmx; ${OPEN_TERMINAL}`, (config) =>
@@ -166,11 +170,11 @@ for (const [situation, shell] of [
       expect(result).toMatchObject({ code: 0, stdout: "pts/ptmx\n0\nptmx\n" });
       if (IS_RUNTS) expect(result.stderr).toMatch(/\/mounts\/\d+: left out/);
     },
-    { runc: "what is mounted on /dev/ptmx keeps the link from its place: EBUSY" },
+    { runc: "a mount on /dev/ptmx keeps the link from being made: EBUSY" },
   );
 
   spec(
-    `bind mounts${situation} where /dev has links and devices: they stay`,
+    `bind mounts${situation} where /dev has links and devices: the bind mounts stay`,
     "config.md, mounts: as the config lists them",
     async (sandbox) => {
       const names = ["core", "fd", "random", "stderr", "stdin", "stdout", "tty"];
@@ -182,7 +186,7 @@ for (const [situation, shell] of [
       expect(await container.output()).toBe("the mount's\n".repeat(names.length));
     },
     shell === mappedShell
-      ? { both: "in a user namespace the host's devices are bound over what the config mounts" }
+      ? { both: "in a user namespace, binds the host's devices over the config's mounts" }
       : {},
   );
 
@@ -202,7 +206,7 @@ for (const [situation, shell] of [
 }
 
 for (const [what, device] of [
-  ["of other numbers", { ...PTMX, minor: 3 }],
+  ["with other numbers", { ...PTMX, minor: 3 }],
   ["of another type", { ...PTMX, type: "b" }],
   ["by another path", { ...PTMX, path: "/dev//pts/../ptmx", major: 1 }],
 ] as const) {
@@ -214,7 +218,7 @@ for (const [what, device] of [
       expectRefusal(await container.create(), IS_RUNTS ? "/linux/devices/0: /dev/ptmx" : undefined);
       expect(await sandbox.traces()).toEqual([]);
     },
-    { both: "a device is passed over where the link to the container's own ptmx goes, whatever it is" },
+    { both: "ignores any device at the path of the link to the container's own ptmx" },
   );
 }
 
@@ -225,7 +229,7 @@ function inUserNamespace(sandbox: Sandbox, script: string, devices: Devices): Co
 }
 
 spec(
-  "devices in a user namespace: a device and a fifo, and they work",
+  "devices in a user namespace: a device and a fifo that work",
   CLAUSE,
   async (sandbox) => {
     const devices = [
@@ -237,14 +241,14 @@ spec(
     const container = inUserNamespace(sandbox, script, devices);
     expect(await container.output()).toBe("character special file 1:9\n3\nfifo 622 5:6\n");
   },
-  { runc: "a fifo in a user namespace is bound from the host too, where there is none" },
+  { runc: "in a user namespace, binds even a fifo from the host, which has none" },
 );
 
 /** Prints type, numbers, permissions and owner of devices. */
 const SHOW_NODES = "stat -c '%n %F %t:%T %a %u:%g'";
 
 spec(
-  "devices in a user namespace, the caller is the host's root: nodes with numbers, mode and owner, and they work",
+  "devices in a user namespace, the caller is the host's root: nodes with numbers, mode and owner that work",
   CLAUSE,
   async (sandbox) => {
     const devices = [

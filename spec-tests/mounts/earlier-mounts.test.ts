@@ -10,13 +10,13 @@ import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
 const SOURCES_OPENED_FIRST = {
-  reason: "in a user namespace 1.1 opens the sources before there is any mount",
+  reason: "in a user namespace, 1.1 opens the sources before it mounts anything",
   before: "1.2",
 };
 const LINK_LEADS_TO_HOST =
-  "a link of an earlier mount is followed to the host; a bind mount of the rootfs's folder shows its mounts";
+  "follows a link in an earlier mount to the host; a bind of the folder that holds the rootfs shows the container's mounts";
 
-/** Bind mounts with a source in an earlier mount of the same config: "rootfs/a" is what that has put on /a. */
+/** Bind mounts with a source in an earlier mount of the same config: "rootfs/a" has to be what was mounted on /a. */
 
 const CLAUSE = "config.md, mounts: MUST mount entries in the listed order";
 
@@ -32,7 +32,7 @@ function tmpfsWithFile(sandbox: Sandbox): Mount[] {
   return [TMPFS, bind(sandbox.path("file"), "/a/f", "bind")];
 }
 
-/** A folder of the host on /a, where the image has a folder, too. */
+/** A folder of the host on /a, which the image has, too. */
 function volume(sandbox: Sandbox): Mount[] {
   mkdirSync(sandbox.path("volume/sub"), { recursive: true });
   writeFileSync(sandbox.path("volume/v"), "the volume's file\n");
@@ -40,7 +40,7 @@ function volume(sandbox: Sandbox): Mount[] {
   return [bind(sandbox.path("volume"), "/a")];
 }
 
-/** The earlier mounts, the bind mount, the program and its output. */
+/** Each case has its earlier mounts, the bind mount, the program and its output. */
 const CASES: readonly [
   situation: string,
   earlier: (sandbox: Sandbox) => Mount[],
@@ -54,16 +54,16 @@ const CASES: readonly [
   ["a volume", volume, bind("rootfs/a", "/b"), "cat /b/v", "the volume's file\n"],
   ["a folder of a volume", volume, bind("rootfs/a/sub", "/b"), "cat /b/s", "the volume's folder\n"],
   [
-    "a volume, written in another way",
+    "a volume, by an unnormalized path",
     volume,
     bind("./rootfs//a/.", "/b"),
     "cat /b/v",
     "the volume's file\n",
   ],
-  ["a volume, and onto it", volume, bind("rootfs/a/sub", "/a"), "cat /a/s", "the volume's folder\n"],
+  ["a volume, mounted over it", volume, bind("rootfs/a/sub", "/a"), "cat /a/s", "the volume's folder\n"],
   ["procfs", () => [], bind("rootfs/proc/sys/kernel/ostype", "/b"), "cat /b", "Linux\n"],
   [
-    "below it, with rbind",
+    "a folder with it below, with rbind",
     (sandbox) =>
       tmpfsWithFile(sandbox).map((mount) => ({ ...mount, destination: `/etc${mount.destination}` })),
     bind("rootfs/etc", "/b"),
@@ -79,7 +79,7 @@ for (const inUserNamespace of [false, true]) {
     inUserNamespace ? mappedShell(sandbox, script, mutate) : sandbox.shell(script, mutate);
 
   for (const [situation, earlier, mount, script, expected] of CASES) {
-    const title = `bind of what an earlier mount shows (${situation})${where}: that, and not the host's rootfs`;
+    const title = `bind from an earlier mount (${situation})${where}: shows what was mounted, not the rootfs`;
     spec(
       title,
       CLAUSE,
@@ -137,7 +137,7 @@ spec(
 );
 
 spec(
-  "bind of a symbolic link of the image to an earlier mount: what is mounted there",
+  "bind of a symbolic link of the image to an earlier mount: shows what was mounted",
   CLAUSE,
   async (sandbox) => {
     const container = sandbox.shell("cat /b/f", (config) => {
@@ -149,7 +149,7 @@ spec(
 );
 
 spec(
-  "bind of what an earlier mount shows, root.path a symbolic link: what is mounted",
+  "bind from an earlier mount, root.path a symbolic link: shows what was mounted",
   CLAUSE,
   async (sandbox) => {
     const container = sandbox.shell("cat /b/f", (config) => {
@@ -163,7 +163,7 @@ spec(
 );
 
 spec(
-  "bind of a folder that holds the rootfs: without the container's own mounts",
+  "bind of a folder that holds the rootfs: shows none of the container's mounts",
   "practice: with the container's mounts the copy would contain itself",
   async (sandbox) => {
     const container = sandbox.shell("grep -c ' /b/' /proc/self/mountinfo", (config) => {
@@ -180,7 +180,7 @@ const MAPPED = {
 };
 
 spec(
-  "id-mapped bind of what an earlier mount shows: that, with the ids",
+  "id-mapped bind from an earlier mount: shows what was mounted, with mapped ids",
   CLAUSE,
   async (sandbox) => {
     const container = sandbox.shell("cat /b/v; stat -c %u:%g /b/v", (config) => {
@@ -189,14 +189,14 @@ spec(
     expect(await container.output()).toBe("the volume's file\n1000:1000\n");
   },
   {
-    crun: "id-mapped sources are opened before there is any mount",
+    crun: "opens id-mapped sources before it mounts anything",
     runc: { reason: "mappings of mounts came with 1.2", before: "1.2" },
   },
 );
 
 if (IS_RUNTS) {
   spec(
-    "id-mapped bind of what an earlier mount shows, user namespace: refused by name, nothing left",
+    "id-mapped bind from an earlier mount, user namespace: refused by name, nothing left",
     "promise: what is not implemented is refused",
     async (sandbox) => {
       const container = mappedShell(sandbox, "true", (config) => {

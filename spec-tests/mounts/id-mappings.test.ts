@@ -12,9 +12,9 @@ import { spec } from "../harness/spec.ts";
 
 const NO_MAPPINGS = { reason: "mappings of mounts came with 1.2; 1.1 ignores them", before: "1.2" };
 const FEW_ID_MAPPINGS =
-  "in a user namespace with other mappings the source can't be cloned; only binds have mappings, and none of crun's options";
+  "can't clone the source in a user namespace with other mappings; maps only binds, and has none of crun's options";
 const CGROUP_MAY_STAY = {
-  reason: "a mount that fails leaves the cgroup, unless the killed init is gone by then",
+  reason: "leaves the cgroup after a failed mount, unless the killed init has ended by then",
   sometimes: true,
 } as const;
 
@@ -104,7 +104,7 @@ for (const [option, below] of [
   ["ridmap", "7:8"],
 ] as const) {
   spec(
-    `user namespace and rbind with ${option} without mappings: those of the container`,
+    `user namespace and rbind with ${option} without mappings: the container's mappings apply`,
     CLAUSE,
     async (sandbox) => {
       const mount = withMount({ source: volume(sandbox), options: ["rbind", option] });
@@ -121,7 +121,7 @@ for (const [option, below] of [
 }
 
 spec(
-  "user namespace and a mount with mappings of its own: those",
+  "user namespace and a mount with mappings of its own: the mount's mappings apply",
   CLAUSE,
   async (sandbox) => {
     const mount = {
@@ -137,7 +137,7 @@ spec(
 );
 
 spec(
-  "user namespace and several mounts with the same mappings: each has them",
+  "user namespace and several mounts with the same mappings: all are mapped",
   CLAUSE,
   async (sandbox) => {
     const source = volume(sandbox);
@@ -153,7 +153,7 @@ spec(
 );
 
 spec(
-  "joined user namespace and idmap without mappings: those of the namespace",
+  "joined user namespace and idmap without mappings: the namespace's mappings apply",
   CLAUSE,
   async (sandbox) => {
     const owner = inUserNamespace(sandbox, "sleep 1000");
@@ -172,7 +172,7 @@ spec(
 );
 
 spec(
-  "id-mapped bind with rro, nosuid and rshared: the other options count too",
+  "id-mapped bind with rro, nosuid and rshared: the other options apply too",
   CLAUSE,
   async (sandbox) => {
     const mount = withMount({
@@ -190,7 +190,7 @@ spec(
     expect(rest.join("")).toContain("ro");
   },
   {
-    crun: "bind sources are copied as private mounts, and of several kinds of propagation not each is applied",
+    crun: "copies bind sources as private mounts, and does not apply each of several propagations",
     runc: NO_MAPPINGS,
   },
 );
@@ -254,7 +254,7 @@ const REFUSED: readonly [title: string, mount: Partial<Mount>, words: RegExp][] 
   ["uidMappings alone", { uidMappings: range(0) }, /\/mounts\/7\/uidMappings.*gidMappings/],
   ["gidMappings alone", { gidMappings: range(0) }, /\/mounts\/7\/gidMappings.*uidMappings/],
   [
-    "mappings of no ids",
+    "mappings of size 0",
     { uidMappings: range(0, 0, 0), gidMappings: range(0) },
     /\/mounts\/7\/uidMappings\/0\/size/,
   ],
@@ -280,7 +280,7 @@ const deviations = byCase(
       "ridmap without mappings and user namespace",
       "uidMappings alone",
       "gidMappings alone",
-      "mappings of no ids",
+      "mappings of size 0",
       "a malformed idmap=",
       "mappings that overlap",
     ],
@@ -303,7 +303,7 @@ for (const [title, mount, words] of REFUSED) {
 }
 
 spec(
-  "id-mapped bind of a file system that can't: error that names it and where it is mounted, nothing left",
+  "id-mapped bind of a file system that can't be: error that names it and its mount point, nothing left",
   "opencontainers/runc#4157, containers/crun#1380",
   async (sandbox) => {
     const folder = volume(sandbox);

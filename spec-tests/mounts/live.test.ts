@@ -26,7 +26,7 @@ function mounts(sandbox: Sandbox, action: string, { id }: Container, list: unkno
   return sandbox.invoke(["mounts", action, id, file]);
 }
 
-/** With a rootfs where mount points can be made. */
+/** A running container with a writable rootfs, where mount points can be made. */
 function running(sandbox: Sandbox, mutate: (config: Config) => void = () => undefined): Promise<Container> {
   return runningIn(sandbox, (config) => {
     config.root.readonly = false;
@@ -34,7 +34,7 @@ function running(sandbox: Sandbox, mutate: (config: Config) => void = () => unde
   });
 }
 
-/** A folder of the host with a file of this text. */
+/** A folder of the host with a file in it. */
 function folder(sandbox: Sandbox, name = "source"): string {
   const path = sandbox.path(name);
   mkdirSync(path);
@@ -59,7 +59,7 @@ async function runningInUserNamespace(sandbox: Sandbox): Promise<Container> {
   return container;
 }
 
-live("mounts add, a bind mount: seen by the processes that run, until it is removed", async (sandbox) => {
+live("mounts add, a bind mount: running processes see it until it is removed", async (sandbox) => {
   const container = await running(sandbox);
   const list: Mount[] = [{ destination: "/mnt/new", source: folder(sandbox), options: ["rbind", "ro"] }];
   expect(succeed("mounts add", await mounts(sandbox, "add", container, list)).stdout).toBe("");
@@ -94,7 +94,7 @@ live(
   },
 );
 
-live("mounts add, several: in the listed order, each by its type and options", async (sandbox) => {
+live("mounts add, several: mounted in the listed order, each with its type and options", async (sandbox) => {
   const container = await running(sandbox);
   const source = folder(sandbox);
   const list: Mount[] = [
@@ -124,7 +124,7 @@ live("mounts add, tmpfs with tmpcopyup: the content of the directory is in it", 
   expect(await mountsOf(container)).toMatch(/ \/etc tmpfs ro/);
 });
 
-live("mounts add, one fails: those before it are gone again, and the error names it", async (sandbox) => {
+live("mounts add, one fails: the ones before it are unmounted, and the error names it", async (sandbox) => {
   const container = await running(sandbox);
   symlinkSync("/run", `${container.rootfs}/by-link`);
   const list: Mount[] = [
@@ -155,7 +155,7 @@ live("mounts add, an invalid list: refused with line and pointer, nothing is mou
 });
 
 live(
-  "mounts add, a container with a user namespace: host folders, and with idmap its ids",
+  "mounts add, a container with a user namespace: host folders are bound, with idmap by the container's ids",
   async (sandbox) => {
     const container = await runningInUserNamespace(sandbox);
     const source = folder(sandbox);
@@ -184,7 +184,7 @@ live("mounts add with uidMappings: ids on disk appear mapped", async (sandbox) =
   expect(await output(container, "stat", "-c", "%u:%g", "/mnt/file")).toBe("1007:1008\n");
 });
 
-live("mounts add, a destination of symbolic links: stays in the container", async (sandbox) => {
+live("mounts add, a destination through a symbolic link: stays in the container", async (sandbox) => {
   const container = sandbox.container((config) => {
     config.process.args = ["sleep", "1000"];
     config.root.readonly = false;
@@ -199,7 +199,7 @@ live("mounts add, a destination of symbolic links: stays in the container", asyn
 });
 
 live(
-  "mounts add, a mount on the host afterwards: does not reach the container, nor the other way",
+  "mounts add with rprivate, a mount on the host afterwards: does not reach the container",
   async (sandbox) => {
     const container = await running(sandbox);
     const source = folder(sandbox);
@@ -214,7 +214,7 @@ live(
   },
 );
 
-live("mounts remove of what is no mount point, and of /: refused by name", async (sandbox) => {
+live("mounts remove, a path that is no mount point, or /: refused by name", async (sandbox) => {
   const container = await running(sandbox);
   const remove = (destination: string): Promise<Result> =>
     mounts(sandbox, "remove", container, [{ destination, type: "tmpfs" }]);
@@ -223,7 +223,7 @@ live("mounts remove of what is no mount point, and of /: refused by name", async
   expectRefusal(await remove("/"), /\/0\/destination: the root file system/);
 });
 
-live("mounts list: what is mounted, as a table and as JSON", async (sandbox) => {
+live("mounts list: shows the mounts as a table and as JSON", async (sandbox) => {
   const container = await running(sandbox);
   const source = folder(sandbox);
   const list: Mount[] = [{ destination: "/mnt/a b", source, options: ["bind", "ro", "nosuid"] }];
@@ -244,7 +244,7 @@ live("mounts list: what is mounted, as a table and as JSON", async (sandbox) => 
 });
 
 live(
-  "mounts add, a container that is created, paused, stopped or unknown: only the first",
+  "mounts add, a container that is created, paused, stopped or unknown: allowed only when created",
   async (sandbox) => {
     const list: Mount[] = [{ destination: "/mnt", type: "tmpfs", source: "tmpfs" }];
     const container = sandbox.container((config) => {
@@ -275,7 +275,7 @@ live("mounts add, a container without a mount namespace: refused", async (sandbo
   expectRefusal(await mounts(sandbox, "add", container, list), /no mount namespace of its own/);
 });
 
-live("mounts with an unknown action, or without a file: refused as wrong use", async (sandbox) => {
+live("mounts with an unknown action, or without a file: usage error", async (sandbox) => {
   const container = await running(sandbox);
   expectRefusal(await sandbox.invoke(["mounts", "change", container.id]), /must be add, remove or list/);
   expectRefusal(await sandbox.invoke(["mounts", "add", container.id]), /needs a file/);

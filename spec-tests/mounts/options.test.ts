@@ -7,7 +7,7 @@ import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
 const FLAGS_ADD_UP = "flags add up: a later option does not take back an earlier one";
-const NO_BIND_OPTION = { reason: "an option that is none of a bind mount's is an error", from: "1.3" };
+const NO_BIND_OPTION = { reason: "refuses options that bind mounts don't have", from: "1.3" };
 const PROPAGATION_UNUSED = "the propagation of a mount has no effect in the container";
 
 const CLAUSE = "config.md, Linux mount options";
@@ -45,11 +45,11 @@ const tmpfsDeviations = byCase(
     cases: ["nosuid, suid", "nodev, dev", "noexec, exec", "ro, rw", "noatime, atime", "sync, async"],
   },
   {
-    crun: "access times need MOUNT_ATTR__ATIME in attr_clr (mount_setattr(2)), which it does not give, or diratime clears nothing",
+    crun: "does not set MOUNT_ATTR__ATIME in attr_clr, which access times need (mount_setattr(2)), or diratime clears nothing",
     cases: ["nodiratime, diratime", "strictatime, nostrictatime"],
   },
   {
-    crun: "unknown to it, so handed to the file system as data, or an earlier option is never undone",
+    crun: "does not know the option and hands it to the file system as data, or never undoes an earlier option",
     cases: [
       "iversion",
       "iversion, nosuid, noexec, sync, noatime, nosymfollow",
@@ -182,7 +182,7 @@ for (const [option, expected] of [
 }
 
 spec(
-  "bind mount with rslave: mounts of the host arrive, those of the container don't leave",
+  "bind mount with rslave: later mounts of the host appear in the container",
   `${CLAUSE}`,
   async (sandbox) => {
     const folder = sandbox.path("shared");
@@ -271,7 +271,7 @@ spec(
 );
 
 spec(
-  "bind mount with options of tmpfs: they are no reason to fail",
+  "bind mount with options of tmpfs: no error",
   "runtime-tools: mode=755,size=1k on a bind",
   async (sandbox) => {
     expect((await seen(sandbox, ["bind", "mode=755", "size=1k"], "bind")).flags).toContain("rw");

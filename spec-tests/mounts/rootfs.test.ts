@@ -8,10 +8,10 @@ import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
-const ROOT_PRIVATE_IN_CRUN = "the mount of the rootfs is made private, whatever the others become";
+const ROOT_PRIVATE_IN_CRUN = "makes the mount of the rootfs private, whatever the others become";
 const ROOT_PRIVATE_IN_RUNC =
-  "the mount of the rootfs is made private, whatever the others become; its main branch makes it a slave";
-const ANY_PROPAGATION = "takes private with --no-pivot, and words that it does not know";
+  "makes the mount of the rootfs private, whatever the others become; on its main branch a slave";
+const ANY_PROPAGATION = "accepts private with --no-pivot, and unknown words";
 
 spec(
   "root.readonly true: no writes to the rootfs",
@@ -36,7 +36,7 @@ spec(
 );
 
 spec(
-  "pivot_root: nothing of the host's root is left in the mount table",
+  "run: no mount of the host's root is left in the mount table",
   "practice of runc and crun",
   async (sandbox) => {
     const container = sandbox.shell("cut -d' ' -f5 /proc/self/mountinfo; ls -a /");
@@ -97,8 +97,8 @@ const deviations = byCase(
     cases: ["rshared"],
   },
   {
-    crun: "all mounts become unbindable before others are bound, which fails then",
-    runc: "all mounts become unbindable before others, masks among them, are bound, which fails then",
+    crun: "makes all mounts unbindable first, so that later binds fail",
+    runc: "makes all mounts unbindable first, so that later binds, those of masks too, fail",
     cases: ["runbindable"],
   },
 );
@@ -140,7 +140,7 @@ spec("rootfsPropagation absent: the root mount is private", "practice", async (s
 });
 
 spec(
-  "rootfsPropagation of no known kind: error, nothing left",
+  "rootfsPropagation unknown: error, nothing left",
   PROPAGATION,
   async (sandbox) => {
     const container = sandbox.container((config) => {
@@ -228,7 +228,7 @@ spec(
     const points = (await container.output()).split("\n").filter((point) => /^\/(home|etc|root)/.test(point));
     expect(points.sort()).toEqual(["/etc/passwd", "/home", "/root"]);
   },
-  { both: "a path that is listed twice is mounted on twice" },
+  { both: "mounts twice on a path that is listed twice" },
 );
 
 spec(
@@ -245,7 +245,7 @@ spec(
 );
 
 spec(
-  "maskedPaths with /dev/null a symlink in the rootfs: never trusts it",
+  "maskedPaths with /dev/null a symlink in the rootfs: never followed",
   "CVE-2025-31133",
   async (sandbox) => {
     const container = sandbox.shell("cat /secret", (config) => {
@@ -300,12 +300,16 @@ spec("rootfs a mount point of its own: works", "engines: overlay mounts as rootf
   expect(await container.output()).toBe("ran\n");
 });
 
-spec("run, root.path .: the bundle itself", "config.md, Root: relative to the bundle", async (sandbox) => {
-  const container = sandbox.shell("cat /config.json > /dev/null && echo ran", (config) => {
-    config.root.path = ".";
-  });
-  for (const name of readdirSync(container.rootfs)) {
-    renameSync(`${container.rootfs}/${name}`, `${container.bundle}/${name}`);
-  }
-  expect(await container.output()).toBe("ran\n");
-});
+spec(
+  "run, root.path .: the bundle is the rootfs",
+  "config.md, Root: relative to the bundle",
+  async (sandbox) => {
+    const container = sandbox.shell("cat /config.json > /dev/null && echo ran", (config) => {
+      config.root.path = ".";
+    });
+    for (const name of readdirSync(container.rootfs)) {
+      renameSync(`${container.rootfs}/${name}`, `${container.bundle}/${name}`);
+    }
+    expect(await container.output()).toBe("ran\n");
+  },
+);

@@ -22,7 +22,7 @@ import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
 const DEFAULTS_OF_CRUN =
-  "defaults of its own: a mode of a tmpfs; the mounts below the host's /sys stay writable";
+  "other defaults: a tmpfs gets a mode; the mounts below the host's /sys stay writable";
 const DEFAULTS_OF_RUNC =
   "acl is MS_POSIXACL in 1.1; a tmpfs gets a mode; sysfs is never replaced; /proc is needed; labels go to mount(2) without SELinux too";
 
@@ -147,7 +147,7 @@ for (const [kind, mount] of [
 }
 
 const procDeviations = byCase({
-  crun: "anything may be bound on /proc and below it",
+  crun: "allows any bind on /proc and below it",
   cases: ["bind of a plain folder on /proc", "bind inside /proc"],
 });
 
@@ -215,7 +215,7 @@ for (const [name, type, found, index] of [
 }
 
 spec(
-  "user namespace, the host's network and sysfs with ro: the host's /sys, read-only throughout",
+  "user namespace, the host's network and sysfs with ro: the host's /sys, read-only with all mounts below",
   "practice of crun",
   async (sandbox) => {
     const container = inUserNamespace(
@@ -302,7 +302,7 @@ spec(
   },
 );
 
-/** A host that is a container itself: a mount namespace whose /sys/fs/cgroup `mount` replaces. */
+/** Stands for a host that is a container itself: a mount namespace in which the command `mount` replaces /sys/fs/cgroup. */
 function withHierarchy(mount: string): string[] {
   return ["unshare", "--mount", "sh", "-c", `${mount}; exec "$@"`, "sh"];
 }
@@ -367,7 +367,7 @@ spec("tmpfs with ro and a mount below it: filled, then read-only", PRACTICE, asy
   expect(await container.output()).toBe("below\nro\nrw\n");
 });
 
-spec("/dev with ro: has its devices, and takes no others", PRACTICE, async (sandbox) => {
+spec("/dev with ro: has its devices, and is read-only", PRACTICE, async (sandbox) => {
   const container = sandbox.shell(
     "echo x > /dev/null && readlink /dev/fd; touch /dev/x 2>/dev/null || echo ro",
     (config) =>
@@ -416,13 +416,13 @@ spec(
   },
 );
 
-spec("user namespace with gid 5 mapped: devpts has it", PRACTICE, async (sandbox) => {
+spec("user namespace with gid 5 mapped: devpts has the mapped gid", PRACTICE, async (sandbox) => {
   const container = inUserNamespace(sandbox, "grep ' /dev/pts ' /proc/self/mountinfo");
   expect(await container.output()).toContain(`gid=${BASE + 5},mode=620,ptmxmode=666`);
 });
 
 spec(
-  "mqueue: that of the container's ipc namespace",
+  "mqueue: shows the queues of the container's ipc namespace",
   "config-linux.md, Default Filesystems",
   async (sandbox) => {
     const own = sandbox.shell("touch /dev/mqueue/queue && ls /dev/mqueue");
@@ -434,7 +434,7 @@ spec(
 // linux.mountLabel
 
 spec(
-  "mountLabel where SELinux is off: a container all the same, and a warning",
+  "mountLabel where SELinux is off: a warning, no error",
   "runtime-tools, linux_mount_label",
   async (sandbox, context) => {
     if (existsSync("/sys/fs/selinux/enforce")) context.skip("this host has SELinux");

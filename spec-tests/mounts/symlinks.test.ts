@@ -11,8 +11,8 @@ import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
-const OPTIONS_OF_CRUN = "options of crun, which it hands on as data of the bind mount";
-const NO_BIND_OPTION = { reason: "an option that is none of a bind mount's is an error", from: "1.3" };
+const OPTIONS_OF_CRUN = "hands crun's options on as data of the bind mount";
+const NO_BIND_OPTION = { reason: "refuses options that bind mounts don't have", from: "1.3" };
 const NO_NOFOLLOW = { reason: "src-nofollow and dest-nofollow came with 1.22", before: "1.22" };
 
 const CLAUSE = "crun(1), copy-symlink, dest-nofollow and src-nofollow";
@@ -24,7 +24,7 @@ function hostLink(sandbox: Sandbox): string {
   return sandbox.path("link");
 }
 
-/** With a rootfs where mount points can be made, and these mounts behind the others. */
+/** Makes the rootfs writable, for mount points, and adds these mounts after the others. */
 function withMounts(...mounts: Mount[]): (config: Config) => void {
   return (config) => {
     config.root.readonly = false;
@@ -40,7 +40,7 @@ async function expectRefused(sandbox: Sandbox, container: Container, words: RegE
 
 for (const bind of ["bind", "rbind"]) {
   spec(
-    `${bind} with copy-symlink of a symbolic link: made anew, no mount`,
+    `${bind} with copy-symlink of a symbolic link: the link is copied, nothing is mounted`,
     CLAUSE,
     async (sandbox) => {
       const mount = {
@@ -56,7 +56,7 @@ for (const bind of ["bind", "rbind"]) {
 }
 
 spec(
-  "bind with copy-symlink that leads to nothing: made anew",
+  "bind with copy-symlink of a dangling link: the link is copied",
   CLAUSE,
   async (sandbox) => {
     symlinkSync("/no/where", sandbox.path("link"));
@@ -67,7 +67,7 @@ spec(
 );
 
 spec(
-  "bind with copy-symlink into a tmpfs of the container: made there",
+  "bind with copy-symlink into a tmpfs of the container: the link is made there",
   CLAUSE,
   async (sandbox) => {
     const tmpfs = { destination: "/mnt", type: "tmpfs", source: "tmpfs" };
@@ -80,7 +80,7 @@ spec(
 );
 
 spec(
-  "bind with copy-symlink, the same link is there: fine",
+  "bind with copy-symlink, the same link is there: no error",
   CLAUSE,
   async (sandbox) => {
     const mount = { destination: "/link", source: hostLink(sandbox), options: ["bind", "copy-symlink"] };
@@ -92,7 +92,7 @@ spec(
 );
 
 const copyDeviations = byCase({
-  runc: { reason: "options of crun, which it hands on as data of the bind mount", before: "1.3" },
+  runc: { reason: "hands crun's options on as data of the bind mount", before: "1.3" },
   cases: ["another link", "a file"],
 });
 
@@ -134,8 +134,8 @@ spec(
   { runc: NO_BIND_OPTION },
 );
 
-/** What is at /link and /elsewhere, to which it leads in the image. */
-const SHOWN = "readlink /link || cat /link; cat /elsewhere";
+/** Prints /link and /elsewhere, to which the image's link leads. */
+const SHOW_BOTH = "readlink /link || cat /link; cat /elsewhere";
 
 function linkInImage(container: Container): Container {
   writeFileSync(join(container.rootfs, "elsewhere"), "of the image\n");
@@ -153,7 +153,7 @@ spec(
       source: sandbox.path("target"),
       options: ["bind", "dest-nofollow"],
     };
-    const container = linkInImage(sandbox.shell(SHOWN, withMounts(mount)));
+    const container = linkInImage(sandbox.shell(SHOW_BOTH, withMounts(mount)));
     expect(await container.output()).toBe("of the host\nof the image\n");
   },
   { crun: NO_NOFOLLOW, runc: OPTIONS_OF_CRUN },
@@ -167,10 +167,10 @@ spec("bind without dest-nofollow on a symbolic link: covers its target", CLAUSE,
 });
 
 for (const [where, shell] of [
-  ["", (sandbox: Sandbox, mount: Mount) => sandbox.shell(SHOWN, withMounts(mount))],
+  ["", (sandbox: Sandbox, mount: Mount) => sandbox.shell(SHOW_BOTH, withMounts(mount))],
   [
     ", in a user namespace",
-    (sandbox: Sandbox, mount: Mount) => mappedShell(sandbox, SHOWN, withMounts(mount)),
+    (sandbox: Sandbox, mount: Mount) => mappedShell(sandbox, SHOW_BOTH, withMounts(mount)),
   ],
 ] as const) {
   spec(
@@ -186,7 +186,7 @@ for (const [where, shell] of [
 }
 
 spec(
-  "bind with src-nofollow of a link to a directory: the link itself, on a file",
+  "bind with src-nofollow of a link to a directory: the link itself is mounted on a file",
   CLAUSE,
   async (sandbox) => {
     mkdirSync(sandbox.path("folder"));
@@ -194,11 +194,11 @@ spec(
     const mount = { destination: "/new", source: sandbox.path("link"), options: ["bind", "src-nofollow"] };
     expect(await sandbox.shell("readlink /new", withMounts(mount)).output()).toBe("folder\n");
   },
-  { crun: "the place of a link to a directory is made as a directory", runc: OPTIONS_OF_CRUN },
+  { crun: "makes a directory as the mount point of a link to a directory", runc: OPTIONS_OF_CRUN },
 );
 
 const refusalDeviations = byCase({
-  crun: { reason: "a mount that is no bind takes src-nofollow", from: "1.22" },
+  crun: { reason: "accepts src-nofollow for a mount that is no bind", from: "1.22" },
   cases: ["src-nofollow"],
 });
 

@@ -25,7 +25,7 @@ spec(
   },
   {
     crun: CONSOLE_SOCKET,
-    runc: { reason: "the terminal is opened by /dev/pts/ptmx, and told by that name", from: "1.3" },
+    runc: { reason: "opens the terminal as /dev/pts/ptmx, and sends that name", from: "1.3" },
   },
 );
 
