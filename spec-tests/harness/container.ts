@@ -73,7 +73,7 @@ export class Container {
     }
   }
 
-  /** What the program has printed so far: into create's stdout, or a terminal's file. */
+  /** The program's output so far: create's stdout, or a terminal's file. */
   printed(file: string = this.#stdout): string {
     return readFileSync(file, "utf8").trim();
   }
@@ -149,7 +149,7 @@ export class Container {
     return result;
   }
 
-  /** What the container's program prints when it is run to its end. */
+  /** Runs the container to its end and returns the program's output. */
   async output(options: CreateOptions = {}): Promise<string> {
     return succeed("run", await this.run(options)).stdout;
   }

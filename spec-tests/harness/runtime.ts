@@ -6,12 +6,12 @@ import { basename, join, resolve } from "node:path";
 /** The runtime under test: `$RUNTIME`, or the executable that `npm run build` makes. */
 export const RUNTIME = resolve(process.env.RUNTIME ?? join(import.meta.dirname, "../../dist/runts"));
 
-/** The name by which tests note the deviations of a peer: that of the file, since `--version` of several runtimes says `runc` for engines' sake. */
+/** Name of the executable, by which tests note deviations. `--version` is no help: several runtimes say `runc` there for engines. */
 export const RUNTIME_NAME = basename(RUNTIME);
 
 export const IS_RUNTS = RUNTIME_NAME.startsWith("runts");
 
-/** Of commands that the tests run. */
+/** $PATH of commands that the tests run. */
 export const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** `RUNTS_COLD=1 npm test` has all commands start a new engine, though there is an image of a warm one. */

@@ -10,7 +10,7 @@ import { type HostSnapshot, hostSnapshot, newTraces, TAG_PREFIX } from "./host/l
 import { baseRootfs, copyRootfs } from "./rootfs.ts";
 import { type InvokeOptions, IS_RUNTS, invoke, type Result } from "./runtime.ts";
 
-/** Where compiled seccomp filters are kept, on purpose. */
+/** Entry of the state root with compiled seccomp filters, which stay on purpose. */
 export const FILTER_CACHE = IS_RUNTS ? "@seccomp" : ".cache";
 
 /** Entries of the state root that belong to no container: crun 1.28 also keeps an empty directory, to mount over others. */
@@ -27,7 +27,7 @@ export class Sandbox {
   readonly root: string;
   /** `$TMPDIR` of the runtime, empty again when the test is over. */
   readonly temporary: string;
-  /** What every command of the runtime runs below: `host/user.ts` makes it another user's, `systemd/spec.ts` a host's with systemd. */
+  /** Stands in front of every command of the runtime: `host/user.ts` changes the user by it, `systemd/spec.ts` enters a host with systemd. */
   wrapper: readonly string[] = [];
   #before: HostSnapshot;
   readonly #containers: Container[] = [];
@@ -97,7 +97,7 @@ export class Sandbox {
     return hostSnapshot(this.tag).processes;
   }
 
-  /** What the test itself has set up by now is no trace of the runtime. */
+  /** Takes a new snapshot: what the test has set up itself is no trace of the runtime. */
   settle(): void {
     this.#before = hostSnapshot(this.tag);
   }
@@ -106,7 +106,7 @@ export class Sandbox {
     this.#cleanups.push(cleanup);
   }
 
-  /** What the test left on the host by now: empty when everything was undone. Waits a moment for the kernel. */
+  /** Lists what the test has left on the host; empty when everything was undone. Waits up to 20 s for the kernel. */
   async traces(): Promise<string[]> {
     for (const deadline = Date.now() + 20_000; ; await sleep(25)) {
       const found = [

@@ -27,7 +27,7 @@ export function projectIn(
       env: { BUILDKIT_PROGRESS: "plain", COMPOSE_PROGRESS: "plain", ...env },
       timeoutMs: 1_000_000,
     });
-    // In front of each line of a log, whatever --ansi says.
+    // Compose writes it in front of each line of a log, whatever --ansi says.
     return { ...result, stdout: result.stdout.replaceAll("\x1b[2K", "") };
   };
   const ok = async (...args: readonly string[]): Promise<string> => {

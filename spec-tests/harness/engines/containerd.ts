@@ -49,7 +49,7 @@ export function containerdTests(): Check<Containerd> {
 /** containerd with storage, state, socket and network namespace of its own. Its settings for the CRI are those of examples/. */
 export class Containerd implements Engine {
   readonly directory = mkdtempSync(join(tmpdir(), "rspec-containerd-"));
-  /** Of ctr's containers: containerd's word for a set of names, and their cgroup. */
+  /** Namespace of ctr's containers, which is containerd's word for a set of names, and also their cgroup. */
   readonly namespace = `rspec-containerd-${process.pid}`;
   readonly cri = new Cri(join(this.directory, "socket"));
   #daemon: ChildProcess | undefined;
@@ -101,7 +101,7 @@ export class Containerd implements Engine {
     return ["run", "--runc-binary", RUNTIME, "--cpu-shares", "0", ...flags, IMAGE, id, ...command];
   }
 
-  /** Without a task; the runtime is then looked up by the name of runc, which is a link to the one under test. */
+  /** Creates a container without a task. containerd looks the runtime up by the name runc, a link to the one under test. */
   create(id: string, ...command: readonly string[]): Promise<Result> {
     return this.call("containers", "create", IMAGE, id, ...command);
   }
@@ -172,7 +172,7 @@ export class Containerd implements Engine {
     return { PATH: `${this.path("bin")}:${PATH}` };
   }
 
-  /** In a network namespace of its own, where the bridge of the pods' network is made, and with a mount that is shared. */
+  /** Starts containerd in a network namespace of its own, where it makes the bridge of the pods' network, and with a shared mount. */
   async #start(): Promise<void> {
     const log = openSync(this.path("log"), "a");
     const script =

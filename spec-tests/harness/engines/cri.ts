@@ -1,7 +1,7 @@
 import { grpcCall } from "./grpc.ts";
 import { Fields, map, message, number, text, texts } from "./protobuf.ts";
 
-/** Of the CRI's enumeration NamespaceMode: shared by the pod, of the container alone, the host's. */
+/** NamespaceMode of the CRI: shared by the pod, of the container alone, the host's. */
 export const POD = 0;
 const CONTAINER = 1;
 export const NODE = 2;
@@ -23,7 +23,7 @@ export interface CriMount {
   readonly source: string;
   readonly target: string;
   readonly readonly?: boolean;
-  /** As in Kubernetes' mountPropagation: HostToContainer is 1, Bidirectional 2. */
+  /** mountPropagation of Kubernetes: HostToContainer is 1, Bidirectional 2. */
   readonly propagation?: number;
 }
 
@@ -44,12 +44,12 @@ export interface CriContainerOptions {
   readonly noNewPrivileges?: boolean;
   readonly maskedPaths?: readonly string[];
   readonly readonlyPaths?: readonly string[];
-  /** Of the enumeration ProfileType: 0 is the engine's default, 1 none. */
+  /** ProfileType of the CRI: 0 is the engine's default, 1 none. */
   readonly seccomp?: number;
   readonly network?: number;
   readonly pid?: number;
   readonly ipc?: number;
-  /** That of its pod. */
+  /** The same as of its pod. */
   readonly userNamespace?: PodOptions["userNamespace"];
 }
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 /** Kept between runs, since making it takes minutes: what Debian's mirror gave the first time. */
 const CACHE = join(import.meta.dirname, "../../../node_modules/.cache/runts-debian");
 
-/** Where packages are inside of the image. */
+/** Folder of the packages in the image. */
 const REPOSITORY = "/var/local/packages";
 
 /**
@@ -50,7 +50,7 @@ function downloadOptions(system: string, archives: string): string[] {
   return [...words, ...options.flatMap((option) => ["-o", option])];
 }
 
-/** What apt-ftparchive(1) writes, without its package. */
+/** The index that apt-ftparchive(1) writes, made without its package. */
 const INDEX = `set -e
 cd "$1"
 for file in *.deb; do

@@ -5,9 +5,9 @@ import { PATH, type Result, RUNTIME, which } from "../runtime.ts";
 
 /** An engine that was started for one file of tests, and works with the runtime under test alone. */
 export interface Engine {
-  /** What a test has left: containers, cgroups. */
+  /** Containers and cgroups that a test has left. */
   left(): Promise<readonly string[]>;
-  /** Removes that, after a test that failed. */
+  /** Removes them, after a test that failed. */
   clear(): Promise<void>;
   close(): Promise<void>;
 }

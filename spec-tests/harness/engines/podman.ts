@@ -27,7 +27,7 @@ export interface Podman extends Engine {
 
 export const IMAGE = "localhost/spec-test:latest";
 
-/** What podman's commands run below. */
+/** Stands in front of podman's commands. */
 export interface PodmanOptions {
   /** Another user than root, whose podman it is. */
   readonly user?: number;

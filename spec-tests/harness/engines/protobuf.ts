@@ -1,4 +1,4 @@
-/** As much of the protocol buffers' wire format as the CRI needs: integers, text and bytes, messages, maps of texts. */
+/** The part of the protocol buffers' wire format that the CRI needs: integers, text and bytes, messages, maps of texts. */
 
 const VARINT = 0;
 const FIXED_64 = 1;

@@ -13,7 +13,7 @@ const BOOT_MS = 150_000;
  */
 export class Guest {
   readonly kernel: GuestKernel;
-  /** Of the host; `/run/exchange` in the guest. */
+  /** Folder of the host, which is `/run/exchange` in the guest. */
   readonly exchange: string;
   /** Whether it can be used further. */
   answers = true;
@@ -25,7 +25,7 @@ export class Guest {
 
   private constructor(kernel: GuestKernel) {
     this.kernel = kernel;
-    // In the folder that is removed after the last test.
+    // Lies in the folder that is removed after the last test.
     this.exchange = mkdtempSync(join(process.env.SPEC_TEST_BASE ?? "", "guest-"));
     // Users of the guest look into it.
     chmodSync(this.exchange, 0o755);
@@ -65,14 +65,14 @@ export class Guest {
     return { code, stdout: readFileSync(`${file}.out`, "utf8"), stderr: readFileSync(`${file}.err`, "utf8") };
   }
 
-  /** What a script prints, without the last line end. It has to succeed. */
+  /** Runs a script that has to succeed, and returns its output without the last line end. */
   async output(script: string, timeoutMs?: number): Promise<string> {
     const { code, stdout, stderr } = await this.run(script, timeoutMs);
     if (code !== 0) throw new Error(`${script}: exit code ${code}: ${stderr}${stdout}`);
     return stdout.trimEnd();
   }
 
-  /** As pulling the plug: nothing of the guest is needed any more. */
+  /** Ends the guest at once, like pulling the plug. */
   async stop(): Promise<void> {
     this.answers = false;
     await Promise.all(this.#processes.map(kill));
@@ -102,7 +102,7 @@ export class Guest {
   }
 }
 
-/** With all that it has started: each is a process group of its own. */
+/** Kills the process with all that it has started: each is a process group of its own. */
 async function kill(child: ChildProcess): Promise<void> {
   const { pid, exitCode, signalCode } = child;
   if (pid === undefined || exitCode !== null || signalCode !== null) return;

@@ -58,7 +58,7 @@ function findKernel(): string | undefined {
   }
 }
 
-/** Of the kernel, which hands on to init, as variables, what it doesn't know itself. */
+/** Kernel parameters. The kernel hands those that it doesn't know to init as variables. */
 const PARAMETERS: Readonly<Record<Kind, readonly string[]>> = {
   qemu: [],
   "qemu, systemd": ["pid1=systemd"],

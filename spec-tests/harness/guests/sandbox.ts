@@ -10,10 +10,10 @@ import type { Guest } from "./guest.ts";
 let sandboxes = 0;
 
 const CGROUPS = "/sys/fs/cgroup";
-/** Without it, controllers that one test has enabled would be there for the next. */
+/** Disables the controllers that a test has enabled, so that the next one starts without them. */
 const DISABLE_CONTROLLERS = `for name in $(cat ${CGROUPS}/cgroup.subtree_control); do echo "-$name" > ${CGROUPS}/cgroup.subtree_control; done`;
 
-/** Who has a manager of his own in a guest with systemd: systemd.sh. */
+/** A user with a manager of its own in a guest with systemd, see systemd.sh. */
 export const GUEST_USER = 1234;
 
 /** busybox has a setpriv of its own, which takes no ids. */
@@ -37,7 +37,7 @@ export class GuestSandbox {
   readonly globals: string[] = [];
   /** Commands are run by the guest's user, and not by root. */
   asUser = false;
-  /** What each command is run below. */
+  /** Stands in front of each command. */
   wrapper: readonly string[] = [];
   readonly #path: string;
   readonly #containers: GuestContainer[] = [];
@@ -175,7 +175,7 @@ export class GuestContainer {
   }
 
   create(...flags: readonly string[]): Promise<Result> {
-    // What the container prints must not be waited for, and is wanted later.
+    // The container's output goes to a file: nobody may wait for its end, and tests read it later.
     return this.#sandbox.invoke(["create", "--bundle", this.bundle, ...flags, this.id], `> ${this.#printed}`);
   }
 
@@ -192,7 +192,7 @@ export class GuestContainer {
     return this.#sandbox.invoke(["run", "--bundle", this.bundle, ...flags, this.id]);
   }
 
-  /** What the program prints when it is run to its end. */
+  /** Runs the container to its end and returns the program's output. */
   async output(): Promise<string> {
     return succeed("run", await this.run()).stdout.trimEnd();
   }
@@ -228,7 +228,7 @@ export class GuestContainer {
     return Number(line?.split(" ")[1]);
   }
 
-  /** What the program has printed since `create`, once that matches. */
+  /** Waits until the program's output since `create` matches, and returns the lines that do. */
   printed(pattern: string): Promise<string> {
     const { guest } = this.#sandbox;
     return guest.output(`until grep -E '${pattern}' ${this.#printed}; do sleep 0.2; done`);

@@ -6,9 +6,9 @@ import { startPython } from "./python-program.ts";
 export interface Console {
   /** Path for --console-socket. */
   readonly socket: string;
-  /** Where the output of the terminal goes. */
+  /** File that takes the output of the terminal. */
   readonly file: string;
-  /** What came over the socket: name, fds, tty, rows, cols. */
+  /** The message received over the socket: name, fds, tty, rows, cols. */
   received(): Promise<Record<string, unknown>>;
   /** Types into the terminal. */
   type(text: string): void;

@@ -19,7 +19,7 @@ import { IS_RUNTS, PATH, RUNTIME } from "../runtime.ts";
 /** Only x86-64 has warm starts: elsewhere, and for other runtimes, their tests say nothing. */
 export const HAS_WARM_START = IS_RUNTS && process.arch === "x64";
 
-/** What a start needs, as the build puts it into one directory. */
+/** The files that a start needs. The build puts them into one directory. */
 const FILES = ["runts", "runts-engine", "koffi.node", "koffi-cxx.so"];
 
 /** For the environment of a command: it starts warm where it can, whatever the tests as a whole do. */
@@ -85,7 +85,7 @@ const CALLS = {
   sigaltstack: 131,
 } as const;
 
-/** What to run a command below which a seccomp filter refuses these calls with EPERM. */
+/** A wrapper for a command: a seccomp filter refuses these calls with EPERM. */
 export function withoutCalls(...calls: readonly (keyof typeof CALLS)[]): readonly string[] {
   const EPERM = 1;
   const words = [EPERM, ...calls.map((call) => CALLS[call])].map(String);

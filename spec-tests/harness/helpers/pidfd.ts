@@ -6,7 +6,7 @@ import { startPython } from "./python-program.ts";
 export interface PidfdReceiver {
   /** Path for --pidfd-socket. */
   readonly socket: string;
-  /** What came over the socket: message, fds, pid. */
+  /** The message received over the socket: message, fds, pid. */
   received(): Promise<Record<string, unknown>>;
   /** Sends a signal to the process by the descriptor. */
   signal(number: number): Promise<void>;

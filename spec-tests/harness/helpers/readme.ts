@@ -7,11 +7,11 @@ import type { Sandbox } from "../sandbox.ts";
 /** The repository as readers see it, who have it elsewhere. */
 const SHOWN_ROOT = "/home/you/runts";
 const ROOT = join(import.meta.dirname, "../../..");
-/** As a whole path: the repository may lie in a folder with a short name. */
+/** Matches the whole path only: the repository may lie in a folder with a short name. */
 const SHOWN_AS = new RegExp(`(?<![\\w.-])${ROOT.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}(?![\\w.-])`, "g");
 
 export interface ReadmeOptions {
-  /** What the commands run below. */
+  /** Stands in front of each command. */
   readonly wrapper?: readonly string[];
   /** Replaces what is different each time, in the output and in the page. */
   readonly stable?: (text: string) => string;

@@ -5,7 +5,7 @@ import { startPython } from "./python-program.ts";
 export interface SeccompAgent {
   /** Path for listenerPath. */
   readonly socket: string;
-  /** What has been written so far, one record for each connection and each answered call. */
+  /** The records so far, one for each connection and each answered call. */
   readonly records: readonly Readonly<Record<string, unknown>>[];
   /** The connections among the records. */
   connections(): readonly Readonly<Record<string, unknown>>[];

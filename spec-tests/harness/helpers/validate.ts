@@ -2,7 +2,7 @@ import type { Container } from "../container.ts";
 import type { Result } from "../runtime.ts";
 import type { Sandbox } from "../sandbox.ts";
 
-/** What `validate --json` prints of each finding. */
+/** A finding in the output of `validate --json`. */
 export interface Finding {
   readonly severity: string;
   readonly rule: string;

@@ -8,12 +8,12 @@ import type { Sandbox } from "../sandbox.ts";
 /** Something of the host in sight of a container, or a mount that has changed after it appeared: as watcher/ reports it. */
 export type Finding = Readonly<Record<string, string>>;
 
-/** What the watcher has seen of a command. */
+/** The watcher's report on a command. */
 export interface Watched {
   readonly findings: readonly Finding[];
   /** Processes and threads of the runtime. */
   readonly processes: number;
-  /** Those of them that somebody in a container could see. */
+  /** Those processes that somebody in a container could see. */
   readonly inSight: number;
   /** Descriptors that were judged, at the begin and the end of each system call. */
   readonly descriptors: number;
@@ -32,7 +32,7 @@ export interface WatchOptions {
 
 /** A command of the runtime that is watched by ptrace(2). */
 export interface Watch {
-  /** What to run the command below: the last of several wrappers. */
+  /** Stands in front of the command, as the last of several wrappers. */
   readonly wrapper: readonly string[];
   /** Waits until each of its processes has ended, or executes a program that is not the runtime's. */
   watched(): Promise<Watched>;
@@ -83,8 +83,8 @@ export function parseReport(text: string): Watched {
 }
 
 /**
- * Of the waiting init: the socket that `start` connects to, and the connection. The one file that SIOCUNIXFILE gives, which is no
- * directory and holds nothing, is in a directory that only the runtime may enter.
+ * Whether the finding is the waiting init's socket that `start` connects to, or the connection. SIOCUNIXFILE gives one file, which is no
+ * directory, holds nothing, and is in a directory that only the runtime may enter.
  */
 function isStartSocket({ why, call }: Finding): boolean {
   return why === "a unix socket with a file: SIOCUNIXFILE leads there" && call === "accept4";

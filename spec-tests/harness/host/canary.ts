@@ -12,7 +12,7 @@ export interface Outside {
 
 const CONTENT = "the host's own\n";
 
-/** What an attacker aims at, beside the bundles. */
+/** A folder beside the bundles that an attacker aims at. */
 export function outside(sandbox: Sandbox, name = "outside"): Outside {
   const path = sandbox.path(name);
   const file = join(path, "canary");

@@ -20,7 +20,7 @@ const FLAGS = {
 
 export type HeldType = keyof typeof FILES;
 
-/** As pid 1 of a namespace, it reaps the orphans in there. */
+/** A command for pid 1 of a namespace: it reaps the orphans there. */
 const REAPER =
   "exec python3 -c 'import signal,time; signal.signal(signal.SIGCHLD, signal.SIG_IGN); time.sleep(1000)'";
 

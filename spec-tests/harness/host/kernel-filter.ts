@@ -21,7 +21,7 @@ ptrace(17, None, None)
 print(metadata[1], code.raw.hex())
 `;
 
-/** What the kernel has of a process's newest filter: PTRACE_SECCOMP_GET_METADATA and PTRACE_SECCOMP_GET_FILTER, ptrace(2). */
+/** The kernel's copy of a process's newest filter: PTRACE_SECCOMP_GET_METADATA and PTRACE_SECCOMP_GET_FILTER, ptrace(2). */
 export function kernelFilter(pid: number): { readonly flags: number; readonly code: string } {
   const output = execFileSync("python3", ["-c", PROGRAM, String(pid)], { encoding: "utf8" });
   const [flags, code = ""] = output.trim().split(" ");

@@ -8,10 +8,10 @@ import { join } from "node:path";
 const OF_OTHERS =
   /^\/run\/(containers|criu\.kdat|crun|libpod|lock|mount|netns|runc|runts)$|^\/dev\/shm\/libpod/;
 
-/** What the tags of all tests begin with. */
+/** Begins the tags of all tests. */
 export const TAG_PREFIX = "rspec-";
 
-/** What the host shows of one test: every trace carries the test's tag, in an id, a path or the environment. */
+/** The traces of one test on the host. Each carries the test's tag, in an id, a path or the environment. */
 export interface HostSnapshot {
   readonly processes: readonly string[];
   readonly mounts: readonly string[];
@@ -31,7 +31,7 @@ export function hostSnapshot(tag: string): HostSnapshot {
   };
 }
 
-/** What is in `after` and was not there before, one line each. */
+/** Lists the traces in `after` that were not there before, one line each. */
 export function newTraces(before: HostSnapshot, after: HostSnapshot): string[] {
   const added = (kind: keyof HostSnapshot): string[] =>
     after[kind].filter((entry) => !before[kind].includes(entry)).map((entry) => `${kind}: ${entry}`);

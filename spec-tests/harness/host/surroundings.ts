@@ -44,11 +44,11 @@ export interface LookOptions {
   readonly flags?: readonly string[];
   readonly wrapper?: readonly string[];
   readonly terminal?: boolean;
-  /** Of the runtime, beside what all commands get. */
+  /** Variables for the runtime, beside those that all commands get. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** What the container's program sees under a runtime. */
+/** Runs a container under a runtime and returns what its program sees. */
 export async function surroundingsUnder(
   runtime: string,
   sandbox: Sandbox,
@@ -101,7 +101,7 @@ export function normalised(output: string, sandbox: Sandbox, container: Containe
         .trimEnd(),
     )
     .filter((line) => line !== "" && !VARYING.test(line))
-    // Those of other containers are in sight of the same user.
+    // The same user also sees the keyrings of other containers.
     .filter((line) => !line.includes(" keyring ") || /\bID\b|_ses\.ID/.test(line));
   const counted = new Map<string, number>();
   return lines.map(normalise).map((line) => {

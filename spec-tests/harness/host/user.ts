@@ -60,7 +60,7 @@ export function becomeUser(sandbox: Sandbox, options: UserOptions = {}): void {
   for (const directory of [sandbox.root, sandbox.temporary]) chownSync(directory, USER, USER);
 }
 
-/** What `spec --rootless` changes of the default config, and no cgroup but one that the runtime finds. */
+/** Makes the changes of `spec --rootless` to the default config, and leaves the cgroup to the runtime. */
 export function rootlessConfig(config: Config, mappings: readonly Mapping[] = [OWN]): void {
   config.linux.namespaces.push({ type: "user" });
   setNamespace(config, "network", undefined);

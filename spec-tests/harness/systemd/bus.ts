@@ -9,7 +9,7 @@ import type { Machine } from "./systemd.ts";
 /** A property as somebody has asked systemd for it: its name, and its value in the text format of GVariant. */
 export type AskedProperty = readonly [name: string, value: string];
 
-/** What systemd is asked for by StartTransientUnit while something is done, as busctl(1) sees it on the system bus. */
+/** The properties in calls of StartTransientUnit during an action, as busctl(1) sees them on the system bus. */
 export async function askedProperties(
   sandbox: Sandbox,
   machine: Machine,
@@ -49,7 +49,7 @@ function startedUnits(messages: string): AskedProperty[][] {
     .map(({ payload }) => propertiesOf(asObject(payload).data));
 }
 
-/** Of the arguments name, mode, properties, and auxiliary units. */
+/** Reads the third of the arguments name, mode, properties, auxiliary units. */
 function propertiesOf(args: unknown): AskedProperty[] {
   const properties: unknown = Array.isArray(args) ? args[2] : undefined;
   if (!Array.isArray(properties)) throw new Error(`no properties: ${JSON.stringify(args)}`);

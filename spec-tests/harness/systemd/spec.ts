@@ -9,7 +9,7 @@ import { Machine, noSystemd, USER } from "./systemd.ts";
 
 export type SystemdBody = (sandbox: Sandbox, machine: Machine, context: TestContext) => Promise<void>;
 
-/** How a container is asked for whose cgroup systemd makes. */
+/** Options of `create` for a container whose cgroup systemd makes. */
 export const SYSTEMD = { globals: ["--systemd-cgroup"] };
 
 /** `spec` for commands that run on a host with systemd, which is booted once for the tests of a file. */
@@ -47,7 +47,7 @@ export function scopeOf(container: Container, machine: Machine): string {
   return unit;
 }
 
-/** As seen in the machine: `/system.slice/x.scope`. */
+/** The cgroup of init as the machine shows it, such as `/system.slice/x.scope`. */
 export async function cgroupOf(container: Container, machine: Machine): Promise<string> {
   const { pid } = await container.state();
   return /^0::(.*)$/m.exec(machine.output("cat", `/proc/${pid}/cgroup`))?.[1] ?? "";

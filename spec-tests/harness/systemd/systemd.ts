@@ -17,7 +17,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { which } from "../runtime.ts";
 
-/** Who has a systemd of his own in the machine. */
+/** A user with a systemd of its own in the machine. */
 export const USER = 1234;
 
 const CALLER = "[Unit]\nDefaultDependencies=no\n[Service]\nExecStart=sleep infinity\n";
@@ -82,7 +82,7 @@ export class Machine {
     ];
   }
 
-  /** What a command in the machine prints. */
+  /** The output of a command in the machine. */
   output(...command: readonly string[]): string {
     const [file = "", ...args] = [...this.wrapper, ...command];
     return execFileSync(file, args, { encoding: "utf8", timeout: 30_000 }).trim();
@@ -110,7 +110,7 @@ export class Machine {
 
   async stop(): Promise<void> {
     const ended = new Promise((resolve) => this.#process.once("exit", resolve));
-    // With --kill-child, and pid 1 of a pid namespace takes all others with it.
+    // unshare has --kill-child, and with pid 1 of a pid namespace all its processes end.
     this.#process.kill("SIGKILL");
     await ended;
     for (const limit = Date.now() + 20_000; !tryRemove(this.#cgroup) && Date.now() < limit; ) await sleep(50);
@@ -151,7 +151,7 @@ function writeUnits(directory: string, cgroup: string): void {
   execFileSync("chmod", ["755", directory]);
 }
 
-/** As the first container of any other test does; in the machine nobody can. */
+/** Enables hugetlb, as the first container of any other test does. Nobody in the machine can. */
 function enableHugePages(): void {
   try {
     writeFileSync("/sys/fs/cgroup/cgroup.subtree_control", "+hugetlb");
