@@ -1,11 +1,11 @@
-/** Why the runtime makes its own system calls, for those who watch them: `explain`, `--profile`, `--debug` and the fault build. */
+/** The purpose of each of the runtime's own system calls, for `explain`, `--profile`, `--debug` and the fault build. */
 
 export interface Purpose {
-  /** JSON pointer of the config property that asks for it; empty for what every container needs. */
+  /** JSON pointer of the config property that asks for it; empty for calls that every container needs. */
   readonly pointer: string;
   /** An imperative, as in `set memory.max`; empty where none is given. */
   readonly purpose: string;
-  /** What this is a part of. */
+  /** The purpose that this one is a part of; undefined for the outermost. */
   readonly outer: Purpose | undefined;
 }
 
