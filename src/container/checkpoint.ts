@@ -168,7 +168,7 @@ function dumpOptions(
   };
 }
 
-/** Only once, and closed then: the reader waits for the end of the stream, too. */
+/** Writes a byte, and closes the descriptor: the reader waits for the end of the stream, too. */
 function reportReady(statusFd: number | undefined): void {
   if (statusFd === undefined) return;
   withPurpose("", "tell the caller that lazy pages can be fetched", () =>

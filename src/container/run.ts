@@ -38,7 +38,7 @@ export async function runContainer(context: GlobalOptions, options: RunOptions):
   } finally {
     foreground?.close();
     trace?.report();
-    // Held still if there was no start.
+    // Still held if the container was not started.
     created.lock?.release();
     if (!options.keep) deleteContainer(context, options.id, { force: true, only: created.state });
   }

@@ -16,7 +16,7 @@ import { asRuntsError, onBehalfOf } from "./run-program.ts";
 /**
  * Finds the bind mounts whose sources only a capability of the caller reaches, such as those in another user's home: init has the
  * caller's user id, but in its user namespace no capabilities over the host's files. Without these capabilities the runtime has the rights
- * of init. A folder that holds the rootfs must be in init's reach, as the rootfs. The sources of id-mapped mounts are opened by the
+ * of init. A folder that holds the rootfs must be in init's reach, like the rootfs itself. The sources of id-mapped mounts are opened by the
  * runtime in any case.
  */
 export function sourcesDeniedToInit(requests: readonly MountRequest[]): MountRequest[] {

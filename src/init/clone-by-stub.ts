@@ -30,7 +30,7 @@ export const DEFAULT_ACTION = new Uint8Array(kernel_sigaction.size);
 export interface SpawnOptions extends MappingRights {
   /** The namespaces that are made, or joined by path; absent for none. */
   readonly namespaces?: Namespaces;
-  /** Has the id mappings and clock offsets of the namespaces that are made. */
+  /** Id mappings and clock offsets of the namespaces that are made. */
   readonly linux?: Linux;
   /** A process whose namespaces are joined. */
   readonly join?: Joined;
@@ -48,9 +48,9 @@ export interface SpawnOptions extends MappingRights {
   readonly ignoredSignals: readonly number[];
   /** Descriptors that take the place of the runtime's standard streams. */
   readonly stdio?: readonly number[] | undefined;
-  /** Whether a terminal of the container's own becomes its standard streams, so that those of the caller stay outside. */
+  /** Whether the process gets a terminal of the container's own, so that the caller's streams stay outside. */
   readonly hasTerminal?: boolean;
-  /** Set by the process itself, for a runtime that may not write to a process which is about to be out of its reach. */
+  /** Set by the process itself, if the runtime may not set it from outside later. */
   readonly oomScoreAdj?: number | undefined;
 }
 
@@ -71,15 +71,15 @@ export interface SentClone {
 }
 
 /**
- * The one place where a process is made ready for a container: what enters it is in its final state before it enters. All that the
- * process must not have in there, or has to be there, is done by the stub that clones it, which the container does not see: labels,
- * namespaces, and what the caller does after joining them, such as the root directory, the keyring and the capabilities.
+ * The one place where a process is made ready for a container: it is in its final state before it enters. The stub that clones it, which the
+ * container does not see, takes away what the process must not have in there, and gives it what it has to have: labels, namespaces, and what
+ * the caller plans after they are joined, such as the root directory, the keyring and the capabilities.
  */
 export function cloneByStub(
   { pid, parent, init }: { readonly pid: number; readonly parent: Channel; readonly init: Channel },
   options: CloneOptions,
 ): SentClone {
-  // A program of its own: it closes what it doesn't know, and so would close descriptors that came with it.
+  // A program of its own: it closes all descriptors that it doesn't know, also those that would come with it.
   const reset = parent.ours.program();
   // In the order of their numbers, as they were opened.
   const channels = [Math.min(parent.theirs, init.theirs), Math.max(parent.theirs, init.theirs)] as const;
@@ -156,7 +156,7 @@ function joinNamespaces(
   opened: OwnedDescriptor[],
 ): void {
   const types = [...namespaces.joined.keys()].filter((type) => type !== "user");
-  // Others are in these namespaces. Where a caller without privileges has mappings to write, the process must stay within its reach.
+  // Other processes are in these namespaces. If a caller without privileges has mappings to write, though, the process must stay within its reach.
   const hides = namespaces.joined.size > 0 && (privileged || !namespaces.created.has("user"));
   if (hides) clearDumpable(program);
   if (namespaces.joined.has("user")) {
@@ -178,7 +178,7 @@ export function openNamespace(path: string): number {
   return openSync(path, O_RDONLY | O_NONBLOCK);
 }
 
-/** Inherited by the clone. proc_pid_oom_score_adj(5) */
+/** Sets oom_score_adj, which the clone inherits. proc_pid_oom_score_adj(5) */
 function setOomScore(program: Program, value: number): void {
   const path = "/proc/self/oom_score_adj";
   program.about("/process/oomScoreAdj", "set oom_score_adj");
@@ -230,8 +230,8 @@ function cloneInit(program: Program, options: CloneOptions, channel: number, ini
   for (const type of options.namespaces.created) {
     if (!elsewhere.includes(type)) flags |= BigInt(NAMESPACE_FLAGS[type] ?? 0);
   }
-  // Its clone is in sight of the container's processes from its first moment. A caller without privileges has no way to it then,
-  // either: its container has nobody else until the program runs.
+  // The container's processes see the clone from its first moment. A caller without privileges could not reach a hidden one, either,
+  // and has no need to hide it: its container has no other process until the program runs.
   if (options.privileged) clearDumpable(program);
   // Namespaces and the like are entered: no descriptor of them may be found in the clone (CVE-2024-21626).
   const entered = program.descriptors.slice(options.stdio?.length ?? 0);

@@ -74,7 +74,7 @@ interface Owner {
   readonly gid: number;
 }
 
-/** The owner's ids on the host. Without ids in the config it is the container's root, or the host's if that is not mapped. */
+/** Returns the owner's ids on the host. Without ids in the config the owner is the container's root, or the host's if that is not mapped. */
 function ownerOf({ uid, gid, pointer }: DeviceNode, plan: InitPlan, pid: number): Owner {
   const { uidMappings = [], gidMappings = [] } = plan.config.linux ?? {};
   const isJoined = plan.namespaces.joined.has("user");
@@ -115,7 +115,7 @@ function makePlace(channel: StubChannel, plan: InitPlan): Register | undefined {
   return mount;
 }
 
-/** A detached mount of one node; undefined if the kernel forbids making devices, as the device rules of a cgroup may. */
+/** Makes a node, and a detached mount of it; undefined if the kernel forbids making devices, as the device rules of a cgroup may. */
 function makeNode(
   channel: StubChannel,
   place: Register,

@@ -2,10 +2,10 @@ import type { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import type { Program, Register } from "../../bindings/stub/program.ts";
 import type { InitPlan } from "../plan/init-plan.ts";
 
-/** How many descriptors a program may carry when one more is added. The kernel's limit is SCM_MAX_FD, 253, and other steps add theirs. unix(7) */
+/** A program with as many descriptors is run before another one is added. The kernel's limit is SCM_MAX_FD, 253, and other steps add theirs. unix(7) */
 const MOST_DESCRIPTORS = 200;
 
-/** For the descriptors that the runtime opens in init's place, and hands to it with a program. */
+/** The process that gets descriptors which the runtime opens in its place, and hands to it with a program. */
 export interface HandOver {
   /** The pid of init. */
   readonly pid: number;
@@ -13,7 +13,7 @@ export interface HandOver {
   readonly opened: OwnedDescriptor[];
 }
 
-/** Gives init a descriptor of the runtime, one of as many as a list in the config has entries: when a program is full, it is run first. */
+/** Gives init a descriptor of the runtime. The config decides how many there are, so a program that is full is run first. */
 export function handOver(program: Program, plan: InitPlan, fd: number): Register {
   if (program.descriptors.length >= MOST_DESCRIPTORS) plan.runSoFar(program);
   return program.descriptor(fd);

@@ -114,7 +114,7 @@ class UserNamespaces {
   }
 }
 
-/** Undefined for those of the container's user namespace. */
+/** Returns undefined if the mount has the mappings of the container's user namespace. */
 function mappingsOf(
   { mount }: MountRequest,
   option: IdMapOption | undefined,
@@ -124,7 +124,7 @@ function mappingsOf(
   if (uidMappings.length > 0) return { uidMappings, gidMappings };
   if (option?.mappings === undefined) return undefined;
   const parsed = parseIdMapOption(option.mappings, plan.config.linux);
-  // The config was checked for that.
+  // The rules of the config have refused any other.
   return typeof parsed === "string" ? undefined : parsed;
 }
 
@@ -168,7 +168,7 @@ function openCopy({ source, options }: MountRequest, opened: OwnedDescriptor[]):
   return copy;
 }
 
-/** Copies of the sources of the other bind mounts, for a container that has left the host's mounts behind already. */
+/** Copies the sources of the other bind mounts, for a container that has left the host's mounts behind already. */
 export function prepareBindCopies(
   program: Program,
   { config }: InitPlan,
@@ -187,7 +187,7 @@ export function prepareBindCopies(
   }
 }
 
-/** A copy that init makes is no peer of the host's mount, since init's mounts are cut off first: this one has to be as well. */
+/** Makes the copy no peer of the host's mount. A copy that init makes is none, since init's mounts are cut off before. */
 function cutOffFromHost(copy: number, { linux }: Config): void {
   const wanted = parsePropagation(linux?.rootfsPropagation ?? "")?.type ?? MS_SLAVE;
   if (wanted === MS_SHARED) return;

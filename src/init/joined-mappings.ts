@@ -4,8 +4,8 @@ import { mapLine, parseIdMap } from "../spec/id-map.ts";
 import type { IdMapping, Linux } from "../spec/types.ts";
 
 /**
- * A user namespace that is joined has its mappings. Engines write them into the config as well, which is harmless; others would
- * describe another container than the one that is made.
+ * Refuses a config whose mappings differ from those of the user namespace that it joins: they would describe another container than the one
+ * that is made. Engines write the right ones into the config, which is harmless.
  */
 export function checkJoinedMappings(pid: number, { uidMappings = [], gidMappings = [] }: Linux): void {
   check(uidMappings, `/proc/${pid}/uid_map`, "/linux/uidMappings");

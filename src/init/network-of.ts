@@ -7,15 +7,15 @@ import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 /** A process whose namespaces are joined. */
 export interface Joined {
   readonly pidfd: number;
-  /** CLONE_NEW* of those that differ from the runtime's. */
+  /** The CLONE_NEW* flags of the namespaces that differ from the runtime's. */
   readonly flags: number;
 }
 
 /**
  * Makes sockets that a process in sight of the container will hold. A socket belongs to the network namespace that it was made in, and
- * SIOCGSKNS gives that to who may administrate it: a container with CAP_NET_ADMIN and CAP_SYS_PTRACE, and without a user namespace, would
- * have the host's, by a copy of the descriptor (pidfd_getfd(2)). So this thread is in the container's for the moment. In a user
- * namespace nobody has rights over the host's.
+ * SIOCGSKNS gives that namespace to whoever may administrate it. A container with CAP_NET_ADMIN and CAP_SYS_PTRACE, and without a user
+ * namespace, would get the host's, through a copy of the descriptor (pidfd_getfd(2)). So this thread enters the container's meanwhile.
+ * In a user namespace nobody has rights over the host's.
  */
 export function inNetworkOf<T>({ pidfd, flags }: Joined, make: () => T): T {
   if ((flags & CLONE_NEWNET) === 0 || (flags & CLONE_NEWUSER) !== 0) return make();

@@ -10,9 +10,9 @@ export function rememberClone(pid: number): void {
 }
 
 /**
- * Ends the clone of a stub that is gone, where its pid is not known: the stub has told none, or one that proved wrong. It is found among
- * what the kernel says are children, by the name that the runtime has given it; no pid that a stub has said is killed. Before the
- * clone is reaped, the init of its pid namespace can't end: pid_namespaces(7).
+ * Ends the clone of a stub that is gone, if its pid is not known because the stub has told none, or a wrong one. It is found among the kernel's list
+ * of children, by the name that the runtime has given it: a pid that a stub has told is never killed. Before the clone is reaped, the init
+ * of its pid namespace can't end: pid_namespaces(7).
  */
 export function reapLostClone(): void {
   for (const pid of childrenOfThread()) {

@@ -16,8 +16,8 @@ export function receiveReply(channel: StubChannel, program: Program): Reply {
 }
 
 /**
- * Receives the copy that the clone of a stub sends, which runs the rest of the program that had the clone3(2) in it. Nothing else than
- * that the process has sent it is checked yet.
+ * Like receiveReply, for the copy of the reply that the clone of a stub sends: it runs the rest of the program that had the clone3(2) in it.
+ * Checks that `pid` has sent it, and nothing else of it yet.
  */
 export function receiveFromClone(channel: StubChannel, program: Program, pid: number): Reply {
   return during(program, () => channel.receiveFromClone(program, pid));
@@ -29,7 +29,7 @@ function awaitReply(program: Program, receive: () => Reply): Reply {
   return reply;
 }
 
-/** The stub ends when the kernel kills it: out of memory in its cgroup, as a rule. */
+/** Explains an error of the channel. The stub ends when the kernel kills it, which as a rule is for lack of memory in its cgroup. */
 function during(program: Program, action: () => Reply): Reply {
   try {
     return action();
@@ -41,7 +41,7 @@ function during(program: Program, action: () => Reply): Reply {
   }
 }
 
-/** Why there is no answer of the stub. */
+/** Says why the stub has not answered. */
 function silence({ call, errno }: SyscallError, step: string): string {
   if (errno === "EPIPE" || errno === "ECONNRESET")
     return `the container's init ended ${step}: is its memory limit too low?`;

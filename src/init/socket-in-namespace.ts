@@ -9,8 +9,8 @@ import { runProgram } from "./run-program.ts";
 import { withStub } from "./with-stub.ts";
 
 /**
- * A NETLINK_ROUTE socket of another network namespace. A stub joins it and makes the socket, since a thread of the engine
- * in a foreign namespace would be one too many. It does so with the runtime's rights: the kernel asks for those of the socket's
+ * Opens a NETLINK_ROUTE socket of another network namespace. A stub joins the namespace and makes the socket, so that no thread of the engine
+ * enters a foreign namespace. It does so with the runtime's rights: the kernel asks for those of the socket's
  * maker too, and init has none in a namespace that belongs to another user namespace than its own.
  */
 export function routeSocketIn(namespace: number, pointer: string): number {

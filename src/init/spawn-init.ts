@@ -85,7 +85,7 @@ export class PendingInit {
 /** Spawns a process. The descriptors in the options stay the caller's, who may close them then: copies are on their way. */
 export function spawnInit(given: SpawnOptions): PendingInit {
   const options = { namespaces: NO_NAMESPACES, linux: {}, ...given };
-  // The kernel keeps no exit code of a child for who ignores SIGCHLD, and a hook that fails would pass for one that doesn't: wait(2), Notes.
+  // For a process that ignores SIGCHLD the kernel keeps no exit codes of children: a hook that fails would seem to succeed. wait(2), Notes
   if (options.ignoredSignals.includes(SIGCHLD)) syscall("rt_sigaction", [SIGCHLD, DEFAULT_ACTION, null, 8]);
   const stub = startStub(options);
   try {
@@ -102,7 +102,7 @@ const NO_NAMESPACES: Namespaces = { created: new Set(), joined: new Map() };
 class Stub {
   readonly pid: number;
   readonly parent: Channel;
-  /** For its clone. */
+  /** The clone's connection. */
   readonly init: Channel;
   #hasEnded = false;
 
@@ -167,7 +167,7 @@ function awaitClone(stub: Stub, { reset, cloning, cloned }: SentClone, options: 
       if (parent.ours.waiting > 1) receiveReply(parent.ours, reset);
       said = receiveReply(parent.ours, cloning).results[cloned] ?? -1;
     } finally {
-      // It holds the clone's end of the channel, too: only without it the end of the clone shows there.
+      // The stub has the clone's end of the channel open, too: while it lives, the end of the clone does not show there.
       stub.end();
     }
     if (said === stub.pid || !onBehalfOf("", "look for the clone", () => isChild(said))) throw noClone(said);
@@ -179,7 +179,7 @@ function awaitClone(stub: Stub, { reset, cloning, cloned }: SentClone, options: 
     if (options.namespaces.joined.has("user")) checkJoinedMappings(pid, options.linux);
     return pid;
   } catch (error) {
-    // Nobody else knows it; and before it is reaped, the init of its pid namespace can't end: pid_namespaces(7).
+    // Nobody else knows the clone, and before it is reaped, the init of its pid namespace can't end: pid_namespaces(7).
     if (pid !== undefined) killAndReap(pid);
     else {
       init.ours.close();

@@ -9,7 +9,7 @@ import { withStub } from "./with-stub.ts";
 /** Lines for uid_map and gid_map. */
 export type MapLines = readonly [uids: string, gids: string];
 
-/** A user namespace that has the mappings and no process: a stub makes it and ends. user_namespaces(7) */
+/** Makes a user namespace that has these mappings and no process: a stub makes it and ends. user_namespaces(7) */
 export function makeUserNamespace([uids, gids]: MapLines, pointer: string): number {
   return withStub((channel, pid) => {
     const program = channel.program();
@@ -24,7 +24,7 @@ export function makeUserNamespace([uids, gids]: MapLines, pointer: string): numb
   });
 }
 
-/** The user namespace of a process. ioctl_nsfs(2) */
+/** Opens the user namespace of a process. ioctl_nsfs(2) */
 export function openUserNamespace(pid: number, pointer: string): number {
   return onBehalfOf(pointer, "open the user namespace of the mappings", () => {
     const path = `/proc/${pid}/ns/user`;

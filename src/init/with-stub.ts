@@ -8,7 +8,7 @@ import {
   spawnStub,
 } from "../../bindings/stub/client.ts";
 
-/** Does something by a stub that has the runtime's own namespaces and rights, and ends it. */
+/** Runs an action with a stub that has the runtime's own namespaces and rights, and ends the stub. */
 export function withStub<T>(action: (channel: StubChannel, pid: number) => T): T {
   const image = new OwnedDescriptor(openStubImage());
   const [ours, theirs] = channelPair();

@@ -16,7 +16,7 @@ export interface Caller {
   readonly gid: number;
   /** Root in its user namespace. */
   readonly privileged: boolean;
-  /** Whether that is not the host's own user namespace. */
+  /** Whether its user namespace is another one than the host's first. */
   readonly inUserNamespace: boolean;
   /** Permitted capabilities as a bit set. */
   readonly permitted: bigint;
@@ -60,7 +60,7 @@ function signalsOf(set: bigint): number[] {
   return signals;
 }
 
-/** Whether missing rights on cgroups are tolerated: `--rootless`, or by the user where that says auto. */
+/** Whether missing rights on cgroups are tolerated: as `--rootless` says, or by the user for `auto`. */
 export function isRootless(mode: "true" | "false" | "auto", caller: Caller): boolean {
   return mode === "auto" ? !caller.privileged || caller.inUserNamespace : mode === "true";
 }
@@ -76,8 +76,8 @@ export function managerOf(caller: Caller): "system" | "user" {
 }
 
 /**
- * The limit of open files that the caller had: the engine has raised the soft one since. The launcher notes it in the
- * environment; undefined if the runtime wasn't started by it.
+ * Returns the limit of open files that the caller had: the engine has raised the soft one since. The launcher notes it in the
+ * environment. undefined if the launcher hasn't started the runtime.
  */
 export function inheritedNofile(): { readonly soft: bigint; readonly hard: bigint } | undefined {
   const match = /^(\d+):(\d+)$/.exec(environment("RUNTS_NOFILE") ?? "");
@@ -91,7 +91,7 @@ export function callersNotifySocket(): string | undefined {
 
 const DEV_NULL_RDEV = 0x103;
 
-/** Which standard streams are /dev/null of the host, which change their owner, and which are pipes. */
+/** Finds the standard streams that are /dev/null of the host, those that change their owner, and those that are pipes. */
 export function stdioFacts(
   terminal: boolean,
   uid: number,
@@ -129,9 +129,9 @@ function mayGiveAway(stream: number, stat: FileStatus): boolean {
   return stat.isCharacterDevice() && terminalSettings(stream) !== undefined;
 }
 
-/** Descriptors after stdio that the caller hands to the container, and what the container is told of them. */
+/** Descriptors after stdio that the caller hands to the container, and variables that tell the container of them. */
 export interface PreservedFds {
-  /** How many, from 3 on. */
+  /** The number of descriptors, from 3 on. */
   readonly count: number;
   /** Numbers among them that the caller has closed: the launcher reserves them. */
   readonly gaps: readonly DescriptorRange[];

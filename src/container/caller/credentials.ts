@@ -47,7 +47,7 @@ export function canSetGroups(caller: Caller, { joined }: Namespaces): boolean {
   return caller.canSetGroups || (member !== undefined && allowsSetgroups(member));
 }
 
-/** Before the process does anything itself. One that an unprivileged caller has started has set its oom_score_adj itself. */
+/** Sets hard limits and oom_score_adj before the process does anything. For an unprivileged caller the process has set its oom_score_adj itself. */
 export function applyHostLimits(pid: number, process: Process, { privileged }: Caller): void {
   raiseLimits(pid, process);
   const { oomScoreAdj } = process;
@@ -70,7 +70,7 @@ function raiseLimits(pid: number, { rlimits = [] }: Process): void {
   });
 }
 
-/** The error with what a caller whose rights are not enough has to know. `cgroup` is that of a container which is there already. */
+/** Adds to an error what a caller with too few rights has to change. `cgroup` is that of a container which is there already. */
 export function withDenialHint(error: unknown, caller: Caller, config: Config, cgroup = ""): unknown {
   if (caller.privileged && !caller.inUserNamespace) return error;
   return explainDenial(error, caller, config, cgroup);

@@ -4,8 +4,8 @@ import type { Config, Process } from "../../spec/types.ts";
 import { type ReadSetting, readSetting } from "./denials.ts";
 
 /**
- * Adds to an error what a security module has to do with it, and what has to change for it: of a label that it does not take, or
- * of its denial, which the kernel tells by no more than an errno.
+ * Adds to an error how a security module has caused it, and what has to change: it does not take a label, or denies a call, which the kernel
+ * tells by no more than an errno.
  */
 export function explainLabelFailure(
   error: RuntsError,
@@ -81,7 +81,7 @@ function namespaceHint(
   return own === undefined ? undefined : `${own}, which needs "userns,"`;
 }
 
-/** A new file system that the kernel refuses because of its label, which it looks at first, and then at whether it may be so. */
+/** For a new file system with a label: the kernel refuses a label that its policy doesn't know, and then one that the policy doesn't allow. */
 function mountLabelHint(
   { errno, operation, path = "" }: RuntsError,
   { linux }: Config,

@@ -28,8 +28,8 @@ export function execLabels(
 }
 
 /**
- * The label of new file systems. Without SELinux there is no such thing as a label, and the public conformance suite wants a
- * container all the same: it is told, not refused.
+ * Returns the label of new file systems. Without SELinux there are no labels. The public conformance suite wants a container all the same, so this is
+ * a warning and no error.
  */
 export function mountLabelOf({ linux }: Config, warn: (message: string) => void): string {
   const { mountLabel = "" } = linux ?? {};
@@ -38,7 +38,7 @@ export function mountLabelOf({ linux }: Config, warn: (message: string) => void)
   return "";
 }
 
-/** The error with what a security module has to do with it. */
+/** Adds to an error how a security module has caused it. */
 export function withLabelHint(error: unknown, process: Process, config: Config): unknown {
   if (!(error instanceof RuntsError)) return error;
   return explainLabelFailure(error, process, config);

@@ -18,7 +18,7 @@ import { isNewNamespace } from "../../spec/namespaces.ts";
 import type { Linux, LinuxResources } from "../../spec/types.ts";
 import type { GlobalOptions } from "../context.ts";
 
-/** The cgroup of a container that is being created; without one where the caller wants none, or may have none. */
+/** The cgroup of a container that is being created. There is none if the caller wants none, or may have none. */
 export class ContainerCgroup {
   readonly #context: GlobalOptions;
   readonly #linux: Linux;
@@ -37,8 +37,7 @@ export class ContainerCgroup {
   }
 
   /**
-   * The cgroup that the record names before it is made; empty for none. Should create be killed then, `delete` kills all that is
-   * in there: nobody else may be.
+   * Returns the cgroup to record before it is made; empty for none. It must be empty: if create is killed then, `delete` kills everything in it.
    */
   cgroupToRecord(directory: string): string {
     try {
@@ -59,7 +58,7 @@ export class ContainerCgroup {
     if (!isNewNamespace(this.#linux, "pid")) log.warn(UNKILLABLE);
   }
 
-  /** A scope of systemd can't be made before there is a process for it: see `enter`. */
+  /** Makes the cgroup. A scope of systemd is made by `enter` instead, since it needs a process. */
   make(directory: string, scope: ContainerScope | undefined): void {
     this.#scope = scope;
     if (scope !== undefined) return;
@@ -77,12 +76,12 @@ export class ContainerCgroup {
     }
   }
 
-  /** A descriptor that init is cloned into. */
+  /** Opens the cgroup, so that init can be cloned into it. */
   open(): OwnedDescriptor | undefined {
     return this.#cgroup === undefined ? undefined : new OwnedDescriptor(openCgroup(this.#cgroup));
   }
 
-  /** Has systemd make the scope and move init in, if it shall. Otherwise init has been cloned into its cgroup. */
+  /** Has systemd make the scope, if there is one, and move init into it. Otherwise init has been cloned into its cgroup. */
   enter(pid: number): void {
     if (this.#scope === undefined) return;
     this.#context.log.debug(`runtime: have systemd make ${this.#scope.saved.unit}`, "/linux/cgroupsPath");
@@ -91,7 +90,7 @@ export class ContainerCgroup {
     this.confine();
   }
 
-  /** Limits and device rules: set while init is on its way, and before it does anything. */
+  /** Sets limits and device rules, while init is being cloned, and before it does anything. */
   confine(): void {
     if (this.#cgroup === undefined) return;
     const { directory, created } = this.#cgroup;

@@ -15,8 +15,8 @@ import type { Config } from "../../spec/types.ts";
 export const PROC_SUPER_MAGIC = 0x9fa0;
 
 /**
- * The bundle as a path without symbolic links, and its config: whoever retargets a link later moves neither hooks nor what `state`
- * tells. A bundle that is not there is an error only where something of it is read: then it goes by the name that the caller gave.
+ * Returns the bundle as a path without symbolic links, and its config. So a link that is changed later moves neither hooks nor the path in
+ * `state`. A bundle that is not there is an error only where something of it is read; it has the name that the caller gave then.
  */
 export function openBundle(
   given: string,
@@ -85,8 +85,8 @@ export function hostFacts(
 }
 
 /**
- * Returns the path at which the host's whole cgroup hierarchy is mounted. A host that is a container itself may have only a part of it. The root of a mount that
- * was made in another cgroup namespace may be shown as `/..`.
+ * Returns the path at which the host's whole cgroup hierarchy is mounted. A host that is a container itself may have only a part of it. The
+ * root of a mount that was made in another cgroup namespace may be shown as `/..`.
  */
 function cgroupHierarchy(pointer: string): string {
   const path = cgroupMountFor(pointer);
@@ -126,7 +126,7 @@ function componentAt(rootfs: string, path: string): Component {
   };
 }
 
-/** undefined for what isn't there, or can't be for the length of its name: the mount itself names the property then. */
+/** Returns undefined for a file that isn't there, or can't be, since its name is too long: the mount itself names the property then. */
 function tryLstat(path: string): FileStatus | undefined {
   try {
     return lstatSync(path, { throwIfNoEntry: false });

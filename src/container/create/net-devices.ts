@@ -62,7 +62,7 @@ export class NetDevices {
   #host: Side | undefined;
   #container: Side | undefined;
 
-  /** Errors before anything is made if the caller may not move interfaces. */
+  /** Throws, before anything is made, if the caller may not move interfaces. */
   constructor(devices: Readonly<Record<string, NetDevice>>, rootless: boolean) {
     this.#devices = Object.entries(devices);
     const [first] = this.#devices;
@@ -109,7 +109,7 @@ export class NetDevices {
     }
   }
 
-  /** Lets go of the namespaces: one that is held would outlive its container. */
+  /** Closes the namespaces: one that stays open would outlive its container. */
   close(): void {
     this.#host?.close();
     this.#container?.close();
@@ -128,7 +128,7 @@ export class NetDevices {
       const at = inside === "" ? pointer : `${pointer}/name`;
       throw refusal(at, wanted, "the name is taken in the container's network namespace", "EEXIST");
     }
-    // Going down takes the addresses away.
+    // An interface loses its addresses when it goes down.
     const addresses = permanentAddresses(host.socket, before);
     const index = freeIndex(container.socket, before.index);
     this.#moved.push({ before, addresses, index, pointer });
@@ -153,7 +153,7 @@ export class NetDevices {
   }
 }
 
-/** The index that it has, if nobody has it there: what some network plugins and users rely on. */
+/** Returns the wanted index if it is free there, else the next free one: some network plugins and users rely on the same index. */
 function freeIndex(socket: RouteSocket, wanted: number): number {
   let index = wanted;
   while (findInterface(socket, index) !== undefined) index += 1;

@@ -86,10 +86,10 @@ function findHelper({ helper, pointer, file }: Kind): string {
   );
 }
 
-/** They read two files and write one. */
+/** Enough for a helper, which reads two files and writes one. */
 const HELPER_TIMEOUT_S = 30;
 
-/** Returns what went wrong with what the program has said of it. */
+/** Runs a helper. Returns the reason if it fails, in the helper's own words if it has said any; undefined if it succeeds. */
 function run(path: string, args: readonly string[]): string | undefined {
   const memoryFile = (name: string) => syscall("memfd_create", [cString(name), MFD_CLOEXEC]);
   const [stdin, output] = [memoryFile("stdin"), memoryFile("output")];

@@ -3,7 +3,7 @@ import { ownPid } from "../../../bindings/linux/own-process.ts";
 import { errorCode } from "../../errors.ts";
 import { onBehalfOf } from "../../init/run-program.ts";
 
-/** Engines read the file as soon as it is there: it appears with its content. A decimal number without a newline. */
+/** Writes a decimal number without a newline. Engines read the file as soon as it is there, so it appears with its content. */
 export function writePidFile(path: string, pid: number): void {
   onBehalfOf("", "write the pid file", () => {
     const temporary = `${path}.runts-${ownPid()}`;
@@ -17,7 +17,7 @@ export function writePidFile(path: string, pid: number): void {
   });
 }
 
-/** Others may write to the folder, too: what has the name already may be a link of theirs to a file that is not. */
+/** Never writes to a file that is there already: others may write to the folder, too, and it may be their link to somebody else's file. */
 function writeNew(path: string, content: string): void {
   const options = { mode: 0o644, flag: "wx" } as const;
   try {

@@ -31,7 +31,7 @@ export function partsToRestore(
   };
 }
 
-/** As `create` does: criu makes a new network namespace empty, and its loopback interface is down. */
+/** Brings the loopback interface up, as `create` does: criu makes a new network namespace empty. */
 export function setUpNetwork(config: Config, pid: number): void {
   if (!namespacesOf(config).created.has("network")) return;
   const pointer = "/linux/namespaces";
@@ -62,7 +62,7 @@ export function labelOptions(
   };
 }
 
-/** The place of the container's cgroup in each hierarchy that the host has, v1 ones too: where criu was started. */
+/** Returns the place of the container's cgroup in each hierarchy of the host, v1 ones too: criu was started there. */
 export function cgroupRoots(pid: number): { readonly controller: string; readonly path: string }[] {
   return readFileSync(`/proc/${pid}/cgroup`, "utf8")
     .split("\n")

@@ -52,7 +52,7 @@ export interface CriuSpawn {
 /** Called for each step that criu reports, such as `setup-namespaces`, with the descriptor that came along. criu(8), --action-script */
 export type Notified = (script: string, pid: number, descriptor: number | undefined) => void;
 
-/** The most that is known to come is some hundred bytes. */
+/** Known messages have at most some hundred bytes. */
 const LONGEST_MESSAGE = 64 * 1024;
 
 /**
@@ -84,7 +84,7 @@ export class CriuProcess {
     }
   }
 
-  /** The version, which criu tells since 3.0; an older one is an error. */
+  /** Asks for the version. criu tells it since 3.0; an older criu is an error. */
   version(): CriuVersion {
     const version = this.#ask({ type: "VERSION", keepOpen: true })?.version;
     if (version !== undefined && version.number >= OLDEST) return version;
@@ -92,7 +92,7 @@ export class CriuProcess {
     throw criuError(`criu is too old: version 3.0 or later is needed, ${found}`);
   }
 
-  /** Errors if criu, or the kernel that it runs on, lacks one of the features. */
+  /** Throws if criu, or the kernel that it runs on, lacks one of the features. */
   require(...features: readonly Feature[]): void {
     const found = this.#ask({ type: "FEATURE_CHECK", keepOpen: true, features })?.features;
     for (const feature of features) if (found?.has(feature) !== true) throw criuError(MISSING[feature]);
@@ -146,7 +146,7 @@ export class CriuProcess {
     }
   }
 
-  /** Lets criu end, and says how it did: as a wait status of wait(2). */
+  /** Lets criu end. Returns its wait status: wait(2). */
   end(): number {
     if (this.#ended) return 0;
     this.#ended = true;
@@ -198,7 +198,7 @@ interface Started {
   readonly numbers: readonly number[];
 }
 
-/** Leads the stub to the execve of criu. */
+/** Prepares the stub for criu, and has it execute criu. */
 function execute(pending: PendingInit, path: string, spawn: CriuSpawn): Started {
   const { channel } = pending;
   const program = channel.program();

@@ -78,11 +78,11 @@ export class CriuFiles {
     };
   }
 
-  /** Has criu do what is asked for, and end. */
+  /** Sends criu a request, waits for its answer, and ends it. Throws with the words of its log if it fails. */
   run(criu: CriuProcess, type: RequestType, options: CriuOptions, notified: Notified): CriuResponse {
     const response = criu.run({ type, options }, notified);
     const status = criu.end();
-    // After a pre-dump criu waits for more: that it ends then is no failure.
+    // After a pre-dump criu waits for more requests, and may end with another status: that is no failure.
     if (response?.success === true && (status === 0 || type === "PRE_DUMP")) return response;
     const { logPath } = this;
     const log = existsSync(logPath) ? readFileSync(logPath, "utf8") : undefined;
@@ -100,8 +100,8 @@ function describeEnd(status: number): string {
 }
 
 /**
- * On a hybrid host criu would save the cgroups of all v1 hierarchies, which are not the container's, and make those anew that have
- * gone since: only the unified hierarchy, whose controller has no name, is saved then.
+ * Has criu save only the unified hierarchy, whose controller has no name, on a hybrid host. Otherwise it would save the cgroups of all v1
+ * hierarchies, which are not the container's, and make them again if they have gone since.
  */
 function cgroupControllers(): Pick<CriuOptions, "cgroupControllers"> {
   const hierarchies = readFileSync("/proc/self/cgroup", "utf8").trim().split("\n");
@@ -124,7 +124,7 @@ export function containerMounts(config: Config, requests: readonly MountRequest[
   };
 }
 
-/** Refuses what criu would leave out, or put elsewhere, without a word. */
+/** Refuses containers of which criu would silently leave out a part, or put it elsewhere. */
 export function refuseUnsaved(operation: "checkpoint" | "restore", config: Config): void {
   const refuse = (pointer: string, what: string) => {
     throw new RuntsError(`${pointer}: a container ${what} can't be checkpointed nor restored`, {

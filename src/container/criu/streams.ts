@@ -44,7 +44,7 @@ function terminalRefusal(fd: number): RuntsError {
   });
 }
 
-/** criu's name of a file or a terminal that is on none of the container's mounts. */
+/** Returns criu's name of a file or a terminal that is on none of the container's mounts; undefined for any other stream. */
 function outsideName(pid: number, fd: number, own: ReadonlySet<number>): string | undefined {
   const mount = mountIdOf(pid, fd);
   if (own.has(mount)) return undefined;
@@ -66,7 +66,7 @@ function isOpen(pid: number, fd: number): boolean {
   return linkOf(pid, fd) !== "";
 }
 
-/** A closed one has no name. */
+/** Returns an empty name for a closed stream. */
 function linkOf(pid: number, fd: number): string {
   try {
     return readlinkSync(`/proc/${pid}/fd/${fd}`);
