@@ -11,7 +11,7 @@ for (const [situation, args] of [
   ["create without an id", ["create"]],
   ["run without an id", ["run"]],
   ["an unknown command", ["no-such-command"]],
-  ["init, which runc has for itself", ["init"]],
+  ["init, an internal command of runc", ["init"]],
   ["an unknown global option", ["--no-such-option", "list"]],
   ["an unknown option of create", ["create", "--no-such-option", "x"]],
   ["create with two ids", ["create", "a", "b"]],
@@ -43,7 +43,7 @@ spec("create, bundle a file: error, nothing left", CLAUSE, async (sandbox) => {
 });
 
 spec(
-  "create, --preserve-fds 100000, with descriptor 3 closed: one clear line, nothing left",
+  "create --preserve-fds 100000 with descriptor 3 closed: single-line error, nothing left",
   "promise: clear errors",
   async (sandbox) => {
     const result = await sandbox
@@ -53,7 +53,7 @@ spec(
     expect(await sandbox.traces()).toEqual([]);
   },
   {
-    crun: "descriptors that are not open are skipped, however many, sockets of LISTEN_FDS as well",
+    crun: "skips any number of closed descriptors, those of LISTEN_FDS as well",
     runc: { reason: "leaves the directory of the container", from: "1.3" },
   },
 );

@@ -9,17 +9,16 @@ import { IS_RUNTS } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
 
 const JSON_C = {
-  reason: "json-c, which reads JSON since 1.28, takes what follows the value, and invalid UTF-8",
+  reason: "json-c, which reads JSON since 1.28, accepts text after the value, and invalid UTF-8",
   from: "1.28",
 };
-const GO_JSON =
-  "Go's encoding/json takes what follows the value, the last of two equal names, and invalid UTF-8";
-const WRONG_TYPES_PASS = "values of a wrong type are taken as absent or converted";
-const LOOSE_NUMBERS = "numbers are read by a scanner that takes what it can";
+const GO_JSON = "Go's encoding/json accepts text after the value, two equal names, and invalid UTF-8";
+const WRONG_TYPES_PASS = "takes values of a wrong type as absent, or converts them";
+const LOOSE_NUMBERS = "reads numbers by a scanner that stops at the first wrong character";
 
 const CLAUSE = "config.md: invalid values MUST error; runtime.md, Errors: as if never tried";
 
-/** Sets or, with undefined, takes away one property of config.json by its path. */
+/** Sets one property of config.json by its path, or with undefined removes it. */
 function put(container: Container, path: string, value: unknown): void {
   const config = asObject(JSON.parse(JSON.stringify(container.config)));
   const names = path.split("/");
@@ -96,7 +95,7 @@ const fileDeviations = byCase({
 
 for (const [situation, words, spoil] of bundles) {
   spec(
-    `create, bundle with ${situation}: one clear line, nothing left`,
+    `create, bundle with ${situation}: single-line error, nothing left`,
     CLAUSE,
     async (sandbox) => {
       const container = sandbox.container();
@@ -160,7 +159,7 @@ const values: readonly (readonly [string, unknown])[] = [
 const typeDeviations = byCase(
   { runc: "ociVersion is never checked", cases: ["ociVersion missing"] },
   {
-    crun: "ociVersion is not checked since 1.14.2, only required",
+    crun: "requires ociVersion, but does not check it since 1.14.2",
     runc: "ociVersion is never checked",
     cases: ['ociVersion "2.0.0"', 'ociVersion "0.9.0"', 'ociVersion "one"'],
   },
@@ -184,7 +183,7 @@ const typeDeviations = byCase(
     ],
   },
   {
-    crun: "the cgroup of a create that fails after its making is not removed",
+    crun: "leaves the cgroup when create fails after making it",
     cases: ["process/oomScoreAdj 1001"],
   },
   {
@@ -196,13 +195,13 @@ const typeDeviations = byCase(
     crun: "sets the container up in the caller's mount namespace, where the mounts stay",
     cases: ['linux/namespaces "pid"'],
   },
-  { crun: "an unknown propagation is ignored", cases: ['linux/rootfsPropagation "sideways"'] },
+  { crun: "ignores an unknown propagation", cases: ['linux/rootfsPropagation "sideways"'] },
 );
 
 for (const [path, value] of values) {
   const situation = value === undefined ? "missing" : JSON.stringify(value);
   spec(
-    `create, ${path} ${situation}: one clear line that names it, nothing left`,
+    `create, ${path} ${situation}: single-line error that names it, nothing left`,
     CLAUSE,
     async (sandbox) => {
       const container = sandbox.container();
@@ -241,7 +240,7 @@ const nulByteDeviations = byCase(
 
 for (const [index, [path, value]] of nul.entries()) {
   spec(
-    `create, ${path} with a NUL byte (${index}): one clear line, nothing left`,
+    `create, ${path} with a NUL byte (${index}): single-line error, nothing left`,
     `${CLAUSE}`,
     async (sandbox) => {
       const container = sandbox.container();
@@ -254,14 +253,14 @@ for (const [index, [path, value]] of nul.entries()) {
 }
 
 spec(
-  "create, the same name twice in config.json: error",
+  "create, a duplicate name in config.json: error",
   "glossary.md: no duplicate names",
   async (sandbox) => {
     const container = sandbox.container();
     container.writeConfig(JSON.stringify(container.config).replace("{", '{"hostname":"first",'));
     expectRefusal(await container.create(), inOurWords("/hostname: duplicate name"));
   },
-  { crun: "the first of two equal names counts", runc: GO_JSON },
+  { crun: "takes the first of two equal names", runc: GO_JSON },
 );
 
 spec(
@@ -277,14 +276,14 @@ spec(
   { crun: JSON_C, runc: GO_JSON },
 );
 
-spec("create, nesting without end: error, no crash", CLAUSE, async (sandbox) => {
+spec("create, config.json with 100,000 nested arrays: error, no crash", CLAUSE, async (sandbox) => {
   const container = sandbox.container();
   container.writeConfig(`{"annotations":${"[".repeat(100_000)}`);
   expectRefusal(await container.create(), inOurWords("config.json: line 1, column 527: not valid JSON"));
 });
 
 spec(
-  "create, two faults: both are told",
+  "create, two errors in config.json: both are reported",
   "promise: all errors of a config are reported at once",
   async (sandbox, context) => {
     if (!IS_RUNTS) context.skip("a promise of runts alone");
@@ -337,7 +336,7 @@ for (const version of ["1.0.0", "1.0.2-dev", "1.1.0+dev", "1.3.0", "1.99.0"]) {
   );
 }
 
-/** 2^53 and 2^53+1 are the same to a double. */
+/** As doubles, 2^53 and 2^53+1 are equal. */
 const EXACT = "9007199254740993";
 const BELOW = "9007199254740992";
 
@@ -359,10 +358,10 @@ spec("run, seccomp value above 2^53: compared exactly", "config-linux.md: uint64
 const rlimitDeviations = byCase(
   { crun: LOOSE_NUMBERS, cases: ["2^64", "-1", "a string"] },
   {
-    crun: { reason: "numbers are read by a scanner that takes what it can", before: "1.28" },
+    crun: { reason: "reads numbers by a scanner that stops at the first wrong character", before: "1.28" },
     cases: ["a fraction"],
   },
-  { crun: LOOSE_NUMBERS, runc: "Go takes no exponent for an integer", cases: ["an exponent"] },
+  { crun: LOOSE_NUMBERS, runc: "Go accepts no exponent in an integer", cases: ["an exponent"] },
 );
 
 for (const [number, situation] of [
@@ -374,7 +373,7 @@ for (const [number, situation] of [
 ] as const) {
   const isAllowed = situation === "an exponent";
   spec(
-    `create, an rlimit of ${situation}: ${isAllowed ? "a number as any other" : "error that names it"}`,
+    `create, an rlimit of ${situation}: ${isAllowed ? "accepted" : "error that names it"}`,
     "config.md, process.rlimits: uint64",
     async (sandbox) => {
       const container = sandbox.container((config) => {

@@ -25,7 +25,7 @@ function owners(container: Container, files: readonly string[]): number[] {
 }
 
 spec(
-  "create, user namespace, /sys/fs/cgroup writable: the container owns what is delegated",
+  "create, user namespace, /sys/fs/cgroup writable: the container owns the files of delegation",
   CLAUSE,
   async (sandbox) => {
     const script =
@@ -36,11 +36,11 @@ spec(
     expect(owners(container, ["/cgroup.freeze", "/cgroup.max.depth", "/cgroup.kill"])).toEqual([0, 0, 0]);
     await expect.poll(() => container.printed()).toBe("moved");
   },
-  { runc: "the cgroupfs driver never changes the owner" },
+  { runc: "the cgroupfs driver never changes the owner of a cgroup" },
 );
 
 spec(
-  "hooks in the container, which owns its cgroup: in that cgroup",
+  "hooks in the container, which owns its cgroup: run in that cgroup",
   `${CLAUSE}; config.md, POSIX-platform Hooks`,
   async (sandbox) => {
     const out = sandbox.path("out");
@@ -76,7 +76,7 @@ spec(
   },
   {
     crun: "the user of the container's root owns the cgroup, whatever process.user is",
-    runc: "the cgroupfs driver never changes the owner",
+    runc: "the cgroupfs driver never changes the owner of a cgroup",
   },
 );
 
@@ -98,12 +98,12 @@ for (const [what, mutate] of [
       await container.created();
       expect(owners(container, DELEGATED)).toEqual(DELEGATED.map(() => 0));
     },
-    { crun: "gives every cgroup of a user namespace to it, if writable or not" },
+    { crun: "gives a container with a user namespace its cgroup, writable or not" },
   );
 }
 
 spec(
-  "exec, user namespace, the container owns its cgroup: it runs there, where init is",
+  "exec, user namespace, the container owns its cgroup: runs in init's cgroup",
   `${CLAUSE}; engines: docker's userns-remap`,
   async (sandbox) => {
     const container = mappedShell(
@@ -118,16 +118,16 @@ spec(
     await exec("echo > /go");
     await expect.poll(() => container.printed()).toBe("moved");
     expect(await exec("grep ^0:: /proc/self/cgroup")).toBe("0::/inner\n");
-    // The descriptors and rights of the runtime are not in the process's reach.
+    // The process has neither descriptors nor rights of the runtime.
     expect(await exec("grep -c . /proc/self/uid_map; ls /proc/self/fd | wc -l")).toBe("1\n4\n");
   },
   {
-    crun: "exec enters the container's own cgroup as long as that takes processes, wherever init is",
-    runc: "the cgroupfs driver never changes the owner",
+    crun: "exec joins the container's own cgroup as long as that accepts processes, wherever init is",
+    runc: "the cgroupfs driver never changes the owner of a cgroup",
   },
 );
 
-/** Init moves itself into a cgroup below and enables what there is for it, as systemd in a container does. */
+/** Init moves itself into a sub-cgroup and enables a controller, as systemd in a container does. */
 const MOVE =
   "mkdir /sys/fs/cgroup/init && echo 1 > /sys/fs/cgroup/init/cgroup.procs && echo +hugetlb > /sys/fs/cgroup/cgroup.subtree_control && echo moved; sleep 999";
 
@@ -138,15 +138,19 @@ async function moved(sandbox: Sandbox): Promise<Container> {
   return container;
 }
 
-spec("exec, init has moved to a cgroup below: it runs there", NO_INTERNAL, async (sandbox, context) => {
-  if (!CONTROLLERS.includes("hugetlb")) context.skip("this machine has no hugetlb controller");
-  const container = await moved(sandbox);
-  const script = `grep -q "^0::/init$" /proc/self/cgroup || cat /proc/self/cgroup`;
-  expect(succeed("exec", await container.exec(["sh", "-c", script])).stdout).toBe("");
-});
+spec(
+  "exec, init has moved to a sub-cgroup that enables controllers: runs in init's cgroup",
+  NO_INTERNAL,
+  async (sandbox, context) => {
+    if (!CONTROLLERS.includes("hugetlb")) context.skip("this machine has no hugetlb controller");
+    const container = await moved(sandbox);
+    const script = `grep -q "^0::/init$" /proc/self/cgroup || cat /proc/self/cgroup`;
+    expect(succeed("exec", await container.exec(["sh", "-c", script])).stdout).toBe("");
+  },
+);
 
 spec(
-  "exec --cgroup / where only cgroups below take processes: error that says so",
+  "exec --cgroup / where only sub-cgroups accept processes: error that says so",
   NO_INTERNAL,
   async (sandbox, context) => {
     if (!CONTROLLERS.includes("hugetlb")) context.skip("this machine has no hugetlb controller");
@@ -158,11 +162,11 @@ spec(
         new RegExp(`cgroup /${container.id} takes no processes itself.* hugetlb .* \\d+ \\(`),
       );
   },
-  { crun: "falls back to the cgroup of init without a word" },
+  { crun: "silently falls back to the cgroup of init" },
 );
 
 spec(
-  "create in a cgroup that enables controllers for others: error that says so, nothing left",
+  "create in a cgroup that enables controllers for sub-cgroups: error that says so, nothing left",
   NO_INTERNAL,
   async (sandbox, context) => {
     if (!CONTROLLERS.includes("hugetlb")) context.skip("this machine has no hugetlb controller");
@@ -182,7 +186,7 @@ spec(
 );
 
 spec(
-  "create below a threaded cgroup: init is in it, and a limit of a domain's controller is refused",
+  "create below a threaded cgroup: init runs in it, and a limit of a domain controller is an error",
   "cgroups(7), Thread mode",
   async (sandbox) => {
     const parent = `/sys/fs/cgroup/${sandbox.tag}-threads`;

@@ -3,12 +3,12 @@ import type { Config } from "../harness/config.ts";
 import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
-const EMPTY_ACCESS = "a device rule without an access allows nothing, and denies nothing";
+const EMPTY_ACCESS = "a device rule without access allows nothing, and denies nothing";
 
 const CLAUSE = "config-linux.md, Allowed Device list";
 const DENY_ALL = { allow: false, access: "rwm" };
 
-/** Makes and opens a node that no default rule allows: /dev/fuse's numbers. Without that driver the open fails too, but with ENXIO. */
+/** Makes and opens a node that no default rule allows, with /dev/fuse's numbers. Without that driver, an allowed open fails with ENXIO. */
 const OPEN_NODE = "mknod /dev/node c 10 229 && (dd if=/dev/node bs=1 count=0 2>&1 || true)";
 
 function rules(...devices: Record<string, unknown>[]): (config: Config) => void {
@@ -22,7 +22,7 @@ function rules(...devices: Record<string, unknown>[]): (config: Config) => void 
 }
 
 spec(
-  "devices deny all: a node can be made, but not opened",
+  "create, devices deny all: a node can be made, but not opened",
   `${CLAUSE}; default rules allow mknod`,
   async (sandbox) => {
     const { stdout } = await sandbox.shell(OPEN_NODE, rules(DENY_ALL)).run();
@@ -105,7 +105,7 @@ for (const [situation, rule, pointer] of [
 }
 
 spec(
-  "devices, a rule that denies without an access: denies all",
+  "devices, a rule that denies without access: denies all",
   CLAUSE,
   async (sandbox) => {
     const { stdout } = await sandbox
@@ -113,10 +113,10 @@ spec(
       .run();
     expect(stdout).toMatch(/Operation not permitted/);
   },
-  { crun: EMPTY_ACCESS, runc: "a device rule without an access is refused, also one that denies" },
+  { crun: EMPTY_ACCESS, runc: "refuses a device rule without access, even one that denies" },
 );
 
-spec("devices, a letter of access twice, and in another order: as once", CLAUSE, async (sandbox) => {
+spec("devices, letters of access twice and in another order: the same as once", CLAUSE, async (sandbox) => {
   const allow = { allow: true, type: "c", major: 10, minor: 229, access: "wrwr" };
   const { stdout } = await sandbox.shell(OPEN_NODE, rules(DENY_ALL, allow)).run();
   expect(stdout).not.toMatch(/Operation not permitted/);

@@ -10,31 +10,31 @@ import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
-const TOO_DEEP = "reaches cgroups by their paths: what is deeper than a path can lead stays";
+const TOO_DEEP = "reaches cgroups by their paths, and leaves those that are deeper than PATH_MAX";
 const PATH_TOO_LONG = {
-  reason: "a path that is too long can't be opened by openat2(2) from the top, and the cgroup stays",
+  reason: "can't open a path that is too long by openat2(2) from the top, and leaves the cgroup",
   from: "1.3",
 };
 const PS_LISTS_NOBODY = {
-  reason: "ps lists nobody where no process is in the topmost cgroup",
+  reason: "ps lists nobody if no process is in the topmost cgroup",
   before: "1.28",
 };
 const WAITS_UNTIL_THAWED = "exec waits in a frozen cgroup until it is thawed";
 
-/** A container that may make cgroups below its own chooses their names and their number, and what they do. */
-const CLAUSE = "promise: cgroups that the container makes are in nobody's way";
+/** A container that may make sub-cgroups chooses their names, their number and their settings. */
+const CLAUSE = "promise: cgroups that the container makes stop no command";
 
-interface Way {
+interface Setting {
   readonly mapped: boolean;
   readonly prints: string;
 }
 
-async function running(sandbox: Sandbox, script: string, { mapped, prints }: Way): Promise<Container> {
+async function running(sandbox: Sandbox, script: string, { mapped, prints }: Setting): Promise<Container> {
   const container = mapped
     ? mappedShell(sandbox, script, writableCgroup)
     : sandbox.shell(script, writableCgroup);
   const directory = `/sys/fs/cgroup/${container.id}`;
-  // What a runtime can't remove must not be in the way of other tests: find(1) knows how.
+  // Cgroups that a runtime can't remove must not disturb other tests: find(1) removes them.
   sandbox.atEnd(() => {
     if (existsSync(directory)) execFileSync("find", [directory, "-depth", "-type", "d", "-delete"]);
   });
@@ -43,14 +43,14 @@ async function running(sandbox: Sandbox, script: string, { mapped, prints }: Way
   return container;
 }
 
-/** By steps, as a path would be too long. */
+/** The tree below makes its folders step by step, since the path would be too long. */
 const LONG = "x".repeat(250);
 const TREES = {
   "a name that is not UTF-8": `name=$(printf 'a\\377b'); mkdir "$name" && cd -P "$name"`,
   "17 names of 250 characters": `for n in $(seq 17); do mkdir ${LONG} && cd -P ${LONG}; done`,
 };
 
-/** Init has moved to the innermost cgroup, beside which there is another one. */
+/** A container whose init has moved to the innermost cgroup, which has a sibling. */
 function moved(sandbox: Sandbox, script: string, mapped = false): Promise<Container> {
   const all = `cd /sys/fs/cgroup; ${script}; mkdir beside; echo 1 > cgroup.procs && cd / && echo moved; sleep 999`;
   return running(sandbox, all, { mapped, prints: "moved" });
@@ -67,7 +67,7 @@ const psDeviations = byCase(
 
 for (const [tree, script] of Object.entries(TREES)) {
   spec(
-    `delete --force, init in a cgroup below with ${tree}: gone`,
+    `delete --force, init in a sub-cgroup with ${tree}: gone`,
     CLAUSE,
     async (sandbox) => {
       const container = await moved(sandbox, script);
@@ -78,7 +78,7 @@ for (const [tree, script] of Object.entries(TREES)) {
   );
 
   spec(
-    `delete, stopped, a cgroup below with ${tree} left: gone`,
+    `delete, stopped, a sub-cgroup with ${tree} left: gone`,
     CLAUSE,
     async (sandbox) => {
       const container = await moved(sandbox, script);
@@ -91,7 +91,7 @@ for (const [tree, script] of Object.entries(TREES)) {
   );
 
   spec(
-    `pause and resume, init in a cgroup below with ${tree}: paused, then running`,
+    `pause and resume, init in a sub-cgroup with ${tree}: paused, then running`,
     CLAUSE,
     async (sandbox) => {
       const container = await moved(sandbox, script);
@@ -104,7 +104,7 @@ for (const [tree, script] of Object.entries(TREES)) {
   );
 
   spec(
-    `ps --format json, init in a cgroup below with ${tree}: listed`,
+    `ps --format json, init in a sub-cgroup with ${tree}: listed`,
     CLAUSE,
     async (sandbox) => {
       const container = await moved(sandbox, script);
@@ -117,10 +117,10 @@ for (const [tree, script] of Object.entries(TREES)) {
 
 const SHOW = "cmp -s /proc/1/cgroup /proc/self/cgroup && echo where init is || grep ^0:: /proc/self/cgroup";
 
-/** Init can't run, another process of the container can. */
+/** The container freezes init's cgroup, while its other process can run. */
 const FREEZE = `cd /sys/fs/cgroup; mkdir a b; echo 1 > a/cgroup.procs
 sh -c 'echo $$ > b/cgroup.procs; echo 1 > a/cgroup.freeze; echo frozen; exec sleep 999' & sleep 999`;
-const FROZEN: Way = { mapped: false, prints: "frozen" };
+const FROZEN: Setting = { mapped: false, prints: "frozen" };
 
 const execDeviations = byCase({ runc: PATH_TOO_LONG, cases: ["17 names of 250 characters"] });
 
@@ -128,22 +128,22 @@ for (const mapped of [false, true]) {
   const where = mapped ? ", user namespace" : "";
   for (const [tree, script] of Object.entries(TREES)) {
     spec(
-      `exec${where}, init in a cgroup below with ${tree}: runs`,
+      `exec${where}, init in a sub-cgroup with ${tree}: runs`,
       CLAUSE,
       async (sandbox) => {
         const container = await moved(sandbox, script, mapped);
         const { stdout } = succeed("exec", await container.exec(["sh", "-c", SHOW]));
-        // procfs does not tell a path that is too long. The container's own cgroup is left, where the peers go as a rule.
+        // procfs can't show a path that is too long. Then exec runs in the container's own cgroup, as the peers' does always.
         if (IS_RUNTS) expect(stdout).toBe(script.includes(LONG) ? "0::/\n" : "where init is\n");
       },
-      mapped ? { runc: "the cgroupfs driver never changes the owner" } : execDeviations(tree),
+      mapped ? { runc: "the cgroupfs driver never changes the owner of a cgroup" } : execDeviations(tree),
     );
   }
 
   for (const flags of [[], ["--ignore-paused"]]) {
     const command = ["exec", ...flags].join(" ");
     spec(
-      `${command}${where}, init in a cgroup that the container has frozen: runs at once, in another`,
+      `${command}${where}, init in a cgroup that the container has frozen: runs at once, in another cgroup`,
       CLAUSE,
       async (sandbox) => {
         const container = await running(sandbox, FREEZE, { ...FROZEN, mapped });
@@ -155,26 +155,26 @@ for (const mapped of [false, true]) {
   }
 }
 
-/** Init is never for long where it was seen. */
+/** Init moves from cgroup to cgroup without end. */
 const WANDER = `cd /sys/fs/cgroup; mkdir 0; echo wanders; i=0; while :; do
 mkdir $((i + 1)); echo 1 > $((i + 1))/cgroup.procs; rmdir $i; i=$((i + 1)); done`;
-/** Of these a runtime that opens init's cgroup and goes there loses some, if not all. */
-const VISITS = 10;
+/** A runtime that opens init's cgroup and then joins it fails in some of these calls, if not in all. */
+const EXECS = 10;
 
 for (const mapped of [false, true]) {
   const where = mapped ? ", user namespace" : "";
   spec(
-    `exec${where}, init goes from cgroup to cgroup, each of which it removes: runs each time`,
+    `exec${where}, init moves from cgroup to cgroup and removes each: runs each time`,
     CLAUSE,
     async (sandbox) => {
       const container = await running(sandbox, WANDER, { mapped, prints: "wanders" });
-      for (let visit = 0; visit < VISITS; visit += 1) succeed("exec", await container.exec(["true"]));
+      for (let number = 0; number < EXECS; number += 1) succeed("exec", await container.exec(["true"]));
     },
   );
 }
 
 spec(
-  "exec, init in a cgroup that the container has frozen, paused: the error of a paused one",
+  "exec, init in a cgroup that the container has frozen, paused: the error for a paused container",
   CLAUSE,
   async (sandbox) => {
     const container = await running(sandbox, FREEZE, FROZEN);
@@ -185,7 +185,7 @@ spec(
 );
 
 spec(
-  "exec --cgroup of a frozen one: error that says so, no hang",
+  "exec --cgroup with a frozen cgroup: error that says so, no hang",
   CLAUSE,
   async (sandbox) => {
     const container = await running(sandbox, FREEZE, FROZEN);
@@ -196,7 +196,7 @@ spec(
 );
 
 spec(
-  "exec where the host has frozen a cgroup above: error, no hang",
+  "exec, the host has frozen a parent cgroup: error, no hang",
   CLAUSE,
   async (sandbox) => {
     const parent = `${sandbox.tag}-above`;

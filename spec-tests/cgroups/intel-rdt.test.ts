@@ -10,13 +10,13 @@ import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
 const IGNORED_WITHOUT_RESCTRL =
-  "without resctrl the property is ignored unless it has one of the older schemas; schemata and monitoring are newer";
+  "without resctrl, ignores the property unless it has one of the older schemas; does not know schemata and monitoring yet";
 const ANY_SCHEMA = {
-  reason: "a schema for Intel RDT is taken for a container without intelRdt too, and any text is one",
+  reason: "accepts a schema for a container without intelRdt too, and any text as a schema",
   from: "1.28",
 };
 const RESCTRL_NOT_FOUND =
-  "resctrl is looked for at /sys/fs/resctrl by its file system type: the directory tree is not taken for one";
+  "looks for resctrl at /sys/fs/resctrl by its file system type, and does not accept the directory tree";
 
 const CLAUSE = "config-linux.md, IntelRdt";
 const MOUNT = / (\S+) [^\n]* - resctrl /.exec(readFileSync("/proc/self/mountinfo", "utf8"))?.[1];
@@ -27,12 +27,12 @@ const SETTINGS: readonly (readonly [situation: string, intelRdt: NonNullable<Lin
   ["memBwSchema", { memBwSchema: "MB:0=20" }],
   ["schemata", { schemata: ["L3:0=f"] }],
   ["enableMonitoring", { enableMonitoring: true }],
-  ["nothing in it", {}],
+  ["no properties", {}],
 ];
 
 const unmountedDeviations = byCase({
   runc: IGNORED_WITHOUT_RESCTRL,
-  cases: ["closID", "schemata", "enableMonitoring", "nothing in it"],
+  cases: ["closID", "schemata", "enableMonitoring", "no properties"],
 });
 
 for (const [situation, intelRdt] of SETTINGS) {
@@ -53,7 +53,7 @@ for (const [situation, intelRdt] of SETTINGS) {
 
 const valueDeviations = byCase({
   runc: IGNORED_WITHOUT_RESCTRL,
-  cases: ["closID with a line break", "schemata with two lines in one"],
+  cases: ["closID with a line break", "schemata with two lines in an entry"],
 });
 
 for (const [situation, intelRdt, pointer] of [
@@ -63,7 +63,7 @@ for (const [situation, intelRdt, pointer] of [
   ["closID with a line break", { closID: "a\nb" }, "closID"],
   ["memBwSchema of another resource", { memBwSchema: "L3:0=f" }, "memBwSchema"],
   ["memBwSchema of two lines", { memBwSchema: "MB:0=20\nL3:0=f" }, "memBwSchema"],
-  ["schemata with two lines in one", { schemata: ["L3:0=f", "L2:0=1\nMB:0=20"] }, "schemata/1"],
+  ["schemata with two lines in an entry", { schemata: ["L3:0=f", "L2:0=1\nMB:0=20"] }, "schemata/1"],
 ] as const) {
   spec(
     `intelRdt, ${situation}: error that names it, nothing left`,
@@ -84,7 +84,7 @@ spec(
   "intelRdt not set: resctrl is not touched, and not needed",
   `${CLAUSE}: MUST NOT manipulate`,
   async (sandbox) => {
-    const resctrl = new Imitation(sandbox);
+    const resctrl = new FakeResctrl(sandbox);
     const before = resctrl.contents();
     const container = sandbox.shell("sleep 1000");
     await container.created({ wrapper: resctrl.wrapper });
@@ -129,11 +129,11 @@ spec(
 );
 
 /**
- * A directory tree that passes for resctrl, which few machines have: in a mount namespace of its own, the runtime finds it in a
- * mount table that has one more line. The kernel would fill new directories with control files, which nothing here does: so all
- * groups exist, and files collect what is written.
+ * A directory tree that stands for resctrl, which few machines have. The runtime runs in a mount namespace of its own, whose mount
+ * table has one more line with the tree. The kernel would put control files into new directories, and nothing does so here: so all
+ * groups exist beforehand, and plain files collect what is written.
  */
-class Imitation {
+class FakeResctrl {
   readonly root: string;
   readonly wrapper: readonly string[];
 
@@ -159,7 +159,7 @@ class Imitation {
     return readFileSync(join(this.root, path), "utf8");
   }
 
-  /** All groups, and the files with what they hold. */
+  /** All groups, and all files with their content. */
   contents(): readonly string[] {
     const paths = readdirSync(this.root, { recursive: true, encoding: "utf8" }).sort();
     return paths.map((path) =>
@@ -168,21 +168,21 @@ class Imitation {
   }
 }
 
-function imitated(
+function withFakeResctrl(
   sandbox: Sandbox,
   intelRdt: NonNullable<Linux["intelRdt"]>,
-): { resctrl: Imitation; container: Container } {
+): { resctrl: FakeResctrl; container: Container } {
   const container = sandbox.shell("sleep 1000", (config) => {
     config.linux.intelRdt = intelRdt;
   });
-  return { resctrl: new Imitation(sandbox), container };
+  return { resctrl: new FakeResctrl(sandbox), container };
 }
 
 spec(
-  "intelRdt with closID alone: the pid is in its tasks, its limits stay, and so does it after delete",
+  "intelRdt with closID alone: the pid is in its tasks, its limits stay, and delete keeps it",
   `${CLAUSE}: MUST write the process ID, MUST assign to this closID, MUST NOT remove`,
   async (sandbox) => {
-    const { resctrl, container } = imitated(sandbox, { closID: "gold" });
+    const { resctrl, container } = withFakeResctrl(sandbox, { closID: "gold" });
     resctrl.addClass("gold", "L3:0=f\n");
     await container.created({ wrapper: resctrl.wrapper });
     expect(resctrl.read("gold/tasks")).toBe(String((await container.state()).pid));
@@ -197,7 +197,7 @@ spec(
   "intelRdt with closID /: the pid is in the root's tasks",
   `${CLAUSE}: closID /`,
   async (sandbox) => {
-    const { resctrl, container } = imitated(sandbox, { closID: "/" });
+    const { resctrl, container } = withFakeResctrl(sandbox, { closID: "/" });
     await container.created({ wrapper: resctrl.wrapper });
     expect(resctrl.read("tasks")).toBe(String((await container.state()).pid));
   },
@@ -205,11 +205,11 @@ spec(
 );
 
 spec(
-  "intelRdt without closID: the group of the container's id, with the values in order",
+  "intelRdt without closID: a group named by the container's id, with the values in order",
   `${CLAUSE}: l3CacheSchema first, memBwSchema, schemata last`,
   async (sandbox) => {
     const values = { l3CacheSchema: "L3:0=f", memBwSchema: "MB:0=20", schemata: ["L2:0=1", "L2:1=3"] };
-    const { resctrl, container } = imitated(sandbox, values);
+    const { resctrl, container } = withFakeResctrl(sandbox, values);
     resctrl.addClass(container.id);
     await container.created({ wrapper: resctrl.wrapper });
     expect(resctrl.read(`${container.id}/schemata`)).toBe("L3:0=f\nMB:0=20\nL2:0=1\nL2:1=3\n");
@@ -234,7 +234,7 @@ for (const [situation, intelRdt, pointer] of [
     `intelRdt, ${situation}: error, nothing is changed`,
     `${CLAUSE}: MUST generate an error`,
     async (sandbox) => {
-      const { resctrl, container } = imitated(sandbox, intelRdt);
+      const { resctrl, container } = withFakeResctrl(sandbox, intelRdt);
       resctrl.addClass("gold", "L3:0=f\nMB:0=20\n");
       resctrl.addClass(`gold/mon_groups/${container.id}`);
       const words = IS_RUNTS ? `runts: /linux/intelRdt/${pointer}: ` : undefined;
@@ -249,10 +249,10 @@ for (const [situation, intelRdt, pointer] of [
 }
 
 spec(
-  "intelRdt with closID and the limits that it has: accepted",
+  "intelRdt with closID and the same limits as its class: accepted",
   `${CLAUSE}: MUST compare with the schemata file`,
   async (sandbox) => {
-    const { resctrl, container } = imitated(sandbox, { closID: "gold", l3CacheSchema: "L3:1=ff;0=f" });
+    const { resctrl, container } = withFakeResctrl(sandbox, { closID: "gold", l3CacheSchema: "L3:1=ff;0=f" });
     resctrl.addClass("gold", "    MB:0= 20\n    L3:0=00f;1=0ff\n");
     await container.created({ wrapper: resctrl.wrapper });
     expect(resctrl.read("gold/tasks")).toBe(String((await container.state()).pid));
@@ -261,7 +261,7 @@ spec(
 );
 
 spec(
-  "intelRdt, a class or monitoring group that turns out unusable: error, what was made is removed",
+  "intelRdt, a class or monitoring group that can't be used: error, new groups are removed",
   `${CLAUSE}: MUST return an error`,
   async (sandbox) => {
     for (const intelRdt of [
@@ -269,8 +269,8 @@ spec(
       { closID: "new", schemata: ["L3:0=f"] },
       { closID: "/", enableMonitoring: true },
     ]) {
-      const { resctrl, container } = imitated(sandbox, intelRdt);
-      // New directories stay empty here: neither limits nor processes can be written.
+      const { resctrl, container } = withFakeResctrl(sandbox, intelRdt);
+      // New directories have no control files here, so that neither limits nor processes can be written.
       expectRefusal(
         await container.create({ wrapper: resctrl.wrapper }),
         IS_RUNTS ? "/linux/intelRdt" : undefined,
@@ -287,7 +287,7 @@ spec(
   "exec, a container with intelRdt: the process joins its group",
   "practice of runc",
   async (sandbox) => {
-    const { resctrl, container } = imitated(sandbox, { closID: "gold" });
+    const { resctrl, container } = withFakeResctrl(sandbox, { closID: "gold" });
     resctrl.addClass("gold");
     await container.started({ wrapper: resctrl.wrapper });
     const before = resctrl.read("gold/tasks");
@@ -299,10 +299,10 @@ spec(
 );
 
 spec(
-  "update --l3-cache-schema and --mem-bw-schema: written to the container's group, the cache first",
+  "update --l3-cache-schema and --mem-bw-schema: written to the container's group, the cache schema first",
   "practice of runc and crun",
   async (sandbox) => {
-    const { resctrl, container } = imitated(sandbox, { closID: "gold" });
+    const { resctrl, container } = withFakeResctrl(sandbox, { closID: "gold" });
     resctrl.addClass("gold");
     await container.started({ wrapper: resctrl.wrapper });
     const options = ["--mem-bw-schema", "MB:0=20", "--l3-cache-schema", "L3:0=f"];

@@ -6,7 +6,7 @@ import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
 
-const CGROUP_LEFT = "the cgroup of a create that fails after its making is not removed";
+const CGROUP_LEFT = "leaves the cgroup when create fails after making it";
 const CGROUP_LEFT_BY_LIMITS = "leaves the cgroup that it made when a limit can't be set";
 
 const CLAUSE = "runtime.md, Create: MUST error if a property cannot be applied";
@@ -35,8 +35,8 @@ for (const [controller, resources] of [
 }
 
 spec(
-  "create with memory.swap 0 alone: no limit is asked for",
-  "engines send 0 for what nobody asked for",
+  "create with memory.swap 0 alone: no limit is set",
+  "engines send 0 for limits that nobody asked for",
   async (sandbox) => {
     const container = sandbox.container((config) => {
       config.linux.resources = { memory: { swap: 0 } };
@@ -156,7 +156,7 @@ spec(
   { crun: CGROUP_LEFT },
 );
 
-const deviations = byCase({ crun: "an empty blockIO asks for the io controller", cases: ['{"blockIO":{}}'] });
+const deviations = byCase({ crun: "an empty blockIO needs the io controller", cases: ['{"blockIO":{}}'] });
 
 for (const empty of [
   { blockIO: {} },
@@ -167,7 +167,7 @@ for (const empty of [
   { unified: {} },
 ]) {
   spec(
-    `create with ${JSON.stringify(empty)}: asks for nothing, so no error`,
+    `create with ${JSON.stringify(empty)}: no limit, so no error`,
     "engines: docker's empty blockIO",
     async (sandbox) => {
       const container = sandbox.shell("echo ran", (config) => {

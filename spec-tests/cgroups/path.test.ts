@@ -10,8 +10,8 @@ import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { skipWithout, spec } from "../harness/spec.ts";
 
-const TAKES_ANY_CGROUP = "does not look what is in the cgroup, and waits in a frozen one for ever";
-const WARNING_IF_NOT_EMPTY = { reason: "a cgroup that is not empty is a warning in 1.1", before: "1.3" };
+const TAKES_ANY_CGROUP = "does not check what is in the cgroup, and hangs in a frozen one";
+const WARNING_IF_NOT_EMPTY = { reason: "only warns of a cgroup that is not empty in 1.1", before: "1.3" };
 
 const CLAUSE = "config-linux.md, Cgroups Path";
 
@@ -46,7 +46,7 @@ spec("cgroupsPath absolute with missing parents: they are made", CLAUSE, async (
 });
 
 spec(
-  "cgroupsPath relative: the same value gives the same place",
+  "cgroupsPath relative: the same value gives the same cgroup",
   `${CLAUSE}: MUST consistently attach`,
   async (sandbox) => {
     const container = sandbox.container((config) => {
@@ -61,7 +61,7 @@ spec(
   },
 );
 
-spec("cgroupsPath absent: a cgroup of its own", CLAUSE, async (sandbox) => {
+spec("cgroupsPath absent: the container has a cgroup of its own", CLAUSE, async (sandbox) => {
   const container = sandbox.container((config) => {
     delete config.linux.cgroupsPath;
   });
@@ -139,7 +139,7 @@ spec("delete: parents of the cgroup stay", "runtime.md, Delete: only what create
 });
 
 spec(
-  "create that fails: parents of the cgroup that it made go too",
+  "create that fails: the parent cgroups that it made are removed too",
   "runtime.md, Errors: as if never tried",
   async (sandbox) => {
     const container = sandbox.container((config) => {
@@ -150,7 +150,7 @@ spec(
     expectRefusal(await container.create(), inOurWords("/mounts/7/source: "));
     expect(await sandbox.traces()).toEqual([]);
   },
-  { both: "parents of a cgroup stay, also where the making of a container fails" },
+  { both: "leaves parent cgroups behind, even if create fails" },
 );
 
 spec(
@@ -177,10 +177,10 @@ spec(
     expect(readFileSync(canary, "utf8")).toBe("");
     expect(await sandbox.traces()).toEqual([]);
   },
-  { crun: "cgroup files are written by their paths" },
+  { crun: "writes cgroup files by their paths" },
 );
 
-// runc and crun take the root cgroup: runc denies its devices to the whole host, and crun's delete kills all that is in it.
+// runc and crun accept the root cgroup: runc applies its device rules to the whole host, and crun's delete kills all processes.
 for (const path of IS_RUNTS ? ["/", "..", "/a/../.."] : []) {
   spec(
     `cgroupsPath ${path}: error that names it, nothing left`,
@@ -208,7 +208,7 @@ spec(
   { crun: "refuses a cgroupsPath with .. in it" },
 );
 
-/** A cgroup that somebody else has made. */
+/** Makes a cgroup as somebody else would. */
 function madeCgroup(sandbox: Sandbox): string {
   const path = `${sandbox.tag}-theirs`;
   mkdirSync(`/sys/fs/cgroup/${path}`);
@@ -226,7 +226,7 @@ function madeCgroup(sandbox: Sandbox): string {
 const FIT = "config-linux.md, Control groups: MAY check that the cgroup is fit for purpose, then MUST error";
 
 spec(
-  "create in a cgroup with processes: error that names them, and they live on",
+  "create in a cgroup with processes: error that names them, and they survive",
   FIT,
   async (sandbox) => {
     const first = sandbox.shell("exec sleep 1000");
@@ -243,7 +243,7 @@ spec(
 );
 
 spec(
-  "create in a cgroup with a process that has named itself: no byte of it that a terminal acts on, and one line",
+  "create in a cgroup with a process named by escape sequences and a line break: single-line error that quotes them",
   FIT,
   async (sandbox) => {
     const first = sandbox.shell("printf '\\033[31mred\\nline' > /proc/$$/comm; echo named; sleep 1000; true");
@@ -258,7 +258,7 @@ spec(
 );
 
 spec(
-  "create in a cgroup with processes, killed before it is made: they live on after delete --force",
+  "create in a cgroup with processes, the runtime is killed before it joins: they survive delete --force",
   FIT,
   async (sandbox, context) => {
     skipWithout(context, "strace");
@@ -267,7 +267,7 @@ spec(
     const second = sandbox.container((config) => {
       config.linux.cgroupsPath = `/${first.id}`;
     });
-    // After its own directory and that of all containers.
+    // The first two directories are that of all containers and the container's own.
     const inject = "inject=mkdirat:error=EIO:signal=KILL:when=3";
     const strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", inject];
     expect((await second.create({ wrapper: strace })).code).not.toBe(0);
@@ -278,10 +278,10 @@ spec(
 
 for (const [where, below] of [
   ["in its cgroup", ""],
-  ["in a cgroup below its own", "/below"],
+  ["in a sub-cgroup of it", "/below"],
 ] as const) {
   spec(
-    `delete, stopped, another container is ${where} by now: that one lives on`,
+    `delete, stopped, another container is ${where} by now: the other one survives`,
     FIT,
     async (sandbox) => {
       const first = sandbox.shell("true");
@@ -297,7 +297,7 @@ for (const [where, below] of [
       await second.delete("--force");
       if (below !== "") rmdirSync(`/sys/fs/cgroup/${first.id}`);
     },
-    { crun: "kills all that is in the cgroup of a container that has ended" },
+    { crun: "kills all processes in the cgroup of a container that has ended" },
   );
 }
 

@@ -11,7 +11,7 @@ import { spec } from "../harness/spec.ts";
 const CLAUSE = "engines: systemd as init, podman run --systemd=always";
 const SYSTEMD = "/usr/lib/systemd/systemd";
 
-/** What podman gives it: its default capabilities, a cgroup to write to, and tmpfs where systemd keeps things. */
+/** podman's default capabilities. podman also gives systemd a writable cgroup, and tmpfs where it keeps its state. */
 const CAPABILITIES =
   "CHOWN DAC_OVERRIDE FOWNER FSETID KILL NET_BIND_SERVICE SETFCAP SETGID SETPCAP SETUID SYS_CHROOT"
     .split(" ")
@@ -46,7 +46,7 @@ function configure(config: Config): void {
   writableCgroup(config);
 }
 
-/** The rootfs's own names of busybox stay; libraries and the loader are the host's. */
+/** Makes libraries and loader of the rootfs the host's. The commands of busybox stay. */
 function furnish({ rootfs }: Container): void {
   for (const name of ["lib", "lib64"]) {
     rmSync(join(rootfs, name), { recursive: true, force: true });
@@ -77,14 +77,14 @@ async function booted(sandbox: Sandbox, mapped: boolean): Promise<Container> {
 for (const mapped of [false, true]) {
   const where = mapped ? "in a user namespace" : "as the host's root";
   spec(
-    `systemd inside, ${where}: services in cgroups of its own; exec, pause, ps and delete reach all of it`,
+    `systemd inside, ${where}: services run in their own cgroups; exec, pause, ps and delete reach all of them`,
     CLAUSE,
     async (sandbox, context) => {
       if (!existsSync(SYSTEMD)) context.skip("needs systemd: apt-get install systemd");
       const container = await booted(sandbox, mapped);
       const inside = async (...command: readonly string[]) => (await container.exec(command)).stdout;
       expect(await inside("systemctl", "is-active", "stay.service")).toBe("active\n");
-      // systemd has left the top, which could not enable controllers otherwise.
+      // systemd has left the container's top cgroup, which could not enable controllers otherwise.
       expect(await inside("cat", "/proc/1/cgroup")).toMatch(/^0::\/init\.scope$/m);
       expect(await inside("cat", "/proc/self/cgroup")).toMatch(/^0::\/init\.scope$/m);
       await inside("systemctl", "restart", "stay.service");
@@ -99,8 +99,8 @@ for (const mapped of [false, true]) {
       expect(await sandbox.traces()).toEqual([]);
     },
     {
-      crun: "exec goes to the top, where systemd wants nobody",
-      runc: "exec goes to the top, where systemd wants nobody; in a user namespace it can make no cgroups",
+      crun: "exec joins the top cgroup, which has to be empty for systemd",
+      runc: "exec joins the top cgroup, which has to be empty for systemd; in a user namespace systemd can make no cgroups",
     },
   );
 }

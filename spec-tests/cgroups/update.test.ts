@@ -9,8 +9,9 @@ import { IS_RUNTS, type Result } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
-const WRONG_TYPES_PASS = "values of a wrong type are taken as absent or converted";
-const FLAGS_UNCHECKED = "makes JSON of the flags without a look at their values, and reports that";
+const WRONG_TYPES_PASS = "takes values of a wrong type as absent, or converts them";
+const FLAGS_UNCHECKED =
+  "makes JSON of the flags without checking their values, and reports errors of that JSON";
 
 const CLAUSE = "practice of runc and crun";
 const ENGINES = "engines: containerd";
@@ -63,7 +64,7 @@ spec("update --resources with unified: the limit holds", CLAUSE, async (sandbox,
   expect(hugepageLimit(container)).toBe(LIMIT);
 });
 
-spec("update -r -: JSON from standard input", ENGINES, async (sandbox, context) => {
+spec("update -r -: reads JSON from standard input", ENGINES, async (sandbox, context) => {
   if (!CONTROLLERS.includes("hugetlb")) context.skip(NO_HUGETLB);
   const container = await sleeping(sandbox);
   const stdin = sandbox.path("stdin.json");
@@ -88,7 +89,7 @@ for (const status of ["created", "paused"] as const) {
 }
 
 const emptyDeviations = byCase({
-  crun: "an empty blockIO asks for the io controller",
+  crun: "an empty blockIO needs the io controller",
   cases: ['{"memory":{},"cpu":{},"pids":{},"blockIO":{}}'],
 });
 
@@ -98,7 +99,7 @@ for (const nothing of [
   { cpu: { shares: 0, quota: 0, period: 0 } },
 ]) {
   spec(
-    `update --resources ${JSON.stringify(nothing)}: asks for nothing, so no error`,
+    `update --resources ${JSON.stringify(nothing)}: no change, so no error`,
     ENGINES,
     async (sandbox) => {
       const container = await sleeping(sandbox);
@@ -108,7 +109,7 @@ for (const nothing of [
   );
 }
 
-spec("update, then exec: the container is as before", CLAUSE, async (sandbox, context) => {
+spec("update, then exec: the process runs as before", CLAUSE, async (sandbox, context) => {
   if (!CONTROLLERS.includes("hugetlb")) context.skip(NO_HUGETLB);
   const container = await sleeping(sandbox);
   succeed("update", await update(sandbox, container, UNIFIED));
@@ -157,7 +158,7 @@ spec(
 const ALL_OR_NOTHING = "promise: an update is applied whole or not at all";
 
 spec(
-  "update of which the last value is refused: the first is as before, and later updates know nothing of it",
+  "update, the last value is refused: the first is as before, for later updates too",
   ALL_OR_NOTHING,
   async (sandbox, context) => {
     if (!CONTROLLERS.includes("hugetlb")) context.skip(NO_HUGETLB);
@@ -173,8 +174,11 @@ spec(
     expect(hugepageLimit(container)).toBe(LIMIT);
   },
   {
-    crun: "a refused value leaves the update half done",
-    runc: { reason: "the same; unified is written in no order", sometimes: true },
+    crun: "a refused value leaves the update half applied",
+    runc: {
+      reason: "a refused value may leave the update half applied, since unified has no order",
+      sometimes: true,
+    },
   },
 );
 
@@ -203,7 +207,7 @@ for (const [text, pointer] of [
   );
 }
 
-spec("update --resources, no such file: error", CLAUSE, async (sandbox) => {
+spec("update --resources, a missing file: error", CLAUSE, async (sandbox) => {
   const container = await sleeping(sandbox);
   const result = await sandbox.invoke(["update", "--resources", sandbox.path("none"), container.id]);
   expectRefusal(result, /no such file/i);
@@ -235,14 +239,14 @@ for (const flags of [
 }
 
 spec(
-  "update --memory -1 --cpu-quota=-1: what holds without the controllers, so no error",
-  "promise: no limit is what holds where the controller is missing",
+  "update --memory -1 --cpu-quota=-1, no such controllers: no error",
+  "promise: without the controller there is no limit anyway",
   async (sandbox, context) => {
     if (CONTROLLERS.includes("memory")) context.skip("this machine has the memory controller");
     const container = await sleeping(sandbox);
     succeed("update", await sandbox.invoke(["update", "--memory", "-1", "--cpu-quota=-1", container.id]));
   },
-  { both: "unlimited is written too, and so needs the controller" },
+  { both: "writes unlimited too, which needs the controller" },
 );
 
 for (const flag of ["--cpu-rt-period", "--cpu-rt-runtime"]) {
@@ -254,7 +258,7 @@ for (const flag of ["--cpu-rt-period", "--cpu-rt-runtime"]) {
       const result = await sandbox.invoke(["update", flag, "100000", container.id]);
       expectRefusal(result, inOurWords(`${flag}: exists in cgroup v1 only`));
     },
-    { runc: "ignores what only cgroup v1 has" },
+    { runc: "ignores properties that only cgroup v1 has" },
   );
 }
 
@@ -307,7 +311,7 @@ spec(
     await container.until("stopped");
     expectRefusal(await update(sandbox, container, {}), "container not running");
   },
-  { crun: "a stopped container can be updated" },
+  { crun: "updates a stopped container" },
 );
 
 const OPEN_NODE = ["sh", "-c", "dd if=/dev/node bs=1 count=0 2>&1 || true"];
@@ -315,7 +319,7 @@ const NODE = { type: "c", major: 10, minor: 229 };
 const DENY_ALL = { allow: false, access: "rwm" };
 const ALLOW_NODE = { allow: true, ...NODE, access: "rw" };
 
-/** A container with a node, /dev/fuse's, and these rules. Without that driver its open fails too, but with ENXIO. */
+/** A container with a node with /dev/fuse's numbers, and these rules. Without that driver, an allowed open fails with ENXIO. */
 async function withNode(sandbox: Sandbox, devices: object[]) {
   const container = await sleeping(sandbox, (config) => {
     config.linux.devices = [{ ...NODE, path: "/dev/node" }];
@@ -341,7 +345,7 @@ spec(
 );
 
 spec(
-  "update --resources with a device allowed by an empty access: refused, and the rules stay",
+  "update --resources with a device of empty access: refused, and the rules stay",
   "practice of runc",
   async (sandbox) => {
     const { container, isDenied } = await withNode(sandbox, [DENY_ALL]);
@@ -350,20 +354,20 @@ spec(
     expect(await isDenied()).toBe(true);
   },
   {
-    crun: "a device rule without an access allows nothing, and denies nothing",
+    crun: "a device rule without access allows nothing, and denies nothing",
     runc: "update ignores hugepageLimits and devices",
   },
 );
 
-/** Without forks, so that it looks often enough to see a gap between two programs. */
+/** Opens the node without forks, often enough to notice a gap between two device programs. */
 const WATCH =
   "n=0; echo watching; while [ ! -e /tmp/stop ]; do n=$((n+1)); true < /dev/node || echo shut; true > /dev/node && echo open; done 2>/dev/null; echo end";
 
 spec(
-  "update --resources with devices, over and over: what both lists allow opens at any time, and no more",
+  "update --resources with devices, over and over: at any time, only what both lists allow can be opened",
   "promise: replaced atomically on update",
   async (sandbox) => {
-    // /dev/kmsg, which every host has: for reading it is allowed, and for writing not.
+    // The numbers of /dev/kmsg, which every host has: the rules allow reading and deny writing.
     const node = { type: "c", major: 1, minor: 11 };
     const allow = { allow: true, ...node, access: "r" };
     const container = sandbox.shell(WATCH, (config) => {

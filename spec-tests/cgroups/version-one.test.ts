@@ -35,14 +35,14 @@ for (const [pointer, resources] of PROPERTIES) {
       expect(await sandbox.traces()).toEqual([]);
     },
     {
-      crun: "leaves the cgroup that it made when it refuses what only cgroup v1 has",
-      runc: "ignores what only cgroup v1 has",
+      crun: "leaves the cgroup when it refuses a property that only cgroup v1 has",
+      runc: "ignores properties that only cgroup v1 has",
     },
   );
 }
 
 const deviations = byCase({
-  crun: "what only cgroup v1 has is an error by its mere presence, even where it is 0, false or -1",
+  crun: "a property that only cgroup v1 has is an error even with 0, false or -1",
   cases: [
     '{"memory":{"kernel":-1,"kernelTCP":0,"disableOOMKiller":false,"useHierarchy":true}}',
     '{"blockIO":{"leafWeight":0}}',
@@ -57,7 +57,7 @@ for (const resources of [
   { network: { classID: 0, priorities: [] } },
 ]) {
   spec(
-    `run with ${JSON.stringify(resources)}: asks for nothing that v2 has not, so no error`,
+    `run with ${JSON.stringify(resources)}: asks for nothing that cgroup v2 lacks, so no error`,
     CLAUSE,
     async (sandbox) => {
       const container = sandbox.shell("echo ran", (config) => {

@@ -4,16 +4,16 @@ import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
 const UNKNOWN_ID = {
-  reason: "an unknown id is reported as a file that can't be opened in 1.21",
+  reason: "reports an unknown id as a file that can't be opened in 1.21",
   before: "1.28",
 };
 
-/** What crun has beyond runc, and callers have come to use. */
+/** Options that crun has, runc lacks, and callers use. */
 const CLAUSE = "crun's command line";
 
 for (const command of ["create", "run"] as const) {
   spec(
-    `${command} --config: that file in place of the bundle's`,
+    `${command} --config: uses that file instead of the bundle's config.json`,
     CLAUSE,
     async (sandbox) => {
       const container = sandbox.shell("echo theirs");
@@ -28,7 +28,7 @@ for (const command of ["create", "run"] as const) {
         expect((await container.run({ ...options, flags: ["--detach", ...flags] })).code).toBe(0);
       }
       await expect.poll(() => readFileSync(sandbox.path("out"), "utf8")).toBe("mine\n");
-      // Paths in it are relative to the bundle, and later commands know it.
+      // Its paths are relative to the bundle, and later commands read it too.
       expect((await container.state()).bundle).toBe(container.bundle);
       expect((await container.exec(["true"])).code).toBe(0);
     },
@@ -37,7 +37,7 @@ for (const command of ["create", "run"] as const) {
 }
 
 spec(
-  "create --config, no such file: error that names it, nothing left",
+  "create --config, a missing file: error that names it, nothing left",
   CLAUSE,
   async (sandbox) => {
     const flags = ["--config", sandbox.path("missing.json")];
@@ -50,17 +50,21 @@ spec(
   },
 );
 
-spec("create --config, a broken file: nothing left", CLAUSE, async (sandbox) => {
-  writeFileSync(sandbox.path("broken.json"), "{");
-  expectRefusal(
-    await sandbox.container().create({ flags: ["--config", sandbox.path("broken.json")] }),
-    inOurWords("broken.json: line 1, column 2: not valid JSON"),
-  );
-  expect(await sandbox.traces()).toEqual([]);
-});
+spec(
+  "create --config, a broken file: error that names line and column, nothing left",
+  CLAUSE,
+  async (sandbox) => {
+    writeFileSync(sandbox.path("broken.json"), "{");
+    expectRefusal(
+      await sandbox.container().create({ flags: ["--config", sandbox.path("broken.json")] }),
+      inOurWords("broken.json: line 1, column 2: not valid JSON"),
+    );
+    expect(await sandbox.traces()).toEqual([]);
+  },
+);
 
 spec(
-  "kill --regex, delete --regex: the containers that match, no others",
+  "kill --regex, delete --regex: only the containers that match",
   CLAUSE,
   async (sandbox) => {
     const [one, two, other] = [1, 2, 3].map(() => sandbox.shell("sleep 1000"));
@@ -90,7 +94,7 @@ spec(
 );
 
 spec(
-  "kill --regex with what is no regular expression: error",
+  "kill --regex with an invalid regular expression: error",
   CLAUSE,
   async (sandbox) => {
     const container = sandbox.shell("sleep 1000");
@@ -99,7 +103,7 @@ spec(
     expect((await container.state()).status).toBe("running");
   },
   {
-    crun: "an expression that does not compile is taken for one that matches nothing",
+    crun: "takes an expression that does not compile for one that matches nothing",
     runc: "options of crun",
   },
 );
@@ -147,7 +151,7 @@ spec(
     expectRefusal(await container.create({ globals: ["--cgroup-manager", "disabled"] }), "/linux/resources");
     expect(await sandbox.traces()).toEqual([]);
   },
-  { crun: "limits are ignored without a cgroup", runc: "options of crun" },
+  { crun: "ignores limits without a cgroup", runc: "options of crun" },
 );
 
 spec("--cgroup-manager with an unknown name: error", CLAUSE, async (sandbox) => {
@@ -158,7 +162,7 @@ spec("--cgroup-manager with an unknown name: error", CLAUSE, async (sandbox) => 
 });
 
 spec(
-  "--log file:PATH: the log is PATH",
+  "--log file:PATH: logs to PATH",
   CLAUSE,
   async (sandbox) => {
     const log = sandbox.path("log");
@@ -179,7 +183,7 @@ spec("--log-level with an unknown level: error", CLAUSE, async (sandbox) => {
 });
 
 spec(
-  "spec --file: writes that file, again and again",
+  "spec --file: writes that file, and overwrites it",
   CLAUSE,
   async (sandbox) => {
     mkdirSync(sandbox.path("fresh"));

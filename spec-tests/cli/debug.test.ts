@@ -9,10 +9,10 @@ import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
-const OTHER_LINES = "the lines of --debug are of another form, and tell of other things";
+const OTHER_LINES = "the lines of --debug have another form and other content";
 
 const PRACTICE = "practice of runc and crun";
-const PROMISE = "promise: --debug tells each step, with the property that asks for it";
+const PROMISE = "promise: --debug logs each step, with the property that asks for it";
 
 const LINE = /^time="[^"]+" level=debug msg="/;
 
@@ -58,7 +58,7 @@ spec(
       expect(time).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/);
     }
   },
-  { crun: { reason: "an entry of the log in JSON goes over several lines", from: "1.28" } },
+  { crun: { reason: "writes an entry of the JSON log on several lines", from: "1.28" } },
 );
 
 spec("run without --debug: no steps in the log or on stderr", PRACTICE, async (sandbox) => {
@@ -74,8 +74,8 @@ interface Entry {
   readonly pointer?: string;
 }
 
-/** The log of one command; `how` runs it with these global options. */
-async function told(
+/** Runs a command with the global options that it is given, and returns its log. */
+async function logged(
   sandbox: Sandbox,
   how: (globals: readonly string[]) => Promise<unknown>,
 ): Promise<Entry[]> {
@@ -111,7 +111,7 @@ if (IS_RUNTS) {
       const expected = operations
         .filter(({ by, call }) => by === "init" && !own.has(call))
         .map(({ purpose, pointer }) => `${purpose} ${pointer}`);
-      const entries = await told(sandbox, (globals) => container.run({ globals }));
+      const entries = await logged(sandbox, (globals) => container.run({ globals }));
       const steps = entries.flatMap(({ msg, pointer = "" }) => {
         const [, purpose] =
           /^init(?:, on its own)?: (.*?)(?:: \w+: [^:]*, which is no error)?$/.exec(msg) ?? [];
@@ -124,10 +124,10 @@ if (IS_RUNTS) {
     },
   );
 
-  spec("create, start, exec, kill, delete --debug: the steps of each", PROMISE, async (sandbox) => {
+  spec("create, start, exec, kill, delete --debug: logs the steps of each", PROMISE, async (sandbox) => {
     const container = sandbox.shell("sleep 1000");
     const { id, bundle } = container;
-    const steps = (...args: string[]) => told(sandbox, (globals) => sandbox.invoke([...globals, ...args]));
+    const steps = (...args: string[]) => logged(sandbox, (globals) => sandbox.invoke([...globals, ...args]));
     const cgroup = "/linux/cgroupsPath";
     const created = await steps("create", "--bundle", bundle, "--pid-file", sandbox.path("pid"), id);
     expect(created).toContainEqual(entry(`runtime: make the cgroup /${id}`, cgroup));
@@ -152,7 +152,7 @@ if (IS_RUNTS) {
       config.process.args = ["true"];
       config.hooks = { createRuntime: [{ path: "/bin/true" }], startContainer: [{ path: "/bin/true" }] };
     });
-    const entries = await told(sandbox, (globals) => container.run({ globals }));
+    const entries = await logged(sandbox, (globals) => container.run({ globals }));
     for (const kind of ["createRuntime", "startContainer"]) {
       const pointer = `/hooks/${kind}/0`;
       expect(entries.filter(({ msg }) => msg.startsWith(`${kind} hook 0`)).length).toBeGreaterThan(3);
@@ -182,7 +182,7 @@ if (IS_RUNTS) {
         const step = lines.findIndex((line) => line.includes(failed));
         expect(lines[step]).toContain("debug");
         expect(lines[step]).toContain(format === "text" ? ` pointer=${pointer}` : `"pointer":"${pointer}"`);
-        // The log ends with the steps of the undoing, and the error.
+        // The log ends with the clean-up steps, and the error.
         expect(lines.slice(step).join("\n")).toContain("runtime: remove the cgroup");
         const errors = lines.filter((line) => /level=error|"level":"error"/.test(line));
         expect(errors).toEqual([lines.at(-1)]);
@@ -223,7 +223,7 @@ if (IS_RUNTS) {
       ["exec", "--process", file, id],
       ["delete", "--force", id],
     ]) {
-      const entries = await told(sandbox, (globals) => sandbox.invoke([...globals, ...words]));
+      const entries = await logged(sandbox, (globals) => sandbox.invoke([...globals, ...words]));
       expect(entries.at(-1)?.msg).toMatch(/exit code 0$/);
       expect(JSON.stringify(entries)).not.toContain("s3cret");
     }
@@ -235,7 +235,7 @@ if (IS_RUNTS) {
     async (sandbox) => {
       const container = sandbox.container();
       const file = sandbox.path("profile");
-      const entries = await told(sandbox, (globals) =>
+      const entries = await logged(sandbox, (globals) =>
         container.created({ globals, flags: ["--profile", file] }),
       );
       expect(entries).toContainEqual(entry(`create ${container.id}: its steps are in the profile ${file}`));

@@ -12,7 +12,7 @@ const NEEDS_MEMORY_CONTROLLER = "events without --stats needs the memory control
 
 const CLAUSE = "runc's events: types/events.go";
 
-/** The lines of events: each an object of its own. */
+/** The events in the output, one object a line. */
 function lines({ stdout }: Pick<Result, "stdout">): Record<string, unknown>[] {
   return stdout.split("\n").filter(Boolean).map(parseObject);
 }
@@ -33,7 +33,7 @@ spec(
     expect({ type, id }).toEqual({ type: "stats", id: container.id });
     const { cpu, pids, memory, blkio, hugetlb } = asObject(data);
     const usage = asObject(asObject(cpu).usage);
-    // Nanoseconds, of the kernel's microseconds.
+    // Nanoseconds, converted from the kernel's microseconds.
     const [, microseconds] =
       /^usage_usec (\d+)$/m.exec(readFileSync(`/sys/fs/cgroup/${container.id}/cpu.stat`, "utf8")) ?? [];
     expect(usage.total).toBeGreaterThan(0);
@@ -46,7 +46,7 @@ spec(
 );
 
 spec(
-  "events --stats: pressure, as the kernel shows it",
+  "events --stats: pressure has the kernel's lines and fields",
   CLAUSE,
   async (sandbox, context) => {
     const container = await running(sandbox);
@@ -108,7 +108,7 @@ spec(
 );
 
 spec(
-  "events, container is deleted by force meanwhile: exit 0",
+  "events, the container is deleted by force meanwhile: exit 0",
   CLAUSE,
   async (sandbox) => {
     const container = await running(sandbox);
@@ -116,7 +116,7 @@ spec(
     const result = await sandbox.invoke(["events", "--interval", "5ms", container.id], {
       stdout: output,
       whileRunning: async () => {
-        // It has found the container by then.
+        // Output proves that events has found the container.
         await expect.poll(() => readFileSync(output, "utf8")).not.toBe("");
         expect((await container.delete("--force")).code).toBe(0);
       },
@@ -127,7 +127,7 @@ spec(
 );
 
 spec(
-  "events, SIGTERM: ends it, not the container",
+  "events, SIGTERM: events ends, the container runs on",
   CLAUSE,
   async (sandbox) => {
     const container = await running(sandbox);
@@ -146,7 +146,7 @@ spec(
 );
 
 spec(
-  "events, its reader ends: it ends, too",
+  "events, the reader of its output ends: events ends, too",
   CLAUSE,
   async (sandbox) => {
     const container = await running(sandbox);
@@ -160,7 +160,7 @@ spec(
   { crun: "has neither events nor --pidfd-socket", runc: NEEDS_MEMORY_CONTROLLER },
 );
 
-spec("events, out of memory in the container: a line of type oom", CLAUSE, async (sandbox, context) => {
+spec("events, the container runs out of memory: a line of type oom", CLAUSE, async (sandbox, context) => {
   if (!/\bmemory\b/.test(readFileSync("/sys/fs/cgroup/cgroup.controllers", "utf8")))
     context.skip("this machine has no memory controller on cgroup v2");
   const script = "until [ -e /tmp/go ]; do sleep 0.05; done; head -c 200m /dev/zero | tail";
@@ -174,7 +174,7 @@ spec("events, out of memory in the container: a line of type oom", CLAUSE, async
     stdout: output,
     timeoutMs: 60_000,
     whileRunning: async () => {
-      // It watches by then.
+      // Output proves that events is watching.
       await expect.poll(() => readFileSync(output, "utf8")).not.toBe("");
       container.writeFile("tmp/go", "");
     },

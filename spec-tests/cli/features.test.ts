@@ -20,7 +20,7 @@ function words(value: unknown): string[] {
   return value.map(String);
 }
 
-spec("features: versions, as create takes them", `${CLAUSE}: MUST accept both`, async (sandbox) => {
+spec("features: create accepts both ociVersions", `${CLAUSE}: MUST accept both`, async (sandbox) => {
   const { ociVersionMin, ociVersionMax } = await features(sandbox);
   for (const version of [ociVersionMin, ociVersionMax]) {
     const container = sandbox.container((config) => {
@@ -30,11 +30,11 @@ spec("features: versions, as create takes them", `${CLAUSE}: MUST accept both`, 
   }
 });
 
-spec("features: hooks that are listed are taken by create", `${CLAUSE}: MUST support`, async (sandbox) => {
+spec("features: create accepts all listed hooks", `${CLAUSE}: MUST support`, async (sandbox) => {
   const hooks = words((await features(sandbox)).hooks);
   expect(hooks).toContain("createRuntime");
   const container = sandbox.container();
-  // In the container's root, where createContainer and startContainer hooks run, there is the same path.
+  // The host and the rootfs both have /bin/true, since hooks resolve in one or the other.
   container.config.hooks = Object.fromEntries(
     hooks.map((name) => [name, [{ path: "/bin/true", args: ["true"] }]]),
   );
@@ -47,7 +47,7 @@ spec("features: mount options, with the recursive ones that engines ask for", CL
   expect(options).toEqual(
     expect.arrayContaining(["ro", "rw", "bind", "rbind", "rro", "rslave", "nosuid", "tmpcopyup"]),
   );
-  // Of a file system: mount(2), data.
+  // An option of the file system, which is data of mount(2).
   expect(options).not.toContain("size");
   expect(new Set(options).size).toBe(options.length);
 });
@@ -66,24 +66,28 @@ spec("features: cgroup v2, where these tests run on it", "features-linux.md", as
   expect(asObject((await linuxFeatures(sandbox)).cgroup).v2).toBe(true);
 });
 
-spec("features: what seccomp takes", "features-linux.md", async (sandbox) => {
-  const seccomp = asObject((await linuxFeatures(sandbox)).seccomp);
-  expect(seccomp.enabled).toBe(true);
-  expect(words(seccomp.actions)).toEqual(
-    expect.arrayContaining(["SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_LOG"]),
-  );
-  expect(words(seccomp.operators)).toContain("SCMP_CMP_MASKED_EQ");
-  expect(words(seccomp.archs ?? ["SCMP_ARCH_X86_64"])).toContain("SCMP_ARCH_X86_64");
-  const known = words(seccomp.knownFlags ?? []);
-  expect(known).toEqual(expect.arrayContaining(words(seccomp.supportedFlags ?? [])));
-});
+spec(
+  "features: the actions, operators, architectures and flags of seccomp",
+  "features-linux.md",
+  async (sandbox) => {
+    const seccomp = asObject((await linuxFeatures(sandbox)).seccomp);
+    expect(seccomp.enabled).toBe(true);
+    expect(words(seccomp.actions)).toEqual(
+      expect.arrayContaining(["SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_LOG"]),
+    );
+    expect(words(seccomp.operators)).toContain("SCMP_CMP_MASKED_EQ");
+    expect(words(seccomp.archs ?? ["SCMP_ARCH_X86_64"])).toContain("SCMP_ARCH_X86_64");
+    const known = words(seccomp.knownFlags ?? []);
+    expect(known).toEqual(expect.arrayContaining(words(seccomp.supportedFlags ?? [])));
+  },
+);
 
 spec(
-  "features: each action and flag of seccomp that is listed as supported is taken by create",
+  "features: create accepts each seccomp action and flag that is listed as supported",
   "features-linux.md: MUST be recognized",
   async (sandbox) => {
     const seccomp = asObject((await linuxFeatures(sandbox)).seccomp);
-    // What the set-up itself does not call; notify is left out, as it needs somebody who listens.
+    // System calls that the set-up does not need. Notify is left out, since it needs a listener.
     const unused = [
       "acct",
       "quotactl",
@@ -106,7 +110,7 @@ spec(
   },
 );
 
-/** Where each of these properties of config.json asks for a feature: what the feature is, and how to ask. */
+/** Features, and the properties of config.json that ask for them. */
 const OPTIONAL: readonly (readonly [feature: string, part: string, value: unknown])[] = [
   ["apparmor", "process", { apparmorProfile: "no-such-profile" }],
   ["selinux", "process", { selinuxLabel: "no:such:label:s0" }],
@@ -116,8 +120,8 @@ const OPTIONAL: readonly (readonly [feature: string, part: string, value: unknow
 ];
 
 spec(
-  "features: what is not enabled is refused by create, not ignored",
-  "promise: a config is done or refused",
+  "features: create refuses what is not enabled",
+  "promise: a config is applied or refused",
   async (sandbox) => {
     const linux = await linuxFeatures(sandbox);
     for (const [feature, part, value] of OPTIONAL) {
@@ -135,8 +139,8 @@ spec(
 );
 
 spec(
-  "features: id-mapped mounts that are not enabled are refused by create",
-  "promise: a config is done or refused",
+  "features: create refuses id-mapped mounts that are not enabled",
+  "promise: a config is applied or refused",
   async (sandbox, context) => {
     const { mountExtensions } = await linuxFeatures(sandbox);
     if (asObject(asObject(mountExtensions ?? {}).idmap ?? {}).enabled !== false)
@@ -158,7 +162,7 @@ spec("features: needs no privileges", `${CLAUSE}: irrelevant to the host`, async
 });
 
 spec(
-  "features: memory policies that are listed are recognized by create",
+  "features: create recognizes all listed memory policies",
   "features-linux.md, MemoryPolicy: MUST be recognized",
   async (sandbox) => {
     const { stdout } = await sandbox.invoke(["features"]);
@@ -172,7 +176,7 @@ spec(
         Object.assign(container.config.linux, { memoryPolicy: { mode, nodes, flags: [flag] } });
         container.writeConfig();
         const { code, stderr } = await container.create();
-        // The kernel may deny what is well known to the runtime.
+        // The kernel may deny a policy that the runtime recognizes.
         if (code !== 0) expect(stderr, `${mode} ${flag}`).toMatch(/set_mempolicy: invalid argument/i);
         else await container.delete("--force");
       }

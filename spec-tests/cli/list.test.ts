@@ -5,7 +5,7 @@ import { expectRefusal } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
 spec(
-  "list: a table with a head and a line for each container",
+  "list: a table with a header and a line for each container",
   "practice of runc and crun",
   async (sandbox) => {
     const [first, second] = [sandbox.container(), sandbox.shell("sleep 1000")];
@@ -35,7 +35,7 @@ spec("list --format json: an array of states", "practice of runc and crun", asyn
   });
 });
 
-spec("list --quiet: ids alone", "practice of runc and crun", async (sandbox) => {
+spec("list --quiet: only ids", "practice of runc and crun", async (sandbox) => {
   const container = sandbox.container();
   await container.created();
   expect((await sandbox.invoke(["list", "--quiet"])).stdout).toBe(`${container.id}\n`);
@@ -51,7 +51,7 @@ spec("list with no container: no line, no error", "practice of runc and crun", a
 
 for (const [command, ...flags] of [["list"], ["list", "--quiet"], ["list", "--format", "json"]] as const) {
   spec(
-    `${[command, ...flags].join(" ")} with a --root that does not exist: error, it is not made`,
+    `${[command, ...flags].join(" ")} with a --root that does not exist: error, the folder is not made`,
     "practice of runc since 1.2",
     async (sandbox) => {
       expectRefusal(await sandbox.invoke([command, ...flags]), /no such file or directory/);

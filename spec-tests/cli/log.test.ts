@@ -5,7 +5,7 @@ import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
 const SEVERAL_LINES = {
-  reason: "json-c, which writes JSON since 1.28, takes several lines for an object of the log",
+  reason: "json-c, which writes JSON since 1.28, writes an object of the log on several lines",
   from: "1.28",
 };
 
@@ -43,13 +43,13 @@ spec(
   },
   {
     crun: SEVERAL_LINES,
-    runc: "where the memory controller is missing, a warning about OOM counts precedes the error",
+    runc: "without the memory controller, a warning about OOM counts precedes the error",
   },
 );
 
 spec(
   "--log, create fails: the same text is on stderr too",
-  "engines: put the same text on stderr",
+  "engines: read the error on stderr too",
   async (sandbox) => {
     const container = sandbox.container((config) => {
       config.process.args = ["no-such-program"];
@@ -68,7 +68,7 @@ spec("--log, create succeeds: no line of level error", CLAUSE, async (sandbox) =
 });
 
 spec(
-  "--log, two failures: the log grows",
+  "--log, two failures: the second is appended",
   CLAUSE,
   async (sandbox) => {
     const log = sandbox.path("log");
@@ -86,7 +86,7 @@ spec("--log-format nosuch: error", CLAUSE, async (sandbox) => {
 });
 
 spec(
-  "-log and -root with one dash: the same",
+  "-log, -log-format and -bundle with one dash: accepted",
   "engines: options may be given with one dash",
   async (sandbox) => {
     const container = sandbox.container();

@@ -16,7 +16,7 @@ function has(program: string): boolean {
   return spawnSync(program, ["--version"]).status === 0;
 }
 
-/** What bash offers with the cursor behind the last word. */
+/** The completions that bash offers with the cursor after the last word. */
 async function bashOffers(sandbox: Sandbox, words: readonly string[]): Promise<string[]> {
   const { stdout: script } = await sandbox.invoke(["completion", "bash"]);
   const path = sandbox.path("bin");
@@ -35,20 +35,24 @@ async function bashOffers(sandbox: Sandbox, words: readonly string[]): Promise<s
 }
 
 describe.runIf(IS_RUNTS)("manual pages and completions", () => {
-  spec("man: a page for each command that troff sets without a warning", CLAUSE, async (sandbox, context) => {
-    const names = await commandNames(sandbox);
-    expect(names).toContain("create");
-    for (const args of [["man"], ...names.map((name) => ["man", name])]) {
-      const { code, stdout, stderr } = await sandbox.invoke(args);
-      expect([code, stderr]).toEqual([0, ""]);
-      if (!has("groff")) return context.skip("groff is not installed");
-      const set = spawnSync("groff", ["-ww", "-man", "-Tutf8"], { input: stdout, encoding: "utf8" });
-      expect([args, set.status, set.stderr]).toEqual([args, 0, ""]);
-      expect(set.stdout).toMatch(/NAME.*SYNOPSIS.*DESCRIPTION.*EXAMPLES/s);
-    }
-  });
+  spec(
+    "man: a page for each command that groff formats without a warning",
+    CLAUSE,
+    async (sandbox, context) => {
+      const names = await commandNames(sandbox);
+      expect(names).toContain("create");
+      for (const args of [["man"], ...names.map((name) => ["man", name])]) {
+        const { code, stdout, stderr } = await sandbox.invoke(args);
+        expect([code, stderr]).toEqual([0, ""]);
+        if (!has("groff")) return context.skip("groff is not installed");
+        const set = spawnSync("groff", ["-ww", "-man", "-Tutf8"], { input: stdout, encoding: "utf8" });
+        expect([args, set.status, set.stderr]).toEqual([args, 0, ""]);
+        expect(set.stdout).toMatch(/NAME.*SYNOPSIS.*DESCRIPTION.*EXAMPLES/s);
+      }
+    },
+  );
 
-  spec("man of no command: error that names it", CLAUSE, async (sandbox) => {
+  spec("man of an unknown command: error that names it", CLAUSE, async (sandbox) => {
     const { code, stderr } = await sandbox.invoke(["man", "nothing"]);
     expect([code, stderr]).toEqual([
       1,
@@ -64,7 +68,7 @@ describe.runIf(IS_RUNTS)("manual pages and completions", () => {
   });
 
   spec(
-    "completion bash: commands, options, files, container ids, signals, each in its place",
+    "completion bash: offers commands, options, files, container ids and signals where they fit",
     CLAUSE,
     async (sandbox) => {
       expect(await bashOffers(sandbox, ["runts", "ex"])).toContain("exec");
@@ -79,7 +83,7 @@ describe.runIf(IS_RUNTS)("manual pages and completions", () => {
       const root = ["--root", sandbox.root];
       for (const words of [["state"], ["doctor"], ["mounts", "list"], ["seccomp", "explain"]])
         expect(await bashOffers(sandbox, ["runts", ...root, ...words, ""])).toEqual([container.id]);
-      // As bash divides --root=DIRECTORY and UID:GID.
+      // bash splits --root=DIRECTORY and UID:GID into these words.
       const joined = ["runts", "--root", "=", sandbox.root, "exec", "--user", "1", ":", "1", ""];
       expect(await bashOffers(sandbox, joined)).toEqual([container.id]);
       expect(await bashOffers(sandbox, ["runts", "create", "--pid-file", "=", "pid-h"])).toEqual([
@@ -98,7 +102,7 @@ describe.runIf(IS_RUNTS)("manual pages and completions", () => {
     },
   );
 
-  spec("completion fish: commands and options", CLAUSE, async (sandbox, context) => {
+  spec("completion fish: offers commands and options", CLAUSE, async (sandbox, context) => {
     const { code, stdout } = await sandbox.invoke(["completion", "fish"]);
     expect(code).toBe(0);
     if (!has("fish")) return context.skip("fish is not installed");
@@ -114,14 +118,14 @@ describe.runIf(IS_RUNTS)("manual pages and completions", () => {
     expect(offers("runts man expl")).toContain("explain");
   });
 
-  spec("completion zsh: commands and options", CLAUSE, async (sandbox, context) => {
+  spec("completion zsh: offers commands and options", CLAUSE, async (sandbox, context) => {
     const { code, stdout } = await sandbox.invoke(["completion", "zsh"]);
     expect(code).toBe(0);
     if (!has("zsh")) return context.skip("zsh is not installed");
     const folder = sandbox.path("site-functions");
     mkdirSync(folder);
     writeFileSync(`${folder}/_runts`, stdout);
-    // An interactive shell on a pseudo-terminal: only there it completes.
+    // An interactive shell on a pseudo-terminal, since zsh completes only there.
     const driver = `
       zmodload zsh/zpty
       zpty shell "zsh -f -i"

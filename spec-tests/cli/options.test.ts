@@ -11,7 +11,7 @@ const OPTIONS_READ_LOOSELY =
 const PRACTICE = "practice of runc and crun";
 
 spec(
-  "create, options after the id: taken as before it",
+  "create, options after the id: accepted",
   "practice of crun (containers/crun#2)",
   async (sandbox) => {
     const container = sandbox.shell("sleep 1000");
@@ -27,7 +27,7 @@ spec(
 );
 
 spec(
-  "create --no-subreaper: taken, without effect",
+  "create --no-subreaper: accepted, without effect",
   "practice of crun",
   async (sandbox) => {
     await sandbox.container().created({ flags: ["--no-subreaper"] });
@@ -46,7 +46,7 @@ if (IS_RUNTS) {
 }
 
 spec(
-  "--criu in front of any command: taken",
+  "--criu before any command: accepted",
   "practice of runc, for old engines",
   async (sandbox) => {
     const container = sandbox.shell("echo ran");
@@ -56,7 +56,7 @@ spec(
 );
 
 spec(
-  "--debug: in the log what the filter leaves out, and the same result",
+  "--debug: logs the system calls that the filter leaves out, the result is the same",
   PRACTICE,
   async (sandbox) => {
     const container = sandbox.shell("echo ran", (config) => {
@@ -73,11 +73,11 @@ spec(
       expect(readFileSync(log, "utf8")).toMatch(expected);
     }
   },
-  { crun: "the lines of --debug are of another form, and tell of other things" },
+  { crun: "the lines of --debug have another form and other content" },
 );
 
 for (const value of ["true", "false", "auto"]) {
-  spec(`--rootless ${value}, as root: a container as ever`, "practice of runc", async (sandbox) => {
+  spec(`--rootless ${value}, as root: the container runs as usual`, "practice of runc", async (sandbox) => {
     expect(await sandbox.shell("echo ran").output({ globals: ["--rootless", value] })).toBe("ran\n");
   });
 }

@@ -6,12 +6,12 @@ import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
-const PIDS_ALONE = "ps prints pids alone, and takes no options for ps";
+const PIDS_ALONE = "ps prints only pids, and takes no options for ps";
 
 const CLAUSE = "practice of runc and crun";
 
-/** A started container with three processes. */
-async function three(sandbox: Sandbox): Promise<Container> {
+/** A running container with three processes. */
+async function withThree(sandbox: Sandbox): Promise<Container> {
   const container = sandbox.shell("sleep 1000 & sleep 1000 & echo ready; wait");
   await container.started();
   await expect.poll(() => container.printed()).toBe("ready");
@@ -30,7 +30,7 @@ async function listed(sandbox: Sandbox, { id }: Container): Promise<unknown> {
 }
 
 spec("ps --format json, running: a list of the host's pids", `${CLAUSE}; engines`, async (sandbox) => {
-  const container = await three(sandbox);
+  const container = await withThree(sandbox);
   const pids = pidsOf(container);
   expect(pids).toHaveLength(3);
   expect(pids).toContain((await container.state()).pid);
@@ -38,10 +38,10 @@ spec("ps --format json, running: a list of the host's pids", `${CLAUSE}; engines
 });
 
 spec(
-  "ps --format json, processes in sub-cgroups: among them",
+  "ps --format json, processes in sub-cgroups: listed too",
   CLAUSE,
   async (sandbox) => {
-    const container = await three(sandbox);
+    const container = await withThree(sandbox);
     const pids = pidsOf(container);
     mkdirSync(`/sys/fs/cgroup/${container.id}/a/b`, { recursive: true });
     writeFileSync(`/sys/fs/cgroup/${container.id}/a/b/cgroup.procs`, String(pids[1]));
@@ -52,19 +52,19 @@ spec(
   { crun: { reason: "ps does not look below a sub-cgroup that holds no process itself", before: "1.28" } },
 );
 
-spec("ps --format json, created: init alone", CLAUSE, async (sandbox) => {
+spec("ps --format json, created: only init", CLAUSE, async (sandbox) => {
   const container = sandbox.container();
   await container.created();
   expect(await listed(sandbox, container)).toEqual([(await container.state()).pid]);
 });
 
-spec("ps --format json, paused: as when running", CLAUSE, async (sandbox) => {
-  const container = await three(sandbox);
+spec("ps --format json, paused: the same list as when running", CLAUSE, async (sandbox) => {
+  const container = await withThree(sandbox);
   await sandbox.invoke(["pause", container.id]);
   expect(await listed(sandbox, container)).toEqual(pidsOf(container));
 });
 
-spec("ps, stopped: nothing, and no error", CLAUSE, async (sandbox) => {
+spec("ps, stopped: an empty list, no error", CLAUSE, async (sandbox) => {
   const container = sandbox.container();
   await container.started();
   await container.until("stopped");
@@ -75,8 +75,8 @@ spec("ps, stopped: nothing, and no error", CLAUSE, async (sandbox) => {
 });
 
 for (const flags of [[], ["--format", "table"], ["-f", "table"]]) {
-  spec(`${["ps", ...flags].join(" ")}: a title, and a line for each process`, CLAUSE, async (sandbox) => {
-    const container = await three(sandbox);
+  spec(`${["ps", ...flags].join(" ")}: a header, and a line for each process`, CLAUSE, async (sandbox) => {
+    const container = await withThree(sandbox);
     const { code, stdout } = await sandbox.invoke(["ps", ...flags, container.id]);
     expect(code).toBe(0);
     const [title = "", ...lines] = stdout.trimEnd().split("\n");
@@ -87,10 +87,10 @@ for (const flags of [[], ["--format", "table"], ["-f", "table"]]) {
 }
 
 spec(
-  "ps with options of ps: its columns",
+  "ps with options for ps(1): prints the columns that they ask for",
   "practice of runc",
   async (sandbox) => {
-    const container = await three(sandbox);
+    const container = await withThree(sandbox);
     const { code, stdout } = await sandbox.invoke(["ps", container.id, "-A", "-o", "pid,comm"]);
     expect(code).toBe(0);
     const [title, ...lines] = stdout.trimEnd().split("\n");
@@ -101,10 +101,10 @@ spec(
 );
 
 spec(
-  "ps with -f after the id: an option of ps",
+  "ps with -ef after the id: an option for ps(1)",
   "practice of runc",
   async (sandbox) => {
-    const container = await three(sandbox);
+    const container = await withThree(sandbox);
     const { code, stdout } = await sandbox.invoke(["ps", container.id, "-ef"]);
     expect(code).toBe(0);
     expect(stdout).toMatch(/^UID +PID /);
@@ -113,10 +113,10 @@ spec(
 );
 
 spec(
-  "ps with options that leave the PID out: error",
+  "ps with options for ps(1) that leave the PID out: error",
   "practice of runc",
   async (sandbox) => {
-    const container = await three(sandbox);
+    const container = await withThree(sandbox);
     const result = await sandbox.invoke(["ps", container.id, "-A", "-o", "comm"]);
     expectRefusal(result, "couldn't find PID field in ps output");
   },
@@ -124,17 +124,17 @@ spec(
 );
 
 spec(
-  "ps with options that ps refuses: its error",
+  "ps with options that ps(1) refuses: the error of ps(1)",
   "practice of runc",
   async (sandbox) => {
-    const container = await three(sandbox);
+    const container = await withThree(sandbox);
     expectRefusal(await sandbox.invoke(["ps", container.id, "--no-such-option"]), "exit status 1");
   },
   { crun: PIDS_ALONE },
 );
 
 spec("ps --format xml: error", CLAUSE, async (sandbox) => {
-  const container = await three(sandbox);
+  const container = await withThree(sandbox);
   expectRefusal(await sandbox.invoke(["ps", "--format", "xml", container.id]), "invalid format");
 });
 
@@ -153,10 +153,10 @@ if (IS_RUNTS) {
     ["a relative directory", "bin"],
   ] as const) {
     spec(
-      `ps, PATH begins with ${situation}: a program of that name in there is not run`,
-      "promise: the working directory may be a bundle of anybody's",
+      `ps, PATH begins with ${situation}: a ps in that directory is not executed`,
+      "promise: the working directory may be an untrusted bundle",
       async (sandbox) => {
-        const container = await three(sandbox);
+        const container = await withThree(sandbox);
         const cwd = sandbox.path("untrusted");
         for (const folder of [cwd, `${cwd}/bin`]) {
           mkdirSync(folder, { recursive: true });

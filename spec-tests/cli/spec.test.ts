@@ -14,25 +14,21 @@ spec("spec: writes a config.json that runs", "practice of runc and crun", async 
   expect(await container.output()).toBe("ran\n");
 });
 
-spec("spec --bundle: writes there", "practice of runc and crun", async (sandbox) => {
+spec("spec --bundle: writes config.json to that folder", "practice of runc and crun", async (sandbox) => {
   mkdirSync(sandbox.path("fresh"));
   expect((await sandbox.invoke(["spec", "--bundle", sandbox.path("fresh")])).code).toBe(0);
   expect(parseObject(readFileSync(sandbox.path("fresh/config.json"), "utf8"))).toHaveProperty("ociVersion");
 });
 
-spec(
-  "spec, config.json is there: error, the file stays",
-  "practice: refuses to overwrite",
-  async (sandbox) => {
-    mkdirSync(sandbox.path("fresh"));
-    writeFileSync(sandbox.path("fresh/config.json"), "mine");
-    expectRefusal(
-      await sandbox.invoke(["spec"], { cwd: sandbox.path("fresh") }),
-      inOurWords("File config.json exists"),
-    );
-    expect(readFileSync(sandbox.path("fresh/config.json"), "utf8")).toBe("mine");
-  },
-);
+spec("spec, config.json exists: error, the file stays", "practice: refuses to overwrite", async (sandbox) => {
+  mkdirSync(sandbox.path("fresh"));
+  writeFileSync(sandbox.path("fresh/config.json"), "mine");
+  expectRefusal(
+    await sandbox.invoke(["spec"], { cwd: sandbox.path("fresh") }),
+    inOurWords("File config.json exists"),
+  );
+  expect(readFileSync(sandbox.path("fresh/config.json"), "utf8")).toBe("mine");
+});
 
 spec(
   "spec --rootless: a user namespace with the caller's ids, no network namespace",
@@ -62,7 +58,7 @@ for (const [args, option] of [
   [["run", "--help"], "--detach"],
   [["delete", "--help"], "--force"],
 ] as const) {
-  spec(`${args.join(" ")}: tells the options, exit 0`, "practice of runc and crun", async (sandbox) => {
+  spec(`${args.join(" ")}: lists the options, exit 0`, "practice of runc and crun", async (sandbox) => {
     const { code, stdout, stderr } = await sandbox.invoke(args);
     expect(code).toBe(0);
     expect(stdout + stderr).toContain(option);

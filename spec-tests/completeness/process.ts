@@ -34,7 +34,7 @@ export const PROCESS: Coverage = {
   "/process/args": [
     "run, args[0] without a slash: found in the container's PATH, in its order",
     "run, args with blanks, quotes, empty and non-ASCII strings: passed unchanged",
-    "create, process/args []: one clear line that names it, nothing left",
+    "create, process/args []: single-line error that names it, nothing left",
     "run, args[0] {}: the cause, nothing left",
   ],
   "/process/user/uid": [

@@ -7,15 +7,15 @@ import { SECCOMP } from "./seccomp.ts";
 
 const ROOT: Coverage = {
   "/ociVersion": [
-    "create, ociVersion missing: one clear line that names it, nothing left",
-    'create, ociVersion "2.0.0": one clear line that names it, nothing left',
+    "create, ociVersion missing: single-line error that names it, nothing left",
+    'create, ociVersion "2.0.0": single-line error that names it, nothing left',
     "run, ociVersion 1.0.2-dev: accepted",
     "run, ociVersion 1.99.0: accepted",
   ],
-  "/root": ["create, root missing: one clear line that names it, nothing left"],
+  "/root": ["create, root missing: single-line error that names it, nothing left"],
   "/root/path": [
-    "create, bundle with no rootfs: one clear line, nothing left",
-    "create, bundle with a file as rootfs: one clear line, nothing left",
+    "create, bundle with no rootfs: single-line error, nothing left",
+    "create, bundle with a file as rootfs: single-line error, nothing left",
     "create, root.path absolute: used as it is",
     "run, root.path .: the bundle is the rootfs",
     "rootfs a mount point of its own: works",

@@ -26,7 +26,7 @@ export const RESOURCES: Coverage = {
     "update --resources with devices: the rules are replaced",
   ],
   "/linux/resources/devices/*/allow": [
-    "devices deny all: a node can be made, but not opened",
+    "create, devices deny all: a node can be made, but not opened",
     "devices allow all (privileged): any node opens",
   ],
   "/linux/resources/devices/*/type={}": ["devices allow all (privileged): any node opens"],

@@ -197,7 +197,7 @@ describeGuest("cgroup", () => {
       );
       expect(await owners("memory.max pids.max cpu.max io.max")).toBe("0 0 0 0");
     },
-    { runc: "the cgroupfs driver never changes the owner" },
+    { runc: "the cgroupfs driver never changes the owner of a cgroup" },
   );
 
   guestSpec(

@@ -6,7 +6,7 @@ import { held } from "../harness/host/held-namespace.ts";
 import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
-const CGROUP_LEFT = "the cgroup of a create that fails after its making is not removed";
+const CGROUP_LEFT = "leaves the cgroup when create fails after making it";
 
 const CLAUSE = "config-linux.md, Namespaces: path";
 

@@ -8,7 +8,7 @@ import { IS_RUNTS } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
 
 const NO_TIME_NAMESPACES = { reason: "domainname and time namespaces came with 1.2", before: "1.2" };
-const CGROUP_LEFT = "the cgroup of a create that fails after its making is not removed";
+const CGROUP_LEFT = "leaves the cgroup when create fails after making it";
 const HOSTS_NAMESPACE_UNSEEN = "does not compare a namespace that is joined by path with the host's";
 
 const CLAUSE = "config-linux.md, Namespaces";

@@ -127,7 +127,7 @@ spec(
 
 const deviations = byCase(
   {
-    crun: "the cgroup of a create that fails after its making is not removed",
+    crun: "leaves the cgroup when create fails after making it",
     cases: ["unknown type", "the same type twice", "soft above hard"],
   },
   { crun: RLIMITS_UNCHECKED, cases: ["a type without its prefix"] },

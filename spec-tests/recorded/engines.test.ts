@@ -5,7 +5,7 @@ import { byCase } from "../harness/peers.ts";
 import { spec } from "../harness/spec.ts";
 
 const deviations = byCase({
-  crun: "an empty blockIO asks for the io controller",
+  crun: "an empty blockIO needs the io controller",
   cases: [
     "compose-up-two-services",
     "docker-device",

@@ -97,7 +97,7 @@ for (const [what, wrong] of [
       const owner = RANGE.hostID + 5 - RANGE.containerID;
       expect(owners(join(delegated, container.id))).toEqual(DELEGATED.map(() => owner));
     },
-    { crun: ROOT_OWNS_CGROUP, runc: "the cgroupfs driver never changes the owner" },
+    { crun: ROOT_OWNS_CGROUP, runc: "the cgroupfs driver never changes the owner of a cgroup" },
   );
 }
 
@@ -117,7 +117,7 @@ spec(
     const owner = RANGE.hostID + 11 + 5 - RANGE.containerID;
     expect(owners(join(delegated, container.id))).toEqual(DELEGATED.map(() => owner));
   },
-  { crun: ROOT_OWNS_CGROUP, runc: "the cgroupfs driver never changes the owner" },
+  { crun: ROOT_OWNS_CGROUP, runc: "the cgroupfs driver never changes the owner of a cgroup" },
 );
 
 if (IS_RUNTS) {

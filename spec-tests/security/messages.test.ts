@@ -49,7 +49,7 @@ spec(
     expectRefusal(await container.create(), inOurWords("apping"));
     expect(await sandbox.traces()).toEqual([]);
   },
-  { crun: "the cgroup of a create that fails after its making is not removed" },
+  { crun: "leaves the cgroup when create fails after making it" },
 );
 
 for (const [field, length] of [
