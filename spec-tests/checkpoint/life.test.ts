@@ -28,7 +28,7 @@ import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 const CLAUSE = "practice of runc";
 
 criuSpec(
-  "checkpoint, restore: the program goes on where it was, in a new process",
+  "checkpoint, restore: the program continues where it was, in a new process",
   CLAUSE,
   async (sandbox) => {
     const container = await counting(sandbox);
@@ -36,7 +36,7 @@ criuSpec(
     await countAbove(container, 5);
     const images = imagesIn(sandbox);
     succeeded(await checkpoint(sandbox, container, images), images, "dump.log");
-    // It is deleted, as far as the host is concerned.
+    // On the host, nothing of the container is left.
     expect((await container.stateCommand()).stderr).toContain("does not exist");
     expect(sandbox.processes()).toEqual([]);
     expect(existsSync(`/sys/fs/cgroup/${container.id}`)).toBe(false);
@@ -50,7 +50,7 @@ criuSpec(
   },
 );
 
-criuSpec("restore: exec, pause, resume, events, kill and delete work on it", CLAUSE, async (sandbox) => {
+criuSpec("restore: exec, pause, resume, events, kill and delete work afterwards", CLAUSE, async (sandbox) => {
   const container = await counting(sandbox);
   await countAbove(container, 1);
   await saveAndRestore(sandbox, container);
@@ -69,7 +69,7 @@ criuSpec("restore: exec, pause, resume, events, kill and delete work on it", CLA
 });
 
 criuSpec(
-  "restore: again from the same images, and a checkpoint of what was restored",
+  "restore: works twice from the same images, and the restored container can be saved again",
   CLAUSE,
   async (sandbox) => {
     const container = await counting(sandbox);
@@ -87,7 +87,7 @@ criuSpec(
 );
 
 criuSpec(
-  "checkpoint --leave-running: the container runs on, and its images restore another",
+  "checkpoint --leave-running: the container runs on, and can be restored after its end",
   CLAUSE,
   async (sandbox) => {
     const container = await counting(sandbox);
@@ -108,7 +108,7 @@ criuSpec(
 );
 
 criuSpec(
-  "restore, another id and cgroup: the container is there, with the limits of its config",
+  "restore, another id and cgroup: the container runs in the cgroup of its config",
   CLAUSE,
   async (sandbox) => {
     const container = await counting(sandbox);
@@ -128,18 +128,14 @@ criuSpec(
   },
 );
 
-criuSpec(
-  "checkpoint of a paused container: saved, and running once it is restored",
-  CLAUSE,
-  async (sandbox) => {
-    const container = await counting(sandbox);
-    await countAbove(container, 5);
-    expect((await sandbox.invoke(["pause", container.id])).code).toBe(0);
-    await saveAndRestore(sandbox, container);
-    expect((await container.state()).status).toBe("running");
-    await countAbove(container, count(container));
-  },
-);
+criuSpec("checkpoint of a paused container: saved, and running after restore", CLAUSE, async (sandbox) => {
+  const container = await counting(sandbox);
+  await countAbove(container, 5);
+  expect((await sandbox.invoke(["pause", container.id])).code).toBe(0);
+  await saveAndRestore(sandbox, container);
+  expect((await container.state()).status).toBe("running");
+  await countAbove(container, count(container));
+});
 
 criuSpec(
   "restore in the foreground: exits with the program's code, and deletes the container",
@@ -176,7 +172,7 @@ criuSpec("restore --pid-file: holds the pid of init", CLAUSE, async (sandbox) =>
 });
 
 criuSpec(
-  "checkpoint, restore without --work-path: logs and images in the image path",
+  "checkpoint, restore without --work-path: the logs are beside the images",
   CLAUSE,
   async (sandbox) => {
     const container = await counting(sandbox);
@@ -220,7 +216,7 @@ for (const [what, words, damage] of [
   ["pstree.img is cut off", "criu failed: ", (images: string) => truncateSync(`${images}/pstree.img`, 6)],
   ["the memory is missing", "criu failed: ", (images: string) => rmSync(`${images}/pages-1.img`)],
   [
-    "descriptors.json is no JSON",
+    "descriptors.json is not JSON",
     "descriptors.json is damaged",
     (images: string) => writeFileSync(`${images}/descriptors.json`, "["),
   ],

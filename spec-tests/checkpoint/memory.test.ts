@@ -21,7 +21,7 @@ import type { Sandbox } from "../harness/sandbox.ts";
 
 const CLAUSE = "practice of runc";
 
-/** A TCP port that nobody has now. */
+/** A free TCP port. */
 function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
@@ -33,7 +33,7 @@ function freePort(): Promise<number> {
   });
 }
 
-/** criu beside the runtime: it ends with the test at the latest. */
+/** Starts criu beside the runtime, and kills it at the end of the test. */
 function startCriu(
   sandbox: Sandbox,
   args: readonly string[],
@@ -48,7 +48,7 @@ function startCriu(
 }
 
 criuSpec(
-  "checkpoint --lazy-pages, restore --lazy-pages: memory follows when it is needed",
+  "checkpoint --lazy-pages, restore --lazy-pages: memory is transferred when it is needed",
   CLAUSE,
   async (sandbox, context) => {
     if (!hasFeature("uffd-noncoop"))
@@ -87,7 +87,7 @@ criuSpec(
       "lazy.log",
     ]);
     await expect.poll(() => existsSync(`${work}/lazy-pages.socket`)).toBe(true);
-    // The old one is there until all its memory is gone: another id, another cgroup.
+    // The saved container exists until all its memory is transferred. So the restored one needs another id and cgroup.
     const other = `${container.id}-other`;
     container.config.linux.cgroupsPath = `/${other}`;
     container.writeConfig();
@@ -97,7 +97,7 @@ criuSpec(
       ...NO_STREAMS,
     });
     const [restored, dumped] = await Promise.all([restoring, dumping]);
-    // Known of criu 4.1.1 on Linux 6.18, with runc too.
+    // A known problem of criu 4.1.1 on Linux 6.18, with runc too.
     if (dumped.code !== 0 && /splice: -1: Bad file descriptor/.test(images.log("dump.log")))
       context.skip("criu can't transfer lazy pages on this kernel: splice: Bad file descriptor");
     succeeded(dumped, images, "dump.log");
@@ -110,40 +110,48 @@ criuSpec(
   },
 );
 
-criuSpec("checkpoint --page-server: memory goes there, and not to the images", CLAUSE, async (sandbox) => {
-  const container = await counting(sandbox);
-  await countAbove(container, 5);
-  const images = imagesIn(sandbox);
-  const port = await freePort();
-  const elsewhere = sandbox.path("elsewhere");
-  mkdirSync(elsewhere);
-  const address = ["--address", "127.0.0.1", "--port", String(port)];
-  const server = startCriu(sandbox, [
-    "page-server",
-    ...address,
-    "--images-dir",
-    elsewhere,
-    "-o",
-    "server.log",
-  ]);
-  await expect.poll(() => existsSync(`${elsewhere}/server.log`)).toBe(true);
-  let result = await checkpoint(sandbox, container, images, "--page-server", `127.0.0.1:${port}`);
-  // The log is there before the server listens.
-  for (let attempt = 0; result.code !== 0 && attempt < 20 && /onnect/.test(images.log("dump.log")); attempt++)
-    result = await checkpoint(sandbox, container, images, "--page-server", `127.0.0.1:${port}`);
-  succeeded(result, images, "dump.log");
-  expect(await server.ended).toBe(0);
-  const pages = readdirSync(elsewhere).filter((name) => /^page/.test(name));
-  expect(pages.filter((name) => name.startsWith("pages-"))).not.toEqual([]);
-  expect(existsSync(`${images.images}/pages-1.img`)).toBe(false);
-  for (const name of pages) copyFileSync(join(elsewhere, name), join(images.images, name));
-  const saved = count(container);
-  succeeded(await restore(sandbox, container, images), images, "restore.log");
-  await countAbove(container, saved);
-});
+criuSpec(
+  "checkpoint --page-server: memory goes to the server, not to the images",
+  CLAUSE,
+  async (sandbox) => {
+    const container = await counting(sandbox);
+    await countAbove(container, 5);
+    const images = imagesIn(sandbox);
+    const port = await freePort();
+    const elsewhere = sandbox.path("elsewhere");
+    mkdirSync(elsewhere);
+    const address = ["--address", "127.0.0.1", "--port", String(port)];
+    const server = startCriu(sandbox, [
+      "page-server",
+      ...address,
+      "--images-dir",
+      elsewhere,
+      "-o",
+      "server.log",
+    ]);
+    await expect.poll(() => existsSync(`${elsewhere}/server.log`)).toBe(true);
+    let result = await checkpoint(sandbox, container, images, "--page-server", `127.0.0.1:${port}`);
+    // The log exists before the server listens.
+    for (
+      let attempt = 0;
+      result.code !== 0 && attempt < 20 && /onnect/.test(images.log("dump.log"));
+      attempt++
+    )
+      result = await checkpoint(sandbox, container, images, "--page-server", `127.0.0.1:${port}`);
+    succeeded(result, images, "dump.log");
+    expect(await server.ended).toBe(0);
+    const pages = readdirSync(elsewhere).filter((name) => /^page/.test(name));
+    expect(pages.filter((name) => name.startsWith("pages-"))).not.toEqual([]);
+    expect(existsSync(`${images.images}/pages-1.img`)).toBe(false);
+    for (const name of pages) copyFileSync(join(elsewhere, name), join(images.images, name));
+    const saved = count(container);
+    succeeded(await restore(sandbox, container, images), images, "restore.log");
+    await countAbove(container, saved);
+  },
+);
 
 criuSpec(
-  "checkpoint --pre-dump, then with --parent-path: the container runs on, and the rest of its memory is enough",
+  "checkpoint --pre-dump, then with --parent-path: the container runs on, and both images restore it",
   CLAUSE,
   async (sandbox) => {
     const container = await counting(sandbox);

@@ -19,7 +19,7 @@ import type { Sandbox } from "../harness/sandbox.ts";
 
 const CLAUSE = "practice of runc";
 
-/** What the container's mounts are: all of them, without numbers that are different each time. proc_pid_mountinfo(5) */
+/** All mounts of the container, without the numbers, which differ each time: proc_pid_mountinfo(5). */
 async function mountsOf(container: Container): Promise<string[]> {
   const { pid } = await container.state();
   return readFileSync(`/proc/${pid}/mountinfo`, "utf8")
@@ -34,7 +34,7 @@ async function mountsOf(container: Container): Promise<string[]> {
     .sort();
 }
 
-criuSpec("restore: the container has the mounts that it had, with their flags", CLAUSE, async (sandbox) => {
+criuSpec("restore: the container has the same mounts and flags as before", CLAUSE, async (sandbox) => {
   const container = await counting(sandbox, (config) => {
     config.mounts.push({
       destination: "/mnt",
@@ -50,7 +50,7 @@ criuSpec("restore: the container has the mounts that it had, with their flags", 
 });
 
 criuSpec(
-  "restore: what is hidden or read-only in /proc and /sys still is",
+  "restore: masked and read-only paths in /proc and /sys still are",
   "config-linux.md, Masked Paths",
   async (sandbox) => {
     const container = await counting(sandbox);
@@ -63,7 +63,7 @@ criuSpec(
   },
 );
 
-criuSpec("restore: the files of a tmpfs are there again", CLAUSE, async (sandbox) => {
+criuSpec("restore: the files of a tmpfs are restored", CLAUSE, async (sandbox) => {
   const container = await counting(sandbox, (config) => {
     config.mounts.push({ destination: "/mnt", type: "tmpfs", source: "tmpfs" });
   });
@@ -72,7 +72,7 @@ criuSpec("restore: the files of a tmpfs are there again", CLAUSE, async (sandbox
   expect((await container.exec(["cat", "/mnt/file", "/dev/shm/file"])).stdout).toBe("kept\nshared\n");
 });
 
-/** Bind mounts as engines make them: a directory, a file, one in another, one over a link of the image. */
+/** Bind mounts as engines make them: a directory, a file, and one inside another. */
 function binds(sandbox: Sandbox): Mount[] {
   const [directory, file] = [sandbox.path("volume"), sandbox.path("resolv.conf")];
   mkdirSync(`${directory}/below`, { recursive: true });
@@ -88,7 +88,7 @@ function binds(sandbox: Sandbox): Mount[] {
 }
 
 criuSpec(
-  "restore, bind mounts: the same sources are mounted again, on the same places",
+  "restore, bind mounts: the same sources are mounted again at the same destinations",
   CLAUSE,
   async (sandbox) => {
     const mounts = binds(sandbox);
@@ -99,7 +99,7 @@ criuSpec(
     const before = await mountsOf(counted);
     const images = imagesIn(sandbox);
     succeeded(await checkpoint(sandbox, counted, images), images, "dump.log");
-    // As in an image that is unpacked anew: the places are missing.
+    // In a freshly unpacked image, the mount points are missing.
     rmdirSync(`${counted.rootfs}/data`);
     rmSync(`${counted.rootfs}/etc/resolv.conf`);
     rmSync(`${sandbox.path("volume")}/deep`, { recursive: true });
@@ -114,7 +114,7 @@ criuSpec(
 );
 
 criuSpec(
-  "restore, a bind mount over a link of the image: it is at the link's target",
+  "restore, a bind mount on a link of the image: mounted on the link's target",
   CLAUSE,
   async (sandbox) => {
     const source = sandbox.path("resolv.conf");
@@ -135,7 +135,7 @@ criuSpec(
   },
 );
 
-/** A host folder that is a mount, with another one below it. */
+/** A host folder that is a mount point, with another mount below it. */
 function tree(sandbox: Sandbox): string {
   const folder = sandbox.path("tree");
   sandbox.atEnd(() => void execFileSync("umount", ["-R", folder]));
@@ -147,32 +147,40 @@ function tree(sandbox: Sandbox): string {
   return folder;
 }
 
-criuSpec("restore, a recursive bind mount of a tree of mounts: all of it", "promise", async (sandbox) => {
-  const source = tree(sandbox);
-  const container = await counting(sandbox, (config) => {
-    config.mounts.push({ destination: "/mnt", type: "bind", source, options: ["rbind", "rprivate"] });
-  });
-  const reached = await countAbove(container, 3);
-  await saveAndRestore(sandbox, container);
-  await countAbove(container, reached);
-  expect((await container.exec(["cat", "/mnt/file", "/mnt/sub/file"])).stdout).toBe("outerinner");
-});
+criuSpec(
+  "restore, a recursive bind mount of a tree of mounts: the whole tree is mounted",
+  "promise",
+  async (sandbox) => {
+    const source = tree(sandbox);
+    const container = await counting(sandbox, (config) => {
+      config.mounts.push({ destination: "/mnt", type: "bind", source, options: ["rbind", "rprivate"] });
+    });
+    const reached = await countAbove(container, 3);
+    await saveAndRestore(sandbox, container);
+    await countAbove(container, reached);
+    expect((await container.exec(["cat", "/mnt/file", "/mnt/sub/file"])).stdout).toBe("outerinner");
+  },
+);
 
-criuSpec("restore, open files of a bind mount: they go on where they were", CLAUSE, async (sandbox) => {
-  const source = sandbox.path("volume");
-  mkdirSync(source);
-  const script = "exec 3>/mnt/log; i=0; while :; do i=$((i+1)); echo $i >&3; sleep 0.02; done";
-  const container = await startedShell(sandbox, script, (config) => {
-    config.mounts.push({ destination: "/mnt", type: "bind", source, options: ["bind", "rprivate"] });
-  });
-  const log = () => readFileSync(`${source}/log`, "utf8").split("\n").filter(Boolean).map(Number);
-  await expect.poll(() => log().length).toBeGreaterThan(3);
-  await saveAndRestore(sandbox, container);
-  const saved = log().length;
-  await expect.poll(() => log().length).toBeGreaterThan(saved + 3);
-  const all = log();
-  expect(all).toEqual(all.map((_, index) => index + 1));
-});
+criuSpec(
+  "restore, open files on a bind mount: the program writes on where it was",
+  CLAUSE,
+  async (sandbox) => {
+    const source = sandbox.path("volume");
+    mkdirSync(source);
+    const script = "exec 3>/mnt/log; i=0; while :; do i=$((i+1)); echo $i >&3; sleep 0.02; done";
+    const container = await startedShell(sandbox, script, (config) => {
+      config.mounts.push({ destination: "/mnt", type: "bind", source, options: ["bind", "rprivate"] });
+    });
+    const log = () => readFileSync(`${source}/log`, "utf8").split("\n").filter(Boolean).map(Number);
+    await expect.poll(() => log().length).toBeGreaterThan(3);
+    await saveAndRestore(sandbox, container);
+    const saved = log().length;
+    await expect.poll(() => log().length).toBeGreaterThan(saved + 3);
+    const all = log();
+    expect(all).toEqual(all.map((_, index) => index + 1));
+  },
+);
 
 criuSpec(
   "restore, the source of a bind mount is gone: error that names it, nothing left",

@@ -38,7 +38,7 @@ for (const [type, file] of [
 ] as const) {
   criuSpec(`restore, a ${type} namespace with a path: joined again`, CLAUSE, async (sandbox) => {
     const path = await held(sandbox, type);
-    // Without children, whose process ids somebody else may have by then, where others are in the pid namespace.
+    // A program without children: in a shared pid namespace, others may have taken their process ids by then.
     const container = await startedShell(sandbox, "mkfifo /tmp/fifo; read line </tmp/fifo", (config) => {
       setNamespace(config, type, { type, path });
       if (type === "uts") config.hostname = "";
@@ -51,22 +51,18 @@ for (const [type, file] of [
   });
 }
 
-criuSpec(
-  "restore, a network namespace with a path that is gone: error, nothing left",
-  CLAUSE,
-  async (sandbox) => {
-    const container = await counting(sandbox, (config) => {
-      setNamespace(config, "network", { type: "network", path: "/proc/self/ns/net" });
-    });
-    const images = imagesIn(sandbox);
-    succeeded(await checkpoint(sandbox, container, images), images, "dump.log");
-    setNamespace(container.config, "network", { type: "network", path: "/no/such/namespace" });
-    container.writeConfig();
-    expectRefusal(await restore(sandbox, container, images, [], {}), /\/no\/such\/namespace/);
-    expect((await container.stateCommand()).stderr).toContain("does not exist");
-    expect(await sandbox.traces()).toEqual([]);
-  },
-);
+criuSpec("restore, a network namespace with a missing path: error, nothing left", CLAUSE, async (sandbox) => {
+  const container = await counting(sandbox, (config) => {
+    setNamespace(config, "network", { type: "network", path: "/proc/self/ns/net" });
+  });
+  const images = imagesIn(sandbox);
+  succeeded(await checkpoint(sandbox, container, images), images, "dump.log");
+  setNamespace(container.config, "network", { type: "network", path: "/no/such/namespace" });
+  container.writeConfig();
+  expectRefusal(await restore(sandbox, container, images, [], {}), /\/no\/such\/namespace/);
+  expect((await container.stateCommand()).stderr).toContain("does not exist");
+  expect(await sandbox.traces()).toEqual([]);
+});
 
 criuSpec(
   "restore: a new network namespace has its loopback interface up",
@@ -82,7 +78,7 @@ criuSpec(
 );
 
 criuSpec(
-  "checkpoint, restore without a pid, cgroup and network namespace: the program goes on",
+  "checkpoint, restore without a pid, cgroup and network namespace: the program continues",
   CLAUSE,
   async (sandbox) => {
     const container = await counting(sandbox, (config) => {
@@ -91,7 +87,7 @@ criuSpec(
     const reached = await countAbove(container, 3);
     await saveAndRestore(sandbox, container);
     await countAbove(container, reached);
-    // The mount shows the host's whole hierarchy: its own cgroup is in there.
+    // The mount shows the host's whole hierarchy, with the container's own cgroup in it.
     const { stdout } = await container.exec([
       "sh",
       "-c",
@@ -104,7 +100,7 @@ criuSpec(
   },
 );
 
-/** A container whose root is another user of the host. */
+/** A container in a user namespace, whose root is another user on the host. */
 async function mapped(sandbox: Sandbox): Promise<Container> {
   const container = mappedShell(sandbox, COUNT, (config) => {
     config.root.readonly = false;
@@ -114,13 +110,13 @@ async function mapped(sandbox: Sandbox): Promise<Container> {
 }
 
 criuSpec(
-  "checkpoint, restore in a user namespace: the program goes on, as the same user of the host",
+  "checkpoint, restore in a user namespace: the program continues as the same user on the host",
   CLAUSE,
   async (sandbox) => {
     const container = await mapped(sandbox);
     const reached = await countAbove(container, 3);
     const images = imagesIn(sandbox);
-    // The container's root, who reads them, is nobody special on the host: as engines do it.
+    // The container's root, an unprivileged user on the host, reads the images. Engines make the folder so, too.
     mkdirSync(images.images, { mode: 0o755 });
     succeeded(await checkpoint(sandbox, container, images), images, "dump.log");
     succeeded(await restore(sandbox, container, images), images, "restore.log");
@@ -131,8 +127,8 @@ criuSpec(
 );
 
 /**
- * Since Linux 6.16 SO_PASSCRED can be asked of Unix sockets only. criu asks all sockets, and fails (4.1.1): no runtime can do
- * anything about it.
+ * Since Linux 6.16, getsockopt(SO_PASSCRED) works only for Unix sockets. criu 4.1.1 calls it for all sockets and fails, whichever
+ * runtime calls criu.
  */
 function criuKnowsSockets(): boolean {
   const question = "import socket; socket.socket().getsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED)";
@@ -142,7 +138,7 @@ function criuKnowsSockets(): boolean {
 const SOCKETS_PROBLEM =
   "criu 4.1.1 can't save TCP sockets on Linux 6.16 and later: getsockopt(SO_PASSCRED) fails";
 
-/** A container that talks to itself over TCP, with the host's Python. */
+/** A container that sends lines to itself over TCP, with the host's Python. */
 async function talking(
   sandbox: Sandbox,
   mutate: (config: Config) => void = () => undefined,
@@ -172,14 +168,14 @@ async function linesAbove(container: Container, number: number): Promise<void> {
   await expect.poll(() => lines(container).length).toBeGreaterThan(number);
 }
 
-async function expectToGoOn(container: Container, saved: number): Promise<void> {
+async function expectContinued(container: Container, saved: number): Promise<void> {
   await linesAbove(container, saved + 5);
   const all = lines(container);
   expect(all).toEqual(all.map((_, index) => index + 1));
 }
 
 criuSpec(
-  "checkpoint of a container with a TCP connection: refused without --tcp-established",
+  "checkpoint without --tcp-established, a TCP connection: refused",
   CLAUSE,
   async (sandbox, context) => {
     if (!criuKnowsSockets()) context.skip(SOCKETS_PROBLEM);
@@ -197,7 +193,7 @@ for (const [where, type] of [
   ["over the loopback interface of a new network namespace", "new"],
 ] as const) {
   criuSpec(
-    `checkpoint, restore --tcp-established ${where}: the connection holds, and loses nothing`,
+    `checkpoint, restore --tcp-established ${where}: the connection continues without losing a line`,
     CLAUSE,
     async (sandbox, context) => {
       if (!criuKnowsSockets()) context.skip(SOCKETS_PROBLEM);
@@ -209,7 +205,7 @@ for (const [where, type] of [
       succeeded(await checkpoint(sandbox, container, images, "--tcp-established"), images, "dump.log");
       const saved = lines(container).length;
       succeeded(await restore(sandbox, container, images, ["--tcp-established"]), images, "restore.log");
-      await expectToGoOn(container, saved);
+      await expectContinued(container, saved);
     },
   );
 }

@@ -30,7 +30,7 @@ time.sleep(1000)`;
 const TRY_LOCK = 'import fcntl; fcntl.flock(open("/tmp/lock", "w"), fcntl.LOCK_EX | fcntl.LOCK_NB)';
 
 criuSpec(
-  "checkpoint of a program with a file lock: refused, and done with --file-locks",
+  "checkpoint, a program with a file lock: refused, saved only with --file-locks",
   CLAUSE,
   async (sandbox) => {
     const container = sandbox.container((config) => {
@@ -50,7 +50,7 @@ criuSpec(
 );
 
 criuSpec(
-  "checkpoint, an open file that is deleted: saved with --link-remap too, and its content is kept",
+  "checkpoint, an open file that is deleted: saved only with --link-remap, its content is restored",
   "practice of runc 1.3",
   async (sandbox) => {
     const script =
@@ -73,7 +73,7 @@ async function saveAndRestoreRemapped(
   succeeded(await restore(sandbox, container, images), images, "restore.log");
 }
 
-/** A line of shell that leaves its state, which comes on standard input, in the test's folder. */
+/** A line of shell that writes the state from its stdin to a file in the test's folder. */
 function hook(sandbox: Sandbox, name: string, rest = "true"): Hook {
   const script = `cat >>${sandbox.directory}/${name}; echo >>${sandbox.directory}/${name}; ${rest}`;
   return { path: "/bin/sh", args: ["sh", "-c", script], env: ["PATH=/usr/bin:/bin"] };
@@ -82,7 +82,7 @@ function hook(sandbox: Sandbox, name: string, rest = "true"): Hook {
 const NAMES = ["prestart", "createRuntime", "poststart", "poststop"] as const;
 
 criuSpec(
-  "checkpoint, restore, hooks: poststop at the end, those of the namespaces before it goes on",
+  "checkpoint, restore with hooks: checkpoint runs poststop hooks, restore prestart and createRuntime hooks",
   CLAUSE,
   async (sandbox) => {
     const ran = (name: string) =>
@@ -127,7 +127,7 @@ criuSpec(
 );
 
 criuSpec(
-  "restore: the system call filter, capabilities, no_new_privs and limits are what they were",
+  "restore: the seccomp filter, capabilities, no_new_privs and limits are the same as before",
   CLAUSE,
   async (sandbox) => {
     const container = await counting(sandbox, (config) => {
@@ -153,7 +153,7 @@ criuSpec(
 );
 
 criuSpec(
-  "checkpoint, annotation org.criu.config: criu takes its settings from that file",
+  "checkpoint, annotation org.criu.config: criu reads its settings from that file",
   CLAUSE,
   async (sandbox) => {
     const settings = sandbox.path("criu.conf");
@@ -189,7 +189,7 @@ criuSpec("checkpoint --status-fd 7, descriptors 3 to 6 closed: accepted", CLAUSE
 
 if (IS_RUNTS) {
   criuSpec(
-    "checkpoint --status-fd that the caller has not opened: refused, the container runs on",
+    "checkpoint --status-fd with a closed descriptor: refused, the container runs on",
     CLAUSE,
     async (sandbox) => {
       const container = await counting(sandbox);
@@ -207,7 +207,7 @@ if (IS_RUNTS) {
 
 for (const mode of ["soft", "full", "ignore"]) {
   criuSpec(
-    `checkpoint, restore --manage-cgroups-mode ${mode}: the program goes on`,
+    `checkpoint, restore --manage-cgroups-mode ${mode}: the program continues`,
     CLAUSE,
     async (sandbox) => {
       const container = await counting(sandbox);
@@ -221,7 +221,7 @@ for (const mode of ["soft", "full", "ignore"]) {
 }
 
 criuSpec(
-  "restore --manage-cgroups-mode strict: refused by criu, as the runtime has made the cgroup; nothing left",
+  "restore --manage-cgroups-mode strict: refused by criu, since the runtime has made the cgroup, nothing left",
   CLAUSE,
   async (sandbox) => {
     const container = await counting(sandbox);
@@ -236,38 +236,49 @@ criuSpec(
   },
 );
 
-spec("checkpoint without criu: one line that says what is missing", "promise", async (sandbox, context) => {
-  if (!IS_RUNTS) context.skip("of runts only");
-  const container = await counting(sandbox);
-  const hidden = [
-    "unshare",
-    "--mount",
-    "sh",
-    "-c",
-    'for path in /usr/sbin/criu /usr/local/sbin/criu /usr/bin/criu; do [ ! -e $path ] || mount --bind /dev/null $path; done; exec "$@"',
-    "sh",
-  ];
-  const result = await sandbox.invoke(["checkpoint", "--image-path", sandbox.path("images"), container.id], {
-    wrapper: hidden,
-  });
-  expectRefusal(result, "criu is not installed");
-  expect((await container.state()).status).toBe("running");
-});
-
-spec("checkpoint --criu, no such program: one line that names it", "promise", async (sandbox, context) => {
-  if (!IS_RUNTS) context.skip("runc ignores the option since 1.1, crun has none");
-  const container = await counting(sandbox);
-  for (const [criu, words] of [
-    [sandbox.path("missing/criu"), `start criu: execve ${sandbox.path("missing/criu")}`],
-    ["no-such-criu", "no-such-criu is not installed"],
-  ] as const) {
-    const command = ["checkpoint", "--image-path", sandbox.path("images"), container.id];
-    expectRefusal(await sandbox.invoke(["--criu", criu, ...command]), words);
+spec(
+  "checkpoint without criu: single-line error that says what is missing",
+  "promise",
+  async (sandbox, context) => {
+    if (!IS_RUNTS) context.skip("a promise of runts alone");
+    const container = await counting(sandbox);
+    const hidden = [
+      "unshare",
+      "--mount",
+      "sh",
+      "-c",
+      'for path in /usr/sbin/criu /usr/local/sbin/criu /usr/bin/criu; do [ ! -e $path ] || mount --bind /dev/null $path; done; exec "$@"',
+      "sh",
+    ];
+    const result = await sandbox.invoke(
+      ["checkpoint", "--image-path", sandbox.path("images"), container.id],
+      {
+        wrapper: hidden,
+      },
+    );
+    expectRefusal(result, "criu is not installed");
     expect((await container.state()).status).toBe("running");
-  }
-});
+  },
+);
 
-/** Answers each request like this, and says nothing else. */
+spec(
+  "checkpoint --criu, a missing program: single-line error that names it",
+  "promise",
+  async (sandbox, context) => {
+    if (!IS_RUNTS) context.skip("runc ignores the option since 1.1, crun has none");
+    const container = await counting(sandbox);
+    for (const [criu, words] of [
+      [sandbox.path("missing/criu"), `start criu: execve ${sandbox.path("missing/criu")}`],
+      ["no-such-criu", "no-such-criu is not installed"],
+    ] as const) {
+      const command = ["checkpoint", "--image-path", sandbox.path("images"), container.id];
+      expectRefusal(await sandbox.invoke(["--criu", criu, ...command]), words);
+      expect((await container.state()).status).toBe("running");
+    }
+  },
+);
+
+/** A fake criu that gives the same answer to each request. Returns its folder. */
 function fakeCriu(sandbox: Sandbox, answer: readonly number[]): string {
   const folder = sandbox.path("old");
   mkdirSync(folder);
@@ -287,10 +298,10 @@ for (const [what, answer, words] of [
   ["2.12", [0x08, 10, 0x10, 1, 0x52, 4, 0x08, 2, 0x10, 12], /version 3.0 or later is needed, this is 2.12/],
 ] as const) {
   spec(
-    `checkpoint by a criu ${what}: one line that says what is needed`,
+    `checkpoint with criu ${what}: single-line error that says which version is needed`,
     "promise",
     async (sandbox, context) => {
-      if (!IS_RUNTS) context.skip("of runts only");
+      if (!IS_RUNTS) context.skip("a promise of runts alone");
       const container = await counting(sandbox);
       const folder = fakeCriu(sandbox, answer);
       const result = await sandbox.invoke(
@@ -305,7 +316,7 @@ for (const [what, answer, words] of [
   );
 }
 
-spec("features: says that checkpoint and restore are there", "features.md; engines", async (sandbox) => {
+spec("features: lists checkpoint and restore as supported", "features.md; engines", async (sandbox) => {
   const features = parseObject((await sandbox.invoke(["features"])).stdout);
   expect(asObject(features.annotations)["org.opencontainers.runc.checkpoint.enabled"]).toBe("true");
 });

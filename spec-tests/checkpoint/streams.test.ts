@@ -17,7 +17,7 @@ import { IS_RUNTS } from "../harness/runtime.ts";
 
 const CLAUSE = "practice of runc";
 
-/** Prints all the time, with a number that goes up. */
+/** Prints a rising number without end. */
 const TICK = "i=0; while :; do i=$((i+1)); echo tick $i; sleep 0.02; done";
 
 /** Standard output is a pipe to a process that writes a file, as conmon does. */
@@ -39,31 +39,27 @@ async function tickAbove(file: string, number: number): Promise<number> {
   return lastTick(file);
 }
 
-criuSpec(
-  "restore, a pipe was standard output: the caller's own pipe takes its place",
-  CLAUSE,
-  async (sandbox) => {
-    const [before, after] = [sandbox.path("before"), sandbox.path("after")];
-    const container = await startedShell(sandbox, TICK, () => undefined, piped(before));
-    await tickAbove(before, 3);
-    const images = imagesIn(sandbox);
-    succeeded(await checkpoint(sandbox, container, images), images, "dump.log");
-    const names: unknown = JSON.parse(readFileSync(`${images.images}/descriptors.json`, "utf8"));
-    expect(names).toEqual(["/dev/null", expect.stringMatching(/^pipe:\[\d+\]$/), "/dev/null"]);
-    const saved = lastTick(before);
-    succeeded(await restore(sandbox, container, images, [], piped(after)), images, "restore.log");
-    await tickAbove(after, saved);
-    // And once more, with the names of the new pipes.
-    const second = imagesIn(sandbox, "second");
-    succeeded(await checkpoint(sandbox, container, second), second, "dump.log");
-    const third = sandbox.path("third");
-    const reached = lastTick(after);
-    succeeded(await restore(sandbox, container, second, [], piped(third)), second, "restore.log");
-    await tickAbove(third, reached);
-  },
-);
+criuSpec("restore, stdout was a pipe: the caller's own stdout replaces it", CLAUSE, async (sandbox) => {
+  const [before, after] = [sandbox.path("before"), sandbox.path("after")];
+  const container = await startedShell(sandbox, TICK, () => undefined, piped(before));
+  await tickAbove(before, 3);
+  const images = imagesIn(sandbox);
+  succeeded(await checkpoint(sandbox, container, images), images, "dump.log");
+  const names: unknown = JSON.parse(readFileSync(`${images.images}/descriptors.json`, "utf8"));
+  expect(names).toEqual(["/dev/null", expect.stringMatching(/^pipe:\[\d+\]$/), "/dev/null"]);
+  const saved = lastTick(before);
+  succeeded(await restore(sandbox, container, images, [], piped(after)), images, "restore.log");
+  await tickAbove(after, saved);
+  // And once more, with the names of the new pipes.
+  const second = imagesIn(sandbox, "second");
+  succeeded(await checkpoint(sandbox, container, second), second, "dump.log");
+  const third = sandbox.path("third");
+  const reached = lastTick(after);
+  succeeded(await restore(sandbox, container, second, [], piped(third)), second, "restore.log");
+  await tickAbove(third, reached);
+});
 
-criuSpec("restore --console-socket: a terminal's new master is handed over", CLAUSE, async (sandbox) => {
+criuSpec("restore --console-socket: the socket gets the terminal's new master", CLAUSE, async (sandbox) => {
   const container = sandbox.shell(
     `stty -echo; read line; ${TICK} & while read word; do echo got $word; done`,
     (config) => {
@@ -93,7 +89,7 @@ criuSpec("restore --console-socket: a terminal's new master is handed over", CLA
 });
 
 criuSpec(
-  "restore --detach of a terminal without a console socket: refused, nothing left",
+  "restore --detach without --console-socket, a container with a terminal: refused, nothing left",
   CLAUSE,
   async (sandbox) => {
     const container = sandbox.shell(TICK, (config) => {
@@ -111,36 +107,40 @@ criuSpec(
 
 const ON_TERMINAL = ["python3", join(import.meta.dirname, "../harness/helpers/on-terminal.py")];
 
-criuSpec("restore in the foreground, a terminal: the caller's is the other end", CLAUSE, async (sandbox) => {
-  const container = sandbox.shell(TICK, (config) => {
-    config.process.terminal = true;
-  });
-  const images = imagesIn(sandbox);
-  const [before, after] = [sandbox.path("before"), sandbox.path("after")];
-  let saved = 0;
-  await container.run({
-    wrapper: ON_TERMINAL,
-    stdout: before,
-    whileRunning: async () => {
-      saved = await tickAbove(before, 3);
-      succeeded(await checkpoint(sandbox, container, images), images, "dump.log");
-    },
-  });
-  const flags = ["restore", "--bundle", container.bundle, ...images.flags, container.id];
-  const { code } = await sandbox.invoke(flags, {
-    wrapper: ON_TERMINAL,
-    stdout: after,
-    whileRunning: async () => {
-      await tickAbove(after, saved);
-      await container.kill("KILL");
-    },
-  });
-  expect(code).toBe(137);
-  expect(await sandbox.traces()).toEqual([]);
-});
+criuSpec(
+  "restore in the foreground, a container with a terminal: connected to the caller's terminal",
+  CLAUSE,
+  async (sandbox) => {
+    const container = sandbox.shell(TICK, (config) => {
+      config.process.terminal = true;
+    });
+    const images = imagesIn(sandbox);
+    const [before, after] = [sandbox.path("before"), sandbox.path("after")];
+    let saved = 0;
+    await container.run({
+      wrapper: ON_TERMINAL,
+      stdout: before,
+      whileRunning: async () => {
+        saved = await tickAbove(before, 3);
+        succeeded(await checkpoint(sandbox, container, images), images, "dump.log");
+      },
+    });
+    const flags = ["restore", "--bundle", container.bundle, ...images.flags, container.id];
+    const { code } = await sandbox.invoke(flags, {
+      wrapper: ON_TERMINAL,
+      stdout: after,
+      whileRunning: async () => {
+        await tickAbove(after, saved);
+        await container.kill("KILL");
+      },
+    });
+    expect(code).toBe(137);
+    expect(await sandbox.traces()).toEqual([]);
+  },
+);
 
 criuSpec(
-  "checkpoint, restore --shell-job: a program on the caller's own terminal",
+  "checkpoint, restore --shell-job: a program on the caller's own terminal continues",
   CLAUSE,
   async (sandbox) => {
     const container = sandbox.shell(TICK);
@@ -171,7 +171,7 @@ criuSpec(
 );
 
 criuSpec(
-  "checkpoint, restore, a file of the host was standard output: the caller's own takes its place",
+  "checkpoint, restore, stdout was a file of the host: the caller's own stdout replaces it",
   "promise",
   async (sandbox) => {
     const container = sandbox.shell(TICK);
@@ -184,7 +184,7 @@ criuSpec(
     succeeded(await restore(sandbox, container, images, [], appending), images, "restore.log");
     await tickAbove(file, saved + 3);
     const ticks = [...readFileSync(file, "utf8").matchAll(/^tick (\d+)\n/gm)].map(([, tick]) => Number(tick));
-    // None is lost, and none comes twice.
+    // No line is lost or printed twice.
     expect(ticks).toEqual(ticks.map((_, index) => index + 1));
   },
 );

@@ -7,14 +7,14 @@ function help(...command: readonly string[]): string {
   return execFileSync(RUNTIME, [...command, "--help"], { encoding: "utf8" });
 }
 
-/** Long names of the options that a help page lists, but for --help itself. */
+/** Long names of the options that a help page lists, except --help itself. */
 function optionsOf(text: string): string[] {
   return [...text.matchAll(/^ +(?:-\w, )?(--[a-z0-9-]+)/gm)]
     .map((match) => match[1] ?? "")
     .filter((option) => option !== "--help");
 }
 
-/** The words of a title before what is required. */
+/** The part of a title before the requirement. */
 function situation(title: string): string {
   return title.split(": ")[0] ?? "";
 }
@@ -24,10 +24,10 @@ function has(text: string, word: string): boolean {
 }
 
 /**
- * The commands that engines call, whose options have tests by name. Of the others, only the command itself is looked for; the
- * options of checkpoint and restore are criu's: src/cli/commands/checkpoint.test.ts and restore.test.ts have them all.
+ * The commands that engines call, whose options have to be in titles. For the others, the command itself is enough: the options of
+ * checkpoint and restore are criu's, and src/cli/commands/checkpoint.test.ts and restore.test.ts test them all.
  */
-const OF_ENGINES =
+const CALLED_BY_ENGINES =
   "create run start state kill delete list exec ps pause resume update events features spec".split(" ");
 
 describe.skipIf(!IS_RUNTS)("coverage of the command line", () => {
@@ -43,11 +43,11 @@ describe.skipIf(!IS_RUNTS)("coverage of the command line", () => {
   test("every command, and each option of those that engines call, is in the title of a test", () => {
     const missing = commands.flatMap((command) => {
       const own = titles.map(situation).filter((title) => has(title, command));
-      const listed = OF_ENGINES.includes(command) ? optionsOf(help(command)) : [];
+      const listed = CALLED_BY_ENGINES.includes(command) ? optionsOf(help(command)) : [];
       const options = listed.filter((option) => !own.some((title) => has(title, option)));
       return [...(own.length === 0 ? [command] : []), ...options.map((option) => `${command} ${option}`)];
     });
-    expect(commands).toEqual(expect.arrayContaining(OF_ENGINES));
+    expect(commands).toEqual(expect.arrayContaining(CALLED_BY_ENGINES));
     expect(missing).toEqual([]);
   });
 

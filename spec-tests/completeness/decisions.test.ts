@@ -10,7 +10,7 @@ function namedTests(markdown: string): string[] {
 }
 
 describe.skipIf(!IS_RUNTS)("decisions", () => {
-  test("each is held by a test", { timeout: LISTING_MS }, () => {
+  test("each row names a test", { timeout: LISTING_MS }, () => {
     const named = namedTests(readFileSync(join(import.meta.dirname, "../DECISIONS.md"), "utf8"));
     const titles = titlesOfTests();
     expect(named.length).toBeGreaterThan(20);

@@ -6,7 +6,7 @@ import { asObject } from "../harness/json.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import { LISTING_MS, list } from "./titles.ts";
 
-/** What harness/peers.ts notes while the tests of all projects are listed. */
+/** The notes that harness/peers.ts writes while the tests of all projects are listed. */
 function notes(): Record<string, unknown>[] {
   const directory = mkdtempSync(join(tmpdir(), "deviations-"));
   try {
@@ -20,8 +20,8 @@ function notes(): Record<string, unknown>[] {
 }
 
 describe.skipIf(!IS_RUNTS)("deviations of the peers", () => {
-  // A deviation beside a test needs no check, one of a case does: the loop may have no such case any more.
-  test("each is about a test that there is", { timeout: LISTING_MS }, () => {
+  // A deviation in a test's options needs no check. One of a case does, since the loop may no longer have that case.
+  test("each case is one of a test", { timeout: LISTING_MS }, () => {
     const noted = notes();
     expect(noted.filter(({ crun, runc }) => [crun, runc].flat().some(Boolean)).length).toBeGreaterThan(1000);
     const used = new Set(noted.map(({ table, used }) => `${table}: ${used}`));

@@ -40,14 +40,14 @@ function properties(): Property[] {
   return found;
 }
 
-/** The options of mounts are no enumeration of the schema: any other word is data for the file system. */
+/** The options of mounts. The schema does not list them, since any other word is data for the file system. */
 function mountOptions(): Property {
   const { mountOptions } = parseObject(execFileSync(RUNTIME, ["features"], { encoding: "utf8" }));
   if (!Array.isArray(mountOptions)) throw new Error("features has no mountOptions");
   return { pointer: "/mounts/*/options/*", values: mountOptions.map(String) };
 }
 
-/** A title of the table as a pattern; a clause follows each title of a test. */
+/** A pattern for a title of the table. In the name of a test, the clause follows the title. */
 function pattern(title: string, value: string | undefined): RegExp {
   const literal = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
   const rest = title.endsWith("…") ? "" : " \\(";
@@ -90,7 +90,7 @@ describe.skipIf(!IS_RUNTS)("coverage of config.json", () => {
     }
   });
 
-  test("every title of a row is that of a test", () => {
+  test("every title in a row is the title of a test", () => {
     const missing = Object.entries(COVERAGE).flatMap(([key, tests]) =>
       tests
         .filter((title) => !titles.some((name) => pattern(title, undefined).test(name)))
@@ -106,7 +106,7 @@ describe.skipIf(!IS_RUNTS)("coverage of config.json", () => {
     expect(missing).toEqual([]);
   });
 
-  /** By a row of its own, or by the row for all values. */
+  /** Whether a value has a row of its own, or a test by the row for all values. */
   function isTested(pointer: string, value: string): boolean {
     if (COVERAGE[`${pointer}=${value}`] !== undefined) return true;
     const shared = COVERAGE[`${pointer}={}`] ?? [];

@@ -8,7 +8,7 @@ function versionOne(...properties: readonly string[]): Coverage {
   );
 }
 
-/** In guests with the controller, and on a host without it. */
+/** A property with the test on a host without its controller, and those in guests that have it. */
 function resource(property: string, titles: readonly string[]): Coverage {
   return {
     [`/linux/resources/${property}`]: [

@@ -5,25 +5,25 @@ import { asObject } from "../harness/json.ts";
 const ROOT = join(import.meta.dirname, "../..");
 const VITEST = join(ROOT, "node_modules/vitest/vitest.mjs");
 
-/** Each of three projects takes seconds to list, and on a busy machine twenty of them. */
+/** Bounds the listing of all three projects: each takes seconds, on a busy machine twenty. */
 export const LISTING_MS = 600_000;
 
-/** Listed once for all files of this process, since it takes seconds. */
+/** The titles by project, listed once for all files of this process, since listing takes seconds. */
 const known = new Map<string, readonly string[]>();
 
-/** Titles of all tests, also of those in guests. */
+/** Titles of all spec tests and of those in guests. */
 export function titlesOfTests(): string[] {
   return [...titlesOf("spec"), ...titlesOf("guests")];
 }
 
-/** Those of one of vitest.config.ts's projects. */
+/** Titles of the tests of one project of vitest.config.ts. */
 export function titlesOf(project: string): readonly string[] {
   const titles = known.get(project) ?? list(project);
   known.set(project, titles);
   return titles;
 }
 
-/** Lists a project of vitest.config.ts with further variables in the environment. */
+/** Lists the titles of a project of vitest.config.ts, with further variables in the environment. */
 export function list(project: string, further: Readonly<Record<string, string>> = {}): string[] {
   const { NODE_OPTIONS: _options, ...rest } = process.env;
   const env = Object.fromEntries(Object.entries(rest).filter(([name]) => !/^VITEST|^TEST$/.test(name)));

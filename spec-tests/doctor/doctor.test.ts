@@ -35,7 +35,7 @@ async function doctor(sandbox: Sandbox, ...args: string[]): Promise<{ code: numb
   };
 }
 
-/** What is bad, as subject and pointer. */
+/** The bad findings, as subject and pointer. */
 async function badOf(sandbox: Sandbox, container: Container): Promise<string[]> {
   const { code, findings } = await doctor(sandbox, container.id);
   const bad = findings.filter(({ verdict }) => verdict === "bad");
@@ -43,7 +43,7 @@ async function badOf(sandbox: Sandbox, container: Container): Promise<string[]> 
   return bad.map(({ subject, pointer }) => `${subject} ${pointer}`);
 }
 
-/** A container that uses much of what doctor looks at. */
+/** A container that uses many of the properties that doctor checks. */
 function rich(sandbox: Sandbox): Container {
   return sandbox.shell("sleep 100", (config) => {
     config.root.readonly = true;
@@ -72,7 +72,7 @@ function inContainer(pid: number, ...command: string[]): void {
 
 describe.runIf(IS_RUNTS)("doctor", () => {
   spec(
-    "doctor: names kernel, hierarchy, namespaces and libseccomp, and has no complaint here",
+    "doctor: names kernel, hierarchy, namespaces and libseccomp, and finds nothing bad on this host",
     CLAUSE,
     async (sandbox) => {
       const { code, findings } = await doctor(sandbox);
@@ -88,17 +88,21 @@ describe.runIf(IS_RUNTS)("doctor", () => {
     },
   );
 
-  spec("doctor: whether commands start warm, as warm --check says, and why not", CLAUSE, async (sandbox) => {
-    const warmStart = async (wrapper: readonly string[]) => {
-      const { stdout } = await sandbox.invoke(["doctor"], { wrapper });
-      return /^ {2}(\w+) +warm start +(.*)$/m.exec(stdout)?.slice(1);
-    };
-    const check = await sandbox.invoke(["warm", "--check"]);
-    expect((await warmStart([]))?.[0] === "ok").toBe(check.code === 0);
-    expect(await warmStart(["env", "RUNTS_COLD=1"])).toEqual(["note", "not this time: RUNTS_COLD is set"]);
-  });
+  spec(
+    "doctor: says whether commands start warm, like warm --check, and why not",
+    CLAUSE,
+    async (sandbox) => {
+      const warmStart = async (wrapper: readonly string[]) => {
+        const { stdout } = await sandbox.invoke(["doctor"], { wrapper });
+        return /^ {2}(\w+) +warm start +(.*)$/m.exec(stdout)?.slice(1);
+      };
+      const check = await sandbox.invoke(["warm", "--check"]);
+      expect((await warmStart([]))?.[0] === "ok").toBe(check.code === 0);
+      expect(await warmStart(["env", "RUNTS_COLD=1"])).toEqual(["note", "not this time: RUNTS_COLD is set"]);
+    },
+  );
 
-  spec("doctor below a v1 hierarchy: says so, with the fix, exit code 1", CLAUSE, async (sandbox) => {
+  spec("doctor on a host without cgroup v2: says so, exit code 1", CLAUSE, async (sandbox) => {
     const wrapper = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /sys/fs/cgroup && exec "$@"', "sh"];
     const { code, stdout } = await sandbox.invoke(["doctor"], { wrapper });
     expect(code).toBe(1);
@@ -106,7 +110,7 @@ describe.runIf(IS_RUNTS)("doctor", () => {
   });
 
   spec(
-    "doctor ID of a healthy container: nothing is bad, before start, paused or not, and after",
+    "doctor ID of a healthy container: nothing is bad, when created, paused and running",
     CLAUSE,
     async (sandbox) => {
       const container = rich(sandbox);
@@ -134,7 +138,7 @@ describe.runIf(IS_RUNTS)("doctor", () => {
   );
 
   spec(
-    "doctor ID of a container with user, joined and few namespaces: nothing is bad",
+    "doctor ID of a container with a user, a joined and few other namespaces: nothing is bad",
     CLAUSE,
     async (sandbox) => {
       const first = sandbox.shell("sleep 100");
@@ -157,7 +161,7 @@ describe.runIf(IS_RUNTS)("doctor", () => {
   );
 
   spec(
-    "doctor ID of a container with links in its image: judges where they lead in the container",
+    "doctor ID of a container with links in its image: follows them inside the container",
     CLAUSE,
     async (sandbox) => {
       const container = sandbox.shell("sleep 100", (config) => {
@@ -183,40 +187,36 @@ describe.runIf(IS_RUNTS)("doctor", () => {
     },
   );
 
-  spec(
-    "doctor ID after tampering: names each property that does not hold any more",
-    CLAUSE,
-    async (sandbox) => {
-      const container = rich(sandbox);
-      await container.started();
-      const { pid } = await container.state();
-      inContainer(pid, "mount", "-o", "remount,rw,bind", "/");
-      inContainer(pid, "umount", "/proc/keys");
-      inContainer(pid, "mount", "-o", "remount,rw,bind", "/proc/sys");
-      inContainer(pid, "umount", "-l", "/dev/mqueue");
-      const cgroup = `/sys/fs/cgroup/${container.id}`;
-      writeFileSync(`${cgroup}/hugetlb.2MB.max`, "max");
-      expect(await badOf(sandbox, container)).toEqual(
-        expect.arrayContaining([
-          "hugetlb.2MB.max /linux/resources/hugepageLimits/0/limit",
-          "/ /root/readonly",
-          "/proc/keys /linux/maskedPaths/0",
-          "/proc/sys /linux/readonlyPaths/0",
-          expect.stringMatching(/^\/dev\/mqueue \/mounts\/\d+$/),
-        ]),
-      );
-      mkdirSync(`${cgroup}-elsewhere`);
-      try {
-        writeFileSync(`${cgroup}-elsewhere/cgroup.procs`, String(pid));
-        expect(await badOf(sandbox, container)).toContain("place /linux/cgroupsPath");
-        writeFileSync(`${cgroup}/cgroup.procs`, String(pid));
-      } finally {
-        spawnSync("rmdir", [`${cgroup}-elsewhere`]);
-      }
-    },
-  );
+  spec("doctor ID after tampering: names each property that no longer holds", CLAUSE, async (sandbox) => {
+    const container = rich(sandbox);
+    await container.started();
+    const { pid } = await container.state();
+    inContainer(pid, "mount", "-o", "remount,rw,bind", "/");
+    inContainer(pid, "umount", "/proc/keys");
+    inContainer(pid, "mount", "-o", "remount,rw,bind", "/proc/sys");
+    inContainer(pid, "umount", "-l", "/dev/mqueue");
+    const cgroup = `/sys/fs/cgroup/${container.id}`;
+    writeFileSync(`${cgroup}/hugetlb.2MB.max`, "max");
+    expect(await badOf(sandbox, container)).toEqual(
+      expect.arrayContaining([
+        "hugetlb.2MB.max /linux/resources/hugepageLimits/0/limit",
+        "/ /root/readonly",
+        "/proc/keys /linux/maskedPaths/0",
+        "/proc/sys /linux/readonlyPaths/0",
+        expect.stringMatching(/^\/dev\/mqueue \/mounts\/\d+$/),
+      ]),
+    );
+    mkdirSync(`${cgroup}-elsewhere`);
+    try {
+      writeFileSync(`${cgroup}-elsewhere/cgroup.procs`, String(pid));
+      expect(await badOf(sandbox, container)).toContain("place /linux/cgroupsPath");
+      writeFileSync(`${cgroup}/cgroup.procs`, String(pid));
+    } finally {
+      spawnSync("rmdir", [`${cgroup}-elsewhere`]);
+    }
+  });
 
-  spec("doctor ID after update: the new limits are what is compared", CLAUSE, async (sandbox) => {
+  spec("doctor ID after update: compares with the new limits", CLAUSE, async (sandbox) => {
     const container = rich(sandbox);
     await container.started();
     const change = sandbox.path("change.json");
@@ -229,7 +229,7 @@ describe.runIf(IS_RUNTS)("doctor", () => {
   });
 
   spec(
-    "doctor ID, init in a cgroup whose name has escape sequences: none of them on the terminal",
+    "doctor ID, init in a cgroup whose name has escape sequences: prints them escaped",
     CLAUSE,
     async (sandbox) => {
       const script =
@@ -243,7 +243,7 @@ describe.runIf(IS_RUNTS)("doctor", () => {
     },
   );
 
-  spec("doctor ID of a stopped container and of none", CLAUSE, async (sandbox) => {
+  spec("doctor ID of a stopped and of a missing container: a note, and an error", CLAUSE, async (sandbox) => {
     const container = sandbox.shell("true");
     await container.started();
     await container.until("stopped");

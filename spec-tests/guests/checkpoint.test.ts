@@ -67,7 +67,7 @@ async function countAbove(container: GuestContainer, number: number): Promise<vo
 
 describeGuest("checkpoint and restore", () => {
   guestSpec(
-    "checkpoint --pre-dump, then with --parent-path: the container runs on, and the rest of its memory is enough",
+    "checkpoint --pre-dump, then with --parent-path: the container runs on, and both images restore it",
     CLAUSE,
     async (sandbox) => {
       const container = await started(sandbox, REMEMBER_AND_COUNT);

@@ -18,8 +18,8 @@ const createAndStart = (options = "") => `
 `;
 
 /**
- * Does what fails three times: the first time opens what stays open for good, as does the first use of this and that. Returns the
- * descriptors that are there after the third time and were not after the first, or what did not fail as it should.
+ * Performs the failing action three times. The first time may open descriptors that stay open for good, like any first use of a module.
+ * Returns the descriptors that are open after the third time and were not after the first, or the reason if it is not the expected one.
  */
 function failing(action: string, message: RegExp): string {
   return `await (async () => {
@@ -66,44 +66,44 @@ interface Case {
 
 const CREATES: readonly Case[] = [
   {
-    situation: "a source to bind that is not there",
+    situation: "a missing bind source",
     message: /bind \/none/,
     mutate: ({ mounts }) => mounts.push({ destination: "/tmp", source: "/none", options: ["bind"] }),
   },
   {
-    situation: "a createRuntime hook that fails",
+    situation: "a failing createRuntime hook",
     message: /createRuntime hook/,
     mutate: (config) => {
       config.hooks = { createRuntime: [FAILING_HOOK] };
     },
   },
   {
-    situation: "a createContainer hook that fails",
+    situation: "a failing createContainer hook",
     message: /createContainer hook/,
     mutate: (config) => {
       config.hooks = { createContainer: [FAILING_HOOK] };
     },
   },
   {
-    situation: "a startContainer hook that fails",
+    situation: "a failing startContainer hook",
     message: /startContainer hook/,
     mutate: (config) => {
       config.hooks = { startContainer: [FAILING_HOOK] };
     },
   },
   {
-    situation: "a network namespace that is not there",
+    situation: "a missing network namespace",
     message: /join the network namespace/,
     mutate: joiningNamespaces,
   },
   {
-    situation: "a program that is not there",
+    situation: "a missing program",
     message: /\/none/,
     mutate: (config) => {
       config.process.args = ["/none"];
     },
   },
-  { situation: "a seccomp agent that is not there", message: /seccomp agent/, mutate: notifying("/none") },
+  { situation: "a missing seccomp agent", message: /seccomp agent/, mutate: notifying("/none") },
 ];
 
 const RUNNING = (uses: string) => `
@@ -123,7 +123,7 @@ const RUNNING = (uses: string) => `
 const spawning = (options: string): string =>
   `await runts.spawn(target.id, { ...on, args: ["true"], ${options} });`;
 
-/** Of each way in which an exec fails, what it leaves open. */
+/** Returns the descriptors that each failing exec leaves open. */
 const EXECS = RUNNING(`return [
   ${failing(spawning('cwd: "/none"'), /working directory|\/none/)},
   ${failing(spawning('args: ["/none"]'), /\/none/)},
@@ -137,15 +137,15 @@ async function execs(sandbox: Sandbox, mutate: (config: Config) => void): Promis
 
 describe.runIf(IS_RUNTS)("descriptors of a program that uses the library", () => {
   for (const { situation, message, mutate } of CREATES) {
-    spec(`create and start with ${situation}: leave none open`, CLAUSE, async (sandbox) => {
+    spec(`create and start with ${situation}: leave no descriptor open`, CLAUSE, async (sandbox) => {
       const container = sandbox.shell("true", mutate);
       const body = `return ${failing(createAndStart(), message)}`;
       expect(await program(sandbox, container, body)).toEqual([]);
     });
   }
 
-  spec("create with a terminal that fails: leaves none open", CLAUSE, async (sandbox) => {
-    // Whoever listens there gets nothing.
+  spec("create with a terminal that fails: leaves no descriptor open", CLAUSE, async (sandbox) => {
+    // Any listener will do: create fails before it sends the terminal.
     const { socket } = await openSeccompAgent(sandbox);
     const container = sandbox.shell("true", (config) => {
       config.process.terminal = true;
@@ -155,9 +155,9 @@ describe.runIf(IS_RUNTS)("descriptors of a program that uses the library", () =>
     expect(await program(sandbox, container, `return ${failing(action, /bind \/none/)}`)).toEqual([]);
   });
 
-  spec("create that fails and can't undo all: a later remove does", CLAUSE, async (sandbox) => {
+  spec("create that fails and can't undo all: a later remove cleans up", CLAUSE, async (sandbox) => {
     const container = sandbox.shell("true", (config) => {
-      // The one container of this state root.
+      // The state root has only this container.
       const args = [
         "sh",
         "-c",
@@ -181,11 +181,11 @@ describe.runIf(IS_RUNTS)("descriptors of a program that uses the library", () =>
     expect(await program(sandbox, container, body)).toEqual(expected);
   });
 
-  spec("exec that fails: leaves none open", CLAUSE, async (sandbox) => {
+  spec("exec that fails: leaves no descriptor open", CLAUSE, async (sandbox) => {
     expect(await execs(sandbox, () => undefined)).toEqual([[], [], [], []]);
   });
 
-  spec("exec that fails, with a seccomp agent: leaves none open", CLAUSE, async (sandbox) => {
+  spec("exec that fails, with a seccomp agent: leaves no descriptor open", CLAUSE, async (sandbox) => {
     const agent = await openSeccompAgent(sandbox);
     expect(await execs(sandbox, notifying(agent.socket))).toEqual([[], [], [], []]);
   });

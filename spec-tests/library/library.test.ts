@@ -12,7 +12,7 @@ const CLAUSE = "promise: the library";
 const root = join(import.meta.dirname, "../..");
 
 describe.runIf(IS_RUNTS)("the library", () => {
-  spec("run: gives output, exit code and signal, and removes the container", CLAUSE, async (sandbox) => {
+  spec("run: returns output, exit code and signal, and removes the container", CLAUSE, async (sandbox) => {
     const container = sandbox.shell("echo out; echo err >&2; exit 3");
     const body = "return [await runts.run(target), await runts.list(on)]";
     expect(await program(sandbox, container, body)).toEqual([
@@ -28,7 +28,7 @@ describe.runIf(IS_RUNTS)("the library", () => {
     });
   });
 
-  spec("run, a process outlives init: is killed, and its output is there", CLAUSE, async (sandbox) => {
+  spec("run, a process outlives init: killed, and the output is complete", CLAUSE, async (sandbox) => {
     const container = sandbox.shell("sleep 1000 & echo out; exit 3", (config) => {
       config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== "pid");
     });
@@ -38,14 +38,17 @@ describe.runIf(IS_RUNTS)("the library", () => {
     });
   });
 
-  spec("run: the config of the bundle, when no other is given", CLAUSE, async (sandbox) => {
+  spec("run without a config: uses the bundle's", CLAUSE, async (sandbox) => {
     const container = sandbox.shell("echo from the bundle");
     const body = "const { config: _, ...rest } = target; return (await runts.run(rest)).stdout";
     expect(await program(sandbox, container, body)).toBe("from the bundle\n");
   });
 
-  spec("create, state, start, wait, remove: the lifecycle of the command line", CLAUSE, async (sandbox) => {
-    const body = `
+  spec(
+    "create, state, start, wait, remove: the same lifecycle as on the command line",
+    CLAUSE,
+    async (sandbox) => {
+      const body = `
       const { existsSync } = await import("node:fs");
       const { setTimeout: sleep } = await import("node:timers/promises");
       const { pid } = await runts.create({ ...target, stdout: "ignore" });
@@ -59,22 +62,23 @@ describe.runIf(IS_RUNTS)("the library", () => {
       await runts.remove(target.id, on);
       return [...seen, (await runts.list(on)).length];
     `;
-    const script = "trap 'exit 5' TERM; touch /tmp/ready; while :; do sleep 0.05; done";
-    const container = sandbox.shell(script, (config) => {
-      config.root.readonly = false;
-    });
-    expect(await program(sandbox, container, body)).toEqual([
-      "created",
-      "running",
-      true,
-      { exitCode: 5 },
-      { exitCode: 5 },
-      "stopped",
-      0,
-    ]);
-  });
+      const script = "trap 'exit 5' TERM; touch /tmp/ready; while :; do sleep 0.05; done";
+      const container = sandbox.shell(script, (config) => {
+        config.root.readonly = false;
+      });
+      expect(await program(sandbox, container, body)).toEqual([
+        "created",
+        "running",
+        true,
+        { exitCode: 5 },
+        { exitCode: 5 },
+        "stopped",
+        0,
+      ]);
+    },
+  );
 
-  spec("remove: leaves no zombie of a container that nobody waited for", CLAUSE, async (sandbox) => {
+  spec("remove of a container that nobody waited for: leaves no zombie", CLAUSE, async (sandbox) => {
     const body = `
       const { pid } = await runts.create(target);
       await runts.remove(target.id, { ...on, force: true });
@@ -100,7 +104,7 @@ describe.runIf(IS_RUNTS)("the library", () => {
   });
 
   spec(
-    "wait and remove, init's number is another child's by now: leave that alone",
+    "wait and remove, init's pid is another child's by now: do not touch that child",
     CLAUSE,
     async (sandbox) => {
       const body = `
@@ -109,7 +113,7 @@ describe.runIf(IS_RUNTS)("the library", () => {
       await runts.create(target);
       await runts.kill(target.id, "KILL", on);
       await runts.wait(target.id, on);
-      // As another process finds the container, which has not waited for it.
+      // A second instance of the library, which has not waited for init, like another process.
       const again = await import(import.meta.resolve("runts") + "?again");
       const child = spawn("sh", ["-c", "read line; exit 7"], { stdio: ["pipe", "ignore", "ignore"] });
       const exited = new Promise((resolve) => child.on("exit", resolve));
@@ -137,7 +141,7 @@ describe.runIf(IS_RUNTS)("the library", () => {
     expect(await program(sandbox, sandbox.shell("sleep 100"), body)).toEqual([1, []]);
   });
 
-  spec("exec and spawn: collect output, or stream it both ways", CLAUSE, async (sandbox) => {
+  spec("exec and spawn: exec collects output, spawn streams input and output", CLAUSE, async (sandbox) => {
     const body = `
       await runts.create(target);
       await runts.start(target.id, on);
@@ -183,11 +187,8 @@ describe.runIf(IS_RUNTS)("the library", () => {
     ]);
   });
 
-  spec(
-    "events, loops that are left and begun again: none ends before the container",
-    CLAUSE,
-    async (sandbox) => {
-      const body = `
+  spec("events, loops that are left and begun again: each gets an event", CLAUSE, async (sandbox) => {
+    const body = `
       await runts.create(target);
       let seen = 0;
       for (let round = 0; round < 100; round++)
@@ -198,9 +199,8 @@ describe.runIf(IS_RUNTS)("the library", () => {
       await runts.remove(target.id, { ...on, force: true });
       return seen;
     `;
-      expect(await program(sandbox, sandbox.shell("sleep 100"), body)).toBe(100);
-    },
-  );
+    expect(await program(sandbox, sandbox.shell("sleep 100"), body)).toBe(100);
+  });
 
   spec(
     "events with Infinity: no stats, until the container stops; with 0 or NaN: refused",
@@ -249,7 +249,7 @@ describe.runIf(IS_RUNTS)("the library", () => {
   });
 
   spec(
-    "update: takes resources as objects, and refuses what is wrong by its pointer",
+    "update: takes resources as objects, and refuses wrong ones by their pointer",
     CLAUSE,
     async (sandbox) => {
       const body = `
@@ -266,7 +266,7 @@ describe.runIf(IS_RUNTS)("the library", () => {
     },
   );
 
-  spec("create, the config is not valid: all issues in the error, nothing left", CLAUSE, async (sandbox) => {
+  spec("create with an invalid config: all issues in the error, nothing left", CLAUSE, async (sandbox) => {
     const body = `
       config.process.cwd = "x";
       config.hostname = 5;
@@ -283,7 +283,7 @@ describe.runIf(IS_RUNTS)("the library", () => {
     ]);
   });
 
-  spec("features: what the command line prints", CLAUSE, async (sandbox) => {
+  spec("features: returns the object that the command line prints", CLAUSE, async (sandbox) => {
     const printed = await sandbox.invoke(["features"]);
     expect(await program(sandbox, sandbox.shell("true"), "return runts.features()")).toEqual(
       parseObject(printed.stdout),
@@ -299,7 +299,7 @@ describe.runIf(IS_RUNTS)("the library", () => {
       expect([code, stderr]).toEqual([0, ""]);
       const page = readFileSync(join(root, "examples/library/README.md"), "utf8");
       expect(page).toContain(`\`\`\`js\n${readFileSync(file, "utf8")}\`\`\``);
-      // Numbers of the machine differ each time, and with its pace how many lines of them there are.
+      // The times differ on each run, and so does the number of their lines.
       const form = (text: string) => text.replace(/(?:\d+ ns of CPU time\n)+/g, "N ns of CPU time\n");
       expect(form(page)).toContain(`\`\`\`\n${form(stdout)}\`\`\``);
     } finally {
@@ -307,7 +307,7 @@ describe.runIf(IS_RUNTS)("the library", () => {
     }
   });
 
-  it("the types fit the examples, and refuse what is wrong", () => {
+  it("the types accept the examples, and refuse wrong uses", () => {
     const directory = mkdtempSync(join(root, "dist/.types-test-"));
     try {
       const tsconfig = {

@@ -5,10 +5,13 @@ import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "promise: the library";
 
-/** What the command line can't be given, and a program can. */
+/** Values that only a program can pass, not the command line. */
 describe.runIf(IS_RUNTS)("the library refuses", () => {
-  spec("run and exec with a pipe as stdin: refused, as nobody could write to it", CLAUSE, async (sandbox) => {
-    const body = `
+  spec(
+    "run and exec with a pipe as stdin: refused, since nobody could write to it",
+    CLAUSE,
+    async (sandbox) => {
+      const body = `
       const refusal = (promise) => promise.then(() => "done", ({ name, path }) => [name, path]);
       await runts.create(target);
       try {
@@ -21,11 +24,12 @@ describe.runIf(IS_RUNTS)("the library refuses", () => {
         await runts.remove(target.id, { ...on, force: true });
       }
     `;
-    const refusal = ["RuntsError", "stdin"];
-    expect(await program(sandbox, sandbox.shell("cat"), body)).toEqual([refusal, refusal, 1]);
-  });
+      const refusal = ["RuntsError", "stdin"];
+      expect(await program(sandbox, sandbox.shell("cat"), body)).toEqual([refusal, refusal, 1]);
+    },
+  );
 
-  spec("create with streams that there are not: refused by name, nothing left", CLAUSE, async (sandbox) => {
+  spec("create with invalid streams: refused by name, nothing left", CLAUSE, async (sandbox) => {
     const body = `
       const refusals = [];
       for (const stdout of [999, -1, NaN, "pipes", null])
@@ -45,7 +49,7 @@ describe.runIf(IS_RUNTS)("the library refuses", () => {
     ]);
   });
 
-  spec("create and update with numbers that JSON doesn't have: refused", CLAUSE, async (sandbox) => {
+  spec("create and update with values that JSON doesn't have: refused", CLAUSE, async (sandbox) => {
     const body = `
       const pointers = ({ issues }) => issues.map(({ pointer }) => pointer);
       const create = (changes) => runts.create({ ...target, config: { ...config, ...changes } }).catch(pointers);

@@ -10,7 +10,7 @@ type Mutate = (config: Config, sandbox: Sandbox) => void;
 interface Row {
   readonly mutate: Mutate;
   readonly finds: readonly string[];
-  /** Whether a real container bears it out: an error has to fail, a warning must not. */
+  /** False if running the container can't confirm the findings: errors have to make it fail, warnings must not. */
   readonly run?: false;
   readonly host?: true;
 }
@@ -18,7 +18,7 @@ interface Row {
 const ROWS: Readonly<Record<string, Row>> = {
   "the default config": { mutate: () => undefined, finds: [] },
   "the default config with --host": { mutate: () => undefined, finds: [], host: true },
-  "a program that is not there": {
+  "a missing program": {
     mutate: (config) => {
       config.process.args = ["/bin/no-such"];
     },
@@ -30,7 +30,7 @@ const ROWS: Readonly<Record<string, Row>> = {
     },
     finds: ["error program-missing /process/args/0"],
   },
-  "a name set twice in the environment": {
+  "a variable set twice in the environment": {
     mutate: (config) => {
       config.process.env = [...(config.process.env ?? []), "A=1", "B=2", "A=3"];
     },
@@ -42,7 +42,7 @@ const ROWS: Readonly<Record<string, Row>> = {
     },
     finds: ["warning no-path /process/env"],
   },
-  "a working directory that is not there": {
+  "a missing working directory": {
     mutate: (config) => {
       config.process.cwd = "/work";
       config.root.readonly = false;
@@ -75,7 +75,7 @@ const ROWS: Readonly<Record<string, Row>> = {
     },
     finds: ["warning useless-capability /process/capabilities/bounding"],
   },
-  "a capability that nobody knows": {
+  "an unknown capability": {
     mutate: (config) => {
       config.process.capabilities = { bounding: ["CAP_MAGIC"] };
     },
@@ -132,13 +132,13 @@ const ROWS: Readonly<Record<string, Row>> = {
     },
     finds: [],
   },
-  "a source of the bundle that is not there": {
+  "a missing source in the bundle": {
     mutate: (config) => {
       config.mounts.push({ destination: "/x", type: "bind", source: "nothing", options: ["bind"] });
     },
     finds: ["error source-missing /mounts/7/source"],
   },
-  "a masked path that is not there": {
+  "a missing masked path": {
     mutate: (config) => {
       config.linux.maskedPaths = [...(config.linux.maskedPaths ?? []), "/etc/none"];
     },
@@ -153,7 +153,7 @@ const ROWS: Readonly<Record<string, Row>> = {
     },
     finds: ["error seccomp-denies /linux/seccomp/syscalls/0"],
   },
-  "a filter that denies what loaders need": {
+  "a filter that denies a call that loaders need": {
     mutate: (config) => {
       config.linux.seccomp = {
         defaultAction: "SCMP_ACT_ALLOW",
@@ -180,7 +180,7 @@ const ROWS: Readonly<Record<string, Row>> = {
     },
     finds: ["error config /hostname"],
   },
-  "CPUs that are no list": {
+  "CPUs that are not a list": {
     mutate: (config) => {
       config.linux.resources = { cpu: { cpus: "0-3,7", mems: "first" } };
     },
@@ -192,7 +192,7 @@ const ROWS: Readonly<Record<string, Row>> = {
     },
     finds: ["warning all-devices /linux/resources/devices/0"],
   },
-  "device rules without an access": {
+  "device rules without access": {
     mutate: (config) => {
       const node = { type: "c", major: 10, minor: 229 };
       config.linux.resources = {
@@ -206,7 +206,7 @@ const ROWS: Readonly<Record<string, Row>> = {
     },
     finds: ["1/access", "2/access", "3"].map((at) => `error config /linux/resources/devices/${at}`),
   },
-  "a size for no terminal": {
+  "a console size without a terminal": {
     mutate: (config) => {
       config.process.consoleSize = { height: 24, width: 80 };
     },
@@ -226,7 +226,7 @@ const ROWS: Readonly<Record<string, Row>> = {
     },
     finds: ["warning no-effect /process/scheduler/nice"],
   },
-  "a hook of the container that is not there": {
+  "a missing hook of the container": {
     mutate: (config) => {
       config.hooks = { startContainer: [{ path: "/no-hook" }] };
     },
@@ -241,21 +241,21 @@ const ROWS: Readonly<Record<string, Row>> = {
     finds: ["error hook /hooks/createRuntime/1/path"],
     host: true,
   },
-  "a limit over the caller's, with --host": {
+  "a limit above the caller's, with --host": {
     mutate: (config) => {
       config.process.rlimits = [{ type: "RLIMIT_NOFILE", soft: 1024, hard: 4_000_000_000 }];
     },
     finds: ["error rlimit-over-limit /process/rlimits/0/hard"],
     host: true,
   },
-  "a namespace to join that is not there, with --host": {
+  "a missing namespace to join, with --host": {
     mutate: (config) => {
       config.linux.namespaces[1] = { type: "network", path: "/run/netns/none" };
     },
     finds: ["error namespace-missing /linux/namespaces/1/path"],
     host: true,
   },
-  "a controller that is not there, with --host": {
+  "a missing controller, with --host": {
     mutate: (config) => {
       config.linux.resources = { rdma: { mlx5_0: { hcaHandles: 3 } } };
     },
@@ -271,7 +271,7 @@ const ROWS: Readonly<Record<string, Row>> = {
     host: true,
     run: false,
   },
-  "a source of the host that is not there, with --host": {
+  "a missing source on the host, with --host": {
     mutate: (config) => {
       config.mounts.push({ destination: "/x", type: "bind", source: "/no/source", options: ["bind"] });
     },
@@ -285,7 +285,7 @@ const ROWS: Readonly<Record<string, Row>> = {
     finds: [],
     host: true,
   },
-  "network interfaces of which one is not there, with --host": {
+  "a missing network interface, with --host": {
     mutate: (config) => {
       config.linux.netDevices = { none0: { name: "eth0" } };
     },
@@ -317,7 +317,7 @@ for (const [name, { mutate, finds, run, host }] of Object.entries(ROWS)) {
       const hasError = finds.some((line) => line.startsWith("error "));
       expect((await validate(sandbox, container, ...flags)).code).toBe(hasError ? 1 : 0);
       if (run === false || finds.some((line) => line.includes("/linux/resources/memory"))) return;
-      // The findings are true: create and start fail by the errors, and by none of the warnings.
+      // The findings are true: run fails for errors, and not for warnings.
       const { code, stderr } = await container.run();
       expect(code === 0, stderr).toBe(!hasError);
     },

@@ -9,7 +9,7 @@ import { userWrapper } from "../harness/host/user.ts";
 import { spec } from "../harness/spec.ts";
 
 spec(
-  "validate with misspelt properties: where they are, and what may be meant",
+  "validate with misspelt properties: says where they are, and what may be meant",
   "validate",
   async (sandbox) => {
     const container = sandbox.container();
@@ -41,7 +41,7 @@ spec(
 );
 
 spec(
-  "validate with what breaks the specification: all of it, with lines and hints",
+  "validate with violations of the specification: finds all, with lines and hints",
   "validate",
   async (sandbox) => {
     const container = sandbox.container();
@@ -66,7 +66,7 @@ spec(
 );
 
 spec(
-  "validate with no config.json, or one that is no JSON: an error, and exit code 1",
+  "validate with no config.json, or one that is not JSON: an error, and exit code 1",
   "validate",
   async (sandbox) => {
     const folder = sandbox.path("empty");
@@ -87,7 +87,7 @@ for (const [name, text, findings] of [
     ["line 3: not valid JSON at column 1: expected a name"],
   ],
   [
-    "names that occur twice",
+    "duplicate names",
     '{\n  "ociVersion": "1.2.0",\n  "root": { "path": "a",\n    "path": "b" },\n  "ociVersion": "1.2.0"\n}',
     [
       "line 4, /root/path: duplicate name, first on line 3",
@@ -96,7 +96,7 @@ for (const [name, text, findings] of [
   ],
 ] as const)
   spec(
-    `validate with ${name}: on which lines`,
+    `validate with ${name}: says on which lines`,
     "validate",
     async (sandbox) => {
       const container = sandbox.container();
@@ -109,7 +109,7 @@ for (const [name, text, findings] of [
   );
 
 spec(
-  "validate with a root file system that is not there: the rest is judged all the same",
+  "validate with a missing rootfs: checks the rest all the same",
   "validate",
   async (sandbox) => {
     const container = sandbox.container((config) => {
@@ -131,7 +131,7 @@ spec(
 );
 
 spec(
-  "validate with a script whose interpreter is not there: names it, as does its end",
+  "validate with a script whose interpreter is missing: names both, and the script can't run",
   "validate",
   async (sandbox) => {
     const container = sandbox.container((config) => {
@@ -163,7 +163,7 @@ spec(
 );
 
 spec(
-  "validate with a program that PATH finds behind one that is not executable: no finding, as it runs",
+  "validate with a program that PATH finds after one that is not executable: no finding, since it runs",
   "validate",
   async (sandbox) => {
     const container = sandbox.container((config) => {
@@ -180,7 +180,7 @@ spec(
 );
 
 spec(
-  "validate --host of a user without privileges: what this user can't do",
+  "validate --host by a user without privileges: says what this user can't do",
   "validate",
   async (sandbox) => {
     const container = sandbox.container();
@@ -209,11 +209,11 @@ spec(
 );
 
 spec(
-  "validate in the page of the example: prints what the page says",
+  "validate in the example's README: prints what the README shows",
   "examples/validate",
   (sandbox) =>
     checkReadme(sandbox, "validate", {
-      // What is mounted below /dev is this host's.
+      // The mounts below /dev are this host's.
       stable: (text) => text.replace(/\/devices\/\S+( and \d+ more below)? stays? /, "/devices/pts stays "),
     }),
   { both: "has no such command" },
