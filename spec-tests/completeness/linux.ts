@@ -55,7 +55,7 @@ export const LINUX: Coverage = {
   ],
   "/linux/devices/*/major": [
     "devices without major: error that names it",
-    "devices, major 4097, of which the kernel would take the low bits: error that names it, nothing left",
+    "devices, major 4097, which the kernel would cut to its low bits: error that names it, nothing left",
   ],
   "/linux/devices/*/minor": ["devices without minor: error that names it"],
   "/linux/devices/*/fileMode": [
@@ -123,7 +123,7 @@ export const LINUX: Coverage = {
   ],
   "/linux/memoryPolicy/mode={}": ['run, memoryPolicy {"mode":"{}",{}}: the program has it'],
   "/linux/memoryPolicy/mode=MPOL_WEIGHTED_INTERLEAVE": [
-    "create, memoryPolicy MPOL_WEIGHTED_INTERLEAVE: known, and only the kernel may deny it",
+    "create, memoryPolicy MPOL_WEIGHTED_INTERLEAVE: accepted, unless the kernel denies it",
   ],
   "/linux/memoryPolicy/nodes": [
     'run, memoryPolicy {"mode":"MPOL_BIND","nodes":"0","flags":[]}: the program has it',
@@ -142,7 +142,7 @@ export const LINUX: Coverage = {
     'run, memoryPolicy {"mode":"MPOL_INTERLEAVE","nodes":"0","flags":["MPOL_F_RELATIVE_NODES"]}: the program has it',
   ],
   "/linux/memoryPolicy/flags/*=MPOL_F_NUMA_BALANCING": [
-    "create, memoryPolicy MPOL_BIND MPOL_F_NUMA_BALANCING: known, and only the kernel may deny it",
+    "create, memoryPolicy MPOL_BIND MPOL_F_NUMA_BALANCING: accepted, unless the kernel denies it",
   ],
   "/linux/sysctl": [
     "sysctl of the container's namespaces: set",
@@ -183,10 +183,10 @@ export const LINUX: Coverage = {
     "create, personality, no domain: error that names the property",
   ],
   "/linux/personality/domain={}": [
-    "run and exec, personality {}: that of the program, whatever the caller's",
+    "run and exec, personality {}: the program has it, whatever the caller's is",
   ],
   "/linux/personality/flags": [
     "create, personality, a flag: error that names the property",
-    "run, personality without flags as an empty list: taken",
+    "run, personality with an empty list of flags: accepted",
   ],
 };

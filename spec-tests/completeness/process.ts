@@ -25,7 +25,7 @@ export const PROCESS: Coverage = {
     "run, cwd /proc/self/fd/{}: never on the host",
   ],
   "/process/env": [
-    "run, env: what the config says and HOME, nothing of the caller",
+    "run, env: the config's variables and HOME, none of the caller's",
     "run, the same name twice in env: the last wins",
     "create, env entry {}: error",
     "run as uid {} without HOME: HOME is {}",
@@ -35,16 +35,16 @@ export const PROCESS: Coverage = {
     "run, args[0] without a slash: found in the container's PATH, in its order",
     "run, args with blanks, quotes, empty and non-ASCII strings: passed unchanged",
     "create, process/args []: single-line error that names it, nothing left",
-    "run, args[0] {}: the cause, nothing left",
+    "run, args[0] {}: error that names the cause, nothing left",
   ],
   "/process/user/uid": [
-    "run, uid and gid: real, effective, saved and file system ids",
+    "run, uid and gid: set as real, effective, saved and file system ids",
     "run, uid without an entry in /etc/passwd: allowed",
     "user not mapped in the user namespace: error, nothing left",
     "create, uid 4294967295: error that names it, never root",
   ],
   "/process/user/gid": [
-    "run, uid and gid: real, effective, saved and file system ids",
+    "run, uid and gid: set as real, effective, saved and file system ids",
     "create, gid 4294967295: error that names it, never root",
   ],
   "/process/user/umask": [
@@ -54,10 +54,10 @@ export const PROCESS: Coverage = {
     "exec: umask of the container's process",
     "exec without umask, a caller with 0000: 0022",
     "exec --process without umask, a caller with 0000: 0022",
-    "startContainer hook without umask: 0022, as the process",
+    "run, startContainer hook without umask: 0022, as for the process",
   ],
   "/process/user/additionalGids": [
-    "run, additionalGids: the supplementary groups, the caller's dropped",
+    "run, additionalGids: the supplementary groups, none of the caller's",
     "run without additionalGids: no group of the caller is left",
     "rootless create, additionalGids where setgroups is denied: refused by name",
   ],
@@ -71,7 +71,7 @@ export const PROCESS: Coverage = {
   ],
   "/process/capabilities/bounding": [
     "run as root: bounding, permitted and effective as listed",
-    "run as another user without ambient: no capability but in the bounding set",
+    "run as another user without ambient: capabilities in the bounding set only",
   ],
   "/process/capabilities/permitted": ["run as root: bounding, permitted and effective as listed"],
   "/process/capabilities/effective": ["run as root: bounding, permitted and effective as listed"],
@@ -88,7 +88,7 @@ export const PROCESS: Coverage = {
     "run, rlimits of all 16 types at once: as listed",
     "create, rlimits with the same type twice: error",
     "run without rlimits: the caller's values, not those of the runtime's engine",
-    "run, RLIMIT_AS small: the rest of the set-up is done before",
+    "run, a small RLIMIT_AS: set after the rest of the set-up",
   ],
   "/process/rlimits/*/type": [
     "create, rlimits with unknown type: error",
@@ -129,44 +129,44 @@ export const PROCESS: Coverage = {
     "create, scheduling, policy unknown: error that names the property",
     "create, scheduling, no policy: error that names the property",
   ],
-  "/process/scheduler/policy={}": ["create, scheduler {}, nice {}: the program is scheduled so"],
+  "/process/scheduler/policy={}": ["create, scheduler {}, nice {}: the program has them"],
   "/process/scheduler/policy=SCHED_DEADLINE": [
-    "create, scheduler SCHED_DEADLINE: runtime, deadline and period",
+    "create, scheduler SCHED_DEADLINE: runtime, deadline and period are set",
   ],
   "/process/scheduler/policy=SCHED_ISO": [
     "create, scheduler SCHED_ISO, which no kernel has: an error that names it",
   ],
   "/process/scheduler/nice": [
-    "create, scheduler SCHED_OTHER, nice -5: the program is scheduled so",
-    "create, scheduler SCHED_FIFO, nice 5: the program is scheduled so",
+    "create, scheduler SCHED_OTHER, nice -5: the program has them",
+    "create, scheduler SCHED_FIFO, nice 5: the program has them",
     "create, scheduling, nice 20: error that names the property",
   ],
   "/process/scheduler/priority": [
-    "create, scheduler SCHED_FIFO, nice 0: the program is scheduled so",
+    "create, scheduler SCHED_FIFO, nice 0: the program has them",
     "create, scheduling, priority with SCHED_OTHER: error that names the property",
     "create, scheduling, priority 100: error that names the property",
   ],
   "/process/scheduler/flags": ["create, scheduling, flag unknown: error that names the property"],
   "/process/scheduler/flags/*={}": ["create, scheduler {}: …"],
   "/process/scheduler/runtime": [
-    "create, scheduler SCHED_DEADLINE: runtime, deadline and period",
+    "create, scheduler SCHED_DEADLINE: runtime, deadline and period are set",
     "create, scheduling, runtime with SCHED_OTHER: error that names the property",
   ],
   "/process/scheduler/deadline": [
-    "create, scheduler SCHED_DEADLINE: runtime, deadline and period",
+    "create, scheduler SCHED_DEADLINE: runtime, deadline and period are set",
     "create, scheduling, deadline with SCHED_RR: error that names the property",
   ],
   "/process/scheduler/period": [
-    "create, scheduler SCHED_DEADLINE: runtime, deadline and period",
+    "create, scheduler SCHED_DEADLINE: runtime, deadline and period are set",
     "create, scheduling, period with SCHED_BATCH: error that names the property",
   ],
   "/process/ioPriority/class": [
     "create, scheduling, class unknown: error that names the property",
     "create, scheduling, no class: error that names the property",
   ],
-  "/process/ioPriority/class={}": ["create, ioPriority {} {}: of the program and its children"],
+  "/process/ioPriority/class={}": ["create, ioPriority {} {}: the program and its children have it"],
   "/process/ioPriority/priority": [
-    "create, ioPriority IOPRIO_CLASS_BE 6: of the program and its children",
+    "create, ioPriority IOPRIO_CLASS_BE 6: the program and its children have it",
     "create, scheduling, no priority: error that names the property",
     "create, scheduling, I/O priority 8: error that names the property",
   ],
@@ -181,7 +181,7 @@ export const PROCESS: Coverage = {
     "exec, execCPUAffinity initial and an empty final: the initial one",
   ],
   "/process/execCPUAffinity/final": [
-    "exec, execCPUAffinity final alone: after the change of cgroup",
+    "exec, execCPUAffinity final alone: set after the change of cgroup",
     "exec, execCPUAffinity initial and final: the final one",
   ],
 };

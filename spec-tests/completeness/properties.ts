@@ -23,7 +23,7 @@ const ROOT: Coverage = {
   "/root/readonly": [
     "root.readonly true: no writes to the rootfs",
     "root.readonly absent: writes reach the rootfs",
-    "run, cwd missing, the root read-only: it is made before",
+    "run, cwd missing in a read-only root: it is made before the root becomes read-only",
     "run without a mount namespace, root.readonly: no writes to the rootfs",
   ],
   "/hostname": [

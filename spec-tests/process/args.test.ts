@@ -148,7 +148,7 @@ spec(
 );
 
 spec(
-  "create, args[0] executable for root alone, other user: permission denied",
+  "create as another user, args[0] executable by root alone: permission denied",
   WORDS,
   async (sandbox) => {
     const container = sandbox.container((config) => {
@@ -177,27 +177,27 @@ spec(
   },
 );
 
+spec("create, no PATH in env: the caller's PATH is not searched", CLAUSE, async (sandbox) => {
+  const container = sandbox.container((config) => {
+    config.process.args = ["only-in-callers-path"];
+    config.process.env = [];
+  });
+  mkdirSync(sandbox.path("callers"));
+  container.writeFile("only-in-callers-path", "#!/bin/sh\n", 0o755);
+  renameSync(`${container.rootfs}/only-in-callers-path`, sandbox.path("callers/only-in-callers-path"));
+  expectRefusal(
+    await container.create({ env: { PATH: `${sandbox.path("callers")}:/usr/bin:/bin` } }),
+    /executable file .*not found/,
+  );
+});
+
 spec(
-  "create, no PATH in env: the program is found in the usual folders or not at all, never in the caller's",
-  CLAUSE,
+  "run, commandLine: ignored, since it is for Windows",
+  "config.md, process.commandLine",
   async (sandbox) => {
-    const container = sandbox.container((config) => {
-      config.process.args = ["only-in-callers-path"];
-      config.process.env = [];
+    const container = sandbox.shell("echo ran", (config) => {
+      Object.assign(config.process, { commandLine: "cmd.exe /c exit 1" });
     });
-    mkdirSync(sandbox.path("callers"));
-    container.writeFile("only-in-callers-path", "#!/bin/sh\n", 0o755);
-    renameSync(`${container.rootfs}/only-in-callers-path`, sandbox.path("callers/only-in-callers-path"));
-    expectRefusal(
-      await container.create({ env: { PATH: `${sandbox.path("callers")}:/usr/bin:/bin` } }),
-      /executable file .*not found/,
-    );
+    expect(await container.output()).toBe("ran\n");
   },
 );
-
-spec("run, commandLine: ignored, as it is Windows'", "config.md, process.commandLine", async (sandbox) => {
-  const container = sandbox.shell("echo ran", (config) => {
-    Object.assign(config.process, { commandLine: "cmd.exe /c exit 1" });
-  });
-  expect(await container.output()).toBe("ran\n");
-});

@@ -45,7 +45,7 @@ function status(sets: Partial<Record<CapabilitySet, readonly Name[]>>): string {
     .join("");
 }
 
-/** The program is a single exec, so that /proc/self/status shows what the runtime set up and exec made of it. */
+/** Runs one program without a shell, so that /proc/self/status shows the sets after a single execve. */
 function show(config: Config, sets: Partial<Record<CapabilitySet, Name[]>>): void {
   config.process.args = ["sed", "-n", "/^Cap/s/\\t/ /p", "/proc/self/status"];
   config.process.capabilities = sets;
@@ -80,7 +80,7 @@ spec("run as another user: ambient capabilities survive the exec, others do not"
 });
 
 spec(
-  "run as another user without ambient: no capability but in the bounding set",
+  "run as another user without ambient: capabilities in the bounding set only",
   CLAUSE,
   async (sandbox) => {
     const all: Name[] = ["CAP_CHOWN", "CAP_KILL"];

@@ -11,7 +11,7 @@ import { spec } from "../harness/spec.ts";
 const CWD_AND_ENV_UNCHECKED = "a relative cwd is taken from /, and env entries are not looked at";
 
 spec(
-  "run, env: what the config says and HOME, nothing of the caller",
+  "run, env: the config's variables and HOME, none of the caller's",
   "config.md, process.env",
   async (sandbox) => {
     const container = sandbox.container((config) => {
@@ -42,18 +42,18 @@ for (const [uid, home] of [
 }
 
 const entry = (home: string) => `jörg:x:1234:1234::${home}:/bin/sh\n`;
-/** Its last character but one begins where what is read at once ends. */
+/** The ö of the home directory crosses the end of the first 4096 bytes, which are read at once. */
 const long = `${"#".repeat(4096 - Buffer.byteLength("\njörg:x:1234:1234::/home/j") - 1)}\n${entry("/home/jörg")}`;
 const invalid = Buffer.from(entry("/home/j\x80\x9f\xff"), "latin1");
 
 for (const [situation, passwd, home] of [
-  ["UTF-8", Buffer.from(entry("/home/jörg 🐚")), Buffer.from("/home/jörg 🐚")],
-  ["UTF-8 across two parts of a long file", Buffer.from(long), Buffer.from("/home/jörg")],
-  ["no UTF-8", invalid, Buffer.from("/home/j\x80\x9f\xff", "latin1")],
+  ["in UTF-8", Buffer.from(entry("/home/jörg 🐚")), Buffer.from("/home/jörg 🐚")],
+  ["in UTF-8 across two reads of a long file", Buffer.from(long), Buffer.from("/home/jörg")],
+  ["that is not UTF-8", invalid, Buffer.from("/home/j\x80\x9f\xff", "latin1")],
 ] as const) {
   for (const command of ["run", "exec"] as const) {
     spec(
-      `${command}, /etc/passwd with a home directory of ${situation}: HOME has its bytes`,
+      `${command}, /etc/passwd with a home directory ${situation}: HOME has its bytes`,
       "practice: from the container's /etc/passwd",
       async (sandbox) => {
         const print = 'printf %s "$HOME" | od -A n -t x1 | tr -d " \\n"';
@@ -79,13 +79,13 @@ spec("run with HOME set: kept", "config.md, process.env", async (sandbox) => {
 
 const homeDeviations = byCase({
   crun: "an empty HOME stays",
-  cases: ["an empty HOME: that of the user", "HOME twice, at last an empty one: that of the user"],
+  cases: ["an empty HOME: that of the user", "HOME twice, the last one empty: that of the user"],
 });
 
 for (const [situation, entries, home] of [
   ["an empty HOME: that of the user", ["HOME="], "/home/alice"],
-  ["HOME twice, at last an empty one: that of the user", ["HOME=/x", "HOME="], "/home/alice"],
-  ["HOME twice, at first an empty one: the last", ["HOME=", "HOME=/x"], "/x"],
+  ["HOME twice, the last one empty: that of the user", ["HOME=/x", "HOME="], "/home/alice"],
+  ["HOME twice, the first one empty: the last", ["HOME=", "HOME=/x"], "/x"],
 ] as const) {
   spec(
     `run with ${situation}`,
@@ -142,7 +142,7 @@ spec("run, cwd missing: it is made", `${CWD}`, async (sandbox) => {
 });
 
 spec(
-  "run, cwd missing, the root read-only: it is made before",
+  "run, cwd missing in a read-only root: it is made before the root becomes read-only",
   "practice of runc and crun",
   async (sandbox) => {
     const container = sandbox.shell("pwd", (config) => {
@@ -224,7 +224,7 @@ spec(
     const container = sandbox.container((config) => {
       config.process.cwd = `/${"d/".repeat(2048)}`;
     });
-    // Where a runtime makes them, Node's rmSync finds them too deep.
+    // A runtime may make the folders, which are too deep for Node's rmSync.
     sandbox.atEnd(() => {
       execFileSync("rm", ["-rf", join(container.rootfs, "d")]);
     });

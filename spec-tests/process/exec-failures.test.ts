@@ -11,12 +11,12 @@ import { spec } from "../harness/spec.ts";
 import { FAILURES, type Failure, file } from "./exec-failures.ts";
 
 /**
- * A program that can't be executed: the error has the words that engines match, and behind them what is wrong with which file.
- * Of the peers, which don't say it, only the failure is required.
+ * The error for a program that can't be executed has the words that engines match, then the file and what is wrong with it. The peers
+ * don't say that: only the failure is required of them.
  */
-const CLAUSE = "promise: the cause by name; engines: their words and no others";
+const CLAUSE = "promise: the error names the cause; engines: their words and no others";
 
-/** What podman makes of an error: its expressions, in their order. */
+/** The exit code that podman derives from an error, by its expressions in their order. */
 function podmanCode(text: string): number {
   if (/permission denied|operation not permitted/i.test(text)) return 126;
   return /executable file not found in|no such file or directory|open executable/i.test(text) ? 127 : 125;
@@ -53,20 +53,20 @@ function containerFor(
 for (const failure of FAILURES) {
   const { situation, atCreate } = failure;
 
-  spec(`run, args[0] ${situation}: the cause, nothing left`, CLAUSE, async (sandbox) => {
+  spec(`run, args[0] ${situation}: error that names the cause, nothing left`, CLAUSE, async (sandbox) => {
     const container = containerFor(sandbox, failure);
     expectReason(await container.run(), failure, 1);
     expect(await sandbox.traces()).toEqual([]);
   });
 
   spec(
-    `create and start, args[0] ${situation}: the cause`,
+    `create and start, args[0] ${situation}: error that names the cause`,
     CLAUSE,
     async (sandbox) => {
       const container = containerFor(sandbox, failure);
       const created = await container.create();
       if (!IS_RUNTS) {
-        // start of the peers doesn't wait for the execve.
+        // The peers' start doesn't wait for the execve.
         if (created.code === 0 && (await container.start()).code === 0) await container.until("stopped");
         return;
       }
@@ -82,13 +82,13 @@ for (const failure of FAILURES) {
     {
       runc: {
         reason:
-          "start doesn't wait for the execve: of a container that ends right away, delete leaves the cgroup",
+          "start doesn't wait for the execve, and delete leaves the cgroup of a container that ends right away",
         sometimes: true,
       },
     },
   );
 
-  spec(`exec, command ${situation}: the cause, nothing left`, CLAUSE, async (sandbox) => {
+  spec(`exec, command ${situation}: error that names the cause, nothing left`, CLAUSE, async (sandbox) => {
     const container = containerFor(sandbox, failure, ["/bin/sleep", "1000"]);
     await container.started();
     const process = { cwd: "/", env: [DEFAULT_PATH], user: { uid: 0, gid: 0 }, ...failure.process };
@@ -104,7 +104,7 @@ for (const failure of FAILURES) {
 
 for (const action of ["SCMP_ACT_ERRNO", "SCMP_ACT_KILL_PROCESS"]) {
   spec(
-    `run, the filter answers ${action} to all that could look for the cause: the error without it`,
+    `run, a filter with ${action} for all calls that could look for the cause: the error without the cause`,
     CLAUSE,
     async (sandbox) => {
       const container = sandbox.container((config) => {
@@ -124,7 +124,7 @@ for (const action of ["SCMP_ACT_ERRNO", "SCMP_ACT_KILL_PROCESS"]) {
 }
 
 spec(
-  "start, the kernel refuses the program: the container ends with 127, as of a shell",
+  "start, a program that the kernel refuses: the container exits with 127, as in a shell",
   CLAUSE,
   async (sandbox) => {
     const container = sandbox.container((config) => {
@@ -137,8 +137,8 @@ spec(
   },
 );
 
-/** A path in the container that leads through as many links as the kernel follows, each as long as it can be, to an empty directory. */
-function makeLongWay(rootfs: string): string {
+/** Makes a path to an empty directory, through as many symlinks as the kernel follows, each of the greatest length. Returns the path. */
+function makeLinkChain(rootfs: string): string {
   const LINKS = 39;
   const detours = "tmp/../".repeat(580);
   mkdirSync(`${rootfs}/end`);
@@ -149,11 +149,11 @@ function makeLongWay(rootfs: string): string {
 
 for (const command of ["run", "exec"] as const) {
   spec(
-    `${command}, args[0] in none of 10 folders behind 39 long links each: the plain error, as looking for a cause has an end`,
+    `${command}, a PATH of 10 folders behind 39 long symlinks each: the plain error, since the search for a cause is bounded`,
     "promise: a container can't hold the runtime up",
     async (sandbox) => {
       const container = sandbox.shell("sleep 1000");
-      const way = makeLongWay(container.rootfs);
+      const way = makeLinkChain(container.rootfs);
       const path = Array.from({ length: 10 }, () => way).join(":");
       const args = ["nope"];
       const env = [`PATH=${path}`];

@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:f
 import type { Config, Process } from "../harness/config.ts";
 import { elfFile, MACHINES } from "../harness/helpers/elf.ts";
 
-/** Programs that can't be executed, and what is to be said of each. */
+/** Programs that can't be executed, and the error for each. */
 
 const OTHER = process.arch === "arm64" ? "x64" : "arm64";
 const OWN = process.arch === "arm64" ? "arm64" : "x64";
@@ -14,12 +14,12 @@ export interface Failure {
   readonly process: Partial<Process> & { args: string[] };
   readonly prepare: (rootfs: string) => void;
   readonly mutate?: (config: Config) => void;
-  /** What engines know the failure by. */
+  /** The words by which engines recognise the failure. */
   readonly words: string;
   readonly hint: string;
-  /** The exit code that podman makes of it: libpod/oci_util.go; 125 stands for anything else. */
+  /** The exit code that podman derives from the words: libpod/oci_util.go. 125 stands for anything else. */
   readonly podman: 125 | 126 | 127;
-  /** Whether the program is looked for, and not found, before it is executed. */
+  /** Whether `create` fails, as it looks the program up before init waits for `start`. */
   readonly atCreate?: true;
 }
 
@@ -59,7 +59,7 @@ export const FAILURES: readonly Failure[] = [
     atCreate: true,
   },
   {
-    situation: "no PATH",
+    situation: "without PATH",
     process: { args: ["nope"], env: ["TERM=xterm"] },
     prepare: () => undefined,
     words: 'exec: "nope": executable file not found in $PATH',
@@ -68,7 +68,7 @@ export const FAILURES: readonly Failure[] = [
     atCreate: true,
   },
   {
-    situation: "a PATH with words of engines",
+    situation: "in no folder of a PATH with engines' words",
     process: { args: ["nope"], env: ["PATH=/Permission Denied:/operation not permitted"] },
     prepare: () => undefined,
     words: 'exec: "nope": executable file not found in $PATH',
@@ -95,7 +95,7 @@ export const FAILURES: readonly Failure[] = [
     atCreate: true,
   },
   {
-    situation: "symlinks in a circle",
+    situation: "a loop of symlinks",
     process: { args: ["/tmp/one"] },
     prepare: (rootfs) => {
       symlinkSync("two", `${rootfs}/tmp/one`);
@@ -116,7 +116,7 @@ export const FAILURES: readonly Failure[] = [
     atCreate: true,
   },
   {
-    situation: "executable for root alone",
+    situation: "executable by root alone",
     process: { args: ["/tmp/private"], ...ALICE },
     prepare: (rootfs) => file(rootfs, "/tmp/private", "#!/bin/sh\n", 0o700),
     words: `exec: "/tmp/private": ${DENIED}`,
@@ -125,7 +125,7 @@ export const FAILURES: readonly Failure[] = [
     atCreate: true,
   },
   {
-    situation: "in a folder of root alone",
+    situation: "in a folder that root alone may search",
     process: { args: ["/home/link/bin/tool"], ...ALICE },
     prepare: (rootfs) => {
       mkdirSync(`${rootfs}/root/bin`, { recursive: true });
@@ -181,7 +181,7 @@ export const FAILURES: readonly Failure[] = [
     atCreate: true,
   },
   {
-    situation: "its ELF interpreter missing",
+    situation: "whose ELF interpreter is missing",
     process: { args: ["/tmp/tool"] },
     prepare: (rootfs) => file(rootfs, "/tmp/tool", ELF),
     words: MISSING,
@@ -189,7 +189,7 @@ export const FAILURES: readonly Failure[] = [
     podman: 127,
   },
   {
-    situation: "its ELF interpreter missing, with words of engines",
+    situation: "whose ELF interpreter is missing, with engines' words in its path",
     process: { args: ["/tmp/tool"] },
     prepare: (rootfs) =>
       file(
@@ -202,7 +202,7 @@ export const FAILURES: readonly Failure[] = [
     podman: 127,
   },
   {
-    situation: "its ELF interpreter not executable",
+    situation: "whose ELF interpreter is not executable",
     process: { args: ["/tmp/tool"] },
     prepare: (rootfs) => {
       mkdirSync(`${rootfs}/lib`);
@@ -214,7 +214,7 @@ export const FAILURES: readonly Failure[] = [
     podman: 126,
   },
   {
-    situation: "its ELF interpreter of another architecture",
+    situation: "whose ELF interpreter is for another architecture",
     process: { args: ["/tmp/tool"] },
     prepare: (rootfs) => {
       mkdirSync(`${rootfs}/lib`);
@@ -226,7 +226,7 @@ export const FAILURES: readonly Failure[] = [
     podman: 125,
   },
   {
-    situation: "of another architecture",
+    situation: "for another architecture",
     process: { args: ["tool"], env: ["PATH=/tmp"] },
     prepare: (rootfs) => file(rootfs, "/tmp/tool", elfFile({ machine: MACHINES[OTHER] })),
     words: FORMAT,
@@ -242,7 +242,7 @@ export const FAILURES: readonly Failure[] = [
     podman: 125,
   },
   {
-    situation: "an ELF executable cut short",
+    situation: "a truncated ELF executable",
     process: { args: ["/tmp/tool"] },
     prepare: (rootfs) =>
       file(
@@ -255,7 +255,7 @@ export const FAILURES: readonly Failure[] = [
     podman: 125,
   },
   {
-    situation: "a script, its interpreter missing",
+    situation: "a script whose interpreter is missing",
     process: { args: ["/tmp/script"] },
     prepare: (rootfs) => file(rootfs, "/tmp/script", "#! /usr/bin/env bash\n"),
     words: MISSING,
@@ -271,7 +271,7 @@ export const FAILURES: readonly Failure[] = [
     podman: 127,
   },
   {
-    situation: "a script, its interpreter not executable",
+    situation: "a script whose interpreter is not executable",
     process: { args: ["/tmp/script"], ...ALICE },
     prepare: (rootfs) => {
       file(rootfs, "/tmp/interpreter", "#!/bin/sh\n", 0o750);
@@ -282,7 +282,7 @@ export const FAILURES: readonly Failure[] = [
     podman: 126,
   },
   {
-    situation: "a script, its interpreter behind names that are no UTF-8, and not executable",
+    situation: "a script whose interpreter has names that are not UTF-8, and is not executable",
     process: { args: ["/tmp/script"], ...ALICE },
     prepare: (rootfs) => {
       const bytes = (path: string) => Buffer.from(path, "latin1");

@@ -5,7 +5,7 @@ const CLAUSE = "keyrings(7); practice of runc and crun";
 /** Session keyrings that the process may see. */
 const SHOW = "grep ' keyring ' /proc/keys | sed 's/.* keyring  *//; s/:.*//' | sort";
 
-spec("run: a session keyring of its own, named by the id", CLAUSE, async (sandbox) => {
+spec("run: a session keyring of its own, named after the id", CLAUSE, async (sandbox) => {
   const container = sandbox.shell(SHOW, (config) => {
     config.linux.maskedPaths = [];
   });
@@ -20,7 +20,7 @@ spec("run as another user: it can use its session keyring", CLAUSE, async (sandb
   expect(await container.output()).toContain(container.id);
 });
 
-spec("run --no-new-keyring: none", CLAUSE, async (sandbox) => {
+spec("run --no-new-keyring: no session keyring of its own", CLAUSE, async (sandbox) => {
   const container = sandbox.shell(SHOW, (config) => {
     config.linux.maskedPaths = [];
   });

@@ -9,7 +9,7 @@ const NO_APPARMOR = { reason: "apparmorProfile is left out where the kernel has 
 
 const APPARMOR = "/sys/module/apparmor/parameters/enabled";
 
-/** Each label, the words of its property, and whether this machine could give it. */
+/** The property of each label, a value that no machine has, and whether this machine has the security module. */
 const LABELS = [
   [
     "apparmorProfile",
@@ -42,7 +42,7 @@ const execDeviations = byCase(
   { crun: NO_APPARMOR, cases: ["--apparmor"] },
   {
     crun: "a label is ignored without SELinux",
-    runc: { reason: "its stage of an exec that fails ends later than the command", sometimes: true },
+    runc: { reason: "a process of a failed exec outlives the command", sometimes: true },
     cases: ["--process-label"],
   },
 );

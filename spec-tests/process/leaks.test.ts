@@ -9,7 +9,7 @@ import { spec } from "../harness/spec.ts";
 const CLAUSE = "the container sees what the caller's shell would have given it";
 const PEERS = ["runc", "crun"].filter((name) => name !== RUNTIME_NAME).flatMap((name) => which(name) ?? []);
 
-/** What the program `args` prints in the default container, under the runtime and under each peer of this machine. */
+/** Compares the output of `args` in the default container under the runtime with that under each peer of this machine. */
 async function compare(sandbox: Sandbox, args: string[], normalise: (line: string) => string) {
   const container = sandbox.container((config) => {
     config.process.args = args;
@@ -61,11 +61,11 @@ const FILES: readonly (readonly [string, string[], (line: string) => string])[] 
   ],
 ];
 
-/** Ids, device numbers and sources differ; what kind is mounted where, with which flags and propagation does not. */
+/** Keeps mount point, flags, propagation and type. Ids, device numbers and sources differ in every run. */
 function normaliseMount(line: string): string {
   const fields = line.split(" ");
   const target = fields[4] ?? "";
-  if (defaultConfig().linux.maskedPaths?.includes(target)) return target; // masked by what each runtime likes
+  if (defaultConfig().linux.maskedPaths?.includes(target)) return target; // each runtime masks it in its own way
   const dash = fields.indexOf("-");
   const optional = fields.slice(6, dash).map((field) => field.replace(/:\d+/, ""));
   return [...fields.slice(4, 6), ...optional, ...fields.slice(dash, dash + 2)].join(" ");
@@ -95,7 +95,7 @@ for (const [name, args, normalise] of FILES) {
 }
 
 spec(
-  "create, waiting init: no host file is mapped or open in it",
+  "create, init waiting for start: no host file mapped or open in it",
   "promise: the stub; CVE-2019-5736",
   async (sandbox) => {
     const container = sandbox.container();
@@ -110,12 +110,12 @@ spec(
     const outside = readdirSync(`/proc/${pid}/fd`).filter((fd) => {
       const path = readlinkSync(`/proc/${pid}/fd/${fd}`);
       const mount = /mnt_id:\s*(\d+)/.exec(readFileSync(`/proc/${pid}/fdinfo/${fd}`, "utf8"))?.[1];
-      // Its stdio, what has no path, the runtime's own state, and what is mounted in the container.
+      // Allowed: stdio, descriptors without a path, the runtime's own state, and files on the container's mounts.
       const allowed =
         Number(fd) <= 2 || !path.startsWith("/") || path.startsWith("/memfd:") || path.includes(sandbox.root);
       return !allowed && !own.includes(mount);
     });
     expect(outside.map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`))).toEqual([]);
   },
-  { both: "its waiting init is its own executable" },
+  { both: "its init waits as the runtime's own executable" },
 );

@@ -49,7 +49,7 @@ spec(
 );
 
 spec(
-  "run, RLIMIT_AS small: the rest of the set-up is done before",
+  "run, a small RLIMIT_AS: set after the rest of the set-up",
   "runtime-tools: rlimits and seccomp go last",
   async (sandbox) => {
     const container = sandbox.shell("grep 'Max address space' /proc/1/limits", (config) => {
@@ -59,7 +59,7 @@ spec(
   },
 );
 
-/** Every type with its line in /proc/PID/limits, and values that no usual hard limit is below. */
+/** Each type with its line in /proc/PID/limits, and values that are below the usual hard limits. */
 const TYPES: readonly (readonly [type: string, line: string, soft: number, hard: number])[] = [
   ["RLIMIT_AS", "Max address space", 2 ** 33, 2 ** 34],
   ["RLIMIT_CORE", "Max core file size", 0, 0],

@@ -8,7 +8,7 @@ import { spec } from "../harness/spec.ts";
 
 const CRUN_TOO_OLD = { reason: "1.21 is older than memoryPolicy, and ignores it", before: "1.28" };
 const IGNORED_BY_RUNC =
-  "memoryPolicy came with 1.4; flags of a personality, a missing priority and what is left out for exec are ignored, CPUs end at 1023, and the scheduler is set with the rights of the container";
+  "memoryPolicy came with 1.4; personality flags, a missing priority and the lack of a property in exec's process are ignored, CPU numbers end at 1023, and the scheduler is set with the container's rights";
 const RUNC_TOO_OLD = { reason: "1.1 is older than these properties, and ignores them", before: "1.3" };
 
 const POLICY = "config-linux.md, Memory policy";
@@ -29,7 +29,7 @@ function needsNuma(context: TestContext): void {
   if (!existsSync("/proc/self/numa_maps")) context.skip("this kernel has no NUMA policies");
 }
 
-/** What the kernel shows of a policy: mpol_to_str() of the kernel. */
+/** Policies, and how /proc/PID/numa_maps shows them: mpol_to_str() of the kernel. */
 const SHOWN: readonly (readonly [mode: string, nodes: string | undefined, flags: string[], shown: RegExp])[] =
   [
     ["MPOL_DEFAULT", undefined, [], /^default/],
@@ -87,7 +87,7 @@ for (const [mode, flags, shown] of [
   ["MPOL_BIND", ["MPOL_F_NUMA_BALANCING"], /^bind(=(balancing)?)?:0/],
 ] as const) {
   spec(
-    `create, memoryPolicy ${[mode, ...flags].join(" ")}: known, and only the kernel may deny it`,
+    `create, memoryPolicy ${[mode, ...flags].join(" ")}: accepted, unless the kernel denies it`,
     POLICY,
     async (sandbox, context) => {
       needsNuma(context);
@@ -170,7 +170,7 @@ for (const [domain, shown] of [
   ["LINUX32", "00000008"],
 ] as const) {
   spec(
-    `run and exec, personality ${domain}: that of the program, whatever the caller's`,
+    `run and exec, personality ${domain}: the program has it, whatever the caller's is`,
     PERSONALITY,
     async (sandbox) => {
       const container = sandbox.container((config) => {
@@ -214,7 +214,7 @@ for (const [situation, personality, pointer] of [
   );
 }
 
-spec("run, personality without flags as an empty list: taken", PERSONALITY, async (sandbox) => {
+spec("run, personality with an empty list of flags: accepted", PERSONALITY, async (sandbox) => {
   const container = sandbox.container((config) => {
     config.linux.personality = { domain: "LINUX32", flags: [] };
   });

@@ -10,11 +10,11 @@ import { spec } from "../harness/spec.ts";
 
 const NOTIFY_OF_CRUN = "the socket is in a directory that only root may enter, and only READY=1 is passed on";
 const NOTIFY_OF_RUNC =
-  "only READY=1 is passed on; a container that never says it keeps a detached run waiting, and what the config sets is overridden";
+  "only READY=1 is passed on; a container that never sends it keeps a detached run waiting, and a NOTIFY_SOCKET of the config is overridden";
 
 const CLAUSE = "practice of runc and crun: sd_notify(3)";
 
-/** A service that tells, as a user other than root, where its socket is, and ends when it is told to. */
+/** A service of a user other than root. It writes the path of its socket to /tmp/where, and exits once there is a /tmp/end. */
 function service(sandbox: Sandbox): Container {
   const script =
     '[ -S "$NOTIFY_SOCKET" ] && [ -w "$NOTIFY_SOCKET" ] && echo "$NOTIFY_SOCKET" > /tmp/new && mv /tmp/new /tmp/where; while [ ! -e /tmp/end ]; do sleep 0.05; done';
@@ -24,7 +24,7 @@ function service(sandbox: Sandbox): Container {
   });
 }
 
-/** Path of the container's socket on the host, once the service has told. */
+/** Path of the container's socket on the host, once the service has written it. */
 async function socketOf(container: Container): Promise<string> {
   const where = `${container.rootfs}/tmp/where`;
   await expect.poll(() => existsSync(where)).toBe(true);
@@ -37,7 +37,7 @@ function end(container: Container): void {
 }
 
 spec(
-  "run with NOTIFY_SOCKET: READY=1 of the container reaches it, sent by run",
+  "run with NOTIFY_SOCKET: the container's READY=1 reaches it, sent by run",
   CLAUSE,
   async (sandbox) => {
     const manager = await openServiceManager(sandbox);
@@ -58,7 +58,7 @@ spec(
 );
 
 spec(
-  "run with NOTIFY_SOCKET: states are passed on, also after READY=1, and what names processes or rules of the host is not",
+  "run with NOTIFY_SOCKET: states are passed on, also after READY=1; MAINPID, FDSTORE and NOTIFYACCESS are not",
   "promise: the container is not trusted with its service manager",
   async (sandbox) => {
     const manager = await openServiceManager(sandbox);
@@ -68,7 +68,7 @@ spec(
       whileRunning: async () => {
         const socket = await socketOf(container);
         send(socket, "STATUS=half way\nMAINPID=1", "READY=1\nFDSTORE=1", "NOTIFYACCESS=all", "WATCHDOG=1");
-        // More than a queue of the kernel holds (net.unix.max_dgram_qlen): somebody reads them.
+        // More than the socket's queue holds (net.unix.max_dgram_qlen), so that run has to read meanwhile.
         send(socket, ...Array.from({ length: 30 }, (_, index) => `STATUS=${index}`), "STOPPING=1");
         end(container);
       },
@@ -83,7 +83,7 @@ spec(
 );
 
 spec(
-  "run with NOTIFY_SOCKET, a burst of messages: held back, and all of them passed on in their order",
+  "run with NOTIFY_SOCKET, a burst of messages: slowed down, and all passed on in order",
   "promise: a container can't flood its service manager, and loses nothing by that",
   async (sandbox) => {
     const manager = await openServiceManager(sandbox);
@@ -108,7 +108,7 @@ for (const [situation, flags] of [
   ["run --detach", ["--detach"]],
 ] as const) {
   spec(
-    `${situation} with NOTIFY_SOCKET, a flood of messages without end: ends with the container all the same`,
+    `${situation} with NOTIFY_SOCKET, an endless flood of messages: ends when the container does`,
     "promise: a container can't flood its service manager",
     async (sandbox) => {
       const manager = await openServiceManager(sandbox);
@@ -119,7 +119,7 @@ for (const [situation, flags] of [
         ...(flags.length > 0 && { stdout: sandbox.path("out") }),
         whileRunning: async () => {
           startPython(sandbox, "notify-flood.py", await socketOf(container), "4");
-          // More than may come at once.
+          // More than a burst may have.
           for (let count = 0; count < 150; count += 1) await manager.next();
           end(container);
         },
@@ -131,7 +131,7 @@ for (const [situation, flags] of [
 }
 
 spec(
-  "run with NOTIFY_SOCKET, a flood of messages without end: SIGTERM is passed on meanwhile",
+  "run with NOTIFY_SOCKET, an endless flood of messages: SIGTERM is passed on meanwhile",
   "promise: a container can't keep signals from itself",
   async (sandbox) => {
     const manager = await openServiceManager(sandbox);
@@ -154,7 +154,7 @@ spec(
 );
 
 spec(
-  "start with NOTIFY_SOCKET of a container that run has started: refused, and run passes on what it says",
+  "start with NOTIFY_SOCKET, a container that run has started: refused, and run passes on the container's messages",
   "runtime.md, Start: an attempt to start a container that is not created MUST have no effect on the container",
   async (sandbox) => {
     const manager = await openServiceManager(sandbox);
@@ -212,7 +212,7 @@ spec(
     crun: NOTIFY_OF_CRUN,
     runc: {
       reason:
-        "only READY=1 is passed on; a container that never says it keeps a detached run waiting, and what the config sets is overridden",
+        "only READY=1 is passed on; a container that never sends it keeps a detached run waiting, and a NOTIFY_SOCKET of the config is overridden",
       before: "1.3",
     },
   },
@@ -297,7 +297,7 @@ spec(
 );
 
 spec(
-  "run with NOTIFY_SOCKET that the config sets itself: the config's",
+  "run with NOTIFY_SOCKET, the config has its own: the container gets the config's",
   "engines: podman puts a proxy of its own into the container",
   async (sandbox) => {
     const manager = await openServiceManager(sandbox);

@@ -141,7 +141,7 @@ const BUNDLES: readonly Bundle[] = [
     },
   },
   {
-    name: "handed and odd descriptors",
+    name: "preserved and odd descriptors",
     look: {
       flags: ["--preserve-fds", "2"],
       wrapper: [
@@ -171,7 +171,7 @@ const BUNDLES: readonly Bundle[] = [
 interface Difference {
   readonly reason: string;
   readonly peer?: (typeof PEERS)[number];
-  /** Of the line, with its + or -. */
+  /** Matches a line of the comparison, with its + or -. */
   readonly lines: RegExp;
   /** Whether it occurs: "sometimes" where that depends on the moment. */
   readonly occurs?: boolean | "sometimes";
@@ -180,7 +180,7 @@ interface Difference {
 const DIFFERENCES: readonly Difference[] = [
   {
     reason:
-      "masked paths: runts binds a verified /dev/null of the host and one empty tmpfs with all flags, the peers what they like",
+      "masked paths: runts binds a verified /dev/null of the host and one empty tmpfs with all flags, each peer something else",
     lines:
       /^[+-]mountinfo (\/null|\/) (\/proc\/(?!bus|fs|irq|sys\b)|\/sys\/(?!fs\/cgroup))\S+ r[ow],.* - (tmpfs|devtmpfs) /,
   },
@@ -206,14 +206,14 @@ const DIFFERENCES: readonly Difference[] = [
     lines: /^[+-](fdinfo\/[012] flags \d+|fd l\S+ [012] -> (\S+|pipe:\[N\]))$/,
   },
   {
-    reason: "crun makes the link /dev/core where there is no /proc/kcore to lead to, too",
+    reason: "crun makes the link /dev/core even without a /proc/kcore",
     peer: "crun",
     lines: /^-stat \/dev\/core symbolic link /,
     occurs: !existsSync("/proc/kcore"),
   },
   {
     reason:
-      "in a user namespace runts binds devices read-only with nosuid and noexec, crun with the latter, runc with none",
+      "in a user namespace runts binds devices read-only with nosuid and noexec, crun with nosuid and noexec, runc with no flag",
     lines: /^[+-]mountinfo \/(\w+) \/dev\/\1 r[ow],(nosuid,noexec,)?relatime - devtmpfs /,
   },
   {
@@ -233,7 +233,7 @@ const DIFFERENCES: readonly Difference[] = [
   },
   {
     reason:
-      "the name of runts' session keyring has a number that nobody knows before, crun's is the id alone; it is in sight of others until the kernel collects it",
+      "runts adds an unpredictable number to the name of its session keyring, crun uses the id alone; others see a keyring until the kernel collects it",
     lines: /^[+-]I--Q--- N perm 3f1[3b]0000 N N keyring (_ses\.)?ID(\.N)?: empty/,
     occurs: "sometimes",
   },
@@ -243,7 +243,7 @@ const DIFFERENCES: readonly Difference[] = [
     lines: /^[+-]environ HOME=(\/root)?$/,
   },
   {
-    reason: "crun takes an empty blockIO for a wish for the io controller, and doesn't run the container",
+    reason: "crun requires the io controller for an empty blockIO, and doesn't run the container",
     peer: "crun",
     lines: /^exit 1: controller `io` is not available/,
     occurs: !hostControllers().includes("io"),
@@ -262,7 +262,7 @@ async function compare(
   if (!IS_RUNTS) context.skip("compares runts with its peers");
   const peers = PEERS.filter((name) => which(name) !== undefined);
   if (peers.length === 0) context.skip("neither crun nor runc is installed");
-  // The first runtime makes what is missing; the others would find it there, and the mode of a tmpfs depends on that.
+  // Otherwise the first runtime makes the mount points and the others find them, and the mode of a tmpfs depends on that.
   const config = parseObject(readFileSync(join(container.bundle, "config.json"), "utf8"));
   for (const mount of Array.isArray(config.mounts) ? config.mounts : []) {
     const { destination, type } = asObject(mount);

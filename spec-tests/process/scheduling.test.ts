@@ -12,13 +12,13 @@ const RUNC_TOO_OLD = { reason: "1.1 is older than these properties, and ignores 
 const NO_SCHEDULER = { reason: "1.1 is older than the scheduler, and ignores it", before: "1.2" };
 const DEADLINE_FAILS = {
   reason:
-    "attributes are left for the kernel to judge, which ignores those of other policies; DEADLINE fails at the reset of the affinity that follows",
+    "attributes are not checked, and the kernel ignores those of other policies; DEADLINE fails when the affinity is reset after it",
   before: "1.28",
 };
 const IGNORED_BY_RUNC =
-  "memoryPolicy came with 1.4; flags of a personality, a missing priority and what is left out for exec are ignored, CPUs end at 1023, and the scheduler is set with the rights of the container";
+  "memoryPolicy came with 1.4; personality flags, a missing priority and the lack of a property in exec's process are ignored, CPU numbers end at 1023, and the scheduler is set with the container's rights";
 const LEFT_TO_THE_KERNEL =
-  "attributes are left for the kernel to judge, which ignores those of other policies; DEADLINE fails at the reset of the affinity that follows";
+  "attributes are not checked, and the kernel ignores those of other policies; DEADLINE fails when the affinity is reset after it";
 const EXEC_WITHOUT_SCHEDULER =
   "exec has neither the scheduler of config.json nor, in 1.21, all of execCPUAffinity";
 const EXEC_WITHOUT_AFFINITY = {
@@ -27,7 +27,7 @@ const EXEC_WITHOUT_AFFINITY = {
 };
 
 const SCHEDULER_TOO_LATE = {
-  reason: "the parent sets the scheduler of exec, and the program may look before",
+  reason: "the parent sets the scheduler of exec, and the program may look too early",
   sometimes: true,
 } as const;
 
@@ -36,7 +36,7 @@ const IO_PRIORITY = "config.md, process.ioPriority";
 const AFFINITY = "config.md, process.execCPUAffinity";
 const OTHER_USER = { uid: 1000, gid: 1000 };
 
-/** Whether a process of the host may do what the container shall: the test is skipped with what it said if not. */
+/** Skips the test, with the command's error, unless the host lets a process do what the container is to do. */
 function needs(context: TestContext, ...command: readonly [string, ...string[]]): void {
   const [file, ...args] = command;
   const { status, stderr } = spawnSync(file, args, { encoding: "utf8" });
@@ -93,7 +93,7 @@ const policyDeviations = byCase(
 for (const [scheduler, expected, [file = "", ...args]] of POLICIES) {
   const { policy, nice = 0 } = scheduler;
   spec(
-    `create, scheduler ${policy}, nice ${nice}: the program is scheduled so`,
+    `create, scheduler ${policy}, nice ${nice}: the program has them`,
     SCHEDULER,
     async (sandbox, context) => {
       needs(context, file, ...args);
@@ -111,7 +111,7 @@ for (const [scheduler, expected, [file = "", ...args]] of POLICIES) {
 const DEADLINE = { runtime: 10_000_000, deadline: 20_000_000, period: 30_000_000 };
 
 spec(
-  "create, scheduler SCHED_DEADLINE: runtime, deadline and period",
+  "create, scheduler SCHED_DEADLINE: runtime, deadline and period are set",
   SCHEDULER,
   async (sandbox, context) => {
     needs(context, "chrt", "-d", "-T", "10000000", "-D", "20000000", "-P", "30000000", "0", "true");
@@ -153,7 +153,7 @@ for (const [flag, setUp] of [
   ["SCHED_FLAG_KEEP_PARAMS", ["-b", "0"]],
 ] as const) {
   spec(
-    `create, scheduler ${flag}: what the caller had stays`,
+    `create, scheduler ${flag}: the caller's setting stays`,
     SCHEDULER,
     async (sandbox) => {
       const container = sandbox.container((config) => {
@@ -182,7 +182,7 @@ for (const [flag, scheduler] of [
   ["SCHED_FLAG_DL_OVERRUN", { policy: "SCHED_DEADLINE", ...DEADLINE }],
 ] as const) {
   spec(
-    `create, scheduler ${flag}: known, and only the kernel may deny it`,
+    `create, scheduler ${flag}: accepted, unless the kernel denies it`,
     SCHEDULER,
     async (sandbox) => {
       const container = sandbox.container((config) => {
@@ -351,7 +351,7 @@ for (const [wanted, expected, number] of [
   [{ class: "IOPRIO_CLASS_IDLE", priority: 7 }, "idle", "3"],
 ] as const) {
   spec(
-    `create, ioPriority ${wanted.class} ${wanted.priority}: of the program and its children`,
+    `create, ioPriority ${wanted.class} ${wanted.priority}: the program and its children have it`,
     IO_PRIORITY,
     async (sandbox, context) => {
       needs(context, "ionice", "-c", number, "true");
@@ -440,7 +440,7 @@ const affinityDeviations = byCase(
   },
   {
     crun: { reason: "exec resets the affinity after it has set that of execCPUAffinity", from: "1.28" },
-    cases: ["final alone: after the change of cgroup", "initial and final: the final one"],
+    cases: ["final alone: set after the change of cgroup", "initial and final: the final one"],
   },
   { crun: EXEC_WITHOUT_AFFINITY, runc: RUNC_TOO_OLD, cases: ["empty: every CPU", "a range: all of it"] },
   {
@@ -452,7 +452,7 @@ const affinityDeviations = byCase(
 
 for (const [situation, execCPUAffinity, expected] of [
   ["initial alone: kept in the container's cgroup", { initial: "0" }, "0"],
-  ["final alone: after the change of cgroup", { final: "1" }, "1"],
+  ["final alone: set after the change of cgroup", { final: "1" }, "1"],
   ["initial and final: the final one", { initial: "0", final: "1" }, "1"],
   ["initial and an empty final: the initial one", { initial: "0", final: "" }, "0"],
   ["empty: every CPU", { initial: "", final: "" }, ONLINE],

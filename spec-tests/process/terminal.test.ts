@@ -6,7 +6,7 @@ import { IS_RUNTS } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
 
 const CONSOLE_SOCKET =
-  "a console socket without a terminal is ignored, and the message with the descriptor is one blank";
+  "a console socket without a terminal is ignored, and the message that carries the descriptor is a single blank";
 
 const CLAUSE = "config.md, process.terminal";
 

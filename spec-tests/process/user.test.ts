@@ -12,7 +12,7 @@ const CALLERS_UMASK = "exec keeps the caller's umask where none is given";
 const CLAUSE = "config.md, process.user";
 const IDS = "grep -E '^(Uid|Gid|Groups):' /proc/self/status | tr '\\t' ' '";
 
-spec("run, uid and gid: real, effective, saved and file system ids", CLAUSE, async (sandbox) => {
+spec("run, uid and gid: set as real, effective, saved and file system ids", CLAUSE, async (sandbox) => {
   const container = sandbox.shell(IDS, (config) => {
     config.process.user = { uid: 1000, gid: 2000 };
   });
@@ -21,7 +21,7 @@ spec("run, uid and gid: real, effective, saved and file system ids", CLAUSE, asy
   );
 });
 
-spec("run, additionalGids: the supplementary groups, the caller's dropped", CLAUSE, async (sandbox) => {
+spec("run, additionalGids: the supplementary groups, none of the caller's", CLAUSE, async (sandbox) => {
   const container = sandbox.shell(IDS, (config) => {
     config.process.user = { uid: 1000, gid: 2000, additionalGids: [3000, 4000] };
   });
@@ -93,7 +93,7 @@ spec("run, umask 0: 0, whatever the caller's is", CLAUSE, async (sandbox) => {
   expect(await container.output({ wrapper: withUmask("0077") })).toBe("0000\n");
 });
 
-spec("startContainer hook without umask: 0022, as the process", CLAUSE, async (sandbox) => {
+spec("run, startContainer hook without umask: 0022, as for the process", CLAUSE, async (sandbox) => {
   const container = sandbox.shell("cat /tmp/hook", (config) => {
     config.root.readonly = false;
     config.hooks = { startContainer: [{ path: "/bin/sh", args: ["sh", "-c", "umask > /tmp/hook"] }] };
@@ -102,7 +102,7 @@ spec("startContainer hook without umask: 0022, as the process", CLAUSE, async (s
 });
 
 const umaskDeviations = byCase({
-  runc: "what it makes in the rootfs has the caller's umask",
+  runc: "files that it makes in the rootfs get the caller's umask",
   cases: ["077"],
 });
 
@@ -130,7 +130,7 @@ for (const umask of ["0", "077"]) {
 }
 
 spec(
-  "create under a strict umask: what the runtime makes has its usual modes",
+  "create under a strict umask: files that the runtime makes have their usual modes",
   "practice of runc and crun",
   async (sandbox) => {
     const container = sandbox.shell(
@@ -160,7 +160,7 @@ spec(
 );
 
 spec(
-  "run as another user: it can open its own stdio again",
+  "run as another user: the program can open its own stdio again",
   "practice: stdio is chowned to the user",
   async (sandbox) => {
     const container = sandbox.shell("echo through-proc > /proc/self/fd/1", (config) => {
@@ -173,7 +173,7 @@ spec(
 );
 
 spec(
-  "run, username: ignored, as it is Windows'",
+  "run, username: ignored, since it is for Windows",
   `${CLAUSE}: username is for Windows only`,
   async (sandbox) => {
     const container = sandbox.shell("id -u", (config) => {
@@ -222,7 +222,7 @@ spec(
   { runc: CALLERS_UMASK },
 );
 
-/** Device and inode of each standard stream, and whether it is the null device that the container's /dev has. */
+/** Lists the standard streams that are the null device of the container's /dev. */
 const STREAMS = 'for fd in 0 1 2; do [ /proc/self/fd/$fd -ef /dev/null ] && echo "$fd" >> /tmp/own; done';
 
 spec(
@@ -235,11 +235,11 @@ spec(
     await container.run({ stdin: "/dev/null", wrapper: ["sh", "-c", 'exec "$@" > /dev/null 2>&1', "sh"] });
     expect(container.readFile("tmp/own")).toBe("0\n1\n2\n");
   },
-  { runc: "streams that are the host's null device are opened again only where the container has none" },
+  { runc: "streams that are the host's null device are reopened only if the container has none" },
 );
 
 spec(
-  "run with /dev/null as standard streams, another user: the host's keeps its owner",
+  "run as another user with /dev/null as standard streams: the host's /dev/null keeps its owner",
   "practice of runc and crun",
   async (sandbox) => {
     const before = statSync("/dev/null");
@@ -251,13 +251,13 @@ spec(
   },
 );
 
-/** What an owner could do to a file that he may only read. */
+/** The owner of a file can make it writable, even through a descriptor for reading. */
 const MAKE_WRITABLE = "chmod 666 /proc/self/fd/0 && echo changed >> /proc/self/fd/0";
 
 for (const command of ["run", "exec"] as const) {
   spec(
     `${command} as another user, a file of the host as standard input: it keeps its owner, and can't be changed`,
-    "the caller has given it to be read",
+    "the caller gave it for reading",
     async (sandbox) => {
       const input = sandbox.path("input");
       writeFileSync(input, "for root alone\n", { mode: 0o600 });
@@ -277,7 +277,7 @@ for (const command of ["run", "exec"] as const) {
       expect([uid, mode & 0o777, readFileSync(input, "utf8")]).toEqual([0, 0o600, "for root alone\n"]);
     },
     {
-      crun: "standard streams become the user's, whatever they are; runc puts pipes between, where it stays in the foreground",
+      crun: "standard streams become the user's, whatever they are; runc in the foreground puts pipes between",
     },
   );
 }

@@ -12,13 +12,13 @@ import type { Sandbox } from "../harness/sandbox.ts";
 import { skipWithout, spec } from "../harness/spec.ts";
 
 /**
- * A mount that others see has its attributes before it appears: what is taken from it afterwards, as by `ro` on what is attached
- * read-write, has been used by then by whoever waited for it.
+ * A mount has its attributes before others can see it. If it were attached read-write and made `ro` afterwards, a process that waits for
+ * it could write in between.
  */
 
 const CLAUSE = "promise: a mount appears in a container with its attributes; mount_setattr(2), move_mount(2)";
 
-/** A folder on a shared tmpfs, with another mount in it. */
+/** A shared tmpfs with a file, and with another tmpfs mounted in it. */
 function tree(sandbox: Sandbox): string {
   const source = sandbox.path("tree");
   mkdirSync(source);
@@ -34,7 +34,7 @@ function tree(sandbox: Sandbox): string {
 interface Addition {
   readonly what: string;
   readonly mount: (source: string) => Mount;
-  /** Mounts that appear. */
+  /** How many mounts appear. */
   readonly count?: number;
 }
 
@@ -88,7 +88,7 @@ const ADDITIONS: readonly Addition[] = [
   },
 ];
 
-/** `mounts add` of a list by which so many mounts appear. */
+/** Adds a list of mounts, and expects that `count` mounts appear, each with its final attributes. */
 async function expectAdded(
   sandbox: Sandbox,
   container: Container,
@@ -108,7 +108,7 @@ async function expectAdded(
 
 if (IS_RUNTS) {
   for (const { what, mount, count = 1 } of ADDITIONS) {
-    const title = `mounts add, ${what}: nothing about the mount changes once it has appeared`;
+    const title = `mounts add, ${what}: the mount does not change once it has appeared`;
     spec(title, CLAUSE, async (sandbox, context) => {
       skipWithout(context, "gcc");
       const container = await running(sandbox, (config) => {
@@ -119,7 +119,7 @@ if (IS_RUNTS) {
   }
 
   for (const option of ["rprivate", "rslave"]) {
-    const title = `mounts add, rbind,${option} in a container whose root is shared: nothing about the mount changes once it has appeared`;
+    const title = `mounts add, rbind,${option} in a container whose root is shared: the mount does not change once it has appeared`;
     spec(title, CLAUSE, async (sandbox, context) => {
       skipWithout(context, "gcc");
       const container = await running(sandbox, (config) => {
@@ -131,7 +131,7 @@ if (IS_RUNTS) {
   }
 
   spec(
-    "mounts add, a container with a user namespace: nothing about the mounts changes once they have appeared",
+    "mounts add, a container with a user namespace: the mounts do not change once they have appeared",
     CLAUSE,
     async (sandbox, context) => {
       skipWithout(context, "gcc");
@@ -150,7 +150,7 @@ if (IS_RUNTS) {
   );
 
   spec(
-    "create in the mount namespace of others: nothing about its mounts changes once they have appeared",
+    "create in a joined mount namespace: the mounts do not change once they have appeared",
     CLAUSE,
     async (sandbox, context) => {
       skipWithout(context, "gcc");
@@ -173,7 +173,7 @@ if (IS_RUNTS) {
   );
 }
 
-/** An id-mapped mount needs a new mount namespace; and a tmpfs, in which nothing is of the host, is filled before it becomes read-only. */
+/** An id-mapped mount needs a new mount namespace. A tmpfs has nothing of the host in it, and is filled before it becomes read-only. */
 function isForJoined({ type, options = [] }: Mount): boolean {
   return !options.includes("idmap") && type !== "tmpfs";
 }

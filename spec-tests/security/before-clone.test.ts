@@ -8,11 +8,11 @@ import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { skipWithout, spec } from "../harness/spec.ts";
 
-/** A process of exec is in sight of the container from its clone on. What it must not have there, another one has given up before. */
+/** The container can see a process of exec from its clone on. So the stub that clones it gives up everything of the host before. */
 
 const CLAUSE = "promise: what enters a container is in its final state before it enters";
 
-/** Calls by which a process leaves something of the host behind. */
+/** Calls by which a process gives up something of the host. */
 const LEAVING = ["chroot", "keyctl", "setns"];
 
 function withoutMountNamespace({ root, linux }: Config): void {
@@ -22,7 +22,7 @@ function withoutMountNamespace({ root, linux }: Config): void {
   root.readonly = false;
 }
 
-/** The stub of an exec, up to the clone, and the clone. */
+/** The calls of exec's stub before the clone, and those of the clone. */
 async function execTraced(
   sandbox: Sandbox,
   container: Container,
@@ -60,21 +60,21 @@ if (IS_RUNTS) {
     ["a container without a mount namespace", withoutMountNamespace, ["setns", "chroot", "keyctl", "keyctl"]],
   ] as const)
     spec(
-      `exec into ${situation}: the process has the container's namespaces, root directory and keyring from its clone on, and no descriptor of another`,
+      `exec into ${situation}: the process has the container's namespaces, root directory and keyring from its clone on, and no descriptor of the stub's`,
       CLAUSE,
       async (sandbox, context) => {
         skipWithout(context, "strace");
         const { before, clone } = await execTraced(sandbox, await running(sandbox, mutate));
         expect(leaving(before)).toEqual(expected);
         expect(leaving(clone)).toEqual([]);
-        // The cgroup, which clone3(2) takes by a descriptor, and the other end of the stub's channel.
+        // The descriptors of the cgroup, which clone3(2) needs, and of the other end of the stub's channel.
         const first = clone.slice(0, clone.findIndex(isSetsid));
         expect(first.map(({ call }) => call)).toEqual(["close", "close"]);
       },
     );
 
   spec(
-    "exec --tty: the standard streams of the caller, maybe its own terminal, stay outside of the container",
+    "exec --tty: the caller's standard streams, which may be its own terminal, stay outside of the container",
     `${CLAUSE}; ioctl_tty(2), TIOCSTI`,
     async (sandbox, context) => {
       skipWithout(context, "strace");

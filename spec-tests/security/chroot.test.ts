@@ -4,12 +4,12 @@ import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "promise: the root directory of a container is the root of its mount namespace";
 
-/** The runtime in a chroot(2) that holds all of the host: every path of the test is the same in it. */
+/** Runs the runtime in a chroot(2) with all of the host in it, so that every path of the test is the same there. */
 const IN_CHROOT = 'mount --rbind / "$0" && exec chroot "$0" "$@"';
 
 for (const command of ["create", "create --no-pivot"]) {
   spec(
-    `exec, ${command} in a chroot: in the container, not on the host`,
+    `exec, ${command} in a chroot: the program is in the container, not on the host`,
     CLAUSE,
     async (sandbox) => {
       const directory = sandbox.path("chroot");

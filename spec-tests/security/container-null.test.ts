@@ -6,23 +6,23 @@ import { running } from "../harness/exec.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
-const PIPES_BETWEEN = "puts pipes between, where it stays in the foreground";
+const PIPES_BETWEEN = "puts pipes between the streams in the foreground";
 
 /**
- * A process whose standard stream is the host's /dev/null gets the container's. What is there by that name is for the container's
- * root to say, whom the rights of the runtime must not help.
+ * A process whose standard stream is the host's /dev/null gets the container's instead. The container's root may put any file there,
+ * and must not reach through the runtime's rights a file that it may not open itself.
  */
 
 const CLAUSE = "config.md, process.capabilities: the container's root has none";
 const SECRET = "another user's\n";
 
-/** What standard input and error are, by type and number; standard input is written to. */
+/** Notes type and number of standard input and error, and writes to standard input. */
 const LOOK = [
   "for fd in 0 2; do stat -Lc '%F %t:%T' /proc/self/fd/$fd; done >/tmp/streams",
   "echo overwritten >&0",
 ].join("; ");
 
-/** A running container without capabilities, a file that only another user may open, and a /dev/null that its root has replaced. */
+/** A running container without capabilities, with a file that only another user may open, and a /dev/null that its root has replaced. */
 async function withReplacedNull(sandbox: Sandbox, replace: string): Promise<Container> {
   const container = await running(sandbox, (config) => {
     config.root.readonly = false;
@@ -37,7 +37,7 @@ async function withReplacedNull(sandbox: Sandbox, replace: string): Promise<Cont
 }
 
 async function look(container: Container, ...flags: string[]): Promise<string> {
-  // Standard input is the host's /dev/null in each test; here the others are as well.
+  // In every test, standard input is the host's /dev/null; here the other streams are, too.
   const wrapper = ["sh", "-c", 'exec "$@" <>/dev/null >&0 2>&0', "sh"];
   const { code } = await container.exec(["sh", "-c", LOOK], { flags, wrapper });
   expect(code).toBe(0);
@@ -51,7 +51,7 @@ for (const [situation, flags] of [
   ["with CAP_DAC_OVERRIDE", ["--cap", "CAP_DAC_OVERRIDE"]],
 ] as const)
   spec(
-    `exec ${situation}, /dev/null of the container is a link to another user's file: the streams are a null device, the file is as it was`,
+    `exec ${situation}, the container's /dev/null is a link to another user's file: the streams are a null device, the file is unchanged`,
     CLAUSE,
     async (sandbox) => {
       const container = await withReplacedNull(sandbox, "ln -s /secret /dev/null");
@@ -62,7 +62,7 @@ for (const [situation, flags] of [
   );
 
 spec(
-  "exec, /dev/null of the container is a link to another device: the streams are a null device",
+  "exec, the container's /dev/null is a link to another device: the streams are a null device",
   CLAUSE,
   async (sandbox) => {
     const container = await withReplacedNull(sandbox, "ln -s /dev/zero /dev/null");
@@ -72,8 +72,8 @@ spec(
 );
 
 spec(
-  "exec as a user, /dev/null of the container is as it should be: the streams are the container's",
-  "promise: /dev/null of the host is not the container's to change",
+  "exec as a user, an intact /dev/null in the container: the streams are the container's",
+  "promise: a container can't change the host's /dev/null",
   async (sandbox) => {
     const container = await running(sandbox, (config) => {
       config.root.readonly = false;

@@ -7,9 +7,9 @@ import { withOpen } from "../harness/helpers/descriptors.ts";
 import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
-/** A process of the runtime in the container can neither be traced nor leaves the container a way out. */
+/** A container can neither trace a process of the runtime, nor reach the host through one. */
 
-/** What docker and podman give a container's root: enough to trace any process that is dumpable. */
+/** The capabilities that docker and podman give a container's root. They suffice to trace any process that is dumpable. */
 const USUAL = [
   "CAP_CHOWN",
   "CAP_DAC_OVERRIDE",
@@ -33,8 +33,8 @@ function withCapabilities(...more: readonly string[]): (config: Config) => void 
 }
 
 /**
- * Init of the container looks at each new process, by builtins alone, since each process of its own would take too long. A program
- * that is executed is called `true`: whatever has another name is the runtime's.
+ * A script for the container's init that looks at each new process. It uses builtins alone, since spawning processes would take too
+ * long. The program that the tests execute is called `true`: a process by another name is the runtime's.
  */
 function watch(look: string): string {
   return `
@@ -50,7 +50,7 @@ done 2>/dev/null`;
 
 const ROUNDS = 12;
 
-/** Executes often enough that the watcher sees some of the runtime's processes: on a busy machine it may see nothing for a while. */
+/** Executes until the watcher has seen some of the runtime's processes: on a busy machine it may see none for a while. */
 async function execWatched(container: Container): Promise<void> {
   for (let round = 0; round < ROUNDS || (container.printed() === "" && round < 500); round += 1)
     await container.exec(["true"]);
@@ -59,10 +59,10 @@ async function execWatched(container: Container): Promise<void> {
 }
 
 spec(
-  "exec, traced by the container's root with the usual capabilities: not possible",
+  "exec, the container's root has the usual capabilities: it can't trace the process",
   "CVE-2016-9962",
   async (sandbox) => {
-    // The name is read again: what is found may be the program by now.
+    // Reads the name again, since the process may have become the program by now.
     const look =
       'echo seen; if [ -e $p/exe ] || [ -e $p/root/ ]; then read again <$p/comm && [ "$again" = "$name" ] && echo traceable; fi';
     const container = sandbox.shell(watch(look), withCapabilities());
@@ -73,7 +73,7 @@ spec(
 );
 
 spec(
-  "exec, watched with CAP_SYS_PTRACE: has no capability that the host's root could be had by",
+  "exec, watched with CAP_SYS_PTRACE: the process has no capability beyond the container's",
   "CVE-2016-9962",
   async (sandbox) => {
     const look = '{ while read key value; do [ "$key" = CapPrm: ] && echo $value; done; } <$p/status';
@@ -88,7 +88,7 @@ spec(
   { both: "the process of exec keeps all capabilities of the caller until its last step" },
 );
 
-/** The capabilities of a container like the one above. */
+/** The status of a program in a container like the one above, which shows its capabilities. */
 async function status(sandbox: Parameters<typeof running>[0]) {
   return sandbox
     .container((config) => {
@@ -98,7 +98,7 @@ async function status(sandbox: Parameters<typeof running>[0]) {
     .run();
 }
 
-/** Where a runtime may have directories of the host open when it changes to the working directory. */
+/** Numbers by which a runtime may have directories of the host open when it changes to the working directory. */
 const NUMBERS = [3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14];
 const LOOK = "pwd; cat etc/hostname ../etc/hostname ../../etc/hostname ../../../../../etc/hostname";
 
@@ -122,7 +122,7 @@ spec("exec, cwd /proc/self/fd/N for any N: never on the host", "CVE-2024-21626",
 });
 
 spec(
-  "run and exec, cwd a folder of the host that --preserve-fds hands over: error",
+  "run and exec, cwd a folder of the host that --preserve-fds passes on: error",
   "CVE-2024-21626",
   async (sandbox) => {
     const wrapper = ["bash", "-c", 'exec 3</; exec "$@"', "bash"];

@@ -8,9 +8,9 @@ import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
-/** The devices that the runtime itself uses are verified ones, whatever the image or a volume has by their names. */
+/** The runtime verifies the devices that it uses: the image or a volume may have other files by their names. */
 
-/** A container whose /dev is a volume that somebody else has filled; `fill` gets the folder. */
+/** A container whose /dev is a volume that somebody else has filled: `fill` gets its path. */
 function withVolumeAsDev(
   sandbox: Sandbox,
   script: string,
@@ -33,7 +33,7 @@ for (const [what, target] of [
   ["a file of the image", "/etc/passwd"],
 ] as const) {
   spec(
-    `create, maskedPaths with a /dev/null that is a symlink to ${what}: masked by the real one`,
+    `create, maskedPaths with a /dev/null that is a symlink to ${what}: masked by the real /dev/null`,
     "CVE-2025-31133",
     async (sandbox) => {
       const container = withVolumeAsDev(
@@ -47,7 +47,7 @@ for (const [what, target] of [
       container.writeFile("secret", "secret\n");
       expect(await container.output()).toBe("1:3\nend\n");
     },
-    { both: "older than the fix of CVE-2025-31133: the /dev/null of the container is what masks" },
+    { both: "older than the fix of CVE-2025-31133: masks with the container's /dev/null" },
   );
 }
 

@@ -14,8 +14,8 @@ import type { Sandbox } from "../harness/sandbox.ts";
 import { skipWithout, spec } from "../harness/spec.ts";
 
 /**
- * The same of the processes that `create`, `start` and `run` make: of a container's init from where it waits for `start` on, since
- * until then nobody else is in its pid namespace, and of hooks in the container always.
+ * As entering-exec.test.ts, for the processes that `create`, `start` and `run` make. Init counts from where it waits for `start`, since
+ * until then nobody else is in its pid namespace. Hooks in the container count always.
  */
 
 const CLAUSE = "CVE-2016-9962, CVE-2024-21626";
@@ -38,7 +38,7 @@ function hook(script: string): Hook {
 
 const TRUE = hook("true");
 
-/** The second of the last kind has company. */
+/** The first startContainer hook leaves a process behind, which can see the second. */
 function allHooks(config: Config): void {
   config.hooks = {
     prestart: [TRUE],
@@ -159,7 +159,7 @@ async function prepared(sandbox: Sandbox, { mutate }: Pick<Creation, "mutate">):
   return container;
 }
 
-/** As the service would: `start` waits for it. */
+/** Sends READY=1 as the service would, since `start` waits for it. */
 async function tellReady(container: Container): Promise<void> {
   const { pid } = await container.state();
   const socket = `/proc/${pid}/root/run/notify/notify.sock`;
@@ -167,7 +167,7 @@ async function tellReady(container: Container): Promise<void> {
   send(socket, "READY=1");
 }
 
-/** What was seen of `create`, with init up to its program, and of `start`. */
+/** Watches `create`, with init up to its program, and `start`. */
 async function createAndStart(
   sandbox: Sandbox,
   container: Container,
@@ -202,7 +202,7 @@ function expectOutOfSight([created, started]: readonly [Watched, Watched], hooks
   expect(started.processes).toBeGreaterThan(0);
 }
 
-/** What joins the pid namespace of another container is in sight of that from its clone on. */
+/** A config that joins namespaces of another container. That container can see its processes from the clone on. */
 function podMember(sandbox: Sandbox, pid: number, types: readonly string[]): (config: Config) => void {
   return (config) => {
     volumes(config, sandbox);
@@ -239,7 +239,7 @@ if (IS_RUNTS) {
 
   for (const types of [["pid"], ["pid", "user"]]) {
     spec(
-      `create and start in the ${types.join(" and ")} namespace of another container, watched at each system call: no descriptor of the host in sight of that once the set-up is over`,
+      `create and start in the ${types.join(" and ")} namespace of another container, watched at each system call: no descriptor of the host in sight of the other container once the set-up is over`,
       `${CLAUSE}; the set-up itself has all rights of the caller, as SECURITY.md says`,
       async (sandbox, context) => {
         skipWithout(context, "gcc");

@@ -14,14 +14,14 @@ import type { Sandbox } from "../harness/sandbox.ts";
 import { skipWithout, spec } from "../harness/spec.ts";
 
 /**
- * What enters a container is in its final state before it enters: at no system call has a process of `exec` that the container can see
- * anything by which the host can be reached. A container with CAP_SYS_PTRACE could trace it then.
+ * A process is in its final state before it enters a container: at no system call does a process of `exec` that the container can see
+ * have anything by which the host can be reached. A container with CAP_SYS_PTRACE could trace it and use that.
  */
 
 const CLAUSE = "CVE-2016-9962, CVE-2024-21626";
 
-/** How a process enters, and what its container is like. */
-interface Visit {
+/** How a process enters, and the config of its container. */
+interface Entry {
   readonly what: string;
   readonly mutate?: (config: Config, sandbox: Sandbox) => Promise<void> | void;
   readonly flags?: (sandbox: Sandbox, container: Container) => Promise<readonly string[]> | readonly string[];
@@ -29,7 +29,7 @@ interface Visit {
   /** In front of the watcher. */
   readonly wrapper?: readonly string[];
   readonly keepFds?: number;
-  /** What the watcher must have seen and judged harmless. */
+  /** A descriptor that the watcher must have seen and judged harmless. */
   readonly held?: string;
 }
 
@@ -37,7 +37,7 @@ const ON_TERMINAL = ["python3", join(import.meta.dirname, "../harness/helpers/on
 const HANDED = "handed over by the caller";
 const IN_CGROUP = "cgroup, detached and read-only";
 
-/** Directories of the host, its procfs and a namespace are open in the caller; what is kept of them is up to the flags. */
+/** A caller that has directories of the host, its procfs and a namespace open. The flags say which of them are kept. */
 function opening(files: string, variables = ""): readonly string[] {
   return [
     "bash",
@@ -81,7 +81,7 @@ const FILE = {
   execCPUAffinity: { initial: "0", final: "0" },
 };
 
-const VISITS: readonly Visit[] = [
+const ENTRIES: readonly Entry[] = [
   { what: "exec", held: HANDED },
   { what: "exec --detach --pid-file", flags: (sandbox) => ["--detach", "--pid-file", sandbox.path("pid")] },
   { what: "exec --tty in the foreground", flags: () => ["--tty"], wrapper: ON_TERMINAL },
@@ -150,33 +150,33 @@ const VISITS: readonly Visit[] = [
   { what: "exec into a container without a mount namespace", mutate: withoutMountNamespace },
 ];
 
-async function enter(sandbox: Sandbox, visit: Visit): Promise<Watched> {
+async function enter(sandbox: Sandbox, entry: Entry): Promise<Watched> {
   const container = sandbox.container((config) => {
     config.process.args = ["sleep", "1000"];
   });
-  await visit.mutate?.(container.config, sandbox);
+  await entry.mutate?.(container.config, sandbox);
   container.writeConfig();
   if (container.config.linux.uidMappings !== undefined) giveToMappedRoot(container);
   await container.started();
-  const flags = (await visit.flags?.(sandbox, container)) ?? [];
-  const watch = startWatch(sandbox, { keepFds: visit.keepFds ?? 0 });
-  const wrapper = [...(visit.wrapper ?? []), ...watch.wrapper];
-  succeed("exec", await container.exec(visit.command ?? ["true"], { flags, wrapper }));
+  const flags = (await entry.flags?.(sandbox, container)) ?? [];
+  const watch = startWatch(sandbox, { keepFds: entry.keepFds ?? 0 });
+  const wrapper = [...(entry.wrapper ?? []), ...watch.wrapper];
+  succeed("exec", await container.exec(entry.command ?? ["true"], { flags, wrapper }));
   return watch.watched();
 }
 
 if (IS_RUNTS) {
-  for (const visit of VISITS) {
+  for (const entry of ENTRIES) {
     spec(
-      `${visit.what}, watched at each system call: no descriptor of the host in sight of the container`,
+      `${entry.what}, watched at each system call: no descriptor of the host in sight of the container`,
       CLAUSE,
       async (sandbox, context) => {
         skipWithout(context, "gcc");
-        const watched = await enter(sandbox, visit);
+        const watched = await enter(sandbox, entry);
         expect(findingsOf(watched)).toEqual([]);
         expect(watched.inSight).toBe(1);
         expect(watched.descriptors).toBeGreaterThan(100);
-        expect(watched.held).toEqual(expect.arrayContaining(["sealed executable", visit.held ?? IN_CGROUP]));
+        expect(watched.held).toEqual(expect.arrayContaining(["sealed executable", entry.held ?? IN_CGROUP]));
       },
     );
   }

@@ -8,7 +8,7 @@ import { type InvokeOptions, IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { skipWithout, spec } from "../harness/spec.ts";
 
-/** Commands that have no process in sight of a container at all; and whether the watcher of these tests sees what there is to see. */
+/** Commands without any process in sight of a container; and a test that the watcher finds descriptors of the host. */
 
 const CLAUSE = "CVE-2016-9962, CVE-2024-21626";
 
@@ -32,7 +32,7 @@ function command(words: readonly string[], { id }: Container, file: string): rea
   return [...words, id, ...(isChange ? [file] : []), ...(words[0] === "kill" ? ["KILL"] : [])];
 }
 
-/** What the host's `nsenter` takes into a container when it starts a program there, and whatever its caller has left open. */
+/** Files that are open in the caller of the host's `nsenter`, which takes them into the container, with its root and cwd. */
 const OPEN = "5</etc 6</proc/self/attr/exec 7</proc/self/ns/pid 8</sys/fs/cgroup 9</etc/passwd 10<>/dev/null";
 const EXPECTED = [
   ["root", "'..' leads to the root of the host"],
@@ -62,7 +62,7 @@ spec(
   },
 );
 
-/** Where the descriptors of a process lead to. */
+/** The descriptors of a process, each with its file. */
 function descriptorsOf(pid: number): readonly string[] {
   const folder = `/proc/${pid}/fd`;
   return readdirSync(folder).map((fd) => `${fd} ${readlinkSync(`${folder}/${fd}`)}`);
@@ -101,7 +101,7 @@ if (IS_RUNTS) {
   );
 
   criuSpec(
-    "checkpoint and restore, watched at each system call: no process in sight of the container, and its own have the descriptors that they had",
+    "checkpoint and restore, watched at each system call: no process in sight of the container, and its own keep their descriptors",
     CLAUSE,
     async (sandbox, context) => {
       skipWithout(context, "gcc");

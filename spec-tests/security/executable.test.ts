@@ -6,11 +6,11 @@ import type { Config } from "../harness/config.ts";
 import { RUNTIME } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
 
-/** The runtime's own files can't be written by way of the processes that it has in the container. */
+/** A container can't write the runtime's own files through the processes that the runtime has in it. */
 
 /**
- * Keeps the executable of each process that is not the image's own open, waits for the end of the process, since a running program
- * can't be written, and then writes to it through the descriptor.
+ * For each process whose executable is not of the image: opens the executable, waits for the end of the process, since a running program
+ * can't be written, and then writes to the executable through the descriptor.
  */
 const OVERWRITE = `
 while :; do
@@ -29,7 +29,7 @@ while :; do
   done
 done 2>/dev/null`;
 
-/** Init itself is the runtime's until start, and the container's program may be told to execute it once more. */
+/** Commands by which a process of the runtime might execute its own executable once more. */
 const COMMANDS = [["true"], ["/proc/self/exe", "0"], ["/evil"]];
 
 function mayTrace(config: Config): void {
@@ -49,7 +49,7 @@ function digests(): Record<string, string> {
 }
 
 spec(
-  "exec, the container opens /proc/PID/exe and writes to it later: nothing of the runtime changes",
+  "exec, the container opens /proc/PID/exe and writes to it later: no file of the runtime changes",
   "CVE-2019-5736",
   async (sandbox) => {
     const before = digests();
@@ -75,7 +75,7 @@ for (const args of COMMANDS.slice(1)) {
     });
     container.writeFile("evil", "#!/proc/self/exe 0\n", 0o755);
     const { code, stdout } = await container.run();
-    // What runs is the stub, which finds no channel; the runtime would print its usage or version.
+    // The stub runs, and finds no channel. The runtime would print its usage or version.
     expect([code === 0, stdout]).toEqual([false, ""]);
     expect(digests()).toEqual(before);
   });

@@ -8,7 +8,7 @@ import { skipWithout, spec } from "../harness/spec.ts";
 
 const USER = 1000;
 
-/** Puts a key into its session keyring. */
+/** A program that puts a key into its session keyring. */
 const ADD_KEY = `
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -17,7 +17,7 @@ int main(void) {
   return syscall(SYS_add_key, "user", "key", "secret", 6, SESSION_KEYRING) < 0;
 }`;
 
-/** A user of the host who makes keyrings of these names. Returns what counts the keys in them. */
+/** Starts a user of the host who makes keyrings of these names. Returns a function that counts the keys in them. */
 async function squatter(sandbox: Sandbox, names: readonly string[]): Promise<() => Promise<number>> {
   const script = join(import.meta.dirname, "../harness/helpers/keyring-squatter.py");
   const child = spawn("python3", [script, String(USER), ...names], { stdio: ["pipe", "pipe", "inherit"] });
@@ -31,8 +31,8 @@ async function squatter(sandbox: Sandbox, names: readonly string[]): Promise<() 
 }
 
 spec(
-  "run and exec, a user of the host has made keyrings that are called as the container's: no key gets into them",
-  "keyctl(2), KEYCTL_JOIN_SESSION_KEYRING: one of that name that may be searched is joined",
+  "run and exec, a user of the host has made keyrings by the container's name: no key gets into them",
+  "keyctl(2), KEYCTL_JOIN_SESSION_KEYRING joins one of that name that may be searched",
   async (sandbox, context) => {
     skipWithout(context, "gcc");
     const container = sandbox.shell("/add-key && echo added; exec sleep 1000");

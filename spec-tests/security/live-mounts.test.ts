@@ -11,14 +11,14 @@ import type { Sandbox } from "../harness/sandbox.ts";
 import { skipWithout, spec } from "../harness/spec.ts";
 
 /**
- * A process of the container waits for a mount, and does at once what the mount's options forbid. A descriptor from a moment before
- * they are in force would work for ever.
+ * A process of the container waits for a mount, and tries at once what the mount's options forbid. A descriptor that it opened before
+ * they are in force would keep working.
  */
 
-/** A window of some microseconds is hit in one of a few rounds. */
+/** A window of some microseconds is hit within a few rounds. */
 const ROUNDS = 30;
 
-/** Tries for as long as it runs to open a file for writing, and a device; says what it got. Two processes, since there are two processors. */
+/** Tries again and again to open a file for writing, and a device; prints each success. Two processes make better use of two processors. */
 const ATTACKER = `
 #include <fcntl.h>
 #include <stdio.h>
@@ -37,7 +37,7 @@ int main(void) {
   }
 }`;
 
-/** Its root file system is read-only, so that it gets to write to a mount or to nothing. */
+/** A container with the attacker. Its root file system is read-only, so that the attacker can only write to a mount. */
 async function attacked(sandbox: Sandbox): Promise<Container> {
   const container = sandbox.container((config) => {
     config.root.readonly = true;
@@ -64,7 +64,7 @@ if (IS_RUNTS) {
   const PROMISE = "promise: a mount is in its final state before the container can see it";
 
   spec(
-    "mounts add, a read-only bind mount without devices: a process that waits for it never gets to write or to a device",
+    "mounts add, a read-only bind mount with nodev: a process that waits for it can neither write nor open a device",
     PROMISE,
     async (sandbox, context) => {
       skipWithout(context, "gcc");
@@ -80,7 +80,7 @@ if (IS_RUNTS) {
   );
 
   spec(
-    "mounts add, a read-only tmpfs, with tmpcopyup and without: a process that waits for it never gets to write",
+    "mounts add, a read-only tmpfs, with tmpcopyup and without: a process that waits for it can't write",
     PROMISE,
     async (sandbox, context) => {
       skipWithout(context, "gcc");
@@ -97,8 +97,8 @@ if (IS_RUNTS) {
   );
 
   spec(
-    "delete --force while mounts add is held up, since the container has frozen its cgroup: the container is deleted, mounts add fails",
-    "promise: the container holds up no delete",
+    "delete --force while the container holds up mounts add by freezing its cgroup: the container is deleted, mounts add fails",
+    "promise: a container can't hold up delete",
     async (sandbox, context) => {
       skipWithout(context, "strace");
       const container = await running(sandbox);
@@ -115,14 +115,14 @@ if (IS_RUNTS) {
       const deleted = await container.delete("--force");
       expect([deleted.code, deleted.stderr]).toEqual([0, ""]);
       const { code, stderr } = await added;
-      // strace itself may have something to say of a process that is killed.
+      // strace may print a message of its own about the killed process.
       expect([code, stderr]).toEqual([1, expect.stringMatching(/^runts: .* init ended during .*$/m)]);
     },
   );
 
   spec(
-    "mounts remove, a symbolic link of the container leads to a masked path: refused by name, and it stays masked",
-    "promise: no other name uncovers what is masked",
+    "mounts remove, a symlink of the container to a masked path: refused by name, and the path stays masked",
+    "promise: a mask can't be removed through another name",
     async (sandbox) => {
       const container = sandbox.shell("exec sleep 1000", (config) => {
         config.linux.maskedPaths = ["/var/hidden"];

@@ -3,16 +3,16 @@ import { expect } from "vitest";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
-/** Device nodes that a container has by a bind mount are the host's own inodes: what it could change of them, it would change there. */
+/** A bind-mounted device node is the host's own inode: a container that could change its mode or owner would change it on the host. */
 
 const NULL = "/dev/null";
 
-/** Seconds since 1970: when no device was last changed. */
+/** A modification time that no device has, in seconds since 1970. */
 const LONG_AGO = 1;
 
 /**
- * What the container would change. Not the owner and the time of the change, which crun changes at each run with this as standard
- * input.
+ * The parts of a status that the container tries to change. Owner and ctime are left out: crun changes them at each run with this file as
+ * standard input.
  */
 function statusOf(path: string): { mode: string; touched: boolean } {
   const { mode, mtimeMs } = lstatSync(path);
@@ -21,7 +21,7 @@ function statusOf(path: string): { mode: string; touched: boolean } {
 
 const UNTOUCHED = { mode: "20666", touched: false };
 
-/** Tries the three on each path: mode and owner as the host has them anyhow, so that success leaves the machine usable. */
+/** Tries chmod, chown and touch on each path. Mode and owner are those of the host, so that success leaves the machine usable. */
 const TRY_ALL = [
   'for path in "$@"; do',
   '  [ -e "$path" ] || continue;',
@@ -39,7 +39,7 @@ function keepTimesOf(sandbox: Sandbox, path: string): void {
 }
 
 spec(
-  "run as root without a user namespace, chmod, chown and touch of masked files: read-only, the host's /dev/null as it was",
+  "run as root without a user namespace, chmod, chown and touch of masked files: EROFS, the host's /dev/null unchanged",
   "config-linux.md, Masked Paths; crun mounts them read-only",
   async (sandbox) => {
     keepTimesOf(sandbox, NULL);
@@ -55,26 +55,22 @@ spec(
     expect(others).toEqual([]);
   },
   {
-    runc: "older than the fix of CVE-2025-31133: what masks is the container's own node, which it may change",
+    runc: "older than the fix of CVE-2025-31133: masks with the container's own node, which it may change",
   },
 );
 
-spec(
-  "run, a masked file: is empty, and takes what is written to it",
-  "config-linux.md, Masked Paths",
-  async (sandbox) => {
-    const container = sandbox.shell(
-      "cat /etc/passwd; echo lost >/etc/passwd && echo lost >>/etc/passwd && echo written",
-      (config) => {
-        config.linux.maskedPaths = ["/etc/passwd"];
-      },
-    );
-    expect(await container.output()).toBe("written\n");
-  },
-);
+spec("run, a masked file: empty, and discards writes", "config-linux.md, Masked Paths", async (sandbox) => {
+  const container = sandbox.shell(
+    "cat /etc/passwd; echo lost >/etc/passwd && echo lost >>/etc/passwd && echo written",
+    (config) => {
+      config.linux.maskedPaths = ["/etc/passwd"];
+    },
+  );
+  expect(await container.output()).toBe("written\n");
+});
 
 spec(
-  "run as the host's root in a user namespace, chmod, chown and touch of default devices: read-only, the host's as they were",
+  "run as the host's root in a user namespace, chmod, chown and touch of default devices: EROFS, the host's devices unchanged",
   "config-linux.md, Default Devices",
   async (sandbox) => {
     const devices = ["null", "zero", "full", "random", "urandom", "tty"].map((name) => `/dev/${name}`);
@@ -95,5 +91,7 @@ spec(
     expect(await container.output()).toBe("18 Read-only file system\n6\n3\n");
     expect(devices.map(statusOf)).toEqual(devices.map(() => UNTOUCHED));
   },
-  { both: "the nodes of the host are bound without ro: whom the mappings make their owner can change them" },
+  {
+    both: "the nodes of the host are bound without ro: the user that the mappings make their owner can change them",
+  },
 );

@@ -5,23 +5,19 @@ import { byCase } from "../harness/peers.ts";
 import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
-/** Parts of config.json that are longer than 16 bits can say reach the container whole, or are refused. */
+/** Parts of config.json whose length does not fit in 16 bits reach the container whole, or are refused. */
 
-spec(
-  "run with 1 MiB of environment: each byte arrives, and nothing of it is taken for something else",
-  "CVE-2021-43784",
-  async (sandbox) => {
-    const values = Array.from({ length: 10 }, (_, index) => `V${index}=${String(index).repeat(100_000)}`);
-    const container = sandbox.shell(
-      "for i in 0 1 2 3 4 5 6 7 8 9; do eval echo \\$V$i; done | md5sum",
-      (config) => {
-        config.process.env?.push(...values);
-      },
-    );
-    const text = values.map((value) => `${value.slice(3)}\n`).join("");
-    expect((await container.output()).slice(0, 32)).toBe(createHash("md5").update(text).digest("hex"));
-  },
-);
+spec("run with 1 MB of environment: each byte arrives unchanged", "CVE-2021-43784", async (sandbox) => {
+  const values = Array.from({ length: 10 }, (_, index) => `V${index}=${String(index).repeat(100_000)}`);
+  const container = sandbox.shell(
+    "for i in 0 1 2 3 4 5 6 7 8 9; do eval echo \\$V$i; done | md5sum",
+    (config) => {
+      config.process.env?.push(...values);
+    },
+  );
+  const text = values.map((value) => `${value.slice(3)}\n`).join("");
+  expect((await container.output()).slice(0, 32)).toBe(createHash("md5").update(text).digest("hex"));
+});
 
 for (const count of [65_535, 65_536, 65_537, 131_072 - 20]) {
   spec(`run with an argument of ${count} bytes: arrives whole`, "CVE-2021-43784", async (sandbox) => {

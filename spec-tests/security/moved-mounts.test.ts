@@ -6,13 +6,13 @@ import { IS_RUNTS } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
 
 /**
- * Another container that shares the root file system, and needs no capability for it, puts an empty directory in the place of the one
- * that procfs is mounted on, and puts it back: rename(2), RENAME_EXCHANGE. What is masked in between must not be left out.
+ * Another container that shares the root file system exchanges the directory that procfs is mounted on for an empty one, and back, which
+ * needs no capability: rename(2), RENAME_EXCHANGE. A path that is masked in between must not be left out.
  */
 
 const CREATES = 30;
 
-/** Opens what is masked or read-only, wherever procfs and sysfs have been moved to; nothing is written. */
+/** Opens the masked and read-only files wherever procfs and sysfs have been moved to. Writes nothing. */
 const LOOK = [
   "for folder in /proc /proc.other /sys /sys.other; do",
   "  (: >>$folder/sys/kernel/core_pattern) 2>/dev/null && echo $folder/sys is writable;",
@@ -22,7 +22,7 @@ const LOOK = [
 ].join("\n");
 
 spec(
-  "create while the directories below procfs and sysfs are exchanged for others: what is masked or read-only is so, or there is an error",
+  "create while the mount points of procfs and sysfs are exchanged for others: every path is masked or read-only, or create fails",
   "config-linux.md, Masked Paths, Readonly Paths",
   async (sandbox) => {
     const container = sandbox.shell(LOOK, (config) => {
@@ -50,5 +50,5 @@ spec(
     }
     expect(outcomes).toContain("a container");
   },
-  { both: "what is masked is looked for by its path, and what is not there then is left out" },
+  { both: "looks masked paths up by name, and leaves out those that are missing at that moment" },
 );

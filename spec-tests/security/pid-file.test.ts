@@ -6,8 +6,8 @@ import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
 spec(
-  "create --pid-file in a folder that others can write to, full of links: no file behind one is written to",
-  "promise: paths of the image, here of anybody",
+  "create --pid-file in a folder full of links, which others can write to: no target of a link is written",
+  "promise: the pid file overwrites nobody's file",
   async (sandbox) => {
     const folder = sandbox.path("shared");
     mkdirSync(folder);

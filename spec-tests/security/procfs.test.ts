@@ -7,7 +7,7 @@ import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
-/** What the runtime writes to procfs reaches the kernel's own files: no mount of the container takes their place. */
+/** The runtime's writes to procfs reach the kernel's own files: no mount of the container can take their place. */
 
 /** A volume that looks enough like procfs for a label to be written into it. */
 function fakeProc(sandbox: Sandbox): string {
@@ -47,7 +47,7 @@ for (const [what, mount] of FAKES) {
   );
 }
 
-/** A procfs of the caller's, with a folder of plain files over what the runtime will write. */
+/** A procfs of the caller's, with a folder of plain files mounted over its sys, to which the runtime will write. */
 function trappedProc(sandbox: Sandbox, trap: string): string {
   const folder = sandbox.path("proc");
   mkdirSync(folder);
@@ -59,7 +59,7 @@ function trappedProc(sandbox: Sandbox, trap: string): string {
 }
 
 spec(
-  "create with sysctls, /proc a procfs with a volume over /proc/sys: written to the kernel, not to the volume",
+  "create with sysctls, a volume over /proc/sys: written to the kernel, not to the volume",
   "CVE-2025-52881",
   async (sandbox) => {
     const trap = sandbox.path("trap");
@@ -85,7 +85,7 @@ spec(
 );
 
 spec(
-  "create, masked and read-only paths swapped for symlinks to other files of procfs: what they lead to is hidden, and nothing else",
+  "create, masked and read-only paths that are symlinks to other files of procfs: their targets are masked or read-only",
   "CVE-2025-52881",
   async (sandbox) => {
     const container = sandbox.shell(

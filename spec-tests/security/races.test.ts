@@ -11,8 +11,8 @@ import type { Sandbox } from "../harness/sandbox.ts";
 import { skipWithout, spec } from "../harness/spec.ts";
 
 /**
- * Another container that shares a volume, or a build step, swaps paths of the root file system while it is set up. Whatever the
- * runtime finds: nothing outside changes, and there is a container or an error that says why not.
+ * Another container that shares a volume, or a build step, swaps paths of the root file system during the set-up. Whatever the runtime
+ * finds, nothing outside changes, and there is either a container or an error that says why not.
  */
 
 const CREATES = 8;
@@ -21,7 +21,7 @@ interface Race {
   readonly what: string;
   readonly clause: string;
   readonly mutate: (config: Config, sandbox: Sandbox) => void;
-  /** Makes the folders that are swapped; returns them. */
+  /** Makes the pairs of folders that are swapped. */
   readonly prepare: (container: Container, host: Outside) => readonly (readonly [string, string])[];
 }
 
@@ -101,7 +101,7 @@ const RACES: readonly Race[] = [
     },
   },
   {
-    what: "the working directory and what a tmpfs copies up",
+    what: "the working directory and the files that a tmpfs copies up",
     clause: "CVE-2024-21626, CVE-2024-45310",
     mutate: (config) => {
       config.root.readonly = false;
@@ -117,7 +117,7 @@ const RACES: readonly Race[] = [
       mkdirSync(join(rootfs, "copied/folder"), { recursive: true });
       writeFileSync(join(rootfs, "copied/folder/file"), "");
       const copied = join(rootfs, "copied/file");
-      // As long as what it is swapped for: a runtime may copy as much as it has seen before.
+      // As long as the file that it is swapped for: a runtime may copy only as many bytes as it has seen before.
       writeFileSync(copied, "x".repeat(100));
       symlinkSync(file, `${copied}.swap`);
       return [
@@ -167,7 +167,7 @@ for (const { what, clause, mutate, prepare } of RACES) {
   );
 }
 
-/** Init waits for a word, then makes namespaces of its own, in which it puts its own program in the place of another. */
+/** Init waits for /tmp/now. Then it makes namespaces of its own, and mounts its own program over another there. */
 const ESCAPE =
   "until [ -e /tmp/now ]; do sleep 0.01; done; " +
   "exec unshare --user --map-root-user --mount sh -c 'mount -o bind /replaced /program; exec sleep 1000'";
@@ -192,12 +192,12 @@ if (IS_RUNTS) {
         flags: ["--user", "0:0"],
         wrapper: ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=setns", "-e", inject],
       });
-      // The runtime has looked at the namespaces when there is a process of its that will join them.
+      // The runtime has read the namespaces by the time that it has a process to join them.
       await expect.poll(() => sandbox.processes().join("\n")).toMatch(/runts-init/);
       writeFileSync(join(container.rootfs, "tmp/now"), "");
       await expect.poll(namespace).not.toBe(before);
       const { stdout, stderr } = await executed;
-      // On a machine that is too slow for it, it was there before.
+      // On a slow machine, the process may have joined before init changed its namespace.
       if (stdout !== "the right one\n")
         expect([stdout, stderr]).toEqual([
           "",

@@ -13,17 +13,18 @@ import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
 const USER_READ_WRONGLY = {
-  reason: "a user is read wrongly in 1.21: alone it is root, and what is no number passes (CVE-2026-30892)",
+  reason:
+    "1.21 misreads a user: without a group it is root, and text that is no number passes (CVE-2026-30892)",
   before: "1.28",
 };
-const STRTOL = "what strtol(3) takes for a number passes, and the greatest id is refused";
-const USERS_ABOVE_2_31 = "users above 2^31 are refused, a sign and what does not fit are accepted";
+const STRTOL = "anything that strtol(3) takes for a number passes, and the greatest id is refused";
+const USERS_ABOVE_2_31 = "users above 2^31 are refused, a sign and numbers that are too large are accepted";
 
-/** Users, groups, capabilities and cgroups: a container has those that it is given, and no others. */
+/** A container has the users, groups, capabilities and cgroups that it is given, and no others. */
 
 const USER = 1000;
 
-/** A container of an unprivileged user, who maps nobody but himself. */
+/** A container of an unprivileged user, who maps only himself. */
 function ofUser(sandbox: Sandbox, script: string, mutate: (config: Config) => void = () => undefined) {
   const container = sandbox.shell(script, (config) => {
     config.linux.namespaces = ["user", "mount", "pid", "ipc", "uts"].map((type) => ({ type }));
@@ -97,7 +98,7 @@ const userDeviations = byCase(
   {
     crun: STRTOL,
     runc: {
-      reason: "users above 2^31 are refused, a sign and what does not fit are accepted",
+      reason: "users above 2^31 are refused, a sign and numbers that are too large are accepted",
       before: "1.3",
     },
     cases: ["4294967294"],
@@ -166,7 +167,7 @@ spec(
 
 const WRITABLE = ["nosuid", "noexec", "nodev", "rw"];
 
-/** Tries to write to each cgroup that it sees, and prints those where it succeeds. */
+/** Tries to write to each cgroup in sight, and prints those where that succeeds. */
 const WRITE_EVERYWHERE =
   'find /sys/fs/cgroup -type d | while read -r group; do mkdir "$group/made" 2>/dev/null && echo "$group"; ' +
   '( echo 0 > "$group/cgroup.procs" ) 2>/dev/null && echo "$group"; done; echo end';
@@ -227,7 +228,7 @@ if (IS_RUNTS) {
   );
 }
 
-/** What the program of an image might try as root of the host; each line that it prints is a success. */
+/** Attempts that succeed only as root of the host. Each line of output is a success. */
 const BREAKOUT = [
   "mount -t tmpfs none /mnt && echo mount",
   "mknod /tmp/disk b 8 0 && echo mknod",
@@ -245,7 +246,7 @@ for (const [situation, base] of [
   ["a user namespace", 100_000],
 ] as const) {
   spec(
-    `start, ${situation}, the hook is a program of the image: it gets no right that the process doesn't have`,
+    `start, ${situation}, a startContainer hook of the image: it gets no right that the process doesn't have`,
     "promise: rights; config.md, StartContainer hooks",
     async (sandbox) => {
       const container = sandbox.shell("echo end; exec sleep 1000", (config) => {
@@ -274,7 +275,7 @@ for (const [situation, base] of [
 
 spec(
   "start in a user namespace, the caller has groups: no hook in the container has them",
-  "user_namespaces(7): files that a group of the host may read",
+  "user_namespaces(7): a group of the host may read files",
   async (sandbox) => {
     const container = sandbox.shell("echo end; exec sleep 1000", (config) => {
       config.root.readonly = false;

@@ -7,7 +7,7 @@ import { outside } from "../harness/host/canary.ts";
 import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
-/** Paths of the image lead out of its root file system: what the runtime makes and mounts stays inside, or is refused. */
+/** Symlinks of the image lead out of its root file system: files and mounts that the runtime makes stay inside, or are refused. */
 
 function bindAt(destination: string, source: string): (config: Config) => void {
   return ({ mounts }) => void mounts.push({ destination, type: "bind", source, options: ["bind"] });
@@ -96,7 +96,7 @@ for (const [kind, source, destination] of [
 }
 
 spec(
-  "create, symlinks to the host wherever a runtime might write: no file appears there",
+  "create, symlinks to the host at all paths where a runtime might write: no file appears on the host",
   "CVE-2025-24965",
   async (sandbox) => {
     const host = outside(sandbox);

@@ -19,13 +19,13 @@ import type { Sandbox } from "../harness/sandbox.ts";
 import { skipWithout, spec } from "../harness/spec.ts";
 
 /**
- * The runtime runs with privileges, in a directory that the author of a bundle controls, and with the environment of whoever calls
- * it: neither decides what code it loads.
+ * The runtime runs with privileges, in a directory that the author of a bundle controls, and with its caller's environment. Neither
+ * decides which code it loads.
  */
 
 const CLAUSE = "promise: SECURITY.md";
 
-/** Code that says when it was loaded: as a shared library, and as JavaScript. */
+/** Code that leaves a mark when it is loaded, as a shared library or as JavaScript. */
 interface Evil {
   readonly library: string;
   readonly script: string;
@@ -46,7 +46,7 @@ function evil(sandbox: Sandbox, context: TestContext): Evil {
 __attribute__((constructor)) static void loaded(void) { open("${mark}", O_CREAT | O_WRONLY, 0600); }`,
   );
   execFileSync("gcc", ["-shared", "-fPIC", "-o", library, source]);
-  // Both do what they should where they are loaded, or the tests could not fail.
+  // Checks that both leave the mark when they are loaded, as the tests could not fail otherwise.
   execFileSync("/bin/true", { env: { LD_PRELOAD: library } });
   expect(existsSync(mark)).toBe(true);
   rmSync(mark);
@@ -56,7 +56,7 @@ __attribute__((constructor)) static void loaded(void) { open("${mark}", O_CREAT 
   return { library, script, mark, expectUnloaded: () => expect(existsSync(mark)).toBe(false) };
 }
 
-/** A container whose set-up loads all that the runtime ever loads: libseccomp, too. */
+/** A container whose set-up loads every library that the runtime ever loads, libseccomp included. */
 function usual(sandbox: Sandbox): Container {
   return sandbox.container((config) => {
     config.process.args = ["env"];
@@ -67,7 +67,7 @@ function usual(sandbox: Sandbox): Container {
   });
 }
 
-/** Commands that between them load all of the program. */
+/** Calls commands that together load all of the program. */
 async function callAll(
   sandbox: Sandbox,
   container: Container,
@@ -178,7 +178,7 @@ if (IS_RUNTS) {
   );
 }
 
-/** In a network namespace where all addresses are the host's own; prints, after what the command does, how many packets were sent. */
+/** Runs a command in a network namespace where every address is local. Then prints how many packets it has sent. */
 const COUNTED = `ip link set lo up && ip route add local 0.0.0.0/0 dev lo && ip -6 route add local ::/0 dev lo 2>/dev/null
 "$@"; code=$?
 awk '/^Ip: [0-9]/ { ip4 = $11 } /^Ip6OutRequests/ { ip6 = $2 } END { print "packets", ip4 + ip6 }' /proc/net/snmp /proc/net/snmp6 >&2
@@ -226,16 +226,20 @@ if (IS_RUNTS) {
     });
   }
 
-  spec("any command, koffi.node is missing: says which files were looked for", CLAUSE, async (sandbox) => {
-    const folder = sandbox.path("dist");
-    mkdirSync(folder);
-    for (const name of ["runts", "runts-engine"]) cpSync(join(dirname(RUNTIME), name), join(folder, name));
-    const result = await sandbox.shell("true").run({ runtime: join(folder, "runts") });
-    expectRefusal(result, `koffi.node was not found; looked for ${join(folder, "koffi.node")}`, 1);
-  });
+  spec(
+    "any command, koffi.node is missing: error that names the files that were looked for",
+    CLAUSE,
+    async (sandbox) => {
+      const folder = sandbox.path("dist");
+      mkdirSync(folder);
+      for (const name of ["runts", "runts-engine"]) cpSync(join(dirname(RUNTIME), name), join(folder, name));
+      const result = await sandbox.shell("true").run({ runtime: join(folder, "runts") });
+      expectRefusal(result, `koffi.node was not found; looked for ${join(folder, "koffi.node")}`, 1);
+    },
+  );
 
   spec(
-    "run: maps its own C++ runtime, not the host's",
+    "run: the runtime maps its own C++ library, not the host's",
     "promise: the host needs no C++ library",
     async (sandbox) => {
       const container = sandbox.shell("exec sleep 1000");
@@ -283,26 +287,22 @@ if (IS_RUNTS) {
     );
   }
 
-  spec(
-    "create: the folder of a container and its files are for their user alone",
-    CLAUSE,
-    async (sandbox) => {
-      const container = sandbox.container();
-      await container.created({ wrapper: ["sh", "-c", 'umask 0; exec "$@"', "sh"] });
-      const modes = execFileSync("find", [sandbox.root, "-printf", "%P %m %u\n"], { encoding: "utf8" });
-      const lines = modes
-        .trim()
-        .split("\n")
-        .map((line) => line.replace(container.id, "ID").trim())
-        .sort();
-      expect(lines.filter((line) => !line.includes("start.sock"))).toEqual([
-        "700 root",
-        "ID 711 root",
-        "ID/config.json 600 root",
-        "ID/state.json 600 root",
-      ]);
-    },
-  );
+  spec("create: only its user can read the container's folder and files", CLAUSE, async (sandbox) => {
+    const container = sandbox.container();
+    await container.created({ wrapper: ["sh", "-c", 'umask 0; exec "$@"', "sh"] });
+    const modes = execFileSync("find", [sandbox.root, "-printf", "%P %m %u\n"], { encoding: "utf8" });
+    const lines = modes
+      .trim()
+      .split("\n")
+      .map((line) => line.replace(container.id, "ID").trim())
+      .sort();
+    expect(lines.filter((line) => !line.includes("start.sock"))).toEqual([
+      "700 root",
+      "ID 711 root",
+      "ID/config.json 600 root",
+      "ID/state.json 600 root",
+    ]);
+  });
 }
 
 const deviations = byCase(

@@ -6,13 +6,13 @@ import { IS_RUNTS, type Result } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
-const CLAUSE = "promise: no name or output of a container does anything to a terminal";
+const CLAUSE = "promise: no name or output of a container controls a terminal";
 
-/** A title, colours by a C1 control, a DEL, text in another order, and a line that passes for one of the runtime's own. */
+/** Sets a window title, sets colours by a C1 control, has a DEL, and changes the order of text. HOSTILE has a line that imitates the runtime. */
 const SEQUENCES = "\u001b]0;x\u0007\u009b31m\u007f\u202e\u2066\u061c\u200f\u2028\r";
 const HOSTILE = `${SEQUENCES}\nrunts: FORGED`;
 
-/** Which characters may stand in what a person reads: those that a terminal or a viewer acts on are not among them. */
+/** Text without characters that a terminal or a viewer acts on. */
 const HARMLESS = /^[^\p{Cc}\p{Bidi_Control}\u2028\u2029]*$/u;
 
 function expectHarmless(text: string, lines?: number): void {
@@ -24,7 +24,7 @@ function expectHarmless(text: string, lines?: number): void {
   if (lines !== undefined) expect(all, text).toHaveLength(lines);
 }
 
-/** A container whose bundle, annotations and mounts have such names, and that runs. */
+/** A running container whose bundle, annotations and mounts have hostile names. */
 async function hostile(sandbox: Sandbox): Promise<Container> {
   const plain = sandbox.container((config) => {
     config.process.args = ["sh", "-c", "sleep 1000; true", HOSTILE];
@@ -48,7 +48,7 @@ function expectSuccess({ code, stderr }: Result): void {
 
 if (IS_RUNTS) {
   spec(
-    "state, list and mounts list, hostile names: JSON has them as escapes, and a table no line of theirs",
+    "state, list and mounts list, hostile names: escaped in JSON, and no line of their own in a table",
     CLAUSE,
     async (sandbox) => {
       const { id, bundle } = await hostile(sandbox);
@@ -88,14 +88,14 @@ if (IS_RUNTS) {
   }
 
   spec(
-    "ps, a program that prints what processes are called: no escape sequence of it",
+    "ps, a ps(1) that prints the names of processes unchanged: no escape sequence is printed",
     CLAUSE,
     async (sandbox) => {
       const container = await hostile(sandbox);
       const folder = sandbox.path("bin");
       mkdirSync(folder);
       writeFileSync(`${folder}/names`, `PID CMD\n${(await container.state()).pid} ${SEQUENCES}\n`);
-      // As ps of busybox, which passes on what processes are called.
+      // Like busybox's ps, which prints names of processes unchanged.
       writeFileSync(`${folder}/ps`, `#!/bin/sh\ncat ${folder}/names\n`, { mode: 0o755 });
       const result = await sandbox.invoke(["ps", container.id], { env: { PATH: `${folder}:/usr/bin:/bin` } });
       expectSuccess(result);
@@ -158,7 +158,7 @@ if (IS_RUNTS) {
   };
   for (const [situation, change] of Object.entries(changes)) {
     spec(
-      `run, an error that names a hostile ${situation}: one harmless line, in the log too, and with --debug harmless ones`,
+      `run, an error that names a hostile ${situation}: one harmless line, in the log too; with --debug, harmless lines`,
       CLAUSE,
       async (sandbox) => {
         const container = sandbox.container(change);

@@ -7,8 +7,8 @@ import type { Sandbox } from "../harness/sandbox.ts";
 import { skipWithout, spec } from "../harness/spec.ts";
 
 /**
- * A process whose first thread has ended looks like one that has ended, to whoever asks for its state alone, and runs on. So a container
- * could seem to be stopped, and out of reach.
+ * A process whose first thread has ended runs on, but its state in /proc is that of a process that has ended. So a container could seem
+ * to be stopped, and could not be killed.
  */
 const CLAUSE = "pthread_exit(3), proc_pid_stat(5)";
 
@@ -32,7 +32,7 @@ function build(sandbox: Sandbox, container: Container): void {
 }
 
 spec(
-  "state and kill, the first thread of init has ended: running, and killed",
+  "state and kill, the first thread of init has ended: state says running, kill ends it",
   CLAUSE,
   async (sandbox, context) => {
     skipWithout(context, "gcc");
@@ -53,7 +53,7 @@ spec(
 
 for (const command of ["kill KILL", "delete --force"] as const) {
   spec(
-    `${command}, shared pid namespace, the first thread of a process has ended: it goes too`,
+    `${command}, shared pid namespace, the first thread of a process has ended: the process is killed`,
     CLAUSE,
     async (sandbox, context) => {
       skipWithout(context, "gcc");

@@ -8,12 +8,12 @@ import { skipWithout, spec } from "../harness/spec.ts";
 
 const BASE = 100_000;
 
-/** A hole of some microseconds is found in a few of them. */
+/** A window of some microseconds is found within these rounds. */
 const ROUNDS = 30;
 
 /**
- * Seizes whatever comes next in its pid namespace, and says what that was called. Numbers are given in their order: it tries the
- * few that are next, again and again, which takes it a microsecond.
+ * Seizes each new process in its pid namespace, and prints the name of the process. The kernel gives pids in order, so it tries the next
+ * few pids again and again, which takes a microsecond.
  */
 const TRACER = `
 #include <fcntl.h>
@@ -38,7 +38,7 @@ int main(void) {
         read(open(path, O_RDONLY), name, sizeof name - 1);
         printf("seized %s", name);
         fflush(stdout);
-        // Only what stands still is let go of, and what has ended is its parent's once its tracer knows.
+        // Only a stopped tracee can be detached, and one that has ended goes to its parent once its tracer has waited for it.
         ptrace(PTRACE_INTERRUPT, pid, 0, 0);
         waitpid(pid, 0, __WALL);
         ptrace(PTRACE_DETACH, pid, 0, 0);
@@ -73,7 +73,7 @@ async function tracer(sandbox: Sandbox): Promise<Container> {
 
 spec(
   "create in the user and pid namespace of a container with CAP_SYS_PTRACE: it can't trace the set-up",
-  "CVE-2016-9962, for what joins: the set-up has the host's root directory, and is root",
+  "CVE-2016-9962, for a joined namespace: the set-up has the host's root directory, and is root",
   async (sandbox, context) => {
     skipWithout(context, "gcc");
     const watching = await tracer(sandbox);
@@ -91,7 +91,7 @@ spec(
   },
   {
     crun: {
-      reason: "its process can be traced from the clone into a joined pid namespace on",
+      reason: "its process can be traced as soon as it is cloned into a joined pid namespace",
       sometimes: true,
     },
   },
@@ -105,7 +105,7 @@ spec(
     const watching = await tracer(sandbox);
     for (let round = 0; round < ROUNDS; round += 1) await watching.exec(["true"]);
     const lines = watching.printed().split("\n");
-    // The program itself is in its own user namespace, and fair game.
+    // The program itself is in the container's user namespace, and may be traced.
     expect(lines.filter((line) => line !== "seized true")).toEqual(["tracing"]);
   },
 );

@@ -9,7 +9,7 @@ import { spec } from "../harness/spec.ts";
 const STAYS_ROOT = "the last id of 32 bits leaves the process root, with its capabilities";
 const CGROUP_LEFT_FOR_A_WHILE = "the kernel refuses it, and the cgroup is left for a while";
 
-/** -1 in 32 bits, by which setresuid(2), setresgid(2) and chown(2) leave an id as it is: that of the runtime, root. */
+/** -1 in 32 bits: setresuid(2), setresgid(2) and chown(2) leave the id as it is, which is that of the runtime, root. */
 const UNSET = 0xffffffff;
 const CLAUSE = "config.md, process.user; setresuid(2)";
 const IDS = ["sh", "-c", "grep -E '^(Uid|Gid|Groups|CapEff):' /proc/self/status"];
@@ -84,7 +84,7 @@ for (const [name, number] of [
   ["minor", 1_048_579],
 ] as const) {
   spec(
-    `devices, ${name} ${number}, of which the kernel would take the low bits: error that names it, nothing left`,
+    `devices, ${name} ${number}, which the kernel would cut to its low bits: error that names it, nothing left`,
     "config-linux.md, Devices; linux/kdev_t.h",
     async (sandbox) => {
       const container = sandbox.container((config) => {

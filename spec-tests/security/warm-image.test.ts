@@ -6,7 +6,7 @@ import { IS_RUNTS, RUNTIME } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
-/** The image of a warm start is code that root runs: nobody but who may write it decides what is in it, and what it leads to. */
+/** The image of a warm start is code that root runs: only those who may write the installation decide what is in it. */
 
 const CLAUSE = "promise: SECURITY.md";
 
@@ -23,7 +23,7 @@ function installation(sandbox: Sandbox, context: TestContext): string {
 }
 
 function warm(directory: string, ...args: readonly string[]) {
-  // Also where all else is called cold.
+  // Without RUNTS_COLD, which the environment of the tests may have.
   const env = {};
   return spawnSync(join(directory, "runts"), ["warm", ...args], { env, encoding: "utf8", timeout: 60_000 });
 }
@@ -33,23 +33,27 @@ function check(directory: string): string {
 }
 
 if (IS_RUNTS) {
-  spec("run, secrets in the caller's environment: not in that of the runtime", CLAUSE, async (sandbox) => {
-    const container = sandbox.shell("exec sleep 1000");
-    let environment = "";
-    await container.run({
-      env: { SECRET: "hunter2", TERM: "xterm" },
-      whileRunning: async (pid) => {
-        await expect.poll(async () => (await container.stateCommand()).stdout).toContain('"running"');
-        environment = readFileSync(`/proc/${pid}/environ`, "latin1");
-        await container.kill("KILL");
-      },
-    });
-    expect(environment).toContain("TERM=xterm\0");
-    expect(environment).not.toMatch(/SECRET|hunter2/);
-  });
+  spec(
+    "run, secrets in the caller's environment: not in the runtime's environment",
+    CLAUSE,
+    async (sandbox) => {
+      const container = sandbox.shell("exec sleep 1000");
+      let environment = "";
+      await container.run({
+        env: { SECRET: "hunter2", TERM: "xterm" },
+        whileRunning: async (pid) => {
+          await expect.poll(async () => (await container.stateCommand()).stdout).toContain('"running"');
+          environment = readFileSync(`/proc/${pid}/environ`, "latin1");
+          await container.kill("KILL");
+        },
+      });
+      expect(environment).toContain("TERM=xterm\0");
+      expect(environment).not.toMatch(/SECRET|hunter2/);
+    },
+  );
 
   spec(
-    "warm: nothing of its caller's environment and directory in the image",
+    "warm: the image has nothing of the caller's environment and directory",
     CLAUSE,
     async (sandbox, context) => {
       const directory = installation(sandbox, context);
@@ -66,7 +70,7 @@ if (IS_RUNTS) {
   );
 
   spec(
-    "run, runts warm was called with signals ignored: the runtime ignores those of a cold start, and no others",
+    "run, runts warm was called with signals ignored: the runtime ignores the same signals as in a cold start",
     "promise: docs/warm-start.md",
     async (sandbox, context) => {
       const directory = installation(sandbox, context);
@@ -99,7 +103,7 @@ if (IS_RUNTS) {
       const { mode } = statSync(path);
       chmodSync(path, mode | 0o020);
       const { stdout, stderr } = warm(directory, "--check");
-      // Cold, the engine may refuse the library.
+      // In a cold start, the engine may refuse the library.
       expect(stdout + stderr).toMatch(new RegExp(`^(cold: others may write|runts: ).*${name}`));
       chmodSync(path, mode);
       expect(check(directory)).toMatch(/^warm: /);
