@@ -1,12 +1,12 @@
 import { type Config, defaultConfig, type Linux } from "../harness/config.ts";
 
-/** What the containers of the walks are: each property that the rich one has is more operations to go wrong. */
+/** The bundles that every command is tested with. Each property of the rich one adds operations that can fail. */
 
 export const ID = "box";
 export const CONSOLE = "/tmp/console.sock";
 const LISTENER = "/tmp/listener.sock";
 
-/** Prints all that a container's set-up has made for its program, in words that are the same each time. */
+/** Prints all that a container's set-up does for its program. The output is the same in each run. */
 export const PROBE = `
 grep -E '^(Uid|Gid|Groups|Umask|NoNewPrivs|Seccomp|Cap|SigBlk|SigIgn|SigCgt|Cpus_allowed)' /proc/self/status
 cut -d ' ' -f 4- /proc/self/mountinfo | sed 's/\\(master\\|shared\\):[0-9]*/\\1/'
@@ -29,7 +29,7 @@ export interface Bundle {
   readonly config: Config;
 }
 
-/** `marker` makes the device program differ from those of other tests. */
+/** `marker` makes the device program unlike those of other tests. */
 export function bundles(marker: number): Bundle[] {
   const all: readonly Bundle[] = [
     { name: "minimal", config: minimal() },
@@ -70,7 +70,7 @@ function mapped(): Config {
     { destination: "/shared", type: "bind", source: "/tmp/closed/data", options: ["rbind"] },
     { destination: "/again", type: "bind", source: "/rootfs-mapped/shared", options: ["rbind", "ro"] },
   );
-  // The host has no such device: if it can't be made, the container can't either.
+  // The host has no node at this path to bind instead: if mknod(2) fails, so does the container.
   config.linux.devices = [
     { type: "c", path: "/dev/made", major: 1, minor: 5, fileMode: 0o640, uid: 7, gid: 8 },
   ];
@@ -78,7 +78,7 @@ function mapped(): Config {
     defaultAction: "SCMP_ACT_ALLOW",
     listenerPath: LISTENER,
     listenerMetadata: "walk",
-    // A call that nobody makes: nobody answers.
+    // A call that the probe doesn't make, since nobody answers the notification.
     syscalls: [{ names: ["acct"], action: "SCMP_ACT_NOTIFY" }],
   };
   return config;

@@ -4,20 +4,20 @@ import { complaint } from "./judge.ts";
 import type { Scene } from "./scene.ts";
 import type { Command } from "./walk.ts";
 
-/** Starts a container that was created in spite of a fault, and looks whether it is what it should be. */
+/** Starts a container whose create succeeded in spite of a fault, and compares it with one created without. */
 async function createdWorks(scene: Scene, result: Result, fault: Fault): Promise<string | undefined> {
   const { pid } = await scene.host.init(ID);
-  const wrong = await scene.createdWrong();
-  // Shortens the wait for a stub that stands still.
+  const wrong = await scene.initDifference();
+  // A fault at operation 0 never happens, but shortens the wait for the stalled stub.
   const impatient = fault.mode === "stall" ? { ...fault, at: 0 } : undefined;
   const started = await scene.host.run(["start", ID], impatient);
-  // One that dies after all of its set-up, and is reaped before the runtime can look, is no different from one that has run.
+  // A stub that dies after its set-up, reaped before the runtime looks, can't be told from a program that has ended.
   if (started.code === 0) {
-    const output = wrong ?? (await scene.outputWrong(pid, { fault, operation: result.operation }));
+    const output = wrong ?? (await scene.outputDifference(pid, { fault, operation: result.operation }));
     const dies = fault.mode === "kill-stub" && result.operation?.side === "stub";
     return output !== undefined && dies ? hasStopped(scene) : output;
   }
-  // What init does on its own after create has ended: start hears of it.
+  // Init executes this operation after create has ended, so that only start can report its failure.
   if (result.operation?.side !== "stub" && fault.mode !== "kill-stub") return `start: ${started.stderr}`;
   const found = result.operation && complaint(started, fault, result.operation, 1);
   return found === undefined ? undefined : `start: ${found}: ${started.stderr}`;
@@ -25,10 +25,11 @@ async function createdWorks(scene: Scene, result: Result, fault: Fault): Promise
 
 async function hasStopped(scene: Scene): Promise<string | undefined> {
   const { stdout } = await scene.succeed(["state", ID]);
-  return JSON.parse(stdout).status === "stopped" ? undefined : "it has no program, and has not stopped";
+  const { status } = JSON.parse(stdout);
+  return status === "stopped" ? undefined : `init was killed, but the container is ${status}`;
 }
 
-/** A command without an effect of its own, after which the container goes on. */
+/** For a command that must leave the container running. */
 async function stillRuns(scene: Scene): Promise<string | undefined> {
   const { stdout } = await scene.succeed(["state", ID]);
   const { status } = JSON.parse(stdout);
@@ -53,7 +54,7 @@ export const commands: readonly Command[] = [
     args: () => ["start", ID],
     works: async (scene, { operation }, fault) =>
       fault.mode === "fail"
-        ? scene.outputWrong((await scene.host.init(ID)).pid, { fault, operation })
+        ? scene.outputDifference((await scene.host.init(ID)).pid, { fault, operation })
         : undefined,
   },
   {
@@ -63,9 +64,9 @@ export const commands: readonly Command[] = [
     args: (scene) => scene.createArgs(false, scene.hasTerminal ? ["run", "--detach"] : ["run"]),
     works: async (scene, { stdout, operation }, fault) => {
       if (fault.mode !== "fail") return undefined;
-      const met = { fault, operation };
-      if (!scene.hasTerminal) return scene.runOutputWrong(stdout, met) ?? scene.left();
-      return scene.outputWrong((await scene.host.init(ID)).pid, met);
+      const survived = { fault, operation };
+      if (!scene.hasTerminal) return scene.runOutputDifference(stdout, survived) ?? scene.left();
+      return scene.outputDifference((await scene.host.init(ID)).pid, survived);
     },
   },
   {
@@ -73,7 +74,7 @@ export const commands: readonly Command[] = [
     name: "exec",
     failureCode: 255,
     args: (scene) => scene.execArgs,
-    works: (scene, { stdout, operation }, fault) => scene.execOutputWrong(stdout, { fault, operation }),
+    works: (scene, { stdout, operation }, fault) => scene.execOutputDifference(stdout, { fault, operation }),
   },
   {
     ...lasting,

@@ -1,15 +1,15 @@
 import type { Fault, Operation } from "./host.ts";
 
-/** The fault that a command has survived, and the operation that had it. */
-export interface Met {
+/** A fault that a command survived, and the operation that it hit. */
+export interface Survived {
   readonly fault: Fault;
   readonly operation: Operation | undefined;
 }
 
-/** What runts does in another way where the first is refused: the container shows it, and nothing else may differ. */
+/** A second way that runts takes when the kernel refuses the first. The container may differ by its result, and by nothing else. */
 interface Fallback {
   readonly call: string;
-  /** Any, if it is not given. */
+  /** Default: any. */
   readonly errors?: readonly number[];
   is(expected: string, got: string): boolean;
 }
@@ -19,7 +19,7 @@ const EBUSY = 16;
 const EINVAL = 22;
 const EROFS = 30;
 
-/** A container whose /etc/passwd can't be read has none: HOME is that of a user who isn't in it. */
+/** If the container's /etc/passwd can't be read, HOME is `/`, as for a user without an entry. */
 function hasNoHome(expected: string, got: string): boolean {
   const home = /^HOME=.*$/m;
   return home.test(got) && expected.replace(home, "HOME=/") === got;
@@ -28,20 +28,20 @@ function hasNoHome(expected: string, got: string): boolean {
 const FALLBACKS: readonly Fallback[] = [
   { call: "openat2", is: hasNoHome },
   { call: "read", is: hasNoHome },
-  // Streams that may not be given away stay root's.
+  // Streams whose owner can't be changed stay root's.
   {
     call: "fchown",
     errors: [EINVAL, EPERM, EROFS],
     is: (expected, got) => expected.replaceAll(/^(\/dev\/pts\/\d+) \d+/gm, "$1 0") === got,
   },
-  // A cgroup mount that may not be made anew is a bind mount of the host's.
+  // If cgroup2 can't be mounted anew, the host's mount is bound.
   {
     call: "fsconfig",
     errors: [EPERM, EBUSY],
     is: (expected, got) =>
       sorted(expected.replace(" - cgroup2 cgroup ", " - cgroup2 cgroup2 ")) === sorted(got),
   },
-  // Where no copy can be made of the file system of the masks, one of them gets it itself, at another place of the list.
+  // If the mount that masks directories can't be cloned, it becomes one of the masks itself, so that the order of mountinfo differs.
   { call: "open_tree", errors: [EINVAL], is: (expected, got) => sorted(expected) === sorted(got) },
 ];
 
@@ -49,8 +49,12 @@ function sorted(text: string): string {
   return text.split("\n").sort().join("\n");
 }
 
-/** What keeps a container from being what the config says, though the command has succeeded. */
-export function difference(expected: string, got: string, { fault, operation }: Met): string | undefined {
+/** Compares the probe's output with that of a container made without a fault. Returns the difference, unless a fallback explains it. */
+export function difference(
+  expected: string,
+  got: string,
+  { fault, operation }: Survived,
+): string | undefined {
   if (expected === got) return undefined;
   const isFallback = FALLBACKS.some(
     ({ call, errors, is }) =>
@@ -64,5 +68,5 @@ export function difference(expected: string, got: string, { fault, operation }: 
   const missing = before.filter((line) => !after.includes(line)).map((line) => `-${line}`);
   const added = after.filter((line) => !before.includes(line)).map((line) => `+${line}`);
   const shown = [...missing, ...added].slice(0, 8).join(" | ");
-  return `the container is not as it should be: ${shown || "the same lines in another order"}`;
+  return `the container differs from one without a fault: ${shown || "the same lines in another order"}`;
 }

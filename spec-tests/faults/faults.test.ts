@@ -8,16 +8,16 @@ import { type Findings, type Plan, walk } from "./walk.ts";
 import { walkWarm } from "./warm-walk.ts";
 
 /**
- * `npm run test:faults` sets FAULTS=all: every fault at every operation. As part of `npm test`, every operation fails once, and
- * some get the other faults. FAULTS_BUNDLES, FAULTS_COMMANDS and FAULTS_MODES, lists with commas, leave out the rest.
+ * `npm run test:faults` sets FAULTS=all: every fault at every operation. In `npm test`, every operation fails once, and some get the
+ * other faults. The comma-separated lists FAULTS_BUNDLES, FAULTS_COMMANDS and FAULTS_MODES restrict the run.
  */
 const ALL = process.env.FAULTS === "all";
-/** As many at a time as these tests take cores. */
+/** Walks in parallel: as many as the cores that these tests use. */
 const LANES = 2;
-/** One of so many operations gets the faults that are not for all of them; a stub that stands still is waited for. */
+/** Every n-th operation gets the fault. A stall is the rarest, since the runtime waits for the stalled stub. */
 const STRIDES = { "kill-stub": 8, "kill-runtime": 8, stall: 64 } as const;
 const EIO = 5;
-/** To write an image takes some seconds on a busy machine. */
+/** Writing an image takes some seconds on a busy machine. */
 const START_TIMEOUT_MS = 60_000;
 
 const plan: Plan = chosen((n) => {
@@ -37,7 +37,7 @@ function isChosen(list: string | undefined, name: string): boolean {
   return list?.split(",").includes(name) ?? true;
 }
 
-/** Hosts that no walk is on. */
+/** Hosts that no walk uses. */
 const free: Host[] = [];
 const waiting: ((host: Host) => void)[] = [];
 const totals = { injected: 0, faults: 0, cases: 0 };
@@ -47,7 +47,7 @@ async function withHost<T>(action: (host: Host) => Promise<T>): Promise<T> {
   try {
     return await action(host);
   } catch (error) {
-    // At once: the other walks take minutes.
+    // Printed at once, since the other walks take minutes.
     process.stdout.write(`${error instanceof Error ? error.message.slice(0, 2000) : error}\n`);
     throw error;
   } finally {
@@ -69,14 +69,14 @@ afterAll(async () => {
   );
 }, 120_000);
 
-describe.concurrent("each operation goes wrong in turn", () => {
+describe.concurrent("a fault at each operation in turn", () => {
   for (const { name: bundle } of bundles(0) satisfies readonly Bundle[]) {
     if (!isChosen(process.env.FAULTS_BUNDLES, bundle)) continue;
     for (const command of commands) {
       if (!isChosen(process.env.FAULTS_COMMANDS, command.name)) continue;
-      // It is create, start and delete in one, all of which are walked for themselves.
+      // Run does the operations of create, start and delete, which have walks of their own.
       if (!ALL && command.name === "run" && bundle !== "minimal") continue;
-      const title = `${command.name} of the ${bundle} bundle: one clear error or a working container, and nothing is left`;
+      const title = `${command.name}, ${bundle} bundle: a one-line error or a working container, nothing left`;
       test(title, { timeout: ALL ? 12 * 3_600_000 : 3_600_000 }, () =>
         withHost(async (host) => {
           const scene = new Scene(host, bundle);
@@ -90,7 +90,7 @@ describe.concurrent("each operation goes wrong in turn", () => {
   }
 
   test.runIf(isChosen(process.env.FAULTS_COMMANDS, "warm") && startsWarm())(
-    "warm: one clear error or an image, and either none or a whole one is left",
+    "warm: a one-line error or an image, which is never partial",
     { timeout: ALL ? 12 * 3_600_000 : 3_600_000 },
     () =>
       withHost(async (host) => {
@@ -108,6 +108,6 @@ function report(bundle: string, command: string, findings: Findings): void {
   totals.faults += faults.length;
   const skipped = notCarriedOut > 0 ? `, ${notCarriedOut} not carried out in this container` : "";
   process.stdout.write(
-    `${bundle}: ${command}: ${injected} operations, ${cases} faults, ${survived} survived${skipped}, ${faults.length} found\n`,
+    `${bundle}: ${command}: ${injected} operations, ${cases} faults, ${survived} survived${skipped}, ${faults.length} defects\n`,
   );
 }

@@ -19,16 +19,16 @@ import { asObject, parseObject } from "../harness/json.ts";
 import { baseRootfs, copyRootfs } from "../harness/rootfs.ts";
 import { bundles, PROBE } from "./bundles.ts";
 
-/** The test build's own executable: `node scripts/build.mjs --faults`. */
+/** The executable of the test build: `node scripts/build.mjs --faults`. */
 export const FAULTY = join(import.meta.dirname, "../../dist-faults/runts");
 const IMAGE = "runts-warm";
 
-/** Whether commands start warm: the build has been able to write an image, and RUNTS_COLD=1 is not set, which forbids to use one. */
+/** Whether commands start warm: the build wrote an image, and RUNTS_COLD=1 does not forbid its use. */
 export function startsWarm(): boolean {
   return !process.env.RUNTS_COLD && existsSync(join(dirname(FAULTY), IMAGE));
 }
 
-/** What `--fault` of the test build takes: scripts/faults/injection.ts. */
+/** The JSON of the test build's option `--fault`: see scripts/faults/injection.ts. */
 export interface Fault {
   readonly at: number;
   readonly mode: "fail" | "kill-runtime" | "kill-stub" | "stall" | "list";
@@ -36,7 +36,7 @@ export interface Fault {
   readonly victim?: number;
 }
 
-/** The operation that went wrong, as the test build reports it. */
+/** The operation that the fault hit, as the test build reports it. */
 export interface Operation {
   readonly side: string;
   readonly call: string;
@@ -50,7 +50,7 @@ export interface Result {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
-  /** undefined: the command ended before it came to an operation of that number. */
+  /** undefined: the command ended before the operation with that number. */
   readonly operation: Operation | undefined;
 }
 
@@ -59,7 +59,7 @@ export interface Look {
   readonly programs: number;
 }
 
-/** A host of its own for one walk: namespaces, a cgroup, a root file system, and the worker in them. */
+/** An isolated host for one walk: namespaces, a cgroup and a root file system, with the worker in them. */
 export class Host {
   readonly #child: ChildProcess;
   readonly #answers: AsyncIterator<string>;
@@ -98,7 +98,7 @@ export class Host {
     this.#answers = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
   }
 
-  /** Throws where commands don't start warm that should. */
+  /** Throws if commands should start warm, but don't. */
   static async start(): Promise<Host> {
     const host = new Host();
     for (const args of startsWarm() ? [["warm"], ["warm", "--check"]] : []) {
@@ -154,7 +154,7 @@ export class Host {
     return { pid: Number(pid), fds: JSON.stringify(fds), programs: Number(programs) };
   }
 
-  /** What the container has printed in the end. */
+  /** Waits for the end of the container's init, and returns all that it printed. */
   async output(pid: number): Promise<string> {
     return String((await this.#ask({ do: "output", pid })).text);
   }
@@ -166,7 +166,7 @@ export class Host {
     return parseObject(value);
   }
 
-  /** Ends the worker, and all that is in its namespaces with it. */
+  /** Ends the worker, and with it every process of its pid namespace. */
   async close(): Promise<void> {
     this.#child.stdin?.end();
     await this.#ended;
@@ -175,7 +175,7 @@ export class Host {
   }
 }
 
-/** An executable of its own, since an image is of one place, and lies beside it. Links if possible: the engine is large. */
+/** Installs the executable anew, since an image fits one path only and lies beside it. Makes hard links if possible: the engine is large. */
 function install(directory: string): void {
   mkdirSync(directory);
   for (const name of readdirSync(dirname(FAULTY)).filter((file) => file !== IMAGE)) {
@@ -183,7 +183,7 @@ function install(directory: string): void {
     try {
       linkSync(from, to);
     } catch {
-      copyFileSync(from, to); // Temporary files are on another file system.
+      copyFileSync(from, to); // The temporary folder is on another file system.
     }
   }
 }

@@ -8,14 +8,13 @@ interface InjectedError {
 }
 
 /**
- * What the kernel calls the errors that are injected: a number, a name, and words. `means`: what the runtime may take it for,
- * since that is what the kernel says by it. ENOENT is not among them: it is an answer and no failure, by which files of a
- * container that is there are none.
+ * The injected errors: number, name and text. `means` matches messages that report the usual meaning of the error instead. ENOENT is
+ * left out: it is a valid answer, which tells the runtime that a container's file does not exist.
  */
 export const ERRORS: readonly InjectedError[] = [
   { errno: 5, name: "EIO", words: /input\/output error/ },
   { errno: 12, name: "ENOMEM", words: /cannot allocate memory|out of memory/ },
-  // proc(5), hidepid: a process that is not the caller's to see. Where a right is missing, it is named.
+  // proc(5), hidepid: EPERM for a process that the caller may not see. If a capability is missing, the error names it.
   {
     errno: 1,
     name: "EPERM",
@@ -26,7 +25,7 @@ export const ERRORS: readonly InjectedError[] = [
   { errno: 22, name: "EINVAL", words: /invalid argument/ },
   { errno: 38, name: "ENOSYS", words: /function not implemented/ },
   { errno: 16, name: "EBUSY", words: /resource busy/ },
-  // socket(7), SO_RCVTIMEO: nobody has answered in time.
+  // socket(7), SO_RCVTIMEO: no answer in time.
   {
     errno: 11,
     name: "EAGAIN",
@@ -37,7 +36,7 @@ export const ERRORS: readonly InjectedError[] = [
   { errno: 28, name: "ENOSPC", words: /no space left/ },
 ];
 
-/** System calls that go by the name of an older one in errors, or by what a file operation does as a whole. */
+/** Other names of a system call in errors: an older call's, or that of the whole file operation. */
 const ALIASES: Readonly<Record<string, readonly string[]>> = {
   openat: ["open"],
   openat2: ["open"],
@@ -56,7 +55,7 @@ const ALIASES: Readonly<Record<string, readonly string[]>> = {
   mount_setattr: ["with id mappings"],
 };
 
-/** What is wrong with the result of a command that has failed, if anything: it has to be one clear line. */
+/** Judges the result of a failed command, which has to be a single line with the cause. Returns the defect, if any. */
 export function complaint(
   result: Result,
   fault: Fault,
@@ -65,37 +64,39 @@ export function complaint(
 ): string | undefined {
   const { code, stderr } = result;
   if (code === 124) return "it hangs";
-  // The process that exec has made, or run's container, was killed; and so the command says.
+  // The process of exec, or run's container, was killed, and the command passes on its exit code.
   if (code === 137 && fault.mode === "kill-stub") return undefined;
   if (code !== failureCode) return `exit code ${code}`;
   const lines = stderr
     .split("\n")
     .filter((line) => line !== "" && !/^time="[^"]*" level=warning /.test(line));
   const [line = ""] = lines;
-  if (lines.length !== 1 || !line.startsWith("runts: ")) return "not one line of runts";
-  if (/internal error|undefined|\[object /.test(line)) return "no error for people";
-  if (fault.mode === "stall" && !/ within \d+ s/.test(line)) return "it does not say what it waited for";
+  if (lines.length !== 1 || !line.startsWith("runts: ")) return "not a single line that starts with runts:";
+  if (/internal error|undefined|\[object /.test(line)) return "an internal error, not one for users";
+  if (fault.mode === "stall" && !/ within \d+ s/.test(line))
+    return "the error does not say how long it waited";
   if (fault.mode !== "fail") return undefined;
-  // Init is alone when it waits for `start`: there is nobody to tell but the one who does not find it then.
+  // While init waits for `start`, no process of the runtime is there to report its failure: start only finds init gone.
   if (["accept4", "dup3"].includes(operation.call) && /that has stopped|ECONNRESET/.test(line))
     return undefined;
   return wordsMissing(line, fault, operation);
 }
 
 function wordsMissing(line: string, { errno }: Fault, operation: Operation): string | undefined {
-  // A null pointer says nothing of the reason.
+  // seccomp_init(3) returns a null pointer without a reason.
   const error = operation.call === "seccomp_init" ? undefined : ERRORS.find((entry) => entry.errno === errno);
   const isMeant = error?.means?.test(line) === true;
   if (error !== undefined && !isMeant && !line.includes(error.name) && !error.words.test(line))
-    return `no ${error.name} in it`;
+    return `the error does not name ${error.name}`;
   const { side, call, path } = operation;
-  // The runtime's own errors say it in their own words: its purposes are there for the report.
+  // Errors from the runtime's side have wordings of their own: their purposes are only for the report.
   const { purpose, pointer } = side === "stub" ? operation : { purpose: "", pointer: "" };
-  // A hook is a process as the container's is; only its errors are told as its own.
-  if (pointer !== "" && !line.includes(pointer) && !line.includes("/hooks/")) return `no ${pointer} in it`;
+  // A hook's process is set up by the same operations as the container's, but its errors have the hook's pointer.
+  if (pointer !== "" && !line.includes(pointer) && !line.includes("/hooks/"))
+    return `the error does not name ${pointer}`;
   const names = [call, ...(ALIASES[call] ?? []), purpose, path].filter((name) => name !== "");
-  // In words, where a file's content is what matters: `cannot kill cgroup /box`.
+  // An error may name the action instead of the call: `cannot kill cgroup /box`.
   return isMeant || names.some((name) => line.includes(name)) || /: cannot \w+ /.test(line)
     ? undefined
-    : `it does not name ${call}`;
+    : `the error does not name ${call}`;
 }

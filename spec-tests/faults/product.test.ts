@@ -22,12 +22,12 @@ function stderrOf(file: string): string {
 
 const TIMEOUT = { timeout: 60_000 };
 
-test("state with --fault: an unknown option of the product, and one of the test build", TIMEOUT, () => {
+test("state --fault: accepted by the test build, unknown to the product", TIMEOUT, () => {
   expect(stderrOf(RUNTIME)).toMatch(/^runts: [^\n]*fault/);
   expect(stderrOf(FAULTY)).toMatch(/^runts: [^\n]*(EIO|input\/output error)/);
 });
 
-test("the product has nothing of the test build in it", TIMEOUT, () => {
+test("the product contains no code of the test build", TIMEOUT, () => {
   const parts = (file: string) =>
     [OPTION, "kill-runtime"].filter((text) => readFileSync(file, "latin1").includes(text));
   for (const name of ["runts.mjs", "runts-engine"]) expect(parts(join(dirname(RUNTIME), name))).toEqual([]);

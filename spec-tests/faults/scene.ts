@@ -1,16 +1,16 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { CONSOLE, ID } from "./bundles.ts";
-import { difference, type Met } from "./fallbacks.ts";
+import { difference, type Survived } from "./fallbacks.ts";
 import type { Host, Look } from "./host.ts";
 
 const HOOKS_LOST = /^\S+ level=warning msg="[^"]*config\.json[^"]*; no poststop hooks are run"\s*$/;
 
-/** One bundle on one host: the container in the states that commands begin with, and what it has to look like. */
+/** One bundle on one host: brings the container to the state that a command needs, and knows how host and container look without a fault. */
 export class Scene {
   readonly host: Host;
   readonly bundle: string;
   readonly hasTerminal: boolean;
-  /** The host without a container, and with the one that sleeps. */
+  /** The host without a container, and with the sleeping one. */
   #empty: Look = { lines: [], programs: 0 };
   #asleep: Look | undefined;
   #fds = "";
@@ -38,7 +38,7 @@ export class Scene {
     return ["exec", ...terminal, ID, "sh", "/probe"];
   }
 
-  /** How everything is when nothing goes wrong. The first container makes mount points that stay. */
+  /** Records host and container without a fault. Two rounds: the first container leaves mount points behind. */
   async learn(): Promise<void> {
     const { lines } = await this.host.look();
     this.#namespaces = lines
@@ -51,13 +51,13 @@ export class Scene {
       await this.succeed(["start", ID]);
       this.#output = this.#withoutNumbers(await this.host.output(pid));
       await this.succeed(["delete", ID]);
-      // The kernel may not have freed the programs of the first container yet.
+      // The kernel may not have freed the first container's BPF programs yet.
       if (attempt === 1) this.#empty = { ...(await this.host.look()), programs: 0 };
     }
     if (!this.#output.endsWith("done\n")) throw new Error(`the probe does not work: ${this.#output}`);
     const left = await this.changes(this.#empty);
     if (left.length > 0) throw new Error(`left without a fault: ${left.join("; ")}`);
-    await this.fallAsleep();
+    await this.startSleeping();
     this.#execOutput = await this.#outputOfExec((await this.succeed(this.execArgs)).stdout);
     await this.remove();
   }
@@ -72,7 +72,7 @@ export class Scene {
     await this.succeed(this.createArgs(false));
   }
 
-  async fallAsleep(): Promise<void> {
+  async startSleeping(): Promise<void> {
     await this.succeed(this.createArgs(true));
     await this.succeed(["start", ID]);
     const { programs } = await this.host.init(ID);
@@ -83,35 +83,34 @@ export class Scene {
     return this.#asleep !== undefined;
   }
 
-  /** What keeps a container from being what the config says, though its `create` has succeeded. */
-  async createdWrong(): Promise<string | undefined> {
+  /** Compares the descriptors of init, which waits for `start`, with those without a fault. */
+  async initDifference(): Promise<string | undefined> {
     const { fds } = await this.host.init(ID);
     return fds === this.#fds ? undefined : `init has the descriptors ${fds}, not ${this.#fds}`;
   }
 
-  async outputWrong(pid: number, met: Met): Promise<string | undefined> {
-    return difference(this.#output, this.#withoutNumbers(await this.host.output(pid)), met);
+  async outputDifference(pid: number, survived: Survived): Promise<string | undefined> {
+    return difference(this.#output, this.#withoutNumbers(await this.host.output(pid)), survived);
   }
 
-  runOutputWrong(stdout: string, met: Met): string | undefined {
-    return difference(this.#output, this.#withoutNumbers(stdout), met);
+  runOutputDifference(stdout: string, survived: Survived): string | undefined {
+    return difference(this.#output, this.#withoutNumbers(stdout), survived);
   }
 
   /**
-   * What is killed after all of its set-up, before the runtime can look, is no different from a program that is killed while it runs:
-   * it prints a part of what it would.
+   * A stub that is killed after its set-up can't be told from a program that is killed while it runs, so its output may be cut off.
    */
-  async execOutputWrong(stdout: string, met: Met): Promise<string | undefined> {
+  async execOutputDifference(stdout: string, survived: Survived): Promise<string | undefined> {
     const output = await this.#outputOfExec(stdout);
-    const isCutOff = met.fault.mode === "kill-stub" && isBeginning(output, this.#execOutput);
-    return isCutOff ? undefined : difference(this.#execOutput, output, met);
+    const isCutOff = survived.fault.mode === "kill-stub" && isBeginning(output, this.#execOutput);
+    return isCutOff ? undefined : difference(this.#execOutput, output, survived);
   }
 
   async #outputOfExec(stdout: string): Promise<string> {
     return this.#withoutNumbers(this.hasTerminal ? await this.host.output(0) : stdout);
   }
 
-  /** Namespaces are numbered: what matters is whether they are the host's. */
+  /** Replaces the numbers of namespaces by whether they are the host's. */
   #withoutNumbers(text: string): string {
     return text
       .replaceAll(/\w+:\[\d+\]/g, (link) => (this.#namespaces.includes(link) ? "the host's" : "its own"))
@@ -119,8 +118,8 @@ export class Scene {
   }
 
   /**
-   * Removes the container, whatever has become of it; what that leaves on the host, or says. A delete that was killed after it had
-   * removed the config, and before it ran the hooks, can't be made up for (`mayLoseHooks`): the next one says so.
+   * Removes the container in whatever state it is. Returns unexpected output, and what is left on the host. If an earlier delete was
+   * killed after it removed the config and before it ran the hooks, this one can only warn that it runs none (`mayLoseHooks`).
    */
   async remove(mayLoseHooks = false): Promise<string[]> {
     this.#asleep = undefined;
@@ -130,12 +129,12 @@ export class Scene {
     return [...said, ...(await this.changes(this.#empty))];
   }
 
-  /** What a command has changed that must not have any effect on the container that sleeps. */
+  /** Changes by a command that must not have any effect on the sleeping container. */
   changesAsleep(): Promise<string[]> {
     return this.changes(this.#asleep ?? this.#empty);
   }
 
-  /** What is left of the container after a command that should have removed it. */
+  /** Remains of the container after a command that should have removed it. */
   async left(): Promise<string | undefined> {
     const found = await this.changes(this.#empty);
     return found.length === 0 ? undefined : `left: ${found.join("; ")}`;
@@ -146,7 +145,7 @@ export class Scene {
     return changed(this.#empty, await this.host.look()).length === 0;
   }
 
-  /** Waits a moment for the kernel to take things apart. */
+  /** Waits for the kernel, which frees processes, cgroups and BPF programs with a delay. */
   async changes(before: Look): Promise<string[]> {
     for (const deadline = Date.now() + 20_000; ; await sleep(25)) {
       const found = changed(before, await this.host.look());
@@ -163,7 +162,7 @@ function changed(before: Look, now: Look): string[] {
   ];
 }
 
-/** Line by line; the last one may be cut off. */
+/** Compares whole lines: the last line of `part` may be cut off. */
 function isBeginning(part: string, whole: string): boolean {
   const lines = whole.split("\n");
   return part

@@ -6,9 +6,9 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { which } from "../harness/runtime.ts";
 import { FAULTY, startsWarm } from "./host.ts";
 
-/** The launcher is no JavaScript: strace(1) makes its system calls go wrong. */
+/** The launcher is written in C, without the test build's injection: strace(1) makes its system calls fail. */
 const STRACE = which("strace");
-/** Most of its calls map a part of the image, all in the same way. */
+/** Most of its calls map a part of the image, all in the same way: every n-th is enough. */
 const MMAP_STRIDE = 8;
 
 let directory = "";
@@ -26,7 +26,7 @@ function check(...options: readonly string[]) {
   return { status: status ?? signal, stdout, stderr };
 }
 
-/** The system calls of a warm start up to the jump, each with how many of its name there are so far; but for the execve before them. */
+/** The system calls of a warm start after the execve, up to the jump. `count` numbers the calls of the same name, from 1. */
 function callsOfThaw(): { call: string; count: number }[] {
   const trace = join(directory, "trace");
   expect(check("-qq", "-o", trace).stdout).toMatch(/^warm: /);
@@ -40,7 +40,7 @@ function callsOfThaw(): { call: string; count: number }[] {
 }
 
 test.runIf(STRACE !== undefined && startsWarm())(
-  "each system call of a warm start fails: a start that is cold, or warm all the same",
+  "warm start in which one system call fails: a cold start, or still a warm one",
   { timeout: 600_000 },
   () => {
     const calls = callsOfThaw();

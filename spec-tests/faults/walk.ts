@@ -3,59 +3,61 @@ import type { Fault, Result } from "./host.ts";
 import { complaint } from "./judge.ts";
 import type { Scene } from "./scene.ts";
 
-/** A command whose operations go wrong, one after the other. */
+/** A command whose operations are made to fail, one after the other. */
 export interface Command {
   readonly name: string;
   readonly failureCode: number;
-  /** What it begins with; a container that sleeps serves again if nothing has happened to it. */
+  /** The container that the command needs. */
   readonly begin: "nothing" | "created" | "asleep";
+  /** Whether the container is used for the next fault as well, as long as it is unchanged. */
   readonly lasts: boolean;
-  /** What it has done in part, the same command does as a whole afterwards. */
+  /** Whether the same command without a fault completes what a failed one did in part. */
   readonly mends?: boolean;
   args(scene: Scene): readonly string[];
-  /** What is wrong with a command that has succeeded all the same. */
+  /** Checks the result of a command that succeeded in spite of the fault. Returns the defect, if any. */
   works(scene: Scene, result: Result, fault: Fault): Promise<string | undefined>;
 }
 
 export interface Findings {
-  /** Operations that have gone wrong, and how often in all: in several ways each. */
+  /** Operations that were hit. */
   injected: number;
+  /** Injected faults: several for each operation. */
   cases: number;
-  /** Of all these, how many the command survived. */
+  /** Faults that the command survived. */
   survived: number;
-  /** Operations that this container does not need: their guard does not hold. */
+  /** Operations that the stub skipped in this container, since an earlier result did not ask for them. */
   notCarriedOut: number;
   readonly faults: string[];
 }
 
-/** Which faults the n-th operation gets; those after the first only if there is an operation of that number. */
+/** The faults of the n-th operation, from 1. */
 export type Plan = (n: number) => readonly Pick<Fault, "mode" | "errno">[];
 
 const MOST_OPERATIONS = 3000;
 
-/** Makes each operation of a command go wrong in turn, until there are no more. */
+/** Makes each operation of a command fail in turn, until there are no more. */
 export async function walk(scene: Scene, command: Command, plan: Plan): Promise<Findings> {
   const findings: Findings = { injected: 0, cases: 0, survived: 0, notCarriedOut: 0, faults: [] };
   for (let at = 1; at < MOST_OPERATIONS; at++) {
     const planned = plan(at);
     if (planned.length === 0) continue;
-    let met = false;
+    let hit = false;
     for (const { mode, errno } of planned) {
       const outcome = await step(scene, command, { at, mode, errno }).catch((error) =>
         broken(scene, at, mode, error),
       );
       if (outcome === undefined) continue;
-      met = true;
+      hit = true;
       findings.cases += 1;
       findings.survived += outcome.survived ? 1 : 0;
       findings.notCarriedOut += outcome.survived && outcome.guarded && mode === "kill-stub" ? 1 : 0;
       if (outcome.fault === undefined) continue;
       const text = `${scene.bundle}: ${command.name}: ${outcome.fault}`.replaceAll(/[^\x20-\x7e]/g, " ");
       findings.faults.push(text);
-      // At once: a walk may take minutes.
+      // Printed at once, since a walk may take minutes.
       process.stdout.write(`${text.slice(0, 600)}\n`);
     }
-    if (!met) break;
+    if (!hit) break;
     findings.injected += 1;
   }
   if (scene.isAsleep) findings.faults.push(...(await scene.remove()));
@@ -64,12 +66,12 @@ export async function walk(scene: Scene, command: Command, plan: Plan): Promise<
 
 interface Outcome {
   readonly survived: boolean;
-  /** It is carried out only if an earlier result asks for it. */
+  /** Whether the operation is executed only if an earlier result asks for it. */
   readonly guarded: boolean;
   readonly fault: string | undefined;
 }
 
-/** Something else than the command with the fault did not work. */
+/** The outcome if anything but the command with the fault failed. */
 async function broken(scene: Scene, at: number, mode: string, error: unknown): Promise<Outcome> {
   const left = await scene.remove();
   const reason = error instanceof Error ? error.message : String(error);
@@ -99,10 +101,10 @@ async function step(scene: Scene, command: Command, fault: Fault): Promise<Outco
   return { survived, guarded, fault: text };
 }
 
-/** Brings the container to where the command begins. Returns the process to kill where the stub is to die. */
+/** Brings the container to the state that the command needs. Returns the process to kill if the container's init is to die. */
 async function begin(scene: Scene, command: Command, fault: Fault): Promise<number | undefined> {
   if (command.begin === "created") await scene.create();
-  if (command.begin === "asleep" && !scene.isAsleep) await scene.fallAsleep();
+  if (command.begin === "asleep" && !scene.isAsleep) await scene.startSleeping();
   const isVictim = fault.mode === "kill-stub" && command.begin !== "nothing" && !command.lasts;
   return isVictim ? (await scene.host.init(ID)).pid : undefined;
 }
@@ -120,22 +122,22 @@ async function verdict(
   return complaint(result, fault, operation, command.failureCode);
 }
 
-/** What is not as before. */
+/** Brings the host back to the state before the command, as an engine would. Returns what is left or changed. */
 async function settle(scene: Scene, command: Command, fault: Fault, result: Result): Promise<string[]> {
   const failed = result.code !== 0;
-  // What a failed command has undone itself needs no delete.
   const mayLoseHooks = fault.mode === "kill-runtime" && command.name === "delete";
+  // Delete is not needed after a failed command that has left nothing.
   if (!command.lasts) return failed && (await scene.isEmpty()) ? [] : scene.remove(mayLoseHooks);
   if (failed && command.mends === true) await scene.succeed(command.args(scene));
   if (fault.mode !== "kill-runtime") {
     const changes = await scene.changesAsleep();
     if (changes.length === 0) return [];
-    // What it warns of is no fault.
-    const isSaid = (change: string) =>
+    // A leftover that the command warns of is no defect.
+    const isWarnedOf = (change: string) =>
       change.startsWith("BPF programs") && /an earlier device program stays/.test(result.stderr);
-    return [...changes.filter((change) => !isSaid(change)), ...(await scene.remove())];
+    return [...changes.filter((change) => !isWarnedOf(change)), ...(await scene.remove())];
   }
-  // What it was about to do is done in part. That is no leak as long as the container can be removed with it.
+  // A killed runtime may leave its work half done. That is no leak if the container can be removed with it.
   const changes = await scene.changesAsleep();
   return changes.length === 0 ? [] : scene.remove();
 }

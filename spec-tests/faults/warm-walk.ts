@@ -4,24 +4,24 @@ import { Scene } from "./scene.ts";
 import type { Findings, Plan } from "./walk.ts";
 
 /**
- * `runts warm` under faults, on a host that has an image. It makes many thousand calls of few kinds, and takes a second: of each kind the
- * first, one in the middle and the last go wrong.
+ * Makes operations of `runts warm` fail, on a host that has an image. The command takes a second and makes thousands of calls of few
+ * kinds: the first, the middle and the last of each kind fail.
  */
 export async function walkWarm(host: Host, plan: Plan): Promise<Findings> {
   const findings: Findings = { injected: 0, cases: 0, survived: 0, notCarriedOut: 0, faults: [] };
   const operations = await host.operations(["warm"]);
   const before = await host.look();
   for (const [index, at] of samples(operations).entries()) {
-    let met = false;
+    let hit = false;
     for (const { mode, errno } of plan(index)) {
-      // There is no stub that could be waited for.
+      // A stall needs a stub, and warm has none.
       if (mode === "stall") continue;
       const fault = { at, mode, errno };
       const result = await host.run(["warm"], fault);
       const { operation } = result;
       const found = [verdict(fault, result), await wrong(host, before)].find(Boolean);
       if (operation === undefined && found === undefined) continue;
-      met = true;
+      hit = true;
       findings.cases += 1;
       findings.survived += result.code === 0 ? 1 : 0;
       if (found === undefined) continue;
@@ -29,12 +29,12 @@ export async function walkWarm(host: Host, plan: Plan): Promise<Findings> {
       findings.faults.push(`${what}: ${found}; stderr: ${result.stderr.trim()}`);
       process.stdout.write(`warm: ${findings.faults.at(-1)?.slice(0, 600)}\n`);
     }
-    if (met) findings.injected += 1;
+    if (hit) findings.injected += 1;
   }
   return findings;
 }
 
-/** Numbers of operations, from 1: three of each kind, which is the call, what it is about, and the call before it. */
+/** Numbers of operations, from 1: three of each kind. A kind is the call, its path, and the call before it. */
 function samples(operations: readonly Operation[]): number[] {
   const kinds = new Map<string, number[]>();
   operations.forEach(({ call, path }, index) => {
@@ -56,17 +56,17 @@ function verdict(fault: Fault, result: Result): string | undefined {
   return complaint(result, fault, operation, 1);
 }
 
-/** What is not as before: a start is warm, or there is no image, and a new one can be written. */
+/** Checks that a start is warm, or that there is no image and a new one can be written. Returns the defect, if any. */
 async function wrong(host: Host, before: Look): Promise<string | undefined> {
   const { code, stderr } = await host.run(["list"]);
   if (code !== 0 || stderr !== "") return `list: exit code ${code}, ${stderr}`;
   let check = await host.run(["warm", "--check"]);
-  // One start of some thousands finds its own stack where the image has one.
+  // One start in some thousands has its own stack where the image needs one.
   if (check.stdout.includes("the image fits")) check = await host.run(["warm", "--check"]);
   if (check.stdout.startsWith("cold: there is no image")) {
     const again = await host.run(["warm"]);
-    if (again.code !== 0) return `no image can be written any more: ${again.stderr}`;
-  } else if (check.code !== 0) return `the image is no good: ${check.stdout}${check.stderr}`;
+    if (again.code !== 0) return `a new image can't be written: ${again.stderr}`;
+  } else if (check.code !== 0) return `no warm start in spite of an image: ${check.stdout}${check.stderr}`;
   const changes = await new Scene(host, "").changes(before);
   return changes.length === 0 ? undefined : changes.join("; ");
 }

@@ -1,11 +1,12 @@
-"""Runs the runtime's commands one after the other, and tells what the host looks like in between.
+"""Runs the runtime's commands one after the other, and reports the state of the host between them.
 
-usage: worker.py RUNTIME, as pid 1 of the surroundings (fuzz/surroundings.sh): what its proc, its mounts and its cgroups show is its own.
+usage: worker.py RUNTIME, as pid 1 of the surroundings (fuzz/surroundings.sh), where procfs, mounts and cgroups show nothing of other tests.
 Each line of standard input is a request in JSON, each line of standard output its answer:
-{"do": "run", "args": [...]} → {"code", "stdout", "stderr", "operations": the one that went wrong, none, or all}; a code of 124 stands for a
-command that did not end in time, 128 and the number for one that a signal ended;
-{"do": "look"} → {"lines": what a container could leave behind, "programs": BPF programs of the own cgroups};
-{"do": "init", "id"} → {"pid", "fds": what its descriptors are}; {"do": "output", "pid"} → {"text"}: waits for the end of a container's init.
+{"do": "run", "args": [...]} → {"code", "stdout", "stderr", "operations": the one that the fault hit, none, or all}; the code is 124 if
+the command exceeds its time, and 128 plus the signal's number if a signal ends it;
+{"do": "look"} → {"lines": all that a container could leave behind, "programs": number of BPF programs of the own cgroups};
+{"do": "init", "id"} → {"pid", "fds": its descriptors and their targets, "programs": number of attached BPF programs};
+{"do": "output", "pid"} → {"code", "text"}: waits for the end of a container's init.
 """
 
 import array
@@ -34,16 +35,16 @@ ended = {}
 tags = set()
 
 
-class Late(Exception):
+class TimedOut(Exception):
     pass
 
 
 def alarm(_number, _frame):
-    raise Late
+    raise TimedOut
 
 
 def run(arguments, seconds):
-    """The standard output of what makes a container is a file that the container has, too; the other commands have another."""
+    """A container inherits the standard output of create and run, so the other commands write to another file."""
     output_file = OUTPUT if {"create", "run"} & set(arguments) else ANSWER
     error = os.open("/tmp/stderr", os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     actions = [
@@ -57,7 +58,7 @@ def run(arguments, seconds):
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         code = wait(pid)
-    except Late:
+    except TimedOut:
         os.kill(pid, signal.SIGKILL)
         wait(pid)
         code = 124
@@ -73,7 +74,7 @@ def run(arguments, seconds):
 
 
 def wait(pid):
-    """Reaps all that ends until this one does."""
+    """Reaps every child that ends, until this one does."""
     while pid not in ended:
         reaped, status = os.waitpid(-1, 0)
         ended[reaped] = status
@@ -107,15 +108,16 @@ def bpf(command, attributes):
 
 
 def program_info(descriptor):
-    """Type and tag, which is a hash of the instructions: struct bpf_prog_info."""
+    """Type and tag of a program, from struct bpf_prog_info. The tag is a hash of the instructions."""
     info = ctypes.create_string_buffer(256)
     result, _ = bpf(15, struct.pack("=IIQ", descriptor, 256, ctypes.addressof(info)))
     os.close(descriptor)
     return (struct.unpack_from("=I", info)[0], info.raw[8:16].hex()) if result >= 0 else (0, "")
 
 
-def learn_tags():
-    """How many there are. Of the programs that are attached to cgroups here: a device rule in the config makes them differ from those of others."""
+def collect_tags():
+    """Adds the tags of the programs that are attached to cgroups here, and returns their number. A device rule in the config makes these
+    programs unlike those of other tests."""
     attached = 0
     for folder, _, _ in os.walk("/sys/fs/cgroup"):
         cgroup = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -132,7 +134,7 @@ def learn_tags():
 
 
 def programs():
-    """How many of those there are on the whole host, attached or not."""
+    """Number of programs with these tags on the whole host, attached or not."""
     count = 0
     number = 0
     while tags:
@@ -147,14 +149,14 @@ def programs():
 
 
 def is_zombie(name):
-    """One that has ended, and that its parent in the container does not wait for."""
+    """Whether a process has ended without being reaped by its parent in the container."""
     fields = read(f"/proc/{name}/stat").rpartition(")")[2].split()
     return len(fields) > 1 and fields[0] == "Z" and fields[1] != "1"
 
 
 def look():
     reap()
-    learn_tags()
+    collect_tags()
     found = []
     for name in os.listdir("/proc"):
         if name.isdigit() and name != "1" and not is_zombie(name):
@@ -182,11 +184,11 @@ def init(identifier):
     pid = json.loads(read(f"{STATE}/{identifier}/state.json") or "{}").get("pid", 0)
     folder = f"/proc/{pid}/fd"
     names = os.listdir(folder) if pid and os.path.exists(folder) else []
-    return {"pid": pid, "programs": learn_tags(), "fds": sorted(f"{name} {descriptor_of(f'{folder}/{name}')}" for name in names)}
+    return {"pid": pid, "programs": collect_tags(), "fds": sorted(f"{name} {descriptor_of(f'{folder}/{name}')}" for name in names)}
 
 
 class Receiver:
-    """The other end of console sockets, and of those that get the descriptors of seccomp filters."""
+    """Receives the descriptors that the runtime sends to a console socket or to a seccomp listener."""
 
     def __init__(self, path):
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -213,7 +215,7 @@ class Receiver:
                 for _, _, payload in ancillary:
                     fds.frombytes(payload)
             except OSError:
-                pass  # The runtime has given up before it had one.
+                pass  # The runtime gave up before it sent one.
             connection.close()
             for descriptor in fds:
                 if last >= 0:
@@ -222,7 +224,7 @@ class Receiver:
 
 
 def output(console, pid):
-    """What the container printed: into create's output, or on its terminal."""
+    """Exit code and output of a container, from its terminal or from the file that it inherited from create."""
     master = console.last()
     text = b""
     deadline = time.monotonic() + 60
@@ -244,7 +246,7 @@ def output(console, pid):
     code = 124
     try:
         code = wait(pid) if pid else None
-    except (Late, ChildProcessError):
+    except (TimedOut, ChildProcessError):
         pass
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -256,7 +258,7 @@ def main():
     console = Receiver(CONSOLE)
     notified = Receiver(LISTENER)
     os.system("cp -a /rootfs /rootfs-mapped; chown -hR 100000:100000 /rootfs-mapped; mkdir /tmp/shared; echo text > /tmp/shared/file")
-    # For the container in a user namespace: only the runtime's capabilities reach it.
+    # For the container in a user namespace, whose root can't enter this folder: the runtime has to open the source.
     os.system("mkdir -p /tmp/closed/data; echo text > /tmp/closed/data/file; chown 1000 /tmp/closed; chmod 700 /tmp/closed")
     # Images are written beside the runtime.
     os.system("mount -o remount,bind,rw /runts")

@@ -4,7 +4,7 @@ import { IS_RUNTS } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
 import { Random } from "./random.ts";
 
-/** Command lines of chance for the built program: each is done or is one clear error, and nothing is left. */
+/** Random command lines for the built program: each succeeds or fails with a clear error. */
 
 const COUNT = Number(process.env.FUZZ_COUNT ?? 600) / 4;
 const SEED = Number(process.env.FUZZ_SEED ?? 1);
@@ -48,11 +48,11 @@ function commandLine(random: Random): string[] {
 
 if (IS_RUNTS) {
   spec(
-    `any command of ${COUNT} by chance, seed ${SEED}: done or one clear error, and nothing is left`,
+    `${COUNT} random command lines, seed ${SEED}: each succeeds or fails with a clear error, nothing left`,
     "promise: no input makes it crash",
     async (sandbox) => {
       const random = new Random(SEED);
-      // No bundle is here: what is understood is refused for that.
+      // A folder without a bundle, so that valid command lines fail, too.
       const cwd = sandbox.path("empty");
       mkdirSync(cwd);
       for (let i = 0; i < COUNT; i++) {
@@ -66,7 +66,7 @@ if (IS_RUNTS) {
         if (code !== 0) expect(stderr, shown).not.toBe("");
       }
     },
-    // A twentieth of a second each; a busy machine takes twenty times as long.
+    // Each takes a twentieth of a second; a busy machine takes twenty times as long.
     { timeoutMs: 30_000 + COUNT * 1000 },
   );
 }

@@ -5,8 +5,8 @@ import { recordedNames } from "../harness/engines/recorded.ts";
 import { asObject } from "../harness/json.ts";
 
 /**
- * Valid configs to begin with: those that engines wrote, and the one of these tests, without what is on their own hosts only.
- * Numbers beyond 2^53 are marked strings, which `toText` turns back.
+ * The valid configs that are mutated: those that engines wrote and the default one of these tests, without files and namespaces that only
+ * exist on the engine's host. Numbers beyond 2^53 are marked strings, which `toText` turns back into numbers.
  */
 export function bases(): Record<string, unknown>[] {
   const folder = join(import.meta.dirname, "../configs");

@@ -11,11 +11,11 @@ import { bases, toText } from "./bases.ts";
 import { type Mutant, Mutator } from "./mutate.ts";
 import { Random } from "./random.ts";
 
-/** `npm run fuzz -- --count N --seed N [--keep FOLDER]` sets them; mutants with a fault are written to the folder. */
+/** Set by `npm run fuzz -- --count N --seed N [--keep FOLDER]`. Mutants that show a defect are written to the folder. */
 const COUNT = Number(process.env.FUZZ_COUNT ?? 600);
 const SEED = Number(process.env.FUZZ_SEED ?? 1);
 const BATCH = 50;
-/** As many at a time as these tests take cores (vitest.config.ts). */
+/** Batches in parallel: as many as the cores that these tests use (vitest.config.ts). */
 const LANES = 2;
 
 interface Outcome {
@@ -25,7 +25,7 @@ interface Outcome {
   readonly left: readonly string[];
 }
 
-/** Runs a container of each config in surroundings that are thrown away. */
+/** Runs a container of each config, in surroundings that are discarded afterwards. */
 async function outcomesOf(texts: readonly string[]): Promise<Outcome[]> {
   const work = mkdtempSync(join(tmpdir(), "rspec-fuzz-"));
   const cgroup = join("/sys/fs/cgroup", basename(work));
@@ -83,29 +83,29 @@ async function linesOf(file: string, args: readonly string[]): Promise<Outcome[]
   return outcomes;
 }
 
-/** Where an error says that the fault is: the first JSON pointer in it. */
+/** The first JSON pointer in an error: the property at fault. */
 function pointerOf(stderr: string): string | undefined {
   return /^runts: (?:\S*config\.json: ?)?(?:line \d+[^:]*: )?(\/(?:process|root|mounts|linux|hooks|annotations|hostname|domainname|ociVersion)[^:\s]*)/m.exec(
     stderr,
   )?.[1];
 }
 
-/** Only what is a JSON document has parts that a pointer can name. */
+/** Errors about a text that is not valid JSON, so that they need no pointer. */
 const IS_NO_JSON =
   /^runts: config\.json: (?:line \d+, column \d+: not valid JSON|not valid UTF-8|larger than )/m;
 
-/** What is wrong with an outcome, if anything. */
+/** Judges an outcome. Returns the defect, if any. */
 function fault({ code, stderr, deleted, left }: Outcome): string | undefined {
   if (left.length > 0) return `left on the host: ${left.join("; ")}`;
   if (code !== 0 && code !== 1) return `exit code ${code}`;
   if (deleted !== null && deleted !== 0) return `delete --force exits with ${deleted}`;
-  // A filter can stop the container's own program before it begins, which says so on the same stream.
+  // If a seccomp filter refuses what the container's libc needs, libc complains on the same stream.
   const own = stderr.replaceAll(/^Fatal glibc error: .*\n/gm, "");
   if (code === 1 && IS_RUNTS && !/^(?:time="[^\n]*" level=warning [^\n]+\n)*runts: [^\n]+\n$/.test(own))
-    return "not one line of runts";
+    return "not a single line that starts with runts:";
   if (code === 1 && IS_RUNTS && pointerOf(stderr) === undefined && !IS_NO_JSON.test(stderr))
     return "no JSON pointer";
-  if (/\n\s+at |Error: |panic|undefined|\[object /.test(stderr)) return "an error of the engine";
+  if (/\n\s+at |Error: |panic|undefined|\[object /.test(stderr)) return "an internal error";
   return undefined;
 }
 
@@ -127,19 +127,19 @@ function report(outcomes: readonly Outcome[]): string {
     .join("\n");
 }
 
-/** Errors of the config name the file and a line in it; those of the set-up a system call or a peer's words. */
+/** Errors of validation name config.json and a line in it; those of the set-up name a system call. */
 function isRefusal(stderr: string): boolean {
   return /config\.json/.test(stderr);
 }
 
 describe.skipIf(!IS_RUNTS)("fuzzing of config.json", () => {
-  test("the configs that are mutated start", { timeout: 120_000 }, async () => {
+  test("the configs before mutation: more than 90 % start", { timeout: 120_000 }, async () => {
     const outcomes = await outcomesOf(bases().map(toText));
     expect(outcomes.filter(({ code }) => code === 0).length).toBeGreaterThan(0.9 * outcomes.length);
     expect(outcomes.map(fault).filter((found) => found !== undefined)).toEqual([]);
   });
 
-  test(`${COUNT} mutants of seed ${SEED}: each starts or is one clear error, and nothing is left`, {
+  test(`${COUNT} mutants, seed ${SEED}: each starts or is refused with a one-line error, nothing left`, {
     timeout: 60_000 + COUNT * 1000,
   }, async () => {
     const random = new Random(SEED);

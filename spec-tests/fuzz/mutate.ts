@@ -11,17 +11,17 @@ interface Place {
 }
 
 export interface Mutant {
-  /** What was done, for whoever looks into a failure. */
+  /** The changes in words, for whoever looks into a failure. */
   readonly changes: readonly string[];
   readonly text: string;
 }
 
 type Change = (config: Record<string, unknown>, random: Random) => string;
 
-/** Makes mutants: one to three changes of a base, and now and then one of its text. */
+/** Makes mutants: one to three changes of a base config, and sometimes one of its text. */
 export class Mutator {
   readonly #bases: readonly Record<string, unknown>[];
-  /** By name, the values that the bases have for it: enums and all that engines write. */
+  /** The values that the bases have for each property, by its name. */
   readonly #seen = new Map<string, unknown[]>();
 
   constructor(bases: readonly Record<string, unknown>[]) {
@@ -81,7 +81,7 @@ function shorten(text: string): string {
   return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }
 
-/** Every property and item, some large lists only in part: no mutation shall end in the names of system calls only. */
+/** Every property, and the first eight items of each list: otherwise most mutations would hit the names of system calls. */
 function placesOf(value: unknown): Place[] {
   const places: Place[] = [];
   const visit = (parent: unknown): void => {
@@ -106,7 +106,7 @@ function isRecord(value: object): value is Record<string, unknown> {
   return !Array.isArray(value);
 }
 
-/** The object, not a copy as asObject makes. */
+/** The object itself; asObject makes a copy. */
 function objectItself(value: object): Record<string, unknown> {
   if (!isRecord(value)) throw new Error("not an object");
   return value;
@@ -172,7 +172,7 @@ function retyped(value: unknown, random: Random): unknown {
   ]);
 }
 
-/** Changes that only the text of a config can have. */
+/** Changes that are possible only in the text of a config. */
 function spoil(text: string, random: Random): readonly [name: string, text: string] {
   const at = random.below(text.length);
   const around = (middle: string) => text.slice(0, at) + middle + text.slice(at);

@@ -1,4 +1,4 @@
-/** Values that a mutation puts in: what a config may hold, and what none should. */
+/** Values that a mutation inserts: valid ones, and ones that no config should have. */
 
 export const STRANGE_STRINGS: readonly string[] = [
   "",
@@ -50,7 +50,7 @@ export const NUMBERS: readonly (number | string)[] = [
   "exact:1e400",
 ];
 
-/** The words that the specification lists for its properties. */
+/** Values that the specification lists, and some unknown ones like them. */
 export const WORDS: readonly string[] = [
   ..."pid network ipc uts mount cgroup user time".split(" "),
   ..."shared slave private unbindable rshared rslave rprivate runbindable".split(" "),
@@ -66,7 +66,7 @@ export const WORDS: readonly string[] = [
   ..."/sys/fs/cgroup /dev /proc /proc/self/ns/net /proc/self/ns/user 1.0.0 1.3.0 2.0.0".split(" "),
 ];
 
-/** Properties that few configs have: where they go, and a value that means something. */
+/** Properties that few configs have: the path, and a plausible value. */
 export const ADDITIONS: readonly (readonly [path: string, value: unknown])[] = [
   ["hostname", "fuzzed"],
   ["domainname", "fuzzed.example"],

@@ -1,8 +1,8 @@
 #!/bin/sh
-# surroundings.sh CGROUP RUNTIME_DIRECTORY WORK_DIRECTORY COMMAND [ARGUMENT]...: runs a command where a config may ask for anything.
-# It gets all kinds of namespaces but a user namespace, a cgroup as root of what it sees, and a root file system of its own in
-# which the host's programs are read-only: /runts is the runtime's directory, /work the work directory, all else is thrown away in
-# the end.
+# surroundings.sh CGROUP RUNTIME_DIRECTORY WORK_DIRECTORY COMMAND [ARGUMENT]...: runs a command isolated from the host, so that a config
+# may ask for anything. The command gets new namespaces (no user namespace), CGROUP as the root of its cgroup namespace, and a root file
+# system in which the host's programs are read-only. /runts is the runtime's directory, /work the work directory; all else is discarded
+# at the end.
 set -eu
 # shellcheck disable=SC2016
 exec unshare --mount --propagation private --pid --fork --kill-child --net --ipc --uts sh -c '

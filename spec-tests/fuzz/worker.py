@@ -1,8 +1,8 @@
-"""Makes a container of each config in /work/configs, and looks what it leaves behind.
+"""Makes a container of each config in /work/configs, and reports what it leaves behind.
 
-usage: worker.py RUNTIME, as pid 1 of the surroundings (surroundings.sh). One line of JSON for each config, in the order of their names:
-{"name", "code", "stderr", "deleted": exit code of delete or null, "left": [what is on the host that was not there before]}.
-A code of 124 stands for a command that did not end in time, 128 and the number for one that a signal ended.
+usage: worker.py RUNTIME, as pid 1 of the surroundings (surroundings.sh). Prints one line of JSON for each config, in the order of names:
+{"name", "code", "stderr", "deleted": exit code of delete or null, "left": [changes of the host]}.
+The code is 124 if the command exceeds its time, and 128 plus the signal's number if a signal ends it.
 """
 
 import json
@@ -20,16 +20,16 @@ OUTPUT = "/tmp/output"
 LIMIT_SECONDS = 60
 
 
-class Late(Exception):
+class TimedOut(Exception):
     pass
 
 
 def alarm(_number, _frame):
-    raise Late
+    raise TimedOut
 
 
 def run(*arguments):
-    """Exit code and standard error."""
+    """Runs a command of the runtime. Returns its exit code and standard error."""
     error = os.open("/tmp/stderr", os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
@@ -43,7 +43,7 @@ def run(*arguments):
     code = 124
     try:
         code = wait(pid)
-    except Late:
+    except TimedOut:
         os.kill(pid, signal.SIGKILL)
         wait(pid)
     finally:
@@ -54,7 +54,7 @@ def run(*arguments):
 
 
 def wait(pid):
-    """Reaps all that ends until this one does."""
+    """Reaps every child that ends, until this one does."""
     while True:
         ended, status = os.waitpid(-1, 0)
         if ended == pid:
@@ -79,7 +79,7 @@ def read(path):
 
 
 def snapshot():
-    """What a container could leave on its host, as a set of lines."""
+    """All that a container could leave on its host, as a set of lines."""
     reap()
     found = set()
     for name in os.listdir("/proc"):
@@ -100,7 +100,7 @@ def snapshot():
 
 
 def parents_of_cgroup():
-    """Those of a container's cgroup are made where they are missing, and stay, as under the other runtimes."""
+    """Parents of a container's cgroup. Runts makes missing ones and keeps them, like other runtimes."""
     try:
         path = json.loads(read(f"{BUNDLE}/config.json"))["linux"]["cgroupsPath"]
         steps = os.path.normpath(f"/{path}").strip("/").split("/")
@@ -110,7 +110,7 @@ def parents_of_cgroup():
 
 
 def made_in_root(entries):
-    """Mount points are made in the root file system and stay there: a config may name one that is not /rootfs."""
+    """Mount points that stay in the container's root file system, which a config may place outside of /rootfs."""
     try:
         path = json.loads(read(f"{BUNDLE}/config.json"))["root"]["path"]
         root = os.path.realpath(os.path.join(BUNDLE, path))
@@ -121,7 +121,7 @@ def made_in_root(entries):
 
 
 def changes(before):
-    """Waits a moment for the kernel to take processes apart."""
+    """Changes since `before`. Waits for the kernel, which takes processes apart with a delay."""
     parents = parents_of_cgroup()
     deadline = time.monotonic() + 20
     while True:
@@ -134,7 +134,7 @@ def changes(before):
 
 
 def sweep(before):
-    """What one config has left must not be counted against the next."""
+    """Removes all that a config has left, so that the next one is not blamed for it."""
     for _ in range(3):
         extra = snapshot() - before
         if not extra:
