@@ -10,10 +10,10 @@ const CLAUSE = "runtime.md, Operations";
 for (const [situation, args] of [
   ["create without an id", ["create"]],
   ["run without an id", ["run"]],
-  ["an unknown command", ["no-such-command"]],
+  ["unknown command", ["no-such-command"]],
   ["init, an internal command of runc", ["init"]],
-  ["an unknown global option", ["--no-such-option", "list"]],
-  ["an unknown option of create", ["create", "--no-such-option", "x"]],
+  ["unknown global option", ["--no-such-option", "list"]],
+  ["create with an unknown option", ["create", "--no-such-option", "x"]],
   ["create with two ids", ["create", "a", "b"]],
   ["state with two ids", ["state", "a", "b"]],
 ] as const) {
@@ -33,7 +33,7 @@ spec("create, bundle missing: error, nothing left", CLAUSE, async (sandbox) => {
   expect(await sandbox.traces()).toEqual([]);
 });
 
-spec("create, bundle a file: error, nothing left", CLAUSE, async (sandbox) => {
+spec("create, a file as bundle: error, nothing left", CLAUSE, async (sandbox) => {
   writeFileSync(sandbox.path("file"), "");
   expectRefusal(
     await sandbox.invoke(["create", "--bundle", sandbox.path("file"), `${sandbox.tag}x`]),
@@ -73,7 +73,7 @@ spec(
 
 for (const command of ["create", "run"]) {
   spec(
-    `${command} --pid-file in a folder that does not exist: error, it is not made, nothing left`,
+    `${command} --pid-file in a missing folder: error, the folder is not made, nothing left`,
     "practice of runc and crun",
     async (sandbox) => {
       const { id, bundle } = sandbox.container();
@@ -86,7 +86,7 @@ for (const command of ["create", "run"]) {
 }
 
 spec(
-  "any command, --log in a folder that does not exist: error, it is not made, nothing is done",
+  "any command, --log in a missing folder: error, the folder is not made, nothing is done",
   "practice of runc and crun",
   async (sandbox) => {
     const { id, bundle } = sandbox.container();

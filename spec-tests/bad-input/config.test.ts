@@ -49,7 +49,7 @@ const bundles: readonly (readonly [situation: string, words: string, (container:
     (container) => container.writeConfig("ociVersion: 1.0.0\n"),
   ],
   [
-    "config.json cut off",
+    "a truncated config.json",
     "config.json: line 1, column 501: not valid JSON",
     (container) => container.writeConfig(JSON.stringify(container.config).slice(0, 500)),
   ],
@@ -69,7 +69,7 @@ const bundles: readonly (readonly [situation: string, words: string, (container:
     (container) => container.writeConfig("null"),
   ],
   [
-    "config.json a folder",
+    "a folder as config.json",
     "config.json: not a regular file",
     ({ bundle }) => {
       rmSync(join(bundle, "config.json"));

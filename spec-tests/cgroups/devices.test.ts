@@ -58,7 +58,7 @@ for (const [situation, resources] of [
   ["empty resources", {}],
 ] as const) {
   spec(
-    `devices, ${situation}: none but the default ones opens`,
+    `devices, ${situation}: only the default ones open`,
     `${CLAUSE}; Default Devices`,
     async (sandbox) => {
       const container = sandbox.shell(

@@ -133,7 +133,7 @@ for (const mapped of [false, true]) {
       async (sandbox) => {
         const container = await moved(sandbox, script, mapped);
         const { stdout } = succeed("exec", await container.exec(["sh", "-c", SHOW]));
-        // procfs can't show a path that is too long. Then exec runs in the container's own cgroup, as the peers' does always.
+        // procfs can't show a path that is too long. Then exec runs in the container's own cgroup, as the peers' usually does.
         if (IS_RUNTS) expect(stdout).toBe(script.includes(LONG) ? "0::/\n" : "where init is\n");
       },
       mapped ? { runc: "the cgroupfs driver never changes the owner of a cgroup" } : execDeviations(tree),

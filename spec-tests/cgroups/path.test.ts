@@ -278,7 +278,7 @@ spec(
 
 for (const [where, below] of [
   ["in its cgroup", ""],
-  ["in a sub-cgroup of it", "/below"],
+  ["in a sub-cgroup of its cgroup", "/below"],
 ] as const) {
   spec(
     `delete, stopped, another container is ${where} by now: the other one survives`,

@@ -36,7 +36,7 @@ for (const [type, file] of [
   ["ipc", "ipc"],
   ["uts", "uts"],
 ] as const) {
-  criuSpec(`restore, a ${type} namespace with a path: joined again`, CLAUSE, async (sandbox) => {
+  criuSpec(`restore, the ${type} namespace with a path: joined again`, CLAUSE, async (sandbox) => {
     const path = await held(sandbox, type);
     // A program without children: in a shared pid namespace, others may have taken their process ids by then.
     const container = await startedShell(sandbox, "mkfifo /tmp/fifo; read line </tmp/fifo", (config) => {

@@ -22,7 +22,7 @@ export const RESOURCES: Coverage = {
   "/linux/resources/devices": [
     "devices deny all, then one allowed: it opens",
     "devices deny all: the default devices work",
-    "devices, no resources at all: none but the default ones opens",
+    "devices, no resources at all: only the default ones open",
     "update --resources with devices: the rules are replaced",
   ],
   "/linux/resources/devices/*/allow": [

@@ -74,7 +74,7 @@ spec(
 
 for (const flags of [[], ["--detach"]]) {
   spec(
-    `${["exec", ...flags, "--pid-file"].join(" ")} in a folder that does not exist: error, it is not made, nothing left`,
+    `${["exec", ...flags, "--pid-file"].join(" ")} in a missing folder: error, the folder is not made, nothing left`,
     CLAUSE,
     async (sandbox) => {
       const container = await running(sandbox);

@@ -60,10 +60,10 @@ for (const [situation, command, words] of [
   ["a missing path", "/no-such", /exec: "\/no-such": stat \/no-such: no such file or directory/],
   ["in no folder of PATH", "no-such", /exec: "no-such": executable file not found in \$PATH/],
   ["a directory", "/etc", /exec: "\/etc": is a directory/],
-  ["a file without x", "/etc/passwd", /exec: "\/etc\/passwd": permission denied/],
+  ["a file that is not executable", "/etc/passwd", /exec: "\/etc\/passwd": permission denied/],
 ] as const) {
   spec(
-    `exec, command ${situation}: 255 and the reason, nothing left`,
+    `exec, the command is ${situation}: 255 and the reason, nothing left`,
     WORDS,
     async (sandbox) => {
       const container = await running(sandbox);
@@ -128,7 +128,7 @@ const deviations = byCase({
 
 for (const [situation, words, text] of [
   ["is missing", "process.json: no such file or directory", undefined],
-  ["is no JSON", "process.json: line 1, column 2: not valid JSON", "{"],
+  ["is not JSON", "process.json: line 1, column 2: not valid JSON", "{"],
   ["has no args", "/args: is required", '{"cwd":"/","user":{"uid":0,"gid":0}}'],
   [
     "has a relative cwd",

@@ -110,7 +110,7 @@ for (const path of ["..", "../..", "mine/../../other", "/../.."]) {
   );
 }
 
-spec("exec --cgroup that does not exist: error", CLAUSE, async (sandbox) => {
+spec("exec --cgroup with a missing cgroup: error", CLAUSE, async (sandbox) => {
   const container = await running(sandbox);
   expectRefusal(
     await container.exec(["true"], { flags: ["--cgroup", "no-such"] }),
@@ -144,7 +144,7 @@ spec("exec --user, user namespace: an id of the namespace", CLAUSE, async (sandb
 });
 
 spec(
-  "exec, user namespace: a uid that is not mapped is an error",
+  "exec --user with an unmapped uid, user namespace: error",
   CLAUSE,
   async (sandbox) => {
     const container = mappedShell(sandbox, "exec sleep 1000");

@@ -125,7 +125,7 @@ for (const kind of KINDS) {
       if (kind === "poststop") expect(result.code).toBe(0);
       else expectRefusal(result, inOurWords(`/hooks/${kind}/0`));
       expect(result.stderr).toMatch(IS_RUNTS ? /timeout|timed out|1 s/ : /./);
-      // With create's hooks, no container is there to delete; with start's, runts has deleted it already.
+      // A peer may have kept the container. Without one, delete --force does nothing.
       await container.delete("--force");
       expect(await sandbox.traces()).toEqual([]);
     },

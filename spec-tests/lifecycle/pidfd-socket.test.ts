@@ -82,7 +82,7 @@ spec(
 );
 
 spec(
-  "create and exec --pidfd-socket, nobody listens: error, nothing left",
+  "create and exec --pidfd-socket without a listener: error, nothing left",
   CLAUSE,
   async (sandbox) => {
     const flags = ["--pidfd-socket", sandbox.path("nobody.sock")];

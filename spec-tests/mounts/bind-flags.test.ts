@@ -196,7 +196,7 @@ const namedDeviations = byCase(
   {
     crun: FLAGS_GO,
     runc: {
-      reason: "defaults is handed on as data, which a bind mount takes none of since 1.2",
+      reason: "hands defaults on as data, which a bind mount refuses since 1.2",
       from: "1.2",
     },
     cases: ["ro,nosuid,nodev,noexec defaults"],

@@ -83,7 +83,7 @@ spec("overlay, one layer with a path of more than 255 bytes, with ro: read-only"
   const result = await container.run();
   expect(result.stdout).toMatch(/^deep\nof-0\nro,relatime\n/);
   expect(result.stderr).toMatch(/Read-only file system/);
-  // No mount that helped to make it is left.
+  // No temporary mount is left.
   expect(result.stdout).toMatch(/\n0\n$/);
 });
 
@@ -241,7 +241,7 @@ spec(
 for (const options of [["nsdelegate"], ["nsdelegate,memory_recursiveprot", "memory_localevents"]]) {
   spec(
     `cgroup mount with ${JSON.stringify(options)}: mounted, and a warning`,
-    "configs have them from the host's mount",
+    "configs copy them from the host's mount",
     async (sandbox) => {
       const log = sandbox.path("log");
       const container = sandbox.shell("cat /sys/fs/cgroup/cgroup.procs", (config) => {

@@ -103,7 +103,12 @@ function withExisting(sandbox: Sandbox, script: string, make: (path: string) => 
 const existingDeviations = byCase(
   {
     both: "EEXIST of mknod counts as success",
-    cases: ["a file", "a symbolic link to the device", "another device", "a block device with its numbers"],
+    cases: [
+      "a file",
+      "a symbolic link to the device",
+      "another device",
+      "a block device with the same numbers",
+    ],
   },
   {
     crun: "EEXIST of mknod counts as success",
@@ -117,7 +122,10 @@ for (const [situation, make] of [
   ["a directory", (path: string) => mkdirSync(path)],
   ["a symbolic link to the device", (path: string) => symlinkSync("null", path)],
   ["another device", (path: string) => void execFileSync("mknod", [path, "c", "1", "5"])],
-  ["a block device with its numbers", (path: string) => void execFileSync("mknod", [path, "b", "1", "3"])],
+  [
+    "a block device with the same numbers",
+    (path: string) => void execFileSync("mknod", [path, "b", "1", "3"]),
+  ],
 ] as const) {
   spec(
     `devices where ${situation} exists: error that names it`,
@@ -149,7 +157,7 @@ for (const [situation, shell] of [
   [" in a user namespace", mappedShell],
 ] as const) {
   spec(
-    `devices${situation} with /dev/ptmx: not made, it links to the container's own`,
+    `devices${situation} with /dev/ptmx: no device, /dev/ptmx links to the container's own`,
     LINKS,
     async (sandbox) => {
       const container = shell(sandbox, `readlink /dev/ptmx; ${OPEN_TERMINAL}`, (config) => {
@@ -160,7 +168,7 @@ for (const [situation, shell] of [
   );
 
   spec(
-    `bind mount${situation} on /dev/ptmx: left out with a warning, it links to the container's own`,
+    `bind mount${situation} on /dev/ptmx: left out with a warning, /dev/ptmx links to the container's own`,
     LINKS,
     async (sandbox) => {
       const container = shell(sandbox, `readlink /dev/ptmx; ${OPEN_TERMINAL}`, (config) =>
@@ -207,8 +215,8 @@ for (const [situation, shell] of [
 
 for (const [what, device] of [
   ["with other numbers", { ...PTMX, minor: 3 }],
-  ["of another type", { ...PTMX, type: "b" }],
-  ["by another path", { ...PTMX, path: "/dev//pts/../ptmx", major: 1 }],
+  ["with another type", { ...PTMX, type: "b" }],
+  ["by an unnormalized path", { ...PTMX, path: "/dev//pts/../ptmx", major: 1 }],
 ] as const) {
   spec(
     `devices with a /dev/ptmx ${what}: error that names it`,

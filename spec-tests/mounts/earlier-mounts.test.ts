@@ -63,7 +63,7 @@ const CASES: readonly [
   ["a volume, mounted over it", volume, bind("rootfs/a/sub", "/a"), "cat /a/s", "the volume's folder\n"],
   ["procfs", () => [], bind("rootfs/proc/sys/kernel/ostype", "/b"), "cat /b", "Linux\n"],
   [
-    "a folder with it below, with rbind",
+    "a folder above it, with rbind",
     (sandbox) =>
       tmpfsWithFile(sandbox).map((mount) => ({ ...mount, destination: `/etc${mount.destination}` })),
     bind("rootfs/etc", "/b"),

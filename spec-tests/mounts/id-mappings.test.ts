@@ -303,7 +303,7 @@ for (const [title, mount, words] of REFUSED) {
 }
 
 spec(
-  "id-mapped bind of a file system that can't be: error that names it and its mount point, nothing left",
+  "id-mapped bind of a file system that does not support it: error that names it and its mount point, nothing left",
   "opencontainers/runc#4157, containers/crun#1380",
   async (sandbox) => {
     const folder = volume(sandbox);

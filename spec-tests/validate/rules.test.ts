@@ -304,7 +304,7 @@ const ROWS: Readonly<Record<string, Row>> = {
 
 for (const [name, { mutate, finds, run, host }] of Object.entries(ROWS)) {
   spec(
-    `validate with ${name}: finds it, and nothing else`,
+    `validate with ${name}: ${finds.length === 0 ? "no finding" : "finds it, and nothing else"}`,
     "validate",
     async (sandbox) => {
       const container = sandbox.container((config) => mutate(config, sandbox));
