@@ -114,7 +114,7 @@ for (const [options, expected] of [
   [["sync", "async"], DEFAULTS],
 ] as const) {
   spec(
-    `tmpfs with options [${options.join(", ")}]: ${expected.join(",")}`,
+    `tmpfs with options [${options.map((option) => option || '""').join(", ")}]: ${expected.join(",")}`,
     CLAUSE,
     async (sandbox) => {
       expect((await seen(sandbox, [...options])).flags.sort()).toEqual([...expected].sort());
