@@ -5,7 +5,7 @@ export const MOUNTS: Coverage = {
     "mounts: in the listed order, later ones over earlier ones",
     "no mounts at all: the runtime adds none",
     "proc, sysfs, devpts, mqueue, shm and cgroup2 of the default config: right types",
-    "create without a mount namespace: its mounts are the caller's, until delete",
+    "create without a mount namespace: its mounts are in the caller's mount namespace until delete",
   ],
   "/mounts/*/destination": [
     "mount with a relative destination: relative to /",

@@ -40,7 +40,7 @@ export const PROCESS: Coverage = {
   "/process/user/uid": [
     "run, uid and gid: set as real, effective, saved and file system ids",
     "run, uid without an entry in /etc/passwd: allowed",
-    "user not mapped in the user namespace: error, nothing left",
+    "create, user not mapped in the user namespace: error, nothing left",
     "create, uid 4294967295: error that names it, never root",
   ],
   "/process/user/gid": [

@@ -27,12 +27,12 @@ const ROOT: Coverage = {
     "run without a mount namespace, root.readonly: no writes to the rootfs",
   ],
   "/hostname": [
-    "hostname: set in the container, not on the host",
-    'hostname "": accepted, nothing set',
+    "run, hostname: set in the container, not on the host",
+    'run, hostname "": accepted, nothing set',
     "hostname without a uts namespace: error that names it",
   ],
   "/domainname": [
-    "domainname: set in the container",
+    "run, domainname: set in the container",
     "domainname without a uts namespace: error that names it",
   ],
   "/annotations": [

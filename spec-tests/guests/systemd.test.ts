@@ -11,7 +11,7 @@ import { describeGuest, guestSpec } from "../harness/guests/spec.ts";
 
 const DRIVER = "systemd.resource-control(5)";
 const DELETE = "runtime.md, Delete";
-const USER = "features.md D39, D40";
+const USER = "practice of runc and crun: rootless containers use the user's systemd";
 const MIB = 1 << 20;
 const DENY_ALL = { allow: false, access: "rwm" };
 const DISK = { type: "b", major: 1, minor: 0 };
@@ -153,7 +153,7 @@ describeGuest(
     ] as const) {
       guestSpec(
         `a device ${what}: so after daemon-reload and set-property`,
-        "features.md F08",
+        "practice: at daemon-reload, systemd applies the properties of a unit again",
         async (sandbox) => {
           const container = scoped(sandbox, "sleep 999", { devices }, (config) => {
             config.linux.devices = [{ path: "/dev/disk", ...DISK }];

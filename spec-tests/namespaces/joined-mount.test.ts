@@ -5,7 +5,7 @@ import { setNamespace } from "../harness/config.ts";
 import { spec } from "../harness/spec.ts";
 
 spec(
-  "namespace mount with a path: joined",
+  "create, namespace mount with a path: joined",
   "config-linux.md, Namespaces: path MUST be joined",
   async (sandbox) => {
     const child = spawn("unshare", ["--mount", "sh", "-c", "echo ready; exec sleep 1000"], {

@@ -11,7 +11,7 @@ const CGROUP_LEFT = "leaves the cgroup when create fails after making it";
 const CLAUSE = "config-linux.md, Namespaces: path";
 
 for (const type of ["network", "ipc", "uts", "pid", "cgroup"] as const) {
-  spec(`namespace ${type} with a path: joined`, `${CLAUSE} MUST be joined`, async (sandbox) => {
+  spec(`create, namespace ${type} with a path: joined`, `${CLAUSE} MUST be joined`, async (sandbox) => {
     const path = await held(sandbox, type);
     const container = sandbox.shell("sleep 1000", (config) => {
       setNamespace(config, type, { type, path });
@@ -24,7 +24,7 @@ for (const type of ["network", "ipc", "uts", "pid", "cgroup"] as const) {
 }
 
 spec(
-  "namespace network with a bind-mounted path: joined, and left in place by delete",
+  "run, namespace network with a bind-mounted path: joined, and left in place by delete",
   "practice of runc and crun",
   async (sandbox) => {
     const path = sandbox.path("netns");
@@ -41,7 +41,7 @@ spec(
 );
 
 spec(
-  "namespace path of the wrong type: error, nothing left",
+  "create, namespace path of the wrong type: error, nothing left",
   `${CLAUSE}: MUST error if the type differs`,
   async (sandbox) => {
     const path = await held(sandbox, "network");
@@ -67,7 +67,7 @@ for (const [situation, path] of [
   ["relative", "proc/self/ns/net"],
 ] as const) {
   spec(
-    `namespace path ${situation}: error, nothing left`,
+    `create, namespace path ${situation}: error, nothing left`,
     `${CLAUSE}: absolute, MUST error if not a namespace`,
     async (sandbox) => {
       const container = sandbox.container((config) => {

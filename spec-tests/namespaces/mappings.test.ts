@@ -38,7 +38,7 @@ const UID_MAPPINGS: Mapping[] = [
 ];
 const GID_MAPPINGS: Mapping[] = [{ containerID: 0, hostID: BASE, size: 1000 }];
 
-/** A network namespace of the host's user namespace has no sysfs for others. */
+/** Joins a user namespace. Drops sysfs, which can only be mounted if the user namespace owns the network namespace. */
 function joinUser(config: Config, path: string, uids?: Mapping[], gids?: Mapping[]): void {
   config.mounts = config.mounts.filter(({ destination }) => !destination.startsWith("/sys"));
   config.linux.namespaces.push({ type: "user", path });
@@ -48,10 +48,10 @@ function joinUser(config: Config, path: string, uids?: Mapping[], gids?: Mapping
 
 for (const [situation, uids, gids] of [
   ["without mappings", undefined, undefined],
-  ["with the mappings that it has", UID_MAPPINGS, GID_MAPPINGS],
+  ["with its own mappings", UID_MAPPINGS, GID_MAPPINGS],
 ] as const) {
   spec(
-    `user namespace with a path, ${situation}: joined`,
+    `create, user namespace with a path, ${situation}: joined`,
     "config-linux.md, Namespaces: path",
     async (sandbox) => {
       const { path } = await holder(sandbox);
@@ -73,7 +73,7 @@ for (const [name, uids, gids] of [
   ["gidMappings", UID_MAPPINGS, [{ containerID: 0, hostID: BASE, size: 999 }]],
 ] as const) {
   spec(
-    `user namespace with a path, other ${name} than it has ${JSON.stringify(name === "uidMappings" ? uids : gids)}: error, nothing left`,
+    `create, user namespace with a path, ${name} that differ from its own, ${JSON.stringify(name === "uidMappings" ? uids : gids)}: error, nothing left`,
     "practice of runc",
     async (sandbox) => {
       const { path } = await holder(sandbox);
@@ -88,7 +88,7 @@ for (const [name, uids, gids] of [
 }
 
 spec(
-  "namespaces of a pod, each by its path: all joined, the user namespace among them",
+  "create, namespaces of a pod, each by its path: all joined, the user namespace included",
   "user_namespaces(7): the order of joining",
   async (sandbox) => {
     const { path } = await holder(sandbox);
@@ -108,7 +108,7 @@ spec(
 );
 
 spec(
-  "user namespace, files of other owners: not chowned",
+  "run, user namespace, files of other owners: not chowned",
   `${CLAUSE}: SHOULD NOT modify`,
   async (sandbox) => {
     const container = sandbox.shell("stat -c %u:%g /etc/passwd", mapIds);
@@ -119,7 +119,7 @@ spec(
 );
 
 spec(
-  "user namespace, a privileged caller: setgroups stays allowed",
+  "run, user namespace, a privileged caller: setgroups stays allowed",
   "user_namespaces(7)",
   async (sandbox) => {
     const container = mappedShell(sandbox, "cat /proc/self/setgroups");
@@ -142,14 +142,14 @@ for (const [count, isAllowed] of [
   [341, false],
 ] as const) {
   spec(
-    `user namespace with ${count} mappings: ${isAllowed ? "all written" : "error, nothing left"}`,
+    `run, user namespace with ${count} mappings: ${isAllowed ? "all written" : "error, nothing left"}`,
     `${CLAUSE}: the kernel's limit is 340`,
     async (sandbox) => {
       const container = sandbox.shell("wc -l < /proc/self/uid_map", (config) => {
         mapIds(config);
         config.linux.uidMappings = Array.from({ length: count }, (_, index) => ({
           containerID: 2 * index,
-          // Small numbers: the kernel takes less than a page.
+          // Small numbers, since the kernel accepts less than a page of text.
           hostID: 1000 + index,
           size: 1,
         }));
@@ -167,7 +167,7 @@ for (const [count, isAllowed] of [
 }
 
 spec(
-  "user namespace not listed: the caller's",
+  "create, user namespace not listed: the caller's",
   "config-linux.md, Namespaces: MUST inherit",
   async (sandbox) => {
     const container = sandbox.shell("sleep 1000");

@@ -13,7 +13,7 @@ const CRUN_TOO_OLD = {
   before: "1.28",
 };
 const NO_TEMPLATES = {
-  reason: "%d in a name is no template, and an address keeps the label of the old name",
+  reason: "%d in a name is not expanded, and an address keeps the label of the old name",
   from: "1.28",
 };
 const RUNC_TOO_OLD = {
@@ -25,19 +25,19 @@ const STAYS_MOVED = {
   from: "1.28",
 };
 const IGNORED = {
-  reason: "without a network namespace of the container's, or as a user, it is ignored",
+  reason: "netDevices are ignored for a user, and without a network namespace of the container's",
   from: "1.28",
 };
 
 const CLAUSE = "config-linux.md, Network Devices";
 
-/** The error names the property; the words are runts' own. */
+/** Expects an error, which under runts begins with the pointer of the property. */
 function expectNamed(result: Result, pointer: string): void {
   expectRefusal(result, IS_RUNTS ? `runts: ${pointer}: ` : undefined);
 }
 
 spec(
-  "netDevices with a name: moved, renamed, up, with its attributes and permanent addresses",
+  "run, netDevices with a name: moved, renamed, up, with its attributes and permanent addresses",
   `${CLAUSE}: MUST preserve, MUST set up`,
   async (sandbox, context) => {
     const outside = host(sandbox, context);
@@ -56,7 +56,7 @@ spec(
 );
 
 spec(
-  "netDevices without a name: the host's one",
+  "run, netDevices without a name: the interface keeps the host's name",
   `${CLAUSE}: name OPTIONAL`,
   async (sandbox, context) => {
     const outside = host(sandbox, context);
@@ -69,7 +69,7 @@ spec(
 );
 
 spec(
-  "netDevices, addresses that are not permanent or not global: not kept",
+  "run, netDevices, addresses that are not permanent or not global: not kept",
   `${CLAUSE}: IFA_F_PERMANENT, RT_SCOPE_UNIVERSE`,
   async (sandbox, context) => {
     const outside = host(sandbox, context);
@@ -96,7 +96,7 @@ spec(
 );
 
 spec(
-  "netDevices, the name exists in the container: error, both namespaces as before",
+  "create, netDevices, the name exists in the container: error, both namespaces as before",
   `${CLAUSE}: MUST generate an error`,
   async (sandbox, context) => {
     const [outside, inside] = [host(sandbox, context), network(sandbox, "inside")];
@@ -112,7 +112,7 @@ spec(
 );
 
 spec(
-  "netDevices without a name, the host's one exists in the container: error",
+  "create, netDevices without a name, the host's name exists in the container: error",
   `${CLAUSE}: MUST generate an error`,
   async (sandbox, context) => {
     const [outside, inside] = [host(sandbox, context), network(sandbox, "inside")];
@@ -125,7 +125,7 @@ spec(
 );
 
 spec(
-  "netDevices with a template: a free name, up, with its addresses",
+  "run, netDevices with a template: a free name, up, with its addresses",
   `${CLAUSE}: %d MUST be allowed`,
   async (sandbox, context) => {
     const [outside, inside] = [host(sandbox, context), network(sandbox, "inside")];
@@ -146,7 +146,7 @@ spec(
 );
 
 spec(
-  "netDevices, the host's name and index exist in the container: moved by the new name",
+  "run, netDevices, the host's name and index exist in the container: moved under the new name",
   CLAUSE,
   async (sandbox, context) => {
     const [outside, inside] = [host(sandbox, context), network(sandbox, "inside")];
@@ -161,7 +161,7 @@ spec(
 );
 
 spec(
-  "netDevices, delete: it stays in the container's network namespace",
+  "delete, netDevices: the interface stays in the container's network namespace",
   `${CLAUSE}: MUST NOT attempt to move the interface out of the namespace`,
   async (sandbox, context) => {
     const [outside, inside] = [host(sandbox, context), network(sandbox, "inside")];
@@ -175,7 +175,7 @@ spec(
 );
 
 spec(
-  "netDevices, the second is missing: error, the first is back with addresses, up",
+  "create, netDevices, the second is missing: error, the first is back on the host, up and with its addresses",
   "runtime.md, Errors: the environment as before",
   async (sandbox, context) => {
     const outside = host(sandbox, context);
@@ -191,7 +191,7 @@ spec(
 
 for (const kind of ["createRuntime", "createContainer"] as const) {
   spec(
-    `netDevices, a ${kind} hook fails: the interface is back on the host`,
+    `create, netDevices, a ${kind} hook fails: the interface is back on the host`,
     "runtime.md, Errors: the environment as before",
     async (sandbox, context) => {
       const outside = host(sandbox, context);
@@ -209,7 +209,7 @@ for (const kind of ["createRuntime", "createContainer"] as const) {
 }
 
 spec(
-  "netDevices: moved before hooks and sysctls",
+  "run, netDevices: moved before hooks and sysctls",
   "practice of runc and crun",
   async (sandbox, context) => {
     const outside = host(sandbox, context);
@@ -231,7 +231,7 @@ for (const [situation, joins] of [
   ["a joined network namespace", true],
 ] as const) {
   spec(
-    `netDevices, a user namespace and ${situation}: moved, with addresses`,
+    `run, netDevices, a user namespace and ${situation}: moved, with addresses`,
     CLAUSE,
     async (sandbox, context) => {
       const outside = host(sandbox, context);
@@ -288,7 +288,7 @@ for (const [situation, devices, pointer] of [
   ["a name with two templates", { va: { name: "a%d%d" } }, "/linux/netDevices/va/name"],
 ] as const) {
   spec(
-    `netDevices, ${situation}: error that names it, nothing left`,
+    `create, netDevices, ${situation}: error that names it, nothing left`,
     CLAUSE,
     async (sandbox, context) => {
       const outside = host(sandbox, context);
@@ -308,7 +308,7 @@ for (const [situation, path] of [
   ["the runtime's network namespace by its path", "/proc/self/ns/net"],
 ] as const) {
   spec(
-    `netDevices with ${situation}: error that names it`,
+    `create, netDevices with ${situation}: error that names it`,
     `${CLAUSE}: needs one`,
     async (sandbox, context) => {
       const outside = host(sandbox, context);
@@ -327,7 +327,7 @@ for (const [situation, path] of [
 }
 
 spec(
-  "netDevices, rootless: error that names it, nothing left",
+  "create, netDevices, rootless: error that names it, nothing left",
   "practice of runc",
   async (sandbox, context) => {
     const outside = host(sandbox, context);

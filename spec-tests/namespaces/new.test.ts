@@ -15,7 +15,7 @@ const CLAUSE = "config-linux.md, Namespaces";
 const FILES = { pid: "pid", network: "net", mount: "mnt", ipc: "ipc", uts: "uts", cgroup: "cgroup" } as const;
 
 for (const [type, file] of Object.entries(FILES)) {
-  spec(`namespace ${type} listed: a new one`, CLAUSE, async (sandbox) => {
+  spec(`create, namespace ${type} listed: a new one`, CLAUSE, async (sandbox) => {
     const container = sandbox.shell("sleep 1000");
     await container.created();
     const { pid } = await container.state();
@@ -25,7 +25,7 @@ for (const [type, file] of Object.entries(FILES)) {
 
 for (const type of ["pid", "network", "ipc", "uts", "cgroup"] as const) {
   spec(
-    `namespace ${type} not listed: the caller's`,
+    `create, namespace ${type} not listed: the caller's`,
     `${CLAUSE}: MUST inherit the runtime namespace`,
     async (sandbox) => {
       const container = sandbox.shell("sleep 1000", (config) => {
@@ -41,18 +41,18 @@ for (const type of ["pid", "network", "ipc", "uts", "cgroup"] as const) {
   );
 }
 
-spec("pid namespace: the program is pid 1, and /proc shows nothing else", CLAUSE, async (sandbox) => {
+spec("run, pid namespace: the program is pid 1, and /proc shows nothing else", CLAUSE, async (sandbox) => {
   expect(await sandbox.shell("echo $$; cd /proc; echo [0-9]*").output()).toBe("1\n1\n");
 });
 
-spec("network namespace: lo alone, and up", "practice of runc and crun", async (sandbox) => {
+spec("run, network namespace: lo alone, and up", "practice of runc and crun", async (sandbox) => {
   expect(await sandbox.shell("ls /sys/class/net; cat /sys/class/net/lo/flags").output()).toMatch(
     /^lo\n0x9\n$/,
   );
 });
 
 spec(
-  "time namespace listed: a new one",
+  "run, time namespace listed: a new one",
   CLAUSE,
   async (sandbox) => {
     const container = sandbox.shell("readlink /proc/self/ns/time", (config) =>
@@ -64,7 +64,7 @@ spec(
 );
 
 spec(
-  "the same namespace type twice: error",
+  "create, the same namespace type twice: error",
   `${CLAUSE}: duplicate types MUST error`,
   async (sandbox) => {
     const container = sandbox.container((config) => void config.linux.namespaces.push({ type: "uts" }));
@@ -75,7 +75,7 @@ spec(
 );
 
 spec(
-  "unknown namespace type: error",
+  "create, unknown namespace type: error",
   CLAUSE,
   async (sandbox) => {
     const container = sandbox.container((config) => void config.linux.namespaces.push({ type: "nosuch" }));
@@ -85,27 +85,27 @@ spec(
   { crun: CGROUP_LEFT },
 );
 
-spec("hostname: set in the container, not on the host", "config.md, hostname", async (sandbox) => {
+spec("run, hostname: set in the container, not on the host", "config.md, hostname", async (sandbox) => {
   const before = hostname();
   expect(await sandbox.shell("hostname").output()).toBe("box\n");
   expect(hostname()).toBe(before);
 });
 
-spec('hostname "": accepted, nothing set', "runtime-tools: hostname may be empty", async (sandbox) => {
+spec('run, hostname "": accepted, nothing set', "runtime-tools: hostname may be empty", async (sandbox) => {
   const container = sandbox.shell("hostname", (config) => {
     config.hostname = "";
   });
   expect((await container.run()).code).toBe(0);
 });
 
-spec("hostname without a uts namespace: error", "practice of runc and crun", async (sandbox) => {
+spec("create, hostname without a uts namespace: error", "practice of runc and crun", async (sandbox) => {
   const container = sandbox.container((config) => setNamespace(config, "uts", undefined));
   expectRefusal(await container.create(), inOurWords("/hostname: "));
   expect(await sandbox.traces()).toEqual([]);
 });
 
 spec(
-  "domainname: set in the container",
+  "run, domainname: set in the container",
   "config.md, domainname",
   async (sandbox) => {
     const container = sandbox.shell("cat /proc/sys/kernel/domainname", (config) => {
@@ -118,7 +118,7 @@ spec(
 
 const SYSCTL = "config-linux.md, Sysctl";
 
-spec("sysctl of the container's namespaces: set", SYSCTL, async (sandbox) => {
+spec("run, sysctl of the container's namespaces: set", SYSCTL, async (sandbox) => {
   const container = sandbox.shell(
     "cd /proc/sys; cat net/ipv4/ip_forward kernel/shmmni fs/mqueue/msg_max",
     (config) => {
@@ -132,7 +132,7 @@ spec("sysctl of the container's namespaces: set", SYSCTL, async (sandbox) => {
   expect(await container.output()).toBe("1\n1234\n77\n");
 });
 
-spec("sysctl with slashes: the same", "practice of runc and crun", async (sandbox) => {
+spec("run, sysctl with slashes in its name: set", "practice of runc and crun", async (sandbox) => {
   const container = sandbox.shell("cat /proc/sys/net/ipv4/conf/lo/forwarding", (config) => {
     config.linux.sysctl = { "net/ipv4/conf/lo/forwarding": "1" };
   });
@@ -149,7 +149,7 @@ for (const [key, without] of [
   ["net.ipv4/../../vm.swappiness", undefined],
 ] as const) {
   const situation = without === undefined ? "" : `, no ${without} namespace`;
-  spec(`sysctl ${key}${situation}: error, it would change the host`, `${SYSCTL}`, async (sandbox) => {
+  spec(`create, sysctl ${key}${situation}: error, it would change the host`, `${SYSCTL}`, async (sandbox) => {
     const container = sandbox.container((config) => {
       config.linux.sysctl = { [key]: "1" };
       if (without !== undefined) setNamespace(config, without, undefined);
@@ -173,7 +173,7 @@ for (const [type, key] of [
   ["uts", "kernel.domainname"],
 ] as const) {
   spec(
-    `sysctl ${key}, the ${type} namespace is the host's by path: error, it would change the host`,
+    `create, sysctl ${key}, the ${type} namespace is the host's by path: error, it would change the host`,
     SYSCTL,
     async (sandbox) => {
       const names = { network: "net", ipc: "ipc", uts: "uts" };
@@ -200,7 +200,7 @@ for (const [key, value] of [
   ["kernel.shm_rmid_forced", "1"],
   ["fs.mqueue.queues_max", "5"],
 ] as const) {
-  spec(`sysctl ${key}: set in the container's ipc namespace`, SYSCTL, async (sandbox) => {
+  spec(`run, sysctl ${key}: set in the container's ipc namespace`, SYSCTL, async (sandbox) => {
     const file = key.replaceAll(".", "/");
     const container = sandbox.shell(`cat /proc/sys/${file}`, (config) => {
       config.linux.sysctl = { [key]: value };
@@ -216,7 +216,7 @@ for (const [key, value] of [
 }
 
 spec(
-  "sysctl kernel.domainname: set in the container's uts namespace",
+  "run, sysctl kernel.domainname: set in the container's uts namespace",
   SYSCTL,
   async (sandbox) => {
     const container = sandbox.shell("cat /proc/sys/kernel/domainname", (config) => {
@@ -232,9 +232,9 @@ spec(
   { runc: "kernel.domainname came with runc 1.2" },
 );
 
-spec("sysctl user.max_mnt_namespaces without a user namespace: error", SYSCTL, async (sandbox) => {
+spec("create, sysctl user.max_mnt_namespaces without a user namespace: error", SYSCTL, async (sandbox) => {
   const container = sandbox.container((config) => {
-    // What it is already: nothing changes where this is not refused.
+    // The present value, so that nothing changes if this is not refused.
     const value = readFileSync("/proc/sys/user/max_mnt_namespaces", "utf8").trim();
     config.linux.sysctl = { "user.max_mnt_namespaces": value };
   });
@@ -242,7 +242,7 @@ spec("sysctl user.max_mnt_namespaces without a user namespace: error", SYSCTL, a
 });
 
 spec(
-  "sysctl user.max_mnt_namespaces with a user namespace: set",
+  "run, sysctl user.max_mnt_namespaces with a user namespace: set",
   SYSCTL,
   async (sandbox) => {
     const container = sandbox.shell("cat /proc/sys/user/max_mnt_namespaces", (config) => {
@@ -256,10 +256,14 @@ spec(
   { both: "knows no sysctls of user namespaces" },
 );
 
-spec("sysctl of an interface with a dot in its name: slashes part it", SYSCTL, async (sandbox) => {
-  const container = sandbox.shell("true", (config) => {
-    config.linux.sysctl = { "net/ipv4/conf/eth0.5/forwarding": "1" };
-  });
-  // There is no such interface: that the path is asked for as a whole shows in the error.
-  expectRefusal(await container.run(), IS_RUNTS ? "conf/eth0.5/forwarding" : undefined);
-});
+spec(
+  "run, sysctl with slashes, an interface with a dot in its name: the dot is kept",
+  SYSCTL,
+  async (sandbox) => {
+    const container = sandbox.shell("true", (config) => {
+      config.linux.sysctl = { "net/ipv4/conf/eth0.5/forwarding": "1" };
+    });
+    // There is no such interface. The error shows that the path has kept the dot.
+    expectRefusal(await container.run(), IS_RUNTS ? "conf/eth0.5/forwarding" : undefined);
+  },
+);

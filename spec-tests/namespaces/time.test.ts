@@ -8,9 +8,8 @@ import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
-const NO_TIME_NAMESPACES = { reason: "time namespaces are newer", before: "1.3" };
-const TIME_NOT_JOINED =
-  "a time namespace is not joined, and timeOffsets are checked by nobody but the kernel";
+const NO_TIME_NAMESPACES = { reason: "is older than time namespaces", before: "1.3" };
+const TIME_NOT_JOINED = "a time namespace is not joined, and only the kernel checks timeOffsets";
 
 const CLAUSE = "config-linux.md, Offset for Time Namespace";
 const DAY = 86_400;
@@ -20,7 +19,7 @@ function withTime(config: Config): void {
 }
 
 spec(
-  "timeOffsets: the offsets of the new time namespace",
+  "run, timeOffsets: the new time namespace has them",
   CLAUSE,
   async (sandbox) => {
     const container = sandbox.shell("cat /proc/self/timens_offsets; cut -d. -f1 /proc/uptime", (config) => {
@@ -37,7 +36,7 @@ spec(
 );
 
 spec(
-  "timeOffsets with one clock: the other one has none",
+  "run, timeOffsets with one clock: the other clock has no offset",
   CLAUSE,
   async (sandbox) => {
     const container = sandbox.shell("cat /proc/self/timens_offsets", (config) => {
@@ -50,7 +49,7 @@ spec(
 );
 
 spec(
-  "timeOffsets that the kernel refuses: error that names it, nothing left",
+  "create, timeOffsets that the kernel refuses: error that names it, nothing left",
   CLAUSE,
   async (sandbox) => {
     const container = sandbox.container((config) => {
@@ -82,7 +81,7 @@ async function holder(sandbox: Sandbox): Promise<string> {
 }
 
 spec(
-  "namespace time with a path: joined",
+  "create, namespace time with a path: joined",
   "config-linux.md, Namespaces: path",
   async (sandbox) => {
     const path = await holder(sandbox);
@@ -113,7 +112,7 @@ for (const [situation, joins] of [
   ["with a joined time namespace", true],
 ] as const) {
   spec(
-    `timeOffsets ${situation}: error that names it, nothing left`,
+    `create, timeOffsets ${situation}: error that names it, nothing left`,
     CLAUSE,
     async (sandbox) => {
       const path = joins ? await holder(sandbox) : undefined;
@@ -140,7 +139,7 @@ for (const [situation, timeOffsets] of [
   ["secs that are no integer", { monotonic: { secs: 1.5 } }],
 ] as const) {
   spec(
-    `timeOffsets, ${situation}: error, nothing left`,
+    `create, timeOffsets, ${situation}: error, nothing left`,
     CLAUSE,
     async (sandbox) => {
       const container = sandbox.container(withTime);

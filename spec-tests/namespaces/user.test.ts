@@ -30,13 +30,13 @@ function mapped(
   return container;
 }
 
-spec("user namespace: the mappings are as listed", CLAUSE, async (sandbox) => {
+spec("run, user namespace: the mappings are as listed", CLAUSE, async (sandbox) => {
   const container = mapped(sandbox, "cat /proc/self/uid_map /proc/self/gid_map; id -u; id -g");
   const lines = (await container.output()).trim().replaceAll(/ +/g, " ").split("\n");
   expect(lines.map((line) => line.trim())).toEqual(["0 100000 65536", "0 101000 65536", "0", "0"]);
 });
 
-spec("user namespace: the process has the mapped ids on the host", CLAUSE, async (sandbox) => {
+spec("create, user namespace: the process has the mapped ids on the host", CLAUSE, async (sandbox) => {
   const container = mapped(sandbox, "sleep 1000", (config) => {
     config.process.user = { uid: 7, gid: 8 };
   });
@@ -46,14 +46,14 @@ spec("user namespace: the process has the mapped ids on the host", CLAUSE, async
   expect(status).toContain(`Gid:\t${BASE + 1008}\t`);
 });
 
-spec("user namespace: files that the container makes belong to mapped ids", CLAUSE, async (sandbox) => {
+spec("run, user namespace: files that the container makes belong to mapped ids", CLAUSE, async (sandbox) => {
   const container = mapped(sandbox, "touch /tmp/x");
   await container.output();
   expect(statSync(`${container.rootfs}/tmp/x`)).toMatchObject({ uid: BASE, gid: BASE + 1000 });
 });
 
 spec(
-  "user namespace: the other namespaces belong to it",
+  "run, user namespace: the other namespaces belong to it",
   "runtime-tools: the user namespace must own the others",
   async (sandbox) => {
     const container = mapped(sandbox, "hostname changed && hostname", (config) => {
@@ -68,7 +68,7 @@ spec(
 );
 
 spec(
-  "user namespace: the default devices work",
+  "run, user namespace: the default devices work",
   "runtime-tools: in a user namespace device nodes are bind-mounted",
   async (sandbox) => {
     const container = mapped(
@@ -79,7 +79,7 @@ spec(
   },
 );
 
-spec("user namespace with several ranges: all mapped", CLAUSE, async (sandbox) => {
+spec("run, user namespace with several ranges: all mapped", CLAUSE, async (sandbox) => {
   const container = mapped(sandbox, "cat /proc/self/uid_map", (config) => {
     config.linux.uidMappings = [
       { containerID: 0, hostID: BASE, size: 10 },
@@ -89,17 +89,21 @@ spec("user namespace with several ranges: all mapped", CLAUSE, async (sandbox) =
   expect((await container.output()).trim().split(/\s+/)).toEqual(["0", "100000", "10", "10", "300000", "5"]);
 });
 
-spec("user namespace with a bind mount: seen with the host's ids", CLAUSE, async (sandbox) => {
-  const folder = sandbox.path("volume");
-  mkdirSync(folder);
-  chownSync(folder, BASE + 5, BASE + 1005);
-  const container = mapped(sandbox, "stat -c %u:%g /mnt", (config) => {
-    config.mounts.push({ destination: "/mnt", type: "bind", source: folder, options: ["bind"] });
-  });
-  expect(await container.output()).toBe("5:5\n");
-});
+spec(
+  "run, user namespace with a bind mount: the owner is shown as the mapped id",
+  CLAUSE,
+  async (sandbox) => {
+    const folder = sandbox.path("volume");
+    mkdirSync(folder);
+    chownSync(folder, BASE + 5, BASE + 1005);
+    const container = mapped(sandbox, "stat -c %u:%g /mnt", (config) => {
+      config.mounts.push({ destination: "/mnt", type: "bind", source: folder, options: ["bind"] });
+    });
+    expect(await container.output()).toBe("5:5\n");
+  },
+);
 
-spec("user namespace and additionalGids: set", CLAUSE, async (sandbox) => {
+spec("run, user namespace and additionalGids: set", CLAUSE, async (sandbox) => {
   const container = mapped(sandbox, "grep Groups /proc/self/status", (config) => {
     config.process.user = { uid: 1, gid: 1, additionalGids: [33] };
   });
@@ -114,7 +118,7 @@ function unmapped(config: Config): void {
 }
 
 spec(
-  "user namespace without mappings: its root is the caller, with a warning",
+  "run, user namespace without mappings: its root is the caller, with a warning",
   "practice",
   async (sandbox) => {
     const container = sandbox.shell(
@@ -135,7 +139,7 @@ spec(
 );
 
 spec(
-  "exec in a user namespace without mappings: as its root",
+  "exec in a user namespace without mappings: the process is its root",
   "practice",
   async (sandbox) => {
     const container = await running(sandbox, unmapped);
@@ -153,7 +157,7 @@ for (const [present, missing] of [
   ["gidMappings", "uidMappings"],
 ] as const) {
   spec(
-    `user namespace with ${present} alone: error that names the missing list`,
+    `create, user namespace with ${present} alone: error that names the missing list`,
     CLAUSE,
     async (sandbox) => {
       const container = sandbox.container((config) => {
@@ -163,12 +167,12 @@ for (const [present, missing] of [
       expectRefusal(await container.create(), IS_RUNTS ? `/linux/${missing}: ` : undefined);
       expect(await sandbox.traces()).toEqual([]);
     },
-    { crun: "what is missing of the mappings is made up beside those that are there" },
+    { crun: "invents the list of mappings that is missing" },
   );
 }
 
 spec(
-  "mappings without a user namespace: error",
+  "create, mappings without a user namespace: error",
   CLAUSE,
   async (sandbox) => {
     const container = sandbox.container((config) => {
@@ -184,7 +188,7 @@ spec(
   },
 );
 
-spec("user not mapped in the user namespace: error, nothing left", CLAUSE, async (sandbox) => {
+spec("create, user not mapped in the user namespace: error, nothing left", CLAUSE, async (sandbox) => {
   const container = mapped(sandbox, "true", (config) => {
     config.process.user = { uid: 70_000, gid: 0 };
   });

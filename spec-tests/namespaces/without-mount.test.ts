@@ -31,7 +31,7 @@ function mountsIn({ rootfs }: Container): string[] {
 }
 
 spec(
-  "create without a mount namespace: its mounts are the caller's, until delete",
+  "create without a mount namespace: its mounts are in the caller's mount namespace until delete",
   UNDONE,
   async (sandbox) => {
     const container = sandbox.shell(
@@ -48,7 +48,7 @@ spec(
 );
 
 spec(
-  "run without any namespace: the program in the container's root, with its mounts",
+  "run without any namespace: the program is in the container's root, with its mounts",
   CLAUSE,
   async (sandbox) => {
     const script =
@@ -82,7 +82,7 @@ spec(
 );
 
 spec(
-  "run without a mount namespace, devices: not in the image's files",
+  "run without a mount namespace, devices: made, but not in the image's files",
   "config-linux.md, Devices",
   async (sandbox) => {
     const container = sandbox.shell("stat -c %t:%T /dev/own", (config) => {
@@ -96,7 +96,7 @@ spec(
 );
 
 spec(
-  "create without a mount namespace fails late: no mount is left",
+  "run without a mount namespace, the program is missing: error, no mount left",
   "runtime.md, Errors: as if never tried",
   async (sandbox) => {
     const container = sandbox.container((config) => {
@@ -111,7 +111,7 @@ spec(
 );
 
 spec(
-  "delete without a mount namespace, the rootfs a mount of the engine's: that stays",
+  "delete without a mount namespace, a rootfs that the engine has mounted: that mount stays",
   UNDONE,
   async (sandbox) => {
     const container = sandbox.shell("exec sleep 1000", withoutMountNamespace);

@@ -22,7 +22,7 @@ const deviations = byCase({
 
 for (const name of recordedNames()) {
   spec(
-    `${name}: create, start, state, kill, delete`,
+    `create, start, state, kill and delete, ${name}: all succeed`,
     "recorded from the engine",
     async (sandbox) => {
       const container = sandbox.container();

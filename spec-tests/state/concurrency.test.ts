@@ -25,7 +25,7 @@ function repeat<T>(count: number, call: () => Promise<T>): Promise<T[]> {
 }
 
 spec(
-  "50 creates of one id at once: exactly one wins, and works",
+  "create, 50 at once with the same id: exactly one succeeds, and its container works",
   "runtime.md, Create: the id MUST be unique",
   async (sandbox) => {
     const container = sandbox.shell("echo won > /tmp/result", (config) => {
@@ -47,7 +47,7 @@ spec(
 );
 
 spec(
-  "50 creates of different ids at once: all win",
+  "create, 50 at once with different ids: all succeed",
   "runtime.md, Create",
   async (sandbox) => {
     const containers = Array.from({ length: 50 }, () => sandbox.shell("sleep 1000"));
@@ -60,7 +60,7 @@ spec(
 );
 
 spec(
-  "8 starts at once: exactly one succeeds, the program runs once",
+  "start, 8 at once: exactly one succeeds, the program runs once",
   "runtime.md, Start: MUST error if not created",
   async (sandbox) => {
     const container = sandbox.shell("echo ran >> /tmp/result; sleep 1000", (config) => {
@@ -73,7 +73,7 @@ spec(
   },
 );
 
-spec("8 deletes at once: at least one succeeds, all is gone", "runtime.md, Delete", async (sandbox) => {
+spec("delete, 8 at once: at least one succeeds, nothing left", "runtime.md, Delete", async (sandbox) => {
   const container = sandbox.container();
   await container.started();
   await container.until("stopped");
@@ -83,7 +83,7 @@ spec("8 deletes at once: at least one succeeds, all is gone", "runtime.md, Delet
 });
 
 spec(
-  "8 forced deletes at once: all succeed, all is gone",
+  "delete --force, 8 at once: all succeed, nothing left",
   "practice of runc and crun",
   async (sandbox) => {
     const container = sandbox.shell("sleep 1000 & sleep 1000");
@@ -115,7 +115,7 @@ spec(
 );
 
 spec(
-  "start and delete at once: one wins, the other says why not",
+  "start and delete at once: one succeeds, the other fails with the reason",
   "promise: operations exclude each other",
   async (sandbox) => {
     for (let round = 0; round < 5; round += 1) {
@@ -147,7 +147,7 @@ spec(
         container.stateCommand(),
       ]);
       for (const { code, stderr } of results) {
-        if (code !== 0) expectOne(code, stderr, /not running|not stopped|does not exist/);
+        if (code !== 0) expectError(code, stderr, /not running|not stopped|does not exist/);
       }
       expect(results[3]?.code).toBe(0);
       expect(await sandbox.traces()).toEqual([]);
@@ -156,13 +156,13 @@ spec(
   { crun: NO_LOCK },
 );
 
-/** An error of the runtime's own; peers have other words for it. */
-function expectOne(code: number, stderr: string, words: RegExp): void {
+/** Expects exit code 1, and under runts these words. */
+function expectError(code: number, stderr: string, words: RegExp): void {
   expect(code).toBe(1);
   expect(stderr).toMatch(IS_RUNTS ? words : /./);
 }
 
-/** Makes a process that has this very pid. Others fork as well, so it takes some attempts; undefined if one of theirs has it and stays. */
+/** Makes a process with exactly this pid. Others fork as well, so that takes some attempts. Undefined if a process of theirs keeps the pid. */
 async function takePid(sandbox: Sandbox, pid: number): Promise<ChildProcess | undefined> {
   for (let attempt = 0; attempt < 200; attempt += 1) {
     writeFileSync("/proc/sys/kernel/ns_last_pid", String(pid - 1));
@@ -195,7 +195,7 @@ async function replaced(
 }
 
 spec(
-  "kill and delete of a container whose pid belongs to another process by now: that lives on",
+  "kill and delete of a container whose pid belongs to another process by now: that process lives on",
   "promise: no wrong target",
   async (sandbox, context) => {
     if (!existsSync("/proc/sys/kernel/ns_last_pid"))
@@ -204,7 +204,7 @@ spec(
     expect((await container.state()).status).toBe("stopped");
     for (const signal of ["KILL", "TERM"]) {
       const { code, stderr } = await container.kill(signal);
-      expectOne(code, stderr, /not running/);
+      expectError(code, stderr, /not running/);
     }
     expect((await container.exec(["true"])).code).not.toBe(0);
     expect((await container.delete("--force")).code).toBe(0);
@@ -214,7 +214,7 @@ spec(
 );
 
 spec(
-  "state during create: a whole state or does not exist, never half of one",
+  "state during create: the whole state, or an error that the container does not exist",
   "promise: state.json is renamed into place",
   async (sandbox) => {
     const container = sandbox.container();

@@ -8,7 +8,7 @@ import { IS_RUNTS, type Result } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
-/** Files of a container in the state root that are not what the runtime has left there: a full disk, a crash, somebody's editor. */
+/** Damaged files of a container in the state root, as after a full disk, a crash or an edit. */
 
 const CLAUSE = "promise: errors are clear, and delete --force works";
 
@@ -28,12 +28,12 @@ function instead(make: Damage): Damage {
   };
 }
 
-/** What any file may be. */
+/** Damages that any file may have. */
 const KINDS: Readonly<Record<string, Damage>> = {
   empty: text(""),
-  "cut off": (file) => truncateSync(file, readFileSync(file).length >> 1),
+  truncated: (file) => truncateSync(file, readFileSync(file).length >> 1),
   "of zeros": (file) => writeFileSync(file, Buffer.alloc(readFileSync(file).length)),
-  "no UTF-8": text('{"id":"\xff'),
+  "not UTF-8": text('{"id":"\xff'),
   "a list": text("[]"),
   null: text("null"),
   "an empty object": text("{}"),
@@ -68,7 +68,7 @@ const STATE_DAMAGES: Readonly<Record<string, Damage>> = {
   ),
 };
 
-/** Of the commands that need the record; what is right of each would be done at once. */
+/** Commands that need the record, each of which would end at once with an intact one. */
 function commandsOn({ id }: Pick<Container, "id">): readonly (readonly string[])[] {
   return [
     ["state", id],
@@ -84,10 +84,10 @@ function commandsOn({ id }: Pick<Container, "id">): readonly (readonly string[])
   ];
 }
 
-/** With these, all commands are tried; with the others, some. */
-const THOROUGHLY = ["cut off", "an empty object", "a fifo", "wrong in pid"];
+/** Damages with which all commands are tried; with the others, three are. */
+const THOROUGHLY = ["truncated", "an empty object", "a fifo", "wrong in pid"];
 
-/** One line of ours, which names the file. */
+/** Expects a single line of runts' own that names the file. */
 function expectClear(result: Result, args: readonly string[], words: string): void {
   const shown = `${args.join(" ")}: ${result.stderr}`;
   expect(result.code, shown).toBe(args[0] === "exec" ? 255 : 1);
@@ -125,7 +125,7 @@ if (IS_RUNTS) {
   }
 
   spec(
-    "delete --force, state.json and config.json are both empty: removes the folder, and says what it does not know",
+    "delete --force, state.json and config.json are both empty: removes the folder, and warns that cgroup and processes are unknown",
     CLAUSE,
     async (sandbox) => {
       const container = sandbox.shell("sleep 1000");
@@ -146,7 +146,7 @@ if (IS_RUNTS) {
 
   for (const [what, damage] of Object.entries(KINDS)) {
     spec(
-      `exec and update, config.json of the container is ${what}: a clear error; the others work`,
+      `exec and update, config.json of the container is ${what}: a clear error; other commands work`,
       CLAUSE,
       async (sandbox) => {
         const container = sandbox.shell("sleep 1000");
@@ -168,7 +168,7 @@ if (IS_RUNTS) {
   }
 
   spec(
-    "delete, config.json is empty and there are poststop hooks: error; with --force a warning, and all is gone",
+    "delete, config.json is empty and there are poststop hooks: error; with --force a warning, nothing left",
     CLAUSE,
     async (sandbox) => {
       const container = sandbox.container((config) => {
@@ -203,7 +203,7 @@ if (IS_RUNTS) {
   }
 
   spec(
-    "any command, the folder of a container is a file, or has foreign files: no harm",
+    "any command, a file in place of a container's folder, or foreign files in one: clear errors, and only the container is deleted",
     CLAUSE,
     async (sandbox) => {
       const container = sandbox.shell("sleep 1000");

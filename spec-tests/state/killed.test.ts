@@ -46,11 +46,11 @@ for (const [situation, globals] of [
       }
       await expect.poll(() => sandbox.traces()).toEqual([]);
     },
-    globals.length === 0 ? { both: "what a killed create leaves, delete --force does not find" } : {},
+    globals.length === 0 ? { both: "delete --force does not find the leftovers of a killed create" } : {},
   );
 
   if (IS_RUNTS) {
-    // By the system call that runts does it with.
+    // Killed at renameat2(2), by which runts writes the record.
     spec(
       `create${situation} killed while it writes its record: delete --force removes all that is left`,
       CLAUSE,

@@ -11,7 +11,7 @@ import { cgroupOf, SYSTEMD, scopeOf, systemdSpecs } from "../harness/systemd/spe
 const systemdSpec = systemdSpecs();
 const FUSE = { allow: true, type: "c", major: 10, minor: 229, access: "rw" };
 const DENY_ALL = { allow: false, access: "rwm" };
-/** Opens nodes until it is told to stop; /dev/fuse's numbers, which no default rule allows. */
+/** Says of each node whether it can be opened. /dev/node has the numbers of /dev/fuse, which no default rule allows. */
 const OPEN_NODES = `mknod /dev/node c 10 229
 for node in null zero node; do dd if=/dev/$node bs=1 count=0 2>&1 | grep -q 'not permitted' && echo $node denied || echo $node open; done`;
 
@@ -43,19 +43,23 @@ async function opened(container: Container): Promise<string> {
   return stdout.trim().replaceAll("\n", ", ");
 }
 
-systemdSpec("systemd, devices: the unit knows the rules", "features.md D38", async (sandbox, machine) => {
-  const container = scoped(sandbox, withDevices(DENY_ALL, FUSE));
-  await container.created(SYSTEMD);
-  const shown = machine.show(scopeOf(container, machine), "DevicePolicy", "DeviceAllow");
-  expect(shown.DevicePolicy).toBe("strict");
-  expect(shown.DeviceAllow).toMatch(/\/dev\/char\/10:229 rw/);
-  expect(shown.DeviceAllow).toMatch(/\/dev\/char\/1:3 rwm/);
-  expect(shown.DeviceAllow).toMatch(/char-(136|pts) rwm/);
-});
+systemdSpec(
+  "systemd, devices: the unit has the rules",
+  "config-linux.md, Allowed Device list",
+  async (sandbox, machine) => {
+    const container = scoped(sandbox, withDevices(DENY_ALL, FUSE));
+    await container.created(SYSTEMD);
+    const shown = machine.show(scopeOf(container, machine), "DevicePolicy", "DeviceAllow");
+    expect(shown.DevicePolicy).toBe("strict");
+    expect(shown.DeviceAllow).toMatch(/\/dev\/char\/10:229 rw/);
+    expect(shown.DeviceAllow).toMatch(/\/dev\/char\/1:3 rwm/);
+    expect(shown.DeviceAllow).toMatch(/char-(136|pts) rwm/);
+  },
+);
 
 systemdSpec(
-  "systemd, devices allow all: no policy of the unit",
-  "features.md D38",
+  "systemd, devices allow all: the unit has no device policy",
+  "config-linux.md, Allowed Device list",
   async (sandbox, machine) => {
     const container = scoped(sandbox, withDevices({ allow: true, access: "rwm" }));
     await container.created(SYSTEMD);
@@ -70,7 +74,7 @@ for (const [name, rules, expected] of [
 ] as const) {
   systemdSpec(
     `systemd, devices ${name}: the same before and after daemon-reload`,
-    "features.md F08",
+    "practice: at daemon-reload, systemd applies the properties of a unit again",
     async (sandbox, machine) => {
       const container = scoped(sandbox, withDevices(...rules));
       await container.started(SYSTEMD);
@@ -82,8 +86,8 @@ for (const [name, rules, expected] of [
 }
 
 systemdSpec(
-  "systemd, update with devices: for the unit too, and beyond daemon-reload",
-  "features.md D35",
+  "systemd, update with devices: the unit has them too, and they survive daemon-reload",
+  "practice: at daemon-reload, systemd applies the properties of a unit again",
   async (sandbox, machine) => {
     const container = scoped(sandbox, withDevices(DENY_ALL, FUSE));
     await container.started(SYSTEMD);
@@ -100,12 +104,12 @@ systemdSpec(
     expect(await update(DENY_ALL, FUSE)).toMatchObject({ code: 0, stderr: "" });
     expect(await opened(container)).toBe("null open, zero open, node open");
   },
-  { crun: "a unit's list of devices is only added to", runc: "update takes neither devices nor huge pages" },
+  { crun: "only adds to a unit's list of devices", runc: "update takes neither devices nor huge pages" },
 );
 
 systemdSpec(
   "systemd, limits of -1: infinity in the unit",
-  "features.md D31",
+  "practice of runc and crun: limits are properties of the unit",
   async (sandbox, machine) => {
     const container = scoped(sandbox, (config) => {
       config.linux.resources = { memory: { limit: -1 }, pids: { limit: -1 }, cpu: { quota: -1 } };
@@ -122,8 +126,8 @@ systemdSpec(
 );
 
 systemdSpec(
-  "systemd, update of limits: for the unit too",
-  "features.md D31, D35",
+  "systemd, update of limits: the unit has them too",
+  "practice of runc and crun: limits are properties of the unit",
   async (sandbox, machine) => {
     const container = scoped(sandbox, () => undefined);
     await container.started(SYSTEMD);
@@ -133,7 +137,7 @@ systemdSpec(
       { cpu: { cpus: "0-1", mems: "0" } },
       { pids: { limit: 55 } },
     ]) {
-      // Without the controller this fails at the cgroup's files; the unit has been told by then.
+      // Without the controller, this fails at the cgroup's files, after the unit has got the limit.
       await sandbox.invoke(["update", "--resources", "-", container.id], {
         stdin: jsonFile(sandbox, resources),
       });
@@ -154,8 +158,8 @@ systemdSpec(
 );
 
 systemdSpec(
-  "systemd, huge pages, of which systemd knows nothing: in the cgroup's files",
-  "features.md D32",
+  "systemd, limits of huge pages, which no unit has: written to the cgroup's files",
+  "config-linux.md, Huge page limits",
   async (sandbox, machine, context) => {
     const size = "2MB";
     if (!existsSync("/sys/kernel/mm/hugepages/hugepages-2048kB")) context.skip("needs huge pages of 2 MB");
@@ -190,7 +194,7 @@ systemdSpec(
 
 systemdSpec(
   "systemd, org.systemd.property annotations: properties of the unit",
-  "features.md D01",
+  "practice of runc and crun: annotations of engines",
   async (sandbox, machine) => {
     const container = scoped(sandbox, (config) => {
       config.annotations = {
@@ -214,7 +218,7 @@ systemdSpec(
 );
 
 systemdSpec(
-  "systemd, org.systemd.property annotations for what the config has: the config's devices and slice",
+  "systemd, org.systemd.property annotations for slice and devices: the config's values win",
   "promise: users of an engine may give annotations",
   async (sandbox, machine) => {
     const container = scoped(sandbox, (config) => {
@@ -244,7 +248,7 @@ for (const [name, value] of [
 ] as const) {
   systemdSpec(
     `systemd, org.systemd.property.${name} = ${value}: error that names it, nothing left`,
-    "features.md D01",
+    "practice of runc and crun: annotations of engines",
     async (sandbox, machine) => {
       const container = scoped(sandbox, (config) => {
         config.annotations = { [`org.systemd.property.${name}`]: value };

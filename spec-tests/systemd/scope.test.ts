@@ -74,7 +74,7 @@ systemdSpec("systemd, cgroupsPath absent: a scope named after the id", PATH, asy
 });
 
 systemdSpec(
-  "systemd by --cgroup-manager: the same",
+  "systemd, --cgroup-manager systemd: a scope, as with --systemd-cgroup",
   "practice: crun's option",
   async (sandbox, machine) => {
     const container = scoped(sandbox);
@@ -92,7 +92,7 @@ systemdSpec("systemd, create: init is in the scope, and nothing else", PATH, asy
 });
 
 const deviations = byCase({
-  crun: "a path that is not of three parts is read as far as it goes",
+  crun: "a path without exactly three parts is read as far as it goes",
   cases: ["system.slice:spec", "system.slice:spec:name:more"],
 });
 
@@ -110,7 +110,7 @@ for (const path of ["/spec", "system.slice:spec", "system.slice:spec:name:more",
 }
 
 systemdSpec(
-  "systemd, the unit is another container's: error, and it lives on",
+  "systemd, the unit is another container's: error, and the other container lives on",
   "promise: containers are independent",
   async (sandbox, machine) => {
     const first = scoped(sandbox, "sleep 1000", () => `system.slice:spec:${sandbox.tag}-same`);
@@ -136,7 +136,7 @@ systemdSpec(
 );
 
 systemdSpec(
-  "systemd, delete --force with children that ignore SIGTERM: at once",
+  "systemd, delete --force with children that ignore SIGTERM: killed at once",
   "runtime.md, Delete",
   async (sandbox, machine) => {
     const container = scoped(sandbox, "trap '' TERM; sleep 1000 & wait");
@@ -189,14 +189,14 @@ systemdSpec(
   },
   {
     both: {
-      reason: "a create that was killed leaves its unit, of which delete --force does not know",
+      reason: "a killed create leaves its unit, which delete --force does not find",
       sometimes: true,
     },
   },
 );
 
 systemdSpec(
-  "systemd, exec: in the scope",
+  "systemd, exec: the process is in the scope",
   "promise: exec goes to init's cgroup",
   async (sandbox, machine) => {
     const container = scoped(sandbox);

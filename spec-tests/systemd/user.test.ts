@@ -3,7 +3,7 @@ import { expectRefusal } from "../harness/refusal.ts";
 import { cgroupOf, rootless, SYSTEMD, systemdSpecs } from "../harness/systemd/spec.ts";
 
 const systemdSpec = systemdSpecs();
-const CLAUSE = "features.md D39, D40";
+const CLAUSE = "practice of runc and crun: rootless containers use the user's systemd";
 
 systemdSpec("systemd, user: a scope of the user's systemd", CLAUSE, async (sandbox, machine) => {
   sandbox.wrapper = machine.userWrapper;
@@ -12,13 +12,13 @@ systemdSpec("systemd, user: a scope of the user's systemd", CLAUSE, async (sandb
   const unit = `spec-${container.id}.scope`;
   const manager = "/system.slice/user.service";
   expect(await cgroupOf(container, machine)).toContain(`${manager}/user.slice/${unit}`);
-  expect(machine.units(`*${container.id}*`), "of the system's").toEqual([]);
+  expect(machine.units(`*${container.id}*`), "units of the system's systemd").toEqual([]);
   expect((await container.delete("--force")).code).toBe(0);
   expect(await sandbox.traces()).toEqual([]);
 });
 
 systemdSpec(
-  "systemd, user, exec: in the scope",
+  "systemd, user, exec: the process is in the scope",
   CLAUSE,
   async (sandbox, machine) => {
     sandbox.wrapper = machine.userWrapper;
@@ -30,7 +30,7 @@ systemdSpec(
     expect(/^0::.*/m.exec(stdout)?.[0]).toBe(/^0::.*/m.exec(init)?.[0]);
   },
   {
-    crun: "the scope is entered without the help of systemd, which the kernel denies",
+    crun: "enters the scope without systemd's help, which the kernel denies",
     runc: "the process stays in the cgroup of the caller",
   },
 );
