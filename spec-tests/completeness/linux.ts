@@ -10,7 +10,10 @@ export const LINUX: Coverage = {
     "create, unknown namespace type: error",
     "create, namespace {} not listed: the caller's",
   ],
-  "/linux/namespaces/*/type={}": ["create, namespace {} listed: a new one", "run, {} namespace listed: a new one"],
+  "/linux/namespaces/*/type={}": [
+    "create, namespace {} listed: a new one",
+    "run, {} namespace listed: a new one",
+  ],
   "/linux/namespaces/*/type=user": [
     "run, user namespace: the mappings are as listed",
     "run, user namespace: the other namespaces belong to it",
@@ -177,8 +180,8 @@ export const LINUX: Coverage = {
     "create, linux.readonlyPaths without a mount namespace: refused by name, nothing left",
   ],
   "/linux/mountLabel": [
-    "mountLabel: that of each new file system and of what is made in it, a terminal too",
-    "run, mountLabel that is no context of the policy: error that says so",
+    "mountLabel: set for new file systems, the files in them, and the terminal",
+    "run, mountLabel unknown to the policy: error that says so",
     "mountLabel where SELinux is off: a warning, no error",
   ],
   "/linux/personality/domain": [

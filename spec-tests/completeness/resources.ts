@@ -30,73 +30,82 @@ export const RESOURCES: Coverage = {
     "devices allow all (privileged): any node opens",
   ],
   "/linux/resources/devices/*/type={}": ["devices allow all (privileged): any node opens"],
-  "/linux/resources/devices/*/type=b": ["devices with the disk for reading: it can be read, not written"],
+  "/linux/resources/devices/*/type=b": [
+    "create with devices, a disk allowed for reading: read works, write fails",
+  ],
   "/linux/resources/devices/*/type=c": ["devices deny all, then one allowed: it opens"],
   "/linux/resources/devices/*/access": ["devices allowed for writing only: reading fails"],
   ...resource("memory/limit", [
-    "memory.limit, more is allocated: killed, as exit code and memory.events say",
+    "create with memory.limit, a process exceeds it: killed, counted in memory.events",
   ]),
-  ...resource("memory/reservation", ["update --memory-swap, --memory-reservation and -1: converted"]),
+  ...resource("memory/reservation", [
+    "update --memory-swap, --memory-reservation, -1: converted to cgroup v2",
+  ]),
   ...resource("memory/swap", [
-    "memory.limit, swap to spare: what does not fit is swapped out",
+    "create with memory.limit and more swap: the excess is swapped out",
     'update --resources "{}": error',
   ]),
   "/linux/resources/memory/useHierarchy": ['run with {"memory":{"kernel":-1…'],
   "/linux/resources/memory/checkBeforeUpdate": [
-    "update with a memory.limit below the usage and checkBeforeUpdate: refused",
+    "update with checkBeforeUpdate and memory.limit below the usage: refused",
   ],
   ...resource("cpu/shares", [
-    "cpu.shares, two busy loops: the heavier gets more",
+    "create with cpu.shares: of two busy loops, that with more shares gets more",
     'create with cpu {"shares":1024}…',
   ]),
-  ...resource("cpu/quota", ["cpu.quota, a busy loop: it gets its quota", 'create with cpu {"quota":50000}…']),
+  ...resource("cpu/quota", [
+    "create with cpu.quota: a busy loop gets its quota",
+    'create with cpu {"quota":50000}…',
+  ]),
   "/linux/resources/cpu/period": ['create with cpu {"period":200000}…'],
   ...resource("cpu/burst", ['create with cpu {"quota":50000,"period":200000,"burst":20000}…']),
   ...resource("cpu/idle", ['create with cpu {"idle":1}…']),
   ...resource("cpu/cpus", [
-    "cpu.cpus and cpu.mems: the program gets these alone",
-    'create with cpu.cpus "7", which there is not: error that names it',
+    "create with cpu.cpus and cpu.mems: the program gets only these",
+    'create with cpu.cpus "7", which does not exist: error that names it',
   ]),
   ...resource("cpu/mems", [
-    "cpu.cpus and cpu.mems: the program gets these alone",
-    'create with cpu.mems "7", which there is not: error that names it',
+    "create with cpu.cpus and cpu.mems: the program gets only these",
+    'create with cpu.mems "7", which does not exist: error that names it',
   ]),
   ...resource("pids/limit", [
-    "pids.limit, a fork bomb: it stops there",
-    "pids.limit 0: nothing can be forked",
+    "create with pids.limit: a fork bomb stops at the limit",
+    "run with pids.limit 0: fork fails",
   ]),
-  ...resource("blockIO/weight", ["blockIO.weight where there is BFQ: io.bfq.weight as it is"]),
-  ...resource("blockIO/weightDevice", ["blockIO.weight and weightDevice: io.weight, on its own scale"]),
+  ...resource("blockIO/weight", ["create with blockIO.weight, with BFQ: io.bfq.weight is set, unconverted"]),
+  ...resource("blockIO/weightDevice", [
+    "create with blockIO.weight and weightDevice: io.weight is set, on its own scale",
+  ]),
   ...resource("blockIO/throttleReadBpsDevice", [
-    "blockIO.throttleReadBpsDevice, six times as much: its rate within 20%",
+    "create with blockIO.throttleReadBpsDevice: the rate is kept within 20%",
   ]),
   ...resource("blockIO/throttleWriteBpsDevice", [
-    "blockIO.throttleWriteBpsDevice, six times as much: its rate within 20%",
+    "create with blockIO.throttleWriteBpsDevice: the rate is kept within 20%",
   ]),
   ...resource("blockIO/throttleReadIOPSDevice", [
-    "blockIO.throttleReadIOPSDevice, six times as much: its rate within 20%",
+    "create with blockIO.throttleReadIOPSDevice: the rate is kept within 20%",
   ]),
   ...resource("blockIO/throttleWriteIOPSDevice", [
-    "blockIO.throttleWriteIOPSDevice, six times as much: its rate within 20%",
+    "create with blockIO.throttleWriteIOPSDevice: the rate is kept within 20%",
   ]),
   "/linux/resources/hugepageLimits": [
     "create with hugepageLimits: the limit holds",
-    "hugepageLimits, one page more: refused by the kernel",
-    "hugepageLimits of 4 MiB, a mapping of 6 MiB: Cannot allocate memory",
+    "create with hugepageLimits: the kernel refuses one page more",
+    "create with hugepageLimits of 4 MiB, a mapping of 6 MiB: Cannot allocate memory",
   ],
   "/linux/resources/hugepageLimits/*/pageSize": [
     "create with hugepageLimits of {}: error that names it, nothing left",
   ],
   "/linux/resources/rdma/*/hcaHandles": [
     "create with rdma/mlx5_1/hcaHandles, no such controller: error that names both",
-    "rdma with one handle: a second is refused by the kernel",
+    "create with rdma, one handle: the kernel refuses a second",
   ],
   "/linux/resources/rdma/*/hcaObjects": [
     "create with rdma/mlx5_1/hcaObjects, no such controller: error that names both",
-    "rdma and update of it: rdma.max",
+    "create and update with rdma: rdma.max is set",
   ],
   "/linux/resources/unified": [
-    "unified: each line of each value is written, last",
+    "create with unified: each line is written, after all other properties",
     "create with unified of a missing controller: error, nothing left",
     "create with unified of {}: error that names it, nothing left",
   ],

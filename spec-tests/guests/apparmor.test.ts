@@ -16,7 +16,7 @@ const ESCAPE =
   "CVE-2016-9962: what a process of the runtime holds in the container is the container's to use";
 
 const RULES = "file, capability, network, mount, umount, signal, ptrace, unix,";
-/** For containers, it denies one file; and for the runtime itself. */
+/** `spec` is for containers, and denies one file; the others are for the runtime itself. */
 const PROFILES: Readonly<Record<string, string>> = {
   spec: "deny /tmp/secret rwl,",
   "engine-in-itself": "pivot_root, userns,",
@@ -40,7 +40,7 @@ function profiled(profile: string): (config: Config) => void {
   };
 }
 
-/** Once in a guest. The features are those of a parser that knows user namespaces. */
+/** Loads the profiles once in a guest. Without the features of ABI 4.0, the parser does not know the rule `userns`. */
 async function loadProfiles({ guest }: GuestSandbox): Promise<void> {
   const security = "/sys/kernel/security";
   const features = '--policy-features "$modules/etc/apparmor.d/abi/4.0"';
@@ -54,7 +54,7 @@ async function loadProfiles({ guest }: GuestSandbox): Promise<void> {
   );
 }
 
-/** A container that may look at all processes of its pid namespace, with the host's python. */
+/** A container with CAP_SYS_PTRACE, which can look into the processes of its pid namespace, and with the host's python. */
 async function curious(
   sandbox: GuestSandbox,
   args: string[],
@@ -71,7 +71,7 @@ async function curious(
   });
 }
 
-/** It has seen a process of the runtime, which has another name than its program, and reached nothing by it. */
+/** Expects that the container's program saw a process of the runtime, whose name is not the program's, and reached no file through it. */
 function expectNotReached(printed: string): void {
   const lines = printed.split("\n");
   expect(lines.filter((line) => line.startsWith("reached"))).toEqual([]);
@@ -82,7 +82,7 @@ describeGuest(
   "AppArmor",
   () => {
     guestSpec(
-      "apparmorProfile: it is the program's and that of exec, and what it denies is denied; exec --apparmor: its own",
+      "apparmorProfile: confines the program and exec; exec --apparmor: has its own profile",
       LABEL,
       async (sandbox) => {
         await loadProfiles(sandbox);
@@ -98,7 +98,7 @@ describeGuest(
     );
 
     guestSpec(
-      "exec --apparmor into an unconfined container: it is that program's",
+      "exec --apparmor in an unconfined container: confines the new program; unloaded profile: error that names it",
       PRACTICE,
       async (sandbox) => {
         await loadProfiles(sandbox);
@@ -113,7 +113,7 @@ describeGuest(
       },
     );
 
-    guestSpec("apparmorProfile: it is that of startContainer hooks", LABEL, async (sandbox) => {
+    guestSpec("apparmorProfile: confines startContainer hooks", LABEL, async (sandbox) => {
       await loadProfiles(sandbox);
       const container = sandbox.limited("cat /tmp/hook", {}, (config) => {
         profiled("spec")(config);
@@ -124,7 +124,7 @@ describeGuest(
     });
 
     guestSpec(
-      "apparmorProfile by a user without privileges, with a time namespace: it is the program's",
+      "apparmorProfile, rootless, with a time namespace: confines the program",
       LABEL,
       async (sandbox) => {
         await loadProfiles(sandbox);
@@ -140,27 +140,27 @@ describeGuest(
       { runc: { reason: "domainname and time namespaces came with 1.2", before: "1.2" } },
     );
 
-    guestSpec("apparmorProfile that is not loaded: error that names it", MUST, async (sandbox) => {
+    guestSpec("create, apparmorProfile that is not loaded: error that names it", MUST, async (sandbox) => {
       const container = sandbox.limited("true", {}, profiled("nobody-loaded-it"));
       const words = /\/process\/apparmorProfile: .*nobody-loaded-it.*no profile of this name is loaded/;
       sandbox.expectRefusal(await container.create(), /apparmor/, words);
     });
 
     const deviations = byCase({
-      crun: "it changes to the profile before no_new_privs is set, and not by the execve",
-      cases: ["that no_new_privs keeps"],
+      crun: "it changes to the profile before it sets no_new_privs, and not with the execve",
+      cases: ["that can't be left under no_new_privs"],
     });
 
     for (const [profile, what, mutate, words] of [
       [
         "engine-in-itself",
-        "that allows no change of it",
+        "that may not be changed",
         profiled("spec"),
         /\/process\/apparmorProfile: .*profile engine-in-itself, which needs "change_profile -> spec,"/,
       ],
       [
         "engine-to-all",
-        "that no_new_privs keeps",
+        "that can't be left under no_new_privs",
         profiled("spec"),
         /execve.*profile engine-to-all, which can't be left for spec with \/process\/noNewPrivileges/,
       ],
@@ -172,7 +172,7 @@ describeGuest(
       ],
     ] as const) {
       guestSpec(
-        `run by a runtime under a profile ${what}: error that says so`,
+        `run, runtime under a profile ${what}: error that says so`,
         MUST,
         async (sandbox) => {
           await loadProfiles(sandbox);
@@ -190,7 +190,7 @@ describeGuest(
       ["an unconfined container", undefined],
     ] as const) {
       guestSpec(
-        `exec --apparmor into ${whose} with CAP_SYS_PTRACE: it reaches no file of the host`,
+        `exec --apparmor in ${whose} with CAP_SYS_PTRACE: the container reaches no file of the host`,
         ESCAPE,
         async (sandbox) => {
           const container = await curious(
@@ -204,12 +204,12 @@ describeGuest(
           await sandbox.guest.output(`for round in $(seq ${ROUNDS}); do ${exec} || exit; done`);
           expectNotReached(await container.printed("."));
         },
-        { runc: "the tracer follows one thread, and the others wait for it until the test ends them" },
+        { runc: "the tracer follows one thread; runc's other threads wait for it until the test kills them" },
       );
     }
 
     guestSpec(
-      "start, startContainer hooks beside a process with CAP_SYS_PTRACE: it reaches no file of the host",
+      "start, startContainer hooks beside a process with CAP_SYS_PTRACE: that process reaches no file of the host",
       ESCAPE,
       async (sandbox) => {
         const container = await curious(sandbox, ["/bin/true"], (config) => {
@@ -223,7 +223,7 @@ describeGuest(
         await sandbox.guest.output(`${exec} && until grep trying ${printed}; do sleep 0.2; done; ${start}`);
         expectNotReached(await sandbox.guest.output(`cat ${printed}`));
       },
-      { runc: "init runs the hooks, so that no process of the runtime is new" },
+      { runc: "init runs the hooks, so that no new process of the runtime appears" },
     );
   },
   QEMU_GUEST,

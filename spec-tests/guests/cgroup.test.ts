@@ -19,7 +19,7 @@ function below(parent: string): (config: Config) => void {
 
 describeGuest("cgroup", () => {
   guestSpec(
-    "create with a limit three cgroups down: controllers are enabled on the way",
+    "create with a limit, three cgroups below the root: the controller is enabled in each of them",
     "cgroups(7), Cgroups v2 controllers",
     async (sandbox) => {
       const parent = `/${sandbox.tag}-parent`;
@@ -55,7 +55,7 @@ describeGuest("cgroup", () => {
           /memory controller .*-parent\/cgroup\.subtree_control.*move them/,
         );
         if (sandbox.isRunts) expect(result.stderr).toContain(`: ${pid} (sleep`);
-        // What a refused container needed must not have changed the cgroup of others.
+        // The refused container must not have made the cgroup of others threaded.
         expect(await sandbox.guest.output(`cat ${parent}/cgroup.type`)).toBe("domain");
       } finally {
         await sandbox.guest.output(
@@ -79,7 +79,7 @@ describeGuest("cgroup", () => {
   });
 
   guestSpec(
-    "unified: each line of each value is written, last",
+    "create with unified: each line is written, after all other properties",
     UNIFIED,
     async (sandbox) => {
       const unified = {
@@ -106,7 +106,7 @@ describeGuest("cgroup", () => {
     ["cgroup.nothing", "1", /cgroup\.nothing/],
   ] as const) {
     guestSpec(
-      `unified with ${file} "${value}": error that names it`,
+      `create with unified ${file} "${value}": error that names it`,
       UNIFIED,
       async (sandbox) => {
         const result = await sandbox.limited("true", { unified: { [file]: value } }).create();
@@ -117,7 +117,7 @@ describeGuest("cgroup", () => {
   }
 
   guestSpec(
-    "unified of a controller that the kernel has not: error that names controller and cgroup",
+    "create with unified, controller missing in the kernel: error that names controller and cgroup",
     PROMISE,
     async (sandbox) => {
       const result = await sandbox.limited("true", { unified: { "dmem.max": "x 0" } }).create();
@@ -139,7 +139,7 @@ describeGuest("cgroup", () => {
   });
 
   guestSpec(
-    "update of which the last value is refused: all others are as before",
+    "update, last value refused: all other values are restored",
     "promise: an update is applied whole or not at all",
     async (sandbox) => {
       const files = [
@@ -166,7 +166,7 @@ describeGuest("cgroup", () => {
   );
 
   guestSpec(
-    "update of which the last value is refused after one that can't be taken back: the error names that",
+    "update, last value refused after one that can't be restored: the error names the latter",
     "promise: an update is applied whole or not at all",
     async (sandbox) => {
       const container = sandbox.limited("sleep 999", {});
@@ -178,7 +178,7 @@ describeGuest("cgroup", () => {
   );
 
   guestSpec(
-    "create, user namespace: what the memory controller delegates is the container's too",
+    "create with a user namespace: the container owns the delegated files of the memory controller",
     "config-linux.md, Cgroup ownership",
     async (sandbox) => {
       const container = sandbox.container((config) => {
@@ -201,7 +201,7 @@ describeGuest("cgroup", () => {
   );
 
   guestSpec(
-    "pause: nothing runs until resume; delete --force ends it",
+    "pause: nothing runs until resume; delete --force works on a paused container",
     "practice of runc and crun",
     async (sandbox) => {
       const container = sandbox.limited("while true; do :; done", {});

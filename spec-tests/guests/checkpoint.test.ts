@@ -7,12 +7,12 @@ import type { GuestContainer, GuestSandbox } from "../harness/guests/sandbox.ts"
 import { describeGuest, guestSpec } from "../harness/guests/spec.ts";
 import { COUNT } from "../harness/helpers/checkpoint.ts";
 
-/** What criu can't do on newer kernels than Debian's, whatever the runtime: examples/checkpoint. */
+/** Tests that need Debian's kernel, since its criu fails on newer ones with any runtime: see examples/checkpoint. */
 
 const CLAUSE = "practice of runc: runc-checkpoint(8), runc-restore(8)";
 const MIB = 1 << 20;
 
-/** criu asks these of sockets, and locks connections by nftables. */
+/** criu lists sockets with the *_diag modules, and locks connections with nftables. */
 const MODULES =
   "inet_diag tcp_diag udp_diag unix_diag netlink_diag af_packet_diag nf_tables nft_ct nf_conntrack_netlink tun veth";
 
@@ -21,7 +21,7 @@ async function prepareForCriu({ guest }: GuestSandbox): Promise<void> {
     ip link set lo up; /usr/sbin/modprobe -d "$modules" -a ${MODULES}`);
 }
 
-/** Debian's /lib is a link, which runc and crun don't find again at the restore. */
+/** Mounts /lib as a folder: Debian's is a symbolic link, which runc and crun don't find again at the restore. */
 function withPython(config: Config): void {
   for (const [destination, source] of [
     ["/usr", "/usr"],
@@ -31,7 +31,7 @@ function withPython(config: Config): void {
     config.mounts.push({ destination, type: "bind", source, options: ["bind", "ro", "rprivate"] });
 }
 
-/** A program whose memory stays as it is, a MiB of it, beside one that counts: what was saved before is most of it. */
+/** A program with one MiB of unchanging memory, beside one that counts: the pre-dump holds most of their memory. */
 const REMEMBER_AND_COUNT = [
   "sh",
   "-c",
@@ -39,7 +39,7 @@ const REMEMBER_AND_COUNT = [
   COUNT,
 ];
 
-/** criu can't save what leads out of the container: its standard streams lead nowhere. */
+/** Starts a container on /dev/null: criu can't save streams that lead out of the container. */
 async function started(
   sandbox: GuestSandbox,
   args: readonly string[],
@@ -101,13 +101,13 @@ describeGuest("checkpoint and restore", () => {
   );
 
   guestSpec(
-    "checkpoint and restore with --lazy-pages: memory follows when it is needed",
+    "checkpoint and restore --lazy-pages: memory arrives on demand",
     CLAUSE,
     async (sandbox) => {
       const container = await started(sandbox, ["sh", "-c", COUNT]);
       await countAbove(container, 1);
       const before = await countOf(container);
-      // The old one is there until all its memory is gone: another id, another cgroup.
+      // The old container lives until all its memory is sent, so the new one needs another id and cgroup.
       const other = sandbox.container((config) => {
         config.process.args = ["sh", "-c", COUNT];
       });
@@ -115,7 +115,7 @@ describeGuest("checkpoint and restore", () => {
       const images = ["--image-path", `${base}/images`];
       const server = ["--page-server", "127.0.0.1:7001", "--lazy-pages", "--status-fd", "3"];
       const saving = ["checkpoint", ...images, "--work-path", `${base}/saved`, ...server, container.id];
-      // Where `criu lazy-pages` has its socket.
+      // `criu lazy-pages` puts its socket here.
       const work = ["--work-path", `${base}/restored`];
       const flags = ["--detach", "--lazy-pages", "--bundle", other.bundle, ...images, ...work];
       const script = `
@@ -136,12 +136,12 @@ describeGuest("checkpoint and restore", () => {
     },
     {
       crun: "no --lazy-pages and no --page-server",
-      runc: "the cgroup of a container that was restored with lazy pages stays",
+      runc: "the cgroup of a container that was restored with lazy pages is left",
     },
   );
 
   guestSpec(
-    "checkpoint with a TCP connection: refused without --tcp-established; restored with it, it loses nothing",
+    "checkpoint with a TCP connection: refused without --tcp-established; with it, the connection survives the restore",
     CLAUSE,
     async (sandbox) => {
       const code = readFileSync(join(import.meta.dirname, "../harness/helpers/tcp-counter.py"), "utf8");

@@ -13,7 +13,7 @@ async function settings(container: GuestContainer): Promise<string> {
 }
 
 describeGuest("cpu", () => {
-  guestSpec("cpu.quota, a busy loop: it gets its quota", CLAUSE, async (sandbox) => {
+  guestSpec("create with cpu.quota: a busy loop gets its quota", CLAUSE, async (sandbox) => {
     const container = sandbox.limited(BUSY, { cpu: { quota: 20_000, period: 100_000 } });
     await container.started();
     const usage = `grep usage_usec ${container.cgroup}/cpu.stat; cut -d ' ' -f 1 /proc/uptime`;
@@ -25,16 +25,20 @@ describeGuest("cpu", () => {
     expect(await container.count("cpu.stat", "nr_throttled")).toBeGreaterThan(10);
   });
 
-  guestSpec("cpu.shares, two busy loops: the heavier gets more", CLAUSE, async (sandbox) => {
-    const light = sandbox.limited(BUSY, { cpu: { shares: 102, cpus: "0" } });
-    const heavy = sandbox.limited(BUSY, { cpu: { shares: 10_240, cpus: "0" } });
-    await light.started();
-    await heavy.started();
-    const both = [light, heavy].map(({ cgroup }) => `grep usage_usec ${cgroup}/cpu.stat`).join("; ");
-    const text = await sandbox.guest.output(`${both}; sleep 4; ${both}`);
-    const [a = 0, b = 0, c = 0, d = 0] = text.split("\n").map((line) => Number(line.split(" ")[1]));
-    expect((d - b) / (c - a)).toBeGreaterThan(3);
-  });
+  guestSpec(
+    "create with cpu.shares: of two busy loops, that with more shares gets more",
+    CLAUSE,
+    async (sandbox) => {
+      const light = sandbox.limited(BUSY, { cpu: { shares: 102, cpus: "0" } });
+      const heavy = sandbox.limited(BUSY, { cpu: { shares: 10_240, cpus: "0" } });
+      await light.started();
+      await heavy.started();
+      const both = [light, heavy].map(({ cgroup }) => `grep usage_usec ${cgroup}/cpu.stat`).join("; ");
+      const text = await sandbox.guest.output(`${both}; sleep 4; ${both}`);
+      const [a = 0, b = 0, c = 0, d = 0] = text.split("\n").map((line) => Number(line.split(" ")[1]));
+      expect((d - b) / (c - a)).toBeGreaterThan(3);
+    },
+  );
 
   const deviations = byCase({
     runc: "1.1 has neither burst nor idle",
@@ -54,13 +58,13 @@ describeGuest("cpu", () => {
     [{ idle: 0, shares: 2048 }, "max 100000 0 174 0"],
   ] as const) {
     guestSpec(
-      `create with cpu ${JSON.stringify(cpu)}: cpu.max, cpu.max.burst, cpu.weight and cpu.idle`,
+      `create with cpu ${JSON.stringify(cpu)}: cpu.max, cpu.max.burst, cpu.weight and cpu.idle are set`,
       CLAUSE,
       async (sandbox) => {
         const container = sandbox.limited("sleep 999", { cpu });
         await container.created();
         const got = await settings(container);
-        // Debian's crun and runc still have the older, linear conversion.
+        // Debian's crun and runc convert shares by the older, linear formula.
         if (!sandbox.isRunts && "shares" in cpu && ![0, 2, 262_144].includes(cpu.shares)) return;
         expect(got).toBe(expected);
       },
@@ -69,7 +73,7 @@ describeGuest("cpu", () => {
   }
 
   guestSpec(
-    "update --cpu-*: each value alone, the others stay",
+    "update --cpu-*: changes one value and keeps the others",
     UPDATE,
     async (sandbox) => {
       const container = sandbox.limited("sleep 999", { cpu: { quota: 50_000, period: 100_000 } });
@@ -89,11 +93,11 @@ describeGuest("cpu", () => {
       await container.updated("--cpu-quota=-1", "--cpu-burst", "0");
       expect(await settings(container)).toBe("max 200000 0 1 0");
     },
-    { crun: "a period alone takes the quota away", runc: "1.1 has neither burst nor idle" },
+    { crun: "a period alone removes the quota", runc: "1.1 has neither burst nor idle" },
   );
 
   guestSpec(
-    "create with a quota below the kernel's least: error with the pointer and the value",
+    "create with cpu.quota below the kernel's minimum: error that names property and value",
     "runtime.md, Create: MUST error if a property cannot be applied",
     async (sandbox) => {
       const result = await sandbox.limited("true", { cpu: { quota: 10, period: 100_000 } }).create();

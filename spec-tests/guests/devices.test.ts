@@ -12,18 +12,22 @@ function withDisk(config: Config): void {
 }
 
 describeGuest("devices", () => {
-  guestSpec("devices deny all: a disk can't be opened", CLAUSE, async (sandbox) => {
+  guestSpec("create with devices, all denied: a disk can't be opened", CLAUSE, async (sandbox) => {
     const container = sandbox.limited(OPEN, { devices: [DENY_ALL] }, withDisk);
     expect((await container.run()).stdout).toMatch(/Operation not permitted/);
   });
 
-  guestSpec("devices with the disk for reading: it can be read, not written", CLAUSE, async (sandbox) => {
-    const devices = [DENY_ALL, { allow: true, ...DISK, access: "r" }];
-    const script = `${OPEN}; dd if=/dev/zero of=/dev/disk count=1 2>&1`;
-    const { stdout } = await sandbox.limited(script, { devices }, withDisk).run();
-    expect(stdout.match(/records out|Operation not permitted/g)).toEqual([
-      "records out",
-      "Operation not permitted",
-    ]);
-  });
+  guestSpec(
+    "create with devices, a disk allowed for reading: read works, write fails",
+    CLAUSE,
+    async (sandbox) => {
+      const devices = [DENY_ALL, { allow: true, ...DISK, access: "r" }];
+      const script = `${OPEN}; dd if=/dev/zero of=/dev/disk count=1 2>&1`;
+      const { stdout } = await sandbox.limited(script, { devices }, withDisk).run();
+      expect(stdout.match(/records out|Operation not permitted/g)).toEqual([
+        "records out",
+        "Operation not permitted",
+      ]);
+    },
+  );
 });

@@ -10,7 +10,7 @@ import { describeGuest, guestSpec } from "../harness/guests/spec.ts";
 import { buildWatcher, findingsOf, parseReport, type Watched } from "../harness/helpers/watcher.ts";
 import { which } from "../harness/runtime.ts";
 
-/** security/entering-*.test.ts, for what needs a security module: labels of processes. */
+/** Like security/entering-*.test.ts, with labels of processes, which need a security module. */
 
 const CLAUSE = "CVE-2016-9962, CVE-2024-21626";
 const PROFILE =
@@ -20,7 +20,7 @@ const NO_COMPILER = which("gcc") === undefined ? "needs gcc: apt-get install gcc
 
 let reports = 0;
 
-/** Runs a command of the runtime below the watcher, which is the exchange folder's. */
+/** Runs a command of the runtime under the watcher, which lies in the exchange folder. */
 async function watched(sandbox: GuestSandbox, ...args: readonly string[]): Promise<Watched> {
   const { guest } = sandbox;
   const program = join(guest.exchange, "watcher");
@@ -39,7 +39,7 @@ async function watched(sandbox: GuestSandbox, ...args: readonly string[]): Promi
   };
 }
 
-/** Of docker's default, with CAP_SYS_PTRACE: what it takes to look into other processes of root. */
+/** Adds CAP_SYS_PTRACE, by which the container can look into other processes of root. */
 function sleeping(config: Config): void {
   const capabilities = ["CAP_SYS_PTRACE"];
   config.process.capabilities = { bounding: capabilities, effective: capabilities, permitted: capabilities };
@@ -62,7 +62,7 @@ function title(what: string): string {
 }
 
 describeGuest(
-  "what enters a container",
+  "processes that enter a container",
   () => {
     guestSpec(title("exec --apparmor"), CLAUSE, async (sandbox) => {
       await loadProfile(sandbox, PROFILE);
@@ -71,7 +71,7 @@ describeGuest(
       expectOutOfSight(await watched(sandbox, "exec", "--apparmor", "entering", container.id, "true"), 1);
     });
 
-    guestSpec(title("exec into a confined container"), CLAUSE, async (sandbox) => {
+    guestSpec(title("exec in a confined container"), CLAUSE, async (sandbox) => {
       await loadProfile(sandbox, PROFILE);
       const container = sandbox.container(confined);
       await container.started();

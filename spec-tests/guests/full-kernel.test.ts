@@ -19,7 +19,7 @@ const ROOT = "/sys/fs/cgroup";
 const DENY_ALL = { allow: false, access: "rwm" };
 const ALLOWED_LISTS = "grep -E '^(Cpus|Mems)_allowed_list' /proc/self/status | cut -f 2 | xargs";
 
-/** Each file takes a huge page of 2 MiB, or says why not. */
+/** Each file takes a huge page of 2 MiB, or prints the error. */
 const TAKE_HUGE =
   "for name in 1 2 3; do fallocate -l 2M /mnt/$name 2>&1 && echo taken; done; echo end; sleep 999";
 
@@ -37,7 +37,7 @@ const RESERVE = `import mmap
 try: mmap.mmap(-1, 6 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x40000); print("reserved")
 except OSError as error: print(error.strerror)`;
 
-/** Opens the RDMA device twice and asks for a context each time, which is one handle: IB_USER_VERBS_CMD_GET_CONTEXT. */
+/** Opens the RDMA device twice. Each time it gets a context (IB_USER_VERBS_CMD_GET_CONTEXT), which takes one handle. */
 const TAKE_HANDLES = `import ctypes, os, struct
 for turn in range(2):
   response = ctypes.create_string_buffer(64)
@@ -62,7 +62,7 @@ async function rdmaDevice(sandbox: GuestSandbox): Promise<(config: Config) => vo
   };
 }
 
-/** Not busybox's, which knows no other folder. */
+/** Not busybox's modprobe, which has no option for the modules' folder. */
 const MODPROBE = '/usr/sbin/modprobe -d "$modules"';
 
 async function cpuset(container: GuestContainer): Promise<string> {
@@ -72,32 +72,28 @@ async function cpuset(container: GuestContainer): Promise<string> {
 describeGuest(
   "cpuset, hugetlb, rdma, io weights",
   () => {
-    guestSpec("cpu.cpus and cpu.mems: the program gets these alone", CPU, async (sandbox) => {
+    guestSpec("create with cpu.cpus and cpu.mems: the program gets only these", CPU, async (sandbox) => {
       const container = sandbox.limited(`${ALLOWED_LISTS}; sleep 999`, { cpu: { cpus: "1", mems: "1" } });
       await container.started();
       expect(await container.printed("^[0-9]")).toBe("1 1");
       expect(await cpuset(container)).toBe("1 1");
     });
 
-    guestSpec(
-      "update --cpuset-cpus, --cpuset-mems: the program gets these alone",
-      UPDATE,
-      async (sandbox) => {
-        const container = sandbox.limited("sleep 999", { cpu: { cpus: "1", mems: "1" } });
-        await container.started();
-        await container.updated("--cpuset-cpus", "0", "--cpuset-mems", "0-1");
-        expect(await cpuset(container)).toBe("0 0-1");
-        const result = await container.exec("sh", "-c", ALLOWED_LISTS);
-        expect(result).toEqual({ code: 0, stdout: "0 0-1\n", stderr: "" });
-      },
-    );
+    guestSpec("update --cpuset-cpus --cpuset-mems: the program gets only these", UPDATE, async (sandbox) => {
+      const container = sandbox.limited("sleep 999", { cpu: { cpus: "1", mems: "1" } });
+      await container.started();
+      await container.updated("--cpuset-cpus", "0", "--cpuset-mems", "0-1");
+      expect(await cpuset(container)).toBe("0 0-1");
+      const result = await container.exec("sh", "-c", ALLOWED_LISTS);
+      expect(result).toEqual({ code: 0, stdout: "0 0-1\n", stderr: "" });
+    });
 
     for (const [name, value] of [
       ["cpus", "7"],
       ["mems", "7"],
     ] as const) {
       guestSpec(
-        `create with cpu.${name} "${value}", which there is not: error that names it`,
+        `create with cpu.${name} "${value}", which does not exist: error that names it`,
         MUST,
         async (sandbox) => {
           const result = await sandbox.limited("true", { cpu: { [name]: value } }).create();
@@ -108,7 +104,7 @@ describeGuest(
     }
 
     guestSpec(
-      "create with cpu.cpus that the cgroup above has not: error that names it",
+      "create with cpu.cpus that the parent cgroup lacks: error that names it",
       MUST,
       async (sandbox) => {
         const parent = `${ROOT}/${sandbox.tag}-parent`;
@@ -125,10 +121,10 @@ describeGuest(
           await sandbox.guest.output(`find ${parent} -depth -type d -exec rmdir {} ';'`);
         }
       },
-      { both: "what the kernel gives instead is not looked at" },
+      { both: "neither checks which CPUs the kernel gives instead" },
     );
 
-    guestSpec("hugepageLimits, one page more: refused by the kernel", HUGE, async (sandbox) => {
+    guestSpec("create with hugepageLimits: the kernel refuses one page more", HUGE, async (sandbox) => {
       const limits = { hugepageLimits: [{ pageSize: "2MB", limit: 4 * MIB }] };
       const container = sandbox.limited(TAKE_HUGE, limits, withHugetlbfs);
       await container.started();
@@ -147,7 +143,7 @@ describeGuest(
       [8 * MIB, "reserved"],
     ] as const) {
       guestSpec(
-        `hugepageLimits of ${limit >> 20} MiB, a mapping of 6 MiB: ${expected}`,
+        `create with hugepageLimits of ${limit >> 20} MiB, a mapping of 6 MiB: ${expected}`,
         `${HUGE}: rsvd`,
         async (sandbox) => {
           const resources = { hugepageLimits: [{ pageSize: "2MB", limit }] };
@@ -159,7 +155,7 @@ describeGuest(
     }
 
     guestSpec(
-      "hugepageLimits that are no multiple of a page: rounded down by the kernel",
+      "create with hugepageLimits, no multiple of the page size: rounded down by the kernel",
       HUGE,
       async (sandbox) => {
         const container = sandbox.limited("sleep 999", {
@@ -171,7 +167,7 @@ describeGuest(
     );
 
     guestSpec(
-      "update with hugepageLimits: both accountings",
+      "update with hugepageLimits: limits usage and reservations",
       UPDATE,
       async (sandbox) => {
         const container = sandbox.limited("sleep 999", {});
@@ -189,7 +185,7 @@ describeGuest(
     );
 
     guestSpec(
-      "hugepageLimits of a page size that there is not: error that names it",
+      "create with hugepageLimits, unknown page size: error that names it",
       MUST,
       async (sandbox) => {
         const result = await sandbox
@@ -201,7 +197,7 @@ describeGuest(
     );
 
     guestSpec(
-      "rdma with one handle: a second is refused by the kernel",
+      "create with rdma, one handle: the kernel refuses a second",
       RDMA,
       async (sandbox) => {
         const mutate = await rdmaDevice(sandbox);
@@ -212,7 +208,7 @@ describeGuest(
     );
 
     guestSpec(
-      "rdma and update of it: rdma.max",
+      "create and update with rdma: rdma.max is set",
       RDMA,
       async (sandbox) => {
         await rdmaDevice(sandbox);
@@ -229,7 +225,7 @@ describeGuest(
     );
 
     guestSpec(
-      "rdma of a device that there is not: error that names it",
+      "create with rdma, unknown device: error that names it",
       MUST,
       async (sandbox) => {
         const result = await sandbox.limited("true", { rdma: { none0: { hcaHandles: 1 } } }).create();
@@ -239,7 +235,7 @@ describeGuest(
     );
 
     guestSpec(
-      "blockIO.weight and weightDevice: io.weight, on its own scale",
+      "create with blockIO.weight and weightDevice: io.weight is set, on its own scale",
       IO,
       async (sandbox) => {
         const disk = await sandbox.guest.output(
@@ -252,19 +248,23 @@ describeGuest(
         await container.created();
         expect(await container.files("io.weight")).toBe(`default 4950\n${disk} 1`);
       },
-      { both: "weights of devices are for BFQ alone" },
+      { both: "sets weights of devices only with BFQ" },
     );
 
-    guestSpec("blockIO.weight where there is BFQ: io.bfq.weight as it is", IO, async (sandbox) => {
-      await sandbox.guest.output(`${MODPROBE} bfq`);
-      try {
-        const container = sandbox.limited("sleep 999", { blockIO: { weight: 500 } });
-        await container.created();
-        expect(await container.files("io.bfq.weight", "io.weight")).toBe("default 500\ndefault 100");
-      } finally {
-        await sandbox.guest.output("rmmod bfq");
-      }
-    });
+    guestSpec(
+      "create with blockIO.weight, with BFQ: io.bfq.weight is set, unconverted",
+      IO,
+      async (sandbox) => {
+        await sandbox.guest.output(`${MODPROBE} bfq`);
+        try {
+          const container = sandbox.limited("sleep 999", { blockIO: { weight: 500 } });
+          await container.created();
+          expect(await container.files("io.bfq.weight", "io.weight")).toBe("default 500\ndefault 100");
+        } finally {
+          await sandbox.guest.output("rmmod bfq");
+        }
+      },
+    );
   },
   QEMU_GUEST,
 );

@@ -11,7 +11,7 @@ function withDisk(config: Config): void {
   config.linux.devices = [{ path: "/dev/disk", type: "b", ...DISK }];
 }
 
-/** Seconds that a command takes by the guest's clock, which the host's load does not touch. */
+/** Times a command by the guest's clock, which does not depend on the host's load. */
 function timed(command: string): string {
   const now = "cut -d ' ' -f 1 /proc/uptime";
   return `begun=$(${now}); ${command} 2>/dev/null || echo failed; echo "$begun $(${now})"`;
@@ -29,7 +29,7 @@ describeGuest("io", () => {
     ["throttleWriteIOPSDevice", 20, "dd if=/dev/zero of=/dev/disk bs=4k count=120 oflag=direct"],
     ["throttleReadIOPSDevice", 20, "dd if=/dev/disk of=/dev/null bs=4k count=120 iflag=direct"],
   ] as const) {
-    guestSpec(`blockIO.${name}, six times as much: its rate within 20%`, CLAUSE, async (sandbox) => {
+    guestSpec(`create with blockIO.${name}: the rate is kept within 20%`, CLAUSE, async (sandbox) => {
       const resources = { blockIO: { [name]: [{ ...DISK, rate }] }, devices: [ALLOW_DISK] };
       const took = seconds(await sandbox.limited(timed(command), resources, withDisk).output());
       expect(took).toBeGreaterThan(4.8);
@@ -37,7 +37,7 @@ describeGuest("io", () => {
     });
   }
 
-  guestSpec("blockIO with all four throttles: io.max", CLAUSE, async (sandbox) => {
+  guestSpec("create with all four throttles of blockIO: io.max is set", CLAUSE, async (sandbox) => {
     const rate = (value: number) => [{ ...DISK, rate: value }];
     const blockIO = {
       throttleReadBpsDevice: rate(1000),
@@ -51,7 +51,7 @@ describeGuest("io", () => {
   });
 
   guestSpec(
-    "update with throttleWriteBpsDevice: io.max",
+    "update with throttleWriteBpsDevice: io.max is changed",
     "practice of crun",
     async (sandbox) => {
       const container = sandbox.limited("sleep 999", {
@@ -68,10 +68,10 @@ describeGuest("io", () => {
   );
 
   guestSpec(
-    "blockIO with a device that is not there: error with its pointer",
+    "create with blockIO, unknown device: error that names the property",
     "runtime.md, Create: MUST error if a property cannot be applied",
     async (sandbox) => {
-      // A major number of none: those of ramdisks and loop devices come into being when they are asked for.
+      // A major number without a driver: ramdisks and loop devices are created on access.
       const blockIO = { throttleReadBpsDevice: [{ major: 250, minor: 99, rate: 1000 }] };
       const result = await sandbox.limited("true", { blockIO }).create();
       sandbox.expectRefusal(result, /io\.max/, /throttleReadBpsDevice\/0: .*no such block device/);

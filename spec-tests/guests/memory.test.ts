@@ -7,7 +7,7 @@ const MIB = 1 << 20;
 const CLAUSE = "config-linux.md, Memory";
 const UPDATE = "practice of runc and crun";
 const SMALL = "promise: nothing but the container's own program is charged to it";
-/** 64 MiB at once, which the guest has. */
+/** Allocates 64 MiB at once, which the guest has. */
 const EXCEED = "dd if=/dev/zero of=/dev/null bs=64M count=1";
 const FILL = "dd if=/dev/zero of=/tmp/file bs=1M count=24; echo filled; sleep 999";
 const FILES = ["memory.max", "memory.swap.max", "memory.low"];
@@ -18,7 +18,7 @@ async function limits(container: GuestContainer): Promise<string> {
 
 describeGuest("memory", () => {
   guestSpec(
-    "memory.limit, more is allocated: killed, as exit code and memory.events say",
+    "create with memory.limit, a process exceeds it: killed, counted in memory.events",
     CLAUSE,
     async (sandbox) => {
       const memory = { limit: 16 * MIB, swap: 16 * MIB };
@@ -30,13 +30,13 @@ describeGuest("memory", () => {
     },
   );
 
-  guestSpec("memory.limit, init allocates more: run exits with 137", CLAUSE, async (sandbox) => {
+  guestSpec("run with memory.limit, init exceeds it: exit code 137", CLAUSE, async (sandbox) => {
     const memory = { limit: 16 * MIB, swap: 16 * MIB };
     expect((await sandbox.limited(`exec ${EXCEED}`, { memory }).run()).code).toBe(137);
   });
 
   guestSpec(
-    "events, more memory is allocated than allowed: an event of type oom, and usage in the stats",
+    "events, a process exceeds memory.limit: an event of type oom, and usage in the stats",
     "runc's events: types/events.go",
     async (sandbox) => {
       const memory = { limit: 16 * MIB, swap: 16 * MIB };
@@ -45,7 +45,7 @@ describeGuest("memory", () => {
       await container.started();
       const file = `/run/outputs/${container.id}.events`;
       const events = sandbox.command(["events", "--interval", "1s", container.id], `> ${file} 2>&1 &`);
-      // The first line of figures tells that it watches.
+      // The first line of stats shows that the command watches.
       await sandbox.guest.output(`${events}\nuntil [ -s ${file} ]; do sleep 0.2; done`);
       await container.exec("touch", "/tmp/go");
       await container.printed("code 137");
@@ -61,7 +61,7 @@ describeGuest("memory", () => {
   );
 
   const deviations = byCase({
-    crun: "0 is a limit of memory and none of processes",
+    crun: "0 is a limit of memory, but no limit of processes",
     cases: ['{"limit":0,"swap":0,"reservation":0}'],
   });
 
@@ -76,7 +76,7 @@ describeGuest("memory", () => {
     [{ limit: 32 * MIB + 1000, reservation: MIB + 4095 }, `${32 * MIB} max ${MIB}`],
   ] as const) {
     guestSpec(
-      `create with memory ${JSON.stringify(memory)}: memory.max, memory.swap.max and memory.low`,
+      `create with memory ${JSON.stringify(memory)}: memory.max, memory.swap.max and memory.low are set`,
       CLAUSE,
       async (sandbox) => {
         const container = sandbox.limited("sleep 999", { memory });
@@ -87,7 +87,7 @@ describeGuest("memory", () => {
     );
   }
 
-  guestSpec("memory.limit, swap to spare: what does not fit is swapped out", CLAUSE, async (sandbox) => {
+  guestSpec("create with memory.limit and more swap: the excess is swapped out", CLAUSE, async (sandbox) => {
     await sandbox.guest.output("mkswap /dev/ram1 >/dev/null && swapon /dev/ram1");
     try {
       const memory = { limit: 16 * MIB, swap: 64 * MIB };
@@ -103,24 +103,28 @@ describeGuest("memory", () => {
     }
   });
 
-  guestSpec("update --memory: an allocation that fitted does so no more", UPDATE, async (sandbox) => {
-    const container = sandbox.limited("sleep 999", { memory: { limit: 64 * MIB, swap: 64 * MIB } });
-    await container.started();
-    const fill = [
-      "sh",
-      "-c",
-      "dd if=/dev/zero of=/tmp/file bs=1M count=24; code=$?; rm /tmp/file; exit $code",
-    ];
-    expect((await container.exec(...fill)).code).toBe(0);
-    await container.updated("--memory", String(16 * MIB), "--memory-swap", String(16 * MIB));
-    expect(await limits(container)).toBe(`${16 * MIB} 0 0`);
-    expect((await container.exec(...fill)).code).not.toBe(0);
-    await container.updated("--memory", String(32 * MIB), "--memory-swap", String(32 * MIB));
-    expect((await container.exec(...fill)).code).toBe(0);
-  });
+  guestSpec(
+    "update --memory with a lower limit: an allocation that fitted fails",
+    UPDATE,
+    async (sandbox) => {
+      const container = sandbox.limited("sleep 999", { memory: { limit: 64 * MIB, swap: 64 * MIB } });
+      await container.started();
+      const fill = [
+        "sh",
+        "-c",
+        "dd if=/dev/zero of=/tmp/file bs=1M count=24; code=$?; rm /tmp/file; exit $code",
+      ];
+      expect((await container.exec(...fill)).code).toBe(0);
+      await container.updated("--memory", String(16 * MIB), "--memory-swap", String(16 * MIB));
+      expect(await limits(container)).toBe(`${16 * MIB} 0 0`);
+      expect((await container.exec(...fill)).code).not.toBe(0);
+      await container.updated("--memory", String(32 * MIB), "--memory-swap", String(32 * MIB));
+      expect((await container.exec(...fill)).code).toBe(0);
+    },
+  );
 
   guestSpec(
-    "update --memory-swap, --memory-reservation and -1: converted",
+    "update --memory-swap, --memory-reservation, -1: converted to cgroup v2",
     UPDATE,
     async (sandbox) => {
       const container = sandbox.limited("sleep 999", { memory: { limit: 32 * MIB } });
@@ -130,11 +134,11 @@ describeGuest("memory", () => {
       await container.updated("--memory=-1");
       expect(await limits(container)).toBe(`max max ${8 * MIB}`);
     },
-    { crun: "unlimited memory leaves the limit of swap on update" },
+    { crun: "an update to unlimited memory keeps the limit of swap" },
   );
 
   guestSpec(
-    "update with a memory.limit below the usage and checkBeforeUpdate: refused",
+    "update with checkBeforeUpdate and memory.limit below the usage: refused",
     `${CLAUSE}, checkBeforeUpdate`,
     async (sandbox) => {
       const container = sandbox.limited(FILL, { memory: { limit: 64 * MIB, swap: 64 * MIB } });
@@ -150,7 +154,7 @@ describeGuest("memory", () => {
   );
 
   guestSpec(
-    "update --memory below the usage, checkBeforeUpdate in the config: refused",
+    "update --memory below the usage, config with checkBeforeUpdate: refused",
     `${CLAUSE}, checkBeforeUpdate`,
     async (sandbox) => {
       const memory = { limit: 64 * MIB, swap: 64 * MIB, checkBeforeUpdate: true };
@@ -161,11 +165,11 @@ describeGuest("memory", () => {
       sandbox.expectRefusal(result, /./, /--memory: rejecting memory limit 8388608 <= usage \d+/);
       expect(await limits(container)).toBe(`${64 * MIB} 0 0`);
     },
-    { crun: "checkBeforeUpdate of the config is forgotten", runc: "1.1 has no checkBeforeUpdate" },
+    { crun: "ignores checkBeforeUpdate of the config", runc: "1.1 has no checkBeforeUpdate" },
   );
 
   guestSpec(
-    "memory.limit 1 MiB and pids.limit 1, a static program: it runs",
+    "run with memory.limit 1 MiB and pids.limit 1: a static program works",
     SMALL,
     async (sandbox) => {
       const resources = { memory: { limit: MIB, swap: MIB }, pids: { limit: 1 } };
@@ -174,12 +178,12 @@ describeGuest("memory", () => {
       });
       expect(await container.output()).toBe("ran");
     },
-    { runc: "its own init does not fit into so little memory" },
+    { runc: "its own init needs more memory" },
   );
 
   guestSpec(
-    "memory.limit too small for any program: the error says so, or 137",
-    "promise: an init that was killed for want of memory is reported as that",
+    "run with memory.limit too small for any program: error that says so, or exit code 137",
+    "promise: the error says that init was killed for lack of memory",
     async (sandbox) => {
       const result = await sandbox.limited("true", { memory: { limit: 65_536, swap: 65_536 } }).run();
       expect(`${result.code} ${result.stderr}`).toMatch(/^137 |OOM|memory limit/i);

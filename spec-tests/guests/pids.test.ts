@@ -2,14 +2,14 @@ import { expect } from "vitest";
 import { describeGuest, guestSpec } from "../harness/guests/spec.ts";
 import { byCase } from "../harness/peers.ts";
 
-const ZERO_IS_NO_LIMIT = "0 is no limit in 1.1, and -1 the only value below it";
+const ZERO_IS_NO_LIMIT = "1.1 takes 0 for no limit, and of negative values only -1";
 
 const CLAUSE = "config-linux.md, PIDs";
-/** Each process starts two of its kind, and stays: without a limit, this does not end. */
+/** Each process starts two copies of itself and stays, without end. */
 const BOMB = "bomb() { (bomb) & (bomb) & sleep 999; }; bomb 2>/dev/null; sleep 999";
 
 describeGuest("pids", () => {
-  guestSpec("pids.limit, a fork bomb: it stops there", CLAUSE, async (sandbox) => {
+  guestSpec("create with pids.limit: a fork bomb stops at the limit", CLAUSE, async (sandbox) => {
     const container = sandbox.limited(BOMB, { pids: { limit: 12 } });
     await container.started();
     await sandbox.guest.output(
@@ -26,7 +26,7 @@ describeGuest("pids", () => {
     [-2, "max"],
   ] as const) {
     guestSpec(
-      `create with pids.limit ${limit}: pids.max`,
+      `create with pids.limit ${limit}: pids.max is set`,
       CLAUSE,
       async (sandbox) => {
         const container = sandbox.limited("sleep 999", { pids: { limit } });
@@ -38,13 +38,13 @@ describeGuest("pids", () => {
   }
 
   guestSpec(
-    "pids.limit 0: nothing can be forked",
+    "run with pids.limit 0: fork fails",
     `${CLAUSE}: 0 SHOULD be a limit of 0`,
     async (sandbox) => {
       const container = sandbox.limited("(true) & wait $! && echo forked", { pids: { limit: 0 } });
       expect((await container.run()).stdout).toBe("");
     },
-    { crun: "0 is a limit of memory and none of processes", runc: ZERO_IS_NO_LIMIT },
+    { crun: "0 is a limit of memory, but no limit of processes", runc: ZERO_IS_NO_LIMIT },
   );
 
   guestSpec(
@@ -60,8 +60,8 @@ describeGuest("pids", () => {
       expect(await container.files("pids.max")).toBe("max");
     },
     {
-      crun: "exec moves a process in, which the kernel does not count against the limit",
-      runc: "the threads of its own that join the container count",
+      crun: "exec moves its process into the cgroup, where the kernel does not enforce the limit",
+      runc: "its own threads that join the container count against the limit",
     },
   );
 });

@@ -12,7 +12,7 @@ const MOUNT = "config-linux.md, Mount label";
 const MUST = "runtime.md, Create: MUST error if a property cannot be applied";
 const PRACTICE = "practice of runc and crun";
 
-/** Of harness/guests/policy.cil. */
+/** Types of harness/guests/policy.cil. */
 const CONTAINER = "system_u:system_r:container_t:s0:c1,c2";
 const OTHER = "system_u:system_r:container_t:s0:c0";
 const FORBIDDEN = "system_u:system_r:forbidden_t:s0";
@@ -29,7 +29,7 @@ function labelled(label: string): (config: Config) => void {
   };
 }
 
-/** A program with KEY, for keyctl(2) and add_key(2) of the session keyring, KEY_SPEC_SESSION_KEYRING. */
+/** A program that makes one call of keyctl(2) or add_key(2) on the session keyring, whose number is -3. */
 function onKeys(call: string): readonly string[] {
   const program = `import ctypes
 libc = ctypes.CDLL(None, use_errno=True)
@@ -41,7 +41,7 @@ print("done" if result > 0 else ctypes.get_errno())`;
 const ADD_KEY = onKeys('248, b"user", b"spec", b"secret", 6, -3');
 const SEARCH_KEY = onKeys('250, 10, -3, b"user", b"spec", 0');
 
-/** The labels of files, each once. */
+/** Prints the distinct labels of files. */
 const LABELS = `import os, sys
 open("/tmp/new", "w").close()
 print(*{os.getxattr(path, "security.selinux").rstrip(b"\\0").decode() for path in sys.argv[1:]})`;
@@ -54,7 +54,7 @@ describeGuest(
   "SELinux",
   () => {
     guestSpec(
-      "selinuxLabel: it is the program's, that of startContainer hooks and of exec; exec --process-label: its own",
+      "selinuxLabel: set for the program, startContainer hooks and exec; exec --process-label: has its own label",
       LABEL,
       async (sandbox) => {
         const container = sandbox.limited(`${OWN_LABEL}; cat /tmp/hook; sleep 999`, {}, (config) => {
@@ -72,7 +72,7 @@ describeGuest(
     );
 
     guestSpec(
-      "selinuxLabel of a file that the policy keeps from it: denied, also to exec",
+      "selinuxLabel, a file that the policy denies to it: the program and exec can't read it",
       LABEL,
       async (sandbox) => {
         const { guest, tag } = sandbox;
@@ -92,7 +92,7 @@ describeGuest(
     );
 
     guestSpec(
-      "selinuxLabel: the session keyring has it, so that the program can use that, and exec",
+      "selinuxLabel: set for the session keyring, which exec can use",
       PRACTICE,
       async (sandbox) => {
         const container = sandbox.container((config) => {
@@ -108,7 +108,7 @@ describeGuest(
     );
 
     guestSpec(
-      "mountLabel: that of each new file system and of what is made in it, a terminal too",
+      "mountLabel: set for new file systems, the files in them, and the terminal",
       MOUNT,
       async (sandbox) => {
         const container = sandbox.container((config) => {
@@ -118,7 +118,7 @@ describeGuest(
           config.process.terminal = true;
           config.process.args = [...PYTHON, LABELS, ...NEW_FILES];
         });
-        // Something has to be the terminal of the runtime.
+        // script(1) gives the runtime a terminal.
         const run = sandbox.command(["run", "--bundle", container.bundle, container.id]);
         const text = await sandbox.guest.output(
           `cat > /run/tmp/${sandbox.tag} <<'END'\n${run}\nEND\n/usr/bin/script --quiet --return --command "sh /run/tmp/${sandbox.tag}" /dev/null`,
@@ -128,7 +128,7 @@ describeGuest(
     );
 
     guestSpec(
-      "selinuxLabel by a user without privileges, with a time namespace: it is the program's",
+      "selinuxLabel, rootless, with a time namespace: set for the program",
       LABEL,
       async (sandbox) => {
         sandbox.asUser = true;
@@ -146,7 +146,7 @@ describeGuest(
 
     for (const [title, mutate, words] of [
       [
-        "selinuxLabel that is no context of the policy",
+        "selinuxLabel unknown to the policy",
         labelled(UNKNOWN),
         /\/process\/selinuxLabel: .*unknown_t.* no such context/,
       ],
@@ -159,19 +159,19 @@ describeGuest(
         /\/process\/args\/0: .*permission denied.* allow .*host_t:s0 the transition to .*forbidden_t/,
       ],
       [
-        "noNewPrivileges and a selinuxLabel to which the policy allows no transition with it",
+        "selinuxLabel to which the policy allows no transition under noNewPrivileges",
         labelled(WITHOUT_NO_NEW_PRIVS),
         /\/process\/args\/0: .*operation not permitted.* nnp_transition to .*careful_t.*\/process\/noNewPrivileges/,
       ],
       [
-        "mountLabel that is no context of the policy",
+        "mountLabel unknown to the policy",
         (config: Config) => {
           config.linux.mountLabel = UNKNOWN;
         },
         /\/linux\/mountLabel: \/mounts\/\d+: .*unknown_t.* no such context/,
       ],
       [
-        "mountLabel that the policy lets no file system have",
+        "mountLabel that the policy allows for no file system",
         (config: Config) => {
           config.linux.mountLabel = SECRET;
         },
@@ -185,7 +185,7 @@ describeGuest(
     }
 
     guestSpec(
-      "mounts add to a container with mountLabel: the new file system has it",
+      "mounts add, container with mountLabel: the new file system has that label",
       MOUNT,
       async (sandbox) => {
         const container = sandbox.limited("sleep 999", {}, (config) => {
@@ -204,7 +204,7 @@ describeGuest(
     );
 
     guestSpec(
-      "exec --process-label that the policy denies: error that says so",
+      "exec --process-label, denied by the policy or unknown to it: error that says so",
       PRACTICE,
       async (sandbox) => {
         const container = sandbox.limited("sleep 999", {}, (config) => {
@@ -219,15 +219,19 @@ describeGuest(
       },
     );
 
-    guestSpec("create by a runtime that may set no label: error that says so", MUST, async (sandbox) => {
-      const { bundle, id } = sandbox.container(labelled(OTHER));
-      const create = sandbox.command(["create", "--bundle", bundle, id]);
-      const result = await sandbox.guest.run(underLabel(CONTAINER, create));
-      sandbox.expectRefusal(result, /./, /\/process\/selinuxLabel: .*allow .*container_t:s0:c1,c2 setexec/);
-    });
+    guestSpec(
+      "create with selinuxLabel, runtime not allowed to set it: error that says so",
+      MUST,
+      async (sandbox) => {
+        const { bundle, id } = sandbox.container(labelled(OTHER));
+        const create = sandbox.command(["create", "--bundle", bundle, id]);
+        const result = await sandbox.guest.run(underLabel(CONTAINER, create));
+        sandbox.expectRefusal(result, /./, /\/process\/selinuxLabel: .*allow .*container_t:s0:c1,c2 setexec/);
+      },
+    );
 
     guestSpec(
-      "explain with a selinuxLabel: labels are set before any namespace is entered, and none by init",
+      "explain, bundle with selinuxLabel: the stub sets the labels before clone3, and init sets none",
       "explain",
       async (sandbox) => {
         const { bundle } = sandbox.container(labelled(CONTAINER));
@@ -239,7 +243,7 @@ describeGuest(
   SELINUX_GUEST,
 );
 
-/** Who opens which files of attributes, and clones, in the order of what `explain` tells. */
+/** The process and the attribute of each label that is set, and the clone, in the order of `explain`. */
 async function labelCalls(sandbox: GuestSandbox, bundle: string): Promise<string[]> {
   const { stdout } = await sandbox.invoke(["explain", "--json", "--bundle", bundle]);
   const { operations }: Explanation = JSON.parse(stdout);

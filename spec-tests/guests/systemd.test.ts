@@ -31,7 +31,7 @@ const UNIT_LIMITS = [
 ];
 const FILES = ["memory.max", "memory.swap.max", "pids.max", "cpu.max", "cpuset.cpus", "io.weight"];
 
-/** A container whose cgroup systemd makes. */
+/** A container whose cgroup is a scope of systemd. */
 function scoped(
   sandbox: GuestSandbox,
   script: string,
@@ -50,7 +50,7 @@ function unitOf({ cgroup }: GuestContainer): string {
   return cgroup.slice(cgroup.lastIndexOf("/") + 1);
 }
 
-/** Values of the unit's properties, in this order. */
+/** The values of properties of the container's unit, in the order of `names`. */
 async function show(
   sandbox: GuestSandbox,
   container: GuestContainer,
@@ -70,7 +70,7 @@ async function files(container: GuestContainer, names: readonly string[] = FILES
   return (await container.files(...names)).split("\n").join(" ");
 }
 
-/** Of a user without privilege, whose root the container's is. */
+/** A rootless container, whose root is GUEST_USER. */
 function rootless(config: Config): void {
   setNamespace(config, "user", { type: "user" });
   config.linux.uidMappings = [{ containerID: 0, hostID: GUEST_USER, size: 1 }];
@@ -98,7 +98,7 @@ const LIMITS = {
 describeGuest(
   "systemd as pid 1",
   () => {
-    guestSpec("create with limits: in the unit and in the files", DRIVER, async (sandbox) => {
+    guestSpec("create with limits: set in the unit and in the cgroup's files", DRIVER, async (sandbox) => {
       const container = scoped(sandbox, "sleep 999", LIMITS);
       await container.created();
       expect(await show(sandbox, container, ["Slice", "Delegate", "ActiveState"])).toBe(
@@ -109,23 +109,27 @@ describeGuest(
       expect(await files(container)).toBe(`${64 * MIB} ${32 * MIB} 20 20000 100000 1 default 4950`);
     });
 
-    guestSpec("update: in the unit and in the files, and so after daemon-reload", DRIVER, async (sandbox) => {
-      const container = scoped(sandbox, "sleep 999", LIMITS);
-      await container.started();
-      const size = String(32 * MIB);
-      const memory = ["--memory", size, "--memory-swap", size];
-      await container.updated(...memory, "--pids-limit", "9", "--cpu-quota", "50000", "--cpuset-cpus", "0");
-      const unit = `${size} 0 9 500ms 0`;
-      const inFiles = `${size} 0 9 50000 100000 0`;
-      expect(await show(sandbox, container, UNIT_LIMITS.slice(0, -1))).toBe(unit);
-      expect(await files(container, FILES.slice(0, -1))).toBe(inFiles);
-      await sandbox.guest.output("systemctl daemon-reload");
-      expect(await show(sandbox, container, UNIT_LIMITS.slice(0, -1))).toBe(unit);
-      expect(await files(container, FILES.slice(0, -1))).toBe(inFiles);
-    });
+    guestSpec(
+      "update: changes the unit and the cgroup's files, also after daemon-reload",
+      DRIVER,
+      async (sandbox) => {
+        const container = scoped(sandbox, "sleep 999", LIMITS);
+        await container.started();
+        const size = String(32 * MIB);
+        const memory = ["--memory", size, "--memory-swap", size];
+        await container.updated(...memory, "--pids-limit", "9", "--cpu-quota", "50000", "--cpuset-cpus", "0");
+        const unit = `${size} 0 9 500ms 0`;
+        const inFiles = `${size} 0 9 50000 100000 0`;
+        expect(await show(sandbox, container, UNIT_LIMITS.slice(0, -1))).toBe(unit);
+        expect(await files(container, FILES.slice(0, -1))).toBe(inFiles);
+        await sandbox.guest.output("systemctl daemon-reload");
+        expect(await show(sandbox, container, UNIT_LIMITS.slice(0, -1))).toBe(unit);
+        expect(await files(container, FILES.slice(0, -1))).toBe(inFiles);
+      },
+    );
 
     guestSpec(
-      "update of which a value is refused: unit and files are as before",
+      "update, a value refused: unit and files are as before",
       "promise: an update is applied whole or not at all",
       async (sandbox) => {
         const container = scoped(sandbox, "sleep 999", LIMITS);
@@ -142,7 +146,7 @@ describeGuest(
       },
     );
 
-    guestSpec("run, more memory than allowed: 137, and nothing left of the unit", DRIVER, async (sandbox) => {
+    guestSpec("run, init exceeds memory.limit: exit code 137, no unit left", DRIVER, async (sandbox) => {
       const memory = { limit: 16 * MIB, swap: 16 * MIB };
       expect((await scoped(sandbox, EXCEED, { memory }).run()).code).toBe(137);
     });
@@ -152,7 +156,7 @@ describeGuest(
       ["allowed", [DENY_ALL, { allow: true, ...DISK, access: "r" }], "records out"],
     ] as const) {
       guestSpec(
-        `a device ${what}: so after daemon-reload and set-property`,
+        `create with devices, one ${what}: still ${what} after daemon-reload and set-property`,
         "practice: at daemon-reload, systemd applies the properties of a unit again",
         async (sandbox) => {
           const container = scoped(sandbox, "sleep 999", { devices }, (config) => {
@@ -171,7 +175,7 @@ describeGuest(
     }
 
     guestSpec(
-      "Delegate: cgroups that the container makes and their controllers outlive daemon-reload",
+      "create: cgroups and controllers of the container's own survive daemon-reload",
       "CGROUP_DELEGATION.md of systemd",
       async (sandbox) => {
         const script =
@@ -189,7 +193,7 @@ describeGuest(
     );
 
     guestSpec(
-      "systemctl stop of the scope: the container is stopped, delete works",
+      "systemctl stop of the scope: the container is stopped, and delete works",
       DELETE,
       async (sandbox) => {
         const container = scoped(sandbox, "trap 'exit 0' TERM; echo up; sleep 999 & wait", {});
@@ -201,33 +205,37 @@ describeGuest(
       },
     );
 
-    guestSpec("user: a scope of the user's manager, with limits that hold", USER, async (sandbox) => {
-      const resources = {
-        memory: { limit: 64 * MIB, swap: 64 * MIB },
-        pids: { limit: 20 },
-        cpu: { shares: 2048 },
-      };
-      const container = rootlessScope(sandbox, "sleep 999", resources);
-      await container.started();
-      expect(await show(sandbox, container, ["Slice", "MemoryMax", "TasksMax"])).toBe(
-        `user.slice ${64 * MIB} 20`,
-      );
-      expect(await files(container, ["memory.max", "pids.max"])).toBe(`${64 * MIB} 20`);
-      await container.updated(
-        "--memory",
-        String(32 * MIB),
-        "--memory-swap",
-        String(32 * MIB),
-        "--pids-limit",
-        "9",
-      );
-      expect(await show(sandbox, container, ["MemoryMax", "TasksMax"])).toBe(`${32 * MIB} 9`);
-      expect(await files(container, ["memory.max", "pids.max"])).toBe(`${32 * MIB} 9`);
-      expect((await container.exec("cat", "/proc/self/cgroup")).stdout).toBe("0::/\n");
-    });
+    guestSpec(
+      "rootless, create and update with limits: a scope of the user's systemd, with these limits",
+      USER,
+      async (sandbox) => {
+        const resources = {
+          memory: { limit: 64 * MIB, swap: 64 * MIB },
+          pids: { limit: 20 },
+          cpu: { shares: 2048 },
+        };
+        const container = rootlessScope(sandbox, "sleep 999", resources);
+        await container.started();
+        expect(await show(sandbox, container, ["Slice", "MemoryMax", "TasksMax"])).toBe(
+          `user.slice ${64 * MIB} 20`,
+        );
+        expect(await files(container, ["memory.max", "pids.max"])).toBe(`${64 * MIB} 20`);
+        await container.updated(
+          "--memory",
+          String(32 * MIB),
+          "--memory-swap",
+          String(32 * MIB),
+          "--pids-limit",
+          "9",
+        );
+        expect(await show(sandbox, container, ["MemoryMax", "TasksMax"])).toBe(`${32 * MIB} 9`);
+        expect(await files(container, ["memory.max", "pids.max"])).toBe(`${32 * MIB} 9`);
+        expect((await container.exec("cat", "/proc/self/cgroup")).stdout).toBe("0::/\n");
+      },
+    );
 
     guestSpec(
-      "user: run, more memory than allowed: 137, and nothing left of the unit",
+      "rootless, run, init exceeds memory.limit: exit code 137, no unit left",
       USER,
       async (sandbox) => {
         const memory = { limit: 16 * MIB, swap: 16 * MIB };
@@ -236,7 +244,7 @@ describeGuest(
     );
 
     guestSpec(
-      "user: a controller that is not delegated: error that names it and says how to delegate it",
+      "rootless, create, controller not delegated: error that names it and says how to delegate it",
       "promise: the error for a missing controller names it, the cgroup where it is missing and what to change",
       async (sandbox) => {
         const result = await rootlessScope(sandbox, "true", { cpu: { cpus: "0" } }).create();

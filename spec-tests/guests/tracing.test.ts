@@ -8,7 +8,7 @@ const CLAUSE = "CVE-2016-9962; proc_sys_fs(5), suid_dumpable";
 const USER = 1000;
 const BASE = 100_000;
 
-/** The setting is one of the whole kernel: only a guest can have it. */
+/** The setting is one of the whole kernel, so only a guest can change it. */
 async function whileDumpable(sandbox: GuestSandbox, body: () => Promise<void>): Promise<void> {
   await sandbox.guest.output("echo 1 > /proc/sys/fs/suid_dumpable");
   try {
@@ -18,7 +18,7 @@ async function whileDumpable(sandbox: GuestSandbox, body: () => Promise<void>): 
   }
 }
 
-/** What another process sees by way of the container's init: nothing, unless it could trace it as well. */
+/** The executable and root of the container's init, as another process reads them; empty unless it may trace init (ptrace(2)). */
 async function seen(sandbox: GuestSandbox, container: GuestContainer, as: string): Promise<string> {
   const pid = /"pid": (\d+)/.exec((await container.command("state")).stdout)?.[1];
   const look = `${as.replace("PID", `${pid}`)} /usr/bin/readlink /proc/${pid}/exe /proc/${pid}/root`;
@@ -32,7 +32,7 @@ function withoutCapabilities({ process }: Config): void {
 
 describeGuest("fs.suid_dumpable 1", () => {
   const deviations = byCase(
-    { both: "with fs.suid_dumpable 1, init can be traced from the change of its user on", cases: ["a user"] },
+    { both: "with fs.suid_dumpable 1, init can be traced once it has changed its user", cases: ["a user"] },
     {
       runc: "with fs.suid_dumpable 1, init can be traced by the root of its user namespace",
       cases: ["the root of a user namespace"],
@@ -57,7 +57,7 @@ describeGuest("fs.suid_dumpable 1", () => {
       },
     ],
   ] satisfies readonly [string, string, (config: Config) => void][]) {
-    const title = `create and start with fs.suid_dumpable 1, as ${whose}: others of the kind can trace the program, but not the init that waits`;
+    const title = `create and start as ${whose}, fs.suid_dumpable 1: processes of the same user can trace the program, but not the waiting init`;
     guestSpec(
       title,
       CLAUSE,

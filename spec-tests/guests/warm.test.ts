@@ -9,16 +9,16 @@ import { describeGuest, guestSpec } from "../harness/guests/spec.ts";
 import { RUNTIME } from "../harness/runtime.ts";
 
 const UNIT = join(import.meta.dirname, "../../examples/systemd/runts-warm.service");
-/** Where the unit looks. */
+/** The folder that the unit names. */
 const INSTALLED = "/opt/runts/dist";
 const UNITS = "/run/guest/system";
 const FILES = ["runts", "runts-engine", "koffi.node", "koffi-cxx.so", "runts-warm"];
-/** What outlives a boot, in the exchange folder. */
+/** The disk image in the exchange folder, which is moved to the next guest. */
 const DISK = "disk";
-/** An emulated engine takes its time to get ready. */
+/** `runts warm` takes long on an emulated CPU. */
 const WARM_MS = 180_000;
 
-/** Or there is none, where the host has no warm start itself. */
+/** There is no image if the host has no warm start itself. */
 const OTHER_BOOT = /^cold: (the image is of another boot$|there is no image)/;
 
 const SHOW = `
@@ -27,7 +27,7 @@ cat /proc/self/limits /proc/self/oom_score_adj; cut -d ' ' -f 4- /proc/self/moun
 echo /proc/$$/fd/*; env; umask; hostname; pwd
 `;
 
-/** A file system with an installation, on a disk that a guest can keep. The image is the host's, which is another boot's. */
+/** Makes a disk image with an installation. Its memory image is the host's, so that it belongs to another boot than the guest's. */
 function makeDisk(guest: Guest): void {
   const folder = join(guest.exchange, "installation");
   mkdirSync(folder);
@@ -37,7 +37,7 @@ function makeDisk(guest: Guest): void {
   rmSync(folder, { recursive: true });
 }
 
-/** Puts the disk and the unit where they belong. The unit is enabled: multi-user.target wants it. */
+/** Mounts the disk, and installs and enables the unit: multi-user.target wants it. */
 async function install(guest: Guest): Promise<void> {
   const wants = `${UNITS}/multi-user.target.wants`;
   await guest.output(
@@ -55,14 +55,14 @@ async function uninstall(guest: Guest): Promise<void> {
   );
 }
 
-/** What a boot does. The target is reached when the unit has ended. */
+/** Reaches multi-user.target, as a boot does. The target waits for the end of the unit. */
 async function reachMultiUser(guest: Guest): Promise<void> {
   await guest.output("systemctl start multi-user.target", WARM_MS);
   const shown = await guest.output("systemctl show runts-warm.service --property=Result,ExecMainStatus");
   expect(shown.split("\n").sort()).toEqual(["ExecMainStatus=0", "Result=success"]);
 }
 
-/** What a container sees, warm and cold. */
+/** The surroundings that a container sees after a warm and after a cold start. */
 async function showContainers(sandbox: GuestSandbox): Promise<{ warm: string; cold: string }> {
   const shown = () => sandbox.limited(SHOW, {}).output();
   const warm = await shown();
@@ -96,7 +96,7 @@ describeGuest(
   "runts-warm.service",
   () => {
     guestSpec(
-      "warm by runts-warm.service: starts are warm from then on, and cold in the next boot until it has run",
+      "runts-warm.service: starts are warm once it has run, and cold after a reboot until it runs again",
       "promise: warm start",
       async ({ guest, isRunts }) => {
         if (!isRunts) return;

@@ -46,7 +46,7 @@ export function criuSpec(title: string, clause: string, body: Body, deviations?:
   );
 }
 
-/** criu can't save what leads out of the container: its standard streams lead nowhere. */
+/** Starts a container on /dev/null: criu can't save streams that lead out of the container. */
 export const NO_STREAMS: CreateOptions = {
   stdout: "/dev/null",
   wrapper: ["sh", "-c", 'exec "$@" 2>/dev/null', "sh"],
