@@ -7,7 +7,6 @@ import { contextWith, freshDirectory } from "./record/status.test-support.ts";
 
 const alive = { pid: process.pid, startTime: processStat(process.pid)?.startTime ?? "" };
 
-/** A container `box` with this record, below a root of its own. */
 /** Files in place of a cgroup's. The kernel would change cgroup.events by itself: here it says that all stand still. */
 function cgroupFiles(freeze: string): string {
   const cgroup = freshDirectory();
@@ -41,10 +40,10 @@ describe("pause and resume", () => {
     });
   } else it.skip(`write the freezer: skipped: ${skipReason}`);
 
-  it("refuse a directory that is no cgroup, and write nothing", () => {
+  it("refuse a directory that is not a cgroup, and write nothing", () => {
     const files = cgroupFiles("0");
     expect(() => pauseContainer(contextWith({ ...alive, cgroup: files }), "box")).toThrow(
-      `${files} is no cgroup below /sys/fs/cgroup`,
+      `${files} is not a cgroup below /sys/fs/cgroup`,
     );
     expect(freezer(files)).toBe("0");
   });
