@@ -61,7 +61,7 @@ export const LINUX: Coverage = {
   ],
   "/linux/devices/*/major": [
     "devices without major: error that names it",
-    "devices, major 4097, which the kernel would cut to its low bits: error that names it, nothing left",
+    "create, devices, major 4097, which the kernel would cut to its low bits: error that names it, nothing left",
   ],
   "/linux/devices/*/minor": ["devices without minor: error that names it"],
   "/linux/devices/*/fileMode": [

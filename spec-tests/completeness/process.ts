@@ -59,7 +59,7 @@ export const PROCESS: Coverage = {
   "/process/user/additionalGids": [
     "run, additionalGids: the supplementary groups, none of the caller's",
     "run without additionalGids: no group of the caller is left",
-    "rootless create, additionalGids where setgroups is denied: refused by name",
+    "rootless create, additionalGids where setgroups is denied: error that names it",
   ],
   "/process/capabilities": [
     "run as root: all five sets as listed",

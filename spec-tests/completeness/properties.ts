@@ -40,7 +40,7 @@ const ROOT: Coverage = {
     "create, unknown annotations, image annotations and an empty value: no effect, and state shows them",
     "run as root, run.oci.keep_original_groups 1: the groups are 4444 5555",
     "run as root, run.oci.keep_original_groups 0: the groups are 7",
-    "rootless run and exec, run.oci.keep_original_groups: the caller's groups open what is theirs, in place of additionalGids",
+    "rootless run and exec, run.oci.keep_original_groups: the caller's groups in place of additionalGids",
   ],
 };
 

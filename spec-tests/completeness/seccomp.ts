@@ -1,6 +1,6 @@
 import type { Coverage } from "./rows.ts";
 
-const ACTION = "run with the action {}: the call ends as it says";
+const ACTION = "run with the action {}: the action is taken";
 
 export const SECCOMP: Coverage = {
   "/linux/seccomp": [
@@ -9,32 +9,32 @@ export const SECCOMP: Coverage = {
   ],
   "/linux/seccomp/defaultAction": [
     "create without defaultAction: error, nothing left",
-    "create with seccomp of an unknown action: error, nothing left",
+    "create, seccomp with an unknown action: error, nothing left",
     "run with a rule equal to the default action: no error",
   ],
   "/linux/seccomp/defaultAction={}": [
-    "run with the default action {}: a call without a rule ends as it says",
+    "run with the default action {}: the action is taken for a call without a rule",
   ],
   "/linux/seccomp/defaultAction=SCMP_ACT_NOTIFY": [
     "run with notify as the default action: the agent answers all calls",
   ],
   "/linux/seccomp/defaultErrnoRet": ["create with defaultErrnoRet for an action that has none: error"],
-  "/linux/seccomp/architectures": ["create with seccomp of an unknown architecture: error, nothing left"],
+  "/linux/seccomp/architectures": ["create, seccomp with an unknown architecture: error, nothing left"],
   "/linux/seccomp/architectures/*={}": [
     "create with each architecture of the specification: its name is known",
   ],
   "/linux/seccomp/flags": [
-    "create with seccomp of an unknown flag: error, nothing left",
-    "start with the flags []: the kernel has LOG as asked",
+    "create, seccomp with an unknown flag: error, nothing left",
+    "start with the flags []: the kernel has LOG if it is listed",
   ],
-  "/linux/seccomp/flags/*={}": ['start with the flags ["{}"]: the kernel has LOG as asked'],
+  "/linux/seccomp/flags/*={}": ['start with the flags ["{}"]: the kernel has LOG if it is listed'],
   "/linux/seccomp/flags/*=SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": [
-    "run with a notify rule and WAIT_KILLABLE_RECV: taken",
+    "run with a notify rule and WAIT_KILLABLE_RECV: accepted",
   ],
   "/linux/seccomp/listenerPath": [
     "start with a notify rule: one state and one descriptor on one connection, which is closed",
     "run with a listenerPath and no notify rule: it is not connected",
-    "run with a notify rule, nobody at listenerPath: error, nothing left",
+    "run with a notify rule, nobody listens at listenerPath: error, nothing left",
     "create with a notify rule and no listenerPath: error, nothing left",
   ],
   "/linux/seccomp/listenerMetadata": [
@@ -47,18 +47,18 @@ export const SECCOMP: Coverage = {
     "run with a rule without names: skipped, the others hold",
   ],
   "/linux/seccomp/syscalls/*/action": [
-    "create with seccomp of an unknown action in a rule: error, nothing left",
+    "create, seccomp with an unknown action in a rule: error, nothing left",
   ],
   "/linux/seccomp/syscalls/*/action={}": [ACTION],
   "/linux/seccomp/syscalls/*/action=SCMP_ACT_NOTIFY": [
     "run with a notify rule, noNewPrivileges true: the agent answers the calls",
   ],
   "/linux/seccomp/syscalls/*/errnoRet": [
-    "run with errnoRet: that errno",
+    "run with errnoRet: the call fails with it",
     "create with errnoRet for an action that has none: error, nothing left",
   ],
   "/linux/seccomp/syscalls/*/args/*/index": [
-    "create with seccomp of an argument index above 5: error, nothing left",
+    "create, seccomp with an argument index above 5: error, nothing left",
     "run with comparisons of two arguments: both are needed",
     "run with two comparisons of one argument: either is enough",
   ],
@@ -69,7 +69,7 @@ export const SECCOMP: Coverage = {
   "/linux/seccomp/syscalls/*/args/*/valueTwo": [
     "run with a masked-equal rule on an argument: only matching calls fail",
   ],
-  "/linux/seccomp/syscalls/*/args/*/op": ["create with seccomp of an unknown operator: error, nothing left"],
+  "/linux/seccomp/syscalls/*/args/*/op": ["create, seccomp with an unknown operator: error, nothing left"],
   "/linux/seccomp/syscalls/*/args/*/op={}": [
     "run with a rule on an argument by {}: only matching calls fail",
   ],

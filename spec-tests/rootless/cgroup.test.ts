@@ -13,7 +13,7 @@ function cgroupOf(pid: number): string {
 }
 
 spec(
-  "rootless run beside the caller's cgroup, delegated: in a cgroup of its own",
+  "rootless run, the caller is in a cgroup below a delegated one: the container gets a cgroup beside the caller's",
   CLAUSE,
   async (sandbox) => {
     const delegated = delegatedCgroup(sandbox, "user");
@@ -43,7 +43,7 @@ spec("rootless pause, resume, exec, kill and delete, delegated cgroup: work", CL
 });
 
 spec(
-  "rootless run in a delegated cgroup whose parent is not: in a cgroup below it",
+  "rootless run, the caller's cgroup is delegated, its parent is not: the container gets a cgroup below the caller's",
   CLAUSE,
   async (sandbox) => {
     const delegated = delegatedCgroup(sandbox, "user");
@@ -52,11 +52,11 @@ spec(
     await container.started();
     expect(cgroupOf((await container.state()).pid)).toBe(`/${basename(delegated)}/${container.id}`);
   },
-  { both: "the process stays in the caller's cgroup where one beside that can't be made" },
+  { both: "the process stays in the caller's cgroup if none can be made beside it" },
 );
 
 spec(
-  "rootless exec from outside of the delegated cgroup: refused, with the cgroup in the way",
+  "rootless exec from outside of the delegated cgroup: error that names the cgroup that is not delegated",
   CLAUSE,
   async (sandbox) => {
     const delegated = delegatedCgroup(sandbox, "user");
@@ -72,11 +72,11 @@ spec(
     expectRefusal(result, /permission denied/i, 255);
     if (IS_RUNTS) expect(result.stderr).toContain("/sys/fs/cgroup belongs to user 0 and is not delegated");
   },
-  { runc: "exec goes on outside of the container's cgroup" },
+  { runc: "exec runs the process outside of the container's cgroup" },
 );
 
 spec(
-  "rootless create, delegated cgroup that the caller is outside of: refused, nothing left",
+  "rootless create from outside of the delegated cgroup: error, nothing left",
   CLAUSE,
   async (sandbox) => {
     const delegated = delegatedCgroup(sandbox, "user");

@@ -13,17 +13,17 @@ import { expectRefusal } from "../harness/refusal.ts";
 import { IS_RUNTS, invoke } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
 
-/** What can't be done without privileges is refused, and under runts the error says what has to change. */
+/** Operations that need privileges are refused. The error of runts says what has to change. */
 const CLAUSE = "runtime.md, Errors";
 
-/** The words that matter to the reader; peers say it in theirs. */
+/** Expects an error, and under runts these words in it. */
 function expectHint(result: Parameters<typeof expectRefusal>[0], ...words: readonly RegExp[]): void {
   expectRefusal(result);
   if (IS_RUNTS) for (const word of words) expect(result.stderr).toMatch(word);
 }
 
 spec(
-  "rootless create, no user namespace: refused, and named",
+  "rootless create, no user namespace: error that names it",
   CLAUSE,
   async (sandbox) => {
     becomeUser(sandbox);
@@ -39,14 +39,18 @@ spec(
   { crun: "adds a user namespace of its own" },
 );
 
-spec("rootless create, newuidmap missing: refused, with the package to install", CLAUSE, async (sandbox) => {
-  becomeUser(sandbox, { without: ["/usr/bin/newuidmap"] });
-  const container = rangeShell(sandbox, "true");
-  expectHint(await container.create(), /\/linux\/uidMappings/, /newuidmap/, /install uidmap/);
-  expect(await sandbox.traces()).toEqual([]);
-});
+spec(
+  "rootless create, newuidmap missing: error that names the package to install",
+  CLAUSE,
+  async (sandbox) => {
+    becomeUser(sandbox, { without: ["/usr/bin/newuidmap"] });
+    const container = rangeShell(sandbox, "true");
+    expectHint(await container.create(), /\/linux\/uidMappings/, /newuidmap/, /install uidmap/);
+    expect(await sandbox.traces()).toEqual([]);
+  },
+);
 
-spec("rootless create, range not in subuid: refused, with the file to change", CLAUSE, async (sandbox) => {
+spec("rootless create, range not in subuid: error that names the file to change", CLAUSE, async (sandbox) => {
   becomeUser(sandbox, { subids: "tester:400000:10\n" });
   const container = rangeShell(sandbox, "true");
   const last = RANGE.hostID + RANGE.size - 1;
@@ -58,7 +62,7 @@ spec("rootless create, range not in subuid: refused, with the file to change", C
   expect(await sandbox.traces()).toEqual([]);
 });
 
-spec("rootless create, caller has no_new_privs: refused, and named", CLAUSE, async (sandbox) => {
+spec("rootless create, caller has no_new_privs: error that names it", CLAUSE, async (sandbox) => {
   becomeUser(sandbox);
   const container = rangeShell(sandbox, "true");
   const wrapper = [...sandbox.wrapper, "setpriv", "--no-new-privs", "--"];
@@ -67,10 +71,10 @@ spec("rootless create, caller has no_new_privs: refused, and named", CLAUSE, asy
 });
 
 spec(
-  "create, user.max_user_namespaces is 0: refused, and named",
+  "create, user.max_user_namespaces is 0: error that names it",
   CLAUSE,
   async (sandbox) => {
-    // The limit of a user namespace's own holds below it; the caller is root there.
+    // The limit that a user namespace sets holds in those below it. The caller is root of one with the limit 0.
     sandbox.wrapper = [
       ...["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"],
       'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"',
@@ -88,8 +92,8 @@ spec(
 );
 
 spec(
-  "rootless create, limits but no cgroup to be had: refused, with the limit and the directory",
-  "A limit is never ignored",
+  "rootless create, limits, but no cgroup is delegated: error that names the limit and the directory",
+  "promise: a limit is never ignored",
   async (sandbox) => {
     const container = rootlessShell(sandbox, "true", (config) => {
       config.linux.resources = { pids: { limit: 10 } };
@@ -106,7 +110,7 @@ spec(
 );
 
 spec(
-  "rootless create, cgroupsPath that is not the caller's: refused, with the directory",
+  "rootless create, cgroupsPath that is not the caller's: error that names the directory",
   "config-linux.md, Cgroups Path",
   async (sandbox) => {
     const container = rootlessShell(sandbox, "true", (config) => {
@@ -122,7 +126,7 @@ spec(
 );
 
 spec(
-  "rootless create, hard limit above the caller's: refused, with that",
+  "rootless create, hard limit above the caller's: error that names the caller's",
   "setrlimit(2)",
   async (sandbox) => {
     const container = rootlessShell(sandbox, "true", (config) => {
@@ -135,7 +139,7 @@ spec(
 );
 
 spec(
-  "rootless create, oomScoreAdj: raised, but not lowered",
+  "rootless create, oomScoreAdj: may be raised, not lowered",
   "proc_pid_oom_score_adj(5)",
   async (sandbox) => {
     const container = rootlessShell(sandbox, "cat /proc/self/oom_score_adj", (config) => {
@@ -151,7 +155,7 @@ spec(
 );
 
 spec(
-  "rootless create, gid= of devpts not mapped: refused, and named",
+  "rootless create, gid= of devpts not mapped: error that names it",
   "config.md, Mounts",
   async (sandbox) => {
     const container = rootlessShell(sandbox, "true", (config) => {
@@ -162,7 +166,7 @@ spec(
   },
 );
 
-spec("rootless create, user not mapped: refused, and named", "config.md, User", async (sandbox) => {
+spec("rootless create, user not mapped: error that names it", "config.md, User", async (sandbox) => {
   const container = rootlessShell(sandbox, "true", (config) => {
     config.process.user = { uid: 7, gid: 0 };
   });
@@ -171,7 +175,7 @@ spec("rootless create, user not mapped: refused, and named", "config.md, User", 
 });
 
 spec(
-  "rootless bind mount, ro: keeps the flags that the host has locked",
+  "rootless run, a bind mount with ro: keeps the flags that the host has locked",
   "opencontainers/runc#3805",
   async (sandbox) => {
     const source = ownFolder(sandbox);
@@ -196,7 +200,7 @@ spec(
 );
 
 spec(
-  "rootless bind mount, exec where the host says noexec: refused",
+  "rootless create, a bind mount with exec of a noexec mount: refused",
   "mount_namespaces(7), locked flags",
   async (sandbox) => {
     const source = ownFolder(sandbox);
@@ -215,8 +219,8 @@ spec(
 );
 
 spec(
-  "rootless sysfs without a network namespace: the host's, bound",
-  "crun",
+  "rootless run, sysfs without a network namespace: the host's is bound",
+  "practice of crun",
   async (sandbox) => {
     const container = rootlessShell(sandbox, "ls /sys; touch /sys/x", (config) => {
       for (const mount of config.mounts)
@@ -235,7 +239,7 @@ spec(
 );
 
 spec(
-  "rootless list without --root: below XDG_RUNTIME_DIR, and refused without that",
+  "rootless list without --root: the state root is below XDG_RUNTIME_DIR; error without that variable",
   "XDG Base Directory Specification",
   async (sandbox) => {
     const folder = ownFolder(sandbox);
@@ -260,7 +264,7 @@ if (IS_RUNTS) {
     ["validate", "--host"],
   ])
     spec(
-      `${words.join(" ")} without --root: below XDG_RUNTIME_DIR as create, and refused without that`,
+      `${words.join(" ")} without --root: the state root is below XDG_RUNTIME_DIR, as for create; error without that variable`,
       CLAUSE,
       async (sandbox) => {
         const { bundle } = rootlessShell(sandbox, "true");
@@ -283,7 +287,7 @@ if (IS_RUNTS) {
     ["seccomp", "explain", "--bundle", "BUNDLE", "reboot"],
     ["spec", "--file", "FILE"],
   ]) {
-    spec(`${command} without a container, XDG_RUNTIME_DIR not set: needs none`, CLAUSE, async (sandbox) => {
+    spec(`${command} without a container, XDG_RUNTIME_DIR not set: works`, CLAUSE, async (sandbox) => {
       const folder = ownFolder(sandbox);
       const { bundle } = sandbox.container((config) => {
         config.linux.seccomp = { defaultAction: "SCMP_ACT_ALLOW", syscalls: [] };

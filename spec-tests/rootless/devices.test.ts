@@ -5,22 +5,26 @@ import { byCase } from "../harness/peers.ts";
 import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { spec } from "../harness/spec.ts";
 
-const HOST_NODE_BOUND = "without rights the host's node is bound, whatever the config says of it";
+const HOST_NODE_BOUND = "without privileges, the host's node is bound, whatever the config says";
 
 /** Only the host's root may make devices: a user gets the host's nodes, if they match the config. */
 const CLAUSE = "config-linux.md, Devices: MUST error if it does not match";
 
 const ZERO = { type: "c", path: "/dev/zero", major: 1, minor: 5 };
 
-spec("rootless run, devices that the host has: its nodes, whoever owns them", CLAUSE, async (sandbox) => {
-  const container = rootlessShell(sandbox, "stat -c '%t:%T %a' /dev/zero /dev/full", (config) => {
-    config.linux.devices = [
-      { ...ZERO, fileMode: 0o666, uid: 0, gid: 0 },
-      { type: "c", path: "/dev/full", major: 1, minor: 7 },
-    ];
-  });
-  expect(await container.output()).toBe("1:5 666\n1:7 666\n");
-});
+spec(
+  "rootless run, devices that the host has: the host's nodes, whoever owns them",
+  CLAUSE,
+  async (sandbox) => {
+    const container = rootlessShell(sandbox, "stat -c '%t:%T %a' /dev/zero /dev/full", (config) => {
+      config.linux.devices = [
+        { ...ZERO, fileMode: 0o666, uid: 0, gid: 0 },
+        { type: "c", path: "/dev/full", major: 1, minor: 7 },
+      ];
+    });
+    expect(await container.output()).toBe("1:5 666\n1:7 666\n");
+  },
+);
 
 const deviations = byCase({
   both: HOST_NODE_BOUND,

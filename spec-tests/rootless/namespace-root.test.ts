@@ -20,7 +20,7 @@ import { spec } from "../harness/spec.ts";
 
 const ROOT_OWNS_CGROUP = "the user of the container's root owns the cgroup, whatever process.user is";
 
-/** The root of a user namespace, who calls for engines without privileges. */
+/** Callers who are root of a user namespace, as engines without privileges are. */
 const CLAUSE = "engines: podman unshare, rootlesskit";
 
 /** `further`: mappings in addition to the user's id and range. */
@@ -47,10 +47,10 @@ function becomeNamespaceRoot(sandbox: Sandbox, options: UserOptions = {}, furthe
 /** Each command has a new user namespace, so only the host's root can look into the container from now on. */
 function becomeHostRoot(sandbox: Sandbox): void {
   sandbox.wrapper = [];
-  chownSync(sandbox.root, 0, 0); // root does not believe a state root of others
+  chownSync(sandbox.root, 0, 0); // root refuses a state root of others
 }
 
-/** Root of a user namespace who may give a cgroup away. With `wrong`, its namespace maps that id, too, to another user of the host. */
+/** Becomes root of a user namespace, with a delegated cgroup. With `wrong`, the namespace maps that id, too, to another user of the host. */
 function namespaceRootWithCgroup(sandbox: Sandbox, wrong?: number): string {
   const delegated = delegatedCgroup(sandbox, "user");
   const cgroup = delegatedCgroup(sandbox, "caller", delegated);
@@ -82,7 +82,7 @@ for (const [what, wrong] of [
   [", also where the caller's namespace maps its host id to another user", RANGE.hostID + 4],
 ] as const) {
   spec(
-    `root of a user namespace, no further one, process.user 5: that user owns the cgroup${what}`,
+    `run by root of a user namespace, without a new one, process.user 5: that user owns the cgroup${what}`,
     "config-linux.md, Cgroup ownership: the host uid that process.user.uid maps to",
     async (sandbox) => {
       const delegated = namespaceRootWithCgroup(sandbox, wrong);
@@ -102,7 +102,7 @@ for (const [what, wrong] of [
 }
 
 spec(
-  "root of a user namespace, a further one, process.user 5: that user owns the cgroup",
+  "run by root of a user namespace, with a new one, process.user 5: that user owns the cgroup",
   "config-linux.md, Cgroup ownership: the host uid that process.user.uid maps to",
   async (sandbox) => {
     const delegated = namespaceRootWithCgroup(sandbox);
@@ -122,7 +122,7 @@ spec(
 
 if (IS_RUNTS) {
   spec(
-    "root of a user namespace, a cgroup that is not delegated: refused, with the host's ids",
+    "create by root of a user namespace, a cgroup that is not delegated: error that names the host's ids",
     "promise: an error about what the host denies says what to change there",
     async (sandbox) => {
       becomeNamespaceRoot(sandbox);
@@ -140,7 +140,7 @@ if (IS_RUNTS) {
   );
 
   spec(
-    "root of a user namespace, process.user that is not mapped in it: error that says so",
+    "create by root of a user namespace, process.user not mapped in it: error that says so",
     "promise: an error about what the host denies says what to change",
     async (sandbox) => {
       becomeNamespaceRoot(sandbox);
@@ -158,7 +158,7 @@ if (IS_RUNTS) {
 }
 
 spec(
-  "root of a user namespace, a joined one: its mappings are compared as the caller sees them",
+  "run by root of a user namespace, with a joined one: its mappings are compared as the caller sees them",
   CLAUSE,
   async (sandbox) => {
     becomeNamespaceRoot(sandbox);
@@ -181,19 +181,23 @@ spec(
   },
 );
 
-spec("root of a user namespace, no further one: devices, users and groups work", CLAUSE, async (sandbox) => {
-  becomeNamespaceRoot(sandbox);
-  const script = "echo x > /dev/null && head -c 2 /dev/zero | wc -c; id -u; id -G; ls /sys | grep kernel";
-  const container = sandbox.shell(script, (config) => {
-    withoutUserNamespace(config);
-    config.process.user = { uid: 5, gid: 6, additionalGids: [7] };
-  });
-  giveRootfsTo(container.rootfs, { uid: USER, gid: USER });
-  expect((await container.output()).trim().split(/\s+/)).toEqual(["2", "5", "6", "7", "kernel"]);
-});
+spec(
+  "run by root of a user namespace, without a new one: devices, users and groups work",
+  CLAUSE,
+  async (sandbox) => {
+    becomeNamespaceRoot(sandbox);
+    const script = "echo x > /dev/null && head -c 2 /dev/zero | wc -c; id -u; id -G; ls /sys | grep kernel";
+    const container = sandbox.shell(script, (config) => {
+      withoutUserNamespace(config);
+      config.process.user = { uid: 5, gid: 6, additionalGids: [7] };
+    });
+    giveRootfsTo(container.rootfs, { uid: USER, gid: USER });
+    expect((await container.output()).trim().split(/\s+/)).toEqual(["2", "5", "6", "7", "kernel"]);
+  },
+);
 
 spec(
-  "root of a user namespace, a further one: mapped, and in reach of exec",
+  "exec by root of a user namespace, a new one: the process is in it",
   CLAUSE,
   async (sandbox) => {
     becomeNamespaceRoot(sandbox);
@@ -202,7 +206,7 @@ spec(
     });
     giveRootfsTo(container.rootfs, { uid: SUBIDS, gid: SUBIDS });
     await container.started();
-    // A process reads the parent's ids in its own map.
+    // In its own map, a process sees ids of the parent namespace.
     becomeHostRoot(sandbox);
     const { stdout } = await container.exec(["sh", "-c", "id -u; cat /proc/self/uid_map"]);
     expect(stdout.trim().split(/\s+/)).toEqual(["0", "0", "1", "100"]);

@@ -68,7 +68,7 @@ spec(
 );
 
 spec(
-  "rootless run and exec, run.oci.keep_original_groups: the caller's groups open what is theirs, in place of additionalGids",
+  "rootless run and exec, run.oci.keep_original_groups: the caller's groups in place of additionalGids",
   "engines: podman run --group-add keep-groups",
   async (sandbox) => {
     const shared = join(sandbox.directory, "shared");
@@ -83,7 +83,7 @@ spec(
     });
     await container.started();
     const { stdout } = await container.exec(["sh", "-c", "cat /tmp/shared; id -G"]);
-    // The id has no mapping: it is shown as the overflow id, and counts as itself.
+    // The id has no mapping: it is shown as the overflow id, but still gives access.
     expect(words(stdout)).toEqual(["seen", "6", "65534"]);
     await expect.poll(() => words(container.printed())).toEqual(words(stdout));
   },
@@ -91,7 +91,7 @@ spec(
 );
 
 spec(
-  "rootless create, additionalGids where setgroups is denied: refused by name",
+  "rootless create, additionalGids where setgroups is denied: error that names it",
   CLAUSE,
   async (sandbox) => {
     const container = rootlessShell(sandbox, "true", (config) => {
@@ -103,15 +103,19 @@ spec(
   { crun: "additionalGids are left out where setgroups is denied" },
 );
 
-spec("rootless run of what spec --rootless writes: works", "runc spec --rootless", async (sandbox) => {
-  const container = rootlessShell(sandbox, "true");
-  const folder = ownFolder(sandbox);
-  expect(await sandbox.invoke(["spec", "--rootless", "--bundle", folder])).toMatchObject({ code: 0 });
-  const config = parseObject(readFileSync(join(folder, "config.json"), "utf8"));
-  const process = { ...asObject(config.process), terminal: false, args: ["sh", "-c", "id -u; hostname"] };
-  container.writeConfig(JSON.stringify({ ...config, process }));
-  expect(words(await container.output())[0]).toBe("0");
-});
+spec(
+  "rootless run of the config that spec --rootless writes: works",
+  "runc spec --rootless",
+  async (sandbox) => {
+    const container = rootlessShell(sandbox, "true");
+    const folder = ownFolder(sandbox);
+    expect(await sandbox.invoke(["spec", "--rootless", "--bundle", folder])).toMatchObject({ code: 0 });
+    const config = parseObject(readFileSync(join(folder, "config.json"), "utf8"));
+    const process = { ...asObject(config.process), terminal: false, args: ["sh", "-c", "id -u; hostname"] };
+    container.writeConfig(JSON.stringify({ ...config, process }));
+    expect(words(await container.output())[0]).toBe("0");
+  },
+);
 
 const lifeDeviations = byCase(
   { crun: "no exec before start", cases: ["own id mapped"] },
@@ -127,7 +131,7 @@ for (const [title, make] of [
   ["ranges mapped", rangeShell],
 ] as const) {
   spec(
-    `rootless life, ${title}: create, state, start, exec, ps, kill, delete`,
+    `rootless create, state, exec, start, list, kill and delete, ${title}: all succeed`,
     "runtime.md",
     async (sandbox) => {
       const container = make(sandbox, "echo up; exec sleep 1000", (config) => {
@@ -198,8 +202,8 @@ function shareProcesses(config: Config): void {
 }
 
 const warningDeviations = byCase({
-  crun: "no word of it that there is no cgroup",
-  runc: { reason: "no word of it that there is no cgroup", before: "1.2" },
+  crun: "does not warn that there is no cgroup",
+  runc: { reason: "does not warn that there is no cgroup", before: "1.2" },
   cases: ["the host's pid namespace"],
 });
 
@@ -208,7 +212,7 @@ for (const [what, warned, change] of [
   ["a pid namespace of its own", false, () => undefined],
 ] as const) {
   spec(
-    `rootless run, no cgroup, ${what}: ${warned ? "a warning, as its processes can't all be killed" : "no warning of it"}`,
+    `rootless run, no cgroup, ${what}: ${warned ? "a warning, as its processes can't all be killed" : "no such warning"}`,
     "practice of runc",
     async (sandbox) => {
       const container = rootlessShell(sandbox, "true", change);
@@ -222,7 +226,7 @@ for (const [what, warned, change] of [
   );
 }
 
-spec("rootless pause, no cgroup: refused in plain words", "cgroups(7)", async (sandbox) => {
+spec("rootless pause, no cgroup: error that says so", "cgroups(7)", async (sandbox) => {
   const container = rootlessShell(sandbox, "exec sleep 1000");
   await container.started();
   expectRefusal(await sandbox.invoke(["pause", container.id]), /cgroup/);
@@ -230,7 +234,7 @@ spec("rootless pause, no cgroup: refused in plain words", "cgroups(7)", async (s
 });
 
 spec(
-  "rootless exec, ids and groups: as told",
+  "rootless exec --user and --additional-gids: the process has those ids",
   CLAUSE,
   async (sandbox) => {
     const container = rangeShell(sandbox, "exec sleep 1000");
@@ -242,10 +246,10 @@ spec(
   { crun: "exec has no option --additional-gids", runc: "no supplementary groups without privileges" },
 );
 
-spec("rootless exec, container's processes: may not trace it meanwhile", "CVE-2016-9962", async (sandbox) => {
+spec("rootless exec: the container's processes can't trace it", "CVE-2016-9962", async (sandbox) => {
   const container = rootlessShell(
     sandbox,
-    // Until a process shows whose program is not yet the container's: then by a link of its that only a tracer may follow.
+    // Looks for a process that has not executed the container's program yet, and reads its link exe, which only a tracer may.
     "while :; do for p in /proc/[0-9]*; do case $(cat $p/comm) in runts-init*|runc:*|exe|*crun*|3|4|5) ls -l $p/exe; esac; done; done 2>/dev/null",
   );
   const { stdout } = await container.started();
@@ -254,20 +258,24 @@ spec("rootless exec, container's processes: may not trace it meanwhile", "CVE-20
   expect(container.printed()).not.toContain("memfd:");
 });
 
-spec("rootless create --console-socket: a terminal", "config.md, process.terminal", async (sandbox) => {
-  const console = await openConsole(sandbox);
-  const container = rangeShell(sandbox, "tty; id -u", (config) => {
-    config.process.terminal = true;
-    config.process.user = { uid: 5, gid: 5 };
-  });
-  chmodSync(console.socket, 0o777);
-  await container.started({ flags: ["--console-socket", console.socket] });
-  await container.until("stopped");
-  expect(await console.output()).toBe("/dev/pts/0\r\n5\r\n");
-});
+spec(
+  "rootless create --console-socket: the process has a terminal",
+  "config.md, process.terminal",
+  async (sandbox) => {
+    const console = await openConsole(sandbox);
+    const container = rangeShell(sandbox, "tty; id -u", (config) => {
+      config.process.terminal = true;
+      config.process.user = { uid: 5, gid: 5 };
+    });
+    chmodSync(console.socket, 0o777);
+    await container.started({ flags: ["--console-socket", console.socket] });
+    await container.until("stopped");
+    expect(await console.output()).toBe("/dev/pts/0\r\n5\r\n");
+  },
+);
 
 spec(
-  "rootless hooks: those of the runtime as the caller, the others in the container",
+  "rootless run, hooks: those of the runtime run as the caller, the others in the container",
   "config.md, Hooks",
   async (sandbox) => {
     const folder = ownFolder(sandbox);
@@ -295,13 +303,13 @@ spec(
       ["0", "0", String(USER), "1"],
       [String(USER), "0", "0", "4294967295"],
     ]);
-    // As the user of its process.
+    // A startContainer hook runs as the user of the process.
     expect(all(container.readFile("tmp/startContainer"))).toEqual(["5", "0", String(USER), "1"]);
   },
 );
 
 spec(
-  "rootless container in the namespaces of another: joined",
+  "rootless run in the namespaces of another container: joined",
   "user_namespaces(7): the user namespace first",
   async (sandbox) => {
     const first = rangeShell(sandbox, "exec sleep 1000");
@@ -325,7 +333,7 @@ spec(
 );
 
 spec(
-  "rootless time namespace: made, with its offsets",
+  "rootless run, a time namespace: made, with its offsets",
   "time_namespaces(7)",
   async (sandbox) => {
     const container = rootlessShell(sandbox, "cut -d. -f1 /proc/uptime", (config) => {
@@ -338,13 +346,13 @@ spec(
 );
 
 spec(
-  "rootless bind mount of what only the caller may read: there",
+  "rootless run, a bind mount of a file that only the caller may read: the container can read it",
   CLAUSE,
   async (sandbox) => {
     const folder = ownFolder(sandbox);
     chmodSync(folder, 0o700);
     writeFileSync(join(folder, "x"), "from the host\n");
-    // The caller is nobody in this container, and its root not the caller.
+    // No id of this container is the caller's.
     const container = rangeShell(sandbox, "cat /mnt/x", (config) => {
       config.mounts.push({
         destination: "/mnt/x",

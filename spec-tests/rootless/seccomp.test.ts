@@ -8,9 +8,9 @@ import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "config-linux.md, Seccomp";
 
-/** The runtime looks for the listener while the process makes it: a single round may succeed by chance. */
+/** The runtime fetches the listener while the process makes it, so a single round may succeed by chance. */
 const ROUNDS = 20;
-/** The agent lets this call pass. */
+/** The agent allows this call. */
 const CALL = "mkdir /tmp/allowed && rmdir /tmp/allowed";
 
 async function openAgent(sandbox: Sandbox): Promise<SeccompAgent> {

@@ -5,13 +5,13 @@ import { which } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
-/** A process may call the kernel by another architecture's numbers: what a filter says of its own would be worth nothing then. */
+/** A process may call the kernel by another architecture's numbers, and must not get around the filter's rules by that. */
 
 const CLAUSE = "config-linux.md, Seccomp: architectures";
 const X86_64 = "SCMP_ARCH_X86_64";
 const FOREIGN = ["SCMP_ARCH_X86", "SCMP_ARCH_X32"];
 
-/** Asks for the host name by three ways, each in a child of its own; prints the errno, or the signal as a negative number. */
+/** Calls getpgid(2) in three ways, each in a child of its own. Prints the errno, or the signal as a negative number. */
 const PROGRAM = `
 #include <stdio.h>
 #include <sys/wait.h>
@@ -54,13 +54,13 @@ for (const [situation, architectures] of [
   ["the native one", [X86_64]],
 ] as const) {
   spec(
-    `run with ${situation} in architectures: a call by another's numbers is killed`,
+    `run with ${situation} in architectures: a call by another architecture's numbers is killed`,
     CLAUSE,
     async (sandbox, context) => {
       if (process.arch !== "x64" || which("gcc") === undefined) context.skip("needs x86-64 and gcc");
       const [native, x86, x32] = await callsBy(sandbox, architectures);
       expect(native).toBe(77);
-      // Where the kernel has no 32-bit calls at all, the processor's trap ends the process.
+      // In a kernel without 32-bit calls, int 0x80 ends the process by SIGSEGV.
       expect([-SIGSYS, -SIGSEGV]).toContain(x86);
       expect(x32).toBe(-SIGSYS);
     },
@@ -68,7 +68,7 @@ for (const [situation, architectures] of [
 }
 
 spec(
-  "run with other architectures: the rules hold for their numbers too, and for the native ones though they are not listed",
+  "run with foreign architectures alone: the rules hold for their numbers, and for the native ones, which are not listed",
   CLAUSE,
   async (sandbox, context) => {
     if (process.arch !== "x64" || which("gcc") === undefined) context.skip("needs x86-64 and gcc");

@@ -9,9 +9,9 @@ import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "promise: SECURITY.md, compiled filters";
 
-/** What decides the bytes of a filter, and so whether a kept one will do. */
+/** Changes that make a kept filter wrong, and one that doesn't. */
 if (IS_RUNTS) {
-  spec("run, any part of the profile is another: compiled for it", CLAUSE, async (sandbox) => {
+  spec("run, any part of the profile changed: compiled again", CLAUSE, async (sandbox) => {
     await warmed(sandbox);
     const [chmod = { names: [], action: "" }, kill = { names: [], action: "" }] = denyChmod.syscalls ?? [];
     const argument = kill.args?.[0] ?? { index: 0, value: 0, op: "" };
@@ -31,13 +31,13 @@ if (IS_RUNTS) {
     expect(entries(sandbox)).toHaveLength(1 + others.length);
   });
 
-  spec("run, the agent of the profile is another: the same filter will do", CLAUSE, async (sandbox) => {
+  spec("run, another agent in the profile: the kept filter is used", CLAUSE, async (sandbox) => {
     await warmed(sandbox);
     for (const listenerPath of ["/run/one", "/run/two"])
       expect(await runProbe(sandbox, { ...denyChmod, listenerPath })).toEqual(KEPT);
   });
 
-  spec("run, another file of libraries' places: compiled anew", CLAUSE, async (sandbox) => {
+  spec("run, another /etc/ld.so.cache: compiled again", CLAUSE, async (sandbox) => {
     await warmed(sandbox);
     const copy = sandbox.path("ld.so.cache");
     copyFileSync("/etc/ld.so.cache", copy);
@@ -48,7 +48,7 @@ if (IS_RUNTS) {
     expect(await runProbe(sandbox)).toEqual(COMPILED);
   });
 
-  spec("run, another libseccomp: compiled anew", CLAUSE, async (sandbox) => {
+  spec("run, another libseccomp: compiled again", CLAUSE, async (sandbox) => {
     await warmed(sandbox);
     const [library = ""] = execFileSync("sh", ["-c", "readlink -f /usr/lib/*/libseccomp.so.2"], {
       encoding: "utf8",
@@ -61,7 +61,7 @@ if (IS_RUNTS) {
     expect(await runProbe(sandbox, denyChmod, { wrapper })).toEqual(KEPT);
   });
 
-  spec("run, another build of the runtime: compiled anew", CLAUSE, async (sandbox) => {
+  spec("run, another build of the runtime: compiled again", CLAUSE, async (sandbox) => {
     await warmed(sandbox);
     const folder = sandbox.path("dist");
     mkdirSync(folder);

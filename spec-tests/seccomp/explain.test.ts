@@ -22,78 +22,78 @@ const denying = (config: Config): void => {
 };
 
 describe.runIf(IS_RUNTS)("explained seccomp profiles", () => {
-  spec(
-    "seccomp explain ID and --bundle: the deciding rule, as the kernel decides",
-    CLAUSE,
-    async (sandbox) => {
-      const container = sandbox.shell("sleep 100", denying);
-      await container.created();
-      for (const where of [[container.id], ["--bundle", container.bundle]]) {
-        const explain = async (...words: string[]) => {
-          const flags = where.length === 2 ? where : [];
-          const ids = where.length === 2 ? [] : where;
-          const { code, stdout, stderr } = await sandbox.invoke([
-            "seccomp",
-            ...flags,
-            "--json",
-            "explain",
-            ...ids,
-            ...words,
-          ]);
-          expect([code, stderr]).toEqual([0, ""]);
-          const { allowed, pointer, action } = parseObject(stdout);
-          return [allowed, pointer, action];
-        };
-        const rule = (index: number) => `/linux/seccomp/syscalls/${index}`;
-        expect(await explain("mkdirat")).toEqual([false, rule(0), "SCMP_ACT_ERRNO EACCES"]);
-        const number = process.arch === "arm64" ? "34" : "258";
-        expect(await explain(number)).toEqual([false, rule(0), "SCMP_ACT_ERRNO EACCES"]);
-        expect(await explain("kill", "1", "10")).toEqual([false, rule(2), "SCMP_ACT_KILL_PROCESS"]);
-        expect(await explain("kill", "1", "0x9")).toEqual([
-          true,
-          "/linux/seccomp/defaultAction",
-          "SCMP_ACT_ALLOW",
-        ]);
-        const six = ["0", "10", "2", "3", "4", "5"];
-        expect(await explain("kill", ...six)).toEqual([false, rule(2), "SCMP_ACT_KILL_PROCESS"]);
-        const seven = await sandbox.invoke(["seccomp", "explain", ...where, "kill", ...six, "6"]);
-        expect([seven.code, seven.stdout]).toEqual([1, ""]);
-      }
-      const { stdout } = await sandbox.invoke(["seccomp", "explain", container.id, "kill", "1", "9"]);
-      expect(stdout).toContain("argument 1: not 0x9 == 0xa");
-    },
-  );
-
-  spec("seccomp explain of no call, no container, no filter: errors", CLAUSE, async (sandbox) => {
-    const container = sandbox.shell("sleep 100", (config) => {
-      delete config.linux.seccomp;
-    });
+  spec("seccomp explain ID and --bundle: the rule by which the kernel decides", CLAUSE, async (sandbox) => {
+    const container = sandbox.shell("sleep 100", denying);
     await container.created();
-    const failing = async (...args: string[]) =>
-      (await sandbox.invoke(["seccomp", ...args])).stderr.split("\n")[0];
-    expect(await failing("explain", container.id, "mount")).toBe(
-      "runts: /linux/seccomp: there is no filter: every system call is allowed",
-    );
-    expect(await failing("explain", "nobody", "mount")).toBe("runts: container does not exist");
-    expect(await failing("explore", "x", "y")).toBe('runts: seccomp "explore": must be explain');
-    const other = sandbox.shell("sleep 100", denying);
-    await other.created();
-    expect(await failing("explain", other.id, "monut")).toBe(
-      "runts: monut is not a system call known to libseccomp",
-    );
-    expect(await failing("explain", other.id, "mount", "x")).toBe(
-      "runts: seccomp explain: x is not a number",
-    );
-    expect(await failing("explain", other.id, "mount", "0x10000000000000000")).toBe(
-      "runts: seccomp explain: 0x10000000000000000 has more than 64 bits",
-    );
-    expect(await failing("explain", other.id, "9999")).toBe(
-      "runts: 9999 is not a system call known to libseccomp",
-    );
+    for (const where of [[container.id], ["--bundle", container.bundle]]) {
+      const explain = async (...words: string[]) => {
+        const flags = where.length === 2 ? where : [];
+        const ids = where.length === 2 ? [] : where;
+        const { code, stdout, stderr } = await sandbox.invoke([
+          "seccomp",
+          ...flags,
+          "--json",
+          "explain",
+          ...ids,
+          ...words,
+        ]);
+        expect([code, stderr]).toEqual([0, ""]);
+        const { allowed, pointer, action } = parseObject(stdout);
+        return [allowed, pointer, action];
+      };
+      const rule = (index: number) => `/linux/seccomp/syscalls/${index}`;
+      expect(await explain("mkdirat")).toEqual([false, rule(0), "SCMP_ACT_ERRNO EACCES"]);
+      const number = process.arch === "arm64" ? "34" : "258";
+      expect(await explain(number)).toEqual([false, rule(0), "SCMP_ACT_ERRNO EACCES"]);
+      expect(await explain("kill", "1", "10")).toEqual([false, rule(2), "SCMP_ACT_KILL_PROCESS"]);
+      expect(await explain("kill", "1", "0x9")).toEqual([
+        true,
+        "/linux/seccomp/defaultAction",
+        "SCMP_ACT_ALLOW",
+      ]);
+      const six = ["0", "10", "2", "3", "4", "5"];
+      expect(await explain("kill", ...six)).toEqual([false, rule(2), "SCMP_ACT_KILL_PROCESS"]);
+      const seven = await sandbox.invoke(["seccomp", "explain", ...where, "kill", ...six, "6"]);
+      expect([seven.code, seven.stdout]).toEqual([1, ""]);
+    }
+    const { stdout } = await sandbox.invoke(["seccomp", "explain", container.id, "kill", "1", "9"]);
+    expect(stdout).toContain("argument 1: not 0x9 == 0xa");
   });
 
   spec(
-    "run --seccomp-trace: denied calls are denied all the same, and reported with a rule to add",
+    "seccomp explain without a known call, a container or a filter: an error for each",
+    CLAUSE,
+    async (sandbox) => {
+      const container = sandbox.shell("sleep 100", (config) => {
+        delete config.linux.seccomp;
+      });
+      await container.created();
+      const failing = async (...args: string[]) =>
+        (await sandbox.invoke(["seccomp", ...args])).stderr.split("\n")[0];
+      expect(await failing("explain", container.id, "mount")).toBe(
+        "runts: /linux/seccomp: there is no filter: every system call is allowed",
+      );
+      expect(await failing("explain", "nobody", "mount")).toBe("runts: container does not exist");
+      expect(await failing("explore", "x", "y")).toBe('runts: seccomp "explore": must be explain');
+      const other = sandbox.shell("sleep 100", denying);
+      await other.created();
+      expect(await failing("explain", other.id, "monut")).toBe(
+        "runts: monut is not a system call known to libseccomp",
+      );
+      expect(await failing("explain", other.id, "mount", "x")).toBe(
+        "runts: seccomp explain: x is not a number",
+      );
+      expect(await failing("explain", other.id, "mount", "0x10000000000000000")).toBe(
+        "runts: seccomp explain: 0x10000000000000000 has more than 64 bits",
+      );
+      expect(await failing("explain", other.id, "9999")).toBe(
+        "runts: 9999 is not a system call known to libseccomp",
+      );
+    },
+  );
+
+  spec(
+    "run --seccomp-trace: denied calls are still denied, and reported with a rule to add",
     CLAUSE,
     async (sandbox) => {
       const script = "mkdir /dev/shm/a || echo no; mkdir /dev/shm/b; hostname x 2> /dev/null; exit 6";
@@ -112,7 +112,7 @@ describe.runIf(IS_RUNTS)("explained seccomp profiles", () => {
       );
       const fragment = asObject(JSON.parse(report.trim().split("\n").at(-1) ?? ""));
       expect(fragment.action).toBe("SCMP_ACT_ALLOW");
-      // With it the program can do what was denied.
+      // With this rule, the program can make the calls that were denied.
       const { seccomp } = container.config.linux;
       if (seccomp === undefined) throw new Error("no profile");
       const { names } = fragment;
@@ -126,13 +126,13 @@ describe.runIf(IS_RUNTS)("explained seccomp profiles", () => {
   );
 
   spec(
-    "run --seccomp-trace of a default that denies: calls that no rule names are reported",
+    "run --seccomp-trace, the default action denies: calls that no rule names are reported",
     CLAUSE,
     async (sandbox) => {
       const container = sandbox.shell("umask 7; sleep 0; exit 3", (config) => {
         config.linux.seccomp = { defaultAction: "SCMP_ACT_ERRNO", syscalls: [] };
         const denied = ["umask", "reboot"];
-        // All that a shell may need: what strace would show of it, and more.
+        // More than all calls that a shell may make.
         const allowed =
           "read write open openat close fstat newfstatat stat lstat lseek mmap mprotect munmap brk rt_sigaction rt_sigprocmask rt_sigreturn ioctl " +
           "pread64 access pipe pipe2 dup dup2 dup3 getpid getppid clone clone3 fork vfork execve exit exit_group wait4 uname fcntl getcwd " +

@@ -61,7 +61,7 @@ for (const noNewPrivileges of [true, false]) {
   });
 }
 
-spec("run with errnoRet: that errno", CLAUSE, async (sandbox) => {
+spec("run with errnoRet: the call fails with it", CLAUSE, async (sandbox) => {
   const rule = { names: CHMOD, action: "SCMP_ACT_ERRNO", errnoRet: 38 };
   expect((await sandbox.shell("chmod 700 /tmp", filter({ syscalls: [rule] })).run()).stderr).toMatch(
     /Function not implemented/,
@@ -69,7 +69,7 @@ spec("run with errnoRet: that errno", CLAUSE, async (sandbox) => {
 });
 
 spec("run with a rule on an argument: only matching calls fail", CLAUSE, async (sandbox) => {
-  // personality(0xffffffff) asks, others set: the default profiles of the engines allow a few values of argument 0.
+  // Engines' default profiles have such rules: they allow a few values of personality(2)'s argument.
   const rule = {
     names: ["kill"],
     action: "SCMP_ACT_ERRNO",
@@ -159,7 +159,7 @@ for (const [situation, pointer, seccomp] of [
   ],
 ] as const) {
   spec(
-    `create with seccomp of ${situation}: error, nothing left`,
+    `create, seccomp with ${situation}: error, nothing left`,
     CLAUSE,
     async (sandbox) => {
       const container = sandbox.container((config) => {

@@ -11,14 +11,14 @@ import { spec } from "../harness/spec.ts";
 
 const STATE_SENT = 'the ociVersion of what it sends is always "0.2.0", and the state of an exec has no pid';
 const CALLS_BEHIND_THE_FILTER =
-  "hands the listener over by system calls of its own behind the filter, and refuses some such rules";
-const NO_AGENT_NEEDED = "a notification without an agent, and metadata for none, are no errors";
+  "sends the listener by system calls that the filter applies to, and refuses some such rules";
+const NO_AGENT_NEEDED = "notify rules and metadata without an agent are no errors";
 
 const CLAUSE = "config-linux.md, Seccomp";
 const STATE_CLAUSE = "config-linux.md, The Container Process State";
 const ARCHITECTURES = [process.arch === "arm64" ? "SCMP_ARCH_AARCH64" : "SCMP_ARCH_X86_64"];
 const MKDIR = { names: ["mkdir", "mkdirat"], action: "SCMP_ACT_NOTIFY" };
-/** The agent lets the second one pass. */
+/** The agent denies the first call, and allows the second. */
 const SCRIPT = "mkdir /tmp/denied; mkdir /tmp/allowed && ls /tmp";
 
 function notifying(seccomp: Partial<Seccomp>, noNewPrivileges = true): (config: Config) => void {
@@ -34,7 +34,7 @@ function notifying(seccomp: Partial<Seccomp>, noNewPrivileges = true): (config: 
   };
 }
 
-/** The one record of a connection, once it is there. */
+/** Waits for a connection, and returns its message. */
 async function messageOf(agent: SeccompAgent, index = 0): Promise<Record<string, unknown>> {
   await expect.poll(() => agent.connections().length).toBe(index + 1);
   return parseObject(String(agent.connections()[index]?.message));
@@ -158,7 +158,7 @@ spec(
 );
 
 spec(
-  "run with a notify rule and WAIT_KILLABLE_RECV: taken",
+  "run with a notify rule and WAIT_KILLABLE_RECV: accepted",
   CLAUSE,
   async (sandbox) => {
     const agent = await openSeccompAgent(sandbox);
@@ -170,7 +170,7 @@ spec(
 );
 
 spec(
-  "run with a notify rule for all that a runtime itself might call after the filter: the agent answers",
+  "run with a notify rule for all calls that a runtime might make after it has loaded the filter: the agent answers",
   "promise: no system call of runts comes between the filter and the execve",
   async (sandbox) => {
     const agent = await openSeccompAgent(sandbox);
@@ -215,7 +215,7 @@ spec(
     expect(await container.output()).toBe("");
     expect(statSync(`${container.rootfs}/tmp/allowed`).isDirectory()).toBe(true);
   },
-  { crun: "waits for its helper by a system call behind the filter", runc: CALLS_BEHIND_THE_FILTER },
+  { crun: "waits for its helper by a system call that the filter applies to", runc: CALLS_BEHIND_THE_FILTER },
 );
 
 spec(
@@ -273,14 +273,18 @@ spec(
     const words = "/linux/seccomp/listenerMetadata: needs listenerPath";
     await expectCreateRefusal(sandbox, { listenerMetadata: "data", syscalls: [] }, words);
   },
-  { crun: NO_AGENT_NEEDED, runc: "metadata for no agent are no error" },
+  { crun: NO_AGENT_NEEDED, runc: "metadata without an agent is no error" },
 );
 
-spec("run with a notify rule, nobody at listenerPath: error, nothing left", CLAUSE, async (sandbox) => {
-  const container = sandbox.shell("true", notifying({ listenerPath: sandbox.path("nobody.sock") }));
-  expectRefusal(await container.run(), IS_RUNTS ? "/linux/seccomp/listenerPath: " : undefined);
-  expect(await sandbox.traces()).toEqual([]);
-});
+spec(
+  "run with a notify rule, nobody listens at listenerPath: error, nothing left",
+  CLAUSE,
+  async (sandbox) => {
+    const container = sandbox.shell("true", notifying({ listenerPath: sandbox.path("nobody.sock") }));
+    expectRefusal(await container.run(), IS_RUNTS ? "/linux/seccomp/listenerPath: " : undefined);
+    expect(await sandbox.traces()).toEqual([]);
+  },
+);
 
 spec(
   "start with a notify rule, the agent is gone: error, and the container can still be deleted",

@@ -10,8 +10,8 @@ import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { skipWithout, spec } from "../harness/spec.ts";
 
-const CALLS_OF_ITS_OWN = "calls of its own come between the filter and the execve";
-const ERRNO_UNCHECKED = "an errno for an action that has none, and no default action, are no errors";
+const CALLS_OF_ITS_OWN = "makes system calls of its own between the filter and the execve";
+const ERRNO_UNCHECKED = "an errno for an action that has none, and a missing default action, are no errors";
 
 const CLAUSE = "config-linux.md, Seccomp";
 const NATIVE = process.arch === "arm64" ? "SCMP_ARCH_AARCH64" : "SCMP_ARCH_X86_64";
@@ -24,7 +24,7 @@ function withFilter(sandbox: Sandbox, script: string, seccomp: Partial<Seccomp>)
   });
 }
 
-/** What a shell with one child needs, but for chmod. */
+/** The calls of a shell with one child, without chmod. */
 const ALL_BUT_CHMOD =
   "read write close fstat newfstatat stat lstat mmap mprotect munmap mremap brk rt_sigaction rt_sigprocmask rt_sigreturn " +
   "rt_sigtimedwait execve exit exit_group arch_prctl set_tid_address set_robust_list rseq prlimit64 getrandom readlink readlinkat " +
@@ -51,7 +51,7 @@ for (const [action, output] of [
   ["SCMP_ACT_ALLOW", "0\n"],
 ] as const) {
   spec(
-    `run with the default action ${action}: a call without a rule ends as it says`,
+    `run with the default action ${action}: the action is taken for a call without a rule`,
     CLAUSE,
     async (sandbox) => {
       const container = withFilter(sandbox, "chmod 700 /tmp; echo $?", {
@@ -63,7 +63,7 @@ for (const [action, output] of [
     actionDeviations(action),
   );
 
-  spec(`run with the action ${action}: the call ends as it says`, CLAUSE, async (sandbox) => {
+  spec(`run with the action ${action}: the action is taken`, CLAUSE, async (sandbox) => {
     const container = withFilter(sandbox, "chmod 700 /tmp; echo $?", {
       syscalls: [{ names: CHMOD, action }],
     });
@@ -109,7 +109,7 @@ spec(
   { runc: ERRNO_UNCHECKED },
 );
 
-spec("create with an errnoRet that is none: error by its pointer", "practice", async (sandbox) => {
+spec("create with an errnoRet that is no errno: error that names it", "practice", async (sandbox) => {
   const container = withFilter(sandbox, "true", { defaultAction: "SCMP_ACT_ERRNO", defaultErrnoRet: 4095 });
   expectRefusal(await container.create(), IS_RUNTS ? "/linux/seccomp/defaultErrnoRet" : undefined);
 });
@@ -146,14 +146,14 @@ for (const flags of [
   ["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_TSYNC"],
 ]) {
   spec(
-    `start with the flags ${JSON.stringify(flags)}: the kernel has LOG as asked`,
+    `start with the flags ${JSON.stringify(flags)}: the kernel has LOG if it is listed`,
     CLAUSE,
     async (sandbox) => {
       const syscalls = [{ names: CHMOD, action: "SCMP_ACT_ERRNO" }];
       const container = withFilter(sandbox, "sleep 1000", { flags, syscalls });
       await container.started();
       const { pid } = await container.state();
-      // Of the flags, the kernel tells LOG alone.
+      // LOG is the only flag that the kernel reports.
       expect(kernelFilter(pid).flags).toBe(flags.includes("SECCOMP_FILTER_FLAG_LOG") ? 2 : 0);
     },
     flagDeviations(JSON.stringify(flags)),
@@ -236,7 +236,7 @@ int main(void)
 `;
 
 spec(
-  "run with a default of errno, a call newer than all that the profile names: ENOSYS",
+  "run with a default of errno, a call newer than all in the profile: ENOSYS",
   "practice of runc: libc falls back on it",
   async (sandbox, context) => {
     skipWithout(context, "gcc");
@@ -258,7 +258,7 @@ spec(
   },
   {
     crun: "calls newer than the profile get the default errno",
-    runc: "opens its own files behind the filter, which this profile denies",
+    runc: "opens files after it has loaded the filter, which this profile denies",
   },
 );
 

@@ -65,7 +65,7 @@ spec("exec --additional-gids 4294967295: error", CLAUSE, async (sandbox) => {
 
 for (const name of ["uid", "gid"]) {
   spec(
-    `devices, ${name} 4294967295: error that names it, nothing left`,
+    `create, devices, ${name} 4294967295: error that names it, nothing left`,
     "config-linux.md, Devices; chown(2)",
     async (sandbox) => {
       const container = sandbox.container((config) => {
@@ -84,7 +84,7 @@ for (const [name, number] of [
   ["minor", 1_048_579],
 ] as const) {
   spec(
-    `devices, ${name} ${number}, which the kernel would cut to its low bits: error that names it, nothing left`,
+    `create, devices, ${name} ${number}, which the kernel would cut to its low bits: error that names it, nothing left`,
     "config-linux.md, Devices; linux/kdev_t.h",
     async (sandbox) => {
       const container = sandbox.container((config) => {
@@ -116,7 +116,7 @@ for (const [situation, mapping, property] of [
   ["beyond the last id", { containerID: 0, hostID: 10, size: UNSET - 9 }, "size"],
 ] as const) {
   spec(
-    `user namespace, a mapping ${situation}: error that names it, nothing left`,
+    `create, user namespace with a mapping ${situation}: error that names it, nothing left`,
     "user_namespaces(7)",
     async (sandbox) => {
       const container = sandbox.container((config) => {

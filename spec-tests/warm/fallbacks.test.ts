@@ -29,7 +29,7 @@ const CLAUSE = "promise: warm start";
 
 type Wrapper = (sandbox: Sandbox) => readonly string[];
 
-/** What does not fit, or is refused, and what `warm --check` says of it. */
+/** A cause of a cold start, and the reason that `warm --check` gives. */
 interface Case {
   readonly situation: string;
   readonly reason: RegExp;
@@ -49,12 +49,12 @@ const OTHERS = /^cold: others may write \S+\/runts-warm$/;
 const asUser = ["setpriv", `--reuid=${USER}`, `--regid=${USER}`, "--clear-groups", "--"];
 const asNamespaceRoot = ["unshare", "--user", "--map-root-user", "--"];
 
-/** Has a shell run a script, and then the command. */
+/** Runs a script in a shell, then the command in its place. */
 const after = (script: string) => () => ["bash", "-c", `${script}; exec "$@"`, "bash"];
 
 const BIND = `file=$1 copy=$2; shift 2; cat "$file" > "$copy"; eval "$CHANGE"; mount --bind "$copy" "$file"; exec "$@"`;
 
-/** Has the command see a copy in the place of a file of the host, after a change of it. */
+/** Runs the command with a changed copy mounted over a file of the host. */
 const bound =
   (file: string, change = ":"): Wrapper =>
   (sandbox) => {
@@ -62,7 +62,7 @@ const bound =
     return [...own, "sh", "-c", BIND, "sh", file, sandbox.path("copy")];
   };
 
-/** Changes one bit of the image and nothing else, neither its size nor its times. Below 0, `at` counts from the end of the head. */
+/** Flips one bit of the image, and keeps its size and times. A negative `at` counts from the end of the head. */
 function flip(image: string, at: number): void {
   const { atimeMs, mtimeMs } = statSync(image);
   const file = openSync(image, "r+");
@@ -75,7 +75,7 @@ function flip(image: string, at: number): void {
   utimesSync(image, atimeMs / 1000, mtimeMs / 1000);
 }
 
-/** Where things are in the head of an image, in bytes. */
+/** Offsets in the head of an image, in bytes. */
 const PLACES = {
   "the magic number": 0,
   "the number of the format": 6,
@@ -103,14 +103,18 @@ const CASES: readonly Case[] = [
     spoil: ({ image }: Installation) => flip(image, at),
   })),
   {
-    situation: "an image that was cut by a page",
+    situation: "an image without its last page",
     reason: /^cold: \S+\/runts-warm is truncated$/,
     spoil: ({ image }) => truncateSync(image, statSync(image).size - 4096),
   },
   { situation: "an empty image", reason: DAMAGED, spoil: ({ image }) => truncateSync(image, 0) },
-  { situation: "a part of the head", reason: DAMAGED, spoil: ({ image }) => truncateSync(image, 300) },
   {
-    situation: "an image of another time",
+    situation: "an image that ends within its head",
+    reason: DAMAGED,
+    spoil: ({ image }) => truncateSync(image, 300),
+  },
+  {
+    situation: "an image with another modification time",
     reason: CHANGED,
     spoil: ({ image }) => utimesSync(image, 1_000_000_000, 1_000_000_000),
   },
@@ -189,13 +193,13 @@ const CASES: readonly Case[] = [
     outlivesImage: true,
   },
   {
-    situation: "another C library of mathematics",
+    situation: "another libm.so.6",
     reason: /^cold: \S+\/libm.so.6 has been replaced since the image was written$/,
-    // Wherever this machine has it: Node is linked to it, too.
+    // Node is linked to it, too, so its mappings say where this machine has it.
     wrapper: bound(/\S+\/libm\.so\.6/.exec(readFileSync("/proc/self/maps", "utf8"))?.[0] ?? ""),
   },
   {
-    situation: "the engine's number of a descriptor taken by the caller",
+    situation: "a caller's descriptor at a number that the engine uses",
     reason: REFUSED,
     wrapper: after('for fd in {900..1023}; do eval "exec $fd</dev/null"; done'),
   },
@@ -219,7 +223,7 @@ const CASES: readonly Case[] = [
   ),
 ];
 
-/** What does not keep a start from being warm. */
+/** Callers whose start is warm nevertheless. */
 const WARM_CASES: readonly (readonly [string, Wrapper])[] = [
   ["in the usual way", () => []],
   ["with a soft limit of 100 open files", after("ulimit -Sn 100")],
@@ -228,8 +232,8 @@ const WARM_CASES: readonly (readonly [string, Wrapper])[] = [
   ["by root of another user's namespace", () => [...asUser, ...asNamespaceRoot]],
   ["without randomisation of addresses", () => ["setarch", "-R"]],
   ["where all readable memory is executable", () => ["setarch", "-X"]],
-  ["with addresses from below", () => ["setarch", "-L"]],
-  ["without a limit of its stack", after("ulimit -s unlimited")],
+  ["with the legacy layout of addresses", () => ["setarch", "-L"]],
+  ["without a stack limit", after("ulimit -s unlimited")],
   ["without standard input", after("exec <&-")],
   ["without standard error", after("exec 2>&-")],
   ["without standard input and error", after("exec <&- 2>&-")],
@@ -278,8 +282,8 @@ describe.runIf(HAS_WARM_START)("cold starts", () => {
   }
 
   /**
-   * What the caller's standard error would show is left out: it may be closed. Where its layout of addresses is that of the engine which
-   * was frozen, one start of 250 finds an address taken, and is cold.
+   * Leaves out standard error, which the caller may have closed. Tries up to three times: where the caller has the layout of addresses of
+   * the frozen engine, one start of 250 finds an address taken, and is cold.
    */
   async function expectWarm(sandbox: Sandbox, image: string, given: Partial<InvokeOptions>): Promise<void> {
     const check = () => sandbox.invoke(["warm", "--check"], given);
@@ -291,7 +295,7 @@ describe.runIf(HAS_WARM_START)("cold starts", () => {
   }
 
   for (const one of CASES) {
-    const title = `warm --check, ${one.situation}: the start is cold, for that reason, and right`;
+    const title = `warm --check, ${one.situation}: the start is cold, for that reason, and its answers are right`;
     spec(title, CLAUSE, async (sandbox) => {
       installation.restore();
       try {
@@ -304,28 +308,43 @@ describe.runIf(HAS_WARM_START)("cold starts", () => {
     });
   }
 
-  spec("warm --check, the installation was copied: the start is cold, and right", CLAUSE, async (sandbox) => {
-    const copy = sandbox.path("copy");
-    execFileSync("cp", ["-a", installation.directory, copy]);
-    const reason = /^cold: \S+\/copy\/runts-engine has been replaced since the image was written$/;
-    await expectCold(sandbox, { situation: "copied", reason }, join(copy, "runts"));
-  });
+  spec(
+    "warm --check, the installation was copied: the start is cold, and its answers are right",
+    CLAUSE,
+    async (sandbox) => {
+      const copy = sandbox.path("copy");
+      execFileSync("cp", ["-a", installation.directory, copy]);
+      const reason = /^cold: \S+\/copy\/runts-engine has been replaced since the image was written$/;
+      await expectCold(sandbox, { situation: "copied", reason }, join(copy, "runts"));
+    },
+  );
 
-  spec("warm --check, called by a link: the start is warm, and right", CLAUSE, async (sandbox) => {
-    const link = sandbox.path("link");
-    symlinkSync(installation.runtime, link);
-    await expectWarm(sandbox, installation.image, { ...options([]), runtime: link });
-  });
+  spec(
+    "warm --check, called through a symlink: the start is warm, and its answers are right",
+    CLAUSE,
+    async (sandbox) => {
+      const link = sandbox.path("link");
+      symlinkSync(installation.runtime, link);
+      await expectWarm(sandbox, installation.image, { ...options([]), runtime: link });
+    },
+  );
 
-  spec("warm --check, the installation was moved: the start is warm, and right", CLAUSE, async (sandbox) => {
-    const moved = `${installation.directory}-moved`;
-    renameSync(installation.directory, moved);
-    try {
-      await expectWarm(sandbox, join(moved, "runts-warm"), { ...options([]), runtime: join(moved, "runts") });
-    } finally {
-      renameSync(moved, installation.directory);
-    }
-  });
+  spec(
+    "warm --check, the installation was moved: the start is warm, and its answers are right",
+    CLAUSE,
+    async (sandbox) => {
+      const moved = `${installation.directory}-moved`;
+      renameSync(installation.directory, moved);
+      try {
+        await expectWarm(sandbox, join(moved, "runts-warm"), {
+          ...options([]),
+          runtime: join(moved, "runts"),
+        });
+      } finally {
+        renameSync(moved, installation.directory);
+      }
+    },
+  );
 
   spec(
     "warm --check, arguments of 300,000 bytes: the answer is that of a cold start",
@@ -342,7 +361,11 @@ describe.runIf(HAS_WARM_START)("cold starts", () => {
   );
 
   for (const [situation, wrapper] of WARM_CASES)
-    spec(`warm --check, called ${situation}: the start is warm, and right`, CLAUSE, async (sandbox) => {
-      await expectWarm(sandbox, installation.image, options(wrapper(sandbox)));
-    });
+    spec(
+      `warm --check, called ${situation}: the start is warm, and its answers are right`,
+      CLAUSE,
+      async (sandbox) => {
+        await expectWarm(sandbox, installation.image, options(wrapper(sandbox)));
+      },
+    );
 });

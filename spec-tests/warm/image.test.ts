@@ -22,7 +22,7 @@ const readOnly = ({ directory }: Installation) => {
 
 describe.runIf(HAS_WARM_START)("images", () => {
   let installation: Installation;
-  /** Without an image. */
+  /** Files of the installation without an image. */
   let files: string[] = [];
   beforeAll(() => {
     installation = new Installation();
@@ -47,13 +47,13 @@ describe.runIf(HAS_WARM_START)("images", () => {
     expect(await warm(sandbox, ["--check"], wrapper)).toEqual(said);
   }
 
-  /** Processes of the installation: the writer, the engine that is frozen, and the one that proves the image. */
+  /** Processes of the installation: the writer, the engine that is frozen, and the one that tries the image. */
   function own(): string[] {
     return readdirSync("/proc").filter((name) => {
       try {
         return readlinkSync(`/proc/${name}/exe`).startsWith(installation.directory);
       } catch {
-        return false; // No process, or one that is gone.
+        return false; // Not a process, or one that has ended.
       }
     });
   }
@@ -78,7 +78,7 @@ describe.runIf(HAS_WARM_START)("images", () => {
   });
 
   spec(
-    "warm, while containers are listed: each start is warm or cold, and right",
+    "warm, while other commands start: each of them is warm or cold, and succeeds",
     CLAUSE,
     async (sandbox) => {
       const writer = warm(sandbox);
@@ -98,7 +98,7 @@ describe.runIf(HAS_WARM_START)("images", () => {
   );
 
   spec(
-    "warm, killed at any moment: nothing is left but maybe an image that works",
+    "warm, killed at any moment: nothing left, except perhaps an image that works",
     CLAUSE,
     async (sandbox) => {
       for (const instant of INSTANTS) {
@@ -117,7 +117,7 @@ describe.runIf(HAS_WARM_START)("images", () => {
     },
   );
 
-  spec("warm --remove: the image is gone, also where there was none", CLAUSE, async (sandbox) => {
+  spec("warm --remove: the image is gone; no error without one", CLAUSE, async (sandbox) => {
     installation.warm();
     const done = { code: 0, stdout: "", stderr: "" };
     expect(await warm(sandbox, ["--remove"])).toEqual(done);
@@ -170,32 +170,36 @@ describe.runIf(HAS_WARM_START)("images", () => {
     },
   );
 
-  spec("warm: nothing of who wrote the image is in it", CLAUSE, async (sandbox) => {
-    const marks = [
-      "secret-of-freezer",
-      "home-of-freezer",
-      "path-of-freezer",
-      "host-of-freezer",
-      "name-of-freezer",
-    ];
-    const script = `hostname host-of-freezer; cd "$1"; exec -a name-of-freezer "$2" warm`;
-    const env = { SECRET: "secret-of-freezer", HOME: "/home-of-freezer", PATH: `${PATH}:/path-of-freezer` };
-    const command = [
-      "unshare",
-      "--uts",
-      "bash",
-      "-c",
-      script,
-      "bash",
-      sandbox.directory,
-      installation.runtime,
-    ];
-    expect(await sandbox.run(command, { env })).toEqual(WRITTEN);
-    const image = readFileSync(installation.image);
-    for (const mark of [...marks, sandbox.directory, sandbox.tag])
-      for (const encoding of ["utf8", "utf16le"] as const)
-        expect(image.includes(Buffer.from(mark, encoding)), `${mark} in ${encoding}`).toBe(false);
-    // What is looked for would be found.
-    expect(image.includes(Buffer.from("runts-engine"))).toBe(true);
-  });
+  spec(
+    "warm: the image has nothing of its writer's environment, directory, name and host name",
+    CLAUSE,
+    async (sandbox) => {
+      const marks = [
+        "secret-of-freezer",
+        "home-of-freezer",
+        "path-of-freezer",
+        "host-of-freezer",
+        "name-of-freezer",
+      ];
+      const script = `hostname host-of-freezer; cd "$1"; exec -a name-of-freezer "$2" warm`;
+      const env = { SECRET: "secret-of-freezer", HOME: "/home-of-freezer", PATH: `${PATH}:/path-of-freezer` };
+      const command = [
+        "unshare",
+        "--uts",
+        "bash",
+        "-c",
+        script,
+        "bash",
+        sandbox.directory,
+        installation.runtime,
+      ];
+      expect(await sandbox.run(command, { env })).toEqual(WRITTEN);
+      const image = readFileSync(installation.image);
+      for (const mark of [...marks, sandbox.directory, sandbox.tag])
+        for (const encoding of ["utf8", "utf16le"] as const)
+          expect(image.includes(Buffer.from(mark, encoding)), `${mark} in ${encoding}`).toBe(false);
+      // Checks that the search finds text that is there.
+      expect(image.includes(Buffer.from("runts-engine"))).toBe(true);
+    },
+  );
 });

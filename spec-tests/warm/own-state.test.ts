@@ -13,17 +13,17 @@ import { skipWithout, spec } from "../harness/spec.ts";
 
 const CLAUSE = "promise: warm start";
 
-/** How often one image is resumed: some at once. */
+/** How often one image is resumed, and how many times at once. */
 const TIMES = 20;
 const AT_ONCE = 4;
 
-/** Of keyrings, and of files that are not complete yet. */
+/** Random names of keyrings, and of files that are not complete yet. */
 const RANDOM_NAME = /_ses\.[^"]+\.\d+|\bnew-[0-9a-z]{5,}/g;
 
-/** Calls that have names in their arguments. Others have data, with numbers of configs in it. */
+/** Calls that have names as arguments. Other calls have data, which may have numbers of configs in it. */
 const NAMING = /^(bind|connect|keyctl|link|memfd_create|mkdir|open|rename|symlink|unlink)/;
 
-/** What a process of the runtime shows of itself in /proc. */
+/** A process of the runtime, as /proc shows it. */
 interface Shown {
   readonly environment: readonly string[];
   readonly words: readonly string[];
@@ -52,7 +52,7 @@ function shownBy(pid: number): Shown {
   };
 }
 
-/** Waits until the runtime does nothing any more but wait for signals. */
+/** Waits until the runtime only waits for signals. */
 async function settled(pid: number): Promise<Shown> {
   let last: Shown | undefined;
   for (const deadline = Date.now() + 20_000; Date.now() < deadline; await sleep(50)) {
@@ -74,7 +74,7 @@ function whileChanging(pid: number): Shown | undefined {
   }
 }
 
-describe.runIf(HAS_WARM_START)("what a warm start has of its own", () => {
+describe.runIf(HAS_WARM_START)("the own state of a warm start", () => {
   let installation: Installation;
   beforeAll(() => {
     installation = new Installation();
@@ -97,7 +97,7 @@ describe.runIf(HAS_WARM_START)("what a warm start has of its own", () => {
   }
 
   spec(
-    "run, in the foreground: the runtime's process is the caller's, warm as cold",
+    "run, in the foreground: /proc shows the same of the runtime after a warm and a cold start",
     CLAUSE,
     async (sandbox) => {
       const [warm, cold] = [await lookAtRun(sandbox, WARM), await lookAtRun(sandbox, COLD)];
@@ -112,7 +112,7 @@ describe.runIf(HAS_WARM_START)("what a warm start has of its own", () => {
   );
 
   spec(
-    "explain --diff, which collects garbage: no memory of the image is given back, since its old contents would come again",
+    "explain --diff, which collects garbage: no memory of the image is given back, as its old contents would reappear",
     CLAUSE,
     async (sandbox, context) => {
       skipWithout(context, "strace");
@@ -137,7 +137,7 @@ describe.runIf(HAS_WARM_START)("what a warm start has of its own", () => {
   }
 
   spec(
-    `run, ${TIMES} times from one image, some at once: no name, key or random number comes twice`,
+    `run, ${TIMES} times from one image, some at once: no random name or number occurs twice`,
     CLAUSE,
     async (sandbox, context) => {
       skipWithout(context, "strace");
@@ -163,7 +163,7 @@ describe.runIf(HAS_WARM_START)("what a warm start has of its own", () => {
       for (const name of names) {
         const calls = [...readTrace(sandbox.path(name)).values()].flat();
         const numbers = calls.filter(({ call }) => call === "getrandom").map(({ args }) => args[0] ?? "");
-        // Of the keyring, and of the file that becomes the kept filter.
+        // For the keyring, and for the file that becomes the kept filter.
         expect(numbers.length, name).toBeGreaterThanOrEqual(2);
         const text = calls.flatMap(({ call, args }) => (NAMING.test(call) ? args : [])).join("\n");
         const made = text.match(RANDOM_NAME) ?? [];

@@ -11,7 +11,7 @@ import { skipWithout, spec } from "../harness/spec.ts";
 
 const CLAUSE = "promise: warm start";
 
-/** One call of the launcher: its name, and which of that name it is. */
+/** A call of the launcher: its name, and its number among the calls by that name. */
 interface Refused {
   readonly call: string;
   readonly number: number;
@@ -52,7 +52,7 @@ describe.runIf(HAS_WARM_START)("system calls of a warm start", () => {
     return { code, stdout, stderr };
   }
 
-  /** Has one call fail, without being made. */
+  /** A wrapper that makes one call fail with ENOMEM. */
   function refusing({ call, number }: Refused): readonly string[] {
     const inject = `inject=${call}:error=ENOMEM:when=${number}`;
     return ["strace", "--quiet=all", "-o", "/dev/null", "-e", `trace=${call}`, "-e", inject];

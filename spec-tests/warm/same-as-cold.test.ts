@@ -23,7 +23,7 @@ const STARTS = [WARM, COLD] as const;
 const ON_TERMINAL = ["python3", join(import.meta.dirname, "../harness/helpers/on-terminal.py")];
 const PIDS = /^(status (?:Tgid|Pid|NS\w+)):.*/;
 
-/** Who calls the runtime. The last one's start becomes a cold one at nearly the last moment. */
+/** Callers of the runtime. The start of the last one turns cold at nearly the last moment. */
 const CALLERS: Readonly<Record<string, (sandbox: Sandbox) => readonly string[]>> = {
   "the usual caller": () => [],
   "an odd caller": (sandbox) => {
@@ -34,7 +34,7 @@ const CALLERS: Readonly<Record<string, (sandbox: Sandbox) => readonly string[]>>
   "a caller whose filter refuses rseq": () => withoutCalls("rseq"),
 };
 
-/** What the two starts of one command have in common. */
+/** Commands that have to give the same results after both starts. */
 const COMMANDS: readonly (readonly string[])[] = [
   ["--help"],
   ["--version"],
@@ -60,7 +60,7 @@ const COMMANDS: readonly (readonly string[])[] = [
   ["validate", "BUNDLE"],
 ];
 
-/** What says how it was started, and counters, which count on. */
+/** The result without lines that say how it was started, and without counters, which go up. */
 function steady({ code, stdout, stderr }: Result, command: readonly string[]): Result {
   const text = command[0] === "events" ? stdout.replaceAll(/\d+/g, "N") : stdout;
   const lines = command[0] === "doctor" ? text.split("\n").filter((line) => !/warm|cold/.test(line)) : [text];
@@ -85,10 +85,10 @@ describe.runIf(HAS_WARM_START)("warm as cold", () => {
 
   for (const [name, wrapperOf] of Object.entries(CALLERS)) {
     for (const terminal of [false, true]) {
-      const with_ = terminal ? ", with a terminal" : "";
+      const suffix = terminal ? ", with a terminal" : "";
 
       spec(
-        `run${with_}, by ${name}: a program sees the same after a warm and a cold start`,
+        `run${suffix}, by ${name}: a program sees the same after a warm and a cold start`,
         CLAUSE,
         async (sandbox) => {
           const container = sandbox.container((config) => {
@@ -103,7 +103,7 @@ describe.runIf(HAS_WARM_START)("warm as cold", () => {
       );
 
       spec(
-        `exec${with_}, by ${name}: a program sees the same after a warm and a cold start`,
+        `exec${suffix}, by ${name}: a program sees the same after a warm and a cold start`,
         CLAUSE,
         async (sandbox) => {
           const container = await running(sandbox);
@@ -121,7 +121,7 @@ describe.runIf(HAS_WARM_START)("warm as cold", () => {
     }
   }
 
-  spec("hooks: they get the same after a warm and a cold start", CLAUSE, async (sandbox) => {
+  spec("run, hooks: they get the same after a warm and a cold start", CLAUSE, async (sandbox) => {
     const show = "cat; env | sort; pwd; umask; ulimit -a; ls -l /proc/$$/fd; grep ^Sig[^Q] /proc/$$/status";
     const container = sandbox.shell("true", (config) => {
       config.hooks = {};
@@ -169,7 +169,7 @@ describe.runIf(HAS_WARM_START)("warm as cold", () => {
   );
 
   spec(
-    "create, relative paths: they begin at the caller's directory, wherever that is",
+    "create, relative paths: resolved from the caller's directory, wherever that is",
     CLAUSE,
     async (sandbox) => {
       for (const [index, name] of ["first", "second"].entries()) {
@@ -202,7 +202,7 @@ describe.runIf(HAS_WARM_START)("warm as cold", () => {
     },
   );
 
-  spec("all commands: they say the same after a warm and a cold start", CLAUSE, async (sandbox) => {
+  spec("any command: the output is the same after a warm and a cold start", CLAUSE, async (sandbox) => {
     const container = await running(sandbox);
     const differ: unknown[] = [];
     for (const words of COMMANDS) {
