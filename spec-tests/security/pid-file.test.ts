@@ -1,5 +1,13 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { expectRefusal, inOurWords } from "../harness/refusal.ts";
@@ -38,4 +46,31 @@ spec(
     expect(readdirSync(folder)).toEqual(["filler"]);
   },
   { both: "the pid file that can't be written stays, empty" },
+);
+
+spec(
+  "create --pid-file, the last write of the state fails: error, no pid file left",
+  "runtime.md, Errors: as if never tried",
+  async (sandbox) => {
+    mkdirSync(sandbox.root);
+    execFileSync("mount", ["-t", "tmpfs", "-o", "mode=711,nr_inodes=2", "tmpfs", sandbox.root]);
+    sandbox.atEnd(() => void execFileSync("umount", [sandbox.root]));
+    const container = sandbox.container();
+    const pidFile = sandbox.path("pid");
+    const create = (files: number) => {
+      execFileSync("mount", ["-o", `remount,nr_inodes=${files}`, sandbox.root]);
+      return container.create({ flags: ["--pid-file", pidFile] });
+    };
+    // Each round allows the state root one more file. In the last one that fails, the last write fails.
+    let files = 3;
+    for (let result = await create(files); result.code !== 0 && files < 20; result = await create(++files)) {
+      expectRefusal(result, inOurWords("no space left on device"));
+      expect([files, existsSync(pidFile)]).toEqual([files, false]);
+    }
+    expect(files).toBeGreaterThan(3);
+    expect(files).toBeLessThan(20);
+    expect(readFileSync(pidFile, "utf8")).toBe(String((await container.state()).pid));
+    expect((await container.delete("--force")).code).toBe(0);
+  },
+  { crun: "leaves the container's directory" },
 );

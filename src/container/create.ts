@@ -1,10 +1,10 @@
-import { withPurpose } from "../../bindings/ffi/purpose.ts";
 import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import { randomNumber } from "../../bindings/linux/random.ts";
 import { listenUnix } from "../../bindings/linux/unix-socket.ts";
 import type { Program } from "../../bindings/stub/program.ts";
 import type { SpawnOptions } from "../init/clone-by-stub.ts";
 import { type PlannedProcess, type ProcessOptions, planProcess, sendExec } from "../init/prepare-process.ts";
+import { onBehalfOf } from "../init/run-program.ts";
 import { Session } from "../init/session.ts";
 import {
   beginPlan,
@@ -38,7 +38,6 @@ import { bundlePath, openBundle, rootfsOf } from "./create/host-facts.ts";
 import { withMountHint } from "./create/mount-target.ts";
 import { NewContainer } from "./create/new-container.ts";
 import { idMapperFor } from "./create/newuidmap.ts";
-import { writePidFile } from "./create/pid-file.ts";
 import { awaitLastProgram, withProcessHint } from "./process/exec-result.ts";
 import { startTimeOf } from "./process/process-status.ts";
 import { inNetworkOfInit } from "./process/start-socket.ts";
@@ -63,7 +62,7 @@ export function createContainer(...given: Parameters<typeof createLocked>): Save
 
 /**
  * Creates a container, whose init then waits for `start`: steps 1 to 5 of the lifecycle (runtime.md). On failure nothing of it is left.
- * `openTerminal` is given where the caller itself is the other end of a terminal, which no console socket gets then.
+ * `openTerminal` is given for a foreground terminal, whose other end is the caller itself; it excludes `--console-socket`.
  *
  * Init is sent a program as soon as it is planned, and carries it out while the next one is planned. The runtime awaits init where
  * `awaitInit`, `handOverSources`, `receiveAll`, `sendExec` and `awaitLastProgram` are called, and in `planMounts` where `needsInit` says so.
@@ -172,7 +171,7 @@ export function createLocked(
     terminal?.socket.close();
     terminal?.connected?.();
     pidfd?.send(session.pid, "standard");
-    if (options.pidFile !== undefined) writePidFile(options.pidFile, session.pid);
+    if (options.pidFile !== undefined) container.writePidFile(options.pidFile, session.pid);
     awaitLastProgram(session.channel.descriptor, last);
     session.channel.close();
     container.changeRecord({ creator: null, lastOperations: describeOperations(last) });
@@ -251,7 +250,10 @@ function credentialsOf(
   return credentialOptions(caller, process, container, options.warn);
 }
 
-/** Puts init, which has done nothing yet, into its cgroup, with the limits that only the runtime can set, and records its pid. */
+/**
+ * Gives init, which has done nothing yet, what only the runtime can give it, and records its pid. Its cgroup is one of them only if it is
+ * the scope that systemd makes for it; clone3(2) made it in any other.
+ */
 function adoptInit(container: NewContainer, process: Process, pid: number): void {
   const { cgroup, features, caller } = container;
   cgroup.enter(pid);
@@ -271,7 +273,7 @@ function sendLast(
   options: ProcessOptions,
 ): Program {
   const socket = new OwnedDescriptor(
-    withPurpose("", "make the socket that init waits on", () =>
+    onBehalfOf("", "make the socket that init waits on", () =>
       inNetworkOfInit(state, () => listenUnix(startSocketPath(directory))),
     ),
   );

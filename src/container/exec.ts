@@ -1,4 +1,3 @@
-import { rmSync } from "../../bindings/linux/directories.ts";
 import { readFileSync } from "../../bindings/linux/files.ts";
 import { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import { killAndReap } from "../../bindings/linux/reap.ts";
@@ -11,7 +10,7 @@ import type { Config, Process } from "../spec/types.ts";
 import { inspectCaller, preservedFds, stdioFacts } from "./caller/caller.ts";
 import { withDenialHint } from "./caller/credentials.ts";
 import type { GlobalOptions } from "./context.ts";
-import { writePidFile } from "./create/pid-file.ts";
+import { removePidFile, writePidFile } from "./create/pid-file.ts";
 import { ContainerJoiner } from "./join/joiner.ts";
 import { completedProcess, type ExecOverrides, overriddenProcess } from "./join/process-overrides.ts";
 import { awaitLastProgram, checkHasExecuted, withProcessHint } from "./process/exec-result.ts";
@@ -59,7 +58,7 @@ export function execInContainer(
   // The program does not wait for anybody who sets the size later, as that of `run` does.
   const process = size === undefined ? asked : { ...asked, consoleSize: size };
 
-  // Join by init's cgroup and by the container's own, in turns.
+  // Try init's present cgroup first, on the next attempt the container's own, and so on in turns.
   let init: OwnedDescriptor | undefined;
   let joiner: ContainerJoiner | undefined;
   try {
@@ -176,7 +175,7 @@ function execOnce(
     const failed = withProcessHint(error, { pending, process, config, cgroup: joiner.cgroupDirectory });
     const reason = withDenialHint(failed, caller, config, saved.cgroup);
     pending.kill();
-    if (pidFile !== undefined) rmSync(pidFile, { force: true });
+    if (pidFile !== undefined) removePidFile(pidFile);
     throw reason;
   } finally {
     handover?.close();

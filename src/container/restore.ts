@@ -18,7 +18,6 @@ import { inspectCaller, stdioFacts } from "./caller/caller.ts";
 import type { GlobalOptions } from "./context.ts";
 import { openBundle, rootfsOf } from "./create/host-facts.ts";
 import { NewContainer } from "./create/new-container.ts";
-import { writePidFile } from "./create/pid-file.ts";
 import { NamespacesToJoin } from "./criu/namespaces.ts";
 import type { RestoreOptions } from "./criu/options.ts";
 import { cgroupRoots, labelOptions, partsToRestore, setUpNetwork } from "./criu/parts.ts";
@@ -197,7 +196,7 @@ function sendTerminal({ socket }: TerminalReceiver, master: number): void {
 function recordRestored(container: NewContainer, pid: number, pidFile: string | undefined): void {
   const startTime = startTimeOf(pid);
   container.changeRecord({ pid, startTime, creator: null, created: new Date().toISOString() });
-  if (pidFile !== undefined) writePidFile(pidFile, pid);
+  if (pidFile !== undefined) container.writePidFile(pidFile, pid);
   container.writeRecord();
 }
 

@@ -17,6 +17,7 @@ import {
 import { ContainerCgroup } from "./cgroup.ts";
 import { hostFacts } from "./host-facts.ts";
 import { type OptionalFeatures, prepareOptionalFeatures } from "./optional-parts.ts";
+import { removePidFile, writePidFile } from "./pid-file.ts";
 
 /**
  * A container that `create` or `restore` makes: its directory, record, cgroup and optional features, made in this order, and taken
@@ -33,6 +34,8 @@ export class NewContainer {
   #lock: ContainerLock | undefined;
   #features: OptionalFeatures | undefined;
   #state: SavedState | undefined;
+  /** Path of the pid file, once it is written. */
+  #pidFile: string | undefined;
 
   constructor(context: GlobalOptions, id: string, linux: Linux, caller: Caller) {
     this.#context = context;
@@ -119,6 +122,12 @@ export class NewContainer {
     });
   }
 
+  /** Writes the pid file that an engine asked for. */
+  writePidFile(path: string, pid: number): void {
+    writePidFile(path, pid);
+    this.#pidFile = path;
+  }
+
   /** Closes what is open for the container, but for its lock. */
   closeFeatures(): void {
     this.features.netDevices?.close();
@@ -133,6 +142,7 @@ export class NewContainer {
     const features = this.#features;
     const steps = [
       endProcesses,
+      () => this.#pidFile !== undefined && removePidFile(this.#pidFile),
       ...this.cgroup.undoing(),
       () => features?.hostMount?.remove(),
       () => features?.resctrl?.undo(),

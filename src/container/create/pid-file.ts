@@ -1,3 +1,4 @@
+import { rmSync } from "../../../bindings/linux/directories.ts";
 import { renameSync, unlinkSync, writeFileSync } from "../../../bindings/linux/files.ts";
 import { ownPid } from "../../../bindings/linux/own-process.ts";
 import { errorCode } from "../../errors.ts";
@@ -27,6 +28,11 @@ function writeNew(path: string, content: string): void {
     unlinkSync(path);
     writeFileSync(path, content, options);
   }
+}
+
+/** Removes a pid file that this process has written. It may be gone already. */
+export function removePidFile(path: string): void {
+  rmSync(path, { force: true });
 }
 
 function tryUnlink(path: string): void {
