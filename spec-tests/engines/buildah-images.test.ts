@@ -5,7 +5,7 @@ import { type Buildah, buildahTests, IMAGE } from "../harness/engines/buildah.ts
 
 const everyday = buildahTests();
 
-/** What a command prints in a new container of an image. */
+/** The output of a command in a new container of an image. */
 async function inside(engine: Buildah, image: string, ...command: string[]): Promise<string> {
   await engine.succeed("from", "--name", "check", image);
   const { stdout, stderr } = await engine.run([], "check", ...command);
@@ -13,7 +13,7 @@ async function inside(engine: Buildah, image: string, ...command: string[]): Pro
   return stdout + stderr;
 }
 
-everyday("from scratch, copy, run, commit: an image without a base", async (engine) => {
+everyday("from scratch, copy, run, commit: an image with nothing but a copied program", async (engine) => {
   await engine.succeed("from", "--name", "scratch-work", "scratch");
   await engine.succeed("copy", "--quiet", "scratch-work", "/bin/busybox", "/busybox");
   const { stdout } = await engine.run([], "scratch-work", "/busybox", "echo", "from scratch");
@@ -24,7 +24,7 @@ everyday("from scratch, copy, run, commit: an image without a base", async (engi
   await engine.succeed("rmi", "localhost/scratch");
 });
 
-everyday("copy --chown, add of an archive, run, commit: what was changed is in the image", async (engine) => {
+everyday("copy --chown, add of an archive, run, commit: the changes are in the image", async (engine) => {
   engine.write("copied", "copied\n");
   await engine.succeed("from", "--name", "changed", IMAGE);
   await engine.succeed(
@@ -51,7 +51,7 @@ everyday("copy --chown, add of an archive, run, commit: what was changed is in t
   await engine.succeed("rmi", "localhost/changed");
 });
 
-everyday("build: RUN steps, in stages, with arguments", async (engine) => {
+everyday("build with stages and arguments: RUN steps work", async (engine) => {
   const file = `ARG WHO=nobody
 FROM ${IMAGE} AS builder
 ARG WHO
@@ -74,14 +74,14 @@ RUN ["cat", "/result/made"]
   await engine.succeed("rmi", "localhost/built");
 });
 
-everyday("build, a RUN step that fails: its exit code is named", async (engine) => {
+everyday("build, a RUN step fails: error that names its exit code", async (engine) => {
   const result = await engine.build("localhost/never", `FROM ${IMAGE}\nRUN exit 7\n`);
   expect(result.code).not.toBe(0);
   expect(result.stderr).toMatch(/exit status 7/);
   await engine.clear();
 });
 
-everyday("build with RUN --mount: secret, bind, cache and tmpfs", async (engine) => {
+everyday("build with RUN --mount: secret, bind, cache and tmpfs work", async (engine) => {
   mkdirSync(join(engine.directory, "context"), { recursive: true });
   engine.write("context/file", "from the context\n");
   const secret = engine.write("secret", "hidden\n");
@@ -104,7 +104,7 @@ RUN --mount=type=cache,target=/cache touch /cache/x && ls /cache >> /seen
   await engine.succeed("rmi", "localhost/mounted");
 });
 
-everyday("build --cap-add, --volume, --ulimit, --add-host: in the RUN steps", async (engine) => {
+everyday("build --cap-add, --volume, --ulimit, --add-host: applied to RUN steps", async (engine) => {
   engine.write("given", "given\n");
   const file = `FROM ${IMAGE}
 RUN grep CapEff /proc/self/status; cat /mnt/given; ulimit -n; grep other /etc/hosts
@@ -124,7 +124,7 @@ RUN grep CapEff /proc/self/status; cat /mnt/given; ulimit -n; grep other /etc/ho
   await engine.succeed("rmi", "localhost/flags");
 });
 
-everyday("build --network none and host: the interfaces of each", async (engine) => {
+everyday("build --network none and host: RUN steps get different network namespaces", async (engine) => {
   const file = `FROM ${IMAGE}\nRUN readlink /proc/self/ns/net\n`;
   const name = /net:\[\d+\]/;
   const none = name.exec(

@@ -6,7 +6,7 @@ import type { Result } from "../harness/runtime.ts";
 
 const everyday = buildahTests();
 
-/** A working container, and what is run in it. */
+/** Makes a working container for `body`, and removes it afterwards. */
 async function inContainer(
   engine: Buildah,
   from: readonly string[],
@@ -33,7 +33,7 @@ everyday("run, command not found: fails with the runtime's reason", async (engin
   });
 });
 
-everyday("run: what it writes stays in the working container", async (engine) => {
+everyday("run: files that it writes stay in the working container", async (engine) => {
   await inContainer(engine, [IMAGE], async (run) => {
     await run([], "sh", "-c", "echo kept > /var/x");
     expect((await run([], "cat", "/var/x")).stdout).toBe("kept\n");
@@ -48,7 +48,7 @@ everyday("run --terminal: a terminal as stdio", async (engine) => {
   });
 });
 
-everyday("run --user, --env, --workingdir, --hostname: as told", async (engine) => {
+everyday("run --user, --env, --workingdir, --hostname: applied", async (engine) => {
   await inContainer(engine, [IMAGE], async (run) => {
     const flags = ["--user", "alice", "--env", "A=b c", "--workingdir", "/var", "--hostname", "myhost"];
     const { stdout } = await run(flags, "sh", "-c", 'id -u; id -g; echo "$A"; pwd; hostname');
@@ -56,14 +56,14 @@ everyday("run --user, --env, --workingdir, --hostname: as told", async (engine) 
   });
 });
 
-everyday("config: environment, user and working directory of the steps that follow", async (engine) => {
+everyday("config: sets environment, user and working directory of later runs", async (engine) => {
   await inContainer(engine, [IMAGE], async (run) => {
     await engine.succeed("config", "--env", "B=c", "--user", "1000:1000", "--workingdir", "/tmp", "work");
     expect((await run([], "sh", "-c", "echo $B; id -u; pwd")).stdout).toBe("c\n1000\n/tmp\n");
   });
 });
 
-everyday("run --cap-add, --cap-drop: the process has them", async (engine) => {
+everyday("run --cap-add, --cap-drop: applied", async (engine) => {
   await inContainer(engine, [IMAGE], async (run) => {
     const caps = async (...flags: string[]): Promise<bigint> => {
       const { stdout } = await run(flags, "grep", "CapEff", "/proc/self/status");
@@ -75,7 +75,7 @@ everyday("run --cap-add, --cap-drop: the process has them", async (engine) => {
   });
 });
 
-everyday("run --volume and --mount: bind, read-only, tmpfs", async (engine) => {
+everyday("run --volume and --mount: bind, read-only and tmpfs mounts work", async (engine) => {
   const folder = join(engine.directory, "volume");
   mkdirSync(folder);
   engine.write("volume/in", "from the host\n");
@@ -95,7 +95,7 @@ everyday("run --volume and --mount: bind, read-only, tmpfs", async (engine) => {
   });
 });
 
-everyday("run --isolation oci, beside chroot: the same program, in namespaces of its own", async (engine) => {
+everyday("run --isolation oci: the same output as with chroot, in namespaces of its own", async (engine) => {
   await inContainer(engine, [IMAGE], async (run) => {
     const show = ["sh", "-c", "for n in pid uts ipc; do readlink /proc/self/ns/$n; done; cat /etc/passwd"];
     const oci = (await run([], ...show)).stdout.split("\n");
@@ -107,7 +107,7 @@ everyday("run --isolation oci, beside chroot: the same program, in namespaces of
   });
 });
 
-everyday("run with the default seccomp profile, and without: the filter", async (engine) => {
+everyday("run with and without the default seccomp profile: a filter only with it", async (engine) => {
   const show = ["grep", "^Seccomp:", "/proc/self/status"];
   await inContainer(engine, [IMAGE], async (run) => {
     expect((await run([], ...show)).stdout).toBe("Seccomp:\t2\n");
@@ -117,7 +117,7 @@ everyday("run with the default seccomp profile, and without: the filter", async 
   });
 });
 
-everyday("from --userns-uid-map: a user namespace", async (engine) => {
+everyday("from --userns-uid-map: runs in a user namespace", async (engine) => {
   const map = ["--userns-uid-map", "0:100000:65536", "--userns-gid-map", "0:100000:65536"];
   await inContainer(engine, [...map, IMAGE], async (run) => {
     const { stdout } = await run(
@@ -130,7 +130,7 @@ everyday("from --userns-uid-map: a user namespace", async (engine) => {
   });
 });
 
-everyday("from --ulimit, --shm-size: as told", async (engine) => {
+everyday("from --ulimit, --shm-size: applied", async (engine) => {
   await inContainer(engine, ["--ulimit", "nofile=333:444", "--shm-size", "1m", IMAGE], async (run) => {
     const { stdout } = await run([], "sh", "-c", "ulimit -Sn; ulimit -Hn; grep ' /dev/shm ' /proc/mounts");
     expect(stdout).toMatch(/^333\n444\n.*size=1024k/);

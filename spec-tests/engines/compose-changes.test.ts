@@ -4,7 +4,7 @@ import { dockerTests } from "../harness/engines/docker.ts";
 
 const check = dockerTests({}, "compose");
 
-check("up after a change: only the service that changed is made anew", async (docker) => {
+check("up after a change: only the changed service is recreated", async (docker) => {
   const yaml = `services:
   one:
     image: $IMAGE
@@ -35,7 +35,7 @@ check("up after a change: only the service that changed is made anew", async (do
   );
 });
 
-check("build and up: an image made on the spot", async (docker) => {
+check("build and run: the service's image is built", async (docker) => {
   const yaml = `services:
   made:
     build: { context: ., args: { WORD: given } }

@@ -6,7 +6,7 @@ import { debianArchive } from "../harness/engines/debian.ts";
 import { type Docker, dockerTests } from "../harness/engines/docker.ts";
 import { lines } from "../harness/engines/engine.ts";
 
-/** What a user finds in examples: nginx, a program in Python and PostgreSQL, in images built of Debian's packages. */
+/** The example for users: nginx, a program in Python and PostgreSQL, in images built from Debian's packages. */
 const EXAMPLE = join(import.meta.dirname, "../../examples/docker/guestbook");
 
 const check = dockerTests({}, "compose");
@@ -19,13 +19,13 @@ function guestbook(docker: Docker): Project {
   return projectIn(docker, directory, { GUESTBOOK_PORT: "8099" });
 }
 
-/** The client is a container of its own, in the network of the web server alone. */
+/** Runs the client in its own container, which is only in the web server's network. */
 async function client(compose: Project, ...words: string[]): Promise<string> {
   return compose.ok("run", "--rm", "--no-TTY", "client", ...words);
 }
 
 check(
-  "build, up, and a client of a guest book: entries survive restart, crash, down and up",
+  "build and up of a guest book: entries survive restart, crash, down and up",
   async (docker) => {
     const archive = debianArchive(["nginx-light", "python3-psycopg2", "postgresql"]);
     const imported = await docker.client(
@@ -48,7 +48,7 @@ check(
     expect(await read()).toBe("first entry\n");
     await client(compose, "write", "second entry");
 
-    // The database dies in the middle of its work, and comes back by its restart policy.
+    // The database is killed while it works, and restarted by its restart policy.
     const database = `${compose.project}-db-1`;
     const pid = (await docker.call("inspect", "--format", "{{.State.Pid}}", database)).stdout.trim();
     process.kill(Number(pid), "SIGKILL");
@@ -62,7 +62,7 @@ check(
     await compose.ok("up", "--detach", "--wait");
     expect(await read()).toBe("first entry\nsecond entry\n");
 
-    // From the host, by the published port; in the database; and in nginx's log, which is the container's output.
+    // The entries are seen from the host, through the published port, and in the database; the requests in nginx's log.
     const outside = await docker.beside("busybox", "wget", "-qO-", "http://127.0.0.1:8099/");
     expect(outside.stdout).toBe("first entry\nsecond entry\n");
     const sql = [

@@ -7,7 +7,7 @@ const check = dockerTests({}, "compose");
 
 const waiting = { timeout: 30_000, interval: 300 };
 
-/** A web server that answers with its host name, healthy once it does. */
+/** A web server that answers with its host name, and is healthy once it answers. */
 const WEB = `
     image: $IMAGE
     command: sh -c 'mkdir -p /web; hostname > /web/index.html; exec httpd -f -p 80 -h /web'
@@ -35,7 +35,7 @@ check("up, ps, down: services find each other by name", async (docker) => {
 });
 
 check(
-  "up with depends_on service_healthy and service_completed_successfully: in that order",
+  "up with depends_on, service_healthy and service_completed_successfully: a service waits for both",
   async (docker) => {
     const yaml = `services:
   last:
@@ -60,7 +60,7 @@ volumes: { data: {} }`;
 );
 
 check(
-  "up with depends_on of a service that fails or stays unhealthy: error, and the other is not started",
+  "up with depends_on, a service that fails: error, dependent not started; up --wait, an unhealthy service: error",
   async (docker) => {
     const yaml = `services:
   last:
@@ -87,47 +87,52 @@ check(
   },
 );
 
-check("up --wait, exec, run: in the running service and in one of its kind", async (docker) => {
-  const yaml = `services:
+check(
+  "up --wait, exec, run: exec enters the running service, run starts a new container of it",
+  async (docker) => {
+    const yaml = `services:
   web:${WEB}
     environment: { WORD: "of the file" }`;
-  await withProject(docker, yaml, async (compose) => {
-    await compose.ok("up", "--detach", "--wait");
-    expect(await compose.ok("exec", "-T", "web", "sh", "-c", 'echo "$WORD"; cat /proc/1/comm')).toBe(
-      "of the file\nhttpd\n",
-    );
-    const failed = await compose(
-      "exec",
-      "-T",
-      "--user",
-      "alice",
-      "--env",
-      "WORD=x",
-      "web",
-      "sh",
-      "-c",
-      "echo $WORD; id -u; exit 7",
-    );
-    expect(failed).toMatchObject({ code: 7, stdout: "x\n1000\n" });
-    expect(await compose("run", "--rm", "-T", "web", "sh", "-c", "cat /proc/1/comm; exit 4")).toMatchObject({
-      code: 4,
-      stdout: "sh\n",
+    await withProject(docker, yaml, async (compose) => {
+      await compose.ok("up", "--detach", "--wait");
+      expect(await compose.ok("exec", "-T", "web", "sh", "-c", 'echo "$WORD"; cat /proc/1/comm')).toBe(
+        "of the file\nhttpd\n",
+      );
+      const failed = await compose(
+        "exec",
+        "-T",
+        "--user",
+        "alice",
+        "--env",
+        "WORD=x",
+        "web",
+        "sh",
+        "-c",
+        "echo $WORD; id -u; exit 7",
+      );
+      expect(failed).toMatchObject({ code: 7, stdout: "x\n1000\n" });
+      expect(await compose("run", "--rm", "-T", "web", "sh", "-c", "cat /proc/1/comm; exit 4")).toMatchObject(
+        {
+          code: 4,
+          stdout: "sh\n",
+        },
+      );
+      const onTerminal = await docker.onTerminal(
+        "compose",
+        "--project-name",
+        compose.project,
+        "exec",
+        "web",
+        "sh",
+        "-c",
+        "tty",
+      );
+      expect(onTerminal.stdout.trim()).toBe("/dev/pts/0");
     });
-    const onTerminal = await docker.onTerminal(
-      "compose",
-      "--project-name",
-      compose.project,
-      "exec",
-      "web",
-      "sh",
-      "-c",
-      "tty",
-    );
-    expect(onTerminal.stdout.trim()).toBe("/dev/pts/0");
-  });
-});
+  },
+);
 
-check("volumes: kept by down, taken by down --volumes", async (docker) => {
+check("volumes: kept by down, removed by down --volumes", async (docker) => {
   const yaml = `services:
   keeper:
     image: $IMAGE
@@ -153,8 +158,10 @@ volumes: { data: {} }`;
   await withProject(docker, yaml, body, files);
 });
 
-check("networks: who shares none does not see the other; aliases, addresses, internal", async (docker) => {
-  const yaml = `services:
+check(
+  "networks: services reach each other only on a shared one; aliases, addresses and internal work",
+  async (docker) => {
+    const yaml = `services:
   web:${WEB}
     networks: { front: {}, back: { aliases: [shop], ipv4_address: 10.78.0.9 } }
   inner:${WEB}
@@ -164,22 +171,23 @@ check("networks: who shares none does not see the other; aliases, addresses, int
 networks:
   front: {}
   back: { internal: true, ipam: { config: [{ subnet: 10.78.0.0/24 }] } }`;
-  await withProject(docker, yaml, async (compose) => {
-    await compose.ok("up", "--detach", "--wait");
-    const reaches = async (from: string, name: string) =>
-      (await compose("exec", "-T", from, "wget", "-T", "3", "-qO", "/dev/null", `http://${name}/`)).code ===
-      0;
-    expect(await reaches("inner", "web")).toBe(true);
-    expect(await reaches("inner", "shop")).toBe(true);
-    expect(await reaches("inner", "10.78.0.9")).toBe(true);
-    expect(await reaches("outer", "web")).toBe(true);
-    expect(await reaches("outer", "inner")).toBe(false);
-    expect(await reaches("outer", "shop")).toBe(false);
-    expect(await compose.ok("exec", "-T", "inner", "ip", "route")).not.toContain("default");
-  });
-});
+    await withProject(docker, yaml, async (compose) => {
+      await compose.ok("up", "--detach", "--wait");
+      const reaches = async (from: string, name: string) =>
+        (await compose("exec", "-T", from, "wget", "-T", "3", "-qO", "/dev/null", `http://${name}/`)).code ===
+        0;
+      expect(await reaches("inner", "web")).toBe(true);
+      expect(await reaches("inner", "shop")).toBe(true);
+      expect(await reaches("inner", "10.78.0.9")).toBe(true);
+      expect(await reaches("outer", "web")).toBe(true);
+      expect(await reaches("outer", "inner")).toBe(false);
+      expect(await reaches("outer", "shop")).toBe(false);
+      expect(await compose.ok("exec", "-T", "inner", "ip", "route")).not.toContain("default");
+    });
+  },
+);
 
-check("up --scale: so many, one name for all, and fewer again", async (docker) => {
+check("up --scale, up and down: that many containers, all under one name", async (docker) => {
   const yaml = `services:
   web:${WEB}
   client:
@@ -203,7 +211,7 @@ check("up --scale: so many, one name for all, and fewer again", async (docker) =
   });
 });
 
-check("restart, stop, start, kill, pause, unpause: the services follow", async (docker) => {
+check("restart, stop, start, kill, pause, unpause: the state of the services changes", async (docker) => {
   const yaml = `services:
   one: &service
     image: $IMAGE
@@ -228,7 +236,7 @@ check("restart, stop, start, kill, pause, unpause: the services follow", async (
   });
 });
 
-check("restart: always and on-failure: after the program's end", async (docker) => {
+check("restart always and on-failure: restarted after the program's end", async (docker) => {
   const yaml = `services:
   always:
     image: $IMAGE
@@ -250,7 +258,7 @@ check("restart: always and on-failure: after the program's end", async (docker) 
 });
 
 check(
-  "up in the foreground with --exit-code-from: all output, that service's code, the others stopped",
+  "up --exit-code-from, in the foreground: all output, that service's exit code, the others stopped",
   async (docker) => {
     const yaml = `services:
   tests:
@@ -267,7 +275,7 @@ check(
   },
 );
 
-check("logs, top, port, cp, images: what runs", async (docker) => {
+check("logs, top, port, cp: work on running services", async (docker) => {
   const yaml = `services:
   web:${WEB}
     ports: ["127.0.0.1:8095:80"]
@@ -288,7 +296,7 @@ check("logs, top, port, cp, images: what runs", async (docker) => {
 });
 
 check(
-  "the settings of a service: user, caps, read-only, tmpfs, ulimits, sysctls, init, shm, files of the project",
+  "settings of a service, such as user, capabilities, tmpfs, ulimits, sysctls, configs and secrets: applied",
   async (docker) => {
     const yaml = `services:
   strict:
@@ -344,7 +352,7 @@ secrets: { word: { file: word } }`;
   },
 );
 
-check("network_mode, pid and ipc of another service: its namespaces", async (docker) => {
+check("network_mode, pid and ipc of another service: its namespaces are joined", async (docker) => {
   const yaml = `services:
   first:
     image: $IMAGE

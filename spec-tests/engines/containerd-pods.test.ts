@@ -7,7 +7,7 @@ import { RUNTIME } from "../harness/runtime.ts";
 
 const everyday = containerdTests();
 
-/** A pod of the handler that examples/kubernetes names, and what is done with it. */
+/** Makes a pod with the handler of examples/kubernetes for `body`, and removes it afterwards. */
 async function inPod(
   engine: Containerd,
   options: Partial<PodOptions>,
@@ -52,7 +52,7 @@ everyday(
   },
 );
 
-everyday("CRI pod of the RuntimeClass: its sandbox and containers are the runtime's", async (engine) => {
+everyday("CRI pod of the RuntimeClass: sandbox and containers use the runtime under test", async (engine) => {
   await inPod(engine, {}, async (start, pod) => {
     const { ready, handler, info } = await engine.cri.podInfo(pod);
     expect({ ready, handler }).toEqual({ ready: true, handler: "runts" });
@@ -63,7 +63,7 @@ everyday("CRI pod of the RuntimeClass: its sandbox and containers are the runtim
   });
 });
 
-everyday("CRI container, output: in its log, by stream", async (engine) => {
+everyday("CRI container: its log has the output of each stream", async (engine) => {
   await inPod(engine, {}, async (start) => {
     const id = await start({ name: "talks", command: ["sh", "-c", "echo out; echo err >&2; exit 7"] });
     expect(await ended(engine, id)).toBe(7);
@@ -80,7 +80,7 @@ everyday("CRI exec: output, errors and exit code", async (engine) => {
   });
 });
 
-everyday("CRI exec, command not found: the runtime's reason", async (engine) => {
+everyday("CRI exec, command not found: error with the runtime's reason", async (engine) => {
   await inPod(engine, {}, async (start) => {
     const exec = engine.cri.exec(await start(), "no-such-command");
     await expect(exec).rejects.toThrow('exec: "no-such-command": executable file not found in $PATH');
@@ -88,7 +88,7 @@ everyday("CRI exec, command not found: the runtime's reason", async (engine) => 
 });
 
 everyday(
-  "CRI start, command not found: refused with the runtime's reason, and kept in the status",
+  "CRI start, command not found: error with the runtime's reason, kept in the status",
   async (engine) => {
     await inPod(engine, {}, async (start) => {
       const reason = 'exec: "no-such-command": executable file not found in $PATH';
@@ -101,7 +101,7 @@ everyday(
   },
 );
 
-everyday("CRI stop: SIGTERM, and SIGKILL after the grace period", async (engine) => {
+everyday("CRI stop: sends SIGTERM, and SIGKILL after the grace period", async (engine) => {
   await inPod(engine, {}, async (start) => {
     const polite = await start({
       command: ["sh", "-c", "trap 'exit 3' TERM; touch /up; while :; do sleep 0.05; done"],
@@ -120,7 +120,7 @@ everyday("CRI stop: SIGTERM, and SIGKILL after the grace period", async (engine)
   });
 });
 
-everyday("CRI remove of a stopped container: another takes its place in the pod", async (engine) => {
+everyday("CRI remove, a stopped container: another can take its place in the pod", async (engine) => {
   await inPod(engine, {}, async (start) => {
     const first = await start({ name: "same", command: ["true"] });
     await ended(engine, first);
@@ -154,17 +154,20 @@ everyday("CRI pod with shareProcessNamespace: containers see each other's proces
   });
 });
 
-everyday("CRI pod with hostNetwork, hostPID, hostIPC: the namespaces of containerd", async (engine) => {
-  const namespaces = { network: NODE, pid: NODE, ipc: NODE };
-  await inPod(engine, { namespaces }, async (start) => {
-    const id = await start({ network: NODE, pid: NODE, ipc: NODE });
-    const script = "for n in net pid ipc; do readlink /proc/self/ns/$n; done";
-    const { stdout } = await engine.cri.exec(id, "sh", "-c", script);
-    expect(stdout.trim().split("\n")).toEqual(["net", "pid", "ipc"].map((name) => engine.ofDaemon(name)));
-  });
-});
+everyday(
+  "CRI pod with hostNetwork, hostPID, hostIPC: shares the namespaces of containerd",
+  async (engine) => {
+    const namespaces = { network: NODE, pid: NODE, ipc: NODE };
+    await inPod(engine, { namespaces }, async (start) => {
+      const id = await start({ network: NODE, pid: NODE, ipc: NODE });
+      const script = "for n in net pid ipc; do readlink /proc/self/ns/$n; done";
+      const { stdout } = await engine.cri.exec(id, "sh", "-c", script);
+      expect(stdout.trim().split("\n")).toEqual(["net", "pid", "ipc"].map((name) => engine.ofDaemon(name)));
+    });
+  },
+);
 
-everyday("CRI pods: each has an address by CNI, and reaches the other", async (engine) => {
+everyday("CRI pods: each has an address from CNI, and reaches the other", async (engine) => {
   await inPod(engine, { name: "server" }, async (startServer, server) => {
     const address = await engine.cri.podAddress(server);
     expect(address).toMatch(/^10\.88\.77\.\d+$/);
@@ -179,7 +182,7 @@ everyday("CRI pods: each has an address by CNI, and reaches the other", async (e
   });
 });
 
-everyday("CRI pod with sysctls: set in the sandbox's namespaces", async (engine) => {
+everyday("CRI pod with sysctls: applied in the sandbox's namespaces", async (engine) => {
   await inPod(engine, { sysctls: { "net.ipv4.ip_unprivileged_port_start": "80" } }, async (start) => {
     const { stdout } = await engine.cri.exec(
       await start(),
@@ -190,7 +193,7 @@ everyday("CRI pod with sysctls: set in the sandbox's namespaces", async (engine)
   });
 });
 
-everyday("CRI pod with hostUsers: false: a user namespace that its containers share", async (engine) => {
+everyday("CRI pod with hostUsers false: its containers share a user namespace", async (engine) => {
   await inPod(engine, { userNamespace: { host: 200_000, length: 65_536 } }, async (start) => {
     const userNamespace = { host: 200_000, length: 65_536 };
     const [one, two] = [await start({ userNamespace }), await start({ userNamespace })];
@@ -207,7 +210,7 @@ everyday("CRI pod with hostUsers: false: a user namespace that its containers sh
   });
 });
 
-everyday("CRI container with mounts: read-only and writable", async (engine) => {
+everyday("CRI container with mounts: read-only and writable ones work", async (engine) => {
   const folder = join(engine.directory, "volume");
   mkdirSync(folder);
   writeFileSync(join(folder, "in"), "from the host\n");
@@ -229,7 +232,7 @@ everyday("CRI container with mounts: read-only and writable", async (engine) => 
 });
 
 everyday(
-  "CRI container with mountPropagation: mounts made later go in, come out, or neither",
+  "CRI container with mountPropagation: later mounts propagate in, out, or not at all",
   async (engine) => {
     const shared = join(engine.directory, "shared");
     for (const name of ["in", "out"]) mkdirSync(join(shared, name));
@@ -251,7 +254,7 @@ everyday(
   },
 );
 
-everyday("CRI container with env, workdir, user and groups: as told", async (engine) => {
+everyday("CRI container with env, workdir, user and groups: applied", async (engine) => {
   await inPod(engine, {}, async (start) => {
     const id = await start({ env: { A: "b c" }, workdir: "/var", user: 1000, groups: [5, 6] });
     const { stdout } = await engine.cri.exec(id, "sh", "-c", 'echo "$A"; pwd; id -u; id -G');
@@ -261,7 +264,7 @@ everyday("CRI container with env, workdir, user and groups: as told", async (eng
   });
 });
 
-everyday("CRI container: the default seccomp profile, none, capabilities, no_new_privs", async (engine) => {
+everyday("CRI container with seccomp profile, capabilities, no_new_privs: applied", async (engine) => {
   const show = ["grep", "-E", "^(CapEff|NoNewPrivs|Seccomp):", "/proc/self/status"];
   await inPod(engine, {}, async (start) => {
     const look = async (options: Partial<CriContainerOptions>): Promise<string> =>
@@ -272,16 +275,19 @@ everyday("CRI container: the default seccomp profile, none, capabilities, no_new
   });
 });
 
-everyday("CRI container, privileged: all capabilities, the machine's devices, no filter", async (engine) => {
-  await inPod(engine, { privileged: true }, async (start) => {
-    const id = await start({ privileged: true, seccomp: 1 });
-    const script =
-      "grep ^Seccomp: /proc/self/status; mount -t tmpfs t /mnt && echo mounted; stat -c %t:%T /dev/kmsg";
-    expect((await engine.cri.exec(id, "sh", "-c", script)).stdout).toBe("Seccomp:\t0\nmounted\n1:b\n");
-  });
-});
+everyday(
+  "CRI container, privileged: has all capabilities, the machine's devices and no seccomp filter",
+  async (engine) => {
+    await inPod(engine, { privileged: true }, async (start) => {
+      const id = await start({ privileged: true, seccomp: 1 });
+      const script =
+        "grep ^Seccomp: /proc/self/status; mount -t tmpfs t /mnt && echo mounted; stat -c %t:%T /dev/kmsg";
+      expect((await engine.cri.exec(id, "sh", "-c", script)).stdout).toBe("Seccomp:\t0\nmounted\n1:b\n");
+    });
+  },
+);
 
-everyday("CRI container with readOnlyRootFilesystem: no writes", async (engine) => {
+everyday("CRI container with readOnlyRootFilesystem: can't write", async (engine) => {
   await inPod(engine, {}, async (start) => {
     const id = await start({ readonlyRootfs: true });
     expect((await engine.cri.exec(id, "touch", "/x")).stderr).toMatch(/Read-only file system/);
@@ -289,7 +295,7 @@ everyday("CRI container with readOnlyRootFilesystem: no writes", async (engine) 
 });
 
 everyday(
-  "CRI container with masked and read-only paths, as the kubelet gives them: hidden, not writable",
+  "CRI container with the kubelet's masked and read-only paths: hidden, and not writable",
   async (engine) => {
     await inPod(engine, {}, async (start) => {
       const id = await start({
@@ -304,7 +310,7 @@ everyday(
   },
 );
 
-everyday("CRI update of a running container: the new limit is in its cgroup", async (engine) => {
+everyday("CRI update, a running container: its cgroup gets the new limit", async (engine) => {
   await inPod(engine, {}, async (start) => {
     const id = await start();
     await engine.cri.update(id, { "hugetlb.2MB.max": "4194304" });
@@ -314,7 +320,7 @@ everyday("CRI update of a running container: the new limit is in its cgroup", as
   });
 });
 
-everyday("CRI, containerd started anew: pods and containers run on, and take an exec", async (engine) => {
+everyday("CRI, containerd restarted: pods and containers keep running, exec works", async (engine) => {
   await inPod(engine, {}, async (start, pod) => {
     const id = await start();
     await engine.restart();

@@ -17,23 +17,23 @@ everyday("run: output and exit code 0", async (engine) => {
 });
 
 for (const code of [1, 42, 255]) {
-  everyday(`run, program exits with ${code}: so does ctr`, async (engine) => {
+  everyday(`run, program exits with ${code}: ctr exits with the same code`, async (engine) => {
     expect((await engine.run(["--rm"], "exits", "sh", "-c", `exit ${code}`)).code).toBe(code);
   });
 }
 
-everyday("run, stdout and stderr: kept apart", async (engine) => {
+everyday("run: stdout and stderr are kept apart", async (engine) => {
   const result = await engine.run(["--rm"], "streams", "sh", "-c", "echo out; echo err >&2");
   expect(result).toEqual({ code: 0, stdout: "out\n", stderr: "err\n" });
 });
 
-everyday("run, command not found: the runtime's reason", async (engine) => {
+everyday("run, command not found: error with the runtime's reason", async (engine) => {
   const result = await engine.run(["--rm"], "missing", "no-such-command");
   expect(result.code).toBe(1);
   expect(result.stderr).toContain('exec: "no-such-command": executable file not found in $PATH');
 });
 
-everyday("run, command not executable: the runtime's reason", async (engine) => {
+everyday("run, command not executable: error with the runtime's reason", async (engine) => {
   const result = await engine.run(["--rm"], "denied", "/etc/passwd");
   expect(result.code).toBe(1);
   expect(result.stderr).toMatch(/exec: "\/etc\/passwd": permission denied/);
@@ -50,13 +50,13 @@ everyday("run --tty: a terminal as stdio", async (engine) => {
   expect({ code, lines: stdout.trim().split(/\s*\n/) }).toEqual({ code: 0, lines: ["/dev/pts/0", "30 90"] });
 });
 
-everyday("run --user, --cwd, --env, --hostname: as told", async (engine) => {
+everyday("run --user, --cwd, --env, --hostname: applied", async (engine) => {
   const flags = ["--rm", "--user", "1000:1000", "--cwd", "/var", "--env", "A=b c", "--hostname", "myhost"];
   const { stdout } = await engine.run(flags, "told", "sh", "-c", 'id -u; id -g; pwd; echo "$A"; hostname');
   expect(stdout).toBe("1000\n1000\n/var\nb c\nmyhost\n");
 });
 
-everyday("run --mount: bind, read and write", async (engine) => {
+everyday("run --mount, bind: reads and writes work", async (engine) => {
   const folder = join(engine.directory, "volume");
   mkdirSync(folder);
   writeFileSync(join(folder, "in"), "from the host\n");
@@ -73,8 +73,8 @@ everyday("run --mount: bind, read and write", async (engine) => {
   expect(readOnly.stderr).toMatch(/Read-only file system/);
 });
 
-everyday("run --mount with rro: what is mounted below is read-only too", async (engine) => {
-  // The inner mount is one of the container's own: /proc's file systems below /sys are the host's.
+everyday("run --mount with rro: mounts below are read-only, too", async (engine) => {
+  // On every host, /sys has mounts below it, such as the cgroups.
   const mount = ["--rm", "--mount", "type=bind,src=/sys,dst=/mnt,options=rbind:rro"];
   const { stdout, stderr } = await engine.run(mount, "rro", "grep", " /mnt", "/proc/mounts");
   expect(stderr).toBe("");
@@ -83,19 +83,19 @@ everyday("run --mount with rro: what is mounted below is read-only too", async (
   for (const line of lines) expect(line.split(" ")[3]).toMatch(/^ro\b/);
 });
 
-everyday("run --read-only: no writes", async (engine) => {
+everyday("run --read-only: can't write", async (engine) => {
   const script = "touch /x 2>/dev/null || echo ro";
   expect((await engine.run(["--rm", "--read-only"], "ro", "sh", "-c", script)).stdout).toBe("ro\n");
 });
 
-everyday("run --privileged: all capabilities of the machine", async (engine) => {
+everyday("run --privileged: has all capabilities of the machine", async (engine) => {
   const script = "grep CapEff /proc/self/status; mount -t tmpfs t /mnt && echo mounted";
   const { stdout } = await engine.run(["--rm", "--privileged"], "privileged", "sh", "-c", script);
   const ofMachine = /^CapBnd:\s*(\S+)$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1];
   expect(stdout).toBe(`CapEff:\t${ofMachine}\nmounted\n`);
 });
 
-everyday("run --cap-drop, --cap-add, --allow-new-privs: the process has them", async (engine) => {
+everyday("run --cap-drop, --cap-add, --allow-new-privs: applied", async (engine) => {
   const show = ["grep", "-E", "^(CapEff|NoNewPrivs)", "/proc/self/status"];
   const dropped = await engine.run(["--rm", "--cap-drop", "CAP_CHOWN"], "dropped", ...show);
   expect(dropped.stdout).toMatch(/^NoNewPrivs:\t1$/m);
@@ -108,13 +108,13 @@ everyday("run --cap-drop, --cap-add, --allow-new-privs: the process has them", a
   expect(BigInt(`0x${/CapEff:\t(\w+)/.exec(added.stdout)?.[1]}`) & (1n << 12n)).not.toBe(0n);
 });
 
-everyday("run --seccomp: containerd's default filter", async (engine) => {
+everyday("run --seccomp: containerd's default filter is on", async (engine) => {
   const show = ["grep", "^Seccomp:", "/proc/self/status"];
   expect((await engine.run(["--rm", "--seccomp"], "filtered", ...show)).stdout).toBe("Seccomp:\t2\n");
   expect((await engine.run(["--rm"], "open", ...show)).stdout).toBe("Seccomp:\t0\n");
 });
 
-everyday("run --net-host: the network namespace of containerd", async (engine) => {
+everyday("run --net-host: shares containerd's network namespace", async (engine) => {
   const show = ["readlink", "/proc/self/ns/net"];
   const own = (await engine.run(["--rm"], "own", ...show)).stdout;
   const shared = (await engine.run(["--rm", "--net-host"], "shared", ...show)).stdout;
@@ -122,7 +122,7 @@ everyday("run --net-host: the network namespace of containerd", async (engine) =
   expect(own).not.toBe(shared);
 });
 
-everyday("run --device: the node is there and can be read", async (engine) => {
+everyday("run --device: the device can be read", async (engine) => {
   const show = ["sh", "-c", "stat -c %t:%T /dev/full; echo x > /dev/full"];
   const { stdout, stderr } = await engine.run(["--rm", "--device", "/dev/full"], "device", ...show);
   expect(stdout).toBe("1:7\n");
@@ -148,14 +148,14 @@ everyday("run --with-ns: an existing namespace is joined", async (engine) => {
   await engine.remove("holder");
 });
 
-everyday("run --pid-file: the pid of the task", async (engine) => {
+everyday("run --pid-file: has the pid of the task", async (engine) => {
   const file = join(engine.directory, "pid");
   await engine.run(["--detach", "--pid-file", file], "pid", "sleep", "1000");
   expect(readFileSync(file, "utf8")).toBe(String(await engine.pid("pid")));
   await engine.remove("pid");
 });
 
-everyday("run --snapshotter native: a root file system that is a bind mount", async (engine) => {
+everyday("run --snapshotter native: works with a bind mount as rootfs", async (engine) => {
   const { stdout } = await engine.run(
     ["--rm", "--snapshotter", "native"],
     "native",
@@ -166,7 +166,7 @@ everyday("run --snapshotter native: a root file system that is a bind mount", as
   expect(stdout).toBe("/x\n");
 });
 
-everyday("run --runc-root: the state is kept there", async (engine) => {
+everyday("run --runc-root: keeps the state there", async (engine) => {
   const root = join(engine.directory, "other-root");
   await engine.run(["--detach", "--runc-root", root], "elsewhere", "sleep", "1000");
   const args = ["--root", join(root, engine.namespace), "state", "elsewhere"];
@@ -175,7 +175,7 @@ everyday("run --runc-root: the state is kept there", async (engine) => {
 });
 
 everyday(
-  "run --config with an id-mapped mount: the ids of the mount's mapping",
+  "run --config with an id-mapped mount: files have the mapped ids",
   async (engine) => {
     const folder = join(engine.directory, "mapped");
     mkdirSync(folder);

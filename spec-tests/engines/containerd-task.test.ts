@@ -5,7 +5,7 @@ import { which } from "../harness/runtime.ts";
 
 const everyday = containerdTests();
 
-/** A task in the background, and what is done with it. */
+/** Starts a task in the background for `body`, and removes it afterwards. */
 async function withTask(
   engine: Containerd,
   command: readonly string[],
@@ -36,7 +36,7 @@ everyday("task exec: output, errors and exit code", async (engine) => {
 
 everyday("task exec --tty: a terminal as stdio", async (engine) => {
   await withTask(engine, SLEEP, async () => {
-    // ctr sets the size once the process runs, and complains when it has ended already.
+    // ctr sets the terminal's size after the start, and complains if the process has ended by then.
     const script = "tty; until stty size 2>/dev/null | grep .; do sleep 0.05; done; exit 3";
     const words = ["tasks", "exec", "--exec-id", "terminal", "--tty", "task", "sh", "-c", script];
     const { code, stdout } = await engine.onTerminal(...words);
@@ -47,7 +47,7 @@ everyday("task exec --tty: a terminal as stdio", async (engine) => {
   });
 });
 
-everyday("task exec --user, --cwd: as told", async (engine) => {
+everyday("task exec --user, --cwd: applied", async (engine) => {
   await withTask(engine, SLEEP, async () => {
     const words = [
       "--exec-id",
@@ -65,7 +65,7 @@ everyday("task exec --user, --cwd: as told", async (engine) => {
   });
 });
 
-everyday("task exec --detach, ps: runs on and is listed", async (engine) => {
+everyday("task exec --detach, ps: the process keeps running and is listed", async (engine) => {
   await withTask(engine, SLEEP, async () => {
     const words = ["--exec-id", "background", "--detach", "task", "sleep", "999"];
     expect((await engine.call("tasks", "exec", ...words)).code).toBe(0);
@@ -75,7 +75,7 @@ everyday("task exec --detach, ps: runs on and is listed", async (engine) => {
   });
 });
 
-everyday("task exec, command not found: the runtime's reason", async (engine) => {
+everyday("task exec, command not found: error with the runtime's reason", async (engine) => {
   await withTask(engine, SLEEP, async () => {
     const result = await engine.exec("task", "no-such-command");
     expect(result.code).not.toBe(0);
@@ -83,7 +83,7 @@ everyday("task exec, command not found: the runtime's reason", async (engine) =>
   });
 });
 
-everyday("task kill with a signal: reaches the program, whose exit code is ctr's", async (engine) => {
+everyday("task kill with a signal: the program gets it, and ctr returns its exit code", async (engine) => {
   const script = "trap 'exit 9' USR1; echo ready; while :; do sleep 0.05; done";
   const run = engine.run(["--rm"], "signalled", "sh", "-c", script);
   const caught = async (): Promise<string> => {
@@ -95,14 +95,14 @@ everyday("task kill with a signal: reaches the program, whose exit code is ctr's
   expect(await run).toEqual({ code: 9, stdout: "ready\n", stderr: "" });
 });
 
-everyday("task kill --all: every process ends", async (engine) => {
+everyday("task kill --all: ends every process", async (engine) => {
   await withTask(engine, ["sh", "-c", "sleep 999 & sleep 998 & wait"], async (status) => {
     expect((await engine.call("tasks", "kill", "--all", "--signal", "SIGKILL", "task")).code).toBe(0);
     await expect.poll(status).toBe("STOPPED");
   });
 });
 
-everyday("task pause, resume: stands still, then runs on", async (engine) => {
+everyday("task pause, resume: frozen, then continues", async (engine) => {
   await withTask(
     engine,
     ["sh", "-c", "while :; do echo x >> /ticks; sleep 0.02; done"],
@@ -120,7 +120,7 @@ everyday("task pause, resume: stands still, then runs on", async (engine) => {
   );
 });
 
-everyday("task metrics: cgroup v2's, of the controllers that the container has", async (engine) => {
+everyday("task metrics: those of the container's cgroup v2 controllers", async (engine) => {
   await withTask(engine, SLEEP, async () => {
     const { code, stdout } = await engine.call("tasks", "metrics", "--format", "json", "task");
     expect(code).toBe(0);
@@ -135,27 +135,27 @@ everyday("task metrics: cgroup v2's, of the controllers that the container has",
   });
 });
 
-everyday("create, task start, stopped and removed: one life in steps", async (engine) => {
+everyday("container create, task start, container rm: a whole life cycle", async (engine) => {
   const created = await engine.create("steps", "sh", "-c", "echo step; exit 5");
   expect(created).toMatchObject({ code: 0, stderr: "" });
   expect(await engine.call("tasks", "start", "steps")).toEqual({ code: 5, stdout: "step\n", stderr: "" });
   expect((await engine.call("containers", "rm", "steps")).code).toBe(0);
 });
 
-everyday("task rm --force of a running task: gone", async (engine) => {
+everyday("task rm --force, a running task: removed", async (engine) => {
   await engine.run(["--detach"], "busy", ...SLEEP);
   expect((await engine.call("tasks", "rm", "--force", "busy")).code).toBe(0);
   expect((await engine.call("containers", "rm", "busy")).code).toBe(0);
 });
 
-everyday("run of the id of a running container: refused, and it runs on", async (engine) => {
+everyday("run, id of a running container: refused, and that one keeps running", async (engine) => {
   await withTask(engine, SLEEP, async (status) => {
     expect((await engine.run(["--detach"], "task", ...SLEEP)).stderr).toMatch(/already exists/);
     expect(await status()).toBe("RUNNING");
   });
 });
 
-everyday("containerd started anew: the task runs on, and takes an exec", async (engine) => {
+everyday("containerd restarted: the task keeps running, exec works", async (engine) => {
   await withTask(engine, SLEEP, async (status) => {
     await engine.restart();
     expect(await status()).toBe("RUNNING");
@@ -163,7 +163,7 @@ everyday("containerd started anew: the task runs on, and takes an exec", async (
   });
 });
 
-everyday("containers checkpoint, restore: the program goes on where it was", async (engine, context) => {
+everyday("containers checkpoint, restore: the program continues where it was", async (engine, context) => {
   if (which("criu") === undefined) return context.skip("criu is not installed: apt-get install criu");
   const script = "i=0; while :; do i=$((i+1)); echo $i > /next; mv /next /count; sleep 0.02; done";
   const count = async (id: string): Promise<number> =>

@@ -8,7 +8,7 @@ const check = dockerTests();
 
 let builds = 0;
 
-/** One build of a Dockerfile, with files beside it. BuildKit needs docker-buildx, and a program "runc" in the daemon's PATH. */
+/** Builds an image from a Dockerfile and the files beside it. BuildKit needs docker-buildx, and a program "runc" in the daemon's PATH. */
 async function build(
   docker: Docker,
   builder: "classic" | "BuildKit",
@@ -50,7 +50,7 @@ for (const builder of ["classic", "BuildKit"] as const) {
   });
 
   check(
-    `build, ${builder}, a RUN that fails or does not exist: its exit code, and no image`,
+    `build, ${builder}, a RUN fails or its command does not exist: its exit code, and no image`,
     async (docker) => {
       const failed = await build(docker, builder, [`FROM ${IMAGE}`, "RUN echo before; exit 42"]);
       expect(failed.code).not.toBe(0);
@@ -62,24 +62,27 @@ for (const builder of ["classic", "BuildKit"] as const) {
     },
   );
 
-  check(`build, ${builder}, several stages and --network none`, async (docker) => {
-    const dockerfile = [
-      `FROM ${IMAGE} AS first`,
-      "RUN ip -o link | wc -l > /links && echo secret > /left-behind",
-      `FROM ${IMAGE}`,
-      "COPY --from=first /links /links",
-      "RUN ls /left-behind 2>&1 | grep -c 'No such' >> /links",
-      'CMD ["cat", "/links"]',
-    ];
-    const built = await build(docker, builder, dockerfile, ["--network", "none"]);
-    expect(built.code, built.stderr).toBe(0);
-    expect((await docker.call("run", "--rm", "built")).stdout).toBe("1\n1\n");
-    await docker.call("rmi", "built");
-  });
+  check(
+    `build, ${builder}, several stages and --network none: RUN sees only its stage, and only loopback`,
+    async (docker) => {
+      const dockerfile = [
+        `FROM ${IMAGE} AS first`,
+        "RUN ip -o link | wc -l > /links && echo secret > /left-behind",
+        `FROM ${IMAGE}`,
+        "COPY --from=first /links /links",
+        "RUN ls /left-behind 2>&1 | grep -c 'No such' >> /links",
+        'CMD ["cat", "/links"]',
+      ];
+      const built = await build(docker, builder, dockerfile, ["--network", "none"]);
+      expect(built.code, built.stderr).toBe(0);
+      expect((await docker.call("run", "--rm", "built")).stdout).toBe("1\n1\n");
+      await docker.call("rmi", "built");
+    },
+  );
 }
 
 check(
-  "build, BuildKit: RUN with cache, secret, tmpfs and bind mounts, and a here-document",
+  "build, BuildKit, RUN with cache, secret, tmpfs and bind mounts, and a here-document: works",
   async (docker) => {
     const secret = join(docker.directory, "secret");
     writeFileSync(secret, "a secret\n");
@@ -103,7 +106,7 @@ check(
   },
 );
 
-check("build, HEALTHCHECK and VOLUME: at work in its containers", async (docker) => {
+check("build with HEALTHCHECK and VOLUME: applied in containers of the image", async (docker) => {
   const dockerfile = [
     `FROM ${IMAGE}`,
     "RUN mkdir /data && echo from the image > /data/file",

@@ -7,11 +7,11 @@ import { which } from "../harness/runtime.ts";
 const check = dockerTests({ settings: { experimental: true } });
 
 check(
-  "checkpoint create, start --checkpoint: goes on where it was",
+  "checkpoint create, start --checkpoint: the program continues where it was",
   async (docker, context) => {
     if (which("criu") === undefined) return context.skip("criu is not installed: apt-get install criu");
     const script = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.2; done";
-    // criu knows no seccomp filter of docker's by itself, and a bridge would have to be made again.
+    // criu can't restore docker's seccomp filter by itself, nor the network interface on a bridge.
     const flags = ["--detach", "--name", "it", "--network", "none", "--security-opt", "seccomp=unconfined"];
     expect((await docker.call("run", ...flags, IMAGE, "sh", "-c", script)).code).toBe(0);
     const logs = async () => lines((await docker.call("logs", "it")).stdout).map(Number);
@@ -24,14 +24,14 @@ check(
     const before = (await logs()).length;
     const start = () => docker.client(["start", "--checkpoint", "first", "it"], patient);
     let started = await start();
-    // dockerd stores the checkpoint anew, and fails as long as containerd has not yet collected what it stored when it was made.
+    // dockerd stores the checkpoint again, which fails until containerd has garbage-collected the first copy.
     for (let tries = 0; tries < 100 && started.stderr.includes("already exists"); tries++) {
       await setTimeout(500);
       started = await start();
     }
     expect(started.code, started.stderr).toBe(0);
     await expect.poll(async () => (await logs()).length).toBeGreaterThan(before + 3);
-    // No number is missing and none comes twice.
+    // No number is missing, and none is repeated.
     const all = await logs();
     expect(all).toEqual(all.map((_, index) => index + 1));
     await docker.call("rm", "--force", "it");

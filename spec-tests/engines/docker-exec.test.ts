@@ -17,7 +17,7 @@ async function inContainer(
   await docker.call("rm", "--force", "host");
 }
 
-check("exec: output, errors, exit code, death by a signal", async (docker) => {
+check("exec: output, errors, exit code, and end by a signal are passed on", async (docker) => {
   await inContainer(docker, [], async (exec) => {
     expect(await exec("host", "echo", "hello")).toEqual({ code: 0, stdout: "hello\n", stderr: "" });
     const result = await exec("host", "sh", "-c", "echo out; echo err >&2; exit 42");
@@ -26,10 +26,10 @@ check("exec: output, errors, exit code, death by a signal", async (docker) => {
   });
 });
 
-check("exec, command not found or not executable: 126, and the reason", async (docker) => {
+check("exec, command not found or not executable: 126 and the reason", async (docker) => {
   await inContainer(docker, [], async (exec) => {
     const missing = await exec("host", "no-such-command");
-    expect(missing.code).toBe(126); // run says 127; docker's exec does not
+    expect(missing.code).toBe(126); // docker run exits with 127, docker exec does not
     expect(missing.stdout + missing.stderr).toContain(
       'exec: "no-such-command": executable file not found in $PATH',
     );
@@ -37,14 +37,14 @@ check("exec, command not found or not executable: 126, and the reason", async (d
   });
 });
 
-check("exec --interactive: input reaches the program, and its end", async (docker) => {
+check("exec --interactive: the program gets the input and its end", async (docker) => {
   await inContainer(docker, [], async () => {
     const args = ["exec", "--interactive", "host", "sh", "-c", "tr a-z A-Z; echo end"];
     expect((await docker.client(args, { input: "words" })).stdout).toBe("WORDSend\n");
   });
 });
 
-check("exec -it: a terminal of the caller's size, and its new size", async (docker) => {
+check("exec -it: a terminal with the caller's size, also after a resize", async (docker) => {
   await inContainer(docker, [], async () => {
     const script =
       'tty; stty size; while [ "$(stty size)" != "40 120" ]; do echo resize now; sleep 0.2; done; exit 3';
@@ -54,7 +54,7 @@ check("exec -it: a terminal of the caller's size, and its new size", async (dock
   });
 });
 
-check("exec --user, --env, --workdir: as told", async (docker) => {
+check("exec --user, --env, --workdir: applied", async (docker) => {
   await inContainer(docker, [], async (exec) => {
     const flags = ["--user", "alice", "--env", "A=b c", "--workdir", "/var"];
     const { stdout } = await exec(...flags, "host", "sh", "-c", 'id -u; id -g; echo "$A"; pwd; echo $HOME');
@@ -66,7 +66,7 @@ check("exec --user, --env, --workdir: as told", async (docker) => {
 });
 
 check(
-  "exec --privileged: the machine's capabilities; exec: the container's, its filter and cgroup",
+  "exec --privileged: the machine's capabilities; exec: the container's, with its seccomp filter and cgroup",
   async (docker) => {
     await inContainer(docker, ["--cap-drop", "ALL", "--cap-add", "CHOWN"], async (exec) => {
       const status = async (...flags: string[]) =>
@@ -90,7 +90,7 @@ check(
   },
 );
 
-check("exec --detach: runs on in the container", async (docker) => {
+check("exec --detach: the process keeps running in the container", async (docker) => {
   await inContainer(docker, [], async (exec) => {
     expect((await exec("--detach", "host", "sh", "-c", "echo done > /tmp/x; exec sleep 999")).code).toBe(0);
     await expect.poll(async () => (await exec("host", "cat", "/tmp/x")).stdout).toBe("done\n");
@@ -98,7 +98,7 @@ check("exec --detach: runs on in the container", async (docker) => {
   });
 });
 
-check("exec, ten at once: each its own output and code", async (docker) => {
+check("exec, ten at once: each has its own output and exit code", async (docker) => {
   await inContainer(docker, [], async (exec) => {
     const calls = Array.from({ length: 10 }, (_, index) =>
       exec("host", "sh", "-c", `echo ${index}; exit ${index}`),
@@ -108,7 +108,7 @@ check("exec, ten at once: each its own output and code", async (docker) => {
   });
 });
 
-check("exec while the container is killed: 137", async (docker) => {
+check("exec, container killed meanwhile: 137", async (docker) => {
   await inContainer(docker, [], async (exec) => {
     const running = exec("host", "sleep", "999");
     const processes = async () => (await exec("host", "ps", "-o", "args")).stdout;
@@ -118,7 +118,7 @@ check("exec while the container is killed: 137", async (docker) => {
   });
 });
 
-check("exec in a container that ended or never started: error", async (docker) => {
+check("exec, container stopped or never started: error", async (docker) => {
   await docker.call("create", "--name", "idle", IMAGE, "true");
   const refused = await docker.call("exec", "idle", "true");
   expect(refused.code).toBe(1);
@@ -127,7 +127,7 @@ check("exec in a container that ended or never started: error", async (docker) =
 });
 
 check(
-  "exec in a privileged container and in the host's pid namespace: inside of its mounts",
+  "exec, privileged container in the host's pid namespace: sees the container's mounts",
   async (docker) => {
     await inContainer(docker, ["--privileged", "--pid", "host"], async (exec) => {
       const { stdout } = await exec("host", "sh", "-c", "ls /bin/busybox; readlink /proc/self/ns/pid");

@@ -6,7 +6,7 @@ import { lines } from "../harness/engines/engine.ts";
 
 const check = dockerTests();
 
-/** A container in the background, by the name "it". */
+/** Runs a container named "it" in the background for `body`, and removes it afterwards. */
 async function inBackground(
   docker: Docker,
   flags: readonly string[],
@@ -27,7 +27,7 @@ const waiting = { timeout: 20_000, interval: 200 };
 
 const obedient = "trap 'echo told; exit 7' TERM; echo ready; while :; do sleep 0.1; done";
 
-check("create, start --attach, wait, rm: one life", async (docker) => {
+check("create, start --attach, wait, rm: a whole life cycle", async (docker) => {
   const made = await docker.call("create", "--name", "it", IMAGE, "sh", "-c", "echo hello; exit 5");
   expect(made.code).toBe(0);
   expect(await inspect(docker, "{{.State.Status}} {{.State.Pid}}")).toBe("created 0");
@@ -38,7 +38,7 @@ check("create, start --attach, wait, rm: one life", async (docker) => {
   expect((await docker.call("rm", "it")).stdout).toBe("it\n");
 });
 
-check("stop: SIGTERM first, and the program's own exit code", async (docker) => {
+check("stop: sends SIGTERM, and the program's own exit code is kept", async (docker) => {
   await inBackground(docker, [], obedient, async () => {
     await expect.poll(async () => (await docker.call("logs", "it")).stdout, waiting).toBe("ready\n");
     expect((await docker.call("stop", "it")).code).toBe(0);
@@ -47,14 +47,14 @@ check("stop: SIGTERM first, and the program's own exit code", async (docker) => 
   });
 });
 
-check("stop, a program that ignores it: killed after the time", async (docker) => {
+check("stop, program ignores SIGTERM: killed after the time limit", async (docker) => {
   await inBackground(docker, [], "trap '' TERM; while :; do sleep 0.1; done", async () => {
     expect((await docker.call("stop", "--time", "1", "it")).code).toBe(0);
     expect(await inspect(docker, "{{.State.ExitCode}} {{.State.Status}}")).toBe("137 exited");
   });
 });
 
-check("stop with --stop-signal of the container: that signal", async (docker) => {
+check("stop, container with --stop-signal: sends that signal", async (docker) => {
   const script = "trap 'exit 9' USR1; trap '' TERM; echo ready; while :; do sleep 0.1; done";
   await inBackground(docker, ["--stop-signal", "USR1"], script, async () => {
     await expect.poll(async () => (await docker.call("logs", "it")).stdout, waiting).toBe("ready\n");
@@ -63,7 +63,7 @@ check("stop with --stop-signal of the container: that signal", async (docker) =>
   });
 });
 
-check("kill --signal: delivered; kill: 137; kill of an ended one: error", async (docker) => {
+check("kill --signal: delivered; kill: 137; kill, container stopped: error", async (docker) => {
   await inBackground(
     docker,
     [],
@@ -82,7 +82,7 @@ check("kill --signal: delivered; kill: 137; kill of an ended one: error", async 
   );
 });
 
-check("kill, processes below pid 1 that ignore signals: all end", async (docker) => {
+check("kill, children of pid 1 ignore signals: all end", async (docker) => {
   await inBackground(docker, ["--pid", "host"], "trap '' TERM; sleep 987 & sleep 986; exit", async (id) => {
     const processes = () => lines(readFileSync(join(docker.cgroup(id), "cgroup.procs"), "utf8"));
     await expect.poll(() => processes().length, waiting).toBe(3);
@@ -94,7 +94,7 @@ check("kill, processes below pid 1 that ignore signals: all end", async (docker)
   });
 });
 
-check("pause and unpause: frozen, said so, no exec meanwhile, and on", async (docker) => {
+check("pause and unpause: frozen and shown as paused, exec refused, then continues", async (docker) => {
   await inBackground(
     docker,
     [],
@@ -115,7 +115,7 @@ check("pause and unpause: frozen, said so, no exec meanwhile, and on", async (do
   );
 });
 
-check("kill of a paused container: it ends", async (docker) => {
+check("kill, a paused container: it ends", async (docker) => {
   await inBackground(docker, [], "sleep 1000", async () => {
     await docker.call("pause", "it");
     expect((await docker.call("kill", "it")).code).toBe(0);
@@ -123,7 +123,7 @@ check("kill of a paused container: it ends", async (docker) => {
   });
 });
 
-check("restart: another process, the same files", async (docker) => {
+check("restart: a new process with the same files", async (docker) => {
   await inBackground(docker, [], "echo x >> /starts; sleep 1000", async () => {
     const pid = await inspect(docker, "{{.State.Pid}}");
     expect((await docker.call("restart", "--time", "0", "it")).code).toBe(0);
@@ -134,14 +134,14 @@ check("restart: another process, the same files", async (docker) => {
   });
 });
 
-check("run --restart on-failure:2: started thrice, then given up", async (docker) => {
+check("run --restart on-failure:2: started three times in all", async (docker) => {
   await inBackground(docker, ["--restart", "on-failure:2"], "echo again; exit 3", async () => {
     await expect.poll(() => inspect(docker, "{{.State.Status}} {{.RestartCount}}"), waiting).toBe("exited 2");
     expect((await docker.call("logs", "it")).stdout).toBe("again\nagain\nagain\n");
   });
 });
 
-check("run --restart always, the program killed from outside: started again", async (docker) => {
+check("run --restart always, program killed from outside: restarted", async (docker) => {
   await inBackground(docker, ["--restart", "always"], "sleep 1000", async () => {
     const pid = await inspect(docker, "{{.State.Pid}}");
     process.kill(Number(pid), "SIGKILL");
@@ -150,7 +150,7 @@ check("run --restart always, the program killed from outside: started again", as
   });
 });
 
-check("run --health-cmd: starting, healthy, unhealthy", async (docker) => {
+check("run --health-cmd: the status goes from starting to healthy and unhealthy", async (docker) => {
   const flags = ["--health-cmd", "test -e /tmp/well", "--health-interval", "500ms", "--health-retries", "2"];
   await inBackground(docker, flags, "touch /tmp/well; sleep 1000", async () => {
     const health = () => inspect(docker, "{{.State.Health.Status}}");
@@ -162,7 +162,7 @@ check("run --health-cmd: starting, healthy, unhealthy", async (docker) => {
 });
 
 check(
-  "update --restart; update --memory: changed, or refused by docker for want of the controller",
+  "update --restart, update --pids-limit: changed, or discarded with a warning if the controller is missing",
   async (docker) => {
     await inBackground(docker, [], "sleep 1000", async (id) => {
       expect((await docker.call("update", "--restart", "unless-stopped", "it")).code).toBe(0);
@@ -176,7 +176,7 @@ check(
   },
 );
 
-check("stats, top, port, ps: what runs", async (docker) => {
+check("stats, top, port, ps: show the running container", async (docker) => {
   await inBackground(
     docker,
     ["--publish", "127.0.0.1:8090:80"],
@@ -201,7 +201,7 @@ check("stats, top, port, ps: what runs", async (docker) => {
   );
 });
 
-check("logs --follow, --tail, --timestamps, both streams", async (docker) => {
+check("logs --follow, --tail, --timestamps: show both streams", async (docker) => {
   await inBackground(
     docker,
     [],
@@ -215,7 +215,7 @@ check("logs --follow, --tail, --timestamps, both streams", async (docker) => {
   );
 });
 
-check("attach: a terminal that is there already, and the exit code", async (docker) => {
+check("attach, container with a terminal: input, output and exit code work", async (docker) => {
   const script = "until read -t 1 line; do echo type now; done; echo got $line; sleep 1; exit 4";
   await inBackground(docker, ["--interactive", "--tty"], script, async () => {
     const { code, stdout } = await docker.onTerminal("attach", "it");
@@ -224,14 +224,14 @@ check("attach: a terminal that is there already, and the exit code", async (dock
   });
 });
 
-check("start --attach --interactive: input and output of a created container", async (docker) => {
+check("start --attach --interactive, created container: input and output work", async (docker) => {
   await docker.call("create", "--interactive", "--name", "it", IMAGE, "sh", "-c", "tr a-z A-Z; exit 4");
   const attached = await docker.client(["start", "--attach", "--interactive", "it"], { input: "words\n" });
   expect(attached).toEqual({ code: 4, stdout: "WORDS\n", stderr: "" });
   await docker.call("rm", "it");
 });
 
-check("cp: out of and into a running and a stopped container, folders and modes too", async (docker) => {
+check("cp, running and stopped container: copies files, folders and modes in and out", async (docker) => {
   const folder = join(docker.directory, "copied");
   mkdirSync(join(folder, "in/below"), { recursive: true });
   writeFileSync(join(folder, "in/below/file"), "from the host\n", { mode: 0o640 });
@@ -253,7 +253,7 @@ check("cp: out of and into a running and a stopped container, folders and modes 
   });
 });
 
-check("diff, commit, export: what the container changed", async (docker) => {
+check("diff, commit, export: have the container's changes", async (docker) => {
   await inBackground(docker, [], "echo made > /made; rm /etc/group; sleep 1000", async () => {
     await expect
       .poll(async () => lines((await docker.call("diff", "it")).stdout), waiting)
@@ -288,7 +288,7 @@ check("rename, events, inspect: consistent", async (docker) => {
   });
 });
 
-check("rm of a running container: refused; rm --force: gone with its volume", async (docker) => {
+check("rm, running container: refused; rm --force --volumes: removed with its volume", async (docker) => {
   await inBackground(docker, ["--volume", "/data"], "sleep 1000", async () => {
     const refused = await docker.call("rm", "it");
     expect(refused.code).toBe(1);
@@ -298,7 +298,7 @@ check("rm of a running container: refused; rm --force: gone with its volume", as
   });
 });
 
-check("restart of the daemon: containers that shall are started again", async (docker) => {
+check("daemon restarted: containers are restarted by their policy", async (docker) => {
   await inBackground(docker, ["--restart", "always"], "echo x >> /starts; sleep 1000", async () => {
     await docker.restart();
     await expect.poll(() => inspect(docker, "{{.State.Running}}"), waiting).toBe("true");

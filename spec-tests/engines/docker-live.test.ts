@@ -4,7 +4,7 @@ import { lines } from "../harness/engines/engine.ts";
 
 const check = dockerTests({ settings: { "live-restore": true } });
 
-check("restart of the daemon with live-restore: containers run on, and all is as before", async (docker) => {
+check("daemon restarted with live-restore: containers keep running and work as before", async (docker) => {
   const script = "mkdir /web; hostname > /web/index.html; exec httpd -f -p 80 -h /web";
   const flags = ["--detach", "--name", "it", "--hostname", "shop", "--publish", "127.0.0.1:8070:80"];
   expect((await docker.call("run", ...flags, IMAGE, "sh", "-c", script)).code).toBe(0);

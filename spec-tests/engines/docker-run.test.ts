@@ -21,7 +21,7 @@ check("run: output, errors and exit code", async (docker) => {
   expect(await run("echo err >&2; exit 42")).toEqual({ code: 42, stdout: "", stderr: "err\n" });
 });
 
-check("run, command not found, not executable, a folder: 127 and 126, and the reason", async (docker) => {
+check("run, command not found, not executable or a folder: 127 or 126, and the reason", async (docker) => {
   const missing = await docker.call("run", "--rm", IMAGE, "no-such-command");
   expect(missing.code).toBe(127);
   expect(missing.stderr).toContain('exec: "no-such-command": executable file not found in $PATH');
@@ -34,19 +34,19 @@ check("run, command not found, not executable, a folder: 127 and 126, and the re
   expect((await docker.call("run", "--rm", IMAGE, "/etc")).code).toBe(126);
 });
 
-check("run --interactive: input reaches the program, and its end", async (docker) => {
+check("run --interactive: the program gets the input and its end", async (docker) => {
   const args = ["run", "--rm", "--interactive", IMAGE, "sh", "-c", "tr a-z A-Z; echo end"];
   const { stdout } = await docker.client(args, { input: "some words" });
   expect(stdout).toBe("SOME WORDSend\n");
 });
 
-check("run, much output: all of it", async (docker) => {
+check("run, much output: all of it arrives", async (docker) => {
   const { stdout } = await docker.call("run", "--rm", IMAGE, "sh", "-c", "seq 1 200000");
   expect(lines(stdout)).toHaveLength(200_000);
   expect(stdout.endsWith("200000\n")).toBe(true);
 });
 
-check("run -it: a terminal of the caller's size, and its new size", async (docker) => {
+check("run -it: a terminal with the caller's size, also after a resize", async (docker) => {
   const script =
     'tty; stty size; [ -t 2 ] && echo terminal; while [ "$(stty size)" != "40 120" ]; do echo resize now; sleep 0.2; done; stty size; exit 3';
   const { code, stdout } = await docker.onTerminal("run", "--rm", "-it", IMAGE, "sh", "-c", script);
@@ -60,13 +60,13 @@ check("run -it: a terminal of the caller's size, and its new size", async (docke
   expect(code).toBe(3);
 });
 
-check("run -it: what is typed reaches the program", async (docker) => {
+check("run -it: the program gets typed input", async (docker) => {
   const script = "echo type now; read line; echo got $line";
   const { stdout } = await docker.onTerminal("run", "--rm", "-it", IMAGE, "sh", "-c", script);
   expect(stdout).toContain("got typed words");
 });
 
-check("run --tty without a terminal of the caller: a terminal as stdio", async (docker) => {
+check("run --tty, caller without a terminal: a terminal as stdio", async (docker) => {
   const { stdout } = await docker.call(
     "run",
     "--rm",
@@ -79,14 +79,14 @@ check("run --tty without a terminal of the caller: a terminal as stdio", async (
   expect(stdout).toMatch(/^\/dev\/pts\/0\r\n.* -> \/dev\/pts\/0\r\n$/);
 });
 
-check("run --init: pid 1 is docker's init, and takes in orphans", async (docker) => {
+check("run --init: pid 1 is docker's init, and reaps orphans", async (docker) => {
   const script = "(sleep 0.1 &); sleep 1; ps -o pid,ppid,stat,comm";
   const { stdout } = await docker.call("run", "--rm", "--init", IMAGE, "sh", "-c", script);
   expect(stdout).toMatch(/^ *1 +0 +S\S* +docker-init$/m);
   expect(stdout).not.toMatch(/ Z /);
 });
 
-check("run --user, --group-add: ids, groups and home", async (docker) => {
+check("run --user, --group-add: sets ids, groups and HOME", async (docker) => {
   const run = async (...flags: string[]) =>
     lines(
       (await docker.call("run", "--rm", ...flags, IMAGE, "sh", "-c", "id -u; id -g; id -G; echo $HOME"))
@@ -101,7 +101,7 @@ check("run --user, --group-add: ids, groups and home", async (docker) => {
   expect(await run("--user", "12:34")).toEqual(["12", "34", "34", "/"]);
 });
 
-check("run --cap-drop and --cap-add: the sets follow", async (docker) => {
+check("run --cap-drop and --cap-add: applied", async (docker) => {
   const sets = async (...flags: string[]) => {
     const { stdout } = await docker.call("run", "--rm", ...flags, IMAGE, "grep", "^Cap", "/proc/self/status");
     return Object.fromEntries(lines(stdout).map((line) => line.split(":\t")));
@@ -119,7 +119,7 @@ check("run --cap-drop and --cap-add: the sets follow", async (docker) => {
 });
 
 check(
-  "run --privileged: all capabilities, no filter, the host's devices, writable settings",
+  "run --privileged: has all capabilities, no seccomp filter, the host's devices and a writable /sys",
   async (docker) => {
     const script =
       "grep -E '^(CapEff|Seccomp):' /proc/self/status; ls /dev; touch /sys/kernel/mm/x 2>&1; mount -t tmpfs tmpfs /mnt && echo mounted";
@@ -131,14 +131,14 @@ check(
   },
 );
 
-check("run --security-opt no-new-privileges: set", async (docker) => {
+check("run --security-opt no-new-privileges: applied", async (docker) => {
   const grep = [IMAGE, "grep", "^NoNewPrivs", "/proc/self/status"];
   expect((await docker.call("run", "--rm", ...grep)).stdout).toBe("NoNewPrivs:\t0\n");
   const { stdout } = await docker.call("run", "--rm", "--security-opt", "no-new-privileges", ...grep);
   expect(stdout).toBe("NoNewPrivs:\t1\n");
 });
 
-check("run with the default filter: on, and refuses a user namespace", async (docker) => {
+check("run with the default seccomp filter: refuses to create a user namespace", async (docker) => {
   const script = "grep ^Seccomp: /proc/self/status; unshare -U true";
   const { code, stdout, stderr } = await docker.call("run", "--rm", IMAGE, "sh", "-c", script);
   expect(stdout).toBe("Seccomp:\t2\n");
@@ -146,7 +146,7 @@ check("run with the default filter: on, and refuses a user namespace", async (do
   expect(stderr).toContain("Operation not permitted");
 });
 
-check("run --security-opt seccomp=FILE: that filter", async (docker) => {
+check("run --security-opt seccomp=FILE: that filter is applied", async (docker) => {
   const profile = join(docker.directory, "seccomp.json");
   const rule = { names: ["mkdir", "mkdirat"], action: "SCMP_ACT_ERRNO", errnoRet: 42 };
   writeFileSync(profile, JSON.stringify({ defaultAction: "SCMP_ACT_ALLOW", syscalls: [rule] }));
@@ -179,7 +179,7 @@ check("run --security-opt seccomp=unconfined: no filter", async (docker) => {
 });
 
 check(
-  "run --security-opt apparmor=unconfined, label=disable, systempaths=unconfined: as told",
+  "run --security-opt apparmor=unconfined, label=disable, systempaths=unconfined: applied",
   async (docker) => {
     const flags = ["apparmor=unconfined", "label=disable", "systempaths=unconfined"].flatMap((word) => [
       "--security-opt",
@@ -191,7 +191,7 @@ check(
   },
 );
 
-check("run: masked and read-only paths", async (docker) => {
+check("run: masks paths and makes others read-only", async (docker) => {
   const script =
     "cat /proc/keys /proc/timer_list | wc -c; ls /proc/acpi /sys/firmware; echo 1 > /proc/sys/kernel/domainname";
   const { stdout, stderr } = await docker.call("run", "--rm", IMAGE, "sh", "-c", script);
@@ -199,7 +199,7 @@ check("run: masked and read-only paths", async (docker) => {
   expect(stderr).toMatch(/Read-only file system/);
 });
 
-check("run --read-only with --tmpfs and a volume: only these are writable", async (docker) => {
+check("run --read-only with --tmpfs and --volume: only these are writable", async (docker) => {
   const flags = ["--read-only", "--tmpfs", "/scratch:size=64k,mode=1777,noexec", "--volume", "/data"];
   const script =
     "touch /x; touch /scratch/x /data/x /dev/shm/x && echo fine; grep ' /scratch ' /proc/self/mountinfo; stat -c %a /scratch; dd if=/dev/zero of=/scratch/big bs=1k count=100";
@@ -209,7 +209,7 @@ check("run --read-only with --tmpfs and a volume: only these are writable", asyn
   expect(stderr).toMatch(/No space left on device/);
 });
 
-check("run --device: the node, with the rights of its rule alone", async (docker) => {
+check("run --device: the container has only the permissions given", async (docker) => {
   const script = "ls -l /dev/mine; cat < /dev/mine; echo x > /dev/mine; ls /dev/loop-control";
   const flags = ["--device", "/dev/loop-control:/dev/mine:r"];
   const { stdout, stderr } = await docker.call("run", "--rm", ...flags, IMAGE, "sh", "-c", script);
@@ -218,14 +218,14 @@ check("run --device: the node, with the rights of its rule alone", async (docker
   expect(stderr).toMatch(/\/dev\/loop-control: No such file or directory/);
 });
 
-check("run --device-cgroup-rule: nodes that the container makes itself", async (docker) => {
+check("run --device-cgroup-rule: allows devices that the container makes itself", async (docker) => {
   const script = "mknod /tmp/loop c 10 237; cat /tmp/loop > /dev/null && echo opened";
   const run = (...flags: string[]) => docker.call("run", "--rm", ...flags, IMAGE, "sh", "-c", script);
   expect((await run()).stderr).toMatch(/Operation not permitted/);
   expect((await run("--device-cgroup-rule", "c 10:237 rwm")).stderr).not.toMatch(/Operation not permitted/);
 });
 
-check("run --ulimit: soft and hard; without it the daemon's own", async (docker) => {
+check("run --ulimit: sets soft and hard limit; without it, those of the daemon", async (docker) => {
   const grep = (name: string, ...flags: string[]) =>
     docker.call("run", "--rm", ...flags, IMAGE, "grep", `^Max ${name}`, "/proc/self/limits");
   const files = (await grep("open files", "--ulimit", "nofile=100:200")).stdout;
@@ -238,7 +238,7 @@ check("run --ulimit: soft and hard; without it the daemon's own", async (docker)
   expect((await grep("pending")).stdout).toBe(`${ofDaemon}\n`);
 });
 
-check("run --sysctl: set", async (docker) => {
+check("run --sysctl: applied", async (docker) => {
   const flags = [
     "--sysctl",
     "net.ipv4.ip_unprivileged_port_start=81",
@@ -249,7 +249,7 @@ check("run --sysctl: set", async (docker) => {
   expect((await docker.call("run", "--rm", ...flags, IMAGE, "cat", ...files)).stdout).toBe("81\n1\n");
 });
 
-check("run --env, --env-file, --workdir, --hostname, --domainname, --entrypoint: as told", async (docker) => {
+check("run --env, --env-file, --workdir, --hostname, --domainname, --entrypoint: applied", async (docker) => {
   const file = join(docker.directory, "variables");
   writeFileSync(file, "B=from a file\n# no variable\n");
   const flags = [
@@ -269,7 +269,7 @@ check("run --env, --env-file, --workdir, --hostname, --domainname, --entrypoint:
   expect(stdout).toBe("b c,from a file\n/made/for it\nbox\nexample.org\n");
 });
 
-check("run --oom-score-adj, --shm-size, --stop-signal, --label: as told", async (docker) => {
+check("run --oom-score-adj, --shm-size, --stop-signal, --label: applied", async (docker) => {
   const flags = ["--oom-score-adj", "500", "--shm-size", "1m", "--label", "a=b", "--name", "labelled"];
   const script = "cat /proc/self/oom_score_adj; df -k /dev/shm | tail -1 | awk '{print $2}'";
   expect((await docker.call("run", ...flags, IMAGE, "sh", "-c", script)).stdout).toBe("500\n1024\n");
@@ -277,7 +277,7 @@ check("run --oom-score-adj, --shm-size, --stop-signal, --label: as told", async 
   await docker.call("rm", "labelled");
 });
 
-check("run --cgroupns host and private: the path that the container sees", async (docker) => {
+check("run --cgroupns host and private: the container sees the full path or the root", async (docker) => {
   const script = "grep ^0:: /proc/self/cgroup; ls /sys/fs/cgroup | grep -c cgroup.procs";
   const run = async (kind: string) =>
     (await docker.call("run", "--rm", "--cgroupns", kind, IMAGE, "sh", "-c", script)).stdout;
@@ -285,7 +285,7 @@ check("run --cgroupns host and private: the path that the container sees", async
   expect(await run("host")).toMatch(/^0::\/rspec-docker-.*\/[0-9a-f]{64}\n1\n$/);
 });
 
-check("run --pid host and container:, --ipc, --uts host: the same namespaces", async (docker) => {
+check("run --pid, --ipc and --uts of host or another container: shares these namespaces", async (docker) => {
   const other = ["--detach", "--name", "first", "--ipc", "shareable", IMAGE, "sleep", "1000"];
   expect((await docker.call("run", ...other)).code).toBe(0);
   const script = "for name in pid ipc uts; do readlink /proc/self/ns/$name; done";
@@ -302,22 +302,25 @@ check("run --pid host and container:, --ipc, --uts host: the same namespaces", a
   await docker.call("rm", "--force", "first");
 });
 
-check("run --memory, --cpus, --pids-limit: in the cgroup, or said to be discarded", async (docker) => {
-  const controllers = readFileSync("/sys/fs/cgroup/cgroup.controllers", "utf8").split(/\s+/);
-  const flags = ["--detach", "--name", "limited", "--memory", "50m", "--pids-limit", "40"];
-  const { stdout, stderr } = await docker.call("run", ...flags, IMAGE, "sleep", "1000");
-  for (const [controller, file, value, warning] of [
-    ["memory", "memory.max", "52428800\n", "memory limit"],
-    ["pids", "pids.max", "40\n", "PIDs limit"],
-  ] as const) {
-    if (controllers.includes(controller))
-      expect(readFileSync(join(docker.cgroup(stdout.trim()), file), "utf8")).toBe(value);
-    else expect(stderr).toContain(`Your kernel does not support ${warning}`);
-  }
-  await docker.call("rm", "--force", "limited");
-});
+check(
+  "run --memory, --cpus, --pids-limit: set in the cgroup, or discarded with a warning",
+  async (docker) => {
+    const controllers = readFileSync("/sys/fs/cgroup/cgroup.controllers", "utf8").split(/\s+/);
+    const flags = ["--detach", "--name", "limited", "--memory", "50m", "--pids-limit", "40"];
+    const { stdout, stderr } = await docker.call("run", ...flags, IMAGE, "sleep", "1000");
+    for (const [controller, file, value, warning] of [
+      ["memory", "memory.max", "52428800\n", "memory limit"],
+      ["pids", "pids.max", "40\n", "PIDs limit"],
+    ] as const) {
+      if (controllers.includes(controller))
+        expect(readFileSync(join(docker.cgroup(stdout.trim()), file), "utf8")).toBe(value);
+      else expect(stderr).toContain(`Your kernel does not support ${warning}`);
+    }
+    await docker.call("rm", "--force", "limited");
+  },
+);
 
-check("run --cgroup-parent: the cgroup lies there, and goes", async (docker) => {
+check("run --cgroup-parent: the cgroup is made there, and removed", async (docker) => {
   const { stdout } = await docker.call(
     "run",
     "--rm",
@@ -331,10 +334,10 @@ check("run --cgroup-parent: the cgroup lies there, and goes", async (docker) => 
     "/proc/self/cgroup",
   );
   expect(stdout).toMatch(/^0::\/rspec-docker-parent\/[0-9a-f]{64}\n$/);
-  rmdirSync("/sys/fs/cgroup/rspec-docker-parent"); // fails unless it is empty
+  rmdirSync("/sys/fs/cgroup/rspec-docker-parent"); // Fails unless the cgroup is empty.
 });
 
-check("run, ten at once: all of them", async (docker) => {
+check("run, ten at once: all work", async (docker) => {
   const runs = Array.from({ length: 10 }, (_, index) =>
     docker.call("run", "--rm", IMAGE, "echo", String(index)),
   );
@@ -342,7 +345,7 @@ check("run, ten at once: all of them", async (docker) => {
   expect(results.map(({ stdout }) => stdout)).toEqual(results.map((_, index) => `${index}\n`));
 });
 
-check("run --annotation, --cidfile, --name twice: as told, and refused", async (docker) => {
+check("run --annotation, --cidfile, --name: applied; a name in use: refused", async (docker) => {
   const cidfile = join(docker.directory, "cid");
   const flags = ["--annotation", "org.example.a=b", "--cidfile", cidfile, "--name", "once"];
   const { stdout } = await docker.call("run", "--detach", ...flags, IMAGE, "sleep", "1000");

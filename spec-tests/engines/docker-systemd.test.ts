@@ -3,7 +3,7 @@ import { IMAGE, openDocker } from "../harness/engines/docker.ts";
 import { engineTests } from "../harness/engines/engine.ts";
 import { Machine } from "../harness/systemd/systemd.ts";
 
-/** dockerd as most have it: a service of systemd, which makes the cgroups. */
+/** dockerd in its most common setup: a service of systemd, which makes the cgroups. */
 const check = engineTests({
   who: "docker with systemd",
   programs: { dockerd: "docker.io", docker: "docker-cli", "dbus-daemon": "dbus" },
@@ -27,7 +27,7 @@ const check = engineTests({
   },
 });
 
-check("info: the systemd driver", async (docker) => {
+check("info: shows the systemd cgroup driver", async (docker) => {
   const { stdout } = await docker.call(
     "info",
     "--format",
@@ -37,7 +37,7 @@ check("info: the systemd driver", async (docker) => {
 });
 
 check(
-  "run, exec, pause, update, kill: in a scope of systemd's, which goes with the container",
+  "run, exec, pause, update, kill: in a systemd scope, which is removed with the container",
   async (docker) => {
     const { machine } = docker;
     const started = await docker.call(
@@ -71,7 +71,7 @@ check(
   },
 );
 
-check("run --rm and --restart: each run in a scope of its own name again", async (docker) => {
+check("run --rm and --restart: the scope is made anew for each run", async (docker) => {
   expect(await docker.call("run", "--rm", IMAGE, "sh", "-c", "echo hello; exit 4")).toEqual({
     code: 4,
     stdout: "hello\n",

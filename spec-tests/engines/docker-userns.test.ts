@@ -6,7 +6,7 @@ import { lines } from "../harness/engines/engine.ts";
 
 const FIRST = 400_000;
 
-/** The user that docker looks up in the databases; the daemon alone sees them so. */
+/** The user that docker looks up in passwd and subuid, in files that only the daemon sees. */
 const check = dockerTests({
   settings: { "userns-remap": "remapped:remapped" },
   etc: {
@@ -17,35 +17,32 @@ const check = dockerTests({
   },
 });
 
-check(
-  "run with userns-remap: root of a user namespace, whose files are another's on the host",
-  async (docker) => {
-    const folder = join(docker.directory, "open");
-    mkdirSync(folder, { mode: 0o777 });
-    await docker.beside("chmod", "777", folder);
-    const script = "id -u; cat /proc/self/uid_map; touch /mine /open/file; stat -c %u /mine";
-    const { stdout, stderr } = await docker.call(
-      "run",
-      "--rm",
-      "--volume",
-      `${folder}:/open`,
-      IMAGE,
-      "sh",
-      "-c",
-      script,
-    );
-    expect(stderr).toBe("");
-    expect(lines(stdout).map((line) => line.trim().replaceAll(/\s+/g, " "))).toEqual([
-      "0",
-      `0 ${FIRST} 65536`,
-      "0",
-    ]);
-    expect(statSync(join(folder, "file")).uid).toBe(FIRST);
-  },
-);
+check("run with userns-remap: root is an unprivileged user on the host", async (docker) => {
+  const folder = join(docker.directory, "open");
+  mkdirSync(folder, { mode: 0o777 });
+  await docker.beside("chmod", "777", folder);
+  const script = "id -u; cat /proc/self/uid_map; touch /mine /open/file; stat -c %u /mine";
+  const { stdout, stderr } = await docker.call(
+    "run",
+    "--rm",
+    "--volume",
+    `${folder}:/open`,
+    IMAGE,
+    "sh",
+    "-c",
+    script,
+  );
+  expect(stderr).toBe("");
+  expect(lines(stdout).map((line) => line.trim().replaceAll(/\s+/g, " "))).toEqual([
+    "0",
+    `0 ${FIRST} 65536`,
+    "0",
+  ]);
+  expect(statSync(join(folder, "file")).uid).toBe(FIRST);
+});
 
 check(
-  "run with userns-remap: --user, --read-only, --tmpfs, --cap-add, a volume, bridge and port",
+  "run --user, --read-only, --tmpfs, --cap-add, --volume, --publish with userns-remap: applied",
   async (docker) => {
     const flags = [
       "--user",
@@ -67,7 +64,7 @@ check(
   },
 );
 
-check("run -it with userns-remap: a terminal that is the container's own", async (docker) => {
+check("run -it with userns-remap: the container's user owns the terminal", async (docker) => {
   const { stdout } = await docker.onTerminal(
     "run",
     "--rm",
@@ -80,7 +77,7 @@ check("run -it with userns-remap: a terminal that is the container's own", async
   expect(lines(stdout.replaceAll("\r", ""))).toEqual(["/dev/pts/0", "0", "x"]);
 });
 
-check("exec, cp, commit, pause with userns-remap", async (docker) => {
+check("exec, cp, commit, pause with userns-remap: work", async (docker) => {
   expect((await docker.call("run", "--detach", "--name", "it", IMAGE, "sleep", "1000")).code).toBe(0);
   const exec = (...words: string[]) => docker.call("exec", "it", ...words);
   expect((await exec("sh", "-c", "id -u; awk '{print $2}' /proc/self/uid_map")).stdout).toBe(`0\n${FIRST}\n`);
@@ -98,7 +95,7 @@ check("exec, cp, commit, pause with userns-remap", async (docker) => {
 });
 
 check(
-  "run --userns host, --privileged with userns-remap: the host's ids, and refused without",
+  "run --userns host with userns-remap: uses the host's ids; --privileged without it: refused",
   async (docker) => {
     const refused = await docker.call("run", "--rm", "--privileged", IMAGE, "true");
     expect(refused.code).toBe(125);

@@ -6,7 +6,7 @@ import { lines } from "../harness/engines/engine.ts";
 
 const check = dockerTests();
 
-check("run --volume of a folder, of a file, read-only: as told", async (docker) => {
+check("run --volume, a folder, a file, read-only: mounted", async (docker) => {
   const folder = join(docker.directory, "folder");
   mkdirSync(folder);
   writeFileSync(join(folder, "file"), "from the host\n");
@@ -27,7 +27,7 @@ check("run --volume of a folder, of a file, read-only: as told", async (docker) 
 });
 
 check(
-  "volume create, run --volume, --volumes-from: kept, shared, and filled from the image",
+  "volume create, run --volume, --volumes-from: volumes persist, are shared, and are filled from the image",
   async (docker) => {
     await docker.call("volume", "create", "kept");
     const run = (...args: string[]) => docker.call("run", "--rm", ...args);
@@ -43,7 +43,7 @@ check(
   },
 );
 
-check("run --mount type=volume with volume-subpath: that folder of the volume", async (docker) => {
+check("run --mount type=volume with volume-subpath: mounts that folder of the volume", async (docker) => {
   await docker.call("volume", "create", "whole");
   await docker.call(
     "run",
@@ -63,7 +63,7 @@ check("run --mount type=volume with volume-subpath: that folder of the volume", 
 });
 
 check(
-  "run --mount with bind-propagation=rslave, rprivate, rshared: later mounts pass as told",
+  "run --mount with bind-propagation=rslave, rprivate, rshared: later mounts propagate accordingly",
   async (docker) => {
     const folder = join(docker.directory, "propagated");
     mkdirSync(join(folder, "inner"), { recursive: true });
@@ -100,36 +100,39 @@ check(
   },
 );
 
-check("run --mount readonly: submounts too; with bind-recursive=writable they are not", async (docker) => {
-  const folder = join(docker.directory, "outer");
-  mkdirSync(join(folder, "inner"), { recursive: true });
-  await docker.beside("mount", "-t", "tmpfs", "inner", join(folder, "inner"));
-  const write = async (...words: string[]) => {
-    const mount = ["type=bind", `source=${folder}`, "destination=/mnt", "readonly", ...words].join(",");
-    return (
-      await docker.call(
-        "run",
-        "--rm",
-        "--mount",
-        mount,
-        IMAGE,
-        "sh",
-        "-c",
-        "touch /mnt/x; touch /mnt/inner/x",
-      )
-    ).stderr;
-  };
-  expect(await write()).toMatch(/\/mnt\/x: Read-only.*\n.*\/mnt\/inner\/x: Read-only/);
-  expect(await write("bind-recursive=readonly", "bind-propagation=rprivate")).toMatch(
-    /\/mnt\/inner\/x: Read-only/,
-  );
-  expect(await write("bind-recursive=writable")).not.toMatch(/\/mnt\/inner\/x: Read-only/);
-  // Without the submount that is a folder of the read-only file system.
-  expect(await write("bind-recursive=disabled")).toMatch(/\/mnt\/inner\/x: Read-only/);
-  await docker.beside("umount", join(folder, "inner"));
-});
+check(
+  "run --mount readonly: submounts are read-only, too, except with bind-recursive=writable",
+  async (docker) => {
+    const folder = join(docker.directory, "outer");
+    mkdirSync(join(folder, "inner"), { recursive: true });
+    await docker.beside("mount", "-t", "tmpfs", "inner", join(folder, "inner"));
+    const write = async (...words: string[]) => {
+      const mount = ["type=bind", `source=${folder}`, "destination=/mnt", "readonly", ...words].join(",");
+      return (
+        await docker.call(
+          "run",
+          "--rm",
+          "--mount",
+          mount,
+          IMAGE,
+          "sh",
+          "-c",
+          "touch /mnt/x; touch /mnt/inner/x",
+        )
+      ).stderr;
+    };
+    expect(await write()).toMatch(/\/mnt\/x: Read-only.*\n.*\/mnt\/inner\/x: Read-only/);
+    expect(await write("bind-recursive=readonly", "bind-propagation=rprivate")).toMatch(
+      /\/mnt\/inner\/x: Read-only/,
+    );
+    expect(await write("bind-recursive=writable")).not.toMatch(/\/mnt\/inner\/x: Read-only/);
+    // Without the submount, this is a folder of the read-only file system.
+    expect(await write("bind-recursive=disabled")).toMatch(/\/mnt\/inner\/x: Read-only/);
+    await docker.beside("umount", join(folder, "inner"));
+  },
+);
 
-check("run --mount type=tmpfs: its size and mode", async (docker) => {
+check("run --mount type=tmpfs: has that size and mode", async (docker) => {
   const mount = "type=tmpfs,destination=/scratch,tmpfs-size=65536,tmpfs-mode=0700";
   const script = "stat -c %a /scratch; grep -o 'size=64k' /proc/self/mountinfo";
   expect((await docker.call("run", "--rm", "--mount", mount, IMAGE, "sh", "-c", script)).stdout).toBe(
@@ -137,7 +140,7 @@ check("run --mount type=tmpfs: its size and mode", async (docker) => {
   );
 });
 
-check("run --volume of something that is not there with --mount: the reason", async (docker) => {
+check("run --mount type=bind, missing source: error with the reason", async (docker) => {
   const { code, stderr } = await docker.call(
     "run",
     "--rm",

@@ -6,7 +6,7 @@ import { criuProblem } from "../harness/helpers/checkpoint.ts";
 const everyday = podmanTests();
 const TICK = "i=0; while :; do i=$((i+1)); echo tick $i; sleep 0.05; done";
 
-/** The ticks that the container has printed, in order. */
+/** The numbers that the container has printed, in order. */
 async function ticks(engine: Podman, name: string): Promise<number[]> {
   const { stdout } = await engine.call("logs", name);
   return [...stdout.matchAll(/^tick (\d+)\r?\n/gm)].map(([, tick]) => Number(tick));
@@ -24,7 +24,7 @@ async function status(engine: Podman, name: string): Promise<string> {
 
 for (const [what, ...options] of [["a pipe"], ["a terminal", "--tty"]] as const) {
   everyday(
-    `container checkpoint, restore, ${what}: goes on counting, none twice, none left out`,
+    `container checkpoint, restore, ${what}: the program continues where it was`,
     async (engine, context) => {
       const problem = criuProblem();
       if (problem !== undefined) context.skip(problem);
@@ -47,7 +47,7 @@ for (const [what, ...options] of [["a pipe"], ["a terminal", "--tty"]] as const)
 }
 
 everyday(
-  "container checkpoint --leave-running --export, restore --import: a second container from there",
+  "container checkpoint --leave-running --export, restore --import: a second container continues from there",
   async (engine, context) => {
     const problem = criuProblem();
     if (problem !== undefined) context.skip(problem);
@@ -73,7 +73,7 @@ everyday(
   },
 );
 
-everyday("container checkpoint of a container that is not running: refused", async (engine, context) => {
+everyday("container checkpoint, container not running: refused", async (engine, context) => {
   const problem = criuProblem();
   if (problem !== undefined) context.skip(problem);
   await engine.call("create", "--name", "idle", IMAGE, "true");

@@ -5,7 +5,7 @@ import type { Result } from "../harness/runtime.ts";
 
 const everyday = podmanTests();
 
-/** A container in the background that does nothing, to execute something in. */
+/** Runs an idle container in the background for `body`, and removes it afterwards. */
 async function inContainer(
   engine: Podman,
   flags: readonly string[],
@@ -39,7 +39,7 @@ everyday("exec, command not found or not executable: 127 and 126", async (engine
   });
 });
 
-everyday("exec --user, --env, --workdir: as told", async (engine) => {
+everyday("exec --user, --env, --workdir: applied", async (engine) => {
   await inContainer(engine, [], async (exec) => {
     const flags = ["--user", "alice", "--env", "A=b c", "--workdir", "/var"];
     const { stdout } = await exec(...flags, "host", "sh", "-c", 'id -u; id -g; echo "$A"; pwd; echo $HOME');
@@ -55,7 +55,7 @@ everyday("exec --interactive --tty: a terminal as stdio", async (engine) => {
   });
 });
 
-everyday("exec --detach: runs on in the container", async (engine) => {
+everyday("exec --detach: the process keeps running in the container", async (engine) => {
   await inContainer(engine, [], async (exec) => {
     const script = "echo done > /tmp/x; exec sleep 999";
     expect((await exec("--detach", "host", "sh", "-c", script)).code).toBe(0);
@@ -66,7 +66,7 @@ everyday("exec --detach: runs on in the container", async (engine) => {
   });
 });
 
-everyday("exec, exec --privileged: the container's capabilities, the machine's", async (engine) => {
+everyday("exec: the container's capabilities; exec --privileged: the machine's", async (engine) => {
   await inContainer(engine, [], async (exec) => {
     const sets = async (pid: string, ...flags: string[]) =>
       (await exec(...flags, "host", "grep", "^Cap", `/proc/${pid}/status`)).stdout;
@@ -76,7 +76,7 @@ everyday("exec, exec --privileged: the container's capabilities, the machine's",
   });
 });
 
-everyday("exec, user namespace: its root", async (engine) => {
+everyday("exec, container with a user namespace: runs as its root", async (engine) => {
   const mapping = ["--uidmap", "0:100000:65536", "--gidmap", "0:100000:65536"];
   await inContainer(engine, mapping, async (exec) => {
     const { stdout } = await exec("host", "sh", "-c", "id -u; cat /proc/self/uid_map");

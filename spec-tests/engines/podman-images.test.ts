@@ -6,7 +6,7 @@ import { baseRootfs, copyRootfs } from "../harness/rootfs.ts";
 
 const everyday = podmanTests();
 
-/** A command that has to work; what it prints. */
+/** Runs a command that has to succeed. Returns its output. */
 async function succeed(engine: Podman, ...args: string[]): Promise<string> {
   const result = await engine.call(...args);
   expect(result, args.join(" ")).toMatchObject({ code: 0 });
@@ -22,10 +22,10 @@ async function withContainer(engine: Podman, body: () => Promise<void>): Promise
   }
 }
 
-/** These machines can't raise the limits that build asks for. */
+/** Lower limits for build: the test machines can't raise theirs to its defaults. */
 const LIMITS = ["--ulimit", "nofile=1000:1000", "--ulimit", "nproc=1000:1000"];
 
-everyday("build: RUN steps in stages, and the image that they make", async (engine) => {
+everyday("build with stages: RUN steps work, and make an image", async (engine) => {
   const file = join(engine.directory, "Containerfile");
   writeFileSync(
     file,
@@ -48,7 +48,7 @@ CMD ["cat /made /tmp/who; echo $A"]
   await succeed(engine, "rmi", "built");
 });
 
-everyday("build, a step that fails: its exit code is named", async (engine) => {
+everyday("build, a step fails: error that names its exit code", async (engine) => {
   const file = join(engine.directory, "Containerfile.fails");
   writeFileSync(file, `FROM ${IMAGE}\nRUN exit 7\n`);
   const result = await engine.call("build", "--network", "none", "--file", file, ...LIMITS, engine.directory);
@@ -56,7 +56,7 @@ everyday("build, a step that fails: its exit code is named", async (engine) => {
   expect(result.stderr).toMatch(/exit status 7/);
 });
 
-everyday("commit: what a container wrote is in the image", async (engine) => {
+everyday("commit: files that the container wrote are in the image", async (engine) => {
   await withContainer(engine, async () => {
     await succeed(engine, "exec", "work", "sh", "-c", "echo kept > /var/kept");
     await succeed(engine, "commit", "--quiet", "--change", "CMD cat /var/kept", "work", "committed");
@@ -65,7 +65,7 @@ everyday("commit: what a container wrote is in the image", async (engine) => {
   await succeed(engine, "rmi", "committed");
 });
 
-everyday("cp: into and out of a running container, and a stopped one", async (engine) => {
+everyday("cp, running and stopped container: copies in and out", async (engine) => {
   const path = join(engine.directory, "copied");
   writeFileSync(path, "copied\n");
   await withContainer(engine, async () => {
@@ -78,7 +78,7 @@ everyday("cp: into and out of a running container, and a stopped one", async (en
   });
 });
 
-everyday("diff, export, import: what changed, and all of it", async (engine) => {
+everyday("diff: shows changes; export, import: keep the whole file system", async (engine) => {
   const archive = join(engine.directory, "exported.tar");
   await withContainer(engine, async () => {
     await succeed(engine, "exec", "work", "touch", "/var/changed");
@@ -100,7 +100,7 @@ everyday("save, load: the same image", async (engine) => {
   await succeed(engine, "untag", "localhost/saved", "localhost/saved");
 });
 
-everyday("volume create, ls, rm; run --volume of it, copied from the image", async (engine) => {
+everyday("volume create, ls, rm, run --volume: the volume is filled from the image", async (engine) => {
   await succeed(engine, "volume", "create", "data");
   expect(await succeed(engine, "volume", "ls", "--quiet")).toBe("data\n");
   expect((await run(engine, "-v", "data:/etc", IMAGE, "cat", "/etc/group")).stdout).toMatch(/^root:x:0:/);
@@ -109,7 +109,7 @@ everyday("volume create, ls, rm; run --volume of it, copied from the image", asy
   await succeed(engine, "volume", "rm", "data");
 });
 
-everyday("run --mount: bind, tmpfs, volume, image, devpts, ramfs", async (engine) => {
+everyday("run --mount: bind, tmpfs, volume, image, devpts and ramfs work", async (engine) => {
   const folder = join(engine.directory, "mounted");
   mkdirSync(folder);
   writeFileSync(join(folder, "in"), "from the host\n");
@@ -134,7 +134,7 @@ everyday("run --mount: bind, tmpfs, volume, image, devpts, ramfs", async (engine
   expect(ramfs).toMatch(/^ramfs rw/);
 });
 
-everyday("run --mount with no-dereference: a symbolic link of the host is made anew", async (engine) => {
+everyday("run --mount with no-dereference: copies a symbolic link of the host", async (engine) => {
   const link = join(engine.directory, "link");
   writeFileSync(join(engine.directory, "target"), "");
   symlinkSync("target", link);
@@ -144,7 +144,7 @@ everyday("run --mount with no-dereference: a symbolic link of the host is made a
   expect(stdout).toBe("target\n");
 });
 
-everyday("run --volume with idmap: the ids of the host, in a user namespace", async (engine) => {
+everyday("run --volume with idmap, user namespace: files have the host's ids", async (engine) => {
   const folder = join(engine.directory, "idmap");
   mkdirSync(folder);
   writeFileSync(join(folder, "of-root"), "");
@@ -155,7 +155,7 @@ everyday("run --volume with idmap: the ids of the host, in a user namespace", as
   expect((await run(engine, ...flags, "-v", `${folder}:/mnt:idmap`, IMAGE, ...show)).stdout).toBe("0:0\n");
 });
 
-everyday("run --volume with O: an overlay over the folder, which stays as it was", async (engine) => {
+everyday("run --volume with O: an overlay over the folder, which stays unchanged", async (engine) => {
   const folder = join(engine.directory, "overlay");
   mkdirSync(folder);
   writeFileSync(join(folder, "in"), "from the host\n");
@@ -165,7 +165,7 @@ everyday("run --volume with O: an overlay over the folder, which stays as it was
   expect(readFileSync(join(folder, "in"), "utf8")).toBe("from the host\n");
 });
 
-everyday("run --rootfs: a folder in place of an image", async (engine) => {
+everyday("run --rootfs: runs from a folder instead of an image", async (engine) => {
   const folder = join(engine.directory, "rootfs");
   copyRootfs(baseRootfs(), folder);
   const { stdout, stderr } = await run(
@@ -180,7 +180,7 @@ everyday("run --rootfs: a folder in place of an image", async (engine) => {
   expect(readFileSync(join(folder, "made"), "utf8")).toBe("from a folder\n");
 });
 
-everyday("secret create; run --secret as a file and as a variable", async (engine) => {
+everyday("secret create, run --secret: a file or a variable has the secret", async (engine) => {
   const path = join(engine.directory, "secret");
   writeFileSync(path, "hidden");
   await succeed(engine, "secret", "create", "word", path);

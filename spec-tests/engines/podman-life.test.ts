@@ -4,7 +4,7 @@ import { IMAGE, podmanTests } from "../harness/engines/podman.ts";
 
 const everyday = podmanTests();
 
-everyday("run --detach, logs, stop, rm: one life", async (engine) => {
+everyday("run --detach, logs, stop, rm: a whole life cycle", async (engine) => {
   const started = await engine.call(
     "run",
     "--detach",
@@ -23,7 +23,7 @@ everyday("run --detach, logs, stop, rm: one life", async (engine) => {
   expect((await engine.call("rm", "life")).code).toBe(0);
 });
 
-everyday("run --detach, stop of a program that ignores SIGTERM: killed", async (engine) => {
+everyday("stop, program ignores SIGTERM: killed", async (engine) => {
   await engine.call(
     "run",
     "--detach",
@@ -39,7 +39,7 @@ everyday("run --detach, stop of a program that ignores SIGTERM: killed", async (
   expect((await engine.call("rm", "deaf")).code).toBe(0);
 });
 
-everyday("rm --force of a running container: gone", async (engine) => {
+everyday("rm --force, running container: removed", async (engine) => {
   await engine.call("run", "--detach", "--name", "busy", IMAGE, "sleep", "1000");
   expect((await engine.call("rm", "--force", "--time", "0", "busy")).code).toBe(0);
 });
@@ -53,7 +53,7 @@ everyday("create, start --attach, restart, wait: work", async (engine) => {
   expect((await engine.call("rm", "steps")).code).toBe(0);
 });
 
-everyday("pause, unpause: stands still, then runs on", async (engine) => {
+everyday("pause, unpause: frozen, then continues", async (engine) => {
   const loop = "while :; do echo tick; sleep 0.05; done";
   const status = async () =>
     (await engine.call("inspect", "--format", "{{.State.Status}}", "paused")).stdout.trim();
@@ -70,13 +70,13 @@ everyday("pause, unpause: stands still, then runs on", async (engine) => {
   expect((await engine.call("rm", "--force", "--time", "0", "paused")).code).toBe(0);
 });
 
-everyday("rm --force of a paused container: gone", async (engine) => {
+everyday("rm --force, paused container: removed", async (engine) => {
   await engine.call("run", "--detach", "--name", "frozen", IMAGE, "sleep", "1000");
   expect((await engine.call("pause", "frozen")).code).toBe(0);
   expect((await engine.call("rm", "--force", "--time", "0", "frozen")).code).toBe(0);
 });
 
-everyday("top: the processes of the container", async (engine) => {
+everyday("top: lists the processes of the container", async (engine) => {
   await engine.call("run", "--detach", "--name", "busy", IMAGE, "sh", "-c", "sleep 1000 & sleep 1000; :");
   const top = async () =>
     (await engine.call("top", "busy", "pid", "args")).stdout.split("\n").map((line) => line.trim());
@@ -85,7 +85,7 @@ everyday("top: the processes of the container", async (engine) => {
   expect((await engine.call("rm", "--force", "--time", "0", "busy")).code).toBe(0);
 });
 
-everyday("kill --signal: reaches the program", async (engine) => {
+everyday("kill --signal: the program gets the signal", async (engine) => {
   await engine.call(
     "run",
     "--detach",
@@ -96,7 +96,7 @@ everyday("kill --signal: reaches the program", async (engine) => {
     "-c",
     "trap 'exit 9' USR1; echo up; while :; do sleep 0.05; done",
   );
-  // The first process of a pid namespace does not get what it has no handler for.
+  // Init of a pid namespace gets only signals for which it has a handler (pid_namespaces(7)).
   await expect.poll(async () => (await engine.call("logs", "signalled")).stdout).toBe("up\n");
   expect((await engine.call("kill", "--signal", "USR1", "signalled")).code).toBe(0);
   expect((await engine.call("wait", "signalled")).stdout).toBe("9\n");
@@ -104,7 +104,7 @@ everyday("kill --signal: reaches the program", async (engine) => {
 });
 
 everyday(
-  "update --pids-limit: changed, or the missing controller named",
+  "update --pids-limit: changed, or error that names the missing controller",
   async (engine) => {
     const started = await engine.call("run", "--detach", "--name", "host", IMAGE, "sleep", "1000");
     expect(started).toMatchObject({ code: 0, stderr: "" });
@@ -120,7 +120,7 @@ everyday(
     }
   },
   {
-    crun: "writes pids.max, though it asks for no limit and the cgroup has no pids controller",
-    runc: "the error is about a file of the cgroup, and names no controller",
+    crun: "writes pids.max although no limit is asked for, without a pids controller",
+    runc: "the error names a file of the cgroup, but no controller",
   },
 );

@@ -16,7 +16,7 @@ async function withServer(engine: Podman, flags: string[], body: () => Promise<v
   }
 }
 
-/** What a client with these flags reads from an address. */
+/** The answer of an address to a client with these flags. */
 async function ask(engine: Podman, flags: string[], host: string, port: string): Promise<void> {
   const answer = async (): Promise<string> =>
     (await run(engine, ...flags, IMAGE, "nc", "-w", "2", host, port)).stdout;
@@ -25,41 +25,44 @@ async function ask(engine: Podman, flags: string[], host: string, port: string):
 
 const INTERFACES = ["sh", "-c", "ls /sys/class/net | tr '\\n' ' '"];
 
-everyday("run --network none: a loopback alone", async (engine) => {
+everyday("run --network none: only a loopback interface", async (engine) => {
   expect((await run(engine, "--network", "none", IMAGE, ...INTERFACES)).stdout).toBe("lo ");
 });
 
-everyday("run --network host: podman's own namespace", async (engine) => {
+everyday("run --network host: shares podman's own network namespace", async (engine) => {
   const show = ["readlink", "/proc/self/ns/net"];
   const first = (await run(engine, "--network", "host", IMAGE, ...show)).stdout;
   expect((await run(engine, "--network", "host", IMAGE, ...show)).stdout).toBe(first);
   expect((await run(engine, "--network", "none", IMAGE, ...show)).stdout).not.toBe(first);
 });
 
-everyday("run --network bridge: an address, a route, and the other container", async (engine) => {
-  await withServer(engine, ["--network", "bridge"], async () => {
-    const format = "{{.NetworkSettings.IPAddress}}";
-    const address = (await engine.call("inspect", "--format", format, "server")).stdout.trim();
-    expect(address).toMatch(/^10\.88\.\d+\.\d+$/);
-    expect((await run(engine, "--network", "bridge", IMAGE, ...INTERFACES)).stdout).toBe("eth0 lo ");
-    await ask(engine, ["--network", "bridge"], address, "8080");
-  });
-});
+everyday(
+  "run --network bridge: has an address and a route, and reaches the other container",
+  async (engine) => {
+    await withServer(engine, ["--network", "bridge"], async () => {
+      const format = "{{.NetworkSettings.IPAddress}}";
+      const address = (await engine.call("inspect", "--format", format, "server")).stdout.trim();
+      expect(address).toMatch(/^10\.88\.\d+\.\d+$/);
+      expect((await run(engine, "--network", "bridge", IMAGE, ...INTERFACES)).stdout).toBe("eth0 lo ");
+      await ask(engine, ["--network", "bridge"], address, "8080");
+    });
+  },
+);
 
-everyday("run --publish: the port on the host", async (engine) => {
+everyday("run --publish: reached from the host", async (engine) => {
   await withServer(engine, ["--network", "bridge", "--publish", "127.0.0.1:18081:8080"], async () => {
     expect((await engine.call("port", "server")).stdout).toBe("8080/tcp -> 127.0.0.1:18081\n");
     await ask(engine, ["--network", "host"], "127.0.0.1", "18081");
   });
 });
 
-everyday("run --network container:ID: the other's namespace", async (engine) => {
+everyday("run --network container:ID: shares the other's network namespace", async (engine) => {
   await withServer(engine, ["--network", "none"], async () => {
     await ask(engine, ["--network", "container:server"], "127.0.0.1", "8080");
   });
 });
 
-everyday("run on a named network: the other container by its name", async (engine) => {
+everyday("run on a named network: reaches the other container by name", async (engine) => {
   expect(await engine.call("network", "create", "--subnet", "10.89.7.0/24", "named")).toMatchObject({
     code: 0,
   });
@@ -70,7 +73,7 @@ everyday("run on a named network: the other container by its name", async (engin
   expect(await engine.call("network", "rm", "named")).toMatchObject({ code: 0 });
 });
 
-everyday("network connect, disconnect: interfaces of a running container", async (engine) => {
+everyday("network connect, disconnect: a running container gains and loses an interface", async (engine) => {
   await engine.call("network", "create", "later");
   await withServer(engine, ["--network", "bridge"], async () => {
     const seen = async (): Promise<string> => (await engine.call("exec", "server", ...INTERFACES)).stdout;
@@ -82,7 +85,7 @@ everyday("network connect, disconnect: interfaces of a running container", async
   await engine.call("network", "rm", "later");
 });
 
-everyday("run --dns, --add-host, --hostname: in the files of /etc", async (engine) => {
+everyday("run --dns, --add-host, --hostname: written to files in /etc", async (engine) => {
   const flags = [
     "--network",
     "bridge",
@@ -107,7 +110,7 @@ everyday("run --dns, --add-host, --hostname: in the files of /etc", async (engin
   expect(stdout).toMatch(/\nme\n$/);
 });
 
-everyday("run --userns=auto: ids that no other container has", async (engine) => {
+everyday("run --userns=auto: ids of no other container", async (engine) => {
   const flags = ["--detach", "--userns", "auto:size=1000", IMAGE, "sleep", "1000"];
   const map = async (name: string): Promise<number> => {
     expect(await engine.call("run", "--name", name, ...flags)).toMatchObject({ code: 0, stderr: "" });
@@ -122,7 +125,7 @@ everyday("run --userns=auto: ids that no other container has", async (engine) =>
   await engine.call("rm", "--force", "--time", "0", "one", "two");
 });
 
-everyday("run --userns container:ID: the other's user namespace", async (engine) => {
+everyday("run --userns container:ID: shares the other's user namespace", async (engine) => {
   const map = ["--uidmap", "0:100000:65536", "--gidmap", "0:100000:65536"];
   await withServer(engine, ["--network", "none", ...map], async () => {
     const show = ["readlink", "/proc/self/ns/user"];

@@ -6,7 +6,7 @@ import { podmanHostTests } from "../harness/engines/podman-host.ts";
 
 const everyday = podmanHostTests();
 
-/** A command that has to work; what it prints, without the last line feed. */
+/** Runs a command that has to succeed. Returns its output without the last line feed. */
 async function succeed(engine: Podman, ...args: string[]): Promise<string> {
   const result = await engine.call(...args);
   expect(result, args.join(" ")).toMatchObject({ code: 0 });
@@ -43,7 +43,7 @@ everyday("pod --share pid: containers see each other's processes", async (engine
   });
 });
 
-everyday("pod with --infra=false: containers with namespaces of their own", async (engine) => {
+everyday("pod create --infra=false: containers run without an infra container", async (engine) => {
   await inPod(engine, ["--infra=false"], async () => {
     await succeed(engine, "run", "--detach", "--pod", "pod", "--name", "one", IMAGE, "sleep", "1000");
     const ids = (
@@ -53,7 +53,7 @@ everyday("pod with --infra=false: containers with namespaces of their own", asyn
   });
 });
 
-everyday("pod --userns: a user namespace that its containers share", async (engine) => {
+everyday("pod --userns: its containers share a user namespace", async (engine) => {
   await inPod(engine, ["--uidmap", "0:100000:65536", "--gidmap", "0:100000:65536"], async () => {
     const show = ["sh", "-c", "cat /proc/self/uid_map; touch /new; stat -c %u /new"];
     const shown = await succeed(engine, "run", "--rm", "--pod", "pod", IMAGE, ...show);
@@ -61,7 +61,7 @@ everyday("pod --userns: a user namespace that its containers share", async (engi
   });
 });
 
-everyday("pod stop, start, restart, pause, unpause, kill: all containers with it", async (engine) => {
+everyday("pod stop, start, restart, pause, unpause, kill: apply to all its containers", async (engine) => {
   await inPod(engine, [], async () => {
     await succeed(
       engine,
@@ -156,24 +156,27 @@ spec:
         capabilities: { drop: ["ALL"] }
 `;
 
-everyday("kube play and down: pod, init container, volumes, ConfigMap, security context", async (engine) => {
-  const folder = join(engine.directory, "host-path");
-  mkdirSync(folder);
-  writeFileSync(join(folder, "in"), "from the host\n");
-  const file = join(engine.directory, "pod.yaml");
-  writeFileSync(file, KUBE.replace("FOLDER", folder));
-  await succeed(engine, "kube", "play", "--network", "none", file);
-  try {
-    const logs = async (name: string): Promise<string> => (await engine.call("logs", name)).stdout;
-    const expected = "made by init\nconfigured\n1000\nfrom the host\nplayed-host\n";
-    await expect.poll(() => logs("played-writer")).toBe(expected);
-    await expect.poll(() => logs("played-strict")).toMatch(/Read-only file system\nCapEff:\t0+\n$/);
-  } finally {
-    await succeed(engine, "kube", "down", "--force", file);
-  }
-});
+everyday(
+  "kube play and down, with init container, volumes, ConfigMap and security context: work",
+  async (engine) => {
+    const folder = join(engine.directory, "host-path");
+    mkdirSync(folder);
+    writeFileSync(join(folder, "in"), "from the host\n");
+    const file = join(engine.directory, "pod.yaml");
+    writeFileSync(file, KUBE.replace("FOLDER", folder));
+    await succeed(engine, "kube", "play", "--network", "none", file);
+    try {
+      const logs = async (name: string): Promise<string> => (await engine.call("logs", name)).stdout;
+      const expected = "made by init\nconfigured\n1000\nfrom the host\nplayed-host\n";
+      await expect.poll(() => logs("played-writer")).toBe(expected);
+      await expect.poll(() => logs("played-strict")).toMatch(/Read-only file system\nCapEff:\t0+\n$/);
+    } finally {
+      await succeed(engine, "kube", "down", "--force", file);
+    }
+  },
+);
 
-everyday("kube play of a restart policy, exec probe: the container is healthy", async (engine) => {
+everyday("kube play with restart policy and exec probe: the container is healthy", async (engine) => {
   const file = join(engine.directory, "probe.yaml");
   writeFileSync(
     file,
@@ -200,7 +203,7 @@ spec:
   }
 });
 
-everyday("kube generate: what it writes can be played", async (engine) => {
+everyday("kube generate: its output can be played", async (engine) => {
   const file = join(engine.directory, "generated.yaml");
   await succeed(
     engine,

@@ -15,7 +15,7 @@ const everyday = podmanTests("podman of a user", () =>
   }),
 );
 
-everyday("info: rootless, with the runtime under test", async (engine) => {
+everyday("info: shows rootless and the runtime under test", async (engine) => {
   const { stdout } = await engine.call(
     "info",
     "--format",
@@ -37,7 +37,7 @@ everyday("run, command not found: 127 and the reason", async (engine) => {
   expect(result.stderr).toMatch(/not found|no such file/i);
 });
 
-everyday("run --user, --volume, --read-only, --tmpfs: as told", async (engine) => {
+everyday("run --user, --volume, --read-only, --tmpfs: applied", async (engine) => {
   const folder = join(engine.directory, "home", "volume");
   mkdirSync(folder, { mode: 0o777 });
   writeFileSync(join(folder, "in"), "from the host\n");
@@ -48,7 +48,7 @@ everyday("run --user, --volume, --read-only, --tmpfs: as told", async (engine) =
 });
 
 everyday(
-  "run --group-add keep-groups: a file of the user's group can be read",
+  "run --group-add keep-groups: can read a file of the user's group",
   async (engine) => {
     const shared = join(engine.directory, "home", "shared");
     writeFileSync(shared, "seen\n");
@@ -59,7 +59,7 @@ everyday(
     expect(await look("--group-add", "keep-groups")).toEqual({ code: 0, stdout: "seen\n", stderr: "" });
     expect((await look()).code).toBe(1);
   },
-  { runc: "knows no annotation of crun" },
+  { runc: "does not know crun's annotation" },
 );
 
 everyday("run --tty: a terminal as stdio", async (engine) => {
@@ -67,16 +67,16 @@ everyday("run --tty: a terminal as stdio", async (engine) => {
   expect({ code, stdout: stdout.trim() }).toEqual({ code: 0, stdout: "/dev/pts/0" });
 });
 
-everyday("run with the default seccomp profile and capabilities: a filter is on", async (engine) => {
+everyday("run with the default seccomp profile: a filter is on", async (engine) => {
   expect((await run(engine, IMAGE, "grep", "^Seccomp:", "/proc/self/status")).stdout).toBe("Seccomp:\t2\n");
 });
 
-everyday("run --userns keep-id: the caller's own id", async (engine) => {
+everyday("run --userns keep-id: has the caller's own id", async (engine) => {
   const { stdout, stderr } = await run(engine, "--userns", "keep-id", IMAGE, "id", "-u");
   expect({ stdout, stderr }).toEqual({ stdout: `${USER}\n`, stderr: "" });
 });
 
-everyday("run --detach, exec, kill, rm: one life", async (engine) => {
+everyday("run --detach, exec, kill, rm: a whole life cycle", async (engine) => {
   const script = "trap 'exit 3' TERM; echo up; while :; do sleep 0.05; done";
   const started = await engine.call("run", "--detach", "--name", "life", IMAGE, "sh", "-c", script);
   expect(started).toMatchObject({ code: 0, stderr: "" });
@@ -88,7 +88,7 @@ everyday("run --detach, exec, kill, rm: one life", async (engine) => {
   expect((await engine.call("rm", "life")).code).toBe(0);
 });
 
-everyday("rm --force of a running container: gone", async (engine) => {
+everyday("rm --force, running container: removed", async (engine) => {
   await engine.call("run", "--detach", "--name", "busy", IMAGE, "sleep", "1000");
   const pid = (await engine.call("inspect", "--format", "{{.State.Pid}}", "busy")).stdout.trim();
   expect(readFileSync(`/proc/${pid}/comm`, "utf8")).toBe("sleep\n");

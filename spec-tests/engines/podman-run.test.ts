@@ -10,13 +10,13 @@ everyday("run: output and exit code 0", async (engine) => {
   expect(await run(engine, IMAGE, "echo", "hello")).toEqual({ code: 0, stdout: "hello\n", stderr: "" });
 });
 
-everyday("info: the runtime is the one under test, no other", async (engine) => {
+everyday("info: shows the runtime under test", async (engine) => {
   const { stdout } = await engine.call("info", "--format", "{{.Host.OCIRuntime.Path}}");
   expect(stdout.trim()).toBe(RUNTIME);
 });
 
 for (const code of [1, 42, 255]) {
-  everyday(`run, program exits with ${code}: so does podman`, async (engine) => {
+  everyday(`run, program exits with ${code}: podman exits with the same code`, async (engine) => {
     expect((await run(engine, IMAGE, "sh", "-c", `exit ${code}`)).code).toBe(code);
   });
 }
@@ -36,12 +36,12 @@ everyday("run, command not executable: 126", async (engine) => {
   expect((await run(engine, IMAGE, "/etc/passwd")).code).toBe(126);
 });
 
-everyday("run, stdout and stderr: kept apart", async (engine) => {
+everyday("run: stdout and stderr are kept apart", async (engine) => {
   const result = await run(engine, IMAGE, "sh", "-c", "echo out; echo err >&2");
   expect(result).toEqual({ code: 0, stdout: "out\n", stderr: "err\n" });
 });
 
-everyday("run --volume: read, write and :ro", async (engine) => {
+everyday("run --volume: reads and writes work, and :ro is read-only", async (engine) => {
   const folder = join(engine.directory, "volume");
   mkdirSync(folder);
   writeFileSync(join(folder, "in"), "from the host\n");
@@ -55,13 +55,13 @@ everyday("run --volume: read, write and :ro", async (engine) => {
   expect(readOnly.stderr).toMatch(/Read-only file system/);
 });
 
-everyday("run --volume with a name: kept between containers", async (engine) => {
+everyday("run --volume with a name: the volume outlives its container", async (engine) => {
   await run(engine, "-v", "kept:/data", IMAGE, "sh", "-c", "echo kept > /data/x");
   expect((await run(engine, "-v", "kept:/data", IMAGE, "cat", "/data/x")).stdout).toBe("kept\n");
   await engine.call("volume", "rm", "kept");
 });
 
-everyday("run --read-only: no writes but to /tmp", async (engine) => {
+everyday("run --read-only: only /tmp is writable", async (engine) => {
   const { stdout } = await run(
     engine,
     "--read-only",
@@ -73,12 +73,12 @@ everyday("run --read-only: no writes but to /tmp", async (engine) => {
   expect(stdout).toBe("ro\ntmp\n");
 });
 
-everyday("run --user: ids and home", async (engine) => {
+everyday("run --user: sets ids and HOME", async (engine) => {
   const { stdout } = await run(engine, "--user", "alice", IMAGE, "sh", "-c", 'id -u; id -g; echo "$HOME"');
   expect(stdout).toBe("1000\n1000\n/home/alice\n");
 });
 
-everyday("run --cap-drop and --cap-add: the sets follow", async (engine) => {
+everyday("run --cap-drop and --cap-add: applied", async (engine) => {
   const show = ["sh", "-c", "grep CapEff /proc/self/status"];
   expect((await run(engine, "--cap-drop", "all", IMAGE, ...show)).stdout).toBe("CapEff:\t0000000000000000\n");
   expect((await run(engine, "--cap-drop", "all", "--cap-add", "net_raw", IMAGE, ...show)).stdout).toBe(
@@ -86,7 +86,7 @@ everyday("run --cap-drop and --cap-add: the sets follow", async (engine) => {
   );
 });
 
-everyday("run --tmpfs: there, with its options", async (engine) => {
+everyday("run --tmpfs: mounted with its options", async (engine) => {
   const { stdout } = await run(
     engine,
     "--tmpfs",
@@ -108,7 +108,7 @@ everyday("run with the default seccomp profile: a filter is on", async (engine) 
   expect((await run(engine, IMAGE, "grep", "^Seccomp:", "/proc/self/status")).stdout).toBe("Seccomp:\t2\n");
 });
 
-everyday("run --security-opt seccomp=FILE: that filter", async (engine) => {
+everyday("run --security-opt seccomp=FILE: that filter is applied", async (engine) => {
   const profile = join(engine.directory, "profile.json");
   const names = ["chmod", "fchmod", "fchmodat", "fchmodat2"];
   const syscalls = [{ names, action: "SCMP_ACT_ERRNO", errnoRet: 38 }];
@@ -130,7 +130,7 @@ everyday("run --security-opt seccomp=unconfined: no filter", async (engine) => {
   expect(stdout).toBe("Seccomp:\t0\n");
 });
 
-everyday("run, an empty entrypoint: 127 and the reason", async (engine) => {
+everyday("run, empty entrypoint: 127 and the reason", async (engine) => {
   const empty = join(engine.directory, "empty");
   mkdirSync(empty);
   for (const words of [
@@ -145,13 +145,13 @@ everyday("run, an empty entrypoint: 127 and the reason", async (engine) => {
   }
 });
 
-everyday("run --env, --workdir, --hostname, --entrypoint: as told", async (engine) => {
+everyday("run --env, --workdir, --hostname, --entrypoint: applied", async (engine) => {
   const args = ["--env", "A=b c", "--workdir", "/var", "--hostname", "myhost", "--entrypoint", "sh"];
   const { stdout } = await run(engine, ...args, IMAGE, "-c", 'echo "$A"; pwd; hostname');
   expect(stdout).toBe("b c\n/var\nmyhost\n");
 });
 
-everyday("run --privileged: all capabilities of the machine, no filter", async (engine) => {
+everyday("run --privileged: has all capabilities of the machine and no seccomp filter", async (engine) => {
   const { code, stdout } = await run(
     engine,
     "--privileged",
@@ -163,7 +163,7 @@ everyday("run --privileged: all capabilities of the machine, no filter", async (
   expect({ code, stdout }).toEqual({ code: 0, stdout: "Seccomp:\t0\nmounted\n" });
 });
 
-everyday("run --uidmap: a user namespace", async (engine) => {
+everyday("run --uidmap: runs in a user namespace", async (engine) => {
   const { stdout, stderr } = await run(
     engine,
     "--uidmap",
@@ -177,7 +177,7 @@ everyday("run --uidmap: a user namespace", async (engine) => {
   expect(stdout.trim().split(/\s+/), stderr).toEqual(["0", "100000", "65536"]);
 });
 
-everyday("run --device: the node is there", async (engine) => {
+everyday("run --device: the device is there", async (engine) => {
   const { stdout } = await run(
     engine,
     "--device",
@@ -191,7 +191,7 @@ everyday("run --device: the node is there", async (engine) => {
   expect(stdout).toBe("1:5\n");
 });
 
-everyday("run --ulimit and --sysctl: set", async (engine) => {
+everyday("run --ulimit and --sysctl: applied", async (engine) => {
   const args = ["--ulimit", "nofile=333:444", "--sysctl", "net.ipv4.ip_forward=1"];
   const { stdout } = await run(
     engine,
@@ -204,7 +204,7 @@ everyday("run --ulimit and --sysctl: set", async (engine) => {
   expect(stdout).toBe("333\n444\n1\n");
 });
 
-everyday("run --init: pid 1 is not the program", async (engine, context) => {
+everyday("run --init: the program is not pid 1", async (engine, context) => {
   if (which("catatonit") === undefined) context.skip("catatonit is not installed: apt-get install catatonit");
   const { stdout } = await run(engine, "--init", IMAGE, "sh", "-c", "echo $$");
   expect(Number(stdout)).toBeGreaterThan(1);

@@ -6,7 +6,7 @@ import { withOpen } from "../harness/helpers/descriptors.ts";
 
 const everyday = podmanTests();
 
-/** A container in the background, and what is done with it. */
+/** Runs a container in the background for `body`, and removes it afterwards. */
 async function withContainer(
   engine: Podman,
   flags: string[],
@@ -37,7 +37,7 @@ everyday("healthcheck run: healthy, then unhealthy", async (engine) => {
   });
 });
 
-everyday("run --restart on-failure: started anew, as often as told", async (engine) => {
+everyday("run --restart on-failure: restarted that many times", async (engine) => {
   const command = ["sh", "-c", "echo run; exit 3"];
   await withContainer(engine, ["--restart", "on-failure:2"], command, async () => {
     await expect.poll(() => inspect(engine, "{{.State.Status}} {{.RestartCount}}")).toBe("exited 2");
@@ -45,7 +45,7 @@ everyday("run --restart on-failure: started anew, as often as told", async (engi
   });
 });
 
-everyday("restart, rename, ps: the same container with another process and name", async (engine) => {
+everyday("restart, rename, ps: the container has a new process and name", async (engine) => {
   await withContainer(engine, [], ["sleep", "1000"], async () => {
     const pid = await inspect(engine, "{{.State.Pid}}");
     expect(await engine.call("restart", "--time", "0", "work")).toMatchObject({ code: 0 });
@@ -56,7 +56,7 @@ everyday("restart, rename, ps: the same container with another process and name"
   });
 });
 
-everyday("wait --condition: running, then stopped with the exit code", async (engine) => {
+everyday("wait --condition: returns at running, and at stopped with the exit code", async (engine) => {
   await withContainer(
     engine,
     [],
@@ -70,7 +70,7 @@ everyday("wait --condition: running, then stopped with the exit code", async (en
   );
 });
 
-everyday("logs --tail, --timestamps, --follow: until the end", async (engine) => {
+everyday("logs --tail, --timestamps, --follow: work", async (engine) => {
   await withContainer(
     engine,
     [],
@@ -85,7 +85,7 @@ everyday("logs --tail, --timestamps, --follow: until the end", async (engine) =>
   );
 });
 
-everyday("stats --no-stream: one line, with the processes of its cgroup", async (engine) => {
+everyday("stats --no-stream: reports the container once", async (engine) => {
   await withContainer(engine, [], ["sleep", "1000"], async () => {
     const { code, stdout } = await engine.call("stats", "--no-stream", "--format", "json", "work");
     expect(code).toBe(0);
@@ -93,7 +93,7 @@ everyday("stats --no-stream: one line, with the processes of its cgroup", async 
   });
 });
 
-everyday("attach: stdin reaches the program, and its output comes back", async (engine) => {
+everyday("attach: the program gets stdin, and its output arrives", async (engine) => {
   const command = ["sh", "-c", "read line; echo got $line"];
   await withContainer(engine, ["--interactive"], command, async () => {
     const typed = ["sh", "-c", 'echo typed | "$@"', "sh"];
@@ -104,7 +104,7 @@ everyday("attach: stdin reaches the program, and its output comes back", async (
   });
 });
 
-everyday("run --systemd=always: what systemd wants as pid 1", async (engine) => {
+everyday("run --systemd=always: has the mounts that systemd needs", async (engine) => {
   const script = `echo $container; for m in /run /tmp /run/lock /sys/fs/cgroup; do grep " $m " /proc/mounts | cut -d " " -f 2-4; done
     mkdir /sys/fs/cgroup/mine && echo writable; rmdir /sys/fs/cgroup/mine`;
   const { stdout } = await run(engine, "--systemd=always", IMAGE, "sh", "-c", script);
@@ -116,13 +116,13 @@ everyday("run --systemd=always: what systemd wants as pid 1", async (engine) => 
   expect(lines).toContainEqual(expect.stringMatching("^/sys/fs/cgroup cgroup2 rw"));
 });
 
-everyday("run --timeout: ended after it", async (engine) => {
+everyday("run --timeout: ended after the time", async (engine) => {
   const begun = Date.now();
   expect((await run(engine, "--timeout", "1", IMAGE, "sleep", "1000")).code).not.toBe(0);
   expect(Date.now() - begun).toBeGreaterThan(900);
 });
 
-everyday("run --stop-signal, stop: that signal", async (engine) => {
+everyday("run --stop-signal, stop: the program gets that signal", async (engine) => {
   const command = ["sh", "-c", "trap 'exit 5' USR2; touch /up; while :; do sleep 0.05; done"];
   await withContainer(engine, ["--stop-signal", "USR2"], command, async () => {
     const up = async (): Promise<number> => (await engine.call("exec", "work", "test", "-e", "/up")).code;
@@ -132,7 +132,7 @@ everyday("run --stop-signal, stop: that signal", async (engine) => {
   });
 });
 
-everyday("run --pid, --ipc, --uts of host and container: those namespaces", async (engine) => {
+everyday("run --pid, --ipc, --uts of host or another container: shares these namespaces", async (engine) => {
   const show = ["sh", "-c", "for n in pid ipc uts; do readlink /proc/self/ns/$n; done"];
   const host = ["pid", "ipc", "uts"].map((name) => `--${name}=host`);
   const ofHost = (await run(engine, ...host, IMAGE, ...show)).stdout;
@@ -148,21 +148,24 @@ everyday("run --pid, --ipc, --uts of host and container: those namespaces", asyn
   });
 });
 
-everyday("run --cgroupns private and host, --cgroups=disabled: the cgroup that it sees", async (engine) => {
-  const show = ["grep", "^0:", "/proc/self/cgroup"];
-  expect((await run(engine, "--cgroupns", "private", IMAGE, ...show)).stdout).toBe("0::/\n");
-  expect((await run(engine, "--cgroupns", "host", IMAGE, ...show)).stdout).toMatch(
-    /^0::\/rspec-podman-[0-9a-f]+\/libpod-/,
-  );
-  const disabled = await run(engine, "--cgroups", "disabled", "--cgroupns", "host", IMAGE, ...show);
-  expect(disabled).toEqual({
-    code: 0,
-    stdout: readFileSync("/proc/self/cgroup", "utf8").match(/^0::.*\n/m)?.[0],
-    stderr: "",
-  });
-});
+everyday(
+  "run --cgroupns private and host, --cgroups=disabled: the container sees its root, its path, or podman's cgroup",
+  async (engine) => {
+    const show = ["grep", "^0:", "/proc/self/cgroup"];
+    expect((await run(engine, "--cgroupns", "private", IMAGE, ...show)).stdout).toBe("0::/\n");
+    expect((await run(engine, "--cgroupns", "host", IMAGE, ...show)).stdout).toMatch(
+      /^0::\/rspec-podman-[0-9a-f]+\/libpod-/,
+    );
+    const disabled = await run(engine, "--cgroups", "disabled", "--cgroupns", "host", IMAGE, ...show);
+    expect(disabled).toEqual({
+      code: 0,
+      stdout: readFileSync("/proc/self/cgroup", "utf8").match(/^0::.*\n/m)?.[0],
+      stderr: "",
+    });
+  },
+);
 
-everyday("run --umask, --shm-size, --group-add: as told", async (engine) => {
+everyday("run --umask, --shm-size, --group-add: applied", async (engine) => {
   const flags = ["--umask", "0027", "--shm-size", "2m", "--group-add", "7", "--group-add", "8"];
   const { stdout } = await run(
     engine,
@@ -175,7 +178,7 @@ everyday("run --umask, --shm-size, --group-add: as told", async (engine) => {
   expect(stdout).toMatch(/^0027\n.*size=2048k.*\n0 7 8\n$/);
 });
 
-everyday("run --security-opt no-new-privileges, mask and unmask: as told", async (engine) => {
+everyday("run --security-opt no-new-privileges, mask and unmask: applied", async (engine) => {
   const show = "grep NoNewPrivs /proc/self/status; wc -c < /proc/version; wc -l < /proc/timer_list";
   const flags = ["no-new-privileges", "mask=/proc/version", "unmask=/proc/timer_list"];
   const options = flags.flatMap((word) => ["--security-opt", word]);
@@ -184,7 +187,7 @@ everyday("run --security-opt no-new-privileges, mask and unmask: as told", async
   expect((await run(engine, IMAGE, "sh", "-c", show)).stdout).toMatch(/^NoNewPrivs:\t0\n[1-9]\d*\n0\n$/);
 });
 
-everyday("run --oom-score-adj, --annotation, --label: as told", async (engine) => {
+everyday("run --oom-score-adj, --annotation, --label: applied", async (engine) => {
   const flags = ["--oom-score-adj", "500", "--annotation", "some.key=value", "--label", "a=b"];
   await withContainer(engine, flags, ["sleep", "1000"], async () => {
     expect((await engine.call("exec", "work", "cat", "/proc/1/oom_score_adj")).stdout).toBe("500\n");
@@ -194,21 +197,18 @@ everyday("run --oom-score-adj, --annotation, --label: as told", async (engine) =
   });
 });
 
-everyday(
-  "run --cidfile, --pidfile, --env-file, --env-host: files that podman and the program get",
-  async (engine) => {
-    const file = (name: string): string => join(engine.directory, name);
-    writeFileSync(file("env"), "FROM_FILE=yes\n");
-    const flags = ["--cidfile", file("cid"), "--pidfile", file("pid"), "--env-file", file("env")];
-    await withContainer(engine, flags, ["sh", "-c", "echo $FROM_FILE; exec sleep 1000"], async () => {
-      expect(readFileSync(file("cid"), "utf8")).toBe(await inspect(engine, "{{.Id}}"));
-      expect(readFileSync(file("pid"), "utf8")).toBe(await inspect(engine, "{{.State.Pid}}"));
-      await expect.poll(async () => (await engine.call("logs", "work")).stdout).toBe("yes\n");
-    });
-  },
-);
+everyday("run --cidfile, --pidfile, --env-file, --env-host: files written, variables set", async (engine) => {
+  const file = (name: string): string => join(engine.directory, name);
+  writeFileSync(file("env"), "FROM_FILE=yes\n");
+  const flags = ["--cidfile", file("cid"), "--pidfile", file("pid"), "--env-file", file("env")];
+  await withContainer(engine, flags, ["sh", "-c", "echo $FROM_FILE; exec sleep 1000"], async () => {
+    expect(readFileSync(file("cid"), "utf8")).toBe(await inspect(engine, "{{.Id}}"));
+    expect(readFileSync(file("pid"), "utf8")).toBe(await inspect(engine, "{{.State.Pid}}"));
+    await expect.poll(async () => (await engine.call("logs", "work")).stdout).toBe("yes\n");
+  });
+});
 
-everyday("run --hooks-dir: an OCI hook runs on the host, with the state", async (engine) => {
+everyday("run --hooks-dir: an OCI hook runs on the host, and gets the state", async (engine) => {
   const folder = join(engine.directory, "hooks");
   mkdirSync(folder);
   const out = join(engine.directory, "hook-state");
@@ -223,7 +223,7 @@ everyday("run --hooks-dir: an OCI hook runs on the host, with the state", async 
   });
 });
 
-everyday("run --preserve-fds: descriptors reach the program", async (engine) => {
+everyday("run --preserve-fds: the program gets the descriptors", async (engine) => {
   const script = 'exec 3<"$1"; shift; exec "$@"';
   const path = join(engine.directory, "descriptor");
   writeFileSync(path, "by descriptor\n");
@@ -234,7 +234,7 @@ everyday("run --preserve-fds: descriptors reach the program", async (engine) => 
 
 for (const command of ["run", "exec"]) {
   everyday(
-    `${command} --preserve-fd=9,40: just these descriptors reach the program`,
+    `${command} --preserve-fd=9,40: the program gets only these descriptors`,
     async (engine) => {
       const path = (fd: number): string => join(engine.directory, `descriptor-${fd}`);
       for (const fd of [9, 40]) writeFileSync(path(fd), `number ${fd}\n`);
@@ -256,18 +256,18 @@ for (const command of ["run", "exec"]) {
   );
 }
 
-everyday("run --interactive: stdin reaches the program, and its end", async (engine) => {
+everyday("run --interactive: the program gets stdin and its end", async (engine) => {
   const words = ["run", "--rm", "--interactive", IMAGE, "sh", "-c", "cat; echo end"];
   const { stdout } = await engine.below(["sh", "-c", 'echo typed | "$@"', "sh"], ...words);
   expect(stdout).toBe("typed\nend\n");
 });
 
-everyday("run --userns=nomap is for users: root is told so", async (engine) => {
+everyday("run --userns=nomap as root: error that says so", async (engine) => {
   expect((await run(engine, "--userns", "nomap", IMAGE, "true")).stderr).toMatch(/root/);
 });
 
 everyday(
-  "run --device with permissions, --device-cgroup-rule: by the cgroup's device program",
+  "run --device with permissions, --device-cgroup-rule: enforced by the cgroup's device program",
   async (engine) => {
     const use = ["sh", "-c", ": < /dev/mine && echo read; : > /dev/mine && echo written"];
     const readable = await run(engine, "--device", "/dev/fuse:/dev/mine:r", IMAGE, ...use);
@@ -281,21 +281,18 @@ everyday(
   },
 );
 
-everyday("run --init, a child that is left behind: reaped by pid 1", async (engine) => {
+everyday("run --init, an orphan: reaped by pid 1", async (engine) => {
   const script = "(sleep 0.1 &) ; sleep 1; ps -o pid,ppid,stat,args";
   const { stdout } = await run(engine, "--init", IMAGE, "sh", "-c", script);
   expect(stdout).toMatch(/^ +1 +0 .*(catatonit|podman-init|run-init)/m);
   expect(stdout).not.toMatch(/ Z/);
 });
 
-everyday(
-  "exec in a container whose pid 1 is not root, with --privileged and --user: the rights of each",
-  async (engine) => {
-    await withContainer(engine, ["--user", "alice", "--cap-drop", "all"], ["sleep", "1000"], async () => {
-      const show = ["sh", "-c", "id -u; grep CapEff /proc/self/status"];
-      expect((await engine.call("exec", "work", ...show)).stdout).toBe("1000\nCapEff:\t0000000000000000\n");
-      const all = await engine.call("exec", "--user", "0", "--privileged", "work", ...show);
-      expect(all.stdout).toMatch(/^0\nCapEff:\t0{5,8}[1-9a-f][0-9a-f]+\n$/);
-    });
-  },
-);
+everyday("exec, pid 1 not root, --privileged and --user: capabilities of each", async (engine) => {
+  await withContainer(engine, ["--user", "alice", "--cap-drop", "all"], ["sleep", "1000"], async () => {
+    const show = ["sh", "-c", "id -u; grep CapEff /proc/self/status"];
+    expect((await engine.call("exec", "work", ...show)).stdout).toBe("1000\nCapEff:\t0000000000000000\n");
+    const all = await engine.call("exec", "--user", "0", "--privileged", "work", ...show);
+    expect(all.stdout).toMatch(/^0\nCapEff:\t0{5,8}[1-9a-f][0-9a-f]+\n$/);
+  });
+});

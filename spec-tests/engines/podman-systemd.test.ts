@@ -14,7 +14,7 @@ const UNITS: Readonly<Record<string, string>> = {
     "[Unit]\nDefaultDependencies=no\n[Service]\nExecStart=/usr/bin/sleep 997\nMemoryAccounting=no\nPrivateTmp=yes\n",
 };
 
-/** A root file system of the host's /usr, and of units that start nothing of the host. */
+/** A rootfs with the host's /usr, and units of its own that start no service of the host. */
 function makeRootfs(directory: string): string {
   const rootfs = join(directory, "systemd-rootfs");
   for (const folder of ["etc/systemd/system", "usr", "var", "run", "tmp", "proc", "sys", "dev", "root"])
@@ -27,7 +27,7 @@ function makeRootfs(directory: string): string {
 }
 
 everyday(
-  "run --systemd=always of systemd: it boots, starts units in cgroups of their own, and ends on stop",
+  "run --systemd=always, systemd as pid 1: boots, starts units in their own cgroups, and ends on stop",
   async (engine, context) => {
     if (!existsSync(SYSTEMD)) return context.skip("no systemd on this machine: apt-get install systemd");
     const flags = ["--detach", "--name", "host", "--systemd=always", "--volume", "/usr:/usr:ro"];

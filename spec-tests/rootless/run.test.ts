@@ -87,7 +87,7 @@ spec(
     expect(words(stdout)).toEqual(["seen", "6", "65534"]);
     await expect.poll(() => words(container.printed())).toEqual(words(stdout));
   },
-  { runc: "knows no annotation of crun" },
+  { runc: "does not know crun's annotation" },
 );
 
 spec(

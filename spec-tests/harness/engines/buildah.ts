@@ -71,7 +71,7 @@ export class Buildah implements Engine {
     return this.call("build", ...options, ...flags, this.directory);
   }
 
-  /** A command that has to work; what it prints. */
+  /** Runs a command that has to succeed. Returns its output. */
   async succeed(...args: readonly string[]): Promise<string> {
     const { code, stdout, stderr } = await this.call(...args);
     if (code !== 0) throw new Error(`buildah ${args.join(" ")}: exit code ${code}: ${stderr}`);
