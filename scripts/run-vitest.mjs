@@ -93,7 +93,7 @@ export function failureSummary(report) {
   });
 }
 
-/** Like that, for each test that failed, and passed when it was tried again. */
+/** Like failureSummary, for each test that failed first and passed on the retry. */
 export function unsteadySummary(report) {
   return report.testResults.flatMap(({ name, assertionResults }) =>
     assertionResults

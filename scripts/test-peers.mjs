@@ -38,9 +38,9 @@ function findPeers() {
 function labelOf({ path, below }) {
   const [file, ...args] = [...below, path, "--version"];
   const { stdout, stderr } = spawnSync(file, args, { encoding: "utf8" });
-  const told = /^(\S+) version (\d+(?:\.\d+)*)/.exec(stdout);
-  if (told === null) throw new Missing(`${path} --version tells no version: ${stdout}${stderr}`);
-  return `${told[1]}-${told[2]}`;
+  const found = /^(\S+) version (\d+(?:\.\d+)*)/.exec(stdout);
+  if (found === null) throw new Missing(`${path} --version prints no version: ${stdout}${stderr}`);
+  return `${found[1]}-${found[2]}`;
 }
 
 function choose(peers, words) {

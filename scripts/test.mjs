@@ -107,7 +107,7 @@ function startOfCommands() {
   if (status === 0) return "warm";
   const reason = `${stdout}${stderr}`.trim().replace(/^cold: /, "") || `exit code ${status}`;
   const isOdd = existsSync(join(root, "dist/runts-warm")) && !RUNTS_COLD;
-  return `cold, ${isOdd ? "ALTHOUGH the build has written an image" : "as is to be expected"}: ${reason}`;
+  return `cold, ${isOdd ? "ALTHOUGH the build has written an image" : "as expected"}: ${reason}`;
 }
 
 function total(results) {
