@@ -9,7 +9,7 @@ import { escapeXml, svg } from "./draw-svg.mjs";
 const file = join(import.meta.dirname, "../docs/lifecycle.svg");
 
 const actors = {
-  engine: { x: 96, name: "engine", about: "or a shell, or your program" },
+  engine: { x: 96, name: "container engine", about: "or a shell, or your program" },
   runts: { x: 340, name: "runts", about: "one process for each command" },
   stub: { x: 580, name: "stub", about: "2 KB of machine code" },
   init: { x: 800, name: "init", about: "clone of the stub, pid 1" },
@@ -36,25 +36,30 @@ export const steps = [
     code: "src/init/spawn-init.ts",
     begins: "stub",
   },
-  { at: "stub", left: true, text: "join namespaces by path" },
+  { at: "stub", left: true, text: "time namespace; join by path" },
   {
     from: "stub",
     to: "init",
-    text: "clone3: new namespaces, cgroup",
+    text: "clone3: namespaces, cgroup",
     code: "src/init/clone-by-stub.ts",
     begins: "init",
+  },
+  {
+    at: "runts",
+    text: "meanwhile: limits, without systemd",
+    code: "src/cgroup/limits/apply.ts",
   },
   { from: "stub", to: "runts", text: "pid of the clone; the stub ends", ends: "stub" },
   { from: "init", to: "runts", text: "ready: believed only from that pid, and if that is a child of runts" },
   {
     at: "runts",
-    text: "write id mappings, limits and oom_score_adj from outside; note the pid",
+    text: "write id mappings and oom_score_adj; with systemd: scope and limits",
     code: "src/init/id-mappings.ts, src/container/create.ts",
   },
   {
     from: "runts",
     to: "init",
-    text: "program: mounts, devices, terminal",
+    text: "program: cgroup namespace, mounts, devices, terminal",
     code: "src/init/set-up.ts, src/plan",
   },
   {
@@ -108,7 +113,7 @@ export const steps = [
   {
     from: "init",
     to: "engine",
-    text: "ends; the engine, which is its subreaper, gets the exit code by wait(2)",
+    text: "ends; the container engine, its subreaper, gets the exit code by wait(2)",
     ends: "init",
   },
   { from: "engine", to: "runts", text: "runts delete ID", mono: true, begins: "runts" },
@@ -210,7 +215,7 @@ export function draw() {
   return svg({
     width: WIDTH,
     height: bottom + 16,
-    title: "How a container comes to be: engine, runts, stub and init, from create to delete",
+    title: "How a container comes to be: container engine, runts, stub and init, from create to delete",
     body: [
       ...Object.entries(actors).flatMap(([name, actor]) => drawHead(actor, kinds[name])),
       ...rows.filter(({ phase }) => phase).flatMap(drawPhase),
