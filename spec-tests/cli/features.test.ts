@@ -184,6 +184,6 @@ spec(
   },
   {
     crun: { reason: "1.21 is older than memoryPolicy, and ignores it", before: "1.28" },
-    runc: "memoryPolicy came with 1.4; personality flags, a missing priority and the lack of a property in exec's process are ignored, CPU numbers end at 1023, and the scheduler is set with the container's rights",
+    runc: "memoryPolicy came with 1.4; personality flags, a missing priority and properties left out for exec are ignored, CPU numbers end at 1023, and the scheduler is set with the container's rights",
   },
 );

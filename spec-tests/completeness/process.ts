@@ -6,7 +6,7 @@ export const PROCESS: Coverage = {
     "run without process: error that names it, nothing left",
   ],
   "/process/terminal": [
-    "create --console-socket: stdio is the terminal, and it is the controlling one",
+    "create --console-socket: stdio is the terminal, which is the controlling terminal",
     "create --console-socket: /dev/console is the terminal",
     "create with a terminal but no --console-socket: error",
     "create --console-socket without a terminal: error",
@@ -80,7 +80,7 @@ export const PROCESS: Coverage = {
     "exec --cap: bounding, effective and permitted, never inheritable",
   ],
   "/process/capabilities/ambient": [
-    "run as another user: ambient capabilities survive the exec, others do not",
+    "run as another user: ambient capabilities survive the execve, others do not",
     "run, ambient capability that is not inheritable: a warning that names it, no failure",
     "exec: ambient capabilities of the container, as another user",
   ],
@@ -172,7 +172,7 @@ export const PROCESS: Coverage = {
   ],
   "/process/execCPUAffinity": [
     "exec, execCPUAffinity initial and final: the final one",
-    "run, execCPUAffinity: not for the container's init",
+    "run, execCPUAffinity: not applied to the container's init",
     "exec, execCPUAffinity of CPUs that the machine lacks: error that names the property",
     "exec, execCPUAffinity CPUs above 1024 that are not there: left out by the kernel",
   ],

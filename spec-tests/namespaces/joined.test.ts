@@ -10,7 +10,14 @@ const CGROUP_LEFT = "leaves the cgroup when create fails after making it";
 
 const CLAUSE = "config-linux.md, Namespaces: path";
 
-for (const type of ["network", "ipc", "uts", "pid", "cgroup"] as const) {
+for (const [type, file] of [
+  ["network", "net"],
+  ["mount", "mnt"],
+  ["ipc", "ipc"],
+  ["uts", "uts"],
+  ["pid", "pid"],
+  ["cgroup", "cgroup"],
+] as const) {
   spec(`create, namespace ${type} with a path: joined`, `${CLAUSE} MUST be joined`, async (sandbox) => {
     const path = await held(sandbox, type);
     const container = sandbox.shell("sleep 1000", (config) => {
@@ -18,7 +25,6 @@ for (const type of ["network", "ipc", "uts", "pid", "cgroup"] as const) {
     });
     await container.created();
     const { pid } = await container.state();
-    const file = type === "network" ? "net" : type;
     expect(readlinkSync(`/proc/${pid}/ns/${file}`)).toBe(readlinkSync(path));
   });
 }

@@ -164,7 +164,7 @@ spec(
 );
 
 spec(
-  "create or start, interpreter of a script missing: an error that names the program",
+  "run, a script whose interpreter is missing: error that says so",
   "practice of runc and crun",
   async (sandbox) => {
     const container = sandbox.container((config) => {

@@ -67,17 +67,21 @@ spec("run as root: all five sets as listed", CLAUSE, async (sandbox) => {
   expect(await sandbox.container((config) => show(config, sets)).output()).toBe(status(sets));
 });
 
-spec("run as another user: ambient capabilities survive the exec, others do not", CLAUSE, async (sandbox) => {
-  const all: Name[] = ["CAP_CHOWN", "CAP_KILL", "CAP_NET_RAW"];
-  const few: Name[] = ["CAP_NET_RAW"];
-  const container = sandbox.container((config) => {
-    show(config, { bounding: all, permitted: all, effective: all, inheritable: few, ambient: few });
-    config.process.user = { uid: 1000, gid: 1000 };
-  });
-  expect(await container.output()).toBe(
-    status({ bounding: all, permitted: few, effective: few, inheritable: few, ambient: few }),
-  );
-});
+spec(
+  "run as another user: ambient capabilities survive the execve, others do not",
+  CLAUSE,
+  async (sandbox) => {
+    const all: Name[] = ["CAP_CHOWN", "CAP_KILL", "CAP_NET_RAW"];
+    const few: Name[] = ["CAP_NET_RAW"];
+    const container = sandbox.container((config) => {
+      show(config, { bounding: all, permitted: all, effective: all, inheritable: few, ambient: few });
+      config.process.user = { uid: 1000, gid: 1000 };
+    });
+    expect(await container.output()).toBe(
+      status({ bounding: all, permitted: few, effective: few, inheritable: few, ambient: few }),
+    );
+  },
+);
 
 spec(
   "run as another user without ambient: capabilities in the bounding set only",
@@ -168,7 +172,7 @@ spec(
     });
     expect(result.stderr).toMatch(/CAP_CHOWN/);
   },
-  { both: "what cannot be granted is an error of capset" },
+  { both: "capset fails for a capability that can't be granted" },
 );
 
 spec("exec: ambient capabilities of the container, as another user", CLAUSE, async (sandbox) => {

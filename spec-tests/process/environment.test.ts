@@ -8,7 +8,7 @@ import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import { spec } from "../harness/spec.ts";
 
-const CWD_AND_ENV_UNCHECKED = "a relative cwd is taken from /, and env entries are not looked at";
+const CWD_AND_ENV_UNCHECKED = "a relative cwd is resolved from /, and env entries are not checked";
 
 spec(
   "run, env: the config's variables and HOME, none of the caller's",

@@ -8,7 +8,7 @@ import { spec } from "../harness/spec.ts";
 
 const CRUN_TOO_OLD = { reason: "1.21 is older than memoryPolicy, and ignores it", before: "1.28" };
 const IGNORED_BY_RUNC =
-  "memoryPolicy came with 1.4; personality flags, a missing priority and the lack of a property in exec's process are ignored, CPU numbers end at 1023, and the scheduler is set with the container's rights";
+  "memoryPolicy came with 1.4; personality flags, a missing priority and properties left out for exec are ignored, CPU numbers end at 1023, and the scheduler is set with the container's rights";
 const RUNC_TOO_OLD = { reason: "1.1 is older than these properties, and ignores them", before: "1.3" };
 
 const POLICY = "config-linux.md, Memory policy";

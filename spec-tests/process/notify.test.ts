@@ -219,7 +219,7 @@ spec(
 );
 
 spec(
-  "run --detach with NOTIFY_SOCKET, container ends without READY=1: so does run",
+  "run --detach with NOTIFY_SOCKET, the container ends without READY=1: run ends, too",
   CLAUSE,
   async (sandbox) => {
     const manager = await openServiceManager(sandbox);
@@ -257,7 +257,7 @@ spec(
 );
 
 spec(
-  "run with an abstract NOTIFY_SOCKET: reached as well",
+  "run with an abstract NOTIFY_SOCKET: READY=1 reaches it as well",
   "sd_notify(3): a leading @",
   async (sandbox) => {
     const manager = await openServiceManager(sandbox, `@${sandbox.tag}-notify`);

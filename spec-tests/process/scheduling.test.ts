@@ -16,7 +16,7 @@ const DEADLINE_FAILS = {
   before: "1.28",
 };
 const IGNORED_BY_RUNC =
-  "memoryPolicy came with 1.4; personality flags, a missing priority and the lack of a property in exec's process are ignored, CPU numbers end at 1023, and the scheduler is set with the container's rights";
+  "memoryPolicy came with 1.4; personality flags, a missing priority and properties left out for exec are ignored, CPU numbers end at 1023, and the scheduler is set with the container's rights";
 const LEFT_TO_THE_KERNEL =
   "attributes are not checked, and the kernel ignores those of other policies; DEADLINE fails when the affinity is reset after it";
 const EXEC_WITHOUT_SCHEDULER =
@@ -505,7 +505,7 @@ spec(
 );
 
 spec(
-  "run, execCPUAffinity: not for the container's init",
+  "run, execCPUAffinity: not applied to the container's init",
   `${AFFINITY}: not applicable to init`,
   async (sandbox, context) => {
     twoCpus(context);

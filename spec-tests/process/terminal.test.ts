@@ -30,7 +30,7 @@ spec(
 );
 
 spec(
-  "create --console-socket: stdio is the terminal, and it is the controlling one",
+  "create --console-socket: stdio is the terminal, which is the controlling terminal",
   CLAUSE,
   async (sandbox) => {
     const console = await openConsole(sandbox);
@@ -88,7 +88,7 @@ spec(
 );
 
 spec(
-  "create --console-socket: what is typed reaches the program, Ctrl-C as SIGINT",
+  "create --console-socket: typed text reaches the program, and Ctrl-C as SIGINT",
   CLAUSE,
   async (sandbox) => {
     const console = await openConsole(sandbox);

@@ -92,7 +92,7 @@ spec(
   { crun: "state is left when create fails" },
 );
 
-spec("rootless limits, delegated controller: set", CLAUSE, async (sandbox, context) => {
+spec("rootless create, limits of a delegated controller: set", CLAUSE, async (sandbox, context) => {
   const controllers = readFileSync("/sys/fs/cgroup/cgroup.controllers", "utf8").trim().split(" ");
   if (!controllers.includes("hugetlb"))
     return context.skip("the machine has no hugetlb controller on cgroup v2");

@@ -25,7 +25,7 @@ for (const [kind, destination] of [
   ["a folder of the target", "/escape/target"],
 ] as const) {
   spec(
-    `create, mount where ${kind} is a symlink to a host folder: mounted inside of the rootfs`,
+    `create, a mount, ${kind} is a symlink to a host folder: mounted inside the rootfs`,
     "CVE-2019-18837",
     async (sandbox) => {
       const host = outside(sandbox);
@@ -61,7 +61,7 @@ for (const [type, name] of [
   );
 
   spec(
-    `create, /${name} a symlink into a volume of somebody else, dangling: nothing is made in the volume`,
+    `create, /${name} a dangling symlink into somebody else's volume: nothing is made in the volume`,
     "CVE-2023-27561, CVE-2023-28642",
     async (sandbox) => {
       const volume = outside(sandbox);

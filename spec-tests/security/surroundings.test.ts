@@ -227,7 +227,7 @@ if (IS_RUNTS) {
   }
 
   spec(
-    "any command, koffi.node is missing: error that names the files that were looked for",
+    "any command, koffi.node is missing: error that names the paths that were tried",
     CLAUSE,
     async (sandbox) => {
       const folder = sandbox.path("dist");

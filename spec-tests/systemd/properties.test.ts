@@ -193,7 +193,7 @@ systemdSpec(
 );
 
 systemdSpec(
-  "systemd, org.systemd.property annotations: properties of the unit",
+  "systemd, org.systemd.property annotations: the unit has the properties",
   "practice of runc and crun: annotations of engines",
   async (sandbox, machine) => {
     const container = scoped(sandbox, (config) => {
@@ -262,7 +262,7 @@ for (const [name, value] of [
 }
 
 spec(
-  "--systemd-cgroup without systemd: error that says so",
+  "create --systemd-cgroup without systemd: error that says so",
   "promise: errors name what is missing",
   async (sandbox, context) => {
     if (existsSync("/run/systemd/system")) context.skip("needs a host without systemd");

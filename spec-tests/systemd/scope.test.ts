@@ -156,7 +156,7 @@ systemdSpec("systemd, run: nothing is left of the unit", "runtime.md, Delete", a
 });
 
 systemdSpec(
-  "systemd, create fails late: nothing is left of the unit",
+  "systemd, create that fails late: nothing is left of the unit",
   "runtime.md, Errors",
   async (sandbox, machine) => {
     const container = scoped(sandbox);

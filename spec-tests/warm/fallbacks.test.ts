@@ -34,7 +34,7 @@ interface Case {
   readonly situation: string;
   readonly reason: RegExp;
   readonly spoil?: (installation: Installation) => void;
-  /** Whether the image has to be written anew afterwards. */
+  /** Whether the image has to be written again afterwards. */
   readonly outlivesImage?: boolean;
   readonly wrapper?: Wrapper;
   readonly env?: Readonly<Record<string, string>>;

@@ -24,7 +24,7 @@ const IGNORED = ["close", "prlimit64"];
 const FIRST = "openat";
 const LAST = "close_range";
 
-/** As many at once as a small machine has processors. */
+/** Starts at once, as many as a small machine has processors. */
 const AT_ONCE = 2;
 
 interface Answer {
