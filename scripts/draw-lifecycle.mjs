@@ -33,7 +33,7 @@ export const steps = [
     from: "runts",
     to: "stub",
     text: "execute the stub; send programs",
-    code: "src/init/spawn-init.ts",
+    code: "src/init/spawn-process.ts",
     begins: "stub",
   },
   { at: "stub", left: true, text: "time namespace; join by path" },

@@ -16,7 +16,7 @@ import {
   planRootChange,
   runtimeSources,
 } from "../init/set-up.ts";
-import { type PendingInit, spawnInit } from "../init/spawn-init.ts";
+import { type PendingProcess, spawnProcess } from "../init/spawn-process.ts";
 import { hasNamespace, namespacesOf } from "../plan/init-plan.ts";
 import { mountRequests } from "../plan/mounts/requests.ts";
 import { parseConfig } from "../spec/config.ts";
@@ -65,7 +65,7 @@ export function createContainer(...given: Parameters<typeof createLocked>): Save
  * `openTerminal` is given for a foreground terminal, whose other end is the caller itself; it excludes `--console-socket`.
  *
  * Init is sent a program as soon as it is planned, and carries it out while the next one is planned. The runtime awaits init where
- * `awaitInit`, `handOverSources`, `receiveAll`, `sendExec` and `awaitLastProgram` are called, and in `planMounts` where `needsInit` says so.
+ * `awaitProcess`, `handOverSources`, `receiveAll`, `sendExec` and `awaitLastProgram` are called, and in `planMounts` where `needsInit` says so.
  */
 export function createLocked(
   context: GlobalOptions,
@@ -81,7 +81,7 @@ export function createLocked(
   const process = processOrDefault(mapped);
   const { terminal, pidfd, close: closeReceivers } = connectReceivers(process, options, openTerminal);
   const container = new NewContainer(context, options.id, mapped.linux ?? {}, caller);
-  let pending: PendingInit | undefined;
+  let pending: PendingProcess | undefined;
   try {
     // Take the id, and check what the config asks for. Nothing but the container's directory is made yet.
     const preserved = preservedFds(options.preserveFds, true);
@@ -145,11 +145,11 @@ export function createLocked(
       const requests = mountRequests(plan);
       const sources = runtimeSources(requests, features);
       const awaitsFirst = needsInit(requests, sources);
-      if (awaitsFirst) adoptInit(container, process, session.awaitInit());
+      if (awaitsFirst) adoptInit(container, process, session.awaitProcess());
       const deviceNodes = awaitsFirst ? handOverSources(session, plan, requests, sources, opened) : undefined;
       const consoleSocket = terminal?.socket.number;
       mounts = planMounts(session, plan, requests, { ...processOptions, deviceNodes, consoleSocket });
-      if (!awaitsFirst) adoptInit(container, process, session.awaitInit());
+      if (!awaitsFirst) adoptInit(container, process, session.awaitProcess());
       session.send();
     } finally {
       for (const descriptor of opened) descriptor.close();
@@ -220,10 +220,10 @@ function newKeyringName(id: string): string {
   return `_ses.${id}.${randomNumber()}`;
 }
 
-function spawnIn({ cgroup }: NewContainer, options: Omit<SpawnOptions, "cgroup">): PendingInit {
+function spawnIn({ cgroup }: NewContainer, options: Omit<SpawnOptions, "cgroup">): PendingProcess {
   const directory = cgroup.open();
   try {
-    return spawnInit({ ...options, cgroup: directory?.number });
+    return spawnProcess({ ...options, cgroup: directory?.number });
   } finally {
     directory?.close();
   }

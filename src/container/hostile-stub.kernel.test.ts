@@ -7,7 +7,7 @@ import { sendExec } from "../init/prepare-process.ts";
 import { rememberClone } from "../init/reap-lost-clone.ts";
 import { Session } from "../init/session.ts";
 import { planExec } from "../init/set-up-exec.ts";
-import { spawnInit } from "../init/spawn-init.ts";
+import { spawnProcess } from "../init/spawn-process.ts";
 import type { Process } from "../spec/types.ts";
 import { inspectCaller } from "./caller/caller.ts";
 import { applyHostLimits } from "./caller/credentials.ts";
@@ -116,7 +116,7 @@ function execWith(answers: Answers): Outcome {
 /** Does what `exec` does. */
 function exec(spawned: (pid: number) => void): void {
   const caller = { ...inspectCaller(), privileged: true };
-  const pending = spawnInit({
+  const pending = spawnProcess({
     cgroup: undefined,
     keepFds: 0,
     ignoredSignals: [],
@@ -144,7 +144,7 @@ function exec(spawned: (pid: number) => void): void {
       chooseCpus: undefined,
     };
     const planned = planExec(session, options);
-    const pid = session.awaitInit();
+    const pid = session.awaitProcess();
     spawned(pid);
     applyHostLimits(pid, process, caller);
     session.send();

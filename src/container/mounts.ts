@@ -12,7 +12,7 @@ import {
   removeLiveMounts,
 } from "../init/live-mounts.ts";
 import { onBehalfOf } from "../init/run-program.ts";
-import type { PendingInit } from "../init/spawn-init.ts";
+import type { PendingProcess } from "../init/spawn-process.ts";
 import { hasNamespace, namespacesOf } from "../plan/init-plan.ts";
 import { cleanPath } from "../plan/rootfs-paths.ts";
 import { parseMounts, readValidConfig } from "../spec/config.ts";
@@ -197,13 +197,13 @@ function runInside(
 }
 
 /** Joins the container by a stub that is ready to take programs. */
-function joinForMounts(saved: SavedState, { ignoredSignals, privileged }: Caller): PendingInit {
+function joinForMounts(saved: SavedState, { ignoredSignals, privileged }: Caller): PendingProcess {
   const { pid, id } = saved;
   const refusePaused = () => new RuntsError(PAUSED, { operation: "mounts", path: id });
   const pidfd = openInit(pid, saved.startTime);
   if (pidfd === undefined) throw new RuntsError("container not running", { operation: "mounts", path: id });
   let cgroup: JoinCgroup | undefined;
-  let pending: PendingInit | undefined;
+  let pending: PendingProcess | undefined;
   try {
     // Not the pid namespace: a process with all the rights that mounting takes must stay out of the container's sight.
     const flags = differingNamespaces(pid) & ~(CLONE_NEWPID | CLONE_NEWTIME);

@@ -91,7 +91,7 @@ export function cloneByStub(
   const opened: OwnedDescriptor[] = [];
   try {
     enterNamespaces(cloning, options, opened);
-    const cloned = cloneInit(cloning, options, parent.theirs, init.theirs);
+    const cloned = cloneProcess(cloning, options, parent.theirs, init.theirs);
     parent.ours.send(cloning);
     return { reset, cloning, cloned };
   } finally {
@@ -218,7 +218,7 @@ function makeTimeNamespace(parent: StubChannel, reset: Program, pid: number, opt
 }
 
 /** Returns the index of the operation whose result is the pid. */
-function cloneInit(program: Program, options: CloneOptions, channel: number, initChannel: number): number {
+function cloneProcess(program: Program, options: CloneOptions, channel: number, initChannel: number): number {
   let flags = BigInt(sched.CLONE_PARENT);
   // The time namespace is unshared above, the cgroup namespace once init is in its cgroup.
   const elsewhere = [

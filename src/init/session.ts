@@ -2,7 +2,7 @@ import type { StubChannel } from "../../bindings/stub/client.ts";
 import type { Program, Reply } from "../../bindings/stub/program.ts";
 import type { ReplyCheck } from "../plan/init-plan.ts";
 import { receiveReply, runProgram } from "./run-program.ts";
-import type { PendingInit } from "./spawn-init.ts";
+import type { PendingProcess } from "./spawn-process.ts";
 
 interface SentProgram {
   readonly program: Program;
@@ -19,31 +19,31 @@ export class Session {
   program: Program;
   /** The checks that its reply has to pass. */
   checks: ReplyCheck[] = [];
-  readonly #pending: PendingInit;
+  readonly #pending: PendingProcess;
   readonly #sent: SentProgram[] = [];
   #pid = 0;
 
-  constructor(pending: PendingInit) {
+  constructor(pending: PendingProcess) {
     this.#pending = pending;
     this.channel = pending.channel;
     this.program = this.channel.program();
   }
 
   /** Waits until the process is there, with its mappings. Returns its pid. Nothing can be sent before. */
-  awaitInit(): number {
+  awaitProcess(): number {
     this.#pid = this.#pending.finish().pid;
     return this.#pid;
   }
 
-  /** In the pid namespace of the runtime. Throws before awaitInit: the process is not in its cgroup yet. */
+  /** In the pid namespace of the runtime. Throws before awaitProcess: the process is not in its cgroup yet. */
   get pid(): number {
-    this.#requireInit();
+    this.#requireProcess();
     return this.#pid;
   }
 
   /** Sends the program, and begins the next one. */
   send(): void {
-    this.#requireInit();
+    this.#requireProcess();
     this.channel.send(this.program);
     this.#sent.push({ program: this.program, checks: this.checks });
     this.program = this.channel.program();
@@ -62,14 +62,14 @@ export class Session {
 
   /** Runs the operations that the program has so far, checks their reply, and empties the program for those that follow. */
   runSoFar(): Reply {
-    this.#requireInit();
+    this.#requireProcess();
     const reply = runProgram(this.channel, this.program);
     for (const check of this.checks.splice(0)) check(reply);
     this.program.clear();
     return reply;
   }
 
-  #requireInit(): void {
+  #requireProcess(): void {
     if (this.#pid === 0) throw new Error("the process has not been awaited yet");
   }
 }

@@ -25,7 +25,7 @@ import {
 } from "../../criu/messages.ts";
 import { RuntsError } from "../../errors.ts";
 import { operationError, receiveReply } from "../../init/run-program.ts";
-import { type PendingInit, spawnInit } from "../../init/spawn-init.ts";
+import { type PendingProcess, spawnProcess } from "../../init/spawn-process.ts";
 import { execProgram } from "../../plan/process/exec.ts";
 import { sendDescriptor } from "../../plan/send-descriptor.ts";
 import { inheritedNofile, inspectCaller } from "../caller/caller.ts";
@@ -181,8 +181,8 @@ function findCriu(given = "criu"): string {
   );
 }
 
-function spawnStub({ cgroup, prepare }: CriuSpawn): PendingInit {
-  return spawnInit({
+function spawnStub({ cgroup, prepare }: CriuSpawn): PendingProcess {
+  return spawnProcess({
     ...(prepare !== undefined && { namespaces: { created: new Set(["mount"]), joined: new Map() } }),
     cgroup,
     keepFds: 0,
@@ -199,7 +199,7 @@ interface Started {
 }
 
 /** Prepares the stub for criu, and has it execute criu. */
-function execute(pending: PendingInit, path: string, spawn: CriuSpawn): Started {
+function execute(pending: PendingProcess, path: string, spawn: CriuSpawn): Started {
   const { channel } = pending;
   const program = channel.program();
   const [receiving, sending] = channelPair();
@@ -260,7 +260,7 @@ function copyStream(program: Program, fd: number): number {
 }
 
 function becomeCriu(
-  { channel }: PendingInit,
+  { channel }: PendingProcess,
   path: string,
   connection: number,
   numbers: readonly number[],

@@ -8,7 +8,7 @@ import { END_TIMEOUT_MS } from "../../../bindings/linux/reap.ts";
 import type { Program } from "../../../bindings/stub/program.ts";
 import { allowsSetgroups } from "../../init/id-mappings.ts";
 import { receiveReply } from "../../init/run-program.ts";
-import type { PendingInit } from "../../init/spawn-init.ts";
+import type { PendingProcess } from "../../init/spawn-process.ts";
 import { takeStreams } from "../../init/standard-streams.ts";
 import { becomeRootOf } from "../../plan/namespaces.ts";
 import { execProgram } from "../../plan/process/exec.ts";
@@ -43,9 +43,9 @@ export interface HookRun {
 
 /** Makes the process of a hook. */
 export interface HookProcess {
-  readonly spawn: (run: HookRun) => PendingInit;
+  readonly spawn: (run: HookRun) => PendingProcess;
   /** Leads it to its execve. Returns its pid, and the last program, which ends in the execve. */
-  readonly lead: (pending: PendingInit, run: HookRun) => { readonly pid: number; readonly last: Program };
+  readonly lead: (pending: PendingProcess, run: HookRun) => { readonly pid: number; readonly last: Program };
   /** Closes all that it has opened, however far it has come. */
   readonly close: () => void;
 }
@@ -57,7 +57,7 @@ export interface HookProcess {
  */
 export function runHookProcess(process: HookProcess, run: HookRun): string | undefined {
   const started = performance.now();
-  let pending: PendingInit | undefined;
+  let pending: PendingProcess | undefined;
   try {
     pending = process.spawn(run);
     const { pid, last } = process.lead(pending, run);

@@ -1,7 +1,7 @@
 import { CLONE_NEWUSER } from "../../../bindings/abi/sched.ts";
 import type { SpawnOptions } from "../../init/clone-by-stub.ts";
 import type { Joined } from "../../init/network-of.ts";
-import { type PendingInit, spawnInit } from "../../init/spawn-init.ts";
+import { type PendingProcess, spawnProcess } from "../../init/spawn-process.ts";
 import type { JoinCgroup } from "./cgroup.ts";
 
 /** A running container, as a process joins it. */
@@ -22,8 +22,8 @@ export type JoinOptions = Omit<
  * Spawns a process in the namespaces and the cgroup of a running container: for `exec`, hooks and live mounts. Without a target the
  * process stays in those of the runtime, as a hook does that runs there.
  */
-export function joinContainer(target: JoinTarget | undefined, options: JoinOptions): PendingInit {
-  return spawnInit({
+export function joinContainer(target: JoinTarget | undefined, options: JoinOptions): PendingProcess {
+  return spawnProcess({
     keepFds: 0,
     ...options,
     ...(target !== undefined && { join: { pidfd: target.pidfd, flags: target.flags } }),

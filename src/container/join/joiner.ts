@@ -10,7 +10,7 @@ import type { Joined } from "../../init/network-of.ts";
 import { sendExec } from "../../init/prepare-process.ts";
 import { Session } from "../../init/session.ts";
 import { type ExecPlanOptions, planExec } from "../../init/set-up-exec.ts";
-import type { PendingInit } from "../../init/spawn-init.ts";
+import type { PendingProcess } from "../../init/spawn-process.ts";
 import { hasNamespace, namespacesOf } from "../../plan/init-plan.ts";
 import { joinSessionKeyring } from "../../plan/namespaces.ts";
 import { type CredentialOptions, narrowCapabilities } from "../../plan/process/credentials.ts";
@@ -102,7 +102,7 @@ export class ContainerJoiner {
   }
 
   /** Spawns a process in the container's cgroup and namespaces. It has given up already what it will not have. */
-  join({ pidfd, cgroup: wanted, ...options }: ProcessOptions): PendingInit {
+  join({ pidfd, cgroup: wanted, ...options }: ProcessOptions): PendingProcess {
     const { saved, process, caller } = this.request;
     const flags = this.#flags;
     // Each process that loads the filter makes a listener, and each listener needs a connection: config-linux.md, Seccomp.
@@ -143,7 +143,7 @@ export class ContainerJoiner {
 
   /** Leads a process to its execve: plans its programs and sends them. The last one, which ends in the execve, is not awaited. */
   setUp(
-    pending: PendingInit,
+    pending: PendingProcess,
     { keepFds, gaps, ...setup }: ProcessSetup,
   ): { readonly pid: number; readonly last: Program } {
     const options = {
@@ -157,7 +157,7 @@ export class ContainerJoiner {
     const session = new Session(pending);
     // While the stub clones itself.
     const planned = planExec(session, options);
-    const pid = session.awaitInit();
+    const pid = session.awaitProcess();
     this.#applyFromOutside(pid);
     session.send();
     return { pid, last: sendExec(session, planned, options, undefined) };

@@ -16,7 +16,7 @@ import { withBusyCgroupHint } from "../../cgroup/errors.ts";
 import { RuntsError } from "../../errors.ts";
 import { explainExecFailure } from "../../init/explain-exec.ts";
 import { operationError } from "../../init/run-program.ts";
-import type { PendingInit } from "../../init/spawn-init.ts";
+import type { PendingProcess } from "../../init/spawn-process.ts";
 import { wantsLabel } from "../../plan/process/labels.ts";
 import type { Config, Process } from "../../spec/types.ts";
 import { explainTransition } from "../caller/label-failure.ts";
@@ -152,7 +152,7 @@ export function withExecHint(error: unknown, failed: FailedProcess): unknown {
 /** A process that could not be made, or has failed before its execve. */
 export interface FailedSetUp {
   /** undefined if it was not spawned yet. */
-  readonly pending: PendingInit | undefined;
+  readonly pending: PendingProcess | undefined;
   readonly process: Process;
   readonly config: Config;
   /** Directory of its cgroup, if it has one. */
@@ -164,9 +164,10 @@ export interface FailedSetUp {
  * as they are. Called while the process and the cgroup are still there.
  */
 export function withProcessHint(error: unknown, { pending, process, config, cgroup }: FailedSetUp): unknown {
-  const init = pending?.init;
-  if (init !== undefined) {
-    const reason = withExecHint(error, { pid: init.pid, channel: init.channel.descriptor, process });
+  const spawned = pending?.process;
+  if (spawned !== undefined) {
+    const { pid, channel } = spawned;
+    const reason = withExecHint(error, { pid, channel: channel.descriptor, process });
     if (reason !== error) return reason;
   }
   const labels = withLabelHint(error, process, config);

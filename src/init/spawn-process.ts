@@ -28,7 +28,7 @@ import { reapLostClone, rememberClone } from "./reap-lost-clone.ts";
 import { checkReply, onBehalfOf, receiveFromClone, receiveReply } from "./run-program.ts";
 
 /** A process in its namespaces and its cgroup: the stub, which takes programs. */
-export interface Init {
+export interface SpawnedProcess {
   /** In the pid namespace of the runtime. */
   readonly pid: number;
   readonly channel: StubChannel;
@@ -39,13 +39,13 @@ export interface Init {
  * path and then clones itself into the new namespaces and the cgroup. With CLONE_PARENT the clone is a child of the runtime, and goes
  * to the caller's subreaper when the runtime ends.
  */
-export class PendingInit {
+export class PendingProcess {
   /** Takes programs for the process once `finish` has returned. */
   readonly channel: StubChannel;
   readonly #options: CloneOptions;
   readonly #stub: Stub;
   readonly #sent: SentClone;
-  #init: Init | undefined;
+  #process: SpawnedProcess | undefined;
 
   constructor(options: CloneOptions, stub: Stub, sent: SentClone) {
     this.#options = options;
@@ -55,15 +55,15 @@ export class PendingInit {
   }
 
   /** Waits until the process is there, and gives it its mappings. */
-  finish(): Init {
+  finish(): SpawnedProcess {
     const pid = awaitClone(this.#stub, this.#sent, this.#options);
-    this.#init = { pid, channel: this.channel };
-    return this.#init;
+    this.#process = { pid, channel: this.channel };
+    return this.#process;
   }
 
   /** undefined until `finish` has returned. */
-  get init(): Init | undefined {
-    return this.#init;
+  get process(): SpawnedProcess | undefined {
+    return this.#process;
   }
 
   /** Closes the channel; a process that `finish` has not waited for ends. May be called again. */
@@ -76,20 +76,20 @@ export class PendingInit {
     try {
       this.close();
     } finally {
-      if (this.#init !== undefined) killAndReap(this.#init.pid);
-      this.#init = undefined;
+      if (this.#process !== undefined) killAndReap(this.#process.pid);
+      this.#process = undefined;
     }
   }
 }
 
 /** Spawns a process. The descriptors in the options stay the caller's, who may close them then: copies are on their way. */
-export function spawnInit(given: SpawnOptions): PendingInit {
+export function spawnProcess(given: SpawnOptions): PendingProcess {
   const options = { namespaces: NO_NAMESPACES, linux: {}, ...given };
   // For a process that ignores SIGCHLD the kernel keeps no exit codes of children: a hook that fails would seem to succeed. wait(2), Notes
   if (options.ignoredSignals.includes(SIGCHLD)) syscall("rt_sigaction", [SIGCHLD, DEFAULT_ACTION, null, 8]);
   const stub = startStub(options);
   try {
-    return new PendingInit(options, stub, cloneByStub(stub, options));
+    return new PendingProcess(options, stub, cloneByStub(stub, options));
   } catch (error) {
     stub.abandon();
     throw error;

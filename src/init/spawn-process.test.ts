@@ -5,7 +5,7 @@ import { CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER } from "../../bindings/abi/sch
 import { tapStubs } from "../../bindings/stub/client.ts";
 import type { Operation } from "../../bindings/stub/program.ts";
 import type { SpawnOptions } from "./clone-by-stub.ts";
-import { spawnInit } from "./spawn-init.ts";
+import { spawnProcess } from "./spawn-process.ts";
 
 /** Above all pids that there are: PID_MAX_LIMIT of the kernel is 2^22. */
 const NOBODY = 2 ** 30;
@@ -34,7 +34,7 @@ afterEach(() => {
 });
 
 function plan(privileged: boolean, options: Partial<SpawnOptions>): void {
-  spawnInit({
+  spawnProcess({
     cgroup: undefined,
     keepFds: 0,
     ignoredSignals: [],
