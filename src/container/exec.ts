@@ -167,7 +167,7 @@ function execOnce(
     }
     joiner.handOverListener(pid, connection, "running");
     awaitLastProgram(connection, last);
-    checkHasExecuted(pid, () => config);
+    checkHasExecuted("exec", pid, () => config);
     pending.close();
     return pid;
   } catch (error) {

@@ -139,7 +139,7 @@ function releaseInit(directory: string, saved: SavedState, agent: SeccompAgent |
       const { process } = readValidConfig(directory);
       throw withExecHint(failed, { pid, channel: connection, process });
     }
-    checkHasExecuted(pid, () => readValidConfig(directory));
+    checkHasExecuted("start", pid, () => readValidConfig(directory));
   } finally {
     closeSync(connection);
     withPurpose("", "remove the socket that init has waited on", () => rmSync(path, { force: true }));

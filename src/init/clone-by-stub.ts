@@ -63,6 +63,13 @@ export interface Channel {
   readonly theirs: number;
 }
 
+/** A stub that clones itself, and its channels. */
+export interface CloningStub {
+  readonly pid: number;
+  readonly stubChannel: Channel;
+  readonly cloneChannel: Channel;
+}
+
 /** The programs that a stub was sent, and the index of the operation whose result is the pid of its clone. */
 export interface SentClone {
   readonly reset: Program;
@@ -76,23 +83,26 @@ export interface SentClone {
  * the caller plans after they are joined, such as the root directory, the keyring and the capabilities.
  */
 export function cloneByStub(
-  { pid, parent, init }: { readonly pid: number; readonly parent: Channel; readonly init: Channel },
+  { pid, stubChannel, cloneChannel }: CloningStub,
   options: CloneOptions,
 ): SentClone {
   // A program of its own: it closes all descriptors that it doesn't know, also those that would come with it.
-  const reset = parent.ours.program();
+  const reset = stubChannel.ours.program();
   // In the order of their numbers, as they were opened.
-  const channels = [Math.min(parent.theirs, init.theirs), Math.max(parent.theirs, init.theirs)] as const;
+  const channels = [
+    Math.min(stubChannel.theirs, cloneChannel.theirs),
+    Math.max(stubChannel.theirs, cloneChannel.theirs),
+  ] as const;
   resetProcess(reset, channels, options);
   options.execLabels?.(reset);
-  parent.ours.send(reset);
-  if (options.namespaces.created.has("time")) makeTimeNamespace(parent.ours, reset, pid, options);
-  const cloning = parent.ours.program();
+  stubChannel.ours.send(reset);
+  if (options.namespaces.created.has("time")) makeTimeNamespace(stubChannel.ours, reset, pid, options);
+  const cloning = stubChannel.ours.program();
   const opened: OwnedDescriptor[] = [];
   try {
     enterNamespaces(cloning, options, opened);
-    const cloned = cloneProcess(cloning, options, parent.theirs, init.theirs);
-    parent.ours.send(cloning);
+    const cloned = cloneProcess(cloning, options, stubChannel.theirs, cloneChannel.theirs);
+    stubChannel.ours.send(cloning);
     return { reset, cloning, cloned };
   } finally {
     for (const descriptor of opened) descriptor.close();
@@ -193,20 +203,20 @@ export function hasEarlyUserNamespace({ namespaces: { created }, privileged }: C
 }
 
 /** Offsets can be written only before the first process is in the namespace. time_namespaces(7) */
-function makeTimeNamespace(parent: StubChannel, reset: Program, pid: number, options: CloneOptions): void {
+function makeTimeNamespace(channel: StubChannel, reset: Program, pid: number, options: CloneOptions): void {
   const { timeOffsets } = options.linux;
-  receiveReply(parent, reset);
+  receiveReply(channel, reset);
   if (hasEarlyUserNamespace(options)) {
-    const early = parent.program();
+    const early = channel.program();
     early.about("/linux/namespaces", "make a user namespace");
     early.do("unshare", [sched.CLONE_NEWUSER]);
-    runProgram(parent, early);
+    runProgram(channel, early);
     writeIdMappings(pid, options.linux, options.namespaces, options);
   }
-  const program = parent.program();
+  const program = channel.program();
   program.about("/linux/namespaces", "make a time namespace");
   program.do("unshare", [sched.CLONE_NEWTIME]);
-  runProgram(parent, program);
+  runProgram(channel, program);
   if (timeOffsets === undefined) return;
   const lines = (["monotonic", "boottime"] as const).flatMap((clock) => {
     const { secs = 0n, nanosecs = 0 } = timeOffsets[clock] ?? {};
@@ -218,7 +228,12 @@ function makeTimeNamespace(parent: StubChannel, reset: Program, pid: number, opt
 }
 
 /** Returns the index of the operation whose result is the pid. */
-function cloneProcess(program: Program, options: CloneOptions, channel: number, initChannel: number): number {
+function cloneProcess(
+  program: Program,
+  options: CloneOptions,
+  stubChannel: number,
+  cloneChannel: number,
+): number {
   let flags = BigInt(sched.CLONE_PARENT);
   // The time namespace is unshared above, the cgroup namespace once init is in its cgroup.
   const elsewhere = [
@@ -236,7 +251,7 @@ function cloneProcess(program: Program, options: CloneOptions, channel: number, 
   // Namespaces and the like are entered: no descriptor of them may be found in the clone (CVE-2024-21626).
   const entered = program.descriptors.slice(options.stdio?.length ?? 0);
   for (const { into } of entered) program.do("close", [into]);
-  if (options.hasTerminal === true) keepStreamsOutside(program, initChannel);
+  if (options.hasTerminal === true) keepStreamsOutside(program, cloneChannel);
   const args = data(new Uint8Array(clone_args.size));
   program.about("/linux/cgroupsPath", "clone the process into its namespaces and its cgroup");
   const cgroup = options.cgroup === undefined ? undefined : program.descriptor(options.cgroup);
@@ -250,10 +265,13 @@ function cloneProcess(program: Program, options: CloneOptions, channel: number, 
   const index = program.operations.length;
   const pid = program.call("clone3", [args, clone_args.size]);
   // Two processes run what follows. From here on each has a channel of its own to say what has failed.
-  program.do("set-channel", [initChannel], { if: [pid, "zero"] });
+  program.about("", "switch to its own channel");
+  program.do("set-channel", [cloneChannel], { if: [pid, "zero"] });
+  program.about("", "close the stub's descriptors");
   // clone3(2) takes the cgroup by a descriptor, which the clone has as well: a mount that leads nowhere else.
   if (cgroup !== undefined) program.do("close", [cgroup], { if: [pid, "zero"] });
-  program.do("close", [channel], { if: [pid, "zero"] });
+  program.do("close", [stubChannel], { if: [pid, "zero"] });
+  program.about("", "begin a session");
   program.do("setsid", [], { if: [pid, "zero"] });
   return index;
 }

@@ -36,19 +36,20 @@ function during(program: Program, action: () => Reply): Reply {
   } catch (error) {
     if (!(error instanceof SyscallError)) throw error;
     const { call, errno } = error;
-    const step = `during the set-up (from "${program.operations[0]?.purpose ?? "set-up"}" on)`;
+    const step = `(from "${program.operations[0]?.purpose ?? "set-up"}" on)`;
     throw new RuntsError(silence(error, step), { operation: call, errno, cause: error });
   }
 }
 
-/** Says why the stub has not answered. */
+/** Says why the stub has not answered. It may become init, a process of exec or a hook, or change the mounts of a container. */
 function silence({ call, errno }: SyscallError, step: string): string {
   if (errno === "EPIPE" || errno === "ECONNRESET")
-    return `the container's init ended ${step}: is its memory limit too low?`;
+    return `the process that was being set up ended ${step}: is its memory limit too low?`;
   if (errno === "ETIMEDOUT")
-    return `the container's init has not answered within ${ANSWER_TIMEOUT_S} s ${step}`;
-  if (errno === "EPROTO") return `the container's init has given an answer that no stub gives ${step}`;
-  return `no answer of the container's init ${step}: ${call}: ${errnoMessage(errno)}`;
+    return `the process that is being set up has not answered within ${ANSWER_TIMEOUT_S} s ${step}`;
+  if (errno === "EPROTO")
+    return `the process that is being set up has given an answer that no stub gives ${step}`;
+  return `no answer of the process that is being set up ${step}: ${call}: ${errnoMessage(errno)}`;
 }
 
 export function checkReply(program: Program, { failure }: Reply): void {

@@ -15,6 +15,7 @@ import type { Namespaces } from "../plan/init-plan.ts";
 import {
   type Channel,
   type CloneOptions,
+  type CloningStub,
   cloneByStub,
   DEFAULT_ACTION,
   hasEarlyUserNamespace,
@@ -51,7 +52,7 @@ export class PendingProcess {
     this.#options = options;
     this.#stub = stub;
     this.#sent = sent;
-    this.channel = stub.init.ours;
+    this.channel = stub.cloneChannel.ours;
   }
 
   /** Waits until the process is there, and gives it its mappings. */
@@ -99,28 +100,27 @@ export function spawnProcess(given: SpawnOptions): PendingProcess {
 const NO_NAMESPACES: Namespaces = { created: new Set(), joined: new Map() };
 
 /** A stub that clones itself, and ends then. */
-class Stub {
+class Stub implements CloningStub {
   readonly pid: number;
-  readonly parent: Channel;
-  /** The clone's connection. */
-  readonly init: Channel;
+  readonly stubChannel: Channel;
+  readonly cloneChannel: Channel;
   #hasEnded = false;
 
-  constructor(pid: number, parent: Channel, init: Channel) {
+  constructor(pid: number, stubChannel: Channel, cloneChannel: Channel) {
     this.pid = pid;
-    this.parent = parent;
-    this.init = init;
+    this.stubChannel = stubChannel;
+    this.cloneChannel = cloneChannel;
   }
 
   end(): void {
     this.#hasEnded = true;
-    this.parent.ours.close();
+    this.stubChannel.ours.close();
     killAndReap(this.pid, "end the stub, which has done its work");
   }
 
   /** Closes the clone's channel as well; a clone that nobody has waited for ends. May be called again. */
   abandon(): void {
-    this.init.ours.close();
+    this.cloneChannel.ours.close();
     if (this.#hasEnded) return;
     this.end();
     reapLostClone();
@@ -142,10 +142,11 @@ function startStub({ keepFds, join, privileged }: CloneOptions): Stub {
     const image = new OwnedDescriptor(openStubImage());
     passedOn.push(image);
     const openBoth = () => [openChannel(), openChannel()] as const;
-    const [parent, init] = join !== undefined && privileged ? inNetworkOf(join, openBoth) : openBoth();
-    revealSenders(init.ours.descriptor);
+    const [stubChannel, cloneChannel] =
+      join !== undefined && privileged ? inNetworkOf(join, openBoth) : openBoth();
+    revealSenders(cloneChannel.ours.descriptor);
     for (let fd = 3; fd < 3 + keepFds; fd++) keepOnExec(fd);
-    return new Stub(spawnStub(image.number, parent.theirs), parent, init);
+    return new Stub(spawnStub(image.number, stubChannel.theirs), stubChannel, cloneChannel);
   } catch (error) {
     for (const channel of channels) channel.close();
     throw error;
@@ -159,19 +160,19 @@ function startStub({ keepFds, join, privileged }: CloneOptions): Stub {
  * the kernel has said that it is a child of the runtime, and the one that sends the clone's reply.
  */
 function awaitClone(stub: Stub, { reset, cloning, cloned }: SentClone, options: CloneOptions): number {
-  const { parent, init } = stub;
+  const { stubChannel, cloneChannel } = stub;
   let pid: number | undefined;
   try {
     let said = -1;
     try {
-      if (parent.ours.waiting > 1) receiveReply(parent.ours, reset);
-      said = receiveReply(parent.ours, cloning).results[cloned] ?? -1;
+      if (stubChannel.ours.waiting > 1) receiveReply(stubChannel.ours, reset);
+      said = receiveReply(stubChannel.ours, cloning).results[cloned] ?? -1;
     } finally {
       // The stub has the clone's end of the channel open, too: while it lives, the end of the clone does not show there.
       stub.end();
     }
     if (said === stub.pid || !onBehalfOf("", "look for the clone", () => isChild(said))) throw noClone(said);
-    const reply = receiveFromClone(init.ours, cloning, said);
+    const reply = receiveFromClone(cloneChannel.ours, cloning, said);
     pid = said;
     rememberClone(pid);
     checkReply(cloning, reply);
@@ -182,7 +183,7 @@ function awaitClone(stub: Stub, { reset, cloning, cloned }: SentClone, options: 
     // Nobody else knows the clone, and before it is reaped, the init of its pid namespace can't end: pid_namespaces(7).
     if (pid !== undefined) killAndReap(pid);
     else {
-      init.ours.close();
+      cloneChannel.ours.close();
       reapLostClone();
     }
     throw error;

@@ -1,9 +1,11 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { closeSync } from "node:fs";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { MSG_NOSIGNAL } from "../../../bindings/abi/socket.ts";
 import { callKernel, substituteKernel, syscall } from "../../../bindings/ffi/syscall.ts";
 import { channelPair } from "../../../bindings/stub/client.ts";
-import { readFailure } from "./exec-result.ts";
+import { checkHasExecuted, readFailure } from "./exec-result.ts";
 
 const ENOENT = 2;
 const OPERATIONS = 3;
@@ -21,7 +23,8 @@ beforeEach(() => {
 
 afterEach(() => {
   substituteKernel(undefined);
-  closeSync(ours);
+  if (ours >= 0) closeSync(ours);
+  ours = -1;
 });
 
 /** Reads the answer of a process that sends so many bytes of these numbers, and hangs up. */
@@ -61,3 +64,19 @@ describe("an answer that no stub gives is a protocol error of one line, and take
     expect(longest).toBeLessThanOrEqual(8 * OPERATIONS);
   });
 });
+
+test.each(["start", "exec"] as const)(
+  "a process that has not executed a program: the error names the operation %s",
+  async (operation) => {
+    // The subshell is a fork of the shell, and waits for its input.
+    const shell = spawn("sh", ["-c", "exec 3<&0; (echo forked; read -r line <&3) & echo $!; wait"]);
+    onTestFinished(() => void shell.stdin.end());
+    let output = "";
+    shell.stdout.on("data", (text) => (output += text));
+    while (!output.includes("forked\n") || !/\d\n/.test(output)) await once(shell.stdout, "data");
+    const pid = Number(/\d+/.exec(output)?.[0]);
+    expect(() =>
+      checkHasExecuted(operation, pid, () => ({ ociVersion: "1.2.0", root: { path: "r" } })),
+    ).toThrow(expect.objectContaining({ name: "RuntsError", operation, pointer: "/process" }));
+  },
+);

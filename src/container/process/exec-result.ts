@@ -121,13 +121,13 @@ function failedOperation(connection: number, { operations, descriptors }: Progra
  * Throws if a process has ended without having executed its program: its end closed the connection, not the execve. The kernel clears
  * the flag before it closes descriptors (begin_new_exec of fs/exec.c). A process that is gone altogether has run its program, as a rule.
  */
-export function checkHasExecuted(pid: number, config: () => Config): void {
+export function checkHasExecuted(operation: "start" | "exec", pid: number, config: () => Config): void {
   if (processStat(pid)?.hasNotExecuted !== true) return;
   const filtered = config().linux?.seccomp !== undefined;
   const pointer = filtered ? "/linux/seccomp" : "/process";
   const question = filtered ? "does its filter deny execve" : "is its memory limit too low";
   throw new RuntsError(`${pointer}: the process ended before it executed its program: ${question}?`, {
-    operation: "start",
+    operation,
     errno: "ESRCH",
     pointer,
   });

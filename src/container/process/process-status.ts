@@ -1,6 +1,7 @@
 import { readdirSync } from "../../../bindings/linux/directories.ts";
 import { FileError } from "../../../bindings/linux/file-call.ts";
 import { existsSync, readFileSync, readlinkSync } from "../../../bindings/linux/files.ts";
+import { STUB_NAME } from "../../../bindings/stub/client.ts";
 import { errorCode } from "../../errors.ts";
 
 /** Fields of proc_pid_stat(5). */
@@ -95,7 +96,7 @@ function hasNoNamespaces(task: string): boolean {
 /** Whether a process is the stub, which has not executed the container's program yet. */
 export function isStub(pid: number): boolean {
   try {
-    return readlinkSync(`/proc/${pid}/exe`).startsWith("/memfd:runts-init");
+    return readlinkSync(`/proc/${pid}/exe`).startsWith(`/memfd:${STUB_NAME}`);
   } catch {
     // A caller who may not look has to rely on the start socket.
     return true;

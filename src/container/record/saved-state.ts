@@ -119,7 +119,7 @@ export function startSocketPath(directory: string): string {
 
 export function writeState(directory: string, state: SavedState): void {
   const temporary = `${directory}/state.json.new`;
-  withPurpose("", "write the record that delete undoes everything by", () => {
+  withPurpose("", "write the state record, by which delete can undo everything", () => {
     writeFileSync(temporary, JSON.stringify(state), { mode: 0o600 });
     renameSync(temporary, `${directory}/state.json`);
   });

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { AT_FDCWD } from "../../../bindings/abi/fcntl.ts";
 import type { NativeArgument } from "../../../bindings/ffi/koffi.ts";
 import { cString } from "../../../bindings/ffi/syscall.ts";
+import { STUB_NAME } from "../../../bindings/stub/client.ts";
 import type { Names } from "../names.ts";
 
 /** Simulates procfs for the simulated processes, as far as the runtime reads it. */
@@ -66,7 +67,7 @@ export class SimulatedProcesses {
   link(path: string): string | undefined {
     const parts = this.#parts(path);
     if (parts === undefined || this.hasEnded(Number(parts.pid))) return undefined;
-    if (parts.name === "exe") return "/memfd:runts-init (deleted)";
+    if (parts.name === "exe") return `/memfd:${STUB_NAME} (deleted)`;
     if (!parts.name.startsWith("ns/")) return undefined;
     const name = parts.name.slice("ns/".length);
     return this.ownNamespaces.has(name) ? `${name}:[0]` : undefined;
