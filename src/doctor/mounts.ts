@@ -6,7 +6,7 @@ import { openInRoot } from "../../bindings/linux/open-beneath.ts";
 import { absolutePath } from "../../bindings/linux/paths.ts";
 import { SyscallError } from "../../bindings/syscall-error.ts";
 import { bindSource } from "../inspect/container-view.ts";
-import { type MountOptions, parseMountOptions } from "../plan/mounts/options.ts";
+import { MOUNT_FLAGS, type MountOptions, parseMountOptions } from "../plan/mounts/options.ts";
 import type { Config, Mount } from "../spec/types.ts";
 import type { Finding } from "./finding.ts";
 
@@ -108,9 +108,6 @@ function isHidden({ mounts = [] }: Config, index: number): boolean {
   });
 }
 
-/** Mount options that mountinfo shows under the same name. */
-const FLAGS = ["nosuid", "nodev", "noexec", "nosymfollow"] as const;
-
 function examineMount(mount: Mount, pointer: string, files: ContainerFiles, hidden: boolean): Finding {
   const { destination, type = "", options = [] } = mount;
   if (hidden)
@@ -138,9 +135,10 @@ function examineMount(mount: Mount, pointer: string, files: ContainerFiles, hidd
     problems.push(`is of type ${entry.type}, not ${expectedType}`);
   const readOnly = wanted.has("ro") || wanted.has("rro");
   if (readOnly && !wanted.has("rw") && !isReadOnly(entry)) problems.push("can be written");
-  for (const flag of FLAGS) {
-    const undone = wanted.has(flag.slice(2));
-    if (wanted.has(flag) && !undone && !entry.options.includes(flag)) problems.push(`lacks ${flag}`);
+  for (const { set, clear } of MOUNT_FLAGS) {
+    // `ro` may be a flag of the file system instead, as isReadOnly knows.
+    if (set === "ro" || !wanted.has(set) || wanted.has(clear)) continue;
+    if (!entry.options.includes(set)) problems.push(`lacks ${set}`);
   }
   const detail = problems.length > 0 ? problems.join(", ") : `${entry.type} ${entry.options.join(",")}`;
   return mountFinding(destination, pointer, problems.length === 0, detail);

@@ -18,6 +18,7 @@ import {
 } from "../plan.test-support.ts";
 import { byteLength } from "./data.ts";
 import { makeMounts } from "./mounts.ts";
+import { MOUNT_FLAGS } from "./options.ts";
 import { mountRequests } from "./requests.ts";
 
 describe("a new file system", () => {
@@ -219,6 +220,11 @@ describe("iversion", () => {
       abi.MS_REMOUNT | abi.MS_I_VERSION | abi.MS_SYNCHRONOUS | abi.MS_NOEXEC | abi.MS_NOSYMFOLLOW,
     );
     expect(calls).not.toContain("fsconfig iversion");
+  });
+
+  it.each(MOUNT_FLAGS)("keeps $set, since the remount would clear it", ({ set, legacy }) => {
+    const { program } = plannedMounts([{ destination: "/m", type: "tmpfs", options: ["iversion", set] }]);
+    expect(only(program, "mount")[0]?.args[3]).toBe(abi.MS_REMOUNT | abi.MS_I_VERSION | legacy);
   });
 });
 

@@ -20,16 +20,11 @@ import {
   MNT_DETACH,
   MOUNT_ATTR__ATIME,
   MOUNT_ATTR_IDMAP,
-  MOUNT_ATTR_NODEV,
-  MOUNT_ATTR_NOEXEC,
-  MOUNT_ATTR_NOSUID,
-  MOUNT_ATTR_NOSYMFOLLOW,
   MOUNT_ATTR_RDONLY,
   MS_DIRSYNC,
   MS_I_VERSION,
   MS_LAZYTIME,
   MS_MANDLOCK,
-  MS_NOSYMFOLLOW,
   MS_RDONLY,
   MS_REMOUNT,
   MS_SYNCHRONOUS,
@@ -42,7 +37,7 @@ import type { Mount } from "../../spec/types.ts";
 import { attach, setMountAttributes, type Target } from "../rootfs-paths.ts";
 import { MOUNT_ATTR_SIZE, mountAttr } from "../structs.ts";
 import { isContext, joinData } from "./data.ts";
-import { type MountOptions, parseMountOptions } from "./options.ts";
+import { MOUNT_FLAGS, type MountOptions, parseMountOptions } from "./options.ts";
 
 /** Makes new file systems, and prepares them before or right after they are attached. */
 
@@ -170,12 +165,11 @@ export function setIversion(program: Program, mount: Register, options: MountOpt
 }
 
 /** The MS_* flags of a file system and of its mount, without access times. */
-function legacyFlags({ superblockFlags, attributes }: MountOptions, writable: boolean): number {
+function legacyFlags(options: MountOptions, writable: boolean): number {
+  const set = fsmountAttributes(options, writable);
   let flags = 0;
-  for (const flag of superblockFlags) if (flag !== "ro" || !writable) flags |= MS_FLAGS[flag] ?? 0;
-  // MS_NOSUID, MS_NODEV and MS_NOEXEC have the values of their MOUNT_ATTR_*.
-  flags |= attributes.set & (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-  if ((attributes.set & MOUNT_ATTR_NOSYMFOLLOW) !== 0) flags |= MS_NOSYMFOLLOW;
+  for (const flag of options.superblockFlags) if (flag !== "ro" || !writable) flags |= MS_FLAGS[flag] ?? 0;
+  for (const { attribute, legacy } of MOUNT_FLAGS) if ((set & attribute) !== 0) flags |= legacy;
   return flags;
 }
 

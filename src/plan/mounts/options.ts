@@ -8,7 +8,12 @@ import {
   MOUNT_ATTR_NOSYMFOLLOW,
   MOUNT_ATTR_RDONLY,
   MOUNT_ATTR_STRICTATIME,
+  MS_NODEV,
+  MS_NOEXEC,
+  MS_NOSUID,
+  MS_NOSYMFOLLOW,
   MS_PRIVATE,
+  MS_RDONLY,
   MS_SHARED,
   MS_SLAVE,
   MS_UNBINDABLE,
@@ -19,7 +24,7 @@ import { dataWords } from "./data.ts";
 /**
  * The options of `mounts`, by the table that each stands in. To add one:
  *
- * - a flag of the mount (MOUNT_ATTR_*): a row of ATTRIBUTES, and its recursive form in RECURSIVE;
+ * - a flag of the mount (MOUNT_ATTR_*): a row of MOUNT_FLAGS, which gives it a recursive form as well, with the prefix `r`;
  * - a flag of the file system: a row of SUPERBLOCK, and its MS_* in `new-mount.ts`, for options that only mount(2) takes;
  * - a kind of propagation: a row of PROPAGATION;
  * - an option that says how the mount is made: a word of STRUCTURAL and a field of MountOptions. `requests.ts` refuses it on mounts that
@@ -29,55 +34,49 @@ import { dataWords } from "./data.ts";
  * `features` lists the option by itself, and `spec-tests/completeness/` fails until `mounts.ts` there names a test of it.
  */
 
+/** A flag of one mount: config.md, "Linux mount options". */
+interface MountFlag {
+  /** The option that sets it. mountinfo shows the flag by this name. */
+  readonly set: string;
+  /** The option that clears it. An option undoes an earlier one of the same flag. */
+  readonly clear: string;
+  /** MOUNT_ATTR_*, for mount_setattr(2) and fsmount(2). */
+  readonly attribute: number;
+  /** MS_*, for mount(2). */
+  readonly legacy: number;
+}
+
+export const MOUNT_FLAGS: readonly MountFlag[] = [
+  { set: "ro", clear: "rw", attribute: MOUNT_ATTR_RDONLY, legacy: MS_RDONLY },
+  { set: "nosuid", clear: "suid", attribute: MOUNT_ATTR_NOSUID, legacy: MS_NOSUID },
+  { set: "nodev", clear: "dev", attribute: MOUNT_ATTR_NODEV, legacy: MS_NODEV },
+  { set: "noexec", clear: "exec", attribute: MOUNT_ATTR_NOEXEC, legacy: MS_NOEXEC },
+  { set: "nosymfollow", clear: "symfollow", attribute: MOUNT_ATTR_NOSYMFOLLOW, legacy: MS_NOSYMFOLLOW },
+];
+
 /** The bits of the mount's flags that an option sets, and those that it clears. */
 type AttributeChange = readonly [set: number, clear: number];
 
-/**
- * Flags of one mount, config.md "Linux mount options". An option that clears a flag undoes an earlier one that set it, and
- * the other way round. `relatime` is the zero value of the access time field.
- */
-const ATTRIBUTES: Readonly<Record<string, AttributeChange>> = {
+/** Options for access times, a field of several values. `relatime` is its zero value. */
+const ACCESS_TIMES: Readonly<Record<string, AttributeChange>> = {
   atime: [0, MOUNT_ATTR_NOATIME],
-  dev: [0, MOUNT_ATTR_NODEV],
   diratime: [0, MOUNT_ATTR_NODIRATIME],
-  exec: [0, MOUNT_ATTR_NOEXEC],
   noatime: [MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME],
-  nodev: [MOUNT_ATTR_NODEV, 0],
   nodiratime: [MOUNT_ATTR_NODIRATIME, 0],
-  noexec: [MOUNT_ATTR_NOEXEC, 0],
   norelatime: [0, 0],
   nostrictatime: [0, MOUNT_ATTR_STRICTATIME],
-  nosuid: [MOUNT_ATTR_NOSUID, 0],
-  nosymfollow: [MOUNT_ATTR_NOSYMFOLLOW, 0],
   relatime: [0, MOUNT_ATTR__ATIME],
-  ro: [MOUNT_ATTR_RDONLY, 0],
-  rw: [0, MOUNT_ATTR_RDONLY],
   strictatime: [MOUNT_ATTR_STRICTATIME, MOUNT_ATTR__ATIME],
-  suid: [0, MOUNT_ATTR_NOSUID],
-  symfollow: [0, MOUNT_ATTR_NOSYMFOLLOW],
 };
 
-/** ATTRIBUTES with the prefix `r`, for the mount and all mounts below it. mount_setattr(2) with AT_RECURSIVE. */
-const RECURSIVE = new Set([
-  "ratime",
-  "rdev",
-  "rdiratime",
-  "rexec",
-  "rnoatime",
-  "rnodev",
-  "rnodiratime",
-  "rnoexec",
-  "rnorelatime",
-  "rnostrictatime",
-  "rnosuid",
-  "rnosymfollow",
-  "rrelatime",
-  "rro",
-  "rrw",
-  "rstrictatime",
-  "rsuid",
-  "rsymfollow",
-]);
+/** The change that an option makes to the flags of its mount. undefined for an option that is no flag of the mount. */
+function attributeChange(option: string): AttributeChange | undefined {
+  for (const { set, clear, attribute } of MOUNT_FLAGS) {
+    if (option === set) return [attribute, 0];
+    if (option === clear) return [0, attribute];
+  }
+  return rowOf(ACCESS_TIMES, option);
+}
 
 /** Flags of the file system itself: the option that sets it and, where there is one, the option that clears it. */
 const SUPERBLOCK: Readonly<Record<string, { readonly flag: string; readonly set: boolean }>> = {
@@ -149,12 +148,15 @@ class AttributeBits {
 }
 
 /**
+ * The change that an option with the prefix `r` makes to the mount and all mounts below it: mount_setattr(2) with AT_RECURSIVE.
  * For a single mount `atime` only undoes an earlier `noatime`. The mounts of a tree have flags of their own, so there it has to change them:
  * to relatime, the kernel's default, which is neither noatime nor strictatime.
  */
-function recursiveChange(option: string): AttributeChange {
+function recursiveChange(word: string): AttributeChange | undefined {
+  if (!word.startsWith("r")) return undefined;
+  const option = word.slice(1);
   if (option === "atime" || option === "nostrictatime") return [0, MOUNT_ATTR__ATIME];
-  return ATTRIBUTES[option] ?? [0, 0];
+  return attributeChange(option);
 }
 
 /** A row of a table. Own properties only: an option may be called `constructor`, which every object inherits. */
@@ -195,7 +197,7 @@ export function parseMountOptions(options: readonly string[], type = ""): MountO
   let namesFlags = false;
   for (const { word, alone } of splitOptions(options, type)) {
     const flag = alone || !bind ? rowOf(SUPERBLOCK, word) : undefined;
-    const own = alone || flag !== undefined ? rowOf(ATTRIBUTES, word) : undefined;
+    const own = alone || flag !== undefined ? attributeChange(word) : undefined;
     const spread = alone ? parsePropagation(word) : undefined;
     if (own !== undefined) attributes.apply(own);
     if (flag?.set === true) superblock.add(flag.flag);
@@ -203,7 +205,8 @@ export function parseMountOptions(options: readonly string[], type = ""): MountO
     const isFlag = own !== undefined || flag !== undefined;
     namesFlags ||= isFlag || (alone && SILENCE.has(word));
     if (isFlag) continue;
-    if (alone && RECURSIVE.has(word)) recursiveAttributes.apply(recursiveChange(word.slice(1)));
+    const recursive = alone ? recursiveChange(word) : undefined;
+    if (recursive !== undefined) recursiveAttributes.apply(recursive);
     else if (spread !== undefined) propagation.push(spread);
     // podman writes empty words, which mount(2) skips in its data but fsconfig(2) refuses.
     else if (word !== "" && !(alone && (WITHOUT_EFFECT.has(word) || STRUCTURAL.has(word)))) data.push(word);
@@ -225,9 +228,6 @@ export function parseMountOptions(options: readonly string[], type = ""): MountO
   };
 }
 
-const ALL_FLAGS =
-  MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOSYMFOLLOW;
-
 /**
  * The flags to change of a bind mount, which starts with those of its source. If any option names a flag, all flags that no option names are
  * cleared, as in runc. Access times are an exception: the source's stay until an option names one.
@@ -237,15 +237,17 @@ export function bindAttributes({ attributes, namesFlags }: MountOptions): MountO
   const { set, clear } = attributes;
   const setsTimes = (clear & MOUNT_ATTR__ATIME) !== 0 || (set & MOUNT_ATTR_NODIRATIME) !== 0;
   const times = setsTimes ? MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME : 0;
-  return { set, clear: clear | (ALL_FLAGS & ~set) | times };
+  const all = MOUNT_FLAGS.reduce((bits, { attribute }) => bits | attribute, 0);
+  return { set, clear: clear | (all & ~set) | times };
 }
 
 /** All words that this file knows, for `features`. Its schema allows no hyphens, so crun's options for links are left out. */
 export function knownMountOptions(): string[] {
   const spread = Object.keys(PROPAGATION);
+  const flags = [...MOUNT_FLAGS.flatMap(({ set, clear }) => [set, clear]), ...Object.keys(ACCESS_TIMES)];
   const words = [
-    ...Object.keys(ATTRIBUTES),
-    ...RECURSIVE,
+    ...flags,
+    ...flags.map((word) => `r${word}`),
     ...Object.keys(SUPERBLOCK),
     ...WITHOUT_EFFECT,
     ...spread,
