@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import schema from "../spec/config-schema.json" with { type: "json" };
 import type { LinuxResources } from "../spec/types.ts";
 import { mergeResources, resourcesToApply } from "./merge-resources.ts";
 
@@ -66,6 +67,16 @@ describe("mergeResources", () => {
     ],
   ])("%s", (_title, saved, update, merged) => {
     expect(mergeResources(saved, update)).toEqual(merged);
+  });
+
+  it("merges each property of the schema, except those of cgroup v1 alone", () => {
+    const properties = Object.entries(schema.definitions.resources.properties);
+    const empty = properties.map(([name, section]) => [
+      name,
+      "type" in section && section.type === "array" ? [] : {},
+    ]);
+    const merged = Object.keys(mergeResources({}, Object.fromEntries(empty)));
+    expect(properties.map(([name]) => name).filter((name) => !merged.includes(name))).toEqual(["network"]);
   });
 
   it("merges block devices by number", () => {

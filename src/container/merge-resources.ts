@@ -13,9 +13,12 @@ import type {
  * update has a list of them; the other lists are changed entry by entry.
  */
 export function mergeResources(saved: LinuxResources, update: LinuxResources): LinuxResources {
-  const { devices, memory, cpu, pids, blockIO, hugepageLimits, rdma, unified } = update;
+  // cgroup v2 has nothing for `network`: an update may only have it without a value.
+  const { devices, memory, cpu, pids, blockIO, hugepageLimits, rdma, unified, network, ...others } = update;
   return {
     ...saved,
+    // There are no others: a new property that is not merged below does not compile, as `update` has to keep what it applies.
+    ...(others satisfies Readonly<Record<string, never>>),
     ...(devices !== undefined && { devices }),
     ...(memory !== undefined && { memory: mergeMemory(saved.memory ?? {}, memory) }),
     ...(cpu !== undefined && { cpu: mergeCpu(saved.cpu ?? {}, cpu) }),

@@ -2,14 +2,11 @@
  * Maps `linux.resources` to writes of cgroup v2 files, one `plan` function per controller. The short ones are here; memory, cpu and
  * block-io convert values of cgroup v1 and have a file each.
  *
- * To add a controller:
- * 1. Its property goes into types.ts and config-schema.json of src/spec, rules for its values into src/spec/rules/resources.ts.
- * 2. Its `plan` function goes here, with a line in planResources and rows in plan.test.ts. Each write carries the pointer of its
- *    property, and says if it may be skipped where the kernel lacks the file. That is all that `create`, `update`, errors and
- *    `explain` need.
- * 3. `update` merges it into the saved config in src/container/merge-resources.ts. If systemd has a property for it, it also goes
- *    into systemd/properties.ts.
- * spec-tests/cgroups/limits.test.ts and update.test.ts show the result; spec-tests/guests for a controller that hybrid hosts lack.
+ * Each write carries the pointer of its property, and says if it may be skipped where the kernel lacks the file. `create`, `update` and
+ * `explain` need no more. Three lists go by the names of files, since `unified` can write to any file, too: `hint` in apply.ts for
+ * errors, UNSET in update.ts for the undo of files with several lines, and LIMITS in systemd/properties.ts.
+ *
+ * docs/source-guide.md, "A new cgroup controller", lists everything that a controller needs.
  */
 import { pointerToken } from "../../spec/json/scanner.ts";
 import type { HugepageLimit, LinuxResources, NetworkResources, Pids, Rdma } from "../../spec/types.ts";
