@@ -1,8 +1,8 @@
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, symlinkSync, writeFileSync } from "node:fs";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
-import { lockContainer } from "./lock.ts";
+import { lockContainer, withLockedContainer } from "./lock.ts";
 import { freshDirectory } from "./status.test-support.ts";
 
 const skipReason = spawnSync("flock", ["--version"]).status === 0 ? false : "needs flock(1)";
@@ -82,5 +82,22 @@ describe.skipIf(skipReason !== false)("lockContainer", () => {
     writeFileSync(`${directory}/file`, "");
     expect(lockContainer(`${directory}/file`, "box")).toBeUndefined();
     expect(lockContainer(`${directory}/missing`, "box")).toBeUndefined();
+  });
+});
+
+describe("withLockedContainer", () => {
+  const missing = () => "missing";
+
+  it("takes a container without a directory for a missing one", () => {
+    expect(withLockedContainer({ root: freshDirectory() }, "box", () => "there", { missing })).toBe(
+      "missing",
+    );
+  });
+
+  // So `delete --force` doesn't say that it has deleted a container which the caller may not look at. This error comes to root, too.
+  it("throws if the directory can't be looked up, since the container may exist", () => {
+    const root = `${freshDirectory()}/loop`;
+    symlinkSync("loop", root);
+    expect(() => withLockedContainer({ root }, "box", () => "there", { missing })).toThrow("ELOOP");
   });
 });
