@@ -34,7 +34,7 @@ import {
 import { applyHostLimits, canSetGroups, credentialOptions, withDenialHint } from "./caller/credentials.ts";
 import { execLabels, mountLabelOf } from "./caller/lsm.ts";
 import type { CreateOptions, GlobalOptions } from "./context.ts";
-import { bundlePath, openBundle, rootfsOf } from "./create/host-facts.ts";
+import { bundlePath, openBundle, rootfsOf } from "./create/bundle.ts";
 import { withMountHint } from "./create/mount-target.ts";
 import { NewContainer } from "./create/new-container.ts";
 import { idMapperFor } from "./create/newuidmap.ts";

@@ -16,7 +16,7 @@ import { makeRestoreRoot, protectMaskSource } from "../plan/restore-root.ts";
 import type { Config } from "../spec/types.ts";
 import { inspectCaller, stdioFacts } from "./caller/caller.ts";
 import type { GlobalOptions } from "./context.ts";
-import { openBundle, rootfsOf } from "./create/host-facts.ts";
+import { openBundle, rootfsOf } from "./create/bundle.ts";
 import { NewContainer } from "./create/new-container.ts";
 import { NamespacesToJoin } from "./criu/namespaces.ts";
 import type { RestoreOptions } from "./criu/options.ts";

@@ -1,6 +1,6 @@
 import { oneLine } from "../../bindings/abi/printable.ts";
 import type { GlobalOptions } from "../container/context.ts";
-import { rootfsOf } from "../container/create/host-facts.ts";
+import { rootfsOf } from "../container/create/bundle.ts";
 import { prepareStateRoot } from "../container/record/state-root.ts";
 import { type ConfigIssue, RuntsError } from "../errors.ts";
 import { explainContainer } from "../explain/explain.ts";
