@@ -5,7 +5,7 @@ const EVERYDAY = ["exec", "life", "rootless", "run"].map(
   (part) => `spec-tests/engines/podman-${part}.test.ts`,
 );
 
-/** What is waited for comes in a moment, or never; on a busy machine the moment may be long. */
+/** Tests poll for an event that comes soon or never. On a busy machine "soon" may be long. */
 const expectation = { poll: { timeout: 20_000, interval: 20 } };
 
 /** A summary shows the first line of a failure: it has to say what differs, and not that an array of one is not empty. */

@@ -4,8 +4,8 @@ import { dirname, join, relative } from "node:path";
 import { describe, expect, it } from "vitest";
 
 /**
- * Who may import whom, over all sources: what the layout promises is checked here, since neither the compiler nor the linter
- * does. A rule is changed here first, with its reason, or not at all.
+ * Checks which files may import which, over all sources: neither the compiler nor the linter does. To change a rule, change it here
+ * first, with its reason.
  */
 
 const root = join(import.meta.dirname, "..");

@@ -40,7 +40,7 @@ export function visitAll(node: ts.Node, visit: (node: ts.Node) => void): void {
   ts.forEachChild(node, (child) => visitAll(child, visit));
 }
 
-/** What an identifier stands for, also where it is imported. */
+/** Returns the symbol of an identifier; of an imported one, the symbol in the module that declares it. */
 export function symbolOf(checker: ts.TypeChecker, node: ts.Node): ts.Symbol | undefined {
   const symbol = ts.isShorthandPropertyAssignment(node.parent)
     ? checker.getShorthandAssignmentValueSymbol(node.parent)
@@ -52,11 +52,11 @@ export function symbolOf(checker: ts.TypeChecker, node: ts.Node): ts.Symbol | un
 /** A use of something global. */
 export interface Use {
   readonly path: string;
-  /** `process.pid`; `process` alone where it is not seen what is taken of it. */
+  /** For example `process.pid`; or `process` alone, where the source does not show which member is used. */
   readonly name: string;
 }
 
-/** Uses of these objects of the engine's, and of methods of these names. */
+/** Finds uses of these global objects, and of methods with these names. */
 export function usesOf(sources: Sources, objects: ReadonlySet<string>, methods: ReadonlySet<string>): Use[] {
   const { checker, files, pathOf } = sources;
   return files.flatMap((file) => {
@@ -87,7 +87,7 @@ function isGlobalValue(checker: ts.TypeChecker, node: ts.Identifier): boolean {
   );
 }
 
-/** Of `declare const Bun`. */
+/** Whether it is declared as ambient, such as `declare const Bun`. */
 function isAmbient(declaration: ts.Declaration): boolean {
   return (ts.getCombinedModifierFlags(declaration) & ts.ModifierFlags.Ambient) !== 0;
 }

@@ -5,37 +5,37 @@ import { compile, root, startsWithoutEnvironment, usesOf } from "./remembered.te
 import { stateOf } from "./state.test-support.ts";
 
 /**
- * The program may go on from memory that was written down in another process: what the engine or a module remembers is that
- * process's, and two that go on from the same memory remember the same. Here is all that may be remembered, with the reason why that
- * is right in any process. biome.json forbids Node's modules and the engine's objects of which nothing may be used at all.
+ * A warm start continues from the memory of another process. Whatever Bun or a module remembers is that process's, and two starts
+ * from the same image remember the same. This test lists everything that may be remembered, with the reason why it is right in any
+ * process. biome.json forbids the modules and global objects of which nothing may be used at all.
  */
 
 const OWN_PROCESS = "bindings/linux/own-process.ts";
 const KOFFI = "bindings/ffi/koffi.ts";
 
-/** What may be asked of the engine: everywhere, or in these files. */
+/** Global functions and values that may be used: everywhere, or only in these files. */
 const MAY_BE_ASKED: Readonly<Record<string, readonly string[] | "everywhere">> = {
-  // Of the executable.
+  // Facts about the executable.
   "process.arch": "everywhere",
   "process.versions": "everywhere",
-  // The clock of all processes of this boot. Its beginning is that of the engine: nothing but differences have a meaning.
+  // It counts from the start of the process that was frozen, so only differences have a meaning.
   "performance.now": "everywhere",
-  // It keeps nothing.
+  // They keep no state.
   "Bun.hash": ["bindings/ffi/hash.ts"],
   "Bun.gc": ["src/freeze/await-thaw.ts"],
-  // What is loaded stays loaded, and is loaded in the first process.
+  // Libraries are loaded in the first process, and stay loaded.
   "process.dlopen": [KOFFI],
   "process.getuid": [KOFFI],
   "process.getBuiltinModule": [KOFFI, "src/log.ts"],
-  // The first process is asked for its own.
+  // Asked only by a process that starts cold.
   "process.env": [KOFFI, OWN_PROCESS],
   "process.argv": ["src/main.ts"],
   "process.exit": ["src/main.ts"],
-  // Of the library, which is never written down.
+  // Used by the library only, which is never frozen.
   "process.emitWarning": ["src/library/settings.ts"],
 };
 
-/** What to do instead. */
+/** The call to use instead. */
 const REMEDIES: Readonly<Record<string, string>> = {
   "process.pid": `ownPid() of ${OWN_PROCESS}`,
   "process.cwd": `workingDirectory() of ${OWN_PROCESS}`,
@@ -51,9 +51,9 @@ const REMEDIES: Readonly<Record<string, string>> = {
   "process.stdout": "src/cli/output.ts",
   "process.stderr": "src/log.ts",
 };
-const OTHERWISE = "ask the kernel, by a call of bindings/linux; the engine may remember its first answer";
+const OTHERWISE = "ask the kernel through bindings/linux; Bun may remember its first answer";
 
-/** Methods that know the language and the time zone of the engine's start. */
+/** Methods that use the language and the time zone of the process that was frozen. */
 const LOCAL_METHODS = new Set([
   "getDate",
   "getDay",
@@ -72,44 +72,44 @@ const LOCAL_METHODS = new Set([
   "toTimeString",
 ]);
 
-const COMPILED_LIBRARY = "of the engine's memory, where the loaded library is as well";
-const SIMULATION = "set while something is explained or measured, and undefined after that";
-const PLACE_IS_SET = "its place is set before each use";
-const LIBRARY = "of the library, which is never written down";
+const COMPILED_LIBRARY = "points into the same image as the loaded library";
+const SIMULATION = "set while explain or a profile runs, and undefined afterwards";
+const PLACE_IS_SET = "lastIndex is set before each use";
+const LIBRARY = "used by the library only, which is never frozen";
 
 /**
- * Module-level state, and why it is right in any process. The generated validators, which are no TypeScript, keep the errors of their
- * last use, until the next one.
+ * Module-level state, and why it is right in any process. Not listed: the generated validators, which are JavaScript, keep the errors of
+ * their last call until the next one.
  */
 const MAY_BE_KEPT: Readonly<Record<string, string>> = {
   "bindings/ffi/koffi.ts koffi": COMPILED_LIBRARY,
-  "bindings/ffi/purpose.ts current": "of one synchronous action, whose end restores it",
+  "bindings/ffi/purpose.ts current": "set for one synchronous action, and restored at its end",
   "bindings/ffi/syscall.ts invoke": COMPILED_LIBRARY,
   "bindings/ffi/syscall.ts substitute": SIMULATION,
-  "bindings/linux/files.ts space": "what was read last, and is not looked at before it is read over",
+  "bindings/linux/files.ts space": "a buffer, which each read overwrites before it is used",
   "bindings/linux/netlink.ts substitute": SIMULATION,
-  "bindings/linux/own-process.ts adopted": "set by each process that goes on",
+  "bindings/linux/own-process.ts adopted": "set by each process that starts warm",
   "bindings/linux/sd-bus.ts substitute": SIMULATION,
-  "bindings/stub/encode.ts space": "the last program, and zeroed before the next one is written to it",
-  "bindings/stub/encode.ts used": "how much of that it takes",
+  "bindings/stub/encode.ts space": "a buffer with the last program, zeroed before the next one is written",
+  "bindings/stub/encode.ts used": "length of the last program in that buffer",
   "bindings/stub/client.ts tap": SIMULATION,
   "src/cgroup/systemd/annotations.ts STRING": PLACE_IS_SET,
-  "src/freeze/await-thaw.ts thawed": "set by each process that goes on",
+  "src/freeze/await-thaw.ts thawed": "set by each process that starts warm",
   "src/freeze/write-image.ts ZEROS": "never written to",
-  "src/init/copy-up.ts registersOf": "of the channels to stubs, and gone with them",
+  "src/init/copy-up.ts registersOf": "keyed by channels to stubs, and collected with them",
   "src/init/reap-lost-clone.ts known":
-    "numbers of children; those of an explanation are above all that the kernel gives: src/explain/names.ts",
+    "pids of children; the pids in an explanation are higher than any of the kernel: src/explain/names.ts",
   "src/init/clone-by-stub.ts DEFAULT_ACTION": "the kernel only reads it",
   "src/library/index.ts exits": LIBRARY,
   "src/library/waiting.ts watch": LIBRARY,
   "src/main.ts process.exit(await (isFreezing(given) ? resumed() : main(given)));": "the program itself",
-  "src/plan/structs.ts knownHows": "bytes that depend on their key alone",
+  "src/plan/structs.ts knownHows": "bytes that depend only on their key",
   "src/spec/json/scanner.ts BLANK": PLACE_IS_SET,
   "src/spec/json/scanner.ts NUMBER": PLACE_IS_SET,
   "src/spec/json/scanner.ts STRING": PLACE_IS_SET,
 };
 
-/** A module that does all of it, to see that it is found: what is right is called `right…`. */
+/** A module with each kind of use and state, to see that the test finds it. Names of what is allowed begin with `right`. */
 const SAMPLE = "src/remembered-sample.ts";
 const SAMPLE_TEXT = `
 import { spawnSync } from "node:child_process";
@@ -168,8 +168,8 @@ const uses = usesOf(
 const state = stateOf(sources);
 const started = startsWithoutEnvironment(sources);
 
-describe("what the engine remembers of a process", () => {
-  it("is asked of the kernel", () => {
+describe("facts about a process", () => {
+  it("come from the kernel, not from a global object", () => {
     const wrong = uses.filter(({ path, name }) => {
       const allowed = MAY_BE_ASKED[name] ?? [];
       return path !== SAMPLE && allowed !== "everywhere" && !allowed.includes(path);
@@ -177,14 +177,14 @@ describe("what the engine remembers of a process", () => {
     const told = wrong.map(({ path, name }) => {
       const isLocal = name.startsWith(".");
       const remedy = isLocal
-        ? "what is the same everywhere, as toISOString()"
+        ? "a method that gives the same everywhere, such as toISOString()"
         : (REMEDIES[name] ?? OTHERWISE);
       return `${path}: ${name}: instead ${remedy}`;
     });
     expect(told).toEqual([]);
   });
 
-  it("is asked where it may be", () => {
+  it("come from a global object in the listed files only, and each listed use exists", () => {
     const used = new Set(uses.map(({ path, name }) => `${path} ${name}`));
     const listed = Object.entries(MAY_BE_ASKED).flatMap(([name, paths]) =>
       paths === "everywhere" ? [] : paths.map((path) => `${path} ${name}`),
@@ -192,11 +192,11 @@ describe("what the engine remembers of a process", () => {
     expect(listed.filter((use) => !used.has(use))).toEqual([]);
   });
 
-  it("goes to no program that is started: its environment is named", () => {
+  it("are not passed on: each child process gets an explicit environment", () => {
     expect(started.filter((call) => !call.startsWith(SAMPLE))).toEqual([]);
   });
 
-  it("is found", () => {
+  it("are found in the sample", () => {
     expect(uses.filter(({ path }) => path === SAMPLE).map(({ name }) => name)).toEqual([
       "globalThis.process",
       ".toLocaleString",
@@ -212,20 +212,20 @@ describe("what the engine remembers of a process", () => {
   });
 });
 
-describe("what a module remembers", () => {
-  it("is right in any process", () => {
+describe("module-level state", () => {
+  it("is listed, with the reason why it is right in any process", () => {
     const wrong = state.filter(
       ({ path, name }) => path !== SAMPLE && MAY_BE_KEPT[`${path} ${name}`] === undefined,
     );
     expect(wrong.map(({ path, name, because }) => `${path}: ${name} ${because}`)).toEqual([]);
   });
 
-  it("is there", () => {
+  it("exists, if it is listed", () => {
     const found = new Set(state.map(({ path, name }) => `${path} ${name}`));
     expect(Object.keys(MAY_BE_KEPT).filter((entry) => !found.has(entry))).toEqual([]);
   });
 
-  it("is found", () => {
+  it("is found in the sample", () => {
     const found = state.filter(({ path }) => path === SAMPLE).map(({ name }) => name);
     expect(found.sort()).toEqual(
       [

@@ -9,18 +9,18 @@ export interface State {
   readonly because: string;
 }
 
-/** Methods of the engine's own objects that change them. */
+/** Methods of built-in objects that change the object. */
 const CHANGING =
   /^(set\w*|add|append|push|pop|shift|unshift|splice|sort|reverse|fill|copyWithin|delete|clear|write\w*)$/;
-/** Functions of the engine's that change their first argument. */
+/** Built-in functions that change their first argument. */
 const CHANGING_FIRST =
   /^(Object\.(assign|define\w+|setPrototypeOf)|Atomics\.\w+|Reflect\.(set|defineProperty|deleteProperty))$/;
 const CHANGEABLE =
   /^(Map|Set|WeakMap|WeakSet|Array|Buffer|(Shared)?ArrayBuffer|DataView|Date|\w+Array|Uint8ClampedArray)$/;
-/** Of regular expressions, those that change are found by how they are written. */
+/** Regular expressions keep state only with the flag g or y, which the literal shows. */
 const UNCHANGEABLE = /^(Readonly(Map|Set|Array)|RegExp)$/;
 
-/** Module-level state of the files. */
+/** Finds all module-level state of the files. */
 export function stateOf(sources: Sources): State[] {
   const { files, pathOf } = sources;
   const found = new Map<string, State>();
@@ -48,7 +48,7 @@ export function stateOf(sources: Sources): State[] {
 
 type Add = (node: ts.Node, name: string, because: string) => void;
 
-/** What a statement declares: state for certain, or what is state if anything changes it. */
+/** Adds what a statement declares: to `add` if it is state for certain, to `candidates` if it is state only when something changes it. */
 function collect(
   sources: Sources,
   statement: ts.Statement,

@@ -104,7 +104,7 @@ describe.runIf(HAS_WARM_START)("the own state of a warm start", () => {
       expect(warm.words).toEqual(cold.words);
       expect(warm.status).toEqual(cold.status);
       expect(warm.files).toEqual(cold.files);
-      // What the launcher does not pass on, such as OF_CALLER, is gone, as after an execve(2).
+      // Variables that the launcher does not pass on, such as OF_CALLER, are gone, as after an execve(2).
       expect(warm.environment).toEqual([`PATH=${PATH}`, "RUNTS_COLD="]);
       for (const { mappings } of [warm, cold])
         expect(mappings.filter((line) => /^\S+ .wx/.test(line) || /\(deleted\)/.test(line))).toEqual([]);

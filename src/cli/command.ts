@@ -12,7 +12,7 @@ export interface Manual {
   readonly exitStatus?: readonly (readonly [code: string, meaning: string])[];
 }
 
-/** What help, man pages and completions show of a command. */
+/** The parts of a command that help, man pages and completions show. */
 export interface CommandDescription extends Manual {
   readonly name: string;
   readonly summary: string;

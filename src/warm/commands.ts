@@ -3,11 +3,11 @@ import { BUNDLES, CONSOLE_SOCKET, LOG, ROOT } from "./warm-host.ts";
 export interface UsualCommand {
   readonly argv: readonly string[];
   readonly exitCode?: number;
-  /** What standard error gets; nothing where it is absent. */
+  /** Matches the text on standard error. Without it, nothing may be written there. */
   readonly says?: RegExp;
 }
 
-/** What a user without privileges runs. */
+/** Commands that a user without privileges runs before the freeze. */
 export function usersCommands(): UsualCommand[] {
   return [
     ...life("unprivileged"),
@@ -16,7 +16,7 @@ export function usersCommands(): UsualCommand[] {
   ];
 }
 
-/** What root runs before the freeze, in this order: what one makes, those behind it find. */
+/** Commands that root runs before the freeze. The order counts: later ones use the containers that earlier ones made. */
 export function usualCommands(): UsualCommand[] {
   return [
     { argv: ["--version"] },

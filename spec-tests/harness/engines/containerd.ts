@@ -227,7 +227,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "localhost/pause:latest"
   disable_tcp_service = true
-  # What these machines lack: CAP_SYS_RESOURCE for a pod's oom_score_adj of -998, and maybe the controller for its cpu shares.
+  # These machines lack CAP_SYS_RESOURCE for a pod's oom_score_adj of -998, and some lack the controller for its cpu shares.
   restrict_oom_score_adj = true
   disable_cgroup = ${!hostControllers().includes("cpu")}
 

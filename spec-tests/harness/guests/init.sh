@@ -17,7 +17,7 @@ done
 mkdir /run/exchange /run/outputs /run/tmp
 chmod 1777 /run/tmp
 mount -t virtiofs exchange /run/exchange
-# What programs write to. The repository may be below one of them, where people make their clones.
+# Directories that programs write to. The repository may be below one of them: people make clones there.
 repository=${harness%/*/*/*}
 mkdir /run/repository
 mount --bind "$repository" /run/repository

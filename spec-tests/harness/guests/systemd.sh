@@ -16,7 +16,7 @@ for file in passwd group; do
 done
 echo 'spec:*:1234:1234::/run/tmp:/bin/sh' >>/run/guest/passwd
 echo 'spec:x:1234:' >>/run/guest/group
-# What services write to.
+# Directories that services write to.
 mount -t tmpfs tmpfs /var/lib/systemd
 
 unit() {

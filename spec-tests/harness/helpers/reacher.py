@@ -39,7 +39,7 @@ def follow(pid):
     while os.WIFSTOPPED(status := os.waitpid(pid, WALL)[1]):
         with contextlib.suppress(OSError):
             look(pid, said)
-        # What stops it may be a signal that it is about to get.
+        # It may have stopped since a signal is about to be delivered to it.
         stopped_by = os.WSTOPSIG(status)
         is_own = status >> 16 == 0 and stopped_by != signal.SIGTRAP
         ptrace(PTRACE_SYSCALL, pid, None, stopped_by if is_own else None)

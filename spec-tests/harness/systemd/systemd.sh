@@ -28,7 +28,7 @@ exec unshare --mount --propagation private --pid --fork --kill-child sh -c '
   ln -s pts/ptmx /run/dev/ptmx
   mount --move /run/dev /dev
   rmdir /run/dev
-  # What is in DIRECTORY/etc is in place of the files of the host.
+  # The files of DIRECTORY/etc replace those of the host.
   for file in "$1"/etc/*; do mount --bind "$file" "/etc/${file##*/}"; done
   # The files where transient units are kept, so that they outlive a daemon-reload.
   exec env -i PATH=/usr/sbin:/usr/bin container=spec-tests SYSTEMD_GENERATOR_PATH=/nonexistent \

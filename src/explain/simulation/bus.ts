@@ -83,7 +83,7 @@ function typesOf(signature: string): string[] {
   return types;
 }
 
-/** Of two properties with one name the last one counts. */
+/** Properties by name. If two have the same name, the last one counts. */
 function byName(properties: BusValue | undefined): ReadonlyMap<string, BusValue> {
   return new Map(
     asArray(properties).map((property) => {
