@@ -46,9 +46,10 @@ describe("judgeHost", () => {
   });
 
   it.each<[Partial<Host>, string, string, RegExp | undefined]>([
-    [{ kernel: "5.10.0-8-amd64" }, "Linux", "bad", /boot Linux 5.12/],
+    [{ kernel: "5.10.0-8-amd64" }, "Linux", "bad", /boot Linux 5.14/],
     [{ kernel: "4.19.1" }, "Linux", "bad", /boot/],
-    [{ kernel: "5.12.0" }, "Linux", "good", undefined],
+    [{ kernel: "5.13.19" }, "Linux", "bad", /5.14/],
+    [{ kernel: "5.14.0" }, "Linux", "good", undefined],
     [{ missingCalls: ["openat2"] }, "system calls", "bad", /seccomp profile/],
     [{ cgroup: "hybrid" }, "hierarchy", "bad", /unified_cgroup_hierarchy=1/],
     [{ cgroup: "none", hasSystemd: false }, "hierarchy", "bad", /mount -t cgroup2/],

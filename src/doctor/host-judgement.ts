@@ -20,8 +20,8 @@ function inArea(area: string, parts: readonly Part[]): Finding[] {
   return parts.map((part) => ({ area, ...part }));
 }
 
-/** Linux 5.12 added mount_setattr(2), the newest call that every container needs. */
-const LEAST_KERNEL = [5, 12] as const;
+/** Linux 5.14 added MOUNT_ATTR_NOSYMFOLLOW, which `bindAttributes` clears: mount_setattr(2) fails with EINVAL on older kernels. */
+const LEAST_KERNEL = [5, 14] as const;
 
 function kernel({
   kernel: release,
