@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { targets } from "./targets.test-support.ts";
 
-/** Closed descriptors among those that the caller passes: what the engine is told, and what fills their numbers. */
+/** Closed descriptors among those that the caller passes: which gaps are reported to the engine, and how they are plugged. */
 describe.each(targets)("launcher, closed descriptors: $name", ({ skipReason, emulator, prepare }) => {
   if (skipReason !== false) {
     test.skip(`skipped: ${skipReason}`, () => {});

@@ -1,5 +1,5 @@
 // Made by "node scripts/build-native.mjs" from launcher.c. Do not edit.
-// source: sha256 5fa8529d37cba4c0f99d683b59f4a362cebfe18071edf2f8df7afde13ec43a30
+// source: sha256 d6fffffd173f204acdfee50f3023550aaeddd73f2c1bcfb5a431a21a633e3833
 // x64: gcc (Debian 12.4.0-5) 12.4.0
 // arm64: gcc (Debian 14.2.0-19) 14.2.0
 

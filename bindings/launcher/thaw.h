@@ -20,7 +20,7 @@ enum { AT_HWCAP = 16, AT_SECURE = 23, AT_HWCAP2 = 26, AT_SYSINFO_EHDR = 33, AT_M
 
 /* "runts" and the version of the format. */
 static const u64 IMAGE_MAGIC = 0x0173746e7572ul;
-enum { IMAGE_MOST = 32 * 1024, MOST_FILES = 24, BOOT_ID = 36 };
+enum { MAX_HEAD = 32 * 1024, MAX_FILES = 24, BOOT_ID = 36 };
 
 /* The head of an image, followed by its tables and by the paths of the files. src/freeze/image.ts writes it, field by field. */
 struct image {
@@ -45,7 +45,7 @@ struct image_signal { u64 number, handler, flags, restorer, mask; };
 /* Memory that becomes read-only once a word in it has been written. */
 struct image_sealed { u64 address, length; int protection, spare; };
 
-static union { struct image head; char bytes[IMAGE_MOST]; u64 words[IMAGE_MOST / 8]; } image;
+static union { struct image head; char bytes[MAX_HEAD]; u64 words[MAX_HEAD / 8]; } image;
 
 static i64 syscall6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 {
@@ -90,9 +90,9 @@ static int is_whole(void)
 	struct image *head = &image.head;
 	const u64 counts[] = { head->files, head->segments, head->descriptors, head->signals, head->vdso_words, head->sealed };
 	for (u64 i = 0; i < sizeof counts / sizeof *counts; i++)
-		if (counts[i] > IMAGE_MOST) return 0;
+		if (counts[i] > MAX_HEAD) return 0;
 	if ((char *)(sealed_of_image() + head->sealed) > image.bytes + head->head_size || image.bytes[head->head_size - 1]) return 0;
-	if (head->files > MOST_FILES) return 0;
+	if (head->files > MAX_FILES) return 0;
 	for (u64 i = 0; i < head->files; i++) {
 		u64 at = files_of_image()[i].path;
 		if (at >= head->head_size || (image.bytes[at] != '/' && length_of(image.bytes + at) > LONGEST_NAME)) return 0;
@@ -307,7 +307,7 @@ __attribute__((noreturn)) static void jump(u64 read)
 
 static void thaw_from(i64 fd, char *directory_end, u64 argc, char *const *argv, const u64 *values)
 {
-	i64 fds[MOST_FILES];
+	i64 fds[MAX_FILES];
 	if (!read_head(fd) || !is_this_boot() || !is_this_machine(values)) return;
 	u64 size = answer_size(argv);
 	raise_nofile();

@@ -111,7 +111,7 @@ export function createLocked(
       hasTerminal: process.terminal === true,
       privileged: caller.privileged,
     });
-    container.cgroup.confine();
+    container.cgroup.applyLimits();
     container.changeRecord({ cgroup: container.cgroup.directory ?? "" });
 
     // Plan namespaces, mounts and devices (step 2), and send them to init.

@@ -88,7 +88,7 @@ function restore(
 
     // Make the cgroup, and start criu in it: the restored processes are its children at first.
     container.makeCgroup();
-    container.cgroup.confine();
+    container.cgroup.applyLimits();
     const facts = container.hostFacts("");
     const requests = mountRequests({ config, facts });
     const root = `${container.directory}/criu-root`;

@@ -5,7 +5,7 @@
 
 /** "runts" and the version of the format. */
 const MAGIC = 0x0173746e7572n;
-/** Space for the head with its tables and paths, in bytes: IMAGE_MOST of thaw.h. */
+/** Space for the head with its tables and paths, in bytes: MAX_HEAD of thaw.h. */
 export const HEAD_SPACE = 32 * 1024;
 const MAX_FILES = 24;
 const BOOT_ID_WORDS = 5;

@@ -31,7 +31,7 @@ import { labelFile } from "../plan/process/labels.ts";
 import { makeWorkingDirectory } from "../plan/process/working-directory.ts";
 import { openHostProc, writeSysctls } from "../plan/sysctl.ts";
 import type { Process } from "../spec/types.ts";
-import { openCallersSources, sourcesDeniedToInit } from "./callers-sources.ts";
+import { openCallersSources, sourcesDeniedToInit } from "./caller-sources.ts";
 import { copyUp } from "./copy-up.ts";
 import { prepareDeviceNodes } from "./device-nodes.ts";
 import type { HandOver } from "./hand-over.ts";

@@ -46,7 +46,7 @@ export interface MadeMount {
   /** Its descriptor; undefined once closed, when nothing at or below it remains to be opened. */
   readonly mount: Register | undefined;
   /** Whether only the kernel and the runtime have made files in it, so that no symbolic link leads out of it. */
-  readonly isOurs: boolean;
+  readonly hasTrustedContent: boolean;
 }
 
 /** State that the steps of a plan share. */

@@ -44,13 +44,13 @@ export class ContainerCgroup {
       checkFitness(directory);
       return directory;
     } catch (error) {
-      this.#doWithout(error);
+      this.#continueWithoutCgroup(error);
       return "";
     }
   }
 
   /** Goes on without a cgroup where the caller may have none, and the config asks for nothing that needs one. */
-  #doWithout(error: unknown): void {
+  #continueWithoutCgroup(error: unknown): void {
     const { resources, cgroupsPath } = this.#linux;
     if (!this.#rootless || requiresCgroup(resources, cgroupsPath)) throw error;
     const { log } = this.#context;
@@ -72,7 +72,7 @@ export class ContainerCgroup {
     } catch (error) {
       if (this.#rootless && requiresCgroup(resources, cgroupsPath))
         throw withDelegationHint(error, directory, this.#linux);
-      this.#doWithout(error);
+      this.#continueWithoutCgroup(error);
     }
   }
 
@@ -87,11 +87,11 @@ export class ContainerCgroup {
     this.#context.log.debug(`runtime: have systemd make ${this.#scope.saved.unit}`, "/linux/cgroupsPath");
     this.#scope.start(pid);
     this.#cgroup = { directory: this.#scope.directory, created: [] };
-    this.confine();
+    this.applyLimits();
   }
 
   /** Sets limits and device rules, while init is being cloned, and before it does anything. */
-  confine(): void {
+  applyLimits(): void {
     if (this.#cgroup === undefined) return;
     const { directory, created } = this.#cgroup;
     const { resources } = this.#linux;
@@ -111,7 +111,7 @@ export class ContainerCgroup {
   }
 
   /** The steps that undo `make`, each to be tried whatever becomes of the others. */
-  undoing(): (() => void)[] {
+  undoSteps(): (() => void)[] {
     const cgroup = this.#cgroup;
     const scope = this.#scope;
     const removeScope = scope === undefined ? [] : [() => scope.remove()];

@@ -143,7 +143,7 @@ export class NewContainer {
     const steps = [
       endProcesses,
       () => this.#pidFile !== undefined && removePidFile(this.#pidFile),
-      ...this.cgroup.undoing(),
+      ...this.cgroup.undoSteps(),
       () => features?.resctrl?.undo(),
       () => features?.hostMount?.remove(),
       () => features?.netDevices?.moveBack(),

@@ -142,7 +142,7 @@ describe("masked and read-only paths", () => {
 });
 
 describe("openTarget", () => {
-  it("creates what is missing below a file system of the kernel or the runtime in that, and names the whole path", () => {
+  it("creates missing entries inside kernel and runtime mounts; errors show the full path", () => {
     const mounts = [{ destination: "/dev", type: "tmpfs", source: "tmpfs" }];
     const one = planned({ mounts });
     openTarget(one.program, one.plan, "/dev/pts", "directory");

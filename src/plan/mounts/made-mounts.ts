@@ -54,10 +54,10 @@ export function basesOf(mounts: Mounts, path: string): readonly [Base, ...Base[]
   const clean = cleanPath(path);
   const covering = coveringMount(mounts, clean);
   if (covering?.mount === undefined) return [rootBase(mounts, clean)];
-  const { destination, mount, isOurs } = covering;
+  const { destination, mount, hasTrustedContent } = covering;
   const below = clean.slice(destination.length + 1);
-  const base: Base = { from: mount, within: destination.slice(1), path: below, beneath: !isOurs };
-  return isOurs ? [base] : [base, rootBase(mounts, clean)];
+  const base: Base = { from: mount, within: destination.slice(1), path: below, beneath: !hasTrustedContent };
+  return hasTrustedContent ? [base] : [base, rootBase(mounts, clean)];
 }
 
 function rootBase({ root }: Mounts, clean: string): Base {

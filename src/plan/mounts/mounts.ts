@@ -92,8 +92,8 @@ export function makeMounts(
       // In a running container each mount is finished before the next one is made.
       const staysOpen = isNeeded && !plan.isLive;
       if (!staysOpen) program.do("close", [mount]);
-      const isOurs = hasNoFilesOfOthers(request);
-      plan.made.push({ destination, pointer, mount: staysOpen ? mount : undefined, isOurs });
+      const hasTrustedContent = hasNoFilesOfOthers(request);
+      plan.made.push({ destination, pointer, mount: staysOpen ? mount : undefined, hasTrustedContent });
     }
   });
 }
@@ -195,8 +195,8 @@ function applyBindAttributes(
   { options, isCopy, pointer }: MountRequest,
   mount: Register,
 ): void {
-  const { attributes, namesFlags } = options;
-  if (!namesFlags || (isCopy === true && hasNamespace(namespaces, "user"))) {
+  const { attributes, hasExplicitFlags } = options;
+  if (!hasExplicitFlags || (isCopy === true && hasNamespace(namespaces, "user"))) {
     applyAttributes(program, mount, attributes);
   } else {
     const changed = program.registers.take(pointer);

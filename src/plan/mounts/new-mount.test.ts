@@ -222,9 +222,9 @@ describe("iversion", () => {
     expect(calls).not.toContain("fsconfig iversion");
   });
 
-  it.each(MOUNT_FLAGS)("keeps $set, since the remount would clear it", ({ set, legacy }) => {
+  it.each(MOUNT_FLAGS)("keeps $set, since the remount would clear it", ({ set, msFlag }) => {
     const { program } = plannedMounts([{ destination: "/m", type: "tmpfs", options: ["iversion", set] }]);
-    expect(only(program, "mount")[0]?.args[3]).toBe(abi.MS_REMOUNT | abi.MS_I_VERSION | legacy);
+    expect(only(program, "mount")[0]?.args[3]).toBe(abi.MS_REMOUNT | abi.MS_I_VERSION | msFlag);
   });
 });
 

@@ -119,7 +119,7 @@ function withContext({ type, options, context }: ContextOf): readonly string[] {
 /**
  * Like newMount, by mount(2), for options that fsconfig(2) does not take. mount(2) takes a path and returns no descriptor. So it mounts on
  * ".", which nothing can redirect: the working directory is a directory of a tmpfs that covers the target meanwhile. open_tree(2) then
- * copies the mount, and the tmpfs is unmounted. If mount(2) fails, the tmpfs goes as all earlier mounts of the container do.
+ * copies the mount, and the tmpfs is unmounted. If mount(2) fails, the tmpfs is torn down with the mount namespace.
  */
 export function newLegacyMount(
   program: Program,
@@ -169,7 +169,7 @@ function legacyFlags(options: MountOptions, writable: boolean): number {
   const set = fsmountAttributes(options, writable);
   let flags = 0;
   for (const flag of options.superblockFlags) if (flag !== "ro" || !writable) flags |= MS_FLAGS[flag] ?? 0;
-  for (const { attribute, legacy } of MOUNT_FLAGS) if ((set & attribute) !== 0) flags |= legacy;
+  for (const { attribute, msFlag } of MOUNT_FLAGS) if ((set & attribute) !== 0) flags |= msFlag;
   return flags;
 }
 

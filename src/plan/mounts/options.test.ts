@@ -104,7 +104,7 @@ describe("flags of a bind mount", () => {
     ["mode=1"],
     ["mode=1,ro"],
     ["idmap", "rslave"],
-  ])("are those of the source with %s %s", (...options) => {
+  ])("%s %s keep the flags of the source", (...options) => {
     expect(bindAttributes(parseMountOptions(["rbind", ...options]))).toEqual({ set: 0, clear: 0 });
   });
 
@@ -118,7 +118,7 @@ describe("flags of a bind mount", () => {
     ["sync", 0],
     ["async", 0],
     ["silent", 0],
-  ])("are the named ones with %s, and the access times of the source", (option, set) => {
+  ])("%s clears unnamed flags but keeps access times", (option, set) => {
     expect(bindAttributes(parseMountOptions(["bind", option]))).toEqual({ set, clear: others & ~set });
   });
 
@@ -127,11 +127,11 @@ describe("flags of a bind mount", () => {
     ["relatime", 0],
     ["strictatime", abi.MOUNT_ATTR_STRICTATIME],
     ["nodiratime", abi.MOUNT_ATTR_NODIRATIME],
-  ])("replace all access times with %s", (option, set) => {
+  ])("%s replaces all access times", (option, set) => {
     expect(bindAttributes(parseMountOptions(["bind", option]))).toEqual({ set, clear: others | times });
   });
 
-  it("lose nodiratime alone with diratime", () => {
+  it("diratime clears only nodiratime of the access times", () => {
     const clear = others | abi.MOUNT_ATTR_NODIRATIME;
     expect(bindAttributes(parseMountOptions(["bind", "diratime"]))).toEqual({ set: 0, clear });
   });
@@ -154,8 +154,8 @@ describe("flags of the file system", () => {
   });
 
   it.each(["defaults", "loud", "silent"])("%s has no effect", (option) => {
-    const namesFlags = option !== "defaults";
-    expect(parseMountOptions([option])).toEqual({ ...parseMountOptions([]), namesFlags });
+    const hasExplicitFlags = option !== "defaults";
+    expect(parseMountOptions([option])).toEqual({ ...parseMountOptions([]), hasExplicitFlags });
   });
 });
 

@@ -43,15 +43,15 @@ interface MountFlag {
   /** MOUNT_ATTR_*, for mount_setattr(2) and fsmount(2). */
   readonly attribute: number;
   /** MS_*, for mount(2). */
-  readonly legacy: number;
+  readonly msFlag: number;
 }
 
 export const MOUNT_FLAGS: readonly MountFlag[] = [
-  { set: "ro", clear: "rw", attribute: MOUNT_ATTR_RDONLY, legacy: MS_RDONLY },
-  { set: "nosuid", clear: "suid", attribute: MOUNT_ATTR_NOSUID, legacy: MS_NOSUID },
-  { set: "nodev", clear: "dev", attribute: MOUNT_ATTR_NODEV, legacy: MS_NODEV },
-  { set: "noexec", clear: "exec", attribute: MOUNT_ATTR_NOEXEC, legacy: MS_NOEXEC },
-  { set: "nosymfollow", clear: "symfollow", attribute: MOUNT_ATTR_NOSYMFOLLOW, legacy: MS_NOSYMFOLLOW },
+  { set: "ro", clear: "rw", attribute: MOUNT_ATTR_RDONLY, msFlag: MS_RDONLY },
+  { set: "nosuid", clear: "suid", attribute: MOUNT_ATTR_NOSUID, msFlag: MS_NOSUID },
+  { set: "nodev", clear: "dev", attribute: MOUNT_ATTR_NODEV, msFlag: MS_NODEV },
+  { set: "noexec", clear: "exec", attribute: MOUNT_ATTR_NOEXEC, msFlag: MS_NOEXEC },
+  { set: "nosymfollow", clear: "symfollow", attribute: MOUNT_ATTR_NOSYMFOLLOW, msFlag: MS_NOSYMFOLLOW },
 ];
 
 /** The bits of the mount's flags that an option sets, and those that it clears. */
@@ -125,7 +125,7 @@ export interface MountOptions {
   readonly destinationNoFollow: boolean;
   readonly attributes: { readonly set: number; readonly clear: number };
   /** Whether an option sets or clears a non-recursive flag of mount(2). */
-  readonly namesFlags: boolean;
+  readonly hasExplicitFlags: boolean;
   readonly recursiveAttributes: { readonly set: number; readonly clear: number };
   /** In the order given. */
   readonly propagation: readonly Propagation[];
@@ -194,20 +194,20 @@ export function parseMountOptions(options: readonly string[], type = ""): MountO
   const data: string[] = [];
   const words = new Set(options);
   const bind = words.has("bind") || words.has("rbind");
-  let namesFlags = false;
+  let hasExplicitFlags = false;
   for (const { word, alone } of splitOptions(options, type)) {
     const flag = alone || !bind ? rowOf(SUPERBLOCK, word) : undefined;
     const own = alone || flag !== undefined ? attributeChange(word) : undefined;
-    const spread = alone ? parsePropagation(word) : undefined;
+    const propagationOption = alone ? parsePropagation(word) : undefined;
     if (own !== undefined) attributes.apply(own);
     if (flag?.set === true) superblock.add(flag.flag);
     if (flag?.set === false) superblock.delete(flag.flag);
     const isFlag = own !== undefined || flag !== undefined;
-    namesFlags ||= isFlag || (alone && SILENCE.has(word));
+    hasExplicitFlags ||= isFlag || (alone && SILENCE.has(word));
     if (isFlag) continue;
     const recursive = alone ? recursiveChange(word) : undefined;
     if (recursive !== undefined) recursiveAttributes.apply(recursive);
-    else if (spread !== undefined) propagation.push(spread);
+    else if (propagationOption !== undefined) propagation.push(propagationOption);
     // podman writes empty words, which mount(2) skips in its data but fsconfig(2) refuses.
     else if (word !== "" && !(alone && (WITHOUT_EFFECT.has(word) || STRUCTURAL.has(word)))) data.push(word);
   }
@@ -220,7 +220,7 @@ export function parseMountOptions(options: readonly string[], type = ""): MountO
     sourceNoFollow: words.has("src-nofollow"),
     destinationNoFollow: words.has("dest-nofollow"),
     attributes,
-    namesFlags,
+    hasExplicitFlags,
     recursiveAttributes,
     propagation,
     superblockFlags: [...superblock],
@@ -232,8 +232,8 @@ export function parseMountOptions(options: readonly string[], type = ""): MountO
  * The flags to change of a bind mount, which starts with those of its source. If any option names a flag, all flags that no option names are
  * cleared, as in runc. Access times are an exception: the source's stay until an option names one.
  */
-export function bindAttributes({ attributes, namesFlags }: MountOptions): MountOptions["attributes"] {
-  if (!namesFlags) return attributes;
+export function bindAttributes({ attributes, hasExplicitFlags }: MountOptions): MountOptions["attributes"] {
+  if (!hasExplicitFlags) return attributes;
   const { set, clear } = attributes;
   const setsTimes = (clear & MOUNT_ATTR__ATIME) !== 0 || (set & MOUNT_ATTR_NODIRATIME) !== 0;
   const times = setsTimes ? MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME : 0;
@@ -243,15 +243,15 @@ export function bindAttributes({ attributes, namesFlags }: MountOptions): MountO
 
 /** All words that this file knows, for `features`. Its schema allows no hyphens, so crun's options for links are left out. */
 export function knownMountOptions(): string[] {
-  const spread = Object.keys(PROPAGATION);
+  const propagation = Object.keys(PROPAGATION);
   const flags = [...MOUNT_FLAGS.flatMap(({ set, clear }) => [set, clear]), ...Object.keys(ACCESS_TIMES)];
   const words = [
     ...flags,
     ...flags.map((word) => `r${word}`),
     ...Object.keys(SUPERBLOCK),
     ...WITHOUT_EFFECT,
-    ...spread,
-    ...spread.map((word) => `r${word}`),
+    ...propagation,
+    ...propagation.map((word) => `r${word}`),
     ...STRUCTURAL,
   ];
   return [...new Set(words)].filter((word) => !word.includes("-")).sort();
