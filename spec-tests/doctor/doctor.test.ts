@@ -98,7 +98,10 @@ describe.runIf(IS_RUNTS)("doctor", () => {
       };
       const check = await sandbox.invoke(["warm", "--check"]);
       expect((await warmStart([]))?.[0] === "ok").toBe(check.code === 0);
-      expect(await warmStart(["env", "RUNTS_COLD=1"])).toEqual(["note", "not this time: RUNTS_COLD is set"]);
+      expect(await warmStart(["env", "RUNTS_COLD=1"])).toEqual([
+        "note",
+        "disabled for this call: RUNTS_COLD is set",
+      ]);
     },
   );
 

@@ -172,7 +172,7 @@ describeGuest("cgroup", () => {
       const container = sandbox.limited("sleep 999", {});
       await container.started();
       const unified = { "cgroup.subtree_control": "+pids", "memory.high": "much" };
-      const words = /memory\.high: .*; not as before the update: \/.*\/unified\/cgroup\.subtree_control\n/;
+      const words = /memory\.high: .*; could not be restored: \/.*\/unified\/cgroup\.subtree_control\n/;
       sandbox.expectRefusal(await container.update({ unified }), /memory\.high/, words);
     },
   );

@@ -151,22 +151,19 @@ describe.skipIf(skipReason !== false)(
       },
     );
 
-    test.skipIf(!hostHas("hugetlb"))(
-      "a controller that a parent's own processes keep off is explained",
-      async () => {
-        mkdirSync(directory);
-        const member = startMember(directory);
-        const inner = `${directory}/inner`;
-        createCgroup(inner, undefined, options);
-        const resources = { hugepageLimits: [{ pageSize: "2MB", limit: 0n }] };
-        expect(() => applyResources(inner, resources, options)).toThrow(
-          `it is not enabled in ${directory}/cgroup.subtree_control, as ${cgroupName(directory)} has processes of its own; ` +
-            `move them into a cgroup below it, or choose another cgroupsPath: ${member.pid} (sh`,
-        );
-        killCgroup(directory);
-        await member.ended;
-      },
-    );
+    test.skipIf(!hostHas("hugetlb"))("explains why processes in the parent block a controller", async () => {
+      mkdirSync(directory);
+      const member = startMember(directory);
+      const inner = `${directory}/inner`;
+      createCgroup(inner, undefined, options);
+      const resources = { hugepageLimits: [{ pageSize: "2MB", limit: 0n }] };
+      expect(() => applyResources(inner, resources, options)).toThrow(
+        `it is not enabled in ${directory}/cgroup.subtree_control, as ${cgroupName(directory)} has processes of its own; ` +
+          `move them into a cgroup below it, or choose another cgroupsPath: ${member.pid} (sh`,
+      );
+      killCgroup(directory);
+      await member.ended;
+    });
 
     test("a threaded cgroup takes a container only if all controllers are threaded", () => {
       mkdirSync(`${directory}/threaded`, { recursive: true });

@@ -84,7 +84,7 @@ describe("judgeHost", () => {
     else expect(finding?.fix).toMatch(fix);
   });
 
-  it("tells a user why he can't make user namespaces", () => {
+  it("tells users why they can't make user namespaces", () => {
     const findings = judgeHost({ ...complete, isRoot: false, restrictsUserNamespaces: "AppArmor" });
     expect(findings.find(({ verdict }) => verdict === "bad")?.fix).toMatch(/userns,/);
   });

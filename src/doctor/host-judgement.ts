@@ -84,7 +84,7 @@ function cgroups(host: Host): Part[] {
         `${controller} controller`,
         `no limits by ${properties}`,
         usual.some(([name]) => name === controller)
-          ? `build it into the kernel, don't disable it (cgroup_disable=), and free it of v1 hierarchies`
+          ? `build it into the kernel, don't disable it (cgroup_disable=), and unmount the v1 hierarchy that holds it`
           : undefined,
       ),
     ),
@@ -127,7 +127,7 @@ function namespaces({ namespaces: kinds, maxUserNamespaces, isRoot }: Host): Par
   return [
     missing.length === 0
       ? good("kinds", kinds.join(" "))
-      : lacking("kinds", `this kernel has none of: ${missing.join(" ")}`, "enable them in the kernel"),
+      : lacking("kinds", `missing: ${missing.join(" ")}`, "enable them in the kernel"),
     maxUserNamespaces > 0
       ? good("user namespaces", `${maxUserNamespaces} at most`)
       : (isRoot ? lacking : bad)(
@@ -165,14 +165,14 @@ function rootless(host: Host): Part[] {
       ? good("user namespaces", "may be made by everybody")
       : bad(
           "user namespaces",
-          `kept from users by ${restricted}`,
+          `blocked for unprivileged users by ${restricted}`,
           restricted === "AppArmor"
             ? "add an AppArmor profile with `userns,` for runts-engine, or sysctl kernel.apparmor_restrict_unprivileged_userns=0"
             : "sysctl kernel.unprivileged_userns_clone=1",
         ),
     host.idHelpers
       ? good("newuidmap", "found, with newgidmap")
-      : lacking("newuidmap", "not found: containers have one id alone", "install uidmap (shadow-utils)"),
+      : lacking("newuidmap", "not found: containers have only one id", "install uidmap (shadow-utils)"),
     host.subordinateIds
       ? good("subordinate ids", "in /etc/subuid and /etc/subgid")
       : lacking(
@@ -213,11 +213,11 @@ function extras(host: Host): Part[] {
 }
 
 function warmStart({ coldReason }: Host): Part {
-  if (coldReason === undefined) return good("warm start", "from memory that was written down since boot");
+  if (coldReason === undefined) return good("warm start", "from an image written since boot");
   const { text, isOfImage } = coldReason;
   return isOfImage
     ? lacking("warm start", `commands take longer: ${text}`, "runts warm, after each boot")
-    : note("warm start", `not this time: ${text}`);
+    : note("warm start", `disabled for this call: ${text}`);
 }
 
 function good(subject: string, detail: string): Part {

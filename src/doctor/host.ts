@@ -33,7 +33,7 @@ export interface Host {
   readonly user: string;
   readonly cgroup: "unified" | "hybrid" | "none";
   readonly controllers: readonly string[];
-  /** Whether this user may make cgroups in his own cgroup, and move processes into them. */
+  /** Whether this user may make cgroups in their own cgroup, and move processes into them. */
   readonly hasOwnCgroup: boolean;
   readonly hasCgroupKill: boolean;
   readonly hasPressure: boolean;

@@ -47,8 +47,7 @@ function silence({ call, errno }: SyscallError, step: string): string {
     return `the process that was being set up ended ${step}: is its memory limit too low?`;
   if (errno === "ETIMEDOUT")
     return `the process that is being set up has not answered within ${ANSWER_TIMEOUT_S} s ${step}`;
-  if (errno === "EPROTO")
-    return `the process that is being set up has given an answer that no stub gives ${step}`;
+  if (errno === "EPROTO") return `the process that is being set up sent an invalid reply ${step}`;
   return `no answer of the process that is being set up ${step}: ${call}: ${errnoMessage(errno)}`;
 }
 

@@ -78,7 +78,7 @@ test.each([true, false])(
   },
 );
 
-test("a process of a caller without privileges that gets mappings by him stays within his reach", () => {
+test("an unprivileged caller that writes the mappings itself: the process is never hidden", () => {
   const joined = new Map([["mount", { path: "/proc/self/ns/mnt", pointer: "/linux/namespaces/0" }]]);
   plan(false, { namespaces: { created: new Set(["user"]), joined } });
   expect(operations.filter(hides)).toEqual([]);

@@ -2,7 +2,7 @@ import { lacksMappings } from "../spec/default-mappings.ts";
 import type { Config, Hook, Hooks, IdMapping, Seccomp } from "../spec/types.ts";
 import { failure, type Tell, warning } from "./finding.ts";
 
-/** Reports what is legal below `linux`, and can't work or is hardly meant. */
+/** Reports what is valid below `linux`, but can't work or is probably a mistake. */
 export function linuxRules(config: Config, tell: Tell): void {
   seccompRules(config.linux?.seccomp, tell);
   resourceRules(config, tell);

@@ -7,7 +7,7 @@ import { isBind } from "../spec/bind-mount.ts";
 import type { Config, Mount } from "../spec/types.ts";
 import { failure, type Tell, warning } from "./finding.ts";
 
-/** Reports what is legal in `mounts`, and hardly meant. */
+/** Reports what is valid in `mounts`, but probably a mistake. */
 export function mountRules(config: Config, bundle: string, view: ContainerView, tell: Tell): void {
   const mounts = config.mounts ?? [];
   const places = mounts.map(({ destination }) => cleanPath(destination));

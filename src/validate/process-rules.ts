@@ -9,11 +9,11 @@ import type { Config, IdMapping, Process } from "../spec/types.ts";
 import { failure, type Tell, warning } from "./finding.ts";
 import { programProblem } from "./program.ts";
 
-/** Reports what is legal in `process`, and is hardly meant or can't work in this root file system. */
+/** Reports what is valid in `process`, but probably a mistake or unable to work in this root file system. */
 export function processRules(config: Config, view: ContainerView, tell: Tell): void {
   const { process } = config;
   if (process === undefined) {
-    tell(warning("no-process", "/process", "is missing: the container can be created, and never started"));
+    tell(warning("no-process", "/process", "is missing: the container can be created but never started"));
     return;
   }
   environment(process, tell);
@@ -33,7 +33,7 @@ function environment({ env = [], args }: Process, tell: Tell): void {
     const before = last.get(name);
     if (before !== undefined) {
       const pointer = `/process/env/${before}`;
-      tell(warning("duplicate-env", pointer, `${name} is set again by /process/env/${index}, which counts`));
+      tell(warning("duplicate-env", pointer, `${name} is overridden by /process/env/${index}`));
     }
     last.set(name, index);
   });
@@ -90,7 +90,7 @@ function capabilities(process: Process, tell: Tell): void {
   for (const set of SETS) {
     for (const [index, name] of (sets[set] ?? []).entries()) {
       if (!capabilityNames.includes(name))
-        tell(warning("unknown-capability", at(set, index), `${name} is no capability, and is left out`));
+        tell(warning("unknown-capability", at(set, index), `${name} is not a known capability; ignored`));
     }
   }
   for (const [index, name] of (sets.effective ?? []).entries()) {

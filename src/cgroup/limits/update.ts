@@ -61,7 +61,7 @@ export class ResourceUpdate {
       differing.add("the properties of the systemd unit");
     }
     if (differing.size === 0 || !(error instanceof RuntsError)) return error;
-    return reworded(error, `${error.message}; not as before the update: ${[...differing].join(", ")}`);
+    return reworded(error, `${error.message}; could not be restored: ${[...differing].join(", ")}`);
   }
 
   /** Returns the writes that failed. */

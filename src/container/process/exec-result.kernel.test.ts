@@ -45,7 +45,7 @@ test("the operation that failed, and its errno", () => {
   expect(readOf([2, ENOENT, 0, 0, 0, 0])).toEqual({ index: 1, errno: ENOENT });
 });
 
-describe("an answer that no stub gives is a protocol error of one line, and takes no memory:", () => {
+describe("an invalid reply is a protocol error of one line, and takes no memory:", () => {
   test.each([
     ["a part of a reply", [2, ENOENT], 7],
     ["a reply whose results are missing", [2, ENOENT, 0, 0], 16],

@@ -71,7 +71,7 @@ function progressOf(reply: Uint8Array, operations: number): Progress {
 }
 
 function noReply(): RuntsError {
-  return new RuntsError("the process has given an answer that no stub gives before its program", {
+  return new RuntsError("the process sent an invalid reply before execve", {
     operation: "execve",
     errno: "EPROTO",
   });
