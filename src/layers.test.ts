@@ -129,7 +129,7 @@ function layerOf(path: string): string {
   return top === "src" ? part : `${top}/${part}`;
 }
 
-/** Unit tests may use the bindings' and their own layer's neighbours as the code beside them does; this file reads all. */
+/** All sources with their unit tests, which may import only what the code beside them may import. */
 const sources = [...readSources("src"), ...readSources("bindings")];
 const specTests = readSources("spec-tests");
 const isTest = (path: string): boolean => /\.(test|test-support)\.ts$/.test(path);

@@ -18,7 +18,7 @@ async function main(argv: readonly string[]): Promise<number> {
   return runCommandLine(argv, commands);
 }
 
-/** The program in the engine whose memory becomes the image, and so in each process that starts from that image. */
+/** The program in the process that `warm` saves as the image. A warm start continues it from `awaitThaw`. */
 async function resumed(): Promise<number> {
   const { warmUp } = await import("./warm/warm-up.ts");
   const { awaitThaw } = await import("./freeze/await-thaw.ts");

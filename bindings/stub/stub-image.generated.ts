@@ -1,5 +1,5 @@
 // Made by "node scripts/build-native.mjs" from stub.c. Do not edit.
-// source: sha256 d6aa452ea67a6fc4ad6fc86b889e66d3b484f04eafbb644b30eeedda3de6d4be
+// source: sha256 2cc28d58cbf75ee738acc4990d97694475399d5d7b70950636385264c57d3ad9
 // x64: gcc (Debian 12.4.0-5) 12.4.0
 // arm64: gcc (Debian 14.2.0-19) 14.2.0
 

@@ -22,7 +22,8 @@ enum { SYS_mmap = 222, SYS_munmap = 215, SYS_sendmsg = 211, SYS_recvmsg = 212, S
 #error "runts supports x86-64 and arm64"
 #endif
 
-enum { SYS_openat2 = 437, MAX_ATTEMPTS = 1000 }; /* the same number on all architectures */
+enum { SYS_openat2 = 437 }; /* the same number on all architectures */
+enum { MAX_ATTEMPTS = 1000 };
 enum { EAGAIN = 11, EINVAL = 22, EPROTO = 71, ETIMEDOUT = 110, ECANCELED = 125 };
 enum { MSG_WAITALL = 0x100, MSG_NOSIGNAL = 0x4000, MSG_CMSG_CLOEXEC = 0x40000000 };
 enum { PROT_READ = 1, PROT_WRITE = 2, MAP_PRIVATE = 2, MAP_ANONYMOUS = 32 };
@@ -222,7 +223,7 @@ static i64 await_word(const volatile u32 *word)
 
 /*
  * With RESOLVE_IN_ROOT or RESOLVE_BENEATH, openat2(2) fails with EAGAIN on ".." whenever anybody renames or mounts anything on the host
- * meanwhile, and says to try again. This does so without a pause: another walk of the path takes less time than any.
+ * meanwhile, and says to try again. This does so without a pause: walking the path again is cheaper than any sleep.
  */
 static i64 call_kernel(u64 nr, const u64 args[6])
 {

@@ -22,7 +22,7 @@ const PS_LISTS_NOBODY = {
 const WAITS_UNTIL_THAWED = "exec waits in a frozen cgroup until it is thawed";
 
 /** A container that may make sub-cgroups chooses their names, their number and their settings. */
-const CLAUSE = "promise: cgroups that the container makes stop no command";
+const CLAUSE = "promise: cgroups that the container makes can't block a command";
 
 interface Setting {
   readonly mapped: boolean;

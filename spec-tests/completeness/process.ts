@@ -49,7 +49,7 @@ export const PROCESS: Coverage = {
   ],
   "/process/user/umask": [
     "run, umask: set",
-    "run, umask 0: 0, whatever the caller's is",
+    "run, umask 0: overrides the caller's",
     "run without umask, a caller with 0000: 0022",
     "exec: umask of the container's process",
     "exec without umask, a caller with 0000: 0022",

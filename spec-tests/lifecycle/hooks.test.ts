@@ -260,7 +260,7 @@ for (const [name, step] of [
 }
 
 spec(
-  "poststart hook fails, the container has ended and another one uses its cgroup: the other one runs on",
+  "poststart hook fails, the container has ended and another one uses its cgroup: the other container is not killed",
   "promise: no process of another container is killed",
   async (sandbox) => {
     const inShared = (container: Container): Container => {

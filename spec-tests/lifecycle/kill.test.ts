@@ -305,7 +305,7 @@ if (IS_RUNTS) {
 }
 
 spec(
-  "kill [--all] KILL, stopped, another container uses its cgroup: the other one runs on",
+  "kill [--all] KILL, stopped, another container uses its cgroup: the other container is not killed",
   "promise: no process of another container is killed",
   async (sandbox) => {
     const path = `/${sandbox.tag}shared`;

@@ -86,7 +86,7 @@ for (const umask of ["0000", "0077"]) {
   );
 }
 
-spec("run, umask 0: 0, whatever the caller's is", CLAUSE, async (sandbox) => {
+spec("run, umask 0: overrides the caller's", CLAUSE, async (sandbox) => {
   const container = sandbox.shell("umask", (config) => {
     config.process.user.umask = 0;
   });

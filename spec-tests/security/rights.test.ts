@@ -24,7 +24,7 @@ const USERS_ABOVE_2_31 = "users above 2^31 are refused, a sign and numbers that 
 
 const USER = 1000;
 
-/** A container of an unprivileged user, who maps only himself. */
+/** A container of an unprivileged user who maps only their own ids. */
 function ofUser(sandbox: Sandbox, script: string, mutate: (config: Config) => void = () => undefined) {
   const container = sandbox.shell(script, (config) => {
     config.linux.namespaces = ["user", "mount", "pid", "ipc", "uts"].map((type) => ({ type }));

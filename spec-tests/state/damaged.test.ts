@@ -99,7 +99,7 @@ function expectClear(result: Result, args: readonly string[], words: string): vo
 if (IS_RUNTS) {
   for (const [what, damage] of Object.entries(STATE_DAMAGES)) {
     spec(
-      `any command, state.json is ${what}: a clear error; delete --force ends the container and removes all`,
+      `commands that read the record, state.json is ${what}: a clear error; delete --force ends the container and removes all`,
       CLAUSE,
       async (sandbox) => {
         const container = sandbox.shell("sleep 1000");

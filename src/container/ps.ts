@@ -46,7 +46,7 @@ export function processesOfNamespace(init: number): number[] {
   return pids.filter((pid) => found.has(pid));
 }
 
-/** Returns "" for a process that is gone, or that this user may not look at: it belongs to none of his containers. */
+/** Returns "" for a process that is gone, or that this user may not inspect: it belongs to none of their containers. */
 function pidNamespace(pid: number): string {
   try {
     return readlinkSync(`/proc/${pid}/ns/pid`);

@@ -11,7 +11,7 @@ export interface TimedCall {
   readonly end: number;
   /** Empty if no property asks for it. */
   readonly pointer: string;
-  /** Empty where none is given: for calls of the runtime that only look. */
+  /** Empty where none is given: for read-only calls of the runtime. */
   readonly purpose: string;
   readonly path: string;
 }

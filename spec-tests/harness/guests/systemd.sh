@@ -1,6 +1,6 @@
 #!/bin/sh
 # The last step of init.sh for a guest whose pid 1 is systemd. Debian's units of the system bus, of logind and of users' managers
-# are there, and nothing else of the host's: nobody knows what that starts. User 1234 has a manager of his own, as after a login.
+# are there, and nothing else of the host's: nobody knows what that starts. User 1234 has their own manager, as after a login.
 set -eu
 harness=${0%/*}
 debian=/usr/lib/systemd/system

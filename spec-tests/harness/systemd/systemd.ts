@@ -42,7 +42,7 @@ export function noSystemd(): string | undefined {
 export class Machine {
   /** Runs a command below it in the machine, as a service of systemd. */
   readonly wrapper: readonly string[];
-  /** The same as a user who has a systemd of his own. */
+  /** The same as a user who has their own systemd. */
   readonly userWrapper: readonly string[];
   readonly #process: ChildProcess;
   readonly #directory: string;

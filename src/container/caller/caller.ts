@@ -120,8 +120,8 @@ export function stdioFacts(
 }
 
 /**
- * Whether the container's user may become the owner of a stream. An owner can give himself any right to a file, and keeps it when the
- * container has gone. So the caller keeps a file that the container may only read, and a device that others use as well: any but a terminal.
+ * Whether the container's user may become the owner of a stream. Owners can give themselves any right to a file, and stay owners when
+ * the container has gone. So the caller keeps a file that the container may only read, and a device that others use as well: any but a terminal.
  */
 function mayGiveAway(stream: number, stat: FileStatus): boolean {
   if (stat.isFIFO()) return true;

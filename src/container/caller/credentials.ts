@@ -39,8 +39,8 @@ export function credentialOptions(
 }
 
 /**
- * Whether setgroups(2) is allowed in the container: an unprivileged caller has to deny it in a user namespace whose groups he maps
- * himself. In one that is joined it is as its maker has left it.
+ * Whether setgroups(2) is allowed in the container: an unprivileged caller has to deny it in a user namespace whose groups they
+ * map themselves. In one that is joined it is as its creator has left it.
  */
 export function canSetGroups(caller: Caller, { joined }: Namespaces): boolean {
   const member = /^\/proc\/(\d+)\/ns\/user$/.exec(joined.get("user")?.path ?? "")?.[1];

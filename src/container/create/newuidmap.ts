@@ -34,9 +34,9 @@ const GROUPS: Kind = {
 };
 
 /**
- * Returns a function that writes the mappings of a user without privileges who maps more than his own ids: newuidmap(1) and newgidmap(1),
- * which are set-user-ID root, check that the ranges are his in subuid(5) and subgid(5). Both are looked for before anything is made.
- * undefined where the caller needs no help: root, and whoever maps nobody but himself.
+ * Returns a function that writes the mappings of an unprivileged user who maps more than their own ids: newuidmap(1) and newgidmap(1),
+ * which are set-user-ID root, check that subuid(5) and subgid(5) give the user these ranges. Both are looked for before anything is made.
+ * undefined where the caller needs no help: root, and a user who maps only their own ids.
  */
 export function idMapperFor(
   { uidMappings = [], gidMappings = [] }: Linux,

@@ -18,7 +18,7 @@ export function differingNamespaces(pid: number): number {
 }
 
 /**
- * Throws if init is not in the user namespace of this process any more. A user without privileges becomes root in one of his own, and can
+ * Throws if init is not in the user namespace of this process any more. A user without privileges becomes root in their own one, and can
  * put any programs into a mount namespace there. A process that joins only the mount namespace would run them with rights that this user
  * does not have. Init can't come back from there, so that looking once, after the joining, is enough. user_namespaces(7)
  */

@@ -90,7 +90,7 @@ function directoryError(path: string, cause: unknown): RuntsError {
   return new RuntsError(`create directory: ${reason}${hint}`, { operation: "mkdir", path, cause });
 }
 
-/** Returns the absolute path of the directory of all containers: the one that the caller names, or the one of his user. */
+/** Returns the absolute path of the directory of all containers: the one that the caller names, or the default of the caller's user. */
 export function stateRoot(given: string | undefined): string {
   const root = given === undefined ? defaultStateRoot() : absolutePath(given);
   if (root === "/") throw new RuntsError("--root must not be the root directory");
