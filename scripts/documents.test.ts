@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 
-/** The documents name files, link to pages and to headings: all of these have to exist. */
+/** The documents name files and identifiers of the source, and link to pages and headings: all of these have to exist. */
 
 const root = join(import.meta.dirname, "..");
 
@@ -76,6 +76,38 @@ describe.each(documents)("%s", (document) => {
       ),
     ).toEqual([]);
   });
+});
+
+/** `planMounts`, `MOUNT_FLAGS`, `CgroupWrite` or `NewContainer.undo`. A plain word such as `exec` may be anything. */
+const IDENTIFIER = /^(?!.*\.md$)(?=.*[a-z][A-Z]|[A-Z][A-Z_]{2}|[A-Z]\w*\.)[A-Za-z_]\w*(?:\.\w+)?$/;
+
+/** The source files. Comments don't count: they may still have a name that is gone. */
+const sources = files
+  .filter((path) => /\.(?:ts|mts|mjs|c|h|json)$/.test(path) && !path.startsWith("examples"))
+  .map((path) => {
+    const code = readFileSync(join(root, path), "utf8").replace(/^\s*(?:\/?\*|\/\/).*$/gm, "");
+    return { code, words: new Set(code.match(/[A-Za-z_]\w*/g)) };
+  });
+
+/** For `Class.member`, the file that declares the class has to have the member. */
+function isInSource(identifier: string): boolean {
+  const [owner = "", member = owner] = identifier.split(".");
+  const isDeclared = new RegExp(`\\b(?:class|interface|type|const) ${owner}\\b`);
+  return sources.some(
+    ({ code, words }) =>
+      words.has(owner) && words.has(member) && (!/^[A-Z].*\./.test(identifier) || isDeclared.test(code)),
+  );
+}
+
+test.each([
+  "CONTRIBUTING.md",
+  "bindings/README.md",
+  "docs/source-guide.md",
+  "spec-tests/README.md",
+  "src/README.md",
+])("identifiers that %s names are in the source", (document) => {
+  const named = [...prose(document).matchAll(/`([^`\s]+?)(?:\(\))?`/g)].map(([, name = ""]) => name);
+  expect(named.filter((name) => IDENTIFIER.test(name) && !isInSource(name))).toEqual([]);
 });
 
 /** Figures that more than one document gives. The README says least. */
