@@ -6,7 +6,7 @@
  * `explain` need no more. Three lists go by the names of files, since `unified` can write to any file, too: `hint` in apply.ts for
  * errors, UNSET in update.ts for the undo of files with several lines, and LIMITS in systemd/properties.ts.
  *
- * docs/source-guide.md, "A new cgroup controller", lists everything that a controller needs.
+ * docs/source-guide.md, "A new cgroup controller", lists the other files that a controller needs.
  */
 import { pointerToken } from "../../spec/json/scanner.ts";
 import type { HugepageLimit, LinuxResources, NetworkResources, Pids, Rdma } from "../../spec/types.ts";

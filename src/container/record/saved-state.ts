@@ -15,10 +15,11 @@ import { startTimeOf } from "../process/process-status.ts";
 
 /**
  * The record of a container. Its directory, `ROOT/ID`, has mode 0711 and holds:
- * - `state.json`: this record. It is first written before anything is made, so that `delete --force` knows what to remove
- *   whenever the runtime was killed;
+ * - `state.json`: this record. It is first written before anything else is made, so that `delete --force` knows what to remove
+ *   whenever the runtime was killed. It names neither the pid file nor network devices that were moved;
  * - `config.json`: the config as it was at create: later changes of the bundle have no effect (runtime.md, Lifecycle);
- * - `start.sock`: the socket that init listens on until `start` connects.
+ * - `start.sock`: the socket that init listens on until `start` connects;
+ * - `notify/`: if `create` was called by a service, the folder of the container's notify socket, which is mounted into the container.
  */
 export interface SavedState {
   readonly id: string;
