@@ -20,7 +20,7 @@ const programs = [
     source: "bindings/launcher/launcher.c",
     header: "bindings/launcher/thaw.h",
     output: "bindings/launcher/launcher-image.generated.ts",
-    // An address that neither the engine, which is no PIE, nor its mappings use: a warm start maps all of them into this process (thaw.h).
+    // An address that neither the engine, which is not a PIE, nor its mappings use: a warm start maps all of them into this process (thaw.h).
     flags: { x64: ["-Wl,-Ttext-segment=0x70000000"], arm64: [] },
   },
   {

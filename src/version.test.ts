@@ -7,7 +7,7 @@ it("is the version of package.json", () => {
   expect(manifest).toMatchObject({ version });
 });
 
-it("can be read by dockerd: the word version stands in the first line alone", () => {
+it("can be read by dockerd: the word version stands only in the first line", () => {
   const lines = versionText().trimEnd().split("\n");
   expect(lines[0]).toBe(`runts version ${version}`);
   expect(lines.filter((line) => line.includes("version"))).toHaveLength(1);

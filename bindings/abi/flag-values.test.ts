@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterEach, expect, it, vi } from "vitest";
 
 /**
- * The constants behind flag-names.ts are copied into a module of their own: a bundler keeps all constants of a module whose namespace is used
+ * The constants behind flag-names.ts are copied into their own module: a bundler keeps all constants of a module whose namespace is used
  * as an object, and every container would load them. UPDATE_FLAGS=1 writes the module.
  */
 const FILE = join(import.meta.dirname, "flag-values.generated.ts");

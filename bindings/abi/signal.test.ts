@@ -37,7 +37,7 @@ describe("signalNumber", () => {
     ...["", "0", "65", "-9", "+9", "9 ", "1e1", "0x9", "99999999999999999999"],
     ...["SIG", "SIGSIGKILL", "SIG9", "KILLED", "FOO", "constructor", "CONSTRUCTOR", "__proto__"],
     ...["RTMIN-1", "RTMIN+31", "RTMAX+1", "RTMAX-31", "RTMIN3", "RTMIN+", "RTMIN+100"],
-  ])('"%s" is no signal', (text) => {
+  ])('"%s" is not a signal', (text) => {
     expect(signalNumber(text)).toBeUndefined();
   });
 });

@@ -118,7 +118,7 @@ const UNFIT: readonly (readonly [string, Change])[] = [
   ["a file at another path", (_words, bytes) => void bytes.write("/runts-engin", AT.text * 8)],
   ["a head of 0 bytes", set(AT.headSize, 0n)],
   ["a head that ends before the tables", set(AT.headSize, BigInt(AT.files * 8))],
-  ["a head that is no multiple of a word", set(AT.headSize, BigInt(HEAD_SIZE - 1))],
+  ["a head that is not a multiple of a word", set(AT.headSize, BigInt(HEAD_SIZE - 1))],
   ["a head that is longer than the image", set(AT.headSize, BigInt(HEAD_SIZE + 8))],
   ["a head of a negative size", set(AT.headSize, -8n)],
   ...(["files", "segments", "descriptors", "signals", "vdsoWords", "sealed"] as const).flatMap((table) =>

@@ -1,5 +1,5 @@
 // Made by "node scripts/build-native.mjs" from launcher.c. Do not edit.
-// source: sha256 d6fffffd173f204acdfee50f3023550aaeddd73f2c1bcfb5a431a21a633e3833
+// source: sha256 7e3aa9386ee5099e5f9f52b00aad0f93843837c0cb3b2ba6598c5ae5767696b7
 // x64: gcc (Debian 12.4.0-5) 12.4.0
 // arm64: gcc (Debian 14.2.0-19) 14.2.0
 

@@ -5,7 +5,7 @@
  *
  * - The engine raises the soft RLIMIT_NOFILE to the hard one when it starts, before any JavaScript runs. A container whose config sets
  *   no such limit has to inherit the caller's. So the launcher passes it on as RUNTS_NOFILE=<soft>:<hard>.
- * - The engine opens descriptors of its own and sets close-on-exec on those that it finds. Later nobody could tell which ones the caller
+ * - The engine opens its own descriptors and sets close-on-exec on those that it finds. Later nobody could tell which ones the caller
  *   has passed (sd_listen_fds(3), --preserve-fds). RUNTS_FDS=<count> gives the number of descriptors that are open from 3 on.
  * - Some of the descriptors of --preserve-fds may be closed: podman passes 9 and 40 with --preserve-fds 38. A file that the engine opens
  *   could get such a number and end up in the container. So each closed number gets an eventfd, which gives access to nothing, until the

@@ -341,7 +341,7 @@ function environment(random: Random, hasLoader: boolean): Environment {
   return { argv0: random.pick(["run", "create", "exec", "", "runts", "ru", "runs", "x".repeat(5000)]), env };
 }
 
-/** The emulator has a dynamic loader of its own, which obeys LD_* of the launcher's environment. */
+/** The emulator has its own dynamic loader, which obeys LD_* of the launcher's environment. */
 function withoutLoader(env: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith("LD_")));
 }

@@ -9,7 +9,7 @@ interface Target {
   readonly skipReason: string | false;
   /** Command of an emulator, which takes argv[0] as an argument. */
   readonly emulator: readonly string[];
-  /** Whether a dynamic loader runs first, which obeys variables of its own. */
+  /** Whether a dynamic loader runs first, which obeys its own variables. */
   readonly hasLoader: boolean;
   prepare(directory: string): string;
 }

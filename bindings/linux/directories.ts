@@ -169,7 +169,7 @@ function identityOf(directory: number): string {
   return `${dev} ${ino}`;
 }
 
-/** Removes a file; with `recursive`, also a directory and everything in it. With `force` a missing one is no error. */
+/** Removes a file; with `recursive`, also a directory and everything in it. With `force` a missing one is not an error. */
 export function rmSync(
   path: string,
   options: { readonly recursive?: boolean; readonly force?: boolean } = {},

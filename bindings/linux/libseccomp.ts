@@ -20,7 +20,7 @@ export interface ArgumentComparison {
 
 /** A `scmp_filter_ctx`. Dispose of it with `using`. */
 export interface FilterContext extends Disposable {
-  /** `int seccomp_arch_add(ctx, uint32_t arch)`. Adding an architecture twice is no error. */
+  /** `int seccomp_arch_add(ctx, uint32_t arch)`. Adding an architecture twice is not an error. */
   addArch(arch: ScmpArch): void;
   /** `int seccomp_rule_add_array(ctx, uint32_t action, int syscall, unsigned int n, const struct scmp_arg_cmp *)`. */
   addRule(action: number, syscall: number, comparisons: readonly ArgumentComparison[]): void;

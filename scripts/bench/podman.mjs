@@ -9,7 +9,7 @@ import { alternate } from "./rounds.mjs";
 const IMAGE = "localhost/bench:latest";
 
 /**
- * Makes a podman with storage of its own, and an image of a root file system; then runs and removes containers of /bin/true, without a
+ * Makes a podman with its own storage, and an image of a root file system; then runs and removes containers of /bin/true, without a
  * network. `paths` has a runtime's path by its name. Returns the samples, in ms.
  */
 export function measurePodman({ paths, directory, rounds }) {

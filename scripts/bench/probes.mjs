@@ -38,7 +38,7 @@ export function measureProbes({ paths, directory, rounds }) {
   }
 }
 
-/** containerd with storage, state and a socket of its own, without what only Kubernetes needs. */
+/** containerd with its own storage, state and socket, without what only Kubernetes needs. */
 function startContainerd(directory) {
   const settings = join(directory, "containerd.toml");
   const disabled = ["grpc.v1.cri", "snapshotter.v1.btrfs", "snapshotter.v1.zfs"];

@@ -286,7 +286,7 @@ spec(
   "create, two errors in config.json: both are reported",
   "promise: all errors of a config are reported at once",
   async (sandbox, context) => {
-    if (!IS_RUNTS) context.skip("a promise of runts alone");
+    if (!IS_RUNTS) context.skip("a promise only of runts");
     const container = sandbox.container();
     put(container, "hostname", 1);
     const text = JSON.stringify({ ...container.config, hostname: 1, mounts: {} }, null, 2);

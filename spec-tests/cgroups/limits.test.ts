@@ -76,7 +76,7 @@ for (const [controller, pointer, resources] of [
     CLAUSE,
     async (sandbox, context) => {
       if (CONTROLLERS.includes(controller)) context.skip(`this machine has the ${controller} controller`);
-      if (!IS_RUNTS) context.skip("a promise of runts alone");
+      if (!IS_RUNTS) context.skip("a promise only of runts");
       const container = sandbox.container((config) => {
         config.linux.resources = resources;
       });

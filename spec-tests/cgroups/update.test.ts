@@ -299,7 +299,7 @@ spec(
       "container does not exist",
     );
   },
-  { crun: "has words of its own for the same errors" },
+  { crun: "words the same errors differently" },
 );
 
 spec(

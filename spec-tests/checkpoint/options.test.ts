@@ -240,7 +240,7 @@ spec(
   "checkpoint without criu: single-line error that says what is missing",
   "promise",
   async (sandbox, context) => {
-    if (!IS_RUNTS) context.skip("a promise of runts alone");
+    if (!IS_RUNTS) context.skip("a promise only of runts");
     const container = await counting(sandbox);
     const hidden = [
       "unshare",
@@ -301,7 +301,7 @@ for (const [what, answer, words] of [
     `checkpoint with criu ${what}: single-line error that says which version is needed`,
     "promise",
     async (sandbox, context) => {
-      if (!IS_RUNTS) context.skip("a promise of runts alone");
+      if (!IS_RUNTS) context.skip("a promise only of runts");
       const container = await counting(sandbox);
       const folder = fakeCriu(sandbox, answer);
       const result = await sandbox.invoke(

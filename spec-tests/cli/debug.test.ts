@@ -114,7 +114,7 @@ if (IS_RUNTS) {
       const entries = await logged(sandbox, (globals) => container.run({ globals }));
       const steps = entries.flatMap(({ msg, pointer = "" }) => {
         const [, purpose] =
-          /^init(?:, on its own)?: (.*?)(?:: \w+: [^:]*, which is no error)?$/.exec(msg) ?? [];
+          /^init(?:, on its own)?: (.*?)(?:: \w+: [^:]*, which is not an error)?$/.exec(msg) ?? [];
         return purpose === undefined ? [] : [`${purpose} ${pointer}`];
       });
       expect(new Set(steps)).toEqual(new Set(expected));

@@ -27,7 +27,7 @@ spec(
     expect(last.msg).toContain('exec: "no-such-program": executable file not found in $PATH');
     expect(last.time).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/);
   },
-  { crun: "has words of its own for the same errors" },
+  { crun: "words the same errors differently" },
 );
 
 spec(

@@ -144,7 +144,7 @@ spec(
   async (sandbox) => {
     expectRefusal(await sandbox.invoke(["ps", `${sandbox.tag}none`]), "does not exist");
   },
-  { crun: { reason: "has words of its own for the same errors", before: "1.28" } },
+  { crun: { reason: "words the same errors differently", before: "1.28" } },
 );
 
 if (IS_RUNTS) {

@@ -9,7 +9,7 @@ import { byCase } from "../harness/peers.ts";
 import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "practice of runc and crun";
-// Only builtins, since a child or a substitution would have descriptors of its own.
+// Only builtins, since a child or a substitution would have its own descriptors.
 const LIST_OPEN = 'cd /proc/$$/fd; for fd in *; do [ -L $fd ] && printf "$fd "; done; echo';
 
 spec("exec: stdin, stdout and stderr are the caller's", CLAUSE, async (sandbox) => {

@@ -14,7 +14,7 @@ const SIZE_TOO_LATE = {
 
 const CLAUSE = "practice of runc and crun";
 
-/** Runs the command on a terminal of its own: 30 rows, 90 columns. */
+/** Runs the command on its own terminal: 30 rows, 90 columns. */
 const ON_TERMINAL = [
   "python3",
   "-c",
@@ -61,7 +61,7 @@ spec("exec --tty in the foreground: typed text reaches the program, echoed once"
 });
 
 /**
- * Runs the command on a terminal of its own. Once it prints "type now", types lines without end, as fast as the terminal takes them, and
+ * Runs the command on its own terminal. Once it prints "type now", types lines without end, as fast as the terminal takes them, and
  * reads the output meanwhile. When the terminal has taken nothing for a second, makes the file /tmp/full in the rootfs, its first argument.
  */
 const PASTING = `

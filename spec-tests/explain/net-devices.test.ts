@@ -180,7 +180,7 @@ spec(
     const assumed = await explained(sandbox, joining);
     expect(changes(assumed)).toEqual(changes(asRoot));
     expect(assumed.notes.join()).toMatch(
-      /\/linux\/namespaces\/\d\/path: which interfaces .* lo alone is assumed/,
+      /\/linux\/namespaces\/\d\/path: which interfaces .* only lo is assumed/,
     );
     const { error } = await explained(sandbox, made, "--as", "caller");
     expect(error?.message).toBe(

@@ -89,7 +89,7 @@ function wordsMissing(line: string, { errno }: Fault, operation: Operation): str
   if (error !== undefined && !isMeant && !line.includes(error.name) && !error.words.test(line))
     return `the error does not name ${error.name}`;
   const { side, call, path } = operation;
-  // Errors from the runtime's side have wordings of their own: their purposes are only for the report.
+  // Errors from the runtime's side have their own wordings: their purposes are only for the report.
   const { purpose, pointer } = side === "stub" ? operation : { purpose: "", pointer: "" };
   // A hook's process is set up by the same operations as the container's, but its errors have the hook's pointer.
   if (pointer !== "" && !line.includes(pointer) && !line.includes("/hooks/"))

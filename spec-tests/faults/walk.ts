@@ -132,12 +132,12 @@ async function settle(scene: Scene, command: Command, fault: Fault, result: Resu
   if (fault.mode !== "kill-runtime") {
     const changes = await scene.changesAsleep();
     if (changes.length === 0) return [];
-    // A leftover that the command warns of is no defect.
+    // A leftover that the command warns of is not a defect.
     const isWarnedOf = (change: string) =>
       change.startsWith("BPF programs") && /an earlier device program stays/.test(result.stderr);
     return [...changes.filter((change) => !isWarnedOf(change)), ...(await scene.remove())];
   }
-  // A killed runtime may leave its work half done. That is no leak if the container can be removed with it.
+  // A killed runtime may leave its work half done. That is not a leak if the container can be removed with it.
   const changes = await scene.changesAsleep();
   return changes.length === 0 ? [] : scene.remove();
 }

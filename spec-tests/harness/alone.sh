@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs a command where the runtime named first is the only one: in a mount namespace of its own, in which no other can be executed. An
+# Runs a command where the runtime named first is the only one: in its own mount namespace, in which no other can be executed. An
 # engine that falls back on a runtime that it was not told to use fails there.
 set -eu
 if [ $# -lt 2 ]; then

@@ -48,7 +48,7 @@ export function judgedTest(
 }
 
 /**
- * Whether a failure is about the runtime: an assertion, output that is no JSON, or an error that the harness throws on purpose. A
+ * Whether a failure is about the runtime: an assertion, output that is not JSON, or an error that the harness throws on purpose. A
  * mistake in the test, a missing program or file, or a timeout is not, and fails the test also where a deviation is known.
  */
 function isVerdict(error: unknown): boolean {

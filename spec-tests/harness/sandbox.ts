@@ -97,7 +97,7 @@ export class Sandbox {
     return hostSnapshot(this.tag).processes;
   }
 
-  /** Takes a new snapshot: what the test has set up itself is no trace of the runtime. */
+  /** Takes a new snapshot: what the test has set up itself is not a trace of the runtime. */
   settle(): void {
     this.#before = hostSnapshot(this.tag);
   }

@@ -88,7 +88,7 @@ spec(
   "create with a symlink to a folder without config.json as bundle: error that names link and target",
   "promise",
   async (sandbox, context) => {
-    if (!IS_RUNTS) context.skip("a promise of runts alone");
+    if (!IS_RUNTS) context.skip("a promise only of runts");
     const container = sandbox.container();
     mkdirSync(sandbox.path("empty"));
     symlinkSync(sandbox.path("empty"), sandbox.path("link"));

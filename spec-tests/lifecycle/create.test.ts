@@ -95,7 +95,7 @@ spec(
     await container.created();
     expect((await container.create()).stderr).toContain("container with given ID already exists");
   },
-  { crun: "has words of its own for the same errors" },
+  { crun: "words the same errors differently" },
 );
 
 spec(

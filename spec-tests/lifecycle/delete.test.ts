@@ -57,7 +57,7 @@ spec(
     const result = await sandbox.invoke(["delete", `${sandbox.tag}none`]);
     expectRefusal(result, "does not exist");
   },
-  { crun: "has words of its own for the same errors" },
+  { crun: "words the same errors differently" },
 );
 
 spec("delete --force, unknown id: success", "practice: engines clean up with it", async (sandbox) => {

@@ -12,7 +12,7 @@ const OWN_DESCRIPTORS_PASS =
   "with LISTEN_FDS, takes its own descriptors for those of --preserve-fds and hands them to the program";
 
 const CLAUSE = "runtime-linux.md, File descriptors";
-// Only builtins, since a child or a substitution would have descriptors of its own.
+// Only builtins, since a child or a substitution would have its own descriptors.
 const LIST_OPEN = 'cd /proc/$$/fd; for fd in *; do [ -L $fd ] && printf "$fd "; done; echo';
 
 spec(

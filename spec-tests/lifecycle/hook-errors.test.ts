@@ -85,7 +85,7 @@ for (const kind of KINDS) {
     `${kind} hook fails: the error has kind, index, path, exit status, time and both outputs`,
     "promise: a failed hook can be understood from the error",
     async (sandbox, context) => {
-      if (!IS_RUNTS) context.skip("a promise of runts alone");
+      if (!IS_RUNTS) context.skip("a promise only of runts");
       const container = hooked(sandbox, kind, [hook("true"), hook("echo said; echo complained >&2; exit 7")]);
       const { code, stderr } = await operation(container, kind);
       expect(code).toBe(kind === "poststop" ? 0 : 1);
@@ -136,7 +136,7 @@ for (const kind of KINDS) {
     `${kind} hook ends by a signal: the error names it`,
     "promise: a failed hook can be understood from the error",
     async (sandbox, context) => {
-      if (!IS_RUNTS) context.skip("a promise of runts alone");
+      if (!IS_RUNTS) context.skip("a promise only of runts");
       const container = hooked(sandbox, kind, [hook("kill -TERM $$; sleep 10")]);
       expect((await operation(container, kind)).stderr).toMatch(
         new RegExp(`/hooks/${kind}/0: .*: signal SIGTERM after \\d+ ms`),
@@ -171,7 +171,7 @@ spec(
   "hook with much output: the error has the end of it",
   "promise: a failed hook can be understood from the error",
   async (sandbox, context) => {
-    if (!IS_RUNTS) context.skip("a promise of runts alone");
+    if (!IS_RUNTS) context.skip("a promise only of runts");
     const script = "i=0; while [ $i -lt 5000 ]; do echo line-$i; i=$((i+1)); done; exit 1";
     const { stderr } = await hooked(sandbox, "createRuntime", [hook(script)]).create();
     expect(stderr).toMatch(/line-4999\n/);

@@ -207,7 +207,7 @@ spec(
 
 spec(
   "hook that does not read its stdin: no failure",
-  "runtime-tools: EPIPE from a hook is no failure",
+  "runtime-tools: EPIPE from a hook is not a failure",
   async (sandbox) => {
     const container = hooked(sandbox, {
       createRuntime: [{ path: "/bin/true" }, { path: "/bin/sleep", args: ["sleep", "0.1"] }],

@@ -143,7 +143,7 @@ spec(
     expectRefusal(result, "container not running");
     expect((await container.stateCommand()).stdout).toBe(before);
   },
-  { crun: { reason: "has words of its own for the same error", from: "1.28" } },
+  { crun: { reason: "words the same error differently", from: "1.28" } },
 );
 
 spec(
@@ -200,7 +200,7 @@ spec(
     const result = await sandbox.invoke(["kill", `${sandbox.tag}none`, "KILL"]);
     expectRefusal(result, "does not exist");
   },
-  { crun: { reason: "has words of its own for the same errors", before: "1.28" } },
+  { crun: { reason: "words the same errors differently", before: "1.28" } },
 );
 
 spec("kill without an id: error", `${CLAUSE}: MUST error if the id is not given`, async (sandbox) => {

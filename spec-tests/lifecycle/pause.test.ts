@@ -132,7 +132,7 @@ for (const [command, words] of [
       await container.until("stopped");
       expectRefusal(await sandbox.invoke([command, container.id]), words);
     },
-    { crun: "has words of its own for the same errors" },
+    { crun: "words the same errors differently" },
   );
 
   spec(
@@ -141,7 +141,7 @@ for (const [command, words] of [
     async (sandbox) => {
       expectRefusal(await sandbox.invoke([command, `${sandbox.tag}none`]), "does not exist");
     },
-    { crun: { reason: "has words of its own for the same errors", before: "1.28" } },
+    { crun: { reason: "words the same errors differently", before: "1.28" } },
   );
 
   spec(`${command} without an id: error`, CLAUSE, async (sandbox) => {

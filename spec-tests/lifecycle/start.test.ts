@@ -56,7 +56,7 @@ spec(
     const result = await sandbox.invoke(["start", `${sandbox.tag}none`]);
     expectRefusal(result, "does not exist");
   },
-  { crun: { reason: "has words of its own for the same errors", before: "1.28" } },
+  { crun: { reason: "words the same errors differently", before: "1.28" } },
 );
 
 spec(

@@ -89,7 +89,7 @@ spec(
     expect(result).toMatchObject({ code: 1, stdout: "" });
     expect(result.stderr).toContain("does not exist");
   },
-  { crun: { reason: "has words of its own for the same errors", before: "1.28" } },
+  { crun: { reason: "words the same errors differently", before: "1.28" } },
 );
 
 spec("state without an id: error", `${CLAUSE}: MUST error if the id is not given`, async (sandbox) => {

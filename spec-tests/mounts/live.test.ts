@@ -214,11 +214,11 @@ live(
   },
 );
 
-live("mounts remove, a path that is no mount point, or /: refused by name", async (sandbox) => {
+live("mounts remove, a path that is not a mount point, or /: refused by name", async (sandbox) => {
   const container = await running(sandbox);
   const remove = (destination: string): Promise<Result> =>
     mounts(sandbox, "remove", container, [{ destination, type: "tmpfs" }]);
-  expectRefusal(await remove("/var"), /\/0\/destination: \/var is no mount point/);
+  expectRefusal(await remove("/var"), /\/0\/destination: \/var is not a mount point/);
   expectRefusal(await remove("/missing"), /\/0\/destination: .*no such file or directory/);
   expectRefusal(await remove("/"), /\/0\/destination: the root file system/);
 });

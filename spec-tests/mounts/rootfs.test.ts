@@ -124,7 +124,7 @@ for (const [propagation, expected] of [
 }
 
 for (const propagation of ["slave", "rslave"]) {
-  const title = `rootfsPropagation ${propagation}, a rootfs that is no mount point: the root mount is a slave of the mount it lies on`;
+  const title = `rootfsPropagation ${propagation}, a rootfs that is not a mount point: the root mount is a slave of the mount it lies on`;
   spec(
     title,
     PROPAGATION,

@@ -198,7 +198,7 @@ spec(
 );
 
 const refusalDeviations = byCase({
-  crun: { reason: "accepts src-nofollow for a mount that is no bind", from: "1.22" },
+  crun: { reason: "accepts src-nofollow for a mount that is not a bind", from: "1.22" },
   cases: ["src-nofollow"],
 });
 

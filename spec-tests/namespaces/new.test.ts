@@ -45,7 +45,7 @@ spec("run, pid namespace: the program is pid 1, and /proc shows nothing else", C
   expect(await sandbox.shell("echo $$; cd /proc; echo [0-9]*").output()).toBe("1\n1\n");
 });
 
-spec("run, network namespace: lo alone, and up", "practice of runc and crun", async (sandbox) => {
+spec("run, network namespace: only lo, and up", "practice of runc and crun", async (sandbox) => {
   expect(await sandbox.shell("ls /sys/class/net; cat /sys/class/net/lo/flags").output()).toMatch(
     /^lo\n0x9\n$/,
   );

@@ -62,7 +62,7 @@ spec(
   { crun: "after an error of the kernel in the first steps, the cgroup stays" },
 );
 
-/** A process that is in a time namespace of its own. */
+/** A process that is in its own time namespace. */
 async function holder(sandbox: Sandbox): Promise<string> {
   const child = spawn(
     "unshare",

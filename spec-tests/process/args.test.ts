@@ -58,7 +58,7 @@ spec(
     expectRefusal(await container.create(), 'exec: "no-such-program": executable file not found in $PATH');
     expect(await sandbox.traces()).toEqual([]);
   },
-  { crun: "has words of its own for the same errors" },
+  { crun: "words the same errors differently" },
 );
 
 spec(
@@ -71,7 +71,7 @@ spec(
     expectRefusal(await container.create(), 'exec: "": executable file not found in $PATH');
     expect(await sandbox.traces()).toEqual([]);
   },
-  { crun: "has words of its own for the same errors" },
+  { crun: "words the same errors differently" },
 );
 
 for (const [situation, isFile] of [
@@ -88,7 +88,7 @@ for (const [situation, isFile] of [
       const result = await container.exec(isFile ? [] : [""], { flags: isFile ? ["--process", file] : [] });
       expectRefusal(result, 'exec: "": executable file not found in $PATH', 255);
     },
-    { crun: "has words of its own for the same errors" },
+    { crun: "words the same errors differently" },
   );
 }
 
@@ -105,7 +105,7 @@ spec(
     );
     expect(await sandbox.traces()).toEqual([]);
   },
-  { crun: "has words of its own for the same errors" },
+  { crun: "words the same errors differently" },
 );
 
 spec(
@@ -118,7 +118,7 @@ spec(
     expectRefusal(await container.create(), 'exec: "/etc/passwd": permission denied');
     expect(await sandbox.traces()).toEqual([]);
   },
-  { crun: "has words of its own for the same errors" },
+  { crun: "words the same errors differently" },
 );
 
 spec(
@@ -131,7 +131,7 @@ spec(
     expectRefusal(await container.create(), 'exec: "/etc": is a directory');
     expect(await sandbox.traces()).toEqual([]);
   },
-  { crun: "has words of its own for the same errors" },
+  { crun: "words the same errors differently" },
 );
 
 spec(
@@ -144,11 +144,11 @@ spec(
     mkdirSync(`${container.rootfs}/usr/local/bin/thing`);
     expectRefusal(await container.create(), 'exec: "thing": executable file not found in $PATH');
   },
-  { crun: "has words of its own for the same errors" },
+  { crun: "words the same errors differently" },
 );
 
 spec(
-  "create as another user, args[0] executable by root alone: permission denied",
+  "create as another user, args[0] executable only by root: permission denied",
   WORDS,
   async (sandbox) => {
     const container = sandbox.container((config) => {

@@ -116,7 +116,7 @@ export const FAILURES: readonly Failure[] = [
     atCreate: true,
   },
   {
-    situation: "executable by root alone",
+    situation: "executable only by root",
     process: { args: ["/tmp/private"], ...ALICE },
     prepare: (rootfs) => file(rootfs, "/tmp/private", "#!/bin/sh\n", 0o700),
     words: `exec: "/tmp/private": ${DENIED}`,
@@ -125,7 +125,7 @@ export const FAILURES: readonly Failure[] = [
     atCreate: true,
   },
   {
-    situation: "in a folder that root alone may search",
+    situation: "in a folder that only root may search",
     process: { args: ["/home/link/bin/tool"], ...ALICE },
     prepare: (rootfs) => {
       mkdirSync(`${rootfs}/root/bin`, { recursive: true });
@@ -161,7 +161,7 @@ export const FAILURES: readonly Failure[] = [
     process: { args: ["/tmp/fifo"] },
     prepare: (rootfs) => void execFileSync("mkfifo", ["-m", "755", `${rootfs}/tmp/fifo`]),
     words: DENIED,
-    hint: "(it is no regular file)",
+    hint: "(it is not a regular file)",
     podman: 126,
   },
   {

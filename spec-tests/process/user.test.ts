@@ -108,7 +108,7 @@ const umaskDeviations = byCase({
 
 for (const umask of ["0", "077"]) {
   spec(
-    `create under a umask of ${umask}: mount points and the working directory are readable by all and writable by root alone`,
+    `create under a umask of ${umask}: mount points and the working directory are readable by all and writable only by root`,
     "practice of runc and crun, whatever the umask",
     async (sandbox) => {
       const container = sandbox.container((config) => {

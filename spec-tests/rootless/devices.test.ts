@@ -50,7 +50,7 @@ for (const [situation, device, pointer] of [
   );
 }
 
-/** A device of the host that its owner alone may use. */
+/** A device of the host that only its owner may use. */
 function privateDevice(): { readonly path: string; readonly status: Stats } | undefined {
   const nodes = readdirSync("/dev").map((name) => ({
     path: `/dev/${name}`,

@@ -12,7 +12,7 @@ import { spec } from "../harness/spec.ts";
 const STATE_SENT = 'the ociVersion of what it sends is always "0.2.0", and the state of an exec has no pid';
 const CALLS_BEHIND_THE_FILTER =
   "sends the listener by system calls that the filter applies to, and refuses some such rules";
-const NO_AGENT_NEEDED = "notify rules and metadata without an agent are no errors";
+const NO_AGENT_NEEDED = "notify rules and metadata without an agent are not errors";
 
 const CLAUSE = "config-linux.md, Seccomp";
 const STATE_CLAUSE = "config-linux.md, The Container Process State";
@@ -273,7 +273,7 @@ spec(
     const words = "/linux/seccomp/listenerMetadata: needs listenerPath";
     await expectCreateRefusal(sandbox, { listenerMetadata: "data", syscalls: [] }, words);
   },
-  { crun: NO_AGENT_NEEDED, runc: "metadata without an agent is no error" },
+  { crun: NO_AGENT_NEEDED, runc: "metadata without an agent is not an error" },
 );
 
 spec(

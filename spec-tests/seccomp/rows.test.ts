@@ -11,7 +11,7 @@ import type { Sandbox } from "../harness/sandbox.ts";
 import { skipWithout, spec } from "../harness/spec.ts";
 
 const CALLS_OF_ITS_OWN = "makes system calls of its own between the filter and the execve";
-const ERRNO_UNCHECKED = "an errno for an action that has none, and a missing default action, are no errors";
+const ERRNO_UNCHECKED = "an errno for an action that has none, and a missing default action, are not errors";
 
 const CLAUSE = "config-linux.md, Seccomp";
 const NATIVE = process.arch === "arm64" ? "SCMP_ARCH_AARCH64" : "SCMP_ARCH_X86_64";
@@ -109,7 +109,7 @@ spec(
   { runc: ERRNO_UNCHECKED },
 );
 
-spec("create with an errnoRet that is no errno: error that names it", "practice", async (sandbox) => {
+spec("create with an errnoRet that is not an errno: error that names it", "practice", async (sandbox) => {
   const container = withFilter(sandbox, "true", { defaultAction: "SCMP_ACT_ERRNO", defaultErrnoRet: 4095 });
   expectRefusal(await container.create(), IS_RUNTS ? "/linux/seccomp/defaultErrnoRet" : undefined);
 });

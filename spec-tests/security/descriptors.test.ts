@@ -33,7 +33,7 @@ function withCapabilities(...more: readonly string[]): (config: Config) => void 
 }
 
 /**
- * A script for the container's init that looks at each new process. It uses builtins alone, since spawning processes would take too
+ * A script for the container's init that looks at each new process. It uses only builtins, since spawning processes would take too
  * long. The program that the tests execute is called `true`: a process by another name is the runtime's.
  */
 function watch(look: string): string {

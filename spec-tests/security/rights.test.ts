@@ -14,7 +14,7 @@ import { spec } from "../harness/spec.ts";
 
 const USER_READ_WRONGLY = {
   reason:
-    "1.21 misreads a user: without a group it is root, and text that is no number passes (CVE-2026-30892)",
+    "1.21 misreads a user: without a group it is root, and text that is not a number passes (CVE-2026-30892)",
   before: "1.28",
 };
 const STRTOL = "anything that strtol(3) takes for a number passes, and the greatest id is refused";

@@ -10,7 +10,7 @@ import { spec } from "../harness/spec.ts";
 
 const CLAUSE = "promise: SECURITY.md";
 
-/** A copy of the installation, with an image of its own. */
+/** A copy of the installation, with its own image. */
 function installation(sandbox: Sandbox, context: TestContext): string {
   const directory = sandbox.path("installation");
   mkdirSync(directory);

@@ -200,10 +200,7 @@ spec(
     rmSync(join(container.bundle, "config.json"));
     execFileSync("mkfifo", [join(container.bundle, "config.json")]);
     const { code, stdout } = await validate(sandbox, container);
-    expect([code, stdout]).toEqual([
-      1,
-      expect.stringMatching(/config\.json.*not a regular file|is no regular file/),
-    ]);
+    expect([code, stdout]).toEqual([1, expect.stringMatching(/not a regular file/)]);
   },
   { both: "has no such command" },
 );

@@ -11,7 +11,7 @@ import { callerCgroup, isWritableCgroup } from "./path.ts";
 
 /**
  * Explains to a user without privileges why the cgroup `directory` was refused: which directory is not delegated to them, and how that
- * can be changed. Returns errors that are no denials of a cgroup as they are.
+ * can be changed. Returns errors that are not denials of a cgroup as they are.
  */
 export function withDelegationHint(error: unknown, directory: string, linux: Linux | undefined): unknown {
   if (!(error instanceof RuntsError)) return error;

@@ -109,7 +109,7 @@ export function removeCgroup(directory: string, mayKill: () => boolean = () => t
 function removeTree(directory: string, mayKill: () => boolean): void {
   if (!isRemovable(directory)) return;
   if (tryRemove(directory) || !mayKill()) return;
-  // Usually init was killed just now and is still exiting; otherwise the container has created cgroups of its own.
+  // Usually init was killed just now and is still exiting; otherwise the container has created its own cgroups.
   const limit = performance.now() + REMOVE_TIMEOUT_MS;
   for (let pause = 0.25; ; pause = Math.min(pause * 1.5, MAX_PAUSE_MS)) {
     killCgroup(directory);

@@ -74,7 +74,7 @@ function checkParent({ imagePath, parentPath }: CheckpointOptions): void {
     refuse(`invalid --parent-path: ${path} is no directory with images`);
 }
 
-/** Called before the runtime opens descriptors of its own, which could have this number. */
+/** Called before the runtime opens its own descriptors, which could have this number. */
 function checkStatusFd({ statusFd }: CheckpointOptions): void {
   if (statusFd === undefined) return;
   const flags = isEngines(statusFd) ? -1 : trySyscall("fcntl", statusFd, F_GETFL);

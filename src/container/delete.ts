@@ -23,7 +23,7 @@ export interface DeleteOptions {
 /**
  * Steps 11 to 13 of the lifecycle (runtime.md): undoes what `create` has made, then runs the poststop hooks. A container that
  * was never started is deleted as well: every runtime does so, and engines rely on it. With `force` a running one is killed
- * first, and an unknown id is no error.
+ * first, and an unknown id is not an error.
  */
 export function deleteContainer(context: GlobalOptions, id: string, { force, only }: DeleteOptions): void {
   const deleteLocked = ({ directory, saved, status }: LockedContainer) => {

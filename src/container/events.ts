@@ -32,7 +32,7 @@ export interface Observation {
   close(): void;
 }
 
-/** Reports the usage of the container so far. Without a cgroup that is unknown, which is no error, as with runc. */
+/** Reports the usage of the container so far. Without a cgroup that is unknown, which is not an error, as with runc. */
 export function reportStats(context: GlobalOptions, id: string, emit: Emit): void {
   const { cgroup, pidfd } = running(context, id);
   closeSync(pidfd);

@@ -251,9 +251,9 @@ describe("another process that answers in place of the clone", () => {
   test.each<[string, () => Answers]>([
     ["the stub itself", () => ({ speaker: parent })],
     ["a process of the caller's", () => ({ speaker: worker ?? parent })],
-    ["one that is no child", () => ({ speaker: "runtime" })],
+    ["one that is not a child", () => ({ speaker: "runtime" })],
     [
-      "one that is no child, and that the stub names",
+      "one that is not a child, and that the stub names",
       () => ({ speaker: "runtime", pid: BigInt(globalThis.process.pid) }),
     ],
     ["another one than the stub names", () => ({ speaker: worker ?? parent, pid: BigInt(parent.pid) })],

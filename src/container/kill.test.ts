@@ -17,7 +17,7 @@ describe("parseSignal", () => {
   });
 
   it.each(["", "65", "-1", "SIG", "NOPE", "9x", " 9", "SIGSIGKILL", "RTMIN+31"])(
-    "%j is no signal",
+    "%j is not a signal",
     (text) => {
       expect(() => parseSignal(text)).toThrow(`unknown signal ${JSON.stringify(text)}`);
     },

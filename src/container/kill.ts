@@ -25,7 +25,7 @@ import { findContainerIn, statusOf } from "./record/status.ts";
 
 /**
  * Sends a signal to the container's init. SIGKILL goes to every process of the container, if init doesn't take all others with it.
- * `all` is obsolete, as in runc: its one effect is that a container which has stopped is no error. SIGKILL reaches processes that
+ * `all` is obsolete, as in runc: its one effect is that a container which has stopped is not an error. SIGKILL reaches processes that
  * outlive init with or without it.
  */
 export function killContainer(

@@ -31,7 +31,7 @@ export class StepLog {
     const key = `${message} ${asked}`;
     if (key === this.#last) return;
     this.#last = key;
-    // The calls that write the log are no steps.
+    // The calls that write the log are not steps.
     onKernel(() => this.#log.debug(message, asked));
   }
 }

@@ -60,7 +60,10 @@ describe("StubSteps", () => {
       program.do("close", [file], { if: [file, "ok"] });
     };
     expect(told(write, { results: [-ENOENT, 0, 0] })).toEqual([
-      ["stub: mask /proc/x: openat2: no such file or directory, which is no error", "/linux/maskedPaths/0"],
+      [
+        "stub: mask /proc/x: openat2: no such file or directory, which is not an error",
+        "/linux/maskedPaths/0",
+      ],
     ]);
   });
 

@@ -5,7 +5,7 @@ import { cloneChannel, type StubProcesses } from "../../bindings/stub/stub-proce
 import { hookOf } from "../container/hooks/hooks.ts";
 import { failureOf, type StepLog } from "./steps.ts";
 
-/** Operations that make no system call, or are about the stub's channel: they are no steps. */
+/** Operations that make no system call, or are about the stub's channel: they are not steps. */
 const OWN = new Set(["store", "copy", "load", "set-channel", "await"]);
 
 /**
@@ -90,5 +90,5 @@ function failureIn(calls: readonly Result[], { failure }: Reply): string | undef
   if (ended !== undefined) return failureOf(ended.operation.call, -ended.result);
   const [first] = calls;
   if (first === undefined || calls.some(({ result }) => result >= 0)) return undefined;
-  return `${failureOf(first.operation.call, -first.result)}, which is no error`;
+  return `${failureOf(first.operation.call, -first.result)}, which is not an error`;
 }

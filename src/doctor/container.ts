@@ -57,7 +57,7 @@ function namespaceIdentities(pid: number | "self"): ReadonlyMap<string, string> 
   return new Map(identities);
 }
 
-/** Identity of a namespace: device and inode of its file, since a bind mount of the file is no symbolic link. */
+/** Identity of a namespace: device and inode of its file, since a bind mount of the file is not a symbolic link. */
 function namespaceAt(path: string): string | undefined {
   try {
     const { dev, ino } = statSync(path);

@@ -16,7 +16,7 @@ export interface ContainerFiles {
   mountAt(path: string, links?: "follow" | "no-follow"): MountInfo | "none" | undefined;
   /** Target of a symbolic link; undefined if there is none. */
   linkAt(path: string): string | undefined;
-  /** Target of the source of a bind mount on the host; undefined if that is no symbolic link. */
+  /** Target of the source of a bind mount on the host; undefined if that is not a symbolic link. */
   sourceLink(mount: Mount): string | undefined;
   /** Device number of a node; undefined if there is none. */
   device(path: string): number | undefined;
@@ -180,7 +180,7 @@ function examineDevices({ linux = {} }: Config, files: ContainerFiles): Finding[
       const found = files.device(path);
       const good = found === deviceNumber(Number(major), Number(minor));
       const detail =
-        found === undefined ? "is no device node" : `${good ? "is" : "is not"} ${major}:${minor}`;
+        found === undefined ? "is not a device node" : `${good ? "is" : "is not"} ${major}:${minor}`;
       return {
         area: "devices",
         subject: path,

@@ -150,7 +150,7 @@ class Simulation {
       endSystemd?.();
       if (this.#kernel.files.assumesCgroups)
         this.recorder.notes.add(
-          "/sys/fs/cgroup is no cgroup v2 here: a host is assumed where it is, with all controllers enabled",
+          "/sys/fs/cgroup is not cgroup v2 here: a host is assumed where it is, with all controllers enabled",
         );
     }
   }

@@ -22,7 +22,7 @@ export function joinedNetwork(config: Config, notes: Set<string>): RouteSocket |
     // create itself finds what else is wrong with the namespace.
     if (errno === "EPERM" || errno === "EACCES")
       notes.add(
-        `${joined.pointer}: which interfaces are in the network namespace can't be told from here: lo alone is assumed`,
+        `${joined.pointer}: which interfaces are in the network namespace can't be told from here: only lo is assumed`,
       );
     return undefined;
   }

@@ -3,7 +3,7 @@ import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../../bindings/abi/mman.ts";
 import { closeSync, openSync, readFileSync, readSync } from "../../bindings/linux/files.ts";
 import { RuntsError } from "../errors.ts";
 
-/** In bytes, on x86-64, which alone has warm starts. */
+/** In bytes, on x86-64, the only architecture with warm starts. */
 export const PAGE = 4096;
 
 /** One line of /proc/PID/maps: proc_pid_maps(5). */

@@ -264,7 +264,7 @@ function cloneProcess(
     program.about("/linux/namespaces", "clone the process into its namespaces and its cgroup");
   const index = program.operations.length;
   const pid = program.call("clone3", [args, clone_args.size]);
-  // Two processes run what follows. From here on each has a channel of its own to say what has failed.
+  // Two processes run what follows. From here on each has its own channel to say what has failed.
   program.about("", "switch to its own channel");
   program.do("set-channel", [cloneChannel], { if: [pid, "zero"] });
   program.about("", "close the stub's descriptors");

@@ -69,7 +69,7 @@ export function programFor({ channel, pointer }: Copying, { shown }: Entry): Pro
   return channel.program().about(pointer, `copy ${shown} into the tmpfs`);
 }
 
-/** Copies whatever is no directory. */
+/** Copies whatever is not a directory. */
 export function copyEntry(copying: Copying, entry: Entry): void {
   const type = entry.mode & S_IFMT;
   if (type === S_IFREG) {

@@ -131,7 +131,7 @@ function nextNames({ channel, pointer, from }: Copying): Buffer[] | undefined {
   return names;
 }
 
-/** As C strings; undefined for what is no list of the kernel's, but of somebody who has got hold of the stub. */
+/** As C strings; undefined for a list that the kernel didn't make, but somebody who has taken over the stub. */
 function direntNames(entries: Buffer): Buffer[] | undefined {
   const names: Buffer[] = [];
   for (let offset = 0; offset < entries.length; ) {

@@ -78,7 +78,7 @@ interface Owner {
 function ownerOf({ uid, gid, pointer }: DeviceNode, plan: InitPlan, pid: number): Owner {
   const { uidMappings = [], gidMappings = [] } = plan.config.linux ?? {};
   const isJoined = plan.namespaces.joined.has("user");
-  // A joined namespace has mappings of its own; the config need not list them.
+  // A joined namespace has its own mappings; the config need not list them.
   const uids = isJoined ? mapOf(pid, "uid_map") : uidMappings;
   const gids = isJoined ? mapOf(pid, "gid_map") : gidMappings;
   return { uid: onHost(uid, uids, `${pointer}/uid`), gid: onHost(gid, gids, `${pointer}/gid`) };

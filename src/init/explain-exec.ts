@@ -103,12 +103,13 @@ function describeFile(destination: Destination, witness: Witness): string | unde
   if (destination.kind === "missing")
     return `is missing: the container has no ${quotePath(destination.path)}`;
   const { file } = destination;
+  // Not "not a directory", which is one of ENGINE_WORDS.
   if (destination.kind === "closed" && file.type !== S_IFDIR)
     return `lies below ${quotePath(file.path)}, which is no directory`;
   if (destination.kind === "closed")
     return `lies below ${quotePath(file.path)}, which ${rights(file, witness)}`;
   if (file.type === S_IFDIR) return "names a directory";
-  if (file.type !== S_IFREG) return "is no regular file";
+  if (file.type !== S_IFREG) return "is not a regular file";
   if (file.accessible) return undefined;
   const mountPoint = noexecMount(file, witness);
   if (mountPoint !== undefined) return `lies on ${quote(mountPoint)}, which is mounted with noexec`;

@@ -102,7 +102,7 @@ class UserNamespaces {
     const known = this.#byMappings.get(key);
     if (known !== undefined) return known;
     if (!this.#plan.facts.isProcfs("/proc")) {
-      throw new RuntsError(`${pointer}: /proc of the host is no procfs`, { path: "/proc", pointer });
+      throw new RuntsError(`${pointer}: /proc of the host is not procfs`, { path: "/proc", pointer });
     }
     const fd =
       mappings === undefined || key === ""
@@ -128,7 +128,7 @@ function mappingsOf(
   return typeof parsed === "string" ? undefined : parsed;
 }
 
-/** A joined user namespace has mappings of its own, whatever the config lists. */
+/** A joined user namespace has its own mappings, whatever the config lists. */
 function isContainers(mappings: IdMappings, { namespaces, config }: InitPlan): boolean {
   if (!namespaces.created.has("user")) return false;
   const { uidMappings = [], gidMappings = [] } = config.linux ?? {};

@@ -48,7 +48,7 @@ export function writeUsers(pid: number, mappings: readonly IdMapping[]): void {
   });
 }
 
-/** The one mapping that a user without privileges may write: of the own id alone. user_namespaces(7) */
+/** The one mapping that a user without privileges may write: only of their own id. user_namespaces(7) */
 export function mapsOnly(mappings: readonly IdMapping[] | undefined, id: number): boolean {
   const [first, ...others] = mappings ?? [];
   return first !== undefined && others.length === 0 && first.hostID === id && first.size === 1;

@@ -118,7 +118,7 @@ function isErrno(error: unknown, errno: string): boolean {
 }
 
 function notMounted({ path, pointer }: MountPoint, cause?: unknown): RuntsError {
-  const message = `${pointer}: ${path} is no mount point of the container, or one that holds it together (locked)`;
+  const message = `${pointer}: ${path} is not a mount point of the container, or is one that holds it together (locked)`;
   return new RuntsError(message, { operation: "umount2", errno: "EINVAL", path, pointer, cause });
 }
 

@@ -138,7 +138,7 @@ function beginPasswd(program: Program, root: Register): Passwd {
 
 /** Images' files are smaller as a rule; a longer one is read on. */
 const PASSWD_CHUNK = 4096;
-/** More is no list of users, but /dev/zero or the like: the container's author must not fill the host's memory. */
+/** A longer file is not a list of users, but /dev/zero or the like: the container's author must not fill the host's memory. */
 const LONGEST_PASSWD = 4 * 1024 * 1024;
 
 function readPasswd(channel: StubChannel, { file, begin }: Passwd, reply: Reply): string {

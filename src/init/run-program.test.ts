@@ -100,7 +100,7 @@ describe("asRuntsError", () => {
     });
   });
 
-  it("leaves alone what is complete, and what is no failed call", () => {
+  it("leaves alone what is complete, and what is not a failed call", () => {
     for (const error of [new RuntsError("complete"), new TypeError("a bug"), "text", undefined]) {
       expect(asRuntsError(error, "/x", "y")).toBe(error);
     }

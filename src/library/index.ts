@@ -214,7 +214,7 @@ export async function kill(
 }
 
 /**
- * Deletes a stopped container (`delete` is a reserved word). With `force`, a running one is killed first, and an unknown id is no error.
+ * Deletes a stopped container (`delete` is a reserved word). With `force`, a running one is killed first, and an unknown id is not an error.
  */
 export async function remove(
   id: string,

@@ -9,7 +9,7 @@ import { RuntsError } from "../errors.ts";
 
 const watch = new DescriptorWatch();
 
-/** Waits until a descriptor is readable, without a thread of its own. */
+/** Waits until a descriptor is readable, without its own thread. */
 export const waitFor = (fd: number) => watch.wait(fd);
 
 /** Waits until a child of this process exits, and reaps it. Keeps the event loop running and alive meanwhile. */

@@ -136,7 +136,7 @@ describe("a class with closID", () => {
   });
 
   it.each(["info", "mon_groups"])("%s is not a class", (closID) => {
-    expect(() => groups({ closID, schemata: ["L3:0=f"] })).toThrow("this is no class of service");
+    expect(() => groups({ closID, schemata: ["L3:0=f"] })).toThrow("this is not a class of service");
   });
 });
 

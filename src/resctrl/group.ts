@@ -90,9 +90,9 @@ export class ContainerGroups {
       if (!isNamed || this.#writes.length > 0) return true;
       throw groupError(pointer, "without limits the class of service has to exist", "ENOENT", this.#class);
     }
-    // The root also contains directories that are no classes: info, mon_groups, mon_data.
+    // The root also contains directories that are not classes: info, mon_groups, mon_data.
     const file = `${this.#class}/schemata`;
-    if (!existsSync(file)) throw groupError(pointer, "this is no class of service", "EINVAL", this.#class);
+    if (!existsSync(file)) throw groupError(pointer, "this is not a class of service", "EINVAL", this.#class);
     if (isNamed) this.#checkLimits(readFileSync(file, "utf8"));
     return false;
   }

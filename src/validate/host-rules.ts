@@ -166,7 +166,7 @@ function hooks(config: Config, tell: Tell): void {
 function hookProblem(path: string): string | undefined {
   try {
     const status = statSync(path);
-    if (!status.isFile()) return "is no file";
+    if (!status.isFile()) return "is not a file";
     return (status.mode & 0o111) === 0 ? "is not executable" : undefined;
   } catch {
     return "does not exist on this host";

@@ -48,7 +48,7 @@ function workingDirectory({ cwd }: Process, view: ContainerView, tell: Tell): vo
   if (seen.is === "missing")
     tell(warning("cwd-missing", pointer, `${cwd} is not in the container: an empty directory is made there`));
   if (seen.is === "there" && !seen.status.isDirectory())
-    tell(failure("cwd-missing", pointer, `${cwd} is no directory`));
+    tell(failure("cwd-missing", pointer, `${cwd} is not a directory`));
 }
 
 function program({ args, env = [] }: Process, view: ContainerView, tell: Tell): void {

@@ -14,7 +14,7 @@ export function programProblem(
   program: Extract<Seen, { is: "there" }>,
   view: ContainerView,
 ): string | undefined {
-  if (!program.status.isFile()) return `${program.path} is no file`;
+  if (!program.status.isFile()) return `${program.path} is not a file`;
   let fd: number;
   try {
     fd = openSync(program.host, "r");

@@ -31,7 +31,7 @@ function visit(value: unknown, rule: unknown, pointer: string, tell: Tell): void
     else if (isObject(properties) && !OTHERS.has(at) && !IGNORED_ON_PURPOSE.test(at)) {
       const meant = mostSimilar(name, Object.keys(properties));
       const hint = meant === undefined ? undefined : `did you mean ${JSON.stringify(meant)}?`;
-      tell(warning("unknown-property", at, "is no property of the specification, and is ignored", hint));
+      tell(warning("unknown-property", at, "is not a property of the specification, and is ignored", hint));
     }
   }
 }

@@ -46,7 +46,7 @@ export async function validateBundle(context: GlobalOptions, options: ValidateOp
   return { file, errors, warnings: findings.length - errors, findings, notes };
 }
 
-/** Returns undefined for a file that is no JSON: readConfig reports why. */
+/** Returns undefined for a file that is not JSON: readConfig reports why. */
 function readDocument(file: string): JsonDocument | undefined {
   try {
     return readJson(readRegularFile(file), file);
@@ -64,7 +64,7 @@ function readConfig(
     return readConfigAndBytes(bundle, configFile).config;
   } catch (error) {
     if (!(error instanceof RuntsError)) throw error;
-    // Their lines are known, also those of a text that is no JSON or has a name twice.
+    // Their lines are known, also those of a text that is not JSON or has a name twice.
     for (const issue of error.issues)
       tell({ ...issue, ...failure("config", issue.pointer, issue.message, hintFor(issue, document)) });
     if (error.issues.length === 0) tell(failure("unreadable", "", error.message));

@@ -20,7 +20,7 @@ export function buildahTests(): Check<Buildah> {
   });
 }
 
-/** buildah with storage of its own. Its containers have no network, and processes only while something runs in them. */
+/** buildah with its own storage. Its containers have no network, and processes only while something runs in them. */
 export class Buildah implements Engine {
   readonly directory = mkdtempSync(join(tmpdir(), "rspec-buildah-"));
 

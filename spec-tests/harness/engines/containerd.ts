@@ -46,7 +46,7 @@ export function containerdTests(): Check<Containerd> {
   });
 }
 
-/** containerd with storage, state, socket and network namespace of its own. Its settings for the CRI are those of examples/. */
+/** containerd with its own storage, state, socket and network namespace. Its settings for the CRI are those of examples/. */
 export class Containerd implements Engine {
   readonly directory = mkdtempSync(join(tmpdir(), "rspec-containerd-"));
   /** Namespace of ctr's containers, which is containerd's word for a set of names, and also their cgroup. */
@@ -172,7 +172,7 @@ export class Containerd implements Engine {
     return { PATH: `${this.path("bin")}:${PATH}` };
   }
 
-  /** Starts containerd in a network namespace of its own, where it makes the bridge of the pods' network, and with a shared mount. */
+  /** Starts containerd in its own network namespace, where it makes the bridge of the pods' network, and with a shared mount. */
   async #start(): Promise<void> {
     const log = openSync(this.path("log"), "a");
     const script =
@@ -238,7 +238,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
 ${ofExample}`;
 }
 
-/** A bridge with addresses of its own; what is given to whom is kept in the tests' folder. */
+/** A bridge with its own addresses; what is given to whom is kept in the tests' folder. */
 function network(directory: string): unknown {
   const ipam = {
     type: "host-local",

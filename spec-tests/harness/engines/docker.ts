@@ -19,7 +19,7 @@ import { PATH, type Result, RUNTIME } from "../runtime.ts";
 import type { Machine } from "../systemd/systemd.ts";
 import { type Check, type CommandOptions, type Engine, engineTests, lines, runCommand } from "./engine.ts";
 
-/** A dockerd with storage, state, network and settings of its own, and an image made of the tests' rootfs: no registry is asked. */
+/** A dockerd with its own storage, state, network and settings, and an image made of the tests' rootfs: no registry is asked. */
 export interface Docker extends Engine {
   readonly directory: string;
   /** One command of the client. */
@@ -48,7 +48,7 @@ export interface DockerOptions {
 export const IMAGE = "spec-test";
 
 /**
- * The daemon gets namespaces of its own, which stay when it is started again: its bridges and firewall rules stay out of the
+ * The daemon gets its own namespaces, which stay when it is started again: its bridges and firewall rules stay out of the
  * machine's network, and its mounts are shared among each other, as they are where systemd is init. A tmpfs takes what
  * containerd's shims put into /run whatever they are told.
  */
@@ -136,7 +136,7 @@ function fill(directory: string, parent: string, { settings = {}, etc = {} }: Do
   writeFileSync(join(directory, "daemon.json"), JSON.stringify(all));
 }
 
-/** Runs the client with settings of its own; `before` is a command that it runs below. */
+/** Runs the client with its own settings; `before` is a command that it runs below. */
 function clientIn(directory: string) {
   return (args: readonly string[], options: CommandOptions = {}, before: readonly string[] = []) =>
     runCommand([...before, "docker", ...args], {
@@ -260,7 +260,7 @@ function states(directory: string): string[] {
   return folders(root);
 }
 
-/** BuildKit keeps the folder of its own; what a build step had has to be gone. */
+/** BuildKit keeps its own folder; what a build step had has to be gone. */
 function containerCgroups(parent: string): string[] {
   const others = folders(parent).filter((name) => name !== "buildkit");
   return [...others, ...folders(join(parent, "buildkit"))];

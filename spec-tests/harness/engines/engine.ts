@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, type TestContext } from "vitest";
 import { judgedTest, type TestOptions } from "../judged-test.ts";
 import { PATH, type Result, RUNTIME, which } from "../runtime.ts";
 
-/** An engine that was started for one file of tests, and works with the runtime under test alone. */
+/** An engine that was started for one file of tests, and works only with the runtime under test. */
 export interface Engine {
   /** Containers and cgroups that a test has left. */
   left(): Promise<readonly string[]>;

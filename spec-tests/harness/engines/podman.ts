@@ -16,7 +16,7 @@ import { archiveBaseRootfs } from "../rootfs.ts";
 import { type Result, RUNTIME, RUNTIME_NAME } from "../runtime.ts";
 import { type Check, type Engine, engineTests, lines, runCommand } from "./engine.ts";
 
-/** podman with storage, state, networks and settings of its own, and an image made of the tests' rootfs: no registry is asked. */
+/** podman with its own storage, state, networks and settings, and an image made of the tests' rootfs: no registry is asked. */
 export interface Podman extends Engine {
   readonly directory: string;
   /** One command of podman; `run` and `create` get --network none and the runtime. */

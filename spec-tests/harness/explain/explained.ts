@@ -21,14 +21,14 @@ export interface Explanation {
   readonly error?: { readonly message: string; readonly pointer: string };
 }
 
-/** Whether a stub makes a call to receive or answer programs: it is no operation. */
+/** Whether a stub makes a call to receive or answer programs: it is not an operation. */
 function isServing({ call, args }: TracedCall): boolean {
   if (call === "recvmsg" || call === "munmap" || call === "exit_group") return true;
   if (call === "mmap") return args[0] === "NULL";
   return call === "sendmsg" && !(args[1] ?? "").includes("SCM_RIGHTS");
 }
 
-/** Operations of the stub that are no system calls. */
+/** Operations of the stub that are not system calls. */
 const OWN_OPERATIONS = new Set(["copy", "load", "set-channel", "await"]);
 
 /**

@@ -16,7 +16,7 @@ export interface TracedCall {
 export type Trace = ReadonlyMap<number, readonly TracedCall[]>;
 
 /**
- * The arguments in front of a traced command. The tracer is no parent of it (-D), so that the command ends without waiting for the
+ * The arguments in front of a traced command. The tracer is not a parent of it (-D), so that the command ends without waiting for the
  * container that it leaves behind, which is traced on.
  */
 export function straceWrapper(prefix: string): readonly string[] {

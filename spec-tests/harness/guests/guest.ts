@@ -102,7 +102,7 @@ export class Guest {
   }
 }
 
-/** Kills the process with all that it has started: each is a process group of its own. */
+/** Kills the process with all that it has started: each is its own process group. */
 async function kill(child: ChildProcess): Promise<void> {
   const { pid, exitCode, signalCode } = child;
   if (pid === undefined || exitCode !== null || signalCode !== null) return;

@@ -13,10 +13,10 @@ const CGROUPS = "/sys/fs/cgroup";
 /** Disables the controllers that a test has enabled, so that the next one starts without them. */
 const DISABLE_CONTROLLERS = `for name in $(cat ${CGROUPS}/cgroup.subtree_control); do echo "-$name" > ${CGROUPS}/cgroup.subtree_control; done`;
 
-/** A user with a manager of its own in a guest with systemd, see systemd.sh. */
+/** A user with their own manager in a guest with systemd, see systemd.sh. */
 export const GUEST_USER = 1234;
 
-/** busybox has a setpriv of its own, which takes no ids. */
+/** busybox has its own setpriv, which takes no ids. */
 const AS_USER = ["/usr/bin/setpriv", `--reuid=${GUEST_USER}`, `--regid=${GUEST_USER}`, "--clear-groups"];
 
 /** The way a user's programs run beside a manager: in a session, since it does not let in who is elsewhere. */
@@ -28,7 +28,7 @@ const SESSION = [
 /** systemctl of the user's manager. */
 export const USER_SYSTEMCTL = `${AS_USER.join(" ")} env XDG_RUNTIME_DIR=/run/user/${GUEST_USER} systemctl --user`;
 
-/** The surroundings of one test in a guest: containers with ids of their own and one runtime. */
+/** The surroundings of one test in a guest: containers with their own ids and one runtime. */
 export class GuestSandbox {
   readonly guest: Guest;
   readonly runtime: string;
@@ -123,7 +123,7 @@ export class GuestSandbox {
       }
       if (code !== 0) refusals += `delete ${id}: ${code}: ${stderr}`;
     }
-    // systemd has cgroups of its own.
+    // systemd has its own cgroups.
     const own = this.guest.kernel.systemd ? `-name '*${this.tag}-*'` : "";
     // runc and crun keep other things than containers in the state's folder.
     const left = await this.guest.output(

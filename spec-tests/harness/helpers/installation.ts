@@ -26,7 +26,7 @@ const FILES = ["runts", "runts-engine", "koffi.node", "koffi-cxx.so"];
 export const WARM = { RUNTS_COLD: "" };
 export const COLD = { RUNTS_COLD: "1" };
 
-/** A copy of the runtime under test, in a directory of its own, that a test may damage. It has no image at first. */
+/** A copy of the runtime under test, in its own directory, that a test may damage. It has no image at first. */
 export class Installation {
   readonly directory: string;
   readonly runtime: string;

@@ -2,7 +2,7 @@
 
 usage: lazy-parent.py
 
-Each line of stdin is a command, as a JSON array of words. It runs the command, waits for that process alone, and prints its exit code.
+Each line of stdin is a command, as a JSON array of words. It runs the command, waits only for that process, and prints its exit code.
 """
 
 import ctypes

@@ -8,7 +8,7 @@ import type { Sandbox } from "../sandbox.ts";
 const root = join(import.meta.dirname, "../../..");
 
 /**
- * Runs a program that uses the library, in a process of its own as its users do. Its body has `runts`, `config`, `target` (id, bundle,
+ * Runs a program that uses the library, in its own process as its users do. Its body has `runts`, `config`, `target` (id, bundle,
  * config and root, as `create` takes them) and `on` (the root alone), and returns what is compared.
  */
 export async function program(sandbox: Sandbox, container: Container, body: string): Promise<unknown> {

@@ -1,4 +1,4 @@
-"""Runs a command on a terminal of its own, of 30 rows and 90 columns, and copies what it prints; its exit code is the command's.
+"""Runs a command on its own terminal, of 30 rows and 90 columns, and copies what it prints; its exit code is the command's.
 
 usage: on-terminal.py COMMAND...
 

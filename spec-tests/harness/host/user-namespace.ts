@@ -18,7 +18,7 @@ export function giveToMappedRoot(container: Container): void {
   giveRootfsTo(container.rootfs, { uid: BASE, gid: BASE });
 }
 
-/** A container in a user namespace of its own, whose program is a line of shell. */
+/** A container in its own user namespace, whose program is a line of shell. */
 export function mappedShell(
   sandbox: Sandbox,
   script: string,

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Boots systemd as pid 1 of namespaces of its own, with the host's programs but units of its own alone: those in DIRECTORY. It
+# Boots systemd as pid 1 of its own namespaces, with the host's programs but only its own units: those in DIRECTORY. It
 # sees the cgroup DIRECTORY/cgroup names as the root of the hierarchy. Ends when systemd is killed.
 set -eu
 if [ $# -ne 1 ]; then

@@ -17,7 +17,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { which } from "../runtime.ts";
 
-/** A user with a systemd of its own in the machine. */
+/** A user with their own systemd in the machine. */
 export const USER = 1234;
 
 const CALLER = "[Unit]\nDefaultDependencies=no\n[Service]\nExecStart=sleep infinity\n";
@@ -38,7 +38,7 @@ export function noSystemd(): string | undefined {
   return which("dbus-daemon") === undefined ? "needs dbus-daemon: apt-get install dbus" : undefined;
 }
 
-/** A systemd that is pid 1 of namespaces of its own; the files of the host are all there. */
+/** A systemd that is pid 1 of its own namespaces; the files of the host are all there. */
 export class Machine {
   /** Runs a command below it in the machine, as a service of systemd. */
   readonly wrapper: readonly string[];

@@ -136,7 +136,7 @@ function withUnlimitedMemlock<Result>(action: () => Result): Result {
   }
 }
 
-/** The text in a buffer of its own, whose address can be given to the kernel. */
+/** The text in its own buffer, whose address can be given to the kernel. */
 function stableBytes(text: string): Uint8Array {
   const bytes = new Uint8Array(new ArrayBuffer(text.length));
   for (let index = 0; index < text.length; index++) bytes[index] = text.charCodeAt(index);

@@ -41,7 +41,7 @@ function refuseNetwork(network: NetworkResources | undefined, pointer: string): 
 
 /**
  * 0 is a valid limit: nothing can be forked. But the kernel checks it when init is cloned into the cgroup, so no container could be
- * created with it. `create` writes 1 instead, which leaves room for init alone and is the same to the container. An update writes
+ * created with it. `create` writes 1 instead, which leaves room only for init and is the same to the container. An update writes
  * the 0 itself.
  */
 function planPids({ limit }: Pids, pointer: string, { isUpdate = false }: CurrentLimits): CgroupWrite[] {

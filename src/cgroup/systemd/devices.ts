@@ -21,7 +21,7 @@ interface Allowed {
 }
 
 /**
- * The device rules of the unit, from which systemd makes a program of its own that it attaches again at each daemon-reload. A device has
+ * The device rules of the unit, from which systemd makes its own program that it attaches again at each daemon-reload. A device has
  * to be allowed by that program and by the exact one of ../devices/program.ts, so the unit must allow everything that the config
  * allows. It allows more where systemd has no matching rule: it has none that denies, and none with a minor number alone.
  */

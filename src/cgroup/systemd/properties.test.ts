@@ -31,7 +31,7 @@ describe("properties of a unit", () => {
     ],
     ["a quota, with the default period", { cpu: { quota: 50000n } }, { CPUQuotaPerSecUSec: 500000n }],
     [
-      "a quota that is no whole percent",
+      "a quota that is not a whole percent",
       { cpu: { quota: 33333n, period: 100000n } },
       { CPUQuotaPerSecUSec: 340000n, CPUQuotaPeriodUSec: 100000n },
     ],

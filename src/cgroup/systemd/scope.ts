@@ -63,7 +63,7 @@ export class ContainerScope {
 
   /**
    * Creates the scope and lets systemd move init, which has to exist, into it: a scope can't be empty and ends with its last process.
-   * No other process is in it, so the limits are the container's alone.
+   * No other process is in it, so the limits apply only to the container.
    */
   start(pid: number): void {
     const { unit } = this.saved;

@@ -29,7 +29,7 @@ it.each(["0", "0s", "-1s"])("--interval %s is refused in runc's words", (interva
   expect(() => parseInterval(interval)).toThrow(/^duration interval must be greater than 0$/);
 });
 
-it.each(["5", ""])("--interval %j is no duration", (interval) => {
+it.each(["5", ""])("--interval %j is not a duration", (interval) => {
   expect(() => parseInterval(interval)).toThrow(
     `invalid value ${JSON.stringify(interval)} for flag -interval: parse error`,
   );

@@ -141,7 +141,7 @@ export interface PreservedFds {
 
 /**
  * Descriptors of --preserve-fds, which come after the sockets of socket activation. The launcher has counted what is open, before
- * the engine opened descriptors of its own, and has filled the gaps; of the sockets none may be missing. `activated` says whether the
+ * the engine opened its own descriptors, and has filled the gaps; of the sockets none may be missing. `activated` says whether the
  * process is one that sockets may be meant for: init, as pid 1 of its namespace, and nobody whom `exec` starts (sd_listen_fds(3)).
  */
 export function preservedFds(preserved: number, activated: boolean): PreservedFds {

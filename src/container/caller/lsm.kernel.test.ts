@@ -25,7 +25,7 @@ function textOf(path: NativeArgument | undefined): string {
   return path instanceof Uint8Array ? Buffer.from(path).toString().replace(/\0.*$/, "") : "";
 }
 
-it("writes no labels to what is no procfs", () => {
+it("writes no labels to what is not procfs", () => {
   hostWith({ [SELINUX]: 0xf97cff8c, "/proc": 0x01021994 });
   expect(() => execLabels(PROCESS, true)).toThrow("/process/selinuxLabel: /proc, by which labels are set");
 });

@@ -47,7 +47,7 @@ export function withLabelHint(error: unknown, process: Process, config: Config):
 /** Any other file at /proc would take the label like any text, and the process would be without it. */
 function checkProcfs(pointer: string): void {
   if (statfsSync("/proc").type === PROC_SUPER_MAGIC) return;
-  const message = `${pointer}: /proc, by which labels are set, is no procfs on this host`;
+  const message = `${pointer}: /proc, by which labels are set, is not procfs on this host`;
   throw new RuntsError(message, { operation: "exec", path: "/proc", pointer });
 }
 

@@ -19,6 +19,7 @@ export function withMountHint(error: unknown, { mounts = [] }: Config): unknown 
   );
 }
 
+/** Not "not a directory": engines act on these words (ENGINE_WORDS in src/init/explain-exec.ts). */
 const FOUND: Readonly<Record<string, string>> = {
   ELOOP: "is a symbolic link, or is below one",
   ENOTDIR: "is no directory, or is below a file",

@@ -82,7 +82,7 @@ export class CriuFiles {
   run(criu: CriuProcess, type: RequestType, options: CriuOptions, notified: Notified): CriuResponse {
     const response = criu.run({ type, options }, notified);
     const status = criu.end();
-    // After a pre-dump criu waits for more requests, and may end with another status: that is no failure.
+    // After a pre-dump criu waits for more requests, and may end with another status: that is not a failure.
     if (response?.success === true && (status === 0 || type === "PRE_DUMP")) return response;
     const { logPath } = this;
     const log = existsSync(logPath) ? readFileSync(logPath, "utf8") : undefined;

@@ -83,7 +83,7 @@ export function readStreamNames(imagePath: string): string[] {
   );
   const names = parseNames(text);
   if (names !== undefined) return names;
-  throw new RuntsError(`${path} is damaged: it is no list of names`, { operation: "restore", path });
+  throw new RuntsError(`${path} is damaged: it is not a list of names`, { operation: "restore", path });
 }
 
 function parseNames(text: string): string[] | undefined {

@@ -137,7 +137,7 @@ function awaitEnd(pid: number, { timeout }: Hook, started: number): string | und
   const limit =
     timeout === undefined ? NO_LIMIT_MS : Math.ceil(timeout * 1000 - (performance.now() - started));
   const ended = waitReadable(pidfd, Math.max(0, limit));
-  // The hook leads a session of its own, and so a process group: the processes that it has started are killed with it.
+  // The hook leads its own session, and so its own process group: the processes that it has started are killed with it.
   if (!ended) trySyscall("kill", -pid, SIGKILL);
   const gone = ended || waitReadable(pidfd, END_TIMEOUT_MS);
   closeSync(pidfd);

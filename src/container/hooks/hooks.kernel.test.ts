@@ -8,7 +8,7 @@ function shell(script: string, changes: Partial<Hook> = {}): Hook {
   return { path: "/bin/sh", args: ["sh", "-c", script], ...changes };
 }
 
-/** Runs one hook in a directory of its own. */
+/** Runs one hook in its own directory. */
 function run(hook: Hook, input = "{}"): string {
   const directory = freshDirectory();
   runHooks("createRuntime", [hook], input, { cwd: directory });

@@ -14,7 +14,7 @@ import { runHooksAs } from "./hooks.ts";
 /**
  * Prepares the startContainer hooks. The function that is returned runs them. Their programs belong to the image, as the container's own
  * does, so that they get its user, groups, capabilities, no_new_privs, labels, limits, umask, working directory and seccomp filter, and
- * no more. A hook without an `env` of its own gets the environment of the process, as with runc and crun.
+ * no more. A hook without its own `env` gets the environment of the process, as with runc and crun.
  */
 export function prepareStartHooks(context: GlobalOptions, saved: SavedState, config: Config): () => void {
   const process = processOrDefault(config);

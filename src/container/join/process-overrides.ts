@@ -24,7 +24,7 @@ export function overriddenProcess(config: Config, overrides: ExecOverrides): Pro
   const process = processOrDefault(config);
   if (overrides.args.length === 0)
     throw new RuntsError("process args cannot be empty", { operation: "exec" });
-  // The terminal's size belongs to the container's init alone.
+  // The terminal's size belongs only to the container's init.
   const { consoleSize: _size, ...inherited } = process;
   return {
     ...inherited,

@@ -18,7 +18,7 @@ describe("decodeStatus", () => {
 });
 
 describe("reapChild", () => {
-  it("returns undefined for a process that is no child", () => {
+  it("returns undefined for a process that is not a child", () => {
     expect(reapChild(1)).toBeUndefined();
   });
 

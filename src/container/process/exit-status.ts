@@ -9,7 +9,7 @@ export interface ExitStatus {
   readonly signal: string | undefined;
 }
 
-/** Waits for the end of a child of this process, and reaps it. Returns undefined if it is no child of this process. wait4(2) */
+/** Waits for the end of a child of this process, and reaps it. Returns undefined if it is not a child of this process. wait4(2) */
 export function reapChild(pid: number): ExitStatus | undefined {
   // wait4(2) takes these for process groups.
   if (pid <= 0) return undefined;

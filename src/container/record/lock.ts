@@ -26,7 +26,7 @@ export function lockContainer(directory: string, id: string): ContainerLock | un
 }
 
 /**
- * Locks the mounts of a running container: changes of them exclude each other and `checkpoint`. They have a lock of their own since a
+ * Locks the mounts of a running container: changes of them exclude each other and `checkpoint`. They have their own lock since a
  * process of the runtime in the container's cgroup makes them. A container could freeze its cgroup, and with it that process; then the
  * container's own lock would be out of reach of `delete --force`, which kills that process. An operation that takes both locks takes
  * this one first.

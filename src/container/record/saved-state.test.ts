@@ -80,7 +80,7 @@ it.each([
   );
 });
 
-it("tryReadState says that a record is no file", () => {
+it("tryReadState says that a record is not a file", () => {
   const directory = stateDirectory();
   mkdirSync(`${directory}/state.json`);
   expect(() => tryReadState(directory)).toThrow(`open ${directory}/state.json: not a regular file`);

@@ -126,7 +126,7 @@ export function writeState(directory: string, state: SavedState): void {
   });
 }
 
-/** Reads the record. Returns undefined if the directory has none: `create` was interrupted, or it is no container's directory. */
+/** Reads the record. Returns undefined if the directory has none: `create` was interrupted, or it is not a container's directory. */
 export function tryReadState(directory: string): SavedState | undefined {
   const path = `${directory}/state.json`;
   let text: string;

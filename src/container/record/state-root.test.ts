@@ -55,7 +55,7 @@ describe("a state root that was missing when it was looked for", () => {
     onTestFinished(() => substituteKernel(undefined));
   }
 
-  it("is made for its user alone", () => {
+  it("can be entered only by its user", () => {
     const root = `${freshDirectory()}/a/root`;
     prepare(root);
     expect(statSync(root).mode & 0o7777).toBe(0o700);

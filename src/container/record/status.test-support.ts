@@ -43,7 +43,7 @@ export function savedState(changes: Partial<SavedState> = {}): SavedState {
   };
 }
 
-/** Options with a state root of its own, in which there is a container "box". */
+/** Options with their own state root, in which there is a container "box". */
 export function contextWith(saved: Partial<SavedState>) {
   const root = freshDirectory();
   mkdirSync(`${root}/box`);

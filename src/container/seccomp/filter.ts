@@ -56,7 +56,7 @@ function compileAnew(
   try {
     store(compiled, warnings);
   } catch (error) {
-    // The store is a matter of speed alone: a full disk, say, keeps nobody from running a container.
+    // The store only matters for speed: a full disk, say, keeps nobody from running a container.
     log.debug(`the seccomp filter is not kept: ${error instanceof Error ? error.message : error}`);
   }
   return compiled;

@@ -62,7 +62,7 @@ const NOT_TAKEN = [
 /**
  * Makes the signals that `run` and `exec` pass on wait in the kernel, until there is a process to pass them on to: no signal ends the
  * runtime and leaves the process behind, and none is lost. The engine has no other thread yet that would take them. The process of the
- * container has a mask of its own.
+ * container has its own mask.
  */
 export function holdForwardedSignals(): void {
   blockSignals(allSignalsExcept(NOT_TAKEN));
@@ -194,7 +194,7 @@ export function checkMaster(fd: number): void {
   if (status.isCharacterDevice() && status.rdev === PTMX) return;
   closeSync(fd);
   const pointer = "/process/terminal";
-  throw new RuntsError(`${pointer}: what the container has sent is no terminal's master`, {
+  throw new RuntsError(`${pointer}: what the container has sent is not a terminal's master`, {
     operation: "recvmsg",
     errno: "EPROTO",
     pointer,

@@ -13,7 +13,7 @@ import { MessageRate } from "./message-rate.ts";
 
 /**
  * sd_notify(3) for containers: a service manager takes messages from the service's own processes only, and its socket is not in
- * the container. So the container gets a socket of its own, at runc's place, and the runtime passes on what is said there.
+ * the container. So the container gets its own socket, at runc's place, and the runtime passes on what is said there.
  */
 const PLACE_IN_CONTAINER = "/run/notify";
 const NAME = "notify.sock";
@@ -22,7 +22,7 @@ type Warn = (message: string) => void;
 
 /**
  * Makes the directory that will hold the socket; returns what the container needs to find it there. undefined where the config
- * has a socket of its own (podman's proxy), or nothing can be mounted.
+ * has its own socket (podman's proxy), or nothing can be mounted.
  */
 export function prepareNotifySocket(
   config: Config,

@@ -182,7 +182,7 @@ export class SimulatedKernel {
     },
   };
 
-  /** Reads a pending signal; returns undefined for a descriptor that is no signalfd. */
+  /** Reads a pending signal; returns undefined for a descriptor that is not a signalfd. */
   #readSignal([fd, buffer]: Args): number | undefined {
     const signals = this.#signals.get(Number(fd));
     if (signals === undefined) return undefined;

@@ -105,7 +105,7 @@ export class SimulatedNetworks {
     const attributes = attributesIn(body.subarray(isLink ? ifinfomsg.size : ifaddrmsg.size));
     const moves = isLink && attributes.has(IFLA_NET_NS_FD);
     if (moves && link.stays !== undefined) throw refused(request, "EINVAL", link.stays);
-    // strace(1) has the names of the host's interfaces alone.
+    // strace(1) has only the names of the host's interfaces.
     const nameOf = (index: number) => (namespace === this.#host ? namespace.find(index)?.name : undefined);
     const text = routeRequestText({ type, flags: changeFlags(request), body }, nameOf);
     this.onChange([String(descriptor), text, String(messageSize(body)), "0", "NULL", "0"]);

@@ -48,7 +48,7 @@ describe("simulateSystemd", () => {
     );
   });
 
-  it("attaches a device program of its own for a device policy", () => {
+  it("attaches its own device program for a device policy", () => {
     const manager = simulate("system");
     const policy = (value: string) => ({ name: "DevicePolicy", signature: "s", value });
     manager.startTransientUnit("x.scope", [SLICE, policy("strict")]);

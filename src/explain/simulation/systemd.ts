@@ -56,7 +56,7 @@ class SimulatedSystemd implements ServiceManager {
     return true;
   }
 
-  /** For a device policy, systemd attaches a device program of its own. */
+  /** For a device policy, systemd attaches its own device program. */
   changeUnit(properties: ReadonlyMap<string, BusValue>): void {
     const policy = properties.get("DevicePolicy");
     if (policy !== undefined) this.#kernel.devicePrograms = policy === "auto" ? 0 : 1;

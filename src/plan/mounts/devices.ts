@@ -104,7 +104,7 @@ export function makeDevices(
       attachNode(program, node, parent, parts.at(-1) ?? "", mount);
       continue;
     }
-    // A FIFO is no device: mknod(2) makes it in any user namespace.
+    // A FIFO is not a device: mknod(2) makes it in any user namespace.
     const make = node.type === "p" ? makeDeviceNode : makeNode;
     checks.push(make(program, node, parent, parts.at(-1) ?? ""));
   }

@@ -69,7 +69,7 @@ const ACCESS_TIMES: Readonly<Record<string, AttributeChange>> = {
   strictatime: [MOUNT_ATTR_STRICTATIME, MOUNT_ATTR__ATIME],
 };
 
-/** The change that an option makes to the flags of its mount. undefined for an option that is no flag of the mount. */
+/** The change that an option makes to the flags of its mount. undefined for an option that is not a flag of the mount. */
 function attributeChange(option: string): AttributeChange | undefined {
   for (const { set, clear, attribute } of MOUNT_FLAGS) {
     if (option === set) return [attribute, 0];
@@ -149,7 +149,7 @@ class AttributeBits {
 
 /**
  * The change that an option with the prefix `r` makes to the mount and all mounts below it: mount_setattr(2) with AT_RECURSIVE.
- * For a single mount `atime` only undoes an earlier `noatime`. The mounts of a tree have flags of their own, so there it has to change them:
+ * For a single mount `atime` only undoes an earlier `noatime`. The mounts of a tree have their own flags, so there it has to change them:
  * to relatime, the kernel's default, which is neither noatime nor strictatime.
  */
 function recursiveChange(word: string): AttributeChange | undefined {
@@ -257,7 +257,7 @@ export function knownMountOptions(): string[] {
   return [...new Set(words)].filter((word) => !word.includes("-")).sort();
 }
 
-/** Options that say how the mount is made, and are no flags. */
+/** Options that say how the mount is made, and are not flags. */
 const STRUCTURAL = new Set([
   "bind",
   "copy-symlink",

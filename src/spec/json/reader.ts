@@ -48,7 +48,7 @@ function decodeUtf8(bytes: Uint8Array, source: string): string {
   }
 }
 
-/** The result of JSON.parse if it is provably exact, otherwise undefined, which is no JSON value. */
+/** The result of JSON.parse if it is provably exact, otherwise undefined, which is not a JSON value. */
 function parseQuickly(text: string): unknown {
   if (mayBeTooDeep(text)) return undefined;
   const marked = markWideIntegers(text);

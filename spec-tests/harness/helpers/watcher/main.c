@@ -291,7 +291,7 @@ static void watch(void)
 	fclose(report);
 }
 
-/* In a process of its own, which is nobody's child: the command has none that it does not know. */
+/* In its own process, which is nobody's child: the command has none that it does not know. */
 static void watch_command(pid_t command, int ready, char **argv)
 {
 	if (fork() != 0) _exit(0);
