@@ -239,7 +239,7 @@ spec(
     ];
     const { operations, notes, error } = await explained(sandbox, container);
     expect(error).toBeUndefined();
-    expect(notes.join()).toContain("no cgroup v2 here");
+    expect(notes.join()).toContain("not cgroup v2 here");
     const writes = operations.filter(({ by, call }) => by === "runtime" && call === "write");
     expect(writes.map(({ args, pointer }) => [...args, pointer])).toEqual(
       expect.arrayContaining([
