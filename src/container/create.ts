@@ -83,7 +83,7 @@ export function createLocked(
   const container = new NewContainer(context, options.id, mapped.linux ?? {}, caller);
   let pending: PendingProcess | undefined;
   try {
-    // Take the id, and check what the config asks for. Nothing but the container's directory is made yet.
+    // Take the id, and check what the config asks for. Only the container's directory has to be removed if that fails.
     const preserved = preservedFds(options.preserveFds, true);
     container.makeDirectory(bytes);
     const { config, env } = withNotifySocket(mapped, container.directory, warn);
@@ -167,7 +167,7 @@ export function createLocked(
     session.send();
     const last = sendLast(session, container, planned, processOptions);
 
-    // Tell the engine, and record the container once init has closed its channel, right before it waits for `start`.
+    // Tell the engine. Then wait until init closes its channel, right before it waits for `start`, and write the final record.
     terminal?.socket.close();
     terminal?.connected?.();
     pidfd?.send(session.pid, "standard");
@@ -251,8 +251,8 @@ function credentialsOf(
 }
 
 /**
- * Gives init, which has done nothing yet, what only the runtime can give it, and records its pid. Its cgroup is one of them only if it is
- * the scope that systemd makes for it; clone3(2) made it in any other.
+ * Gives init, which has done nothing yet, what only the runtime can give it, and notes its pid. That includes its cgroup only if systemd
+ * makes a scope for it: into any other cgroup clone3(2) has put it.
  */
 function adoptInit(container: NewContainer, process: Process, pid: number): void {
   const { cgroup, features, caller } = container;

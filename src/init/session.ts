@@ -35,7 +35,7 @@ export class Session {
     return this.#pid;
   }
 
-  /** In the pid namespace of the runtime. Throws before awaitProcess: the process is not in its cgroup yet. */
+  /** In the pid namespace of the runtime. Throws before awaitProcess: the pid is not known yet. */
   get pid(): number {
     this.#requireProcess();
     return this.#pid;

@@ -99,7 +99,7 @@ export function spawnProcess(given: SpawnOptions): PendingProcess {
 
 const NO_NAMESPACES: Namespaces = { created: new Set(), joined: new Map() };
 
-/** A stub that clones itself, and ends then. */
+/** A stub that clones itself. It is killed once it has done so. */
 class Stub implements CloningStub {
   readonly pid: number;
   readonly stubChannel: Channel;

@@ -2,9 +2,9 @@
  * Maps `linux.resources` to writes of cgroup v2 files, one `plan` function per controller. The short ones are here; memory, cpu and
  * block-io convert values of cgroup v1 and have a file each.
  *
- * Each write carries the pointer of its property, and says if it may be skipped where the kernel lacks the file. `create`, `update` and
- * `explain` need no more. Three lists go by the names of files, since `unified` can write to any file, too: `hint` in apply.ts for
- * errors, UNSET in update.ts for the undo of files with several lines, and LIMITS in systemd/properties.ts.
+ * Each write carries the pointer of its property, and says if it may be skipped where the kernel lacks the file: `create` and `explain`
+ * need no more. Some tables go by the names of files, since `unified` can write to any file, too: `hint` in apply.ts for errors, UNSET
+ * in update.ts for the undo of files with several lines, LIMITS in systemd/properties.ts.
  *
  * docs/source-guide.md, "A new cgroup controller", lists the other files that a controller needs.
  */

@@ -20,7 +20,7 @@ import { type OptionalFeatures, prepareOptionalFeatures } from "./optional-parts
 import { removePidFile, writePidFile } from "./pid-file.ts";
 
 /**
- * A container that `create` or `restore` makes: its directory, record, cgroup and optional features, made in this order, and taken
+ * A container that `create` or `restore` makes: its directory, optional features, record and cgroup, in this order. `undo` takes them
  * back if the operation fails.
  */
 export class NewContainer {
@@ -59,7 +59,7 @@ export class NewContainer {
     return this.#lock;
   }
 
-  /** Prepares what few configs ask for. Makes nothing yet; throws if the caller or the host can't give it. */
+  /** Prepares the features that few configs ask for. Throws if the caller or the host lacks what they need. See prepareOptionalFeatures. */
   prepareFeatures(config: Config, process: Process, rootfs: string): OptionalFeatures {
     const host = { caller: this.caller, rootless: this.#rootless, rootfs };
     this.#features = prepareOptionalFeatures(this.#context, this.id, config, process, host);
@@ -71,7 +71,7 @@ export class NewContainer {
     return this.#features;
   }
 
-  /** Writes the first record, by which `delete --force` undoes everything, before there is anything to undo. */
+  /** Writes the first record before there is anything to undo: `delete --force` finds by it what a killed runtime has left. */
   record(config: Config, known: Pick<SavedState, "bundle" | "rootfs" | "keyring" | "pipes">): void {
     const { scope, resctrl, hostMount, seccomp } = this.features;
     const path = () => scope?.directory ?? cgroupPathFor(config, this.id, findCgroupMount());

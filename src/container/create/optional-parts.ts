@@ -41,7 +41,10 @@ export interface OptionalFeatures {
   readonly delegate: ((directory: string, pid: number) => void) | undefined;
 }
 
-/** Makes nothing yet; throws if the caller or the host can't give what is asked for. */
+/**
+ * Prepares the features that the config asks for. Throws if the caller or the host lacks what they need. Makes nothing that has to be
+ * removed, except a connection to systemd; a compiled filter may go to the cache.
+ */
 export function prepareOptionalFeatures(
   context: GlobalOptions,
   id: string,

@@ -25,13 +25,14 @@ import { dataWords } from "./data.ts";
  * The options of `mounts`, by the table that each stands in. To add one:
  *
  * - a flag of the mount (MOUNT_ATTR_*): a row of MOUNT_FLAGS, which gives it a recursive form as well, with the prefix `r`;
+ * - an option for access times: a row of ACCESS_TIMES;
  * - a flag of the file system: a row of SUPERBLOCK, and its MS_* in `new-mount.ts`, for options that only mount(2) takes;
  * - a kind of propagation: a row of PROPAGATION;
  * - an option that says how the mount is made: a word of STRUCTURAL and a field of MountOptions. `requests.ts` refuses it on mounts that
  *   can't have it, and `mounts.ts` acts on it.
  *
  * Any other word is data for the file system. `options.test.ts` shows the parsed option, `spec-tests/mounts/` the mount in a container.
- * `features` lists the option by itself, and `spec-tests/completeness/` fails until `mounts.ts` there names a test of it.
+ * `features` lists the option by itself. `spec-tests/completeness/` fails until a title or a row of `mounts.ts` there names a test of it.
  */
 
 /** A flag of one mount: config.md, "Linux mount options". */
