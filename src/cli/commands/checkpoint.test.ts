@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { criuDefaults } from "../options/criu.test-support.ts";
 import { parsed } from "../parsed.test-support.ts";
 import { checkpointCommand, checkpointOptionsFrom } from "./checkpoint.ts";
 
@@ -10,14 +11,7 @@ function checkpoint(...argv: string[]) {
 describe("checkpointOptionsFrom", () => {
   it("has runc's defaults", () => {
     expect(checkpoint()).toEqual({
-      imagePath: `${process.cwd()}/checkpoint`,
-      tcpEstablished: false,
-      extUnixSk: false,
-      shellJob: false,
-      fileLocks: false,
-      lazyPages: false,
-      autoDedup: false,
-      cgroupMode: "",
+      ...criuDefaults(),
       id: "box",
       leaveRunning: false,
       preDump: false,

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { criuDefaults } from "../options/criu.test-support.ts";
 import { parsed } from "../parsed.test-support.ts";
 import { restoreCommand, restoreOptionsFrom } from "./restore.ts";
 
@@ -10,14 +11,7 @@ function restore(...argv: string[]) {
 describe("restoreOptionsFrom", () => {
   it("has runc's defaults", () => {
     expect(restore()).toEqual({
-      imagePath: `${process.cwd()}/checkpoint`,
-      tcpEstablished: false,
-      extUnixSk: false,
-      shellJob: false,
-      fileLocks: false,
-      lazyPages: false,
-      autoDedup: false,
-      cgroupMode: "",
+      ...criuDefaults(),
       id: "box",
       bundle: process.cwd(),
       tcpClose: false,
