@@ -33,12 +33,16 @@ function anchor(heading: string): string {
 }
 
 function headings(path: string): string[] {
-  return [...readFileSync(path, "utf8").matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) => anchor(heading));
+  return [...withoutBlocks(path).matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) => anchor(heading));
 }
 
 /** Text without blocks of code, which may show what other machines have. */
 function prose(document: string): string {
-  return readFileSync(join(root, document), "utf8").replace(/^```[\s\S]*?^```$/gm, "");
+  return withoutBlocks(join(root, document));
+}
+
+function withoutBlocks(path: string): string {
+  return readFileSync(path, "utf8").replace(/^```[\s\S]*?^```$/gm, "");
 }
 
 function leadsNowhere(folder: string, target: string): boolean {

@@ -13,7 +13,7 @@ const root = join(import.meta.dirname, "..");
 /** Layers of src that one of them may import, beside itself and bindings. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   main: ["warm", "freeze", "cli", "version"],
-  warm: ["cli", "inspect", "explain", "container", "cgroup", "seccomp", "spec"],
+  warm: ["cli", "inspect", "explain", "seccomp", "spec"],
   library: ["container", "plan", "spec", "errors", "log"],
   cli: [
     "freeze",
@@ -32,7 +32,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   debug: ["container", "cgroup", "log"],
   freeze: ["errors"],
   profile: [],
-  inspect: ["container", "cgroup", "seccomp", "plan", "spec", "errors"],
+  inspect: ["container", "cgroup", "plan", "spec", "errors"],
   validate: ["inspect", "explain", "container", "cgroup", "plan", "spec", "errors"],
   explain: ["inspect", "container", "init", "cgroup", "plan", "spec", "errors"],
   container: ["init", "cgroup", "resctrl", "seccomp", "criu", "plan", "spec", "errors", "log", "version"],

@@ -42,7 +42,7 @@ export interface Request {
   readonly type: number;
   /** The struct of the type and the attributes behind it. */
   readonly body: Uint8Array;
-  /** NLM_F_* in addition to those of every request. */
+  /** NLM_F_* of a `change`, in addition to those of every change. */
   readonly flags?: number;
   /** Name of the object that it acts on. */
   readonly subject: string;

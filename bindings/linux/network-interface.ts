@@ -141,10 +141,10 @@ export function internetAddress(bytes: Uint8Array): string {
   if (bytes.length !== 16) return bytes.join(".");
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   const groups = Array.from({ length: 8 }, (_, index) => view.getUint16(2 * index).toString(16));
-  // URL gives the form of RFC 5952, which is that of inet_ntop(3), except for IPv4-mapped addresses.
+  // URL gives the form of RFC 5952, which is that of inet_ntop(3), except for IPv4-mapped and IPv4-compatible addresses.
   const shortest = new URL(`http://[${groups.join(":")}]`).hostname.slice(1, -1);
-  if (!/^::ffff:[0-9a-f]+:[0-9a-f]+$/.test(shortest)) return shortest;
-  return `::ffff:${bytes.subarray(12).join(".")}`;
+  const prefix = /^(::(?:ffff:)?)[0-9a-f]+:[0-9a-f]+$/.exec(shortest)?.[1];
+  return prefix === undefined ? shortest : `${prefix}${bytes.subarray(12).join(".")}`;
 }
 
 /** Adds an address to an interface. `labelled` is the name of the interface that the address was read from. */

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { summarize, writeSpeed } from "../draw-speed.mjs";
-import { runScript } from "../machine.mjs";
+import { Missing, runScript } from "../machine.mjs";
 import { judge } from "./aims.mjs";
 import { measureMany } from "./many.mjs";
 import { measureOperations } from "./operations.mjs";
@@ -44,6 +44,8 @@ function measureAll() {
       `${options.rounds} rounds, after ${warmUps} to warm up\n${remarks}`,
   );
   try {
+    if (options.svg && !warm)
+      throw new Missing('--svg needs a warm image: "runts warm --check" says why there is none');
     const samples = measureWhat(subjects, directory, options);
     const judged = judge(samples);
     printReport(samples, { ...versions, cold: "cold", warm: "warm", empty: "empty" });

@@ -142,7 +142,7 @@ class FakeResctrl {
     this.addClass("");
     const line = `9999 1 0:99 / ${this.root} rw - resctrl resctrl rw`;
     const script = [
-      `(cat /proc/$$/mountinfo; echo "${line}") > "$0/mountinfo.$$"`,
+      `(echo "${line}"; cat /proc/$$/mountinfo) > "$0/mountinfo.$$"`,
       'mount --bind "$0/mountinfo.$$" /proc/$$/mountinfo',
       'exec "$@"',
     ].join(" && ");

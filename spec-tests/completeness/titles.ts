@@ -17,7 +17,7 @@ export function titlesOfTests(): string[] {
 }
 
 /** Titles of the tests of one project of vitest.config.ts. */
-export function titlesOf(project: string): readonly string[] {
+function titlesOf(project: string): readonly string[] {
   const titles = known.get(project) ?? list(project);
   known.set(project, titles);
   return titles;

@@ -41,6 +41,8 @@ export function byCase(...groups: readonly CaseDeviations[]): (name: string | nu
     groups.flatMap(({ cases, ...deviations }) => cases.map((name) => [`${name}`, deviations] as const)),
   );
   const unused = new Set(known.keys());
+  if (groups.flatMap(({ cases }) => cases).length > known.size)
+    throw new Error(`a case has two deviations: ${[...unused].join(" | ")}`);
   tables += 1;
   const table = `${process.pid}-${tables}`;
   note({ table, cases: [...unused] });

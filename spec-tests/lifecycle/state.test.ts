@@ -81,6 +81,13 @@ spec(
   { crun: "prints rootfs as root.path has it, relative to the bundle" },
 );
 
+spec("state: JSON with an indent of two and a newline at the end", "practice of runc", async (sandbox) => {
+  const container = sandbox.container();
+  await container.created();
+  const { stdout } = await container.stateCommand();
+  expect(stdout).toMatch(/^\{\n {2}"ociVersion": ?"[^"]+",\n {2}"id": ?"[^"]+",\n[\s\S]*\n\}\n$/);
+});
+
 spec(
   "state, unknown id: error in the words that engines match",
   `${CLAUSE}: MUST error; engines: does not exist`,

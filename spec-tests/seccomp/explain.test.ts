@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { describe, expect } from "vitest";
 import type { Config } from "../harness/config.ts";
 import { asObject, parseObject } from "../harness/json.ts";
@@ -150,8 +151,11 @@ describe.runIf(IS_RUNTS)("explained seccomp profiles", () => {
 
   spec("run --seccomp-trace, the profile kills: the process is killed", CLAUSE, async (sandbox) => {
     const container = sandbox.shell("sh -c 'kill -USR1 1; echo survived'; echo after", denying);
-    const { stdout, stderr } = await container.run({ flags: ["--seccomp-trace"] });
+    const log = sandbox.path("log");
+    const globals = ["--debug", "--log", log];
+    const { stdout, stderr } = await container.run({ globals, flags: ["--seccomp-trace"] });
     expect(stdout).toBe("after\n");
+    expect(readFileSync(log, "utf8")).toMatch(/runtime: send SIGKILL to process \d+/);
     expect(stderr).toMatch(
       /kill +SCMP_ACT_KILL_PROCESS by \/linux\/seccomp\/syscalls\/2, once with \(0x1, 0xa/,
     );

@@ -17,10 +17,15 @@ export function loggingKernel(
     const result = callKernel(name, args);
     if (name === "socketpair") processes.pair(args[3]);
     const { pointer, purpose } = currentPurpose();
-    // A command's output and the lines of the log have no purpose.
-    if (purpose !== "" && isStep(name, args, result)) {
+    // A command's output and the lines of the log have no purpose. Any other step without one is logged by the name of its call.
+    if ((purpose !== "" || name !== "write") && isStep(name, args, result)) {
       const failure = result < 0 ? failureOf(name, -result) : undefined;
-      steps.tell({ by: "runtime", pointer, purpose, ...(failure !== undefined && { failure }) });
+      steps.tell({
+        by: "runtime",
+        pointer,
+        purpose: purpose || name,
+        ...(failure !== undefined && { failure }),
+      });
     }
     return result;
   };

@@ -39,7 +39,7 @@ export const STEPS: Readonly<Record<number, string>> = {
 };
 
 /** The kinds of hooks, and the step that each runs in. */
-export const HOOK_STEPS = [
+const HOOK_STEPS = [
   ["prestart", 3],
   ["createRuntime", 4],
   ["createContainer", 5],

@@ -50,7 +50,7 @@ export function imagePath(): string {
 
 /**
  * Writes the image of a warmed-up engine, replacing an existing one, and returns its path. A writer that is killed leaves nothing behind.
- * Throws a RuntsError if the image can't be written or does not work.
+ * Throws if the image can't be written or does not work.
  */
 export function writeWarmImage(): string {
   checkLimit();

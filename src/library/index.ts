@@ -1,7 +1,7 @@
 /**
  * runts as a library: the operations of the command line as functions, with typed configs, states and errors. They run the same code, but
  * print nothing, can connect standard streams to this program, and leave init as a child of this process. Each operation blocks the
- * event loop for some milliseconds. All throw RuntsError.
+ * event loop for some milliseconds. What they refuse is a RuntsError; an unexpected failure of a system call may be another Error.
  */
 import type { Readable, Writable } from "node:stream";
 import { absolutePath } from "../../bindings/linux/paths.ts";

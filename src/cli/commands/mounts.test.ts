@@ -28,8 +28,9 @@ it("escapes control characters of names in the table", () => {
 });
 
 it("prints JSON without the kernel's mount ids", () => {
-  const { id: _, ...shown } = mount;
-  expect(JSON.parse(formatJson([mount]))).toEqual([shown]);
+  expect(formatJson([mount])).toBe(
+    '[{"destination":"/mnt/\\u001b[31m","type":"ext4","source":"/dev/vda","root":"/srv","options":["ro","nosuid"]}]',
+  );
 });
 
 it.each([

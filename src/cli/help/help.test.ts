@@ -39,7 +39,7 @@ describe("manual pages", () => {
       const page = manualPage(command);
       expect(page).toContain(` \\- ${escaped(command.summary)}\n`);
       for (const [name, { description }] of Object.entries(command.options)) {
-        expect(page).toContain(escaped(`--${name}`));
+        expect(page).toContain(`${escaped(`--${name}`)}\\fR`);
         expect(page).toContain(escaped(description));
       }
       for (const heading of ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXAMPLES"])
@@ -51,7 +51,7 @@ describe("manual pages", () => {
     const page = programPage(commands);
     for (const { name, summary } of commands)
       expect(page).toContain(`\\fBrunts\\-${name}\\fR(8)\n${escaped(summary)}\n`);
-    for (const name of Object.keys(globalOptions)) expect(page).toContain(escaped(`--${name}`));
+    for (const name of Object.keys(globalOptions)) expect(page).toContain(`${escaped(`--${name}`)}\\fR`);
   });
 
   it("escapes what roff would interpret", () => {
@@ -74,16 +74,23 @@ function escaped(text: string): string {
   return text.replace(/-/g, "\\-").replace(/'/g, "\\(aq");
 }
 
+/** Matches the option itself, and no longer one that begins like it. */
+function named(option: string): RegExp {
+  return new RegExp(`(--| -l )${option}(?![\\w-])`);
+}
+
 describe.each(SHELLS)("completion for %s", (shell) => {
   const script = completionScript(shell, commands);
 
   it.each(commands)("$name: has the command and its options", ({ name, options }) => {
     expect(script).toMatch(new RegExp(`(^|[ "])${name}([ )"]|$)`, "m"));
-    for (const option of Object.keys(options)) expect(script).toMatch(new RegExp(`(--| -l )${option}\\b`));
+    const isOwn = (line: string) =>
+      line.startsWith(`    ${name}) options=`) || line.includes(`__fish_seen_subcommand_from ${name}'`);
+    const own = script.split("\n").filter(isOwn).join("\n");
+    for (const option of Object.keys(options)) expect(own).toMatch(named(option));
   });
 
   it("has the global options", () => {
-    for (const option of Object.keys(globalOptions))
-      expect(script).toMatch(new RegExp(`(--| -l )${option}\\b`));
+    for (const option of Object.keys(globalOptions)) expect(script).toMatch(named(option));
   });
 });

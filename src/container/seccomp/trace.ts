@@ -9,7 +9,8 @@ import {
   SECCOMP_RET_DATA,
   SECCOMP_USER_NOTIF_FLAG_CONTINUE,
 } from "../../../bindings/abi/seccomp.ts";
-import { SIGKILL, SIGSYS } from "../../../bindings/abi/signal.ts";
+import { SIGKILL, SIGSYS, signalName } from "../../../bindings/abi/signal.ts";
+import { withPurpose } from "../../../bindings/ffi/purpose.ts";
 import { syscall, trySyscall } from "../../../bindings/ffi/syscall.ts";
 import { closeSync, readFileSync } from "../../../bindings/linux/files.ts";
 import type { Libseccomp } from "../../../bindings/linux/libseccomp.ts";
@@ -188,11 +189,12 @@ function respond(listener: number, { id }: Notification, errno: number, flags: n
 
 /** The thread still waits when the descriptor of its process is open, so that this is no other with the same id. seccomp_unotify(2) */
 function signal(listener: number, { id, tid }: Notification, number: number): void {
-  const pidfd = pidfdOpen(processOf(tid));
+  const pid = processOf(tid);
+  const pidfd = pidfdOpen(pid);
   if (pidfd === undefined) return;
   const bytes = new Uint8Array(BigUint64Array.of(id).buffer);
   if (trySyscall("ioctl", listener, SECCOMP_IOCTL_NOTIF_ID_VALID, bytes) === 0)
-    pidfdSendSignal(pidfd, number);
+    withPurpose("", `send ${signalName(number)} to process ${pid}`, () => pidfdSendSignal(pidfd, number));
   closeSync(pidfd);
 }
 

@@ -45,7 +45,7 @@ export class SimulatedProcesses {
     switch (parts.name) {
       case "stat":
         // state, then 18 fields up to the start time: proc_pid_stat(5)
-        return `${parts.pid} (runts-init) S ${"0 ".repeat(18)}1 0 0`;
+        return `${parts.pid} (${STUB_NAME}) S ${"0 ".repeat(18)}1 0 0`;
       case "uid_map":
         return this.maps.uid;
       case "gid_map":

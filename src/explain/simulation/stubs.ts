@@ -4,7 +4,7 @@ import { AT_FDCWD, S_IFDIR, S_IFREG, STATX_BASIC_STATS, STATX_TYPE } from "../..
 import { statfs, statx } from "../../../bindings/abi/layouts.ts";
 import { AF_NETLINK } from "../../../bindings/abi/socket.ts";
 import { lstatSync } from "../../../bindings/linux/file-status.ts";
-import type { StubChannel, StubTap } from "../../../bindings/stub/client.ts";
+import { STUB_NAME, type StubChannel, type StubTap } from "../../../bindings/stub/client.ts";
 import { decodeArguments } from "../../../bindings/stub/decode.ts";
 import { guardHolds } from "../../../bindings/stub/guard.ts";
 import {
@@ -58,7 +58,7 @@ export class SimulatedStubs implements StubTap {
   spawn(channel: number): number {
     this.#names.rename(channel, "the stub's channel");
     this.#serve(channel, "stub");
-    this.#recorder.addOwn("posix_spawn", ['"runts-init"', String(channel)]);
+    this.#recorder.addOwn("posix_spawn", [JSON.stringify(STUB_NAME), String(channel)]);
     return this.#names.process("the stub");
   }
 

@@ -25,7 +25,6 @@ import {
   MS_I_VERSION,
   MS_LAZYTIME,
   MS_MANDLOCK,
-  MS_RDONLY,
   MS_REMOUNT,
   MS_SYNCHRONOUS,
   OPEN_TREE_CLOEXEC,
@@ -168,16 +167,16 @@ export function setIversion(program: Program, mount: Register, options: MountOpt
 function legacyFlags(options: MountOptions, writable: boolean): number {
   const set = fsmountAttributes(options, writable);
   let flags = 0;
-  for (const flag of options.superblockFlags) if (flag !== "ro" || !writable) flags |= MS_FLAGS[flag] ?? 0;
+  for (const flag of options.superblockFlags) flags |= MS_FLAGS[flag] ?? 0;
   for (const { attribute, msFlag } of MOUNT_FLAGS) if ((set & attribute) !== 0) flags |= msFlag;
   return flags;
 }
 
+/** Of a file system. `ro` is a flag of its mount as well, and comes with those. */
 const MS_FLAGS: Readonly<Record<string, number>> = {
   dirsync: MS_DIRSYNC,
   lazytime: MS_LAZYTIME,
   mand: MS_MANDLOCK,
-  ro: MS_RDONLY,
   sync: MS_SYNCHRONOUS,
 };
 
