@@ -1,7 +1,7 @@
 /** Runs vitest and reads its report. */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { relative } from "node:path";
+import { join, relative } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { reachable, root, unifiedCgroup, vitest } from "./machine.mjs";
 
@@ -21,7 +21,12 @@ export function runVitest({
   report,
   timeoutMs,
 }) {
-  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
+  const reporters = [
+    "--reporter=default",
+    `--reporter=${join(root, "scripts/slow-tests.ts")}`,
+    "--reporter=json",
+    `--outputFile.json=${report}`,
+  ];
   const args = [
     unifiedCgroup,
     ...below,
