@@ -1,9 +1,9 @@
 import type { ChildProcess } from "node:child_process";
-import { chmodSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { baseRootfs, copyRootfs } from "../rootfs.ts";
 import type { Result } from "../runtime.ts";
-import type { GuestKernel } from "./kernel.ts";
+import { consoleFile, type GuestKernel } from "./kernel.ts";
 
 const BOOT_MS = 150_000;
 
@@ -20,7 +20,8 @@ export class Guest {
   readonly #processes: readonly [ChildProcess, ...ChildProcess[]];
   readonly #waiting = new Map<number, (code: number) => void>();
   #commands = 0;
-  #console = "";
+  /** What the terminal and the processes have printed. */
+  #printed = "";
   #rest = "";
 
   private constructor(kernel: GuestKernel) {
@@ -37,6 +38,7 @@ export class Guest {
     // A kernel that is gone can't be written to, which says nothing beside its end.
     machine.stdin?.on("error", () => undefined);
     machine.once("exit", () => {
+      this.answers = false;
       for (const done of this.#waiting.values()) done(-1);
     });
   }
@@ -46,11 +48,12 @@ export class Guest {
     const code = await guest.#answer(0, BOOT_MS);
     if (code === 0) return guest;
     await guest.stop();
-    throw new Error(`the guest did not boot:\n${guest.#console}`);
+    throw new Error(`the guest did not boot:\n${guest.#traces()}`);
   }
 
   /** Runs a script of sh in the guest. Commands run one after the other. */
   async run(script: string, timeoutMs = 60_000): Promise<Result> {
+    if (!this.answers) throw new Error(`the guest has ended:\n${this.#traces()}`);
     this.#commands += 1;
     const number = this.#commands;
     const file = join(this.exchange, String(number));
@@ -60,7 +63,7 @@ export class Guest {
     const code = await answer;
     if (code < 0) {
       await this.stop();
-      throw new Error(`the guest does not answer to: ${script}\n${this.#console.slice(-4000)}`);
+      throw new Error(`the guest does not answer to: ${script}\n${this.#traces()}`);
     }
     return { code, stdout: readFileSync(`${file}.out`, "utf8"), stderr: readFileSync(`${file}.err`, "utf8") };
   }
@@ -78,6 +81,13 @@ export class Guest {
     await Promise.all(this.#processes.map(kill));
   }
 
+  /** The last words of the kernel and of the programs that serve it. */
+  #traces(): string {
+    const file = consoleFile(this.exchange);
+    const console = existsSync(file) ? readFileSync(file, "latin1") : "";
+    return `${this.#printed.slice(-1000)}\nconsole:\n${console.slice(-4000)}`;
+  }
+
   /** Exit code of a command, -1 where no answer comes. */
   #answer(number: number, timeoutMs: number): Promise<number> {
     return new Promise((resolve) => {
@@ -90,9 +100,8 @@ export class Guest {
     });
   }
 
-  /** The kernel writes its own messages in between. */
   #read(text: string): void {
-    this.#console += text;
+    this.#printed += text;
     const lines = (this.#rest + text).split(/\r?\n/);
     this.#rest = lines.pop() ?? "";
     for (const line of lines) {

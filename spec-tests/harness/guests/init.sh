@@ -46,4 +46,4 @@ cp -a /run/exchange/rootfs /run/rootfs
 if [ "${pid1:-}" = systemd ]; then
   exec "$harness/systemd.sh"
 fi
-exec "$harness/loop.sh"
+exec "$harness/loop.sh" </dev/ttyS1 >/dev/ttyS1

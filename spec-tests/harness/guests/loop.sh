@@ -1,5 +1,5 @@
 #!/bin/sh
-# guest.ts sends lines `NUMBER SECONDS` over the console: run NUMBER.sh of the exchange folder, at most so long, and leave what it
+# guest.ts sends lines `NUMBER SECONDS` over this terminal: run NUMBER.sh of the exchange folder, at most so long, and leave what it
 # prints there. The answer is `done NUMBER CODE`.
 set -eu
 export TMPDIR=/run/tmp

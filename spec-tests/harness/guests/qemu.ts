@@ -2,7 +2,7 @@ import { type ChildProcess, execFileSync, type StdioOptions, spawn } from "node:
 import { existsSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { IS_RUNTS, RUNTIME, which } from "../runtime.ts";
-import type { GuestKernel } from "./kernel.ts";
+import { consoleFile, type GuestKernel } from "./kernel.ts";
 
 const INIT = join(import.meta.dirname, "init.sh");
 const POLICY = join(import.meta.dirname, "policy.cil");
@@ -78,7 +78,9 @@ function startMachine(exchange: string, kind: Kind): [ChildProcess, ...ChildProc
   ];
   const args = [
     ...["-accel", "tcg,thread=multi", "-machine", "q35", "-cpu", "max", "-smp", "2"],
-    ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"],
+    ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
+    // ttyS0 is the console. Commands go over ttyS1: a message of the kernel's may stand in the middle of a line of the console.
+    ...["-serial", `file:${consoleFile(exchange)}`, "-serial", "stdio"],
     ...[0, 1].flatMap((node) => [
       ...["-object", `memory-backend-memfd,id=node${node},size=${NODE_MEGABYTES}M,share=on`],
       ...["-numa", `node,nodeid=${node},memdev=node${node},cpus=${node}`],

@@ -16,6 +16,8 @@ interface Subject {
 
 const TIMEOUT_MS = 300_000;
 const BOOT_TIMEOUT_MS = 180_000;
+/** After so many boots of a guest that keeps crashing, the tests that are left fail at once. */
+const MOST_BOOTS = 4;
 
 /** The runtime under test, and the peers beside it unless GUEST_PEERS is 0. */
 const SUBJECTS: readonly Subject[] = [
@@ -34,17 +36,30 @@ export function describeGuest(what: string, body: () => void, kernel: GuestKerne
   const isListing = process.env.SPEC_TESTS_LISTING !== undefined;
   describe.skipIf(missing !== undefined && !isListing)(`${what} in a guest (${kernel.name})${reason}`, () => {
     beforeAll(async () => {
-      running = guests.get(kernel.name);
-      if (running?.answers) return;
-      running = await Guest.boot(kernel);
-      guests.set(kernel.name, running);
+      current = kernel;
+      await runningGuest(kernel);
     }, BOOT_TIMEOUT_MS);
     body();
   });
 }
 
+/** The last guest of each kernel in this process, and how often one was booted. */
 const guests = new Map<string, Guest>();
-let running: Guest | undefined;
+const boots = new Map<string, number>();
+let current: GuestKernel | undefined;
+
+/** The guest that runs. A new one, if that has crashed: otherwise all tests that follow would fail, each after a long wait. */
+async function runningGuest(kernel: GuestKernel): Promise<Guest> {
+  const last = guests.get(kernel.name);
+  if (last?.answers) return last;
+  const count = boots.get(kernel.name) ?? 0;
+  if (count === MOST_BOOTS)
+    throw new Error(`the guest has been booted ${MOST_BOOTS} times, and has ended each time`);
+  boots.set(kernel.name, count + 1);
+  const guest = await Guest.boot(kernel);
+  guests.set(kernel.name, guest);
+  return guest;
+}
 
 /** One requirement, as `spec` of spec.ts, under each of the runtimes in turn. */
 export function guestSpec(title: string, clause: string, body: GuestBody, deviations: Deviations = {}): void {
@@ -57,8 +72,8 @@ export function guestSpec(title: string, clause: string, body: GuestBody, deviat
 }
 
 async function runInGuest(subject: Subject, body: GuestBody): Promise<void> {
-  if (running === undefined) throw new Error("there is no guest: guestSpec belongs into describeGuest");
-  const sandbox = new GuestSandbox(running, subject);
+  if (current === undefined) throw new Error("there is no guest: guestSpec belongs into describeGuest");
+  const sandbox = new GuestSandbox(await runningGuest(current), subject);
   await sandbox.open();
   let traces: string;
   try {

@@ -40,7 +40,7 @@ ExecStart=$harness/loop.sh
 Environment=modules=$modules
 StandardInput=tty
 StandardOutput=tty
-TTYPath=/dev/ttyS0
+TTYPath=/dev/ttyS1
 END
 mkdir "$units/user@1234.service.d"
 unit "$units/user@1234.service.d/units.conf" <<END
