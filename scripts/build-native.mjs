@@ -181,7 +181,7 @@ function check(directory) {
     });
     if (status !== 0) fail("a rebuilt image does not pass the tests of the programs");
   }
-  process.stdout.write("native images: up to date\n");
+  process.stdout.write("native binaries: up to date\n");
 }
 
 const directory = mkdtempSync(join(tmpdir(), "runts-native-"));

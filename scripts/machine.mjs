@@ -59,7 +59,7 @@ export const specPackages = [
   { name: "fish", program: "fish", why: "runs runts' completion script" },
   { name: "zsh", program: "zsh", why: "runs runts' completion script" },
   { name: "strace", program: "strace", why: "checks the output of runts explain" },
-  { name: "gcc", program: "gcc", why: "rebuilds the committed native images" },
+  { name: "gcc", program: "gcc", why: "rebuilds the committed native binaries" },
   { name: "libc6-dev", file: "/usr/include/stdio.h", why: "the tests compile C programs" },
 ];
 

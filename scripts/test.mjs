@@ -29,9 +29,9 @@ const crossCompiler =
 const packages = [
   ...specPackages,
   { name: "g++", program: "g++", why: "compiles the test of koffi's C++ functions" },
-  { ...crossCompiler, why: "rebuilds the committed native images of the other architecture" },
+  { ...crossCompiler, why: "rebuilds the committed native binaries of the other architecture" },
   ...(process.arch === "x64" ? guestPackages : []),
-  { name: "qemu-user-static", program: "qemu-aarch64-static", why: "runs the arm64 images" },
+  { name: "qemu-user-static", program: "qemu-aarch64-static", why: "runs the arm64 binaries" },
 ];
 
 /** Cheap stages come first, so that a mistake shows early. */
@@ -41,7 +41,7 @@ const stages = [
   { name: "build", command: [process.execPath, "scripts/build.mjs"] },
   { name: "hello", command: [process.execPath, "scripts/hello.mjs"], after: "build" },
   { name: "unit tests", project: "unit" },
-  { name: "native images", command: [process.execPath, "scripts/build-native.mjs", "--check"] },
+  { name: "native binaries", command: [process.execPath, "scripts/build-native.mjs", "--check"] },
   { name: "spec tests", project: "spec", after: "build" },
   { name: "faults", project: "faults", after: "build" },
   // With runts only; npm run test:guests also runs the peers.
@@ -132,7 +132,7 @@ function runStages() {
       const result = runStage(stage, directory, done);
       done.set(stage.name, result);
       const seconds = `${((Date.now() - begun) / 1000).toFixed(1)} s`;
-      lines.push(`${stage.name.padEnd(14)} ${seconds.padStart(8)}   ${text(result)}${start}`);
+      lines.push(`${stage.name.padEnd(15)} ${seconds.padStart(8)}   ${text(result)}${start}`);
       process.stdout.write(`--- ${lines.at(-1)}\n`);
     }
   } finally {

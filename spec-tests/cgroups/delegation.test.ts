@@ -139,7 +139,7 @@ async function moved(sandbox: Sandbox): Promise<Container> {
 }
 
 spec(
-  "exec, init has moved to a sub-cgroup that enables controllers: runs in init's cgroup",
+  "exec, init has moved to a sub-cgroup and enabled a controller above it: runs in init's cgroup",
   NO_INTERNAL,
   async (sandbox, context) => {
     if (!CONTROLLERS.includes("hugetlb")) context.skip("this machine has no hugetlb controller");

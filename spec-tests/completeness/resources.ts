@@ -50,7 +50,7 @@ export const RESOURCES: Coverage = {
     "update with checkBeforeUpdate and memory.limit below the usage: refused",
   ],
   ...resource("cpu/shares", [
-    "create with cpu.shares: of two busy loops, that with more shares gets more",
+    "create with cpu.shares: of two busy loops, the one with more shares gets more CPU time",
     'create with cpu {"shares":1024}…',
   ]),
   ...resource("cpu/quota", [

@@ -293,7 +293,10 @@ check("rm, running container: refused; rm --force --volumes: removed with its vo
     const refused = await docker.call("rm", "it");
     expect(refused.code).toBe(1);
     expect(refused.stderr).toMatch(/container is running/);
+    const volume = await inspect(docker, "{{(index .Mounts 0).Name}}");
+    expect((await docker.call("volume", "inspect", volume)).code).toBe(0);
     expect((await docker.call("rm", "--force", "--volumes", "it")).code).toBe(0);
+    expect((await docker.call("volume", "inspect", volume)).code).toBe(1);
     expect((await docker.call("inspect", "it")).code).toBe(1);
   });
 });

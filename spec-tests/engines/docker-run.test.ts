@@ -269,7 +269,7 @@ check("run --env, --env-file, --workdir, --hostname, --domainname, --entrypoint:
   expect(stdout).toBe("b c,from a file\n/made/for it\nbox\nexample.org\n");
 });
 
-check("run --oom-score-adj, --shm-size, --stop-signal, --label: applied", async (docker) => {
+check("run --oom-score-adj, --shm-size, --label: applied", async (docker) => {
   const flags = ["--oom-score-adj", "500", "--shm-size", "1m", "--label", "a=b", "--name", "labelled"];
   const script = "cat /proc/self/oom_score_adj; df -k /dev/shm | tail -1 | awk '{print $2}'";
   expect((await docker.call("run", ...flags, IMAGE, "sh", "-c", script)).stdout).toBe("500\n1024\n");
@@ -302,23 +302,20 @@ check("run --pid, --ipc and --uts of host or another container: shares these nam
   await docker.call("rm", "--force", "first");
 });
 
-check(
-  "run --memory, --cpus, --pids-limit: set in the cgroup, or discarded with a warning",
-  async (docker) => {
-    const controllers = readFileSync("/sys/fs/cgroup/cgroup.controllers", "utf8").split(/\s+/);
-    const flags = ["--detach", "--name", "limited", "--memory", "50m", "--pids-limit", "40"];
-    const { stdout, stderr } = await docker.call("run", ...flags, IMAGE, "sleep", "1000");
-    for (const [controller, file, value, warning] of [
-      ["memory", "memory.max", "52428800\n", "memory limit"],
-      ["pids", "pids.max", "40\n", "PIDs limit"],
-    ] as const) {
-      if (controllers.includes(controller))
-        expect(readFileSync(join(docker.cgroup(stdout.trim()), file), "utf8")).toBe(value);
-      else expect(stderr).toContain(`Your kernel does not support ${warning}`);
-    }
-    await docker.call("rm", "--force", "limited");
-  },
-);
+check("run --memory, --pids-limit: set in the cgroup, or discarded with a warning", async (docker) => {
+  const controllers = readFileSync("/sys/fs/cgroup/cgroup.controllers", "utf8").split(/\s+/);
+  const flags = ["--detach", "--name", "limited", "--memory", "50m", "--pids-limit", "40"];
+  const { stdout, stderr } = await docker.call("run", ...flags, IMAGE, "sleep", "1000");
+  for (const [controller, file, value, warning] of [
+    ["memory", "memory.max", "52428800\n", "memory limit"],
+    ["pids", "pids.max", "40\n", "PIDs limit"],
+  ] as const) {
+    if (controllers.includes(controller))
+      expect(readFileSync(join(docker.cgroup(stdout.trim()), file), "utf8")).toBe(value);
+    else expect(stderr).toContain(`Your kernel does not support ${warning}`);
+  }
+  await docker.call("rm", "--force", "limited");
+});
 
 check("run --cgroup-parent: the cgroup is made there, and removed", async (docker) => {
   const { stdout } = await docker.call(
@@ -350,6 +347,8 @@ check("run --annotation, --cidfile, --name: applied; a name in use: refused", as
   const flags = ["--annotation", "org.example.a=b", "--cidfile", cidfile, "--name", "once"];
   const { stdout } = await docker.call("run", "--detach", ...flags, IMAGE, "sleep", "1000");
   expect(readFileSync(cidfile, "utf8")).toBe(stdout.trim());
+  const format = '{{index .HostConfig.Annotations "org.example.a"}}';
+  expect((await docker.call("inspect", "--format", format, "once")).stdout).toBe("b\n");
   const again = await docker.call("run", "--name", "once", IMAGE, "true");
   expect(again.code).toBe(125);
   expect(again.stderr).toContain("already in use");

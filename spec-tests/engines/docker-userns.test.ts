@@ -42,7 +42,7 @@ check("run with userns-remap: root is an unprivileged user on the host", async (
 });
 
 check(
-  "run --user, --read-only, --tmpfs, --cap-add, --volume, --publish with userns-remap: applied",
+  "run --user, --read-only, --tmpfs, --cap-add, --volume with userns-remap: applied; --publish: accepted",
   async (docker) => {
     const flags = [
       "--user",
@@ -57,9 +57,11 @@ check(
       "--publish",
       "127.0.0.1:8081:80",
     ];
-    const script = "id -u; touch /scratch/x && echo scratch; touch /x; ip -o -4 addr show dev eth0 | wc -l";
+    const script =
+      "id -u; touch /scratch/x && echo scratch; touch /x; grep -c ' /data ' /proc/mounts; grep CapBnd /proc/self/status; ip -o -4 addr show dev eth0 | wc -l";
     const { stdout, stderr } = await docker.call("run", "--rm", ...flags, IMAGE, "sh", "-c", script);
-    expect(stdout).toBe("1000\nscratch\n1\n");
+    // docker's default capabilities and NET_ADMIN, bit 12.
+    expect(stdout).toBe("1000\nscratch\n1\nCapBnd:\t00000000a80435fb\n1\n");
     expect(stderr).toMatch(/^touch: \/x: Read-only file system\n$/);
   },
 );

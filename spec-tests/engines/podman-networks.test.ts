@@ -36,18 +36,15 @@ everyday("run --network host: shares podman's own network namespace", async (eng
   expect((await run(engine, "--network", "none", IMAGE, ...show)).stdout).not.toBe(first);
 });
 
-everyday(
-  "run --network bridge: has an address and a route, and reaches the other container",
-  async (engine) => {
-    await withServer(engine, ["--network", "bridge"], async () => {
-      const format = "{{.NetworkSettings.IPAddress}}";
-      const address = (await engine.call("inspect", "--format", format, "server")).stdout.trim();
-      expect(address).toMatch(/^10\.88\.\d+\.\d+$/);
-      expect((await run(engine, "--network", "bridge", IMAGE, ...INTERFACES)).stdout).toBe("eth0 lo ");
-      await ask(engine, ["--network", "bridge"], address, "8080");
-    });
-  },
-);
+everyday("run --network bridge: has an address, and reaches the other container", async (engine) => {
+  await withServer(engine, ["--network", "bridge"], async () => {
+    const format = "{{.NetworkSettings.IPAddress}}";
+    const address = (await engine.call("inspect", "--format", format, "server")).stdout.trim();
+    expect(address).toMatch(/^10\.88\.\d+\.\d+$/);
+    expect((await run(engine, "--network", "bridge", IMAGE, ...INTERFACES)).stdout).toBe("eth0 lo ");
+    await ask(engine, ["--network", "bridge"], address, "8080");
+  });
+});
 
 everyday("run --publish: reached from the host", async (engine) => {
   await withServer(engine, ["--network", "bridge", "--publish", "127.0.0.1:18081:8080"], async () => {

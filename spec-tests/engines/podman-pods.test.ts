@@ -53,7 +53,7 @@ everyday("pod create --infra=false: containers run without an infra container", 
   });
 });
 
-everyday("pod --userns: its containers share a user namespace", async (engine) => {
+everyday("pod create --uidmap, --gidmap: its container runs in a user namespace", async (engine) => {
   await inPod(engine, ["--uidmap", "0:100000:65536", "--gidmap", "0:100000:65536"], async () => {
     const show = ["sh", "-c", "cat /proc/self/uid_map; touch /new; stat -c %u /new"];
     const shown = await succeed(engine, "run", "--rm", "--pod", "pod", IMAGE, ...show);

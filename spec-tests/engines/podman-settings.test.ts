@@ -197,7 +197,7 @@ everyday("run --oom-score-adj, --annotation, --label: applied", async (engine) =
   });
 });
 
-everyday("run --cidfile, --pidfile, --env-file, --env-host: files written, variables set", async (engine) => {
+everyday("run --cidfile, --pidfile, --env-file: files written, variable set", async (engine) => {
   const file = (name: string): string => join(engine.directory, name);
   writeFileSync(file("env"), "FROM_FILE=yes\n");
   const flags = ["--cidfile", file("cid"), "--pidfile", file("pid"), "--env-file", file("env")];

@@ -16,7 +16,7 @@ const ENV_REPLACES = {
 const GROUP_0 = "a user without a group gets group 0, and what strtol(3) reads as a number is accepted";
 const USER_READ_WRONGLY = {
   reason:
-    "parses --user wrongly in 1.21: a user alone is root, and words that are not numbers are accepted (CVE-2026-30892)",
+    "1.21 misreads --user: without a group it is root, and text that is not a number is accepted (CVE-2026-30892)",
   before: "1.28",
 };
 

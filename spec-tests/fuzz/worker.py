@@ -100,7 +100,7 @@ def snapshot():
 
 
 def parents_of_cgroup():
-    """Parents of a container's cgroup. Runts makes missing ones and keeps them, like other runtimes."""
+    """Parents of a container's cgroup. Runts makes missing ones, and delete keeps them, as other runtimes do."""
     try:
         path = json.loads(read(f"{BUNDLE}/config.json"))["linux"]["cgroupsPath"]
         steps = os.path.normpath(f"/{path}").strip("/").split("/")

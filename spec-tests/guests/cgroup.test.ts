@@ -19,7 +19,7 @@ function below(parent: string): (config: Config) => void {
 
 describeGuest("cgroup", () => {
   guestSpec(
-    "create with a limit, three cgroups below the root: the controller is enabled in each of them",
+    "create with a limit, three cgroups below the root: the controller is enabled in each cgroup above it",
     "cgroups(7), Cgroups v2 controllers",
     async (sandbox) => {
       const parent = `/${sandbox.tag}-parent`;

@@ -26,7 +26,7 @@ describeGuest("cpu", () => {
   });
 
   guestSpec(
-    "create with cpu.shares: of two busy loops, that with more shares gets more",
+    "create with cpu.shares: of two busy loops, the one with more shares gets more CPU time",
     CLAUSE,
     async (sandbox) => {
       const light = sandbox.limited(BUSY, { cpu: { shares: 102, cpus: "0" } });

@@ -60,7 +60,7 @@ describeGuest("pids", () => {
       expect(await container.files("pids.max")).toBe("max");
     },
     {
-      crun: "exec moves its process into the cgroup, where the kernel does not enforce the limit",
+      crun: "exec moves its process into the cgroup, and the kernel enforces the limit only on fork",
       runc: "its own threads that join the container count against the limit",
     },
   );

@@ -175,7 +175,7 @@ describeGuest(
     }
 
     guestSpec(
-      "create: cgroups and controllers of the container's own survive daemon-reload",
+      "create: sub-cgroups that the container makes, and controllers that it enables, survive daemon-reload",
       "CGROUP_DELEGATION.md of systemd",
       async (sandbox) => {
         const script =

@@ -37,12 +37,14 @@ export interface CaseDeviations extends Deviations {
  * since there is no such test.
  */
 export function byCase(...groups: readonly CaseDeviations[]): (name: string | number) => Deviations {
-  const known = new Map(
-    groups.flatMap(({ cases, ...deviations }) => cases.map((name) => [`${name}`, deviations] as const)),
+  const entries = groups.flatMap(({ cases, ...deviations }) =>
+    cases.map((name) => [`${name}`, deviations] as const),
   );
-  const unused = new Set(known.keys());
-  if (groups.flatMap(({ cases }) => cases).length > known.size)
-    throw new Error(`a case has two deviations: ${[...unused].join(" | ")}`);
+  const names = entries.map(([name]) => name);
+  const twice = names.filter((name, index) => names.indexOf(name) < index);
+  if (twice.length > 0) throw new Error(`a case has two deviations: ${twice.join(" | ")}`);
+  const known = new Map(entries);
+  const unused = new Set(names);
   tables += 1;
   const table = `${process.pid}-${tables}`;
   note({ table, cases: [...unused] });

@@ -92,7 +92,7 @@ spec(
 );
 
 const copyDeviations = byCase({
-  runc: { reason: "hands crun's options on as data of the bind mount", before: "1.3" },
+  runc: { reason: OPTIONS_OF_CRUN, before: "1.3" },
   cases: ["another link", "a file"],
 });
 

@@ -210,11 +210,7 @@ spec(
   },
   {
     crun: NOTIFY_OF_CRUN,
-    runc: {
-      reason:
-        "only READY=1 is passed on; a container that never sends it keeps a detached run waiting, and a NOTIFY_SOCKET of the config is overridden",
-      before: "1.3",
-    },
+    runc: { reason: NOTIFY_OF_RUNC, before: "1.3" },
   },
 );
 

@@ -10,21 +10,14 @@ import { spec } from "../harness/spec.ts";
 
 const RUNC_TOO_OLD = { reason: "1.1 is older than these properties, and ignores them", before: "1.3" };
 const NO_SCHEDULER = { reason: "1.1 is older than the scheduler, and ignores it", before: "1.2" };
-const DEADLINE_FAILS = {
-  reason:
-    "attributes are not checked, and the kernel ignores those of other policies; DEADLINE fails when the affinity is reset after it",
-  before: "1.28",
-};
 const IGNORED_BY_RUNC =
   "memoryPolicy came with 1.4; personality flags, a missing priority and properties left out for exec are ignored, CPU numbers end at 1023, and the scheduler is set with the container's rights";
 const LEFT_TO_THE_KERNEL =
   "attributes are not checked, and the kernel ignores those of other policies; DEADLINE fails when the affinity is reset after it";
+const DEADLINE_FAILS = { reason: LEFT_TO_THE_KERNEL, before: "1.28" };
 const EXEC_WITHOUT_SCHEDULER =
   "exec has neither the scheduler of config.json nor, in 1.21, all of execCPUAffinity";
-const EXEC_WITHOUT_AFFINITY = {
-  reason: "exec has neither the scheduler of config.json nor, in 1.21, all of execCPUAffinity",
-  before: "1.28",
-};
+const EXEC_WITHOUT_AFFINITY = { reason: EXEC_WITHOUT_SCHEDULER, before: "1.28" };
 
 const SCHEDULER_TOO_LATE = {
   reason: "the parent sets the scheduler of exec, and the program may look too early",

@@ -277,7 +277,7 @@ for (const command of ["run", "exec"] as const) {
       expect([uid, mode & 0o777, readFileSync(input, "utf8")]).toEqual([0, 0o600, "for root alone\n"]);
     },
     {
-      crun: "standard streams become the user's, whatever they are; runc in the foreground puts pipes between",
+      crun: "standard streams become the user's, whatever they are; runc in the foreground puts pipes between its caller and the program",
     },
   );
 }

@@ -197,7 +197,7 @@ spec(
 );
 
 spec(
-  "exec by root of a user namespace, a new one: the process is in it",
+  "create by root of a user namespace, with a new one: exec by the host's root puts the process into the new one",
   CLAUSE,
   async (sandbox) => {
     becomeNamespaceRoot(sandbox);

@@ -60,7 +60,7 @@ if (IS_RUNTS) {
     ["a container without a mount namespace", withoutMountNamespace, ["setns", "chroot", "keyctl", "keyctl"]],
   ] as const)
     spec(
-      `exec into ${situation}: the process has the container's namespaces, root directory and keyring from its clone on, and no descriptor of the stub's`,
+      `exec into ${situation}: the process has the container's namespaces, root directory and keyring from its clone on, and first closes the two descriptors that it has from the stub`,
       CLAUSE,
       async (sandbox, context) => {
         skipWithout(context, "strace");

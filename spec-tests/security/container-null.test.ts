@@ -6,7 +6,7 @@ import { running } from "../harness/exec.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
 
-const PIPES_BETWEEN = "puts pipes between the streams in the foreground";
+const PIPES_BETWEEN = "in the foreground, puts pipes between its caller and the program";
 
 /**
  * A process whose standard stream is the host's /dev/null gets the container's instead. The container's root may put any file there,

@@ -14,7 +14,7 @@ import { spec } from "../harness/spec.ts";
 
 const USER_READ_WRONGLY = {
   reason:
-    "1.21 misreads a user: without a group it is root, and text that is not a number passes (CVE-2026-30892)",
+    "1.21 misreads --user: without a group it is root, and text that is not a number is accepted (CVE-2026-30892)",
   before: "1.28",
 };
 const STRTOL = "anything that strtol(3) takes for a number passes, and the greatest id is refused";
@@ -97,10 +97,7 @@ const userDeviations = byCase(
   { crun: USER_READ_WRONGLY, cases: ["1", "01", "65534"] },
   {
     crun: STRTOL,
-    runc: {
-      reason: "users above 2^31 are refused, a sign and numbers that are too large are accepted",
-      before: "1.3",
-    },
+    runc: { reason: USERS_ABOVE_2_31, before: "1.3" },
     cases: ["4294967294"],
   },
 );

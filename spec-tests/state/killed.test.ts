@@ -57,7 +57,7 @@ for (const [situation, globals] of [
       async (sandbox, context) => {
         skipWithout(context, "strace");
         const codes: number[] = [];
-        // Create renames a record before it makes anything else, and at its end; less than four times, so the last round succeeds.
+        // Create renames a record before it makes anything else, and at its end; fewer than four times, so the last round succeeds.
         for (const when of [1, 2, 3, 4]) {
           const container = sandbox.shell("sleep 1000");
           const inject = `inject=renameat2:error=EIO:signal=KILL:when=${when}`;

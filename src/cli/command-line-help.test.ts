@@ -38,6 +38,7 @@ describe("help and version", () => {
     for (const argv of [
       ["help", name],
       [name, "--help"],
+      [name, "--help=true"],
       [name, "-h"],
       ["--help", name],
     ]) {

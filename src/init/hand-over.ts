@@ -2,7 +2,7 @@ import type { OwnedDescriptor } from "../../bindings/linux/owned-descriptor.ts";
 import type { Program, Register } from "../../bindings/stub/program.ts";
 import type { InitPlan } from "../plan/init-plan.ts";
 
-/** A program with as many descriptors is run before another one is added. The kernel's limit is SCM_MAX_FD, 253, and other steps add theirs. unix(7) */
+/** A program with this many descriptors is run before another is added. The kernel allows SCM_MAX_FD, 253, and other steps add theirs. unix(7) */
 const MOST_DESCRIPTORS = 200;
 
 /** The process that gets descriptors which the runtime opens in its place, and hands to it with a program. */

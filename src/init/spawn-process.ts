@@ -191,6 +191,6 @@ function awaitClone(stub: Stub, { reset, cloning, cloned }: SentClone, options: 
 }
 
 function noClone(pid: number): RuntsError {
-  const message = `the stub reported pid ${pid}, which is not its child`;
+  const message = `the stub reported process ${pid}, which is not a child of the runtime`;
   return new RuntsError(message, { operation: "clone3", errno: "EPROTO" });
 }

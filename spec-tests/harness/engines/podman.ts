@@ -27,7 +27,7 @@ export interface Podman extends Engine {
 
 export const IMAGE = "localhost/spec-test:latest";
 
-/** Stands in front of podman's commands. */
+/** Whose podman it is, and what stands in front of its commands. */
 export interface PodmanOptions {
   /** Another user than root, whose podman it is. */
   readonly user?: number;

@@ -7,6 +7,9 @@ import { consoleFile, type GuestKernel } from "./kernel.ts";
 
 const BOOT_MS = 150_000;
 
+/** The guest is at fault, and not the runtime in it: judged-test.ts does not take this for a verdict on a peer. */
+export class GuestError extends Error {}
+
 /**
  * A kernel that has what the host's may lack, booted on the host's own file system. Node would be far too slow in there, so that only
  * commands run in it.
@@ -20,7 +23,7 @@ export class Guest {
   readonly #processes: readonly [ChildProcess, ...ChildProcess[]];
   readonly #waiting = new Map<number, (code: number) => void>();
   #commands = 0;
-  /** What the terminal and the processes have printed. */
+  /** The output of the terminal, and of qemu. */
   #printed = "";
   #rest = "";
 
@@ -48,12 +51,12 @@ export class Guest {
     const code = await guest.#answer(0, BOOT_MS);
     if (code === 0) return guest;
     await guest.stop();
-    throw new Error(`the guest did not boot:\n${guest.#traces()}`);
+    throw new GuestError(`the guest did not boot:\n${guest.#traces()}`);
   }
 
   /** Runs a script of sh in the guest. Commands run one after the other. */
   async run(script: string, timeoutMs = 60_000): Promise<Result> {
-    if (!this.answers) throw new Error(`the guest has ended:\n${this.#traces()}`);
+    if (!this.answers) throw new GuestError(`the guest has ended:\n${this.#traces()}`);
     this.#commands += 1;
     const number = this.#commands;
     const file = join(this.exchange, String(number));
@@ -63,7 +66,7 @@ export class Guest {
     const code = await answer;
     if (code < 0) {
       await this.stop();
-      throw new Error(`the guest does not answer to: ${script}\n${this.#traces()}`);
+      throw new GuestError(`the guest does not answer to: ${script}\n${this.#traces()}`);
     }
     return { code, stdout: readFileSync(`${file}.out`, "utf8"), stderr: readFileSync(`${file}.err`, "utf8") };
   }
@@ -81,7 +84,7 @@ export class Guest {
     await Promise.all(this.#processes.map(kill));
   }
 
-  /** The last words of the kernel and of the programs that serve it. */
+  /** The last output of the terminal, of qemu and of the console. */
   #traces(): string {
     const file = consoleFile(this.exchange);
     const console = existsSync(file) ? readFileSync(file, "latin1") : "";

@@ -2,7 +2,7 @@ import { beforeAll, describe } from "vitest";
 import { judgedTest } from "../judged-test.ts";
 import type { Deviations } from "../peers.ts";
 import { RUNTIME, RUNTIME_NAME, which } from "../runtime.ts";
-import { Guest } from "./guest.ts";
+import { Guest, GuestError } from "./guest.ts";
 import type { GuestKernel } from "./kernel.ts";
 import { QEMU_GUEST } from "./qemu.ts";
 import { GuestSandbox } from "./sandbox.ts";
@@ -28,7 +28,7 @@ const SUBJECTS: readonly Subject[] = [
   }),
 ];
 
-/** Tests in a guest, which is booted once for all files of this process. */
+/** Tests in a guest, which is booted once for all files of this process, and again if it has crashed. */
 export function describeGuest(what: string, body: () => void, kernel: GuestKernel = QEMU_GUEST): void {
   const { missing } = kernel;
   const reason = missing === undefined ? "" : ` (skipped: ${missing})`;
@@ -54,7 +54,7 @@ async function runningGuest(kernel: GuestKernel): Promise<Guest> {
   if (last?.answers) return last;
   const count = boots.get(kernel.name) ?? 0;
   if (count === MOST_BOOTS)
-    throw new Error(`the guest has been booted ${MOST_BOOTS} times, and has ended each time`);
+    throw new GuestError(`the guest has been booted ${MOST_BOOTS} times, and has ended each time`);
   boots.set(kernel.name, count + 1);
   const guest = await Guest.boot(kernel);
   guests.set(kernel.name, guest);
@@ -73,13 +73,16 @@ export function guestSpec(title: string, clause: string, body: GuestBody, deviat
 
 async function runInGuest(subject: Subject, body: GuestBody): Promise<void> {
   if (current === undefined) throw new Error("there is no guest: guestSpec belongs into describeGuest");
-  const sandbox = new GuestSandbox(await runningGuest(current), subject);
+  const guest = await runningGuest(current);
+  const sandbox = new GuestSandbox(guest, subject);
   await sandbox.open();
-  let traces: string;
   try {
     await body(sandbox);
-  } finally {
-    traces = await sandbox.close();
+  } catch (error) {
+    // A guest that has ended has nothing to clean, and its own error names the command that it ended at.
+    if (guest.answers) await sandbox.close();
+    throw error;
   }
+  const traces = await sandbox.close();
   if (traces !== "") throw new Error(`left in the guest:\n${traces}`);
 }

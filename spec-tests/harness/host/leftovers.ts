@@ -8,7 +8,7 @@ import { join } from "node:path";
 const OF_OTHERS =
   /^\/run\/(containers|criu\.kdat|crun|libpod|lock|mount|netns|runc|runts)$|^\/dev\/shm\/libpod/;
 
-/** Begins the tags of all tests. */
+/** Prefix of the tags of all tests. */
 export const TAG_PREFIX = "rspec-";
 
 /** The traces of one test on the host. Each carries the test's tag, in an id, a path or the environment. */
