@@ -1,5 +1,5 @@
 /** The version in package.json, as a constant so that `--version` reads no file. */
-export const version = "0.1.0";
+export const version = "1.0.0-rc.1";
 
 /** The version of the OCI runtime spec that is implemented, and that `spec` writes. */
 export const specVersion = "1.3.0";
