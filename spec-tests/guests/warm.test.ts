@@ -9,7 +9,8 @@ import { describeGuest, guestSpec } from "../harness/guests/spec.ts";
 import { RUNTIME } from "../harness/runtime.ts";
 
 const UNIT = join(import.meta.dirname, "../../examples/systemd/runts-warm.service");
-/** The folder that the unit names. */
+/** The folder that the unit names, and one that the guest, whose /usr is the host's, can make. */
+const PACKAGED = "/usr/lib/runts";
 const INSTALLED = "/opt/runts/dist";
 const UNITS = "/run/guest/system";
 const FILES = ["runts", "runts-engine", "koffi.node", "koffi-cxx.so", "runts-warm"];
@@ -43,7 +44,7 @@ async function install(guest: Guest): Promise<void> {
   await guest.output(
     `mount -t tmpfs tmpfs /opt; mkdir -p ${INSTALLED} ${wants}; /usr/sbin/modprobe -d "$modules" -a loop ext4; ` +
       `mount -o loop /run/exchange/${DISK} ${INSTALLED}; ` +
-      `cp ${UNIT} ${UNITS}; ln -s ../runts-warm.service ${wants}; ` +
+      `sed s:${PACKAGED}:${INSTALLED}: ${UNIT} > ${UNITS}/${basename(UNIT)}; ln -s ../runts-warm.service ${wants}; ` +
       `printf '[Unit]\\nDescription=Multi-User System\\n' > ${UNITS}/multi-user.target; systemctl daemon-reload`,
   );
 }
