@@ -10,7 +10,6 @@ const QEMU = which("qemu-system-x86_64");
 const VIRTIOFSD = "/usr/libexec/virtiofsd";
 /** Debian's linux-image-amd64, unpacked there by scripts/guest-kernel.mjs, so that it is not installed on this host. */
 const UNPACKED = join(import.meta.dirname, "../../../node_modules/.cache/guest-kernel");
-const NODE_MEGABYTES = 640;
 
 /**
  * A whole machine with Debian's kernel, emulated, which works everywhere and is slow: two processors and two NUMA nodes, all
@@ -26,12 +25,25 @@ export const SELINUX_GUEST: GuestKernel = guestWith("qemu, SELinux");
 
 type Kind = "qemu" | "qemu, systemd" | "qemu, SELinux";
 
-function guestWith(kind: Kind): GuestKernel {
+/** What a machine has for an engine and its containers. */
+interface Hardware {
+  /** Memory of each of the two NUMA nodes. */
+  readonly nodeMegabytes: number;
+  /** A tap device of the host, to which the machine's network card is connected. */
+  readonly tap?: string;
+}
+
+/** Memory for some pods, and a network card: a machine that can be a node of a cluster whose control plane is on the host. */
+export function clusterNode(tap: string, kind: Exclude<Kind, "qemu, SELinux">): GuestKernel {
+  return guestWith(kind, { nodeMegabytes: 1280, tap });
+}
+
+function guestWith(kind: Kind, hardware: Hardware = { nodeMegabytes: 640 }): GuestKernel {
   return {
     name: kind,
     missing: missing(kind),
     systemd: kind === "qemu, systemd",
-    start: (exchange) => startMachine(exchange, kind),
+    start: (exchange) => startMachine(exchange, kind, hardware),
   };
 }
 
@@ -65,7 +77,11 @@ const PARAMETERS: Readonly<Record<Kind, readonly string[]>> = {
   "qemu, SELinux": ["security=selinux", "policy=/run/exchange/policy"],
 };
 
-function startMachine(exchange: string, kind: Kind): [ChildProcess, ...ChildProcess[]] {
+function startMachine(
+  exchange: string,
+  kind: Kind,
+  { nodeMegabytes, tap }: Hardware,
+): [ChildProcess, ...ChildProcess[]] {
   const folders = [
     share(exchange, "root", ["--shared-dir=/", "--readonly", "--cache=always"]),
     share(exchange, "exchange", [`--shared-dir=${exchange}`, "--cache=auto"]),
@@ -82,10 +98,11 @@ function startMachine(exchange: string, kind: Kind): [ChildProcess, ...ChildProc
     // ttyS0 is the console. Commands go over ttyS1: a message of the kernel's may stand in the middle of a line of the console.
     ...["-serial", `file:${consoleFile(exchange)}`, "-serial", "stdio"],
     ...[0, 1].flatMap((node) => [
-      ...["-object", `memory-backend-memfd,id=node${node},size=${NODE_MEGABYTES}M,share=on`],
+      ...["-object", `memory-backend-memfd,id=node${node},size=${nodeMegabytes}M,share=on`],
       ...["-numa", `node,nodeid=${node},memdev=node${node},cpus=${node}`],
     ]),
-    ...["-m", `${2 * NODE_MEGABYTES}M`],
+    ...["-m", `${2 * nodeMegabytes}M`],
+    ...(tap === undefined ? [] : networkCard(tap)),
     ...folders.flatMap(({ device }) => device),
     ...["-kernel", findKernel() ?? "", "-append", kernel.join(" ")],
   ];
@@ -114,6 +131,11 @@ function share(exchange: string, tag: string, flags: readonly string[]) {
   const chardev = ["-chardev", `socket,id=${tag},path=${path}`];
   const device = [...chardev, "-device", `vhost-user-fs-pci,chardev=${tag},tag=${tag}`];
   return { server, path, device };
+}
+
+function networkCard(tap: string): string[] {
+  const netdev = ["-netdev", `tap,id=card,ifname=${tap},script=no,downscript=no`];
+  return [...netdev, "-device", "virtio-net-pci,netdev=card"];
 }
 
 /** qemu does not wait for its servers. proc_net_unix(5): a listening socket has the flag __SO_ACCEPTCON. */
