@@ -6,7 +6,14 @@ import { OwnedDescriptor } from "../../../bindings/linux/owned-descriptor.ts";
 import { sleep } from "../../../bindings/linux/sleep.ts";
 import { errorCode, RuntsError } from "../../errors.ts";
 import type { GlobalOptions } from "../context.ts";
-import { checkId, containerDirectory, doesNotExist, type SavedState, tryReadState } from "./saved-state.ts";
+import {
+  checkId,
+  containerDirectory,
+  doesNotExist,
+  NewerFormatError,
+  type SavedState,
+  tryReadState,
+} from "./saved-state.ts";
 import { type Status, statusOf } from "./status.ts";
 
 /** How long an operation waits for another one on the same container. */
@@ -121,12 +128,12 @@ export function withLockedContainer<T>(
   }
 }
 
-/** Returns the error of a record that is damaged. */
+/** Returns the error of a record that is damaged. One of a newer format is not: whoever can't read it must not remove anything. */
 function readRecord(directory: string): SavedState | RuntsError | undefined {
   try {
     return tryReadState(directory);
   } catch (error) {
-    if (error instanceof RuntsError) return error;
+    if (error instanceof RuntsError && !(error instanceof NewerFormatError)) return error;
     throw error;
   }
 }

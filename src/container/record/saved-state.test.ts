@@ -1,10 +1,13 @@
-import { mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { readConfig, readValidConfig } from "../../spec/config.ts";
+import { thrown } from "../../spec/thrown.test-support.ts";
+import { version } from "../../version.ts";
 import {
   checkId,
   containerDirectory,
   doesNotExist,
+  NewerFormatError,
   replaceConfig,
   startSocketPath,
   tryReadState,
@@ -17,7 +20,7 @@ it("writeState and tryReadState: the last record is read, and no other file is l
   writeState(directory, savedState());
   const state = savedState({ pid: 7, startTime: "18446744073709551615", annotations: { "a/b": "é" } });
   writeState(directory, state);
-  expect(tryReadState(directory)).toEqual(state);
+  expect(tryReadState(directory)).toEqual({ ...state, formatVersion: 1, writtenBy: version });
   expect(readdirSync(directory)).toEqual(["state.json"]);
   expect(statSync(`${directory}/state.json`).mode & 0o777).toBe(0o600);
 });
@@ -38,6 +41,43 @@ it("tryReadState reads a record of an older version, which lacks newer fields", 
   expect(tryReadState(directory)).toEqual(older);
 });
 
+it("tryReadState reads the record that runts 0.1.0 wrote, which has no format", () => {
+  const directory = stateDirectory();
+  const recorded = readFileSync(
+    new URL("../../../spec-tests/state/recorded/state-0.1.0.json", import.meta.url),
+    "utf8",
+  );
+  writeFileSync(`${directory}/state.json`, recorded);
+  expect(recorded).not.toContain("formatVersion");
+  expect(tryReadState(directory)).toEqual(JSON.parse(recorded));
+});
+
+it("writeState gives a record of an older version the present format", () => {
+  const directory = stateDirectory();
+  const record = { ...savedState(), formatVersion: 0, writtenBy: "0.0.1" };
+  writeState(directory, record);
+  expect(tryReadState(directory)).toMatchObject({ formatVersion: 1, writtenBy: version });
+});
+
+it("tryReadState refuses a record of a newer format, whatever else is in it", () => {
+  const directory = stateDirectory();
+  const path = `${directory}/state.json`;
+  const refusal = (record: object) => {
+    writeFileSync(path, JSON.stringify(record));
+    const error = thrown(() => tryReadState(directory));
+    expect(error).toBeInstanceOf(NewerFormatError);
+    return error.message;
+  };
+  const thisVersion = `this is runts ${version}, which knows formats up to 1`;
+  const remedy = "install the newer version, or delete the container with it";
+  expect(refusal({ formatVersion: 2, writtenBy: "2.0.0" })).toBe(
+    `${path} has format 2, written by runts 2.0.0; ${thisVersion}: ${remedy}`,
+  );
+  expect(refusal({ ...savedState(), formatVersion: 3, writtenBy: 7 })).toBe(
+    `${path} has format 3, written by a newer version of runts; ${thisVersion}: ${remedy}`,
+  );
+});
+
 it.each([
   "",
   '{"id":"bo',
@@ -47,6 +87,8 @@ it.each([
   '"box"',
   "{}",
   ...[
+    { formatVersion: "2" },
+    { formatVersion: 1.5 },
     { id: "other" },
     { id: 1 },
     { pid: "1" },

@@ -11,7 +11,16 @@ import { isObject } from "../../spec/json/reader.ts";
 import { toJson } from "../../spec/json/writer.ts";
 import { readRegularFile } from "../../spec/regular-file.ts";
 import type { Config } from "../../spec/types.ts";
+import { version } from "../../version.ts";
 import { startTimeOf } from "../process/process-status.ts";
+
+/**
+ * The format of a container's directory: of the record, and of all else by which a command of another version of runts manages the
+ * container, such as what `start` and the waiting init say to each other. It is raised only by a change with which older versions would
+ * manage a container wrongly; a field that they may ignore does not raise it. Each version reads all earlier formats. Records of 0.1.0
+ * have no number: they are of format 1.
+ */
+const FORMAT = 1;
 
 /**
  * The record of a container. Its directory, `ROOT/ID`, has mode 0711 and holds:
@@ -121,12 +130,16 @@ export function startSocketPath(directory: string): string {
 export function writeState(directory: string, state: SavedState): void {
   const temporary = `${directory}/state.json.new`;
   withPurpose("", "write the state record, by which delete can undo everything", () => {
-    writeFileSync(temporary, JSON.stringify(state), { mode: 0o600 });
+    const record = { ...state, formatVersion: FORMAT, writtenBy: version };
+    writeFileSync(temporary, JSON.stringify(record), { mode: 0o600 });
     renameSync(temporary, `${directory}/state.json`);
   });
 }
 
-/** Reads the record. Returns undefined if the directory has none: `create` was interrupted, or it is not a container's directory. */
+/**
+ * Reads the record. Returns undefined if the directory has none: `create` was interrupted, or it is not a container's directory. Throws
+ * NewerFormatError if the container needs a newer version of runts.
+ */
 export function tryReadState(directory: string): SavedState | undefined {
   const path = `${directory}/state.json`;
   let text: string;
@@ -138,11 +151,26 @@ export function tryReadState(directory: string): SavedState | undefined {
     throw error;
   }
   const value = parseState(text);
+  checkFormat(path, value);
   if (isSavedState(value) && directory.endsWith(`/${value.id}`)) return value;
   throw new RuntsError(`${path} is damaged: the container can only be deleted, with --force`, {
     operation: "read",
     path,
   });
+}
+
+/** The record was written by a version of runts whose containers this one can't manage, not even delete. */
+export class NewerFormatError extends RuntsError {}
+
+function checkFormat(path: string, value: unknown): void {
+  if (!isObject(value) || !isNaturalNumber(value.formatVersion) || value.formatVersion <= FORMAT) return;
+  const { formatVersion, writtenBy } = value;
+  const writer = typeof writtenBy === "string" ? `runts ${writtenBy}` : "a newer version of runts";
+  throw new NewerFormatError(
+    `${path} has format ${formatVersion}, written by ${writer}; this is runts ${version}, which knows formats up to ${FORMAT}: ` +
+      "install the newer version, or delete the container with it",
+    { operation: "read", path },
+  );
 }
 
 function parseState(text: string): unknown {
@@ -171,6 +199,7 @@ function isSavedState(value: unknown): value is SavedState {
     hasAll(value, STRINGS, (field) => typeof field === "string") &&
     hasAll(value, NUMBERS, isNaturalNumber) &&
     hasAll(value, BOOLEANS, (field) => field === undefined || typeof field === "boolean") &&
+    (value.formatVersion === undefined || isNaturalNumber(value.formatVersion)) &&
     (value.keyring === undefined || typeof value.keyring === "string") &&
     hasAll(value, OBJECTS, (field) => field === undefined || isObject(field)) &&
     (creator === null ||
@@ -196,7 +225,7 @@ function areObjects(values: readonly unknown[]): boolean {
   return true;
 }
 
-function isNaturalNumber(value: unknown): boolean {
+function isNaturalNumber(value: unknown): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 
