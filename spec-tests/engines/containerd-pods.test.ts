@@ -1,9 +1,9 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { type Containerd, containerdTests, HANDLER, IMAGE } from "../harness/engines/containerd.ts";
+import { type Containerd, containerdTests } from "../harness/engines/containerd.ts";
+import { HANDLER, IMAGE } from "../harness/engines/containerd-settings.ts";
 import { type CriContainerOptions, NODE, POD, type PodOptions } from "../harness/engines/cri.ts";
-import { RUNTIME } from "../harness/runtime.ts";
 
 const everyday = containerdTests();
 
@@ -57,7 +57,7 @@ everyday("CRI pod of the RuntimeClass: sandbox and containers use the runtime un
     const { ready, handler, info } = await engine.cri.podInfo(pod);
     expect({ ready, handler }).toEqual({ ready: true, handler: "runts" });
     const { runtimeOptions } = JSON.parse(info);
-    expect(runtimeOptions.binary_name).toBe(RUNTIME);
+    expect(runtimeOptions.binary_name).toBe(engine.podRuntime);
     const id = await start();
     expect((await engine.cri.status(id)).state).toBe("running");
   });

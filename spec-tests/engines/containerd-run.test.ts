@@ -203,5 +203,5 @@ everyday(
     );
     expect({ stdout, stderr }).toEqual({ stdout: "7000:7000\n", stderr: "" });
   },
-  { runc: "id-mapped mounts came with runc 1.2" },
+  { runc: { reason: "id-mapped mounts came with runc 1.2", before: "1.2" } },
 );

@@ -16,34 +16,35 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { hostControllers } from "../host/host-controllers.ts";
 import { baseRootfs } from "../rootfs.ts";
 import { PATH, type Result, RUNTIME } from "../runtime.ts";
+import type { Machine } from "../systemd/systemd.ts";
+import { containerdSettings, IMAGE, PAUSE_IMAGE } from "./containerd-settings.ts";
 import { Cri } from "./cri.ts";
 import { type Check, type Engine, engineTests, lines, runCommand } from "./engine.ts";
 import { writeOciArchive } from "./oci-archive.ts";
 
-export const IMAGE = "localhost/spec-test:latest";
+/**
+ * The CRI asks for the least share of the processors for each sandbox, and some machines lack the controller for it: then every runtime
+ * refuses. This program leaves that out of config.json.
+ */
+const WITHOUT_CPU_SHARES = `#!/bin/sh
+set -eu
+before=
+for word; do
+  [ "$before" != --bundle ] || sed -i 's/"cpu":{"shares":2}/"cpu":{}/' "$word/config.json"
+  before=$word
+done
+exec ${RUNTIME} "$@"
+`;
 
-const EXAMPLES = join(import.meta.dirname, "../../../examples/kubernetes");
-
-/** The runtime handler that Kubernetes' RuntimeClass names, in the file that users are given. */
-export const HANDLER = /^handler: (\S+)$/m.exec(
-  readFileSync(join(EXAMPLES, "runtimeclass.yaml"), "utf8"),
-)?.[1];
+export const CONTAINERD_PROGRAMS = { containerd: "containerd", ip: "iproute2" };
 
 export function containerdTests(): Check<Containerd> {
-  return engineTests({
-    who: "containerd",
-    programs: { containerd: "containerd", ip: "iproute2" },
-    open: async () => {
-      const engine = new Containerd();
-      await engine.open();
-      return engine;
-    },
-  });
+  return engineTests({ who: "containerd", programs: CONTAINERD_PROGRAMS, open: () => Containerd.start() });
 }
 
 /** containerd with its own storage, state, socket and network namespace. Its settings for the CRI are those of examples/. */
@@ -52,21 +53,38 @@ export class Containerd implements Engine {
   /** Namespace of ctr's containers, which is containerd's word for a set of names, and also their cgroup. */
   readonly namespace = `rspec-containerd-${process.pid}`;
   readonly cri = new Cri(join(this.directory, "socket"));
+  /** What the handler of the RuntimeClass calls. */
+  readonly podRuntime = hostControllers().includes("cpu") ? RUNTIME : this.path("bin/without-cpu-shares");
+  readonly #machine: Machine | undefined;
   #daemon: ChildProcess | undefined;
   #execs = 0;
 
-  async open(): Promise<void> {
+  /** In a machine, containerd is a service of its systemd, which makes the pods' cgroups. */
+  static async start(machine?: Machine): Promise<Containerd> {
+    const engine = new Containerd(machine);
+    await engine.#open();
+    return engine;
+  }
+
+  private constructor(machine: Machine | undefined) {
+    this.#machine = machine;
+  }
+
+  async #open(): Promise<void> {
     chmodSync(this.directory, 0o755); // containers in user namespaces reach their rootfs through it
     for (const folder of ["bin", "cni", "logs", "shared"]) mkdirSync(this.path(folder));
     // ctr forgets --runc-binary where there is --uidmap: the shim then looks for this name.
     symlinkSync(RUNTIME, this.path("bin/runc"));
-    writeFileSync(this.path("config.toml"), settings(this.directory));
+    const { directory, podRuntime: runtime } = this;
+    if (runtime !== RUNTIME) writeFileSync(runtime, WITHOUT_CPU_SHARES, { mode: 0o755 });
+    const systemdCgroup = this.#machine !== undefined;
+    writeFileSync(this.path("config.toml"), containerdSettings({ directory, runtime, systemdCgroup }));
     writeFileSync(this.path("cni/10-bridge.conflist"), JSON.stringify(network(this.directory)));
     await this.#start();
     const archive = this.path("image.tar");
     writeOciArchive(archive, baseRootfs(), {
       [IMAGE]: { Cmd: ["sh"], Env: ["PATH=/bin:/usr/local/bin"] },
-      "localhost/pause:latest": { Cmd: ["sleep", "1000000"], Env: ["PATH=/bin"] },
+      [PAUSE_IMAGE]: { Cmd: ["sleep", "1000000"], Env: ["PATH=/bin"] },
     });
     for (const namespace of [this.namespace, "k8s.io"]) {
       const imported = await this.call("--namespace", namespace, "images", "import", archive);
@@ -126,12 +144,12 @@ export class Containerd implements Engine {
 
   /** One of the daemon's namespaces, as in `net:[4026531840]`. */
   ofDaemon(namespace: string): string {
-    return readlinkSync(`/proc/${this.#daemon?.pid}/ns/${namespace}`);
+    return readlinkSync(`/proc/${this.#pid}/ns/${namespace}`);
   }
 
   /** A command in the mount namespace of the daemon, where the folder `shared` is a shared mount. */
   besideDaemon(...command: readonly string[]): Promise<Result> {
-    return this.#command(["nsenter", "--target", String(this.#daemon?.pid), "--mount", ...command]);
+    return this.#command(["nsenter", "--target", String(this.#pid), "--mount", ...command]);
   }
 
   /** The daemon ends and starts again; the shims and the containers go on. */
@@ -144,8 +162,9 @@ export class Containerd implements Engine {
     const lists = [await this.call("tasks", "ls", "--quiet"), await this.call("containers", "ls", "--quiet")];
     const own = lists.flatMap(({ stdout }) => lines(stdout));
     const pods = [...(await this.cri.pods()), ...(await this.cri.containers())];
-    const cgroups = this.cri.ids.filter((id) => existsSync(`/sys/fs/cgroup/${id}`));
-    return [...own, ...pods, ...cgroups, ...cgroupsBelow(this.namespace)];
+    const cgroups = this.cri.ids.filter((id) => existsSync(`/sys/fs/cgroup/k8s.io/${id}`));
+    const scopes = this.#machine?.units("cri-containerd-*") ?? [];
+    return [...own, ...pods, ...cgroups, ...scopes, ...cgroupsBelow(this.namespace)];
   }
 
   async clear(): Promise<void> {
@@ -156,7 +175,8 @@ export class Containerd implements Engine {
 
   async close(): Promise<void> {
     await this.#stop();
-    if (existsSync(`/sys/fs/cgroup/${this.namespace}`)) rmdirSync(`/sys/fs/cgroup/${this.namespace}`);
+    await this.#machine?.stop();
+    for (const name of [this.namespace, "k8s.io"]) removeUnused(`/sys/fs/cgroup/${name}`);
     rmSync(this.directory, { recursive: true, force: true });
   }
 
@@ -177,8 +197,10 @@ export class Containerd implements Engine {
     const log = openSync(this.path("log"), "a");
     const script =
       'ip link set lo up; mount --bind "$1" "$1"; mount --make-shared "$1"; exec containerd --config "$2"';
-    const words = ["--net", "--mount", "--propagation", "private", "sh", "-c", script, "sh"];
-    const daemon = spawn("unshare", [...words, this.path("shared"), this.path("config.toml")], {
+    const words = ["unshare", "--net", "--mount", "--propagation", "private", "sh", "-c", script, "sh"];
+    const inMachine = [...(this.#machine?.wrapper ?? []), ...words];
+    const [program = "", ...args] = [...inMachine, this.path("shared"), this.path("config.toml")];
+    const daemon = spawn(program, args, {
       env: this.#env(),
       stdio: ["ignore", log, log],
     });
@@ -203,39 +225,16 @@ export class Containerd implements Engine {
   async #stop(): Promise<void> {
     if (this.#daemon === undefined || this.#daemon.exitCode !== null) return;
     const ended = once(this.#daemon, "exit");
-    this.#daemon.kill("SIGTERM");
+    process.kill(this.#pid, "SIGTERM");
     await ended;
   }
-}
 
-/** Nothing of the host's containerd; below it, the settings that examples/kubernetes has for it, with the runtime under test. */
-function settings(directory: string): string {
-  const ofExample = readFileSync(join(EXAMPLES, "containerd-1.7.toml"), "utf8")
-    .replace(/^version = .*$/m, "")
-    .replace(/^( *BinaryName = ).*$/m, `$1"${RUNTIME}"`);
-  return `version = 2
-root = "${directory}/root"
-state = "${directory}/state"
-disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs"]
-
-[grpc]
-  address = "${directory}/socket"
-
-[plugins."io.containerd.internal.v1.opt"]
-  path = "${directory}/opt"
-
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "localhost/pause:latest"
-  disable_tcp_service = true
-  # These machines lack CAP_SYS_RESOURCE for a pod's oom_score_adj of -998, and some lack the controller for its cpu shares.
-  restrict_oom_score_adj = true
-  disable_cgroup = ${!hostControllers().includes("cpu")}
-
-[plugins."io.containerd.grpc.v1.cri".cni]
-  bin_dir = "/usr/lib/cni"
-  conf_dir = "${directory}/cni"
-
-${ofExample}`;
+  /** Of containerd. In a machine, nsenter has entered the pid namespace by a child. */
+  get #pid(): number {
+    const pid = this.#daemon?.pid ?? 0;
+    if (this.#machine === undefined) return pid;
+    return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim());
+  }
 }
 
 /** A bridge with its own addresses; what is given to whom is kept in the tests' folder. */
@@ -247,6 +246,15 @@ function network(directory: string): unknown {
   };
   const bridge = { type: "bridge", bridge: "cni-spec", isGateway: true, ipam };
   return { cniVersion: "1.0.0", name: "spec-test", plugins: [bridge, { type: "loopback" }] };
+}
+
+/** Another containerd may have its pods in the same cgroup. */
+function removeUnused(cgroup: string): void {
+  try {
+    rmdirSync(cgroup);
+  } catch (error) {
+    if (existsSync(cgroup) && cgroupsBelow(basename(cgroup)).length === 0) throw error;
+  }
 }
 
 function cgroupsBelow(name: string): string[] {

@@ -1,0 +1,115 @@
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { PATH } from "../runtime.ts";
+
+export const IMAGE = "localhost/spec-test:latest";
+export const PAUSE_IMAGE = "localhost/pause:latest";
+
+const EXAMPLES = join(import.meta.dirname, "../../../examples/kubernetes");
+
+/** The runtime handler that Kubernetes' RuntimeClass names, in the file that users are given. */
+export const HANDLER = /^handler: (\S+)$/m.exec(
+  readFileSync(join(EXAMPLES, "runtimeclass.yaml"), "utf8"),
+)?.[1];
+
+/** Why a check of what containerd 2 brought has to be skipped, or undefined. */
+export function lacksContainerd2(): string | undefined {
+  const version = containerdVersion();
+  return isVersion2(version) ? undefined : `needs containerd 2, and this is ${version}`;
+}
+
+export interface SettingsOptions {
+  /** Of containerd's storage, state, socket and network settings. */
+  readonly directory: string;
+  /** The executable that the handler of the RuntimeClass calls. */
+  readonly runtime: string;
+  /** Whether systemd makes the cgroups. */
+  readonly systemdCgroup?: boolean;
+  /** Where the CRI is served beside the socket, such as 0.0.0.0:1234. */
+  readonly tcpAddress?: string;
+}
+
+/** A config.toml that has nothing of the host's containerd; below it, the file of examples/kubernetes with the runtime under test. */
+export function containerdSettings(options: SettingsOptions): string {
+  const isNew = isVersion2(containerdVersion());
+  const file = join(EXAMPLES, isNew ? "containerd-2.toml" : "containerd-1.7.toml");
+  const ofExample = readFileSync(file, "utf8")
+    .replace(/^version = .*$/m, "")
+    .replace(/^( *BinaryName = ).*$/m, `$1"${options.runtime}"`)
+    .replace(/^( *SystemdCgroup = ).*$/m, `$1${options.systemdCgroup ?? false}`);
+  return `${isNew ? ownSettings2(options) : ownSettings1(options)}\n${ofExample}`;
+}
+
+// Machines of tests may lack CAP_SYS_RESOURCE, which a pod's oom_score_adj of -998 needs.
+
+function ownSettings1(options: SettingsOptions): string {
+  const { directory } = options;
+  return `version = 2
+${storage(options)}
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "${PAUSE_IMAGE}"
+  disable_tcp_service = ${options.tcpAddress === undefined}
+  restrict_oom_score_adj = true
+
+[plugins."io.containerd.grpc.v1.cri".cni]
+  bin_dir = "/usr/lib/cni"
+  conf_dir = "${directory}/cni"
+`;
+}
+
+function ownSettings2(options: SettingsOptions): string {
+  const { directory } = options;
+  return `version = 3
+${storage(options)}
+[plugins."io.containerd.nri.v1.nri"]
+  socket_path = "${directory}/nri.sock"
+
+[plugins."io.containerd.cri.v1.images".pinned_images]
+  sandbox = "${PAUSE_IMAGE}"
+
+[plugins."io.containerd.grpc.v1.cri"]
+  disable_tcp_service = ${options.tcpAddress === undefined}
+
+[plugins."io.containerd.cri.v1.runtime"]
+  restrict_oom_score_adj = true
+
+[plugins."io.containerd.cri.v1.runtime".cni]
+  bin_dirs = ["/usr/lib/cni"]
+  conf_dir = "${directory}/cni"
+`;
+}
+
+/** What both versions have in common. */
+function storage({ directory, tcpAddress = "" }: SettingsOptions): string {
+  return `root = "${directory}/root"
+state = "${directory}/state"
+disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs"]
+
+[grpc]
+  address = "${directory}/socket"
+  tcp_address = "${tcpAddress}"
+
+[plugins."io.containerd.internal.v1.opt"]
+  path = "${directory}/opt"
+`;
+}
+
+let version: string | undefined;
+
+/** Such as 2.1.9. */
+export function containerdVersion(): string {
+  version ??= askVersion();
+  return version;
+}
+
+function askVersion(): string {
+  const output = execFileSync("containerd", ["--version"], { encoding: "utf8", env: { PATH } });
+  const found = /\b\d+\.\d+\.\d+/.exec(output)?.[0];
+  if (found === undefined) throw new Error(`containerd --version tells no version: ${output}`);
+  return found;
+}
+
+function isVersion2(text: string): boolean {
+  return Number(text.split(".")[0]) >= 2;
+}
