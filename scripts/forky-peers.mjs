@@ -5,16 +5,14 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Missing, root, runIn, unpackPackages, which } from "./machine.mjs";
+import { fromForky } from "./forky.mjs";
+import { Missing, root, unpackPackages, which } from "./machine.mjs";
 
 const cache = join(root, "node_modules/.cache/forky-peers");
 const unpacked = join(cache, "unpacked");
 
 /** The runtimes, and a library that forky's crun needs and an older Debian does not have. */
 const packages = ["runc", "crun", "libblake3-0"];
-
-/** Debian 13 and later have the first name. */
-const keyrings = ["pgp", "gpg"].map((ending) => `/usr/share/keyrings/debian-archive-keyring.${ending}`);
 
 const aptOptions = [
   ["Dir::Etc::SourceList", join(cache, "sources.list")],
@@ -58,24 +56,12 @@ export function unpackedForkyPeers() {
   };
 }
 
-/** Reads the package lists of the machine's first mirror that has forky. */
 function readPackageLists() {
-  const keyring = keyrings.find((path) => existsSync(path));
-  if (keyring === undefined) throw new Missing(`Debian's keyring is missing: ${keyrings.join(" or ")}`);
-  const failures = [];
-  for (const mirror of mirrorsOf(runIn(root, "apt-get", "update", "--print-uris"))) {
-    writeFileSync(join(cache, "sources.list"), `deb [signed-by=${keyring}] ${mirror} forky main\n`);
+  fromForky((source) => {
+    writeFileSync(join(cache, "sources.list"), `${source}\n`);
     const { status, stderr } = spawnSync("apt-get", [...aptOptions, "-qq", "update"], { encoding: "utf8" });
-    if (status === 0) return;
-    failures.push(`  ${mirror}: ${stderr.trim()}`);
-  }
-  throw new Missing(["no mirror in apt's sources has Debian's release forky:", ...failures].join("\n"));
-}
-
-/** The mirrors in the output of `apt-get update --print-uris` that have whole releases, not only updates. */
-export function mirrorsOf(uris) {
-  const found = [...uris.matchAll(/^'([a-z+]+:\S+)\/dists\/[a-z]+\/InRelease'/gm)];
-  return [...new Set(found.map(([, mirror]) => mirror))];
+    return status === 0 ? undefined : stderr;
+  });
 }
 
 function unpackAnew() {

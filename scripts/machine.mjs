@@ -12,6 +12,8 @@ export const runtime = join(root, "dist/runts");
 export const unifiedCgroup = join(root, "spec-tests/harness/unified-cgroup.sh");
 /** Runs a command where every user can reach the repository. */
 export const reachable = join(root, "spec-tests/harness/reachable.sh");
+/** Takes a root file system and a command, and runs the command in there. */
+export const inRoot = join(root, "spec-tests/harness/in-root.sh");
 /** Takes a folder and a command, and runs the command where programs find the libraries of the folder. */
 export const withLibraries = join(root, "spec-tests/harness/with-libraries.sh");
 export const vitest = join(root, "node_modules/vitest/vitest.mjs");
@@ -89,10 +91,10 @@ export function checkMachine(command) {
   if (process.geteuid?.() !== 0) throw new Missing(`making containers needs root: try "sudo ${command}".`);
 }
 
-/** The path of a program in the usual folders, or undefined. */
-export function which(program) {
+/** The path of a program in the usual folders of a root file system, or undefined. */
+export function which(program, system = "/") {
   const folders = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
-  return folders.map((folder) => join(folder, program)).find(isExecutable);
+  return folders.map((folder) => join(folder, program)).find((path) => isExecutable(join(system, path)));
 }
 
 function isExecutable(path) {

@@ -7,7 +7,7 @@ import { reachable, root, unifiedCgroup, vitest } from "./machine.mjs";
 
 /**
  * Runs one vitest project where /sys/fs/cgroup is a cgroup2 and every user can reach the repository. `files` are parts of names of test
- * files, `options` further options of vitest, `below` is a command that runs its arguments, and `retries` is the number of times that a
+ * files, `options` further options of vitest, `below` is a command that runs its arguments, `node` the program that runs vitest below it, and `retries` is the number of times that a
  * failed test is repeated. After `timeoutMs` vitest is killed, so that the results of other runs are not lost. Returns vitest's exit code
  * and its report, which is undefined if it ended without one.
  */
@@ -17,6 +17,7 @@ export function runVitest({
   options = [],
   env = {},
   below = [],
+  node = process.execPath,
   retries = 0,
   report,
   timeoutMs,
@@ -30,7 +31,7 @@ export function runVitest({
   const args = [
     unifiedCgroup,
     ...below,
-    process.execPath,
+    node,
     vitest,
     "run",
     "--project",

@@ -1,18 +1,22 @@
 /**
- * `npm run test:engines [-- ENGINE...] [--alone]`: installs each engine from Debian, starts it with runts as its only runtime and runs
- * its checks (spec-tests/engines/ENGINE-*.test.ts). Then it runs the same checks with Debian's runtime, which shows whether a failure is
- * runts' fault. A line for each engine tells how many checks passed with which runtime; the last line is the total. `--alone` leaves out
- * Debian's runtime.
+ * `npm run test:engines [-- [--suite forky] ENGINE...] [--alone]`: installs each engine from Debian, starts it with runts as its only
+ * runtime and runs its checks (spec-tests/engines/ENGINE-*.test.ts). Then it runs the same checks with Debian's runtime, which shows whether
+ * a failure is runts' fault. A line for each engine tells how many checks passed with which runtime; the last line is the total. `--alone`
+ * leaves out Debian's runtime. `--suite forky` takes engines and runtimes of Debian's next release, in a root file system of their own.
  */
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
+import { parseArgs } from "node:util";
+import { ensureForkyRoot } from "./forky-root.mjs";
 import {
   busybox,
   checkMachine,
   ensureBuild,
   ensureModules,
   ensurePackages,
+  inRoot,
   libseccomp,
   Missing,
   root,
@@ -58,14 +62,16 @@ const docker = [
 
 /** `peer` is the runtime that Debian uses the engine with, or the one that passes more of the checks. */
 const engines = [
-  { name: "docker", peer: "runc", packages: docker },
+  { name: "docker", version: ["dockerd", "--version"], peer: "runc", packages: docker },
   {
     name: "buildah",
+    version: ["buildah", "--version"],
     peer: "runc",
     packages: [{ name: "buildah", program: "buildah", needed: true, why: "the engine" }],
   },
   {
     name: "compose",
+    version: ["docker-compose", "version"],
     peer: "runc",
     packages: [
       ...docker,
@@ -80,6 +86,7 @@ const engines = [
   },
   {
     name: "containerd",
+    version: ["containerd", "--version"],
     peer: "runc",
     packages: [
       { name: "containerd", program: "containerd", needed: true, why: "the engine" },
@@ -94,6 +101,7 @@ const engines = [
   },
   {
     name: "podman",
+    version: ["podman", "--version"],
     peer: "crun",
     packages: [
       { name: "podman", program: "podman", needed: true, why: "the engine" },
@@ -134,15 +142,56 @@ function choose(names) {
   return names.length === 0 ? engines : engines.filter(({ name }) => names.includes(name));
 }
 
+/** The packages of engines and, `withPeers`, of the runtimes that Debian uses them with. */
+function packagesOf(chosen, withPeers) {
+  const peers = withPeers ? [...new Set(chosen.map(({ peer }) => peer))] : [];
+  return [
+    ...shared,
+    ...chosen.flatMap(({ packages }) => packages),
+    ...peers.map((name) => ({ name, program: name, needed: true, why: "runs the same checks" })),
+  ];
+}
+
+/**
+ * Where the checks run: the machine itself, or a root file system of forky. `below` is a command that runs its arguments there, `find` tells
+ * the path of a program, and `node` runs vitest.
+ */
+function preparePlace(suite, chosen, withPeers) {
+  if (suite === undefined) {
+    ensurePackages(packagesOf(chosen, withPeers));
+    return { below: [], find: which, node: process.execPath };
+  }
+  if (suite !== "forky") throw new Missing(`no such suite: ${suite} (there is: forky)`);
+  // The root has everything, whatever is chosen: so it need not be made anew for another engine.
+  const system = ensureForkyRoot(packagesOf(engines, true).map(({ name }) => name));
+  const find = (program) => which(program, system);
+  return { below: [inRoot, system], find, node: find("node") };
+}
+
+/** The first version that a command of the place prints. */
+function versionOf({ below }, command) {
+  const [file, ...args] = [...below, ...command];
+  const { stdout, stderr } = spawnSync(file, args, { encoding: "utf8" });
+  const version = /\d+(?:\.\d+)+(?:-rc\.\d+)?/.exec(stdout)?.[0];
+  if (version === undefined) throw new Missing(`${command.join(" ")} prints no version: ${stdout}${stderr}`);
+  return version;
+}
+
 /** Runs one engine's checks with one runtime. With a peer, a check that is known to fail doesn't count as passed. */
-function runChecks(engine, path, directory) {
-  const name = basename(path);
-  process.stdout.write(`\n=== ${engine.name} with ${name}\n`);
-  const report = join(directory, `${engine.name}-${name}.json`);
-  const files = [`spec-tests/engines/${engine.name}-`];
-  const below = [alone, path];
-  const env = { RUNTIME: path };
-  return { name, ...countJudged(runVitest({ project: "engines", files, env, below, report, timeoutMs })) };
+function runChecks(place, engine, path, directory) {
+  const name = `${basename(path)} ${versionOf(place, [path, "--version"])}`;
+  process.stdout.write(`\n=== ${engine.label} with ${name}\n`);
+  const report = join(directory, `${engine.name}-${basename(path)}.json`);
+  const run = {
+    project: "engines",
+    files: [`spec-tests/engines/${engine.name}-`],
+    below: [...place.below, alone, path],
+    env: { RUNTIME: path },
+    node: place.node,
+    report,
+    timeoutMs,
+  };
+  return { name, ...countJudged(runVitest(run)) };
 }
 
 function summary(engine, runs) {
@@ -156,29 +205,34 @@ function summary(engine, runs) {
     return `${name} ${passed}/${all}${remark && ` (${remark})`}`;
   });
   const listed = runs.flatMap(({ known }) => known).map((title) => `  ${title}`);
-  return [`${engine.name}: ${counts.join(", ")}`, ...listed].join("\n");
+  return [`${engine.label} with ${counts.join(", ")}`, ...listed].join("\n");
+}
+
+/** The words of the command line: names of engines, `--suite` and `--alone`. */
+function readArguments() {
+  const options = { suite: { type: "string" }, alone: { type: "boolean", default: false } };
+  try {
+    return parseArgs({ allowPositionals: true, options });
+  } catch (error) {
+    throw new Missing(error.message);
+  }
 }
 
 function testEngines() {
-  const args = process.argv.slice(2);
-  const chosen = choose(args.filter((word) => !word.startsWith("-")));
-  const withPeers = !args.includes("--alone");
+  const { values, positionals } = readArguments();
+  const chosen = choose(positionals);
   checkFiles();
   checkMachine("npm run test:engines");
-  const peers = withPeers ? [...new Set(chosen.map(({ peer }) => peer))] : [];
-  ensurePackages([
-    ...shared,
-    ...chosen.flatMap(({ packages }) => packages),
-    ...peers.map((name) => ({ name, program: name, needed: true, why: "runs the same checks" })),
-  ]);
+  const place = preparePlace(values.suite, chosen, !values.alone);
   ensureModules();
   ensureBuild();
   const directory = mkdtempSync(join(tmpdir(), "runts-engines-"));
   const results = [];
   try {
-    for (const engine of chosen) {
-      const runtimes = [runtime, ...(withPeers ? [which(engine.peer)] : [])];
-      const runs = runtimes.map((path) => runChecks(engine, path, directory));
+    for (const { name, version, peer } of chosen) {
+      const engine = { name, label: `${name} ${versionOf(place, version)}` };
+      const runtimes = [runtime, ...(values.alone ? [] : [place.find(peer)])];
+      const runs = runtimes.map((path) => runChecks(place, engine, path, directory));
       results.push({ engine, runs });
       process.stdout.write(`--- ${summary(engine, runs)}\n`);
     }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { mirrorsOf } from "./forky-peers.mjs";
+import { mirrorsOf } from "./forky.mjs";
 
 describe("mirrorsOf", () => {
   test("lists each mirror of a whole release once, in apt's order", () => {
