@@ -164,6 +164,13 @@ function readImage(file, arch) {
   return Buffer.from(base64, "base64");
 }
 
+/** The launcher and, after what the kernel reads of an ELF file, the version: launchers are equal only if their versions are. */
+function launcher() {
+  const image = readImage("bindings/launcher/launcher-image.generated.ts", arch);
+  const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  return Buffer.concat([image, Buffer.from(`runts ${version}\n`)]);
+}
+
 /** The parts for users that a test build doesn't need: the program for Node, and the library. */
 async function finishProduct() {
   const types = declareTypes();
@@ -192,7 +199,7 @@ const engine = withFaults ? "scripts/faults/main.ts" : "src/main.ts";
 await bundle(engine, "esnext", { dir: join(partial, "js") });
 compile();
 if (!withFaults) await finishProduct();
-writeFileSync(join(partial, "runts"), readImage("bindings/launcher/launcher-image.generated.ts", arch));
+writeFileSync(join(partial, "runts"), launcher());
 
 // The engine refuses a koffi.node that other users can write, so the modes must not depend on the umask of the build.
 chmodSync(dist, 0o755);

@@ -20,6 +20,10 @@
  * If there is an image of an engine that has started already, `runts-warm`, the launcher becomes that instead (thaw.h), unless the
  * environment has RUNTS_COLD=1.
  *
+ * Somebody may copy this one file elsewhere, as tests of podman do. A copy without an engine beside it executes /usr/lib/runts/runts, the
+ * launcher of an installed package, which then does all of the above. Both have to be equal byte by byte, which means that they are of the
+ * same version: scripts/build.mjs appends that to the image.
+ *
  * argv stays as it is, including argv[0]. The launcher opens nothing else, and it stays the same process, so that LISTEN_PID
  * (sd_listen_fds(3)) stays right. It is freestanding like the stub, without libc and heap, which saves some tenths of a millisecond.
  */
@@ -30,10 +34,10 @@ typedef long i64;
 
 #if defined(__x86_64__)
 enum { SYS_write = 1, SYS_close = 3, SYS_execve = 59, SYS_exit_group = 231, SYS_fcntl = 72, SYS_getuid = 102 };
-enum { SYS_openat = 257, SYS_readlinkat = 267, SYS_eventfd2 = 290, SYS_dup3 = 292, SYS_prlimit64 = 302, SYS_statx = 332 };
+enum { SYS_pread64 = 17, SYS_openat = 257, SYS_readlinkat = 267, SYS_eventfd2 = 290, SYS_dup3 = 292, SYS_prlimit64 = 302, SYS_statx = 332 };
 #elif defined(__aarch64__)
 enum { SYS_write = 64, SYS_close = 57, SYS_execve = 221, SYS_exit_group = 94, SYS_fcntl = 25, SYS_getuid = 174 };
-enum { SYS_openat = 56, SYS_readlinkat = 78, SYS_eventfd2 = 19, SYS_dup3 = 24, SYS_prlimit64 = 261, SYS_statx = 291 };
+enum { SYS_pread64 = 67, SYS_openat = 56, SYS_readlinkat = 78, SYS_eventfd2 = 19, SYS_dup3 = 24, SYS_prlimit64 = 261, SYS_statx = 291 };
 #else
 #error "runts supports x86-64 and arm64"
 #endif
@@ -86,6 +90,10 @@ static struct library { const char *file, *variable; char entry[32]; } libraries
 };
 enum { LIBRARIES = sizeof libraries / sizeof *libraries };
 static char *environment[PASSED + ADDED + LIBRARIES + 4];
+/* The limits of open files that this process was started with, and the descriptors that it has opened for the engine. */
+static struct rlimit64 own_limit;
+static u32 opened[MOST_HANDED + LIBRARIES];
+static u64 opened_count;
 
 static i64 syscall5(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e)
 {
@@ -216,7 +224,10 @@ static int fill_gaps(u64 count)
 		while (last + 1 < end && !is_open(last + 1)) last++;
 		if (to > first) to = put_text(to, ",");
 		to = put_number(put_text(put_number(to, fd), "-"), last);
-		for (; fd <= last; fd++) syscall4(SYS_dup3, filler, fd, 0, 0);
+		for (; fd <= last; fd++) {
+			syscall4(SYS_dup3, filler, fd, 0, 0);
+			opened[opened_count++] = (u32)fd;
+		}
 	}
 	syscall4(SYS_close, filler, 0, 0, 0);
 	return to > first;
@@ -238,9 +249,8 @@ static char **fill_environment(char *const *argv, char *const *caller)
 	while (is_open(FIRST_HANDED + open)) open++;
 	put_number(put_text(fds, "RUNTS_FDS="), open);
 	*to++ = fds;
-	struct rlimit64 limit;
-	if (syscall4(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (u64)&limit) < 0) return to;
-	put_number(put_text(put_number(put_text(nofile, "RUNTS_NOFILE="), limit.soft), ":"), limit.hard);
+	if (syscall4(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (u64)&own_limit) < 0) return to;
+	put_number(put_text(put_number(put_text(nofile, "RUNTS_NOFILE="), own_limit.soft), ":"), own_limit.hard);
 	*to++ = nofile;
 	return to;
 }
@@ -289,6 +299,7 @@ static void open_libraries(char *directory_end, char **to)
 		if (is_trusted(fd)) {
 			put_number(put_text(library->entry, library->variable), fd);
 			*to++ = library->entry;
+			opened[opened_count++] = (u32)fd;
 		} else {
 			syscall4(SYS_close, fd, 0, 0, 0);
 		}
@@ -321,6 +332,63 @@ static int wants_cold(char *const *caller)
 	return 0;
 }
 
+#define INSTALLED_DIRECTORY "/usr/lib/runts"
+static const char installed[] = INSTALLED_DIRECTORY "/runts";
+
+/*
+ * Whether nobody but root could have written a file. In a user namespace that doesn't map the host's root, all that is known of its owner is
+ * that it looks like that of /usr/lib.
+ */
+static int is_of_root(const char *name)
+{
+	struct status file, parent;
+	if (!stat_fd(AT_FDCWD, name, &file) || !stat_fd(AT_FDCWD, "/usr/lib", &parent)) return 0;
+	return file.uid == parent.uid && !(file.mode & (S_IWGRP | S_IWOTH));
+}
+
+static int has_same_bytes(i64 one, i64 other)
+{
+	char bytes[2][512];
+	for (u64 at = 0;; at += sizeof *bytes) {
+		i64 length = syscall4(SYS_pread64, one, (u64)bytes[0], sizeof *bytes, at);
+		if (syscall4(SYS_pread64, other, (u64)bytes[1], sizeof *bytes, at) != length || length < 0) return 0;
+		if (length == 0) return 1;
+		for (i64 i = 0; i < length; i++)
+			if (bytes[0][i] != bytes[1][i]) return 0;
+	}
+}
+
+static int is_copy_of_installed(void)
+{
+	i64 own = syscall4(SYS_openat, AT_FDCWD, (u64)"/proc/self/exe", O_RDONLY, 0);
+	i64 other = syscall4(SYS_openat, AT_FDCWD, (u64)installed, O_RDONLY, 0);
+	int same = own >= 0 && other >= 0 && has_same_bytes(own, other);
+	if (own >= 0) syscall4(SYS_close, own, 0, 0, 0);
+	if (other >= 0) syscall4(SYS_close, other, 0, 0, 0);
+	return same;
+}
+
+/* Undoes what a further launcher would take for the caller's: descriptors, and the limit that thaw.h may have raised. */
+static void undo(void)
+{
+	while (opened_count) syscall4(SYS_close, opened[--opened_count], 0, 0, 0);
+	if (own_limit.hard) syscall4(SYS_prlimit64, 0, RLIMIT_NOFILE, (u64)&own_limit, 0);
+}
+
+/* Executes the installed launcher if this is a copy of it. Otherwise returns what to add to the error. */
+static const char *become_installed(char *const *argv, char *const *caller)
+{
+	struct status own, other;
+	if (!stat_fd(AT_FDCWD, installed, &other) || !stat_fd(AT_FDCWD, "/proc/self/exe", &own)) return "\n";
+	/* The installed launcher itself would execute itself for ever. */
+	if (own.device == other.device && own.inode == other.inode) return "\n";
+	if (!is_of_root(INSTALLED_DIRECTORY) || !is_of_root(installed)) return ", and " INSTALLED_DIRECTORY " is not root's alone\n";
+	if (!is_copy_of_installed()) return ", and the one in " INSTALLED_DIRECTORY " is of another version\n";
+	undo();
+	syscall4(SYS_execve, (u64)installed, (u64)argv, (u64)caller, 0);
+	return ", and " INSTALLED_DIRECTORY "/runts can't be executed\n";
+}
+
 __attribute__((used, noreturn)) static void start(u64 *stack)
 {
 	char **argv = (char **)(stack + 1), **caller = argv + stack[0] + 1;
@@ -330,7 +398,7 @@ __attribute__((used, noreturn)) static void start(u64 *stack)
 	open_libraries(directory_end, to);
 	put_text(directory_end, "runts-engine");
 	i64 result = syscall4(SYS_execve, (u64)path, (u64)argv, (u64)environment, 0);
-	if (result == -ENOENT) leave("", path, " is missing; it belongs beside this program\n");
+	if (result == -ENOENT) leave(path, " is missing; it belongs beside this program", become_installed(argv, caller));
 	if (result == -EACCES) leave("cannot execute ", path, ": permission denied\n");
 	char reason[32];
 	put_text(put_number(put_text(reason, ": errno "), -result), "\n");

@@ -212,7 +212,8 @@ describe.each(targets)("launcher: $name", ({ skipReason, emulator, hasLoader, pr
   test("reports a missing engine", () => {
     const { status, stdout, stderr } = launch(["run"]);
     expect([status, stdout]).toEqual([1, ""]);
-    expect(stderr).toBe(`runts: ${engine} is missing; it belongs beside this program\n`);
+    // A package of another version may be installed, and is named then: spec-tests/callers/copied-executable.test.ts.
+    expect(stderr).toContain(`runts: ${engine} is missing; it belongs beside this program`);
   });
 
   test("reports why the engine can't be executed", () => {

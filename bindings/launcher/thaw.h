@@ -10,7 +10,7 @@
  * process. The engine was stopped in a read(2), which now returns argv and the environment.
  */
 
-enum { SYS_read = 0, SYS_mmap = 9, SYS_mprotect = 10, SYS_rt_sigaction = 13, SYS_pread64 = 17, SYS_sigaltstack = 131, SYS_arch_prctl = 158 };
+enum { SYS_read = 0, SYS_mmap = 9, SYS_mprotect = 10, SYS_rt_sigaction = 13, SYS_sigaltstack = 131, SYS_arch_prctl = 158 };
 enum { SYS_set_tid_address = 218, SYS_epoll_ctl = 233, SYS_set_robust_list = 273, SYS_epoll_create1 = 291 };
 enum { SYS_rseq = 334, SYS_close_range = 436 };
 enum { MAP_PRIVATE = 2, MAP_FIXED = 0x10, MAP_ANONYMOUS = 0x20, MAP_NORESERVE = 0x4000, MAP_FIXED_NOREPLACE = 0x100000 };

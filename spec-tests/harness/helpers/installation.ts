@@ -74,6 +74,27 @@ export class Installation {
   }
 }
 
+/** /usr/lib may have no folder to mount on, and belongs to the host: a new one gets all that it has. */
+const INSTALL = `set -eu
+directory=$1
+shift
+mount -t tmpfs -o mode=755 none /mnt
+for entry in /usr/lib/*; do
+  place=/mnt/\${entry##*/}
+  if [ -L "$entry" ]; then cp -P "$entry" "$place"; continue; fi
+  if [ -d "$entry" ]; then mkdir "$place"; else : > "$place"; fi
+  mount --rbind "$entry" "$place"
+done
+mkdir -p /mnt/runts
+mount --bind "$directory" /mnt/runts
+mount --move /mnt /usr/lib
+exec "$@"`;
+
+/** A wrapper for a command: it finds the directory at /usr/lib/runts, where packages put the runtime. */
+export function installedFrom(directory: string): readonly string[] {
+  return ["unshare", "--mount", "--propagation", "private", "sh", "-c", INSTALL, "sh", directory];
+}
+
 /** Numbers of system calls of x86-64. */
 const CALLS = {
   epoll_ctl: 233,
