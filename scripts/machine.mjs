@@ -235,7 +235,7 @@ function npmEnvironment() {
 
 /** Builds dist/ unless it is newer than all of its sources. Returns whether it built. */
 export function ensureBuild() {
-  const scripts = ["build", "bun"].map((name) => `scripts/${name}.mjs`);
+  const scripts = ["scripts/build", "scripts/build.mjs", "scripts/bun.mjs"];
   const sources = ["src", "bindings", ...scripts, "package-lock.json"];
   const newest = Math.max(...sources.map((path) => newestBelow(join(root, path))));
   const files = ["runts", "runts-engine", "koffi.node"].map((name) => join(root, "dist", name));
