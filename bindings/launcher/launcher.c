@@ -13,6 +13,8 @@
  * - The engine, its allocator and the dynamic linker obey environment variables: BUN_*, JSC_*, NODE_*, MALLOC_*, LD_*. A privileged
  *   runtime must not let its caller, or a hook that calls it, decide what it loads. Only the variables that runts documents pass. ld.so(8)
  *   runs before the engine's main, so this is a separate program, linked with nothing.
+ * - The engine does not start in a working directory that was removed. containerd's shim is in one as soon as its pod's sandbox is deleted,
+ *   and has to delete the other containers then. So the launcher leaves such a directory.
  * - The engine would need other code to verify the libraries that it loads, and loading that code takes longer than the libraries. So the
  *   launcher opens them, verifies that no other user could have written them, and passes them on: RUNTS_KOFFI=<fd>, RUNTS_KOFFI_CXX=<fd>.
  *   The engine reports a library that is not trusted (bindings/ffi/koffi.ts).
@@ -33,10 +35,10 @@ typedef unsigned long u64;
 typedef long i64;
 
 #if defined(__x86_64__)
-enum { SYS_write = 1, SYS_close = 3, SYS_execve = 59, SYS_exit_group = 231, SYS_fcntl = 72, SYS_getuid = 102 };
+enum { SYS_write = 1, SYS_close = 3, SYS_execve = 59, SYS_exit_group = 231, SYS_fcntl = 72, SYS_getuid = 102, SYS_getcwd = 79, SYS_chdir = 80 };
 enum { SYS_pread64 = 17, SYS_openat = 257, SYS_readlinkat = 267, SYS_eventfd2 = 290, SYS_dup3 = 292, SYS_prlimit64 = 302, SYS_statx = 332 };
 #elif defined(__aarch64__)
-enum { SYS_write = 64, SYS_close = 57, SYS_execve = 221, SYS_exit_group = 94, SYS_fcntl = 25, SYS_getuid = 174 };
+enum { SYS_write = 64, SYS_close = 57, SYS_execve = 221, SYS_exit_group = 94, SYS_fcntl = 25, SYS_getuid = 174, SYS_getcwd = 17, SYS_chdir = 49 };
 enum { SYS_pread64 = 67, SYS_openat = 56, SYS_readlinkat = 78, SYS_eventfd2 = 19, SYS_dup3 = 24, SYS_prlimit64 = 261, SYS_statx = 291 };
 #else
 #error "runts supports x86-64 and arm64"
@@ -271,6 +273,12 @@ static char *find_directory(void)
 	return path + length;
 }
 
+/* From a removed directory no name leads to a file. From the one entered instead, only a number does. */
+static void leave_removed_directory(void)
+{
+	if (syscall4(SYS_getcwd, (u64)path, sizeof path, 0, 0) == -ENOENT) syscall4(SYS_chdir, (u64)"/proc/self/fdinfo", 0, 0, 0);
+}
+
 static int stat_fd(i64 fd, const char *name, struct status *status)
 {
 	return syscall5(SYS_statx, fd, (u64)name, fd < 0 ? 0 : AT_EMPTY_PATH, STATX_BASIC_STATS, (u64)status) == 0;
@@ -393,6 +401,7 @@ __attribute__((used, noreturn)) static void start(u64 *stack)
 {
 	char **argv = (char **)(stack + 1), **caller = argv + stack[0] + 1;
 	char **to = fill_environment(argv, caller);
+	leave_removed_directory();
 	char *directory_end = find_directory();
 	if (!wants_cold(caller)) thaw(directory_end, stack[0], argv, auxiliary_of(caller));
 	open_libraries(directory_end, to);

@@ -144,6 +144,12 @@ describe.each(targets)("launcher: $name", ({ skipReason, emulator, hasLoader, pr
     expect(report({}, ["by link"], link).argv).toEqual(["by link"]);
   });
 
+  test("leaves a working directory that was removed, and no other", () => {
+    expect(shellReport("cd /usr", "pwd -P")).toEqual(["/usr"]);
+    const [entered] = shellReport('cd "$(mktemp -d)" && rmdir "$PWD"', "pwd -P");
+    expect(entered).toMatch(/^\/proc\/\d+\/fdinfo$/);
+  });
+
   test("passes on its limits of open files, and changes none", () => {
     const lines = shellReport("ulimit -Sn 100", 'echo "$RUNTS_NOFILE"; echo "$(ulimit -Sn):$(ulimit -Hn)"');
     expect(lines).toEqual([expect.stringMatching(/^100:\d+$/), lines[0]]);
