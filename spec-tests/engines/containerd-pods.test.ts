@@ -1,49 +1,11 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { type Containerd, containerdTests } from "../harness/engines/containerd.ts";
-import { HANDLER, IMAGE } from "../harness/engines/containerd-settings.ts";
-import { type CriContainerOptions, NODE, POD, type PodOptions } from "../harness/engines/cri.ts";
+import { containerdTests } from "../harness/engines/containerd.ts";
+import { type CriContainerOptions, NODE, POD } from "../harness/engines/cri.ts";
+import { ended, inPod } from "../harness/engines/pods.ts";
 
 const everyday = containerdTests();
-
-/** Makes a pod with the handler of examples/kubernetes for `body`, and removes it afterwards. */
-async function inPod(
-  engine: Containerd,
-  options: Partial<PodOptions>,
-  body: (start: (container?: Partial<CriContainerOptions>) => Promise<string>, pod: string) => Promise<void>,
-): Promise<void> {
-  const { cri, directory } = engine;
-  const pod = await cri.runPod({
-    name: "pod",
-    handler: HANDLER ?? "",
-    logs: join(directory, "logs"),
-    ...options,
-  });
-  let containers = 0;
-  try {
-    await body(async (container) => {
-      containers += 1;
-      const rest = {
-        name: `container-${containers}`,
-        image: IMAGE,
-        command: ["sleep", "1000"],
-        ...container,
-      };
-      const id = await cri.create(pod, rest);
-      await cri.start(id);
-      return id;
-    }, pod);
-  } finally {
-    await cri.removePod(pod);
-  }
-}
-
-/** Waits for the end of a container. */
-async function ended(engine: Containerd, id: string): Promise<number> {
-  await expect.poll(async () => (await engine.cri.status(id)).state).toBe("exited");
-  return (await engine.cri.status(id)).code;
-}
 
 everyday(
   "CRI status: runtime and network are ready with the settings of examples/kubernetes",
@@ -313,7 +275,7 @@ everyday(
 everyday("CRI update, a running container: its cgroup gets the new limit", async (engine) => {
   await inPod(engine, {}, async (start) => {
     const id = await start();
-    await engine.cri.update(id, { "hugetlb.2MB.max": "4194304" });
+    await engine.cri.update(id, { unified: { "hugetlb.2MB.max": "4194304" } });
     const [path = ""] =
       /[^:]*$/.exec(readFileSync(`/proc/${await engine.cri.pid(id)}/cgroup`, "utf8").trim()) ?? [];
     expect(readFileSync(`/sys/fs/cgroup${path}/hugetlb.2MB.max`, "utf8")).toBe("4194304\n");

@@ -1,7 +1,9 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { TestContext } from "vitest";
 import { PATH } from "../runtime.ts";
+import { compareVersions } from "../runtime-version.ts";
 
 export const IMAGE = "localhost/spec-test:latest";
 export const PAUSE_IMAGE = "localhost/pause:latest";
@@ -13,10 +15,11 @@ export const HANDLER = /^handler: (\S+)$/m.exec(
   readFileSync(join(EXAMPLES, "runtimeclass.yaml"), "utf8"),
 )?.[1];
 
-/** Why a check of what containerd 2 brought has to be skipped, or undefined. */
-export function lacksContainerd2(): string | undefined {
+/** Skips a check of what that version of containerd brought where an older one is installed. */
+export function needsContainerd(wanted: string, context: TestContext): void {
   const version = containerdVersion();
-  return isVersion2(version) ? undefined : `needs containerd 2, and this is ${version}`;
+  if (compareVersions(version, wanted) < 0)
+    context.skip(`needs containerd ${wanted}, and this is ${version}`);
 }
 
 export interface SettingsOptions {
@@ -24,7 +27,7 @@ export interface SettingsOptions {
   readonly directory: string;
   /** The executable that the handler of the RuntimeClass calls. */
   readonly runtime: string;
-  /** Whether systemd makes the cgroups. */
+  /** Systemd makes the cgroups, and pods without a RuntimeClass have the runtime under test. */
   readonly systemdCgroup?: boolean;
   /** Where the CRI is served beside the socket, such as 0.0.0.0:1234. */
   readonly tcpAddress?: string;
@@ -32,12 +35,13 @@ export interface SettingsOptions {
 
 /** A config.toml that has nothing of the host's containerd; below it, the file of examples/kubernetes with the runtime under test. */
 export function containerdSettings(options: SettingsOptions): string {
-  const isNew = isVersion2(containerdVersion());
+  const isNew = compareVersions(containerdVersion(), "2") >= 0;
   const file = join(EXAMPLES, isNew ? "containerd-2.toml" : "containerd-1.7.toml");
   const ofExample = readFileSync(file, "utf8")
     .replace(/^version = .*$/m, "")
     .replace(/^( *BinaryName = ).*$/m, `$1"${options.runtime}"`)
-    .replace(/^( *SystemdCgroup = ).*$/m, `$1${options.systemdCgroup ?? false}`);
+    .replace(/^( *SystemdCgroup = ).*$/m, `$1${options.systemdCgroup ?? false}`)
+    .replace(/^( *default_runtime_name = ).*$/m, options.systemdCgroup ? `$1"${HANDLER}"` : "$&");
   return `${isNew ? ownSettings2(options) : ownSettings1(options)}\n${ofExample}`;
 }
 
@@ -98,7 +102,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
 let version: string | undefined;
 
 /** Such as 2.1.9. */
-export function containerdVersion(): string {
+function containerdVersion(): string {
   version ??= askVersion();
   return version;
 }
@@ -108,8 +112,4 @@ function askVersion(): string {
   const found = /\b\d+\.\d+\.\d+/.exec(output)?.[0];
   if (found === undefined) throw new Error(`containerd --version tells no version: ${output}`);
   return found;
-}
-
-function isVersion2(text: string): boolean {
-  return Number(text.split(".")[0]) >= 2;
 }

@@ -15,14 +15,40 @@ export interface PodOptions {
   /** A namespace of its own (POD) if nothing is said. */
   readonly namespaces?: { readonly network?: number; readonly pid?: number; readonly ipc?: number };
   /** The ids of the host that are 0 and following in a user namespace of the pod. */
-  readonly userNamespace?: { readonly host: number; readonly length: number };
+  readonly userNamespace?: IdRange;
   readonly privileged?: boolean;
+  /** A path of cgroups, or of slices where systemd makes them. */
+  readonly cgroupParent?: string;
+}
+
+export interface IdRange {
+  readonly host: number;
+  readonly length: number;
+}
+
+/** LinuxContainerResources of the CRI. What is not named is not changed by `update`. */
+export interface CriResources {
+  readonly cpuPeriod?: number;
+  readonly cpuQuota?: number;
+  readonly cpuShares?: number;
+  readonly memory?: number;
+  readonly oomScoreAdj?: number;
+  readonly cpuset?: string;
+  /** What cgroup v2 has files for, as the kubelet gives it. */
+  readonly unified?: Readonly<Record<string, string>>;
 }
 
 export interface CriMount {
-  readonly source: string;
   readonly target: string;
+  /** A path of the host. */
+  readonly source?: string;
+  /** An image, in the place of a path. */
+  readonly image?: string;
   readonly readonly?: boolean;
+  /** Read-only with all mounts below. */
+  readonly recursive?: boolean;
+  /** The ids of a user namespace that the ids of its files are, counted from 0. */
+  readonly ids?: IdRange;
   /** mountPropagation of Kubernetes: HostToContainer is 1, Bidirectional 2. */
   readonly propagation?: number;
 }
@@ -50,7 +76,14 @@ export interface CriContainerOptions {
   readonly pid?: number;
   readonly ipc?: number;
   /** The same as of its pod. */
-  readonly userNamespace?: PodOptions["userNamespace"];
+  readonly userNamespace?: IdRange;
+  readonly resources?: CriResources;
+}
+
+/** What an engine says of the runtime behind a handler; undefined if the runtime didn't tell. */
+export interface HandlerFeatures {
+  readonly recursiveReadOnlyMounts: boolean;
+  readonly userNamespaces: boolean;
 }
 
 export interface CriResult {
@@ -85,6 +118,24 @@ export class Cri {
     return Object.fromEntries(status.messages(1).map((one) => [one.text(1), one.number(2) === 1]));
   }
 
+  /** Of each runtime handler, by its name. The one without a name is the default. */
+  async handlers(): Promise<Record<string, HandlerFeatures>> {
+    const entries = (await this.#call("Status")).messages(3).map((handler) => {
+      const features = handler.message(2);
+      const flags = {
+        recursiveReadOnlyMounts: features.number(1) === 1,
+        userNamespaces: features.number(2) === 1,
+      };
+      return [handler.text(1), flags] as const;
+    });
+    return Object.fromEntries(entries);
+  }
+
+  async cgroupDriver(): Promise<"systemd" | "cgroupfs"> {
+    const driver = (await this.#call("RuntimeConfig")).message(1).number(1);
+    return driver === 0 ? "systemd" : "cgroupfs";
+  }
+
   async runPod(pod: PodOptions): Promise<string> {
     const config = podConfig(pod);
     const request = [message(1, config), text(2, pod.handler ?? "")];
@@ -104,6 +155,11 @@ export class Cri {
     const status = answer.message(1);
     const info = answer.messages(2).find((entry) => entry.text(1) === "info");
     return { ready: status.number(3) === 0, handler: status.text(9), info: info?.text(2) ?? "" };
+  }
+
+  /** Process id of the sandbox. */
+  async podPid(id: string): Promise<number> {
+    return JSON.parse((await this.podInfo(id)).info).pid;
   }
 
   /** Its address in the pods' network. */
@@ -158,9 +214,13 @@ export class Cri {
     return { code: answer.number(3), stdout: answer.text(1), stderr: answer.text(2) };
   }
 
-  /** `unified` is what cgroup v2 has files for, as the kubelet gives it. */
-  async update(id: string, unified: Readonly<Record<string, string>>): Promise<void> {
-    await this.#call("UpdateContainerResources", text(1, id), message(2, map(9, unified)));
+  async update(id: string, change: CriResources): Promise<void> {
+    await this.#call("UpdateContainerResources", text(1, id), message(2, ...resources(change)));
+  }
+
+  /** Writes an archive of the running container, which goes on. A container whose image is this file is restored from it. */
+  async checkpoint(id: string, archive: string): Promise<void> {
+    await this.#call("CheckpointContainer", text(1, id), text(2, archive));
   }
 }
 
@@ -172,31 +232,46 @@ function podConfig(pod: PodOptions): Buffer {
     text(2, pod.hostname ?? ""),
     text(3, pod.logs),
     map(6, { app: pod.name }),
-    message(8, security, map(3, pod.sysctls ?? {})),
+    message(8, text(1, pod.cgroupParent ?? ""), security, map(3, pod.sysctls ?? {})),
   ]);
 }
 
 /** NamespaceOption, for the pod and for each of its containers. */
 function namespaces(
-  options: Pick<CriContainerOptions, "network" | "pid" | "ipc" | "userNamespace">,
+  options: Pick<CriContainerOptions, "network" | "pid" | "ipc"> & { userNamespace?: IdRange | undefined },
 ): Buffer[] {
   const { network = POD, pid = CONTAINER, ipc = POD, userNamespace: ids } = options;
   const modes = [number(1, network), number(2, pid), number(3, ipc)];
   if (ids === undefined) return modes;
-  const mapping = [number(1, ids.host), number(2, 0), number(3, ids.length)];
-  return [...modes, message(5, number(1, POD), message(2, ...mapping), message(3, ...mapping))];
+  return [...modes, message(5, number(1, POD), idMapping(2, ids), idMapping(3, ids))];
+}
+
+function idMapping(field: number, { host, length }: IdRange): Buffer {
+  return message(field, number(1, host), number(2, 0), number(3, length));
+}
+
+function resources(limits: CriResources): Buffer[] {
+  const { cpuPeriod, cpuQuota, cpuShares, memory, oomScoreAdj, cpuset, unified = {} } = limits;
+  const numbers = [cpuPeriod, cpuQuota, cpuShares, memory, oomScoreAdj].map((value, index) =>
+    value === undefined ? Buffer.alloc(0) : number(index + 1, value),
+  );
+  return [...numbers, text(6, cpuset ?? ""), map(9, unified)];
+}
+
+function mountMessage({ target, source = "", image, ids, ...flags }: CriMount): Buffer {
+  return message(
+    7,
+    text(1, target),
+    text(2, source),
+    number(3, flags.readonly ?? false),
+    number(5, flags.propagation ?? 0),
+    ...(ids === undefined ? [] : [idMapping(6, ids), idMapping(7, ids)]),
+    number(8, flags.recursive ?? false),
+    ...(image === undefined ? [] : [message(9, text(1, image))]),
+  );
 }
 
 function containerConfig(container: CriContainerOptions): Buffer {
-  const mounts = (container.mounts ?? []).map((mount) =>
-    message(
-      7,
-      text(1, mount.target),
-      text(2, mount.source),
-      number(3, mount.readonly ?? false),
-      number(5, mount.propagation ?? 0),
-    ),
-  );
   const env = Object.entries(container.env ?? {}).map(([key, value]) =>
     message(6, text(1, key), text(2, value)),
   );
@@ -206,9 +281,9 @@ function containerConfig(container: CriContainerOptions): Buffer {
     texts(3, container.command),
     text(5, container.workdir ?? ""),
     ...env,
-    ...mounts,
+    ...(container.mounts ?? []).map(mountMessage),
     text(11, `${container.name}.log`),
-    message(15, security(container)),
+    message(15, message(1, ...resources(container.resources ?? {})), security(container)),
   ]);
 }
 
