@@ -22,7 +22,10 @@ export function debianArchive(packages: readonly string[]): string {
     run("debootstrap", ["--variant=minbase", "trixie", system, mirror()]);
     const repository = join(system, REPOSITORY);
     mkdirSync(join(repository, "partial"), { recursive: true });
-    for (const name of packages) run("apt-get", [...downloadOptions(system, repository), "install", name]);
+    const options = aptOptions(directory, system, repository);
+    run("apt-get", [...options, "update"]);
+    for (const name of packages)
+      run("apt-get", [...options, "--no-install-recommends", "--download-only", "install", name]);
     rmSync(join(repository, "partial"), { recursive: true });
     run("sh", ["-c", INDEX, "sh", repository]);
     rmSync(join(system, "etc/apt/sources.list"), { force: true });
@@ -38,16 +41,23 @@ export function debianArchive(packages: readonly string[]): string {
   return archive;
 }
 
-/** The packages that are missing in that system, by the host's package lists. */
-function downloadOptions(system: string, archives: string): string[] {
+/** The image's own release and packages, whichever those of the host are. */
+function aptOptions(directory: string, system: string, archives: string): string[] {
+  for (const folder of ["lists/partial", "cache"]) mkdirSync(join(directory, folder), { recursive: true });
+  const sources = join(directory, "sources.list");
+  const keyring = join(system, "usr/share/keyrings/debian-archive-keyring.pgp");
+  writeFileSync(sources, `deb [signed-by=${keyring}] ${mirror()} trixie main\n`);
   const options = [
+    `Dir::Etc::SourceList=${sources}`,
+    "Dir::Etc::SourceParts=-",
+    `Dir::State::Lists=${join(directory, "lists")}`,
     `Dir::State::status=${system}/var/lib/dpkg/status`,
+    `Dir::Cache=${join(directory, "cache")}`,
     `Dir::Cache::archives=${archives}`,
     "APT::Sandbox::User=root",
     "Debug::NoLocking=1",
   ];
-  const words = ["-qq", "-y", "--no-install-recommends", "--download-only"];
-  return [...words, ...options.flatMap((option) => ["-o", option])];
+  return ["-qq", "-y", ...options.flatMap((option) => ["-o", option])];
 }
 
 /** The index that apt-ftparchive(1) writes, made without its package. */
