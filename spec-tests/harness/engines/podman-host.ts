@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Check } from "./engine.ts";
 import { openPodman, type Podman, podmanTests } from "./podman.ts";
@@ -9,7 +9,7 @@ export const AUTO_IDS = 400_000;
 
 /** Its network namespace is where podman makes bridges and firewalls; its mount namespace has other files in /etc. */
 const HOLDER = `set -e
-for name in subuid subgid; do mount --bind "$1/$name" "/etc/$name"; done
+for name in passwd subuid subgid; do mount --bind "$1/$name" "/etc/$name"; done
 ip link set lo up
 echo ready > "$1/ready"
 exec sleep infinity`;
@@ -25,6 +25,9 @@ export function podmanHostTests(): Check<Podman> {
       mkdirSync(folder);
       for (const name of ["subuid", "subgid"])
         writeFileSync(join(folder, name), `containers:${AUTO_IDS}:400000\n`);
+      // uidmap 4.20, unlike 4.17, gives ids to known users only.
+      const user = "containers:x:65533:65533::/:/usr/sbin/nologin\n";
+      writeFileSync(join(folder, "passwd"), readFileSync("/etc/passwd", "utf8") + user);
       const words = ["--net", "--mount", "--propagation", "slave", "sh", "-c", HOLDER, "sh", folder];
       holder = spawn("unshare", words, { stdio: "ignore" });
       execFileSync("sh", ["-c", WAIT, "sh", folder]);
