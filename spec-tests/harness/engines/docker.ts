@@ -22,6 +22,8 @@ import { type Check, type CommandOptions, type Engine, engineTests, lines, runCo
 /** A dockerd with its own storage, state, network and settings, and an image made of the tests' rootfs: no registry is asked. */
 export interface Docker extends Engine {
   readonly directory: string;
+  /** The first number of the daemon's version. */
+  readonly major: number;
   /** One command of the client. */
   call(...args: readonly string[]): Promise<Result>;
   /** The same on a terminal: on-terminal.py. */
@@ -87,6 +89,7 @@ export async function openDocker(options: DockerOptions = {}): Promise<Docker> {
   }
   const imported = await call("import", "--change", 'CMD ["sh"]', archiveBaseRootfs(directory), IMAGE);
   if (imported.code !== 0) throw new Error(`docker import failed: ${imported.stderr}\n${daemon.log()}`);
+  const version = (await call("version", "--format", "{{.Server.Version}}")).stdout;
 
   const clear = async (): Promise<void> => {
     const ids = lines((await call("ps", "--all", "--quiet")).stdout);
@@ -96,6 +99,7 @@ export async function openDocker(options: DockerOptions = {}): Promise<Docker> {
   };
   return {
     directory,
+    major: Number.parseInt(version, 10),
     call,
     client,
     onTerminal: (...args) =>
