@@ -80,3 +80,8 @@ export function windowSize(fd: number): { readonly height: number; readonly widt
   const [height = 0, width = 0] = size;
   return { height, width };
 }
+
+/** The first of the standard streams that is a terminal: the caller may have redirected the others. */
+export function ownTerminal(): number | undefined {
+  return [0, 1, 2].find((fd) => windowSize(fd) !== undefined);
+}

@@ -4,6 +4,7 @@ import { closeSync, readSync, writeSync } from "../../../bindings/linux/files.ts
 import { waitReady } from "../../../bindings/linux/poll.ts";
 import {
   copyWindowSize,
+  ownTerminal,
   rawSettings,
   setTerminalSettings,
   type Termios,
@@ -60,7 +61,8 @@ export class ConsoleRelay {
   }
 
   resize(): void {
-    copyWindowSize(STDIN, this.#master);
+    const terminal = ownTerminal();
+    if (terminal !== undefined) copyWindowSize(terminal, this.#master);
   }
 
   /** Moves as much as it can from or to a descriptor that is ready. */

@@ -30,7 +30,7 @@ import {
   openSignalfd,
   readSignalfd,
 } from "../../../bindings/linux/signalfd.ts";
-import { windowSize } from "../../../bindings/linux/terminal.ts";
+import { ownTerminal, windowSize } from "../../../bindings/linux/terminal.ts";
 import { channelPair } from "../../../bindings/stub/client.ts";
 import { RuntsError } from "../../errors.ts";
 import { reapChild } from "../process/exit-status.ts";
@@ -160,7 +160,6 @@ export class Foreground {
   }
 }
 
-const STDIN = 0;
 /** makedev(5, 2): /dev/ptmx, and the ptmx of each devpts. pts(4) */
 const PTMX = 0x502;
 
@@ -174,9 +173,10 @@ export function foregroundTerminal(): {
     relay: () => relay,
     open: () => {
       const [ours, theirs] = channelPair();
+      const terminal = ownTerminal();
       return {
         socket: new OwnedDescriptor(theirs),
-        size: windowSize(STDIN),
+        size: terminal === undefined ? undefined : windowSize(terminal),
         connected: () => {
           const master = receiveDescriptor(ours);
           closeSync(ours);
