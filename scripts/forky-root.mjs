@@ -30,8 +30,8 @@ const days = 7;
 /** The path of a root that has these Debian packages of forky. It is made if there is none, or another, or an old one. */
 export function ensureForkyRoot(packages) {
   const wanted = [...new Set([...basics, ...packages])].sort();
+  if (isReady(wanted)) return made;
   const present = readRecord();
-  if (fits(present, wanted) && !isOld(present)) return made;
   ensurePackages([maker]);
   try {
     makeRoot(wanted);
@@ -45,6 +45,11 @@ export function ensureForkyRoot(packages) {
 function readRecord() {
   const file = join(made, record);
   return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : undefined;
+}
+
+function isReady(wanted) {
+  const present = readRecord();
+  return fits(present, wanted) && !isOld(present);
 }
 
 /** Whether a root with this record has exactly these packages, and what they need. */
@@ -75,6 +80,8 @@ function makeRoot(packages) {
       return done.status === 0 ? undefined : done.stderr;
     });
     writeFileSync(join(system, record), JSON.stringify({ packages, date: new Date().toISOString() }));
+    // Another process that was as fast may be at work in its own.
+    if (isReady(packages)) return;
     if (existsSync(made)) renameSync(made, join(directory, "old"));
     renameSync(system, made);
   } finally {
