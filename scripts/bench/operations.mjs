@@ -5,7 +5,7 @@ import { Missing } from "../machine.mjs";
 import { makeBundle, makeEmptyProgram } from "./bundles.mjs";
 import { time } from "./processes.mjs";
 import { alternate } from "./rounds.mjs";
-import { measureThroughput } from "./throughput.mjs";
+import { measureThroughput, measureTogether } from "./throughput.mjs";
 
 /** Returns the samples of each figure by subject, in the order of the rounds. */
 export function measureOperations({ subjects, directory, rounds }) {
@@ -18,7 +18,10 @@ export function measureOperations({ subjects, directory, rounds }) {
     run: () => inTurns((subject) => measureRun(subject, bundle)),
     "create, start and delete": () => inTurns((subject) => measureLife(subject, bundle)),
     "a running container": () => measureRunning(subjects, sleeping, rounds),
-    "run, several at once": () => measureThroughput({ subjects, bundle, rounds }),
+    "run, several at once": () => ({
+      ...measureTogether({ subjects, bundle, rounds }),
+      ...measureThroughput({ subjects, bundle, rounds }),
+    }),
   };
   const samples = {};
   for (const [what, measure] of Object.entries(stages)) {
@@ -58,11 +61,18 @@ function measureRun(subject, bundle) {
 
 /** The container ends by itself between `start` and `delete`, in time that is not measured. */
 function measureLife(subject, bundle) {
-  const { id, ms: create } = subject.create(bundle);
-  const start = subject.act("start", id);
+  const { id, ...create } = subject.create(bundle);
+  const start = subject.actWithCpu("start", id);
   waitForEnd(subject.pidFile);
-  const deletion = subject.act("delete", id);
-  return { create, start, delete: deletion, "create+start+delete": create + start + deletion };
+  const deletion = subject.actWithCpu("delete", id);
+  const sum = (kind) => create[kind] + start[kind] + deletion[kind];
+  return {
+    create: create.ms,
+    start: start.ms,
+    delete: deletion.ms,
+    "create+start+delete": sum("ms"),
+    "create+start+delete, CPU": sum("cpuMs"),
+  };
 }
 
 /** Measures commands on running containers. Their first process has no handler for SIGTERM, so the kernel ignores that signal. */
@@ -72,8 +82,10 @@ function measureRunning(subjects, bundle, rounds) {
   const samples = alternate(
     each(subjects, (subject) => {
       const id = ids.get(subject);
+      const exec = subject.actWithCpu("exec", id, "/bin/true");
       return {
-        exec: subject.act("exec", id, "/bin/true"),
+        exec: exec.ms,
+        "exec, CPU": exec.cpuMs,
         "exec, output to end": subject.execTail(id),
         pause: subject.act("pause", id),
         resume: subject.act("resume", id),

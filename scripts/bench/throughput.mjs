@@ -1,4 +1,7 @@
-/** Counts how many `run` a second the machine does with each runtime while its processors are busy: CPU time counts there, not latency. */
+/**
+ * Several `run`s at once: how many a second the machine does with each runtime, and how long as many take as a build has stages. The
+ * processors are busy meanwhile, so CPU time counts, not latency.
+ */
 import { Missing } from "../machine.mjs";
 import { start, wait } from "./processes.mjs";
 import { alternate } from "./rounds.mjs";
@@ -7,6 +10,8 @@ const workers = 4;
 
 /** Runs of each worker in a turn: so many that the time at the end, when not all workers are busy, is short. */
 const runsEach = 25;
+
+const together = 8;
 
 /** A shell forks faster than Node. Its arguments: how many, the id's beginning, the command. */
 const loop = `count=$1 id=$2; shift 2
@@ -35,4 +40,28 @@ function runsPerSecond(subject, bundle) {
   if (codes.some((code) => code !== 0))
     throw new Missing(`${workers} at once, ${argv.join(" ")} failed (see above)`);
   return (workers * runsEach) / seconds;
+}
+
+/** Starts eight `run`s at once. Returns the samples of the time until the last has ended, and of the CPU time of all. */
+export function measureTogether({ subjects, bundle, rounds }) {
+  const turns = subjects.map((subject) => [
+    subject.name,
+    () => {
+      const { ms, cpuMs } = runTogether(subject, bundle);
+      return { [`run, ${together} at once`]: ms, [`run, ${together} at once, CPU`]: cpuMs };
+    },
+  ]);
+  return alternate(Object.fromEntries(turns), Math.max(1, Math.round(rounds / 2)), 1);
+}
+
+function runTogether(subject, bundle) {
+  const begun = process.hrtime.bigint();
+  const pids = Array.from({ length: together }, () =>
+    start(subject.command("run", "--bundle", bundle, subject.newId()), { errors: 2 }),
+  );
+  const ended = pids.map((pid) => wait(pid));
+  const ms = Number(process.hrtime.bigint() - begun) / 1e6;
+  if (ended.some(({ code }) => code !== 0))
+    throw new Missing(`${together} at once, ${subject.name}: a run failed (see above)`);
+  return { ms, cpuMs: ended.reduce((sum, { cpuMs }) => sum + cpuMs, 0) };
 }
