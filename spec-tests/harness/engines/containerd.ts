@@ -22,6 +22,7 @@ import { hostControllers } from "../host/host-controllers.ts";
 import { baseRootfs } from "../rootfs.ts";
 import { PATH, type Result, RUNTIME } from "../runtime.ts";
 import type { Machine } from "../systemd/systemd.ts";
+import { configEditor } from "./config-editor.ts";
 import { containerdSettings, IMAGE, PAUSE_IMAGE } from "./containerd-settings.ts";
 import { Cri } from "./cri.ts";
 import { type Check, type Engine, engineTests, lines, runCommand } from "./engine.ts";
@@ -29,17 +30,9 @@ import { writeOciArchive } from "./oci-archive.ts";
 
 /**
  * The CRI asks for the least share of the processors for each sandbox, and some machines lack the controller for it: then every runtime
- * refuses. This program leaves that out of config.json.
+ * refuses.
  */
-const WITHOUT_CPU_SHARES = `#!/bin/sh
-set -eu
-before=
-for word; do
-  [ "$before" != --bundle ] || sed -i 's/"cpu":{"shares":2}/"cpu":{}/' "$word/config.json"
-  before=$word
-done
-exec ${RUNTIME} "$@"
-`;
+const WITHOUT_CPU_SHARES = configEditor('s/"cpu":{"shares":2}/"cpu":{}/');
 
 export const CONTAINERD_PROGRAMS = { containerd: "containerd", ip: "iproute2" };
 

@@ -43,11 +43,16 @@ export interface DockerOptions {
   readonly settings?: Readonly<Record<string, unknown>>;
   /** Files of /etc that the daemon shall see with other contents. */
   readonly etc?: Readonly<Record<string, string>>;
+  /** Further runtimes: programs that call the one under test. */
+  readonly runtimes?: Readonly<Record<string, string>>;
   /** A systemd that the daemon runs below, as a service. */
   readonly machine?: Machine;
 }
 
 export const IMAGE = "spec-test";
+
+/** What the runtimes have as `--root`, in the daemon's folder. It has this name whatever the runtime is called. */
+export const RUNTIME_ROOT = "run/runtime-runc/moby";
 
 /**
  * The daemon gets its own namespaces, which stay when it is started again: its bridges and firewall rules stay out of the
@@ -130,13 +135,20 @@ export async function openDocker(options: DockerOptions = {}): Promise<Docker> {
 }
 
 /** Makes what the daemon and its clients find in the folder when they start. */
-function fill(directory: string, parent: string, { settings = {}, etc = {} }: DockerOptions): void {
+function fill(directory: string, parent: string, options: DockerOptions): void {
+  const { settings = {}, etc = {}, runtimes = {} } = options;
   chmodSync(directory, 0o755); // containers in user namespaces reach their rootfs through it
   for (const folder of ["bin", "etc", "client"]) mkdirSync(join(directory, folder));
   // BuildKit takes the program "runc" of PATH, whatever the settings say.
   symlinkSync(RUNTIME, join(directory, "bin/runc"));
   for (const [name, text] of Object.entries(etc)) writeFileSync(join(directory, "etc", name), text);
-  const all = { ...ownSettings(directory, parent), ...settings };
+  const paths: Record<string, { path: string }> = { tested: { path: RUNTIME } };
+  for (const [name, program] of Object.entries(runtimes)) {
+    const path = join(directory, "bin", name);
+    writeFileSync(path, program, { mode: 0o755 });
+    paths[name] = { path };
+  }
+  const all = { ...ownSettings(directory, parent), runtimes: paths, ...settings };
   writeFileSync(join(directory, "daemon.json"), JSON.stringify(all));
 }
 
@@ -164,7 +176,6 @@ function ownSettings(directory: string, parent: string): Record<string, unknown>
     "exec-opts": ["native.cgroupdriver=cgroupfs"],
     "cgroup-parent": parent,
     "default-runtime": "tested",
-    runtimes: { tested: { path: RUNTIME } },
   };
 }
 
@@ -258,10 +269,9 @@ async function end(child: ChildProcess | undefined): Promise<void> {
   clearTimeout(impatience);
 }
 
-/** Containers that the runtime has not forgotten. */
+/** Containers that the runtime has not forgotten. It may keep other things there, such as compiled filters. */
 function states(directory: string): string[] {
-  const root = join(directory, "run/runtime-tested/moby");
-  return folders(root);
+  return folders(join(directory, RUNTIME_ROOT)).filter((name) => /^[0-9a-f]{64}$/.test(name));
 }
 
 /** BuildKit keeps its own folder; what a build step had has to be gone. */
