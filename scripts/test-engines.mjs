@@ -44,6 +44,11 @@ const criu = { name: "criu", program: "criu", needed: true, why: "checkpoints" }
 const nftables = { name: "nftables", program: "nft", needed: true, why: "the engine's networks" };
 const uidmap = { name: "uidmap", program: "newuidmap", needed: true, why: "user namespaces with many IDs" };
 
+const systemd = [
+  { name: "systemd", file: "/usr/lib/systemd/systemd", needed: true, why: "makes the engine's cgroups" },
+  { name: "dbus", program: "dbus-daemon", needed: true, why: "carries the requests to systemd" },
+];
+
 const docker = [
   { name: "docker.io", program: "dockerd", needed: true, why: "the engine" },
   { name: "docker-cli", program: "docker", needed: true, why: "its client" },
@@ -54,10 +59,21 @@ const docker = [
     why: "docker build by BuildKit",
   },
   criu,
-  { name: "systemd", file: "/usr/lib/systemd/systemd", needed: true, why: "makes docker's cgroups" },
-  { name: "dbus", program: "dbus-daemon", needed: true, why: "carries the requests to systemd" },
+  ...systemd,
   iptables,
   nftables,
+];
+
+const containerd = [
+  { name: "containerd", program: "containerd", needed: true, why: "the engine" },
+  criu,
+  ...systemd,
+  {
+    name: "containernetworking-plugins",
+    file: "/usr/lib/cni/bridge",
+    needed: true,
+    why: "networks of pods",
+  },
 ];
 
 /** `peer` is the runtime that Debian uses the engine with, or the one that passes more of the checks. */
@@ -84,21 +100,7 @@ const engines = [
       },
     ],
   },
-  {
-    name: "containerd",
-    version: ["containerd", "--version"],
-    peer: "runc",
-    packages: [
-      { name: "containerd", program: "containerd", needed: true, why: "the engine" },
-      criu,
-      {
-        name: "containernetworking-plugins",
-        file: "/usr/lib/cni/bridge",
-        needed: true,
-        why: "networks of pods",
-      },
-    ],
-  },
+  { name: "containerd", version: ["containerd", "--version"], peer: "runc", packages: containerd },
   {
     name: "podman",
     version: ["podman", "--version"],

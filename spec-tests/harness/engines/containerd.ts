@@ -48,7 +48,7 @@ export class Containerd implements Engine {
   readonly cri = new Cri(join(this.directory, "socket"));
   /** What the handler of the RuntimeClass calls. */
   readonly podRuntime = hostControllers().includes("cpu") ? RUNTIME : this.path("bin/without-cpu-shares");
-  readonly #machine: Machine | undefined;
+  readonly machine: Machine | undefined;
   #daemon: ChildProcess | undefined;
   #execs = 0;
 
@@ -60,7 +60,7 @@ export class Containerd implements Engine {
   }
 
   private constructor(machine: Machine | undefined) {
-    this.#machine = machine;
+    this.machine = machine;
   }
 
   async #open(): Promise<void> {
@@ -70,7 +70,7 @@ export class Containerd implements Engine {
     symlinkSync(RUNTIME, this.path("bin/runc"));
     const { directory, podRuntime: runtime } = this;
     if (runtime !== RUNTIME) writeFileSync(runtime, WITHOUT_CPU_SHARES, { mode: 0o755 });
-    const systemdCgroup = this.#machine !== undefined;
+    const systemdCgroup = this.machine !== undefined;
     writeFileSync(this.path("config.toml"), containerdSettings({ directory, runtime, systemdCgroup }));
     writeFileSync(this.path("cni/10-bridge.conflist"), JSON.stringify(network(this.directory)));
     await this.#start();
@@ -156,7 +156,7 @@ export class Containerd implements Engine {
     const own = lists.flatMap(({ stdout }) => lines(stdout));
     const pods = [...(await this.cri.pods()), ...(await this.cri.containers())];
     const cgroups = this.cri.ids.filter((id) => existsSync(`/sys/fs/cgroup/k8s.io/${id}`));
-    const scopes = this.#machine?.units("cri-containerd-*") ?? [];
+    const scopes = this.machine?.units("cri-containerd-*") ?? [];
     return [...own, ...pods, ...cgroups, ...scopes, ...cgroupsBelow(this.namespace)];
   }
 
@@ -168,7 +168,7 @@ export class Containerd implements Engine {
 
   async close(): Promise<void> {
     await this.#stop();
-    await this.#machine?.stop();
+    await this.machine?.stop();
     for (const name of [this.namespace, "k8s.io"]) removeUnused(`/sys/fs/cgroup/${name}`);
     rmSync(this.directory, { recursive: true, force: true });
   }
@@ -191,7 +191,7 @@ export class Containerd implements Engine {
     const script =
       'ip link set lo up; mount --bind "$1" "$1"; mount --make-shared "$1"; exec containerd --config "$2"';
     const words = ["unshare", "--net", "--mount", "--propagation", "private", "sh", "-c", script, "sh"];
-    const inMachine = [...(this.#machine?.wrapper ?? []), ...words];
+    const inMachine = [...(this.machine?.wrapper ?? []), ...words];
     const [program = "", ...args] = [...inMachine, this.path("shared"), this.path("config.toml")];
     const daemon = spawn(program, args, {
       env: this.#env(),
@@ -225,7 +225,7 @@ export class Containerd implements Engine {
   /** Of containerd. In a machine, nsenter has entered the pid namespace by a child. */
   get #pid(): number {
     const pid = this.#daemon?.pid ?? 0;
-    if (this.#machine === undefined) return pid;
+    if (this.machine === undefined) return pid;
     return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim());
   }
 }
