@@ -240,6 +240,20 @@ spec("exec --process ID, as kubectl exec: both outputs and the exit code", CLAUS
 });
 
 spec(
+  "exec --process ID, called in a cgroup below the container's, as for execCPUAffinity: the process is in the container's",
+  CLAUSE,
+  async (sandbox) => {
+    const container = await started(sandbox);
+    const file = processFile(sandbox, container, ["cat", "/proc/self/cgroup"]);
+    const below = `/sys/fs/cgroup/${container.id}/exec`;
+    const wrapper = ["sh", "-c", `mkdir ${below} && echo $$ > ${below}/cgroup.procs && exec "$@"`, "sh"];
+    const { code, stdout } = await sandbox.invoke(["exec", "--process", file, container.id], { wrapper });
+    // The root of its cgroup namespace.
+    expect([code, stdout.trim().split("\n").at(-1)]).toEqual([0, "0::/"]);
+  },
+);
+
+spec(
   "exec --pid-file --process --detach by conmon, as a probe: the pid of the process, its output and no other",
   CLAUSE,
   async (sandbox) => {
