@@ -1,6 +1,9 @@
 /**
- * `npm run package [-- --arch x64|arm64]`: makes the packages in packages/: .deb, .rpm and .tar.gz for both processors, bills of materials,
- * and SHA256SUMS. Two builds of one commit are equal. docs/packages.md says what is in them.
+ * `npm run package`: makes the packages in packages/: .deb, .rpm and .tar.gz for both processors, bills of materials, and SHA256SUMS. Then
+ * lintian and rpmlint check them. docs/packages.md says what is in them.
+ *
+ *   --arch x64            for this processor only; may be given twice
+ *   --check-reproducible  makes them again, elsewhere, and fails if they are not equal
  */
 import { createHash } from "node:crypto";
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -16,19 +19,19 @@ const debianPackages = [
   { name: "rpmlint", program: "rpmlint", needed: true, why: "checks the .rpm" },
 ];
 
-/** The time of the commit, which all files get. */
+const output = join(root, "packages");
+/** The project has no mail address: SECURITY.md has the way to report something. */
+const maintainer = "runts maintainers <runts@localhost>";
+
+/** The time of the commit, which all files get: https://reproducible-builds.org/specs/source-date-epoch/ */
 function sourceEpoch() {
-  const { SOURCE_DATE_EPOCH } = process.env;
-  return Number(SOURCE_DATE_EPOCH ?? runIn(root, "git", "log", "-1", "--format=%ct"));
+  return Number(process.env.SOURCE_DATE_EPOCH ?? runIn(root, "git", "log", "-1", "--format=%ct"));
 }
 
-async function makePackages({ arch, output, epoch, version }) {
+/** Builds the program for a processor, and what Node loads for this machine, in two new folders. */
+async function build(arch) {
   const { buildForNode, buildProgram } = await import("./build/product.mjs");
-  const { billOfMaterials, copyrightFile, materialsOf } = await import("./package/materials.mjs");
   const { nativeParts } = await import("./package/parts.mjs");
-  const { programTree } = await import("./package/tree.mjs");
-  const { makeDeb } = await import("./package/deb.mjs");
-
   const bun = findBun();
   if (!bun) throw new Missing('Bun is missing; run "npm install"');
   const work = join(root, "node_modules/.cache/packages", `build-${arch}`);
@@ -37,58 +40,74 @@ async function makePackages({ arch, output, epoch, version }) {
   for (const path of [folder, node]) mkdirSync(path, { recursive: true });
   const { files, modules } = await buildProgram(folder, { arch, bun, ...nativeParts(arch) });
   await buildForNode(node);
-  // The manual pages and completions come from the program in Node, which runs on this machine for both processors.
   copyFileSync(nativeParts(process.arch).koffi, join(node, "koffi.node"));
   chmodSync(join(node, "koffi.node"), 0o644);
+  return { bun, folder, node, files, modules };
+}
 
+/** Makes all packages for a processor; returns the names of their files. */
+async function makePackages({ arch, epoch, version }) {
+  const { makeDeb } = await import("./package/deb.mjs");
+  const { billOfMaterials, copyrightFile, licensesOf, materialsOf } = await import("./package/materials.mjs");
+  const { makeRpm } = await import("./package/rpm.mjs");
+  const { makeTarball, TARBALL_PREFIX } = await import("./package/tarball.mjs");
+  const { programTree } = await import("./package/tree.mjs");
+
+  const { bun, folder, node, files, modules } = await build(arch);
   const contents = Object.fromEntries(
     Object.keys(files).map((name) => [name, readFileSync(join(folder, name))]),
   );
-  const hasCxxRuntime = "koffi-cxx.so" in files;
   const binaries = {
     files: [contents["runts-engine"], contents["koffi.node"]],
-    own: hasCxxRuntime ? ["libstdc++.so.6"] : [],
+    own: "koffi-cxx.so" in contents ? ["libstdc++.so.6"] : [],
   };
   const materials = materialsOf({ modules, bun });
   const copyright = copyrightFile(materials);
-  const common = {
-    output,
-    arch,
-    version,
-    epoch,
-    binaries,
-    copyright,
-    maintainer: "runts maintainers <runts@localhost>",
-  };
-  const tree = programTree({ folder, files, node, prefix: "/usr", below: "usr", zsh: "vendor-completions" });
-  const made = [makeDeb({ ...common, tree })];
-  const bill = billOfMaterials({ materials, version, arch, epoch, files: contents });
-  const billName = `runts-${version}-linux-${arch}.cdx.json`;
-  writeFileSync(join(output, billName), `${JSON.stringify(bill, undefined, 2)}\n`);
-  return [...made, billName];
+  const licenses = licensesOf(materials);
+  const common = { output, arch, version, epoch, binaries, copyright, licenses, maintainer };
+  const tree = (below, prefix, zsh) => programTree({ folder, files, node, below, prefix, zsh });
+  const bill = `runts-${version}-linux-${arch}.cdx.json`;
+  const text = billOfMaterials({ materials, version, arch, epoch, files: contents });
+  writeFileSync(join(output, bill), `${JSON.stringify(text, undefined, 2)}\n`);
+  return [
+    makeDeb({ ...common, tree: tree("usr", "/usr", "vendor-completions") }),
+    makeRpm({ ...common, tree: tree("usr", "/usr", "site-functions") }),
+    makeTarball({ ...common, tree: tree("", TARBALL_PREFIX, "site-functions") }),
+    bill,
+  ];
 }
 
 async function main() {
   const { values } = parseArgs({
-    options: { arch: { type: "string", multiple: true, default: ["x64", "arm64"] } },
+    options: {
+      arch: { type: "string", multiple: true, default: ["x64", "arm64"] },
+      "check-reproducible": { type: "boolean", default: false },
+    },
   });
+  const unknown = values.arch.filter((arch) => !["x64", "arm64"].includes(arch));
+  if (unknown.length > 0) throw new Missing(`there are no packages for ${unknown.join(" ")}: x64 arm64`);
   ensureModules();
   ensurePackages(debianPackages);
   const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-  const output = join(root, "packages");
+  const epoch = sourceEpoch();
   rmSync(output, { recursive: true, force: true });
-  mkdirSync(output, { recursive: true });
+  mkdirSync(output);
   const made = [];
-  for (const arch of values.arch)
-    made.push(...(await makePackages({ arch, output, epoch: sourceEpoch(), version })));
-  const sums = made.map(
-    (name) =>
-      `${createHash("sha256")
-        .update(readFileSync(join(output, name)))
-        .digest("hex")}  ${name}\n`,
-  );
+  for (const arch of values.arch) made.push(...(await makePackages({ arch, epoch, version })));
+  const sums = made.map((name) => {
+    const sum = createHash("sha256").update(readFileSync(join(output, name)));
+    return `${sum.digest("hex")}  ${name}\n`;
+  });
   writeFileSync(join(output, "SHA256SUMS"), sums.join(""));
   process.stdout.write(`packages: ${made.join(", ")}\n`);
+  if (values["check-reproducible"]) {
+    const { checkReproducible } = await import("./package/reproducible.mjs");
+    checkReproducible({ output, epoch, architectures: values.arch });
+    process.stdout.write("package: another build is equal\n");
+  }
+  const { lint } = await import("./package/lint.mjs");
+  lint(output, made);
+  process.stdout.write("package: lintian and rpmlint have no complaints\n");
 }
 
 try {

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { runIn } from "../machine.mjs";
 import { debianDepends } from "./dependencies.mjs";
+import { fill, scriptParts } from "./templates.mjs";
 import { gzip, readText, writeTree } from "./tree.mjs";
 import { upstreamVersion } from "./versions.mjs";
 
@@ -10,23 +11,6 @@ const ARCHITECTURES = {
   x64: { name: "amd64", multiarch: "x86_64-linux-gnu" },
   arm64: { name: "arm64", multiarch: "aarch64-linux-gnu" },
 };
-
-/** Puts texts into a template, in the places of their names between two `@`. */
-export function fill(template, texts) {
-  return template.replace(/@([A-Z]+)@\n?/g, (place, name) => {
-    const text = texts[name];
-    if (text === undefined) throw new Error(`what is ${place.trim()}?`);
-    return place.endsWith("\n") && !text.endsWith("\n") ? `${text}\n` : text;
-  });
-}
-
-/** The parts of the removal scripts that .deb and .rpm have in common. */
-export function scriptParts() {
-  return {
-    CONTAINERS: readText("packaging/left-containers.sh"),
-    STATE: readText("packaging/remove-cached-filters.sh"),
-  };
-}
 
 /** Debian's changelog of the package. The list of changes is in the other one. */
 function debianChangelog(version, maintainer, epoch) {
@@ -81,7 +65,7 @@ export function makeDeb({ output, tree: program, arch, version, maintainer, epoc
     mkdirSync(join(folder, "DEBIAN"));
     writeTree(join(folder, "DEBIAN"), control, epoch);
     const file = `runts_${debianVersion}_${name}.deb`;
-    // One thread, since the division of the input depends on their number. xz takes ten times as long to save an eighth.
+    // One thread, since the division of the input depends on their number. lintian takes no zstd. At its other levels, xz is slow.
     const args = [
       "--root-owner-group",
       "-Zzstd",

@@ -39,6 +39,15 @@ export function materialsOf({ modules, bun }) {
   return { packages: packages.sort((a, b) => (a.name < b.name ? -1 : 1)), bun: bunMaterial(bun) };
 }
 
+/** The licences of the program and its parts: SPDX expressions, to be joined by AND. */
+export function licensesOf({ packages, bun }) {
+  const all = [...packages, bun, ...bun.parts].flatMap(({ license }) => license.split(" AND "));
+  const sorted = [...new Set(all)].sort();
+  return ["Apache-2.0", ...sorted.filter((license) => license !== "Apache-2.0")].map((license) =>
+    license.includes(" OR ") ? `(${license})` : license,
+  );
+}
+
 function component({ name, version, license, purl, url, parts }) {
   return {
     type: "library",

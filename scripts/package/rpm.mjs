@@ -1,0 +1,58 @@
+/** The package for distributions that use rpm, made by Debian's rpmbuild. */
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { runIn } from "../machine.mjs";
+import { rpmRequires } from "./dependencies.mjs";
+import { fill, scriptParts } from "./templates.mjs";
+import { readText, writeTree } from "./tree.mjs";
+import { upstreamVersion } from "./versions.mjs";
+
+const ARCHITECTURES = { x64: "x86_64", arm64: "aarch64" };
+const ENGINES_SETTINGS = "etc/containers/containers.conf.d/runts.conf";
+const LICENSE = "usr/share/licenses/runts/LICENSE";
+
+function fileLine(path) {
+  if (path === ENGINES_SETTINGS) return `%config(noreplace) /${path}`;
+  if (path === LICENSE) return `%license /${path}`;
+  return path.startsWith("usr/share/doc/") ? `%doc /${path}` : `/${path}`;
+}
+
+/** Makes the package in `output` from the tree of the program, and returns the name of its file. */
+export function makeRpm({ output, tree: program, arch, version, maintainer, epoch, binaries, copyright, licenses }) {
+  const name = ARCHITECTURES[arch];
+  const tree = new Map(program);
+  const put = (path, content) => tree.set(path, { mode: 0o644, content: Buffer.from(content) });
+  put(ENGINES_SETTINGS, readText("examples/podman/runts.conf"));
+  put(LICENSE, readText("LICENSE"));
+  put("usr/share/doc/runts/copyright", copyright);
+  put("usr/share/doc/runts/CHANGELOG.md", readText("CHANGELOG.md"));
+
+  const folder = mkdtempSync(join(output, ".rpm-"));
+  try {
+    const [root, top] = ["root", "top"].map((part) => join(folder, part));
+    for (const path of [root, top]) mkdirSync(path);
+    writeTree(root, tree, epoch);
+    const [day, date, month, year] = new Date(epoch * 1000).toUTCString().split(/,? /);
+    const spec = fill(readText("packaging/rpm/runts.spec"), {
+      ROOT: root,
+      VERSION: upstreamVersion(version),
+      LICENSE: licenses.join(" AND "),
+      REQUIRES: rpmRequires(binaries.files, binaries.own)
+        .map((capability) => `Requires: ${capability}`)
+        .join("\n"),
+      RENEW: readText("packaging/rpm/renew-image.sh"),
+      FILES: ["%dir /usr/lib/runts", ...[...tree.keys()].map(fileLine)].join("\n"),
+      DATE: `${day} ${month} ${date} ${year}`,
+      MAINTAINER: maintainer,
+      ...scriptParts(),
+    });
+    writeFileSync(join(folder, "runts.spec"), spec);
+    const args = ["-bb", "--quiet", "--target", `${name}-linux`, "--define", `_topdir ${top}`];
+    runIn(folder, "env", `SOURCE_DATE_EPOCH=${epoch}`, "LC_ALL=C", "TZ=UTC", "rpmbuild", ...args, "runts.spec");
+    const file = `runts-${upstreamVersion(version)}-1.${name}.rpm`;
+    renameSync(join(top, "RPMS", name, file), join(output, file));
+    return file;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
