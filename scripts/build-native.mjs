@@ -43,7 +43,8 @@ const targets = [
     arch: "arm64",
     compilers: ["aarch64-linux-gnu-gcc", "gcc"],
     machine: /^aarch64/,
-    flags: ["-mbranch-protection=none", "-Wl,-z,max-page-size=65536"],
+    // Outline atomics would call functions of libgcc, which nothing here is linked with.
+    flags: ["-mbranch-protection=none", "-mno-outline-atomics", "-Wl,-z,max-page-size=65536"],
   },
 ];
 
