@@ -4,6 +4,7 @@
  *
  *   --arch x64            for this processor only; may be given twice
  *   --check-reproducible  makes them again, elsewhere, and fails if they are not equal
+ *   --no-lint             without lintian and rpmlint
  */
 import { createHash } from "node:crypto";
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -12,9 +13,11 @@ import { parseArgs } from "node:util";
 import { findBun } from "./bun.mjs";
 import { ensureModules, ensurePackages, Missing, root, runIn } from "./machine.mjs";
 
-const debianPackages = [
+const tools = [
   { name: "dpkg", program: "dpkg-deb", needed: true, why: "makes the .deb" },
   { name: "rpm", program: "rpmbuild", needed: true, why: "makes the .rpm" },
+];
+const linters = [
   { name: "lintian", program: "lintian", needed: true, why: "checks the .deb" },
   { name: "rpmlint", program: "rpmlint", needed: true, why: "checks the .rpm" },
 ];
@@ -32,6 +35,7 @@ function sourceEpoch() {
 async function build(arch) {
   const { buildForNode, buildProgram } = await import("./build/product.mjs");
   const { nativeParts } = await import("./package/parts.mjs");
+  const { tryEngine } = await import("./package/try.mjs");
   const bun = findBun();
   if (!bun) throw new Missing('Bun is missing; run "npm install"');
   const work = join(root, "node_modules/.cache/packages", `build-${arch}`);
@@ -39,6 +43,7 @@ async function build(arch) {
   const [folder, node] = ["program", "node"].map((name) => join(work, name));
   for (const path of [folder, node]) mkdirSync(path, { recursive: true });
   const { files, modules } = await buildProgram(folder, { arch, bun, ...nativeParts(arch) });
+  if (!tryEngine(folder, arch)) process.stdout.write(`package: the engine for ${arch} can't be run here\n`);
   await buildForNode(node);
   copyFileSync(nativeParts(process.arch).koffi, join(node, "koffi.node"));
   chmodSync(join(node, "koffi.node"), 0o644);
@@ -82,12 +87,18 @@ async function main() {
     options: {
       arch: { type: "string", multiple: true, default: ["x64", "arm64"] },
       "check-reproducible": { type: "boolean", default: false },
+      "no-lint": { type: "boolean", default: false },
     },
   });
   const unknown = values.arch.filter((arch) => !["x64", "arm64"].includes(arch));
   if (unknown.length > 0) throw new Missing(`there are no packages for ${unknown.join(" ")}: x64 arm64`);
   ensureModules();
-  ensurePackages(debianPackages);
+  const { emulator } = await import("./package/try.mjs");
+  ensurePackages([
+    ...tools,
+    ...(values["no-lint"] ? [] : linters),
+    ...(process.arch === "x64" && values.arch.includes("arm64") ? emulator : []),
+  ]);
   const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
   const epoch = sourceEpoch();
   rmSync(output, { recursive: true, force: true });
@@ -105,6 +116,7 @@ async function main() {
     checkReproducible({ output, epoch, architectures: values.arch });
     process.stdout.write("package: another build is equal\n");
   }
+  if (values["no-lint"]) return;
   const { lint } = await import("./package/lint.mjs");
   lint(output, made);
   process.stdout.write("package: lintian and rpmlint have no complaints\n");

@@ -68,8 +68,8 @@ export function makeDeb({ output, tree: program, arch, version, maintainer, epoc
     // One thread, since the division of the input depends on their number. lintian takes no zstd. At its other levels, xz is slow.
     const args = [
       "--root-owner-group",
-      "-Zzstd",
-      "-z9",
+      "-Zxz",
+      "-z0",
       "--threads-max=1",
       "--build",
       folder,

@@ -10,7 +10,11 @@ function check(command, args, folder) {
 
 export function lint(folder, packages) {
   const ending = (extension) => packages.filter((name) => name.endsWith(extension));
-  check("lintian", ["--allow-root", "--fail-on", "error,warning", "--tag-display-limit", "0", ...ending(".deb")], folder);
+  check(
+    "lintian",
+    ["--allow-root", "--fail-on", "error,warning", "--tag-display-limit", "0", ...ending(".deb")],
+    folder,
+  );
   const config = join(root, "packaging/rpm/rpmlint.toml");
   check("rpmlint", ["--strict", "--config", config, ...ending(".rpm")], folder);
 }

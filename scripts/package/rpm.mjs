@@ -18,7 +18,17 @@ function fileLine(path) {
 }
 
 /** Makes the package in `output` from the tree of the program, and returns the name of its file. */
-export function makeRpm({ output, tree: program, arch, version, maintainer, epoch, binaries, copyright, licenses }) {
+export function makeRpm({
+  output,
+  tree: program,
+  arch,
+  version,
+  maintainer,
+  epoch,
+  binaries,
+  copyright,
+  licenses,
+}) {
   const name = ARCHITECTURES[arch];
   const tree = new Map(program);
   const put = (path, content) => tree.set(path, { mode: 0o644, content: Buffer.from(content) });
@@ -48,7 +58,16 @@ export function makeRpm({ output, tree: program, arch, version, maintainer, epoc
     });
     writeFileSync(join(folder, "runts.spec"), spec);
     const args = ["-bb", "--quiet", "--target", `${name}-linux`, "--define", `_topdir ${top}`];
-    runIn(folder, "env", `SOURCE_DATE_EPOCH=${epoch}`, "LC_ALL=C", "TZ=UTC", "rpmbuild", ...args, "runts.spec");
+    runIn(
+      folder,
+      "env",
+      `SOURCE_DATE_EPOCH=${epoch}`,
+      "LC_ALL=C",
+      "TZ=UTC",
+      "rpmbuild",
+      ...args,
+      "runts.spec",
+    );
     const file = `runts-${upstreamVersion(version)}-1.${name}.rpm`;
     renameSync(join(top, "RPMS", name, file), join(output, file));
     return file;
