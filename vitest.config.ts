@@ -29,7 +29,7 @@ export default defineConfig({
           name: "spec",
           chaiConfig,
           expect: expectation,
-          include: ["spec-tests/!(engines|faults|guests)/**/*.test.ts", ...EVERYDAY],
+          include: ["spec-tests/!(engines|faults|guests|package)/**/*.test.ts", ...EVERYDAY],
           globalSetup: ["spec-tests/harness/setup.ts"],
           pool: "forks",
           isolate: false,
@@ -60,6 +60,19 @@ export default defineConfig({
           globalSetup: ["spec-tests/faults/setup.ts"],
           pool: "forks",
           maxWorkers: 2,
+        },
+      },
+      {
+        test: {
+          name: "package",
+          chaiConfig,
+          expect: expectation,
+          include: ["spec-tests/package/**/*.test.ts"],
+          globalSetup: ["spec-tests/harness/package/setup.ts"],
+          pool: "forks",
+          maxWorkers: 2,
+          // Some install an engine and its dependencies, maybe on a busy machine.
+          testTimeout: 300_000,
         },
       },
       {

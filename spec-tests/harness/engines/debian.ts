@@ -27,7 +27,7 @@ export function debianArchive(packages: readonly string[]): string {
     for (const name of packages)
       run("apt-get", [...options, "--no-install-recommends", "--download-only", "install", name]);
     rmSync(join(repository, "partial"), { recursive: true });
-    run("sh", ["-c", INDEX, "sh", repository]);
+    run(join(import.meta.dirname, "../index-packages.sh"), [repository]);
     rmSync(join(system, "etc/apt/sources.list"), { force: true });
     writeFileSync(
       join(system, "etc/apt/sources.list.d/local.sources"),
@@ -59,17 +59,6 @@ function aptOptions(directory: string, system: string, archives: string): string
   ];
   return ["-qq", "-y", ...options.flatMap((option) => ["-o", option])];
 }
-
-/** The index that apt-ftparchive(1) writes, made without its package. */
-const INDEX = `set -e
-cd "$1"
-for file in *.deb; do
-  dpkg-deb -f "$file"
-  echo "Filename: ./$file"
-  echo "Size: $(stat -c %s "$file")"
-  echo "SHA256: $(sha256sum "$file" | cut -d' ' -f1)"
-  echo
-done > Packages`;
 
 /** The mirror that the host's own packages come from. */
 function mirror(): string {

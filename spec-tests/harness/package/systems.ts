@@ -1,0 +1,112 @@
+import { execFileSync } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { Machine } from "./machine.ts";
+
+/**
+ * The versions of runts that the tests install: `older` is 0.1.0, `current` the sources at hand, and `newer` the same as a version whose
+ * records have a newer format.
+ */
+export type Version = "older" | "current" | "newer";
+
+/** What scripts/test-package.mjs has prepared. */
+const { PACKAGE_TEST_PACKAGES = "", PACKAGE_TEST_ROOTS = "" } = process.env;
+
+/** A package manager with a machine that it manages. */
+export abstract class System {
+  readonly machine: Machine;
+
+  constructor(machine: Machine) {
+    this.machine = machine;
+  }
+
+  /** How the package file's name ends. */
+  protected abstract readonly ending: string;
+  protected abstract installCommand(file: string): readonly string[];
+  protected abstract downgradeCommand(file: string): readonly string[];
+  /** Removes the package with its settings. */
+  protected abstract readonly removeCommand: readonly string[];
+  /** Prints each file that is not as the package has it. */
+  protected abstract readonly verifyCommand: readonly string[];
+
+  /** Installs what the package depends on, and what it recommends. */
+  abstract installDependencies(): Promise<void>;
+
+  /** Installs a version, in the place of an older one if there is one. Returns what the package manager says on standard error. */
+  install(version: Version): Promise<string> {
+    return this.#manage(this.installCommand(this.#give(version)));
+  }
+
+  downgrade(version: Version): Promise<string> {
+    return this.#manage(this.downgradeCommand(this.#give(version)));
+  }
+
+  remove(): Promise<string> {
+    return this.#manage(this.removeCommand);
+  }
+
+  /** Lists the files that are not as the package has them. */
+  async changedFiles(): Promise<string> {
+    return (await this.machine.run(this.verifyCommand)).stdout;
+  }
+
+  async #manage(command: readonly string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.machine.run(command);
+    if (code !== 0) throw new Error(`${command.join(" ")} exits with ${code}:\n${stdout}${stderr}`);
+    return stderr;
+  }
+
+  #give(version: Version): string {
+    return this.machine.give(packageFile(version, this.ending));
+  }
+}
+
+export function packageFile(version: Version, ending: string): string {
+  const folder = join(PACKAGE_TEST_PACKAGES, version);
+  const [name, ...others] = readdirSync(folder).filter((entry) => entry.endsWith(ending));
+  if (name === undefined || others.length > 0) throw new Error(`${folder} has no or many files *${ending}`);
+  return join(folder, name);
+}
+
+const DEB_ENDING: Readonly<Record<string, string>> = { x64: "_amd64.deb", arm64: "_arm64.deb" };
+
+const APT = ["apt-get", "-qq", "-y", "-o", "Dpkg::Use-Pty=0"];
+
+class Debian extends System {
+  protected readonly ending = DEB_ENDING[process.arch] ?? "";
+  protected readonly removeCommand = [...APT, "purge", "runts"];
+  protected readonly verifyCommand = ["dpkg", "--verify", "runts"];
+
+  protected installCommand(file: string): readonly string[] {
+    return [...APT, "install", file];
+  }
+
+  protected downgradeCommand(file: string): readonly string[] {
+    return [...APT, "--allow-downgrades", "install", file];
+  }
+
+  async installDependencies(): Promise<void> {
+    const file = packageFile("current", this.ending);
+    const needed = execFileSync("dpkg-deb", ["--field", file, "Depends", "Recommends"], { encoding: "utf8" });
+    const lists = needed
+      .trim()
+      .split("\n")
+      .map((line) => line.replace(/^\w+: /, ""));
+    await this.machine.output([...APT, "satisfy", ...lists]);
+  }
+}
+
+export interface SystemKind {
+  readonly name: string;
+  /** Starts a machine with the system alone, or with podman and buildah. */
+  start(system: "bare" | "engines"): Promise<System>;
+}
+
+function debian(release: string): SystemKind {
+  return {
+    name: `Debian ${release}`,
+    start: async (system) => new Debian(await Machine.start(join(PACKAGE_TEST_ROOTS, release), system)),
+  };
+}
+
+export const SYSTEMS: readonly SystemKind[] = [debian("trixie"), debian("forky")];

@@ -1,0 +1,51 @@
+import { describe, expect, test } from "vitest";
+import { IMAGE } from "../harness/package/machine.ts";
+import { SYSTEMS } from "../harness/package/systems.ts";
+
+describe.each(SYSTEMS)("$name", ({ start }) => {
+  test("remove after use: nothing is left", async () => {
+    const system = await start("engines");
+    const { machine } = system;
+    await system.installDependencies();
+    const bundle = machine.bundle("box", "true");
+    await machine.importImage();
+    const before = await machine.files();
+
+    await system.install("current");
+    await machine.output(["runts", "warm"]);
+    await machine.output(["runts", "run", "--bundle", bundle, "box"]);
+    await machine.output(["podman", "--runtime", "runts", "run", "--rm", IMAGE, "true"]);
+    expect(await system.remove()).toBe("");
+    const after = await machine.files();
+    expect(after.filter((line) => !before.includes(line))).toEqual([]);
+    expect(before.filter((line) => !after.includes(line))).toEqual([]);
+  });
+
+  test("remove while containers run: says which are left; with runts installed again, each is deleted as it says", async () => {
+    const system = await start("engines");
+    const { machine } = system;
+    await system.install("current");
+    await machine.importImage();
+    const bundle = (name: string) => ["--bundle", machine.bundle(name, "sleep 1000"), name];
+    await machine.output(["runts", "run", "--detach", ...bundle("running")]);
+    await machine.output(["runts", "--root", "/run/other/runts", "create", ...bundle("created")]);
+    const podman = (...words: string[]) => machine.output(["podman", "--runtime", "runts", ...words]);
+    const id = (await podman("run", "--detach", IMAGE, "sleep", "1000")).trim();
+
+    const said = await system.remove();
+    expect(said).toContain("these containers are left");
+    const commands = said.split("\n").flatMap((line) => /^ {2}(runts --root .*)$/.exec(line)?.[1] ?? []);
+    expect(commands.sort()).toEqual([
+      `runts --root /run/other/runts delete --force created`,
+      `runts --root /run/runts delete --force ${id}`,
+      `runts --root /run/runts delete --force running`,
+    ]);
+    const processes = () => machine.shell("grep -ls '^sleep' /proc/[0-9]*/cmdline | wc -l");
+    expect(await processes()).toBe("3\n");
+
+    await system.install("current");
+    for (const command of commands) await machine.shell(command);
+    await expect.poll(processes).toBe("1\n"); // the machine's own
+    await podman("rm", "--force", id);
+  });
+});
