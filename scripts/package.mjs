@@ -4,6 +4,7 @@
  *
  *   --arch x64            for this processor only; may be given twice
  *   --check-reproducible  makes them again, elsewhere, and fails if they are not equal
+ *   --check-npm           checks only that what `npm pack` makes can be installed and used elsewhere
  *   --no-lint             without lintian and rpmlint
  */
 import { createHash } from "node:crypto";
@@ -87,12 +88,19 @@ async function main() {
     options: {
       arch: { type: "string", multiple: true, default: ["x64", "arm64"] },
       "check-reproducible": { type: "boolean", default: false },
+      "check-npm": { type: "boolean", default: false },
       "no-lint": { type: "boolean", default: false },
     },
   });
   const unknown = values.arch.filter((arch) => !["x64", "arm64"].includes(arch));
   if (unknown.length > 0) throw new Missing(`there are no packages for ${unknown.join(" ")}: x64 arm64`);
   ensureModules();
+  if (values["check-npm"]) {
+    const { checkNpmPackage } = await import("./package/npm.mjs");
+    checkNpmPackage();
+    process.stdout.write("package: what npm pack makes can be installed and used elsewhere\n");
+    return;
+  }
   const { emulator } = await import("./package/try.mjs");
   ensurePackages([
     ...tools,

@@ -62,7 +62,9 @@ function cpuMsOfChildren(pid) {
 
 /** The fields of proc_pid_stat(5) from the third on: the second, a name in parentheses, may have spaces. */
 function statOf(pid) {
-  return readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\) /s, "").split(" ");
+  return readFileSync(`/proc/${pid}/stat`, "utf8")
+    .replace(/^.*\) /s, "")
+    .split(" ");
 }
 
 /** containerd with its own storage, state and socket, without what only Kubernetes needs. */

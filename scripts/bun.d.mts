@@ -1,0 +1,2 @@
+export function findBun(): string | undefined;
+export const compileFlags: readonly string[];

@@ -1,0 +1,1 @@
+export function exampleFor(prefix: string, path: string): string;

@@ -1,0 +1,1 @@
+export function upstreamVersion(version: string): string;
