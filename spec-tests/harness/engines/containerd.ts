@@ -45,7 +45,7 @@ export class Containerd implements Engine {
   readonly directory = mkdtempSync(join(tmpdir(), "rspec-containerd-"));
   /** Namespace of ctr's containers, which is containerd's word for a set of names, and also their cgroup. */
   readonly namespace = `rspec-containerd-${process.pid}`;
-  readonly cri = new Cri(join(this.directory, "socket"));
+  readonly cri = new Cri({ path: join(this.directory, "socket") });
   /** What the handler of the RuntimeClass calls. */
   readonly podRuntime = hostControllers().includes("cpu") ? RUNTIME : this.path("bin/without-cpu-shares");
   readonly machine: Machine | undefined;

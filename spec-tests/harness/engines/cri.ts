@@ -1,3 +1,4 @@
+import type { NetConnectOpts } from "node:net";
 import { grpcCall } from "./grpc.ts";
 import { Fields, map, message, number, text, texts } from "./protobuf.ts";
 
@@ -97,19 +98,21 @@ const STATES = ["created", "running", "exited", "unknown"];
 
 /** A client of the Container Runtime Interface, as the kubelet is. The numbers are those of k8s.io/cri-api, runtime/v1. */
 export class Cri {
-  readonly #socket: string;
+  readonly #address: NetConnectOpts;
+  readonly #timeoutMs: number;
   /** The pods' configs by id: to create a container takes its pod's once more. */
   readonly #pods = new Map<string, Buffer>();
   /** All pods and containers that were made: their cgroups have these names. */
   readonly ids: string[] = [];
 
-  constructor(socket: string) {
-    this.#socket = socket;
+  constructor(address: NetConnectOpts, timeoutMs = 60_000) {
+    this.#address = address;
+    this.#timeoutMs = timeoutMs;
   }
 
   async #call(method: string, ...request: readonly Buffer[]): Promise<Fields> {
     const path = `/runtime.v1.RuntimeService/${method}`;
-    return new Fields(await grpcCall(this.#socket, path, Buffer.concat(request), 60_000));
+    return new Fields(await grpcCall(this.#address, path, Buffer.concat(request), this.#timeoutMs));
   }
 
   /** RuntimeReady and NetworkReady. */

@@ -25,15 +25,17 @@ export interface EngineOptions<E> {
   /** Programs without which the tests are skipped: Debian's package by program. */
   readonly programs: Readonly<Record<string, string>>;
   readonly open: () => Promise<E>;
+  readonly openTimeoutMs?: number;
 }
 
 /** The tests of one file share one engine. */
-export function engineTests<E extends Engine>({ who, programs, open }: EngineOptions<E>): Check<E> {
+export function engineTests<E extends Engine>(options: EngineOptions<E>): Check<E> {
+  const { who, programs, open, openTimeoutMs = 300_000 } = options;
   const missing = Object.keys(programs).find((program) => which(program) === undefined);
   let engine: E | undefined;
   beforeAll(async () => {
     if (missing === undefined) engine = await open();
-  }, 300_000);
+  }, openTimeoutMs);
   afterAll(() => engine?.close(), 60_000);
   return (words, body, options) => {
     const run = async (context: TestContext): Promise<void> => {

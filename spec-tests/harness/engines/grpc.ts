@@ -1,17 +1,17 @@
 import { once } from "node:events";
 import { connect, constants } from "node:http2";
-import { createConnection } from "node:net";
+import { createConnection, type NetConnectOpts } from "node:net";
 
 const HEADER_BYTES = 5;
 
-/** One unary call over a unix socket: HTTP/2, in it a length before each message, the status in the trailers. */
+/** One unary call over a socket: HTTP/2, in it a length before each message, the status in the trailers. */
 export async function grpcCall(
-  socket: string,
+  address: NetConnectOpts,
   method: string,
   request: Buffer,
   timeoutMs: number,
 ): Promise<Buffer> {
-  const session = connect("http://localhost", { createConnection: () => createConnection(socket) });
+  const session = connect("http://localhost", { createConnection: () => createConnection(address) });
   try {
     const stream = session.request({
       [constants.HTTP2_HEADER_METHOD]: "POST",

@@ -46,9 +46,9 @@ export class Guest {
     });
   }
 
-  static async boot(kernel: GuestKernel): Promise<Guest> {
+  static async boot(kernel: GuestKernel, timeoutMs = BOOT_MS): Promise<Guest> {
     const guest = new Guest(kernel);
-    const code = await guest.#answer(0, BOOT_MS);
+    const code = await guest.#answer(0, timeoutMs);
     if (code === 0) return guest;
     await guest.stop();
     throw new GuestError(`the guest did not boot:\n${guest.#traces()}`);
