@@ -29,7 +29,7 @@ export default defineConfig({
           name: "spec",
           chaiConfig,
           expect: expectation,
-          include: ["spec-tests/!(engines|faults|guests|package)/**/*.test.ts", ...EVERYDAY],
+          include: ["spec-tests/!(engines|faults|guests|kubernetes|package)/**/*.test.ts", ...EVERYDAY],
           globalSetup: ["spec-tests/harness/setup.ts"],
           pool: "forks",
           isolate: false,
@@ -49,6 +49,19 @@ export default defineConfig({
           maxWorkers: 2,
           // Some build images or wait for a health check, maybe on a busy machine.
           testTimeout: 120_000,
+          hookTimeout: 300_000,
+        },
+      },
+      {
+        test: {
+          name: "kubernetes",
+          chaiConfig,
+          include: ["spec-tests/kubernetes/*.test.ts"],
+          globalSetup: ["spec-tests/harness/kubernetes/setup.ts"],
+          pool: "forks",
+          // One file after the other, since some stop nodes. The tests of a file mostly run at once.
+          maxWorkers: 1,
+          testTimeout: 240_000,
           hookTimeout: 300_000,
         },
       },

@@ -12,6 +12,8 @@ export interface JudgedTest extends TestOptions {
   readonly name?: string;
   /** The executable of the runtime that is judged. */
   readonly path: string;
+  /** It may run at the same time as other tests of its file. */
+  readonly concurrent?: boolean;
 }
 
 /**
@@ -19,32 +21,29 @@ export interface JudgedTest extends TestOptions {
  * stale. A deviation that shows only sometimes can't become stale, so the test is skipped when it fails and may pass as well.
  */
 export function judgedTest(
-  { title, name = title, path, timeoutMs, ...deviations }: JudgedTest,
+  { title, name = title, path, timeoutMs, concurrent = false, ...deviations }: JudgedTest,
   run: (context: TestContext) => Promise<void>,
 ): void {
   noteDeviations(title, deviations);
   const known = deviationOf(path, deviations);
+  const options = { concurrent, ...(timeoutMs !== undefined && { timeout: timeoutMs }) };
   if (known === undefined) {
-    test(name, run, timeoutMs);
+    test(name, options, run);
     return;
   }
   const judged = `${name} [${basename(path)} deviates: ${known.reason}]`;
-  test(
-    judged,
-    async (context) => {
-      const failed = await run(context).then(
-        () => false,
-        (error: unknown) => {
-          if (!isVerdict(error)) throw error;
-          return true;
-        },
-      );
-      if (failed && known.sometimes === true) context.skip(known.reason);
-      if (!failed && known.sometimes !== true)
-        throw new Error(`${basename(path)} meets the requirement: the deviation is stale`);
-    },
-    timeoutMs,
-  );
+  test(judged, options, async (context) => {
+    const failed = await run(context).then(
+      () => false,
+      (error: unknown) => {
+        if (!isVerdict(error)) throw error;
+        return true;
+      },
+    );
+    if (failed && known.sometimes === true) context.skip(known.reason);
+    if (!failed && known.sometimes !== true)
+      throw new Error(`${basename(path)} meets the requirement: the deviation is stale`);
+  });
 }
 
 /**

@@ -5,8 +5,10 @@ import { join } from "node:path";
 
 /** Image config of the image-spec, as much of it as the tests need. */
 export interface ImageConfig {
+  readonly Entrypoint?: readonly string[];
   readonly Cmd?: readonly string[];
   readonly Env?: readonly string[];
+  readonly User?: string;
 }
 
 const MEDIA = "application/vnd.oci.image";
