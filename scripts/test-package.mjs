@@ -1,6 +1,7 @@
 /**
  * `npm run test:package [-- NAME...]`: makes the packages and installs them in root file systems of Debian's releases, on machines of their
- * own (spec-tests/harness/package/machine.sh). Beside the sources at hand, it packages two other versions, for upgrades and downgrades.
+ * own (spec-tests/harness/package/machine.sh). Without NAME, it also checks that another build of them is equal, and that what `npm pack` makes
+ * can be used elsewhere. Beside the sources at hand, it packages two other versions, for upgrades and downgrades.
  * The last line of the output is `N passed, N failed, N skipped`.
  */
 import { spawnSync } from "node:child_process";
@@ -89,7 +90,7 @@ function packageChanged(change, output) {
     }
     symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
     change(folder);
-    makePackages(folder, ["--arch", process.arch]);
+    makePackages(folder, ["--no-lint", "--arch", process.arch]);
     cpSync(join(folder, "packages"), output, { recursive: true });
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -114,8 +115,10 @@ function testPackages() {
   const directory = mkdtempSync(join(tmpdir(), "runts-package-"));
   try {
     process.stdout.write("=== packages of this version\n");
-    makePackages(root, []);
+    const files = process.argv.slice(2);
+    makePackages(root, files.length === 0 ? ["--check-reproducible"] : []);
     cpSync(join(root, "packages"), join(directory, "current"), { recursive: true });
+    if (files.length === 0) makePackages(root, ["--check-npm"]);
     process.stdout.write("=== packages of 0.1.0, and of a later version\n");
     packageChanged(becomeOlder, join(directory, "older"));
     packageChanged(becomeNewer, join(directory, "newer"));
@@ -123,7 +126,6 @@ function testPackages() {
     const env = { PACKAGE_TEST_PACKAGES: directory, PACKAGE_TEST_ROOTS: ensureDebianRoots(RELEASES) };
     process.stdout.write("=== tests\n");
     const report = join(directory, "report.json");
-    const files = process.argv.slice(2);
     const run = runVitest({ project: "package", files, env, report, timeoutMs });
     const { passed, failed, skipped } = countJudged(run);
     if (run.report !== undefined) process.stdout.write(`${failureSummary(run.report).join("\n")}\n`);

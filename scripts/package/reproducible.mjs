@@ -1,6 +1,15 @@
 /** Makes the packages a second time, with everything different that must not matter, and compares. */
 import { spawnSync } from "node:child_process";
-import { cpSync, lchownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  lchownSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { Missing, root, runIn } from "../machine.mjs";
@@ -22,7 +31,7 @@ function copySources(copy) {
     verbatimSymlinks: true,
     filter: (path) => !isOther(path),
   });
-  cpSync(join(root, parts), join(copy, parts), { recursive: true });
+  if (existsSync(join(root, parts))) cpSync(join(root, parts), join(copy, parts), { recursive: true });
 }
 
 function giveAway(folder) {
