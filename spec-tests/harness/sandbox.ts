@@ -1,4 +1,3 @@
-import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -6,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Config, defaultConfig } from "./config.ts";
 import { Container } from "./container.ts";
-import { type HostSnapshot, hostSnapshot, newTraces, TAG_PREFIX } from "./host/leftovers.ts";
+import { type HostSnapshot, hostSnapshot, newTraces, removeTraces, TAG_PREFIX } from "./host/leftovers.ts";
 import { baseRootfs, copyRootfs } from "./rootfs.ts";
 import { type InvokeOptions, IS_RUNTS, invoke, type Result } from "./runtime.ts";
 
@@ -14,7 +13,7 @@ import { type InvokeOptions, IS_RUNTS, invoke, type Result } from "./runtime.ts"
 export const FILTER_CACHE = IS_RUNTS ? "@seccomp" : ".cache";
 
 /** Entries of the state root that belong to no container: crun 1.28 also keeps an empty directory, to mount over others. */
-const KEPT = [FILTER_CACHE, ...(IS_RUNTS ? [] : [".empty-directory"])];
+export const OF_NO_CONTAINER: readonly string[] = [FILTER_CACHE, ...(IS_RUNTS ? [] : [".empty-directory"])];
 
 /** Pid namespaces of several test runs have the same pids, and one cgroup hierarchy. */
 const run = randomBytes(3).toString("hex");
@@ -112,7 +111,7 @@ export class Sandbox {
       const found = [
         ...newTraces(this.#before, hostSnapshot(this.tag)),
         ...entries(this.root)
-          .filter((name) => !KEPT.includes(name))
+          .filter((name) => !OF_NO_CONTAINER.includes(name))
           .map((name) => `state root: ${name}`),
         ...entries(this.temporary).map((name) => `temporary file: ${name}`),
       ];
@@ -130,23 +129,9 @@ export class Sandbox {
     }
     for (const cleanup of this.#cleanups.reverse()) await cleanup();
     const traces = [...failures, ...(await this.traces())];
-    if (traces.length > 0) this.#sweep();
+    if (traces.length > 0) removeTraces(this.tag);
     rmSync(this.directory, { recursive: true, force: true });
     return traces;
-  }
-
-  /** A runtime that leaves something behind must not disturb the next test. */
-  #sweep(): void {
-    const quietly = (file: string, args: string[]): void => {
-      try {
-        execFileSync(file, args, { stdio: "ignore" });
-      } catch {
-        // It is gone already, or the end of the process is still to come: the tests after this one don't need it.
-      }
-    };
-    for (const line of hostSnapshot(this.tag).processes) quietly("kill", ["-9", line.split(" ")[0] ?? ""]);
-    for (const line of hostSnapshot(this.tag).mounts) quietly("umount", ["-l", line.split(" ")[4] ?? ""]);
-    for (const path of [...hostSnapshot(this.tag).cgroups].reverse()) quietly("rmdir", [path]);
   }
 }
 

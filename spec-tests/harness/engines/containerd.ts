@@ -3,6 +3,7 @@ import { once } from "node:events";
 import {
   chmodSync,
   closeSync,
+  type Dirent,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -16,11 +17,13 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { hostControllers } from "../host/host-controllers.ts";
+import { allProcesses, childrenOf, textOf, wordsOf } from "../host/processes.ts";
 import { baseRootfs } from "../rootfs.ts";
 import { PATH, type Result, RUNTIME } from "../runtime.ts";
+import { OF_NO_CONTAINER } from "../sandbox.ts";
 import type { Machine } from "../systemd/systemd.ts";
 import { configEditor } from "./config-editor.ts";
 import { containerdSettings, IMAGE, PAUSE_IMAGE } from "./containerd-settings.ts";
@@ -40,7 +43,20 @@ export function containerdTests(): Check<Containerd> {
   return engineTests({ who: "containerd", programs: CONTAINERD_PROGRAMS, open: () => Containerd.start() });
 }
 
-/** containerd with its own storage, state, socket and network namespace. Its settings for the CRI are those of examples/. */
+/**
+ * The daemon's namespaces stay when it is started again: the pods' bridge is in the network namespace, the folder `shared` is a shared
+ * mount, and a tmpfs takes what shims, runtimes and ctr put into /run whatever they are told.
+ */
+const NAMESPACES = `set -eu
+ip link set lo up
+mkdir -p /run/containerd
+mount -t tmpfs tmpfs /run/containerd
+mount --bind "$1/shared" "$1/shared"
+mount --make-shared "$1/shared"
+touch "$1/ready"
+exec sleep infinity`;
+
+/** containerd with its own storage, state, socket and namespaces. Its settings for the CRI are those of examples/. */
 export class Containerd implements Engine {
   readonly directory = mkdtempSync(join(tmpdir(), "rspec-containerd-"));
   /** Namespace of ctr's containers, which is containerd's word for a set of names, and also their cgroup. */
@@ -49,6 +65,7 @@ export class Containerd implements Engine {
   /** What the handler of the RuntimeClass calls. */
   readonly podRuntime = hostControllers().includes("cpu") ? RUNTIME : this.path("bin/without-cpu-shares");
   readonly machine: Machine | undefined;
+  #namespaces: ChildProcess | undefined;
   #daemon: ChildProcess | undefined;
   #execs = 0;
 
@@ -73,7 +90,8 @@ export class Containerd implements Engine {
     const systemdCgroup = this.machine !== undefined;
     writeFileSync(this.path("config.toml"), containerdSettings({ directory, runtime, systemdCgroup }));
     writeFileSync(this.path("cni/10-bridge.conflist"), JSON.stringify(network(this.directory)));
-    await this.#start();
+    await this.#makeNamespaces();
+    await this.start();
     const archive = this.path("image.tar");
     writeOciArchive(archive, baseRootfs(), {
       [IMAGE]: { Cmd: ["sh"], Env: ["PATH=/bin:/usr/local/bin"] },
@@ -137,37 +155,81 @@ export class Containerd implements Engine {
 
   /** One of the daemon's namespaces, as in `net:[4026531840]`. */
   ofDaemon(namespace: string): string {
-    return readlinkSync(`/proc/${this.#pid}/ns/${namespace}`);
+    return readlinkSync(`/proc/${this.daemonPid}/ns/${namespace}`);
+  }
+
+  get daemonPid(): number {
+    return this.#withoutNsenter(this.#daemon);
+  }
+
+  /** The process that containerd starts for a pod, and that starts the runtime. */
+  shimOf(pod: string): number {
+    const [shim] = this.#shims().filter(({ words }) => words.includes(pod));
+    if (shim === undefined) throw new Error(`no shim of ${pod}`);
+    return shim.pid;
+  }
+
+  /** All files that containerd, shims, runtimes and the pods' network have made, and the mounts for containers. */
+  traces(): string[] {
+    return [
+      ...["root", "state", "logs", "addresses"].flatMap((name) => entriesBelow(this.path(name))),
+      ...entriesBelow(this.#runFolder),
+      ...this.#mounts().map((path) => `mount ${path}`),
+    ];
+  }
+
+  /** Cgroups of pods and containers, with those below. */
+  cgroupsOfPods(): string[] {
+    return this.cri.ids
+      .map((id) => `/sys/fs/cgroup/k8s.io/${id}`)
+      .filter((path) => existsSync(path))
+      .flatMap((path) => [path, ...cgroupsBelow(path)]);
   }
 
   /** A command in the mount namespace of the daemon, where the folder `shared` is a shared mount. */
   besideDaemon(...command: readonly string[]): Promise<Result> {
-    return this.#command(["nsenter", "--target", String(this.#pid), "--mount", ...command]);
+    return this.#command(command);
   }
 
   /** The daemon ends and starts again; the shims and the containers go on. */
   async restart(): Promise<void> {
-    await this.#stop();
-    await this.#start();
+    await this.stop("SIGTERM");
+    await this.start();
   }
 
   async left(): Promise<string[]> {
     const lists = [await this.call("tasks", "ls", "--quiet"), await this.call("containers", "ls", "--quiet")];
     const own = lists.flatMap(({ stdout }) => lines(stdout));
     const pods = [...(await this.cri.pods()), ...(await this.cri.containers())];
-    const cgroups = this.cri.ids.filter((id) => existsSync(`/sys/fs/cgroup/k8s.io/${id}`));
     const scopes = this.machine?.units("cri-containerd-*") ?? [];
-    return [...own, ...pods, ...cgroups, ...scopes, ...cgroupsBelow(this.namespace)];
+    return [
+      ...own,
+      ...pods,
+      ...this.cgroupsOfPods(),
+      ...scopes,
+      ...cgroupsBelow(join("/sys/fs/cgroup", this.namespace)),
+      ...this.#shims().map(({ pid, words }) => `shim ${pid} ${words.join(" ")}`),
+      ...this.#mounts().map((path) => `mount ${path}`),
+      ...this.#states().map((id) => `state ${id}`),
+    ];
   }
 
   async clear(): Promise<void> {
     for (const pod of await this.cri.pods()) await this.cri.removePod(pod);
     const { stdout } = await this.call("containers", "ls", "--quiet");
     for (const id of lines(stdout)) await this.remove(id);
+    // A peer's delete may have left cgroups, with processes in them.
+    for (const cgroup of this.cgroupsOfPods().reverse()) {
+      writeFileSync(join(cgroup, "cgroup.kill"), "1");
+      for (let tries = 0; tries < 100 && textOf(join(cgroup, "cgroup.procs")) !== ""; tries++)
+        await sleep(50);
+      rmdirSync(cgroup);
+    }
   }
 
   async close(): Promise<void> {
-    await this.#stop();
+    await this.stop("SIGTERM");
+    if (this.#namespaces !== undefined) await end(this.#namespaces, this.#holder, "SIGKILL");
     await this.machine?.stop();
     for (const name of [this.namespace, "k8s.io"]) removeUnused(`/sys/fs/cgroup/${name}`);
     rmSync(this.directory, { recursive: true, force: true });
@@ -177,34 +239,45 @@ export class Containerd implements Engine {
     return ["ctr", "--address", this.path("socket"), "--namespace", this.namespace];
   }
 
+  /** Runs a command where the daemon's mounts are. */
   #command(command: readonly string[]): Promise<Result> {
-    return runCommand(command, { env: this.#env() });
+    const entry = ["nsenter", "--target", String(this.#holder), "--mount"];
+    return runCommand([...entry, ...command], { env: this.#env() });
   }
 
   #env(): Record<string, string> {
     return { PATH: `${this.path("bin")}:${PATH}` };
   }
 
-  /** Starts containerd in its own network namespace, where it makes the bridge of the pods' network, and with a shared mount. */
-  async #start(): Promise<void> {
+  async #makeNamespaces(): Promise<void> {
+    const words = ["--net", "--mount", "--propagation", "private", "sh", "-c", NAMESPACES, "sh"];
+    const command = [...(this.machine?.wrapper ?? []), "unshare", ...words, this.directory];
+    this.#namespaces = this.#spawn(command);
+    await this.#until(async () => existsSync(this.path("ready")), this.#namespaces, "no namespaces");
+  }
+
+  /** Starts the daemon, and waits until it answers. */
+  async start(): Promise<void> {
+    const ofMachine = this.machine === undefined ? [] : ["--pid", "--cgroup"];
+    const entry = ["nsenter", "--target", String(this.#holder), "--net", "--mount", ...ofMachine];
+    this.#daemon = this.#spawn([...entry, "containerd", "--config", this.path("config.toml")]);
+    await this.#until(() => this.#isReady(), this.#daemon, "containerd does not answer");
+  }
+
+  #spawn([program = "", ...words]: readonly string[]): ChildProcess {
     const log = openSync(this.path("log"), "a");
-    const script =
-      'ip link set lo up; mount --bind "$1" "$1"; mount --make-shared "$1"; exec containerd --config "$2"';
-    const words = ["unshare", "--net", "--mount", "--propagation", "private", "sh", "-c", script, "sh"];
-    const inMachine = [...(this.machine?.wrapper ?? []), ...words];
-    const [program = "", ...args] = [...inMachine, this.path("shared"), this.path("config.toml")];
-    const daemon = spawn(program, args, {
-      env: this.#env(),
-      stdio: ["ignore", log, log],
-    });
+    const child = spawn(program, words, { env: this.#env(), stdio: ["ignore", log, log] });
     closeSync(log);
-    this.#daemon = daemon;
-    for (let tries = 0; tries < 300 && daemon.exitCode === null; tries += 1) {
-      if (await this.#isReady()) return;
+    return child;
+  }
+
+  async #until(done: () => Promise<boolean>, child: ChildProcess, complaint: string): Promise<void> {
+    for (let tries = 0; tries < 300 && child.exitCode === null; tries += 1) {
+      if (await done()) return;
       await sleep(100);
     }
-    daemon.kill("SIGKILL");
-    throw new Error(`containerd does not answer:\n${readFileSync(this.path("log"), "utf8").slice(-2000)}`);
+    child.kill("SIGKILL");
+    throw new Error(`${complaint}:\n${readFileSync(this.path("log"), "utf8").slice(-2000)}`);
   }
 
   async #isReady(): Promise<boolean> {
@@ -215,19 +288,56 @@ export class Containerd implements Engine {
     );
   }
 
-  async #stop(): Promise<void> {
-    if (this.#daemon === undefined || this.#daemon.exitCode !== null) return;
-    const ended = once(this.#daemon, "exit");
-    process.kill(this.#pid, "SIGTERM");
-    await ended;
+  /** Ends the daemon with a signal; the shims and the containers go on. */
+  async stop(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
+    if (this.#daemon !== undefined) await end(this.#daemon, this.daemonPid, signal);
   }
 
-  /** Of containerd. In a machine, nsenter has entered the pid namespace by a child. */
-  get #pid(): number {
-    const pid = this.#daemon?.pid ?? 0;
-    if (this.machine === undefined) return pid;
-    return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim());
+  /** The process that holds the daemon's namespaces. */
+  get #holder(): number {
+    return this.#withoutNsenter(this.#namespaces);
   }
+
+  /** In a machine, nsenter has entered the pid namespace by a child. */
+  #withoutNsenter(child: ChildProcess | undefined): number {
+    const pid = child?.pid ?? 0;
+    return this.machine === undefined ? pid : (childrenOf(pid)[0] ?? 0);
+  }
+
+  get #runFolder(): string {
+    return `/proc/${this.#holder}/root/run/containerd`;
+  }
+
+  /** The shims that this daemon has started, with their command lines. */
+  #shims(): { readonly pid: number; readonly words: readonly string[] }[] {
+    return allProcesses()
+      .map((pid) => ({ pid, words: wordsOf(pid) }))
+      .filter(({ words }) => words[0]?.includes("containerd-shim") && words.includes(this.path("socket")));
+  }
+
+  /** Mounts of the daemon's mount namespace that belong to containers. */
+  #mounts(): string[] {
+    return lines(textOf(`/proc/${this.#holder}/mountinfo`))
+      .map((line) => line.split(" ")[4] ?? "")
+      .filter((path) => path.startsWith(this.path("state")) || path.startsWith("/run/containerd/"));
+  }
+
+  /** Containers that the runtime knows. */
+  #states(): string[] {
+    const roots = join(this.#runFolder, "runc");
+    const namespaces = existsSync(roots) ? readdirSync(roots) : [];
+    return namespaces.flatMap((name) =>
+      readdirSync(join(roots, name)).filter((entry) => !OF_NO_CONTAINER.includes(entry)),
+    );
+  }
+}
+
+/** Sends a signal to `pid`, which is the child or one that it waits for, and waits for its end. */
+async function end(child: ChildProcess, pid: number, signal: "SIGTERM" | "SIGKILL"): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, "exit");
+  process.kill(pid, signal);
+  await ended;
 }
 
 /** A bridge with its own addresses; what is given to whom is kept in the tests' folder. */
@@ -246,12 +356,26 @@ function removeUnused(cgroup: string): void {
   try {
     rmdirSync(cgroup);
   } catch (error) {
-    if (existsSync(cgroup) && cgroupsBelow(basename(cgroup)).length === 0) throw error;
+    if (existsSync(cgroup) && cgroupsBelow(cgroup).length === 0) throw error;
   }
 }
 
-function cgroupsBelow(name: string): string[] {
-  const folder = join("/sys/fs/cgroup", name);
-  const entries = existsSync(folder) ? readdirSync(folder, { withFileTypes: true }) : [];
-  return entries.filter((entry) => entry.isDirectory()).map((entry) => join(name, entry.name));
+function cgroupsBelow(cgroup: string): string[] {
+  return entriesBelow(cgroup, true);
+}
+
+/** All that is below a folder, or only the folders. What is removed while we look is left out. */
+function entriesBelow(folder: string, onlyFolders = false): string[] {
+  return foundIn(folder).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    return entry.isDirectory() ? [path, ...entriesBelow(path, onlyFolders)] : onlyFolders ? [] : [path];
+  });
+}
+
+function foundIn(folder: string): Dirent[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true });
+  } catch {
+    return [];
+  }
 }

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { type Dirent, existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 
@@ -36,6 +37,20 @@ export function newTraces(before: HostSnapshot, after: HostSnapshot): string[] {
   const added = (kind: keyof HostSnapshot): string[] =>
     after[kind].filter((entry) => !before[kind].includes(entry)).map((entry) => `${kind}: ${entry}`);
   return [...added("processes"), ...added("mounts"), ...added("cgroups"), ...added("shared")];
+}
+
+/** Ends and removes what a runtime has left, so that it does not disturb the next test. */
+export function removeTraces(tag: string): void {
+  const quietly = (file: string, args: string[]): void => {
+    try {
+      execFileSync(file, args, { stdio: "ignore" });
+    } catch {
+      // It is gone already, or the end of the process is still to come: the tests after this one don't need it.
+    }
+  };
+  for (const line of hostSnapshot(tag).processes) quietly("kill", ["-9", line.split(" ")[0] ?? ""]);
+  for (const line of hostSnapshot(tag).mounts) quietly("umount", ["-l", line.split(" ")[4] ?? ""]);
+  for (const path of [...hostSnapshot(tag).cgroups].reverse()) quietly("rmdir", [path]);
 }
 
 /**
