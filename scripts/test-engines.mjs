@@ -3,6 +3,7 @@
  * runtime and runs its checks (spec-tests/engines/ENGINE-*.test.ts). Then it runs the same checks with Debian's runtime, which shows whether
  * a failure is runts' fault. A line for each engine tells how many checks passed with which runtime; the last line is the total. `--alone`
  * leaves out Debian's runtime. `--suite forky` takes engines and runtimes of Debian's next release, in a root file system of their own.
+ * `killed` is no engine: its checks play the part of one whose calls of the runtime are killed, with runts, crun and runc side by side.
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
@@ -19,6 +20,7 @@ import {
   inRoot,
   libseccomp,
   Missing,
+  peerRuntimes,
   root,
   runScript,
   runtime,
@@ -76,7 +78,10 @@ const containerd = [
   },
 ];
 
-/** `peer` is the runtime that Debian uses the engine with, or the one that passes more of the checks. */
+/**
+ * `peer` is the runtime that Debian uses the engine with, or the one that passes more of the checks. Checks without one compare the
+ * runtimes of this machine themselves.
+ */
 const engines = [
   { name: "docker", version: ["dockerd", "--version"], peer: "runc", packages: docker },
   {
@@ -101,6 +106,10 @@ const engines = [
     ],
   },
   { name: "containerd", version: ["containerd", "--version"], peer: "runc", packages: containerd },
+  {
+    name: "killed",
+    packages: peerRuntimes.map((entry) => ({ ...entry, needed: true })),
+  },
   {
     name: "podman",
     version: ["podman", "--version"],
@@ -135,18 +144,19 @@ function checkFiles() {
     throw new Missing(`these tests belong to no engine of scripts/test-engines.mjs: ${stray.join(", ")}`);
 }
 
-function choose(names) {
-  const unknown = names.filter((name) => !engines.some((engine) => engine.name === name));
+function choose(names, suite) {
+  const known = suite === undefined ? engines : engines.filter(({ peer }) => peer !== undefined);
+  const unknown = names.filter((name) => !known.some((engine) => engine.name === name));
   if (unknown.length > 0)
     throw new Missing(
-      `no such engine: ${unknown.join(" ")} (there are: ${engines.map(({ name }) => name).join(" ")})`,
+      `no such engine: ${unknown.join(" ")} (there are: ${known.map(({ name }) => name).join(" ")})`,
     );
-  return names.length === 0 ? engines : engines.filter(({ name }) => names.includes(name));
+  return names.length === 0 ? known : known.filter(({ name }) => names.includes(name));
 }
 
 /** The packages of engines and, `withPeers`, of the runtimes that Debian uses them with. */
 function packagesOf(chosen, withPeers) {
-  const peers = withPeers ? [...new Set(chosen.map(({ peer }) => peer))] : [];
+  const peers = withPeers ? [...new Set(chosen.flatMap(({ peer }) => peer ?? []))] : [];
   return [
     ...shared,
     ...chosen.flatMap(({ packages }) => packages),
@@ -165,7 +175,7 @@ function preparePlace(suite, chosen, withPeers) {
   }
   if (suite !== "forky") throw new Missing(`no such suite: ${suite} (there is: forky)`);
   // The root has everything, whatever is chosen: so it need not be made anew for another engine.
-  const system = ensureForkyRoot(packagesOf(engines, true).map(({ name }) => name));
+  const system = ensureForkyRoot(packagesOf(choose([], suite), true).map(({ name }) => name));
   const find = (program) => which(program, system);
   return { below: [inRoot, system], find, node: find("node") };
 }
@@ -187,7 +197,7 @@ function runChecks(place, engine, path, directory) {
   const run = {
     project: "engines",
     files: [`spec-tests/engines/${engine.name}-`],
-    below: [...place.below, alone, path],
+    below: [...place.below, ...(engine.peer === undefined ? [] : [alone, path])],
     env: { RUNTIME: path },
     node: place.node,
     report,
@@ -222,7 +232,7 @@ function readArguments() {
 
 function testEngines() {
   const { values, positionals } = readArguments();
-  const chosen = choose(positionals);
+  const chosen = choose(positionals, values.suite);
   checkFiles();
   checkMachine("npm run test:engines");
   const place = preparePlace(values.suite, chosen, !values.alone);
@@ -232,8 +242,9 @@ function testEngines() {
   const results = [];
   try {
     for (const { name, version, peer } of chosen) {
-      const engine = { name, label: `${name} ${versionOf(place, version)}` };
-      const runtimes = [runtime, ...(values.alone ? [] : [place.find(peer)])];
+      const label = version === undefined ? name : `${name} ${versionOf(place, version)}`;
+      const engine = { name, label, peer };
+      const runtimes = [runtime, ...(values.alone || peer === undefined ? [] : [place.find(peer)])];
       const runs = runtimes.map((path) => runChecks(place, engine, path, directory));
       results.push({ engine, runs });
       process.stdout.write(`--- ${summary(engine, runs)}\n`);
