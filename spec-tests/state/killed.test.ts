@@ -2,6 +2,15 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
+import {
+  checkpoint,
+  countAbove,
+  counting,
+  criuSpec,
+  imagesIn,
+  restore,
+  succeeded,
+} from "../harness/helpers/checkpoint.ts";
 import { IS_RUNTS, RUNTIME } from "../harness/runtime.ts";
 import { skipWithout, spec } from "../harness/spec.ts";
 
@@ -10,6 +19,7 @@ const CLAUSE = "promise: nothing leaks, whenever the runtime dies";
 /** Later than a create takes on a busy machine, so that some kills come after its end. */
 const LATEST_KILL_MS = 60;
 const KILLS = 40;
+const RESTORES = 14;
 
 /** Spread over the time that a create takes, the same in each run. */
 const instants = Array.from({ length: KILLS }, (_, index) => (index * LATEST_KILL_MS) / KILLS);
@@ -73,3 +83,30 @@ for (const [situation, globals] of [
     );
   }
 }
+
+criuSpec(
+  "restore killed at any instant: delete --force removes all that is left",
+  CLAUSE,
+  async (sandbox) => {
+    const container = await counting(sandbox);
+    await countAbove(container, 1);
+    const images = imagesIn(sandbox);
+    succeeded(await checkpoint(sandbox, container, images), images, "dump.log");
+    const begun = Date.now();
+    succeeded(await restore(sandbox, container, images), images, "restore.log");
+    const takesMs = Date.now() - begun;
+    expect((await container.delete("--force")).code).toBe(0);
+    const words = ["--bundle", container.bundle, "--detach", ...images.flags, container.id];
+    let kills = 0;
+    for (let index = 0; index < RESTORES; index++) {
+      const child = spawn(RUNTIME, ["--root", sandbox.root, "restore", ...words], { stdio: "ignore" });
+      await killAfter(child, (index * takesMs) / RESTORES);
+      if (child.signalCode === "SIGKILL") kills += 1;
+      const deleted = await container.delete("--force");
+      expect([index, deleted.code, deleted.stderr]).toEqual([index, 0, ""]);
+      expect([index, await sandbox.traces()]).toEqual([index, []]);
+    }
+    expect(kills).toBeGreaterThan(0);
+  },
+  { both: "delete --force does not find the leftovers of a killed restore" },
+);
