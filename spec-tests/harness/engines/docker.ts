@@ -81,7 +81,7 @@ export function dockerTests(options: DockerOptions = {}, who = "docker"): Check<
 export async function openDocker(options: DockerOptions = {}): Promise<Docker> {
   const directory = mkdtempSync(join(tmpdir(), "rspec-docker-"));
   const parent = `/${basename(directory)}`;
-  fill(directory, parent, options);
+  prepareFolder(directory, parent, options);
   const client = clientIn(directory);
   const call = (...args: readonly string[]): Promise<Result> => client(args);
   const daemon = new Daemon(directory, options.machine, async () => (await call("version")).code === 0);
@@ -121,7 +121,7 @@ export async function openDocker(options: DockerOptions = {}): Promise<Docker> {
     left: async () => [
       ...lines((await call("ps", "--all", "--quiet", "--no-trunc")).stdout),
       ...lines((await call("volume", "ls", "--quiet")).stdout).map((name) => `volume ${name}`),
-      ...states(directory).map((id) => `state ${id}`),
+      ...states(join(directory, RUNTIME_ROOT)).map((id) => `state ${id}`),
       ...containerCgroups(join("/sys/fs/cgroup", parent)).map((id) => `cgroup ${id}`),
     ],
     clear,
@@ -134,8 +134,8 @@ export async function openDocker(options: DockerOptions = {}): Promise<Docker> {
   };
 }
 
-/** Makes what the daemon and its clients find in the folder when they start. */
-function fill(directory: string, parent: string, options: DockerOptions): void {
+/** Makes what a daemon and its clients find in the folder when they start. */
+export function prepareFolder(directory: string, parent: string, options: DockerOptions): void {
   const { settings = {}, etc = {}, runtimes = {} } = options;
   chmodSync(directory, 0o755); // containers in user namespaces reach their rootfs through it
   for (const folder of ["bin", "etc", "client"]) mkdirSync(join(directory, folder));
@@ -153,7 +153,7 @@ function fill(directory: string, parent: string, options: DockerOptions): void {
 }
 
 /** Runs the client with its own settings; `before` is a command that it runs below. */
-function clientIn(directory: string) {
+export function clientIn(directory: string) {
   return (args: readonly string[], options: CommandOptions = {}, before: readonly string[] = []) =>
     runCommand([...before, "docker", ...args], {
       ...options,
@@ -260,7 +260,7 @@ class Daemon {
 }
 
 /** Asks a process to end, and then makes it. */
-async function end(child: ChildProcess | undefined): Promise<void> {
+export async function end(child: ChildProcess | undefined): Promise<void> {
   if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
   const ended = new Promise((resolve) => child.once("exit", resolve));
   child.kill("SIGTERM");
@@ -269,13 +269,13 @@ async function end(child: ChildProcess | undefined): Promise<void> {
   clearTimeout(impatience);
 }
 
-/** Containers that the runtime has not forgotten. It may keep other things there, such as compiled filters. */
-function states(directory: string): string[] {
-  return folders(join(directory, RUNTIME_ROOT)).filter((name) => /^[0-9a-f]{64}$/.test(name));
+/** Containers that the runtime has not forgotten, by its state root. It may keep other things there, such as compiled filters. */
+export function states(runtimeRoot: string): string[] {
+  return folders(runtimeRoot).filter((name) => /^[0-9a-f]{64}$/.test(name));
 }
 
 /** BuildKit keeps its own folder; what a build step had has to be gone. */
-function containerCgroups(parent: string): string[] {
+export function containerCgroups(parent: string): string[] {
   const others = folders(parent).filter((name) => name !== "buildkit");
   return [...others, ...folders(join(parent, "buildkit"))];
 }
