@@ -43,6 +43,7 @@ const shared = [
 
 const iptables = { name: "iptables", program: "iptables", needed: true, why: "the engine's networks" };
 const criu = { name: "criu", program: "criu", needed: true, why: "checkpoints" };
+const libcriu = { name: "libcriu2", library: "libcriu.so.2", needed: true, why: "checkpoints by crun" };
 const nftables = { name: "nftables", program: "nft", needed: true, why: "the engine's networks" };
 const uidmap = { name: "uidmap", program: "newuidmap", needed: true, why: "user namespaces with many IDs" };
 
@@ -125,6 +126,7 @@ const engines = [
         why: "names in its networks",
       },
       criu,
+      libcriu,
       nftables,
       uidmap,
     ],
