@@ -17,13 +17,16 @@ import { Missing, root, runIn } from "../machine.mjs";
 /** nobody */
 const OTHER_USER = 65534;
 
-/** Copies the sources, with changes that are not committed yet, and the npm packages. */
-function copySources(copy) {
+/** Copies the sources, with changes that are not committed yet. */
+export function copySources(copy) {
   const listed = runIn(root, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard");
   for (const path of listed.split("\0").filter((name) => name !== "")) {
     mkdirSync(dirname(join(copy, path)), { recursive: true });
     cpSync(join(root, path), join(copy, path), { verbatimSymlinks: true });
   }
+}
+
+function copyModules(copy) {
   const parts = "node_modules/.cache/packages/parts";
   const isOther = (path) => path.startsWith(join(root, "node_modules/.cache"));
   cpSync(join(root, "node_modules"), join(copy, "node_modules"), {
@@ -49,6 +52,7 @@ export function checkReproducible({ output, epoch, architectures }) {
   try {
     const copy = join(folder, "a/deeper/folder");
     copySources(copy);
+    copyModules(copy);
     const isRoot = process.geteuid?.() === 0;
     if (isRoot) giveAway(folder);
     const script = `umask 027; exec "$0" scripts/package.mjs --no-lint ${architectures.map((arch) => `--arch ${arch}`).join(" ")}`;

@@ -17,6 +17,15 @@ function fileLine(path) {
   return path.startsWith("usr/share/doc/") ? `%doc /${path}` : `/${path}`;
 }
 
+/** The folders that the package removes with itself. The rest belongs to the distribution. */
+function ownFolders(paths) {
+  const folders = paths.flatMap((path) =>
+    path.split("/").map((_, index, names) => names.slice(0, index).join("/")),
+  );
+  const own = folders.filter((folder) => /\/(runts|containers\.conf\.d|site-functions)(\/|$)/.test(folder));
+  return [...new Set(own)].sort();
+}
+
 /** Makes the package in `output` from the tree of the program, and returns the name of its file. */
 export function makeRpm({
   output,
@@ -51,7 +60,10 @@ export function makeRpm({
         .map((capability) => `Requires: ${capability}`)
         .join("\n"),
       RENEW: readText("packaging/rpm/renew-image.sh"),
-      FILES: ["%dir /usr/lib/runts", ...[...tree.keys()].map(fileLine)].join("\n"),
+      FILES: [
+        ...ownFolders([...tree.keys()]).map((folder) => `%dir /${folder}`),
+        ...[...tree.keys()].map(fileLine),
+      ].join("\n"),
       DATE: `${day} ${month} ${date} ${year}`,
       MAINTAINER: maintainer,
       ...scriptParts(),

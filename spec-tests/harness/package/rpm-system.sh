@@ -2,6 +2,8 @@
 # Tells rpm what the system has, though dpkg has installed it: installs a package without files that provides what rpm's own generators
 # find in the system's shared libraries, and the programs that are there.
 set -eu
+# A folder that distributions with rpm have.
+mkdir -p /usr/share/licenses
 directory=$(mktemp -d)
 trap 'rm -rf "$directory"' EXIT
 {

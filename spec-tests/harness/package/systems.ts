@@ -20,6 +20,8 @@ export abstract class System {
     this.machine = machine;
   }
 
+  /** Whether installing the package brings what it recommends, such as criu. */
+  abstract readonly installsRecommended: boolean;
   /** How the package file's name ends. */
   protected abstract readonly ending: string;
   protected abstract installCommand(file: string): readonly string[];
@@ -69,10 +71,12 @@ export function packageFile(version: Version, ending: string): string {
 }
 
 const DEB_ENDING: Readonly<Record<string, string>> = { x64: "_amd64.deb", arm64: "_arm64.deb" };
+const RPM_ENDING: Readonly<Record<string, string>> = { x64: ".x86_64.rpm", arm64: ".aarch64.rpm" };
 
 const APT = ["apt-get", "-qq", "-y", "-o", "Dpkg::Use-Pty=0"];
 
 class Debian extends System {
+  readonly installsRecommended = true;
   protected readonly ending = DEB_ENDING[process.arch] ?? "";
   protected readonly removeCommand = [...APT, "purge", "runts"];
   protected readonly verifyCommand = ["dpkg", "--verify", "runts"];
@@ -96,6 +100,32 @@ class Debian extends System {
   }
 }
 
+/**
+ * A system whose packages rpm manages, as close as it can be had without a repository of RPMs: Debian with Debian's rpm. What dpkg has
+ * installed is known to rpm by rpm-system.sh, so that it resolves the dependencies of runts.
+ */
+class Rpm extends System {
+  readonly installsRecommended = false;
+  protected readonly ending = RPM_ENDING[process.arch] ?? "";
+  protected readonly removeCommand = ["rpm", "--erase", "runts"];
+  protected readonly verifyCommand = ["rpm", "--verify", "runts"];
+
+  protected installCommand(file: string): readonly string[] {
+    return ["rpm", "--upgrade", file];
+  }
+
+  protected downgradeCommand(file: string): readonly string[] {
+    return ["rpm", "--upgrade", "--oldpackage", file];
+  }
+
+  /** The machine has them already, and rpm installs none. */
+  async installDependencies(): Promise<void> {}
+
+  async describeSystem(): Promise<void> {
+    await this.machine.output(["sh", this.machine.give(join(import.meta.dirname, "rpm-system.sh"))]);
+  }
+}
+
 export interface SystemKind {
   readonly name: string;
   /** Starts a machine with the system alone, or with podman and buildah. */
@@ -109,4 +139,20 @@ function debian(release: string): SystemKind {
   };
 }
 
-export const SYSTEMS: readonly SystemKind[] = [debian("trixie"), debian("forky")];
+function rpm(release: string): SystemKind {
+  return {
+    name: `rpm of Debian ${release}`,
+    start: async () => {
+      const system = new Rpm(await Machine.start(join(PACKAGE_TEST_ROOTS, release), "rpm"));
+      await system.describeSystem();
+      return system;
+    },
+  };
+}
+
+export const SYSTEMS: readonly SystemKind[] = [
+  debian("trixie"),
+  debian("forky"),
+  rpm("trixie"),
+  rpm("forky"),
+];
