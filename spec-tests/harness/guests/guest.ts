@@ -5,7 +5,8 @@ import { baseRootfs, copyRootfs } from "../rootfs.ts";
 import type { Result } from "../runtime.ts";
 import { consoleFile, type GuestKernel } from "./kernel.ts";
 
-const BOOT_MS = 150_000;
+/** On a busy machine the emulated processor is slow. */
+const BOOT_MS = 280_000;
 
 /** The guest is at fault, and not the runtime in it: judged-test.ts does not take this for a verdict on a peer. */
 export class GuestError extends Error {}

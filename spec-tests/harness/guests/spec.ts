@@ -15,7 +15,7 @@ interface Subject {
 }
 
 const TIMEOUT_MS = 300_000;
-const BOOT_TIMEOUT_MS = 180_000;
+const BOOT_TIMEOUT_MS = 300_000;
 /** After so many boots of a guest that keeps crashing, the tests that are left fail at once. */
 const MOST_BOOTS = 4;
 
