@@ -63,7 +63,7 @@ check("exec in one of two containers: it is in that one", async (scope) => {
 });
 
 check("attach -i: input reaches the container's program, and its output comes back", async (scope) => {
-  const script = "echo ready; read line; echo got $line";
+  const script = "read line; echo got $line; sleep 2";
   const pod = podSpec(container(script, { stdin: true, stdinOnce: true }), { restartPolicy: "Never" });
   await scope.pods.start("pod", pod);
   expect(await scope.feed("hello\n", "attach", "-i", "pod")).toContain("got hello\n");
