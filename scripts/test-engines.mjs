@@ -11,6 +11,7 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import { ensureForkyRoot } from "./forky-root.mjs";
+import { ensureGuestKernel, guestPackages } from "./guest-kernel.mjs";
 import {
   busybox,
   checkMachine,
@@ -107,6 +108,14 @@ const engines = [
     ],
   },
   { name: "containerd", version: ["containerd", "--version"], peer: "runc", packages: containerd },
+  // containerd in a machine that has all controllers, which this one may lack.
+  {
+    name: "guest",
+    version: ["containerd", "--version"],
+    peer: "runc",
+    packages: [...containerd, ...guestPackages.map((entry) => ({ ...entry, needed: true }))],
+    needsKernel: true,
+  },
   {
     name: "killed",
     packages: peerRuntimes.map((entry) => ({ ...entry, needed: true })),
@@ -238,6 +247,8 @@ function testEngines() {
   checkFiles();
   checkMachine("npm run test:engines");
   const place = preparePlace(values.suite, chosen, !values.alone);
+  if (chosen.some(({ needsKernel }) => needsKernel) && !ensureGuestKernel())
+    throw new Missing("there is no kernel for the guest (see above).");
   ensureModules();
   ensureBuild();
   const directory = mkdtempSync(join(tmpdir(), "runts-engines-"));
