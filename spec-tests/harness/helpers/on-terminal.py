@@ -5,16 +5,13 @@ usage: on-terminal.py COMMAND...
 Once "resize now" was printed the terminal gets 40 rows and 120 columns, and each time again; after "type now", "typed words" are typed.
 """
 
-import fcntl
 import os
 import pty
-import struct
 import sys
-import termios
 
+sys.dont_write_bytecode = True  # of terminal.py, into the repository
 
-def resize(terminal, rows, columns):
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+from terminal import copy_output, exit_as, resize
 
 
 def main():
@@ -23,14 +20,9 @@ def main():
         resize(0, 30, 90)
         os.execvp(sys.argv[1], sys.argv[1:])
     resized = False
-    while True:
-        try:
-            data = os.read(master, 4096)
-        except OSError:  # EIO: no slave is open any more
-            break
-        if not data:
-            break
-        os.write(1, data)
+
+    def answer(data):
+        nonlocal resized
         if b"resize now" in data:
             if resized:  # the SIGWINCH before was too early for the command, and none comes without a change
                 resize(master, 41, 120)
@@ -38,8 +30,9 @@ def main():
             resized = True
         if b"type now" in data:
             os.write(master, b"typed words\n")
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    sys.exit(code if code >= 0 else 128 - code)
+
+    copy_output(master, answer)
+    exit_as(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
 
 main()

@@ -6,38 +6,32 @@ STREAMS has a digit for each standard stream that is the terminal; the others ar
 "resize now" was printed, it gets 40 rows and 120 columns, and the command a SIGWINCH, which the kernel does not send here.
 """
 
-import fcntl
 import os
 import signal
-import struct
 import subprocess
 import sys
-import termios
 
+sys.dont_write_bytecode = True  # of terminal.py, into the repository
 
-def resize(terminal, rows, columns):
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+from terminal import copy_output, exit_as, resize
 
 
 def main():
     master, slave = os.openpty()
     resize(master, 30, 90)
-    streams = [slave if str(fd) in sys.argv[1] else subprocess.DEVNULL for fd in range(3)]
-    stdin, stdout, stderr = streams
-    group = {"process_group": 0} if sys.version_info >= (3, 11) else {"preexec_fn": os.setpgrp}
-    command = subprocess.Popen(sys.argv[2:], stdin=stdin, stdout=stdout, stderr=stderr, **group)
+    stdin, stdout, stderr = [slave if str(fd) in sys.argv[1] else subprocess.DEVNULL for fd in range(3)]
+    command = subprocess.Popen(
+        sys.argv[2:], stdin=stdin, stdout=stdout, stderr=stderr, preexec_fn=os.setpgrp
+    )
     os.close(slave)
-    while True:
-        try:
-            data = os.read(master, 4096)
-        except OSError:  # EIO: no slave is open any more
-            break
-        os.write(1, data)
+
+    def answer(data):
         if b"resize now" in data:
             resize(master, 40, 120)
             os.kill(command.pid, signal.SIGWINCH)
-    code = command.wait()
-    sys.exit(code if code >= 0 else 128 - code)
+
+    copy_output(master, answer)
+    exit_as(command.wait())
 
 
 main()
