@@ -42,7 +42,7 @@ async function startCounter(scope: Scope): Promise<() => Promise<number>> {
 }
 
 check(
-  "30 pods on three nodes: all get ready, ten on each node, and go",
+  "30 pods on three nodes: all get ready, some on each node",
   async (scope) => {
     await deploy(scope, 30);
     const counts = await readyByNode(scope);

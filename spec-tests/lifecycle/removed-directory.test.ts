@@ -5,7 +5,7 @@ import { spec } from "../harness/spec.ts";
 const IN_REMOVED_DIRECTORY = ["sh", "-c", 'cd "$(mktemp -d)" && rmdir "$PWD" && exec "$@"', "sh"];
 
 spec(
-  "create, start, exec, kill, delete in a working directory that was removed: work",
+  "create, start, exec, kill, delete in a working directory that was removed: each succeeds, and exec starts in the container's /",
   "engines: containerd's shim is in one when the sandbox of its pod is deleted before the other containers",
   async (sandbox) => {
     sandbox.wrapper = IN_REMOVED_DIRECTORY;

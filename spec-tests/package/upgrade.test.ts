@@ -57,7 +57,7 @@ describe.each(SYSTEMS)("$name", ({ start }) => {
     expect(await machine.output(["runts", "list", "--quiet"])).toBe("");
   });
 
-  test("upgrade with a warm image: it is renewed, and commands are those of the new version", async () => {
+  test("upgrade with a warm image: it is renewed, and commands run the new version", async () => {
     const system = await start("engines");
     const { machine } = system;
     const check = ["runts", "warm", "--check"];

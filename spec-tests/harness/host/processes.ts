@@ -20,7 +20,7 @@ export function childrenOf(pid: number): number[] {
   );
 }
 
-/** What its open descriptors lead to. Sockets, pipes and others without a name are told by their kind, since their numbers are by chance. */
+/** What its open descriptors lead to. Sockets, pipes and others without a name are named by their kind, since their numbers differ each time. */
 export function openFilesOf(pid: number): string[] {
   return entriesOf(`/proc/${pid}/fd`).map((fd) => linkOf(`/proc/${pid}/fd/${fd}`).replace(/:\[\d+\]$/, ""));
 }
