@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import { check, type Scope } from "../harness/kubernetes/check.ts";
 import { eventually } from "../harness/kubernetes/eventually.ts";
-import { Node } from "../harness/kubernetes/node.ts";
+import { allNodes, Node } from "../harness/kubernetes/node.ts";
 import { container, podSpec, workload } from "../harness/kubernetes/pods.ts";
 
 const node = new Node(1);
@@ -58,11 +58,27 @@ check("pod of a RuntimeClass: the security context holds", async ({ pods }) => {
 });
 
 check("Deployment of a RuntimeClass: its pods run on all nodes, and are replaced", async (scope) => {
-  const template = podSpec(container(), { runtimeClassName });
+  const available = () => scope.ok("rollout", "status", "deployment/app", "--timeout=120s");
+  const spread = {
+    maxSkew: 1,
+    topologyKey: "kubernetes.io/hostname",
+    whenUnsatisfiable: "DoNotSchedule",
+    labelSelector: { matchLabels: { app: "app" } },
+  };
+  const template = podSpec(container(), { runtimeClassName, topologySpreadConstraints: [spread] });
   await scope.apply(workload("Deployment", "app", { replicas: 4, template }));
-  await scope.ok("rollout", "status", "deployment/app", "--timeout=120s");
+  await available();
+  const nodes = (await scope.list("pods", "app=app")).map(({ spec }) => spec.nodeName);
+  expect(new Set(nodes)).toEqual(new Set(allNodes().map(({ name }) => name)));
+  const before = await scope.pods.namesOf("app");
   await scope.ok("rollout", "restart", "deployment/app");
-  await scope.ok("rollout", "status", "deployment/app", "--timeout=120s");
+  await available();
+  await eventually(
+    () => scope.pods.namesOf("app"),
+    (found) => expect(found).toHaveLength(4),
+  );
+  const restarted = await scope.pods.namesOf("app");
+  expect(restarted.filter((name) => before.includes(name))).toEqual([]);
 });
 
 check(

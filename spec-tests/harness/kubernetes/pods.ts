@@ -1,4 +1,5 @@
 import { expect } from "vitest";
+import { lines } from "../engines/engine.ts";
 import type { Result } from "../runtime.ts";
 import { eventually } from "./eventually.ts";
 import { BUSYBOX } from "./images.ts";
@@ -107,6 +108,13 @@ export class Pods {
 
   get(name: string): Promise<KubeObject> {
     return this.#kubectl.get("pod", name);
+  }
+
+  /** Names of a workload's pods that have not been told to end. */
+  async namesOf(app: string): Promise<string[]> {
+    const template =
+      '{{range .items}}{{if not .metadata.deletionTimestamp}}{{.metadata.name}}{{"\\n"}}{{end}}{{end}}';
+    return lines(await this.#kubectl.ok("get", "pods", "-l", `app=${app}`, "-o", `go-template=${template}`));
   }
 
   /** A script in a running pod. */
