@@ -105,7 +105,10 @@ check("end of a pod: its preStop hook, then SIGTERM, then SIGKILL after the grac
   const lifecycle = { preStop: { exec: { command: ["sh", "-c", "echo hook >>/host/log"] } } };
   const spec = withHostFolder(scope, deaf, { lifecycle }, { terminationGracePeriodSeconds: 4 });
   await scope.pods.start("pod", spec);
+  const begin = Date.now();
   await scope.ok("delete", "pod", "pod");
+  // It ends by SIGKILL alone, and not before this time.
+  expect(Date.now() - begin).toBeGreaterThanOrEqual(4000);
   expect((await new Node(1).call("cat", `${hostFolder(scope)}/log`)).stdout).toBe("hook\nTERM\n");
 });
 
