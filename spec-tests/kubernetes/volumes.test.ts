@@ -170,15 +170,20 @@ check("hostPath that has to be there and is not: the pod waits, and the event sa
   await eventually(events, (found) => expect(found).toContain("hostPath type check failed"));
 });
 
-check("hostPath of a device: the container may use it if privileged", async ({ pods }) => {
-  const path = "/dev/zero";
-  const fields = { volumeMounts: [mounted("/dev/nothing")], securityContext: { privileged: true } };
-  const volumes = [{ name: "data", hostPath: { path, type: "CharDevice" } }];
-  const { log } = await pods.run("head -c 4 /dev/nothing | hexdump -C | head -1", fields, {
-    nodeName: node.name,
-    volumes,
-  });
-  expect(log).toContain("00 00 00 00");
+check("hostPath of a device: a privileged container may use it, another may not", async ({ pods }) => {
+  const device = (name: string, securityContext: Fields): Fields =>
+    container(undefined, { name, volumeMounts: [mounted("/device")], securityContext });
+  const containers = [
+    device("privileged", { privileged: true }),
+    // With the capability that /dev/kmsg takes, only the rules for devices refuse it.
+    device("other", { capabilities: { add: ["SYSLOG"] } }),
+  ];
+  const volumes = [{ name: "data", hostPath: { path: "/dev/kmsg", type: "CharDevice" } }];
+  await pods.start("pod", podSpec(containers, { nodeName: node.name, volumes }));
+  expect((await pods.shell("pod", ": </device", "privileged")).code).toBe(0);
+  const { code, stderr } = await pods.shell("pod", ": </device", "other");
+  expect(code).toBe(1);
+  expect(stderr).toContain("can't open /device: Operation not permitted");
 });
 
 check("readOnly mount: writing is refused", async ({ pods }) => {
