@@ -53,7 +53,12 @@ export function swarmTests(): Check<Swarm> {
     programs,
     open: async () => {
       const swarm = new Swarm();
-      await swarm.open();
+      try {
+        await swarm.open();
+      } catch (error) {
+        await swarm.close();
+        throw error;
+      }
       return swarm;
     },
   });
@@ -211,7 +216,9 @@ export class Swarm implements Engine {
 
   /** Those of a killed node, as soon as the kernel has ended the processes in them. */
   async #removeCgroups(name: NodeName): Promise<void> {
-    const remove = `find /sys/fs/cgroup${this.#cgroup(name)} -depth -type d -exec rmdir {} +`;
+    const cgroup = `/sys/fs/cgroup${this.#cgroup(name)}`;
+    // A dockerd that did not start has made none.
+    const remove = `[ ! -e ${cgroup} ] || find ${cgroup} -depth -type d -exec rmdir {} +`;
     await until(
       async () => (await runCommand(["sh", "-c", remove])).code === 0,
       `cgroups of ${name} are in use`,
