@@ -40,7 +40,7 @@ exec unshare --mount --propagation private sh -c '
   umount -l /mnt
   rmdir "$place"
   cd "$directory"
-  # Without it, commands start cold.
-  [ ! -x "$repository/dist/runts" ] || "$repository/dist/runts" warm >/dev/null 2>&1 || true
+  [ ! -x "$repository/dist/runts" ] || "$repository/dist/runts" warm >/dev/null 2>&1 ||
+    echo "in-root.sh: no warm start, commands start cold" >&2
   exec "$@"
 ' sh "$base" "$repository" "$@"
