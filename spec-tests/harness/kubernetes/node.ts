@@ -3,6 +3,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, write
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { lines, runCommand } from "../engines/engine.ts";
+import { childrenOf } from "../host/processes.ts";
 import { PATH, type Result, RUNTIME } from "../runtime.ts";
 import { Kubectl } from "./kubectl.ts";
 import { CONTROL_ADDRESS, HOME, KUBECONFIG, LOGS, NODES, PROGRAMS } from "./places.ts";
@@ -121,8 +122,9 @@ export class Node {
         throw new Error(`${this.name} does not boot: ${tail(`${this.name}-machine`)}`);
       await sleep(20);
     }
-    const child = readFileSync(`/proc/${machine.pid}/task/${machine.pid}/children`, "utf8").trim();
-    writeFileSync(join(this.#directory, "machine.pid"), child);
+    const [init] = childrenOf(machine.pid ?? 0);
+    if (init === undefined) throw new Error(`${this.name} has ended`);
+    writeFileSync(join(this.#directory, "machine.pid"), String(init));
     writeFileSync(join(this.#directory, "containerd.toml"), this.#containerdSettings());
     mkdirSync(join(this.#directory, "cni"));
     writeFileSync(join(this.#directory, "cni/10-bridge.conflist"), JSON.stringify(this.#network()));

@@ -7,6 +7,7 @@ import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { onTestFinished } from "vitest";
 import { defaultConfig } from "../config.ts";
+import { childrenOf } from "../host/processes.ts";
 import { archiveBaseRootfs, baseRootfs } from "../rootfs.ts";
 import { invoke, type Result } from "../runtime.ts";
 
@@ -65,8 +66,9 @@ export class Machine {
     onTestFinished(() => machine.#end(), 60_000);
     const [line] = await Promise.race([once(machine.#output, "data"), once(machine.#process, "exit")]);
     if (String(line) !== "ready\n") throw new Error(`the machine has not started: ${line}`);
-    const { pid } = machine.#process;
-    machine.#init = Number(execFileSync("pgrep", ["--parent", String(pid)], { encoding: "utf8" }));
+    const [init] = childrenOf(machine.#process.pid ?? 0);
+    if (init === undefined) throw new Error("the machine has ended");
+    machine.#init = init;
     return machine;
   }
 
