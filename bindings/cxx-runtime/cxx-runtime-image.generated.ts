@@ -1,5 +1,5 @@
 // Made by "node scripts/build-native.mjs" from cxx-runtime.c. Do not edit.
-// source: sha256 8d3b6bad7d6a0d1aa5f931657acf6c0a892bfbfeee2207f17f12db484fe6535b
+// source: sha256 9f5b89ada3f1740bf2cc24c5fa77186753d67bfad4726817511871791a260d8e
 // x64: gcc (Debian 12.4.0-5) 12.4.0
 // arm64: gcc (Debian 14.2.0-19) 14.2.0
 

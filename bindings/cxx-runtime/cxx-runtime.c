@@ -3,8 +3,8 @@
  *
  * A minimal host has the C library and libgcc_s, which comes with it, but no libstdc++. Nothing else of runts needs libstdc++, but without it
  * koffi.node can't be loaded. This library has the same soname, so the dynamic linker takes it for the one that koffi.node asks for, as it
- * is loaded already. Names and versions are those of the Itanium C++ ABI and of libstdc++'s stable ABI (versions.map); scripts/build.mjs
- * compares them with the symbols that koffi.node needs.
+ * is loaded already. Names and versions are those of the Itanium C++ ABI and of libstdc++'s stable ABI (versions.map);
+ * scripts/build/product.mjs compares them with the symbols that koffi.node needs.
  *
  * koffi is compiled without exceptions. So the process ends if libstdc++ throws one, and likewise here.
  */

@@ -24,10 +24,11 @@
  *
  * Somebody may copy this one file elsewhere, as tests of podman do. A copy without an engine beside it executes /usr/lib/runts/runts, the
  * launcher of an installed package, which then does all of the above. Both have to be equal byte by byte, which means that they are of the
- * same version: scripts/build.mjs appends that to the image.
+ * same version: scripts/build/product.mjs appends that to the image.
  *
- * argv stays as it is, including argv[0]. The launcher opens nothing else, and it stays the same process, so that LISTEN_PID
- * (sd_listen_fds(3)) stays right. It is freestanding like the stub, without libc and heap, which saves some tenths of a millisecond.
+ * argv stays as it is, including argv[0]. The launcher opens nothing else but /dev/null for closed standard streams, and it stays the same
+ * process, so that LISTEN_PID (sd_listen_fds(3)) stays right. It is freestanding like the stub, without libc and heap, which saves some tenths
+ * of a millisecond.
  */
 typedef unsigned short u16;
 typedef unsigned int u32;
@@ -45,7 +46,7 @@ enum { SYS_pread64 = 67, SYS_openat = 56, SYS_readlinkat = 78, SYS_eventfd2 = 19
 #endif
 
 enum { ENOENT = 2, EACCES = 13, AT_FDCWD = -100, RLIMIT_NOFILE = 7, F_DUPFD = 0, F_GETFD = 1, PATH_MAX = 4096 };
-enum { O_RDONLY = 0, AT_EMPTY_PATH = 0x1000, STATX_BASIC_STATS = 0x7ff, S_IWGRP = 020, S_IWOTH = 02 };
+enum { O_RDONLY = 0, O_RDWR = 2, AT_EMPTY_PATH = 0x1000, STATX_BASIC_STATS = 0x7ff, S_IWGRP = 020, S_IWOTH = 02 };
 
 struct rlimit64 { u64 soft, hard; };
 /* struct statx, linux/stat.h */
@@ -202,6 +203,16 @@ static u64 handed_by(char *const *argv)
 
 static int is_open(u64 fd) { return syscall4(SYS_fcntl, fd, F_GETFD, 0, 0) >= 0; }
 
+/*
+ * Opens /dev/null for each standard stream that is closed, as Go's runtime does for runc. Otherwise a file that the engine opens gets its
+ * number, and then the output of the command, or ends up in the container.
+ */
+static void open_standard_streams(void)
+{
+	for (u64 fd = 0; fd < FIRST_HANDED; fd++)
+		if (!is_open(fd)) syscall4(SYS_openat, AT_FDCWD, (u64)"/dev/null", O_RDWR, 0);
+}
+
 /* A descriptor that gives access to nothing, with a number of at least `end` + RESERVE; negative if the limits don't allow that. */
 static i64 open_filler(u64 end)
 {
@@ -273,7 +284,7 @@ static char *find_directory(void)
 	return path + length;
 }
 
-/* From a removed directory no name leads to a file. From the one entered instead, only a number does. */
+/* In a removed directory no relative path resolves. /proc/self/fdinfo has only numbers in it, so a relative path still fails there. */
 static void leave_removed_directory(void)
 {
 	if (syscall4(SYS_getcwd, (u64)path, sizeof path, 0, 0) == -ENOENT) syscall4(SYS_chdir, (u64)"/proc/self/fdinfo", 0, 0, 0);
@@ -400,6 +411,7 @@ static const char *become_installed(char *const *argv, char *const *caller)
 __attribute__((used, noreturn)) static void start(u64 *stack)
 {
 	char **argv = (char **)(stack + 1), **caller = argv + stack[0] + 1;
+	open_standard_streams();
 	char **to = fill_environment(argv, caller);
 	leave_removed_directory();
 	char *directory_end = find_directory();

@@ -4,7 +4,7 @@ import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
 import { writableCgroup } from "../harness/config.ts";
 import { type Container, succeed } from "../harness/container.ts";
-import { hostControllers } from "../harness/host/host-controllers.ts";
+import { hostControllers, NO_HUGETLB } from "../harness/host/host-controllers.ts";
 import { BASE, mappedShell } from "../harness/host/user-namespace.ts";
 import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
@@ -142,7 +142,7 @@ spec(
   "exec, init has moved to a sub-cgroup and enabled a controller above it: runs in init's cgroup",
   NO_INTERNAL,
   async (sandbox, context) => {
-    if (!CONTROLLERS.includes("hugetlb")) context.skip("this machine has no hugetlb controller");
+    if (!CONTROLLERS.includes("hugetlb")) context.skip(NO_HUGETLB);
     const container = await moved(sandbox);
     const script = `grep -q "^0::/init$" /proc/self/cgroup || cat /proc/self/cgroup`;
     expect(succeed("exec", await container.exec(["sh", "-c", script])).stdout).toBe("");
@@ -153,7 +153,7 @@ spec(
   "exec --cgroup / where only sub-cgroups accept processes: error that says so",
   NO_INTERNAL,
   async (sandbox, context) => {
-    if (!CONTROLLERS.includes("hugetlb")) context.skip("this machine has no hugetlb controller");
+    if (!CONTROLLERS.includes("hugetlb")) context.skip(NO_HUGETLB);
     const container = await moved(sandbox);
     const result = await container.exec(["true"], { flags: ["--cgroup", "/"] });
     expectRefusal(result, inOurWords("/linux/cgroupsPath: "), 255);
@@ -169,7 +169,7 @@ spec(
   "create in a cgroup that enables controllers for sub-cgroups: error that says so, nothing left",
   NO_INTERNAL,
   async (sandbox, context) => {
-    if (!CONTROLLERS.includes("hugetlb")) context.skip("this machine has no hugetlb controller");
+    if (!CONTROLLERS.includes("hugetlb")) context.skip(NO_HUGETLB);
     const container = sandbox.container();
     const directory = directoryOf(container);
     mkdirSync(`${directory}/other`, { recursive: true });

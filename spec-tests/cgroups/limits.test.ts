@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { expect } from "vitest";
-import { hostControllers } from "../harness/host/host-controllers.ts";
+import { hostControllers, NO_HUGETLB } from "../harness/host/host-controllers.ts";
 import { byCase } from "../harness/peers.ts";
 import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
@@ -95,7 +95,7 @@ spec(
   "create with hugepageLimits: the limit holds",
   "config-linux.md, Huge page limits",
   async (sandbox, context) => {
-    if (!CONTROLLERS.includes("hugetlb")) context.skip("this machine has no hugetlb controller");
+    if (!CONTROLLERS.includes("hugetlb")) context.skip(NO_HUGETLB);
     const container = sandbox.container((config) => {
       config.linux.resources = { hugepageLimits: [{ pageSize: "2MB", limit: 4_194_304 }] };
     });

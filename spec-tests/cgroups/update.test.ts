@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
 import { type Container, succeed } from "../harness/container.ts";
-import { hostControllers } from "../harness/host/host-controllers.ts";
+import { hostControllers, NO_HUGETLB } from "../harness/host/host-controllers.ts";
 import { byCase } from "../harness/peers.ts";
 import { expectRefusal, inOurWords } from "../harness/refusal.ts";
 import { IS_RUNTS, type Result } from "../harness/runtime.ts";
@@ -41,8 +41,6 @@ async function sleeping(sandbox: Sandbox, mutate?: (config: Config) => void): Pr
 function hugepageLimit({ id }: Container): number {
   return Number(readFileSync(`/sys/fs/cgroup/${id}/hugetlb.2MB.max`, "utf8"));
 }
-
-const NO_HUGETLB = "this machine has no hugetlb controller";
 
 spec(
   "update --resources with hugepageLimits: the limit holds",

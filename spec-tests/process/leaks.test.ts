@@ -119,3 +119,29 @@ spec(
   },
   { both: "its init waits as the runtime's own executable" },
 );
+
+/** Tells which device a standard stream is, by one that is open. */
+const device = (stream: number, to: number) =>
+  `echo $(stat -L -c %t:%T /proc/$$/fd/${stream}) >&${to}; exit 0`;
+
+for (const stream of [0, 1, 2])
+  for (const command of ["run", "exec"])
+    spec(
+      `${command}, the caller has closed its descriptor ${stream}: the program has /dev/null there, and no file of the runtime`,
+      CLAUSE,
+      async (sandbox) => {
+        const script = device(stream, stream === 1 ? 2 : 1);
+        const wrapper = ["sh", "-c", `exec "$@" ${stream}>&-`, "sh"];
+        const container = sandbox.shell(command === "run" ? script : "sleep 1000");
+        if (command === "exec") await container.started();
+        const { code, stdout, stderr } =
+          command === "run"
+            ? await container.run({ wrapper })
+            : await container.exec(["sh", "-c", script], { wrapper });
+        expect([code, stdout + stderr]).toEqual([0, "1:3\n"]);
+      },
+      {
+        runc: "copies from or to /dev/null through a pipe",
+        crun: "leaves it closed, or crashes",
+      },
+    );
