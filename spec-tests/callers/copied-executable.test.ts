@@ -6,7 +6,6 @@ import {
   existsSync,
   mkdirSync,
   readFileSync,
-  rmSync,
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
@@ -176,7 +175,6 @@ describe.runIf(IS_RUNTS)("a copy of the one file /usr/bin/runts", () => {
       const result = await sandbox.shell("true").run({ runtime, wrapper: installedFrom(folder) });
       expectRefusal(result, "koffi.node was not found; looked for /usr/lib/runts/koffi.node");
       expect(existsSync(join(dirname(runtime), "koffi.node"))).toBe(false);
-      rmSync(folder, { recursive: true });
     },
   );
 });

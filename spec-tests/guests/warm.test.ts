@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { expect } from "vitest";
-import { Guest } from "../harness/guests/guest.ts";
+import { BOOT_MS, Guest } from "../harness/guests/guest.ts";
 import { SYSTEMD_GUEST } from "../harness/guests/qemu.ts";
 import { GuestSandbox } from "../harness/guests/sandbox.ts";
 import { describeGuest, guestSpec } from "../harness/guests/spec.ts";
@@ -123,6 +123,8 @@ describeGuest(
           await next.stop();
         }
       },
+      // It writes an image twice, and boots another guest in between.
+      { timeoutMs: 2 * WARM_MS + 2 * BOOT_MS },
     );
   },
   SYSTEMD_GUEST,

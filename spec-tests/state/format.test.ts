@@ -31,32 +31,36 @@ function age(sandbox: Sandbox, container: Container): void {
 }
 
 if (IS_RUNTS) {
-  spec("all commands, state.json as 0.1.0 wrote it: the container is managed", CLAUSE, async (sandbox) => {
-    const container = sandbox.shell("sleep 1000", (config) => {
-      config.hooks = { poststop: [{ path: "/bin/touch", args: ["touch", sandbox.path("poststop")] }] };
-    });
-    await container.created();
-    age(sandbox, container);
-    expect((await container.start()).code).toBe(0);
-    age(sandbox, container);
-    const { pid } = await container.state();
-    expect((await sandbox.invoke(["list", "--quiet"])).stdout).toBe(`${container.id}\n`);
-    expect((await container.exec(["echo", "from inside"])).stdout).toBe("from inside\n");
-    expect((await sandbox.invoke(["ps", "--format", "json", container.id])).stdout).toBe(`[${pid}]\n`);
-    expect((await sandbox.invoke(["pause", container.id])).code).toBe(0);
-    expect((await container.state()).status).toBe("paused");
-    expect((await sandbox.invoke(["resume", container.id])).code).toBe(0);
-    expect((await sandbox.invoke(["events", "--stats", container.id])).code).toBe(0);
-    expect((await container.kill("KILL")).code).toBe(0);
-    await container.until("stopped");
-    const { code, stderr } = await container.delete();
-    expect([code, stderr]).toEqual([0, ""]);
-    expect(readFileSync(sandbox.path("poststop"), "utf8")).toBe("");
-    expect(await sandbox.traces()).toEqual([]);
-  });
+  spec(
+    "start, list, exec, ps, pause, resume, events, kill, delete, state.json as 0.1.0 wrote it: they work",
+    CLAUSE,
+    async (sandbox) => {
+      const container = sandbox.shell("sleep 1000", (config) => {
+        config.hooks = { poststop: [{ path: "/bin/touch", args: ["touch", sandbox.path("poststop")] }] };
+      });
+      await container.created();
+      age(sandbox, container);
+      expect((await container.start()).code).toBe(0);
+      age(sandbox, container);
+      const { pid } = await container.state();
+      expect((await sandbox.invoke(["list", "--quiet"])).stdout).toBe(`${container.id}\n`);
+      expect((await container.exec(["echo", "from inside"])).stdout).toBe("from inside\n");
+      expect((await sandbox.invoke(["ps", "--format", "json", container.id])).stdout).toBe(`[${pid}]\n`);
+      expect((await sandbox.invoke(["pause", container.id])).code).toBe(0);
+      expect((await container.state()).status).toBe("paused");
+      expect((await sandbox.invoke(["resume", container.id])).code).toBe(0);
+      expect((await sandbox.invoke(["events", "--stats", container.id])).code).toBe(0);
+      expect((await container.kill("KILL")).code).toBe(0);
+      await container.until("stopped");
+      const { code, stderr } = await container.delete();
+      expect([code, stderr]).toEqual([0, ""]);
+      expect(readFileSync(sandbox.path("poststop"), "utf8")).toBe("");
+      expect(await sandbox.traces()).toEqual([]);
+    },
+  );
 
   spec(
-    "all commands, state.json of a newer format: one error with both versions, and nothing changes; list shows the others",
+    "commands on a container, state.json of a newer format: one error with both versions, and nothing changes; list shows the others",
     CLAUSE,
     async (sandbox) => {
       const container = sandbox.shell("sleep 1000");

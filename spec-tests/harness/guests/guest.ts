@@ -6,7 +6,7 @@ import type { Result } from "../runtime.ts";
 import { consoleFile, type GuestKernel } from "./kernel.ts";
 
 /** On a busy machine the emulated processor is slow. */
-const BOOT_MS = 280_000;
+export const BOOT_MS = 280_000;
 
 /** The guest is at fault, and not the runtime in it: judged-test.ts does not take this for a verdict on a peer. */
 export class GuestError extends Error {}

@@ -1,8 +1,7 @@
 import { beforeAll, describe } from "vitest";
-import { judgedTest } from "../judged-test.ts";
-import type { Deviations } from "../peers.ts";
+import { judgedTest, type TestOptions } from "../judged-test.ts";
 import { RUNTIME, RUNTIME_NAME, which } from "../runtime.ts";
-import { Guest, GuestError } from "./guest.ts";
+import { BOOT_MS, Guest, GuestError } from "./guest.ts";
 import type { GuestKernel } from "./kernel.ts";
 import { QEMU_GUEST } from "./qemu.ts";
 import { GuestSandbox } from "./sandbox.ts";
@@ -14,8 +13,9 @@ interface Subject {
   readonly path: string;
 }
 
-const TIMEOUT_MS = 300_000;
-const BOOT_TIMEOUT_MS = 300_000;
+/** A test may have to boot a new guest first, if the last one has crashed. */
+const TIMEOUT_MS = BOOT_MS + 120_000;
+const BOOT_TIMEOUT_MS = BOOT_MS + 20_000;
 /** After so many boots of a guest that keeps crashing, the tests that are left fail at once. */
 const MOST_BOOTS = 4;
 
@@ -62,10 +62,10 @@ async function runningGuest(kernel: GuestKernel): Promise<Guest> {
 }
 
 /** One requirement, as `spec` of spec.ts, under each of the runtimes in turn. */
-export function guestSpec(title: string, clause: string, body: GuestBody, deviations: Deviations = {}): void {
+export function guestSpec(title: string, clause: string, body: GuestBody, options: TestOptions = {}): void {
   for (const subject of SUBJECTS) {
     const name = `${title} (${clause}) under ${subject.name}`;
-    judgedTest({ title, name, path: subject.path, timeoutMs: TIMEOUT_MS, ...deviations }, () =>
+    judgedTest({ title, name, path: subject.path, timeoutMs: TIMEOUT_MS, ...options }, () =>
       runInGuest(subject, body),
     );
   }
