@@ -33,7 +33,6 @@ export interface CriResources {
   readonly cpuQuota?: number;
   readonly cpuShares?: number;
   readonly memory?: number;
-  readonly oomScoreAdj?: number;
   readonly cpuset?: string;
   /** What cgroup v2 has files for, as the kubelet gives it. */
   readonly unified?: Readonly<Record<string, string>>;
@@ -254,8 +253,8 @@ function idMapping(field: number, { host, length }: IdRange): Buffer {
 }
 
 function resources(limits: CriResources): Buffer[] {
-  const { cpuPeriod, cpuQuota, cpuShares, memory, oomScoreAdj, cpuset, unified = {} } = limits;
-  const numbers = [cpuPeriod, cpuQuota, cpuShares, memory, oomScoreAdj].map((value, index) =>
+  const { cpuPeriod, cpuQuota, cpuShares, memory, cpuset, unified = {} } = limits;
+  const numbers = [cpuPeriod, cpuQuota, cpuShares, memory].map((value, index) =>
     value === undefined ? Buffer.alloc(0) : number(index + 1, value),
   );
   return [...numbers, text(6, cpuset ?? ""), map(9, unified)];

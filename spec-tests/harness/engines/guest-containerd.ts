@@ -84,7 +84,7 @@ ctr --address ${directory}/socket --namespace k8s.io images import /run/exchange
     }
   }
 
-  /** The cgroup's directory in the guest; where it is read, the guest's systemd has been told of it. */
+  /** The directory of the container's cgroup, a path in the guest. */
   async cgroup(container: string): Promise<string> {
     const path = await this.guest.output(`cat /proc/${await this.cri.pid(container)}/cgroup`);
     return `/sys/fs/cgroup${path.slice("0::".length)}`;
