@@ -7,9 +7,9 @@ import { reachable, root, unifiedCgroup, vitest } from "./machine.mjs";
 
 /**
  * Runs one vitest project where /sys/fs/cgroup is a cgroup2 and every user can reach the repository. `files` are parts of names of test
- * files, `options` further options of vitest, `below` is a command that runs its arguments, `node` the program that runs vitest below it, and `retries` is the number of times that a
- * failed test is repeated. After `timeoutMs` vitest is killed, so that the results of other runs are not lost. Returns vitest's exit code
- * and its report, which is undefined if it ended without one.
+ * files, `options` further options of vitest, `below` is a command that runs its arguments, `node` the program that runs vitest below it,
+ * and `retries` is the number of times that a failed test is repeated. After `timeoutMs` vitest is killed, so that the results of other
+ * runs are not lost. Returns vitest's exit code and its report, which is undefined if it ended without one.
  */
 export function runVitest({
   project,
@@ -61,10 +61,11 @@ function readReport(file) {
   }
 }
 
-/** Test files that could not be loaded, so that none of their tests was counted. */
+/** Test files that failed without a failed test: they could not be loaded, or what they prepare for their tests failed. */
 export function brokenFiles(report) {
   return report.testResults.filter(
-    ({ status, assertionResults }) => status === "failed" && assertionResults.length === 0,
+    ({ status, assertionResults }) =>
+      status === "failed" && !assertionResults.some((result) => result.status === "failed"),
   );
 }
 
