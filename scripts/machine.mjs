@@ -91,6 +91,11 @@ export function checkMachine(command) {
   if (process.geteuid?.() !== 0) throw new Missing(`making containers needs root: try "sudo ${command}".`);
 }
 
+/** The C library that Node is linked with, by npm's name. npm has installed the packages of others for the same one. */
+export function libcName() {
+  return process.report.getReport().header.glibcVersionRuntime === undefined ? "musl" : "glibc";
+}
+
 /** The path of a program in the usual folders of a root file system, or undefined. */
 export function which(program, system = "/") {
   const folders = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
