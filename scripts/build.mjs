@@ -12,8 +12,8 @@
 import { spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
-import { findBun } from "./bun.mjs";
-import { Missing, root } from "./machine.mjs";
+import { requireBun } from "./bun.mjs";
+import { libcName, Missing, root } from "./machine.mjs";
 
 /** `--faults`: the test build, in which operations can be made to fail (scripts/faults). Users never get it. */
 const withFaults = process.argv.includes("--faults");
@@ -23,7 +23,7 @@ const partial = join(dist, ".partial");
 
 /** koffi's native file for the C library that Bun, and so the engine, is linked with. */
 function findKoffi(arch) {
-  const libc = process.report.getReport().header.glibcVersionRuntime === undefined ? "musl" : "linux";
+  const libc = libcName() === "musl" ? "musl" : "linux";
   const folder = join(root, "node_modules/@koromix", `koffi-linux-${arch}`);
   const file = join(folder, `${libc}_${arch}`, "koffi.node");
   if (!statSync(file, { throwIfNoEntry: false }))
@@ -35,8 +35,7 @@ async function build() {
   const { arch } = process;
   if (process.platform !== "linux" || !["x64", "arm64"].includes(arch))
     throw new Missing("runts is for Linux on x86-64 and arm64");
-  const bun = findBun();
-  if (!bun) throw new Missing('Bun is missing; run "npm install"');
+  const bun = requireBun();
   const koffi = findKoffi(arch);
   // Imported here, since it needs the npm packages.
   const { buildProgram, buildForNode } = await import("./build/product.mjs");

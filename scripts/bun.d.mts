@@ -1,2 +1,3 @@
 export function findBun(): string | undefined;
+export function requireBun(): string;
 export const compileFlags: readonly string[];

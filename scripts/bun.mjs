@@ -1,6 +1,7 @@
 /** Finds Bun, which compiles the program into one executable, and gives its flags. */
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
+import { Missing } from "./machine.mjs";
 
 const modules = join(import.meta.dirname, "../node_modules");
 
@@ -13,6 +14,12 @@ export function findBun() {
     join(modules, "@oven", `${name}-musl`, "bin/bun"),
   ];
   return candidates.find((file) => spawnSync(file, ["--version"]).status === 0);
+}
+
+export function requireBun() {
+  const bun = findBun();
+  if (bun === undefined) throw new Missing('Bun is missing; run "npm install"');
+  return bun;
 }
 
 /** Bun must load no configuration: runts may run in a bundle's directory, whose author must not configure the engine. */

@@ -11,7 +11,7 @@ import { createHash } from "node:crypto";
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { findBun } from "./bun.mjs";
+import { requireBun } from "./bun.mjs";
 import { ensureModules, ensurePackages, Missing, root, runIn } from "./machine.mjs";
 
 const tools = [
@@ -37,8 +37,7 @@ async function build(arch) {
   const { buildForNode, buildProgram } = await import("./build/product.mjs");
   const { nativeParts } = await import("./package/parts.mjs");
   const { tryEngine } = await import("./package/try.mjs");
-  const bun = findBun();
-  if (!bun) throw new Missing('Bun is missing; run "npm install"');
+  const bun = requireBun();
   const work = join(root, "node_modules/.cache/packages", `build-${arch}`);
   rmSync(work, { recursive: true, force: true });
   const [folder, node] = ["program", "node"].map((name) => join(work, name));

@@ -1,8 +1,8 @@
 /** Bundles and programs for the subjects. */
 import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { compileFlags, findBun } from "../bun.mjs";
-import { Missing, runtime, which } from "../machine.mjs";
+import { compileFlags, requireBun } from "../bun.mjs";
+import { runtime, which } from "../machine.mjs";
 import { succeed } from "./processes.mjs";
 
 /** The default config of `runts spec`, but for the terminal, with a busybox as its root file system. */
@@ -25,8 +25,6 @@ export function makeEmptyProgram(directory) {
   const source = join(directory, "empty.ts");
   const output = join(directory, "empty");
   writeFileSync(source, "export {};\n");
-  const bun = findBun();
-  if (!bun) throw new Missing("Bun is missing; run npm install");
-  succeed({ argv: [bun, "build", source, "--outfile", output, ...compileFlags] });
+  succeed({ argv: [requireBun(), "build", source, "--outfile", output, ...compileFlags] });
   return output;
 }

@@ -139,6 +139,7 @@ function declareTypes(folder) {
     output += text;
   });
   return new Promise((resolve, reject) => {
+    compiler.on("error", reject);
     compiler.on("close", (status) =>
       status === 0 ? resolve() : reject(new Missing(`types of the library:\n${output}`)),
     );
@@ -147,12 +148,14 @@ function declareTypes(folder) {
 
 /** Makes what Node loads: the program as one file, and the library with its types. Returns the names of the files with their modes. */
 export async function buildForNode(folder) {
-  const types = declareTypes(folder);
   const bundles = { "runts.mjs": "src/main.ts", "library.mjs": "src/library/index.ts" };
-  for (const [name, source] of Object.entries(bundles)) {
-    await bundle(source, "node20.19", { file: join(folder, name), codeSplitting: false });
-    chmodSync(join(folder, name), 0o644);
-  }
-  await types;
-  return { "runts.mjs": 0o644, "library.mjs": 0o644 };
+  await Promise.all([
+    declareTypes(folder),
+    ...Object.entries(bundles).map(([name, source]) =>
+      bundle(source, "node20.19", { file: join(folder, name), codeSplitting: false }),
+    ),
+  ]);
+  const files = Object.fromEntries(Object.keys(bundles).map((name) => [name, 0o644]));
+  for (const [name, mode] of Object.entries(files)) chmodSync(join(folder, name), mode);
+  return files;
 }
