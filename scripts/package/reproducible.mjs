@@ -20,7 +20,8 @@ const OTHER_USER = 65534;
 /** Copies the sources, with changes that are not committed yet. */
 export function copySources(copy) {
   const listed = runIn(root, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard");
-  for (const path of listed.split("\0").filter((name) => name !== "")) {
+  const removed = new Set(runIn(root, "git", "ls-files", "-z", "--deleted").split("\0"));
+  for (const path of listed.split("\0").filter((name) => name !== "" && !removed.has(name))) {
     mkdirSync(dirname(join(copy, path)), { recursive: true });
     cpSync(join(root, path), join(copy, path), { verbatimSymlinks: true });
   }
