@@ -43,7 +43,7 @@ fi`;
 
 /** Makes a minimal system, and downloads what is installed later. */
 function bootstrap(release, directory) {
-  // Its settings for mirrors, such as a proxy.
+  // The machine's settings for mirrors, such as a proxy.
   const settings = join(directory, "apt.conf");
   writeFileSync(settings, mirrorSettings(runIn(root, "apt-config", "dump")));
   const words = ["--quiet", "--mode=root", "--variant=minbase", "--format=directory", `--aptopt=${settings}`];

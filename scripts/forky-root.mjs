@@ -66,7 +66,7 @@ function makeRoot(packages) {
   mkdirSync(cache, { recursive: true });
   const directory = mkdtempSync(`${made}-`);
   try {
-    // Its settings for mirrors, such as a proxy.
+    // The machine's settings for mirrors, such as a proxy.
     const settings = join(directory, "apt.conf");
     writeFileSync(settings, mirrorSettings(runIn(root, "apt-config", "dump")));
     const system = join(directory, "root");
@@ -80,7 +80,7 @@ function makeRoot(packages) {
       return done.status === 0 ? undefined : done.stderr;
     });
     writeFileSync(join(system, record), JSON.stringify({ packages, date: new Date().toISOString() }));
-    // Another process that was as fast may be at work in its own.
+    // Another process has made one meanwhile, and may be using it.
     if (isReady(packages)) return;
     if (existsSync(made)) renameSync(made, join(directory, "old"));
     renameSync(system, made);

@@ -6,8 +6,6 @@ import { makeBundle } from "./bundles.mjs";
 import { start, succeed, time, wait } from "./processes.mjs";
 import { alternate } from "./rounds.mjs";
 
-const ticksPerSecond = Number(succeed({ argv: [which("getconf"), "CLK_TCK"] }));
-
 /**
  * `paths` has a runtime's path by its name. Returns the samples, in ms, of which ctr takes a part itself. The CPU time is that of the
  * runtime and the program that it starts, and is the mean of all rounds: the kernel tells it in steps of 10 ms.
@@ -33,10 +31,12 @@ export function measureProbes({ paths, directory, rounds }) {
       return time(call("tasks", "exec", "--exec-id", `probe-${execs}`, name, "/bin/true")).ms;
     };
     const turns = ids.map((name) => [name, () => ({ "exec by containerd": probe(name) })]);
+    const ticksPerSecond = Number(succeed({ argv: [which("getconf"), "CLK_TCK"] }));
+    const cpuMs = (shim) => cpuTicksOfChildren(shim) * (1000 / ticksPerSecond);
     const shims = ids.map((name) => shimOf(succeed(call("tasks", "ls")), name));
-    const before = shims.map(cpuMsOfChildren);
+    const before = shims.map(cpuMs);
     const samples = alternate(Object.fromEntries(turns), rounds);
-    const means = shims.map((shim, index) => (cpuMsOfChildren(shim) - before[index]) / (execs / ids.length));
+    const means = shims.map((shim, index) => (cpuMs(shim) - before[index]) / (execs / ids.length));
     const cpu = Object.fromEntries(ids.map((name, index) => [name, [means[index]]]));
     return { ...samples, "exec by containerd, CPU": cpu };
   } finally {
@@ -55,9 +55,9 @@ function shimOf(tasks, id) {
 }
 
 /** User and system time of all children that the process has waited for. */
-function cpuMsOfChildren(pid) {
+function cpuTicksOfChildren(pid) {
   const [user, system] = statOf(pid).slice(13, 15);
-  return (Number(user) + Number(system)) * (1000 / ticksPerSecond);
+  return Number(user) + Number(system);
 }
 
 /** The fields of proc_pid_stat(5) from the third on: the second, a name in parentheses, may have spaces. */

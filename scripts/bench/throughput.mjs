@@ -1,6 +1,6 @@
 /**
- * Several `run`s at once: how many a second the machine does with each runtime, and how long as many take as a build has stages. The
- * processors are busy meanwhile, so CPU time counts, not latency.
+ * Several `run`s at once: how many a second the machine does with each runtime, and how long eight take that start together, as the stages
+ * of a build do. The processors are busy meanwhile, so CPU time counts, not latency.
  */
 import { Missing } from "../machine.mjs";
 import { start, wait } from "./processes.mjs";

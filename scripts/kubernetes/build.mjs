@@ -1,7 +1,7 @@
 /**
  * `node scripts/kubernetes/build.mjs`: builds Kubernetes from Debian's source package into node_modules/.cache/kubernetes/bin, once. Debian has no
  * package of the kubelet. The last source package that has all of Kubernetes, with everything that it imports, is Debian 12's. It needs Go 1.15,
- * which Debian 11 has: below Go 1.18 and later, one of its imports (reflect2) panics.
+ * which Debian 11 has: with Go 1.18 or later, one of its imports (reflect2) panics.
  */
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
@@ -15,7 +15,7 @@ const goVersion = "1.15";
 
 const cache = join(root, "node_modules/.cache/kubernetes");
 /** Folder of the programs. */
-export const kubernetesPrograms = join(cache, "bin");
+const kubernetesPrograms = join(cache, "bin");
 /** What the build needs and nobody else. It is removed when all programs are there. */
 const work = join(cache, "build");
 
@@ -54,7 +54,8 @@ const programs = [
   ...["kubelet", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubectl"].map(
     command,
   ),
-  // The C library is not in its image. The others have it: built without, all that they share would be compiled once more.
+  // agnhost's image has no C library. The other programs are built with cgo as the kubelet is: without it, the packages that they share would
+  // be compiled a second time.
   { name: "agnhost", args: ["build", "-tags", "netgo"], from: "./test/images/agnhost", cgo: "0" },
   { name: "ginkgo", args: ["build"], from: "./vendor/github.com/onsi/ginkgo/ginkgo" },
   { name: "e2e.test", args: ["test", "-c"], from: "./test/e2e" },
