@@ -157,6 +157,8 @@ check(
       const kills = async () => (await read("memory.events")).find((line) => line.startsWith("oom_kill "));
       await expect.poll(kills, { timeout: 120_000, interval: 1000 }).toBe("oom_kill 1");
       expect((await engine.cri.status(id)).state).toBe("running");
+      expect((await engine.cri.exec(id, "echo", "still")).stdout).toBe("still\n");
+      expect(await kills()).toBe("oom_kill 1");
     });
   },
 );
