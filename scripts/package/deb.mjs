@@ -50,7 +50,7 @@ export function makeDeb({ output, tree: program, arch, version, maintainer, epoc
     MULTIARCH: multiarch,
     SIZE: `${installedSize(tree)}`,
     DEPENDS: debianDepends(binaries.files, binaries.own),
-    ...scriptParts(),
+    ...scriptParts("deb-systemd-invoke start"),
   };
   const control = new Map();
   for (const file of ["control", "conffiles", "triggers"])

@@ -1,11 +1,12 @@
 import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, test } from "vitest";
-import { findBun } from "../bun.mjs";
+import { requireBun } from "../bun.mjs";
 import { debianDepends, rpmRequires } from "./dependencies.mjs";
 import { billOfMaterials, licensesOf, materialsOf, packageOf } from "./materials.mjs";
-import { exampleFor } from "./tree.mjs";
+import { fill, scriptParts } from "./templates.mjs";
+import { exampleFor, readText } from "./tree.mjs";
 import { upstreamVersion } from "./versions.mjs";
 
 const root = join(import.meta.dirname, "../..");
@@ -25,12 +26,13 @@ describe("the version in packages", () => {
     "1.0.0-rc.1: it is older than 1.0.0 and newer than 0.1.0",
     () => {
       const isNewer = (left: string, right: string) =>
-        spawnSync("dpkg", ["--compare-versions", upstreamVersion(left), "gt", upstreamVersion(right)]).status;
+        spawnSync("dpkg", ["--compare-versions", upstreamVersion(left), "gt", upstreamVersion(right)])
+          .status === 0;
       expect([
         isNewer("1.0.0", "1.0.0-rc.1"),
         isNewer("1.0.0-rc.1", "0.1.0"),
         isNewer("0.1.0", "1.0.0"),
-      ]).toEqual([0, 0, 1]);
+      ]).toEqual([true, true, false]);
     },
   );
 
@@ -60,7 +62,7 @@ describe("dependencies of koffi.node", () => {
 });
 
 describe("the bill of materials", () => {
-  const bun = findBun() ?? "";
+  const bun = requireBun();
   const modules = [join(root, "src/main.ts"), join(root, "node_modules/yargs-parser/build/lib/index.js")];
   const materials = materialsOf({ modules, bun });
 
@@ -123,13 +125,24 @@ test.each([
   expect(exampleFor("/usr/local", path)).not.toMatch(/\/usr\/(?:bin|lib)/);
 });
 
-test.each(readdirSync(join(root, "packaging/deb")).filter((name) => /^p(?:ost|re)/.test(name)))(
-  "packaging/deb/%s is a script of sh",
-  (name) => {
-    const text = readFileSync(join(root, "packaging/deb", name), "utf8").replace(/^@[A-Z]+@$/gm, ":");
-    expect(spawnSync("sh", ["-n"], { input: text, encoding: "utf8" })).toMatchObject({
-      status: 0,
-      stderr: "",
-    });
-  },
-);
+const withParts = (text: string) => fill(text, scriptParts("systemctl start"));
+/** The scripts of the spec file: from a line such as %post to the next one that begins a section. */
+const sections = readText("packaging/rpm/runts.spec").split(/^(?=%(?:[a-z]+)(?: .*)?$)/m);
+const scriptlets = sections.filter((text) => /^%(?:post|preun|postun|transfiletriggerin)\b/.test(text));
+
+test.each([
+  ...["postinst", "prerm", "postrm"].map((name) => [
+    `deb/${name}`,
+    withParts(readText(`packaging/deb/${name}`)),
+  ]),
+  ...scriptlets.map((text) => {
+    const [title = "", ...lines] = text.split("\n");
+    return [`rpm/runts.spec, ${title.split(" ")[0]}`, withParts(lines.join("\n"))];
+  }),
+])("packaging/%s, with its parts: it is a script of sh", (_, input = "") => {
+  expect(spawnSync("sh", ["-n"], { input, encoding: "utf8" })).toMatchObject({ status: 0, stderr: "" });
+});
+
+test("packaging/rpm/runts.spec: four scripts are checked above", () => {
+  expect(scriptlets).toHaveLength(4);
+});

@@ -26,6 +26,12 @@ function ownFolders(paths) {
   return [...new Set(own)].sort();
 }
 
+/** The parts of scripts for a spec file, in which rpm expands what follows a `%`. */
+function specParts() {
+  const parts = Object.entries(scriptParts("systemctl start"));
+  return Object.fromEntries(parts.map(([name, text]) => [name, text.replaceAll("%", "%%")]));
+}
+
 /** Makes the package in `output` from the tree of the program, and returns the name of its file. */
 export function makeRpm({
   output,
@@ -59,14 +65,13 @@ export function makeRpm({
       REQUIRES: rpmRequires(binaries.files, binaries.own)
         .map((capability) => `Requires: ${capability}`)
         .join("\n"),
-      RENEW: readText("packaging/rpm/renew-image.sh"),
       FILES: [
         ...ownFolders([...tree.keys()]).map((folder) => `%dir /${folder}`),
         ...[...tree.keys()].map(fileLine),
       ].join("\n"),
       DATE: `${day} ${month} ${date} ${year}`,
       MAINTAINER: maintainer,
-      ...scriptParts(),
+      ...specParts(),
     });
     writeFileSync(join(folder, "runts.spec"), spec);
     const args = ["-bb", "--quiet", "--target", `${name}-linux`, "--define", `_topdir ${top}`];

@@ -10,9 +10,10 @@ export function fill(template, texts) {
   });
 }
 
-/** What the removal scripts of .deb and .rpm have in common. */
-export function scriptParts() {
+/** What the scripts of .deb and .rpm have in common. `start` is the command that starts a unit of systemd. */
+export function scriptParts(start) {
   return {
+    RENEW: fill(readText("packaging/renew-image.sh"), { START: start }),
     CONTAINERS: readText("packaging/left-containers.sh"),
     STATE: readText("packaging/remove-cached-filters.sh"),
   };

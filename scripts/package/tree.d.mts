@@ -1,1 +1,2 @@
 export function exampleFor(prefix: string, path: string): string;
+export function readText(path: string): string;

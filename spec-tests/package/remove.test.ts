@@ -62,4 +62,22 @@ describe.each(SYSTEMS)("$name", ({ start }) => {
     await expect.poll(living).toEqual([]);
     await podman("rm", "--force", id);
   });
+
+  test("remove where another user has records, or names with special characters: they are named or counted, and never part of a command", async () => {
+    const system = await start("engines");
+    const { machine } = system;
+    await system.install("current");
+    await machine.shell(`
+      record() { mkdir -p "$1"; echo '{"ownPidNamespace":true}' >"$1/state.json"; chown "$2" "$1/state.json"; }
+      record /run/lock/other/box nobody
+      record '/run/lock/a;id/box' root
+      record "$(printf '/run/lock/x\\n/run/y')/box" nobody`);
+
+    const said = await system.remove();
+    expect(said.trimEnd().split("\n")).toEqual([
+      "runts: these containers of other users are left, and only they can delete them, once runts is installed again:",
+      "  /run/lock/other/box, of user nobody",
+      "runts: below /run there are more records of containers. Their paths have special characters, so they are not listed.",
+    ]);
+  });
 });
