@@ -27,7 +27,6 @@ const packages = [
   { name: "mmdebstrap", program: "mmdebstrap", needed: true, why: "makes root file systems of Debian" },
   { name: "iproute2", program: "ip", needed: true, why: "the machines' networks" },
   { name: "hostname", program: "hostname", needed: true, why: "the machines' names" },
-  { name: "procps", program: "pgrep", needed: true, why: "finds the machines' first processes" },
   { name: "git", program: "git", needed: true, why: "has the sources of older versions" },
 ];
 
