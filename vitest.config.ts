@@ -67,6 +67,18 @@ export default defineConfig({
       },
       {
         test: {
+          name: "kubernetes-guest",
+          chaiConfig,
+          // The node is emulated: a pod takes it ten seconds to start, and minutes on a busy machine.
+          env: { KUBERNETES_PATIENCE_MS: "600000" },
+          include: ["spec-tests/kubernetes/guest/*.test.ts"],
+          globalSetup: ["spec-tests/harness/kubernetes/guest/setup.ts"],
+          pool: "forks",
+          maxWorkers: 1,
+        },
+      },
+      {
+        test: {
           name: "faults",
           chaiConfig,
           include: ["spec-tests/faults/**/*.test.ts"],

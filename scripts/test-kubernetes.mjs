@@ -1,12 +1,13 @@
 /**
- * `npm run test:kubernetes [-- --checks | --conformance] [--all] [--alone]`: builds Kubernetes once, starts a cluster of three nodes whose only
- * runtime is runts, and runs the checks of spec-tests/kubernetes, and then Kubernetes' own tests of a node, [NodeConformance]. It does the same with
- * runc. `--checks` and `--conformance` run one part, `--all` runs [Conformance] too, and `--alone` leaves out runc. A test of Kubernetes' own that
- * fails with both runtimes does not fail the command.
+ * `npm run test:kubernetes [-- --checks | --conformance | --guest] [--all] [--alone]`: builds Kubernetes once, starts a cluster of three nodes whose
+ * only runtime is runts, and runs the checks of spec-tests/kubernetes, and then Kubernetes' own tests of a node, [NodeConformance]. It does the
+ * same with runc. `--checks` and `--conformance` run one part, `--all` runs [Conformance] too, and `--alone` leaves out runc. `--guest` checks
+ * limits, on a node whose kernel has all cgroup controllers. A test of Kubernetes' own that fails with both runtimes does not fail the command.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
+import { ensureGuestKernel, guestPackages } from "./guest-kernel.mjs";
 import { ensureKubernetes, kubernetesVersion } from "./kubernetes/build.mjs";
 import {
   busybox,
@@ -48,10 +49,12 @@ const packages = [
 
 const conformance = "spec-tests/kubernetes/conformance.test.ts";
 
-/** The two parts. A peer has to pass the checks. Kubernetes' own tests only show whether it fares as runts does. */
+/** The parts. A peer has to pass our checks. Kubernetes' own tests only show whether it fares as runts does. */
 const parts = [
-  { name: "checks", options: ["--exclude", conformance], timeoutMs: 40 * 60_000 },
-  { name: "conformance", files: [conformance], timeoutMs: 60 * 60_000 },
+  { name: "checks", project: "kubernetes", options: ["--exclude", conformance], timeoutMs: 40 * 60_000 },
+  { name: "conformance", project: "kubernetes", files: [conformance], timeoutMs: 60 * 60_000 },
+  // The node is emulated, which takes many minutes on a busy machine.
+  { name: "guest", project: "kubernetes-guest", timeoutMs: 90 * 60_000, onlyNamed: true },
 ];
 
 const options = [...parts.map(({ name }) => `--${name}`), "--all", "--alone"];
@@ -59,10 +62,10 @@ const options = [...parts.map(({ name }) => `--${name}`), "--all", "--alone"];
 const isolated = join(root, "spec-tests/harness/kubernetes/isolated.sh");
 const alone = join(root, "spec-tests/harness/alone.sh");
 
-function runPart({ name, files, options, timeoutMs }, path, directory, env) {
+function runPart({ name, project, files, options, timeoutMs }, path, directory, env) {
   process.stdout.write(`\n=== ${name} with ${basename(path)}\n`);
   const run = runVitest({
-    project: "kubernetes",
+    project,
     files,
     options,
     env: { ...env, RUNTIME: path },
@@ -117,15 +120,18 @@ function testKubernetes() {
   if (unknown.length > 0)
     throw new Missing(`no such option: ${unknown.join(" ")} (there are: ${options.join(" ")})`);
   const named = parts.filter(({ name }) => args.includes(`--${name}`));
-  const chosen = named.length === 0 ? parts : named;
+  const chosen = named.length === 0 ? parts.filter(({ onlyNamed }) => !onlyNamed) : named;
   const withPeer = !args.includes("--alone");
   checkMachine("npm run test:kubernetes");
   const peer = { name: "runc", program: "runc", needed: true, why: "runs the same checks" };
-  ensurePackages([...packages, ...(withPeer ? [peer] : [])]);
+  const withGuest = chosen.some(({ name }) => name === "guest");
+  const ofGuest = guestPackages.map((entry) => ({ ...entry, needed: true }));
+  ensurePackages([...packages, ...(withPeer ? [peer] : []), ...(withGuest ? ofGuest : [])]);
   ensureModules();
+  if (withGuest && !ensureGuestKernel()) throw new Missing("there is no kernel for the guest (see above).");
   ensureBuild();
   ensureKubernetes();
-  process.stdout.write(`Kubernetes ${kubernetesVersion}, three nodes\n`);
+  process.stdout.write(`Kubernetes ${kubernetesVersion}\n`);
   const paths = [runtime, ...(withPeer ? [which("runc")] : [])];
   const env = args.includes("--all") ? { CONFORMANCE: "all" } : {};
   const directory = mkdtempSync(join(tmpdir(), "runts-kubernetes-"));

@@ -35,7 +35,7 @@ export function check(
     try {
       await body(scope, context);
     } catch (error) {
-      if (error instanceof Error) error.message += `\n${await describe(scope)}`;
+      if (error instanceof Error) error.message += `\n${await describeFailure(scope)}`;
       throw error;
     } finally {
       await scope.ok("delete", "namespace", name, "--wait=false");
@@ -44,7 +44,8 @@ export function check(
   judgedTest({ title, path: RUNTIME, concurrent: alone !== true, ...options }, run);
 }
 
-async function makeNamespace(name: string): Promise<void> {
+/** Makes a namespace that pods can be made in. */
+export async function makeNamespace(name: string): Promise<void> {
   const cluster = new Kubectl();
   await cluster.ok("create", "namespace", name);
   // Pods are refused before their account is there.
@@ -53,7 +54,7 @@ async function makeNamespace(name: string): Promise<void> {
 }
 
 /** Pods and events of a test that has failed. */
-async function describe(scope: Scope): Promise<string> {
+export async function describeFailure(scope: Scope): Promise<string> {
   const pods = await scope.call("get", "pods", "-o", "wide");
   const events = await scope.call("get", "events", "--sort-by=.lastTimestamp");
   return `${pods.stdout}${events.stdout.slice(-3000)}`;

@@ -11,8 +11,11 @@ import { CONTROL_ADDRESS, HOME, KUBECONFIG, LOGS, PROGRAMS } from "./places.ts";
 const CERTIFICATES = join(HOME, "certificates");
 const TOKEN = "administrator-token";
 
-/** Starts etcd and Kubernetes' control plane beside vitest, on the bridge that connects the nodes. They end with the namespaces of isolated.sh. */
-export async function startControlPlane(): Promise<void> {
+/**
+ * Starts etcd and Kubernetes' control plane beside vitest, on the bridge that connects the nodes. They end with the namespaces of isolated.sh.
+ * A node that does not report for the grace period is taken for dead.
+ */
+export async function startControlPlane(gracePeriod: string): Promise<void> {
   mkdirSync(LOGS, { recursive: true });
   mkdirSync(join(HOME, "seccomp"), { recursive: true });
   await makeBridge();
@@ -23,7 +26,7 @@ export async function startControlPlane(): Promise<void> {
     if (tries === 600) throw new Error(`the API server does not get ready: ${tail("kube-apiserver")}`);
     await sleep(200);
   }
-  start("kube-controller-manager", controllerWords());
+  start("kube-controller-manager", controllerWords(gracePeriod));
   start("kube-scheduler", [`--kubeconfig=${KUBECONFIG}`, "--leader-elect=false"]);
 }
 
@@ -96,7 +99,7 @@ function apiserverWords(): string[] {
   ];
 }
 
-function controllerWords(): string[] {
+function controllerWords(gracePeriod: string): string[] {
   return [
     `--kubeconfig=${KUBECONFIG}`,
     `--service-account-private-key-file=${join(HOME, "account.key")}`,
@@ -104,7 +107,7 @@ function controllerWords(): string[] {
     "--use-service-account-credentials",
     "--leader-elect=false",
     "--allocate-node-cidrs=false",
-    "--node-monitor-grace-period=12s",
+    `--node-monitor-grace-period=${gracePeriod}`,
     "--node-monitor-period=2s",
   ];
 }

@@ -17,7 +17,7 @@ const PATIENCE_MS = 180_000;
  */
 export default async function setup(): Promise<() => Promise<void>> {
   makeImages();
-  await startControlPlane();
+  await startControlPlane("12s");
   await Promise.all(allNodes().map((node) => node.start(imageArchives())));
   await Promise.all(allNodes().map((node) => node.ready()));
   // The class that users are given.
