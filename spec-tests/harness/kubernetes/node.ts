@@ -274,6 +274,8 @@ ${runtimes.join("")}`;
       `--seccomp-profile-root=${join(HOME, "seccomp")}`,
       `--volume-plugin-dir=${this.#directory}/plugins`,
       "--node-status-update-frequency=3s",
+      // Only with the next synchronization of a pod does this kubelet act on the result of a startup probe. By default that takes a minute or more.
+      "--sync-frequency=10s",
       "--max-pods=250",
     ];
   }
