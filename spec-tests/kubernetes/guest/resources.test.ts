@@ -104,4 +104,32 @@ describe("on a node that has all cgroup controllers", () => {
       (found) => expect(found).toBeGreaterThan(5),
     );
   });
+
+  check(
+    "a container with a whole CPU for itself: others lose it, and get it back later",
+    async (scope) => {
+      const processors = (name: string) => scope.files(name, "cpuset.cpus.effective");
+      await scope.start("shared", container());
+      expect(await processors("shared")).toEqual(["0-1"]);
+      await scope.start("alone", limited(undefined, { cpu: "1", memory: "32Mi" }));
+      const [own = ""] = await processors("alone");
+      expect(own).toMatch(/^[01]$/);
+      await eventually(
+        () => processors("shared"),
+        (found) => expect(found).toEqual([`${1 - Number(own)}`]),
+      );
+      await scope.ok("delete", "pod", "alone");
+      await eventually(
+        () => processors("shared"),
+        (found) => expect(found).toEqual(["0-1"]),
+      );
+    },
+    { alone: true },
+  );
+
+  check("a container with huge pages: its cgroup has the limit of each size", async (scope) => {
+    const limits = { cpu: "100m", memory: "32Mi", "hugepages-2Mi": "4Mi" };
+    await scope.start("huge", limited(undefined, limits));
+    expect(await scope.files("huge", "hugetlb.2MB.max")).toEqual([`${4 * MIB}`]);
+  });
 });

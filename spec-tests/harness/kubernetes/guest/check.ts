@@ -1,7 +1,7 @@
 import { afterAll, beforeAll } from "vitest";
-import { judgedTest, type TestOptions } from "../../judged-test.ts";
+import { judgedTest } from "../../judged-test.ts";
 import { RUNTIME } from "../../runtime.ts";
-import { describeFailure, makeNamespace, Scope } from "../check.ts";
+import { type CheckOptions, describeFailure, makeNamespace, Scope } from "../check.ts";
 import { type Fields, podSpec } from "../pods.ts";
 import { GuestNode } from "./node.ts";
 
@@ -67,19 +67,19 @@ export class GuestScope extends Scope {
 export type GuestCheck = (
   title: string,
   body: (scope: GuestScope) => Promise<void>,
-  options?: TestOptions,
+  options?: CheckOptions,
 ) => void;
 
 let namespaces = 0;
 
-/** The tests of one node. Pods of a test may still be ending when the next one starts. Several run at once. */
+/** The tests of one node. Pods of a test may still be ending when the next one starts. Several run at once, unless one has to be alone. */
 export function guestChecks(): GuestCheck {
   let node: GuestNode | undefined;
   beforeAll(async () => {
     node = await GuestNode.boot();
   }, BOOT_MS);
   afterAll(() => node?.stop(), 60_000);
-  return (title, body, options) => {
+  return (title, body, { alone, ...options } = {}) => {
     const run = async (): Promise<void> => {
       if (node === undefined) throw new Error("there is no node");
       namespaces += 1;
@@ -94,6 +94,6 @@ export function guestChecks(): GuestCheck {
         await scope.ok("delete", "namespace", scope.namespace ?? "", "--wait=false");
       }
     };
-    judgedTest({ title, path: RUNTIME, timeoutMs: CHECK_MS, concurrent: true, ...options }, run);
+    judgedTest({ title, path: RUNTIME, timeoutMs: CHECK_MS, concurrent: alone !== true, ...options }, run);
   };
 }
