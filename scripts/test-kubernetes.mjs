@@ -47,6 +47,8 @@ const packages = [
   { name: "curl", program: "curl", needed: true, why: "a program of the images" },
 ];
 
+const openssl = { name: "openssl", program: "openssl", needed: true, why: "certificates" };
+
 const conformance = "spec-tests/kubernetes/conformance.test.ts";
 
 /** The parts. A peer has to pass our checks. Kubernetes' own tests only show whether it fares as runts does. */
@@ -126,7 +128,7 @@ function testKubernetes() {
   const peer = { name: "runc", program: "runc", needed: true, why: "runs the same checks" };
   const withGuest = chosen.some(({ name }) => name === "guest");
   const ofGuest = guestPackages.map((entry) => ({ ...entry, needed: true }));
-  ensurePackages([...packages, ...(withPeer ? [peer] : []), ...(withGuest ? ofGuest : [])]);
+  ensurePackages([...packages, ...(withPeer ? [peer] : []), ...(withGuest ? [openssl, ...ofGuest] : [])]);
   ensureModules();
   if (withGuest && !ensureGuestKernel()) throw new Missing("there is no kernel for the guest (see above).");
   ensureBuild();

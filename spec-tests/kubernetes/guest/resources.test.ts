@@ -1,7 +1,9 @@
 import { describe, expect } from "vitest";
 import { eventually } from "../../harness/kubernetes/eventually.ts";
-import { type GuestScope, guestChecks } from "../../harness/kubernetes/guest/check.ts";
+import { type GuestScope, guestChecks, holding } from "../../harness/kubernetes/guest/check.ts";
+import { MetricsApi } from "../../harness/kubernetes/guest/metrics-api.ts";
 import { POD_PIDS } from "../../harness/kubernetes/guest/node.ts";
+import { Kubectl } from "../../harness/kubernetes/kubectl.ts";
 import { container, type Fields } from "../../harness/kubernetes/pods.ts";
 
 const MIB = 1 << 20;
@@ -132,4 +134,32 @@ describe("on a node that has all cgroup controllers", () => {
     await scope.start("huge", limited(undefined, limits));
     expect(await scope.files("huge", "hugetlb.2MB.max")).toEqual([`${4 * MIB}`]);
   });
+
+  check(
+    "a container that works: kubectl top tells its CPU and memory",
+    async (scope) => {
+      const metrics = await MetricsApi.start(new Kubectl(), scope.node.name);
+      try {
+        const script = `while :; do :; done & ${holding(48)}`;
+        await scope.start("working", limited(script, { cpu: "200m", memory: "128Mi" }));
+        const figures = async () => {
+          const shown = await scope.call("top", "pods", "--containers", "--no-headers");
+          const [, cpu = 0, memory = 0] = /^working +main +(\d+)m +(\d+)Mi/.exec(shown.stdout) ?? [];
+          return { cpu: Number(cpu), memory: Number(memory) };
+        };
+        // The kubelet compares two readings of the cgroup's processor time, and the first ones are of the container's start.
+        await eventually(
+          async () => (await figures()).cpu,
+          (found) => expect(found).toBeGreaterThan(150),
+        );
+        const { cpu, memory } = await figures();
+        expect(cpu).toBeLessThan(250);
+        expect(memory).toBeGreaterThanOrEqual(48);
+        expect(memory).toBeLessThan(64);
+      } finally {
+        await metrics.stop();
+      }
+    },
+    { alone: true },
+  );
 });

@@ -64,6 +64,11 @@ export class GuestScope extends Scope {
   }
 }
 
+/** A program that holds so much memory: it fills a buffer and can't write it. */
+export function holding(mebibytes: number): string {
+  return `dd if=/dev/zero bs=${mebibytes}M count=1 | sleep 1000000`;
+}
+
 export type GuestCheck = (
   title: string,
   body: (scope: GuestScope) => Promise<void>,
