@@ -2,7 +2,7 @@ import { describe, expect } from "vitest";
 import { eventually } from "../../harness/kubernetes/eventually.ts";
 import { type GuestScope, guestChecks, holding } from "../../harness/kubernetes/guest/check.ts";
 import { MetricsApi } from "../../harness/kubernetes/guest/metrics-api.ts";
-import { POD_PIDS } from "../../harness/kubernetes/guest/node.ts";
+import { EVICTION_MIB, POD_MEMORY_MIB, POD_PIDS } from "../../harness/kubernetes/guest/node.ts";
 import { Kubectl } from "../../harness/kubernetes/kubectl.ts";
 import { container, type Fields } from "../../harness/kubernetes/pods.ts";
 
@@ -22,6 +22,11 @@ function limited(script: string | undefined, limits: Fields, requests: Fields = 
 async function count(scope: GuestScope, name: string, file: string, key: string): Promise<number> {
   const line = (await scope.files(name, file)).find((text) => text.startsWith(`${key} `));
   return Number(line?.split(" ")[1]);
+}
+
+async function hasPressure(scope: GuestScope): Promise<boolean> {
+  const path = '{.status.conditions[?(@.type=="MemoryPressure")].status}';
+  return (await scope.ok("get", "node", scope.node.name, "-o", `jsonpath=${path}`)) === "True";
 }
 
 describe("on a node that has all cgroup controllers", () => {
@@ -159,6 +164,49 @@ describe("on a node that has all cgroup controllers", () => {
       } finally {
         await metrics.stop();
       }
+    },
+    { alone: true },
+  );
+
+  check(
+    "pods that leave too little memory: the one that exceeds its request is evicted",
+    async (scope) => {
+      const resources = { requests: { cpu: "50m", memory: "32Mi" } };
+      await scope.start("modest", container(undefined, { resources }));
+      const greedy = container(holding(POD_MEMORY_MIB - EVICTION_MIB + 50), { resources });
+      await scope.create("greedy", greedy);
+      await eventually(
+        () => hasPressure(scope),
+        (found) => expect(found).toBe(true),
+      );
+      await eventually(
+        async () => (await scope.pods.get("greedy")).status.reason,
+        (found) => expect(found).toBe("Evicted"),
+      );
+      const { status } = await scope.pods.get("greedy");
+      expect(status.phase).toBe("Failed");
+      expect(await scope.ok("get", "pod", "greedy", "-o", "jsonpath={.status.message}")).toContain(
+        "low on resource: memory",
+      );
+      // Kubernetes keeps pods that request no memory away from such a node.
+      await scope.create("late", container());
+      await eventually(
+        () => hasPressure(scope),
+        (found) => expect(found).toBe(false),
+      );
+      await scope.pods.state("late", ({ ready }) => ready);
+      expect((await scope.pods.status("modest"))?.restartCount).toBe(0);
+    },
+    { alone: true },
+  );
+
+  check(
+    "a node whose pods are all deleted: no cgroup and no container is left",
+    async (scope) => {
+      await eventually(
+        () => scope.leftovers(),
+        (found) => expect(found).toBe(""),
+      );
     },
     { alone: true },
   );

@@ -3,7 +3,7 @@ import { judgedTest } from "../../judged-test.ts";
 import { RUNTIME } from "../../runtime.ts";
 import { type CheckOptions, describeFailure, makeNamespace, Scope } from "../check.ts";
 import { type Fields, podSpec } from "../pods.ts";
-import { GuestNode } from "./node.ts";
+import { GuestNode, RUNTIME_ROOT } from "./node.ts";
 
 const BOOT_MS = 1_500_000;
 const CHECK_MS = 1_500_000;
@@ -34,6 +34,12 @@ export class GuestScope extends Scope {
   async startAll(pods: Readonly<Record<string, Fields>>): Promise<void> {
     for (const [name, one] of Object.entries(pods)) await this.create(name, one);
     for (const name of Object.keys(pods)) await this.pods.state(name, ({ ready }) => ready);
+  }
+
+  /** Cgroups of pods, and containers of the runtime, which may keep other things beside them (runts: @seccomp). */
+  leftovers(): Promise<string> {
+    const cgroups = `find ${ROOT} -type d -path '*kubepods*' -name '*pod[0-9a-f]*[0-9a-f]*'`;
+    return this.node.output(`${cgroups}; ls -d ${RUNTIME_ROOT}/k8s.io/[!@]* 2>/dev/null || true`);
   }
 
   /** The directory of a pod's cgroup. */

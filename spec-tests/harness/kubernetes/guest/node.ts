@@ -18,10 +18,13 @@ const START_MS = 600_000;
 const COMMAND_MS = 300_000;
 const MIB = 1 << 20;
 
-/** Memory of all pods together, so that they leave enough for the guest's own programs. */
-const POD_MEMORY_MIB = 700;
+/** Where the runtime has its state. */
+export const RUNTIME_ROOT = "/run/tested";
+
+/** Memory of all pods together: so little that a pod puts the node under pressure without using up the guest's. */
+export const POD_MEMORY_MIB = 700;
 /** The kubelet evicts pods when they have left less than this of it. */
-const EVICTION_MIB = 300;
+export const EVICTION_MIB = 300;
 /** Processes of one pod. */
 export const POD_PIDS = 100;
 
@@ -132,7 +135,7 @@ state = "/run/containerd"
 
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.tested.options]
     BinaryName = "${RUNTIME}"
-    Root = "/run/tested"
+    Root = "${RUNTIME_ROOT}"
     SystemdCgroup = false
 `;
 
