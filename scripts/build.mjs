@@ -13,7 +13,7 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { requireBun } from "./bun.mjs";
-import { libcName, Missing, root } from "./machine.mjs";
+import { libcName, Missing, root, runScript } from "./machine.mjs";
 
 /** `--faults`: the test build, in which operations can be made to fail (scripts/faults). Users never get it. */
 const withFaults = process.argv.includes("--faults");
@@ -31,7 +31,7 @@ function findKoffi(arch) {
   return file;
 }
 
-async function build() {
+async function makeDist() {
   const { arch } = process;
   if (process.platform !== "linux" || !["x64", "arm64"].includes(arch))
     throw new Missing("runts is for Linux on x86-64 and arm64");
@@ -71,11 +71,10 @@ function warm() {
   );
 }
 
-try {
-  await build();
+async function build() {
+  await makeDist();
   warm();
-} catch (error) {
-  if (!(error instanceof Missing)) throw error;
-  process.stderr.write(`build: ${error.message}\n`);
-  process.exitCode = 1;
+  return 0;
 }
+
+runScript("build", build);

@@ -1,22 +1,20 @@
 /**
  * Root file systems of Debian's releases for `npm run test:package`, in node_modules/.cache/debian-roots: `bare` is Debian's minimal
  * system, `engines` the same with container engines, and `rpm` has rpm too. `packages` is a repository of all that is installed later, so
- * that the tests need no network. Those that are older than a week are made anew.
+ * that the tests need no network.
  */
-import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fromRelease } from "./forky.mjs";
-import { mirrorSettings } from "./forky-root.mjs";
-import { root, runIn } from "./machine.mjs";
+import { bootstrap, fits, isOld, mmdebstrap } from "./debian-releases.mjs";
+import { ensurePackages, Missing, root, runIn } from "./machine.mjs";
 
 const cache = join(root, "node_modules/.cache/debian-roots");
-const WEEK_MS = 7 * 24 * 3600 * 1000;
 
 /** What the package of runts depends on, or recommends. apt installs what these recommend, too. */
 const DEPENDENCIES = ["criu", "libgcc-s1", "libseccomp2", "libsystemd0", "uidmap"];
 const ENGINES = ["buildah", "catatonit", "iproute2", "netavark", "nftables", "podman"];
 const RPM = ["rpm"];
+const wanted = [...DEPENDENCIES, ...ENGINES, ...RPM];
 
 /** Where the repository is in the root file systems. */
 const REPOSITORY = "/var/local/packages";
@@ -41,28 +39,6 @@ if [ $# -gt 0 ]; then
   DEBIAN_FRONTEND=noninteractive LC_ALL=C chroot "$root" apt-get -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 install "$@"
 fi`;
 
-/** Makes a minimal system, and downloads what is installed later. */
-function bootstrap(release, directory) {
-  // The machine's settings for mirrors, such as a proxy.
-  const settings = join(directory, "apt.conf");
-  writeFileSync(settings, mirrorSettings(runIn(root, "apt-config", "dump")));
-  const words = ["--quiet", "--mode=root", "--variant=minbase", "--format=directory", `--aptopt=${settings}`];
-  const env = { ...process.env, PACKAGES: join(directory, "packages") };
-  const folder = join(directory, "bare");
-  fromRelease(release, (source) => {
-    rmSync(folder, { recursive: true, force: true });
-    const done = spawnSync(
-      "mmdebstrap",
-      [...words, `--customize-hook=${DOWNLOAD}`, release, folder, source],
-      {
-        encoding: "utf8",
-        env,
-      },
-    );
-    return done.status === 0 ? undefined : done.stderr;
-  });
-}
-
 /** Installs packages from the repository, in namespaces which take the mounts with them. */
 function install(folder, packages, names) {
   const unshare = ["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"];
@@ -72,7 +48,8 @@ function install(folder, packages, names) {
 function make(release, directory) {
   const path = (name) => join(directory, name);
   mkdirSync(path("packages"));
-  bootstrap(release, directory);
+  const hook = `--customize-hook=${DOWNLOAD}`;
+  bootstrap(release, path("bare"), ["--variant=minbase", hook], { PACKAGES: path("packages") });
   runIn(cache, join(root, "spec-tests/harness/index-packages.sh"), path("packages"));
   for (const file of ["sources.list", "sources.list.d/0000debian.sources"])
     rmSync(join(path("bare"), "etc/apt", file), { force: true });
@@ -87,13 +64,29 @@ function make(release, directory) {
   }
 }
 
-/** Makes the root file systems of the releases, unless there are some of this week. Returns the folder that has a folder of each. */
+/** Makes the root file systems of the releases that are missing, have other packages, or are old. Returns the folder that has a folder of each. */
 export function ensureDebianRoots(releases) {
   for (const release of releases) {
-    const madeMs = statSync(join(cache, release), { throwIfNoEntry: false })?.mtimeMs ?? 0;
-    if (Date.now() - madeMs > WEEK_MS) makeAnew(release);
+    const present = readRecord(release);
+    if (fits(present, wanted) && !isOld(present)) continue;
+    ensurePackages([mmdebstrap]);
+    try {
+      makeAnew(release);
+    } catch (error) {
+      if (!(error instanceof Missing) || !fits(present, wanted)) throw error;
+      process.stdout.write(`${error.message}\nthe root file systems of ${present.date} are used\n`);
+    }
   }
   return cache;
+}
+
+function recordOf(folder) {
+  return join(folder, "record.json");
+}
+
+function readRecord(release) {
+  const file = recordOf(join(cache, release));
+  return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : undefined;
 }
 
 function makeAnew(release) {
@@ -103,6 +96,7 @@ function makeAnew(release) {
   const directory = mkdtempSync(join(cache, `.${release}-`));
   try {
     make(release, directory);
+    writeFileSync(recordOf(directory), JSON.stringify({ packages: wanted, date: new Date().toISOString() }));
     rmSync(folder, { recursive: true, force: true });
     renameSync(directory, folder);
   } finally {

@@ -5,7 +5,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fromForky } from "./forky.mjs";
+import { fromRelease } from "./debian-releases.mjs";
 import { Missing, root, unpackPackages, which } from "./machine.mjs";
 
 const cache = join(root, "node_modules/.cache/forky-peers");
@@ -57,7 +57,7 @@ export function unpackedForkyPeers() {
 }
 
 function readPackageLists() {
-  fromForky((source) => {
+  fromRelease("forky", (source) => {
     writeFileSync(join(cache, "sources.list"), `${source}\n`);
     const { status, stderr } = spawnSync("apt-get", [...aptOptions, "-qq", "update"], { encoding: "utf8" });
     return status === 0 ? undefined : stderr;

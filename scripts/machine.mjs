@@ -68,10 +68,10 @@ export const specPackages = [
 /** The machine lacks something that can't be installed from here. Reported as a plain message, without a stack. */
 export class Missing extends Error {}
 
-/** Runs a script's body. An error of the class Missing ends it with a message and exit code 1. */
-export function runScript(name, body) {
+/** Runs a script's body, which returns the exit code. An error of the class Missing ends it with a message and exit code 1. */
+export async function runScript(name, body) {
   try {
-    process.exitCode = body();
+    process.exitCode = await body();
   } catch (error) {
     if (!(error instanceof Missing)) throw error;
     process.stderr.write(`\n${name}: ${error.message}\n`);

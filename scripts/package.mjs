@@ -6,13 +6,14 @@
  *   --check-reproducible  makes them again, elsewhere, and fails if they are not equal
  *   --check-npm           checks only that what `npm pack` makes can be installed and used elsewhere
  *   --no-lint             without lintian and rpmlint
+ *   --fast                hardly compressed, for tests
  */
 import { createHash } from "node:crypto";
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { requireBun } from "./bun.mjs";
-import { ensureModules, ensurePackages, Missing, root, runIn } from "./machine.mjs";
+import { ensureModules, ensurePackages, Missing, root, runIn, runScript } from "./machine.mjs";
 
 const tools = [
   { name: "dpkg", program: "dpkg-deb", needed: true, why: "makes the .deb" },
@@ -51,7 +52,7 @@ async function build(arch) {
 }
 
 /** Makes all packages for a processor; returns the names of their files. */
-async function makePackages({ arch, epoch, version }) {
+async function makePackages({ arch, epoch, version, fast }) {
   const { makeDeb } = await import("./package/deb.mjs");
   const { billOfMaterials, copyrightFile, licensesOf, materialsOf } = await import("./package/materials.mjs");
   const { makeRpm } = await import("./package/rpm.mjs");
@@ -69,7 +70,7 @@ async function makePackages({ arch, epoch, version }) {
   const materials = materialsOf({ modules, bun });
   const copyright = copyrightFile(materials);
   const licenses = licensesOf(materials);
-  const common = { output, arch, version, epoch, binaries, copyright, licenses, maintainer };
+  const common = { output, arch, version, epoch, fast, binaries, copyright, licenses, maintainer };
   const tree = (below, prefix, zsh) => programTree({ folder, files, node, below, prefix, zsh });
   const bill = `runts-${version}-linux-${arch}.cdx.json`;
   const text = billOfMaterials({ materials, version, arch, epoch, files: contents });
@@ -89,6 +90,7 @@ async function main() {
       "check-reproducible": { type: "boolean", default: false },
       "check-npm": { type: "boolean", default: false },
       "no-lint": { type: "boolean", default: false },
+      fast: { type: "boolean", default: false },
     },
   });
   const unknown = values.arch.filter((arch) => !["x64", "arm64"].includes(arch));
@@ -98,7 +100,7 @@ async function main() {
     const { checkNpmPackage } = await import("./package/npm.mjs");
     checkNpmPackage();
     process.stdout.write("package: what npm pack makes can be installed and used elsewhere\n");
-    return;
+    return 0;
   }
   const { emulator } = await import("./package/try.mjs");
   ensurePackages([
@@ -111,7 +113,8 @@ async function main() {
   rmSync(output, { recursive: true, force: true });
   mkdirSync(output);
   const made = [];
-  for (const arch of values.arch) made.push(...(await makePackages({ arch, epoch, version })));
+  for (const arch of values.arch)
+    made.push(...(await makePackages({ arch, epoch, version, fast: values.fast })));
   const sums = made.map((name) => {
     const sum = createHash("sha256").update(readFileSync(join(output, name)));
     return `${sum.digest("hex")}  ${name}\n`;
@@ -123,16 +126,11 @@ async function main() {
     checkReproducible({ output, epoch, architectures: values.arch });
     process.stdout.write("package: another build is equal\n");
   }
-  if (values["no-lint"]) return;
+  if (values["no-lint"]) return 0;
   const { lint } = await import("./package/lint.mjs");
   lint(output, made);
   process.stdout.write("package: lintian and rpmlint have no complaints\n");
+  return 0;
 }
 
-try {
-  await main();
-} catch (error) {
-  if (!(error instanceof Missing)) throw error;
-  process.stderr.write(`package: ${error.message}\n`);
-  process.exitCode = 1;
-}
+runScript("package", main);

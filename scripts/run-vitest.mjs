@@ -88,6 +88,16 @@ export function countJudged({ status, report }) {
   };
 }
 
+/** Counts of `countJudged` in words. `knownWord` says what the known ones are. */
+export function countsText({ passed, all, failed, skipped, known }, knownWord = "known to fail") {
+  const rest = [
+    [failed, "failed"],
+    [skipped, "skipped"],
+    [known.length, knownWord],
+  ].filter(([number]) => number > 0);
+  return `${passed}/${all}${rest.length > 0 ? ` (${rest.map((pair) => pair.join(" ")).join(", ")})` : ""}`;
+}
+
 /** File, title and first error of each failed test, for the end of the log, which remains if the log is truncated. */
 export function failureSummary(report) {
   return report.testResults.flatMap(({ name, status, message, assertionResults }) => {

@@ -27,7 +27,7 @@ import {
   runtime,
   which,
 } from "./machine.mjs";
-import { countJudged, runVitest } from "./run-vitest.mjs";
+import { countJudged, countsText, runVitest } from "./run-vitest.mjs";
 
 const shared = [
   busybox,
@@ -218,15 +218,7 @@ function runChecks(place, engine, path, directory) {
 }
 
 function summary(engine, runs) {
-  const counts = runs.map(({ name, passed, all, failed, skipped, known }) => {
-    const rest = [
-      [failed, "failed"],
-      [skipped, "skipped"],
-      [known.length, "known to fail"],
-    ].filter(([number]) => number > 0);
-    const remark = rest.map(([number, what]) => `${number} ${what}`).join(", ");
-    return `${name} ${passed}/${all}${remark && ` (${remark})`}`;
-  });
+  const counts = runs.map((run) => `${run.name} ${countsText(run)}`);
   const listed = runs.flatMap(({ known }) => known).map((title) => `  ${title}`);
   return [`${engine.label} with ${counts.join(", ")}`, ...listed].join("\n");
 }

@@ -22,7 +22,7 @@ import {
   runtime,
   which,
 } from "./machine.mjs";
-import { brokenFiles, countJudged, failureSummary, runVitest } from "./run-vitest.mjs";
+import { brokenFiles, countJudged, countsText, failureSummary, runVitest } from "./run-vitest.mjs";
 
 const packages = [
   busybox,
@@ -104,14 +104,8 @@ function judgeConformance(runs) {
 
 function summary(runs) {
   const [{ part }] = runs;
-  const counts = runs.map(({ runtime, passed, all, failed, skipped, known }) => {
-    const rest = [
-      [failed, "failed"],
-      [skipped, "skipped"],
-      [known.length, part === "conformance" ? "not counted" : "known to fail"],
-    ].filter(([number]) => number > 0);
-    return `${runtime} ${passed}/${all}${rest.length > 0 ? ` (${rest.map((pair) => pair.join(" ")).join(", ")})` : ""}`;
-  });
+  const knownWord = part === "conformance" ? "not counted" : "known to fail";
+  const counts = runs.map((run) => `${run.runtime} ${countsText(run, knownWord)}`);
   const listed = runs.flatMap(({ runtime, known }) => known.map((title) => `  ${runtime}: ${title}`));
   return [`${part}: ${counts.join(", ")}`, ...listed].join("\n");
 }

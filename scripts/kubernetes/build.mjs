@@ -6,7 +6,7 @@
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
-import { mirrorsOf } from "../forky.mjs";
+import { mirrorsOf } from "../debian-releases.mjs";
 import { ensurePackages, Missing, root, runIn, runScript } from "../machine.mjs";
 
 /** Version of Kubernetes that is built. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { runIn } from "../machine.mjs";
 import { debianDepends } from "./dependencies.mjs";
 import { fill, scriptParts } from "./templates.mjs";
-import { gzip, readText, writeTree } from "./tree.mjs";
+import { gzip, readText, textFile, writeTree } from "./tree.mjs";
 import { upstreamVersion } from "./versions.mjs";
 
 const ARCHITECTURES = {
@@ -33,11 +33,21 @@ function md5sums(folder) {
 }
 
 /** Makes the package in `output` from the tree of the program, and returns the name of its file. */
-export function makeDeb({ output, tree: program, arch, version, maintainer, epoch, binaries, copyright }) {
+export function makeDeb({
+  output,
+  tree: program,
+  arch,
+  version,
+  maintainer,
+  epoch,
+  fast,
+  binaries,
+  copyright,
+}) {
   const { name, multiarch } = ARCHITECTURES[arch];
   const debianVersion = `${upstreamVersion(version)}-1`;
   const tree = new Map(program);
-  const put = (path, content, mode = 0o644) => tree.set(path, { mode, content: Buffer.from(content) });
+  const put = (path, content) => tree.set(path, textFile(content));
   put("etc/containers/containers.conf.d/runts.conf", readText("examples/podman/runts.conf"));
   put("usr/share/doc/runts/copyright", copyright);
   put("usr/share/doc/runts/changelog.gz", gzip(readText("CHANGELOG.md")));
@@ -54,22 +64,21 @@ export function makeDeb({ output, tree: program, arch, version, maintainer, epoc
   };
   const control = new Map();
   for (const file of ["control", "conffiles", "triggers"])
-    control.set(file, { mode: 0o644, content: Buffer.from(fill(readText(`packaging/deb/${file}`), texts)) });
+    control.set(file, textFile(fill(readText(`packaging/deb/${file}`), texts)));
   for (const file of ["postinst", "prerm", "postrm"])
-    control.set(file, { mode: 0o755, content: Buffer.from(fill(readText(`packaging/deb/${file}`), texts)) });
+    control.set(file, textFile(fill(readText(`packaging/deb/${file}`), texts), 0o755));
 
   const folder = mkdtempSync(join(output, ".deb-"));
   try {
     writeTree(folder, tree, epoch);
-    control.set("md5sums", { mode: 0o644, content: Buffer.from(md5sums(folder)) });
+    control.set("md5sums", textFile(md5sums(folder)));
     mkdirSync(join(folder, "DEBIAN"));
     writeTree(join(folder, "DEBIAN"), control, epoch);
     const file = `runts_${debianVersion}_${name}.deb`;
     // One thread, since the division of the input depends on their number. lintian takes no zstd. At its other levels, xz is slow.
     const args = [
       "--root-owner-group",
-      "-Zxz",
-      "-z0",
+      ...(fast ? ["-Znone"] : ["-Zxz", "-z0"]),
       "--threads-max=1",
       "--build",
       folder,

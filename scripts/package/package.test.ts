@@ -5,14 +5,13 @@ import { describe, expect, it, test } from "vitest";
 import { requireBun } from "../bun.mjs";
 import { debianDepends, rpmRequires } from "./dependencies.mjs";
 import { billOfMaterials, licensesOf, materialsOf, packageOf } from "./materials.mjs";
+import { nativeParts } from "./parts.mjs";
 import { fill, scriptParts } from "./templates.mjs";
 import { exampleFor, readText } from "./tree.mjs";
 import { upstreamVersion } from "./versions.mjs";
 
 const root = join(import.meta.dirname, "../..");
-const koffi = readFileSync(
-  join(root, "node_modules/@koromix", `koffi-linux-${process.arch}`, `linux_${process.arch}`, "koffi.node"),
-);
+const koffi = readFileSync(nativeParts(process.arch).koffi);
 
 describe("the version in packages", () => {
   it.each([

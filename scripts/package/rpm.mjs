@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { runIn } from "../machine.mjs";
 import { rpmRequires } from "./dependencies.mjs";
 import { fill, scriptParts } from "./templates.mjs";
-import { readText, writeTree } from "./tree.mjs";
+import { readText, textFile, writeTree } from "./tree.mjs";
 import { upstreamVersion } from "./versions.mjs";
 
 const ARCHITECTURES = { x64: "x86_64", arm64: "aarch64" };
@@ -40,13 +40,14 @@ export function makeRpm({
   version,
   maintainer,
   epoch,
+  fast,
   binaries,
   copyright,
   licenses,
 }) {
   const name = ARCHITECTURES[arch];
   const tree = new Map(program);
-  const put = (path, content) => tree.set(path, { mode: 0o644, content: Buffer.from(content) });
+  const put = (path, content) => tree.set(path, textFile(content));
   put(ENGINES_SETTINGS, readText("examples/podman/runts.conf"));
   put(LICENSE, readText("LICENSE"));
   put("usr/share/doc/runts/copyright", copyright);
@@ -60,6 +61,7 @@ export function makeRpm({
     const [day, date, month, year] = new Date(epoch * 1000).toUTCString().split(/,? /);
     const spec = fill(readText("packaging/rpm/runts.spec"), {
       ROOT: root,
+      LEVEL: fast ? "1" : "9",
       VERSION: upstreamVersion(version),
       LICENSE: licenses.join(" AND "),
       REQUIRES: rpmRequires(binaries.files, binaries.own)

@@ -2,15 +2,15 @@
 import { mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { runIn } from "../machine.mjs";
-import { readText, writeTree } from "./tree.mjs";
+import { readText, textFile, writeTree } from "./tree.mjs";
 
 /** The folder that it is made for. */
 export const TARBALL_PREFIX = "/usr/local";
 
 /** Makes the archive in `output` from the tree of the program, and returns the name of its file. */
-export function makeTarball({ output, tree: program, arch, version, epoch, copyright }) {
+export function makeTarball({ output, tree: program, arch, version, epoch, fast, copyright }) {
   const tree = new Map(program);
-  const put = (path, content) => tree.set(path, { mode: 0o644, content: Buffer.from(content) });
+  const put = (path, content) => tree.set(path, textFile(content));
   put("share/doc/runts/LICENSE", readText("LICENSE"));
   put("share/doc/runts/copyright", copyright);
   put("share/doc/runts/CHANGELOG.md", readText("CHANGELOG.md"));
@@ -23,7 +23,7 @@ export function makeTarball({ output, tree: program, arch, version, epoch, copyr
     const fixed = ["--sort=name", `--mtime=@${epoch}`, "--owner=0", "--group=0", "--numeric-owner"];
     runIn(folder, "tar", "--format=ustar", ...fixed, "-cf", "archive.tar", top);
     const file = `${top}.tar.gz`;
-    runIn(folder, "gzip", "-n", "archive.tar");
+    runIn(folder, "gzip", fast ? "-n1" : "-n", "archive.tar");
     renameSync(join(folder, "archive.tar.gz"), join(output, file));
     return file;
   } finally {

@@ -32,6 +32,11 @@ export function readText(path) {
   return readFileSync(join(root, path), "utf8");
 }
 
+/** An entry of a tree. */
+export function textFile(content, mode = 0o644) {
+  return { mode, content: Buffer.from(content) };
+}
+
 /** A file of examples/, in which runts is installed below /usr, for another prefix. */
 export function exampleFor(prefix, path) {
   return readText(join("examples", path)).replace(/\/usr(?=\/(?:bin|lib)\/runts\b)/g, prefix);
@@ -67,7 +72,7 @@ function manualPages(program) {
 export function programTree({ folder, files, node, prefix, below, zsh }) {
   const tree = new Map();
   const at = (path) => join(below, path);
-  const put = (path, content, mode = 0o644) => tree.set(at(path), { mode, content: Buffer.from(content) });
+  const put = (path, content) => tree.set(at(path), textFile(content));
   for (const [name, mode] of Object.entries(files))
     tree.set(at(`lib/runts/${name}`), { mode, source: join(folder, name) });
   tree.set(at("bin/runts"), { link: "../lib/runts/runts" });

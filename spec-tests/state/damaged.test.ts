@@ -7,12 +7,12 @@ import { parseObject } from "../harness/json.ts";
 import { IS_RUNTS, type Result } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
+import { commandsOn, stateFile } from "../harness/state-record.ts";
 
 /** Damaged files of a container in the state root, as after a full disk, a crash or an edit. */
 
 const CLAUSE = "promise: errors are clear, and delete --force works";
 
-const stateFile = (sandbox: Sandbox, { id }: Container) => join(sandbox.root, id, "state.json");
 const configFile = (sandbox: Sandbox, { id }: Container) => join(sandbox.root, id, "config.json");
 
 type Damage = (file: string) => void;
@@ -67,22 +67,6 @@ const STATE_DAMAGES: Readonly<Record<string, Damage>> = {
     Object.entries(WRONG).map(([name, value]) => [`wrong in ${name}`, field(name, value)]),
   ),
 };
-
-/** Commands that need the record, each of which would end at once with an intact one. */
-function commandsOn({ id }: Pick<Container, "id">): readonly (readonly string[])[] {
-  return [
-    ["state", id],
-    ["start", id],
-    ["kill", id, "0"],
-    ["exec", id, "true"],
-    ["pause", id],
-    ["resume", id],
-    ["ps", id],
-    ["update", "--pids-limit", "10", id],
-    ["events", "--stats", id],
-    ["delete", id],
-  ];
-}
 
 /** Damages with which all commands are tried; with the others, three are. */
 const THOROUGHLY = ["truncated", "an empty object", "a fifo", "wrong in pid"];

@@ -6,14 +6,13 @@ import { parseObject } from "../harness/json.ts";
 import { IS_RUNTS } from "../harness/runtime.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 import { spec } from "../harness/spec.ts";
+import { commandsOn, stateFile } from "../harness/state-record.ts";
 
 /** Records of containers that older and newer versions of runts have made. */
 
 const CLAUSE = "promise: containers outlive an upgrade, and a downgrade harms none";
 
 const RECORDED = readFileSync(join(import.meta.dirname, "recorded/state-0.1.0.json"), "utf8");
-
-const stateFile = (sandbox: Sandbox, { id }: Container) => join(sandbox.root, id, "state.json");
 
 function readRecord(sandbox: Sandbox, container: Container): Record<string, unknown> {
   return parseObject(readFileSync(stateFile(sandbox, container), "utf8"));
@@ -77,19 +76,10 @@ if (IS_RUNTS) {
           `\\S+, which knows formats up to ${present.formatVersion}: install the newer version, or delete the container with it\n$`,
       );
       const commands = [
-        ["state", id],
-        ["start", id],
-        ["kill", id, "KILL"],
-        ["exec", id, "true"],
-        ["pause", id],
-        ["resume", id],
-        ["ps", id],
-        ["update", "--pids-limit", "10", id],
-        ["events", "--stats", id],
+        ...commandsOn(container),
         ["checkpoint", "--image-path", sandbox.path("image"), id],
         ["mounts", "list", id],
         ["doctor", id],
-        ["delete", id],
         ["delete", "--force", id],
       ];
       for (const args of commands) {

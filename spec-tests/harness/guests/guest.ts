@@ -50,7 +50,11 @@ export class Guest {
   static async boot(kernel: GuestKernel, timeoutMs = BOOT_MS): Promise<Guest> {
     const guest = new Guest(kernel);
     const code = await guest.#answer(0, timeoutMs);
-    if (code === 0) return guest;
+    if (code === 0) {
+      if (existsSync(join(guest.exchange, "cold")))
+        console.warn(`${kernel.name}: "runts warm" fails there, so all commands start cold`);
+      return guest;
+    }
     await guest.stop();
     throw new GuestError(`the guest did not boot:\n${guest.#traces()}`);
   }

@@ -32,7 +32,7 @@ if [ -n "${warm:-}" ]; then
   cp "$warm/runts" "$warm/runts-engine" "$warm"/koffi* /run/installation
   mount --bind /run/installation "$warm"
   # On a busy machine the engine may not be ready in time. What follows works cold as well.
-  "$warm/runts" warm >/dev/null || "$warm/runts" warm >/dev/null || echo "init.sh: runts starts cold"
+  "$warm/runts" warm >/dev/null || "$warm/runts" warm >/dev/null || echo >/run/exchange/cold
 fi
 # A disk to read and write, /dev/ram0, and one for swap.
 modprobe -d "$modules" brd rd_nr=2 rd_size=65536

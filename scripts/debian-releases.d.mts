@@ -6,3 +6,4 @@ interface Made {
 export function fits(present: Made | undefined, wanted: readonly string[]): boolean;
 export function isOld(present: Made, now?: number): boolean;
 export function mirrorSettings(dump: string): string;
+export function mirrorsOf(uris: string): string[];

@@ -1,1 +1,0 @@
-export function mirrorsOf(uris: string): string[];

@@ -1,0 +1,1 @@
+export function nativeParts(arch: string): { readonly base: string; readonly koffi: string };
