@@ -1,8 +1,6 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
+import { spawn } from "node:child_process";
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
 import {
   checkpoint,
@@ -13,6 +11,7 @@ import {
   restore,
   succeeded,
 } from "../harness/helpers/checkpoint.ts";
+import { killAfter } from "../harness/helpers/kill-after.ts";
 import { IS_RUNTS, RUNTIME } from "../harness/runtime.ts";
 import { skipWithout, spec } from "../harness/spec.ts";
 
@@ -25,13 +24,6 @@ const RESTORES = 14;
 
 /** Spread over the time that a create takes, the same in each run. */
 const instants = Array.from({ length: KILLS }, (_, index) => (index * LATEST_KILL_MS) / KILLS);
-
-async function killAfter(child: ChildProcess, milliseconds: number): Promise<void> {
-  const ended = once(child, "exit");
-  await sleep(milliseconds);
-  child.kill("SIGKILL");
-  await ended;
-}
 
 for (const [situation, globals] of [
   ["", []],
@@ -104,8 +96,8 @@ criuSpec(
     for (let index = 0; index < RESTORES; index++) {
       rmSync(log, { force: true });
       const child = spawn(RUNTIME, ["--root", sandbox.root, "restore", ...words], { stdio: "ignore" });
-      await killAfter(child, (index * takesMs) / RESTORES);
-      if (child.signalCode === "SIGKILL" && existsSync(log)) killsOfCriu += 1;
+      const isKilled = await killAfter(child, (index * takesMs) / RESTORES);
+      if (isKilled && existsSync(log)) killsOfCriu += 1;
       const deleted = await container.delete("--force");
       expect([index, deleted.code, deleted.stderr]).toEqual([index, 0, ""]);
       expect([index, await sandbox.traces()]).toEqual([index, []]);
