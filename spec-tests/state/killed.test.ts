@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import {
@@ -78,6 +78,11 @@ for (const [situation, globals] of [
   }
 }
 
+/** Where criu mounts the file systems of a container that it restores. */
+function criuFolders(): readonly string[] {
+  return readdirSync("/tmp").filter((name) => name.startsWith(".criu.mntns."));
+}
+
 criuSpec(
   "restore killed at any instant: delete --force removes all that is left",
   CLAUSE,
@@ -93,6 +98,7 @@ criuSpec(
     const words = ["--bundle", container.bundle, "--detach", ...images.flags, container.id];
     const log = join(images.work, "restore.log");
     let killsOfCriu = 0;
+    const foldersBefore = criuFolders();
     for (let index = 0; index < RESTORES; index++) {
       rmSync(log, { force: true });
       const child = spawn(RUNTIME, ["--root", sandbox.root, "restore", ...words], { stdio: "ignore" });
@@ -103,6 +109,9 @@ criuSpec(
       expect([index, await sandbox.traces()]).toEqual([index, []]);
     }
     expect(killsOfCriu).toBeGreaterThan(0);
+    // Other tests may restore at the same time: their folders go.
+    const left = () => criuFolders().filter((name) => !foldersBefore.includes(name));
+    await expect.poll(left).toEqual([]);
   },
   { both: "delete --force does not find the leftovers of a killed restore" },
 );

@@ -7,7 +7,7 @@ import type { Hook } from "../spec/types.ts";
 import type { GlobalOptions } from "./context.ts";
 import { removeHostMount } from "./create/host-mount.ts";
 import { runHooksToTheEnd } from "./hooks/hooks.ts";
-import { killInit } from "./process/init-process.ts";
+import { killInit, waitForEnd } from "./process/init-process.ts";
 import { killFromDamagedState } from "./record/damaged.ts";
 import { type LockedContainer, withLockedContainer } from "./record/lock.ts";
 import { hookState } from "./record/oci-state.ts";
@@ -85,8 +85,12 @@ function checkDeletable(id: string, status: Status, force: boolean): void {
   });
 }
 
-/** Ends every process of the container, and waits for the end of init. */
+/**
+ * Ends every process of the container, and waits for the end of init. If a restore was cut short, criu sees at its next report that the
+ * runtime has gone, undoes what it has done so far, and ends. If it were killed, its folder in /tmp would stay.
+ */
 function end(saved: SavedState): void {
+  if (saved.criu !== undefined) waitForEnd(saved.criu.pid, saved.criu.startTime);
   if (saved.cgroup !== "") killCgroup(saved.cgroup);
   if (killInit(saved.pid, saved.startTime)) return;
   throw new RuntsError(`container ${saved.id}: init (pid ${saved.pid}) has not ended after SIGKILL`, {

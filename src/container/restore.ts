@@ -101,7 +101,12 @@ function restore(
       },
     });
     container.cgroup.enter(criu.pid);
-    container.changeRecord({ cgroup: container.cgroup.directory ?? "" });
+    container.changeRecord({
+      cgroup: container.cgroup.directory ?? "",
+      criu: { pid: criu.pid, startTime: startTimeOf(criu.pid) },
+    });
+    // Before criu has its request: without a runtime it ends at once.
+    container.writeRecord();
 
     // Have criu restore the processes. It reports each step, and goes on when the runtime has answered.
     const version = criu.version();

@@ -20,7 +20,7 @@ export function openInit(pid: number, startTime: string): number | undefined {
   return undefined;
 }
 
-/** How long to wait for the end of init before its state is looked at; doubled each time. */
+/** How long to wait for the end of a process before its state is looked at; doubled each time. */
 const FIRST_WAIT_MS = 10;
 
 /**
@@ -32,13 +32,28 @@ export function killInit(pid: number, startTime: string): boolean {
   if (pidfd === undefined) return true;
   try {
     withPurpose("", `send SIGKILL to process ${pid}`, () => pidfdSendSignal(pidfd, SIGKILL));
-    const deadline = performance.now() + END_TIMEOUT_MS;
-    for (let wait = FIRST_WAIT_MS; !waitReadable(pidfd, wait); wait *= 2) {
-      if (!isAlive(pid, startTime)) return true;
-      if (performance.now() > deadline) return false;
-    }
-    return true;
+    return endsInTime(pidfd, pid, startTime);
   } finally {
     closeSync(pidfd);
   }
+}
+
+/** Waits for the end of a process that ends by itself. Returns false if it still exists after END_TIMEOUT_MS. */
+export function waitForEnd(pid: number, startTime: string): boolean {
+  const pidfd = openInit(pid, startTime);
+  if (pidfd === undefined) return true;
+  try {
+    return endsInTime(pidfd, pid, startTime);
+  } finally {
+    closeSync(pidfd);
+  }
+}
+
+function endsInTime(pidfd: number, pid: number, startTime: string): boolean {
+  const deadline = performance.now() + END_TIMEOUT_MS;
+  for (let wait = FIRST_WAIT_MS; !waitReadable(pidfd, wait); wait *= 2) {
+    if (!isAlive(pid, startTime)) return true;
+    if (performance.now() > deadline) return false;
+  }
+  return true;
 }

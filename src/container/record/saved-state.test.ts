@@ -98,6 +98,8 @@ it.each([
     { creator: {} },
     { creator: undefined },
     { creator: { pid: 1 } },
+    { criu: null },
+    { criu: { pid: 1 } },
     { bundle: null },
     { rootfs: [] },
     { created: 1 },

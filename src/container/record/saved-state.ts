@@ -37,7 +37,9 @@ export interface SavedState {
   /** Its start in clock ticks since boot, field 22 of proc_pid_stat(5): guards against a reused pid. */
   readonly startTime: string;
   /** The runtime that creates the container, while it does. */
-  readonly creator: { readonly pid: number; readonly startTime: string } | null;
+  readonly creator: SavedProcess | null;
+  /** criu, which restores the container's processes; absent if `create` made it. */
+  readonly criu?: SavedProcess;
   readonly bundle: string;
   readonly rootfs: string;
   /** RFC 3339. */
@@ -70,6 +72,12 @@ export interface SavedState {
   readonly hasListener: boolean;
   /** The operations of init's last program, up to its execve: `start` names the one that fails. The key is as older versions wrote it. */
   readonly lastOperations: readonly ExecOperation[];
+}
+
+/** A process of the host, in the pid namespace of the runtime, with its start as above. */
+export interface SavedProcess {
+  readonly pid: number;
+  readonly startTime: string;
 }
 
 /**
@@ -194,7 +202,7 @@ const OBJECTS = ["hostMount", "scope", "resctrl"];
 /** Checks the types of the fields by which processes are killed and things removed. A field that an older version did not write is absent. */
 function isSavedState(value: unknown): value is SavedState {
   if (!isObject(value)) return false;
-  const { creator, annotations, lastOperations } = value;
+  const { creator, criu, annotations, lastOperations } = value;
   return (
     hasAll(value, STRINGS, (field) => typeof field === "string") &&
     hasAll(value, NUMBERS, isNaturalNumber) &&
@@ -202,12 +210,16 @@ function isSavedState(value: unknown): value is SavedState {
     (value.formatVersion === undefined || isNaturalNumber(value.formatVersion)) &&
     (value.keyring === undefined || typeof value.keyring === "string") &&
     hasAll(value, OBJECTS, (field) => field === undefined || isObject(field)) &&
-    (creator === null ||
-      (isObject(creator) && isNaturalNumber(creator.pid) && typeof creator.startTime === "string")) &&
+    (creator === null || isSavedProcess(creator)) &&
+    (criu === undefined || isSavedProcess(criu)) &&
     isObject(annotations) &&
     Array.isArray(lastOperations) &&
     areObjects(lastOperations)
   );
+}
+
+function isSavedProcess(value: unknown): value is SavedProcess {
+  return isObject(value) && isNaturalNumber(value.pid) && typeof value.startTime === "string";
 }
 
 /** A loop: `every` is one of the engine's functions that are compiled at their first use, which takes longer than the rest. */
