@@ -1,7 +1,7 @@
 /**
  * Root file systems of Debian's releases for `npm run test:package`, in node_modules/.cache/debian-roots: `bare` is Debian's minimal
- * system, `engines` the same with container engines, and `rpm` has rpm too. `packages` is a repository of all that is installed later, so
- * that the tests need no network.
+ * system, `engines` the same with container engines, and `rpm` has rpm too. `systemd` and `rpm-systemd` are `bare` and `rpm` with systemd.
+ * `packages` is a repository of all that is installed later, so that the tests need no network.
  */
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -14,7 +14,8 @@ const cache = join(root, "node_modules/.cache/debian-roots");
 const DEPENDENCIES = ["criu", "libgcc-s1", "libseccomp2", "libsystemd0", "uidmap"];
 const ENGINES = ["buildah", "catatonit", "iproute2", "netavark", "nftables", "podman"];
 const RPM = ["rpm"];
-const wanted = [...DEPENDENCIES, ...ENGINES, ...RPM];
+const SYSTEMD = ["systemd"];
+const wanted = [...DEPENDENCIES, ...ENGINES, ...RPM, ...SYSTEMD];
 
 /** Where the repository is in the root file systems. */
 const REPOSITORY = "/var/local/packages";
@@ -23,8 +24,10 @@ const SOURCES = `Types: deb\nURIs: file:${REPOSITORY}\nSuites: ./\nTrusted: yes\
 
 /** Run by mmdebstrap with the path of the new root: downloads what is installed later into the folder $PACKAGES. */
 const DOWNLOAD = `set -e
+# The minimal system may have libseccomp2 already, and a test installs it once more.
+chroot "$1" apt-get -qq -y --download-only --reinstall install libseccomp2
 chroot "$1" apt-get -qq -y --download-only install ${DEPENDENCIES.join(" ")}
-chroot "$1" apt-get -qq -y --download-only --no-install-recommends install ${[...ENGINES, ...RPM].join(" ")}
+chroot "$1" apt-get -qq -y --download-only --no-install-recommends install ${[...ENGINES, ...RPM, ...SYSTEMD].join(" ")}
 cp "$1"/var/cache/apt/archives/*.deb "$PACKAGES"
 mkdir -p "$1${REPOSITORY}"`;
 
@@ -58,6 +61,8 @@ function make(release, directory) {
   for (const [from, to, names] of [
     ["bare", "engines", ENGINES],
     ["engines", "rpm", RPM],
+    ["bare", "systemd", SYSTEMD],
+    ["rpm", "rpm-systemd", SYSTEMD],
   ]) {
     runIn(directory, "cp", "-a", "--reflink=auto", from, to);
     install(path(to), path("packages"), names);

@@ -3,6 +3,7 @@
 # usual mounts.
 set -eu
 packages=$2
+init=$3
 ip link set lo up
 hostname machine
 root=/mnt
@@ -12,8 +13,6 @@ mount --bind -o ro "$packages" "$root/var/local/packages"
 mount -t proc -o nosuid,nodev,noexec proc "$root/proc"
 mount -t sysfs -o nosuid,nodev,noexec,ro sysfs "$root/sys"
 mount -t cgroup2 -o nosuid,nodev,noexec cgroup2 "$root/sys/fs/cgroup"
-mkdir "$root/sys/fs/cgroup/init"
-echo 0 >"$root/sys/fs/cgroup/init/cgroup.procs"
 mount -t tmpfs -o mode=755,nosuid tmpfs "$root/dev"
 cp -a /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty "$root/dev"
 ln -s /proc/self/fd "$root/dev/fd"
@@ -30,5 +29,14 @@ cd "$root"
 pivot_root . mnt
 umount -l /mnt
 cd /
+echo ready
+if [ "$init" = systemd ]; then
+  # These settings are the host's.
+  mount --bind -o ro /proc/sys /proc/sys
+  exec env -i container=spec-tests /usr/lib/systemd/systemd --unit=multi-user.target
+fi
+# Where systemd has its pid 1.
+mkdir /sys/fs/cgroup/init.scope
+echo 0 >/sys/fs/cgroup/init.scope/cgroup.procs
 # The shell reaps what others leave.
-exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin sh -c 'echo ready; sleep infinity & wait'
+exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin sh -c 'sleep infinity & wait'

@@ -1,10 +1,10 @@
 #!/bin/sh
 # Makes a machine of a copy of the root file system ROOT: new namespaces, in which the folder PACKAGES is at /var/local/packages, and the
-# new cgroup CGROUP is the root of the hierarchy. Its network has a loopback device only. Says "ready" when it is. When it is killed,
-# nothing but the cgroup is left.
+# new cgroup CGROUP is the root of the hierarchy. Its network has a loopback device only. Pid 1 is a shell, or systemd. Says "ready" when its
+# file systems are. When it is killed, nothing but the cgroup is left.
 set -eu
-if [ $# -ne 3 ]; then
-  echo "usage: $0 ROOT PACKAGES CGROUP" >&2
+if [ $# -ne 4 ]; then
+  echo "usage: $0 ROOT PACKAGES CGROUP shell|systemd" >&2
   exit 2
 fi
 mkdir "$3"
@@ -12,5 +12,5 @@ mkdir "$3"
 # shellcheck disable=SC2016
 exec unshare --mount --propagation private --pid --fork --kill-child --net --uts --ipc sh -euc '
   echo 0 >"$3/cgroup.procs"
-  exec unshare --cgroup sh "$0" "$1" "$2"
+  exec unshare --cgroup sh "$0" "$1" "$2" "$4"
 ' "$(dirname "$0")/machine-init.sh" "$@"

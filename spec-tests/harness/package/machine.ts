@@ -1,7 +1,16 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -12,7 +21,7 @@ import { archiveBaseRootfs, baseRootfs } from "../rootfs.ts";
 import { invoke, type Result } from "../runtime.ts";
 
 /** Joins the machine's cgroup, which is outside of what its own commands can see, and executes the command in its namespaces. */
-const ENTER = `echo $$ >"$1/init/cgroup.procs" && pid=$2 && shift 2 &&
+const ENTER = `echo $$ >"$1/init.scope/cgroup.procs" && pid=$2 && shift 2 &&
   exec nsenter --target "$pid" --mount --pid --net --uts --ipc --cgroup -- "$@"`;
 
 /** Where a machine has the tests' own files. */
@@ -44,6 +53,9 @@ set -- / /run -xdev '(' $pruned ')' -prune
 find "$@" -o ! -type f -printf '%p %M %u:%g %l\\n'
 find "$@" -o -type f -exec sha256sum {} +`;
 
+/** What pid 1 of a machine is. */
+export type Init = "shell" | "systemd";
+
 /** A machine of its own with the copy of a root file system: `machine.sh`. */
 export class Machine {
   readonly #directory: string;
@@ -51,25 +63,34 @@ export class Machine {
   readonly #process: ChildProcess;
   #init = 0;
 
-  private constructor(release: string, system: string) {
+  private constructor(release: string, system: string, init: Init) {
     this.#directory = mkdtempSync(join(tmpdir(), "rspec-machine-"));
     this.#cgroup = `/sys/fs/cgroup/rspec-machine-${randomBytes(3).toString("hex")}`;
-    const words = [join(release, system), join(release, "packages"), this.#cgroup];
+    const words = [join(release, system), join(release, "packages"), this.#cgroup, init];
     this.#process = spawn(join(import.meta.dirname, "machine.sh"), words, {
       stdio: ["ignore", "pipe", "inherit"],
     });
   }
 
   /** Starts a machine for one test. `release` is a folder of scripts/debian-roots.mjs, `system` a name in it. */
-  static async start(release: string, system: string): Promise<Machine> {
-    const machine = new Machine(release, system);
+  static async start(release: string, system: string, init: Init): Promise<Machine> {
+    const machine = new Machine(release, system, init);
     onTestFinished(() => machine.#end(), 60_000);
     const [line] = await Promise.race([once(machine.#output, "data"), once(machine.#process, "exit")]);
     if (String(line) !== "ready\n") throw new Error(`the machine has not started: ${line}`);
-    const [init] = childrenOf(machine.#process.pid ?? 0);
-    if (init === undefined) throw new Error("the machine has ended");
-    machine.#init = init;
+    const [pid] = childrenOf(machine.#process.pid ?? 0);
+    if (pid === undefined) throw new Error("the machine has ended");
+    machine.#init = pid;
+    await machine.#booted(init);
     return machine;
+  }
+
+  /** Waits until pid 1 has made its cgroup, and systemd has started its services. */
+  async #booted(init: Init): Promise<void> {
+    for (const limit = Date.now() + 60_000; !existsSync(join(this.#cgroup, "init.scope")); await sleep(50))
+      if (Date.now() > limit) throw new Error("pid 1 of the machine makes no cgroup");
+    if (init === "systemd")
+      await this.shell("until systemctl is-active --quiet multi-user.target 2>/dev/null; do sleep 0.2; done");
   }
 
   get #output(): NodeJS.ReadableStream {

@@ -47,6 +47,9 @@ export abstract class System {
     return this.#manage(this.removeCommand);
   }
 
+  /** Updates libseccomp, or does what tells the package of runts so. */
+  abstract updateLibrary(): Promise<void>;
+
   /** Lists the files that are not as the package has them. */
   async changedFiles(): Promise<string> {
     return (await this.machine.run(this.verifyCommand)).stdout;
@@ -98,6 +101,10 @@ class Debian extends System {
       .map((line) => line.replace(/^\w+: /, ""));
     await this.machine.output([...APT, "satisfy", ...lists]);
   }
+
+  async updateLibrary(): Promise<void> {
+    await this.machine.output([...APT, "install", "--reinstall", "libseccomp2"]);
+  }
 }
 
 /**
@@ -121,29 +128,45 @@ class Rpm extends System {
   /** The machine has them already, and rpm installs none. */
   async installDependencies(): Promise<void> {}
 
+  /** dpkg has the real library, so a package of the tests brings a link to it where distributions with rpm have theirs. */
+  async updateLibrary(): Promise<void> {
+    await this.#runScript("rpm-library.sh");
+  }
+
   async describeSystem(): Promise<void> {
-    await this.machine.output(["sh", this.machine.give(join(import.meta.dirname, "rpm-system.sh"))]);
+    await this.#runScript("rpm-system.sh");
+  }
+
+  async #runScript(name: string): Promise<void> {
+    await this.machine.output(["sh", this.machine.give(join(import.meta.dirname, name))]);
   }
 }
 
 export interface SystemKind {
   readonly name: string;
-  /** Starts a machine with the system alone, or with podman and buildah. */
-  start(system: "bare" | "engines"): Promise<System>;
+  /** Starts a machine with the system alone, with podman and buildah, or with systemd as its pid 1. */
+  start(system: Kind): Promise<System>;
+}
+
+type Kind = "bare" | "engines" | "systemd";
+
+function startMachine(release: string, root: string, kind: Kind): Promise<Machine> {
+  return Machine.start(join(PACKAGE_TEST_ROOTS, release), root, kind === "systemd" ? "systemd" : "shell");
 }
 
 function debian(release: string): SystemKind {
   return {
     name: `Debian ${release}`,
-    start: async (system) => new Debian(await Machine.start(join(PACKAGE_TEST_ROOTS, release), system)),
+    start: async (kind) => new Debian(await startMachine(release, kind, kind)),
   };
 }
 
 function rpm(release: string): SystemKind {
   return {
     name: `rpm of Debian ${release}`,
-    start: async () => {
-      const system = new Rpm(await Machine.start(join(PACKAGE_TEST_ROOTS, release), "rpm"));
+    start: async (kind) => {
+      const root = kind === "systemd" ? "rpm-systemd" : "rpm";
+      const system = new Rpm(await startMachine(release, root, kind));
       await system.describeSystem();
       return system;
     },
