@@ -80,6 +80,8 @@ const containerd = [
   },
 ];
 
+const neededByGuests = guestPackages.map((entry) => ({ ...entry, needed: true }));
+
 /**
  * `peer` is the runtime that Debian uses the engine with, or the one that passes more of the checks. Checks without one compare the
  * runtimes of this machine themselves.
@@ -113,12 +115,19 @@ const engines = [
     name: "guest",
     version: ["containerd", "--version"],
     peer: "runc",
-    packages: [...containerd, ...guestPackages.map((entry) => ({ ...entry, needed: true }))],
+    packages: [...containerd, ...neededByGuests],
     needsKernel: true,
   },
+  // criu restores in a guest, see killed-restore.test.ts.
   {
     name: "killed",
-    packages: peerRuntimes.map((entry) => ({ ...entry, needed: true })),
+    packages: [
+      ...peerRuntimes.map((entry) => ({ ...entry, needed: true })),
+      ...neededByGuests,
+      criu,
+      libcriu,
+    ],
+    needsKernel: true,
   },
   {
     name: "podman",

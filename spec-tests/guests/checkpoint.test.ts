@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import type { Config } from "../harness/config.ts";
 import { succeed } from "../harness/container.ts";
+import { prepareForCriu } from "../harness/guests/criu.ts";
 import type { GuestContainer, GuestSandbox } from "../harness/guests/sandbox.ts";
 import { describeGuest, guestSpec } from "../harness/guests/spec.ts";
 import { COUNT } from "../harness/helpers/checkpoint.ts";
@@ -11,15 +12,6 @@ import { COUNT } from "../harness/helpers/checkpoint.ts";
 
 const CLAUSE = "practice of runc: runc-checkpoint(8), runc-restore(8)";
 const MIB = 1 << 20;
-
-/** criu lists sockets with the *_diag modules, and locks connections with nftables. */
-const MODULES =
-  "inet_diag tcp_diag udp_diag unix_diag netlink_diag af_packet_diag nf_tables nft_ct nf_conntrack_netlink tun veth";
-
-async function prepareForCriu({ guest }: GuestSandbox): Promise<void> {
-  await guest.output(`[ -x /usr/sbin/criu ] || { echo 'criu is not installed: apt-get install criu' >&2; exit 1; }
-    ip link set lo up; /usr/sbin/modprobe -d "$modules" -a ${MODULES}`);
-}
 
 /** Mounts /lib as a folder: Debian's is a symbolic link, which runc and crun don't find again at the restore. */
 function withPython(config: Config): void {
@@ -45,7 +37,7 @@ async function started(
   args: readonly string[],
   mutate: (config: Config) => void = () => undefined,
 ): Promise<GuestContainer> {
-  await prepareForCriu(sandbox);
+  await prepareForCriu(sandbox.guest);
   const container = sandbox.container((config) => {
     config.process.args = [...args];
     mutate(config);

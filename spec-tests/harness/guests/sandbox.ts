@@ -92,7 +92,7 @@ export class GuestSandbox {
   command(args: readonly string[], redirect = ""): string {
     const asUser = this.guest.kernel.systemd ? SESSION : AS_USER;
     const wrapper = [...(this.asUser ? asUser : []), ...this.wrapper];
-    const words = [...wrapper, this.#path, "--root", this.#state, ...this.globals, ...args].map(
+    const words = [...wrapper, this.#path, "--root", this.stateRoot, ...this.globals, ...args].map(
       (word) => `'${word.replaceAll("'", "'\\''")}'`,
     );
     return `PATH=${PATH} ${words.join(" ")} ${redirect}`;
@@ -107,14 +107,14 @@ export class GuestSandbox {
     const { systemd } = this.guest.kernel;
     const own = `/run/user/${GUEST_USER}`;
     const prepare = `mkdir -p ${own}; chown ${GUEST_USER}:${GUEST_USER} ${own}; ${DISABLE_CONTROLLERS}`;
-    await this.guest.output(`mkdir -p ${this.#state}; ${systemd ? "true" : prepare}`);
+    await this.guest.output(`mkdir -p ${this.stateRoot}; ${systemd ? "true" : prepare}`);
   }
 
   /** Deletes what is left, and tells what that leaves. */
   async close(): Promise<string> {
     let refusals = "";
     for (const { id } of this.#containers.toReversed()) {
-      const deletion = `[ ! -e ${this.#state}/${id} ] || ${this.command(["delete", "--force", id])}`;
+      const deletion = `[ ! -e ${this.stateRoot}/${id} ] || ${this.command(["delete", "--force", id])}`;
       let { code, stderr } = await this.guest.run(deletion);
       if (code > 128) {
         // A signal has ended the emulated engine: that is told, and is no answer of the runtime's. A refusal is one.
@@ -127,14 +127,15 @@ export class GuestSandbox {
     const own = this.guest.kernel.systemd ? `-name '*${this.tag}-*'` : "";
     // runc and crun keep other things than containers in the state's folder.
     const left = await this.guest.output(
-      `find ${CGROUPS} -mindepth 1 -depth -type d | grep ${this.tag} || true; ls -d ${this.#state}/${this.tag}-* 2>/dev/null || true; ` +
+      `find ${CGROUPS} -mindepth 1 -depth -type d | grep ${this.tag} || true; ls -d ${this.stateRoot}/${this.tag}-* 2>/dev/null || true; ` +
         `${this.guest.kernel.systemd ? `${listUnits(this.tag)}; ` : ""}` +
         `find ${CGROUPS} -mindepth 1 -depth -type d ${own} -exec sh -c 'echo 1 > {}/cgroup.kill; sleep 0.1; rmdir {}' ';' || true`,
     );
     return left === "" ? "" : refusals + left;
   }
 
-  get #state(): string {
+  /** The folder of the runtime's records. */
+  get stateRoot(): string {
     return this.asUser ? `/run/user/${GUEST_USER}/state-${this.runtime}` : `/run/state-${this.runtime}`;
   }
 }
