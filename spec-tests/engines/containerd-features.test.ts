@@ -1,6 +1,6 @@
 import { expect } from "vitest";
 import { containerdTests } from "../harness/engines/containerd.ts";
-import { needsContainerd } from "../harness/engines/containerd-settings.ts";
+import { failsSinceContainerd, needsContainerd } from "../harness/engines/containerd-settings.ts";
 import { lines, runCommand } from "../harness/engines/engine.ts";
 import { inPod } from "../harness/engines/pods.ts";
 import { RUNTIME } from "../harness/runtime.ts";
@@ -60,4 +60,18 @@ check("CRI pod, its sandbox killed: the pod is no longer ready, and another can 
   await inPod(engine, {}, async (start) => {
     expect((await engine.cri.exec(await start(), "echo", "again")).stdout).toBe("again\n");
   });
+  // The next check is about them.
+  engine.killShims();
 });
+
+check(
+  "CRI pod, its sandbox killed: its shim ends with the pod",
+  async (engine) => {
+    await inPod(engine, {}, async (start, pod) => {
+      await start();
+      process.kill(await engine.cri.podPid(pod), "SIGKILL");
+      await expect.poll(async () => (await engine.cri.podInfo(pod)).ready).toBe(false);
+    });
+  },
+  failsSinceContainerd("2", "the shim stays: https://github.com/containerd/containerd/issues/10421"),
+);

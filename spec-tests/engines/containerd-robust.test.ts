@@ -2,10 +2,11 @@ import { join } from "node:path";
 import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises";
 import { expect } from "vitest";
 import { type Containerd, containerdTests } from "../harness/engines/containerd.ts";
-import { HANDLER, IMAGE } from "../harness/engines/containerd-settings.ts";
+import { failsSinceContainerd, HANDLER, IMAGE } from "../harness/engines/containerd-settings.ts";
 import { inPod } from "../harness/engines/pods.ts";
 import { childrenOf, openFilesOf, wordsOf } from "../harness/host/processes.ts";
 import { RUNTIME } from "../harness/runtime.ts";
+import { FILTER_CACHE } from "../harness/sandbox.ts";
 
 const everyday = containerdTests();
 
@@ -13,6 +14,8 @@ const everyday = containerdTests();
 const LONG = { timeoutMs: 400_000 };
 
 const KILLS = 8;
+
+const ISSUES = "https://github.com/containerd/containerd/issues";
 
 const SLEEP = ["sleep", "1000"];
 
@@ -37,7 +40,8 @@ function surroundings(engine: Containerd, shim: number): string[] {
   return [
     ...[engine.daemonPid, shim].flatMap((pid) => [...openFiles(pid), ...children(pid)]),
     ...engine.cgroupsOfPods(),
-    ...engine.traces(),
+    // A runtime that starts cold for once, for want of time, keeps its seccomp filter under another name than warm ones.
+    ...engine.traces().filter((path) => !path.includes(`/${FILTER_CACHE}/`)),
   ];
 }
 
@@ -215,7 +219,10 @@ for (const [operation, command] of [
     },
     {
       ...LONG,
-      ...(command === "create" && { runc: "delete --force does not find the cgroup of a killed create" }),
+      ...(command === "create" && {
+        runc: "delete --force does not find the cgroup of a killed create",
+        ...failsSinceContainerd("2", `no delete after a create that failed: ${ISSUES}/9727`, "sometimes"),
+      }),
     },
   );
 
@@ -232,7 +239,7 @@ everyday(
     expect((await cri.exec(other.id, "echo", "alive")).stdout).toBe("alive\n");
     for (const { pod } of [one, other]) await cri.removePod(pod);
   },
-  LONG,
+  { ...LONG, ...failsSinceContainerd("2", `the pod's containers run on: ${ISSUES}/10727`) },
 );
 
 everyday(
@@ -269,5 +276,5 @@ everyday(
       await expect.poll(() => engine.left()).toEqual([]);
     }
   },
-  LONG,
+  { ...LONG, ...failsSinceContainerd("2", `the shims of some pods stay: ${ISSUES}/10421`, "sometimes") },
 );

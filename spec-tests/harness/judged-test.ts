@@ -4,6 +4,16 @@ import { type Deviations, deviationOf, noteDeviations } from "./peers.ts";
 
 export interface TestOptions extends Deviations {
   readonly timeoutMs?: number;
+  /** Why the test fails with any runtime: the engine does not meet the requirement. */
+  readonly engine?: EngineDeviation;
+}
+
+export interface EngineDeviation {
+  /** The engine's name and version. */
+  readonly name: string;
+  readonly reason: string;
+  /** A race: the test fails only now and then. */
+  readonly sometimes?: true;
 }
 
 export interface JudgedTest extends TestOptions {
@@ -17,21 +27,22 @@ export interface JudgedTest extends TestOptions {
 }
 
 /**
- * A test of vitest. Under a peer that is known not to meet the requirement (peers.ts) it has to fail: if it passes, the deviation is
+ * A test of vitest. Under a peer (peers.ts) or an engine that is known not to meet the requirement it has to fail: if it passes, the deviation is
  * stale. A deviation that shows only sometimes can't become stale, so the test is skipped when it fails and may pass as well.
  */
 export function judgedTest(
-  { title, name = title, path, timeoutMs, concurrent = false, ...deviations }: JudgedTest,
+  { title, name = title, path, timeoutMs, concurrent = false, engine, ...deviations }: JudgedTest,
   run: (context: TestContext) => Promise<void>,
 ): void {
   noteDeviations(title, deviations);
-  const known = deviationOf(path, deviations);
+  const known = engine ?? deviationOf(path, deviations);
+  const who = engine?.name ?? basename(path);
   const options = { concurrent, ...(timeoutMs !== undefined && { timeout: timeoutMs }) };
   if (known === undefined) {
     test(name, options, run);
     return;
   }
-  const judged = `${name} [${basename(path)} deviates: ${known.reason}]`;
+  const judged = `${name} [${who} deviates: ${known.reason}]`;
   test(judged, options, async (context) => {
     const failed = await run(context).then(
       () => false,
@@ -42,7 +53,7 @@ export function judgedTest(
     );
     if (failed && known.sometimes === true) context.skip(known.reason);
     if (!failed && known.sometimes !== true)
-      throw new Error(`${basename(path)} meets the requirement: the deviation is stale`);
+      throw new Error(`${who} meets the requirement: the deviation is stale`);
   });
 }
 

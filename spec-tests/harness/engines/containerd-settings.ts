@@ -2,7 +2,8 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { TestContext } from "vitest";
-import { PATH } from "../runtime.ts";
+import type { TestOptions } from "../judged-test.ts";
+import { PATH, which } from "../runtime.ts";
 import { compareVersions } from "../runtime-version.ts";
 
 export const IMAGE = "localhost/spec-test:latest";
@@ -20,6 +21,17 @@ export function needsContainerd(wanted: string, context: TestContext): void {
   const version = containerdVersion();
   if (compareVersions(version, wanted) < 0)
     context.skip(`needs containerd ${wanted}, and this is ${version}`);
+}
+
+/** Options for a check that containerd fails with any runtime, since a version. */
+export function failsSinceContainerd(
+  first: string,
+  reason: string,
+  how: "always" | "sometimes" = "always",
+): TestOptions {
+  if (which("containerd") === undefined || compareVersions(containerdVersion(), first) < 0) return {};
+  const name = `containerd ${containerdVersion()}`;
+  return { engine: { name, reason, ...(how === "sometimes" && { sometimes: true }) } };
 }
 
 export interface SettingsOptions {

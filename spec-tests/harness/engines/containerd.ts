@@ -169,6 +169,11 @@ export class Containerd implements Engine {
     return shim.pid;
   }
 
+  /** Ends what containerd 2 may have left. */
+  killShims(): void {
+    for (const { pid } of this.#shims()) process.kill(pid, "SIGKILL");
+  }
+
   /** All files that containerd, shims, runtimes and the pods' network have made, and the mounts for containers. */
   traces(): string[] {
     return [
@@ -210,7 +215,7 @@ export class Containerd implements Engine {
       ...cgroupsBelow(join("/sys/fs/cgroup", this.namespace)),
       ...this.#shims().map(({ pid, words }) => `shim ${pid} ${words.join(" ")}`),
       ...this.#mounts().map((path) => `mount ${path}`),
-      ...this.#states().map((id) => `state ${id}`),
+      ...this.#states().map(({ id }) => `state ${id}`),
     ];
   }
 
@@ -218,6 +223,9 @@ export class Containerd implements Engine {
     for (const pod of await this.cri.pods()) await this.cri.removePod(pod);
     const { stdout } = await this.call("containers", "ls", "--quiet");
     for (const id of lines(stdout)) await this.remove(id);
+    this.killShims();
+    for (const { root, id } of this.#states())
+      await this.#command([RUNTIME, "--root", root, "delete", "--force", id]);
     // A peer's delete may have left cgroups, with processes in them.
     for (const cgroup of this.cgroupsOfPods().reverse()) {
       writeFileSync(join(cgroup, "cgroup.kill"), "1");
@@ -323,11 +331,13 @@ export class Containerd implements Engine {
   }
 
   /** Containers that the runtime knows. */
-  #states(): string[] {
+  #states(): { readonly root: string; readonly id: string }[] {
     const roots = join(this.#runFolder, "runc");
     const namespaces = existsSync(roots) ? readdirSync(roots) : [];
     return namespaces.flatMap((name) =>
-      readdirSync(join(roots, name)).filter((entry) => !OF_NO_CONTAINER.includes(entry)),
+      readdirSync(join(roots, name))
+        .filter((entry) => !OF_NO_CONTAINER.includes(entry))
+        .map((id) => ({ root: join("/run/containerd/runc", name), id })),
     );
   }
 }
