@@ -121,6 +121,8 @@ check(
       expect((await engine.cri.exec(id, "echo", "still")).stdout).toBe("still\n");
     });
   },
+  // Debian has this runc with systemd 262, and older ones with a systemd that leaves the file alone.
+  { runc: { reason: "no OOMPolicy=kill for memory.oom.group, so systemd resets it", from: "1.3" } },
 );
 
 check(
