@@ -7,7 +7,7 @@ const PID = 4242;
 
 afterEach(() => substituteKernel(undefined));
 
-test.each(["ESRCH", "EINVAL"])("pidfd_open gives %s: there is no such process", (errno) => {
+test.each(["ESRCH", "ENOENT", "EINVAL"])("pidfd_open gives %s: there is no such process", (errno) => {
   substituteKernel(() => -errnoNumber(errno));
   expect(pidfdOpen(PID)).toBeUndefined();
 });

@@ -7,8 +7,8 @@ export function pidfdOpen(pid: number): number | undefined {
   const fd = trySyscall("pidfd_open", pid, 0);
   if (fd >= 0) return fd;
   const errno = errnoName(-fd);
-  // Before Linux 6.15, EINVAL if the pid is still that of a process group or session whose leader is gone, or is a thread's.
-  if (errno === "ESRCH" || errno === "EINVAL") return undefined;
+  // The pid may be a thread's (ENOENT), or still that of a process group or session. Before Linux 6.15, both are EINVAL.
+  if (errno === "ESRCH" || errno === "ENOENT" || errno === "EINVAL") return undefined;
   throw new SyscallError("pidfd_open", errno, [String(pid)]);
 }
 

@@ -7,7 +7,7 @@ import { describeGuest, guestSpec } from "../harness/guests/spec.ts";
 import { COUNT } from "../harness/helpers/checkpoint.ts";
 import { RUNTIME, which } from "../harness/runtime.ts";
 
-/** In a guest: on a hybrid host, criu saves and makes the cgroups of all v1 hierarchies for runc and crun. */
+/** Runs in a guest: on a host that also has cgroup v1, runc and crun have criu save and make again the cgroups of every v1 hierarchy. */
 
 const CLAUSE = "promise: nothing leaks, whenever the runtime dies";
 
@@ -26,7 +26,8 @@ function listing({ stateRoot }: GuestSandbox, { bundle }: GuestContainer): strin
     // Without threads of the kernel, and the processes of this script.
     process:
       "ps -o pid,args >/run/outputs/ps; grep -v '\\[\\| ps \\|/run/exchange/[0-9]*.sh\\|^ *PID' /run/outputs/ps",
-    mount: "cut -d ' ' -f 5 /proc/self/mountinfo",
+    // With its id: one may lie on another.
+    mount: "cut -d ' ' -f 1,5 /proc/self/mountinfo",
     cgroup: "find /sys/fs/cgroup -mindepth 1 -type d",
     state: `ls -A ${stateRoot}`,
     file: `find /tmp /run /dev/shm ${bundle} -xdev -not -path '${stateRoot}*' -not -path '/run/tmp/*' -not -path '/run/outputs/*'`,
@@ -107,8 +108,9 @@ async function killInRestore(
 async function removeLeft({ guest, stateRoot }: GuestSandbox, left: readonly string[]): Promise<void> {
   const commands: Record<Kind, (rest: string) => string> = {
     process: (line) => `kill -9 ${line.split(" ")[0]}`,
-    mount: (path) => `umount -l ${path}`,
-    cgroup: (path) => `echo 1 > ${path}/cgroup.kill; until rmdir ${path}; do sleep 0.1; done`,
+    mount: (line) => `umount -l ${line.split(" ")[1]}`,
+    cgroup: (path) =>
+      `echo 1 > ${path}/cgroup.kill; for i in $(seq 100); do rmdir ${path} && break; sleep 0.1; done`,
     state: (name) => `rm -rf ${stateRoot}/${name}`,
     file: (path) => `rm -rf ${path}`,
   };
@@ -129,7 +131,7 @@ describeGuest("killed in restore", () => {
       const seconds = await durationOfRestore(sandbox, container);
       const kills: KilledRestore[] = [];
       for (let index = 0; index < KILLS; index++) {
-        const kill = await killInRestore(sandbox, container, (index * seconds) / KILLS);
+        const kill = await killInRestore(sandbox, container, ((index + 1) * seconds) / KILLS);
         if (kill === undefined) continue;
         kills.push(kill);
         await removeLeft(sandbox, kill.left);

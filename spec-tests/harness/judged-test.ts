@@ -12,6 +12,8 @@ export interface EngineDeviation {
   /** The engine's name and version. */
   readonly name: string;
   readonly reason: string;
+  /** What the error says if it is that. Any other fails the test, since it may be the runtime's fault. */
+  readonly shows: RegExp;
   /** A race: the test fails only now and then. */
   readonly sometimes?: true;
 }
@@ -27,8 +29,8 @@ export interface JudgedTest extends TestOptions {
 }
 
 /**
- * A test of vitest. Under a peer (peers.ts) or an engine that is known not to meet the requirement it has to fail: if it passes, the deviation is
- * stale. A deviation that shows only sometimes can't become stale, so the test is skipped when it fails and may pass as well.
+ * A test of vitest. Under a peer (peers.ts) or an engine that is known not to meet the requirement it has to fail: if it passes, the
+ * deviation is stale. A deviation that shows only sometimes can't become stale, so the test is skipped when it fails and may pass as well.
  */
 export function judgedTest(
   { title, name = title, path, timeoutMs, concurrent = false, engine, ...deviations }: JudgedTest,
@@ -47,7 +49,7 @@ export function judgedTest(
     const failed = await run(context).then(
       () => false,
       (error: unknown) => {
-        if (!isVerdict(error)) throw error;
+        if (!isVerdict(error) || engine?.shows.test(error.message) === false) throw error;
         return true;
       },
     );
@@ -61,7 +63,7 @@ export function judgedTest(
  * Whether a failure is about the runtime: an assertion, output that is not JSON, or an error that the harness throws on purpose. A
  * mistake in the test, a missing program or file, or a timeout is not, and fails the test also where a deviation is known.
  */
-function isVerdict(error: unknown): boolean {
+function isVerdict(error: unknown): error is Error {
   if (!(error instanceof Error)) return false;
   const isJson = error instanceof SyntaxError && error.message.includes("JSON");
   return error.name === "AssertionError" || isJson || (error.constructor === Error && !("code" in error));

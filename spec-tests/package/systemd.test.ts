@@ -17,7 +17,7 @@ async function lastRun(machine: Machine): Promise<{ id: string; result: string }
 }
 
 describe.each(SYSTEMS)("$name with systemd", ({ start }) => {
-  test("install: the unit makes the warm image, and makes it anew after an update of a library; remove: both are gone", async () => {
+  test("install: the unit makes the warm image, and renews it after an update of a library; remove: both are gone", async () => {
     const system = await start("systemd");
     const { machine } = system;
     await system.install("current");

@@ -109,7 +109,7 @@ criuSpec(
       expect([index, await sandbox.traces()]).toEqual([index, []]);
     }
     expect(killsOfCriu).toBeGreaterThan(0);
-    // Other tests may restore at the same time: their folders go.
+    // Other tests may restore at the same time: their folders go. A test of a peer has failed before.
     const left = () => criuFolders().filter((name) => !foldersBefore.includes(name));
     await expect.poll(left).toEqual([]);
   },

@@ -7,11 +7,11 @@ import type { Hook } from "../spec/types.ts";
 import type { GlobalOptions } from "./context.ts";
 import { removeHostMount } from "./create/host-mount.ts";
 import { runHooksToTheEnd } from "./hooks/hooks.ts";
-import { killInit, waitForEnd } from "./process/init-process.ts";
+import { killProcess, waitForProcess } from "./process/saved-process.ts";
 import { killFromDamagedState } from "./record/damaged.ts";
 import { type LockedContainer, withLockedContainer } from "./record/lock.ts";
 import { hookState } from "./record/oci-state.ts";
-import { removeContainerDirectory, type SavedState } from "./record/saved-state.ts";
+import { removeContainerDirectory, type SavedProcess, type SavedState } from "./record/saved-state.ts";
 import { findContainerIn, type Status } from "./record/status.ts";
 
 export interface DeleteOptions {
@@ -49,6 +49,7 @@ export function destroy(
   saved: SavedState,
   { status, force }: { readonly status: Status; readonly force: boolean },
 ): void {
+  if (saved.criu !== undefined) endCriu(saved.criu);
   // If a create was cut short, its init may still wait for `start`.
   const hadEnded = status === "stopped" && saved.creator === null;
   if (!hadEnded) end(saved);
@@ -86,13 +87,17 @@ function checkDeletable(id: string, status: Status, force: boolean): void {
 }
 
 /**
- * Ends every process of the container, and waits for the end of init. If a restore was cut short, criu sees at its next report that the
- * runtime has gone, undoes what it has done so far, and ends. If it were killed, its folder in /tmp would stay.
+ * If a restore was cut short, criu sees at its next report that the runtime has gone. Then it undoes what it has done so far, and ends.
+ * If it were killed at once, its folder in /tmp would stay.
  */
+function endCriu({ pid, startTime }: SavedProcess): void {
+  if (!waitForProcess(pid, startTime)) killProcess(pid, startTime);
+}
+
+/** Ends every process of the container, and waits for the end of init. */
 function end(saved: SavedState): void {
-  if (saved.criu !== undefined) waitForEnd(saved.criu.pid, saved.criu.startTime);
   if (saved.cgroup !== "") killCgroup(saved.cgroup);
-  if (killInit(saved.pid, saved.startTime)) return;
+  if (killProcess(saved.pid, saved.startTime)) return;
   throw new RuntsError(`container ${saved.id}: init (pid ${saved.pid}) has not ended after SIGKILL`, {
     operation: "delete",
     errno: "EBUSY",

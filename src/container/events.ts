@@ -5,8 +5,8 @@ import { tryReadCgroupFile } from "../cgroup/files.ts";
 import { noStats, readStats, type Stats } from "../cgroup/stats.ts";
 import { RuntsError } from "../errors.ts";
 import type { GlobalOptions } from "./context.ts";
-import { openInit } from "./process/init-process.ts";
 import { isAlive } from "./process/process-status.ts";
+import { openProcess } from "./process/saved-process.ts";
 import { readSavedState } from "./record/saved-state.ts";
 import { statusOf } from "./record/status.ts";
 
@@ -90,7 +90,7 @@ function running({ root }: GlobalOptions, id: string): Running {
   const { directory, saved } = readSavedState(root, id);
   const status = statusOf(directory, saved);
   const pidfd =
-    status === "stopped" || status === "creating" ? undefined : openInit(saved.pid, saved.startTime);
+    status === "stopped" || status === "creating" ? undefined : openProcess(saved.pid, saved.startTime);
   if (pidfd === undefined)
     throw new RuntsError(`container with id ${id} is not running`, { operation: "events", path: id });
   return { cgroup: saved.cgroup, pidfd, hasEnded: () => !isAlive(saved.pid, saved.startTime) };

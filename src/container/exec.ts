@@ -14,7 +14,7 @@ import { removePidFile, writePidFile } from "./create/pid-file.ts";
 import { ContainerJoiner } from "./join/joiner.ts";
 import { completedProcess, type ExecOverrides, overriddenProcess } from "./join/process-overrides.ts";
 import { awaitLastProgram, checkHasExecuted, withProcessHint } from "./process/exec-result.ts";
-import { openInit } from "./process/init-process.ts";
+import { openProcess } from "./process/saved-process.ts";
 import { readSavedState, type SavedState } from "./record/saved-state.ts";
 import { statusOf } from "./record/status.ts";
 import { Foreground, foregroundTerminal, holdForwardedSignals } from "./stdio/foreground.ts";
@@ -87,7 +87,7 @@ function checkStatus(directory: string, saved: SavedState, ignorePaused: boolean
 
 /** Returns a pidfd of the container's init. */
 function openInitToJoin({ id, pid, startTime }: SavedState): OwnedDescriptor {
-  const pidfd = openInit(pid, startTime);
+  const pidfd = openProcess(pid, startTime);
   if (pidfd === undefined) throw stopped(id);
   return new OwnedDescriptor(pidfd);
 }

@@ -18,7 +18,7 @@ import { hasEvent } from "../cgroup/freeze.ts";
 import { killCgroup } from "../cgroup/remove.ts";
 import { RuntsError } from "../errors.ts";
 import type { GlobalOptions } from "./context.ts";
-import { openInit } from "./process/init-process.ts";
+import { openProcess } from "./process/saved-process.ts";
 import { type LockedContainer, withLockedContainer } from "./record/lock.ts";
 import { readSavedState, type SavedState } from "./record/saved-state.ts";
 import { findContainerIn, statusOf } from "./record/status.ts";
@@ -38,7 +38,7 @@ export function killContainer(
   const { directory, saved } = readSavedState(root, id);
   const status = statusOf(directory, saved);
   const pidfd =
-    status === "stopped" || status === "creating" ? undefined : openInit(saved.pid, saved.startTime);
+    status === "stopped" || status === "creating" ? undefined : openProcess(saved.pid, saved.startTime);
   if (pidfd === undefined) {
     const killed = number === SIGKILL && status === "stopped" && killOthers(root, saved);
     if (!killed && !all) throw notRunning(id);

@@ -24,8 +24,8 @@ import { followDanglingLinks, hostFacts } from "./create/host-facts.ts";
 import { type JoinCgroup, openJoinCgroup } from "./join/cgroup.ts";
 import { joinContainer, joinsUserNamespace } from "./join/join.ts";
 import { differingNamespaces } from "./join/namespaces.ts";
-import { openInit } from "./process/init-process.ts";
 import { isAlive } from "./process/process-status.ts";
+import { openProcess } from "./process/saved-process.ts";
 import { type LockedContainer, lockMounts, withLockedContainer } from "./record/lock.ts";
 import { checkId, containerDirectory, type SavedState } from "./record/saved-state.ts";
 
@@ -200,7 +200,7 @@ function runInside(
 function joinForMounts(saved: SavedState, { ignoredSignals, privileged }: Caller): PendingProcess {
   const { pid, id } = saved;
   const refusePaused = () => new RuntsError(PAUSED, { operation: "mounts", path: id });
-  const pidfd = openInit(pid, saved.startTime);
+  const pidfd = openProcess(pid, saved.startTime);
   if (pidfd === undefined) throw new RuntsError("container not running", { operation: "mounts", path: id });
   let cgroup: JoinCgroup | undefined;
   let pending: PendingProcess | undefined;

@@ -105,7 +105,7 @@ function restore(
       cgroup: container.cgroup.directory ?? "",
       criu: { pid: criu.pid, startTime: startTimeOf(criu.pid) },
     });
-    // Before criu has its request: without a runtime it ends at once.
+    // Written before criu gets its request: until then, criu ends at once if the runtime dies.
     container.writeRecord();
 
     // Have criu restore the processes. It reports each step, and goes on when the runtime has answered.

@@ -13,7 +13,7 @@ import { destroy } from "./delete.ts";
 import { runHooks } from "./hooks/hooks.ts";
 import { prepareStartHooks } from "./hooks/start-hooks.ts";
 import { awaitSavedProgram, checkHasExecuted, withExecHint } from "./process/exec-result.ts";
-import { killInit, openInit } from "./process/init-process.ts";
+import { killProcess, openProcess } from "./process/saved-process.ts";
 import { inNetworkOfInit } from "./process/start-socket.ts";
 import { type LockedContainer, withLockedContainer } from "./record/lock.ts";
 import { hookState } from "./record/oci-state.ts";
@@ -131,7 +131,7 @@ function releaseInit(directory: string, saved: SavedState, agent: SeccompAgent |
     try {
       agent?.handOver({ pid, connection, saved, status: "created" });
     } catch (error) {
-      killInit(pid, startTime);
+      killProcess(pid, startTime);
       throw error;
     }
     const failed = awaitSavedProgram(connection, saved.lastOperations);
@@ -181,7 +181,7 @@ function destroyFailed(context: GlobalOptions, directory: string, saved: SavedSt
 
 /** Passes messages on until the container says that it is ready, or until its init has ended. */
 async function untilReady(relay: NotifyRelay, { pid, startTime }: SavedState): Promise<void> {
-  const pidfd = openInit(pid, startTime);
+  const pidfd = openProcess(pid, startTime);
   if (pidfd === undefined) return;
   try {
     await relay.untilReady(pid, pidfd);

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { TestContext } from "vitest";
-import type { TestOptions } from "../judged-test.ts";
+import type { EngineDeviation, TestOptions } from "../judged-test.ts";
 import { PATH, which } from "../runtime.ts";
 import { compareVersions } from "../runtime-version.ts";
 
@@ -23,15 +23,15 @@ export function needsContainerd(wanted: string, context: TestContext): void {
     context.skip(`needs containerd ${wanted}, and this is ${version}`);
 }
 
-/** Options for a check that containerd fails with any runtime, since a version. */
+/** Options for a check that containerd fails with any runtime, since a version. `issue` is the number of the report. */
 export function failsSinceContainerd(
   first: string,
-  reason: string,
-  how: "always" | "sometimes" = "always",
+  issue: number,
+  deviation: Omit<EngineDeviation, "name">,
 ): TestOptions {
   if (which("containerd") === undefined || compareVersions(containerdVersion(), first) < 0) return {};
-  const name = `containerd ${containerdVersion()}`;
-  return { engine: { name, reason, ...(how === "sometimes" && { sometimes: true }) } };
+  const reason = `${deviation.reason}: https://github.com/containerd/containerd/issues/${issue}`;
+  return { engine: { ...deviation, name: `containerd ${containerdVersion()}`, reason } };
 }
 
 export interface SettingsOptions {

@@ -171,7 +171,12 @@ export class Containerd implements Engine {
 
   /** Ends what containerd 2 may have left. */
   killShims(): void {
-    for (const { pid } of this.#shims()) process.kill(pid, "SIGKILL");
+    for (const { pid } of this.#shims())
+      try {
+        process.kill(pid, "SIGKILL");
+      } catch {
+        // It has ended by itself meanwhile.
+      }
   }
 
   /** All files that containerd, shims, runtimes and the pods' network have made, and the mounts for containers. */

@@ -12,7 +12,7 @@ export async function grpcCall(
   timeoutMs: number,
 ): Promise<Buffer> {
   const session = connect("http://localhost", { createConnection: () => createConnection(address) });
-  // Its stream fails with the same error, but for one that comes after the answer.
+  // The stream reports the same error. Only one that comes after the answer is dropped here.
   session.on("error", () => undefined);
   try {
     const stream = session.request({

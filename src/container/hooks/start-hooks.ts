@@ -5,7 +5,7 @@ import type { Config } from "../../spec/types.ts";
 import { inspectCaller } from "../caller/caller.ts";
 import type { GlobalOptions } from "../context.ts";
 import { ContainerJoiner } from "../join/joiner.ts";
-import { openInit } from "../process/init-process.ts";
+import { openProcess } from "../process/saved-process.ts";
 import { stateInside } from "../record/oci-state.ts";
 import type { SavedState } from "../record/saved-state.ts";
 import { argumentsOf, type HookProcess } from "./hook-process.ts";
@@ -57,7 +57,7 @@ function startHookProcess(joiner: ContainerJoiner): HookProcess {
 }
 
 function pidfdOfInit({ id, pid, startTime }: SavedState): number {
-  const pidfd = openInit(pid, startTime);
+  const pidfd = openProcess(pid, startTime);
   if (pidfd !== undefined) return pidfd;
   throw new RuntsError("cannot run hooks in a container that has stopped", {
     operation: "start",

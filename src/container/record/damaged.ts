@@ -6,7 +6,7 @@ import { readRegularFile } from "../../spec/regular-file.ts";
 import type { Config } from "../../spec/types.ts";
 import { inspectCaller, managerOf } from "../caller/caller.ts";
 import type { GlobalOptions } from "../context.ts";
-import { killInit } from "../process/init-process.ts";
+import { killProcess } from "../process/saved-process.ts";
 
 /**
  * Kills a container whose record is damaged. Its processes are found by the fields of the record that are certain (a pid with its start
@@ -14,7 +14,7 @@ import { killInit } from "../process/init-process.ts";
  */
 export function killFromDamagedState(context: GlobalOptions, id: string, directory: string): string {
   const { pid, startTime, cgroup } = remainsOf(`${directory}/state.json`);
-  if (typeof pid === "number" && typeof startTime === "string") killInit(pid, startTime);
+  if (typeof pid === "number" && typeof startTime === "string") killProcess(pid, startTime);
   if (typeof cgroup === "string") return cgroup;
   try {
     return configuredCgroup(context, id, readValidConfig(directory));
