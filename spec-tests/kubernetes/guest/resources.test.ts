@@ -1,7 +1,7 @@
 import { describe, expect } from "vitest";
 import { eventually } from "../../harness/kubernetes/eventually.ts";
 import { type GuestScope, guestChecks, holding } from "../../harness/kubernetes/guest/check.ts";
-import { MetricsApi } from "../../harness/kubernetes/guest/metrics-api.ts";
+import { MetricsApi, readSummary } from "../../harness/kubernetes/guest/metrics-api.ts";
 import { EVICTION_MIB, POD_MEMORY_MIB, POD_PIDS } from "../../harness/kubernetes/guest/node.ts";
 import { Kubectl } from "../../harness/kubernetes/kubectl.ts";
 import { container, type Fields } from "../../harness/kubernetes/pods.ts";
@@ -27,6 +27,13 @@ async function count(scope: GuestScope, name: string, file: string, key: string)
 async function hasPressure(scope: GuestScope): Promise<boolean> {
   const path = '{.status.conditions[?(@.type=="MemoryPressure")].status}';
   return (await scope.ok("get", "node", scope.node.name, "-o", `jsonpath=${path}`)) === "True";
+}
+
+/** Whether the kubelet knows how much memory a pod uses. It evicts those first of which it does not. */
+async function isMeasured(scope: GuestScope, name: string): Promise<boolean> {
+  const { pods } = await readSummary(new Kubectl(), scope.node.name);
+  const { containers = [] } = pods.find(({ podRef }) => podRef.name === name) ?? {};
+  return containers.some(({ memory }) => (memory?.workingSetBytes ?? 0) > 0);
 }
 
 describe("on a node that has all cgroup controllers", () => {
@@ -173,6 +180,10 @@ describe("on a node that has all cgroup controllers", () => {
     async (scope) => {
       const resources = { requests: { cpu: "50m", memory: "32Mi" } };
       await scope.start("modest", container(undefined, { resources }));
+      await eventually(
+        () => isMeasured(scope, "modest"),
+        (found) => expect(found).toBe(true),
+      );
       const greedy = container(holding(POD_MEMORY_MIB - EVICTION_MIB + 50), { resources });
       await scope.create("greedy", greedy);
       await eventually(

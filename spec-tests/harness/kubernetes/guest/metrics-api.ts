@@ -24,6 +24,10 @@ interface Usage {
   readonly memory?: { readonly workingSetBytes?: number };
 }
 
+export async function readSummary(cluster: Kubectl, node: string): Promise<Summary> {
+  return JSON.parse(await cluster.ok("get", "--raw", `/api/v1/nodes/${node}/proxy/stats/summary`));
+}
+
 /**
  * In the place of metrics-server, which `kubectl top` asks and which no package has: an API below the cluster's own, with the figures of the
  * kubelet's Summary.
@@ -127,10 +131,8 @@ export class MetricsApi {
     return { metadata: { name: this.#node }, ...measured(), usage: usage(node) };
   }
 
-  async #summary(): Promise<Summary> {
-    return JSON.parse(
-      await this.#cluster.ok("get", "--raw", `/api/v1/nodes/${this.#node}/proxy/stats/summary`),
-    );
+  #summary(): Promise<Summary> {
+    return readSummary(this.#cluster, this.#node);
   }
 }
 
