@@ -110,7 +110,7 @@ async function removeLeft({ guest, stateRoot }: GuestSandbox, left: readonly str
     process: (line) => `kill -9 ${line.split(" ")[0]}`,
     mount: (line) => `umount -l ${line.split(" ")[1]}`,
     cgroup: (path) =>
-      `echo 1 > ${path}/cgroup.kill; for i in $(seq 100); do rmdir ${path} && break; sleep 0.1; done`,
+      `[ ! -d ${path} ] || { echo 1 > ${path}/cgroup.kill; for i in $(seq 100); do rmdir ${path} && break; sleep 0.1; done; }`,
     state: (name) => `rm -rf ${stateRoot}/${name}`,
     file: (path) => `rm -rf ${path}`,
   };
@@ -140,7 +140,11 @@ describeGuest("killed in restore", () => {
         new Set(KINDS.filter((kind) => left.some((line) => line.startsWith(`${kind} `))));
       outcomes.set(isRunts ? RUNTIME : (which(runtime) ?? ""), kills.map(kindsOf));
       expect(kills.some(({ isHalfway }) => isHalfway)).toBe(true);
-      if (!isRunts) return;
+      if (!isRunts) {
+        // On a busy machine a peer's criu makes it even later.
+        await removeLeft(sandbox, [`cgroup ${container.cgroup}`]);
+        return;
+      }
       expect(kills.filter(({ deleted }) => deleted !== "0").map(({ deleted }) => deleted)).toEqual([]);
       expect(kills.flatMap(({ left }) => left)).toEqual([]);
     },
