@@ -123,7 +123,7 @@ async function removeLeft({ guest, stateRoot }: GuestSandbox, left: readonly str
 
 describeGuest("killed in restore", () => {
   guestSpec(
-    `restore killed at ${KILLS} instants: what delete --force leaves is counted, and nothing with runts`,
+    `restore killed at ${KILLS} instants: delete --force leaves nothing under runts; what it leaves under peers is counted`,
     CLAUSE,
     async (sandbox) => {
       const { isRunts, runtime } = sandbox;
