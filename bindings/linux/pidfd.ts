@@ -1,4 +1,5 @@
 import { errnoName } from "../abi/errno.ts";
+import { PIDFD_GET_INFO, PIDFD_INFO_EXIT, pidfd_info } from "../abi/pidfd.ts";
 import { trySyscall } from "../ffi/syscall.ts";
 import { SyscallError } from "../syscall-error.ts";
 
@@ -22,4 +23,26 @@ export function pidfdSendSignal(pidfd: number, signal: number): boolean {
   const errno = errnoName(-result);
   if (errno === "ESRCH") return false;
   throw new SyscallError("pidfd_send_signal", errno, [String(signal)]);
+}
+
+/** Errors of PIDFD_GET_INFO before Linux 6.13, which lacks it, and before 6.15 for a process that has been reaped. */
+const UNKNOWN: readonly string[] = ["ENOTTY", "EINVAL", "ESRCH"];
+
+/**
+ * Returns the status word of wait(2) for a process that its parent has reaped since the pidfd was opened. Returns undefined before that, and
+ * always before Linux 6.15. The process need not be a child of this one. PIDFD_GET_INFO with PIDFD_INFO_EXIT, fs/pidfs.c
+ */
+export function reapedStatus(pidfd: number): number | undefined {
+  const info = new Uint8Array(pidfd_info.size);
+  const view = new DataView(info.buffer);
+  view.setBigUint64(pidfd_info.mask, BigInt(PIDFD_INFO_EXIT), true);
+  const result = trySyscall("ioctl", pidfd, PIDFD_GET_INFO, info);
+  if (result < 0) {
+    const errno = errnoName(-result);
+    if (UNKNOWN.includes(errno)) return undefined;
+    throw new SyscallError("ioctl", errno, ["PIDFD_GET_INFO"]);
+  }
+  // The kernel answers with the bits of what it has filled in.
+  const isReaped = (view.getUint32(pidfd_info.mask, true) & PIDFD_INFO_EXIT) !== 0;
+  return isReaped ? view.getInt32(pidfd_info.exit_code, true) : undefined;
 }

@@ -7,7 +7,7 @@ export function stateFile(sandbox: Sandbox, { id }: Pick<Container, "id">): stri
   return join(sandbox.root, id, "state.json");
 }
 
-/** Commands that need the record, each of which would end at once with an intact one. */
+/** Commands that need the record. With an intact one of a running container, all but `wait` would end at once. */
 export function commandsOn({ id }: Pick<Container, "id">): readonly (readonly string[])[] {
   return [
     ["state", id],
@@ -19,6 +19,7 @@ export function commandsOn({ id }: Pick<Container, "id">): readonly (readonly st
     ["ps", id],
     ["update", "--pids-limit", "10", id],
     ["events", "--stats", id],
+    ["wait", id],
     ["delete", id],
   ];
 }

@@ -58,7 +58,8 @@ describe.runIf(IS_RUNTS)("the library", () => {
       while (!existsSync(target.bundle + "/rootfs/tmp/ready")) await sleep(10);
       await runts.kill(target.id, "SIGTERM", on);
       seen.push(await runts.wait(target.id, on), await runts.wait(target.id, on));
-      seen.push((await runts.state(target.id, on)).status);
+      const { status, exitCode } = await runts.state(target.id, on);
+      seen.push(status, exitCode);
       await runts.remove(target.id, on);
       return [...seen, (await runts.list(on)).length];
     `;
@@ -73,6 +74,7 @@ describe.runIf(IS_RUNTS)("the library", () => {
         { exitCode: 5 },
         { exitCode: 5 },
         "stopped",
+        5,
         0,
       ]);
     },
@@ -96,11 +98,15 @@ describe.runIf(IS_RUNTS)("the library", () => {
     ]);
   });
 
-  spec("wait for a container that another process has created: rejects at once", CLAUSE, async (sandbox) => {
+  spec("wait for a container that another process has created: its exit code", CLAUSE, async (sandbox) => {
     const container = sandbox.shell("sleep 100");
     await container.started();
-    const body = "return runts.wait(target.id, on).catch(({ errno }) => errno)";
-    expect(await program(sandbox, container, body)).toBe("ECHILD");
+    const body = `
+      const exit = runts.wait(target.id, on);
+      await runts.kill(target.id, "KILL", on);
+      return [await exit, (await runts.state(target.id, on)).exitCode];
+    `;
+    expect(await program(sandbox, container, body)).toEqual([{ exitCode: 137, signal: "SIGKILL" }, 137]);
   });
 
   spec(
@@ -119,7 +125,7 @@ describe.runIf(IS_RUNTS)("the library", () => {
       const exited = new Promise((resolve) => child.on("exit", resolve));
       const file = target.root + "/" + target.id + "/state.json";
       const saved = JSON.parse(readFileSync(file, "utf8"));
-      writeFileSync(file, JSON.stringify({ ...saved, pid: child.pid }));
+      writeFileSync(file, JSON.stringify({ ...saved, pid: child.pid, exitStatus: undefined }));
       const waited = await again.wait(target.id, on).catch(({ errno }) => errno);
       await again.remove(target.id, on);
       child.stdin.end();

@@ -76,6 +76,21 @@ spec(
   },
 );
 
+spec(
+  "wait with a process of exec that nobody reaps: returns, with init's exit code",
+  UNREAPED,
+  async (sandbox) => {
+    await withZombie(sandbox, async (container) => {
+      const waiting = sandbox.invoke(["wait", container.id]);
+      expect((await container.kill("KILL")).code).toBe(0);
+      expect(await waiting).toEqual({ code: 0, stdout: "137\n", stderr: "" });
+      expect((await container.state()).status).toBe("stopped");
+      expect((await container.delete()).code).toBe(0);
+    });
+  },
+  { both: "has no such command" },
+);
+
 spec("delete --force before start, below a parent that does not reap: deleted", UNREAPED, async (sandbox) => {
   const container = sandbox.shell("true");
   const parent = startLazyParent(sandbox);

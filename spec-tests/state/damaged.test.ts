@@ -54,6 +54,7 @@ const WRONG: Readonly<Record<string, unknown>> = {
   bundle: 1,
   annotations: null,
   lastOperations: "x",
+  exitStatus: { exitCode: "0" },
 };
 
 function field(name: string, value: unknown): Damage {

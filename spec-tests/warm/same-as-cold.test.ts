@@ -58,6 +58,7 @@ const COMMANDS: readonly (readonly string[])[] = [
   ["state", "ID"],
   ["state", "nobody"],
   ["validate", "BUNDLE"],
+  ["wait", "nobody"],
 ];
 
 /** The result without lines that say how it was started, and without counters, which go up. */

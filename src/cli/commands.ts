@@ -23,6 +23,7 @@ import { startCommand } from "./commands/start.ts";
 import { stateCommand } from "./commands/state.ts";
 import { updateCommand } from "./commands/update.ts";
 import { validateCommand } from "./commands/validate.ts";
+import { waitCommand } from "./commands/wait.ts";
 import { warmCommand } from "./commands/warm.ts";
 
 /** All commands, in the order in which help and man pages list them. A new command is a module in commands/ and an entry here. */
@@ -51,5 +52,6 @@ export const commands: readonly Command[] = [
   stateCommand,
   updateCommand,
   validateCommand,
+  waitCommand,
   warmCommand,
 ];

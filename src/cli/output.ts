@@ -35,7 +35,7 @@ function writeAll(text: string): void {
   }
 }
 
-/** The properties in runc's order, in whatever order they were read. */
+/** The properties in runc's order, in whatever order they were read, then those that runc doesn't have. */
 export function stateForJson(state: ContainerState): object {
   return {
     ociVersion: state.ociVersion,
@@ -47,5 +47,6 @@ export function stateForJson(state: ContainerState): object {
     created: state.created,
     annotations: state.annotations,
     owner: state.owner,
+    exitCode: state.exitCode,
   };
 }

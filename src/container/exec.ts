@@ -199,7 +199,7 @@ export function runExec(context: GlobalOptions, options: ExecOptions, detach: bo
   let foreground: Foreground | undefined;
   try {
     foreground = new Foreground(pid, terminal.relay());
-    return foreground.wait();
+    return foreground.wait().exitCode;
   } catch (error) {
     // Nobody else knows of it.
     killAndReap(pid);

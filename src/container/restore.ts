@@ -47,7 +47,7 @@ export function restoreContainer(context: GlobalOptions, options: RestoreOptions
   let foreground: Foreground | undefined;
   try {
     foreground = new Foreground(state.pid, terminal.relay());
-    return foreground.wait();
+    return foreground.wait().exitCode;
   } finally {
     foreground?.close();
     deleteContainer(context, options.id, { force: true, only: state });

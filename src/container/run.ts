@@ -3,6 +3,7 @@ import { syscall } from "../../bindings/ffi/syscall.ts";
 import type { GlobalOptions, RunOptions } from "./context.ts";
 import { type Created, createLocked } from "./create.ts";
 import { deleteContainer } from "./delete.ts";
+import { noteExit } from "./record/note-exit.ts";
 import { SeccompTrace } from "./seccomp/trace.ts";
 import { type StartOptions, startContainer } from "./start.ts";
 import { Foreground, foregroundTerminal, holdForwardedSignals } from "./stdio/foreground.ts";
@@ -34,7 +35,9 @@ export async function runContainer(context: GlobalOptions, options: RunOptions):
     // A service in the foreground stays its manager's main process, and passes on what the container says of its state.
     const relay = await startOrDelete(context, created, { notify: "by caller", agent: trace });
     if (relay !== undefined) foreground.serve(relay);
-    return foreground.wait();
+    const exit = foreground.wait();
+    if (options.keep) noteExit(context, created.state, exit);
+    return exit.exitCode;
   } finally {
     foreground?.close();
     trace?.report();

@@ -14,6 +14,7 @@ import { killContainer } from "../container/kill.ts";
 import { pauseContainer, resumeContainer } from "../container/pause.ts";
 import type { ExitStatus } from "../container/process/exit-status.ts";
 import { listProcesses } from "../container/ps.ts";
+import { noteExit } from "../container/record/note-exit.ts";
 import { readSavedState, type SavedState } from "../container/record/saved-state.ts";
 import { type ContainerState, listContainers, readContainerState } from "../container/record/status.ts";
 import { startContainer } from "../container/start.ts";
@@ -31,7 +32,7 @@ import {
   type StreamTarget,
 } from "./process-streams.ts";
 import { contextOf, preparedContext, type Settings } from "./settings.ts";
-import { exitOf, exitOfInit, reapInit, waitFor } from "./waiting.ts";
+import { exitOf, exitOfContainer, isOurInit, reapInit, waitFor } from "./waiting.ts";
 
 export type { Status } from "../container/record/status.ts";
 export type * from "../spec/types.ts";
@@ -103,7 +104,7 @@ export type RunOptions<Options extends StreamOptions = CreateOptions> = Options 
   readonly stdin?: Exclude<StreamTarget, "pipe">;
 };
 
-/** Exit statuses by state directory and id: a process can be reaped only once, but `wait` may be called again. */
+/** Exit statuses of containers that this process has created, by state directory and id: a process can be reaped only once, but `wait` may be called again. */
 const exits = new Map<string, Promise<ExitStatus>>();
 
 /**
@@ -138,14 +139,20 @@ export async function start(id: string, settings: Settings = {}): Promise<void> 
   await startContainer(contextOf(settings), id, { notify: "until ready" });
 }
 
-/** Waits until a container that this process has created exits. May be called before `start`, and more than once. */
+/**
+ * Waits until a container exits, whoever has created it. May be called before `start`, and more than once. Throws a RuntsError if nobody can
+ * tell the exit code of a container that another process has created: see `runts wait --help`.
+ */
 export async function wait(id: string, settings: Settings = {}): Promise<ExitStatus> {
-  const { root } = contextOf(settings);
-  const key = exitKey(root, id);
+  const context = contextOf(settings);
+  const key = exitKey(context.root, id);
   const known = exits.get(key);
   if (known !== undefined) return known;
-  const exit = exitOfInit(readSavedState(root, id).saved);
+  const { saved } = readSavedState(context.root, id);
+  if (!isOurInit(saved)) return exitOfContainer(context, id);
+  const exit = exitOf(saved.pid);
   exits.set(key, exit);
+  noteExit(context, saved, await exit);
   return exit;
 }
 

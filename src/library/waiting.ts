@@ -3,8 +3,10 @@ import { trySyscall } from "../../bindings/ffi/syscall.ts";
 import { DescriptorWatch } from "../../bindings/linux/descriptor-watch.ts";
 import { closeSync } from "../../bindings/linux/files.ts";
 import { pidfdOpen } from "../../bindings/linux/pidfd.ts";
+import type { GlobalOptions } from "../container/context.ts";
 import { type ExitStatus, reapChild } from "../container/process/exit-status.ts";
 import { processStat } from "../container/process/process-status.ts";
+import { AwaitedContainer } from "../container/wait.ts";
 import { RuntsError } from "../errors.ts";
 
 const watch = new DescriptorWatch();
@@ -28,10 +30,24 @@ export async function exitOf(pid: number): Promise<ExitStatus> {
   return status;
 }
 
-/** Like exitOf, for a container's init. Its pid may have been reused by another child of this process, which must not be reaped here. */
-export async function exitOfInit({ pid, startTime }: Init): Promise<ExitStatus> {
-  if (!isInit({ pid, startTime })) throw notOurChild(pid);
-  return exitOf(pid);
+/** Whether init is a child of this process. Its pid may have been reused by another child, which must not be reaped here. */
+export function isOurInit(init: Init): boolean {
+  return isInit(init) && isChild(init.pid);
+}
+
+/** Like exitOf, for a container whose init is another process's child: it is not reaped here, and its exit code may be unknown. */
+export async function exitOfContainer(context: GlobalOptions, id: string): Promise<ExitStatus> {
+  const container = new AwaitedContainer(context, id);
+  try {
+    if (container.end() === undefined && container.pidfd !== undefined)
+      await watch.wait(container.pidfd).readable;
+    const end = container.end();
+    if (end === undefined || "unknown" in end) throw unknownExit(id, end?.unknown ?? "it runs");
+    container.note();
+    return end;
+  } finally {
+    container.close();
+  }
 }
 
 /** Reaps a container's init that has exited, if it is a child of this process. */
@@ -52,6 +68,14 @@ function isInit({ pid, startTime }: Init): boolean {
 /** int waitid(idtype_t idtype, id_t id, siginfo_t *infop, int options). With WNOWAIT, it does not reap. waitid(2) */
 function isChild(pid: number): boolean {
   return trySyscall("waitid", P_PID, pid, null, WEXITED | WNOHANG | WNOWAIT, null) === 0;
+}
+
+function unknownExit(id: string, reason: string): RuntsError {
+  return new RuntsError(`the exit code of container ${id} is unknown: ${reason}`, {
+    operation: "wait",
+    errno: "ECHILD",
+    path: id,
+  });
 }
 
 function notOurChild(pid: number): RuntsError {

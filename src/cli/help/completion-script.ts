@@ -24,6 +24,8 @@ function placesOf({ positionals }: CommandDescription, commands: Commands): stri
   return places.map((place) => {
     switch (place.replace(/^[<[](.*)[\]>]$/, "$1")) {
       case "container-id":
+      // More of them, as in `<container-id>...`.
+      case "...":
         return IDS;
       case "file":
         return FILES;

@@ -1,9 +1,15 @@
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { closeSync, writeFileSync } from "node:fs";
 import { expect, it, onTestFinished } from "vitest";
+import { EACCES } from "../../../bindings/abi/errno.ts";
+import { callKernel, substituteKernel } from "../../../bindings/ffi/syscall.ts";
+import { pidfdOpen, pidfdSendSignal } from "../../../bindings/linux/pidfd.ts";
+import { waitReadable } from "../../../bindings/linux/poll.ts";
+import { killAndReap } from "../../../bindings/linux/reap.ts";
+import { channelPair, keepOnExec, openStubImage, spawnStub } from "../../../bindings/stub/client.ts";
 import { freshDirectory } from "../record/status.test-support.ts";
-import { isAlive, processStat } from "./process-status.ts";
+import { isAlive, processStat, unreapedStatus } from "./process-status.ts";
 
 const skipReason = spawnSync("gcc", ["--version"]).status === 0 ? false : "needs gcc";
 
@@ -39,3 +45,30 @@ it.skipIf(skipReason !== false)(
     for (let look = 0; look < 5000; look++) expect(isAlive(pid, startTime)).toBe(true);
   },
 );
+
+const KILLED = 9;
+
+it("unreapedStatus is the wait status of a zombie, unless the caller may not know it", () => {
+  const image = openStubImage();
+  const [ours, theirs] = channelPair();
+  keepOnExec(theirs);
+  const pid = spawnStub(image, theirs);
+  const pidfd = pidfdOpen(pid) ?? -1;
+  const startTime = processStat(pid)?.startTime ?? "";
+  try {
+    expect(unreapedStatus(pid, startTime)).toBeUndefined();
+    pidfdSendSignal(pidfd, KILLED);
+    expect(waitReadable(pidfd, 10_000)).toBe(true);
+    expect(unreapedStatus(pid, startTime)).toBe(KILLED);
+    expect(unreapedStatus(pid, "1")).toBeUndefined();
+    substituteKernel((name, args) => (name === "readlinkat" ? -EACCES : callKernel(name, args)));
+    expect(unreapedStatus(pid, startTime)).toBeUndefined();
+    substituteKernel(undefined);
+    killAndReap(pid);
+    expect(unreapedStatus(pid, startTime)).toBeUndefined();
+  } finally {
+    substituteKernel(undefined);
+    killAndReap(pid);
+    for (const fd of [image, ours, theirs, pidfd]) closeSync(fd);
+  }
+});

@@ -2,7 +2,9 @@ import { spawnSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import { isAlive, isStub, parseStat, processStat } from "./process-status.ts";
 
-const AFTER_COMMAND = "S 1 10 10 0 -1 4194560 1 0 0 0 1 2 3 4 20 0 1 0 123456 1000 10 18446744073709551615";
+const AFTER_COMMAND =
+  "S 1 10 10 0 -1 4194560 1 0 0 0 1 2 3 4 20 0 1 0 123456 1000 10 18446744073709551615 " +
+  "1 1 0 0 0 0 0 0 0 0 0 0 17 1 0 0 0 0 0 0 0 0 0 0 0 0 768";
 
 describe("parseStat", () => {
   it.each(["sh", "a b", "a) Z 1 2 (b", ")", "((", "x\ny", ""])(
@@ -14,6 +16,7 @@ describe("parseStat", () => {
         threads: 1,
         startTime: "123456",
         hasNotExecuted: false,
+        exitStatus: 768,
       });
     },
   );

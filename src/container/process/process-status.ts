@@ -15,6 +15,8 @@ export interface ProcessStat {
   readonly startTime: string;
   /** Whether it has been forked and has executed no program since: PF_FORKNOEXEC of linux/sched.h. */
   readonly hasNotExecuted: boolean;
+  /** Status word of wait(2) of a process that has ended; 0 also for a caller who may not ptrace(2) the process. */
+  readonly exitStatus: number;
 }
 
 /** Errors of procfs if there is no such process, or it is not the caller's (`hidepid` of proc(5)). */
@@ -43,6 +45,7 @@ export function parseStat(text: string): ProcessStat {
   const FLAGS = 9 - 3;
   const NUM_THREADS = 20 - 3;
   const START_TIME = 22 - 3;
+  const EXIT_CODE = 52 - 3;
   const PF_EXITING = 0x4;
   const PF_FORKNOEXEC = 0x40;
   const [state] = fields;
@@ -53,6 +56,7 @@ export function parseStat(text: string): ProcessStat {
     threads,
     startTime: fields[START_TIME] ?? "",
     hasNotExecuted: (Number(fields[FLAGS]) & PF_FORKNOEXEC) !== 0,
+    exitStatus: Number(fields[EXIT_CODE]),
   };
 }
 
@@ -60,8 +64,23 @@ export function parseStat(text: string): ProcessStat {
 export function isAlive(pid: number, startTime: string): boolean {
   if (pid === 0) return false;
   const stat = processStat(pid);
-  if (stat === undefined || stat.startTime !== startTime || stat.hasEnded) return false;
-  return !stat.isEnding || !hasLeftNamespaces(pid);
+  if (stat === undefined || stat.startTime !== startTime) return false;
+  return !hasEnded(pid, stat);
+}
+
+/**
+ * Status word of wait(2) of the saved process, if it has ended and its parent has not reaped it. Returns undefined if it has been reaped or
+ * has not ended, or if the caller may not know. Before Linux 5.17 it is that of the first thread, if that has ended before the others.
+ */
+export function unreapedStatus(pid: number, startTime: string): number | undefined {
+  // The link needs the same right as the status, which reads 0 without it. Looked at first: it is also absent once the process is reaped.
+  if (pid === 0 || !hasNoNamespaces(`/proc/${pid}`)) return undefined;
+  const stat = processStat(pid);
+  return stat?.startTime === startTime && hasEnded(pid, stat) ? stat.exitStatus : undefined;
+}
+
+function hasEnded(pid: number, stat: ProcessStat): boolean {
+  return stat.hasEnded || (stat.isEnding && hasLeftNamespaces(pid));
 }
 
 /**

@@ -12,6 +12,7 @@ import { toJson } from "../../spec/json/writer.ts";
 import { readRegularFile } from "../../spec/regular-file.ts";
 import type { Config } from "../../spec/types.ts";
 import { version } from "../../version.ts";
+import type { ExitStatus } from "../process/exit-status.ts";
 import { startTimeOf } from "../process/process-status.ts";
 
 /**
@@ -72,6 +73,8 @@ export interface SavedState {
   readonly hasListener: boolean;
   /** The operations of init's last program, up to its execve: `start` names the one that fails. The key is as older versions wrote it. */
   readonly lastOperations: readonly ExecOperation[];
+  /** How init has ended; absent until somebody who knows it notes it. Older versions ignore it. */
+  readonly exitStatus?: ExitStatus;
 }
 
 /** A process of the host, in the pid namespace of the runtime, with its start as above. */
@@ -212,6 +215,7 @@ function isSavedState(value: unknown): value is SavedState {
     hasAll(value, OBJECTS, (field) => field === undefined || isObject(field)) &&
     (creator === null || isSavedProcess(creator)) &&
     (criu === undefined || isSavedProcess(criu)) &&
+    (value.exitStatus === undefined || isExitStatus(value.exitStatus)) &&
     isObject(annotations) &&
     Array.isArray(lastOperations) &&
     areObjects(lastOperations)
@@ -220,6 +224,11 @@ function isSavedState(value: unknown): value is SavedState {
 
 function isSavedProcess(value: unknown): value is SavedProcess {
   return isObject(value) && isNaturalNumber(value.pid) && typeof value.startTime === "string";
+}
+
+function isExitStatus(value: unknown): value is ExitStatus {
+  if (!isObject(value)) return false;
+  return isNaturalNumber(value.exitCode) && (value.signal === undefined || typeof value.signal === "string");
 }
 
 /** A loop: `every` is one of the engine's functions that are compiled at their first use, which takes longer than the rest. */

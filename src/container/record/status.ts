@@ -4,7 +4,8 @@ import { isFrozen } from "../../cgroup/freeze.ts";
 import { errorCode, RuntsError } from "../../errors.ts";
 import { specVersion } from "../../version.ts";
 import type { GlobalOptions } from "../context.ts";
-import { isAlive, isStub } from "../process/process-status.ts";
+import { decodeStatus, type ExitStatus } from "../process/exit-status.ts";
+import { isAlive, isStub, unreapedStatus } from "../process/process-status.ts";
 import {
   containerDirectory,
   readSavedState,
@@ -16,7 +17,7 @@ import {
 /** runtime.md, State; `paused` is the peers' addition. */
 export type Status = "creating" | "created" | "running" | "paused" | "stopped";
 
-/** The output of `state` and `list`: the properties of runtime.md, then those that runc adds. */
+/** The output of `state` and `list`: the properties of runtime.md, then those that runc adds, then `exitCode`. */
 export interface ContainerState {
   readonly ociVersion: string;
   readonly id: string;
@@ -30,6 +31,8 @@ export interface ContainerState {
   readonly annotations?: Readonly<Record<string, string>>;
   /** Name of the user who created the container, or its number where it has none. */
   readonly owner: string;
+  /** Exit code of a stopped container's init, 128 plus the number for a signal; absent if it is not known. */
+  readonly exitCode?: number;
 }
 
 /** Asks the kernel, not the record: a container may end, or its start be interrupted, with nobody there to write that down. */
@@ -50,6 +53,7 @@ export function awaitsStart(directory: string, { pid }: SavedState): boolean {
 
 export function stateOf(directory: string, saved: SavedState): ContainerState {
   const status = statusOf(directory, saved);
+  const exitCode = status === "stopped" ? knownExit(saved)?.exitCode : undefined;
   return {
     ociVersion: specVersion,
     id: saved.id,
@@ -60,7 +64,15 @@ export function stateOf(directory: string, saved: SavedState): ContainerState {
     created: saved.created,
     ...(Object.keys(saved.annotations).length > 0 && { annotations: saved.annotations }),
     owner: userName(saved.ownerUid),
+    ...(exitCode !== undefined && { exitCode }),
   };
+}
+
+/** How init has ended: as noted in the record, or as its zombie says. Returns undefined if neither tells. */
+export function knownExit({ pid, startTime, exitStatus }: SavedState): ExitStatus | undefined {
+  if (exitStatus !== undefined) return exitStatus;
+  const word = unreapedStatus(pid, startTime);
+  return word === undefined ? undefined : decodeStatus(word);
 }
 
 export function readContainerState({ root }: GlobalOptions, id: string): ContainerState {

@@ -33,7 +33,7 @@ import {
 import { ownTerminal, windowSize } from "../../../bindings/linux/terminal.ts";
 import { channelPair } from "../../../bindings/stub/client.ts";
 import { RuntsError } from "../../errors.ts";
-import { reapChild } from "../process/exit-status.ts";
+import { type ExitStatus, reapChild } from "../process/exit-status.ts";
 import { ConsoleRelay } from "./console-relay.ts";
 import type { TerminalReceiver } from "./receivers.ts";
 
@@ -109,8 +109,8 @@ export class Foreground {
     this.#sources.push(source);
   }
 
-  /** Waits for the end of init. Returns the shell's exit code: 128 plus the number for a signal. */
-  wait(): number {
+  /** Waits for the end of init, and reaps it. */
+  wait(): ExitStatus {
     for (;;) {
       const ready = this.#ready();
       if (ready.includes(this.#pidfd)) break;
@@ -118,7 +118,7 @@ export class Foreground {
     }
     this.#relay?.drain((fd) => waitReadable(fd, 0));
     for (const source of this.#sources) source.finish();
-    return reapChild(this.#pid)?.exitCode ?? 0;
+    return reapChild(this.#pid) ?? { exitCode: 0, signal: undefined };
   }
 
   /** Waits until there is something to do for some descriptors. */
