@@ -62,3 +62,8 @@ export function errorCode(error: unknown): string {
   if (error instanceof SyscallError) return error.errno;
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
 }
+
+/** Exit code of a command that ends with an error. `failureCode` is the command's own one, as in its definition. */
+export function exitCodeOf(error: unknown, failureCode: number): number {
+  return failureCode === 1 && error instanceof RuntsError ? error.exitCode : failureCode;
+}

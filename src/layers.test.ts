@@ -31,7 +31,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   ],
   debug: ["container", "cgroup", "log"],
   freeze: ["errors"],
-  profile: [],
+  profile: ["container", "version"],
   inspect: ["container", "cgroup", "plan", "spec", "errors"],
   validate: ["inspect", "explain", "container", "cgroup", "plan", "spec", "errors"],
   explain: ["inspect", "container", "init", "cgroup", "plan", "spec", "errors"],

@@ -248,6 +248,57 @@ spec(
 );
 
 spec(
+  "start --profile and exec --profile: the hooks of start, and the process of exec, with their calls",
+  "profile",
+  async (sandbox) => {
+    const container = sandbox.shell("exec sleep 100", (config) => {
+      config.hooks = { startContainer: [{ path: "/bin/true" }], poststart: [{ path: "/bin/true" }] };
+    });
+    await container.created();
+    const started = sandbox.path("start.json");
+    const start = await sandbox.invoke(["start", "--profile", started, container.id]);
+    expect([start.code, start.stderr]).toEqual([0, ""]);
+    expect([...rows(readTrace(started)).values()]).toEqual(["runtime", "stub", "hook 1", "hook 2"]);
+    const file = sandbox.path("exec.json");
+    const exec = await container.exec(["/bin/sh", "-c", "exit 3"], { flags: ["--profile", file] });
+    expect([exec.code, exec.stderr]).toEqual([3, ""]);
+    const events = readTrace(file);
+    const names = rows(events);
+    expect([...names.values()]).toEqual(["runtime", "stub", "process"]);
+    const purposes = slices(events).filter(
+      ({ tid, cat }) => names.get(tid) === "process" && cat === "purpose",
+    );
+    expect(purposes.map(({ args }) => args.pointer)).toContain("/process/user/uid");
+  },
+  { both: "has no such command" },
+);
+
+for (const command of ["create", "start", "run", "exec"]) {
+  spec(
+    `${command} --profile-format with a format that doesn't exist, or without --profile: error, nothing is written`,
+    "profile",
+    async (sandbox) => {
+      const file = sandbox.path("trace.json");
+      const refused = async (...flags: string[]) => {
+        const { code, stderr } = await sandbox.invoke([command, ...flags, "box"]);
+        return [code, stderr.split("\n")[0]];
+      };
+      const failure = command === "exec" ? 255 : 1;
+      expect(await refused("--profile", file, "--profile-format", "xml")).toEqual([
+        failure,
+        expect.stringMatching(/^runts: --profile-format xml: is none of chrome\b/),
+      ]);
+      expect(await refused("--profile-format", "chrome")).toEqual([
+        failure,
+        "runts: --profile-format needs --profile",
+      ]);
+      expect(existsSync(file)).toBe(false);
+    },
+    { both: "has no such command" },
+  );
+}
+
+spec(
   "run --profile on a terminal: a summary after the end",
   "profile",
   async (sandbox) => {

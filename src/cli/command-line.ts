@@ -1,5 +1,5 @@
 import { SyscallError } from "../../bindings/syscall-error.ts";
-import { RuntsError } from "../errors.ts";
+import { exitCodeOf, RuntsError } from "../errors.ts";
 import { openLog, writeStandardError } from "../log.ts";
 import { versionText } from "../version.ts";
 import type { Command } from "./command.ts";
@@ -40,7 +40,7 @@ export async function runCommandLine(argv: readonly string[], commands: readonly
     log.error(isInternal(error) ? `internal error: ${messageOf(error)}` : messageOf(error));
     if (error instanceof UsageError) writeStandardError(`Run "${helpCommand(error)}" for usage.\n`);
     if (debug && isInternal(error) && error instanceof Error) writeStandardError(`${error.stack}\n`);
-    return failureCode === 1 && error instanceof RuntsError ? error.exitCode : failureCode;
+    return exitCodeOf(error, failureCode);
   }
 }
 

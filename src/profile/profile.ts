@@ -1,11 +1,12 @@
+import { errnoName } from "../../bindings/abi/errno.ts";
 import type { NativeArgument } from "../../bindings/ffi/koffi.ts";
 import { currentPurpose } from "../../bindings/ffi/purpose.ts";
 import { callKernel, type SyscallName, substituteKernel } from "../../bindings/ffi/syscall.ts";
-import { writeFileSync } from "../../bindings/linux/files.ts";
 import { type StubChannel, type StubTap, tapStubs } from "../../bindings/stub/client.ts";
 import { at, type Data, type Operation, Program, pathOf, type Reply } from "../../bindings/stub/program.ts";
 import { cloneChannel, StubProcesses } from "../../bindings/stub/stub-processes.ts";
-import { summaryOf, type TimedCall, traceOf } from "./trace.ts";
+import { hookOf } from "../container/hooks/hooks.ts";
+import type { Outcome, Recording, TimedCall } from "./recording.ts";
 
 /** struct timespec: seconds and nanoseconds. */
 const TIMESPEC_SIZE = 16;
@@ -14,16 +15,17 @@ const CLOCK_REALTIME = 0;
 
 /** Measures a command's system calls: the runtime's own as it makes them, and the stubs' by the clock that stubs read between operations. */
 export class Profile {
-  readonly #file: string;
   readonly #command: string;
+  readonly #container: string;
   readonly #calls: TimedCall[] = [];
   readonly #clock = new RuntimeClock();
   readonly #stubs: TimedStubs;
 
-  constructor(file: string, command: string) {
-    this.#file = file;
+  /** Begins to measure. */
+  constructor(command: string, container: string) {
     this.#command = command;
-    this.#stubs = new TimedStubs(this.#calls, this.#clock);
+    this.#container = container;
+    this.#stubs = new TimedStubs(this.#calls, this.#clock, command === "exec" ? "process" : "init");
     tapStubs(this.#stubs);
     substituteKernel((name, args) => this.#timed(name, args));
   }
@@ -33,35 +35,45 @@ export class Profile {
     const result = callKernel(name, args);
     const end = this.#clock.now();
     const { pointer, purpose } = currentPurpose();
-    this.#calls.push({ by: "runtime", call: name, begin, end, pointer, purpose, path: pathIn(args) });
+    const call = { by: "runtime", call: name, begin, end, pointer, purpose, path: pathIn(args) };
+    this.#calls.push({ ...call, errno: errnoOf(result), isFatal: false });
     if (name === "socketpair") this.#stubs.pair(args[3]);
     return result;
   }
 
-  /** Writes the profile; returns a summary for people. */
-  finish(): string {
+  /** Ends the measurement. */
+  finish(outcome: Outcome): Recording {
     substituteKernel(undefined);
     tapStubs(undefined);
     const end = this.#clock.now();
     const calls = this.#calls.sort((one, other) => one.begin - other.begin);
-    writeFileSync(this.#file, JSON.stringify(traceOf(calls, this.#command, end)));
-    return summaryOf(calls, this.#command, end, this.#file);
+    const { start } = this.#clock;
+    return { command: this.#command, container: this.#container, start, end, calls, outcome };
   }
+}
+
+/** Symbolic errno of a system call's result; empty if it succeeded. */
+function errnoOf(result: number): string {
+  return result < 0 ? errnoName(-result) : "";
 }
 
 /** Microseconds since the profile began, which is also the zero of the stubs' times. */
 class RuntimeClock {
+  /** CLOCK_REALTIME when the profile began, in nanoseconds since 1970. */
+  readonly start: bigint;
   readonly #zero: number;
-  /** CLOCK_REALTIME when the profile began, whose low halves are enough for differences. */
+  /** Low halves of its seconds and nanoseconds, which are enough for differences. */
   readonly #seconds: number;
   readonly #nanoseconds: number;
 
   constructor() {
-    const time = new Int32Array(TIMESPEC_SIZE / 4);
+    const time = new BigInt64Array(TIMESPEC_SIZE / 8);
     callKernel("clock_gettime", [CLOCK_REALTIME, new Uint8Array(time.buffer)]);
     this.#zero = performance.now();
-    this.#seconds = time[0] ?? 0;
-    this.#nanoseconds = time[2] ?? 0;
+    const [seconds = 0n, nanoseconds = 0n] = time;
+    this.start = seconds * 1_000_000_000n + nanoseconds;
+    this.#seconds = Number(BigInt.asIntN(32, seconds));
+    this.#nanoseconds = Number(nanoseconds);
   }
 
   now(): number {
@@ -90,11 +102,14 @@ class TimedStubs implements StubTap {
   readonly #clock: RuntimeClock;
   readonly #timed = new WeakMap<Program, { readonly program: Program; readonly times: Data }>();
   readonly #processes = new StubProcesses();
+  /** Name of the process that the stub clones, unless it is a hook: init, or the process of an exec. */
+  readonly #clone: string;
   #hooks = 0;
 
-  constructor(calls: TimedCall[], clock: RuntimeClock) {
+  constructor(calls: TimedCall[], clock: RuntimeClock, clone: string) {
     this.#calls = calls;
     this.#clock = clock;
+    this.#clone = clone;
   }
 
   pair(ends: NativeArgument | undefined): void {
@@ -107,15 +122,16 @@ class TimedStubs implements StubTap {
     const pid = spawn();
     const end = this.#clock.now();
     const { pointer, purpose } = currentPurpose();
-    this.#calls.push({ by: "runtime", call: "posix_spawn", begin, end, pointer, purpose, path: "" });
+    const call = { by: "runtime", call: "posix_spawn", begin, end, pointer, purpose, path: "" };
+    this.#calls.push({ ...call, errno: "", isFatal: false });
     return pid;
   }
 
   send(_channel: StubChannel, program: Program): Program {
     const channel = cloneChannel(program);
     if (channel !== undefined) {
-      this.#processes.serve(channel, this.#hooks === 0 ? "init" : `hook ${this.#hooks}`);
-      this.#hooks += 1;
+      const isHook = hookOf(currentPurpose()) !== undefined;
+      this.#processes.serve(channel, isHook ? `hook ${++this.#hooks}` : this.#clone);
     }
     // The last program ends in execve, and gets no reply.
     if (program.quiet) return program;
@@ -134,33 +150,36 @@ class TimedStubs implements StubTap {
     if (timed === undefined) return reply;
     const results = reply.results.filter((_, index) => index % 2 === 1);
     const bytes = reply.outputs[timed.program.outputs.indexOf(timed.times)];
-    if (bytes !== undefined) this.#record(channel, program, bytes, results);
-    return {
-      results,
-      outputs: reply.outputs.slice(0, program.outputs.length),
-      failure:
-        reply.failure === undefined
-          ? undefined
-          : { ...reply.failure, index: Math.floor((reply.failure.index - 1) / 2) },
-    };
+    const failure =
+      reply.failure === undefined
+        ? undefined
+        : { ...reply.failure, index: Math.floor((reply.failure.index - 1) / 2) };
+    if (bytes !== undefined) this.#record(channel, program, bytes, { results, failure });
+    return { results, outputs: reply.outputs.slice(0, program.outputs.length), failure };
   }
 
   #record(
     { descriptor }: StubChannel,
     program: Program,
     bytes: Uint8Array,
-    results: readonly number[],
+    { results, failure }: Pick<Reply, "results" | "failure">,
   ): void {
+    const received = this.#clock.now();
     const by = this.#processes.nameOf(descriptor);
     const words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
     const time = (word: number) => this.#clock.fromStub(words[word] ?? 0, words[word + 2] ?? 0);
-    for (const { operation, index } of this.#processes.run(descriptor, program, results)) {
+    for (const { operation, index, result } of this.#processes.run(descriptor, program, results)) {
       const { call, pointer, purpose } = operation;
-      // Operations without a system call take no time. After a failed operation the stub reads no clock.
+      // Operations without a system call take no time.
+      if (call === "store" || call === "copy" || call === "load") continue;
       const word = 4 * (index + 1);
-      if (call === "store" || call === "copy" || call === "load" || words[word] === 0) continue;
-      const [begin, end] = [time(word - 4), time(word)];
-      this.#calls.push({ by, call, begin, end, pointer, purpose, path: pathOf(operation) });
+      const isFatal = failure?.index === index;
+      // After a failed operation the stub reads no clock; its reply arrives a little later.
+      if (words[word] === 0 && !isFatal) continue;
+      const begin = time(word - 4);
+      const end = isFatal ? Math.max(begin, received) : time(word);
+      const timed = { by, call, begin, end, pointer, purpose, path: pathOf(operation) };
+      this.#calls.push({ ...timed, errno: errnoOf(result), isFatal });
     }
   }
 }

@@ -1,8 +1,19 @@
 import { describe, expect, it } from "vitest";
-import { groupsOf, summaryOf, type TimedCall, traceOf } from "./trace.ts";
+import type { TimedCall } from "./recording.ts";
+import { groupsOf, summaryOf, traceOf } from "./trace.ts";
 
 function timed(by: string, call: string, begin: number, end: number, purpose = ""): TimedCall {
-  return { by, call, begin, end, purpose, pointer: purpose === "" ? "" : "/x", path: "" };
+  return {
+    by,
+    call,
+    begin,
+    end,
+    purpose,
+    pointer: purpose === "" ? "" : "/x",
+    path: "",
+    errno: "",
+    isFatal: false,
+  };
 }
 
 const calls = [
@@ -25,7 +36,7 @@ describe("groupsOf", () => {
 });
 
 describe("traceOf", () => {
-  const { traceEvents, displayTimeUnit } = traceOf(calls, "run", 25);
+  const { traceEvents, displayTimeUnit } = traceOf({ calls, command: "run", end: 25 });
 
   it("names the process and its rows, with the runtime first", () => {
     expect(displayTimeUnit).toBe("ms");
@@ -51,7 +62,7 @@ describe("traceOf", () => {
 
 describe("summaryOf", () => {
   it("shows the total time, the time of each process, and the longest steps first", () => {
-    const lines = summaryOf(calls, "run", 25_000, "/tmp/t.json")
+    const lines = summaryOf({ calls, command: "run", end: 25_000 }, "/tmp/t.json", "a viewer")
       .split("\n")
       .map((line) => line.trim());
     expect(lines[0]).toBe("25.000 ms  run, of which in system calls:");
@@ -59,6 +70,6 @@ describe("summaryOf", () => {
     expect(lines.indexOf("0.004 ms  init: mount a  /x")).toBeLessThan(
       lines.indexOf("0.001 ms  init: umask  /x"),
     );
-    expect(lines.at(-2)).toContain("/tmp/t.json");
+    expect(lines.at(-2)).toBe("All of it is in /tmp/t.json, for a viewer");
   });
 });

@@ -1,20 +1,7 @@
 import { textOfLines } from "../../bindings/abi/printable.ts";
+import type { Recording, TimedCall } from "./recording.ts";
 
 /** A profile as JSON that Perfetto and chrome://tracing open: Trace Event Format, "JSON Object Format". */
-
-export interface TimedCall {
-  /** Name of the process that made the call. */
-  readonly by: string;
-  readonly call: string;
-  /** Microseconds since the profile began. */
-  readonly begin: number;
-  readonly end: number;
-  /** Empty if no property asks for it. */
-  readonly pointer: string;
-  /** Empty where none is given: for read-only calls of the runtime. */
-  readonly purpose: string;
-  readonly path: string;
-}
 
 interface TraceEvent {
   readonly name: string;
@@ -37,7 +24,7 @@ export interface Trace {
 const PID = 1;
 
 /** Each process is a row, which shows the purposes and, below them, the calls. */
-export function traceOf(calls: readonly TimedCall[], command: string, end: number): Trace {
+export function traceOf({ calls, command, end }: Pick<Recording, "calls" | "command" | "end">): Trace {
   const rows = ["runtime", ...new Set(calls.map(({ by }) => by).filter((by) => by !== "runtime"))];
   const tid = (by: string) => rows.indexOf(by) + 1;
   const metadata: TraceEvent[] = [
@@ -75,6 +62,7 @@ export function traceOf(calls: readonly TimedCall[], command: string, end: numbe
           ...(call.path !== "" && { path: call.path }),
           ...(call.purpose !== "" && { purpose: call.purpose }),
           ...(call.pointer !== "" && { pointer: call.pointer }),
+          ...(call.errno !== "" && { errno: call.errno }),
         }),
       ),
     ],
@@ -116,8 +104,12 @@ export function groupsOf(calls: readonly TimedCall[]): Group[] {
 
 const SHOWN = 12;
 
-/** The longest steps and the time of each process, for a terminal. */
-export function summaryOf(calls: readonly TimedCall[], command: string, end: number, file: string): string {
+/** The longest steps, the time of each process, and the file's viewer, for a terminal. */
+export function summaryOf(
+  { calls, command, end }: Pick<Recording, "calls" | "command" | "end">,
+  file: string,
+  viewer: string,
+): string {
   const ms = (microseconds: number) => `${(microseconds / 1000).toFixed(3)} ms`.padStart(12);
   const byProcess = new Map<string, number>();
   for (const { by, begin, end: to } of calls) byProcess.set(by, (byProcess.get(by) ?? 0) + to - begin);
@@ -132,7 +124,7 @@ export function summaryOf(calls: readonly TimedCall[], command: string, end: num
       ({ by, purpose, pointer, begin, end: to }) =>
         `${ms(to - begin)}  ${by}: ${purpose}${pointer === "" ? "" : `  ${pointer}`}`,
     ),
-    `All of it is in ${file}, for https://ui.perfetto.dev`,
+    `All of it is in ${file}, for ${viewer}`,
   ];
   return textOfLines(lines);
 }

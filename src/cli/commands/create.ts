@@ -31,7 +31,7 @@ export const createCommand = defineCommand({
   run(context, { positionals: [id], options }) {
     const given = createOptionsFrom(id, options);
     prepareStateRoot(context);
-    return withProfile("create", options.profile, () => {
+    return withProfile({ command: "create", container: id }, options, () => {
       createContainer(context, given);
       return 0;
     });

@@ -2,7 +2,8 @@ import { absolutePath } from "../../../bindings/linux/paths.ts";
 import { type ExecOptions, runExec } from "../../container/exec.ts";
 import { defineCommand } from "../command.ts";
 import type { OptionTable, OptionValues } from "../options/option.ts";
-import { preserveFdsOption } from "../options/shared-options.ts";
+import { preserveFdsOption, profileOptions } from "../options/shared-options.ts";
+import { withProfile } from "../with-profile.ts";
 
 const options = {
   process: {
@@ -39,15 +40,18 @@ const options = {
   "preserve-fds": preserveFdsOption,
   cgroup: { type: "string", description: "sub-cgroup of the container's cgroup to run in" },
   "ignore-paused": { type: "boolean", description: "execute although the container is paused" },
+  ...profileOptions,
 } as const satisfies OptionTable;
+
+/** runc's rule: it can't be mistaken for the exit code of the process. */
+const FAILURE_CODE = 255;
 
 export const execCommand = defineCommand({
   name: "exec",
   summary: "execute another process in a running container",
   positionals: { usage: "<container-id> [command [args...]]", min: 1, max: Infinity, endOptions: true },
   options,
-  // runc's rule: it can't be mistaken for the exit code of the process.
-  failureCode: 255,
+  failureCode: FAILURE_CODE,
   description: [
     "Executes another process in a running container: in its namespaces and cgroup, with its seccomp filter, and with the environment, user and " +
       "capabilities of its process unless options say otherwise. Options end at the container's id.",
@@ -62,7 +66,9 @@ export const execCommand = defineCommand({
     ["255", "the process was not executed"],
   ],
   run(context, { positionals: [id, ...command], options }) {
-    return runExec(context, execOptionsFrom(id, command, options), options.detach);
+    const given = execOptionsFrom(id, command, options);
+    const profiled = { command: "exec", container: id, failureCode: FAILURE_CODE };
+    return withProfile(profiled, options, () => runExec(context, given, options.detach));
   },
 });
 

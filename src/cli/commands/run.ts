@@ -40,7 +40,9 @@ export const runCommand = defineCommand({
   run(context, args) {
     const given = runOptionsFrom(args.positionals[0], args.options);
     prepareStateRoot(context);
-    return withProfile("run", args.options.profile, () => runContainer(context, given));
+    return withProfile({ command: "run", container: given.id }, args.options, () =>
+      runContainer(context, given),
+    );
   },
 });
 

@@ -61,6 +61,19 @@ export const noSubreaperOption = {
   description: "do not adopt orphaned processes of the container",
 } as const satisfies Option;
 
+/** The options of the commands that can be profiled. */
+export const profileOptions = {
+  profile: {
+    type: "string",
+    isPath: true,
+    description: "file to write the time of each system call to",
+  },
+  "profile-format": {
+    type: "string",
+    description: "format of that file: chrome, which Perfetto opens [default: chrome]",
+  },
+} as const satisfies OptionTable;
+
 /** The options of `create` and `run`. */
 export const createOptions = {
   bundle: bundleOption,
@@ -75,9 +88,5 @@ export const createOptions = {
   "no-pivot": noPivotOption,
   "no-new-keyring": noNewKeyringOption,
   "preserve-fds": preserveFdsOption,
-  profile: {
-    type: "string",
-    isPath: true,
-    description: "file to write the time of each system call to, as a trace that Perfetto opens",
-  },
+  ...profileOptions,
 } as const satisfies OptionTable;
