@@ -60,6 +60,11 @@ export const specPackages = [
   { name: "groff-base", program: "groff", why: "formats the manual pages" },
   { name: "fish", program: "fish", why: "runs runts' completion script" },
   { name: "zsh", program: "zsh", why: "runs runts' completion script" },
+  {
+    name: "python3-opentelemetry-proto",
+    file: "/usr/lib/python3/dist-packages/opentelemetry/proto/collector/trace/v1/trace_service_pb2.py",
+    why: "parses the OpenTelemetry format of runts' profiles",
+  },
   { name: "strace", program: "strace", why: "checks the output of runts explain" },
   { name: "gcc", program: "gcc", why: "rebuilds the committed native binaries" },
   { name: "libc6-dev", file: "/usr/include/stdio.h", why: "the tests compile C programs" },

@@ -64,7 +64,7 @@ struct status {
 /* Each is passed at most once: execve(2) takes duplicates, and getenv(3) and the engine might choose different ones. */
 static const char *const passed[] = {
 	"PATH=", "HOME=", "USER=", "LOGNAME=", "TERM=", "LANG=", "XDG_RUNTIME_DIR=", "DBUS_SESSION_BUS_ADDRESS=",
-	"NOTIFY_SOCKET=", "LISTEN_FDS=", "LISTEN_PID=", "LISTEN_FDNAMES=", "RUNTS_COLD=",
+	"NOTIFY_SOCKET=", "LISTEN_FDS=", "LISTEN_PID=", "LISTEN_FDNAMES=", "TRACEPARENT=", "TRACESTATE=", "RUNTS_COLD=",
 };
 enum { PASSED = sizeof passed / sizeof *passed };
 

@@ -31,6 +31,8 @@ const PASSED = {
   LISTEN_FDS: "1",
   LISTEN_PID: "2",
   LISTEN_FDNAMES: "x:y",
+  TRACEPARENT: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+  TRACESTATE: "a=b",
 };
 
 const NOT_PASSED = {

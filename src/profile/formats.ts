@@ -1,3 +1,7 @@
+import { readFileSync, readlinkSync } from "../../bindings/linux/files.ts";
+import { environment, ownPid } from "../../bindings/linux/own-process.ts";
+import { basename } from "../../bindings/linux/paths.ts";
+import { randomNumber } from "../../bindings/linux/random.ts";
 import type { Recording } from "./recording.ts";
 
 /** A format of the file that `--profile` writes. */
@@ -19,5 +23,21 @@ const chrome: ProfileFormat = {
   },
 };
 
+const otlp: ProfileFormat = {
+  name: "otlp",
+  viewer: "an OpenTelemetry collector: POST /v1/traces",
+  async render(recording) {
+    const { otlpText } = await import("./otlp.ts");
+    const { callerContext } = await import("./trace-context.ts");
+    return otlpText(recording, {
+      hostName: readFileSync("/proc/sys/kernel/hostname", "utf8").trim(),
+      pid: ownPid(),
+      executable: basename(readlinkSync("/proc/self/exe")),
+      caller: callerContext(environment("TRACEPARENT"), environment("TRACESTATE")),
+      random: randomNumber,
+    });
+  },
+};
+
 /** All formats, the default first. The description of the option names them: `profileOptions` in src/cli/options/shared-options.ts. */
-export const profileFormats: readonly [ProfileFormat, ...ProfileFormat[]] = [chrome];
+export const profileFormats: readonly [ProfileFormat, ...ProfileFormat[]] = [chrome, otlp];

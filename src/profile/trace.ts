@@ -76,28 +76,32 @@ function rounded(microseconds: number): number {
   return Math.round(microseconds * 1000) / 1000;
 }
 
+/** Consecutive calls of one process with the same purpose and pointer. */
 export interface Group {
   readonly by: string;
   readonly purpose: string;
   readonly pointer: string;
+  /** Microseconds since the recording began. */
   readonly begin: number;
   readonly end: number;
+  readonly calls: readonly TimedCall[];
 }
 
-/** Joins consecutive calls of one process with the same purpose and pointer. Calls without a purpose are left out. */
+/** Groups calls, which are in the order of their begin. Calls without a purpose are left out. */
 export function groupsOf(calls: readonly TimedCall[]): Group[] {
   const groups: Group[] = [];
   const last = new Map<string, number>();
-  for (const { by, purpose, pointer, begin, end } of calls) {
+  for (const call of calls) {
+    const { by, purpose, pointer, begin, end } = call;
     if (purpose === "") continue;
     const at = last.get(by) ?? -1;
     const open = groups[at];
     if (open !== undefined && open.purpose === purpose && open.pointer === pointer) {
-      groups[at] = { ...open, end };
+      groups[at] = { ...open, end, calls: [...open.calls, call] };
       continue;
     }
     last.set(by, groups.length);
-    groups.push({ by, purpose, pointer, begin, end });
+    groups.push({ by, purpose, pointer, begin, end, calls: [call] });
   }
   return groups;
 }

@@ -70,7 +70,8 @@ export const profileOptions = {
   },
   "profile-format": {
     type: "string",
-    description: "format of that file: chrome, which Perfetto opens [default: chrome]",
+    description:
+      "format of that file: chrome, which Perfetto opens, or otlp, for OpenTelemetry [default: chrome]",
   },
 } as const satisfies OptionTable;
 
