@@ -9,6 +9,7 @@ import * as fcntl from "./fcntl.ts";
 import * as inotify from "./inotify.ts";
 import * as ioctl from "./ioctl.ts";
 import * as keyctl from "./keyctl.ts";
+import * as landlock from "./landlock.ts";
 import * as layouts from "./layouts.ts";
 import * as limits from "./limits.ts";
 import * as mman from "./mman.ts";
@@ -111,6 +112,7 @@ const modules: readonly (readonly [name: string, values: Values, headers: readon
     ["ioctl", constantsOf(ioctl), [["asm/ioctls.h", "asm/termbits.h", "linux/nsfs.h", "linux/fs.h"]]],
     ["inotify", constantsOf(inotify), [["sys/inotify.h"]]],
     ["keyctl", constantsOf(keyctl), [["linux/keyctl.h"]]],
+    ["landlock", constantsOf(landlock), [["linux/landlock.h"]]],
     ["limits", constantsOf(limits), [["linux/limits.h"]]],
     ["mman", constantsOf(mman), [["sys/mman.h"]]],
     ["seccomp", constantsOf(seccomp), [["linux/ioctl.h", "linux/seccomp.h", "linux/audit.h"]]],
@@ -196,6 +198,9 @@ const STRUCTS: Readonly<Record<string, { readonly headers: readonly string[]; re
   seccomp_notif: { headers: ["linux/seccomp.h"] },
   seccomp_notif_resp: { headers: ["linux/seccomp.h"] },
   sock_fprog: { headers: ["linux/filter.h"] },
+  landlock_ruleset_attr: { headers: ["linux/landlock.h"] },
+  landlock_path_beneath_attr: { headers: ["linux/landlock.h"] },
+  landlock_net_port_attr: { headers: ["linux/landlock.h"] },
   ifreq: { headers: ["sys/socket.h", "linux/if.h"] },
   kernel_sigaction: { headers: ["asm/signal.h"], name: "sigaction" },
   sched_attr: { headers: ["linux/sched/types.h"] },

@@ -11,6 +11,7 @@ const MODULES = [
   "fcntl",
   "ioctl",
   "keyctl",
+  "landlock",
   "mman",
   "mount",
   "netlink",

@@ -63,6 +63,20 @@ export const seccomp_notif_resp = { size: 24, id: 0, val: 8, error: 16, flags: 2
 /** struct sock_fprog, linux/filter.h. */
 export const sock_fprog = { size: 16, len: 0, filter: 8 } as const;
 
+/** struct landlock_ruleset_attr, linux/landlock.h. A kernel that knows fewer fields takes the struct if the others are 0. */
+export const landlock_ruleset_attr = {
+  size: 24,
+  handled_access_fs: 0,
+  handled_access_net: 8,
+  scoped: 16,
+} as const;
+
+/** struct landlock_path_beneath_attr, linux/landlock.h: packed. */
+export const landlock_path_beneath_attr = { size: 12, allowed_access: 0, parent_fd: 8 } as const;
+
+/** struct landlock_net_port_attr, linux/landlock.h. */
+export const landlock_net_port_attr = { size: 16, allowed_access: 0, port: 8 } as const;
+
 /** struct ifreq, linux/if.h. */
 export const ifreq = { size: 40, ifr_name: 0, ifr_flags: 16 } as const;
 

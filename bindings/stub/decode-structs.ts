@@ -1,6 +1,15 @@
 import { capabilityNames } from "../abi/capability.ts";
 import type { ToName } from "../abi/flag-names.ts";
-import { clone_args, ifreq, mount_attr, open_how, sock_fprog } from "../abi/layouts.ts";
+import {
+  clone_args,
+  ifreq,
+  landlock_net_port_attr,
+  landlock_path_beneath_attr,
+  landlock_ruleset_attr,
+  mount_attr,
+  open_how,
+  sock_fprog,
+} from "../abi/layouts.ts";
 import { RLIM_INFINITY } from "../abi/resource.ts";
 import { IFF_RUNNING, IFF_UP } from "../abi/socket.ts";
 import { type Argument, type Data, isData } from "./program.ts";
@@ -144,6 +153,36 @@ export function cpuSet(argument: Argument): string {
 
 export function filterProgram(argument: Argument): string {
   return isData(argument) ? `{len=${viewOf(argument).getUint16(sock_fprog.len, true)}}` : String(argument);
+}
+
+/** Text of a `struct landlock_ruleset_attr`, without the fields that are 0. */
+export function rulesetAttr(
+  data: Data,
+  rights: { readonly fs: ToName; readonly net: ToName; readonly scope: ToName },
+): string {
+  const view = viewOf(data);
+  const fields = [
+    ["handled_access_fs", landlock_ruleset_attr.handled_access_fs, rights.fs],
+    ["handled_access_net", landlock_ruleset_attr.handled_access_net, rights.net],
+    ["scoped", landlock_ruleset_attr.scoped, rights.scope],
+  ] as const;
+  const parts = fields.flatMap(([name, offset, names]) => {
+    const bits = view.getBigUint64(offset, true);
+    return bits === 0n ? [] : [`${name}=${names(bits)}`];
+  });
+  return `{${parts.join(", ")}}`;
+}
+
+export function pathBeneathAttr(data: Data, context: DecodeContext, rights: ToName): string {
+  const allowed = viewOf(data).getBigUint64(landlock_path_beneath_attr.allowed_access, true);
+  const parent = field(data, landlock_path_beneath_attr.parent_fd, context);
+  return `{allowed_access=${rights(allowed)}, parent_fd=${parent}}`;
+}
+
+export function netPortAttr(data: Data, rights: ToName): string {
+  const view = viewOf(data);
+  const allowed = view.getBigUint64(landlock_net_port_attr.allowed_access, true);
+  return `{allowed_access=${rights(allowed)}, port=${view.getBigUint64(landlock_net_port_attr.port, true)}}`;
 }
 
 export function groups(argument: Argument): string {

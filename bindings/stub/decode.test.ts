@@ -33,6 +33,25 @@ describe("decodeArguments", () => {
     );
   });
 
+  it("names the rights of Landlock, and shows structs without fields that are 0", () => {
+    const words = (...numbers: bigint[]) => data(new Uint8Array(new BigUint64Array(numbers).buffer));
+    expect(decoded("landlock_create_ruleset", words(5n, 0n, 2n), 24, 0)).toBe(
+      "{handled_access_fs=LANDLOCK_ACCESS_FS_EXECUTE|LANDLOCK_ACCESS_FS_READ_FILE, scoped=LANDLOCK_SCOPE_SIGNAL}, 24, 0",
+    );
+    expect(decoded("landlock_create_ruleset", 0, 0, 1)).toBe("NULL, 0, LANDLOCK_CREATE_RULESET_VERSION");
+    expect(decoded("landlock_add_rule", 3, 2, words(1n, 443n), 0)).toBe(
+      "3, LANDLOCK_RULE_NET_PORT, {allowed_access=LANDLOCK_ACCESS_NET_BIND_TCP, port=443}, 0",
+    );
+    const beneath = data(words(0x8001n, 0n).bytes.subarray(0, 12));
+    const stored = { ...surroundings, storesInto: () => new Map([[8, { register: 4 }]]) };
+    expect(decodeArguments("landlock_add_rule", [3, 1, beneath, 0], stored).join(", ")).toBe(
+      "3, LANDLOCK_RULE_PATH_BENEATH, {allowed_access=LANDLOCK_ACCESS_FS_EXECUTE|LANDLOCK_ACCESS_FS_IOCTL_DEV, parent_fd=<r4>}, 0",
+    );
+    expect(decoded("landlock_restrict_self", 3, 6)).toBe(
+      "3, LANDLOCK_RESTRICT_SELF_LOG_NEW_EXEC_ON|LANDLOCK_RESTRICT_SELF_LOG_SUBDOMAINS_OFF",
+    );
+  });
+
   it("names a socket's protocol by its family", () => {
     expect(decoded("socket", 16, 0x80003, 0)).toBe("AF_NETLINK, SOCK_RAW|SOCK_CLOEXEC, NETLINK_ROUTE");
     expect(decoded("socket", 2, 0x80002, 0)).toBe("AF_INET, SOCK_DGRAM|SOCK_CLOEXEC, IPPROTO_IP");

@@ -3,6 +3,7 @@ import {
   fcntl,
   ioctl,
   keyctl,
+  landlock,
   mman,
   mount,
   prctl,
@@ -118,6 +119,21 @@ const mountAttr: Show = (argument, context) =>
 const cloneArgs: Show = (argument, context) =>
   isData(argument) ? struct.cloneArgs(argument, context, cloneFlags) : plain(argument, context);
 
+const landlockRule = oneOf(landlock, "LANDLOCK_RULE_");
+const landlockRights = {
+  fs: flagsOf(landlock, ["LANDLOCK_ACCESS_FS_"]),
+  net: flagsOf(landlock, ["LANDLOCK_ACCESS_NET_"]),
+  scope: flagsOf(landlock, ["LANDLOCK_SCOPE_"]),
+};
+const rulesetAttr: Show = (argument, context) =>
+  isData(argument) ? struct.rulesetAttr(argument, landlockRights) : pointer(argument, context, []);
+const ruleAttr: Show = (argument, context, all) => {
+  if (!isData(argument)) return plain(argument, context);
+  return all[1] === landlock.LANDLOCK_RULE_PATH_BENEATH
+    ? struct.pathBeneathAttr(argument, context, landlockRights.fs)
+    : struct.netPortAttr(argument, landlockRights.net);
+};
+
 const calls: Partial<Record<SyscallName | StubCall, readonly Show[]>> = {
   accept4: [number, pointer, pointer, named(flagsOf(socket, ["SOCK_CLOEXEC", "SOCK_NONBLOCK"]))],
   capset: [struct.capabilityHeader, struct.capabilityData],
@@ -145,6 +161,9 @@ const calls: Partial<Record<SyscallName | StubCall, readonly Show[]>> = {
   fsconfig: [number, named(oneOf(mount, "FSCONFIG_")), string, string, number],
   fsmount: [number, named(flagsOf(mount, ["FSMOUNT_"])), named(mountAttributes)],
   fsopen: [string, named(flagsOf(mount, ["FSOPEN_"]))],
+  landlock_add_rule: [number, named(landlockRule), ruleAttr, number],
+  landlock_create_ruleset: [rulesetAttr, number, named(flagsOf(landlock, ["LANDLOCK_CREATE_RULESET_"]))],
+  landlock_restrict_self: [number, named(flagsOf(landlock, ["LANDLOCK_RESTRICT_SELF_"]))],
   memfd_create: [string, named(flagsOf(fcntl, ["MFD_"]))],
   mkdirat: [directory, string, octal],
   mknodat: [directory, string, fileTypeAndMode, struct.device],

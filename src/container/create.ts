@@ -127,6 +127,7 @@ export function createLocked(
       staysDumpable: !caller.privileged,
       stdio,
       attributes: features.attributes,
+      landlock: features.landlock,
       addedEnv: [...preserved.env, ...env],
       start: {
         keepFds: preserved.count,

@@ -138,6 +138,7 @@ function exec(spawned: (pid: number) => void): void {
       addedEnv: [],
       stdio: { nulls: [], chown: [] },
       attributes: undefined,
+      landlock: undefined,
       start: { keepFds: 0, gaps: [], inheritedNofile: undefined, seccomp: undefined },
       inUserNamespace: false,
       consoleSocket: undefined,

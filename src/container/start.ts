@@ -13,6 +13,7 @@ import { destroy } from "./delete.ts";
 import { runHooks } from "./hooks/hooks.ts";
 import { prepareStartHooks } from "./hooks/start-hooks.ts";
 import { awaitSavedProgram, checkHasExecuted, withExecHint } from "./process/exec-result.ts";
+import { withLandlockHint } from "./process/landlock.ts";
 import { killProcess, openProcess } from "./process/saved-process.ts";
 import { inNetworkOfInit } from "./process/start-socket.ts";
 import { type LockedContainer, withLockedContainer } from "./record/lock.ts";
@@ -136,8 +137,9 @@ function releaseInit(directory: string, saved: SavedState, agent: SeccompAgent |
     }
     const failed = awaitSavedProgram(connection, saved.lastOperations);
     if (failed !== undefined) {
-      const { process } = readValidConfig(directory);
-      throw withExecHint(failed, { pid, channel: connection, process });
+      const config = readValidConfig(directory);
+      const reason = withExecHint(failed, { pid, channel: connection, process: config.process });
+      throw reason === failed ? withLandlockHint(failed, config) : reason;
     }
     checkHasExecuted("start", pid, () => readValidConfig(directory));
   } finally {

@@ -9,6 +9,7 @@ import {
 } from "../plan/process/credentials.ts";
 import { becomeDumpable, type ExecProgramOptions, execProgram, setUmask } from "../plan/process/exec.ts";
 import { ExecutableSearch } from "../plan/process/executable.ts";
+import { enterDomain, type LandlockDomain, makeRuleset } from "../plan/process/landlock.ts";
 import { homeOf, openPasswd, readByteText } from "../plan/process/passwd.ts";
 import {
   type ContainerNull,
@@ -43,6 +44,7 @@ export interface ProcessOptions {
   readonly attributes:
     | { readonly plan: (program: Program) => void; readonly apply: (pid: number) => void }
     | undefined;
+  readonly landlock: LandlockDomain | undefined;
   readonly start: Pick<ExecProgramOptions, "keepFds" | "gaps" | "inheritedNofile" | "seccomp">;
 }
 
@@ -77,13 +79,17 @@ export function planProcess(
   chownStdio(program, process, options.stdio);
   const given = options.program ?? beginPasswd(program, root);
   options.attributes?.plan(program);
+  const ruleset = options.landlock && makeRuleset(program, root, options.landlock);
   assumeCredentials(program, process, options.credentials, options.staysDumpable);
   const devNull = openContainerNull(program, root, options.stdio);
   setUmask(program, process);
   checks.push(verifyWorkingDirectory(program, process, entered));
   setNoNewPrivileges(program, process);
-  if ("path" in given) return { devNull, program: given };
-  return { devNull, program: { passwd: given, executable: new ExecutableSearch(program, process) } };
+  const search =
+    "path" in given ? given : { passwd: given, executable: new ExecutableSearch(program, process) };
+  if (ruleset !== undefined && options.landlock !== undefined)
+    enterDomain(program, ruleset, options.landlock);
+  return { devNull, program: search };
 }
 
 /**

@@ -6,6 +6,7 @@ import { onBehalfOf } from "../../init/run-program.ts";
 import { hasNamespace, type Namespaces, namespacesOf } from "../../plan/init-plan.ts";
 import { mountsForCaller } from "../../plan/pivot-root.ts";
 import type { SeccompFilter } from "../../plan/process/exec.ts";
+import type { LandlockDomain } from "../../plan/process/landlock.ts";
 import { ContainerGroups } from "../../resctrl/group.ts";
 import { findResctrl } from "../../resctrl/mount.ts";
 import { isBind } from "../../spec/bind-mount.ts";
@@ -18,6 +19,7 @@ import { type Caller, managerOf } from "../caller/caller.ts";
 import type { GlobalOptions } from "../context.ts";
 import { type CreateHooks, createHooks } from "../hooks/create-hooks.ts";
 import { type TaskAttributes, taskAttributes } from "../process/attributes.ts";
+import { landlockDomain } from "../process/landlock.ts";
 import type { SavedHostMount } from "../record/saved-state.ts";
 import { compileFilter } from "../seccomp/filter.ts";
 import { hostMountAt, removeHostMount } from "./host-mount.ts";
@@ -27,6 +29,7 @@ import { NetDevices } from "./net-devices.ts";
 export interface OptionalFeatures {
   readonly seccomp: SeccompFilter | undefined;
   readonly attributes: TaskAttributes | undefined;
+  readonly landlock: LandlockDomain | undefined;
   readonly hooks: CreateHooks | undefined;
   readonly hasIdMappedMounts: boolean;
   /** Whether bind mounts may have sources that only the caller's capabilities reach. */
@@ -64,6 +67,7 @@ export function prepareOptionalFeatures(
   return {
     seccomp: compileFilter(context, config, caller),
     attributes: taskAttributes(process, linux, caller, ownUserNamespace),
+    landlock: landlockDomain(config, process, (message) => context.log.warn(message)),
     hooks: createHooks(hooks, (message) => context.log.warn(message)),
     hasIdMappedMounts: mounts.some(wantsIdMap),
     // Not for a joined mount namespace: the runtime may see other sources than it has.

@@ -12,6 +12,7 @@ import { devicePaths } from "../../plan/mounts/devices.ts";
 import { devIsBound, type MountRequest } from "../../plan/mounts/requests.ts";
 import { cleanPath } from "../../plan/rootfs-paths.ts";
 import { wantsIdMap } from "../../spec/id-mapped-mount.ts";
+import { LANDLOCK_POINTER, landlockOf } from "../../spec/landlock.ts";
 import type { Config } from "../../spec/types.ts";
 import { inspectCaller } from "../caller/caller.ts";
 import type { GlobalOptions } from "../context.ts";
@@ -134,6 +135,8 @@ export function refuseUnsaved(operation: "checkpoint" | "restore", config: Confi
   };
   const index = (config.mounts ?? []).findIndex(wantsIdMap);
   if (index >= 0) refuse(`/mounts/${index}`, "with id-mapped mounts");
+  // criu saves no Landlock domain: the restored processes would be free of the rules.
+  if (landlockOf(config) !== undefined) refuse(LANDLOCK_POINTER, "with Landlock rules");
   if (!namespacesOf(config).created.has("mount"))
     refuse("/linux/namespaces", "without a mount namespace of its own");
 }

@@ -15,6 +15,7 @@ import { hasNamespace, namespacesOf } from "../../plan/init-plan.ts";
 import { joinSessionKeyring } from "../../plan/namespaces.ts";
 import { type CredentialOptions, narrowCapabilities } from "../../plan/process/credentials.ts";
 import type { DescriptorRange, SeccompFilter } from "../../plan/process/exec.ts";
+import type { LandlockDomain } from "../../plan/process/landlock.ts";
 import { joinGroups } from "../../resctrl/group.ts";
 import type { Config, Process } from "../../spec/types.ts";
 import { type Caller, inheritedNofile } from "../caller/caller.ts";
@@ -22,6 +23,7 @@ import { applyHostLimits, credentialOptions } from "../caller/credentials.ts";
 import { execLabels } from "../caller/lsm.ts";
 import type { GlobalOptions } from "../context.ts";
 import { type TaskAttributes, taskAttributes } from "../process/attributes.ts";
+import { landlockDomain } from "../process/landlock.ts";
 import type { SavedState } from "../record/saved-state.ts";
 import { connectToAgent, type SeccompAgent } from "../seccomp/agent.ts";
 import { compileFilter } from "../seccomp/filter.ts";
@@ -63,6 +65,7 @@ export class ContainerJoiner {
   readonly #flags: number;
   readonly #seccomp: SeccompFilter | undefined;
   readonly #attributes: TaskAttributes | undefined;
+  readonly #landlock: LandlockDomain | undefined;
   readonly #credentials: CredentialOptions;
   /** Connected for the next process whose filter has a listener. */
   #agent: SeccompAgent | undefined;
@@ -81,6 +84,7 @@ export class ContainerJoiner {
     this.#ownUserNamespace = ownUserNamespace;
     this.#seccomp = compileFilter(context, config, caller);
     this.#attributes = taskAttributes(process, config.linux ?? {}, caller, ownUserNamespace);
+    this.#landlock = landlockDomain(config, process, warn);
     this.#flags = differingNamespaces(saved.pid);
     const container = {
       ownUserNamespace,
@@ -151,6 +155,7 @@ export class ContainerJoiner {
       credentials: this.#credentials,
       staysDumpable: false,
       attributes: this.#attributes,
+      landlock: this.#landlock,
       start: { keepFds, gaps, inheritedNofile: inheritedNofile(), seccomp: this.#seccomp },
       inUserNamespace: this.#ownUserNamespace,
     };

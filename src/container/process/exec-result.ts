@@ -22,6 +22,7 @@ import type { Config, Process } from "../../spec/types.ts";
 import { explainTransition } from "../caller/label-failure.ts";
 import { withLabelHint } from "../caller/lsm.ts";
 import type { ExecOperation } from "../record/saved-state.ts";
+import { withLandlockHint } from "./landlock.ts";
 import { processStat } from "./process-status.ts";
 
 /** How long the last program of a process may take until its execve. */
@@ -171,5 +172,7 @@ export function withProcessHint(error: unknown, { pending, process, config, cgro
     if (reason !== error) return reason;
   }
   const labels = withLabelHint(error, process, config);
-  return cgroup === undefined ? labels : withBusyCgroupHint(labels, cgroup);
+  if (labels !== error) return labels;
+  const rules = withLandlockHint(error, config);
+  return cgroup === undefined ? rules : withBusyCgroupHint(rules, cgroup);
 }

@@ -334,6 +334,8 @@ function resultName(operation: Operation): string {
     case "openat":
     case "openat2":
       return `fd of ${path}`;
+    case "landlock_create_ruleset":
+      return path;
     case "load":
       return "mode";
     case "mount_setattr":
@@ -356,7 +358,7 @@ function valueIn(argument: Argument | undefined, values: ReadonlyMap<number, num
 
 /** Whether a successful call has a result other than 0. */
 function isMaking(call: Operation["call"]): boolean {
-  return /^(open|fsopen|fsmount|socket|keyctl|copy|dup3|accept4|mmap|fcntl)/.test(call);
+  return /^(open|fsopen|fsmount|socket|keyctl|copy|dup3|accept4|mmap|fcntl|landlock_create)/.test(call);
 }
 
 function loadFrom(source: Argument | undefined, output: (data: Argument | undefined) => Uint8Array): number {

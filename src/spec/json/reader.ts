@@ -11,7 +11,10 @@ export interface JsonDocument {
   /** Plain objects and arrays. Integers are numbers if those are exact, otherwise bigints. */
   readonly value: unknown;
   readonly text: string;
-  /** 1-based line of the value at a JSON pointer; undefined where there is none. */
+  /**
+   * 1-based line of the value at a JSON pointer; undefined where there is none. A pointer may lead on into a string that holds JSON itself:
+   * that has the line of the string.
+   */
   lineAt(pointer: string): number | undefined;
 }
 
@@ -166,7 +169,20 @@ function lineFinder(text: string, source: string): (pointer: string) => number |
   return (pointer) => {
     offsets ??= scanJson(text, source, true).offsets;
     lineOf ??= lineCounter(text);
-    const offset = offsets.get(pointer);
+    const offset = offsets.get(pointer) ?? offsetOfString(text, offsets, pointer);
     return offset === undefined ? undefined : lineOf(offset);
   };
+}
+
+/** Offset of the string that a pointer leads into. */
+function offsetOfString(
+  text: string,
+  offsets: ReadonlyMap<string, number>,
+  pointer: string,
+): number | undefined {
+  for (let end = pointer.lastIndexOf("/"); end > 0; end = pointer.lastIndexOf("/", end - 1)) {
+    const offset = offsets.get(pointer.slice(0, end));
+    if (offset !== undefined) return text[offset] === '"' ? offset : undefined;
+  }
+  return undefined;
 }

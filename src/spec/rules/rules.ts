@@ -1,4 +1,5 @@
 import type { Report, Rule } from "../issues.ts";
+import { landlockRule } from "../landlock.ts";
 import type { Config } from "../types.ts";
 import { linuxRules } from "./linux.ts";
 import { mountRules } from "./mounts.ts";
@@ -10,6 +11,7 @@ import { seccompRules } from "./seccomp.ts";
 export const RULES: readonly Rule[] = [
   { reads: ["/ociVersion"], check: versionRule },
   { reads: ["/annotations"], check: annotationRule },
+  { reads: ["/annotations", "/process"], check: landlockRule },
   ...mountRules,
   ...processRules,
   ...linuxRules,
