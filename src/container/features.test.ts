@@ -55,6 +55,9 @@ describe("features", () => {
   });
 
   it("does not pass for runc", () => {
-    expect(Object.keys(found.annotations)).toEqual(["org.opencontainers.runc.checkpoint.enabled"]);
+    expect(Object.keys(found.annotations)).toEqual([
+      "org.opencontainers.runc.checkpoint.enabled",
+      "run.runts.landlock.abi",
+    ]);
   });
 });

@@ -3,6 +3,7 @@ import { knownMountOptions } from "../plan/mounts/options.ts";
 import { NAMESPACE_FLAGS } from "../plan/namespaces.ts";
 import { memoryPolicyFlags, memoryPolicyModes } from "../plan/process/attributes.ts";
 import { actions, architectures, flags, operators } from "../seccomp/constants.ts";
+import { LANDLOCK_ABI, LANDLOCK_ANNOTATION } from "../spec/landlock.ts";
 import { specVersion } from "../version.ts";
 
 /**
@@ -27,8 +28,12 @@ export function features(): object {
       mountExtensions: { idmap: { enabled: true } },
       netDevices: { enabled: true },
     },
-    // The name is runc's; crun has it too, and engines ask for it.
-    annotations: { "org.opencontainers.runc.checkpoint.enabled": "true" },
+    annotations: {
+      // The name is runc's; crun has it too, and engines ask for it.
+      "org.opencontainers.runc.checkpoint.enabled": "true",
+      // The newest ABI of Landlock whose rights the annotation run.runts.landlock may name.
+      [`${LANDLOCK_ANNOTATION}.abi`]: String(LANDLOCK_ABI),
+    },
     // Settings of criu, any property of the container's unit (src/cgroup/systemd/annotations.ts), and the caller's groups.
     potentiallyUnsafeConfigAnnotations: [
       "org.criu.config",

@@ -1,3 +1,4 @@
+import { LANDLOCK_ANNOTATION } from "../spec/landlock.ts";
 import type { Finding } from "./finding.ts";
 import type { Host } from "./host.ts";
 
@@ -138,7 +139,7 @@ function namespaces({ namespaces: kinds, maxUserNamespaces, isRoot }: Host): Par
   ];
 }
 
-function security({ seccompLevel, seccompActions, securityModules }: Host): Part[] {
+function security({ seccompLevel, seccompActions, securityModules, landlock }: Host): Part[] {
   const NOTIFY_LEVEL = 5;
   return [
     seccompLevel === undefined
@@ -153,7 +154,25 @@ function security({ seccompLevel, seccompActions, securityModules }: Host): Part
         ? good(name, `enabled; ${property} works`)
         : note(name, `not enabled: a config with ${property} is refused`);
     }),
+    landlockPart(landlock),
   ];
+}
+
+/** Kinds of Landlock's rules, by the first ABI that has them. landlock(7), "VERSIONS" */
+const LANDLOCK_KINDS = [
+  [1, "files"],
+  [4, "TCP ports"],
+  [6, "scopes"],
+  [7, "flags of its log"],
+] as const;
+
+function landlockPart({ abi, errno }: Host["landlock"]): Part {
+  if (errno !== undefined) {
+    const reason = errno === "EOPNOTSUPP" ? "not enabled at boot (lsm=)" : `not in this kernel (${errno})`;
+    return note("landlock", `${reason}: the annotation ${LANDLOCK_ANNOTATION} has no effect, or is refused`);
+  }
+  const kinds = LANDLOCK_KINDS.flatMap(([first, kind]) => (abi >= first ? [kind] : []));
+  return good("landlock", `ABI ${abi}: ${kinds.join(", ")}; the annotation ${LANDLOCK_ANNOTATION} works`);
 }
 
 function rootless(host: Host): Part[] {

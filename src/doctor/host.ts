@@ -3,6 +3,7 @@ import { existsSync, statfsSync } from "node:fs";
 import { ENOSYS, EPERM } from "../../bindings/abi/errno.ts";
 import { loadLibrary } from "../../bindings/ffi/koffi.ts";
 import { type SyscallName, trySyscall } from "../../bindings/ffi/syscall.ts";
+import { type KernelLandlock, kernelLandlock } from "../../bindings/linux/landlock.ts";
 import { effectiveUid, wholeEnvironment } from "../../bindings/linux/own-process.ts";
 import { BPF_PROG_QUERY } from "../cgroup/devices/attach.ts";
 import { CGROUP2_SUPER_MAGIC } from "../cgroup/files.ts";
@@ -54,6 +55,7 @@ export interface Host {
   readonly seccompActions: readonly string[];
   /** Security modules that are enabled: `apparmor`, `selinux`. */
   readonly securityModules: readonly string[];
+  readonly landlock: KernelLandlock;
   readonly hasSystemd: boolean;
   readonly hasSdBus: boolean;
   readonly idHelpers: boolean;
@@ -116,6 +118,7 @@ export function inspectHost(): Host {
       ...(appArmorIsEnabled() ? ["apparmor"] : []),
       ...(selinuxIsEnabled() ? ["selinux"] : []),
     ],
+    landlock: kernelLandlock(),
     hasSystemd: existsSync("/run/systemd/system"),
     hasSdBus: hasLibrary("libsystemd.so.0"),
     idHelpers: ["newuidmap", "newgidmap"].every((name) => findProgram(name) !== undefined),

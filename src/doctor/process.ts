@@ -1,6 +1,7 @@
 import { capabilityNames } from "../../bindings/abi/capability.ts";
 import type { Namespaces } from "../plan/init-plan.ts";
 import { NAMESPACE_FLAGS } from "../plan/namespaces.ts";
+import { LANDLOCK_ANNOTATION, LANDLOCK_POINTER } from "../spec/landlock.ts";
 import type { Config, Process } from "../spec/types.ts";
 import type { Finding } from "./finding.ts";
 
@@ -64,10 +65,18 @@ export function examineProcess(config: Config, process: Process, facts: InitFact
     ...(config.linux?.seccomp !== undefined
       ? [fact("seccomp", "/linux/seccomp", field(facts, "Seccomp") === "2", "a filter", "no filter")]
       : []),
+    ...examineLandlock(config),
     ...examineLimits(process, facts),
     ...examineScore(process, facts),
     ...examineLabel(process, facts),
   ];
+}
+
+/** The kernel shows of no process whether it is in a Landlock domain. */
+function examineLandlock({ annotations }: Config): Finding[] {
+  if (annotations?.[LANDLOCK_ANNOTATION] === undefined) return [];
+  const detail = "set by create; the kernel does not show the rules of a process";
+  return [{ area: "process", subject: "landlock", verdict: "note", detail, pointer: LANDLOCK_POINTER }];
 }
 
 const SETS = [

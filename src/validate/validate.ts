@@ -11,6 +11,7 @@ import { readRegularFile } from "../spec/regular-file.ts";
 import type { Config } from "../spec/types.ts";
 import { type Finding, failure, type Tell, type Validation, warning } from "./finding.ts";
 import { hostRules } from "./host-rules.ts";
+import { landlockRules } from "./landlock-rules.ts";
 import { eachHook, linuxRules } from "./linux-rules.ts";
 import { mountRules } from "./mount-rules.ts";
 import { processRules } from "./process-rules.ts";
@@ -102,6 +103,7 @@ async function judge(
   const view = new ContainerView(config, bundle, findRootfs(config, bundle, tell));
   processRules(config, view, tell);
   mountRules(config, bundle, view, tell);
+  landlockRules(config, view, tell);
   containerHooks(config, view, tell);
   if (!host) return [];
   hostRules(config, bundle, tell);

@@ -1,0 +1,485 @@
+import { once } from "node:events";
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { expect } from "vitest";
+import type { Config } from "../harness/config.ts";
+import {
+  ANNOTATION,
+  POINTER,
+  type Rules,
+  withoutLandlock,
+  withProbe,
+  withRules,
+} from "../harness/helpers/landlock.ts";
+import { expectRefusal } from "../harness/refusal.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { spec } from "../harness/spec.ts";
+
+const CLAUSE = "promise: docs/landlock.md";
+const NO_PEER = { both: "takes no Landlock rules" };
+
+/** Rights to files that the probe tries in a directory. A link or rename without `refer` is EXDEV, as between file systems. */
+const DIRECTORY_RIGHTS = [
+  "execute",
+  "write_file",
+  "read_file",
+  "read_dir",
+  "remove_dir",
+  "remove_file",
+  "make_char",
+  "make_dir",
+  "make_reg",
+  "make_sock",
+  "make_fifo",
+  "make_block",
+  "make_sym",
+  "refer",
+  "truncate",
+];
+
+/** To be executed at all, a program needs both rights. */
+function alsoForProbe(right: string): string[] {
+  return right === "execute" || right === "read_file" ? ["/probe"] : [];
+}
+
+function mayMakeDevices(config: Config): void {
+  const { capabilities = {} } = config.process;
+  for (const set of ["bounding", "permitted", "effective"] as const)
+    capabilities[set] = [...(capabilities[set] ?? []), "CAP_MKNOD"];
+  config.process.capabilities = capabilities;
+  config.linux.resources = { devices: [{ allow: true, access: "rwm" }] };
+}
+
+for (const right of DIRECTORY_RIGHTS)
+  spec(
+    `run with Landlock's ${right} for one directory: allowed there, denied elsewhere`,
+    CLAUSE,
+    async (sandbox) => {
+      const rules: Rules = {
+        handledAccess: { handledAccessFS: [right] },
+        rules: { pathBeneath: [{ allowedAccess: [right], paths: ["/allowed", ...alsoForProbe(right)] }] },
+      };
+      const container = withProbe(sandbox, (config) => {
+        withRules(rules)(config);
+        if (right === "make_char" || right === "make_block") mayMakeDevices(config);
+        config.process.args = ["/probe", right, "/allowed", "/denied"];
+      });
+      const denied = right === "refer" ? "EXDEV" : "EACCES";
+      expect(await container.output()).toBe(`${right} /allowed: ok\n${right} /denied: ${denied}\n`);
+    },
+    NO_PEER,
+  );
+
+spec(
+  "run with Landlock's ioctl_dev for one device: allowed there, denied elsewhere",
+  CLAUSE,
+  async (sandbox) => {
+    const rules: Rules = {
+      handledAccess: { handledAccessFS: ["ioctl_dev"] },
+      rules: { pathBeneath: [{ allowedAccess: ["ioctl_dev"], paths: ["/dev/zero"] }] },
+    };
+    const container = withProbe(sandbox, (config) => {
+      withRules(rules)(config);
+      config.process.args = ["/probe", "ioctl_dev", "/dev/zero", "/dev/full"];
+    });
+    expect(await container.output()).toBe("ioctl_dev /dev/zero: ok\nioctl_dev /dev/full: EACCES\n");
+  },
+  NO_PEER,
+);
+
+for (const right of ["bind", "connect"] as const)
+  spec(
+    `run with Landlock's ${right} for one TCP port: allowed there, denied elsewhere`,
+    CLAUSE,
+    async (sandbox) => {
+      const rules: Rules = {
+        handledAccess: { handledAccessNetwork: [right] },
+        rules: { networkPort: [{ allowedAccess: [right], ports: ["4001"] }] },
+      };
+      const container = withProbe(sandbox, (config) => {
+        withRules(rules)(config);
+        config.process.args = ["/probe", right, "4001", "4002"];
+      });
+      // Nobody listens there.
+      const allowed = right === "bind" ? "ok" : "ECONNREFUSED";
+      expect(await container.output()).toBe(`${right} 4001: ${allowed}\n${right} 4002: EACCES\n`);
+    },
+    NO_PEER,
+  );
+
+/** Leaves out a namespace, so that the container has the host's. */
+function sharing(type: string): (config: Config) => void {
+  return (config) => {
+    config.linux.namespaces = config.linux.namespaces.filter((namespace) => namespace.type !== type);
+  };
+}
+
+for (const [scoped, expected] of [
+  [["abstract_unix_socket"], "EPERM"],
+  [["signal"], "ok"],
+] as const)
+  spec(
+    `run in the host's network with Landlock's scope ${scoped}: connect to an abstract socket of the host is ${expected}`,
+    CLAUSE,
+    async (sandbox) => {
+      const name = `${sandbox.tag}-socket`;
+      const server = createServer().listen(`\0${name}`);
+      await once(server, "listening");
+      try {
+        const container = withProbe(sandbox, (config) => {
+          withRules({ handledAccess: { scoped } })(config);
+          sharing("network")(config);
+          config.process.args = ["/probe", "abstract_unix_socket", name];
+        });
+        expect(await container.output()).toBe(`abstract_unix_socket ${name}: ${expected}\n`);
+      } finally {
+        server.close();
+      }
+    },
+    NO_PEER,
+  );
+
+for (const [scoped, expected] of [
+  [["signal"], "EPERM"],
+  [["abstract_unix_socket"], "ok"],
+] as const)
+  spec(
+    `run in the host's pid namespace with Landlock's scope ${scoped}: a signal to a process of the host is ${expected}`,
+    CLAUSE,
+    async (sandbox) => {
+      const container = withProbe(sandbox, (config) => {
+        withRules({ handledAccess: { scoped } })(config);
+        sharing("pid")(config);
+        config.process.capabilities = {
+          bounding: ["CAP_KILL"],
+          permitted: ["CAP_KILL"],
+          effective: ["CAP_KILL"],
+        };
+        config.process.args = ["/probe", "signal", String(process.pid)];
+      });
+      expect(await container.output()).toBe(`signal ${process.pid}: ${expected}\n`);
+    },
+    NO_PEER,
+  );
+
+const ONE_DIRECTORY: Rules = {
+  handledAccess: { handledAccessFS: ["write_file"], handledAccessNetwork: ["bind"], scoped: ["signal"] },
+  rules: { pathBeneath: [{ allowedAccess: ["write_file"], paths: ["/allowed", "/dev"] }] },
+};
+
+async function runningProbe(sandbox: Sandbox, rules: Rules = ONE_DIRECTORY) {
+  const container = withProbe(sandbox, (config) => {
+    withRules(rules)(config);
+    config.process.args = ["sleep", "1000"];
+  });
+  await container.started();
+  return container;
+}
+
+spec(
+  "exec in a container with Landlock rules: the process has the same rules",
+  CLAUSE,
+  async (sandbox) => {
+    const container = await runningProbe(sandbox);
+    const probe = async (...words: string[]) => (await container.exec(["/probe", ...words])).stdout;
+    expect(await probe("write_file", "/allowed", "/denied")).toBe(
+      "write_file /allowed: ok\nwrite_file /denied: EACCES\n",
+    );
+    expect(await probe("bind", "4001")).toBe("bind 4001: EACCES\n");
+  },
+  NO_PEER,
+);
+
+spec(
+  "exec in a container with Landlock rules: the process has a domain of its own, and reaches init by no signal and no ptrace",
+  CLAUSE,
+  async (sandbox) => {
+    const container = await runningProbe(sandbox);
+    expect((await container.exec(["/probe", "signal", "1"])).stdout).toBe("signal 1: EPERM\n");
+    const withPtrace = await container.exec(["/probe", "trace", "1"], { flags: ["--cap", "CAP_SYS_PTRACE"] });
+    expect(withPtrace.stdout).toBe("trace 1: EPERM\n");
+  },
+  NO_PEER,
+);
+
+spec(
+  "exec --process without noNewPrivileges in a container with Landlock rules: error that names it",
+  CLAUSE,
+  async (sandbox) => {
+    const container = await runningProbe(sandbox);
+    const file = sandbox.path("process.json");
+    writeFileSync(file, JSON.stringify({ cwd: "/", args: ["true"], noNewPrivileges: false }));
+    expectRefusal(
+      await container.exec([], { flags: ["--process", file] }),
+      "/process/noNewPrivileges: must be true, as the container has Landlock rules",
+      255,
+    );
+  },
+  NO_PEER,
+);
+
+spec(
+  "run with a startContainer hook and Landlock rules: the hook has the same rules",
+  CLAUSE,
+  async (sandbox) => {
+    const container = withProbe(sandbox, (config) => {
+      withRules(ONE_DIRECTORY)(config);
+      const script = "/probe write_file /allowed /denied > /allowed/seen";
+      config.hooks = { startContainer: [{ path: "/bin/sh", args: ["sh", "-c", script] }] };
+      config.process.args = ["cat", "/allowed/seen"];
+    });
+    container.writeFile("allowed/seen", "");
+    expect(await container.output()).toBe("write_file /allowed: ok\nwrite_file /denied: EACCES\n");
+  },
+  NO_PEER,
+);
+
+spec(
+  "mounts add to a container with Landlock rules: the mount is made, and falls under the rules of the directories above it",
+  CLAUSE,
+  async (sandbox) => {
+    const container = await runningProbe(sandbox);
+    const list = sandbox.path("mounts.json");
+    const tmpfs = (destination: string) => ({ destination, type: "tmpfs", source: "tmpfs" });
+    writeFileSync(list, JSON.stringify([tmpfs("/allowed/dir"), tmpfs("/denied/dir")]));
+    expect(await sandbox.invoke(["mounts", "add", container.id, list])).toMatchObject({ code: 0 });
+    const write = "for place in allowed denied; do echo > /$place/dir/file && echo $place; done";
+    const { stdout, stderr } = await container.exec(["sh", "-c", write]);
+    expect(stdout).toBe("allowed\n");
+    expect(stderr).toContain("/denied/dir/file: Permission denied");
+  },
+  NO_PEER,
+);
+
+spec(
+  "run with Landlock rules for TCP alone: a file can still be moved to another directory",
+  CLAUSE,
+  async (sandbox) => {
+    const container = withProbe(sandbox, (config) => {
+      withRules({ handledAccess: { handledAccessNetwork: ["bind"] } })(config);
+      config.process.args = ["/probe", "refer", "/denied"];
+    });
+    expect(await container.output()).toBe("refer /denied: ok\n");
+  },
+  NO_PEER,
+);
+
+spec(
+  "run with a Landlock path that is a symbolic link: the rule is for its destination in the container",
+  CLAUSE,
+  async (sandbox) => {
+    const container = withProbe(sandbox, (config) => {
+      withRules({
+        handledAccess: { handledAccessFS: ["write_file"] },
+        rules: { pathBeneath: [{ allowedAccess: ["write_file"], paths: ["/link"] }] },
+      })(config);
+      config.process.args = ["/probe", "write_file", "/allowed", "/denied"];
+    });
+    symlinkSync("/../allowed", join(container.rootfs, "link"));
+    expect(await container.output()).toBe("write_file /allowed: ok\nwrite_file /denied: EACCES\n");
+  },
+  NO_PEER,
+);
+
+spec(
+  "run as a user who can't search a directory above a Landlock path: the rule holds all the same",
+  CLAUSE,
+  async (sandbox) => {
+    const container = withProbe(sandbox, (config) => {
+      withRules({
+        handledAccess: { handledAccessFS: ["read_file"] },
+        rules: { pathBeneath: [{ allowedAccess: ["read_file"], paths: ["/probe", "/root/closed/dir"] }] },
+      })(config);
+      config.process.user = { uid: 1000, gid: 1000 };
+      config.process.args = ["/probe", "read_file", "/denied"];
+    });
+    mkdirSync(join(container.rootfs, "root/closed/dir"), { recursive: true });
+    chmodSync(join(container.rootfs, "root/closed"), 0o700);
+    expect(await container.output()).toBe("read_file /denied: EACCES\n");
+  },
+  NO_PEER,
+);
+
+spec(
+  "run with Landlock rules and a seccomp filter that denies its calls: the rules are in force",
+  CLAUSE,
+  async (sandbox) => {
+    const container = withProbe(sandbox, (config) => {
+      withRules(ONE_DIRECTORY)(config);
+      const names = ["landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"];
+      config.linux.seccomp = {
+        defaultAction: "SCMP_ACT_ALLOW",
+        syscalls: [{ names, action: "SCMP_ACT_KILL_PROCESS" }],
+      };
+      config.process.args = ["/probe", "write_file", "/allowed", "/denied"];
+    });
+    expect(await container.output()).toBe("write_file /allowed: ok\nwrite_file /denied: EACCES\n");
+  },
+  NO_PEER,
+);
+
+spec(
+  "start with Landlock rules that do not let the program be executed: error that asks for the rights",
+  CLAUSE,
+  async (sandbox) => {
+    const container = withProbe(sandbox, (config) => {
+      withRules({
+        handledAccess: { handledAccessFS: ["execute"] },
+        rules: { pathBeneath: [{ allowedAccess: ["execute"], paths: ["/allowed"] }] },
+      })(config);
+      config.process.args = ["/probe"];
+    });
+    await container.created();
+    expectRefusal(
+      await container.start(),
+      `/process/args/0: exec: "/probe": execve: permission denied (do the rules of ${POINTER} have execute and read_file`,
+    );
+  },
+  NO_PEER,
+);
+
+/** What create refuses, by the words of the error after the annotation's pointer. */
+const REFUSED: Readonly<Record<string, readonly [annotation: unknown, words: string]>> = {
+  "that is not JSON": ["{", ": not valid JSON at column 2"],
+  "with an unknown property": [
+    { handledAccess: { scoped: ["signal"] }, ruleset: {} },
+    "/ruleset: is unknown: it must be one of handledAccess, rules, restrictSelfFlags, enableBestEffort",
+  ],
+  "with an unknown right": [
+    { handledAccess: { handledAccessFS: ["LANDLOCK_ACCESS_FS_EXECUTE"] } },
+    "/handledAccess/handledAccessFS/0: must be one of execute, write_file",
+  ],
+  "with a port out of range": [
+    {
+      handledAccess: { handledAccessNetwork: ["bind"] },
+      rules: { networkPort: [{ allowedAccess: ["bind"], ports: [65536] }] },
+    },
+    "/rules/networkPort/0/ports/0: must be a port from 0 to 65535",
+  ],
+  "with a relative path": [
+    {
+      handledAccess: { handledAccessFS: ["execute"] },
+      rules: { pathBeneath: [{ allowedAccess: ["execute"], paths: ["bin"] }] },
+    },
+    "/rules/pathBeneath/0/paths/0: must be an absolute path",
+  ],
+  "with a right that is not handled": [
+    {
+      handledAccess: { handledAccessFS: ["execute"] },
+      rules: { pathBeneath: [{ allowedAccess: ["execute", "refer"], paths: ["/bin"] }] },
+    },
+    "/rules/pathBeneath/0/allowedAccess/1: refer is allowed but not handled",
+  ],
+  "with a missing path": [
+    {
+      handledAccess: { handledAccessFS: ["execute"] },
+      rules: { pathBeneath: [{ allowedAccess: ["execute"], paths: ["/bin", "/no-such"] }] },
+    },
+    "/rules/pathBeneath/0/paths/1: allow execute at /no-such: openat2: no such file or directory",
+  ],
+  "with rights of directories for a file": [
+    {
+      handledAccess: { handledAccessFS: ["read_dir"] },
+      rules: { pathBeneath: [{ allowedAccess: ["read_dir"], paths: ["/etc/passwd"] }] },
+    },
+    "/rules/pathBeneath/0/paths/0: allow read_dir at /etc/passwd: landlock_add_rule: invalid argument (it is no directory",
+  ],
+};
+
+for (const [situation, [annotation, words]] of Object.entries(REFUSED))
+  spec(
+    `create with a Landlock annotation ${situation}: error with the pointer, nothing left`,
+    CLAUSE,
+    async (sandbox) => {
+      const container = sandbox.container((config) => {
+        config.process.noNewPrivileges = true;
+        const text = typeof annotation === "string" ? annotation : JSON.stringify(annotation);
+        config.annotations = { [ANNOTATION]: text };
+      });
+      expectRefusal(await container.create(), `${POINTER}${words}`);
+    },
+    NO_PEER,
+  );
+
+spec(
+  "create with Landlock rules and without noNewPrivileges: error that names it, nothing left",
+  CLAUSE,
+  async (sandbox) => {
+    const container = sandbox.container((config) => {
+      withRules(ONE_DIRECTORY)(config);
+      config.process.noNewPrivileges = false;
+    });
+    expectRefusal(
+      await container.create(),
+      "/process/noNewPrivileges: must be true with the annotation run.runts.landlock",
+    );
+  },
+  NO_PEER,
+);
+
+for (const [kernel, reason] of [
+  ["built without it", "function not implemented"],
+  ["booted without it", "operation not supported"],
+] as const) {
+  const words = `${POINTER}: this kernel has no Landlock that can be used (${reason})`;
+
+  spec(
+    `run with Landlock rules on a kernel ${kernel}: runs without them, with a warning`,
+    CLAUSE,
+    async (sandbox, context) => {
+      if (process.arch !== "x64") context.skip("the filter knows the calls of x86-64 only");
+      const container = withProbe(sandbox, (config) => {
+        withRules(ONE_DIRECTORY)(config);
+        config.process.args = ["/probe", "write_file", "/denied"];
+      });
+      const { code, stdout, stderr } = await container.run({ wrapper: withoutLandlock(kernel) });
+      expect(stderr).toContain(`${words}: the process runs without these rules`);
+      expect({ code, stdout }).toEqual({ code: 0, stdout: "write_file /denied: ok\n" });
+    },
+    NO_PEER,
+  );
+
+  spec(
+    `create with strict Landlock rules on a kernel ${kernel}: error with the pointer, nothing left`,
+    CLAUSE,
+    async (sandbox, context) => {
+      if (process.arch !== "x64") context.skip("the filter knows the calls of x86-64 only");
+      const container = withProbe(sandbox, withRules({ ...ONE_DIRECTORY, enableBestEffort: false }));
+      expectRefusal(
+        await container.create({ wrapper: withoutLandlock(kernel) }),
+        `${words}, and enableBestEffort is false`,
+      );
+    },
+    NO_PEER,
+  );
+}
+
+for (const command of ["checkpoint", "restore"] as const)
+  spec(
+    `${command} of a container with Landlock rules: error that names the annotation`,
+    CLAUSE,
+    async (sandbox) => {
+      const images = sandbox.path("images");
+      mkdirSync(images);
+      const container =
+        command === "checkpoint" ? await runningProbe(sandbox) : withProbe(sandbox, withRules(ONE_DIRECTORY));
+      const bundle = command === "checkpoint" ? [] : ["--bundle", container.bundle];
+      expectRefusal(
+        await sandbox.invoke([command, "--image-path", images, ...bundle, container.id]),
+        `${POINTER}: a container with Landlock rules can't be checkpointed nor restored`,
+      );
+    },
+    NO_PEER,
+  );
+
+spec(
+  "doctor of a container with Landlock rules: says that the kernel does not show them",
+  CLAUSE,
+  async (sandbox) => {
+    const container = await runningProbe(sandbox);
+    const { stdout } = await sandbox.invoke(["doctor", container.id]);
+    expect(stdout).toMatch(/note +landlock +set by create; the kernel does not show the rules of a process/);
+  },
+  NO_PEER,
+);
